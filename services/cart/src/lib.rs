@@ -1,0 +1,1 @@
+//! Cart service: guest and user carts, merge.

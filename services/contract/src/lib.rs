@@ -1,0 +1,1 @@
+//! What crosses services: operations one service asks of another, events, codes.

@@ -1,0 +1,1 @@
+//! Coupon service: codes and redemptions.

@@ -1,0 +1,1 @@
+//! Flash sale service: stock set aside and sold fast.

@@ -1,0 +1,333 @@
+//! From a request to an operation: path, query and body members become the fields of one struct.
+//!
+//! Texts of path and query turn into numbers and enums where the field asks for them; `attr.color=red` becomes the member
+//! `color` of the field `attr`. A member that no field takes is an error, so that a typo is never silently ignored.
+
+use std::fmt;
+
+use bytes::Bytes;
+use serde::de::value::{MapAccessDeserializer, SeqDeserializer, StrDeserializer};
+use serde::de::{self, DeserializeOwned, DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::{Body, Error, FieldError, Kind, Op};
+
+/// How deep a JSON body may nest.
+const DEEPEST: usize = 32;
+
+/// What the edge knows of a request before it is bound.
+#[derive(Debug, Default)]
+pub struct Request {
+    /// Path parameters, percent-decoded.
+    pub path: Vec<(String, String)>,
+    /// Query pairs, decoded, in order.
+    pub query: Vec<(String, String)>,
+    /// The JSON body, empty for none.
+    pub body: Bytes,
+    /// The raw body of a streaming operation.
+    pub raw: Option<Body>,
+}
+
+impl Request {
+    /// Reads the operation out of the request.
+    pub fn bind<O: Op>(self) -> Result<O, Error> {
+        let mut members = Members::default();
+        for (name, text) in &self.path {
+            members.text(name, text);
+        }
+        for (name, text) in &self.query {
+            members.text(name, text);
+        }
+        let named = members.0.len();
+        members.json(&self.body)?;
+        let texts: Vec<String> = members.0.iter().take(named).map(|(name, _)| name.clone()).collect();
+        if let Some((twice, _)) = members.0.iter().skip(named).find(|(name, _)| texts.contains(name)) {
+            return Err(Error::invalid(vec![unknown(format!("/{twice}"))]));
+        }
+        let mut op: O = read(members, &texts)?;
+        if let Some(body) = self.raw {
+            op.attach(body);
+        }
+        Ok(op)
+    }
+}
+
+/// Reads a JSON document with the same strictness and the same errors as a request's body.
+pub fn bind_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
+    let mut members = Members::default();
+    members.json(body)?;
+    read(members, &[])
+}
+
+fn unknown(pointer: String) -> FieldError {
+    FieldError { pointer, code: "UNKNOWN_MEMBER".into(), detail: "There is no such member here.".to_owned() }
+}
+
+fn read<T: DeserializeOwned>(members: Members<'_>, texts: &[String]) -> Result<T, Error> {
+    let mut ignored = Vec::new();
+    let mut track = serde_path_to_error::Track::new();
+    let tracked = serde_path_to_error::Deserializer::new(MapAccessDeserializer::new(members.into_access()), &mut track);
+    let mut note = |path: serde_ignored::Path<'_>| ignored.push(path.to_string());
+    let result = T::deserialize(serde_ignored::Deserializer::new(tracked, &mut note));
+    match result {
+        Ok(value) if ignored.is_empty() => Ok(value),
+        Ok(_) => Err(Error::invalid(ignored.iter().map(|path| unknown(pointer(path, texts))).collect())),
+        Err(error) => Err(fault(&error, &track.path().to_string(), texts)),
+    }
+}
+
+fn fault(error: &serde_json::Error, path: &str, texts: &[String]) -> Error {
+    if error.is_syntax() || error.is_eof() {
+        return Error::new(Kind::Malformed, "MALFORMED_JSON", format!("The body is not JSON: {error}"));
+    }
+    let detail = error.to_string();
+    let detail = detail.split(" at line ").next().unwrap_or_default().to_owned();
+    let missing = detail.strip_prefix("missing field `").and_then(|rest| rest.split('`').next());
+    let path = if path == "." || path == "?" { "" } else { path };
+    let whole = match missing {
+        Some(name) if path.is_empty() => name.to_owned(),
+        Some(name) => format!("{path}.{name}"),
+        None => path.to_owned(),
+    };
+    let code = if missing.is_some() { "MISSING" } else { "INVALID_VALUE" };
+    Error::invalid(vec![FieldError { pointer: pointer(&whole, texts), code: code.into(), detail }])
+}
+
+/// `items[0].sku` as `/items/0/sku`; members of path and query as `?name`.
+fn pointer(path: &str, texts: &[String]) -> String {
+    let path = path.replace('[', ".").replace(']', "").replace(".?", "");
+    let first = path.split('.').next().unwrap_or_default();
+    if texts.iter().any(|name| name == first) {
+        return format!("?{path}");
+    }
+    path.split('.').filter(|part| !part.is_empty()).fold(String::new(), |pointer, part| pointer + "/" + part)
+}
+
+/// Where a member's value comes from.
+enum Source<'a> {
+    Texts(Vec<&'a str>),
+    Nested(Members<'a>),
+    Json(&'a RawValue),
+}
+
+/// Members by name, each name once.
+#[derive(Default)]
+struct Members<'a>(Vec<(String, Source<'a>)>);
+
+impl<'a> Members<'a> {
+    fn text(&mut self, name: &'a str, text: &'a str) {
+        let (name, inner) = name.split_once('.').map_or((name, None), |(name, inner)| (name, Some(inner)));
+        let at = self.0.iter().position(|(known, _)| known == name).unwrap_or(self.0.len());
+        if at == self.0.len() {
+            let empty = if inner.is_some() { Source::Nested(Members::default()) } else { Source::Texts(Vec::new()) };
+            self.0.push((name.to_owned(), empty));
+        }
+        match (self.0.get_mut(at).map(|(_, source)| source), inner) {
+            (Some(Source::Texts(texts)), None) => texts.push(text),
+            (Some(Source::Nested(members)), Some(inner)) => members.text(inner, text),
+            _ => {}
+        }
+    }
+
+    /// Takes the members of a JSON object; an empty body has none.
+    fn json(&mut self, body: &'a [u8]) -> Result<(), Error> {
+        if body.iter().all(u8::is_ascii_whitespace) {
+            return Ok(());
+        }
+        if depth(body) > DEEPEST {
+            return Err(Error::new(Kind::Malformed, "JSON_TOO_DEEP", format!("JSON may nest {DEEPEST} levels deep.")));
+        }
+        let object: Object<'a> = serde_json::from_slice(body).map_err(|error| fault(&error, "", &[]))?;
+        for (name, value) in object.0 {
+            if self.0.iter().any(|(known, source)| *known == name && matches!(source, Source::Json(_))) {
+                let detail = "This member stands twice.".to_owned();
+                return Err(Error::invalid(vec![FieldError { pointer: format!("/{name}"), code: "DUPLICATE_MEMBER".into(), detail }]));
+            }
+            self.0.push((name, Source::Json(value)));
+        }
+        Ok(())
+    }
+
+    fn into_access(self) -> Access<'a> {
+        Access { members: self.0.into_iter(), value: None }
+    }
+}
+
+fn depth(json: &[u8]) -> usize {
+    let (mut depth, mut deepest, mut quoted, mut escaped) = (0_usize, 0, false, false);
+    for byte in json {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b'{' | b'[' if !quoted => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b'}' | b']' if !quoted => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
+/// A JSON object with its values unread.
+struct Object<'a>(Vec<(String, &'a RawValue)>);
+
+impl<'de: 'a, 'a> serde::Deserialize<'de> for Object<'a> {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        struct ObjectVisitor;
+        impl<'de> Visitor<'de> for ObjectVisitor {
+            type Value = Vec<(String, &'de RawValue)>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(members)
+            }
+        }
+        d.deserialize_map(ObjectVisitor).map(Self)
+    }
+}
+
+/// Members as serde asks for them.
+struct Access<'a> {
+    members: std::vec::IntoIter<(String, Source<'a>)>,
+    value: Option<Source<'a>>,
+}
+
+impl<'de> MapAccess<'de> for Access<'de> {
+    type Error = serde_json::Error;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Self::Error> {
+        let Some((name, source)) = self.members.next() else { return Ok(None) };
+        self.value = Some(source);
+        seed.deserialize(name.into_deserializer()).map(Some)
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Self::Error> {
+        match self.value.take() {
+            Some(Source::Json(raw)) => seed.deserialize(&mut serde_json::Deserializer::from_str(raw.get())),
+            Some(Source::Texts(texts)) => seed.deserialize(Texts(texts)),
+            Some(Source::Nested(members)) => seed.deserialize(MapAccessDeserializer::new(members.into_access())),
+            None => Err(de::Error::custom("a value without a key")),
+        }
+    }
+}
+
+/// The texts of one name in path or query, read as what the field wants.
+struct Texts<'a>(Vec<&'a str>);
+
+impl<'a> Texts<'a> {
+    fn one(&self) -> &'a str {
+        self.0.last().copied().unwrap_or_default()
+    }
+}
+
+macro_rules! parsed {
+    ($($method:ident $visit:ident $type:ty),+) => {$(
+        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+            let text = self.one();
+            let value = text.parse::<$type>().map_err(|_| de::Error::invalid_type(de::Unexpected::Str(text), &visitor))?;
+            visitor.$visit(value)
+        }
+    )+};
+}
+
+impl<'de> Deserializer<'de> for Texts<'de> {
+    type Error = serde_json::Error;
+
+    parsed!(deserialize_bool visit_bool bool, deserialize_i8 visit_i8 i8, deserialize_i16 visit_i16 i16,
+        deserialize_i32 visit_i32 i32, deserialize_i64 visit_i64 i64, deserialize_u8 visit_u8 u8,
+        deserialize_u16 visit_u16 u16, deserialize_u32 visit_u32 u32, deserialize_u64 visit_u64 u64,
+        deserialize_f32 visit_f32 f32, deserialize_f64 visit_f64 f64);
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+        visitor.visit_borrowed_str(self.one())
+    }
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+        visitor.visit_some(self)
+    }
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Self::Error> {
+        visitor.visit_newtype_struct(self)
+    }
+    fn deserialize_enum<V: Visitor<'de>>(self, name: &'static str, variants: &'static [&'static str], visitor: V) -> Result<V::Value, Self::Error> {
+        StrDeserializer::new(self.one()).deserialize_enum(name, variants, visitor)
+    }
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+        let parts = self.0.into_iter().flat_map(|text| text.split(','));
+        visitor.visit_seq(SeqDeserializer::new(parts.map(|part| Texts(vec![part]))))
+    }
+    serde::forward_to_deserialize_any! {
+        i128 u128 char str string bytes byte_buf unit unit_struct tuple tuple_struct map struct identifier ignored_any
+    }
+}
+
+impl<'de> IntoDeserializer<'de, serde_json::Error> for Texts<'de> {
+    type Deserializer = Self;
+    fn into_deserializer(self) -> Self {
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Amount;
+    use std::collections::BTreeMap;
+
+    #[derive(Debug, serde::Deserialize)]
+    struct Line {
+        #[allow(dead_code, reason = "read by Debug")]
+        sku: String,
+        quantity: u32,
+    }
+
+    #[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
+    #[serde(rename_all = "camelCase")]
+    struct Probe {
+        id: i64,
+        #[serde(default)]
+        attr: BTreeMap<String, String>,
+        min_price: Option<Amount>,
+        #[serde(skip_deserializing)]
+        #[schemars(skip)]
+        _unused: (),
+    }
+    crate::operation! { Probe => (), "test.probe", Get "/{id}", Anyone, 200, "A probe." }
+
+    fn request(query: &[(&str, &str)], body: &str) -> Request {
+        let pairs = |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        Request { path: pairs(&[("id", "7")]), query: pairs(query), body: Bytes::copy_from_slice(body.as_bytes()), raw: None }
+    }
+
+    #[test]
+    fn texts_become_what_the_fields_want() {
+        let probe: Probe = request(&[("attr.color", "red"), ("minPrice", "1.50")], "").bind().unwrap();
+        assert_eq!((probe.id, probe.attr["color"].as_str(), probe.min_price.unwrap().to_string().as_str()), (7, "red", "1.50"));
+    }
+
+    #[test]
+    fn faults_are_pointed_at() {
+        let pointers = |error: Error| error.errors().iter().map(|e| e.pointer.clone()).collect::<Vec<_>>();
+        assert_eq!(pointers(request(&[("nope", "1")], "").bind::<Probe>().unwrap_err()), ["?nope"]);
+        assert_eq!(pointers(request(&[("minPrice", "x")], "").bind::<Probe>().unwrap_err()), ["?minPrice"]);
+        assert_eq!(pointers(request(&[], r#"{"id":8}"#).bind::<Probe>().unwrap_err()), ["/id"]);
+        assert_eq!(request(&[], "{").bind::<Probe>().unwrap_err().kind(), Kind::Malformed);
+        #[derive(Debug, serde::Deserialize)]
+        struct Lines {
+            items: Vec<Line>,
+        }
+        let lines = |json: &str| bind_json::<Lines>(json.as_bytes()).map(|lines| lines.items.iter().map(|l| l.quantity).sum::<u32>());
+        assert_eq!(pointers(lines(r#"{"items":[{"sku":"a","quantity":-1}]}"#).unwrap_err()), ["/items/0/quantity"]);
+        assert_eq!(pointers(lines(r#"{"items":[{"sku":"a"}]}"#).unwrap_err()), ["/items/0/quantity"]);
+        assert_eq!(pointers(lines(r#"{"items":[{"sku":"a","quantity":1,"x":{}}]}"#).unwrap_err()), ["/items/0/x"]);
+        assert_eq!(pointers(lines(r#"{"items":[],"items":[]}"#).unwrap_err()), ["/items"]);
+        assert_eq!(lines(r#"{"items":[{"sku":"a","quantity":2}]}"#).unwrap(), 2);
+        assert_eq!(bind_json::<Lines>("[".repeat(40).as_bytes()).unwrap_err().code(), "JSON_TOO_DEEP");
+    }
+}

@@ -1,0 +1,67 @@
+//! The clock: real time that never goes back, or a fake one moved by hand.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+use crate::Timestamp;
+
+/// Where all time comes from. Cheap to clone; clones share the time.
+#[derive(Clone, Debug)]
+pub struct Clock(Arc<Kind>);
+
+#[derive(Debug)]
+enum Kind {
+    /// The later of the wall and a floor at the start, then the machine's monotonic clock.
+    Real { base: Timestamp, started: Instant },
+    Manual(watch::Sender<Timestamp>),
+}
+
+impl Clock {
+    /// Real time, never before `floor` (the last time the store has written down).
+    pub fn real(floor: Timestamp) -> Self {
+        Self(Arc::new(Kind::Real { base: Self::wall().max(floor), started: Instant::now() }))
+    }
+
+    /// A clock that stands still until [`Clock::advance`].
+    pub fn manual(start: Timestamp) -> Self {
+        Self(Arc::new(Kind::Manual(watch::Sender::new(start))))
+    }
+
+    /// What the machine's wall clock says, which may step either way: only to compare with the store's last time.
+    #[allow(clippy::disallowed_methods, reason = "this is the edge where time enters")]
+    pub fn wall() -> Timestamp {
+        Timestamp::from_jiff(jiff::Timestamp::now())
+    }
+
+    /// The time now.
+    pub fn now(&self) -> Timestamp {
+        match &*self.0 {
+            Kind::Real { base, started } => *base + started.elapsed(),
+            Kind::Manual(now) => *now.borrow(),
+        }
+    }
+
+    /// Moves a manual clock on and wakes who sleeps; a real clock is left alone.
+    pub fn advance(&self, span: Duration) {
+        if let Kind::Manual(now) = &*self.0 {
+            now.send_modify(|now| *now = *now + span);
+        }
+    }
+
+    /// Waits until `time` has come on this clock.
+    pub async fn sleep_until(&self, time: Timestamp) {
+        match &*self.0 {
+            Kind::Real { .. } => tokio::time::sleep(time.since(self.now())).await,
+            Kind::Manual(now) => {
+                let _ = now.subscribe().wait_for(|now| *now >= time).await;
+            }
+        }
+    }
+
+    /// Waits for `span` on this clock.
+    pub async fn sleep(&self, span: Duration) {
+        self.sleep_until(self.now() + span).await;
+    }
+}

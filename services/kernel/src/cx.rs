@@ -1,0 +1,126 @@
+//! The context of one request: who, when, until when, and the way to other services.
+
+use std::net::IpAddr;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::{Clock, Entropy, Error, Kind, Op, Principal, Registry, Response, Timestamp};
+
+/// What all requests of a node share.
+#[derive(Debug)]
+pub struct Node {
+    /// Where time comes from.
+    pub clock: Clock,
+    /// Where randomness comes from.
+    pub entropy: Entropy,
+    registry: OnceLock<Registry>,
+}
+
+impl Node {
+    /// A node whose services are yet to be registered.
+    pub fn new(clock: Clock, entropy: Entropy) -> Arc<Self> {
+        Arc::new(Self { clock, entropy, registry: OnceLock::new() })
+    }
+
+    /// Opens the node's services to calls; only the first registry counts.
+    pub fn install(&self, registry: Registry) {
+        let _ = self.registry.set(registry);
+    }
+
+    /// The services; before [`Node::install`], 503.
+    pub fn registry(&self) -> Result<&Registry, Error> {
+        self.registry.get().ok_or_else(|| Error::unavailable("STARTING", "The server is starting.", 1))
+    }
+}
+
+/// An idempotency key as a caller used it, and the answer once it is decided.
+#[derive(Debug)]
+pub struct Claim {
+    /// Who used it: `user:7`, or `anonymous` for all others.
+    pub caller: String,
+    /// The key as sent.
+    pub key: String,
+    /// A digest of method, path and body.
+    pub fingerprint: [u8; 32],
+    /// The status of a good answer of the operation.
+    pub status: u16,
+    /// The answer as the deciding transaction recorded it.
+    pub recorded: OnceLock<Response>,
+}
+
+/// The context of one request. Cheap to clone; a clone is the same request.
+#[derive(Clone, Debug)]
+pub struct Cx {
+    /// Who asks.
+    pub principal: Principal,
+    /// The guest cart's secret, as sent.
+    pub cart_token: Option<Arc<str>>,
+    /// The guest order's secret, as sent.
+    pub order_token: Option<Arc<str>>,
+    /// When the request came, the one time that all of it uses.
+    pub now: Timestamp,
+    /// When nobody waits any more.
+    pub deadline: Instant,
+    /// Names the request in logs and answers.
+    pub request_id: Arc<str>,
+    /// W3C trace context.
+    pub traceparent: Option<Arc<str>>,
+    /// The version of `If-Match`.
+    pub if_match: Option<i64>,
+    /// The client's address.
+    pub client: Option<IpAddr>,
+    /// The idempotency key, until the operation's answer is recorded.
+    pub claim: Option<Arc<Claim>>,
+    /// The node it runs on.
+    pub node: Arc<Node>,
+}
+
+impl Cx {
+    /// The context of work that promox does by itself.
+    pub fn system(node: &Arc<Node>, name: &str, limit: Duration) -> Self {
+        Self {
+            principal: Principal::System,
+            cart_token: None,
+            order_token: None,
+            now: node.clock.now(),
+            deadline: Instant::now() + limit,
+            request_id: name.into(),
+            traceparent: None,
+            if_match: None,
+            client: None,
+            claim: None,
+            node: node.clone(),
+        }
+    }
+
+    /// Asks another service, as the same caller, under the same deadline, without the idempotency key.
+    pub async fn call<O: Op>(&self, op: O) -> Result<O::Reply, Error> {
+        let mut cx = self.clone();
+        cx.claim = None;
+        cx.if_match = None;
+        let answer = self.node.registry()?.call(cx, op);
+        tokio::time::timeout_at(self.deadline, answer).await.map_err(|_| {
+            Error::unavailable("DEADLINE_EXCEEDED", format!("{} did not answer in time.", O::SERVICE), 1)
+        })?
+    }
+
+    /// The same request as promox itself: for what the caller sets off but may not do.
+    #[must_use]
+    pub fn elevated(&self) -> Self {
+        Self { principal: Principal::System, claim: None, ..self.clone() }
+    }
+
+    /// Refuses when `If-Match` names another version than `version`.
+    pub fn check_version(&self, version: i64) -> Result<(), Error> {
+        match self.if_match {
+            Some(wanted) if wanted != version => Err(Error::new(
+                Kind::Precondition,
+                "VERSION_MISMATCH",
+                format!("You have version {wanted}, it is at {version}: read it again."),
+            )),
+            _ => Ok(()),
+        }
+    }
+}

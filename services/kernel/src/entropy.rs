@@ -1,0 +1,75 @@
+//! Randomness: the operating system's, or a seeded stream that tests can repeat.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+/// Where all randomness comes from. Cheap to clone; clones share the stream.
+#[derive(Clone, Debug)]
+pub struct Entropy(Option<Arc<AtomicU64>>);
+
+impl Entropy {
+    /// The operating system's generator, fit for keys and tokens.
+    pub fn system() -> Self {
+        Self(None)
+    }
+
+    /// A repeatable stream for tests; never for a server.
+    pub fn seeded(seed: u64) -> Self {
+        Self(Some(Arc::new(AtomicU64::new(seed))))
+    }
+
+    /// `N` random bytes.
+    pub fn bytes<const N: usize>(&self) -> [u8; N] {
+        let mut bytes = [0; N];
+        match &self.0 {
+            None => system_fill(&mut bytes),
+            Some(state) => {
+                for chunk in bytes.chunks_mut(8) {
+                    let word = split_mix(state).to_le_bytes();
+                    chunk.iter_mut().zip(word).for_each(|(byte, random)| *byte = random);
+                }
+            }
+        }
+        bytes
+    }
+
+    /// A uniform number below `bound` (0 for a bound of 0), by multiplication; the bias is below 2⁻³² for bounds under 2³².
+    pub fn below(&self, bound: u64) -> u64 {
+        let word = u128::from(u64::from_le_bytes(self.bytes()));
+        u64::try_from((word * u128::from(bound)) >> 64).unwrap_or(0)
+    }
+
+    /// An unguessable token of 256 bits in base64url.
+    pub fn token(&self) -> String {
+        URL_SAFE_NO_PAD.encode(self.bytes::<32>())
+    }
+
+    /// A code of `length` letters and digits that people can read aloud: no 0, 1, I, O, U (5 bits a character, minus one letter).
+    pub fn code(&self, length: usize) -> String {
+        const ALPHABET: &[u8] = b"23456789ABCDEFGHJKLMNPQRSTVWXYZ";
+        let letters = ALPHABET.len() as u64;
+        (0..length)
+            .filter_map(|_| ALPHABET.get(usize::try_from(self.below(letters)).unwrap_or(0)))
+            .map(|byte| char::from(*byte))
+            .collect()
+    }
+}
+
+#[allow(clippy::disallowed_methods, reason = "this is the edge where randomness enters")]
+#[allow(clippy::panic, reason = "a machine without randomness must not hand out tokens")]
+fn system_fill(bytes: &mut [u8]) {
+    if aws_lc_rs::rand::fill(bytes).is_err() {
+        panic!("the operating system gives no randomness");
+    }
+}
+
+/// `SplitMix64`, Steele, Lea and Flood, 2014.
+fn split_mix(state: &AtomicU64) -> u64 {
+    let seed = state.fetch_add(0x9E37_79B9_7F4A_7C15, Ordering::Relaxed).wrapping_add(0x9E37_79B9_7F4A_7C15);
+    let mixed = (seed ^ (seed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    mixed ^ (mixed >> 31)
+}

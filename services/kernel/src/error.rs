@@ -1,0 +1,194 @@
+//! The one error of every operation: what kind, which code, what to tell people.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+/// What kind of refusal it is. The HTTP edge turns it into a status, in one place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// The request cannot be read at all.
+    Malformed,
+    /// No or bad credentials.
+    Unauthenticated,
+    /// The payment was declined.
+    Declined,
+    /// Known, but not allowed.
+    Forbidden,
+    /// Absent, or not the caller's.
+    NotFound,
+    /// The path exists, not with this method.
+    MethodNotAllowed,
+    /// No representation that the caller accepts.
+    NotAcceptable,
+    /// In conflict with the present state.
+    Conflict,
+    /// The resource is not at the version the caller named.
+    Precondition,
+    /// The body is too large.
+    TooLarge,
+    /// The body's media type is not taken here.
+    UnsupportedMedia,
+    /// Well-formed, but it does not fit the schema: never stored as an answer.
+    Schema,
+    /// Well-formed and refused by a rule of the business: a decided answer.
+    Refused,
+    /// Too many requests.
+    Throttled,
+    /// Not now: busy, not ready, too slow.
+    Unavailable,
+    /// The disk is full; reads go on.
+    Full,
+    /// Our own fault.
+    Internal,
+}
+
+/// One fault in a request, by JSON pointer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct FieldError {
+    /// RFC 6901 pointer into the body, or `?name` for a query member.
+    pub pointer: String,
+    /// Stable code, UPPER_SNAKE.
+    pub code: Cow<'static, str>,
+    /// What is wrong, for people.
+    pub detail: String,
+}
+
+impl FieldError {
+    /// A fault of the general code `INVALID_VALUE`.
+    pub fn new(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self { pointer: pointer.into(), code: "INVALID_VALUE".into(), detail: detail.into() }
+    }
+}
+
+/// Why an operation was refused.
+#[derive(Debug, Clone)]
+pub struct Error(Box<Inner>);
+
+#[derive(Debug, Clone)]
+struct Inner {
+    kind: Kind,
+    code: Cow<'static, str>,
+    message: String,
+    members: Map<String, Value>,
+    errors: Vec<FieldError>,
+    retry_after: Option<u32>,
+    cause: Option<String>,
+}
+
+impl Error {
+    /// An error of this kind with a stable code and a sentence for people.
+    pub fn new(kind: Kind, code: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
+        Self(Box::new(Inner {
+            kind,
+            code: code.into(),
+            message: message.into(),
+            members: Map::new(),
+            errors: Vec::new(),
+            retry_after: None,
+            cause: None,
+        }))
+    }
+
+    /// 404: `what` is absent or not the caller's, and the answer does not tell which.
+    pub fn not_found(what: &str) -> Self {
+        Self::new(Kind::NotFound, "NOT_FOUND", format!("There is no such {what}."))
+    }
+
+    /// 409 with a code.
+    pub fn conflict(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(Kind::Conflict, code, message)
+    }
+
+    /// 422 by a rule of the business, with a code.
+    pub fn refused(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(Kind::Refused, code, message)
+    }
+
+    /// 422 with pointers to the faults. `errors` is not empty.
+    pub fn invalid(errors: Vec<FieldError>) -> Self {
+        let message = errors.first().map_or_else(String::new, |first| format!("{}: {}", first.pointer, first.detail));
+        let mut error = Self::new(Kind::Schema, "VALIDATION_FAILED", message);
+        error.0.errors = errors;
+        error
+    }
+
+    /// 422 with one fault.
+    pub fn field(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self::invalid(vec![FieldError::new(pointer, detail)])
+    }
+
+    /// 503: try again in `seconds`.
+    pub fn unavailable(code: &'static str, message: impl Into<String>, seconds: u32) -> Self {
+        Self::new(Kind::Unavailable, code, message).retry_after(seconds)
+    }
+
+    /// 500: `cause` goes to the log, never to the caller.
+    pub fn internal(cause: impl fmt::Display) -> Self {
+        let mut error = Self::new(Kind::Internal, "INTERNAL", "Something went wrong on our side.");
+        error.0.cause = Some(cause.to_string());
+        error
+    }
+
+    /// Adds a member beside the standard ones of the problem document.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Serialize) -> Self {
+        if let Ok(value) = serde_json::to_value(value) {
+            self.0.members.insert(name.to_owned(), value);
+        }
+        self
+    }
+
+    /// Says when to try again, in seconds.
+    #[must_use]
+    pub fn retry_after(mut self, seconds: u32) -> Self {
+        self.0.retry_after = Some(seconds);
+        self
+    }
+
+    /// The kind.
+    pub fn kind(&self) -> Kind {
+        self.0.kind
+    }
+    /// The stable code.
+    pub fn code(&self) -> &str {
+        &self.0.code
+    }
+    /// The sentence for people.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+    /// Members beside the standard ones.
+    pub fn members(&self) -> &Map<String, Value> {
+        &self.0.members
+    }
+    /// The faults by pointer.
+    pub fn errors(&self) -> &[FieldError] {
+        &self.0.errors
+    }
+    /// Seconds until another try makes sense.
+    pub fn retry_after_seconds(&self) -> Option<u32> {
+        self.0.retry_after
+    }
+    /// What really happened, for the log only.
+    pub fn cause(&self) -> Option<&str> {
+        self.0.cause.as_deref()
+    }
+
+    /// Whether this answer is kept for the idempotency key: what the business decided, not what went wrong on the way.
+    pub fn is_decided(&self) -> bool {
+        matches!(self.0.kind, Kind::Conflict | Kind::Declined | Kind::Refused)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.0.code, self.0.message)?;
+        self.0.cause.as_ref().map_or(Ok(()), |cause| write!(f, " ({cause})"))
+    }
+}
+
+impl std::error::Error for Error {}

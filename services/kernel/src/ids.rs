@@ -1,0 +1,51 @@
+//! Ids are `i64` newtypes, counted from 1 per table, so that an order's id cannot be passed for a user's.
+
+/// Declares an id newtype: `id! { /// An order. OrderId }`.
+///
+/// It reads from JSON numbers and from digits in a path or query; zero and negatives are refused.
+#[macro_export]
+macro_rules! id {
+    ($($(#[$meta:meta])* $name:ident),+ $(,)?) => {$(
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(pub i64);
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                write!(f, "{}", self.0)
+            }
+        }
+        impl From<i64> for $name {
+            fn from(id: i64) -> Self {
+                Self(id)
+            }
+        }
+        impl From<$name> for i64 {
+            fn from(id: $name) -> i64 {
+                id.0
+            }
+        }
+        impl $crate::macros::serde::Serialize for $name {
+            fn serialize<S: $crate::macros::serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+                s.serialize_i64(self.0)
+            }
+        }
+        impl<'de> $crate::macros::serde::Deserialize<'de> for $name {
+            fn deserialize<D: $crate::macros::serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+                let id = <i64 as $crate::macros::serde::Deserialize>::deserialize(d)?;
+                if id < 1 {
+                    return Err($crate::macros::serde::de::Error::custom("an id is a positive integer"));
+                }
+                Ok(Self(id))
+            }
+        }
+        impl $crate::macros::schemars::JsonSchema for $name {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+            fn json_schema(_: &mut $crate::macros::schemars::SchemaGenerator) -> $crate::macros::schemars::Schema {
+                $crate::macros::schemars::json_schema!({"type": "integer", "format": "int64", "minimum": 1})
+            }
+        }
+    )+};
+}

@@ -1,0 +1,44 @@
+//! What every service speaks: ids, money, time, errors, operations, permissions, pages.
+//!
+//! Nothing here does I/O: time and randomness come from [`Clock`] and [`Entropy`], which the edge hands in.
+
+mod bind;
+mod body;
+mod clock;
+mod cx;
+mod entropy;
+mod error;
+mod ids;
+mod money;
+mod op;
+mod page;
+mod patch;
+mod principal;
+mod registry;
+mod reply;
+mod text;
+mod text_enum;
+mod time;
+
+pub use bind::{Request, bind_json};
+pub use body::{Body, BodyReader, BodySender};
+pub use clock::Clock;
+pub use cx::{Claim, Cx, Node};
+pub use entropy::Entropy;
+pub use error::{Error, FieldError, Kind};
+pub use money::{Amount, Currency, allocate, round_half_up};
+pub use op::{Access, BodyKind, Method, Op, Replay, service_of};
+pub use page::{Cursor, Limit, Page};
+pub use patch::Patch;
+pub use principal::Principal;
+pub use registry::{Entry, Handle, Registry};
+pub use reply::{Content, Download, Reply, Response, to_json};
+pub use text::{Email, Sku, bounded};
+pub use time::Timestamp;
+
+/// What the macros of this crate need from their callers' point of view.
+#[doc(hidden)]
+pub mod macros {
+    pub use schemars;
+    pub use serde;
+}

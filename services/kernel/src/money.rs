@@ -1,0 +1,320 @@
+//! Money: exact decimals with an ISO 4217 currency, one rounding function, no floats.
+
+use std::fmt;
+use std::ops::{Add, AddAssign, Neg, Sub, SubAssign};
+use std::str::FromStr;
+
+use rust_decimal::{Decimal, RoundingStrategy};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
+use serde::{Serialize, Serializer};
+
+/// The largest absolute amount that is taken: it leaves room for sums and products in 96 bits.
+const LARGEST: Decimal = Decimal::from_parts(0xA764_0000, 0x0DE0_B6B3, 0, false, 0); // 10^18
+
+/// An ISO 4217 currency.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Currency(iso_currency::Currency);
+
+impl Currency {
+    /// Pound sterling, the currency of the sample shop.
+    pub const GBP: Self = Self(iso_currency::Currency::GBP);
+
+    /// The three-letter code, `"GBP"`.
+    pub fn code(self) -> &'static str {
+        self.0.code()
+    }
+
+    /// Digits after the point: 2 for GBP, 0 for JPY, 3 for KWD. Funds without an exponent count as 2.
+    pub fn exponent(self) -> u32 {
+        u32::from(self.0.exponent().unwrap_or(2))
+    }
+
+    /// The amount in this currency's scale, rounded half-up (away from zero at the midpoint).
+    pub fn round(self, value: Decimal) -> Amount {
+        let mut rounded = round_half_up(value, self.exponent());
+        rounded.rescale(self.exponent());
+        Amount(rounded)
+    }
+
+    /// Zero in this currency's scale, `0.00`.
+    pub fn zero(self) -> Amount {
+        self.round(Decimal::ZERO)
+    }
+
+    /// The smallest unit, `0.01`.
+    pub fn minor_unit(self) -> Amount {
+        Amount(Decimal::new(1, self.exponent()))
+    }
+
+    /// Takes an amount as it was sent: at most the currency's digits, none lost, not beyond 10^18.
+    ///
+    /// The error says what is wrong with it, for people.
+    pub fn exact(self, amount: Amount) -> Result<Amount, String> {
+        if amount.0.abs() > LARGEST {
+            return Err("an amount is at most 10^18".to_owned());
+        }
+        let rounded = self.round(amount.0);
+        if rounded.0 == amount.0 {
+            Ok(rounded)
+        } else {
+            Err(format!("{} has {} digits after the point at most", self.code(), self.exponent()))
+        }
+    }
+}
+
+impl FromStr for Currency {
+    type Err = String;
+    fn from_str(code: &str) -> Result<Self, String> {
+        iso_currency::Currency::from_code(code)
+            .map(Self)
+            .ok_or_else(|| format!("\"{code}\" is no ISO 4217 currency code"))
+    }
+}
+
+impl fmt::Display for Currency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}
+
+impl Serialize for Currency {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_str(self.code())
+    }
+}
+
+impl<'de> Deserialize<'de> for Currency {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let code = std::borrow::Cow::<'de, str>::deserialize(d)?;
+        code.parse().map_err(de::Error::custom)
+    }
+}
+
+impl JsonSchema for Currency {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Currency".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string", "pattern": "^[A-Z]{3}$", "example": "GBP"})
+    }
+}
+
+/// A decimal amount of money, in JSON a string such as `"19.90"`.
+///
+/// It reads from a string or a JSON number, digit for digit. It carries no currency of its own: the record or reply
+/// that it stands in does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Amount(pub Decimal);
+
+impl Amount {
+    /// Nothing.
+    pub const ZERO: Self = Self(Decimal::ZERO);
+
+    /// Whether this is less than nothing.
+    pub fn is_negative(self) -> bool {
+        self.0.is_sign_negative() && !self.0.is_zero()
+    }
+
+    /// Whether this is nothing.
+    pub fn is_zero(self) -> bool {
+        self.0.is_zero()
+    }
+
+    /// This many times the amount; `None` when it leaves 96 bits or 10^18.
+    pub fn times(self, quantity: i64) -> Option<Self> {
+        let product = self.0.checked_mul(Decimal::from(quantity))?;
+        (product.abs() <= LARGEST).then_some(Self(product))
+    }
+
+    /// The sum; `None` when it leaves 96 bits or 10^18.
+    pub fn plus(self, other: Self) -> Option<Self> {
+        let sum = self.0.checked_add(other.0)?;
+        (sum.abs() <= LARGEST).then_some(Self(sum))
+    }
+}
+
+impl Add for Amount {
+    type Output = Self;
+    fn add(self, other: Self) -> Self {
+        Self(self.0 + other.0)
+    }
+}
+impl Sub for Amount {
+    type Output = Self;
+    fn sub(self, other: Self) -> Self {
+        Self(self.0 - other.0)
+    }
+}
+impl Neg for Amount {
+    type Output = Self;
+    fn neg(self) -> Self {
+        Self(-self.0)
+    }
+}
+impl AddAssign for Amount {
+    fn add_assign(&mut self, other: Self) {
+        self.0 += other.0;
+    }
+}
+impl SubAssign for Amount {
+    fn sub_assign(&mut self, other: Self) {
+        self.0 -= other.0;
+    }
+}
+impl std::iter::Sum for Amount {
+    fn sum<I: Iterator<Item = Self>>(amounts: I) -> Self {
+        amounts.fold(Self::ZERO, Add::add)
+    }
+}
+
+impl fmt::Display for Amount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for Amount {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let exact = Decimal::from_str_exact(text).or_else(|_| Decimal::from_scientific(text));
+        match exact {
+            Ok(value) if value.abs() <= LARGEST => Ok(Self(value)),
+            Ok(_) => Err("an amount is at most 10^18".to_owned()),
+            Err(_) => Err(format!("\"{}\" is no decimal amount", text.chars().take(40).collect::<String>())),
+        }
+    }
+}
+
+impl Serialize for Amount {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Amount {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        d.deserialize_any(AmountVisitor)
+    }
+}
+
+/// Reads strings, integers and, through serde_json's `arbitrary_precision`, numbers by their digits.
+struct AmountVisitor;
+
+impl<'de> Visitor<'de> for AmountVisitor {
+    type Value = Amount;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a decimal amount such as \"19.90\"")
+    }
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Amount, E> {
+        text.parse().map_err(E::custom)
+    }
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Amount, E> {
+        self.visit_str(&value.to_string())
+    }
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Amount, E> {
+        self.visit_str(&value.to_string())
+    }
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Amount, E> {
+        self.visit_str(&value.to_string())
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Amount, A::Error> {
+        match map.next_entry::<String, String>()? {
+            Some((key, digits)) if key == "$serde_json::private::Number" => self.visit_str(&digits),
+            _ => Err(de::Error::invalid_type(de::Unexpected::Map, &self)),
+        }
+    }
+}
+
+impl JsonSchema for Amount {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Amount".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": ["string", "number"], "pattern": "^-?[0-9]+(\\.[0-9]+)?$", "example": "19.90"})
+    }
+}
+
+/// The one rounding rule of promox: half away from zero, to `digits` after the point.
+pub fn round_half_up(value: Decimal, digits: u32) -> Decimal {
+    value.round_dp_with_strategy(digits, RoundingStrategy::MidpointAwayFromZero)
+}
+
+/// Shares `total` over `weights` in proportion, in minor units of `currency`, by largest remainder; ties go to the
+/// earlier share. The shares always sum to `total`. All weights zero: everything goes to the first.
+///
+/// `total` and the weights are not negative.
+pub fn allocate(total: Amount, weights: &[Amount], currency: Currency) -> Vec<Amount> {
+    let sum: Decimal = weights.iter().map(|weight| weight.0).sum();
+    if sum.is_zero() {
+        return weights.iter().enumerate().map(|(i, _)| if i == 0 { total } else { currency.zero() }).collect();
+    }
+    let digits = currency.exponent();
+    let exact = weights.iter().map(|weight| total.0 * weight.0 / sum);
+    let (mut shares, remainders): (Vec<Decimal>, Vec<Decimal>) = exact
+        .map(|share| {
+            let floor = share.round_dp_with_strategy(digits, RoundingStrategy::ToZero);
+            (floor, share - floor)
+        })
+        .unzip();
+    let mut left = total.0 - shares.iter().sum::<Decimal>();
+    let mut order: Vec<usize> = (0..shares.len()).collect();
+    order.sort_by(|a, b| remainders.get(*b).cmp(&remainders.get(*a)).then(a.cmp(b)));
+    let unit = currency.minor_unit().0;
+    for index in order.into_iter().cycle() {
+        if left < unit {
+            break;
+        }
+        if let Some(share) = shares.get_mut(index) {
+            *share += unit;
+            left -= unit;
+        }
+    }
+    shares.into_iter().map(|share| currency.round(share)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn amount(text: &str) -> Amount {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn numbers_and_strings_read_digit_for_digit() {
+        for (json, want) in [("\"19.90\"", "19.90"), ("19.90", "19.90"), ("7", "7"), ("1e2", "100"), ("12345678901234567.89", "12345678901234567.89")] {
+            assert_eq!(serde_json::from_str::<Amount>(json).unwrap(), amount(want), "{json}");
+        }
+        for json in ["\"\"", "true", "\"1,5\"", "{}", "[]", "null", "\"NaN\"", "1e40"] {
+            assert!(serde_json::from_str::<Amount>(json).is_err(), "{json}");
+        }
+    }
+
+    #[test]
+    fn an_amount_with_too_many_digits_is_refused() {
+        assert_eq!(Currency::GBP.exact(amount("19.9")).unwrap().to_string(), "19.90");
+        assert!(Currency::GBP.exact(amount("19.901")).is_err());
+        let yen: Currency = "JPY".parse().unwrap();
+        assert!(yen.exact(amount("19.9")).is_err());
+        assert_eq!(yen.exact(amount("19")).unwrap().to_string(), "19");
+    }
+
+    #[test]
+    fn largest_is_ten_to_the_eighteenth() {
+        assert_eq!(LARGEST.to_string(), "1000000000000000000");
+    }
+
+    proptest! {
+        #[test]
+        fn shares_sum_to_the_total(total in 0_i64..10_000_000, weights in prop::collection::vec(0_i64..100_000, 1..40)) {
+            let total = Amount(Decimal::new(total, 2));
+            let weights: Vec<Amount> = weights.into_iter().map(|w| Amount(Decimal::new(w, 2))).collect();
+            let shares = allocate(total, &weights, Currency::GBP);
+            prop_assert_eq!(shares.iter().copied().sum::<Amount>(), total);
+            prop_assert!(shares.iter().all(|share| !share.is_negative()));
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! An operation: a plain struct that says what is asked, and where and by whom it may be asked.
+
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+
+use crate::{Body, Cx, Error, Kind, Principal, Reply};
+
+/// The HTTP methods in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[allow(missing_docs)]
+pub enum Method {
+    Get,
+    Post,
+    Put,
+    Patch,
+    Delete,
+}
+
+impl Method {
+    /// `"GET"` and so on.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Patch => "PATCH",
+            Self::Delete => "DELETE",
+        }
+    }
+
+    /// Whether it changes nothing.
+    pub const fn is_safe(self) -> bool {
+        matches!(self, Self::Get)
+    }
+}
+
+/// Who may ask, at the least.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Anyone.
+    Anyone,
+    /// A user, or who holds a cart token; the handler looks the cart up by either.
+    Guest,
+    /// A user, for own things.
+    User,
+    /// A user for own things, who holds an order token, or who has the permission; the handler compares owners.
+    Owner(&'static str),
+    /// Who has the permission.
+    Permission(&'static str),
+    /// Who signs: the handler verifies.
+    Signed,
+    /// Other services only: no route.
+    Internal,
+}
+
+impl Access {
+    /// Whether this caller may ask at all. Ownership is the handler's to check.
+    pub fn check(self, cx: &Cx) -> Result<(), Error> {
+        let known = cx.principal != Principal::Anonymous;
+        let granted = match self {
+            Self::Anyone | Self::Signed | Self::Internal => true,
+            Self::Guest => known || cx.cart_token.is_some(),
+            Self::User => known,
+            Self::Owner(_) => known || cx.order_token.is_some(),
+            Self::Permission(permission) => cx.principal.allows(permission),
+        };
+        match (granted, known) {
+            (true, _) => Ok(()),
+            (false, true) => Err(Error::new(Kind::Forbidden, "FORBIDDEN", "Your roles do not allow this.")),
+            (false, false) => Err(Error::new(Kind::Unauthenticated, "UNAUTHENTICATED", "Log in and send the access token.")),
+        }
+    }
+
+    /// The permission it names, if any.
+    pub const fn permission(self) -> Option<&'static str> {
+        match self {
+            Self::Owner(permission) | Self::Permission(permission) => Some(permission),
+            _ => None,
+        }
+    }
+}
+
+/// How the body comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyKind {
+    /// A JSON object whose members are fields of the operation; none for GET and DELETE.
+    Json,
+    /// Bytes as they come, handed over by [`Op::attach`]; the listed media types are taken.
+    Stream(&'static [&'static str]),
+}
+
+/// Whether an `Idempotency-Key` has an effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Replay {
+    /// The header is ignored.
+    No,
+    /// With the header, the first decided answer is given again.
+    Keyed,
+}
+
+/// What is asked of a service. Its fields are bound from path, query and body, by their serde names.
+///
+/// Declare the constants with [`operation!`](crate::operation).
+pub trait Op: DeserializeOwned + JsonSchema + Send + Sync + 'static {
+    /// What is answered.
+    type Reply: Reply;
+    /// The service that handles it, `"order"`.
+    const SERVICE: &'static str;
+    /// Its name, `"order.place"`.
+    const NAME: &'static str;
+    /// The method.
+    const METHOD: Method;
+    /// The path with `{field}` for fields, empty for internal operations.
+    const PATH: &'static str;
+    /// Who may ask.
+    const ACCESS: Access;
+    /// The status of a good answer.
+    const STATUS: u16;
+    /// What it does, in a sentence, for the API description.
+    const SUMMARY: &'static str;
+    /// Whether an idempotency key counts.
+    const REPLAY: Replay = Replay::No;
+    /// How the body comes.
+    const BODY: BodyKind = BodyKind::Json;
+
+    /// Receives the raw body of an operation with [`BodyKind::Stream`].
+    fn attach(&mut self, _body: Body) {}
+}
+
+/// Declares what an operation is: `operation! { GetProduct -> ProductView, "product.get", Get "/api/products/{id}", Anyone, 200, "One product." }`.
+///
+/// Internal ones: `operation! { ReserveStock -> Reserved, "inventory.reserve", internal, "Holds stock." }`.
+/// After the summary, `keyed` makes the idempotency key count, and `stream [..types], |op, body| ..` takes a raw body.
+#[macro_export]
+macro_rules! operation {
+    ($op:ty => $reply:ty, $name:literal, internal, $summary:literal) => {
+        impl $crate::Op for $op {
+            type Reply = $reply;
+            const SERVICE: &'static str = $crate::service_of($name);
+            const NAME: &'static str = $name;
+            const METHOD: $crate::Method = $crate::Method::Post;
+            const PATH: &'static str = "";
+            const ACCESS: $crate::Access = $crate::Access::Internal;
+            const STATUS: u16 = 200;
+            const SUMMARY: &'static str = $summary;
+        }
+    };
+    ($op:ty => $reply:ty, $name:literal, $method:ident $path:literal, $access:expr, $status:literal, $summary:literal $(, $($rest:tt)+)?) => {
+        impl $crate::Op for $op {
+            type Reply = $reply;
+            const SERVICE: &'static str = $crate::service_of($name);
+            const NAME: &'static str = $name;
+            const METHOD: $crate::Method = $crate::Method::$method;
+            const PATH: &'static str = $path;
+            const ACCESS: $crate::Access = { #[allow(unused_imports)] use $crate::Access::*; $access };
+            const STATUS: u16 = $status;
+            const SUMMARY: &'static str = $summary;
+            $($crate::operation! { @rest $($rest)+ })?
+        }
+    };
+    (@rest keyed $(, $($rest:tt)+)?) => {
+        const REPLAY: $crate::Replay = $crate::Replay::Keyed;
+        $($crate::operation! { @rest $($rest)+ })?
+    };
+    (@rest stream [$($media:literal),+], $field:ident) => {
+        const BODY: $crate::BodyKind = $crate::BodyKind::Stream(&[$($media),+]);
+        fn attach(&mut self, body: $crate::Body) {
+            self.$field = body;
+        }
+    };
+}
+
+/// The service an operation's name begins with: `"order"` of `"order.place"`.
+#[doc(hidden)]
+pub const fn service_of(name: &'static str) -> &'static str {
+    let bytes = name.as_bytes();
+    let mut dot = 0;
+    while dot < bytes.len() && bytes[dot] != b'.' {
+        dot += 1;
+    }
+    name.split_at(dot).0
+}

@@ -1,0 +1,56 @@
+//! Who asks.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+crate::id! {
+    /// A user's account.
+    UserId
+}
+
+/// Who asks for an operation.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub enum Principal {
+    /// Nobody we know.
+    #[default]
+    Anonymous,
+    /// A logged-in user, with the permissions of all roles.
+    User {
+        /// The account.
+        id: UserId,
+        /// The login it came by.
+        session: i64,
+        /// `resource:action` names.
+        permissions: Arc<BTreeSet<String>>,
+    },
+    /// promox itself: jobs, consumers, the command line.
+    System,
+}
+
+impl Principal {
+    /// The user's id, when it is a user.
+    pub fn user(&self) -> Option<UserId> {
+        match self {
+            Self::User { id, .. } => Some(*id),
+            _ => None,
+        }
+    }
+
+    /// Whether the permission `resource:action` is held; promox itself holds all.
+    pub fn allows(&self, permission: &str) -> bool {
+        match self {
+            Self::Anonymous => false,
+            Self::User { permissions, .. } => permissions.contains(permission),
+            Self::System => true,
+        }
+    }
+
+    /// How the audit log and idempotency name the caller; anonymous callers share one name.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Anonymous => "anonymous".to_owned(),
+            Self::User { id, .. } => format!("user:{id}"),
+            Self::System => "system".to_owned(),
+        }
+    }
+}

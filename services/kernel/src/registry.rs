@@ -1,0 +1,133 @@
+//! The registry: one registration an operation feeds router, API description, permission table and calls between services.
+
+use std::any::{Any, TypeId};
+use std::collections::HashMap;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use schemars::{Schema, SchemaGenerator};
+
+use crate::{Access, BodyKind, Cx, Error, Method, Op, Reply, Replay, Request, Response};
+
+type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+type Run = Box<dyn Fn(Cx, Request) -> BoxFuture<Result<Response, Error>> + Send + Sync>;
+
+/// A service that handles an operation. Write it as `async fn handle(&self, cx: &Cx, op: O) -> Result<O::Reply, Error>`.
+pub trait Handle<O: Op>: Send + Sync + 'static {
+    /// Authorises, does one read or write, converts.
+    fn handle(&self, cx: &Cx, op: O) -> impl Future<Output = Result<O::Reply, Error>> + Send;
+}
+
+/// One registered operation.
+pub struct Entry {
+    /// [`Op::SERVICE`].
+    pub service: &'static str,
+    /// [`Op::NAME`].
+    pub name: &'static str,
+    /// [`Op::METHOD`].
+    pub method: Method,
+    /// [`Op::PATH`].
+    pub path: &'static str,
+    /// [`Op::ACCESS`].
+    pub access: Access,
+    /// [`Op::STATUS`].
+    pub status: u16,
+    /// [`Op::SUMMARY`].
+    pub summary: &'static str,
+    /// [`Op::REPLAY`].
+    pub replay: Replay,
+    /// [`Op::BODY`].
+    pub body: BodyKind,
+    /// The schemas of the operation and, when it is JSON, of its reply.
+    pub schemas: fn(&mut SchemaGenerator) -> (Schema, Option<Schema>),
+    run: Run,
+}
+
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {}", self.name, self.method.as_str(), self.path)
+    }
+}
+
+impl Entry {
+    /// Binds the request, checks access, handles it.
+    pub fn run(&self, cx: Cx, request: Request) -> BoxFuture<Result<Response, Error>> {
+        (self.run)(cx, request)
+    }
+}
+
+/// All operations of a node.
+#[derive(Default)]
+pub struct Registry {
+    entries: Vec<Entry>,
+    callable: HashMap<TypeId, Box<dyn Any + Send + Sync>>,
+}
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(&self.entries).finish()
+    }
+}
+
+/// How an operation is called in process, by its type.
+struct Callable<O: Op>(Box<dyn Fn(Cx, O) -> BoxFuture<Result<O::Reply, Error>> + Send + Sync>);
+
+impl Registry {
+    /// Registers what `service` does for `O`.
+    pub fn register<O: Op, H: Handle<O>>(&mut self, service: &Arc<H>) {
+        let called = service.clone();
+        let callable = Callable::<O>(Box::new(move |cx, op| {
+            let service = called.clone();
+            Box::pin(async move { service.handle(&cx, op).await })
+        }));
+        self.callable.insert(TypeId::of::<O>(), Box::new(callable));
+        self.entries.push(Entry {
+            service: O::SERVICE,
+            name: O::NAME,
+            method: O::METHOD,
+            path: O::PATH,
+            access: O::ACCESS,
+            status: O::STATUS,
+            summary: O::SUMMARY,
+            replay: O::REPLAY,
+            body: O::BODY,
+            schemas: |generator| (O::json_schema(generator), O::Reply::schema(generator)),
+            run: runner::<O, H>(service.clone()),
+        });
+    }
+
+    /// Every operation, in order of registration.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// Asks for an operation in process. Its access is not checked: the caller is a service.
+    pub async fn call<O: Op>(&self, cx: Cx, op: O) -> Result<O::Reply, Error> {
+        let callable = self.callable.get(&TypeId::of::<O>()).and_then(|it| it.downcast_ref::<Callable<O>>());
+        match callable {
+            Some(callable) => (callable.0)(cx, op).await,
+            None => Err(Error::internal(format_args!("no service handles {}", O::NAME))),
+        }
+    }
+}
+
+fn runner<O: Op, H: Handle<O>>(service: Arc<H>) -> Run {
+    Box::new(move |cx, request| {
+        let service = service.clone();
+        Box::pin(async move {
+            O::ACCESS.check(&cx)?;
+            let op: O = request.bind()?;
+            service.handle(&cx, op).await?.respond(O::STATUS)
+        })
+    })
+}
+
+/// Registers a list of operations of one service: `register!(registry, service: GetProduct, CreateProduct)`.
+#[macro_export]
+macro_rules! register {
+    ($registry:expr, $service:expr; $($op:ty),+ $(,)?) => {
+        $($registry.register::<$op, _>($service);)+
+    };
+}

@@ -1,0 +1,164 @@
+//! What is answered: JSON with its status and headers, or a document.
+
+use bytes::Bytes;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::Serialize;
+
+use crate::{BodyReader, Error, Page};
+
+/// A good answer, ready for the wire.
+#[derive(Debug)]
+pub struct Response {
+    /// The status, 2xx.
+    pub status: u16,
+    /// Headers beside the content's own.
+    pub headers: Vec<(&'static str, String)>,
+    /// What it carries.
+    pub content: Content,
+}
+
+/// What an answer carries.
+#[derive(Debug)]
+pub enum Content {
+    /// Nothing.
+    Empty,
+    /// JSON text.
+    Json(Bytes),
+    /// Bytes of another media type.
+    Bytes(&'static str, Bytes),
+    /// A stream of another media type.
+    Stream(&'static str, BodyReader),
+}
+
+/// Something an operation answers. Implement it with [`json_reply!`](crate::json_reply).
+pub trait Reply: Send + 'static {
+    /// The answer for the wire; `status` is the operation's usual one.
+    fn respond(self, status: u16) -> Result<Response, Error>
+    where
+        Self: Sized;
+
+    /// Its JSON schema; `None` for what is not JSON.
+    fn schema(generator: &mut SchemaGenerator) -> Option<Schema>;
+
+    /// The answer as JSON text, for keeping with an idempotency key; `None` for documents, which are not kept.
+    fn kept(&self, status: u16) -> Result<Option<Response>, Error>;
+}
+
+/// JSON text of a value; failing is our own fault.
+#[doc(hidden)]
+pub fn to_json(value: &impl Serialize) -> Result<Bytes, Error> {
+    serde_json::to_vec(value).map(Bytes::from).map_err(Error::internal)
+}
+
+/// Makes serializable types replies: `json_reply!(A, B)`. With `etag`: `json_reply!(Product, etag version)` sends the field
+/// as a strong `ETag`. With `status`: `json_reply!(Order, status http_status)` asks the method for the status, which
+/// returns `None` for the usual one.
+#[macro_export]
+macro_rules! json_reply {
+    ($type:ty, etag $version:ident, status $status:ident) => {
+        $crate::json_reply!(@impl $type, |it: &$type| vec![("etag", format!("\"{}\"", it.$version))], |it: &$type| it.$status());
+    };
+    ($type:ty, etag $version:ident) => {
+        $crate::json_reply!(@impl $type, |it: &$type| vec![("etag", format!("\"{}\"", it.$version))], |_: &$type| None);
+    };
+    ($type:ty, status $status:ident) => {
+        $crate::json_reply!(@impl $type, |_: &$type| Vec::new(), |it: &$type| it.$status());
+    };
+    ($($type:ty),+ $(,)?) => { $($crate::json_reply!(@impl $type, |_: &$type| Vec::new(), |_: &$type| None);)+ };
+    (@impl $type:ty, $headers:expr, $status:expr) => {
+        impl $crate::Reply for $type {
+            fn respond(self, status: u16) -> Result<$crate::Response, $crate::Error> {
+                let headers: Vec<(&'static str, String)> = ($headers)(&self);
+                let chosen: Option<u16> = ($status)(&self);
+                let content = $crate::Content::Json($crate::to_json(&self)?);
+                Ok($crate::Response { status: chosen.unwrap_or(status), headers, content })
+            }
+            fn schema(generator: &mut $crate::macros::schemars::SchemaGenerator) -> Option<$crate::macros::schemars::Schema> {
+                Some(generator.subschema_for::<$type>())
+            }
+            fn kept(&self, status: u16) -> Result<Option<$crate::Response>, $crate::Error> {
+                let headers: Vec<(&'static str, String)> = ($headers)(self);
+                let chosen: Option<u16> = ($status)(self);
+                let content = $crate::Content::Json($crate::to_json(self)?);
+                Ok(Some($crate::Response { status: chosen.unwrap_or(status), headers, content }))
+            }
+        }
+    };
+}
+
+/// No content.
+impl Reply for () {
+    fn respond(self, _: u16) -> Result<Response, Error> {
+        Ok(Response { status: 204, headers: Vec::new(), content: Content::Empty })
+    }
+    fn schema(_: &mut SchemaGenerator) -> Option<Schema> {
+        None
+    }
+    fn kept(&self, status: u16) -> Result<Option<Response>, Error> {
+        ().respond(status).map(Some)
+    }
+}
+
+impl<T: Serialize + JsonSchema + Send + 'static> Reply for Page<T> {
+    fn respond(self, status: u16) -> Result<Response, Error> {
+        Ok(Response { status, headers: Vec::new(), content: Content::Json(to_json(&self)?) })
+    }
+    fn schema(generator: &mut SchemaGenerator) -> Option<Schema> {
+        Some(generator.subschema_for::<Self>())
+    }
+    fn kept(&self, _: u16) -> Result<Option<Response>, Error> {
+        Ok(None)
+    }
+}
+
+impl<T: Serialize + JsonSchema + Send + 'static> Reply for Vec<T> {
+    fn respond(self, status: u16) -> Result<Response, Error> {
+        Ok(Response { status, headers: Vec::new(), content: Content::Json(to_json(&self)?) })
+    }
+    fn schema(generator: &mut SchemaGenerator) -> Option<Schema> {
+        Some(generator.subschema_for::<Self>())
+    }
+    fn kept(&self, _: u16) -> Result<Option<Response>, Error> {
+        Ok(None)
+    }
+}
+
+/// A document that is not JSON: a page, a CSV, a stream of events.
+#[derive(Debug)]
+pub struct Download {
+    /// The media type.
+    pub media_type: &'static str,
+    /// The name a browser saves it under, if it should.
+    pub file_name: Option<String>,
+    /// The bytes as they are made.
+    pub content: Content,
+}
+
+impl Download {
+    /// A whole document.
+    pub fn bytes(media_type: &'static str, bytes: impl Into<Bytes>) -> Self {
+        Self { media_type, file_name: None, content: Content::Bytes(media_type, bytes.into()) }
+    }
+
+    /// A stream.
+    pub fn stream(media_type: &'static str, reader: BodyReader) -> Self {
+        Self { media_type, file_name: None, content: Content::Stream(media_type, reader) }
+    }
+}
+
+impl Reply for Download {
+    fn respond(self, status: u16) -> Result<Response, Error> {
+        let headers = self
+            .file_name
+            .map(|name| ("content-disposition", format!("attachment; filename=\"{name}\"")))
+            .into_iter()
+            .collect();
+        Ok(Response { status, headers, content: self.content })
+    }
+    fn schema(_: &mut SchemaGenerator) -> Option<Schema> {
+        None
+    }
+    fn kept(&self, _: u16) -> Result<Option<Response>, Error> {
+        Ok(None)
+    }
+}

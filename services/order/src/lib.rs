@@ -1,0 +1,1 @@
+//! Order service: quote, checkout saga, fulfilment, returns.

@@ -1,0 +1,1 @@
+//! Product service: catalogue, categories, search.

@@ -1,0 +1,1 @@
+//! Promotion service: rules and discounts.

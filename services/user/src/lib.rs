@@ -1,0 +1,1 @@
+//! User service: accounts, tokens, roles, audit.

@@ -1,0 +1,2 @@
+//! promox.
+fn main() {}

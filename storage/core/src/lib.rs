@@ -1,0 +1,1 @@
+//! Records, keys, transactions and the engine contract. Services know only this crate.

@@ -1,0 +1,1 @@
+//! The embedded engine: journal, memory table, redb checkpoints, gates, cache, bus.
