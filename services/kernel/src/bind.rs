@@ -141,7 +141,11 @@ impl<'a> Members<'a> {
         for (name, value) in object.0 {
             if self.0.iter().any(|(known, source)| *known == name && matches!(source, Source::Json(_))) {
                 let detail = "This member stands twice.".to_owned();
-                return Err(Error::invalid(vec![FieldError { pointer: format!("/{name}"), code: "DUPLICATE_MEMBER".into(), detail }]));
+                return Err(Error::invalid(vec![FieldError {
+                    pointer: format!("/{name}"),
+                    code: "DUPLICATE_MEMBER".into(),
+                    detail,
+                }]));
             }
             self.0.push((name, Source::Json(value)));
         }
@@ -255,7 +259,12 @@ impl<'de> Deserializer<'de> for Texts<'de> {
     fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Self::Error> {
         visitor.visit_newtype_struct(self)
     }
-    fn deserialize_enum<V: Visitor<'de>>(self, name: &'static str, variants: &'static [&'static str], visitor: V) -> Result<V::Value, Self::Error> {
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Self::Error> {
         StrDeserializer::new(self.one()).deserialize_enum(name, variants, visitor)
     }
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
@@ -302,13 +311,21 @@ mod tests {
 
     fn request(query: &[(&str, &str)], body: &str) -> Request {
         let pairs = |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        Request { path: pairs(&[("id", "7")]), query: pairs(query), body: Bytes::copy_from_slice(body.as_bytes()), raw: None }
+        Request {
+            path: pairs(&[("id", "7")]),
+            query: pairs(query),
+            body: Bytes::copy_from_slice(body.as_bytes()),
+            raw: None,
+        }
     }
 
     #[test]
     fn texts_become_what_the_fields_want() {
         let probe: Probe = request(&[("attr.color", "red"), ("minPrice", "1.50")], "").bind().unwrap();
-        assert_eq!((probe.id, probe.attr["color"].as_str(), probe.min_price.unwrap().to_string().as_str()), (7, "red", "1.50"));
+        assert_eq!(
+            (probe.id, probe.attr["color"].as_str(), probe.min_price.unwrap().to_string().as_str()),
+            (7, "red", "1.50")
+        );
     }
 
     #[test]
@@ -322,7 +339,9 @@ mod tests {
         struct Lines {
             items: Vec<Line>,
         }
-        let lines = |json: &str| bind_json::<Lines>(json.as_bytes()).map(|lines| lines.items.iter().map(|l| l.quantity).sum::<u32>());
+        let lines = |json: &str| {
+            bind_json::<Lines>(json.as_bytes()).map(|lines| lines.items.iter().map(|l| l.quantity).sum::<u32>())
+        };
         assert_eq!(pointers(lines(r#"{"items":[{"sku":"a","quantity":-1}]}"#).unwrap_err()), ["/items/0/quantity"]);
         assert_eq!(pointers(lines(r#"{"items":[{"sku":"a"}]}"#).unwrap_err()), ["/items/0/quantity"]);
         assert_eq!(pointers(lines(r#"{"items":[{"sku":"a","quantity":1,"x":{}}]}"#).unwrap_err()), ["/items/0/x"]);

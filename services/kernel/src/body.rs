@@ -49,7 +49,11 @@ impl BodyReader {
         while let Some(chunk) = self.next().await {
             whole.extend_from_slice(&chunk?);
             if whole.len() > limit {
-                return Err(Error::new(crate::Kind::TooLarge, "BODY_TOO_LARGE", format!("The body is over {limit} bytes.")));
+                return Err(Error::new(
+                    crate::Kind::TooLarge,
+                    "BODY_TOO_LARGE",
+                    format!("The body is over {limit} bytes."),
+                ));
             }
         }
         Ok(whole)

@@ -14,7 +14,10 @@ pub struct Clock(Arc<Kind>);
 #[derive(Debug)]
 enum Kind {
     /// The later of the wall and a floor at the start, then the machine's monotonic clock.
-    Real { base: Timestamp, started: Instant },
+    Real {
+        base: Timestamp,
+        started: Instant,
+    },
     Manual(watch::Sender<Timestamp>),
 }
 

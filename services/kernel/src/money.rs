@@ -285,7 +285,13 @@ mod tests {
 
     #[test]
     fn numbers_and_strings_read_digit_for_digit() {
-        for (json, want) in [("\"19.90\"", "19.90"), ("19.90", "19.90"), ("7", "7"), ("1e2", "100"), ("12345678901234567.89", "12345678901234567.89")] {
+        for (json, want) in [
+            ("\"19.90\"", "19.90"),
+            ("19.90", "19.90"),
+            ("7", "7"),
+            ("1e2", "100"),
+            ("12345678901234567.89", "12345678901234567.89"),
+        ] {
             assert_eq!(serde_json::from_str::<Amount>(json).unwrap(), amount(want), "{json}");
         }
         for json in ["\"\"", "true", "\"1,5\"", "{}", "[]", "null", "\"NaN\"", "1e40"] {

@@ -67,7 +67,9 @@ impl Access {
         match (granted, known) {
             (true, _) => Ok(()),
             (false, true) => Err(Error::new(Kind::Forbidden, "FORBIDDEN", "Your roles do not allow this.")),
-            (false, false) => Err(Error::new(Kind::Unauthenticated, "UNAUTHENTICATED", "Log in and send the access token.")),
+            (false, false) => {
+                Err(Error::new(Kind::Unauthenticated, "UNAUTHENTICATED", "Log in and send the access token."))
+            }
         }
     }
 

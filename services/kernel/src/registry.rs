@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use schemars::{Schema, SchemaGenerator};
 
-use crate::{Access, BodyKind, Cx, Error, Method, Op, Reply, Replay, Request, Response};
+use crate::{Access, BodyKind, Cx, Error, Method, Op, Replay, Reply, Request, Response};
 
 type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 type Run = Box<dyn Fn(Cx, Request) -> BoxFuture<Result<Response, Error>> + Send + Sync>;

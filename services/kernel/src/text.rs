@@ -98,7 +98,13 @@ impl FromStr for Email {
             || domain.ends_with(['.', '-'])
             || domain.contains("..")
             || domain.contains('@');
-        if local.is_empty() || local.len() > 64 || text.len() > 254 || text.chars().any(odd) || local.contains('@') || bad_domain {
+        if local.is_empty()
+            || local.len() > 64
+            || text.len() > 254
+            || text.chars().any(odd)
+            || local.contains('@')
+            || bad_domain
+        {
             return Err(fault());
         }
         Ok(Self(text.to_owned()))
@@ -155,7 +161,9 @@ mod tests {
         for good in ["ada@example.com", "a.b+c@sub.example.org", "ADA@Example.com"] {
             assert!(good.parse::<Email>().is_ok(), "{good}");
         }
-        for bad in ["", "ada", "@example.com", "ada@", "a b@example.com", "ada@example..com", "a@b@c.d", "x@.com", "a\n@b.c"] {
+        for bad in
+            ["", "ada", "@example.com", "ada@", "a b@example.com", "ada@example..com", "a@b@c.d", "x@.com", "a\n@b.c"]
+        {
             assert!(bad.parse::<Email>().is_err(), "{bad}");
         }
     }
