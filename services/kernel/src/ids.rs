@@ -39,6 +39,20 @@ macro_rules! id {
                 Ok(Self(id))
             }
         }
+        impl $crate::encoding::Column for $name {
+            const TYPE: $crate::encoding::ColumnType = $crate::encoding::ColumnType::BigInt;
+            fn put(&self, out: &mut Vec<u8>) {
+                self.0.put(out);
+            }
+            fn take(input: &mut &[u8]) -> Option<Self> {
+                <i64 as $crate::encoding::Column>::take(input).map(Self)
+            }
+        }
+        impl $crate::encoding::KeyPart for $name {
+            fn put_key(&self, out: &mut Vec<u8>) {
+                self.0.put_key(out);
+            }
+        }
         impl $crate::macros::schemars::JsonSchema for $name {
             fn schema_name() -> std::borrow::Cow<'static, str> {
                 stringify!($name).into()

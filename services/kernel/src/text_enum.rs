@@ -48,6 +48,20 @@ macro_rules! text_enum {
                 text.parse().map_err($crate::macros::serde::de::Error::custom)
             }
         }
+        impl $crate::encoding::Column for $name {
+            const TYPE: $crate::encoding::ColumnType = $crate::encoding::ColumnType::Text;
+            fn put(&self, out: &mut Vec<u8>) {
+                $crate::encoding::put_text(self.as_str(), out);
+            }
+            fn take(input: &mut &[u8]) -> Option<Self> {
+                $crate::encoding::take_parsed(input)
+            }
+        }
+        impl $crate::encoding::KeyPart for $name {
+            fn put_key(&self, out: &mut Vec<u8>) {
+                self.as_str().put_key(out);
+            }
+        }
         impl $crate::macros::schemars::JsonSchema for $name {
             fn schema_name() -> std::borrow::Cow<'static, str> {
                 stringify!($name).into()

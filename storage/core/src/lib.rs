@@ -1,1 +1,40 @@
-//! Records, keys, transactions and the engine contract. Services know only this crate.
+//! Records, keys, transactions and the engine's contract: all that a service knows of storage.
+//!
+//! A table is stated once with [`record!`]. A transaction is a synchronous closure over [`Tx`], of one service; the engine
+//! only reads and applies one batch at the end. What holds on every engine is written down in the conformance suite.
+
+mod audit;
+mod consumer;
+mod db;
+mod engine;
+mod error;
+mod event;
+mod memory;
+mod record;
+mod replay;
+mod row;
+mod scan;
+mod schema;
+mod system;
+mod tx;
+
+pub use audit::{Audit, Finding, Report};
+pub use consumer::{Consumer, ConsumerLoop, Follower};
+pub use db::Db;
+pub use engine::{Batch, Direction, Engine, Item, KeyRange, Lane, Reader, Space, Work, WorkOrder, Write};
+pub use error::StoreError;
+pub use event::{Event, Fact, NewEvent};
+pub use memory::MemoryEngine;
+pub use record::{Index, Record};
+pub use replay::Recall;
+pub use row::{decode_row, encode_row};
+pub use scan::Scan;
+pub use schema::{ColumnDef, Database, IndexDef, Schema, TableDef};
+pub use system::{SYSTEM_TABLES, stamp_events};
+pub use tx::{Stamp, Tx};
+
+/// What the macros of this crate need.
+#[doc(hidden)]
+pub mod macros {
+    pub use promox_kernel::encoding::{Column, KeyPart};
+}

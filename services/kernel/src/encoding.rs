@@ -1,0 +1,400 @@
+//! How values are written: as columns of a row, and as parts of a key whose bytes sort as the values do.
+//!
+//! It stands in the kernel, not beside the tables, so that the macros for ids and enums can say it for every type.
+//! Columns are in postcard's wire format (varints, length-prefixed text), <https://postcard.jamesmunns.com/wire-format>.
+
+use rust_decimal::Decimal;
+
+use crate::{Amount, Currency, Email, Sku, Timestamp};
+
+/// The type a column has in a relational engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum ColumnType {
+    Boolean,
+    BigInt,
+    Text,
+    Numeric,
+    Timestamptz,
+    Jsonb,
+    Bytea,
+}
+
+/// A value that can be a column.
+pub trait Column: Sized {
+    /// Its relational type.
+    const TYPE: ColumnType;
+    /// Whether it may be null.
+    const NULLABLE: bool = false;
+
+    /// Appends it.
+    fn put(&self, out: &mut Vec<u8>);
+
+    /// Takes it off the front; `None` when the bytes do not hold one.
+    fn take(input: &mut &[u8]) -> Option<Self>;
+
+    /// What it is in a row written before the column was added; `None` when the row is then broken.
+    fn absent() -> Option<Self> {
+        None
+    }
+}
+
+/// A value that can be part of a key: its bytes sort as the values do, and end where the part ends.
+pub trait KeyPart {
+    /// Appends it.
+    fn put_key(&self, out: &mut Vec<u8>);
+
+    /// Whether it is null: an index holds no entry whose first column is null, and nulls never collide.
+    fn is_null(&self) -> bool {
+        false
+    }
+}
+
+fn put_varint(mut value: u64, out: &mut Vec<u8>) {
+    while value >= 0x80 {
+        out.push((value & 0x7F) as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push((value & 0x7F) as u8);
+}
+
+fn take_varint(input: &mut &[u8]) -> Option<u64> {
+    let mut value = 0;
+    for shift in (0..64).step_by(7) {
+        let (byte, rest) = input.split_first()?;
+        *input = rest;
+        value |= u64::from(byte & 0x7F) << shift;
+        if byte & 0x80 == 0 {
+            return Some(value);
+        }
+    }
+    None
+}
+
+fn put_bytes(bytes: &[u8], out: &mut Vec<u8>) {
+    put_varint(bytes.len() as u64, out);
+    out.extend_from_slice(bytes);
+}
+
+fn take_bytes<'a>(input: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let length = usize::try_from(take_varint(input)?).ok()?;
+    let (bytes, rest) = input.split_at_checked(length)?;
+    *input = rest;
+    Some(bytes)
+}
+
+fn take_text<'a>(input: &mut &'a [u8]) -> Option<&'a str> {
+    std::str::from_utf8(take_bytes(input)?).ok()
+}
+
+/// Text and bytes in a key: zero bytes are escaped as `00 FF`, the end is `00 00`.
+fn put_key_bytes(bytes: &[u8], out: &mut Vec<u8>) {
+    for byte in bytes {
+        out.push(*byte);
+        if *byte == 0 {
+            out.push(0xFF);
+        }
+    }
+    out.extend_from_slice(&[0, 0]);
+}
+
+impl Column for i64 {
+    const TYPE: ColumnType = ColumnType::BigInt;
+    fn put(&self, out: &mut Vec<u8>) {
+        put_varint(((self << 1) ^ (self >> 63)).cast_unsigned(), out);
+    }
+    fn take(input: &mut &[u8]) -> Option<Self> {
+        let zigzag = take_varint(input)?;
+        Some((zigzag >> 1).cast_signed() ^ -((zigzag & 1).cast_signed()))
+    }
+}
+impl KeyPart for i64 {
+    fn put_key(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&(self.cast_unsigned() ^ (1 << 63)).to_be_bytes());
+    }
+}
+
+impl Column for u32 {
+    const TYPE: ColumnType = ColumnType::BigInt;
+    fn put(&self, out: &mut Vec<u8>) {
+        put_varint(u64::from(*self), out);
+    }
+    fn take(input: &mut &[u8]) -> Option<Self> {
+        u32::try_from(take_varint(input)?).ok()
+    }
+}
+impl KeyPart for u32 {
+    fn put_key(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.to_be_bytes());
+    }
+}
+
+impl Column for bool {
+    const TYPE: ColumnType = ColumnType::Boolean;
+    fn put(&self, out: &mut Vec<u8>) {
+        out.push(u8::from(*self));
+    }
+    fn take(input: &mut &[u8]) -> Option<Self> {
+        let (byte, rest) = input.split_first()?;
+        *input = rest;
+        (*byte < 2).then_some(*byte == 1)
+    }
+}
+impl KeyPart for bool {
+    fn put_key(&self, out: &mut Vec<u8>) {
+        out.push(u8::from(*self));
+    }
+}
+
+impl Column for String {
+    const TYPE: ColumnType = ColumnType::Text;
+    fn put(&self, out: &mut Vec<u8>) {
+        put_bytes(self.as_bytes(), out);
+    }
+    fn take(input: &mut &[u8]) -> Option<Self> {
+        take_text(input).map(str::to_owned)
+    }
+}
+impl KeyPart for String {
+    fn put_key(&self, out: &mut Vec<u8>) {
+        put_key_bytes(self.as_bytes(), out);
+    }
+}
+impl KeyPart for &str {
+    fn put_key(&self, out: &mut Vec<u8>) {
+        put_key_bytes(self.as_bytes(), out);
+    }
+}
+
+impl Column for Vec<u8> {
+    const TYPE: ColumnType = ColumnType::Bytea;
+    fn put(&self, out: &mut Vec<u8>) {
+        put_bytes(self, out);
+    }
+    fn take(input: &mut &[u8]) -> Option<Self> {
+        take_bytes(input).map(<[u8]>::to_vec)
+    }
+}
+impl KeyPart for Vec<u8> {
+    fn put_key(&self, out: &mut Vec<u8>) {
+        put_key_bytes(self, out);
+    }
+}
+
+impl Column for Timestamp {
+    const TYPE: ColumnType = ColumnType::Timestamptz;
+    fn put(&self, out: &mut Vec<u8>) {
+        self.0.put(out);
+    }
+    fn take(input: &mut &[u8]) -> Option<Self> {
+        i64::take(input).map(Self)
+    }
+}
+impl KeyPart for Timestamp {
+    fn put_key(&self, out: &mut Vec<u8>) {
+        self.0.put_key(out);
+    }
+}
+
+impl Column for Decimal {
+    const TYPE: ColumnType = ColumnType::Numeric;
+    fn put(&self, out: &mut Vec<u8>) {
+        out.push(u8::try_from(self.scale()).unwrap_or(0));
+        let mantissa = self.mantissa();
+        match i64::try_from(mantissa) {
+            Ok(short) => {
+                out.push(0);
+                short.put(out);
+            }
+            Err(_) => {
+                out.push(1);
+                out.extend_from_slice(&mantissa.to_le_bytes());
+            }
+        }
+    }
+    fn take(input: &mut &[u8]) -> Option<Self> {
+        let ([scale, width], rest) = input.split_first_chunk()?;
+        *input = rest;
+        let mantissa = if *width == 0 {
+            i128::from(i64::take(input)?)
+        } else {
+            let (bytes, rest) = input.split_first_chunk()?;
+            *input = rest;
+            i128::from_le_bytes(*bytes)
+        };
+        Decimal::try_from_i128_with_scale(mantissa, u32::from(*scale)).ok()
+    }
+}
+
+impl Column for Amount {
+    const TYPE: ColumnType = ColumnType::Numeric;
+    fn put(&self, out: &mut Vec<u8>) {
+        self.0.put(out);
+    }
+    fn take(input: &mut &[u8]) -> Option<Self> {
+        Decimal::take(input).map(Self)
+    }
+}
+
+/// Columns that are text with a form of their own.
+macro_rules! text_column {
+    ($($type:ty, $text:expr, $key:expr);+ $(;)?) => {$(
+        impl Column for $type {
+            const TYPE: ColumnType = ColumnType::Text;
+            fn put(&self, out: &mut Vec<u8>) {
+                put_bytes($text(self).as_bytes(), out);
+            }
+            fn take(input: &mut &[u8]) -> Option<Self> {
+                take_text(input)?.parse().ok()
+            }
+        }
+        impl KeyPart for $type {
+            fn put_key(&self, out: &mut Vec<u8>) {
+                put_key_bytes($key(self).as_bytes(), out);
+            }
+        }
+    )+};
+}
+text_column! {
+    Sku, Sku::as_str, Sku::fold;
+    Email, Email::as_str, Email::normal;
+    Currency, |currency: &Currency| currency.code(), |currency: &Currency| currency.code();
+}
+
+impl<T: Column> Column for Option<T> {
+    const TYPE: ColumnType = T::TYPE;
+    const NULLABLE: bool = true;
+    fn put(&self, out: &mut Vec<u8>) {
+        self.is_some().put(out);
+        if let Some(value) = self {
+            value.put(out);
+        }
+    }
+    fn take(input: &mut &[u8]) -> Option<Self> {
+        if bool::take(input)? { T::take(input).map(Some) } else { Some(None) }
+    }
+    fn absent() -> Option<Self> {
+        Some(None)
+    }
+}
+impl<T: KeyPart> KeyPart for Option<T> {
+    fn put_key(&self, out: &mut Vec<u8>) {
+        out.push(u8::from(self.is_some()));
+        if let Some(value) = self {
+            value.put_key(out);
+        }
+    }
+    fn is_null(&self) -> bool {
+        self.is_none()
+    }
+}
+
+/// A column that holds a document: read and written as JSON, so that its fields may come and go by serde's rules.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Json<T>(pub T);
+
+impl<T: serde::Serialize + serde::de::DeserializeOwned> Column for Json<T> {
+    const TYPE: ColumnType = ColumnType::Jsonb;
+    fn put(&self, out: &mut Vec<u8>) {
+        put_bytes(&serde_json::to_vec(&self.0).unwrap_or_default(), out);
+    }
+    fn take(input: &mut &[u8]) -> Option<Self> {
+        serde_json::from_slice(take_bytes(input)?).ok().map(Self)
+    }
+}
+impl<T> std::ops::Deref for Json<T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+impl<T> std::ops::DerefMut for Json<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.0
+    }
+}
+
+impl<T: KeyPart + ?Sized> KeyPart for &T {
+    fn put_key(&self, out: &mut Vec<u8>) {
+        (**self).put_key(out);
+    }
+    fn is_null(&self) -> bool {
+        (**self).is_null()
+    }
+}
+
+impl KeyPart for () {
+    fn put_key(&self, _: &mut Vec<u8>) {}
+}
+
+macro_rules! tuple_keys {
+    ($($name:ident),+) => {
+        impl<$($name: KeyPart),+> KeyPart for ($($name,)+) {
+            #[allow(non_snake_case, reason = "the type parameters name the parts")]
+            fn put_key(&self, out: &mut Vec<u8>) {
+                let ($($name,)+) = self;
+                $($name.put_key(out);)+
+            }
+        }
+    };
+}
+tuple_keys!(A);
+tuple_keys!(A, B);
+tuple_keys!(A, B, C);
+tuple_keys!(A, B, C, D);
+
+#[doc(hidden)]
+pub fn put_text(text: &str, out: &mut Vec<u8>) {
+    put_bytes(text.as_bytes(), out);
+}
+
+#[doc(hidden)]
+pub fn take_parsed<T: std::str::FromStr>(input: &mut &[u8]) -> Option<T> {
+    take_text(input)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn key(part: impl KeyPart) -> Vec<u8> {
+        let mut out = Vec::new();
+        part.put_key(&mut out);
+        out
+    }
+
+    fn round_trip<T: Column + PartialEq + std::fmt::Debug>(value: T) {
+        let mut out = Vec::new();
+        value.put(&mut out);
+        let mut input = out.as_slice();
+        assert_eq!(T::take(&mut input), Some(value));
+        assert!(input.is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn keys_sort_as_their_values(a: i64, b: i64, s in "\\PC{0,6}\0?\\PC{0,3}", t in "\\PC{0,6}\0?\\PC{0,3}") {
+            prop_assert_eq!(a.cmp(&b), key(a).cmp(&key(b)));
+            prop_assert_eq!((s.as_bytes(), a).cmp(&(t.as_bytes(), b)), key((s.as_str(), a)).cmp(&key((t.as_str(), b))));
+            prop_assert!(key(Some(a)) > key(None::<i64>));
+        }
+
+        #[test]
+        fn columns_come_back_as_they_went(number: i64, text: String, mantissa: i64, scale in 0_u32..20, flag: bool) {
+            round_trip(number);
+            round_trip(text.clone());
+            round_trip(Some(flag));
+            round_trip(None::<i64>);
+            round_trip(text.into_bytes());
+            round_trip(Decimal::new(mantissa, scale));
+            round_trip(Decimal::new(mantissa, 0) * Decimal::from(1_000_003));
+        }
+
+        #[test]
+        fn broken_columns_are_no_values_and_no_panics(bytes: Vec<u8>) {
+            let _ = (i64::take(&mut bytes.as_slice()), String::take(&mut bytes.as_slice()));
+            let _ = (Decimal::take(&mut bytes.as_slice()), Option::<Timestamp>::take(&mut bytes.as_slice()));
+        }
+    }
+}

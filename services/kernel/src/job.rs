@@ -1,0 +1,43 @@
+//! Work by the clock: what a service does by itself every so often, in bounded batches.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::{Cx, Error};
+
+type Run = Arc<dyn Fn(Cx) -> Pin<Box<dyn Future<Output = Result<bool, Error>> + Send>> + Send + Sync>;
+
+/// A sweep, a retry, a roll-up: run every `every` on the node's clock.
+#[derive(Clone)]
+pub struct Job {
+    /// `"inventory.expire_holds"`.
+    pub name: &'static str,
+    /// The pause between two runs.
+    pub every: Duration,
+    run: Run,
+}
+
+impl Job {
+    /// A job; `run` does one bounded batch and says whether there is more to do at once.
+    pub fn new<F, R>(name: &'static str, every: Duration, run: R) -> Self
+    where
+        R: Fn(Cx) -> F + Send + Sync + 'static,
+        F: Future<Output = Result<bool, Error>> + Send + 'static,
+    {
+        Self { name, every, run: Arc::new(move |cx| Box::pin(run(cx))) }
+    }
+
+    /// One batch.
+    pub async fn run(&self, cx: Cx) -> Result<bool, Error> {
+        (self.run)(cx).await
+    }
+}
+
+impl fmt::Debug for Job {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} every {:?}", self.name, self.every)
+    }
+}

@@ -1,0 +1,70 @@
+//! The auditor's side of a service: it recomputes its invariants from rows, and states facts that others must agree with.
+
+use std::collections::BTreeMap;
+
+use crate::{Database, Reader, StoreError, Tx};
+
+/// An invariant that does not hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Which invariant, `"stock: on hand = sum of movements"`.
+    pub invariant: &'static str,
+    /// What breaks it.
+    pub detail: String,
+}
+
+/// What a service checks. It reads through a long read, so it may look at every row.
+pub trait Audit: Send + Sync + 'static {
+    /// The database its tables are in.
+    fn database(&self) -> Database;
+    /// Checks, and states facts.
+    fn audit(&self, tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError>;
+}
+
+/// Findings, and the two sides of what two services must agree on.
+#[derive(Debug, Default)]
+pub struct Report {
+    findings: Vec<Finding>,
+    checked: u64,
+    sides: BTreeMap<(&'static str, i64), [Option<String>; 2]>,
+}
+
+impl Report {
+    /// Notes a finding unless `holds`.
+    pub fn check(&mut self, invariant: &'static str, holds: bool, detail: impl FnOnce() -> String) {
+        self.checked += 1;
+        if !holds {
+            self.findings.push(Finding { invariant, detail: detail() });
+        }
+    }
+
+    /// One service's word on something: `report.left("a paid order has one live capture, equal to its total", order, total)`.
+    pub fn left(&mut self, invariant: &'static str, key: impl Into<i64>, value: impl ToString) {
+        self.side(invariant, key.into(), 0, value.to_string());
+    }
+
+    /// The other service's word on the same; a key with one side only is a finding.
+    pub fn right(&mut self, invariant: &'static str, key: impl Into<i64>, value: impl ToString) {
+        self.side(invariant, key.into(), 1, value.to_string());
+    }
+
+    fn side(&mut self, invariant: &'static str, key: i64, side: usize, value: String) {
+        let entry = self.sides.entry((invariant, key)).or_default();
+        let twice = entry.get_mut(side).and_then(|word| word.replace(value));
+        self.check(invariant, twice.is_none(), || format!("{key} is stated twice"));
+    }
+
+    /// All findings, and how many checks were made.
+    pub fn finish(mut self) -> (Vec<Finding>, u64) {
+        for ((invariant, key), [left, right]) in std::mem::take(&mut self.sides) {
+            let words = |word: &Option<String>| word.clone().unwrap_or_else(|| "nothing".to_owned());
+            self.check(invariant, left == right, || format!("{key}: {} against {}", words(&left), words(&right)));
+        }
+        (self.findings, self.checked)
+    }
+
+    /// Checks that every index of a table equals a scan of the table, and that every row decodes.
+    pub fn check_table(&mut self, reader: &dyn Reader, table: &crate::TableDef) -> Result<(), StoreError> {
+        crate::schema::check_table(self, reader, table)
+    }
+}

@@ -1,0 +1,185 @@
+//! Consumers: what follows from events. A consumer's place moves in the transaction of its effect.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use promox_kernel::{Cx, Error, Node};
+
+use crate::system::{DeadLetter, Place};
+use crate::{Db, Event, Lane, StoreError, Tx};
+
+/// Events that one transaction applies at most.
+const BATCH: usize = 256;
+/// Events a consumer may pass over before it writes its place down.
+const PASSED_OVER: i64 = 4_096;
+/// How long one batch may take.
+const BATCH_LIMIT: Duration = Duration::from_secs(30);
+
+/// Applies events to its service's tables, each exactly once.
+pub trait Consumer: Send + Sync + 'static {
+    /// Names its place, `"inventory.post_holds"`. Never renamed.
+    fn name(&self) -> &'static str;
+
+    /// Whether it has anything to do with this event.
+    fn wants(&self, event: &Event) -> bool;
+
+    /// Does what follows from the events, which come in order. An error drops the batch's effect; the event that alone
+    /// fails goes to the dead letters.
+    fn apply(&self, tx: &mut Tx<'_>, events: &[Event]) -> Result<(), Error>;
+
+    /// Called when a batch is durable: to wake who waits.
+    fn applied(&self) {}
+}
+
+/// Drives one consumer from `source`'s outbox into `target`'s tables.
+pub struct ConsumerLoop {
+    consumer: Arc<dyn Consumer>,
+    source: Db,
+    target: Db,
+    place: Option<i64>,
+    written: i64,
+}
+
+impl std::fmt::Debug for ConsumerLoop {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} at {:?}", self.consumer.name(), self.place)
+    }
+}
+
+impl ConsumerLoop {
+    /// A loop that starts where the consumer's place is.
+    pub fn new(consumer: Arc<dyn Consumer>, source: Db, target: Db) -> Self {
+        Self { consumer, source, target, place: None, written: 0 }
+    }
+
+    /// The consumer's name.
+    pub fn name(&self) -> &'static str {
+        self.consumer.name()
+    }
+
+    /// Signals when there may be something to do.
+    pub fn subscribe(&self) -> flume::Receiver<()> {
+        self.source.subscribe()
+    }
+
+    /// How far it has come, by its own count.
+    pub fn place(&self) -> i64 {
+        self.place.unwrap_or(0)
+    }
+
+    /// Applies the next batch; whether there may be more at once.
+    pub async fn turn(&mut self, node: &Arc<Node>) -> Result<bool, Error> {
+        let cx = Cx::system(node, self.consumer.name(), BATCH_LIMIT);
+        let place = self.start(&cx).await?;
+        let events = self.source.read(|tx| tx.events_after(place, BATCH)).await?;
+        let Some(last) = events.last().map(|event| event.position) else { return Ok(false) };
+        let more = events.len() == BATCH;
+        let wanted: Vec<Event> = events.into_iter().filter(|event| self.consumer.wants(event)).collect();
+        if !wanted.is_empty() {
+            self.apply(&cx, wanted, last).await?;
+            self.written = last;
+            self.consumer.applied();
+        } else if last - self.written >= PASSED_OVER {
+            self.apply(&cx, wanted, last).await?;
+            self.written = last;
+        }
+        self.place = Some(last);
+        Ok(more)
+    }
+
+    async fn start(&mut self, _cx: &Cx) -> Result<i64, Error> {
+        if let Some(place) = self.place {
+            return Ok(place);
+        }
+        let name = self.consumer.name().to_owned();
+        let place = self.target.read(|tx| tx.consumer_place(&name)).await?;
+        self.place = Some(place);
+        self.written = place;
+        Ok(place)
+    }
+
+    /// Applies a batch whole, or, when it fails, event by event.
+    async fn apply(&self, cx: &Cx, events: Vec<Event>, last: i64) -> Result<(), Error> {
+        let Err(error) = self.commit(cx, events.clone(), last).await else { return Ok(()) };
+        if error.kind() == promox_kernel::Kind::Unavailable {
+            return Err(error);
+        }
+        for event in events {
+            let position = event.position;
+            let Err(error) = self.commit(cx, vec![event], position).await else { continue };
+            if error.kind() == promox_kernel::Kind::Unavailable {
+                return Err(error);
+            }
+            tracing::error!(consumer = self.consumer.name(), position, %error, "an event goes to the dead letters");
+            self.bury(cx, position, error.to_string()).await?;
+        }
+        self.commit(cx, Vec::new(), last).await
+    }
+
+    async fn commit(&self, cx: &Cx, events: Vec<Event>, last: i64) -> Result<(), Error> {
+        let consumer = self.consumer.clone();
+        let work = move |tx: &mut Tx<'_>| {
+            if !events.is_empty() {
+                consumer.apply(tx, &events)?;
+            }
+            Ok(tx.move_place(consumer.name(), last)?)
+        };
+        self.target.write_in(cx, Lane::Bulk, work).await
+    }
+
+    async fn bury(&self, cx: &Cx, position: i64, reason: String) -> Result<(), Error> {
+        let consumer = self.consumer.clone();
+        let work = move |tx: &mut Tx<'_>| {
+            let (database, at) = (tx.database().number(), tx.now());
+            let letter =
+                DeadLetter { database, consumer: consumer.name().to_owned(), position, reason: reason.clone(), at };
+            tx.put(&letter)?;
+            Ok::<_, Error>(tx.move_place(consumer.name(), position)?)
+        };
+        self.target.write(cx, work).await
+    }
+}
+
+impl Tx<'_> {
+    /// How far a consumer of this database has come.
+    pub fn consumer_place(&self, consumer: &str) -> Result<i64, StoreError> {
+        let place = self.get::<Place>(&(self.database().number(), consumer.to_owned()))?;
+        Ok(place.map_or(0, |place| place.position))
+    }
+
+    fn move_place(&mut self, consumer: &str, position: i64) -> Result<(), StoreError> {
+        self.put(&Place { database: self.database().number(), consumer: consumer.to_owned(), position })
+    }
+}
+
+/// Follows an outbox with a place that is local and may be lost: for what every node rebuilds in memory.
+#[derive(Debug)]
+pub struct Follower {
+    source: Db,
+    place: i64,
+}
+
+impl Follower {
+    /// Follows from a position on.
+    pub fn new(source: Db, place: i64) -> Self {
+        Self { source, place }
+    }
+
+    /// How far it has come.
+    pub fn place(&self) -> i64 {
+        self.place
+    }
+
+    /// Signals when there may be something to do.
+    pub fn subscribe(&self) -> flume::Receiver<()> {
+        self.source.subscribe()
+    }
+
+    /// The next events, at most 256; empty when there are none.
+    pub async fn next(&mut self) -> Result<Vec<Event>, StoreError> {
+        let place = self.place;
+        let events = self.source.read(|tx| tx.events_after(place, BATCH)).await?;
+        self.place = events.last().map_or(place, |event| event.position);
+        Ok(events)
+    }
+}

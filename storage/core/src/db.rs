@@ -1,0 +1,134 @@
+//! A service's way to its tables: short reads on a snapshot, writes through the engine's queue.
+
+use std::sync::Arc;
+
+use promox_kernel::{Cx, Timestamp};
+use tokio::sync::oneshot;
+
+use crate::{Database, Engine, Lane, Reader, Stamp, StoreError, Tx, Work, WorkOrder};
+
+/// One database of the store. Cheap to clone.
+#[derive(Clone)]
+pub struct Db {
+    engine: Arc<dyn Engine>,
+    database: Database,
+}
+
+impl std::fmt::Debug for Db {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.database.name())
+    }
+}
+
+impl Db {
+    /// A database on an engine.
+    pub fn new(engine: Arc<dyn Engine>, database: Database) -> Self {
+        Self { engine, database }
+    }
+
+    /// Which one it is.
+    pub fn database(&self) -> Database {
+        self.database
+    }
+
+    /// Reads one consistent state, inline. What it reads is durable.
+    #[allow(clippy::unused_async, reason = "a remote engine reads over the network")]
+    pub async fn read<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        F: FnOnce(&Tx<'_>) -> Result<T, E>,
+    {
+        let snapshot = self.engine.snapshot();
+        work(&Tx::new(&*snapshot, self.database, Stamp::default()))
+    }
+
+    /// Runs a transaction and answers when it is durable. The closure may run again, so it acts only through `tx`;
+    /// an error drops all its changes.
+    pub async fn write<T, E, F>(&self, cx: &Cx, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: Fn(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+    {
+        self.write_in(cx, Lane::Normal, work).await
+    }
+
+    /// The same in a lane: bulk work lets others go first.
+    pub async fn write_in<T, E, F>(&self, cx: &Cx, lane: Lane, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: Fn(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+    {
+        self.order(cx, lane, Vec::new(), work).await
+    }
+
+    /// The same with keys that are known to be hot: an engine that would retry on them takes them one after the other.
+    pub async fn write_locked<T, E, F>(&self, cx: &Cx, mut locks: Vec<Vec<u8>>, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: Fn(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+    {
+        locks.sort();
+        locks.dedup();
+        self.order(cx, Lane::Normal, locks, work).await
+    }
+
+    async fn order<T, E, F>(&self, cx: &Cx, lane: Lane, locks: Vec<Vec<u8>>, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: Fn(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+    {
+        let (answer, answered) = oneshot::channel();
+        let stamp = Stamp { now: cx.now, traceparent: cx.traceparent.clone() };
+        let work = Box::new(Closure { work, result: None, answer });
+        self.engine.submit(WorkOrder { database: self.database, lane, stamp, locks, work });
+        answered.await.unwrap_or_else(|_| Err(StoreError::Stopped.into()))
+    }
+
+    /// A state that may be held for minutes; at most two at a time.
+    pub fn long_read(&self) -> Result<Box<dyn Reader>, StoreError> {
+        self.engine.long_read()
+    }
+
+    /// Signals after commits that told events; at most one signal waits.
+    pub fn subscribe(&self) -> flume::Receiver<()> {
+        self.engine.subscribe()
+    }
+
+    /// The time of the newest commit.
+    pub fn last_commit(&self) -> Timestamp {
+        self.engine.last_commit()
+    }
+}
+
+/// A closure with its result and who waits for it.
+struct Closure<T, E, F> {
+    work: F,
+    result: Option<Result<T, E>>,
+    answer: oneshot::Sender<Result<T, E>>,
+}
+
+impl<T, E, F> Work for Closure<T, E, F>
+where
+    T: Send,
+    E: From<StoreError> + Send,
+    F: Fn(&mut Tx<'_>) -> Result<T, E> + Send,
+{
+    fn run(&mut self, tx: &mut Tx<'_>) -> bool {
+        let result = (self.work)(tx);
+        let commits = result.is_ok();
+        self.result = Some(result);
+        commits
+    }
+
+    fn fail(&mut self, error: StoreError) {
+        self.result = Some(Err(error.into()));
+    }
+
+    fn answer(self: Box<Self>) {
+        // Nobody may wait any more; the work is done all the same.
+        let _ = self.answer.send(self.result.unwrap_or_else(|| Err(StoreError::Stopped.into())));
+    }
+}

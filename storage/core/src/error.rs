@@ -1,0 +1,61 @@
+//! What can go wrong below a service.
+
+use std::fmt;
+
+use promox_kernel::{Error, Kind};
+
+/// Why the store did not do it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreError {
+    /// Another row has this value; the unique index is named.
+    Duplicate {
+        /// The index, or the table for its key.
+        index: &'static str,
+    },
+    /// Bytes whose checksum fails or that do not decode.
+    Damaged {
+        /// File, offset, table: whatever is known.
+        place: String,
+    },
+    /// The transaction is over a limit of the store.
+    TooLarge {
+        /// Which limit.
+        limit: &'static str,
+    },
+    /// The queue is full or the work waited too long: it has not run.
+    Busy,
+    /// The disk is full: reads go on.
+    Full,
+    /// The engine has stopped after a failed write; whether the last work survived is unknown until it is opened again.
+    Stopped,
+    /// Input or output failed.
+    Io(String),
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Duplicate { index } => write!(f, "there is already a row with this value in {index}"),
+            Self::Damaged { place } => write!(f, "damaged data: {place}"),
+            Self::TooLarge { limit } => write!(f, "the transaction is over the limit: {limit}"),
+            Self::Busy => f.write_str("the store is busy"),
+            Self::Full => f.write_str("the disk is full"),
+            Self::Stopped => f.write_str("the store has stopped after a failed write"),
+            Self::Io(cause) => write!(f, "input or output failed: {cause}"),
+        }
+    }
+}
+
+impl std::error::Error for StoreError {}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Busy => Self::unavailable("BUSY", "The store is busy; try again.", 1),
+            StoreError::Full => Self::new(Kind::Full, "DISK_FULL", "The disk is full; reading goes on."),
+            StoreError::Stopped => Self::unavailable("STOPPED", "The store is restarting.", 3),
+            StoreError::Duplicate { index } => Self::conflict("DUPLICATE", format!("This value is taken ({index}).")),
+            other => Self::internal(other),
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! The memory engine: the same contract on an ordered map, for tests of commands. Nothing survives it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use imbl::OrdMap;
+use parking_lot::Mutex;
+use promox_kernel::Timestamp;
+
+use crate::{
+    Database, Db, Direction, Engine, Item, KeyRange, Reader, Space, StoreError, Tx, WorkOrder, Write, stamp_events,
+};
+
+type Rows = OrdMap<(Space, Vec<u8>), Bytes>;
+
+#[derive(Default)]
+struct State {
+    rows: Rows,
+    positions: [i64; 2],
+    last_commit: Timestamp,
+    subscribers: Vec<flume::Sender<()>>,
+}
+
+/// Keeps the tables of both databases in memory.
+#[derive(Default)]
+pub struct MemoryEngine(Mutex<State>);
+
+impl std::fmt::Debug for MemoryEngine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} rows in memory", self.0.lock().rows.len())
+    }
+}
+
+impl MemoryEngine {
+    /// An empty store.
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self::default())
+    }
+
+    /// One of its databases.
+    pub fn database(self: &Arc<Self>, database: Database) -> Db {
+        Db::new(self.clone(), database)
+    }
+}
+
+impl Engine for MemoryEngine {
+    fn submit(&self, mut order: WorkOrder) {
+        let mut state = self.0.lock();
+        if let Err(error) = state.run(&mut order) {
+            order.work.fail(error);
+        }
+        drop(state);
+        order.work.answer();
+    }
+
+    fn snapshot(&self) -> Box<dyn Reader> {
+        Box::new(Snapshot(self.0.lock().rows.clone()))
+    }
+
+    fn long_read(&self) -> Result<Box<dyn Reader>, StoreError> {
+        Ok(self.snapshot())
+    }
+
+    fn subscribe(&self) -> flume::Receiver<()> {
+        let (sender, receiver) = flume::bounded(1);
+        self.0.lock().subscribers.push(sender);
+        receiver
+    }
+
+    fn last_commit(&self) -> Timestamp {
+        self.0.lock().last_commit
+    }
+}
+
+impl State {
+    fn run(&mut self, order: &mut WorkOrder) -> Result<(), StoreError> {
+        let below = Snapshot(self.rows.clone());
+        let mut tx = Tx::new(&below, order.database, order.stamp.clone());
+        let commits = order.work.run(&mut tx);
+        let batch = tx.finish()?;
+        if !commits {
+            return Ok(());
+        }
+        if let Some(last) = self.positions.get_mut(order.database as usize) {
+            let told = !batch.events.is_empty();
+            let events = stamp_events(order.database, last, batch.events);
+            batch.writes.into_iter().chain(events).for_each(|write| apply(&mut self.rows, write));
+            if told {
+                self.subscribers.retain(|subscriber| {
+                    !matches!(subscriber.try_send(()), Err(flume::TrySendError::Disconnected(())))
+                });
+            }
+        }
+        self.last_commit = self.last_commit.max(order.stamp.now);
+        Ok(())
+    }
+}
+
+fn apply(rows: &mut Rows, write: Write) {
+    match write.value {
+        Some(value) => rows.insert((write.space, write.key), value),
+        None => rows.remove(&(write.space, write.key)),
+    };
+}
+
+struct Snapshot(Rows);
+
+impl Reader for Snapshot {
+    fn get(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        Ok(self.0.get(&(space, key.to_vec())).cloned())
+    }
+
+    fn scan<'a>(
+        &'a self,
+        range: &KeyRange,
+        direction: Direction,
+    ) -> Box<dyn Iterator<Item = Result<Item, StoreError>> + 'a> {
+        let from = (range.space, range.start.clone());
+        let until = match &range.end {
+            Some(end) => (range.space, end.clone()),
+            None => (Space(range.space.0.saturating_add(1)), Vec::new()),
+        };
+        if from >= until {
+            return Box::new(std::iter::empty());
+        }
+        let items = self.0.range(from..until).map(|((_, key), value)| Ok((key.clone(), value.clone())));
+        match direction {
+            Direction::Forward => Box::new(items),
+            Direction::Backward => Box::new(items.rev()),
+        }
+    }
+}

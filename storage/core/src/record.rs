@@ -1,0 +1,171 @@
+//! A table stated once: from [`record!`] come the struct, its encoding, its columns and its index entries.
+
+use crate::{IndexDef, StoreError, TableDef};
+
+use promox_kernel::encoding::KeyPart;
+
+/// A row of a table. Implemented by [`record!`](crate::record).
+pub trait Record: Sized + Send + 'static {
+    /// The table.
+    const TABLE: &'static TableDef;
+    /// The type of its key: the column's, or a tuple of the columns'.
+    type Key: KeyPart;
+
+    /// The row's key.
+    fn key(&self) -> Self::Key;
+    /// Appends the columns.
+    fn put_columns(&self, out: &mut Vec<u8>);
+    /// Reads the columns; a short row gives null or defaults for columns added since.
+    fn take_columns(columns: &[u8]) -> Option<Self>;
+    /// Calls `visit` with each index and the entry's key, as far as the row is in it.
+    fn entries(&self, visit: &mut dyn FnMut(&'static IndexDef, Vec<u8>));
+
+    /// The row's key as bytes.
+    fn key_bytes(&self) -> Vec<u8> {
+        key_bytes(&self.key())
+    }
+}
+
+/// A key as bytes.
+pub(crate) fn key_bytes(key: &impl KeyPart) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(24);
+    key.put_key(&mut bytes);
+    bytes
+}
+
+/// Reads a row that was found under `key`.
+pub(crate) fn decode<R: Record>(key: &[u8], row: &[u8]) -> Result<R, StoreError> {
+    let columns = crate::decode_row(R::TABLE.space, key, row)?;
+    R::take_columns(columns)
+        .ok_or_else(|| StoreError::Damaged { place: format!("a row of {} does not decode", R::TABLE.full_name()) })
+}
+
+/// An index of a table. Implemented by [`record!`](crate::record).
+pub trait Index: 'static {
+    /// The rows it leads to.
+    type Row: Record;
+    /// The index.
+    const DEF: &'static IndexDef;
+}
+
+/// States a table.
+///
+/// ```
+/// use promox_storage::record;
+/// record! {
+///     /// A shelf.
+///     pub(crate) struct Shelf in Ecommerce.shelves = 900, key(id: i64) {
+///         /// Where it stands.
+///         aisle: String,
+///         /// Who looks after it.
+///         keeper: Option<i64>,
+///     }
+///     unique ShelfByAisle = 901 (aisle);
+///     index ShelfByKeeper = 902 (keeper);
+/// }
+/// ```
+///
+/// The numbers are given once and never used again. Columns are append-only: a new one is an `Option`, or gives
+/// [`Column::absent`](promox_kernel::encoding::Column::absent).
+#[macro_export]
+macro_rules! record {
+    (
+        $(#[$meta:meta])*
+        $vis:vis struct $name:ident in $database:ident.$table:ident = $space:literal, key($($key:ident: $key_type:ty),+ $(,)?) {
+            $($(#[$field_meta:meta])* $field:ident: $field_type:ty),* $(,)?
+        }
+        $($kind:ident $index:ident = $index_space:literal ($($column:ident),+ $(,)?);)*
+    ) => {
+        $(#[$meta])*
+        #[derive(Clone, Debug, PartialEq)]
+        $vis struct $name {
+            $(#[doc = "Part of the key."] $vis $key: $key_type,)+
+            $($(#[$field_meta])* $vis $field: $field_type,)*
+        }
+
+        impl $crate::Record for $name {
+            const TABLE: &'static $crate::TableDef = &$crate::TableDef {
+                database: $crate::Database::$database,
+                name: stringify!($table),
+                space: $crate::Space($space),
+                key: &[$(stringify!($key)),+],
+                columns: &[
+                    $($crate::record!(@column $key, $key_type),)+
+                    $($crate::record!(@column $field, $field_type),)*
+                ],
+                indexes: &[$($crate::IndexDef {
+                    name: stringify!($index),
+                    space: $crate::Space($index_space),
+                    unique: $crate::record!(@unique $kind),
+                    columns: &[$(stringify!($column)),+],
+                }),*],
+                entries: |columns| {
+                    let row = <Self as $crate::Record>::take_columns(columns)?;
+                    let mut entries = Vec::new();
+                    $crate::Record::entries(&row, &mut |index, key| entries.push((index.space, key)));
+                    Some(($crate::Record::key_bytes(&row), entries))
+                },
+            };
+            #[allow(unused_parens, reason = "one column or a tuple")]
+            type Key = ($($key_type),+);
+
+            fn key(&self) -> Self::Key {
+                ($(self.$key.clone()),+)
+            }
+            fn put_columns(&self, out: &mut Vec<u8>) {
+                $($crate::macros::Column::put(&self.$key, out);)+
+                $($crate::macros::Column::put(&self.$field, out);)*
+            }
+            #[allow(unused_mut, unused_variables)]
+            fn take_columns(mut columns: &[u8]) -> Option<Self> {
+                Some(Self {
+                    $($key: $crate::macros::Column::take(&mut columns)?,)+
+                    $($field: if columns.is_empty() {
+                        $crate::macros::Column::absent()?
+                    } else {
+                        $crate::macros::Column::take(&mut columns)?
+                    },)*
+                })
+            }
+            #[allow(unused_variables)]
+            fn entries(&self, visit: &mut dyn FnMut(&'static $crate::IndexDef, Vec<u8>)) {
+                $({
+                    let columns = ($(&self.$column,)+);
+                    if !$crate::macros::KeyPart::is_null(columns.0) {
+                        let mut key = Vec::with_capacity(32);
+                        $crate::macros::KeyPart::put_key(&columns, &mut key);
+                        if !<$index as $crate::Index>::DEF.unique {
+                            $crate::macros::KeyPart::put_key(&$crate::Record::key(self), &mut key);
+                        }
+                        visit(<$index as $crate::Index>::DEF, key);
+                    }
+                })*
+            }
+        }
+
+        $crate::record!(@indexes $vis $name 0usize; $($index)*);
+    };
+    (@column $name:ident, $type:ty) => {
+        $crate::ColumnDef {
+            name: stringify!($name),
+            column_type: <$type as $crate::macros::Column>::TYPE,
+            nullable: <$type as $crate::macros::Column>::NULLABLE,
+        }
+    };
+    (@unique unique) => { true };
+    (@unique index) => { false };
+    (@indexes $vis:vis $name:ident $at:expr;) => {};
+    (@indexes $vis:vis $name:ident $at:expr; $index:ident $($rest:ident)*) => {
+        #[doc = concat!("An index of [`", stringify!($name), "`].")]
+        #[derive(Clone, Copy, Debug)]
+        $vis struct $index;
+        impl $crate::Index for $index {
+            type Row = $name;
+            const DEF: &'static $crate::IndexDef = match <$name as $crate::Record>::TABLE.indexes.split_at($at).1.split_first() {
+                Some((index, _)) => index,
+                None => unreachable!(),
+            };
+        }
+        $crate::record!(@indexes $vis $name $at + 1; $($rest)*);
+    };
+}

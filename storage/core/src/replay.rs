@@ -1,0 +1,160 @@
+//! Idempotency keys: one row a caller and key, holding the answer from the moment it is decided.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use promox_kernel::{Claim, Content, Cx, Error, Json, Reply, Response};
+
+use crate::system::{Kept, KeptByHour};
+use crate::{Db, Lane, StoreError, Tx};
+
+/// How long a key is kept: 25 hours, so that it is at least 24 whatever minute of the hour it came.
+const KEPT_HOURS: i64 = 25;
+/// Keys that one pruning batch removes.
+const PRUNE_BATCH: usize = 1_000;
+
+/// What is known of an idempotency key.
+#[derive(Debug)]
+pub enum Recall {
+    /// Nothing: go on.
+    New,
+    /// The same caller used it for something else.
+    OtherRequest,
+    /// It is claimed and not decided; the id is the claimer's (the order's).
+    Undecided(i64),
+    /// The answer as it was given.
+    Decided(Response),
+}
+
+impl Tx<'_> {
+    /// What is known of a key.
+    pub fn recall(&self, claim: &Claim) -> Result<Recall, StoreError> {
+        let Some(kept) = self.get::<Kept>(&self.kept_key(claim))? else { return Ok(Recall::New) };
+        if kept.fingerprint != claim.fingerprint {
+            return Ok(Recall::OtherRequest);
+        }
+        Ok(match (kept.status, kept.subject) {
+            (Some(status), _) => Recall::Decided(decided(status, kept)),
+            (None, Some(subject)) => Recall::Undecided(subject),
+            (None, None) => Recall::New,
+        })
+    }
+
+    /// Claims a key for work that spans transactions; `subject` finds the work again.
+    pub fn claim(&mut self, claim: &Claim, subject: i64) -> Result<(), StoreError> {
+        let row = self.kept_row(claim, Some(subject));
+        self.insert(&row)
+    }
+
+    /// Gives a claimed key back: the work left nothing behind.
+    pub fn unclaim(&mut self, claim: &Claim) -> Result<(), StoreError> {
+        self.delete::<Kept>(&self.kept_key(claim)).map(drop)
+    }
+
+    /// Keeps a decided answer.
+    pub fn keep(&mut self, claim: &Claim, response: &Response) -> Result<(), StoreError> {
+        let subject = self.get::<Kept>(&self.kept_key(claim))?.and_then(|kept| kept.subject);
+        let mut row = self.kept_row(claim, subject);
+        row.status = Some(u32::from(response.status));
+        row.headers = Json(response.headers.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect());
+        if let Content::Json(body) = &response.content {
+            row.media_type = Some("application/json".to_owned());
+            row.body = body.to_vec();
+        } else if let Content::Bytes(media_type, body) = &response.content {
+            row.media_type = Some((*media_type).to_owned());
+            row.body = body.to_vec();
+        }
+        self.put(&row)
+    }
+
+    fn kept_key(&self, claim: &Claim) -> (u32, String, String) {
+        (self.database().number(), claim.caller.clone(), claim.key.clone())
+    }
+
+    fn kept_row(&self, claim: &Claim, subject: Option<i64>) -> Kept {
+        Kept {
+            database: self.database().number(),
+            caller: claim.caller.clone(),
+            key: claim.key.clone(),
+            hour: self.now().seconds() / 3600,
+            fingerprint: claim.fingerprint.to_vec(),
+            subject,
+            status: None,
+            headers: Json(Vec::new()),
+            media_type: None,
+            body: Vec::new(),
+        }
+    }
+}
+
+fn decided(status: u32, kept: Kept) -> Response {
+    let names = ["etag", "location"];
+    let headers = kept.headers.0.into_iter();
+    let headers = headers.filter_map(|(name, value)| Some((*names.iter().find(|known| **known == name)?, value)));
+    let content = match kept.media_type.as_deref() {
+        Some("application/json") => Content::Json(kept.body.into()),
+        Some(_) => Content::Bytes("application/problem+json", kept.body.into()),
+        None => Content::Empty,
+    };
+    Response { status: u16::try_from(status).unwrap_or(500), headers: headers.collect(), content }
+}
+
+impl Db {
+    /// What is known of a key.
+    pub async fn recall(&self, claim: &Claim) -> Result<Recall, StoreError> {
+        self.read(|tx| tx.recall(claim)).await
+    }
+
+    /// Keeps an answer that no transaction of the operation has kept: a refusal, or a reply that changed nothing.
+    pub async fn settle(&self, cx: &Cx, claim: Arc<Claim>, response: Response) -> Result<(), StoreError> {
+        let response = Arc::new(response);
+        self.write(cx, move |tx| tx.keep(&claim, &response)).await
+    }
+
+    /// A write whose result is the operation's answer: it is kept with the idempotency key in the same transaction.
+    pub async fn answer<T, F>(&self, cx: &Cx, work: F) -> Result<T, Error>
+    where
+        T: Reply,
+        F: Fn(&mut Tx<'_>) -> Result<T, Error> + Send + 'static,
+    {
+        let Some(claim) = cx.claim.clone() else { return self.write(cx, work).await };
+        let kept_by = claim.clone();
+        let (reply, kept) = self
+            .write(cx, move |tx| {
+                let reply = work(tx)?;
+                let kept = reply.kept(kept_by.status)?;
+                if let Some(response) = &kept {
+                    tx.keep(&kept_by, response)?;
+                }
+                Ok::<_, Error>((reply, kept))
+            })
+            .await?;
+        if let Some(response) = kept {
+            let _ = claim.recorded.set(response);
+        }
+        Ok(reply)
+    }
+
+    /// Removes keys older than 24 hours, one bounded batch; whether there may be more.
+    pub async fn prune_keys(&self, cx: &Cx) -> Result<bool, Error> {
+        self.write_in(cx, Lane::Bulk, move |tx| {
+            let oldest = (tx.now() - Duration::from_secs(3600 * KEPT_HOURS.unsigned_abs())).seconds() / 3600;
+            let number = tx.database().number();
+            let old = tx.scan_by::<KeptByHour>().prefix(number).before(oldest).collect(PRUNE_BATCH)?;
+            for kept in &old {
+                tx.delete::<Kept>(&(number, kept.caller.clone(), kept.key.clone()))?;
+            }
+            Ok::<_, Error>(old.len() == PRUNE_BATCH)
+        })
+        .await
+    }
+}
+
+/// The problem document of a refusal as a response that can be kept.
+impl Recall {
+    /// A kept answer of a refusal: `body` is its problem document.
+    pub fn refusal(status: u16, body: Bytes) -> Response {
+        Response { status, headers: Vec::new(), content: Content::Bytes("application/problem+json", body) }
+    }
+}

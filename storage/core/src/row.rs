@@ -1,0 +1,55 @@
+//! A row as stored: layout version, checksum over space, key and columns, then the columns.
+//!
+//! The checksum covers the key, so that a value that turns up under another key does not pass.
+
+use crate::{Space, StoreError};
+
+/// The layout written today.
+const LAYOUT: u8 = 1;
+/// Layout byte and checksum.
+const HEADER: usize = 5;
+
+fn checksum(space: Space, key: &[u8], columns: &[u8]) -> u32 {
+    let crc = crc32c::crc32c(&space.0.to_be_bytes());
+    crc32c::crc32c_append(crc32c::crc32c_append(crc, key), columns)
+}
+
+/// Writes a row: `put` appends its columns.
+pub fn encode_row(space: Space, key: &[u8], put: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    let mut row = Vec::with_capacity(128);
+    row.extend_from_slice(&[LAYOUT, 0, 0, 0, 0]);
+    put(&mut row);
+    let (header, columns) = row.split_at_mut(HEADER);
+    let crc = checksum(space, key, columns).to_le_bytes();
+    header.iter_mut().skip(1).zip(crc).for_each(|(byte, crc)| *byte = crc);
+    row
+}
+
+/// Checks a row and gives its columns' bytes.
+pub fn decode_row<'a>(space: Space, key: &[u8], row: &'a [u8]) -> Result<&'a [u8], StoreError> {
+    let damaged =
+        |why: &str| StoreError::Damaged { place: format!("a row of table {} {why}, key {key:02x?}", space.0) };
+    let (header, columns) = row.split_at_checked(HEADER).ok_or_else(|| damaged("is too short"))?;
+    match header {
+        [LAYOUT, crc @ ..] if *crc == checksum(space, key, columns).to_le_bytes() => Ok(columns),
+        [LAYOUT, ..] => Err(damaged("fails its checksum")),
+        _ => Err(damaged("has a layout that this version does not know")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_flipped_bit_is_noticed() {
+        let row = encode_row(Space(7), b"key", |out| out.extend_from_slice(b"columns"));
+        assert_eq!(decode_row(Space(7), b"key", &row).unwrap(), b"columns");
+        for bit in 0..row.len() * 8 {
+            let mut broken = row.clone();
+            broken[bit / 8] ^= 1 << (bit % 8);
+            assert!(decode_row(Space(7), b"key", &broken).is_err(), "bit {bit}");
+        }
+        assert!(decode_row(Space(7), b"kez", &row).is_err() && decode_row(Space(8), b"key", &row).is_err());
+    }
+}

@@ -1,0 +1,209 @@
+//! Scans: a range of a table or an index, in either direction, as rows or as a page.
+
+use std::cmp::Ordering;
+use std::iter::Peekable;
+use std::marker::PhantomData;
+
+use bytes::Bytes;
+use promox_kernel::encoding::KeyPart;
+use promox_kernel::{Cursor, Error, Limit, Page};
+
+use crate::record::{decode, key_bytes};
+use crate::{Direction, IndexDef, Item, KeyRange, Record, Space, StoreError, Tx};
+
+/// A scan being described. `prefix`, `from` and `before` take the leading columns of the key as a value or a tuple.
+#[derive(Debug)]
+pub struct Scan<'s, 't, R> {
+    tx: &'s Tx<'t>,
+    space: Space,
+    indexed: bool,
+    prefix: Vec<u8>,
+    start: Option<Vec<u8>>,
+    end: Option<Vec<u8>>,
+    direction: Direction,
+    row: PhantomData<R>,
+}
+
+impl<'s, 't, R: Record> Scan<'s, 't, R> {
+    pub(crate) fn table(tx: &'s Tx<'t>) -> Self {
+        Self::new(tx, R::TABLE.space, false)
+    }
+
+    pub(crate) fn index(tx: &'s Tx<'t>, index: &IndexDef) -> Self {
+        Self::new(tx, index.space, true)
+    }
+
+    fn new(tx: &'s Tx<'t>, space: Space, indexed: bool) -> Self {
+        let direction = Direction::Forward;
+        Self { tx, space, indexed, prefix: Vec::new(), start: None, end: None, direction, row: PhantomData }
+    }
+
+    /// Only keys whose leading columns are these.
+    #[must_use]
+    pub fn prefix(mut self, columns: impl KeyPart) -> Self {
+        self.prefix = key_bytes(&columns);
+        self
+    }
+
+    /// Only keys that begin with these bytes of a text's characters: the last column's text may go on.
+    #[must_use]
+    pub fn text_prefix(mut self, text: &str) -> Self {
+        self.prefix.extend_from_slice(text.as_bytes());
+        self
+    }
+
+    /// Only keys from here on; `columns` follow those of the prefix.
+    #[must_use]
+    pub fn from(mut self, columns: impl KeyPart) -> Self {
+        self.start = Some(self.after_prefix(&columns));
+        self
+    }
+
+    /// Only keys before this; `columns` follow those of the prefix.
+    #[must_use]
+    pub fn before(mut self, columns: impl KeyPart) -> Self {
+        self.end = Some(self.after_prefix(&columns));
+        self
+    }
+
+    /// Descending.
+    #[must_use]
+    pub fn backward(mut self) -> Self {
+        self.direction = Direction::Backward;
+        self
+    }
+
+    fn after_prefix(&self, columns: &impl KeyPart) -> Vec<u8> {
+        let mut bytes = self.prefix.clone();
+        columns.put_key(&mut bytes);
+        bytes
+    }
+
+    fn range(&self) -> KeyRange {
+        let mut range = KeyRange::prefix(self.space, self.prefix.clone());
+        if let Some(start) = &self.start {
+            range.start.clone_from(start);
+        }
+        if let Some(end) = &self.end {
+            range.end = Some(end.clone());
+        }
+        range
+    }
+
+    /// The rows, read as they are asked for.
+    pub fn rows(self) -> impl Iterator<Item = Result<R, StoreError>> + use<'s, 't, R> {
+        let range = self.range();
+        self.rows_in(&range).map(|found| found.map(|(_, row)| row))
+    }
+
+    /// Rows with the key that they were found by.
+    fn rows_in(&self, range: &KeyRange) -> impl Iterator<Item = Result<(Vec<u8>, R), StoreError>> + use<'s, 't, R> {
+        let (tx, indexed) = (self.tx, self.indexed);
+        tx.items(range, self.direction).map(move |item| {
+            tx.count_read()?;
+            let (key, value) = item?;
+            let row = if indexed { follow(tx, &value)? } else { decode(&key, &value)? };
+            Ok((key, row))
+        })
+    }
+
+    /// The first row.
+    pub fn first(self) -> Result<Option<R>, StoreError> {
+        self.rows().next().transpose()
+    }
+
+    /// The first rows, at most `limit`.
+    pub fn collect(self, limit: usize) -> Result<Vec<R>, StoreError> {
+        self.rows().take(limit).collect()
+    }
+
+    /// The page after `cursor`, of the rows that `keep` lets pass.
+    pub fn page_of(self, limit: Limit, cursor: Option<Cursor>, keep: impl Fn(&R) -> bool) -> Result<Page<R>, Error> {
+        let mut range = self.range();
+        if let Some(Cursor(key)) = cursor {
+            if !key.starts_with(&self.prefix) {
+                return Err(Error::field("?cursor", "not a cursor of this list; start again without one"));
+            }
+            match self.direction {
+                Direction::Forward => range.start = [key.as_slice(), &[0]].concat(),
+                Direction::Backward => range.end = Some(key),
+            }
+        }
+        let mut items = Vec::new();
+        let mut last = None;
+        let mut more = false;
+        for found in self.rows_in(&range) {
+            let (key, row) = found?;
+            if !keep(&row) {
+                continue;
+            }
+            if items.len() == limit.get() {
+                more = true;
+                break;
+            }
+            last = Some(Cursor(key));
+            items.push(row);
+        }
+        Ok(Page::new(items, last.filter(|_| more)))
+    }
+
+    /// The page after `cursor`.
+    pub fn page(self, limit: Limit, cursor: Option<Cursor>) -> Result<Page<R>, Error> {
+        self.page_of(limit, cursor, |_| true)
+    }
+}
+
+fn follow<R: Record>(tx: &Tx<'_>, key: &[u8]) -> Result<R, StoreError> {
+    tx.get_by_bytes(key)?.ok_or_else(|| StoreError::Damaged {
+        place: format!("an index of {} leads to no row, key {key:02x?}", R::TABLE.full_name()),
+    })
+}
+
+/// Lays a transaction's own changes over what lies below; both come in the same direction.
+pub(crate) fn merge<'s>(
+    below: impl Iterator<Item = Result<Item, StoreError>> + 's,
+    own: impl Iterator<Item = (&'s Vec<u8>, &'s Option<Bytes>)> + 's,
+    direction: Direction,
+) -> Box<dyn Iterator<Item = Result<Item, StoreError>> + 's> {
+    let mut own = own.peekable();
+    if own.peek().is_none() {
+        return Box::new(below);
+    }
+    Box::new(Merge { below: below.peekable(), own, direction })
+}
+
+struct Merge<B: Iterator, O: Iterator> {
+    below: Peekable<B>,
+    own: Peekable<O>,
+    direction: Direction,
+}
+
+impl<'s, B, O> Iterator for Merge<B, O>
+where
+    B: Iterator<Item = Result<Item, StoreError>>,
+    O: Iterator<Item = (&'s Vec<u8>, &'s Option<Bytes>)>,
+{
+    type Item = Result<Item, StoreError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let order = match (self.below.peek(), self.own.peek()) {
+                (Some(Err(_)), _) | (_, None) => return self.below.next(),
+                (None, Some(_)) => Ordering::Greater,
+                (Some(Ok((below, _))), Some((own, _))) => match self.direction {
+                    Direction::Forward => below.cmp(own),
+                    Direction::Backward => below.cmp(own).reverse(),
+                },
+            };
+            if order == Ordering::Less {
+                return self.below.next();
+            }
+            if order == Ordering::Equal {
+                self.below.next();
+            }
+            if let Some((key, Some(value))) = self.own.next() {
+                return Some(Ok((key.clone(), value.clone())));
+            }
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! Tables as engines see them: names, numbers, columns, indexes.
+
+use promox_kernel::encoding::ColumnType;
+
+use crate::Space;
+
+/// One of the two databases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Database {
+    /// `ecommerce_db`: the shop.
+    Ecommerce,
+    /// `promox_db`: the promotion engine.
+    Promox,
+}
+
+impl Database {
+    /// Both, in order.
+    pub const ALL: [Self; 2] = [Self::Ecommerce, Self::Promox];
+
+    /// The prefix of its tables, `"ecommerce"`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ecommerce => "ecommerce",
+            Self::Promox => "promox",
+        }
+    }
+
+    /// Its number in keys: 0 or 1.
+    pub const fn number(self) -> u32 {
+        self as u32
+    }
+}
+
+/// A column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ColumnDef {
+    /// Its name, `snake_case`.
+    pub name: &'static str,
+    /// Its relational type.
+    pub column_type: ColumnType,
+    /// Whether it may be null.
+    pub nullable: bool,
+}
+
+/// An index. Its entries' keys are its columns, followed by the row's key unless it is unique; their values are the row's key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IndexDef {
+    /// Its name, `"OrderByUser"`.
+    pub name: &'static str,
+    /// Its number, given once and stored.
+    pub space: Space,
+    /// Whether no two rows may have the same columns. Rows whose first column is null are not in the index.
+    pub unique: bool,
+    /// Its columns.
+    pub columns: &'static [&'static str],
+}
+
+/// A table.
+#[derive(Clone, Copy, Debug)]
+pub struct TableDef {
+    /// The database it is in.
+    pub database: Database,
+    /// Its name, `"orders"`.
+    pub name: &'static str,
+    /// Its number, given once and stored.
+    pub space: Space,
+    /// The names of its key's columns.
+    pub key: &'static [&'static str],
+    /// All columns, the key's first.
+    pub columns: &'static [ColumnDef],
+    /// Its indexes.
+    pub indexes: &'static [IndexDef],
+    /// The index entries of an encoded row, for engines that build or check an index: (space, entry key), and the row's own key.
+    pub entries: fn(&[u8]) -> Option<(Vec<u8>, Vec<(Space, Vec<u8>)>)>,
+}
+
+impl TableDef {
+    /// `"ecommerce.orders"`.
+    pub fn full_name(&self) -> String {
+        format!("{}.{}", self.database.name(), self.name)
+    }
+}
+
+/// All tables of a store, the system's among them.
+#[derive(Clone, Debug, Default)]
+pub struct Schema {
+    tables: Vec<&'static TableDef>,
+}
+
+impl Schema {
+    /// The tables of all services, checked: a number used twice is named in the error.
+    pub fn new(services: impl IntoIterator<Item = &'static [&'static TableDef]>) -> Result<Self, String> {
+        let mut tables: Vec<&'static TableDef> = crate::SYSTEM_TABLES.to_vec();
+        tables.extend(services.into_iter().flatten());
+        let mut spaces = std::collections::BTreeMap::new();
+        for table in &tables {
+            let indexes = table.indexes.iter().map(|index| (index.space, index.name.to_owned()));
+            for (space, name) in std::iter::once((table.space, table.full_name())).chain(indexes) {
+                if let Some(other) = spaces.insert(space, name.clone()) {
+                    return Err(format!("{other} and {name} both have the number {}", space.0));
+                }
+            }
+        }
+        Ok(Self { tables })
+    }
+
+    /// All tables, the system's first.
+    pub fn tables(&self) -> &[&'static TableDef] {
+        &self.tables
+    }
+
+    /// What a space is called in a file: `ecommerce.orders`, `ecommerce.orders/OrderByUser`.
+    pub fn space_names(&self) -> Vec<(Space, String)> {
+        let mut names = Vec::new();
+        for table in &self.tables {
+            names.push((table.space, table.full_name()));
+            names.extend(
+                table.indexes.iter().map(|index| (index.space, format!("{}/{}", table.full_name(), index.name))),
+            );
+        }
+        names
+    }
+
+    /// The table whose rows are in `space`.
+    pub fn table(&self, space: Space) -> Option<&'static TableDef> {
+        self.tables.iter().copied().find(|table| table.space == space)
+    }
+}
+
+/// Every row decodes and is in each index; each index has no other entries.
+pub(crate) fn check_table(
+    report: &mut crate::Report,
+    reader: &dyn crate::Reader,
+    table: &TableDef,
+) -> Result<(), crate::StoreError> {
+    const INVARIANT: &str = "every index equals a scan of its table";
+    let mut expected = std::collections::BTreeMap::<Space, u64>::new();
+    for item in reader.scan(&crate::KeyRange::all(table.space), crate::Direction::Forward) {
+        let (key, row) = item?;
+        let columns = crate::decode_row(table.space, &key, &row)?;
+        let Some((own, entries)) = (table.entries)(columns) else {
+            report.check("every row decodes", false, || format!("{} {key:02x?}", table.full_name()));
+            continue;
+        };
+        report.check("a row stands under its own key", own == key, || format!("{} {key:02x?}", table.full_name()));
+        for (space, entry) in entries {
+            let leads_here = reader.get(space, &entry)?.is_some_and(|found| found == key);
+            report
+                .check(INVARIANT, leads_here, || format!("{} {key:02x?} is missing in {}", table.full_name(), space.0));
+            *expected.entry(space).or_default() += 1;
+        }
+    }
+    for index in table.indexes {
+        let mut found = 0;
+        for item in reader.scan(&crate::KeyRange::all(index.space), crate::Direction::Forward) {
+            item?;
+            found += 1;
+        }
+        let expected = expected.get(&index.space).copied().unwrap_or(0);
+        report.check(INVARIANT, found == expected, || {
+            format!("{} has {found} entries, {expected} belong there", index.name)
+        });
+    }
+    Ok(())
+}

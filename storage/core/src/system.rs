@@ -1,0 +1,75 @@
+//! Tables that belong to no service: sequences, outbox, consumers' places, idempotency keys, dead letters.
+//!
+//! Numbers 1 to 31 are theirs. Their keys begin with the database, so that each database has its own.
+
+use bytes::Bytes;
+use promox_kernel::Timestamp;
+
+use crate::record::key_bytes;
+use crate::{Database, Event, NewEvent, Record, TableDef, Write, encode_row, record};
+
+record! {
+    /// The next id of a table.
+    pub(crate) struct Sequence in Ecommerce.sequences = 2, key(space: u32) {
+        next: i64,
+    }
+}
+/// The number of the table.
+pub(crate) type SequenceKey = u32;
+
+record! {
+    /// How far a consumer has come: moved in the transaction of its effect.
+    pub(crate) struct Place in Ecommerce.consumer_places = 6, key(database: u32, consumer: String) {
+        position: i64,
+    }
+}
+
+record! {
+    /// An event that a consumer could not apply, and why.
+    pub(crate) struct DeadLetter in Ecommerce.dead_letters = 8, key(database: u32, consumer: String, position: i64) {
+        reason: String,
+        at: Timestamp,
+    }
+}
+
+record! {
+    /// An idempotency key, and its answer once it is decided.
+    pub(crate) struct Kept in Ecommerce.idempotency_keys = 10, key(database: u32, caller: String, key: String) {
+        hour: i64,
+        fingerprint: Vec<u8>,
+        subject: Option<i64>,
+        status: Option<u32>,
+        headers: promox_kernel::Json<Vec<(String, String)>>,
+        media_type: Option<String>,
+        body: Vec<u8>,
+    }
+    index KeptByHour = 11 (database, hour);
+}
+
+/// The tables every store has.
+pub const SYSTEM_TABLES: &[&TableDef] = &[Sequence::TABLE, Event::TABLE, Place::TABLE, DeadLetter::TABLE, Kept::TABLE];
+
+/// Gives events their positions, after `last`, and makes them rows of the outbox of `database`.
+pub fn stamp_events(database: Database, last: &mut i64, events: Vec<NewEvent>) -> Vec<Write> {
+    let stamped = events.into_iter().map(|event| {
+        *last += 1;
+        Event {
+            database: database.number(),
+            position: *last,
+            kind: event.kind.to_owned(),
+            version: event.version,
+            topic: event.topic.to_owned(),
+            aggregate_id: event.aggregate_id,
+            occurred_at: event.stamp.now,
+            traceparent: event.stamp.traceparent.map(|trace| trace.as_ref().to_owned()),
+            data: event.data,
+        }
+    });
+    stamped.map(|event| row_write(&event)).collect()
+}
+
+fn row_write<R: Record>(row: &R) -> Write {
+    let key = key_bytes(&row.key());
+    let value = encode_row(R::TABLE.space, &key, |out| row.put_columns(out));
+    Write { space: R::TABLE.space, key, value: Some(Bytes::from(value)) }
+}

@@ -1,0 +1,272 @@
+//! A transaction: reads through an overlay of its own changes, gathers one batch.
+//!
+//! Nothing remote, no clock and no randomness: time comes in with the [`Stamp`].
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use promox_kernel::Timestamp;
+
+use crate::record::{decode, key_bytes};
+use crate::system::{Sequence, SequenceKey};
+use crate::{
+    Batch, Database, Direction, Event, Fact, Index, Item, KeyRange, NewEvent, Reader, Record, Scan, Space, StoreError,
+    Write, encode_row,
+};
+
+/// Row and index changes of one transaction at most.
+const MOST_WRITES: usize = 16_384;
+/// Bytes of one transaction's changes at most.
+const MOST_BYTES: usize = 4 << 20;
+/// Rows that one short read may visit.
+const MOST_READS: usize = 20_000;
+
+/// When and in which trace a transaction happens.
+#[derive(Clone, Debug, Default)]
+pub struct Stamp {
+    /// The request's time.
+    pub now: Timestamp,
+    /// W3C trace context, carried into events.
+    pub traceparent: Option<Arc<str>>,
+}
+
+/// A transaction over one database. Reads see its own writes; nothing is seen by others before it is durable.
+pub struct Tx<'a> {
+    reader: &'a dyn Reader,
+    database: Database,
+    stamp: Stamp,
+    overlay: BTreeMap<(Space, Vec<u8>), Option<Bytes>>,
+    events: Vec<NewEvent>,
+    bytes: usize,
+    reads: Cell<usize>,
+    most_reads: usize,
+    broken: Option<StoreError>,
+}
+
+impl std::fmt::Debug for Tx<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "a transaction of {} with {} changes", self.database.name(), self.overlay.len())
+    }
+}
+
+impl<'a> Tx<'a> {
+    /// A transaction that reads from `reader`.
+    pub fn new(reader: &'a dyn Reader, database: Database, stamp: Stamp) -> Self {
+        Self {
+            reader,
+            database,
+            stamp,
+            overlay: BTreeMap::new(),
+            events: Vec::new(),
+            bytes: 0,
+            reads: Cell::new(0),
+            most_reads: MOST_READS,
+            broken: None,
+        }
+    }
+
+    /// Reads without a limit on rows: for verify, export and other long reads.
+    pub fn unbounded(reader: &'a dyn Reader, database: Database) -> Self {
+        Self { most_reads: usize::MAX, ..Self::new(reader, database, Stamp::default()) }
+    }
+
+    /// The request's time.
+    pub fn now(&self) -> Timestamp {
+        self.stamp.now
+    }
+
+    /// The database.
+    pub fn database(&self) -> Database {
+        self.database
+    }
+
+    /// The row with this key.
+    pub fn get<R: Record>(&self, key: &R::Key) -> Result<Option<R>, StoreError> {
+        self.get_by_bytes(&key_bytes(key))
+    }
+
+    pub(crate) fn get_by_bytes<R: Record>(&self, key: &[u8]) -> Result<Option<R>, StoreError> {
+        self.count_read()?;
+        self.raw(R::TABLE.space, key)?.map(|row| decode(key, &row)).transpose()
+    }
+
+    /// The row that a unique index leads to; `columns` are the index's, as a tuple.
+    pub fn get_by<I: Index>(
+        &self,
+        columns: impl promox_kernel::encoding::KeyPart,
+    ) -> Result<Option<I::Row>, StoreError> {
+        match self.raw(I::DEF.space, &key_bytes(&columns))? {
+            Some(key) => self.get_by_bytes(&key),
+            None => Ok(None),
+        }
+    }
+
+    /// The rows of a table in the order of their keys.
+    pub fn scan<R: Record>(&self) -> Scan<'_, 'a, R> {
+        Scan::table(self)
+    }
+
+    /// The rows of a table in the order of an index.
+    pub fn scan_by<I: Index>(&self) -> Scan<'_, 'a, I::Row> {
+        Scan::index(self, I::DEF)
+    }
+
+    /// Writes a row, new or not, and its index entries.
+    pub fn put<R: Record>(&mut self, row: &R) -> Result<(), StoreError> {
+        let key = row.key_bytes();
+        if !R::TABLE.indexes.is_empty() {
+            let old = self.raw(R::TABLE.space, &key)?.map(|old| decode::<R>(&key, &old)).transpose()?;
+            self.move_entries(old.as_ref(), Some(row), &key)?;
+        }
+        self.put_row(row, key)
+    }
+
+    /// Writes a row whose key must be free.
+    pub fn insert<R: Record>(&mut self, row: &R) -> Result<(), StoreError> {
+        let key = row.key_bytes();
+        if self.raw(R::TABLE.space, &key)?.is_some() {
+            return Err(self.break_off(StoreError::Duplicate { index: R::TABLE.name }));
+        }
+        self.move_entries(None, Some(row), &key)?;
+        self.put_row(row, key)
+    }
+
+    /// Removes a row and its index entries; whether it was there.
+    pub fn delete<R: Record>(&mut self, key: &R::Key) -> Result<bool, StoreError> {
+        let key = key_bytes(key);
+        let Some(old) = self.raw(R::TABLE.space, &key)? else { return Ok(false) };
+        self.move_entries::<R>(Some(&decode(&key, &old)?), None, &key)?;
+        self.change(R::TABLE.space, key, None)?;
+        Ok(true)
+    }
+
+    /// The next id of a table, from 1. An id of a transaction that is dropped may be given again, or never.
+    pub fn next_id<R: Record>(&mut self) -> Result<i64, StoreError> {
+        let key: SequenceKey = u32::from(R::TABLE.space.0);
+        let next = self.get::<Sequence>(&key)?.map_or(1, |sequence| sequence.next);
+        self.put(&Sequence { space: key, next: next + 1 })?;
+        Ok(next)
+    }
+
+    /// Tells an event, in this transaction.
+    pub fn emit<F: Fact>(&mut self, aggregate_id: impl Into<i64>, fact: &F) -> Result<(), StoreError> {
+        let data = serde_json::to_string(fact).map_err(|error| StoreError::Io(error.to_string()))?;
+        self.events.push(NewEvent {
+            kind: F::TYPE,
+            version: F::VERSION,
+            topic: F::TOPIC,
+            aggregate_id: aggregate_id.into(),
+            data,
+            stamp: self.stamp.clone(),
+        });
+        Ok(())
+    }
+
+    /// Ends the transaction: what it changes, or why it must not.
+    pub fn finish(self) -> Result<Batch, StoreError> {
+        if let Some(error) = self.broken {
+            return Err(error);
+        }
+        let writes = self.overlay.into_iter().map(|((space, key), value)| Write { space, key, value }).collect();
+        Ok(Batch { writes, events: self.events })
+    }
+
+    /// Events of this transaction's database after a position, oldest first.
+    pub fn events_after(&self, position: i64, limit: usize) -> Result<Vec<Event>, StoreError> {
+        self.scan::<Event>().prefix(self.database.number()).from(position.saturating_add(1)).collect(limit)
+    }
+
+    /// The position of the newest event of this transaction's database; 0 before the first.
+    pub fn last_position(&self) -> Result<i64, StoreError> {
+        let last = self.scan::<Event>().prefix(self.database.number()).backward().first()?;
+        Ok(last.map_or(0, |event| event.position))
+    }
+
+    /// A row's or entry's bytes, own changes first.
+    pub(crate) fn raw(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        if !self.overlay.is_empty()
+            && let Some(value) = self.overlay.get(&(space, key.to_vec()))
+        {
+            return Ok(value.clone());
+        }
+        self.reader.get(space, key)
+    }
+
+    /// Items of a range, own changes laid over.
+    pub(crate) fn items<'s>(
+        &'s self,
+        range: &KeyRange,
+        direction: Direction,
+    ) -> Box<dyn Iterator<Item = Result<Item, StoreError>> + 's> {
+        if range.is_empty() {
+            return Box::new(std::iter::empty());
+        }
+        let below = self.reader.scan(range, direction);
+        let from = (range.space, range.start.clone());
+        let until = match &range.end {
+            Some(end) => (range.space, end.clone()),
+            None => (Space(range.space.0.saturating_add(1)), Vec::new()),
+        };
+        let own = self.overlay.range(from..until).map(|((_, key), value)| (key, value));
+        match direction {
+            Direction::Forward => crate::scan::merge(below, own, direction),
+            Direction::Backward => crate::scan::merge(below, own.rev(), direction),
+        }
+    }
+
+    pub(crate) fn count_read(&self) -> Result<(), StoreError> {
+        self.reads.set(self.reads.get() + 1);
+        if self.reads.get() > self.most_reads { Err(StoreError::TooLarge { limit: "rows read" }) } else { Ok(()) }
+    }
+
+    fn put_row<R: Record>(&mut self, row: &R, key: Vec<u8>) -> Result<(), StoreError> {
+        let bytes = encode_row(R::TABLE.space, &key, |out| row.put_columns(out));
+        self.change(R::TABLE.space, key, Some(bytes.into()))
+    }
+
+    fn move_entries<R: Record>(&mut self, old: Option<&R>, new: Option<&R>, key: &[u8]) -> Result<(), StoreError> {
+        let mut gone = Vec::new();
+        let mut come = Vec::new();
+        if let Some(old) = old {
+            old.entries(&mut |index, entry| gone.push((index, entry)));
+        }
+        if let Some(new) = new {
+            new.entries(&mut |index, entry| come.push((index, entry)));
+        }
+        for (index, entry) in &gone {
+            if !come.iter().any(|(kept, same)| kept.space == index.space && same == entry) {
+                self.change(index.space, entry.clone(), None)?;
+            }
+        }
+        for (index, entry) in come {
+            if gone.iter().any(|(kept, same)| kept.space == index.space && *same == entry) {
+                continue;
+            }
+            if index.unique && self.raw(index.space, &entry)?.is_some() {
+                return Err(self.break_off(StoreError::Duplicate { index: index.name }));
+            }
+            self.change(index.space, entry, Some(Bytes::copy_from_slice(key)))?;
+        }
+        Ok(())
+    }
+
+    fn change(&mut self, space: Space, key: Vec<u8>, value: Option<Bytes>) -> Result<(), StoreError> {
+        self.bytes += key.len() + value.as_ref().map_or(0, Bytes::len);
+        if self.overlay.len() >= MOST_WRITES {
+            return Err(self.break_off(StoreError::TooLarge { limit: "16,384 row writes" }));
+        }
+        if self.bytes > MOST_BYTES {
+            return Err(self.break_off(StoreError::TooLarge { limit: "4 MiB of changes" }));
+        }
+        self.overlay.insert((space, key), value);
+        Ok(())
+    }
+
+    /// A broken transaction never commits, whatever its closure makes of the error.
+    fn break_off(&mut self, error: StoreError) -> StoreError {
+        self.broken = Some(error.clone());
+        error
+    }
+}
