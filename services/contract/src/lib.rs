@@ -1,3 +1,17 @@
 //! What crosses services: operations one service asks of another, events, codes.
+//!
+//! One file a service that is asked or that tells. Nothing here decides anything.
 
+pub mod audit;
+pub mod cart;
+pub mod coupon;
+pub mod flashsale;
+pub mod ids;
+pub mod inventory;
+pub mod notification;
+pub mod order;
+pub mod payment;
+pub mod product;
+pub mod promotion;
+pub mod reward;
 pub mod user;

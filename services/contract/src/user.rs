@@ -1,9 +1,9 @@
-//! What others ask of the user service: who holds an access token.
+//! What others ask of the user service: who holds an access token, who users are; and what it tells.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use promox_kernel::{Principal, UserId};
+use promox_kernel::{Email, Principal, Timestamp, UserId, fact, json_reply, operation};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +14,7 @@ pub struct Authenticate {
     /// The token as it stood after `Bearer`.
     pub token: String,
 }
-promox_kernel::operation! { Authenticate => Authenticated, "user.authenticate", internal, "Who holds an access token." }
+operation! { Authenticate => Authenticated, "user.authenticate", internal, "Who holds an access token." }
 
 /// Who holds the token.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -27,7 +27,7 @@ pub struct Authenticated {
     /// The permissions of all roles of the account, `resource:action`.
     pub permissions: Arc<BTreeSet<String>>,
 }
-promox_kernel::json_reply!(Authenticated);
+json_reply!(Authenticated);
 
 impl Authenticated {
     /// The caller as operations see it.
@@ -35,3 +35,89 @@ impl Authenticated {
         Principal::User { id: self.user, session: self.session, permissions: self.permissions }
     }
 }
+
+/// Asks for what is needed to write to users and to price for them. Unknown and erased ones are left out.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DescribeUsers {
+    /// Which.
+    pub ids: Vec<UserId>,
+}
+operation! { DescribeUsers => UserDescriptions, "user.describe", internal, "Who users are." }
+
+/// The answer to [`DescribeUsers`].
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct UserDescriptions {
+    /// Those found.
+    pub items: Vec<UserDescription>,
+}
+json_reply!(UserDescriptions);
+
+/// A user, as other services need to know.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct UserDescription {
+    /// The account.
+    pub id: UserId,
+    /// The address.
+    pub email: Email,
+    /// The name, if given.
+    pub name: Option<String>,
+    /// When the account was made.
+    pub registered_at: Timestamp,
+    /// What the merchant or the user keeps about the account.
+    pub attributes: BTreeMap<String, String>,
+}
+
+/// Somebody registered.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UserRegistered {
+    /// The account.
+    pub user_id: UserId,
+    /// The code of who sent them.
+    pub referral_code: Option<String>,
+}
+
+/// An account was erased: every service drops what it holds about the person and keeps the books.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UserErased {
+    /// The account.
+    pub user_id: UserId,
+}
+fact! {
+    UserRegistered = "USER_REGISTERED" in "user",
+    UserErased = "USER_ERASED" in "user",
+}
+
+/// Asks a service for all that it holds about a user, for the user's export. One operation a service, so that each answers for itself.
+macro_rules! export_operation {
+    ($($(#[$meta:meta])* $name:ident = $op:literal),+ $(,)?) => {$(
+        $(#[$meta])*
+        #[derive(Clone, Debug, Deserialize, JsonSchema)]
+        #[serde(rename_all = "camelCase")]
+        pub struct $name {
+            /// Whose.
+            pub user_id: UserId,
+        }
+        operation! { $name => PersonalData, $op, internal, "All that is held about a user." }
+    )+};
+}
+export_operation! {
+    /// Asks the order service.
+    ExportOrders = "order.export_personal",
+    /// Asks the payment service.
+    ExportPayments = "payment.export_personal",
+    /// Asks the cart service.
+    ExportCarts = "cart.export_personal",
+    /// Asks the notification service.
+    ExportNotifications = "notification.export_personal",
+}
+
+/// What a service holds about a user.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(transparent)]
+pub struct PersonalData(pub serde_json::Value);
+json_reply!(PersonalData);

@@ -201,15 +201,12 @@ impl Column for Decimal {
     fn put(&self, out: &mut Vec<u8>) {
         out.push(u8::try_from(self.scale()).unwrap_or(0));
         let mantissa = self.mantissa();
-        match i64::try_from(mantissa) {
-            Ok(short) => {
-                out.push(0);
-                short.put(out);
-            }
-            Err(_) => {
-                out.push(1);
-                out.extend_from_slice(&mantissa.to_le_bytes());
-            }
+        if let Ok(short) = i64::try_from(mantissa) {
+            out.push(0);
+            short.put(out);
+        } else {
+            out.push(1);
+            out.extend_from_slice(&mantissa.to_le_bytes());
         }
     }
     fn take(input: &mut &[u8]) -> Option<Self> {

@@ -174,6 +174,7 @@ macro_rules! operation {
 
 /// The service an operation's name begins with: `"order"` of `"order.place"`.
 #[doc(hidden)]
+#[allow(clippy::indexing_slicing, reason = "checked against the length, in a const")]
 pub const fn service_of(name: &'static str) -> &'static str {
     let bytes = name.as_bytes();
     let mut dot = 0;

@@ -1,31 +1,8 @@
 //! Events: written in the transaction of the change that they tell of, read by position.
 
-use promox_kernel::Timestamp;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use promox_kernel::{Fact, Timestamp};
 
 use crate::{Stamp, StoreError, record};
-
-/// What an event says. Data of at most 1 KB; ids, never names, emails or addresses.
-pub trait Fact: Serialize + DeserializeOwned + Send + 'static {
-    /// `"ORDER_CONFIRMED"`.
-    const TYPE: &'static str;
-    /// The kind of aggregate, `"order"`.
-    const TOPIC: &'static str;
-    /// The version of its data.
-    const VERSION: u32 = 1;
-}
-
-/// Declares what type and topic a fact has: `fact! { OrderConfirmed = "ORDER_CONFIRMED" in "order" }`.
-#[macro_export]
-macro_rules! fact {
-    ($($type:ty = $name:literal in $topic:literal),+ $(,)?) => {$(
-        impl $crate::Fact for $type {
-            const TYPE: &'static str = $name;
-            const TOPIC: &'static str = $topic;
-        }
-    )+};
-}
 
 /// An event told in a transaction that has not been committed yet.
 #[derive(Clone, Debug)]

@@ -23,7 +23,7 @@ pub use consumer::{Consumer, ConsumerLoop, Follower};
 pub use db::Db;
 pub use engine::{Batch, Direction, Engine, Item, KeyRange, Lane, Reader, Space, Work, WorkOrder, Write};
 pub use error::StoreError;
-pub use event::{Event, Fact, NewEvent};
+pub use event::{Event, NewEvent};
 pub use memory::MemoryEngine;
 pub use record::{Index, Record};
 pub use replay::Recall;

@@ -7,13 +7,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use promox_kernel::Timestamp;
+use promox_kernel::{Fact, Timestamp};
 
 use crate::record::{decode, key_bytes};
 use crate::system::{Sequence, SequenceKey};
 use crate::{
-    Batch, Database, Direction, Event, Fact, Index, Item, KeyRange, NewEvent, Reader, Record, Scan, Space, StoreError,
-    Write, encode_row,
+    Batch, Database, Direction, Event, Index, Item, KeyRange, NewEvent, Reader, Record, Scan, Space, StoreError, Write,
+    encode_row,
 };
 
 /// Row and index changes of one transaction at most.

@@ -1,0 +1,62 @@
+//! What others ask of the cart: what is in it, and to end or merge it.
+
+use promox_kernel::{UserId, fact, json_reply, operation};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{CartId, OrderId};
+use crate::inventory::SkuQuantity;
+
+/// Asks for the caller's cart (by login, else by cart token) to check it out; 404 without one, 422 `CART_EMPTY` when nothing is in it.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CartForCheckout {}
+operation! { CartForCheckout => CartContents, "cart.for_checkout", internal, "The caller's cart, to be ordered." }
+
+/// What is in a cart.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CartContents {
+    /// The cart.
+    pub cart_id: CartId,
+    /// Its lines.
+    pub items: Vec<SkuQuantity>,
+    /// A promotion's code.
+    pub promotion_code: Option<String>,
+    /// Coupons' codes.
+    pub coupon_codes: Vec<String>,
+}
+json_reply!(CartContents);
+
+/// Empties a cart that an order was placed from: one order a cart's contents. Asking again for the same order changes nothing.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EmptyCart {
+    /// Which.
+    pub cart_id: CartId,
+    /// By which order.
+    pub order_id: OrderId,
+}
+operation! { EmptyCart => (), "cart.empty", internal, "Empties a cart that was ordered." }
+
+/// Merges a guest's cart into a user's at login. An unknown or ended token changes nothing.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MergeGuestCart {
+    /// The guest cart's secret.
+    pub cart_token: String,
+    /// Into whose cart.
+    pub user_id: UserId,
+}
+operation! { MergeGuestCart => (), "cart.merge_guest", internal, "Merges a guest's cart into a user's." }
+
+/// Nothing happened to a cart with items for a day.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CartAbandoned {
+    /// Which.
+    pub cart_id: CartId,
+    /// Whose, if known.
+    pub user_id: Option<UserId>,
+}
+fact! { CartAbandoned = "CART_ABANDONED" in "cart" }

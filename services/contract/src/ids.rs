@@ -1,0 +1,22 @@
+//! Ids that more than one service names.
+
+promox_kernel::id! {
+    /// A product.
+    ProductId,
+    /// A category.
+    CategoryId,
+    /// A cart.
+    CartId,
+    /// An order.
+    OrderId,
+    /// A payment.
+    PaymentId,
+    /// A reservation of stock.
+    ReservationId,
+    /// A promotion.
+    PromotionId,
+    /// A flash sale.
+    FlashSaleId,
+    /// A reservation in a flash sale.
+    FlashReservationId,
+}

@@ -1,0 +1,105 @@
+//! What others ask of the inventory: how much there is, and to hold, give back and restock it.
+
+use promox_kernel::{Sku, fact, json_reply, operation};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{OrderId, ReservationId};
+
+/// A quantity of a SKU.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SkuQuantity {
+    /// Which.
+    pub sku: Sku,
+    /// How many, at least 1.
+    pub quantity: u32,
+}
+
+/// Asks how much of each SKU can be sold now.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AvailableStock {
+    /// The SKUs.
+    pub skus: Vec<Sku>,
+}
+operation! { AvailableStock => Availability, "inventory.available", internal, "How much of each SKU can be sold." }
+
+/// The answer to [`AvailableStock`].
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Availability {
+    /// For each SKU asked, in order: what can be sold. Unknown SKUs have 0; with `backorder` the number has no upper bound and is `u32::MAX`.
+    pub available: Vec<u32>,
+}
+json_reply!(Availability);
+
+/// Holds stock for an order, all or nothing. Pinned from the start: the hold lives until the order's saga ends it.
+/// Asking again for the same order changes nothing. Short stock is 409 `INSUFFICIENT_STOCK` naming every short SKU.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HoldStock {
+    /// For whom.
+    pub order_id: OrderId,
+    /// What, each SKU once.
+    pub items: Vec<SkuQuantity>,
+}
+operation! { HoldStock => Held, "inventory.hold", internal, "Holds stock for an order." }
+
+/// The hold.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Held {
+    /// Its id.
+    pub reservation_id: ReservationId,
+}
+json_reply!(Held);
+
+/// Gives back what an order held or bought: a live hold is released, a posted one is put back into stock by movements.
+/// Asking again changes nothing; an order without a hold is fine.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct GiveBackStock {
+    /// Whose.
+    pub order_id: OrderId,
+}
+operation! { GiveBackStock => (), "inventory.give_back", internal, "Gives back what an order held." }
+
+/// Puts returned units back, once a reference.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Restock {
+    /// `return:7`.
+    pub reference: String,
+    /// The order that they were sold by: they go back to where they were taken from.
+    pub order_id: OrderId,
+    /// What comes back.
+    pub items: Vec<SkuQuantity>,
+}
+operation! { Restock => (), "inventory.restock", internal, "Puts returned units back into stock." }
+
+/// What can be sold of a SKU changed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StockChanged {
+    /// Which.
+    pub sku: Sku,
+    /// What can be sold now.
+    pub available: i64,
+}
+
+/// A SKU came to or below its threshold.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StockLow {
+    /// Which.
+    pub sku: Sku,
+    /// What can be sold now.
+    pub available: i64,
+    /// Its threshold.
+    pub threshold: i64,
+}
+fact! {
+    StockChanged = "STOCK_CHANGED" in "stock",
+    StockLow = "STOCK_LOW" in "stock",
+}

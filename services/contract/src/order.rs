@@ -1,0 +1,218 @@
+//! What others ask of orders: prices of a cart, the store's settings, an order to write about; and what orders tell.
+
+use promox_kernel::{Amount, Currency, Email, Timestamp, UserId, fact, json_reply, operation, text_enum};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::ids::OrderId;
+use crate::inventory::SkuQuantity;
+use crate::promotion::{AppliedPromotion, RejectedPromotion};
+
+text_enum! {
+    /// Where an order stands.
+    OrderStatus {
+        Pending = "PENDING",
+        Confirmed = "CONFIRMED",
+        Processing = "PROCESSING",
+        Shipped = "SHIPPED",
+        Delivered = "DELIVERED",
+        Cancelled = "CANCELLED",
+        Failed = "FAILED",
+        NeedsReview = "NEEDS_REVIEW",
+        Refunded = "REFUNDED",
+    }
+}
+
+/// Asks for the store's settings that others go by.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StoreProfile {}
+operation! { StoreProfile => StoreFacts, "order.store_profile", internal, "The store's currency, zone and name." }
+
+/// The store's settings that others go by.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StoreFacts {
+    /// The store's name.
+    pub name: String,
+    /// The one currency of the store.
+    pub currency: Currency,
+    /// The IANA time zone of its days.
+    pub timezone: String,
+    /// The language of its messages, `"en"`.
+    pub locale: String,
+}
+json_reply!(StoreFacts);
+
+/// Prices a cart with the engine that charges. Unknown SKUs are left out, codes that do not apply are reported; nothing fails but an empty cart.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PriceCart {
+    /// The lines.
+    pub items: Vec<SkuQuantity>,
+    /// A promotion's code.
+    pub promotion_code: Option<String>,
+    /// Coupons' codes.
+    pub coupon_codes: Vec<String>,
+    /// For whom; null for a guest.
+    pub user_id: Option<UserId>,
+}
+operation! { PriceCart => PricedCart, "order.price_cart", internal, "Prices a cart." }
+
+/// A cart with its prices.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PricedCart {
+    /// The currency.
+    pub currency: Currency,
+    /// The lines, each SKU once.
+    pub lines: Vec<PricedLine>,
+    /// Promotions with an effect.
+    pub applied_promotions: Vec<AppliedPromotion>,
+    /// Codes and promotions without one, and why.
+    pub rejected_promotions: Vec<RejectedPromotion>,
+    /// The sums.
+    pub totals: Totals,
+}
+json_reply!(PricedCart);
+
+/// A line with its price.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PricedLine {
+    /// Which.
+    pub sku: promox_kernel::Sku,
+    /// The product.
+    pub product_id: crate::ids::ProductId,
+    /// Its name.
+    pub name: String,
+    /// How many.
+    pub quantity: u32,
+    /// What one costs.
+    pub unit_price: Amount,
+    /// What one costs without price rules.
+    pub list_price: Amount,
+    /// Quantity × unit price.
+    pub subtotal: Amount,
+    /// What promotions take off.
+    pub discount: Amount,
+    /// Tax on the line, inside or on top of the total as the store says.
+    pub tax: Amount,
+    /// Subtotal − discount, plus tax when prices exclude it.
+    pub total: Amount,
+}
+
+/// The sums of a cart or an order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Totals {
+    /// Sum of the lines' subtotals.
+    pub subtotal: Amount,
+    /// Sum of the lines' discounts.
+    pub discount: Amount,
+    /// Shipping before promotions.
+    pub shipping: Amount,
+    /// What promotions take off shipping.
+    pub shipping_discount: Amount,
+    /// All tax, the shipping's in it.
+    pub tax: Amount,
+    /// Points spent.
+    pub points_redeemed: i64,
+    /// What they are worth.
+    pub points_value: Amount,
+    /// What is paid.
+    pub total: Amount,
+}
+
+/// Asks for what a message about an order says; 404 without one.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DescribeOrder {
+    /// Which.
+    pub order_id: OrderId,
+}
+operation! { DescribeOrder => OrderDescription, "order.describe", internal, "What a message about an order says." }
+
+/// What a message about an order says.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OrderDescription {
+    /// The order.
+    pub id: OrderId,
+    /// Its number.
+    pub number: String,
+    /// Where it stands.
+    pub status: OrderStatus,
+    /// The account, if it is one's.
+    pub user_id: Option<UserId>,
+    /// The address to write to; null after an erasure.
+    pub email: Option<Email>,
+    /// The name on the shipping address.
+    pub name: Option<String>,
+    /// The currency.
+    pub currency: Currency,
+    /// The lines.
+    pub lines: Vec<PricedLine>,
+    /// The sums.
+    pub totals: Totals,
+    /// When it was placed.
+    pub created_at: Timestamp,
+    /// The last parcel's carrier and tracking number.
+    pub tracking: Option<(String, String)>,
+}
+json_reply!(OrderDescription);
+
+/// What every event of an order says.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OrderFact {
+    /// Which.
+    pub order_id: OrderId,
+    /// Whose, if it is an account's.
+    pub user_id: Option<UserId>,
+    /// What is paid.
+    pub total: Amount,
+    /// In which currency.
+    pub currency: Currency,
+}
+
+macro_rules! order_facts {
+    ($($(#[$meta:meta])* $name:ident = $text:literal),+ $(,)?) => {$(
+        $(#[$meta])*
+        #[derive(Clone, Debug, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub OrderFact);
+        fact! { $name = $text in "order" }
+    )+};
+}
+order_facts! {
+    /// An order was placed and waits for its payment.
+    OrderCreated = "ORDER_CREATED",
+    /// An order is good: its holds are to be posted, its messages sent.
+    OrderConfirmed = "ORDER_CONFIRMED",
+    /// An order failed: its payment was declined or never came.
+    OrderFailed = "ORDER_FAILED",
+    /// An order was cancelled.
+    OrderCancelled = "ORDER_CANCELLED",
+    /// A parcel of an order was shipped.
+    OrderShipped = "ORDER_SHIPPED",
+    /// All of an order was delivered.
+    OrderDelivered = "ORDER_DELIVERED",
+}
+
+/// A return was approved.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OrderReturned {
+    /// Which order.
+    pub order_id: OrderId,
+    /// Which return.
+    pub return_id: i64,
+    /// Whose, if it is an account's.
+    pub user_id: Option<UserId>,
+    /// What is given back in money.
+    pub refund: Amount,
+    /// In which currency.
+    pub currency: Currency,
+}
+fact! { OrderReturned = "ORDER_RETURNED" in "order" }

@@ -1,0 +1,90 @@
+//! What others ask of the product service: what a SKU is and costs.
+
+use std::collections::BTreeMap;
+
+use promox_kernel::{Amount, Currency, Sku, Timestamp, fact, json_reply, operation};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{CategoryId, ProductId};
+
+/// Asks what these SKUs are and cost now, for the caller. SKUs that are unknown or not ACTIVE are left out.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DescribeSkus {
+    /// The SKUs, each once.
+    pub skus: Vec<Sku>,
+}
+operation! { DescribeSkus => SkuDescriptions, "product.describe_skus", internal, "What SKUs are and cost." }
+
+/// What was found.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SkuDescriptions {
+    /// In the order asked.
+    pub items: Vec<SkuDescription>,
+}
+json_reply!(SkuDescriptions);
+
+/// What a SKU is and costs.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SkuDescription {
+    /// As the catalogue writes it.
+    pub sku: Sku,
+    /// The product it is a variant of.
+    pub product_id: ProductId,
+    /// The product's name, with the variant's.
+    pub name: String,
+    /// What the caller pays for one now, price rules of the catalogue applied.
+    pub price: Amount,
+    /// What one costs without price rules.
+    pub list_price: Amount,
+    /// The currency of both.
+    pub currency: Currency,
+    /// Its categories and all above them.
+    pub category_ids: Vec<CategoryId>,
+    /// Attributes of the product and options of the variant.
+    pub attributes: BTreeMap<String, String>,
+    /// Which tax rate applies.
+    pub tax_class: String,
+    /// Weight of one, in grams.
+    pub weight_grams: Option<u32>,
+    /// Whether promotions may touch it.
+    pub discountable: bool,
+    /// The least a unit may cost.
+    pub floor_price: Option<Amount>,
+    /// What one cost the merchant.
+    pub cost: Option<Amount>,
+}
+
+/// A product came to be.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProductCreated {
+    /// Which.
+    pub product_id: ProductId,
+}
+
+/// A product, its price or its place in the catalogue changed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProductUpdated {
+    /// Which.
+    pub product_id: ProductId,
+}
+
+/// A shopper looked at a product.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProductViewed {
+    /// Which.
+    pub product_id: ProductId,
+    /// When.
+    pub at: Timestamp,
+}
+fact! {
+    ProductCreated = "PRODUCT_CREATED" in "product",
+    ProductUpdated = "PRODUCT_UPDATED" in "product",
+    ProductViewed = "PRODUCT_VIEWED" in "product",
+}

@@ -1,0 +1,25 @@
+//! Facts: what events say, as types that both ends know.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// What an event says. Data of at most 1 KB; ids, never names, emails or addresses.
+pub trait Fact: Serialize + DeserializeOwned + Send + 'static {
+    /// `"ORDER_CONFIRMED"`.
+    const TYPE: &'static str;
+    /// The kind of aggregate, `"order"`.
+    const TOPIC: &'static str;
+    /// The version of its data.
+    const VERSION: u32 = 1;
+}
+
+/// Declares what type and topic a fact has: `fact! { OrderConfirmed = "ORDER_CONFIRMED" in "order" }`.
+#[macro_export]
+macro_rules! fact {
+    ($($type:ty = $name:literal in $topic:literal),+ $(,)?) => {$(
+        impl $crate::Fact for $type {
+            const TYPE: &'static str = $name;
+            const TOPIC: &'static str = $topic;
+        }
+    )+};
+}
