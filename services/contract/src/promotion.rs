@@ -1,10 +1,13 @@
 //! What others ask of promotions: prices on the shelf, and what a cart is given off.
 
-use promox_kernel::{Amount, text_enum};
+use std::collections::BTreeMap;
+
+use promox_kernel::{Amount, Currency, Email, UserId, json_reply, operation, text_enum};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::ids::PromotionId;
+use crate::ids::{FlashSaleId, PromotionId};
+use crate::product::SkuDescription;
 
 text_enum! {
     /// Why a promotion or code has no effect.
@@ -74,4 +77,73 @@ pub struct RejectDetail {
     /// How much is missing, where that is a number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub missing: Option<Amount>,
+}
+
+/// A line as promotions see it.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CartLine {
+    /// What it is and costs.
+    pub item: SkuDescription,
+    /// How many.
+    pub quantity: u32,
+    /// The flash sale that it was reserved in.
+    pub flash_sale_id: Option<FlashSaleId>,
+}
+
+/// Asks what a cart is given off. Nothing is held and nothing counted.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EvaluateCart {
+    /// The lines, each SKU once, flash lines apart.
+    pub lines: Vec<CartLine>,
+    /// The currency of all prices.
+    pub currency: Currency,
+    /// The buyer's account.
+    pub user_id: Option<UserId>,
+    /// The buyer's address, which limits go by.
+    pub email: Option<Email>,
+    /// Codes as the buyer wrote them, promotions' and coupons' alike.
+    pub codes: Vec<String>,
+    /// What shipping costs before promotions.
+    pub shipping: Amount,
+    /// How it is shipped, and whereto.
+    pub shipping_method: Option<String>,
+    /// ISO 3166 country.
+    pub country: Option<String>,
+    /// How it is paid.
+    pub payment_method: Option<String>,
+    /// Where it is sold: `WEB` unless said.
+    pub channel: Option<String>,
+    /// The cart's own attributes.
+    pub attributes: BTreeMap<String, String>,
+}
+operation! { EvaluateCart => Evaluation, "promotion.evaluate_cart", internal, "What a cart is given off." }
+
+/// What a cart is given off.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Evaluation {
+    /// For each line, in order: what each promotion takes off it.
+    pub line_discounts: Vec<Vec<LineDiscount>>,
+    /// What promotions take off shipping.
+    pub shipping_discount: Amount,
+    /// Promotions with an effect, in order of application.
+    pub applied: Vec<AppliedPromotion>,
+    /// What has no effect, and why.
+    pub rejected: Vec<RejectedPromotion>,
+}
+json_reply!(Evaluation);
+
+/// What a promotion takes off a line.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LineDiscount {
+    /// Which promotion.
+    pub promotion_id: PromotionId,
+    /// The coupon it came by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub coupon_code: Option<String>,
+    /// How much.
+    pub amount: Amount,
 }
