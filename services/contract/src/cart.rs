@@ -19,6 +19,8 @@ operation! { CartForCheckout => CartContents, "cart.for_checkout", internal, "Th
 pub struct CartContents {
     /// The cart.
     pub cart_id: CartId,
+    /// The state of the cart that this is: what [`EmptyCart`] wants back.
+    pub version: i64,
     /// Its lines.
     pub items: Vec<SkuQuantity>,
     /// A promotion's code.
@@ -28,7 +30,9 @@ pub struct CartContents {
 }
 json_reply!(CartContents);
 
-/// Empties a cart that an order was placed from: one order a cart's contents. Asking again for the same order changes nothing.
+/// Takes out of a cart what an order was placed from: lines put in or changed since `version` stay. Asking again for the
+/// same order changes nothing. One order a cart's contents: when another order took that version or a later one, this is
+/// 409 `CART_ALREADY_ORDERED` and changes nothing.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EmptyCart {
@@ -36,6 +40,8 @@ pub struct EmptyCart {
     pub cart_id: CartId,
     /// By which order.
     pub order_id: OrderId,
+    /// [`CartContents::version`] as it was when the order was placed.
+    pub version: i64,
 }
 operation! { EmptyCart => (), "cart.empty", internal, "Empties a cart that was ordered." }
 
