@@ -1,1 +1,27 @@
-//! The embedded engine: journal, memory table, redb checkpoints, gates, cache, bus.
+//! The embedded engine: a journal that is the only commit point, a memory table with snapshots, checkpoints into redb.
+//!
+//! What always holds: nobody reads or is answered what is not durable; after a failed write nothing more is acknowledged;
+//! what ends the journal is either a group that was never acknowledged, or it is named as damage.
+
+mod base;
+pub mod disk;
+mod engine;
+mod group;
+mod journal;
+mod key;
+mod merge;
+mod metrics;
+mod open;
+mod quiet;
+mod shared;
+mod stop;
+mod table;
+mod view;
+mod writer;
+
+pub use engine::EmbeddedEngine;
+pub use journal::dump_journal;
+pub use metrics::Metrics;
+pub use open::{OpenError, Options};
+pub use stop::{Stop, StopHook, leave_process};
+pub use writer::{Turn, Writer};

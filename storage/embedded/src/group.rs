@@ -1,0 +1,97 @@
+//! One group being made: transactions run one after the other, each on what those before it left, none of it visible yet.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use promox_storage::{Batch, Database, StoreError, Tx, Work, WorkOrder, Write, stamp_events};
+
+use crate::journal::frame::{FrameBuffer, Mark};
+use crate::key::Key;
+use crate::quiet;
+use crate::table::Table;
+use crate::view::{Layers, View};
+
+/// Rows and events of one transaction at most, in bytes.
+const MOST_BATCH: usize = 8 << 20;
+
+/// The state that the writer works on, ahead of what is published by the group being made.
+#[derive(Debug)]
+pub(crate) struct Working {
+    pub(crate) table: Table,
+    pub(crate) mark: Mark,
+    pub(crate) frame: FrameBuffer,
+}
+
+/// The transactions of a group that wait for their answer.
+#[derive(Default)]
+pub(crate) struct Group {
+    pub(crate) answers: Vec<Box<dyn Work>>,
+    /// Whether one of them told events.
+    pub(crate) told: bool,
+}
+
+impl Group {
+    /// Answers all with the same error.
+    pub(crate) fn fail(&mut self, error: &StoreError) {
+        self.answers.iter_mut().for_each(|work| work.fail(error.clone()));
+        self.answer();
+    }
+
+    pub(crate) fn answer(&mut self) {
+        self.answers.drain(..).for_each(Work::answer);
+    }
+}
+
+impl Working {
+    /// What was published last, forgetting the group being made.
+    pub(crate) fn reset(&mut self, view: &View) {
+        self.table = view.memory.clone();
+        self.mark = view.mark;
+        self.frame.clear();
+    }
+
+    /// Runs one transaction and adds it to the group.
+    pub(crate) fn run(&mut self, mut order: WorkOrder, view: &View, group: &mut Group) {
+        match self.attempt(&mut order, view) {
+            Ok(told) => group.told |= told,
+            Err(error) => order.work.fail(error),
+        }
+        group.answers.push(order.work);
+    }
+
+    fn attempt(&mut self, order: &mut WorkOrder, view: &View) -> Result<bool, StoreError> {
+        let layers = Layers { memory: &self.table.rows, ..view.layers() };
+        let (database, stamp, work) = (order.database, order.stamp.clone(), &mut order.work);
+        let now = stamp.now;
+        let attempt = || {
+            let mut tx = Tx::new(&layers, database, stamp);
+            let commits = work.run(&mut tx);
+            tx.finish().map(|batch| commits.then_some(batch))
+        };
+        let result = quiet::on_this_thread(|| catch_unwind(AssertUnwindSafe(attempt)));
+        let batch =
+            result.map_err(|panic| StoreError::Io(format!("a transaction panicked: {}", quiet::words(&*panic))))?;
+        let Some(batch) = batch? else { return Ok(false) };
+        let told = self.apply(database, batch)?;
+        self.mark.time = self.mark.time.max(now);
+        Ok(told)
+    }
+
+    fn apply(&mut self, database: Database, batch: Batch) -> Result<bool, StoreError> {
+        let told = !batch.events.is_empty();
+        let rows = batch.writes.iter().map(|write| write.key.len() + write.value.as_ref().map_or(0, bytes::Bytes::len));
+        let events = batch.events.iter().map(|event| event.data.len() + 128);
+        if rows.chain(events).sum::<usize>() > MOST_BATCH {
+            return Err(StoreError::TooLarge { limit: "8 MiB of rows and events" });
+        }
+        batch.writes.into_iter().for_each(|write| self.put(write));
+        if let Some(last) = self.mark.outbox.get_mut(database as usize) {
+            stamp_events(database, last, batch.events).into_iter().for_each(|write| self.put(write));
+        }
+        Ok(told)
+    }
+
+    fn put(&mut self, write: Write) {
+        self.frame.put(write.space, &write.key, write.value.as_deref());
+        self.table.insert(Key::new(write.space, &write.key), write.value);
+    }
+}

@@ -1,0 +1,48 @@
+//! The journal as text, for people who look for what happened.
+
+use std::fmt::Write as _;
+use std::io::Write;
+use std::path::Path;
+
+use super::frame::Frame;
+use super::recover::recover;
+use crate::disk::Disk;
+use crate::open::{self, OpenError};
+
+/// Writes each group and each change of the journal in a data directory as lines of text.
+pub fn dump_journal(disk: &dyn Disk, dir: &Path, out: &mut dyn Write) -> Result<(), OpenError> {
+    let store = open::read_identity(disk, dir)?;
+    let journal = dir.join(open::JOURNAL);
+    // The dump shows what is left, whatever the checkpoint has applied: it begins where the oldest segment does.
+    let first = open::first_position(disk, &journal, &store)?;
+    let mut failed = None;
+    recover(disk, &journal, &store, first.saturating_sub(1), |frame| {
+        if let Err(error) = out.write_all(lines(frame).as_bytes()) {
+            failed.get_or_insert(error);
+        }
+        Ok(())
+    })?;
+    failed.map_or(Ok(()), |error| Err(OpenError::io(dir, &error)))
+}
+
+fn lines(frame: &Frame<'_>) -> String {
+    let mark = frame.mark;
+    let mut text = format!("group {} at {}, events to {:?}\n", mark.position, mark.time, mark.outbox);
+    for change in frame.changes() {
+        let _ = match change {
+            None => writeln!(text, "  a change that does not decode"),
+            Some(change) => match change.value {
+                Some(value) => writeln!(text, "  {} {} = {}", change.space.0, hex(change.key), hex(value)),
+                None => writeln!(text, "  {} {} gone", change.space.0, hex(change.key)),
+            },
+        };
+    }
+    text
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

@@ -1,0 +1,206 @@
+//! Frames: what one group of transactions changes, under one checksum.
+//!
+//! `magic 4 · crc 4 · length 4 · position 8 · time 8 · outbox positions 2 × 8 · changes`, all little-endian. The checksum
+//! covers all after itself, begins with the segment's seed, and so fails for what an earlier use of the file left behind.
+
+use bytes::Bytes;
+use promox_kernel::Timestamp;
+use promox_storage::Space;
+
+/// Begins each frame.
+pub(crate) const MAGIC: [u8; 4] = *b"PMXF";
+/// Bytes before the changes.
+pub(crate) const HEADER: usize = 44;
+/// Where the checksum ends.
+const CHECKED: usize = 8;
+
+/// How far a store has come: the group's dense number, its time, the last event of each database.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Mark {
+    pub(crate) position: u64,
+    pub(crate) time: Timestamp,
+    pub(crate) outbox: [i64; 2],
+}
+
+/// A frame being filled.
+#[derive(Debug)]
+pub(crate) struct FrameBuffer(Vec<u8>);
+
+impl FrameBuffer {
+    pub(crate) fn new() -> Self {
+        Self(vec![0; HEADER])
+    }
+
+    /// Empties it, and gives back what an unusually large group took.
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
+        self.0.shrink_to(1 << 20);
+        self.0.resize(HEADER, 0);
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.len() == HEADER
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Appends a change.
+    pub(crate) fn put(&mut self, space: Space, key: &[u8], value: Option<&[u8]>) {
+        self.0.extend_from_slice(&space.0.to_le_bytes());
+        put_varint(key.len() as u64, &mut self.0);
+        put_varint(value.map_or(0, |value| value.len() as u64 + 1), &mut self.0);
+        self.0.extend_from_slice(key);
+        self.0.extend_from_slice(value.unwrap_or_default());
+    }
+
+    /// Writes the header; what it gives is ready for the disk.
+    pub(crate) fn seal(&mut self, mark: Mark, seed: u32) -> &[u8] {
+        let length = u32::try_from(self.0.len() - HEADER).unwrap_or(u32::MAX).to_le_bytes();
+        let [first, second] = mark.outbox.map(i64::to_le_bytes);
+        let (position, time) = (mark.position.to_le_bytes(), mark.time.0.to_le_bytes());
+        let fields = MAGIC.iter().chain(&[0; 4]).chain(&length).chain(&position).chain(&time).chain(&first);
+        self.0.iter_mut().zip(fields.chain(&second)).for_each(|(byte, field)| *byte = *field);
+        let crc = crc32c::crc32c_append(seed, self.0.get(CHECKED..).unwrap_or_default()).to_le_bytes();
+        self.0.iter_mut().skip(4).zip(crc).for_each(|(byte, crc)| *byte = crc);
+        &self.0
+    }
+}
+
+/// A frame as found in a file.
+#[derive(Debug)]
+pub(crate) struct Frame<'a> {
+    pub(crate) mark: Mark,
+    pub(crate) changes: &'a [u8],
+    /// Bytes of the whole frame.
+    pub(crate) len: usize,
+}
+
+/// One change of a frame.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Change<'a> {
+    pub(crate) space: Space,
+    pub(crate) key: &'a [u8],
+    pub(crate) value: Option<&'a [u8]>,
+}
+
+impl<'a> Frame<'a> {
+    /// The frame at the start of `bytes`, if there is a whole one of this segment.
+    pub(crate) fn read(bytes: &'a [u8], seed: u32) -> Option<Self> {
+        let (header, rest) = bytes.split_first_chunk::<HEADER>()?;
+        if header.get(..4)? != MAGIC {
+            return None;
+        }
+        let length = usize::try_from(u32::from_le_bytes(header.get(8..12)?.try_into().ok()?)).ok()?;
+        let changes = rest.get(..length)?;
+        let crc = crc32c::crc32c_append(crc32c::crc32c_append(seed, header.get(CHECKED..)?), changes);
+        if header.get(4..8)? != crc.to_le_bytes() {
+            return None;
+        }
+        let number = |at: usize| Some(i64::from_le_bytes(header.get(at..at + 8)?.try_into().ok()?));
+        let mark = Mark {
+            position: number(12)?.cast_unsigned(),
+            time: Timestamp(number(20)?),
+            outbox: [number(28)?, number(36)?],
+        };
+        Some(Self { mark, changes, len: HEADER + length })
+    }
+
+    /// Its changes, or `None` in place of one that does not decode.
+    pub(crate) fn changes(&self) -> impl Iterator<Item = Option<Change<'a>>> {
+        let mut rest = self.changes;
+        std::iter::from_fn(move || {
+            if rest.is_empty() {
+                return None;
+            }
+            let change = take_change(&mut rest);
+            if change.is_none() {
+                rest = &[];
+            }
+            Some(change)
+        })
+    }
+}
+
+fn take_change<'a>(rest: &mut &'a [u8]) -> Option<Change<'a>> {
+    let (space, after) = rest.split_first_chunk()?;
+    *rest = after;
+    let key = take_varint(rest)?;
+    let value = take_varint(rest)?;
+    let key = take(rest, key)?;
+    let value = if value == 0 { None } else { Some(take(rest, value - 1)?) };
+    Some(Change { space: Space(u16::from_le_bytes(*space)), key, value })
+}
+
+fn take<'a>(rest: &mut &'a [u8], length: u64) -> Option<&'a [u8]> {
+    let (bytes, after) = rest.split_at_checked(usize::try_from(length).ok()?)?;
+    *rest = after;
+    Some(bytes)
+}
+
+pub(crate) fn put_varint(mut value: u64, out: &mut Vec<u8>) {
+    while value >= 0x80 {
+        out.push((value & 0x7F) as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push((value & 0x7F) as u8);
+}
+
+pub(crate) fn take_varint(rest: &mut &[u8]) -> Option<u64> {
+    let mut value = 0;
+    for shift in (0..64).step_by(7) {
+        let (byte, after) = rest.split_first()?;
+        *rest = after;
+        value |= u64::from(byte & 0x7F) << shift;
+        if byte & 0x80 == 0 {
+            return Some(value);
+        }
+    }
+    None
+}
+
+/// A change as it goes into the memory table.
+pub(crate) fn owned(value: Option<&[u8]>) -> Option<Bytes> {
+    value.map(Bytes::copy_from_slice)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> FrameBuffer {
+        let mut frame = FrameBuffer::new();
+        frame.put(Space(7), b"key", Some(b"value"));
+        frame.put(Space(8), b"gone", None);
+        frame.put(Space(9), b"", Some(b""));
+        frame
+    }
+
+    #[test]
+    fn a_frame_is_read_as_it_was_written() {
+        let mark = Mark { position: 5, time: Timestamp(-3), outbox: [8, 9] };
+        let mut frame = sample();
+        let bytes = frame.seal(mark, 42);
+        let read = Frame::read(bytes, 42).unwrap();
+        assert_eq!((read.mark, read.len), (mark, bytes.len()));
+        let changes: Vec<_> = read.changes().map(|change| change.unwrap()).collect();
+        assert_eq!(changes[0], Change { space: Space(7), key: b"key", value: Some(b"value") });
+        assert_eq!(changes[1], Change { space: Space(8), key: b"gone", value: None });
+        assert_eq!(changes[2], Change { space: Space(9), key: b"", value: Some(b"") });
+        assert!(Frame::read(bytes, 43).is_none(), "another use of the file");
+    }
+
+    #[test]
+    fn no_flipped_bit_and_no_cut_passes() {
+        let bytes = sample().seal(Mark::default(), 1).to_vec();
+        for bit in 0..bytes.len() * 8 {
+            let mut broken = bytes.clone();
+            broken[bit / 8] ^= 1 << (bit % 8);
+            assert!(Frame::read(&broken, 1).is_none(), "bit {bit}");
+        }
+        for end in 0..bytes.len() {
+            assert!(Frame::read(&bytes[..end], 1).is_none(), "cut at {end}");
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! What readers see: memory table over frozen table over checkpoint, of one moment, swapped whole.
+
+use std::sync::Arc;
+
+use arc_swap::{ArcSwap, Guard};
+use bytes::Bytes;
+use parking_lot::Mutex;
+use promox_storage::{Direction, Item, KeyRange, Reader, Space, StoreError};
+
+use crate::journal::frame::Mark;
+use crate::key::probe;
+use crate::merge::MergeScan;
+use crate::table::{Rows, Table};
+
+/// A memory table on its way into the checkpoint.
+#[derive(Debug)]
+pub(crate) struct Frozen {
+    pub(crate) table: Table,
+    /// How far it goes.
+    pub(crate) mark: Mark,
+}
+
+/// One durable state of the store.
+#[derive(Debug)]
+pub(crate) struct View {
+    pub(crate) memory: Table,
+    pub(crate) frozen: Option<Arc<Frozen>>,
+    pub(crate) mark: Mark,
+}
+
+/// The layers of a state, newest first.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Layers<'a> {
+    pub(crate) memory: &'a Rows,
+    pub(crate) frozen: Option<&'a Rows>,
+}
+
+impl View {
+    pub(crate) fn layers(&self) -> Layers<'_> {
+        Layers { memory: &self.memory.rows, frozen: self.frozen.as_ref().map(|frozen| &frozen.table.rows) }
+    }
+}
+
+impl Reader for Layers<'_> {
+    fn get(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        let above = probe(space, key, |key| {
+            let frozen = || self.frozen.and_then(|frozen| frozen.get(key));
+            self.memory.get(key).or_else(frozen).cloned()
+        });
+        Ok(above.flatten())
+    }
+
+    fn scan<'a>(
+        &'a self,
+        range: &KeyRange,
+        direction: Direction,
+    ) -> Box<dyn Iterator<Item = Result<Item, StoreError>> + 'a> {
+        MergeScan::boxed(self, range, direction)
+    }
+}
+
+/// The newest durable state. The writer and the checkpointer change it, readers take it without waiting.
+#[derive(Debug)]
+pub(crate) struct Published {
+    view: ArcSwap<View>,
+    change: Mutex<()>,
+}
+
+impl Published {
+    pub(crate) fn new(view: View) -> Self {
+        Self { view: ArcSwap::from_pointee(view), change: Mutex::new(()) }
+    }
+
+    pub(crate) fn load(&self) -> Guard<Arc<View>> {
+        self.view.load()
+    }
+
+    /// Swaps the state for one made from it.
+    pub(crate) fn change(&self, make: impl FnOnce(&View) -> View) {
+        let lock = self.change.lock();
+        let next = make(&self.view.load());
+        let old = self.view.swap(Arc::new(next));
+        drop(lock);
+        drop(old);
+    }
+}
+
+/// A reader's hold on a state: to be dropped soon, since it keeps pages of the checkpoint in use.
+pub(crate) struct Snapshot(pub(crate) Guard<Arc<View>>);
+
+impl Reader for Snapshot {
+    fn get(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        self.0.layers().get(space, key)
+    }
+
+    fn scan<'a>(
+        &'a self,
+        range: &KeyRange,
+        direction: Direction,
+    ) -> Box<dyn Iterator<Item = Result<Item, StoreError>> + 'a> {
+        MergeScan::boxed(&self.0.layers(), range, direction)
+    }
+}

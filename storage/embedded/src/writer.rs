@@ -1,0 +1,275 @@
+//! The writer: takes what queued, runs it, appends one frame, syncs once, publishes, then answers all.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use flume::{Receiver, RecvTimeoutError, TryRecvError};
+use promox_kernel::Timestamp;
+use promox_storage::{StoreError, WorkOrder};
+
+use crate::group::{Group, Working};
+use crate::journal::frame::FrameBuffer;
+use crate::journal::{AppendError, Journal};
+use crate::metrics::{add, micros, set};
+use crate::shared::Shared;
+use crate::stop::Stop;
+use crate::table::Table;
+use crate::view::{Frozen, View};
+
+/// Transactions of one group at most.
+const MOST_GROUP: usize = 1_024;
+/// Of them from the bulk lane.
+const MOST_BULK: usize = MOST_GROUP / 4;
+/// A group takes nothing more when its frame is as long as this.
+const ENOUGH: usize = 4 << 20;
+/// Bulk work takes nothing more when it has added this to a group: a quarter of what keeps others waiting.
+const ENOUGH_BULK: usize = 256 << 10;
+/// Work that waited longer is refused: who asked has likely gone.
+const MOST_WAIT: Duration = Duration::from_secs(1);
+/// Memory tables that may wait for the checkpointer, in checkpoints' worth of journal, before the writer waits.
+const BACKLOG: u64 = 4;
+
+/// Work and when it came.
+pub(crate) struct Queued {
+    pub(crate) order: WorkOrder,
+    pub(crate) since: Timestamp,
+}
+
+/// The two lanes.
+pub(crate) struct Lanes {
+    /// `None` is a nudge: there is something in the bulk lane.
+    pub(crate) normal: Receiver<Option<Queued>>,
+    pub(crate) bulk: Receiver<Queued>,
+}
+
+/// What a turn did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// It did something; there may be more.
+    Worked,
+    /// There was nothing to do.
+    Idle,
+    /// It waits for the checkpointer.
+    Blocked,
+    /// The engine is gone and nothing is left to do.
+    Ended,
+}
+
+/// Makes groups durable, one a turn. A thread loops over it, or a simulator steps it.
+pub struct Writer {
+    shared: Arc<Shared>,
+    lanes: Lanes,
+    journal: Journal,
+    working: Working,
+    /// Journal since the memory table was frozen last.
+    since_frozen: u64,
+    frozen_at: Timestamp,
+    checkpointer: flume::Sender<()>,
+    freeze_asked: Receiver<()>,
+}
+
+impl std::fmt::Debug for Writer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "a writer at group {}", self.working.mark.position)
+    }
+}
+
+impl Writer {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        lanes: Lanes,
+        journal: Journal,
+        checkpointer: flume::Sender<()>,
+        freeze_asked: Receiver<()>,
+    ) -> Self {
+        let view = shared.published.load();
+        let working = Working { table: view.memory.clone(), mark: view.mark, frame: FrameBuffer::new() };
+        drop(view);
+        let frozen_at = shared.options.clock.now();
+        let since_frozen = working.table.bytes as u64;
+        Self { shared, lanes, journal, working, since_frozen, frozen_at, checkpointer, freeze_asked }
+    }
+
+    /// Makes one group durable and answers it; waits up to `patience` for work.
+    pub fn turn(&mut self, patience: Duration) -> Turn {
+        if self.shared.is_stopped() {
+            return self.refuse(patience);
+        }
+        self.freeze_if_due();
+        let backlog = self.shared.options.checkpoint_bytes.saturating_mul(BACKLOG);
+        if self.since_frozen >= backlog && !self.checkpointer.is_disconnected() {
+            return Turn::Blocked;
+        }
+        let first = match self.lanes.wait(patience) {
+            Ok(first) => first,
+            Err(ended) => return if ended { Turn::Ended } else { Turn::Idle },
+        };
+        let view = self.shared.published.load();
+        let mut group = Group::default();
+        self.fill(first, &view, &mut group);
+        drop(view);
+        self.commit(group);
+        Turn::Worked
+    }
+
+    /// Takes what is queued now: what comes later is the next group's.
+    fn fill(&mut self, mut first: Option<Queued>, view: &View, group: &mut Group) {
+        let waiting = self.lanes.normal.len() + usize::from(first.is_some());
+        for _ in 0..waiting.clamp(1, MOST_GROUP) {
+            let next = match first.take() {
+                Some(first) => Some(first),
+                None => match self.lanes.normal.try_recv() {
+                    Ok(next) => next,
+                    Err(_) => break,
+                },
+            };
+            if let Some(next) = next {
+                self.run(next, view, group);
+            }
+            if self.working.frame.len() >= ENOUGH {
+                break;
+            }
+        }
+        let enough = self.working.frame.len() + ENOUGH_BULK;
+        for _ in 0..MOST_BULK {
+            if self.working.frame.len() >= enough || group.answers.len() >= MOST_GROUP {
+                break;
+            }
+            let Ok(next) = self.lanes.bulk.try_recv() else { break };
+            self.run(next, view, group);
+        }
+    }
+
+    fn run(&mut self, queued: Queued, view: &View, group: &mut Group) {
+        let Queued { mut order, since } = queued;
+        if self.shared.is_full() {
+            add(&self.shared.counters.refused_full, 1);
+            order.work.fail(StoreError::Full);
+            group.answers.push(order.work);
+        } else if self.shared.options.clock.now().since(since) > MOST_WAIT {
+            add(&self.shared.counters.refused_busy, 1);
+            order.work.fail(StoreError::Busy);
+            group.answers.push(order.work);
+        } else {
+            self.working.run(order, view, group);
+        }
+    }
+
+    /// Makes the group safe and visible, then answers it, refusals too: they may rest on rows of the same group.
+    fn commit(&mut self, mut group: Group) {
+        let transactions = group.answers.len() as u64;
+        if !self.working.frame.is_empty() && !self.append(&mut group) {
+            return;
+        }
+        let counters = &self.shared.counters;
+        add(&counters.transactions, transactions);
+        set(&counters.last_group, transactions);
+        group.answer();
+        if group.told {
+            self.shared.notify();
+        }
+    }
+
+    fn append(&mut self, group: &mut Group) -> bool {
+        self.working.mark.position += 1;
+        let len = self.working.frame.len() as u64;
+        let started = Instant::now();
+        match self.journal.append(self.working.mark, &mut self.working.frame) {
+            Ok(()) => {}
+            Err(AppendError::Full) => {
+                self.shared.set_full(true);
+                let view = self.shared.published.load();
+                self.working.reset(&view);
+                group.fail(&StoreError::Full);
+                return false;
+            }
+            Err(AppendError::Failed(error)) => {
+                self.shared.mark_stopped();
+                group.fail(&StoreError::Stopped);
+                self.shared.stop(&Stop::io("the journal could not be written", error));
+                return false;
+            }
+        }
+        self.count(len, started.elapsed());
+        self.publish();
+        self.working.frame.clear();
+        true
+    }
+
+    fn count(&mut self, len: u64, took: Duration) {
+        self.since_frozen += len;
+        let counters = &self.shared.counters;
+        add(&counters.groups, 1);
+        add(&counters.journal_bytes, len);
+        add(&counters.sync_micros, micros(took));
+        set(&counters.last_sync_micros, micros(took));
+        set(&counters.position, self.working.mark.position);
+    }
+
+    fn publish(&self) {
+        let (memory, mark) = (self.working.table.clone(), self.working.mark);
+        self.shared.published.change(|view| View { memory, mark, frozen: view.frozen.clone() });
+    }
+
+    /// Hands the memory table to the checkpointer when it is large or old enough, or somebody asked.
+    fn freeze_if_due(&mut self) {
+        let options = &self.shared.options;
+        let asked = !self.freeze_asked.is_empty();
+        let large = self.since_frozen >= options.checkpoint_bytes;
+        let old = || options.clock.now().since(self.frozen_at) >= options.checkpoint_every;
+        if !(asked || large || old())
+            || self.checkpointer.is_disconnected()
+            || self.shared.published.load().frozen.is_some()
+        {
+            return;
+        }
+        let _ = self.freeze_asked.try_recv();
+        self.frozen_at = options.clock.now();
+        self.since_frozen = 0;
+        if self.working.table.rows.is_empty() {
+            return;
+        }
+        let table = std::mem::take(&mut self.working.table);
+        let frozen = Arc::new(Frozen { table, mark: self.working.mark });
+        self.shared.published.change(|view| View { memory: Table::default(), frozen: Some(frozen), mark: view.mark });
+        let _ = self.checkpointer.try_send(());
+    }
+
+    /// After a failed write: what waits is told so.
+    fn refuse(&mut self, patience: Duration) -> Turn {
+        match self.lanes.wait(patience) {
+            Ok(first) => {
+                let bulk = self.lanes.bulk.try_recv().ok();
+                for Queued { mut order, .. } in first.into_iter().chain(bulk) {
+                    order.work.fail(StoreError::Stopped);
+                    order.work.answer();
+                }
+                Turn::Worked
+            }
+            Err(true) => Turn::Ended,
+            Err(false) => Turn::Idle,
+        }
+    }
+}
+
+impl Lanes {
+    /// Waits for work: the first of the normal lane, or nothing when only the bulk lane has some. `Err` when none came:
+    /// whether none will come any more.
+    fn wait(&self, patience: Duration) -> Result<Option<Queued>, bool> {
+        if !self.bulk.is_empty() {
+            return Ok(self.next());
+        }
+        let item = match self.normal.try_recv() {
+            Ok(item) => return Ok(item),
+            Err(TryRecvError::Empty) if patience.is_zero() => return Err(false),
+            Err(TryRecvError::Disconnected) => return Err(true),
+            Err(TryRecvError::Empty) => self.normal.recv_timeout(patience),
+        };
+        item.map_err(|error| error == RecvTimeoutError::Disconnected)
+    }
+
+    /// The next of the normal lane.
+    fn next(&self) -> Option<Queued> {
+        self.normal.try_recv().ok().flatten()
+    }
+}

@@ -1,0 +1,47 @@
+//! What was acknowledged is there after opening again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use promox_embedded::disk::{MemoryDisk, RealDisk};
+use promox_embedded::{EmbeddedEngine, OpenError, Options};
+use promox_storage::{Engine, StoreError};
+
+use crate::rows::{account, balances, database, open, schema, write};
+
+#[tokio::test]
+async fn rows_survive_closing_and_opening() {
+    let disk = Arc::new(MemoryDisk::new());
+    for round in 0..4 {
+        let engine = open(disk.clone()).unwrap();
+        let db = database(&engine);
+        assert_eq!(balances(&db).await, (0..round * 50).map(|id| (id, id)).collect::<Vec<_>>());
+        for id in round * 50..round * 50 + 50 {
+            write(&db, move |tx| tx.insert(&account(id, id))).await.unwrap();
+        }
+        assert_eq!(engine.last_commit().seconds(), 2_000);
+    }
+}
+
+#[tokio::test]
+async fn a_panic_is_an_answer_and_the_next_transaction_goes_on() {
+    let engine = open(Arc::new(MemoryDisk::new())).unwrap();
+    let db = database(&engine);
+    let result = write::<()>(&db, |_| panic!("a bug")).await;
+    assert!(matches!(result, Err(StoreError::Io(text)) if text.contains("a bug")));
+    write(&db, |tx| tx.insert(&account(1, 1))).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_store_on_the_real_disk_is_opened_by_one_at_a_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = || Options { disk: Arc::new(RealDisk), lock_wait: Duration::ZERO, ..Options::new(dir.path()) };
+    let engine = EmbeddedEngine::open(options(), schema()).unwrap();
+    write(&database(&engine), |tx| tx.insert(&account(1, 1))).await.unwrap();
+    let second = EmbeddedEngine::open(options(), schema());
+    let holder = format!("process {}", std::process::id());
+    assert_eq!(second.unwrap_err(), OpenError::Locked { holder });
+    drop(engine);
+    let engine = EmbeddedEngine::open(options(), schema()).unwrap();
+    assert_eq!(balances(&database(&engine)).await, [(1, 1)]);
+}

@@ -1,0 +1,4 @@
+//! The embedded engine from outside: durability, crashes, faults.
+
+mod durable;
+mod rows;
