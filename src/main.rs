@@ -1,2 +1,9 @@
-//! promox.
-fn main() {}
+//! The `promox` program: one binary that serves, imports, backs up and verifies a shop.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    // One crypto library for everything; a provider that is installed already is the same one.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    promox::cli::main()
+}

@@ -1,0 +1,22 @@
+//! `promox completions`: a script that lets a shell complete verbs and flags.
+
+use clap::{Args, CommandFactory as _};
+use clap_complete::Shell;
+
+use super::Cli;
+use crate::exit::Exit;
+
+/// Print a completion script for a shell.
+#[derive(Debug, Args)]
+pub(super) struct Completions {
+    /// The shell.
+    shell: Shell,
+}
+
+impl Completions {
+    #[allow(clippy::unnecessary_wraps, reason = "every verb may fail")]
+    pub(super) fn run(self) -> Result<(), Exit> {
+        clap_complete::generate(self.shell, &mut Cli::command(), "promox", &mut std::io::stdout());
+        Ok(())
+    }
+}

@@ -1,0 +1,68 @@
+//! `promox config`: whether the settings are valid, and what they are.
+
+use clap::{Args, Subcommand};
+
+use super::Common;
+use crate::config::Setting;
+use crate::exit::Exit;
+
+/// Look at the settings.
+#[derive(Debug, Args)]
+pub(super) struct Config {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Say whether the settings are valid.
+    Check,
+    /// Print every setting and where it came from, as a file that `--config` reads; secrets are masked.
+    Print,
+}
+
+impl Config {
+    pub(super) fn run(self, common: &Common) -> Result<(), Exit> {
+        let loaded = common.load(Vec::new())?;
+        match self.what {
+            What::Check => println!("The configuration is valid."),
+            What::Print => print!("{}", listing(&loaded.list)),
+        }
+        Ok(())
+    }
+}
+
+/// The settings as TOML, section by section.
+fn listing(settings: &[Setting]) -> String {
+    let mut text = String::new();
+    let mut last = "";
+    for Setting { key, value, origin } in settings {
+        let (section, name) = key.split_once('.').unwrap_or(("", key));
+        if section != last {
+            let gap = if last.is_empty() { "" } else { "\n" };
+            text = text + gap + "[" + section + "]\n";
+            last = section;
+        }
+        text = text + name + " = " + value + "  # " + &origin.to_string() + "\n";
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::load;
+
+    #[test]
+    fn what_is_printed_can_be_read_again() {
+        let environment = [("PROMOX_LIMITS__BURST".to_owned(), "7".to_owned())];
+        let text = listing(&load(None, environment, &[]).unwrap().list);
+        assert!(
+            text.contains("[limits]\nbody_bytes = 1048576  # default\nburst = 7  # environment PROMOX_LIMITS__BURST\n")
+        );
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("promox.toml");
+        std::fs::write(&file, text).unwrap();
+        assert_eq!(load(Some(&file), [], &[]).unwrap().settings.limits.burst, 7);
+    }
+}

@@ -1,0 +1,111 @@
+//! The command line: one file a verb, one line a verb in [`Command`].
+
+mod completions;
+mod config;
+mod serve;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use tokio::runtime::Runtime;
+
+use crate::config::{Flag, Loaded, Settings, load};
+use crate::exit::Exit;
+
+/// A complete commerce backend with a promotion engine, in one binary.
+#[derive(Debug, Parser)]
+#[command(name = "promox", version, max_term_width = 100)]
+struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every verb takes.
+#[derive(Debug, Args)]
+struct Common {
+    /// Read settings from this file (TOML).
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Keep the data in this directory.
+    #[arg(long, global = true, value_name = "DIR")]
+    data_dir: Option<String>,
+    /// Log at this level: error, warn, info, debug, or by target, info,promox=debug.
+    #[arg(long, global = true, value_name = "LEVEL")]
+    log_level: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve the shop.
+    Serve(serve::Serve),
+    /// Look at the settings.
+    Config(config::Config),
+    /// Print a completion script for a shell.
+    Completions(completions::Completions),
+}
+
+impl Command {
+    fn run(self, common: &Common) -> Result<(), Exit> {
+        match self {
+            Self::Serve(verb) => verb.run(common),
+            Self::Config(verb) => verb.run(common),
+            Self::Completions(verb) => verb.run(),
+        }
+    }
+}
+
+impl Common {
+    /// The settings of file, environment and flags; `flags` are the verb's own.
+    fn load(&self, flags: Vec<Flag>) -> Result<Loaded, Exit> {
+        let own = [
+            self.data_dir.clone().map(|value| Flag { name: "--data-dir", key: "data.dir", value }),
+            self.log_level.clone().map(|value| Flag { name: "--log-level", key: "log.level", value }),
+        ];
+        let flags: Vec<Flag> = own.into_iter().flatten().chain(flags).collect();
+        let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+            Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))
+        };
+        Ok(load(self.config.as_deref(), std::env::vars_os().filter_map(text), &flags)?)
+    }
+}
+
+/// The runtime that requests run on.
+fn runtime(settings: &Settings) -> Result<Runtime, Exit> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    if settings.server.workers > 0 {
+        builder.worker_threads(settings.server.workers);
+    }
+    builder.enable_all().thread_name("promox").build().map_err(Exit::io)
+}
+
+/// Does what the command line asks.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() { Exit::usage(error).code() } else { ExitCode::SUCCESS };
+        }
+    };
+    match cli.command.run(&cli.common) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(exit) => {
+            eprintln!("promox: {exit}");
+            exit.code()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,47 @@
+//! `promox serve`: takes the port, opens the store, serves until it is told to stop.
+
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::Common;
+use crate::config::{Flag, Loaded};
+use crate::exit::Exit;
+use crate::http::Server;
+use crate::log::{self, Levels};
+use crate::node::Promox;
+
+/// Serve the shop.
+#[derive(Debug, Args)]
+pub(super) struct Serve {
+    /// Listen on this address and port.
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<String>,
+}
+
+impl Serve {
+    pub(super) fn run(self, common: &Common) -> Result<(), Exit> {
+        let listen = self.listen.map(|value| Flag { name: "--listen", key: "server.listen", value });
+        let loaded = common.load(listen.into_iter().collect())?;
+        let levels = log::start(&loaded.settings.log);
+        super::runtime(&loaded.settings)?.block_on(serve(loaded, levels))
+    }
+}
+
+/// Serves until SIGTERM or SIGINT. The port comes first, so that a busy one leaves the data untouched.
+pub(super) async fn serve(loaded: Loaded, levels: Levels) -> Result<(), Exit> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(Exit::io)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(Exit::io)?;
+    let server = Server::bind(&loaded, levels).await?;
+    let address = server.address();
+    let promox = Promox::open(&loaded, &server).await?;
+    tracing::info!(%address, "ready");
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("closing: no new connections, what runs comes to its end");
+    if !server.shutdown().await {
+        tracing::warn!("some requests did not end in time");
+    }
+    promox.close().await
+}

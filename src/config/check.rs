@@ -1,0 +1,89 @@
+//! What the types cannot say: ranges, and settings that need each other.
+
+use std::path::Path;
+
+use super::{MailMode, Settings};
+
+/// Every broken rule as `(key, sentence)`.
+pub(super) fn check(settings: &Settings) -> Vec<(&'static str, String)> {
+    let mut broken = ranges(settings);
+    broken.extend(tls(settings));
+    broken.extend(mail(settings));
+    broken.extend(texts(settings));
+    broken
+}
+
+/// Each number between its least and its most.
+fn ranges(settings: &Settings) -> Vec<(&'static str, String)> {
+    let Settings { server, tls, storage, limits, auth, .. } = settings;
+    let wide = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+    let hour = 3_600_000;
+    let table: [(&'static str, u64, u64, u64); 23] = [
+        ("server.workers", wide(server.workers), 0, 1024),
+        ("server.header_timeout_ms", server.header_timeout_ms, 1, hour),
+        ("server.handshake_timeout_ms", server.handshake_timeout_ms, 1, hour),
+        ("server.body_timeout_ms", server.body_timeout_ms, 1, hour),
+        ("server.idle_timeout_ms", server.idle_timeout_ms, 1, hour),
+        ("server.request_timeout_ms", server.request_timeout_ms, 100, hour),
+        ("server.upload_timeout_ms", server.upload_timeout_ms, 100, 24 * hour),
+        ("server.drain_timeout_ms", server.drain_timeout_ms, 0, hour),
+        ("tls.reload_ms", tls.reload_ms, 10, hour),
+        ("storage.memory_mib", storage.memory_mib, 32, 1 << 20),
+        ("storage.checkpoint_mib", storage.checkpoint_mib, 1, 1024),
+        ("storage.checkpoint_seconds", storage.checkpoint_seconds, 1, 3600),
+        ("limits.connections", wide(limits.connections), 1, 1 << 20),
+        ("limits.header_bytes", limits.header_bytes.into(), 8192, 1 << 20),
+        ("limits.headers", wide(limits.headers), 16, 1000),
+        ("limits.body_bytes", wide(limits.body_bytes), 1024, 64 << 20),
+        ("limits.upload_mib", limits.upload_mib, 1, 1 << 20),
+        ("limits.streams", limits.streams.into(), 1, 10_000),
+        ("limits.service_requests", wide(limits.service_requests), 256, 1 << 20),
+        ("limits.requests_per_minute", limits.requests_per_minute.into(), 1, 100_000_000),
+        ("limits.burst", limits.burst.into(), 1, 100_000_000),
+        ("auth.access_minutes", auth.access_minutes, 1, 1440),
+        ("auth.refresh_days", auth.refresh_days, 1, 3650),
+    ];
+    let outside = |(_, value, least, most): &(&str, u64, u64, u64)| value < least || value > most;
+    let sentence = |(key, value, least, most)| (key, format!("{value} is not between {least} and {most}"));
+    table.into_iter().filter(outside).map(sentence).collect()
+}
+
+fn tls(settings: &Settings) -> Vec<(&'static str, String)> {
+    let tls = &settings.tls;
+    let named = |path: &Path| !path.as_os_str().is_empty();
+    match (named(&tls.certificate), named(&tls.key)) {
+        (true, false) => vec![("tls.key", "a certificate needs its private key: name the file".to_owned())],
+        (false, true) => vec![("tls.certificate", "a private key needs its certificate: name the file".to_owned())],
+        _ => Vec::new(),
+    }
+}
+
+fn mail(settings: &Settings) -> Vec<(&'static str, String)> {
+    let mail = &settings.mail;
+    if mail.mode == MailMode::Smtp && mail.host.is_empty() {
+        return vec![("mail.host", "mail.mode is smtp: name the server".to_owned())];
+    }
+    Vec::new()
+}
+
+fn texts(settings: &Settings) -> Vec<(&'static str, String)> {
+    let mut broken = Vec::new();
+    if let Err(error) = settings.log.level.parse::<tracing_subscriber::filter::Targets>() {
+        broken.push(("log.level", format!("not a level such as info or info,promox=debug: {error}")));
+    }
+    if settings.store.name.trim().is_empty() {
+        broken.push(("store.name", "a shop needs a name".to_owned()));
+    }
+    if settings.data.dir.as_os_str().is_empty() {
+        broken.push(("data.dir", "name a directory".to_owned()));
+    }
+    if settings.admin.email.is_empty() != settings.admin.password.is_empty() {
+        let key = if settings.admin.email.is_empty() { "admin.email" } else { "admin.password" };
+        broken.push((key, "the first administrator needs an address and a password".to_owned()));
+    }
+    let url = &settings.server.public_url;
+    if !(url.starts_with("http://") || url.starts_with("https://")) || url.parse::<http::Uri>().is_err() {
+        broken.push(("server.public_url", format!("\"{url}\" is no address such as https://shop.example.com")));
+    }
+    broken
+}

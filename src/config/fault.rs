@@ -1,0 +1,42 @@
+//! What is wrong with the settings: the key, where its value came from, and what to do.
+
+use std::fmt;
+
+use super::Origin;
+
+/// One wrong setting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// `limits.enabled`.
+    pub key: String,
+    /// Where the value came from.
+    pub origin: Origin,
+    /// What is wrong, for people.
+    pub message: String,
+}
+
+/// Everything that is wrong; never empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Faults(pub Vec<Fault>);
+
+impl Faults {
+    /// A single fault.
+    pub fn one(key: impl Into<String>, origin: Origin, message: impl Into<String>) -> Self {
+        Self(vec![Fault { key: key.into(), origin, message: message.into() }])
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({}): {}", self.key, self.origin, self.message)
+    }
+}
+
+impl fmt::Display for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the configuration is not valid")?;
+        self.0.iter().try_for_each(|fault| write!(f, "\n  {fault}"))
+    }
+}
+
+impl std::error::Error for Faults {}

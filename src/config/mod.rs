@@ -1,0 +1,16 @@
+//! One tree of settings: every value has a default, a type, and a place it came from.
+//!
+//! What always holds: a [`Settings`] that exists has been validated whole. Sections and keys are the same in the file
+//! (`[limits] enabled`), in the environment (`PROMOX_LIMITS__ENABLED`) and in messages (`limits.enabled`).
+
+mod check;
+mod fault;
+mod overlay;
+mod sections;
+
+pub use fault::{Fault, Faults};
+pub use overlay::{Flag, Loaded, Origin, Setting, load};
+pub use sections::{
+    Admin, Auth, Data, Limits, Log, LogFormat, Mail, MailMode, MailTls, Payment, Rate, Server, Settings, Storage,
+    Store, Subnet, Tls,
+};

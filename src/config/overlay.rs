@@ -1,0 +1,325 @@
+//! Defaults, then the file, then the environment, then flags: the later wins, key by key, and each key remembers who set it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use toml::{Table, Value};
+
+use super::{Fault, Faults, Settings, check};
+
+/// Where a value came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Nobody set it.
+    Default,
+    /// The configuration file.
+    File(PathBuf),
+    /// A variable of the environment.
+    Variable(String),
+    /// A flag of the command line.
+    Flag(&'static str),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::File(path) => write!(f, "file {}", path.display()),
+            Self::Variable(name) => write!(f, "environment {name}"),
+            Self::Flag(flag) => write!(f, "flag {flag}"),
+        }
+    }
+}
+
+/// A flag of the command line and the key that it sets.
+#[derive(Clone, Debug)]
+pub struct Flag {
+    /// `--listen`.
+    pub name: &'static str,
+    /// `server.listen`.
+    pub key: &'static str,
+    /// As typed.
+    pub value: String,
+}
+
+/// One setting as it stands, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// `limits.enabled`.
+    pub key: String,
+    /// TOML; a secret reads `"********"`.
+    pub value: String,
+    /// Who set it.
+    pub origin: Origin,
+}
+
+/// Settings that hold, and where each came from.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The settings.
+    pub settings: Settings,
+    /// Every key in order, secrets masked.
+    pub list: Vec<Setting>,
+}
+
+/// Keys that are never shown.
+const SECRETS: [&str; 3] = ["mail.password", "payment.sandbox_webhook_secret", "admin.password"];
+
+/// Variables without `__` that are settings all the same.
+const NAMED: [(&str, &str); 2] = [("PROMOX_ADMIN_EMAIL", "admin.email"), ("PROMOX_ADMIN_PASSWORD", "admin.password")];
+
+/// Reads all sources and validates the whole. `environment` is everything the process was given.
+pub fn load(
+    file: Option<&Path>,
+    environment: impl IntoIterator<Item = (String, String)>,
+    flags: &[Flag],
+) -> Result<Loaded, Faults> {
+    let mut tree = Tree::defaults()?;
+    if let Some(path) = file {
+        tree.file(path)?;
+    }
+    for (name, value) in environment {
+        tree.variable(&name, value);
+    }
+    for flag in flags {
+        tree.text(flag.key, Origin::Flag(flag.name), &flag.value);
+    }
+    tree.finish()
+}
+
+/// The values by key, with what was found wrong so far.
+struct Tree {
+    values: BTreeMap<String, (Value, Origin)>,
+    faults: Vec<Fault>,
+}
+
+impl Tree {
+    fn defaults() -> Result<Self, Faults> {
+        let table = Table::try_from(Settings::default())
+            .map_err(|error| Faults::one("settings", Origin::Default, error.to_string()))?;
+        let mut values = BTreeMap::new();
+        for (key, value) in leaves(table) {
+            values.insert(key, (value, Origin::Default));
+        }
+        Ok(Self { values, faults: Vec::new() })
+    }
+
+    fn file(&mut self, path: &Path) -> Result<(), Faults> {
+        let origin = Origin::File(path.to_owned());
+        let fault = |message: String| Faults::one("--config", origin.clone(), message);
+        let text = std::fs::read_to_string(path).map_err(|error| fault(format!("cannot be read: {error}")))?;
+        let table: Table = text.parse().map_err(|error: toml::de::Error| fault(error.to_string()))?;
+        for (key, value) in leaves(table) {
+            self.set(key, origin.clone(), value);
+        }
+        Ok(())
+    }
+
+    /// Takes a variable if it is a setting: a name with `__`, or one of the few that are named in the documents.
+    fn variable(&mut self, name: &str, value: String) {
+        let Some(rest) = name.strip_prefix("PROMOX_") else { return };
+        let origin = Origin::Variable(name.to_owned());
+        let bare = name.strip_suffix("_FILE");
+        if let Some(key) = key_of(name, rest).filter(|key| bare.is_none() || self.values.contains_key(key)) {
+            return self.text(&key, origin, &value);
+        }
+        let Some(key) = bare.and_then(|bare| key_of(bare, bare.strip_prefix("PROMOX_")?)) else { return };
+        match std::fs::read_to_string(&value) {
+            Ok(text) => self.text(&key, origin, text.trim_end_matches(['\n', '\r'])),
+            Err(error) => self.fault(key, origin, format!("{value} cannot be read: {error}")),
+        }
+    }
+
+    /// Sets a key from text, in the type that its default has.
+    fn text(&mut self, key: &str, origin: Origin, text: &str) {
+        let value = match self.values.get(key).map(|(value, _)| value) {
+            Some(Value::Boolean(_)) => text.trim().parse().map(Value::Boolean).map_err(|_| "true or false is wanted"),
+            Some(Value::Integer(_)) => text.trim().parse().map(Value::Integer).map_err(|_| "a whole number is wanted"),
+            Some(Value::Array(_)) => {
+                let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+                Ok(Value::Array(parts.map(|part| Value::String(part.to_owned())).collect()))
+            }
+            _ => Ok(Value::String(text.to_owned())),
+        };
+        match value {
+            Ok(value) => self.set(key.to_owned(), origin, value),
+            Err(wanted) => self.fault(key.to_owned(), origin, format!("\"{text}\" is not taken: {wanted}")),
+        }
+    }
+
+    fn set(&mut self, key: String, origin: Origin, value: Value) {
+        match self.values.get_mut(&key) {
+            Some(slot) => *slot = (value, origin),
+            None => self.fault(key, origin, "there is no such setting".to_owned()),
+        }
+    }
+
+    fn fault(&mut self, key: String, origin: Origin, message: String) {
+        self.faults.push(Fault { key, origin, message });
+    }
+
+    fn origin(&self, key: &str) -> Origin {
+        self.values.get(key).map_or(Origin::Default, |(_, origin)| origin.clone())
+    }
+
+    fn finish(mut self) -> Result<Loaded, Faults> {
+        let settings: Option<Settings> = match serde_path_to_error::deserialize(Value::Table(self.table())) {
+            Ok(settings) => Some(settings),
+            Err(error) => {
+                let path = error.path().to_string();
+                let key = path.split('[').next().unwrap_or_default().to_owned();
+                let message = error.into_inner().message().to_owned();
+                let origin = self.origin(&key);
+                self.fault(key, origin, message);
+                None
+            }
+        };
+        for (key, message) in settings.iter().flat_map(check::check) {
+            self.fault(key.to_owned(), self.origin(key), message);
+        }
+        match settings {
+            Some(settings) if self.faults.is_empty() => Ok(Loaded { settings, list: self.list() }),
+            _ => Err(Faults(self.faults)),
+        }
+    }
+
+    fn table(&self) -> Table {
+        let mut table = Table::new();
+        for (key, (value, _)) in &self.values {
+            let (section, name) = key.split_once('.').unwrap_or((key, ""));
+            let section = table.entry(section.to_owned()).or_insert_with(|| Value::Table(Table::new()));
+            if let Value::Table(section) = section {
+                section.insert(name.to_owned(), value.clone());
+            }
+        }
+        table
+    }
+
+    fn list(&self) -> Vec<Setting> {
+        let setting = |(key, (value, origin)): (&String, &(Value, Origin))| {
+            let secret = SECRETS.contains(&key.as_str()) && value.as_str() != Some("");
+            let value = if secret { "\"********\"".to_owned() } else { value.to_string() };
+            Setting { key: key.clone(), value, origin: origin.clone() }
+        };
+        self.values.iter().map(setting).collect()
+    }
+}
+
+/// The key that a variable sets: `LIMITS__ENABLED` is `limits.enabled`.
+fn key_of(name: &str, rest: &str) -> Option<String> {
+    let named = NAMED.iter().find(|(known, _)| *known == name).map(|(_, key)| (*key).to_owned());
+    named.or_else(|| rest.contains("__").then(|| rest.to_lowercase().replace("__", ".")))
+}
+
+/// `section.key` and value of each leaf; what is not in a section keeps its bare name.
+fn leaves(table: Table) -> Vec<(String, Value)> {
+    let mut leaves = Vec::new();
+    for (section, value) in table {
+        match value {
+            Value::Table(inner) => {
+                leaves.extend(inner.into_iter().map(|(key, value)| (format!("{section}.{key}"), value)));
+            }
+            value => leaves.push((section, value)),
+        }
+    }
+    leaves
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn env(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    fn origin(loaded: &Loaded, key: &str) -> Origin {
+        loaded.list.iter().find(|setting| setting.key == key).unwrap().origin.clone()
+    }
+
+    #[test]
+    fn the_later_source_wins_and_is_remembered() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("promox.toml");
+        std::fs::write(&file, "[server]\nlisten = \"127.0.0.1:1\"\n[limits]\nenabled = false\nburst = 5\n").unwrap();
+        let secret = dir.path().join("secret");
+        std::fs::write(&secret, "hush\n").unwrap();
+        let variables = env(&[
+            ("PROMOX_LIMITS__BURST", "6"),
+            ("PROMOX_SERVER__CORS_ORIGINS", "https://a.example, https://b.example"),
+            ("PROMOX_MAIL__PASSWORD_FILE", secret.to_str().unwrap()),
+            ("PROMOX_ADMIN_EMAIL", "ada@example.com"),
+            ("PROMOX_ADMIN_PASSWORD", "correct horse"),
+            ("PROMOX_HOME", "not a setting"),
+        ]);
+        let flags = [Flag { name: "--listen", key: "server.listen", value: "127.0.0.1:2".into() }];
+        let loaded = load(Some(&file), variables, &flags).unwrap();
+        let settings = &loaded.settings;
+        assert_eq!((settings.server.listen.port(), settings.limits.burst, settings.limits.enabled), (2, 6, false));
+        assert_eq!(settings.server.cors_origins, ["https://a.example", "https://b.example"]);
+        assert_eq!((settings.mail.password.as_str(), settings.admin.email.as_str()), ("hush", "ada@example.com"));
+        assert_eq!(origin(&loaded, "server.listen"), Origin::Flag("--listen"));
+        assert_eq!(origin(&loaded, "limits.burst"), Origin::Variable("PROMOX_LIMITS__BURST".into()));
+        assert_eq!(origin(&loaded, "limits.enabled"), Origin::File(file));
+        assert_eq!(origin(&loaded, "log.level"), Origin::Default);
+        assert!(!format!("{:?}", loaded.list).contains("hush"), "secrets are masked");
+    }
+
+    #[test]
+    fn every_fault_names_its_key_and_source() {
+        let table = [
+            ("PROMOX_LIMITS__ENABELD", "true", "limits.enabeld"),
+            ("PROMOX_LIMITS__BURST", "many", "limits.burst"),
+            ("PROMOX_LIMITS__BURST", "0", "limits.burst"),
+            ("PROMOX_LIMITS__ENABLED", "yes please", "limits.enabled"),
+            ("PROMOX_LIMITS__RATES", "order.lookup=x", "limits.rates"),
+            ("PROMOX_STORE__CURRENCY", "POUND", "store.currency"),
+            ("PROMOX_SERVER__LISTEN", "8080", "server.listen"),
+            ("PROMOX_SERVER__TRUSTED_PROXIES", "10.0.0.0/33", "server.trusted_proxies"),
+            ("PROMOX_LOG__LEVEL", "info,promox=loud", "log.level"),
+            ("PROMOX_LOG__FORMAT", "xml", "log.format"),
+            ("PROMOX_TLS__KEY", "key.pem", "tls.certificate"),
+            ("PROMOX_MAIL__MODE", "smtp", "mail.host"),
+            ("PROMOX_MAIL__PASSWORD_FILE", "/nowhere", "mail.password"),
+        ];
+        for (name, value, key) in table {
+            let faults = load(None, env(&[(name, value)]), &[]).unwrap_err();
+            assert_eq!(faults.0[0].key, key, "{name}={value}: {faults}");
+            assert!(!faults.0[0].message.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_file_with_unknown_or_wrong_keys_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("promox.toml");
+        for (text, key) in [
+            ("[limits]\nenabeld = true\n", "limits.enabeld"),
+            ("listen = \"127.0.0.1:1\"\n", "listen"),
+            ("[limits]\nburst = \"9\"\n", "limits.burst"),
+            ("[limits\n", "--config"),
+        ] {
+            std::fs::write(&file, text).unwrap();
+            let faults = load(Some(&file), env(&[]), &[]).unwrap_err();
+            assert_eq!(faults.0[0].key, key, "{text}: {faults}");
+        }
+    }
+
+    #[test]
+    fn networks_hold_their_addresses() {
+        let table = [
+            ("10.0.0.0/8", "10.1.2.3", true),
+            ("10.0.0.0/8", "11.1.2.3", false),
+            ("127.0.0.1", "127.0.0.1", true),
+            ("127.0.0.1", "::ffff:127.0.0.1", true),
+            ("0.0.0.0/0", "9.9.9.9", true),
+            ("fd00::/8", "fd12::1", true),
+            ("fd00::/8", "fe80::1", false),
+        ];
+        for (network, address, inside) in table {
+            let network: super::super::Subnet = network.parse().unwrap();
+            assert_eq!(network.contains(address.parse().unwrap()), inside, "{network} {address}");
+        }
+    }
+}

@@ -1,0 +1,428 @@
+//! The sections and their defaults. Text that is empty means "not set".
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use promox_kernel::Currency;
+use serde::{Deserialize, Serialize};
+
+/// All settings.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Settings {
+    /// The listener and its deadlines.
+    pub server: Server,
+    /// TLS on the listener.
+    pub tls: Tls,
+    /// Where data lies.
+    pub data: Data,
+    /// The embedded engine.
+    pub storage: Storage,
+    /// What one client, one connection, one service may ask for.
+    pub limits: Limits,
+    /// A new store.
+    pub store: Store,
+    /// Logs.
+    pub log: Log,
+    /// Outgoing mail.
+    pub mail: Mail,
+    /// Payment providers.
+    pub payment: Payment,
+    /// Tokens.
+    pub auth: Auth,
+    /// The first administrator.
+    pub admin: Admin,
+}
+
+/// The listener and its deadlines.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Server {
+    /// The address and port to listen on.
+    pub listen: SocketAddr,
+    /// Where clients reach the shop; links in messages begin with it.
+    pub public_url: String,
+    /// Threads that serve requests; 0 is one a core.
+    pub workers: usize,
+    /// A request's head must have come by then.
+    pub header_timeout_ms: u64,
+    /// A TLS handshake must be done by then.
+    pub handshake_timeout_ms: u64,
+    /// A JSON body must have come by then; of an upload, each next piece.
+    pub body_timeout_ms: u64,
+    /// A connection on which nothing moves is closed then.
+    pub idle_timeout_ms: u64,
+    /// An operation must be done by then.
+    pub request_timeout_ms: u64,
+    /// An operation that takes an upload must be done by then.
+    pub upload_timeout_ms: u64,
+    /// How long a shutdown waits for what is running.
+    pub drain_timeout_ms: u64,
+    /// Whether large answers are compressed for clients that ask for it.
+    pub compression: bool,
+    /// Origins of pages that may call the API from a browser; `*` is any.
+    pub cors_origins: Vec<String>,
+    /// Addresses or networks whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<Subnet>,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([0, 0, 0, 0], 8080)),
+            public_url: "http://localhost:8080".to_owned(),
+            workers: 0,
+            header_timeout_ms: 10_000,
+            handshake_timeout_ms: 10_000,
+            body_timeout_ms: 30_000,
+            idle_timeout_ms: 75_000,
+            request_timeout_ms: 30_000,
+            upload_timeout_ms: 600_000,
+            drain_timeout_ms: 20_000,
+            compression: true,
+            cors_origins: Vec::new(),
+            trusted_proxies: Vec::new(),
+        }
+    }
+}
+
+/// TLS on the listener: on when both files are named.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Tls {
+    /// The certificate chain, PEM.
+    pub certificate: PathBuf,
+    /// Its private key, PEM.
+    pub key: PathBuf,
+    /// How often the files are looked at for a renewed certificate.
+    pub reload_ms: u64,
+}
+
+impl Default for Tls {
+    fn default() -> Self {
+        Self { certificate: PathBuf::new(), key: PathBuf::new(), reload_ms: 10_000 }
+    }
+}
+
+impl Tls {
+    /// Whether it is on.
+    pub fn is_on(&self) -> bool {
+        !self.certificate.as_os_str().is_empty()
+    }
+}
+
+/// Where data lies.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Data {
+    /// The data directory.
+    pub dir: PathBuf,
+}
+
+impl Default for Data {
+    fn default() -> Self {
+        Self { dir: PathBuf::from("promox-data") }
+    }
+}
+
+/// The embedded engine.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Storage {
+    /// What all caches and tables in memory share.
+    pub memory_mib: u64,
+    /// A checkpoint begins when the journal has grown by this.
+    pub checkpoint_mib: u64,
+    /// A checkpoint begins at the latest after this.
+    pub checkpoint_seconds: u64,
+}
+
+impl Default for Storage {
+    fn default() -> Self {
+        Self { memory_mib: 256, checkpoint_mib: 8, checkpoint_seconds: 30 }
+    }
+}
+
+/// What one client, one connection, one service may ask for.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Limits {
+    /// Whether rate limits, lockouts and guess limits are on.
+    pub enabled: bool,
+    /// Open connections.
+    pub connections: usize,
+    /// A request's head in bytes.
+    pub header_bytes: u32,
+    /// A request's headers.
+    pub headers: usize,
+    /// A JSON body in bytes.
+    pub body_bytes: usize,
+    /// An upload in MiB.
+    pub upload_mib: u64,
+    /// Streams of one HTTP/2 connection.
+    pub streams: u32,
+    /// Requests that one service handles at once.
+    pub service_requests: usize,
+    /// Requests a minute of one client, by user, else by address.
+    pub requests_per_minute: u32,
+    /// Requests that one client may send at once after a pause.
+    pub burst: u32,
+    /// Clients that are remembered at once.
+    pub clients: usize,
+    /// Operations with a limit of their own, `order.lookup=30/60`: 30 in 60 seconds.
+    pub rates: Vec<Rate>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            connections: 10_000,
+            header_bytes: 32 * 1024,
+            headers: 100,
+            body_bytes: 1024 * 1024,
+            upload_mib: 1024,
+            streams: 128,
+            service_requests: 1024,
+            requests_per_minute: 6_000,
+            burst: 1_000,
+            clients: 65_536,
+            rates: Vec::new(),
+        }
+    }
+}
+
+/// A rate of an operation: so many in so many seconds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// The operation's name, `order.lookup`.
+    pub operation: String,
+    /// How many.
+    pub count: u32,
+    /// In how many seconds.
+    pub seconds: u32,
+}
+
+impl FromStr for Rate {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let fault = || format!("\"{text}\" is no rate such as order.lookup=30/60 (30 in 60 seconds)");
+        let (operation, rate) = text.split_once('=').ok_or_else(fault)?;
+        let (count, seconds) = rate.split_once('/').ok_or_else(fault)?;
+        let number = |text: &str| text.trim().parse::<u32>().ok().filter(|number| *number > 0).ok_or_else(fault);
+        Ok(Self { operation: operation.trim().to_owned(), count: number(count)?, seconds: number(seconds)? })
+    }
+}
+
+impl std::fmt::Display for Rate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}={}/{}", self.operation, self.count, self.seconds)
+    }
+}
+
+/// An address or a network, `10.0.0.0/8`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Subnet {
+    base: IpAddr,
+    bits: u32,
+}
+
+impl Subnet {
+    /// Whether the address lies in it. An IPv4 address counts as such also when it comes mapped into IPv6.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        match (self.base, address.to_canonical()) {
+            (IpAddr::V4(base), IpAddr::V4(address)) => {
+                base.to_bits().checked_shr(32 - self.bits).unwrap_or(0)
+                    == address.to_bits().checked_shr(32 - self.bits).unwrap_or(0)
+            }
+            (IpAddr::V6(base), IpAddr::V6(address)) => {
+                base.to_bits().checked_shr(128 - self.bits).unwrap_or(0)
+                    == address.to_bits().checked_shr(128 - self.bits).unwrap_or(0)
+            }
+            _ => false,
+        }
+    }
+}
+
+impl FromStr for Subnet {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let fault = || format!("\"{text}\" is no address or network such as 10.0.0.0/8");
+        let (base, bits) = text.split_once('/').map_or((text, None), |(base, bits)| (base, Some(bits)));
+        let base: IpAddr = base.trim().parse().map_err(|_| fault())?;
+        let most = if base.is_ipv4() { 32 } else { 128 };
+        let bits = bits.map_or(Ok(most), |bits| bits.trim().parse().map_err(|_| fault()))?;
+        if bits > most { Err(fault()) } else { Ok(Self { base, bits }) }
+    }
+}
+
+impl std::fmt::Display for Subnet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.base, self.bits)
+    }
+}
+
+/// Serde for a type that is written as text.
+macro_rules! as_text {
+    ($($name:ty),+) => {$(
+        impl Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+                s.collect_str(self)
+            }
+        }
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+                let text = String::deserialize(d)?;
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    )+};
+}
+as_text!(Rate, Subnet);
+
+/// A new store; an existing one keeps what its settings say.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Store {
+    /// The shop's name.
+    pub name: String,
+    /// ISO 4217.
+    pub currency: Currency,
+    /// IANA time zone.
+    pub time_zone: String,
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self { name: "promox".to_owned(), currency: Currency::GBP, time_zone: "UTC".to_owned() }
+    }
+}
+
+/// Logs, written to standard error.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Log {
+    /// A level, or levels by target: `info,promox::http=debug`.
+    pub level: String,
+    /// How lines look.
+    pub format: LogFormat,
+    /// Whether every request is logged.
+    pub access: bool,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { level: "info".to_owned(), format: LogFormat::Text, access: false }
+    }
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Outgoing mail.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Mail {
+    /// Where mail goes.
+    pub mode: MailMode,
+    /// The sender, `Shop <shop@example.com>`.
+    pub from: String,
+    /// The SMTP server.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// How the connection is secured.
+    pub tls: MailTls,
+    /// The login, empty for none.
+    pub user: String,
+    /// Its password.
+    pub password: String,
+}
+
+impl Default for Mail {
+    fn default() -> Self {
+        Self {
+            mode: MailMode::File,
+            from: "promox <shop@localhost>".to_owned(),
+            host: String::new(),
+            port: 587,
+            tls: MailTls::Starttls,
+            user: String::new(),
+            password: String::new(),
+        }
+    }
+}
+
+/// Where mail goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MailMode {
+    /// `.eml` files under the data directory.
+    File,
+    /// A server.
+    Smtp,
+}
+
+/// How the connection to a mail server is secured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MailTls {
+    /// Not at all.
+    None,
+    /// Upgraded after the greeting.
+    Starttls,
+    /// TLS from the first byte.
+    Implicit,
+}
+
+/// Payment providers.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Payment {
+    /// What signs the sandbox's webhooks; empty: none are taken.
+    pub sandbox_webhook_secret: String,
+}
+
+/// Tokens.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Auth {
+    /// The issuer that access tokens name.
+    pub issuer: String,
+    /// How long an access token lives.
+    pub access_minutes: u64,
+    /// How long a refresh token lives.
+    pub refresh_days: u64,
+}
+
+impl Default for Auth {
+    fn default() -> Self {
+        Self { issuer: "promox".to_owned(), access_minutes: 15, refresh_days: 30 }
+    }
+}
+
+/// The first administrator, made on an empty data directory.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Admin {
+    /// E-mail address.
+    pub email: String,
+    /// Password.
+    pub password: String,
+}
+
+impl Server {
+    /// The deadline of an operation.
+    pub fn request_timeout(&self) -> Duration {
+        Duration::from_millis(self.request_timeout_ms)
+    }
+}

@@ -1,0 +1,83 @@
+//! How the program ends: a code that scripts can branch on, and a sentence for people.
+
+use std::fmt;
+use std::process::ExitCode;
+
+use crate::config::Faults;
+use crate::http::{BindError, Conflict};
+
+/// Why the program ends without having done what was asked.
+#[derive(Debug)]
+pub struct Exit {
+    code: u8,
+    message: String,
+}
+
+impl Exit {
+    /// 64: the command line is wrong.
+    pub fn usage(message: impl fmt::Display) -> Self {
+        Self { code: 64, message: message.to_string() }
+    }
+
+    /// 65: the data is damaged, of a newer version, or not what was expected.
+    pub fn data(message: impl fmt::Display) -> Self {
+        Self { code: 65, message: message.to_string() }
+    }
+
+    /// 70: a fault of the program itself.
+    pub fn internal(message: impl fmt::Display) -> Self {
+        Self { code: 70, message: message.to_string() }
+    }
+
+    /// 74: reading or writing failed.
+    pub fn io(message: impl fmt::Display) -> Self {
+        Self { code: 74, message: message.to_string() }
+    }
+
+    /// 75: a port or a lock is held by another.
+    pub fn busy(message: impl fmt::Display) -> Self {
+        Self { code: 75, message: message.to_string() }
+    }
+
+    /// 78: the configuration is wrong.
+    pub fn config(message: impl fmt::Display) -> Self {
+        Self { code: 78, message: message.to_string() }
+    }
+
+    /// The code for the shell.
+    pub fn code(&self) -> ExitCode {
+        ExitCode::from(self.code)
+    }
+}
+
+impl fmt::Display for Exit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Exit {}
+
+impl From<Faults> for Exit {
+    fn from(faults: Faults) -> Self {
+        Self::config(faults)
+    }
+}
+
+impl From<BindError> for Exit {
+    fn from(error: BindError) -> Self {
+        match error {
+            BindError::Busy(_) => Self::busy(error),
+            BindError::Address(..) | BindError::Certificate(_) => Self::config(error),
+        }
+    }
+}
+
+impl From<Conflict> for Exit {
+    fn from(conflict: Conflict) -> Self {
+        match conflict {
+            Conflict::Settings(_) => Self::config(conflict),
+            Conflict::Operations(_) => Self::internal(conflict),
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! What moves on a connection, so that one on which nothing moves can be closed.
+//!
+//! The stream counts reads and writes; the service says when a request's head is whole and when it is answered. A watcher
+//! looks a few times per deadline, so a deadline may pass by a quarter before it is noticed, and requests pay no timer.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// One connection's signs of life.
+#[derive(Debug)]
+pub(super) struct Activity {
+    opened: Instant,
+    moved: AtomicU64,
+    /// When the head that is being read began, in milliseconds after `opened`, plus one; 0 for none.
+    head_since: AtomicU64,
+    running: AtomicU32,
+    multiplexed: AtomicBool,
+}
+
+impl Activity {
+    /// A connection that was just opened: its first head is due.
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            opened: Instant::now(),
+            moved: AtomicU64::new(0),
+            head_since: AtomicU64::new(1),
+            running: AtomicU32::new(0),
+            multiplexed: AtomicBool::new(false),
+        })
+    }
+
+    fn age(&self) -> u64 {
+        u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// A head is whole and its request runs until the guard is dropped.
+    pub(super) fn request(self: &Arc<Self>, version: http::Version) -> Running {
+        if version == http::Version::HTTP_2 {
+            self.multiplexed.store(true, Ordering::Relaxed);
+        }
+        self.head_since.store(0, Ordering::Relaxed);
+        self.running.fetch_add(1, Ordering::Relaxed);
+        Running(self.clone())
+    }
+
+    fn was_read(&self) {
+        self.moved.fetch_add(1, Ordering::Relaxed);
+        let waiting = self.running.load(Ordering::Relaxed) == 0 && self.head_since.load(Ordering::Relaxed) == 0;
+        if waiting && !self.multiplexed.load(Ordering::Relaxed) {
+            self.head_since.store(self.age() + 1, Ordering::Relaxed);
+        }
+    }
+
+    fn was_written(&self) {
+        self.moved.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// A request that runs.
+pub(super) struct Running(Arc<Activity>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.running.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Looks whether a connection is overdue.
+pub(super) struct Watch {
+    activity: Arc<Activity>,
+    header: Duration,
+    idle: Duration,
+    moved: u64,
+    still_since: Instant,
+}
+
+impl Watch {
+    pub(super) fn new(activity: Arc<Activity>, header: Duration, idle: Duration) -> Self {
+        Self { activity, header, idle, moved: 0, still_since: Instant::now() }
+    }
+
+    /// How often to look.
+    pub(super) fn pause(&self) -> Duration {
+        (self.header.min(self.idle) / 4).max(Duration::from_millis(5))
+    }
+
+    /// Whether a head takes too long, or nothing has moved for too long while no request runs.
+    pub(super) fn is_overdue(&mut self) -> bool {
+        let activity = &self.activity;
+        let moved = activity.moved.load(Ordering::Relaxed);
+        if moved != self.moved || activity.running.load(Ordering::Relaxed) > 0 {
+            self.moved = moved;
+            self.still_since = Instant::now();
+        }
+        let since = activity.head_since.load(Ordering::Relaxed);
+        let head = Duration::from_millis(activity.age().saturating_sub(since.saturating_sub(1)));
+        (since > 0 && head > self.header) || self.still_since.elapsed() > self.idle
+    }
+}
+
+/// A stream that counts what moves.
+pub(super) struct Tracked<S> {
+    stream: S,
+    activity: Arc<Activity>,
+}
+
+impl<S> Tracked<S> {
+    pub(super) fn new(stream: S, activity: Arc<Activity>) -> Self {
+        Self { stream, activity }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Tracked<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let result = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        if buffer.filled().len() > before {
+            self.activity.was_read();
+        }
+        result
+    }
+}
+
+impl<S: AsyncWrite + Unpin> Tracked<S> {
+    fn note(&self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if matches!(result, Poll::Ready(Ok(1..))) {
+            self.activity.was_written();
+        }
+        result
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Tracked<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let result = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.note(result)
+    }
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let result = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.note(result)
+    }
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}

@@ -1,0 +1,252 @@
+//! The server about itself: health, build, metrics, log levels, settings. Operations like all others.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use promox_kernel::{Cx, Download, Error, Handle, Registry, Timestamp};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::health::Health;
+use super::metrics::{Metrics, OperationReport};
+use crate::config::Setting;
+use crate::log::Levels;
+
+/// What it tells about.
+pub(super) struct Parts {
+    pub(super) metrics: Metrics,
+    pub(super) health: Health,
+    pub(super) levels: Levels,
+    pub(super) settings: Vec<Setting>,
+}
+
+/// The service `ops`.
+pub(super) struct Actuator {
+    parts: Parts,
+}
+
+/// Declares operations without fields.
+macro_rules! questions {
+    ($($(#[$meta:meta])* $name:ident => $reply:ty, $op:literal, $path:literal, $access:expr, $summary:literal;)+) => {$(
+        $(#[$meta])*
+        #[derive(Debug, Deserialize, JsonSchema)]
+        pub(super) struct $name {}
+        promox_kernel::operation! { $name => $reply, $op, Get $path, $access, 200, $summary }
+    )+};
+}
+
+questions! {
+    /// How everything is.
+    GetHealth => HealthView, "ops.health", "/actuator/health", Anyone, "The server's health and that of its parts.";
+    /// Whether to restart it.
+    GetLiveness => HealthView, "ops.liveness", "/actuator/health/liveness", Anyone, "Whether the process lives.";
+    /// Whether to send it requests.
+    GetReadiness => HealthView, "ops.readiness", "/actuator/health/readiness", Anyone, "Whether requests are taken.";
+    /// What it is.
+    GetInfo => InfoView, "ops.info", "/actuator/info", Permission("ops:read"), "Name, version and uptime.";
+    /// How its operations have been doing.
+    GetMetrics => MetricsView, "ops.metrics", "/actuator/metrics", Permission("ops:read"),
+        "Requests, errors and latencies of every operation since the start.";
+    /// The same and more for a scraper.
+    GetPrometheus => Download, "ops.prometheus", "/actuator/prometheus", Anyone, "All metrics in OpenMetrics text.";
+    /// The log levels in force.
+    GetLoggers => LoggersView, "ops.loggers", "/actuator/loggers", Permission("ops:read"), "The log levels in force.";
+    /// The settings in force.
+    GetEnvironment => EnvironmentView, "ops.env", "/actuator/env", Permission("ops:read"),
+        "Every setting and where it came from, secrets masked.";
+}
+
+/// Changes a log level while the server runs.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct SetLogger {
+    /// A target such as `promox::http`, or `root`.
+    logger: String,
+    /// The level, or null to follow the root again.
+    #[serde(default)]
+    level: Option<Level>,
+}
+promox_kernel::operation! {
+    SetLogger => LoggersView, "ops.set_logger", Post "/actuator/loggers", Permission("ops:read"), 200,
+    "Changes a log level while the server runs."
+}
+
+promox_kernel::text_enum! {
+    /// A log level.
+    Level { Off = "OFF", Error = "ERROR", Warn = "WARN", Info = "INFO", Debug = "DEBUG", Trace = "TRACE" }
+}
+
+promox_kernel::text_enum! {
+    /// How something is.
+    State { Up = "UP", Down = "DOWN" }
+}
+
+/// How everything is.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct HealthView {
+    status: State,
+    /// The parts by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    components: BTreeMap<&'static str, ComponentView>,
+}
+
+/// How a part is.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ComponentView {
+    status: State,
+    details: Value,
+}
+
+/// What it is.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct InfoView {
+    name: &'static str,
+    version: &'static str,
+    now: Timestamp,
+    uptime_seconds: u64,
+}
+
+/// How the operations have been doing.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct MetricsView {
+    connections: i64,
+    in_flight: i64,
+    operations: Vec<OperationReport>,
+}
+
+/// The log levels in force.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct LoggersView {
+    levels: Vec<Level>,
+    /// By target; `root` is everything else.
+    loggers: BTreeMap<String, String>,
+}
+
+/// The settings in force.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct EnvironmentView {
+    settings: Vec<SettingView>,
+}
+
+/// A setting.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct SettingView {
+    key: String,
+    value: String,
+    origin: String,
+}
+
+promox_kernel::json_reply!(InfoView, MetricsView, LoggersView, EnvironmentView);
+promox_kernel::json_reply!(HealthView, status http_status);
+
+impl HealthView {
+    fn of(up: bool) -> Self {
+        Self { status: if up { State::Up } else { State::Down }, components: BTreeMap::new() }
+    }
+
+    fn http_status(&self) -> Option<u16> {
+        (self.status == State::Down).then_some(503)
+    }
+}
+
+impl Actuator {
+    pub(super) fn new(parts: Parts) -> Arc<Self> {
+        Arc::new(Self { parts })
+    }
+
+    pub(super) fn register(self: &Arc<Self>, registry: &mut Registry) {
+        promox_kernel::register!(registry, self;
+            GetHealth, GetLiveness, GetReadiness, GetInfo, GetMetrics, GetPrometheus, GetLoggers, SetLogger,
+            GetEnvironment);
+    }
+
+    fn loggers(&self) -> LoggersView {
+        LoggersView { levels: Level::ALL.to_vec(), loggers: self.parts.levels.list() }
+    }
+}
+
+impl Handle<GetHealth> for Actuator {
+    async fn handle(&self, _: &Cx, _: GetHealth) -> Result<HealthView, Error> {
+        let asked = self.parts.health.ask();
+        let up = self.parts.health.is_ready() && asked.values().all(Result::is_ok);
+        let component = |result| match result {
+            Ok(details) => ComponentView { status: State::Up, details },
+            Err(fault) => ComponentView { status: State::Down, details: Value::String(fault) },
+        };
+        let components = asked.into_iter().map(|(name, result)| (name, component(result))).collect();
+        Ok(HealthView { components, ..HealthView::of(up) })
+    }
+}
+
+impl Handle<GetLiveness> for Actuator {
+    async fn handle(&self, _: &Cx, _: GetLiveness) -> Result<HealthView, Error> {
+        Ok(HealthView::of(true))
+    }
+}
+
+impl Handle<GetReadiness> for Actuator {
+    async fn handle(&self, _: &Cx, _: GetReadiness) -> Result<HealthView, Error> {
+        Ok(HealthView::of(self.parts.health.is_ready()))
+    }
+}
+
+impl Handle<GetInfo> for Actuator {
+    async fn handle(&self, cx: &Cx, _: GetInfo) -> Result<InfoView, Error> {
+        let uptime_seconds = self.parts.metrics.uptime().as_secs();
+        Ok(InfoView { name: "promox", version: env!("CARGO_PKG_VERSION"), now: cx.now, uptime_seconds })
+    }
+}
+
+impl Handle<GetMetrics> for Actuator {
+    async fn handle(&self, _: &Cx, _: GetMetrics) -> Result<MetricsView, Error> {
+        let (connections, in_flight) = self.parts.metrics.open();
+        Ok(MetricsView { connections, in_flight, operations: self.parts.metrics.report() })
+    }
+}
+
+impl Handle<GetPrometheus> for Actuator {
+    async fn handle(&self, _: &Cx, _: GetPrometheus) -> Result<Download, Error> {
+        let text = self.parts.metrics.text().map_err(Error::internal)?;
+        Ok(Download::bytes("application/openmetrics-text; version=1.0.0; charset=utf-8", text))
+    }
+}
+
+impl Handle<GetLoggers> for Actuator {
+    async fn handle(&self, _: &Cx, _: GetLoggers) -> Result<LoggersView, Error> {
+        Ok(self.loggers())
+    }
+}
+
+impl Handle<SetLogger> for Actuator {
+    async fn handle(&self, _: &Cx, op: SetLogger) -> Result<LoggersView, Error> {
+        let name = op.logger.trim();
+        let is_target = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b':' | b'-');
+        if name.is_empty() || name.len() > 200 || !name.bytes().all(is_target) {
+            return Err(Error::field("/logger", "a target such as promox::http, or root"));
+        }
+        let level = op.level.and_then(|level| level.as_str().to_lowercase().parse().ok());
+        if self.parts.levels.set(name, level) {
+            return Ok(self.loggers());
+        }
+        Err(Error::field("/level", "root needs a level, and logging must be on"))
+    }
+}
+
+impl Handle<GetEnvironment> for Actuator {
+    async fn handle(&self, _: &Cx, _: GetEnvironment) -> Result<EnvironmentView, Error> {
+        let view = |setting: &Setting| SettingView {
+            key: setting.key.clone(),
+            value: setting.value.clone(),
+            origin: setting.origin.to_string(),
+        };
+        Ok(EnvironmentView { settings: self.parts.settings.iter().map(view).collect() })
+    }
+}

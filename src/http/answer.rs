@@ -1,0 +1,143 @@
+//! A reply or a refusal as it goes over the wire.
+
+use bytes::Bytes;
+use http::header::{ALLOW, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, RETRY_AFTER, VARY, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use hyper::body::Body as _;
+use promox_kernel::{Content, Error, Kind, Response};
+
+use super::buckets::Standing;
+use super::compress::{self, Coding, Squeeze};
+use super::payload::Payload;
+use super::problem;
+use super::status::status;
+
+const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+const LIMIT: HeaderName = HeaderName::from_static("ratelimit-limit");
+const REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
+const RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
+
+/// What an operation came to.
+pub(super) struct Outcome {
+    /// The reply, or a refusal that is kept with its idempotency key.
+    pub(super) response: Response,
+    /// Whether it was given before.
+    pub(super) replayed: bool,
+}
+
+/// A reply for the wire. `coding` is what the client wants it compressed by.
+pub(super) fn reply(outcome: Outcome, request: &HeaderMap, coding: Option<Coding>) -> http::Response<Payload> {
+    let Response { status, headers, content } = outcome.response;
+    let (media_type, payload, coded) = carry(content, coding);
+    let mut response = http::Response::new(payload);
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let map = response.headers_mut();
+    if let Some(media_type) = media_type {
+        map.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+    }
+    for (name, value) in headers {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+            map.append(name, value);
+        }
+    }
+    if let Some(coding) = coded {
+        map.insert(CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
+        map.append(VARY, HeaderValue::from_static("accept-encoding"));
+    }
+    if outcome.replayed {
+        map.insert(REPLAYED, HeaderValue::from_static("true"));
+    }
+    if status == 200 && is_known(request, map) {
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        response.headers_mut().remove(CONTENT_TYPE);
+        *response.body_mut() = Payload::empty();
+    }
+    response
+}
+
+/// Whether the client says by `If-None-Match` that it has this version.
+fn is_known(request: &HeaderMap, answer: &HeaderMap) -> bool {
+    let (Some(wanted), Some(tag)) = (request.get(header::IF_NONE_MATCH), answer.get(ETAG)) else { return false };
+    let tag = tag.as_bytes();
+    let mut tags = wanted.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+    tags.any(|known| known.strip_prefix(b"W/").unwrap_or(known) == tag)
+}
+
+/// The content as a payload, with its media type and, if it was compressed, how.
+fn carry(content: Content, coding: Option<Coding>) -> (Option<&'static str>, Payload, Option<Coding>) {
+    let (media_type, bytes) = match content {
+        Content::Empty => return (None, Payload::empty(), None),
+        Content::Json(bytes) => ("application/json", bytes),
+        Content::Bytes(media_type, bytes) => (media_type, bytes),
+        Content::Stream(media_type, reader) => {
+            let coding = coding.filter(|_| compress::shrinks(media_type));
+            return (Some(media_type), Payload::stream(reader, coding.map(Squeeze::new)), coding);
+        }
+    };
+    let coding = coding.filter(|_| bytes.len() >= compress::LEAST && compress::shrinks(media_type));
+    match coding.and_then(|coding| Some((coding, compress::whole(coding, &bytes).ok()?))) {
+        Some((coding, small)) => (Some(media_type), Payload::whole(small), Some(coding)),
+        None => (Some(media_type), Payload::whole(bytes), None),
+    }
+}
+
+/// A refusal for the wire.
+pub(super) fn refusal(
+    error: &Error,
+    request_id: &str,
+    path: &str,
+    allow: Option<&HeaderValue>,
+) -> http::Response<Payload> {
+    let mut response = http::Response::new(Payload::whole(problem::document(error, request_id, path)));
+    *response.status_mut() = status(error.kind());
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(problem::MEDIA_TYPE));
+    let in_need = matches!(error.kind(), Kind::Throttled | Kind::Unavailable);
+    if let Some(seconds) = error.retry_after_seconds().or(in_need.then_some(1)) {
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if error.kind() == Kind::Unauthenticated {
+        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    if let Some(allow) = allow {
+        headers.insert(ALLOW, allow.clone());
+    }
+    response
+}
+
+/// A refusal as the answer that is kept with an idempotency key.
+pub(super) fn kept_refusal(error: &Error, request_id: &str, path: &str) -> Response {
+    let document = problem::document(error, request_id, path);
+    let content = Content::Bytes(problem::MEDIA_TYPE, document);
+    Response { status: status(error.kind()).as_u16(), headers: Vec::new(), content }
+}
+
+/// The same response again, for keeping; `None` for a stream, which is given once.
+pub(super) fn copy(response: &Response) -> Option<Response> {
+    let content = match &response.content {
+        Content::Empty => Content::Empty,
+        Content::Json(bytes) => Content::Json(bytes.clone()),
+        Content::Bytes(media_type, bytes) => Content::Bytes(media_type, bytes.clone()),
+        Content::Stream(..) => return None,
+    };
+    Some(Response { status: response.status, headers: response.headers.clone(), content })
+}
+
+/// Tells how the client stands with its rate.
+pub(super) fn rate_headers(headers: &mut HeaderMap, standing: Standing) {
+    headers.insert(LIMIT, HeaderValue::from(standing.limit));
+    headers.insert(REMAINING, HeaderValue::from(standing.remaining));
+    headers.insert(RESET, HeaderValue::from(standing.reset));
+}
+
+/// The answer to `HEAD`: everything but the body.
+pub(super) fn bare(method: &Method, response: &mut http::Response<Payload>) {
+    if method != Method::HEAD {
+        return;
+    }
+    let length = response.body().size_hint().exact();
+    if let Some(length) = length.filter(|_| response.status() == StatusCode::OK) {
+        response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    *response.body_mut() = Payload::whole(Bytes::new());
+}

@@ -1,0 +1,153 @@
+//! Token buckets a client: so many requests at once, refilled at a steady rate.
+//!
+//! A bucket is one number, the time at which it will be full again (the generic cell rate algorithm). The table is bounded:
+//! when a shard is full, buckets that are full again are forgotten, and if all are in use the shard starts anew, which
+//! errs on the side of letting requests in.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::net::IpAddr;
+use std::time::Instant;
+
+use parking_lot::Mutex;
+use promox_kernel::{Error, Kind, Principal};
+
+const SHARDS: usize = 16;
+const SECOND: u64 = 1_000_000;
+
+/// How fast a bucket refills and how much it holds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rate {
+    /// Which buckets it fills: operations of one number share them.
+    class: usize,
+    burst: u32,
+    /// Microseconds a token.
+    interval: u64,
+}
+
+impl Rate {
+    /// A bucket of `burst`, refilled by `count` in `seconds`.
+    pub(super) fn new(class: usize, burst: u32, count: u32, seconds: u32) -> Self {
+        let interval = (u64::from(seconds) * SECOND / u64::from(count.max(1))).max(1);
+        Self { class, burst, interval }
+    }
+
+    fn span(&self) -> u64 {
+        u64::from(self.burst) * self.interval
+    }
+}
+
+/// How a client stands after a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Standing {
+    /// What its bucket holds when full.
+    pub(super) limit: u32,
+    /// What is left in it.
+    pub(super) remaining: u32,
+    /// Seconds until it is full again.
+    pub(super) reset: u64,
+}
+
+/// Whose bucket: a user's, else an address's (of IPv6 the network of one customer).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Client {
+    User(i64),
+    Address(u128),
+}
+
+/// All buckets.
+pub(super) struct Buckets {
+    started: Instant,
+    hasher: RandomState,
+    most: usize,
+    shards: [Mutex<HashMap<(usize, Client), u64>>; SHARDS],
+}
+
+impl Buckets {
+    /// Buckets of at most so many clients.
+    pub(super) fn new(clients: usize) -> Self {
+        let most = (clients / SHARDS).max(1);
+        Self { started: Instant::now(), hasher: RandomState::new(), most, shards: Default::default() }
+    }
+
+    /// Takes a token; the error says when there will be one.
+    pub(super) fn take(&self, rate: Rate, who: &Principal, address: IpAddr) -> (Standing, Result<(), Error>) {
+        let now = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.take_at(now, rate, who, address)
+    }
+
+    fn take_at(&self, now: u64, rate: Rate, who: &Principal, address: IpAddr) -> (Standing, Result<(), Error>) {
+        let key = (rate.class, client(who, address));
+        let shard = usize::try_from(self.hasher.hash_one(key)).unwrap_or(0) % SHARDS;
+        let Some(shard) = self.shards.get(shard) else { return (standing(rate, 0), Ok(())) };
+        let mut buckets = shard.lock();
+        if buckets.len() >= self.most && !buckets.contains_key(&key) {
+            buckets.retain(|_, full| *full > now);
+            if buckets.len() >= self.most {
+                buckets.clear();
+            }
+        }
+        let full = buckets.entry(key).or_insert(now);
+        let debt = full.saturating_sub(now) + rate.interval;
+        if debt > rate.span() {
+            let wait = (debt - rate.span()).div_ceil(SECOND);
+            return (standing(rate, debt - rate.interval), Err(throttled(wait)));
+        }
+        *full = now + debt;
+        (standing(rate, debt), Ok(()))
+    }
+}
+
+fn standing(rate: Rate, debt: u64) -> Standing {
+    let left = rate.span().saturating_sub(debt) / rate.interval;
+    let remaining = u32::try_from(left).unwrap_or(u32::MAX);
+    Standing { limit: rate.burst, remaining, reset: debt.div_ceil(SECOND) }
+}
+
+fn throttled(seconds: u64) -> Error {
+    let seconds = u32::try_from(seconds).unwrap_or(u32::MAX).max(1);
+    let message = format!("Too many requests: try again in {seconds} s.");
+    Error::new(Kind::Throttled, "TOO_MANY_REQUESTS", message).retry_after(seconds)
+}
+
+fn client(who: &Principal, address: IpAddr) -> Client {
+    match (who.user(), address) {
+        (Some(user), _) => Client::User(user.0),
+        (None, IpAddr::V4(address)) => Client::Address(address.to_bits().into()),
+        (None, IpAddr::V6(address)) => Client::Address(address.to_bits() >> 64 << 64),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bucket_empties_and_refills() {
+        let buckets = Buckets::new(64);
+        let (rate, nobody) = (Rate::new(0, 3, 60, 60), Principal::Anonymous);
+        let address = IpAddr::from([10, 0, 0, 1]);
+        let left: Vec<u32> = (0..3).map(|_| buckets.take_at(SECOND, rate, &nobody, address).0.remaining).collect();
+        assert_eq!(left, [2, 1, 0]);
+        let refused = buckets.take_at(SECOND, rate, &nobody, address).1.unwrap_err();
+        assert_eq!((refused.kind(), refused.retry_after_seconds()), (Kind::Throttled, Some(1)));
+        assert!(buckets.take_at(SECOND, rate, &nobody, [10, 0, 0, 2].into()).1.is_ok(), "others have their own");
+        assert!(buckets.take_at(SECOND, Rate::new(1, 1, 1, 1), &nobody, address).1.is_ok(), "so have other rates");
+        let later = buckets.take_at(2 * SECOND, rate, &nobody, address);
+        assert!(later.1.is_ok());
+        assert_eq!(later.0, Standing { limit: 3, remaining: 0, reset: 3 });
+    }
+
+    #[test]
+    fn the_table_stays_small() {
+        let buckets = Buckets::new(SHARDS * 4);
+        let rate = Rate::new(0, 10, 10, 1);
+        for host in 0..=255 {
+            for net in 0..16 {
+                assert!(buckets.take_at(0, rate, &Principal::Anonymous, [10, 0, net, host].into()).1.is_ok());
+            }
+        }
+        let held: usize = buckets.shards.iter().map(|shard| shard.lock().len()).sum();
+        assert!(held <= SHARDS * 4, "{held}");
+    }
+}

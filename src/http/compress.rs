@@ -1,0 +1,168 @@
+//! Compression of large answers for clients that ask for it: br, gzip or deflate, whichever they like best.
+
+use std::io::Write as _;
+
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::{GzEncoder, ZlibEncoder};
+use http::{HeaderMap, header};
+use promox_kernel::Error;
+
+/// Answers below this many bytes are sent as they are: they fit a packet or two anyway.
+pub(super) const LEAST: usize = 1_400;
+/// How hard to try: fast levels, for answers are made once and sent once.
+const DEFLATE_LEVEL: u32 = 4;
+const BROTLI_LEVEL: u32 = 3;
+const BROTLI_WINDOW: u32 = 20;
+
+/// A coding that both sides know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Coding {
+    Brotli,
+    Gzip,
+    Deflate,
+}
+
+impl Coding {
+    /// Its name in `Content-Encoding`.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Brotli => "br",
+            Self::Gzip => "gzip",
+            Self::Deflate => "deflate",
+        }
+    }
+
+    /// What `Accept-Encoding` asks for; among equals br, then gzip.
+    pub(super) fn wanted(headers: &HeaderMap) -> Option<Self> {
+        let text = headers.get(header::ACCEPT_ENCODING)?.to_str().ok()?;
+        let known = [Self::Deflate, Self::Gzip, Self::Brotli];
+        let best = known.into_iter().max_by_key(|coding| weight(text, coding.name()))?;
+        (weight(text, best.name()) > 0).then_some(best)
+    }
+}
+
+/// The weight of a coding in thousandths: its own, else that of `*`, else 0.
+fn weight(accepted: &str, name: &str) -> u32 {
+    let mut any = 0;
+    for item in accepted.split(',') {
+        let (coding, parameters) = item.split_once(';').unwrap_or((item, ""));
+        let weight = parameters.trim().strip_prefix("q=").map_or(1000, thousandths);
+        match coding.trim() {
+            coding if coding.eq_ignore_ascii_case(name) => return weight,
+            "*" => any = weight,
+            _ => {}
+        }
+    }
+    any
+}
+
+/// `0.5` as 500; what is no weight counts as 0.
+fn thousandths(text: &str) -> u32 {
+    let (whole, fraction) = text.trim().split_once('.').unwrap_or((text.trim(), ""));
+    let fraction = fraction.get(..fraction.len().min(3)).unwrap_or_default();
+    let digits = format!("{whole}{fraction:0<3}");
+    digits.parse().unwrap_or(0)
+}
+
+/// Whether a media type shrinks; pictures and archives are compressed already, and events must not wait in a buffer.
+pub(super) fn shrinks(media_type: &str) -> bool {
+    let bare = media_type.split(';').next().unwrap_or_default().trim();
+    bare != "text/event-stream"
+        && (bare.starts_with("text/")
+            || bare.ends_with("json")
+            || bare.ends_with("xml")
+            || bare == "application/javascript")
+}
+
+/// A compressor that takes chunks and gives chunks.
+pub(super) enum Squeeze {
+    Brotli(Box<brotli::CompressorWriter<Vec<u8>>>),
+    Gzip(Box<GzEncoder<Vec<u8>>>),
+    Deflate(Box<ZlibEncoder<Vec<u8>>>),
+}
+
+impl Squeeze {
+    pub(super) fn new(coding: Coding) -> Self {
+        let level = Compression::new(DEFLATE_LEVEL);
+        match coding {
+            Coding::Brotli => Self::Brotli(Box::new(brotli::CompressorWriter::new(
+                Vec::new(),
+                16 * 1024,
+                BROTLI_LEVEL,
+                BROTLI_WINDOW,
+            ))),
+            Coding::Gzip => Self::Gzip(Box::new(GzEncoder::new(Vec::new(), level))),
+            Coding::Deflate => Self::Deflate(Box::new(ZlibEncoder::new(Vec::new(), level))),
+        }
+    }
+
+    /// Takes a chunk; gives what is ready, which may be nothing yet.
+    pub(super) fn push(&mut self, chunk: &[u8]) -> Result<Bytes, Error> {
+        let ready = match self {
+            Self::Brotli(writer) => writer.write_all(chunk).map(|()| std::mem::take(writer.get_mut())),
+            Self::Gzip(writer) => writer.write_all(chunk).map(|()| std::mem::take(writer.get_mut())),
+            Self::Deflate(writer) => writer.write_all(chunk).map(|()| std::mem::take(writer.get_mut())),
+        };
+        ready.map(Bytes::from).map_err(Error::internal)
+    }
+
+    /// The rest.
+    pub(super) fn finish(self) -> Result<Bytes, Error> {
+        let rest = match self {
+            Self::Brotli(writer) => Ok(writer.into_inner()),
+            Self::Gzip(writer) => writer.finish(),
+            Self::Deflate(writer) => writer.finish(),
+        };
+        rest.map(Bytes::from).map_err(Error::internal)
+    }
+}
+
+/// All of `bytes` at once.
+pub(super) fn whole(coding: Coding, bytes: &[u8]) -> Result<Bytes, Error> {
+    let mut squeeze = Squeeze::new(coding);
+    let first = squeeze.push(bytes)?;
+    let rest = squeeze.finish()?;
+    if first.is_empty() { Ok(rest) } else { Ok([first, rest].concat().into()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read as _;
+
+    #[test]
+    fn the_client_chooses() {
+        let table = [
+            ("gzip, deflate, br", Some(Coding::Brotli)),
+            ("gzip, deflate", Some(Coding::Gzip)),
+            ("br;q=0.5, gzip;q=0.8", Some(Coding::Gzip)),
+            ("br;q=0, *", Some(Coding::Gzip)),
+            ("identity", None),
+            ("gzip;q=0", None),
+            ("zstd", None),
+        ];
+        for (accepted, wanted) in table {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ACCEPT_ENCODING, accepted.parse().unwrap());
+            assert_eq!(Coding::wanted(&headers), wanted, "{accepted}");
+        }
+        assert_eq!(Coding::wanted(&HeaderMap::new()), None);
+    }
+
+    #[test]
+    fn what_is_compressed_comes_back() {
+        let text = "an assorted hen ".repeat(5_000);
+        for coding in [Coding::Brotli, Coding::Gzip, Coding::Deflate] {
+            let small = whole(coding, text.as_bytes()).unwrap();
+            assert!(small.len() * 10 < text.len(), "{coding:?}");
+            let mut back = String::new();
+            match coding {
+                Coding::Brotli => brotli::Decompressor::new(&small[..], 4096).read_to_string(&mut back).unwrap(),
+                Coding::Gzip => flate2::read::GzDecoder::new(&small[..]).read_to_string(&mut back).unwrap(),
+                Coding::Deflate => flate2::read::ZlibDecoder::new(&small[..]).read_to_string(&mut back).unwrap(),
+            };
+            assert!(back == text, "{coding:?}");
+        }
+    }
+}

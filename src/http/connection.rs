@@ -1,0 +1,181 @@
+//! One connection: handshake, requests, and its end when it is overdue or the server closes.
+
+use std::convert::Infallible;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use hyper::rt::Executor;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::activity::{Activity, Tracked, Watch};
+use super::edge::{Edge, Peer};
+use super::tls::Certificate;
+use crate::config::{Limits, Server};
+
+/// How often a quiet HTTP/2 connection is asked whether it lives, and how long it may take to say so.
+const PING_EVERY: Duration = Duration::from_secs(30);
+const PING_ANSWER: Duration = Duration::from_secs(20);
+/// Streams that a client may have reset before we answered.
+const RESET_STREAMS: usize = 64;
+/// The headers hyper makes room for without being told.
+const USUAL_HEADERS: usize = 100;
+
+/// hyper's tasks on the node's task set, so that shutdown waits for them.
+#[derive(Clone)]
+struct Tasks(TaskTracker);
+
+impl<F> Executor<F> for Tasks
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    fn execute(&self, task: F) {
+        self.0.spawn(task);
+    }
+}
+
+/// How connections are served.
+pub(super) struct Connections {
+    edge: Arc<Edge>,
+    builder: Builder<Tasks>,
+    certificate: Option<Arc<Certificate>>,
+    handshake: Duration,
+    header: Duration,
+    idle: Duration,
+    drain: Duration,
+}
+
+/// Counts a connection as open until it is dropped.
+pub(super) struct Seat(Arc<Edge>);
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.0.metrics.traffic.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Connections {
+    pub(super) fn new(
+        edge: Arc<Edge>,
+        server: &Server,
+        limits: &Limits,
+        certificate: Option<Arc<Certificate>>,
+    ) -> Self {
+        Self {
+            builder: builder(&edge.tasks, limits),
+            edge,
+            certificate,
+            handshake: Duration::from_millis(server.handshake_timeout_ms),
+            header: Duration::from_millis(server.header_timeout_ms),
+            idle: Duration::from_millis(server.idle_timeout_ms),
+            drain: Duration::from_millis(server.drain_timeout_ms),
+        }
+    }
+
+    /// The task set that connections run on.
+    pub(super) fn tasks(&self) -> &TaskTracker {
+        &self.edge.tasks
+    }
+
+    /// A seat for one more connection, if there is room.
+    pub(super) fn seat(&self, most: usize) -> Option<Seat> {
+        let traffic = &self.edge.metrics.traffic;
+        let open = traffic.connections.fetch_add(1, Ordering::Relaxed);
+        let seat = Seat(self.edge.clone());
+        if usize::try_from(open).unwrap_or(0) < most {
+            traffic.accepted.fetch_add(1, Ordering::Relaxed);
+            return Some(seat);
+        }
+        traffic.turned_away.fetch_add(1, Ordering::Relaxed);
+        None
+    }
+
+    /// Serves a connection until its client leaves, it is overdue, or `closing` and its last answer is out.
+    pub(super) async fn serve(self: Arc<Self>, stream: TcpStream, seat: Seat, closing: CancellationToken) {
+        let Ok(address) = stream.peer_addr() else { return };
+        // Answers are written whole; waiting for more would only delay them.
+        let _ = stream.set_nodelay(true);
+        let peer = Peer { address: address.ip().to_canonical(), secure: self.certificate.is_some() };
+        match &self.certificate {
+            None => self.converse(stream, peer, &closing).await,
+            Some(certificate) => match timeout(self.handshake, certificate.acceptor().accept(stream)).await {
+                Ok(Ok(stream)) => self.converse(stream, peer, &closing).await,
+                Ok(Err(error)) => tracing::debug!(client = %peer.address, %error, "the TLS handshake failed"),
+                Err(_) => tracing::debug!(client = %peer.address, "the TLS handshake took too long"),
+            },
+        }
+        drop(seat);
+    }
+
+    async fn converse<S>(&self, stream: S, peer: Peer, closing: &CancellationToken)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let activity = Activity::new();
+        let mut watch = Watch::new(activity.clone(), self.header, self.idle);
+        let stream = TokioIo::new(Tracked::new(stream, activity.clone()));
+        let service = service_fn(|request: http::Request<hyper::body::Incoming>| {
+            let running = activity.request(request.version());
+            let answer = self.edge.clone().answer(peer, request);
+            async move {
+                let response = answer.await;
+                drop(running);
+                Ok::<_, Infallible>(response)
+            }
+        });
+        let mut connection = pin!(self.builder.serve_connection(stream, service));
+        let mut closed = pin!(closing.cancelled());
+        let mut look = pin!(sleep(watch.pause()));
+        let mut end: Option<Instant> = None;
+        loop {
+            tokio::select! {
+                biased;
+                result = connection.as_mut() => {
+                    if let Err(error) = result {
+                        tracing::debug!(client = %peer.address, error, "a connection broke off");
+                    }
+                    return;
+                }
+                () = closed.as_mut(), if end.is_none() => {
+                    connection.as_mut().graceful_shutdown();
+                    end = Some(Instant::now() + self.drain);
+                }
+                () = look.as_mut() => {
+                    // Idle ones were told to close by the shutdown itself; what is still here is busy, for a while.
+                    if watch.is_overdue() || end.is_some_and(|end| Instant::now() >= end) {
+                        return;
+                    }
+                    look.as_mut().reset(Instant::now() + watch.pause());
+                }
+            }
+        }
+    }
+}
+
+fn builder(tasks: &TaskTracker, limits: &Limits) -> Builder<Tasks> {
+    let mut builder = Builder::new(Tasks(tasks.clone()));
+    let head = usize::try_from(limits.header_bytes).unwrap_or(usize::MAX);
+    // Deadlines of HTTP/1 are kept by the watcher, which costs requests no timer.
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(head);
+    if limits.headers != USUAL_HEADERS {
+        builder.http1().max_headers(limits.headers);
+    }
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(limits.streams)
+        .max_header_list_size(limits.header_bytes)
+        .max_pending_accept_reset_streams(RESET_STREAMS)
+        .keep_alive_interval(PING_EVERY)
+        .keep_alive_timeout(PING_ANSWER);
+    builder
+}

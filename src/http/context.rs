@@ -1,0 +1,197 @@
+//! What the headers of a request say about it: who, from where, under which id and conditions.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use http::{HeaderMap, HeaderName, header};
+use promox_kernel::{Entropy, Error, Kind};
+
+use crate::config::Subnet;
+
+pub(super) const CART_TOKEN: HeaderName = HeaderName::from_static("x-cart-token");
+pub(super) const ORDER_TOKEN: HeaderName = HeaderName::from_static("x-order-token");
+pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(super) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// How long a secret in a header may be.
+const LONGEST_TOKEN: usize = 4096;
+const LONGEST_ID: usize = 128;
+const LONGEST_KEY: usize = 255;
+
+/// Names requests that come without a name.
+pub(super) struct Ids {
+    prefix: String,
+    next: AtomicU64,
+}
+
+impl Ids {
+    pub(super) fn new(entropy: &Entropy) -> Self {
+        Self { prefix: entropy.code(8).to_lowercase(), next: AtomicU64::new(1) }
+    }
+
+    /// The name the client gave, if it is at most 128 printable ASCII characters, else a new one.
+    pub(super) fn of(&self, headers: &HeaderMap) -> Arc<str> {
+        let given = text(headers, &REQUEST_ID).filter(|id| id.len() <= LONGEST_ID && is_graphic(id));
+        given.map_or_else(
+            || format!("{}-{:x}", self.prefix, self.next.fetch_add(1, Ordering::Relaxed)).into(),
+            Into::into,
+        )
+    }
+}
+
+fn is_graphic(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}
+
+/// A token of a guest's cart or order.
+pub(super) fn token(headers: &HeaderMap, name: &HeaderName) -> Option<Arc<str>> {
+    text(headers, name).filter(|token| token.len() <= LONGEST_TOKEN && is_graphic(token)).map(Into::into)
+}
+
+/// The access token of `Authorization: Bearer`; any other scheme is refused, so that nobody believes to be logged in.
+pub(super) fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Error> {
+    let Some(value) = headers.get(header::AUTHORIZATION) else { return Ok(None) };
+    let fault = || {
+        let message = "The header Authorization is to be: Bearer and the access token.";
+        Error::new(Kind::Unauthenticated, "MALFORMED_AUTHORIZATION", message)
+    };
+    let (scheme, token) = value.to_str().ok().and_then(|text| text.split_once(' ')).ok_or_else(fault)?;
+    let token = token.trim();
+    let is_bearer = scheme.eq_ignore_ascii_case("bearer") && token.len() <= LONGEST_TOKEN && is_graphic(token);
+    if is_bearer { Ok(Some(token)) } else { Err(fault()) }
+}
+
+/// A W3C trace context, when it is one of version 00.
+pub(super) fn traceparent(headers: &HeaderMap) -> Option<Arc<str>> {
+    let value = text(headers, &TRACEPARENT)?;
+    let parts: Vec<&str> = value.split('-').collect();
+    let hex = |part: &str, length: usize| {
+        part.len() == length && part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    };
+    match parts.as_slice() {
+        ["00", trace, span, flags] if hex(trace, 32) && hex(span, 16) && hex(flags, 2) => Some(value.into()),
+        _ => None,
+    }
+}
+
+/// The version of `If-Match: "7"`; `*` asks for nothing.
+pub(super) fn if_match(headers: &HeaderMap) -> Result<Option<i64>, Error> {
+    let Some(value) = headers.get(header::IF_MATCH) else { return Ok(None) };
+    let fault = || {
+        let message = "The header If-Match is to be one ETag as it was answered, such as \"7\".";
+        Error::new(Kind::Malformed, "MALFORMED_IF_MATCH", message)
+    };
+    let text = value.to_str().map_err(|_| fault())?.trim();
+    if text == "*" {
+        return Ok(None);
+    }
+    let version = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).ok_or_else(fault)?;
+    version.parse().map(Some).map_err(|_| fault())
+}
+
+/// The key of `Idempotency-Key`, 1 to 255 printable ASCII characters.
+pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Error> {
+    let Some(value) = headers.get(&IDEMPOTENCY_KEY) else { return Ok(None) };
+    let printable = |key: &&str| key.len() <= LONGEST_KEY && !key.is_empty();
+    let key = value.to_str().ok().filter(printable).filter(|key| key.bytes().all(|byte| (b' '..=b'~').contains(&byte)));
+    let message = "The header Idempotency-Key is to be 1 to 255 printable ASCII characters.";
+    key.map(|key| Some(key.to_owned())).ok_or_else(|| Error::new(Kind::Malformed, "MALFORMED_IDEMPOTENCY_KEY", message))
+}
+
+/// The client's address: the peer's, unless it is a trusted proxy, which says whom it speaks for.
+pub(super) fn client(headers: &HeaderMap, peer: IpAddr, trusted: &[Subnet]) -> IpAddr {
+    let is_trusted = |address: IpAddr| trusted.iter().any(|subnet| subnet.contains(address));
+    if !is_trusted(peer) {
+        return peer;
+    }
+    let hops = headers.get_all(&FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok());
+    let hops: Vec<&str> = hops.flat_map(|value| value.split(',')).map(str::trim).collect();
+    let mut client = peer;
+    for hop in hops.iter().rev() {
+        let Ok(address) = hop.parse::<IpAddr>() else { return client };
+        client = address.to_canonical();
+        if !is_trusted(client) {
+            return client;
+        }
+    }
+    client
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs {
+            headers.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
+        }
+        headers
+    }
+
+    #[test]
+    fn if_match_is_one_strong_tag() {
+        let read = |value: &str| if_match(&headers(&[("if-match", value)])).map_err(|error| error.kind());
+        assert_eq!(read("\"7\""), Ok(Some(7)));
+        assert_eq!(read("*"), Ok(None));
+        for bad in ["7", "W/\"7\"", "\"7\", \"8\"", "\"x\"", ""] {
+            assert_eq!(read(bad), Err(Kind::Malformed), "{bad}");
+        }
+        assert_eq!(if_match(&HeaderMap::new()).unwrap(), None);
+    }
+
+    #[test]
+    fn keys_are_short_and_printable() {
+        let read = |value: &str| idempotency_key(&headers(&[("idempotency-key", value)]));
+        assert_eq!(read("a b~").unwrap().as_deref(), Some("a b~"));
+        assert!(read(&"k".repeat(255)).is_ok());
+        for bad in [String::new(), "k".repeat(256), "caf\u{e9}".to_owned(), "a\tb".to_owned()] {
+            assert_eq!(read(&bad).unwrap_err().code(), "MALFORMED_IDEMPOTENCY_KEY", "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn only_bearer_tokens_are_taken() {
+        let read = |value: &str| bearer(&headers(&[("authorization", value)])).map(|token| token.map(str::to_owned));
+        assert_eq!(read("bearer abc.def").unwrap().as_deref(), Some("abc.def"));
+        for bad in ["Basic dXNlcg==", "Bearer", "Bearer ", "Bearer a b"] {
+            assert!(read(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn trace_contexts_are_whole_or_ignored() {
+        let good = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        assert_eq!(traceparent(&headers(&[("traceparent", good)])).as_deref(), Some(good));
+        assert_eq!(traceparent(&headers(&[("traceparent", "00-4bf92f35-00f067aa0ba902b7-01")])), None);
+    }
+
+    #[test]
+    fn ids_are_taken_when_sane() {
+        let ids = Ids::new(&Entropy::seeded(1));
+        assert_eq!(&*ids.of(&headers(&[("x-request-id", "abc-1")])), "abc-1");
+        let (first, second) = (ids.of(&headers(&[("x-request-id", "a b")])), ids.of(&HeaderMap::new()));
+        assert_ne!(first, second);
+    }
+
+    #[test]
+    fn proxies_are_believed_only_when_trusted() {
+        let trusted: Vec<Subnet> = vec!["10.0.0.0/8".parse().unwrap()];
+        let from = |peer: &str, forwarded: &[&str]| {
+            let pairs: Vec<_> = forwarded.iter().map(|value| ("x-forwarded-for", *value)).collect();
+            client(&headers(&pairs), peer.parse().unwrap(), &trusted).to_string()
+        };
+        assert_eq!(from("9.9.9.9", &["1.1.1.1"]), "9.9.9.9");
+        assert_eq!(from("10.0.0.1", &["1.1.1.1, 2.2.2.2"]), "2.2.2.2");
+        assert_eq!(from("10.0.0.1", &["1.1.1.1", "10.0.0.7"]), "1.1.1.1");
+        assert_eq!(from("10.0.0.1", &["rubbish"]), "10.0.0.1");
+        assert_eq!(from("10.0.0.1", &[]), "10.0.0.1");
+    }
+}

@@ -1,0 +1,79 @@
+//! The API description and a page that shows it. The page is ours whole: no script, style or font from elsewhere.
+
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use promox_kernel::{Cx, Download, Error, Handle, Registry};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::openapi;
+use crate::config::Settings;
+
+/// The service `docs`.
+pub(super) struct Docs {
+    title: String,
+    url: String,
+    description: OnceLock<Bytes>,
+}
+
+/// The API description.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub(super) struct GetDescription {}
+promox_kernel::operation! {
+    GetDescription => Download, "docs.openapi", Get "/openapi.json", Anyone, 200, "This description, OpenAPI 3.1."
+}
+
+/// The page.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub(super) struct GetPage {}
+promox_kernel::operation! { GetPage => Download, "docs.page", Get "/docs", Anyone, 200, "A page that shows this description." }
+
+/// What the page does.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub(super) struct GetScript {}
+promox_kernel::operation! { GetScript => Download, "docs.script", Get "/docs/page.js", Anyone, 200, "The page's script." }
+
+/// How the page looks.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub(super) struct GetStyle {}
+promox_kernel::operation! { GetStyle => Download, "docs.style", Get "/docs/page.css", Anyone, 200, "The page's style." }
+
+impl Docs {
+    pub(super) fn new(settings: &Settings) -> Arc<Self> {
+        let (title, url) = (settings.store.name.clone(), settings.server.public_url.clone());
+        Arc::new(Self { title, url, description: OnceLock::new() })
+    }
+
+    pub(super) fn register(self: &Arc<Self>, registry: &mut Registry) {
+        promox_kernel::register!(registry, self; GetDescription, GetPage, GetScript, GetStyle);
+    }
+}
+
+impl Handle<GetDescription> for Docs {
+    async fn handle(&self, cx: &Cx, _: GetDescription) -> Result<Download, Error> {
+        if self.description.get().is_none() {
+            let document = openapi::document(cx.node.registry()?, &self.title, &self.url)?;
+            let _ = self.description.set(document);
+        }
+        Ok(Download::bytes("application/json", self.description.get().cloned().unwrap_or_default()))
+    }
+}
+
+impl Handle<GetPage> for Docs {
+    async fn handle(&self, _: &Cx, _: GetPage) -> Result<Download, Error> {
+        Ok(Download::bytes("text/html; charset=utf-8", &include_bytes!("page.html")[..]))
+    }
+}
+
+impl Handle<GetScript> for Docs {
+    async fn handle(&self, _: &Cx, _: GetScript) -> Result<Download, Error> {
+        Ok(Download::bytes("text/javascript; charset=utf-8", &include_bytes!("page.js")[..]))
+    }
+}
+
+impl Handle<GetStyle> for Docs {
+    async fn handle(&self, _: &Cx, _: GetStyle) -> Result<Download, Error> {
+        Ok(Download::bytes("text/css; charset=utf-8", &include_bytes!("page.css")[..]))
+    }
+}

@@ -1,0 +1,373 @@
+//! One request from its head to its answer: route, permit, caller, rate, access, body, operation.
+
+use std::future::Future;
+use std::net::IpAddr;
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderValue, Method};
+use hyper::body::Incoming;
+use promox_contract::user::Authenticate;
+use promox_kernel::{BodyKind, Claim, Cx, Entropy, Error, Kind, Node, Principal, Request, Response};
+use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
+
+use super::answer::{self, Outcome};
+use super::buckets::{Buckets, Standing};
+use super::compress::Coding;
+use super::context::{self, Ids};
+use super::cors::{self, Cors};
+use super::health::Health;
+use super::incoming::{self, Bounds};
+use super::metrics::Metrics;
+use super::payload::Payload;
+use super::replay::{Replays, fingerprint};
+use super::router::{Found, Permit, Route, Router};
+use crate::config::{Settings, Subnet};
+
+/// What all connections share.
+pub(super) struct Edge {
+    pub(super) tasks: TaskTracker,
+    pub(super) metrics: Metrics,
+    pub(super) health: Health,
+    pub(super) open: OnceLock<Open>,
+    ids: Ids,
+    cors: Cors,
+    buckets: Option<Buckets>,
+    trusted: Vec<Subnet>,
+    bounds: Bounds,
+    request_timeout: Duration,
+    upload_timeout: Duration,
+    compression: bool,
+    access_log: bool,
+}
+
+/// What requests need once the services are up.
+pub(super) struct Open {
+    pub(super) node: Arc<Node>,
+    pub(super) router: Router,
+    pub(super) replays: Replays,
+}
+
+/// Where a request comes from.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Peer {
+    pub(super) address: IpAddr,
+    pub(super) secure: bool,
+}
+
+/// A request on its way, and what has been found out about it.
+struct Exchange<'a> {
+    edge: &'a Arc<Edge>,
+    parts: &'a Parts,
+    id: Arc<str>,
+    client: IpAddr,
+    route: Option<&'a Route>,
+    allow: Option<&'a HeaderValue>,
+    standing: Option<Standing>,
+}
+
+/// Counts a request as in flight until it is dropped, answered or not.
+struct Flight<'a>(&'a AtomicI64);
+
+impl<'a> Flight<'a> {
+    fn new(count: &'a AtomicI64) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Flight<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Edge {
+    pub(super) fn new(settings: &Settings) -> Self {
+        let (server, limits) = (&settings.server, &settings.limits);
+        Self {
+            tasks: TaskTracker::new(),
+            metrics: Metrics::new(),
+            health: Health::default(),
+            open: OnceLock::new(),
+            ids: Ids::new(&Entropy::system()),
+            cors: Cors::new(&server.cors_origins),
+            buckets: limits.enabled.then(|| Buckets::new(limits.clients)),
+            trusted: server.trusted_proxies.clone(),
+            bounds: Bounds {
+                json: limits.body_bytes,
+                upload: limits.upload_mib.saturating_mul(1 << 20),
+                patience: Duration::from_millis(server.body_timeout_ms),
+            },
+            request_timeout: server.request_timeout(),
+            upload_timeout: Duration::from_millis(server.upload_timeout_ms),
+            compression: server.compression,
+            access_log: settings.log.access,
+        }
+    }
+
+    /// Answers a request.
+    pub(super) async fn answer(
+        self: Arc<Self>,
+        peer: Peer,
+        request: http::Request<Incoming>,
+    ) -> http::Response<Payload> {
+        let started = Instant::now();
+        let _flight = Flight::new(&self.metrics.traffic.in_flight);
+        let (parts, body) = request.into_parts();
+        let mut exchange = Exchange {
+            edge: &self,
+            parts: &parts,
+            id: self.ids.of(&parts.headers),
+            client: context::client(&parts.headers, peer.address, &self.trusted),
+            route: None,
+            allow: None,
+            standing: None,
+        };
+        let result = exchange.run(body).await;
+        let response = exchange.respond(result, peer);
+        exchange.observe(&response, started.elapsed());
+        response
+    }
+}
+
+fn starting() -> Error {
+    Error::unavailable("STARTING", "The server is starting.", 1)
+}
+
+/// The kernel's method; `HEAD` asks as `GET` does.
+fn method_of(method: &Method) -> Option<promox_kernel::Method> {
+    Some(match method.as_str() {
+        "GET" | "HEAD" => promox_kernel::Method::Get,
+        "POST" => promox_kernel::Method::Post,
+        "PUT" => promox_kernel::Method::Put,
+        "PATCH" => promox_kernel::Method::Patch,
+        "DELETE" => promox_kernel::Method::Delete,
+        _ => return None,
+    })
+}
+
+impl<'a> Exchange<'a> {
+    /// Does what is asked.
+    async fn run(&mut self, body: Incoming) -> Result<Outcome, Error> {
+        let open = self.edge.open.get().filter(|_| self.edge.health.is_ready()).ok_or_else(starting)?;
+        let (route, path) = self.find(open)?;
+        self.route = Some(route);
+        let permit = route.service.enter()?;
+        let cx = self.admit(open, route).await?;
+        let request = self.read(route, path, body).await?;
+        if route.method.is_safe() {
+            return self.read_only(open, route, cx, request).await;
+        }
+        self.detached(open, route, cx, request, permit).await
+    }
+
+    fn find(&mut self, open: &'a Open) -> Result<(&'a Route, Vec<(String, String)>), Error> {
+        match open.router.find(method_of(&self.parts.method), self.parts.uri.path())? {
+            Found::Route(route, values) => Ok((route, values)),
+            Found::OtherMethods(allow) => {
+                self.allow = Some(allow);
+                let message = format!("This address takes {}.", allow.to_str().unwrap_or_default());
+                Err(Error::new(Kind::MethodNotAllowed, "METHOD_NOT_ALLOWED", message))
+            }
+        }
+    }
+
+    /// The context of the request, once its caller is known, within the rate and allowed to ask.
+    async fn admit(&mut self, open: &Open, route: &Route) -> Result<Cx, Error> {
+        let headers = &self.parts.headers;
+        let limit = match route.body {
+            BodyKind::Json => self.edge.request_timeout,
+            BodyKind::Stream(_) => self.edge.upload_timeout,
+        };
+        let mut cx = Cx {
+            principal: Principal::Anonymous,
+            cart_token: context::token(headers, &context::CART_TOKEN),
+            order_token: context::token(headers, &context::ORDER_TOKEN),
+            now: open.node.clock.now(),
+            deadline: tokio::time::Instant::now() + limit,
+            request_id: self.id.clone(),
+            traceparent: context::traceparent(headers),
+            if_match: context::if_match(headers)?,
+            client: Some(self.client),
+            claim: None,
+            node: open.node.clone(),
+        };
+        let caller = authenticate(&cx, headers).await;
+        if let Ok(principal) = &caller {
+            cx.principal = principal.clone();
+        }
+        // Who cannot be authenticated pays by address, so that tokens cannot be tried without end.
+        self.throttle(route, &cx.principal)?;
+        caller?;
+        route.access.check(&cx)?;
+        Ok(cx)
+    }
+
+    fn throttle(&mut self, route: &Route, principal: &Principal) -> Result<(), Error> {
+        let Some(buckets) = &self.edge.buckets else { return Ok(()) };
+        let (standing, result) = buckets.take(route.rate, principal, self.client);
+        self.standing = Some(standing);
+        result
+    }
+
+    async fn read(&self, route: &Route, path: Vec<(String, String)>, body: Incoming) -> Result<Request, Error> {
+        let query = self.parts.uri.query().unwrap_or_default();
+        let query = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+        let headers = &self.parts.headers;
+        let takes_none = matches!(route.method, promox_kernel::Method::Get | promox_kernel::Method::Delete);
+        let (body, raw) = match route.body {
+            BodyKind::Stream(taken) => {
+                let raw = incoming::upload(headers, body, taken, self.edge.bounds, &self.edge.tasks)?;
+                (Bytes::new(), Some(raw))
+            }
+            BodyKind::Json if takes_none => (incoming::none(&body).map(|()| Bytes::new())?, None),
+            BodyKind::Json => (incoming::json(headers, body, self.edge.bounds).await?, None),
+        };
+        Ok(Request { path, query, body, raw })
+    }
+
+    /// A read runs on its connection and ends with it.
+    async fn read_only(&self, open: &Open, route: &Route, cx: Cx, request: Request) -> Result<Outcome, Error> {
+        let registry = open.node.registry()?;
+        let entry = registry.entries().get(route.entry).ok_or_else(starting)?;
+        let span = tracing::debug_span!("read", operation = entry.name, request = %self.id);
+        let response = caught(in_time(cx.deadline, entry.run(cx, request))).instrument(span).await?;
+        Ok(Outcome { response, replayed: false })
+    }
+
+    /// What changes something runs on the node's task set, to its own deadline, whether its client waits or not.
+    async fn detached(
+        &self,
+        open: &Open,
+        route: &Route,
+        mut cx: Cx,
+        request: Request,
+        permit: Permit,
+    ) -> Result<Outcome, Error> {
+        let claim = self.claim(route, &cx, &request)?;
+        cx.claim.clone_from(&claim);
+        let registry = open.node.registry()?;
+        let entry = registry.entries().get(route.entry).ok_or_else(starting)?;
+        let span = tracing::debug_span!("write", operation = entry.name, request = %self.id);
+        let work = in_time(cx.deadline, entry.run(cx.clone(), request));
+        let task = match claim.zip(route.keys.clone()) {
+            None => self.edge.tasks.spawn(plain(work, permit).instrument(span)),
+            Some((claim, keys)) => {
+                let (edge, path) = (self.edge.clone(), self.parts.uri.path().to_owned());
+                let keyed = async move {
+                    let _permit = permit;
+                    let open = edge.open.get().ok_or_else(starting)?;
+                    open.replays.run(&keys, cx, claim, &path, work).await
+                };
+                self.edge.tasks.spawn(keyed.instrument(span))
+            }
+        };
+        task.await.unwrap_or_else(|error| Err(Error::internal(error)))
+    }
+
+    fn claim(&self, route: &Route, cx: &Cx, request: &Request) -> Result<Option<Arc<Claim>>, Error> {
+        if route.keys.is_none() {
+            return Ok(None);
+        }
+        let Some(key) = context::idempotency_key(&self.parts.headers)? else { return Ok(None) };
+        let path = self.parts.uri.path_and_query().map_or("", http::uri::PathAndQuery::as_str);
+        Ok(Some(Arc::new(Claim {
+            caller: cx.principal.name(),
+            key,
+            fingerprint: fingerprint(self.parts.method.as_str(), path, &request.body),
+            status: route.status,
+            recorded: OnceLock::new(),
+        })))
+    }
+
+    fn respond(&self, result: Result<Outcome, Error>, peer: Peer) -> http::Response<Payload> {
+        let (parts, edge) = (self.parts, self.edge);
+        let mut response = match result {
+            Ok(outcome) => {
+                let coding = if edge.compression { Coding::wanted(&parts.headers) } else { None };
+                answer::reply(outcome, &parts.headers, coding)
+            }
+            Err(error) => self.refuse(&error),
+        };
+        if let Some(standing) = self.standing {
+            answer::rate_headers(response.headers_mut(), standing);
+        }
+        cors::guard(response.headers_mut(), peer.secure);
+        edge.cors.mark(&parts.headers, response.headers_mut());
+        if let Ok(id) = HeaderValue::from_str(&self.id) {
+            response.headers_mut().insert(context::REQUEST_ID, id);
+        }
+        answer::bare(&parts.method, &mut response);
+        response
+    }
+
+    /// A refusal; `OPTIONS` is one only where there is nothing.
+    fn refuse(&self, error: &Error) -> http::Response<Payload> {
+        if let Some(allow) = self.allow.filter(|_| self.parts.method == Method::OPTIONS) {
+            return self.edge.cors.options(&self.parts.headers, allow);
+        }
+        self.log(error);
+        answer::refusal(error, &self.id, self.parts.uri.path(), self.allow)
+    }
+
+    /// Our own faults are logged here, once, with their cause, which nobody outside gets to see.
+    fn log(&self, error: &Error) {
+        let (request_id, path) = (&*self.id, self.parts.uri.path());
+        match error.kind() {
+            Kind::Internal | Kind::Full => tracing::error!(request_id, path, %error, "an operation failed"),
+            _ => tracing::debug!(request_id, path, %error, "a request was refused"),
+        }
+    }
+
+    fn observe(&self, response: &http::Response<Payload>, took: Duration) {
+        let status = response.status().as_u16();
+        if let Some(route) = self.route {
+            route.counters.answered(status, took);
+        }
+        if self.edge.access_log {
+            let (request_id, client) = (&*self.id, self.client);
+            let (method, path) = (self.parts.method.as_str(), self.parts.uri.path());
+            let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+            tracing::info!(target: "promox::access", request_id, %client, method, path, status, micros);
+        }
+    }
+}
+
+/// Who asks: nobody, or who holds the access token.
+async fn authenticate(cx: &Cx, headers: &http::HeaderMap) -> Result<Principal, Error> {
+    let Some(token) = context::bearer(headers)? else { return Ok(Principal::Anonymous) };
+    let asked = Authenticate { token: token.to_owned() };
+    cx.call(asked).await.map(promox_contract::user::Authenticated::principal)
+}
+
+async fn plain(work: impl Future<Output = Result<Response, Error>>, permit: Permit) -> Result<Outcome, Error> {
+    let response = work.await?;
+    drop(permit);
+    Ok(Outcome { response, replayed: false })
+}
+
+async fn in_time(
+    deadline: tokio::time::Instant,
+    work: impl Future<Output = Result<Response, Error>>,
+) -> Result<Response, Error> {
+    let late = |_| Error::unavailable("DEADLINE_EXCEEDED", "This took too long; whether it was done is not known.", 1);
+    tokio::time::timeout_at(deadline, work).await.map_err(late)?
+}
+
+/// A panic of a read is that request's fault alone, not its connection's.
+async fn caught(work: impl Future<Output = Result<Response, Error>>) -> Result<Response, Error> {
+    let mut work = pin!(work);
+    std::future::poll_fn(|cx| {
+        let polled = std::panic::catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx)));
+        polled.unwrap_or_else(|_| Poll::Ready(Err(Error::internal("an operation panicked"))))
+    })
+    .await
+}

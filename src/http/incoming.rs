@@ -1,0 +1,149 @@
+//! Request bodies: JSON read whole under a limit and a deadline, uploads handed on piece by piece.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use http_body_util::BodyExt as _;
+use hyper::body::{Body as _, Incoming};
+use promox_kernel::{Body, BodyReader, BodySender, Error, Kind};
+use tokio::time::timeout;
+use tokio_util::task::TaskTracker;
+
+/// What one body may take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    /// Bytes of a JSON body.
+    pub(super) json: usize,
+    /// Bytes of an upload.
+    pub(super) upload: u64,
+    /// Time for a JSON body, or for the next piece of an upload.
+    pub(super) patience: Duration,
+}
+
+fn too_large(limit: u64) -> Error {
+    Error::new(Kind::TooLarge, "BODY_TOO_LARGE", format!("A body here may have {limit} bytes.")).with("limit", limit)
+}
+
+fn too_slow() -> Error {
+    Error::new(Kind::Malformed, "BODY_TIMEOUT", "The body did not come in time.")
+}
+
+fn broken(error: &hyper::Error) -> Error {
+    Error::new(Kind::Malformed, "BODY_CUT", format!("The body broke off: {error}"))
+}
+
+fn wrong_type(taken: &str) -> Error {
+    let message = format!("A body of this type is not taken here; taken is {taken}.");
+    Error::new(Kind::UnsupportedMedia, "UNSUPPORTED_MEDIA_TYPE", message)
+}
+
+/// The media type in lower case, without parameters; empty when none is named.
+fn media_type(headers: &HeaderMap) -> String {
+    let text = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    text.split(';').next().unwrap_or_default().trim().to_lowercase()
+}
+
+/// No body is unpacked: a small one could become a huge one.
+fn refuse_coding(headers: &HeaderMap) -> Result<(), Error> {
+    match headers.get(CONTENT_ENCODING) {
+        Some(coding) if coding != "identity" => Err(wrong_type("one without Content-Encoding")),
+        _ => Ok(()),
+    }
+}
+
+/// Whether the head announces more than `limit` bytes.
+fn announces_more(headers: &HeaderMap, limit: u64) -> bool {
+    let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    length.is_some_and(|length| length > limit)
+}
+
+/// Refuses a body where none is taken.
+pub(super) fn none(body: &Incoming) -> Result<(), Error> {
+    if body.size_hint().exact() == Some(0) {
+        return Ok(());
+    }
+    Err(Error::new(Kind::Malformed, "BODY_NOT_TAKEN", "This operation takes no body: send its members in the query."))
+}
+
+/// A JSON body, whole.
+pub(super) async fn json(headers: &HeaderMap, body: Incoming, bounds: Bounds) -> Result<Bytes, Error> {
+    if body.size_hint().exact() == Some(0) {
+        return Ok(Bytes::new());
+    }
+    let media_type = media_type(headers);
+    if media_type != "application/json" && !media_type.ends_with("+json") {
+        return Err(wrong_type("application/json"));
+    }
+    refuse_coding(headers)?;
+    let limit = u64::try_from(bounds.json).unwrap_or(u64::MAX);
+    if announces_more(headers, limit) {
+        return Err(too_large(limit));
+    }
+    timeout(bounds.patience, collect(body, bounds.json)).await.map_err(|_| too_slow())?
+}
+
+async fn collect(mut body: Incoming, limit: usize) -> Result<Bytes, Error> {
+    let mut first = Bytes::new();
+    let mut rest: Option<BytesMut> = None;
+    while let Some(frame) = body.frame().await {
+        let Ok(chunk) = frame.map_err(|error| broken(&error))?.into_data() else { continue };
+        match &mut rest {
+            None if first.is_empty() => first = chunk,
+            None => rest = Some([&first[..], &chunk[..]].concat().as_slice().into()),
+            Some(rest) => rest.extend_from_slice(&chunk),
+        }
+        if rest.as_ref().map_or(first.len(), BytesMut::len) > limit {
+            return Err(too_large(u64::try_from(limit).unwrap_or(u64::MAX)));
+        }
+    }
+    Ok(rest.map_or(first, BytesMut::freeze))
+}
+
+/// An upload of one of the taken types; a task hands it on while the operation reads.
+pub(super) fn upload(
+    headers: &HeaderMap,
+    body: Incoming,
+    taken: &[&str],
+    bounds: Bounds,
+    tasks: &TaskTracker,
+) -> Result<Body, Error> {
+    let media_type = media_type(headers);
+    if !taken.contains(&media_type.as_str()) && !taken.contains(&"*/*") {
+        return Err(wrong_type(&taken.join(" or ")));
+    }
+    refuse_coding(headers)?;
+    if announces_more(headers, bounds.upload) {
+        return Err(too_large(bounds.upload));
+    }
+    let (sender, reader) = BodyReader::pair();
+    tasks.spawn(hand_on(body, sender, bounds));
+    let named = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
+        Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
+    };
+    Ok(Body { media_type, reader: Some(reader), headers: headers.iter().filter_map(named).collect() })
+}
+
+/// Ends with the body, with the first fault, or when nobody reads any more.
+async fn hand_on(mut body: Incoming, sender: BodySender, bounds: Bounds) {
+    let mut left = bounds.upload;
+    loop {
+        let chunk = match timeout(bounds.patience, body.frame()).await {
+            Ok(None) => return,
+            Ok(Some(Ok(frame))) => match frame.into_data() {
+                Ok(chunk) => Ok(chunk),
+                Err(_) => continue,
+            },
+            Ok(Some(Err(error))) => Err(broken(&error)),
+            Err(_) => Err(too_slow()),
+        };
+        let length = chunk.as_ref().map_or(0, |chunk| u64::try_from(chunk.len()).unwrap_or(u64::MAX));
+        let chunk = if length > left { Err(too_large(bounds.upload)) } else { chunk };
+        left = left.saturating_sub(length);
+        let last = chunk.is_err();
+        if !sender.send(chunk).await || last {
+            return;
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! What the server counts: plain atomics a request, read out when somebody asks.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::Registry;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+/// Statuses that are counted by themselves; all others are one.
+const STATUSES: [u16; 23] =
+    [200, 201, 202, 204, 304, 400, 401, 402, 403, 404, 405, 406, 409, 412, 413, 415, 422, 429, 500, 502, 503, 504, 507];
+/// Upper bounds of the latency buckets in microseconds.
+const BOUNDS: [u64; 16] = [
+    100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000,
+    5_000_000, 10_000_000,
+];
+
+/// One operation's counters.
+#[derive(Debug, Default)]
+pub(super) struct Operation {
+    service: &'static str,
+    name: &'static str,
+    statuses: [AtomicU64; STATUSES.len()],
+    others: AtomicU64,
+    latencies: [AtomicU64; BOUNDS.len()],
+    slower: AtomicU64,
+    micros: AtomicU64,
+}
+
+impl Operation {
+    /// Counts an answer.
+    pub(super) fn answered(&self, status: u16, took: Duration) {
+        let status = STATUSES.iter().position(|known| *known == status);
+        let status = status.and_then(|at| self.statuses.get(at)).unwrap_or(&self.others);
+        status.fetch_add(1, Ordering::Relaxed);
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        let bucket = self.latencies.get(BOUNDS.partition_point(|bound| *bound < micros)).unwrap_or(&self.slower);
+        bucket.fetch_add(1, Ordering::Relaxed);
+        self.micros.fetch_add(micros, Ordering::Relaxed);
+    }
+
+    fn by_status(&self) -> impl Iterator<Item = (u16, u64)> {
+        let counts = STATUSES.into_iter().zip(&self.statuses).chain([(0, &self.others)]);
+        counts.map(|(status, count)| (status, count.load(Ordering::Relaxed))).filter(|(_, count)| *count > 0)
+    }
+
+    fn by_latency(&self) -> Vec<(u64, u64)> {
+        let counts = BOUNDS.into_iter().zip(&self.latencies).chain([(u64::MAX, &self.slower)]);
+        counts.map(|(bound, count)| (bound, count.load(Ordering::Relaxed))).collect()
+    }
+}
+
+/// How an operation has been doing since the start.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct OperationReport {
+    pub(super) operation: &'static str,
+    pub(super) service: &'static str,
+    pub(super) requests: u64,
+    /// Answers of 500 and above.
+    pub(super) errors: u64,
+    /// Upper bounds in microseconds; null when slower than all bounds.
+    pub(super) p50_micros: Option<u64>,
+    pub(super) p95_micros: Option<u64>,
+    pub(super) p99_micros: Option<u64>,
+}
+
+/// The counters of the whole edge.
+#[derive(Debug, Default)]
+pub(super) struct Traffic {
+    pub(super) connections: AtomicI64,
+    pub(super) accepted: AtomicU64,
+    pub(super) turned_away: AtomicU64,
+    pub(super) in_flight: AtomicI64,
+    operations: Mutex<Vec<Arc<Operation>>>,
+}
+
+fn report(operation: &Operation) -> OperationReport {
+    let latencies = operation.by_latency();
+    let requests: u64 = operation.by_status().map(|(_, count)| count).sum();
+    let errors = operation.by_status().filter(|(status, _)| *status >= 500).map(|(_, count)| count).sum();
+    let percentile = |percent: u64| {
+        let mut left = (requests * percent).div_ceil(100);
+        let reached = latencies.iter().find(|(_, count)| {
+            let here = *count >= left;
+            left = left.saturating_sub(*count);
+            here
+        });
+        reached.map(|(bound, _)| *bound).filter(|bound| *bound != u64::MAX)
+    };
+    OperationReport {
+        operation: operation.name,
+        service: operation.service,
+        requests,
+        errors,
+        p50_micros: percentile(50),
+        p95_micros: percentile(95),
+        p99_micros: percentile(99),
+    }
+}
+
+/// Everything that `/actuator/prometheus` shows. Clones share it.
+#[derive(Clone)]
+pub struct Metrics {
+    pub(super) traffic: Arc<Traffic>,
+    registry: Arc<Mutex<Registry>>,
+    started: Instant,
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.traffic.fmt(f)
+    }
+}
+
+impl Metrics {
+    pub(super) fn new() -> Self {
+        let traffic = Arc::new(Traffic::default());
+        let mut registry = Registry::with_prefix("promox");
+        registry.register_collector(Box::new(Shown(traffic.clone())));
+        Self { traffic, registry: Arc::new(Mutex::new(registry)), started: Instant::now() }
+    }
+
+    /// Adds metrics of another part of the server, an engine's say, under the prefix `promox_`.
+    pub fn collect(&self, collector: Box<dyn Collector>) {
+        self.registry.lock().register_collector(collector);
+    }
+
+    /// The counters of an operation; call it once for each.
+    pub(super) fn operation(&self, service: &'static str, name: &'static str) -> Arc<Operation> {
+        let operation = Arc::new(Operation { service, name, ..Operation::default() });
+        self.traffic.operations.lock().push(operation.clone());
+        operation
+    }
+
+    /// How long the server has been up.
+    pub(super) fn uptime(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// Open connections and requests that run.
+    pub(super) fn open(&self) -> (i64, i64) {
+        (self.traffic.connections.load(Ordering::Relaxed), self.traffic.in_flight.load(Ordering::Relaxed))
+    }
+
+    /// How every operation that was asked for has been doing.
+    pub(super) fn report(&self) -> Vec<OperationReport> {
+        let operations = self.traffic.operations.lock();
+        operations.iter().map(|operation| report(operation)).filter(|report| report.requests > 0).collect()
+    }
+
+    /// All metrics in the text format of `OpenMetrics`.
+    pub(super) fn text(&self) -> Result<String, fmt::Error> {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &self.registry.lock())?;
+        Ok(text)
+    }
+}
+
+#[derive(Debug)]
+struct Shown(Arc<Traffic>);
+
+impl Collector for Shown {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let traffic = &self.0;
+        for (name, help, gauge) in [
+            ("http_connections", "Open connections", &traffic.connections),
+            ("http_requests_in_flight", "Requests that run", &traffic.in_flight),
+        ] {
+            let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            metric.encode_gauge(&gauge.load(Ordering::Relaxed))?;
+        }
+        for (name, help, counter) in [
+            ("http_connections_accepted", "Connections accepted", &traffic.accepted),
+            ("http_connections_turned_away", "Connections closed for want of room", &traffic.turned_away),
+        ] {
+            let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+            metric.encode_counter::<NoLabelSet, u64, f64>(&counter.load(Ordering::Relaxed), None)?;
+        }
+        let operations = traffic.operations.lock();
+        requests(&mut encoder, &operations)?;
+        durations(&mut encoder, &operations)
+    }
+}
+
+fn requests(encoder: &mut DescriptorEncoder<'_>, operations: &[Arc<Operation>]) -> Result<(), fmt::Error> {
+    let help = "Requests answered, by operation and status";
+    let mut metric = encoder.encode_descriptor("http_requests", help, None, MetricType::Counter)?;
+    for operation in operations {
+        for (status, count) in operation.by_status() {
+            let status = if status == 0 { "other".to_owned() } else { status.to_string() };
+            let labels = [("service", operation.service), ("operation", operation.name), ("status", &status)];
+            metric.encode_family(&labels)?.encode_counter::<NoLabelSet, u64, f64>(&count, None)?;
+        }
+    }
+    Ok(())
+}
+
+fn durations(encoder: &mut DescriptorEncoder<'_>, operations: &[Arc<Operation>]) -> Result<(), fmt::Error> {
+    let help = "From a request's head to its answer";
+    let unit = prometheus_client::registry::Unit::Seconds;
+    let mut metric = encoder.encode_descriptor("http_request_duration", help, Some(&unit), MetricType::Histogram)?;
+    for operation in operations {
+        let latencies = operation.by_latency();
+        let count = latencies.iter().map(|(_, count)| *count).sum();
+        if count == 0 {
+            continue;
+        }
+        let seconds =
+            |micros: u64| if micros == u64::MAX { f64::MAX } else { Duration::from_micros(micros).as_secs_f64() };
+        let buckets: Vec<(f64, u64)> = latencies.into_iter().map(|(bound, count)| (seconds(bound), count)).collect();
+        let sum = Duration::from_micros(operation.micros.load(Ordering::Relaxed)).as_secs_f64();
+        let labels = [("service", operation.service), ("operation", operation.name)];
+        metric.encode_family(&labels)?.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_counted_by_status_and_latency() {
+        let metrics = Metrics::new();
+        let operation = metrics.operation("order", "order.place");
+        for (status, micros) in [(201, 90), (201, 100), (503, 3_000), (418, 20_000_000)] {
+            operation.answered(status, Duration::from_micros(micros));
+        }
+        let text = metrics.text().unwrap();
+        for line in [
+            r#"promox_http_requests_total{service="order",operation="order.place",status="201"} 2"#,
+            r#"promox_http_requests_total{service="order",operation="order.place",status="other"} 1"#,
+            r#"promox_http_request_duration_seconds_count{service="order",operation="order.place"} 4"#,
+            r#"promox_http_request_duration_seconds_bucket{le="0.0001",service="order",operation="order.place"} 2"#,
+            r#"promox_http_request_duration_seconds_bucket{le="+Inf",service="order",operation="order.place"} 4"#,
+            "promox_http_connections 0",
+        ] {
+            assert!(text.contains(line), "{line}\n{text}");
+        }
+        let report = &metrics.report()[0];
+        assert_eq!((report.requests, report.errors), (4, 1));
+        assert_eq!((report.p50_micros, report.p95_micros), (Some(100), None));
+    }
+}

@@ -1,0 +1,161 @@
+//! The API description, OpenAPI 3.1, made once from the registry: it cannot say anything that the router does not do.
+
+#![allow(clippy::indexing_slicing, reason = "an index into a JSON object that is written makes the member")]
+
+mod operation;
+
+use bytes::Bytes;
+use promox_kernel::{Error, Registry};
+use schemars::SchemaGenerator;
+use schemars::generate::SchemaSettings;
+use serde_json::{Map, Value, json};
+
+/// The document's JSON text.
+pub(super) fn document(registry: &Registry, title: &str, url: &str) -> Result<Bytes, Error> {
+    serde_json::to_vec(&describe(registry, title, url)).map(Bytes::from).map_err(Error::internal)
+}
+
+fn describe(registry: &Registry, title: &str, url: &str) -> Value {
+    let mut generator = generator();
+    let mut paths: Map<String, Value> = Map::new();
+    for entry in registry.entries().iter().filter(|entry| !entry.path.is_empty()) {
+        let path = paths.entry(entry.path.to_owned()).or_insert_with(|| json!({}));
+        let method = entry.method.as_str().to_lowercase();
+        path[method] = operation::describe(entry, &mut generator);
+    }
+    let mut schemas = generator.take_definitions(true);
+    schemas.insert("Problem".to_owned(), problem());
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": format!("{title} API"),
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": DESCRIPTION,
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": url}],
+        "tags": tags(registry),
+        "paths": paths,
+        "components": {
+            "schemas": schemas,
+            "parameters": parameters(),
+            "headers": headers(),
+            "responses": responses(),
+            "securitySchemes": security_schemes(),
+        },
+    })
+}
+
+const DESCRIPTION: &str = "JSON in camelCase; money as decimal strings; times in RFC 3339, UTC; errors as \
+    application/problem+json with a stable `code`. Lists take `limit` and `cursor` and answer `items` and `nextCursor`. \
+    Unknown members of a request are an error.";
+
+/// Schemas as requests are read, collected under `components`.
+fn generator() -> SchemaGenerator {
+    let settings = SchemaSettings::draft2020_12().with(|settings| {
+        settings.definitions_path = "/components/schemas".into();
+        settings.meta_schema = None;
+    });
+    settings.into_generator()
+}
+
+fn tags(registry: &Registry) -> Vec<Value> {
+    let mut names: Vec<&str> = Vec::new();
+    for entry in registry.entries().iter().filter(|entry| !entry.path.is_empty()) {
+        if !names.contains(&entry.service) {
+            names.push(entry.service);
+        }
+    }
+    names.into_iter().map(|name| json!({"name": name})).collect()
+}
+
+fn problem() -> Value {
+    json!({
+        "type": "object",
+        "description": "What went wrong, RFC 9457. Some codes add members of their own.",
+        "required": ["type", "title", "status", "detail", "instance", "code", "requestId"],
+        "properties": {
+            "type": {"type": "string", "format": "uri"},
+            "title": {"type": "string"},
+            "status": {"type": "integer"},
+            "detail": {"type": "string", "description": "For people."},
+            "instance": {"type": "string"},
+            "code": {"type": "string", "description": "Stable, to branch on.", "example": "INSUFFICIENT_STOCK"},
+            "requestId": {"type": "string"},
+            "errors": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "required": ["pointer", "code", "detail"],
+                    "properties": {
+                        "pointer": {"type": "string", "description": "Into the body; ?name for a query member."},
+                        "code": {"type": "string"},
+                        "detail": {"type": "string"},
+                    },
+                },
+            },
+        },
+    })
+}
+
+fn parameters() -> Value {
+    json!({
+        "IdempotencyKey": {
+            "name": "Idempotency-Key", "in": "header", "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+            "description": "The same key, path and body give the first decided answer again. Kept for 24 hours at least.",
+        },
+        "IfMatch": {
+            "name": "If-Match", "in": "header", "schema": {"type": "string"}, "example": "\"7\"",
+            "description": "The ETag as it was read; 412 when the resource has changed since.",
+        },
+        "RequestId": {
+            "name": "X-Request-Id", "in": "header", "schema": {"type": "string", "maxLength": 128},
+            "description": "Names the request in logs and errors; made up when absent, always returned.",
+        },
+    })
+}
+
+fn headers() -> Value {
+    json!({
+        "RequestId": {"description": "The request's name.", "schema": {"type": "string"}},
+        "RetryAfter": {"description": "Seconds until another try makes sense.", "schema": {"type": "integer"}},
+        "IdempotentReplayed": {"description": "`true` when it was answered before.", "schema": {"type": "string"}},
+    })
+}
+
+fn responses() -> Value {
+    let problem = |text: &str| {
+        json!({
+            "description": text,
+            "headers": {"X-Request-Id": {"$ref": "#/components/headers/RequestId"}},
+            "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        })
+    };
+    let later = |text: &str| {
+        let mut response = problem(text);
+        response["headers"]["Retry-After"] = json!({"$ref": "#/components/headers/RetryAfter"});
+        response
+    };
+    json!({
+        "Malformed": problem("The request cannot be read."),
+        "Unauthenticated": problem("No or bad credentials."),
+        "Forbidden": problem("Not allowed."),
+        "NotFound": problem("Absent, or not yours."),
+        "Conflict": problem("In conflict with the present state."),
+        "Precondition": problem("The resource is not at the version of If-Match."),
+        "TooLarge": problem("The body is too large."),
+        "UnsupportedMedia": problem("The body's media type is not taken."),
+        "Invalid": problem("Well-formed, but it does not fit the schema or a rule of the business."),
+        "Throttled": later("Too many requests."),
+        "Unavailable": later("Not now."),
+        "Problem": problem("Any other error."),
+    })
+}
+
+fn security_schemes() -> Value {
+    json!({
+        "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+        "cartToken": {"type": "apiKey", "in": "header", "name": "X-Cart-Token", "description": "A guest's cart."},
+        "orderToken": {"type": "apiKey", "in": "header", "name": "X-Order-Token", "description": "A guest's order."},
+    })
+}

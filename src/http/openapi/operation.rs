@@ -1,0 +1,183 @@
+//! One registered operation as an OpenAPI operation: its fields become parameters of path and query, or the body.
+
+#![allow(clippy::indexing_slicing, reason = "an index into a JSON object that is written makes the member")]
+
+use promox_kernel::{Access, BodyKind, Entry, Method, Replay};
+use schemars::{Schema, SchemaGenerator};
+use serde_json::{Map, Value, json};
+
+/// The operation object of an entry.
+pub(super) fn describe(entry: &Entry, generator: &mut SchemaGenerator) -> Value {
+    let (request, reply) = (entry.schemas)(generator);
+    let mut fields = Fields::of(&request);
+    let mut parameters = fields.path(entry.path);
+    let in_query = matches!(entry.method, Method::Get | Method::Delete) || entry.body != BodyKind::Json;
+    if in_query {
+        parameters.extend(fields.query());
+    }
+    parameters.extend(header_parameters(entry));
+    let mut operation = json!({
+        "operationId": entry.name,
+        "tags": [entry.service],
+        "summary": entry.summary,
+        "parameters": parameters,
+        "security": security(entry.access),
+        "responses": responses(entry, reply),
+    });
+    if let Some(body) = body(entry, fields, in_query) {
+        operation["requestBody"] = body;
+    }
+    if let Some(permission) = entry.access.permission() {
+        operation["x-permission"] = permission.into();
+    }
+    operation
+}
+
+/// The fields of an operation that are not placed yet.
+struct Fields {
+    members: Map<String, Value>,
+    required: Vec<Value>,
+    description: Option<Value>,
+}
+
+impl Fields {
+    fn of(schema: &Schema) -> Self {
+        let get = |name: &str| schema.get(name).cloned();
+        Self {
+            members: get("properties").and_then(|it| it.as_object().cloned()).unwrap_or_default(),
+            required: get("required").and_then(|it| it.as_array().cloned()).unwrap_or_default(),
+            description: get("description"),
+        }
+    }
+
+    fn is_required(&self, name: &str) -> bool {
+        self.required.iter().any(|required| required == name)
+    }
+
+    /// Takes the fields that stand in the path.
+    fn path(&mut self, path: &str) -> Vec<Value> {
+        let names = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+        let names: Vec<&str> = names.map(|name| name.trim_start_matches('*')).collect();
+        let parameter = |name: &&str| {
+            let schema = self.members.remove(*name).unwrap_or_else(|| json!({"type": "string"}));
+            self.required.retain(|required| required != name);
+            json!({"name": name, "in": "path", "required": true, "schema": schema})
+        };
+        names.iter().map(parameter).collect()
+    }
+
+    /// Takes all others as members of the query.
+    fn query(&mut self) -> Vec<Value> {
+        let members = std::mem::take(&mut self.members);
+        members.into_iter().map(|(name, schema)| self.query_parameter(&name, schema)).collect()
+    }
+
+    fn query_parameter(&self, name: &str, mut schema: Value) -> Value {
+        let description = schema.as_object_mut().and_then(|schema| schema.remove("description"));
+        let is_map = schema.get("additionalProperties").is_some();
+        let mut parameter = json!({"name": name, "in": "query", "required": self.is_required(name), "schema": schema});
+        if is_map {
+            parameter["description"] = json!(format!("Written as `{name}.NAME=value`, once for each name."));
+        } else if let Some(description) = description {
+            parameter["description"] = description;
+        }
+        parameter
+    }
+
+    fn schema(self) -> Value {
+        let mut schema = json!({"type": "object", "properties": self.members, "additionalProperties": false});
+        if !self.required.is_empty() {
+            schema["required"] = Value::Array(self.required);
+        }
+        if let Some(description) = self.description {
+            schema["description"] = description;
+        }
+        schema
+    }
+}
+
+fn header_parameters(entry: &Entry) -> Vec<Value> {
+    let mut names = Vec::new();
+    if entry.replay == Replay::Keyed {
+        names.push("IdempotencyKey");
+    }
+    if matches!(entry.method, Method::Put | Method::Patch | Method::Delete) {
+        names.push("IfMatch");
+    }
+    names.into_iter().map(|name| json!({"$ref": format!("#/components/parameters/{name}")})).collect()
+}
+
+fn body(entry: &Entry, fields: Fields, in_query: bool) -> Option<Value> {
+    match entry.body {
+        BodyKind::Stream(types) => {
+            let content = types.iter().map(|media_type| ((*media_type).to_owned(), binary()));
+            Some(json!({"required": true, "content": content.collect::<Map<_, _>>()}))
+        }
+        BodyKind::Json if in_query || fields.members.is_empty() => None,
+        BodyKind::Json => {
+            let required = !fields.required.is_empty();
+            let media_type =
+                if entry.method == Method::Patch { "application/merge-patch+json" } else { "application/json" };
+            let mut content = json!({"application/json": {"schema": fields.schema()}});
+            if media_type != "application/json" {
+                content[media_type] = content["application/json"].clone();
+            }
+            Some(json!({"required": required, "content": content}))
+        }
+    }
+}
+
+fn binary() -> Value {
+    json!({"schema": {"type": "string", "format": "binary"}})
+}
+
+fn security(access: Access) -> Value {
+    match access {
+        Access::Anyone | Access::Signed | Access::Internal => json!([]),
+        Access::Guest => json!([{"bearer": []}, {"cartToken": []}]),
+        Access::Owner(_) => json!([{"bearer": []}, {"orderToken": []}]),
+        Access::User | Access::Permission(_) => json!([{"bearer": []}]),
+    }
+}
+
+fn responses(entry: &Entry, reply: Option<Schema>) -> Value {
+    let mut good = json!({
+        "description": entry.summary,
+        "headers": {"X-Request-Id": {"$ref": "#/components/headers/RequestId"}},
+    });
+    match reply {
+        Some(schema) => good["content"] = json!({"application/json": {"schema": schema}}),
+        None if entry.status != 204 => good["content"] = json!({"*/*": binary()}),
+        None => {}
+    }
+    if entry.replay == Replay::Keyed {
+        good["headers"]["Idempotent-Replayed"] = json!({"$ref": "#/components/headers/IdempotentReplayed"});
+    }
+    let mut responses = json!({ entry.status.to_string(): good });
+    for (status, name) in refusals(entry) {
+        responses[status] = json!({"$ref": format!("#/components/responses/{name}")});
+    }
+    responses
+}
+
+/// The refusals that an operation of this shape can meet.
+fn refusals(entry: &Entry) -> Vec<(&'static str, &'static str)> {
+    let mut refusals = vec![("400", "Malformed"), ("422", "Invalid"), ("429", "Throttled"), ("503", "Unavailable")];
+    if !matches!(entry.access, Access::Anyone | Access::Signed | Access::Internal) {
+        refusals.push(("401", "Unauthenticated"));
+    }
+    if entry.access.permission().is_some() {
+        refusals.push(("403", "Forbidden"));
+    }
+    if entry.path.contains('{') {
+        refusals.push(("404", "NotFound"));
+    }
+    if !entry.method.is_safe() {
+        refusals.extend([("409", "Conflict"), ("413", "TooLarge"), ("415", "UnsupportedMedia")]);
+    }
+    if matches!(entry.method, Method::Put | Method::Patch | Method::Delete) {
+        refusals.push(("412", "Precondition"));
+    }
+    refusals.push(("default", "Problem"));
+    refusals
+}

@@ -1,0 +1,102 @@
+//! The body of a response: whole bytes, a stream, or a stream that is compressed on its way.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::{Body, Frame, SizeHint};
+use promox_kernel::{BodyReader, Error};
+
+use super::compress::Squeeze;
+
+/// What is sent.
+pub(super) enum Payload {
+    /// All there is.
+    Whole(Full<Bytes>),
+    /// As it comes.
+    Stream(Box<Chunks>),
+}
+
+type Next = Pin<Box<dyn Future<Output = (BodyReader, Option<Result<Bytes, Error>>)> + Send>>;
+
+/// A stream of chunks.
+pub(super) struct Chunks {
+    next: Option<Next>,
+    squeeze: Option<Squeeze>,
+}
+
+impl Payload {
+    /// All of these bytes.
+    pub(super) fn whole(bytes: Bytes) -> Self {
+        Self::Whole(Full::new(bytes))
+    }
+
+    /// Nothing.
+    pub(super) fn empty() -> Self {
+        Self::whole(Bytes::new())
+    }
+
+    /// What `reader` gives, compressed by `squeeze` if there is one.
+    pub(super) fn stream(reader: BodyReader, squeeze: Option<Squeeze>) -> Self {
+        Self::Stream(Box::new(Chunks { next: Some(advance(reader)), squeeze }))
+    }
+}
+
+fn advance(mut reader: BodyReader) -> Next {
+    Box::pin(async move {
+        let chunk = reader.next().await;
+        (reader, chunk)
+    })
+}
+
+impl Chunks {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        loop {
+            let Some(next) = &mut self.next else { return Poll::Ready(None) };
+            let (reader, chunk) = std::task::ready!(next.as_mut().poll(cx));
+            self.next = matches!(chunk, Some(Ok(_))).then(|| advance(reader));
+            let out = match chunk {
+                Some(Ok(chunk)) => self.squeeze.as_mut().map_or(Ok(chunk.clone()), |squeeze| squeeze.push(&chunk)),
+                Some(Err(error)) => Err(error),
+                None => self.squeeze.take().map_or(Ok(Bytes::new()), Squeeze::finish),
+            };
+            match out {
+                Ok(bytes) if bytes.is_empty() => {}
+                Ok(bytes) => return Poll::Ready(Some(Ok(Frame::data(bytes)))),
+                Err(error) => {
+                    tracing::warn!(%error, "a streamed answer broke off");
+                    self.next = None;
+                    return Poll::Ready(Some(Err(error)));
+                }
+            }
+        }
+    }
+}
+
+impl Body for Payload {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        match self.get_mut() {
+            Self::Whole(full) => Pin::new(full).poll_frame(cx).map_err(|never| match never {}),
+            Self::Stream(chunks) => chunks.poll(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Whole(full) => full.is_end_stream(),
+            Self::Stream(chunks) => chunks.next.is_none(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Whole(full) => full.size_hint(),
+            Self::Stream(_) => SizeHint::default(),
+        }
+    }
+}

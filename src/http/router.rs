@@ -1,0 +1,212 @@
+//! Routes from the registry: method and path find an operation, with its counters, its service's permits and its rate.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use http::HeaderValue;
+use percent_encoding::percent_decode_str;
+use promox_kernel::{Access, BodyKind, Entry, Error, Kind, Method, Registry, Replay};
+use promox_storage::Db;
+
+use super::buckets::Rate;
+use super::metrics::{Metrics, Operation};
+use crate::config::Limits;
+
+/// Why the operations cannot be served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Conflict {
+    /// They do not go together: a fault of the program.
+    Operations(String),
+    /// The settings speak of operations that there are not.
+    Settings(String),
+}
+
+impl fmt::Display for Conflict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Self::Operations(sentence) | Self::Settings(sentence)) = self;
+        f.write_str(sentence)
+    }
+}
+
+impl std::error::Error for Conflict {}
+
+/// One operation as the edge serves it.
+pub(super) struct Route {
+    /// Where the registry has it.
+    pub(super) entry: usize,
+    pub(super) access: Access,
+    pub(super) body: BodyKind,
+    pub(super) status: u16,
+    pub(super) method: Method,
+    /// Where its idempotency keys are kept.
+    pub(super) keys: Option<Db>,
+    pub(super) service: Arc<Service>,
+    pub(super) rate: Rate,
+    pub(super) counters: Arc<Operation>,
+    parameters: Vec<&'static str>,
+}
+
+/// A service's permits: so many requests at once, the rest is told to come back.
+#[derive(Debug)]
+pub(super) struct Service {
+    name: &'static str,
+    running: AtomicUsize,
+    most: usize,
+}
+
+/// Leave to run one request of a service.
+pub(super) struct Permit(Arc<Service>);
+
+impl Service {
+    /// Takes a permit, or says that the service is full.
+    pub(super) fn enter(self: &Arc<Self>) -> Result<Permit, Error> {
+        let permit = Permit(self.clone());
+        if self.running.fetch_add(1, Ordering::Relaxed) < self.most {
+            return Ok(permit);
+        }
+        Err(Error::unavailable("SERVICE_BUSY", format!("The {} service is at its limit.", self.name), 1))
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.0.running.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// What a path leads to.
+struct Methods {
+    routes: BTreeMap<Method, usize>,
+    allow: HeaderValue,
+}
+
+/// All routes.
+pub(super) struct Router {
+    paths: matchit::Router<Methods>,
+    routes: Vec<Route>,
+}
+
+/// What a method and a path find.
+pub(super) enum Found<'a> {
+    /// An operation and the path's values.
+    Route(&'a Route, Vec<(String, String)>),
+    /// A path that takes other methods.
+    OtherMethods(&'a HeaderValue),
+}
+
+impl Router {
+    /// The routes of all operations. `keys` tells where a service keeps idempotency keys.
+    pub(super) fn new(
+        registry: &Registry,
+        limits: &Limits,
+        metrics: &Metrics,
+        keys: &dyn Fn(&str) -> Option<Db>,
+    ) -> Result<Self, Conflict> {
+        let mut services: HashMap<&'static str, Arc<Service>> = HashMap::new();
+        let mut shapes: BTreeMap<String, BTreeMap<Method, usize>> = BTreeMap::new();
+        let mut routes: Vec<Route> = Vec::new();
+        for (index, entry) in registry.entries().iter().enumerate().filter(|(_, entry)| !entry.path.is_empty()) {
+            let (shape, parameters) = shape(entry.path);
+            let most = limits.service_requests;
+            let full = || Arc::new(Service { name: entry.service, running: AtomicUsize::new(0), most });
+            let service = services.entry(entry.service).or_insert_with(full).clone();
+            let methods = shapes.entry(shape).or_default();
+            if let Some(first) = methods.insert(entry.method, routes.len()) {
+                let other = routes.get(first).and_then(|route| registry.entries().get(route.entry));
+                return Err(Conflict::Operations(format!("{entry:?} and {other:?} are the same route")));
+            }
+            routes.push(Route {
+                entry: index,
+                access: entry.access,
+                body: entry.body,
+                status: entry.status,
+                method: entry.method,
+                keys: kept_keys(entry, keys)?,
+                service,
+                rate: rate(entry.name, index, limits),
+                counters: metrics.operation(entry.service, entry.name),
+                parameters,
+            });
+        }
+        known_rates(registry, limits)?;
+        Ok(Self { paths: paths(shapes)?, routes })
+    }
+
+    /// Finds the route of a path as it stood in the request; a method of no operation finds what the path takes.
+    pub(super) fn find(&self, method: Option<Method>, path: &str) -> Result<Found<'_>, Error> {
+        let nothing = || Error::new(Kind::NotFound, "NO_SUCH_ROUTE", "There is nothing at this address.");
+        let found = self.paths.at(path).map_err(|_| nothing())?;
+        let index = method.and_then(|method| found.value.routes.get(&method));
+        let Some(route) = index.and_then(|index| self.routes.get(*index)) else {
+            return Ok(Found::OtherMethods(&found.value.allow));
+        };
+        let values = found.params.iter().zip(&route.parameters);
+        let values = values.map(|((_, raw), name)| Ok(((*name).to_owned(), decode(raw)?)));
+        Ok(Found::Route(route, values.collect::<Result<_, Error>>()?))
+    }
+}
+
+fn decode(raw: &str) -> Result<String, Error> {
+    let text = percent_decode_str(raw).decode_utf8();
+    let fault = || Error::new(Kind::Malformed, "MALFORMED_PATH", "The path is not percent-encoded UTF-8.");
+    text.map(std::borrow::Cow::into_owned).map_err(|_| fault())
+}
+
+/// The path with its parameters numbered, so that two names for one place are one route; and the names.
+fn shape(path: &'static str) -> (String, Vec<&'static str>) {
+    let mut names = Vec::new();
+    let parts: Vec<String> = path
+        .split('/')
+        .map(|part| match part.strip_prefix('{').and_then(|part| part.strip_suffix('}')) {
+            Some(name) => {
+                let rest = name.strip_prefix('*');
+                names.push(rest.unwrap_or(name));
+                format!("{{{}p{}}}", if rest.is_some() { "*" } else { "" }, names.len())
+            }
+            None => part.to_owned(),
+        })
+        .collect();
+    (parts.join("/"), names)
+}
+
+fn paths(shapes: BTreeMap<String, BTreeMap<Method, usize>>) -> Result<matchit::Router<Methods>, Conflict> {
+    let mut paths = matchit::Router::new();
+    for (shape, routes) in shapes {
+        let mut names: Vec<&str> = routes.keys().map(|method| method.as_str()).collect();
+        if names.contains(&"GET") {
+            names.push("HEAD");
+        }
+        names.push("OPTIONS");
+        let allow = HeaderValue::try_from(names.join(", ")).map_err(|error| Conflict::Operations(error.to_string()))?;
+        let fault = |error| Conflict::Operations(format!("the path {shape} cannot be served: {error}"));
+        paths.insert(shape.clone(), Methods { routes, allow }).map_err(fault)?;
+    }
+    Ok(paths)
+}
+
+fn kept_keys(entry: &Entry, keys: &dyn Fn(&str) -> Option<Db>) -> Result<Option<Db>, Conflict> {
+    if entry.replay == Replay::No {
+        return Ok(None);
+    }
+    let missing =
+        || Conflict::Operations(format!("{entry:?} takes idempotency keys and its service has nowhere to keep them"));
+    keys(entry.service).ok_or_else(missing).map(Some)
+}
+
+/// The rate of an operation: its own, in a bucket of its own, or the one that all others share.
+fn rate(name: &str, index: usize, limits: &Limits) -> Rate {
+    match limits.rates.iter().find(|rate| rate.operation == name) {
+        Some(own) => Rate::new(index + 1, own.count, own.count, own.seconds),
+        None => Rate::new(0, limits.burst, limits.requests_per_minute, 60),
+    }
+}
+
+fn known_rates(registry: &Registry, limits: &Limits) -> Result<(), Conflict> {
+    let known = |name: &str| registry.entries().iter().any(|entry| entry.name == name);
+    match limits.rates.iter().find(|rate| !known(&rate.operation)) {
+        Some(rate) => Err(Conflict::Settings(format!("limits.rates: there is no operation {}", rate.operation))),
+        None => Ok(()),
+    }
+}

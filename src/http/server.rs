@@ -1,0 +1,171 @@
+//! The server: takes its port first, answers "starting" until the services are up, and drains when it closes.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use promox_kernel::{Node, Registry};
+use promox_storage::Db;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::actuator::{self, Actuator};
+use super::connection::Connections;
+use super::docs;
+use super::edge::{Edge, Open};
+use super::health::Health;
+use super::metrics::Metrics;
+use super::replay::Replays;
+use super::router::{Conflict, Router};
+use super::tls::Certificate;
+use crate::config::{Limits, Loaded};
+use crate::log::Levels;
+
+/// The pause after an accept that failed: the process is out of descriptors, which takes a moment to pass.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Why there is no server.
+#[derive(Debug)]
+pub enum BindError {
+    /// The address is in use.
+    Busy(SocketAddr),
+    /// The address cannot be listened on.
+    Address(SocketAddr, io::Error),
+    /// The certificate or its key is not usable.
+    Certificate(String),
+}
+
+impl fmt::Display for BindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Busy(address) => {
+                write!(f, "{address} is in use by another program; nothing was touched. Choose another with --listen")
+            }
+            Self::Address(address, error) => write!(f, "server.listen: cannot listen on {address}: {error}"),
+            Self::Certificate(error) => write!(f, "tls.certificate, tls.key: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for BindError {}
+
+/// A server that listens.
+#[derive(Debug)]
+pub struct Server {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    tasks: TaskTracker,
+    closing: CancellationToken,
+    drain: Duration,
+}
+
+struct Shared {
+    edge: Arc<Edge>,
+    loaded: Loaded,
+    levels: Levels,
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.edge.health.fmt(f)
+    }
+}
+
+impl Server {
+    /// Takes the port and begins to accept; every request is told to come back until [`Server::open`].
+    pub async fn bind(loaded: &Loaded, levels: Levels) -> Result<Self, BindError> {
+        let settings = &loaded.settings;
+        let tls = &settings.tls;
+        let certificate =
+            if tls.is_on() { Some(Arc::new(Certificate::load(tls).map_err(BindError::Certificate)?)) } else { None };
+        let wanted = settings.server.listen;
+        let listener = TcpListener::bind(wanted).await.map_err(|error| match error.kind() {
+            io::ErrorKind::AddrInUse => BindError::Busy(wanted),
+            _ => BindError::Address(wanted, error),
+        })?;
+        let address = listener.local_addr().map_err(|error| BindError::Address(wanted, error))?;
+        let edge = Arc::new(Edge::new(settings));
+        let (tasks, closing) = (edge.tasks.clone(), CancellationToken::new());
+        if let Some(certificate) = certificate.clone() {
+            let end = closing.clone();
+            tasks.spawn(async move { end.run_until_cancelled(certificate.follow()).await });
+        }
+        let connections = Connections::new(edge.clone(), &settings.server, &settings.limits, certificate);
+        tasks.spawn(accept(listener, Arc::new(connections), settings.limits.clone(), closing.clone()));
+        let shared = Arc::new(Shared { edge, loaded: loaded.clone(), levels });
+        Ok(Self { address, shared, tasks, closing, drain: Duration::from_millis(settings.server.drain_timeout_ms) })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Registers the server's own operations: health, metrics, levels, the API description and its pages.
+    pub fn register(&self, registry: &mut Registry) {
+        let Shared { edge, loaded, levels } = &*self.shared;
+        let parts = actuator::Parts {
+            metrics: edge.metrics.clone(),
+            health: edge.health.clone(),
+            levels: levels.clone(),
+            settings: loaded.list.clone(),
+        };
+        Actuator::new(parts).register(registry);
+        docs::Docs::new(&loaded.settings).register(registry);
+    }
+
+    /// Serves the operations of a node whose registry is installed. `keys` tells in which database a service keeps
+    /// its idempotency keys.
+    pub fn open(&self, node: &Arc<Node>, keys: &dyn Fn(&str) -> Option<Db>) -> Result<(), Conflict> {
+        let edge = &self.shared.edge;
+        let registry = node.registry().map_err(|error| Conflict::Operations(error.to_string()))?;
+        let router = Router::new(registry, &self.shared.loaded.settings.limits, &edge.metrics, keys)?;
+        let open = Open { node: node.clone(), router, replays: Replays::default() };
+        edge.open.set(open).map_err(|_| Conflict::Operations("the server is open already".to_owned()))?;
+        edge.health.set_ready(true);
+        Ok(())
+    }
+
+    /// Where parts of the server say how they are.
+    pub fn health(&self) -> Health {
+        self.shared.edge.health.clone()
+    }
+
+    /// Where parts of the server add metrics.
+    pub fn metrics(&self) -> Metrics {
+        self.shared.edge.metrics.clone()
+    }
+
+    /// The task set that shutdown waits for.
+    pub fn tasks(&self) -> TaskTracker {
+        self.tasks.clone()
+    }
+
+    /// Stops accepting, lets what runs come to its end, and says whether all of it did within the limit.
+    pub async fn shutdown(self) -> bool {
+        self.closing.cancel();
+        self.tasks.close();
+        let drained = tokio::time::timeout(self.drain, self.tasks.wait()).await.is_ok();
+        self.shared.edge.health.set_ready(false);
+        drained
+    }
+}
+
+async fn accept(listener: TcpListener, connections: Arc<Connections>, limits: Limits, closing: CancellationToken) {
+    while let Some(accepted) = closing.run_until_cancelled(listener.accept()).await {
+        match accepted {
+            Ok((stream, _)) => {
+                let Some(seat) = connections.seat(limits.connections) else { continue };
+                let serving = connections.clone().serve(stream, seat, closing.child_token());
+                connections.tasks().spawn(serving);
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}

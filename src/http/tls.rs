@@ -1,0 +1,77 @@
+//! TLS on the listener: certificate and key from PEM files, looked at again for renewals while the server runs.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use arc_swap::ArcSwap;
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::TlsAcceptor;
+
+use crate::config::Tls;
+
+/// The certificate in use. A file that cannot be read or does not fit leaves the last good one in use.
+pub(super) struct Certificate {
+    settings: Tls,
+    current: ArcSwap<ServerConfig>,
+}
+
+impl Certificate {
+    /// Reads the files; the sentence says which one is wrong and why.
+    pub(super) fn load(settings: &Tls) -> Result<Self, String> {
+        Ok(Self { settings: settings.clone(), current: ArcSwap::new(read(settings)?) })
+    }
+
+    /// What shakes hands with the next client.
+    pub(super) fn acceptor(&self) -> TlsAcceptor {
+        TlsAcceptor::from(self.current.load_full())
+    }
+
+    /// Looks at the files every so often and takes what has changed; never ends.
+    pub(super) async fn follow(&self) {
+        let mut seen = self.stamp();
+        loop {
+            tokio::time::sleep(Duration::from_millis(self.settings.reload_ms)).await;
+            let now = self.stamp();
+            if now == seen {
+                continue;
+            }
+            match read(&self.settings) {
+                Ok(config) => {
+                    self.current.store(config);
+                    tracing::info!(certificate = %self.settings.certificate.display(), "took a renewed certificate");
+                }
+                Err(error) => tracing::warn!(error, "the changed certificate is not usable, the last one stays"),
+            }
+            seen = now;
+        }
+    }
+
+    /// What tells a changed file: times and lengths.
+    fn stamp(&self) -> [Option<(SystemTime, u64)>; 2] {
+        let stamp = |path: &Path| {
+            let metadata = std::fs::metadata(path).ok()?;
+            Some((metadata.modified().ok()?, metadata.len()))
+        };
+        [stamp(&self.settings.certificate), stamp(&self.settings.key)]
+    }
+}
+
+fn read(settings: &Tls) -> Result<Arc<ServerConfig>, String> {
+    let fault = |path: &Path, error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(&settings.certificate)
+        .and_then(Iterator::collect)
+        .map_err(|error| fault(&settings.certificate, &error))?;
+    let key = PrivateKeyDer::from_pem_file(&settings.key).map_err(|error| fault(&settings.key, &error))?;
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .map_err(|error| fault(&settings.certificate, &error))?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}

@@ -1,0 +1,9 @@
+//! promox as a library: its settings, its HTTP server, its wiring and its command line, so that tests start a whole
+//! node in process.
+
+pub mod cli;
+pub mod config;
+pub mod exit;
+pub mod http;
+pub mod log;
+pub mod node;
