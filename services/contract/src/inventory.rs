@@ -78,6 +78,34 @@ pub struct Restock {
 }
 operation! { Restock => (), "inventory.restock", internal, "Puts returned units back into stock." }
 
+/// Counts stock for an import of the catalogue, at the default location. Runs beside other work, in chunks.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SetStock {
+    /// The counts; of a SKU that stands twice the last one holds.
+    pub items: Vec<StockCount>,
+}
+operation! { SetStock => CountsTaken, "inventory.set", internal, "Counts stock for an import." }
+
+/// What there is of a SKU.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StockCount {
+    /// Which.
+    pub sku: Sku,
+    /// How many, at most 1,000,000,000.
+    pub on_hand: u32,
+}
+
+/// The answer to [`SetStock`].
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CountsTaken {
+    /// SKUs that stay as they were, because more of them is promised than was counted (or the count is beyond all bounds).
+    pub refused: Vec<Sku>,
+}
+json_reply!(CountsTaken);
+
 /// What can be sold of a SKU changed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

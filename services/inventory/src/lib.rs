@@ -1,1 +1,74 @@
-//! Inventory service: stock, reservations, movements.
+//! Inventory: how much of each SKU there is and where, what is promised to whom, and every movement.
+//!
+//! Tables: `inventory` (one row a SKU, its locations in it), `stock_movements` (a ledger, append-only), `reservations`
+//! (holds with their lines), `restocks` (references that came back once).
+//!
+//! What always holds:
+//! - on hand = the sum of the SKU's movements = the sum of its locations; reserved = the sum of live holds;
+//! - available = on hand − reserved, never below zero. A SKU with `backorder` may go below: what is then missing is owed
+//!   to its buyers, and the next delivery pays it off;
+//! - a hold is all or nothing. It takes from `MAIN` first, then from the other locations by name, remembers what it took
+//!   where, and gives it back exactly there;
+//! - an order's hold is pinned: it has no expiry, and only its order ends it. Other reservations lapse at their TTL.
+//!
+//! A hold of n lines writes n stock rows and one reservation; movements are written when it is confirmed, in batches.
+//! `STOCK_CHANGED` follows counts, adjustments and returns, and of the holds only those that empty a SKU, refill it or cross
+//! its threshold. A SKU needs no product: stock may be there first.
+
+pub mod api;
+mod audit;
+mod commands;
+mod events;
+mod handlers;
+mod jobs;
+mod queries;
+mod records;
+mod reject;
+mod rules;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use promox_contract::inventory::{AvailableStock, GiveBackStock, HoldStock, Restock, SetStock};
+use promox_kernel::{Job, Registry, register};
+use promox_storage::{Consumer, Db, Record, TableDef};
+
+use crate::api::{
+    AdjustStock, ConfirmReservation, CountStock, CreateReservation, GetReservation, GetStock, ListMovements, ListStock,
+    ReleaseReservation,
+};
+
+/// The inventory service.
+#[derive(Debug)]
+pub struct Inventory {
+    db: Db,
+}
+
+impl Inventory {
+    /// The tables it owns.
+    pub const TABLES: &[&TableDef] =
+        &[records::Stock::TABLE, records::Movement::TABLE, records::Reservation::TABLE, records::Restocked::TABLE];
+
+    /// The service on its database.
+    pub fn new(db: Db) -> Arc<Self> {
+        Arc::new(Self { db })
+    }
+
+    /// Registers its operations.
+    pub fn register(self: &Arc<Self>, registry: &mut Registry) {
+        register!(registry, self; GetStock, ListStock, CountStock, AdjustStock, ListMovements);
+        register!(registry, self; CreateReservation, GetReservation, ConfirmReservation, ReleaseReservation);
+        register!(registry, self; AvailableStock, HoldStock, GiveBackStock, Restock, SetStock);
+    }
+
+    /// What follows from events: holds are confirmed when their orders are.
+    pub fn consumers(self: &Arc<Self>) -> Vec<Arc<dyn Consumer>> {
+        vec![Arc::new(events::PostHolds)]
+    }
+
+    /// What it does by the clock: reservations lapse.
+    pub fn jobs(self: &Arc<Self>) -> Vec<Job> {
+        vec![jobs::expire_holds(self)]
+    }
+}

@@ -1,0 +1,113 @@
+//! The books of the stock, recomputed: sums of the ledger, of the locations and of the live holds.
+
+use std::collections::BTreeMap;
+
+use promox_kernel::Sku;
+use promox_storage::{Audit, Database, Report, StoreError, Tx};
+
+use crate::Inventory;
+use crate::records::{Movement, Reservation, ReservationStatus, Stock};
+
+/// What the ledger says of a SKU.
+#[derive(Default)]
+struct Entered {
+    sum: i64,
+    newest: i64,
+    gap: bool,
+}
+
+impl Audit for Inventory {
+    fn database(&self) -> Database {
+        Database::Ecommerce
+    }
+
+    fn audit(&self, tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
+        let ledger = read_ledger(tx, report)?;
+        let mut held = read_holds(tx, report)?;
+        let none = Entered::default();
+        let mut known = 0;
+        for stock in tx.scan::<Stock>().rows() {
+            let stock = stock?;
+            let entered = ledger.get(&stock.sku).unwrap_or(&none);
+            known += usize::from(ledger.contains_key(&stock.sku));
+            check_stock(report, &stock, entered);
+            check_places(report, &stock, &mut held);
+        }
+        report.check("stock: every movement is of a known SKU", known == ledger.len(), || {
+            format!("{} of {} SKUs with movements have stock", known, ledger.len())
+        });
+        for ((sku, place), quantity) in held {
+            report.check("stock: reserved = sum of live holds", quantity == 0, || {
+                format!("{quantity} of {sku} at {place} are held and not reserved")
+            });
+        }
+        Ok(())
+    }
+}
+
+fn read_ledger(tx: &Tx<'_>, report: &mut Report) -> Result<BTreeMap<Sku, Entered>, StoreError> {
+    let mut ledger: BTreeMap<Sku, Entered> = BTreeMap::new();
+    for movement in tx.scan::<Movement>().rows() {
+        let movement = movement?;
+        let entered = ledger.entry(movement.sku.clone()).or_default();
+        entered.sum += movement.delta;
+        entered.gap |= movement.number != entered.newest + 1;
+        entered.newest = movement.number;
+        report.check("stock: each movement says what is on hand after it", entered.sum == movement.on_hand, || {
+            format!("{} movement {}: {} against {}", movement.sku, movement.number, movement.on_hand, entered.sum)
+        });
+    }
+    Ok(ledger)
+}
+
+/// What live holds took of each SKU at each place.
+fn read_holds(tx: &Tx<'_>, report: &mut Report) -> Result<BTreeMap<(Sku, String), i64>, StoreError> {
+    let mut held = BTreeMap::new();
+    for reservation in tx.scan::<Reservation>().rows() {
+        let reservation = reservation?;
+        let live = reservation.status == ReservationStatus::Held;
+        report.check("stock: a hold has ended or is live", live == reservation.ended_at.is_none(), || {
+            format!("reservation {} is {}", reservation.id, reservation.status)
+        });
+        report.check("stock: an ended hold cannot lapse", live || reservation.lapses_at.is_none(), || {
+            format!("reservation {} is {}", reservation.id, reservation.status)
+        });
+        for line in reservation.lines.iter() {
+            report.check("stock: no more comes back than was sold", line.restocked <= line.quantity(), || {
+                format!("reservation {}: {} of {}", reservation.id, line.restocked, line.sku)
+            });
+            for taken in line.from.iter().filter(|_| live) {
+                *held.entry((line.sku.clone(), taken.location.clone())).or_default() += i64::from(taken.quantity);
+            }
+        }
+    }
+    Ok(held)
+}
+
+fn check_stock(report: &mut Report, stock: &Stock, entered: &Entered) {
+    let Stock { sku, on_hand, reserved, .. } = stock;
+    report.check("stock: on hand = sum of movements", *on_hand == entered.sum, || {
+        format!("{sku}: {on_hand} against {}", entered.sum)
+    });
+    let whole = !entered.gap && entered.newest == stock.movements;
+    report.check("stock: the ledger has no gap", whole, || format!("{sku}: {} of {}", entered.newest, stock.movements));
+    let sums = stock.locations.iter().fold((0, 0), |(a, b), place| (a + place.on_hand, b + place.reserved));
+    report.check("stock: a SKU is the sum of its locations", sums == (*on_hand, *reserved), || {
+        format!("{sku}: {sums:?}")
+    });
+    report.check("stock: available = on hand − reserved ≥ 0", stock.backorder || stock.available() >= 0, || {
+        format!("{sku}: {on_hand} on hand, {reserved} reserved")
+    });
+    report.check("stock: low is what is at or below its threshold", stock.low.is_some() == stock.is_low(), || {
+        format!("{sku}: {} available, threshold {}", stock.available(), stock.threshold)
+    });
+}
+
+fn check_places(report: &mut Report, stock: &Stock, held: &mut BTreeMap<(Sku, String), i64>) {
+    for place in stock.locations.iter() {
+        let live = held.remove(&(stock.sku.clone(), place.name.clone())).unwrap_or(0);
+        report.check("stock: reserved = sum of live holds", live == place.reserved, || {
+            format!("{} at {}: {} reserved, {live} held", stock.sku, place.name, place.reserved)
+        });
+    }
+}

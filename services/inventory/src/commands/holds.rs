@@ -1,0 +1,271 @@
+//! Holds: taken all or nothing, then confirmed, released, lapsed, or given back after they were confirmed.
+
+use std::time::Duration;
+
+use promox_contract::ids::OrderId;
+use promox_contract::inventory::SkuQuantity;
+use promox_kernel::{Json, Timestamp};
+use promox_storage::{StoreError, Tx};
+
+use super::Book;
+use super::book::Cause;
+use crate::records::{
+    HeldLine, MovementKind, Reservation, ReservationByLapse, ReservationByReference, ReservationStatus as Status,
+    Restocked,
+};
+use crate::reject::Reject;
+use crate::rules::{self, MAIN};
+
+/// Reservations that one sweep ends at most, and the lines after which it stops.
+const SWEEP: usize = 200;
+const SWEEP_LINES: usize = 2_000;
+
+/// The reference of an order's hold.
+pub(crate) fn order_reference(order_id: OrderId) -> String {
+    format!("order:{order_id}")
+}
+
+/// Holds for an order, pinned. A hold that is there is answered again; one that has ended is not revived.
+pub(crate) fn hold(tx: &mut Tx<'_>, order_id: OrderId, items: &[SkuQuantity]) -> Result<Reservation, Reject> {
+    let reference = order_reference(order_id);
+    match tx.get_by::<ReservationByReference>(&reference)? {
+        Some(known) if matches!(known.status, Status::Held | Status::Confirmed) => Ok(known),
+        Some(ended) => Err(Reject::Ended { status: ended.status }),
+        None => take(tx, reference, items, None),
+    }
+}
+
+/// Reserves for a while. The same reference with the same items is the same reservation, whatever became of it.
+pub(crate) fn reserve(
+    tx: &mut Tx<'_>,
+    reference: &str,
+    items: &[SkuQuantity],
+    ttl: Duration,
+) -> Result<Reservation, Reject> {
+    match tx.get_by::<ReservationByReference>(reference)? {
+        Some(known) if rules::same_items(&known.lines, items) => Ok(known),
+        Some(other) => Err(Reject::ReferenceTaken { id: other.id }),
+        None => take(tx, reference.to_owned(), items, Some(tx.now() + ttl)),
+    }
+}
+
+fn take(
+    tx: &mut Tx<'_>,
+    reference: String,
+    items: &[SkuQuantity],
+    expires_at: Option<Timestamp>,
+) -> Result<Reservation, Reject> {
+    let mut book = Book::default();
+    let (mut lines, mut short) = (Vec::with_capacity(items.len()), Vec::new());
+    for item in items {
+        let stock = book.open(tx, &item.sku)?;
+        match stock.take(item.quantity) {
+            Some(from) => lines.push(HeldLine { sku: stock.sku.clone(), from, restocked: 0 }),
+            None => short.push(stock.short(item.quantity)),
+        }
+    }
+    if !short.is_empty() {
+        return Err(Reject::Insufficient(short));
+    }
+    book.close(tx)?;
+    let reservation = Reservation {
+        id: tx.next_id::<Reservation>()?,
+        reference,
+        status: Status::Held,
+        lines: Json(lines),
+        lapses_at: expires_at,
+        expires_at,
+        created_at: tx.now(),
+        ended_at: None,
+    };
+    tx.insert(&reservation)?;
+    Ok(reservation)
+}
+
+/// Ends a hold: it lapses no more.
+fn end(tx: &mut Tx<'_>, mut reservation: Reservation, status: Status) -> Result<Reservation, StoreError> {
+    reservation.status = status;
+    reservation.lapses_at = None;
+    reservation.ended_at = Some(tx.now());
+    tx.put(&reservation)?;
+    Ok(reservation)
+}
+
+/// The goods leave: on hand and reserved go down together.
+fn post(tx: &mut Tx<'_>, book: &mut Book, held: Reservation) -> Result<Reservation, StoreError> {
+    let cause = Cause { kind: MovementKind::Sale, reason: None, reference: Some(&held.reference) };
+    for line in held.lines.iter() {
+        for taken in &line.from {
+            let quantity = i64::from(taken.quantity);
+            book.open(tx, &line.sku)?.change(&taken.location, 0, -quantity);
+            book.enter(tx, &line.sku, (&taken.location, -quantity), cause)?;
+        }
+    }
+    end(tx, held, Status::Confirmed)
+}
+
+/// The promise ends: the goods can be sold again.
+fn unhold(tx: &mut Tx<'_>, book: &mut Book, held: Reservation, status: Status) -> Result<Reservation, StoreError> {
+    for line in held.lines.iter() {
+        let stock = book.open(tx, &line.sku)?;
+        for taken in &line.from {
+            stock.change(&taken.location, 0, -i64::from(taken.quantity));
+        }
+    }
+    end(tx, held, status)
+}
+
+/// Confirms an order's hold because the order is. One that was confirmed or ended before stays as it is.
+pub(crate) fn post_order(tx: &mut Tx<'_>, book: &mut Book, order_id: OrderId) -> Result<(), StoreError> {
+    match tx.get_by::<ReservationByReference>(order_reference(order_id))? {
+        Some(held) if held.status == Status::Held => post(tx, book, held).map(drop),
+        _ => Ok(()),
+    }
+}
+
+/// A caller's own reservation: an order's is not theirs to end.
+fn own(tx: &Tx<'_>, id: i64) -> Result<Reservation, Reject> {
+    let known = tx.get::<Reservation>(&id)?.ok_or(Reject::Absent("reservation"))?;
+    if known.expires_at.is_none() { Err(Reject::Pinned) } else { Ok(known) }
+}
+
+/// Confirms a reservation in time. Asking again changes nothing.
+pub(crate) fn confirm(tx: &mut Tx<'_>, id: i64) -> Result<Reservation, Reject> {
+    let known = own(tx, id)?;
+    match (known.status, known.lapses_at) {
+        (Status::Confirmed, _) => Ok(known),
+        (Status::Held, Some(at)) if at <= tx.now() => Err(Reject::Lapsed { at }),
+        (Status::Held, _) => {
+            let mut book = Book::default();
+            let confirmed = post(tx, &mut book, known)?;
+            book.close(tx)?;
+            Ok(confirmed)
+        }
+        (status, _) => Err(Reject::Ended { status }),
+    }
+}
+
+/// Releases a reservation. Asking again, or after it lapsed, changes nothing.
+pub(crate) fn release(tx: &mut Tx<'_>, id: i64) -> Result<Reservation, Reject> {
+    let known = own(tx, id)?;
+    match known.status {
+        Status::Held => {
+            let mut book = Book::default();
+            let released = unhold(tx, &mut book, known, Status::Released)?;
+            book.close(tx)?;
+            Ok(released)
+        }
+        Status::Released | Status::Expired => Ok(known),
+        status => Err(Reject::Ended { status }),
+    }
+}
+
+/// Ends reservations whose time has come, one bounded batch; whether there may be more.
+pub(crate) fn expire(tx: &mut Tx<'_>) -> Result<bool, StoreError> {
+    let soon = Some(tx.now() + Duration::from_micros(1));
+    let lapsed = tx.scan_by::<ReservationByLapse>().before(soon).collect(SWEEP)?;
+    let mut book = Book::default();
+    let (mut lines, found) = (0, lapsed.len());
+    let mut ended = 0;
+    for held in lapsed {
+        lines += held.lines.len();
+        if ended > 0 && lines > SWEEP_LINES {
+            break;
+        }
+        ended += 1;
+        unhold(tx, &mut book, held, Status::Expired)?;
+    }
+    book.close(tx)?;
+    Ok(ended < found || found == SWEEP)
+}
+
+/// Gives back what an order held or bought. Without a hold, it notes that a late one must not be taken.
+pub(crate) fn give_back(tx: &mut Tx<'_>, order_id: OrderId) -> Result<(), Reject> {
+    let reference = order_reference(order_id);
+    let Some(known) = tx.get_by::<ReservationByReference>(&reference)? else { return refuse_late(tx, reference) };
+    let mut book = Book::default();
+    match known.status {
+        Status::Held => drop(unhold(tx, &mut book, known, Status::Released)?),
+        Status::Confirmed => unsell(tx, &mut book, known)?,
+        Status::Released | Status::Expired | Status::Returned => return Ok(()),
+    }
+    Ok(book.close(tx)?)
+}
+
+fn refuse_late(tx: &mut Tx<'_>, reference: String) -> Result<(), Reject> {
+    let (id, now) = (tx.next_id::<Reservation>()?, tx.now());
+    let ended = Reservation {
+        id,
+        reference,
+        status: Status::Released,
+        lines: Json(Vec::new()),
+        lapses_at: None,
+        expires_at: None,
+        created_at: now,
+        ended_at: Some(now),
+    };
+    Ok(tx.insert(&ended)?)
+}
+
+/// A sale that is undone: everything still out goes back to where it was.
+fn unsell(tx: &mut Tx<'_>, book: &mut Book, mut sold: Reservation) -> Result<(), StoreError> {
+    let cause = Cause { kind: MovementKind::Cancel, reason: None, reference: Some(&sold.reference) };
+    for line in &mut sold.lines.0 {
+        for back in line.take_back(u32::MAX) {
+            book.enter(tx, &line.sku, (&back.location, i64::from(back.quantity)), cause)?;
+        }
+    }
+    end(tx, sold, Status::Returned).map(drop)
+}
+
+/// Puts returned pieces back, once a reference. An order that held nothing here (an imported one) returns to `MAIN`.
+pub(crate) fn restock(
+    tx: &mut Tx<'_>,
+    reference: &str,
+    order_id: OrderId,
+    items: &[SkuQuantity],
+) -> Result<(), Reject> {
+    if tx.get::<Restocked>(&reference.to_owned())?.is_some() {
+        return Ok(());
+    }
+    let mut book = Book::default();
+    let cause = Cause { kind: MovementKind::Return, reason: None, reference: Some(reference) };
+    match tx.get_by::<ReservationByReference>(order_reference(order_id))? {
+        Some(sold) => restock_sold(tx, &mut book, sold, items, cause)?,
+        None => {
+            for item in items {
+                book.enter(tx, &item.sku, (MAIN, i64::from(item.quantity)), cause)?;
+            }
+        }
+    }
+    book.close(tx)?;
+    tx.insert(&Restocked { reference: reference.to_owned(), order_id: order_id.0, at: tx.now() })?;
+    Ok(())
+}
+
+fn restock_sold(
+    tx: &mut Tx<'_>,
+    book: &mut Book,
+    mut sold: Reservation,
+    items: &[SkuQuantity],
+    cause: Cause<'_>,
+) -> Result<(), Reject> {
+    if sold.status == Status::Held {
+        // The return overtook the event that confirms the hold.
+        sold = post(tx, book, sold)?;
+    }
+    if sold.status != Status::Confirmed {
+        return Err(Reject::Ended { status: sold.status });
+    }
+    for item in items {
+        let line = sold.lines.0.iter_mut().find(|line| line.sku == item.sku);
+        let Some(line) = line.filter(|line| line.out() >= item.quantity) else {
+            let left = sold.lines.iter().find(|line| line.sku == item.sku).map_or(0, HeldLine::out);
+            return Err(Reject::NotSold { sku: item.sku.clone(), left });
+        };
+        for back in line.take_back(item.quantity) {
+            book.enter(tx, &line.sku, (&back.location, i64::from(back.quantity)), cause)?;
+        }
+    }
+    Ok(tx.put(&sold)?)
+}

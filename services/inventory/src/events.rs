@@ -1,0 +1,33 @@
+//! What follows from others' events: an order that is confirmed takes its goods out of stock.
+
+use promox_contract::order::OrderConfirmed;
+use promox_kernel::Error;
+use promox_storage::{Consumer, Event, Tx};
+
+use crate::commands::{Book, holds};
+
+/// Confirms the holds of confirmed orders, many in one transaction: a SKU that they share is written once.
+#[derive(Debug)]
+pub(crate) struct PostHolds;
+
+/// The name of its place.
+pub(crate) const POST_HOLDS: &str = "inventory.post_holds";
+
+impl Consumer for PostHolds {
+    fn name(&self) -> &'static str {
+        POST_HOLDS
+    }
+
+    fn wants(&self, event: &Event) -> bool {
+        event.is::<OrderConfirmed>()
+    }
+
+    fn apply(&self, tx: &mut Tx<'_>, events: &[Event]) -> Result<(), Error> {
+        let mut book = Book::default();
+        for event in events {
+            let confirmed: OrderConfirmed = event.fact()?;
+            holds::post_order(tx, &mut book, confirmed.0.order_id)?;
+        }
+        Ok(book.close(tx)?)
+    }
+}

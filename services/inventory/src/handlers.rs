@@ -1,0 +1,165 @@
+//! Operations: one read or one write each.
+
+use std::time::Duration;
+
+use promox_contract::audit::Audited;
+use promox_contract::ids::ReservationId;
+use promox_contract::inventory::{
+    Availability, AvailableStock, CountsTaken, GiveBackStock, Held, HoldStock, Restock, SetStock, SkuQuantity,
+};
+use promox_kernel::{Cx, Error, Handle, Page, Sku, bounded};
+use promox_storage::{Lane, Tx};
+
+use crate::api::{
+    AdjustStock, ConfirmReservation, CountStock, CreateReservation, GetReservation, GetStock, ListMovements, ListStock,
+    MovementView, ReleaseReservation, ReservationView, StockView,
+};
+use crate::commands::stock::{Adjustment, Count};
+use crate::commands::{holds, stock};
+use crate::records::Reservation;
+use crate::reject::Reject;
+use crate::{Inventory, queries, rules};
+
+/// Items of a reservation at most.
+const MOST_ITEMS: usize = 1_000;
+/// Items of an order's hold or of a restock at most: its writes must fit one transaction.
+const MOST_LINES: usize = 5_000;
+/// Counts that one transaction of an import takes.
+const CHUNK: usize = 200;
+/// A week: the longest a reservation holds.
+const LONGEST_TTL: u32 = 7 * 24 * 3600;
+
+/// What an engine that locks takes one after the other: the stock rows.
+fn locks<'a>(skus: impl Iterator<Item = &'a Sku>) -> Vec<Vec<u8>> {
+    skus.map(|sku| format!("stock:{}", sku.fold()).into_bytes()).collect()
+}
+
+fn item_locks(items: &[SkuQuantity]) -> Vec<Vec<u8>> {
+    locks(items.iter().map(|item| &item.sku))
+}
+
+impl Handle<GetStock> for Inventory {
+    async fn handle(&self, _cx: &Cx, op: GetStock) -> Result<StockView, Error> {
+        self.db.read(|tx| queries::stock(tx, &op.sku)).await
+    }
+}
+
+impl Handle<ListStock> for Inventory {
+    async fn handle(&self, _cx: &Cx, op: ListStock) -> Result<Page<StockView>, Error> {
+        self.db.read(|tx| queries::list(tx, op)).await
+    }
+}
+
+impl Handle<ListMovements> for Inventory {
+    async fn handle(&self, _cx: &Cx, op: ListMovements) -> Result<Page<MovementView>, Error> {
+        self.db.read(|tx| queries::movements(tx, op)).await
+    }
+}
+
+impl Handle<CountStock> for Inventory {
+    async fn handle(&self, cx: &Cx, op: CountStock) -> Result<StockView, Error> {
+        let locks = locks(std::iter::once(&op.sku));
+        let (count, caller) = (Count::try_from(op)?, cx.clone());
+        Ok(self.db.write_locked(cx, locks, move |tx| stock::count(tx, &caller, &count)).await?)
+    }
+}
+
+impl Handle<AdjustStock> for Inventory {
+    async fn handle(&self, cx: &Cx, op: AdjustStock) -> Result<StockView, Error> {
+        let (adjustment, caller) = (Adjustment::try_from(op)?, cx.clone());
+        self.db.answer(cx, move |tx| Ok(stock::adjust(tx, &caller, &adjustment)?)).await
+    }
+}
+
+impl Handle<CreateReservation> for Inventory {
+    async fn handle(&self, cx: &Cx, op: CreateReservation) -> Result<ReservationView, Error> {
+        let reference = bounded(&op.reference, 1, 100).map_err(|fault| Error::field("/reference", fault))?;
+        if reference.starts_with("order:") {
+            return Err(Error::field("/reference", "references that begin with order: are the orders' own"));
+        }
+        if !(1..=LONGEST_TTL).contains(&op.ttl_seconds) {
+            return Err(Error::field("/ttlSeconds", format!("1 to {LONGEST_TTL} seconds are taken")));
+        }
+        rules::check_items(&op.items, MOST_ITEMS)?;
+        let ttl = Duration::from_secs(op.ttl_seconds.into());
+        let reserve = move |tx: &mut Tx<'_>| holds::reserve(tx, &reference, &op.items, ttl);
+        self.answer_reservation(cx, "inventory.reserve", reserve).await
+    }
+}
+
+impl Handle<GetReservation> for Inventory {
+    async fn handle(&self, cx: &Cx, op: GetReservation) -> Result<ReservationView, Error> {
+        self.db.read(|tx| queries::reservation(tx, op.id, cx.now)).await
+    }
+}
+
+impl Handle<ConfirmReservation> for Inventory {
+    async fn handle(&self, cx: &Cx, op: ConfirmReservation) -> Result<ReservationView, Error> {
+        self.answer_reservation(cx, "inventory.confirm", move |tx| holds::confirm(tx, op.id.0)).await
+    }
+}
+
+impl Handle<ReleaseReservation> for Inventory {
+    async fn handle(&self, cx: &Cx, op: ReleaseReservation) -> Result<ReservationView, Error> {
+        self.answer_reservation(cx, "inventory.release", move |tx| holds::release(tx, op.id.0)).await
+    }
+}
+
+impl Inventory {
+    async fn answer_reservation<F>(&self, cx: &Cx, action: &'static str, work: F) -> Result<ReservationView, Error>
+    where
+        F: Fn(&mut Tx<'_>) -> Result<Reservation, Reject> + Send + 'static,
+    {
+        let actor = cx.principal.name();
+        let answer = move |tx: &mut Tx<'_>| {
+            let reservation = work(tx)?;
+            let (id, status) = (reservation.id, reservation.status);
+            let entry = Audited::new(actor.clone(), action, format!("reservation:{id}"), (), status);
+            tx.emit(id, &entry)?;
+            Ok(queries::reservation_view(reservation, tx.now()))
+        };
+        self.db.answer(cx, answer).await
+    }
+}
+
+impl Handle<AvailableStock> for Inventory {
+    async fn handle(&self, _cx: &Cx, op: AvailableStock) -> Result<Availability, Error> {
+        Ok(self.db.read(|tx| queries::available(tx, &op.skus)).await?)
+    }
+}
+
+impl Handle<HoldStock> for Inventory {
+    async fn handle(&self, cx: &Cx, op: HoldStock) -> Result<Held, Error> {
+        rules::check_items(&op.items, MOST_LINES)?;
+        let locks = item_locks(&op.items);
+        let hold = move |tx: &mut Tx<'_>| holds::hold(tx, op.order_id, &op.items).map(|held| held.id);
+        Ok(Held { reservation_id: ReservationId(self.db.write_locked(cx, locks, hold).await?) })
+    }
+}
+
+impl Handle<GiveBackStock> for Inventory {
+    async fn handle(&self, cx: &Cx, op: GiveBackStock) -> Result<(), Error> {
+        Ok(self.db.write(cx, move |tx| holds::give_back(tx, op.order_id)).await?)
+    }
+}
+
+impl Handle<Restock> for Inventory {
+    async fn handle(&self, cx: &Cx, op: Restock) -> Result<(), Error> {
+        rules::check_items(&op.items, MOST_LINES)?;
+        let locks = item_locks(&op.items);
+        let restock = move |tx: &mut Tx<'_>| holds::restock(tx, &op.reference, op.order_id, &op.items);
+        Ok(self.db.write_locked(cx, locks, restock).await?)
+    }
+}
+
+impl Handle<SetStock> for Inventory {
+    async fn handle(&self, cx: &Cx, op: SetStock) -> Result<CountsTaken, Error> {
+        let mut all = CountsTaken { refused: Vec::new() };
+        for chunk in op.items.chunks(CHUNK) {
+            let chunk = chunk.to_vec();
+            let taken = self.db.write_in(cx, Lane::Bulk, move |tx| stock::set(tx, &chunk)).await?;
+            all.refused.extend(taken.refused);
+        }
+        Ok(all)
+    }
+}

@@ -1,0 +1,25 @@
+//! Work by the clock: reservations that nobody confirmed go back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use promox_kernel::Job;
+use promox_storage::Lane;
+
+use crate::Inventory;
+use crate::commands::holds;
+
+/// Ends reservations at their TTL, in bounded batches.
+pub(crate) fn expire_holds(inventory: &Arc<Inventory>) -> Job {
+    let inventory = inventory.clone();
+    Job::new("inventory.expire_holds", Duration::from_secs(1), move |cx| {
+        let db = inventory.db.clone();
+        async move {
+            let now = cx.now;
+            if !db.read(|tx| crate::queries::has_lapsed(tx, now)).await? {
+                return Ok(false);
+            }
+            Ok(db.write_in(&cx, Lane::Bulk, holds::expire).await?)
+        }
+    })
+}

@@ -1,0 +1,97 @@
+//! Reads: a SKU's stock, pages of stock and movements, what can be sold, a reservation.
+
+use promox_contract::ids::ReservationId;
+use promox_contract::inventory::{Availability, SkuQuantity};
+use promox_kernel::{Error, Page, Sku, Timestamp};
+use promox_storage::{StoreError, Tx};
+
+use crate::api::{ListMovements, ListStock, LocationView, MovementView, ReservationView, StockView};
+use crate::records::{Movement, Reservation, ReservationByLapse, ReservationStatus, Stock, StockByLow};
+
+pub(crate) fn stock_view(stock: Stock) -> StockView {
+    StockView {
+        on_hand: stock.on_hand,
+        reserved: stock.reserved,
+        available: stock.available(),
+        low_stock_threshold: stock.threshold,
+        backorder: stock.backorder,
+        locations: stock
+            .locations
+            .0
+            .into_iter()
+            .map(|it| LocationView { location: it.name, on_hand: it.on_hand, reserved: it.reserved })
+            .collect(),
+        sku: stock.sku,
+        version: stock.version,
+        updated_at: stock.updated_at,
+    }
+}
+
+/// One SKU's stock.
+pub(crate) fn stock(tx: &Tx<'_>, sku: &Sku) -> Result<StockView, Error> {
+    tx.get::<Stock>(sku)?.map(stock_view).ok_or_else(|| Error::not_found("SKU in stock"))
+}
+
+/// A page of stock. Low stock has an index of its own, in the order of SKUs too.
+pub(crate) fn list(tx: &Tx<'_>, op: ListStock) -> Result<Page<StockView>, Error> {
+    let begins = op.q.unwrap_or_default().trim().to_lowercase();
+    let page = if op.low_stock == Some(true) {
+        tx.scan_by::<StockByLow>().prefix(Some(true)).text_prefix(&begins).page(op.limit, op.cursor)?
+    } else {
+        let any = op.low_stock.is_none();
+        let scan = tx.scan::<Stock>().text_prefix(&begins);
+        scan.page_of(op.limit, op.cursor, |stock| any || stock.low.is_none())?
+    };
+    Ok(page.map(stock_view))
+}
+
+/// A SKU's movements, newest first.
+pub(crate) fn movements(tx: &Tx<'_>, op: ListMovements) -> Result<Page<MovementView>, Error> {
+    if tx.get::<Stock>(&op.sku)?.is_none() {
+        return Err(Error::not_found("SKU in stock"));
+    }
+    let page = tx.scan::<Movement>().prefix(&op.sku).backward().page(op.limit, op.cursor)?;
+    Ok(page.map(|it| MovementView {
+        id: it.number,
+        kind: it.kind,
+        delta: it.delta,
+        on_hand: it.on_hand,
+        location: it.location,
+        reason: it.reason,
+        reference: it.reference,
+        at: it.at,
+    }))
+}
+
+/// What can be sold of each SKU, in the order asked.
+pub(crate) fn available(tx: &Tx<'_>, skus: &[Sku]) -> Result<Availability, StoreError> {
+    let sellable = |sku| Ok(tx.get::<Stock>(sku)?.as_ref().map_or(0, Stock::sellable));
+    Ok(Availability { available: skus.iter().map(sellable).collect::<Result<_, StoreError>>()? })
+}
+
+/// A reservation as it is at `now`: one that has lapsed and is not swept yet reads as expired.
+pub(crate) fn reservation_view(it: Reservation, now: Timestamp) -> ReservationView {
+    let lapsed = it.lapses_at.filter(|at| *at <= now);
+    let quantity = |line: &crate::records::HeldLine| SkuQuantity { sku: line.sku.clone(), quantity: line.quantity() };
+    ReservationView {
+        id: ReservationId(it.id),
+        items: it.lines.iter().map(quantity).collect(),
+        reference: it.reference,
+        status: if lapsed.is_some() { ReservationStatus::Expired } else { it.status },
+        expires_at: it.expires_at,
+        created_at: it.created_at,
+        ended_at: it.ended_at.or(lapsed),
+    }
+}
+
+/// One reservation.
+pub(crate) fn reservation(tx: &Tx<'_>, id: ReservationId, now: Timestamp) -> Result<ReservationView, Error> {
+    let found = tx.get::<Reservation>(&id.0)?;
+    found.map(|it| reservation_view(it, now)).ok_or_else(|| Error::not_found("reservation"))
+}
+
+/// Whether a reservation waits to be swept.
+pub(crate) fn has_lapsed(tx: &Tx<'_>, now: Timestamp) -> Result<bool, StoreError> {
+    let soonest = tx.scan_by::<ReservationByLapse>().first()?;
+    Ok(soonest.and_then(|it| it.lapses_at).is_some_and(|at| at <= now))
+}

@@ -1,0 +1,127 @@
+//! The tables of the inventory. A SKU's locations stand in its row and a hold's lines in the hold's, so that a checkout
+//! writes one row a line and one for the hold.
+
+use promox_kernel::{Json, Sku, Timestamp, text_enum};
+use promox_storage::record;
+use serde::{Deserialize, Serialize};
+
+/// What lies at one place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Location {
+    /// Its name.
+    pub(crate) name: String,
+    /// Pieces there.
+    pub(crate) on_hand: i64,
+    /// Pieces of them promised.
+    pub(crate) reserved: i64,
+}
+
+/// What a hold took from one place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Taken {
+    /// From where.
+    pub(crate) location: String,
+    /// How many.
+    pub(crate) quantity: u32,
+}
+
+/// A line of a hold.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct HeldLine {
+    /// Of what.
+    pub(crate) sku: Sku,
+    /// From where, in the order in which it comes back.
+    pub(crate) from: Vec<Taken>,
+    /// How many have come back since it was confirmed.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) restocked: u32,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+text_enum! {
+    /// Where a hold stands.
+    ReservationStatus {
+        Held = "HELD",
+        Confirmed = "CONFIRMED",
+        Released = "RELEASED",
+        Expired = "EXPIRED",
+        Returned = "RETURNED",
+    }
+}
+
+text_enum! {
+    /// Why a piece came or went.
+    MovementKind {
+        Count = "COUNT",
+        Adjustment = "ADJUSTMENT",
+        Sale = "SALE",
+        Cancel = "CANCEL",
+        Return = "RETURN",
+    }
+}
+
+record! {
+    /// A SKU's stock. `on_hand` and `reserved` are the sums of the locations.
+    pub(crate) struct Stock in Ecommerce.inventory = 150, key(sku: Sku) {
+        /// Names it in events.
+        id: i64,
+        on_hand: i64,
+        reserved: i64,
+        threshold: i64,
+        backorder: bool,
+        /// Sorted: `MAIN` first, then by name.
+        locations: Json<Vec<Location>>,
+        /// True while at or below the threshold, else null, so that the index holds only these.
+        low: Option<bool>,
+        /// How many movements there are: the number of the newest.
+        movements: i64,
+        version: i64,
+        updated_at: Timestamp,
+    }
+    index StockByLow = 151 (low);
+}
+
+record! {
+    /// A movement of a SKU, numbered from 1 for each; never changed.
+    pub(crate) struct Movement in Ecommerce.stock_movements = 152, key(sku: Sku, number: i64) {
+        kind: MovementKind,
+        delta: i64,
+        /// On hand at all locations after it.
+        on_hand: i64,
+        location: String,
+        /// What an administrator wrote.
+        reason: Option<String>,
+        /// `order:7`, `return:3`, or a reservation's own.
+        reference: Option<String>,
+        at: Timestamp,
+    }
+}
+
+record! {
+    /// A hold of stock. An order's is `order:7` and has no expiry; an ended one has none either.
+    pub(crate) struct Reservation in Ecommerce.reservations = 153, key(id: i64) {
+        reference: String,
+        status: ReservationStatus,
+        lines: Json<Vec<HeldLine>>,
+        /// When it lapses, while it can.
+        lapses_at: Option<Timestamp>,
+        /// When it was to lapse, as it was promised.
+        expires_at: Option<Timestamp>,
+        created_at: Timestamp,
+        ended_at: Option<Timestamp>,
+    }
+    unique ReservationByReference = 154 (reference);
+    index ReservationByLapse = 155 (lapses_at);
+}
+
+record! {
+    /// A return that was put back into stock: once a reference.
+    pub(crate) struct Restocked in Ecommerce.restocks = 156, key(reference: String) {
+        order_id: i64,
+        at: Timestamp,
+    }
+}

@@ -1,0 +1,279 @@
+//! The arithmetic of stock: what can be sold, what a hold takes where, what comes back. No storage, no clock.
+
+use promox_contract::inventory::SkuQuantity;
+use promox_kernel::{Error, FieldError, Sku, bounded};
+
+use crate::records::{HeldLine, Location, Stock, Taken};
+use crate::reject::{Reject, Short};
+
+/// Where stock lies unless said otherwise, and where holds take from first.
+pub(crate) const MAIN: &str = "MAIN";
+/// Places that one SKU may lie at.
+pub(crate) const MOST_LOCATIONS: usize = 50;
+/// The most of a SKU at one place, and the most that one movement moves.
+pub(crate) const MOST_PIECES: i64 = 1_000_000_000;
+/// The most of a SKU that one line asks for.
+const MOST_QUANTITY: u32 = 1_000_000;
+
+impl Stock {
+    /// A SKU without stock.
+    pub(crate) fn blank(sku: Sku, id: i64) -> Self {
+        Self {
+            sku,
+            id,
+            on_hand: 0,
+            reserved: 0,
+            threshold: 0,
+            backorder: false,
+            locations: promox_kernel::Json(Vec::new()),
+            low: None,
+            movements: 0,
+            version: 0,
+            updated_at: promox_kernel::Timestamp::EPOCH,
+        }
+    }
+
+    /// On hand and not promised; below zero only with backorder.
+    pub(crate) fn available(&self) -> i64 {
+        self.on_hand - self.reserved
+    }
+
+    /// What can be sold: no bound with backorder.
+    pub(crate) fn sellable(&self) -> u32 {
+        if self.backorder {
+            return u32::MAX;
+        }
+        u32::try_from(self.available().max(0)).unwrap_or(u32::MAX)
+    }
+
+    /// Whether it is at or below its threshold.
+    pub(crate) fn is_low(&self) -> bool {
+        self.available() <= self.threshold
+    }
+
+    /// What lies at a place.
+    pub(crate) fn at(&self, name: &str) -> (i64, i64) {
+        let place = self.locations.iter().find(|place| place.name == name);
+        place.map_or((0, 0), |place| (place.on_hand, place.reserved))
+    }
+
+    /// The only way its numbers change: a place and the sums together.
+    pub(crate) fn change(&mut self, name: &str, on_hand: i64, reserved: i64) {
+        self.on_hand += on_hand;
+        self.reserved += reserved;
+        if let Some(place) = self.locations.iter_mut().find(|place| place.name == name) {
+            place.on_hand += on_hand;
+            place.reserved += reserved;
+            return;
+        }
+        self.locations.push(Location { name: name.to_owned(), on_hand, reserved });
+        self.locations.sort_by(|a, b| (a.name != MAIN, &a.name).cmp(&(b.name != MAIN, &b.name)));
+    }
+
+    /// Promises pieces: from the places in their order, what backorder owes from the first. `None` when there are too few.
+    pub(crate) fn take(&mut self, quantity: u32) -> Option<Vec<Taken>> {
+        if self.sellable() < quantity {
+            return None;
+        }
+        let mut left = i64::from(quantity);
+        let mut taken = Vec::new();
+        for place in self.locations.iter() {
+            let free = (place.on_hand - place.reserved).clamp(0, left);
+            left -= free;
+            add(&mut taken, &place.name, free);
+        }
+        let first = self.locations.first().map_or(MAIN, |place| &place.name).to_owned();
+        add(&mut taken, &first, left);
+        for Taken { location, quantity } in &taken {
+            self.change(location, 0, i64::from(*quantity));
+        }
+        Some(taken)
+    }
+
+    /// Refuses to leave less than what is promised, at the place and in all. What comes in is always taken.
+    pub(crate) fn check_movement(&self, name: &str, delta: i64) -> Result<(), Reject> {
+        let (on_hand, reserved) = self.at(name);
+        if delta < 0 && on_hand + delta < reserved {
+            return Err(Reject::Reserved { sku: self.sku.clone(), location: name.to_owned(), reserved });
+        }
+        if delta < 0 && self.available() + delta < 0 {
+            let location = "all locations".to_owned();
+            return Err(Reject::Reserved { sku: self.sku.clone(), location, reserved: self.reserved });
+        }
+        if on_hand.saturating_add(delta) > MOST_PIECES {
+            return Err(Error::field("/delta", format!("a location holds at most {MOST_PIECES}")).into());
+        }
+        if self.locations.len() >= MOST_LOCATIONS && !self.locations.iter().any(|place| place.name == name) {
+            return Err(Reject::TooManyLocations { most: MOST_LOCATIONS });
+        }
+        Ok(())
+    }
+
+    /// Refuses to end backorder while pieces are owed.
+    pub(crate) fn check_backorder(&self) -> Result<(), Reject> {
+        if self.backorder || self.available() >= 0 {
+            return Ok(());
+        }
+        Err(Reject::Owed { sku: self.sku.clone(), owed: -self.available() })
+    }
+
+    /// How short it is of `asked`.
+    pub(crate) fn short(&self, asked: u32) -> Short {
+        Short { sku: self.sku.clone(), asked, available: self.sellable() }
+    }
+}
+
+/// Adds to the last piece taken when it is of the same place; nothing for nothing.
+fn add(taken: &mut Vec<Taken>, location: &str, quantity: i64) {
+    let quantity = u32::try_from(quantity).unwrap_or(0);
+    if quantity == 0 {
+        return;
+    }
+    match taken.iter_mut().find(|it| it.location == location) {
+        Some(same) => same.quantity = same.quantity.saturating_add(quantity),
+        None => taken.push(Taken { location: location.to_owned(), quantity }),
+    }
+}
+
+impl HeldLine {
+    /// How many it holds.
+    pub(crate) fn quantity(&self) -> u32 {
+        self.from.iter().map(|taken| taken.quantity).sum()
+    }
+
+    /// How many have not come back.
+    pub(crate) fn out(&self) -> u32 {
+        self.quantity().saturating_sub(self.restocked)
+    }
+
+    /// Takes back up to `quantity`, to where they were taken from; what has come back before is passed over.
+    pub(crate) fn take_back(&mut self, quantity: u32) -> Vec<Taken> {
+        let (mut skip, mut left) = (self.restocked, quantity.min(self.out()));
+        self.restocked += left;
+        let mut back = Vec::new();
+        for taken in &self.from {
+            let here = taken.quantity.saturating_sub(skip).min(left);
+            skip = skip.saturating_sub(taken.quantity);
+            left -= here;
+            add(&mut back, &taken.location, i64::from(here));
+        }
+        back
+    }
+}
+
+/// Whether a hold has just these items.
+pub(crate) fn same_items(lines: &[HeldLine], items: &[SkuQuantity]) -> bool {
+    lines.len() == items.len()
+        && items.iter().all(|item| lines.iter().any(|line| line.sku == item.sku && line.quantity() == item.quantity))
+}
+
+/// Checks the items of a hold: some, each SKU once, quantities in bounds.
+pub(crate) fn check_items(items: &[SkuQuantity], most: usize) -> Result<(), Error> {
+    if items.is_empty() || items.len() > most {
+        return Err(Error::field("/items", format!("1 to {most} items are taken, these are {}", items.len())));
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    let mut faults = Vec::new();
+    for (at, item) in items.iter().enumerate() {
+        if !(1..=MOST_QUANTITY).contains(&item.quantity) {
+            let detail = format!("a quantity is 1 to {MOST_QUANTITY}");
+            faults.push(FieldError::new(format!("/items/{at}/quantity"), detail));
+        }
+        if !seen.insert(&item.sku) {
+            faults.push(FieldError::new(format!("/items/{at}/sku"), "this sku stands twice: add the quantities"));
+        }
+    }
+    if faults.is_empty() { Ok(()) } else { Err(Error::invalid(faults)) }
+}
+
+/// The name of a place: upper case letters, digits, `-` and `_`; `MAIN` unless said.
+pub(crate) fn location(name: Option<&str>) -> Result<String, Error> {
+    let Some(name) = name else { return Ok(MAIN.to_owned()) };
+    let name = bounded(name, 1, 32).map_err(|fault| Error::field("/location", fault))?.to_uppercase();
+    if name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_') {
+        return Ok(name);
+    }
+    Err(Error::field("/location", "a location is letters, digits, - and _"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stock(places: &[(&str, i64, i64)], backorder: bool) -> Stock {
+        let mut stock = Stock::blank("A".parse().unwrap(), 1);
+        stock.backorder = backorder;
+        for (name, on_hand, reserved) in places {
+            stock.change(name, *on_hand, *reserved);
+        }
+        stock
+    }
+
+    fn pairs(taken: &[Taken]) -> Vec<(&str, u32)> {
+        taken.iter().map(|it| (it.location.as_str(), it.quantity)).collect()
+    }
+
+    #[test]
+    fn a_hold_takes_from_main_first_then_by_name() {
+        let cases: [(&[(&str, i64, i64)], bool, u32, Option<&[(&str, u32)]>); 7] = [
+            (&[("B", 5, 0), ("MAIN", 3, 0), ("A", 2, 0)], false, 6, Some(&[("MAIN", 3), ("A", 2), ("B", 1)])),
+            (&[("MAIN", 3, 3), ("A", 2, 0)], false, 2, Some(&[("A", 2)])),
+            (&[("MAIN", 3, 1)], false, 3, None),
+            (&[], false, 1, None),
+            (&[], true, 2, Some(&[("MAIN", 2)])),
+            (&[("MAIN", 1, 0), ("A", 1, 0)], true, 5, Some(&[("MAIN", 4), ("A", 1)])),
+            (&[("A", -2, 0), ("B", 5, 0)], false, 3, Some(&[("B", 3)])),
+        ];
+        for (places, backorder, quantity, want) in cases {
+            let mut stock = stock(places, backorder);
+            let available = stock.available();
+            let taken = stock.take(quantity);
+            assert_eq!(taken.as_deref().map(pairs).as_deref(), want, "{places:?}");
+            let left = available - if want.is_some() { i64::from(quantity) } else { 0 };
+            assert_eq!(stock.available(), left);
+            assert_eq!(stock.locations.iter().map(|place| place.reserved).sum::<i64>(), stock.reserved);
+        }
+    }
+
+    #[test]
+    fn what_comes_back_goes_where_it_was_taken() {
+        let from = vec![Taken { location: "MAIN".into(), quantity: 3 }, Taken { location: "B".into(), quantity: 2 }];
+        let mut line = HeldLine { sku: "A".parse().unwrap(), from, restocked: 0 };
+        assert_eq!(pairs(&line.take_back(2)), [("MAIN", 2)]);
+        assert_eq!(pairs(&line.take_back(2)), [("MAIN", 1), ("B", 1)]);
+        assert_eq!(line.out(), 1);
+        assert_eq!(pairs(&line.take_back(9)), [("B", 1)]);
+        assert!(line.take_back(1).is_empty());
+    }
+
+    #[test]
+    fn no_movement_leaves_less_than_is_promised() {
+        for (places, name, delta, good) in [
+            (&[("MAIN", 5, 3)][..], "MAIN", -2, true),
+            (&[("MAIN", 5, 3)][..], "MAIN", -3, false),
+            (&[("MAIN", 5, 3)][..], "B", -1, false),
+            (&[("MAIN", -2, 1)][..], "MAIN", 1, true),
+            (&[("MAIN", 0, 2), ("B", 5, 0)][..], "B", -4, false),
+            (&[("MAIN", 0, 0)][..], "MAIN", MOST_PIECES + 1, false),
+        ] {
+            assert_eq!(stock(places, true).check_movement(name, delta).is_ok(), good, "{places:?} {name} {delta}");
+        }
+        assert!(stock(&[("MAIN", 1, 2)], false).check_backorder().is_err());
+    }
+
+    #[test]
+    fn locations_and_items_are_checked() {
+        assert_eq!(location(None).unwrap(), "MAIN");
+        assert_eq!(location(Some("shop-1")).unwrap(), "SHOP-1");
+        assert!(location(Some("")).is_err() && location(Some("a b")).is_err() && location(Some("ü")).is_err());
+        let item = |sku: &str, quantity| SkuQuantity { sku: sku.parse().unwrap(), quantity };
+        for (items, pointers) in [
+            (vec![item("a", 1), item("A", 2)], vec!["/items/1/sku"]),
+            (vec![item("a", 0), item("b", u32::MAX)], vec!["/items/0/quantity", "/items/1/quantity"]),
+            (vec![], vec!["/items"]),
+        ] {
+            let error = check_items(&items, 2).unwrap_err();
+            assert_eq!(error.errors().iter().map(|it| it.pointer.as_str()).collect::<Vec<_>>(), pointers);
+        }
+    }
+}

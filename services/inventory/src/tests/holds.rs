@@ -1,0 +1,193 @@
+//! Holds: all or nothing, once a reference, given back where they were taken; and many buyers at once.
+
+use std::time::Duration;
+
+use crate::api::{
+    ConfirmReservation, CreateReservation, GetReservation, GetStock, ListMovements, ReleaseReservation,
+    ReservationStatus as Status,
+};
+use promox_contract::ids::ReservationId;
+use promox_kernel::{Kind, Limit};
+use tokio::task::JoinSet;
+
+use super::shop::{Shop, items};
+
+fn reserve(reference: &str, wanted: &[(&str, u32)], ttl_seconds: u32) -> CreateReservation {
+    CreateReservation { reference: reference.into(), items: items(wanted), ttl_seconds }
+}
+
+#[tokio::test]
+async fn a_hold_is_all_or_nothing_and_names_every_short_sku() {
+    let shop = Shop::open();
+    shop.stock("A", 5).await;
+    shop.stock("B", 1).await;
+    let error = shop.hold(1, &[("A", 2), ("b", 2), ("unknown", 1)]).await.unwrap_err();
+    assert_eq!((error.kind(), error.code()), (Kind::Conflict, "INSUFFICIENT_STOCK"));
+    let short = serde_json::json!([
+        {"sku": "B", "asked": 2, "available": 1},
+        {"sku": "unknown", "asked": 1, "available": 0},
+    ]);
+    assert_eq!(error.members()["items"], short);
+    assert_eq!((shop.numbers("A").await, shop.numbers("B").await), ((5, 0), (1, 0)));
+    let first = shop.hold(1, &[("a", 5)]).await.unwrap();
+    assert_eq!(shop.hold(1, &[("a", 5)]).await.unwrap(), first, "once an order");
+    assert_eq!(shop.numbers("A").await, (5, 5));
+    shop.verify();
+}
+
+#[tokio::test]
+async fn an_order_goes_through_hold_sale_and_return() {
+    let mut shop = Shop::open();
+    shop.stock("A", 2).await;
+    shop.count("A", 3, Some("SHOP"), None).await.unwrap();
+    shop.hold(1, &[("A", 4)]).await.unwrap();
+    shop.confirm(1).await;
+    shop.confirm(1).await;
+    shop.post().await;
+    assert_eq!(shop.numbers("A").await, (1, 0));
+    shop.restock("return:1", 1, &[("A", 1)]).await.unwrap();
+    shop.restock("return:1", 1, &[("A", 1)]).await.unwrap();
+    assert_eq!(shop.numbers("A").await, (2, 0));
+    assert_eq!(shop.restock("return:2", 1, &[("A", 4)]).await.unwrap_err().code(), "RESTOCK_EXCEEDS_SOLD");
+    shop.give_back(1).await.unwrap();
+    shop.give_back(1).await.unwrap();
+    let view = shop.call(GetStock { sku: "A".parse().unwrap() }).await.unwrap();
+    let places: Vec<_> = view.locations.iter().map(|it| (it.location.as_str(), it.on_hand)).collect();
+    assert_eq!(places, [("MAIN", 2), ("SHOP", 3)], "each piece is where it was taken");
+    let op = ListMovements { sku: "A".parse().unwrap(), limit: Limit::default(), cursor: None };
+    let page = shop.call(op).await.unwrap();
+    let ledger: Vec<_> = page.items.iter().map(|it| (it.kind.as_str(), it.delta, it.location.as_str())).collect();
+    let want = [
+        ("CANCEL", 2, "SHOP"),
+        ("CANCEL", 1, "MAIN"),
+        ("RETURN", 1, "MAIN"),
+        ("SALE", -2, "SHOP"),
+        ("SALE", -2, "MAIN"),
+        ("COUNT", 3, "SHOP"),
+        ("COUNT", 2, "MAIN"),
+    ];
+    assert_eq!(ledger, want);
+    shop.verify();
+}
+
+#[tokio::test]
+async fn an_ended_hold_is_not_revived_whatever_comes_late() {
+    let mut shop = Shop::open();
+    shop.stock("A", 5).await;
+    shop.hold(1, &[("A", 1)]).await.unwrap();
+    shop.give_back(1).await.unwrap();
+    shop.confirm(1).await;
+    shop.post().await;
+    assert_eq!(shop.numbers("A").await, (5, 0), "confirmed after it was given back");
+    assert_eq!(shop.hold(1, &[("A", 1)]).await.unwrap_err().code(), "RESERVATION_ENDED");
+    shop.give_back(2).await.unwrap();
+    assert_eq!(shop.hold(2, &[("A", 1)]).await.unwrap_err().code(), "RESERVATION_ENDED");
+    assert_eq!(shop.restock("return:9", 1, &[("A", 1)]).await.unwrap_err().code(), "RESERVATION_ENDED");
+    shop.restock("return:10", 99, &[("A", 2)]).await.unwrap();
+    assert_eq!(shop.numbers("A").await, (7, 0), "an imported order returns to the default place");
+    shop.verify();
+}
+
+#[tokio::test]
+async fn a_return_may_overtake_the_confirmation() {
+    let mut shop = Shop::open();
+    shop.stock("A", 5).await;
+    shop.hold(1, &[("A", 3)]).await.unwrap();
+    shop.confirm(1).await;
+    shop.restock("return:1", 1, &[("A", 2)]).await.unwrap();
+    shop.post().await;
+    assert_eq!(shop.numbers("A").await, (4, 0));
+    shop.verify();
+}
+
+#[tokio::test]
+async fn reservations_are_one_a_reference_and_lapse() {
+    let shop = Shop::open();
+    shop.stock("A", 5).await;
+    let made = shop.call(reserve("x", &[("A", 3)], 60)).await.unwrap();
+    assert_eq!((made.status, made.items.len()), (Status::Held, 1));
+    assert_eq!(shop.call(reserve("x", &[("a", 3)], 60)).await.unwrap().id, made.id);
+    assert_eq!(shop.call(reserve("x", &[("A", 2)], 60)).await.unwrap_err().code(), "REFERENCE_TAKEN");
+    assert_eq!(shop.call(reserve("order:1", &[("A", 2)], 60)).await.unwrap_err().kind(), Kind::Schema);
+    assert!(!shop.sweep().await);
+    shop.node.clock.advance(Duration::from_mins(1));
+    let late = shop.call(ConfirmReservation { id: made.id }).await.unwrap_err();
+    assert_eq!(late.code(), "RESERVATION_EXPIRED");
+    assert_eq!(shop.call(GetReservation { id: made.id }).await.unwrap().status, Status::Expired);
+    shop.sweep().await;
+    assert_eq!(shop.numbers("A").await, (5, 0));
+    assert_eq!(shop.call(ReleaseReservation { id: made.id }).await.unwrap().status, Status::Expired);
+    assert_eq!(shop.call(ConfirmReservation { id: made.id }).await.unwrap_err().code(), "RESERVATION_ENDED");
+    shop.verify();
+}
+
+#[tokio::test]
+async fn reservations_are_confirmed_or_released_once() {
+    let shop = Shop::open();
+    shop.stock("A", 5).await;
+    let one = shop.call(reserve("one", &[("A", 3)], 60)).await.unwrap().id;
+    let two = shop.call(reserve("two", &[("A", 2)], 60)).await.unwrap().id;
+    for _ in 0..2 {
+        assert_eq!(shop.call(ConfirmReservation { id: one }).await.unwrap().status, Status::Confirmed);
+        assert_eq!(shop.call(ReleaseReservation { id: two }).await.unwrap().status, Status::Released);
+    }
+    assert_eq!(shop.call(ReleaseReservation { id: one }).await.unwrap_err().code(), "RESERVATION_ENDED");
+    assert_eq!(shop.numbers("A").await, (2, 0));
+    let order = shop.hold(7, &[("A", 1)]).await.unwrap();
+    for code in [
+        shop.call(ConfirmReservation { id: ReservationId(order) }).await.unwrap_err(),
+        shop.call(ReleaseReservation { id: ReservationId(order) }).await.unwrap_err(),
+    ] {
+        assert_eq!(code.code(), "RESERVATION_PINNED");
+    }
+    shop.node.clock.advance(Duration::from_secs(1_000_000));
+    shop.sweep().await;
+    assert_eq!(shop.numbers("A").await, (2, 1), "an order's hold never lapses");
+    shop.verify();
+}
+
+#[tokio::test]
+async fn many_sweeps_end_what_lapsed_in_bounded_batches() {
+    let shop = Shop::open();
+    shop.stock("A", 1_000).await;
+    for n in 0..450 {
+        shop.call(reserve(&format!("r{n}"), &[("A", 2)], 60)).await.unwrap();
+    }
+    shop.node.clock.advance(Duration::from_secs(61));
+    let mut sweeps = 1;
+    while shop.sweep().await {
+        sweeps += 1;
+    }
+    assert_eq!((sweeps, shop.numbers("A").await), (3, (1_000, 0)));
+    shop.verify();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_last_pieces_are_sold_once() {
+    let mut shop = Shop::open();
+    shop.stock("A", 40).await;
+    shop.stock("B", 30).await;
+    let mut buyers = JoinSet::new();
+    for order in 1..=200 {
+        let cx = shop.cx();
+        buyers.spawn(async move {
+            let wanted = if order % 2 == 0 { items(&[("A", 1), ("B", 1)]) } else { items(&[("B", 1), ("A", 2)]) };
+            let order_id = promox_contract::ids::OrderId(order);
+            let held = cx.call(promox_contract::inventory::HoldStock { order_id, items: wanted }).await.is_ok();
+            if held && order % 5 == 0 {
+                cx.call(promox_contract::inventory::GiveBackStock { order_id }).await.unwrap();
+            }
+            (order, held)
+        });
+    }
+    let answers = buyers.join_all().await;
+    for (order, _) in answers.iter().filter(|(order, held)| *held && order % 5 != 0) {
+        shop.confirm(*order).await;
+    }
+    let bought: i64 =
+        answers.iter().filter(|(order, held)| *held && order % 5 != 0).map(|(order, _)| 1 + order % 2).sum();
+    shop.post().await;
+    assert_eq!(shop.numbers("A").await, (40 - bought, 0));
+    assert!((35..=40).contains(&bought), "{bought} pieces are sold and the rest is not enough for anybody");
+    shop.verify();
+}

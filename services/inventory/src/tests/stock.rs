@@ -1,0 +1,144 @@
+//! Counts, adjustments, the ledger, lists, and what is told of them.
+
+use crate::api::{AdjustStock, CountStock, ListMovements, ListStock};
+use promox_contract::inventory::{SetStock, StockCount};
+use promox_kernel::{Error, Kind, Limit};
+
+use super::shop::Shop;
+
+async fn adjust(shop: &Shop, sku: &str, delta: i64, location: Option<&str>) -> Result<i64, Error> {
+    let (sku, location) = (sku.parse().unwrap(), location.map(str::to_owned));
+    shop.call(AdjustStock { sku, delta, reason: "delivery 7".into(), location }).await.map(|view| view.on_hand)
+}
+
+#[tokio::test]
+async fn counts_and_adjustments_are_the_ledger() {
+    let shop = Shop::open();
+    let view = shop.stock("85123A", 10).await;
+    assert_eq!((view.on_hand, view.available, view.version), (10, 10, 1));
+    assert_eq!(shop.count("85123a", 4, Some("shop"), None).await.unwrap().on_hand, 14);
+    assert_eq!(adjust(&shop, "85123A", -3, None).await.unwrap(), 11);
+    let view = shop.stock("85123A", 7).await;
+    let places: Vec<_> = view.locations.iter().map(|it| (it.location.as_str(), it.on_hand)).collect();
+    assert_eq!(places, [("MAIN", 7), ("SHOP", 4)]);
+    let op = ListMovements { sku: "85123A".parse().unwrap(), limit: Limit::default(), cursor: None };
+    let page = shop.call(op).await.unwrap();
+    let ledger: Vec<_> = page.items.iter().map(|it| (it.id, it.kind.as_str(), it.delta, it.on_hand)).collect();
+    assert_eq!(ledger, [(3, "ADJUSTMENT", -3, 11), (2, "COUNT", 4, 14), (1, "COUNT", 10, 10)]);
+    shop.verify();
+}
+
+#[tokio::test]
+async fn nothing_goes_below_what_is_reserved() {
+    let shop = Shop::open();
+    shop.stock("A", 5).await;
+    shop.hold(1, &[("A", 3)]).await.unwrap();
+    for refused in [adjust(&shop, "A", -3, None).await.err(), shop.count("A", 2, None, None).await.err()] {
+        assert_eq!(
+            refused.map(|error| (error.kind(), error.code().to_owned())),
+            Some((Kind::Conflict, "STOCK_RESERVED".into()))
+        );
+    }
+    assert_eq!(adjust(&shop, "A", -2, None).await.unwrap(), 3);
+    assert_eq!(shop.available("A").await, 0);
+    shop.verify();
+}
+
+#[tokio::test]
+async fn faults_name_their_member_and_change_nothing() {
+    let shop = Shop::open();
+    shop.stock("A", 5).await;
+    let count = |on_hand, location: &str, threshold| CountStock {
+        sku: "A".parse().unwrap(),
+        on_hand,
+        location: Some(location.into()),
+        low_stock_threshold: threshold,
+        backorder: None,
+    };
+    for (op, pointer) in [
+        (count(-1, "MAIN", None), "/onHand"),
+        (count(1_000_000_001, "MAIN", None), "/onHand"),
+        (count(1, "a b", None), "/location"),
+        (count(1, "MAIN", Some(-1)), "/lowStockThreshold"),
+    ] {
+        assert_eq!(shop.call(op).await.unwrap_err().errors()[0].pointer, pointer);
+    }
+    let bad = AdjustStock { sku: "A".parse().unwrap(), delta: 0, reason: "x".into(), location: None };
+    assert_eq!(shop.call(bad).await.unwrap_err().errors()[0].pointer, "/delta");
+    assert_eq!(adjust(&shop, "nope", 1, None).await.unwrap_err().kind(), Kind::NotFound);
+    let mut cx = shop.cx();
+    cx.if_match = Some(7);
+    let stale = shop.node.registry().unwrap().call(cx, count(1, "MAIN", None)).await.unwrap_err();
+    assert_eq!(stale.kind(), Kind::Precondition);
+    assert_eq!(shop.numbers("A").await, (5, 0));
+    shop.verify();
+}
+
+#[tokio::test]
+async fn low_stock_is_listed_and_told_when_it_comes() {
+    let shop = Shop::open();
+    for (sku, on_hand) in [("A-1", 9), ("A-2", 3), ("B-1", 1), ("b-2", 8)] {
+        let op = CountStock {
+            sku: sku.parse().unwrap(),
+            on_hand,
+            location: None,
+            low_stock_threshold: Some(3),
+            backorder: None,
+        };
+        shop.call(op).await.unwrap();
+    }
+    let list = async |low_stock, q: Option<&str>| {
+        let op = ListStock { low_stock, q: q.map(str::to_owned), limit: Limit::default(), cursor: None };
+        let page = shop.call(op).await.unwrap();
+        page.items.into_iter().map(|it| it.sku.as_str().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(list(Some(true), None).await, ["A-2", "B-1"]);
+    assert_eq!(list(Some(true), Some("b")).await, ["B-1"]);
+    assert_eq!(list(Some(false), None).await, ["A-1", "b-2"]);
+    assert_eq!(list(None, Some("B-")).await, ["B-1", "b-2"]);
+    let before = shop.told().await.len();
+    shop.hold(1, &[("A-1", 5)]).await.unwrap();
+    assert_eq!(shop.told().await.len(), before, "a hold that crosses nothing is not told");
+    shop.hold(2, &[("A-1", 1)]).await.unwrap();
+    assert_eq!(shop.told().await[before..], ["STOCK_CHANGED", "STOCK_LOW"]);
+    shop.hold(3, &[("A-1", 3)]).await.unwrap();
+    assert_eq!(shop.told().await[before + 2..], ["STOCK_CHANGED"]);
+    assert_eq!(list(Some(true), None).await, ["A-1", "A-2", "B-1"]);
+    shop.verify();
+}
+
+#[tokio::test]
+async fn backorder_sells_what_is_owed_and_ends_only_when_it_is_paid() {
+    let mut shop = Shop::open();
+    shop.count("A", 2, None, Some(true)).await.unwrap();
+    assert_eq!(shop.available("A").await, u32::MAX);
+    shop.hold(1, &[("A", 5)]).await.unwrap();
+    shop.confirm(1).await;
+    shop.post().await;
+    assert_eq!(shop.numbers("A").await, (-3, 0));
+    let refused = shop.count("A", 0, None, Some(false)).await.map(|view| view.on_hand);
+    assert_eq!(refused.unwrap(), 0, "a count says what is there");
+    shop.hold(2, &[("A", 4)]).await.unwrap_err();
+    shop.count("A", 1, None, Some(true)).await.unwrap();
+    shop.hold(2, &[("A", 4)]).await.unwrap();
+    assert_eq!(shop.count("A", 2, None, Some(false)).await.unwrap_err().code(), "STOCK_OWED");
+    assert_eq!(adjust(&shop, "A", 5, None).await.unwrap(), 6);
+    shop.count("A", 6, None, Some(false)).await.unwrap();
+    assert_eq!(shop.available("A").await, 2);
+    shop.verify();
+}
+
+#[tokio::test]
+async fn an_import_counts_many_and_names_what_it_left() {
+    let shop = Shop::open();
+    shop.stock("SKU-7", 5).await;
+    shop.hold(1, &[("SKU-7", 4)]).await.unwrap();
+    let count = |n: u32| StockCount { sku: format!("sku-{n}").parse().unwrap(), on_hand: n % 9 };
+    let mut items: Vec<StockCount> = (0..450).map(count).collect();
+    items[7].on_hand = 3;
+    let taken = shop.call(SetStock { items }).await.unwrap();
+    assert_eq!(taken.refused, ["SKU-7".parse().unwrap()]);
+    assert_eq!(shop.numbers("SKU-7").await, (5, 4));
+    assert_eq!(shop.available("sku-449").await, 8);
+    shop.verify();
+}
