@@ -1,1 +1,66 @@
-//! Cart service: guest and user carts, merge.
+//! Carts: a guest's by token, one a user; what a shopper means to buy, with the prices of the engine that charges.
+//!
+//! A cart holds SKUs and quantities and never a price: every view asks the order service, so a cart and the order made from
+//! it cannot disagree. What always holds, and is checked by [`promox_storage::Audit`]: a user has one cart; a merge conserves
+//! quantities; one order a cart's contents; no line is outside 1..=9999. Stock is not held by a cart: the checkout holds it.
+
+mod api;
+mod audit;
+mod commands;
+mod events;
+mod handlers;
+mod jobs;
+mod merge;
+mod queries;
+mod records;
+mod reject;
+mod rules;
+mod views;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use promox_contract::cart::{CartForCheckout, EmptyCart, MergeGuestCart};
+use promox_contract::user::ExportCarts;
+use promox_kernel::{Job, Registry, register};
+use promox_storage::{Consumer, Db, Record, TableDef};
+
+pub use api::{
+    AddItem, CartCodes, CartLine, CartView, CartWarning, ChangeItem, CreateCart, DeleteCart, GetCart, MergeCart,
+    RemoveItem, SetCodes, WarningCode,
+};
+
+/// The tables of carts.
+pub const TABLES: &[&TableDef] =
+    &[records::Cart::TABLE, records::CartItem::TABLE, records::CartMerge::TABLE, records::CartOrder::TABLE];
+
+/// The cart service.
+#[derive(Debug)]
+pub struct Carts {
+    db: Db,
+}
+
+impl Carts {
+    /// The service on its database.
+    pub fn new(db: Db) -> Self {
+        Self { db }
+    }
+
+    /// Opens its operations.
+    pub fn register(self: &Arc<Self>, registry: &mut Registry) {
+        register!(registry, self; CreateCart, GetCart, DeleteCart, AddItem, ChangeItem, RemoveItem, SetCodes, MergeCart);
+        register!(registry, self; CartForCheckout, EmptyCart, MergeGuestCart, ExportCarts);
+    }
+
+    /// What it does upon events.
+    pub fn consumers(self: &Arc<Self>) -> Vec<Arc<dyn Consumer>> {
+        vec![Arc::new(events::EraseUser)]
+    }
+
+    /// What it does by the clock.
+    pub fn jobs(self: &Arc<Self>) -> Vec<Job> {
+        vec![jobs::tell_abandoned(self), jobs::expire_guests(self)]
+    }
+}

@@ -1,0 +1,51 @@
+//! What the auditor recomputes of carts.
+
+use promox_storage::{Audit, Database, Report, StoreError, Tx};
+
+use crate::Carts;
+use crate::records::{Cart, CartItem, CartMerge, CartOrder};
+use crate::rules::{MOST_LINES, MOST_UNITS};
+
+impl Audit for Carts {
+    fn database(&self) -> Database {
+        self.db.database()
+    }
+
+    fn audit(&self, tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
+        for cart in tx.scan::<Cart>().rows() {
+            check_cart(tx, report, &cart?)?;
+        }
+        for item in tx.scan::<CartItem>().rows() {
+            let item = item?;
+            let owned = tx.get::<Cart>(&item.cart_id)?.is_some();
+            report.check("references: a line is in a cart", owned, || format!("cart {} {}", item.cart_id, item.sku));
+            let fits = (1..=MOST_UNITS).contains(&item.quantity);
+            report.check("cart: a line has 1 to 9999 units", fits, || format!("cart {} {}", item.cart_id, item.sku));
+        }
+        for merge in tx.scan::<CartMerge>().rows() {
+            let merge = merge?;
+            let conserved = merge.guest_units + merge.own_units == merge.merged_units + merge.capped_units;
+            let given = merge.capped_units >= 0 && merge.merged_units >= merge.own_units;
+            report.check("cart: a merge conserves quantities", conserved && given, || {
+                format!("guest cart {}", merge.guest_cart)
+            });
+        }
+        Ok(())
+    }
+}
+
+fn check_cart(tx: &Tx<'_>, report: &mut Report, cart: &Cart) -> Result<(), StoreError> {
+    let items: Vec<CartItem> = tx.scan::<CartItem>().prefix(cart.id).rows().collect::<Result<_, _>>()?;
+    let counted = items.len() == cart.lines as usize && cart.lines <= MOST_LINES;
+    report.check("cart: it has the lines that it counts, at most 1,000", counted, || {
+        format!("cart {} counts {}, has {}", cart.id, cart.lines, items.len())
+    });
+    let ended = cart.merged_by.is_none() || items.is_empty();
+    report.check("cart: a merged cart is empty", ended, || format!("cart {}", cart.id));
+    let held = cart.user_id.is_some() != cart.token_hash.is_some();
+    report.check("cart: it is a user's or a guest's", held, || format!("cart {}", cart.id));
+    let taken = tx.scan::<CartOrder>().prefix(cart.id).backward().first()?.map_or(0, |order| order.version);
+    let fresh = items.iter().all(|item| item.version > taken && item.version <= cart.version);
+    report.check("cart: one order a cart", fresh, || format!("cart {} has lines that were ordered", cart.id));
+    Ok(())
+}

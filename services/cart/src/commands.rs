@@ -1,0 +1,251 @@
+//! Changes to one cart: load, decide, write. Every guard stands before the first write.
+
+use std::time::Duration;
+
+use promox_contract::cart::EmptyCart;
+use promox_contract::ids::CartId;
+use promox_kernel::{Error, Json, Kind, Sku};
+use promox_storage::{StoreError, Tx};
+
+use crate::queries::{Contents, Holder, lines, open_cart};
+use crate::records::{Cart, CartItem, CartMerge, CartOrder};
+use crate::{reject, rules};
+
+/// How long it is remembered which order took a cart's contents.
+const ORDERS_KEPT: Duration = Duration::from_hours(2160);
+/// Old memories of a cart that one order sweeps away.
+const ORDERS_SWEPT: usize = 4;
+/// Memories of a cart that are dropped with it; there are more only if somebody orders a hundred times a day.
+const MOST_ORDERS: usize = 10_000;
+
+/// Opens a cart for whom there is none.
+pub(crate) fn open(tx: &mut Tx<'_>, holder: &Holder) -> Result<Contents, Error> {
+    let cart = new_cart(tx, holder)?;
+    tx.insert(&cart)?;
+    Ok(Contents { cart, items: Vec::new() })
+}
+
+/// The holder's cart; a user's is opened when there is none.
+pub(crate) fn current(tx: &mut Tx<'_>, holder: &Holder) -> Result<Contents, Error> {
+    match open_cart(tx, holder)? {
+        Some(cart) => Ok(Contents::read(tx, cart)?),
+        None if matches!(holder, Holder::User(_)) => open(tx, holder),
+        None => Err(reject::no_cart()),
+    }
+}
+
+/// Adds units of a SKU. `available` is what could be sold when the request came; stock is held by the checkout only.
+pub(crate) fn add(tx: &mut Tx<'_>, change: &Change, sku: &Sku, more: u32, available: u32) -> Result<Contents, Error> {
+    let mut cart = change.load(tx)?;
+    let line = tx.get::<CartItem>(&(cart.id, sku.clone()))?;
+    let quantity = rules::added(line.as_ref().map_or(0, |line| line.quantity), more)?;
+    if quantity > available {
+        return Err(reject::insufficient_stock(sku, quantity, available));
+    }
+    if line.is_none() && cart.lines >= rules::MOST_LINES {
+        return Err(reject::cart_full());
+    }
+    cart.version += 1;
+    put_line(tx, &mut cart, line, sku, quantity)?;
+    finish(tx, cart)
+}
+
+/// Sets the quantity of a line.
+pub(crate) fn set_quantity(
+    tx: &mut Tx<'_>,
+    change: &Change,
+    sku: &Sku,
+    quantity: u32,
+    available: u32,
+) -> Result<Contents, Error> {
+    let mut cart = change.load(tx)?;
+    let line = tx.get::<CartItem>(&(cart.id, sku.clone()))?.ok_or_else(|| Error::not_found("line in the cart"))?;
+    if quantity > available {
+        return Err(reject::insufficient_stock(sku, quantity, available));
+    }
+    cart.version += 1;
+    put_line(tx, &mut cart, Some(line), sku, quantity)?;
+    finish(tx, cart)
+}
+
+/// Takes a line out.
+pub(crate) fn remove(tx: &mut Tx<'_>, change: &Change, sku: &Sku) -> Result<(), Error> {
+    let mut cart = change.load(tx)?;
+    if !tx.delete::<CartItem>(&(cart.id, sku.clone()))? {
+        return Err(Error::not_found("line in the cart"));
+    }
+    cart.version += 1;
+    cart.lines = cart.lines.saturating_sub(1);
+    touch(tx, &mut cart)?;
+    Ok(())
+}
+
+/// Sets the codes.
+pub(crate) fn set_codes(
+    tx: &mut Tx<'_>,
+    change: &Change,
+    promotion_code: Option<String>,
+    coupon_codes: Vec<String>,
+) -> Result<Contents, Error> {
+    let mut cart = change.load(tx)?;
+    cart.version += 1;
+    cart.promotion_code = promotion_code;
+    cart.coupon_codes = Json(coupon_codes);
+    cart.codes_version = cart.version;
+    finish(tx, cart)
+}
+
+/// Drops what is in the holder's cart; a guest's cart ends with it. A user without a cart has nothing to drop; a guest's
+/// token must lead to one.
+pub(crate) fn delete(tx: &mut Tx<'_>, change: &Change) -> Result<(), Error> {
+    let Some(mut cart) = open_cart(tx, &change.holder)? else {
+        return if matches!(change.holder, Holder::User(_)) { Ok(()) } else { Err(reject::no_cart()) };
+    };
+    change.check(&cart)?;
+    if cart.token_hash.is_some() {
+        return Ok(drop_cart(tx, &cart)?);
+    }
+    take_lines(tx, &mut cart, i64::MAX)?;
+    cart.version += 1;
+    Ok(touch(tx, &mut cart)?)
+}
+
+/// Takes out what an order was placed from, once; what was put in since stays.
+pub(crate) fn empty(tx: &mut Tx<'_>, op: &EmptyCart) -> Result<(), Error> {
+    let Some(mut cart) = tx.get::<Cart>(&op.cart_id)?.filter(|cart| cart.merged_by.is_none()) else { return Ok(()) };
+    match tx.scan::<CartOrder>().prefix(cart.id).from(op.version).first()? {
+        Some(taken) if taken.version == op.version && taken.order_id == op.order_id => return Ok(()),
+        Some(_) => return Err(reject::already_ordered()),
+        None => {}
+    }
+    take_lines(tx, &mut cart, op.version)?;
+    sweep_orders(tx, cart.id)?;
+    tx.insert(&CartOrder { cart_id: cart.id, version: op.version, order_id: op.order_id, at: tx.now() })?;
+    cart.version += 1;
+    Ok(touch(tx, &mut cart)?)
+}
+
+/// Forgets, few at a time, which orders took the cart long ago.
+fn sweep_orders(tx: &mut Tx<'_>, cart: CartId) -> Result<(), StoreError> {
+    let oldest = tx.now() - ORDERS_KEPT;
+    let first = tx.scan::<CartOrder>().prefix(cart).collect(ORDERS_SWEPT)?;
+    for old in first.iter().filter(|taken| taken.at < oldest) {
+        tx.delete::<CartOrder>(&(old.cart_id, old.version))?;
+    }
+    Ok(())
+}
+
+/// Removes the lines and the codes that are as they were at `version`.
+fn take_lines(tx: &mut Tx<'_>, cart: &mut Cart, version: i64) -> Result<(), StoreError> {
+    for line in lines(tx, cart.id)? {
+        if line.version <= version {
+            tx.delete::<CartItem>(&(cart.id, line.sku))?;
+            cart.lines = cart.lines.saturating_sub(1);
+        }
+    }
+    if cart.codes_version <= version {
+        cart.promotion_code = None;
+        cart.coupon_codes = Json(Vec::new());
+    }
+    Ok(())
+}
+
+/// A change that a holder asks for.
+#[derive(Clone, Debug)]
+pub(crate) struct Change {
+    /// Whose cart.
+    pub(crate) holder: Holder,
+    /// The version that the caller saw, if it insists.
+    pub(crate) if_match: Option<i64>,
+}
+
+impl Change {
+    /// The cart to change: a user's is made up when there is none, and stored by [`touch`].
+    fn load(&self, tx: &mut Tx<'_>) -> Result<Cart, Error> {
+        let cart = match open_cart(tx, &self.holder)? {
+            Some(cart) => cart,
+            None if matches!(self.holder, Holder::User(_)) => new_cart(tx, &self.holder)?,
+            None => return Err(reject::no_cart()),
+        };
+        self.check(&cart)?;
+        Ok(cart)
+    }
+
+    fn check(&self, cart: &Cart) -> Result<(), Error> {
+        match self.if_match {
+            Some(seen) if seen != cart.version => {
+                let message = format!("You have version {seen}, it is at {}: read it again.", cart.version);
+                Err(Error::new(Kind::Precondition, "VERSION_MISMATCH", message))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+pub(crate) fn new_cart(tx: &mut Tx<'_>, holder: &Holder) -> Result<Cart, StoreError> {
+    let (user_id, token_hash) = match holder {
+        Holder::User(user) => (Some(*user), None),
+        Holder::Guest(hash) => (None, Some(hash.clone())),
+    };
+    let now = tx.now();
+    Ok(Cart {
+        id: CartId(tx.next_id::<Cart>()?),
+        user_id,
+        expires_at: token_hash.is_some().then(|| rules::expires_at(now)),
+        token_hash,
+        merged_by: None,
+        promotion_code: None,
+        coupon_codes: Json(Vec::new()),
+        codes_version: 0,
+        lines: 0,
+        next_place: 0,
+        version: 1,
+        idle_at: None,
+        created_at: now,
+        updated_at: now,
+    })
+}
+
+/// Writes a line at the cart's present version; a new one goes to the end.
+pub(crate) fn put_line(
+    tx: &mut Tx<'_>,
+    cart: &mut Cart,
+    line: Option<CartItem>,
+    sku: &Sku,
+    quantity: u32,
+) -> Result<(), StoreError> {
+    let place = line.as_ref().map_or(cart.next_place, |line| line.place);
+    if line.is_none() {
+        cart.lines += 1;
+        cart.next_place += 1;
+    }
+    let sku = line.map_or_else(|| sku.clone(), |line| line.sku);
+    tx.put(&CartItem { cart_id: cart.id, sku, quantity, place, version: cart.version })
+}
+
+/// Stores a cart that was changed now.
+pub(crate) fn touch(tx: &mut Tx<'_>, cart: &mut Cart) -> Result<(), StoreError> {
+    let now = tx.now();
+    cart.updated_at = now;
+    cart.idle_at = rules::idle_at(now, cart.lines);
+    cart.expires_at = cart.token_hash.is_some().then(|| rules::expires_at(now));
+    tx.put(cart)
+}
+
+fn finish(tx: &mut Tx<'_>, mut cart: Cart) -> Result<Contents, Error> {
+    touch(tx, &mut cart)?;
+    Ok(Contents::read(tx, cart)?)
+}
+
+/// Removes a cart and all that hangs on it.
+pub(crate) fn drop_cart(tx: &mut Tx<'_>, cart: &Cart) -> Result<(), StoreError> {
+    for line in lines(tx, cart.id)? {
+        tx.delete::<CartItem>(&(cart.id, line.sku))?;
+    }
+    for order in tx.scan::<CartOrder>().prefix(cart.id).collect(MOST_ORDERS)? {
+        tx.delete::<CartOrder>(&(order.cart_id, order.version))?;
+    }
+    tx.delete::<CartMerge>(&cart.id)?;
+    tx.delete::<Cart>(&cart.id)?;
+    Ok(())
+}

@@ -1,0 +1,31 @@
+//! What carts do upon events: an erased user's cart goes.
+
+use promox_contract::user::UserErased;
+use promox_kernel::Error;
+use promox_storage::{Consumer, Event, Tx};
+
+use crate::commands::drop_cart;
+use crate::records::CartByUser;
+
+/// Drops the carts of erased users.
+pub(crate) struct EraseUser;
+
+impl Consumer for EraseUser {
+    fn name(&self) -> &'static str {
+        "cart.erase_user"
+    }
+
+    fn wants(&self, event: &Event) -> bool {
+        event.is::<UserErased>()
+    }
+
+    fn apply(&self, tx: &mut Tx<'_>, events: &[Event]) -> Result<(), Error> {
+        for event in events {
+            let erased: UserErased = event.fact()?;
+            if let Some(cart) = tx.get_by::<CartByUser>(Some(erased.user_id))? {
+                drop_cart(tx, &cart)?;
+            }
+        }
+        Ok(())
+    }
+}

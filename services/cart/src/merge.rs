@@ -1,0 +1,143 @@
+//! Merging a guest's cart into a user's: quantities add up, capped at what is available; the guest's cart ends.
+
+use std::collections::BTreeMap;
+
+use promox_contract::ids::CartId;
+use promox_kernel::{Error, Sku, UserId};
+use promox_storage::{StoreError, Tx};
+
+use crate::api::{CartWarning, WarningCode};
+use crate::commands::{new_cart, put_line, touch};
+use crate::queries::{Contents, Holder, lines, open_cart};
+use crate::records::{Cart, CartByToken, CartItem, CartMerge};
+use crate::rules;
+
+/// What a merge came to.
+#[derive(Debug)]
+pub(crate) enum Merge {
+    /// It is done now, with what did not fit.
+    Done(Box<Contents>, Vec<CartWarning>),
+    /// It was done before, or there is nothing to merge.
+    Before,
+    /// Lines came in whose stock was not asked for: ask again and repeat.
+    Stale,
+    /// No guest's cart has this token, or it went to another user.
+    Unknown,
+}
+
+/// How many of each SKU can be sold.
+pub(crate) type Available = BTreeMap<Sku, u32>;
+
+/// The SKUs of a guest's cart that is still to be merged.
+pub(crate) fn guest_skus(tx: &Tx<'_>, token_hash: &[u8]) -> Result<Vec<Sku>, StoreError> {
+    let Some(guest) = open_cart(tx, &Holder::Guest(token_hash.to_vec()))? else { return Ok(Vec::new()) };
+    Ok(lines(tx, guest.id)?.into_iter().map(|line| line.sku).collect())
+}
+
+/// Merges, once a guest's cart.
+pub(crate) fn merge(tx: &mut Tx<'_>, token_hash: &[u8], user: UserId, available: &Available) -> Result<Merge, Error> {
+    let Some(guest) = tx.get_by::<CartByToken>(Some(token_hash.to_vec()))? else { return Ok(Merge::Unknown) };
+    match guest.merged_by {
+        Some(by) if by == user => return Ok(Merge::Before),
+        Some(_) => return Ok(Merge::Unknown),
+        None => {}
+    }
+    let mut guest_lines = lines(tx, guest.id)?;
+    guest_lines.sort_by_key(|line| line.place);
+    if guest_lines.iter().any(|line| !available.contains_key(&line.sku)) {
+        return Ok(Merge::Stale);
+    }
+    let holder = Holder::User(user);
+    let mut cart = match open_cart(tx, &holder)? {
+        Some(cart) => cart,
+        None => new_cart(tx, &holder)?,
+    };
+    cart.version += 1;
+    take_codes(&mut cart, &guest);
+    let (sums, warnings) = move_lines(tx, &mut cart, guest_lines, available)?;
+    touch(tx, &mut cart)?;
+    end_guest(tx, guest, user, sums)?;
+    Ok(Merge::Done(Box::new(Contents::read(tx, cart)?), warnings))
+}
+
+/// Units of a merge.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sums {
+    guest: i64,
+    own: i64,
+    merged: i64,
+}
+
+fn move_lines(
+    tx: &mut Tx<'_>,
+    cart: &mut Cart,
+    guest_lines: Vec<CartItem>,
+    available: &Available,
+) -> Result<(Sums, Vec<CartWarning>), StoreError> {
+    let (mut sums, mut warnings) = (Sums::default(), Vec::new());
+    for line in guest_lines {
+        let in_stock = available.get(&line.sku).copied().unwrap_or(0);
+        let own = tx.get::<CartItem>(&(cart.id, line.sku.clone()))?;
+        let before = own.as_ref().map_or(0, |own| own.quantity);
+        let room = own.is_some() || cart.lines < rules::MOST_LINES;
+        let after = if room { rules::merged(before, line.quantity, in_stock) } else { 0 };
+        if after != before {
+            put_line(tx, cart, own, &line.sku, after)?;
+        }
+        tx.delete::<CartItem>(&(line.cart_id, line.sku.clone()))?;
+        sums.guest += i64::from(line.quantity);
+        sums.own += i64::from(before);
+        sums.merged += i64::from(after);
+        let asked = before.saturating_add(line.quantity);
+        if after < asked {
+            warnings.push(capped(&line.sku, asked, after, room));
+        }
+    }
+    Ok((sums, warnings))
+}
+
+fn capped(sku: &Sku, asked: u32, after: u32, room: bool) -> CartWarning {
+    let detail = if room {
+        format!("{asked} of {sku} would have been in the cart, {after} are: there are no more.")
+    } else {
+        format!("{sku} did not fit: a cart has at most {} lines.", rules::MOST_LINES)
+    };
+    CartWarning {
+        code: WarningCode::QuantityCapped,
+        detail,
+        sku: Some(sku.clone()),
+        asked: Some(asked),
+        available: Some(after),
+        rejected_code: None,
+        reason: None,
+    }
+}
+
+fn take_codes(cart: &mut Cart, guest: &Cart) {
+    if cart.promotion_code.is_none() {
+        cart.promotion_code.clone_from(&guest.promotion_code);
+    }
+    for code in guest.coupon_codes.iter() {
+        rules::join(&mut cart.coupon_codes, code.clone());
+    }
+    cart.codes_version = cart.version;
+}
+
+/// Leaves a trace of the guest's cart, so that merging it again is known to be a repetition.
+fn end_guest(tx: &mut Tx<'_>, mut guest: Cart, user: UserId, sums: Sums) -> Result<(), StoreError> {
+    let guest_cart: CartId = guest.id;
+    guest.merged_by = Some(user);
+    guest.promotion_code = None;
+    guest.coupon_codes.clear();
+    guest.lines = 0;
+    guest.version += 1;
+    touch(tx, &mut guest)?;
+    tx.insert(&CartMerge {
+        guest_cart,
+        guest_units: sums.guest,
+        own_units: sums.own,
+        merged_units: sums.merged,
+        capped_units: sums.guest + sums.own - sums.merged,
+        at: tx.now(),
+    })
+}

@@ -1,0 +1,84 @@
+//! Reads: whose cart it is and what is in it.
+
+use promox_contract::cart::CartContents;
+use promox_contract::ids::CartId;
+use promox_contract::inventory::SkuQuantity;
+use promox_kernel::{Cx, Error, Kind, UserId};
+use promox_storage::{StoreError, Tx};
+
+use crate::records::{Cart, CartByToken, CartByUser, CartItem};
+use crate::reject;
+use crate::rules::{MOST_LINES, token_hash};
+
+/// How a cart is found.
+#[derive(Clone, Debug)]
+pub(crate) enum Holder {
+    /// By login.
+    User(UserId),
+    /// By the hash of a guest's token.
+    Guest(Vec<u8>),
+}
+
+impl Holder {
+    /// The caller's way to a cart: the login goes before the token.
+    pub(crate) fn of(cx: &Cx) -> Result<Self, Error> {
+        match (cx.principal.user(), &cx.cart_token) {
+            (Some(user), _) => Ok(Self::User(user)),
+            (None, Some(token)) => Ok(Self::Guest(token_hash(token))),
+            (None, None) => Err(Error::new(Kind::Unauthenticated, "UNAUTHENTICATED", "Log in or send a cart token.")),
+        }
+    }
+}
+
+/// A cart with its lines, in the order of their places.
+#[derive(Clone, Debug)]
+pub(crate) struct Contents {
+    pub(crate) cart: Cart,
+    pub(crate) items: Vec<CartItem>,
+}
+
+impl Contents {
+    pub(crate) fn read(tx: &Tx<'_>, cart: Cart) -> Result<Self, StoreError> {
+        let mut items = lines(tx, cart.id)?;
+        items.sort_by_key(|item| item.place);
+        Ok(Self { cart, items })
+    }
+
+    /// The lines as other services ask for them.
+    pub(crate) fn quantities(&self) -> Vec<SkuQuantity> {
+        self.items.iter().map(|item| SkuQuantity { sku: item.sku.clone(), quantity: item.quantity }).collect()
+    }
+
+    /// What is to be ordered.
+    pub(crate) fn for_checkout(self) -> Result<CartContents, Error> {
+        if self.items.is_empty() {
+            return Err(reject::cart_empty());
+        }
+        Ok(CartContents {
+            items: self.quantities(),
+            cart_id: self.cart.id,
+            version: self.cart.version,
+            promotion_code: self.cart.promotion_code,
+            coupon_codes: self.cart.coupon_codes.0,
+        })
+    }
+}
+
+/// The lines of a cart in the order of their SKUs.
+pub(crate) fn lines(tx: &Tx<'_>, cart: CartId) -> Result<Vec<CartItem>, StoreError> {
+    tx.scan::<CartItem>().prefix(cart).collect(MOST_LINES as usize)
+}
+
+/// The cart of a holder, unless there is none or it was merged.
+pub(crate) fn open_cart(tx: &Tx<'_>, holder: &Holder) -> Result<Option<Cart>, StoreError> {
+    let cart = match holder {
+        Holder::User(user) => tx.get_by::<CartByUser>(Some(*user))?,
+        Holder::Guest(hash) => tx.get_by::<CartByToken>(Some(hash))?,
+    };
+    Ok(cart.filter(|cart| cart.merged_by.is_none()))
+}
+
+/// The contents of a holder's cart.
+pub(crate) fn contents(tx: &Tx<'_>, holder: &Holder) -> Result<Option<Contents>, StoreError> {
+    open_cart(tx, holder)?.map(|cart| Contents::read(tx, cart)).transpose()
+}

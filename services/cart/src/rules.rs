@@ -1,0 +1,125 @@
+//! The pure rules of carts: quantities, codes, times, and what a merge gives.
+
+use std::time::Duration;
+
+use aws_lc_rs::digest;
+use promox_kernel::{Error, FieldError, Timestamp, bounded};
+
+/// Units of a line at most.
+pub(crate) const MOST_UNITS: u32 = 9_999;
+/// Lines of a cart at most: above the largest real invoice, far below what a transaction takes.
+pub(crate) const MOST_LINES: u32 = 1_000;
+/// Coupons of a cart at most.
+pub(crate) const MOST_COUPONS: usize = 10;
+/// A cart that nobody touched for so long is abandoned.
+const IDLE: Duration = Duration::from_hours(24);
+/// A guest's cart that nobody touched for so long is dropped.
+const GUEST_LIFE: Duration = Duration::from_hours(720);
+
+/// A quantity as it was sent.
+pub(crate) fn quantity(sent: u32) -> Result<u32, Error> {
+    if (1..=MOST_UNITS).contains(&sent) {
+        Ok(sent)
+    } else {
+        Err(Error::field("/quantity", format!("a quantity is 1 to {MOST_UNITS}")))
+    }
+}
+
+/// What a line has when units are added to it.
+pub(crate) fn added(before: u32, more: u32) -> Result<u32, Error> {
+    let sum = before.saturating_add(more);
+    if sum > MOST_UNITS {
+        let detail = format!("a line holds at most {MOST_UNITS} units, {before} are in it already");
+        return Err(Error::field("/quantity", detail));
+    }
+    Ok(sum)
+}
+
+/// What a line has when a guest's is merged into it: the sum, capped at what is available. A merge gives and never takes:
+/// a line that already asks for more than there is stays as it is.
+pub(crate) fn merged(own: u32, guest: u32, available: u32) -> u32 {
+    own.saturating_add(guest).min(available).min(MOST_UNITS).max(own)
+}
+
+/// The promotion's code as it was sent; an empty one is none.
+pub(crate) fn promotion_code(sent: Option<String>) -> Result<Option<String>, Error> {
+    match sent {
+        Some(code) if code.trim().is_empty() => Ok(None),
+        Some(code) => one_code("/promotionCode", &code).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// The coupons' codes as they were sent, each once.
+pub(crate) fn coupon_codes(sent: &[String]) -> Result<Vec<String>, Error> {
+    if sent.len() > MOST_COUPONS {
+        return Err(Error::field("/couponCodes", format!("a cart takes at most {MOST_COUPONS} coupons")));
+    }
+    let mut codes = Vec::new();
+    for (index, code) in sent.iter().enumerate() {
+        let code = one_code(&format!("/couponCodes/{index}"), code)?;
+        join(&mut codes, code);
+    }
+    Ok(codes)
+}
+
+/// Adds a code unless it is in the list, compared as coupons are: without case and separators.
+pub(crate) fn join(codes: &mut Vec<String>, code: String) {
+    if codes.len() < MOST_COUPONS && !codes.iter().any(|known| normal(known) == normal(&code)) {
+        codes.push(code);
+    }
+}
+
+fn one_code(pointer: &str, code: &str) -> Result<String, Error> {
+    bounded(code, 1, 64).map_err(|detail| Error::invalid(vec![FieldError::new(pointer, detail)]))
+}
+
+fn normal(code: &str) -> String {
+    code.chars().filter(|c| !matches!(c, ' ' | '-' | '_')).flat_map(char::to_uppercase).collect()
+}
+
+/// How a token is kept.
+pub(crate) fn token_hash(token: &str) -> Vec<u8> {
+    digest::digest(&digest::SHA256, token.as_bytes()).as_ref().to_vec()
+}
+
+/// When a cart that is touched now will be abandoned.
+pub(crate) fn idle_at(now: Timestamp, lines: u32) -> Option<Timestamp> {
+    (lines > 0).then_some(now + IDLE)
+}
+
+/// When a guest's cart that is touched now will be dropped.
+pub(crate) fn expires_at(now: Timestamp) -> Timestamp {
+    now + GUEST_LIFE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn merging_adds_up_to_what_there_is_and_never_takes() {
+        for (own, guest, available, want) in
+            [(0, 2, 10, 2), (3, 2, 10, 5), (3, 9, 10, 10), (0, 2, 0, 0), (8, 2, 6, 8), (9_000, 9_000, u32::MAX, 9_999)]
+        {
+            assert_eq!(merged(own, guest, available), want, "{own} + {guest} of {available}");
+        }
+    }
+
+    #[test]
+    fn quantities_are_one_to_9999() {
+        assert!(quantity(0).is_err() && quantity(10_000).is_err());
+        assert_eq!((quantity(1).unwrap(), quantity(9_999).unwrap()), (1, 9_999));
+        assert_eq!(added(9_000, 999).unwrap(), 9_999);
+        assert!(added(9_000, 1_000).is_err() && added(u32::MAX, 1).is_err());
+    }
+
+    #[test]
+    fn the_same_coupon_counts_once_however_it_is_written() {
+        let codes = ["SAVE-10".to_owned(), "save 10".to_owned(), "OTHER".to_owned()];
+        assert_eq!(coupon_codes(&codes).unwrap(), ["SAVE-10", "OTHER"]);
+        assert!(coupon_codes(&vec!["A".to_owned(); 11]).is_err());
+        assert!(coupon_codes(&[String::new()]).is_err());
+        assert_eq!(promotion_code(Some("  ".to_owned())).unwrap(), None);
+    }
+}

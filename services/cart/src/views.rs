@@ -1,0 +1,151 @@
+//! A cart as its owner sees it: what is in it, described, priced and checked against stock by the services that know.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use promox_contract::inventory::AvailableStock;
+use promox_contract::order::{PriceCart, PricedCart, PricedLine, StoreProfile, Totals};
+use promox_contract::product::DescribeSkus;
+use promox_contract::promotion::RejectedPromotion;
+use promox_kernel::{Amount, Currency, Cx, Error, Sku};
+
+use crate::api::{CartCodes, CartLine, CartView, CartWarning, WarningCode};
+use crate::merge::Available;
+use crate::queries::Contents;
+use crate::records::CartItem;
+
+/// Asks how many of each SKU can be sold.
+pub(crate) async fn available(cx: &Cx, skus: Vec<Sku>) -> Result<Available, Error> {
+    if skus.is_empty() {
+        return Ok(Available::new());
+    }
+    let found = cx.call(AvailableStock { skus: skus.clone() }).await?;
+    Ok(skus.into_iter().zip(found.available).collect())
+}
+
+/// The SKU as the catalogue writes it, if it sells it.
+pub(crate) async fn describe(cx: &Cx, sku: &Sku) -> Result<Option<Sku>, Error> {
+    let found = cx.call(DescribeSkus { skus: vec![sku.clone()] }).await?;
+    Ok(found.items.into_iter().next().map(|description| description.sku))
+}
+
+/// The whole view.
+pub(crate) async fn view(cx: &Cx, contents: Contents, mut warnings: Vec<CartWarning>) -> Result<CartView, Error> {
+    let skus: Vec<Sku> = contents.items.iter().map(|item| item.sku.clone()).collect();
+    let (stock, sold) = tokio::try_join!(available(cx, skus.clone()), sold(cx, skus))?;
+    let priced = price(cx, &contents, &sold).await?;
+    let lines: BTreeMap<&Sku, &PricedLine> = priced.lines.iter().map(|line| (&line.sku, line)).collect();
+    let mut items = Vec::with_capacity(contents.items.len());
+    for item in &contents.items {
+        let line = lines.get(&item.sku).copied();
+        let in_stock = if line.is_some() { stock.get(&item.sku).copied().unwrap_or(0) } else { 0 };
+        warnings.extend(line_warning(item, line.is_some(), in_stock));
+        items.push(line_view(item, line, in_stock));
+    }
+    warnings.extend(priced.rejected_promotions.into_iter().filter_map(code_warning));
+    let cart = contents.cart;
+    Ok(CartView {
+        id: cart.id,
+        token: None,
+        version: cart.version,
+        currency: priced.currency,
+        items,
+        codes: CartCodes { promotion_code: cart.promotion_code, coupon_codes: cart.coupon_codes.0 },
+        totals: priced.totals,
+        warnings,
+        created_at: cart.created_at,
+        updated_at: cart.updated_at,
+    })
+}
+
+/// Which of the SKUs the catalogue sells.
+async fn sold(cx: &Cx, skus: Vec<Sku>) -> Result<BTreeSet<Sku>, Error> {
+    if skus.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let found = cx.call(DescribeSkus { skus }).await?;
+    Ok(found.items.into_iter().map(|description| description.sku).collect())
+}
+
+/// Prices what can be sold; a cart without such lines costs nothing.
+async fn price(cx: &Cx, contents: &Contents, sold: &BTreeSet<Sku>) -> Result<PricedCart, Error> {
+    let items: Vec<_> = contents.quantities().into_iter().filter(|item| sold.contains(&item.sku)).collect();
+    if items.is_empty() {
+        let currency = cx.call(StoreProfile {}).await?.currency;
+        return Ok(nothing(currency));
+    }
+    cx.call(PriceCart {
+        items,
+        promotion_code: contents.cart.promotion_code.clone(),
+        coupon_codes: contents.cart.coupon_codes.0.clone(),
+        user_id: contents.cart.user_id,
+    })
+    .await
+}
+
+fn nothing(currency: Currency) -> PricedCart {
+    let zero: Amount = currency.zero();
+    PricedCart {
+        currency,
+        lines: Vec::new(),
+        applied_promotions: Vec::new(),
+        rejected_promotions: Vec::new(),
+        totals: Totals {
+            subtotal: zero,
+            discount: zero,
+            shipping: zero,
+            shipping_discount: zero,
+            tax: zero,
+            points_redeemed: 0,
+            points_value: zero,
+            total: zero,
+        },
+    }
+}
+
+fn line_view(item: &CartItem, line: Option<&PricedLine>, available: u32) -> CartLine {
+    CartLine {
+        sku: line.map_or_else(|| item.sku.clone(), |line| line.sku.clone()),
+        product_id: line.map(|line| line.product_id),
+        name: line.map(|line| line.name.clone()),
+        quantity: item.quantity,
+        unit_price: line.map(|line| line.unit_price),
+        list_price: line.map(|line| line.list_price),
+        line_total: line.map(|line| line.subtotal),
+        discount: line.map(|line| line.discount),
+        available,
+    }
+}
+
+fn line_warning(item: &CartItem, sold: bool, available: u32) -> Option<CartWarning> {
+    let (code, detail) = match (sold, item.quantity <= available) {
+        (true, true) => return None,
+        (true, false) => {
+            let detail = format!("{available} of {} can be bought, {} are in the cart.", item.sku, item.quantity);
+            (WarningCode::InsufficientStock, detail)
+        }
+        (false, _) => (WarningCode::ProductUnavailable, format!("{} is not sold any more.", item.sku)),
+    };
+    Some(CartWarning {
+        code,
+        detail,
+        sku: Some(item.sku.clone()),
+        asked: Some(item.quantity),
+        available: Some(available),
+        rejected_code: None,
+        reason: None,
+    })
+}
+
+/// A promotion that nobody named by a code is no warning.
+fn code_warning(rejected: RejectedPromotion) -> Option<CartWarning> {
+    let code = rejected.code?;
+    Some(CartWarning {
+        code: WarningCode::CodeNotApplied,
+        detail: format!("The code {code} has no effect on this cart: {}.", rejected.reason),
+        sku: None,
+        asked: None,
+        available: None,
+        rejected_code: Some(code),
+        reason: Some(rejected.reason),
+    })
+}
