@@ -214,7 +214,7 @@ fn durations(encoder: &mut DescriptorEncoder<'_>, operations: &[Arc<Operation>])
             continue;
         }
         let seconds =
-            |micros: u64| if micros == u64::MAX { f64::MAX } else { Duration::from_micros(micros).as_secs_f64() };
+            |micros: u64| if micros == u64::MAX { f64::INFINITY } else { Duration::from_micros(micros).as_secs_f64() };
         let buckets: Vec<(f64, u64)> = latencies.into_iter().map(|(bound, count)| (seconds(bound), count)).collect();
         let sum = Duration::from_micros(operation.micros.load(Ordering::Relaxed)).as_secs_f64();
         let labels = [("service", operation.service), ("operation", operation.name)];

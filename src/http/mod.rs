@@ -26,6 +26,9 @@ mod server;
 mod status;
 mod tls;
 
+#[cfg(test)]
+mod tests;
+
 pub use health::{Component, Health};
 pub use metrics::Metrics;
 pub use router::Conflict;

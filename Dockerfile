@@ -1,0 +1,26 @@
+# Builds promox and leaves one binary on a slim Debian, run by a user who owns nothing but the data.
+FROM rust:1.95-slim-bookworm AS build
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends cmake g++ make \
+    && rm -rf /var/lib/apt/lists/*
+WORKDIR /source
+COPY . .
+RUN cargo build --release --locked --package promox --bin promox
+
+FROM debian:bookworm-slim
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends ca-certificates curl \
+    && rm -rf /var/lib/apt/lists/* \
+    && useradd --system --uid 10001 --home-dir /data --shell /usr/sbin/nologin promox \
+    && install --directory --owner=promox --group=promox --mode=0750 /data
+COPY --from=build /source/target/release/promox /usr/local/bin/promox
+USER promox
+ENV PROMOX_DATA__DIR=/data PROMOX_SERVER__LISTEN=0.0.0.0:8080
+VOLUME /data
+EXPOSE 8080
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=10s --timeout=3s --start-period=30s \
+    CMD curl --fail --silent --insecure --output /dev/null http://127.0.0.1:8080/actuator/health/readiness \
+    || curl --fail --silent --insecure --output /dev/null https://127.0.0.1:8080/actuator/health/readiness
+ENTRYPOINT ["promox"]
+CMD ["serve"]

@@ -1,0 +1,114 @@
+//! Slow and leaving clients, and the end of the server.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use super::{Answer, Rig, request};
+
+const SHORT: (&str, &str) = ("PROMOX_SERVER__HEADER_TIMEOUT_MS", "40");
+
+#[tokio::test]
+async fn a_head_that_does_not_come_ends_the_connection() {
+    let rig = Rig::start(&[SHORT]).await;
+    for start in ["", "GET /things/7 HTTP/1.1\r\nhost:"] {
+        let mut stream = rig.connect().await;
+        stream.write_all(start.as_bytes()).await.unwrap();
+        let mut bytes = Vec::new();
+        let read = stream.read_to_end(&mut bytes);
+        let ended = tokio::time::timeout(Duration::from_secs(5), read).await;
+        assert!(ended.is_ok() && bytes.is_empty(), "{start:?}: {ended:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_idle_connection_ends_and_a_used_one_does_not() {
+    let rig = Rig::start(&[SHORT, ("PROMOX_SERVER__IDLE_TIMEOUT_MS", "60")]).await;
+    let mut stream = rig.connect().await;
+    for _ in 0..2 {
+        stream.write_all(b"GET /things/7 HTTP/1.1\r\nhost: shop\r\n\r\n").await.unwrap();
+        let mut buffer = [0; 2048];
+        let length = stream.read(&mut buffer).await.unwrap();
+        assert_eq!(Answer::parse(&buffer[..length]).status, 200);
+    }
+    let mut rest = Vec::new();
+    let ended = tokio::time::timeout(Duration::from_secs(5), stream.read_to_end(&mut rest)).await;
+    assert!(ended.is_ok() && rest.is_empty());
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_come_is_refused() {
+    let rig = Rig::start(&[("PROMOX_SERVER__BODY_TIMEOUT_MS", "40")]).await;
+    let headers = [("content-type", "application/json"), ("content-length", "10")];
+    assert_eq!(rig.ask("POST /things", &headers, "").await.code(), "BODY_TIMEOUT");
+}
+
+#[tokio::test]
+async fn heads_that_are_too_long_are_refused() {
+    let rig = Rig::start(&[("PROMOX_LIMITS__HEADER_BYTES", "8192")]).await;
+    let long = "x".repeat(9_000);
+    assert_eq!(rig.ask("GET /things/7", &[("x-long", &long)], "").await.status, 431);
+}
+
+#[tokio::test]
+async fn connections_beyond_the_limit_are_turned_away() {
+    let rig = Rig::start(&[("PROMOX_LIMITS__CONNECTIONS", "1")]).await;
+    let mut first = rig.connect().await;
+    first.write_all(b"GET /things/7 HTTP/1.1\r\nhost: shop\r\n\r\n").await.unwrap();
+    let mut buffer = [0; 2048];
+    assert!(first.read(&mut buffer).await.unwrap() > 0);
+    let mut second = rig.connect().await;
+    let mut bytes = Vec::new();
+    let _ = second.read_to_end(&mut bytes).await;
+    assert!(bytes.is_empty());
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_stops_nothing() {
+    let rig = Rig::start(&[]).await;
+    let mut stream = rig.connect().await;
+    stream.write_all(request("POST /slow", &[], "").as_bytes()).await.unwrap();
+    rig.probe.entered.acquire().await.unwrap().forget();
+    drop(stream);
+    rig.probe.released.add_permits(1);
+    let done = tokio::time::timeout(Duration::from_secs(5), rig.probe.done.acquire()).await;
+    assert!(done.is_ok(), "the operation came to its end");
+}
+
+#[tokio::test]
+async fn an_operation_that_takes_too_long_is_answered_for() {
+    let rig = Rig::start(&[("PROMOX_SERVER__REQUEST_TIMEOUT_MS", "100")]).await;
+    let answer = rig.post("/slow", &[], "").await;
+    assert_eq!((answer.status, answer.code().as_str()), (503, "DEADLINE_EXCEEDED"));
+}
+
+#[tokio::test]
+async fn a_shutdown_lets_what_runs_come_to_its_end() {
+    let rig = Rig::start(&[]).await;
+    let idle = rig.connect().await;
+    let mut stream = rig.connect().await;
+    stream.write_all(request("POST /slow", &[], "").as_bytes()).await.unwrap();
+    rig.probe.entered.acquire().await.unwrap().forget();
+    let probe = rig.probe.clone();
+    let finish = async {
+        probe.released.add_permits(1);
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes).await.unwrap();
+        Answer::parse(&bytes).status
+    };
+    let address = rig.address;
+    let (drained, status) = tokio::join!(rig.server.shutdown(), finish);
+    assert!(drained);
+    assert_eq!(status, 204);
+    assert!(tokio::net::TcpStream::connect(address).await.is_err(), "nobody listens any more");
+    drop(idle);
+}
+
+#[tokio::test]
+async fn a_shutdown_does_not_wait_for_ever() {
+    let rig = Rig::start(&[("PROMOX_SERVER__DRAIN_TIMEOUT_MS", "40")]).await;
+    let mut stream = rig.connect().await;
+    stream.write_all(request("POST /slow", &[], "").as_bytes()).await.unwrap();
+    rig.probe.entered.acquire().await.unwrap().forget();
+    assert!(!rig.server.shutdown().await);
+}

@@ -1,0 +1,101 @@
+//! The description against the registry, and the server about itself.
+
+use std::collections::BTreeSet;
+
+use promox_kernel::Registry;
+use serde_json::{Value, json};
+
+use super::Rig;
+use super::probe::Probe;
+use crate::http::metrics::Metrics;
+use crate::http::router::{Conflict, Router};
+
+/// Every reference in a document.
+fn references(value: &Value, found: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(members) => {
+            found.extend(members.get("$ref").and_then(Value::as_str).map(str::to_owned));
+            members.values().for_each(|member| references(member, found));
+        }
+        Value::Array(items) => items.iter().for_each(|item| references(item, found)),
+        _ => {}
+    }
+}
+
+#[tokio::test]
+async fn every_route_is_described_and_every_reference_leads_somewhere() {
+    let rig = Rig::start(&[]).await;
+    let document = rig.get("/openapi.json").await.json();
+    for entry in rig.node.registry().unwrap().entries().iter().filter(|entry| !entry.path.is_empty()) {
+        let operation = &document["paths"][entry.path][entry.method.as_str().to_lowercase()];
+        assert_eq!(operation["operationId"], entry.name, "{entry:?}");
+        assert!(!operation["responses"][entry.status.to_string()].is_null(), "{entry:?}");
+    }
+    let mut found = BTreeSet::new();
+    references(&document, &mut found);
+    assert!(found.contains("#/components/schemas/Problem"));
+    for reference in found {
+        assert!(document.pointer(&reference[1..]).is_some(), "{reference}");
+    }
+}
+
+#[tokio::test]
+async fn fields_become_parameters_and_bodies() {
+    let rig = Rig::start(&[]).await;
+    let paths = rig.get("/openapi.json").await.json()["paths"].clone();
+    let get = &paths["/things/{id}"]["get"];
+    assert_eq!((&get["parameters"][0]["in"], &get["parameters"][0]["name"]), (&json!("path"), &json!("id")));
+    assert_eq!((&get["parameters"][1]["in"], &get["parameters"][1]["required"]), (&json!("query"), &json!(false)));
+    let make = &paths["/things"]["post"];
+    assert_eq!(make["requestBody"]["content"]["application/json"]["schema"]["required"], json!(["name"]));
+    assert_eq!(make["parameters"][0]["$ref"], "#/components/parameters/IdempotencyKey");
+    assert!(paths["/upload"]["post"]["requestBody"]["content"]["text/csv"].is_object());
+    let secret = &paths["/secret"]["get"];
+    assert_eq!((&secret["x-permission"], &secret["security"]), (&json!("probe:read"), &json!([{"bearer": []}])));
+}
+
+#[tokio::test]
+async fn the_pages_are_there() {
+    let rig = Rig::start(&[]).await;
+    let page = rig.get("/docs").await;
+    assert_eq!((page.status, page.header("content-type")), (200, "text/html; charset=utf-8"));
+    assert!(page.header("content-security-policy").contains("default-src 'self'"));
+    for path in ["/docs/page.js", "/docs/page.css"] {
+        assert!(page.body.contains(path) && rig.get(path).await.status == 200, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn the_server_tells_how_it_is() {
+    let rig = Rig::start(&[]).await;
+    rig.server.health().add("storage", Box::new(|| Ok(json!({"rows": 3}))));
+    assert_eq!(
+        rig.get("/actuator/health").await.json(),
+        json!({"status": "UP", "components": {"storage": {"status": "UP", "details": {"rows": 3}}}})
+    );
+    rig.server.health().add("mail", Box::new(|| Err("no server".to_owned())));
+    let down = rig.get("/actuator/health").await;
+    assert_eq!((down.status, &down.json()["status"]), (503, &json!("DOWN")));
+    assert_eq!(rig.get("/actuator/health/liveness").await.status, 200);
+    assert_eq!(rig.get("/actuator/health/readiness").await.status, 200);
+    let text = rig.get("/actuator/prometheus").await.body;
+    assert!(
+        text.contains(r#"promox_http_requests_total{service="ops",operation="ops.health",status="200"} 1"#),
+        "{text}"
+    );
+    for path in ["info", "metrics", "loggers", "env"] {
+        assert_eq!(rig.get(&format!("/actuator/{path}")).await.status, 401, "{path}");
+    }
+}
+
+#[test]
+fn a_route_stands_once() {
+    let mut registry = Registry::default();
+    let probe = Probe::new();
+    probe.register(&mut registry);
+    probe.register(&mut registry);
+    let limits = crate::config::Limits::default();
+    let keys = promox_storage::MemoryEngine::new().database(promox_storage::Database::Ecommerce);
+    let router = Router::new(&registry, &limits, &Metrics::new(), &|_| Some(keys.clone()));
+    assert!(matches!(router, Err(Conflict::Operations(_))));
+}
