@@ -4,7 +4,7 @@
 //! it cannot disagree. What always holds, and is checked by [`promox_storage::Audit`]: a user has one cart; a merge conserves
 //! quantities; one order a cart's contents; no line is outside 1..=9999. Stock is not held by a cart: the checkout holds it.
 
-mod api;
+pub mod api;
 mod audit;
 mod commands;
 mod events;
@@ -27,14 +27,7 @@ use promox_contract::user::ExportCarts;
 use promox_kernel::{Job, Registry, register};
 use promox_storage::{Consumer, Db, Record, TableDef};
 
-pub use api::{
-    AddItem, CartCodes, CartLine, CartView, CartWarning, ChangeItem, CreateCart, DeleteCart, GetCart, MergeCart,
-    RemoveItem, SetCodes, WarningCode,
-};
-
-/// The tables of carts.
-pub const TABLES: &[&TableDef] =
-    &[records::Cart::TABLE, records::CartItem::TABLE, records::CartMerge::TABLE, records::CartOrder::TABLE];
+use crate::api::{AddItem, ChangeItem, CreateCart, DeleteCart, GetCart, MergeCart, RemoveItem, SetCodes};
 
 /// The cart service.
 #[derive(Debug)]
@@ -43,12 +36,16 @@ pub struct Carts {
 }
 
 impl Carts {
+    /// The tables it owns.
+    pub const TABLES: &[&TableDef] =
+        &[records::Cart::TABLE, records::CartItem::TABLE, records::CartMerge::TABLE, records::CartOrder::TABLE];
+
     /// The service on its database.
-    pub fn new(db: Db) -> Self {
-        Self { db }
+    pub fn new(db: Db) -> Arc<Self> {
+        Arc::new(Self { db })
     }
 
-    /// Opens its operations.
+    /// Registers its operations.
     pub fn register(self: &Arc<Self>, registry: &mut Registry) {
         register!(registry, self; CreateCart, GetCart, DeleteCart, AddItem, ChangeItem, RemoveItem, SetCodes, MergeCart);
         register!(registry, self; CartForCheckout, EmptyCart, MergeGuestCart, ExportCarts);

@@ -6,7 +6,7 @@ use promox_contract::user::ExportCarts;
 use promox_kernel::{Kind, UserId};
 
 use super::shop::{Shop, add, lines};
-use crate::{GetCart, SetCodes};
+use crate::api::{GetCart, SetCodes};
 
 #[tokio::test]
 async fn an_order_takes_what_it_was_placed_from_and_leaves_what_came_since() {

@@ -16,7 +16,8 @@ use promox_kernel::{
 };
 use promox_storage::{Audit, Database, Db, MemoryEngine, Report, Tx};
 
-use crate::{CartView, Carts, CreateCart};
+use crate::Carts;
+use crate::api::{CartView, CreateCart};
 
 /// What the shelf holds: price in pence and units in stock, by SKU.
 #[derive(Default)]
@@ -131,7 +132,7 @@ impl Shop {
     pub(super) fn open() -> Self {
         let db = MemoryEngine::new().database(Database::Ecommerce);
         let node = Node::new(Clock::manual(Timestamp::from_seconds(1_000_000)), Entropy::seeded(7));
-        let (shelf, carts) = (Arc::new(Shelf::default()), Arc::new(Carts::new(db.clone())));
+        let (shelf, carts) = (Arc::new(Shelf::default()), Carts::new(db.clone()));
         let mut registry = Registry::default();
         register!(registry, &shelf; DescribeSkus, AvailableStock, StoreProfile, PriceCart);
         carts.register(&mut registry);
@@ -176,7 +177,7 @@ impl Shop {
         let reader = self.db.long_read().unwrap();
         let mut report = Report::default();
         self.carts.audit(&Tx::unbounded(&*reader, Database::Ecommerce), &mut report).unwrap();
-        for table in crate::TABLES {
+        for table in Carts::TABLES {
             report.check_table(&*reader, table).unwrap();
         }
         assert_eq!(report.finish().0, []);
@@ -184,7 +185,7 @@ impl Shop {
 }
 
 pub(super) async fn add(cx: &Cx, name: &str, quantity: u32) -> Result<CartView, Error> {
-    cx.call(crate::AddItem { sku: sku(name), quantity }).await
+    cx.call(crate::api::AddItem { sku: sku(name), quantity }).await
 }
 
 /// Asks and shows what the answer holds: SKU and quantity of each line.

@@ -4,9 +4,9 @@ use promox_kernel::{Cx, Kind, Principal, UserId};
 use promox_storage::Tx;
 
 use super::shop::{Shop, add, lines, pounds, sku};
+use crate::api::{ChangeItem, CreateCart, DeleteCart, GetCart, MergeCart, RemoveItem, SetCodes, WarningCode};
 use crate::commands::{new_cart, put_line, touch};
 use crate::queries::Holder;
-use crate::{ChangeItem, CreateCart, DeleteCart, GetCart, MergeCart, RemoveItem, SetCodes, WarningCode};
 
 fn owned(lines: &[(&str, u32)]) -> Vec<(String, u32)> {
     lines.iter().map(|(sku, quantity)| ((*sku).to_owned(), *quantity)).collect()

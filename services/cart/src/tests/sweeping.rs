@@ -8,7 +8,7 @@ use promox_kernel::{Error, Kind, UserId};
 use promox_storage::{ConsumerLoop, StoreError};
 
 use super::shop::{Shop, add};
-use crate::GetCart;
+use crate::api::GetCart;
 
 const DAY: Duration = Duration::from_hours(24);
 
