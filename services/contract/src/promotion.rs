@@ -105,6 +105,8 @@ pub struct EvaluateCart {
     pub email: Option<Email>,
     /// Codes as the buyer wrote them, promotions' and coupons' alike.
     pub codes: Vec<String>,
+    /// Those of the codes that are coupons.
+    pub coupons: Vec<crate::coupon::ResolvedCode>,
     /// What shipping costs before promotions.
     pub shipping: Amount,
     /// How it is shipped, and whereto.

@@ -1,1 +1,90 @@
-//! Order service: quote, checkout saga, fulfilment, returns.
+//! Order service: quote, checkout saga, cancel, parcels, returns, invoices, import of history, and the store's settings.
+//!
+//! It owns orders with their lines, sagas, parcels, returns, credit notes and settings. What always holds: an order's total
+//! is the sum of its parts; a checkout has one saga, driven by one driver at a time; an order that is decided stays decided.
+
+mod api;
+mod audit;
+mod checkout;
+mod commands;
+mod events;
+mod guesses;
+mod handlers;
+mod history;
+mod invoice;
+mod jobs;
+mod queries;
+mod records;
+mod reject;
+mod rules;
+mod settings;
+mod tokens;
+
+use std::sync::Arc;
+
+use promox_contract::order::{DescribeOrder, PriceCart, StoreProfile};
+use promox_contract::user::ExportOrders;
+use promox_kernel::{Job, Registry, register};
+use promox_storage::{Consumer, Db, Record, TableDef};
+
+pub use api::*;
+pub use audit::PAID;
+pub use events::OrderNews;
+pub use history::{ImportOrders, ImportReport, RowError};
+pub use records::{FulfilmentId, FulfilmentStatus, ReturnId, ReturnStatus, TimelineEntry};
+pub use settings::{
+    GetShipping, GetStore, GetTaxes, PutShipping, PutStore, PutTaxes, ShippingMethod, ShippingRate, ShippingSettings,
+    StoreSettings, TaxRate, TaxSettings, Zone,
+};
+
+/// The order service.
+#[derive(Debug)]
+pub struct Orders {
+    db: Db,
+    settings: settings::SettingsCache,
+    quotes: checkout::Quotes,
+    guesses: guesses::Guesses,
+}
+
+impl Orders {
+    /// Its tables.
+    pub const TABLES: &'static [&'static TableDef] = &[
+        records::Order::TABLE,
+        records::OrderItem::TABLE,
+        records::Saga::TABLE,
+        records::Fulfilment::TABLE,
+        records::Return::TABLE,
+        records::Setting::TABLE,
+        records::CreditNote::TABLE,
+    ];
+
+    /// The service on its database. A new store has the settings `fresh`; `limited` turns the limit on guessing on.
+    pub fn new(db: Db, fresh: StoreSettings, limited: bool) -> Self {
+        Self {
+            db,
+            settings: settings::SettingsCache::new(fresh),
+            quotes: checkout::Quotes::default(),
+            guesses: guesses::Guesses::new(limited),
+        }
+    }
+
+    /// Registers its operations.
+    pub fn register(self: &Arc<Self>, registry: &mut Registry) {
+        register!(registry, self;
+            QuoteOrder, PlaceOrder, ListOrders, LookUpOrder, GetOrder, GetTimeline, GetInvoice, CancelOrder, ShipOrder,
+            DeliverFulfilment, RequestReturn, ApproveReturn, RejectReturn, ImportOrders,
+            GetStore, PutStore, GetShipping, PutShipping, GetTaxes, PutTaxes,
+            StoreProfile, PriceCart, DescribeOrder, ExportOrders,
+        );
+    }
+
+    /// What it does on events.
+    pub fn consumers(&self) -> Vec<Arc<dyn Consumer>> {
+        vec![Arc::new(OrderNews)]
+    }
+
+    /// What it does by the clock.
+    pub fn jobs(self: &Arc<Self>) -> Vec<Job> {
+        jobs::jobs(self)
+    }
+}

@@ -1,0 +1,94 @@
+//! What orders can prove of themselves, and what they state for payments and stock to agree with.
+
+use promox_contract::order::OrderStatus;
+use promox_contract::payment::PaymentStatus;
+use promox_kernel::Amount;
+use promox_storage::{Audit, Database, Report, StoreError, Tx};
+
+use crate::Orders;
+use crate::records::{Order, OrderItem, Saga};
+
+/// The fact that orders and payments both state.
+pub const PAID: &str = "a paid order has one live capture, equal to its total";
+
+impl Audit for Orders {
+    fn database(&self) -> Database {
+        Database::Ecommerce
+    }
+
+    fn audit(&self, tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
+        let mut items = tx.scan::<OrderItem>().rows().peekable();
+        for order in tx.scan::<Order>().rows() {
+            let order = order?;
+            let mut lines = Vec::new();
+            while let Some(item) = items.next_if(|item| item.as_ref().is_ok_and(|item| item.order_id == order.id)) {
+                lines.push(item?);
+            }
+            check_order(&order, &lines, report);
+            check_saga(tx, &order, report)?;
+        }
+        report.check("no orphan: every line has its order", items.next().is_none(), || {
+            "a line without an order".to_owned()
+        });
+        Ok(())
+    }
+}
+
+fn check_order(order: &Order, lines: &[OrderItem], report: &mut Report) {
+    let sum = |part: fn(&OrderItem) -> Amount| lines.iter().map(part).sum::<Amount>();
+    let tag = || format!("order {}", order.id);
+    report.check(
+        "order: subtotal and discount = sums of its lines",
+        sum(|l| l.subtotal) == order.subtotal && sum(|l| l.discount) == order.discount,
+        tag,
+    );
+    let inside = order.prices_include_tax;
+    let shipping = order.shipping - order.shipping_discount;
+    let shipping_tax = if inside { Amount::ZERO } else { order.tax - sum(|l| l.tax) };
+    let total = sum(|l| l.total) + shipping + shipping_tax - order.points_value;
+    report.check("order: total = lines − discounts + shipping + tax − points", total == order.total, || {
+        format!("order {}: {total} against {}", order.id, order.total)
+    });
+    for line in lines {
+        check_line(order, line, report);
+    }
+    let all_back = !lines.is_empty() && lines.iter().all(|line| line.returned == line.quantity);
+    let given: Amount = if all_back { sum(|l| l.total) } else { order.returned };
+    report.check("refunds of all units = what was paid for them", given == order.returned, tag);
+    let history = order.imported || !order.timeline.is_empty();
+    report.check("an order has its history", history, tag);
+    if is_paid(order) {
+        report.left(PAID, order.id, order.total);
+    }
+}
+
+/// Whether there must be a live capture: confirmed or later, by a payment that is not waiting to be captured by hand.
+fn is_paid(order: &Order) -> bool {
+    let confirmed = !matches!(order.status, OrderStatus::Pending | OrderStatus::Failed | OrderStatus::Cancelled);
+    let by_hand = order.payment_status == Some(PaymentStatus::Pending);
+    confirmed && !by_hand && !order.imported && !order.total.is_zero()
+}
+
+fn check_line(order: &Order, line: &OrderItem, report: &mut Report) {
+    let tag = || format!("order {} line {}", order.id, line.line);
+    let product = line.unit_price.times(i64::from(line.quantity));
+    report.check("order: a line's subtotal = quantity × price", product.is_some_and(|p| p == line.subtotal), tag);
+    let bounded = !line.discount.is_negative() && line.discount <= line.subtotal;
+    report.check("order: 0 ≤ line discount ≤ line", bounded, tag);
+    let shares: Amount = line.discounts.iter().map(|share| share.amount).sum();
+    report.check("order: a discount's shares sum to it", shares == line.discount, tag);
+    let units = line.delivered <= line.shipped && line.shipped <= line.quantity && line.returned <= line.quantity;
+    report.check("order: delivered ≤ shipped ≤ ordered, returned ≤ ordered", units, tag);
+}
+
+/// A pending order has a saga; an ended one has none that goes forward.
+fn check_saga(tx: &Tx<'_>, order: &Order, report: &mut Report) -> Result<(), StoreError> {
+    let saga = tx.get::<Saga>(&order.id)?;
+    let pending = order.status == OrderStatus::Pending;
+    report.check("saga: terminal or alive", !pending || saga.is_some(), || {
+        format!("order {} is PENDING without a saga", order.id)
+    });
+    let undoing = saga.as_ref().is_none_or(|saga| pending || saga.draft.undo.is_some());
+    report.check("saga: a decided order's saga only undoes", undoing, || format!("order {}", order.id));
+    Ok(())
+}

@@ -1,0 +1,83 @@
+//! What a saga needs to go on after a crash.
+
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
+use promox_contract::payment::PaymentChoice;
+use promox_kernel::{Claim, Email, UserId};
+use serde::{Deserialize, Serialize};
+
+use crate::api::Address;
+use crate::rules::pricing::Priced;
+
+/// A saga's memory. The order to be is in it until its row exists.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Draft {
+    pub(crate) order: Option<Box<NewOrder>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) choice: Option<PaymentChoice>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) claim: Option<StoredClaim>,
+    /// A guest's secret for the order, to be shown once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) token: Option<String>,
+    #[serde(default)]
+    pub(crate) actor: String,
+    /// Why everything is given back, when it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) undo: Option<Undo>,
+}
+
+/// The order to be.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct NewOrder {
+    pub(crate) number: String,
+    pub(crate) user_id: Option<UserId>,
+    pub(crate) email: Email,
+    pub(crate) priced: Priced,
+    pub(crate) shipping_address: Option<Address>,
+    pub(crate) billing_address: Option<Address>,
+    pub(crate) channel: Option<String>,
+    pub(crate) note: Option<String>,
+    pub(crate) attributes: BTreeMap<String, String>,
+}
+
+/// Why everything is given back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Undo {
+    /// For the books and the timeline.
+    pub(crate) reason: String,
+}
+
+/// An idempotency key as a saga keeps it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct StoredClaim {
+    caller: String,
+    key: String,
+    fingerprint: [u8; 32],
+    status: u16,
+}
+
+impl StoredClaim {
+    pub(crate) fn of(claim: &Claim) -> Self {
+        Self {
+            caller: claim.caller.clone(),
+            key: claim.key.clone(),
+            fingerprint: claim.fingerprint,
+            status: claim.status,
+        }
+    }
+
+    pub(crate) fn to_claim(&self) -> Claim {
+        Claim {
+            caller: self.caller.clone(),
+            key: self.key.clone(),
+            fingerprint: self.fingerprint,
+            status: self.status,
+            recorded: OnceLock::new(),
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! Drives a saga from the step it stands at to its end, or to where it has to wait.
+
+use std::time::Duration;
+
+use promox_contract::cart::{CartForCheckout, EmptyCart};
+use promox_contract::ids::OrderId;
+use promox_contract::inventory::{GiveBackStock, HoldStock, SkuQuantity};
+use promox_contract::order::OrderStatus;
+use promox_contract::payment::{PaymentOutcome, PaymentStatus, TakePayment};
+use promox_kernel::{Cx, Error, Kind};
+use promox_storage::Recall;
+
+use crate::Orders;
+use crate::api::{OrderView, PlaceOrder};
+use crate::checkout::steps::{self, Begun, Held};
+use crate::checkout::{Draft, OrderedCart};
+use crate::queries;
+use crate::records::{Order, Saga, SagaStep};
+use crate::reject;
+
+/// The pause before a silent provider is asked again.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+
+/// One run of a saga by one driver.
+pub(crate) struct Driver<'a> {
+    pub(crate) orders: &'a Orders,
+    pub(crate) cx: &'a Cx,
+    pub(crate) held: Held,
+}
+
+impl Orders {
+    /// Checks out.
+    pub(crate) async fn place(&self, cx: &Cx, body: PlaceOrder) -> Result<OrderView, Error> {
+        if let Some(claim) = &cx.claim
+            && let Recall::Undecided(order) = self.db.recall(claim).await?
+        {
+            return self.present(OrderId(order)).await;
+        }
+        let (draft, cart) = self.prepare(cx, &body).await?;
+        let saved = draft.clone();
+        match self.db.write(cx, move |tx| steps::begin(tx, &saved, cart)).await? {
+            Begun::Claimed(order) => self.present(order).await,
+            Begun::New(held) => {
+                let driver = Driver { orders: self, cx, held };
+                driver.check_cart(cart).await?;
+                driver.checkout(&draft).await
+            }
+        }
+    }
+
+    /// What has become of an order whose request comes again.
+    pub(crate) async fn present(&self, id: OrderId) -> Result<OrderView, Error> {
+        self.db
+            .read(|tx| {
+                let Some(order) = tx.get::<Order>(&id)? else {
+                    return Err(Error::unavailable("CHECKOUT_IN_PROGRESS", "The checkout is still running.", 1));
+                };
+                if order.status == OrderStatus::Failed {
+                    return Err(reject::declined(order.id, order.details.decline_code.as_deref()));
+                }
+                let saga = tx.get::<Saga>(&id)?;
+                let mut view = queries::view(tx, order)?;
+                view.undecided = saga.is_some_and(|saga| saga.step != SagaStep::AwaitingAction);
+                Ok(view)
+            })
+            .await
+    }
+
+    /// Takes a saga up where it stands.
+    pub(crate) async fn take_up(&self, cx: &Cx, order_id: OrderId) -> Result<(), Error> {
+        let Some((held, step)) = self.db.write(cx, move |tx| steps::take_up(tx, order_id)).await? else {
+            return Ok(());
+        };
+        let driver = Driver { orders: self, cx, held };
+        match step {
+            SagaStep::Holding => driver.hold_again().await,
+            SagaStep::Paying | SagaStep::Confirming => driver.pay_again().await,
+            SagaStep::AwaitingAction => driver.give_up_waiting().await,
+            SagaStep::Undoing => driver.undo().await.map(drop),
+        }
+    }
+}
+
+impl Driver<'_> {
+    async fn checkout(&self, draft: &Draft) -> Result<OrderView, Error> {
+        self.hold(draft).await?;
+        let held = self.held.clone();
+        self.orders.db.write(self.cx, move |tx| steps::open_order(tx, &held)).await?;
+        self.pay(draft).await
+    }
+
+    /// The cart is this saga's now; what was read of it before must still be what is in it.
+    async fn check_cart(&self, cart: Option<OrderedCart>) -> Result<(), Error> {
+        let Some(cart) = cart else { return Ok(()) };
+        let now = self.cx.call(CartForCheckout {}).await;
+        if now.as_ref().is_ok_and(|now| now.cart_id == cart.id && now.version == cart.version) {
+            return Ok(());
+        }
+        let held = self.held.clone();
+        self.orders.db.write(self.cx, move |tx| steps::abandon(tx, &held)).await?;
+        now?;
+        Err(Error::conflict("CART_CHANGED", "The cart changed while it was being ordered; look at it and order again."))
+    }
+
+    /// Holds everything at once; a refusal leaves no order.
+    async fn hold(&self, draft: &Draft) -> Result<(), Error> {
+        let Some(order) = &draft.order else { return Ok(()) };
+        let quantity = |line: &crate::api::LineView| SkuQuantity { sku: line.sku.clone(), quantity: line.quantity };
+        let items = order.priced.lines.iter().filter(|line| line.flash_sale_id.is_none()).map(quantity).collect();
+        let Err(error) = self.cx.call(HoldStock { order_id: self.held.order_id, items }).await else { return Ok(()) };
+        if !error.is_decided() {
+            // What is unknown may have been held.
+            self.cx.elevated().call(GiveBackStock { order_id: self.held.order_id }).await?;
+        }
+        let held = self.held.clone();
+        self.orders.db.write(self.cx, move |tx| steps::abandon(tx, &held)).await?;
+        Err(error)
+    }
+
+    async fn hold_again(&self) -> Result<(), Error> {
+        let draft = self.draft().await?;
+        match self.checkout(&draft).await {
+            Err(error) if error.is_decided() => Ok(()),
+            other => other.map(drop),
+        }
+    }
+
+    async fn pay_again(&self) -> Result<(), Error> {
+        let draft = self.draft().await?;
+        match self.pay(&draft).await {
+            Err(error) if error.kind() == Kind::Declined => Ok(()),
+            other => other.map(drop),
+        }
+    }
+
+    /// Takes the payment and goes where its outcome leads.
+    async fn pay(&self, draft: &Draft) -> Result<OrderView, Error> {
+        let Some(choice) = &draft.choice else { return self.confirm(None).await };
+        let id = self.held.order_id;
+        let (amount, currency) =
+            self.orders.db.read(|tx| steps::order(tx, id).map(|order| (order.total, order.currency))).await?;
+        let take = TakePayment { order_id: id, amount, currency, choice: choice.clone() };
+        let outcome = match self.cx.call(take).await {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                tracing::warn!(order = id.0, %error, "the payment's outcome is unknown; it is asked for again");
+                return self.ask_again(None).await;
+            }
+        };
+        self.follow(outcome).await
+    }
+
+    async fn follow(&self, outcome: PaymentOutcome) -> Result<OrderView, Error> {
+        match outcome.status {
+            _ if outcome.undecided => self.ask_again(Some(outcome)).await,
+            PaymentStatus::RequiresAction => {
+                let held = self.held.clone();
+                let awaited = self.orders.db.write(self.cx, move |tx| steps::await_action(tx, &held, &outcome));
+                awaited.await
+            }
+            PaymentStatus::Failed | PaymentStatus::Voided => {
+                self.decline(Some(outcome), "The payment was declined.").await
+            }
+            _ => self.confirm(Some(outcome)).await,
+        }
+    }
+
+    async fn ask_again(&self, outcome: Option<PaymentOutcome>) -> Result<OrderView, Error> {
+        let held = self.held.clone();
+        self.orders.db.write(self.cx, move |tx| steps::ask_again(tx, &held, outcome.as_ref(), ASK_AGAIN)).await
+    }
+
+    /// The point of no return is passed: the cart is emptied, the order confirmed.
+    async fn confirm(&self, outcome: Option<PaymentOutcome>) -> Result<OrderView, Error> {
+        self.empty_cart().await?;
+        let held = self.held.clone();
+        self.orders.db.write(self.cx, move |tx| steps::confirm(tx, &held, outcome.as_ref())).await
+    }
+
+    async fn empty_cart(&self) -> Result<(), Error> {
+        let order_id = self.held.order_id;
+        let saga = self.orders.db.read(|tx| tx.get::<Saga>(&order_id)).await?;
+        let Some((cart_id, version)) = saga.and_then(|saga| saga.cart_id.zip(saga.cart_version)) else { return Ok(()) };
+        match self.cx.elevated().call(EmptyCart { cart_id, order_id, version }).await {
+            // The money is taken: a cart that went another way cannot stop the order any more.
+            Err(error) if error.kind() == Kind::Conflict => Ok(()),
+            other => other,
+        }
+    }
+
+    async fn decline(&self, outcome: Option<PaymentOutcome>, reason: &'static str) -> Result<OrderView, Error> {
+        let held = self.held.clone();
+        let code = outcome.as_ref().and_then(|outcome| outcome.decline_code.clone());
+        self.orders.db.write(self.cx, move |tx| steps::fail(tx, &held, outcome.as_ref(), reason)).await?;
+        self.undo().await?;
+        Err(reject::declined(self.held.order_id, code.as_deref()))
+    }
+
+    /// The buyer's time is over, unless the money has come in the meantime.
+    async fn give_up_waiting(&self) -> Result<(), Error> {
+        let asked = promox_contract::payment::PaymentOfOrder { order_id: self.held.order_id };
+        let outcome = self.cx.call(asked).await?;
+        match outcome.status {
+            PaymentStatus::Captured | PaymentStatus::Authorized => self.confirm(Some(outcome)).await.map(drop),
+            _ => match self.decline(Some(outcome), "The payment was not confirmed in time.").await {
+                Err(error) if error.kind() == Kind::Declined => Ok(()),
+                other => other.map(drop),
+            },
+        }
+    }
+
+    async fn draft(&self) -> Result<Draft, Error> {
+        let held = self.held.clone();
+        self.orders.db.read(|tx| steps::held(tx, &held).map(|saga| saga.draft.0)).await
+    }
+}

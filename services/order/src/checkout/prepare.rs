@@ -1,0 +1,377 @@
+//! Before anything is held: what is bought, what it costs, how it is paid.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use promox_contract::cart::{CartContents, CartForCheckout};
+use promox_contract::coupon::ResolveCodes;
+use promox_contract::flashsale::ReservedLines;
+use promox_contract::ids::CartId;
+use promox_contract::inventory::SkuQuantity;
+use promox_contract::payment::CheckPaymentChoice;
+use promox_contract::product::{DescribeSkus, SkuDescription};
+use promox_contract::promotion::{CartLine, EvaluateCart, Evaluation, RejectReason};
+use promox_contract::reward::ValuePoints;
+use promox_kernel::{Amount, Cx, Error, FieldError, Timestamp};
+
+use crate::Orders;
+use crate::api::{PlaceOrder, QuoteView, ShippingOption};
+use crate::checkout::draft::StoredClaim;
+use crate::checkout::{Draft, NewOrder};
+use crate::reject;
+use crate::rules::pricing::{self, Basket, Priced};
+use crate::rules::{request, shipping};
+use crate::settings::Settings;
+
+/// How long a quote is good.
+const QUOTE_LIFE: Duration = Duration::from_mins(15);
+/// Quotes that are remembered; the oldest goes first. Losing one costs a retry.
+const MOST_QUOTES: usize = 20_000;
+
+/// The state of a cart that is being ordered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct OrderedCart {
+    pub(crate) id: CartId,
+    pub(crate) version: i64,
+}
+
+/// A request with all that was asked about it.
+pub(crate) struct Assessed {
+    settings: Arc<Settings>,
+    pub(crate) cart: Option<CartContents>,
+    codes: Vec<(String, bool)>,
+    options: Vec<ShippingOption>,
+    pub(crate) priced: Priced,
+    warnings: Vec<String>,
+}
+
+impl Orders {
+    /// What an order of this request would be, checked as far as can be without holding anything.
+    pub(crate) async fn prepare(&self, cx: &Cx, body: &PlaceOrder) -> Result<(Draft, Option<OrderedCart>), Error> {
+        request::check(body)?;
+        let email = self.buyer_email(cx, body).await?;
+        let assessed = self.assess(cx, body, true).await?;
+        let priced = match &body.quote_id {
+            Some(id) => self.quotes.redeem(id, body, &assessed, cx.now)?,
+            None => assessed.priced,
+        };
+        refuse_bad_codes(&priced, &assessed.codes)?;
+        require_address(body, &assessed.settings)?;
+        let choice = self.payment_choice(cx, body, priced.totals.total).await?;
+        let guest = cx.principal.user().is_none();
+        let order = NewOrder {
+            number: number(cx),
+            user_id: cx.principal.user(),
+            email,
+            priced,
+            shipping_address: body.shipping_address.clone(),
+            billing_address: body.billing_address.clone(),
+            channel: body.channel.clone(),
+            note: body.note.clone(),
+            attributes: body.attributes.clone(),
+        };
+        let draft = Draft {
+            order: Some(Box::new(order)),
+            choice,
+            claim: cx.claim.as_deref().map(StoredClaim::of),
+            token: guest.then(|| cx.node.entropy.token()),
+            actor: cx.principal.name(),
+            undo: None,
+        };
+        let cart = assessed.cart.map(|cart| OrderedCart { id: cart.cart_id, version: cart.version });
+        Ok((draft, cart))
+    }
+
+    /// Prices a request; `strict` refuses what an order refuses and a quote only reports.
+    pub(crate) async fn assess(&self, cx: &Cx, body: &PlaceOrder, strict: bool) -> Result<Assessed, Error> {
+        let settings = self.settings.get(&self.db).await?;
+        let (items, cart) = match &body.items {
+            Some(items) => (items.clone(), None),
+            None => self.cart(cx).await?,
+        };
+        let codes = codes(body, cart.as_ref());
+        let mut lines = describe(cx, request::merge(items)?, strict).await?;
+        lines.extend(flash_lines(cx, body, strict).await?);
+        if lines.is_empty() {
+            return Err(Error::field("/items", "nothing that can be bought"));
+        }
+        let currency = settings.store.currency;
+        let subtotal = pricing::subtotal(&lines)?;
+        let options = shipping::options(&settings.shipping, body.shipping_address.as_ref(), subtotal, currency);
+        let chosen = match shipping::choose(&options, body.shipping_method.as_deref()) {
+            Err(error) if strict && body.shipping_address.is_some() => return Err(error),
+            chosen => chosen.ok(),
+        };
+        let evaluation = evaluate(cx, body, &settings, &lines, &codes, chosen).await?;
+        let mut basket = Basket {
+            lines: &lines,
+            currency,
+            address: body.shipping_address.as_ref(),
+            taxes: &settings.taxes,
+            shipping: chosen,
+            points: 0,
+            points_value: Amount::ZERO,
+        };
+        let mut priced = pricing::price(&basket, evaluation.clone())?;
+        if let Some(points) = body.points_to_redeem.filter(|points| *points > 0) {
+            basket.points_value = points_value(cx, points, &priced).await?;
+            basket.points = points;
+            priced = pricing::price(&basket, evaluation)?;
+        }
+        let warnings = if cx.principal.user().is_none() && body.email.is_none() {
+            vec!["Without an e-mail address limits per user are left unchecked.".to_owned()]
+        } else {
+            Vec::new()
+        };
+        Ok(Assessed { settings, cart, codes, options, priced, warnings })
+    }
+
+    /// The price of a request, remembered for 15 minutes.
+    pub(crate) async fn quote(&self, cx: &Cx, body: PlaceOrder) -> Result<QuoteView, Error> {
+        request::check(&body)?;
+        let assessed = self.assess(cx, &body, false).await?;
+        let expires_at = cx.now + QUOTE_LIFE;
+        let quote_id = cx.node.entropy.token();
+        self.quotes.remember(quote_id.clone(), &body, &assessed, expires_at);
+        let priced = assessed.priced;
+        Ok(QuoteView {
+            currency: priced.currency,
+            prices_include_tax: priced.prices_include_tax,
+            lines: priced.lines,
+            applied_promotions: priced.applied,
+            rejected_promotions: priced.rejected,
+            offers: Vec::new(),
+            shipping_options: assessed.options,
+            totals: priced.totals,
+            warnings: assessed.warnings,
+            quote_id,
+            expires_at,
+        })
+    }
+
+    async fn cart(&self, cx: &Cx) -> Result<(Vec<SkuQuantity>, Option<CartContents>), Error> {
+        if cx.principal.user().is_none() && cx.cart_token.is_none() {
+            return Err(Error::field("/items", "name the items, or send a cart token or log in to order your cart"));
+        }
+        let cart = cx.call(CartForCheckout {}).await?;
+        Ok((cart.items.clone(), Some(cart)))
+    }
+
+    async fn buyer_email(&self, cx: &Cx, body: &PlaceOrder) -> Result<promox_kernel::Email, Error> {
+        if let Some(email) = &body.email {
+            return Ok(email.clone());
+        }
+        let Some(user) = cx.principal.user() else {
+            let missing = FieldError {
+                pointer: "/email".into(),
+                code: "MISSING".into(),
+                detail: "a guest's e-mail address".into(),
+            };
+            return Err(Error::invalid(vec![missing]));
+        };
+        let found = cx.call(promox_contract::user::DescribeUsers { ids: vec![user] }).await?;
+        found.items.into_iter().next().map(|user| user.email).ok_or_else(|| Error::not_found("user"))
+    }
+
+    async fn payment_choice(
+        &self,
+        cx: &Cx,
+        body: &PlaceOrder,
+        total: Amount,
+    ) -> Result<Option<promox_contract::payment::PaymentChoice>, Error> {
+        if total.is_zero() {
+            return Ok(None);
+        }
+        let Some(choice) = body.payment.clone() else {
+            let detail = format!("how the {total} are paid");
+            let missing = FieldError { pointer: "/payment".into(), code: "MISSING".into(), detail };
+            return Err(Error::invalid(vec![missing]));
+        };
+        cx.call(CheckPaymentChoice { choice: choice.clone() }).await?;
+        Ok(Some(choice))
+    }
+}
+
+/// An order's number: 50 random bits, readable aloud, so that none can be guessed from another.
+fn number(cx: &Cx) -> String {
+    let code = cx.node.entropy.code(10);
+    let (left, right) = code.split_at(code.len() / 2);
+    format!("{left}-{right}")
+}
+
+/// The codes that the buyer named, and whether as a coupon.
+fn codes(body: &PlaceOrder, cart: Option<&CartContents>) -> Vec<(String, bool)> {
+    let in_cart = cart.map(|cart| (cart.promotion_code.clone(), cart.coupon_codes.clone())).unwrap_or_default();
+    let promotions = body.promotion_code.iter().chain(in_cart.0.iter()).map(|code| (code.clone(), false));
+    let coupons = body.coupon_code.iter().chain(&body.coupon_codes).chain(&in_cart.1).map(|code| (code.clone(), true));
+    let mut codes: Vec<(String, bool)> = Vec::new();
+    for (code, is_coupon) in promotions.chain(coupons) {
+        if !codes.iter().any(|(known, _)| *known == code) {
+            codes.push((code, is_coupon));
+        }
+    }
+    codes
+}
+
+async fn describe(cx: &Cx, items: Vec<SkuQuantity>, strict: bool) -> Result<Vec<CartLine>, Error> {
+    if items.is_empty() {
+        return Ok(Vec::new());
+    }
+    let skus = items.iter().map(|item| item.sku.clone()).collect();
+    let found = cx.call(DescribeSkus { skus }).await?.items;
+    let mut by_sku: HashMap<String, SkuDescription> = found.into_iter().map(|item| (item.sku.fold(), item)).collect();
+    let mut lines = Vec::with_capacity(items.len());
+    let mut faults = Vec::new();
+    for (i, item) in items.into_iter().enumerate() {
+        match by_sku.remove(&item.sku.fold()) {
+            Some(found) => lines.push(CartLine { item: found, quantity: item.quantity, flash_sale_id: None }),
+            None => faults.push(FieldError {
+                pointer: format!("/items/{i}/sku"),
+                code: "UNKNOWN_SKU".into(),
+                detail: format!("\"{}\" is not sold here", item.sku),
+            }),
+        }
+    }
+    if strict && !faults.is_empty() { Err(Error::invalid(faults)) } else { Ok(lines) }
+}
+
+async fn flash_lines(cx: &Cx, body: &PlaceOrder, strict: bool) -> Result<Vec<CartLine>, Error> {
+    if body.flash_sale_reservation_ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let reservation_ids = body.flash_sale_reservation_ids.clone();
+    let found = cx.call(ReservedLines { user_id: cx.principal.user(), reservation_ids }).await?.lines;
+    let missing =
+        body.flash_sale_reservation_ids.iter().find(|id| !found.iter().any(|line| line.reservation_id == **id));
+    if let (true, Some(id)) = (strict, missing) {
+        let message = format!("Reservation {id} is not there, not yours, or lapsed.");
+        return Err(Error::refused("FLASH_RESERVATION_INVALID", message).with("reason", RejectReason::Unknown));
+    }
+    let mut lines = Vec::with_capacity(found.len());
+    for flash in found {
+        let item = SkuQuantity { sku: flash.sku, quantity: flash.quantity };
+        for mut line in describe(cx, vec![item], strict).await? {
+            line.item.price = flash.sale_price;
+            line.flash_sale_id = Some(flash.flash_sale_id);
+            lines.push(line);
+        }
+    }
+    Ok(lines)
+}
+
+async fn evaluate(
+    cx: &Cx,
+    body: &PlaceOrder,
+    settings: &Settings,
+    lines: &[CartLine],
+    codes: &[(String, bool)],
+    shipping: Option<&ShippingOption>,
+) -> Result<Evaluation, Error> {
+    let codes: Vec<String> = codes.iter().map(|(code, _)| code.clone()).collect();
+    let coupons =
+        if codes.is_empty() { Vec::new() } else { cx.call(ResolveCodes { codes: codes.clone() }).await?.coupons };
+    cx.call(EvaluateCart {
+        lines: lines.to_vec(),
+        currency: settings.store.currency,
+        user_id: cx.principal.user(),
+        email: body.email.clone(),
+        codes,
+        coupons,
+        shipping: shipping.map_or(Amount::ZERO, |option| option.amount),
+        shipping_method: shipping.map(|option| option.method.clone()),
+        country: body.shipping_address.as_ref().map(|address| address.country.clone()),
+        payment_method: body.payment.as_ref().map(|payment| payment.method.clone()),
+        channel: body.channel.clone(),
+        attributes: body.attributes.clone(),
+    })
+    .await
+}
+
+async fn points_value(cx: &Cx, points: u32, priced: &Priced) -> Result<Amount, Error> {
+    let refused = |reason: &str| {
+        Error::refused("POINTS_INSUFFICIENT", format!("{points} points cannot be spent here.")).with("reason", reason)
+    };
+    let Some(user_id) = cx.principal.user() else { return Err(refused("NOT_LOGGED_IN")) };
+    let (total, currency) = (priced.totals.total, priced.currency);
+    let value = cx.call(ValuePoints { user_id, points, total, currency }).await?;
+    if value.spendable < points || value.value.is_zero() { Err(refused("NOT_ENOUGH")) } else { Ok(value.value) }
+}
+
+/// A code that the buyer named and that does not apply refuses the order, unless something better was given for it.
+fn refuse_bad_codes(priced: &Priced, codes: &[(String, bool)]) -> Result<(), Error> {
+    let bad = priced.rejected.iter().filter(|rejected| rejected.reason != RejectReason::NotCombinable);
+    for rejected in bad {
+        let named = codes.iter().find(|(code, _)| rejected.code.as_ref() == Some(code));
+        if let Some((_, is_coupon)) = named {
+            return Err(reject::code_refused(rejected, *is_coupon));
+        }
+    }
+    Ok(())
+}
+
+fn require_address(body: &PlaceOrder, settings: &Settings) -> Result<(), Error> {
+    let needed = !settings.shipping.zones.is_empty() || !settings.taxes.rates.is_empty();
+    if !needed || body.shipping_address.is_some() {
+        return Ok(());
+    }
+    let detail = "where it is shipped to decides shipping and tax".to_owned();
+    Err(Error::invalid(vec![FieldError { pointer: "/shippingAddress".into(), code: "MISSING".into(), detail }]))
+}
+
+/// Prices that were quoted, by the quote's id. In memory: losing them costs a new quote, never money.
+#[derive(Debug, Default)]
+pub(crate) struct Quotes(Mutex<Remembered>);
+
+#[derive(Debug, Default)]
+struct Remembered {
+    quotes: HashMap<String, Quote>,
+    order: VecDeque<String>,
+}
+
+#[derive(Clone, Debug)]
+struct Quote {
+    expires_at: Timestamp,
+    asked: String,
+    priced: Priced,
+}
+
+impl Quotes {
+    fn remember(&self, id: String, body: &PlaceOrder, assessed: &Assessed, expires_at: Timestamp) {
+        let quote = Quote { expires_at, asked: what_was_asked(body, assessed), priced: assessed.priced.clone() };
+        let mut remembered = self.0.lock();
+        remembered.order.push_back(id.clone());
+        remembered.quotes.insert(id, quote);
+        while remembered.order.len() > MOST_QUOTES {
+            let oldest = remembered.order.pop_front();
+            oldest.and_then(|id| remembered.quotes.remove(&id));
+        }
+    }
+
+    /// The quoted price, when the order asks for the same as the quote did.
+    fn redeem(&self, id: &str, body: &PlaceOrder, assessed: &Assessed, now: Timestamp) -> Result<Priced, Error> {
+        let quote = self.0.lock().quotes.get(id).filter(|quote| quote.expires_at > now).cloned();
+        let Some(quote) = quote else {
+            return Err(Error::conflict("QUOTE_EXPIRED", "The quote is over; ask for a new one."));
+        };
+        if quote.asked != what_was_asked(body, assessed) {
+            return Err(Error::conflict(
+                "QUOTE_MISMATCH",
+                "The order has other items, codes, address or method than the quote.",
+            ));
+        }
+        Ok(quote.priced)
+    }
+}
+
+/// What a quote is bound to: items, codes, address, method, points.
+fn what_was_asked(body: &PlaceOrder, assessed: &Assessed) -> String {
+    let mut items: Vec<String> =
+        assessed.priced.lines.iter().map(|line| format!("{}×{}", line.sku.fold(), line.quantity)).collect();
+    items.sort();
+    let mut codes: Vec<&str> = assessed.codes.iter().map(|(code, _)| code.as_str()).collect();
+    codes.sort_unstable();
+    let address = body.shipping_address.as_ref();
+    format!("{items:?} {codes:?} {address:?} {:?} {:?}", body.shipping_method, body.points_to_redeem)
+}

@@ -1,0 +1,353 @@
+//! The saga's transactions: each writes one step down.
+
+use std::time::Duration;
+
+use promox_contract::ids::OrderId;
+use promox_contract::order::{OrderConfirmed, OrderCreated, OrderFact, OrderFailed, OrderStatus};
+use promox_contract::payment::{PaymentOutcome, PaymentStatus};
+use promox_kernel::{Claim, Error, Json, Reply, Timestamp};
+use promox_storage::{Recall, Tx};
+
+use crate::api::OrderView;
+use crate::checkout::{Draft, OrderedCart, Undo};
+use crate::queries::view;
+use crate::records::{Order, OrderDetails, OrderItem, Saga, SagaStep, TimelineEntry};
+use crate::reject;
+use crate::rules::states;
+use crate::tokens;
+
+/// How long a driver may be silent before another takes its saga up; longer than any request lives.
+pub(crate) const DRIVER_SILENCE: Duration = Duration::from_mins(1);
+/// How long the buyer has for what the provider asks.
+pub(crate) const ACTION_LIFE: Duration = Duration::from_mins(30);
+
+/// A saga as one driver holds it.
+#[derive(Clone, Debug)]
+pub(crate) struct Held {
+    pub(crate) order_id: OrderId,
+    pub(crate) attempt: i64,
+}
+
+/// What became of claiming a checkout.
+pub(crate) enum Begun {
+    New(Held),
+    /// The key was used before and is not decided: this is its order.
+    Claimed(OrderId),
+}
+
+/// Claims the key and writes the saga down, before anything is held.
+pub(crate) fn begin(tx: &mut Tx<'_>, draft: &Draft, cart: Option<OrderedCart>) -> Result<Begun, Error> {
+    let claim = draft.claim.as_ref().map(super::draft::StoredClaim::to_claim);
+    if let Some(claim) = &claim
+        && let Recall::Undecided(order) = tx.recall(claim)?
+    {
+        return Ok(Begun::Claimed(OrderId(order)));
+    }
+    if let Some(cart) = cart
+        && tx.get_by::<crate::records::SagaByCart>(Some(cart.id))?.is_some()
+    {
+        return Err(reject::in_progress());
+    }
+    let order_id = OrderId(tx.next_id::<Order>()?);
+    if let Some(claim) = &claim {
+        tx.claim(claim, order_id.0)?;
+    }
+    tx.insert(&Saga {
+        order_id,
+        step: SagaStep::Holding,
+        attempt: 1,
+        due_at: tx.now() + DRIVER_SILENCE,
+        cart_id: cart.map(|cart| cart.id),
+        cart_version: cart.map(|cart| cart.version),
+        draft: Json(draft.clone()),
+        tries: 0,
+        last_error: None,
+        created_at: tx.now(),
+    })?;
+    Ok(Begun::New(Held { order_id, attempt: 1 }))
+}
+
+/// The saga, when this driver still holds it.
+pub(crate) fn held(tx: &Tx<'_>, held: &Held) -> Result<Saga, Error> {
+    match tx.get::<Saga>(&held.order_id)? {
+        Some(saga) if saga.attempt == held.attempt => Ok(saga),
+        _ => Err(reject::in_progress()),
+    }
+}
+
+/// Takes a saga up whose driver is silent, or at a start whoever drove it.
+pub(crate) fn take_up(tx: &mut Tx<'_>, order_id: OrderId) -> Result<Option<(Held, SagaStep)>, Error> {
+    let Some(mut saga) = tx.get::<Saga>(&order_id)? else { return Ok(None) };
+    saga.attempt += 1;
+    saga.due_at = tx.now() + DRIVER_SILENCE;
+    tx.put(&saga)?;
+    Ok(Some((Held { order_id, attempt: saga.attempt }, saga.step)))
+}
+
+/// Ends a checkout that was refused before the payment: no order, no claim.
+pub(crate) fn abandon(tx: &mut Tx<'_>, driver: &Held) -> Result<(), Error> {
+    let saga = held(tx, driver)?;
+    if let Some(claim) = &saga.draft.claim {
+        tx.unclaim(&claim.to_claim())?;
+    }
+    tx.delete::<Saga>(&driver.order_id)?;
+    Ok(())
+}
+
+/// Everything is held: the order exists, PENDING, and its payment is about to be taken.
+pub(crate) fn open_order(tx: &mut Tx<'_>, driver: &Held) -> Result<(), Error> {
+    let mut saga = held(tx, driver)?;
+    let Some(new) = saga.draft.order.take() else { return Err(Error::internal("a saga without its order")) };
+    let mut order = pending_order(tx.now(), driver.order_id, *new.clone(), &saga.draft);
+    note(&mut order, tx.now(), "HOLD", "DONE", "Stock is held.", &saga.draft.actor);
+    note(&mut order, tx.now(), "CREATE", "DONE", "The order waits for its payment.", &saga.draft.actor);
+    tx.insert(&order)?;
+    for (i, line) in (0_u32..).zip(&new.priced.lines) {
+        tx.insert(&OrderItem {
+            order_id: order.id,
+            line: i,
+            sku: line.sku.clone(),
+            product_id: line.product_id,
+            name: line.name.clone(),
+            quantity: line.quantity,
+            unit_price: line.unit_price,
+            list_price: line.list_price,
+            subtotal: line.subtotal,
+            discount: line.discount,
+            tax: line.tax,
+            total: line.total,
+            flash_sale_id: line.flash_sale_id,
+            discounts: Json(line.discounts.clone()),
+            shipped: 0,
+            delivered: 0,
+            returned: 0,
+        })?;
+    }
+    saga.step = SagaStep::Paying;
+    tx.put(&saga)?;
+    Ok(tx.emit(order.id, &OrderCreated(fact(&order)))?)
+}
+
+fn pending_order(now: Timestamp, id: OrderId, new: super::NewOrder, draft: &Draft) -> Order {
+    let totals = new.priced.totals;
+    Order {
+        id,
+        number: new.number,
+        status: OrderStatus::Pending,
+        user_id: new.user_id,
+        email: Some(new.email),
+        currency: new.priced.currency,
+        prices_include_tax: new.priced.prices_include_tax,
+        subtotal: totals.subtotal,
+        discount: totals.discount,
+        shipping: totals.shipping,
+        shipping_discount: totals.shipping_discount,
+        tax: totals.tax,
+        points_redeemed: totals.points_redeemed,
+        points_value: totals.points_value,
+        total: totals.total,
+        points_earned: 0,
+        payment_id: None,
+        payment_status: None,
+        token_hash: draft.token.as_deref().map(tokens::hash),
+        imported: false,
+        returned: new.priced.currency.zero(),
+        details: Json(OrderDetails {
+            shipping_address: new.shipping_address,
+            billing_address: new.billing_address,
+            shipping_method: new.priced.shipping_method,
+            payment_method: draft.choice.as_ref().map(|choice| choice.method.clone()),
+            channel: new.channel,
+            note: new.note,
+            attributes: new.attributes,
+            applied: new.priced.applied,
+            rejected: new.priced.rejected,
+            decline_code: None,
+        }),
+        timeline: Json(Vec::with_capacity(4)),
+        version: 1,
+        created_at: now,
+        updated_at: now,
+    }
+}
+
+/// The payment is good: the order is confirmed, its answer kept, its saga ended.
+pub(crate) fn confirm(tx: &mut Tx<'_>, driver: &Held, paid: Option<&PaymentOutcome>) -> Result<OrderView, Error> {
+    let saga = held(tx, driver)?;
+    let mut order = order(tx, driver.order_id)?;
+    if !states::may_follow(order.status, OrderStatus::Confirmed) {
+        return Err(reject::state("INVALID_STATE", "The order cannot be confirmed any more.", order.status));
+    }
+    note_payment(&mut order, paid);
+    if let Some(paid) = paid {
+        let detail = format!("Payment {} is {}.", paid.id, paid.status);
+        note(&mut order, tx.now(), "TAKE_PAYMENT", "DONE", &detail, "system");
+    }
+    order.status = OrderStatus::Confirmed;
+    note(&mut order, tx.now(), "CONFIRM", "DONE", "The order is confirmed.", "system");
+    touch(tx, &mut order)?;
+    tx.delete::<Saga>(&driver.order_id)?;
+    tx.emit(order.id, &OrderConfirmed(fact(&order)))?;
+    let mut answer = view(tx, order)?;
+    answer.order_token.clone_from(&saga.draft.token);
+    keep(tx, &saga, &answer)?;
+    Ok(answer)
+}
+
+/// The provider wants something of the buyer: the saga waits, the answer is given.
+pub(crate) fn await_action(tx: &mut Tx<'_>, driver: &Held, paid: &PaymentOutcome) -> Result<OrderView, Error> {
+    let mut saga = held(tx, driver)?;
+    let mut order = order(tx, driver.order_id)?;
+    note_payment(&mut order, Some(paid));
+    note(&mut order, tx.now(), "TAKE_PAYMENT", "WAITING", "The buyer has to confirm the payment.", "system");
+    touch(tx, &mut order)?;
+    let mut answer = view(tx, order)?;
+    answer.order_token.clone_from(&saga.draft.token);
+    if let Some(payment) = &mut answer.payment {
+        payment.action.clone_from(&paid.action);
+    }
+    keep(tx, &saga, &answer)?;
+    saga.draft.claim = None;
+    saga.draft.token = None;
+    saga.step = SagaStep::AwaitingAction;
+    saga.due_at = saga.created_at + ACTION_LIFE;
+    tx.put(&saga)?;
+    Ok(answer)
+}
+
+/// The provider has not answered: somebody asks again soon.
+pub(crate) fn ask_again(
+    tx: &mut Tx<'_>,
+    driver: &Held,
+    paid: Option<&PaymentOutcome>,
+    wait: Duration,
+) -> Result<OrderView, Error> {
+    let mut saga = held(tx, driver)?;
+    saga.due_at = tx.now() + wait;
+    saga.tries += 1;
+    tx.put(&saga)?;
+    let mut order = order(tx, driver.order_id)?;
+    if paid.is_some() && order.payment_id.is_none() {
+        note_payment(&mut order, paid);
+        note(&mut order, tx.now(), "TAKE_PAYMENT", "WAITING", "The provider has not answered yet.", "system");
+        touch(tx, &mut order)?;
+    }
+    let mut answer = view(tx, order)?;
+    answer.order_token.clone_from(&saga.draft.token);
+    answer.undecided = true;
+    Ok(answer)
+}
+
+/// The payment failed for good: the order is FAILED, what it held is given back next.
+pub(crate) fn fail(tx: &mut Tx<'_>, driver: &Held, paid: Option<&PaymentOutcome>, reason: &str) -> Result<(), Error> {
+    let mut saga = held(tx, driver)?;
+    let mut order = order(tx, driver.order_id)?;
+    note_payment(&mut order, paid);
+    order.details.decline_code = paid.and_then(|paid| paid.decline_code.clone());
+    order.status = OrderStatus::Failed;
+    note(&mut order, tx.now(), "TAKE_PAYMENT", "FAILED", reason, "system");
+    touch(tx, &mut order)?;
+    saga.step = SagaStep::Undoing;
+    saga.draft.undo = Some(Undo { reason: reason.to_owned() });
+    tx.put(&saga)?;
+    Ok(tx.emit(order.id, &OrderFailed(fact(&order)))?)
+}
+
+/// Everything is given back: the saga ends.
+pub(crate) fn undone(tx: &mut Tx<'_>, driver: &Held, paid: Option<&PaymentOutcome>) -> Result<OrderView, Error> {
+    held(tx, driver)?;
+    let mut order = order(tx, driver.order_id)?;
+    note_payment(&mut order, paid);
+    note(&mut order, tx.now(), "UNDO", "DONE", "Stock and money are given back.", "system");
+    touch(tx, &mut order)?;
+    tx.delete::<Saga>(&driver.order_id)?;
+    view(tx, order)
+}
+
+/// An undo did not work: it is tried again, later each time, for ever, and shown.
+pub(crate) fn undo_later(tx: &mut Tx<'_>, driver: &Held, error: &str) -> Result<(), Error> {
+    let mut saga = held(tx, driver)?;
+    saga.tries += 1;
+    let wait = 1_u64 << saga.tries.clamp(0, 8);
+    saga.due_at = tx.now() + Duration::from_secs(wait);
+    saga.last_error = Some(error.to_owned());
+    Ok(tx.put(&saga)?)
+}
+
+/// News of a capture: a checkout that waits for it is confirmed, in the consumer's transaction.
+pub(crate) fn confirm_paid(tx: &mut Tx<'_>, order_id: OrderId, paid: &PaymentOutcome) -> Result<(), Error> {
+    let Some(saga) = tx.get::<Saga>(&order_id)? else { return note_capture(tx, order_id, paid) };
+    if saga.step != SagaStep::AwaitingAction {
+        return Ok(());
+    }
+    if saga.cart_id.is_some() {
+        // The cart is to be emptied first, which is another service's transaction: a driver does both.
+        return Ok(tx.put(&Saga { step: SagaStep::Paying, due_at: tx.now(), ..saga })?);
+    }
+    let driver = Held { order_id, attempt: saga.attempt };
+    confirm(tx, &driver, Some(paid)).map(drop)
+}
+
+/// A capture by hand of an order that is confirmed already.
+fn note_capture(tx: &mut Tx<'_>, order_id: OrderId, paid: &PaymentOutcome) -> Result<(), Error> {
+    let Some(mut order) = tx.get::<Order>(&order_id)? else { return Ok(()) };
+    if order.payment_status != Some(PaymentStatus::Pending) {
+        return Ok(());
+    }
+    note_payment(&mut order, Some(paid));
+    note(&mut order, tx.now(), "TAKE_PAYMENT", "DONE", "The payment was captured.", "system");
+    touch(tx, &mut order)
+}
+
+/// News of a failed payment: a checkout that waits for the buyer ends now.
+pub(crate) fn note_failed_payment(tx: &mut Tx<'_>, order_id: OrderId) -> Result<(), Error> {
+    let Some(mut saga) = tx.get::<Saga>(&order_id)? else { return Ok(()) };
+    if saga.step == SagaStep::AwaitingAction {
+        saga.due_at = tx.now();
+        tx.put(&saga)?;
+    }
+    Ok(())
+}
+
+/// The order that a saga is about.
+pub(crate) fn order(tx: &Tx<'_>, id: OrderId) -> Result<Order, Error> {
+    tx.get::<Order>(&id)?.ok_or_else(|| Error::not_found("order"))
+}
+
+pub(crate) fn fact(order: &Order) -> OrderFact {
+    OrderFact { order_id: order.id, user_id: order.user_id, total: order.total, currency: order.currency }
+}
+
+pub(crate) fn note(order: &mut Order, at: Timestamp, step: &str, status: &str, detail: &str, actor: &str) {
+    order.timeline.push(TimelineEntry {
+        at,
+        step: step.to_owned(),
+        status: status.to_owned(),
+        detail: detail.to_owned(),
+        actor: actor.to_owned(),
+    });
+}
+
+/// Writes a changed order.
+pub(crate) fn touch(tx: &mut Tx<'_>, order: &mut Order) -> Result<(), Error> {
+    order.version += 1;
+    order.updated_at = tx.now();
+    Ok(tx.put(order)?)
+}
+
+fn note_payment(order: &mut Order, paid: Option<&PaymentOutcome>) {
+    if let Some(paid) = paid {
+        order.payment_id = Some(paid.id);
+        order.payment_status = Some(paid.status);
+    }
+}
+
+/// Keeps the answer with the request's idempotency key.
+fn keep(tx: &mut Tx<'_>, saga: &Saga, answer: &OrderView) -> Result<(), Error> {
+    let Some(stored) = &saga.draft.claim else { return Ok(()) };
+    let claim: Claim = stored.to_claim();
+    if let Some(response) = answer.kept(claim.status)? {
+        tx.keep(&claim, &response)?;
+    }
+    Ok(())
+}

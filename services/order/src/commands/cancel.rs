@@ -1,0 +1,57 @@
+//! Cancelling: the order is CANCELLED at once, and a saga gives everything back.
+
+use promox_contract::ids::OrderId;
+use promox_contract::order::{OrderCancelled, OrderStatus};
+use promox_kernel::{Cx, Error, Json};
+use promox_storage::Tx;
+
+use crate::checkout::steps::{DRIVER_SILENCE, Held, fact, note, touch};
+use crate::checkout::{Draft, Undo};
+use crate::queries::visible;
+use crate::records::{Order, Saga, SagaStep};
+use crate::reject;
+use crate::rules::states;
+
+/// Marks an order cancelled and starts its undo; `None` when it was cancelled before.
+pub(crate) fn cancel(tx: &mut Tx<'_>, cx: &Cx, id: OrderId, reason: &str) -> Result<Option<Held>, Error> {
+    let mut order = visible(tx, cx, id, "order:cancel")?;
+    if order.status == OrderStatus::Cancelled {
+        return Ok(None);
+    }
+    if !states::may_follow(order.status, OrderStatus::Cancelled) || order.imported {
+        let message = format!("An order that is {} cannot be cancelled any more.", order.status);
+        return Err(reject::state("NOT_CANCELLABLE", message, order.status));
+    }
+    let attempt = take_over(tx, id)?;
+    order.status = OrderStatus::Cancelled;
+    note(&mut order, tx.now(), "CANCEL", "DONE", reason, &cx.principal.name());
+    touch(tx, &mut order)?;
+    tx.put(&undo_saga(tx, &order, attempt, reason))?;
+    tx.emit(order.id, &OrderCancelled(fact(&order)))?;
+    Ok(Some(Held { order_id: id, attempt }))
+}
+
+/// A checkout that waits for its buyer is taken over; one that runs is left alone.
+fn take_over(tx: &Tx<'_>, id: OrderId) -> Result<i64, Error> {
+    match tx.get::<Saga>(&id)? {
+        None => Ok(1),
+        Some(saga) if saga.step == SagaStep::AwaitingAction => Ok(saga.attempt + 1),
+        Some(_) => Err(reject::in_progress()),
+    }
+}
+
+fn undo_saga(tx: &Tx<'_>, order: &Order, attempt: i64, reason: &str) -> Saga {
+    let draft = Draft { undo: Some(Undo { reason: reason.to_owned() }), ..Draft::default() };
+    Saga {
+        order_id: order.id,
+        step: SagaStep::Undoing,
+        attempt,
+        due_at: tx.now() + DRIVER_SILENCE,
+        cart_id: None,
+        cart_version: None,
+        draft: Json(draft),
+        tries: 0,
+        last_error: None,
+        created_at: tx.now(),
+    }
+}

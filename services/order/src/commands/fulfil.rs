@@ -1,0 +1,137 @@
+//! Parcels: some or all units leave, and arrive.
+
+use std::collections::HashMap;
+
+use promox_contract::ids::OrderId;
+use promox_contract::inventory::SkuQuantity;
+use promox_contract::order::{OrderDelivered, OrderShipped, OrderStatus};
+use promox_kernel::{Cx, Error, FieldError, Json, bounded};
+use promox_storage::Tx;
+
+use crate::api::{FulfilmentView, ShipOrder};
+use crate::checkout::steps::{fact, note, order, touch};
+use crate::queries::{fulfilment_view, items};
+use crate::records::{Fulfilment, FulfilmentId, FulfilmentStatus, Order, OrderItem};
+use crate::reject;
+use crate::rules::{request, states};
+
+/// Ships a parcel.
+pub(crate) fn ship(tx: &mut Tx<'_>, cx: &Cx, op: &ShipOrder) -> Result<FulfilmentView, Error> {
+    check(op)?;
+    let mut order = order(tx, op.id)?;
+    if !matches!(order.status, OrderStatus::Confirmed | OrderStatus::Processing) || order.imported {
+        let message = format!("An order that is {} has nothing to ship.", order.status);
+        return Err(reject::state("NOT_SHIPPABLE", message, order.status));
+    }
+    let mut lines = items(tx, op.id)?;
+    let parcel = match &op.items {
+        Some(wanted) => request::merge(wanted.clone())?,
+        None => lines.iter().filter(|line| shippable(line) > 0).map(whole).collect(),
+    };
+    take_units(&mut lines, &parcel)?;
+    let id = FulfilmentId(tx.next_id::<Fulfilment>()?);
+    let fulfilment = Fulfilment {
+        id,
+        order_id: order.id,
+        status: FulfilmentStatus::Shipped,
+        carrier: bounded(&op.carrier, 1, 100).unwrap_or_default(),
+        tracking_number: bounded(&op.tracking_number, 1, 100).unwrap_or_default(),
+        items: Json(parcel),
+        shipped_at: tx.now(),
+        delivered_at: None,
+    };
+    tx.insert(&fulfilment)?;
+    let detail = format!("Parcel {id} left by {} {}.", fulfilment.carrier, fulfilment.tracking_number);
+    note(&mut order, tx.now(), "SHIP", "DONE", &detail, &cx.principal.name());
+    settle(tx, &mut order, &lines)?;
+    tx.emit(order.id, &OrderShipped(fact(&order)))?;
+    Ok(fulfilment_view(fulfilment))
+}
+
+fn check(op: &ShipOrder) -> Result<(), Error> {
+    let mut faults = Vec::new();
+    for (text, at) in [(&op.carrier, "/carrier"), (&op.tracking_number, "/trackingNumber")] {
+        if let Err(detail) = bounded(text, 1, 100) {
+            faults.push(FieldError::new(at, detail));
+        }
+    }
+    if let Some(items) = &op.items {
+        request::item_faults(items, "/items", &mut faults);
+    }
+    if faults.is_empty() { Ok(()) } else { Err(Error::invalid(faults)) }
+}
+
+/// Units of a line that are neither shipped nor returned unshipped.
+pub(crate) fn shippable(line: &OrderItem) -> u32 {
+    line.quantity - line.shipped.max(line.returned).min(line.quantity)
+}
+
+fn whole(line: &OrderItem) -> SkuQuantity {
+    SkuQuantity { sku: line.sku.clone(), quantity: shippable(line) }
+}
+
+/// Marks units as shipped; lines of one SKU (a flash line beside a plain one) are filled in order.
+fn take_units(lines: &mut [OrderItem], parcel: &[SkuQuantity]) -> Result<(), Error> {
+    let mut wanted: HashMap<String, u32> = HashMap::new();
+    for item in parcel {
+        *wanted.entry(item.sku.fold()).or_default() += item.quantity;
+    }
+    for line in lines.iter_mut() {
+        if let Some(left) = wanted.get_mut(&line.sku.fold()) {
+            let units = shippable(line).min(*left);
+            line.shipped += units;
+            *left -= units;
+        }
+    }
+    match parcel.iter().find(|item| wanted.get(&item.sku.fold()).is_some_and(|left| *left > 0)) {
+        None => Ok(()),
+        Some(item) => {
+            let message = format!("There are not {} of \"{}\" left to ship in this order.", item.quantity, item.sku);
+            Err(Error::conflict("NOTHING_LEFT_TO_SHIP", message).with("sku", &item.sku))
+        }
+    }
+}
+
+/// Notes that a parcel arrived; doing it again changes nothing.
+pub(crate) fn deliver(tx: &mut Tx<'_>, cx: &Cx, id: OrderId, fid: FulfilmentId) -> Result<FulfilmentView, Error> {
+    let found = tx.get::<Fulfilment>(&fid)?.filter(|fulfilment| fulfilment.order_id == id);
+    let mut fulfilment = found.ok_or_else(|| Error::not_found("fulfilment"))?;
+    if fulfilment.status == FulfilmentStatus::Delivered {
+        return Ok(fulfilment_view(fulfilment));
+    }
+    fulfilment.status = FulfilmentStatus::Delivered;
+    fulfilment.delivered_at = Some(tx.now());
+    let mut order = order(tx, id)?;
+    let mut lines = items(tx, id)?;
+    for item in fulfilment.items.iter() {
+        let mut left = item.quantity;
+        for line in lines.iter_mut().filter(|line| line.sku == item.sku) {
+            let units = (line.shipped - line.delivered).min(left);
+            line.delivered += units;
+            left -= units;
+        }
+    }
+    tx.put(&fulfilment)?;
+    note(&mut order, tx.now(), "DELIVER", "DONE", &format!("Parcel {fid} arrived."), &cx.principal.name());
+    settle(tx, &mut order, &lines)?;
+    if order.status == OrderStatus::Delivered {
+        tx.emit(order.id, &OrderDelivered(fact(&order)))?;
+    }
+    Ok(fulfilment_view(fulfilment))
+}
+
+/// Writes the lines, and where the order stands by them.
+fn settle(tx: &mut Tx<'_>, order: &mut Order, lines: &[OrderItem]) -> Result<(), Error> {
+    for line in lines {
+        tx.put(line)?;
+    }
+    let returned_unshipped: u32 = lines.iter().map(|line| line.returned.saturating_sub(line.shipped)).sum();
+    let ordered = lines.iter().map(|line| line.quantity).sum::<u32>() - returned_unshipped;
+    let shipped = lines.iter().map(|line| line.shipped).sum();
+    let delivered = lines.iter().map(|line| line.delivered).sum();
+    let stands = states::by_units(ordered, shipped, delivered);
+    if states::may_follow(order.status, stands) {
+        order.status = stands;
+    }
+    touch(tx, order)
+}

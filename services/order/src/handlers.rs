@@ -1,0 +1,257 @@
+//! Operations: authorise, one read or write, convert.
+
+use std::sync::Arc;
+
+use promox_contract::inventory::Restock;
+use promox_contract::order::{
+    DescribeOrder, OrderDescription, PriceCart, PricedCart, PricedLine, StoreFacts, StoreProfile,
+};
+use promox_contract::payment::RefundForReturn;
+use promox_contract::user::{ExportOrders, PersonalData};
+use promox_kernel::{Cx, Download, Error, Handle, Page, bounded};
+
+use crate::Orders;
+use crate::api::{
+    ApproveReturn, CancelOrder, DeliverFulfilment, FulfilmentView, GetInvoice, GetOrder, GetTimeline, ListOrders,
+    LookUpOrder, OrderView, PlaceOrder, QuoteOrder, QuoteView, RejectReturn, RequestReturn, ReturnView, ShipOrder,
+};
+use crate::checkout::Driver;
+use crate::commands::{cancel, fulfil, returns};
+use crate::records::{Order, OrderByUser, Return, TimelineEntry};
+use crate::settings::{
+    GetShipping, GetStore, GetTaxes, PutShipping, PutStore, PutTaxes, ShippingSettings, StoreSettings, TaxSettings,
+};
+use crate::{invoice, queries};
+
+/// Orders of a person's export at most.
+const MOST_EXPORTED: usize = 10_000;
+
+impl Handle<PlaceOrder> for Orders {
+    async fn handle(&self, cx: &Cx, op: PlaceOrder) -> Result<OrderView, Error> {
+        self.place(cx, op).await
+    }
+}
+
+impl Handle<QuoteOrder> for Orders {
+    async fn handle(&self, cx: &Cx, op: QuoteOrder) -> Result<QuoteView, Error> {
+        self.quote(cx, op.0).await
+    }
+}
+
+impl Handle<GetOrder> for Orders {
+    async fn handle(&self, cx: &Cx, op: GetOrder) -> Result<OrderView, Error> {
+        self.db.read(|tx| queries::view(tx, queries::visible(tx, cx, op.id, "order:read")?)).await
+    }
+}
+
+impl Handle<ListOrders> for Orders {
+    async fn handle(&self, cx: &Cx, op: ListOrders) -> Result<Page<OrderView>, Error> {
+        self.db.read(|tx| queries::list(tx, cx, op)).await
+    }
+}
+
+impl Handle<GetTimeline> for Orders {
+    async fn handle(&self, cx: &Cx, op: GetTimeline) -> Result<Page<TimelineEntry>, Error> {
+        let order = self.db.read(|tx| queries::visible(tx, cx, op.id, "order:read")).await?;
+        Ok(Page::new(order.timeline.0, None))
+    }
+}
+
+impl Handle<GetInvoice> for Orders {
+    async fn handle(&self, cx: &Cx, op: GetInvoice) -> Result<Download, Error> {
+        let store = self.settings.get(&self.db).await?;
+        let view = self.db.read(|tx| queries::view(tx, queries::visible(tx, cx, op.id, "order:read")?)).await?;
+        let page = invoice::render(&store.facts(), &view)?;
+        Ok(Download::bytes("text/html; charset=utf-8", page))
+    }
+}
+
+impl Handle<LookUpOrder> for Orders {
+    async fn handle(&self, cx: &Cx, op: LookUpOrder) -> Result<OrderView, Error> {
+        self.guesses.check(cx)?;
+        let found = self.db.read(|tx| queries::look_up(tx, &op.number, &op.email)).await;
+        if found.is_err() {
+            self.guesses.wrong(cx);
+        }
+        found
+    }
+}
+
+impl Handle<CancelOrder> for Orders {
+    async fn handle(&self, cx: &Cx, op: CancelOrder) -> Result<OrderView, Error> {
+        let reason = bounded(&op.reason, 1, 1_000).map_err(|detail| Error::field("/reason", detail))?;
+        let (caller, id) = (cx.clone(), op.id);
+        let held = self.db.write(cx, move |tx| cancel::cancel(tx, &caller, id, &reason)).await?;
+        if let Some(held) = held {
+            return Driver { orders: self, cx, held }.undo().await;
+        }
+        self.db.read(|tx| queries::view(tx, queries::visible(tx, cx, id, "order:cancel")?)).await
+    }
+}
+
+impl Handle<ShipOrder> for Orders {
+    async fn handle(&self, cx: &Cx, op: ShipOrder) -> Result<FulfilmentView, Error> {
+        let caller = cx.clone();
+        self.db.answer(cx, move |tx| fulfil::ship(tx, &caller, &op)).await
+    }
+}
+
+impl Handle<DeliverFulfilment> for Orders {
+    async fn handle(&self, cx: &Cx, op: DeliverFulfilment) -> Result<FulfilmentView, Error> {
+        let caller = cx.clone();
+        self.db.answer(cx, move |tx| fulfil::deliver(tx, &caller, op.id, op.fid)).await
+    }
+}
+
+impl Handle<RequestReturn> for Orders {
+    async fn handle(&self, cx: &Cx, op: RequestReturn) -> Result<ReturnView, Error> {
+        let caller = cx.clone();
+        self.db.answer(cx, move |tx| returns::request(tx, &caller, &op)).await
+    }
+}
+
+impl Handle<ApproveReturn> for Orders {
+    async fn handle(&self, cx: &Cx, op: ApproveReturn) -> Result<ReturnView, Error> {
+        let (caller, restock) = (cx.clone(), op.restock.unwrap_or(true));
+        let view = self.db.answer(cx, move |tx| returns::approve(tx, &caller, op.id, op.rid, restock)).await?;
+        self.move_return(cx, op.rid).await?;
+        Ok(view)
+    }
+}
+
+impl Handle<RejectReturn> for Orders {
+    async fn handle(&self, cx: &Cx, op: RejectReturn) -> Result<ReturnView, Error> {
+        let caller = cx.clone();
+        self.db.answer(cx, move |tx| returns::reject(tx, &caller, op.id, op.rid)).await
+    }
+}
+
+impl Orders {
+    /// Moves the money and the goods of an approved return; what does not work now is tried later.
+    pub(crate) async fn move_return(&self, cx: &Cx, rid: crate::records::ReturnId) -> Result<(), Error> {
+        let Some(row) = self.db.read(|tx| tx.get::<Return>(&rid)).await? else { return Ok(()) };
+        if row.due_at.is_none() {
+            return Ok(());
+        }
+        match self.give_return_back(cx, &row).await {
+            Ok(()) => self.db.write(cx, move |tx| returns::moved(tx, rid)).await,
+            Err(error) => {
+                tracing::warn!(return_id = rid.0, %error, "a return's refund or restock did not work; it is tried again");
+                self.db.write(cx, move |tx| returns::moved_later(tx, rid)).await
+            }
+        }
+    }
+
+    async fn give_return_back(&self, cx: &Cx, row: &Return) -> Result<(), Error> {
+        let cx = cx.elevated();
+        let (order_id, reference) = (row.order_id, format!("return:{}", row.id));
+        if !row.refund.is_zero() {
+            let (amount, reason) = (row.refund, row.reason.clone());
+            cx.call(RefundForReturn { order_id, reference: reference.clone(), amount, reason }).await?;
+        }
+        if row.restock {
+            cx.call(Restock { reference, order_id, items: row.items.0.clone() }).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Handle<StoreProfile> for Orders {
+    async fn handle(&self, _: &Cx, _: StoreProfile) -> Result<StoreFacts, Error> {
+        Ok(self.settings.get(&self.db).await?.facts())
+    }
+}
+
+impl Handle<DescribeOrder> for Orders {
+    async fn handle(&self, _: &Cx, op: DescribeOrder) -> Result<OrderDescription, Error> {
+        self.db.read(|tx| queries::describe(tx, op.order_id)).await
+    }
+}
+
+impl Handle<PriceCart> for Orders {
+    async fn handle(&self, cx: &Cx, op: PriceCart) -> Result<PricedCart, Error> {
+        let mut body = PlaceOrder::of_items(op.items);
+        body.promotion_code = op.promotion_code;
+        body.coupon_codes = op.coupon_codes;
+        let priced = self.assess(cx, &body, false).await?.priced;
+        let line = |line: crate::api::LineView| {
+            Some(PricedLine {
+                sku: line.sku,
+                product_id: line.product_id?,
+                name: line.name,
+                quantity: line.quantity,
+                unit_price: line.unit_price,
+                list_price: line.list_price,
+                subtotal: line.subtotal,
+                discount: line.discount,
+                tax: line.tax,
+                total: line.total,
+            })
+        };
+        Ok(PricedCart {
+            currency: priced.currency,
+            lines: priced.lines.into_iter().filter_map(line).collect(),
+            applied_promotions: priced.applied,
+            rejected_promotions: priced.rejected,
+            totals: priced.totals,
+        })
+    }
+}
+
+impl Handle<ExportOrders> for Orders {
+    async fn handle(&self, _: &Cx, op: ExportOrders) -> Result<PersonalData, Error> {
+        let views = self
+            .db
+            .read(|tx| {
+                let orders: Vec<Order> = tx.scan_by::<OrderByUser>().prefix(Some(op.user_id)).collect(MOST_EXPORTED)?;
+                orders.into_iter().map(|order| queries::view(tx, order)).collect::<Result<Vec<_>, Error>>()
+            })
+            .await?;
+        serde_json::to_value(views).map(PersonalData).map_err(Error::internal)
+    }
+}
+
+/// The pair of handlers of a group of settings.
+macro_rules! settings_handlers {
+    ($($get:ty, $put:ty, $type:ty, $field:ident;)+) => {$(
+        impl Handle<$get> for Orders {
+            async fn handle(&self, _: &Cx, _: $get) -> Result<$type, Error> {
+                let settings = self.settings.get(&self.db).await?;
+                Ok(Arc::unwrap_or_clone(settings).$field)
+            }
+        }
+        impl Handle<$put> for Orders {
+            async fn handle(&self, cx: &Cx, op: $put) -> Result<$type, Error> {
+                self.settings.put(&self.db, cx, op.0).await
+            }
+        }
+    )+};
+}
+settings_handlers! {
+    GetStore, PutStore, StoreSettings, store;
+    GetShipping, PutShipping, ShippingSettings, shipping;
+    GetTaxes, PutTaxes, TaxSettings, taxes;
+}
+
+impl PlaceOrder {
+    /// A request for these lines and nothing else.
+    pub(crate) fn of_items(items: Vec<promox_contract::inventory::SkuQuantity>) -> Self {
+        Self {
+            items: Some(items),
+            promotion_code: None,
+            coupon_code: None,
+            coupon_codes: Vec::new(),
+            flash_sale_reservation_ids: Vec::new(),
+            points_to_redeem: None,
+            email: None,
+            shipping_address: None,
+            billing_address: None,
+            shipping_method: None,
+            payment: None,
+            quote_id: None,
+            channel: None,
+            attributes: std::collections::BTreeMap::new(),
+            note: None,
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! The printable invoice.
+
+use askama::Template;
+use promox_contract::order::StoreFacts;
+use promox_kernel::Error;
+
+use crate::api::OrderView;
+
+#[derive(Template)]
+#[template(path = "invoice.html")]
+struct Invoice<'a> {
+    store: &'a StoreFacts,
+    order: &'a OrderView,
+}
+
+/// An order's invoice as HTML; every text of the buyer's is escaped.
+pub(crate) fn render(store: &StoreFacts, order: &OrderView) -> Result<String, Error> {
+    Invoice { store, order }.render().map_err(Error::internal)
+}

@@ -1,0 +1,86 @@
+//! Work by the clock: sagas whose driver is silent, returns that have not moved, old idempotency keys.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use promox_contract::ids::OrderId;
+use promox_kernel::{Cx, Error, Job};
+
+use crate::Orders;
+use crate::records::{Return, ReturnByDue, ReturnId, Saga, SagaByDue};
+
+/// Sagas or returns that one run takes up.
+const BATCH: usize = 64;
+
+/// The jobs of orders.
+pub(crate) fn jobs(orders: &Arc<Orders>) -> Vec<Job> {
+    let (sagas, returns, keys) = (orders.clone(), orders.clone(), orders.clone());
+    vec![
+        Job::new("order.take_up_sagas", Duration::from_secs(1), move |cx| {
+            let orders = sagas.clone();
+            async move { orders.take_up_due(&cx).await }
+        }),
+        Job::new("order.move_returns", Duration::from_secs(1), move |cx| {
+            let orders = returns.clone();
+            async move { orders.move_due_returns(&cx).await }
+        }),
+        Job::new("order.prune_keys", Duration::from_mins(1), move |cx| {
+            let orders = keys.clone();
+            async move { orders.db.prune_keys(&cx).await }
+        }),
+    ]
+}
+
+impl Orders {
+    /// Takes up every saga that the last process left, before the server is ready. Those that wait for a buyer go on waiting.
+    pub async fn recover(&self, cx: &Cx) -> Result<(), Error> {
+        let left: Vec<OrderId> = self
+            .db
+            .read(|tx| {
+                let running =
+                    |saga: &Saga| saga.step != crate::records::SagaStep::AwaitingAction || saga.due_at <= cx.now;
+                let sagas = tx.scan::<Saga>().rows().collect::<Result<Vec<Saga>, _>>()?;
+                Ok::<_, Error>(sagas.into_iter().filter(running).map(|saga| saga.order_id).collect())
+            })
+            .await?;
+        self.take_up_all(cx, left).await;
+        Ok(())
+    }
+
+    async fn take_up_due(&self, cx: &Cx) -> Result<bool, Error> {
+        let due: Vec<OrderId> = self
+            .db
+            .read(|tx| {
+                let due = tx.scan_by::<SagaByDue>().before(cx.now).collect(BATCH)?;
+                Ok::<_, Error>(due.into_iter().map(|saga| saga.order_id).collect())
+            })
+            .await?;
+        let more = due.len() == BATCH;
+        self.take_up_all(cx, due).await;
+        Ok(more)
+    }
+
+    async fn take_up_all(&self, cx: &Cx, orders: Vec<OrderId>) {
+        for id in orders {
+            if let Err(error) = self.take_up(cx, id).await {
+                tracing::warn!(order = id.0, %error, "a saga could not go on; it is taken up again");
+            }
+        }
+    }
+
+    async fn move_due_returns(&self, cx: &Cx) -> Result<bool, Error> {
+        let due: Vec<ReturnId> = self
+            .db
+            .read(|tx| {
+                let before = Some(cx.now);
+                let due: Vec<Return> = tx.scan_by::<ReturnByDue>().before(before).collect(BATCH)?;
+                Ok::<_, Error>(due.into_iter().map(|row| row.id).collect())
+            })
+            .await?;
+        let more = due.len() == BATCH;
+        for id in due {
+            self.move_return(cx, id).await?;
+        }
+        Ok(more)
+    }
+}

@@ -1,0 +1,252 @@
+//! Reads: an order as its owner sees it, lists, look-up.
+
+use promox_contract::ids::OrderId;
+use promox_contract::order::{OrderDescription, OrderStatus, PricedLine, Totals};
+use promox_kernel::{Cursor, Cx, Email, Error, Limit, Page, Principal, Timestamp, UserId};
+use promox_storage::{StoreError, Tx};
+
+use crate::api::{FulfilmentView, LineView, ListOrders, OrderPayment, OrderView, ReturnView};
+use crate::records::{
+    Fulfilment, FulfilmentByOrder, Order, OrderByCreated, OrderByEmail, OrderByNumber, OrderByStatus, OrderByUser,
+    OrderItem, Return, ReturnByOrder,
+};
+use crate::tokens;
+
+/// Parcels and returns that an answer shows at most.
+const MOST_SHOWN: usize = 500;
+
+/// An order that the caller may see: the owner's, by the order's token, or by the permission. Otherwise it looks absent.
+pub(crate) fn visible(tx: &Tx<'_>, cx: &Cx, id: OrderId, permission: &str) -> Result<Order, Error> {
+    let absent = || Error::not_found("order");
+    let order = tx.get::<Order>(&id)?.ok_or_else(absent)?;
+    if owns(cx, &order) || cx.principal.allows(permission) { Ok(order) } else { Err(absent()) }
+}
+
+/// Whether the order is the caller's own.
+pub(crate) fn owns(cx: &Cx, order: &Order) -> bool {
+    let by_account = order.user_id.is_some() && order.user_id == cx.principal.user();
+    let by_token = cx.order_token.as_deref().map(tokens::hash);
+    by_account || (by_token.is_some() && by_token == order.token_hash)
+}
+
+/// An order with its lines, parcels and returns.
+pub(crate) fn view(tx: &Tx<'_>, order: Order) -> Result<OrderView, Error> {
+    let items = items(tx, order.id)?;
+    let moved = !matches!(order.status, OrderStatus::Pending | OrderStatus::Failed);
+    let (fulfilments, returns) =
+        if moved && order.version > 2 { parts(tx, order.id)? } else { (Vec::new(), Vec::new()) };
+    let payment = order.payment_id.zip(order.payment_status);
+    let totals = totals(&order);
+    let details = order.details.0;
+    Ok(OrderView {
+        id: order.id,
+        number: order.number,
+        status: order.status,
+        user_id: order.user_id,
+        email: order.email,
+        currency: order.currency,
+        prices_include_tax: order.prices_include_tax,
+        lines: items.into_iter().map(line_view).collect(),
+        applied_promotions: details.applied,
+        rejected_promotions: details.rejected,
+        totals,
+        payment: payment.map(|(id, status)| OrderPayment { id, status, action: None }),
+        points_earned: order.points_earned,
+        shipping_address: details.shipping_address,
+        billing_address: details.billing_address,
+        shipping_method: details.shipping_method,
+        channel: details.channel,
+        note: details.note,
+        attributes: details.attributes,
+        fulfilments,
+        returns,
+        order_token: None,
+        imported: order.imported,
+        created_at: order.created_at,
+        updated_at: order.updated_at,
+        version: order.version,
+        undecided: false,
+    })
+}
+
+fn parts(tx: &Tx<'_>, id: OrderId) -> Result<(Vec<FulfilmentView>, Vec<ReturnView>), StoreError> {
+    let fulfilments = tx.scan_by::<FulfilmentByOrder>().prefix(id).collect(MOST_SHOWN)?;
+    let returns = tx.scan_by::<ReturnByOrder>().prefix(id).collect(MOST_SHOWN)?;
+    Ok((fulfilments.into_iter().map(fulfilment_view).collect(), returns.into_iter().map(return_view).collect()))
+}
+
+/// An order's sums.
+pub(crate) fn totals(order: &Order) -> Totals {
+    Totals {
+        subtotal: order.subtotal,
+        discount: order.discount,
+        shipping: order.shipping,
+        shipping_discount: order.shipping_discount,
+        tax: order.tax,
+        points_redeemed: order.points_redeemed,
+        points_value: order.points_value,
+        total: order.total,
+    }
+}
+
+/// An order's lines, in order.
+pub(crate) fn items(tx: &Tx<'_>, id: OrderId) -> Result<Vec<OrderItem>, StoreError> {
+    tx.scan::<OrderItem>().prefix(id).rows().collect()
+}
+
+fn line_view(item: OrderItem) -> LineView {
+    LineView {
+        sku: item.sku,
+        product_id: item.product_id,
+        name: item.name,
+        quantity: item.quantity,
+        unit_price: item.unit_price,
+        list_price: item.list_price,
+        flash_sale_id: item.flash_sale_id,
+        subtotal: item.subtotal,
+        discount: item.discount,
+        discounts: item.discounts.0,
+        tax: item.tax,
+        total: item.total,
+    }
+}
+
+/// A parcel as it is shown.
+pub(crate) fn fulfilment_view(row: Fulfilment) -> FulfilmentView {
+    FulfilmentView {
+        id: row.id,
+        order_id: row.order_id,
+        status: row.status,
+        carrier: row.carrier,
+        tracking_number: row.tracking_number,
+        items: row.items.0,
+        shipped_at: row.shipped_at,
+        delivered_at: row.delivered_at,
+    }
+}
+
+/// A return as it is shown.
+pub(crate) fn return_view(row: Return) -> ReturnView {
+    ReturnView {
+        id: row.id,
+        order_id: row.order_id,
+        status: row.status,
+        items: row.items.0,
+        reason: row.reason,
+        refund: row.refund,
+        restock: row.restock,
+        created_at: row.created_at,
+        decided_at: row.decided_at,
+    }
+}
+
+/// What a list asks for, narrowed to what the caller may see.
+struct Wanted {
+    user_id: Option<UserId>,
+    status: Option<OrderStatus>,
+    from: Timestamp,
+    to: Timestamp,
+    q: Option<String>,
+    limit: Limit,
+    cursor: Option<Cursor>,
+}
+
+/// A page of orders, newest first.
+pub(crate) fn list(tx: &Tx<'_>, cx: &Cx, op: ListOrders) -> Result<Page<OrderView>, Error> {
+    let sees_all = cx.principal.allows("order:read");
+    let own = match &cx.principal {
+        Principal::User { id, .. } if !sees_all => Some(*id),
+        _ => op.user_id,
+    };
+    if !sees_all && op.user_id.is_some() && op.user_id != own {
+        return Ok(Page::new(Vec::new(), None));
+    }
+    let wanted = Wanted {
+        user_id: own,
+        status: op.status,
+        from: op.from.unwrap_or(Timestamp(i64::MIN)),
+        to: op.to.unwrap_or(Timestamp(i64::MAX)),
+        q: op.q.map(|q| q.trim().to_owned()).filter(|q| !q.is_empty()),
+        limit: op.limit,
+        cursor: op.cursor,
+    };
+    let page = page(tx, wanted)?;
+    let mut views = Vec::with_capacity(page.items.len());
+    for order in page.items {
+        views.push(view(tx, order)?);
+    }
+    Ok(Page::new(views, page.next_cursor))
+}
+
+fn page(tx: &Tx<'_>, wanted: Wanted) -> Result<Page<Order>, Error> {
+    let Wanted { user_id, status, from, to, q, limit, cursor } = wanted;
+    let keep = move |order: &Order| {
+        user_id.is_none_or(|id| order.user_id == Some(id)) && status.is_none_or(|status| order.status == status)
+    };
+    if let Some(q) = q {
+        if let Ok(email) = q.parse::<Email>() {
+            return tx
+                .scan_by::<OrderByEmail>()
+                .prefix(Some(email))
+                .from(from)
+                .before(to)
+                .backward()
+                .page_of(limit, cursor, keep);
+        }
+        let found = tx.get_by::<OrderByNumber>(q.to_uppercase())?;
+        let inside = found.filter(|order| keep(order) && order.created_at >= from && order.created_at < to);
+        return Ok(Page::new(inside.into_iter().collect(), None));
+    }
+    match (user_id, status) {
+        (Some(user), _) => {
+            tx.scan_by::<OrderByUser>().prefix(Some(user)).from(from).before(to).backward().page_of(limit, cursor, keep)
+        }
+        (None, Some(status)) => {
+            tx.scan_by::<OrderByStatus>().prefix(status).from(from).before(to).backward().page_of(limit, cursor, keep)
+        }
+        (None, None) => tx.scan_by::<OrderByCreated>().from(from).before(to).backward().page_of(limit, cursor, keep),
+    }
+}
+
+/// A guest's order by number and address; both must match.
+pub(crate) fn look_up(tx: &Tx<'_>, number: &str, email: &Email) -> Result<OrderView, Error> {
+    let found = tx.get_by::<OrderByNumber>(number.trim().to_uppercase())?;
+    let matching = found.filter(|order| order.email.as_ref().is_some_and(|known| known.normal() == email.normal()));
+    view(tx, matching.ok_or_else(|| Error::not_found("order"))?)
+}
+
+/// What a message about an order says.
+pub(crate) fn describe(tx: &Tx<'_>, id: OrderId) -> Result<OrderDescription, Error> {
+    let order = tx.get::<Order>(&id)?.ok_or_else(|| Error::not_found("order"))?;
+    let lines = items(tx, id)?.into_iter().filter_map(priced_line).collect();
+    let parcel = tx.scan_by::<FulfilmentByOrder>().prefix(id).backward().first()?;
+    let totals = totals(&order);
+    Ok(OrderDescription {
+        id: order.id,
+        number: order.number,
+        status: order.status,
+        user_id: order.user_id,
+        email: order.email,
+        name: order.details.0.shipping_address.map(|address| address.name),
+        currency: order.currency,
+        lines,
+        totals,
+        created_at: order.created_at,
+        tracking: parcel.map(|parcel| (parcel.carrier, parcel.tracking_number)),
+    })
+}
+
+fn priced_line(item: OrderItem) -> Option<PricedLine> {
+    Some(PricedLine {
+        sku: item.sku,
+        product_id: item.product_id?,
+        name: item.name,
+        quantity: item.quantity,
+        unit_price: item.unit_price,
+        list_price: item.list_price,
+        subtotal: item.subtotal,
+        discount: item.discount,
+        tax: item.tax,
+        total: item.total,
+    })
+}

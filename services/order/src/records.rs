@@ -1,0 +1,227 @@
+//! The tables of orders. Numbers 200 to 249 are theirs.
+
+use std::collections::BTreeMap;
+
+use promox_contract::ids::{CartId, FlashSaleId, OrderId, PaymentId, ProductId};
+use promox_contract::inventory::SkuQuantity;
+use promox_contract::order::OrderStatus;
+use promox_contract::payment::PaymentStatus;
+use promox_contract::promotion::{AppliedPromotion, LineDiscount, RejectedPromotion};
+use promox_kernel::{Amount, Currency, Email, Json, Sku, Timestamp, UserId, id, text_enum};
+use promox_storage::record;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::api::Address;
+use crate::checkout::Draft;
+
+id! {
+    /// A parcel of an order.
+    FulfilmentId,
+    /// A return of an order.
+    ReturnId,
+    /// A credit note from another system.
+    CreditNoteId,
+}
+
+record! {
+    /// An order as it was placed, and where it stands.
+    pub(crate) struct Order in Ecommerce.orders = 200, key(id: OrderId) {
+        number: String,
+        status: OrderStatus,
+        user_id: Option<UserId>,
+        email: Option<Email>,
+        currency: Currency,
+        prices_include_tax: bool,
+        subtotal: Amount,
+        discount: Amount,
+        shipping: Amount,
+        shipping_discount: Amount,
+        tax: Amount,
+        points_redeemed: i64,
+        points_value: Amount,
+        total: Amount,
+        points_earned: i64,
+        payment_id: Option<PaymentId>,
+        payment_status: Option<PaymentStatus>,
+        token_hash: Option<Vec<u8>>,
+        /// Taken over from another system: no stock, payment or message moved.
+        imported: bool,
+        /// What returns have given back so far.
+        returned: Amount,
+        details: Json<OrderDetails>,
+        timeline: Json<Vec<TimelineEntry>>,
+        version: i64,
+        created_at: Timestamp,
+        updated_at: Timestamp,
+    }
+    unique OrderByNumber = 201 (number);
+    index OrderByUser = 202 (user_id, created_at);
+    index OrderByStatus = 203 (status, created_at);
+    index OrderByCreated = 204 (created_at);
+    index OrderByEmail = 205 (email, created_at);
+}
+
+/// What of an order is only shown.
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct OrderDetails {
+    pub(crate) shipping_address: Option<Address>,
+    pub(crate) billing_address: Option<Address>,
+    pub(crate) shipping_method: Option<String>,
+    pub(crate) payment_method: Option<String>,
+    pub(crate) channel: Option<String>,
+    pub(crate) note: Option<String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) attributes: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) applied: Vec<AppliedPromotion>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) rejected: Vec<RejectedPromotion>,
+    /// Why it failed, as the provider says it.
+    pub(crate) decline_code: Option<String>,
+}
+
+/// A saga step or a later event of an order.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TimelineEntry {
+    /// When.
+    pub at: Timestamp,
+    /// `HOLD_STOCK`, `TAKE_PAYMENT`, `CONFIRM`, `CANCEL`, `SHIP` …
+    pub step: String,
+    /// `DONE`, `FAILED`, `WAITING`.
+    pub status: String,
+    /// What happened, for people.
+    pub detail: String,
+    /// Who did it: `user:7`, `anonymous`, `system`.
+    pub actor: String,
+}
+
+record! {
+    /// A line of an order.
+    pub(crate) struct OrderItem in Ecommerce.order_items = 207, key(order_id: OrderId, line: u32) {
+        sku: Sku,
+        product_id: Option<ProductId>,
+        name: String,
+        quantity: u32,
+        unit_price: Amount,
+        list_price: Amount,
+        subtotal: Amount,
+        discount: Amount,
+        tax: Amount,
+        total: Amount,
+        flash_sale_id: Option<FlashSaleId>,
+        discounts: Json<Vec<LineDiscount>>,
+        shipped: u32,
+        delivered: u32,
+        returned: u32,
+    }
+}
+
+text_enum! {
+    /// What an order's saga does next.
+    SagaStep {
+        Holding = "HOLDING",
+        Paying = "PAYING",
+        AwaitingAction = "AWAITING_ACTION",
+        Confirming = "CONFIRMING",
+        Undoing = "UNDOING",
+    }
+}
+
+record! {
+    /// A saga that is not ended: a checkout on its way, or an order being undone. Gone when it ends.
+    pub(crate) struct Saga in Ecommerce.order_sagas = 210, key(order_id: OrderId) {
+        step: SagaStep,
+        /// Who drives it: a driver that finds another number here lets go.
+        attempt: i64,
+        /// When somebody else may take it up.
+        due_at: Timestamp,
+        cart_id: Option<CartId>,
+        /// The state of the cart that is ordered.
+        cart_version: Option<i64>,
+        draft: Json<Draft>,
+        /// How often an undo has been tried, and what was in the way.
+        tries: i64,
+        last_error: Option<String>,
+        created_at: Timestamp,
+    }
+    index SagaByDue = 211 (due_at);
+    unique SagaByCart = 212 (cart_id);
+}
+
+text_enum! {
+    /// Where a parcel is.
+    FulfilmentStatus { Shipped = "SHIPPED", Delivered = "DELIVERED" }
+}
+
+record! {
+    /// A parcel.
+    pub(crate) struct Fulfilment in Ecommerce.fulfilments = 214, key(id: FulfilmentId) {
+        order_id: OrderId,
+        status: FulfilmentStatus,
+        carrier: String,
+        tracking_number: String,
+        items: Json<Vec<SkuQuantity>>,
+        shipped_at: Timestamp,
+        delivered_at: Option<Timestamp>,
+    }
+    index FulfilmentByOrder = 215 (order_id);
+}
+
+text_enum! {
+    /// Where a return stands.
+    ReturnStatus { Requested = "REQUESTED", Approved = "APPROVED", Rejected = "REJECTED" }
+}
+
+record! {
+    /// A return.
+    pub(crate) struct Return in Ecommerce.order_returns = 217, key(id: ReturnId) {
+        order_id: OrderId,
+        status: ReturnStatus,
+        items: Json<Vec<SkuQuantity>>,
+        reason: String,
+        refund: Amount,
+        restock: bool,
+        /// When the money and goods are to be moved, until both are: null before the approval and after.
+        due_at: Option<Timestamp>,
+        tries: i64,
+        created_at: Timestamp,
+        decided_at: Option<Timestamp>,
+    }
+    index ReturnByOrder = 218 (order_id);
+    index ReturnByDue = 219 (due_at);
+}
+
+record! {
+    /// A group of the store's settings.
+    pub(crate) struct Setting in Ecommerce.store_settings = 222, key(name: String) {
+        value: Json<serde_json::Value>,
+        version: i64,
+    }
+}
+
+record! {
+    /// A credit note from another system.
+    pub(crate) struct CreditNote in Ecommerce.credit_notes = 224, key(id: CreditNoteId) {
+        number: String,
+        currency: Currency,
+        total: Amount,
+        lines: Json<Vec<CreditLine>>,
+        issued_at: Timestamp,
+    }
+    unique CreditNoteByNumber = 225 (number);
+    index CreditNoteByIssued = 226 (issued_at);
+}
+
+/// A line of a credit note; quantity and total are negative.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct CreditLine {
+    pub(crate) sku: Sku,
+    pub(crate) name: String,
+    pub(crate) quantity: i64,
+    pub(crate) unit_price: Amount,
+    pub(crate) total: Amount,
+}

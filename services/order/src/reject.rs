@@ -1,0 +1,32 @@
+//! Refusals that a caller may branch on, with their stable codes.
+
+use promox_contract::ids::OrderId;
+use promox_contract::promotion::RejectedPromotion;
+use promox_kernel::{Error, Kind};
+
+/// The payment was declined; the order is there, FAILED.
+pub(crate) fn declined(order: OrderId, code: Option<&str>) -> Error {
+    Error::new(Kind::Declined, "PAYMENT_DECLINED", "The payment was declined; nothing was charged.")
+        .with("declineCode", code.unwrap_or("DECLINED"))
+        .with("orderId", order)
+}
+
+/// A code that the buyer named does not apply: nothing is charged.
+pub(crate) fn code_refused(rejected: &RejectedPromotion, is_coupon: bool) -> Error {
+    let (code, what) = if is_coupon { ("COUPON_INVALID", "coupon") } else { ("PROMOTION_INVALID", "promotion code") };
+    let name = rejected.code.clone().unwrap_or_default();
+    Error::refused(code, format!("The {what} \"{name}\" does not apply: {}.", rejected.reason))
+        .with("reason", rejected.reason)
+        .with("details", &rejected.details)
+        .with("promotionCode", name)
+}
+
+/// A state that does not allow this.
+pub(crate) fn state(code: &'static str, message: impl Into<String>, status: impl std::fmt::Display) -> Error {
+    Error::conflict(code, message).with("status", status.to_string())
+}
+
+/// A checkout of the same order or cart is running.
+pub(crate) fn in_progress() -> Error {
+    Error::conflict("CHECKOUT_IN_PROGRESS", "This is being checked out at this moment; look again in a second.")
+}

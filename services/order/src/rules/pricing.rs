@@ -1,0 +1,108 @@
+//! The price of an order: lines, promotions, shipping, tax, points, and the total to the cent.
+
+use promox_contract::order::Totals;
+use promox_contract::promotion::{AppliedPromotion, CartLine, Evaluation, RejectedPromotion};
+use promox_kernel::{Amount, Currency, Error};
+use serde::{Deserialize, Serialize};
+
+use crate::api::{Address, LineView, ShippingOption};
+use crate::rules::tax;
+use crate::settings::TaxSettings;
+
+/// What is priced.
+#[derive(Debug)]
+pub(crate) struct Basket<'a> {
+    pub(crate) lines: &'a [CartLine],
+    pub(crate) currency: Currency,
+    pub(crate) address: Option<&'a Address>,
+    pub(crate) taxes: &'a TaxSettings,
+    pub(crate) shipping: Option<&'a ShippingOption>,
+    pub(crate) points: u32,
+    pub(crate) points_value: Amount,
+}
+
+/// A priced order, as a saga keeps it and a quote remembers it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Priced {
+    pub(crate) currency: Currency,
+    pub(crate) prices_include_tax: bool,
+    pub(crate) lines: Vec<LineView>,
+    pub(crate) totals: Totals,
+    pub(crate) shipping_method: Option<String>,
+    pub(crate) applied: Vec<AppliedPromotion>,
+    pub(crate) rejected: Vec<RejectedPromotion>,
+}
+
+/// What the goods come to before promotions of the cart.
+pub(crate) fn subtotal(lines: &[CartLine]) -> Result<Amount, Error> {
+    lines.iter().try_fold(Amount::ZERO, |sum, line| {
+        line.item.price.times(i64::from(line.quantity)).and_then(|amount| sum.plus(amount)).ok_or_else(too_large)
+    })
+}
+
+fn too_large() -> Error {
+    Error::refused("AMOUNT_TOO_LARGE", "The order comes to more than 10^18; order less at a time.")
+}
+
+/// Puts prices, discounts, shipping and tax together.
+pub(crate) fn price(basket: &Basket<'_>, evaluation: Evaluation) -> Result<Priced, Error> {
+    let goods_total = subtotal(basket.lines)?;
+    let currency = basket.currency;
+    let discounts = evaluation.line_discounts.into_iter().chain(std::iter::repeat(Vec::new()));
+    let lines: Vec<LineView> =
+        basket.lines.iter().zip(discounts).map(|(line, discounts)| price_line(basket, line, discounts)).collect();
+    let shipping = basket.shipping.map_or(currency.zero(), |option| option.amount);
+    let shipped = shipping - evaluation.shipping_discount;
+    let inside = basket.taxes.prices_include_tax;
+    let shipping_rate = tax::rate(basket.taxes, basket.address, &basket.taxes.shipping_tax_class);
+    let shipping_tax = tax::tax_of(shipped, shipping_rate, inside, currency);
+    let on_top = if inside { currency.zero() } else { shipping_tax };
+    let line_totals: Amount = lines.iter().map(|line| line.total).sum();
+    let totals = Totals {
+        subtotal: currency.round(goods_total.0),
+        discount: currency.round(lines.iter().map(|line| line.discount).sum::<Amount>().0),
+        shipping,
+        shipping_discount: currency.round(evaluation.shipping_discount.0),
+        tax: currency.round((lines.iter().map(|line| line.tax).sum::<Amount>() + shipping_tax).0),
+        points_redeemed: i64::from(basket.points),
+        points_value: currency.round(basket.points_value.0),
+        total: currency.round((line_totals + shipped + on_top - basket.points_value).0),
+    };
+    Ok(Priced {
+        currency,
+        prices_include_tax: inside,
+        lines,
+        totals,
+        shipping_method: basket.shipping.map(|option| option.method.clone()),
+        applied: evaluation.applied,
+        rejected: evaluation.rejected,
+    })
+}
+
+fn price_line(
+    basket: &Basket<'_>,
+    line: &CartLine,
+    discounts: Vec<promox_contract::promotion::LineDiscount>,
+) -> LineView {
+    let (item, currency) = (&line.item, basket.currency);
+    let inside = basket.taxes.prices_include_tax;
+    let subtotal = item.price.times(i64::from(line.quantity)).unwrap_or(Amount::ZERO);
+    let discount: Amount = discounts.iter().map(|discount| discount.amount).sum();
+    let left = subtotal - discount;
+    let rate = tax::rate(basket.taxes, basket.address, &item.tax_class);
+    let tax = tax::tax_of(left, rate, inside, currency);
+    LineView {
+        sku: item.sku.clone(),
+        product_id: Some(item.product_id),
+        name: item.name.clone(),
+        quantity: line.quantity,
+        unit_price: item.price,
+        list_price: item.list_price,
+        flash_sale_id: line.flash_sale_id,
+        subtotal: currency.round(subtotal.0),
+        discount: currency.round(discount.0),
+        discounts,
+        tax,
+        total: currency.round(if inside { left.0 } else { left.0 + tax.0 }),
+    }
+}

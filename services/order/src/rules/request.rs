@@ -1,0 +1,126 @@
+//! What a checkout's request must be before anything is asked or held.
+
+use std::collections::HashMap;
+
+use promox_contract::inventory::SkuQuantity;
+use promox_kernel::{Error, FieldError, bounded};
+
+use crate::api::{Address, PlaceOrder};
+use crate::settings::is_country;
+
+/// Units of one line at most.
+pub(crate) const MOST_UNITS: u32 = 1_000_000;
+/// Lines of one order at most.
+pub(crate) const MOST_LINES: usize = 1_000;
+
+/// All faults of a request that need no look at the store.
+pub(crate) fn check(request: &PlaceOrder) -> Result<(), Error> {
+    let mut faults = Vec::new();
+    if let Some(items) = &request.items {
+        item_faults(items, "/items", &mut faults);
+    }
+    for (address, at) in
+        [(&request.shipping_address, "/shippingAddress"), (&request.billing_address, "/billingAddress")]
+    {
+        if let Some(address) = address {
+            address_faults(address, at, &mut faults);
+        }
+    }
+    let texts = [(&request.note, "/note", 2_000), (&request.channel, "/channel", 40)];
+    for (text, at, most) in texts {
+        if let Some(Err(detail)) = text.as_ref().map(|text| bounded(text, 0, most)) {
+            faults.push(FieldError::new(at, detail));
+        }
+    }
+    if request.attributes.len() > 50
+        || request.attributes.iter().any(|(name, value)| name.len() > 100 || value.len() > 1_000)
+    {
+        faults
+            .push(FieldError::new("/attributes", "at most 50 attributes, names of 100 and values of 1,000 characters"));
+    }
+    let codes = request.coupon_codes.len() + request.flash_sale_reservation_ids.len();
+    if codes > 50 {
+        faults.push(FieldError::new("/couponCodes", "at most 50 codes and reservations"));
+    }
+    if faults.is_empty() { Ok(()) } else { Err(Error::invalid(faults)) }
+}
+
+/// Faults of lines: too many, none, or of a quantity that cannot be sold.
+pub(crate) fn item_faults(items: &[SkuQuantity], at: &str, faults: &mut Vec<FieldError>) {
+    if items.is_empty() {
+        faults.push(FieldError::new(at, "at least one line"));
+    }
+    if items.len() > MOST_LINES {
+        faults.push(FieldError::new(at, format!("at most {MOST_LINES} lines")));
+    }
+    for (i, item) in items.iter().enumerate() {
+        if item.quantity == 0 || item.quantity > MOST_UNITS {
+            faults.push(FieldError::new(format!("{at}/{i}/quantity"), format!("1 to {MOST_UNITS}")));
+        }
+    }
+}
+
+fn address_faults(address: &Address, at: &str, faults: &mut Vec<FieldError>) {
+    let required = [(&address.name, "name"), (&address.line1, "line1"), (&address.city, "city")];
+    let optional = [
+        (&address.line2, "line2"),
+        (&address.postal_code, "postalCode"),
+        (&address.region, "region"),
+        (&address.phone, "phone"),
+    ];
+    let required = required.into_iter().map(|(text, name)| (text, name, 1));
+    let optional = optional.into_iter().filter_map(|(text, name)| Some((text.as_ref()?, name, 0)));
+    for (text, name, least) in required.chain(optional) {
+        if let Err(detail) = bounded(text, least, 200) {
+            faults.push(FieldError::new(format!("{at}/{name}"), detail));
+        }
+    }
+    if !is_country(&address.country) {
+        faults.push(FieldError::new(format!("{at}/country"), "an ISO 3166-1 alpha-2 code such as GB"));
+    }
+}
+
+/// Lines of the same SKU as one, in the order of their first.
+pub(crate) fn merge(items: Vec<SkuQuantity>) -> Result<Vec<SkuQuantity>, Error> {
+    let mut merged: Vec<SkuQuantity> = Vec::with_capacity(items.len());
+    let mut places = HashMap::with_capacity(items.len());
+    for (i, item) in items.into_iter().enumerate() {
+        let place = *places.entry(item.sku.fold()).or_insert(merged.len());
+        match merged.get_mut(place) {
+            None => merged.push(item),
+            Some(line) => {
+                line.quantity = line.quantity.saturating_add(item.quantity);
+                if line.quantity > MOST_UNITS {
+                    let detail = format!("with the lines of the same sku before it over {MOST_UNITS}");
+                    return Err(Error::field(format!("/items/{i}/quantity"), detail));
+                }
+            }
+        }
+    }
+    Ok(merged)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(sku: &str, quantity: u32) -> SkuQuantity {
+        SkuQuantity { sku: sku.parse().unwrap(), quantity }
+    }
+
+    #[test]
+    fn lines_of_one_sku_are_one_line() {
+        let merged = merge(vec![line("a", 1), line("b", 2), line("A", 3)]).unwrap();
+        assert_eq!(merged, [line("a", 4), line("b", 2)]);
+        assert!(merge(vec![line("a", MOST_UNITS), line("A", 1)]).is_err());
+    }
+
+    #[test]
+    fn quantities_have_their_limits() {
+        for (quantity, good) in [(0, false), (1, true), (MOST_UNITS, true), (MOST_UNITS + 1, false)] {
+            let mut faults = Vec::new();
+            item_faults(&[line("a", quantity)], "/items", &mut faults);
+            assert_eq!(faults.is_empty(), good, "{quantity}");
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! What may follow what in an order's life.
+
+use promox_contract::order::OrderStatus::{
+    self, Cancelled, Confirmed, Delivered, Failed, NeedsReview, Pending, Processing, Refunded, Shipped,
+};
+
+/// Whether an order may go from one state to another.
+pub(crate) fn may_follow(from: OrderStatus, to: OrderStatus) -> bool {
+    match from {
+        Pending => matches!(to, Confirmed | Failed | Cancelled | NeedsReview),
+        Confirmed => matches!(to, Processing | Shipped | Cancelled | NeedsReview | Refunded),
+        Processing => matches!(to, Shipped | Delivered | Refunded | NeedsReview),
+        Shipped => matches!(to, Delivered | Refunded),
+        Delivered => matches!(to, Refunded),
+        NeedsReview => matches!(to, Confirmed | Cancelled | Failed),
+        Cancelled | Failed | Refunded => false,
+    }
+}
+
+/// Where an order stands by what of it has been shipped and delivered.
+pub(crate) fn by_units(ordered: u32, shipped: u32, delivered: u32) -> OrderStatus {
+    match (shipped, delivered) {
+        (0, _) => Confirmed,
+        (_, done) if done == ordered => Delivered,
+        (sent, _) if sent == ordered => Shipped,
+        _ => Processing,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn units_decide_where_an_order_stands() {
+        for (ordered, shipped, delivered, want) in [
+            (5, 0, 0, Confirmed),
+            (5, 1, 0, Processing),
+            (5, 1, 1, Processing),
+            (5, 5, 0, Shipped),
+            (5, 5, 4, Shipped),
+            (5, 5, 5, Delivered),
+        ] {
+            assert_eq!(by_units(ordered, shipped, delivered), want, "{ordered} {shipped} {delivered}");
+        }
+    }
+
+    #[test]
+    fn what_has_ended_stays_ended() {
+        for end in [Cancelled, Failed, Refunded] {
+            assert!(OrderStatus::ALL.iter().all(|to| !may_follow(end, *to)));
+        }
+        assert!(!may_follow(Processing, Cancelled) && !may_follow(Shipped, Cancelled));
+    }
+}

@@ -1,0 +1,73 @@
+//! Tax of an amount: by country or region and class, half-up, inside the price or on top of it.
+
+use promox_kernel::{Amount, Currency};
+use rust_decimal::Decimal;
+
+use crate::api::Address;
+use crate::settings::TaxSettings;
+
+/// The rate in percent for goods of a class shipped to an address; zero where none is set.
+pub(crate) fn rate(settings: &TaxSettings, address: Option<&Address>, class: &str) -> Decimal {
+    let Some(address) = address else { return Decimal::ZERO };
+    let matching = settings.rates.iter().filter(|rate| rate.country == address.country && rate.tax_class == class);
+    let regional = matching.clone().find(|rate| rate.region.is_some() && rate.region == address.region);
+    regional
+        .or_else(|| matching.clone().find(|rate| rate.region.is_none()))
+        .map_or(Decimal::ZERO, |rate| rate.percent.0)
+}
+
+/// The tax of what is paid: inside it when prices include tax, else on top.
+pub(crate) fn tax_of(paid: Amount, rate: Decimal, inside: bool, currency: Currency) -> Amount {
+    let base = if inside { Decimal::ONE_HUNDRED + rate } else { Decimal::ONE_HUNDRED };
+    currency.round(paid.0 * rate / base)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::TaxRate;
+
+    fn address(country: &str, region: Option<&str>) -> Address {
+        Address {
+            name: "A".into(),
+            line1: "1".into(),
+            line2: None,
+            city: "C".into(),
+            postal_code: None,
+            region: region.map(str::to_owned),
+            country: country.into(),
+            phone: None,
+        }
+    }
+
+    #[test]
+    fn a_region_counts_before_its_country() {
+        let entry = |region: Option<&str>, percent: &str| TaxRate {
+            country: "US".into(),
+            region: region.map(str::to_owned),
+            tax_class: "STANDARD".into(),
+            percent: percent.parse().unwrap(),
+        };
+        let settings =
+            TaxSettings { rates: vec![entry(None, "1"), entry(Some("CA"), "7.25")], ..TaxSettings::default() };
+        let of = |country, region, class| rate(&settings, Some(&address(country, region)), class).to_string();
+        assert_eq!(of("US", Some("CA"), "STANDARD"), "7.25");
+        assert_eq!(of("US", Some("NY"), "STANDARD"), "1");
+        assert_eq!(of("US", None, "BOOKS"), "0");
+        assert_eq!(of("DE", None, "STANDARD"), "0");
+    }
+
+    #[test]
+    fn tax_rounds_half_up_inside_and_on_top() {
+        for (paid, rate, inside, want) in [
+            ("120.00", "20", true, "20.00"),
+            ("100.00", "20", false, "20.00"),
+            ("0.05", "10", false, "0.01"),
+            ("9.99", "19", true, "1.60"),
+            ("0.00", "20", true, "0.00"),
+        ] {
+            let tax = tax_of(paid.parse().unwrap(), rate.parse().unwrap(), inside, Currency::GBP);
+            assert_eq!(tax.to_string(), want, "{paid} at {rate}");
+        }
+    }
+}
