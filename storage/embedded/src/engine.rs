@@ -1,35 +1,60 @@
 //! The engine's handle: submits work, hands out snapshots, ends its threads when it is dropped.
 
-use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use flume::{Sender, TrySendError};
 use parking_lot::Mutex;
 use promox_kernel::Timestamp;
 use promox_storage::{Database, Db, Engine, Lane, Reader, Schema, StoreError, WorkOrder};
 
+use crate::base::Base;
+use crate::checkpoint::Checkpointer;
 use crate::disk::DirLock;
-use crate::journal::recover::{Recovered, recover};
-use crate::journal::segment::StoreId;
-use crate::journal::{Journal, Segments};
-use crate::key::Key;
 use crate::metrics::{Metrics, add, read};
-use crate::open::{self, OpenError, Options};
+use crate::open::{OpenError, Options};
 use crate::shared::Shared;
-use crate::table::Table;
-use crate::view::{Published, Snapshot, View};
-use crate::writer::{Lanes, Queued, Turn, Writer};
+use crate::start;
+use crate::table::Rows;
+use crate::view::{Kept, LongRead, Snapshot};
+use crate::writer::{Queued, Turn, Writer};
 
 /// How long an idle thread sleeps before it looks at the clock.
 const PATIENCE: Duration = Duration::from_millis(250);
+/// Long reads at once.
+const LONG_READS: usize = 2;
+/// How long a long read may last: while it does, the checkpoint file reuses no page.
+const LONG_READ: Duration = Duration::from_secs(600);
+/// How long it may take to begin.
+const LONG_WAIT: Duration = Duration::from_secs(30);
+
+/// The ends of the lanes that work is put in at: normal and bulk.
+pub(crate) type Senders = (Sender<Option<Queued>>, Sender<Queued>);
+
+/// An engine without threads.
+#[derive(Debug)]
+pub struct Assembled {
+    /// The engine.
+    pub engine: Arc<EmbeddedEngine>,
+    /// Makes groups durable.
+    pub writer: Writer,
+    /// Writes checkpoints.
+    pub checkpointer: Checkpointer,
+}
 
 /// Keeps the tables of both databases in a data directory.
 pub struct EmbeddedEngine {
     shared: Arc<Shared>,
-    lanes: Option<(Sender<Option<Queued>>, Sender<Queued>)>,
+    lanes: Option<Senders>,
+    /// Asks the writer to hand its table to the checkpointer.
+    freeze: Sender<()>,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    /// Counts, by its clones, the long reads there are.
+    long_reads: Arc<()>,
+    /// Whether threads step the parts, or who called.
+    threaded: AtomicBool,
     /// Held until the threads have ended.
     _lock: DirLock,
 }
@@ -43,41 +68,38 @@ impl std::fmt::Debug for EmbeddedEngine {
 impl EmbeddedEngine {
     /// Opens a store: locks it, replays its journal, makes that safe, and starts its threads.
     pub fn open(options: Options, schema: Schema) -> Result<Arc<Self>, OpenError> {
-        let (engine, mut writer) = Self::assemble(options, schema)?;
-        let thread = thread::Builder::new().name("store-writer".to_owned());
-        let running = thread.spawn(move || {
+        let Assembled { engine, mut writer, mut checkpointer } = Self::assemble(options, &schema)?;
+        engine.spawn("store-writer", move |patience| writer.turn(patience))?;
+        engine.spawn("store-checkpointer", move |patience| checkpointer.turn(patience))?;
+        engine.threaded.store(true, Ordering::Release);
+        start::warm(&engine.shared);
+        Ok(engine)
+    }
+
+    /// Opens a store without threads: who calls steps its parts.
+    pub fn assemble(options: Options, schema: &Schema) -> Result<Assembled, OpenError> {
+        start::assemble(options, schema)
+    }
+
+    pub(crate) fn new(shared: Arc<Shared>, lanes: Senders, freeze: Sender<()>, lock: DirLock) -> Self {
+        let threads = Mutex::default();
+        let (lanes, long_reads, threaded) = (Some(lanes), Arc::new(()), AtomicBool::new(false));
+        Self { shared, lanes, freeze, threads, long_reads, threaded, _lock: lock }
+    }
+
+    fn spawn(&self, name: &str, mut turn: impl FnMut(Duration) -> Turn + Send + 'static) -> Result<(), OpenError> {
+        let work = move || {
             loop {
-                match writer.turn(PATIENCE) {
+                match turn(PATIENCE) {
                     Turn::Ended => break,
                     Turn::Blocked => thread::sleep(Duration::from_millis(1)),
                     Turn::Worked | Turn::Idle => {}
                 }
             }
-        });
-        let dir = engine.shared.options.dir.clone();
-        engine.threads.lock().push(running.map_err(|error| OpenError::io(&dir, &error))?);
-        Ok(engine)
-    }
-
-    /// Opens a store without threads: who calls steps its parts.
-    pub fn assemble(options: Options, _schema: Schema) -> Result<(Arc<Self>, Writer), OpenError> {
-        let (disk, dir) = (options.disk.clone(), options.dir.clone());
-        let io = |error: std::io::Error| OpenError::io(&dir, &error);
-        disk.create_dir(&dir.join(open::JOURNAL)).map_err(io)?;
-        let lock = open::lock(&options)?;
-        let (store, _new) = open::identity(&options)?;
-        let (view, recovered) = replay(&options, &store)?;
-        let segments = segments(&options, &recovered).map_err(io)?;
-        let journal = Journal::resume(segments, store, recovered.tail).map_err(io)?;
-        let (normal, normal_end) = flume::bounded(options.queue);
-        let (bulk, bulk_end) = flume::bounded(options.queue);
-        let (checkpointer, _) = flume::bounded(1);
-        let (_, freeze_asked) = flume::bounded(1);
-        let shared = Arc::new(Shared::new(options, Published::new(view)));
-        let lanes = Lanes { normal: normal_end, bulk: bulk_end };
-        let writer = Writer::new(shared.clone(), lanes, journal, checkpointer, freeze_asked);
-        let engine = Self { shared, lanes: Some((normal, bulk)), threads: Mutex::default(), _lock: lock };
-        Ok((Arc::new(engine), writer))
+        };
+        let thread = thread::Builder::new().name(name.to_owned()).spawn(work);
+        self.threads.lock().push(thread.map_err(|error| OpenError::io(&self.shared.options.dir, &error))?);
+        Ok(())
     }
 
     /// One of its databases.
@@ -90,6 +112,7 @@ impl EmbeddedEngine {
         let (counters, view) = (&self.shared.counters, self.shared.published.load());
         let waiting = self.lanes.as_ref().map_or(0, |(normal, bulk)| normal.len() + bulk.len());
         let frozen = view.frozen.as_ref().map_or(0, |frozen| frozen.table.bytes);
+        let checkpointed_at = Timestamp(read(&counters.checkpointed_at).cast_signed());
         Metrics {
             queue_depth: waiting as u64,
             groups: read(&counters.groups),
@@ -102,8 +125,35 @@ impl EmbeddedEngine {
             refused_busy: read(&counters.refused_busy),
             refused_full: read(&counters.refused_full),
             position: view.mark.position,
-            read_only: self.shared.is_full(),
-            ..Metrics::default()
+            read_only: self.shared.room.is_full(),
+            applied_position: view.base.mark.position,
+            checkpoints: read(&counters.checkpoints),
+            last_checkpoint: Duration::from_micros(read(&counters.last_checkpoint_micros)),
+            checkpoint_age: self.shared.options.clock.now().since(checkpointed_at),
+        }
+    }
+
+    /// Has all that is committed now written to the checkpoint, and waits for that.
+    pub(crate) fn checkpoint(&self) -> Result<Arc<Base>, StoreError> {
+        let started = Instant::now();
+        let target = self.shared.published.load().mark.position;
+        loop {
+            let base = self.shared.published.load().base.clone();
+            if base.mark.position >= target {
+                return Ok(base);
+            }
+            if self.shared.is_stopped() {
+                return Err(StoreError::Stopped);
+            }
+            if started.elapsed() > LONG_WAIT {
+                return Err(if self.shared.room.is_full() { StoreError::Full } else { StoreError::Busy });
+            }
+            let _ = self.freeze.try_send(());
+            if let Some((normal, _)) = &self.lanes {
+                let _ = normal.try_send(None);
+            }
+            let (lock, woken) = &self.shared.checkpointed;
+            woken.wait_for(&mut lock.lock(), Duration::from_millis(10));
         }
     }
 
@@ -132,47 +182,6 @@ impl EmbeddedEngine {
     }
 }
 
-/// The state that the journal gives.
-fn replay(options: &Options, store: &StoreId) -> Result<(View, Recovered), OpenError> {
-    let mut table = Table::default();
-    let mut mark = crate::journal::frame::Mark::default();
-    let journal = options.dir.join(open::JOURNAL);
-    let recovered = recover(&*options.disk, &journal, store, mark.position, |frame| {
-        for change in frame.changes() {
-            let change = change.ok_or("a change does not decode")?;
-            table.insert(Key::new(change.space, change.key), crate::journal::frame::owned(change.value));
-        }
-        mark = frame.mark;
-        Ok(())
-    })?;
-    Ok((View { memory: table, frozen: None, mark }, recovered))
-}
-
-/// The segments after recovery: what waits for use is used again or removed.
-fn segments(options: &Options, recovered: &Recovered) -> std::io::Result<Arc<Segments>> {
-    let dir = options.dir.join(open::JOURNAL);
-    remove_unfinished(options, &dir)?;
-    let tail = recovered.tail.map_or(0, |tail| tail.number);
-    for number in &recovered.spare {
-        options.disk.remove(&crate::journal::segment::path(&dir, *number))?;
-    }
-    let last = recovered.spare.iter().copied().max().unwrap_or(0).max(tail);
-    let segments = Segments::new(options.disk.clone(), dir, options.segment_bytes, recovered.sealed.clone(), last);
-    if recovered.tail.is_none() {
-        segments.prepare_first()?;
-    }
-    Ok(Arc::new(segments))
-}
-
-fn remove_unfinished(options: &Options, dir: &Path) -> std::io::Result<()> {
-    let names = options.disk.list(dir)?;
-    let unfinished = names.iter().filter(|name| Path::new(name).extension().is_some_and(|end| end == "tmp"));
-    for name in unfinished {
-        options.disk.remove(&dir.join(name))?;
-    }
-    Ok(())
-}
-
 impl Engine for EmbeddedEngine {
     fn submit(&self, order: WorkOrder) {
         if let Err((mut order, error)) = self.queue(order) {
@@ -189,7 +198,16 @@ impl Engine for EmbeddedEngine {
     }
 
     fn long_read(&self) -> Result<Box<dyn Reader>, StoreError> {
-        Ok(self.snapshot())
+        let permit = self.long_reads.clone();
+        if Arc::strong_count(&permit) > 1 + LONG_READS {
+            return Err(StoreError::Busy);
+        }
+        if !self.threaded.load(Ordering::Acquire) {
+            return Ok(Box::new(Kept(self.shared.published.load_full())));
+        }
+        let base = self.checkpoint()?;
+        let until = Instant::now() + LONG_READ;
+        Ok(Box::new(LongRead { base, empty: Rows::new(), until, _permit: permit }))
     }
 
     fn subscribe(&self) -> flume::Receiver<()> {
@@ -205,6 +223,7 @@ impl Drop for EmbeddedEngine {
     /// What is queued is still done; then the threads end.
     fn drop(&mut self) {
         self.lanes = None;
+        self.shared.room.close();
         for thread in self.threads.get_mut().drain(..) {
             // The last handle may be dropped by a transaction, on the writer's own thread.
             if thread.thread().id() != thread::current().id() {

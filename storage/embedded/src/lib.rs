@@ -4,6 +4,7 @@
 //! what ends the journal is either a group that was never acknowledged, or it is named as damage.
 
 mod base;
+mod checkpoint;
 pub mod disk;
 mod engine;
 mod group;
@@ -14,12 +15,14 @@ mod metrics;
 mod open;
 mod quiet;
 mod shared;
+mod start;
 mod stop;
 mod table;
 mod view;
 mod writer;
 
-pub use engine::EmbeddedEngine;
+pub use checkpoint::Checkpointer;
+pub use engine::{Assembled, EmbeddedEngine};
 pub use journal::dump_journal;
 pub use metrics::Metrics;
 pub use open::{OpenError, Options};

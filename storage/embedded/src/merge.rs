@@ -66,8 +66,9 @@ impl<'a> MergeScan<'a> {
         let bounds = bounds(range);
         let tables = [Some(layers.memory), layers.frozen];
         let tables = tables.into_iter().flatten().filter(|rows| !rows.is_empty());
-        let sources = tables.map(|rows| rows_source(rows, &bounds, direction));
-        Box::new(Self::new(sources, direction))
+        let above = tables.map(|rows| rows_source(rows, &bounds, direction));
+        let below = layers.base.source(range.space, &range.start, range.end.as_deref(), direction);
+        Box::new(Self::new(above.chain(std::iter::once(below)), direction))
     }
 
     /// Merges sources, newest first.
@@ -139,5 +140,59 @@ impl Iterator for MergeScan<'_> {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    type Words = BTreeMap<u8, Option<u8>>;
+
+    fn source(words: &Words, direction: Direction) -> Source<'static> {
+        let heads = words.iter().map(|(key, value)| (vec![*key], value.map(|value| Bytes::from(vec![value]))));
+        let mut heads: Vec<Head> = heads.collect();
+        if direction == Direction::Backward {
+            heads.reverse();
+        }
+        Box::new(heads.into_iter().map(Ok))
+    }
+
+    fn plain(layers: &[Words]) -> Vec<(u8, u8)> {
+        let mut map = Words::new();
+        layers.iter().rev().for_each(|layer| map.extend(layer));
+        map.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
+    }
+
+    fn words() -> impl Strategy<Value = Words> {
+        prop::collection::btree_map(0u8..24, prop::option::of(any::<u8>()), 0..16)
+    }
+
+    proptest! {
+        #[test]
+        fn layers_merge_as_one_plain_map_would(layers in prop::collection::vec(words(), 0..4)) {
+            for direction in [Direction::Forward, Direction::Backward] {
+                let scan = MergeScan::new(layers.iter().map(|layer| source(layer, direction)), direction);
+                let found: Vec<(u8, u8)> = scan.map(|item| item.map(|(key, value)| (key[0], value[0])).unwrap()).collect();
+                let mut want = plain(&layers);
+                if direction == Direction::Backward {
+                    want.reverse();
+                }
+                prop_assert_eq!(found, want);
+            }
+        }
+    }
+
+    #[test]
+    fn an_error_ends_the_scan() {
+        let broken: Source<'_> =
+            Box::new([Ok((vec![1], Some(Bytes::new()))), Err(StoreError::Busy), Ok((vec![2], None))].into_iter());
+        let found: Vec<_> = MergeScan::new([broken].into_iter(), Direction::Forward).collect();
+        assert_eq!(found.len(), 1, "the layer was to be read on before its first item could be given");
+        assert_eq!(found[0], Err(StoreError::Busy));
     }
 }

@@ -40,6 +40,8 @@ pub struct Options {
     pub checkpoint_every: Duration,
     /// Bytes of a journal segment.
     pub segment_bytes: u64,
+    /// Bytes of the disk that stay free: below them, writes are refused and reads go on.
+    pub reserve_bytes: u64,
     /// Transactions that may wait in a lane.
     pub queue: usize,
     /// How long to wait for a directory that is locked: a process that was killed may hold it for a moment.
@@ -66,6 +68,7 @@ impl Options {
             checkpoint_bytes: 8 << 20,
             checkpoint_every: Duration::from_secs(30),
             segment_bytes: 16 << 20,
+            reserve_bytes: 16 << 20,
             queue: 8_192,
             lock_wait: Duration::from_secs(5),
             on_stop: leave_process(),
@@ -200,12 +203,12 @@ fn decode_identity(bytes: &[u8], path: &Path) -> Result<StoreId, OpenError> {
     id.try_into().map_err(|_| damaged("it has another length"))
 }
 
-/// The name of the store in `dir`, which is given one when it is empty; whether it is new.
-pub(crate) fn identity(options: &Options) -> Result<(StoreId, bool), OpenError> {
+/// The name of the store in `dir`, which is given one when it is empty.
+pub(crate) fn identity(options: &Options) -> Result<StoreId, OpenError> {
     let (disk, path) = (&options.disk, options.dir.join(IDENTITY));
     let io = |error: io::Error| OpenError::io(&path, &error);
     if disk.exists(&path).map_err(io)? {
-        return Ok((read_identity(&**disk, &options.dir)?, false));
+        return read_identity(&**disk, &options.dir);
     }
     if disk.list(&options.dir).map_err(io)?.iter().any(|name| name == crate::base::FILE) {
         let what = "it is missing beside data.redb".to_owned();
@@ -213,7 +216,7 @@ pub(crate) fn identity(options: &Options) -> Result<(StoreId, bool), OpenError> 
     }
     let id: StoreId = options.entropy.bytes();
     write_identity(&**disk, &options.dir, id).map_err(io)?;
-    Ok((id, true))
+    Ok(id)
 }
 
 fn write_identity(disk: &dyn Disk, dir: &Path, id: StoreId) -> io::Result<()> {

@@ -1,9 +1,11 @@
 //! What the engine's handle, its writer and its checkpointer share.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 
+use crate::base::Room;
 use crate::metrics::Counters;
 use crate::open::Options;
 use crate::stop::Stop;
@@ -16,34 +18,23 @@ pub(crate) struct Shared {
     pub(crate) published: Published,
     pub(crate) counters: Counters,
     /// Whether the disk is full: writes are refused, reads go on.
-    full: AtomicBool,
+    pub(crate) room: Arc<Room>,
+    /// Wakes who waits for a checkpoint.
+    pub(crate) checkpointed: (Mutex<()>, Condvar),
     stopped: AtomicBool,
     subscribers: Mutex<Vec<flume::Sender<()>>>,
 }
 
 impl Shared {
-    pub(crate) fn new(options: Options, published: Published) -> Self {
+    pub(crate) fn new(options: Options, published: Published, room: Arc<Room>) -> Self {
         Self {
             options,
             published,
             counters: Counters::default(),
-            full: AtomicBool::new(false),
+            room,
+            checkpointed: (Mutex::new(()), Condvar::new()),
             stopped: AtomicBool::new(false),
             subscribers: Mutex::default(),
-        }
-    }
-
-    pub(crate) fn is_full(&self) -> bool {
-        self.full.load(Ordering::Acquire)
-    }
-
-    pub(crate) fn set_full(&self, full: bool) {
-        if self.full.swap(full, Ordering::AcqRel) != full {
-            if full {
-                tracing::error!("the disk is nearly full: reads go on, writes are refused until there is room");
-            } else {
-                tracing::info!("there is room on the disk again: writes go on");
-            }
         }
     }
 

@@ -1,12 +1,14 @@
 //! What readers see: memory table over frozen table over checkpoint, of one moment, swapped whole.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use arc_swap::{ArcSwap, Guard};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use promox_storage::{Direction, Item, KeyRange, Reader, Space, StoreError};
 
+use crate::base::Base;
 use crate::journal::frame::Mark;
 use crate::key::probe;
 use crate::merge::MergeScan;
@@ -25,6 +27,7 @@ pub(crate) struct Frozen {
 pub(crate) struct View {
     pub(crate) memory: Table,
     pub(crate) frozen: Option<Arc<Frozen>>,
+    pub(crate) base: Arc<Base>,
     pub(crate) mark: Mark,
 }
 
@@ -33,11 +36,13 @@ pub(crate) struct View {
 pub(crate) struct Layers<'a> {
     pub(crate) memory: &'a Rows,
     pub(crate) frozen: Option<&'a Rows>,
+    pub(crate) base: &'a Base,
 }
 
 impl View {
     pub(crate) fn layers(&self) -> Layers<'_> {
-        Layers { memory: &self.memory.rows, frozen: self.frozen.as_ref().map(|frozen| &frozen.table.rows) }
+        let frozen = self.frozen.as_ref().map(|frozen| &frozen.table.rows);
+        Layers { memory: &self.memory.rows, frozen, base: &self.base }
     }
 }
 
@@ -47,7 +52,10 @@ impl Reader for Layers<'_> {
             let frozen = || self.frozen.and_then(|frozen| frozen.get(key));
             self.memory.get(key).or_else(frozen).cloned()
         });
-        Ok(above.flatten())
+        match above {
+            Some(word) => Ok(word),
+            None => self.base.get(space, key),
+        }
     }
 
     fn scan<'a>(
@@ -75,6 +83,11 @@ impl Published {
         self.view.load()
     }
 
+    /// The same to keep for longer than a request.
+    pub(crate) fn load_full(&self) -> Arc<View> {
+        self.view.load_full()
+    }
+
     /// Swaps the state for one made from it.
     pub(crate) fn change(&self, make: impl FnOnce(&View) -> View) {
         let lock = self.change.lock();
@@ -85,8 +98,62 @@ impl Published {
     }
 }
 
+/// A checkpoint held for minutes, by itself, until its time is up.
+pub(crate) struct LongRead {
+    pub(crate) base: Arc<Base>,
+    pub(crate) empty: Rows,
+    pub(crate) until: Instant,
+    /// Dropped with it: one of the few that there may be.
+    pub(crate) _permit: Arc<()>,
+}
+
+impl LongRead {
+    fn layers(&self) -> Result<Layers<'_>, StoreError> {
+        let layers = Layers { memory: &self.empty, frozen: None, base: &self.base };
+        if Instant::now() < self.until {
+            Ok(layers)
+        } else {
+            Err(StoreError::TooLarge { limit: "the time of a long read" })
+        }
+    }
+}
+
+impl Reader for LongRead {
+    fn get(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        self.layers()?.get(space, key)
+    }
+
+    fn scan<'a>(
+        &'a self,
+        range: &KeyRange,
+        direction: Direction,
+    ) -> Box<dyn Iterator<Item = Result<Item, StoreError>> + 'a> {
+        match self.layers() {
+            Ok(layers) => MergeScan::boxed(&layers, range, direction),
+            Err(error) => Box::new(std::iter::once(Err(error))),
+        }
+    }
+}
+
 /// A reader's hold on a state: to be dropped soon, since it keeps pages of the checkpoint in use.
 pub(crate) struct Snapshot(pub(crate) Guard<Arc<View>>);
+
+/// The same for an engine that is stepped: nobody would write the checkpoint that a long read waits for.
+pub(crate) struct Kept(pub(crate) Arc<View>);
+
+impl Reader for Kept {
+    fn get(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        self.0.layers().get(space, key)
+    }
+
+    fn scan<'a>(
+        &'a self,
+        range: &KeyRange,
+        direction: Direction,
+    ) -> Box<dyn Iterator<Item = Result<Item, StoreError>> + 'a> {
+        MergeScan::boxed(&self.0.layers(), range, direction)
+    }
+}
 
 impl Reader for Snapshot {
     fn get(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>, StoreError> {

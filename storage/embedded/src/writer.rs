@@ -97,7 +97,7 @@ impl Writer {
         }
         self.freeze_if_due();
         let backlog = self.shared.options.checkpoint_bytes.saturating_mul(BACKLOG);
-        if self.since_frozen >= backlog && !self.checkpointer.is_disconnected() {
+        if self.since_frozen >= backlog {
             return Turn::Blocked;
         }
         let first = match self.lanes.wait(patience) {
@@ -142,7 +142,7 @@ impl Writer {
 
     fn run(&mut self, queued: Queued, view: &View, group: &mut Group) {
         let Queued { mut order, since } = queued;
-        if self.shared.is_full() {
+        if self.shared.room.is_full() {
             add(&self.shared.counters.refused_full, 1);
             order.work.fail(StoreError::Full);
             group.answers.push(order.work);
@@ -177,7 +177,7 @@ impl Writer {
         match self.journal.append(self.working.mark, &mut self.working.frame) {
             Ok(()) => {}
             Err(AppendError::Full) => {
-                self.shared.set_full(true);
+                self.shared.room.set_full(true);
                 let view = self.shared.published.load();
                 self.working.reset(&view);
                 group.fail(&StoreError::Full);
@@ -208,7 +208,12 @@ impl Writer {
 
     fn publish(&self) {
         let (memory, mark) = (self.working.table.clone(), self.working.mark);
-        self.shared.published.change(|view| View { memory, mark, frozen: view.frozen.clone() });
+        self.shared.published.change(|view| View {
+            memory,
+            mark,
+            frozen: view.frozen.clone(),
+            base: view.base.clone(),
+        });
     }
 
     /// Hands the memory table to the checkpointer when it is large or old enough, or somebody asked.
@@ -217,10 +222,7 @@ impl Writer {
         let asked = !self.freeze_asked.is_empty();
         let large = self.since_frozen >= options.checkpoint_bytes;
         let old = || options.clock.now().since(self.frozen_at) >= options.checkpoint_every;
-        if !(asked || large || old())
-            || self.checkpointer.is_disconnected()
-            || self.shared.published.load().frozen.is_some()
-        {
+        if !(asked || large || old()) || self.shared.published.load().frozen.is_some() {
             return;
         }
         let _ = self.freeze_asked.try_recv();
@@ -231,7 +233,12 @@ impl Writer {
         }
         let table = std::mem::take(&mut self.working.table);
         let frozen = Arc::new(Frozen { table, mark: self.working.mark });
-        self.shared.published.change(|view| View { memory: Table::default(), frozen: Some(frozen), mark: view.mark });
+        self.shared.published.change(|view| View {
+            memory: Table::default(),
+            frozen: Some(frozen),
+            base: view.base.clone(),
+            mark: view.mark,
+        });
         let _ = self.checkpointer.try_send(());
     }
 

@@ -1,4 +1,6 @@
 //! The embedded engine from outside: durability, crashes, faults.
 
 mod durable;
+mod model;
 mod rows;
+mod stepped;

@@ -1,0 +1,95 @@
+//! redb's way to the disk. A write that finds the disk full waits for room: redb would refuse everything after an error,
+//! reads among it, and checkpoints are off everybody's path.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use redb::StorageBackend;
+
+use crate::disk::{DiskFile, is_full};
+
+/// How often a write that waits for room tries again.
+const AGAIN: Duration = Duration::from_millis(50);
+
+/// Whether the disk has room, and whether anybody still waits for it.
+#[derive(Debug, Default)]
+pub(crate) struct Room {
+    full: AtomicBool,
+    closing: AtomicBool,
+}
+
+impl Room {
+    /// Whether the disk is full: writes are refused, reads go on.
+    pub(crate) fn is_full(&self) -> bool {
+        self.full.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_full(&self, full: bool) {
+        if self.full.swap(full, Ordering::AcqRel) == full {
+            return;
+        }
+        if full {
+            tracing::error!("the disk is full or nearly so: reads go on, writes are refused until there is room");
+        } else {
+            tracing::info!("there is room on the disk again: writes go on");
+        }
+    }
+
+    /// Nobody waits for room any more.
+    pub(crate) fn close(&self) {
+        self.closing.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
+    }
+
+    fn wait(&self, mut write: impl FnMut() -> io::Result<()>) -> io::Result<()> {
+        loop {
+            match write() {
+                Err(error) if is_full(&error) && !self.is_closing() => {
+                    self.set_full(true);
+                    std::thread::sleep(AGAIN);
+                }
+                done => return done,
+            }
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Backend {
+    file: Arc<dyn DiskFile>,
+    room: Arc<Room>,
+}
+
+impl Backend {
+    pub(crate) fn new(file: Arc<dyn DiskFile>, room: Arc<Room>) -> Self {
+        Self { file, room }
+    }
+}
+
+impl StorageBackend for Backend {
+    fn len(&self) -> io::Result<u64> {
+        self.file.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        let read = self.file.read(offset, out)?;
+        if read == out.len() { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.room.wait(|| self.file.set_len(len))
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.file.sync()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.room.wait(|| self.file.write(offset, data))
+    }
+}

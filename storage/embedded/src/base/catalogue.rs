@@ -1,0 +1,163 @@
+//! What the checkpoint file says of itself: how far it goes, whose it is, and which tables and indexes are in it.
+
+use std::collections::BTreeMap;
+
+use promox_kernel::Timestamp;
+use promox_storage::{Schema, Space};
+use redb::{ReadTransaction, ReadableDatabase, ReadableTable, TableError, WriteTransaction};
+
+use super::{Bytewise, CheckpointFile};
+use crate::journal::frame::Mark;
+use crate::journal::segment::StoreId;
+use crate::open::OpenError;
+
+/// Space number, big-endian → name.
+pub(super) const CATALOGUE: Bytewise = Bytewise::new("catalogue");
+/// `mark` → position, time, outbox positions, store, checksum.
+const META: Bytewise = Bytewise::new("meta");
+const MARK: &[u8] = b"mark";
+/// Bytes of a mark and the store's name.
+const MARK_LEN: usize = 48;
+
+/// What the spaces are called.
+#[derive(Debug, Default)]
+pub(crate) struct Names {
+    names: Vec<(Space, String)>,
+    kinds: Vec<Option<(String, bool)>>,
+}
+
+impl Names {
+    pub(crate) fn of_schema(schema: &Schema) -> Self {
+        let names = schema.space_names();
+        let mut kinds = Vec::new();
+        for (space, name) in &names {
+            let at = usize::from(space.0);
+            kinds.resize(kinds.len().max(at + 1), None);
+            if let Some(place) = kinds.get_mut(at) {
+                *place = Some((name.clone(), schema.table(*space).is_none()));
+            }
+        }
+        Self { names, kinds }
+    }
+
+    pub(crate) fn all(&self) -> impl Iterator<Item = (Space, &str)> {
+        self.names.iter().map(|(space, name)| (*space, name.as_str()))
+    }
+
+    fn known(&self, space: Space) -> Option<&String> {
+        self.kinds.get(usize::from(space.0)).and_then(Option::as_ref).map(|(name, _)| name)
+    }
+
+    /// What a space is called.
+    pub(crate) fn of(&self, space: Space) -> String {
+        self.known(space).cloned().unwrap_or_else(|| format!("space {}", space.0))
+    }
+
+    /// Whether a space holds index entries, whose values carry no checksum of their own.
+    pub(crate) fn is_index(&self, space: Space) -> bool {
+        self.kinds.get(usize::from(space.0)).and_then(Option::as_ref).is_some_and(|(_, index)| *index)
+    }
+}
+
+impl CheckpointFile {
+    /// Compares what is in the file with what this version knows, builds new indexes, and writes down what is new.
+    pub(super) fn catalogue(&self, schema: &Schema) -> Result<(), OpenError> {
+        let stored = self.stored_names().map_err(|error| self.failure(&error))?;
+        let transaction = self.database.begin_read().map_err(|error| self.failure(&error.into()))?;
+        let (_, owner) = read_both(&transaction).map_err(|error| self.failure(&error))?;
+        drop(transaction);
+        if owner.is_some_and(|owner| owner != self.store) {
+            return Err(super::damaged(&self.path, "it belongs to another store"));
+        }
+        check_known(&stored, &self.names)?;
+        // An index of a table that is there is written down when it has been built.
+        let later = self.missing_indexes(schema)?;
+        let is_later = |space: Space| later.iter().any(|(_, index)| index.space == space);
+        let new = self.names.all().filter(|(space, _)| !stored.contains_key(space) && !is_later(*space));
+        let new: Vec<(Space, &str)> = new.collect();
+        if new.is_empty() && owner.is_some() {
+            return Ok(());
+        }
+        self.write_names(&new, owner.is_none()).map_err(|error| self.failure(&error))
+    }
+
+    /// The names in the file.
+    pub(super) fn stored_names(&self) -> Result<BTreeMap<Space, String>, redb::Error> {
+        let transaction = self.database.begin_read()?;
+        let table = match transaction.open_table(CATALOGUE) {
+            Ok(table) => table,
+            Err(TableError::TableDoesNotExist(_)) => return Ok(BTreeMap::new()),
+            Err(error) => return Err(error.into()),
+        };
+        let mut names = BTreeMap::new();
+        for item in table.iter()? {
+            let (space, name) = item?;
+            let number = space.value().try_into().map(u16::from_be_bytes).unwrap_or_default();
+            names.insert(Space(number), String::from_utf8_lossy(name.value()).into_owned());
+        }
+        Ok(names)
+    }
+
+    fn write_names(&self, names: &[(Space, &str)], first: bool) -> Result<(), redb::Error> {
+        let transaction = self.begin()?;
+        {
+            let mut table = transaction.open_table(CATALOGUE)?;
+            for (space, name) in names {
+                table.insert(&space.0.to_be_bytes()[..], name.as_bytes())?;
+            }
+        }
+        if first {
+            write_mark(&transaction, Mark::default(), &self.store)?;
+        }
+        Ok(transaction.commit()?)
+    }
+}
+
+/// A space that this version does not know, or knows by another name, was written by another version.
+fn check_known(stored: &BTreeMap<Space, String>, names: &Names) -> Result<(), OpenError> {
+    let Some((space, name)) = stored.iter().find(|(space, name)| names.known(**space) != Some(name)) else {
+        return Ok(());
+    };
+    let supported =
+        names.known(*space).map_or("no table with that number".to_owned(), |known| format!("it as {known}"));
+    Err(OpenError::TooNew { found: format!("{name} with the number {}", space.0), supported })
+}
+
+/// How far the checkpoint goes; nowhere in a new file.
+pub(super) fn read_mark(transaction: &ReadTransaction) -> Result<Mark, redb::Error> {
+    Ok(read_both(transaction)?.0)
+}
+
+fn read_both(transaction: &ReadTransaction) -> Result<(Mark, Option<StoreId>), redb::Error> {
+    let table = match transaction.open_table(META) {
+        Ok(table) => table,
+        Err(TableError::TableDoesNotExist(_)) => return Ok((Mark::default(), None)),
+        Err(error) => return Err(error.into()),
+    };
+    let Some(value) = table.get(MARK)? else { return Ok((Mark::default(), None)) };
+    let (mark, store) =
+        decode(value.value()).ok_or_else(|| redb::Error::Corrupted("the mark fails its checksum".to_owned()))?;
+    Ok((mark, Some(store)))
+}
+
+pub(super) fn write_mark(transaction: &WriteTransaction, mark: Mark, store: &StoreId) -> Result<(), redb::Error> {
+    let mut value = Vec::with_capacity(MARK_LEN + 4);
+    value.extend_from_slice(&mark.position.to_le_bytes());
+    value.extend_from_slice(&mark.time.0.to_le_bytes());
+    mark.outbox.iter().for_each(|position| value.extend_from_slice(&position.to_le_bytes()));
+    value.extend_from_slice(store);
+    value.extend_from_slice(&crc32c::crc32c(&value).to_le_bytes());
+    transaction.open_table(META)?.insert(MARK, value.as_slice())?;
+    Ok(())
+}
+
+fn decode(value: &[u8]) -> Option<(Mark, StoreId)> {
+    let (content, crc) = value.split_last_chunk()?;
+    if content.len() != MARK_LEN || crc32c::crc32c(content).to_le_bytes() != *crc {
+        return None;
+    }
+    let number = |at: usize| Some(i64::from_le_bytes(content.get(at..at + 8)?.try_into().ok()?));
+    let mark =
+        Mark { position: number(0)?.cast_unsigned(), time: Timestamp(number(8)?), outbox: [number(16)?, number(24)?] };
+    Some((mark, content.get(32..)?.try_into().ok()?))
+}

@@ -1,0 +1,279 @@
+//! The checkpoint: sorted rows in one redb file, a table each space, and how far they go.
+//!
+//! redb does not check its pages when it reads them. So rows are checked by the checksum that they carry, index entries by
+//! one that is put behind them here, and a read that redb panics or fails on is damage, not the end of the process.
+
+mod backend;
+mod build;
+mod catalogue;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+use promox_storage::{Direction, Schema, Space, StoreError, decode_row};
+use redb::{Database, Durability, ReadOnlyTable, ReadableDatabase, TableDefinition, TableError, WriteTransaction};
+
+pub(crate) use backend::Room;
+pub(crate) use catalogue::Names;
+
+use crate::disk::Disk;
+use crate::journal::frame::Mark;
+use crate::journal::segment::StoreId;
+use crate::key::Key;
+use crate::merge::Source;
+use crate::open::OpenError;
+use crate::quiet;
+use crate::table::Rows;
+use backend::Backend;
+
+/// The file in the data directory.
+pub(crate) const FILE: &str = "data.redb";
+/// Rows and entries of a checkpoint that one durable commit takes: short commits keep the journal's syncs short.
+const COMMIT: usize = 1 << 20;
+
+type Bytewise = TableDefinition<'static, &'static [u8], &'static [u8]>;
+type ReadTable = ReadOnlyTable<&'static [u8], &'static [u8]>;
+
+/// One checkpoint, held open for reading.
+pub(crate) struct Base {
+    tables: Vec<Option<ReadTable>>,
+    names: Arc<Names>,
+    failed: Arc<AtomicBool>,
+    pub(crate) mark: Mark,
+}
+
+impl std::fmt::Debug for Base {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "a checkpoint at group {}", self.mark.position)
+    }
+}
+
+impl Base {
+    fn table(&self, space: Space) -> Option<&ReadTable> {
+        self.tables.get(usize::from(space.0)).and_then(Option::as_ref)
+    }
+
+    pub(crate) fn get(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        let Some(table) = self.table(space) else { return Ok(None) };
+        let found = self.guard(space, || table.get(key))?;
+        found.map(|value| self.check(space, key, value.value())).transpose()
+    }
+
+    /// What the checkpoint has of a range of a space.
+    pub(crate) fn source(&self, space: Space, start: &[u8], end: Option<&[u8]>, direction: Direction) -> Source<'_> {
+        let Some(table) = self.table(space) else { return Box::new(std::iter::empty()) };
+        let range = self.guard(space, || match end {
+            Some(end) => table.range(start..end),
+            None => table.range(start..),
+        });
+        let mut range = match range {
+            Ok(range) => range,
+            Err(error) => return Box::new(std::iter::once(Err(error))),
+        };
+        let next = move || {
+            let item = self.guard(space, || match direction {
+                Direction::Forward => range.next().transpose(),
+                Direction::Backward => range.next_back().transpose(),
+            });
+            let item = item.transpose()?.and_then(|(key, value)| {
+                let key = key.value().to_vec();
+                let value = self.check(space, &key, value.value())?;
+                Ok((key, Some(value)))
+            });
+            Some(item)
+        };
+        Box::new(std::iter::from_fn(next))
+    }
+
+    /// Checks a value and takes off what was put behind it.
+    fn check(&self, space: Space, key: &[u8], value: &[u8]) -> Result<Bytes, StoreError> {
+        let damaged =
+            || StoreError::Damaged { place: format!("{FILE}, table {}, key {key:02x?}", self.names.of(space)) };
+        if self.names.is_index(space) {
+            return unsealed(space, key, value).map(Bytes::copy_from_slice).ok_or_else(damaged);
+        }
+        decode_row(space, key, value).map_err(|_| damaged())?;
+        Ok(Bytes::copy_from_slice(value))
+    }
+
+    /// Runs a read of redb's, which may panic on pages that are damaged.
+    fn guard<T>(&self, space: Space, read: impl FnOnce() -> Result<T, redb::StorageError>) -> Result<T, StoreError> {
+        let damaged =
+            |why: &str| StoreError::Damaged { place: format!("{FILE}, table {}: {why}", self.names.of(space)) };
+        match catch_quietly(read) {
+            Ok(Ok(found)) => Ok(found),
+            Ok(Err(redb::StorageError::Corrupted(why))) => Err(damaged(&why)),
+            Ok(Err(error)) => {
+                self.failed.store(true, Ordering::Release);
+                Err(StoreError::Io(format!("{FILE}: {error}")))
+            }
+            Err(panic) => Err(damaged(&panic)),
+        }
+    }
+}
+
+/// Runs something of redb's that may panic on damaged pages; what the panic said.
+pub(crate) fn catch_quietly<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    quiet::on_this_thread(|| catch_unwind(AssertUnwindSafe(work))).map_err(|panic| quiet::words(&*panic))
+}
+
+/// An index entry's value with its checksum.
+fn sealed(space: Space, key: &[u8], value: &[u8], out: &mut Vec<u8>) {
+    out.clear();
+    out.extend_from_slice(value);
+    out.extend_from_slice(&entry_crc(space, key, value).to_le_bytes());
+}
+
+fn unsealed<'a>(space: Space, key: &[u8], value: &'a [u8]) -> Option<&'a [u8]> {
+    let (entry, crc) = value.split_last_chunk()?;
+    (entry_crc(space, key, entry).to_le_bytes() == *crc).then_some(entry)
+}
+
+fn entry_crc(space: Space, key: &[u8], value: &[u8]) -> u32 {
+    let crc = crc32c::crc32c_append(crc32c::crc32c(&space.0.to_be_bytes()), key);
+    crc32c::crc32c_append(crc, value)
+}
+
+/// The file that checkpoints are written to.
+pub(crate) struct CheckpointFile {
+    database: Database,
+    names: Arc<Names>,
+    store: StoreId,
+    path: PathBuf,
+    failed: Arc<AtomicBool>,
+}
+
+impl std::fmt::Debug for CheckpointFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.path.display())
+    }
+}
+
+impl CheckpointFile {
+    /// Opens the file and checks that this version knows all that is in it; the names of what is new are written down.
+    pub(crate) fn open(
+        disk: &dyn Disk,
+        path: PathBuf,
+        store: StoreId,
+        schema: &Schema,
+        cache: usize,
+        room: Arc<Room>,
+    ) -> Result<Self, OpenError> {
+        let file = disk.open(&path).map_err(|error| OpenError::io(&path, &error))?;
+        let mut builder = Database::builder();
+        builder.set_cache_size(cache).set_repair_callback(|repair| {
+            tracing::info!(progress = repair.progress(), "repairing the checkpoint file after an unclean end");
+        });
+        let opened = catch_quietly(|| builder.create_with_backend(Backend::new(file, room)));
+        let database =
+            opened.map_err(|panic| damaged(&path, &panic))?.map_err(|error| failure(&path, &error.into()))?;
+        let names = Arc::new(Names::of_schema(schema));
+        let opened = Self { database, names, store, path, failed: Arc::default() };
+        let caught = catch_quietly(|| opened.catalogue(schema));
+        caught.map_err(|panic| damaged(&opened.path, &panic))??;
+        Ok(opened)
+    }
+
+    /// Whether a read has failed for another reason than damage: redb then refuses everything.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Acquire)
+    }
+
+    /// Holds what was committed last open for reading.
+    pub(crate) fn base(&self) -> Result<Base, redb::Error> {
+        let transaction = self.database.begin_read()?;
+        let mut tables = Vec::new();
+        for (space, name) in self.names.all() {
+            let table = match transaction.open_table(definition(name)) {
+                Ok(table) => table,
+                Err(TableError::TableDoesNotExist(_)) => continue,
+                Err(error) => return Err(error.into()),
+            };
+            let at = usize::from(space.0);
+            tables.resize_with(tables.len().max(at + 1), || None);
+            if let Some(place) = tables.get_mut(at) {
+                *place = Some(table);
+            }
+        }
+        let mark = catalogue::read_mark(&transaction)?;
+        Ok(Base { tables, names: self.names.clone(), failed: self.failed.clone(), mark })
+    }
+
+    /// Writes a memory table, sorted as it is, in several durable commits; how far it goes is in the last.
+    pub(crate) fn apply(&self, rows: &Rows, mark: Mark) -> Result<(), redb::Error> {
+        let mut rows = rows.iter().peekable();
+        loop {
+            let transaction = self.begin()?;
+            let mut bytes = 0;
+            while let Some(first) = rows.peek().map(|(key, _)| key.parts().0).filter(|_| bytes < COMMIT) {
+                bytes += self.apply_space(&transaction, first, &mut rows, COMMIT - bytes)?;
+            }
+            if rows.peek().is_none() {
+                catalogue::write_mark(&transaction, mark, &self.store)?;
+                transaction.commit()?;
+                return Ok(());
+            }
+            transaction.commit()?;
+        }
+    }
+
+    /// Writes the rows of one space until it ends or `most` bytes are written; how many that were.
+    fn apply_space<'r>(
+        &self,
+        transaction: &WriteTransaction,
+        space: Space,
+        rows: &mut std::iter::Peekable<impl Iterator<Item = (&'r Key, &'r Option<Bytes>)>>,
+        most: usize,
+    ) -> Result<usize, redb::Error> {
+        let name = self.names.of(space);
+        let mut table = transaction.open_table(definition(&name))?;
+        let (mut bytes, mut entry) = (0, Vec::new());
+        while let Some((key, value)) = rows.next_if(|(key, _)| bytes < most && key.parts().0 == space) {
+            let key = key.parts().1;
+            match value {
+                None => drop(table.remove(key)?),
+                Some(value) if self.names.is_index(space) => {
+                    sealed(space, key, value, &mut entry);
+                    table.insert(key, entry.as_slice())?;
+                }
+                Some(value) => drop(table.insert(key, &value[..])?),
+            }
+            bytes += key.len() + value.as_ref().map_or(0, Bytes::len) + 32;
+        }
+        Ok(bytes)
+    }
+
+    /// A durable transaction with quick repair: a single one without would cost the next start a full repair.
+    fn begin(&self) -> Result<WriteTransaction, redb::Error> {
+        let mut transaction = self.database.begin_write()?;
+        transaction.set_durability(Durability::Immediate)?;
+        transaction.set_quick_repair(true);
+        Ok(transaction)
+    }
+
+    pub(crate) fn failure(&self, error: &redb::Error) -> OpenError {
+        failure(&self.path, error)
+    }
+}
+
+fn definition(name: &str) -> TableDefinition<'_, &'static [u8], &'static [u8]> {
+    TableDefinition::new(name)
+}
+
+fn failure(path: &std::path::Path, error: &redb::Error) -> OpenError {
+    match error {
+        redb::Error::Io(error) => OpenError::io(path, error),
+        redb::Error::UpgradeRequired(version) => OpenError::TooNew {
+            found: format!("{FILE} of file format {version}"),
+            supported: "an older file format".to_owned(),
+        },
+        other => damaged(path, &other.to_string()),
+    }
+}
+
+fn damaged(path: &std::path::Path, what: &str) -> OpenError {
+    OpenError::Damaged { file: path.to_owned(), offset: None, table: None, what: what.to_owned() }
+}

@@ -1,0 +1,132 @@
+//! The checkpointer: moves frozen tables into the checkpoint file, prepares and recycles segments, watches the room on the
+//! disk. Nobody's answer waits for it, unless it falls far behind.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use flume::{Receiver, RecvTimeoutError};
+
+use crate::base::{CheckpointFile, catch_quietly};
+use crate::disk::is_full;
+use crate::journal::Segments;
+use crate::metrics::{add, micros, set};
+use crate::shared::Shared;
+use crate::stop::Stop;
+use crate::view::{Frozen, View};
+use crate::writer::Turn;
+
+/// Room that must come back beyond what is needed before writes go on.
+const HYSTERESIS: u64 = 4 << 20;
+
+/// Writes checkpoints, one a turn. A thread loops over it, or a simulator steps it.
+#[derive(Debug)]
+pub struct Checkpointer {
+    shared: Arc<Shared>,
+    file: CheckpointFile,
+    segments: Arc<Segments>,
+    wake: Receiver<()>,
+    /// Frozen tables that readers may still look at: dropped here, which takes a while, and never by the writer.
+    retired: Vec<Arc<Frozen>>,
+}
+
+impl Checkpointer {
+    pub(crate) fn new(shared: Arc<Shared>, file: CheckpointFile, segments: Arc<Segments>, wake: Receiver<()>) -> Self {
+        Self { shared, file, segments, wake, retired: Vec::new() }
+    }
+
+    /// Writes a checkpoint if a table waits for it; waits up to `patience` for one.
+    pub fn turn(&mut self, patience: Duration) -> Turn {
+        self.retired.retain(|frozen| Arc::strong_count(frozen) > 1);
+        if self.shared.is_stopped() {
+            return self.wait(patience);
+        }
+        if self.file.has_failed() {
+            self.shared.stop(&Stop::io("the checkpoint file could not be read", "see the log"));
+            return Turn::Worked;
+        }
+        self.watch_room();
+        self.prepare();
+        let frozen = self.shared.published.load().frozen.clone();
+        match frozen {
+            Some(frozen) if !self.shared.room.is_full() => self.checkpoint(frozen),
+            _ => self.wait(patience),
+        }
+    }
+
+    fn wait(&self, patience: Duration) -> Turn {
+        match self.wake.recv_timeout(patience) {
+            Ok(()) => Turn::Worked,
+            Err(RecvTimeoutError::Timeout) => Turn::Idle,
+            Err(RecvTimeoutError::Disconnected) => Turn::Ended,
+        }
+    }
+
+    /// Refuses writes before the disk is full, and takes them again when there is room.
+    fn watch_room(&self) {
+        let options = &self.shared.options;
+        let Ok(free) = options.disk.free_space(&options.dir) else { return };
+        let view = self.shared.published.load();
+        let waiting = view.memory.bytes + view.frozen.as_ref().map_or(0, |frozen| frozen.table.bytes);
+        let needed = options.reserve_bytes + 2 * waiting as u64;
+        let room = &self.shared.room;
+        if free < needed {
+            room.set_full(true);
+        } else if room.is_full() && free >= needed + HYSTERESIS.min(options.reserve_bytes) {
+            room.set_full(false);
+        }
+    }
+
+    fn prepare(&self) {
+        if self.shared.room.is_full() {
+            return;
+        }
+        if let Err(error) = self.segments.prepare() {
+            self.failed("a journal segment could not be prepared", &error);
+        }
+    }
+
+    fn failed(&self, what: &str, error: &std::io::Error) {
+        if is_full(error) {
+            self.shared.room.set_full(true);
+        } else {
+            self.shared.stop(&Stop::io(what, error));
+        }
+    }
+
+    fn checkpoint(&mut self, frozen: Arc<Frozen>) -> Turn {
+        let started = Instant::now();
+        let written = catch_quietly(|| {
+            self.file.apply(&frozen.table.rows, frozen.mark)?;
+            self.file.base()
+        });
+        let base = match written {
+            Ok(Ok(base)) => Arc::new(base),
+            // The engine is being closed while the disk is full: the journal has it all.
+            Ok(Err(_)) if self.shared.room.is_closing() => return Turn::Ended,
+            Ok(Err(error)) => return self.stop(&Stop::io("the checkpoint could not be written", error)),
+            Err(panic) => return self.stop(&Stop::damaged(format!("the checkpoint file is damaged: {panic}"))),
+        };
+        self.shared.published.change(|view| View { memory: view.memory.clone(), frozen: None, base, mark: view.mark });
+        if let Err(error) = self.segments.release(frozen.mark.position) {
+            self.failed("journal segments could not be recycled", &error);
+        }
+        self.retired.push(frozen);
+        self.count(started.elapsed());
+        Turn::Worked
+    }
+
+    fn stop(&self, stop: &Stop) -> Turn {
+        self.shared.stop(stop);
+        Turn::Worked
+    }
+
+    fn count(&self, took: Duration) {
+        let counters = &self.shared.counters;
+        add(&counters.checkpoints, 1);
+        set(&counters.last_checkpoint_micros, micros(took));
+        set(&counters.checkpointed_at, self.shared.options.clock.now().0.cast_unsigned());
+        let (lock, woken) = &self.shared.checkpointed;
+        drop(lock.lock());
+        woken.notify_all();
+    }
+}
