@@ -1,9 +1,11 @@
 //! promox as a library: its settings, its HTTP server, its wiring and its command line, so that tests start a whole
 //! node in process.
 
+pub mod background;
 pub mod cli;
 pub mod config;
 pub mod exit;
 pub mod http;
 pub mod log;
 pub mod node;
+pub mod store;

@@ -2,6 +2,7 @@
 
 mod completions;
 mod config;
+mod journal;
 mod serve;
 
 use std::path::PathBuf;
@@ -43,6 +44,8 @@ enum Command {
     Serve(serve::Serve),
     /// Look at the settings.
     Config(config::Config),
+    /// Look into the journal.
+    Journal(journal::Journal),
     /// Print a completion script for a shell.
     Completions(completions::Completions),
 }
@@ -52,6 +55,7 @@ impl Command {
         match self {
             Self::Serve(verb) => verb.run(common),
             Self::Config(verb) => verb.run(common),
+            Self::Journal(verb) => verb.run(common),
             Self::Completions(verb) => verb.run(),
         }
     }

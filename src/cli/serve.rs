@@ -43,5 +43,6 @@ pub(super) async fn serve(loaded: Loaded, levels: Levels) -> Result<(), Exit> {
     if !server.shutdown().await {
         tracing::warn!("some requests did not end in time");
     }
-    promox.close().await
+    promox.close().await;
+    Ok(())
 }

@@ -119,11 +119,13 @@ impl Tls {
 pub struct Data {
     /// The data directory.
     pub dir: PathBuf,
+    /// Whether to start although the machine's clock is more than 5 minutes behind the newest commit.
+    pub accept_clock: bool,
 }
 
 impl Default for Data {
     fn default() -> Self {
-        Self { dir: PathBuf::from("promox-data") }
+        Self { dir: PathBuf::from("promox-data"), accept_clock: false }
     }
 }
 

@@ -195,10 +195,24 @@ fn kept_keys(entry: &Entry, keys: &dyn Fn(&str) -> Option<Db>) -> Result<Option<
     keys(entry.service).ok_or_else(missing).map(Some)
 }
 
+/// Operations that cost much or that invite guessing, and how often a client may ask for them in a minute, unless
+/// `limits.rates` says otherwise.
+const CAREFUL: [(&str, u32); 7] = [
+    ("user.register", 120),
+    ("user.login", 120),
+    ("user.refresh", 240),
+    ("user.forgot_password", 30),
+    ("user.reset_password", 30),
+    ("user.verify_email", 30),
+    ("order.look_up", 60),
+];
+
 /// The rate of an operation: its own, in a bucket of its own, or the one that all others share.
 fn rate(name: &str, index: usize, limits: &Limits) -> Rate {
-    match limits.rates.iter().find(|rate| rate.operation == name) {
-        Some(own) => Rate::new(index + 1, own.count, own.count, own.seconds),
+    let configured = limits.rates.iter().find(|rate| rate.operation == name).map(|own| (own.count, own.seconds));
+    let careful = || CAREFUL.iter().find(|(careful, _)| *careful == name).map(|(_, count)| (*count, 60));
+    match configured.or_else(careful) {
+        Some((count, seconds)) => Rate::new(index + 1, count, count, seconds),
         None => Rate::new(0, limits.burst, limits.requests_per_minute, 60),
     }
 }

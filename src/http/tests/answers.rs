@@ -1,6 +1,7 @@
 //! What goes in and what comes out: routes, bodies, headers, refusals.
 
 use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::{Rig, request};
 use crate::http::Conflict;
@@ -153,4 +154,35 @@ async fn until_it_is_open_the_server_says_that_it_starts() {
     assert_eq!((answer.status, answer.code().as_str(), answer.header("retry-after")), (503, "STARTING", "1"));
     let Err(Conflict::Operations(fault)) = rig.server.open(&rig.node, &|_| None) else { panic!("it is not refused") };
     assert!(fault.contains("probe.make"), "a keyed operation without a place for keys: {fault}");
+}
+
+#[tokio::test]
+async fn streams_go_out_in_pieces_compressed_when_asked() {
+    let rig = Rig::start(&[]).await;
+    let plain = rig.get("/trickle").await;
+    assert_eq!((plain.header("transfer-encoding"), plain.header("content-type")), ("chunked", "text/csv"));
+    assert_eq!(plain.body, "4\r\none \r\n4\r\ntwo \r\n5\r\nthree\r\n0\r\n\r\n");
+    let small = rig.ask("GET /trickle", &[("accept-encoding", "gzip")], "").await;
+    assert_eq!((small.status, small.header("content-encoding")), (200, "gzip"));
+}
+
+#[tokio::test]
+async fn a_full_service_is_refused_and_the_others_are_spared() {
+    let rig = Rig::start(&[("PROMOX_LIMITS__SERVICE_REQUESTS", "256")]).await;
+    let mut slow = Vec::new();
+    for _ in 0..256 {
+        let mut stream = rig.connect().await;
+        stream.write_all(request("POST /slow", &[], "").as_bytes()).await.unwrap();
+        slow.push(stream);
+    }
+    rig.probe.entered.acquire_many(256).await.unwrap().forget();
+    let refused = rig.get("/things/7").await;
+    assert_eq!((refused.status, refused.code().as_str(), refused.header("retry-after")), (503, "SERVICE_BUSY", "1"));
+    assert_eq!(rig.get("/actuator/health").await.status, 200);
+    rig.probe.released.add_permits(256);
+    rig.probe.done.acquire_many(256).await.unwrap().forget();
+    for mut stream in slow {
+        stream.read_to_end(&mut Vec::new()).await.unwrap();
+    }
+    assert_eq!(rig.get("/things/7").await.status, 200);
 }

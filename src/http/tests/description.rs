@@ -88,6 +88,25 @@ async fn the_server_tells_how_it_is() {
     }
 }
 
+#[tokio::test]
+async fn an_operator_sees_settings_and_changes_levels() {
+    let rig = Rig::start(&[("PROMOX_MAIL__PASSWORD", "hush")]).await;
+    let operator = ("authorization", "Bearer operator");
+    let settings = rig.ask("GET /actuator/env", &[operator], "").await;
+    assert!(!settings.body.contains("hush"));
+    let password =
+        settings.json()["settings"].as_array().unwrap().iter().find(|it| it["key"] == "mail.password").cloned();
+    assert_eq!(password.unwrap()["origin"], "environment PROMOX_MAIL__PASSWORD");
+    let set = rig.post("/actuator/loggers", &[operator], r#"{"logger":"promox::http","level":"DEBUG"}"#).await;
+    assert_eq!((set.status, &set.json()["loggers"]["promox::http"]), (200, &json!("debug")));
+    for body in [r#"{"logger":"root"}"#, r#"{"logger":"a b","level":"INFO"}"#, r#"{"logger":"root","level":"LOUD"}"#] {
+        assert_eq!(rig.post("/actuator/loggers", &[operator], body).await.status, 422, "{body}");
+    }
+    assert_eq!(rig.ask("GET /actuator/info", &[operator], "").await.json()["name"], "promox");
+    let metrics = rig.ask("GET /actuator/metrics", &[operator], "").await.json();
+    assert_eq!((&metrics["connections"], &metrics["inFlight"]), (&json!(1), &json!(1)));
+}
+
 #[test]
 fn a_route_stands_once() {
     let mut registry = Registry::default();

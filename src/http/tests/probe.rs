@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use promox_contract::user::{Authenticate, Authenticated};
-use promox_kernel::{Body, Cx, Download, Error, Handle, Kind, Registry, UserId};
+use promox_kernel::{Body, BodyReader, Cx, Download, Error, Handle, Kind, Registry, UserId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
@@ -61,6 +61,10 @@ pub(super) struct Long {}
 promox_kernel::operation! { Long => Download, "probe.long", Get "/long", Anyone, 200, "A long text." }
 
 #[derive(Debug, Deserialize, JsonSchema)]
+pub(super) struct Trickle {}
+promox_kernel::operation! { Trickle => Download, "probe.trickle", Get "/trickle", Anyone, 200, "A text in pieces." }
+
+#[derive(Debug, Deserialize, JsonSchema)]
 pub(super) struct Upload {
     #[serde(skip)]
     #[schemars(skip)]
@@ -95,7 +99,7 @@ impl Probe {
 
     pub(super) fn register(self: &Arc<Self>, registry: &mut Registry) {
         promox_kernel::register!(registry, self;
-            GetThing, GetNamed, GetSecret, MakeThing, ChangeThing, SlowThing, Fail, Long, Upload, Authenticate);
+            GetThing, GetNamed, GetSecret, MakeThing, ChangeThing, SlowThing, Fail, Long, Trickle, Upload, Authenticate);
     }
 }
 
@@ -159,6 +163,16 @@ impl Handle<Long> for Probe {
     }
 }
 
+impl Handle<Trickle> for Probe {
+    async fn handle(&self, _: &Cx, _: Trickle) -> Result<Download, Error> {
+        let (sender, reader) = BodyReader::pair();
+        for piece in ["one ", "two ", "three"] {
+            sender.send(Ok(piece.into())).await;
+        }
+        Ok(Download::stream("text/csv", reader))
+    }
+}
+
 impl Handle<Upload> for Probe {
     async fn handle(&self, _: &Cx, op: Upload) -> Result<Received, Error> {
         let reader = op.body.reader.ok_or_else(|| Error::internal("no body"))?;
@@ -170,6 +184,7 @@ impl Handle<Authenticate> for Probe {
     async fn handle(&self, _: &Cx, op: Authenticate) -> Result<Authenticated, Error> {
         let permissions = match op.token.as_str() {
             "reader" => ["probe:read".to_owned()].into(),
+            "operator" => ["ops:read".to_owned()].into(),
             "nobody" => [].into(),
             _ => return Err(Error::new(Kind::Unauthenticated, "INVALID_TOKEN", "The token is not valid.")),
         };

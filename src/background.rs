@@ -1,0 +1,117 @@
+//! What a node does by itself: services' jobs by the clock, and consumers that follow the outboxes.
+//!
+//! Each runs on its own task and ends between two batches, so a shutdown never cuts one. An error is logged and the same
+//! work is tried again after a pause; nothing is skipped.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use promox_kernel::{Cx, Error, Job, Node};
+use promox_storage::ConsumerLoop;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// How long one batch of a job may take.
+const BATCH_LIMIT: Duration = Duration::from_mins(1);
+/// The pause after a batch that failed.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// The node's own work.
+#[derive(Debug)]
+pub struct Background {
+    node: Arc<Node>,
+    tasks: TaskTracker,
+    closing: CancellationToken,
+}
+
+impl Background {
+    /// Nothing runs yet.
+    pub fn new(node: &Arc<Node>) -> Self {
+        Self { node: node.clone(), tasks: TaskTracker::new(), closing: CancellationToken::new() }
+    }
+
+    /// Runs a job every so often.
+    pub fn job(&self, job: Job) {
+        let (node, closing) = (self.node.clone(), self.closing.clone());
+        self.tasks.spawn(async move {
+            while !closing.is_cancelled() {
+                let more = batch(&job, &node).await;
+                let pause = if more.is_ok() { job.every } else { PAUSE.max(job.every) };
+                if !matches!(more, Ok(true)) && closing.run_until_cancelled(node.clock.sleep(pause)).await.is_none() {
+                    break;
+                }
+            }
+        });
+    }
+
+    /// Drives a consumer: at once, and whenever its source says that there is more.
+    pub fn consumer(&self, mut consumer: ConsumerLoop) {
+        let (node, closing) = (self.node.clone(), self.closing.clone());
+        self.tasks.spawn(async move {
+            let signals = consumer.subscribe();
+            while !closing.is_cancelled() {
+                let waited = match consumer.turn(&node).await {
+                    Ok(true) => continue,
+                    Ok(false) => closing.run_until_cancelled(signals.recv_async()).await.map(|signal| signal.is_ok()),
+                    Err(error) => {
+                        tracing::warn!(consumer = consumer.name(), %error, "a batch failed and is tried again");
+                        closing.run_until_cancelled(node.clock.sleep(PAUSE)).await.map(|()| true)
+                    }
+                };
+                if waited != Some(true) {
+                    break;
+                }
+            }
+        });
+    }
+
+    /// Lets every batch that runs come to its end, and starts no other.
+    pub async fn stop(self) {
+        self.closing.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+/// One batch of a job; whether there is more to do at once.
+async fn batch(job: &Job, node: &Arc<Node>) -> Result<bool, Error> {
+    let cx = Cx::system(node, job.name, BATCH_LIMIT);
+    let late = |_| Error::unavailable("DEADLINE_EXCEEDED", "the batch took too long", 1);
+    let result = tokio::time::timeout_at(cx.deadline, job.run(cx)).await.map_err(late).and_then(|result| result);
+    result.inspect_err(|error| tracing::warn!(job = job.name, %error, "a batch failed and is tried again"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use promox_kernel::{Clock, Entropy, Timestamp};
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use tokio::sync::Semaphore;
+
+    #[tokio::test]
+    async fn a_job_runs_by_the_nodes_clock_and_again_at_once_while_there_is_more() {
+        let clock = Clock::manual(Timestamp::EPOCH);
+        let node = Node::new(clock.clone(), Entropy::seeded(1));
+        let (ran, runs) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicUsize::new(0)));
+        let (told, counted) = (ran.clone(), runs.clone());
+        let background = Background::new(&node);
+        background.job(Job::new("test.job", Duration::from_mins(1), move |_| {
+            let (told, run) = (told.clone(), counted.fetch_add(1, Ordering::Relaxed));
+            async move {
+                told.add_permits(1);
+                if run == 1 { Err(Error::internal("once")) } else { Ok(run == 0) }
+            }
+        }));
+        ran.acquire_many(2).await.unwrap().forget();
+        assert_eq!(runs.load(Ordering::Relaxed), 2, "twice at once, then it waits");
+        while runs.load(Ordering::Relaxed) < 3 {
+            clock.advance(Duration::from_mins(1));
+            tokio::task::yield_now().await;
+        }
+        background.stop().await;
+        let after = runs.load(Ordering::Relaxed);
+        clock.advance(Duration::from_mins(10));
+        tokio::task::yield_now().await;
+        assert_eq!(runs.load(Ordering::Relaxed), after, "nothing runs after the stop");
+    }
+}

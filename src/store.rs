@@ -1,0 +1,175 @@
+//! The embedded store as the settings want it, its clock, and what it tells of itself.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
+use prometheus_client::metrics::MetricType;
+use promox_embedded::{EmbeddedEngine, Metrics, OpenError, Options};
+use promox_kernel::{Clock, Timestamp};
+use promox_storage::{Engine as _, Schema};
+use serde_json::json;
+
+use crate::config::Settings;
+use crate::exit::Exit;
+use crate::http::Server;
+
+/// How far the wall may be behind the newest commit before somebody has to look at it.
+const CLOCK_SLACK: Duration = Duration::from_mins(5);
+
+/// How the settings want the engine.
+pub fn options(settings: &Settings) -> Options {
+    let (storage, mebi) = (&settings.storage, 1 << 20);
+    let memory = usize::try_from(storage.memory_mib.saturating_mul(mebi)).unwrap_or(usize::MAX);
+    Options {
+        memory,
+        checkpoint_every: Duration::from_secs(storage.checkpoint_seconds),
+        ..Options::new(&settings.data.dir).checkpoint_after(storage.checkpoint_mib.saturating_mul(mebi))
+    }
+}
+
+/// Opens the store in the data directory.
+pub fn open(settings: &Settings, schema: Schema) -> Result<Arc<EmbeddedEngine>, Exit> {
+    EmbeddedEngine::open(options(settings), schema).map_err(Exit::from)
+}
+
+/// The node's clock: the later of the newest commit and the wall, then monotonic. A wall that is far behind the newest
+/// commit would run every deadline late, so it stops the start unless `data.accept_clock` is set.
+pub fn clock(settings: &Settings, engine: &EmbeddedEngine) -> Result<Clock, Exit> {
+    let (last, wall) = (engine.last_commit(), Clock::wall());
+    if last.since(wall) > CLOCK_SLACK && !settings.data.accept_clock {
+        return Err(Exit::config(format_args!(
+            "data.accept_clock: this machine's clock says {wall}, the store was last written at {last}. Set the clock, \
+             or start with data.accept_clock = true to go on from the store's time"
+        )));
+    }
+    Ok(Clock::real(if last == Timestamp::EPOCH { wall } else { last }))
+}
+
+/// Lets the server show the engine's numbers and health. Neither keeps the engine open.
+pub fn observe(engine: &Arc<EmbeddedEngine>, server: &Server) {
+    let (scraped, asked) = (Arc::downgrade(engine), Arc::downgrade(engine));
+    server.metrics().collect(Box::new(Numbers(Box::new(move || scraped.upgrade().map(|engine| engine.metrics())))));
+    let health = move || {
+        let metrics = asked.upgrade().map(|engine| engine.metrics()).ok_or("the store is closed")?;
+        if metrics.read_only {
+            Err("the disk is full: reads go on, writes wait for space".to_owned())
+        } else {
+            Ok(facts(&metrics))
+        }
+    };
+    server.health().add("storage", Box::new(health));
+}
+
+fn facts(metrics: &Metrics) -> serde_json::Value {
+    json!({
+        "queueDepth": metrics.queue_depth,
+        "position": metrics.position,
+        "appliedPosition": metrics.applied_position,
+        "checkpointAgeSeconds": metrics.checkpoint_age.as_secs(),
+        "memoryTableBytes": metrics.memory_table_bytes,
+    })
+}
+
+type Source = dyn Fn() -> Option<Metrics> + Send + Sync;
+
+/// The engine's numbers for a scraper.
+struct Numbers(Box<Source>);
+
+impl fmt::Debug for Numbers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the engine's numbers")
+    }
+}
+
+impl Collector for Numbers {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let Some(metrics) = (self.0)() else { return Ok(()) };
+        for (name, help, value) in counters(&metrics) {
+            let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+            metric.encode_counter::<NoLabelSet, u64, f64>(&value, None)?;
+        }
+        for (name, help, value) in gauges(&metrics) {
+            encoder.encode_descriptor(name, help, None, MetricType::Gauge)?.encode_gauge(&value)?;
+        }
+        Ok(())
+    }
+}
+
+fn counters(metrics: &Metrics) -> [(&'static str, &'static str, u64); 7] {
+    [
+        ("store_groups", "Groups written", metrics.groups),
+        ("store_transactions", "Transactions answered", metrics.transactions),
+        ("store_sync_micros", "Microseconds in writing and syncing the journal", micros(metrics.sync_total)),
+        ("store_journal_bytes", "Bytes of journal written", metrics.journal_bytes),
+        ("store_refused_busy", "Transactions refused for want of time or room", metrics.refused_busy),
+        ("store_refused_full", "Transactions refused because the disk was full", metrics.refused_full),
+        ("store_checkpoints", "Checkpoints", metrics.checkpoints),
+    ]
+}
+
+fn gauges(metrics: &Metrics) -> [(&'static str, &'static str, u64); 9] {
+    [
+        ("store_queue_depth", "Transactions that wait", metrics.queue_depth),
+        ("store_last_group", "Transactions of the newest group", metrics.last_group),
+        ("store_last_sync_micros", "Microseconds of the newest group's sync", micros(metrics.last_sync)),
+        ("store_memory_table_bytes", "Bytes of committed rows in memory", metrics.memory_table_bytes),
+        ("store_last_checkpoint_micros", "Microseconds of the newest checkpoint", micros(metrics.last_checkpoint)),
+        ("store_checkpoint_age_seconds", "Seconds since the newest checkpoint", metrics.checkpoint_age.as_secs()),
+        ("store_position", "The newest group's number", metrics.position),
+        ("store_applied_position", "The number that the checkpoint holds", metrics.applied_position),
+        ("store_read_only", "1 while the disk is full", u64::from(metrics.read_only)),
+    ]
+}
+
+fn micros(span: Duration) -> u64 {
+    u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
+}
+
+impl From<OpenError> for Exit {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Locked { .. } => Self::busy(error),
+            OpenError::Damaged { .. } | OpenError::TooNew { .. } | OpenError::Duplicates { .. } => Self::data(error),
+            OpenError::Io { .. } => Self::io(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(dir: &std::path::Path) -> Settings {
+        let mut settings = Settings::default();
+        dir.clone_into(&mut settings.data.dir);
+        settings
+    }
+
+    #[test]
+    fn the_engine_is_opened_as_the_settings_say() {
+        let dir = tempfile::tempdir().unwrap();
+        let settings = settings(dir.path());
+        let wanted = options(&settings);
+        assert_eq!((wanted.memory, wanted.checkpoint_bytes), (256 << 20, 8 << 20));
+        let engine = open(&settings, Schema::new([]).unwrap()).unwrap();
+        let clock = clock(&settings, &engine).unwrap();
+        assert!(Clock::wall().since(clock.now()) < CLOCK_SLACK);
+        let numbers = Numbers(Box::new(move || Some(engine.metrics())));
+        let mut registry = prometheus_client::registry::Registry::default();
+        registry.register_collector(Box::new(numbers));
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        assert!(text.contains("store_read_only 0") && text.contains("store_checkpoints_total"), "{text}");
+    }
+
+    #[test]
+    fn what_cannot_be_opened_has_its_exit_code() {
+        let damaged = OpenError::Damaged { file: "x".into(), offset: None, table: None, what: "torn".to_owned() };
+        for (error, code) in [(OpenError::Locked { holder: "7".to_owned() }, 75), (damaged, 65)] {
+            assert_eq!(format!("{:?}", Exit::from(error).code()), format!("{:?}", std::process::ExitCode::from(code)));
+        }
+    }
+}
