@@ -153,8 +153,30 @@ impl std::fmt::Debug for CheckpointFile {
 }
 
 impl CheckpointFile {
-    /// Opens the file and checks that this version knows all that is in it; the names of what is new are written down.
+    /// Opens the file, making it if there is none, and checks that this version knows all that is in it; the names of
+    /// what is new are written down.
     pub(crate) fn open(
+        disk: &dyn Disk,
+        path: PathBuf,
+        store: StoreId,
+        schema: &Schema,
+        cache: usize,
+        room: Arc<Room>,
+    ) -> Result<Self, OpenError> {
+        let io = |error: std::io::Error| OpenError::io(&path, &error);
+        if !disk.exists(&path).map_err(io)? {
+            // A file that was being made when the power went is no store's: it gets its name when it is whole.
+            let made = path.with_extension("new");
+            if disk.exists(&made).map_err(io)? {
+                disk.remove(&made).map_err(io)?;
+            }
+            drop(Self::open_as(disk, made.clone(), store, schema, cache, room.clone())?);
+            disk.rename(&made, &path).and_then(|()| disk.sync_dir(path.parent().unwrap_or(&path))).map_err(io)?;
+        }
+        Self::open_as(disk, path, store, schema, cache, room)
+    }
+
+    fn open_as(
         disk: &dyn Disk,
         path: PathBuf,
         store: StoreId,

@@ -61,7 +61,7 @@ impl MemoryDisk {
     /// An empty disk that writes down what it is asked.
     pub fn recording() -> Self {
         let disk = Self::new();
-        disk.0.lock().log = Some(Vec::new());
+        disk.record();
         disk
     }
 
@@ -82,6 +82,16 @@ impl MemoryDisk {
             state.redo(op, kept(number, op));
         }
         Self(Arc::new(Mutex::new(state)))
+    }
+
+    /// Begins to write down what it is asked, from nothing.
+    pub fn record(&self) {
+        self.0.lock().log = Some(Vec::new());
+    }
+
+    /// Makes one change of a log, as far as it was kept.
+    pub fn redo(&self, op: &DiskOp, kept: Kept) {
+        self.0.lock().redo(op, kept);
     }
 
     /// A copy of the disk as it is, unlocked.
@@ -133,19 +143,14 @@ impl State {
                     self.names.insert(path.clone(), *file);
                 }
             }
-            (_, Kept::Nothing) => {}
             (DiskOp::Write(file, offset, bytes), Kept::First(first)) => {
                 self.write(*file, *offset, bytes.get(..first).unwrap_or(bytes));
             }
             (DiskOp::Write(file, offset, bytes), Kept::Whole) => self.write(*file, *offset, bytes),
-            (DiskOp::SetLen(file, len), _) => self.set_len(*file, *len),
-            (DiskOp::Rename(from, to), _) => {
-                let _ = self.rename(from, to);
-            }
-            (DiskOp::Remove(path), _) => {
-                self.names.remove(path);
-            }
-            (DiskOp::Sync(_) | DiskOp::SyncDir, _) => {}
+            (DiskOp::SetLen(file, len), Kept::Whole) => self.set_len(*file, *len),
+            (DiskOp::Rename(from, to), Kept::Whole) => drop(self.rename(from, to)),
+            (DiskOp::Remove(path), Kept::Whole) => drop(self.names.remove(path)),
+            _ => {}
         }
     }
 

@@ -1,5 +1,6 @@
 //! The embedded engine from outside: durability, crashes, faults.
 
+mod crash;
 mod durable;
 mod model;
 mod rows;

@@ -36,7 +36,7 @@ pub(crate) fn options(disk: Arc<dyn Disk>) -> Options {
         clock: Clock::manual(Timestamp::from_seconds(1_000)),
         entropy: Entropy::seeded(7),
         checkpoint_bytes: 8 << 10,
-        segment_bytes: 16 << 10,
+        segment_bytes: 1 << 10,
         on_stop: Arc::new(|_| {}),
         ..Options::new("/store")
     }
