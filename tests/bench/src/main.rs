@@ -1,0 +1,27 @@
+//! Benchmarks, one file each. `cargo run --release -p promox-bench -- storage` prints the store's table.
+//!
+//! They measure and print; nothing here fails because a machine is slow.
+
+mod latency;
+mod storage;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(about = "Measures promox and prints tables")]
+struct Cli {
+    #[command(subcommand)]
+    bench: Bench,
+}
+
+#[derive(Subcommand)]
+enum Bench {
+    /// The embedded store beside raw syncs and redb's own commits, in one run.
+    Storage(storage::Options),
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    match Cli::parse().bench {
+        Bench::Storage(options) => storage::run(&options),
+    }
+}
