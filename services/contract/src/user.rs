@@ -78,6 +78,9 @@ pub struct UserRegistered {
     pub user_id: UserId,
     /// The code of who sent them.
     pub referral_code: Option<String>,
+    /// Who that is, when the code is an account's.
+    #[serde(default)]
+    pub referrer: Option<UserId>,
 }
 
 /// An account was erased: every service drops what it holds about the person and keeps the books.

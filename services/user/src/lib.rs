@@ -1,1 +1,146 @@
 //! User service: accounts, tokens, roles, audit.
+//!
+//! It owns who people are, how they log in and what they may do, and keeps the audit trail of all services. What always
+//! holds: one account an address; at most one live refresh token a login; a used one ends its login; the last active
+//! administrator stays one; no password, token or private key leaves a table in clear; the audit trail is a chain.
+//! Deliberately absent: sending messages (the notification service does), carts and orders of users.
+
+mod access;
+pub mod api;
+mod audit;
+mod bounded;
+mod commands;
+mod events;
+mod handlers;
+mod jobs;
+mod passwords;
+mod queries;
+mod records;
+mod reject;
+mod rules;
+mod start;
+#[cfg(test)]
+mod tests;
+mod throttle;
+mod tokens;
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use promox_contract::user::{Authenticate, DescribeUsers};
+use promox_kernel::{Registry, register};
+use promox_storage::{Db, Record, TableDef};
+
+pub use audit::UserAudit;
+pub use start::EnsuredAdmin;
+
+use access::Accounts;
+use api::{
+    ChangePassword, CreateAddress, CreateRole, DeleteAddress, DeleteRole, EraseMe, ExportMe, ForgotPassword, GetJwks,
+    GetMe, GetRole, GetUser, ListAddresses, ListAudit, ListPermissions, ListRoles, ListUsers, Login, Logout, LogoutAll,
+    Refresh, Register, ResetPassword, SetUpAdmin, UpdateAddress, UpdateMe, UpdateRole, UpdateUser, VerifyEmail,
+};
+use passwords::Passwords;
+use rules::permissions;
+use throttle::Guesses;
+use tokens::Tokens;
+
+/// The tables of this service.
+pub const TABLES: &[&TableDef] = &[
+    records::User::TABLE,
+    records::UserRole::TABLE,
+    records::UserTerm::TABLE,
+    records::Role::TABLE,
+    records::RolePermission::TABLE,
+    records::Session::TABLE,
+    records::OneTimeToken::TABLE,
+    records::MessageRequest::TABLE,
+    records::Address::TABLE,
+    records::SigningKey::TABLE,
+    records::AccessVersion::TABLE,
+    records::AuditEntry::TABLE,
+    records::AuditHead::TABLE,
+];
+
+/// What the node decides for this service.
+#[derive(Clone, Debug)]
+pub struct UserSettings {
+    /// The issuer that access tokens name.
+    pub issuer: String,
+    /// Whom access tokens are for.
+    pub audience: String,
+    /// How long an access token lives.
+    pub access_minutes: u64,
+    /// How long a refresh token lives.
+    pub refresh_days: u64,
+    /// Whether guessing is slowed down and locked out.
+    pub limits_enabled: bool,
+    /// Where clients reach the shop; links in messages begin with it.
+    pub public_url: String,
+}
+
+impl Default for UserSettings {
+    fn default() -> Self {
+        Self {
+            issuer: "promox".to_owned(),
+            audience: "promox".to_owned(),
+            access_minutes: 15,
+            refresh_days: 30,
+            limits_enabled: true,
+            public_url: "http://localhost:8080".to_owned(),
+        }
+    }
+}
+
+/// The user service.
+pub struct Users {
+    db: Db,
+    settings: UserSettings,
+    passwords: Passwords,
+    tokens: Tokens,
+    accounts: Accounts,
+    guesses: Guesses,
+    every_permission: OnceLock<Arc<BTreeSet<String>>>,
+}
+
+impl Users {
+    /// The service on its database.
+    pub fn new(db: Db, settings: UserSettings) -> Arc<Self> {
+        let lifetime = Duration::from_secs(settings.access_minutes.saturating_mul(60));
+        Arc::new(Self {
+            db,
+            passwords: Passwords::new(),
+            tokens: Tokens::new(&settings.issuer, &settings.audience, lifetime),
+            accounts: Accounts::new(),
+            guesses: Guesses::new(settings.limits_enabled),
+            every_permission: OnceLock::new(),
+            settings,
+        })
+    }
+
+    /// Names the permissions that operations ask for, once, when all services are registered.
+    pub fn set_permissions(&self, registered: Vec<&'static str>) {
+        let _ = self.every_permission.set(Arc::new(permissions::every(&registered)));
+    }
+
+    /// Registers its operations.
+    pub fn register(self: &Arc<Self>, registry: &mut Registry) {
+        register!(registry, self;
+            Register, Login, Refresh, Logout, LogoutAll, ForgotPassword, ResetPassword, VerifyEmail, SetUpAdmin,
+            GetJwks, GetMe, UpdateMe, EraseMe, ChangePassword, ExportMe,
+            ListAddresses, CreateAddress, UpdateAddress, DeleteAddress,
+            ListUsers, GetUser, UpdateUser, ListRoles, GetRole, CreateRole, UpdateRole, DeleteRole,
+            ListPermissions, ListAudit, Authenticate, DescribeUsers);
+    }
+
+    /// Every permission there is.
+    fn every_permission(&self) -> Arc<BTreeSet<String>> {
+        self.every_permission.get().cloned().unwrap_or_else(|| Arc::new(permissions::every(&[])))
+    }
+
+    /// How long a refresh token lives.
+    fn refresh_lifetime(&self) -> Duration {
+        Duration::from_secs(self.settings.refresh_days.saturating_mul(24 * 3600))
+    }
+}

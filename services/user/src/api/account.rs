@@ -1,0 +1,258 @@
+//! What users do with their own account: profile, password, addresses, export, erasure.
+
+use std::collections::BTreeMap;
+
+use promox_kernel::{Cursor, Email, Limit, Page, Patch, Timestamp, UserId, json_reply, operation, text_enum};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{AuditEntryView, Secret};
+
+text_enum! {
+    /// Where an account stands.
+    UserStatus {
+        Active = "ACTIVE",
+        Blocked = "BLOCKED",
+        Erased = "ERASED",
+    }
+}
+
+/// A user.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct UserView {
+    /// The account.
+    pub id: UserId,
+    /// The address; null once erased.
+    pub email: Option<Email>,
+    /// Whether the address is confirmed.
+    pub email_verified: bool,
+    /// The name.
+    pub name: Option<String>,
+    /// The phone number.
+    pub phone: Option<String>,
+    /// The day of birth, `YYYY-MM-DD`.
+    pub birth_date: Option<String>,
+    /// What else is kept.
+    pub attributes: BTreeMap<String, String>,
+    /// Where the account stands.
+    pub status: UserStatus,
+    /// The roles.
+    pub roles: Vec<String>,
+    /// What the roles allow; only in the user's own answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub permissions: Option<Vec<String>>,
+    /// The code to give to friends.
+    pub referral_code: Option<String>,
+    /// When the account was made.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+    /// The version.
+    pub version: i64,
+}
+json_reply!(UserView, etag version);
+
+/// The caller's profile.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct GetMe {}
+operation! { GetMe => UserView, "user.get_me", Get "/api/users/me", User, 200, "The caller's profile." }
+
+/// Changes the caller's profile.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct UpdateMe {
+    /// The name.
+    #[serde(default)]
+    pub name: Patch<String>,
+    /// The phone number.
+    #[serde(default)]
+    pub phone: Patch<String>,
+    /// The day of birth, `YYYY-MM-DD`.
+    #[serde(default)]
+    pub birth_date: Patch<String>,
+    /// Attributes; null removes one.
+    #[serde(default)]
+    pub attributes: Patch<BTreeMap<String, Option<String>>>,
+}
+operation! { UpdateMe => UserView, "user.update_me", Patch "/api/users/me", User, 200, "Changes the caller's profile." }
+
+/// Erases the caller's account.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct EraseMe {}
+operation! { EraseMe => (), "user.erase_me", Delete "/api/users/me", User, 204, "Erases the caller's account: the books stay, the person goes." }
+
+/// Changes the caller's password.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ChangePassword {
+    /// The password until now.
+    pub current_password: Secret,
+    /// The new one.
+    pub new_password: Secret,
+}
+operation! { ChangePassword => (), "user.change_password", Put "/api/users/me/password", User, 204, "Changes the caller's password and ends all other logins." }
+
+/// All that is held about the caller.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct ExportMe {}
+operation! { ExportMe => PersonalExport, "user.export_me", Get "/api/users/me/export", User, 200, "All that is held about the caller." }
+
+/// All that is held about a user.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PersonalExport {
+    /// When it was put together.
+    pub exported_at: Timestamp,
+    /// The account.
+    pub account: UserView,
+    /// The address book.
+    pub addresses: Vec<AddressView>,
+    /// The logins.
+    pub sessions: Vec<SessionView>,
+    /// What the user changed by a permission, newest first, at most 1000.
+    pub audit: Vec<AuditEntryView>,
+    /// Orders.
+    pub orders: Value,
+    /// Payments.
+    pub payments: Value,
+    /// The cart.
+    pub cart: Value,
+    /// Messages and preferences.
+    pub notifications: Value,
+}
+json_reply!(PersonalExport);
+
+/// A login.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SessionView {
+    /// The login.
+    pub id: i64,
+    /// When it began.
+    pub created_at: Timestamp,
+    /// When its tokens were last renewed.
+    pub refreshed_at: Timestamp,
+    /// When it ends by itself.
+    pub expires_at: Timestamp,
+    /// When it was ended.
+    pub ended_at: Option<Timestamp>,
+}
+
+/// An address of the book.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AddressView {
+    /// The entry.
+    pub id: i64,
+    /// Who receives.
+    pub name: String,
+    /// The company.
+    pub company: Option<String>,
+    /// Street and number.
+    pub line1: String,
+    /// What else the street needs.
+    pub line2: Option<String>,
+    /// The city.
+    pub city: String,
+    /// The postal code.
+    pub postal_code: Option<String>,
+    /// State, province or county.
+    pub region: Option<String>,
+    /// ISO 3166 alpha-2.
+    pub country: String,
+    /// For the carrier.
+    pub phone: Option<String>,
+    /// Whether it is the one that is used unless another is named.
+    pub is_default: bool,
+    /// When it was entered.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+    /// The version.
+    pub version: i64,
+}
+json_reply!(AddressView, etag version);
+
+/// The caller's address book.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ListAddresses {
+    /// How many.
+    #[serde(default)]
+    pub limit: Limit,
+    /// From where.
+    pub cursor: Option<Cursor>,
+}
+operation! { ListAddresses => Page<AddressView>, "user.list_addresses", Get "/api/users/me/addresses", User, 200, "The caller's address book." }
+
+/// Enters an address.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CreateAddress {
+    /// Who receives.
+    pub name: String,
+    /// The company.
+    pub company: Option<String>,
+    /// Street and number.
+    pub line1: String,
+    /// What else the street needs.
+    pub line2: Option<String>,
+    /// The city.
+    pub city: String,
+    /// The postal code.
+    pub postal_code: Option<String>,
+    /// State, province or county.
+    pub region: Option<String>,
+    /// ISO 3166 alpha-2.
+    pub country: String,
+    /// For the carrier.
+    pub phone: Option<String>,
+    /// Whether it becomes the default; the first one does anyway.
+    #[serde(default)]
+    pub is_default: bool,
+}
+operation! { CreateAddress => AddressView, "user.create_address", Post "/api/users/me/addresses", User, 201, "Enters an address; the first one is the default." }
+
+/// Changes an address.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct UpdateAddress {
+    /// Which.
+    pub id: i64,
+    /// Who receives.
+    pub name: Option<String>,
+    /// The company.
+    #[serde(default)]
+    pub company: Patch<String>,
+    /// Street and number.
+    pub line1: Option<String>,
+    /// What else the street needs.
+    #[serde(default)]
+    pub line2: Patch<String>,
+    /// The city.
+    pub city: Option<String>,
+    /// The postal code.
+    #[serde(default)]
+    pub postal_code: Patch<String>,
+    /// State, province or county.
+    #[serde(default)]
+    pub region: Patch<String>,
+    /// ISO 3166 alpha-2.
+    pub country: Option<String>,
+    /// For the carrier.
+    #[serde(default)]
+    pub phone: Patch<String>,
+    /// True makes it the default; the default ceases to be one when another becomes it.
+    pub is_default: Option<bool>,
+}
+operation! { UpdateAddress => AddressView, "user.update_address", Patch "/api/users/me/addresses/{id}", User, 200, "Changes an address." }
+
+/// Removes an address.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct DeleteAddress {
+    /// Which.
+    pub id: i64,
+}
+operation! { DeleteAddress => (), "user.delete_address", Delete "/api/users/me/addresses/{id}", User, 204, "Removes an address; the oldest left becomes the default." }

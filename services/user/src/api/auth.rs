@@ -1,0 +1,176 @@
+//! Registering, logging in, staying logged in, and what to do without the password.
+
+use std::fmt;
+
+use promox_kernel::{Email, json_reply, operation};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+
+use super::UserView;
+
+/// A password or a token: text that is never printed by accident.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(pub String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+impl JsonSchema for Secret {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Secret".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string", "format": "password"})
+    }
+}
+
+/// Makes an account and logs it in.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Register {
+    /// The address; one account each, compared without case.
+    pub email: Email,
+    /// 8 to 128 characters, none of the common ones.
+    pub password: Secret,
+    /// The name.
+    pub name: Option<String>,
+    /// The phone number.
+    pub phone: Option<String>,
+    /// The code of who sent them.
+    pub referral_code: Option<String>,
+}
+operation! { Register => LoggedIn, "user.register", Post "/api/auth/register", Anyone, 201, "Makes an account and logs it in; merges the guest cart of X-Cart-Token." }
+
+/// Logs in.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Login {
+    /// The address.
+    pub email: Email,
+    /// The password.
+    pub password: Secret,
+}
+operation! { Login => LoggedIn, "user.login", Post "/api/auth/login", Anyone, 200, "Logs in; merges the guest cart of X-Cart-Token. 401 INVALID_CREDENTIALS, 429 ACCOUNT_LOCKED after repeated failures." }
+
+/// Changes a refresh token for a new one, with a new access token.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Refresh {
+    /// The refresh token; good once.
+    pub refresh_token: Secret,
+}
+operation! { Refresh => LoggedIn, "user.refresh", Post "/api/auth/refresh", Anyone, 200, "New tokens for a refresh token, which is good once: presented again it ends its login (401 TOKEN_REUSED)." }
+
+/// Ends the login of the access token.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct Logout {}
+operation! { Logout => (), "user.logout", Post "/api/auth/logout", User, 204, "Ends this login." }
+
+/// Ends all logins of the caller.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct LogoutAll {}
+operation! { LogoutAll => (), "user.logout_all", Post "/api/auth/logout-all", User, 204, "Ends all logins of the caller." }
+
+/// Asks for a message with a token that sets a new password.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ForgotPassword {
+    /// The address.
+    pub email: Email,
+}
+operation! { ForgotPassword => Accepted, "user.forgot_password", Post "/api/auth/password/forgot", Anyone, 202, "Sends a password reset to the address, if it is an account's; the answer does not tell." }
+
+/// What is answered to work that goes on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Accepted {
+    /// For people.
+    pub message: String,
+}
+json_reply!(Accepted);
+
+/// Sets a new password by a token.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ResetPassword {
+    /// The token of the message; good once.
+    pub token: Secret,
+    /// The new password.
+    pub password: Secret,
+}
+operation! { ResetPassword => (), "user.reset_password", Post "/api/auth/password/reset", Anyone, 204, "Sets a new password by the token of a message and ends all logins." }
+
+/// Confirms an address by a token.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct VerifyEmail {
+    /// The token of the message; good once.
+    pub token: Secret,
+}
+operation! { VerifyEmail => (), "user.verify_email", Post "/api/auth/email/verify", Anyone, 204, "Confirms an address by the token of a message." }
+
+/// Makes the first administrator by the token that the server printed at its first start.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SetUpAdmin {
+    /// The token; good once, and only while there is no administrator.
+    pub token: Secret,
+    /// The administrator's address.
+    pub email: Email,
+    /// The administrator's password.
+    pub password: Secret,
+}
+operation! { SetUpAdmin => LoggedIn, "user.set_up_admin", Post "/api/auth/setup", Anyone, 201, "Makes the first administrator by the one-time token that the server printed." }
+
+/// A login's tokens.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LoggedIn {
+    /// Who logged in.
+    pub user: UserView,
+    /// Send it as `Authorization: Bearer`.
+    pub access_token: Secret,
+    /// Change it for new tokens before or after the access token has expired; good once.
+    pub refresh_token: Secret,
+    /// Seconds until the access token expires.
+    pub expires_in: u64,
+}
+json_reply!(LoggedIn);
+
+/// The public keys that verify access tokens.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct GetJwks {}
+operation! { GetJwks => Jwks, "user.jwks", Get "/.well-known/jwks.json", Anyone, 200, "The public keys that verify access tokens (RFC 7517)." }
+
+/// A JSON Web Key Set.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Jwks {
+    /// The keys, newest first.
+    pub keys: Vec<Jwk>,
+}
+json_reply!(Jwks);
+
+/// A public Ed25519 key (RFC 8037).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Jwk {
+    /// `OKP`.
+    pub kty: String,
+    /// `Ed25519`.
+    pub crv: String,
+    /// The key, base64url.
+    pub x: String,
+    /// Its name in tokens' headers.
+    pub kid: String,
+    /// `EdDSA`.
+    pub alg: String,
+    /// `sig`.
+    #[serde(rename = "use")]
+    pub usage: String,
+}

@@ -1,0 +1,141 @@
+//! The part of `promox verify` that is this service's: it recomputes what always holds from the rows.
+
+use promox_kernel::UserId;
+use promox_storage::{Audit, Database, Report, StoreError, Tx};
+
+use crate::api::UserStatus;
+use crate::commands::audit_log::HEAD;
+use crate::records::{
+    Address, AuditEntry, AuditHead, OneTimeToken, Role, RolePermission, Session, User, UserRole, UserTerm,
+};
+use crate::rules::{chain, terms};
+
+/// Checks accounts, roles, logins, address books and the audit trail.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct UserAudit;
+
+const CHAIN: &str = "audit: a chain that verifies";
+const ERASED: &str = "erasure: nothing of the person is left";
+const ORPHANS: &str = "references: no orphan";
+const SESSIONS: &str = "tokens: at most one live refresh token a family, none of an ended one";
+const ADDRESSES: &str = "addresses: one default a book";
+const TERMS: &str = "search: the words of each user, no others";
+
+impl Audit for UserAudit {
+    fn database(&self) -> Database {
+        Database::Ecommerce
+    }
+
+    fn audit(&self, tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
+        users(tx, report)?;
+        references(tx, report)?;
+        sessions(tx, report)?;
+        addresses(tx, report)?;
+        audit_trail(tx, report)
+    }
+}
+
+fn is_user(tx: &Tx<'_>, id: UserId) -> Result<bool, StoreError> {
+    Ok(tx.get::<User>(&id)?.is_some())
+}
+
+fn users(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
+    let mut expected_terms = 0_usize;
+    for user in tx.scan::<User>().rows() {
+        let user = user?;
+        let erased = user.status == UserStatus::Erased;
+        let person = user.email.is_some()
+            || user.password_hash.is_some()
+            || user.name.is_some()
+            || user.phone.is_some()
+            || user.birth_date.is_some()
+            || user.referral_code.is_some()
+            || !user.attributes.0.is_empty();
+        report.check(ERASED, !(erased && person), || format!("user {}", user.id));
+        report.check("an account has an address", erased || user.email.is_some(), || format!("user {}", user.id));
+        for term in terms::terms(&user) {
+            expected_terms += 1;
+            let there = tx.get::<UserTerm>(&(term, user.id))?.is_some();
+            report.check(TERMS, there, || format!("user {} is not found by a word of theirs", user.id));
+        }
+    }
+    let mut found = 0_usize;
+    for term in tx.scan::<UserTerm>().rows() {
+        term?;
+        found += 1;
+    }
+    report.check(TERMS, found == expected_terms, || format!("{found} words, {expected_terms} belong there"));
+    Ok(())
+}
+
+fn references(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
+    for row in tx.scan::<UserRole>().rows() {
+        let row = row?;
+        let good = is_user(tx, row.user)? && tx.get::<Role>(&row.role)?.is_some();
+        report.check(ORPHANS, good, || format!("role {} of user {}", row.role, row.user));
+    }
+    for row in tx.scan::<RolePermission>().rows() {
+        let row = row?;
+        let good = tx.get::<Role>(&row.role)?.is_some();
+        report.check(ORPHANS, good, || format!("permission {} of role {}", row.permission, row.role));
+    }
+    for row in tx.scan::<OneTimeToken>().rows() {
+        let row = row?;
+        let good = row.user.map_or(Ok(true), |user| is_user(tx, user))?;
+        report.check(ORPHANS, good, || format!("a token {} of user {:?}", row.purpose, row.user));
+    }
+    Ok(())
+}
+
+fn sessions(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
+    for row in tx.scan::<Session>().rows() {
+        let row = row?;
+        let ended = row.ended_at.is_some();
+        report.check(SESSIONS, ended == row.token_hash.is_none() && ended == row.end_reason.is_some(), || {
+            format!("session {}", row.id)
+        });
+        let good = match tx.get::<User>(&row.user)? {
+            Some(user) => ended || user.status == UserStatus::Active,
+            None => false,
+        };
+        report.check("tokens: no live login of who may not log in", good, || format!("session {}", row.id));
+    }
+    Ok(())
+}
+
+fn addresses(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
+    let mut book: Option<(UserId, usize)> = None;
+    let mut close = |book: Option<(UserId, usize)>| {
+        if let Some((user, defaults)) = book {
+            report.check(ADDRESSES, defaults == 1, || format!("user {user} has {defaults}"));
+        }
+    };
+    for row in tx.scan::<Address>().rows() {
+        let row = row?;
+        let defaults = usize::from(row.is_default);
+        book = match book {
+            Some((user, before)) if user == row.user => Some((user, before + defaults)),
+            other => {
+                close(other);
+                Some((row.user, defaults))
+            }
+        };
+    }
+    close(book);
+    Ok(())
+}
+
+fn audit_trail(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
+    let (mut entries, mut previous) = (0, chain::ROOT.to_vec());
+    for entry in tx.scan::<AuditEntry>().rows() {
+        let entry = entry?;
+        entries += 1;
+        let follows = entry.id == entries && entry.previous_hash == previous;
+        report.check(CHAIN, follows, || format!("entry {} does not follow entry {}", entry.id, entries - 1));
+        report.check(CHAIN, entry.hash == chain::hash(&entry), || format!("entry {} was changed", entry.id));
+        previous = entry.hash;
+    }
+    let head = tx.get::<AuditHead>(&HEAD)?.map_or((0, chain::ROOT.to_vec()), |head| (head.entries, head.hash));
+    report.check(CHAIN, head == (entries, previous), || format!("it ends at {entries}, its head says {}", head.0));
+    Ok(())
+}

@@ -1,0 +1,69 @@
+//! A map that never holds more than a number of entries: the ones used longest ago go, half a map at a time.
+
+use std::borrow::Borrow;
+use std::collections::HashMap;
+use std::hash::Hash;
+
+/// Two generations: what is used moves to the young one; when that is full the old one is forgotten.
+pub(crate) struct Bounded<K, V> {
+    young: HashMap<K, V>,
+    old: HashMap<K, V>,
+    half: usize,
+}
+
+impl<K: Hash + Eq, V: Clone> Bounded<K, V> {
+    /// A map of at most `most` entries.
+    pub(crate) fn new(most: usize) -> Self {
+        Self { young: HashMap::new(), old: HashMap::new(), half: (most / 2).max(1) }
+    }
+
+    /// The value of a key.
+    pub(crate) fn get<Q: Hash + Eq + ?Sized>(&mut self, key: &Q) -> Option<V>
+    where
+        K: Borrow<Q>,
+    {
+        if let Some(value) = self.young.get(key) {
+            return Some(value.clone());
+        }
+        let (key, value) = self.old.remove_entry(key)?;
+        self.put(key, value.clone());
+        Some(value)
+    }
+
+    /// Keeps a value.
+    pub(crate) fn put(&mut self, key: K, value: V) {
+        self.old.remove(&key);
+        if self.young.len() >= self.half && !self.young.contains_key(&key) {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(key, value);
+    }
+
+    /// Forgets a key.
+    pub(crate) fn remove<Q: Hash + Eq + ?Sized>(&mut self, key: &Q)
+    where
+        K: Borrow<Q>,
+    {
+        self.young.remove(key);
+        self.old.remove(key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn never_more_than_its_bound_and_the_used_stay() {
+        let mut map = Bounded::new(100);
+        map.put(0, 0);
+        for key in 1..10_000 {
+            map.put(key, key);
+            assert_eq!(map.get(&0), Some(0), "used all the time");
+            assert!(map.young.len() + map.old.len() <= 100);
+        }
+        assert_eq!((map.get(&1), map.get(&9_999)), (None, Some(9_999)));
+        map.remove(&9_999);
+        assert_eq!(map.get(&9_999), None);
+    }
+}

@@ -1,0 +1,173 @@
+//! Accounts: made, changed by their owner, erased.
+
+use std::collections::BTreeMap;
+
+use promox_contract::audit::Audited;
+use promox_contract::user::{UserErased, UserRegistered};
+use promox_kernel::{Cx, Email, Error, Json, Patch, UserId};
+use promox_storage::{StoreError, Tx};
+
+use super::{messages, sessions};
+use crate::api::{UpdateMe, UserStatus};
+use crate::records::{Address, EndReason, Purpose, User, UserByReferralCode, UserRole, UserTerm};
+use crate::rules::{addresses, faults::Faults, permissions, profile, terms};
+use crate::{queries, reject};
+
+/// An account to be made; all members are checked.
+#[derive(Clone)]
+pub(crate) struct NewAccount {
+    pub(crate) email: Email,
+    pub(crate) password_hash: String,
+    pub(crate) name: Option<String>,
+    pub(crate) phone: Option<String>,
+    /// The code the account will give to others.
+    pub(crate) referral_code: String,
+    /// The code of who sent them.
+    pub(crate) referred_by: Option<String>,
+    pub(crate) roles: &'static [&'static str],
+}
+
+/// Makes an account, and asks for the message that confirms its address.
+pub(crate) fn create(tx: &mut Tx<'_>, new: &NewAccount) -> Result<User, Error> {
+    if queries::user_by_email(tx, &new.email)?.is_some() {
+        return Err(reject::email_taken());
+    }
+    let referrer = match &new.referred_by {
+        Some(code) => tx.get_by::<UserByReferralCode>(Some(code.clone()))?.map(|user| user.id),
+        None => None,
+    };
+    let (id, now) = (UserId(tx.next_id::<User>()?), tx.now());
+    let user = User {
+        id,
+        email: Some(new.email.clone()),
+        password_hash: Some(new.password_hash.clone()),
+        name: new.name.clone(),
+        phone: new.phone.clone(),
+        birth_date: None,
+        attributes: Json(BTreeMap::new()),
+        status: UserStatus::Active,
+        email_verified_at: None,
+        referral_code: Some(new.referral_code.clone()),
+        session_version: 1,
+        created_at: now,
+        updated_at: now,
+        erased_at: None,
+        version: 1,
+    };
+    save(tx, None, &user)?;
+    for role in new.roles {
+        tx.put(&UserRole { user: id, role: (*role).to_owned(), granted_at: now })?;
+    }
+    messages::request(tx, Purpose::EmailVerification, &new.email)?;
+    tx.emit(id, &UserRegistered { user_id: id, referral_code: new.referred_by.clone(), referrer })?;
+    Ok(user)
+}
+
+/// Writes a user, and the words that it is found by.
+pub(crate) fn save(tx: &mut Tx<'_>, before: Option<&User>, after: &User) -> Result<(), StoreError> {
+    let old = before.map(terms::terms).unwrap_or_default();
+    let new = terms::terms(after);
+    for term in old.difference(&new) {
+        tx.delete::<UserTerm>(&(term.clone(), after.id))?;
+    }
+    for term in new.difference(&old) {
+        tx.put(&UserTerm { term: term.clone(), user: after.id })?;
+    }
+    tx.put(after)
+}
+
+/// A changed user: later, and one version on.
+pub(crate) fn touched(tx: &Tx<'_>, mut user: User) -> User {
+    user.updated_at = tx.now();
+    user.version += 1;
+    user
+}
+
+/// Changes a profile.
+pub(crate) fn update_profile(tx: &mut Tx<'_>, cx: &Cx, id: UserId, change: &UpdateMe) -> Result<User, Error> {
+    let before = queries::user(tx, id)?;
+    cx.check_version(before.version)?;
+    let mut after = touched(tx, before.clone());
+    let now = tx.now();
+    let mut faults = Faults::default();
+    checked(&mut faults, "/name", &change.name, profile::name).apply(&mut after.name);
+    checked(&mut faults, "/phone", &change.phone, profile::phone).apply(&mut after.phone);
+    let birth_date = |text: &str| profile::birth_date(text, now);
+    checked(&mut faults, "/birthDate", &change.birth_date, birth_date).apply(&mut after.birth_date);
+    match &change.attributes {
+        Patch::Keep => {}
+        Patch::Clear => after.attributes.0.clear(),
+        Patch::Set(changes) => {
+            let merged = profile::merge_attributes(&mut after.attributes.0, changes.clone());
+            faults.take("/attributes", merged);
+        }
+    }
+    faults.finish()?;
+    save(tx, Some(&before), &after)?;
+    Ok(after)
+}
+
+fn checked(
+    faults: &mut Faults,
+    pointer: &str,
+    change: &Patch<String>,
+    check: impl Fn(&str) -> Result<String, String>,
+) -> Patch<String> {
+    match change {
+        Patch::Set(text) => Patch::Set(faults.take(pointer, check(text))),
+        other => other.clone(),
+    }
+}
+
+/// Sets a new password and ends the logins, but for the one it was changed from.
+pub(crate) fn set_password(
+    tx: &mut Tx<'_>,
+    id: UserId,
+    password_hash: &str,
+    kept_session: Option<i64>,
+    reason: EndReason,
+) -> Result<User, Error> {
+    let user = queries::user(tx, id)?;
+    if user.status == UserStatus::Erased {
+        return Err(reject::one_time_token_invalid());
+    }
+    let mut user = touched(tx, user);
+    user.password_hash = Some(password_hash.to_owned());
+    sessions::end_all(tx, &mut user, kept_session, reason)?;
+    messages::forget(tx, Purpose::PasswordReset, id)?;
+    tx.put(&user)?;
+    Ok(user)
+}
+
+/// Erases an account: the number and the times stay, so that the books keep what they refer to; the person goes.
+pub(crate) fn erase(tx: &mut Tx<'_>, cx: &Cx, id: UserId) -> Result<(), Error> {
+    let before = queries::user(tx, id)?;
+    cx.check_version(before.version)?;
+    let roles = queries::roles_of(tx, id)?;
+    if roles.iter().any(|role| role == permissions::ADMIN) && !queries::has_admin(tx, Some(id))? {
+        return Err(reject::last_admin());
+    }
+    let mut after = touched(tx, before.clone());
+    sessions::end_all(tx, &mut after, None, EndReason::Erased)?;
+    for role in roles {
+        tx.delete::<UserRole>(&(id, role))?;
+    }
+    for address in tx.scan::<Address>().prefix(id).collect(addresses::MOST)? {
+        tx.delete::<Address>(&(id, address.id))?;
+    }
+    if let Some(email) = &before.email {
+        messages::drop_requests(tx, email)?;
+    }
+    messages::forget(tx, Purpose::PasswordReset, id)?;
+    messages::forget(tx, Purpose::EmailVerification, id)?;
+    after.status = UserStatus::Erased;
+    after.erased_at = Some(tx.now());
+    (after.email, after.password_hash, after.name, after.phone) = (None, None, None, None);
+    (after.birth_date, after.referral_code, after.email_verified_at) = (None, None, None);
+    after.attributes.0.clear();
+    save(tx, Some(&before), &after)?;
+    tx.emit(id, &UserErased { user_id: id })?;
+    let status = |user: &User| serde_json::json!({ "status": user.status });
+    let entry = Audited::new(cx.principal.name(), "user.erase", format!("user:{id}"), status(&before), status(&after));
+    Ok(tx.emit(id, &entry)?)
+}

@@ -1,0 +1,121 @@
+//! The address book: exactly one default as long as there is an entry.
+
+use promox_kernel::{Cx, Error, UserId};
+use promox_storage::{StoreError, Tx};
+
+use crate::api::{CreateAddress, UpdateAddress};
+use crate::records::Address;
+use crate::reject;
+use crate::rules::addresses::{MOST, check, patched};
+
+fn book(tx: &Tx<'_>, user: UserId) -> Result<Vec<Address>, StoreError> {
+    tx.scan::<Address>().prefix(user).collect(MOST)
+}
+
+fn entry(tx: &Tx<'_>, cx: &Cx, user: UserId, id: i64) -> Result<Address, Error> {
+    let row = tx.get::<Address>(&(user, id))?.ok_or_else(|| Error::not_found("address"))?;
+    cx.check_version(row.version)?;
+    Ok(row)
+}
+
+/// Enters an address.
+pub(crate) fn create(tx: &mut Tx<'_>, user: UserId, op: &CreateAddress) -> Result<Address, Error> {
+    let checked = check(op.clone())?;
+    let book = book(tx, user)?;
+    if book.len() >= MOST {
+        return Err(reject::book_full(MOST));
+    }
+    let (id, now) = (tx.next_id::<Address>()?, tx.now());
+    let row = Address {
+        user,
+        id,
+        name: checked.name,
+        company: checked.company,
+        line1: checked.line1,
+        line2: checked.line2,
+        city: checked.city,
+        postal_code: checked.postal_code,
+        region: checked.region,
+        country: checked.country,
+        phone: checked.phone,
+        is_default: checked.is_default || book.is_empty(),
+        created_at: now,
+        updated_at: now,
+        version: 1,
+    };
+    tx.insert(&row)?;
+    if row.is_default {
+        others_cease(tx, &row)?;
+    }
+    Ok(row)
+}
+
+/// Changes an address.
+pub(crate) fn update(tx: &mut Tx<'_>, cx: &Cx, user: UserId, op: &UpdateAddress) -> Result<Address, Error> {
+    let before = entry(tx, cx, user, op.id)?;
+    if before.is_default && op.is_default == Some(false) {
+        return Err(Error::field("/isDefault", "one address is the default: make another one the default instead"));
+    }
+    let checked = check(patched(request(&before), op.clone()))?;
+    let row = Address {
+        name: checked.name,
+        company: checked.company,
+        line1: checked.line1,
+        line2: checked.line2,
+        city: checked.city,
+        postal_code: checked.postal_code,
+        region: checked.region,
+        country: checked.country,
+        phone: checked.phone,
+        is_default: checked.is_default,
+        updated_at: tx.now(),
+        version: before.version + 1,
+        ..before
+    };
+    tx.put(&row)?;
+    if row.is_default {
+        others_cease(tx, &row)?;
+    }
+    Ok(row)
+}
+
+/// Removes an address; the oldest one left becomes the default if it was.
+pub(crate) fn delete(tx: &mut Tx<'_>, cx: &Cx, user: UserId, id: i64) -> Result<(), Error> {
+    let row = entry(tx, cx, user, id)?;
+    tx.delete::<Address>(&(user, id))?;
+    if row.is_default
+        && let Some(next) = book(tx, user)?.into_iter().next()
+    {
+        set_default(tx, next, true)?;
+    }
+    Ok(())
+}
+
+fn others_cease(tx: &mut Tx<'_>, chosen: &Address) -> Result<(), StoreError> {
+    for other in book(tx, chosen.user)?.into_iter().filter(|other| other.is_default && other.id != chosen.id) {
+        set_default(tx, other, false)?;
+    }
+    Ok(())
+}
+
+fn set_default(tx: &mut Tx<'_>, mut row: Address, is_default: bool) -> Result<(), StoreError> {
+    row.is_default = is_default;
+    row.updated_at = tx.now();
+    row.version += 1;
+    tx.put(&row)
+}
+
+fn request(row: &Address) -> CreateAddress {
+    CreateAddress {
+        name: row.name.clone(),
+        company: row.company.clone(),
+        line1: row.line1.clone(),
+        line2: row.line2.clone(),
+        city: row.city.clone(),
+        postal_code: row.postal_code.clone(),
+        region: row.region.clone(),
+        country: row.country.clone(),
+        phone: row.phone.clone(),
+        is_default: row.is_default,
+    }
+}

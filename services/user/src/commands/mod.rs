@@ -1,0 +1,11 @@
+//! What changes the tables, one file a matter. Every guard comes before the first write.
+
+pub(crate) mod accounts;
+pub(crate) mod addresses;
+pub(crate) mod administration;
+pub(crate) mod audit_log;
+pub(crate) mod keys;
+pub(crate) mod messages;
+pub(crate) mod prune;
+pub(crate) mod roles;
+pub(crate) mod sessions;

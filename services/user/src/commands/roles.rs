@@ -1,0 +1,150 @@
+//! Roles: seeded, made, changed, deleted. Every change counts at once for everybody who has the role.
+
+use std::collections::BTreeSet;
+
+use promox_contract::audit::Audited;
+use promox_kernel::{Cx, Error, FieldError, Principal};
+use promox_storage::{StoreError, Tx};
+use serde_json::json;
+
+use super::sessions::access_changed;
+use crate::api::{CreateRole, UpdateRole};
+use crate::queries::{self, ALL_ROLES, MOST_PERMISSIONS};
+use crate::records::{Role, RolePermission, UserRoleByRole};
+use crate::reject;
+use crate::rules::faults::Faults;
+use crate::rules::permissions::{self, ADMIN, SEEDS};
+
+/// Makes the roles of a new store; a store that has roles keeps them as they are.
+pub(crate) fn seed(tx: &mut Tx<'_>) -> Result<(), StoreError> {
+    if tx.scan::<Role>().first()?.is_some() {
+        return Ok(());
+    }
+    let now = tx.now();
+    for seed in &SEEDS {
+        let (name, description) = (seed.name.to_owned(), seed.description.to_owned());
+        tx.insert(&Role { name: name.clone(), description, created_at: now, updated_at: now, version: 1 })?;
+        let permissions = seed.permissions.iter().map(|permission| (*permission).to_owned()).collect();
+        replace(tx, &name, &permissions)?;
+    }
+    Ok(())
+}
+
+/// Refuses to touch permissions that the caller does not have.
+pub(crate) fn check_reach<'a>(
+    caller: &Principal,
+    permissions: impl IntoIterator<Item = &'a String>,
+) -> Result<(), Error> {
+    let within = permissions.into_iter().all(|permission| caller.allows(permission));
+    if within { Ok(()) } else { Err(reject::beyond_reach()) }
+}
+
+/// Makes a role.
+pub(crate) fn create(tx: &mut Tx<'_>, cx: &Cx, op: &CreateRole, every: &BTreeSet<String>) -> Result<Role, Error> {
+    let mut faults = Faults::default();
+    let name = faults.take("/name", permissions::role_name(&op.name));
+    let description = faults.take("/description", permissions::description(&op.description));
+    let wanted = known(&mut faults, &op.permissions, every);
+    faults.finish()?;
+    check_reach(&cx.principal, &wanted)?;
+    if tx.get::<Role>(&name)?.is_some() {
+        return Err(reject::role_taken(&name));
+    }
+    let now = tx.now();
+    let role = Role { name, description, created_at: now, updated_at: now, version: 1 };
+    tx.insert(&role)?;
+    replace(tx, &role.name, &wanted)?;
+    access_changed(tx, ALL_ROLES)?;
+    let after = json!({ "description": role.description, "permissions": wanted });
+    audited(tx, cx, "role.create", &role.name, json!(null), after)?;
+    Ok(role)
+}
+
+/// Changes a role.
+pub(crate) fn update(tx: &mut Tx<'_>, cx: &Cx, op: &UpdateRole, every: &BTreeSet<String>) -> Result<Role, Error> {
+    let before = queries::role(tx, &op.name)?;
+    cx.check_version(before.version)?;
+    if before.name == ADMIN && op.permissions.is_some() {
+        return Err(reject::admin_is_fixed());
+    }
+    let had = queries::allowed_by(tx, &op.name, every)?;
+    let mut faults = Faults::default();
+    let description = faults.optional("/description", op.description.as_deref(), permissions::description);
+    let possible = every.union(&had).cloned().collect();
+    let wanted = op.permissions.as_ref().map(|wanted| known(&mut faults, wanted, &possible));
+    faults.finish()?;
+    let wanted = wanted.unwrap_or_else(|| had.clone());
+    check_reach(&cx.principal, had.symmetric_difference(&wanted))?;
+    let description = description.unwrap_or_else(|| before.description.clone());
+    let role = Role { description, updated_at: tx.now(), version: before.version + 1, ..before.clone() };
+    tx.put(&role)?;
+    if op.permissions.is_some() {
+        replace(tx, &role.name, &wanted)?;
+        access_changed(tx, ALL_ROLES)?;
+    }
+    let told = |role: &Role, permissions: &BTreeSet<String>| {
+        let changed = op.permissions.is_some().then_some(permissions);
+        json!({ "description": role.description, "permissions": changed })
+    };
+    audited(tx, cx, "role.update", &role.name, told(&before, &had), told(&role, &wanted))?;
+    Ok(role)
+}
+
+/// Deletes a role that nobody has.
+pub(crate) fn delete(tx: &mut Tx<'_>, cx: &Cx, name: &str) -> Result<(), Error> {
+    let role = queries::role(tx, name)?;
+    cx.check_version(role.version)?;
+    if permissions::is_built_in(name) {
+        return Err(reject::role_built_in(name));
+    }
+    if tx.scan_by::<UserRoleByRole>().prefix(name).first()?.is_some() {
+        return Err(reject::role_in_use(name));
+    }
+    let had = queries::allowed_by(tx, name, &BTreeSet::new())?;
+    check_reach(&cx.principal, &had)?;
+    tx.delete::<Role>(&role.name)?;
+    replace(tx, name, &BTreeSet::new())?;
+    access_changed(tx, ALL_ROLES)?;
+    audited(tx, cx, "role.delete", name, json!({ "permissions": had }), json!(null))
+}
+
+fn known(faults: &mut Faults, wanted: &[String], every: &BTreeSet<String>) -> BTreeSet<String> {
+    if wanted.len() > MOST_PERMISSIONS {
+        faults.note(FieldError::new("/permissions", format!("a role has at most {MOST_PERMISSIONS} permissions")));
+    }
+    for (place, permission) in wanted.iter().enumerate().filter(|(_, permission)| !every.contains(*permission)) {
+        faults.note(FieldError {
+            pointer: format!("/permissions/{place}"),
+            code: "UNKNOWN_PERMISSION".into(),
+            detail: format!("There is no permission {permission:?}; GET /api/permissions lists them."),
+        });
+    }
+    wanted.iter().cloned().collect()
+}
+
+fn replace(tx: &mut Tx<'_>, role: &str, wanted: &BTreeSet<String>) -> Result<(), StoreError> {
+    let now = tx.now();
+    let had: BTreeSet<String> = {
+        let rows = tx.scan::<RolePermission>().prefix(role).collect(MOST_PERMISSIONS)?;
+        rows.into_iter().map(|row| row.permission).collect()
+    };
+    for permission in had.difference(wanted) {
+        tx.delete::<RolePermission>(&(role.to_owned(), permission.clone()))?;
+    }
+    for permission in wanted.difference(&had) {
+        tx.put(&RolePermission { role: role.to_owned(), permission: permission.clone(), granted_at: now })?;
+    }
+    Ok(())
+}
+
+fn audited(
+    tx: &mut Tx<'_>,
+    cx: &Cx,
+    action: &str,
+    role: &str,
+    before: serde_json::Value,
+    after: serde_json::Value,
+) -> Result<(), Error> {
+    let entry = Audited::new(cx.principal.name(), action, format!("role:{role}"), before, after);
+    Ok(tx.emit(0, &entry)?)
+}

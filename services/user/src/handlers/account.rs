@@ -1,0 +1,147 @@
+//! What users do with their own account.
+
+use promox_contract::user::{ExportCarts, ExportNotifications, ExportOrders, ExportPayments};
+use promox_kernel::{Cx, Error, Handle, Kind, Op, Page, UserId};
+use promox_storage::Tx;
+
+use super::auth::login_of;
+use crate::api::{
+    AddressView, ChangePassword, CreateAddress, DeleteAddress, EraseMe, ExportMe, GetMe, ListAddresses, PersonalExport,
+    UpdateAddress, UpdateMe, UserView,
+};
+use crate::commands::{accounts, addresses};
+use crate::records::{Address, AuditByActor, EndReason, User};
+use crate::rules::passwords;
+use crate::{Users, queries, reject};
+
+/// Audit entries that an export holds.
+const EXPORTED_ENTRIES: usize = 1_000;
+
+impl Handle<GetMe> for Users {
+    async fn handle(&self, cx: &Cx, _: GetMe) -> Result<UserView, Error> {
+        let (id, _) = login_of(cx)?;
+        let user = self.db.read(|tx| queries::user(tx, id)).await?;
+        self.own_view(user).await
+    }
+}
+
+impl Handle<UpdateMe> for Users {
+    async fn handle(&self, cx: &Cx, op: UpdateMe) -> Result<UserView, Error> {
+        let (id, _) = login_of(cx)?;
+        let who = cx.clone();
+        let user = self.db.write(cx, move |tx| accounts::update_profile(tx, &who, id, &op)).await?;
+        self.own_view(user).await
+    }
+}
+
+impl Handle<EraseMe> for Users {
+    async fn handle(&self, cx: &Cx, _: EraseMe) -> Result<(), Error> {
+        let (id, _) = login_of(cx)?;
+        let who = cx.clone();
+        self.db.write(cx, move |tx| accounts::erase(tx, &who, id)).await
+    }
+}
+
+impl Handle<ChangePassword> for Users {
+    async fn handle(&self, cx: &Cx, op: ChangePassword) -> Result<(), Error> {
+        let (id, session) = login_of(cx)?;
+        let user = self.db.read(|tx| queries::user(tx, id)).await?;
+        let email = user.email.ok_or_else(reject::erased)?;
+        let new = op.new_password.0;
+        passwords::check(&new, Some(&email), "/newPassword").map_err(|fault| Error::invalid(vec![fault]))?;
+        self.check_password(cx, &email, op.current_password.0).await?.ok_or_else(reject::wrong_password)?;
+        let hash = self.passwords.hash(&cx.node.entropy, new).await?;
+        let work = move |tx: &mut Tx<'_>| {
+            accounts::set_password(tx, id, &hash, Some(session), EndReason::PasswordChanged).map(drop)
+        };
+        self.db.write(cx, work).await
+    }
+}
+
+impl Handle<ExportMe> for Users {
+    async fn handle(&self, cx: &Cx, _: ExportMe) -> Result<PersonalExport, Error> {
+        let (user_id, _) = login_of(cx)?;
+        let (orders, payments, cart, notifications) = tokio::try_join!(
+            part(cx, ExportOrders { user_id }),
+            part(cx, ExportPayments { user_id }),
+            part(cx, ExportCarts { user_id }),
+            part(cx, ExportNotifications { user_id }),
+        )?;
+        let read = |tx: &Tx<'_>| {
+            let actor = format!("user:{user_id}");
+            let entries = tx.scan_by::<AuditByActor>().prefix(actor.as_str()).backward().collect(EXPORTED_ENTRIES)?;
+            Ok::<_, Error>(PersonalExport {
+                exported_at: cx.now,
+                account: queries::user_view(tx, queries::user(tx, user_id)?)?,
+                addresses: book(tx, user_id)?,
+                sessions: queries::sessions(tx, user_id)?,
+                audit: entries.into_iter().map(queries::audit_view).collect(),
+                orders: orders.0,
+                payments: payments.0,
+                cart: cart.0,
+                notifications: notifications.0,
+            })
+        };
+        self.db.read(read).await
+    }
+}
+
+/// What one service holds. An export that leaves something out would be a lie, so it fails when one service does.
+async fn part<O: Op>(cx: &Cx, op: O) -> Result<O::Reply, Error> {
+    cx.elevated().call(op).await.map_err(|error| {
+        if error.kind() == Kind::Internal {
+            tracing::error!(service = O::SERVICE, %error, "a part of an export is missing");
+        }
+        let message = format!("The {} service did not give its part; try again.", O::SERVICE);
+        Error::unavailable("EXPORT_INCOMPLETE", message, 5)
+    })
+}
+
+fn book(tx: &Tx<'_>, user: UserId) -> Result<Vec<AddressView>, Error> {
+    let rows = tx.scan::<Address>().prefix(user).collect(crate::rules::addresses::MOST)?;
+    Ok(rows.into_iter().map(queries::address_view).collect())
+}
+
+impl Handle<ListAddresses> for Users {
+    async fn handle(&self, cx: &Cx, op: ListAddresses) -> Result<Page<AddressView>, Error> {
+        let (id, _) = login_of(cx)?;
+        let page = self.db.read(|tx| tx.scan::<Address>().prefix(id).page(op.limit, op.cursor)).await?;
+        Ok(page.map(queries::address_view))
+    }
+}
+
+impl Handle<CreateAddress> for Users {
+    async fn handle(&self, cx: &Cx, op: CreateAddress) -> Result<AddressView, Error> {
+        let (id, _) = login_of(cx)?;
+        self.db.answer(cx, move |tx| addresses::create(tx, id, &op).map(queries::address_view)).await
+    }
+}
+
+impl Handle<UpdateAddress> for Users {
+    async fn handle(&self, cx: &Cx, op: UpdateAddress) -> Result<AddressView, Error> {
+        let (id, _) = login_of(cx)?;
+        let who = cx.clone();
+        self.db.write(cx, move |tx| addresses::update(tx, &who, id, &op).map(queries::address_view)).await
+    }
+}
+
+impl Handle<DeleteAddress> for Users {
+    async fn handle(&self, cx: &Cx, op: DeleteAddress) -> Result<(), Error> {
+        let (id, _) = login_of(cx)?;
+        let who = cx.clone();
+        self.db.write(cx, move |tx| addresses::delete(tx, &who, id, op.id)).await
+    }
+}
+
+impl Users {
+    /// A user as they see themselves, with what they may do.
+    pub(crate) async fn own_view(&self, user: User) -> Result<UserView, Error> {
+        let (id, every) = (user.id, self.every_permission());
+        let read = |tx: &Tx<'_>| {
+            let view = queries::user_view(tx, user)?;
+            let allowed = queries::allowed_by_all(tx, &queries::roles_of(tx, id)?, &every)?;
+            Ok::<_, Error>(UserView { permissions: Some(allowed.into_iter().collect()), ..view })
+        };
+        self.db.read(read).await
+    }
+}

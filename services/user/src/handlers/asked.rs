@@ -1,0 +1,71 @@
+//! What other services and the edge ask: who holds a token, who users are.
+
+use promox_contract::user::{Authenticate, Authenticated, DescribeUsers, UserDescription, UserDescriptions};
+use promox_kernel::{Cx, Error, Handle, Timestamp, UserId};
+use promox_storage::StoreError;
+
+use crate::records::User;
+use crate::tokens::{Refusal, Verified};
+use crate::{Users, queries, reject};
+
+/// Users that one question may name.
+const MOST_DESCRIBED: usize = 1_000;
+
+impl Handle<Authenticate> for Users {
+    async fn handle(&self, cx: &Cx, op: Authenticate) -> Result<Authenticated, Error> {
+        let token = self.verify(cx.now, &op.token).await?;
+        let (user, remembered) = (token.user, self.accounts.recall(token.user));
+        let was = remembered.clone();
+        let every = self.every_permission();
+        let account = self.db.read(|tx| queries::account(tx, user, remembered, &every)).await?;
+        if !was.is_some_and(|was| std::sync::Arc::ptr_eq(&was, &account)) {
+            self.accounts.keep(user, account.clone());
+        }
+        account.admits(&token, cx.now)?;
+        Ok(Authenticated { user, session: token.session, permissions: account.permissions.clone() })
+    }
+}
+
+impl Users {
+    /// A token of a key that is not held ready may be of one that another node has made.
+    async fn verify(&self, now: Timestamp, token: &str) -> Result<Verified, Error> {
+        let kid = match self.tokens.verify(now, token) {
+            Ok(verified) => return Ok(verified),
+            Err(Refusal::Refused(error)) => return Err(error),
+            Err(Refusal::UnknownKey(kid)) => kid,
+        };
+        if !self.hold_key(kid).await? {
+            return Err(reject::invalid_token());
+        }
+        match self.tokens.verify(now, token) {
+            Ok(verified) => Ok(verified),
+            Err(Refusal::Refused(error)) => Err(error),
+            Err(Refusal::UnknownKey(_)) => Err(reject::invalid_token()),
+        }
+    }
+}
+
+impl Handle<DescribeUsers> for Users {
+    async fn handle(&self, _: &Cx, op: DescribeUsers) -> Result<UserDescriptions, Error> {
+        if op.ids.len() > MOST_DESCRIBED {
+            return Err(Error::field("/ids", format!("at most {MOST_DESCRIBED} at once")));
+        }
+        let found = self.db.read(|tx| {
+            let users = op.ids.iter().map(|id: &UserId| tx.get::<User>(id));
+            users.collect::<Result<Vec<_>, StoreError>>()
+        });
+        let described = found.await?.into_iter().flatten().filter_map(description);
+        Ok(UserDescriptions { items: described.collect() })
+    }
+}
+
+/// An erased user has no address, and is left out.
+fn description(user: User) -> Option<UserDescription> {
+    Some(UserDescription {
+        id: user.id,
+        email: user.email?,
+        name: user.name,
+        registered_at: user.created_at,
+        attributes: user.attributes.0,
+    })
+}

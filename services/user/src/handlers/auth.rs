@@ -1,0 +1,254 @@
+//! Registering, logging in, staying logged in, and what to do without the password.
+
+use std::time::Duration;
+
+use promox_contract::cart::MergeGuestCart;
+use promox_kernel::{Cx, Email, Error, Handle, Principal, UserId};
+use promox_storage::Tx;
+
+use crate::api::{
+    Accepted, ForgotPassword, GetJwks, Jwk, Jwks, LoggedIn, Login, Logout, LogoutAll, Refresh, Register, ResetPassword,
+    Secret, SetUpAdmin, UserStatus, VerifyEmail,
+};
+use crate::commands::accounts::{self, NewAccount};
+use crate::commands::sessions::{self, Rotated};
+use crate::commands::{administration, keys, messages};
+use crate::records::{EndReason, Purpose, Session, User};
+use crate::rules::secrets::{self, RefreshToken};
+use crate::rules::{faults::Faults, passwords, permissions, profile};
+use crate::{Users, queries, reject};
+
+/// How long a login waits for the guest's cart.
+const MERGE_LIMIT: Duration = Duration::from_secs(2);
+
+impl Handle<Register> for Users {
+    async fn handle(&self, cx: &Cx, op: Register) -> Result<LoggedIn, Error> {
+        let mut faults = Faults::default();
+        let name = faults.optional("/name", op.name.as_deref(), profile::name);
+        let phone = faults.optional("/phone", op.phone.as_deref(), profile::phone);
+        let referred_by = faults.optional("/referralCode", op.referral_code.as_deref(), profile::referral_code);
+        if let Err(fault) = passwords::check(&op.password.0, Some(&op.email), "/password") {
+            faults.note(fault);
+        }
+        faults.finish()?;
+        // Asked before the hashing, which is dear; the transaction asks again.
+        if self.db.read(|tx| queries::user_by_email(tx, &op.email)).await?.is_some() {
+            return Err(reject::email_taken());
+        }
+        let password_hash = self.passwords.hash(&cx.node.entropy, op.password.0).await?;
+        let referral_code = cx.node.entropy.code(10);
+        let (email, roles) = (op.email, &[permissions::CUSTOMER]);
+        let new = NewAccount { email, password_hash, name, phone, referral_code, referred_by, roles };
+        self.open(cx, move |tx| accounts::create(tx, &new)).await
+    }
+}
+
+impl Handle<Login> for Users {
+    async fn handle(&self, cx: &Cx, op: Login) -> Result<LoggedIn, Error> {
+        let user = self.check_password(cx, &op.email, op.password.0).await?.ok_or_else(reject::invalid_credentials)?;
+        if user.status != UserStatus::Active {
+            return Err(reject::blocked());
+        }
+        self.open(cx, move |tx| active(tx, user.id)).await
+    }
+}
+
+impl Handle<Refresh> for Users {
+    async fn handle(&self, cx: &Cx, op: Refresh) -> Result<LoggedIn, Error> {
+        let presented = RefreshToken::parse(&op.refresh_token.0).ok_or_else(reject::invalid_token)?;
+        let (next, life) = (presented.next(&cx.node.entropy), self.refresh_lifetime());
+        let following = next.clone();
+        let rotated = self.db.write(cx, move |tx| sessions::rotate(tx, &presented, &following, life)).await?;
+        match rotated {
+            Rotated::Fresh(session, user) => self.logged_in(cx, *user, &session, &next).await,
+            Rotated::Reused => Err(reject::reused_token()),
+        }
+    }
+}
+
+impl Handle<Logout> for Users {
+    async fn handle(&self, cx: &Cx, _: Logout) -> Result<(), Error> {
+        let (user, session) = login_of(cx)?;
+        self.db.write(cx, move |tx| Ok(sessions::end_by_id(tx, user, session)?)).await
+    }
+}
+
+impl Handle<LogoutAll> for Users {
+    async fn handle(&self, cx: &Cx, _: LogoutAll) -> Result<(), Error> {
+        let (id, _) = login_of(cx)?;
+        let work = move |tx: &mut Tx<'_>| {
+            let mut user = queries::user(tx, id)?;
+            sessions::end_all(tx, &mut user, None, EndReason::LogoutAll)?;
+            Ok::<_, Error>(tx.put(&user)?)
+        };
+        self.db.write(cx, work).await
+    }
+}
+
+impl Handle<ForgotPassword> for Users {
+    async fn handle(&self, cx: &Cx, op: ForgotPassword) -> Result<Accepted, Error> {
+        // The same one row is written for an account's address and for any other; a job looks whose it is.
+        if self.guesses.message(cx, &op.email) {
+            let work = move |tx: &mut Tx<'_>| Ok::<_, Error>(messages::request(tx, Purpose::PasswordReset, &op.email)?);
+            self.db.write(cx, work).await?;
+        }
+        Ok(Accepted { message: "If this is an account's address, a message is on its way.".to_owned() })
+    }
+}
+
+impl Handle<ResetPassword> for Users {
+    async fn handle(&self, cx: &Cx, op: ResetPassword) -> Result<(), Error> {
+        let hash = secrets::hash(&op.token.0);
+        passwords::check(&op.password.0, None, "/password").map_err(|fault| Error::invalid(vec![fault]))?;
+        self.check_token(cx, Purpose::PasswordReset, &hash).await?;
+        let password_hash = self.passwords.hash(&cx.node.entropy, op.password.0).await?;
+        let work = move |tx: &mut Tx<'_>| {
+            let token = messages::take(tx, Purpose::PasswordReset, &hash)?;
+            let id = token.user.ok_or_else(reject::one_time_token_invalid)?;
+            let mut user = accounts::set_password(tx, id, &password_hash, None, EndReason::PasswordReset)?;
+            // Who read the message holds the address.
+            user.email_verified_at = user.email_verified_at.or(Some(tx.now()));
+            Ok::<_, Error>(tx.put(&user)?)
+        };
+        self.db.write(cx, work).await
+    }
+}
+
+impl Handle<VerifyEmail> for Users {
+    async fn handle(&self, cx: &Cx, op: VerifyEmail) -> Result<(), Error> {
+        let hash = secrets::hash(&op.token.0);
+        self.check_token(cx, Purpose::EmailVerification, &hash).await?;
+        let work = move |tx: &mut Tx<'_>| {
+            let token = messages::take(tx, Purpose::EmailVerification, &hash)?;
+            let id = token.user.ok_or_else(reject::one_time_token_invalid)?;
+            let mut user = accounts::touched(tx, queries::user(tx, id)?);
+            messages::forget(tx, Purpose::EmailVerification, id)?;
+            user.email_verified_at = user.email_verified_at.or(Some(tx.now()));
+            Ok::<_, Error>(tx.put(&user)?)
+        };
+        self.db.write(cx, work).await
+    }
+}
+
+impl Handle<SetUpAdmin> for Users {
+    async fn handle(&self, cx: &Cx, op: SetUpAdmin) -> Result<LoggedIn, Error> {
+        let hash = secrets::hash(&op.token.0);
+        passwords::check(&op.password.0, Some(&op.email), "/password").map_err(|fault| Error::invalid(vec![fault]))?;
+        self.check_token(cx, Purpose::Setup, &hash).await?;
+        let new = self.new_admin(cx, op.email, op.password.0).await?;
+        let who = cx.clone();
+        let work = move |tx: &mut Tx<'_>| {
+            messages::take(tx, Purpose::Setup, &hash)?;
+            if queries::has_admin(tx, None)? {
+                return Err(reject::has_admin());
+            }
+            administration::ensure_admin(tx, &who, &new)
+        };
+        self.open(cx, work).await
+    }
+}
+
+impl Handle<GetJwks> for Users {
+    async fn handle(&self, _: &Cx, _: GetJwks) -> Result<Jwks, Error> {
+        let mut rows = self.db.read(keys::all).await?;
+        rows.sort_by_key(|key| std::cmp::Reverse(key.signs_from));
+        let keys = rows.into_iter().map(|key| Jwk {
+            kty: "OKP".to_owned(),
+            crv: "Ed25519".to_owned(),
+            x: crate::tokens::base64url(&key.public_key),
+            kid: key.kid,
+            alg: "EdDSA".to_owned(),
+            usage: "sig".to_owned(),
+        });
+        Ok(Jwks { keys: keys.collect() })
+    }
+}
+
+impl Users {
+    /// The user whose address and password these are; `None` costs the same whether the address is known or not.
+    pub(crate) async fn check_password(&self, cx: &Cx, email: &Email, password: String) -> Result<Option<User>, Error> {
+        let attempt = self.guesses.login(cx, email)?;
+        let user = self.db.read(|tx| queries::user_by_email(tx, email)).await?;
+        let hash = user.as_ref().and_then(|user| user.password_hash.clone());
+        match self.passwords.matches(password, hash).await {
+            Ok(true) => {
+                attempt.succeeded();
+                Ok(user)
+            }
+            Ok(false) => Ok(None),
+            Err(error) => {
+                attempt.came_to_nothing();
+                Err(error)
+            }
+        }
+    }
+
+    /// Refuses a token that is not there before anything dear is done for it.
+    async fn check_token(&self, cx: &Cx, purpose: Purpose, hash: &[u8]) -> Result<(), Error> {
+        self.guesses.token(cx)?;
+        self.db.read(|tx| messages::look_up(tx, purpose, hash)).await?;
+        self.guesses.token_was_good(cx);
+        Ok(())
+    }
+
+    /// Opens a login for the user that `find` finds or makes, in one transaction, and brings the guest's cart along.
+    async fn open<F>(&self, cx: &Cx, find: F) -> Result<LoggedIn, Error>
+    where
+        F: Fn(&mut Tx<'_>) -> Result<User, Error> + Send + 'static,
+    {
+        let (token, life) = (RefreshToken::first(&cx.node.entropy), self.refresh_lifetime());
+        let first = token.clone();
+        let work = move |tx: &mut Tx<'_>| {
+            let user = find(tx)?;
+            let session = sessions::open(tx, user.id, &first, life)?;
+            Ok::<_, Error>((user, session))
+        };
+        let (user, session) = self.db.write(cx, work).await?;
+        self.merge_cart(cx, user.id).await;
+        self.logged_in(cx, user, &session, &token).await
+    }
+
+    /// The guest's cart becomes the user's. That it cannot is no reason to keep anybody out.
+    async fn merge_cart(&self, cx: &Cx, user_id: UserId) {
+        let Some(token) = &cx.cart_token else { return };
+        let merge = MergeGuestCart { cart_token: token.as_ref().to_owned(), user_id };
+        match tokio::time::timeout(MERGE_LIMIT, cx.elevated().call(merge)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%user_id, %error, "a guest's cart was not merged"),
+            Err(_) => tracing::warn!(%user_id, "a guest's cart was not merged in time"),
+        }
+    }
+
+    async fn logged_in(&self, cx: &Cx, user: User, session: &Session, token: &RefreshToken) -> Result<LoggedIn, Error> {
+        let access_token = self.access_token(cx, &user, session).await?;
+        Ok(LoggedIn {
+            user: self.own_view(user).await?,
+            access_token: Secret(access_token),
+            refresh_token: Secret(token.text()),
+            expires_in: self.tokens.lifetime().as_secs(),
+        })
+    }
+
+    async fn access_token(&self, cx: &Cx, user: &User, session: &Session) -> Result<String, Error> {
+        let issue = || self.tokens.issue(cx.now, user.id, session.id, user.session_version);
+        if let Some(token) = issue()? {
+            return Ok(token);
+        }
+        self.rotate_keys(cx).await?;
+        issue()?.ok_or_else(|| Error::internal("there is no key that signs"))
+    }
+}
+
+/// The caller's account and login.
+pub(super) fn login_of(cx: &Cx) -> Result<(UserId, i64), Error> {
+    match cx.principal {
+        Principal::User { id, session, .. } => Ok((id, session)),
+        _ => Err(reject::no_account()),
+    }
+}
+
+/// The user, as long as it may log in.
+fn active(tx: &Tx<'_>, id: UserId) -> Result<User, Error> {
+    let user = queries::user(tx, id)?;
+    if user.status == UserStatus::Active { Ok(user) } else { Err(reject::blocked()) }
+}

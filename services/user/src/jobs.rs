@@ -1,0 +1,99 @@
+//! Work by the clock: messages that were asked for, what is over, signing keys.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use promox_contract::notification::SendMessage;
+use promox_kernel::{Cx, Email, Error, Job};
+use promox_storage::Lane;
+use serde_json::{Map, Value, json};
+
+use crate::api::UserStatus;
+use crate::commands::{messages, prune};
+use crate::records::{MessageRequest, Purpose, User};
+use crate::rules::secrets;
+use crate::{Users, queries};
+
+/// Messages of one batch.
+const BATCH: usize = 50;
+
+impl Users {
+    /// Its work by the clock.
+    pub fn jobs(self: &Arc<Self>) -> Vec<Job> {
+        let (sender, pruner, rotator) = (self.clone(), self.clone(), self.clone());
+        vec![
+            Job::new("user.send_messages", Duration::from_secs(1), move |cx| {
+                let users = sender.clone();
+                async move { users.send_messages(&cx).await }
+            }),
+            Job::new("user.prune", Duration::from_mins(10), move |cx| {
+                let users = pruner.clone();
+                async move { users.db.write_in(&cx, Lane::Bulk, |tx| Ok(prune::expired(tx)?)).await }
+            }),
+            Job::new("user.rotate_keys", Duration::from_hours(1), move |cx| {
+                let users = rotator.clone();
+                async move { users.rotate_keys(&cx).await.map(|()| false) }
+            }),
+        ]
+    }
+
+    /// Sends what is due; what fails is tried again later, with another token.
+    async fn send_messages(&self, cx: &Cx) -> Result<bool, Error> {
+        let now = cx.now;
+        let due = self.db.read(|tx| messages::due(tx, now, BATCH)).await?;
+        let more = due.len() == BATCH;
+        for request in due {
+            if let Err(error) = self.send_message(cx, &request).await {
+                tracing::warn!(purpose = %request.purpose, %error, "a message could not be sent and is tried again");
+            }
+        }
+        Ok(more)
+    }
+
+    async fn send_message(&self, cx: &Cx, request: &MessageRequest) -> Result<(), Error> {
+        let email: Email = request.address.parse().map_err(Error::internal)?;
+        let user = self.db.read(|tx| queries::user_by_email(tx, &email)).await?;
+        let wanted = |user: &User| {
+            let verifies = request.purpose == Purpose::EmailVerification;
+            user.status == UserStatus::Active && !(verifies && user.email_verified_at.is_some())
+        };
+        let (asked, token) = (request.clone(), cx.node.entropy.token());
+        let Some(user) = user.filter(wanted) else {
+            return self.db.write(cx, move |tx| Ok(messages::settle(tx, &asked)?)).await;
+        };
+        let (id, hash) = (user.id, secrets::hash(&token));
+        let begun = self.db.write(cx, move |tx| Ok::<_, Error>(messages::begin(tx, &asked, id, &hash)?)).await?;
+        if begun {
+            let email = user.email.clone().unwrap_or(email);
+            cx.call(self.message(cx, request, &user, email, &token)).await?;
+            let sent = request.clone();
+            self.db.write(cx, move |tx| Ok::<_, Error>(messages::settle(tx, &sent)?)).await?;
+        }
+        Ok(())
+    }
+
+    fn message(&self, cx: &Cx, request: &MessageRequest, user: &User, email: Email, token: &str) -> SendMessage {
+        let (template, page) = match request.purpose {
+            Purpose::PasswordReset => ("password_reset", "reset-password"),
+            Purpose::EmailVerification => ("email_verification", "verify-email"),
+            Purpose::Setup => ("setup", "setup"),
+        };
+        let base = self.settings.public_url.trim_end_matches('/');
+        let expires_at = cx.now + request.purpose.lifetime();
+        let mut data = Map::new();
+        let mut tell = |name: &str, value: Value| data.insert(name.to_owned(), value);
+        tell("name", json!(user.name));
+        tell("token", json!(token));
+        tell("url", json!(format!("{base}/{page}?token={token}")));
+        tell("expiresAt", json!(expires_at));
+        SendMessage {
+            // Each try has a token of its own, so each is a message of its own.
+            reference: format!("{template}:{}:{}:{}", user.id, cx.now.0, request.attempts),
+            template: template.to_owned(),
+            email,
+            user_id: Some(user.id),
+            locale: None,
+            data,
+        }
+    }
+}

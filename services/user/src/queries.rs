@@ -1,0 +1,267 @@
+//! Reads: users, roles, addresses, the audit trail, and what a user may do.
+
+use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use promox_kernel::{Cursor, Email, Error, Limit, Page, Timestamp, UserId};
+use promox_storage::{Scan, StoreError, Tx};
+
+use crate::access::Account;
+use crate::api::{AddressView, AuditEntryView, ListAudit, ListUsers, RoleView, SessionView, UserStatus, UserView};
+use crate::records::{
+    AccessVersion, Address, AuditByAction, AuditByActor, AuditByActorAndAction, AuditByTime, AuditEntry, Role,
+    RolePermission, Session, SessionByUser, User, UserByEmail, UserByStatus, UserRole, UserRoleByRole, UserTerm,
+};
+use crate::rules::{chain, permissions, terms};
+
+/// Roles that one user may have.
+pub(crate) const MOST_ROLES: usize = 20;
+/// Permissions that one role may have.
+pub(crate) const MOST_PERMISSIONS: usize = 500;
+/// Live logins that one user may have.
+pub(crate) const MOST_SESSIONS: usize = 100;
+/// The access version that stands for all roles.
+pub(crate) const ALL_ROLES: i64 = 0;
+/// Accounts that one page of a search looks at.
+const MOST_EXAMINED: usize = 6_000;
+
+/// The user with this number.
+pub(crate) fn user(tx: &Tx<'_>, id: UserId) -> Result<User, Error> {
+    tx.get::<User>(&id)?.ok_or_else(|| Error::not_found("user"))
+}
+
+/// The user with this address.
+pub(crate) fn user_by_email(tx: &Tx<'_>, email: &Email) -> Result<Option<User>, StoreError> {
+    tx.get_by::<UserByEmail>(Some(email.clone()))
+}
+
+/// The names of a user's roles.
+pub(crate) fn roles_of(tx: &Tx<'_>, user: UserId) -> Result<Vec<String>, StoreError> {
+    Ok(tx.scan::<UserRole>().prefix(user).collect(MOST_ROLES)?.into_iter().map(|it| it.role).collect())
+}
+
+/// What a role allows; ADMIN allows `every` permission there is.
+pub(crate) fn allowed_by(tx: &Tx<'_>, role: &str, every: &BTreeSet<String>) -> Result<BTreeSet<String>, StoreError> {
+    if role == permissions::ADMIN {
+        return Ok(every.clone());
+    }
+    let rows = tx.scan::<RolePermission>().prefix(role).collect(MOST_PERMISSIONS)?;
+    Ok(rows.into_iter().map(|it| it.permission).collect())
+}
+
+/// What several roles allow together.
+pub(crate) fn allowed_by_all(
+    tx: &Tx<'_>,
+    roles: &[String],
+    every: &BTreeSet<String>,
+) -> Result<BTreeSet<String>, StoreError> {
+    let mut allowed = BTreeSet::new();
+    for role in roles {
+        allowed.append(&mut allowed_by(tx, role, every)?);
+    }
+    Ok(allowed)
+}
+
+/// Whether an active user other than `except` has the role ADMIN.
+pub(crate) fn has_admin(tx: &Tx<'_>, except: Option<UserId>) -> Result<bool, StoreError> {
+    for row in tx.scan_by::<UserRoleByRole>().prefix(permissions::ADMIN).rows() {
+        let id = row?.user;
+        let active = tx.get::<User>(&id)?.is_some_and(|user| user.status == UserStatus::Active);
+        if active && Some(id) != except {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// How often what `id` stands for has changed.
+pub(crate) fn access_version(tx: &Tx<'_>, id: i64) -> Result<i64, StoreError> {
+    Ok(tx.get::<AccessVersion>(&id)?.map_or(0, |row| row.version))
+}
+
+/// What a user may do: as remembered when that is still good, else read anew.
+pub(crate) fn account(
+    tx: &Tx<'_>,
+    id: UserId,
+    remembered: Option<Arc<Account>>,
+    every: &BTreeSet<String>,
+) -> Result<Arc<Account>, StoreError> {
+    let (own, roles) = (access_version(tx, id.0)?, access_version(tx, ALL_ROLES)?);
+    if let Some(account) = remembered.filter(|account| account.own == own && account.roles == roles) {
+        return Ok(account);
+    }
+    let user = tx.get::<User>(&id)?.filter(|user| user.status == UserStatus::Active);
+    let Some(user) = user else {
+        let (sessions, permissions) = (BTreeMap::new(), Arc::default());
+        return Ok(Arc::new(Account { own, roles, session_version: 0, sessions, permissions }));
+    };
+    let live = live_sessions(tx, id)?;
+    let sessions = live.into_iter().map(|session| (session.id, session.expires_at)).collect();
+    let permissions = Arc::new(allowed_by_all(tx, &roles_of(tx, id)?, every)?);
+    Ok(Arc::new(Account { own, roles, session_version: user.session_version, sessions, permissions }))
+}
+
+/// The logins of a user that have not been ended.
+pub(crate) fn live_sessions(tx: &Tx<'_>, user: UserId) -> Result<Vec<Session>, StoreError> {
+    tx.scan_by::<SessionByUser>().prefix((user, None::<Timestamp>)).collect(MOST_SESSIONS * 2)
+}
+
+/// All logins of a user, as far as they are kept.
+pub(crate) fn sessions(tx: &Tx<'_>, user: UserId) -> Result<Vec<SessionView>, StoreError> {
+    let rows = tx.scan_by::<SessionByUser>().prefix(user).collect(1_000)?;
+    let view = |row: Session| SessionView {
+        id: row.id,
+        created_at: row.created_at,
+        refreshed_at: row.refreshed_at,
+        expires_at: row.expires_at,
+        ended_at: row.ended_at,
+    };
+    Ok(rows.into_iter().map(view).collect())
+}
+
+/// A user as others see it.
+pub(crate) fn user_view(tx: &Tx<'_>, user: User) -> Result<UserView, StoreError> {
+    let roles = roles_of(tx, user.id)?;
+    Ok(UserView {
+        id: user.id,
+        email: user.email,
+        email_verified: user.email_verified_at.is_some(),
+        name: user.name,
+        phone: user.phone,
+        birth_date: user.birth_date,
+        attributes: user.attributes.0,
+        status: user.status,
+        roles,
+        permissions: None,
+        referral_code: user.referral_code,
+        created_at: user.created_at,
+        updated_at: user.updated_at,
+        version: user.version,
+    })
+}
+
+/// A page of users.
+pub(crate) fn users(tx: &Tx<'_>, op: ListUsers) -> Result<Page<UserView>, Error> {
+    let words = op.q.as_deref().map(terms::words).unwrap_or_default();
+    let examined = Cell::new(0_usize);
+    let wanted = |user: &User| {
+        examined.set(examined.get() + 1);
+        let has_role = |role: &String| matches!(tx.get::<UserRole>(&(user.id, role.clone())), Ok(Some(_)));
+        op.status.is_none_or(|status| user.status == status) && op.role.as_ref().is_none_or(has_role)
+    };
+    let by_id = |id: UserId| tx.get::<User>(&id).ok().flatten();
+    let (limit, cursor) = (op.limit, op.cursor.clone());
+    let page = if let Some(word) = words.iter().max_by_key(|word| word.len()) {
+        let found = |row: &UserTerm| {
+            by_id(row.user).is_some_and(|user| {
+                wanted(&user)
+                    && terms::found_by(&user, &words)
+                    && terms::first_match(&user, word).as_ref() == Some(&row.term)
+            })
+        };
+        tx.scan::<UserTerm>().text_prefix(word).page_of(limit, cursor, found).map(|page| page.map(|row| row.user))
+    } else if let Some(role) = op.role.as_deref().filter(|role| *role != permissions::CUSTOMER) {
+        let found = |row: &UserRole| by_id(row.user).is_some_and(|user| wanted(&user));
+        let scan = tx.scan_by::<UserRoleByRole>().prefix(role);
+        scan.page_of(limit, cursor, found).map(|page| page.map(|row| row.user))
+    } else if let Some(status) = op.status {
+        ids(tx.scan_by::<UserByStatus>().prefix(status), limit, cursor, wanted)
+    } else {
+        ids(tx.scan::<User>(), limit, cursor, wanted)
+    };
+    let page = page.map_err(|error| if examined.get() > MOST_EXAMINED { too_wide() } else { error })?;
+    let views = page.items.into_iter().map(|id| Ok(user_view(tx, user(tx, id)?)?)).collect::<Result<_, Error>>()?;
+    Ok(Page::new(views, page.next_cursor))
+}
+
+fn ids(
+    scan: Scan<'_, '_, User>,
+    limit: Limit,
+    cursor: Option<Cursor>,
+    wanted: impl Fn(&User) -> bool,
+) -> Result<Page<UserId>, Error> {
+    Ok(scan.page_of(limit, cursor, wanted)?.map(|user| user.id))
+}
+
+fn too_wide() -> Error {
+    Error::field("?q", "too many accounts had to be looked at for this page: give more letters or fewer filters")
+}
+
+/// A role as others see it.
+pub(crate) fn role_view(tx: &Tx<'_>, role: Role, every: &BTreeSet<String>) -> Result<RoleView, StoreError> {
+    Ok(RoleView {
+        permissions: allowed_by(tx, &role.name, every)?.into_iter().collect(),
+        built_in: permissions::is_built_in(&role.name),
+        name: role.name,
+        description: role.description,
+        created_at: role.created_at,
+        updated_at: role.updated_at,
+        version: role.version,
+    })
+}
+
+/// The role with this name.
+pub(crate) fn role(tx: &Tx<'_>, name: &str) -> Result<Role, Error> {
+    tx.get::<Role>(&name.to_owned())?.ok_or_else(|| Error::not_found("role"))
+}
+
+/// A page of roles.
+pub(crate) fn roles(
+    tx: &Tx<'_>,
+    limit: Limit,
+    cursor: Option<Cursor>,
+    every: &BTreeSet<String>,
+) -> Result<Page<RoleView>, Error> {
+    let page = tx.scan::<Role>().page(limit, cursor)?;
+    let views = page.items.into_iter().map(|role| role_view(tx, role, every)).collect::<Result<_, StoreError>>()?;
+    Ok(Page::new(views, page.next_cursor))
+}
+
+/// An address as its owner sees it.
+pub(crate) fn address_view(row: Address) -> AddressView {
+    AddressView {
+        id: row.id,
+        name: row.name,
+        company: row.company,
+        line1: row.line1,
+        line2: row.line2,
+        city: row.city,
+        postal_code: row.postal_code,
+        region: row.region,
+        country: row.country,
+        phone: row.phone,
+        is_default: row.is_default,
+        created_at: row.created_at,
+        updated_at: row.updated_at,
+        version: row.version,
+    }
+}
+
+/// A page of the audit trail, newest first. Every filter has an index, so a page costs what it shows.
+pub(crate) fn audit(tx: &Tx<'_>, op: &ListAudit) -> Result<Page<AuditEntryView>, Error> {
+    let scan = match (op.actor.as_deref(), op.action.as_deref()) {
+        (None, None) => tx.scan_by::<AuditByTime>(),
+        (Some(actor), None) => tx.scan_by::<AuditByActor>().prefix(actor),
+        (None, Some(action)) => tx.scan_by::<AuditByAction>().prefix(action),
+        (Some(actor), Some(action)) => tx.scan_by::<AuditByActorAndAction>().prefix((actor, action)),
+    };
+    let scan = op.from.into_iter().fold(scan, Scan::from);
+    let scan = op.to.into_iter().fold(scan, Scan::before);
+    Ok(scan.backward().page(op.limit, op.cursor.clone())?.map(audit_view))
+}
+
+/// An entry of the audit trail as others see it.
+pub(crate) fn audit_view(entry: AuditEntry) -> AuditEntryView {
+    let value = |text: &str| serde_json::from_str(text).unwrap_or_default();
+    AuditEntryView {
+        id: entry.id,
+        at: entry.at,
+        before: value(&entry.before),
+        after: value(&entry.after),
+        hash: chain::hex(&entry.hash),
+        actor: entry.actor,
+        action: entry.action,
+        subject: entry.subject,
+    }
+}

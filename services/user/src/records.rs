@@ -1,0 +1,199 @@
+//! The tables of the user service.
+//!
+//! A session is one login and one family of refresh tokens: the row holds the hash of the one live token, so there can
+//! never be two. A refresh token carries the family's secret too; a family known by it whose live token is another one
+//! has been presented with a used token.
+
+use std::collections::BTreeMap;
+
+use promox_kernel::{Email, Json, Timestamp, UserId, text_enum};
+use promox_storage::record;
+
+use crate::api::UserStatus;
+
+text_enum! {
+    /// What a token that is sent by message is good for.
+    Purpose {
+        PasswordReset = "PASSWORD_RESET",
+        EmailVerification = "EMAIL_VERIFICATION",
+        Setup = "SETUP",
+    }
+}
+
+text_enum! {
+    /// Why a session ended.
+    EndReason {
+        Logout = "LOGOUT",
+        LogoutAll = "LOGOUT_ALL",
+        PasswordChanged = "PASSWORD_CHANGED",
+        PasswordReset = "PASSWORD_RESET",
+        Blocked = "BLOCKED",
+        Erased = "ERASED",
+        TokenReused = "TOKEN_REUSED",
+        Crowded = "CROWDED",
+    }
+}
+
+record! {
+    /// An account. Of an erased one nothing is left but its number and its times.
+    pub(crate) struct User in Ecommerce.users = 300, key(id: UserId) {
+        email: Option<Email>,
+        password_hash: Option<String>,
+        name: Option<String>,
+        phone: Option<String>,
+        birth_date: Option<String>,
+        attributes: Json<BTreeMap<String, String>>,
+        status: UserStatus,
+        email_verified_at: Option<Timestamp>,
+        /// The code that this user gives to others.
+        referral_code: Option<String>,
+        /// Goes up when all sessions end at once; access tokens carry it.
+        session_version: i64,
+        created_at: Timestamp,
+        updated_at: Timestamp,
+        erased_at: Option<Timestamp>,
+        version: i64,
+    }
+    unique UserByEmail = 301 (email);
+    index UserByStatus = 302 (status);
+    unique UserByReferralCode = 303 (referral_code);
+}
+
+record! {
+    /// A role of a user.
+    pub(crate) struct UserRole in Ecommerce.user_roles = 304, key(user: UserId, role: String) {
+        granted_at: Timestamp,
+    }
+    index UserRoleByRole = 305 (role);
+}
+
+record! {
+    /// A word by which a user is found: the address, words of the name, digits of the phone.
+    pub(crate) struct UserTerm in Ecommerce.user_terms = 306, key(term: String, user: UserId) {}
+}
+
+record! {
+    /// A role: a set of permissions with a name.
+    pub(crate) struct Role in Ecommerce.roles = 307, key(name: String) {
+        description: String,
+        created_at: Timestamp,
+        updated_at: Timestamp,
+        version: i64,
+    }
+}
+
+record! {
+    /// A permission of a role.
+    pub(crate) struct RolePermission in Ecommerce.permissions = 308, key(role: String, permission: String) {
+        granted_at: Timestamp,
+    }
+}
+
+record! {
+    /// A login, and its family of refresh tokens.
+    pub(crate) struct Session in Ecommerce.sessions = 309, key(id: i64) {
+        user: UserId,
+        /// SHA-256 of the secret that all tokens of the family carry.
+        family_hash: Vec<u8>,
+        /// SHA-256 of the live refresh token's own secret; none once the session has ended.
+        token_hash: Option<Vec<u8>>,
+        created_at: Timestamp,
+        refreshed_at: Timestamp,
+        expires_at: Timestamp,
+        ended_at: Option<Timestamp>,
+        end_reason: Option<EndReason>,
+    }
+    unique SessionByFamily = 310 (family_hash);
+    index SessionByUser = 311 (user, ended_at);
+    index SessionByExpiry = 312 (expires_at);
+}
+
+record! {
+    /// A token that was sent by message, until it is used or over.
+    pub(crate) struct OneTimeToken in Ecommerce.one_time_tokens = 313, key(hash: Vec<u8>) {
+        purpose: Purpose,
+        /// Whose; none for the first setup.
+        user: Option<UserId>,
+        expires_at: Timestamp,
+    }
+    index OneTimeTokenByUser = 314 (user, purpose);
+    index OneTimeTokenByExpiry = 315 (expires_at);
+}
+
+record! {
+    /// A message with a token in it that is asked for and not sent yet, one an address and purpose. It is written for
+    /// unknown addresses too, so that asking takes the same time for all.
+    pub(crate) struct MessageRequest in Ecommerce.message_requests = 316, key(purpose: Purpose, address: String) {
+        attempts: u32,
+        due_at: Timestamp,
+    }
+    index MessageRequestByDue = 317 (due_at);
+}
+
+record! {
+    /// An entry of an address book.
+    pub(crate) struct Address in Ecommerce.addresses = 318, key(user: UserId, id: i64) {
+        name: String,
+        company: Option<String>,
+        line1: String,
+        line2: Option<String>,
+        city: String,
+        postal_code: Option<String>,
+        region: Option<String>,
+        country: String,
+        phone: Option<String>,
+        is_default: bool,
+        created_at: Timestamp,
+        updated_at: Timestamp,
+        version: i64,
+    }
+}
+
+record! {
+    /// A key pair that signs access tokens. The private half is wiped when the key is retired.
+    pub(crate) struct SigningKey in Ecommerce.signing_keys = 319, key(kid: String) {
+        seed: Option<Vec<u8>>,
+        public_key: Vec<u8>,
+        signs_from: Timestamp,
+        created_at: Timestamp,
+        retired_at: Option<Timestamp>,
+    }
+}
+
+record! {
+    /// How often the sessions or roles of a user (its number) or any role (0) have changed. What is remembered of a
+    /// user's access is good as long as both numbers stand.
+    pub(crate) struct AccessVersion in Ecommerce.access_versions = 320, key(id: i64) {
+        version: i64,
+    }
+}
+
+record! {
+    /// An entry of the audit trail. `hash` covers everything in the entry and the hash of the one before.
+    pub(crate) struct AuditEntry in Ecommerce.audit_log = 321, key(id: i64) {
+        /// The outbox that it came from, by its database's number, and where it stood there.
+        source: u32,
+        position: i64,
+        at: Timestamp,
+        actor: String,
+        action: String,
+        subject: String,
+        /// JSON text as it was hashed.
+        before: String,
+        after: String,
+        previous_hash: Vec<u8>,
+        hash: Vec<u8>,
+    }
+    index AuditByTime = 322 (at);
+    index AuditByActor = 323 (actor, at);
+    index AuditByAction = 324 (action, at);
+    index AuditByActorAndAction = 325 (actor, action, at);
+}
+
+record! {
+    /// Where the audit trail ends.
+    pub(crate) struct AuditHead in Ecommerce.audit_heads = 326, key(id: i64) {
+        entries: i64,
+        hash: Vec<u8>,
+    }
+}

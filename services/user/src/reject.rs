@@ -1,0 +1,107 @@
+//! What a caller may branch on, with its stable codes.
+
+use std::time::Duration;
+
+use promox_kernel::{Error, FieldError, Kind};
+
+fn unauthenticated(code: &'static str, message: &str) -> Error {
+    Error::new(Kind::Unauthenticated, code, message)
+}
+
+/// The one answer to an unknown address and to a wrong password.
+pub(crate) fn invalid_credentials() -> Error {
+    unauthenticated("INVALID_CREDENTIALS", "The address or the password is wrong.")
+}
+
+pub(crate) fn invalid_token() -> Error {
+    unauthenticated("TOKEN_INVALID", "The token is not one of ours: log in again.")
+}
+
+pub(crate) fn expired_token() -> Error {
+    unauthenticated("TOKEN_EXPIRED", "The token has expired: refresh it or log in again.")
+}
+
+pub(crate) fn ended_session() -> Error {
+    unauthenticated("SESSION_ENDED", "This login has ended: log in again.")
+}
+
+pub(crate) fn reused_token() -> Error {
+    unauthenticated("TOKEN_REUSED", "This refresh token was used before, so its login has been ended: log in again.")
+}
+
+pub(crate) fn no_account() -> Error {
+    Error::new(Kind::Forbidden, "FORBIDDEN", "Only a user has an account.")
+}
+
+pub(crate) fn blocked() -> Error {
+    Error::new(Kind::Forbidden, "ACCOUNT_BLOCKED", "This account is blocked; ask the shop.")
+}
+
+pub(crate) fn locked(wait: Duration) -> Error {
+    let seconds = whole_seconds(wait);
+    let message = format!("Too many failed attempts: try again in {seconds} seconds.");
+    Error::new(Kind::Throttled, "ACCOUNT_LOCKED", message).retry_after(seconds)
+}
+
+pub(crate) fn too_many_attempts(wait: Duration) -> Error {
+    let seconds = whole_seconds(wait);
+    let message = format!("Too many failed attempts from this address: try again in {seconds} seconds.");
+    Error::new(Kind::Throttled, "TOO_MANY_ATTEMPTS", message).retry_after(seconds)
+}
+
+/// Rounded up, so that who waits as long as told is let in.
+fn whole_seconds(wait: Duration) -> u32 {
+    u32::try_from(wait.as_millis().div_ceil(1000)).unwrap_or(u32::MAX)
+}
+
+pub(crate) fn email_taken() -> Error {
+    Error::conflict("EMAIL_TAKEN", "There is an account with this address: log in, or ask for a new password.")
+}
+
+pub(crate) fn one_time_token_invalid() -> Error {
+    Error::refused("TOKEN_INVALID", "The token is unknown, used or over: ask for a new one.")
+}
+
+pub(crate) fn wrong_password() -> Error {
+    Error::invalid(vec![FieldError {
+        pointer: "/currentPassword".to_owned(),
+        code: "WRONG_PASSWORD".into(),
+        detail: "This is not your password.".to_owned(),
+    }])
+}
+
+pub(crate) fn last_admin() -> Error {
+    Error::conflict("LAST_ADMIN", "This is the last active administrator: make another one first.")
+}
+
+pub(crate) fn has_admin() -> Error {
+    Error::conflict("ADMIN_EXISTS", "There is an administrator: log in.")
+}
+
+pub(crate) fn erased() -> Error {
+    Error::conflict("USER_ERASED", "This account was erased and cannot be changed.")
+}
+
+pub(crate) fn beyond_reach() -> Error {
+    Error::new(Kind::Forbidden, "BEYOND_YOUR_PERMISSIONS", "This takes or gives permissions that you do not have.")
+}
+
+pub(crate) fn role_taken(name: &str) -> Error {
+    Error::conflict("ROLE_TAKEN", format!("There is a role {name} already."))
+}
+
+pub(crate) fn role_in_use(name: &str) -> Error {
+    Error::conflict("ROLE_IN_USE", format!("Somebody has the role {name}: take it away first."))
+}
+
+pub(crate) fn role_built_in(name: &str) -> Error {
+    Error::conflict("ROLE_BUILT_IN", format!("The role {name} always is: it cannot be deleted."))
+}
+
+pub(crate) fn admin_is_fixed() -> Error {
+    Error::conflict("ROLE_BUILT_IN", "ADMIN always allows everything.")
+}
+
+pub(crate) fn book_full(most: usize) -> Error {
+    Error::conflict("ADDRESS_LIMIT", format!("An address book has at most {most} entries: remove one first."))
+}

@@ -1,0 +1,69 @@
+//! What an address must have.
+
+use promox_kernel::{Error, Patch, bounded};
+
+use super::faults::Faults;
+use super::profile;
+use crate::api::{CreateAddress, UpdateAddress};
+
+/// Entries of one address book.
+pub(crate) const MOST: usize = 100;
+
+fn line(text: &str) -> Result<String, String> {
+    bounded(text, 1, 200)
+}
+
+fn postal_code(text: &str) -> Result<String, String> {
+    bounded(text, 1, 20)
+}
+
+fn country(text: &str) -> Result<String, String> {
+    if text.len() == 2 && text.chars().all(|c| c.is_ascii_alphabetic()) {
+        Ok(text.to_ascii_uppercase())
+    } else {
+        Err("a country is its ISO 3166 code of two letters, such as GB".to_owned())
+    }
+}
+
+/// The same address with every member checked and trimmed.
+pub(crate) fn check(address: CreateAddress) -> Result<CreateAddress, Error> {
+    let mut faults = Faults::default();
+    let checked = CreateAddress {
+        name: faults.take("/name", line(&address.name)),
+        company: faults.optional("/company", address.company.as_deref(), line),
+        line1: faults.take("/line1", line(&address.line1)),
+        line2: faults.optional("/line2", address.line2.as_deref(), line),
+        city: faults.take("/city", line(&address.city)),
+        postal_code: faults.optional("/postalCode", address.postal_code.as_deref(), postal_code),
+        region: faults.optional("/region", address.region.as_deref(), line),
+        country: faults.take("/country", country(&address.country)),
+        phone: faults.optional("/phone", address.phone.as_deref(), profile::phone),
+        is_default: address.is_default,
+    };
+    faults.finish().map(|()| checked)
+}
+
+/// The address as it is with the changes of a patch, to be checked whole.
+pub(crate) fn patched(mut address: CreateAddress, patch: UpdateAddress) -> CreateAddress {
+    let set = |member: &mut String, value: Option<String>| {
+        if let Some(value) = value {
+            *member = value;
+        }
+    };
+    set(&mut address.name, patch.name);
+    set(&mut address.line1, patch.line1);
+    set(&mut address.city, patch.city);
+    set(&mut address.country, patch.country);
+    let optional: [(&mut Option<String>, Patch<String>); 5] = [
+        (&mut address.company, patch.company),
+        (&mut address.line2, patch.line2),
+        (&mut address.postal_code, patch.postal_code),
+        (&mut address.region, patch.region),
+        (&mut address.phone, patch.phone),
+    ];
+    for (member, change) in optional {
+        change.apply(member);
+    }
+    address.is_default = patch.is_default.unwrap_or(address.is_default);
+    address
+}

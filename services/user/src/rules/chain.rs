@@ -1,0 +1,33 @@
+//! The audit trail's chain: each entry's hash covers the entry and the hash of the one before.
+
+use aws_lc_rs::digest::{Context, SHA256};
+
+use crate::records::AuditEntry;
+
+/// What the first entry follows.
+pub(crate) const ROOT: [u8; 32] = [0; 32];
+
+/// The hash that an entry must have. Every field goes in with its length, so that no text can move between fields.
+pub(crate) fn hash(entry: &AuditEntry) -> Vec<u8> {
+    let numbers = [entry.id, i64::from(entry.source), entry.position, entry.at.0].map(i64::to_be_bytes);
+    let texts = [&entry.actor, &entry.action, &entry.subject, &entry.before, &entry.after];
+    let mut digest = Context::new(&SHA256);
+    digest.update(&entry.previous_hash);
+    for number in &numbers {
+        digest.update(number);
+    }
+    for text in texts {
+        digest.update(&(text.len() as u64).to_be_bytes());
+        digest.update(text.as_bytes());
+    }
+    digest.finish().as_ref().to_vec()
+}
+
+/// Hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .filter_map(|digit| char::from_digit(u32::from(digit), 16))
+        .collect()
+}

@@ -1,0 +1,84 @@
+//! What a password must be: long enough, and none of those that are tried first. No rules of composition.
+
+use promox_kernel::{Email, FieldError};
+
+/// Passwords that are tried first, one a line, in lower case; all at least 8 characters long, shorter ones fall by their length.
+const COMMON: &str = include_str!("common_passwords.txt");
+
+/// Runs of keys and letters; a password that is a piece of one, either way, is common.
+const RUNS: [&str; 5] = [
+    "01234567890123456789",
+    "abcdefghijklmnopqrstuvwxyz",
+    "qwertyuiopasdfghjklzxcvbnm",
+    "qwertzuiopasdfghjklyxcvbnm",
+    "azertyuiopqsdfghjklmwxcvbn",
+];
+
+/// Checks a new password.
+pub(crate) fn check(password: &str, email: Option<&Email>, pointer: &str) -> Result<(), FieldError> {
+    let fault = |code: &'static str, detail: &str| {
+        Err(FieldError { pointer: pointer.to_owned(), code: code.into(), detail: detail.to_owned() })
+    };
+    match password.chars().count() {
+        0..8 => return fault("PASSWORD_TOO_SHORT", "A password has at least 8 characters."),
+        8..=128 => {}
+        _ => return fault("PASSWORD_TOO_LONG", "A password has at most 128 characters."),
+    }
+    if is_common(password) || email.is_some_and(|email| is_of_address(password, email)) {
+        return fault("PASSWORD_TOO_COMMON", "This password is among the first that are tried: choose another one.");
+    }
+    Ok(())
+}
+
+fn is_common(password: &str) -> bool {
+    let folded = password.trim().to_lowercase();
+    let backwards: String = folded.chars().rev().collect();
+    let mut characters = folded.chars();
+    let first = characters.next();
+    characters.all(|c| Some(c) == first)
+        || RUNS.iter().any(|run| run.contains(&folded) || run.contains(&backwards))
+        || COMMON.lines().any(|common| common == folded)
+}
+
+fn is_of_address(password: &str, email: &Email) -> bool {
+    let (folded, address) = (password.trim().to_lowercase(), email.normal());
+    folded == address || address.split('@').any(|part| part == folded)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn common_short_and_long_ones_are_refused() {
+        let email: Email = "ada.lovelace@example.com".parse().unwrap();
+        let code =
+            |password: &str| check(password, Some(&email), "/password").err().map(|fault| fault.code.into_owned());
+        for (password, want) in [
+            ("seven77", Some("PASSWORD_TOO_SHORT")),
+            ("éééáááó", Some("PASSWORD_TOO_SHORT")),
+            (&"x1".repeat(65), Some("PASSWORD_TOO_LONG")),
+            ("password", Some("PASSWORD_TOO_COMMON")),
+            ("PassWord1", Some("PASSWORD_TOO_COMMON")),
+            ("12345678", Some("PASSWORD_TOO_COMMON")),
+            ("87654321", Some("PASSWORD_TOO_COMMON")),
+            ("qwertyuiop", Some("PASSWORD_TOO_COMMON")),
+            ("aaaaaaaaaa", Some("PASSWORD_TOO_COMMON")),
+            ("ada.lovelace", Some("PASSWORD_TOO_COMMON")),
+            ("Ada.Lovelace@example.com", Some("PASSWORD_TOO_COMMON")),
+            ("correct horse battery staple", None),
+            ("ünïcödé-wörds", None),
+            (&"x1".repeat(64), None),
+        ] {
+            assert_eq!(code(password).as_deref(), want, "{password}");
+        }
+    }
+
+    #[test]
+    fn the_list_is_in_the_form_that_is_compared() {
+        for line in COMMON.lines() {
+            assert!(line == line.trim().to_lowercase() && line.chars().count() >= 8, "{line}");
+        }
+        assert!(COMMON.lines().count() > 200);
+    }
+}

@@ -1,0 +1,105 @@
+//! Permissions and the roles that are there from the start.
+
+use std::collections::BTreeSet;
+
+use promox_kernel::bounded;
+
+/// Allows everything, always; the last one who has it keeps it.
+pub(crate) const ADMIN: &str = "ADMIN";
+/// Everybody who registers.
+pub(crate) const CUSTOMER: &str = "CUSTOMER";
+
+/// A role as it is on the first start.
+pub(crate) struct Seed {
+    pub(crate) name: &'static str,
+    pub(crate) description: &'static str,
+    pub(crate) permissions: &'static [&'static str],
+}
+
+/// The roles of a new store. ADMIN needs no list: it has every permission there is.
+pub(crate) const SEEDS: [Seed; 4] = [
+    Seed { name: ADMIN, description: "Everything.", permissions: &[] },
+    Seed { name: CUSTOMER, description: "Own things.", permissions: &[] },
+    Seed { name: "MANAGER", description: "Runs the shop; reads payments and users.", permissions: MANAGER },
+    Seed { name: "SUPPORT", description: "Helps buyers: orders, returns, refunds.", permissions: SUPPORT },
+];
+
+const MANAGER: &[&str] = &[
+    "analytics:read",
+    "campaign:write",
+    "coupon:read",
+    "coupon:redeem",
+    "coupon:write",
+    "flashsale:write",
+    "inventory:read",
+    "inventory:write",
+    "order:cancel",
+    "order:fulfil",
+    "order:import",
+    "order:read",
+    "order:return",
+    "payment:read",
+    "product:read",
+    "product:write",
+    "promotion:read",
+    "promotion:write",
+    "reward:read",
+    "reward:write",
+    "settings:write",
+    "user:read",
+];
+
+const SUPPORT: &[&str] =
+    &["order:cancel", "order:fulfil", "order:read", "order:return", "payment:read", "payment:refund", "user:read"];
+
+/// Permissions that no route may name, because a handler asks for them.
+const ELSEWHERE: &[&str] = &["notification:read", "notification:write", "ops:read", "payment:write", "webhook:write"];
+
+/// Every permission there is: those that operations name, and those that the seeds speak of.
+pub(crate) fn every(registered: &[&str]) -> BTreeSet<String> {
+    let seeded = SEEDS.iter().flat_map(|seed| seed.permissions);
+    seeded.chain(ELSEWHERE).chain(registered).map(|name| (*name).to_owned()).collect()
+}
+
+/// Whether a role is one that always is.
+pub(crate) fn is_built_in(role: &str) -> bool {
+    role == ADMIN || role == CUSTOMER
+}
+
+/// Checks a new role's name.
+pub(crate) fn role_name(name: &str) -> Result<String, String> {
+    let well_formed = name.starts_with(|c: char| c.is_ascii_uppercase())
+        && name.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
+        && (2..=40).contains(&name.len());
+    if well_formed {
+        Ok(name.to_owned())
+    } else {
+        Err("a role is 2 to 40 of A-Z, 0-9 and _, a letter first".to_owned())
+    }
+}
+
+/// Checks a role's description.
+pub(crate) fn description(text: &str) -> Result<String, String> {
+    bounded(text, 0, 500)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn role_names_are_upper_snake() {
+        for (name, good) in
+            [("STORE_CLERK2", true), ("A", false), ("_A", false), ("2A", false), ("clerk", false), ("A B", false)]
+        {
+            assert_eq!(role_name(name).is_ok(), good, "{name}");
+        }
+    }
+
+    #[test]
+    fn permissions_are_resource_and_action() {
+        for permission in every(&["audit:read"]) {
+            assert_eq!(permission.split(':').count(), 2, "{permission}");
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! What a profile may hold.
+
+use std::collections::BTreeMap;
+
+use promox_kernel::{Timestamp, bounded};
+
+/// Attributes that one account may have.
+const MOST_ATTRIBUTES: usize = 50;
+
+/// A name.
+pub(crate) fn name(text: &str) -> Result<String, String> {
+    bounded(text, 1, 200)
+}
+
+/// A phone number as people write them.
+pub(crate) fn phone(text: &str) -> Result<String, String> {
+    let text = bounded(text, 1, 32)?;
+    let written = |c: char| c.is_ascii_digit() || "+-()./ ".contains(c);
+    if text.chars().all(written) && text.chars().filter(char::is_ascii_digit).count() >= 4 {
+        Ok(text)
+    } else {
+        Err("a phone number is digits, spaces and + - ( ) . /, at least four digits".to_owned())
+    }
+}
+
+/// A day of birth: a date since 1900, not after today (UTC, and a day of grace for zones ahead of it).
+pub(crate) fn birth_date(text: &str, now: Timestamp) -> Result<String, String> {
+    let fault = || "a day of birth is a date such as 1990-12-31, since 1900 and not in the future".to_owned();
+    let date: jiff::civil::Date = text.parse().map_err(|_| fault())?;
+    let today = now.to_jiff().to_zoned(jiff::tz::TimeZone::UTC).date();
+    let latest = today.tomorrow().unwrap_or(today);
+    if date.to_string() == text && date.year() >= 1900 && date <= latest { Ok(text.to_owned()) } else { Err(fault()) }
+}
+
+/// A referral code as somebody else gave it.
+pub(crate) fn referral_code(text: &str) -> Result<String, String> {
+    bounded(text, 1, 64).map(|code| code.to_uppercase())
+}
+
+/// Applies a merge patch to attributes; null removes one.
+pub(crate) fn merge_attributes(
+    attributes: &mut BTreeMap<String, String>,
+    changes: BTreeMap<String, Option<String>>,
+) -> Result<(), String> {
+    for (name, value) in changes {
+        let name = bounded(&name, 1, 64).map_err(|fault| format!("the name {name:?}: {fault}"))?;
+        match value {
+            Some(value) => {
+                let value = bounded(&value, 0, 500).map_err(|fault| format!("{name}: {fault}"))?;
+                attributes.insert(name, value);
+            }
+            None => {
+                attributes.remove(&name);
+            }
+        }
+    }
+    if attributes.len() > MOST_ATTRIBUTES {
+        return Err(format!("an account has at most {MOST_ATTRIBUTES} attributes"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_of_birth_are_dates_that_have_been() {
+        let now: Timestamp = "2026-11-23T05:33:00Z".parse().unwrap();
+        for (text, good) in [
+            ("1990-12-31", true),
+            ("2026-11-24", true),
+            ("2026-11-25", false),
+            ("1899-12-31", false),
+            ("1990-02-30", false),
+            ("1990-12-31T00:00:00", false),
+            ("31.12.1990", false),
+        ] {
+            assert_eq!(birth_date(text, now).is_ok(), good, "{text}");
+        }
+    }
+
+    #[test]
+    fn phones_are_digits_with_what_separates_them() {
+        for (text, good) in [("+44 20 7946 0958", true), ("(030) 123-456", true), ("call me", false), ("123", false)] {
+            assert_eq!(phone(text).is_ok(), good, "{text}");
+        }
+    }
+
+    #[test]
+    fn attributes_merge_and_null_removes() {
+        let mut attributes = BTreeMap::from([("a".to_owned(), "1".to_owned()), ("b".to_owned(), "2".to_owned())]);
+        let changes = BTreeMap::from([("a".to_owned(), None), ("c".to_owned(), Some("3".to_owned()))]);
+        merge_attributes(&mut attributes, changes).unwrap();
+        assert_eq!(attributes.into_iter().map(|(k, v)| k + &v).collect::<Vec<_>>(), ["b2", "c3"]);
+        let many = (0..51).map(|n| (n.to_string(), Some(String::new()))).collect();
+        assert!(merge_attributes(&mut BTreeMap::new(), many).is_err());
+    }
+}

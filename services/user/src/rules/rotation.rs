@@ -1,0 +1,96 @@
+//! When signing keys come and go. A new key is published before it signs, so that those who keep the public keys have
+//! it in time; an old one stays published until its last token has expired.
+
+use std::time::Duration;
+
+use promox_kernel::Timestamp;
+
+use crate::records::SigningKey;
+
+/// A key signs for so long before the next one is made.
+pub(crate) const LIFETIME: Duration = Duration::from_hours(24 * 30);
+/// A key is published for so long before it signs.
+const AHEAD: Duration = Duration::from_hours(1);
+/// A retired key stays published for so long beyond the life of an access token.
+const MARGIN: Duration = Duration::from_hours(24);
+
+/// What is to be done.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Plan {
+    /// Make a key that signs from then on.
+    pub(crate) create: Option<Timestamp>,
+    /// Wipe the private halves of these.
+    pub(crate) retire: Vec<String>,
+    /// Forget these.
+    pub(crate) remove: Vec<String>,
+}
+
+impl Plan {
+    /// Whether nothing is to be done.
+    pub(crate) fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// The key that signs at `now`.
+pub(crate) fn signing(keys: &[SigningKey], now: Timestamp) -> Option<&SigningKey> {
+    keys.iter().filter(|key| key.seed.is_some() && key.signs_from <= now).max_by_key(|key| key.signs_from)
+}
+
+/// What is to be done at `now`, tokens living for `access`.
+pub(crate) fn plan(keys: &[SigningKey], now: Timestamp, access: Duration) -> Plan {
+    let mut plan = Plan::default();
+    let newest = keys.iter().filter(|key| key.seed.is_some()).max_by_key(|key| key.signs_from);
+    match newest {
+        None => plan.create = Some(now),
+        Some(key) if key.signs_from + LIFETIME <= now => plan.create = Some(now + AHEAD),
+        Some(_) => {}
+    }
+    let signing = signing(keys, now);
+    for key in keys {
+        match key.retired_at {
+            Some(retired) if retired + access + MARGIN <= now => plan.remove.push(key.kid.clone()),
+            None if signing.is_some_and(|signing| key.signs_from < signing.signs_from) => {
+                plan.retire.push(key.kid.clone());
+            }
+            _ => {}
+        }
+    }
+    plan
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(kid: &str, signs_from: Timestamp, retired_at: Option<Timestamp>) -> SigningKey {
+        let seed = retired_at.is_none().then(|| vec![1; 32]);
+        SigningKey {
+            kid: kid.to_owned(),
+            seed,
+            public_key: vec![2; 32],
+            signs_from,
+            created_at: signs_from,
+            retired_at,
+        }
+    }
+
+    #[test]
+    fn keys_are_made_ahead_retired_after_and_removed_last() {
+        let (start, access) = (Timestamp::from_seconds(1_000_000), Duration::from_mins(15));
+        assert_eq!(plan(&[], start, access).create, Some(start));
+        let first = key("a", start, None);
+        assert!(plan(std::slice::from_ref(&first), start + LIFETIME - AHEAD, access).is_empty());
+        let due = start + LIFETIME;
+        let next = plan(std::slice::from_ref(&first), due, access);
+        assert_eq!(next, Plan { create: Some(due + AHEAD), ..Plan::default() });
+        let both = [first, key("b", due + AHEAD, None)];
+        assert!(plan(&both, due, access).is_empty());
+        assert_eq!(signing(&both, due).map(|key| key.kid.as_str()), Some("a"));
+        assert_eq!(signing(&both, due + AHEAD).map(|key| key.kid.as_str()), Some("b"));
+        assert_eq!(plan(&both, due + AHEAD, access).retire, ["a"]);
+        let retired = [key("a", start, Some(due + AHEAD)), key("b", due + AHEAD, None)];
+        assert!(plan(&retired, due + AHEAD + access, access).is_empty());
+        assert_eq!(plan(&retired, due + AHEAD + access + MARGIN, access).remove, ["a"]);
+    }
+}

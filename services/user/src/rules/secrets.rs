@@ -1,0 +1,69 @@
+//! Opaque secrets: refresh tokens and the tokens of messages. Only their hashes are stored.
+
+use aws_lc_rs::digest::{SHA256, digest};
+use promox_kernel::Entropy;
+
+/// Characters of 256 bits in base64url.
+const LENGTH: usize = 43;
+
+/// The SHA-256 of a secret. It needs no salt: the secret is 256 random bits.
+pub(crate) fn hash(secret: &str) -> Vec<u8> {
+    digest(&SHA256, secret.as_bytes()).as_ref().to_vec()
+}
+
+/// A refresh token: the secret of its family, which stays, and its own, which is good once.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct RefreshToken {
+    family: String,
+    own: String,
+}
+
+impl RefreshToken {
+    /// The first token of a new family.
+    pub(crate) fn first(entropy: &Entropy) -> Self {
+        Self { family: entropy.token(), own: entropy.token() }
+    }
+
+    /// The next token of the family.
+    pub(crate) fn next(&self, entropy: &Entropy) -> Self {
+        Self { family: self.family.clone(), own: entropy.token() }
+    }
+
+    /// Reads a token; `None` for what cannot be one.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let (family, own) = text.split_at_checked(LENGTH)?;
+        (own.len() == LENGTH).then(|| Self { family: family.to_owned(), own: own.to_owned() })
+    }
+
+    /// As it is handed out.
+    pub(crate) fn text(&self) -> String {
+        format!("{}{}", self.family, self.own)
+    }
+
+    /// The hash that finds the family.
+    pub(crate) fn family_hash(&self) -> Vec<u8> {
+        hash(&self.family)
+    }
+
+    /// The hash of the token's own secret.
+    pub(crate) fn own_hash(&self) -> Vec<u8> {
+        hash(&self.own)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_keep_their_family_and_come_back_from_text() {
+        let entropy = Entropy::seeded(7);
+        let first = RefreshToken::first(&entropy);
+        let next = first.next(&entropy);
+        assert!(first.family_hash() == next.family_hash() && first.own_hash() != next.own_hash());
+        assert!(RefreshToken::parse(&next.text()) == Some(next.clone()));
+        for odd in ["", "x", &first.text()[1..], &format!("{}x", first.text()), &"é".repeat(43)] {
+            assert!(RefreshToken::parse(odd).is_none(), "{odd}");
+        }
+    }
+}
