@@ -9,3 +9,4 @@ pub mod http;
 pub mod log;
 pub mod node;
 pub mod store;
+pub mod verify;

@@ -1,54 +1,135 @@
 //! The wiring of a node: the only file that names every service.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use promox_cart::Carts;
+use promox_coupon::Coupons;
 use promox_embedded::EmbeddedEngine;
+use promox_flashsale::FlashSales;
 use promox_inventory::Inventory;
-use promox_kernel::{Entropy, Node, Registry};
-use promox_storage::{ConsumerLoop, Database, Db, Schema, TableDef};
+use promox_kernel::{Cx, Entropy, Error, Job, Node, Registry};
+use promox_order::{Orders, StoreSettings};
+use promox_promotion::Promotions;
+use promox_reward::Rewards;
+use promox_storage::{Audit, Consumer, ConsumerLoop, Database, Db, Schema, TableDef};
 
 use crate::background::Background;
-use crate::config::Loaded;
+use crate::config::{Loaded, Settings};
 use crate::exit::Exit;
 use crate::http::Server;
 use crate::store;
+use crate::verify::Auditor;
 
 /// The tables of all services.
-const TABLES: [&[&TableDef]; 2] = [Carts::TABLES, Inventory::TABLES];
+const TABLES: [&[&TableDef]; 3] = [Carts::TABLES, Inventory::TABLES, Orders::TABLES];
+/// How long recovery may take before the server is ready.
+const RECOVERY_LIMIT: Duration = Duration::from_secs(60);
 
 /// A running node.
 #[derive(Debug)]
 pub struct Promox {
     node: Arc<Node>,
     engine: Arc<EmbeddedEngine>,
+    services: Services,
     background: Background,
+    auditor: Arc<Auditor>,
+}
+
+/// Every service of a node.
+#[derive(Debug)]
+struct Services {
+    carts: Arc<Carts>,
+    coupons: Arc<Coupons>,
+    flash_sales: Arc<FlashSales>,
+    inventory: Arc<Inventory>,
+    orders: Arc<Orders>,
+    promotions: Arc<Promotions>,
+    rewards: Arc<Rewards>,
+}
+
+impl Services {
+    fn new(settings: &Settings, shop: &Db) -> Self {
+        Self {
+            carts: Carts::new(shop.clone()),
+            coupons: Arc::default(),
+            flash_sales: Arc::default(),
+            inventory: Inventory::new(shop.clone()),
+            orders: Orders::new(shop.clone(), fresh_store(settings), settings.limits.enabled),
+            promotions: Arc::default(),
+            rewards: Arc::default(),
+        }
+    }
+
+    fn register(&self, registry: &mut Registry) {
+        self.carts.register(registry);
+        self.coupons.register(registry);
+        self.flash_sales.register(registry);
+        self.inventory.register(registry);
+        self.orders.register(registry);
+        self.promotions.register(registry);
+        self.rewards.register(registry);
+    }
+
+    fn consumers(&self) -> Vec<Arc<dyn Consumer>> {
+        [self.carts.consumers(), self.inventory.consumers(), self.orders.consumers()].concat()
+    }
+
+    fn jobs(&self) -> Vec<Job> {
+        [self.carts.jobs(), self.inventory.jobs(), self.orders.jobs()].concat()
+    }
+
+    fn audits(&self) -> Vec<Arc<dyn Audit>> {
+        vec![self.carts.clone(), self.inventory.clone(), self.orders.clone()]
+    }
+
+    /// What has to be right before the server is ready.
+    async fn recover(&self, cx: &Cx) -> Result<(), Error> {
+        self.orders.recover(cx).await
+    }
 }
 
 impl Promox {
     /// Opens the store, recovers what was interrupted, and lets `server` serve.
-    #[allow(clippy::unused_async, reason = "recovery of sagas is work that waits")]
     pub async fn open(loaded: &Loaded, server: &Server) -> Result<Self, Exit> {
+        let promox = Self::assemble(loaded, Some(server))?;
+        let cx = Cx::system(&promox.node, "recovery", RECOVERY_LIMIT);
+        promox.services.recover(&cx).await.map_err(Exit::data)?;
+        store::observe(&promox.engine, server);
+        promox.start_background();
+        server.open(&promox.node, &|service| Some(promox.database(database_of(service))))?;
+        Ok(promox)
+    }
+
+    /// Opens the store for one piece of work by the command line: no port, nothing is recovered, nothing runs by the clock.
+    pub fn headless(loaded: &Loaded) -> Result<Self, Exit> {
+        Self::assemble(loaded, None)
+    }
+
+    fn assemble(loaded: &Loaded, server: Option<&Server>) -> Result<Self, Exit> {
         let settings = &loaded.settings;
-        let engine = store::open(settings, Schema::new(TABLES).map_err(Exit::internal)?)?;
+        let schema = Schema::new(TABLES).map_err(Exit::internal)?;
+        let engine = store::open(settings, schema.clone())?;
         let node = Node::new(store::clock(settings, &engine)?, Entropy::system());
-        store::observe(&engine, server);
-        let (shop, background) = (engine.database(Database::Ecommerce), Background::new(&node));
+        let services = Services::new(settings, &engine.database(Database::Ecommerce));
+        let auditor = Auditor::new(engine.clone(), schema, services.audits());
         let mut registry = Registry::default();
-        server.register(&mut registry);
-        let carts = Carts::new(shop.clone());
-        carts.register(&mut registry);
-        let inventory = Inventory::new(shop.clone());
-        inventory.register(&mut registry);
+        services.register(&mut registry);
+        auditor.register(&mut registry);
+        if let Some(server) = server {
+            server.register(&mut registry);
+        }
         node.install(registry);
-        for consumer in carts.consumers().into_iter().chain(inventory.consumers()) {
-            background.consumer(ConsumerLoop::new(consumer, shop.clone(), shop.clone()));
+        let background = Background::new(&node);
+        Ok(Self { node, engine, services, background, auditor })
+    }
+
+    fn start_background(&self) {
+        let shop = self.database(Database::Ecommerce);
+        for consumer in self.services.consumers() {
+            self.background.consumer(ConsumerLoop::new(consumer, shop.clone(), shop.clone()));
         }
-        for job in carts.jobs().into_iter().chain(inventory.jobs()) {
-            background.job(job);
-        }
-        server.open(&node, &|service| Some(database_of(service, &engine)))?;
-        Ok(Self { node, engine, background })
+        self.services.jobs().into_iter().for_each(|job| self.background.job(job));
     }
 
     /// What its requests share.
@@ -61,16 +142,31 @@ impl Promox {
         self.engine.database(database)
     }
 
+    /// Checks the books.
+    pub fn auditor(&self) -> &Arc<Auditor> {
+        &self.auditor
+    }
+
     /// Stops what it does by itself and closes the store; call it when the server is shut down.
     pub async fn close(self) {
         self.background.stop().await;
     }
 }
 
+/// The settings of a store that has none yet.
+fn fresh_store(settings: &Settings) -> StoreSettings {
+    StoreSettings {
+        name: settings.store.name.clone(),
+        currency: settings.store.currency,
+        timezone: settings.store.time_zone.clone(),
+        ..StoreSettings::default()
+    }
+}
+
 /// The database that a service's tables are in.
-fn database_of(service: &str, engine: &Arc<EmbeddedEngine>) -> Db {
+fn database_of(service: &str) -> Database {
     match service {
-        "campaign" | "promotion" | "flashsale" | "coupon" | "reward" | "analytics" => engine.database(Database::Promox),
-        _ => engine.database(Database::Ecommerce),
+        "campaign" | "promotion" | "flashsale" | "coupon" | "reward" | "analytics" => Database::Promox,
+        _ => Database::Ecommerce,
     }
 }

@@ -68,9 +68,14 @@ fn facts(metrics: &Metrics) -> serde_json::Value {
         "queueDepth": metrics.queue_depth,
         "position": metrics.position,
         "appliedPosition": metrics.applied_position,
-        "checkpointAgeSeconds": metrics.checkpoint_age.as_secs(),
+        "checkpointAgeSeconds": checkpoint_age(metrics),
         "memoryTableBytes": metrics.memory_table_bytes,
     })
+}
+
+/// Seconds since the newest checkpoint; none was needed yet in a store that has none.
+fn checkpoint_age(metrics: &Metrics) -> u64 {
+    if metrics.checkpoints == 0 { 0 } else { metrics.checkpoint_age.as_secs() }
 }
 
 type Source = dyn Fn() -> Option<Metrics> + Send + Sync;
@@ -117,7 +122,7 @@ fn gauges(metrics: &Metrics) -> [(&'static str, &'static str, u64); 9] {
         ("store_last_sync_micros", "Microseconds of the newest group's sync", micros(metrics.last_sync)),
         ("store_memory_table_bytes", "Bytes of committed rows in memory", metrics.memory_table_bytes),
         ("store_last_checkpoint_micros", "Microseconds of the newest checkpoint", micros(metrics.last_checkpoint)),
-        ("store_checkpoint_age_seconds", "Seconds since the newest checkpoint", metrics.checkpoint_age.as_secs()),
+        ("store_checkpoint_age_seconds", "Seconds since the newest checkpoint", checkpoint_age(metrics)),
         ("store_position", "The newest group's number", metrics.position),
         ("store_applied_position", "The number that the checkpoint holds", metrics.applied_position),
         ("store_read_only", "1 while the disk is full", u64::from(metrics.read_only)),

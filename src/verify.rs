@@ -85,7 +85,8 @@ impl Auditor {
         let (findings, checks) = report.finish();
         let broken = findings.len() as u64;
         let shown = findings.into_iter().take(MOST_SHOWN);
-        let findings = shown.map(|found| Broken { invariant: found.invariant.to_owned(), detail: found.detail }).collect();
+        let findings =
+            shown.map(|found| Broken { invariant: found.invariant.to_owned(), detail: found.detail }).collect();
         Ok(Verdict { clean: broken == 0, checks, broken, findings })
     }
 }

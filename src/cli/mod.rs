@@ -2,8 +2,11 @@
 
 mod completions;
 mod config;
+mod import;
 mod journal;
+mod progress;
 mod serve;
+mod verify;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -42,6 +45,10 @@ struct Common {
 enum Command {
     /// Serve the shop.
     Serve(serve::Serve),
+    /// Take a catalogue or past orders from a file.
+    Import(import::Import),
+    /// Check every invariant of the books of a closed store.
+    Verify(verify::Verify),
     /// Look at the settings.
     Config(config::Config),
     /// Look into the journal.
@@ -54,6 +61,8 @@ impl Command {
     fn run(self, common: &Common) -> Result<(), Exit> {
         match self {
             Self::Serve(verb) => verb.run(common),
+            Self::Import(verb) => verb.run(common),
+            Self::Verify(verb) => verb.run(common),
             Self::Config(verb) => verb.run(common),
             Self::Journal(verb) => verb.run(common),
             Self::Completions(verb) => verb.run(),

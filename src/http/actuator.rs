@@ -21,6 +21,9 @@ pub(super) struct Parts {
     pub(super) settings: Vec<Setting>,
 }
 
+/// Where the process says that it lives, also before anything else works.
+pub(super) const LIVENESS: &str = "/actuator/health/liveness";
+
 /// The service `ops`.
 pub(super) struct Actuator {
     parts: Parts,

@@ -14,10 +14,11 @@ use http::request::Parts;
 use http::{HeaderValue, Method};
 use hyper::body::Incoming;
 use promox_contract::user::Authenticate;
-use promox_kernel::{BodyKind, Claim, Cx, Entropy, Error, Kind, Node, Principal, Request, Response};
+use promox_kernel::{BodyKind, Claim, Content, Cx, Entropy, Error, Kind, Node, Principal, Request, Response};
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
+use super::actuator::LIVENESS;
 use super::answer::{self, Outcome};
 use super::buckets::{Buckets, Standing};
 use super::compress::Coding;
@@ -157,7 +158,7 @@ fn method_of(method: &Method) -> Option<promox_kernel::Method> {
 impl<'a> Exchange<'a> {
     /// Does what is asked.
     async fn run(&mut self, body: Incoming) -> Result<Outcome, Error> {
-        let open = self.edge.open.get().filter(|_| self.edge.health.is_ready()).ok_or_else(starting)?;
+        let Some(open) = self.edge.open.get() else { return self.early() };
         let (route, path) = self.find(open)?;
         self.route = Some(route);
         let permit = route.service.enter()?;
@@ -167,6 +168,15 @@ impl<'a> Exchange<'a> {
             return self.read_only(open, route, cx, request).await;
         }
         self.detached(open, route, cx, request, permit).await
+    }
+
+    /// Before the services are up, all there is to say is that the process lives.
+    fn early(&self) -> Result<Outcome, Error> {
+        if self.parts.uri.path() != LIVENESS {
+            return Err(starting());
+        }
+        let content = Content::Json(Bytes::from_static(br#"{"status":"UP"}"#));
+        Ok(Outcome { response: Response { status: 200, headers: Vec::new(), content }, replayed: false })
     }
 
     fn find(&mut self, open: &'a Open) -> Result<(&'a Route, Vec<(String, String)>), Error> {
@@ -322,7 +332,7 @@ impl<'a> Exchange<'a> {
     fn log(&self, error: &Error) {
         let (request_id, path) = (&*self.id, self.parts.uri.path());
         match error.kind() {
-            Kind::Internal | Kind::Full => tracing::error!(request_id, path, %error, "an operation failed"),
+            Kind::Internal => tracing::error!(request_id, path, %error, "an operation failed"),
             _ => tracing::debug!(request_id, path, %error, "a request was refused"),
         }
     }

@@ -59,13 +59,13 @@ impl Orders {
     ];
 
     /// The service on its database. A new store has the settings `fresh`; `limited` turns the limit on guessing on.
-    pub fn new(db: Db, fresh: StoreSettings, limited: bool) -> Self {
-        Self {
+    pub fn new(db: Db, fresh: StoreSettings, limited: bool) -> Arc<Self> {
+        Arc::new(Self {
             db,
             settings: settings::SettingsCache::new(fresh),
             quotes: checkout::Quotes::default(),
             guesses: guesses::Guesses::new(limited),
-        }
+        })
     }
 
     /// Registers its operations.

@@ -152,6 +152,7 @@ async fn until_it_is_open_the_server_says_that_it_starts() {
     let rig = Rig::closed(&[]).await;
     let answer = rig.get("/actuator/health").await;
     assert_eq!((answer.status, answer.code().as_str(), answer.header("retry-after")), (503, "STARTING", "1"));
+    assert_eq!(rig.get("/actuator/health/liveness").await.body, r#"{"status":"UP"}"#);
     let Err(Conflict::Operations(fault)) = rig.server.open(&rig.node, &|_| None) else { panic!("it is not refused") };
     assert!(fault.contains("probe.make"), "a keyed operation without a place for keys: {fault}");
 }

@@ -1,0 +1,26 @@
+//! `promox verify`: recomputes every invariant of the books of a closed store and prints what breaks.
+
+use clap::Args;
+
+use super::Common;
+use crate::exit::Exit;
+use crate::log;
+use crate::node::Promox;
+
+/// Check the books.
+#[derive(Debug, Args)]
+pub(super) struct Verify {}
+
+impl Verify {
+    pub(super) fn run(self, common: &Common) -> Result<(), Exit> {
+        let loaded = common.load(Vec::new())?;
+        log::start(&loaded.settings.log);
+        let promox = Promox::headless(&loaded)?;
+        let verdict = promox.auditor().run().map_err(Exit::data)?;
+        for found in &verdict.findings {
+            println!("{}: {}", found.invariant, found.detail);
+        }
+        println!("{} checks, {} broken", verdict.checks, verdict.broken);
+        if verdict.clean { Ok(()) } else { Err(Exit::data("the books do not agree")) }
+    }
+}
