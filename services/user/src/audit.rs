@@ -3,16 +3,13 @@
 use promox_kernel::UserId;
 use promox_storage::{Audit, Database, Report, StoreError, Tx};
 
+use crate::Users;
 use crate::api::UserStatus;
 use crate::commands::audit_log::HEAD;
 use crate::records::{
     Address, AuditEntry, AuditHead, OneTimeToken, Role, RolePermission, Session, User, UserRole, UserTerm,
 };
 use crate::rules::{chain, terms};
-
-/// Checks accounts, roles, logins, address books and the audit trail.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct UserAudit;
 
 const CHAIN: &str = "audit: a chain that verifies";
 const ERASED: &str = "erasure: nothing of the person is left";
@@ -21,7 +18,7 @@ const SESSIONS: &str = "tokens: at most one live refresh token a family, none of
 const ADDRESSES: &str = "addresses: one default a book";
 const TERMS: &str = "search: the words of each user, no others";
 
-impl Audit for UserAudit {
+impl Audit for Users {
     fn database(&self) -> Database {
         Database::Ecommerce
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use promox_contract::audit::Audited;
 use promox_kernel::Error;
-use promox_storage::{Consumer, Database, Event, Tx};
+use promox_storage::{Consumer, Event, Tx};
 
 use crate::Users;
 use crate::commands::audit_log;
@@ -27,11 +27,13 @@ impl Consumer for AuditLog {
 }
 
 impl Users {
-    /// Its consumers, each with the database whose outbox it reads. They write to this service's own database.
-    pub fn consumers(self: &Arc<Self>) -> Vec<(Database, Arc<dyn Consumer>)> {
-        vec![
-            (Database::Ecommerce, Arc::new(AuditLog("user.audit"))),
-            (Database::Promox, Arc::new(AuditLog("user.audit_promox"))),
-        ]
+    /// What follows from the shop's events: its audited changes go to the trail.
+    pub fn consumers(self: &Arc<Self>) -> Vec<Arc<dyn Consumer>> {
+        vec![Arc::new(AuditLog("user.audit"))]
+    }
+
+    /// The same for the events of the promotion engine's database; it writes to the shop's.
+    pub fn promox_consumers(self: &Arc<Self>) -> Vec<Arc<dyn Consumer>> {
+        vec![Arc::new(AuditLog("user.audit_promox"))]
     }
 }

@@ -75,16 +75,18 @@ impl Users {
     fn message(&self, cx: &Cx, request: &MessageRequest, user: &User, email: Email, token: &str) -> SendMessage {
         let (template, page) = match request.purpose {
             Purpose::PasswordReset => ("password_reset", "reset-password"),
-            Purpose::EmailVerification => ("email_verification", "verify-email"),
+            Purpose::EmailVerification => ("verify_email", "verify-email"),
             Purpose::Setup => ("setup", "setup"),
         };
         let base = self.settings.public_url.trim_end_matches('/');
         let expires_at = cx.now + request.purpose.lifetime();
         let mut data = Map::new();
         let mut tell = |name: &str, value: Value| data.insert(name.to_owned(), value);
-        tell("name", json!(user.name));
+        if let Some(name) = &user.name {
+            tell("name", json!(name));
+        }
         tell("token", json!(token));
-        tell("url", json!(format!("{base}/{page}?token={token}")));
+        tell("link", json!(format!("{base}/{page}?token={token}")));
         tell("expiresAt", json!(expires_at));
         SendMessage {
             // Each try has a token of its own, so each is a message of its own.

@@ -25,6 +25,7 @@ mod throttle;
 mod tokens;
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -32,7 +33,6 @@ use promox_contract::user::{Authenticate, DescribeUsers};
 use promox_kernel::{Registry, register};
 use promox_storage::{Db, Record, TableDef};
 
-pub use audit::UserAudit;
 pub use start::EnsuredAdmin;
 
 use access::Accounts;
@@ -45,23 +45,6 @@ use passwords::Passwords;
 use rules::permissions;
 use throttle::Guesses;
 use tokens::Tokens;
-
-/// The tables of this service.
-pub const TABLES: &[&TableDef] = &[
-    records::User::TABLE,
-    records::UserRole::TABLE,
-    records::UserTerm::TABLE,
-    records::Role::TABLE,
-    records::RolePermission::TABLE,
-    records::Session::TABLE,
-    records::OneTimeToken::TABLE,
-    records::MessageRequest::TABLE,
-    records::Address::TABLE,
-    records::SigningKey::TABLE,
-    records::AccessVersion::TABLE,
-    records::AuditEntry::TABLE,
-    records::AuditHead::TABLE,
-];
 
 /// What the node decides for this service.
 #[derive(Clone, Debug)]
@@ -104,7 +87,30 @@ pub struct Users {
     every_permission: OnceLock<Arc<BTreeSet<String>>>,
 }
 
+impl fmt::Debug for Users {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Users").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
 impl Users {
+    /// The tables it owns.
+    pub const TABLES: &[&TableDef] = &[
+        records::User::TABLE,
+        records::UserRole::TABLE,
+        records::UserTerm::TABLE,
+        records::Role::TABLE,
+        records::RolePermission::TABLE,
+        records::Session::TABLE,
+        records::OneTimeToken::TABLE,
+        records::MessageRequest::TABLE,
+        records::Address::TABLE,
+        records::SigningKey::TABLE,
+        records::AccessVersion::TABLE,
+        records::AuditEntry::TABLE,
+        records::AuditHead::TABLE,
+    ];
+
     /// The service on its database.
     pub fn new(db: Db, settings: UserSettings) -> Arc<Self> {
         let lifetime = Duration::from_secs(settings.access_minutes.saturating_mul(60));

@@ -116,7 +116,7 @@ record! {
         user: Option<UserId>,
         expires_at: Timestamp,
     }
-    index OneTimeTokenByUser = 314 (user, purpose);
+    index OneTimeTokenByPurpose = 314 (purpose, user);
     index OneTimeTokenByExpiry = 315 (expires_at);
 }
 

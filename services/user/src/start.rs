@@ -7,7 +7,7 @@ use promox_kernel::{Cx, Email, Error};
 use crate::Users;
 use crate::commands::accounts::NewAccount;
 use crate::commands::{administration, keys, messages, roles};
-use crate::records::{OneTimeToken, Purpose, SigningKey};
+use crate::records::{Purpose, SigningKey};
 use crate::rules::{passwords, secrets};
 use crate::{queries, reject};
 
@@ -56,10 +56,7 @@ impl Users {
             if queries::has_admin(tx, None)? {
                 return Err(reject::has_admin());
             }
-            let earlier: Vec<OneTimeToken> = tx.scan::<OneTimeToken>().collect(10_000)?;
-            for token in earlier.into_iter().filter(|token| token.purpose == Purpose::Setup) {
-                tx.delete::<OneTimeToken>(&token.hash)?;
-            }
+            messages::forget(tx, Purpose::Setup, None)?;
             Ok(messages::grant(tx, Purpose::Setup, None, &hash)?)
         };
         self.db.write(cx, work).await.map(|()| token)

@@ -134,7 +134,7 @@ pub(crate) fn set_password(
     let mut user = touched(tx, user);
     user.password_hash = Some(password_hash.to_owned());
     sessions::end_all(tx, &mut user, kept_session, reason)?;
-    messages::forget(tx, Purpose::PasswordReset, id)?;
+    messages::forget(tx, Purpose::PasswordReset, Some(id))?;
     tx.put(&user)?;
     Ok(user)
 }
@@ -158,8 +158,8 @@ pub(crate) fn erase(tx: &mut Tx<'_>, cx: &Cx, id: UserId) -> Result<(), Error> {
     if let Some(email) = &before.email {
         messages::drop_requests(tx, email)?;
     }
-    messages::forget(tx, Purpose::PasswordReset, id)?;
-    messages::forget(tx, Purpose::EmailVerification, id)?;
+    messages::forget(tx, Purpose::PasswordReset, Some(id))?;
+    messages::forget(tx, Purpose::EmailVerification, Some(id))?;
     after.status = UserStatus::Erased;
     after.erased_at = Some(tx.now());
     (after.email, after.password_hash, after.name, after.phone) = (None, None, None, None);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use promox_kernel::{Email, Error, Timestamp, UserId};
 use promox_storage::{StoreError, Tx};
 
-use crate::records::{MessageRequest, MessageRequestByDue, OneTimeToken, OneTimeTokenByUser, Purpose};
+use crate::records::{MessageRequest, MessageRequestByDue, OneTimeToken, OneTimeTokenByPurpose, Purpose};
 use crate::reject;
 
 /// Tokens of one purpose that one user has at most; sending again leaves the earlier ones good.
@@ -89,9 +89,9 @@ pub(crate) fn take(tx: &mut Tx<'_>, purpose: Purpose, hash: &[u8]) -> Result<One
     Ok(token)
 }
 
-/// Forgets a user's tokens of one purpose.
-pub(crate) fn forget(tx: &mut Tx<'_>, purpose: Purpose, user: UserId) -> Result<(), StoreError> {
-    for token in tx.scan_by::<OneTimeTokenByUser>().prefix((Some(user), purpose)).collect(MOST_TOKENS)? {
+/// Forgets the tokens of one purpose: a user's, or those that are nobody's.
+pub(crate) fn forget(tx: &mut Tx<'_>, purpose: Purpose, user: Option<UserId>) -> Result<(), StoreError> {
+    for token in tx.scan_by::<OneTimeTokenByPurpose>().prefix((purpose, user)).collect(MOST_TOKENS)? {
         tx.delete::<OneTimeToken>(&token.hash)?;
     }
     Ok(())

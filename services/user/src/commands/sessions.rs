@@ -15,8 +15,8 @@ use crate::rules::secrets::RefreshToken;
 pub(crate) enum Rotated {
     /// It was changed for the next one.
     Fresh(Session, Box<User>),
-    /// It had been used before: the family has been ended. This is no error, so that the end is written down.
-    Reused,
+    /// It had been used before: this login has been ended. This is no error, so that the end is written down.
+    Reused(i64),
 }
 
 /// Says that what is remembered of `id` (a user's number, or all roles) is no longer good.
@@ -59,13 +59,14 @@ pub(crate) fn rotate(
 ) -> Result<Rotated, Error> {
     let session = tx.get_by::<SessionByFamily>(presented.family_hash())?.ok_or_else(reject::invalid_token)?;
     match (session.ended_at, session.end_reason) {
-        (_, Some(EndReason::TokenReused)) => return Ok(Rotated::Reused),
+        (_, Some(EndReason::TokenReused)) => return Ok(Rotated::Reused(session.id)),
         (Some(_), _) => return Err(reject::ended_session()),
         (None, _) => {}
     }
     if session.token_hash != Some(presented.own_hash()) {
+        let id = session.id;
         end(tx, session, EndReason::TokenReused)?;
-        return Ok(Rotated::Reused);
+        return Ok(Rotated::Reused(id));
     }
     let now = tx.now();
     if session.expires_at <= now {

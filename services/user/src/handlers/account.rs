@@ -4,7 +4,7 @@ use promox_contract::user::{ExportCarts, ExportNotifications, ExportOrders, Expo
 use promox_kernel::{Cx, Error, Handle, Kind, Op, Page, UserId};
 use promox_storage::Tx;
 
-use super::auth::login_of;
+use super::auth::{login_of, unchanged};
 use crate::api::{
     AddressView, ChangePassword, CreateAddress, DeleteAddress, EraseMe, ExportMe, GetMe, ListAddresses, PersonalExport,
     UpdateAddress, UpdateMe, UserView,
@@ -49,9 +49,11 @@ impl Handle<ChangePassword> for Users {
         let email = user.email.ok_or_else(reject::erased)?;
         let new = op.new_password.0;
         passwords::check(&new, Some(&email), "/newPassword").map_err(|fault| Error::invalid(vec![fault]))?;
-        self.check_password(cx, &email, op.current_password.0).await?.ok_or_else(reject::wrong_password)?;
+        let checked = self.check_password(cx, &email, op.current_password.0).await?;
+        let checked = checked.ok_or_else(reject::wrong_password)?;
         let hash = self.passwords.hash(&cx.node.entropy, new).await?;
         let work = move |tx: &mut Tx<'_>| {
+            unchanged(tx, &checked)?;
             accounts::set_password(tx, id, &hash, Some(session), EndReason::PasswordChanged).map(drop)
         };
         self.db.write(cx, work).await

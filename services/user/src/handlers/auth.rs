@@ -46,10 +46,7 @@ impl Handle<Register> for Users {
 impl Handle<Login> for Users {
     async fn handle(&self, cx: &Cx, op: Login) -> Result<LoggedIn, Error> {
         let user = self.check_password(cx, &op.email, op.password.0).await?.ok_or_else(reject::invalid_credentials)?;
-        if user.status != UserStatus::Active {
-            return Err(reject::blocked());
-        }
-        self.open(cx, move |tx| active(tx, user.id)).await
+        self.open(cx, move |tx| unchanged(tx, &user)).await
     }
 }
 
@@ -61,7 +58,10 @@ impl Handle<Refresh> for Users {
         let rotated = self.db.write(cx, move |tx| sessions::rotate(tx, &presented, &following, life)).await?;
         match rotated {
             Rotated::Fresh(session, user) => self.logged_in(cx, *user, &session, &next).await,
-            Rotated::Reused => Err(reject::reused_token()),
+            Rotated::Reused(session) => {
+                tracing::warn!(session, request = %cx.request_id, "a used refresh token was presented: its login has ended");
+                Err(reject::reused_token())
+            }
         }
     }
 }
@@ -122,7 +122,7 @@ impl Handle<VerifyEmail> for Users {
             let token = messages::take(tx, Purpose::EmailVerification, &hash)?;
             let id = token.user.ok_or_else(reject::one_time_token_invalid)?;
             let mut user = accounts::touched(tx, queries::user(tx, id)?);
-            messages::forget(tx, Purpose::EmailVerification, id)?;
+            messages::forget(tx, Purpose::EmailVerification, Some(id))?;
             user.email_verified_at = user.email_verified_at.or(Some(tx.now()));
             Ok::<_, Error>(tx.put(&user)?)
         };
@@ -247,8 +247,12 @@ pub(super) fn login_of(cx: &Cx) -> Result<(UserId, i64), Error> {
     }
 }
 
-/// The user, as long as it may log in.
-fn active(tx: &Tx<'_>, id: UserId) -> Result<User, Error> {
-    let user = queries::user(tx, id)?;
-    if user.status == UserStatus::Active { Ok(user) } else { Err(reject::blocked()) }
+/// The user whose password was right, if it still is and the user may log in: hashing takes time, and things happen.
+pub(super) fn unchanged(tx: &Tx<'_>, checked: &User) -> Result<User, Error> {
+    let user = queries::user(tx, checked.id)?;
+    match user.status {
+        UserStatus::Active if user.password_hash == checked.password_hash => Ok(user),
+        UserStatus::Blocked => Err(reject::blocked()),
+        UserStatus::Active | UserStatus::Erased => Err(reject::invalid_credentials()),
+    }
 }

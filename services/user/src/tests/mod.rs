@@ -1,1 +1,175 @@
-//! The service on the memory engine.
+//! The service on the memory engine, asked through the registry as the edge and other services ask it.
+
+mod account;
+mod auth;
+mod roles;
+mod token;
+mod trail;
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use promox_contract::cart::MergeGuestCart;
+use promox_contract::notification::SendMessage;
+use promox_contract::user::{
+    Authenticate, ExportCarts, ExportNotifications, ExportOrders, ExportPayments, PersonalData,
+};
+use promox_kernel::{Clock, Cx, Email, Entropy, Error, Handle, Node, Op, Principal, Registry, Timestamp};
+use promox_storage::{Audit, ConsumerLoop, Database, Db, MemoryEngine, Report, Tx};
+
+use crate::api::{LoggedIn, Login, Register, Secret};
+use crate::{UserSettings, Users};
+
+const PASSWORD: &str = "correct horse battery staple";
+
+/// The other services, as far as this one asks them: they note what they were asked, or are down.
+#[derive(Default)]
+struct Others {
+    messages: Mutex<Vec<SendMessage>>,
+    merged: Mutex<Vec<MergeGuestCart>>,
+    down: AtomicBool,
+}
+
+impl Others {
+    fn up(&self) -> Result<(), Error> {
+        if self.down.load(Ordering::Relaxed) { Err(Error::unavailable("DOWN", "It is down.", 1)) } else { Ok(()) }
+    }
+}
+
+impl Handle<SendMessage> for Others {
+    async fn handle(&self, _: &Cx, op: SendMessage) -> Result<(), Error> {
+        self.up().map(|()| self.messages.lock().push(op))
+    }
+}
+impl Handle<MergeGuestCart> for Others {
+    async fn handle(&self, _: &Cx, op: MergeGuestCart) -> Result<(), Error> {
+        self.up().map(|()| self.merged.lock().push(op))
+    }
+}
+macro_rules! exports {
+    ($($op:ty),+) => {$(
+        impl Handle<$op> for Others {
+            async fn handle(&self, _: &Cx, op: $op) -> Result<PersonalData, Error> {
+                self.up().map(|()| PersonalData(serde_json::json!({ "of": op.user_id, "by": <$op>::SERVICE })))
+            }
+        }
+    )+};
+}
+exports!(ExportOrders, ExportPayments, ExportCarts, ExportNotifications);
+
+/// A node with the user service.
+struct Shop {
+    node: Arc<Node>,
+    users: Arc<Users>,
+    others: Arc<Others>,
+    engine: Arc<MemoryEngine>,
+    clock: Clock,
+}
+
+impl Shop {
+    async fn open() -> Self {
+        let clock = Clock::manual("2026-11-23T05:33:00Z".parse::<Timestamp>().unwrap());
+        let (node, engine) = (Node::new(clock.clone(), Entropy::seeded(1)), MemoryEngine::new());
+        let users = Users::new(engine.database(Database::Ecommerce), UserSettings::default());
+        let (others, mut registry) = (Arc::<Others>::default(), Registry::default());
+        users.register(&mut registry);
+        promox_kernel::register!(registry, &others; SendMessage, MergeGuestCart);
+        promox_kernel::register!(registry, &others; ExportOrders, ExportPayments, ExportCarts, ExportNotifications);
+        users.set_permissions(registry.entries().iter().filter_map(|entry| entry.access.permission()).collect());
+        node.install(registry);
+        let shop = Self { node, users, others, engine, clock };
+        shop.users.start(&shop.system()).await.unwrap();
+        shop
+    }
+
+    fn db(&self) -> Db {
+        self.engine.database(Database::Ecommerce)
+    }
+
+    fn system(&self) -> Cx {
+        Cx::system(&self.node, "test", Duration::from_secs(60))
+    }
+
+    /// Somebody whom nobody knows.
+    fn anonymous(&self) -> Cx {
+        let client = Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7)));
+        Cx { principal: Principal::Anonymous, client, ..self.system() }
+    }
+
+    /// Whoever holds the access token.
+    async fn bearer(&self, token: &Secret) -> Result<Cx, Error> {
+        let cx = self.anonymous();
+        let known = cx.call(Authenticate { token: token.0.clone() }).await?;
+        Ok(Cx { principal: known.principal(), ..cx })
+    }
+
+    async fn ask<O: Op>(&self, cx: &Cx, op: O) -> Result<O::Reply, Error> {
+        O::ACCESS.check(cx)?;
+        self.node.registry()?.call(cx.clone(), op).await
+    }
+
+    async fn register(&self, email: &str) -> LoggedIn {
+        self.ask(&self.anonymous(), registration(email)).await.unwrap()
+    }
+
+    async fn login(&self, email: &str, password: &str) -> Result<LoggedIn, Error> {
+        self.ask(&self.anonymous(), login(email, password)).await
+    }
+
+    /// An administrator, logged in.
+    async fn admin(&self) -> Cx {
+        self.users.ensure_admin(&self.system(), "admin@example.com", PASSWORD).await.unwrap();
+        let logged_in = self.login("admin@example.com", PASSWORD).await.unwrap();
+        self.bearer(&logged_in.access_token).await.unwrap()
+    }
+
+    /// Runs a job of the service until it has nothing to do.
+    async fn run(&self, name: &str) {
+        let job = self.users.jobs().into_iter().find(|job| job.name == name).unwrap();
+        while job.run(self.system()).await.unwrap() {}
+    }
+
+    /// Lets the audit trail catch up.
+    async fn consume(&self) {
+        for consumer in self.users.consumers() {
+            let mut consumer = ConsumerLoop::new(consumer, self.db(), self.db());
+            while consumer.turn(&self.node).await.unwrap() {}
+        }
+    }
+
+    /// What the service's own auditor finds.
+    fn findings(&self) -> Vec<&'static str> {
+        let (reader, mut report) = (self.db().long_read().unwrap(), Report::default());
+        self.users.audit(&Tx::unbounded(&*reader, Database::Ecommerce), &mut report).unwrap();
+        for table in Users::TABLES {
+            report.check_table(&*reader, table).unwrap();
+        }
+        report.finish().0.into_iter().map(|finding| finding.invariant).collect()
+    }
+
+    /// The token of the last message.
+    fn mailed_token(&self) -> Secret {
+        let messages = self.others.messages.lock();
+        Secret(messages.last().unwrap().data["token"].as_str().unwrap().to_owned())
+    }
+}
+
+fn email(text: &str) -> Email {
+    text.parse().unwrap()
+}
+
+fn secret(text: &str) -> Secret {
+    Secret(text.to_owned())
+}
+
+fn registration(address: &str) -> Register {
+    let email = email(address);
+    Register { email, password: secret(PASSWORD), name: None, phone: None, referral_code: None }
+}
+
+fn login(address: &str, password: &str) -> Login {
+    Login { email: email(address), password: secret(password) }
+}

@@ -1,0 +1,134 @@
+//! Profile, addresses, export, erasure.
+
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::api::{
+    CreateAddress, DeleteAddress, EraseMe, ExportMe, GetMe, ListAddresses, Refresh, UpdateAddress, UpdateMe,
+};
+use promox_contract::user::{DescribeUsers, UserErased};
+use promox_kernel::{Kind, Limit, Patch};
+
+fn address(name: &str) -> CreateAddress {
+    CreateAddress {
+        name: name.to_owned(),
+        company: None,
+        line1: "12 St James's Square".to_owned(),
+        line2: None,
+        city: "London".to_owned(),
+        postal_code: Some("SW1Y 4JH".to_owned()),
+        region: None,
+        country: "gb".to_owned(),
+        phone: None,
+        is_default: false,
+    }
+}
+
+fn patch(json: serde_json::Value) -> UpdateAddress {
+    serde_json::from_value(json).unwrap()
+}
+
+#[tokio::test]
+async fn profiles_are_patched_and_faults_change_nothing() {
+    let shop = Shop::open().await;
+    let ada = shop.register("ada@example.com").await;
+    let cx = shop.bearer(&ada.access_token).await.unwrap();
+    let change: UpdateMe = serde_json::from_value(serde_json::json!({
+        "name": " Ada Lovelace ", "birthDate": "1990-12-10", "attributes": { "size": "M", "gone": null }
+    }))
+    .unwrap();
+    let me = shop.ask(&cx, change).await.unwrap();
+    assert_eq!(
+        (me.name.as_deref(), me.birth_date.as_deref(), me.version),
+        (Some("Ada Lovelace"), Some("1990-12-10"), 2)
+    );
+    assert_eq!(me.attributes, BTreeMap::from([("size".to_owned(), "M".to_owned())]));
+    let faulty: UpdateMe =
+        serde_json::from_value(serde_json::json!({ "name": "", "birthDate": "2999-01-01", "phone": null })).unwrap();
+    let error = shop.ask(&cx, faulty).await.unwrap_err();
+    let pointers: Vec<&str> = error.errors().iter().map(|fault| fault.pointer.as_str()).collect();
+    assert_eq!(pointers, ["/name", "/birthDate"]);
+    assert_eq!(shop.ask(&cx, GetMe {}).await.unwrap(), me);
+    let stale = Cx { if_match: Some(1), ..cx.clone() };
+    let cleared = || UpdateMe { name: Patch::Clear, ..serde_json::from_str("{}").unwrap() };
+    assert_eq!(shop.ask(&stale, cleared()).await.unwrap_err().kind(), Kind::Precondition);
+    assert_eq!(shop.ask(&cx, cleared()).await.unwrap().name, None);
+    assert!(shop.findings().is_empty());
+}
+
+#[tokio::test]
+async fn an_address_book_has_one_default() {
+    let shop = Shop::open().await;
+    let (ada, eve) = (shop.register("ada@example.com").await, shop.register("eve@example.com").await);
+    let cx = shop.bearer(&ada.access_token).await.unwrap();
+    let first = shop.ask(&cx, address("home")).await.unwrap();
+    assert!(first.is_default && first.country == "GB");
+    let second = shop.ask(&cx, address("work")).await.unwrap();
+    assert!(!second.is_default);
+    let moved = shop.ask(&cx, patch(serde_json::json!({ "id": second.id, "isDefault": true }))).await.unwrap();
+    assert!(moved.is_default);
+    let off = patch(serde_json::json!({ "id": second.id, "isDefault": false }));
+    assert_eq!(shop.ask(&cx, off).await.unwrap_err().errors()[0].pointer, "/isDefault");
+    let odd = patch(serde_json::json!({ "id": second.id, "country": "Great Britain" }));
+    assert_eq!(shop.ask(&cx, odd).await.unwrap_err().errors()[0].pointer, "/country");
+    let other = shop.bearer(&eve.access_token).await.unwrap();
+    assert_eq!(shop.ask(&other, DeleteAddress { id: first.id }).await.unwrap_err().kind(), Kind::NotFound);
+    shop.ask(&cx, DeleteAddress { id: second.id }).await.unwrap();
+    let book = shop.ask(&cx, ListAddresses { limit: Limit::default(), cursor: None }).await.unwrap().items;
+    assert_eq!(book.iter().map(|entry| (entry.id, entry.is_default)).collect::<Vec<_>>(), [(first.id, true)]);
+    assert!(shop.findings().is_empty());
+}
+
+#[tokio::test]
+async fn an_erased_user_leaves_a_number_and_nothing_else() {
+    let shop = Shop::open().await;
+    let named = Register { name: Some("Ada Lovelace".to_owned()), ..registration("ada@example.com") };
+    let ada = shop.ask(&shop.anonymous(), named).await.unwrap();
+    let cx = shop.bearer(&ada.access_token).await.unwrap();
+    shop.ask(&cx, address("home")).await.unwrap();
+    shop.ask(&cx, EraseMe {}).await.unwrap();
+    assert_eq!(shop.bearer(&ada.access_token).await.unwrap_err().code(), "SESSION_ENDED");
+    let again = Refresh { refresh_token: ada.refresh_token };
+    assert_eq!(shop.ask(&shop.anonymous(), again).await.unwrap_err().code(), "SESSION_ENDED");
+    assert_eq!(shop.login("ada@example.com", PASSWORD).await.unwrap_err().code(), "INVALID_CREDENTIALS");
+    shop.run("user.send_messages").await;
+    assert!(shop.others.messages.lock().is_empty());
+    let described = shop.ask(&shop.system(), DescribeUsers { ids: vec![ada.user.id] }).await.unwrap();
+    assert!(described.items.is_empty());
+    let reader = shop.db().long_read().unwrap();
+    for table in Users::TABLES {
+        let range = promox_storage::KeyRange::all(table.space);
+        for item in reader.scan(&range, promox_storage::Direction::Forward) {
+            let (key, row) = item.unwrap();
+            let bytes = [key, row.to_vec()].concat();
+            let text = String::from_utf8_lossy(&bytes).to_lowercase();
+            for trace in ["ada@", "lovelace", "james"] {
+                assert!(!text.contains(trace), "{trace} is left in {}", table.name);
+            }
+        }
+    }
+    let events = shop.db().read(|tx| tx.events_after(0, 100)).await.unwrap();
+    assert_eq!(events.iter().filter(|event| event.is::<UserErased>()).count(), 1);
+    assert_ne!(shop.register("ada@example.com").await.user.id, ada.user.id, "the address is free again");
+    assert!(shop.findings().is_empty());
+}
+
+#[tokio::test]
+async fn an_export_is_whole_or_not_at_all() {
+    let shop = Shop::open().await;
+    let ada = shop.register("ada@example.com").await;
+    let cx = shop.bearer(&ada.access_token).await.unwrap();
+    shop.ask(&cx, address("home")).await.unwrap();
+    let export = shop.ask(&cx, ExportMe {}).await.unwrap();
+    assert_eq!((export.account.id, export.addresses.len(), export.sessions.len()), (ada.user.id, 1, 1));
+    for (part, service) in [
+        (&export.orders, "order"),
+        (&export.payments, "payment"),
+        (&export.cart, "cart"),
+        (&export.notifications, "notification"),
+    ] {
+        assert_eq!(part["by"], service);
+    }
+    shop.others.down.store(true, Ordering::Relaxed);
+    assert_eq!(shop.ask(&cx, ExportMe {}).await.unwrap_err().kind(), Kind::Unavailable);
+}
