@@ -162,6 +162,15 @@ pub struct OrderDescription {
 }
 json_reply!(OrderDescription);
 
+/// Asks whether the caller may see an order as its own: by login, or by the order's token. 404 if not, or without such an order.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OwnsOrder {
+    /// Which.
+    pub order_id: OrderId,
+}
+operation! { OwnsOrder => (), "order.owns", internal, "Whether the caller may see an order as its own." }
+
 /// What every event of an order says.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -1,6 +1,6 @@
 //! What others ask of payments: to take an order's money, once, and to give it back.
 
-use promox_kernel::{Amount, Currency, fact, json_reply, operation, text_enum};
+use promox_kernel::{Amount, Currency, UserId, fact, json_reply, operation, text_enum};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -56,6 +56,9 @@ pub struct TakePayment {
     pub currency: Currency,
     /// How.
     pub choice: PaymentChoice,
+    /// The account that pays, if it is one: it may see the payment.
+    #[serde(default)]
+    pub user_id: Option<UserId>,
 }
 operation! { TakePayment => PaymentOutcome, "payment.take", internal, "Takes an order's money." }
 

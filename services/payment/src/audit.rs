@@ -1,0 +1,114 @@
+//! The books of payments, recomputed from the ledger, and what the orders must agree with.
+
+use promox_contract::payment::PaymentStatus as Status;
+use promox_kernel::Amount;
+use promox_storage::{Audit, Database, Report, StoreError, Tx};
+
+use crate::Payments;
+use crate::queries;
+use crate::records::{Payment, PaymentEntry, Refund, RefundStatus};
+
+/// What the orders state too: the capture of each order that has not ended.
+const PAID: &str = "a paid order has one live capture, equal to its total";
+
+impl Audit for Payments {
+    fn database(&self) -> Database {
+        Database::Ecommerce
+    }
+
+    fn audit(&self, tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
+        let (mut entries, mut refunds) = (0, 0);
+        for payment in tx.scan::<Payment>().rows() {
+            let payment = payment?;
+            entries += check_ledger(tx, report, &payment)?;
+            refunds += check_refunds(tx, report, &payment)?;
+            check_sums(report, &payment);
+            if payment.captured > Amount::ZERO && payment.cancelled_at.is_none() {
+                report.right(PAID, payment.order_id, payment.captured);
+            }
+        }
+        let all_entries = count(tx.scan::<PaymentEntry>().rows())?;
+        report.check("payment: every entry is of a payment", entries == all_entries, || {
+            format!("{entries} of {all_entries}")
+        });
+        let all_refunds = count(tx.scan::<Refund>().rows())?;
+        report.check("payment: every refund is of a payment", refunds == all_refunds, || {
+            format!("{refunds} of {all_refunds}")
+        });
+        Ok(())
+    }
+}
+
+fn count<T>(mut rows: impl Iterator<Item = Result<T, StoreError>>) -> Result<usize, StoreError> {
+    rows.try_fold(0, |count, row| row.map(|_| count + 1))
+}
+
+/// The ledger's sums are the payment's, and it has no gap; how many entries there are.
+fn check_ledger(tx: &Tx<'_>, report: &mut Report, payment: &Payment) -> Result<usize, StoreError> {
+    let mut sums = [Amount::ZERO; 4];
+    let (mut number, mut gap) = (0, false);
+    for entry in tx.scan::<PaymentEntry>().prefix(payment.id).rows() {
+        let entry = entry?;
+        number += 1;
+        gap |= entry.number != number;
+        if let Some(sum) = sums.get_mut(entry.kind as usize) {
+            *sum += entry.amount;
+        }
+        report.check("payment: an entry is more than nothing", entry.amount > Amount::ZERO, || {
+            format!("payment {} entry {}", payment.id, entry.number)
+        });
+    }
+    let whole = !gap && number == payment.entries;
+    report.check("payment: the ledger has no gap", whole, || format!("payment {}", payment.id));
+    let want = [payment.authorized, payment.captured, payment.refunded];
+    let [authorized, captured, refunded, voided] = sums;
+    report.check("payment: the ledger's sums are the payment's", [authorized, captured, refunded] == want, || {
+        format!("payment {}: {authorized}, {captured}, {refunded}", payment.id)
+    });
+    report.check("payment: only what was authorised is voided", voided <= authorized, || {
+        format!("payment {}", payment.id)
+    });
+    Ok(usize::try_from(number).unwrap_or(0))
+}
+
+/// Refunds claim and give what the payment says; how many there are.
+fn check_refunds(tx: &Tx<'_>, report: &mut Report, payment: &Payment) -> Result<usize, StoreError> {
+    let refunds = queries::refunds(tx, payment.id)?;
+    let sum = |status| refunds.iter().filter(|it| it.status == status).map(|it| it.amount).sum::<Amount>();
+    let sums = (sum(RefundStatus::Succeeded), sum(RefundStatus::Pending));
+    report.check("payment: refunded = sum of refunds", sums == (payment.refunded, payment.refunding), || {
+        format!("payment {}: {} and {} pending", payment.id, sums.0, sums.1)
+    });
+    let alive = |refund: &Refund| (refund.status == RefundStatus::Pending) == refund.due_at.is_some();
+    report.check("payment: a pending refund is asked for again", refunds.iter().all(alive), || {
+        format!("payment {}", payment.id)
+    });
+    Ok(refunds.len())
+}
+
+fn check_sums(report: &mut Report, payment: &Payment) {
+    let Payment { id, amount, authorized, captured, refunded, refunding, .. } = payment;
+    let falling = [*amount, *authorized, *captured, *refunded + *refunding, *refunding, Amount::ZERO];
+    let ordered = falling.is_sorted_by(|a, b| a >= b);
+    report.check("payment: authorised ≥ captured ≥ refunded ≥ 0", ordered, || {
+        format!("payment {id}: {authorized}, {captured}, {refunded} and {refunding}")
+    });
+    let whole = captured.is_zero() || captured == amount;
+    report.check("payment: a capture is whole", whole, || format!("payment {id}: {captured} of {amount}"));
+    let fits = match payment.status {
+        Status::Pending | Status::RequiresAction | Status::Failed | Status::Voided => captured.is_zero(),
+        Status::Authorized => captured.is_zero() && authorized == amount,
+        Status::Captured => captured == amount && refunded.is_zero(),
+        Status::PartiallyRefunded => refunded < captured && *refunded > Amount::ZERO,
+        Status::Refunded => refunded == captured && !captured.is_zero(),
+    };
+    report.check("payment: the status is what the sums say", fits, || format!("payment {id} is {}", payment.status));
+    let holds_token = matches!(payment.status, Status::Pending | Status::RequiresAction);
+    report.check("payment: a token is kept only while it may be used", holds_token || payment.token.is_none(), || {
+        format!("payment {id} is {}", payment.status)
+    });
+    let ended = payment.cancelled_at.is_none() || payment.left() <= Amount::ZERO;
+    report.check("payment: what an ended order paid goes back", ended, || {
+        format!("payment {id}: {} left", payment.left())
+    });
+}

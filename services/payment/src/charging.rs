@@ -1,0 +1,159 @@
+//! Charges: asking a provider, within everybody's patience, and writing down what it said in one transaction.
+
+use std::future::Future;
+use std::time::Duration;
+
+use promox_contract::ids::{OrderId, PaymentId};
+use promox_contract::payment::{PaymentAction, PaymentOutcome};
+use promox_kernel::{Cx, Error};
+use promox_storage::Tx;
+use tokio::time::Instant;
+
+use crate::Payments;
+use crate::commands::charge::{self, Due, Ending};
+use crate::commands::refund;
+use crate::gateway::{Answer, Charge, Failed};
+use crate::queries;
+use crate::records::{Attempt, AttemptOutcome, Payment, Provider};
+use crate::reject::{self, Reject};
+use crate::rules::{self, News};
+
+/// What is left of a request's time for writing the answer down.
+const MARGIN: Duration = Duration::from_millis(500);
+/// The pauses before each try of a charge while the provider fails.
+const PAUSES: [Duration; 3] = [Duration::ZERO, Duration::from_millis(100), Duration::from_millis(300)];
+
+impl Payments {
+    /// How long a provider may take: the limit, or what the request has left.
+    fn patience(&self, cx: &Cx) -> Duration {
+        let left = cx.deadline.saturating_duration_since(Instant::now()).saturating_sub(MARGIN);
+        self.settings.provider_limit.min(left)
+    }
+
+    /// What a provider answers in time; `None` when it fails or is silent. Then it may have done what it was asked.
+    pub(crate) async fn reach<T>(&self, cx: &Cx, call: impl Future<Output = Result<T, Failed>>) -> Option<T> {
+        tokio::select! {
+            biased;
+            answer = call => answer.ok(),
+            () = cx.node.clock.sleep(self.patience(cx)) => None,
+        }
+    }
+
+    /// Takes an order's money. What was decided before is answered again without asking the provider.
+    pub(crate) async fn take(&self, cx: &Cx, due: Due) -> Result<PaymentOutcome, Error> {
+        let known = self.db.read(|tx| queries::to_be_paid(tx, due.order_id)).await?;
+        if let Some(known) = &known {
+            check_same(known, &due)?;
+            if !known.undecided() {
+                return Ok(queries::outcome(known));
+            }
+        }
+        let asked = Charge {
+            key: rules::charge_key(due.order_id),
+            token: due.choice.token.clone().unwrap_or_default(),
+            tried: known.map_or(0, |known| known.tries),
+        };
+        let (news, attempts) = self.charge(cx, due.choice.provider, &asked).await;
+        let payment = self.db.write(cx, move |tx| charge::note(tx, &due, &attempts, &news)).await?;
+        self.give_back_late(cx, payment).await
+    }
+
+    /// Asks for a charge, again while the provider fails and there is time.
+    async fn charge(&self, cx: &Cx, provider: Provider, asked: &Charge) -> (News, Vec<Attempt>) {
+        let (clock, gateway) = (&cx.node.clock, self.gateways.of(provider));
+        let until = clock.now() + self.patience(cx);
+        let mut attempts = Vec::new();
+        for pause in PAUSES {
+            if !pause.is_zero() {
+                clock.sleep(pause).await;
+            }
+            let answer = tokio::select! {
+                biased;
+                answer = gateway.charge(clock, asked) => Some(answer),
+                () = clock.sleep_until(until) => None,
+            };
+            if answer != Some(Ok(Answer::Awaited)) {
+                attempts.push(attempt(clock.now(), answer.as_ref()));
+            }
+            match answer {
+                Some(Ok(answer)) => return (news(answer), attempts),
+                Some(Err(Failed)) => {}
+                None => break,
+            }
+        }
+        (News::Silence, attempts)
+    }
+
+    /// What was captured after its order ended goes back now; if the provider is silent, a job goes on.
+    pub(crate) async fn give_back_late(&self, cx: &Cx, payment: Payment) -> Result<PaymentOutcome, Error> {
+        if payment.cancelled_at.is_some()
+            && let Some(refund) = self.db.read(|tx| refund::unsettled(tx, payment.id)).await?
+        {
+            let settled = self.settle(cx, refund).await?;
+            return Ok(queries::outcome(&settled.payment));
+        }
+        Ok(queries::outcome(&payment))
+    }
+
+    /// Ends an order's payment: voids it, or gives back what is left.
+    pub(crate) async fn cancel(&self, cx: &Cx, order_id: OrderId, reason: String) -> Result<(), Error> {
+        match self.db.write(cx, move |tx| charge::cancel(tx, order_id, &reason)).await? {
+            Ending::Done => Ok(()),
+            Ending::Void(payment) => {
+                self.end_charge(cx, &payment).await?;
+                let id = payment.id;
+                let payment = self.db.write(cx, move |tx| hear(tx, id, &News::Voided)).await?;
+                self.give_back_late(cx, payment).await.map(drop)
+            }
+            Ending::GiveBack(refund) => {
+                let settled = self.settle(cx, refund).await?;
+                if settled.waiting { Err(reject::no_answer()) } else { Ok(()) }
+            }
+        }
+    }
+
+    /// Has the provider end a charge.
+    pub(crate) async fn end_charge(&self, cx: &Cx, payment: &Payment) -> Result<(), Error> {
+        let key = rules::charge_key(payment.order_id);
+        let call = self.gateways.of(payment.provider).void(&cx.node.clock, &key);
+        self.reach(cx, call).await.ok_or_else(reject::no_answer)
+    }
+}
+
+/// Hears news of a payment that is there.
+pub(crate) fn hear(tx: &mut Tx<'_>, id: PaymentId, news: &News) -> Result<Payment, Reject> {
+    let payment = queries::payment(tx, id)?;
+    Ok(charge::hear(tx, payment, news)?)
+}
+
+/// One order, one payment: it is not asked for again with another amount, nor once the order has ended.
+fn check_same(known: &Payment, due: &Due) -> Result<(), Reject> {
+    if (known.amount, known.currency) != (due.amount, due.currency) {
+        return Err(Reject::Mismatch { amount: known.amount, currency: known.currency });
+    }
+    if known.undecided() && known.cancelled_at.is_some() {
+        return Err(Reject::Cancelled);
+    }
+    Ok(())
+}
+
+fn attempt(at: promox_kernel::Timestamp, answer: Option<&Result<Answer, Failed>>) -> Attempt {
+    let (outcome, code) = match answer {
+        Some(Ok(Answer::Declined { code })) => (AttemptOutcome::Declined, Some((*code).to_owned())),
+        Some(Ok(_)) => (AttemptOutcome::Answered, None),
+        Some(Err(Failed)) => (AttemptOutcome::ProviderError, None),
+        None => (AttemptOutcome::NoAnswer, None),
+    };
+    Attempt { at, outcome, code }
+}
+
+fn news(answer: Answer) -> News {
+    match answer {
+        Answer::Awaited => News::Silence,
+        Answer::Captured { reference } => News::Captured { reference },
+        Answer::NeedsAction { reference, url } => {
+            News::NeedsAction { reference, action: PaymentAction { kind: "REDIRECT".to_owned(), url } }
+        }
+        Answer::Declined { code } => News::Declined { code: code.to_owned() },
+    }
+}

@@ -1,0 +1,236 @@
+//! Operations: who may, then one read, one write, or one call to a provider between them.
+
+use promox_contract::audit::Audited;
+use promox_contract::order::OwnsOrder;
+use promox_contract::payment::{
+    CancelPayment, CheckPaymentChoice, PaymentOfOrder, PaymentOutcome, PaymentStatus, RefundForReturn, TakePayment,
+};
+use promox_contract::user::{ExportPayments, PersonalData};
+use promox_kernel::{Cx, Error, Handle, Kind, Page, bounded};
+use promox_storage::{Recall, Tx};
+
+use crate::api::{
+    CapturePayment, ConfirmPayment, CreateRefund, GetPayment, ListMethods, ListPayments, MethodView, PaymentView,
+    ReceiveWebhook, VoidPayment,
+};
+use crate::charging;
+use crate::commands::charge::{self, Due};
+use crate::commands::refund;
+use crate::records::{Payment, Provider};
+use crate::reject::{self, Reject};
+use crate::rules::{self, News};
+use crate::{Payments, queries, webhooks};
+
+/// Why a payment is void that an administrator voided.
+const BY_HAND: &str = "voided by hand";
+
+impl Payments {
+    /// Refuses who neither has the permission nor owns the order: to them there is no such payment.
+    async fn authorise(&self, cx: &Cx, payment: &Payment, permission: &str) -> Result<(), Error> {
+        let user = cx.principal.user();
+        if cx.principal.allows(permission) || (user.is_some() && user == payment.user_id) {
+            return Ok(());
+        }
+        let owns = cx.call(OwnsOrder { order_id: payment.order_id }).await;
+        owns.map_err(|error| if error.kind() == Kind::NotFound { Error::not_found("payment") } else { error })
+    }
+
+    /// Hears a capture or void that somebody asked for, and keeps the answer.
+    async fn answer_news(
+        &self,
+        cx: &Cx,
+        action: &'static str,
+        before: Payment,
+        news: News,
+        check: fn(&Payment) -> Result<(), Reject>,
+    ) -> Result<PaymentView, Error> {
+        let actor = cx.principal.name();
+        let (id, was) = (before.id, before.status);
+        let work = move |tx: &mut Tx<'_>| {
+            check(&queries::payment(tx, id)?)?;
+            let payment = charging::hear(tx, id, &news)?;
+            let entry = Audited::new(actor.clone(), action, format!("payment:{id}"), was, payment.status);
+            tx.emit(id, &entry)?;
+            Ok(queries::view(tx, payment)?)
+        };
+        self.db.answer(cx, work).await
+    }
+}
+
+impl Handle<ListPayments> for Payments {
+    async fn handle(&self, cx: &Cx, op: ListPayments) -> Result<Page<PaymentView>, Error> {
+        let all = cx.principal.allows("payment:read");
+        if let Some(order_id) = op.order_id {
+            if !all {
+                cx.call(OwnsOrder { order_id }).await?;
+            }
+            return self.db.read(|tx| queries::page_of_order(tx, order_id)).await;
+        }
+        match cx.principal.user() {
+            _ if all => self.db.read(|tx| queries::all(tx, op.limit, op.cursor)).await,
+            Some(user) => self.db.read(|tx| queries::of_user(tx, user, op.limit, op.cursor)).await,
+            None => Err(Error::field("?orderId", "name the order whose token you send")),
+        }
+    }
+}
+
+impl Handle<GetPayment> for Payments {
+    async fn handle(&self, cx: &Cx, op: GetPayment) -> Result<PaymentView, Error> {
+        let payment = self.db.read(|tx| queries::payment(tx, op.id)).await?;
+        self.authorise(cx, &payment, "payment:read").await?;
+        Ok(self.db.read(|tx| queries::view(tx, payment)).await?)
+    }
+}
+
+impl Handle<ListMethods> for Payments {
+    async fn handle(&self, _cx: &Cx, _op: ListMethods) -> Result<Vec<MethodView>, Error> {
+        Ok(queries::methods())
+    }
+}
+
+impl Handle<ConfirmPayment> for Payments {
+    async fn handle(&self, cx: &Cx, op: ConfirmPayment) -> Result<PaymentView, Error> {
+        let payment = self.db.read(|tx| queries::payment(tx, op.id)).await?;
+        self.authorise(cx, &payment, "payment:write").await?;
+        if payment.status == PaymentStatus::Captured {
+            return Ok(self.db.read(|tx| queries::view(tx, payment)).await?);
+        }
+        payment.check_confirm()?;
+        let key = rules::charge_key(payment.order_id);
+        let call = self.gateways.of(payment.provider).confirm(&cx.node.clock, &key);
+        let reference = self.reach(cx, call).await.ok_or_else(reject::no_answer)?;
+        let news = News::Captured { reference };
+        let view = self.answer_news(cx, "payment.confirm", payment, news, |_| Ok(())).await?;
+        let now = self.db.read(|tx| queries::payment(tx, op.id)).await?;
+        self.give_back_late(cx, now).await?;
+        Ok(view)
+    }
+}
+
+impl Handle<CapturePayment> for Payments {
+    async fn handle(&self, cx: &Cx, op: CapturePayment) -> Result<PaymentView, Error> {
+        let payment = self.db.read(|tx| queries::payment(tx, op.id)).await?;
+        payment.check_capture()?;
+        let key = rules::charge_key(payment.order_id);
+        let call = self.gateways.of(payment.provider).capture(&cx.node.clock, &key);
+        let reference = self.reach(cx, call).await.ok_or_else(reject::no_answer)?;
+        let news = News::Captured { reference };
+        self.answer_news(cx, "payment.capture", payment, news, Payment::check_capture).await
+    }
+}
+
+impl Handle<VoidPayment> for Payments {
+    async fn handle(&self, cx: &Cx, op: VoidPayment) -> Result<PaymentView, Error> {
+        let begin = move |tx: &mut Tx<'_>| {
+            let payment = queries::payment(tx, op.id)?;
+            payment.check_void()?;
+            Ok::<_, Reject>(charge::begin_void(tx, payment, BY_HAND)?)
+        };
+        let payment = self.db.write(cx, begin).await?;
+        self.end_charge(cx, &payment).await?;
+        self.answer_news(cx, "payment.void", payment, News::Voided, Payment::check_void).await
+    }
+}
+
+impl Handle<CreateRefund> for Payments {
+    async fn handle(&self, cx: &Cx, op: CreateRefund) -> Result<PaymentView, Error> {
+        let refund = self.open_refund(cx, op).await?;
+        let Some(reference) = self.ask_refund(cx, refund).await? else {
+            let payment = self.put_off(cx, refund).await?.payment;
+            let mut view = self.db.read(|tx| queries::view(tx, payment)).await?;
+            view.waiting = true;
+            return Ok(view);
+        };
+        let work = move |tx: &mut Tx<'_>| {
+            let payment = refund::settle(tx, refund, &reference)?;
+            Ok(queries::view(tx, payment)?)
+        };
+        self.db.answer(cx, work).await
+    }
+}
+
+impl Payments {
+    /// Claims the amount and the idempotency key together; a request that comes again goes on with its refund.
+    async fn open_refund(&self, cx: &Cx, op: CreateRefund) -> Result<i64, Error> {
+        let reason = bounded(&op.reason, 1, 200).map_err(|fault| Error::field("/reason", fault))?;
+        let (claim, actor) = (cx.claim.clone(), cx.principal.name());
+        let work = move |tx: &mut Tx<'_>| {
+            if let Some(claim) = &claim
+                && let Recall::Undecided(refund) = tx.recall(claim)?
+            {
+                return Ok(refund);
+            }
+            let refund = refund::request(tx, op.id, op.amount, &reason)?;
+            if let Some(claim) = &claim {
+                tx.claim(claim, refund)?;
+            }
+            let entry = Audited::new(actor.clone(), "payment.refund", format!("payment:{}", op.id), (), refund);
+            tx.emit(op.id, &entry)?;
+            Ok::<_, Reject>(refund)
+        };
+        Ok(self.db.write(cx, work).await?)
+    }
+}
+
+impl Handle<ReceiveWebhook> for Payments {
+    async fn handle(&self, cx: &Cx, op: ReceiveWebhook) -> Result<(), Error> {
+        let secret = &self.settings.sandbox_webhook_secret;
+        if op.provider != Provider::Sandbox.as_str() || secret.is_empty() {
+            return Err(Error::not_found("provider of webhooks"));
+        }
+        let notice = webhooks::read(Provider::Sandbox, secret, op.body, cx.now).await?;
+        let heard = self.db.write(cx, move |tx| charge::hear_notice(tx, &notice)).await?;
+        match heard {
+            Some(payment) => self.give_back_late(cx, payment).await.map(drop),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Handle<CheckPaymentChoice> for Payments {
+    async fn handle(&self, _cx: &Cx, op: CheckPaymentChoice) -> Result<(), Error> {
+        rules::choose(&op.choice).map(drop)
+    }
+}
+
+impl Handle<TakePayment> for Payments {
+    async fn handle(&self, cx: &Cx, op: TakePayment) -> Result<PaymentOutcome, Error> {
+        let due = Due {
+            order_id: op.order_id,
+            user_id: op.user_id,
+            amount: rules::money(op.amount, op.currency)?,
+            currency: op.currency,
+            choice: rules::choose(&op.choice)?,
+        };
+        self.take(cx, due).await
+    }
+}
+
+impl Handle<PaymentOfOrder> for Payments {
+    async fn handle(&self, _cx: &Cx, op: PaymentOfOrder) -> Result<PaymentOutcome, Error> {
+        let payment = self.db.read(|tx| queries::of_order(tx, op.order_id)).await?;
+        payment.as_ref().map(queries::outcome).ok_or_else(|| Error::not_found("payment"))
+    }
+}
+
+impl Handle<CancelPayment> for Payments {
+    async fn handle(&self, cx: &Cx, op: CancelPayment) -> Result<(), Error> {
+        self.cancel(cx, op.order_id, op.reason).await
+    }
+}
+
+impl Handle<RefundForReturn> for Payments {
+    async fn handle(&self, cx: &Cx, op: RefundForReturn) -> Result<PaymentOutcome, Error> {
+        let open = move |tx: &mut Tx<'_>| refund::for_return(tx, op.order_id, &op.reference, op.amount, &op.reason);
+        let refund = self.db.write(cx, open).await?;
+        let settled = self.settle(cx, refund).await?;
+        if settled.waiting { Err(reject::no_answer()) } else { Ok(queries::outcome(&settled.payment)) }
+    }
+}
+
+impl Handle<ExportPayments> for Payments {
+    async fn handle(&self, _cx: &Cx, op: ExportPayments) -> Result<PersonalData, Error> {
+        let own = self.db.read(|tx| queries::export(tx, op.user_id)).await?;
+        serde_json::to_value(own).map(PersonalData).map_err(Error::internal)
+    }
+}

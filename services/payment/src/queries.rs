@@ -1,0 +1,121 @@
+//! Reads: payments by id, order and user, as views and as the outcome that an order goes by.
+
+use promox_contract::ids::{OrderId, PaymentId};
+use promox_contract::payment::PaymentOutcome;
+use promox_kernel::{Cursor, Error, Limit, Page, UserId};
+use promox_storage::{StoreError, Tx};
+
+use crate::api::{MethodView, PaymentView, RefundView};
+use crate::records::{Cancellation, Payment, PaymentByOrder, PaymentByUser, Refund, RefundByReference};
+use crate::reject::Reject;
+use crate::rules::{METHODS, MOST_REFUNDS};
+
+/// Payments of one user that an export holds.
+const MOST_EXPORTED: usize = 2_000;
+
+/// A payment as its order sees it.
+pub(crate) fn outcome(payment: &Payment) -> PaymentOutcome {
+    PaymentOutcome {
+        id: payment.id,
+        status: payment.status,
+        undecided: payment.undecided(),
+        decline_code: payment.failure_code.clone(),
+        action: payment.action.0.clone(),
+        captured: payment.captured,
+        refunded: payment.refunded,
+    }
+}
+
+/// A payment as people see it.
+pub(crate) fn view(tx: &Tx<'_>, payment: Payment) -> Result<PaymentView, StoreError> {
+    let refunds = refunds(tx, payment.id)?.into_iter().map(|it| RefundView {
+        id: it.id,
+        amount: it.amount,
+        reason: it.reason,
+        reference: it.reference,
+        status: it.status,
+        created_at: it.created_at,
+    });
+    Ok(PaymentView {
+        id: payment.id,
+        order_id: payment.order_id,
+        provider: payment.provider,
+        method: payment.method,
+        status: payment.status,
+        amount: payment.amount,
+        currency: payment.currency,
+        authorized: payment.authorized,
+        captured: payment.captured,
+        refunded: payment.refunded,
+        attempts: payment.attempts.0,
+        refunds: refunds.collect(),
+        action: payment.action.0,
+        failure_code: payment.failure_code,
+        created_at: payment.created_at,
+        updated_at: payment.updated_at,
+        waiting: false,
+    })
+}
+
+/// A payment's refunds, oldest first.
+pub(crate) fn refunds(tx: &Tx<'_>, id: PaymentId) -> Result<Vec<Refund>, StoreError> {
+    let mut refunds = tx.scan_by::<RefundByReference>().prefix(id).collect(MOST_REFUNDS)?;
+    refunds.sort_by_key(|refund| refund.id);
+    Ok(refunds)
+}
+
+/// The payment, which must be there.
+pub(crate) fn payment(tx: &Tx<'_>, id: PaymentId) -> Result<Payment, Reject> {
+    tx.get::<Payment>(&id)?.ok_or(Reject::Absent("payment"))
+}
+
+/// The payment of an order, if it has one.
+pub(crate) fn of_order(tx: &Tx<'_>, order_id: OrderId) -> Result<Option<Payment>, StoreError> {
+    tx.get_by::<PaymentByOrder>(order_id)
+}
+
+/// The payment of an order that may be paid; `None` when nobody has tried yet.
+pub(crate) fn to_be_paid(tx: &Tx<'_>, order_id: OrderId) -> Result<Option<Payment>, Reject> {
+    let known = of_order(tx, order_id)?;
+    if known.is_none() && tx.get::<Cancellation>(&order_id)?.is_some() {
+        return Err(Reject::Cancelled);
+    }
+    Ok(known)
+}
+
+/// All payments, newest first.
+pub(crate) fn all(tx: &Tx<'_>, limit: Limit, cursor: Option<Cursor>) -> Result<Page<PaymentView>, Error> {
+    views(tx, tx.scan::<Payment>().backward().page(limit, cursor)?)
+}
+
+/// A user's payments, newest first.
+pub(crate) fn of_user(
+    tx: &Tx<'_>,
+    user: UserId,
+    limit: Limit,
+    cursor: Option<Cursor>,
+) -> Result<Page<PaymentView>, Error> {
+    views(tx, tx.scan_by::<PaymentByUser>().prefix(Some(user)).backward().page(limit, cursor)?)
+}
+
+/// An order's payment as a page of one or none.
+pub(crate) fn page_of_order(tx: &Tx<'_>, order_id: OrderId) -> Result<Page<PaymentView>, Error> {
+    views(tx, Page::new(of_order(tx, order_id)?.into_iter().collect(), None))
+}
+
+fn views(tx: &Tx<'_>, page: Page<Payment>) -> Result<Page<PaymentView>, Error> {
+    let Page { items, next_cursor, .. } = page;
+    let items: Result<_, StoreError> = items.into_iter().map(|payment| view(tx, payment)).collect();
+    Ok(Page::new(items?, next_cursor))
+}
+
+/// All that is held about a user.
+pub(crate) fn export(tx: &Tx<'_>, user: UserId) -> Result<Vec<PaymentView>, StoreError> {
+    let own = tx.scan_by::<PaymentByUser>().prefix(Some(user)).collect(MOST_EXPORTED)?;
+    own.into_iter().map(|payment| view(tx, payment)).collect()
+}
+
+/// How one can pay.
+pub(crate) fn methods() -> Vec<MethodView> {
+    METHODS.iter().map(|(provider, method, name)| MethodView { provider: *provider, method: *method, name }).collect()
+}

@@ -1,0 +1,60 @@
+//! Refunds: claimed in the books, asked of the provider, entered; what a provider does not answer is asked again for ever.
+
+use promox_kernel::{Cx, Error};
+
+use crate::Payments;
+use crate::commands::refund;
+use crate::queries;
+use crate::records::{Payment, Refund};
+use crate::reject::Reject;
+use crate::rules;
+
+/// Refunds that one run of the job asks for.
+const BATCH: usize = 10;
+
+/// A payment after its provider was asked for a refund.
+#[derive(Debug)]
+pub(crate) struct Settled {
+    pub(crate) payment: Payment,
+    /// Whether the provider has not answered.
+    pub(crate) waiting: bool,
+}
+
+impl Payments {
+    /// Asks the provider to give money back, by the refund's own key; its name for it, or `None` when it is silent.
+    pub(crate) async fn ask_refund(&self, cx: &Cx, id: i64) -> Result<Option<String>, Error> {
+        let read = self.db.read(|tx| {
+            let refund = tx.get::<Refund>(&id)?.ok_or(Reject::Absent("refund"))?;
+            queries::payment(tx, refund.payment_id)
+        });
+        let (payment, key) = (read.await?, rules::refund_key(id));
+        Ok(self.reach(cx, self.gateways.of(payment.provider).refund(&cx.node.clock, &key)).await)
+    }
+
+    /// Settles a refund, or puts it off until the provider answers.
+    pub(crate) async fn settle(&self, cx: &Cx, id: i64) -> Result<Settled, Error> {
+        match self.ask_refund(cx, id).await? {
+            Some(reference) => {
+                let payment = self.db.write(cx, move |tx| refund::settle(tx, id, &reference)).await?;
+                Ok(Settled { payment, waiting: false })
+            }
+            None => self.put_off(cx, id).await,
+        }
+    }
+
+    /// The provider is silent: the job asks it again.
+    pub(crate) async fn put_off(&self, cx: &Cx, id: i64) -> Result<Settled, Error> {
+        tracing::warn!(refund = id, "the provider has not answered for a refund; it is asked again");
+        let payment = self.db.write(cx, move |tx| refund::postpone(tx, id)).await?;
+        Ok(Settled { payment, waiting: true })
+    }
+
+    /// Asks again for refunds whose time has come, one bounded batch; whether there may be more.
+    pub(crate) async fn settle_due(&self, cx: &Cx) -> Result<bool, Error> {
+        let due = self.db.read(|tx| refund::due(tx, cx.now, BATCH)).await?;
+        for refund in &due {
+            self.settle(cx, refund.id).await?;
+        }
+        Ok(due.len() == BATCH)
+    }
+}

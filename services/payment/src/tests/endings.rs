@@ -1,0 +1,104 @@
+//! Orders that end: what was not captured is voided, what was is given back, once, also when it comes late.
+
+use std::time::Duration;
+
+use promox_contract::payment::PaymentStatus as Status;
+use promox_kernel::Kind;
+
+use super::shop::Shop;
+
+#[tokio::test]
+async fn the_end_of_an_order_voids_or_gives_back_once() {
+    let shop = Shop::open();
+    let cases = [
+        ("tok_visa", Status::Refunded, "9.00", "9.00"),
+        ("tok_declined", Status::Failed, "0.00", "0.00"),
+        ("tok_requires_action", Status::Voided, "0.00", "0.00"),
+        ("tok_timeout", Status::Voided, "0.00", "0.00"),
+    ];
+    for (order, (token, status, captured, refunded)) in (1..).zip(cases) {
+        let id = shop.take(order, token, "9.00").await.unwrap().id.0;
+        for _ in 0..2 {
+            shop.cancel(order).await.unwrap();
+            assert_eq!(shop.stands(id).await, (status, captured.into(), refunded.into()), "{token}");
+        }
+    }
+    let id = shop.by_hand(9, "9.00").await.id.0;
+    shop.cancel(9).await.unwrap();
+    assert_eq!(shop.stands(id).await.0, Status::Voided);
+    assert_eq!(shop.told().await, ["PAYMENT_CAPTURED", "PAYMENT_REFUNDED", "PAYMENT_FAILED"]);
+    shop.verify();
+}
+
+#[tokio::test]
+async fn an_order_that_ended_unpaid_takes_no_payment() {
+    let shop = Shop::open();
+    shop.cancel(1).await.unwrap();
+    shop.cancel(1).await.unwrap();
+    assert_eq!(shop.take(1, "tok_visa", "5.00").await.unwrap_err().code(), "PAYMENT_CANCELLED");
+    assert_eq!(shop.told().await, [""; 0]);
+    shop.verify();
+}
+
+#[tokio::test]
+async fn an_answer_that_comes_after_the_end_is_given_back() {
+    let shop = Shop::open().reopen(Duration::from_secs(5));
+    let taking = shop.take(1, "tok_visa", "5.00");
+    let ending = async {
+        tokio::task::yield_now().await;
+        shop.cancel(1).await
+    };
+    let (taken, ended) = tokio::join!(taking, ending);
+    ended.unwrap();
+    let taken = taken.unwrap();
+    assert_eq!((taken.status, taken.refunded.to_string()), (Status::Refunded, "5.00".into()));
+    assert_eq!(shop.told().await, ["PAYMENT_CAPTURED", "PAYMENT_REFUNDED"]);
+    shop.verify();
+}
+
+#[tokio::test]
+async fn a_part_that_was_refunded_is_not_given_back_again() {
+    let shop = Shop::open();
+    shop.take(1, "tok_visa", "9.00").await.unwrap();
+    shop.refund(1, Some("4.00")).await.unwrap();
+    shop.cancel(1).await.unwrap();
+    assert_eq!(shop.stands(1).await, (Status::Refunded, "9.00".into(), "9.00".into()));
+    let amounts: Vec<_> = shop.payment(1).await.refunds.iter().map(|it| it.amount.to_string()).collect();
+    assert_eq!(amounts, ["4.00", "5.00"]);
+    shop.verify();
+}
+
+#[tokio::test]
+async fn a_silent_provider_makes_the_end_wait_not_repeat() {
+    let quick = Shop::open();
+    quick.take(1, "tok_visa", "9.00").await.unwrap();
+    quick.take(2, "tok_requires_action", "9.00").await.unwrap();
+    let slow = quick.reopen(Duration::from_hours(1));
+    for order in [1, 2] {
+        assert_eq!(slow.cancel(order).await.unwrap_err().kind(), Kind::Unavailable);
+    }
+    assert_eq!(slow.stands(1).await, (Status::Captured, "9.00".into(), "0.00".into()));
+    assert_eq!(slow.refund(1, Some("0.01")).await.unwrap_err().code(), "REFUND_EXCEEDS_CAPTURED");
+    slow.verify();
+    quick.cancel(2).await.unwrap();
+    assert_eq!(quick.stands(2).await.0, Status::Voided);
+    quick.node.clock.advance(Duration::from_mins(1));
+    let job = quick.payments.jobs().remove(0);
+    assert!(!job.run(quick.cx()).await.unwrap());
+    assert_eq!(quick.stands(1).await, (Status::Refunded, "9.00".into(), "9.00".into()));
+    quick.cancel(1).await.unwrap();
+    assert_eq!(quick.payment(1).await.refunds.len(), 1);
+    quick.verify();
+}
+
+#[tokio::test]
+async fn an_end_that_could_not_be_written_is_asked_for_again() {
+    let shop = Shop::open();
+    shop.take(1, "tok_visa", "9.00").await.unwrap();
+    shop.break_writes(true);
+    shop.cancel(1).await.unwrap_err();
+    shop.break_writes(false);
+    shop.cancel(1).await.unwrap();
+    assert_eq!(shop.stands(1).await.0, Status::Refunded);
+    shop.verify();
+}

@@ -1,0 +1,7 @@
+//! The payment service on the memory engine; every scenario closes with the auditor.
+
+mod charges;
+mod endings;
+mod refunds;
+mod shop;
+mod webhooks;

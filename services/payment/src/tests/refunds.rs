@@ -1,0 +1,123 @@
+//! Refunds: whole, in part, by reference, by idempotency key, and many at once: never more than was captured.
+
+use std::time::Duration;
+
+use promox_contract::ids::OrderId;
+use promox_contract::payment::{PaymentOutcome, PaymentStatus as Status, RefundForReturn};
+use promox_kernel::{Error, Kind, Reply};
+use promox_storage::Recall;
+use tokio::task::JoinSet;
+
+use super::shop::{Shop, refund_op};
+
+async fn for_return(shop: &Shop, reference: &str, amount: &str) -> Result<PaymentOutcome, Error> {
+    let op = RefundForReturn {
+        order_id: OrderId(1),
+        reference: reference.into(),
+        amount: amount.parse().unwrap(),
+        reason: "returned".into(),
+    };
+    shop.ticking(shop.call(op)).await
+}
+
+#[tokio::test]
+async fn refunds_take_from_what_is_left() {
+    let shop = Shop::open();
+    shop.take(1, "tok_visa", "10.00").await.unwrap();
+    for (amount, want) in [
+        (Some("4.00"), Ok((Status::PartiallyRefunded, "4.00"))),
+        (Some("6.01"), Err((Kind::Refused, "REFUND_EXCEEDS_CAPTURED"))),
+        (Some("0.001"), Err((Kind::Schema, "VALIDATION_FAILED"))),
+        (Some("0"), Err((Kind::Schema, "VALIDATION_FAILED"))),
+        (Some("-1"), Err((Kind::Schema, "VALIDATION_FAILED"))),
+        (None, Ok((Status::Refunded, "10.00"))),
+        (None, Err((Kind::Refused, "REFUND_EXCEEDS_CAPTURED"))),
+    ] {
+        let got = shop.refund(1, amount).await;
+        let got = got.as_ref().map(|it| (it.status, it.refunded.to_string()));
+        let got = got.map_err(|error| (error.kind(), error.code()));
+        assert_eq!(got, want.map(|(status, refunded)| (status, refunded.to_owned())), "{amount:?}");
+    }
+    shop.by_hand(2, "5.00").await;
+    assert_eq!(shop.refund(2, Some("1")).await.unwrap_err().code(), "REFUND_EXCEEDS_CAPTURED");
+    assert_eq!(shop.refund(99, None).await.unwrap_err().kind(), Kind::NotFound);
+    assert_eq!(shop.told().await, ["PAYMENT_CAPTURED", "PAYMENT_REFUNDED", "PAYMENT_REFUNDED"]);
+    shop.verify();
+}
+
+#[tokio::test]
+async fn a_return_is_refunded_once_a_reference() {
+    let shop = Shop::open();
+    assert_eq!(for_return(&shop, "return:1", "1").await.unwrap_err().kind(), Kind::NotFound);
+    shop.take(1, "tok_visa", "10.00").await.unwrap();
+    for _ in 0..2 {
+        let outcome = for_return(&shop, "return:1", "3.50").await.unwrap();
+        assert_eq!((outcome.status, outcome.refunded.to_string()), (Status::PartiallyRefunded, "3.50".into()));
+    }
+    assert_eq!(for_return(&shop, "return:1", "3.51").await.unwrap_err().code(), "REFERENCE_TAKEN");
+    assert_eq!(for_return(&shop, "return:2", "6.51").await.unwrap_err().code(), "REFUND_EXCEEDS_CAPTURED");
+    assert_eq!(for_return(&shop, "return:2", "6.50").await.unwrap().status, Status::Refunded);
+    shop.verify();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn racing_refunds_never_pass_the_capture() {
+    let shop = Shop::open();
+    shop.take(1, "tok_visa", "10.00").await.unwrap();
+    let mut askers = JoinSet::new();
+    for n in 0..40_i64 {
+        let cx = shop.cx();
+        askers.spawn(async move {
+            if n % 2 == 0 {
+                return cx.call(refund_op(1, Some("3.00"))).await.is_ok();
+            }
+            let (order_id, reference) = (OrderId(1), format!("return:{n}"));
+            let amount = "3.00".parse().unwrap();
+            cx.call(RefundForReturn { order_id, reference, amount, reason: String::new() }).await.is_ok()
+        });
+    }
+    let given = askers.join_all().await.into_iter().filter(|given| *given).count();
+    assert_eq!((given, shop.stands(1).await.2.as_str()), (3, "9.00"));
+    shop.verify();
+}
+
+#[tokio::test]
+async fn a_key_is_one_refund_also_while_the_provider_is_silent() {
+    let quick = Shop::open();
+    quick.take(1, "tok_visa", "10.00").await.unwrap();
+    let slow = quick.reopen(Duration::from_hours(1));
+    let view = slow.ticking(slow.run(slow.keyed("k"), refund_op(1, Some("2.00")))).await.unwrap();
+    assert_eq!((view.refunded.to_string(), view.refunds.len()), ("0.00".into(), 1));
+    assert_eq!(view.respond(201).unwrap().status, 202);
+    let again = quick.keyed("k");
+    let view = quick.run(again.clone(), refund_op(1, Some("2.00"))).await.unwrap();
+    assert_eq!((view.refunded.to_string(), view.refunds.len()), ("2.00".into(), 1));
+    assert_eq!(view.respond(201).unwrap().status, 201);
+    let claim = again.claim.unwrap();
+    assert!(claim.recorded.get().is_some(), "the answer is kept with the key");
+    assert!(matches!(quick.db.recall(&claim).await.unwrap(), Recall::Decided(_)));
+    quick.verify();
+}
+
+#[tokio::test]
+async fn a_refund_whose_answer_was_not_written_goes_on_by_itself() {
+    let shop = Shop::open();
+    shop.take(1, "tok_visa", "10.00").await.unwrap();
+    let slow = shop.reopen(Duration::from_secs(1));
+    let asking = slow.run(slow.keyed("k"), refund_op(1, None));
+    let breaking = async {
+        tokio::task::yield_now().await;
+        slow.break_writes(true);
+        slow.node.clock.advance(Duration::from_secs(1));
+    };
+    let (asked, ()) = tokio::join!(asking, breaking);
+    assert_eq!(asked.unwrap_err().kind(), Kind::Unavailable);
+    shop.break_writes(false);
+    assert_eq!(shop.stands(1).await.2, "0.00");
+    shop.node.clock.advance(Duration::from_mins(1));
+    shop.payments.jobs().remove(0).run(shop.cx()).await.unwrap();
+    assert_eq!(shop.stands(1).await, (Status::Refunded, "10.00".into(), "10.00".into()));
+    let view = shop.run(shop.keyed("k"), refund_op(1, None)).await.unwrap();
+    assert_eq!(view.refunds.len(), 1, "the key leads to the same refund");
+    shop.verify();
+}

@@ -1,0 +1,147 @@
+//! Webhooks: verified, heard once, in any order.
+
+use std::time::Duration;
+
+use aws_lc_rs::hmac;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use promox_contract::payment::PaymentStatus as Status;
+use promox_kernel::{Body, BodyReader, Error, Kind};
+
+use super::shop::{SECRET, Shop};
+use crate::api::ReceiveWebhook;
+
+fn sign(secret: &str, id: &str, at: i64, body: &str) -> String {
+    let key = STANDARD.decode(secret.trim_start_matches("whsec_")).unwrap();
+    let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &key), format!("{id}.{at}.{body}").as_bytes());
+    format!("v1,{}", STANDARD.encode(tag))
+}
+
+async fn send(shop: &Shop, headers: &[(&str, String)], body: &str) -> Result<(), Error> {
+    let (sender, reader) = BodyReader::pair();
+    sender.send(Ok(body.as_bytes().to_vec().into())).await;
+    drop(sender);
+    let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+    let body = Body { media_type: "application/json".into(), reader: Some(reader), headers };
+    shop.call(ReceiveWebhook { provider: "sandbox".into(), body }).await
+}
+
+async fn post(shop: &Shop, id: &str, kind: &str, data: &str) -> Result<(), Error> {
+    let body = format!(r#"{{"type":"{kind}","data":{data},"more":1}}"#);
+    let at = shop.node.clock.now().seconds();
+    let signature = format!("v1,AAAA {}", sign(SECRET, id, at, &body));
+    let headers = [("webhook-id", id.into()), ("webhook-timestamp", at.to_string()), ("webhook-signature", signature)];
+    send(shop, &headers, &body).await
+}
+
+const CHARGE: &str = r#"{"key":"order-1-charge","reference":"ch_1","amount":"9.00","currency":"GBP","code":"STOLEN"}"#;
+
+#[tokio::test]
+async fn news_is_heard_once_and_in_any_order() {
+    let kinds = ["payment.captured", "payment.declined", "payment.authorized", "payment.voided", "payment.unheard_of"];
+    for first in 0..kinds.len() {
+        let shop = Shop::open();
+        shop.take(1, "tok_timeout", "9.00").await.unwrap();
+        for n in 0..kinds.len() * 2 {
+            let kind = kinds[(first + n) % kinds.len()];
+            post(&shop, &format!("evt_{}", n % kinds.len()), kind, CHARGE).await.unwrap();
+        }
+        assert_eq!(shop.stands(1).await, (Status::Captured, "9.00".into(), "0.00".into()), "{}", kinds[first]);
+        let captures = shop.told().await.iter().filter(|kind| *kind == "PAYMENT_CAPTURED").count();
+        assert_eq!(captures, 1);
+        shop.verify();
+    }
+}
+
+#[tokio::test]
+async fn a_capture_after_the_end_is_given_back_once() {
+    let shop = Shop::open();
+    shop.take(1, "tok_timeout", "9.00").await.unwrap();
+    shop.cancel(1).await.unwrap();
+    for id in ["evt_1", "evt_1", "evt_2"] {
+        post(&shop, id, "payment.captured", CHARGE).await.unwrap();
+    }
+    assert_eq!(shop.stands(1).await, (Status::Refunded, "9.00".into(), "9.00".into()));
+    assert_eq!(shop.told().await, ["PAYMENT_CAPTURED", "PAYMENT_REFUNDED"]);
+    shop.take(2, "tok_declined", "9.00").await.unwrap();
+    let late = CHARGE.replace("order-1", "order-2");
+    post(&shop, "evt_3", "payment.captured", &late).await.unwrap();
+    assert_eq!(shop.stands(2).await.0, Status::Captured, "the order has not said yet that it ended");
+    shop.cancel(2).await.unwrap();
+    assert_eq!(shop.stands(2).await.0, Status::Refunded);
+    shop.verify();
+}
+
+#[tokio::test]
+async fn an_authorisation_is_captured_by_hand_or_voided() {
+    let shop = Shop::open();
+    for order in [1, 2] {
+        shop.take(order, "tok_timeout", "9.00").await.unwrap();
+        let news = CHARGE.replace("order-1", &format!("order-{order}"));
+        post(&shop, &format!("evt_{order}"), "payment.authorized", &news).await.unwrap();
+    }
+    let (one, two) = (promox_contract::ids::PaymentId(1), promox_contract::ids::PaymentId(2));
+    assert_eq!(shop.call(crate::api::CapturePayment { id: one }).await.unwrap().status, Status::Captured);
+    assert_eq!(shop.call(crate::api::VoidPayment { id: two }).await.unwrap().status, Status::Voided);
+    shop.verify();
+}
+
+#[tokio::test]
+async fn a_provider_may_say_that_a_refund_was_made() {
+    let quick = Shop::open();
+    quick.take(1, "tok_visa", "9.00").await.unwrap();
+    let slow = quick.reopen(Duration::from_hours(1));
+    slow.cancel(1).await.unwrap_err();
+    for id in ["a", "b"] {
+        post(&quick, id, "payment.refunded", r#"{"key":"refund-1","reference":"re_1"}"#).await.unwrap();
+    }
+    assert_eq!(quick.stands(1).await, (Status::Refunded, "9.00".into(), "9.00".into()));
+    quick.verify();
+}
+
+#[tokio::test]
+async fn what_is_not_signed_or_does_not_fit_is_not_heard() {
+    let shop = Shop::open();
+    shop.take(1, "tok_timeout", "9.00").await.unwrap();
+    let body = format!(r#"{{"type":"payment.captured","data":{CHARGE}}}"#);
+    let now = shop.node.clock.now().seconds();
+    let other = format!("whsec_{}", STANDARD.encode("another secret"));
+    for (at, signature) in [
+        (now, sign(&other, "evt", now, &body)),
+        (now, sign(SECRET, "evt", now, "{}")),
+        (now, sign(SECRET, "evt2", now, &body)),
+        (now - 301, sign(SECRET, "evt", now - 301, &body)),
+        (now + 301, sign(SECRET, "evt", now + 301, &body)),
+        (now, "v1,".into()),
+        (now, String::new()),
+    ] {
+        let headers =
+            [("Webhook-Id", "evt".into()), ("webhook-timestamp", at.to_string()), ("webhook-signature", signature)];
+        assert_eq!(send(&shop, &headers, &body).await.unwrap_err().kind(), Kind::Unauthenticated);
+    }
+    assert_eq!(send(&shop, &[], &body).await.unwrap_err().code(), "BAD_SIGNATURE");
+    let other_amount = CHARGE.replace("9.00", "9.01");
+    for (data, code) in [
+        (other_amount.as_str(), "PAYMENT_MISMATCH"),
+        (r#"{"key":"order-77-charge"}"#, "NOT_FOUND"),
+        (r#"{"key":"nonsense"}"#, "NOT_FOUND"),
+        ("7", "MALFORMED_JSON"),
+    ] {
+        assert_eq!(post(&shop, "evt_9", "payment.captured", data).await.unwrap_err().code(), code);
+    }
+    assert_eq!(shop.stands(1).await.0, Status::Pending);
+    post(&shop, "evt_9", "payment.captured", CHARGE).await.unwrap();
+    assert_eq!(shop.stands(1).await.0, Status::Captured, "what was refused may be sent again");
+    shop.verify();
+}
+
+#[tokio::test]
+async fn old_webhooks_are_forgotten() {
+    let shop = Shop::open();
+    post(&shop, "evt_1", "anything", "{}").await.unwrap();
+    let job = shop.payments.jobs().remove(1);
+    shop.node.clock.advance(Duration::from_hours(31 * 24));
+    assert!(!job.run(shop.cx()).await.unwrap());
+    let left = shop.db.read(|tx| tx.scan::<crate::records::ProviderEvent>().first()).await.unwrap();
+    assert_eq!(left, None);
+}

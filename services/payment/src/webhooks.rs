@@ -1,0 +1,115 @@
+//! Providers' webhooks: verified by the Standard Webhooks scheme, then read as news.
+
+use std::time::Duration;
+
+use aws_lc_rs::hmac;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use promox_contract::payment::PaymentAction;
+use promox_kernel::{Amount, Body, Currency, Error, Kind, Timestamp};
+use serde::Deserialize;
+
+use crate::commands::charge::{Notice, Subject};
+use crate::records::Provider;
+use crate::rules::{self, News};
+
+/// The largest body.
+const MOST_BYTES: usize = 64 * 1024;
+/// How far a webhook's time may be from ours, either way.
+const TOLERANCE: Duration = Duration::from_mins(5);
+/// The longest id of an event.
+const LONGEST_ID: usize = 255;
+
+/// A webhook as it is sent; members that we do not know are let pass.
+#[derive(Debug, Deserialize)]
+struct Sent {
+    #[serde(rename = "type")]
+    kind: String,
+    data: SentData,
+}
+
+#[derive(Debug, Deserialize)]
+struct SentData {
+    key: Option<String>,
+    reference: Option<String>,
+    amount: Option<Amount>,
+    currency: Option<Currency>,
+    code: Option<String>,
+    url: Option<String>,
+}
+
+/// Reads a webhook of a provider whose secret is `secret`.
+pub(crate) async fn read(provider: Provider, secret: &str, body: Body, now: Timestamp) -> Result<Notice, Error> {
+    let bytes = match body.reader {
+        Some(reader) => reader.collect(MOST_BYTES).await?,
+        None => Vec::new(),
+    };
+    let event_id = verify(secret, &body.headers, &bytes, now)?;
+    let sent: Sent = serde_json::from_slice(&bytes).map_err(|fault| {
+        Error::new(Kind::Malformed, "MALFORMED_JSON", format!("The webhook cannot be read: {fault}"))
+    })?;
+    Ok(Notice { provider, event_id, subject: subject(&sent)?, kind: sent.kind })
+}
+
+/// Checks signature and time; the event's id.
+fn verify(secret: &str, headers: &[(String, String)], body: &[u8], now: Timestamp) -> Result<String, Error> {
+    let header = |wanted: &str| {
+        let found = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value.as_str());
+        found.ok_or_else(|| refused(format!("the header {wanted} is missing")))
+    };
+    let (id, at, signatures) = (header("webhook-id")?, header("webhook-timestamp")?, header("webhook-signature")?);
+    if id.is_empty() || id.len() > LONGEST_ID {
+        return Err(refused(format!("webhook-id has 1 to {LONGEST_ID} characters")));
+    }
+    let sent: i64 = at.parse().map_err(|_| refused("webhook-timestamp is in seconds since 1970"))?;
+    let sent = Timestamp::from_seconds(sent);
+    if now.since(sent).max(sent.since(now)) > TOLERANCE {
+        return Err(refused("webhook-timestamp is too far from now"));
+    }
+    let message = [id.as_bytes(), b".", at.as_bytes(), b".", body].concat();
+    let key = hmac::Key::new(hmac::HMAC_SHA256, &key_bytes(secret)?);
+    let good = |signature: &str| {
+        let tag = signature.strip_prefix("v1,").and_then(|text| STANDARD.decode(text).ok());
+        tag.is_some_and(|tag| hmac::verify(&key, &message, &tag).is_ok())
+    };
+    if signatures.split(' ').any(good) { Ok(id.to_owned()) } else { Err(refused("no signature fits")) }
+}
+
+/// `whsec_` and base64, or the text itself.
+fn key_bytes(secret: &str) -> Result<Vec<u8>, Error> {
+    match secret.strip_prefix("whsec_") {
+        Some(encoded) => STANDARD.decode(encoded).map_err(|_| Error::internal("the webhook secret is not base64")),
+        None => Ok(secret.as_bytes().to_vec()),
+    }
+}
+
+fn refused(why: impl std::fmt::Display) -> Error {
+    Error::new(Kind::Unauthenticated, "BAD_SIGNATURE", format!("The webhook is not taken: {why}."))
+}
+
+fn subject(sent: &Sent) -> Result<Subject, Error> {
+    let Some(key) = &sent.data.key else { return Ok(Subject::Nothing) };
+    let reference = sent.data.reference.clone().unwrap_or_else(|| key.clone());
+    if sent.kind == "payment.refunded" {
+        return Ok(rules::refund_of(key).map_or(Subject::Nothing, |id| Subject::Refund { id, reference }));
+    }
+    let news = match sent.kind.as_str() {
+        "payment.authorized" => News::Authorized { reference },
+        "payment.captured" => News::Captured { reference },
+        "payment.declined" => News::Declined { code: decline_code(sent)? },
+        "payment.voided" => News::Voided,
+        "payment.requires_action" => {
+            let url = sent.data.url.clone().unwrap_or_default();
+            News::NeedsAction { reference, action: PaymentAction { kind: "REDIRECT".to_owned(), url } }
+        }
+        _ => return Ok(Subject::Nothing),
+    };
+    let order_id = rules::order_of(key).ok_or_else(|| Error::not_found("payment"))?;
+    let amount = sent.data.amount.zip(sent.data.currency);
+    Ok(Subject::Charge { order_id, news, amount })
+}
+
+fn decline_code(sent: &Sent) -> Result<String, Error> {
+    let code = sent.data.code.as_deref().unwrap_or("DECLINED");
+    promox_kernel::bounded(code, 1, 64).map_err(|fault| Error::field("/data/code", fault))
+}
