@@ -1,1 +1,90 @@
-//! Product service: catalogue, categories, search.
+//! Product service: what the shop sells, where it stands on the shelves, and how it is found.
+//!
+//! Owns products, variants, categories and their search. What always holds: a product has at least one variant; a SKU
+//! belongs to one product whatever its case; a slug to one; categories form trees; a product that was sold once is
+//! archived, never deleted; every change raises the catalogue's epoch in its own transaction, and whatever memory keeps
+//! (the tree, rendered products, lists, results) names the epoch it is of and is compared before it is relied on.
+//!
+//! Absent on purpose: stock, which the inventory knows; price rules, whose one place is `rules/shelf.rs`.
+
+mod api;
+mod audit;
+mod commands;
+mod events;
+mod handlers;
+mod jobs;
+pub mod online_retail;
+mod pages;
+mod queries;
+mod records;
+mod reject;
+mod rules;
+mod search;
+mod transfer;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+use promox_contract::product::DescribeSkus;
+use promox_kernel::{Error, Registry, register};
+use promox_storage::{Db, Follower, Record, TableDef};
+
+pub use api::*;
+pub use audit::ProductAudit;
+pub use search::IndexPlace;
+
+use pages::Pages;
+use queries::TreeCache;
+use search::{Projection, ResultCache, SearchIndex};
+
+/// The tables of the service.
+pub const TABLES: &[&TableDef] = &[
+    records::Product::TABLE,
+    records::VariantSku::TABLE,
+    records::Category::TABLE,
+    records::Shelving::TABLE,
+    records::Epochs::TABLE,
+];
+
+/// The product service.
+#[derive(Debug)]
+pub struct Products {
+    db: Db,
+    trees: Arc<TreeCache>,
+    pages: Pages,
+    shelves: RwLock<Projection>,
+    results: ResultCache,
+    index: Arc<SearchIndex>,
+    /// Follows what is told of products and stock; none before [`Products::recover`].
+    feed: tokio::sync::Mutex<Option<Follower>>,
+    /// When the index was committed last.
+    committed: parking_lot::Mutex<promox_kernel::Timestamp>,
+}
+
+impl Products {
+    /// The service on its database, with its search index at `place`.
+    pub fn new(db: Db, place: &IndexPlace) -> Result<Arc<Self>, Error> {
+        Ok(Arc::new(Self {
+            db,
+            trees: Arc::default(),
+            pages: Pages::default(),
+            shelves: RwLock::default(),
+            results: ResultCache::default(),
+            index: Arc::new(SearchIndex::open(place)?),
+            feed: tokio::sync::Mutex::new(None),
+            committed: parking_lot::Mutex::default(),
+        }))
+    }
+
+    /// Registers its operations.
+    pub fn register(self: &Arc<Self>, registry: &mut Registry) {
+        register!(registry, self;
+            ListProducts, SuggestProducts, GetProduct, GetProductBySku, GetProductBySlug,
+            CreateProduct, UpdateProduct, ArchiveProduct, ImportProducts, ExportProducts,
+            ListCategories, GetCategory, CreateCategory, UpdateCategory, DeleteCategory, DescribeSkus,
+        );
+    }
+}

@@ -1,0 +1,11 @@
+//! What the service is asked and answers: products, categories, search, transfer.
+
+mod categories;
+mod products;
+mod search;
+mod transfer;
+
+pub use categories::*;
+pub use products::*;
+pub use search::*;
+pub use transfer::*;

@@ -1,0 +1,192 @@
+//! Creating, changing and removing categories.
+
+use promox_contract::ids::CategoryId;
+use promox_kernel::{Error, Patch, bounded};
+use promox_storage::{StoreError, Tx};
+use serde_json::{Value, json};
+
+use super::products::{save, suffixed};
+use super::{Session, trail};
+use crate::api::{CreateCategory, UpdateCategory};
+use crate::records::{Category, CategoryBySlug, Product, Shelving};
+use crate::reject;
+use crate::rules::{Composed, MOST_CATEGORIES, SlugChoice, Tree, check_slug, slug_of};
+
+/// Products that one transaction moves.
+const MOVED_AT_ONCE: usize = 200;
+
+/// Makes a category.
+pub(crate) fn create_category(
+    tx: &mut Tx<'_>,
+    session: &Session<'_>,
+    asked: &CreateCategory,
+) -> Result<Category, Error> {
+    if session.tree.len() >= MOST_CATEGORIES {
+        return Err(reject::too_many_categories());
+    }
+    check_parent(&session.tree, None, asked.parent_id)?;
+    let name = named(&asked.name)?;
+    let given = asked.slug.as_deref().map(given).transpose()?;
+    let slug = resolve_slug(tx, None, &name, given.map_or(SlugChoice::Derive, SlugChoice::Given))?;
+    let category = Category {
+        id: CategoryId(tx.next_id::<Category>()?),
+        name,
+        slug,
+        parent_id: asked.parent_id,
+        position: asked.position,
+        version: 1,
+        created_at: tx.now(),
+        updated_at: tx.now(),
+    };
+    tx.put(&category)?;
+    session.advance_categories(tx)?;
+    let change = trail::difference(&Value::Null, &shown(&category));
+    session.audit(tx, "category.create", ("category", category.id.0), change)?;
+    Ok(category)
+}
+
+/// Changes a category; one that stays the same keeps its version.
+pub(crate) fn update_category(
+    tx: &mut Tx<'_>,
+    session: &Session<'_>,
+    asked: &UpdateCategory,
+) -> Result<Category, Error> {
+    let before = tx.get::<Category>(&asked.id)?.ok_or_else(|| Error::not_found("category"))?;
+    session.desk.cx.check_version(before.version)?;
+    let mut after = before.clone();
+    match &asked.name {
+        Patch::Keep => {}
+        Patch::Clear => return Err(Error::field("/name", "this cannot be null")),
+        Patch::Set(name) => after.name = named(name)?,
+    }
+    asked.parent_id.clone().apply(&mut after.parent_id);
+    if after.parent_id != before.parent_id {
+        check_parent(&session.tree, Some(asked.id), after.parent_id)?;
+    }
+    match asked.position {
+        Patch::Keep => {}
+        Patch::Clear => after.position = 0,
+        Patch::Set(position) => after.position = position,
+    }
+    let choice = match &asked.slug {
+        Patch::Keep => SlugChoice::Keep,
+        Patch::Clear => SlugChoice::Derive,
+        Patch::Set(slug) => SlugChoice::Given(given(slug)?),
+    };
+    if choice != SlugChoice::Keep {
+        after.slug = resolve_slug(tx, Some(asked.id), &after.name, choice)?;
+    }
+    if after == before {
+        return Ok(after);
+    }
+    put_changed(tx, session, &before, &mut after)?;
+    Ok(after)
+}
+
+/// Moves products from a category to another, a bounded number; whether any were left to move.
+pub(crate) fn move_products(
+    tx: &mut Tx<'_>,
+    session: &Session<'_>,
+    from: CategoryId,
+    to: CategoryId,
+) -> Result<bool, Error> {
+    check_move(session, from, to)?;
+    let shelved = tx.scan::<Shelving>().prefix(from).collect(MOVED_AT_ONCE)?;
+    for shelving in &shelved {
+        let before = tx.get::<Product>(&shelving.product_id)?.ok_or_else(|| Error::not_found("product"))?;
+        let mut after = before.clone();
+        let ids = &mut after.category_ids.0;
+        ids.iter_mut().filter(|id| **id == from).for_each(|id| *id = to);
+        let mut seen = Vec::new();
+        ids.retain(|id| {
+            !seen.contains(id) && {
+                seen.push(*id);
+                true
+            }
+        });
+        save(tx, session, Some(&before), Composed { product: after, slug: SlugChoice::Keep }, "product.move")?;
+    }
+    Ok(!shelved.is_empty())
+}
+
+/// Removes a category that no product stands in; the categories below it go to `move_to`. `false`: a product came to
+/// stand in it meanwhile, which is to be moved first.
+pub(crate) fn delete_category(
+    tx: &mut Tx<'_>,
+    session: &Session<'_>,
+    id: CategoryId,
+    move_to: Option<CategoryId>,
+) -> Result<bool, Error> {
+    let before = tx.get::<Category>(&id)?.ok_or_else(|| Error::not_found("category"))?;
+    session.desk.cx.check_version(before.version)?;
+    let shelved = tx.scan::<Shelving>().prefix(id).first()?.is_some();
+    match move_to {
+        None if shelved || session.tree.has_children(id) => return Err(reject::category_not_empty()),
+        Some(_) if shelved => return Ok(false),
+        Some(to) => {
+            check_move(session, id, to)?;
+            for child in session.tree.children(id) {
+                let mut moved = child.clone();
+                moved.parent_id = Some(to);
+                put_changed(tx, session, child, &mut moved)?;
+            }
+        }
+        None => {}
+    }
+    tx.delete::<Category>(&id)?;
+    session.advance_categories(tx)?;
+    let change = trail::difference(&shown(&before), &Value::Null);
+    session.audit(tx, "category.delete", ("category", id.0), change)?;
+    Ok(true)
+}
+
+/// `to` exists and is not what is removed, nor below it; what hangs on `from` fits under it.
+fn check_move(session: &Session<'_>, from: CategoryId, to: CategoryId) -> Result<(), Error> {
+    if session.tree.get(to).is_none() {
+        return Err(Error::field("?moveTo", "there is no such category"));
+    }
+    let refused = session.tree.refuses(Some(from), to);
+    refused.map_or(Ok(()), |why| Err(Error::field("?moveTo", why)))
+}
+
+fn put_changed(tx: &mut Tx<'_>, session: &Session<'_>, before: &Category, after: &mut Category) -> Result<(), Error> {
+    after.version += 1;
+    after.updated_at = tx.now();
+    tx.put(after)?;
+    session.advance_categories(tx)?;
+    let change = trail::difference(&shown(before), &shown(after));
+    Ok(session.audit(tx, "category.update", ("category", after.id.0), change)?)
+}
+
+fn shown(category: &Category) -> Value {
+    let Category { name, slug, parent_id, position, .. } = category;
+    json!({"name": name, "slug": slug, "parentId": parent_id, "position": position})
+}
+
+fn named(name: &str) -> Result<String, Error> {
+    bounded(name, 1, 100).map_err(|detail| Error::field("/name", detail))
+}
+
+fn given(slug: &str) -> Result<String, Error> {
+    check_slug(slug.trim()).map_err(|detail| Error::field("/slug", detail))
+}
+
+fn check_parent(tree: &Tree, id: Option<CategoryId>, parent: Option<CategoryId>) -> Result<(), Error> {
+    let Some(parent) = parent else { return Ok(()) };
+    if tree.get(parent).is_none() {
+        return Err(Error::field("/parentId", "there is no such category"));
+    }
+    tree.refuses(id, parent).map_or(Ok(()), |why| Err(reject::category_misplaced(why)))
+}
+
+fn resolve_slug(tx: &Tx<'_>, id: Option<CategoryId>, name: &str, choice: SlugChoice) -> Result<String, Error> {
+    let free = |slug: &str| -> Result<bool, StoreError> {
+        let holder = tx.get_by::<CategoryBySlug>(slug)?.map(|category| category.id);
+        Ok(holder.is_none() || holder == id)
+    };
+    match choice {
+        SlugChoice::Given(slug) if free(&slug)? => Ok(slug),
+        SlugChoice::Given(slug) => Err(reject::slug_taken(&slug)),
+        SlugChoice::Keep | SlugChoice::Derive => suffixed(&slug_of(name, "category"), "category", free),
+    }
+}

@@ -1,0 +1,80 @@
+//! What changes the catalogue. Every guard stands before the first write of its product or category, so that a refused
+//! row of an import leaves its transaction as it was.
+
+mod categories;
+mod products;
+mod trail;
+
+use std::sync::Arc;
+
+use promox_contract::audit::Audited;
+use promox_kernel::{Currency, Cx};
+use promox_storage::{StoreError, Tx};
+use serde_json::Value;
+
+pub(crate) use categories::{create_category, delete_category, move_products, update_category};
+pub(crate) use products::{ImportRow, Outcome, archive, create, update, upsert};
+
+use crate::queries::{TreeCache, epochs};
+use crate::records::Epochs;
+use crate::rules::{Terms, Tree};
+
+/// Who changes, in which currency, with which categories: what every command needs beside its own words.
+#[derive(Clone, Debug)]
+pub(crate) struct Desk {
+    pub(crate) cx: Cx,
+    pub(crate) currency: Currency,
+    pub(crate) trees: Arc<TreeCache>,
+}
+
+/// A desk within one transaction.
+#[derive(Debug)]
+pub(crate) struct Session<'d> {
+    desk: &'d Desk,
+    before: Epochs,
+    tree: Arc<Tree>,
+}
+
+impl Desk {
+    /// Begins work in a transaction.
+    pub(crate) fn open(&self, tx: &Tx<'_>) -> Result<Session<'_>, StoreError> {
+        let before = epochs(tx)?;
+        let tree = self.trees.at(tx, &before)?;
+        Ok(Session { desk: self, before, tree })
+    }
+}
+
+impl Session<'_> {
+    fn terms(&self, tx: &Tx<'_>) -> Terms<'_> {
+        Terms { currency: self.desk.currency, tree: &self.tree, now: tx.now() }
+    }
+
+    /// The catalogue's epoch after this transaction.
+    fn epoch(&self) -> i64 {
+        self.before.catalogue + 1
+    }
+
+    /// Says that products change.
+    fn advance(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
+        let now = tx.get::<Epochs>(&Epochs::KEY)?.unwrap_or_else(|| self.before.clone());
+        tx.put(&Epochs { catalogue: self.epoch(), ..now })
+    }
+
+    /// Says that categories change.
+    fn advance_categories(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
+        tx.put(&Epochs { id: Epochs::KEY, catalogue: self.epoch(), categories: self.epoch() })
+    }
+
+    /// Writes the audit entry of a change.
+    fn audit(
+        &self,
+        tx: &mut Tx<'_>,
+        action: &str,
+        subject: (&str, i64),
+        change: (Value, Value),
+    ) -> Result<(), StoreError> {
+        let actor = self.desk.cx.principal.name();
+        let (kind, id) = subject;
+        tx.emit(id, &Audited::new(actor, action, format!("{kind}:{id}"), change.0, change.1))
+    }
+}

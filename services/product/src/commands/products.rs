@@ -1,0 +1,192 @@
+//! Creating, changing and archiving products, one at a time or as rows of an import.
+
+use std::collections::BTreeSet;
+
+use promox_contract::ids::{CategoryId, ProductId};
+use promox_contract::product::{ProductCreated, ProductUpdated};
+use promox_kernel::{Error, Patch, Sku};
+use promox_storage::{StoreError, Tx};
+use serde_json::Value;
+
+use super::{Session, trail};
+use crate::api::{ProductChange, VariantInput};
+use crate::queries::{owner, view};
+use crate::records::{Product, ProductBySku, ProductBySlug, ProductStatus, Shelving, VariantSku};
+use crate::reject;
+use crate::rules::{Composed, SlugChoice, compose, merge_variant, slug_of};
+
+/// A row of an import.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct ImportRow {
+    /// The row's number, from 1.
+    pub(crate) row: u64,
+    /// What it says of the product; its `sku` is the product's own.
+    pub(crate) change: ProductChange,
+    /// The one variant that it is about, where the product has several.
+    pub(crate) variant: Option<VariantInput>,
+}
+
+/// What became of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Created,
+    Updated,
+    /// It said nothing new.
+    Skipped,
+}
+
+/// Puts a product into the catalogue.
+pub(crate) fn create(tx: &mut Tx<'_>, session: &Session<'_>, change: ProductChange) -> Result<Product, Error> {
+    let composed = compose(None, change, &session.terms(tx))?;
+    save(tx, session, None, composed, "product.create")
+}
+
+/// Changes a product; one that stays the same keeps its version.
+pub(crate) fn update(
+    tx: &mut Tx<'_>,
+    session: &Session<'_>,
+    id: ProductId,
+    change: ProductChange,
+) -> Result<Product, Error> {
+    let before = tx.get::<Product>(&id)?.ok_or_else(|| Error::not_found("product"))?;
+    session.desk.cx.check_version(before.version)?;
+    let composed = compose(Some(&before), change, &session.terms(tx))?;
+    save(tx, session, Some(&before), composed, "product.update")
+}
+
+/// Takes a product off the shelf; doing it again changes nothing.
+pub(crate) fn archive(tx: &mut Tx<'_>, session: &Session<'_>, id: ProductId) -> Result<(), Error> {
+    let before = tx.get::<Product>(&id)?.ok_or_else(|| Error::not_found("product"))?;
+    session.desk.cx.check_version(before.version)?;
+    let change = ProductChange { status: Patch::Set(ProductStatus::Archived), ..ProductChange::default() };
+    let composed = compose(Some(&before), change, &session.terms(tx))?;
+    save(tx, session, Some(&before), composed, "product.archive").map(drop)
+}
+
+/// Creates or changes the product of a row, by the product's own SKU.
+pub(crate) fn upsert(tx: &mut Tx<'_>, session: &Session<'_>, row: ImportRow) -> Result<Outcome, Error> {
+    let mut change = row.change;
+    let Patch::Set(sku) = &change.sku else { return Err(Error::field("/sku", "a row has a sku")) };
+    let before = tx.get_by::<ProductBySku>(sku)?;
+    if let Some(variant) = row.variant {
+        change.variants = Patch::Set(merge_variant(before.as_ref(), variant));
+    }
+    let composed = compose(before.as_ref(), change, &session.terms(tx))?;
+    let after = save(tx, session, before.as_ref(), composed, "product.import")?;
+    Ok(match before {
+        None => Outcome::Created,
+        Some(before) if before.version == after.version => Outcome::Skipped,
+        Some(_) => Outcome::Updated,
+    })
+}
+
+/// Writes a product that differs from what it was: rows, epoch, events and the audit entry.
+pub(super) fn save(
+    tx: &mut Tx<'_>,
+    session: &Session<'_>,
+    before: Option<&Product>,
+    composed: Composed,
+    action: &str,
+) -> Result<Product, Error> {
+    let Composed { product: mut after, slug } = composed;
+    let id = before.map(|before| before.id);
+    check_skus(tx, id, &after)?;
+    after.slug = resolve_slug(tx, &after, slug, id)?;
+    if before == Some(&after) {
+        return Ok(after);
+    }
+    after.id = match id {
+        Some(id) => id,
+        None => ProductId(tx.next_id::<Product>()?),
+    };
+    after.version += 1;
+    after.updated_at = tx.now();
+    after.epoch = session.epoch();
+    write(tx, before, &after)?;
+    session.advance(tx)?;
+    tell(tx, session, before, &after, action)?;
+    Ok(after)
+}
+
+/// Every SKU is free or the product's already.
+fn check_skus(tx: &Tx<'_>, id: Option<ProductId>, product: &Product) -> Result<(), Error> {
+    let skus: BTreeSet<&Sku> = product.variants.iter().map(|variant| &variant.sku).chain([&product.sku]).collect();
+    for sku in skus {
+        if let Some(by) = owner(tx, sku)?.filter(|by| Some(*by) != id) {
+            return Err(reject::sku_taken(sku, by));
+        }
+    }
+    Ok(())
+}
+
+fn resolve_slug(tx: &Tx<'_>, product: &Product, choice: SlugChoice, id: Option<ProductId>) -> Result<String, Error> {
+    let free = |slug: &str| -> Result<bool, StoreError> {
+        let holder = tx.get_by::<ProductBySlug>(slug)?.map(|product| product.id);
+        Ok(holder.is_none() || holder == id)
+    };
+    match choice {
+        SlugChoice::Keep => Ok(product.slug.clone()),
+        SlugChoice::Given(slug) if free(&slug)? => Ok(slug),
+        SlugChoice::Given(slug) => Err(reject::slug_taken(&slug)),
+        SlugChoice::Derive => {
+            let base = slug_of(&product.name, "product");
+            let sku = slug_of(product.sku.as_str(), "product");
+            suffixed(&base, &sku, free)
+        }
+    }
+}
+
+/// The first free one of `base`, `base-2` … `base-9`, `base-SKU`, `base-SKU-2` …: many products of one name are soon apart.
+pub(super) fn suffixed(
+    base: &str,
+    apart: &str,
+    free: impl Fn(&str) -> Result<bool, StoreError>,
+) -> Result<String, Error> {
+    let short = (2..10).map(|number| format!("{base}-{number}"));
+    let long = (2..1_000).map(|number| format!("{base}-{apart}-{number}"));
+    let mut candidates = std::iter::once(base.to_owned()).chain(short).chain([format!("{base}-{apart}")]).chain(long);
+    candidates
+        .find_map(|slug| free(&slug).map(|free| free.then_some(slug)).transpose())
+        .ok_or_else(|| reject::slug_taken(base))?
+        .map_err(Error::from)
+}
+
+fn write(tx: &mut Tx<'_>, before: Option<&Product>, after: &Product) -> Result<(), StoreError> {
+    let product_id = after.id;
+    let old: BTreeSet<Sku> = before.map(Product::skus).into_iter().flatten().collect();
+    let new: BTreeSet<Sku> = after.skus().into_iter().collect();
+    for gone in old.difference(&new) {
+        tx.delete::<VariantSku>(gone)?;
+    }
+    for sku in new.difference(&old) {
+        tx.put(&VariantSku { sku: sku.clone(), product_id })?;
+    }
+    let old: &[CategoryId] = before.map_or(&[], |before| &before.category_ids);
+    for category_id in old.iter().filter(|id| !after.category_ids.contains(id)) {
+        tx.delete::<Shelving>(&(*category_id, product_id))?;
+    }
+    for category_id in after.category_ids.iter().filter(|id| !old.contains(id)) {
+        tx.put(&Shelving { category_id: *category_id, product_id })?;
+    }
+    tx.put(after)
+}
+
+fn tell(
+    tx: &mut Tx<'_>,
+    session: &Session<'_>,
+    before: Option<&Product>,
+    after: &Product,
+    action: &str,
+) -> Result<(), Error> {
+    let product_id = after.id;
+    match before {
+        None => tx.emit(product_id, &ProductCreated { product_id })?,
+        Some(_) => tx.emit(product_id, &ProductUpdated { product_id })?,
+    }
+    let shown = |product: &Product| -> Result<Value, Error> {
+        serde_json::to_value(view(product, true)?).map_err(Error::internal)
+    };
+    let old = before.map(shown).transpose()?.unwrap_or(Value::Null);
+    let change = trail::difference(&old, &shown(after)?);
+    Ok(session.audit(tx, action, ("product", product_id.0), change)?)
+}

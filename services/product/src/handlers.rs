@@ -1,0 +1,330 @@
+//! Handlers: who may, one read or write, and what is shown.
+
+use std::sync::Arc;
+
+use promox_contract::ids::{CategoryId, ProductId};
+use promox_contract::inventory::AvailableStock;
+use promox_contract::order::StoreProfile;
+use promox_contract::product::{DescribeSkus, SkuDescriptions};
+use promox_kernel::{Access, Cx, Download, Error, Handle, Patch, Sku};
+use promox_storage::{Lane, StoreError, Tx};
+
+use crate::api::{
+    ArchiveProduct, CategoryNode, CategoryTree, CategoryView, CreateCategory, CreateProduct, DeleteCategory,
+    ExportFormat, ExportProducts, GetCategory, GetProduct, GetProductBySku, GetProductBySlug, ImportProducts,
+    ImportReport, ListCategories, ListProducts, ProductChange, ProductList, ProductPage, ProductStatus, ProductView,
+    SuggestProducts, Suggestion, Suggestions, UpdateCategory, UpdateProduct,
+};
+use crate::commands::{self, Desk};
+use crate::pages::Rendered;
+use crate::queries::{describe, epochs, owner, sum_available, view};
+use crate::records::{Category, Epochs, Product, ProductBySlug};
+use crate::rules::{Branch, Tree};
+use crate::search::{Projection, Query, ResultSet};
+use crate::{Products, transfer};
+
+/// Sees what is not on the shelf, and costs.
+const READ: &str = "product:read";
+/// Completions of one answer.
+const MOST_SUGGESTIONS: usize = 10;
+
+/// A page of rendered products before their stock is known.
+struct Shelf {
+    pages: Vec<Arc<Rendered>>,
+    next_cursor: Option<promox_kernel::Cursor>,
+    result: Arc<ResultSet>,
+}
+
+impl Products {
+    /// What a command needs beside its own words.
+    pub(crate) async fn desk(&self, cx: &Cx) -> Result<Desk, Error> {
+        let store = cx.call(StoreProfile {}).await?;
+        Ok(Desk { cx: cx.clone(), currency: store.currency, trees: self.trees.clone() })
+    }
+
+    /// A product as the caller may see it.
+    fn page(&self, cx: &Cx, tx: &Tx<'_>, epochs: &Epochs, id: ProductId) -> Result<Option<Arc<Rendered>>, Error> {
+        if !cx.principal.allows(READ) {
+            return Ok(self.pages.get(tx, epochs, id)?.filter(|page| page.active));
+        }
+        let Some(product) = tx.get::<Product>(&id)? else { return Ok(None) };
+        Ok(Some(Arc::new(Rendered::new(&product, true, epochs.catalogue)?)))
+    }
+
+    async fn show(&self, cx: &Cx, page: Option<Arc<Rendered>>) -> Result<ProductPage, Error> {
+        let page = page.ok_or_else(|| Error::not_found("product"))?;
+        let stock = cx.call(AvailableStock { skus: page.skus.to_vec() }).await?;
+        let json = page.with_available(sum_available(&stock.available));
+        Ok(ProductPage { version: page.version, json })
+    }
+
+    /// The result of a query on `shelves`, which have reached what `tx` sees.
+    fn result(
+        &self,
+        tx: &Tx<'_>,
+        epochs: &Epochs,
+        query: &Query,
+        shelves: &Projection,
+    ) -> Result<Arc<ResultSet>, Error> {
+        let tree = self.trees.at(tx, epochs)?;
+        self.results.get(query, shelves, &tree, epochs.categories, &self.index)
+    }
+
+    fn shelf(
+        &self,
+        cx: &Cx,
+        tx: &Tx<'_>,
+        epochs: &Epochs,
+        query: &Query,
+        asked: &ListProducts,
+    ) -> Result<Shelf, Error> {
+        let shelves = self.shelves.read();
+        let result = self.result(tx, epochs, query, &shelves)?;
+        let (ids, next_cursor) = result.page(&shelves, asked.limit.get(), asked.cursor.as_ref())?;
+        drop(shelves);
+        let mut pages = Vec::with_capacity(ids.len());
+        for id in ids {
+            pages.extend(self.page(cx, tx, epochs, id)?);
+        }
+        Ok(Shelf { pages, next_cursor, result })
+    }
+
+    /// A product just written, with its stock.
+    async fn stock_of(&self, cx: &Cx, skus: Vec<Sku>) -> Result<u32, Error> {
+        Ok(sum_available(&cx.call(AvailableStock { skus }).await?.available))
+    }
+
+    /// Categories with the number of products in and below each.
+    async fn categories<T>(&self, show: impl Fn(&Tree, &ResultSet) -> Result<T, Error>) -> Result<T, Error> {
+        let read = |tx: &Tx<'_>, epochs: &Epochs| {
+            let result = self.result(tx, epochs, &Query::everything(), &self.shelves.read())?;
+            show(&*self.trees.at(tx, epochs)?, &result)
+        };
+        self.read_current(read).await
+    }
+
+    async fn category(&self, id: CategoryId) -> Result<CategoryView, Error> {
+        let shown = |tree: &Tree, result: &ResultSet| {
+            let category = tree.get(id).ok_or_else(|| Error::not_found("category"))?;
+            Ok(category_view(category.clone(), result.in_category(id)))
+        };
+        self.categories(shown).await
+    }
+}
+
+impl Handle<ListProducts> for Products {
+    async fn handle(&self, cx: &Cx, asked: ListProducts) -> Result<ProductList, Error> {
+        let status = match asked.status {
+            Some(status) if status != ProductStatus::Active => {
+                Access::Permission(READ).check(cx)?;
+                Some(status)
+            }
+            None if cx.principal.allows(READ) => None,
+            _ => Some(ProductStatus::Active),
+        };
+        if asked.in_stock.is_some() {
+            self.refresh(cx).await?;
+        }
+        let query = Query::new(&asked, status);
+        let read = |tx: &Tx<'_>, epochs: &Epochs| self.shelf(cx, tx, epochs, &query, &asked);
+        let Shelf { pages, next_cursor, result } = self.read_current(read).await?;
+        let skus: Vec<Sku> = pages.iter().flat_map(|page| page.skus.iter().cloned()).collect();
+        let stock = cx.call(AvailableStock { skus }).await?.available;
+        let mut stock = stock.as_slice();
+        let show = |page: Arc<Rendered>| {
+            let (own, rest) = stock.split_at_checked(page.skus.len()).unwrap_or_default();
+            stock = rest;
+            page.with_available(sum_available(own))
+        };
+        let items = pages.into_iter().map(show).collect();
+        Ok(ProductList { items, next_cursor, total: result.total(), facets: result.facets.clone() })
+    }
+}
+
+impl Handle<SuggestProducts> for Products {
+    async fn handle(&self, _: &Cx, asked: SuggestProducts) -> Result<Suggestions, Error> {
+        let query = Query::typed(&asked.q);
+        if !query.has_words() {
+            return Ok(Suggestions { items: Vec::new() });
+        }
+        let complete = |tx: &Tx<'_>, epochs: &Epochs| -> Result<Vec<Suggestion>, Error> {
+            let shelves = self.shelves.read();
+            let (ids, _) = self.result(tx, epochs, &query, &shelves)?.page(&shelves, 3 * MOST_SUGGESTIONS, None)?;
+            drop(shelves);
+            let mut items: Vec<Suggestion> = Vec::new();
+            for id in ids {
+                let product = tx.get::<Product>(&id)?.filter(|product| product.status == ProductStatus::Active);
+                let fresh = product.filter(|product| items.iter().all(|item| item.text != product.name));
+                items.extend(fresh.map(suggestion));
+            }
+            items.truncate(MOST_SUGGESTIONS);
+            Ok(items)
+        };
+        Ok(Suggestions { items: self.read_current(complete).await? })
+    }
+}
+
+fn suggestion(product: Product) -> Suggestion {
+    Suggestion { text: product.name, product_id: product.id, sku: product.sku, slug: product.slug }
+}
+
+impl Handle<GetProduct> for Products {
+    async fn handle(&self, cx: &Cx, asked: GetProduct) -> Result<ProductPage, Error> {
+        let page = self.db.read(|tx| self.page(cx, tx, &epochs(tx)?, asked.id)).await?;
+        self.show(cx, page).await
+    }
+}
+
+impl Handle<GetProductBySku> for Products {
+    async fn handle(&self, cx: &Cx, asked: GetProductBySku) -> Result<ProductPage, Error> {
+        let found = |tx: &Tx<'_>| match owner(tx, &asked.sku)? {
+            Some(id) => self.page(cx, tx, &epochs(tx)?, id),
+            None => Ok(None),
+        };
+        let page = self.db.read(found).await?;
+        self.show(cx, page).await
+    }
+}
+
+impl Handle<GetProductBySlug> for Products {
+    async fn handle(&self, cx: &Cx, asked: GetProductBySlug) -> Result<ProductPage, Error> {
+        let found = |tx: &Tx<'_>| match tx.get_by::<ProductBySlug>(asked.slug.as_str())? {
+            Some(product) => self.page(cx, tx, &epochs(tx)?, product.id),
+            None => Ok(None),
+        };
+        let page = self.db.read(found).await?;
+        self.show(cx, page).await
+    }
+}
+
+impl Handle<DescribeSkus> for Products {
+    async fn handle(&self, _: &Cx, asked: DescribeSkus) -> Result<SkuDescriptions, Error> {
+        let found = |tx: &Tx<'_>| -> Result<SkuDescriptions, StoreError> {
+            let tree = self.trees.at(tx, &epochs(tx)?)?;
+            describe(tx, &tree, &asked.skus)
+        };
+        Ok(self.db.read(found).await?)
+    }
+}
+
+/// The SKUs whose stock a product will have.
+fn wanted_skus(sku: &Patch<Sku>, variants: &Patch<Vec<crate::api::VariantInput>>) -> Vec<Sku> {
+    match (variants, sku) {
+        (Patch::Set(variants), _) if !variants.is_empty() => variants.iter().map(|it| it.sku.clone()).collect(),
+        (_, Patch::Set(sku)) => vec![sku.clone()],
+        _ => Vec::new(),
+    }
+}
+
+fn written(product: &Product, available: u32) -> Result<ProductView, Error> {
+    Ok(ProductView { available: Some(available), ..view(product, true)? })
+}
+
+impl Handle<CreateProduct> for Products {
+    async fn handle(&self, cx: &Cx, asked: CreateProduct) -> Result<ProductView, Error> {
+        let desk = self.desk(cx).await?;
+        let available = self.stock_of(cx, wanted_skus(&asked.sku, &asked.variants)).await?;
+        let change = ProductChange::from(asked);
+        let work = move |tx: &mut Tx<'_>| {
+            let product = commands::create(tx, &desk.open(tx)?, change.clone())?;
+            written(&product, available)
+        };
+        self.db.answer(cx, work).await
+    }
+}
+
+impl Handle<UpdateProduct> for Products {
+    async fn handle(&self, cx: &Cx, asked: UpdateProduct) -> Result<ProductView, Error> {
+        let desk = self.desk(cx).await?;
+        let id = asked.id.get()?;
+        let change = ProductChange::from(asked);
+        let work = move |tx: &mut Tx<'_>| commands::update(tx, &desk.open(tx)?, id, change.clone());
+        let product = self.db.write(cx, work).await?;
+        written(&product, self.stock_of(cx, product.skus()).await?)
+    }
+}
+
+impl Handle<ArchiveProduct> for Products {
+    async fn handle(&self, cx: &Cx, asked: ArchiveProduct) -> Result<(), Error> {
+        let desk = self.desk(cx).await?;
+        self.db.write(cx, move |tx| commands::archive(tx, &desk.open(tx)?, asked.id)).await
+    }
+}
+
+impl Handle<ImportProducts> for Products {
+    async fn handle(&self, cx: &Cx, asked: ImportProducts) -> Result<ImportReport, Error> {
+        transfer::import(self, cx, asked.body).await
+    }
+}
+
+impl Handle<ExportProducts> for Products {
+    async fn handle(&self, _: &Cx, asked: ExportProducts) -> Result<Download, Error> {
+        transfer::export(&self.db, asked.format.unwrap_or(ExportFormat::Csv))
+    }
+}
+
+impl Handle<ListCategories> for Products {
+    async fn handle(&self, _: &Cx, _: ListCategories) -> Result<CategoryTree, Error> {
+        let shown = |tree: &Tree, result: &ResultSet| {
+            Ok(CategoryTree { items: tree.branches().into_iter().map(|branch| node(branch, result)).collect() })
+        };
+        self.categories(shown).await
+    }
+}
+
+impl Handle<GetCategory> for Products {
+    async fn handle(&self, _: &Cx, asked: GetCategory) -> Result<CategoryView, Error> {
+        self.category(asked.id).await
+    }
+}
+
+impl Handle<CreateCategory> for Products {
+    async fn handle(&self, cx: &Cx, asked: CreateCategory) -> Result<CategoryView, Error> {
+        let desk = self.desk(cx).await?;
+        let work = move |tx: &mut Tx<'_>| commands::create_category(tx, &desk.open(tx)?, &asked);
+        Ok(category_view(self.db.write(cx, work).await?, 0))
+    }
+}
+
+impl Handle<UpdateCategory> for Products {
+    async fn handle(&self, cx: &Cx, asked: UpdateCategory) -> Result<CategoryView, Error> {
+        let desk = self.desk(cx).await?;
+        let work = move |tx: &mut Tx<'_>| commands::update_category(tx, &desk.open(tx)?, &asked);
+        let category = self.db.write(cx, work).await?;
+        self.category(category.id).await
+    }
+}
+
+impl Handle<DeleteCategory> for Products {
+    async fn handle(&self, cx: &Cx, asked: DeleteCategory) -> Result<(), Error> {
+        let desk = self.desk(cx).await?;
+        let DeleteCategory { id, move_to } = asked;
+        let known = self.db.read(|tx| tx.get::<Category>(&id)).await?;
+        cx.check_version(known.ok_or_else(|| Error::not_found("category"))?.version)?;
+        loop {
+            while let Some(to) = move_to {
+                let moving = desk.clone();
+                let work = move |tx: &mut Tx<'_>| commands::move_products(tx, &moving.open(tx)?, id, to);
+                if !self.db.write_in(cx, Lane::Bulk, work).await? {
+                    break;
+                }
+            }
+            let deleting = desk.clone();
+            let work = move |tx: &mut Tx<'_>| commands::delete_category(tx, &deleting.open(tx)?, id, move_to);
+            if self.db.write(cx, work).await? {
+                return Ok(());
+            }
+        }
+    }
+}
+
+fn category_view(category: Category, product_count: u64) -> CategoryView {
+    let Category { id, name, slug, parent_id, position, version, .. } = category;
+    CategoryView { id, name, slug, parent_id, position, product_count, version }
+}
+
+fn node(branch: Branch<'_>, result: &ResultSet) -> CategoryNode {
+    let Category { id, name, slug, parent_id, position, .. } = branch.category.clone();
+    let children = branch.children.into_iter().map(|below| node(below, result)).collect();
+    CategoryNode { id, name, slug, parent_id, position, product_count: result.in_category(id), children }
+}

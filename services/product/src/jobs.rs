@@ -1,0 +1,116 @@
+//! Keeping lists and the search index up to date: rebuilt at the start, then a little every quarter of a second.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use promox_contract::ids::ProductId;
+use promox_kernel::{Cx, Error, Job};
+use promox_storage::{Follower, StoreError, Tx};
+
+use crate::Products;
+use crate::queries::epochs;
+use crate::records::{Epochs, Product};
+
+/// Products that one read takes while memory is rebuilt.
+const REBUILT_AT_ONCE: usize = 500;
+/// Products that one turn puts into the index.
+const INDEXED_AT_ONCE: usize = 500;
+/// A commit of the index costs up to 150 ms: at most one in this time.
+const COMMIT_EVERY: Duration = Duration::from_secs(1);
+
+impl Products {
+    /// The work that the node drives.
+    pub fn jobs(self: &Arc<Self>) -> Vec<Job> {
+        let service = self.clone();
+        let turn = move |cx: Cx| {
+            let service = service.clone();
+            async move { service.turn(&cx).await }
+        };
+        vec![Job::new("product.index", Duration::from_millis(250), turn)]
+    }
+
+    /// Rebuilds what memory holds from rows, before the service answers; other services are up to be asked.
+    pub async fn recover(&self, cx: &Cx) -> Result<(), Error> {
+        let (place, epoch) =
+            self.db.read(|tx| Ok::<_, StoreError>((tx.last_position()?, epochs(tx)?.catalogue))).await?;
+        *self.feed.lock().await = Some(Follower::new(self.db.clone(), place));
+        if self.index.epoch() > epoch {
+            self.index.clear()?;
+        }
+        let indexed = self.index.epoch();
+        let mut next = ProductId(1);
+        loop {
+            let batch = |tx: &Tx<'_>| tx.scan::<Product>().from(next).collect(REBUILT_AT_ONCE);
+            let products = self.db.read(batch).await?;
+            let Some(last) = products.last() else { break };
+            next = ProductId(last.id.0 + 1);
+            self.shelves.write().extend(&products);
+            let fresh: Vec<Product> = products.into_iter().filter(|product| product.epoch > indexed).collect();
+            self.index.put(&fresh)?;
+        }
+        {
+            let mut shelves = self.shelves.write();
+            shelves.sort();
+            shelves.epoch = epoch;
+        }
+        if self.index.is_dirty() {
+            self.index.commit(epoch)?;
+            *self.committed.lock() = cx.now;
+        }
+        self.refresh(cx).await.map(drop)
+    }
+
+    /// Reads in a transaction whose state the lists have reached.
+    pub(crate) async fn read_current<T>(
+        &self,
+        read: impl Fn(&Tx<'_>, &Epochs) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        loop {
+            let attempt = |tx: &Tx<'_>| {
+                let epochs = epochs(tx)?;
+                let behind = self.shelves.read().epoch < epochs.catalogue;
+                if behind && !self.shelves.write().catch_up(tx, epochs.catalogue)? {
+                    return Ok(None);
+                }
+                read(tx, &epochs).map(Some)
+            };
+            if let Some(answer) = self.db.read(attempt).await? {
+                return Ok(answer);
+            }
+        }
+    }
+
+    /// Takes what has come and puts it into the index; whether there is more.
+    async fn turn(&self, cx: &Cx) -> Result<bool, Error> {
+        let more = self.refresh(cx).await?;
+        let (ids, rest, epoch) = {
+            let mut shelves = self.shelves.write();
+            let ids: Vec<ProductId> = shelves.unindexed.iter().copied().take(INDEXED_AT_ONCE).collect();
+            let rest = ids.last().map(|last| shelves.unindexed.split_off(&ProductId(last.0 + 1)));
+            shelves.unindexed = rest.unwrap_or_default();
+            (ids, shelves.unindexed.len(), shelves.epoch)
+        };
+        let rows =
+            |tx: &Tx<'_>| ids.iter().filter_map(|id| tx.get::<Product>(id).transpose()).collect::<Result<Vec<_>, _>>();
+        let products = self.db.read(rows).await?;
+        let due = cx.now.since(*self.committed.lock()) >= COMMIT_EVERY;
+        let whole = if rest == 0 { epoch } else { self.index.epoch() };
+        let commits = due && (self.index.is_dirty() || !products.is_empty());
+        if commits {
+            *self.committed.lock() = cx.now;
+        }
+        if products.is_empty() && !commits {
+            return Ok(more);
+        }
+        let index = self.index.clone();
+        let work = move || {
+            index.put(&products)?;
+            if commits { index.commit(whole) } else { Ok(()) }
+        };
+        let done = tokio::task::spawn_blocking(work).await.map_err(Error::internal).flatten();
+        if done.is_err() {
+            self.shelves.write().unindexed.extend(ids);
+        }
+        done.map(|()| more || rest > 0)
+    }
+}

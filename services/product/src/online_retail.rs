@@ -1,0 +1,225 @@
+//! The catalogue of a real shop out of its sales: the Online Retail data set (Daqing Chen, UCI, 2015; CC BY 4.0).
+//!
+//! One product a stock code, whatever its case: its most frequent name that is no note, its most frequent price, and
+//! stock enough to sell every row of the file again. Postage, fees and manual entries are kept as products that are no
+//! goods, so that every invoice can be placed.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::str::FromStr;
+
+use promox_kernel::{Amount, Cx, Error, Patch, Sku};
+use serde::Serialize;
+
+use crate::api::{ImportReport, ProductChange, RowError};
+use crate::{Products, transfer};
+
+/// Errors that are listed at most; all are counted.
+const MOST_ERRORS: usize = 1_000;
+/// Stock codes that are no goods: postage, carriage, fees, discounts, manual entries, samples.
+const CHARGES: &[&str] = &["amazonfee", "b", "bank charges", "c2", "cruk", "d", "dot", "m", "pads", "post", "s"];
+
+/// A product of the catalogue. Serialized, it is a line that the import takes.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProductRow {
+    /// The stock code as first written.
+    pub sku: Sku,
+    /// Its most frequent description that is no note; the stock code when it has none.
+    pub name: String,
+    /// Its most frequent price, in pounds.
+    pub price: Amount,
+    /// `kind` is `goods` or `charge`.
+    pub attributes: BTreeMap<String, String>,
+    /// Promotions leave charges alone.
+    pub discountable: bool,
+    /// Pieces that the file's sales need.
+    #[serde(skip)]
+    pub stock: u32,
+}
+
+/// What became of the rows of the file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CatalogReport {
+    /// Rows read.
+    pub rows: u64,
+    /// Rows of positive quantity and price: they make the catalogue.
+    pub sales: u64,
+    /// Returns, write-offs and rows without a price: good, but no sales.
+    pub passed_over: u64,
+    /// Rows that could not be read.
+    pub failed: u64,
+    /// Why, for the first 1,000 of them.
+    pub errors: Vec<RowError>,
+}
+
+impl CatalogReport {
+    fn refuse(&mut self, row: u64, code: &str, detail: String) {
+        self.failed += 1;
+        if self.errors.len() < MOST_ERRORS {
+            self.errors.push(RowError { row, code: code.to_owned(), detail });
+        }
+    }
+}
+
+/// How often each value came, in the order of first coming.
+struct Tally<T>(Vec<(T, u64)>);
+
+impl<T: PartialEq> Tally<T> {
+    fn count(&mut self, value: T) {
+        match self.0.iter_mut().find(|(known, _)| *known == value) {
+            Some((_, times)) => *times += 1,
+            None => self.0.push((value, 1)),
+        }
+    }
+
+    /// The most frequent one, the first of equals.
+    fn most(&self) -> Option<&T> {
+        let most = self.0.iter().map(|(_, times)| *times).max()?;
+        self.0.iter().find(|(_, times)| *times == most).map(|(value, _)| value)
+    }
+}
+
+/// What the file says of one stock code.
+struct Article {
+    sku: Sku,
+    names: Tally<String>,
+    prices: Tally<Amount>,
+    sold: u64,
+}
+
+/// A row of the file that sells something.
+struct Sale {
+    sku: Sku,
+    name: String,
+    quantity: i64,
+    price: Amount,
+}
+
+/// The columns that are read, by their place.
+struct Columns {
+    code: usize,
+    description: usize,
+    quantity: usize,
+    price: usize,
+}
+
+impl Columns {
+    fn of(header: &csv::ByteRecord) -> Option<Self> {
+        let place = |name: &str| header.iter().position(|column| column == name.as_bytes());
+        Some(Self {
+            code: place("StockCode")?,
+            description: place("Description")?,
+            quantity: place("Quantity")?,
+            price: place("UnitPrice")?,
+        })
+    }
+
+    /// A row's sale; `None` for one that sells nothing.
+    fn sale(&self, record: &csv::ByteRecord) -> Result<Option<Sale>, String> {
+        let cell = |at: usize| record.get(at).map(|bytes| String::from_utf8_lossy(bytes).trim().to_owned());
+        let missing = || format!("the row has {} fields only", record.len());
+        let sku = parsed::<Sku>("StockCode", cell(self.code).ok_or_else(missing)?)?;
+        let quantity = parsed::<i64>("Quantity", cell(self.quantity).ok_or_else(missing)?)?;
+        let price = parsed::<Amount>("UnitPrice", cell(self.price).ok_or_else(missing)?)?;
+        if quantity <= 0 || price <= Amount::ZERO {
+            return Ok(None);
+        }
+        Ok(Some(Sale { sku, name: cell(self.description).unwrap_or_default(), quantity, price }))
+    }
+}
+
+fn parsed<T: FromStr>(column: &str, text: String) -> Result<T, String> {
+    text.parse().map_err(|_| format!("{column}: \"{text}\" cannot be read"))
+}
+
+/// Whether a description is a note of the warehouse and no name: blank, a question, or written small.
+fn is_note(description: &str) -> bool {
+    description.chars().find(|c| c.is_alphanumeric() || *c == '?').is_none_or(|c| c == '?' || c.is_lowercase())
+}
+
+/// Reads the file; each bad row is reported, none stops the rest.
+pub fn catalog(reader: impl Read) -> (Vec<ProductRow>, CatalogReport) {
+    let mut report = CatalogReport::default();
+    let mut articles: BTreeMap<String, Article> = BTreeMap::new();
+    let mut rows = csv::ReaderBuilder::new().flexible(true).from_reader(reader);
+    let columns = match rows.byte_headers().map(Columns::of) {
+        Ok(Some(columns)) => columns,
+        Ok(None) => {
+            report.refuse(0, "BAD_HEADER", "StockCode, Description, Quantity and UnitPrice are needed".to_owned());
+            return (Vec::new(), report);
+        }
+        Err(error) => {
+            report.refuse(0, "UNREADABLE", error.to_string());
+            return (Vec::new(), report);
+        }
+    };
+    let mut record = csv::ByteRecord::new();
+    loop {
+        match rows.read_byte_record(&mut record) {
+            Ok(false) => break,
+            Ok(true) => report.rows += 1,
+            Err(error) => {
+                report.refuse(report.rows + 1, "UNREADABLE", error.to_string());
+                break;
+            }
+        }
+        match columns.sale(&record) {
+            Ok(Some(sale)) => {
+                report.sales += 1;
+                enter(&mut articles, sale);
+            }
+            Ok(None) => report.passed_over += 1,
+            Err(detail) => report.refuse(report.rows, "INVALID_VALUE", detail),
+        }
+    }
+    (articles.into_iter().filter_map(|(fold, article)| product(&fold, article)).collect(), report)
+}
+
+fn enter(articles: &mut BTreeMap<String, Article>, sale: Sale) {
+    let article = articles.entry(sale.sku.fold()).or_insert_with(|| Article {
+        sku: sale.sku,
+        names: Tally(Vec::new()),
+        prices: Tally(Vec::new()),
+        sold: 0,
+    });
+    if !is_note(&sale.name) {
+        article.names.count(sale.name);
+    }
+    article.prices.count(sale.price);
+    article.sold = article.sold.saturating_add(sale.quantity.unsigned_abs());
+}
+
+fn product(fold: &str, article: Article) -> Option<ProductRow> {
+    let charge = CHARGES.contains(&fold);
+    let kind = if charge { "charge" } else { "goods" };
+    Some(ProductRow {
+        name: article.names.most().cloned().unwrap_or_else(|| article.sku.to_string()),
+        price: *article.prices.most()?,
+        attributes: BTreeMap::from([("kind".to_owned(), kind.to_owned())]),
+        discountable: !charge,
+        stock: u32::try_from(article.sold).unwrap_or(u32::MAX),
+        sku: article.sku,
+    })
+}
+
+impl From<&ProductRow> for ProductChange {
+    fn from(row: &ProductRow) -> Self {
+        let attributes = row.attributes.iter().map(|(name, value)| (name.clone(), Some(value.clone())));
+        Self {
+            sku: Patch::Set(row.sku.clone()),
+            name: Patch::Set(row.name.clone()),
+            price: Patch::Set(row.price),
+            attributes: Patch::Set(attributes.collect()),
+            discountable: Patch::Set(row.discountable),
+            ..Self::default()
+        }
+    }
+}
+
+impl Products {
+    /// Puts the rows into the catalogue or changes what is there, by SKU; their stock is the inventory's to set.
+    pub async fn import_catalog(&self, cx: &Cx, rows: &[ProductRow]) -> Result<ImportReport, Error> {
+        transfer::import_rows(self, cx, rows.iter().map(ProductChange::from).collect()).await
+    }
+}

@@ -1,0 +1,112 @@
+//! Products rendered once: JSON text by id, kept while their rows stand, within a bound of bytes.
+//!
+//! A rendered product is good at the catalogue's epoch that it was last checked at. A reader at another epoch compares
+//! versions with the row and renders again only when they differ, so what is shown is always what the rows say.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use promox_contract::ids::ProductId;
+use promox_kernel::{Error, Sku};
+use promox_storage::Tx;
+
+use crate::queries::view;
+use crate::records::{Epochs, Product, ProductStatus};
+
+const SHARDS: usize = 16;
+/// Bytes of text that a shard keeps.
+const SHARD_BYTES: usize = 512 << 10;
+
+/// A product as JSON text that ends before `available`, which is asked each time.
+#[derive(Debug)]
+pub(crate) struct Rendered {
+    checked: AtomicI64,
+    pub(crate) version: i64,
+    pub(crate) active: bool,
+    /// Its variants' SKUs, whose stock is its own.
+    pub(crate) skus: Box<[Sku]>,
+    json: Box<str>,
+}
+
+impl Rendered {
+    /// Renders a product; `costs` only for those who may know them, and such a text is not kept.
+    pub(crate) fn new(product: &Product, costs: bool, epoch: i64) -> Result<Self, Error> {
+        let mut json = serde_json::to_string(&view(product, costs)?).map_err(Error::internal)?;
+        json.pop();
+        Ok(Self {
+            checked: AtomicI64::new(epoch),
+            version: product.version,
+            active: product.status == ProductStatus::Active,
+            skus: product.skus().into(),
+            json: json.into(),
+        })
+    }
+
+    /// The whole text.
+    pub(crate) fn with_available(&self, available: u32) -> Bytes {
+        const MEMBER: &str = ",\"available\":";
+        let mut json = String::with_capacity(self.json.len() + MEMBER.len() + 11);
+        json.push_str(&self.json);
+        json.push_str(MEMBER);
+        json.push_str(&available.to_string());
+        json.push('}');
+        json.into()
+    }
+}
+
+/// Rendered products as visitors see them.
+#[derive(Debug, Default)]
+pub(crate) struct Pages([Mutex<Shard>; SHARDS]);
+
+#[derive(Debug, Default)]
+struct Shard {
+    pages: HashMap<ProductId, Arc<Rendered>>,
+    order: VecDeque<ProductId>,
+    bytes: usize,
+}
+
+impl Pages {
+    /// A product as `tx` sees it.
+    pub(crate) fn get(&self, tx: &Tx<'_>, epochs: &Epochs, id: ProductId) -> Result<Option<Arc<Rendered>>, Error> {
+        let kept = self.shard(id).lock().pages.get(&id).cloned();
+        if let Some(page) = kept.as_ref().filter(|page| page.checked.load(Ordering::Acquire) == epochs.catalogue) {
+            return Ok(Some(page.clone()));
+        }
+        let Some(product) = tx.get::<Product>(&id)? else { return Ok(None) };
+        if let Some(page) = kept.filter(|page| page.version == product.version) {
+            page.checked.fetch_max(epochs.catalogue, Ordering::AcqRel);
+            return Ok(Some(page));
+        }
+        let page = Arc::new(Rendered::new(&product, false, epochs.catalogue)?);
+        self.shard(id).lock().keep(id, page.clone());
+        Ok(Some(page))
+    }
+
+    fn shard(&self, id: ProductId) -> &Mutex<Shard> {
+        let [first, ..] = &self.0;
+        let place = usize::try_from(id.0).unwrap_or(0) % SHARDS;
+        self.0.get(place).unwrap_or(first)
+    }
+}
+
+impl Shard {
+    fn keep(&mut self, id: ProductId, page: Arc<Rendered>) {
+        if self.pages.get(&id).is_some_and(|known| known.version > page.version) {
+            return;
+        }
+        self.bytes += page.json.len();
+        match self.pages.insert(id, page) {
+            Some(before) => self.bytes -= before.json.len(),
+            None => self.order.push_back(id),
+        }
+        while self.bytes > SHARD_BYTES {
+            let Some(oldest) = self.order.pop_front() else { break };
+            if let Some(gone) = self.pages.remove(&oldest) {
+                self.bytes -= gone.json.len();
+            }
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! Reads: products with their variants, and how they are shown and described to other services.
+
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+use promox_contract::ids::{CategoryId, ProductId};
+use promox_contract::product::{SkuDescription, SkuDescriptions};
+use promox_kernel::{Amount, Error, Sku};
+use promox_storage::{StoreError, Tx};
+
+use crate::api::{ProductView, VariantView};
+use crate::records::{Category, Epochs, Product, ProductBySku, ProductStatus, Variant, VariantSku};
+use crate::rules::{MOST_CATEGORIES, ShelfPrice, Tree, cheapest};
+
+/// How often the catalogue changed, as this transaction sees it.
+pub(crate) fn epochs(tx: &Tx<'_>) -> Result<Epochs, StoreError> {
+    let found = tx.get::<Epochs>(&Epochs::KEY)?;
+    Ok(found.unwrap_or(Epochs { id: Epochs::KEY, catalogue: 0, categories: 0 }))
+}
+
+/// The tree of categories, kept as long as its epoch stands: every transaction that relies on it compares.
+#[derive(Debug, Default)]
+pub(crate) struct TreeCache(RwLock<(i64, Arc<Tree>)>);
+
+impl TreeCache {
+    /// The tree as `tx` sees it.
+    pub(crate) fn at(&self, tx: &Tx<'_>, epochs: &Epochs) -> Result<Arc<Tree>, StoreError> {
+        let known = self.0.read().clone();
+        if known.0 == epochs.categories {
+            return Ok(known.1);
+        }
+        let tree = Arc::new(Tree::new(tx.scan::<Category>().collect(MOST_CATEGORIES)?));
+        let mut kept = self.0.write();
+        if kept.0 < epochs.categories {
+            *kept = (epochs.categories, tree.clone());
+        }
+        Ok(tree)
+    }
+}
+
+/// The product that a SKU belongs to, as its own or a variant's.
+pub(crate) fn owner(tx: &Tx<'_>, sku: &Sku) -> Result<Option<ProductId>, StoreError> {
+    if let Some(found) = tx.get::<VariantSku>(sku)? {
+        return Ok(Some(found.product_id));
+    }
+    Ok(tx.get_by::<ProductBySku>(sku)?.map(|product| product.id))
+}
+
+/// A product as it is shown, without what is available; `costs` only to those who may know them.
+pub(crate) fn view(product: &Product, costs: bool) -> Result<ProductView, Error> {
+    let front = cheapest(&product.variants)
+        .ok_or_else(|| Error::internal(format_args!("product {} has no variants", product.id)))?;
+    let ShelfPrice { price, list_price } = ShelfPrice::of(front);
+    Ok(ProductView {
+        id: product.id,
+        sku: product.sku.clone(),
+        name: product.name.clone(),
+        slug: product.slug.clone(),
+        description: product.description.clone(),
+        status: product.status,
+        price,
+        compare_at_price: front.compare_at_price,
+        currency: product.currency,
+        category_ids: product.category_ids.0.clone(),
+        attributes: product.attributes.0.clone(),
+        images: product.images.0.clone(),
+        tax_class: product.tax_class.clone(),
+        weight_grams: product.weight_grams,
+        discountable: product.discountable,
+        floor_price: product.floor_price,
+        list_price,
+        variants: product.variants.iter().map(|variant| variant_view(variant, costs)).collect(),
+        version: product.version,
+        created_at: product.created_at,
+        updated_at: product.updated_at,
+        available: None,
+    })
+}
+
+fn variant_view(variant: &Variant, costs: bool) -> VariantView {
+    let ShelfPrice { price, list_price } = ShelfPrice::of(variant);
+    VariantView {
+        sku: variant.sku.clone(),
+        name: variant.name.clone(),
+        options: variant.options.clone(),
+        price,
+        list_price,
+        compare_at_price: variant.compare_at_price,
+        barcode: variant.barcode.clone(),
+        cost: variant.cost.filter(|_| costs),
+    }
+}
+
+/// What SKUs are and cost: two reads a SKU, none for those that share a product with the one before.
+pub(crate) fn describe(tx: &Tx<'_>, tree: &Tree, skus: &[Sku]) -> Result<SkuDescriptions, StoreError> {
+    let mut items = Vec::with_capacity(skus.len());
+    let mut shared: Option<Product> = None;
+    for sku in skus {
+        let Some(VariantSku { product_id, .. }) = tx.get(sku)? else { continue };
+        if shared.as_ref().is_none_or(|product| product.id != product_id) {
+            shared = tx.get(&product_id)?;
+        }
+        let active = shared.as_ref().filter(|product| product.status == ProductStatus::Active);
+        let variant = |product: &Product| product.variants.iter().find(|variant| variant.sku == *sku).cloned();
+        if let Some((product, variant)) = active.and_then(|product| Some((product, variant(product)?))) {
+            items.push(description(product, variant, tree));
+        }
+    }
+    Ok(SkuDescriptions { items })
+}
+
+fn description(product: &Product, variant: Variant, tree: &Tree) -> SkuDescription {
+    let ShelfPrice { price, list_price } = ShelfPrice::of(&variant);
+    let name =
+        if variant.name.is_empty() { product.name.clone() } else { format!("{}, {}", product.name, variant.name) };
+    let mut category_ids: Vec<CategoryId> =
+        product.category_ids.iter().flat_map(|id| tree.lineage(*id)).copied().collect();
+    category_ids.sort_unstable();
+    category_ids.dedup();
+    let mut attributes = product.attributes.0.clone();
+    attributes.extend(variant.options);
+    SkuDescription {
+        sku: variant.sku,
+        product_id: product.id,
+        name,
+        price,
+        list_price,
+        currency: product.currency,
+        category_ids,
+        attributes,
+        tax_class: product.tax_class.clone(),
+        weight_grams: product.weight_grams,
+        discountable: product.discountable,
+        floor_price: product.floor_price,
+        cost: variant.cost,
+    }
+}
+
+/// Available pieces of several variants together.
+pub(crate) fn sum_available(available: &[u32]) -> u32 {
+    available.iter().fold(0, |sum, pieces| sum.saturating_add(*pieces))
+}
+
+/// The price that an anonymous visitor sees, by which lists are sorted and filtered.
+pub(crate) fn front_price(variants: &[Variant]) -> Amount {
+    cheapest(variants).map_or(Amount::ZERO, |variant| ShelfPrice::of(variant).price)
+}

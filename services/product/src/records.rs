@@ -1,0 +1,128 @@
+//! The tables of the catalogue. Numbers 100 to 149 are theirs.
+
+use std::collections::BTreeMap;
+
+use promox_contract::ids::{CategoryId, ProductId};
+use promox_kernel::{Amount, Currency, Json, Sku, Timestamp, text_enum};
+use promox_storage::record;
+use serde::{Deserialize, Serialize};
+
+use crate::api::Image;
+
+text_enum! {
+    /// Where a product stands.
+    ProductStatus {
+        /// On the shelf.
+        Active = "ACTIVE",
+        /// Being written: only staff sees it.
+        Draft = "DRAFT",
+        /// Taken off the shelf: only staff sees it, past orders keep what they sold.
+        Archived = "ARCHIVED",
+    }
+}
+
+record! {
+    /// A product: what its variants have in common. Never deleted.
+    pub(crate) struct Product in Ecommerce.products = 100, key(id: ProductId) {
+        /// Its own SKU; a simple product's one variant has the same.
+        sku: Sku,
+        name: String,
+        slug: String,
+        description: String,
+        status: ProductStatus,
+        /// The currency that its prices were given in.
+        currency: Currency,
+        category_ids: Json<Vec<CategoryId>>,
+        attributes: Json<BTreeMap<String, String>>,
+        images: Json<Vec<Image>>,
+        tax_class: String,
+        weight_grams: Option<u32>,
+        discountable: bool,
+        floor_price: Option<Amount>,
+        /// What is sold, in order; never empty.
+        variants: Json<Vec<Variant>>,
+        version: i64,
+        /// The catalogue's epoch of its last change: what memory must read again.
+        epoch: i64,
+        created_at: Timestamp,
+        updated_at: Timestamp,
+    }
+    unique ProductBySku = 101 (sku);
+    unique ProductBySlug = 102 (slug);
+    index ProductByEpoch = 103 (epoch);
+}
+
+/// What is sold: one SKU of a product.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Variant {
+    pub(crate) sku: Sku,
+    /// What tells it from its siblings; empty for a simple product.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) name: String,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) options: BTreeMap<String, String>,
+    pub(crate) price: Amount,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) compare_at_price: Option<Amount>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) barcode: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) cost: Option<Amount>,
+}
+
+record! {
+    /// Which product a variant's SKU belongs to. What the variant is stands in its product, with which it is read,
+    /// checked and written.
+    pub(crate) struct VariantSku in Ecommerce.variants = 110, key(sku: Sku) {
+        product_id: ProductId,
+    }
+    index VariantByProduct = 111 (product_id);
+}
+
+record! {
+    /// A shelf of the shop, below another or at the top.
+    pub(crate) struct Category in Ecommerce.categories = 120, key(id: CategoryId) {
+        name: String,
+        slug: String,
+        parent_id: Option<CategoryId>,
+        position: u32,
+        version: i64,
+        created_at: Timestamp,
+        updated_at: Timestamp,
+    }
+    unique CategoryBySlug = 121 (slug);
+}
+
+record! {
+    /// A product stands in a category: `Product::category_ids` the other way round.
+    pub(crate) struct Shelving in Ecommerce.product_categories = 130, key(category_id: CategoryId, product_id: ProductId) {
+    }
+}
+
+record! {
+    /// How often the catalogue changed: one row, read before anything that memory holds is relied on.
+    pub(crate) struct Epochs in Ecommerce.catalogue_epochs = 140, key(id: i64) {
+        /// Counts transactions that changed products or categories.
+        catalogue: i64,
+        /// The value of `catalogue` when categories changed last.
+        categories: i64,
+    }
+}
+
+impl Epochs {
+    /// The key of the one row.
+    pub(crate) const KEY: i64 = 1;
+}
+
+impl Product {
+    /// Whether its one variant is the product itself.
+    pub(crate) fn is_simple(&self) -> bool {
+        matches!(self.variants.as_slice(), [only] if only.sku == self.sku)
+    }
+
+    /// Its variants' SKUs.
+    pub(crate) fn skus(&self) -> Vec<Sku> {
+        self.variants.iter().map(|variant| variant.sku.clone()).collect()
+    }
+}

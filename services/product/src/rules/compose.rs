@@ -1,0 +1,370 @@
+//! From what is said about a product to the product: every member checked, all faults told at once.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use promox_contract::ids::{CategoryId, ProductId};
+use promox_kernel::{Amount, Currency, Error, Json, Patch, Sku, Timestamp};
+
+use super::faults::{Faults, escaped};
+use super::{Tree, cheapest, check_slug};
+use crate::api::{Image, ProductChange, VariantInput};
+use crate::records::{Product, ProductStatus, Variant};
+
+const MOST_CATEGORIES_OF_A_PRODUCT: usize = 20;
+const MOST_ATTRIBUTES: usize = 50;
+const MOST_OPTIONS: usize = 10;
+const MOST_IMAGES: usize = 20;
+const MOST_VARIANTS: usize = 100;
+const LONGEST_DESCRIPTION: usize = 20_000;
+
+/// What a change is checked against.
+#[derive(Debug)]
+pub(crate) struct Terms<'a> {
+    /// The store's currency.
+    pub(crate) currency: Currency,
+    pub(crate) tree: &'a Tree,
+    pub(crate) now: Timestamp,
+}
+
+/// What to do about the slug, which needs the other rows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum SlugChoice {
+    Keep,
+    Derive,
+    Given(String),
+}
+
+/// A product as it shall be.
+#[derive(Debug)]
+pub(crate) struct Composed {
+    pub(crate) product: Product,
+    pub(crate) slug: SlugChoice,
+}
+
+/// Applies a change to a product, or makes one; id, slug, version and times are the command's to set.
+pub(crate) fn compose(base: Option<&Product>, change: ProductChange, terms: &Terms<'_>) -> Result<Composed, Error> {
+    let mut faults = Faults::default();
+    let mut product = match base {
+        Some(base) => base.clone(),
+        None => blank(&change, terms)?,
+    };
+    let slug = slug_choice(base.is_none(), change.slug.clone(), &mut faults);
+    if base.is_none() && change.name == Patch::Keep {
+        faults.missing("/name", "a product has a name");
+    }
+    let reprices = !matches!(change.price, Patch::Keep) || !matches!(change.variants, Patch::Keep);
+    if reprices {
+        product.currency = terms.currency;
+    }
+    let change = describe(&mut product, change, terms.tree, &mut faults);
+    product.variants = Json(vary(base, &mut product, change, &mut faults));
+    check_money(&mut product, &mut faults);
+    faults.finish()?;
+    Ok(Composed { product, slug })
+}
+
+fn blank(change: &ProductChange, terms: &Terms<'_>) -> Result<Product, Error> {
+    let first = match (&change.sku, &change.variants) {
+        (Patch::Set(sku), _) => Some(sku.clone()),
+        (_, Patch::Set(variants)) => variants.first().map(|variant| variant.sku.clone()),
+        _ => None,
+    };
+    let Some(sku) = first else {
+        let mut faults = Faults::default();
+        faults.missing("/sku", "a product has a sku, or variants that have one");
+        return Err(faults.into_error());
+    };
+    Ok(Product {
+        id: ProductId(0),
+        sku,
+        name: String::new(),
+        slug: String::new(),
+        description: String::new(),
+        status: ProductStatus::Active,
+        currency: terms.currency,
+        category_ids: Json(Vec::new()),
+        attributes: Json(BTreeMap::new()),
+        images: Json(Vec::new()),
+        tax_class: DEFAULT_TAX_CLASS.to_owned(),
+        weight_grams: None,
+        discountable: true,
+        floor_price: None,
+        variants: Json(Vec::new()),
+        version: 0,
+        epoch: 0,
+        created_at: terms.now,
+        updated_at: terms.now,
+    })
+}
+
+const DEFAULT_TAX_CLASS: &str = "STANDARD";
+
+fn slug_choice(new: bool, slug: Patch<String>, faults: &mut Faults) -> SlugChoice {
+    match slug {
+        Patch::Keep if !new => SlugChoice::Keep,
+        Patch::Keep | Patch::Clear => SlugChoice::Derive,
+        Patch::Set(slug) => faults.take("/slug", check_slug(slug.trim())).map_or(SlugChoice::Keep, SlugChoice::Given),
+    }
+}
+
+/// Applies what is said about the product as a whole; gives back what is left, about what is sold.
+fn describe(product: &mut Product, change: ProductChange, tree: &Tree, faults: &mut Faults) -> Wares {
+    faults.member("/name", change.name, &mut product.name, 1, 200);
+    faults.member("/description", change.description, &mut product.description, 0, LONGEST_DESCRIPTION);
+    Faults::plain(change.status, &mut product.status, ProductStatus::Active);
+    let tax_class = match change.tax_class {
+        Patch::Clear => Patch::Set(DEFAULT_TAX_CLASS.to_owned()),
+        other => other,
+    };
+    faults.member("/taxClass", tax_class, &mut product.tax_class, 1, 40);
+    change.weight_grams.apply(&mut product.weight_grams);
+    Faults::plain(change.discountable, &mut product.discountable, true);
+    change.floor_price.apply(&mut product.floor_price);
+    categorise(&mut product.category_ids, change.category_ids, tree, faults);
+    attribute(&mut product.attributes, change.attributes, faults);
+    illustrate(&mut product.images, change.images, faults);
+    Wares {
+        sku: change.sku,
+        price: change.price,
+        compare_at_price: change.compare_at_price,
+        cost: change.cost,
+        barcode: change.barcode,
+        variants: change.variants,
+    }
+}
+
+/// The part of a change that is about what is sold.
+#[derive(Default)]
+struct Wares {
+    sku: Patch<Sku>,
+    price: Patch<Amount>,
+    compare_at_price: Patch<Amount>,
+    cost: Patch<Amount>,
+    barcode: Patch<String>,
+    variants: Patch<Vec<VariantInput>>,
+}
+
+fn categorise(ids: &mut Vec<CategoryId>, change: Patch<Vec<CategoryId>>, tree: &Tree, faults: &mut Faults) {
+    let wanted = match change {
+        Patch::Keep => return,
+        Patch::Clear => Vec::new(),
+        Patch::Set(wanted) => wanted,
+    };
+    if wanted.len() > MOST_CATEGORIES_OF_A_PRODUCT {
+        return faults.note("/categoryIds", format!("at most {MOST_CATEGORIES_OF_A_PRODUCT} are taken"));
+    }
+    ids.clear();
+    for (index, id) in wanted.into_iter().enumerate() {
+        if tree.get(id).is_none() {
+            faults.note(format!("/categoryIds/{index}"), "there is no such category");
+        } else if !ids.contains(&id) {
+            ids.push(id);
+        }
+    }
+}
+
+fn attribute(
+    attributes: &mut BTreeMap<String, String>,
+    change: Patch<BTreeMap<String, Option<String>>>,
+    faults: &mut Faults,
+) {
+    let members = match change {
+        Patch::Keep => return,
+        Patch::Clear => return attributes.clear(),
+        Patch::Set(members) => members,
+    };
+    for (name, value) in members {
+        match value {
+            None => drop(attributes.remove(&name)),
+            Some(value) => name_value("/attributes", attributes, &name, &value, faults),
+        }
+    }
+    if attributes.len() > MOST_ATTRIBUTES {
+        faults.note("/attributes", format!("at most {MOST_ATTRIBUTES} are taken"));
+    }
+}
+
+fn name_value(pointer: &str, members: &mut BTreeMap<String, String>, name: &str, value: &str, faults: &mut Faults) {
+    let pointer = format!("{pointer}/{}", escaped(name));
+    let name = faults.text(&pointer, name, 1, 64);
+    let value = faults.text(&pointer, value, 1, 255);
+    if let (Some(name), Some(value)) = (name, value) {
+        members.insert(name, value);
+    }
+}
+
+fn illustrate(images: &mut Vec<Image>, change: Patch<Vec<Image>>, faults: &mut Faults) {
+    let wanted = match change {
+        Patch::Keep => return,
+        Patch::Clear => Vec::new(),
+        Patch::Set(wanted) => wanted,
+    };
+    if wanted.len() > MOST_IMAGES {
+        return faults.note("/images", format!("at most {MOST_IMAGES} are taken"));
+    }
+    images.clear();
+    for (index, mut image) in wanted.into_iter().enumerate() {
+        let web = ["https://", "http://", "/"].iter().any(|start| image.url.starts_with(start));
+        if !web || image.url.chars().any(|c| c.is_control() || c.is_whitespace()) || image.url.len() > 2048 {
+            faults.note(format!("/images/{index}/url"), "an address is https://…, http://… or /…, at most 2048 long");
+        }
+        if let Some(alt) = image.alt {
+            image.alt = faults.text(&format!("/images/{index}/alt"), &alt, 0, 200);
+        }
+        images.push(image);
+    }
+}
+
+/// What is sold: the list given, or the product itself as its one variant.
+fn vary(base: Option<&Product>, product: &mut Product, wares: Wares, faults: &mut Faults) -> Vec<Variant> {
+    match &wares.sku {
+        Patch::Set(sku) => product.sku = sku.clone(),
+        Patch::Clear => faults.note("/sku", "this cannot be null"),
+        Patch::Keep => {}
+    }
+    let simple = base.is_none_or(Product::is_simple);
+    match &wares.variants {
+        Patch::Set(list) if !list.is_empty() => listed(list, &wares, faults),
+        Patch::Keep if !simple => {
+            several(&wares, faults);
+            base.map(|base| base.variants.0.clone()).unwrap_or_default()
+        }
+        _ => vec![itself(base, product, wares, faults)],
+    }
+}
+
+/// A product with several variants has no price of its own.
+fn several(wares: &Wares, faults: &mut Faults) {
+    let said = [
+        ("/price", wares.price != Patch::Keep),
+        ("/compareAtPrice", wares.compare_at_price != Patch::Keep),
+        ("/cost", wares.cost != Patch::Keep),
+        ("/barcode", wares.barcode != Patch::Keep),
+    ];
+    for (pointer, _) in said.into_iter().filter(|(_, said)| *said) {
+        faults.note(pointer, "this product has several variants: set it on each of them");
+    }
+}
+
+fn itself(base: Option<&Product>, product: &Product, wares: Wares, faults: &mut Faults) -> Variant {
+    let before = base.and_then(|base| cheapest(&base.variants));
+    let mut variant = before.cloned().unwrap_or_else(|| Variant {
+        sku: product.sku.clone(),
+        name: String::new(),
+        options: BTreeMap::new(),
+        price: Amount::ZERO,
+        compare_at_price: None,
+        barcode: None,
+        cost: None,
+    });
+    variant.sku = product.sku.clone();
+    match wares.price {
+        Patch::Set(price) => variant.price = price,
+        Patch::Clear => faults.note("/price", "this cannot be null"),
+        Patch::Keep if before.is_none() => faults.missing("/price", "a product has a price"),
+        Patch::Keep => {}
+    }
+    wares.compare_at_price.apply(&mut variant.compare_at_price);
+    wares.cost.apply(&mut variant.cost);
+    if let Patch::Set(barcode) = &wares.barcode {
+        variant.barcode = faults.text("/barcode", barcode, 1, 64);
+    } else {
+        wares.barcode.apply(&mut variant.barcode);
+    }
+    variant
+}
+
+/// Variants as listed; what the product says of price, former price and cost holds for those that say nothing.
+fn listed(list: &[VariantInput], wares: &Wares, faults: &mut Faults) -> Vec<Variant> {
+    if list.len() > MOST_VARIANTS {
+        faults.note("/variants", format!("at most {MOST_VARIANTS} are taken"));
+        return Vec::new();
+    }
+    if wares.barcode != Patch::Keep {
+        faults.note("/barcode", "a product with variants has barcodes on them");
+    }
+    let mut seen = BTreeSet::new();
+    list.iter()
+        .enumerate()
+        .map(|(position, input)| {
+            let at = format!("/variants/{position}");
+            if !seen.insert(input.sku.fold()) {
+                faults.code(format!("{at}/sku"), "DUPLICATE", "this sku stands twice in the list");
+            }
+            variant(&at, input, wares, faults)
+        })
+        .collect()
+}
+
+fn variant(at: &str, input: &VariantInput, wares: &Wares, faults: &mut Faults) -> Variant {
+    let otherwise = |patch: &Patch<Amount>| if let Patch::Set(amount) = patch { Some(*amount) } else { None };
+    let price = input.price.or_else(|| otherwise(&wares.price));
+    if price.is_none() {
+        faults.missing(&format!("{at}/price"), "a variant has a price, or its product has one for all");
+    }
+    let name = input.name.as_deref().unwrap_or_default();
+    let barcode = input.barcode.as_deref();
+    let mut options = BTreeMap::new();
+    for (name, value) in &input.options {
+        name_value(&format!("{at}/options"), &mut options, name, value, faults);
+    }
+    if options.len() > MOST_OPTIONS {
+        faults.note(format!("{at}/options"), format!("at most {MOST_OPTIONS} are taken"));
+    }
+    Variant {
+        sku: input.sku.clone(),
+        name: faults.text(&format!("{at}/name"), name, 0, 100).unwrap_or_default(),
+        options,
+        price: price.unwrap_or_default(),
+        compare_at_price: input.compare_at_price.or_else(|| otherwise(&wares.compare_at_price)),
+        barcode: barcode.and_then(|barcode| faults.text(&format!("{at}/barcode"), barcode, 1, 64)),
+        cost: input.cost.or_else(|| otherwise(&wares.cost)),
+    }
+}
+
+fn check_money(product: &mut Product, faults: &mut Faults) {
+    let currency = product.currency;
+    faults.money_if_any("/floorPrice", &mut product.floor_price, currency);
+    let itself = product.is_simple();
+    for (index, variant) in product.variants.iter_mut().enumerate() {
+        let at = if itself { String::new() } else { format!("/variants/{index}") };
+        faults.money(&format!("{at}/price"), &mut variant.price, currency);
+        faults.money_if_any(&format!("{at}/compareAtPrice"), &mut variant.compare_at_price, currency);
+        faults.money_if_any(&format!("{at}/cost"), &mut variant.cost, currency);
+    }
+}
+
+/// The list of variants with one put in or replaced, as an import says it row by row.
+pub(crate) fn merge_variant(base: Option<&Product>, row: VariantInput) -> Vec<VariantInput> {
+    let mut list = base.map(written).unwrap_or_default();
+    match list.iter_mut().find(|known| known.sku == row.sku) {
+        Some(known) => {
+            let before = known.clone();
+            *known = VariantInput {
+                name: row.name.or(before.name),
+                options: if row.options.is_empty() { before.options } else { row.options },
+                price: row.price.or(before.price),
+                compare_at_price: row.compare_at_price.or(before.compare_at_price),
+                barcode: row.barcode.or(before.barcode),
+                cost: row.cost.or(before.cost),
+                sku: row.sku,
+            };
+        }
+        None => list.push(row),
+    }
+    list
+}
+
+/// A product's variants as they could have been written.
+pub(crate) fn written(product: &Product) -> Vec<VariantInput> {
+    let input = |variant: &Variant| VariantInput {
+        sku: variant.sku.clone(),
+        name: Some(variant.name.clone()).filter(|name| !name.is_empty()),
+        options: variant.options.clone(),
+        price: Some(variant.price),
+        compare_at_price: variant.compare_at_price,
+        barcode: variant.barcode.clone(),
+        cost: variant.cost,
+    };
+    product.variants.iter().map(input).collect()
+}

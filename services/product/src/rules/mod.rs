@@ -1,0 +1,14 @@
+//! The pure domain of the catalogue: what a product may be, what it costs on the shelf, how categories hang together.
+
+mod compose;
+mod faults;
+mod shelf;
+mod slug;
+mod tree;
+mod words;
+
+pub(crate) use compose::{Composed, SlugChoice, Terms, compose, merge_variant, written};
+pub(crate) use shelf::{ShelfPrice, cheapest};
+pub(crate) use slug::{check_slug, slug_of};
+pub(crate) use tree::{Branch, MOST_CATEGORIES, Tree, slot};
+pub(crate) use words::{analyzer, words};

@@ -1,0 +1,37 @@
+//! Words: the one way in which texts become what is searched, compared and put into addresses.
+
+use tantivy::tokenizer::{AsciiFoldingFilter, LowerCaser, RemoveLongFilter, SimpleTokenizer, TextAnalyzer};
+
+/// Longer words are noise.
+const LONGEST: usize = 64;
+
+/// Letters and digits in a row, in lower case, without accents.
+pub(crate) fn analyzer() -> TextAnalyzer {
+    TextAnalyzer::builder(SimpleTokenizer::default())
+        .filter(RemoveLongFilter::limit(LONGEST))
+        .filter(LowerCaser)
+        .filter(AsciiFoldingFilter)
+        .build()
+}
+
+/// The words of a text, in their order.
+pub(crate) fn words(text: &str) -> Vec<String> {
+    let mut analyzer = analyzer();
+    let mut stream = analyzer.token_stream(text);
+    let mut words = Vec::new();
+    while let Some(token) = stream.next() {
+        words.push(token.text.clone());
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::words;
+
+    #[test]
+    fn words_have_neither_case_nor_accents() {
+        assert_eq!(words("Crème-brûlée  T-LIGHT 85123A"), ["creme", "brulee", "t", "light", "85123a"]);
+        assert!(words(" -- ").is_empty());
+    }
+}

@@ -1,0 +1,114 @@
+//! Where a page of products ends: its last item's place in the order, which holds whatever comes or goes around it.
+
+use std::cmp::Ordering;
+
+use promox_contract::ids::ProductId;
+use promox_kernel::{Amount, Cursor, Error};
+
+use super::projection::Entry;
+use crate::api::Sort;
+
+/// The last item's key in its order, and its id.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Position {
+    key: Key,
+    id: ProductId,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Key {
+    Name(String),
+    Price(Amount),
+    PriceDescending(Amount),
+    Age,
+    Score(f32),
+}
+
+impl Position {
+    pub(super) fn of(sort: Sort, entry: &Entry, score: Option<f32>) -> Self {
+        let key = match sort {
+            Sort::Name => Key::Name(entry.name.clone().into()),
+            Sort::Price => Key::Price(entry.price),
+            Sort::PriceDescending => Key::PriceDescending(entry.price),
+            Sort::Newest => Key::Age,
+            Sort::Relevance => Key::Score(score.unwrap_or_default()),
+        };
+        Self { key, id: entry.id }
+    }
+
+    /// Whether an item is on a page before, or the last of it.
+    pub(super) fn covers(&self, entry: &Entry, score: Option<f32>) -> bool {
+        let by_id = entry.id.cmp(&self.id);
+        let order = match &self.key {
+            Key::Name(name) => (*entry.name).cmp(name.as_str()).then(by_id),
+            Key::Price(price) => entry.price.cmp(price).then(by_id),
+            Key::PriceDescending(price) => price.cmp(&entry.price).then(by_id.reverse()),
+            Key::Age => by_id.reverse(),
+            Key::Score(other) => other.total_cmp(&score.unwrap_or_default()).then(by_id),
+        };
+        order != Ordering::Greater
+    }
+
+    pub(super) fn write(&self) -> Cursor {
+        let (tag, key) = match &self.key {
+            Key::Name(name) => (b'n', name.clone().into_bytes()),
+            Key::Price(price) => (b'p', price.to_string().into_bytes()),
+            Key::PriceDescending(price) => (b'd', price.to_string().into_bytes()),
+            Key::Age => (b'a', Vec::new()),
+            Key::Score(score) => (b's', score.to_bits().to_be_bytes().to_vec()),
+        };
+        let mut bytes = vec![tag];
+        bytes.extend_from_slice(&self.id.0.to_be_bytes());
+        bytes.extend_from_slice(&key);
+        Cursor(bytes)
+    }
+
+    /// Reads a cursor of a list in this order.
+    pub(super) fn read(cursor: &Cursor, sort: Sort) -> Result<Self, Error> {
+        let position = Self::parse(&cursor.0).filter(|position| position.sort() == sort);
+        position.ok_or_else(|| Error::field("?cursor", "not a cursor of this list; start again without one"))
+    }
+
+    fn parse(bytes: &[u8]) -> Option<Self> {
+        let (tag, rest) = bytes.split_first()?;
+        let (id, key) = rest.split_first_chunk()?;
+        let text = || String::from_utf8(key.to_vec()).ok();
+        let key = match tag {
+            b'n' => Key::Name(text()?),
+            b'p' => Key::Price(text()?.parse().ok()?),
+            b'd' => Key::PriceDescending(text()?.parse().ok()?),
+            b'a' => Key::Age,
+            b's' => Key::Score(f32::from_bits(u32::from_be_bytes(key.try_into().ok()?))),
+            _ => return None,
+        };
+        Some(Self { key, id: ProductId(i64::from_be_bytes(*id)) })
+    }
+
+    fn sort(&self) -> Sort {
+        match self.key {
+            Key::Name(_) => Sort::Name,
+            Key::Price(_) => Sort::Price,
+            Key::PriceDescending(_) => Sort::PriceDescending,
+            Key::Age => Sort::Newest,
+            Key::Score(_) => Sort::Relevance,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cursors_read_as_written_and_nothing_else_does() {
+        let id = ProductId(7);
+        for key in [Key::Name("ä".into()), Key::Price(Amount::ZERO), Key::Age, Key::Score(1.5)] {
+            let position = Position { key, id };
+            assert_eq!(Position::read(&position.write(), position.sort()).unwrap(), position);
+        }
+        for bytes in [&b""[..], b"n", b"x12345678", b"p12345678abc", b"s12345678abc"] {
+            assert!(Position::parse(bytes).is_none(), "{bytes:?}");
+        }
+        assert!(Position::read(&Position { key: Key::Age, id }.write(), Sort::Name).is_err());
+    }
+}

@@ -1,0 +1,95 @@
+//! Facets: what a result is made of, counted in one pass.
+
+use std::collections::BTreeMap;
+
+use promox_contract::ids::CategoryId;
+use promox_kernel::Amount;
+
+use super::projection::Projection;
+use super::values::index;
+use crate::api::{CategoryCount, Facets, PriceSpan, ValueCount};
+use crate::rules::{Tree, slot};
+
+/// Categories that are told.
+const MOST_CATEGORIES: usize = 100;
+/// Attributes that are told.
+const MOST_NAMES: usize = 20;
+/// Values of each.
+const MOST_VALUES: usize = 20;
+
+/// Counts of a result.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    /// By category id, those above counted too.
+    pub(super) categories: Vec<u64>,
+    values: Vec<u64>,
+    span: Option<(Amount, Amount)>,
+}
+
+impl Counts {
+    pub(super) fn of(projection: &Projection, tree: &Tree, slots: &[u32]) -> Self {
+        let mut counts = Self { categories: vec![0; tree.ids()], values: vec![0; projection.values.len()], span: None };
+        // The last product counted in a category, so that one in two of its subcategories counts once.
+        let mut counted = vec![None; tree.ids()];
+        for entry in slots.iter().filter_map(|slot| projection.get(*slot)) {
+            for id in entry.categories.iter().flat_map(|id| tree.lineage(*id)) {
+                if let (Some(last), Some(count)) = (counted.get_mut(slot(*id)), counts.categories.get_mut(slot(*id)))
+                    && last.replace(entry.id) != Some(entry.id)
+                {
+                    *count += 1;
+                }
+            }
+            for value in &entry.values {
+                if let Some(count) = counts.values.get_mut(index(*value)) {
+                    *count += 1;
+                }
+            }
+            let (least, most) = counts.span.unwrap_or((entry.price, entry.price));
+            counts.span = Some((least.min(entry.price), most.max(entry.price)));
+        }
+        counts
+    }
+
+    pub(super) fn facets(&self, projection: &Projection, tree: &Tree) -> Facets {
+        Facets {
+            categories: self.categories(tree),
+            price: self.span.map(|(min, max)| PriceSpan { min, max }),
+            attributes: self.attributes(projection),
+        }
+    }
+
+    fn categories(&self, tree: &Tree) -> Vec<CategoryCount> {
+        let count = |id: CategoryId| self.categories.get(slot(id)).copied().unwrap_or(0);
+        let rows = tree.rows().iter().filter(|row| count(row.id) > 0);
+        let mut counts: Vec<CategoryCount> =
+            rows.map(|row| CategoryCount { id: row.id, name: row.name.clone(), count: count(row.id) }).collect();
+        counts.sort_by(|a, b| b.count.cmp(&a.count).then(a.id.cmp(&b.id)));
+        counts.truncate(MOST_CATEGORIES);
+        counts
+    }
+
+    /// The attributes that most products of the result have, each with its most frequent values.
+    fn attributes(&self, projection: &Projection) -> BTreeMap<String, Vec<ValueCount>> {
+        let mut by_name: BTreeMap<u32, Vec<ValueCount>> = BTreeMap::new();
+        for (value, count) in (0_u32..).zip(&self.values).filter(|(_, count)| **count > 0) {
+            if let Some(value) = projection.values.get(value) {
+                let counted = ValueCount { value: value.text.to_string(), count: *count };
+                by_name.entry(value.name).or_default().push(counted);
+            }
+        }
+        let mut names: Vec<(u64, u32, Vec<ValueCount>)> = by_name
+            .into_iter()
+            .map(|(name, values)| (values.iter().map(|value| value.count).sum(), name, values))
+            .collect();
+        names.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
+        names.truncate(MOST_NAMES);
+        let told = names.into_iter().map(|(_, name, values)| (projection.values.name(name).to_owned(), most(values)));
+        told.collect()
+    }
+}
+
+fn most(mut values: Vec<ValueCount>) -> Vec<ValueCount> {
+    values.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.value.cmp(&b.value)));
+    values.truncate(MOST_VALUES);
+    values
+}

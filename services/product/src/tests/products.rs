@@ -1,0 +1,165 @@
+//! Creating, showing, changing and archiving products; what others are told of them.
+
+use promox_contract::product::DescribeSkus;
+use promox_kernel::Kind;
+use serde_json::json;
+
+use super::{Shop, faults};
+use crate::{
+    ArchiveProduct, CreateCategory, CreateProduct, GetProduct, GetProductBySku, GetProductBySlug, UpdateProduct,
+};
+
+#[tokio::test]
+async fn a_product_is_found_by_id_sku_and_slug() {
+    let shop = Shop::open().await;
+    shop.stock("mug-1", 7).await;
+    let asked =
+        json!({"sku": "MUG-1", "name": "Red Mug", "price": "4.5", "cost": "1.20", "attributes": {"color": "red"}});
+    let made = shop.ask::<CreateProduct>(asked).await.unwrap();
+    assert_eq!(
+        (&made["price"], &made["listPrice"], &made["slug"]),
+        (&json!("4.50"), &json!("4.50"), &json!("red-mug"))
+    );
+    assert_eq!((&made["available"], &made["version"], &made["currency"]), (&json!(7), &json!(1), &json!("GBP")));
+    let id = made["id"].clone();
+    let by_id = shop.visit::<GetProduct>(json!({"id": id})).await.unwrap();
+    assert_eq!(
+        by_id["variants"],
+        json!([{"sku": "MUG-1", "name": "", "options": {}, "price": "4.50", "listPrice": "4.50"}])
+    );
+    assert_eq!(by_id["available"], 7);
+    assert_eq!(shop.visit::<GetProductBySku>(json!({"sku": "mug-1"})).await.unwrap(), by_id);
+    assert_eq!(shop.visit::<GetProductBySlug>(json!({"slug": "red-mug"})).await.unwrap(), by_id);
+    let staff = shop.ask::<GetProduct>(json!({"id": id})).await.unwrap();
+    assert_eq!(staff["variants"][0]["cost"], "1.20");
+    assert_eq!((shop.told("PRODUCT_CREATED").await, shop.told("AUDITED").await), (1, 1));
+    shop.verify();
+}
+
+#[tokio::test]
+async fn faults_are_pointed_at_and_nothing_is_written() {
+    let shop = Shop::open().await;
+    let cases = [
+        (json!({"name": "x", "price": "1"}), vec![("/sku", "MISSING")]),
+        (json!({"sku": "a"}), vec![("/name", "MISSING"), ("/price", "MISSING")]),
+        (json!({"sku": "a", "name": " ", "price": "1"}), vec![("/name", "INVALID_VALUE")]),
+        (json!({"sku": "a", "name": "x", "price": "1.234"}), vec![("/price", "INVALID_VALUE")]),
+        (json!({"sku": "a", "name": "x", "price": "-1"}), vec![("/price", "INVALID_VALUE")]),
+        (json!({"sku": "a", "name": "x", "price": "1", "floorPrice": "0.001"}), vec![("/floorPrice", "INVALID_VALUE")]),
+        (json!({"sku": "a", "name": "x", "price": "1", "categoryIds": [9]}), vec![("/categoryIds/0", "INVALID_VALUE")]),
+        (json!({"sku": "a", "name": "x", "price": "1", "slug": "A b"}), vec![("/slug", "INVALID_VALUE")]),
+        (
+            json!({"sku": "a", "name": "x", "price": "1", "images": ["javascript:1"]}),
+            vec![("/images/0/url", "INVALID_VALUE")],
+        ),
+        (json!({"sku": "a", "name": "x", "price": "1", "weightGrams": -1}), vec![("/weightGrams", "INVALID_VALUE")]),
+        (json!({"sku": "a", "name": "x", "price": "1", "colour": "red"}), vec![("/colour", "UNKNOWN_MEMBER")]),
+        (
+            json!({"name": "x", "variants": [{"sku": "a"}, {"sku": "A", "price": "1"}]}),
+            vec![("/variants/0/price", "MISSING"), ("/variants/1/sku", "DUPLICATE")],
+        ),
+    ];
+    for (asked, expected) in cases {
+        let error = shop.ask::<CreateProduct>(asked.clone()).await.unwrap_err();
+        assert_eq!(error.kind(), Kind::Schema, "{asked}");
+        assert_eq!(faults(&error), expected, "{asked}");
+    }
+    assert_eq!(shop.told("PRODUCT_CREATED").await, 0);
+}
+
+#[tokio::test]
+async fn skus_are_one_whatever_their_case_and_slugs_get_suffixes() {
+    let shop = Shop::open().await;
+    let make = |sku: &str, slug: Option<&str>| json!({"sku": sku, "name": "Mug", "price": 1, "slug": slug});
+    shop.ask::<CreateProduct>(make("a", None)).await.unwrap();
+    let error = shop.ask::<CreateProduct>(make("A", None)).await.unwrap_err();
+    assert_eq!((error.kind(), error.code()), (Kind::Conflict, "SKU_TAKEN"));
+    assert_eq!(shop.ask::<CreateProduct>(make("b", None)).await.unwrap()["slug"], "mug-2");
+    let error = shop.ask::<CreateProduct>(make("c", Some("mug"))).await.unwrap_err();
+    assert_eq!((error.kind(), error.code()), (Kind::Conflict, "SLUG_TAKEN"));
+    let several = json!({"sku": "d", "name": "Shirt", "variants": [{"sku": "B", "price": 1}]});
+    assert_eq!(shop.ask::<CreateProduct>(several).await.unwrap_err().code(), "SKU_TAKEN");
+    for number in 0..12 {
+        shop.ask::<CreateProduct>(make(&format!("m{number}"), None)).await.unwrap();
+    }
+    assert_eq!(shop.visit::<GetProductBySku>(json!({"sku": "m11"})).await.unwrap()["slug"], "mug-m11");
+    shop.verify();
+}
+
+#[tokio::test]
+async fn a_patch_changes_what_it_names_and_raises_the_version_once() {
+    let shop = Shop::open().await;
+    let asked =
+        json!({"sku": "a", "name": "Mug", "price": 1, "attributes": {"color": "red", "size": "S"}, "weightGrams": 9});
+    let id = shop.ask::<CreateProduct>(asked).await.unwrap()["id"].clone();
+    let patch = json!({"id": id, "price": "2", "attributes": {"color": null, "wood": "oak"}, "weightGrams": null});
+    let after = shop.ask::<UpdateProduct>(patch.clone()).await.unwrap();
+    assert_eq!((&after["price"], &after["version"]), (&json!("2.00"), &json!(2)));
+    assert_eq!(after["attributes"], json!({"size": "S", "wood": "oak"}));
+    assert!(after["weightGrams"].is_null() && after["slug"] == "mug");
+    assert_eq!(shop.ask::<UpdateProduct>(patch).await.unwrap()["version"], 2, "the same again changes nothing");
+    assert_eq!(shop.told("PRODUCT_UPDATED").await, 1);
+    assert_eq!(shop.visit::<GetProduct>(json!({"id": id})).await.unwrap()["price"], "2.00", "what is kept is checked");
+    let mut old = shop.staff();
+    old.if_match = Some(1);
+    let error = shop.ask_as::<UpdateProduct>(old, json!({"id": id, "name": "X"})).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Precondition);
+    shop.verify();
+}
+
+#[tokio::test]
+async fn an_archived_product_is_gone_for_visitors_and_comes_back_by_its_status() {
+    let shop = Shop::open().await;
+    let id = shop.ask::<CreateProduct>(json!({"sku": "a", "name": "Mug", "price": 1})).await.unwrap()["id"].clone();
+    shop.visit::<GetProduct>(json!({"id": id})).await.unwrap();
+    assert_eq!(shop.visit::<ArchiveProduct>(json!({"id": id})).await.unwrap_err().kind(), Kind::Unauthenticated);
+    shop.ask::<ArchiveProduct>(json!({"id": id})).await.unwrap();
+    shop.ask::<ArchiveProduct>(json!({"id": id})).await.unwrap();
+    assert_eq!(shop.visit::<GetProduct>(json!({"id": id})).await.unwrap_err().kind(), Kind::NotFound);
+    assert_eq!(shop.ask::<GetProduct>(json!({"id": id})).await.unwrap()["status"], "ARCHIVED");
+    assert_eq!(
+        shop.ask::<CreateProduct>(json!({"sku": "A", "name": "M", "price": 1})).await.unwrap_err().code(),
+        "SKU_TAKEN"
+    );
+    shop.ask::<UpdateProduct>(json!({"id": id, "status": "ACTIVE"})).await.unwrap();
+    shop.visit::<GetProduct>(json!({"id": id})).await.unwrap();
+}
+
+#[tokio::test]
+async fn variants_are_replaced_as_a_whole_and_give_their_skus_back() {
+    let shop = Shop::open().await;
+    let asked = json!({"sku": "shirt", "name": "Shirt", "price": 20, "variants": [
+        {"sku": "shirt-s", "name": "S", "options": {"size": "S"}},
+        {"sku": "shirt-l", "name": "L", "options": {"size": "L"}, "price": "18.00"},
+    ]});
+    let made = shop.ask::<CreateProduct>(asked).await.unwrap();
+    assert_eq!((&made["price"], &made["variants"][0]["price"]), (&json!("18.00"), &json!("20.00")));
+    let id = made["id"].clone();
+    let error = shop.ask::<UpdateProduct>(json!({"id": id, "price": 1})).await.unwrap_err();
+    assert_eq!(faults(&error), [("/price", "INVALID_VALUE")]);
+    let list = json!([{"sku": "shirt-l", "price": 17}, {"sku": "shirt-xl", "price": 19}]);
+    shop.ask::<UpdateProduct>(json!({"id": id, "variants": list})).await.unwrap();
+    shop.ask::<CreateProduct>(json!({"sku": "SHIRT-S", "name": "Other", "price": 1})).await.unwrap();
+    assert_eq!(shop.visit::<GetProductBySku>(json!({"sku": "shirt-XL"})).await.unwrap()["id"], id);
+    assert_eq!(shop.visit::<GetProductBySku>(json!({"sku": "SHIRT"})).await.unwrap()["id"], id);
+    shop.verify();
+}
+
+#[tokio::test]
+async fn others_learn_what_skus_are_and_cost() {
+    let shop = Shop::open().await;
+    let top = shop.ask::<CreateCategory>(json!({"name": "Clothes"})).await.unwrap()["id"].clone();
+    let low = shop.ask::<CreateCategory>(json!({"name": "Shirts", "parentId": top})).await.unwrap()["id"].clone();
+    let asked = json!({"sku": "shirt", "name": "Shirt", "categoryIds": [low], "attributes": {"cloth": "wool"},
+        "floorPrice": 5, "variants": [{"sku": "S-1", "name": "Small", "options": {"size": "S"}, "price": 20, "cost": 9}]});
+    shop.ask::<CreateProduct>(asked).await.unwrap();
+    shop.ask::<CreateProduct>(json!({"sku": "draft", "name": "Draft", "price": 1, "status": "DRAFT"})).await.unwrap();
+    let skus = ["s-1", "draft", "shirt", "nothing"].map(|sku| sku.parse().unwrap()).to_vec();
+    let found = shop.visitor().call(DescribeSkus { skus }).await.unwrap().items;
+    assert_eq!(found.len(), 1, "drafts, unknown skus and products with other variants are left out");
+    let shirt = &found[0];
+    assert_eq!((shirt.sku.as_str(), shirt.name.as_str(), shirt.price), ("S-1", "Shirt, Small", shirt.list_price));
+    assert_eq!(shirt.category_ids.iter().map(|id| id.0).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(shirt.attributes.len(), 2);
+    assert_eq!(shirt.cost.unwrap().to_string(), "9.00");
+}

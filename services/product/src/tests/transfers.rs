@@ -1,0 +1,164 @@
+//! Imports, exports and the catalogue of a real shop.
+
+use std::time::Duration;
+
+use promox_kernel::{Body, BodyReader, Content, Cx, Handle};
+use serde_json::json;
+
+use super::Shop;
+use crate::online_retail::catalog;
+use crate::{
+    CreateCategory, CreateProduct, ExportFormat, ExportProducts, GetProductBySku, ImportProducts, ImportReport,
+};
+
+async fn import(shop: &Shop, media_type: &str, text: &str) -> ImportReport {
+    let (sender, reader) = BodyReader::pair();
+    let chunks: Vec<_> = text.as_bytes().chunks(4_096).map(<[u8]>::to_vec).collect();
+    let body = Body { media_type: media_type.to_owned(), reader: Some(reader), headers: Vec::new() };
+    let cx = shop.staff();
+    let sending = async move {
+        for chunk in chunks {
+            sender.send(Ok(chunk.into())).await;
+        }
+    };
+    let importing = shop.products.handle(&cx, ImportProducts { body });
+    tokio::join!(importing, sending).0.unwrap()
+}
+
+async fn export(shop: &Shop, format: ExportFormat) -> String {
+    let answer = shop.products.handle(&shop.staff(), ExportProducts { format: Some(format) }).await.unwrap();
+    let Content::Stream(_, reader) = answer.content else { panic!("an export is a stream") };
+    String::from_utf8(reader.collect(1 << 20).await.unwrap()).unwrap()
+}
+
+fn counts(report: &ImportReport) -> (u64, u64, u64, u64) {
+    (report.created, report.updated, report.skipped, report.failed)
+}
+
+#[tokio::test]
+async fn one_bad_row_harms_no_other() {
+    let shop = Shop::open().await;
+    shop.ask::<CreateCategory>(json!({"name": "Kitchen"})).await.unwrap();
+    let text = "sku,name,price,categories,attr.color,productSku,option.size\n\
+        a,Mug,2.50,kitchen,red,,\n\
+        b,Bowl,nope,,,,\n\
+        c,,1.00,,,,\n\
+        d,Dish,1.001,,,,\n\
+        e,Egg,1,garden,,,\n\
+        f,Fork\n\
+        A,Mug,2.50,,red,,\n\
+        a,,3,,,,\n\
+        s-1,Shirt,20,,,shirt,S\n\
+        s-2,,21,,,shirt,L\n\
+        S-1,Spoon,1,,,,\n";
+    let report = import(&shop, "text/csv", text).await;
+    assert_eq!(counts(&report), (2, 2, 1, 6), "{report:?}");
+    let errors: Vec<(u64, &str)> = report.errors.iter().map(|error| (error.row, error.code.as_str())).collect();
+    let expected = [
+        (2, "INVALID_VALUE"),
+        (3, "MISSING"),
+        (4, "VALIDATION_FAILED"),
+        (5, "INVALID_VALUE"),
+        (6, "FIELD_COUNT"),
+        (11, "SKU_TAKEN"),
+    ];
+    assert_eq!(errors, expected);
+    let shirt = shop.visit::<GetProductBySku>(json!({"sku": "s-2"})).await.unwrap();
+    assert_eq!((shirt["variants"].as_array().unwrap().len(), &shirt["sku"]), (2, &json!("shirt")));
+    let error = import(&shop, "text/csv", "sku,colour\na,red\n").await;
+    assert_eq!(error.errors[0].code, "BAD_HEADER");
+    shop.verify();
+}
+
+#[tokio::test]
+async fn lines_of_json_are_held_to_the_schema() {
+    let shop = Shop::open().await;
+    let text = "{\"sku\":\"a\",\"name\":\"Mug\",\"price\":\"2\"}\n\n{\"sku\":\"a\",\"price\":3}\n{\"sku\":\"b\",\"nmae\":1}\n\
+        {\"name\":\"x\"}\nnonsense\n{\"sku\":\"c\",\"name\":\"Cup\",\"price\":1}";
+    let report = import(&shop, "application/x-ndjson", text).await;
+    assert_eq!(counts(&report), (2, 1, 0, 3), "{report:?}");
+    let rows: Vec<u64> = report.errors.iter().map(|error| error.row).collect();
+    assert_eq!(rows, [4, 5, 6]);
+    shop.verify();
+}
+
+#[tokio::test]
+async fn what_is_exported_can_be_imported() {
+    let shop = Shop::open().await;
+    shop.ask::<CreateCategory>(json!({"name": "Kitchen"})).await.unwrap();
+    let mug = json!({"sku": "mug", "name": "Mug, \"red\"", "price": "2.50", "cost": 1, "categoryIds": [1], "weightGrams": 300,
+        "attributes": {"color": "red|blue"}, "images": ["https://x.org/1.png", {"url": "/2.png"}], "floorPrice": 1});
+    let shirt = json!({"sku": "shirt", "name": "Shirt", "price": 20, "status": "DRAFT", "variants": [
+        {"sku": "s-1", "name": "S", "options": {"size": "S"}}, {"sku": "s-2", "name": "L", "options": {"size": "L"}}]});
+    for asked in [mug, shirt] {
+        shop.ask::<CreateProduct>(asked).await.unwrap();
+    }
+    for (format, media_type, rows) in
+        [(ExportFormat::Csv, "text/csv", 3), (ExportFormat::Ndjson, "application/x-ndjson", 2)]
+    {
+        let text = export(&shop, format).await;
+        assert_eq!(counts(&import(&shop, media_type, &text).await), (0, 0, rows, 0), "{text}");
+        let other = Shop::open().await;
+        other.ask::<CreateCategory>(json!({"name": "Kitchen"})).await.unwrap();
+        let report = import(&other, media_type, &text).await;
+        assert_eq!((report.created, report.failed), (2, 0), "{report:?}");
+        assert_eq!(export(&other, format).await, text);
+        other.verify();
+    }
+}
+
+#[tokio::test]
+async fn many_rows_go_in_chunks() {
+    let shop = Shop::open().await;
+    let rows: String = (0..1_001).map(|row| format!("sku-{row},Thing {row},{}.99\n", row % 50)).collect();
+    let report = import(&shop, "text/csv", &format!("sku,name,price\n{rows}")).await;
+    assert_eq!(counts(&report), (1_001, 0, 0, 0));
+    shop.settle().await;
+    let found = shop.visit::<crate::ListProducts>(json!({"q": "thing 1000"})).await.unwrap();
+    assert_eq!(found["items"][0]["sku"], "sku-1000");
+    shop.verify();
+}
+
+#[tokio::test]
+async fn a_chunk_that_is_too_large_goes_row_by_row() {
+    let shop = Shop::open().await;
+    let text: String = (0..150)
+        .map(|row| json!({"sku": format!("s{row}"), "name": "Book", "price": 1, "description": "é".repeat(19_000)}))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    let report = import(&shop, "application/x-ndjson", &text).await;
+    assert_eq!(counts(&report), (150, 0, 0, 0));
+    shop.verify();
+}
+
+#[tokio::test]
+async fn sales_make_a_catalogue() {
+    let file = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID\n\
+        1,85123A,WHITE HEART,6,2010-12-01T08:26:00,2.55,17850\n\
+        1,85123a,WHITE HEART,4,2010-12-01T08:26:00,2.95,17850\n\
+        2,85123A,damaged,2,2010-12-01T08:26:00,2.55,\n\
+        2,85123A,,-2,2010-12-01T08:26:00,2.55,\n\
+        2,22222,?,5,2010-12-01T08:26:00,0,\n\
+        2,POST,POSTAGE,1,2010-12-01T08:26:00,18,\n\
+        2,33333,,1,2010-12-01T08:26:00,0.85,\n\
+        2,44444,X,many,2010-12-01T08:26:00,0.85,\n\
+        2\n";
+    let (rows, report) = catalog(file.as_bytes());
+    let told: Vec<_> =
+        rows.iter().map(|row| (row.sku.as_str(), row.name.as_str(), row.price.to_string(), row.stock)).collect();
+    assert_eq!(
+        told,
+        [
+            ("33333", "33333", "0.85".to_owned(), 1),
+            ("85123A", "WHITE HEART", "2.55".to_owned(), 12),
+            ("POST", "POSTAGE", "18".to_owned(), 1)
+        ]
+    );
+    assert_eq!((report.rows, report.sales, report.passed_over, report.failed), (9, 5, 2, 2));
+    assert!(!rows[2].discountable && rows[2].attributes["kind"] == "charge");
+    let shop = Shop::open().await;
+    let cx = Cx::system(&shop.node, "import", Duration::from_secs(60));
+    assert_eq!(counts(&shop.products.import_catalog(&cx, &rows).await.unwrap()), (3, 0, 0, 0));
+    assert_eq!(counts(&shop.products.import_catalog(&cx, &rows).await.unwrap()), (0, 0, 3, 0));
+    shop.verify();
+}

@@ -1,0 +1,165 @@
+//! The export: the whole catalogue of one moment, written as it is read.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use promox_contract::ids::CategoryId;
+use promox_kernel::{Amount, BodyReader, BodySender, Download, Error, Sku};
+use promox_storage::{Db, Reader, StoreError, Tx};
+use serde::Serialize;
+
+use super::columns::{ATTRIBUTE, COLUMNS, OPTION, SEPARATOR};
+use crate::api::{ExportFormat, Image, ProductStatus, VariantInput};
+use crate::records::{Product, Variant};
+use crate::rules::{Tree, written};
+
+/// Bytes that are sent at once.
+const CHUNK: usize = 64 << 10;
+
+/// Starts an export on a blocking thread.
+pub(crate) fn export(db: &Db, format: ExportFormat) -> Result<Download, Error> {
+    let state = db.long_read()?;
+    let (sender, reader) = BodyReader::pair();
+    let database = db.database();
+    tokio::task::spawn_blocking(move || {
+        let written = {
+            let state: &dyn Reader = &*state;
+            let tx = Tx::unbounded(state, database);
+            write(&tx, format, &sender)
+        };
+        if let Err(error) = written {
+            sender.send_blocking(Err(error));
+        }
+    });
+    let (media_type, name) = match format {
+        ExportFormat::Csv => ("text/csv", "products.csv"),
+        ExportFormat::Ndjson => ("application/x-ndjson", "products.ndjson"),
+    };
+    Ok(Download { file_name: Some(name.to_owned()), ..Download::stream(media_type, reader) })
+}
+
+fn write(tx: &Tx<'_>, format: ExportFormat, sender: &BodySender) -> Result<(), Error> {
+    let mut out = Vec::with_capacity(CHUNK);
+    let table = match format {
+        ExportFormat::Csv => Some(Table::new(tx)?),
+        ExportFormat::Ndjson => None,
+    };
+    if let Some(table) = &table {
+        put_record(&mut out, table.header())?;
+    }
+    for product in tx.scan::<Product>().rows() {
+        let product = product?;
+        match &table {
+            Some(table) => product.variants.iter().try_for_each(|it| put_record(&mut out, table.row(&product, it)))?,
+            None => put_line(&mut out, &product)?,
+        }
+        if out.len() >= CHUNK && !sender.send_blocking(Ok(Bytes::from(std::mem::take(&mut out)))) {
+            return Ok(());
+        }
+    }
+    sender.send_blocking(Ok(out.into()));
+    Ok(())
+}
+
+fn put_record(out: &mut Vec<u8>, record: Vec<String>) -> Result<(), Error> {
+    csv::Writer::from_writer(out).write_record(record).map_err(Error::internal)
+}
+
+/// A product as a line of an import.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Line<'a> {
+    sku: &'a Sku,
+    name: &'a str,
+    slug: &'a str,
+    description: &'a str,
+    status: ProductStatus,
+    category_ids: &'a [CategoryId],
+    attributes: &'a BTreeMap<String, String>,
+    images: &'a [Image],
+    tax_class: &'a str,
+    weight_grams: Option<u32>,
+    discountable: bool,
+    floor_price: Option<Amount>,
+    variants: Vec<VariantInput>,
+}
+
+fn put_line(out: &mut Vec<u8>, product: &Product) -> Result<(), Error> {
+    let line = Line {
+        sku: &product.sku,
+        name: &product.name,
+        slug: &product.slug,
+        description: &product.description,
+        status: product.status,
+        category_ids: &product.category_ids,
+        attributes: &product.attributes,
+        images: &product.images,
+        tax_class: &product.tax_class,
+        weight_grams: product.weight_grams,
+        discountable: product.discountable,
+        floor_price: product.floor_price,
+        variants: written(product),
+    };
+    serde_json::to_writer(&mut *out, &line).map_err(Error::internal)?;
+    out.push(b'\n');
+    Ok(())
+}
+
+/// What a table of this catalogue needs: all names of attributes and options, and the categories.
+struct Table {
+    attributes: Vec<String>,
+    options: Vec<String>,
+    tree: Tree,
+}
+
+impl Table {
+    fn new(tx: &Tx<'_>) -> Result<Self, StoreError> {
+        let (mut attributes, mut options) = (BTreeSet::new(), BTreeSet::new());
+        for product in tx.scan::<Product>().rows() {
+            let product = product?;
+            attributes.extend(product.attributes.0.into_keys());
+            options.extend(product.variants.0.into_iter().flat_map(|variant| variant.options.into_keys()));
+        }
+        let tree = Tree::new(tx.scan().rows().collect::<Result<_, _>>()?);
+        Ok(Self { attributes: attributes.into_iter().collect(), options: options.into_iter().collect(), tree })
+    }
+
+    fn header(&self) -> Vec<String> {
+        let attributes = self.attributes.iter().map(|name| format!("{ATTRIBUTE}{name}"));
+        let options = self.options.iter().map(|name| format!("{OPTION}{name}"));
+        COLUMNS.iter().map(|name| (*name).to_owned()).chain(attributes).chain(options).collect()
+    }
+
+    fn row(&self, product: &Product, variant: &Variant) -> Vec<String> {
+        let plain = product.is_simple() && variant.name.is_empty() && variant.options.is_empty();
+        let amount = |amount: Option<Amount>| amount.map_or_else(String::new, |amount| amount.to_string());
+        let slugs = product.category_ids.iter().filter_map(|id| self.tree.get(*id)).map(|row| row.slug.as_str());
+        let images = product.images.iter().map(|image| image.url.as_str());
+        let fixed = [
+            variant.sku.to_string(),
+            if plain { String::new() } else { product.sku.to_string() },
+            product.name.clone(),
+            product.slug.clone(),
+            product.description.clone(),
+            product.status.to_string(),
+            variant.price.to_string(),
+            amount(variant.compare_at_price),
+            amount(variant.cost),
+            variant.barcode.clone().unwrap_or_default(),
+            variant.name.clone(),
+            joined(slugs),
+            joined(images),
+            product.tax_class.clone(),
+            product.weight_grams.map_or_else(String::new, |grams| grams.to_string()),
+            product.discountable.to_string(),
+            amount(product.floor_price),
+        ];
+        let attributes = self.attributes.iter().map(|name| product.attributes.get(name).cloned().unwrap_or_default());
+        let options = self.options.iter().map(|name| variant.options.get(name).cloned().unwrap_or_default());
+        fixed.into_iter().chain(attributes).chain(options).collect()
+    }
+}
+
+fn joined<'a>(parts: impl Iterator<Item = &'a str>) -> String {
+    parts.collect::<Vec<_>>().join(&SEPARATOR.to_string())
+}

@@ -1,0 +1,128 @@
+//! The import: rows in chunks of one transaction each; what fails by its own fault is reported and harms no other.
+
+use promox_kernel::{Body, Cx, Error, Kind};
+use promox_storage::{Lane, Tx};
+use tokio::sync::mpsc;
+
+use super::parse::{self, Parsed, refused};
+use crate::api::{ImportReport, RowError};
+use crate::commands::{self, Desk, ImportRow, Outcome};
+use crate::queries::epochs;
+use crate::reject::is_row_fault;
+use crate::{Products, api};
+
+/// Rows of one transaction.
+const CHUNK: usize = 200;
+/// Chunks that are read ahead.
+const AHEAD: usize = 2;
+
+/// Takes a stream of rows.
+pub(crate) async fn import(products: &Products, cx: &Cx, body: Body) -> Result<ImportReport, Error> {
+    let desk = products.desk(cx).await?;
+    let Some(reader) = body.reader else {
+        return Err(Error::new(Kind::Malformed, "BODY_MISSING", "Send the rows as the body."));
+    };
+    let tree = products.db.read(|tx| products.trees.at(tx, &epochs(tx)?)).await?;
+    let (sender, mut chunks) = mpsc::channel::<Vec<Parsed>>(AHEAD);
+    let is_csv = body.media_type == "text/csv";
+    let reading = tokio::task::spawn_blocking(move || {
+        let mut chunk = Vec::with_capacity(CHUNK);
+        let give = |parsed: Parsed| {
+            chunk.push(parsed);
+            chunk.len() < CHUNK || sender.blocking_send(std::mem::take(&mut chunk)).is_ok()
+        };
+        if is_csv {
+            parse::csv(reader, &tree, give);
+        } else {
+            parse::lines(reader, give);
+        }
+        let _ = sender.blocking_send(chunk);
+    });
+    let mut report = ImportReport::default();
+    while let Some(chunk) = chunks.recv().await {
+        take(products, cx, &desk, chunk, &mut report).await?;
+    }
+    reading.await.map_err(Error::internal)?;
+    report.errors.sort_by_key(|error| error.row);
+    Ok(report)
+}
+
+/// Takes rows that are in memory already.
+pub(crate) async fn import_rows(
+    products: &Products,
+    cx: &Cx,
+    rows: Vec<api::ProductChange>,
+) -> Result<ImportReport, Error> {
+    let desk = products.desk(cx).await?;
+    let mut report = ImportReport::default();
+    let mut rows = (1_u64..).zip(rows).map(|(row, change)| Ok(ImportRow { row, change, variant: None })).peekable();
+    while rows.peek().is_some() {
+        take(products, cx, &desk, rows.by_ref().take(CHUNK).collect(), &mut report).await?;
+    }
+    Ok(report)
+}
+
+/// Commits a chunk; one that the store refuses as a whole goes row by row.
+async fn take(
+    products: &Products,
+    cx: &Cx,
+    desk: &Desk,
+    chunk: Vec<Parsed>,
+    report: &mut ImportReport,
+) -> Result<(), Error> {
+    let mut rows = Vec::with_capacity(chunk.len());
+    for parsed in chunk {
+        match parsed {
+            Ok(row) => rows.push(row),
+            Err(RowError { row, code, detail }) => report.refuse(row, code, detail),
+        }
+    }
+    let Err(error) = commit(products, cx, desk, rows.clone(), report).await else { return Ok(()) };
+    if matches!(error.kind(), Kind::Unavailable | Kind::Full) {
+        return Err(error);
+    }
+    for row in rows {
+        let number = row.row;
+        if let Err(error) = commit(products, cx, desk, vec![row], report).await {
+            if matches!(error.kind(), Kind::Unavailable | Kind::Full) {
+                return Err(error);
+            }
+            report.refuse(number, error.code().to_owned(), error.message());
+        }
+    }
+    Ok(())
+}
+
+async fn commit(
+    products: &Products,
+    cx: &Cx,
+    desk: &Desk,
+    rows: Vec<ImportRow>,
+    report: &mut ImportReport,
+) -> Result<(), Error> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let desk = desk.clone();
+    let work = move |tx: &mut Tx<'_>| {
+        let session = desk.open(tx)?;
+        let mut outcomes = Vec::with_capacity(rows.len());
+        for row in &rows {
+            outcomes.push(match commands::upsert(tx, &session, row.clone()) {
+                Ok(outcome) => Ok(outcome),
+                Err(error) if is_row_fault(&error) => Err(refused(row.row, &error)),
+                Err(error) => return Err(error),
+            });
+        }
+        Ok(outcomes)
+    };
+    for outcome in products.db.write_in(cx, Lane::Bulk, work).await? {
+        match outcome {
+            Ok(Outcome::Created) => report.created += 1,
+            Ok(Outcome::Updated) => report.updated += 1,
+            Ok(Outcome::Skipped) => report.skipped += 1,
+            Err(RowError { row, code, detail }) => report.refuse(row, code, detail),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,232 @@
+//! Rows of an import: read from a stream on a blocking thread, one bad row at a time.
+
+use std::collections::BTreeMap;
+use std::io::{self, BufRead, BufReader, Read};
+use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use promox_kernel::{Error, Patch, Sku, bind_json};
+
+use super::columns::{ATTRIBUTE, COLUMNS, OPTION, SEPARATOR};
+use crate::api::{Image, ProductChange, RowError, VariantInput};
+use crate::commands::ImportRow;
+use crate::rules::Tree;
+
+/// Bytes of one row.
+const LONGEST_ROW: usize = 1 << 20;
+
+/// A row that could be read, or why not.
+pub(super) type Parsed = Result<ImportRow, RowError>;
+
+pub(super) fn fault(row: u64, code: &str, detail: impl Into<String>) -> RowError {
+    RowError { row, code: code.to_owned(), detail: detail.into() }
+}
+
+/// A row's error as the report tells it.
+pub(super) fn refused(row: u64, error: &Error) -> RowError {
+    let first = error.errors().first().map(|first| first.code.to_string());
+    let code = first.filter(|code| code != "INVALID_VALUE").unwrap_or_else(|| error.code().to_owned());
+    RowError { row, code, detail: error.message().to_owned() }
+}
+
+/// Hands every row of a CSV to `give`, until that says stop.
+pub(super) fn csv(reader: impl Read, tree: &Tree, mut give: impl FnMut(Parsed) -> bool) {
+    let left = Arc::new(AtomicUsize::new(LONGEST_ROW));
+    let metered = Metered { reader, left: left.clone() };
+    let mut rows = csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(metered);
+    let header = match rows.byte_headers().map(Header::new) {
+        Ok(Ok(header)) => header,
+        Ok(Err(detail)) => {
+            give(Err(fault(0, "BAD_HEADER", detail)));
+            return;
+        }
+        Err(error) => {
+            give(Err(fault(0, "UNREADABLE", error.to_string())));
+            return;
+        }
+    };
+    let mut record = csv::ByteRecord::new();
+    for row in 1.. {
+        left.store(LONGEST_ROW, Ordering::Relaxed);
+        let (parsed, more) = match rows.read_byte_record(&mut record) {
+            Ok(false) => return,
+            Ok(true) => (header.row(row, &record, tree), true),
+            Err(error) => (Err(fault(row, "UNREADABLE", error.to_string())), false),
+        };
+        if !give(parsed) || !more {
+            return;
+        }
+    }
+}
+
+/// Stops a reader that gives one row without end, an unclosed quote say.
+struct Metered<R> {
+    reader: R,
+    left: Arc<AtomicUsize>,
+}
+
+impl<R: Read> Read for Metered<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = self.left.load(Ordering::Relaxed);
+        if left == 0 {
+            return Err(io::Error::other("a row is longer than 1 MiB; is a quote not closed?"));
+        }
+        let read = self.reader.read(buffer)?;
+        self.left.store(left.saturating_sub(read), Ordering::Relaxed);
+        Ok(read)
+    }
+}
+
+/// The names of the columns.
+struct Header(Vec<String>);
+
+impl Header {
+    fn new(names: &csv::ByteRecord) -> Result<Self, String> {
+        let names: Vec<String> = names.iter().map(|name| String::from_utf8_lossy(name).into_owned()).collect();
+        let known = |name: &&String| {
+            let named = |prefix: &str| name.strip_prefix(prefix).is_some_and(|rest| !rest.is_empty());
+            COLUMNS.contains(&name.as_str()) || named(ATTRIBUTE) || named(OPTION)
+        };
+        if let Some(unknown) = names.iter().find(|name| !known(name)) {
+            return Err(format!(
+                "there is no column \"{unknown}\"; there are {}, attr.NAME and option.NAME",
+                COLUMNS.join(", ")
+            ));
+        }
+        if !names.iter().any(|name| name == "sku") {
+            return Err("a column sku is needed".to_owned());
+        }
+        Ok(Self(names))
+    }
+
+    fn row(&self, row: u64, record: &csv::ByteRecord, tree: &Tree) -> Parsed {
+        if record.len() != self.0.len() {
+            let detail = format!("the row has {} fields, the header {}", record.len(), self.0.len());
+            return Err(fault(row, "FIELD_COUNT", detail));
+        }
+        let mut cells = Cells::default();
+        for (name, bytes) in self.0.iter().zip(record) {
+            let Ok(text) = std::str::from_utf8(bytes) else {
+                return Err(fault(row, "NOT_UTF8", format!("{name} is not UTF-8")));
+            };
+            if !text.is_empty() {
+                cells.0.insert(name, text);
+            }
+        }
+        cells
+            .read(tree)
+            .map(|(change, variant)| ImportRow { row, change, variant })
+            .map_err(|detail| fault(row, "INVALID_VALUE", detail))
+    }
+}
+
+/// The cells of a row that are not empty, by column. An empty cell leaves a member as it is.
+#[derive(Default)]
+struct Cells<'r>(BTreeMap<&'r str, &'r str>);
+
+impl<'r> Cells<'r> {
+    fn text(&self, name: &str) -> Option<String> {
+        self.0.get(name).map(|text| (*text).to_owned())
+    }
+
+    fn parsed<T: FromStr>(&self, name: &str, what: &str) -> Result<Option<T>, String> {
+        let parse = |text: &&str| text.parse().map_err(|_| format!("{name}: \"{text}\" is no {what}"));
+        self.0.get(name).map(parse).transpose()
+    }
+
+    fn list(&self, name: &str) -> Option<impl Iterator<Item = &'r str>> {
+        let text = self.0.get(name)?;
+        Some(text.split(SEPARATOR).map(str::trim).filter(|part| !part.is_empty()))
+    }
+
+    fn named(&self, prefix: &'r str) -> impl Iterator<Item = (String, String)> {
+        let named =
+            move |(name, text): (&&'r str, &&'r str)| Some((name.strip_prefix(prefix)?.to_owned(), (*text).to_owned()));
+        self.0.iter().filter_map(named)
+    }
+
+    fn read(&self, tree: &Tree) -> Result<(ProductChange, Option<VariantInput>), String> {
+        let sku: Sku = self.parsed("sku", "sku")?.ok_or("sku: a row has one")?;
+        let of: Option<Sku> = self.parsed("productSku", "sku")?;
+        let mut change = self.product(tree)?;
+        change.sku = Patch::Set(of.clone().unwrap_or_else(|| sku.clone()));
+        let variant = VariantInput {
+            sku,
+            name: self.text("variantName"),
+            options: self.named(OPTION).collect(),
+            price: self.parsed("price", "amount")?,
+            compare_at_price: self.parsed("compareAtPrice", "amount")?,
+            barcode: self.text("barcode"),
+            cost: self.parsed("cost", "amount")?,
+        };
+        if of.is_some() {
+            return Ok((change, Some(variant)));
+        }
+        if variant.name.is_some() || !variant.options.is_empty() {
+            return Err("variantName and options need productSku".to_owned());
+        }
+        change.price = patch(variant.price);
+        change.compare_at_price = patch(variant.compare_at_price);
+        change.barcode = patch(variant.barcode);
+        change.cost = patch(variant.cost);
+        Ok((change, None))
+    }
+
+    /// What the row says of the product as a whole.
+    fn product(&self, tree: &Tree) -> Result<ProductChange, String> {
+        let category = |name| {
+            tree.named(name).map(|row| row.id).ok_or_else(|| format!("categories: there is no category \"{name}\""))
+        };
+        let categories = self.list("categories").map(|names| names.map(category).collect()).transpose()?;
+        let image = |url: &str| Image { url: url.to_owned(), alt: None };
+        let attributes: BTreeMap<_, _> = self.named(ATTRIBUTE).map(|(name, text)| (name, Some(text))).collect();
+        Ok(ProductChange {
+            name: patch(self.text("name")),
+            slug: patch(self.text("slug")),
+            description: patch(self.text("description")),
+            status: patch(self.parsed("status", "status: ACTIVE, DRAFT or ARCHIVED are taken")?),
+            category_ids: patch(categories),
+            attributes: patch(Some(attributes).filter(|attributes| !attributes.is_empty())),
+            images: patch(self.list("images").map(|urls| urls.map(image).collect())),
+            tax_class: patch(self.text("taxClass")),
+            weight_grams: patch(self.parsed("weightGrams", "whole number of grams")?),
+            discountable: patch(self.parsed("discountable", "true or false")?),
+            floor_price: patch(self.parsed("floorPrice", "amount")?),
+            ..ProductChange::default()
+        })
+    }
+}
+
+fn patch<T>(value: Option<T>) -> Patch<T> {
+    value.map_or(Patch::Keep, Patch::Set)
+}
+
+/// Hands every line of JSON to `give`, until that says stop.
+pub(super) fn lines(reader: impl Read, mut give: impl FnMut(Parsed) -> bool) {
+    let mut reader = BufReader::new(reader);
+    let mut line = Vec::new();
+    let limit = u64::try_from(LONGEST_ROW).unwrap_or(u64::MAX);
+    for row in 1.. {
+        line.clear();
+        let (parsed, more) = match (&mut reader).take(limit).read_until(b'\n', &mut line) {
+            Ok(0) => return,
+            Ok(LONGEST_ROW) => (Err(fault(row, "ROW_TOO_LONG", "a line is longer than 1 MiB")), false),
+            Ok(_) if line.iter().all(u8::is_ascii_whitespace) => continue,
+            Ok(_) => (parse_line(row, &line), true),
+            Err(error) => (Err(fault(row, "UNREADABLE", error.to_string())), false),
+        };
+        if !give(parsed) || !more {
+            return;
+        }
+    }
+}
+
+fn parse_line(row: u64, line: &[u8]) -> Parsed {
+    let change: ProductChange = bind_json(line).map_err(|error| refused(row, &error))?;
+    if matches!(change.sku, Patch::Set(_)) {
+        Ok(ImportRow { row, change, variant: None })
+    } else {
+        Err(fault(row, "MISSING", "/sku: a line has the product's own sku"))
+    }
+}
