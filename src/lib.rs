@@ -8,5 +8,6 @@ pub mod exit;
 pub mod http;
 pub mod log;
 pub mod node;
+mod setup;
 pub mod store;
 pub mod verify;

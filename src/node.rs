@@ -9,20 +9,32 @@ use promox_embedded::EmbeddedEngine;
 use promox_flashsale::FlashSales;
 use promox_inventory::Inventory;
 use promox_kernel::{Cx, Entropy, Error, Job, Node, Registry};
-use promox_order::{Orders, StoreSettings};
+use promox_notification::Notifications;
+use promox_order::Orders;
+use promox_payment::Payments;
+use promox_product::{ProductAudit, Products};
 use promox_promotion::Promotions;
 use promox_reward::Rewards;
 use promox_storage::{Audit, Consumer, ConsumerLoop, Database, Db, Schema, TableDef};
+use promox_user::Users;
 
 use crate::background::Background;
 use crate::config::{Loaded, Settings};
 use crate::exit::Exit;
 use crate::http::Server;
-use crate::store;
 use crate::verify::Auditor;
+use crate::{setup, store};
 
 /// The tables of all services.
-const TABLES: [&[&TableDef]; 3] = [Carts::TABLES, Inventory::TABLES, Orders::TABLES];
+const TABLES: [&[&TableDef]; 7] = [
+    Carts::TABLES,
+    Inventory::TABLES,
+    Notifications::TABLES,
+    Orders::TABLES,
+    Payments::TABLES,
+    promox_product::TABLES,
+    Users::TABLES,
+];
 /// How long recovery may take before the server is ready.
 const RECOVERY_LIMIT: Duration = Duration::from_secs(60);
 
@@ -38,27 +50,37 @@ pub struct Promox {
 
 /// Every service of a node.
 #[derive(Debug)]
-struct Services {
+pub struct Services {
     carts: Arc<Carts>,
     coupons: Arc<Coupons>,
     flash_sales: Arc<FlashSales>,
     inventory: Arc<Inventory>,
+    notifications: Arc<Notifications>,
     orders: Arc<Orders>,
+    payments: Arc<Payments>,
+    /// Products, which the command line fills.
+    pub products: Arc<Products>,
     promotions: Arc<Promotions>,
     rewards: Arc<Rewards>,
+    /// Users, which the command line gives administrators.
+    pub users: Arc<Users>,
 }
 
 impl Services {
-    fn new(settings: &Settings, shop: &Db) -> Self {
-        Self {
+    fn new(settings: &Settings, shop: &Db) -> Result<Self, Exit> {
+        Ok(Self {
             carts: Carts::new(shop.clone()),
             coupons: Arc::default(),
             flash_sales: Arc::default(),
             inventory: Inventory::new(shop.clone()),
-            orders: Orders::new(shop.clone(), fresh_store(settings), settings.limits.enabled),
+            notifications: Notifications::new(shop.clone(), setup::mail(settings)).map_err(Exit::config)?,
+            orders: Orders::new(shop.clone(), setup::store(settings), settings.limits.enabled),
+            payments: Payments::new(shop.clone(), setup::payment(settings)),
+            products: Products::new(shop.clone(), &setup::index(settings)).map_err(Exit::io)?,
             promotions: Arc::default(),
             rewards: Arc::default(),
-        }
+            users: Users::new(shop.clone(), setup::user(settings)),
+        })
     }
 
     fn register(&self, registry: &mut Registry) {
@@ -66,25 +88,44 @@ impl Services {
         self.coupons.register(registry);
         self.flash_sales.register(registry);
         self.inventory.register(registry);
+        self.notifications.register(registry);
         self.orders.register(registry);
+        self.payments.register(registry);
+        self.products.register(registry);
         self.promotions.register(registry);
         self.rewards.register(registry);
+        self.users.register(registry);
     }
 
+    /// What follows from the shop's events.
     fn consumers(&self) -> Vec<Arc<dyn Consumer>> {
-        [self.carts.consumers(), self.inventory.consumers(), self.orders.consumers()].concat()
+        let (carts, inventory, notifications) =
+            (self.carts.consumers(), self.inventory.consumers(), self.notifications.consumers());
+        [carts, inventory, notifications, self.orders.consumers(), self.users.consumers()].concat()
     }
 
     fn jobs(&self) -> Vec<Job> {
-        [self.carts.jobs(), self.inventory.jobs(), self.orders.jobs()].concat()
+        let selling = [self.carts.jobs(), self.inventory.jobs(), self.orders.jobs(), self.payments.jobs()];
+        let others = [self.notifications.jobs(), self.products.jobs(), self.users.jobs()];
+        [selling.concat(), others.concat()].concat()
     }
 
     fn audits(&self) -> Vec<Arc<dyn Audit>> {
-        vec![self.carts.clone(), self.inventory.clone(), self.orders.clone()]
+        vec![
+            self.carts.clone(),
+            self.inventory.clone(),
+            self.notifications.clone(),
+            self.orders.clone(),
+            self.payments.clone(),
+            Arc::new(ProductAudit),
+            self.users.clone(),
+        ]
     }
 
     /// What has to be right before the server is ready.
     async fn recover(&self, cx: &Cx) -> Result<(), Error> {
+        self.users.start(cx).await?;
+        self.products.recover(cx).await?;
         self.orders.recover(cx).await
     }
 }
@@ -95,6 +136,7 @@ impl Promox {
         let promox = Self::assemble(loaded, Some(server))?;
         let cx = Cx::system(&promox.node, "recovery", RECOVERY_LIMIT);
         promox.services.recover(&cx).await.map_err(Exit::data)?;
+        setup::first_admin(&promox.services.users, &cx, &loaded.settings).await?;
         store::observe(&promox.engine, server);
         promox.start_background();
         server.open(&promox.node, &|service| Some(promox.database(database_of(service))))?;
@@ -111,7 +153,7 @@ impl Promox {
         let schema = Schema::new(TABLES).map_err(Exit::internal)?;
         let engine = store::open(settings, schema.clone())?;
         let node = Node::new(store::clock(settings, &engine)?, Entropy::system());
-        let services = Services::new(settings, &engine.database(Database::Ecommerce));
+        let services = Services::new(settings, &engine.database(Database::Ecommerce))?;
         let auditor = Auditor::new(engine.clone(), schema, services.audits());
         let mut registry = Registry::default();
         services.register(&mut registry);
@@ -119,6 +161,9 @@ impl Promox {
         if let Some(server) = server {
             server.register(&mut registry);
         }
+        services
+            .users
+            .set_permissions(registry.entries().iter().filter_map(|entry| entry.access.permission()).collect());
         node.install(registry);
         let background = Background::new(&node);
         Ok(Self { node, engine, services, background, auditor })
@@ -129,7 +174,15 @@ impl Promox {
         for consumer in self.services.consumers() {
             self.background.consumer(ConsumerLoop::new(consumer, shop.clone(), shop.clone()));
         }
+        for consumer in self.services.users.promox_consumers() {
+            self.background.consumer(ConsumerLoop::new(consumer, self.database(Database::Promox), shop.clone()));
+        }
         self.services.jobs().into_iter().for_each(|job| self.background.job(job));
+    }
+
+    /// Its services.
+    pub fn services(&self) -> &Services {
+        &self.services
     }
 
     /// What its requests share.
@@ -150,16 +203,6 @@ impl Promox {
     /// Stops what it does by itself and closes the store; call it when the server is shut down.
     pub async fn close(self) {
         self.background.stop().await;
-    }
-}
-
-/// The settings of a store that has none yet.
-fn fresh_store(settings: &Settings) -> StoreSettings {
-    StoreSettings {
-        name: settings.store.name.clone(),
-        currency: settings.store.currency,
-        timezone: settings.store.time_zone.clone(),
-        ..StoreSettings::default()
     }
 }
 

@@ -387,11 +387,19 @@ pub enum MailTls {
 }
 
 /// Payment providers.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Payment {
+    /// How long a provider may take to answer before the order is answered 202 and settled in the background.
+    pub timeout_ms: u64,
     /// What signs the sandbox's webhooks; empty: none are taken.
     pub sandbox_webhook_secret: String,
+}
+
+impl Default for Payment {
+    fn default() -> Self {
+        Self { timeout_ms: 10_000, sandbox_webhook_secret: String::new() }
+    }
 }
 
 /// Tokens.

@@ -1,0 +1,91 @@
+//! What the settings mean to each service, and the way to the first administrator.
+
+use std::time::Duration;
+
+use promox_kernel::Cx;
+use promox_notification::{MailSettings, MailTransport, SmtpSecurity, SmtpSettings};
+use promox_order::StoreSettings;
+use promox_product::IndexPlace;
+use promox_user::{UserSettings, Users};
+
+use crate::config::{MailMode, MailTls, Settings};
+use crate::exit::Exit;
+
+/// The settings of a store that has none yet.
+pub(crate) fn store(settings: &Settings) -> StoreSettings {
+    StoreSettings {
+        name: settings.store.name.clone(),
+        currency: settings.store.currency,
+        timezone: settings.store.time_zone.clone(),
+        ..StoreSettings::default()
+    }
+}
+
+pub(crate) fn user(settings: &Settings) -> UserSettings {
+    UserSettings {
+        issuer: settings.auth.issuer.clone(),
+        access_minutes: settings.auth.access_minutes,
+        refresh_days: settings.auth.refresh_days,
+        limits_enabled: settings.limits.enabled,
+        public_url: settings.server.public_url.clone(),
+        ..UserSettings::default()
+    }
+}
+
+pub(crate) fn payment(settings: &Settings) -> promox_payment::Settings {
+    promox_payment::Settings {
+        provider_limit: Duration::from_millis(settings.payment.timeout_ms),
+        sandbox_webhook_secret: settings.payment.sandbox_webhook_secret.clone(),
+        ..promox_payment::Settings::default()
+    }
+}
+
+/// The search index is a projection: it may be lost, and is then built again.
+pub(crate) fn index(settings: &Settings) -> IndexPlace {
+    IndexPlace::Directory(settings.data.dir.join("search"))
+}
+
+pub(crate) fn mail(settings: &Settings) -> MailSettings {
+    let mail = &settings.mail;
+    let security = match mail.tls {
+        MailTls::None => SmtpSecurity::None,
+        MailTls::Starttls => SmtpSecurity::Starttls,
+        MailTls::Implicit => SmtpSecurity::Implicit,
+    };
+    let transport = match mail.mode {
+        MailMode::File => MailTransport::Files(settings.data.dir.join("mail")),
+        MailMode::Smtp => MailTransport::Smtp(SmtpSettings {
+            host: mail.host.clone(),
+            port: mail.port,
+            security,
+            user: mail.user.clone(),
+            password: mail.password.clone(),
+            extra_roots: Vec::new(),
+        }),
+    };
+    MailSettings {
+        from: mail.from.clone(),
+        merchant: String::new(),
+        public_url: settings.server.public_url.clone(),
+        transport,
+    }
+}
+
+/// Makes the administrator that the environment names on a store that has none; without one prints a one-time link.
+pub(crate) async fn first_admin(users: &Users, cx: &Cx, settings: &Settings) -> Result<(), Exit> {
+    if users.has_admin().await.map_err(Exit::data)? {
+        return Ok(());
+    }
+    let admin = &settings.admin;
+    if admin.email.is_empty() {
+        let token = users.setup_token(cx).await.map_err(Exit::data)?;
+        let url = &settings.server.public_url;
+        eprintln!("There is no administrator yet. Make one, once: POST {url}/api/auth/setup");
+        eprintln!(r#"  {{"token":"{token}","email":"…","password":"…"}}"#);
+        return Ok(());
+    }
+    match users.ensure_admin(cx, &admin.email, &admin.password).await {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Exit::config(format_args!("PROMOX_ADMIN_EMAIL, PROMOX_ADMIN_PASSWORD: {}", error.message()))),
+    }
+}
