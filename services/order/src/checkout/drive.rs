@@ -137,9 +137,9 @@ impl Driver<'_> {
     async fn pay(&self, draft: &Draft) -> Result<OrderView, Error> {
         let Some(choice) = &draft.choice else { return self.confirm(None).await };
         let id = self.held.order_id;
-        let (amount, currency) =
-            self.orders.db.read(|tx| steps::order(tx, id).map(|order| (order.total, order.currency))).await?;
-        let take = TakePayment { order_id: id, amount, currency, choice: choice.clone() };
+        let order = self.orders.db.read(|tx| steps::order(tx, id)).await?;
+        let (amount, currency, user_id) = (order.total, order.currency, order.user_id);
+        let take = TakePayment { order_id: id, amount, currency, choice: choice.clone(), user_id };
         let outcome = match self.cx.call(take).await {
             Ok(outcome) => outcome,
             Err(error) => {
