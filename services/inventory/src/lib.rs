@@ -4,7 +4,8 @@
 //! (holds with their lines), `restocks` (references that came back once).
 //!
 //! What always holds:
-//! - on hand = the sum of the SKU's movements = the sum of its locations; reserved = the sum of live holds;
+//! - on hand = the sum of the SKU's movements; reserved = the sum of live holds, at each location; what is not written down
+//!   as lying elsewhere lies at `MAIN`, so a SKU is the sum of its locations;
 //! - available = on hand − reserved, never below zero. A SKU with `backorder` may go below: what is then missing is owed
 //!   to its buyers, and the next delivery pays it off;
 //! - a hold is all or nothing. It takes from `MAIN` first, then from the other locations by name, remembers what it took

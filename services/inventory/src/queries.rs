@@ -16,8 +16,7 @@ pub(crate) fn stock_view(stock: Stock) -> StockView {
         low_stock_threshold: stock.threshold,
         backorder: stock.backorder,
         locations: stock
-            .locations
-            .0
+            .places()
             .into_iter()
             .map(|it| LocationView { location: it.name, on_hand: it.on_hand, reserved: it.reserved })
             .collect(),
@@ -72,7 +71,7 @@ pub(crate) fn available(tx: &Tx<'_>, skus: &[Sku]) -> Result<Availability, Store
 /// A reservation as it is at `now`: one that has lapsed and is not swept yet reads as expired.
 pub(crate) fn reservation_view(it: Reservation, now: Timestamp) -> ReservationView {
     let lapsed = it.lapses_at.filter(|at| *at <= now);
-    let quantity = |line: &crate::records::HeldLine| SkuQuantity { sku: line.sku.clone(), quantity: line.quantity() };
+    let quantity = |line: &crate::records::HeldLine| SkuQuantity { sku: line.sku.clone(), quantity: line.quantity };
     ReservationView {
         id: ReservationId(it.id),
         items: it.lines.iter().map(quantity).collect(),

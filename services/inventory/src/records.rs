@@ -30,8 +30,11 @@ pub(crate) struct Taken {
 pub(crate) struct HeldLine {
     /// Of what.
     pub(crate) sku: Sku,
-    /// From where, in the order in which it comes back.
-    pub(crate) from: Vec<Taken>,
+    /// How many.
+    pub(crate) quantity: u32,
+    /// What of them was taken from other places than `MAIN`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) elsewhere: Vec<Taken>,
     /// How many have come back since it was confirmed.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub(crate) restocked: u32,
@@ -65,7 +68,7 @@ text_enum! {
 }
 
 record! {
-    /// A SKU's stock. `on_hand` and `reserved` are the sums of the locations.
+    /// A SKU's stock. What does not lie elsewhere lies at `MAIN`: most rows have no list to read and write.
     pub(crate) struct Stock in Ecommerce.inventory = 150, key(sku: Sku) {
         /// Names it in events.
         id: i64,
@@ -73,8 +76,8 @@ record! {
         reserved: i64,
         threshold: i64,
         backorder: bool,
-        /// Sorted: `MAIN` first, then by name.
-        locations: Json<Vec<Location>>,
+        /// Other places than `MAIN`, by name.
+        elsewhere: Json<Vec<Location>>,
         /// True while at or below the threshold, else null, so that the index holds only these.
         low: Option<bool>,
         /// How many movements there are: the number of the newest.

@@ -25,7 +25,7 @@ impl Stock {
             reserved: 0,
             threshold: 0,
             backorder: false,
-            locations: promox_kernel::Json(Vec::new()),
+            elsewhere: promox_kernel::Json(Vec::new()),
             low: None,
             movements: 0,
             version: 0,
@@ -51,43 +51,60 @@ impl Stock {
         self.available() <= self.threshold
     }
 
-    /// What lies at a place.
+    /// On hand and reserved at a place.
     pub(crate) fn at(&self, name: &str) -> (i64, i64) {
-        let place = self.locations.iter().find(|place| place.name == name);
+        if name == MAIN {
+            let main = (self.on_hand, self.reserved);
+            return self.elsewhere.iter().fold(main, |(a, b), place| (a - place.on_hand, b - place.reserved));
+        }
+        let place = self.elsewhere.iter().find(|place| place.name == name);
         place.map_or((0, 0), |place| (place.on_hand, place.reserved))
+    }
+
+    /// Its places as holds take from them: `MAIN` first, then by name. `MAIN` is left out when all lies elsewhere.
+    pub(crate) fn places(&self) -> Vec<Location> {
+        let (on_hand, reserved) = self.at(MAIN);
+        let main = (on_hand, reserved) != (0, 0) || self.elsewhere.is_empty();
+        let main = main.then(|| Location { name: MAIN.to_owned(), on_hand, reserved });
+        main.into_iter().chain(self.elsewhere.iter().cloned()).collect()
     }
 
     /// The only way its numbers change: a place and the sums together.
     pub(crate) fn change(&mut self, name: &str, on_hand: i64, reserved: i64) {
         self.on_hand += on_hand;
         self.reserved += reserved;
-        if let Some(place) = self.locations.iter_mut().find(|place| place.name == name) {
+        if name == MAIN {
+            return;
+        }
+        if let Some(place) = self.elsewhere.iter_mut().find(|place| place.name == name) {
             place.on_hand += on_hand;
             place.reserved += reserved;
             return;
         }
-        self.locations.push(Location { name: name.to_owned(), on_hand, reserved });
-        self.locations.sort_by(|a, b| (a.name != MAIN, &a.name).cmp(&(b.name != MAIN, &b.name)));
+        self.elsewhere.push(Location { name: name.to_owned(), on_hand, reserved });
+        self.elsewhere.sort_by(|a, b| a.name.cmp(&b.name));
     }
 
-    /// Promises pieces: from the places in their order, what backorder owes from the first. `None` when there are too few.
-    pub(crate) fn take(&mut self, quantity: u32) -> Option<Vec<Taken>> {
+    /// Promises pieces: from `MAIN`, then from the others by name; what backorder owes is owed by `MAIN`. `None` when there
+    /// are too few.
+    pub(crate) fn take(&mut self, quantity: u32) -> Option<HeldLine> {
         if self.sellable() < quantity {
             return None;
         }
-        let mut left = i64::from(quantity);
-        let mut taken = Vec::new();
-        for place in self.locations.iter() {
+        let wanted = i64::from(quantity);
+        let (on_hand, reserved) = self.at(MAIN);
+        let mut left = wanted - (on_hand - reserved).clamp(0, wanted);
+        let mut elsewhere = Vec::new();
+        for place in self.elsewhere.iter() {
             let free = (place.on_hand - place.reserved).clamp(0, left);
             left -= free;
-            add(&mut taken, &place.name, free);
+            elsewhere.extend(Taken::some(&place.name, free));
         }
-        let first = self.locations.first().map_or(MAIN, |place| &place.name).to_owned();
-        add(&mut taken, &first, left);
-        for Taken { location, quantity } in &taken {
-            self.change(location, 0, i64::from(*quantity));
+        let line = HeldLine { sku: self.sku.clone(), quantity, elsewhere, restocked: 0 };
+        for taken in line.taken() {
+            self.change(&taken.location, 0, i64::from(taken.quantity));
         }
-        Some(taken)
+        Some(line)
     }
 
     /// Refuses to leave less than what is promised, at the place and in all. What comes in is always taken.
@@ -103,7 +120,8 @@ impl Stock {
         if on_hand.saturating_add(delta) > MOST_PIECES {
             return Err(Error::field("/delta", format!("a location holds at most {MOST_PIECES}")).into());
         }
-        if self.locations.len() >= MOST_LOCATIONS && !self.locations.iter().any(|place| place.name == name) {
+        let known = name == MAIN || self.elsewhere.iter().any(|place| place.name == name);
+        if !known && self.elsewhere.len() + 1 >= MOST_LOCATIONS {
             return Err(Reject::TooManyLocations { most: MOST_LOCATIONS });
         }
         Ok(())
@@ -123,27 +141,25 @@ impl Stock {
     }
 }
 
-/// Adds to the last piece taken when it is of the same place; nothing for nothing.
-fn add(taken: &mut Vec<Taken>, location: &str, quantity: i64) {
-    let quantity = u32::try_from(quantity).unwrap_or(0);
-    if quantity == 0 {
-        return;
-    }
-    match taken.iter_mut().find(|it| it.location == location) {
-        Some(same) => same.quantity = same.quantity.saturating_add(quantity),
-        None => taken.push(Taken { location: location.to_owned(), quantity }),
+impl Taken {
+    /// Pieces of a place; nothing for none.
+    fn some(location: &str, quantity: i64) -> Option<Self> {
+        let quantity = u32::try_from(quantity).ok().filter(|quantity| *quantity > 0)?;
+        Some(Self { location: location.to_owned(), quantity })
     }
 }
 
 impl HeldLine {
-    /// How many it holds.
-    pub(crate) fn quantity(&self) -> u32 {
-        self.from.iter().map(|taken| taken.quantity).sum()
+    /// What it took where, in the order in which it comes back.
+    pub(crate) fn taken(&self) -> Vec<Taken> {
+        let elsewhere: u32 = self.elsewhere.iter().map(|taken| taken.quantity).sum();
+        let main = Taken::some(MAIN, i64::from(self.quantity) - i64::from(elsewhere));
+        main.into_iter().chain(self.elsewhere.iter().cloned()).collect()
     }
 
     /// How many have not come back.
     pub(crate) fn out(&self) -> u32 {
-        self.quantity().saturating_sub(self.restocked)
+        self.quantity.saturating_sub(self.restocked)
     }
 
     /// Takes back up to `quantity`, to where they were taken from; what has come back before is passed over.
@@ -151,11 +167,11 @@ impl HeldLine {
         let (mut skip, mut left) = (self.restocked, quantity.min(self.out()));
         self.restocked += left;
         let mut back = Vec::new();
-        for taken in &self.from {
+        for taken in self.taken() {
             let here = taken.quantity.saturating_sub(skip).min(left);
             skip = skip.saturating_sub(taken.quantity);
             left -= here;
-            add(&mut back, &taken.location, i64::from(here));
+            back.extend(Taken::some(&taken.location, here.into()));
         }
         back
     }
@@ -164,7 +180,7 @@ impl HeldLine {
 /// Whether a hold has just these items.
 pub(crate) fn same_items(lines: &[HeldLine], items: &[SkuQuantity]) -> bool {
     lines.len() == items.len()
-        && items.iter().all(|item| lines.iter().any(|line| line.sku == item.sku && line.quantity() == item.quantity))
+        && items.iter().all(|item| lines.iter().any(|line| line.sku == item.sku && line.quantity == item.quantity))
 }
 
 /// Checks the items of a hold: some, each SKU once, quantities in bounds.
@@ -215,30 +231,31 @@ mod tests {
 
     #[test]
     fn a_hold_takes_from_main_first_then_by_name() {
-        let cases: [(&[(&str, i64, i64)], bool, u32, Option<&[(&str, u32)]>); 7] = [
+        let cases: [(&[(&str, i64, i64)], bool, u32, Option<&[(&str, u32)]>); 8] = [
             (&[("B", 5, 0), ("MAIN", 3, 0), ("A", 2, 0)], false, 6, Some(&[("MAIN", 3), ("A", 2), ("B", 1)])),
             (&[("MAIN", 3, 3), ("A", 2, 0)], false, 2, Some(&[("A", 2)])),
             (&[("MAIN", 3, 1)], false, 3, None),
             (&[], false, 1, None),
             (&[], true, 2, Some(&[("MAIN", 2)])),
             (&[("MAIN", 1, 0), ("A", 1, 0)], true, 5, Some(&[("MAIN", 4), ("A", 1)])),
+            (&[("A", 1, 0)], true, 3, Some(&[("MAIN", 2), ("A", 1)])),
             (&[("A", -2, 0), ("B", 5, 0)], false, 3, Some(&[("B", 3)])),
         ];
         for (places, backorder, quantity, want) in cases {
             let mut stock = stock(places, backorder);
             let available = stock.available();
-            let taken = stock.take(quantity);
+            let taken = stock.take(quantity).map(|line| line.taken());
             assert_eq!(taken.as_deref().map(pairs).as_deref(), want, "{places:?}");
             let left = available - if want.is_some() { i64::from(quantity) } else { 0 };
             assert_eq!(stock.available(), left);
-            assert_eq!(stock.locations.iter().map(|place| place.reserved).sum::<i64>(), stock.reserved);
+            assert_eq!(stock.places().iter().map(|place| place.reserved).sum::<i64>(), stock.reserved);
         }
     }
 
     #[test]
     fn what_comes_back_goes_where_it_was_taken() {
-        let from = vec![Taken { location: "MAIN".into(), quantity: 3 }, Taken { location: "B".into(), quantity: 2 }];
-        let mut line = HeldLine { sku: "A".parse().unwrap(), from, restocked: 0 };
+        let elsewhere = vec![Taken { location: "B".into(), quantity: 2 }];
+        let mut line = HeldLine { sku: "A".parse().unwrap(), quantity: 5, elsewhere, restocked: 0 };
         assert_eq!(pairs(&line.take_back(2)), [("MAIN", 2)]);
         assert_eq!(pairs(&line.take_back(2)), [("MAIN", 1), ("B", 1)]);
         assert_eq!(line.out(), 1);

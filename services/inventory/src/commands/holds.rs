@@ -60,7 +60,7 @@ fn take(
     for item in items {
         let stock = book.open(tx, &item.sku)?;
         match stock.take(item.quantity) {
-            Some(from) => lines.push(HeldLine { sku: stock.sku.clone(), from, restocked: 0 }),
+            Some(line) => lines.push(line),
             None => short.push(stock.short(item.quantity)),
         }
     }
@@ -95,7 +95,7 @@ fn end(tx: &mut Tx<'_>, mut reservation: Reservation, status: Status) -> Result<
 fn post(tx: &mut Tx<'_>, book: &mut Book, held: Reservation) -> Result<Reservation, StoreError> {
     let cause = Cause { kind: MovementKind::Sale, reason: None, reference: Some(&held.reference) };
     for line in held.lines.iter() {
-        for taken in &line.from {
+        for taken in line.taken() {
             let quantity = i64::from(taken.quantity);
             book.open(tx, &line.sku)?.change(&taken.location, 0, -quantity);
             book.enter(tx, &line.sku, (&taken.location, -quantity), cause)?;
@@ -108,7 +108,7 @@ fn post(tx: &mut Tx<'_>, book: &mut Book, held: Reservation) -> Result<Reservati
 fn unhold(tx: &mut Tx<'_>, book: &mut Book, held: Reservation, status: Status) -> Result<Reservation, StoreError> {
     for line in held.lines.iter() {
         let stock = book.open(tx, &line.sku)?;
-        for taken in &line.from {
+        for taken in line.taken() {
             stock.change(&taken.location, 0, -i64::from(taken.quantity));
         }
     }
