@@ -1,8 +1,8 @@
 //! A reply or a refusal as it goes over the wire.
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, RETRY_AFTER, VARY, WWW_AUTHENTICATE};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use http::header::{ALLOW, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, VARY, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use hyper::body::Body as _;
 use promox_kernel::{Content, Error, Kind, Response};
 
@@ -26,7 +26,7 @@ pub(super) struct Outcome {
 }
 
 /// A reply for the wire. `coding` is what the client wants it compressed by.
-pub(super) fn reply(outcome: Outcome, request: &HeaderMap, coding: Option<Coding>) -> http::Response<Payload> {
+pub(super) fn reply(outcome: Outcome, coding: Option<Coding>) -> http::Response<Payload> {
     let Response { status, headers, content } = outcome.response;
     let (media_type, payload, coded) = carry(content, coding);
     let mut response = http::Response::new(payload);
@@ -47,20 +47,7 @@ pub(super) fn reply(outcome: Outcome, request: &HeaderMap, coding: Option<Coding
     if outcome.replayed {
         map.insert(REPLAYED, HeaderValue::from_static("true"));
     }
-    if status == 200 && is_known(request, map) {
-        *response.status_mut() = StatusCode::NOT_MODIFIED;
-        response.headers_mut().remove(CONTENT_TYPE);
-        *response.body_mut() = Payload::empty();
-    }
     response
-}
-
-/// Whether the client says by `If-None-Match` that it has this version.
-fn is_known(request: &HeaderMap, answer: &HeaderMap) -> bool {
-    let (Some(wanted), Some(tag)) = (request.get(header::IF_NONE_MATCH), answer.get(ETAG)) else { return false };
-    let tag = tag.as_bytes();
-    let mut tags = wanted.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
-    tags.any(|known| known.strip_prefix(b"W/").unwrap_or(known) == tag)
 }
 
 /// The content as a payload, with its media type and, if it was compressed, how.

@@ -74,9 +74,8 @@ pub(super) fn guard(headers: &mut HeaderMap, secure: bool) {
         headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(POLICY);
         headers.entry(FRAMES).or_insert(HeaderValue::from_static("DENY"));
         headers.entry(header::REFERRER_POLICY).or_insert(HeaderValue::from_static("same-origin"));
-    } else if !headers.contains_key(header::CACHE_CONTROL) {
-        let versioned = headers.contains_key(header::ETAG);
-        let value = if versioned { "private, no-cache" } else { "no-store" };
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(value));
+    } else {
+        // An ETag here names a version to change, not the bytes: prices and stock move without it.
+        headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     }
 }

@@ -303,7 +303,7 @@ impl<'a> Exchange<'a> {
         let mut response = match result {
             Ok(outcome) => {
                 let coding = if edge.compression { Coding::wanted(&parts.headers) } else { None };
-                answer::reply(outcome, &parts.headers, coding)
+                answer::reply(outcome, coding)
             }
             Err(error) => self.refuse(&error),
         };
@@ -331,9 +331,10 @@ impl<'a> Exchange<'a> {
     /// Our own faults are logged here, once, with their cause, which nobody outside gets to see.
     fn log(&self, error: &Error) {
         let (request_id, path) = (&*self.id, self.parts.uri.path());
-        match error.kind() {
-            Kind::Internal => tracing::error!(request_id, path, %error, "an operation failed"),
-            _ => tracing::debug!(request_id, path, %error, "a request was refused"),
+        if error.kind() == Kind::Internal {
+            tracing::error!(request_id, path, %error, "an operation failed");
+        } else {
+            tracing::debug!(request_id, path, %error, "a request was refused");
         }
     }
 

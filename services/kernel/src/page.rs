@@ -73,6 +73,7 @@ impl JsonSchema for Cursor {
 /// One page of a list.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "{T}Page")]
 pub struct Page<T> {
     /// The items, in the list's order.
     pub items: Vec<T>,

@@ -74,6 +74,7 @@ impl Fields {
 
     fn query_parameter(&self, name: &str, mut schema: Value) -> Value {
         let description = schema.as_object_mut().and_then(|schema| schema.remove("description"));
+        let schema = without_null(schema);
         let is_map = schema.get("additionalProperties").is_some();
         let mut parameter = json!({"name": name, "in": "query", "required": self.is_required(name), "schema": schema});
         if is_map {
@@ -93,6 +94,24 @@ impl Fields {
             schema["description"] = description;
         }
         schema
+    }
+}
+
+/// A member of a query is there or not; it has no way to be null.
+fn without_null(mut schema: Value) -> Value {
+    let Some(members) = schema.as_object_mut() else { return schema };
+    if members.get("default").is_some_and(Value::is_null) {
+        members.remove("default");
+    }
+    if let Some(types) = members.get_mut("type").filter(|types| types.is_array()) {
+        let named = types.as_array().and_then(|names| names.iter().find(|name| *name != "null").cloned());
+        *types = named.unwrap_or_default();
+    }
+    let variants = members.get("anyOf").and_then(Value::as_array);
+    let other = variants.and_then(|variants| variants.iter().find(|it| it["type"] != "null").cloned());
+    match other {
+        Some(other) if members.len() == 1 => other,
+        _ => schema,
     }
 }
 
