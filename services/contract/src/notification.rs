@@ -19,7 +19,8 @@ pub struct SendMessage {
     pub user_id: Option<UserId>,
     /// `"en"`; null for the store's.
     pub locale: Option<String>,
-    /// What the template names.
+    /// What the template names. The built-in `verify_email` and `password_reset` show `link`, or `token` without one, and
+    /// greet `name` if it is there.
     pub data: Map<String, Value>,
 }
 operation! { SendMessage => (), "notification.send", internal, "Sends one message by a template." }

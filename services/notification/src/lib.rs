@@ -1,1 +1,94 @@
-//! Notification service: templates, deliveries, inbox.
+//! Notifications: what the shop writes to people, by e-mail and into their inbox.
+//!
+//! Consumers turn events into PENDING deliveries, one small row each: what, and about which order or user, never a text or an
+//! address. The sender takes due rows, asks for the details, renders, sends and records every attempt; a delivery that fails
+//! is tried again with growing pauses and in the end goes to the dead letters. Messages that carry a secret come by
+//! [`promox_contract::notification::SendMessage`]: they are rendered at once, and their body goes when it was sent.
+//!
+//! What always holds, and is checked by [`promox_storage::Audit`]: exactly one delivery an event; a delivery is due if and only
+//! if it is still to be sent; a kept body belongs to a delivery that is; an inbox item is unread in its index or read.
+//! A delivery is sent at least once: a crash between sending and recording repeats it under the same message id.
+
+pub mod api;
+mod audit;
+mod commands;
+mod events;
+mod handlers;
+mod jobs;
+mod kinds;
+mod mail;
+mod queries;
+mod records;
+mod reject;
+mod rules;
+mod sender;
+mod settings;
+mod templates;
+#[cfg(test)]
+mod tests;
+mod transport;
+
+use std::sync::Arc;
+
+use promox_contract::notification::SendMessage;
+use promox_contract::user::ExportNotifications;
+use promox_kernel::{Email, Job, Registry, register};
+use promox_storage::{Consumer, Db, Record, TableDef};
+
+pub use kinds::{Channel, MessageKind};
+pub use settings::{MailSettings, MailTransport, SmtpSecurity, SmtpSettings};
+
+use crate::api::{
+    GetPreferences, GetTemplate, ListDeliveries, ListInbox, ListTemplates, MarkRead, PreviewTemplate, PutPreferences,
+    PutTemplate, RetryDelivery,
+};
+use crate::templates::Renderer;
+use crate::transport::Transport;
+
+/// The notification service.
+#[derive(Debug)]
+pub struct Notifications {
+    db: Db,
+    renderer: Renderer,
+    transport: Transport,
+    from: lettre::message::Mailbox,
+    /// Who is told that stock is low.
+    merchant: Email,
+    public_url: String,
+}
+
+impl Notifications {
+    /// The tables it owns.
+    pub const TABLES: &[&TableDef] = &[
+        records::InboxItem::TABLE,
+        records::Delivery::TABLE,
+        records::MessageBody::TABLE,
+        records::Preferences::TABLE,
+        records::StoredTemplate::TABLE,
+    ];
+
+    /// The service on its database; the error says what is wrong with the settings.
+    pub fn new(db: Db, settings: MailSettings) -> Result<Arc<Self>, String> {
+        let (from, merchant) = settings.addresses()?;
+        let transport = Transport::new(settings.transport)?;
+        let public_url = settings.public_url.trim_end_matches('/').to_owned();
+        Ok(Arc::new(Self { db, renderer: Renderer::new()?, transport, from, merchant, public_url }))
+    }
+
+    /// Registers its operations.
+    pub fn register(self: &Arc<Self>, registry: &mut Registry) {
+        register!(registry, self; ListInbox, MarkRead, GetPreferences, PutPreferences);
+        register!(registry, self; ListTemplates, GetTemplate, PutTemplate, PreviewTemplate);
+        register!(registry, self; ListDeliveries, RetryDelivery, SendMessage, ExportNotifications);
+    }
+
+    /// What follows from events: deliveries, and forgetting whom an erasure names.
+    pub fn consumers(self: &Arc<Self>) -> Vec<Arc<dyn Consumer>> {
+        vec![Arc::new(events::WriteDeliveries), Arc::new(events::EraseUser)]
+    }
+
+    /// What it does by the clock: sends what is due, prunes what is old.
+    pub fn jobs(self: &Arc<Self>) -> Vec<Job> {
+        vec![jobs::send_due(self), jobs::prune(self)]
+    }
+}

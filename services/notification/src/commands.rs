@@ -1,0 +1,270 @@
+//! Changes: deliveries and what becomes of them, inbox, preferences, templates.
+
+use promox_contract::audit::Audited;
+use promox_contract::ids::OrderId;
+use promox_kernel::{Email, Error, Json, Kind, Timestamp, UserId};
+use promox_storage::{StoreError, Tx};
+use serde_json::{Map, Value, json};
+
+use crate::kinds::{Channel, MessageKind};
+use crate::queries::MOST_LOCALES;
+use crate::records::{
+    Attempt, Delivery, DeliveryByReference, DeliveryByUser, DeliveryId, DeliveryStatus, InboxByUser, InboxItem,
+    MessageBody, NotificationId, Preferences, StoredTemplate,
+};
+use crate::templates::{Message, Source};
+use crate::{reject, rules};
+
+/// Rows of one erasure in each table; an inbox is pruned long before it has so many.
+const ERASED: usize = 4_000;
+
+/// What a delivery is written for.
+#[derive(Clone, Debug)]
+pub(crate) struct About {
+    pub(crate) kind: MessageKind,
+    pub(crate) order_id: Option<OrderId>,
+    pub(crate) user_id: Option<UserId>,
+    pub(crate) facts: Map<String, Value>,
+}
+
+/// Writes a PENDING delivery.
+pub(crate) fn enqueue(tx: &mut Tx<'_>, about: About, reference: Option<String>) -> Result<DeliveryId, StoreError> {
+    let (id, now) = (DeliveryId(tx.next_id::<Delivery>()?), tx.now());
+    tx.insert(&Delivery {
+        id,
+        kind: about.kind,
+        status: DeliveryStatus::Pending,
+        due_at: Some(now),
+        order_id: about.order_id,
+        user_id: about.user_id,
+        reference,
+        facts: Json(about.facts),
+        in_inbox: false,
+        failures: 0,
+        attempts: Json(Vec::new()),
+        created_at: now,
+        updated_at: now,
+    })?;
+    Ok(id)
+}
+
+/// A rendered message that was asked for by reference.
+#[derive(Clone, Debug)]
+pub(crate) struct Asked {
+    pub(crate) reference: String,
+    pub(crate) kind: MessageKind,
+    pub(crate) user_id: Option<UserId>,
+    pub(crate) email: Email,
+    pub(crate) message: Message,
+    /// What the user's inbox is to have.
+    pub(crate) inbox: Option<(UserId, Message)>,
+}
+
+/// Writes a PENDING delivery with its body, once a reference.
+pub(crate) fn send(tx: &mut Tx<'_>, asked: &Asked) -> Result<(), Error> {
+    if tx.get_by::<DeliveryByReference>(Some(asked.reference.as_str()))?.is_some() {
+        return Ok(());
+    }
+    let about = About { kind: asked.kind, order_id: None, user_id: asked.user_id, facts: Map::new() };
+    let delivery_id = enqueue(tx, about, Some(asked.reference.clone()))?;
+    if let Some((user, message)) = &asked.inbox {
+        put_in_inbox(tx, asked.kind, None, *user, message)?;
+    }
+    let Message { subject, html, text } = asked.message.clone();
+    Ok(tx.insert(&MessageBody { delivery_id, email: asked.email.clone(), subject, html, text })?)
+}
+
+/// What became of a delivery in one go of the sender.
+#[derive(Clone, Debug)]
+pub(crate) struct Outcome {
+    pub(crate) id: DeliveryId,
+    /// Attempts that the sender knew of: another sender's result is not overwritten.
+    pub(crate) attempts: usize,
+    pub(crate) result: Delivered,
+    /// What the inbox of the user is to have, unless it has it.
+    pub(crate) inbox: Option<(UserId, Message)>,
+}
+
+/// The result of one go.
+#[derive(Clone, Debug)]
+pub(crate) enum Delivered {
+    /// Taken by the way that mail leaves.
+    Sent(Attempt),
+    /// Not taken; permanent when it never will be.
+    Failed(Attempt, bool),
+    /// Who should have it does not want it by e-mail.
+    Unwanted,
+    /// The details cannot be asked for at the moment: no attempt.
+    Later,
+}
+
+/// Records what became of deliveries.
+pub(crate) fn record(tx: &mut Tx<'_>, outcomes: &[Outcome]) -> Result<(), Error> {
+    for outcome in outcomes {
+        let Some(mut row) = tx.get::<Delivery>(&outcome.id)? else { continue };
+        if row.due_at.is_none() || row.attempts.len() != outcome.attempts {
+            continue;
+        }
+        if let Some((user, message)) = outcome.inbox.as_ref().filter(|_| !row.in_inbox) {
+            put_in_inbox(tx, row.kind, row.order_id, *user, message)?;
+            row.in_inbox = true;
+        }
+        row.updated_at = tx.now();
+        settle(tx, row, &outcome.result)?;
+    }
+    Ok(())
+}
+
+fn settle(tx: &mut Tx<'_>, mut row: Delivery, result: &Delivered) -> Result<(), StoreError> {
+    match result {
+        Delivered::Unwanted => {
+            tx.delete::<MessageBody>(&row.id)?;
+            tx.delete::<Delivery>(&row.id)?;
+            return Ok(());
+        }
+        Delivered::Later => row.due_at = Some(tx.now() + rules::LATER),
+        Delivered::Sent(attempt) => {
+            note(&mut row, attempt);
+            (row.status, row.due_at, row.failures) = (DeliveryStatus::Sent, None, 0);
+        }
+        Delivered::Failed(attempt, permanent) => {
+            note(&mut row, attempt);
+            row.failures += 1;
+            row.due_at = rules::next_try(tx.now(), row.failures as usize, *permanent);
+            row.status = if row.due_at.is_some() { DeliveryStatus::Failed } else { DeliveryStatus::Dead };
+        }
+    }
+    if row.due_at.is_none() && row.reference.is_some() {
+        tx.delete::<MessageBody>(&row.id)?;
+    }
+    tx.put(&row)
+}
+
+fn note(row: &mut Delivery, attempt: &Attempt) {
+    row.attempts.push(attempt.clone());
+    let over = row.attempts.len().saturating_sub(rules::KEPT_ATTEMPTS);
+    row.attempts.drain(..over);
+}
+
+fn put_in_inbox(
+    tx: &mut Tx<'_>,
+    kind: MessageKind,
+    order_id: Option<OrderId>,
+    user: UserId,
+    message: &Message,
+) -> Result<(), StoreError> {
+    let (id, now) = (NotificationId(tx.next_id::<InboxItem>()?), tx.now());
+    tx.insert(&InboxItem {
+        id,
+        user_id: user,
+        unread_of: Some(user),
+        kind,
+        title: message.subject.clone(),
+        body: message.text.trim().to_owned(),
+        order_id,
+        read_at: None,
+        created_at: now,
+    })
+}
+
+/// Puts a delivery back into the queue, due now, with all its attempts before it.
+pub(crate) fn retry(tx: &mut Tx<'_>, actor: &str, id: DeliveryId) -> Result<Delivery, Error> {
+    let mut row = tx.get::<Delivery>(&id)?.ok_or_else(|| Error::not_found("delivery"))?;
+    if row.status == DeliveryStatus::Sent {
+        return Err(reject::already_sent());
+    }
+    if row.reference.is_some() && tx.get::<MessageBody>(&id)?.is_none() {
+        return Err(reject::body_gone());
+    }
+    let before = row.status;
+    (row.status, row.due_at, row.failures) = (DeliveryStatus::Pending, Some(tx.now()), 0);
+    row.updated_at = tx.now();
+    tx.put(&row)?;
+    let (before, after) = (json!({"status": before}), json!({"status": row.status}));
+    let entry = Audited::new(actor.to_owned(), "notification.retry_delivery", format!("delivery:{id}"), before, after);
+    tx.emit(id, &entry)?;
+    Ok(row)
+}
+
+/// Marks an item of the user's inbox.
+pub(crate) fn mark(tx: &mut Tx<'_>, user: UserId, id: NotificationId, read: bool) -> Result<InboxItem, Error> {
+    let found = tx.get::<InboxItem>(&id)?.filter(|item| item.user_id == user);
+    let mut item = found.ok_or_else(|| Error::not_found("notification"))?;
+    if read != item.read_at.is_some() {
+        item.read_at = read.then(|| tx.now());
+        item.unread_of = (!read).then_some(user);
+        tx.put(&item)?;
+    }
+    Ok(item)
+}
+
+/// Sets what a user does not want to hear of.
+pub(crate) fn set_preferences(
+    tx: &mut Tx<'_>,
+    user: UserId,
+    muted: Vec<(MessageKind, Channel)>,
+) -> Result<(), StoreError> {
+    let updated_at: Timestamp = tx.now();
+    tx.put(&Preferences { user_id: user, muted: Json(muted), updated_at })
+}
+
+/// Sets a template that was found to render.
+pub(crate) fn put_template(
+    tx: &mut Tx<'_>,
+    key: (MessageKind, Channel, String),
+    source: Source,
+    if_match: Option<i64>,
+    actor: &str,
+) -> Result<(), Error> {
+    let (kind, channel, locale) = key.clone();
+    let old = tx.get::<StoredTemplate>(&key)?;
+    let version = old.as_ref().map_or(0, |old| old.version);
+    if if_match.is_some_and(|seen| seen != version) {
+        let message = format!("The template is at version {version}: read it again.");
+        return Err(Error::new(Kind::Precondition, "VERSION_MISMATCH", message));
+    }
+    if old.is_none() && tx.scan::<StoredTemplate>().prefix((kind, channel)).collect(MOST_LOCALES)?.len() == MOST_LOCALES
+    {
+        return Err(reject::too_many_locales());
+    }
+    let Source { subject, html, text } = source;
+    let subject_of_audit = format!("template:{}/{channel}/{locale}", kind.key());
+    tx.put(&StoredTemplate { kind, channel, locale, subject, html, text, version: version + 1, updated_at: tx.now() })?;
+    let (before, after) = (json!({"version": version}), json!({"version": version + 1}));
+    Ok(tx.emit(0, &Audited::new(actor.to_owned(), "notification.put_template", subject_of_audit, before, after))?)
+}
+
+/// Drops all that is held about a user.
+pub(crate) fn erase(tx: &mut Tx<'_>, user: UserId) -> Result<(), StoreError> {
+    for item in tx.scan_by::<InboxByUser>().prefix(user).collect(ERASED)? {
+        tx.delete::<InboxItem>(&item.id)?;
+    }
+    for row in tx.scan_by::<DeliveryByUser>().prefix(Some(user)).collect(ERASED)? {
+        tx.delete::<MessageBody>(&row.id)?;
+        tx.delete::<Delivery>(&row.id)?;
+    }
+    tx.delete::<Preferences>(&user)?;
+    Ok(())
+}
+
+/// Removes what is older than `oldest`, at most `limit` rows a table; whether there may be more. What is still to be sent stays.
+pub(crate) fn prune(
+    tx: &mut Tx<'_>,
+    oldest_delivery: Timestamp,
+    oldest_item: Timestamp,
+    limit: usize,
+) -> Result<bool, StoreError> {
+    let deliveries = tx.scan::<Delivery>().collect(limit)?;
+    let old = deliveries.iter().filter(|row| row.due_at.is_none() && row.updated_at < oldest_delivery);
+    let old: Vec<DeliveryId> = old.map(|row| row.id).collect();
+    for id in &old {
+        tx.delete::<Delivery>(id)?;
+    }
+    let items = tx.scan::<InboxItem>().collect(limit)?;
+    let gone: Vec<NotificationId> =
+        items.iter().take_while(|item| item.created_at < oldest_item).map(|item| item.id).collect();
+    for id in &gone {
+        tx.delete::<InboxItem>(id)?;
+    }
+    Ok(old.len() == limit || gone.len() == limit)
+}

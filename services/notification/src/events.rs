@@ -1,0 +1,115 @@
+//! Consumers: events become deliveries, one small row each; an erased user is forgotten.
+//!
+//! Nothing is rendered here and nobody is asked: that is the sender's work, beside the checkouts and not between them.
+
+use promox_contract::ids::OrderId;
+use promox_contract::inventory::StockLow;
+use promox_contract::order::{
+    OrderCancelled, OrderConfirmed, OrderDelivered, OrderFailed, OrderReturned, OrderShipped,
+};
+use promox_contract::payment::PaymentRefunded;
+use promox_contract::user::{UserErased, UserRegistered};
+use promox_kernel::{Error, Fact, UserId};
+use promox_storage::{Consumer, Event, StoreError, Tx};
+use serde_json::{Map, Value, json};
+
+use crate::commands::{self, About};
+use crate::kinds::MessageKind;
+
+/// Writes a PENDING delivery for each event that somebody is to hear of.
+pub(crate) struct WriteDeliveries;
+
+/// The kind of message that an event leads to.
+fn kind_of(event: &Event) -> Option<MessageKind> {
+    let kinds = [
+        (OrderConfirmed::TYPE, MessageKind::OrderConfirmed),
+        (OrderCancelled::TYPE, MessageKind::OrderCancelled),
+        (OrderFailed::TYPE, MessageKind::OrderFailed),
+        (OrderShipped::TYPE, MessageKind::OrderShipped),
+        (OrderDelivered::TYPE, MessageKind::OrderDelivered),
+        (OrderReturned::TYPE, MessageKind::OrderReturned),
+        (PaymentRefunded::TYPE, MessageKind::PaymentRefunded),
+        (UserRegistered::TYPE, MessageKind::Welcome),
+        (StockLow::TYPE, MessageKind::StockLow),
+    ];
+    kinds.into_iter().find(|(kind, _)| *kind == event.kind).map(|(_, kind)| kind)
+}
+
+impl Consumer for WriteDeliveries {
+    fn name(&self) -> &'static str {
+        "notification.write_deliveries"
+    }
+
+    fn wants(&self, event: &Event) -> bool {
+        kind_of(event).is_some()
+    }
+
+    fn apply(&self, tx: &mut Tx<'_>, events: &[Event]) -> Result<(), Error> {
+        for event in events {
+            if let Some(kind) = kind_of(event) {
+                commands::enqueue(tx, about(kind, event)?, None)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn about(kind: MessageKind, event: &Event) -> Result<About, StoreError> {
+    Ok(match kind {
+        MessageKind::OrderReturned => {
+            let fact: OrderReturned = event.fact()?;
+            of_order(kind, fact.order_id, json!({"refund": {"amount": fact.refund, "currency": fact.currency}}))
+        }
+        MessageKind::PaymentRefunded => {
+            let fact: PaymentRefunded = event.fact()?;
+            of_order(kind, fact.order_id, json!({"refund": {"amount": fact.amount, "currency": fact.currency}}))
+        }
+        MessageKind::Welcome => {
+            let fact: UserRegistered = event.fact()?;
+            of_user(kind, fact.user_id)
+        }
+        MessageKind::StockLow => {
+            let fact: StockLow = event.fact()?;
+            let stock = json!({"sku": fact.sku, "available": fact.available, "threshold": fact.threshold});
+            About { kind, order_id: None, user_id: None, facts: members(json!({"stock": stock})) }
+        }
+        _ => {
+            // All of them say the same as a confirmation does.
+            let OrderConfirmed(fact) = event.fact()?;
+            of_order(kind, fact.order_id, Value::Null)
+        }
+    })
+}
+
+fn of_order(kind: MessageKind, order: OrderId, facts: Value) -> About {
+    About { kind, order_id: Some(order), user_id: None, facts: members(facts) }
+}
+
+fn of_user(kind: MessageKind, user: UserId) -> About {
+    About { kind, order_id: None, user_id: Some(user), facts: Map::new() }
+}
+
+fn members(value: Value) -> Map<String, Value> {
+    if let Value::Object(members) = value { members } else { Map::new() }
+}
+
+/// Drops what is held about erased users.
+pub(crate) struct EraseUser;
+
+impl Consumer for EraseUser {
+    fn name(&self) -> &'static str {
+        "notification.erase_user"
+    }
+
+    fn wants(&self, event: &Event) -> bool {
+        event.is::<UserErased>()
+    }
+
+    fn apply(&self, tx: &mut Tx<'_>, events: &[Event]) -> Result<(), Error> {
+        for event in events {
+            let fact: UserErased = event.fact()?;
+            commands::erase(tx, fact.user_id)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,205 @@
+//! Operations on notifications: authorise, one read or write, convert.
+
+use promox_contract::notification::SendMessage;
+use promox_contract::order::{StoreFacts, StoreProfile};
+use promox_contract::user::{ExportNotifications, PersonalData};
+use promox_kernel::{Cx, Error, Handle, Kind, Page, UserId, bounded};
+use promox_storage::Tx;
+use serde_json::Value;
+
+use crate::api::{
+    DeliveryView, GetPreferences, GetTemplate, ListDeliveries, ListInbox, ListTemplates, MarkRead, Notification,
+    PreferencesView, Preview, PreviewTemplate, PutPreferences, PutTemplate, RetryDelivery, TemplateView,
+};
+use crate::commands::{self, Asked};
+use crate::kinds::{Channel, MessageKind};
+use crate::templates::{Source, context, sample};
+use crate::{Notifications, queries, reject, rules};
+
+impl Handle<ListInbox> for Notifications {
+    async fn handle(&self, cx: &Cx, op: ListInbox) -> Result<Page<Notification>, Error> {
+        let user = caller(cx)?;
+        self.db.read(|tx| queries::inbox(tx, user, op)).await
+    }
+}
+
+impl Handle<MarkRead> for Notifications {
+    async fn handle(&self, cx: &Cx, op: MarkRead) -> Result<Notification, Error> {
+        let user = caller(cx)?;
+        let item = self.db.write(cx, move |tx| commands::mark(tx, user, op.id, op.read)).await?;
+        Ok(queries::notification(item))
+    }
+}
+
+impl Handle<GetPreferences> for Notifications {
+    async fn handle(&self, cx: &Cx, _: GetPreferences) -> Result<PreferencesView, Error> {
+        let user = caller(cx)?;
+        let muted = self.db.read(|tx| queries::muted(tx, user)).await?;
+        Ok(queries::preferences(&muted))
+    }
+}
+
+impl Handle<PutPreferences> for Notifications {
+    async fn handle(&self, cx: &Cx, op: PutPreferences) -> Result<PreferencesView, Error> {
+        let user = caller(cx)?;
+        let muted = muted(&op)?;
+        let view = queries::preferences(&muted);
+        let work = move |tx: &mut Tx<'_>| Ok::<_, Error>(commands::set_preferences(tx, user, muted.clone())?);
+        self.db.write(cx, work).await?;
+        Ok(view)
+    }
+}
+
+impl Handle<ListTemplates> for Notifications {
+    async fn handle(&self, _: &Cx, op: ListTemplates) -> Result<Page<TemplateView>, Error> {
+        self.db.read(|tx| queries::all_templates(tx, op.limit, op.cursor)).await
+    }
+}
+
+impl Handle<GetTemplate> for Notifications {
+    async fn handle(&self, cx: &Cx, op: GetTemplate) -> Result<TemplateView, Error> {
+        let named = Named::read(cx, &op.key, op.channel, op.locale.as_deref()).await?;
+        self.db.read(|tx| queries::template(tx, named.kind, named.channel, &named.locales)).await
+    }
+}
+
+impl Handle<PutTemplate> for Notifications {
+    async fn handle(&self, cx: &Cx, op: PutTemplate) -> Result<TemplateView, Error> {
+        let named = Named::read(cx, &op.key, op.channel, op.locale.as_deref()).await?;
+        let source = sizes(Source { subject: op.subject, html: op.html, text: op.text }, named.channel)?;
+        for sample in sample::all(named.kind) {
+            self.renderer
+                .render(&source, &context::value(&sample))
+                .map_err(|fault| reject::template_invalid(&fault))?;
+        }
+        let (actor, if_match) = (cx.principal.name(), cx.if_match);
+        let work = move |tx: &mut Tx<'_>| {
+            let locale = named.locales.first().cloned().unwrap_or_default();
+            let key = (named.kind, named.channel, locale);
+            commands::put_template(tx, key, source.clone(), if_match, &actor)?;
+            queries::template(tx, named.kind, named.channel, &named.locales)
+        };
+        self.db.write(cx, work).await
+    }
+}
+
+impl Handle<PreviewTemplate> for Notifications {
+    async fn handle(&self, cx: &Cx, op: PreviewTemplate) -> Result<Preview, Error> {
+        let named = Named::read(cx, &op.key, op.channel, op.locale.as_deref()).await?;
+        let stored = self.db.read(|tx| queries::source(tx, named.kind, named.channel, &named.locales)).await?;
+        let html = if named.channel == Channel::Email { op.html.or(stored.html) } else { op.html };
+        let draft =
+            Source { subject: op.subject.unwrap_or(stored.subject), html, text: op.text.unwrap_or(stored.text) };
+        let draft = sizes(draft, named.channel)?;
+        let mut data = sample::full(named.kind);
+        if let Value::Object(members) = &mut data {
+            members.extend(op.data);
+        }
+        let rendered = self.renderer.render(&draft, &context::value(&data));
+        let message = rendered.map_err(|fault| reject::template_invalid(&fault))?;
+        Ok(Preview { subject: message.subject, html: message.html, text: message.text })
+    }
+}
+
+impl Handle<ListDeliveries> for Notifications {
+    async fn handle(&self, _: &Cx, op: ListDeliveries) -> Result<Page<DeliveryView>, Error> {
+        self.db.read(|tx| queries::deliveries(tx, op)).await
+    }
+}
+
+impl Handle<RetryDelivery> for Notifications {
+    async fn handle(&self, cx: &Cx, op: RetryDelivery) -> Result<DeliveryView, Error> {
+        let actor = cx.principal.name();
+        let row = self.db.write(cx, move |tx| commands::retry(tx, &actor, op.id)).await?;
+        Ok(queries::delivery(row))
+    }
+}
+
+impl Handle<SendMessage> for Notifications {
+    async fn handle(&self, cx: &Cx, op: SendMessage) -> Result<(), Error> {
+        let kind = MessageKind::from_key(&op.template).ok_or_else(reject::no_template)?;
+        let reference = bounded(&op.reference, 1, 200).map_err(|detail| Error::field("/reference", detail))?;
+        let store = store(cx).await?;
+        let locales = rules::locale_chain(op.locale.as_deref(), &store.locale);
+        let user = op.user_id;
+        let (by_mail, inbox) = self.db.read(|tx| queries::sources(tx, kind, user, &locales)).await?;
+        let Some(by_mail) = by_mail else { return Ok(()) };
+        let context = self.context(&store, op.data);
+        let render = |channel, source: &Source| self.render(kind, channel, source, &context).map_err(Error::internal);
+        let message = render(Channel::Email, &by_mail)?;
+        let inbox = inbox.map(|source| render(Channel::Inbox, &source)).transpose()?;
+        let asked = Asked { reference, kind, user_id: user, email: op.email, message, inbox: user.zip(inbox) };
+        self.db.write(cx, move |tx| commands::send(tx, &asked)).await
+    }
+}
+
+impl Handle<ExportNotifications> for Notifications {
+    async fn handle(&self, _: &Cx, op: ExportNotifications) -> Result<PersonalData, Error> {
+        let held = self.db.read(|tx| queries::export(tx, op.user_id)).await?;
+        Ok(PersonalData(held))
+    }
+}
+
+/// A template as a request names it.
+struct Named {
+    kind: MessageKind,
+    channel: Channel,
+    /// The one asked for, then those that stand in for it.
+    locales: Vec<String>,
+}
+
+impl Named {
+    async fn read(cx: &Cx, key: &str, channel: Option<Channel>, locale: Option<&str>) -> Result<Self, Error> {
+        let kind = MessageKind::from_key(key).ok_or_else(reject::no_template)?;
+        let channel = channel.unwrap_or(Channel::Email);
+        if !kind.channels().contains(&channel) {
+            return Err(reject::no_template());
+        }
+        let locale = locale.map(rules::locale).transpose()?;
+        let locales = rules::locale_chain(locale.as_deref(), &store(cx).await?.locale);
+        Ok(Self { kind, channel, locales })
+    }
+}
+
+async fn store(cx: &Cx) -> Result<StoreFacts, Error> {
+    cx.elevated().call(StoreProfile {}).await
+}
+
+fn caller(cx: &Cx) -> Result<UserId, Error> {
+    let fault = || Error::new(Kind::Unauthenticated, "UNAUTHENTICATED", "Log in and send the access token.");
+    cx.principal.user().ok_or_else(fault)
+}
+
+/// What of the preferences is turned off.
+fn muted(op: &PutPreferences) -> Result<Vec<(MessageKind, Channel)>, Error> {
+    let (mut muted, mut faults) = (Vec::new(), Vec::new());
+    for (index, it) in op.preferences.iter().enumerate() {
+        if !it.kind.is_for_customers() || !it.kind.channels().contains(&it.channel) {
+            faults.push(reject::no_such_channel(index, it.kind, it.channel));
+        } else if !it.enabled && !it.kind.is_optional(it.channel) {
+            faults.push(reject::mandatory(index, it.kind));
+        } else if !it.enabled && !muted.contains(&(it.kind, it.channel)) {
+            muted.push((it.kind, it.channel));
+        }
+    }
+    if faults.is_empty() { Ok(muted) } else { Err(Error::invalid(faults)) }
+}
+
+/// A source of bearable size, with the parts that its channel has.
+fn sizes(source: Source, channel: Channel) -> Result<Source, Error> {
+    let parts = [
+        ("/subject", Some(&source.subject), 500),
+        ("/html", source.html.as_ref(), 200_000),
+        ("/text", Some(&source.text), 100_000),
+    ];
+    for (pointer, part, most) in parts {
+        if part.is_some_and(|part| part.len() > most) {
+            return Err(Error::field(pointer, format!("a template's part has at most {most} bytes here")));
+        }
+    }
+    match (channel, source.html.is_some()) {
+        (Channel::Email, false) => Err(Error::field("/html", "an e-mail has an HTML part")),
+        (Channel::Inbox, true) => Err(Error::field("/html", "the inbox shows text only")),
+        _ => Ok(source),
+    }
+}

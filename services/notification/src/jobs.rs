@@ -1,0 +1,46 @@
+//! What notifications do by the clock: send what is due, prune what is old.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use promox_kernel::{Cx, Error, Job};
+use promox_storage::{Lane, Tx};
+
+use crate::{Notifications, commands};
+
+/// How long deliveries, and mail written as files, are kept after they ended.
+const DELIVERIES_KEPT: Duration = Duration::from_hours(30 * 24);
+/// How long inbox items are kept.
+const INBOX_KEPT: Duration = Duration::from_hours(180 * 24);
+/// Rows of a table that one transaction prunes.
+const PRUNED: usize = 500;
+
+/// Sends what is due. With the batch of the sender, the pause makes a pace of some 400 messages a second.
+pub(crate) fn send_due(notifications: &Arc<Notifications>) -> Job {
+    let notifications = notifications.clone();
+    Job::new("notification.send_due", Duration::from_millis(100), move |cx: Cx| {
+        let notifications = notifications.clone();
+        async move { notifications.send_due(&cx).await }
+    })
+}
+
+/// Removes what is old.
+pub(crate) fn prune(notifications: &Arc<Notifications>) -> Job {
+    let notifications = notifications.clone();
+    Job::new("notification.prune", Duration::from_mins(10), move |cx: Cx| {
+        let notifications = notifications.clone();
+        async move { notifications.prune(&cx).await }
+    })
+}
+
+impl Notifications {
+    async fn prune(&self, cx: &Cx) -> Result<bool, Error> {
+        let (deliveries, items) = (cx.now - DELIVERIES_KEPT, cx.now - INBOX_KEPT);
+        let work = move |tx: &mut Tx<'_>| Ok::<_, Error>(commands::prune(tx, deliveries, items, PRUNED)?);
+        let more = self.db.write_in(cx, Lane::Bulk, work).await?;
+        if !more {
+            self.transport.prune(deliveries).await.map_err(Error::internal)?;
+        }
+        Ok(more)
+    }
+}

@@ -1,0 +1,77 @@
+//! A rendered message as an e-mail: HTML beside text, with headers that nothing rendered can add to.
+
+use std::time::{Duration, SystemTime};
+
+use lettre::message::header::{HeaderName, HeaderValue};
+use lettre::message::{Mailbox, MultiPart, SinglePart};
+use lettre::{Address, Message as Mail};
+use promox_kernel::{Email, Timestamp};
+
+use crate::records::DeliveryId;
+use crate::templates::Message;
+
+/// The e-mail of a delivery. The same delivery has the same message id, however often it is sent.
+pub(crate) fn compose(
+    from: &Mailbox,
+    to: &Email,
+    message: &Message,
+    id: DeliveryId,
+    at: Timestamp,
+) -> Result<Mail, String> {
+    let to: Address = to.as_str().parse().map_err(|error| format!("the address cannot be mailed: {error}"))?;
+    let micros = u64::try_from(at.0).unwrap_or(0);
+    let builder = Mail::builder()
+        .from(from.clone())
+        .to(Mailbox::new(None, to))
+        .date(SystemTime::UNIX_EPOCH + Duration::from_micros(micros))
+        .message_id(Some(format!("<delivery-{id}-{}@{}>", at.0, from.email.domain())))
+        .raw_header(HeaderValue::new(HeaderName::new_from_ascii_str("Auto-Submitted"), "auto-generated".to_owned()))
+        .subject(message.subject.clone());
+    let text = SinglePart::plain(message.text.clone());
+    let parts = if message.html.is_empty() {
+        builder.singlepart(text)
+    } else {
+        let boundary = format!("=_promox-{id}-{}", at.0);
+        let html = SinglePart::html(message.html.clone());
+        builder.multipart(MultiPart::alternative().boundary(boundary).singlepart(text).singlepart(html))
+    };
+    parts.map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn compose_to(to: &str, subject: &str) -> String {
+        let from: Mailbox = "Shop <shop@example.com>".parse().unwrap();
+        let message = Message {
+            subject: subject.to_owned(),
+            html: "<p>Grüße</p>".to_owned(),
+            text: "Grüße\n.\nBcc: nobody".to_owned(),
+        };
+        let at = Timestamp::from_seconds(1_000_000);
+        let mail = compose(&from, &to.parse().unwrap(), &message, DeliveryId(7), at).unwrap();
+        String::from_utf8(mail.formatted()).unwrap()
+    }
+
+    #[test]
+    fn the_same_delivery_is_the_same_mail() {
+        let mail = compose_to("ada@example.com", "Hello");
+        assert_eq!(mail, compose_to("ada@example.com", "Hello"));
+        for part in ["Message-ID: <delivery-7-", "multipart/alternative", "Auto-Submitted: auto-generated", "text/html"]
+        {
+            assert!(mail.contains(part), "{part} in {mail}");
+        }
+        assert!(mail.contains("Date: Mon, 12 Jan 1970"));
+    }
+
+    #[test]
+    fn no_subject_makes_another_header() {
+        for subject in ["Hi\r\nBcc: all@example.com", "Hi\nBcc: all@example.com", "Grüße\r\n\r\nbody", "a\rb"] {
+            let mail = compose_to("ada@example.com", subject);
+            let (head, _) = mail.split_once("\r\n\r\n").unwrap();
+            assert!(!head.lines().any(|line| line.starts_with("Bcc") || line.starts_with("body")), "{head}");
+            assert_eq!(head.lines().filter(|line| line.starts_with("To:")).count(), 1);
+        }
+    }
+}

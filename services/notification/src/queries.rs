@@ -1,0 +1,221 @@
+//! Reads: inbox, preferences, the template that is used, deliveries.
+
+use std::collections::BTreeMap;
+
+use promox_kernel::{Cursor, Error, Limit, Page, Timestamp, UserId};
+use promox_storage::{StoreError, Tx};
+use serde_json::{Value, json};
+
+use crate::api::{
+    DeliveryView, ListDeliveries, ListInbox, Notification, PreferenceView, PreferencesView, TemplateView,
+};
+use crate::kinds::{Channel, MessageKind};
+use crate::records::{
+    Delivery, DeliveryByDue, DeliveryByStatus, DeliveryByUser, InboxByUnread, InboxByUser, InboxItem, MessageBody,
+    Preferences, StoredTemplate,
+};
+use crate::templates::{self, Source, builtin};
+
+/// Locales of one template at most.
+pub(crate) const MOST_LOCALES: usize = 50;
+/// Inbox items in a user's export.
+const EXPORTED: usize = 5_000;
+
+/// A page of a user's inbox, newest first.
+pub(crate) fn inbox(tx: &Tx<'_>, user: UserId, op: ListInbox) -> Result<Page<Notification>, Error> {
+    let page = if op.unread {
+        tx.scan_by::<InboxByUnread>().prefix(Some(user)).backward().page(op.limit, op.cursor)?
+    } else {
+        tx.scan_by::<InboxByUser>().prefix(user).backward().page(op.limit, op.cursor)?
+    };
+    Ok(page.map(notification))
+}
+
+pub(crate) fn notification(item: InboxItem) -> Notification {
+    Notification {
+        id: item.id,
+        kind: item.kind,
+        title: item.title,
+        body: item.body,
+        order_id: item.order_id,
+        read: item.read_at.is_some(),
+        read_at: item.read_at,
+        created_at: item.created_at,
+    }
+}
+
+/// Whether a user is written to about this by this channel.
+pub(crate) fn wants(muted: &[(MessageKind, Channel)], kind: MessageKind, channel: Channel) -> bool {
+    !kind.is_optional(channel) || !muted.contains(&(kind, channel))
+}
+
+/// What a user does not want to hear of.
+pub(crate) fn muted(tx: &Tx<'_>, user: UserId) -> Result<Vec<(MessageKind, Channel)>, StoreError> {
+    Ok(tx.get::<Preferences>(&user)?.map(|row| row.muted.0).unwrap_or_default())
+}
+
+/// All preferences of a user.
+pub(crate) fn preferences(muted: &[(MessageKind, Channel)]) -> PreferencesView {
+    let preferences = templates::all().filter(|(kind, _)| kind.is_for_customers());
+    PreferencesView {
+        preferences: preferences
+            .map(|(kind, channel)| PreferenceView {
+                kind,
+                channel,
+                enabled: wants(muted, kind, channel),
+                mandatory: !kind.is_optional(channel),
+            })
+            .collect(),
+    }
+}
+
+/// The template that is used: the first of the locales that the merchant has, else the built-in one.
+pub(crate) fn source(
+    tx: &Tx<'_>,
+    kind: MessageKind,
+    channel: Channel,
+    locales: &[String],
+) -> Result<Source, StoreError> {
+    for locale in locales {
+        if let Some(stored) = tx.get::<StoredTemplate>(&(kind, channel, locale.clone()))? {
+            return Ok(stored.into());
+        }
+    }
+    Ok(builtin::source(kind, channel))
+}
+
+/// The sources of a message by e-mail and for the inbox, as far as the user wants them.
+pub(crate) fn sources(
+    tx: &Tx<'_>,
+    kind: MessageKind,
+    user: Option<UserId>,
+    locales: &[String],
+) -> Result<(Option<Source>, Option<Source>), StoreError> {
+    let muted = user.map(|user| muted(tx, user)).transpose()?.unwrap_or_default();
+    let by = |channel| {
+        let goes = kind.channels().contains(&channel) && wants(&muted, kind, channel);
+        goes.then(|| source(tx, kind, channel, locales)).transpose()
+    };
+    Ok((by(Channel::Email)?, by(Channel::Inbox)?.filter(|_| user.is_some())))
+}
+
+/// The template as it is used for a locale; `customized` says whether it is the merchant's own for just this one.
+pub(crate) fn template(
+    tx: &Tx<'_>,
+    kind: MessageKind,
+    channel: Channel,
+    locales: &[String],
+) -> Result<TemplateView, Error> {
+    let locale = locales.first().cloned().unwrap_or_else(|| builtin::LOCALE.to_owned());
+    Ok(match tx.get::<StoredTemplate>(&(kind, channel, locale.clone()))? {
+        Some(stored) => template_view(stored),
+        None => unchanged(kind, channel, locale, source(tx, kind, channel, locales)?),
+    })
+}
+
+fn template_view(stored: StoredTemplate) -> TemplateView {
+    TemplateView {
+        key: stored.kind.key(),
+        channel: stored.channel,
+        locale: stored.locale,
+        subject: stored.subject,
+        html: stored.html,
+        text: stored.text,
+        customized: true,
+        version: stored.version,
+        updated_at: Some(stored.updated_at),
+    }
+}
+
+fn unchanged(kind: MessageKind, channel: Channel, locale: String, source: Source) -> TemplateView {
+    TemplateView {
+        key: kind.key(),
+        channel,
+        locale,
+        subject: source.subject,
+        html: source.html,
+        text: source.text,
+        customized: false,
+        version: 0,
+        updated_at: None,
+    }
+}
+
+/// A page of all templates, by key, channel and locale.
+pub(crate) fn all_templates(tx: &Tx<'_>, limit: Limit, cursor: Option<Cursor>) -> Result<Page<TemplateView>, Error> {
+    let after = cursor.map(|Cursor(place)| place).unwrap_or_default();
+    let mut found = BTreeMap::new();
+    for (kind, channel) in templates::all() {
+        let built_in = unchanged(kind, channel, builtin::LOCALE.to_owned(), builtin::source(kind, channel));
+        found.insert(place(&built_in), built_in);
+        for stored in tx.scan::<StoredTemplate>().prefix((kind, channel)).collect(MOST_LOCALES)? {
+            let view = template_view(stored);
+            found.insert(place(&view), view);
+        }
+    }
+    let mut rest = found.into_iter().filter(|(place, _)| *place > after).peekable();
+    let (mut items, mut last) = (Vec::new(), Vec::new());
+    while items.len() < limit.get()
+        && let Some((place, view)) = rest.next()
+    {
+        items.push(view);
+        last = place;
+    }
+    let next = rest.peek().is_some().then_some(Cursor(last));
+    Ok(Page::new(items, next))
+}
+
+fn place(view: &TemplateView) -> Vec<u8> {
+    format!("{}\0{}\0{}", view.key, view.channel, view.locale).into_bytes()
+}
+
+/// A page of deliveries, newest first.
+pub(crate) fn deliveries(tx: &Tx<'_>, op: ListDeliveries) -> Result<Page<DeliveryView>, Error> {
+    let page = match op.status {
+        Some(status) => tx.scan_by::<DeliveryByStatus>().prefix(status).backward().page(op.limit, op.cursor)?,
+        None => tx.scan::<Delivery>().backward().page(op.limit, op.cursor)?,
+    };
+    Ok(page.map(delivery))
+}
+
+pub(crate) fn delivery(row: Delivery) -> DeliveryView {
+    DeliveryView {
+        id: row.id,
+        kind: row.kind,
+        channel: Channel::Email,
+        status: row.status,
+        order_id: row.order_id,
+        user_id: row.user_id,
+        next_attempt_at: row.due_at,
+        attempts: row.attempts.0,
+        created_at: row.created_at,
+        updated_at: row.updated_at,
+    }
+}
+
+/// The deliveries that are due, the longest waiting first, with the bodies that are kept of them.
+pub(crate) fn due(
+    tx: &Tx<'_>,
+    now: Timestamp,
+    limit: usize,
+) -> Result<Vec<(Delivery, Option<MessageBody>)>, StoreError> {
+    let end = Timestamp(now.0.saturating_add(1));
+    let rows = tx.scan_by::<DeliveryByDue>().before(Some(end)).collect(limit)?;
+    rows.into_iter()
+        .map(|row| {
+            let body = if row.reference.is_some() { tx.get::<MessageBody>(&row.id)? } else { None };
+            Ok((row, body))
+        })
+        .collect()
+}
+
+/// All that is held about a user.
+pub(crate) fn export(tx: &Tx<'_>, user: UserId) -> Result<Value, StoreError> {
+    let inbox = tx.scan_by::<InboxByUser>().prefix(user).backward().collect(EXPORTED)?;
+    let deliveries = tx.scan_by::<DeliveryByUser>().prefix(Some(user)).backward().collect(EXPORTED)?;
+    Ok(json!({
+        "inbox": inbox.into_iter().map(notification).collect::<Vec<_>>(),
+        "deliveries": deliveries.into_iter().map(delivery).collect::<Vec<_>>(),
+        "preferences": preferences(&muted(tx, user)?),
+    }))
+}

@@ -1,0 +1,118 @@
+//! The tables of notifications. Numbers 380 to 419 are theirs.
+
+use promox_contract::ids::OrderId;
+use promox_kernel::{Email, Json, Timestamp, UserId, id, text_enum};
+use promox_storage::record;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::kinds::{Channel, MessageKind};
+
+id! {
+    /// An item of somebody's inbox.
+    NotificationId,
+    /// A delivery of a message.
+    DeliveryId,
+}
+
+text_enum! {
+    /// Where a delivery stands.
+    DeliveryStatus {
+        /// Not tried yet.
+        Pending = "PENDING",
+        Sent = "SENT",
+        /// Tried, and to be tried again.
+        Failed = "FAILED",
+        /// Given up.
+        Dead = "DEAD",
+    }
+}
+
+record! {
+    /// An item of somebody's inbox.
+    pub(crate) struct InboxItem in Ecommerce.notifications = 380, key(id: NotificationId) {
+        user_id: UserId,
+        /// The user again while it is unread.
+        unread_of: Option<UserId>,
+        kind: MessageKind,
+        title: String,
+        body: String,
+        order_id: Option<OrderId>,
+        read_at: Option<Timestamp>,
+        created_at: Timestamp,
+    }
+    index InboxByUser = 381 (user_id);
+    index InboxByUnread = 382 (unread_of);
+}
+
+record! {
+    /// A message to be sent by e-mail, and what became of it. To whom is found by the ids when it is sent.
+    pub(crate) struct Delivery in Ecommerce.deliveries = 385, key(id: DeliveryId) {
+        kind: MessageKind,
+        status: DeliveryStatus,
+        /// When it is to be tried; null once that is over.
+        due_at: Option<Timestamp>,
+        /// The order that it is about: its buyer is written to.
+        order_id: Option<OrderId>,
+        /// Whom it is about, when it is not about an order.
+        user_id: Option<UserId>,
+        /// Who asked for it, once a reference; null for what followed from an event.
+        reference: Option<String>,
+        /// What the event said that cannot be asked for later.
+        facts: Json<Map<String, Value>>,
+        /// Whether the inbox has it.
+        in_inbox: bool,
+        /// Failures in a row since it was asked for or retried by hand.
+        failures: u32,
+        attempts: Json<Vec<Attempt>>,
+        created_at: Timestamp,
+        updated_at: Timestamp,
+    }
+    unique DeliveryByReference = 386 (reference);
+    index DeliveryByStatus = 387 (status);
+    index DeliveryByDue = 388 (due_at);
+    index DeliveryByUser = 389 (user_id);
+}
+
+/// One try to deliver.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Attempt {
+    /// When.
+    pub at: Timestamp,
+    /// Whether it was taken.
+    pub sent: bool,
+    /// What the mail server said, or what went wrong. Never an address.
+    pub detail: String,
+}
+
+record! {
+    /// A rendered message that carries a secret, kept until it is sent or given up.
+    pub(crate) struct MessageBody in Ecommerce.delivery_bodies = 392, key(delivery_id: DeliveryId) {
+        email: Email,
+        subject: String,
+        html: String,
+        text: String,
+    }
+}
+
+record! {
+    /// What a user does not want to hear of.
+    pub(crate) struct Preferences in Ecommerce.notification_preferences = 395, key(user_id: UserId) {
+        muted: Json<Vec<(MessageKind, Channel)>>,
+        updated_at: Timestamp,
+    }
+}
+
+record! {
+    /// A template as the merchant wants it; without a row the built-in one is used.
+    pub(crate) struct StoredTemplate in Ecommerce.notification_templates = 400, key(kind: MessageKind, channel: Channel, locale: String) {
+        subject: String,
+        /// Null for the inbox.
+        html: Option<String>,
+        text: String,
+        version: i64,
+        updated_at: Timestamp,
+    }
+}

@@ -1,0 +1,51 @@
+//! Why notifications refuse, with the codes that callers may branch on.
+
+use promox_kernel::{Error, FieldError};
+
+use crate::kinds::{Channel, MessageKind};
+use crate::templates::Fault;
+
+/// 422: the template does not render; the pointer names the part, `line` the line in it.
+pub(crate) fn template_invalid(fault: &Fault) -> Error {
+    let detail = match fault.line {
+        Some(line) => format!("line {line}: {}", fault.detail),
+        None => fault.detail.clone(),
+    };
+    let pointer = format!("/{}", fault.part);
+    let error = Error::invalid(vec![FieldError { pointer, code: "TEMPLATE_INVALID".into(), detail }]);
+    match fault.line {
+        Some(line) => error.with("line", line),
+        None => error,
+    }
+}
+
+/// 404.
+pub(crate) fn no_template() -> Error {
+    Error::not_found("template")
+}
+
+/// 422: what the law or the order demands cannot be turned off.
+pub(crate) fn mandatory(index: usize, kind: MessageKind) -> FieldError {
+    let detail = format!("{kind} by e-mail is always sent");
+    FieldError { pointer: format!("/preferences/{index}/enabled"), code: "MANDATORY_MESSAGE".into(), detail }
+}
+
+/// 422: no message of this kind goes by this channel.
+pub(crate) fn no_such_channel(index: usize, kind: MessageKind, channel: Channel) -> FieldError {
+    FieldError::new(format!("/preferences/{index}/channel"), format!("{kind} does not go by {channel}"))
+}
+
+/// 422: too many locales of one template.
+pub(crate) fn too_many_locales() -> Error {
+    Error::refused("TOO_MANY_LOCALES", "A template is kept in at most 50 locales.")
+}
+
+/// 409: it was sent.
+pub(crate) fn already_sent() -> Error {
+    Error::conflict("ALREADY_SENT", "This message was sent.")
+}
+
+/// 409: the body carried a secret and is gone.
+pub(crate) fn body_gone() -> Error {
+    Error::conflict("MESSAGE_GONE", "This message carried a secret and is no longer kept: ask for a new one.")
+}

@@ -1,0 +1,89 @@
+//! The templates that a shop begins with, in English.
+
+use crate::kinds::{Channel, MessageKind};
+use crate::templates::Source;
+
+/// Parts that templates extend and include.
+pub(crate) const SHARED: &[(&str, &str)] = &[
+    ("layout.html", include_str!("../../templates/layout.html")),
+    ("greeting.html", include_str!("../../templates/greeting.html")),
+    ("order_lines.html", include_str!("../../templates/order_lines.html")),
+    ("order_lines.txt", include_str!("../../templates/order_lines.txt")),
+];
+
+/// The built-in templates' locale.
+pub(crate) const LOCALE: &str = "en";
+
+macro_rules! mail {
+    ($subject:literal, $key:literal) => {
+        (
+            $subject,
+            include_str!(concat!("../../templates/", $key, ".html")),
+            include_str!(concat!("../../templates/", $key, ".txt")),
+        )
+    };
+}
+
+/// The built-in source.
+pub(crate) fn source(kind: MessageKind, channel: Channel) -> Source {
+    match channel {
+        Channel::Email => {
+            let (subject, html, text) = by_mail(kind);
+            Source { subject: subject.to_owned(), html: Some(html.to_owned()), text: text.to_owned() }
+        }
+        Channel::Inbox => {
+            let (subject, text) = in_inbox(kind);
+            Source { subject: subject.to_owned(), html: None, text: text.to_owned() }
+        }
+    }
+}
+
+/// Subject, HTML and text.
+fn by_mail(kind: MessageKind) -> (&'static str, &'static str, &'static str) {
+    match kind {
+        MessageKind::OrderConfirmed => mail!("Your order {{ order.number }}", "order_confirmed"),
+        MessageKind::OrderCancelled => mail!("Your order {{ order.number }} was cancelled", "order_cancelled"),
+        MessageKind::OrderFailed => mail!("Your order {{ order.number }} could not be completed", "order_failed"),
+        MessageKind::OrderShipped => mail!("Your order {{ order.number }} is on its way", "order_shipped"),
+        MessageKind::OrderDelivered => mail!("Your order {{ order.number }} was delivered", "order_delivered"),
+        MessageKind::OrderReturned => mail!("Your return of order {{ order.number }}", "order_returned"),
+        MessageKind::PaymentRefunded => mail!("A refund for your order {{ order.number }}", "payment_refunded"),
+        MessageKind::PaymentFailed => mail!("The payment of your order {{ order.number }} failed", "payment_failed"),
+        MessageKind::Welcome => mail!("Welcome to {{ store.name }}", "welcome"),
+        MessageKind::VerifyEmail => mail!("Confirm your address at {{ store.name }}", "verify_email"),
+        MessageKind::PasswordReset => mail!("A new password for {{ store.name }}", "password_reset"),
+        MessageKind::StockLow => mail!("{{ stock.sku }} is running out", "stock_low"),
+    }
+}
+
+/// Title and text.
+fn in_inbox(kind: MessageKind) -> (&'static str, &'static str) {
+    match kind {
+        MessageKind::OrderConfirmed => (
+            "Order {{ order.number }} confirmed",
+            "Thank you. The total is {{ order.totals.total }} {{ order.currency }}.",
+        ),
+        MessageKind::OrderCancelled => {
+            ("Order {{ order.number }} cancelled", "What you had paid is on its way back to you.")
+        }
+        MessageKind::OrderFailed => {
+            ("Order {{ order.number }} failed", "It could not be completed; you were not charged.")
+        }
+        MessageKind::OrderShipped => (
+            "Order {{ order.number }} shipped",
+            "It is on its way{% if tracking %}: {{ tracking.carrier }}, {{ tracking.number }}{% endif %}.",
+        ),
+        MessageKind::OrderDelivered => ("Order {{ order.number }} delivered", "We hope that you like it."),
+        MessageKind::OrderReturned => {
+            ("Return of order {{ order.number }}", "You are given back {{ refund.amount }} {{ refund.currency }}.")
+        }
+        MessageKind::PaymentRefunded => {
+            ("Refund for order {{ order.number }}", "We refunded {{ refund.amount }} {{ refund.currency }}.")
+        }
+        MessageKind::PaymentFailed => ("Payment of order {{ order.number }} failed", "It did not go through."),
+        MessageKind::Welcome => ("Welcome", "Your account at {{ store.name }} is ready."),
+        MessageKind::VerifyEmail => ("Confirm your address", "We sent you a message to confirm your address."),
+        MessageKind::PasswordReset => ("New password", "We sent you a message to set a new password."),
+        MessageKind::StockLow => ("{{ stock.sku }} is running out", "{{ stock.available }} are left."),
+    }
+}

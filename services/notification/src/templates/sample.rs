@@ -1,0 +1,73 @@
+//! Sample data: what a template is tried with when it is saved or previewed.
+
+use serde_json::{Value, json};
+
+use crate::kinds::{MessageKind, Subject};
+
+/// Sample data with everything that can be there.
+pub(crate) fn full(kind: MessageKind) -> Value {
+    let mut data = json!({
+        "store": {"name": "Sample Shop", "url": "https://shop.example", "locale": "en", "currency": "GBP"},
+        "name": "Ada Lovelace",
+    });
+    if let Some(members) = data.as_object_mut() {
+        members.extend(about(kind));
+    }
+    data
+}
+
+/// Sample data with as little as there can be.
+pub(crate) fn sparse(kind: MessageKind) -> Value {
+    let mut data = full(kind);
+    if let Some(members) = data.as_object_mut() {
+        for name in ["name", "tracking", "link"] {
+            members.entry(name).and_modify(|member| *member = Value::Null);
+        }
+        if let Some(order) = members.get_mut("order").and_then(Value::as_object_mut) {
+            order.insert("lines".to_owned(), json!([]));
+            order.insert("hasDiscount".to_owned(), json!(false));
+        }
+    }
+    data
+}
+
+/// Both: a template must render with either.
+pub(crate) fn all(kind: MessageKind) -> [Value; 2] {
+    [full(kind), sparse(kind)]
+}
+
+fn about(kind: MessageKind) -> serde_json::Map<String, Value> {
+    let about = match kind.subject() {
+        Subject::User => json!({}),
+        Subject::Link => json!({"link": "https://shop.example/confirm?token=sample", "token": "sample"}),
+        Subject::Stock => json!({"stock": {"sku": "85123A", "available": 3, "threshold": 5}}),
+        Subject::Order => json!({
+            "order": order(),
+            "tracking": {"carrier": "Royal Mail", "number": "RM123456789GB"},
+            "refund": {"amount": "7.65", "currency": "GBP"},
+        }),
+    };
+    let mut about = if let Value::Object(members) = about { members } else { serde_json::Map::new() };
+    if !matches!(kind, MessageKind::OrderReturned | MessageKind::PaymentRefunded) {
+        about.remove("refund");
+    }
+    about
+}
+
+fn order() -> Value {
+    json!({
+        "number": "K7QX-2M9R",
+        "status": "CONFIRMED",
+        "currency": "GBP",
+        "lines": [{
+            "sku": "85123A", "productId": 1, "name": "White hanging heart T-light holder", "quantity": 6,
+            "unitPrice": "2.55", "listPrice": "2.55", "subtotal": "15.30", "discount": "1.53", "tax": "0.00", "total": "13.77",
+        }],
+        "totals": {
+            "subtotal": "15.30", "discount": "1.53", "shipping": "3.95", "shippingDiscount": "0.00", "tax": "0.00",
+            "pointsRedeemed": 0, "pointsValue": "0.00", "total": "17.72",
+        },
+        "hasDiscount": true,
+        "createdAt": "2026-11-23T05:33:00.000Z",
+    })
+}

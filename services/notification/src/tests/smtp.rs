@@ -1,0 +1,171 @@
+//! Mail by SMTP, against a server that runs here and keeps what it is told.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use rustls::pki_types::PrivateKeyDer;
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+
+use super::desk::{Desk, confirmed};
+use crate::api::DeliveryStatus;
+use crate::{MailTransport, SmtpSecurity, SmtpSettings};
+
+/// A mail server: everything it was told, line by line, and its answer to a recipient.
+#[derive(Clone)]
+struct Sink {
+    heard: Arc<Mutex<Vec<String>>>,
+    recipient_answer: &'static str,
+    security: SmtpSecurity,
+    acceptor: TlsAcceptor,
+}
+
+impl Sink {
+    /// A server on a free port, and settings that lead to it.
+    async fn open(security: SmtpSecurity, recipient_answer: &'static str) -> (Self, SmtpSettings) {
+        let key = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let private = PrivateKeyDer::try_from(key.signing_key.serialize_der()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let tls = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![key.cert.der().clone()], private)
+            .unwrap();
+        let acceptor = TlsAcceptor::from(Arc::new(tls));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let sink = Self { heard: Arc::default(), recipient_answer, security, acceptor };
+        let server = sink.clone();
+        spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                server.clone().greet(stream).await;
+            }
+        });
+        let settings = SmtpSettings {
+            host: "localhost".to_owned(),
+            port,
+            security,
+            user: String::new(),
+            password: String::new(),
+            extra_roots: key.cert.pem().into_bytes(),
+        };
+        (sink, settings)
+    }
+
+    async fn greet(self, stream: tokio::net::TcpStream) {
+        if self.security == SmtpSecurity::Implicit {
+            if let Ok(stream) = self.acceptor.accept(stream).await {
+                self.talk(stream, true).await;
+            }
+            return;
+        }
+        if let Some(stream) = self.talk(stream, true).await
+            && let Ok(stream) = self.acceptor.accept(stream).await
+        {
+            self.talk(stream, false).await;
+        }
+    }
+
+    /// Speaks SMTP until the other side leaves; gives the stream back when it asks for TLS.
+    async fn talk<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S, greets: bool) -> Option<S> {
+        let mut stream = BufReader::new(stream);
+        if greets {
+            stream.write_all(b"220 sink ready\r\n").await.ok()?;
+        }
+        let (mut line, mut in_data) = (String::new(), false);
+        loop {
+            line.clear();
+            if stream.read_line(&mut line).await.ok()? == 0 {
+                return None;
+            }
+            let said = line.trim_end().to_owned();
+            let verb = said.split([' ', ':']).next().unwrap_or_default().to_ascii_uppercase();
+            self.heard.lock().push(said.clone());
+            let answer = match verb.as_str() {
+                _ if in_data && said == "." => {
+                    in_data = false;
+                    "250 2.0.0 kept\r\n"
+                }
+                _ if in_data => continue,
+                "EHLO" if self.security == SmtpSecurity::Starttls && greets => "250-sink\r\n250 STARTTLS\r\n",
+                "EHLO" => "250 sink\r\n",
+                "STARTTLS" => "220 go on\r\n",
+                "RCPT" => self.recipient_answer,
+                "DATA" => {
+                    in_data = true;
+                    "354 go on\r\n"
+                }
+                "QUIT" => "221 bye\r\n",
+                _ => "250 ok\r\n",
+            };
+            stream.write_all(answer.as_bytes()).await.ok()?;
+            stream.flush().await.ok()?;
+            if verb == "STARTTLS" {
+                return Some(stream.into_inner());
+            }
+        }
+    }
+
+    fn heard(&self) -> String {
+        self.heard.lock().join("\n")
+    }
+}
+
+#[allow(clippy::disallowed_methods, reason = "the server of a test lives as long as the test's runtime")]
+fn spawn(server: impl Future<Output = ()> + Send + 'static) {
+    tokio::spawn(server);
+}
+
+async fn deliver(settings: SmtpSettings) -> Desk {
+    let desk = Desk::with(tempfile::tempdir().unwrap(), MailTransport::Smtp(settings));
+    desk.tell(1, confirmed(1)).await;
+    desk.notifications.send_due(&desk.cx()).await.unwrap();
+    desk.verify();
+    desk
+}
+
+#[tokio::test]
+async fn a_mail_server_is_given_the_mail() {
+    for security in [SmtpSecurity::None, SmtpSecurity::Starttls, SmtpSecurity::Implicit] {
+        let (sink, settings) = Sink::open(security, "250 ok\r\n").await;
+        let desk = deliver(settings).await;
+        let sent = desk.deliveries().await.remove(0);
+        assert_eq!(sent.status, DeliveryStatus::Sent, "{security:?} {:?}", sent.attempts);
+        assert!(sent.attempts[0].detail.starts_with("250"), "{:?}", sent.attempts);
+        let heard = sink.heard();
+        for part in ["MAIL FROM:<shop@example.com>", "RCPT TO:<ada@example.com>", "Subject: Your order N-1"] {
+            assert!(heard.contains(part), "{security:?}: {part} in {heard}");
+        }
+        assert_eq!(heard.contains("STARTTLS"), security == SmtpSecurity::Starttls);
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_for_good_is_a_dead_letter_and_one_for_now_is_tried_again() {
+    for (answer, status) in [
+        ("550 5.1.1 <ada@example.com> no such user\r\n", DeliveryStatus::Dead),
+        ("451 4.3.0 later please\r\n", DeliveryStatus::Failed),
+    ] {
+        let (_, settings) = Sink::open(SmtpSecurity::None, answer).await;
+        let desk = deliver(settings).await;
+        let tried = desk.deliveries().await.remove(0);
+        assert_eq!((tried.status, tried.attempts.len()), (status, 1), "{:?}", tried.attempts);
+        assert!(!tried.attempts[0].detail.contains("ada@"), "no address is kept");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_cannot_be_trusted_or_reached_gets_nothing() {
+    for security in [SmtpSecurity::Starttls, SmtpSecurity::Implicit] {
+        let (sink, settings) = Sink::open(security, "250 ok\r\n").await;
+        let desk = deliver(SmtpSettings { extra_roots: Vec::new(), ..settings }).await;
+        assert_eq!(desk.deliveries().await[0].status, DeliveryStatus::Failed);
+        assert!(!sink.heard().contains("MAIL FROM"), "{security:?}");
+    }
+    let (sink, settings) = Sink::open(SmtpSecurity::None, "250 ok\r\n").await;
+    let desk = deliver(SmtpSettings { security: SmtpSecurity::Starttls, ..settings }).await;
+    assert_eq!(desk.deliveries().await[0].status, DeliveryStatus::Failed, "a downgrade is no way out");
+    assert!(!sink.heard().contains("MAIL FROM"));
+}

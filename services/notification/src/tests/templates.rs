@@ -1,0 +1,119 @@
+//! Templates as merchants edit them.
+
+use promox_kernel::{Cx, Error, Kind, Limit};
+use serde_json::{Map, json};
+
+use super::desk::{Desk, confirmed};
+use crate::Channel;
+use crate::api::{GetTemplate, ListTemplates, PreviewTemplate, PutTemplate, TemplateView};
+
+fn put(locale: Option<&str>, subject: &str, html: &str) -> PutTemplate {
+    PutTemplate {
+        key: "order_confirmed".to_owned(),
+        channel: None,
+        locale: locale.map(str::to_owned),
+        subject: subject.to_owned(),
+        html: Some(html.to_owned()),
+        text: "Thank you".to_owned(),
+    }
+}
+
+impl Desk {
+    async fn template(&self, locale: Option<&str>) -> TemplateView {
+        let op = GetTemplate { key: "order_confirmed".to_owned(), channel: None, locale: locale.map(str::to_owned) };
+        self.cx().call(op).await.unwrap()
+    }
+}
+
+#[tokio::test]
+async fn a_merchants_template_is_used_and_stands_in_for_its_language() {
+    let desk = Desk::open();
+    assert_eq!((desk.template(None).await.version, desk.template(None).await.customized), (0, false));
+    let view = desk.cx().call(put(None, "Danke {{ order.number }}", "<b>{{ name }}</b>")).await.unwrap();
+    assert_eq!((view.version, view.customized, view.locale.as_str()), (1, true, "en"));
+    desk.tell(1, confirmed(1)).await;
+    desk.work().await;
+    assert!(desk.mails()[0].contains("Subject: Danke N-1"));
+    let region = desk.template(Some("en_gb")).await;
+    assert_eq!((region.locale.as_str(), region.customized), ("en-GB", false));
+    assert_eq!(region.subject, "Danke {{ order.number }}", "what would be sent");
+}
+
+#[tokio::test]
+async fn a_template_that_does_not_render_is_refused_with_part_and_line() {
+    let desk = Desk::open();
+    for (subject, html, pointer, line) in [
+        ("{{ order.numbr }}", "x", "/subject", 1),
+        ("ok", "one\ntwo\n{% for line in order.lines %}", "/html", 3),
+        ("ok", "one\n{{ order.number|shout }}", "/html", 2),
+        ("ok", "{{ name.first }}", "/html", 1),
+    ] {
+        let error = desk.cx().call(put(None, subject, html)).await.unwrap_err();
+        assert_eq!(error.kind(), Kind::Schema);
+        assert_eq!((error.errors()[0].pointer.as_str(), &error.members()["line"]), (pointer, &json!(line)), "{error}");
+    }
+    assert!(!desk.template(None).await.customized, "nothing was changed");
+    let missing = PutTemplate { html: None, ..put(None, "ok", "") };
+    assert_eq!(desk.cx().call(missing).await.unwrap_err().errors()[0].pointer, "/html");
+    let nowhere = PutTemplate { key: "nonsense".to_owned(), ..put(None, "ok", "x") };
+    assert_eq!(desk.cx().call(nowhere).await.unwrap_err().kind(), Kind::NotFound);
+    let secret =
+        PutTemplate { key: "password_reset".to_owned(), channel: Some(Channel::Inbox), ..put(None, "ok", "x") };
+    assert_eq!(desk.cx().call(secret).await.unwrap_err().kind(), Kind::NotFound, "secrets are not for the inbox");
+}
+
+#[tokio::test]
+async fn an_older_version_does_not_overwrite_a_newer_one() {
+    let desk = Desk::open();
+    let at = |version, subject: &'static str| {
+        let cx = Cx { if_match: Some(version), ..desk.cx() };
+        let notifications = desk.notifications.clone();
+        async move {
+            let answer: Result<TemplateView, Error> =
+                promox_kernel::Handle::handle(&*notifications, &cx, put(None, subject, "x")).await;
+            answer
+        }
+    };
+    assert_eq!(at(0, "one").await.unwrap().version, 1);
+    assert_eq!(at(0, "two").await.unwrap_err().kind(), Kind::Precondition);
+    assert_eq!(at(1, "two").await.unwrap().version, 2);
+}
+
+#[tokio::test]
+async fn all_templates_come_in_pages() {
+    let desk = Desk::open();
+    desk.cx().call(put(Some("de"), "Danke", "x")).await.unwrap();
+    desk.cx().call(put(Some("en"), "Thanks", "x")).await.unwrap();
+    let (mut seen, mut cursor) = (Vec::new(), None);
+    loop {
+        let limit: Limit = serde_json::from_str("7").unwrap();
+        let page = desk.cx().call(ListTemplates { limit, cursor: cursor.take() }).await.unwrap();
+        assert!(page.items.len() <= 7);
+        seen.extend(page.items.into_iter().map(|it| (it.key, it.channel, it.locale, it.customized)));
+        cursor = page.next_cursor;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    assert_eq!(seen.len(), crate::templates::all().count() + 1, "German beside the built-in ones");
+    assert_eq!(seen.iter().filter(|it| it.3).count(), 2);
+}
+
+#[tokio::test]
+async fn a_preview_shows_a_draft_with_sample_data() {
+    let desk = Desk::open();
+    let draft = PreviewTemplate {
+        key: "order_confirmed".to_owned(),
+        channel: None,
+        locale: None,
+        subject: Some("{{ name }}: {{ order.totals.total }}".to_owned()),
+        html: None,
+        text: None,
+        data: Map::from_iter([("name".to_owned(), json!("Grace"))]),
+    };
+    let preview = desk.cx().call(draft.clone()).await.unwrap();
+    assert_eq!(preview.subject, "Grace: 17.72");
+    assert!(preview.html.contains("White hanging heart"), "the rest is the template's own");
+    let broken = PreviewTemplate { text: Some("{{ oops }}".to_owned()), ..draft };
+    assert_eq!(desk.cx().call(broken).await.unwrap_err().errors()[0].pointer, "/text");
+}

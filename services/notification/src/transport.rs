@@ -1,0 +1,131 @@
+//! The ways that mail leaves: files in a folder, or a mail server.
+//!
+//! Files are for development and for a mail server's pickup: each appears whole or not at all, but they are not synced one by
+//! one, so a power cut may take the newest. A mail server that takes a message has it.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use lettre::transport::smtp::authentication::Credentials;
+use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
+use lettre::{AsyncSmtpTransport, AsyncTransport, Message as Mail, Tokio1Executor};
+use promox_kernel::Timestamp;
+
+use crate::records::DeliveryId;
+use crate::settings::{MailTransport, SmtpSecurity, SmtpSettings};
+
+/// How long one step of a mail server may take.
+const STEP: Duration = Duration::from_secs(8);
+/// How long a message may take in all.
+const WHOLE: Duration = Duration::from_secs(20);
+
+/// A way that mail leaves.
+#[derive(Debug)]
+pub(crate) enum Transport {
+    /// `.eml` files, by day.
+    Files(PathBuf),
+    /// A mail server.
+    Smtp(Box<AsyncSmtpTransport<Tokio1Executor>>),
+}
+
+/// Why a message was not taken.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    /// It never will be.
+    pub(crate) permanent: bool,
+    pub(crate) detail: String,
+}
+
+impl Transport {
+    pub(crate) fn new(settings: MailTransport) -> Result<Self, String> {
+        match settings {
+            MailTransport::Files(folder) => Ok(Self::Files(folder)),
+            MailTransport::Smtp(smtp) => Ok(Self::Smtp(Box::new(server(smtp)?))),
+        }
+    }
+
+    /// Hands a message over; what the other side said.
+    pub(crate) async fn send(&self, id: DeliveryId, at: Timestamp, mail: &Mail) -> Result<String, Refusal> {
+        match self {
+            Self::Files(folder) => write_file(&folder.join(day(at)), id, mail).await.map_err(|error| Refusal {
+                permanent: false,
+                detail: format!("the file could not be written: {error}"),
+            }),
+            Self::Smtp(server) => submit(server, mail).await,
+        }
+    }
+
+    /// Removes the files of days before `oldest`.
+    pub(crate) async fn prune(&self, oldest: Timestamp) -> io::Result<()> {
+        let Self::Files(folder) = self else { return Ok(()) };
+        let mut days = match tokio::fs::read_dir(folder).await {
+            Ok(days) => days,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        while let Some(entry) = days.next_entry().await? {
+            if entry.file_name().to_str().is_some_and(|name| is_day(name) && *name < *day(oldest)) {
+                tokio::fs::remove_dir_all(entry.path()).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// `2026-11-23`.
+fn day(at: Timestamp) -> String {
+    at.to_string().chars().take(10).collect()
+}
+
+fn is_day(name: &str) -> bool {
+    name.len() == 10 && name.chars().all(|c| c.is_ascii_digit() || c == '-')
+}
+
+/// A file under its final name is whole: it is written beside it first.
+async fn write_file(folder: &Path, id: DeliveryId, mail: &Mail) -> io::Result<String> {
+    tokio::fs::create_dir_all(folder).await?;
+    let name = format!("{:012}.eml", id.0);
+    let draft = folder.join(format!(".{name}.part"));
+    tokio::fs::write(&draft, mail.formatted()).await?;
+    tokio::fs::rename(&draft, folder.join(&name)).await?;
+    Ok(format!("written to {name}"))
+}
+
+async fn submit(server: &AsyncSmtpTransport<Tokio1Executor>, mail: &Mail) -> Result<String, Refusal> {
+    match tokio::time::timeout(WHOLE, server.send(mail.clone())).await {
+        Ok(Ok(answer)) => Ok(format!("{} {}", answer.code(), answer.first_line().unwrap_or_default())),
+        Ok(Err(error)) => Err(Refusal { permanent: error.is_permanent(), detail: error.to_string() }),
+        Err(_) => Err(Refusal { permanent: false, detail: "the mail server did not answer in time".to_owned() }),
+    }
+}
+
+fn server(settings: SmtpSettings) -> Result<AsyncSmtpTransport<Tokio1Executor>, String> {
+    if settings.host.trim().is_empty() {
+        return Err("a mail server needs a host".to_owned());
+    }
+    let tls = match settings.security {
+        SmtpSecurity::None => Tls::None,
+        SmtpSecurity::Starttls => Tls::Required(parameters(&settings)?),
+        SmtpSecurity::Implicit => Tls::Wrapper(parameters(&settings)?),
+    };
+    let builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(settings.host)
+        .port(settings.port)
+        .tls(tls)
+        .timeout(Some(STEP));
+    let builder = if settings.user.is_empty() {
+        builder
+    } else {
+        builder.credentials(Credentials::new(settings.user, settings.password))
+    };
+    Ok(builder.build())
+}
+
+fn parameters(settings: &SmtpSettings) -> Result<TlsParameters, String> {
+    let mut builder = TlsParameters::builder(settings.host.clone());
+    if !settings.extra_roots.is_empty() {
+        let root = Certificate::from_pem(&settings.extra_roots).map_err(|error| error.to_string())?;
+        builder = builder.add_root_certificate(root);
+    }
+    builder.build().map_err(|error| error.to_string())
+}
