@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use promox_contract::inventory::Restock;
 use promox_contract::order::{
-    DescribeOrder, OrderDescription, PriceCart, PricedCart, PricedLine, StoreFacts, StoreProfile,
+    DescribeOrder, OrderDescription, OwnsOrder, PriceCart, PricedCart, PricedLine, StoreFacts, StoreProfile,
 };
 use promox_contract::payment::RefundForReturn;
 use promox_contract::user::{ExportOrders, PersonalData};
@@ -159,6 +159,14 @@ impl Orders {
 impl Handle<StoreProfile> for Orders {
     async fn handle(&self, _: &Cx, _: StoreProfile) -> Result<StoreFacts, Error> {
         Ok(self.settings.get(&self.db).await?.facts())
+    }
+}
+
+impl Handle<OwnsOrder> for Orders {
+    async fn handle(&self, cx: &Cx, op: OwnsOrder) -> Result<(), Error> {
+        let order = self.db.read(|tx| tx.get::<Order>(&op.order_id)).await?;
+        let own = order.is_some_and(|order| queries::owns(cx, &order));
+        if own { Ok(()) } else { Err(Error::not_found("order")) }
     }
 }
 

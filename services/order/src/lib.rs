@@ -22,7 +22,7 @@ mod tokens;
 
 use std::sync::Arc;
 
-use promox_contract::order::{DescribeOrder, PriceCart, StoreProfile};
+use promox_contract::order::{DescribeOrder, OwnsOrder, PriceCart, StoreProfile};
 use promox_contract::user::ExportOrders;
 use promox_kernel::{Job, Registry, register};
 use promox_storage::{Consumer, Db, Record, TableDef};
@@ -74,7 +74,7 @@ impl Orders {
             QuoteOrder, PlaceOrder, ListOrders, LookUpOrder, GetOrder, GetTimeline, GetInvoice, CancelOrder, ShipOrder,
             DeliverFulfilment, RequestReturn, ApproveReturn, RejectReturn, ImportOrders,
             GetStore, PutStore, GetShipping, PutShipping, GetTaxes, PutTaxes,
-            StoreProfile, PriceCart, DescribeOrder, ExportOrders,
+            StoreProfile, PriceCart, DescribeOrder, OwnsOrder, ExportOrders,
         );
     }
 

@@ -2,6 +2,8 @@
 //!
 //! They measure and print; nothing here fails because a machine is slow.
 
+mod cpu;
+mod http;
 mod latency;
 mod storage;
 
@@ -18,10 +20,13 @@ struct Cli {
 enum Bench {
     /// The embedded store beside raw syncs and redb's own commits, in one run.
     Storage(storage::Options),
+    /// The server over HTTP beside a bare hyper server, in one run.
+    Http(http::Options),
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     match Cli::parse().bench {
         Bench::Storage(options) => storage::run(&options),
+        Bench::Http(options) => http::run(&options),
     }
 }

@@ -11,6 +11,7 @@ use promox_storage::{Db, Lane, StoreError};
 
 use super::checkout::{DATABASE, Stock, USERS, place, schema, seed};
 use super::{Options, reads};
+use crate::cpu;
 use crate::latency::Latencies;
 
 type Failure = Box<dyn std::error::Error>;
@@ -32,10 +33,11 @@ pub(crate) fn run(options: &Options, dir: &Path, raw: Duration) -> Result<(), Fa
     println!("{}", alone.line("store: one row, alone", options.span()));
     println!("    p50 is {} % of the raw one", alone.per_mille(500).as_micros() * 100 / raw.as_micros().max(1));
     for submitters in &options.submitters {
-        let before = bench.engine.metrics();
+        let before = (bench.engine.metrics(), cpu::by_thread());
         let (mut latencies, took) = runtime.block_on(bench.load(*submitters, options.span()))?;
         println!("{}", latencies.line(&format!("store: checkout, {submitters} at once"), took));
-        let after = bench.engine.metrics();
+        println!("    CPU in us each: {}", cpu::spent_since(&before.1, latencies.count()));
+        let (before, after) = (before.0, bench.engine.metrics());
         let groups = (after.groups - before.groups).max(1);
         println!(
             "    {} a group, {} checkpoints, the newest took {} ms, sync {} us a group, {} MiB resident",

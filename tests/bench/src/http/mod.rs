@@ -1,0 +1,99 @@
+//! The server over HTTP: a real process on a fresh directory, loaded from this one, beside a bare hyper "hello".
+
+mod client;
+mod hello;
+mod server;
+
+use std::error::Error;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+
+use crate::latency::Latencies;
+use client::{Connection, Request};
+use server::Server;
+
+/// The server's table.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Seconds a row.
+    #[arg(long, default_value_t = 5)]
+    seconds: u64,
+    /// Products in the catalogue.
+    #[arg(long, default_value_t = 5_000)]
+    products: u64,
+    /// Orders placed before the table, to see how it is in a shop that has sold.
+    #[arg(long, default_value_t = 0)]
+    orders: u64,
+}
+
+pub(crate) fn run(options: &Options) -> Result<(), Box<dyn Error>> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(table(options))
+}
+
+async fn table(options: &Options) -> Result<(), Box<dyn Error>> {
+    let (span, products) = (Duration::from_secs(options.seconds), options.products);
+    let hello = hello::Hello::start()?;
+    let mut lines = vec![measure("bare hyper hello", hello.address(), 64, span, |_| Request::get("/")).await?];
+    drop(hello);
+    let server = Server::start().await?;
+    println!("empty shop: ready after {} ms, {} MiB resident", server.ready_after.as_millis(), server.resident_mib()?);
+    server.fill(products).await?;
+    let address = server.address;
+    let order = move |n: u64| Request::order(n, &[(n * 31 % products, 1), (n * 17 % products, 2)]);
+    if options.orders > 0 {
+        place(address, options.orders, products).await?;
+    }
+    let product = move |n: u64| Request::get(&format!("/api/products/{}", n % products + 1));
+    lines.push(measure("GET /api/products/{id}", address, 64, span, product).await?);
+    lines.push(measure("GET /api/products (20)", address, 64, span, |_| Request::get("/api/products")).await?);
+    let search = move |n: u64| Request::get(&format!("/api/products?q=product%20{}", n * 7919 % products));
+    lines.push(measure("GET /api/products?q=", address, 16, span, search).await?);
+    lines.push(measure("POST /api/orders, 2 lines, alone", address, 1, span, move |n| order(n + (1 << 40))).await?);
+    lines.push(measure("POST /api/orders, 2 lines", address, 64, span, order).await?);
+    println!("{}", Latencies::heading());
+    lines.iter().for_each(|line| println!("{line}"));
+    println!("675 lines in one order: {} ms", long_order(address, products).await?.as_millis());
+    println!("after the load: {} MiB resident", server.resident_mib()?);
+    let ready = server.kill_and_restart().await?;
+    println!("ready {} ms after kill -9, {} MiB resident", ready.ready_after.as_millis(), ready.resident_mib()?);
+    Ok(())
+}
+
+/// Places so many orders as fast as they go.
+async fn place(address: SocketAddr, orders: u64, products: u64) -> Result<(), Box<dyn Error>> {
+    let order = move |n: u64| Request::order(n + (1 << 41), &[(n * 13 % products, 1)]);
+    let started = Instant::now();
+    client::load(address, 64, Duration::MAX, orders, order).await?;
+    let rate = orders * 1000 / u64::try_from(started.elapsed().as_millis())?.max(1);
+    println!("{orders} orders placed at {rate}/s");
+    Ok(())
+}
+
+async fn long_order(address: SocketAddr, products: u64) -> Result<Duration, Box<dyn Error>> {
+    let lines: Vec<(u64, u32)> = (0..675.min(products)).map(|n| (n, 1)).collect();
+    let request = Request::order(1 << 50, &lines);
+    let mut connection = Connection::open(address).await?;
+    let started = Instant::now();
+    match connection.send(&request).await? {
+        201 => Ok(started.elapsed()),
+        status => Err(format!("the order was answered {status}").into()),
+    }
+}
+
+/// A line of the table: requests on so many connections for a while, after a fifth of it to warm up.
+async fn measure(
+    name: &str,
+    address: SocketAddr,
+    connections: usize,
+    span: Duration,
+    request: impl Fn(u64) -> Request + Copy + 'static,
+) -> Result<String, Box<dyn Error>> {
+    let warm = client::load(address, connections, span / 5, u64::MAX, request).await?;
+    let done = u64::try_from(warm.latencies.count())? + warm.failed;
+    let started = Instant::now();
+    let mut load = client::load(address, connections, span, u64::MAX, move |n| request(n + done)).await?;
+    let line = load.latencies.line(&format!("{name} × {connections}"), started.elapsed());
+    Ok(if load.failed == 0 { line } else { format!("{line}   {} not 2xx", load.failed) })
+}

@@ -1,0 +1,117 @@
+//! The program as a process of its own: `promox` beside this program, on a fresh directory, with an admin and no limits.
+
+use std::error::Error;
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use super::client::{Connection, Request};
+
+const EMAIL: &str = "admin@example.com";
+const PASSWORD: &str = "a long and quiet harbour";
+/// How long a start may take before something is wrong.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A running server.
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    /// From start to readiness.
+    pub(crate) ready_after: Duration,
+    child: Child,
+    dir: Option<TempDir>,
+}
+
+impl Server {
+    pub(crate) async fn start() -> Result<Self, Box<dyn Error>> {
+        Self::start_on(tempfile::tempdir()?).await
+    }
+
+    async fn start_on(dir: TempDir) -> Result<Self, Box<dyn Error>> {
+        let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        let started = Instant::now();
+        let child = Command::new(program()?)
+            .args(["serve", "--listen", &address.to_string()])
+            .env("PROMOX_DATA__DIR", dir.path())
+            .env("PROMOX_LIMITS__ENABLED", "false")
+            .env("PROMOX_ADMIN_EMAIL", EMAIL)
+            .env("PROMOX_ADMIN_PASSWORD", PASSWORD)
+            .stderr(Stdio::null())
+            .spawn()?;
+        let mut server = Self { address, ready_after: Duration::ZERO, child, dir: Some(dir) };
+        while !server.is_ready().await {
+            if started.elapsed() > PATIENCE || server.child.try_wait()?.is_some() {
+                return Err("the server did not become ready".into());
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        server.ready_after = started.elapsed();
+        Ok(server)
+    }
+
+    async fn is_ready(&self) -> bool {
+        let Ok(mut connection) = Connection::open(self.address).await else { return false };
+        matches!(connection.send(&Request::get("/actuator/health/readiness")).await, Ok(200))
+    }
+
+    /// Ends the process as a power cut would, and starts it again on the same data.
+    pub(crate) async fn kill_and_restart(mut self) -> Result<Self, Box<dyn Error>> {
+        self.child.kill()?;
+        self.child.wait()?;
+        let dir = self.dir.take().ok_or("the directory is gone")?;
+        Self::start_on(dir).await
+    }
+
+    /// Makes a catalogue with plenty of stock.
+    pub(crate) async fn fill(&self, products: u64) -> Result<(), Box<dyn Error>> {
+        let mut connection = Connection::open(self.address).await?;
+        let login = format!(r#"{{"email":"{EMAIL}","password":"{PASSWORD}"}}"#);
+        let json = "content-type: application/json\r\n";
+        let request = Request::with_body("POST", "/api/auth/login", json, &login);
+        let status = connection.send(&request).await?;
+        let text = String::from_utf8_lossy(connection.body()).into_owned();
+        let token = text.split(r#""accessToken":""#).nth(1).and_then(|rest| rest.split('"').next());
+        let token = token.ok_or_else(|| format!("login was answered {status}"))?;
+        let bearer = format!("authorization: Bearer {token}\r\n");
+        let mut csv = "sku,name,price,status\n".to_owned();
+        for n in 0..products {
+            writeln!(csv, "SKU-{n},Product {n},{}.{:02},ACTIVE", n % 90 + 1, n % 100)?;
+        }
+        let headers = format!("{bearer}content-type: text/csv\r\n");
+        expect(connection.send(&Request::with_body("POST", "/api/products/import", &headers, &csv)).await?)?;
+        for n in 0..products {
+            let headers = format!("{bearer}{json}");
+            let path = format!("/api/inventory/SKU-{n}");
+            expect(connection.send(&Request::with_body("PUT", &path, &headers, r#"{"onHand":1000000000}"#)).await?)?;
+        }
+        Ok(())
+    }
+
+    /// Resident memory of the process.
+    pub(crate) fn resident_mib(&self) -> Result<u64, Box<dyn Error>> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
+        Ok(line.trim().trim_end_matches(" kB").trim().parse::<u64>()? / 1024)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn expect(status: u16) -> Result<(), Box<dyn Error>> {
+    if (200..300).contains(&status) { Ok(()) } else { Err(format!("answered {status}").into()) }
+}
+
+/// The program beside this one.
+fn program() -> Result<PathBuf, Box<dyn Error>> {
+    let program = std::env::current_exe()?.with_file_name("promox");
+    if program.exists() { Ok(program) } else { Err("build it first: cargo build --release".into()) }
+}

@@ -1,0 +1,290 @@
+//! The checkout of section 4: what it answers, what it moves, what it undoes.
+
+use serde_json::{Value, json};
+
+use crate::shop::{Shop, order_of};
+
+async fn stock_of(shop: &Shop, sku: &str) -> (i64, i64) {
+    let row = shop.admin.get(&format!("/api/inventory/{sku}")).await.expect(200);
+    (row["onHand"].as_i64().unwrap(), row["reserved"].as_i64().unwrap())
+}
+
+/// Waits until the holds of confirmed orders are posted: nothing is reserved any more.
+async fn posted(shop: &Shop, sku: &str) -> i64 {
+    loop {
+        let (on_hand, reserved) = stock_of(shop, sku).await;
+        if reserved == 0 {
+            return on_hand;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guest_buys_two_lines() {
+    let shop = Shop::start().await;
+    shop.product("A-1", "19.90", 10).await;
+    shop.product("B-2", "0.05", 100).await;
+    let order =
+        shop.anyone.post("/api/orders", &order_of(&[("a-1", 2), ("B-2", 3), ("A-1", 1)], "tok_visa")).await.expect(201);
+    assert_eq!(order["status"], "CONFIRMED");
+    assert_eq!(order["totals"]["total"], "59.85");
+    assert_eq!(order["lines"].as_array().unwrap().len(), 2, "lines of one sku are one: {order}");
+    assert_eq!(order["lines"][0]["quantity"], 3);
+    assert_eq!(order["payment"]["status"], "CAPTURED");
+    assert_eq!(posted(&shop, "A-1").await, 7);
+    assert_eq!(posted(&shop, "B-2").await, 97);
+    let path = format!("/api/orders/{}", order["id"]);
+    assert_eq!(shop.anyone.get(&path).await.status, 401);
+    let guest = shop.anyone.with("x-order-token", order["orderToken"].as_str().unwrap());
+    let again = guest.get(&path).await.expect(200);
+    assert_eq!(again["number"], order["number"]);
+    assert_eq!(again.get("orderToken"), None, "the token is shown once");
+    let look_up = format!("/api/orders/lookup?number={}&email=guest@example.com", order["number"].as_str().unwrap());
+    assert_eq!(shop.anyone.get(&look_up).await.expect(200)["id"], order["id"]);
+    let invoice = guest.get(&format!("{path}/invoice")).await;
+    assert!(String::from_utf8_lossy(&invoice.bytes).contains("59.85"));
+    let timeline = guest.get(&format!("{path}/timeline")).await.expect(200);
+    let steps: Vec<&str> = timeline["items"].as_array().unwrap().iter().map(|e| e["step"].as_str().unwrap()).collect();
+    assert_eq!(steps, ["HOLD", "CREATE", "TAKE_PAYMENT", "CONFIRM"]);
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_short_is_refused_and_leaves_no_order() {
+    let shop = Shop::start().await;
+    shop.product("A", "1.00", 2).await;
+    shop.product("B", "1.00", 9).await;
+    let refused = shop.anyone.post("/api/orders", &order_of(&[("A", 3), ("B", 1)], "tok_visa")).await;
+    let body = refused.refused(409, "INSUFFICIENT_STOCK");
+    assert_eq!(body["items"], json!([{"sku": "A", "asked": 3, "available": 2}]), "{body}");
+    assert_eq!(stock_of(&shop, "B").await, (9, 0));
+    assert_eq!(shop.admin.get("/api/orders").await.expect(200)["items"], json!([]));
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_token_of_the_sandbox_does_what_it_says() {
+    let shop = Shop::start_with(&[("PROMOX_PAYMENT__TIMEOUT_MS", "200")]).await;
+    shop.product("A", "10.00", 100).await;
+    let place = |token: &'static str| {
+        let client = shop.anyone.clone();
+        async move { client.post("/api/orders", &order_of(&[("A", 1)], token)).await }
+    };
+    for token in ["tok_declined", "tok_insufficient_funds"] {
+        let declined = place(token).await.refused(402, "PAYMENT_DECLINED");
+        assert!(declined["declineCode"].is_string());
+        let order = shop.admin.get(&format!("/api/orders/{}", declined["orderId"])).await.expect(200);
+        assert_eq!(order["status"], "FAILED");
+    }
+    assert_eq!(stock_of(&shop, "A").await, (100, 0), "a decline holds nothing");
+    assert_eq!(place("tok_flaky").await.expect(201)["status"], "CONFIRMED");
+    let waiting = place("tok_requires_action").await.expect(201);
+    assert_eq!(
+        (waiting["status"].as_str(), waiting["payment"]["status"].as_str()),
+        (Some("PENDING"), Some("REQUIRES_ACTION"))
+    );
+    assert!(waiting["payment"]["action"].is_object(), "{waiting}");
+    let guest = shop.anyone.with("x-order-token", waiting["orderToken"].as_str().unwrap());
+    guest.post(&format!("/api/payments/{}/confirm", waiting["payment"]["id"]), &json!({})).await.expect(200);
+    confirmed(&shop, &waiting["id"]).await;
+    let slow = place("tok_timeout").await;
+    if slow.status == 202 {
+        assert_eq!(slow.json()["status"], "PENDING");
+        confirmed(&shop, &slow.json()["id"]).await;
+    } else {
+        assert_eq!(slow.expect(201)["status"], "CONFIRMED");
+    }
+    assert_eq!(posted(&shop, "A").await, 97);
+    shop.close().await;
+}
+
+/// Waits until an order is confirmed.
+async fn confirmed(shop: &Shop, id: &Value) {
+    loop {
+        let order = shop.admin.get(&format!("/api/orders/{id}")).await.expect(200);
+        if order["status"] != "PENDING" {
+            assert_eq!(order["status"], "CONFIRMED");
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_key_gives_the_same_answer_byte_for_byte() {
+    let shop = Shop::start().await;
+    shop.product("A", "10.00", 10).await;
+    let keyed = shop.anyone.key("one");
+    let body = order_of(&[("A", 1)], "tok_visa");
+    let first = keyed.post("/api/orders", &body).await;
+    let again = keyed.post("/api/orders", &body).await;
+    assert_eq!((first.status, again.status), (201, 201));
+    assert_eq!(first.bytes, again.bytes);
+    assert_eq!(again.headers["idempotent-replayed"], "true");
+    assert!(!first.headers.contains_key("idempotent-replayed"));
+    keyed.post("/api/orders", &order_of(&[("A", 2)], "tok_visa")).await.refused(422, "IDEMPOTENCY_KEY_REUSED");
+    let short = shop.anyone.key("short");
+    let want = order_of(&[("A", 99)], "tok_visa");
+    let refused = short.post("/api/orders", &want).await;
+    refused.refused(409, "INSUFFICIENT_STOCK");
+    shop.stock("A", 500).await;
+    let kept = short.post("/api/orders", &want).await;
+    assert_eq!((kept.status, &kept.bytes), (409, &refused.bytes), "a decided refusal is kept");
+    let shop = shop.restart().await;
+    let after = shop.anyone.key("one").post("/api/orders", &body).await;
+    assert_eq!((after.status, &after.bytes), (201, &first.bytes), "also after a restart");
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancelled_order_gives_everything_back_once() {
+    let shop = Shop::start().await;
+    shop.product("A", "10.00", 5).await;
+    let ada = shop.customer("ada@example.com").await;
+    let order = ada.post("/api/orders", &order_of(&[("A", 2)], "tok_visa")).await.expect(201);
+    let path = format!("/api/orders/{}/cancel", order["id"]);
+    let bob = shop.customer("bob@example.com").await;
+    assert_eq!(bob.post(&path, &json!({"reason": "not mine"})).await.status, 404);
+    for _ in 0..3 {
+        assert_eq!(ada.post(&path, &json!({"reason": "changed my mind"})).await.expect(200)["status"], "CANCELLED");
+    }
+    assert_eq!(posted(&shop, "A").await, 5);
+    let payment = shop.admin.get(&format!("/api/payments/{}", order["payment"]["id"])).await.expect(200);
+    assert_eq!((payment["status"].as_str(), payment["refunded"].as_str()), (Some("REFUNDED"), Some("20.00")));
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parcels_and_returns_follow_their_units() {
+    let shop = Shop::start().await;
+    shop.product("A", "3.33", 10).await;
+    let order = shop.anyone.post("/api/orders", &order_of(&[("A", 3)], "tok_visa")).await.expect(201);
+    let path = format!("/api/orders/{}", order["id"]);
+    let parcel = json!({"items": [{"sku": "A", "quantity": 1}], "carrier": "Post", "trackingNumber": "1"});
+    let first = shop.admin.post(&format!("{path}/fulfilments"), &parcel).await.expect(201);
+    assert_eq!(shop.admin.get(&path).await.expect(200)["status"], "PROCESSING");
+    shop.admin.post(&format!("{path}/cancel"), &json!({"reason": "late"})).await.refused(409, "NOT_CANCELLABLE");
+    let rest = json!({"carrier": "Post", "trackingNumber": "2"});
+    let second = shop.admin.post(&format!("{path}/fulfilments"), &rest).await.expect(201);
+    assert_eq!(second["items"], json!([{"sku": "A", "quantity": 2}]));
+    assert_eq!(shop.admin.get(&path).await.expect(200)["status"], "SHIPPED");
+    for parcel in [&first, &second, &second] {
+        shop.admin.post(&format!("{path}/fulfilments/{}/deliver", parcel["id"]), &json!({})).await.expect(200);
+    }
+    assert_eq!(shop.admin.get(&path).await.expect(200)["status"], "DELIVERED");
+    let ask = |quantity: u32| json!({"items": [{"sku": "A", "quantity": quantity}], "reason": "too small"});
+    shop.admin.post(&format!("{path}/returns"), &ask(4)).await.refused(409, "NOTHING_LEFT_TO_RETURN");
+    let mut refunds = Vec::new();
+    for quantity in [1, 2] {
+        let asked = shop.admin.post(&format!("{path}/returns"), &ask(quantity)).await.expect(201);
+        let approve = format!("{path}/returns/{}/approve", asked["id"]);
+        for _ in 0..2 {
+            let done = shop.admin.post(&approve, &json!({})).await.expect(200);
+            assert_eq!(done["status"], "APPROVED");
+        }
+        refunds.push(asked["refund"].as_str().unwrap().to_owned());
+    }
+    assert_eq!(refunds, ["3.33", "6.66"]);
+    assert_eq!(shop.admin.get(&path).await.expect(200)["status"], "REFUNDED");
+    assert_eq!(posted(&shop, "A").await, 10);
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_more_buyers_than_pieces_get_exactly_the_pieces() {
+    let shop = Shop::start().await;
+    shop.product("A", "1.00", 50).await;
+    let buyers = (0..64).map(|_| {
+        let client = shop.anyone.clone();
+        tokio::spawn(async move {
+            let mut bought = 0;
+            for _ in 0..3 {
+                let answer = client.post("/api/orders", &order_of(&[("A", 1)], "tok_visa")).await;
+                assert!(matches!(answer.status, 201 | 409), "{answer:?}");
+                bought += u32::from(answer.status == 201);
+            }
+            bought
+        })
+    });
+    let mut bought = 0;
+    for buyer in buyers.collect::<Vec<_>>() {
+        bought += buyer.await.unwrap();
+    }
+    assert_eq!(bought, 50);
+    assert_eq!(posted(&shop, "A").await, 0);
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_requests_are_pointed_at_and_change_nothing() {
+    let shop = Shop::start().await;
+    shop.product("A", "1.00", 50).await;
+    let cases = [
+        (json!({"items": [{"sku": "A", "quantity": -1}]}), 422, "/items/0/quantity"),
+        (json!({"items": [{"sku": "A", "quantity": 1.5}]}), 422, "/items/0/quantity"),
+        (json!({"items": [{"sku": "A", "quantity": 0}]}), 422, "/items/0/quantity"),
+        (json!({"items": [{"sku": "A", "quantity": 99_999_999}]}), 422, "/items/0/quantity"),
+        (json!({"items": [{"sku": "A", "quantity": "x"}]}), 422, "/items/0/quantity"),
+        (json!({"items": [{"sku": "A"}]}), 422, "/items/0/quantity"),
+        (json!({"items": [{"sku": "NOPE", "quantity": 1}], "email": "a@example.com"}), 422, "/items/0/sku"),
+        (json!({"items": []}), 422, "/items"),
+        (json!({"items": [{"sku": "A", "quantity": 1, "price": "0.01"}]}), 422, "/items/0/price"),
+        (json!({"items": [{"sku": "A", "quantity": 1}], "total": "0.01"}), 422, "/total"),
+        (json!({"items": [{"sku": "A", "quantity": 1}]}), 422, "/email"),
+        (json!({"items": [{"sku": "A", "quantity": 1}], "email": "nobody"}), 422, "/email"),
+        (json!({"items": [{"sku": "A", "quantity": 1}], "email": "a@example.com"}), 422, "/payment"),
+    ];
+    for (body, status, pointer) in cases {
+        let answer = shop.anyone.post("/api/orders", &body).await;
+        let problem = answer.expect(status);
+        assert_eq!(problem["errors"][0]["pointer"], pointer, "{body} → {problem}");
+        assert_eq!(answer.headers["content-type"], "application/problem+json");
+    }
+    let broken = shop.anyone.send("POST", "/api/orders", "application/json", "{\"items\":".into()).await.unwrap();
+    assert_eq!(broken.status, 400);
+    let coupon = json!({"items": [{"sku": "A", "quantity": 1}], "email": "a@example.com", "couponCode": "NOPE"});
+    assert_eq!(shop.anyone.post("/api/orders", &coupon).await.refused(422, "COUPON_INVALID")["reason"], "UNKNOWN");
+    assert_eq!(stock_of(&shop, "A").await, (50, 0));
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn quotes_are_paid_as_they_were_given() {
+    let shop = Shop::start().await;
+    let product = shop.product("A", "10.00", 50).await;
+    let mut body = order_of(&[("A", 2)], "tok_visa");
+    let quote = shop.anyone.post("/api/orders/quote", &body).await.expect(200);
+    assert_eq!(quote["totals"]["total"], "20.00");
+    shop.admin.patch(&format!("/api/products/{}", product["id"]), &json!({"price": "12.00"})).await.expect(200);
+    body["quoteId"] = quote["quoteId"].clone();
+    assert_eq!(shop.anyone.post("/api/orders", &body).await.expect(201)["totals"]["total"], "20.00");
+    body["items"][0]["quantity"] = json!(3);
+    shop.anyone.post("/api/orders", &body).await.refused(409, "QUOTE_MISMATCH");
+    body["quoteId"] = json!("gone");
+    shop.anyone.post("/api/orders", &body).await.refused(409, "QUOTE_EXPIRED");
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn zones_and_taxes_decide_what_is_paid() {
+    let shop = Shop::start().await;
+    shop.product("A", "100.00", 50).await;
+    let zones = json!({"zones": [{"name": "UK", "countries": ["GB"], "methods": [
+        {"method": "STANDARD", "name": "Standard", "amount": "4.99"}]}]});
+    shop.admin.put("/api/settings/shipping", &zones).await.expect(200);
+    let taxes = json!({"pricesIncludeTax": false, "shippingTaxClass": "SHIPPING", "rates": [
+        {"country": "GB", "taxClass": "STANDARD", "percent": "20"}, {"country": "GB", "taxClass": "SHIPPING", "percent": "20"}]});
+    shop.admin.put("/api/settings/taxes", &taxes).await.expect(200);
+    let mut body = order_of(&[("A", 1)], "tok_visa");
+    let missing = shop.anyone.post("/api/orders", &body).await.expect(422);
+    assert_eq!(missing["errors"][0]["pointer"], "/shippingAddress");
+    let address = |country: &str| json!({"name": "A", "line1": "1 Road", "city": "Town", "country": country});
+    body["shippingAddress"] = address("FR");
+    shop.anyone.post("/api/orders", &body).await.refused(422, "SHIPPING_UNAVAILABLE");
+    body["shippingAddress"] = address("GB");
+    let order = shop.anyone.post("/api/orders", &body).await.expect(201);
+    assert_eq!(order["lines"][0]["total"], "120.00");
+    assert_eq!((order["totals"]["tax"].as_str(), order["totals"]["total"].as_str()), (Some("21.00"), Some("125.99")));
+    shop.close().await;
+}

@@ -1,0 +1,111 @@
+//! A small HTTP client for tests: one kept connection at a time, JSON in and out.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper_util::client::legacy::Client as Pool;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde_json::Value;
+
+/// A client of one server. Cheap to clone; clones share connections.
+#[derive(Clone)]
+pub(crate) struct Client {
+    pool: Pool<HttpConnector, Full<Bytes>>,
+    address: SocketAddr,
+    headers: Vec<(&'static str, String)>,
+}
+
+/// An answer.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: hyper::HeaderMap,
+    pub(crate) bytes: Bytes,
+}
+
+impl Answer {
+    /// The body as JSON; null when it is none.
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.bytes).unwrap_or(Value::Null)
+    }
+
+    /// The body as JSON of an answer that must have this status.
+    #[track_caller]
+    pub(crate) fn expect(&self, status: u16) -> Value {
+        assert_eq!(self.status, status, "{}", String::from_utf8_lossy(&self.bytes));
+        self.json()
+    }
+
+    /// A refusal with this status and code.
+    #[track_caller]
+    pub(crate) fn refused(&self, status: u16, code: &str) -> Value {
+        let body = self.expect(status);
+        assert_eq!(body["code"], code, "{body}");
+        body
+    }
+}
+
+impl Client {
+    pub(crate) fn new(address: SocketAddr) -> Self {
+        Self { pool: Pool::builder(TokioExecutor::new()).build_http(), address, headers: Vec::new() }
+    }
+
+    /// The same client with one more header.
+    #[must_use]
+    pub(crate) fn with(&self, name: &'static str, value: impl Into<String>) -> Self {
+        let mut client = self.clone();
+        client.headers.retain(|(known, _)| *known != name);
+        client.headers.push((name, value.into()));
+        client
+    }
+
+    /// The same client, logged in.
+    #[must_use]
+    pub(crate) fn bearer(&self, token: &str) -> Self {
+        self.with("authorization", format!("Bearer {token}"))
+    }
+
+    /// The same client with an idempotency key.
+    #[must_use]
+    pub(crate) fn key(&self, key: &str) -> Self {
+        self.with("idempotency-key", key)
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.send("GET", path, "application/json", Bytes::new()).await.unwrap()
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Answer {
+        self.send("DELETE", path, "application/json", Bytes::new()).await.unwrap()
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.send("POST", path, "application/json", body.to_string().into()).await.unwrap()
+    }
+
+    pub(crate) async fn put(&self, path: &str, body: &Value) -> Answer {
+        self.send("PUT", path, "application/json", body.to_string().into()).await.unwrap()
+    }
+
+    pub(crate) async fn patch(&self, path: &str, body: &Value) -> Answer {
+        self.send("PATCH", path, "application/merge-patch+json", body.to_string().into()).await.unwrap()
+    }
+
+    /// Sends whatever is wanted; an error is a connection that was cut.
+    pub(crate) async fn send(&self, method: &str, path: &str, media_type: &str, body: Bytes) -> Result<Answer, String> {
+        let mut request = hyper::Request::builder().method(method).uri(format!("http://{}{path}", self.address));
+        if !body.is_empty() {
+            request = request.header("content-type", media_type);
+        }
+        for (name, value) in &self.headers {
+            request = request.header(*name, value);
+        }
+        let request = request.body(Full::new(body)).map_err(|error| error.to_string())?;
+        let response = self.pool.request(request).await.map_err(|error| error.to_string())?;
+        let (parts, body) = response.into_parts();
+        let bytes = body.collect().await.map_err(|error| error.to_string())?.to_bytes();
+        Ok(Answer { status: parts.status.as_u16(), headers: parts.headers, bytes })
+    }
+}
