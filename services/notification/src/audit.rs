@@ -33,6 +33,8 @@ fn check_delivery(report: &mut Report, row: &Delivery) {
     report.check("notification: a delivery is due while it is still to be sent", open == row.due_at.is_some(), || {
         format!("delivery {} is {}", row.id, row.status)
     });
+    let queued = row.queue.is_some() == row.due_at.is_some();
+    report.check("notification: what is due is in a queue", queued, || format!("delivery {}", row.id));
     let sent = row.attempts.last().is_some_and(|last| last.sent);
     report.check("notification: what is SENT was taken by its last attempt", sent == is_sent(row), || {
         format!("delivery {} is {}", row.id, row.status)

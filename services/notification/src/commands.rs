@@ -10,7 +10,7 @@ use crate::kinds::{Channel, MessageKind};
 use crate::queries::MOST_LOCALES;
 use crate::records::{
     Attempt, Delivery, DeliveryByReference, DeliveryByUser, DeliveryId, DeliveryStatus, InboxByUser, InboxItem,
-    MessageBody, NotificationId, Preferences, StoredTemplate,
+    MessageBody, NotificationId, Preferences, StoredTemplate, URGENT, USUAL,
 };
 use crate::templates::{Message, Source};
 use crate::{reject, rules};
@@ -34,6 +34,7 @@ pub(crate) fn enqueue(tx: &mut Tx<'_>, about: About, reference: Option<String>) 
         id,
         kind: about.kind,
         status: DeliveryStatus::Pending,
+        queue: Some(if reference.is_some() { URGENT } else { USUAL }),
         due_at: Some(now),
         order_id: about.order_id,
         user_id: about.user_id,
@@ -134,7 +135,8 @@ fn settle(tx: &mut Tx<'_>, mut row: Delivery, result: &Delivered) -> Result<(), 
             row.status = if row.due_at.is_some() { DeliveryStatus::Failed } else { DeliveryStatus::Dead };
         }
     }
-    if row.due_at.is_none() && row.reference.is_some() {
+    if row.due_at.is_none() {
+        row.queue = None;
         tx.delete::<MessageBody>(&row.id)?;
     }
     tx.put(&row)
@@ -177,7 +179,8 @@ pub(crate) fn retry(tx: &mut Tx<'_>, actor: &str, id: DeliveryId) -> Result<Deli
         return Err(reject::body_gone());
     }
     let before = row.status;
-    (row.status, row.due_at, row.failures) = (DeliveryStatus::Pending, Some(tx.now()), 0);
+    (row.status, row.queue, row.due_at) = (DeliveryStatus::Pending, Some(URGENT), Some(tx.now()));
+    row.failures = 0;
     row.updated_at = tx.now();
     tx.put(&row)?;
     let (before, after) = (json!({"status": before}), json!({"status": row.status}));

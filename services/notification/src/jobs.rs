@@ -15,10 +15,10 @@ const INBOX_KEPT: Duration = Duration::from_hours(180 * 24);
 /// Rows of a table that one transaction prunes.
 const PRUNED: usize = 500;
 
-/// Sends what is due. With the batch of the sender, the pause makes a pace of some 400 messages a second.
+/// Sends what is due. With the batch of the sender, the pause makes a pace of some 150 messages a second.
 pub(crate) fn send_due(notifications: &Arc<Notifications>) -> Job {
     let notifications = notifications.clone();
-    Job::new("notification.send_due", Duration::from_millis(100), move |cx: Cx| {
+    Job::new("notification.send_due", Duration::from_millis(200), move |cx: Cx| {
         let notifications = notifications.clone();
         async move { notifications.send_due(&cx).await }
     })

@@ -12,7 +12,7 @@ use crate::api::{
 use crate::kinds::{Channel, MessageKind};
 use crate::records::{
     Delivery, DeliveryByDue, DeliveryByStatus, DeliveryByUser, InboxByUnread, InboxByUser, InboxItem, MessageBody,
-    Preferences, StoredTemplate,
+    Preferences, StoredTemplate, URGENT, USUAL,
 };
 use crate::templates::{self, Source, builtin};
 
@@ -193,20 +193,22 @@ pub(crate) fn delivery(row: Delivery) -> DeliveryView {
     }
 }
 
-/// The deliveries that are due, the longest waiting first, with the bodies that are kept of them.
+/// The deliveries that are due, urgent ones first and then the longest waiting, with the bodies that are kept of them.
 pub(crate) fn due(
     tx: &Tx<'_>,
     now: Timestamp,
     limit: usize,
 ) -> Result<Vec<(Delivery, Option<MessageBody>)>, StoreError> {
-    let end = Timestamp(now.0.saturating_add(1));
-    let rows = tx.scan_by::<DeliveryByDue>().before(Some(end)).collect(limit)?;
-    rows.into_iter()
-        .map(|row| {
+    let end = Some(Timestamp(now.0.saturating_add(1)));
+    let mut due = Vec::new();
+    for queue in [URGENT, USUAL] {
+        let rows = tx.scan_by::<DeliveryByDue>().prefix(Some(queue)).before(end).collect(limit - due.len())?;
+        for row in rows {
             let body = if row.reference.is_some() { tx.get::<MessageBody>(&row.id)? } else { None };
-            Ok((row, body))
-        })
-        .collect()
+            due.push((row, body));
+        }
+    }
+    Ok(due)
 }
 
 /// All that is held about a user.

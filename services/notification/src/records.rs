@@ -46,11 +46,18 @@ record! {
     index InboxByUnread = 382 (unread_of);
 }
 
+/// The queue of what somebody waits for: messages that were asked for, and retries by hand.
+pub(crate) const URGENT: u32 = 0;
+/// The queue of what follows from events.
+pub(crate) const USUAL: u32 = 1;
+
 record! {
     /// A message to be sent by e-mail, and what became of it. To whom is found by the ids when it is sent.
     pub(crate) struct Delivery in Ecommerce.deliveries = 385, key(id: DeliveryId) {
         kind: MessageKind,
         status: DeliveryStatus,
+        /// Its queue, one of [`URGENT`] and [`USUAL`]; null once it is over.
+        queue: Option<u32>,
         /// When it is to be tried; null once that is over.
         due_at: Option<Timestamp>,
         /// The order that it is about: its buyer is written to.
@@ -71,7 +78,7 @@ record! {
     }
     unique DeliveryByReference = 386 (reference);
     index DeliveryByStatus = 387 (status);
-    index DeliveryByDue = 388 (due_at);
+    index DeliveryByDue = 388 (queue, due_at);
     index DeliveryByUser = 389 (user_id);
 }
 

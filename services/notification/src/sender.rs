@@ -17,7 +17,7 @@ use crate::templates::{Message, Source, builtin, context};
 use crate::{Notifications, mail, queries, rules};
 
 /// Deliveries of one go.
-const BATCH: usize = 48;
+const BATCH: usize = 32;
 /// Deliveries that are under way at once.
 const PARALLEL: usize = 16;
 
@@ -68,7 +68,9 @@ impl Notifications {
         }
         let store = cx.call(StoreProfile {}).await?;
         let work: Vec<_> = due.into_iter().map(|(row, body)| self.deliver(cx, &store, row, body)).collect();
-        let outcomes: Vec<Outcome> = stream::iter(work).buffer_unordered(PARALLEL).collect().await;
+        let mut outcomes: Vec<Outcome> = stream::iter(work).buffer_unordered(PARALLEL).collect().await;
+        // An inbox shows things in the order in which they happened, not in which mail servers answered.
+        outcomes.sort_by_key(|outcome| outcome.id);
         let after = Cx { now: cx.node.clock.now(), ..cx.clone() };
         self.db.write_in(&after, Lane::Bulk, move |tx| commands::record(tx, &outcomes)).await?;
         Ok(false)

@@ -18,7 +18,7 @@ use crate::settings::{MailTransport, SmtpSecurity, SmtpSettings};
 /// How long one step of a mail server may take.
 const STEP: Duration = Duration::from_secs(8);
 /// How long a message may take in all.
-const WHOLE: Duration = Duration::from_secs(20);
+const WHOLE: Duration = Duration::from_secs(15);
 
 /// A way that mail leaves.
 #[derive(Debug)]

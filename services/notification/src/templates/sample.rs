@@ -39,7 +39,9 @@ pub(crate) fn all(kind: MessageKind) -> [Value; 2] {
 fn about(kind: MessageKind) -> serde_json::Map<String, Value> {
     let about = match kind.subject() {
         Subject::User => json!({}),
-        Subject::Link => json!({"link": "https://shop.example/confirm?token=sample", "token": "sample"}),
+        Subject::Link => {
+            json!({"link": "https://shop.example/confirm?token=sample", "token": "sample", "expiresAt": "2026-11-23T06:33:00.000Z"})
+        }
         Subject::Stock => json!({"stock": {"sku": "85123A", "available": 3, "threshold": 5}}),
         Subject::Order => json!({
             "order": order(),

@@ -143,6 +143,19 @@ async fn a_message_with_a_secret_is_sent_once_and_not_kept() {
 }
 
 #[tokio::test]
+async fn who_waits_for_a_message_is_not_behind_a_rush_of_orders() {
+    let desk = Desk::open();
+    for _ in 0..100 {
+        desk.tell(1, confirmed(1)).await;
+    }
+    desk.cx().call(reset("reset:1", "first")).await.unwrap();
+    desk.notifications.send_due(&desk.cx()).await.unwrap();
+    let mails = desk.mails();
+    assert!(mails.len() < 100 && mails.iter().any(|mail| mail.contains("reset/first")), "{}", mails.len());
+    desk.verify();
+}
+
+#[tokio::test]
 async fn a_dead_letter_with_a_secret_cannot_be_sent_again() {
     let folder = tempfile::tempdir().unwrap();
     let blocked = folder.path().join("mail");
