@@ -21,6 +21,8 @@ const FUEL: u64 = 1_000_000;
 const DEPTH: usize = 32;
 /// Bytes of one rendered part.
 const MOST_RENDERED: usize = 1 << 20;
+/// Characters of a faulty line that are shown.
+const SHOWN_CHARS: usize = 80;
 /// Characters of a subject.
 const SUBJECT_CHARS: usize = 200;
 
@@ -98,17 +100,21 @@ impl Renderer {
             .and_then(|template| template.render_captured_to(context.clone(), &mut rendered).map(drop));
         match done {
             Ok(()) => Ok(String::from_utf8_lossy(&rendered.0).into_owned()),
-            Err(error) => Err(fault(part, name, &error)),
+            Err(error) => Err(fault(part, name, source, &error)),
         }
     }
 }
 
-fn fault(part: &'static str, name: &str, error: &minijinja::Error) -> Fault {
+fn fault(part: &'static str, name: &str, source: &str, error: &minijinja::Error) -> Fault {
     let line = error.line().filter(|_| error.name() == Some(name));
-    let detail = match error.detail() {
-        Some(detail) => format!("{}: {detail}", error.kind()),
-        None => error.kind().to_string(),
-    };
+    let mut detail = error.kind().to_string();
+    if let Some(more) = error.detail() {
+        detail = format!("{detail}: {more}");
+    }
+    if let Some(text) = line.and_then(|line| source.lines().nth(line.saturating_sub(1))) {
+        let text: String = text.trim().chars().take(SHOWN_CHARS).collect();
+        detail = format!("{detail} in \"{text}\"");
+    }
     Fault { part, line, detail }
 }
 
