@@ -1,10 +1,11 @@
 //! What others ask of coupons: which promotion a code is the key to.
 
-use promox_kernel::{json_reply, operation};
+use promox_kernel::{Email, UserId, fact, json_reply, operation};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::ids::PromotionId;
+use crate::ids::{OrderId, PromotionId};
+use crate::promotion::RejectReason;
 
 /// Asks which of these codes are coupons. Codes that are none are left out.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -12,6 +13,10 @@ use crate::ids::PromotionId;
 pub struct ResolveCodes {
     /// The codes as they were written.
     pub codes: Vec<String>,
+    /// Who wants to use them: decides personal coupons and limits per user; null leaves these unchecked.
+    pub user_id: Option<UserId>,
+    /// The buyer's address.
+    pub email: Option<Email>,
 }
 operation! { ResolveCodes => ResolvedCodes, "coupon.resolve_codes", internal, "Which codes are coupons." }
 
@@ -32,4 +37,88 @@ pub struct ResolvedCode {
     pub code: String,
     /// What it is the key to.
     pub promotion_id: PromotionId,
+    /// Why it is not good now, if it is not.
+    pub reason: Option<RejectReason>,
+}
+
+/// Redeems coupons for an order, all or nothing, pinned until the order ends: 422 `COUPON_INVALID` with `code` and `reason`
+/// when one is not good any more. Asking again for the same order changes nothing.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HoldCoupons {
+    /// For which order.
+    pub order_id: OrderId,
+    /// The buyer's account.
+    pub user_id: Option<UserId>,
+    /// The buyer's address.
+    pub email: Option<Email>,
+    /// The codes that had an effect, as they were written.
+    pub codes: Vec<String>,
+}
+operation! { HoldCoupons => (), "coupon.hold", internal, "Redeems coupons for an order." }
+
+/// Gives an order's redemptions back, once.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ReleaseCoupons {
+    /// Whose.
+    pub order_id: OrderId,
+}
+operation! { ReleaseCoupons => (), "coupon.release_order", internal, "Gives an order's redemptions back." }
+
+/// Makes a personal coupon, once a reference: for points redeemed from the catalogue.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct IssueCoupon {
+    /// Once a reference: `reward:7`.
+    pub reference: String,
+    /// What it is the key to.
+    pub promotion_id: PromotionId,
+    /// Whose it is.
+    pub user_id: UserId,
+    /// Days it is good from now; null for ever.
+    pub valid_days: Option<u32>,
+}
+operation! { IssueCoupon => IssuedCoupon, "coupon.issue", internal, "Makes a personal coupon." }
+
+/// The coupon that was made.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct IssuedCoupon {
+    /// Its code.
+    pub code: String,
+}
+json_reply!(IssuedCoupon);
+
+/// Asks which of these codes, in normal form, coupons have already.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CouponCodesTaken {
+    /// The codes in normal form.
+    pub codes: Vec<String>,
+}
+operation! { CouponCodesTaken => crate::promotion::ClaimedCodes, "coupon.codes_taken", internal, "Which codes coupons have." }
+
+/// A coupon was redeemed by an order or a reference.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CouponRedeemed {
+    /// Its promotion.
+    pub promotion_id: PromotionId,
+    /// By whom: `order:7`.
+    pub reference: String,
+}
+
+/// A redemption was given back.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CouponReleased {
+    /// Its promotion.
+    pub promotion_id: PromotionId,
+    /// By whom: `order:7`.
+    pub reference: String,
+}
+fact! {
+    CouponRedeemed = "COUPON_REDEEMED" in "coupon",
+    CouponReleased = "COUPON_RELEASED" in "coupon",
 }

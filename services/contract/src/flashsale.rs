@@ -1,10 +1,10 @@
 //! What others ask of flash sales: the lines of reservations that an order names.
 
-use promox_kernel::{Amount, Sku, UserId, json_reply, operation};
+use promox_kernel::{Amount, Sku, UserId, fact, json_reply, operation};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{FlashReservationId, FlashSaleId};
+use crate::ids::{FlashReservationId, FlashSaleId, OrderId};
 
 /// Asks for the buyer's reservations, to order them. One that is not there, not the buyer's or lapsed is left out.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -40,4 +40,53 @@ pub struct FlashLine {
     pub quantity: u32,
     /// What one costs in the sale.
     pub sale_price: Amount,
+}
+
+/// Makes reservations an order's: they live as long as its saga, even when the sale ends. 422 `FLASH_RESERVATION_INVALID`
+/// with `reason` when one is not there, not the buyer's, or lapsed. Asking again for the same order changes nothing.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ClaimReservations {
+    /// Which order.
+    pub order_id: OrderId,
+    /// The buyer.
+    pub user_id: Option<UserId>,
+    /// Which.
+    pub reservation_ids: Vec<FlashReservationId>,
+}
+operation! { ClaimReservations => (), "flashsale.claim", internal, "Makes flash reservations an order's." }
+
+/// Gives an order's flash pieces back, claimed or bought, once.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ReleaseClaims {
+    /// Whose.
+    pub order_id: OrderId,
+}
+operation! { ReleaseClaims => (), "flashsale.release", internal, "Gives an order's flash pieces back." }
+
+/// What every event of a flash sale says.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FlashSaleFact {
+    /// Which.
+    pub flash_sale_id: FlashSaleId,
+}
+
+macro_rules! flash_facts {
+    ($($(#[$meta:meta])* $name:ident = $text:literal),+ $(,)?) => {$(
+        $(#[$meta])*
+        #[derive(Clone, Debug, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub FlashSaleFact);
+        fact! { $name = $text in "flash_sale" }
+    )+};
+}
+flash_facts! {
+    /// A sale began.
+    FlashSaleStarted = "FLASH_SALE_STARTED",
+    /// Nothing is left of a sale.
+    FlashSaleSoldOut = "FLASH_SALE_SOLD_OUT",
+    /// A sale is over.
+    FlashSaleEnded = "FLASH_SALE_ENDED",
 }

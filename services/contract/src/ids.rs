@@ -13,6 +13,8 @@ promox_kernel::id! {
     PaymentId,
     /// A reservation of stock.
     ReservationId,
+    /// A campaign.
+    CampaignId,
     /// A promotion.
     PromotionId,
     /// A flash sale.

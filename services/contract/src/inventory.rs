@@ -131,3 +131,60 @@ fact! {
     StockChanged = "STOCK_CHANGED" in "stock",
     StockLow = "STOCK_LOW" in "stock",
 }
+
+/// Sets stock aside for a flash sale, all or nothing: one reservation that never lapses. 409 `INSUFFICIENT_STOCK` naming every
+/// short SKU. Asking again for the same reference changes nothing.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SetAside {
+    /// `flash-sale:7`.
+    pub reference: String,
+    /// What.
+    pub items: Vec<SkuQuantity>,
+}
+operation! { SetAside => Held, "inventory.set_aside", internal, "Sets stock aside for a sale." }
+
+/// Sells pieces that were set aside, once a reference: on hand and reserved go down together.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SellSetAside {
+    /// `flash-sale:7`.
+    pub set_aside: String,
+    /// Which pieces, each reference once.
+    pub sales: Vec<SetAsideSale>,
+}
+operation! { SellSetAside => (), "inventory.sell_set_aside", internal, "Sells pieces that were set aside." }
+
+/// Pieces that an order bought.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SetAsideSale {
+    /// `flash-purchase:12`.
+    pub reference: String,
+    /// By which order.
+    pub order_id: OrderId,
+    /// What.
+    pub items: Vec<SkuQuantity>,
+}
+
+/// Puts pieces that were sold from a set-aside back, once a reference: into the set-aside while it lives, else into stock.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct UnsellSetAside {
+    /// `flash-sale:7`.
+    pub set_aside: String,
+    /// `flash-purchase:12`.
+    pub reference: String,
+}
+operation! { UnsellSetAside => (), "inventory.unsell_set_aside", internal, "Puts pieces sold from a set-aside back." }
+
+/// Ends a set-aside: what is left of it, less `keep` (what live claims may still buy), goes back into stock. Asking again changes nothing more.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EndSetAside {
+    /// `flash-sale:7`.
+    pub reference: String,
+    /// What stays set aside for orders on their way.
+    pub keep: Vec<SkuQuantity>,
+}
+operation! { EndSetAside => (), "inventory.end_set_aside", internal, "Gives back what is left of a set-aside." }

@@ -3,6 +3,7 @@
 //! One file a service that is asked or that tells. Nothing here decides anything.
 
 pub mod audit;
+pub mod campaign;
 pub mod cart;
 pub mod coupon;
 pub mod flashsale;

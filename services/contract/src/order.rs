@@ -171,6 +171,161 @@ pub struct OwnsOrder {
 }
 operation! { OwnsOrder => (), "order.owns", internal, "Whether the caller may see an order as its own." }
 
+/// Asks what a customer has bought: earlier orders neither failed nor cancelled, by account, or by address for a guest.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PurchasesOf {
+    /// The account.
+    pub user_id: Option<UserId>,
+    /// The address of a guest.
+    pub email: Option<Email>,
+}
+operation! { PurchasesOf => Purchases, "order.purchases_of", internal, "What a customer has bought." }
+
+/// The answer to [`PurchasesOf`].
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Purchases {
+    /// How many orders.
+    pub count: i64,
+    /// What they came to.
+    pub total: Amount,
+}
+json_reply!(Purchases);
+
+/// Asks for orders as projections and backtests count them, placed and imported alike.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OrderFigures {
+    /// These orders; unknown ones are left out.
+    #[serde(default)]
+    pub ids: Vec<OrderId>,
+    /// Else those placed from here on, oldest first …
+    #[serde(default)]
+    pub from: Option<Timestamp>,
+    /// … up to but not including here …
+    #[serde(default)]
+    pub to: Option<Timestamp>,
+    /// … after this one (placed at, id) …
+    #[serde(default)]
+    pub after: Option<(Timestamp, OrderId)>,
+    /// … at most so many, 500 unless said.
+    #[serde(default)]
+    pub limit: Option<usize>,
+}
+operation! { OrderFigures => OrderFigureList, "order.figures", internal, "Orders as projections count them." }
+
+/// The answer to [`OrderFigures`].
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OrderFigureList {
+    /// The orders.
+    pub items: Vec<OrderFigure>,
+}
+json_reply!(OrderFigureList);
+
+/// An order as projections count it.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OrderFigure {
+    /// Which.
+    pub id: OrderId,
+    /// Where it stands.
+    pub status: OrderStatus,
+    /// The account.
+    pub user_id: Option<UserId>,
+    /// Names the customer without naming the person: `user:7`, a digest of a guest's address, `customer:17850` of an import.
+    pub customer: String,
+    /// The currency.
+    pub currency: Currency,
+    /// Whether prices carry their tax inside.
+    pub prices_include_tax: bool,
+    /// The lines.
+    pub lines: Vec<FigureLine>,
+    /// The sums.
+    pub totals: Totals,
+    /// Promotions with an effect.
+    pub applied: Vec<AppliedPromotion>,
+    /// Whether it came from another system.
+    pub imported: bool,
+    /// When it was placed.
+    pub placed_at: Timestamp,
+}
+
+/// A line as projections count it.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FigureLine {
+    /// Which.
+    pub sku: promox_kernel::Sku,
+    /// The product; null for what was imported.
+    pub product_id: Option<crate::ids::ProductId>,
+    /// Its name.
+    pub name: String,
+    /// How many.
+    pub quantity: u32,
+    /// What one cost.
+    pub unit_price: Amount,
+    /// Quantity × unit price.
+    pub subtotal: Amount,
+    /// What promotions took off.
+    pub discount: Amount,
+    /// Tax.
+    pub tax: Amount,
+}
+
+/// Asks for imported credit notes, oldest first.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CreditFigures {
+    /// After this id; 0 for the first.
+    pub after: i64,
+    /// At most so many.
+    pub limit: usize,
+}
+operation! { CreditFigures => CreditFigureList, "order.credit_figures", internal, "Imported credit notes." }
+
+/// The answer to [`CreditFigures`].
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CreditFigureList {
+    /// The notes.
+    pub items: Vec<CreditFigure>,
+}
+json_reply!(CreditFigureList);
+
+/// A credit note.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CreditFigure {
+    /// Its id.
+    pub id: i64,
+    /// What it gives back, negative.
+    pub total: Amount,
+    /// When it was issued.
+    pub issued_at: Timestamp,
+}
+
+/// Orders were taken over from another system, new or changed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OrderImported {
+    /// Which.
+    pub order_id: OrderId,
+}
+
+/// A credit note was taken over from another system, new or changed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CreditNoteImported {
+    /// Its id.
+    pub id: i64,
+}
+fact! {
+    OrderImported = "ORDER_IMPORTED" in "order",
+    CreditNoteImported = "CREDIT_NOTE_IMPORTED" in "order",
+}
+
 /// What every event of an order says.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -183,6 +338,15 @@ pub struct OrderFact {
     pub total: Amount,
     /// In which currency.
     pub currency: Currency,
+    /// What is paid for goods, without tax, less the points' value: what points are earned on.
+    #[serde(default)]
+    pub goods: Amount,
+    /// What promotions multiply its points with; null for 1.
+    #[serde(default)]
+    pub points_multiplier: Option<Amount>,
+    /// Points that were spent on it.
+    #[serde(default)]
+    pub points_redeemed: i64,
 }
 
 macro_rules! order_facts {
@@ -223,5 +387,11 @@ pub struct OrderReturned {
     pub refund: Amount,
     /// In which currency.
     pub currency: Currency,
+    /// What of the goods it is, without tax, before points: points earned on it are taken back.
+    #[serde(default)]
+    pub goods: Amount,
+    /// Points spent on the order that go back with it.
+    #[serde(default)]
+    pub points: i64,
 }
 fact! { OrderReturned = "ORDER_RETURNED" in "order" }

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use promox_kernel::{Amount, Currency, Email, UserId, json_reply, operation, text_enum};
+use promox_kernel::{Amount, Currency, Email, UserId, fact, json_reply, operation, text_enum};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{FlashSaleId, PromotionId};
+use crate::ids::{CampaignId, FlashSaleId, OrderId, PromotionId};
 use crate::product::SkuDescription;
 
 text_enum! {
@@ -119,6 +119,8 @@ pub struct EvaluateCart {
     pub channel: Option<String>,
     /// The cart's own attributes.
     pub attributes: BTreeMap<String, String>,
+    /// The shipping address in a form that limits per address compare.
+    pub address_key: Option<String>,
 }
 operation! { EvaluateCart => Evaluation, "promotion.evaluate_cart", internal, "What a cart is given off." }
 
@@ -134,8 +136,203 @@ pub struct Evaluation {
     pub applied: Vec<AppliedPromotion>,
     /// What has no effect, and why.
     pub rejected: Vec<RejectedPromotion>,
+    /// Automatic promotions that are one amount or quantity away, at most 3.
+    pub offers: Vec<Offer>,
+    /// Goods that come free.
+    pub gifts: Vec<Gift>,
+    /// What the order's points are multiplied with; 1 unless a promotion says otherwise.
+    pub points_multiplier: Option<Amount>,
+    /// What is to be counted when the order is placed: one entry a promotion with an effect.
+    pub uses: Vec<PromotionUse>,
+    /// What was left unchecked.
+    pub warnings: Vec<String>,
 }
 json_reply!(Evaluation);
+
+/// An automatic promotion that is one amount or quantity away.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Offer {
+    /// Which.
+    pub promotion_id: PromotionId,
+    /// Its name.
+    pub name: String,
+    /// What is missing: `"cart.subtotal"`.
+    pub field: String,
+    /// How much of it.
+    pub missing: Amount,
+    /// For people: `3.20 more for free shipping`.
+    pub message: String,
+}
+
+/// Goods that come free, only while in stock.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Gift {
+    /// By which promotion.
+    pub promotion_id: PromotionId,
+    /// What.
+    pub sku: promox_kernel::Sku,
+    /// How many.
+    pub quantity: u32,
+    /// The catalogue's price of one, which comes out of the budget.
+    pub value: Amount,
+}
+
+/// A use of a promotion, to be counted against its limits and budgets.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PromotionUse {
+    /// Which.
+    pub promotion_id: PromotionId,
+    /// Its campaign.
+    pub campaign_id: Option<CampaignId>,
+    /// The coupon it came by.
+    pub coupon_code: Option<String>,
+    /// Whether the buyer named it by a code.
+    pub named: bool,
+    /// What it takes out of budgets: goods, shipping, and gifts at their catalogue price.
+    pub amount: Amount,
+}
+
+/// Takes the uses of an order's promotions against every limit and budget, all or nothing, pinned until the order ends.
+/// 422 `PROMOTION_INVALID` with `promotionId` and `reason` when one has not enough left. Asking again for the same order
+/// changes nothing.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HoldUses {
+    /// For which order.
+    pub order_id: OrderId,
+    /// The buyer's account.
+    pub user_id: Option<UserId>,
+    /// The buyer's address, normalised by the promotion service.
+    pub email: Option<Email>,
+    /// The shipping address in a form that limits per address compare.
+    pub address_key: Option<String>,
+    /// What is used.
+    pub uses: Vec<PromotionUse>,
+}
+operation! { HoldUses => (), "promotion.hold_uses", internal, "Takes an order's uses of promotions." }
+
+/// Gives an order's uses back, held or posted, once.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ReleaseUses {
+    /// Whose.
+    pub order_id: OrderId,
+}
+operation! { ReleaseUses => (), "promotion.release_uses", internal, "Gives an order's uses of promotions back." }
+
+/// Asks what SKUs cost on the shelf now, by the catalogue's price rules, for the caller.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ShelfPrices {
+    /// The SKUs with their list prices.
+    pub items: Vec<SkuDescription>,
+    /// Where it is sold: `WEB` unless said.
+    pub channel: Option<String>,
+    /// Whether an anonymous visitor's prices are wanted, whoever asks.
+    pub anonymous: bool,
+}
+operation! { ShelfPrices => ShelfPriceList, "promotion.shelf_prices", internal, "What SKUs cost by the catalogue's rules." }
+
+/// The answer to [`ShelfPrices`].
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ShelfPriceList {
+    /// For each item, in order: its price now; empty when no price rule is active, which leaves all list prices.
+    pub prices: Vec<Amount>,
+    /// Changes whenever a price may have changed: what was derived from an older epoch is stale.
+    pub epoch: i64,
+}
+json_reply!(ShelfPriceList);
+
+/// Asks whether promotions exist, and their names; unknown ones are left out.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DescribePromotions {
+    /// Which.
+    pub ids: Vec<PromotionId>,
+}
+operation! { DescribePromotions => PromotionDescriptions, "promotion.describe", internal, "Names of promotions." }
+
+/// The answer to [`DescribePromotions`].
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PromotionDescriptions {
+    /// Those found.
+    pub items: Vec<PromotionDescription>,
+}
+json_reply!(PromotionDescriptions);
+
+/// A promotion as other services need to know.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PromotionDescription {
+    /// Which.
+    pub id: PromotionId,
+    /// Its name.
+    pub name: String,
+    /// Its campaign.
+    pub campaign_id: Option<CampaignId>,
+}
+
+/// Claims a code in the one namespace of promotions and coupons, in normal form; 409 `CODE_TAKEN` when it is another's.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ClaimCodes {
+    /// The codes in normal form.
+    pub codes: Vec<String>,
+}
+operation! { ClaimCodes => ClaimedCodes, "promotion.claim_codes", internal, "Which codes promotions have already." }
+
+/// The answer to [`ClaimCodes`].
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ClaimedCodes {
+    /// Those that promotions have.
+    pub taken: Vec<String>,
+}
+json_reply!(ClaimedCodes);
+
+/// A customer as rules ask about one.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Customer {
+    /// The account; null for a guest.
+    pub id: Option<UserId>,
+    /// The address.
+    pub email: Option<Email>,
+    /// The reward tier, `"GOLD"`.
+    pub tier: Option<String>,
+    /// The segments, by name.
+    pub segments: Vec<String>,
+    /// Earlier orders neither failed nor cancelled.
+    pub order_count: i64,
+    /// What they came to.
+    pub total_spent: Amount,
+    /// Days since the account was made.
+    pub registered_days: Option<i64>,
+    /// Whether there is no account.
+    pub is_guest: bool,
+    /// What is kept about the account.
+    pub attributes: BTreeMap<String, String>,
+}
+
+/// An order used promotions: written when it is confirmed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PromotionApplied {
+    /// Which promotion.
+    pub promotion_id: PromotionId,
+    /// Its campaign.
+    pub campaign_id: Option<CampaignId>,
+    /// By which order.
+    pub order_id: OrderId,
+    /// What it cost.
+    pub amount: Amount,
+}
+fact! { PromotionApplied = "PROMOTION_APPLIED" in "promotion" }
 
 /// What a promotion takes off a line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

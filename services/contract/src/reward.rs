@@ -1,8 +1,10 @@
 //! What others ask of rewards: what points are worth to a buyer.
 
-use promox_kernel::{Amount, Currency, UserId, json_reply, operation};
+use promox_kernel::{Amount, Currency, UserId, fact, json_reply, operation};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use crate::ids::OrderId;
 
 /// Asks what so many points of a user would pay of an order.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -29,3 +31,124 @@ pub struct PointsValue {
     pub value: Amount,
 }
 json_reply!(PointsValue);
+
+/// Takes points for an order, oldest first, pinned until the order ends: 422 `POINTS_INSUFFICIENT` with `reason` when there
+/// are not enough. Asking again for the same order changes nothing.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HoldPoints {
+    /// For which order.
+    pub order_id: OrderId,
+    /// Whose.
+    pub user_id: UserId,
+    /// How many.
+    pub points: u32,
+}
+operation! { HoldPoints => (), "reward.hold_points", internal, "Takes points for an order." }
+
+/// Gives an order's points back, held or spent, and takes back what it earned, once.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ReleasePoints {
+    /// Whose.
+    pub order_id: OrderId,
+}
+operation! { ReleasePoints => (), "reward.release_points", internal, "Gives an order's points back." }
+
+/// Asks for a user's tier; a user without an account in rewards has the lowest.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TierOf {
+    /// Whose.
+    pub user_id: UserId,
+}
+operation! { TierOf => TierName, "reward.tier_of", internal, "A user's tier." }
+
+/// A tier by name.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TierName {
+    /// `"GOLD"`.
+    pub tier: String,
+}
+json_reply!(TierName);
+
+/// Asks how many points an order will earn, to show it: `floor(base × rate × tier multiplier × promotion multiplier)`.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PointsFor {
+    /// Whose order; guests earn none.
+    pub user_id: UserId,
+    /// What is paid for goods, without tax, less the points' value.
+    pub base: Amount,
+    /// The promotions' multiplier.
+    pub multiplier: Amount,
+}
+operation! { PointsFor => PointsEarned, "reward.points_for", internal, "How many points an order earns." }
+
+/// The answer to [`PointsFor`].
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PointsEarned {
+    /// How many.
+    pub points: i64,
+}
+json_reply!(PointsEarned);
+
+/// What every event of points says.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PointsFact {
+    /// Whose.
+    pub user_id: UserId,
+    /// How many, positive.
+    pub points: i64,
+    /// Their value in money, where they have one.
+    pub value: Option<Amount>,
+    /// Why: `order:7`, `signup`, `achievement:FIRST_ORDER`.
+    pub reference: String,
+}
+
+macro_rules! points_facts {
+    ($($(#[$meta:meta])* $name:ident = $text:literal),+ $(,)?) => {$(
+        $(#[$meta])*
+        #[derive(Clone, Debug, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub PointsFact);
+        fact! { $name = $text in "reward" }
+    )+};
+}
+points_facts! {
+    /// Points were given.
+    PointsAwarded = "POINTS_AWARDED",
+    /// Points were spent.
+    PointsRedeemed = "POINTS_REDEEMED",
+    /// Points expired.
+    PointsExpired = "POINTS_EXPIRED",
+}
+
+/// A user's tier changed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TierChanged {
+    /// Whose.
+    pub user_id: UserId,
+    /// The tier before.
+    pub from: String,
+    /// The tier now.
+    pub to: String,
+}
+
+/// A user was granted an achievement.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AchievementUnlocked {
+    /// Whose.
+    pub user_id: UserId,
+    /// Which.
+    pub code: String,
+}
+fact! {
+    TierChanged = "TIER_CHANGED" in "reward",
+    AchievementUnlocked = "ACHIEVEMENT_UNLOCKED" in "reward",
+}

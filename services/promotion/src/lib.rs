@@ -29,8 +29,8 @@ impl Handle<EvaluateCart> for Promotions {
         Ok(Evaluation {
             line_discounts: vec![Vec::new(); cart.lines.len()],
             shipping_discount: cart.currency.zero(),
-            applied: Vec::new(),
             rejected: cart.codes.into_iter().map(unknown).collect(),
+            ..Evaluation::default()
         })
     }
 }

@@ -80,7 +80,15 @@ impl Shop {
     /// Tells that an order is confirmed, as the order service does.
     pub(crate) async fn confirm(&self, order: i64) {
         let total = Amount::ZERO;
-        let fact = OrderFact { order_id: OrderId(order), user_id: None, total, currency: Currency::GBP };
+        let fact = OrderFact {
+            order_id: OrderId(order),
+            user_id: None,
+            total,
+            currency: Currency::GBP,
+            goods: total,
+            points_multiplier: None,
+            points_redeemed: 0,
+        };
         let told = OrderConfirmed(fact);
         self.db.write(&self.cx(), move |tx| tx.emit(order, &told)).await.unwrap();
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use promox_contract::ids::{OrderId, ProductId};
 use promox_contract::order::{
-    DescribeOrder, OrderConfirmed, OrderDescription, OrderFact, OrderStatus, PricedLine, StoreFacts, StoreProfile,
+    DescribeOrder, OrderConfirmed, OrderDescription, OrderShipped, OrderStatus, PricedLine, StoreFacts, StoreProfile,
     Totals,
 };
 use promox_contract::user::{DescribeUsers, UserDescription, UserDescriptions, UserRegistered};
@@ -17,6 +17,7 @@ use promox_kernel::{
     UserId, register,
 };
 use promox_storage::{Audit, ConsumerLoop, Database, Db, MemoryEngine, Report, Tx};
+use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
 use crate::api::{DeliveryView, ListDeliveries};
@@ -114,9 +115,22 @@ fn description(id: OrderId, user_id: Option<UserId>, email: Option<Email>) -> Or
     }
 }
 
-/// A confirmation of an order.
-pub(super) fn confirmed(order: i64) -> OrderConfirmed {
-    OrderConfirmed(OrderFact { order_id: OrderId(order), user_id: None, total: pence(1_530), currency: Currency::GBP })
+/// An event of an order: which one is all that is read of it.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct Confirmed {}
+
+impl Fact for Confirmed {
+    const TYPE: &'static str = OrderConfirmed::TYPE;
+    const TOPIC: &'static str = OrderConfirmed::TOPIC;
+}
+
+/// Another one.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct Shipped {}
+
+impl Fact for Shipped {
+    const TYPE: &'static str = OrderShipped::TYPE;
+    const TOPIC: &'static str = OrderShipped::TOPIC;
 }
 
 /// A registration, in the event's own form.

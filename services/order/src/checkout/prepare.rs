@@ -17,7 +17,7 @@ use promox_contract::reward::ValuePoints;
 use promox_kernel::{Amount, Cx, Error, FieldError, Timestamp};
 
 use crate::Orders;
-use crate::api::{PlaceOrder, QuoteView, ShippingOption};
+use crate::api::{Address, PlaceOrder, QuoteView, ShippingOption};
 use crate::checkout::draft::StoredClaim;
 use crate::checkout::{Draft, NewOrder};
 use crate::reject;
@@ -270,8 +270,13 @@ async fn evaluate(
     shipping: Option<&ShippingOption>,
 ) -> Result<Evaluation, Error> {
     let codes: Vec<String> = codes.iter().map(|(code, _)| code.clone()).collect();
-    let coupons =
-        if codes.is_empty() { Vec::new() } else { cx.call(ResolveCodes { codes: codes.clone() }).await?.coupons };
+    let coupons = if codes.is_empty() {
+        Vec::new()
+    } else {
+        cx.call(ResolveCodes { codes: codes.clone(), user_id: cx.principal.user(), email: body.email.clone() })
+            .await?
+            .coupons
+    };
     cx.call(EvaluateCart {
         lines: lines.to_vec(),
         currency: settings.store.currency,
@@ -285,8 +290,17 @@ async fn evaluate(
         payment_method: body.payment.as_ref().map(|payment| payment.method.clone()),
         channel: body.channel.clone(),
         attributes: body.attributes.clone(),
+        address_key: body.shipping_address.as_ref().map(address_key),
     })
     .await
+}
+
+/// An address as limits per address compare it: without case, spaces and punctuation.
+fn address_key(address: &Address) -> String {
+    let parts = [Some(&address.line1), address.line2.as_ref(), Some(&address.city), address.postal_code.as_ref()];
+    let text: String =
+        parts.into_iter().flatten().flat_map(|part| part.chars()).filter(|c| c.is_alphanumeric()).collect();
+    format!("{} {}", address.country, text.to_lowercase())
 }
 
 async fn points_value(cx: &Cx, points: u32, priced: &Priced) -> Result<Amount, Error> {

@@ -315,7 +315,15 @@ pub(crate) fn order(tx: &Tx<'_>, id: OrderId) -> Result<Order, Error> {
 }
 
 pub(crate) fn fact(order: &Order) -> OrderFact {
-    OrderFact { order_id: order.id, user_id: order.user_id, total: order.total, currency: order.currency }
+    OrderFact {
+        order_id: order.id,
+        user_id: order.user_id,
+        total: order.total,
+        currency: order.currency,
+        goods: order.subtotal - order.discount - order.points_value,
+        points_multiplier: None,
+        points_redeemed: order.points_redeemed,
+    }
 }
 
 pub(crate) fn note(order: &mut Order, at: Timestamp, step: &str, status: &str, detail: &str, actor: &str) {

@@ -118,7 +118,10 @@ pub(crate) fn approve(
     }
     touch(tx, &mut order)?;
     let (user_id, refund, currency) = (order.user_id, row.refund, order.currency);
-    tx.emit(id, &OrderReturned { order_id: id, return_id: rid.0, user_id, refund, currency })?;
+    tx.emit(
+        id,
+        &OrderReturned { order_id: id, return_id: rid.0, user_id, refund, currency, goods: refund, points: 0 },
+    )?;
     Ok(return_view(row))
 }
 
