@@ -4,6 +4,8 @@
 //! only reads and applies one batch at the end. What holds on every engine is written down in the conformance suite.
 
 mod audit;
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
 mod consumer;
 mod db;
 mod engine;

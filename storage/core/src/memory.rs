@@ -11,6 +11,9 @@ use crate::{
     Database, Db, Direction, Engine, Item, KeyRange, Reader, Space, StoreError, Tx, WorkOrder, Write, stamp_events,
 };
 
+/// Long reads at once, as on every engine.
+const LONG_READS: usize = 2;
+
 type Rows = OrdMap<(Space, Vec<u8>), Bytes>;
 
 #[derive(Default)]
@@ -19,6 +22,8 @@ struct State {
     positions: [i64; 2],
     last_commit: Timestamp,
     subscribers: Vec<flume::Sender<()>>,
+    /// Counts, by its clones, the long reads there are.
+    long_reads: Arc<()>,
 }
 
 /// Keeps the tables of both databases in memory.
@@ -54,11 +59,16 @@ impl Engine for MemoryEngine {
     }
 
     fn snapshot(&self) -> Box<dyn Reader> {
-        Box::new(Snapshot(self.0.lock().rows.clone()))
+        Box::new(Snapshot(self.0.lock().rows.clone(), None))
     }
 
     fn long_read(&self) -> Result<Box<dyn Reader>, StoreError> {
-        Ok(self.snapshot())
+        let state = self.0.lock();
+        let permit = state.long_reads.clone();
+        if Arc::strong_count(&permit) > 1 + LONG_READS {
+            return Err(StoreError::Busy);
+        }
+        Ok(Box::new(Snapshot(state.rows.clone(), Some(permit))))
     }
 
     fn subscribe(&self) -> flume::Receiver<()> {
@@ -74,7 +84,7 @@ impl Engine for MemoryEngine {
 
 impl State {
     fn run(&mut self, order: &mut WorkOrder) -> Result<(), StoreError> {
-        let below = Snapshot(self.rows.clone());
+        let below = Snapshot(self.rows.clone(), None);
         let mut tx = Tx::new(&below, order.database, order.stamp.clone());
         let commits = order.work.run(&mut tx);
         let batch = tx.finish()?;
@@ -103,7 +113,8 @@ fn apply(rows: &mut Rows, write: Write) {
     };
 }
 
-struct Snapshot(Rows);
+/// A state, and for a long read its permit, which is dropped with it.
+struct Snapshot(Rows, #[expect(dead_code, reason = "held, never read")] Option<Arc<()>>);
 
 impl Reader for Snapshot {
     fn get(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>, StoreError> {

@@ -17,12 +17,18 @@ fn checksum(space: Space, key: &[u8], columns: &[u8]) -> u32 {
 /// Writes a row: `put` appends its columns.
 pub fn encode_row(space: Space, key: &[u8], put: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
     let mut row = Vec::with_capacity(128);
+    encode_row_into(&mut row, space, key, put);
+    row
+}
+
+/// The same into a buffer that is used again.
+pub(crate) fn encode_row_into(row: &mut Vec<u8>, space: Space, key: &[u8], put: impl FnOnce(&mut Vec<u8>)) {
+    row.clear();
     row.extend_from_slice(&[LAYOUT, 0, 0, 0, 0]);
-    put(&mut row);
+    put(row);
     let (header, columns) = row.split_at_mut(HEADER);
     let crc = checksum(space, key, columns).to_le_bytes();
     header.iter_mut().skip(1).zip(crc).for_each(|(byte, crc)| *byte = crc);
-    row
 }
 
 /// Checks a row and gives its columns' bytes.

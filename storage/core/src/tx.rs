@@ -10,10 +10,10 @@ use bytes::Bytes;
 use promox_kernel::{Fact, Timestamp};
 
 use crate::record::{decode, key_bytes};
+use crate::row::encode_row_into;
 use crate::system::{Sequence, SequenceKey};
 use crate::{
     Batch, Database, Direction, Event, Index, Item, KeyRange, NewEvent, Reader, Record, Scan, Space, StoreError, Write,
-    encode_row,
 };
 
 /// Row and index changes of one transaction at most.
@@ -43,6 +43,8 @@ pub struct Tx<'a> {
     reads: Cell<usize>,
     most_reads: usize,
     broken: Option<StoreError>,
+    /// Where rows are encoded and keys are put together for a look into the overlay.
+    scratch: Cell<Vec<u8>>,
 }
 
 impl std::fmt::Debug for Tx<'_> {
@@ -64,6 +66,7 @@ impl<'a> Tx<'a> {
             reads: Cell::new(0),
             most_reads: MOST_READS,
             broken: None,
+            scratch: Cell::default(),
         }
     }
 
@@ -186,12 +189,24 @@ impl<'a> Tx<'a> {
 
     /// A row's or entry's bytes, own changes first.
     pub(crate) fn raw(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
-        if !self.overlay.is_empty()
-            && let Some(value) = self.overlay.get(&(space, key.to_vec()))
-        {
-            return Ok(value.clone());
+        match self.own(space, key) {
+            Some(value) => Ok(value),
+            None => self.reader.get(space, key),
         }
-        self.reader.get(space, key)
+    }
+
+    /// What this transaction itself says of a key.
+    fn own(&self, space: Space, key: &[u8]) -> Option<Option<Bytes>> {
+        if self.overlay.is_empty() {
+            return None;
+        }
+        let mut scratch = self.scratch.take();
+        scratch.clear();
+        scratch.extend_from_slice(key);
+        let whole = (space, scratch);
+        let found = self.overlay.get(&whole).cloned();
+        self.scratch.set(whole.1);
+        found
     }
 
     /// Items of a range, own changes laid over.
@@ -222,8 +237,10 @@ impl<'a> Tx<'a> {
     }
 
     fn put_row<R: Record>(&mut self, row: &R, key: Vec<u8>) -> Result<(), StoreError> {
-        let bytes = encode_row(R::TABLE.space, &key, |out| row.put_columns(out));
-        self.change(R::TABLE.space, key, Some(bytes.into()))
+        let scratch = self.scratch.get_mut();
+        encode_row_into(scratch, R::TABLE.space, &key, |out| row.put_columns(out));
+        let bytes = Bytes::copy_from_slice(scratch);
+        self.change(R::TABLE.space, key, Some(bytes))
     }
 
     fn move_entries<R: Record>(&mut self, old: Option<&R>, new: Option<&R>, key: &[u8]) -> Result<(), StoreError> {

@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use bytes::Bytes;
 use promox_storage::{Batch, Database, StoreError, Tx, Work, WorkOrder, Write, stamp_events};
 
 use crate::journal::frame::{FrameBuffer, Mark};
@@ -19,6 +20,8 @@ pub(crate) struct Working {
     pub(crate) table: Table,
     pub(crate) mark: Mark,
     pub(crate) frame: FrameBuffer,
+    /// Where the changes of the transaction at hand end in what it adds to the frame.
+    pub(crate) ends: Vec<usize>,
 }
 
 /// The transactions of a group that wait for their answer.
@@ -78,20 +81,32 @@ impl Working {
 
     fn apply(&mut self, database: Database, batch: Batch) -> Result<bool, StoreError> {
         let told = !batch.events.is_empty();
-        let rows = batch.writes.iter().map(|write| write.key.len() + write.value.as_ref().map_or(0, bytes::Bytes::len));
+        let rows = batch.writes.iter().map(|write| write.key.len() + write.value.as_ref().map_or(0, Bytes::len));
         let events = batch.events.iter().map(|event| event.data.len() + 128);
         if rows.chain(events).sum::<usize>() > MOST_BATCH {
             return Err(StoreError::TooLarge { limit: "8 MiB of rows and events" });
         }
-        batch.writes.into_iter().for_each(|write| self.put(write));
-        if let Some(last) = self.mark.outbox.get_mut(database as usize) {
-            stamp_events(database, last, batch.events).into_iter().for_each(|write| self.put(write));
-        }
+        let stamped = match self.mark.outbox.get_mut(database as usize) {
+            Some(last) => stamp_events(database, last, batch.events),
+            None => Vec::new(),
+        };
+        self.put(batch.writes.iter().chain(&stamped));
         Ok(told)
     }
 
-    fn put(&mut self, write: Write) {
-        self.frame.put(write.space, &write.key, write.value.as_deref());
-        self.table.insert(Key::new(write.space, &write.key), write.value);
+    /// Puts a transaction's changes into frame and table. The table's values are parts of one copy of what went into the
+    /// frame: one allocation for all, side by side.
+    fn put<'w>(&mut self, writes: impl Iterator<Item = &'w Write> + Clone) {
+        let start = self.frame.len();
+        self.ends.clear();
+        for write in writes.clone() {
+            self.frame.put(write.space, &write.key, write.value.as_deref());
+            self.ends.push(self.frame.len() - start);
+        }
+        let slab = Bytes::copy_from_slice(self.frame.since(start));
+        for (write, end) in writes.zip(&self.ends) {
+            let value = write.value.as_ref().map(|value| slab.slice(end - value.len()..*end));
+            self.table.insert(Key::new(write.space, &write.key), value);
+        }
     }
 }

@@ -4,7 +4,10 @@ use std::borrow::Borrow;
 use std::cmp::Ordering;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use promox_storage::Space;
+
+use crate::table::Rows;
 
 /// Bytes of the space's number.
 pub(crate) const SPACE: usize = 2;
@@ -52,15 +55,39 @@ fn join(space: Space, key: &[u8], out: &mut [u8]) {
     rest.copy_from_slice(key);
 }
 
-/// Calls `with` with the bytes of a key, without a trip to the allocator for any key of usual length.
-pub(crate) fn probe<R>(space: Space, key: &[u8], with: impl FnOnce(&[u8]) -> R) -> R {
-    let mut bytes = [0; 128];
-    match bytes.get_mut(..SPACE + key.len()) {
-        Some(place) => {
-            join(space, key, place);
-            with(place)
+/// A key to look for, built without a trip to the allocator when it is of usual length.
+pub(crate) enum Probe {
+    Short(Key),
+    Middle(usize, [u8; MIDDLE]),
+    Long(Vec<u8>),
+}
+
+/// The longest key that is looked for without the allocator.
+const MIDDLE: usize = 128;
+
+impl Probe {
+    pub(crate) fn new(space: Space, key: &[u8]) -> Self {
+        let len = SPACE + key.len();
+        if len <= SHORT {
+            return Self::Short(Key::new(space, key));
         }
-        None => with(&[&space.0.to_be_bytes(), key].concat()),
+        let mut bytes = [0; MIDDLE];
+        match bytes.get_mut(..len) {
+            Some(place) => {
+                join(space, key, place);
+                Self::Middle(len, bytes)
+            }
+            None => Self::Long([&space.0.to_be_bytes(), key].concat()),
+        }
+    }
+
+    /// What a table says of the key.
+    pub(crate) fn find<'r>(&self, rows: &'r Rows) -> Option<&'r Option<Bytes>> {
+        match self {
+            Self::Short(key) => rows.get(key),
+            Self::Middle(len, bytes) => rows.get(bytes.get(..*len).unwrap_or_default()),
+            Self::Long(bytes) => rows.get(bytes.as_slice()),
+        }
     }
 }
 
@@ -71,7 +98,7 @@ impl Borrow<[u8]> for Key {
 }
 impl PartialEq for Key {
     fn eq(&self, other: &Self) -> bool {
-        self.bytes() == other.bytes()
+        self.cmp(other).is_eq()
     }
 }
 impl Eq for Key {}
@@ -81,9 +108,20 @@ impl PartialOrd for Key {
     }
 }
 impl Ord for Key {
+    /// As the bytes sort. Short keys are compared by words: what lies behind a key's end is zero, so the length decides last.
     fn cmp(&self, other: &Self) -> Ordering {
-        self.bytes().cmp(other.bytes())
+        let (Self::Short(own, one), Self::Short(others, two)) = (self, other) else {
+            return self.bytes().cmp(other.bytes());
+        };
+        let words = [0, 8, 16, SHORT - 8].into_iter();
+        let differs = words.map(|at| word(one, at).cmp(&word(two, at))).find(|order| order.is_ne());
+        differs.unwrap_or_else(|| own.cmp(others))
     }
+}
+
+#[inline]
+fn word(bytes: &[u8; SHORT], at: usize) -> u64 {
+    bytes.get(at..at + 8).and_then(|word| word.try_into().ok()).map_or(0, u64::from_be_bytes)
 }
 impl std::fmt::Debug for Key {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -99,13 +137,35 @@ mod tests {
     #[test]
     fn keys_sort_by_space_then_bytes_whatever_their_length() {
         let long = [7; 60];
-        let keys = [(1, &[][..]), (1, &[1]), (1, &[1, 0]), (1, &long), (2, &[]), (2, &long[..28]), (2, &long[..29])];
+        let tail = [[7; 27].as_slice(), &[8]].concat();
+        let keys: [(u16, &[u8]); 10] = [
+            (1, &[]),
+            (1, &[0]),
+            (1, &[0, 0]),
+            (1, &[1]),
+            (1, &[1, 0]),
+            (1, &long),
+            (2, &[]),
+            (2, &long[..28]),
+            (2, &long[..29]),
+            (2, &tail),
+        ];
         let keys: Vec<Key> = keys.iter().map(|(space, key)| Key::new(Space(*space), key)).collect();
+        for (one, two) in keys.iter().flat_map(|one| keys.iter().map(move |two| (one, two))) {
+            assert_eq!(one.cmp(two), one.bytes().cmp(two.bytes()), "{one:?} {two:?}");
+        }
         assert!(keys.is_sorted());
-        assert_eq!(keys[3].parts(), (Space(1), &long[..]));
+        assert_eq!(keys[5].parts(), (Space(1), &long[..]));
         assert_eq!(size_of::<Key>(), 32);
-        probe(Space(1), &long, |bytes| assert_eq!(bytes, keys[3].bytes()));
-        let very_long = [9; 500];
-        probe(Space(1), &very_long, |bytes| assert_eq!(bytes, Key::new(Space(1), &very_long).bytes()));
+    }
+
+    #[test]
+    fn keys_of_any_length_are_found() {
+        for len in 0..300 {
+            let rows = Rows::from_iter([(Key::new(Space(1), &vec![7; len]), None)]);
+            assert!(Probe::new(Space(1), &vec![7; len]).find(&rows).is_some());
+            assert!(Probe::new(Space(1), &vec![7; len + 1]).find(&rows).is_none());
+            assert!(Probe::new(Space(2), &vec![7; len]).find(&rows).is_none());
+        }
     }
 }

@@ -5,12 +5,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 
+use bytes::Bytes;
 use promox_storage::Schema;
 
 use crate::base::{self, CheckpointFile, Room};
 use crate::checkpoint::Checkpointer;
 use crate::engine::{Assembled, EmbeddedEngine};
-use crate::journal::frame::owned;
+use crate::journal::frame::Frame;
 use crate::journal::recover::{Recovered, recover};
 use crate::journal::segment::{self, StoreId};
 use crate::journal::{Journal, Segments};
@@ -67,9 +68,11 @@ fn replay(options: &Options, store: &StoreId, file: &CheckpointFile) -> Result<(
     let (mut table, mut mark) = (Table::default(), base.mark);
     let journal = options.dir.join(open::JOURNAL);
     let recovered = recover(&*options.disk, &journal, store, base.mark.position, |frame| {
-        for change in frame.changes() {
+        let slab = Bytes::copy_from_slice(frame.changes);
+        for change in (Frame { changes: &slab, ..*frame }).changes() {
             let change = change.ok_or("a change does not decode")?;
-            table.insert(Key::new(change.space, change.key), owned(change.value));
+            let value = change.value.map(|value| slab.slice_ref(value));
+            table.insert(Key::new(change.space, change.key), value);
         }
         mark = frame.mark;
         Ok(())

@@ -10,7 +10,7 @@ use promox_storage::{Direction, Item, KeyRange, Reader, Space, StoreError};
 
 use crate::base::Base;
 use crate::journal::frame::Mark;
-use crate::key::probe;
+use crate::key::Probe;
 use crate::merge::MergeScan;
 use crate::table::{Rows, Table};
 
@@ -48,12 +48,9 @@ impl View {
 
 impl Reader for Layers<'_> {
     fn get(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
-        let above = probe(space, key, |key| {
-            let frozen = || self.frozen.and_then(|frozen| frozen.get(key));
-            self.memory.get(key).or_else(frozen).cloned()
-        });
-        match above {
-            Some(word) => Ok(word),
+        let probe = Probe::new(space, key);
+        match probe.find(self.memory).or_else(|| probe.find(self.frozen?)) {
+            Some(word) => Ok(word.clone()),
             None => self.base.get(space, key),
         }
     }

@@ -83,7 +83,8 @@ impl Writer {
         freeze_asked: Receiver<()>,
     ) -> Self {
         let view = shared.published.load();
-        let working = Working { table: view.memory.clone(), mark: view.mark, frame: FrameBuffer::new() };
+        let (table, frame) = (view.memory.clone(), FrameBuffer::new());
+        let working = Working { table, mark: view.mark, frame, ends: Vec::new() };
         drop(view);
         let frozen_at = shared.options.clock.now();
         let since_frozen = working.table.bytes as u64;

@@ -9,12 +9,14 @@ mod catalogue;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use promox_storage::{Direction, Schema, Space, StoreError, decode_row};
-use redb::{Database, Durability, ReadOnlyTable, ReadableDatabase, TableDefinition, TableError, WriteTransaction};
+use redb::{
+    Database, Durability, ReadOnlyTable, ReadableDatabase, ReadableTable, TableDefinition, TableError, WriteTransaction,
+};
 
 pub(crate) use backend::Room;
 pub(crate) use catalogue::Names;
@@ -37,9 +39,28 @@ const COMMIT: usize = 1 << 20;
 type Bytewise = TableDefinition<'static, &'static [u8], &'static [u8]>;
 type ReadTable = ReadOnlyTable<&'static [u8], &'static [u8]>;
 
+/// A table held open, and its last key once somebody has looked past it.
+struct Opened {
+    table: ReadTable,
+    last: OnceLock<Vec<u8>>,
+}
+
+impl Opened {
+    /// Whether a key lies behind the last one: new ids do, and are then not looked for in the tree. A last key whose
+    /// checksum fails says nothing.
+    fn ends_before(&self, key: &[u8], intact: impl Fn(&[u8], &[u8]) -> bool) -> Result<bool, redb::StorageError> {
+        if let Some(last) = self.last.get() {
+            return Ok(key > last.as_slice());
+        }
+        let Some((last, value)) = self.table.last()? else { return Ok(true) };
+        let (last, intact) = (last.value(), intact(last.value(), value.value()));
+        Ok(intact && key > self.last.get_or_init(|| last.to_vec()).as_slice())
+    }
+}
+
 /// One checkpoint, held open for reading.
 pub(crate) struct Base {
-    tables: Vec<Option<ReadTable>>,
+    tables: Vec<Option<Opened>>,
     names: Arc<Names>,
     failed: Arc<AtomicBool>,
     pub(crate) mark: Mark,
@@ -52,13 +73,15 @@ impl std::fmt::Debug for Base {
 }
 
 impl Base {
-    fn table(&self, space: Space) -> Option<&ReadTable> {
+    fn table(&self, space: Space) -> Option<&Opened> {
         self.tables.get(usize::from(space.0)).and_then(Option::as_ref)
     }
 
     pub(crate) fn get(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
         let Some(table) = self.table(space) else { return Ok(None) };
-        let found = self.guard(space, || table.get(key))?;
+        let intact = |key: &[u8], value: &[u8]| self.check(space, key, value).is_ok();
+        let find = || if table.ends_before(key, intact)? { Ok(None) } else { table.table.get(key) };
+        let found = self.guard(space, find)?;
         found.map(|value| self.check(space, key, value.value())).transpose()
     }
 
@@ -66,8 +89,8 @@ impl Base {
     pub(crate) fn source(&self, space: Space, start: &[u8], end: Option<&[u8]>, direction: Direction) -> Source<'_> {
         let Some(table) = self.table(space) else { return Box::new(std::iter::empty()) };
         let range = self.guard(space, || match end {
-            Some(end) => table.range(start..end),
-            None => table.range(start..),
+            Some(end) => table.table.range(start..end),
+            None => table.table.range(start..),
         });
         let mut range = match range {
             Ok(range) => range,
@@ -217,7 +240,7 @@ impl CheckpointFile {
             let at = usize::from(space.0);
             tables.resize_with(tables.len().max(at + 1), || None);
             if let Some(place) = tables.get_mut(at) {
-                *place = Some(table);
+                *place = Some(Opened { table, last: OnceLock::new() });
             }
         }
         let mark = catalogue::read_mark(&transaction)?;

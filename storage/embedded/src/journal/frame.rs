@@ -3,7 +3,6 @@
 //! `magic 4 · crc 4 · length 4 · position 8 · time 8 · outbox positions 2 × 8 · changes`, all little-endian. The checksum
 //! covers all after itself, begins with the segment's seed, and so fails for what an earlier use of the file left behind.
 
-use bytes::Bytes;
 use promox_kernel::Timestamp;
 use promox_storage::Space;
 
@@ -46,7 +45,12 @@ impl FrameBuffer {
         self.0.len()
     }
 
-    /// Appends a change.
+    /// Bytes from `start` on.
+    pub(crate) fn since(&self, start: usize) -> &[u8] {
+        self.0.get(start..).unwrap_or_default()
+    }
+
+    /// Appends a change, whose value is what it ends with.
     pub(crate) fn put(&mut self, space: Space, key: &[u8], value: Option<&[u8]>) {
         self.0.extend_from_slice(&space.0.to_le_bytes());
         put_varint(key.len() as u64, &mut self.0);
@@ -158,11 +162,6 @@ pub(crate) fn take_varint(rest: &mut &[u8]) -> Option<u64> {
         }
     }
     None
-}
-
-/// A change as it goes into the memory table.
-pub(crate) fn owned(value: Option<&[u8]>) -> Option<Bytes> {
-    value.map(Bytes::copy_from_slice)
 }
 
 #[cfg(test)]

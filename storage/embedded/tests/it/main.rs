@@ -1,5 +1,6 @@
 //! The embedded engine from outside: durability, crashes, faults.
 
+mod conforms;
 mod crash;
 mod durable;
 mod model;

@@ -1,0 +1,132 @@
+//! Events, their consumers, idempotency keys, time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use promox_kernel::{Claim, Clock, Content, Cx, Entropy, Error, Node, Response};
+use serde::{Deserialize, Serialize};
+
+use super::rows::shelf;
+use super::tables::{Badge, Shelf};
+use super::{NOW, Store, cx};
+use crate::{Consumer, ConsumerLoop, Database, Event, Recall, StoreError, Tx};
+
+#[derive(Debug, Serialize, Deserialize, PartialEq)]
+struct Moved {
+    to: i64,
+}
+
+promox_kernel::fact! { Moved = "SHELF_MOVED" in "shelf" }
+
+pub(super) async fn positions_are_dense(store: Store) {
+    for number in 0..10 {
+        store
+            .write(move |tx| {
+                tx.emit(number, &Moved { to: 1 })?;
+                tx.emit(number, &Moved { to: 2 })
+            })
+            .await
+            .unwrap();
+    }
+    let promox = store.database(Database::Promox);
+    promox.write(&cx(), |tx| tx.emit(99_i64, &Moved { to: 3 })).await.unwrap();
+    let events = store.read(|tx| tx.events_after(0, 100)).await;
+    assert_eq!(events.iter().map(|event| event.position).collect::<Vec<_>>(), (1..=20).collect::<Vec<_>>());
+    let told = events.iter().map(|event| (event.aggregate_id, event.fact::<Moved>().unwrap().to)).collect::<Vec<_>>();
+    assert_eq!(told, (0..10).flat_map(|number| [(number, 1), (number, 2)]).collect::<Vec<_>>());
+    assert!(events.iter().all(|event| event.occurred_at == NOW && event.is::<Moved>()));
+    assert_eq!(store.read(|tx| tx.last_position()).await, 20);
+    assert_eq!(promox.read(|tx| tx.last_position()).await, Ok::<_, StoreError>(1));
+}
+
+pub(super) async fn dropped_transactions_tell_nothing(store: Store) {
+    let refused = store.write(|tx| tx.emit(1_i64, &Moved { to: 1 }).and(Err::<(), _>(StoreError::Busy))).await;
+    assert_eq!(refused, Err(StoreError::Busy));
+    store.write(|tx| tx.emit(2_i64, &Moved { to: 2 })).await.unwrap();
+    let events = store.read(|tx| tx.events_after(0, 100)).await;
+    assert_eq!(events.iter().map(|event| (event.position, event.aggregate_id)).collect::<Vec<_>>(), [(1, 2)]);
+}
+
+pub(super) async fn subscribers_are_woken(store: Store) {
+    let signals = store.engine.subscribe();
+    for number in 0..3 {
+        store.write(move |tx| tx.emit(number, &Moved { to: 1 })).await.unwrap();
+    }
+    let woken = tokio::time::timeout(Duration::from_secs(10), signals.recv_async()).await;
+    assert!(woken.is_ok(), "nobody was woken");
+}
+
+/// Writes a badge for each move, and chokes on one.
+struct Badges {
+    poison: i64,
+}
+
+impl Consumer for Badges {
+    fn name(&self) -> &'static str {
+        "conformance.badges"
+    }
+
+    fn wants(&self, event: &Event) -> bool {
+        event.is::<Moved>()
+    }
+
+    fn apply(&self, tx: &mut Tx<'_>, events: &[Event]) -> Result<(), Error> {
+        for event in events {
+            if event.aggregate_id == self.poison {
+                return Err(Error::refused("POISON", "This one does not go down."));
+            }
+            let text = event.fact::<Moved>()?.to.to_string();
+            tx.insert(&Badge { id: event.aggregate_id, text })?;
+        }
+        Ok(())
+    }
+}
+
+pub(super) async fn consumers_apply_each_once(store: Store) {
+    for number in 1..=20 {
+        store.write(move |tx| tx.emit(number, &Moved { to: number })).await.unwrap();
+    }
+    let promox = store.database(Database::Promox);
+    let node = Node::new(Clock::manual(NOW), Entropy::seeded(1));
+    for _ in 0..2 {
+        // The second loop starts where the first one's place says, and finds nothing to do.
+        let mut consumer = ConsumerLoop::new(Arc::new(Badges { poison: 7 }), store.db(), promox.clone());
+        while consumer.turn(&node).await.unwrap() {}
+    }
+    let badges = promox.read(|tx| tx.scan::<Badge>().collect(99)).await;
+    let ids: Vec<i64> = Result::<_, StoreError>::unwrap(badges).into_iter().map(|badge| badge.id).collect();
+    assert_eq!(ids, (1..=20).filter(|id| *id != 7).collect::<Vec<_>>());
+    let letters = promox.read(|tx| tx.scan::<crate::system::DeadLetter>().collect(9)).await;
+    let letters: Vec<i64> =
+        Result::<_, StoreError>::unwrap(letters).into_iter().map(|letter| letter.position).collect();
+    assert_eq!(letters, [7]);
+}
+
+fn claim(key: &str, fingerprint: u8) -> Claim {
+    let recorded = std::sync::OnceLock::new();
+    Claim { caller: "user:7".to_owned(), key: key.to_owned(), fingerprint: [fingerprint; 32], status: 201, recorded }
+}
+
+pub(super) async fn keys_are_claimed_and_kept(store: Store) {
+    assert!(matches!(store.read(|tx| tx.recall(&claim("k", 1))).await, Recall::New));
+    store.write(|tx| tx.insert(&shelf(1, "A")).and_then(|()| tx.claim(&claim("k", 1), 42))).await.unwrap();
+    assert!(matches!(store.read(|tx| tx.recall(&claim("k", 1))).await, Recall::Undecided(42)));
+    assert!(matches!(store.read(|tx| tx.recall(&claim("k", 2))).await, Recall::OtherRequest));
+    let twin = store.write(|tx| tx.insert(&shelf(2, "B")).and_then(|()| tx.claim(&claim("k", 1), 43))).await;
+    assert!(matches!(twin, Err(StoreError::Duplicate { .. })), "{twin:?}");
+    assert_eq!(store.read(|tx| tx.get::<Shelf>(&2)).await, None, "the twin left nothing");
+    let response = || Response { status: 201, headers: Vec::new(), content: Content::Json("{\"id\":42}".into()) };
+    store.write(move |tx| tx.keep(&claim("k", 1), &response())).await.unwrap();
+    let Recall::Decided(answer) = store.read(|tx| tx.recall(&claim("k", 1))).await else { panic!("not decided") };
+    assert_eq!(answer.status, 201);
+    assert!(matches!(answer.content, Content::Json(body) if body == "{\"id\":42}"));
+}
+
+pub(super) async fn last_commit_is_remembered(store: Store) {
+    store.write(|tx| tx.insert(&shelf(1, "A"))).await.unwrap();
+    assert_eq!(store.engine.last_commit(), NOW);
+    let earlier = Node::new(Clock::manual(NOW - Duration::from_secs(5)), Entropy::seeded(1));
+    let cx = Cx::system(&earlier, "earlier", Duration::from_secs(5));
+    store.db().write(&cx, |tx| tx.insert(&shelf(2, "B"))).await.unwrap();
+    assert_eq!(store.engine.last_commit(), NOW, "it never goes back");
+}

@@ -1,0 +1,142 @@
+//! What holds on every engine: cases that take any engine, each on an empty store with [`TABLES`].
+//!
+//! An engine's tests run them all: `for case in conformance::cases() { case.run(fresh_engine()).await }`. A case panics when
+//! something does not hold, and names what.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::missing_panics_doc,
+    reason = "tests, in a place where two crates can use them"
+)]
+
+mod events;
+mod limits;
+mod reads;
+mod rows;
+mod tables;
+mod values;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use promox_kernel::{Clock, Cx, Entropy, Node, Timestamp};
+
+use crate::{Database, Db, Engine, StoreError, Tx};
+
+pub use tables::TABLES;
+
+type Running = Pin<Box<dyn Future<Output = ()>>>;
+
+/// Something that holds on every engine.
+#[derive(Clone, Copy)]
+pub struct Case {
+    /// What holds.
+    pub name: &'static str,
+    run: fn(Store) -> Running,
+}
+
+impl std::fmt::Debug for Case {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+impl Case {
+    /// Checks it on an engine whose tables are empty.
+    pub async fn run(&self, engine: Arc<dyn Engine>) {
+        (self.run)(Store { engine }).await;
+    }
+}
+
+/// The engine of a case.
+#[derive(Clone)]
+struct Store {
+    engine: Arc<dyn Engine>,
+}
+
+impl Store {
+    fn db(&self) -> Db {
+        self.database(Database::Ecommerce)
+    }
+
+    fn database(&self, database: Database) -> Db {
+        Db::new(self.engine.clone(), database)
+    }
+
+    async fn write<T: Send + 'static>(
+        &self,
+        work: impl Fn(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.db().write(&cx(), work).await
+    }
+
+    async fn read<T>(&self, work: impl FnOnce(&Tx<'_>) -> Result<T, StoreError>) -> T {
+        self.db().read(work).await.unwrap()
+    }
+}
+
+/// The time of all transactions here.
+const NOW: Timestamp = Timestamp(1_800_000_000_123_456);
+
+fn cx() -> Cx {
+    let node = Node::new(Clock::manual(NOW), Entropy::seeded(1));
+    Cx::system(&node, "conformance", Duration::from_secs(60))
+}
+
+/// Lists cases: each function, and the sentence that it proves.
+macro_rules! cases {
+    ($($path:path => $name:literal),+ $(,)?) => {
+        /// All cases.
+        pub fn cases() -> Vec<Case> {
+            vec![$(Case { name: $name, run: |store| Box::pin($path(store)) }),+]
+        }
+    };
+}
+
+cases! {
+    rows::written_rows_are_read => "rows are written, replaced, removed and read",
+    rows::an_error_drops_everything => "an error drops all changes of its transaction",
+    rows::own_changes_are_seen => "a transaction sees its own changes, in gets and scans",
+    rows::index_entries_move => "index entries move with their rows",
+    rows::duplicates_end_it => "a duplicate ends the transaction and names its index",
+    rows::unique_values_are_freed => "a unique value is free again in the same transaction",
+    rows::nulls_never_collide => "nulls never collide and are in no index",
+    values::text_sorts_by_bytes => "text sorts by its bytes",
+    values::numbers_sort_by_value => "numbers sort by value, negative ones too",
+    values::decimals_keep_their_scale => "decimals keep digits and scale",
+    values::time_has_microseconds => "times keep their microseconds",
+    values::odd_values_survive => "empty, long and odd values are read as they were written",
+    reads::scans_keep_to_their_range => "scans keep to prefix and range, in both directions",
+    reads::pages_go_on => "pages go on where they stopped while rows come and go",
+    reads::a_snapshot_stands_still => "a snapshot stands still while others write",
+    reads::a_read_after_an_answer_sees_it => "a read after an answer sees what was answered",
+    reads::long_reads_are_few_and_whole => "a long read is whole, and there are at most two",
+    limits::increments_are_not_lost => "increments by many at once are all counted",
+    limits::ids_are_given_once => "ids count from 1 and committed ones are given once",
+    limits::too_many_writes_are_refused => "16,384 changes are taken, one more is refused",
+    limits::too_many_bytes_are_refused => "more than 4 MiB are refused",
+    limits::too_many_reads_are_refused => "a short read has a limit on rows",
+    events::positions_are_dense => "events have dense positions in commit order, each database its own",
+    events::dropped_transactions_tell_nothing => "a dropped transaction tells no event",
+    events::subscribers_are_woken => "a commit that tells an event wakes subscribers",
+    events::consumers_apply_each_once => "consumers apply each event once, and poison goes to the dead letters",
+    events::keys_are_claimed_and_kept => "an idempotency key is claimed, decided and recalled",
+    events::last_commit_is_remembered => "the time of the newest commit is known",
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_memory_engine_conforms() {
+        for case in cases() {
+            case.run(crate::MemoryEngine::new()).await;
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! Scans, pages, snapshots.
+
+use promox_kernel::{Cursor, Limit};
+
+use super::tables::Book;
+use super::{Store, cx};
+use crate::{Database, Stamp, StoreError, Tx};
+
+async fn fill(store: &Store, shelves: i64, places: u32) {
+    store
+        .write(move |tx| {
+            for shelf in 1..=shelves {
+                (0..places).try_for_each(|place| tx.insert(&book(shelf, place)))?;
+            }
+            Ok(())
+        })
+        .await
+        .unwrap();
+}
+
+fn book(shelf: i64, place: u32) -> Book {
+    Book { shelf, place, title: format!("{shelf}/{place}") }
+}
+
+fn places(books: Vec<Book>) -> Vec<(i64, u32)> {
+    books.into_iter().map(|book| (book.shelf, book.place)).collect()
+}
+
+pub(super) async fn scans_keep_to_their_range(store: Store) {
+    fill(&store, 3, 6).await;
+    store
+        .read(|tx| {
+            let of = |shelf: i64| (0..6).map(move |place| (shelf, place)).collect::<Vec<_>>();
+            assert_eq!(places(tx.scan::<Book>().prefix(2_i64).collect(99)?), of(2));
+            let mut backward = of(2);
+            backward.reverse();
+            assert_eq!(places(tx.scan::<Book>().prefix(2_i64).backward().collect(99)?), backward);
+            assert_eq!(places(tx.scan::<Book>().prefix(2_i64).from(4_u32).collect(99)?), [(2, 4), (2, 5)]);
+            assert_eq!(places(tx.scan::<Book>().prefix(2_i64).before(2_u32).collect(99)?), [(2, 0), (2, 1)]);
+            let newest = tx.scan::<Book>().prefix(2_i64).before(4_u32).backward().collect(2)?;
+            assert_eq!(places(newest), [(2, 3), (2, 2)]);
+            assert_eq!(tx.scan::<Book>().prefix(9_i64).first()?, None);
+            assert_eq!(tx.scan::<Book>().prefix(2_i64).from(4_u32).before(4_u32).first()?, None, "an empty range");
+            assert_eq!(tx.scan::<Book>().prefix(2_i64).from(5_u32).before(2_u32).first()?, None, "a turned range");
+            Ok(())
+        })
+        .await;
+}
+
+pub(super) async fn pages_go_on(store: Store) {
+    fill(&store, 1, 50).await;
+    for backward in [false, true] {
+        let (mut seen, mut cursor, mut pages) = (Vec::new(), None::<Cursor>, 0);
+        loop {
+            let page = store
+                .read(|tx| {
+                    let scan = tx.scan::<Book>().prefix(1_i64);
+                    let scan = if backward { scan.backward() } else { scan };
+                    scan.page(Limit::default(), cursor.take()).map_err(|error| StoreError::Io(error.to_string()))
+                })
+                .await;
+            seen.extend(page.items.iter().map(|book| book.place));
+            pages += 1;
+            // What is removed behind the cursor moves nothing before it.
+            let gone = *seen.first().unwrap();
+            store.write(move |tx| tx.delete::<Book>(&(1, gone)).map(drop)).await.unwrap();
+            cursor = page.next_cursor;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        let mut want: Vec<u32> = if backward { (1..50).collect() } else { (0..50).collect() };
+        if backward {
+            want.reverse();
+        }
+        assert_eq!(seen, want);
+        assert_eq!(pages, 3);
+    }
+}
+
+pub(super) async fn a_snapshot_stands_still(store: Store) {
+    fill(&store, 1, 3).await;
+    let before = store.engine.snapshot();
+    store.write(|tx| tx.delete::<Book>(&(1, 0)).and_then(|_| tx.insert(&book(1, 7)))).await.unwrap();
+    let after = store.engine.snapshot();
+    let read = |reader: &dyn crate::Reader| {
+        let tx = Tx::new(reader, Database::Ecommerce, Stamp::default());
+        places(tx.scan::<Book>().collect(99).unwrap())
+    };
+    assert_eq!(read(&*before), [(1, 0), (1, 1), (1, 2)]);
+    assert_eq!(read(&*after), [(1, 1), (1, 2), (1, 7)]);
+}
+
+pub(super) async fn a_read_after_an_answer_sees_it(store: Store) {
+    for place in 0..200 {
+        store.write(move |tx| tx.insert(&book(1, place))).await.unwrap();
+        assert!(store.read(|tx| tx.get::<Book>(&(1, place))).await.is_some());
+    }
+}
+
+pub(super) async fn long_reads_are_few_and_whole(store: Store) {
+    fill(&store, 2, 20).await;
+    let first = store.engine.long_read().unwrap();
+    store.db().write(&cx(), |tx| tx.insert(&book(3, 0))).await.unwrap();
+    let second = store.engine.long_read().unwrap();
+    assert_eq!(store.engine.long_read().err(), Some(StoreError::Busy), "a third");
+    let count = |reader: &dyn crate::Reader| {
+        Tx::unbounded(reader, Database::Ecommerce).scan::<Book>().collect(999).unwrap().len()
+    };
+    assert_eq!((count(&*first), count(&*second)), (40, 41));
+    drop(first);
+    drop(store.engine.long_read().unwrap());
+}

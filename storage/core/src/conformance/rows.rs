@@ -1,0 +1,125 @@
+//! Rows, their index entries, and what ends a transaction.
+
+use super::Store;
+use super::tables::{Book, Shelf, ShelfByAisle, ShelfByKeeper, ShelfByMark};
+use crate::StoreError;
+
+pub(super) fn shelf(id: i64, aisle: &str) -> Shelf {
+    Shelf { id, aisle: aisle.to_owned(), keeper: None, mark: None }
+}
+
+fn kept(id: i64, aisle: &str, keeper: i64) -> Shelf {
+    Shelf { keeper: Some(keeper), ..shelf(id, aisle) }
+}
+
+fn marked(id: i64, aisle: &str, mark: &str) -> Shelf {
+    Shelf { mark: Some(mark.to_owned()), ..shelf(id, aisle) }
+}
+
+pub(super) async fn written_rows_are_read(store: Store) {
+    store.write(|tx| tx.insert(&shelf(1, "A"))).await.unwrap();
+    assert_eq!(store.read(|tx| tx.get::<Shelf>(&1)).await, Some(shelf(1, "A")));
+    assert_eq!(store.read(|tx| tx.get::<Shelf>(&2)).await, None);
+    store.write(|tx| tx.put(&shelf(1, "B"))).await.unwrap();
+    assert_eq!(store.read(|tx| tx.get::<Shelf>(&1)).await, Some(shelf(1, "B")));
+    assert!(store.write(|tx| tx.delete::<Shelf>(&1)).await.unwrap());
+    assert!(!store.write(|tx| tx.delete::<Shelf>(&1)).await.unwrap());
+    assert_eq!(store.read(|tx| tx.get::<Shelf>(&1)).await, None);
+    store.write(|tx| tx.insert(&shelf(1, "C"))).await.unwrap();
+}
+
+pub(super) async fn an_error_drops_everything(store: Store) {
+    store.write(|tx| tx.insert(&shelf(1, "A"))).await.unwrap();
+    let refused = store
+        .write(|tx| {
+            tx.put(&shelf(1, "B"))?;
+            tx.insert(&shelf(2, "C"))?;
+            tx.delete::<Shelf>(&1)?;
+            Err::<(), _>(StoreError::Busy)
+        })
+        .await;
+    assert_eq!(refused, Err(StoreError::Busy));
+    assert_eq!(store.read(|tx| tx.scan::<Shelf>().collect(9)).await, [shelf(1, "A")]);
+    assert_eq!(store.read(|tx| tx.get_by::<ShelfByAisle>("C")).await, None);
+}
+
+pub(super) async fn own_changes_are_seen(store: Store) {
+    store.write(|tx| (1..=3).try_for_each(|place| tx.insert(&book(place)))).await.unwrap();
+    store
+        .write(|tx| {
+            tx.delete::<Book>(&(1, 2))?;
+            tx.insert(&book(4))?;
+            tx.put(&Book { title: "new".to_owned(), ..book(1) })?;
+            assert_eq!(tx.get::<Book>(&(1, 2))?, None);
+            let titles = |books: Vec<Book>| books.into_iter().map(|book| book.title).collect::<Vec<_>>();
+            assert_eq!(titles(tx.scan::<Book>().prefix(1_i64).collect(9)?), ["new", "3", "4"]);
+            assert_eq!(titles(tx.scan::<Book>().backward().collect(9)?), ["4", "3", "new"]);
+            assert_eq!(titles(tx.scan_by::<super::tables::BookByTitle>().collect(9)?), ["3", "4", "new"]);
+            Ok(())
+        })
+        .await
+        .unwrap();
+}
+
+fn book(place: u32) -> Book {
+    Book { shelf: 1, place, title: place.to_string() }
+}
+
+pub(super) async fn index_entries_move(store: Store) {
+    store.write(|tx| tx.insert(&kept(1, "A", 7))).await.unwrap();
+    store.write(|tx| tx.put(&kept(1, "B", 8))).await.unwrap();
+    assert_eq!(store.read(|tx| tx.get_by::<ShelfByAisle>("A")).await, None);
+    assert_eq!(store.read(|tx| tx.get_by::<ShelfByAisle>("B")).await, Some(kept(1, "B", 8)));
+    assert_eq!(store.read(|tx| tx.scan_by::<ShelfByKeeper>().prefix(Some(7_i64)).first()).await, None);
+    assert_eq!(store.read(|tx| tx.scan_by::<ShelfByKeeper>().prefix(Some(8_i64)).first()).await, Some(kept(1, "B", 8)));
+    store.write(|tx| tx.delete::<Shelf>(&1)).await.unwrap();
+    assert_eq!(store.read(|tx| tx.get_by::<ShelfByAisle>("B")).await, None);
+    assert_eq!(store.read(|tx| tx.scan_by::<ShelfByKeeper>().first()).await, None);
+}
+
+pub(super) async fn duplicates_end_it(store: Store) {
+    store.write(|tx| tx.insert(&shelf(1, "A"))).await.unwrap();
+    let by_index = store.write(|tx| tx.insert(&shelf(2, "A"))).await;
+    assert_eq!(by_index, Err(StoreError::Duplicate { index: "ShelfByAisle" }));
+    let by_key = store.write(|tx| tx.insert(&shelf(1, "Z"))).await;
+    assert!(matches!(by_key, Err(StoreError::Duplicate { .. })), "{by_key:?}");
+    let swallowed = store
+        .write(|tx| {
+            tx.insert(&shelf(3, "C"))?;
+            let _ = tx.insert(&shelf(4, "C"));
+            tx.put(&shelf(5, "E"))
+        })
+        .await;
+    assert_eq!(
+        swallowed,
+        Err(StoreError::Duplicate { index: "ShelfByAisle" }),
+        "an error that is swallowed ends it too"
+    );
+    assert_eq!(store.read(|tx| tx.scan::<Shelf>().collect(9)).await, [shelf(1, "A")]);
+}
+
+pub(super) async fn unique_values_are_freed(store: Store) {
+    store.write(|tx| tx.insert(&shelf(1, "A")).and_then(|()| tx.insert(&shelf(2, "B")))).await.unwrap();
+    store
+        .write(|tx| {
+            tx.put(&shelf(1, "parked"))?;
+            tx.put(&shelf(2, "A"))?;
+            tx.put(&shelf(1, "B"))
+        })
+        .await
+        .unwrap();
+    assert_eq!(store.read(|tx| tx.get_by::<ShelfByAisle>("A")).await.map(|row| row.id), Some(2));
+    store.write(|tx| tx.delete::<Shelf>(&2).and_then(|_| tx.insert(&shelf(3, "A")))).await.unwrap();
+    assert_eq!(store.read(|tx| tx.get_by::<ShelfByAisle>("A")).await.map(|row| row.id), Some(3));
+    assert_eq!(store.read(|tx| tx.get_by::<ShelfByAisle>("parked")).await, None);
+}
+
+pub(super) async fn nulls_never_collide(store: Store) {
+    store.write(|tx| (1..=3).try_for_each(|id| tx.insert(&shelf(id, &id.to_string())))).await.unwrap();
+    store.write(|tx| tx.insert(&marked(4, "4", "m"))).await.unwrap();
+    let second = store.write(|tx| tx.put(&marked(1, "1", "m"))).await;
+    assert_eq!(second, Err(StoreError::Duplicate { index: "ShelfByMark" }));
+    let marked_ones = store.read(|tx| tx.scan_by::<ShelfByMark>().collect(9)).await;
+    assert_eq!(marked_ones, [marked(4, "4", "m")], "a null is in no index");
+    store.write(|tx| tx.put(&shelf(4, "4")).and_then(|()| tx.put(&marked(1, "1", "m")))).await.unwrap();
+}

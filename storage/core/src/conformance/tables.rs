@@ -1,0 +1,61 @@
+//! The tables that the cases use.
+
+use promox_kernel::{Json, Timestamp};
+use rust_decimal::Decimal;
+
+use crate::{Record, TableDef, record};
+
+record! {
+    /// A shelf in a library.
+    pub(super) struct Shelf in Ecommerce.conformance_shelves = 65_000, key(id: i64) {
+        /// Where it stands.
+        aisle: String,
+        /// Who looks after it.
+        keeper: Option<i64>,
+        /// Its inventory mark, if it has one.
+        mark: Option<String>,
+    }
+    unique ShelfByAisle = 65_001 (aisle);
+    unique ShelfByMark = 65_002 (mark);
+    index ShelfByKeeper = 65_003 (keeper);
+}
+
+record! {
+    /// A book on a shelf.
+    pub(super) struct Book in Ecommerce.conformance_books = 65_004, key(shelf: i64, place: u32) {
+        /// Its title.
+        title: String,
+    }
+    index BookByTitle = 65_005 (title);
+}
+
+record! {
+    /// One of everything that a column can hold.
+    pub(super) struct Sample in Ecommerce.conformance_samples = 65_006, key(name: String) {
+        /// A number.
+        number: i64,
+        /// A decimal.
+        amount: Decimal,
+        /// A time.
+        at: Timestamp,
+        /// Bytes.
+        bytes: Vec<u8>,
+        /// Text or nothing.
+        note: Option<String>,
+        /// A document.
+        document: Json<Vec<String>>,
+    }
+    index SampleByNumber = 65_007 (number);
+    index SampleByTime = 65_008 (at);
+}
+
+record! {
+    /// A row of the other database.
+    pub(super) struct Badge in Promox.conformance_badges = 65_009, key(id: i64) {
+        /// What it says.
+        text: String,
+    }
+}
+
+/// The tables that the cases use: they are in the schema of the engine under test.
+pub const TABLES: &[&TableDef] = &[Shelf::TABLE, Book::TABLE, Sample::TABLE, Badge::TABLE];
