@@ -73,11 +73,8 @@ fn about(kind: MessageKind, event: &Event) -> Result<About, StoreError> {
             let stock = json!({"sku": fact.sku, "available": fact.available, "threshold": fact.threshold});
             About { kind, order_id: None, user_id: None, facts: members(json!({"stock": stock})) }
         }
-        _ => {
-            // All of them say the same as a confirmation does.
-            let OrderConfirmed(fact) = event.fact()?;
-            of_order(kind, fact.order_id, Value::Null)
-        }
+        // The other events of an order are written about from the order as it stands: the id is all that is needed.
+        _ => of_order(kind, OrderId(event.aggregate_id), Value::Null),
     })
 }
 

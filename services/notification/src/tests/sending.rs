@@ -10,15 +10,15 @@ use promox_contract::user::UserErased;
 use promox_kernel::{Currency, Kind, Limit, UserId};
 use serde_json::{Map, json};
 
-use super::desk::{Desk, confirmed, email, registered};
+use super::desk::{Confirmed, Desk, email, registered};
 use crate::api::{DeliveryStatus, ListDeliveries, PutTemplate, RetryDelivery};
 use crate::{MailTransport, MessageKind, rules};
 
 #[tokio::test]
 async fn an_event_becomes_one_mail() {
     let desk = Desk::open();
-    desk.tell(1, confirmed(1)).await;
-    desk.tell(2, confirmed(2)).await;
+    desk.tell(1, Confirmed {}).await;
+    desk.tell(2, Confirmed {}).await;
     let waiting = desk.deliveries().await;
     assert!(waiting.iter().all(|delivery| delivery.status == DeliveryStatus::Pending));
     desk.work().await;
@@ -60,8 +60,8 @@ async fn each_event_is_written_about_in_its_own_words() {
 #[tokio::test]
 async fn whom_nobody_knows_any_more_is_a_dead_letter() {
     let desk = Desk::open();
-    desk.tell(3, confirmed(3)).await;
-    desk.tell(4, confirmed(4)).await;
+    desk.tell(3, Confirmed {}).await;
+    desk.tell(4, Confirmed {}).await;
     desk.tell(9, registered(9)).await;
     desk.work().await;
     let dead = desk.deliveries().await;
@@ -78,7 +78,7 @@ async fn what_fails_is_tried_again_with_growing_pauses_until_it_is_given_up() {
     let blocked = folder.path().join("mail");
     std::fs::write(&blocked, "a file where the folder should be").unwrap();
     let desk = Desk::with(folder, MailTransport::Files(blocked.clone()));
-    desk.tell(1, confirmed(1)).await;
+    desk.tell(1, Confirmed {}).await;
     for failed in 1..=rules::MOST_ATTEMPTS {
         desk.notifications.send_due(&desk.cx()).await.unwrap();
         desk.notifications.send_due(&desk.cx()).await.unwrap();
@@ -103,7 +103,7 @@ async fn what_fails_is_tried_again_with_growing_pauses_until_it_is_given_up() {
 #[tokio::test]
 async fn a_service_that_does_not_answer_is_no_attempt() {
     let desk = Desk::open();
-    desk.tell(1, confirmed(1)).await;
+    desk.tell(1, Confirmed {}).await;
     *desk.files.away.lock() = true;
     desk.work().await;
     let waiting = desk.deliveries().await.remove(0);
@@ -146,7 +146,7 @@ async fn a_message_with_a_secret_is_sent_once_and_not_kept() {
 async fn who_waits_for_a_message_is_not_behind_a_rush_of_orders() {
     let desk = Desk::open();
     for _ in 0..100 {
-        desk.tell(1, confirmed(1)).await;
+        desk.tell(1, Confirmed {}).await;
     }
     desk.cx().call(reset("reset:1", "first")).await.unwrap();
     desk.notifications.send_due(&desk.cx()).await.unwrap();
@@ -184,7 +184,7 @@ async fn a_template_that_fails_on_real_data_gives_way_to_the_built_in_one() {
         text: "Own words".to_owned(),
     };
     desk.cx().call(put).await.unwrap();
-    desk.tell(1, confirmed(1)).await;
+    desk.tell(1, Confirmed {}).await;
     desk.work().await;
     assert!(desk.mails()[0].contains("Subject: Your order N-1"));
 }
@@ -192,10 +192,10 @@ async fn a_template_that_fails_on_real_data_gives_way_to_the_built_in_one() {
 #[tokio::test]
 async fn old_deliveries_and_mails_are_pruned() {
     let desk = Desk::open();
-    desk.tell(1, confirmed(1)).await;
+    desk.tell(1, Confirmed {}).await;
     desk.work().await;
     desk.node.clock.advance(Duration::from_hours(24 * 40));
-    desk.tell(2, confirmed(2)).await;
+    desk.tell(2, Confirmed {}).await;
     desk.work().await;
     let left = desk.deliveries().await;
     assert_eq!((left.len(), left[0].order_id, desk.mails().len()), (1, Some(OrderId(2)), 1));
@@ -205,7 +205,7 @@ async fn old_deliveries_and_mails_are_pruned() {
 #[tokio::test]
 async fn an_erased_user_is_forgotten() {
     let desk = Desk::open();
-    desk.tell(1, confirmed(1)).await;
+    desk.tell(1, Confirmed {}).await;
     desk.tell(7, registered(7)).await;
     desk.work().await;
     desk.cx().call(reset("reset:1", "first")).await.unwrap();

@@ -8,7 +8,7 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
-use super::desk::{Desk, confirmed};
+use super::desk::{Confirmed, Desk};
 use crate::api::DeliveryStatus;
 use crate::{MailTransport, SmtpSecurity, SmtpSettings};
 
@@ -120,7 +120,7 @@ fn spawn(server: impl Future<Output = ()> + Send + 'static) {
 
 async fn deliver(settings: SmtpSettings) -> Desk {
     let desk = Desk::with(tempfile::tempdir().unwrap(), MailTransport::Smtp(settings));
-    desk.tell(1, confirmed(1)).await;
+    desk.tell(1, Confirmed {}).await;
     desk.notifications.send_due(&desk.cx()).await.unwrap();
     desk.verify();
     desk

@@ -3,7 +3,7 @@
 use promox_kernel::{Cx, Error, Kind, Limit};
 use serde_json::{Map, json};
 
-use super::desk::{Desk, confirmed};
+use super::desk::{Confirmed, Desk};
 use crate::Channel;
 use crate::api::{GetTemplate, ListTemplates, PreviewTemplate, PutTemplate, TemplateView};
 
@@ -31,7 +31,7 @@ async fn a_merchants_template_is_used_and_stands_in_for_its_language() {
     assert_eq!((desk.template(None).await.version, desk.template(None).await.customized), (0, false));
     let view = desk.cx().call(put(None, "Danke {{ order.number }}", "<b>{{ name }}</b>")).await.unwrap();
     assert_eq!((view.version, view.customized, view.locale.as_str()), (1, true, "en"));
-    desk.tell(1, confirmed(1)).await;
+    desk.tell(1, Confirmed {}).await;
     desk.work().await;
     assert!(desk.mails()[0].contains("Subject: Danke N-1"));
     let region = desk.template(Some("en_gb")).await;
