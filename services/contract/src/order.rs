@@ -347,6 +347,9 @@ pub struct OrderFact {
     /// Points that were spent on it.
     #[serde(default)]
     pub points_redeemed: i64,
+    /// Points that it earns, by the rewards' rule when it was placed.
+    #[serde(default)]
+    pub points_earned: i64,
 }
 
 macro_rules! order_facts {

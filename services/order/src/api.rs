@@ -6,7 +6,7 @@ use promox_contract::ids::{FlashReservationId, FlashSaleId, OrderId, PaymentId, 
 use promox_contract::inventory::SkuQuantity;
 use promox_contract::order::{OrderStatus, Totals};
 use promox_contract::payment::{PaymentAction, PaymentChoice, PaymentStatus};
-use promox_contract::promotion::{AppliedPromotion, LineDiscount, RejectedPromotion};
+use promox_contract::promotion::{AppliedPromotion, LineDiscount, Offer, RejectedPromotion};
 use promox_kernel::{
     Amount, Currency, Cursor, Download, Email, Limit, Page, Sku, Timestamp, UserId, json_reply, operation,
 };
@@ -114,7 +114,7 @@ pub struct QuoteView {
     /// What has no effect, and why.
     pub rejected_promotions: Vec<RejectedPromotion>,
     /// Promotions that are one amount or quantity away.
-    pub offers: Vec<String>,
+    pub offers: Vec<Offer>,
     /// How it can be shipped, cheapest first.
     pub shipping_options: Vec<ShippingOption>,
     /// The sums.
@@ -444,6 +444,8 @@ pub struct ReturnView {
     pub reason: String,
     /// What is given back in money; an estimate until it is approved.
     pub refund: Amount,
+    /// Points that go back with it, for the part that was paid in points.
+    pub points: i64,
     /// Whether the units go back into stock.
     pub restock: bool,
     /// When it was asked for.

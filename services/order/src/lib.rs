@@ -8,6 +8,7 @@ mod audit;
 mod checkout;
 mod commands;
 mod events;
+mod figures;
 mod guesses;
 mod handlers;
 mod history;
@@ -22,7 +23,9 @@ mod tokens;
 
 use std::sync::Arc;
 
-use promox_contract::order::{DescribeOrder, OwnsOrder, PriceCart, StoreProfile};
+use promox_contract::order::{
+    CreditFigures, DescribeOrder, OrderFigures, OwnsOrder, PriceCart, PurchasesOf, StoreProfile,
+};
 use promox_contract::user::ExportOrders;
 use promox_kernel::{Job, Registry, register};
 use promox_storage::{Consumer, Db, Record, TableDef};
@@ -30,7 +33,7 @@ use promox_storage::{Consumer, Db, Record, TableDef};
 pub use api::*;
 pub use audit::PAID;
 pub use events::OrderNews;
-pub use history::{ImportOrders, ImportReport, RowError};
+pub use history::{ExportHistory, ImportOrders, ImportReport, RowError};
 pub use records::{FulfilmentId, FulfilmentStatus, ReturnId, ReturnStatus, TimelineEntry};
 pub use settings::{
     GetShipping, GetStore, GetTaxes, PutShipping, PutStore, PutTaxes, ShippingMethod, ShippingRate, ShippingSettings,
@@ -72,9 +75,9 @@ impl Orders {
     pub fn register(self: &Arc<Self>, registry: &mut Registry) {
         register!(registry, self;
             QuoteOrder, PlaceOrder, ListOrders, LookUpOrder, GetOrder, GetTimeline, GetInvoice, CancelOrder, ShipOrder,
-            DeliverFulfilment, RequestReturn, ApproveReturn, RejectReturn, ImportOrders,
+            DeliverFulfilment, RequestReturn, ApproveReturn, RejectReturn, ImportOrders, ExportHistory,
             GetStore, PutStore, GetShipping, PutShipping, GetTaxes, PutTaxes,
-            StoreProfile, PriceCart, DescribeOrder, OwnsOrder, ExportOrders,
+            StoreProfile, PriceCart, DescribeOrder, OwnsOrder, ExportOrders, PurchasesOf, OrderFigures, CreditFigures,
         );
     }
 

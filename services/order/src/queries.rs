@@ -134,6 +134,7 @@ pub(crate) fn return_view(row: Return) -> ReturnView {
         items: row.items.0,
         reason: row.reason,
         refund: row.refund,
+        points: row.points,
         restock: row.restock,
         created_at: row.created_at,
         decided_at: row.decided_at,

@@ -47,8 +47,12 @@ record! {
         token_hash: Option<Vec<u8>>,
         /// Taken over from another system: no stock, payment or message moved.
         imported: bool,
-        /// What returns have given back so far.
+        /// What returned units cost, in money and points together.
         returned: Amount,
+        /// What of it was given back in money.
+        returned_money: Amount,
+        /// Points that went back with it.
+        returned_points: i64,
         details: Json<OrderDetails>,
         timeline: Json<Vec<TimelineEntry>>,
         version: i64,
@@ -78,6 +82,9 @@ pub(crate) struct OrderDetails {
     pub(crate) applied: Vec<AppliedPromotion>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) rejected: Vec<RejectedPromotion>,
+    /// What promotions multiply its points with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) points_multiplier: Option<Amount>,
     /// Why it failed, as the provider says it.
     pub(crate) decline_code: Option<String>,
 }
@@ -182,7 +189,10 @@ record! {
         status: ReturnStatus,
         items: Json<Vec<SkuQuantity>>,
         reason: String,
+        /// What goes back in money.
         refund: Amount,
+        /// Points that go back with it.
+        points: i64,
         restock: bool,
         /// When the money and goods are to be moved, until both are: null before the approval and after.
         due_at: Option<Timestamp>,

@@ -6,3 +6,8 @@ use aws_lc_rs::digest::{SHA256, digest};
 pub(crate) fn hash(token: &str) -> Vec<u8> {
     digest(&SHA256, token.as_bytes()).as_ref().to_vec()
 }
+
+/// A digest as 32 hexadecimal digits: names something without saying it.
+pub(crate) fn digest_hex(text: &str) -> String {
+    hash(text).iter().take(16).fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
+}

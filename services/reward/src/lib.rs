@@ -1,10 +1,10 @@
 //! Reward service: points, tiers, achievements.
 //!
-//! This shop gives no points yet, so nobody can spend any.
+//! This shop gives no points yet, so nobody earns or can spend any.
 
 use std::sync::Arc;
 
-use promox_contract::reward::{PointsValue, ValuePoints};
+use promox_contract::reward::{PointsEarned, PointsFor, PointsValue, ValuePoints};
 use promox_kernel::{Cx, Error, Handle, Registry, register};
 
 /// The reward service.
@@ -14,12 +14,18 @@ pub struct Rewards;
 impl Rewards {
     /// Registers its operations.
     pub fn register(self: &Arc<Self>, registry: &mut Registry) {
-        register!(registry, self; ValuePoints);
+        register!(registry, self; ValuePoints, PointsFor);
     }
 }
 
 impl Handle<ValuePoints> for Rewards {
     async fn handle(&self, _: &Cx, _: ValuePoints) -> Result<PointsValue, Error> {
         Ok(PointsValue::default())
+    }
+}
+
+impl Handle<PointsFor> for Rewards {
+    async fn handle(&self, _: &Cx, _: PointsFor) -> Result<PointsEarned, Error> {
+        Ok(PointsEarned::default())
     }
 }

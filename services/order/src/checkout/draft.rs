@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
+use promox_contract::ids::FlashReservationId;
 use promox_contract::payment::PaymentChoice;
-use promox_kernel::{Claim, Email, UserId};
+use promox_contract::promotion::PromotionUse;
+use promox_kernel::{Amount, Claim, Email, UserId};
 use serde::{Deserialize, Serialize};
 
 use crate::api::Address;
@@ -42,6 +44,26 @@ pub(crate) struct NewOrder {
     pub(crate) channel: Option<String>,
     pub(crate) note: Option<String>,
     pub(crate) attributes: BTreeMap<String, String>,
+    /// What is held beside stock.
+    #[serde(default)]
+    pub(crate) extras: Extras,
+    /// Points that it earns.
+    #[serde(default)]
+    pub(crate) points_earned: i64,
+}
+
+/// What a checkout holds beside stock. Most orders hold nothing of it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct Extras {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) uses: Vec<PromotionUse>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) flash_reservations: Vec<FlashReservationId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) address_key: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) points_multiplier: Option<Amount>,
 }
 
 /// Why everything is given back.

@@ -4,22 +4,35 @@ use std::time::Duration;
 
 use promox_contract::cart::{CartForCheckout, EmptyCart};
 use promox_contract::ids::OrderId;
-use promox_contract::inventory::{GiveBackStock, HoldStock, SkuQuantity};
 use promox_contract::order::OrderStatus;
 use promox_contract::payment::{PaymentOutcome, PaymentStatus, TakePayment};
-use promox_kernel::{Cx, Error, Kind};
+use promox_kernel::{Cx, Error, Kind, Reply as _};
 use promox_storage::Recall;
 
 use crate::Orders;
 use crate::api::{OrderView, PlaceOrder};
 use crate::checkout::steps::{self, Begun, Held};
-use crate::checkout::{Draft, OrderedCart};
+use crate::checkout::{Draft, OrderedCart, hold};
 use crate::queries;
 use crate::records::{Order, Saga, SagaStep};
 use crate::reject;
 
 /// The pause before a silent provider is asked again.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
+
+/// How often an order is priced when others take the last of an automatic promotion meanwhile.
+const PRICED_AGAIN: u32 = 4;
+
+/// The answer that the deciding transaction kept is the one that is given.
+fn answered(cx: &Cx, result: Result<OrderView, Error>) -> Result<OrderView, Error> {
+    if let (Some(claim), Ok(view)) = (&cx.claim, &result)
+        && !view.undecided
+        && let Some(response) = view.kept(claim.status)?
+    {
+        let _ = claim.recorded.set(response);
+    }
+    result
+}
 
 /// One run of a saga by one driver.
 pub(crate) struct Driver<'a> {
@@ -36,14 +49,21 @@ impl Orders {
         {
             return self.present(OrderId(order)).await;
         }
-        let (draft, cart) = self.prepare(cx, &body).await?;
-        let saved = draft.clone();
-        match self.db.write(cx, move |tx| steps::begin(tx, &saved, cart)).await? {
-            Begun::Claimed(order) => self.present(order).await,
-            Begun::New(held) => {
-                let driver = Driver { orders: self, cx, held };
-                driver.check_cart(cart).await?;
-                driver.checkout(&draft).await
+        let mut tries = 1;
+        loop {
+            let (draft, cart) = self.prepare(cx, &body).await?;
+            let saved = draft.clone();
+            let held = match self.db.write(cx, move |tx| steps::begin(tx, &saved, cart)).await? {
+                Begun::Claimed(order) => return self.present(order).await,
+                Begun::New(held) => held,
+            };
+            let driver = Driver { orders: self, cx, held };
+            driver.check_cart(cart).await?;
+            let result = driver.checkout(&draft).await;
+            let lost = |error: &Error| draft.order.as_deref().is_some_and(|order| hold::lost_automatic(error, order));
+            match result {
+                Err(error) if tries < PRICED_AGAIN && body.quote_id.is_none() && lost(&error) => tries += 1,
+                result => return answered(cx, result),
             }
         }
     }
@@ -105,13 +125,7 @@ impl Driver<'_> {
     /// Holds everything at once; a refusal leaves no order.
     async fn hold(&self, draft: &Draft) -> Result<(), Error> {
         let Some(order) = &draft.order else { return Ok(()) };
-        let quantity = |line: &crate::api::LineView| SkuQuantity { sku: line.sku.clone(), quantity: line.quantity };
-        let items = order.priced.lines.iter().filter(|line| line.flash_sale_id.is_none()).map(quantity).collect();
-        let Err(error) = self.cx.call(HoldStock { order_id: self.held.order_id, items }).await else { return Ok(()) };
-        if !error.is_decided() {
-            // What is unknown may have been held.
-            self.cx.elevated().call(GiveBackStock { order_id: self.held.order_id }).await?;
-        }
+        let Err(error) = hold::hold_all(self.cx, self.held.order_id, order).await else { return Ok(()) };
         let held = self.held.clone();
         self.orders.db.write(self.cx, move |tx| steps::abandon(tx, &held)).await?;
         Err(error)

@@ -6,11 +6,12 @@
 
 mod draft;
 mod drive;
+mod hold;
 mod prepare;
 pub(crate) mod steps;
 mod undo;
 
-pub(crate) use draft::{Draft, NewOrder, Undo};
+pub(crate) use draft::{Draft, Extras, NewOrder, Undo};
 pub(crate) use drive::Driver;
 pub(crate) use prepare::{OrderedCart, Quotes};
 pub(crate) use steps::{confirm_paid, note_failed_payment};

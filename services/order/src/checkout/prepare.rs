@@ -9,17 +9,17 @@ use promox_contract::cart::{CartContents, CartForCheckout};
 use promox_contract::coupon::ResolveCodes;
 use promox_contract::flashsale::ReservedLines;
 use promox_contract::ids::CartId;
-use promox_contract::inventory::SkuQuantity;
+use promox_contract::inventory::{AvailableStock, SkuQuantity};
 use promox_contract::payment::CheckPaymentChoice;
 use promox_contract::product::{DescribeSkus, SkuDescription};
-use promox_contract::promotion::{CartLine, EvaluateCart, Evaluation, RejectReason};
-use promox_contract::reward::ValuePoints;
+use promox_contract::promotion::{CartLine, EvaluateCart, Evaluation, Gift, Offer, RejectReason};
+use promox_contract::reward::{PointsFor, ValuePoints};
 use promox_kernel::{Amount, Cx, Error, FieldError, Timestamp};
 
 use crate::Orders;
 use crate::api::{Address, PlaceOrder, QuoteView, ShippingOption};
 use crate::checkout::draft::StoredClaim;
-use crate::checkout::{Draft, NewOrder};
+use crate::checkout::{Draft, Extras, NewOrder};
 use crate::reject;
 use crate::rules::pricing::{self, Basket, Priced};
 use crate::rules::{request, shipping};
@@ -44,6 +44,8 @@ pub(crate) struct Assessed {
     codes: Vec<(String, bool)>,
     options: Vec<ShippingOption>,
     pub(crate) priced: Priced,
+    offers: Vec<Offer>,
+    extras: Extras,
     warnings: Vec<String>,
 }
 
@@ -53,14 +55,15 @@ impl Orders {
         request::check(body)?;
         let email = self.buyer_email(cx, body).await?;
         let assessed = self.assess(cx, body, true).await?;
-        let priced = match &body.quote_id {
+        let (priced, extras) = match &body.quote_id {
             Some(id) => self.quotes.redeem(id, body, &assessed, cx.now)?,
-            None => assessed.priced,
+            None => (assessed.priced, assessed.extras),
         };
         refuse_bad_codes(&priced, &assessed.codes)?;
         require_address(body, &assessed.settings)?;
         let choice = self.payment_choice(cx, body, priced.totals.total).await?;
         let guest = cx.principal.user().is_none();
+        let points_earned = points_earned(cx, &priced, extras.points_multiplier).await?;
         let order = NewOrder {
             number: number(cx),
             user_id: cx.principal.user(),
@@ -71,6 +74,8 @@ impl Orders {
             channel: body.channel.clone(),
             note: body.note.clone(),
             attributes: body.attributes.clone(),
+            extras,
+            points_earned,
         };
         let draft = Draft {
             order: Some(Box::new(order)),
@@ -104,7 +109,16 @@ impl Orders {
             Err(error) if strict && body.shipping_address.is_some() => return Err(error),
             chosen => chosen.ok(),
         };
-        let evaluation = evaluate(cx, body, &settings, &lines, &codes, chosen).await?;
+        let mut evaluation = evaluate(cx, body, &settings, &lines, &codes, chosen).await?;
+        let offers = std::mem::take(&mut evaluation.offers);
+        let mut warnings = std::mem::take(&mut evaluation.warnings);
+        let extras = Extras {
+            uses: std::mem::take(&mut evaluation.uses),
+            flash_reservations: body.flash_sale_reservation_ids.clone(),
+            address_key: body.shipping_address.as_ref().map(address_key),
+            points_multiplier: evaluation.points_multiplier,
+        };
+        lines.extend(gift_lines(cx, &evaluation.gifts).await?);
         let mut basket = Basket {
             lines: &lines,
             currency,
@@ -120,12 +134,10 @@ impl Orders {
             basket.points = points;
             priced = pricing::price(&basket, evaluation)?;
         }
-        let warnings = if cx.principal.user().is_none() && body.email.is_none() {
-            vec!["Without an e-mail address limits per user are left unchecked.".to_owned()]
-        } else {
-            Vec::new()
-        };
-        Ok(Assessed { settings, cart, codes, options, priced, warnings })
+        if cx.principal.user().is_none() && body.email.is_none() {
+            warnings.push("Without an e-mail address limits per user are left unchecked.".to_owned());
+        }
+        Ok(Assessed { settings, cart, codes, options, priced, offers, extras, warnings })
     }
 
     /// The price of a request, remembered for 15 minutes.
@@ -142,7 +154,7 @@ impl Orders {
             lines: priced.lines,
             applied_promotions: priced.applied,
             rejected_promotions: priced.rejected,
-            offers: Vec::new(),
+            offers: assessed.offers,
             shipping_options: assessed.options,
             totals: priced.totals,
             warnings: assessed.warnings,
@@ -313,6 +325,38 @@ async fn points_value(cx: &Cx, points: u32, priced: &Priced) -> Result<Amount, E
     if value.spendable < points || value.value.is_zero() { Err(refused("NOT_ENOUGH")) } else { Ok(value.value) }
 }
 
+/// Gifts as lines at zero, as far as they are in stock.
+async fn gift_lines(cx: &Cx, gifts: &[Gift]) -> Result<Vec<CartLine>, Error> {
+    if gifts.is_empty() {
+        return Ok(Vec::new());
+    }
+    let available =
+        cx.call(AvailableStock { skus: gifts.iter().map(|gift| gift.sku.clone()).collect() }).await?.available;
+    let mut lines = Vec::with_capacity(gifts.len());
+    for (gift, available) in gifts.iter().zip(available) {
+        if available < gift.quantity {
+            continue;
+        }
+        let item = SkuQuantity { sku: gift.sku.clone(), quantity: gift.quantity };
+        for mut line in describe(cx, vec![item], false).await? {
+            line.item.price = Amount::ZERO;
+            lines.push(line);
+        }
+    }
+    Ok(lines)
+}
+
+/// Points that the order will earn; guests earn none.
+async fn points_earned(cx: &Cx, priced: &Priced, multiplier: Option<Amount>) -> Result<i64, Error> {
+    let Some(user_id) = cx.principal.user() else { return Ok(0) };
+    let totals = &priced.totals;
+    let inside: Amount =
+        if priced.prices_include_tax { priced.lines.iter().map(|line| line.tax).sum() } else { Amount::ZERO };
+    let base = totals.subtotal - totals.discount - totals.points_value - inside;
+    let multiplier = multiplier.unwrap_or(Amount(rust_decimal::Decimal::ONE));
+    Ok(cx.call(PointsFor { user_id, base, multiplier }).await?.points)
+}
+
 /// A code that the buyer named and that does not apply refuses the order, unless something better was given for it.
 fn refuse_bad_codes(priced: &Priced, codes: &[(String, bool)]) -> Result<(), Error> {
     let bad = priced.rejected.iter().filter(|rejected| rejected.reason != RejectReason::NotCombinable);
@@ -349,11 +393,14 @@ struct Quote {
     expires_at: Timestamp,
     asked: String,
     priced: Priced,
+    extras: Extras,
 }
 
 impl Quotes {
     fn remember(&self, id: String, body: &PlaceOrder, assessed: &Assessed, expires_at: Timestamp) {
-        let quote = Quote { expires_at, asked: what_was_asked(body, assessed), priced: assessed.priced.clone() };
+        let asked = what_was_asked(body, assessed);
+        let (priced, extras) = (assessed.priced.clone(), assessed.extras.clone());
+        let quote = Quote { expires_at, asked, priced, extras };
         let mut remembered = self.0.lock();
         remembered.order.push_back(id.clone());
         remembered.quotes.insert(id, quote);
@@ -364,7 +411,13 @@ impl Quotes {
     }
 
     /// The quoted price, when the order asks for the same as the quote did.
-    fn redeem(&self, id: &str, body: &PlaceOrder, assessed: &Assessed, now: Timestamp) -> Result<Priced, Error> {
+    fn redeem(
+        &self,
+        id: &str,
+        body: &PlaceOrder,
+        assessed: &Assessed,
+        now: Timestamp,
+    ) -> Result<(Priced, Extras), Error> {
         let quote = self.0.lock().quotes.get(id).filter(|quote| quote.expires_at > now).cloned();
         let Some(quote) = quote else {
             return Err(Error::conflict("QUOTE_EXPIRED", "The quote is over; ask for a new one."));
@@ -375,7 +428,7 @@ impl Quotes {
                 "The order has other items, codes, address or method than the quote.",
             ));
         }
-        Ok(quote.priced)
+        Ok((quote.priced, quote.extras))
     }
 }
 

@@ -146,12 +146,14 @@ fn pending_order(now: Timestamp, id: OrderId, new: super::NewOrder, draft: &Draf
         points_redeemed: totals.points_redeemed,
         points_value: totals.points_value,
         total: totals.total,
-        points_earned: 0,
+        points_earned: new.points_earned,
         payment_id: None,
         payment_status: None,
         token_hash: draft.token.as_deref().map(tokens::hash),
         imported: false,
         returned: new.priced.currency.zero(),
+        returned_money: new.priced.currency.zero(),
+        returned_points: 0,
         details: Json(OrderDetails {
             shipping_address: new.shipping_address,
             billing_address: new.billing_address,
@@ -162,6 +164,7 @@ fn pending_order(now: Timestamp, id: OrderId, new: super::NewOrder, draft: &Draf
             attributes: new.attributes,
             applied: new.priced.applied,
             rejected: new.priced.rejected,
+            points_multiplier: new.extras.points_multiplier,
             decline_code: None,
         }),
         timeline: Json(Vec::with_capacity(4)),
@@ -320,10 +323,17 @@ pub(crate) fn fact(order: &Order) -> OrderFact {
         user_id: order.user_id,
         total: order.total,
         currency: order.currency,
-        goods: order.subtotal - order.discount - order.points_value,
-        points_multiplier: None,
+        goods: goods(order),
+        points_multiplier: order.details.points_multiplier,
         points_redeemed: order.points_redeemed,
+        points_earned: order.points_earned,
     }
+}
+
+/// What is paid for goods, without tax, less the points' value.
+fn goods(order: &Order) -> promox_kernel::Amount {
+    let tax = if order.prices_include_tax { order.tax } else { order.currency.zero() };
+    order.subtotal - order.discount - order.points_value - tax
 }
 
 pub(crate) fn note(order: &mut Order, at: Timestamp, step: &str, status: &str, detail: &str, actor: &str) {

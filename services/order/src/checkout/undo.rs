@@ -1,12 +1,13 @@
 //! Undoing, in reverse: the money first, then the stock. Every step may be asked again; one that fails is tried for ever.
 
-use promox_contract::inventory::GiveBackStock;
+use promox_contract::ids::OrderId;
 use promox_contract::payment::{CancelPayment, PaymentOfOrder};
 use promox_kernel::{Error, Kind};
+use promox_storage::Tx;
 
 use crate::api::OrderView;
-use crate::checkout::Driver;
-use crate::checkout::steps;
+use crate::checkout::hold::{self, Kept};
+use crate::checkout::{Driver, steps};
 use crate::queries;
 
 impl Driver<'_> {
@@ -30,7 +31,8 @@ impl Driver<'_> {
         let reason = saga.draft.undo.as_ref().map(|undo| undo.reason.clone()).unwrap_or_default();
         let cx = self.cx.elevated();
         cx.call(CancelPayment { order_id, reason }).await?;
-        cx.call(GiveBackStock { order_id }).await?;
+        let kept = self.orders.db.read(|tx| kept(tx, order_id)).await?;
+        hold::let_go(&cx, order_id, kept, true).await?;
         let paid = match cx.call(PaymentOfOrder { order_id }).await {
             Ok(paid) => Some(paid),
             Err(error) if error.kind() == Kind::NotFound => None,
@@ -38,4 +40,9 @@ impl Driver<'_> {
         };
         self.orders.db.write(self.cx, move |tx| steps::undone(tx, &held, paid.as_ref())).await
     }
+}
+
+fn kept(tx: &Tx<'_>, id: OrderId) -> Result<Kept, Error> {
+    let order = steps::order(tx, id)?;
+    Ok(Kept::of(&order, &queries::items(tx, id)?))
 }

@@ -42,14 +42,16 @@ pub(crate) fn request(tx: &mut Tx<'_>, cx: &Cx, op: &RequestReturn) -> Result<Re
     for asked in pending.iter().filter(|other| other.status == ReturnStatus::Requested) {
         give_back(&order, &mut lines, &asked.items)?;
     }
-    let refund = give_back(&order, &mut lines, &wanted)?;
+    let worth = give_back(&order, &mut lines, &wanted)?;
+    let split = split(&order, &lines, worth);
     let row = Return {
         id: ReturnId(tx.next_id::<Return>()?),
         order_id: order.id,
         status: ReturnStatus::Requested,
         items: Json(wanted),
         reason: reason.unwrap_or_default(),
-        refund,
+        refund: split.money,
+        points: split.points,
         restock: true,
         due_at: None,
         tries: 0,
@@ -100,12 +102,17 @@ pub(crate) fn approve(
         return Err(reject::state("PAYMENT_NOT_CAPTURED", message, order.status));
     }
     let mut lines = items(tx, id)?;
-    row.refund = give_back(&order, &mut lines, &row.items)?;
+    let worth = give_back(&order, &mut lines, &row.items)?;
+    let split = split(&order, &lines, worth);
+    row.refund = split.money;
+    row.points = split.points;
     row.status = ReturnStatus::Approved;
     row.restock = restock;
     row.decided_at = Some(tx.now());
     row.due_at = Some(tx.now());
-    order.returned += row.refund;
+    order.returned += worth;
+    order.returned_money += split.money;
+    order.returned_points += split.points;
     for line in &lines {
         tx.put(line)?;
     }
@@ -118,11 +125,29 @@ pub(crate) fn approve(
     }
     touch(tx, &mut order)?;
     let (user_id, refund, currency) = (order.user_id, row.refund, order.currency);
-    tx.emit(
-        id,
-        &OrderReturned { order_id: id, return_id: rid.0, user_id, refund, currency, goods: refund, points: 0 },
-    )?;
+    let fact = OrderReturned {
+        order_id: id,
+        return_id: rid.0,
+        user_id,
+        refund,
+        currency,
+        goods: without_tax(&order, &lines, refund),
+        points: row.points,
+    };
+    tx.emit(id, &fact)?;
     Ok(return_view(row))
+}
+
+fn split(order: &Order, lines: &[OrderItem], worth: Amount) -> returns::Split {
+    let whole = lines.iter().map(|line| line.total).sum();
+    returns::split(whole, order.returned, worth, order.points_redeemed, order.points_value, order.currency)
+}
+
+/// The goods' part of a refund: what is left of it without the lines' average tax.
+fn without_tax(order: &Order, lines: &[OrderItem], refund: Amount) -> Amount {
+    let (whole, tax): (Amount, Amount) =
+        (lines.iter().map(|line| line.total).sum(), lines.iter().map(|line| line.tax).sum());
+    if whole.is_zero() { refund } else { order.currency.round(refund.0 * (whole.0 - tax.0) / whole.0) }
 }
 
 /// Rejects a return.

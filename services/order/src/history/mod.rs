@@ -1,12 +1,13 @@
-//! Import of past orders and credit notes from another system, with the prices and dates they had.
+//! Past orders and credit notes, in from another system and out again, with the prices and dates they had.
 //!
 //! No stock, payment or message moves. A document is the rows that share its number; it is taken whole or replaced whole, and
 //! a row that cannot be right is reported and left out, never a reason to stop.
 
+mod export;
 mod read;
 mod write;
 
-use promox_kernel::{Amount, Body, Cx, Error, Handle, json_reply, operation};
+use promox_kernel::{Amount, Body, Cx, Download, Error, Handle, json_reply, operation};
 use promox_storage::Lane;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -24,7 +25,7 @@ const CHUNK_DOCUMENTS: usize = 200;
 ///
 /// CSV: one line of a document a row, with the columns `number` (or `InvoiceNo`), `sku` (`StockCode`), `name` (`Description`),
 /// `quantity`, `date` (`InvoiceDate`), `unitPrice`, and optionally `customer` (`CustomerID`) and `email`; rows of a document
-/// stand together. NDJSON: a document a line, `{number,date,customer?,email?,lines:[{sku,name,quantity,unitPrice}]}`.
+/// stand together. NDJSON: a document a line, `{number,date,customer?,email?,lines:[{sku,name,quantity,unitPrice,discount?}]}`.
 /// A number that begins with C is a credit note, its quantities are negative. A date without a zone is the store's time.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -39,6 +40,15 @@ operation! {
     "Takes past orders and credit notes from another system.",
     stream ["text/csv", "application/x-ndjson"], body
 }
+
+/// Every order that was sold and every credit note, in the form that the import takes: NDJSON, oldest first.
+///
+/// Goods only: shipping, tax on top and points are not in it, nor are units that came back. Orders that are not decided,
+/// failed or were cancelled are left out.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ExportHistory {}
+operation! { ExportHistory => Download, "order.export", Get "/api/orders/export", Permission("order:read"), 200, "Every order sold and every credit note, in the form that the import takes." }
 
 /// What an import did.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -115,6 +125,12 @@ impl Handle<ImportOrders> for Orders {
         reading.await.map_err(Error::internal)??;
         report.errors.sort_by_key(|error| error.row);
         Ok(report)
+    }
+}
+
+impl Handle<ExportHistory> for Orders {
+    async fn handle(&self, _: &Cx, _: ExportHistory) -> Result<Download, Error> {
+        export::export(&self.db)
     }
 }
 

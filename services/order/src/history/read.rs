@@ -33,12 +33,25 @@ pub(crate) struct Line {
     pub(crate) name: String,
     pub(crate) quantity: i64,
     pub(crate) unit_price: Amount,
-    pub(crate) total: Amount,
+    /// Quantity × unit price.
+    pub(crate) subtotal: Amount,
+    /// What was taken off it.
+    pub(crate) discount: Amount,
 }
 
 impl Document {
+    pub(crate) fn subtotal(&self) -> Amount {
+        self.lines.iter().map(|line| line.subtotal).sum()
+    }
+
     pub(crate) fn total(&self) -> Amount {
-        self.lines.iter().map(|line| line.total).sum()
+        self.lines.iter().map(Line::total).sum()
+    }
+}
+
+impl Line {
+    pub(crate) fn total(&self) -> Amount {
+        self.subtotal - self.discount
     }
 }
 
@@ -72,6 +85,7 @@ struct Row {
     quantity: String,
     date: String,
     unit_price: String,
+    discount: Option<Amount>,
     customer: String,
     email: String,
 }
@@ -137,6 +151,7 @@ impl Columns {
             quantity: cell(),
             date: cell(),
             unit_price: cell(),
+            discount: None,
             customer: cell(),
             email: cell(),
         }
@@ -164,6 +179,8 @@ struct JsonLine {
     name: String,
     quantity: i64,
     unit_price: Amount,
+    #[serde(default)]
+    discount: Option<Amount>,
 }
 
 fn read_lines(reader: BodyReader, zone: &TimeZone, gather: &mut Gather<'_>) -> Result<(), Error> {
@@ -222,6 +239,7 @@ impl Gather<'_> {
                 quantity: line.quantity.to_string(),
                 date: document.date.clone(),
                 unit_price: line.unit_price.to_string(),
+                discount: line.discount,
                 customer: document.customer.clone(),
                 email: document.email.clone(),
             };
@@ -275,10 +293,22 @@ impl Gather<'_> {
         if unit_price.is_negative() || unit_price.is_zero() {
             return Err(("INVALID_PRICE", format!("{unit_price}: prices are positive")));
         }
-        let total = unit_price.times(quantity).ok_or_else(|| ("AMOUNT_TOO_LARGE", "over 10^18".to_owned()))?;
+        let subtotal = unit_price.times(quantity).ok_or_else(|| ("AMOUNT_TOO_LARGE", "over 10^18".to_owned()))?;
+        let discount = self.discount(row, is_credit, subtotal)?;
         let name = bounded(&row.name, 0, 500).map_err(|detail| ("INVALID_NAME", detail))?;
         let name = if name.is_empty() { sku.to_string() } else { name };
-        Ok(Line { sku, name, quantity, unit_price, total })
+        Ok(Line { sku, name, quantity, unit_price, subtotal, discount })
+    }
+
+    /// What a line's discount is: at most the line, and nothing on a credit note, whose prices are what was given back.
+    fn discount(&self, row: &Row, is_credit: bool, subtotal: Amount) -> Result<Amount, (&'static str, String)> {
+        let discount = self.currency.exact(row.discount.unwrap_or_default());
+        let discount = discount.map_err(|detail| ("INVALID_DISCOUNT", detail))?;
+        let most = if is_credit { Amount::ZERO } else { subtotal };
+        if discount.is_negative() || discount > most {
+            return Err(("INVALID_DISCOUNT", format!("{discount} is not between 0 and {most}")));
+        }
+        Ok(discount)
     }
 
     fn close(&mut self) {

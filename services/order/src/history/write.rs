@@ -1,7 +1,7 @@
 //! Writes a document: new, replaced whole, or left because it is the same.
 
 use promox_contract::ids::OrderId;
-use promox_contract::order::OrderStatus;
+use promox_contract::order::{CreditNoteImported, OrderImported, OrderStatus};
 use promox_kernel::{Amount, Currency, Error, Json};
 use promox_storage::Tx;
 
@@ -34,7 +34,7 @@ fn credit_note(tx: &mut Tx<'_>, document: &Document, currency: Currency) -> Resu
         name: line.name.clone(),
         quantity: line.quantity,
         unit_price: line.unit_price,
-        total: line.total,
+        total: line.total(),
     };
     let new = CreditNote {
         id: match &old {
@@ -47,14 +47,11 @@ fn credit_note(tx: &mut Tx<'_>, document: &Document, currency: Currency) -> Resu
         lines: Json(document.lines.iter().map(line).collect()),
         issued_at: document.at,
     };
-    replace(tx, old.as_ref(), &new)
-}
-
-fn replace<R: promox_storage::Record + PartialEq>(tx: &mut Tx<'_>, old: Option<&R>, new: &R) -> Result<Outcome, Error> {
-    if old == Some(new) {
+    if old.as_ref() == Some(&new) {
         return Ok(Outcome::Same);
     }
-    tx.put(new)?;
+    tx.put(&new)?;
+    tx.emit(new.id, &CreditNoteImported { id: new.id.0 })?;
     Ok(if old.is_some() { Outcome::Updated } else { Outcome::Created })
 }
 
@@ -69,6 +66,7 @@ fn order(tx: &mut Tx<'_>, document: &Document, currency: Currency) -> Result<Out
     };
     let new_items = items(id, document, currency);
     let Some(old) = old else {
+        tx.emit(id, &OrderImported { order_id: id })?;
         tx.insert(&imported(id, document, currency))?;
         new_items.iter().try_for_each(|item| tx.insert(item))?;
         return Ok(Outcome::Created);
@@ -83,6 +81,7 @@ fn order(tx: &mut Tx<'_>, document: &Document, currency: Currency) -> Result<Out
     if new == old && new_items == old_items {
         return Ok(Outcome::Same);
     }
+    tx.emit(id, &OrderImported { order_id: id })?;
     for item in old_items.iter().skip(new_items.len()) {
         tx.delete::<OrderItem>(&(id, item.line))?;
     }
@@ -92,7 +91,7 @@ fn order(tx: &mut Tx<'_>, document: &Document, currency: Currency) -> Result<Out
 }
 
 fn imported(id: OrderId, document: &Document, currency: Currency) -> Order {
-    let total = currency.round(document.total().0);
+    let (subtotal, total) = (currency.round(document.subtotal().0), currency.round(document.total().0));
     let zero = currency.zero();
     let mut details = OrderDetails::default();
     if let Some(customer) = &document.customer {
@@ -106,8 +105,8 @@ fn imported(id: OrderId, document: &Document, currency: Currency) -> Order {
         email: document.email.clone(),
         currency,
         prices_include_tax: true,
-        subtotal: total,
-        discount: zero,
+        subtotal,
+        discount: currency.round((subtotal - total).0),
         shipping: zero,
         shipping_discount: zero,
         tax: zero,
@@ -120,6 +119,8 @@ fn imported(id: OrderId, document: &Document, currency: Currency) -> Order {
         token_hash: None,
         imported: true,
         returned: zero,
+        returned_money: zero,
+        returned_points: 0,
         details: Json(details),
         timeline: Json(Vec::new()),
         version: 1,
@@ -134,7 +135,6 @@ fn items(id: OrderId, document: &Document, currency: Currency) -> Vec<OrderItem>
     let zero = currency.zero();
     let item = |(line, row): (u32, &super::read::Line)| {
         let quantity = u32::try_from(row.quantity).unwrap_or(u32::MAX);
-        let total = currency.round(row.total.0);
         OrderItem {
             order_id: id,
             line,
@@ -144,10 +144,10 @@ fn items(id: OrderId, document: &Document, currency: Currency) -> Vec<OrderItem>
             quantity,
             unit_price: row.unit_price,
             list_price: row.unit_price,
-            subtotal: total,
-            discount: zero,
+            subtotal: currency.round(row.subtotal.0),
+            discount: currency.round(row.discount.0),
             tax: zero,
-            total,
+            total: currency.round(row.total().0),
             flash_sale_id: None,
             discounts: Json(Vec::new()),
             shipped: quantity,
