@@ -3,8 +3,8 @@
 use promox_storage::{IndexDef, Schema, Space, TableDef, decode_row};
 use redb::{ReadableDatabase, TableError};
 
-use super::catalogue::CATALOGUE;
-use super::{Bytewise, CheckpointFile, definition, sealed, unsealed};
+use super::catalogue::{CATALOGUE, write_name};
+use super::{Bytewise, CheckpointFile, catch_quietly, damaged, definition, sealed, unsealed};
 use crate::journal::frame::Mark;
 use crate::open::OpenError;
 
@@ -40,7 +40,8 @@ impl CheckpointFile {
         &self,
         schema: &'s Schema,
     ) -> Result<Vec<(&'s TableDef, &'s IndexDef)>, OpenError> {
-        let stored = self.stored_names().map_err(|error| self.failure(&error))?;
+        let stored = catch_quietly(|| self.stored_names()).map_err(|panic| damaged(&self.path, &panic))?;
+        let stored = stored.map_err(|error| self.failure(&error))?;
         let missing = |(table, index): &(&TableDef, &IndexDef)| {
             stored.contains_key(&table.space) && !stored.contains_key(&index.space)
         };
@@ -53,7 +54,8 @@ impl CheckpointFile {
         let build = Build { table, index, position: mark.position };
         tracing::info!(index = index.name, table = table.full_name(), "building a new index");
         loop {
-            match self.build_chunk(&build) {
+            let built = catch_quietly(|| self.build_chunk(&build));
+            match built.unwrap_or_else(|panic| Err(Halt::Damaged(panic))) {
                 Ok(true) => {}
                 Ok(false) => return Ok(()),
                 Err(halt) => return Err(self.halted(&build, halt)),
@@ -98,7 +100,7 @@ impl CheckpointFile {
                 None => {
                     building.remove(number)?;
                     let name = self.names.of(build.index.space);
-                    transaction.open_table(CATALOGUE)?.insert(number, name.as_bytes())?;
+                    write_name(&mut transaction.open_table(CATALOGUE)?, build.index.space, &name)?;
                 }
             }
         }

@@ -6,13 +6,15 @@ use promox_kernel::Timestamp;
 use promox_storage::{Schema, Space};
 use redb::{ReadTransaction, ReadableDatabase, ReadableTable, TableError, WriteTransaction};
 
-use super::{Bytewise, CheckpointFile};
+use super::{Bytewise, CheckpointFile, sealed, unsealed};
 use crate::journal::frame::Mark;
 use crate::journal::segment::StoreId;
 use crate::open::OpenError;
 
-/// Space number, big-endian → name.
+/// Space number, big-endian → name, checksum.
 pub(super) const CATALOGUE: Bytewise = Bytewise::new("catalogue");
+/// What the catalogue's checksums take for its space: no table has this number.
+const CATALOGUE_SPACE: Space = Space(0);
 /// `mark` → position, time, outbox positions, store, checksum.
 const META: Bytewise = Bytewise::new("meta");
 const MARK: &[u8] = b"mark";
@@ -92,8 +94,11 @@ impl CheckpointFile {
         let mut names = BTreeMap::new();
         for item in table.iter()? {
             let (space, name) = item?;
-            let number = space.value().try_into().map(u16::from_be_bytes).unwrap_or_default();
-            names.insert(Space(number), String::from_utf8_lossy(name.value()).into_owned());
+            let (space, name) = (space.value(), name.value());
+            let broken = || redb::Error::Corrupted("a name in the catalogue fails its checksum".to_owned());
+            let intact = unsealed(CATALOGUE_SPACE, space, name).ok_or_else(broken)?;
+            let number = space.try_into().map(u16::from_be_bytes).map_err(|_| broken())?;
+            names.insert(Space(number), String::from_utf8_lossy(intact).into_owned());
         }
         Ok(names)
     }
@@ -103,7 +108,7 @@ impl CheckpointFile {
         {
             let mut table = transaction.open_table(CATALOGUE)?;
             for (space, name) in names {
-                table.insert(&space.0.to_be_bytes()[..], name.as_bytes())?;
+                write_name(&mut table, *space, name)?;
             }
         }
         if first {
@@ -111,6 +116,18 @@ impl CheckpointFile {
         }
         Ok(transaction.commit()?)
     }
+}
+
+/// Writes down a name with its checksum.
+pub(super) fn write_name(
+    table: &mut redb::Table<'_, &'static [u8], &'static [u8]>,
+    space: Space,
+    name: &str,
+) -> Result<(), redb::Error> {
+    let (number, mut value) = (space.0.to_be_bytes(), Vec::new());
+    sealed(CATALOGUE_SPACE, &number, name.as_bytes(), &mut value);
+    table.insert(&number[..], value.as_slice())?;
+    Ok(())
 }
 
 /// A space that this version does not know, or knows by another name, was written by another version.

@@ -80,33 +80,34 @@ impl Base {
     pub(crate) fn get(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
         let Some(table) = self.table(space) else { return Ok(None) };
         let intact = |key: &[u8], value: &[u8]| self.check(space, key, value).is_ok();
-        let find = || if table.ends_before(key, intact)? { Ok(None) } else { table.table.get(key) };
-        let found = self.guard(space, find)?;
-        found.map(|value| self.check(space, key, value.value())).transpose()
+        self.guard(space, || {
+            let found = if table.ends_before(key, intact)? { None } else { table.table.get(key)? };
+            Ok(found.map(|value| self.check(space, key, value.value())).transpose())
+        })
     }
 
     /// What the checkpoint has of a range of a space.
     pub(crate) fn source(&self, space: Space, start: &[u8], end: Option<&[u8]>, direction: Direction) -> Source<'_> {
         let Some(table) = self.table(space) else { return Box::new(std::iter::empty()) };
         let range = self.guard(space, || match end {
-            Some(end) => table.table.range(start..end),
-            None => table.table.range(start..),
+            Some(end) => table.table.range(start..end).map(Ok),
+            None => table.table.range(start..).map(Ok),
         });
         let mut range = match range {
             Ok(range) => range,
             Err(error) => return Box::new(std::iter::once(Err(error))),
         };
         let next = move || {
-            let item = self.guard(space, || match direction {
-                Direction::Forward => range.next().transpose(),
-                Direction::Backward => range.next_back().transpose(),
-            });
-            let item = item.transpose()?.and_then(|(key, value)| {
+            let item = self.guard(space, || {
+                let item = match direction {
+                    Direction::Forward => range.next().transpose()?,
+                    Direction::Backward => range.next_back().transpose()?,
+                };
+                let Some((key, value)) = item else { return Ok(Ok(None)) };
                 let key = key.value().to_vec();
-                let value = self.check(space, &key, value.value())?;
-                Ok((key, Some(value)))
+                Ok(self.check(space, &key, value.value()).map(|value| Some((key, Some(value)))))
             });
-            Some(item)
+            item.transpose()
         };
         Box::new(std::iter::from_fn(next))
     }
@@ -123,11 +124,15 @@ impl Base {
     }
 
     /// Runs a read of redb's, which may panic on pages that are damaged.
-    fn guard<T>(&self, space: Space, read: impl FnOnce() -> Result<T, redb::StorageError>) -> Result<T, StoreError> {
+    fn guard<T>(
+        &self,
+        space: Space,
+        read: impl FnOnce() -> Result<Result<T, StoreError>, redb::StorageError>,
+    ) -> Result<T, StoreError> {
         let damaged =
             |why: &str| StoreError::Damaged { place: format!("{FILE}, table {}: {why}", self.names.of(space)) };
         match catch_quietly(read) {
-            Ok(Ok(found)) => Ok(found),
+            Ok(Ok(found)) => found,
             Ok(Err(redb::StorageError::Corrupted(why))) => Err(damaged(&why)),
             Ok(Err(error)) => {
                 self.failed.store(true, Ordering::Release);
@@ -229,6 +234,10 @@ impl CheckpointFile {
 
     /// Holds what was committed last open for reading.
     pub(crate) fn base(&self) -> Result<Base, redb::Error> {
+        catch_quietly(|| self.read_base()).unwrap_or_else(|panic| Err(redb::Error::Corrupted(panic)))
+    }
+
+    fn read_base(&self) -> Result<Base, redb::Error> {
         let transaction = self.database.begin_read()?;
         let mut tables = Vec::new();
         for (space, name) in self.names.all() {

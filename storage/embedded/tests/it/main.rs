@@ -1,8 +1,12 @@
-//! The embedded engine from outside: durability, crashes, faults.
+//! The embedded engine from outside: durability, crashes, faults, damage.
 
 mod conforms;
 mod crash;
+mod damage;
 mod durable;
+mod faults;
+mod indexes;
+mod kill;
 mod model;
 mod rows;
 mod stepped;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use promox_embedded::disk::Disk;
-use promox_embedded::{Assembled, EmbeddedEngine, OpenError};
+use promox_embedded::{Assembled, EmbeddedEngine, OpenError, Options};
 use promox_kernel::Clock;
 use promox_storage::{Database, Db, StoreError, Tx};
 
@@ -17,7 +17,10 @@ pub(crate) struct Stepped {
 
 impl Stepped {
     pub(crate) fn open(disk: Arc<dyn Disk>) -> Result<Self, OpenError> {
-        let options = options(disk);
+        Self::open_with(options(disk))
+    }
+
+    pub(crate) fn open_with(options: Options) -> Result<Self, OpenError> {
         let clock = options.clock.clone();
         Ok(Self { parts: EmbeddedEngine::assemble(options, &schema())?, clock })
     }

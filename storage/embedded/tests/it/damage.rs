@@ -1,0 +1,161 @@
+//! Flipped bits: what is damaged is named or missing, and never read as something else.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use promox_embedded::disk::MemoryDisk;
+use promox_embedded::{OpenError, Options};
+use promox_kernel::Entropy;
+use promox_storage::{Direction, KeyRange, Record, StoreError};
+
+use crate::rows::{Account, AccountByOwner, account, options};
+use crate::stepped::Stepped;
+
+const ROWS: i64 = 30;
+
+fn truth() -> Vec<(i64, i64)> {
+    (1..=ROWS).map(|id| (id, id * 7)).collect()
+}
+
+/// A store with one row a group, its journal in several segments.
+async fn filled(checkpointed: bool) -> MemoryDisk {
+    let disk = MemoryDisk::new();
+    let mut store = Stepped::open(Arc::new(disk.clone())).unwrap();
+    for (id, balance) in truth() {
+        store.write(move |tx| tx.insert(&account(id, balance))).await.unwrap();
+    }
+    if checkpointed {
+        store.freeze();
+        store.checkpoint();
+    }
+    drop(store);
+    disk.copy()
+}
+
+fn files(disk: &MemoryDisk, part: &str) -> Vec<(PathBuf, usize)> {
+    disk.files().into_iter().filter(|(path, _)| path.to_string_lossy().contains(part)).collect()
+}
+
+#[tokio::test]
+async fn a_flipped_bit_in_the_journal_is_named() {
+    let disk = filled(false).await;
+    let (mut named, mut shorter) = (0, 0);
+    for (path, len) in files(&disk, ".journal") {
+        for bit in (0..len * 8).step_by(5) {
+            let broken = disk.copy();
+            broken.flip(&path, bit);
+            match Stepped::open(Arc::new(broken)) {
+                Ok(store) => {
+                    let found = store.balances().await;
+                    // Damage in the very last group looks like one that was never finished.
+                    let last = found == truth()[..truth().len() - 1];
+                    assert!(last || found == truth(), "bit {bit} of {}: {found:?}", path.display());
+                    shorter += usize::from(last);
+                }
+                Err(OpenError::Damaged { file, offset, .. }) => {
+                    assert!(offset.is_some() && files(&disk, ".journal").iter().any(|(path, _)| *path == file));
+                    named += 1;
+                }
+                Err(other) => panic!("bit {bit} of {}: {other}", path.display()),
+            }
+        }
+    }
+    assert!(named > 20 * shorter, "{named} named, {shorter} taken for an end");
+}
+
+#[tokio::test]
+async fn a_flipped_bit_in_the_identity_refuses_to_start() {
+    let disk = filled(false).await;
+    let path = PathBuf::from("/store/store");
+    for bit in 0..files(&disk, "/store/store")[0].1 * 8 {
+        let broken = disk.copy();
+        broken.flip(&path, bit);
+        let error = Stepped::open(Arc::new(broken)).err().unwrap();
+        assert!(error.exit_code() == 65 && error.to_string().contains("/store/store"), "{error}");
+    }
+}
+
+/// Reads all there is: every row that comes is right, and every error says damage.
+async fn check_rows(store: &Stepped) -> Result<(), StoreError> {
+    let reader = promox_storage::Engine::snapshot(&*store.parts.engine);
+    for direction in [Direction::Forward, Direction::Backward] {
+        for item in reader.scan(&KeyRange::all(Account::TABLE.space), direction) {
+            let (key, row) = item?;
+            let columns = promox_storage::decode_row(Account::TABLE.space, &key, &row)?;
+            let row = Account::take_columns(columns).unwrap();
+            assert_eq!(row, account(row.id, row.id * 7));
+        }
+    }
+    store
+        .db()
+        .read(|tx| {
+            for (id, balance) in truth() {
+                let row = tx.get::<Account>(&id)?;
+                assert!(row.is_none_or(|row| row == account(id, balance)));
+                let row = tx.get_by::<AccountByOwner>(format!("owner {id}").as_str())?;
+                assert!(row.is_none_or(|row| row == account(id, balance)));
+            }
+            Ok(())
+        })
+        .await
+}
+
+#[tokio::test]
+async fn a_flipped_bit_in_the_checkpoint_is_never_read() {
+    let disk = filled(true).await;
+    let (path, len) = files(&disk, "data.redb").remove(0);
+    let entropy = Entropy::seeded(5);
+    let mut noticed = 0;
+    // Of this small store's file only the first pages are in use.
+    let used = (len / 8).min(1 << 18);
+    for round in 0..1_500 {
+        let broken = disk.copy();
+        let within = if round % 2 == 0 { used } else { len };
+        let bit = usize::try_from(entropy.below(within as u64 * 8)).unwrap();
+        broken.flip(&path, bit);
+        match Stepped::open(Arc::new(broken)) {
+            Ok(store) => match check_rows(&store).await {
+                Ok(()) => {}
+                Err(StoreError::Damaged { place }) => {
+                    assert!(place.contains("data.redb, table "), "{place}");
+                    noticed += 1;
+                }
+                Err(StoreError::Io(_)) => noticed += 1,
+                Err(other) => panic!("bit {bit}: {other}"),
+            },
+            Err(error) => {
+                assert!(error.to_string().contains("data.redb"), "bit {bit}: {error}");
+                noticed += 1;
+            }
+        }
+    }
+    assert!(noticed > 10, "{noticed} of 1,500 flips hit something");
+}
+
+#[tokio::test]
+async fn a_missing_segment_is_named() {
+    let disk = filled(false).await;
+    let segments = files(&disk, ".journal");
+    assert!(segments.len() > 3);
+    for (path, _) in &segments[1..segments.len() - 2] {
+        let broken = disk.copy();
+        promox_embedded::disk::Disk::remove(&broken, path).unwrap();
+        let error = Stepped::open(Arc::new(broken)).err().unwrap();
+        assert!(matches!(&error, OpenError::Damaged { what, .. } if what.contains("missing")), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn another_stores_files_are_refused() {
+    let disk = filled(true).await;
+    let other = MemoryDisk::new();
+    drop(Stepped::open_with(Options { entropy: Entropy::seeded(8), ..options(Arc::new(other.clone())) }).unwrap());
+    let (from, to) = (PathBuf::from("/store/store"), PathBuf::from("/store/store"));
+    let mut identity = vec![0; 64];
+    let file = promox_embedded::disk::Disk::open(&other, &from).unwrap();
+    let len = file.read(0, &mut identity).unwrap();
+    let file = promox_embedded::disk::Disk::open(&disk, &to).unwrap();
+    file.write(0, &identity[..len]).unwrap();
+    let error = Stepped::open(Arc::new(disk)).err().unwrap();
+    assert!(error.to_string().contains("another store"), "{error}");
+}

@@ -1,0 +1,219 @@
+//! A disk that fails: nothing more is acknowledged after a failed write or sync, and a full disk stops writes only.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::time::Duration;
+
+use promox_embedded::disk::{Fault, FaultyDisk, MemoryDisk};
+use promox_embedded::{EmbeddedEngine, Options, Turn};
+use promox_storage::StoreError;
+
+use crate::rows::{Account, account, balances, database, options, schema, write};
+use crate::stepped::Stepped;
+
+/// Transactions of a run; every fourth is followed by a checkpoint.
+const TRANSACTIONS: i64 = 14;
+
+struct Outcome {
+    /// Balances that were acknowledged, and those of the first transaction that was not.
+    acknowledged: Vec<(i64, i64)>,
+    attempted: Option<(i64, i64)>,
+    code: i32,
+}
+
+/// Inserts accounts until the disk fails.
+async fn run(disk: &FaultyDisk) -> Outcome {
+    let stopped = Arc::new(AtomicI32::new(0));
+    let noted = stopped.clone();
+    let on_stop = Arc::new(move |stop: &promox_embedded::Stop| noted.store(stop.code, Ordering::SeqCst));
+    let opened = Stepped::open_with(Options { on_stop, ..options(Arc::new(disk.clone())) });
+    let mut outcome = Outcome { acknowledged: Vec::new(), attempted: None, code: 0 };
+    let Ok(mut store) = opened else { return outcome };
+    for id in 1..=TRANSACTIONS {
+        match store.write(move |tx| tx.insert(&account(id, id))).await {
+            Ok(()) => {
+                assert_eq!(outcome.attempted, None, "acknowledged after a failure");
+                outcome.acknowledged.push((id, id));
+            }
+            Err(error) => {
+                assert_eq!(error, StoreError::Stopped);
+                outcome.attempted.get_or_insert((id, id));
+            }
+        }
+        if id % 4 == 0 {
+            store.freeze();
+            store.checkpoint();
+        }
+    }
+    outcome.code = stopped.load(Ordering::SeqCst);
+    outcome
+}
+
+async fn every_failure_of(fault: Fault) {
+    let mut failures = 0;
+    for after in 0.. {
+        let memory = MemoryDisk::new();
+        let disk = FaultyDisk::over(Arc::new(memory.clone()));
+        disk.fail(fault, after, 1);
+        let outcome = run(&disk).await;
+        if disk.seen() <= after {
+            assert!(failures > 20, "{failures} places where {fault:?} may fail");
+            return;
+        }
+        failures += 1;
+        if outcome.attempted.is_some() {
+            assert_eq!(outcome.code, 74, "{fault:?} after {after}");
+        }
+        let found = Stepped::open(Arc::new(memory.copy())).unwrap().balances().await;
+        let with_attempted: Vec<_> = outcome.acknowledged.iter().copied().chain(outcome.attempted).collect();
+        assert!(
+            found == outcome.acknowledged || found == with_attempted,
+            "{fault:?} after {after}: {found:?}, acknowledged {:?}",
+            outcome.acknowledged
+        );
+    }
+}
+
+#[tokio::test]
+async fn after_any_failed_write_nothing_is_acknowledged_and_nothing_lost() {
+    every_failure_of(Fault::Write).await;
+}
+
+#[tokio::test]
+async fn after_any_failed_sync_nothing_is_acknowledged_and_nothing_lost() {
+    every_failure_of(Fault::Sync).await;
+}
+
+#[tokio::test]
+async fn what_waits_when_a_sync_fails_is_told_so() {
+    let disk = FaultyDisk::over(Arc::new(MemoryDisk::new()));
+    let mut store = Stepped::open(Arc::new(disk.clone())).unwrap();
+    store.write(|tx| tx.insert(&account(1, 1))).await.unwrap();
+    disk.fail(Fault::Sync, 0, u64::MAX);
+    let (db, cx) = (store.db(), crate::rows::cx(1));
+    // A refusal rests on a row of the same group: it must not be told before that row is safe.
+    let (first, refusal, _) = tokio::join!(
+        db.write(&cx, |tx| tx.insert(&account(2, 2))),
+        db.write(&cx, |tx| match tx.get::<Account>(&2)? {
+            Some(_) => Err::<(), _>(StoreError::Duplicate { index: "seen" }),
+            None => Ok(()),
+        }),
+        async { store.parts.writer.turn(Duration::ZERO) }
+    );
+    assert_eq!((first, refusal), (Err(StoreError::Stopped), Err(StoreError::Stopped)));
+    assert_eq!(store.balances().await, [(1, 1)], "what was not synced is not read");
+    disk.heal();
+    assert_eq!(store.write(|tx| tx.insert(&account(3, 3))).await, Err(StoreError::Stopped), "not even when it heals");
+}
+
+#[tokio::test]
+async fn a_nearly_full_disk_stops_writes_and_not_reads() {
+    let disk = MemoryDisk::new();
+    let mut store = Stepped::open(Arc::new(disk.clone())).unwrap();
+    store.write(|tx| tx.insert(&account(1, 1))).await.unwrap();
+    disk.set_capacity(Some(0));
+    store.checkpoint();
+    assert_eq!(store.write(|tx| tx.insert(&account(2, 2))).await, Err(StoreError::Full));
+    assert!(store.parts.engine.metrics().read_only);
+    assert_eq!(store.balances().await, [(1, 1)]);
+    disk.set_capacity(None);
+    store.checkpoint();
+    store.write(|tx| tx.insert(&account(2, 2))).await.unwrap();
+    assert_eq!(store.balances().await, [(1, 1), (2, 2)]);
+}
+
+#[tokio::test]
+async fn no_room_for_a_segment_refuses_the_group_and_forgets_it() {
+    let disk = FaultyDisk::over(Arc::new(MemoryDisk::new()));
+    let mut store = Stepped::open_with(Options { reserve_bytes: 0, ..options(Arc::new(disk.clone())) }).unwrap();
+    disk.fail(Fault::Full, 0, u64::MAX);
+    let mut refused = None;
+    let mut acknowledged = Vec::new();
+    for id in 1..40 {
+        match store.write(move |tx| tx.insert(&account(id, id))).await {
+            Ok(()) if refused.is_none() => acknowledged.push((id, id)),
+            other => {
+                assert_eq!(other, Err(StoreError::Full));
+                refused.get_or_insert(id);
+            }
+        }
+    }
+    assert!(refused.is_some());
+    assert_eq!(store.balances().await, acknowledged);
+    disk.heal();
+    store.checkpoint();
+    store.write(|tx| tx.insert(&account(100, 100))).await.unwrap();
+    acknowledged.push((100, 100));
+    assert_eq!(store.balances().await, acknowledged);
+}
+
+#[tokio::test]
+async fn a_checkpoint_that_meets_a_full_disk_waits_for_room() {
+    let disk = FaultyDisk::over(Arc::new(MemoryDisk::new()));
+    let options = Options { reserve_bytes: 0, checkpoint_bytes: 4 << 10, ..options(Arc::new(disk.clone())) };
+    let engine = EmbeddedEngine::open(Options { segment_bytes: 1 << 20, ..options }, schema()).unwrap();
+    let db = database(&engine);
+    write(&db, |tx| tx.insert(&account(0, 0))).await.unwrap();
+    disk.fail(Fault::Full, 0, u64::MAX);
+    let mut wanted = vec![(0, 0)];
+    for id in 1..400 {
+        match write(&db, move |tx| tx.insert(&account(id, id))).await {
+            Ok(()) => wanted.push((id, id)),
+            Err(error) => assert_eq!(error, StoreError::Full),
+        }
+        assert_eq!(balances(&db).await, wanted, "reads go on");
+    }
+    disk.heal();
+    while write(&db, |tx| tx.put(&account(400, 400))).await.is_err() {
+        tokio::task::yield_now().await;
+    }
+    wanted.push((400, 400));
+    assert_eq!(balances(&db).await, wanted);
+}
+
+#[tokio::test]
+async fn work_that_waited_long_is_refused_before_it_runs() {
+    let mut store = Stepped::open(Arc::new(MemoryDisk::new())).unwrap();
+    let (db, cx) = (store.db(), crate::rows::cx(1));
+    let clock = store.clock.clone();
+    let (result, turn) = tokio::join!(db.write(&cx, |tx| tx.insert(&account(1, 1))), async {
+        clock.advance(Duration::from_millis(1_001));
+        store.parts.writer.turn(Duration::ZERO)
+    });
+    assert_eq!((result, turn), (Err(StoreError::Busy), Turn::Worked));
+    assert_eq!(store.balances().await, []);
+}
+
+#[tokio::test]
+async fn a_full_queue_refuses_at_once() {
+    let store = Stepped::open_with(Options { queue: 2, ..options(Arc::new(MemoryDisk::new())) }).unwrap();
+    let (db, cx) = (store.db(), crate::rows::cx(1));
+    let put = || db.write(&cx, |tx| tx.insert(&account(1, 1)));
+    let (mut one, mut two) = (Box::pin(put()), Box::pin(put()));
+    let waiting = std::future::poll_fn(|context| {
+        std::task::Poll::Ready((one.as_mut().poll(context).is_pending(), two.as_mut().poll(context).is_pending()))
+    });
+    assert_eq!(waiting.await, (true, true));
+    assert_eq!(put().await, Err(StoreError::Busy));
+}
+
+#[tokio::test]
+async fn bulk_work_gets_a_quarter_of_a_group() {
+    let mut store = Stepped::open(Arc::new(MemoryDisk::new())).unwrap();
+    let (db, cx) = (store.db(), crate::rows::cx(1));
+    let bulk = (0..300_i64).map(|id| {
+        let lane = promox_storage::Lane::Bulk;
+        Box::pin(db.write_in(&cx, lane, move |tx| tx.insert(&account(id, id))))
+    });
+    let mut bulk: Vec<_> = bulk.collect();
+    std::future::poll_fn(|context| {
+        assert!(bulk.iter_mut().all(|one| one.as_mut().poll(context).is_pending()));
+        std::task::Poll::Ready(())
+    })
+    .await;
+    let (normal, _) = tokio::join!(db.write(&cx, |tx| tx.insert(&account(1_000, 0))), async {
+        store.parts.writer.turn(Duration::ZERO)
+    });
+    assert_eq!(normal, Ok(()), "it does not wait for the bulk");
+    assert_eq!(store.balances().await.len(), 257);
+}

@@ -1,0 +1,123 @@
+//! New indexes are built before the store serves, a chunk at a time; an older version refuses what a newer one wrote.
+
+use std::sync::Arc;
+
+use promox_embedded::disk::{Kept, MemoryDisk};
+use promox_embedded::{EmbeddedEngine, OpenError};
+use promox_storage::{Database, Record, Report, Schema, Tx};
+
+use crate::rows::{account, options, schema};
+use crate::stepped::Stepped;
+
+/// The same table with more indexes, as a later version has it.
+mod later {
+    use promox_storage::record;
+
+    record! {
+        /// An account.
+        pub(super) struct Account in Ecommerce.accounts = 900, key(id: i64) {
+            owner: String,
+            balance: i64,
+        }
+        unique AccountByOwner = 901 (owner);
+        index AccountByBalance = 902 (balance);
+        index AccountByBalanceAndOwner = 903 (balance, owner);
+    }
+
+    record! {
+        /// What a new version adds.
+        pub(super) struct Note in Ecommerce.notes = 905, key(id: i64) {
+            text: String,
+        }
+    }
+}
+
+mod unique {
+    use promox_storage::record;
+
+    record! {
+        /// An account.
+        pub(super) struct Account in Ecommerce.accounts = 900, key(id: i64) {
+            owner: String,
+            balance: i64,
+        }
+        unique AccountByOwner = 901 (owner);
+        index AccountByBalance = 902 (balance);
+        unique AccountByOneBalance = 904 (balance);
+    }
+}
+
+fn later_schema() -> Schema {
+    Schema::new([&[later::Account::TABLE, later::Note::TABLE] as &[_]]).unwrap()
+}
+
+async fn filled() -> MemoryDisk {
+    let disk = MemoryDisk::new();
+    let mut store = Stepped::open(Arc::new(disk.clone())).unwrap();
+    for id in 1..=20 {
+        store.write(move |tx| tx.insert(&account(id, id % 5))).await.unwrap();
+        if id == 12 {
+            store.freeze();
+            store.checkpoint();
+        }
+    }
+    drop(store);
+    disk.copy()
+}
+
+fn check(disk: MemoryDisk) -> Result<(), OpenError> {
+    let parts = EmbeddedEngine::assemble(options(Arc::new(disk)), &later_schema())?;
+    let mut report = Report::default();
+    let reader = promox_storage::Engine::snapshot(&*parts.engine);
+    report.check_table(&*reader, later::Account::TABLE).unwrap();
+    let (findings, checked) = report.finish();
+    assert!(findings.is_empty() && checked > 60, "{findings:?}");
+    let tx = Tx::unbounded(&*reader, Database::Ecommerce);
+    let sorted = tx.scan_by::<later::AccountByBalanceAndOwner>().prefix(3_i64).collect(99).unwrap();
+    let ids: Vec<i64> = sorted.into_iter().map(|row| row.id).collect();
+    assert_eq!(ids, [13, 18, 3, 8], "by the owner's text");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_new_index_holds_what_was_there() {
+    let disk = filled().await;
+    check(disk.copy()).unwrap();
+    let disk = disk.copy();
+    check(disk.clone()).unwrap();
+    check(disk).unwrap();
+}
+
+#[tokio::test]
+async fn a_cut_while_it_is_built_changes_nothing() {
+    let before = filled().await;
+    let recording = before.copy();
+    recording.record();
+    check(recording.clone()).unwrap();
+    for cut in 0..recording.log_len() {
+        let disk = before.copy();
+        recording.log().iter().take(cut).for_each(|op| disk.redo(op, Kept::Whole));
+        check(disk).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn duplicates_stop_it_and_are_named() {
+    let disk = filled().await;
+    let schema = Schema::new([&[unique::Account::TABLE] as &[_]]).unwrap();
+    let error = EmbeddedEngine::assemble(options(Arc::new(disk.copy())), &schema).err().unwrap();
+    let OpenError::Duplicates { index, rows } = &error else { panic!("{error}") };
+    assert_eq!(index, "AccountByOneBalance of ecommerce.accounts");
+    assert!(rows.contains("01]") && rows.contains("06]"), "{rows}");
+    assert_eq!(error.exit_code(), 65);
+    Stepped::open(Arc::new(disk)).expect("the version before opens it still");
+}
+
+#[tokio::test]
+async fn an_older_version_refuses_a_newer_ones_data_by_name() {
+    let disk = filled().await;
+    check(disk.clone()).unwrap();
+    let error = EmbeddedEngine::assemble(options(Arc::new(disk.copy())), &schema()).err().unwrap();
+    assert!(matches!(&error, OpenError::TooNew { found, .. } if found.contains("AccountByBalanceAndOwner")), "{error}");
+    assert_eq!(error.exit_code(), 65);
+}
