@@ -1,26 +1,29 @@
 //! `promox import`: a catalogue or past orders from a file into a closed store.
 
+use std::fmt::Display;
 use std::fs::File;
-use std::io::Read;
+use std::io::{BufRead as _, BufReader, Seek as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use bytes::Bytes;
 use clap::{Args, Subcommand};
-use promox_kernel::{Body, BodyReader, BodySender, Cx, Error};
-use promox_order::{ImportOrders, ImportReport};
+use promox_contract::inventory::{SetStock, StockCount};
+use promox_kernel::{Cx, Error};
+use promox_order::ImportOrders;
+use promox_product::online_retail::{self, CatalogReport, ProductRow};
+use promox_product::{ImportProducts, ImportReport};
 
-use super::{Common, progress};
+use super::{Common, progress, transfer};
 use crate::exit::Exit;
 use crate::log;
 use crate::node::Promox;
 
 /// How long an import may take.
-const LIMIT: Duration = Duration::from_secs(6 * 3600);
-/// Bytes that are read at a time.
-const CHUNK: usize = 64 << 10;
+const LIMIT: Duration = Duration::from_hours(6);
 /// Row errors that are printed.
 const MOST_PRINTED: usize = 20;
+/// Products that are put in between two moves of the bar.
+const STEP: usize = 200;
 
 /// Take a catalogue or past orders from a file.
 #[derive(Debug, Args)]
@@ -31,6 +34,11 @@ pub(super) struct Import {
 
 #[derive(Debug, Subcommand)]
 enum What {
+    /// Products: our own CSV or NDJSON, or the sales of the Online Retail data set, from which a catalogue is made.
+    Catalog {
+        /// The file.
+        file: PathBuf,
+    },
     /// Past orders and credit notes, with the prices and dates they had: CSV with a row a line, or NDJSON.
     History {
         /// The file.
@@ -42,66 +50,109 @@ impl Import {
     pub(super) fn run(self, common: &Common) -> Result<(), Exit> {
         let loaded = common.load(Vec::new())?;
         log::start(&loaded.settings.log);
-        let What::History { file } = self.what;
-        let opened = File::open(&file).map_err(|error| Exit::usage(format_args!("{}: {error}", file.display())))?;
+        let (What::Catalog { file: path } | What::History { file: path }) = &self.what;
+        let file = transfer::open(path)?;
         super::runtime(&loaded.settings)?.block_on(async {
             let promox = Promox::headless(&loaded)?;
-            let done = history(&promox, &file, opened).await;
+            let cx = Cx::system(promox.node(), "import", LIMIT);
+            let done = match &self.what {
+                What::Catalog { .. } => catalog(&promox, &cx, path, file).await,
+                What::History { .. } => history(&cx, path, file).await,
+            };
             promox.close().await;
-            print_history(&done?);
-            Ok(())
+            done
         })
     }
 }
 
-async fn history(promox: &Promox, path: &Path, file: File) -> Result<ImportReport, Exit> {
-    let cx = Cx::system(promox.node(), "import", LIMIT);
-    let body = stream(path, file)?;
-    cx.call(ImportOrders { body }).await.map_err(refused)
-}
-
-/// The file as an operation's body, read on a thread of its own.
-pub(super) fn stream(path: &Path, file: File) -> Result<Body, Exit> {
-    let length = file.metadata().map_err(Exit::io)?.len();
-    let lines = path.extension().is_some_and(|extension| extension == "ndjson" || extension == "jsonl");
-    let media_type = if lines { "application/x-ndjson" } else { "text/csv" }.to_owned();
-    let (sender, reader) = BodyReader::pair();
-    std::thread::spawn(move || feed(file, length, &sender));
-    Ok(Body { media_type, reader: Some(reader), headers: Vec::new() })
-}
-
-fn feed(mut file: File, length: u64, sender: &BodySender) {
-    let bar = progress::bytes(length);
-    let mut buffer = vec![0; CHUNK];
-    loop {
-        let chunk = match file.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(read) => Ok(Bytes::copy_from_slice(buffer.get(..read).unwrap_or_default())),
-            Err(error) => Err(Error::internal(error)),
-        };
-        bar.inc(chunk.as_ref().map_or(0, |chunk| chunk.len() as u64));
-        if chunk.is_err() | !sender.send_blocking(chunk) {
-            break;
-        }
-    }
-    bar.finish_and_clear();
-}
-
 /// An import that was refused as a whole.
-pub(super) fn refused(error: Error) -> Exit {
+fn refused(error: Error) -> Exit {
     Exit::data(error)
 }
 
-fn print_history(report: &ImportReport) {
+async fn catalog(promox: &Promox, cx: &Cx, path: &Path, file: File) -> Result<(), Exit> {
+    let mut file = file;
+    if !transfer::is_ndjson(path) && is_online_retail(&mut file).map_err(Exit::io)? {
+        return online_retail(promox, cx, file).await;
+    }
+    let body = transfer::body(path, file)?;
+    let report = cx.call(ImportProducts { body }).await.map_err(refused)?;
+    print_products(&report);
+    Ok(())
+}
+
+/// Whether the file's first line has the columns of the Online Retail data set. Leaves the file at its start.
+fn is_online_retail(file: &mut File) -> std::io::Result<bool> {
+    let mut header = String::new();
+    let read = BufReader::new(&*file).read_line(&mut header);
+    file.rewind()?;
+    Ok(read.is_ok() && ["InvoiceNo", "StockCode", "UnitPrice"].iter().all(|column| header.contains(column)))
+}
+
+async fn online_retail(promox: &Promox, cx: &Cx, file: File) -> Result<(), Exit> {
+    let bar = progress::bytes(file.metadata().map_err(Exit::io)?.len());
+    let reading = tokio::task::spawn_blocking(move || online_retail::catalog(bar.wrap_read(file)));
+    let (rows, read) = reading.await.map_err(Exit::internal)?;
+    let report = put_in(promox, cx, &rows).await.map_err(refused)?;
+    let items = rows.iter().map(|row| StockCount { sku: row.sku.clone(), on_hand: row.stock }).collect();
+    let counted = cx.call(SetStock { items }).await.map_err(refused)?;
+    print_read(&read);
+    print_products(&report);
+    println!("{} stock counts, {} refused", rows.len(), counted.refused.len());
+    Ok(())
+}
+
+async fn put_in(promox: &Promox, cx: &Cx, rows: &[ProductRow]) -> Result<ImportReport, Error> {
+    let bar = progress::items(rows.len() as u64, "products");
+    let mut whole = ImportReport::default();
+    for chunk in rows.chunks(STEP) {
+        let part = promox.services().products.import_catalog(cx, chunk).await?;
+        whole.created += part.created;
+        whole.updated += part.updated;
+        whole.skipped += part.skipped;
+        whole.failed += part.failed;
+        whole.errors.extend(part.errors);
+        bar.inc(chunk.len() as u64);
+    }
+    bar.finish_and_clear();
+    Ok(whole)
+}
+
+async fn history(cx: &Cx, path: &Path, file: File) -> Result<(), Exit> {
+    let body = transfer::body(path, file)?;
+    let report = cx.call(ImportOrders { body }).await.map_err(refused)?;
     let (orders, notes) = (&report.orders, &report.credit_notes);
     println!("{} orders with {} rows come to {}", orders.documents, orders.rows, orders.total);
     println!("{} credit notes with {} rows come to {}", notes.documents, notes.rows, notes.total);
-    println!("{} new, {} changed, {} the same", report.created, report.updated, report.skipped);
-    println!("{} rows were left out", report.failed);
-    for error in report.errors.iter().take(MOST_PRINTED) {
-        println!("  row {}: {} ({})", error.row, error.detail, error.code);
+    print_counts(report.created, report.updated, report.skipped, report.failed);
+    print_errors(report.errors.iter().map(|error| (error.row, &error.detail, &error.code)));
+    Ok(())
+}
+
+fn print_read(read: &CatalogReport) {
+    println!("{} rows read, {} of them sales, {} neither sold nor paid", read.rows, read.sales, read.passed_over);
+    if read.failed > 0 {
+        println!("{} rows could not be read", read.failed);
     }
-    if report.errors.len() > MOST_PRINTED {
+    print_errors(read.errors.iter().map(|error| (error.row, &error.detail, &error.code)));
+}
+
+fn print_products(report: &ImportReport) {
+    print_counts(report.created, report.updated, report.skipped, report.failed);
+    print_errors(report.errors.iter().map(|error| (error.row, &error.detail, &error.code)));
+}
+
+fn print_counts(created: u64, updated: u64, skipped: u64, failed: u64) {
+    println!("{created} new, {updated} changed, {skipped} the same");
+    println!("{failed} rows were left out");
+}
+
+fn print_errors(errors: impl ExactSizeIterator<Item = (u64, impl Display, impl Display)>) {
+    let more = errors.len() > MOST_PRINTED;
+    for (row, detail, code) in errors.take(MOST_PRINTED) {
+        println!("  row {row}: {detail} ({code})");
+    }
+    if more {
         println!("  …");
     }
 }

@@ -2,10 +2,14 @@
 
 mod completions;
 mod config;
+mod demo;
+mod export;
 mod import;
 mod journal;
 mod progress;
 mod serve;
+mod transfer;
+mod user;
 mod verify;
 
 use std::path::PathBuf;
@@ -45,10 +49,16 @@ struct Common {
 enum Command {
     /// Serve the shop.
     Serve(serve::Serve),
+    /// Serve a fresh sample shop.
+    Demo(demo::Demo),
     /// Take a catalogue or past orders from a file.
     Import(import::Import),
+    /// Write the catalogue or past orders to a file that the import reads back.
+    Export(export::Export),
     /// Check every invariant of the books of a closed store.
     Verify(verify::Verify),
+    /// Look after accounts.
+    User(user::User),
     /// Look at the settings.
     Config(config::Config),
     /// Look into the journal.
@@ -61,8 +71,11 @@ impl Command {
     fn run(self, common: &Common) -> Result<(), Exit> {
         match self {
             Self::Serve(verb) => verb.run(common),
+            Self::Demo(verb) => verb.run(common),
             Self::Import(verb) => verb.run(common),
+            Self::Export(verb) => verb.run(common),
             Self::Verify(verb) => verb.run(common),
+            Self::User(verb) => verb.run(common),
             Self::Config(verb) => verb.run(common),
             Self::Journal(verb) => verb.run(common),
             Self::Completions(verb) => verb.run(),

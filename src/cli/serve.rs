@@ -1,5 +1,7 @@
 //! `promox serve`: takes the port, opens the store, serves until it is told to stop.
 
+use std::net::SocketAddr;
+
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -7,7 +9,7 @@ use super::Common;
 use crate::config::{Flag, Loaded};
 use crate::exit::Exit;
 use crate::http::Server;
-use crate::log::{self, Levels};
+use crate::log;
 use crate::node::Promox;
 
 /// Serve the shop.
@@ -23,18 +25,21 @@ impl Serve {
         let listen = self.listen.map(|value| Flag { name: "--listen", key: "server.listen", value });
         let loaded = common.load(listen.into_iter().collect())?;
         let levels = log::start(&loaded.settings.log);
-        super::runtime(&loaded.settings)?.block_on(serve(loaded, levels))
+        super::runtime(&loaded.settings)?.block_on(async {
+            // The port comes first, so that a busy one leaves the data untouched.
+            let server = Server::bind(&loaded, levels).await?;
+            serve(&loaded, server, |address| tracing::info!(%address, "ready")).await
+        })
     }
 }
 
-/// Serves until SIGTERM or SIGINT. The port comes first, so that a busy one leaves the data untouched.
-pub(super) async fn serve(loaded: Loaded, levels: Levels) -> Result<(), Exit> {
+/// Opens the store behind `server`, says so by `ready`, and serves until SIGTERM or SIGINT.
+pub(super) async fn serve(loaded: &Loaded, server: Server, ready: impl FnOnce(SocketAddr)) -> Result<(), Exit> {
     let mut terminate = signal(SignalKind::terminate()).map_err(Exit::io)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Exit::io)?;
-    let server = Server::bind(&loaded, levels).await?;
     let address = server.address();
-    let promox = Promox::open(&loaded, &server).await?;
-    tracing::info!(%address, "ready");
+    let promox = Promox::open(loaded, &server).await?;
+    ready(address);
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::Common;
+use super::{Common, progress};
 use crate::exit::Exit;
 use crate::log;
 use crate::node::Promox;
@@ -13,10 +13,13 @@ pub(super) struct Verify {}
 
 impl Verify {
     pub(super) fn run(self, common: &Common) -> Result<(), Exit> {
+        let Self {} = self;
         let loaded = common.load(Vec::new())?;
         log::start(&loaded.settings.log);
         let promox = Promox::headless(&loaded)?;
+        let bar = progress::waiting("checking the books");
         let verdict = promox.auditor().run().map_err(Exit::data)?;
+        bar.finish_and_clear();
         for found in &verdict.findings {
             println!("{}: {}", found.invariant, found.detail);
         }

@@ -1,0 +1,121 @@
+//! `promox demo`: a fresh sample shop, and lines to try it with that work as they are printed.
+
+mod seed;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use tempfile::TempDir;
+
+use super::{Common, serve};
+use crate::config::{Flag, Loaded, Origin};
+use crate::exit::Exit;
+use crate::http::Server;
+use crate::log::{self, Levels};
+use crate::node::Promox;
+
+/// What the sample shop's own settings are, unless somebody sets them. It listens to this machine only: its passwords
+/// are known.
+const SETTINGS: [(&str, &str); 4] = [
+    ("server.listen", "127.0.0.1:8080"),
+    ("store.name", "Lanterns and Co"),
+    ("store.time_zone", "Europe/London"),
+    ("log.level", "warn"),
+];
+/// What to try; `{url}` is where the shop is.
+const HINTS: &str = include_str!("hints.txt");
+
+/// Serve a fresh sample shop, in a directory that is gone afterwards unless `--data-dir` names one.
+#[derive(Debug, Args)]
+pub(super) struct Demo {
+    /// Listen on this address and port.
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<String>,
+}
+
+impl Demo {
+    pub(super) fn run(self, common: &Common) -> Result<(), Exit> {
+        let listen = self.listen.map(|value| Flag { name: "--listen", key: "server.listen", value });
+        let given = common.load(listen.clone().into_iter().collect())?;
+        let (dir, _gone_afterwards) = directory(&given)?;
+        let own = SETTINGS.into_iter().filter(|(key, _)| is_default(&given, key));
+        let own = own.map(|(key, value)| Flag { name: "demo", key, value: value.to_owned() });
+        let dir = Flag { name: "demo", key: "data.dir", value: dir.display().to_string() };
+        let loaded = common.load(own.chain([dir]).chain(listen).collect())?;
+        let levels = log::start(&loaded.settings.log);
+        super::runtime(&loaded.settings)?.block_on(demo(loaded, levels))
+    }
+}
+
+async fn demo(loaded: Loaded, levels: Levels) -> Result<(), Exit> {
+    let server = Server::bind(&loaded, levels).await?;
+    let promox = Promox::headless(&loaded)?;
+    let seeded = seed::seed(&promox).await;
+    promox.close().await;
+    seeded?;
+    let dir = loaded.settings.data.dir.clone();
+    serve::serve(&loaded, server, |address| println!("{}", hints(address, &dir))).await
+}
+
+/// Whether nobody has set a key.
+fn is_default(loaded: &Loaded, key: &str) -> bool {
+    loaded.list.iter().any(|setting| setting.key == key && setting.origin == Origin::Default)
+}
+
+/// The directory that was asked for, which has to be empty, or a new one that is gone afterwards.
+fn directory(loaded: &Loaded) -> Result<(PathBuf, Option<TempDir>), Exit> {
+    if is_default(loaded, "data.dir") {
+        let made = tempfile::Builder::new().prefix("promox-demo-").tempdir().map_err(Exit::io)?;
+        return Ok((made.path().to_owned(), Some(made)));
+    }
+    let dir = loaded.settings.data.dir.clone();
+    let empty = std::fs::read_dir(&dir).map_or(true, |mut entries| entries.next().is_none());
+    if empty {
+        return Ok((dir, None));
+    }
+    Err(Exit::usage(format_args!(
+        "{0} is not empty, and a sample shop is a fresh one. To go on with what is there: promox serve --data-dir {0}",
+        dir.display()
+    )))
+}
+
+fn hints(address: SocketAddr, dir: &Path) -> String {
+    let host = if address.ip().is_unspecified() || address.ip().is_loopback() {
+        "localhost".to_owned()
+    } else {
+        address.ip().to_string()
+    };
+    let url = format!("http://{host}:{}", address.port());
+    HINTS.trim_end().replace("{url}", &url).replace("{dir}", &dir.display().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::load;
+
+    fn loaded(dir: &Path) -> Loaded {
+        let variables = [("PROMOX_DATA__DIR", dir.to_str().unwrap()), ("PROMOX_STORE__TIME_ZONE", "Europe/London")];
+        load(None, variables.map(|(name, value)| (name.to_owned(), value.to_owned())), &[]).unwrap()
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn the_sample_shop_is_whole_and_its_books_agree() {
+        let dir = tempfile::tempdir().unwrap();
+        let loaded = loaded(dir.path());
+        let promox = Promox::headless(&loaded).unwrap();
+        seed::seed(&promox).await.unwrap();
+        let verdict = promox.auditor().run().unwrap();
+        assert!(verdict.clean && verdict.checks > 1_000, "{verdict:?}");
+        promox.close().await;
+        assert!(directory(&loaded).is_err(), "a second one does not go into the same place");
+    }
+
+    #[test]
+    fn what_is_printed_names_the_shop() {
+        let text = hints("127.0.0.1:8080".parse().unwrap(), Path::new("/tmp/x"));
+        assert!(text.contains("http://localhost:8080/api/products") && !text.contains('{') || text.contains("{\""));
+        assert!(text.contains(seed::ADMIN.0) && text.contains(seed::ADMIN.1) && !text.contains("{url}"));
+    }
+}

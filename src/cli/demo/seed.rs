@@ -1,0 +1,150 @@
+//! Fills a fresh store out of the fixtures, through the same operations that everybody uses.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use promox_contract::ids::CategoryId;
+use promox_contract::inventory::{SetStock, StockCount};
+use promox_kernel::{Body, BodyReader, Cx, Error, Principal, Sku, Timestamp, UserId, bind_json};
+use promox_order::{DeliverFulfilment, ImportOrders, PlaceOrder, PutShipping, PutTaxes, ShipOrder};
+use promox_product::{CreateCategory, ImportProducts};
+use promox_user::api::{CreateAddress, Register};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::exit::Exit;
+use crate::node::Promox;
+
+const SHIPPING: &str = include_str!("../../../fixtures/demo/shipping.json");
+const TAXES: &str = include_str!("../../../fixtures/demo/taxes.json");
+const CATEGORIES: &str = include_str!("../../../fixtures/demo/categories.json");
+const CATALOG: &str = include_str!("../../../fixtures/demo/catalog.csv");
+const STOCK: &str = include_str!("../../../fixtures/demo/stock.json");
+const CUSTOMER: &str = include_str!("../../../fixtures/demo/customer.json");
+const ORDERS: &str = include_str!("../../../fixtures/demo/orders.ndjson");
+
+/// The administrator of a sample shop; everybody knows the password.
+pub(super) const ADMIN: (&str, &str) = ("admin@promox.example", "the keys to the shop");
+/// How long it may take.
+const LIMIT: Duration = Duration::from_secs(60);
+const DAY: u64 = 24 * 3600;
+
+/// Fills the store.
+pub(super) async fn seed(promox: &Promox) -> Result<(), Exit> {
+    let cx = Cx::system(promox.node(), "demo", LIMIT);
+    fill(promox, &cx).await.map_err(|error| Exit::internal(format_args!("the sample shop cannot be made: {error}")))
+}
+
+async fn fill(promox: &Promox, cx: &Cx) -> Result<(), Error> {
+    cx.call(bind_json::<PutShipping>(SHIPPING.as_bytes())?).await?;
+    cx.call(bind_json::<PutTaxes>(TAXES.as_bytes())?).await?;
+    categories(cx).await?;
+    let report = cx.call(ImportProducts { body: body("text/csv", CATALOG.to_owned()).await }).await?;
+    whole(report.failed, report.errors.first().map(|error| &error.detail))?;
+    stock(cx).await?;
+    let report = cx.call(ImportOrders { body: body("application/x-ndjson", dated(cx.now)?).await }).await?;
+    whole(report.failed, report.errors.first().map(|error| &error.detail))?;
+    promox.services().users.ensure_admin(cx, ADMIN.0, ADMIN.1).await?;
+    customer(cx).await
+}
+
+/// Every row of a fixture is good.
+fn whole(failed: u64, first: Option<&String>) -> Result<(), Error> {
+    first.map_or(Ok(()), |first| Err(Error::internal(format_args!("{failed} rows were refused: {first}"))))
+}
+
+async fn body(media_type: &str, text: String) -> Body {
+    let (sender, reader) = BodyReader::pair();
+    sender.send(Ok(Bytes::from(text))).await;
+    Body { media_type: media_type.to_owned(), reader: Some(reader), headers: Vec::new() }
+}
+
+/// A category of the fixture.
+#[derive(Deserialize)]
+struct Shelf {
+    slug: String,
+    name: String,
+    below: Option<String>,
+}
+
+async fn categories(cx: &Cx) -> Result<(), Error> {
+    let shelves: Vec<Shelf> = serde_json::from_str(CATEGORIES).map_err(Error::internal)?;
+    let mut known: BTreeMap<String, CategoryId> = BTreeMap::new();
+    for (position, Shelf { slug, name, below }) in (0..).zip(shelves) {
+        let parent_id = below.and_then(|below| known.get(&below).copied());
+        let made = cx.call(CreateCategory { name, slug: Some(slug.clone()), parent_id, position }).await?;
+        known.insert(slug, made.id);
+    }
+    Ok(())
+}
+
+async fn stock(cx: &Cx) -> Result<(), Error> {
+    let pieces: BTreeMap<String, u32> = serde_json::from_str(STOCK).map_err(Error::internal)?;
+    let mut items = Vec::with_capacity(pieces.len());
+    for (sku, on_hand) in pieces {
+        items.push(StockCount { sku: sku.parse::<Sku>().map_err(Error::internal)?, on_hand });
+    }
+    cx.call(SetStock { items }).await.map(drop)
+}
+
+/// The past orders with dates of the last days.
+fn dated(now: Timestamp) -> Result<String, Error> {
+    let midnight = now - (Duration::from_micros(u64::try_from(now.0).unwrap_or(0)).saturating_sub(days(now)));
+    let mut text = String::new();
+    for line in ORDERS.lines() {
+        let mut order: Map<String, Value> = serde_json::from_str(line).map_err(Error::internal)?;
+        let ago = order.remove("daysAgo").and_then(|ago| ago.as_u64()).unwrap_or(0);
+        let time = order.remove("time").and_then(|time| time_of_day(time.as_str()?)).unwrap_or_default();
+        let date = midnight - Duration::from_secs(ago * DAY) + time;
+        order.insert("date".to_owned(), date.to_string().into());
+        text = text + &Value::Object(order).to_string() + "\n";
+    }
+    Ok(text)
+}
+
+/// The whole days from 1970 to `now`.
+fn days(now: Timestamp) -> Duration {
+    Duration::from_secs(u64::try_from(now.seconds()).unwrap_or(0) / DAY * DAY)
+}
+
+fn time_of_day(text: &str) -> Option<Duration> {
+    let on_the_first_day: Timestamp = format!("1970-01-01T{text}Z").parse().ok()?;
+    Some(on_the_first_day.since(Timestamp::EPOCH))
+}
+
+/// A customer with an address and two orders: one delivered, one just paid.
+async fn customer(cx: &Cx) -> Result<(), Error> {
+    let fixture: Customer = serde_json::from_str(CUSTOMER).map_err(Error::internal)?;
+    let account = Cx { principal: Principal::Anonymous, ..cx.clone() };
+    let user = account.call(read::<Register>(&fixture.account)?).await?.user.id;
+    let own = Cx { principal: logged_in(user), ..cx.clone() };
+    own.call(read::<CreateAddress>(&fixture.address)?).await?;
+    let mut placed = Vec::new();
+    for order in &fixture.orders {
+        placed.push(own.call(read::<PlaceOrder>(order)?).await?.id);
+    }
+    if let Some(id) = placed.first().copied() {
+        let (carrier, tracking_number) = ("Royal Mail".to_owned(), "RM 1843 2710 9GB".to_owned());
+        let parcel = cx.call(ShipOrder { id, items: None, carrier, tracking_number }).await?;
+        cx.call(DeliverFulfilment { id, fid: parcel.id }).await?;
+    }
+    Ok(())
+}
+
+/// The fixture of the customer.
+#[derive(Deserialize)]
+struct Customer {
+    account: Value,
+    address: Value,
+    orders: Vec<Value>,
+}
+
+fn read<T: serde::de::DeserializeOwned>(value: &Value) -> Result<T, Error> {
+    bind_json(value.to_string().as_bytes())
+}
+
+fn logged_in(id: UserId) -> Principal {
+    Principal::User { id, session: 0, permissions: Arc::default() }
+}

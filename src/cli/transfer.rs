@@ -1,0 +1,107 @@
+//! Files in and out of operations: a file as an operation's body, an operation's stream as a file.
+//!
+//! A file that is written appears under its name only when it is whole and safe on disk.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use indicatif::ProgressBar;
+use promox_kernel::{Body, BodyReader, BodySender, Error};
+
+use super::progress;
+use crate::exit::Exit;
+
+/// Bytes that are read at a time.
+const CHUNK: usize = 64 << 10;
+
+/// Opens a file that the command line names.
+pub(super) fn open(path: &Path) -> Result<File, Exit> {
+    File::open(path).map_err(|error| Exit::usage(format_args!("{}: {error}", path.display())))
+}
+
+/// The file as an operation's body, read on a thread of its own; NDJSON by its ending, else CSV.
+pub(super) fn body(path: &Path, file: File) -> Result<Body, Exit> {
+    let length = file.metadata().map_err(Exit::io)?.len();
+    let media_type = if is_ndjson(path) { "application/x-ndjson" } else { "text/csv" }.to_owned();
+    let (sender, reader) = BodyReader::pair();
+    std::thread::spawn(move || feed(file, &progress::bytes(length), &sender));
+    Ok(Body { media_type, reader: Some(reader), headers: Vec::new() })
+}
+
+/// Whether a file's name says that it has JSON lines.
+pub(super) fn is_ndjson(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "ndjson" || extension == "jsonl")
+}
+
+fn feed(mut file: File, bar: &ProgressBar, sender: &BodySender) {
+    let mut buffer = vec![0; CHUNK];
+    loop {
+        let chunk = match file.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(read) => Ok(Bytes::copy_from_slice(buffer.get(..read).unwrap_or_default())),
+            Err(error) => Err(Error::internal(error)),
+        };
+        bar.inc(chunk.as_ref().map_or(0, |chunk| chunk.len() as u64));
+        if chunk.is_err() | !sender.send_blocking(chunk) {
+            break;
+        }
+    }
+    bar.finish_and_clear();
+}
+
+/// Writes all that `reader` gives into a new file; how many bytes that were.
+pub(super) fn save(mut reader: impl Read, path: &Path) -> Result<u64, Exit> {
+    if path.exists() {
+        return Err(Exit::usage(format_args!("{} is there already: nothing was written", path.display())));
+    }
+    let partial = beside(path);
+    let named = |error: io::Error| Exit::io(format_args!("{}: {error}", path.display()));
+    let mut file = OpenOptions::new().write(true).create_new(true).open(&partial).map_err(named)?;
+    let bar = progress::stream();
+    let written = io::copy(&mut bar.wrap_read(&mut reader), &mut file).and_then(|length| {
+        file.sync_all()?;
+        fs::rename(&partial, path)?;
+        sync_parent(path)?;
+        Ok(length)
+    });
+    bar.finish_and_clear();
+    written.map_err(|error| {
+        let _ = fs::remove_file(&partial);
+        named(error)
+    })
+}
+
+/// The name a file has until it is whole.
+fn beside(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".partial");
+    name.into()
+}
+
+/// Makes a new name in a directory survive a power cut.
+fn sync_parent(path: &Path) -> io::Result<()> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_whole_or_not_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("out.ndjson");
+        assert_eq!(save(&b"one\n"[..], &file).unwrap(), 4);
+        assert!(save(&b"two\n"[..], &file).is_err(), "nothing is written over");
+        assert_eq!(fs::read(&file).unwrap(), b"one\n");
+        let (sender, reader) = BodyReader::pair();
+        assert!(sender.send_blocking(Ok(Bytes::from_static(b"half"))));
+        assert!(sender.send_blocking(Err(Error::internal("the disk"))));
+        let broken = dir.path().join("broken");
+        assert!(save(reader, &broken).is_err());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+}
