@@ -10,9 +10,10 @@ use parking_lot::Mutex;
 use promox_kernel::Timestamp;
 use promox_storage::{Database, Db, Engine, Lane, Reader, Schema, StoreError, WorkOrder};
 
-use crate::base::Base;
+use crate::base::{Base, Names};
 use crate::checkpoint::Checkpointer;
 use crate::disk::DirLock;
+use crate::journal::frame::Mark;
 use crate::metrics::{Metrics, add, read};
 use crate::open::{OpenError, Options};
 use crate::shared::Shared;
@@ -133,6 +134,22 @@ impl EmbeddedEngine {
         }
     }
 
+    /// A long read, how far it goes, and what its spaces are called.
+    pub(crate) fn long_read_with_mark(&self) -> Result<(Box<dyn Reader>, Mark, Arc<Names>), StoreError> {
+        let permit = self.long_reads.clone();
+        if Arc::strong_count(&permit) > 1 + LONG_READS {
+            return Err(StoreError::Busy);
+        }
+        if !self.threaded.load(Ordering::Acquire) {
+            let view = self.shared.published.load_full();
+            let (mark, names) = (view.mark, view.base.names());
+            return Ok((Box::new(Kept { view, _permit: permit }), mark, names));
+        }
+        let base = self.checkpoint()?;
+        let (mark, names, until) = (base.mark, base.names(), Instant::now() + LONG_READ);
+        Ok((Box::new(LongRead { base, empty: Rows::new(), until, _permit: permit }), mark, names))
+    }
+
     /// Has all that is committed now written to the checkpoint, and waits for that.
     pub(crate) fn checkpoint(&self) -> Result<Arc<Base>, StoreError> {
         let started = Instant::now();
@@ -198,16 +215,7 @@ impl Engine for EmbeddedEngine {
     }
 
     fn long_read(&self) -> Result<Box<dyn Reader>, StoreError> {
-        let permit = self.long_reads.clone();
-        if Arc::strong_count(&permit) > 1 + LONG_READS {
-            return Err(StoreError::Busy);
-        }
-        if !self.threaded.load(Ordering::Acquire) {
-            return Ok(Box::new(Kept(self.shared.published.load_full())));
-        }
-        let base = self.checkpoint()?;
-        let until = Instant::now() + LONG_READ;
-        Ok(Box::new(LongRead { base, empty: Rows::new(), until, _permit: permit }))
+        self.long_read_with_mark().map(|(reader, _, _)| reader)
     }
 
     fn subscribe(&self) -> flume::Receiver<()> {

@@ -3,6 +3,7 @@
 //! What always holds: nobody reads or is answered what is not durable; after a failed write nothing more is acknowledged;
 //! what ends the journal is either a group that was never acknowledged, or it is named as damage.
 
+mod backup;
 mod base;
 mod checkpoint;
 pub mod disk;
@@ -21,6 +22,7 @@ mod table;
 mod view;
 mod writer;
 
+pub use backup::{BackupError, Copied, restore};
 pub use checkpoint::Checkpointer;
 pub use engine::{Assembled, EmbeddedEngine};
 pub use journal::dump_journal;

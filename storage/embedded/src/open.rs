@@ -16,7 +16,7 @@ use crate::stop::{StopHook, leave_process};
 /// Where the journal's segments are.
 pub(crate) const JOURNAL: &str = "journal";
 /// The file that names the store and its format.
-const IDENTITY: &str = "store";
+pub(crate) const IDENTITY: &str = "store";
 const IDENTITY_MAGIC: [u8; 8] = *b"PROMOXD1";
 /// The format on disk that this version writes.
 const FORMAT: u32 = 1;
@@ -182,6 +182,9 @@ pub(crate) fn lock(options: &Options) -> Result<DirLock, OpenError> {
 /// The name of the store in `dir`.
 pub(crate) fn read_identity(disk: &dyn Disk, dir: &Path) -> Result<StoreId, OpenError> {
     let path = dir.join(IDENTITY);
+    if !disk.exists(&path).map_err(|error| OpenError::io(&path, &error))? {
+        return Err(OpenError::io(&path, &io::ErrorKind::NotFound.into()));
+    }
     let file = disk.open(&path).map_err(|error| OpenError::io(&path, &error))?;
     let bytes = read_whole(&*file).map_err(|error| OpenError::io(&path, &error))?;
     decode_identity(&bytes, &path)
@@ -219,7 +222,7 @@ pub(crate) fn identity(options: &Options) -> Result<StoreId, OpenError> {
     Ok(id)
 }
 
-fn write_identity(disk: &dyn Disk, dir: &Path, id: StoreId) -> io::Result<()> {
+pub(crate) fn write_identity(disk: &dyn Disk, dir: &Path, id: StoreId) -> io::Result<()> {
     let mut bytes = IDENTITY_MAGIC.to_vec();
     bytes.extend_from_slice(&FORMAT.to_le_bytes());
     bytes.extend_from_slice(&id);

@@ -136,11 +136,14 @@ impl Reader for LongRead {
 pub(crate) struct Snapshot(pub(crate) Guard<Arc<View>>);
 
 /// The same for an engine that is stepped: nobody would write the checkpoint that a long read waits for.
-pub(crate) struct Kept(pub(crate) Arc<View>);
+pub(crate) struct Kept {
+    pub(crate) view: Arc<View>,
+    pub(crate) _permit: Arc<()>,
+}
 
 impl Reader for Kept {
     fn get(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
-        self.0.layers().get(space, key)
+        self.view.layers().get(space, key)
     }
 
     fn scan<'a>(
@@ -148,7 +151,7 @@ impl Reader for Kept {
         range: &KeyRange,
         direction: Direction,
     ) -> Box<dyn Iterator<Item = Result<Item, StoreError>> + 'a> {
-        MergeScan::boxed(&self.0.layers(), range, direction)
+        MergeScan::boxed(&self.view.layers(), range, direction)
     }
 }
 

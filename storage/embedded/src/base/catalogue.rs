@@ -103,7 +103,7 @@ impl CheckpointFile {
         Ok(names)
     }
 
-    fn write_names(&self, names: &[(Space, &str)], first: bool) -> Result<(), redb::Error> {
+    pub(super) fn write_names(&self, names: &[(Space, &str)], first: bool) -> Result<(), redb::Error> {
         let transaction = self.begin()?;
         {
             let mut table = transaction.open_table(CATALOGUE)?;
@@ -131,7 +131,7 @@ pub(super) fn write_name(
 }
 
 /// A space that this version does not know, or knows by another name, was written by another version.
-fn check_known(stored: &BTreeMap<Space, String>, names: &Names) -> Result<(), OpenError> {
+pub(super) fn check_known(stored: &BTreeMap<Space, String>, names: &Names) -> Result<(), OpenError> {
     let Some((space, name)) = stored.iter().find(|(space, name)| names.known(**space) != Some(name)) else {
         return Ok(());
     };

@@ -6,6 +6,7 @@
 mod backend;
 mod build;
 mod catalogue;
+mod load;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -20,6 +21,7 @@ use redb::{
 
 pub(crate) use backend::Room;
 pub(crate) use catalogue::Names;
+use catalogue::check_known;
 
 use crate::disk::Disk;
 use crate::journal::frame::Mark;
@@ -73,6 +75,11 @@ impl std::fmt::Debug for Base {
 }
 
 impl Base {
+    /// What the spaces are called.
+    pub(crate) fn names(&self) -> Arc<Names> {
+        self.names.clone()
+    }
+
     fn table(&self, space: Space) -> Option<&Opened> {
         self.tables.get(usize::from(space.0)).and_then(Option::as_ref)
     }
@@ -198,13 +205,14 @@ impl CheckpointFile {
             if disk.exists(&made).map_err(io)? {
                 disk.remove(&made).map_err(io)?;
             }
-            drop(Self::open_as(disk, made.clone(), store, schema, cache, room.clone())?);
+            drop(Self::create(disk, made.clone(), store, schema, cache, room.clone())?.checked(schema)?);
             disk.rename(&made, &path).and_then(|()| disk.sync_dir(path.parent().unwrap_or(&path))).map_err(io)?;
         }
-        Self::open_as(disk, path, store, schema, cache, room)
+        Self::create(disk, path, store, schema, cache, room)?.checked(schema)
     }
 
-    fn open_as(
+    /// Opens or makes the file, whatever is in it.
+    pub(crate) fn create(
         disk: &dyn Disk,
         path: PathBuf,
         store: StoreId,
@@ -221,10 +229,13 @@ impl CheckpointFile {
         let database =
             opened.map_err(|panic| damaged(&path, &panic))?.map_err(|error| failure(&path, &error.into()))?;
         let names = Arc::new(Names::of_schema(schema));
-        let opened = Self { database, names, store, path, failed: Arc::default() };
-        let caught = catch_quietly(|| opened.catalogue(schema));
-        caught.map_err(|panic| damaged(&opened.path, &panic))??;
-        Ok(opened)
+        Ok(Self { database, names, store, path, failed: Arc::default() })
+    }
+
+    fn checked(self, schema: &Schema) -> Result<Self, OpenError> {
+        let caught = catch_quietly(|| self.catalogue(schema));
+        caught.map_err(|panic| damaged(&self.path, &panic))??;
+        Ok(self)
     }
 
     /// Whether a read has failed for another reason than damage: redb then refuses everything.

@@ -1,5 +1,6 @@
 //! The embedded engine from outside: durability, crashes, faults, damage.
 
+mod backups;
 mod conforms;
 mod crash;
 mod damage;

@@ -1,0 +1,158 @@
+//! Backup and restore: one checksummed stream of all rows of one moment, taken while the store is in use.
+//!
+//! A header with the moment and the names of tables and indexes; blocks of items in key order, each with its checksum; an
+//! end that counts them. A stream without its end is not a backup. See `FORMAT.md`.
+
+mod read;
+mod restore;
+
+use std::fmt;
+use std::io::{self, Write};
+
+use promox_storage::{Direction, KeyRange, Reader, Space, StoreError};
+
+use crate::EmbeddedEngine;
+use crate::journal::frame::{Mark, put_varint};
+
+pub(crate) use read::Item;
+pub use restore::restore;
+
+/// Begins a backup.
+const MAGIC: [u8; 8] = *b"PROMOXB1";
+/// The format that this version writes.
+const FORMAT: u32 = 1;
+/// Bytes of items that make a block.
+const BLOCK: usize = 1 << 20;
+/// Bytes that no block is longer than: the longest row and its key fit in.
+const MOST_BLOCK: usize = BLOCK + (16 << 20);
+
+/// What a backup or a restore went over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Copied {
+    /// Rows and index entries.
+    pub items: u64,
+    /// Bytes of the stream.
+    pub bytes: u64,
+}
+
+/// Why there is no backup.
+#[derive(Debug)]
+pub enum BackupError {
+    /// The store could not be read.
+    Store(StoreError),
+    /// The stream could not be written.
+    Io(io::Error),
+}
+
+impl fmt::Display for BackupError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Store(error) => write!(f, "{error}"),
+            Self::Io(error) => write!(f, "the backup could not be written: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for BackupError {}
+
+impl From<StoreError> for BackupError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<io::Error> for BackupError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+struct Stream<'a> {
+    out: &'a mut dyn Write,
+    copied: Copied,
+    block: Vec<u8>,
+    /// Over all that was written.
+    crc: u32,
+}
+
+impl EmbeddedEngine {
+    /// Writes all rows of this moment to `out`; `progress` is told how far it is now and then.
+    pub fn backup(&self, out: &mut dyn Write, mut progress: impl FnMut(Copied)) -> Result<Copied, BackupError> {
+        let (reader, mark, names) = self.long_read_with_mark()?;
+        let mut stream = Stream { out, copied: Copied::default(), block: Vec::new(), crc: 0 };
+        stream.header(mark, names.all())?;
+        for (space, _) in names.all() {
+            stream.space(&*reader, space, &mut progress)?;
+        }
+        stream.end()?;
+        Ok(stream.copied)
+    }
+}
+
+impl Stream<'_> {
+    fn header<'n>(&mut self, mark: Mark, names: impl Iterator<Item = (Space, &'n str)>) -> io::Result<()> {
+        let names: Vec<_> = names.collect();
+        let mut header = MAGIC.to_vec();
+        header.extend_from_slice(&FORMAT.to_le_bytes());
+        header.extend_from_slice(&mark.position.to_le_bytes());
+        header.extend_from_slice(&mark.time.0.to_le_bytes());
+        mark.outbox.iter().for_each(|position| header.extend_from_slice(&position.to_le_bytes()));
+        put_varint(names.len() as u64, &mut header);
+        for (space, name) in names {
+            header.extend_from_slice(&space.0.to_le_bytes());
+            put_varint(name.len() as u64, &mut header);
+            header.extend_from_slice(name.as_bytes());
+        }
+        self.framed(&header)
+    }
+
+    fn space(
+        &mut self,
+        reader: &dyn Reader,
+        space: Space,
+        progress: &mut impl FnMut(Copied),
+    ) -> Result<(), BackupError> {
+        for item in reader.scan(&KeyRange::all(space), Direction::Forward) {
+            let (key, value) = item?;
+            self.block.extend_from_slice(&space.0.to_le_bytes());
+            put_varint(key.len() as u64, &mut self.block);
+            put_varint(value.len() as u64, &mut self.block);
+            self.block.extend_from_slice(&key);
+            self.block.extend_from_slice(&value);
+            self.copied.items += 1;
+            if self.block.len() >= BLOCK {
+                self.flush()?;
+                progress(self.copied);
+            }
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if self.block.is_empty() {
+            return Ok(());
+        }
+        let block = std::mem::take(&mut self.block);
+        self.framed(&block)
+    }
+
+    /// An empty block, then the count of items and the checksum of everything.
+    fn end(&mut self) -> io::Result<()> {
+        self.flush()?;
+        let items = self.copied.items.to_le_bytes();
+        self.framed(&[])?;
+        self.framed(&items)?;
+        self.out.flush()
+    }
+
+    /// Writes length, checksum and bytes. The checksum goes over all blocks before too, so that none can be missing.
+    fn framed(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.crc = crc32c::crc32c_append(self.crc, bytes);
+        let length = u32::try_from(bytes.len()).map_err(io::Error::other)?;
+        self.out.write_all(&length.to_le_bytes())?;
+        self.out.write_all(&self.crc.to_le_bytes())?;
+        self.out.write_all(bytes)?;
+        self.copied.bytes += bytes.len() as u64 + 8;
+        Ok(())
+    }
+}
