@@ -8,6 +8,7 @@ pub mod exit;
 pub mod http;
 pub mod log;
 pub mod node;
+pub mod ops;
 mod setup;
 pub mod store;
 pub mod verify;

@@ -22,6 +22,7 @@ use crate::background::Background;
 use crate::config::{Loaded, Settings};
 use crate::exit::Exit;
 use crate::http::Server;
+use crate::ops::Backups;
 use crate::verify::Auditor;
 use crate::{setup, store};
 
@@ -46,6 +47,7 @@ pub struct Promox {
     services: Services,
     background: Background,
     auditor: Arc<Auditor>,
+    backups: Arc<Backups>,
 }
 
 /// Every service of a node.
@@ -150,7 +152,7 @@ impl Promox {
 
     fn assemble(loaded: &Loaded, server: Option<&Server>) -> Result<Self, Exit> {
         let settings = &loaded.settings;
-        let schema = Schema::new(TABLES).map_err(Exit::internal)?;
+        let schema = schema()?;
         let engine = store::open(settings, schema.clone())?;
         let node = Node::new(store::clock(settings, &engine)?, Entropy::system());
         let services = Services::new(settings, &engine.database(Database::Ecommerce))?;
@@ -158,6 +160,8 @@ impl Promox {
         let mut registry = Registry::default();
         services.register(&mut registry);
         auditor.register(&mut registry);
+        let backups = Backups::new(engine.clone());
+        backups.register(&mut registry);
         if let Some(server) = server {
             server.register(&mut registry);
         }
@@ -166,7 +170,7 @@ impl Promox {
             .set_permissions(registry.entries().iter().filter_map(|entry| entry.access.permission()).collect());
         node.install(registry);
         let background = Background::new(&node);
-        Ok(Self { node, engine, services, background, auditor })
+        Ok(Self { node, engine, services, background, auditor, backups })
     }
 
     fn start_background(&self) {
@@ -200,10 +204,20 @@ impl Promox {
         &self.auditor
     }
 
+    /// Takes backups.
+    pub fn backups(&self) -> &Arc<Backups> {
+        &self.backups
+    }
+
     /// Stops what it does by itself and closes the store; call it when the server is shut down.
     pub async fn close(self) {
         self.background.stop().await;
     }
+}
+
+/// The tables of all services.
+pub fn schema() -> Result<Schema, Exit> {
+    Schema::new(TABLES).map_err(Exit::internal)
 }
 
 /// The database that a service's tables are in.

@@ -1,5 +1,6 @@
 //! The command line: one file a verb, one line a verb in [`Command`].
 
+mod backup;
 mod completions;
 mod config;
 mod demo;
@@ -7,6 +8,8 @@ mod export;
 mod import;
 mod journal;
 mod progress;
+mod remote;
+mod restore;
 mod serve;
 mod transfer;
 mod user;
@@ -55,6 +58,10 @@ enum Command {
     Import(import::Import),
     /// Write the catalogue or past orders to a file that the import reads back.
     Export(export::Export),
+    /// Write a backup of a live or a closed store.
+    Backup(backup::Backup),
+    /// Make a store from a backup.
+    Restore(restore::Restore),
     /// Check every invariant of the books of a closed store.
     Verify(verify::Verify),
     /// Look after accounts.
@@ -74,6 +81,8 @@ impl Command {
             Self::Demo(verb) => verb.run(common),
             Self::Import(verb) => verb.run(common),
             Self::Export(verb) => verb.run(common),
+            Self::Backup(verb) => verb.run(common),
+            Self::Restore(verb) => verb.run(common),
             Self::Verify(verb) => verb.run(common),
             Self::User(verb) => verb.run(common),
             Self::Config(verb) => verb.run(common),

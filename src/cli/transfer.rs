@@ -2,8 +2,8 @@
 //!
 //! A file that is written appears under its name only when it is whole and safe on disk.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read};
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Read};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -53,23 +53,28 @@ fn feed(mut file: File, bar: &ProgressBar, sender: &BodySender) {
 
 /// Writes all that `reader` gives into a new file; how many bytes that were.
 pub(super) fn save(mut reader: impl Read, path: &Path) -> Result<u64, Exit> {
+    let bar = progress::stream();
+    let saved = create(path, |out| io::copy(&mut bar.wrap_read(&mut reader), out));
+    bar.finish_and_clear();
+    saved
+}
+
+/// Makes a new file of what `fill` writes.
+pub(super) fn create(path: &Path, fill: impl FnOnce(&mut BufWriter<File>) -> io::Result<u64>) -> Result<u64, Exit> {
     if path.exists() {
         return Err(Exit::usage(format_args!("{} is there already: nothing was written", path.display())));
     }
     let partial = beside(path);
-    let named = |error: io::Error| Exit::io(format_args!("{}: {error}", path.display()));
-    let mut file = OpenOptions::new().write(true).create_new(true).open(&partial).map_err(named)?;
-    let bar = progress::stream();
-    let written = io::copy(&mut bar.wrap_read(&mut reader), &mut file).and_then(|length| {
-        file.sync_all()?;
+    let filled = File::create(&partial).and_then(|file| {
+        let mut out = BufWriter::with_capacity(CHUNK, file);
+        let length = fill(&mut out)?;
+        out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
         fs::rename(&partial, path)?;
-        sync_parent(path)?;
-        Ok(length)
+        sync_parent(path).map(|()| length)
     });
-    bar.finish_and_clear();
-    written.map_err(|error| {
+    filled.map_err(|error| {
         let _ = fs::remove_file(&partial);
-        named(error)
+        Exit::io(format_args!("{}: {error}", path.display()))
     })
 }
 

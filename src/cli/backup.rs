@@ -1,0 +1,148 @@
+//! `promox backup`: all that a store holds at one moment, in one file; of a live store through its server.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use promox_embedded::{BackupError, Copied};
+
+use super::remote::Remote;
+use super::{Common, progress, transfer};
+use crate::config::Loaded;
+use crate::exit::Exit;
+use crate::log;
+use crate::node::Promox;
+use crate::ops;
+
+/// Where a server hands out backups.
+const PATH: &str = "/api/ops/backup";
+
+/// Write a backup of a closed store, or with `--url` of a live one.
+#[derive(Debug, Args)]
+pub(super) struct Backup {
+    /// The file, which must not be there yet, or a directory for a new one.
+    file: PathBuf,
+    /// Ask the server at this address instead of opening the data directory.
+    #[arg(long, requires = "token")]
+    url: Option<String>,
+    /// An access token of somebody who may (`ops:write`).
+    #[arg(long, env = "PROMOX_TOKEN", hide_env_values = true)]
+    token: Option<String>,
+    /// Trust the certificates of this file too (PEM).
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+}
+
+impl Backup {
+    pub(super) fn run(self, common: &Common) -> Result<(), Exit> {
+        let loaded = common.load(Vec::new())?;
+        log::start(&loaded.settings.log);
+        let file = named(&self.file);
+        let length = super::runtime(&loaded.settings)?.block_on(async {
+            match (&self.url, self.token) {
+                (Some(url), Some(token)) => live(&Remote::new(url, token, self.ca.as_deref())?, &file).await,
+                _ => closed(&loaded, &file).await,
+            }
+        })?;
+        println!("{} has {length} bytes", file.display());
+        Ok(())
+    }
+}
+
+/// The file itself, or one with the time in its name in a directory.
+fn named(path: &Path) -> PathBuf {
+    if path.is_dir() { path.join(ops::file_name(promox_kernel::Clock::wall())) } else { path.to_owned() }
+}
+
+async fn live(remote: &Remote, file: &Path) -> Result<u64, Exit> {
+    let reader = remote.stream(PATH).await?;
+    let file = file.to_owned();
+    let saved = tokio::task::spawn_blocking(move || transfer::save(reader, &file));
+    saved.await.map_err(Exit::internal)?
+}
+
+async fn closed(loaded: &Loaded, file: &Path) -> Result<u64, Exit> {
+    let promox = Promox::headless(loaded)?;
+    let (backups, file) = (promox.backups().clone(), file.to_owned());
+    let written = tokio::task::spawn_blocking(move || {
+        let bar = progress::stream();
+        transfer::create(&file, |out| {
+            let told = |copied: Copied| bar.set_position(copied.bytes);
+            backups.write(out, told).map(|copied| copied.bytes).map_err(|error| match error {
+                BackupError::Io(error) => error,
+                BackupError::Store(error) => io::Error::other(error),
+            })
+        })
+    });
+    let written = written.await.map_err(Exit::internal);
+    promox.close().await;
+    written?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::restore::restore;
+    use super::*;
+    use crate::config::load;
+    use crate::http::Server;
+    use crate::log::Levels;
+    use promox_kernel::Cx;
+    use promox_user::api::{Login, Secret};
+    use std::time::Duration;
+
+    const EMAIL: &str = "admin@example.com";
+    const PASSWORD: &str = "a long and quiet harbour";
+
+    fn loaded(dir: &Path) -> Loaded {
+        let variables = [
+            ("PROMOX_SERVER__LISTEN", "127.0.0.1:0"),
+            ("PROMOX_DATA__DIR", dir.to_str().unwrap()),
+            ("PROMOX_ADMIN_EMAIL", EMAIL),
+            ("PROMOX_ADMIN_PASSWORD", PASSWORD),
+        ];
+        load(None, variables.map(|(name, value)| (name.to_owned(), value.to_owned())), &[]).unwrap()
+    }
+
+    async fn token(promox: &Promox) -> String {
+        let cx = Cx::system(promox.node(), "test", Duration::from_secs(60));
+        let login = Login { email: EMAIL.parse().unwrap(), password: Secret(PASSWORD.to_owned()) };
+        cx.call(login).await.unwrap().access_token.0
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_live_and_a_closed_store_come_back_as_they_were() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = |name: &str| dir.path().join(name);
+        let shop = loaded(&place("shop"));
+        let server = Server::bind(&shop, Levels::detached()).await.unwrap();
+        let promox = Promox::open(&shop, &server).await.unwrap();
+        let url = format!("http://{}", server.address());
+        let remote = Remote::new(&url, token(&promox).await, None).unwrap();
+        assert!(live(&remote, &place("live.backup")).await.unwrap() > 1_000);
+        let stranger = Remote::new(&url, "nobody".to_owned(), None).unwrap();
+        assert!(live(&stranger, &place("stolen.backup")).await.unwrap_err().to_string().contains("401"));
+        server.shutdown().await;
+        promox.close().await;
+        closed(&shop, &place("closed.backup")).await.unwrap();
+        for name in ["live", "closed"] {
+            let again = loaded(&place(name));
+            let file = place(&format!("{name}.backup"));
+            assert!(restore(&again, &file).unwrap().items > 0);
+            assert!(restore(&again, &file).is_err(), "nothing is restored over a store");
+            let promox = Promox::headless(&again).unwrap();
+            assert!(promox.services().users.has_admin().await.unwrap());
+            assert!(promox.auditor().run().unwrap().clean);
+            promox.close().await;
+        }
+    }
+
+    #[test]
+    fn a_backup_that_was_cut_is_refused_and_leaves_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let cut = dir.path().join("cut.backup");
+        std::fs::write(&cut, b"PROMOXB1 and not much more").unwrap();
+        let target = loaded(&dir.path().join("target"));
+        assert!(restore(&target, &cut).is_err());
+        assert!(Remote::new("shop.example.com", String::new(), None).is_err());
+    }
+}

@@ -1,0 +1,116 @@
+//! Backups of the live store: one consistent moment as a checksummed stream, while everything else goes on.
+//!
+//! A backup holds all there is, password hashes and signing keys among it, so it asks for a permission of its own.
+
+use std::fmt;
+use std::io::{self, BufWriter, Write};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use promox_embedded::{BackupError, Copied, EmbeddedEngine};
+use promox_kernel::{BodyReader, BodySender, Cx, Download, Error, Handle, Registry, operation, register};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use tokio::sync::oneshot;
+
+/// Bytes that are sent at once.
+const CHUNK: usize = 256 << 10;
+
+/// Takes a backup of the live store.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Backup {}
+operation! { Backup => Download, "ops.backup", Get "/api/ops/backup", Permission("ops:write"), 200, "The whole store of this moment, as `promox restore` takes it. At most two long reads at a time, else 503." }
+
+/// Takes backups of an open store.
+pub struct Backups(Arc<EmbeddedEngine>);
+
+impl fmt::Debug for Backups {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("backups")
+    }
+}
+
+impl Backups {
+    /// Backups of this engine's store.
+    pub fn new(engine: Arc<EmbeddedEngine>) -> Arc<Self> {
+        Arc::new(Self(engine))
+    }
+
+    /// Registers its operation.
+    pub fn register(self: &Arc<Self>, registry: &mut Registry) {
+        register!(registry, self; Backup);
+    }
+
+    /// Writes a backup of this moment to `out`, on the calling thread; `progress` is told how far it is.
+    pub fn write(&self, out: &mut dyn Write, progress: impl FnMut(Copied)) -> Result<Copied, BackupError> {
+        self.0.backup(out, progress)
+    }
+}
+
+impl Handle<Backup> for Backups {
+    async fn handle(&self, cx: &Cx, _: Backup) -> Result<Download, Error> {
+        let (sender, reader) = BodyReader::pair();
+        let (begun, begins) = oneshot::channel();
+        let engine = self.0.clone();
+        tokio::task::spawn_blocking(move || send(&engine, sender, begun));
+        // A store that cannot begin is refused; once bytes have gone out, a failure can only cut the stream.
+        begins.await.map_err(Error::internal)??;
+        let file_name = Some(file_name(cx.now));
+        Ok(Download { file_name, ..Download::stream("application/octet-stream", reader) })
+    }
+}
+
+/// What a backup of this moment is called, `promox-2026-11-23T05-33-00Z.backup`.
+pub fn file_name(now: promox_kernel::Timestamp) -> String {
+    let time = now.to_string().replace(':', "-");
+    format!("promox-{}Z.backup", time.split('.').next().unwrap_or_default())
+}
+
+type Begun = oneshot::Sender<Result<(), Error>>;
+
+fn send(engine: &EmbeddedEngine, sender: BodySender, begun: Begun) {
+    let mut sink = Sink { sender, begun: Some(begun) };
+    let mut out = BufWriter::with_capacity(CHUNK, &mut sink);
+    let written = engine.backup(&mut out, |_| {});
+    // What is still in the buffer of a backup that failed must not look like its end.
+    let _ = out.into_parts();
+    if let Err(error) = written {
+        sink.fail(&error);
+    }
+}
+
+/// Where the stream goes: to the client, after the answer has begun.
+struct Sink {
+    sender: BodySender,
+    begun: Option<Begun>,
+}
+
+impl Sink {
+    fn fail(&mut self, error: &BackupError) {
+        let refusal = match error {
+            BackupError::Store(error) => Error::from(error.clone()),
+            BackupError::Io(error) => Error::internal(error),
+        };
+        match self.begun.take() {
+            Some(begun) => drop(begun.send(Err(refusal))),
+            None => drop(self.sender.send_blocking(Err(refusal))),
+        }
+    }
+}
+
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if let Some(begun) = self.begun.take() {
+            let _ = begun.send(Ok(()));
+        }
+        if self.sender.send_blocking(Ok(Bytes::copy_from_slice(bytes))) {
+            return Ok(bytes.len());
+        }
+        Err(io::Error::other("nobody reads any more"))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
