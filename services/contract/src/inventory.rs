@@ -144,6 +144,18 @@ pub struct SetAside {
 }
 operation! { SetAside => Held, "inventory.set_aside", internal, "Sets stock aside for a sale." }
 
+/// Changes what a set-aside holds to just these quantities, all or nothing, as long as nothing was sold from it. 409
+/// `INSUFFICIENT_STOCK` naming every short SKU. Asking again changes nothing.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ChangeSetAside {
+    /// `flash-sale:7`.
+    pub reference: String,
+    /// What, each SKU once.
+    pub items: Vec<SkuQuantity>,
+}
+operation! { ChangeSetAside => (), "inventory.change_set_aside", internal, "Changes what a set-aside holds." }
+
 /// Sells pieces that were set aside, once a reference: on hand and reserved go down together.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

@@ -6,7 +6,7 @@ use promox_kernel::Sku;
 use promox_storage::{Audit, Database, Report, StoreError, Tx};
 
 use crate::Inventory;
-use crate::records::{Movement, Reservation, ReservationStatus, Stock};
+use crate::records::{AsideSale, Movement, Reservation, ReservationStatus, Stock};
 
 /// What the ledger says of a SKU.
 #[derive(Default)]
@@ -24,6 +24,7 @@ impl Audit for Inventory {
     fn audit(&self, tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
         let ledger = read_ledger(tx, report)?;
         let mut held = read_holds(tx, report)?;
+        check_sales(tx, report)?;
         let none = Entered::default();
         let mut known = 0;
         for stock in tx.scan::<Stock>().rows() {
@@ -84,6 +85,20 @@ fn read_holds(tx: &Tx<'_>, report: &mut Report) -> Result<BTreeMap<(Sku, String)
         }
     }
     Ok(held)
+}
+
+/// What was sold of set-asides: no more comes back than went, and what was undone has come back whole.
+fn check_sales(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
+    for sale in tx.scan::<AsideSale>().rows() {
+        let sale = sale?;
+        for line in sale.lines.iter() {
+            let back = line.out() + line.restocked == line.quantity && (!sale.undone || line.out() == 0);
+            report.check("stock: no more comes back than was sold", back, || {
+                format!("{}: {} of {}", sale.reference, line.restocked, line.sku)
+            });
+        }
+    }
+    Ok(())
 }
 
 fn check_stock(report: &mut Report, stock: &Stock, entered: &Entered) {

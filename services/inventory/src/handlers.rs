@@ -5,7 +5,8 @@ use std::time::Duration;
 use promox_contract::audit::Audited;
 use promox_contract::ids::ReservationId;
 use promox_contract::inventory::{
-    Availability, AvailableStock, CountsTaken, GiveBackStock, Held, HoldStock, Restock, SetStock, SkuQuantity,
+    Availability, AvailableStock, ChangeSetAside, CountsTaken, EndSetAside, GiveBackStock, Held, HoldStock, Restock,
+    SellSetAside, SetAside, SetStock, SkuQuantity, UnsellSetAside,
 };
 use promox_kernel::{Cx, Error, Handle, Page, Sku, bounded};
 use promox_storage::{Lane, Tx};
@@ -15,7 +16,7 @@ use crate::api::{
     MovementView, ReleaseReservation, ReservationView, StockView,
 };
 use crate::commands::stock::{Adjustment, Count};
-use crate::commands::{holds, stock};
+use crate::commands::{aside, holds, stock};
 use crate::records::Reservation;
 use crate::reject::Reject;
 use crate::{Inventory, queries, rules};
@@ -28,6 +29,9 @@ const MOST_LINES: usize = 5_000;
 const CHUNK: usize = 200;
 /// A week: the longest a reservation holds.
 const LONGEST_TTL: u32 = 7 * 24 * 3600;
+
+/// How references begin that only promox itself makes: of orders' holds, and of what is set aside for sales.
+const OTHERS: [&str; 2] = ["order:", "flash-sale:"];
 
 /// What an engine that locks takes one after the other: the stock rows.
 fn locks<'a>(skus: impl Iterator<Item = &'a Sku>) -> Vec<Vec<u8>> {
@@ -74,8 +78,8 @@ impl Handle<AdjustStock> for Inventory {
 impl Handle<CreateReservation> for Inventory {
     async fn handle(&self, cx: &Cx, op: CreateReservation) -> Result<ReservationView, Error> {
         let reference = bounded(&op.reference, 1, 100).map_err(|fault| Error::field("/reference", fault))?;
-        if reference.starts_with("order:") {
-            return Err(Error::field("/reference", "references that begin with order: are the orders' own"));
+        if let Some(taken) = OTHERS.iter().find(|taken| reference.starts_with(**taken)) {
+            return Err(Error::field("/reference", format!("references that begin with {taken} are promox's own")));
         }
         if !(1..=LONGEST_TTL).contains(&op.ttl_seconds) {
             return Err(Error::field("/ttlSeconds", format!("1 to {LONGEST_TTL} seconds are taken")));
@@ -130,7 +134,10 @@ impl Handle<AvailableStock> for Inventory {
 
 impl Handle<HoldStock> for Inventory {
     async fn handle(&self, cx: &Cx, op: HoldStock) -> Result<Held, Error> {
-        rules::check_items(&op.items, MOST_LINES)?;
+        // An order of pieces that are set aside holds nothing else.
+        if !op.items.is_empty() {
+            rules::check_items(&op.items, MOST_LINES)?;
+        }
         let locks = item_locks(&op.items);
         let hold = move |tx: &mut Tx<'_>| holds::hold(tx, op.order_id, &op.items).map(|held| held.id);
         Ok(Held { reservation_id: ReservationId(self.db.write_locked(cx, locks, hold).await?) })
@@ -161,5 +168,43 @@ impl Handle<SetStock> for Inventory {
             all.refused.extend(taken.refused);
         }
         Ok(all)
+    }
+}
+
+impl Handle<SetAside> for Inventory {
+    async fn handle(&self, cx: &Cx, op: SetAside) -> Result<Held, Error> {
+        rules::check_items(&op.items, MOST_ITEMS)?;
+        let locks = item_locks(&op.items);
+        let begin = move |tx: &mut Tx<'_>| aside::begin(tx, &op.reference, &op.items);
+        Ok(Held { reservation_id: ReservationId(self.db.write_locked(cx, locks, begin).await?) })
+    }
+}
+
+impl Handle<ChangeSetAside> for Inventory {
+    async fn handle(&self, cx: &Cx, op: ChangeSetAside) -> Result<(), Error> {
+        rules::check_items(&op.items, MOST_ITEMS)?;
+        let locks = item_locks(&op.items);
+        let change = move |tx: &mut Tx<'_>| aside::change(tx, &op.reference, &op.items);
+        Ok(self.db.write_locked(cx, locks, change).await?)
+    }
+}
+
+impl Handle<SellSetAside> for Inventory {
+    async fn handle(&self, cx: &Cx, op: SellSetAside) -> Result<(), Error> {
+        let locks = locks(op.sales.iter().flat_map(|sale| &sale.items).map(|item| &item.sku));
+        let sell = move |tx: &mut Tx<'_>| aside::sell(tx, &op.set_aside, &op.sales);
+        Ok(self.db.write_locked(cx, locks, sell).await?)
+    }
+}
+
+impl Handle<UnsellSetAside> for Inventory {
+    async fn handle(&self, cx: &Cx, op: UnsellSetAside) -> Result<(), Error> {
+        Ok(self.db.write(cx, move |tx| aside::unsell(tx, &op.set_aside, &op.reference)).await?)
+    }
+}
+
+impl Handle<EndSetAside> for Inventory {
+    async fn handle(&self, cx: &Cx, op: EndSetAside) -> Result<(), Error> {
+        Ok(self.db.write(cx, move |tx| aside::finish(tx, &op.reference, &op.keep)).await?)
     }
 }

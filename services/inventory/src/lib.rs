@@ -1,7 +1,8 @@
 //! Inventory: how much of each SKU there is and where, what is promised to whom, and every movement.
 //!
 //! Tables: `inventory` (one row a SKU, its locations in it), `stock_movements` (a ledger, append-only), `reservations`
-//! (holds with their lines), `restocks` (references that came back once).
+//! (holds with their lines), `restocks` (references that came back once), `set_aside_sales` (what orders bought of pieces
+//! that were set aside for a sale, once a reference).
 //!
 //! What always holds:
 //! - on hand = the sum of the SKU's movements; reserved = the sum of live holds, at each location; what is not written down
@@ -11,6 +12,7 @@
 //! - a hold is all or nothing. It takes from `MAIN` first, then from the other locations by name, remembers what it took
 //!   where, and gives it back exactly there;
 //! - an order's hold is pinned: it has no expiry, and only its order ends it. Other reservations lapse at their TTL.
+//! - what is set aside for a sale is one pinned hold too; it shrinks by what is sold from it, and ends with the sale.
 //!
 //! A hold of n lines writes n stock rows and one reservation; movements are written when it is confirmed, in batches.
 //! `STOCK_CHANGED` follows counts, adjustments and returns, and of the holds only those that empty a SKU, refill it or cross
@@ -31,7 +33,10 @@ mod tests;
 
 use std::sync::Arc;
 
-use promox_contract::inventory::{AvailableStock, GiveBackStock, HoldStock, Restock, SetStock};
+use promox_contract::inventory::{
+    AvailableStock, ChangeSetAside, EndSetAside, GiveBackStock, HoldStock, Restock, SellSetAside, SetAside, SetStock,
+    UnsellSetAside,
+};
 use promox_kernel::{Job, Registry, register};
 use promox_storage::{Consumer, Db, Record, TableDef};
 
@@ -48,8 +53,13 @@ pub struct Inventory {
 
 impl Inventory {
     /// The tables it owns.
-    pub const TABLES: &[&TableDef] =
-        &[records::Stock::TABLE, records::Movement::TABLE, records::Reservation::TABLE, records::Restocked::TABLE];
+    pub const TABLES: &[&TableDef] = &[
+        records::Stock::TABLE,
+        records::Movement::TABLE,
+        records::Reservation::TABLE,
+        records::Restocked::TABLE,
+        records::AsideSale::TABLE,
+    ];
 
     /// The service on its database.
     pub fn new(db: Db) -> Arc<Self> {
@@ -61,6 +71,7 @@ impl Inventory {
         register!(registry, self; GetStock, ListStock, CountStock, AdjustStock, ListMovements);
         register!(registry, self; CreateReservation, GetReservation, ConfirmReservation, ReleaseReservation);
         register!(registry, self; AvailableStock, HoldStock, GiveBackStock, Restock, SetStock);
+        register!(registry, self; SetAside, ChangeSetAside, SellSetAside, UnsellSetAside, EndSetAside);
     }
 
     /// What follows from events: holds are confirmed when their orders are.

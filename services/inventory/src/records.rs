@@ -1,6 +1,7 @@
 //! The tables of the inventory. A SKU's locations stand in its row and a hold's lines in the hold's, so that a checkout
 //! writes one row a line and one for the hold.
 
+use promox_contract::ids::OrderId;
 use promox_kernel::{Json, Sku, Timestamp, text_enum};
 use promox_storage::record;
 use serde::{Deserialize, Serialize};
@@ -127,4 +128,16 @@ record! {
         order_id: i64,
         at: Timestamp,
     }
+}
+
+record! {
+    /// Pieces of a set-aside that an order bought, once a reference. One that was undone before it was sold has no order.
+    pub(crate) struct AsideSale in Ecommerce.set_aside_sales = 157, key(reference: String) {
+        order_id: Option<OrderId>,
+        lines: Json<Vec<HeldLine>>,
+        /// Whether it was undone: all of it has come back.
+        undone: bool,
+        at: Timestamp,
+    }
+    index AsideSaleByOrder = 158 (order_id);
 }

@@ -40,6 +40,8 @@ pub(crate) enum Reject {
     Pinned,
     /// More comes back than was sold.
     NotSold { sku: Sku, left: u32 },
+    /// More is sold than was set aside.
+    NotAside { sku: Sku, left: u32 },
     /// There is no such thing.
     Absent(&'static str),
     /// The caller knows another version, or something else that has its words already.
@@ -92,6 +94,9 @@ impl From<Reject> for Error {
             }
             Reject::NotSold { sku, left } => {
                 Self::conflict("RESTOCK_EXCEEDS_SOLD", format!("Of {sku} only {left} are still out."))
+            }
+            Reject::NotAside { sku, left } => {
+                Self::conflict("NOT_SET_ASIDE", format!("Of {sku} only {left} are set aside."))
             }
             Reject::Absent(what) => Self::not_found(what),
             Reject::Other(error) => error,

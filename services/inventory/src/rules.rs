@@ -177,6 +177,36 @@ impl HeldLine {
     }
 }
 
+impl HeldLine {
+    /// Takes pieces out of the line, those at `MAIN` first; `None` when it has fewer.
+    pub(crate) fn split(&mut self, quantity: u32) -> Option<Self> {
+        let main = self.quantity.saturating_sub(self.elsewhere.iter().map(|taken| taken.quantity).sum());
+        self.quantity = self.quantity.checked_sub(quantity)?;
+        let mut left = quantity - main.min(quantity);
+        let mut elsewhere = Vec::new();
+        for place in &mut self.elsewhere {
+            let here = place.quantity.min(left);
+            left -= here;
+            place.quantity -= here;
+            elsewhere.extend(Taken::some(&place.location, here.into()));
+        }
+        self.elsewhere.retain(|taken| taken.quantity > 0);
+        Some(Self { sku: self.sku.clone(), quantity, elsewhere, restocked: 0 })
+    }
+
+    /// Adds pieces of a place to the line.
+    pub(crate) fn join(&mut self, taken: Taken) {
+        self.quantity = self.quantity.saturating_add(taken.quantity);
+        if taken.location == MAIN {
+            return;
+        }
+        match self.elsewhere.iter_mut().find(|known| known.location == taken.location) {
+            Some(known) => known.quantity = known.quantity.saturating_add(taken.quantity),
+            None => self.elsewhere.push(taken),
+        }
+    }
+}
+
 /// Whether a hold has just these items.
 pub(crate) fn same_items(lines: &[HeldLine], items: &[SkuQuantity]) -> bool {
     lines.len() == items.len()
@@ -261,6 +291,18 @@ mod tests {
         assert_eq!(line.out(), 1);
         assert_eq!(pairs(&line.take_back(9)), [("B", 1)]);
         assert!(line.take_back(1).is_empty());
+    }
+
+    #[test]
+    fn a_line_is_split_and_joined_place_by_place() {
+        let elsewhere = vec![Taken { location: "B".into(), quantity: 2 }];
+        let mut line = HeldLine { sku: "A".parse().unwrap(), quantity: 5, elsewhere, restocked: 0 };
+        let part = line.split(4).unwrap();
+        assert_eq!((pairs(&part.taken()), pairs(&line.taken())), (vec![("MAIN", 3), ("B", 1)], vec![("B", 1)]));
+        assert!(line.split(2).is_none());
+        part.taken().into_iter().for_each(|taken| line.join(taken));
+        assert_eq!(pairs(&line.taken()), [("MAIN", 3), ("B", 2)]);
+        assert!(line.split(0).unwrap().taken().is_empty());
     }
 
     #[test]

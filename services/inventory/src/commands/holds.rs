@@ -7,11 +7,11 @@ use promox_contract::inventory::SkuQuantity;
 use promox_kernel::{Json, Timestamp};
 use promox_storage::{StoreError, Tx};
 
-use super::Book;
 use super::book::Cause;
+use super::{Book, aside};
 use crate::records::{
-    HeldLine, MovementKind, Reservation, ReservationByLapse, ReservationByReference, ReservationStatus as Status,
-    Restocked,
+    AsideSale, HeldLine, MovementKind, Reservation, ReservationByLapse, ReservationByReference,
+    ReservationStatus as Status, Restocked,
 };
 use crate::reject::Reject;
 use crate::rules::{self, MAIN};
@@ -49,7 +49,7 @@ pub(crate) fn reserve(
     }
 }
 
-fn take(
+pub(crate) fn take(
     tx: &mut Tx<'_>,
     reference: String,
     items: &[SkuQuantity],
@@ -83,7 +83,7 @@ fn take(
 }
 
 /// Ends a hold: it lapses no more.
-fn end(tx: &mut Tx<'_>, mut reservation: Reservation, status: Status) -> Result<Reservation, StoreError> {
+pub(crate) fn end(tx: &mut Tx<'_>, mut reservation: Reservation, status: Status) -> Result<Reservation, StoreError> {
     reservation.status = status;
     reservation.lapses_at = None;
     reservation.ended_at = Some(tx.now());
@@ -95,24 +95,36 @@ fn end(tx: &mut Tx<'_>, mut reservation: Reservation, status: Status) -> Result<
 fn post(tx: &mut Tx<'_>, book: &mut Book, held: Reservation) -> Result<Reservation, StoreError> {
     let cause = Cause { kind: MovementKind::Sale, reason: None, reference: Some(&held.reference) };
     for line in held.lines.iter() {
-        for taken in line.taken() {
-            let quantity = i64::from(taken.quantity);
-            book.open(tx, &line.sku)?.change(&taken.location, 0, -quantity);
-            book.enter(tx, &line.sku, (&taken.location, -quantity), cause)?;
-        }
+        post_line(tx, book, line, cause)?;
     }
     end(tx, held, Status::Confirmed)
+}
+
+/// A line's goods leave.
+pub(crate) fn post_line(tx: &mut Tx<'_>, book: &mut Book, line: &HeldLine, cause: Cause<'_>) -> Result<(), StoreError> {
+    for taken in line.taken() {
+        let quantity = i64::from(taken.quantity);
+        book.open(tx, &line.sku)?.change(&taken.location, 0, -quantity);
+        book.enter(tx, &line.sku, (&taken.location, -quantity), cause)?;
+    }
+    Ok(())
 }
 
 /// The promise ends: the goods can be sold again.
 fn unhold(tx: &mut Tx<'_>, book: &mut Book, held: Reservation, status: Status) -> Result<Reservation, StoreError> {
     for line in held.lines.iter() {
-        let stock = book.open(tx, &line.sku)?;
-        for taken in line.taken() {
-            stock.change(&taken.location, 0, -i64::from(taken.quantity));
-        }
+        unhold_line(tx, book, line)?;
     }
     end(tx, held, status)
+}
+
+/// A line's goods can be sold again.
+pub(crate) fn unhold_line(tx: &mut Tx<'_>, book: &mut Book, line: &HeldLine) -> Result<(), StoreError> {
+    let stock = book.open(tx, &line.sku)?;
+    for taken in line.taken() {
+        stock.change(&taken.location, 0, -i64::from(taken.quantity));
+    }
+    Ok(())
 }
 
 /// Confirms an order's hold because the order is. One that was confirmed or ended before stays as it is.
@@ -192,7 +204,8 @@ pub(crate) fn give_back(tx: &mut Tx<'_>, order_id: OrderId) -> Result<(), Reject
     Ok(book.close(tx)?)
 }
 
-fn refuse_late(tx: &mut Tx<'_>, reference: String) -> Result<(), Reject> {
+/// Notes that a hold of this reference must not be taken any more.
+pub(crate) fn refuse_late(tx: &mut Tx<'_>, reference: String) -> Result<(), Reject> {
     let (id, now) = (tx.next_id::<Reservation>()?, tx.now());
     let ended = Reservation {
         id,
@@ -230,42 +243,52 @@ pub(crate) fn restock(
     }
     let mut book = Book::default();
     let cause = Cause { kind: MovementKind::Return, reason: None, reference: Some(reference) };
-    match tx.get_by::<ReservationByReference>(order_reference(order_id))? {
-        Some(sold) => restock_sold(tx, &mut book, sold, items, cause)?,
-        None => {
-            for item in items {
-                book.enter(tx, &item.sku, (MAIN, i64::from(item.quantity)), cause)?;
-            }
+    let held = tx.get_by::<ReservationByReference>(order_reference(order_id))?;
+    let aside = aside::sales_of(tx, order_id)?;
+    if held.is_none() && aside.is_empty() {
+        for item in items {
+            book.enter(tx, &item.sku, (MAIN, i64::from(item.quantity)), cause)?;
         }
+    } else {
+        restock_sold(tx, &mut book, (held, aside), items, cause)?;
     }
     book.close(tx)?;
     tx.insert(&Restocked { reference: reference.to_owned(), order_id: order_id.0, at: tx.now() })?;
     Ok(())
 }
 
+/// What an order bought comes back to where it was: what it held itself first, then what was set aside for it.
 fn restock_sold(
     tx: &mut Tx<'_>,
     book: &mut Book,
-    mut sold: Reservation,
+    (held, mut aside): (Option<Reservation>, Vec<AsideSale>),
     items: &[SkuQuantity],
     cause: Cause<'_>,
 ) -> Result<(), Reject> {
-    if sold.status == Status::Held {
-        // The return overtook the event that confirms the hold.
-        sold = post(tx, book, sold)?;
-    }
-    if sold.status != Status::Confirmed {
-        return Err(Reject::Ended { status: sold.status });
-    }
+    let mut held = held.map(|held| posted(tx, book, held)).transpose()?;
     for item in items {
-        let line = sold.lines.0.iter_mut().find(|line| line.sku == item.sku);
-        let Some(line) = line.filter(|line| line.out() >= item.quantity) else {
-            let left = sold.lines.iter().find(|line| line.sku == item.sku).map_or(0, HeldLine::out);
-            return Err(Reject::NotSold { sku: item.sku.clone(), left });
-        };
-        for back in line.take_back(item.quantity) {
-            book.enter(tx, &line.sku, (&back.location, i64::from(back.quantity)), cause)?;
+        let mut left = item.quantity;
+        let own = held.iter_mut().flat_map(|held| &mut held.lines.0);
+        let lines = own.chain(aside.iter_mut().flat_map(|sale| &mut sale.lines.0));
+        for line in lines.filter(|line| line.sku == item.sku) {
+            for back in line.take_back(left) {
+                left -= back.quantity;
+                book.enter(tx, &line.sku, (&back.location, i64::from(back.quantity)), cause)?;
+            }
+        }
+        if left > 0 {
+            return Err(Reject::NotSold { sku: item.sku.clone(), left: item.quantity - left });
         }
     }
-    Ok(tx.put(&sold)?)
+    held.iter().try_for_each(|held| tx.put(held))?;
+    Ok(aside.iter().try_for_each(|sale| tx.put(sale))?)
+}
+
+/// An order's hold once its goods have left: the return may overtake the event that confirms it.
+fn posted(tx: &mut Tx<'_>, book: &mut Book, held: Reservation) -> Result<Reservation, Reject> {
+    match held.status {
+        Status::Held => Ok(post(tx, book, held)?),
+        Status::Confirmed => Ok(held),
+        status => Err(Reject::Ended { status }),
+    }
 }

@@ -88,7 +88,7 @@ impl Shop {
             goods: total,
             points_multiplier: None,
             points_redeemed: 0,
-        points_earned: 0,
+            points_earned: 0,
         };
         let told = OrderConfirmed(fact);
         self.db.write(&self.cx(), move |tx| tx.emit(order, &told)).await.unwrap();

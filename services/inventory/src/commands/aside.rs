@@ -1,0 +1,184 @@
+//! Stock set aside for a sale: one pinned hold, sold from piece by piece, and ended when the sale does.
+
+use promox_contract::ids::OrderId;
+use promox_contract::inventory::{SetAsideSale, SkuQuantity};
+use promox_kernel::Json;
+use promox_storage::{StoreError, Tx};
+
+use super::Book;
+use super::book::Cause;
+use super::holds::{self, order_reference};
+use crate::records::{
+    AsideSale, AsideSaleByOrder, HeldLine, MovementKind, Reservation, ReservationByReference,
+    ReservationStatus as Status,
+};
+use crate::reject::{Reject, Short};
+
+/// Purchases that one order makes of set-asides at most.
+const MOST_SALES: usize = 1_000;
+
+fn known(tx: &Tx<'_>, reference: &str) -> Result<Option<Reservation>, StoreError> {
+    tx.get_by::<ReservationByReference>(reference)
+}
+
+/// The live set-aside of this reference.
+fn live(tx: &Tx<'_>, reference: &str) -> Result<Reservation, Reject> {
+    let held = known(tx, reference)?.ok_or(Reject::Absent("set-aside"))?;
+    if held.status == Status::Held { Ok(held) } else { Err(Reject::Ended { status: held.status }) }
+}
+
+/// Sets stock aside. One that is there is answered again; one that has ended is not revived.
+pub(crate) fn begin(tx: &mut Tx<'_>, reference: &str, items: &[SkuQuantity]) -> Result<i64, Reject> {
+    match known(tx, reference)? {
+        Some(held) if held.status == Status::Held => Ok(held.id),
+        Some(ended) => Err(Reject::Ended { status: ended.status }),
+        None => Ok(holds::take(tx, reference.to_owned(), items, None)?.id),
+    }
+}
+
+/// Holds just these quantities from now on: more is taken, what is too much is let go, a SKU not named goes back whole.
+pub(crate) fn change(tx: &mut Tx<'_>, reference: &str, items: &[SkuQuantity]) -> Result<(), Reject> {
+    let mut held = live(tx, reference)?;
+    let mut book = Book::default();
+    for line in &mut held.lines.0 {
+        let wanted = wanted(items, line);
+        let surplus = line.quantity.saturating_sub(wanted);
+        if let Some(back) = line.split(surplus) {
+            holds::unhold_line(tx, &mut book, &back)?;
+        }
+    }
+    held.lines.0.retain(|line| line.quantity > 0);
+    let mut short = Vec::new();
+    for item in items {
+        short.extend(grow(tx, &mut book, &mut held.lines.0, item)?);
+    }
+    if !short.is_empty() {
+        return Err(Reject::Insufficient(short));
+    }
+    tx.put(&held)?;
+    Ok(book.close(tx)?)
+}
+
+fn wanted(items: &[SkuQuantity], line: &HeldLine) -> u32 {
+    items.iter().find(|item| item.sku == line.sku).map_or(0, |item| item.quantity)
+}
+
+/// Takes what a line lacks of an item; how short it is if there is less.
+fn grow(
+    tx: &mut Tx<'_>,
+    book: &mut Book,
+    lines: &mut Vec<HeldLine>,
+    item: &SkuQuantity,
+) -> Result<Option<Short>, StoreError> {
+    let line = lines.iter_mut().find(|line| line.sku == item.sku);
+    let has = line.as_ref().map_or(0, |line| line.quantity);
+    let missing = item.quantity.saturating_sub(has);
+    if missing == 0 {
+        return Ok(None);
+    }
+    let stock = book.open(tx, &item.sku)?;
+    let Some(more) = stock.take(missing) else {
+        let available = stock.sellable().saturating_add(has);
+        return Ok(Some(Short { sku: item.sku.clone(), asked: item.quantity, available }));
+    };
+    match line {
+        Some(line) => more.taken().into_iter().for_each(|taken| line.join(taken)),
+        None => lines.push(more),
+    }
+    Ok(None)
+}
+
+/// Sells pieces that were set aside, each reference once: on hand and reserved go down together.
+pub(crate) fn sell(tx: &mut Tx<'_>, reference: &str, sales: &[SetAsideSale]) -> Result<(), Reject> {
+    let mut fresh = Vec::new();
+    for sale in sales {
+        if tx.get::<AsideSale>(&sale.reference)?.is_none() {
+            fresh.push(sale);
+        }
+    }
+    if fresh.is_empty() {
+        return Ok(());
+    }
+    let mut held = live(tx, reference)?;
+    let mut book = Book::default();
+    for sale in fresh {
+        sell_one(tx, &mut book, &mut held, sale)?;
+    }
+    tx.put(&held)?;
+    Ok(book.close(tx)?)
+}
+
+fn sell_one(tx: &mut Tx<'_>, book: &mut Book, held: &mut Reservation, sale: &SetAsideSale) -> Result<(), Reject> {
+    let order = order_reference(sale.order_id);
+    let cause = Cause { kind: MovementKind::Sale, reason: None, reference: Some(&order) };
+    let mut lines = Vec::with_capacity(sale.items.len());
+    for item in &sale.items {
+        let line = held.lines.0.iter_mut().find(|line| line.sku == item.sku);
+        let left = line.as_ref().map_or(0, |line| line.quantity);
+        let sold = line.and_then(|line| line.split(item.quantity));
+        let sold = sold.ok_or_else(|| Reject::NotAside { sku: item.sku.clone(), left })?;
+        holds::post_line(tx, book, &sold, cause)?;
+        lines.push(sold);
+    }
+    let (reference, order_id, at) = (sale.reference.clone(), Some(sale.order_id), tx.now());
+    Ok(tx.insert(&AsideSale { reference, order_id, lines: Json(lines), undone: false, at })?)
+}
+
+/// Puts what was sold and is still out back: into the set-aside while it lives, else into stock. A sale that is not known
+/// yet will not be made.
+pub(crate) fn unsell(tx: &mut Tx<'_>, set_aside: &str, reference: &str) -> Result<(), Reject> {
+    let Some(mut sale) = tx.get::<AsideSale>(&reference.to_owned())? else {
+        let (reference, at) = (reference.to_owned(), tx.now());
+        return Ok(tx.insert(&AsideSale { reference, order_id: None, lines: Json(Vec::new()), undone: true, at })?);
+    };
+    if sale.undone {
+        return Ok(());
+    }
+    sale.undone = true;
+    let order = sale.order_id.map(order_reference);
+    let cause = Cause { kind: MovementKind::Cancel, reason: None, reference: order.as_deref() };
+    let mut held = known(tx, set_aside)?.filter(|held| held.status == Status::Held);
+    let mut book = Book::default();
+    for line in &mut sale.lines.0 {
+        let mut aside = held.as_mut().and_then(|held| held.lines.0.iter_mut().find(|it| it.sku == line.sku));
+        for back in line.take_back(u32::MAX) {
+            let quantity = i64::from(back.quantity);
+            book.enter(tx, &line.sku, (&back.location, quantity), cause)?;
+            if let Some(aside) = &mut aside {
+                book.open(tx, &line.sku)?.change(&back.location, 0, quantity);
+                aside.join(back);
+            }
+        }
+    }
+    held.iter().try_for_each(|held| tx.put(held))?;
+    tx.put(&sale)?;
+    Ok(book.close(tx)?)
+}
+
+/// Ends a set-aside but for what is kept; the one that keeps nothing is released.
+pub(crate) fn finish(tx: &mut Tx<'_>, reference: &str, keep: &[SkuQuantity]) -> Result<(), Reject> {
+    let Some(mut held) = known(tx, reference)? else { return holds::refuse_late(tx, reference.to_owned()) };
+    if held.status != Status::Held {
+        return Ok(());
+    }
+    let mut book = Book::default();
+    for line in &mut held.lines.0 {
+        let surplus = line.quantity.saturating_sub(wanted(keep, line));
+        if let Some(back) = line.split(surplus) {
+            holds::unhold_line(tx, &mut book, &back)?;
+        }
+    }
+    if held.lines.iter().all(|line| line.quantity == 0) {
+        holds::end(tx, held, Status::Released)?;
+    } else {
+        tx.put(&held)?;
+    }
+    Ok(book.close(tx)?)
+}
+
+/// What an order bought of set-asides, and did not undo.
+pub(crate) fn sales_of(tx: &Tx<'_>, order_id: OrderId) -> Result<Vec<AsideSale>, StoreError> {
+    let mut sales = tx.scan_by::<AsideSaleByOrder>().prefix(Some(order_id)).collect(MOST_SALES)?;
+    sales.retain(|sale| !sale.undone);
+    Ok(sales)
+}
