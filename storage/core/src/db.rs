@@ -128,7 +128,11 @@ where
     }
 
     fn answer(self: Box<Self>) {
+        let Self { work, result, answer } = *self;
+        // What the closure holds, perhaps the last handle of the store, goes before the answer: who has the answer may
+        // close the store, and no store is closed from within.
+        drop(work);
         // Nobody may wait any more; the work is done all the same.
-        let _ = self.answer.send(self.result.unwrap_or_else(|| Err(StoreError::Stopped.into())));
+        let _ = answer.send(result.unwrap_or_else(|| Err(StoreError::Stopped.into())));
     }
 }

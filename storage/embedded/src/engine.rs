@@ -56,8 +56,8 @@ pub struct EmbeddedEngine {
     long_reads: Arc<()>,
     /// Whether threads step the parts, or who called.
     threaded: AtomicBool,
-    /// Held until the threads have ended.
-    _lock: DirLock,
+    /// Held until the threads have ended: each has it too.
+    lock: Arc<DirLock>,
 }
 
 impl std::fmt::Debug for EmbeddedEngine {
@@ -85,10 +85,11 @@ impl EmbeddedEngine {
     pub(crate) fn new(shared: Arc<Shared>, lanes: Senders, freeze: Sender<()>, lock: DirLock) -> Self {
         let threads = Mutex::default();
         let (lanes, long_reads, threaded) = (Some(lanes), Arc::new(()), AtomicBool::new(false));
-        Self { shared, lanes, freeze, threads, long_reads, threaded, _lock: lock }
+        Self { shared, lanes, freeze, threads, long_reads, threaded, lock: Arc::new(lock) }
     }
 
     fn spawn(&self, name: &str, mut turn: impl FnMut(Duration) -> Turn + Send + 'static) -> Result<(), OpenError> {
+        let lock = self.lock.clone();
         let work = move || {
             loop {
                 match turn(PATIENCE) {
@@ -97,6 +98,9 @@ impl EmbeddedEngine {
                     Turn::Worked | Turn::Idle => {}
                 }
             }
+            // Its files are closed before others may open them.
+            drop(turn);
+            drop(lock);
         };
         let thread = thread::Builder::new().name(name.to_owned()).spawn(work);
         self.threads.lock().push(thread.map_err(|error| OpenError::io(&self.shared.options.dir, &error))?);
@@ -232,11 +236,13 @@ impl Drop for EmbeddedEngine {
     fn drop(&mut self) {
         self.lanes = None;
         self.shared.room.close();
-        for thread in self.threads.get_mut().drain(..) {
-            // The last handle may be dropped by a transaction, on the writer's own thread.
-            if thread.thread().id() != thread::current().id() {
-                let _ = thread.join();
-            }
+        let threads = std::mem::take(self.threads.get_mut());
+        // The last handle may be dropped by a transaction, on the writer's own thread, which the other one waits for.
+        if threads.iter().any(|thread| thread.thread().id() == thread::current().id()) {
+            return;
+        }
+        for thread in threads {
+            let _ = thread.join();
         }
     }
 }

@@ -45,3 +45,28 @@ async fn a_store_on_the_real_disk_is_opened_by_one_at_a_time() {
     let engine = EmbeddedEngine::open(options(), schema()).unwrap();
     assert_eq!(balances(&database(&engine)).await, [(1, 1)]);
 }
+
+#[tokio::test]
+async fn a_transaction_may_hold_the_last_handle_of_its_store() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = |lock_wait| Options { disk: Arc::new(RealDisk), lock_wait, ..Options::new(dir.path()) };
+    let engine = EmbeddedEngine::open(options(Duration::ZERO), schema()).unwrap();
+    let held = engine.clone();
+    let inserted =
+        write(&database(&engine), move |tx| tx.insert(&account(held.metrics().groups.cast_signed(), 1))).await;
+    inserted.unwrap();
+    drop(engine);
+    // Who was answered holds all that is left of the store.
+    let engine = EmbeddedEngine::open(options(Duration::ZERO), schema()).unwrap();
+    let held = engine.clone();
+    let db = database(&engine);
+    tokio::select! {
+        biased;
+        _ = write(&db, move |tx| tx.insert(&account(held.metrics().groups.cast_signed() + 10, 1))) => {}
+        () = std::future::ready(()) => {}
+    }
+    drop((engine, db));
+    // Nobody waited: the writer's own thread lets go of the store, and it is open to others soon.
+    let engine = EmbeddedEngine::open(options(Duration::from_secs(5)), schema()).unwrap();
+    assert_eq!(balances(&database(&engine)).await.len(), 2);
+}
