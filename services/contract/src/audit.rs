@@ -19,7 +19,7 @@ pub struct Audited {
     /// The changed members after, null when it is gone.
     pub after: Value,
 }
-fact! { Audited = "AUDITED" in "audit" }
+fact! { Audited = "AUDITED" in "audit" kept 30 }
 
 impl Audited {
     /// An entry; `before` and `after` are what the caller thinks worth keeping.

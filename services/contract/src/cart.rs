@@ -65,4 +65,4 @@ pub struct CartAbandoned {
     /// Whose, if known.
     pub user_id: Option<UserId>,
 }
-fact! { CartAbandoned = "CART_ABANDONED" in "cart" }
+fact! { CartAbandoned = "CART_ABANDONED" in "cart" kept 30 }

@@ -128,8 +128,8 @@ pub struct StockLow {
     pub threshold: i64,
 }
 fact! {
-    StockChanged = "STOCK_CHANGED" in "stock",
-    StockLow = "STOCK_LOW" in "stock",
+    StockChanged = "STOCK_CHANGED" in "stock" kept 30,
+    StockLow = "STOCK_LOW" in "stock" kept 30,
 }
 
 /// Sets stock aside for a flash sale, all or nothing: one reservation that never lapses. 409 `INSUFFICIENT_STOCK` naming every

@@ -84,7 +84,7 @@ pub struct ProductViewed {
     pub at: Timestamp,
 }
 fact! {
-    ProductCreated = "PRODUCT_CREATED" in "product",
-    ProductUpdated = "PRODUCT_UPDATED" in "product",
+    ProductCreated = "PRODUCT_CREATED" in "product" kept 30,
+    ProductUpdated = "PRODUCT_UPDATED" in "product" kept 30,
     ProductViewed = "PRODUCT_VIEWED" in "product",
 }

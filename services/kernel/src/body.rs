@@ -81,6 +81,16 @@ impl BodySender {
         self.0.send_async(chunk).await.is_ok()
     }
 
+    /// Hands on a chunk if there is room for it at once: `Some(true)` when it was taken, `Some(false)` when the reader is
+    /// behind, `None` when nobody reads any more.
+    pub fn offer(&self, chunk: Bytes) -> Option<bool> {
+        match self.0.try_send(Ok(chunk)) {
+            Ok(()) => Some(true),
+            Err(flume::TrySendError::Full(_)) => Some(false),
+            Err(flume::TrySendError::Disconnected(_)) => None,
+        }
+    }
+
     /// The same from a blocking thread.
     pub fn send_blocking(&self, chunk: Result<Bytes, Error>) -> bool {
         self.0.send(chunk).is_ok()

@@ -11,15 +11,19 @@ pub trait Fact: Serialize + DeserializeOwned + Send + 'static {
     const TOPIC: &'static str;
     /// The version of its data.
     const VERSION: u32 = 1;
+    /// How many days it is kept; null for ever, as what projections are rebuilt from must be.
+    const KEPT_DAYS: Option<u32> = None;
 }
 
-/// Declares what type and topic a fact has: `fact! { OrderConfirmed = "ORDER_CONFIRMED" in "order" }`.
+/// Declares what type and topic a fact has: `fact! { OrderConfirmed = "ORDER_CONFIRMED" in "order" }`; with `kept 30` it is
+/// removed after so many days.
 #[macro_export]
 macro_rules! fact {
-    ($($type:ty = $name:literal in $topic:literal),+ $(,)?) => {$(
+    ($($type:ty = $name:literal in $topic:literal $(kept $days:literal)?),+ $(,)?) => {$(
         impl $crate::Fact for $type {
             const TYPE: &'static str = $name;
             const TOPIC: &'static str = $topic;
+            $(const KEPT_DAYS: Option<u32> = Some($days);)?
         }
     )+};
 }

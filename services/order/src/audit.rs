@@ -62,13 +62,20 @@ fn check_order(order: &Order, lines: &[OrderItem], report: &mut Report) {
     if is_paid(order) {
         report.left(PAID, order.id, order.total);
     }
+    if waits_for_hand(order) {
+        report.open(PAID, order.id);
+    }
 }
 
 /// Whether there must be a live capture: confirmed or later, by a payment that is not waiting to be captured by hand.
 fn is_paid(order: &Order) -> bool {
     let confirmed = !matches!(order.status, OrderStatus::Pending | OrderStatus::Failed | OrderStatus::Cancelled);
-    let by_hand = order.payment_status == Some(PaymentStatus::Pending);
-    confirmed && !by_hand && !order.imported && !order.total.is_zero()
+    confirmed && !waits_for_hand(order) && !order.imported && !order.total.is_zero()
+}
+
+/// Whether the payment is to be captured by hand; when it is, the order hears of it a moment later.
+fn waits_for_hand(order: &Order) -> bool {
+    order.payment_status == Some(PaymentStatus::Pending)
 }
 
 fn check_line(order: &Order, line: &OrderItem, report: &mut Report) {
@@ -91,6 +98,9 @@ fn check_saga(tx: &Tx<'_>, order: &Order, report: &mut Report) -> Result<(), Sto
     report.check("saga: terminal or alive", !pending || saga.is_some(), || {
         format!("order {} is PENDING without a saga", order.id)
     });
+    if saga.is_some() {
+        report.open(PAID, order.id);
+    }
     let undoing = saga.as_ref().is_none_or(|saga| pending || saga.draft.undo.is_some());
     report.check("saga: a decided order's saga only undoes", undoing, || format!("order {}", order.id));
     Ok(())

@@ -3,18 +3,23 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use promox_contract::ids::OrderId;
 use promox_kernel::{Cx, Error, Job};
+use tokio::time::Instant;
 
 use crate::Orders;
 use crate::records::{Return, ReturnByDue, ReturnId, Saga, SagaByDue};
 
 /// Sagas or returns that one run takes up.
 const BATCH: usize = 64;
+/// How long a start waits for sagas. Those whose provider is silent go on beside the requests.
+const START_PATIENCE: Duration = Duration::from_millis(1_500);
 
 /// The jobs of orders.
 pub(crate) fn jobs(orders: &Arc<Orders>) -> Vec<Job> {
     let (sagas, returns, keys) = (orders.clone(), orders.clone(), orders.clone());
+    let events = orders.clone();
     vec![
         Job::new("order.take_up_sagas", Duration::from_secs(1), move |cx| {
             let orders = sagas.clone();
@@ -27,6 +32,10 @@ pub(crate) fn jobs(orders: &Arc<Orders>) -> Vec<Job> {
         Job::new("order.prune_keys", Duration::from_mins(1), move |cx| {
             let orders = keys.clone();
             async move { orders.db.prune_keys(&cx).await }
+        }),
+        Job::new("order.prune_events", Duration::from_mins(1), move |cx| {
+            let orders = events.clone();
+            async move { orders.db.prune_events(&cx).await }
         }),
     ]
 }
@@ -43,7 +52,8 @@ impl Orders {
                 Ok::<_, Error>(sagas.into_iter().filter(running).map(|saga| saga.order_id).collect())
             })
             .await?;
-        self.take_up_all(cx, left).await;
+        let deadline = cx.deadline.min(Instant::now() + START_PATIENCE);
+        self.take_up_all(&Cx { deadline, ..cx.clone() }, left).await;
         Ok(())
     }
 
@@ -60,11 +70,16 @@ impl Orders {
         Ok(more)
     }
 
+    /// Takes sagas up side by side, so that one whose provider is silent keeps no other waiting.
     async fn take_up_all(&self, cx: &Cx, orders: Vec<OrderId>) {
-        for id in orders {
-            if let Err(error) = self.take_up(cx, id).await {
-                tracing::warn!(order = id.0, %error, "a saga could not go on; it is taken up again");
-            }
+        for batch in orders.chunks(BATCH) {
+            join_all(batch.iter().map(|id| self.take_up_one(cx, *id))).await;
+        }
+    }
+
+    async fn take_up_one(&self, cx: &Cx, id: OrderId) {
+        if let Err(error) = self.take_up(cx, id).await {
+            tracing::warn!(order = id.0, %error, "a saga could not go on; it is taken up again");
         }
     }
 

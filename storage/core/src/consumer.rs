@@ -183,29 +183,3 @@ impl Follower {
         Ok(events)
     }
 }
-
-impl Tx<'_> {
-    /// The outbox has no gap, and no consumer is ahead of it.
-    pub fn audit_outbox(&self, report: &mut crate::Report) -> Result<(), StoreError> {
-        let number = self.database().number();
-        let mut last = None;
-        for event in self.scan::<Event>().prefix(number).rows() {
-            let position = event?.position;
-            let dense = last.is_none_or(|last| position == last + 1);
-            report.check("outbox: positions are dense", dense, || format!("{position} follows {last:?}"));
-            last = Some(position);
-        }
-        for place in self.scan::<Place>().prefix(number).rows() {
-            let place = place?;
-            let behind = place.position <= last.unwrap_or(0);
-            report.check("outbox: no consumer is ahead of its source", behind, || place.consumer.clone());
-        }
-        for letter in self.scan::<DeadLetter>().prefix(number).rows() {
-            let letter = letter?;
-            report.check("outbox: no dead letters", false, || {
-                format!("{} could not apply event {}: {}", letter.consumer, letter.position, letter.reason)
-            });
-        }
-        Ok(())
-    }
-}

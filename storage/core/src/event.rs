@@ -19,6 +19,8 @@ pub struct NewEvent {
     pub data: String,
     /// When, and in which trace.
     pub stamp: Stamp,
+    /// How many days it is kept; null for ever.
+    pub kept_days: Option<u32>,
 }
 
 record! {
@@ -38,7 +40,10 @@ record! {
         traceparent: Option<String>,
         /// JSON.
         data: String,
+        /// When it may be removed; null for never.
+        keep_until: Option<Timestamp>,
     }
+    index EventByEnd = 5 (keep_until);
 }
 
 impl Event {

@@ -2,6 +2,8 @@
 //!
 //! Numbers 1 to 31 are theirs. Their keys begin with the database, so that each database has its own.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use promox_kernel::Timestamp;
 
@@ -33,6 +35,13 @@ record! {
 }
 
 record! {
+    /// How many events were removed because their time was over.
+    pub(crate) struct Removed in Ecommerce.removed_events = 9, key(database: u32) {
+        count: i64,
+    }
+}
+
+record! {
     /// An idempotency key, and its answer once it is decided.
     pub(crate) struct Kept in Ecommerce.idempotency_keys = 10, key(database: u32, caller: String, key: String) {
         hour: i64,
@@ -47,7 +56,8 @@ record! {
 }
 
 /// The tables every store has.
-pub const SYSTEM_TABLES: &[&TableDef] = &[Sequence::TABLE, Event::TABLE, Place::TABLE, DeadLetter::TABLE, Kept::TABLE];
+pub const SYSTEM_TABLES: &[&TableDef] =
+    &[Sequence::TABLE, Event::TABLE, Place::TABLE, DeadLetter::TABLE, Removed::TABLE, Kept::TABLE];
 
 /// Gives events their positions, after `last`, and makes them rows of the outbox of `database`.
 pub fn stamp_events(database: Database, last: &mut i64, events: Vec<NewEvent>) -> Vec<Write> {
@@ -63,13 +73,21 @@ pub fn stamp_events(database: Database, last: &mut i64, events: Vec<NewEvent>) -
             occurred_at: event.stamp.now,
             traceparent: event.stamp.traceparent.map(|trace| trace.as_ref().to_owned()),
             data: event.data,
+            keep_until: event.kept_days.map(|days| event.stamp.now + Duration::from_secs(86_400 * u64::from(days))),
         }
     });
-    stamped.map(|event| row_write(&event)).collect()
+    stamped.flat_map(|event| row_writes(&event)).collect()
 }
 
-fn row_write<R: Record>(row: &R) -> Write {
+/// A new row and its index entries.
+fn row_writes<R: Record>(row: &R) -> Vec<Write> {
     let key = key_bytes(&row.key());
+    let mut writes = Vec::with_capacity(2);
+    row.entries(&mut |index, entry| {
+        let value = Some(Bytes::copy_from_slice(&key));
+        writes.push(Write { space: index.space, key: entry, value });
+    });
     let value = encode_row(R::TABLE.space, &key, |out| row.put_columns(out));
-    Write { space: R::TABLE.space, key, value: Some(Bytes::from(value)) }
+    writes.push(Write { space: R::TABLE.space, key, value: Some(Bytes::from(value)) });
+    writes
 }

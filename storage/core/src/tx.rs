@@ -163,6 +163,7 @@ impl<'a> Tx<'a> {
             aggregate_id: aggregate_id.into(),
             data,
             stamp: self.stamp.clone(),
+            kept_days: F::KEPT_DAYS,
         });
         Ok(())
     }
@@ -196,6 +197,7 @@ impl<'a> Tx<'a> {
     }
 
     /// What this transaction itself says of a key.
+    #[allow(clippy::option_option, reason = "no own change is one thing, an own removal another")]
     fn own(&self, space: Space, key: &[u8]) -> Option<Option<Bytes>> {
         if self.overlay.is_empty() {
             return None;
