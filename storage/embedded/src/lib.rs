@@ -5,9 +5,11 @@
 
 mod backup;
 mod base;
+mod cache;
 mod checkpoint;
 pub mod disk;
 mod engine;
+mod gates;
 mod group;
 mod journal;
 mod key;
@@ -23,8 +25,10 @@ mod view;
 mod writer;
 
 pub use backup::{BackupError, Copied, restore};
+pub use cache::Cache;
 pub use checkpoint::Checkpointer;
 pub use engine::{Assembled, EmbeddedEngine};
+pub use gates::{Gate, Gates, Pass, Refusal};
 pub use journal::dump_journal;
 pub use metrics::Metrics;
 pub use open::{OpenError, Options};
