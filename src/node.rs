@@ -27,8 +27,9 @@ use crate::verify::Auditor;
 use crate::{setup, store};
 
 /// The tables of all services.
-const TABLES: [&[&TableDef]; 7] = [
+const TABLES: [&[&TableDef]; 8] = [
     Carts::TABLES,
+    Coupons::TABLES,
     Inventory::TABLES,
     Notifications::TABLES,
     Orders::TABLES,
@@ -69,10 +70,10 @@ pub struct Services {
 }
 
 impl Services {
-    fn new(settings: &Settings, shop: &Db) -> Result<Self, Exit> {
+    fn new(settings: &Settings, shop: &Db, promox: &Db) -> Result<Self, Exit> {
         Ok(Self {
             carts: Carts::new(shop.clone()),
-            coupons: Arc::default(),
+            coupons: Coupons::new(promox.clone(), settings.limits.enabled),
             flash_sales: Arc::default(),
             inventory: Inventory::new(shop.clone()),
             notifications: Notifications::new(shop.clone(), setup::mail(settings)).map_err(Exit::config)?,
@@ -109,12 +110,13 @@ impl Services {
     fn jobs(&self) -> Vec<Job> {
         let selling = [self.carts.jobs(), self.inventory.jobs(), self.orders.jobs(), self.payments.jobs()];
         let others = [self.notifications.jobs(), self.products.jobs(), self.users.jobs()];
-        [selling.concat(), others.concat()].concat()
+        [selling.concat(), others.concat(), self.coupons.jobs()].concat()
     }
 
     fn audits(&self) -> Vec<Arc<dyn Audit>> {
         vec![
             self.carts.clone(),
+            self.coupons.clone(),
             self.inventory.clone(),
             self.notifications.clone(),
             self.orders.clone(),
@@ -155,7 +157,8 @@ impl Promox {
         let schema = schema()?;
         let engine = store::open(settings, schema.clone())?;
         let node = Node::new(store::clock(settings, &engine)?, Entropy::system());
-        let services = Services::new(settings, &engine.database(Database::Ecommerce))?;
+        let services =
+            Services::new(settings, &engine.database(Database::Ecommerce), &engine.database(Database::Promox))?;
         let auditor = Auditor::new(engine.clone(), schema, services.audits());
         let mut registry = Registry::default();
         services.register(&mut registry);

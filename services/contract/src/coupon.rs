@@ -7,13 +7,18 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{OrderId, PromotionId};
 use crate::promotion::RejectReason;
 
+/// A code in the form that the one namespace of promotions and coupons compares: upper case, without space, `-` and `_`.
+pub fn normal_code(code: &str) -> String {
+    code.chars().filter(|c| !c.is_whitespace() && !matches!(c, '-' | '_')).flat_map(char::to_uppercase).collect()
+}
+
 /// Asks which of these codes are coupons. Codes that are none are left out.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ResolveCodes {
     /// The codes as they were written.
     pub codes: Vec<String>,
-    /// Who wants to use them: decides personal coupons and limits per user; null leaves these unchecked.
+    /// Who wants to use them: personal coupons are their owner's only; null leaves limits per user to the address.
     pub user_id: Option<UserId>,
     /// The buyer's address.
     pub email: Option<Email>,
@@ -99,6 +104,16 @@ pub struct CouponCodesTaken {
 }
 operation! { CouponCodesTaken => crate::promotion::ClaimedCodes, "coupon.codes_taken", internal, "Which codes coupons have." }
 
+/// Coupons came to be: one, an import's, or a part of a batch.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CouponsIssued {
+    /// Their promotion.
+    pub promotion_id: PromotionId,
+    /// How many.
+    pub count: i64,
+}
+
 /// A coupon was redeemed by an order or a reference.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -119,6 +134,7 @@ pub struct CouponReleased {
     pub reference: String,
 }
 fact! {
+    CouponsIssued = "COUPONS_ISSUED" in "coupon_issue",
     CouponRedeemed = "COUPON_REDEEMED" in "coupon",
     CouponReleased = "COUPON_RELEASED" in "coupon",
 }

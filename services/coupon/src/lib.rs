@@ -1,25 +1,79 @@
-//! Coupon service: codes that are keys to promotions.
+//! Coupons: codes that are keys to promotions, made one by one or by the million, and what became of each.
 //!
-//! This shop has issued no coupons yet, so no code is one.
+//! Tables: `coupons` (one row a code), `coupon_batches` (what a million codes have in common), `coupon_redemptions` (each use,
+//! live or given back), `coupon_order_ends` (orders that gave back before they took), `coupon_issues` (personal coupons by
+//! the reference that they were issued for).
+//!
+//! What always holds:
+//! - a code has a normal form (upper case, without space, `-` and `_`), which is its key: no two coupons share it, and none is
+//!   a promotion's code;
+//! - a coupon's count of live redemptions is never over its limit, nor a person's over theirs: both are checked and taken in
+//!   one transaction;
+//! - a redemption belongs to one reference (an order's is `order:7`), is taken once and given back once. A reference that gave
+//!   back does not take again;
+//! - the codes of a batch are made in key order, in small transactions that move the batch's progress with them, so that it
+//!   goes on after a restart where it stopped. One row disables them all.
+//!
+//! Redemptions name people by account and by a digest of the address; events and the audit trail name a coupon by a digest of
+//! its code, because a code is worth money.
+
+mod api;
+mod audit;
+mod commands;
+mod generate;
+mod guesses;
+mod handlers;
+mod jobs;
+mod queries;
+mod records;
+mod reject;
+mod rules;
+#[cfg(test)]
+mod tests;
+mod transfer;
+mod validate;
 
 use std::sync::Arc;
 
-use promox_contract::coupon::{ResolveCodes, ResolvedCodes};
-use promox_kernel::{Cx, Error, Handle, Registry, register};
+use promox_contract::coupon::{CouponCodesTaken, HoldCoupons, IssueCoupon, ReleaseCoupons, ResolveCodes};
+use promox_kernel::{Job, Registry, register};
+use promox_storage::{Db, Record, TableDef};
+
+pub use api::*;
+pub use records::{BatchId, BatchStatus, CouponStatus, RedemptionStatus};
 
 /// The coupon service.
-#[derive(Debug, Default)]
-pub struct Coupons;
-
-impl Coupons {
-    /// Registers its operations.
-    pub fn register(self: &Arc<Self>, registry: &mut Registry) {
-        register!(registry, self; ResolveCodes);
-    }
+#[derive(Debug)]
+pub struct Coupons {
+    db: Db,
+    guesses: guesses::Guesses,
 }
 
-impl Handle<ResolveCodes> for Coupons {
-    async fn handle(&self, _: &Cx, _: ResolveCodes) -> Result<ResolvedCodes, Error> {
-        Ok(ResolvedCodes::default())
+impl Coupons {
+    /// The tables it owns.
+    pub const TABLES: &'static [&'static TableDef] = &[
+        records::Coupon::TABLE,
+        records::Batch::TABLE,
+        records::Redemption::TABLE,
+        records::OrderEnd::TABLE,
+        records::Issue::TABLE,
+    ];
+
+    /// The service on its database; `limited` turns the limit on guessing codes on.
+    pub fn new(db: Db, limited: bool) -> Arc<Self> {
+        Arc::new(Self { db, guesses: guesses::Guesses::new(limited) })
+    }
+
+    /// Registers its operations.
+    pub fn register(self: &Arc<Self>, registry: &mut Registry) {
+        register!(registry, self; ListCoupons, CreateCoupon, GetCoupon, UpdateCoupon, ListRedemptions);
+        register!(registry, self; CreateBatch, ListBatches, GetBatch, ExportBatch, DisableBatch, ImportCoupons);
+        register!(registry, self; ValidateCoupon, RedeemCoupon, ReleaseCoupon);
+        register!(registry, self; ResolveCodes, HoldCoupons, ReleaseCoupons, IssueCoupon, CouponCodesTaken);
+    }
+
+    /// What it does by the clock: batches are made.
+    pub fn jobs(self: &Arc<Self>) -> Vec<Job> {
+        vec![jobs::make_codes(self)]
     }
 }

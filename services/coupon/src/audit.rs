@@ -1,0 +1,101 @@
+//! The books of the coupons, recomputed: live redemptions are within every limit, and each is one reference's.
+
+use std::collections::BTreeMap;
+
+use promox_storage::{Audit, Database, Report, StoreError, Tx};
+
+use crate::Coupons;
+use crate::commands::redeeming::order_reference;
+use crate::records::{Batch, BatchId, BatchStatus, Coupon, Redemption, RedemptionStatus};
+
+/// Live uses by a person, and the limit that the newest was taken under.
+type Uses = BTreeMap<(String, String), (u32, Option<u32>)>;
+
+/// What the redemptions say.
+#[derive(Default)]
+struct Told {
+    live: BTreeMap<String, u32>,
+    uses: Uses,
+}
+
+impl Audit for Coupons {
+    fn database(&self) -> Database {
+        Database::Promox
+    }
+
+    fn audit(&self, tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
+        let mut told = read_redemptions(tx, report)?;
+        let mut made: BTreeMap<BatchId, i64> = BTreeMap::new();
+        for coupon in tx.scan::<Coupon>().rows() {
+            let coupon = coupon?;
+            let live = told.live.remove(&coupon.code).unwrap_or(0);
+            report.check("coupon: redeemed = live redemptions", live == coupon.redeemed, || {
+                format!("a coupon of promotion {}: {} against {live}", coupon.promotion_id, coupon.redeemed)
+            });
+            report.check(
+                "coupon: live redemptions ≤ limit",
+                coupon.max_redemptions.is_none_or(|most| live <= most),
+                || format!("a coupon of promotion {}: {live} of {:?}", coupon.promotion_id, coupon.max_redemptions),
+            );
+            if let Some(id) = coupon.batch_id {
+                *made.entry(id).or_default() += 1;
+            }
+        }
+        report.check("coupon: every redemption is of a coupon", told.live.is_empty(), || {
+            format!("{} codes are redeemed and not there", told.live.len())
+        });
+        for ((person, _), (live, limit)) in &told.uses {
+            report.check(
+                "coupon: a person's live redemptions ≤ limit",
+                limit.is_none_or(|limit| *live <= limit),
+                || format!("{person}: {live} of {limit:?}"),
+            );
+        }
+        check_batches(tx, report, &made)
+    }
+}
+
+fn read_redemptions(tx: &Tx<'_>, report: &mut Report) -> Result<Told, StoreError> {
+    let mut told = Told::default();
+    for redemption in tx.scan::<Redemption>().rows() {
+        let redemption = redemption?;
+        let live = redemption.status == RedemptionStatus::Live;
+        report.check("coupon: a redemption is live or given back", live == redemption.released_at.is_none(), || {
+            format!("redemption {} is {}", redemption.id, redemption.status)
+        });
+        let tied = redemption.order_id.map(order_reference).is_none_or(|reference| reference == redemption.reference);
+        report.check("coupon: an order's redemption has the order's reference", tied, || {
+            format!("redemption {}", redemption.id)
+        });
+        if live {
+            note(&mut told, &redemption);
+        }
+    }
+    Ok(told)
+}
+
+fn note(told: &mut Told, redemption: &Redemption) {
+    *told.live.entry(redemption.code.clone()).or_default() += 1;
+    let by_user = redemption.user_id.map(|id| format!("user:{id}"));
+    let by_email = redemption.email.as_ref().map(|email| format!("email:{email}"));
+    for person in by_user.into_iter().chain(by_email) {
+        let uses = told.uses.entry((person, redemption.code.clone())).or_default();
+        uses.0 += 1;
+        uses.1 = redemption.user_limit;
+    }
+}
+
+fn check_batches(tx: &Tx<'_>, report: &mut Report, made: &BTreeMap<BatchId, i64>) -> Result<(), StoreError> {
+    for batch in tx.scan::<Batch>().rows() {
+        let batch = batch?;
+        let codes = made.get(&batch.id).copied().unwrap_or(0);
+        report.check("coupon: a batch has the codes that it says", codes == batch.generated, || {
+            format!("batch {}: {} against {codes}", batch.id, batch.generated)
+        });
+        let whole = batch.status != BatchStatus::Completed || batch.generated == batch.count;
+        report.check("coupon: a completed batch is whole", whole, || format!("batch {}", batch.id));
+        let making = batch.making.is_some() == (batch.status == BatchStatus::Generating);
+        report.check("coupon: a batch is made while it is GENERATING", making, || format!("batch {}", batch.id));
+    }
+    Ok(())
+}

@@ -1,0 +1,123 @@
+//! Batches: asked for, made chunk by chunk, disabled by one row.
+
+use promox_contract::audit::Audited;
+use promox_contract::coupon::CouponsIssued;
+use promox_contract::ids::PromotionId;
+use promox_kernel::Cx;
+use promox_storage::{Recall, StoreError, Tx};
+use serde_json::json;
+
+use crate::api::BatchView;
+use crate::queries::batch_view;
+use crate::records::{Batch, BatchId, BatchStatus, Coupon};
+use crate::reject::Reject;
+use crate::rules::standing::Terms;
+
+/// A batch to be made.
+#[derive(Clone, Debug)]
+pub(crate) struct NewBatch {
+    pub(crate) promotion_id: PromotionId,
+    pub(crate) count: i64,
+    pub(crate) pattern: String,
+    pub(crate) terms: Terms,
+}
+
+/// Asks for a batch. The same idempotency key finds the same batch again, as far as it is.
+pub(crate) fn create(tx: &mut Tx<'_>, cx: &Cx, new: &NewBatch) -> Result<BatchView, Reject> {
+    if let Some(claim) = &cx.claim
+        && let Recall::Undecided(id) = tx.recall(claim)?
+    {
+        return tx.get::<Batch>(&BatchId(id))?.map(batch_view).ok_or(Reject::Absent("batch"));
+    }
+    let batch = Batch {
+        id: BatchId(tx.next_id::<Batch>()?),
+        promotion_id: new.promotion_id,
+        pattern: new.pattern.clone(),
+        count: new.count,
+        generated: 0,
+        max_redemptions: new.terms.max_redemptions,
+        per_user_limit: new.terms.per_user_limit,
+        starts_at: new.terms.starts_at,
+        ends_at: new.terms.ends_at,
+        status: BatchStatus::Generating,
+        making: Some(true),
+        version: 1,
+        created_at: tx.now(),
+        completed_at: None,
+        disabled_at: None,
+    };
+    tx.insert(&batch)?;
+    if let Some(claim) = &cx.claim {
+        tx.claim(claim, batch.id.0)?;
+    }
+    let after = json!({ "promotionId": batch.promotion_id, "count": batch.count });
+    note(tx, cx, "coupon.bulk", batch.id, after)?;
+    Ok(batch_view(batch))
+}
+
+fn note(tx: &mut Tx<'_>, cx: &Cx, action: &str, id: BatchId, after: serde_json::Value) -> Result<(), StoreError> {
+    tx.emit(id, &Audited::new(cx.principal.name(), action, format!("coupon_batch:{id}"), (), after))
+}
+
+/// Adds the next codes of a batch, drawn for the ordinals from `from` on; whether there are more to make. A batch that has
+/// moved on, or is disabled, is left alone.
+pub(crate) fn add(tx: &mut Tx<'_>, id: BatchId, from: i64, codes: &[String]) -> Result<bool, StoreError> {
+    let Some(mut batch) = tx.get::<Batch>(&id)?.filter(|batch| batch.making.is_some()) else { return Ok(false) };
+    if batch.generated != from {
+        return Ok(true);
+    }
+    for code in codes {
+        tx.insert(&coupon_of(&batch, code))?;
+    }
+    let made = i64::try_from(codes.len()).unwrap_or(0);
+    batch.generated += made;
+    if batch.generated >= batch.count {
+        batch.status = BatchStatus::Completed;
+        batch.making = None;
+        batch.completed_at = Some(tx.now());
+    }
+    tx.emit(batch.promotion_id, &CouponsIssued { promotion_id: batch.promotion_id, count: made })?;
+    tx.put(&batch)?;
+    Ok(batch.making.is_some())
+}
+
+fn coupon_of(batch: &Batch, code: &str) -> Coupon {
+    Coupon {
+        code: code.to_owned(),
+        promotion_id: batch.promotion_id,
+        batch_id: Some(batch.id),
+        written: None,
+        max_redemptions: batch.max_redemptions,
+        per_user_limit: batch.per_user_limit,
+        user_id: None,
+        starts_at: batch.starts_at,
+        ends_at: batch.ends_at,
+        disabled: false,
+        redeemed: 0,
+        version: 1,
+        created_at: batch.created_at,
+    }
+}
+
+/// Gives a batch up whose pattern has no free codes left.
+pub(crate) fn give_up(tx: &mut Tx<'_>, id: BatchId) -> Result<(), StoreError> {
+    let Some(mut batch) = tx.get::<Batch>(&id)?.filter(|batch| batch.making.is_some()) else { return Ok(()) };
+    batch.status = BatchStatus::Failed;
+    batch.making = None;
+    tx.put(&batch)
+}
+
+/// Takes a batch out of use. Asking again changes nothing.
+pub(crate) fn disable(tx: &mut Tx<'_>, cx: &Cx, id: BatchId) -> Result<BatchView, Reject> {
+    let mut batch = tx.get::<Batch>(&id)?.ok_or(Reject::Absent("batch"))?;
+    cx.check_version(batch.version)?;
+    if batch.disabled_at.is_none() {
+        batch.status = BatchStatus::Disabled;
+        batch.making = None;
+        batch.disabled_at = Some(tx.now());
+        batch.version += 1;
+        tx.put(&batch)?;
+        note(tx, cx, "coupon.disable_batch", id, json!({ "disabledAt": batch.disabled_at }))?;
+    }
+    Ok(batch_view(batch))
+}

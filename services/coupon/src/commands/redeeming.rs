@@ -1,0 +1,156 @@
+//! Redemptions: taken once, given back once, never past a limit.
+
+use promox_contract::audit::Audited;
+use promox_contract::coupon::{CouponRedeemed, CouponReleased, normal_code};
+use promox_contract::ids::OrderId;
+use promox_contract::promotion::RejectReason;
+use promox_kernel::{Cx, Error};
+use promox_storage::{StoreError, Tx};
+
+use crate::api::RedemptionView;
+use crate::queries::{self, redemption_view};
+use crate::records::{Coupon, OrderEnd, Redemption, RedemptionByReference, RedemptionStatus};
+use crate::reject::Reject;
+use crate::rules::code::subject;
+use crate::rules::person::Person;
+
+/// The reference of an order's redemptions.
+pub(crate) fn order_reference(order_id: OrderId) -> String {
+    format!("order:{order_id}")
+}
+
+/// A code that is good for this person now, or why it is not.
+fn good(tx: &Tx<'_>, code: &str, person: &Person) -> Result<Coupon, Reject> {
+    let invalid = |reason| Reject::Invalid { code: code.to_owned(), reason };
+    let coupon = tx.get::<Coupon>(&normal_code(code))?.ok_or_else(|| invalid(RejectReason::Unknown))?;
+    match queries::reason(tx, &coupon, person, tx.now())? {
+        Some(reason) => Err(invalid(reason)),
+        None => Ok(coupon),
+    }
+}
+
+/// Takes one use of a coupon that is good.
+fn take(
+    tx: &mut Tx<'_>,
+    mut coupon: Coupon,
+    person: &Person,
+    reference: &str,
+    order_id: Option<OrderId>,
+) -> Result<Redemption, StoreError> {
+    let redemption = Redemption {
+        id: tx.next_id::<Redemption>()?,
+        code: coupon.code.clone(),
+        promotion_id: coupon.promotion_id,
+        reference: reference.to_owned(),
+        order_id,
+        user_id: person.user_id,
+        email: person.email.clone(),
+        user_limit: coupon.per_user_limit,
+        status: RedemptionStatus::Live,
+        redeemed_at: tx.now(),
+        released_at: None,
+    };
+    tx.insert(&redemption)?;
+    coupon.redeemed += 1;
+    tx.put(&coupon)?;
+    let fact = CouponRedeemed { promotion_id: coupon.promotion_id, reference: reference.to_owned() };
+    tx.emit(redemption.id, &fact)?;
+    Ok(redemption)
+}
+
+/// Gives one use back.
+fn give_back(tx: &mut Tx<'_>, mut redemption: Redemption) -> Result<Redemption, StoreError> {
+    redemption.status = RedemptionStatus::Released;
+    redemption.released_at = Some(tx.now());
+    tx.put(&redemption)?;
+    if let Some(mut coupon) = tx.get::<Coupon>(&redemption.code)? {
+        coupon.redeemed = coupon.redeemed.saturating_sub(1);
+        tx.put(&coupon)?;
+    }
+    let fact = CouponReleased { promotion_id: redemption.promotion_id, reference: redemption.reference.clone() };
+    tx.emit(redemption.id, &fact)?;
+    Ok(redemption)
+}
+
+/// Redeems under a caller's reference. Asking again answers the same redemption.
+pub(crate) fn redeem(
+    tx: &mut Tx<'_>,
+    cx: &Cx,
+    (code, reference): (&str, &str),
+    person: &Person,
+) -> Result<RedemptionView, Reject> {
+    let normal = normal_code(code);
+    if tx.get::<Coupon>(&normal)?.is_none() {
+        return Err(Reject::Absent("coupon"));
+    }
+    match tx.get_by::<RedemptionByReference>((reference, &normal))? {
+        Some(known) if known.status == RedemptionStatus::Live => return Ok(redemption_view(known)),
+        Some(_) => return Err(Reject::Released { reference: reference.to_owned() }),
+        None => {}
+    }
+    let coupon = good(tx, code, person)?;
+    let taken = take(tx, coupon, person, reference, None)?;
+    note(tx, cx, "coupon.redeem", &taken)?;
+    Ok(redemption_view(taken))
+}
+
+/// Gives a caller's redemption back. Asking again changes nothing.
+pub(crate) fn release(tx: &mut Tx<'_>, cx: &Cx, code: &str, reference: &str) -> Result<RedemptionView, Reject> {
+    let known = tx.get_by::<RedemptionByReference>((reference, normal_code(code)))?;
+    let known = known.ok_or(Reject::Absent("redemption"))?;
+    if known.order_id.is_some() {
+        return Err(Reject::Pinned);
+    }
+    if known.status == RedemptionStatus::Released {
+        return Ok(redemption_view(known));
+    }
+    let released = give_back(tx, known)?;
+    note(tx, cx, "coupon.release", &released)?;
+    Ok(redemption_view(released))
+}
+
+fn note(tx: &mut Tx<'_>, cx: &Cx, action: &str, redemption: &Redemption) -> Result<(), StoreError> {
+    let after = serde_json::json!({ "reference": redemption.reference, "status": redemption.status });
+    tx.emit(redemption.id, &Audited::new(cx.principal.name(), action, subject(&redemption.code), (), after))
+}
+
+fn of_order(tx: &Tx<'_>, order_id: OrderId) -> Result<Vec<Redemption>, StoreError> {
+    tx.scan_by::<RedemptionByReference>().prefix(order_reference(order_id)).rows().collect()
+}
+
+/// Redeems an order's coupons, all or nothing. What the order has already is answered again; what it gave back it does not
+/// get again.
+pub(crate) fn hold(tx: &mut Tx<'_>, order_id: OrderId, person: &Person, codes: &[String]) -> Result<(), Reject> {
+    let known = of_order(tx, order_id)?;
+    let ended = known.iter().any(|it| it.status == RedemptionStatus::Released);
+    if ended || tx.get::<OrderEnd>(&order_id)?.is_some() {
+        return Err(Reject::Released { reference: order_reference(order_id) });
+    }
+    if !known.is_empty() {
+        return Ok(());
+    }
+    let mut coupons: Vec<Coupon> = Vec::with_capacity(codes.len());
+    for code in codes {
+        let coupon = good(tx, code, person)?;
+        if !coupons.iter().any(|it| it.code == coupon.code) {
+            coupons.push(coupon);
+        }
+    }
+    for coupon in coupons {
+        take(tx, coupon, person, &order_reference(order_id), Some(order_id))?;
+    }
+    Ok(())
+}
+
+/// Gives an order's redemptions back. Without any, it notes that late ones must not be taken.
+pub(crate) fn release_order(tx: &mut Tx<'_>, order_id: OrderId) -> Result<(), Error> {
+    let known = of_order(tx, order_id)?;
+    if known.is_empty() && tx.get::<OrderEnd>(&order_id)?.is_none() {
+        let at = tx.now();
+        tx.put(&OrderEnd { order_id, at })?;
+    }
+    for redemption in known.into_iter().filter(|it| it.status == RedemptionStatus::Live) {
+        give_back(tx, redemption)?;
+    }
+    Ok(())
+}

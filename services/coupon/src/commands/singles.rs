@@ -1,0 +1,202 @@
+//! Single coupons: made, changed, imported, issued to a person.
+
+use promox_contract::audit::Audited;
+use promox_contract::coupon::CouponsIssued;
+use promox_contract::ids::PromotionId;
+use promox_kernel::{Cx, Error, FieldError, Timestamp, UserId};
+use promox_storage::{StoreError, Tx};
+use serde_json::{Value, json};
+
+use crate::api::{CouponSwitch, CouponView, UpdateCoupon};
+use crate::queries::{Batches, batch_disabled};
+use crate::records::{Coupon, Issue};
+use crate::reject::Reject;
+use crate::rules::code::subject;
+use crate::rules::standing::Terms;
+
+/// A coupon to be made.
+#[derive(Clone, Debug)]
+pub(crate) struct NewCoupon {
+    /// As it is written, and in normal form.
+    pub(crate) code: (String, String),
+    pub(crate) promotion_id: PromotionId,
+    pub(crate) user_id: Option<UserId>,
+    pub(crate) terms: Terms,
+}
+
+impl NewCoupon {
+    fn row(&self, now: Timestamp) -> Coupon {
+        let (written, normal) = self.code.clone();
+        Coupon {
+            written: (written != normal).then_some(written),
+            code: normal,
+            promotion_id: self.promotion_id,
+            batch_id: None,
+            max_redemptions: self.terms.max_redemptions,
+            per_user_limit: self.terms.per_user_limit,
+            user_id: self.user_id,
+            starts_at: self.terms.starts_at,
+            ends_at: self.terms.ends_at,
+            disabled: false,
+            redeemed: 0,
+            version: 1,
+            created_at: now,
+        }
+    }
+}
+
+impl Coupon {
+    fn terms(&self) -> Terms {
+        Terms {
+            max_redemptions: self.max_redemptions,
+            per_user_limit: self.per_user_limit,
+            starts_at: self.starts_at,
+            ends_at: self.ends_at,
+        }
+    }
+
+    fn set_terms(&mut self, terms: Terms) {
+        let Terms { max_redemptions, per_user_limit, starts_at, ends_at } = terms;
+        self.max_redemptions = max_redemptions;
+        self.per_user_limit = per_user_limit;
+        self.starts_at = starts_at;
+        self.ends_at = ends_at;
+    }
+
+    /// What the audit trail keeps of it.
+    fn trace(&self) -> Value {
+        json!({
+            "promotionId": self.promotion_id, "userId": self.user_id, "disabled": self.disabled,
+            "maxRedemptions": self.max_redemptions, "perUserLimit": self.per_user_limit,
+            "startsAt": self.starts_at, "endsAt": self.ends_at,
+        })
+    }
+}
+
+/// Writes an entry of the audit trail.
+pub(crate) fn note(
+    tx: &mut Tx<'_>,
+    cx: &Cx,
+    action: &str,
+    normal: &str,
+    (before, after): (Value, Value),
+) -> Result<(), StoreError> {
+    tx.emit(1, &Audited::new(cx.principal.name(), action, subject(normal), before, after))
+}
+
+/// Makes one, unless the code is taken.
+fn insert(tx: &mut Tx<'_>, new: &NewCoupon) -> Result<Coupon, Reject> {
+    let coupon = new.row(tx.now());
+    if tx.get::<Coupon>(&coupon.code)?.is_some() {
+        return Err(Reject::Taken { code: new.code.0.clone() });
+    }
+    tx.insert(&coupon)?;
+    tx.emit(coupon.promotion_id, &CouponsIssued { promotion_id: coupon.promotion_id, count: 1 })?;
+    Ok(coupon)
+}
+
+/// Makes a coupon.
+pub(crate) fn create(tx: &mut Tx<'_>, cx: &Cx, new: &NewCoupon) -> Result<CouponView, Reject> {
+    let coupon = insert(tx, new)?;
+    note(tx, cx, "coupon.create", &coupon.code, (Value::Null, coupon.trace()))?;
+    let now = tx.now();
+    Ok(Batches::default().view(tx, coupon, now)?)
+}
+
+/// Changes the members of a coupon that are sent.
+pub(crate) fn update(tx: &mut Tx<'_>, cx: &Cx, normal: &String, change: &UpdateCoupon) -> Result<CouponView, Reject> {
+    let before = tx.get::<Coupon>(normal)?.ok_or(Reject::Absent("coupon"))?;
+    cx.check_version(before.version)?;
+    let mut after = before.clone();
+    let mut terms = before.terms();
+    change.max_redemptions.clone().apply(&mut terms.max_redemptions);
+    change.per_user_limit.clone().apply(&mut terms.per_user_limit);
+    change.starts_at.clone().apply(&mut terms.starts_at);
+    change.ends_at.clone().apply(&mut terms.ends_at);
+    change.user_id.clone().apply(&mut after.user_id);
+    check(&terms)?;
+    after.set_terms(terms);
+    if after.max_redemptions.is_some_and(|most| most < after.redeemed) {
+        return Err(Reject::AlreadyRedeemed { redeemed: after.redeemed });
+    }
+    if let Some(switch) = change.status {
+        after.disabled = switch == CouponSwitch::Disabled;
+        if !after.disabled && batch_disabled(tx, &before)? {
+            return Err(Reject::BatchDisabled);
+        }
+    }
+    if after != before {
+        after.version += 1;
+        tx.put(&after)?;
+        note(tx, cx, "coupon.update", normal, (before.trace(), after.trace()))?;
+    }
+    let now = tx.now();
+    Ok(Batches::default().view(tx, after, now)?)
+}
+
+fn check(terms: &Terms) -> Result<(), Error> {
+    let faults = terms.faults();
+    if faults.is_empty() { Ok(()) } else { Err(Error::invalid(faults)) }
+}
+
+/// What became of a row of an import.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Taken {
+    Created,
+    Updated,
+    Skipped,
+}
+
+/// Takes a coupon that was issued elsewhere. What a row leaves out stays as it is.
+pub(crate) fn import(tx: &mut Tx<'_>, cx: &Cx, new: &NewCoupon) -> Result<Taken, Reject> {
+    check(&new.terms)?;
+    let Some(before) = tx.get::<Coupon>(&new.code.1)? else {
+        let coupon = insert(tx, new)?;
+        note(tx, cx, "coupon.import", &coupon.code, (Value::Null, coupon.trace()))?;
+        return Ok(Taken::Created);
+    };
+    if before.promotion_id != new.promotion_id || before.batch_id.is_some() {
+        return Err(Reject::Taken { code: new.code.0.clone() });
+    }
+    let mut after = before.clone();
+    let known = before.terms();
+    let terms = Terms {
+        max_redemptions: new.terms.max_redemptions.or(known.max_redemptions),
+        per_user_limit: new.terms.per_user_limit.or(known.per_user_limit),
+        starts_at: new.terms.starts_at.or(known.starts_at),
+        ends_at: new.terms.ends_at.or(known.ends_at),
+    };
+    check(&terms)?;
+    after.set_terms(terms);
+    after.user_id = new.user_id.or(before.user_id);
+    if after.max_redemptions.is_some_and(|most| most < after.redeemed) {
+        return Err(Reject::AlreadyRedeemed { redeemed: after.redeemed });
+    }
+    if after == before {
+        return Ok(Taken::Skipped);
+    }
+    after.version += 1;
+    tx.put(&after)?;
+    note(tx, cx, "coupon.import", &after.code, (before.trace(), after.trace()))?;
+    Ok(Taken::Updated)
+}
+
+/// Issues a personal coupon, once a reference; its code as it is written.
+pub(crate) fn issue(tx: &mut Tx<'_>, reference: &str, new: &NewCoupon) -> Result<String, Reject> {
+    if let Some(known) = tx.get::<Issue>(&reference.to_owned())? {
+        return Ok(known.code);
+    }
+    insert(tx, new)?;
+    let issue = Issue { reference: reference.to_owned(), code: new.code.0.clone(), at: tx.now() };
+    tx.insert(&issue)?;
+    Ok(issue.code)
+}
+
+/// A promotion that is not there.
+pub(crate) fn unknown_promotion(id: PromotionId) -> Error {
+    Error::invalid(vec![FieldError {
+        pointer: "/promotionId".to_owned(),
+        code: "UNKNOWN_PROMOTION".into(),
+        detail: format!("there is no promotion {id}"),
+    }])
+}

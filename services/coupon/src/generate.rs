@@ -1,0 +1,77 @@
+//! Makes the codes of a batch: drawn outside the transaction, checked against coupons and promotions, added chunk by chunk.
+
+use promox_contract::promotion::ClaimCodes;
+use promox_kernel::{Cx, Entropy, Error};
+use promox_storage::Lane;
+
+use crate::commands::batches;
+use crate::records::{Batch, BatchByMaking};
+use crate::rules::pattern::Pattern;
+use crate::{Coupons, queries};
+
+/// Codes of one transaction: it keeps others waiting for a millisecond or two.
+const CHUNK: i64 = 500;
+/// Chunks of one run of the job.
+const CHUNKS: usize = 16;
+/// Times that a code is drawn again before its batch is given up: of a thousand possible ones it takes all to be taken.
+const TRIES: usize = 64;
+/// Batches that are looked at to choose the next.
+const MOST_BATCHES: usize = 100;
+
+impl Coupons {
+    /// Makes some codes of the batch that has the fewest left; whether there are more to make.
+    pub(crate) async fn make_codes(&self, cx: &Cx) -> Result<bool, Error> {
+        let making = self.db.read(|tx| tx.scan_by::<BatchByMaking>().collect(MOST_BATCHES)).await?;
+        let Some(batch) = making.into_iter().min_by_key(|batch| batch.count - batch.generated) else {
+            return Ok(false);
+        };
+        let mut from = batch.generated;
+        for _ in 0..CHUNKS {
+            if !self.make_chunk(cx, &batch, from).await? {
+                break;
+            }
+            from += CHUNK;
+        }
+        Ok(true)
+    }
+
+    async fn make_chunk(&self, cx: &Cx, batch: &Batch, from: i64) -> Result<bool, Error> {
+        let (id, until) = (batch.id, batch.count.min(from + CHUNK));
+        let Some(codes) = self.draw(cx, batch, from..until).await? else {
+            self.db.write(cx, move |tx| batches::give_up(tx, id)).await?;
+            return Ok(false);
+        };
+        Ok(self.db.write_in(cx, Lane::Bulk, move |tx| batches::add(tx, id, from, &codes)).await?)
+    }
+
+    /// A free code for each ordinal; `None` when one cannot be found.
+    async fn draw(&self, cx: &Cx, batch: &Batch, ordinals: std::ops::Range<i64>) -> Result<Option<Vec<String>>, Error> {
+        let pattern = Pattern::parse(&batch.pattern).map_err(Error::internal)?;
+        let entropy = &cx.node.entropy;
+        let mut codes: Vec<String> =
+            ordinals.clone().map(|ordinal| pattern.code(batch.count, ordinal, random(entropy))).collect();
+        for _ in 0..TRIES {
+            let taken = self.taken(cx, &codes).await?;
+            if taken.is_empty() {
+                return Ok(Some(codes));
+            }
+            for (ordinal, code) in ordinals.clone().zip(&mut codes) {
+                if taken.contains(code) {
+                    *code = pattern.code(batch.count, ordinal, random(entropy));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Those of these codes, in normal form, that a coupon or a promotion has.
+    pub(crate) async fn taken(&self, cx: &Cx, codes: &[String]) -> Result<Vec<String>, Error> {
+        let mut taken = self.db.read(|tx| queries::taken(tx, codes)).await?;
+        taken.extend(cx.call(ClaimCodes { codes: codes.to_vec() }).await?.taken);
+        Ok(taken)
+    }
+}
+
+fn random(entropy: &Entropy) -> u128 {
+    u128::from_le_bytes(entropy.bytes())
+}

@@ -1,0 +1,279 @@
+//! Operations: one read or one write each.
+
+use std::time::Duration;
+
+use promox_contract::coupon::{
+    CouponCodesTaken, HoldCoupons, IssueCoupon, IssuedCoupon, ReleaseCoupons, ResolveCodes, ResolvedCodes, normal_code,
+};
+use promox_contract::ids::PromotionId;
+use promox_contract::promotion::{ClaimedCodes, DescribePromotions};
+use promox_kernel::{Cx, Download, Error, FieldError, Handle, Kind, Page, bounded};
+
+use crate::api::{
+    BatchView, CouponView, CreateBatch, CreateCoupon, DisableBatch, ExportBatch, GetBatch, GetCoupon, ImportCoupons,
+    ImportReport, ListBatches, ListCoupons, ListRedemptions, RedeemCoupon, RedemptionView, ReleaseCoupon, UpdateCoupon,
+    ValidateCoupon, Validation,
+};
+use crate::commands::batches::NewBatch;
+use crate::commands::singles::{NewCoupon, unknown_promotion};
+use crate::commands::{batches, redeeming, singles};
+use crate::rules::code;
+use crate::rules::pattern::Pattern;
+use crate::rules::person::Person;
+use crate::rules::standing::Terms;
+use crate::{Coupons, queries, transfer};
+
+/// Codes of a batch at most.
+const MOST_CODES: i64 = 10_000_000;
+/// Random characters of a code that the merchant did not choose.
+const LENGTH: usize = 12;
+/// Times that a code is drawn before somebody is told to try again.
+const TRIES: usize = 8;
+/// Days that a batch can be good.
+const MOST_DAYS: u32 = 3_650;
+
+fn days(days: u32) -> Duration {
+    Duration::from_secs(u64::from(days) * 24 * 3600)
+}
+
+impl Coupons {
+    /// Refuses a promotion that is not there.
+    async fn check_promotion(&self, cx: &Cx, id: PromotionId) -> Result<(), Error> {
+        let found = cx.call(DescribePromotions { ids: vec![id] }).await?;
+        if found.items.is_empty() { Err(unknown_promotion(id)) } else { Ok(()) }
+    }
+
+    /// A code that nobody has.
+    async fn free_code(&self, cx: &Cx) -> Result<(String, String), Error> {
+        for _ in 0..TRIES {
+            let code = cx.node.entropy.code(LENGTH);
+            if self.taken(cx, std::slice::from_ref(&code)).await?.is_empty() {
+                return Ok((code.clone(), code));
+            }
+        }
+        Err(Error::unavailable("NO_FREE_CODE", "No free code was found; try again.", 1))
+    }
+
+    /// The code that is asked for, when nobody has it.
+    async fn wanted_code(&self, cx: &Cx, text: &str) -> Result<(String, String), Error> {
+        let code = code::check(text).map_err(|fault| Error::field("/code", fault))?;
+        if self.taken(cx, std::slice::from_ref(&code.1)).await?.is_empty() {
+            return Ok(code);
+        }
+        Err(crate::reject::Reject::Taken { code: code.0 }.into())
+    }
+}
+
+impl Handle<ListCoupons> for Coupons {
+    async fn handle(&self, cx: &Cx, op: ListCoupons) -> Result<Page<CouponView>, Error> {
+        self.db.read(|tx| queries::list(tx, op, cx.now)).await
+    }
+}
+
+impl Handle<CreateCoupon> for Coupons {
+    async fn handle(&self, cx: &Cx, op: CreateCoupon) -> Result<CouponView, Error> {
+        let terms = Terms {
+            max_redemptions: op.max_redemptions,
+            per_user_limit: op.per_user_limit,
+            starts_at: op.starts_at,
+            ends_at: op.ends_at,
+        };
+        refuse(terms.faults())?;
+        self.check_promotion(cx, op.promotion_id).await?;
+        let code = match &op.code {
+            Some(text) => self.wanted_code(cx, text).await?,
+            None => self.free_code(cx).await?,
+        };
+        let (new, caller) = (NewCoupon { code, promotion_id: op.promotion_id, user_id: op.user_id, terms }, cx.clone());
+        self.db.answer(cx, move |tx| Ok(singles::create(tx, &caller, &new)?)).await
+    }
+}
+
+fn refuse(faults: Vec<FieldError>) -> Result<(), Error> {
+    if faults.is_empty() { Ok(()) } else { Err(Error::invalid(faults)) }
+}
+
+impl Handle<GetCoupon> for Coupons {
+    async fn handle(&self, cx: &Cx, op: GetCoupon) -> Result<CouponView, Error> {
+        self.db.read(|tx| queries::coupon(tx, &op.code, cx.now)).await
+    }
+}
+
+impl Handle<UpdateCoupon> for Coupons {
+    async fn handle(&self, cx: &Cx, op: UpdateCoupon) -> Result<CouponView, Error> {
+        let (normal, caller) = (normal_code(&op.code), cx.clone());
+        Ok(self.db.write(cx, move |tx| singles::update(tx, &caller, &normal, &op)).await?)
+    }
+}
+
+impl Handle<ListRedemptions> for Coupons {
+    async fn handle(&self, _: &Cx, op: ListRedemptions) -> Result<Page<RedemptionView>, Error> {
+        self.db.read(|tx| queries::redemptions(tx, op)).await
+    }
+}
+
+impl Handle<CreateBatch> for Coupons {
+    async fn handle(&self, cx: &Cx, op: CreateBatch) -> Result<BatchView, Error> {
+        let new = batch(&op, cx)?;
+        self.check_promotion(cx, op.promotion_id).await?;
+        let caller = cx.clone();
+        Ok(self.db.write(cx, move |tx| batches::create(tx, &caller, &new)).await?)
+    }
+}
+
+/// A batch as it is asked for, every fault of the request named.
+fn batch(op: &CreateBatch, cx: &Cx) -> Result<NewBatch, Error> {
+    let valid_until = op.valid_days.map(|valid| cx.now + days(valid));
+    let terms = Terms {
+        max_redemptions: op.max_redemptions.or(Some(1)),
+        per_user_limit: op.per_user_limit,
+        starts_at: op.starts_at,
+        ends_at: op.ends_at.into_iter().chain(valid_until).min(),
+    };
+    let mut faults = terms.faults();
+    if !(1..=MOST_CODES).contains(&op.count) {
+        faults.push(FieldError::new("/count", format!("1 to {MOST_CODES} codes are made at once")));
+    }
+    if op.valid_days.is_some_and(|valid| !(1..=MOST_DAYS).contains(&valid)) {
+        faults.push(FieldError::new("/validDays", format!("1 to {MOST_DAYS} days are taken")));
+    }
+    let pattern = pattern(op).map_err(|fault| faults.push(fault)).ok();
+    match pattern {
+        Some(pattern) if faults.is_empty() => {
+            let pointer = if op.pattern.is_some() { "/pattern" } else { "/length" };
+            pattern.check_room(op.count).map_err(|fault| Error::field(pointer, fault))?;
+            Ok(NewBatch { promotion_id: op.promotion_id, count: op.count, pattern: pattern.text(), terms })
+        }
+        _ => Err(Error::invalid(faults)),
+    }
+}
+
+fn pattern(op: &CreateBatch) -> Result<Pattern, FieldError> {
+    if let Some(text) = &op.pattern {
+        if op.prefix.is_some() || op.length.is_some() {
+            return Err(FieldError::new("/pattern", "a pattern says it all: leave out prefix and length"));
+        }
+        return Pattern::parse(text).map_err(|fault| FieldError::new("/pattern", fault));
+    }
+    let prefix = op.prefix.as_deref().unwrap_or_default().trim();
+    if prefix.chars().count() > 20 || prefix.contains('#') {
+        return Err(FieldError::new("/prefix", "up to 20 letters, digits and separators are taken"));
+    }
+    let length = op.length.map_or(LENGTH, |length| usize::try_from(length).unwrap_or(usize::MAX));
+    if !(6..=20).contains(&length) {
+        return Err(FieldError::new("/length", "6 to 20 random characters are taken"));
+    }
+    Pattern::parse(&format!("{prefix}{}", "#".repeat(length))).map_err(|fault| FieldError::new("/prefix", fault))
+}
+
+impl Handle<ListBatches> for Coupons {
+    async fn handle(&self, _: &Cx, op: ListBatches) -> Result<Page<BatchView>, Error> {
+        self.db.read(|tx| queries::batches(tx, op)).await
+    }
+}
+
+impl Handle<GetBatch> for Coupons {
+    async fn handle(&self, _: &Cx, op: GetBatch) -> Result<BatchView, Error> {
+        self.db.read(|tx| queries::batch(tx, op.id)).await.map(queries::batch_view)
+    }
+}
+
+impl Handle<ExportBatch> for Coupons {
+    async fn handle(&self, cx: &Cx, op: ExportBatch) -> Result<Download, Error> {
+        let batch = self.db.read(|tx| queries::batch(tx, op.id)).await?;
+        transfer::export(&self.db, batch, cx.now)
+    }
+}
+
+impl Handle<DisableBatch> for Coupons {
+    async fn handle(&self, cx: &Cx, op: DisableBatch) -> Result<BatchView, Error> {
+        let caller = cx.clone();
+        self.db.answer(cx, move |tx| Ok(batches::disable(tx, &caller, op.id)?)).await
+    }
+}
+
+impl Handle<ImportCoupons> for Coupons {
+    async fn handle(&self, cx: &Cx, op: ImportCoupons) -> Result<ImportReport, Error> {
+        transfer::import(self, cx, op).await
+    }
+}
+
+impl Handle<ValidateCoupon> for Coupons {
+    async fn handle(&self, cx: &Cx, op: ValidateCoupon) -> Result<Validation, Error> {
+        self.judge(cx, op).await
+    }
+}
+
+fn reference(text: &str) -> Result<String, Error> {
+    let reference = bounded(text, 1, 100).map_err(|fault| Error::field("/reference", fault))?;
+    if reference.starts_with("order:") {
+        return Err(Error::field("/reference", "references that begin with order: are the orders' own"));
+    }
+    Ok(reference)
+}
+
+impl Handle<RedeemCoupon> for Coupons {
+    async fn handle(&self, cx: &Cx, op: RedeemCoupon) -> Result<RedemptionView, Error> {
+        let (reference, caller) = (reference(&op.reference)?, cx.clone());
+        let person = Person::new(op.user_id, op.email.as_ref()).or_nobody();
+        let redeem =
+            move |tx: &mut promox_storage::Tx<'_>| Ok(redeeming::redeem(tx, &caller, (&op.code, &reference), &person)?);
+        self.db.answer(cx, redeem).await
+    }
+}
+
+impl Handle<ReleaseCoupon> for Coupons {
+    async fn handle(&self, cx: &Cx, op: ReleaseCoupon) -> Result<RedemptionView, Error> {
+        let caller = cx.clone();
+        self.db.answer(cx, move |tx| Ok(redeeming::release(tx, &caller, &op.code, &op.reference)?)).await
+    }
+}
+
+impl Handle<ResolveCodes> for Coupons {
+    async fn handle(&self, cx: &Cx, op: ResolveCodes) -> Result<ResolvedCodes, Error> {
+        let person = Person::new(op.user_id, op.email.as_ref());
+        let coupons = self.db.read(|tx| queries::resolve(tx, &op.codes, &person, cx.now)).await?;
+        Ok(ResolvedCodes { coupons })
+    }
+}
+
+impl Handle<HoldCoupons> for Coupons {
+    async fn handle(&self, cx: &Cx, op: HoldCoupons) -> Result<(), Error> {
+        let person = Person::new(op.user_id, op.email.as_ref()).or_nobody();
+        let locks = op.codes.iter().map(|code| format!("coupon:{}", normal_code(code)).into_bytes()).collect();
+        Ok(self.db.write_locked(cx, locks, move |tx| redeeming::hold(tx, op.order_id, &person, &op.codes)).await?)
+    }
+}
+
+impl Handle<ReleaseCoupons> for Coupons {
+    async fn handle(&self, cx: &Cx, op: ReleaseCoupons) -> Result<(), Error> {
+        self.db.write(cx, move |tx| redeeming::release_order(tx, op.order_id)).await
+    }
+}
+
+impl Handle<IssueCoupon> for Coupons {
+    async fn handle(&self, cx: &Cx, op: IssueCoupon) -> Result<IssuedCoupon, Error> {
+        self.check_promotion(cx, op.promotion_id).await?;
+        let ends_at = op.valid_days.map(|valid| cx.now + days(valid));
+        let terms = Terms { max_redemptions: Some(1), per_user_limit: None, starts_at: None, ends_at };
+        for _ in 0..TRIES {
+            let code = self.free_code(cx).await?;
+            let new = NewCoupon { code, promotion_id: op.promotion_id, user_id: Some(op.user_id), terms };
+            let reference = op.reference.clone();
+            let issued: Result<String, Error> =
+                self.db.write(cx, move |tx| Ok::<_, Error>(singles::issue(tx, &reference, &new)?)).await;
+            match issued {
+                Ok(code) => return Ok(IssuedCoupon { code }),
+                Err(error) if error.kind() == Kind::Conflict => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(Error::unavailable("NO_FREE_CODE", "No free code was found; try again.", 1))
+    }
+}
+
+impl Handle<CouponCodesTaken> for Coupons {
+    async fn handle(&self, _: &Cx, op: CouponCodesTaken) -> Result<ClaimedCodes, Error> {
+        Ok(ClaimedCodes { taken: self.db.read(|tx| queries::taken(tx, &op.codes)).await? })
+    }
+}

@@ -1,0 +1,236 @@
+//! Reads: one coupon, pages of them, redemptions, batches, and why a code is not good for somebody.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+use promox_contract::coupon::{ResolvedCode, normal_code};
+use promox_contract::promotion::RejectReason;
+use promox_kernel::{Error, Page, Timestamp};
+use promox_storage::{StoreError, Tx};
+
+use crate::api::{BatchView, CouponView, ListBatches, ListCoupons, ListRedemptions, RedemptionFilter, RedemptionView};
+use crate::records::{
+    Batch, BatchId, Coupon, CouponByPromotion, CouponStatus, Redemption, RedemptionByCode, RedemptionByEmail,
+    RedemptionByUser, RedemptionStatus,
+};
+use crate::rules::pattern::Pattern;
+use crate::rules::person::Person;
+
+/// Rows that a filtered page looks at, at most.
+const MOST_VISITED: usize = 2_000;
+
+/// The batches of one request, each read once.
+#[derive(Default)]
+pub(crate) struct Batches(BTreeMap<BatchId, (bool, Option<Pattern>)>);
+
+impl Batches {
+    fn of(&mut self, tx: &Tx<'_>, id: BatchId) -> Result<&(bool, Option<Pattern>), StoreError> {
+        Ok(match self.0.entry(id) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => {
+                let batch = tx.get::<Batch>(&id)?;
+                let pattern = batch.as_ref().and_then(|batch| Pattern::parse(&batch.pattern).ok());
+                place.insert((batch.is_some_and(|batch| batch.disabled_at.is_some()), pattern))
+            }
+        })
+    }
+
+    /// Where a coupon stands.
+    pub(crate) fn status(&mut self, tx: &Tx<'_>, coupon: &Coupon, now: Timestamp) -> Result<CouponStatus, StoreError> {
+        let disabled = match coupon.batch_id {
+            Some(id) => self.of(tx, id)?.0,
+            None => false,
+        };
+        Ok(coupon.status(disabled, now))
+    }
+
+    /// A coupon's code as it is written.
+    pub(crate) fn written(&mut self, tx: &Tx<'_>, coupon: &Coupon) -> Result<String, StoreError> {
+        if let Some(written) = &coupon.written {
+            return Ok(written.clone());
+        }
+        let pattern = match coupon.batch_id {
+            Some(id) => self.of(tx, id)?.1.as_ref(),
+            None => None,
+        };
+        Ok(pattern.map_or_else(|| coupon.code.clone(), |pattern| pattern.dress(&coupon.code)))
+    }
+
+    /// A coupon as it is shown.
+    pub(crate) fn view(&mut self, tx: &Tx<'_>, coupon: Coupon, now: Timestamp) -> Result<CouponView, StoreError> {
+        Ok(CouponView {
+            code: self.written(tx, &coupon)?,
+            status: self.status(tx, &coupon, now)?,
+            promotion_id: coupon.promotion_id,
+            batch_id: coupon.batch_id,
+            redeemed: coupon.redeemed,
+            max_redemptions: coupon.max_redemptions,
+            per_user_limit: coupon.per_user_limit,
+            user_id: coupon.user_id,
+            starts_at: coupon.starts_at,
+            ends_at: coupon.ends_at,
+            version: coupon.version,
+            created_at: coupon.created_at,
+        })
+    }
+}
+
+/// Whether the batch of a coupon is disabled: one row decides for all its codes.
+pub(crate) fn batch_disabled(tx: &Tx<'_>, coupon: &Coupon) -> Result<bool, StoreError> {
+    match coupon.batch_id {
+        Some(id) => Ok(tx.get::<Batch>(&id)?.is_some_and(|batch| batch.disabled_at.is_some())),
+        None => Ok(false),
+    }
+}
+
+/// Why this person cannot use a coupon now.
+pub(crate) fn reason(
+    tx: &Tx<'_>,
+    coupon: &Coupon,
+    person: &Person,
+    now: Timestamp,
+) -> Result<Option<RejectReason>, StoreError> {
+    if let Some(reason) = coupon.reason(batch_disabled(tx, coupon)?, person, now) {
+        return Ok(Some(reason));
+    }
+    let Some(limit) = coupon.per_user_limit else { return Ok(None) };
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let reached = used(tx, coupon, person, limit)? >= limit;
+    Ok(reached.then_some(RejectReason::UserLimitReached))
+}
+
+/// How often a person uses a coupon, by account or by address, whichever is more; counts no further than `most`.
+fn used(tx: &Tx<'_>, coupon: &Coupon, person: &Person, most: usize) -> Result<usize, StoreError> {
+    let live = (coupon.code.as_str(), RedemptionStatus::Live);
+    let by_user = match person.user_id {
+        Some(_) => tx.scan_by::<RedemptionByUser>().prefix((person.user_id, live.0, live.1)).collect(most)?.len(),
+        None => 0,
+    };
+    let by_email = match &person.email {
+        Some(email) => tx.scan_by::<RedemptionByEmail>().prefix((Some(email), live.0, live.1)).collect(most)?.len(),
+        None => 0,
+    };
+    Ok(by_user.max(by_email))
+}
+
+/// The coupons among these codes, as they were written, and why each is not good.
+pub(crate) fn resolve(
+    tx: &Tx<'_>,
+    codes: &[String],
+    person: &Person,
+    now: Timestamp,
+) -> Result<Vec<ResolvedCode>, StoreError> {
+    let mut found = Vec::new();
+    for code in codes {
+        let Some(coupon) = tx.get::<Coupon>(&normal_code(code))? else { continue };
+        let reason = reason(tx, &coupon, person, now)?;
+        found.push(ResolvedCode { code: code.clone(), promotion_id: coupon.promotion_id, reason });
+    }
+    Ok(found)
+}
+
+/// Those of these codes, in normal form, that coupons have.
+pub(crate) fn taken(tx: &Tx<'_>, codes: &[String]) -> Result<Vec<String>, StoreError> {
+    let mut taken = Vec::new();
+    for code in codes {
+        if tx.get::<Coupon>(code)?.is_some() {
+            taken.push(code.clone());
+        }
+    }
+    Ok(taken)
+}
+
+/// One coupon.
+pub(crate) fn coupon(tx: &Tx<'_>, code: &str, now: Timestamp) -> Result<CouponView, Error> {
+    let found = tx.get::<Coupon>(&normal_code(code))?.ok_or_else(|| Error::not_found("coupon"))?;
+    Ok(Batches::default().view(tx, found, now)?)
+}
+
+/// A page of coupons. What a filter lets pass may be rare: a page ends after it has looked at so many rows, and says that
+/// there may be more.
+pub(crate) fn list(tx: &Tx<'_>, asked: ListCoupons, now: Timestamp) -> Result<Page<CouponView>, Error> {
+    let mut batches = Batches::default();
+    let wanted = std::cell::RefCell::new(Batches::default());
+    let matches = |coupon: &Coupon| match asked.status {
+        Some(status) => wanted.borrow_mut().status(tx, coupon, now).is_ok_and(|found| found == status),
+        None => true,
+    };
+    let visited = Cell::new(0);
+    let keep = |coupon: &Coupon| {
+        visited.set(visited.get() + 1);
+        visited.get() >= MOST_VISITED || matches(coupon)
+    };
+    let batch = match asked.batch_id {
+        Some(id) => Some(tx.get::<Batch>(&id)?.ok_or_else(|| Error::not_found("batch"))?),
+        None => None,
+    };
+    let page = match (batch, asked.promotion_id) {
+        (Some(batch), promotion) if promotion.is_some_and(|id| id != batch.promotion_id) => Page::new(Vec::new(), None),
+        (Some(batch), _) => {
+            let prefix = (batch.promotion_id, Some(batch.id));
+            tx.scan_by::<CouponByPromotion>().prefix(prefix).page_of(asked.limit, asked.cursor.clone(), keep)?
+        }
+        (None, Some(id)) => {
+            tx.scan_by::<CouponByPromotion>().prefix(id).page_of(asked.limit, asked.cursor.clone(), keep)?
+        }
+        (None, None) => tx.scan::<Coupon>().page_of(asked.limit, asked.cursor.clone(), keep)?,
+    };
+    let Page { items, next_cursor, .. } = page;
+    let items = items.into_iter().filter(|coupon| matches(coupon));
+    let items = items.map(|coupon| batches.view(tx, coupon, now)).collect::<Result<_, _>>()?;
+    Ok(Page::new(items, next_cursor))
+}
+
+/// A redemption as it is shown.
+pub(crate) fn redemption_view(redemption: Redemption) -> RedemptionView {
+    let Redemption { id, reference, order_id, user_id, promotion_id, status, redeemed_at, released_at, .. } =
+        redemption;
+    RedemptionView { id, reference, order_id, user_id, promotion_id, status, redeemed_at, released_at }
+}
+
+/// A page of a coupon's redemptions.
+pub(crate) fn redemptions(tx: &Tx<'_>, asked: ListRedemptions) -> Result<Page<RedemptionView>, Error> {
+    let code = normal_code(&asked.code);
+    if tx.get::<Coupon>(&code)?.is_none() {
+        return Err(Error::not_found("coupon"));
+    }
+    let scan = tx.scan_by::<RedemptionByCode>();
+    let scan = match asked.status.unwrap_or(RedemptionFilter::Live) {
+        RedemptionFilter::Live => scan.prefix((code, RedemptionStatus::Live)),
+        RedemptionFilter::Released => scan.prefix((code, RedemptionStatus::Released)),
+        RedemptionFilter::All => scan.prefix(code),
+    };
+    Ok(scan.page(asked.limit, asked.cursor)?.map(redemption_view))
+}
+
+/// A batch as it is shown.
+pub(crate) fn batch_view(batch: Batch) -> BatchView {
+    BatchView {
+        id: batch.id,
+        promotion_id: batch.promotion_id,
+        status: batch.status,
+        count: batch.count,
+        generated: batch.generated,
+        pattern: batch.pattern,
+        max_redemptions: batch.max_redemptions,
+        per_user_limit: batch.per_user_limit,
+        starts_at: batch.starts_at,
+        ends_at: batch.ends_at,
+        version: batch.version,
+        created_at: batch.created_at,
+        completed_at: batch.completed_at,
+        disabled_at: batch.disabled_at,
+    }
+}
+
+/// One batch.
+pub(crate) fn batch(tx: &Tx<'_>, id: BatchId) -> Result<Batch, Error> {
+    tx.get::<Batch>(&id)?.ok_or_else(|| Error::not_found("batch"))
+}
+
+/// A page of batches, newest first.
+pub(crate) fn batches(tx: &Tx<'_>, asked: ListBatches) -> Result<Page<BatchView>, Error> {
+    let keep = |batch: &Batch| asked.promotion_id.is_none_or(|id| id == batch.promotion_id);
+    Ok(tx.scan::<Batch>().backward().page_of(asked.limit, asked.cursor, keep)?.map(batch_view))
+}

@@ -1,0 +1,124 @@
+//! The tables of coupons. A batch's codes carry what they are checked by, so that a look-up is two rows at most.
+
+use promox_contract::ids::{OrderId, PromotionId};
+use promox_kernel::{Timestamp, UserId, text_enum};
+use promox_storage::record;
+
+promox_kernel::id! {
+    /// A batch of codes.
+    BatchId
+}
+
+text_enum! {
+    /// Where a coupon stands.
+    CouponStatus {
+        Active = "ACTIVE",
+        Disabled = "DISABLED",
+        Expired = "EXPIRED",
+        Exhausted = "EXHAUSTED",
+    }
+}
+
+text_enum! {
+    /// Where a batch stands.
+    BatchStatus {
+        Generating = "GENERATING",
+        Completed = "COMPLETED",
+        /// Its pattern has no free codes left.
+        Failed = "FAILED",
+        Disabled = "DISABLED",
+    }
+}
+
+text_enum! {
+    /// Where a redemption stands.
+    RedemptionStatus {
+        Live = "LIVE",
+        Released = "RELEASED",
+    }
+}
+
+record! {
+    /// A code. Its key is the normal form.
+    pub(crate) struct Coupon in Promox.coupons = 590, key(code: String) {
+        promotion_id: PromotionId,
+        /// The batch that it was made in.
+        batch_id: Option<BatchId>,
+        /// As it was written; null for a batch's, which are written by its pattern.
+        written: Option<String>,
+        max_redemptions: Option<u32>,
+        per_user_limit: Option<u32>,
+        /// Whose alone it is.
+        user_id: Option<UserId>,
+        starts_at: Option<Timestamp>,
+        ends_at: Option<Timestamp>,
+        disabled: bool,
+        /// Live redemptions.
+        redeemed: u32,
+        /// Counts edits; redemptions are none.
+        version: i64,
+        created_at: Timestamp,
+    }
+    index CouponByPromotion = 591 (promotion_id, batch_id);
+}
+
+record! {
+    /// A batch of codes, and how far it is made.
+    pub(crate) struct Batch in Promox.coupon_batches = 592, key(id: BatchId) {
+        promotion_id: PromotionId,
+        pattern: String,
+        count: i64,
+        generated: i64,
+        max_redemptions: Option<u32>,
+        per_user_limit: Option<u32>,
+        starts_at: Option<Timestamp>,
+        ends_at: Option<Timestamp>,
+        status: BatchStatus,
+        /// True while codes are to be made, else null, so that the index holds only these.
+        making: Option<bool>,
+        version: i64,
+        created_at: Timestamp,
+        completed_at: Option<Timestamp>,
+        disabled_at: Option<Timestamp>,
+    }
+    index BatchByMaking = 593 (making);
+}
+
+record! {
+    /// A use of a code.
+    pub(crate) struct Redemption in Promox.coupon_redemptions = 594, key(id: i64) {
+        code: String,
+        promotion_id: PromotionId,
+        /// Who took it: `order:7`, or a caller's own name for it.
+        reference: String,
+        order_id: Option<OrderId>,
+        user_id: Option<UserId>,
+        /// A digest of the normalised address, `-` for nobody at all, null for an account without one.
+        email: Option<String>,
+        /// The limit per user that it was taken under.
+        user_limit: Option<u32>,
+        status: RedemptionStatus,
+        redeemed_at: Timestamp,
+        released_at: Option<Timestamp>,
+    }
+    unique RedemptionByReference = 595 (reference, code);
+    index RedemptionByCode = 596 (code, status);
+    index RedemptionByUser = 597 (user_id, code, status);
+    index RedemptionByEmail = 598 (email, code, status);
+}
+
+record! {
+    /// An order that gave back before it took anything: what comes late is not taken.
+    pub(crate) struct OrderEnd in Promox.coupon_order_ends = 599, key(order_id: OrderId) {
+        at: Timestamp,
+    }
+}
+
+record! {
+    /// A personal coupon, by what it was issued for.
+    pub(crate) struct Issue in Promox.coupon_issues = 600, key(reference: String) {
+        /// As it is written.
+        code: String,
+        at: Timestamp,
+    }
+}

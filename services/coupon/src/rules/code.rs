@@ -1,0 +1,66 @@
+//! A code as a merchant writes it, and the name that events give it.
+
+use std::fmt::Write as _;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use promox_contract::coupon::normal_code;
+
+/// Characters of a code as written, at most.
+const LONGEST_WRITTEN: usize = 64;
+/// Characters of its normal form.
+const NORMAL: std::ops::RangeInclusive<usize> = 3..=40;
+/// What a path or a file would trip over.
+const NOT_TAKEN: &str = "/\\?#%\"'<>,;";
+
+/// A code that is taken, as it was written and in normal form; the error is for people.
+pub(crate) fn check(text: &str) -> Result<(String, String), String> {
+    let written = text.trim();
+    if let Some(bad) = written.chars().find(|c| c.is_control() || NOT_TAKEN.contains(*c)) {
+        return Err(format!("{bad:?} is not taken in a code"));
+    }
+    let normal = normal_code(written);
+    let length = normal.chars().count();
+    if !NORMAL.contains(&length) || written.chars().count() > LONGEST_WRITTEN {
+        return Err(format!("a code has {} to {} characters beside spaces, - and _", NORMAL.start(), NORMAL.end()));
+    }
+    Ok((written.to_owned(), normal))
+}
+
+/// Sixteen bytes of a digest, in hexadecimal.
+pub(crate) fn fingerprint(text: &str) -> String {
+    let whole = digest(&SHA256, text.as_bytes());
+    whole.as_ref().iter().take(16).fold(String::with_capacity(32), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}
+
+/// How the audit trail names a coupon: by a digest, because the code itself is worth money.
+pub(crate) fn subject(normal: &str) -> String {
+    format!("coupon:{}", fingerprint(normal))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_compared_without_case_and_separators() {
+        for (text, normal) in [("welcome-100", "WELCOME100"), (" Sum mer_24 ", "SUMMER24"), ("été 2026", "ÉTÉ2026")]
+        {
+            assert_eq!(check(text).unwrap().1, normal);
+        }
+    }
+
+    #[test]
+    fn codes_that_cannot_be_typed_or_put_in_a_path_are_refused() {
+        for bad in ["", "--", "ab", "a/b", "a\u{7}bc", "50%off", &"x".repeat(41), &"a-".repeat(33)] {
+            assert!(check(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_subject_does_not_show_the_code() {
+        assert!(!subject("WELCOME100").contains("WELCOME") && subject("A1").len() == 7 + 32);
+    }
+}

@@ -1,0 +1,137 @@
+//! Where a coupon stands at a time, and what that is called towards a buyer.
+
+use promox_contract::promotion::RejectReason;
+use promox_kernel::{FieldError, Timestamp};
+
+use super::person::Person;
+use crate::records::{Coupon, CouponStatus};
+
+impl Coupon {
+    /// Where it stands; `batch_disabled` when the batch that it was made in is.
+    pub(crate) fn status(&self, batch_disabled: bool, now: Timestamp) -> CouponStatus {
+        if self.disabled || batch_disabled {
+            CouponStatus::Disabled
+        } else if self.ends_at.is_some_and(|end| end <= now) {
+            CouponStatus::Expired
+        } else if self.max_redemptions.is_some_and(|most| self.redeemed >= most) {
+            CouponStatus::Exhausted
+        } else {
+            CouponStatus::Active
+        }
+    }
+
+    /// Why this person cannot use it now, limits per user aside.
+    pub(crate) fn reason(&self, batch_disabled: bool, person: &Person, now: Timestamp) -> Option<RejectReason> {
+        if self.user_id.is_some() && self.user_id != person.user_id {
+            return Some(RejectReason::NotEligible);
+        }
+        if self.starts_at.is_some_and(|start| now < start) && !self.disabled && !batch_disabled {
+            return Some(RejectReason::NotStarted);
+        }
+        match self.status(batch_disabled, now) {
+            CouponStatus::Active => None,
+            CouponStatus::Disabled => Some(RejectReason::Paused),
+            CouponStatus::Expired => Some(RejectReason::Expired),
+            CouponStatus::Exhausted => Some(RejectReason::LimitReached),
+        }
+    }
+}
+
+/// What an anonymous caller is told: unknown, expired and foreign codes look the same.
+pub(crate) fn veiled(reason: RejectReason, anonymous: bool) -> RejectReason {
+    match reason {
+        RejectReason::NotStarted | RejectReason::Expired | RejectReason::Paused | RejectReason::NotEligible
+            if anonymous =>
+        {
+            RejectReason::Unknown
+        }
+        other => other,
+    }
+}
+
+/// The terms that a coupon or a batch is made with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Terms {
+    pub(crate) max_redemptions: Option<u32>,
+    pub(crate) per_user_limit: Option<u32>,
+    pub(crate) starts_at: Option<Timestamp>,
+    pub(crate) ends_at: Option<Timestamp>,
+}
+
+impl Terms {
+    /// What is wrong with them.
+    pub(crate) fn faults(&self) -> Vec<FieldError> {
+        let mut faults = Vec::new();
+        for (pointer, limit) in [("/maxRedemptions", self.max_redemptions), ("/perUserLimit", self.per_user_limit)] {
+            if limit == Some(0) {
+                faults.push(FieldError::new(pointer, "a limit is 1 or more; leave it out for none"));
+            }
+        }
+        if let (Some(start), Some(end)) = (self.starts_at, self.ends_at)
+            && end <= start
+        {
+            faults.push(FieldError::new("/endsAt", format!("it would end before it starts, at {start}")));
+        }
+        faults
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use promox_contract::ids::PromotionId;
+    use promox_kernel::UserId;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_seconds(seconds)
+    }
+
+    fn coupon() -> Coupon {
+        Coupon {
+            code: "A".into(),
+            promotion_id: PromotionId(1),
+            batch_id: None,
+            written: None,
+            max_redemptions: Some(2),
+            per_user_limit: None,
+            user_id: None,
+            starts_at: Some(at(10)),
+            ends_at: Some(at(20)),
+            disabled: false,
+            redeemed: 0,
+            version: 1,
+            created_at: Timestamp::EPOCH,
+        }
+    }
+
+    #[test]
+    fn a_coupon_stands_where_its_row_and_its_batch_say() {
+        use CouponStatus as Status;
+        use RejectReason as Reason;
+        let change = |change: fn(&mut Coupon)| {
+            let mut coupon = coupon();
+            change(&mut coupon);
+            coupon
+        };
+        for (coupon, batch_disabled, now, status, reason) in [
+            (coupon(), false, 10, Status::Active, None),
+            (coupon(), false, 9, Status::Active, Some(Reason::NotStarted)),
+            (coupon(), false, 20, Status::Expired, Some(Reason::Expired)),
+            (coupon(), true, 15, Status::Disabled, Some(Reason::Paused)),
+            (change(|it| it.disabled = true), false, 25, Status::Disabled, Some(Reason::Paused)),
+            (change(|it| it.redeemed = 2), false, 15, Status::Exhausted, Some(Reason::LimitReached)),
+            (change(|it| it.user_id = Some(UserId(7))), false, 15, Status::Active, Some(Reason::NotEligible)),
+        ] {
+            let now = at(now);
+            assert_eq!(coupon.status(batch_disabled, now), status, "{coupon:?}");
+            assert_eq!(coupon.reason(batch_disabled, &Person::default(), now), reason, "{coupon:?}");
+        }
+    }
+
+    #[test]
+    fn only_an_anonymous_caller_sees_the_veil() {
+        assert_eq!(veiled(RejectReason::Expired, true), RejectReason::Unknown);
+        assert_eq!(veiled(RejectReason::Expired, false), RejectReason::Expired);
+        assert_eq!(veiled(RejectReason::ConditionsNotMet, true), RejectReason::ConditionsNotMet);
+    }
+}

@@ -1,0 +1,146 @@
+//! The import: rows in chunks of one transaction each; what fails by its own fault is reported and harms no other.
+
+use std::collections::BTreeSet;
+
+use promox_contract::ids::PromotionId;
+use promox_contract::promotion::{ClaimCodes, DescribePromotions};
+use promox_kernel::{Cx, Error, Kind};
+use promox_storage::{Lane, Tx};
+use tokio::sync::mpsc;
+
+use super::rows::{self, Parsed, Row, fault, refused};
+use crate::Coupons;
+use crate::api::{ImportCoupons, ImportReport, RowError};
+use crate::commands::singles::{self, NewCoupon, Taken, unknown_promotion};
+use crate::reject::Reject;
+use crate::rules::code;
+use crate::rules::standing::Terms;
+
+/// Rows of one transaction.
+const CHUNK: usize = 200;
+/// Chunks that are read ahead.
+const AHEAD: usize = 2;
+/// Errors that are listed at most; all are counted.
+const MOST_ERRORS: usize = 1_000;
+
+impl ImportReport {
+    fn refuse(&mut self, error: RowError) {
+        self.failed += 1;
+        if self.errors.len() < MOST_ERRORS {
+            self.errors.push(error);
+        }
+    }
+}
+
+/// Takes a stream of rows.
+pub(crate) async fn import(coupons: &Coupons, cx: &Cx, asked: ImportCoupons) -> Result<ImportReport, Error> {
+    let Some(reader) = asked.body.reader else {
+        return Err(Error::new(Kind::Malformed, "BODY_MISSING", "Send the rows as the body."));
+    };
+    let (sender, mut chunks) = mpsc::channel::<Vec<Parsed>>(AHEAD);
+    let is_csv = asked.body.media_type == "text/csv";
+    let reading = tokio::task::spawn_blocking(move || {
+        let mut chunk = Vec::with_capacity(CHUNK);
+        rows::read(reader, is_csv, |parsed| {
+            chunk.push(parsed);
+            chunk.len() < CHUNK || sender.blocking_send(std::mem::take(&mut chunk)).is_ok()
+        });
+        let _ = sender.blocking_send(chunk);
+    });
+    let mut report = ImportReport::default();
+    while let Some(chunk) = chunks.recv().await {
+        take(coupons, cx, chunk, asked.promotion_id, &mut report).await?;
+    }
+    reading.await.map_err(Error::internal)?;
+    report.errors.sort_by_key(|error| error.row);
+    Ok(report)
+}
+
+/// Checks a chunk against what other services know, and commits what is good of it in key order.
+async fn take(
+    coupons: &Coupons,
+    cx: &Cx,
+    chunk: Vec<Parsed>,
+    promotion: Option<PromotionId>,
+    report: &mut ImportReport,
+) -> Result<(), Error> {
+    let mut good = Vec::with_capacity(chunk.len());
+    for parsed in chunk {
+        match parsed.and_then(|(row, it)| read(row, it, promotion)) {
+            Ok(new) => good.push(new),
+            Err(error) => report.refuse(error),
+        }
+    }
+    let promotions = known_promotions(cx, &good).await?;
+    let codes = good.iter().map(|(_, new)| new.code.1.clone()).collect();
+    let taken: BTreeSet<String> = cx.call(ClaimCodes { codes }).await?.taken.into_iter().collect();
+    good.retain(|(row, new)| {
+        let error = if !promotions.contains(&new.promotion_id) {
+            unknown_promotion(new.promotion_id)
+        } else if taken.contains(&new.code.1) {
+            Reject::Taken { code: new.code.0.clone() }.into()
+        } else {
+            return true;
+        };
+        report.refuse(refused(*row, &error));
+        false
+    });
+    good.sort_by(|(_, a), (_, b)| a.code.1.cmp(&b.code.1));
+    commit(coupons, cx, good, report).await
+}
+
+/// A row as a coupon to be.
+fn read(row: u64, it: Row, promotion: Option<PromotionId>) -> Result<(u64, NewCoupon), RowError> {
+    let code = code::check(&it.code).map_err(|detail| fault(row, "INVALID_CODE", format!("code: {detail}")))?;
+    let Some(promotion_id) = it.promotion_id.or(promotion) else {
+        return Err(fault(row, "MISSING", "promotionId: say in the row or in the query what the code is the key to"));
+    };
+    let terms = Terms {
+        max_redemptions: it.max_redemptions,
+        per_user_limit: it.per_user_limit,
+        starts_at: it.starts_at,
+        ends_at: it.ends_at,
+    };
+    Ok((row, NewCoupon { code, promotion_id, user_id: it.user_id, terms }))
+}
+
+async fn known_promotions(cx: &Cx, good: &[(u64, NewCoupon)]) -> Result<BTreeSet<PromotionId>, Error> {
+    let ids: BTreeSet<PromotionId> = good.iter().map(|(_, new)| new.promotion_id).collect();
+    if ids.is_empty() {
+        return Ok(ids);
+    }
+    let found = cx.call(DescribePromotions { ids: ids.into_iter().collect() }).await?;
+    Ok(found.items.into_iter().map(|it| it.id).collect())
+}
+
+async fn commit(
+    coupons: &Coupons,
+    cx: &Cx,
+    rows: Vec<(u64, NewCoupon)>,
+    report: &mut ImportReport,
+) -> Result<(), Error> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let caller = cx.clone();
+    let work = move |tx: &mut Tx<'_>| {
+        let mut outcomes = Vec::with_capacity(rows.len());
+        for (row, new) in &rows {
+            outcomes.push(match singles::import(tx, &caller, new) {
+                Ok(taken) => Ok(taken),
+                Err(Reject::Store(error)) => return Err(Error::from(error)),
+                Err(reject) => Err(refused(*row, &reject.into())),
+            });
+        }
+        Ok(outcomes)
+    };
+    for outcome in coupons.db.write_in(cx, Lane::Bulk, work).await? {
+        match outcome {
+            Ok(Taken::Created) => report.created += 1,
+            Ok(Taken::Updated) => report.updated += 1,
+            Ok(Taken::Skipped) => report.skipped += 1,
+            Err(error) => report.refuse(error),
+        }
+    }
+    Ok(())
+}
