@@ -109,14 +109,14 @@ pub(crate) async fn load(
     connections: usize,
     span: Duration,
     most: u64,
-    request: impl Fn(u64) -> Request + Copy + 'static,
+    request: &(impl Fn(u64) -> Request + Clone + 'static),
 ) -> io::Result<Load> {
     let next = Rc::new(Cell::new(0));
     let started = Instant::now();
     let local = LocalSet::new();
     let mut tasks = Vec::with_capacity(connections);
     for _ in 0..connections {
-        let next = next.clone();
+        let (next, request) = (next.clone(), request.clone());
         tasks.push(local.spawn_local(async move {
             let mut connection = Connection::open(address).await?;
             let mut load = Load::default();

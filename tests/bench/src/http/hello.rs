@@ -32,7 +32,8 @@ impl Hello {
                 let service = service_fn(|_| async {
                     Ok::<_, Infallible>(hyper::Response::new(Full::new(Bytes::from_static(b"hello"))))
                 });
-                handle.spawn(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+                handle
+                    .spawn(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service));
             }
         });
         Ok(Self { address, runtime: Some(runtime) })

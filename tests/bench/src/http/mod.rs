@@ -23,7 +23,7 @@ pub(crate) struct Options {
     /// Products in the catalogue.
     #[arg(long, default_value_t = 5_000)]
     products: u64,
-    /// Orders placed before the table, to see how it is in a shop that has sold.
+    /// Past orders taken over before the table, to see how it is in a shop that has sold.
     #[arg(long, default_value_t = 0)]
     orders: u64,
 }
@@ -43,7 +43,9 @@ async fn table(options: &Options) -> Result<(), Box<dyn Error>> {
     let address = server.address;
     let order = move |n: u64| Request::order(n, &[(n * 31 % products, 1), (n * 17 % products, 2)]);
     if options.orders > 0 {
-        place(address, options.orders, products).await?;
+        let started = Instant::now();
+        server.import_orders(options.orders, products).await?;
+        println!("{} past orders taken over in {} s", options.orders, started.elapsed().as_secs());
     }
     let product = move |n: u64| Request::get(&format!("/api/products/{}", n % products + 1));
     lines.push(measure("GET /api/products/{id}", address, 64, span, product).await?);
@@ -58,16 +60,6 @@ async fn table(options: &Options) -> Result<(), Box<dyn Error>> {
     println!("after the load: {} MiB resident", server.resident_mib()?);
     let ready = server.kill_and_restart().await?;
     println!("ready {} ms after kill -9, {} MiB resident", ready.ready_after.as_millis(), ready.resident_mib()?);
-    Ok(())
-}
-
-/// Places so many orders as fast as they go.
-async fn place(address: SocketAddr, orders: u64, products: u64) -> Result<(), Box<dyn Error>> {
-    let order = move |n: u64| Request::order(n + (1 << 41), &[(n * 13 % products, 1)]);
-    let started = Instant::now();
-    client::load(address, 64, Duration::MAX, orders, order).await?;
-    let rate = orders * 1000 / u64::try_from(started.elapsed().as_millis())?.max(1);
-    println!("{orders} orders placed at {rate}/s");
     Ok(())
 }
 
@@ -90,10 +82,10 @@ async fn measure(
     span: Duration,
     request: impl Fn(u64) -> Request + Copy + 'static,
 ) -> Result<String, Box<dyn Error>> {
-    let warm = client::load(address, connections, span / 5, u64::MAX, request).await?;
+    let warm = client::load(address, connections, span / 5, u64::MAX, &request).await?;
     let done = u64::try_from(warm.latencies.count())? + warm.failed;
     let started = Instant::now();
-    let mut load = client::load(address, connections, span, u64::MAX, move |n| request(n + done)).await?;
+    let mut load = client::load(address, connections, span, u64::MAX, &move |n| request(n + done)).await?;
     let line = load.latencies.line(&format!("{name} × {connections}"), started.elapsed());
     Ok(if load.failed == 0 { line } else { format!("{line}   {} not 2xx", load.failed) })
 }

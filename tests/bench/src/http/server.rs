@@ -9,12 +9,19 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use super::client::{Connection, Request};
+use super::client::{self, Connection, Request};
 
 const EMAIL: &str = "admin@example.com";
 const PASSWORD: &str = "a long and quiet harbour";
 /// How long a start may take before something is wrong.
 const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Orders of one upload.
+const ORDERS_AT_ONCE: usize = 50_000;
+
+/// The admin's header.
+#[derive(Clone)]
+struct Bearer(String);
 
 /// A running server.
 pub(crate) struct Server {
@@ -68,27 +75,60 @@ impl Server {
 
     /// Makes a catalogue with plenty of stock.
     pub(crate) async fn fill(&self, products: u64) -> Result<(), Box<dyn Error>> {
-        let mut connection = Connection::open(self.address).await?;
-        let login = format!(r#"{{"email":"{EMAIL}","password":"{PASSWORD}"}}"#);
-        let json = "content-type: application/json\r\n";
-        let request = Request::with_body("POST", "/api/auth/login", json, &login);
-        let status = connection.send(&request).await?;
-        let text = String::from_utf8_lossy(connection.body()).into_owned();
-        let token = text.split(r#""accessToken":""#).nth(1).and_then(|rest| rest.split('"').next());
-        let token = token.ok_or_else(|| format!("login was answered {status}"))?;
-        let bearer = format!("authorization: Bearer {token}\r\n");
+        let bearer = self.log_in().await?;
         let mut csv = "sku,name,price,status\n".to_owned();
         for n in 0..products {
             writeln!(csv, "SKU-{n},Product {n},{}.{:02},ACTIVE", n % 90 + 1, n % 100)?;
         }
-        let headers = format!("{bearer}content-type: text/csv\r\n");
-        expect(connection.send(&Request::with_body("POST", "/api/products/import", &headers, &csv)).await?)?;
-        for n in 0..products {
-            let headers = format!("{bearer}{json}");
-            let path = format!("/api/inventory/SKU-{n}");
-            expect(connection.send(&Request::with_body("PUT", &path, &headers, r#"{"onHand":1000000000}"#)).await?)?;
+        self.upload("/api/products/import", &bearer, &csv).await?;
+        let stock = move |n: u64| {
+            let headers = format!("{}content-type: application/json\r\n", bearer.0);
+            let path = format!("/api/inventory/SKU-{}", n % products);
+            Request::with_body("PUT", &path, &headers, r#"{"onHand":1000000000}"#)
+        };
+        let load = client::load(self.address, 64, Duration::MAX, products, &stock).await?;
+        if load.failed == 0 { Ok(()) } else { Err(format!("{} counts of stock were refused", load.failed).into()) }
+    }
+
+    /// Takes over so many past orders of two lines from another system.
+    pub(crate) async fn import_orders(&self, orders: u64, products: u64) -> Result<(), Box<dyn Error>> {
+        let bearer = self.log_in().await?;
+        for start in (0..orders).step_by(ORDERS_AT_ONCE) {
+            let mut csv = "number,sku,name,quantity,date,unitPrice,customer\n".to_owned();
+            for n in start..(start + ORDERS_AT_ONCE as u64).min(orders) {
+                let minute = n % 44_000;
+                let (day, hour, minute) = (minute / 1440 + 1, minute / 60 % 24, minute % 60);
+                for line in [n * 31 % products, n * 17 % products] {
+                    let customer = n % 100_000;
+                    writeln!(
+                        csv,
+                        "B{n},SKU-{line},Product {line},1,2010-12-{day:02}T{hour:02}:{minute:02}:00,4.99,{customer}"
+                    )?;
+                }
+            }
+            self.upload("/api/orders/import", &bearer, &csv).await?;
         }
         Ok(())
+    }
+
+    async fn log_in(&self) -> Result<Bearer, Box<dyn Error>> {
+        let mut connection = Connection::open(self.address).await?;
+        let login = format!(r#"{{"email":"{EMAIL}","password":"{PASSWORD}"}}"#);
+        let request = Request::with_body("POST", "/api/auth/login", "content-type: application/json\r\n", &login);
+        let status = connection.send(&request).await?;
+        let text = String::from_utf8_lossy(connection.body()).into_owned();
+        let token = text.split(r#""accessToken":""#).nth(1).and_then(|rest| rest.split('"').next());
+        let token = token.ok_or_else(|| format!("login was answered {status}"))?;
+        Ok(Bearer(format!("authorization: Bearer {token}\r\n")))
+    }
+
+    async fn upload(&self, path: &str, bearer: &Bearer, csv: &str) -> Result<(), Box<dyn Error>> {
+        let headers = format!("{}content-type: text/csv\r\n", bearer.0);
+        let mut connection = Connection::open(self.address).await?;
+        match connection.send(&Request::with_body("POST", path, &headers, csv)).await? {
+            200 => Ok(()),
+            status => Err(format!("{path} was answered {status}").into()),
+        }
     }
 
     /// Resident memory of the process.
@@ -104,10 +144,6 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-fn expect(status: u16) -> Result<(), Box<dyn Error>> {
-    if (200..300).contains(&status) { Ok(()) } else { Err(format!("answered {status}").into()) }
 }
 
 /// The program beside this one.

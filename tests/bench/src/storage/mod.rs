@@ -6,6 +6,7 @@ mod raw;
 mod reads;
 mod redb_group;
 mod store;
+mod writer;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -32,6 +33,9 @@ pub(crate) struct Options {
     /// Where to put the files; a directory below it is made and removed.
     #[arg(long, default_value = "target")]
     dir: PathBuf,
+    /// Only what the writer costs in CPU.
+    #[arg(long)]
+    cpu_only: bool,
     /// Only the store itself.
     #[arg(long)]
     store_only: bool,
@@ -46,6 +50,10 @@ impl Options {
 /// Measures and prints.
 pub(crate) fn run(options: &Options) -> Result<(), Box<dyn std::error::Error>> {
     let dir = tempfile::tempdir_in(&options.dir)?;
+    writer::run()?;
+    if options.cpu_only {
+        return Ok(());
+    }
     println!("{}", Latencies::heading());
     let mut raw = raw::append_and_sync(dir.path(), options.span())?;
     println!("{}", raw.line("raw: append 4 KiB, fdatasync", options.span()));
