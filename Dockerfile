@@ -5,7 +5,7 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /source
 COPY . .
-RUN cargo build --release --locked --package promox --bin promox
+RUN cargo build --profile dist --locked --package promox --bin promox
 
 FROM debian:bookworm-slim
 RUN apt-get update \
@@ -13,7 +13,7 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --system --uid 10001 --home-dir /data --shell /usr/sbin/nologin promox \
     && install --directory --owner=promox --group=promox --mode=0750 /data
-COPY --from=build /source/target/release/promox /usr/local/bin/promox
+COPY --from=build /source/target/dist/promox /usr/local/bin/promox
 USER promox
 ENV PROMOX_DATA__DIR=/data PROMOX_SERVER__LISTEN=0.0.0.0:8080
 VOLUME /data

@@ -65,4 +65,15 @@ mod tests {
         std::fs::write(&file, text).unwrap();
         assert_eq!(load(Some(&file), [], &[]).unwrap().settings.limits.burst, 7);
     }
+
+    #[test]
+    fn every_setting_is_in_the_readme() {
+        let readme = include_str!("../../README.md");
+        for Setting { key, value, .. } in load(None, [], &[]).unwrap().list {
+            let row = readme.lines().find(|line| line.starts_with(&format!("| `{key}` |")));
+            let shown =
+                if ["\"\"", "[]"].contains(&value.as_str()) { "|  |".to_owned() } else { format!("| `{value}` |") };
+            assert!(row.is_some_and(|row| row.contains(&shown)), "{key} = {value}: {row:?}");
+        }
+    }
 }

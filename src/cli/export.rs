@@ -69,7 +69,7 @@ fn format(file: &Path) -> ExportFormat {
 
 /// Writes what an operation streams into a new file.
 async fn save(asked: Result<Download, Error>, file: PathBuf) -> Result<u64, Exit> {
-    let Content::Stream(_, reader) = asked.map_err(Exit::data)?.content else {
+    let Content::Stream(_, reader) = asked.map_err(super::refused)?.content else {
         return Err(Exit::internal("an export is a stream"));
     };
     tokio::task::spawn_blocking(move || transfer::save(reader, &file)).await.map_err(Exit::internal)?

@@ -13,7 +13,7 @@ use promox_order::ImportOrders;
 use promox_product::online_retail::{self, CatalogReport, ProductRow};
 use promox_product::{ImportProducts, ImportReport};
 
-use super::{Common, progress, transfer};
+use super::{Common, progress, refused, transfer};
 use crate::exit::Exit;
 use crate::log;
 use crate::node::Promox;
@@ -65,11 +65,6 @@ impl Import {
     }
 }
 
-/// An import that was refused as a whole.
-fn refused(error: Error) -> Exit {
-    Exit::data(error)
-}
-
 async fn catalog(promox: &Promox, cx: &Cx, path: &Path, file: File) -> Result<(), Exit> {
     let mut file = file;
     if !transfer::is_ndjson(path) && is_online_retail(&mut file).map_err(Exit::io)? {
@@ -78,6 +73,9 @@ async fn catalog(promox: &Promox, cx: &Cx, path: &Path, file: File) -> Result<()
     let body = transfer::body(path, file)?;
     let report = cx.call(ImportProducts { body }).await.map_err(refused)?;
     print_products(&report);
+    if report.failed > 0 && report.created + report.updated + report.skipped == 0 {
+        return Err(Exit::data(format_args!("{}: no row could be taken", path.display())));
+    }
     Ok(())
 }
 
@@ -144,7 +142,7 @@ fn print_products(report: &ImportReport) {
 
 fn print_counts(created: u64, updated: u64, skipped: u64, failed: u64) {
     println!("{created} new, {updated} changed, {skipped} the same");
-    println!("{failed} rows were left out");
+    println!("{failed} left out");
 }
 
 fn print_errors(errors: impl ExactSizeIterator<Item = (u64, impl Display, impl Display)>) {

@@ -116,6 +116,15 @@ fn runtime(settings: &Settings) -> Result<Runtime, Exit> {
     builder.enable_all().thread_name("promox").build().map_err(Exit::io)
 }
 
+/// Why an operation was refused, for people.
+fn refused(error: promox_kernel::Error) -> Exit {
+    let said = error.errors().first().map_or(error.message(), |fault| &fault.detail);
+    match error.cause() {
+        Some(cause) => Exit::data(format_args!("{said} ({cause})")),
+        None => Exit::data(said),
+    }
+}
+
 /// Does what the command line asks.
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {

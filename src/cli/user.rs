@@ -51,7 +51,7 @@ impl User {
             let admin = &loaded.settings.admin;
             let done = promox.services().users.ensure_admin(&cx, &admin.email, &admin.password).await;
             promox.close().await;
-            match done.map_err(|error| Exit::usage(error.message()))? {
+            match done.map_err(|error| Exit::usage(super::refused(error)))? {
                 EnsuredAdmin::Created => println!("{email} is an administrator now."),
                 EnsuredAdmin::Promoted => {
                     println!("{email} is an administrator now, with this password; its logins have ended.");
