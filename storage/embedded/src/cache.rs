@@ -120,14 +120,14 @@ fn wipe(dir: &Path, why: &str) {
 
 impl Open {
     fn guarded(dir: &Path, memory: u64) -> Result<Self, String> {
-        match catch_quietly(|| Self::open(dir, memory)) {
+        match catch_quietly(|| Self::at(dir, memory)) {
             Ok(Ok(open)) => Ok(open),
             Ok(Err(error)) => Err(error.to_string()),
             Err(panic) => Err(panic),
         }
     }
 
-    fn open(dir: &Path, memory: u64) -> sled::Result<Self> {
+    fn at(dir: &Path, memory: u64) -> sled::Result<Self> {
         let config = Config::new().path(dir).mode(Mode::HighThroughput).flush_every_ms(Some(1_000));
         let db = config.cache_capacity(memory).open()?;
         let (entries, ends) = (db.open_tree("entries")?, db.open_tree("ends")?);
@@ -251,7 +251,7 @@ mod tests {
         }
         assert_eq!(cache.len(), 10);
         assert!(cache.get(&[0], at(0)).is_some() && cache.get(&[30], at(0)).is_none());
-        cache.put(&[200], &[0; MOST_VALUE + 1], at(100), at(0));
+        cache.put(&[200], &vec![0; MOST_VALUE + 1], at(100), at(0));
         cache.put(&[7; MOST_KEY + 1], b"x", at(100), at(0));
         assert_eq!((cache.get(&[200], at(0)), cache.get(&[7; MOST_KEY + 1], at(0))), (None, None), "too long");
     }

@@ -1,5 +1,6 @@
 //! The engine's handle: submits work, hands out snapshots, ends its threads when it is dropped.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
@@ -18,6 +19,7 @@ use crate::metrics::{Metrics, add, read};
 use crate::open::{OpenError, Options};
 use crate::shared::Shared;
 use crate::start;
+use crate::stop::Stop;
 use crate::table::Rows;
 use crate::view::{Kept, LongRead, Snapshot};
 use crate::writer::{Queued, Turn, Writer};

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use parking_lot::{Condvar, Mutex};
 
 use crate::base::Room;
-use crate::metrics::Counters;
+use crate::metrics::{Counters, set};
 use crate::open::Options;
 use crate::stop::Stop;
 use crate::view::Published;
@@ -27,10 +27,13 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new(options: Options, published: Published, room: Arc<Room>) -> Self {
+        let counters = Counters::default();
+        set(&counters.checkpointed_at, options.clock.now().0.cast_unsigned());
+        set(&counters.position, published.load().mark.position);
         Self {
             options,
             published,
-            counters: Counters::default(),
+            counters,
             room,
             checkpointed: (Mutex::new(()), Condvar::new()),
             stopped: AtomicBool::new(false),

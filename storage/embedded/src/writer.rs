@@ -97,8 +97,7 @@ impl Writer {
             return self.refuse(patience);
         }
         self.freeze_if_due();
-        let backlog = self.shared.options.checkpoint_bytes.saturating_mul(BACKLOG);
-        if self.since_frozen >= backlog {
+        if self.is_ahead() {
             return Turn::Blocked;
         }
         let first = match self.lanes.wait(patience) {
@@ -111,6 +110,13 @@ impl Writer {
         drop(view);
         self.commit(group);
         Turn::Worked
+    }
+
+    /// Whether the checkpointer is too far behind. On a full disk it waits, and so that nobody else does, work is then
+    /// taken and refused; while closing nobody waits for it either.
+    fn is_ahead(&self) -> bool {
+        let backlog = self.shared.options.checkpoint_bytes.saturating_mul(BACKLOG);
+        self.since_frozen >= backlog && !self.shared.room.is_full() && !self.shared.room.is_closing()
     }
 
     /// Takes what is queued now: what comes later is the next group's.

@@ -1,5 +1,7 @@
 //! The gate, model-checked: every interleaving of a few takers keeps to the stock and to the limits.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+
 /// What the gate under test is made of.
 mod sync {
     pub(crate) use loom::sync::Mutex;

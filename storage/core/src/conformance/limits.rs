@@ -50,7 +50,7 @@ async fn all<F: Future>(work: Vec<F>) -> Vec<F::Output> {
 }
 
 pub(super) async fn ids_are_given_once(store: Store) {
-    let refused = store.write(|tx| tx.next_id::<Shelf>().and_then(|_| Err::<(), _>(StoreError::Busy))).await;
+    let refused = store.write(|tx| tx.next_id::<Shelf>().and(Err::<(), _>(StoreError::Busy))).await;
     assert_eq!(refused, Err(StoreError::Busy));
     let mut last = 0;
     for _ in 0..20 {

@@ -9,6 +9,7 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::missing_panics_doc,
+    clippy::redundant_closure_for_method_calls,
     reason = "tests, in a place where two crates can use them"
 )]
 

@@ -93,15 +93,12 @@ impl CheckpointFile {
         {
             let mut building = transaction.open_table(BUILDING)?;
             let number = &build.index.space.0.to_be_bytes()[..];
-            match rows.last().filter(|_| more) {
-                Some((last, _)) => {
-                    building.insert(number, [&build.position.to_le_bytes(), last.as_slice()].concat().as_slice())?;
-                }
-                None => {
-                    building.remove(number)?;
-                    let name = self.names.of(build.index.space);
-                    write_name(&mut transaction.open_table(CATALOGUE)?, build.index.space, &name)?;
-                }
+            if let Some((last, _)) = rows.last().filter(|_| more) {
+                building.insert(number, [&build.position.to_le_bytes(), last.as_slice()].concat().as_slice())?;
+            } else {
+                building.remove(number)?;
+                let name = self.names.of(build.index.space);
+                write_name(&mut transaction.open_table(CATALOGUE)?, build.index.space, &name)?;
             }
         }
         transaction.commit()?;

@@ -95,6 +95,7 @@ impl MemoryDisk {
     }
 
     /// A copy of the disk as it is, unlocked.
+    #[must_use]
     pub fn copy(&self) -> Self {
         let state = self.0.lock();
         let (names, files) = (state.names.clone(), state.files.clone());

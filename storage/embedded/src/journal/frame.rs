@@ -190,6 +190,19 @@ mod tests {
         assert!(Frame::read(bytes, 43).is_none(), "another use of the file");
     }
 
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_are_read_or_refused(mut bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200)) {
+            // With and without a header that is right, over changes that are anything.
+            let _ = Frame::read(&bytes, 0);
+            bytes.splice(0..0, [0; HEADER]);
+            let mut frame = FrameBuffer(bytes);
+            let sealed = frame.seal(Mark::default(), 9).to_vec();
+            let read = Frame::read(&sealed, 9).unwrap();
+            proptest::prop_assert!(read.changes().count() <= sealed.len());
+        }
+    }
+
     #[test]
     fn no_flipped_bit_and_no_cut_passes() {
         let bytes = sample().seal(Mark::default(), 1).to_vec();

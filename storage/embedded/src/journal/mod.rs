@@ -105,11 +105,6 @@ impl Segments {
         Ok(())
     }
 
-    /// Bytes of journal that a start would have to read, the segment in use apart.
-    pub(crate) fn sealed_bytes(&self) -> u64 {
-        self.stock.lock().sealed.iter().map(|sealed| sealed.len).sum()
-    }
-
     fn make(&self, path: &Path, len: u64) -> io::Result<Arc<dyn DiskFile>> {
         let file = self.disk.open(path)?;
         fill(&*file, len)?;
@@ -228,10 +223,8 @@ impl Journal {
     /// Begins another segment; its header goes out with its first frame.
     fn roll(&mut self, first: u64, frame: u64) -> Result<(), AppendError> {
         let taken = self.segments.take(frame + segment::HEADER as u64);
-        let Ready { number, file, len } = taken.map_err(|error| match is_full(&error) {
-            true => AppendError::Full,
-            false => AppendError::Failed(error),
-        })?;
+        let failure = |error| if is_full(&error) { AppendError::Full } else { AppendError::Failed(error) };
+        let Ready { number, file, len } = taken.map_err(failure)?;
         self.header = SegmentHeader { number, first }.encode(&self.store).to_vec();
         let seed = segment::seed(&self.store, number);
         let offset = segment::HEADER as u64;

@@ -1,5 +1,7 @@
 //! The embedded engine from outside: durability, crashes, faults, damage.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+
 mod backups;
 mod conforms;
 mod crash;

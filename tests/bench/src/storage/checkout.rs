@@ -16,7 +16,7 @@ record! {
 }
 record! {
     /// A line item.
-    pub(crate) struct Line in Ecommerce.lines = 904, key(order: i64, line: u32) {
+    pub(crate) struct Line in Ecommerce.lines = 904, key(order: i64, place: u32) {
         body: Vec<u8>,
     }
 }
@@ -57,7 +57,7 @@ record! {
 }
 record! {
     /// A key.
-    pub(crate) struct Key in Ecommerce.keys = 912, key(key: i64) {
+    pub(crate) struct Key in Ecommerce.keys = 912, key(id: i64) {
         hour: i64,
         body: Vec<u8>,
     }
@@ -128,13 +128,13 @@ pub(crate) fn place(tx: &mut Tx<'_>, id: i64) -> Result<(), StoreError> {
     tx.put(&other)?;
     tx.put(&buyer)?;
     tx.insert(&Order { id, user, number: format!("O-{id:09}"), status: id % 7, body: body(300) })?;
-    tx.insert(&Line { order: id, line: 1, body: body(120) })?;
-    tx.insert(&Line { order: id, line: 2, body: body(120) })?;
+    tx.insert(&Line { order: id, place: 1, body: body(120) })?;
+    tx.insert(&Line { order: id, place: 2, body: body(120) })?;
     tx.insert(&Payment { id, order: id, body: body(180) })?;
     tx.insert(&Movement { sku: first, id, body: body(60) })?;
     tx.insert(&Movement { sku: second, id, body: body(60) })?;
     tx.insert(&Saga { order: id, due: id / 100, body: body(200) })?;
     tx.insert(&Entry { order: id, at: 1, body: body(80) })?;
-    tx.insert(&Key { key: id, hour: id / 10_000, body: body(250) })?;
+    tx.insert(&Key { id, hour: id / 10_000, body: body(250) })?;
     Ok(())
 }

@@ -44,7 +44,7 @@ pub(crate) fn run(options: &Options, dir: &Path, raw: Duration) -> Result<(), Fa
             (after.transactions - before.transactions) / groups,
             after.checkpoints - before.checkpoints,
             after.last_checkpoint.as_millis(),
-            (after.sync_total - before.sync_total).as_micros() / u128::from(groups),
+            after.sync_total.saturating_sub(before.sync_total).as_micros() / u128::from(groups),
             resident_mib(),
         );
     }
