@@ -91,14 +91,19 @@ impl EmbeddedEngine {
     }
 
     fn spawn(&self, name: &str, mut turn: impl FnMut(Duration) -> Turn + Send + 'static) -> Result<(), OpenError> {
-        let lock = self.lock.clone();
+        let (lock, shared) = (self.lock.clone(), self.shared.clone());
         let work = move || {
-            loop {
-                match turn(PATIENCE) {
-                    Turn::Ended => break,
-                    Turn::Blocked => thread::sleep(Duration::from_millis(1)),
-                    Turn::Worked | Turn::Idle => {}
+            let turns = || {
+                loop {
+                    match turn(PATIENCE) {
+                        Turn::Ended => break,
+                        Turn::Blocked => thread::sleep(Duration::from_millis(1)),
+                        Turn::Worked | Turn::Idle => {}
+                    }
                 }
+            };
+            if catch_unwind(AssertUnwindSafe(turns)).is_err() {
+                shared.stop(&Stop::io("a thread of the store has failed", "it panicked, see above"));
             }
             // Its files are closed before others may open them.
             drop(turn);

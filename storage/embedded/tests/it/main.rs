@@ -10,6 +10,7 @@ mod durable;
 mod faults;
 mod indexes;
 mod kill;
+mod layouts;
 mod model;
 mod rows;
 mod stepped;
