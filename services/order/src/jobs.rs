@@ -4,17 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use futures_util::future::join_all;
 use promox_contract::ids::OrderId;
 use promox_kernel::{Cx, Error, Job};
 use tokio::time::Instant;
 
 use crate::Orders;
-use crate::checkout::steps;
 use crate::records::{Return, ReturnByDue, ReturnId, Saga, SagaByDue};
 
-/// How long the start waits for interrupted sagas; a provider that answers decides them sooner.
-const RECOVERY_WAIT: Duration = Duration::from_secs(2);
 /// Sagas or returns that one run takes up.
 const BATCH: usize = 64;
 /// How long a start waits for sagas. Those whose provider is silent go on beside the requests.

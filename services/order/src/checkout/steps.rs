@@ -84,15 +84,6 @@ pub(crate) fn take_up(tx: &mut Tx<'_>, order_id: OrderId) -> Result<Option<(Held
     Ok(Some((Held { order_id, attempt: saga.attempt }, saga.step)))
 }
 
-/// Nobody drives it any more: the next sweep takes it up.
-pub(crate) fn leave_to_sweep(tx: &mut Tx<'_>, order_id: OrderId) -> Result<(), Error> {
-    let Some(saga) = tx.get::<Saga>(&order_id)? else { return Ok(()) };
-    if saga.step == SagaStep::AwaitingAction {
-        return Ok(());
-    }
-    Ok(tx.put(&Saga { attempt: saga.attempt + 1, due_at: tx.now(), ..saga })?)
-}
-
 /// Ends a checkout that was refused before the payment: no order, no claim.
 pub(crate) fn abandon(tx: &mut Tx<'_>, driver: &Held) -> Result<(), Error> {
     let saga = held(tx, driver)?;
