@@ -15,6 +15,8 @@ use crate::stop::Stop;
 use crate::view::{Frozen, View};
 use crate::writer::Turn;
 
+/// What a checkpoint may write for each byte of its table: pages are written anew, and not only the rows that changed.
+const COPIES: u64 = 2;
 /// Room that must come back beyond what is needed before writes go on.
 const HYSTERESIS: u64 = 4 << 20;
 
@@ -44,11 +46,12 @@ impl Checkpointer {
             self.shared.stop(&Stop::io("the checkpoint file could not be read", "see the log"));
             return Turn::Worked;
         }
-        self.watch_room();
+        let free = self.watch_room();
         self.prepare();
         let frozen = self.shared.published.load().frozen.clone();
         match frozen {
-            Some(frozen) if !self.shared.room.is_full() => self.checkpoint(frozen),
+            // What is held back from the writer is for this: a checkpoint lets go of journal segments.
+            Some(frozen) if free >= COPIES * frozen.table.bytes as u64 => self.checkpoint(frozen),
             _ => self.wait(patience),
         }
     }
@@ -61,19 +64,21 @@ impl Checkpointer {
         }
     }
 
-    /// Refuses writes before the disk is full, and takes them again when there is room.
-    fn watch_room(&self) {
+    /// Refuses writes before the disk is full, and takes them again when there is room; how much there is.
+    fn watch_room(&self) -> u64 {
         let options = &self.shared.options;
-        let Ok(free) = options.disk.free_space(&options.dir) else { return };
+        // A disk that does not say is taken to have room: a write that finds none says so itself.
+        let free = options.disk.free_space(&options.dir).unwrap_or(u64::MAX);
         let view = self.shared.published.load();
         let waiting = view.memory.bytes + view.frozen.as_ref().map_or(0, |frozen| frozen.table.bytes);
-        let needed = options.reserve_bytes + 2 * waiting as u64;
+        let needed = options.reserve_bytes + COPIES * waiting as u64;
         let room = &self.shared.room;
         if free < needed {
             room.set_full(true);
         } else if room.is_full() && free >= needed + HYSTERESIS.min(options.reserve_bytes) {
             room.set_full(false);
         }
+        free
     }
 
     fn prepare(&self) {

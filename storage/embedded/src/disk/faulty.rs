@@ -17,6 +17,8 @@ pub enum Fault {
     Sync,
     /// A write that needs room, as on a full disk.
     Full,
+    /// Any write, as on a full disk whose file system copies on write.
+    NoRoom,
     /// A read.
     Read,
     /// A sync says it did and did nothing: the negative control of crash tests. It is noticed by nobody.
@@ -75,7 +77,7 @@ impl Plan {
 fn check(plan: &Mutex<Plan>, fault: Fault) -> io::Result<()> {
     match plan.lock().strikes(fault) {
         false => Ok(()),
-        true if fault == Fault::Full => Err(io::ErrorKind::StorageFull.into()),
+        true if matches!(fault, Fault::Full | Fault::NoRoom) => Err(io::ErrorKind::StorageFull.into()),
         true => Err(io::Error::other(format!("injected: {fault:?}"))),
     }
 }
@@ -139,6 +141,7 @@ impl DiskFile for FaultyFile {
 
     fn write(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         check(&self.plan, Fault::Write)?;
+        check(&self.plan, Fault::NoRoom)?;
         if offset + bytes.len() as u64 > self.inner.len()? {
             check(&self.plan, Fault::Full)?;
         }

@@ -159,10 +159,16 @@ const FIRST: u64 = 1 << 20;
 /// Why a frame could not be appended.
 #[derive(Debug)]
 pub(crate) enum AppendError {
-    /// There is no room for another segment; nothing was written.
+    /// There is no room; the journal ends where it did.
     Full,
     /// A write or sync failed: what is on the disk is unknown.
     Failed(io::Error),
+}
+
+impl AppendError {
+    fn of(error: io::Error) -> Self {
+        if is_full(&error) { Self::Full } else { Self::Failed(error) }
+    }
 }
 
 #[derive(Debug)]
@@ -181,13 +187,14 @@ pub(crate) struct Journal {
     segments: Arc<Segments>,
     store: StoreId,
     current: Option<Current>,
-    header: Vec<u8>,
+    /// The header of the segment in use, as long as it has no frame.
+    header: Option<[u8; segment::HEADER]>,
 }
 
 impl Journal {
     /// Goes on at `tail`, whose content is made safe first: it may have been read from the page cache.
     pub(crate) fn resume(segments: Arc<Segments>, store: StoreId, tail: Option<Tail>) -> io::Result<Self> {
-        let mut journal = Self { segments, store, current: None, header: Vec::new() };
+        let mut journal = Self { segments, store, current: None, header: None };
         if let Some(tail) = tail {
             let file = journal.segments.disk.open(&segment::path(&journal.segments.dir, tail.number))?;
             file.sync()?;
@@ -206,15 +213,14 @@ impl Journal {
         }
         let Some(current) = &mut self.current else { return Err(AppendError::Full) };
         let sealed = frame.seal(mark, current.seed);
-        let written = if self.header.is_empty() {
-            current.file.write(current.offset, sealed)
-        } else {
-            self.header.extend_from_slice(sealed);
-            let written = current.file.write(0, &self.header);
-            self.header = Vec::new();
-            written
+        let written = match self.header {
+            None => current.file.write(current.offset, sealed),
+            Some(header) => current.file.write(0, &[&header[..], sealed].concat()),
         };
-        written.and_then(|()| current.file.sync()).map_err(AppendError::Failed)?;
+        // A file system that copies on write may be full even here; the next group is then written to the same place.
+        written.map_err(AppendError::of)?;
+        current.file.sync().map_err(AppendError::Failed)?;
+        self.header = None;
         current.offset += len;
         current.last = mark.position;
         Ok(())
@@ -223,9 +229,8 @@ impl Journal {
     /// Begins another segment; its header goes out with its first frame.
     fn roll(&mut self, first: u64, frame: u64) -> Result<(), AppendError> {
         let taken = self.segments.take(frame + segment::HEADER as u64);
-        let failure = |error| if is_full(&error) { AppendError::Full } else { AppendError::Failed(error) };
-        let Ready { number, file, len } = taken.map_err(failure)?;
-        self.header = SegmentHeader { number, first }.encode(&self.store).to_vec();
+        let Ready { number, file, len } = taken.map_err(AppendError::of)?;
+        self.header = Some(SegmentHeader { number, first }.encode(&self.store));
         let seed = segment::seed(&self.store, number);
         let offset = segment::HEADER as u64;
         if let Some(old) = self.current.replace(Current { number, file, offset, len, seed, last: 0 }) {

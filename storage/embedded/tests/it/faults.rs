@@ -146,6 +146,51 @@ async fn no_room_for_a_segment_refuses_the_group_and_forgets_it() {
 }
 
 #[tokio::test]
+async fn a_file_system_that_copies_on_write_may_be_full_anywhere() {
+    for after in 0..30 {
+        let memory = MemoryDisk::new();
+        let disk = FaultyDisk::over(Arc::new(memory.clone()));
+        let mut store = Stepped::open(Arc::new(disk.clone())).unwrap();
+        let mut acknowledged = Vec::new();
+        disk.fail(Fault::NoRoom, after, 3);
+        for id in 1..40 {
+            match store.write(move |tx| tx.insert(&account(id, id))).await {
+                Ok(()) => acknowledged.push((id, id)),
+                Err(error) => assert_eq!(error, StoreError::Full),
+            }
+            store.checkpoint();
+        }
+        assert!(acknowledged.len() < 39 && acknowledged.len() > 30, "{} of 39", acknowledged.len());
+        assert_eq!(store.balances().await, acknowledged);
+        drop(store);
+        assert_eq!(Stepped::open(Arc::new(memory)).unwrap().balances().await, acknowledged);
+    }
+}
+
+#[tokio::test]
+async fn a_failed_read_is_an_error_and_ends_the_process() {
+    let disk = FaultyDisk::over(Arc::new(MemoryDisk::new()));
+    let mut store = Stepped::open(Arc::new(disk.clone())).unwrap();
+    store.write(|tx| tx.insert(&account(1, 1))).await.unwrap();
+    store.freeze();
+    store.checkpoint();
+    drop(store);
+    let code = Arc::new(AtomicI32::new(0));
+    let noted = code.clone();
+    let on_stop = Arc::new(move |stop: &promox_embedded::Stop| noted.store(stop.code, Ordering::SeqCst));
+    let mut store = Stepped::open_with(Options { on_stop, ..options(Arc::new(disk.clone())) }).unwrap();
+    disk.fail(Fault::Read, 0, u64::MAX);
+    let read = store.db().read(|tx| tx.get::<Account>(&1)).await;
+    assert!(matches!(&read, Err(StoreError::Io(text)) if text.contains("data.redb")), "{read:?}");
+    store.checkpoint();
+    assert_eq!(code.load(Ordering::SeqCst), 74);
+    disk.heal();
+    assert_eq!(store.write(|tx| tx.insert(&account(2, 2))).await, Err(StoreError::Stopped));
+    drop(store);
+    assert_eq!(Stepped::open(Arc::new(disk)).unwrap().balances().await, [(1, 1)]);
+}
+
+#[tokio::test]
 async fn a_checkpoint_that_meets_a_full_disk_waits_for_room() {
     let disk = FaultyDisk::over(Arc::new(MemoryDisk::new()));
     let options = Options { reserve_bytes: 0, checkpoint_bytes: 4 << 10, ..options(Arc::new(disk.clone())) };
