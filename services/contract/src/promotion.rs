@@ -346,3 +346,40 @@ pub struct LineDiscount {
     /// How much.
     pub amount: Amount,
 }
+
+/// Asks the order service on which terms carts are priced: the cap on discounts, how an address is shipped to, which tax
+/// rates hold there.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PricingTerms {
+    /// ISO 3166 country of the address; null for none yet.
+    pub country: Option<String>,
+    /// Region of the address.
+    pub region: Option<String>,
+    /// How it is to be shipped; the cheapest way unless said.
+    pub shipping_method: Option<String>,
+    /// What the goods come to before promotions of the cart.
+    pub subtotal: Amount,
+    /// The tax classes whose rates are wanted.
+    pub tax_classes: Vec<String>,
+}
+operation! { PricingTerms => PricingTermsReply, "order.pricing_terms", internal, "On which terms carts are priced." }
+
+/// The answer to [`PricingTerms`].
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PricingTermsReply {
+    /// Whether prices carry their tax inside.
+    pub prices_include_tax: bool,
+    /// What promotions of the cart together may take off the goods, in percent; null for no cap.
+    pub max_discount_percent: Option<Amount>,
+    /// How it would be shipped; null when it cannot be said, for want of an address or of a zone that has it.
+    pub shipping_method: Option<String>,
+    /// What that costs before promotions.
+    pub shipping: Amount,
+    /// The rate on shipping, in percent.
+    pub shipping_tax_percent: Amount,
+    /// The rate of each class asked for, in order, in percent.
+    pub tax_percents: Vec<Amount>,
+}
+json_reply!(PricingTermsReply);

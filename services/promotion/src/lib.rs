@@ -1,36 +1,85 @@
-//! Promotion service: what a cart is given off.
+//! Promotion service: what a cart is given off, and how often and how much of it there is.
 //!
-//! This shop has no promotions yet, so nothing applies and every code is unknown; the rules engine comes with its tables.
+//! Tables: `promotions` (as they were written), `promotion_epochs` (one row), `promotion_counts` (uses of each, in all and
+//! by buyer and period), `promotion_holds` (an order's uses), `promotion_usage_log` (uses of confirmed orders).
+//!
+//! What always holds:
+//! - every stored promotion type-checks; its code is its own, among promotions and coupons alike;
+//! - an answer comes from promotions as of the epoch's row: one that is paused is paused for the next cart, everywhere;
+//! - uses and spent = what live orders hold, never above limit and budget, checked and counted in one transaction;
+//! - an order's uses are taken once, all or nothing, and given back once.
+//!
+//! The engine itself is [`rules`], pure and public: benchmarks and tests call it without a store. Absent on purpose: tax,
+//! which is the order's; flash-sale prices; the codes of coupons.
+
+pub mod api;
+mod audit;
+mod backtest;
+mod calculate;
+mod commands;
+mod compiled;
+mod digest;
+mod events;
+mod facts;
+mod handlers;
+mod jobs;
+mod pricing;
+mod queries;
+mod records;
+mod reject;
+pub mod rules;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
-use promox_contract::promotion::{EvaluateCart, Evaluation, RejectReason, RejectedPromotion};
-use promox_kernel::{Cx, Error, Handle, Registry, register};
+use promox_contract::promotion::{ClaimCodes, DescribePromotions, EvaluateCart, HoldUses, ReleaseUses, ShelfPrices};
+use promox_kernel::{Job, Registry, register};
+use promox_storage::{Consumer, Db, Record, TableDef};
+
+use crate::api::{
+    ActivatePromotion, ArchivePromotion, BacktestPromotion, CalculateCart, CreatePromotion, DeletePromotion,
+    GetPromotion, ListPromotions, ListUsage, PausePromotion, UpdatePromotion,
+};
+use crate::compiled::Compiler;
 
 /// The promotion service.
-#[derive(Debug, Default)]
-pub struct Promotions;
-
-impl Promotions {
-    /// Registers its operations.
-    pub fn register(self: &Arc<Self>, registry: &mut Registry) {
-        register!(registry, self; EvaluateCart);
-    }
+#[derive(Debug)]
+pub struct Promotions {
+    db: Db,
+    compiler: Arc<Compiler>,
 }
 
-impl Handle<EvaluateCart> for Promotions {
-    async fn handle(&self, _: &Cx, cart: EvaluateCart) -> Result<Evaluation, Error> {
-        let unknown = |code| RejectedPromotion {
-            promotion_id: None,
-            code: Some(code),
-            reason: RejectReason::Unknown,
-            details: Vec::new(),
-        };
-        Ok(Evaluation {
-            line_discounts: vec![Vec::new(); cart.lines.len()],
-            shipping_discount: cart.currency.zero(),
-            rejected: cart.codes.into_iter().map(unknown).collect(),
-            ..Evaluation::default()
-        })
+impl Promotions {
+    /// The tables it owns.
+    pub const TABLES: &[&TableDef] = &[
+        records::Promotion::TABLE,
+        records::Epoch::TABLE,
+        records::Count::TABLE,
+        records::Hold::TABLE,
+        records::Use::TABLE,
+    ];
+
+    /// The service on its database.
+    pub fn new(db: Db) -> Arc<Self> {
+        Arc::new(Self { db, compiler: Arc::default() })
+    }
+
+    /// Registers its operations.
+    pub fn register(self: &Arc<Self>, registry: &mut Registry) {
+        register!(registry, self; ListPromotions, CreatePromotion, GetPromotion, UpdatePromotion, DeletePromotion);
+        register!(registry, self; ActivatePromotion, PausePromotion, ArchivePromotion, ListUsage);
+        register!(registry, self; CalculateCart, BacktestPromotion);
+        register!(registry, self; EvaluateCart, HoldUses, ReleaseUses, ShelfPrices, DescribePromotions, ClaimCodes);
+    }
+
+    /// What follows from the shop's events: uses are logged when their orders are confirmed.
+    pub fn shop_consumers(self: &Arc<Self>) -> Vec<Arc<dyn Consumer>> {
+        vec![Arc::new(events::PostUses)]
+    }
+
+    /// What it does by the clock: old counters go.
+    pub fn jobs(self: &Arc<Self>) -> Vec<Job> {
+        vec![jobs::sweep_counters(self)]
     }
 }

@@ -1,0 +1,226 @@
+//! What is asked of the promotion service over HTTP, and what it answers.
+
+mod calculate;
+
+use promox_contract::ids::{CampaignId, OrderId, PromotionId};
+use promox_kernel::{Amount, Cursor, Limit, Page, Patch, Timestamp, UserId, json_reply, operation};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+pub use self::calculate::*;
+pub use crate::records::PromotionStatus;
+use crate::rules::{Action, Condition, Limits, Promotion, Schedule, Stacking, Stage};
+
+/// Lists promotions, newest first.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ListPromotions {
+    /// Only these.
+    pub status: Option<PromotionStatus>,
+    /// Only of this stage.
+    pub stage: Option<Stage>,
+    /// Only of this campaign.
+    pub campaign_id: Option<CampaignId>,
+    /// Only whose name or code has this in it.
+    pub q: Option<String>,
+    /// How many.
+    #[serde(default)]
+    pub limit: Limit,
+    /// Where to go on.
+    pub cursor: Option<Cursor>,
+}
+operation! { ListPromotions => Page<PromotionView>, "promotion.list", Get "/api/promotions", Permission("promotion:read"), 200, "Promotions." }
+
+/// Makes a promotion, a DRAFT until it is activated.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct CreatePromotion(pub Promotion);
+operation! { CreatePromotion => PromotionView, "promotion.create", Post "/api/promotions", Permission("promotion:write"), 201, "Makes a promotion.", keyed }
+
+/// Asks for a promotion.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct GetPromotion {
+    /// Which.
+    pub id: PromotionId,
+}
+operation! { GetPromotion => PromotionView, "promotion.get", Get "/api/promotions/{id}", Permission("promotion:read"), 200, "One promotion." }
+
+/// Changes a promotion by JSON Merge Patch: members that are objects are merged, lists replaced.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct UpdatePromotion {
+    /// Which.
+    pub id: PromotionId,
+    /// [`Promotion::name`].
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub name: Patch<Value>,
+    /// [`Promotion::code`].
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub code: Patch<Value>,
+    /// [`Promotion::coupon_only`].
+    #[serde(default)]
+    #[schemars(with = "Option<bool>")]
+    pub coupon_only: Patch<Value>,
+    /// [`Promotion::campaign_id`].
+    #[serde(default)]
+    #[schemars(with = "Option<CampaignId>")]
+    pub campaign_id: Patch<Value>,
+    /// [`Promotion::stage`].
+    #[serde(default)]
+    #[schemars(with = "Option<Stage>")]
+    pub stage: Patch<Value>,
+    /// [`Promotion::priority`].
+    #[serde(default)]
+    #[schemars(with = "Option<i32>")]
+    pub priority: Patch<Value>,
+    /// [`Promotion::stacking`].
+    #[serde(default)]
+    #[schemars(with = "Option<Stacking>")]
+    pub stacking: Patch<Value>,
+    /// [`Promotion::include_flash`].
+    #[serde(default)]
+    #[schemars(with = "Option<bool>")]
+    pub include_flash: Patch<Value>,
+    /// [`Promotion::starts_at`].
+    #[serde(default)]
+    #[schemars(with = "Option<Timestamp>")]
+    pub starts_at: Patch<Value>,
+    /// [`Promotion::ends_at`].
+    #[serde(default)]
+    #[schemars(with = "Option<Timestamp>")]
+    pub ends_at: Patch<Value>,
+    /// [`Promotion::timezone`].
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub timezone: Patch<Value>,
+    /// [`Promotion::schedule`].
+    #[serde(default)]
+    #[schemars(with = "Option<Schedule>")]
+    pub schedule: Patch<Value>,
+    /// [`Promotion::when`].
+    #[serde(default)]
+    #[schemars(with = "Option<Condition>")]
+    pub when: Patch<Value>,
+    /// [`Promotion::actions`].
+    #[serde(default)]
+    #[schemars(with = "Option<Vec<Action>>")]
+    pub actions: Patch<Value>,
+    /// [`Promotion::limits`].
+    #[serde(default)]
+    #[schemars(with = "Option<Limits>")]
+    pub limits: Patch<Value>,
+}
+operation! { UpdatePromotion => PromotionView, "promotion.update", Patch "/api/promotions/{id}", Permission("promotion:write"), 200, "Changes a promotion." }
+
+macro_rules! moves {
+    ($($(#[$meta:meta])* $name:ident = $op:literal $path:literal $summary:literal;)+) => {$(
+        $(#[$meta])*
+        #[derive(Debug, Deserialize, JsonSchema)]
+        pub struct $name {
+            /// Which.
+            pub id: PromotionId,
+        }
+        operation! { $name => PromotionView, $op, Post $path, Permission("promotion:write"), 200, $summary }
+    )+};
+}
+moves! {
+    /// Lets a DRAFT or PAUSED promotion apply.
+    ActivatePromotion = "promotion.activate" "/api/promotions/{id}/activate" "Lets a promotion apply.";
+    /// Keeps an ACTIVE promotion from applying, at once and everywhere.
+    PausePromotion = "promotion.pause" "/api/promotions/{id}/pause" "Pauses a promotion.";
+    /// Ends a promotion for good and gives its code free.
+    ArchivePromotion = "promotion.archive" "/api/promotions/{id}/archive" "Archives a promotion.";
+}
+
+/// Removes a DRAFT; any other promotion is archived, because orders name it.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct DeletePromotion {
+    /// Which.
+    pub id: PromotionId,
+}
+operation! { DeletePromotion => (), "promotion.delete", Delete "/api/promotions/{id}", Permission("promotion:write"), 204, "Removes or archives a promotion." }
+
+/// Lists the uses of a promotion by confirmed orders, newest order first.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct ListUsage {
+    /// Of which promotion.
+    pub id: PromotionId,
+    /// How many.
+    #[serde(default)]
+    pub limit: Limit,
+    /// Where to go on.
+    pub cursor: Option<Cursor>,
+}
+operation! { ListUsage => Page<UsageView>, "promotion.usage", Get "/api/promotions/{id}/usage", Permission("promotion:read"), 200, "Uses of a promotion." }
+
+/// A use of a promotion by a confirmed order.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct UsageView {
+    /// By which order.
+    pub order_id: OrderId,
+    /// By whose account.
+    pub user_id: Option<UserId>,
+    /// By which coupon.
+    pub coupon_code: Option<String>,
+    /// What it gave: goods, shipping, gifts at their catalogue price.
+    pub amount: Amount,
+    /// When the order was confirmed.
+    pub used_at: Timestamp,
+    /// When it was given back, if it was.
+    pub released_at: Option<Timestamp>,
+}
+
+/// A promotion.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PromotionView {
+    /// Its id.
+    pub id: PromotionId,
+    /// Its name.
+    pub name: String,
+    /// Where it stands.
+    pub status: PromotionStatus,
+    /// The code that asks for it.
+    pub code: Option<String>,
+    /// Whether it applies through its coupons alone.
+    pub coupon_only: bool,
+    /// Its campaign.
+    pub campaign_id: Option<CampaignId>,
+    /// Where it works.
+    pub stage: Stage,
+    /// The higher, the earlier.
+    pub priority: i32,
+    /// Whether it goes together with others.
+    pub stacking: Stacking,
+    /// Whether it touches lines of flash sales.
+    pub include_flash: bool,
+    /// From when on.
+    pub starts_at: Option<Timestamp>,
+    /// Until when.
+    pub ends_at: Option<Timestamp>,
+    /// Its time zone.
+    pub timezone: String,
+    /// Its hours of the week.
+    pub schedule: Option<Schedule>,
+    /// What must hold.
+    pub when: Option<Condition>,
+    /// What it gives.
+    pub actions: Vec<Action>,
+    /// How often and how much.
+    pub limits: Option<Limits>,
+    /// Uses by live orders.
+    pub uses: i64,
+    /// What those came to.
+    pub spent: Amount,
+    /// Counts its changes.
+    pub version: i64,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was changed last.
+    pub updated_at: Timestamp,
+}
+json_reply!(PromotionView, etag version);

@@ -1,0 +1,232 @@
+//! A draft run over past orders by the engine that charges: pages of orders, one evaluation each.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use promox_contract::ids::PromotionId;
+use promox_contract::order::{FigureLine, OrderFigure, OrderFigures, OrderStatus};
+use promox_contract::product::{DescribeSkus, SkuDescription};
+use promox_contract::promotion::{Customer, Evaluation, PricingTerms};
+use promox_kernel::{Amount, Currency, Cx, Error, Handle, Sku, UserId};
+use rust_decimal::Decimal;
+
+use crate::api::{BacktestPromotion, BacktestResult};
+use crate::handlers::currency;
+use crate::rules::{
+    Allowance, Buyer, Cart, Circumstances, Detail, Line, LineInput, NamedCode, Promotion, Rule, RuleSet, TOTAL,
+    evaluate, to_minor,
+};
+use crate::{Promotions, facts};
+
+/// Orders of a page.
+const PAGE: usize = 1_000;
+/// SKUs that are described at once.
+const DESCRIBED: usize = 500;
+/// The id of the draft.
+const DRAFT: PromotionId = PromotionId(1);
+
+impl Handle<BacktestPromotion> for Promotions {
+    async fn handle(&self, cx: &Cx, op: BacktestPromotion) -> Result<BacktestResult, Error> {
+        if op.from >= op.to {
+            return Err(Error::field("/to", "it ends before it begins"));
+        }
+        let currency = currency(cx).await?;
+        let mut run = Run::new(cx, &op.promotion, currency).await?;
+        let mut after = None;
+        loop {
+            let (from, to) = (Some(op.from), Some(op.to));
+            let page = cx.call(OrderFigures { ids: Vec::new(), from, to, after, limit: Some(PAGE) }).await?.items;
+            let Some(last) = page.last().map(|order| (order.placed_at, order.id)) else { break };
+            run.describe(cx, &page).await?;
+            for order in &page {
+                run.count(cx, order).await?;
+            }
+            after = Some(last);
+            if page.len() < PAGE {
+                break;
+            }
+        }
+        Ok(run.result(&op))
+    }
+}
+
+/// A run so far.
+struct Run {
+    currency: Currency,
+    set: RuleSet,
+    rule: Arc<Rule>,
+    named: Vec<NamedCode>,
+    circumstances: Circumstances,
+    skus: HashMap<Sku, Option<Arc<SkuDescription>>>,
+    /// What customers have bought in the run.
+    bought: HashMap<String, (i64, Amount)>,
+    /// What is known of customers today, where the draft asks.
+    known: HashMap<UserId, Customer>,
+    counts: HashMap<String, u32>,
+    spent: Amount,
+    sums: Sums,
+}
+
+#[derive(Default)]
+struct Sums {
+    orders: i64,
+    touched: i64,
+    given: Amount,
+    shipping: Amount,
+    before: Amount,
+    after: Amount,
+}
+
+impl Run {
+    async fn new(cx: &Cx, promotion: &Promotion, currency: Currency) -> Result<Self, Error> {
+        let draft = Promotion { campaign_id: None, ..promotion.clone() };
+        let rule = Rule::compile(DRAFT, &draft, currency, "/promotion").map_err(Error::invalid)?;
+        let rule = Arc::new(rule);
+        let on_request = promotion.code.is_some() || promotion.coupon_only;
+        let code = promotion.code.clone().unwrap_or_default();
+        let key = NamedCode { code, promotion: Some(DRAFT), coupon: promotion.coupon_only, refused: None };
+        let gifts = facts::gifts(cx, rule.needs().gifts.clone()).await?;
+        let max_discount_percent = cx.call(PricingTerms::default()).await?.max_discount_percent;
+        let circumstances =
+            Circumstances { gifts, max_discount_percent, ignore_dates: true, ..Circumstances::default() };
+        Ok(Self {
+            currency,
+            set: RuleSet::new([rule.clone()]),
+            rule,
+            named: if on_request { vec![key] } else { Vec::new() },
+            circumstances,
+            skus: HashMap::new(),
+            bought: HashMap::new(),
+            known: HashMap::new(),
+            counts: HashMap::new(),
+            spent: Amount::ZERO,
+            sums: Sums::default(),
+        })
+    }
+
+    /// Finds out what the SKUs of a page are today: their categories, attributes and floors.
+    async fn describe(&mut self, cx: &Cx, page: &[OrderFigure]) -> Result<(), Error> {
+        let mut unknown: Vec<Sku> = Vec::new();
+        for line in page.iter().flat_map(|order| &order.lines) {
+            if !self.skus.contains_key(&line.sku) {
+                self.skus.insert(line.sku.clone(), None);
+                unknown.push(line.sku.clone());
+            }
+        }
+        for skus in unknown.chunks(DESCRIBED) {
+            for found in cx.call(DescribeSkus { skus: skus.to_vec() }).await?.items {
+                self.skus.insert(found.sku.clone(), Some(Arc::new(found)));
+            }
+        }
+        Ok(())
+    }
+
+    async fn count(&mut self, cx: &Cx, order: &OrderFigure) -> Result<(), Error> {
+        let counts = !matches!(order.status, OrderStatus::Pending | OrderStatus::Failed | OrderStatus::Cancelled);
+        if !counts || order.currency != self.currency {
+            return Ok(());
+        }
+        self.circumstances.now = order.placed_at;
+        self.circumstances.customer = self.customer(cx, order).await?;
+        let buyer =
+            Buyer { user: order.user_id.map(|id| id.0), email: Some(order.customer.clone()), address: None };
+        let (counters, _) = self.rule.counters(&buyer, order.placed_at);
+        let full = |counter: &&crate::rules::Counter| {
+            counter.most.is_some_and(|most| self.counts.get(&counter.name).is_some_and(|uses| *uses >= most))
+        };
+        let exhausted = counters.iter().find(full).map(|counter| counter.reason);
+        let budget_left = self.rule.budget_amount().map(|budget| budget - self.spent);
+        self.circumstances.allowances = HashMap::from([(DRAFT, Allowance { exhausted, budget_left })]);
+        let cart = self.cart(order)?;
+        let answer = evaluate(&self.set, &cart, &self.circumstances, &self.named, Detail::Named);
+        if let Some(used) = answer.uses.first() {
+            self.spent += used.amount;
+            for counter in counters.into_iter().filter(|counter| counter.most.is_some() || counter.name == TOTAL) {
+                *self.counts.entry(counter.name).or_default() += 1;
+            }
+        }
+        self.add(order, &answer);
+        Ok(())
+    }
+
+    /// The buyer then: earlier orders of the run; what else the draft asks about as it is today.
+    async fn customer(&mut self, cx: &Cx, order: &OrderFigure) -> Result<Customer, Error> {
+        let needs = self.rule.needs();
+        let mut customer = Customer { id: order.user_id, is_guest: order.user_id.is_none(), ..Customer::default() };
+        if let Some(id) = order.user_id.filter(|_| needs.profile || needs.tier || needs.segments) {
+            customer = match self.known.get(&id) {
+                Some(known) => known.clone(),
+                None => facts::customer(cx, Some(id), None, needs).await?,
+            };
+            self.known.insert(id, customer.clone());
+        }
+        let (count, spent) = self.bought.get(&order.customer).copied().unwrap_or_default();
+        customer.order_count = count;
+        customer.total_spent = spent;
+        let entry = self.bought.entry(order.customer.clone()).or_default();
+        *entry = (count + 1, spent + order.totals.total);
+        Ok(customer)
+    }
+
+    /// The order as a cart: its lines cost what they came to then.
+    fn cart(&self, order: &OrderFigure) -> Result<Cart, Error> {
+        let lines: Option<Vec<Line>> = order.lines.iter().map(|line| self.line(line)).collect();
+        let lines = lines.ok_or_else(|| Error::internal(format_args!("order {} cannot be counted", order.id)))?;
+        Cart::new(self.currency, lines, order.totals.shipping - order.totals.shipping_discount)
+    }
+
+    fn line(&self, line: &FigureLine) -> Option<Line> {
+        let known = self.skus.get(&line.sku).and_then(Option::as_ref);
+        let cost = to_minor(line.subtotal - line.discount, self.currency)?;
+        let input = LineInput {
+            sku: line.sku.clone(),
+            product_id: line.product_id.map(|id| id.0),
+            category_ids: known.map(|it| it.category_ids.iter().map(|id| id.0).collect()).unwrap_or_default(),
+            attributes: known.map_or_else(BTreeMap::new, |it| it.attributes.clone()),
+            quantity: line.quantity,
+            list_price: line.unit_price,
+            unit_price: line.unit_price,
+            floor_price: known.and_then(|it| it.floor_price),
+            discountable: known.is_none_or(|it| it.discountable),
+            flash_sale_id: None,
+        };
+        Line::costing(input, cost, self.currency)
+    }
+
+    fn add(&mut self, order: &OrderFigure, answer: &Evaluation) {
+        let sums = &mut self.sums;
+        sums.orders += 1;
+        sums.touched += i64::from(!answer.uses.is_empty());
+        sums.given += answer.uses.iter().map(|used| used.amount).sum::<Amount>();
+        sums.shipping += answer.shipping_discount;
+        for (line, discounts) in order.lines.iter().zip(&answer.line_discounts) {
+            let paid = line.subtotal - line.discount;
+            let net = if order.prices_include_tax { paid - line.tax } else { paid };
+            let off: Amount = discounts.iter().map(|discount| discount.amount).sum();
+            sums.before += net;
+            sums.after += if paid.is_zero() || off.is_zero() {
+                net
+            } else {
+                self.currency.round(net.0 * (paid.0 - off.0) / paid.0)
+            };
+        }
+    }
+
+    fn result(self, op: &BacktestPromotion) -> BacktestResult {
+        let (sums, currency) = (self.sums, self.currency);
+        let average = |sum: Amount| currency.round(sum.0 / Decimal::from(sums.orders.max(1)));
+        BacktestResult {
+            from: op.from,
+            to: op.to,
+            currency,
+            orders: sums.orders,
+            orders_touched: sums.touched,
+            discount_given: currency.round(sums.given.0),
+            shipping_discount: currency.round(sums.shipping.0),
+            revenue_before: currency.round(sums.before.0),
+            revenue_after: currency.round(sums.after.0),
+            average_order_before: average(sums.before),
+            average_order_after: average(sums.after),
+        }
+    }
+}

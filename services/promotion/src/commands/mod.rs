@@ -1,0 +1,4 @@
+//! What changes promotions and their uses. Every guard stands before the first write.
+
+pub(crate) mod promotions;
+pub(crate) mod uses;

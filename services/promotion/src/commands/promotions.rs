@@ -1,0 +1,155 @@
+//! Promotions made, changed, moved between their states, removed.
+
+use promox_contract::audit::Audited;
+use promox_contract::ids::PromotionId;
+use promox_kernel::{Amount, Cx, Json};
+use promox_storage::{StoreError, Tx};
+
+use crate::compiled::{EPOCH, MOST_ACTIVE, epoch};
+use crate::queries::{self, counted};
+use crate::records::{Epoch, Promotion, PromotionByCode, PromotionStatus as Status};
+use crate::reject::{Reject, allowed};
+use crate::rules::{self, normal_code};
+
+use crate::api::PromotionView;
+
+/// Raises the epoch: what is compiled anywhere is stale.
+fn raise_epoch(tx: &mut Tx<'_>) -> Result<i64, StoreError> {
+    let next = epoch(tx)? + 1;
+    tx.put(&Epoch { id: EPOCH, epoch: next })?;
+    Ok(next)
+}
+
+fn check_code(tx: &Tx<'_>, id: Option<PromotionId>, code_key: Option<&String>) -> Result<(), Reject> {
+    let Some(key) = code_key else { return Ok(()) };
+    match tx.get_by::<PromotionByCode>(Some(key))? {
+        Some(other) if Some(other.id) != id => Err(Reject::CodeTaken(key.clone())),
+        _ => Ok(()),
+    }
+}
+
+fn tell(
+    tx: &mut Tx<'_>,
+    cx: &Cx,
+    action: &str,
+    before: Option<&Promotion>,
+    after: &Promotion,
+) -> Result<PromotionView, StoreError> {
+    let brief = |it: &Promotion| serde_json::json!({"status": it.status, "version": it.version, "promotion": *it.document});
+    let subject = format!("promotion:{}", after.id);
+    let entry = Audited::new(cx.principal.name(), action, subject, before.map(brief), brief(after));
+    tx.emit(after.id, &entry)?;
+    queries::view(tx, after.clone())
+}
+
+/// Makes a DRAFT.
+pub(crate) fn create(tx: &mut Tx<'_>, cx: &Cx, document: &rules::Promotion) -> Result<PromotionView, Reject> {
+    let code_key = document.code.as_deref().map(normal_code);
+    check_code(tx, None, code_key.as_ref())?;
+    let row = Promotion {
+        id: PromotionId(tx.next_id::<Promotion>()?),
+        status: Status::Draft,
+        code_key,
+        campaign_id: document.campaign_id,
+        changed: epoch(tx)?,
+        document: Json(document.clone()),
+        version: 1,
+        created_at: tx.now(),
+        updated_at: tx.now(),
+    };
+    tx.insert(&row)?;
+    Ok(tell(tx, cx, "promotion.create", None, &row)?)
+}
+
+/// Puts another document in a promotion's place.
+pub(crate) fn update(
+    tx: &mut Tx<'_>,
+    cx: &Cx,
+    (id, version): (PromotionId, i64),
+    document: &rules::Promotion,
+) -> Result<PromotionView, Reject> {
+    let before = tx.get::<Promotion>(&id)?.ok_or(Reject::Absent("promotion"))?;
+    cx.check_version(before.version)?;
+    if before.version != version {
+        return Err(Reject::Other(promox_kernel::Error::conflict("CHANGED_MEANWHILE", "It was changed meanwhile: try again.")));
+    }
+    if before.status == Status::Archived {
+        return Err(Reject::Transition { from: Status::Archived, to: Status::Archived });
+    }
+    let code_key = document.code.as_deref().map(normal_code);
+    check_code(tx, Some(id), code_key.as_ref())?;
+    check_limits(tx, id, document)?;
+    let row = Promotion {
+        code_key,
+        campaign_id: document.campaign_id,
+        changed: raise_epoch(tx)?,
+        document: Json(document.clone()),
+        version: before.version + 1,
+        updated_at: tx.now(),
+        ..before.clone()
+    };
+    tx.put(&row)?;
+    Ok(tell(tx, cx, "promotion.update", Some(&before), &row)?)
+}
+
+/// A limit never falls below what is used: the books would not add up.
+fn check_limits(tx: &Tx<'_>, id: PromotionId, document: &rules::Promotion) -> Result<(), Reject> {
+    let Some(limits) = &document.limits else { return Ok(()) };
+    let (uses, spent) = counted(tx, id)?;
+    if limits.total.is_some_and(|total| i64::from(total) < uses) {
+        return Err(Reject::BelowUse { pointer: "/limits/total", used: uses.to_string() });
+    }
+    if limits.budget.is_some_and(|budget: Amount| budget < spent) {
+        return Err(Reject::BelowUse { pointer: "/limits/budget", used: spent.to_string() });
+    }
+    Ok(())
+}
+
+/// Moves a promotion to another state; one that stands there already stays as it is.
+pub(crate) fn transit(
+    tx: &mut Tx<'_>,
+    cx: &Cx,
+    id: PromotionId,
+    to: Status,
+    active: usize,
+) -> Result<PromotionView, Reject> {
+    let before = tx.get::<Promotion>(&id)?.ok_or(Reject::Absent("promotion"))?;
+    cx.check_version(before.version)?;
+    if before.status == to {
+        return Ok(queries::view(tx, before)?);
+    }
+    if !allowed(before.status).contains(&to) {
+        return Err(Reject::Transition { from: before.status, to });
+    }
+    if to == Status::Active && active >= MOST_ACTIVE {
+        return Err(Reject::TooManyActive { most: MOST_ACTIVE });
+    }
+    let row = Promotion {
+        status: to,
+        code_key: before.code_key.clone().filter(|_| to != Status::Archived),
+        changed: raise_epoch(tx)?,
+        version: before.version + 1,
+        updated_at: tx.now(),
+        ..before.clone()
+    };
+    tx.put(&row)?;
+    let action = match to {
+        Status::Active => "promotion.activate",
+        Status::Paused => "promotion.pause",
+        Status::Draft | Status::Archived => "promotion.archive",
+    };
+    Ok(tell(tx, cx, action, Some(&before), &row)?)
+}
+
+/// Removes a DRAFT; archives what was ever more.
+pub(crate) fn delete(tx: &mut Tx<'_>, cx: &Cx, id: PromotionId) -> Result<(), Reject> {
+    let before = tx.get::<Promotion>(&id)?.ok_or(Reject::Absent("promotion"))?;
+    cx.check_version(before.version)?;
+    if before.status != Status::Draft {
+        return transit(tx, cx, id, Status::Archived, 0).map(drop);
+    }
+    tx.delete::<Promotion>(&id)?;
+    let subject = format!("promotion:{id}");
+    tx.emit(id, &Audited::new(cx.principal.name(), "promotion.delete", subject, &*before.document, ()))?;
+    Ok(())
+}

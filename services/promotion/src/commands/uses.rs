@@ -1,0 +1,180 @@
+//! Uses taken against limits and budgets, posted when their order is confirmed, given back once when it is not to be.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use promox_contract::ids::{OrderId, PromotionId};
+use promox_contract::promotion::{HoldUses, PromotionApplied, PromotionUse, RejectReason};
+use promox_kernel::{Amount, Currency, Json, Timestamp};
+use promox_storage::{StoreError, Tx};
+
+use crate::compiled::Compiler;
+use crate::digest;
+use crate::records::{Count, CountByEnd, Hold, HoldStatus, HeldUse, Promotion, Use};
+use crate::reject::Reject;
+use crate::rules::{Buyer, Counter, Rule, TOTAL};
+
+/// Uses of an order at most.
+pub(crate) const MOST_USES: usize = 200;
+/// Counters that one sweep removes.
+const SWEEP: usize = 500;
+
+/// A use that fits, with its counters as they become.
+struct Taken {
+    held: HeldUse,
+    counts: Vec<Count>,
+}
+
+/// Takes an order's uses, all or nothing. Asked again for an order it changes nothing; what was given back stays so.
+pub(crate) fn hold(tx: &mut Tx<'_>, compiler: &Compiler, currency: Currency, op: &HoldUses) -> Result<(), Reject> {
+    if let Some(known) = tx.get::<Hold>(&op.order_id)? {
+        return if known.status == HoldStatus::Released { Err(Reject::Released) } else { Ok(()) };
+    }
+    if op.uses.is_empty() {
+        return Ok(());
+    }
+    let compiled = compiler.at(tx, currency)?;
+    let buyer = digest::buyer(op.user_id, op.email.as_ref(), op.address_key.as_deref());
+    let mut uses = Vec::with_capacity(op.uses.len());
+    for wanted in &op.uses {
+        let rule = match compiled.rule(wanted.promotion_id) {
+            Some(rule) => rule,
+            None => compile(tx, wanted.promotion_id, currency)?,
+        };
+        uses.push(fit(tx, &rule, wanted, &buyer)?);
+    }
+    let mut held = Vec::with_capacity(uses.len());
+    for taken in uses {
+        taken.counts.iter().try_for_each(|count| tx.put(count))?;
+        held.push(taken.held);
+    }
+    let (order_id, user_id, held_at) = (op.order_id, op.user_id, tx.now());
+    tx.insert(&Hold { order_id, status: HoldStatus::Held, user_id, uses: Json(held), held_at, ended_at: None })?;
+    Ok(())
+}
+
+/// A promotion that is not active any more, as an order that was priced before still uses it.
+fn compile(tx: &Tx<'_>, id: PromotionId, currency: Currency) -> Result<Arc<Rule>, Reject> {
+    let row = tx.get::<Promotion>(&id)?.ok_or_else(|| Reject::Exhausted {
+        id,
+        name: id.to_string(),
+        reason: RejectReason::Unknown,
+    })?;
+    let rule = Rule::compile(id, &row.document, currency, "");
+    rule.map(Arc::new).map_err(|faults| Reject::Other(promox_kernel::Error::invalid(faults)))
+}
+
+/// Counts a use, or says which limit it does not fit.
+fn fit(tx: &Tx<'_>, rule: &Rule, wanted: &PromotionUse, buyer: &Buyer) -> Result<Taken, Reject> {
+    let id = rule.id();
+    let refuse = |reason| Reject::Exhausted { id, name: rule.name().to_owned(), reason };
+    let (counters, _) = rule.counters(buyer, tx.now());
+    let mut counts = Vec::with_capacity(counters.len());
+    for counter in &counters {
+        let mut count = read(tx, id, counter)?;
+        if counter.most.is_some_and(|most| count.uses >= i64::from(most)) {
+            return Err(refuse(counter.reason));
+        }
+        count.uses += 1;
+        if counter.name == TOTAL {
+            count.spent += wanted.amount;
+            if rule.budget_amount().is_some_and(|budget| count.spent > budget) {
+                return Err(refuse(RejectReason::BudgetExhausted));
+            }
+        }
+        counts.push(count);
+    }
+    let held = HeldUse {
+        promotion_id: id,
+        campaign_id: wanted.campaign_id,
+        coupon_code: wanted.coupon_code.clone(),
+        amount: wanted.amount,
+        counters: counters.into_iter().map(|counter| counter.name).collect(),
+    };
+    Ok(Taken { held, counts })
+}
+
+fn read(tx: &Tx<'_>, id: PromotionId, counter: &Counter) -> Result<Count, StoreError> {
+    let known = tx.get::<Count>(&(id, counter.name.clone()))?;
+    Ok(known.unwrap_or_else(|| Count {
+        promotion_id: id,
+        name: counter.name.clone(),
+        uses: 0,
+        spent: Amount::ZERO,
+        ends_at: counter.ends,
+    }))
+}
+
+/// Gives an order's uses back, held or posted, once.
+pub(crate) fn release(tx: &mut Tx<'_>, order_id: OrderId) -> Result<(), StoreError> {
+    let Some(mut hold) = tx.get::<Hold>(&order_id)? else { return Ok(()) };
+    if hold.status == HoldStatus::Released {
+        return Ok(());
+    }
+    for held in hold.uses.iter() {
+        for name in &held.counters {
+            give_back(tx, held, name)?;
+        }
+        if let Some(mut logged) = tx.get::<Use>(&(held.promotion_id, order_id))? {
+            logged.released_at = Some(tx.now());
+            tx.put(&logged)?;
+        }
+    }
+    hold.status = HoldStatus::Released;
+    hold.ended_at = Some(tx.now());
+    tx.put(&hold)
+}
+
+/// Takes a use out of a counter. One of a period that is long over may be gone.
+fn give_back(tx: &mut Tx<'_>, held: &HeldUse, name: &str) -> Result<(), StoreError> {
+    let Some(mut count) = tx.get::<Count>(&(held.promotion_id, name.to_owned()))? else { return Ok(()) };
+    count.uses -= 1;
+    if name == TOTAL {
+        count.spent -= held.amount;
+    }
+    tx.put(&count)
+}
+
+/// Writes the uses of confirmed orders into the log and tells of them. An order whose uses were given back has none.
+pub(crate) fn post(tx: &mut Tx<'_>, order_id: OrderId, at: Timestamp) -> Result<(), StoreError> {
+    let Some(mut hold) = tx.get::<Hold>(&order_id)? else { return Ok(()) };
+    if hold.status != HoldStatus::Held {
+        return Ok(());
+    }
+    for held in hold.uses.iter() {
+        let HeldUse { promotion_id, campaign_id, coupon_code, amount, .. } = held.clone();
+        let user_id = hold.user_id;
+        let logged =
+            Use { promotion_id, order_id, user_id, campaign_id, coupon_code, amount, used_at: at, released_at: None };
+        tx.put(&logged)?;
+        tx.emit(promotion_id, &PromotionApplied { promotion_id, campaign_id, order_id, amount })?;
+    }
+    hold.status = HoldStatus::Posted;
+    tx.put(&hold)
+}
+
+/// Removes counters of periods that ended; whether there may be more.
+pub(crate) fn sweep(tx: &mut Tx<'_>, before: Timestamp) -> Result<bool, StoreError> {
+    let over: Vec<Count> = tx.scan_by::<CountByEnd>().before(Some(before)).collect(SWEEP)?;
+    for count in &over {
+        tx.delete::<Count>(&(count.promotion_id, count.name.clone()))?;
+    }
+    Ok(over.len() == SWEEP)
+}
+
+/// The uses of an order, each promotion once: what was evaluated, checked before anything is counted.
+pub(crate) fn check(uses: &[PromotionUse]) -> Result<(), promox_kernel::Error> {
+    let mut seen = BTreeMap::new();
+    if uses.len() > MOST_USES {
+        return Err(promox_kernel::Error::field("/uses", format!("an order uses {MOST_USES} promotions at most")));
+    }
+    for (i, one) in uses.iter().enumerate() {
+        if one.amount.is_negative() {
+            return Err(promox_kernel::Error::field(format!("/uses/{i}/amount"), "what is used is not negative"));
+        }
+        if seen.insert(one.promotion_id.0, i).is_some() {
+            return Err(promox_kernel::Error::field(format!("/uses/{i}/promotionId"), "each promotion once"));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,29 @@
+//! What follows from others' events: an order that is confirmed has used its promotions.
+
+use promox_contract::order::OrderConfirmed;
+use promox_kernel::Error;
+use promox_storage::{Consumer, Event, Tx};
+
+use crate::commands::uses;
+
+/// Writes the uses of confirmed orders into the log.
+#[derive(Debug)]
+pub(crate) struct PostUses;
+
+impl Consumer for PostUses {
+    fn name(&self) -> &'static str {
+        "promotion.post_uses"
+    }
+
+    fn wants(&self, event: &Event) -> bool {
+        event.is::<OrderConfirmed>()
+    }
+
+    fn apply(&self, tx: &mut Tx<'_>, events: &[Event]) -> Result<(), Error> {
+        for event in events {
+            let confirmed: OrderConfirmed = event.fact()?;
+            uses::post(tx, confirmed.0.order_id, event.occurred_at)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,90 @@
+//! What an evaluation has to find out from others: who the buyer is, how campaigns stand, what gifts cost. Only what some
+//! promotion in question asks for is asked.
+
+use std::collections::HashMap;
+
+use promox_contract::campaign::{CampaignStates, SegmentsOf};
+use promox_contract::ids::CampaignId;
+use promox_contract::inventory::AvailableStock;
+use promox_contract::order::PurchasesOf;
+use promox_contract::product::DescribeSkus;
+use promox_contract::promotion::{Customer, RejectReason};
+use promox_contract::reward::TierOf;
+use promox_contract::user::DescribeUsers;
+use promox_kernel::{Cx, Email, Error, Sku, UserId};
+
+use crate::rules::{CampaignStanding, GiftStock, Needs};
+
+/// Seconds of a day.
+const DAY: u64 = 24 * 3600;
+
+/// The buyer as far as promotions ask.
+pub(crate) async fn customer(
+    cx: &Cx,
+    user: Option<UserId>,
+    email: Option<Email>,
+    needs: &Needs,
+) -> Result<Customer, Error> {
+    let mut customer = Customer { id: user, email, is_guest: user.is_none(), ..Customer::default() };
+    if let Some(id) = user.filter(|_| needs.profile || needs.segments || (needs.email && customer.email.is_none())) {
+        profile(cx, id, &mut customer).await?;
+    }
+    if (needs.purchases || needs.segments) && (user.is_some() || customer.email.is_some()) {
+        let purchases = cx.call(PurchasesOf { user_id: user, email: customer.email.clone() }).await?;
+        customer.order_count = purchases.count;
+        customer.total_spent = purchases.total;
+    }
+    if let Some(user_id) = user.filter(|_| needs.tier || needs.segments) {
+        customer.tier = Some(cx.call(TierOf { user_id }).await?.tier);
+    }
+    if needs.segments {
+        customer.segments = cx.call(SegmentsOf { customer: customer.clone() }).await?.names;
+    }
+    Ok(customer)
+}
+
+async fn profile(cx: &Cx, id: UserId, customer: &mut Customer) -> Result<(), Error> {
+    let Some(user) = cx.call(DescribeUsers { ids: vec![id] }).await?.items.into_iter().next() else { return Ok(()) };
+    let days = cx.now.since(user.registered_at).as_secs() / DAY;
+    customer.registered_days = i64::try_from(days).ok();
+    customer.attributes = user.attributes;
+    customer.email.get_or_insert(user.email);
+    Ok(())
+}
+
+/// How campaigns stand for a buyer. One that is not known does not run.
+pub(crate) async fn campaigns(
+    cx: &Cx,
+    mut ids: Vec<CampaignId>,
+    customer: &Customer,
+) -> Result<HashMap<CampaignId, CampaignStanding>, Error> {
+    ids.sort_unstable();
+    ids.dedup();
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let states = cx.call(CampaignStates { ids, customer: Some(customer.clone()) }).await?.items;
+    let standing = |state: promox_contract::campaign::CampaignState| {
+        let refused = match (state.running, state.in_audience) {
+            (false, _) => Some(state.reason.unwrap_or(RejectReason::Paused)),
+            (true, false) => Some(RejectReason::NotEligible),
+            (true, true) => None,
+        };
+        (state.id, CampaignStanding { refused, left: state.left })
+    };
+    Ok(states.into_iter().map(standing).collect())
+}
+
+/// What goods that may come free cost, and how many there are. What is not sold is left out.
+pub(crate) async fn gifts(cx: &Cx, mut skus: Vec<Sku>) -> Result<HashMap<Sku, GiftStock>, Error> {
+    skus.sort();
+    skus.dedup();
+    if skus.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let found = cx.call(DescribeSkus { skus }).await?.items;
+    let skus: Vec<Sku> = found.iter().map(|item| item.sku.clone()).collect();
+    let available = cx.call(AvailableStock { skus }).await?.available;
+    let stock = found.into_iter().zip(available);
+    Ok(stock.map(|(item, available)| (item.sku, GiftStock { price: item.price, available })).collect())
+}

@@ -1,0 +1,234 @@
+//! Operations: one read or one write each.
+
+use promox_contract::coupon::CouponCodesTaken;
+use promox_contract::ids::{CampaignId, PromotionId};
+use promox_contract::campaign::CampaignStates;
+use promox_contract::order::StoreProfile;
+use promox_contract::promotion::{
+    ClaimCodes, ClaimedCodes, DescribePromotions, EvaluateCart, Evaluation, HoldUses, PromotionDescriptions,
+    ReleaseUses, ShelfPriceList, ShelfPrices,
+};
+use promox_kernel::{Currency, Cx, Error, Handle, Page, Patch, bind_json};
+use serde_json::{Map, Value};
+
+use crate::api::{
+    ActivatePromotion, ArchivePromotion, CreatePromotion, DeletePromotion, GetPromotion, ListPromotions, ListUsage,
+    PausePromotion, PromotionStatus, PromotionView, UpdatePromotion, UsageView,
+};
+use crate::commands::{promotions, uses};
+use crate::pricing::Question;
+use crate::reject::Reject;
+use crate::rules::{self, Rule, normal_code};
+use crate::{Promotions, digest, queries};
+
+/// Codes and ids that one question takes.
+const MOST_ASKED: usize = 10_000;
+
+/// The currency that promotions are written in.
+pub(crate) async fn currency(cx: &Cx) -> Result<Currency, Error> {
+    Ok(cx.call(StoreProfile {}).await?.currency)
+}
+
+impl Handle<ListPromotions> for Promotions {
+    async fn handle(&self, _: &Cx, op: ListPromotions) -> Result<Page<PromotionView>, Error> {
+        self.db.read(|tx| queries::list(tx, op)).await
+    }
+}
+
+impl Handle<GetPromotion> for Promotions {
+    async fn handle(&self, _: &Cx, op: GetPromotion) -> Result<PromotionView, Error> {
+        self.db.read(|tx| Ok(queries::view(tx, queries::promotion(tx, op.id)?)?)).await
+    }
+}
+
+impl Handle<ListUsage> for Promotions {
+    async fn handle(&self, _: &Cx, op: ListUsage) -> Result<Page<UsageView>, Error> {
+        self.db.read(|tx| queries::usage(tx, op)).await
+    }
+}
+
+impl Handle<CreatePromotion> for Promotions {
+    async fn handle(&self, cx: &Cx, op: CreatePromotion) -> Result<PromotionView, Error> {
+        if op.0.id.is_some() {
+            return Err(Error::field("/id", "promox gives ids; this member is for promotions[] of calculate"));
+        }
+        let document = admit(cx, op.0, None).await?;
+        let caller = cx.clone();
+        self.db.answer(cx, move |tx| Ok(promotions::create(tx, &caller, &document)?)).await
+    }
+}
+
+impl Handle<UpdatePromotion> for Promotions {
+    async fn handle(&self, cx: &Cx, op: UpdatePromotion) -> Result<PromotionView, Error> {
+        let id = op.id;
+        let before = self.db.read(|tx| queries::promotion(tx, id)).await?;
+        cx.check_version(before.version)?;
+        let document = admit(cx, merged(&before.document, op)?, Some(&before.document)).await?;
+        let (caller, version) = (cx.clone(), before.version);
+        Ok(self.db.write(cx, move |tx| promotions::update(tx, &caller, (id, version), &document)).await?)
+    }
+}
+
+/// A document that may be stored: it type-checks, and neither its code nor its campaign is wrong.
+async fn admit(cx: &Cx, promotion: rules::Promotion, before: Option<&rules::Promotion>) -> Result<rules::Promotion, Error> {
+    let promotion = promotion.spelled_out();
+    Rule::compile(PromotionId(1), &promotion, currency(cx).await?, "").map_err(Error::invalid)?;
+    if promotion.campaign_id != before.and_then(|before| before.campaign_id)
+        && let Some(id) = promotion.campaign_id
+    {
+        require_campaign(cx, id).await?;
+    }
+    let code = promotion.code.as_deref().map(normal_code);
+    if code != before.and_then(|before| before.code.as_deref().map(normal_code))
+        && let Some(code) = code
+        && !cx.call(CouponCodesTaken { codes: vec![code.clone()] }).await?.taken.is_empty()
+    {
+        return Err(Reject::CodeTaken(code).into());
+    }
+    Ok(promotion)
+}
+
+async fn require_campaign(cx: &Cx, id: CampaignId) -> Result<(), Error> {
+    let known = cx.call(CampaignStates { ids: vec![id], customer: None }).await?.items;
+    if known.is_empty() { Err(Error::field("/campaignId", "there is no such campaign")) } else { Ok(()) }
+}
+
+/// The document after a merge patch (RFC 7396).
+fn merged(before: &rules::Promotion, op: UpdatePromotion) -> Result<rules::Promotion, Error> {
+    let members = [
+        ("name", op.name),
+        ("code", op.code),
+        ("couponOnly", op.coupon_only),
+        ("campaignId", op.campaign_id),
+        ("stage", op.stage),
+        ("priority", op.priority),
+        ("stacking", op.stacking),
+        ("includeFlash", op.include_flash),
+        ("startsAt", op.starts_at),
+        ("endsAt", op.ends_at),
+        ("timezone", op.timezone),
+        ("schedule", op.schedule),
+        ("when", op.when),
+        ("actions", op.actions),
+        ("limits", op.limits),
+    ];
+    let mut document = serde_json::to_value(before).map_err(Error::internal)?;
+    let patch: Map<String, Value> = members
+        .into_iter()
+        .filter_map(|(name, patch)| match patch {
+            Patch::Keep => None,
+            Patch::Clear => Some((name.to_owned(), Value::Null)),
+            Patch::Set(value) => Some((name.to_owned(), value)),
+        })
+        .collect();
+    merge(&mut document, Value::Object(patch));
+    bind_json(&serde_json::to_vec(&document).map_err(Error::internal)?)
+}
+
+/// Lays a merge patch over a value. A condition is replaced whole: half of one means nothing.
+fn merge(target: &mut Value, patch: Value) {
+    let Value::Object(patch) = patch else {
+        *target = patch;
+        return;
+    };
+    if !target.is_object() {
+        *target = Value::Object(Map::new());
+    }
+    let Value::Object(target) = target else { return };
+    for (name, value) in patch {
+        if value.is_null() {
+            target.remove(&name);
+        } else if name == "when" {
+            target.insert(name, value);
+        } else {
+            merge(target.entry(name).or_insert(Value::Null), value);
+        }
+    }
+}
+
+impl Promotions {
+    async fn transit(&self, cx: &Cx, id: PromotionId, to: PromotionStatus) -> Result<PromotionView, Error> {
+        let caller = cx.clone();
+        let active = match to {
+            PromotionStatus::Active => {
+                let currency = currency(cx).await?;
+                self.db.read(|tx| self.compiler.at(tx, currency)).await?.set.len()
+            }
+            _ => 0,
+        };
+        Ok(self.db.write(cx, move |tx| promotions::transit(tx, &caller, id, to, active)).await?)
+    }
+}
+
+impl Handle<ActivatePromotion> for Promotions {
+    async fn handle(&self, cx: &Cx, op: ActivatePromotion) -> Result<PromotionView, Error> {
+        self.transit(cx, op.id, PromotionStatus::Active).await
+    }
+}
+
+impl Handle<PausePromotion> for Promotions {
+    async fn handle(&self, cx: &Cx, op: PausePromotion) -> Result<PromotionView, Error> {
+        self.transit(cx, op.id, PromotionStatus::Paused).await
+    }
+}
+
+impl Handle<ArchivePromotion> for Promotions {
+    async fn handle(&self, cx: &Cx, op: ArchivePromotion) -> Result<PromotionView, Error> {
+        self.transit(cx, op.id, PromotionStatus::Archived).await
+    }
+}
+
+impl Handle<DeletePromotion> for Promotions {
+    async fn handle(&self, cx: &Cx, op: DeletePromotion) -> Result<(), Error> {
+        let caller = cx.clone();
+        Ok(self.db.write(cx, move |tx| promotions::delete(tx, &caller, op.id)).await?)
+    }
+}
+
+impl Handle<EvaluateCart> for Promotions {
+    async fn handle(&self, cx: &Cx, op: EvaluateCart) -> Result<Evaluation, Error> {
+        self.answer(cx, Question::of(op)?).await
+    }
+}
+
+impl Handle<ShelfPrices> for Promotions {
+    async fn handle(&self, cx: &Cx, op: ShelfPrices) -> Result<ShelfPriceList, Error> {
+        self.on_shelf(cx, op).await
+    }
+}
+
+impl Handle<HoldUses> for Promotions {
+    async fn handle(&self, cx: &Cx, op: HoldUses) -> Result<(), Error> {
+        uses::check(&op.uses)?;
+        let locks = op.uses.iter().map(|one| digest::lock(one.promotion_id)).collect();
+        let (compiler, currency) = (self.compiler.clone(), currency(cx).await?);
+        Ok(self.db.write_locked(cx, locks, move |tx| uses::hold(tx, &compiler, currency, &op)).await?)
+    }
+}
+
+impl Handle<ReleaseUses> for Promotions {
+    async fn handle(&self, cx: &Cx, op: ReleaseUses) -> Result<(), Error> {
+        Ok(self.db.write(cx, move |tx| uses::release(tx, op.order_id)).await?)
+    }
+}
+
+impl Handle<DescribePromotions> for Promotions {
+    async fn handle(&self, _: &Cx, op: DescribePromotions) -> Result<PromotionDescriptions, Error> {
+        bound(op.ids.len(), "/ids")?;
+        Ok(PromotionDescriptions { items: self.db.read(|tx| queries::describe(tx, &op.ids)).await? })
+    }
+}
+
+impl Handle<ClaimCodes> for Promotions {
+    async fn handle(&self, _: &Cx, op: ClaimCodes) -> Result<ClaimedCodes, Error> {
+        bound(op.codes.len(), "/codes")?;
+        Ok(ClaimedCodes { taken: self.db.read(|tx| queries::taken(tx, op.codes)).await? })
+    }
+}
+
+fn bound(count: usize, pointer: &str) -> Result<(), Error> {
+    if count > MOST_ASKED {
+        return Err(Error::field(pointer, format!("{MOST_ASKED} are taken at once")));
+    }
+    Ok(())
+}

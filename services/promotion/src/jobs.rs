@@ -1,0 +1,25 @@
+//! Work by the clock: counters of periods that ended are removed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use promox_kernel::Job;
+use promox_storage::Lane;
+
+use crate::Promotions;
+use crate::commands::uses;
+
+/// How long a counter stays after its period: orders of the period may still be cancelled, and the books looked at.
+const KEPT: Duration = Duration::from_hours(90 * 24);
+
+/// Removes counters nobody asks for any more, in bounded batches.
+pub(crate) fn sweep_counters(promotions: &Arc<Promotions>) -> Job {
+    let promotions = promotions.clone();
+    Job::new("promotion.sweep_counters", Duration::from_hours(1), move |cx| {
+        let db = promotions.db.clone();
+        async move {
+            let before = cx.now - KEPT;
+            Ok(db.write_in(&cx, Lane::Bulk, move |tx| uses::sweep(tx, before)).await?)
+        }
+    })
+}

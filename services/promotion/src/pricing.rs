@@ -1,0 +1,268 @@
+//! A cart's evaluation with everything that it depends on: what promotions are active, who buys, what is left.
+
+use std::sync::Arc;
+
+use promox_contract::coupon::ResolvedCode;
+use promox_contract::promotion::{
+    Customer, EvaluateCart, Evaluation, PricingTerms, RejectReason, ShelfPriceList, ShelfPrices,
+};
+use promox_kernel::{Amount, Cx, Email, Error, Principal, UserId};
+use promox_storage::{StoreError, Tx};
+
+use crate::compiled::Compiled;
+use crate::rules::{
+    Cart, Circumstances, Detail, Line, LineInput, NamedCode, Needs, Rule, evaluate, normal_code, to_amount,
+};
+use crate::{Promotions, digest, facts, queries};
+
+/// A cart and who asks about it.
+pub(crate) struct Question {
+    pub(crate) cart: Cart,
+    pub(crate) user: Option<UserId>,
+    pub(crate) email: Option<Email>,
+    pub(crate) address_key: Option<String>,
+    pub(crate) codes: Vec<String>,
+    pub(crate) coupons: Vec<ResolvedCode>,
+    /// A buyer whose facts are given, so that nobody is asked about it.
+    pub(crate) customer: Option<Customer>,
+    pub(crate) detail: Detail,
+}
+
+impl Promotions {
+    /// Works a cart out by the promotions that are active.
+    pub(crate) async fn answer(&self, cx: &Cx, question: Question) -> Result<Evaluation, Error> {
+        let compiled = self.compiled(&question.cart).await?;
+        if compiled.set.is_empty() && question.codes.is_empty() {
+            return Ok(nothing(&question.cart));
+        }
+        let named = self.name_codes(&compiled, &question.codes, &question.coupons).await?;
+        let (circumstances, unchecked) = self.circumstances(cx, &compiled, &question, &named).await?;
+        let cart = &question.cart;
+        let mut answer = evaluate(&compiled.set, cart, &circumstances, &named, question.detail);
+        if unchecked {
+            answer.warnings.push("Without an e-mail address limits per user are left unchecked.".to_owned());
+        }
+        conceal(cx, &mut answer);
+        Ok(answer)
+    }
+
+    /// The same with the catalogue's price rules put on lines that have list prices only.
+    pub(crate) async fn answer_from_list(
+        &self,
+        cx: &Cx,
+        mut question: Question,
+    ) -> Result<(Cart, Evaluation), Error> {
+        let compiled = self.compiled(&question.cart).await?;
+        let named = self.name_codes(&compiled, &question.codes, &question.coupons).await?;
+        let (circumstances, unchecked) = self.circumstances(cx, &compiled, &question, &named).await?;
+        compiled.set.put_on_shelf(&mut question.cart, &circumstances);
+        let mut answer = evaluate(&compiled.set, &question.cart, &circumstances, &named, question.detail);
+        if unchecked {
+            answer.warnings.push("Without an e-mail address limits per user are left unchecked.".to_owned());
+        }
+        conceal(cx, &mut answer);
+        Ok((question.cart, answer))
+    }
+
+    async fn compiled(&self, cart: &Cart) -> Result<Arc<Compiled>, StoreError> {
+        let currency = cart.currency();
+        self.db.read(|tx| self.compiler.at(tx, currency)).await
+    }
+
+    /// What each code is the key to: a coupon's promotion, an active promotion, or one that does not apply now.
+    async fn name_codes(
+        &self,
+        compiled: &Compiled,
+        codes: &[String],
+        coupons: &[ResolvedCode],
+    ) -> Result<Vec<NamedCode>, StoreError> {
+        if codes.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.db
+            .read(|tx| {
+                let mut named: Vec<NamedCode> = Vec::with_capacity(codes.len());
+                let mut seen: Vec<String> = Vec::new();
+                for code in codes {
+                    let normal = normal_code(code);
+                    if seen.contains(&normal) {
+                        continue;
+                    }
+                    let coupon = coupons.iter().find(|coupon| normal_code(&coupon.code) == normal);
+                    named.push(name_code(tx, compiled, code, &normal, coupon)?);
+                    seen.push(normal);
+                }
+                Ok(named)
+            })
+            .await
+    }
+
+    /// Everything else that the answer depends on, and whether some limit stays unchecked.
+    async fn circumstances(
+        &self,
+        cx: &Cx,
+        compiled: &Compiled,
+        question: &Question,
+        named: &[NamedCode],
+    ) -> Result<(Circumstances, bool), Error> {
+        let (set, cart) = (&compiled.set, &question.cart);
+        let relevant = |segments: &[String]| -> Vec<Arc<Rule>> {
+            if question.detail == Detail::Everything {
+                return compiled.rules().cloned().collect();
+            }
+            let ids = named.iter().filter_map(|named| named.promotion);
+            let of_cart = set.relevant(cart, segments, ids).into_iter();
+            of_cart.chain(set.shelf()).cloned().collect()
+        };
+        let mut rules = relevant(&[]);
+        let mut needs = needs_of(&rules);
+        needs.segments |= set.asks_for_segments();
+        let customer = match &question.customer {
+            Some(customer) => customer.clone(),
+            None => facts::customer(cx, question.user, question.email.clone(), &needs).await?,
+        };
+        if set.asks_for_segments() && !customer.segments.is_empty() {
+            rules = relevant(&customer.segments);
+            needs = needs_of(&rules);
+        }
+        let campaigns = rules.iter().filter_map(|rule| rule.campaign()).collect();
+        let campaigns = facts::campaigns(cx, campaigns, &customer).await?;
+        let gifts = facts::gifts(cx, needs.gifts).await?;
+        let max_discount_percent =
+            if rules.is_empty() { None } else { cx.call(PricingTerms::default()).await?.max_discount_percent };
+        let buyer = digest::buyer(customer.id, customer.email.as_ref(), question.address_key.as_deref());
+        let (allowances, unchecked) = self.db.read(|tx| queries::allowances(tx, &rules, &buyer, cx.now)).await?;
+        let now = cx.now;
+        let ignore_dates = false;
+        let circumstances =
+            Circumstances { now, customer, allowances, campaigns, gifts, max_discount_percent, ignore_dates };
+        Ok((circumstances, unchecked))
+    }
+
+    /// What SKUs cost on the shelf now.
+    pub(crate) async fn on_shelf(&self, cx: &Cx, op: ShelfPrices) -> Result<ShelfPriceList, Error> {
+        let Some(first) = op.items.first() else { return Ok(ShelfPriceList::default()) };
+        let currency = first.currency;
+        let compiled = self.db.read(|tx| self.compiler.at(tx, currency)).await?;
+        if compiled.set.shelf().is_empty() {
+            return Ok(ShelfPriceList::default());
+        }
+        let needs = needs_of(compiled.set.shelf());
+        let user = cx.principal.user().filter(|_| !op.anonymous);
+        let customer = facts::customer(cx, user, None, &needs).await?;
+        let campaigns = compiled.set.shelf().iter().filter_map(|rule| rule.campaign()).collect();
+        let campaigns = facts::campaigns(cx, campaigns, &customer).await?;
+        let circumstances = Circumstances { now: cx.now, customer, campaigns, ..Circumstances::default() };
+        let lines = op.items.into_iter().map(|mut item| {
+            item.price = item.list_price;
+            Line::new(LineInput::of(item, 1, None), currency)
+        });
+        let lines: Option<Vec<Line>> = lines.collect();
+        let lines = lines.ok_or_else(|| Error::field("/items", "a price is at most 10^18 minor units"))?;
+        let cart = Cart::on_shelf(currency, lines, op.channel);
+        let prices = compiled.set.shelf_prices(&cart, &circumstances);
+        Ok(ShelfPriceList {
+            prices: prices.into_iter().map(|price| to_amount(price, currency)).collect(),
+            epoch: compiled.shelf_epoch(&circumstances),
+        })
+    }
+}
+
+fn name_code(
+    tx: &Tx<'_>,
+    compiled: &Compiled,
+    code: &str,
+    normal: &str,
+    coupon: Option<&ResolvedCode>,
+) -> Result<NamedCode, StoreError> {
+    let mut named = NamedCode { code: code.to_owned(), promotion: None, coupon: coupon.is_some(), refused: None };
+    if let Some(coupon) = coupon {
+        named.promotion = Some(coupon.promotion_id);
+        named.refused = coupon.reason;
+        if named.refused.is_none() && compiled.rule(coupon.promotion_id).is_none() {
+            named.refused = Some(queries::standing(tx.get(&coupon.promotion_id)?));
+        }
+        return Ok(named);
+    }
+    named.promotion = compiled.set.by_code(normal);
+    if named.promotion.is_none() {
+        let row = queries::by_code(tx, normal)?;
+        named.promotion = row.as_ref().map(|row| row.id);
+        named.refused = Some(queries::standing(row));
+    }
+    Ok(named)
+}
+
+pub(crate) fn needs_of(rules: &[Arc<Rule>]) -> Needs {
+    let mut needs = Needs::default();
+    rules.iter().for_each(|rule| needs.add(rule.needs()));
+    needs
+}
+
+fn nothing(cart: &Cart) -> Evaluation {
+    Evaluation {
+        line_discounts: vec![Vec::new(); cart.len()],
+        shipping_discount: cart.currency().zero(),
+        ..Evaluation::default()
+    }
+}
+
+/// What a caller may not know about codes and automatic promotions: an anonymous one learns of a code only that it is
+/// not known, and nobody without the permission hears of promotions that are not for them or not for now.
+pub(crate) fn conceal(cx: &Cx, answer: &mut Evaluation) {
+    let hidden = |reason| {
+        matches!(
+            reason,
+            RejectReason::Unknown
+                | RejectReason::NotStarted
+                | RejectReason::Expired
+                | RejectReason::Paused
+                | RejectReason::NotEligible
+        )
+    };
+    if !cx.principal.allows("promotion:read") {
+        answer.rejected.retain(|rejected| rejected.code.is_some() || !hidden(rejected.reason));
+    }
+    if cx.principal == Principal::Anonymous {
+        for rejected in answer.rejected.iter_mut().filter(|rejected| hidden(rejected.reason)) {
+            rejected.reason = RejectReason::Unknown;
+            rejected.promotion_id = None;
+            rejected.details.clear();
+        }
+    }
+}
+
+impl Question {
+    /// The question that the order service asks.
+    pub(crate) fn of(op: EvaluateCart) -> Result<Self, Error> {
+        let currency = op.currency;
+        let line = |it: promox_contract::promotion::CartLine| {
+            Line::new(LineInput::of(it.item, it.quantity, it.flash_sale_id), currency)
+        };
+        let lines: Option<Vec<Line>> = op.lines.into_iter().map(line).collect();
+        let lines = lines.ok_or_else(|| Error::field("/items", "a line costs more than can be counted"))?;
+        let mut cart = Cart::new(currency, lines, op.shipping)?;
+        cart.shipping_method = op.shipping_method;
+        cart.country = op.country;
+        cart.payment_method = op.payment_method;
+        cart.channel = op.channel.unwrap_or(cart.channel);
+        cart.attributes = op.attributes;
+        Ok(Self {
+            cart,
+            user: op.user_id,
+            email: op.email,
+            address_key: op.address_key,
+            codes: op.codes,
+            coupons: op.coupons,
+            customer: None,
+            detail: Detail::Named,
+        })
+    }
+}
+
+/// The tax of what is paid, inside it or on top of it.
+pub(crate) fn tax_of(paid: Amount, percent: Amount, inside: bool, currency: promox_kernel::Currency) -> Amount {
+    let hundred = rust_decimal::Decimal::ONE_HUNDRED;
+    let base = if inside { hundred + percent.0 } else { hundred };
+    currency.round(paid.0 * percent.0 / base)
+}

@@ -1,0 +1,156 @@
+//! Reads: promotions, their uses, what is left of their limits.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use promox_contract::ids::PromotionId;
+use promox_contract::promotion::{PromotionDescription, RejectReason};
+use promox_kernel::{Amount, Error, Page, Timestamp};
+use promox_storage::{StoreError, Tx};
+
+use crate::api::{ListPromotions, ListUsage, PromotionView, UsageView};
+use crate::records::{
+    Count, Promotion, PromotionByCampaign, PromotionByCode, PromotionByStatus, PromotionStatus, Use,
+};
+use crate::rules::{self, Allowance, Buyer, Rule, TOTAL};
+
+/// Uses of a promotion, and what they came to.
+pub(crate) fn counted(tx: &Tx<'_>, id: PromotionId) -> Result<(i64, Amount), StoreError> {
+    let count = tx.get::<Count>(&(id, TOTAL.to_owned()))?;
+    Ok(count.map_or((0, Amount::ZERO), |count| (count.uses, count.spent)))
+}
+
+/// A promotion as it is shown.
+pub(crate) fn view(tx: &Tx<'_>, row: Promotion) -> Result<PromotionView, StoreError> {
+    let (uses, spent) = counted(tx, row.id)?;
+    let it: rules::Promotion = row.document.0;
+    Ok(PromotionView {
+        id: row.id,
+        name: it.name,
+        status: row.status,
+        code: it.code,
+        coupon_only: it.coupon_only,
+        campaign_id: it.campaign_id,
+        stage: it.stage,
+        priority: it.priority,
+        stacking: it.stacking,
+        include_flash: it.include_flash,
+        starts_at: it.starts_at,
+        ends_at: it.ends_at,
+        timezone: it.timezone,
+        schedule: it.schedule,
+        when: it.when,
+        actions: it.actions,
+        limits: it.limits,
+        uses,
+        spent,
+        version: row.version,
+        created_at: row.created_at,
+        updated_at: row.updated_at,
+    })
+}
+
+/// One promotion.
+pub(crate) fn promotion(tx: &Tx<'_>, id: PromotionId) -> Result<Promotion, Error> {
+    tx.get::<Promotion>(&id)?.ok_or_else(|| Error::not_found("promotion"))
+}
+
+/// A page of promotions, newest first.
+pub(crate) fn list(tx: &Tx<'_>, op: ListPromotions) -> Result<Page<PromotionView>, Error> {
+    let wanted = op.q.map(|q| q.trim().to_lowercase());
+    let keep = |row: &Promotion| {
+        let text = |text: &str| wanted.as_ref().is_none_or(|wanted| text.to_lowercase().contains(wanted.as_str()));
+        op.status.is_none_or(|status| status == row.status)
+            && op.stage.is_none_or(|stage| stage == row.document.stage)
+            && op.campaign_id.is_none_or(|id| Some(id) == row.campaign_id)
+            && (text(&row.document.name) || row.document.code.as_deref().is_some_and(text))
+    };
+    let page = match (op.campaign_id, op.status) {
+        (Some(id), _) => tx.scan_by::<PromotionByCampaign>().prefix(Some(id)).backward().page_of(op.limit, op.cursor, keep),
+        (None, Some(status)) => {
+            tx.scan_by::<PromotionByStatus>().prefix(status).backward().page_of(op.limit, op.cursor, keep)
+        }
+        (None, None) => tx.scan::<Promotion>().backward().page_of(op.limit, op.cursor, keep),
+    }?;
+    let (next, items) = (page.next_cursor, page.items);
+    let views = items.into_iter().map(|row| view(tx, row)).collect::<Result<_, _>>()?;
+    Ok(Page::new(views, next))
+}
+
+/// A page of a promotion's uses, newest order first.
+pub(crate) fn usage(tx: &Tx<'_>, op: ListUsage) -> Result<Page<UsageView>, Error> {
+    promotion(tx, op.id)?;
+    let page = tx.scan::<Use>().prefix(op.id).backward().page(op.limit, op.cursor)?;
+    Ok(page.map(|it| UsageView {
+        order_id: it.order_id,
+        user_id: it.user_id,
+        coupon_code: it.coupon_code,
+        amount: it.amount,
+        used_at: it.used_at,
+        released_at: it.released_at,
+    }))
+}
+
+/// Names of promotions; unknown ones are left out.
+pub(crate) fn describe(tx: &Tx<'_>, ids: &[PromotionId]) -> Result<Vec<PromotionDescription>, StoreError> {
+    let mut found = Vec::with_capacity(ids.len());
+    for id in ids {
+        if let Some(row) = tx.get::<Promotion>(id)? {
+            let (name, campaign_id) = (row.document.0.name, row.campaign_id);
+            found.push(PromotionDescription { id: *id, name, campaign_id });
+        }
+    }
+    Ok(found)
+}
+
+/// Those of codes in normal form that promotions have.
+pub(crate) fn taken(tx: &Tx<'_>, codes: Vec<String>) -> Result<Vec<String>, StoreError> {
+    let mut taken = Vec::new();
+    for code in codes {
+        if tx.get_by::<PromotionByCode>(Some(&code))?.is_some() {
+            taken.push(code);
+        }
+    }
+    Ok(taken)
+}
+
+/// Why a promotion that is not among the active ones does not apply.
+pub(crate) fn standing(row: Option<Promotion>) -> RejectReason {
+    match row.map(|row| row.status) {
+        Some(PromotionStatus::Paused) => RejectReason::Paused,
+        Some(PromotionStatus::Archived) => RejectReason::Expired,
+        Some(PromotionStatus::Draft | PromotionStatus::Active) | None => RejectReason::Unknown,
+    }
+}
+
+/// The promotion that a code in normal form asks for, wherever it stands.
+pub(crate) fn by_code(tx: &Tx<'_>, code: &str) -> Result<Option<Promotion>, StoreError> {
+    tx.get_by::<PromotionByCode>(Some(code))
+}
+
+/// What is left of promotions with limits for a buyer now, and whether some limit stays unchecked.
+pub(crate) fn allowances(
+    tx: &Tx<'_>,
+    rules: &[Arc<Rule>],
+    buyer: &Buyer,
+    now: Timestamp,
+) -> Result<(HashMap<PromotionId, Allowance>, bool), StoreError> {
+    let mut left = HashMap::with_capacity(rules.len());
+    let mut unchecked = false;
+    for rule in rules.iter().filter(|rule| rule.needs().limits) {
+        let (counters, open) = rule.counters(buyer, now);
+        unchecked |= open;
+        let mut allowance = Allowance { exhausted: None, budget_left: rule.budget_amount() };
+        for counter in counters {
+            let Some(count) = tx.get::<Count>(&(rule.id(), counter.name.clone()))? else { continue };
+            if counter.name == TOTAL {
+                allowance.budget_left = allowance.budget_left.map(|budget| budget - count.spent);
+            }
+            if counter.most.is_some_and(|most| count.uses >= i64::from(most)) {
+                allowance.exhausted.get_or_insert(counter.reason);
+            }
+        }
+        left.insert(rule.id(), allowance);
+    }
+    Ok((left, unchecked))
+}

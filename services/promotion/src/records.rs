@@ -1,0 +1,90 @@
+//! The tables of the promotion service.
+
+use promox_contract::ids::{CampaignId, OrderId, PromotionId};
+use promox_kernel::{Amount, Json, Timestamp, UserId, text_enum};
+use promox_storage::record;
+use serde::{Deserialize, Serialize};
+
+use crate::rules;
+
+text_enum! {
+    /// Where a promotion stands.
+    PromotionStatus { Draft = "DRAFT", Active = "ACTIVE", Paused = "PAUSED", Archived = "ARCHIVED" }
+}
+
+text_enum! {
+    /// Where an order's uses stand.
+    HoldStatus { Held = "HELD", Posted = "POSTED", Released = "RELEASED" }
+}
+
+record! {
+    /// A promotion as it was written, and where it stands.
+    pub(crate) struct Promotion in Promox.promotions = 530, key(id: PromotionId) {
+        status: PromotionStatus,
+        /// Its code in normal form, while it has it: an archived one gives it free.
+        code_key: Option<String>,
+        campaign_id: Option<CampaignId>,
+        /// The epoch of its last change, so that what is compiled follows by what changed only.
+        changed: i64,
+        document: Json<rules::Promotion>,
+        version: i64,
+        created_at: Timestamp,
+        updated_at: Timestamp,
+    }
+    unique PromotionByCode = 531 (code_key);
+    index PromotionByStatus = 532 (status);
+    index PromotionByChange = 533 (changed);
+    index PromotionByCampaign = 534 (campaign_id);
+}
+
+record! {
+    /// The epoch of all promotions: raised by every change that an evaluation could see.
+    pub(crate) struct Epoch in Promox.promotion_epochs = 535, key(id: i64) {
+        epoch: i64,
+    }
+}
+
+record! {
+    /// Uses of a promotion by somebody in some time, or of all; `spent` only of all.
+    pub(crate) struct Count in Promox.promotion_counts = 536, key(promotion_id: PromotionId, name: String) {
+        uses: i64,
+        spent: Amount,
+        /// When nobody asks for it any more.
+        ends_at: Option<Timestamp>,
+    }
+    index CountByEnd = 537 (ends_at);
+}
+
+/// A promotion's use as an order holds it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct HeldUse {
+    pub(crate) promotion_id: PromotionId,
+    pub(crate) campaign_id: Option<CampaignId>,
+    pub(crate) coupon_code: Option<String>,
+    pub(crate) amount: Amount,
+    /// The counters that it was counted in.
+    pub(crate) counters: Vec<String>,
+}
+
+record! {
+    /// The uses of an order: held while its saga lives, posted when it is confirmed, released when it is not to be.
+    pub(crate) struct Hold in Promox.promotion_holds = 538, key(order_id: OrderId) {
+        status: HoldStatus,
+        user_id: Option<UserId>,
+        uses: Json<Vec<HeldUse>>,
+        held_at: Timestamp,
+        ended_at: Option<Timestamp>,
+    }
+}
+
+record! {
+    /// A use of a promotion by a confirmed order; one that was given back says when.
+    pub(crate) struct Use in Promox.promotion_usage_log = 539, key(promotion_id: PromotionId, order_id: OrderId) {
+        user_id: Option<UserId>,
+        campaign_id: Option<CampaignId>,
+        coupon_code: Option<String>,
+        amount: Amount,
+        used_at: Timestamp,
+        released_at: Option<Timestamp>,
+    }
+}

@@ -1,0 +1,88 @@
+//! What the promotion service refuses, and the codes a caller may branch on.
+
+use promox_contract::ids::PromotionId;
+use promox_contract::promotion::RejectReason;
+use promox_kernel::Error;
+use promox_storage::StoreError;
+
+use crate::records::PromotionStatus;
+
+/// Why a command was refused.
+#[derive(Debug)]
+pub(crate) enum Reject {
+    /// A use that there is none left of.
+    Exhausted { id: PromotionId, name: String, reason: RejectReason },
+    /// Another promotion or coupon has the code.
+    CodeTaken(String),
+    /// The promotion cannot go there from where it stands.
+    Transition { from: PromotionStatus, to: PromotionStatus },
+    /// A limit would be below what is used already.
+    BelowUse { pointer: &'static str, used: String },
+    /// So many promotions may be active.
+    TooManyActive { most: usize },
+    /// The order's uses were given back.
+    Released,
+    /// There is no such thing.
+    Absent(&'static str),
+    /// What has its words already.
+    Other(Error),
+    /// The store did not do it.
+    Store(StoreError),
+}
+
+impl From<StoreError> for Reject {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<Error> for Reject {
+    fn from(error: Error) -> Self {
+        Self::Other(error)
+    }
+}
+
+/// Where a promotion may go from where it stands.
+pub(crate) fn allowed(from: PromotionStatus) -> &'static [PromotionStatus] {
+    use PromotionStatus::{Active, Archived, Draft, Paused};
+    match from {
+        Draft | Paused => &[Active, Archived],
+        Active => &[Paused, Archived],
+        Archived => &[],
+    }
+}
+
+impl From<Reject> for Error {
+    fn from(reject: Reject) -> Self {
+        match reject {
+            Reject::Exhausted { id, name, reason } => {
+                Self::refused("PROMOTION_INVALID", format!("\"{name}\" cannot be used any more: {reason}."))
+                    .with("promotionId", id)
+                    .with("reason", reason)
+            }
+            Reject::CodeTaken(code) => {
+                Self::conflict("CODE_TAKEN", format!("Another promotion or coupon has the code {code}."))
+            }
+            Reject::Transition { from, to } => {
+                let allowed = allowed(from);
+                let names: Vec<&str> = allowed.iter().map(|status| status.as_str()).collect();
+                let words = if names.is_empty() { "nothing".to_owned() } else { names.join(" or ") };
+                Self::conflict("INVALID_TRANSITION", format!("A promotion that is {from} can become {words}, not {to}."))
+                    .with("allowed", allowed)
+            }
+            Reject::BelowUse { pointer, used } => {
+                Self::field(pointer, format!("{used} are used already: a limit is no lower than that"))
+            }
+            Reject::TooManyActive { most } => Self::refused(
+                "TOO_MANY_ACTIVE",
+                format!("{most} promotions may be active at once: pause or archive some first."),
+            ),
+            Reject::Released => {
+                Self::conflict("USES_RELEASED", "The order's uses were given back and are not taken again.")
+            }
+            Reject::Absent(what) => Self::not_found(what),
+            Reject::Other(error) => error,
+            Reject::Store(error) => error.into(),
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! Conditions asked of a cart as it stands, and what to say of those that do not hold.
+
+use promox_contract::promotion::{RejectDetail, RejectReason};
+use promox_kernel::{Amount, Currency};
+use rust_decimal::Decimal;
+use serde_json::Value;
+
+use super::cart::Circumstances;
+use super::compile::Rule;
+use super::condition::{Leaf, Test, Wanted};
+use super::field::{Field, Sort};
+use super::language::Operator;
+use super::numbers::{to_amount, to_minor};
+use super::schedule::DAYS;
+use super::state::State;
+
+/// What a cart, its buyer and the time answer to a promotion's conditions.
+#[derive(Clone, Copy)]
+pub(crate) struct Ask<'a> {
+    pub(crate) rule: &'a Rule,
+    pub(crate) state: &'a State<'a>,
+    pub(crate) circumstances: &'a Circumstances,
+}
+
+/// What a field is.
+enum Actual<'a> {
+    Number(i64),
+    Text(&'a str),
+    Texts(&'a [String]),
+    Flag(bool),
+    Unknown,
+}
+
+/// A condition that does not hold.
+pub(crate) struct Unmet<'a> {
+    leaf: &'a Leaf,
+    /// Whether it should not hold and does.
+    inverted: bool,
+}
+
+impl<'a> Ask<'a> {
+    /// Whether the promotion's conditions hold.
+    pub(crate) fn holds(self) -> bool {
+        self.rule.when.as_ref().is_none_or(|test| self.test(test))
+    }
+
+    fn test(self, test: &Test) -> bool {
+        match test {
+            Test::All(tests) => tests.iter().all(|test| self.test(test)),
+            Test::Any(tests) => tests.iter().any(|test| self.test(test)),
+            Test::Not(test) => !self.test(test),
+            Test::Leaf(leaf) => self.leaf(leaf),
+        }
+    }
+
+    fn leaf(self, leaf: &Leaf) -> bool {
+        match (self.actual(leaf), &leaf.wanted) {
+            (Actual::Number(actual), wanted) => number_holds(actual, leaf.op, wanted),
+            (Actual::Text(actual), Wanted::Decimal(wanted)) => {
+                actual.parse::<Decimal>().is_ok_and(|actual| in_order(leaf.op, actual.cmp(wanted)))
+            }
+            (Actual::Text(actual), wanted) => text_holds(&leaf.field.fold(actual), leaf.op, wanted),
+            (Actual::Texts(actual), wanted) => list_holds(actual, leaf.op, wanted),
+            (Actual::Flag(actual), Wanted::Flag(wanted)) => (actual == *wanted) == (leaf.op == Operator::Eq),
+            (Actual::Flag(_), _) => false,
+            (Actual::Unknown, _) => matches!(leaf.op, Operator::Ne | Operator::NotIn),
+        }
+    }
+
+    fn actual(self, leaf: &'a Leaf) -> Actual<'a> {
+        let (cart, customer) = (self.state.cart, &self.circumstances.customer);
+        let text = |text: &'a Option<String>| text.as_deref().map_or(Actual::Unknown, Actual::Text);
+        match &leaf.field {
+            Field::CartSubtotal => Actual::Number(self.state.goods()),
+            Field::CartQuantity => Actual::Number(cart.lines.iter().map(|line| i64::from(line.quantity)).sum()),
+            Field::CartLines => Actual::Number(i64::try_from(cart.lines.len()).unwrap_or(i64::MAX)),
+            Field::ItemsSubtotal | Field::ItemsQuantity | Field::ItemsMaxLineQuantity => self.of_items(leaf),
+            Field::CartCurrency => Actual::Text(cart.currency.code()),
+            Field::CartAttribute(name) => cart.attributes.get(name).map_or(Actual::Unknown, |it| Actual::Text(it)),
+            Field::CustomerId => customer.id.map_or(Actual::Unknown, |id| Actual::Number(id.0)),
+            Field::CustomerTier => text(&customer.tier),
+            Field::CustomerSegments => Actual::Texts(&customer.segments),
+            Field::CustomerOrderCount => Actual::Number(customer.order_count),
+            Field::CustomerTotalSpent => {
+                Actual::Number(to_minor(customer.total_spent, cart.currency).unwrap_or(i64::MAX))
+            }
+            Field::CustomerRegisteredDays => customer.registered_days.map_or(Actual::Unknown, Actual::Number),
+            Field::CustomerIsGuest => Actual::Flag(customer.is_guest),
+            Field::CustomerEmail => customer.email.as_ref().map_or(Actual::Unknown, |it| Actual::Text(it.as_str())),
+            Field::CustomerAttribute(name) => {
+                customer.attributes.get(name).map_or(Actual::Unknown, |it| Actual::Text(it))
+            }
+            Field::ShippingCountry => text(&cart.country),
+            Field::ShippingMethod => text(&cart.shipping_method),
+            Field::PaymentMethod => text(&cart.payment_method),
+            Field::Channel => Actual::Text(&cart.channel),
+            Field::Weekday => {
+                let (day, _) = self.rule.window.day_and_hour(self.circumstances.now);
+                DAYS.get(day).map_or(Actual::Unknown, |day| Actual::Text(day))
+            }
+            Field::Hour => Actual::Number(self.rule.window.day_and_hour(self.circumstances.now).1),
+        }
+    }
+
+    fn of_items(self, leaf: &Leaf) -> Actual<'a> {
+        let meant = self.state.matching(self.rule, &leaf.items);
+        Actual::Number(match leaf.field {
+            Field::ItemsSubtotal => meant.map(|(i, _)| self.state.left_of(i)).sum(),
+            Field::ItemsQuantity => meant.map(|(_, line)| i64::from(line.quantity)).sum(),
+            _ => meant.map(|(_, line)| i64::from(line.quantity)).max().unwrap_or(0),
+        })
+    }
+
+    /// Every comparison that keeps the promotion's conditions from holding.
+    pub(crate) fn unmet(self) -> Vec<Unmet<'a>> {
+        let mut found = Vec::new();
+        if let Some(test) = &self.rule.when {
+            self.collect(test, true, &mut found);
+        }
+        found
+    }
+
+    fn collect(self, test: &'a Test, wanted: bool, found: &mut Vec<Unmet<'a>>) {
+        if self.test(test) == wanted {
+            return;
+        }
+        match test {
+            Test::All(tests) | Test::Any(tests) => tests.iter().for_each(|test| self.collect(test, wanted, found)),
+            Test::Not(test) => self.collect(test, !wanted, found),
+            Test::Leaf(leaf) => found.push(Unmet { leaf, inverted: !wanted }),
+        }
+    }
+
+    /// The reason and the details of conditions that do not hold.
+    pub(crate) fn explain(self) -> (RejectReason, Vec<RejectDetail>) {
+        let unmet = self.unmet();
+        let of_customer = unmet.iter().any(|it| it.leaf.field.is_of_customer());
+        let reason = if of_customer { RejectReason::NotEligible } else { RejectReason::ConditionsNotMet };
+        (reason, unmet.iter().filter(|it| it.leaf.field.is_telling()).map(|it| self.detail(it)).collect())
+    }
+
+    fn detail(self, it: &Unmet<'_>) -> RejectDetail {
+        let op = if it.inverted { opposite(it.leaf.op) } else { it.leaf.op.as_str() };
+        let missing = self.missing(it).map(|(_, missing)| missing);
+        let (field, wanted) = (it.leaf.name.clone(), it.leaf.value.clone());
+        RejectDetail { field, op: op.to_owned(), wanted, actual: self.told(it.leaf), missing }
+    }
+
+    fn told(self, leaf: &Leaf) -> Value {
+        let currency = self.state.cart.currency;
+        match self.actual(leaf) {
+            Actual::Number(minor) if leaf.field.sort() == Sort::Money => {
+                Value::String(to_amount(minor, currency).to_string())
+            }
+            Actual::Number(number) => Value::from(number),
+            Actual::Text(text) => Value::from(text),
+            Actual::Texts(texts) => Value::from(texts.to_vec()),
+            Actual::Flag(flag) => Value::Bool(flag),
+            Actual::Unknown => Value::Null,
+        }
+    }
+
+    /// How much of an amount or a quantity is missing until a comparison holds, in its own units and as an amount.
+    fn missing(self, it: &Unmet<'_>) -> Option<(i64, Amount)> {
+        let (Actual::Number(actual), Wanted::Number(wanted)) = (self.actual(it.leaf), &it.leaf.wanted) else {
+            return None;
+        };
+        let missing = match (it.leaf.op, it.inverted) {
+            (Operator::Gte, false) | (Operator::Lt, true) => wanted - actual,
+            (Operator::Gt, false) | (Operator::Lte, true) => wanted - actual + 1,
+            _ => return None,
+        };
+        (missing > 0).then(|| (missing, in_units(missing, &it.leaf.field, self.state.cart.currency)))
+    }
+
+    /// The one amount or quantity of the cart that is missing, if nothing else is.
+    pub(crate) fn one_missing(self) -> Option<(String, i64, Amount)> {
+        let unmet = self.unmet();
+        let [only] = unmet.as_slice() else { return None };
+        let of_goods = matches!(only.leaf.field, Field::CartSubtotal | Field::CartQuantity | Field::CartLines);
+        if !of_goods && !only.leaf.field.is_of_items() {
+            return None;
+        }
+        self.missing(only).map(|(missing, amount)| (only.leaf.name.clone(), missing, amount))
+    }
+}
+
+fn in_units(number: i64, field: &Field, currency: Currency) -> Amount {
+    if field.sort() == Sort::Money { to_amount(number, currency) } else { Amount(Decimal::from(number)) }
+}
+
+fn in_order(op: Operator, order: std::cmp::Ordering) -> bool {
+    match op {
+        Operator::Lt => order.is_lt(),
+        Operator::Lte => order.is_le(),
+        Operator::Gt => order.is_gt(),
+        Operator::Gte => order.is_ge(),
+        Operator::Eq => order.is_eq(),
+        Operator::Ne => order.is_ne(),
+        _ => false,
+    }
+}
+
+fn number_holds(actual: i64, op: Operator, wanted: &Wanted) -> bool {
+    match wanted {
+        Wanted::Number(wanted) => in_order(op, actual.cmp(wanted)),
+        Wanted::Numbers(wanted) => wanted.contains(&actual) == (op == Operator::In),
+        _ => false,
+    }
+}
+
+fn text_holds(actual: &str, op: Operator, wanted: &Wanted) -> bool {
+    match (op, wanted) {
+        (Operator::Eq, Wanted::Text(wanted)) => actual == wanted,
+        (Operator::Ne, Wanted::Text(wanted)) => actual != wanted,
+        (Operator::Contains, Wanted::Text(wanted)) => actual.contains(wanted.as_str()),
+        (Operator::StartsWith, Wanted::Text(wanted)) => actual.starts_with(wanted.as_str()),
+        (Operator::In | Operator::NotIn, Wanted::Texts(wanted)) => {
+            wanted.iter().any(|wanted| wanted == actual) == (op == Operator::In)
+        }
+        _ => false,
+    }
+}
+
+fn list_holds(actual: &[String], op: Operator, wanted: &Wanted) -> bool {
+    match wanted {
+        Wanted::Text(wanted) => op == Operator::Contains && actual.contains(wanted),
+        Wanted::Texts(wanted) => wanted.iter().any(|wanted| actual.contains(wanted)) == (op == Operator::In),
+        _ => false,
+    }
+}
+
+/// What a comparison under a `not` asks for.
+fn opposite(op: Operator) -> &'static str {
+    match op {
+        Operator::Eq => "NE",
+        Operator::Ne => "EQ",
+        Operator::Lt => "GTE",
+        Operator::Lte => "GT",
+        Operator::Gt => "LTE",
+        Operator::Gte => "LT",
+        Operator::In => "NOT_IN",
+        Operator::NotIn => "IN",
+        Operator::Contains => "NOT_CONTAINS",
+        Operator::StartsWith => "NOT_STARTS_WITH",
+    }
+}

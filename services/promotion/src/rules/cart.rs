@@ -1,0 +1,264 @@
+//! What the evaluator is given: a cart, its buyer, the time, and what is left of limits and budgets.
+
+use std::collections::{BTreeMap, HashMap};
+
+use promox_contract::ids::{CampaignId, FlashSaleId, PromotionId};
+use promox_contract::product::SkuDescription;
+use promox_contract::promotion::{Customer, RejectReason};
+use promox_kernel::{Amount, Currency, Error, Sku, Timestamp};
+
+use super::filter::SkuKey;
+use super::numbers::{MOST, to_amount, to_minor};
+
+/// A line as the evaluator works on it, in minor units.
+#[derive(Clone, Debug)]
+pub struct Line {
+    pub(crate) key: SkuKey,
+    pub(crate) sku: Sku,
+    pub(crate) product: Option<i64>,
+    pub(crate) categories: Vec<i64>,
+    pub(crate) attributes: BTreeMap<String, String>,
+    pub(crate) quantity: u32,
+    /// What one costs without price rules.
+    pub(crate) list: i64,
+    /// What one costs now.
+    pub(crate) unit: i64,
+    /// What the line costs before promotions of the cart.
+    pub(crate) subtotal: i64,
+    /// The least a unit may cost.
+    pub(crate) floor: i64,
+    pub(crate) discountable: bool,
+    pub(crate) flash: bool,
+}
+
+/// What a line is made of.
+#[derive(Clone, Debug)]
+pub struct LineInput {
+    /// What is bought.
+    pub sku: Sku,
+    /// Its product, if it has one here.
+    pub product_id: Option<i64>,
+    /// Its categories and all above them.
+    pub category_ids: Vec<i64>,
+    /// Its attributes.
+    pub attributes: BTreeMap<String, String>,
+    /// How many.
+    pub quantity: u32,
+    /// What one costs without price rules.
+    pub list_price: Amount,
+    /// What one costs now.
+    pub unit_price: Amount,
+    /// The least a unit may cost.
+    pub floor_price: Option<Amount>,
+    /// Whether promotions may touch it.
+    pub discountable: bool,
+    /// The flash sale it was reserved in.
+    pub flash_sale_id: Option<FlashSaleId>,
+}
+
+impl LineInput {
+    /// A line of the catalogue.
+    pub fn of(item: SkuDescription, quantity: u32, flash_sale_id: Option<FlashSaleId>) -> Self {
+        Self {
+            product_id: Some(item.product_id.0),
+            category_ids: item.category_ids.iter().map(|id| id.0).collect(),
+            attributes: item.attributes,
+            quantity,
+            list_price: item.list_price,
+            unit_price: item.price,
+            floor_price: item.floor_price,
+            discountable: item.discountable,
+            flash_sale_id,
+            sku: item.sku,
+        }
+    }
+}
+
+impl Line {
+    /// A line in a currency; `None` when it costs more than can be counted.
+    pub fn new(input: LineInput, currency: Currency) -> Option<Self> {
+        let unit = to_minor(input.unit_price, currency)?;
+        let subtotal = unit.checked_mul(i64::from(input.quantity))?;
+        Self::costing(input, subtotal, currency)
+    }
+
+    /// A line that as a whole costs `subtotal` in minor units, whatever its unit price says.
+    pub(crate) fn costing(input: LineInput, subtotal: i64, currency: Currency) -> Option<Self> {
+        if !(0..=MOST).contains(&subtotal) {
+            return None;
+        }
+        Some(Self {
+            key: SkuKey::of(&input.sku),
+            sku: input.sku,
+            product: input.product_id,
+            categories: input.category_ids,
+            attributes: input.attributes,
+            quantity: input.quantity,
+            list: to_minor(input.list_price, currency)?,
+            unit: to_minor(input.unit_price, currency)?,
+            subtotal,
+            floor: input.floor_price.map_or(Some(0), |floor| to_minor(floor, currency))?,
+            discountable: input.discountable,
+            flash: input.flash_sale_id.is_some(),
+        })
+    }
+
+    /// What may still be taken off when so much is left of the line.
+    pub(crate) fn room(&self, left: i64) -> i64 {
+        left.saturating_sub(self.floor.saturating_mul(i64::from(self.quantity))).max(0)
+    }
+
+    /// Puts another unit price on the shelf.
+    pub(crate) fn reprice(&mut self, unit: i64) {
+        self.unit = unit;
+        self.subtotal = unit.saturating_mul(i64::from(self.quantity));
+    }
+}
+
+/// A cart.
+#[derive(Clone, Debug)]
+pub struct Cart {
+    pub(crate) currency: Currency,
+    pub(crate) lines: Vec<Line>,
+    pub(crate) shipping: i64,
+    /// How it is shipped.
+    pub shipping_method: Option<String>,
+    /// Whereto, ISO 3166.
+    pub country: Option<String>,
+    /// How it is paid.
+    pub payment_method: Option<String>,
+    /// Where it is sold.
+    pub channel: String,
+    /// The cart's own attributes.
+    pub attributes: BTreeMap<String, String>,
+}
+
+impl Cart {
+    /// A cart of lines with what shipping costs. It comes to at most 10^18 minor units, so that nothing overflows.
+    pub fn new(currency: Currency, lines: Vec<Line>, shipping: Amount) -> Result<Self, Error> {
+        let too_large = || Error::field("/items", "this cart costs more than can be counted");
+        let shipping = to_minor(shipping, currency).ok_or_else(too_large)?;
+        let total = lines.iter().try_fold(shipping, |sum, line| sum.checked_add(line.subtotal));
+        total.filter(|total| (0..=MOST).contains(total)).ok_or_else(too_large)?;
+        Ok(Self {
+            currency,
+            lines,
+            shipping,
+            shipping_method: None,
+            country: None,
+            payment_method: None,
+            channel: "WEB".to_owned(),
+            attributes: BTreeMap::new(),
+        })
+    }
+}
+
+impl Cart {
+    /// Goods on the shelf, which nobody has put in a cart: they are priced one by one and not added up.
+    pub(crate) fn on_shelf(currency: Currency, lines: Vec<Line>, channel: Option<String>) -> Self {
+        let channel = channel.unwrap_or_else(|| "WEB".to_owned());
+        Self {
+            currency,
+            lines,
+            shipping: 0,
+            shipping_method: None,
+            country: None,
+            payment_method: None,
+            channel,
+            attributes: BTreeMap::new(),
+        }
+    }
+
+    /// What a unit of a line costs and what the line does, in minor units.
+    pub(crate) fn line_prices(&self, i: usize) -> (i64, i64) {
+        self.lines.get(i).map_or((0, 0), |line| (line.unit, line.subtotal))
+    }
+
+    /// What a SKU costs without price rules, if it is in the cart.
+    pub(crate) fn list_price_of(&self, sku: &Sku) -> Option<Amount> {
+        self.lines.iter().find(|line| line.sku == *sku).map(|line| to_amount(line.list, self.currency))
+    }
+
+    /// Its currency.
+    pub fn currency(&self) -> Currency {
+        self.currency
+    }
+
+    /// How many lines it has.
+    pub fn len(&self) -> usize {
+        self.lines.len()
+    }
+
+    /// Whether it has no lines.
+    pub fn is_empty(&self) -> bool {
+        self.lines.is_empty()
+    }
+}
+
+/// What is left of a promotion for this buyer now.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Allowance {
+    /// Why it cannot be used any more, if so.
+    pub exhausted: Option<RejectReason>,
+    /// What is left of its budget.
+    pub budget_left: Option<Amount>,
+}
+
+/// How a campaign stands for this buyer now.
+#[derive(Clone, Copy, Debug)]
+pub struct CampaignStanding {
+    /// Why what belongs to it does not apply, if so.
+    pub refused: Option<RejectReason>,
+    /// What is left of its budget.
+    pub left: Option<Amount>,
+}
+
+/// What goods that may come free cost, and how many there are.
+#[derive(Clone, Copy, Debug)]
+pub struct GiftStock {
+    /// The catalogue's price of one.
+    pub price: Amount,
+    /// How many can be had.
+    pub available: u32,
+}
+
+/// Everything an answer depends on beside the cart and the promotions.
+#[derive(Clone, Debug, Default)]
+pub struct Circumstances {
+    /// The time it is.
+    pub now: Timestamp,
+    /// The buyer.
+    pub customer: Customer,
+    /// What is left of promotions that have limits. One without an entry has all of its limits left.
+    pub allowances: HashMap<PromotionId, Allowance>,
+    /// How campaigns stand. A promotion of a campaign without an entry does not apply.
+    pub campaigns: HashMap<CampaignId, CampaignStanding>,
+    /// Goods that come free, by SKU.
+    pub gifts: HashMap<Sku, GiftStock>,
+    /// What promotions of the cart together may take off the goods, in percent.
+    pub max_discount_percent: Option<Amount>,
+    /// Whether start and end of promotions count; a draft run over the past has none.
+    pub ignore_dates: bool,
+}
+
+/// A code that the buyer named, as far as it is known what it is.
+#[derive(Clone, Debug)]
+pub struct NamedCode {
+    /// As it was written.
+    pub code: String,
+    /// What it is the key to, if it is known.
+    pub promotion: Option<PromotionId>,
+    /// Whether it is a coupon.
+    pub coupon: bool,
+    /// Why it is not good, if it is not.
+    pub refused: Option<RejectReason>,
+}
+
+/// How much is said about promotions without an effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detail {
+    /// Codes that were named.
+    Named,
+    /// Every promotion.
+    Everything,
+}

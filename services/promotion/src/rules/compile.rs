@@ -1,0 +1,338 @@
+//! A promotion read once: checked member by member, and turned into what the evaluator works with.
+
+use promox_contract::ids::{CampaignId, PromotionId};
+use promox_kernel::{Amount, Currency, FieldError, Sku, bounded};
+
+use super::condition::{Reader, Test, Wanted};
+use super::deeds::{self, Deed};
+use super::faults::Faults;
+use super::field::Field;
+use super::filter::Filter;
+use super::language::{Limits, Operator, Promotion, Stage, StackingMode, WhenShort, normal_code};
+use super::schedule::Window;
+
+/// Actions of a promotion at most.
+const MOST_ACTIONS: usize = 8;
+/// Periodic limits of a promotion at most.
+const MOST_PERIODS: usize = 8;
+/// How far priorities go either way.
+const MOST_PRIORITY: i32 = 1_000_000;
+
+/// A promotion that can be evaluated.
+#[derive(Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a member of the language")]
+pub struct Rule {
+    pub(crate) id: PromotionId,
+    pub(crate) name: String,
+    pub(crate) code: Option<String>,
+    pub(crate) code_key: Option<String>,
+    pub(crate) coupon_only: bool,
+    pub(crate) campaign: Option<CampaignId>,
+    pub(crate) stage: Stage,
+    pub(crate) priority: i32,
+    pub(crate) exclusive: bool,
+    pub(crate) group: Option<String>,
+    pub(crate) include_flash: bool,
+    pub(crate) window: Window,
+    pub(crate) when: Option<Test>,
+    pub(crate) deeds: Vec<Deed>,
+    pub(crate) limits: Limits,
+    pub(crate) budget: Option<i64>,
+    pub(crate) give_rest: bool,
+    pub(crate) anchor: Anchor,
+    /// What the goods must come to at least, whatever else holds.
+    pub(crate) least_subtotal: i64,
+    /// Whether a cart may be so much short of it that it is worth an offer.
+    pub(crate) may_be_offered: bool,
+    needs: Needs,
+}
+
+/// What a cart must have for a promotion to be worth a look.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Anchor {
+    /// Its code or a coupon of its.
+    Named,
+    /// A buyer in one of these segments.
+    Segments(Vec<String>),
+    /// A line of one of these.
+    Lines { skus: Vec<u64>, products: Vec<i64>, categories: Vec<i64> },
+    /// Nothing in particular.
+    Anything,
+}
+
+/// What has to be found out before a promotion can be evaluated.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "each says whether one question has to be asked")]
+pub struct Needs {
+    /// The account's address, age and attributes.
+    pub profile: bool,
+    /// Earlier orders.
+    pub purchases: bool,
+    /// The reward tier.
+    pub tier: bool,
+    /// The segments.
+    pub segments: bool,
+    /// What is left of limits or budget.
+    pub limits: bool,
+    /// Whether limits count by address.
+    pub email: bool,
+    /// Prices and stock of goods that come free.
+    pub gifts: Vec<Sku>,
+    /// Whether a condition asks about the time.
+    pub time: bool,
+}
+
+impl Rule {
+    /// Reads a promotion whose document stands at `pointer` of the request. The errors point at every fault.
+    pub fn compile(
+        id: PromotionId,
+        promotion: &Promotion,
+        currency: Currency,
+        pointer: &str,
+    ) -> Result<Self, Vec<FieldError>> {
+        let mut faults = Faults::new(pointer, currency);
+        check_head(promotion, &mut faults);
+        let window = Window::of(promotion, &mut faults);
+        let when =
+            promotion.when.as_ref().and_then(|when| Reader::new(&mut faults, promotion.stage).read(when, "/when"));
+        let deeds = read_actions(promotion, &mut faults);
+        let limits = promotion.limits.clone().unwrap_or_default();
+        let budget = check_limits(promotion, &mut faults);
+        if !faults.is_empty() {
+            return Err(faults.finish());
+        }
+        let named = promotion.code.is_some() || promotion.coupon_only;
+        Ok(Self {
+            id,
+            name: promotion.name.trim().to_owned(),
+            code: promotion.code.clone(),
+            code_key: promotion.code.as_deref().map(normal_code),
+            coupon_only: promotion.coupon_only,
+            campaign: promotion.campaign_id,
+            stage: promotion.stage,
+            priority: promotion.priority,
+            exclusive: promotion.stacking_mode() == StackingMode::Exclusive,
+            group: promotion.stacking.group.clone(),
+            include_flash: promotion.include_flash,
+            window,
+            anchor: if named { Anchor::Named } else { anchor(when.as_ref(), &deeds) },
+            least_subtotal: least_subtotal(when.as_ref()),
+            may_be_offered: !named && may_be_offered(when.as_ref()),
+            needs: needs(when.as_ref(), &deeds, &limits),
+            when,
+            deeds,
+            budget,
+            give_rest: limits.when_short == Some(WhenShort::GiveRest),
+            limits,
+        })
+    }
+
+    /// Its id.
+    pub fn id(&self) -> PromotionId {
+        self.id
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What it may give in all.
+    pub fn budget_amount(&self) -> Option<Amount> {
+        self.limits.budget
+    }
+
+    /// Its campaign.
+    pub fn campaign(&self) -> Option<CampaignId> {
+        self.campaign
+    }
+
+    /// What has to be found out for it.
+    pub fn needs(&self) -> &Needs {
+        &self.needs
+    }
+}
+
+fn check_head(it: &Promotion, faults: &mut Faults) {
+    if let Err(fault) = bounded(&it.name, 1, 200) {
+        faults.at("/name", fault);
+    }
+    if let Some(code) = &it.code {
+        check_code(code, faults);
+    }
+    if !(-MOST_PRIORITY..=MOST_PRIORITY).contains(&it.priority) {
+        faults.at("/priority", format!("a priority is between -{MOST_PRIORITY} and {MOST_PRIORITY}"));
+    }
+    if let Some(group) = &it.stacking.group {
+        if let Err(fault) = bounded(group, 1, 64) {
+            faults.at("/stacking/group", fault);
+        }
+        if it.stacking_mode() == StackingMode::Exclusive {
+            faults.at("/stacking/group", "an EXCLUSIVE promotion stands alone, in no group");
+        }
+    }
+    if it.stage == Stage::Catalog {
+        check_on_the_shelf(it, faults);
+    }
+}
+
+fn check_code(code: &str, faults: &mut Faults) {
+    let normal = normal_code(code);
+    let odd = normal.is_empty() || code.chars().count() > 64 || !normal.chars().all(|c| c.is_ascii_graphic());
+    if odd {
+        faults.at("/code", "a code is 1 to 64 letters, digits and signs, spaces, - and _ not counted");
+    }
+}
+
+/// What the shelf shows is what everybody pays: it knows no codes, and nothing is counted before there is an order.
+fn check_on_the_shelf(it: &Promotion, faults: &mut Faults) {
+    if it.code.is_some() {
+        faults.at("/code", "a price rule of the catalogue has no code");
+    }
+    if it.coupon_only {
+        faults.at("/couponOnly", "a price rule of the catalogue has no coupons");
+    }
+    if it.limits.as_ref().is_some_and(|limits| *limits != Limits { when_short: limits.when_short, ..Limits::default() }) {
+        faults.at("/limits", "a price rule of the catalogue has no limits; give it a campaign with a budget instead");
+    }
+    if it.include_flash {
+        faults.at("/includeFlash", "price rules pass flash sales by");
+    }
+}
+
+fn read_actions(it: &Promotion, faults: &mut Faults) -> Vec<Deed> {
+    if !(1..=MOST_ACTIONS).contains(&it.actions.len()) {
+        faults.at("/actions", format!("a promotion has 1 to {MOST_ACTIONS} actions"));
+    }
+    let read = |(i, action)| deeds::read(action, it.stage, &format!("/actions/{i}"), faults);
+    it.actions.iter().enumerate().filter_map(read).collect()
+}
+
+fn check_limits(it: &Promotion, faults: &mut Faults) -> Option<i64> {
+    let limits = it.limits.as_ref()?;
+    for (pointer, count) in [("/limits/total", limits.total), ("/limits/perUser", limits.per_user)] {
+        if count == Some(0) {
+            faults.at(pointer, "a limit is at least 1");
+        }
+    }
+    if limits.periods.len() > MOST_PERIODS {
+        faults.at("/limits/periods", format!("{MOST_PERIODS} periodic limits are taken"));
+    }
+    for (i, period) in limits.periods.iter().enumerate() {
+        if period.count == 0 {
+            faults.at(&format!("/limits/periods/{i}/count"), "a limit is at least 1");
+        }
+    }
+    faults.optional_amount("/limits/budget", limits.budget)
+}
+
+/// The narrowest thing that a cart must have for the promotion to be worth a look.
+fn anchor(when: Option<&Test>, deeds: &[Deed]) -> Anchor {
+    let mut found = Anchor::Anything;
+    let mut look = |leaf: &super::condition::Leaf| {
+        if let (Field::CustomerSegments, Operator::In | Operator::Contains) = (&leaf.field, leaf.op) {
+            found = match &leaf.wanted {
+                Wanted::Texts(names) => Anchor::Segments(names.clone()),
+                Wanted::Text(name) => Anchor::Segments(vec![name.clone()]),
+                _ => return,
+            };
+        } else if found == Anchor::Anything && asks_for_some(leaf) {
+            found = lines(&[&leaf.items]).unwrap_or(Anchor::Anything);
+        }
+    };
+    if let Some(when) = when {
+        when.necessary(&mut look);
+    }
+    if found != Anchor::Anything {
+        return found;
+    }
+    let needed: Option<Vec<Vec<&Filter>>> = deeds.iter().map(Deed::needs).collect();
+    needed.and_then(|filters| lines(&filters.concat())).unwrap_or(Anchor::Anything)
+}
+
+/// Whether a comparison holds only with some units of its items in the cart.
+fn asks_for_some(leaf: &super::condition::Leaf) -> bool {
+    let at_least = match (leaf.op, &leaf.wanted) {
+        (Operator::Gte | Operator::Eq, Wanted::Number(wanted)) => *wanted,
+        (Operator::Gt, Wanted::Number(wanted)) => wanted.saturating_add(1),
+        _ => 0,
+    };
+    leaf.field.is_of_items() && at_least > 0
+}
+
+/// Lines that any of these filters can match at all; `None` when one of them names none.
+fn lines(filters: &[&Filter]) -> Option<Anchor> {
+    let (mut skus, mut products, mut categories) = (Vec::new(), Vec::new(), Vec::new());
+    for filter in filters {
+        if !filter.skus.is_empty() {
+            skus.extend(filter.skus.iter().map(|sku| sku.hash));
+        } else if !filter.products.is_empty() {
+            products.extend(&filter.products);
+        } else if !filter.categories.is_empty() {
+            categories.extend(&filter.categories);
+        } else {
+            return None;
+        }
+    }
+    (!filters.is_empty()).then_some(Anchor::Lines { skus, products, categories })
+}
+
+fn least_subtotal(when: Option<&Test>) -> i64 {
+    let mut least = 0;
+    if let Some(when) = when {
+        when.necessary(&mut |leaf| {
+            if let (Field::CartSubtotal, Operator::Gte | Operator::Gt, Wanted::Number(wanted)) =
+                (&leaf.field, leaf.op, &leaf.wanted)
+            {
+                least = least.max(*wanted);
+            }
+        });
+    }
+    least
+}
+
+fn may_be_offered(when: Option<&Test>) -> bool {
+    let mut may = false;
+    if let Some(when) = when {
+        when.leaves(&mut |leaf| {
+            let of_goods = matches!(leaf.field, Field::CartSubtotal | Field::CartQuantity | Field::CartLines);
+            may |= of_goods || leaf.field.is_of_items();
+        });
+    }
+    may
+}
+
+fn needs(when: Option<&Test>, deeds: &[Deed], limits: &Limits) -> Needs {
+    let gift = |deed: &Deed| if let Deed::Gift { sku, .. } = deed { Some(sku.clone()) } else { None };
+    let mut needs = Needs {
+        limits: *limits != Limits { when_short: limits.when_short, ..Limits::default() },
+        email: limits.per_user.is_some() || !limits.periods.is_empty(),
+        gifts: deeds.iter().filter_map(gift).collect(),
+        ..Needs::default()
+    };
+    if let Some(when) = when {
+        when.leaves(&mut |leaf| match leaf.field {
+            Field::CustomerTier => needs.tier = true,
+            Field::CustomerSegments => needs.segments = true,
+            Field::CustomerOrderCount | Field::CustomerTotalSpent => needs.purchases = true,
+            Field::CustomerRegisteredDays | Field::CustomerEmail | Field::CustomerAttribute(_) => needs.profile = true,
+            Field::Weekday | Field::Hour => needs.time = true,
+            _ => {}
+        });
+    }
+    needs
+}
+
+impl Needs {
+    /// Adds what another promotion needs.
+    pub fn add(&mut self, other: &Self) {
+        self.profile |= other.profile;
+        self.purchases |= other.purchases;
+        self.tier |= other.tier;
+        self.segments |= other.segments;
+        self.limits |= other.limits;
+        self.email |= other.email;
+        self.time |= other.time;
+        self.gifts.extend(other.gifts.iter().cloned());
+    }
+}

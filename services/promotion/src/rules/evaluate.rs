@@ -1,0 +1,251 @@
+//! The evaluator: a cart, its buyer, the time and the promotions in; what is given off, by what and why not, out.
+//!
+//! Stackable promotions act one after the other, each on what the earlier ones left; of a group the one that gives the
+//! most. Each exclusive one is tried alone. The buyer gets the better, of equals the stackable ones. The same inputs give
+//! the same answer: nothing here knows a clock, a store or a random number.
+
+use std::sync::Arc;
+
+use promox_contract::promotion::{Evaluation, RejectDetail, RejectReason};
+
+use super::apply::act;
+use super::ask::Ask;
+use super::cart::{Cart, Circumstances, Detail, NamedCode};
+use super::compile::Rule;
+use super::gate::admits;
+use super::index::RuleSet;
+use super::offers::Offers;
+use super::outcome;
+use super::state::{Effect, State};
+
+/// A promotion with an effect, and what named it.
+pub(crate) struct Given<'a> {
+    pub(crate) rule: &'a Arc<Rule>,
+    pub(crate) effect: Effect,
+    pub(crate) named: Option<&'a NamedCode>,
+}
+
+/// A promotion or code without one.
+pub(crate) struct Refused<'a> {
+    pub(crate) rule: Option<&'a Rule>,
+    pub(crate) named: Option<&'a NamedCode>,
+    pub(crate) reason: RejectReason,
+    pub(crate) details: Vec<RejectDetail>,
+}
+
+/// Works a cart out.
+pub fn evaluate(
+    set: &RuleSet,
+    cart: &Cart,
+    it: &Circumstances,
+    named: &[NamedCode],
+    detail: Detail,
+) -> Evaluation {
+    let mut run = Run { set, cart, it, detail, asked: Vec::new(), refused: Vec::new(), offers: Offers::default() };
+    run.resolve(named);
+    let (stackable, exclusive) = run.admitted();
+    let mut state = State::new(cart, it);
+    let alone = run.best_alone(&exclusive, &mut state);
+    let together = run.together(&stackable, &mut state);
+    let given = run.better(alone, together, &mut state);
+    run.look_near(&state);
+    outcome::report(set, cart, it, given, run.refused, run.offers.best(&state))
+}
+
+/// An evaluation under way.
+struct Run<'a> {
+    set: &'a RuleSet,
+    cart: &'a Cart,
+    it: &'a Circumstances,
+    detail: Detail,
+    /// Promotions that the buyer named, by position.
+    asked: Vec<(u32, &'a NamedCode)>,
+    refused: Vec<Refused<'a>>,
+    offers: Offers<'a>,
+}
+
+/// A promotion at its place in the order.
+type Placed<'a> = (u32, &'a Arc<Rule>);
+
+impl<'a> Run<'a> {
+    /// Finds out what the codes are. A promotion applies once: a second coupon for it goes with nothing.
+    fn resolve(&mut self, named: &'a [NamedCode]) {
+        for code in named {
+            let found = code.promotion.and_then(|id| self.set.position(id));
+            let found = found.and_then(|position| self.set.rule(position).map(|rule| (position, rule)));
+            let usable = found.filter(|(_, rule)| code.coupon || !rule.coupon_only);
+            let reason = match (code.refused, usable) {
+                (Some(reason), _) => reason,
+                (None, None) => RejectReason::Unknown,
+                (None, Some((position, _))) if self.asked.iter().any(|(known, _)| *known == position) => {
+                    RejectReason::NotCombinable
+                }
+                (None, Some((position, _))) => {
+                    self.asked.push((position, code));
+                    continue;
+                }
+            };
+            let rule = found.map(|(_, rule)| &**rule);
+            self.refused.push(Refused { rule, named: Some(code), reason, details: Vec::new() });
+        }
+    }
+
+    fn named(&self, position: u32) -> Option<&'a NamedCode> {
+        self.asked.iter().find(|(known, _)| *known == position).map(|(_, code)| *code)
+    }
+
+    /// The promotions that may act now: stackable ones and exclusive ones, in order.
+    fn admitted(&mut self) -> (Vec<Placed<'a>>, Vec<Placed<'a>>) {
+        let mut positions = match self.detail {
+            Detail::Named => self.set.candidates(self.cart, &self.it.customer.segments),
+            Detail::Everything => (0..).take(self.set.cart().len()).collect(),
+        };
+        positions.extend(self.asked.iter().map(|(position, _)| *position));
+        positions.sort_unstable();
+        positions.dedup();
+        let (mut stackable, mut exclusive) = (Vec::with_capacity(positions.len()), Vec::new());
+        for position in positions {
+            let Some(rule) = self.set.rule(position) else { continue };
+            let on_request = rule.coupon_only || rule.code.is_some();
+            if on_request && self.named(position).is_none() {
+                continue;
+            }
+            match admits(rule, self.it) {
+                Err(reason) => self.refuse((position, rule), reason, Vec::new()),
+                Ok(()) if rule.exclusive => exclusive.push((position, rule)),
+                Ok(()) => stackable.push((position, rule)),
+            }
+        }
+        (stackable, exclusive)
+    }
+
+    fn is_told(&self, position: u32) -> bool {
+        self.detail == Detail::Everything || self.named(position).is_some()
+    }
+
+    fn refuse(&mut self, (position, rule): Placed<'a>, reason: RejectReason, details: Vec<RejectDetail>) {
+        if self.is_told(position) {
+            self.refused.push(Refused { rule: Some(rule), named: self.named(position), reason, details });
+        }
+    }
+
+    /// Lets a promotion act on the cart as it stands; why not, when it has no effect.
+    fn attempt(&mut self, placed: Placed<'a>, state: &mut State<'a>) -> Option<Effect> {
+        let (position, rule) = placed;
+        let ask = Ask { rule, state, circumstances: self.it };
+        if !ask.holds() {
+            self.offers.consider(rule, ask);
+            if self.is_told(position) {
+                let (reason, details) = ask.explain();
+                self.refuse(placed, reason, details);
+            }
+            return None;
+        }
+        match act(rule, state, self.it) {
+            Ok(effect) if effect.is_any() => return Some(effect),
+            Ok(effect) => {
+                state.undo(&effect);
+                self.refuse(placed, RejectReason::NoMatchingItems, Vec::new());
+            }
+            Err(reason) => self.refuse(placed, reason, Vec::new()),
+        }
+        None
+    }
+
+    /// Each exclusive promotion tried alone: those with an effect, the best first.
+    fn best_alone(&mut self, exclusive: &[Placed<'a>], state: &mut State<'a>) -> Vec<(Placed<'a>, Effect)> {
+        let mut tried = Vec::new();
+        for placed in exclusive {
+            if let Some(effect) = self.attempt(*placed, state) {
+                state.undo(&effect);
+                tried.push((*placed, effect));
+            }
+        }
+        tried.sort_by_key(|(_, effect)| std::cmp::Reverse(effect.amount()));
+        tried
+    }
+
+    /// All stackable promotions in order.
+    fn together(&mut self, stackable: &[Placed<'a>], state: &mut State<'a>) -> Vec<(Placed<'a>, Effect)> {
+        let mut acted = Vec::new();
+        let mut done: Vec<&str> = Vec::new();
+        for (i, placed) in stackable.iter().enumerate() {
+            let turn = match &placed.1.group {
+                None => self.attempt(*placed, state).map(|effect| (*placed, effect)),
+                Some(group) if done.contains(&group.as_str()) => continue,
+                Some(group) => {
+                    done.push(group);
+                    let rest = stackable.get(i..).unwrap_or_default();
+                    self.of_group(rest.iter().filter(|(_, rule)| rule.group.as_ref() == Some(group)), state)
+                }
+            };
+            if let Some(((_, rule), effect)) = &turn {
+                state.charge(rule, effect.amount(), self.it);
+            }
+            acted.extend(turn);
+        }
+        acted
+    }
+
+    /// Of a group the one that gives the most, of equals the lower id.
+    fn of_group<'m>(
+        &mut self,
+        members: impl Iterator<Item = &'m Placed<'a>>,
+        state: &mut State<'a>,
+    ) -> Option<(Placed<'a>, Effect)>
+    where
+        'a: 'm,
+    {
+        let mut tried: Vec<(Placed<'a>, Effect)> = Vec::new();
+        for placed in members {
+            if let Some(effect) = self.attempt(*placed, state) {
+                state.undo(&effect);
+                tried.push((*placed, effect));
+            }
+        }
+        tried.sort_by_key(|((_, rule), effect)| (std::cmp::Reverse(effect.amount()), rule.id));
+        let mut tried = tried.into_iter();
+        let (best, _) = tried.next()?;
+        tried.for_each(|(loser, _)| self.refuse(loser, RejectReason::NotCombinable, Vec::new()));
+        act(best.1, state, self.it).ok().map(|effect| (best, effect))
+    }
+
+    /// The better of the best exclusive promotion and all stackable ones; the losers go with nothing.
+    fn better(
+        &mut self,
+        alone: Vec<(Placed<'a>, Effect)>,
+        together: Vec<(Placed<'a>, Effect)>,
+        state: &mut State<'a>,
+    ) -> Vec<Given<'a>> {
+        let stacked: i64 = together.iter().map(|(_, effect)| effect.amount()).sum();
+        let best = alone.first().map(|(_, effect)| effect.amount());
+        let exclusive = best.is_some_and(|best| best > stacked || together.is_empty());
+        let mut alone = alone.into_iter();
+        let winners = if exclusive {
+            let (placed, _) = alone.next().unzip();
+            *state = State::new(self.cart, self.it);
+            let effect = placed.and_then(|(_, rule): Placed<'a>| act(rule, state, self.it).ok());
+            together.into_iter().for_each(|(loser, _)| self.refuse(loser, RejectReason::NotCombinable, Vec::new()));
+            placed.zip(effect).into_iter().collect()
+        } else {
+            together
+        };
+        alone.for_each(|(loser, _)| self.refuse(loser, RejectReason::NotCombinable, Vec::new()));
+        winners
+            .into_iter()
+            .map(|((position, rule), effect)| Given { rule, effect, named: self.named(position) })
+            .collect()
+    }
+
+    /// Automatic promotions that the goods do not reach, for offers.
+    fn look_near(&mut self, state: &State<'a>) {
+        if self.detail == Detail::Everything {
+            return;
+        }
+        for position in self.set.near(self.cart) {
+            if let Some(rule) = self.set.rule(position).filter(|rule| admits(rule, self.it).is_ok()) {
+                self.offers.consider(rule, Ask { rule, state, circumstances: self.it });
+            }
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Which lines an action or a condition is about.
+
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
+
+use promox_kernel::Sku;
+
+use super::cart::Line;
+use super::faults::Faults;
+use super::language::ItemFilter;
+
+/// Members of a list at most.
+const MOST_MEMBERS: usize = 5_000;
+
+/// A SKU as it is compared: by its hash first, then by its letters.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct SkuKey {
+    pub(crate) hash: u64,
+    fold: String,
+}
+
+impl SkuKey {
+    pub(crate) fn of(sku: &Sku) -> Self {
+        let fold = sku.fold();
+        let mut hasher = DefaultHasher::new();
+        fold.hash(&mut hasher);
+        Self { hash: hasher.finish(), fold }
+    }
+}
+
+/// A filter as it is matched. Lists are sorted; an empty list says nothing.
+#[derive(Clone, Debug)]
+pub(crate) struct Filter {
+    pub(crate) skus: Vec<SkuKey>,
+    pub(crate) products: Vec<i64>,
+    pub(crate) categories: Vec<i64>,
+    attributes: Vec<(String, Vec<String>)>,
+    min: i64,
+    max: i64,
+    exclude_discounted: bool,
+    exclude: Option<Box<Filter>>,
+    every_line: bool,
+}
+
+impl Filter {
+    /// Reads a filter that stands at `pointer`; none is every line.
+    pub(crate) fn read(filter: Option<&ItemFilter>, pointer: &str, faults: &mut Faults) -> Self {
+        let usual = ItemFilter::default();
+        let filter = filter.unwrap_or(&usual);
+        let read = Self {
+            skus: sorted(filter.skus.as_deref(), &format!("{pointer}/skus"), faults, SkuKey::of),
+            products: sorted(filter.product_ids.as_deref(), &format!("{pointer}/productIds"), faults, |id| *id),
+            categories: sorted(filter.categories.as_deref(), &format!("{pointer}/categories"), faults, |id| *id),
+            attributes: attributes(filter, pointer, faults),
+            min: filter.min_price.map_or(0, |price| faults.price(&format!("{pointer}/minPrice"), Some(price))),
+            max: filter.max_price.map_or(i64::MAX, |price| faults.price(&format!("{pointer}/maxPrice"), Some(price))),
+            exclude_discounted: filter.exclude_discounted == Some(true),
+            exclude: exclude(filter, pointer, faults),
+            every_line: *filter == ItemFilter::default(),
+        };
+        if read.min > read.max {
+            faults.at(&format!("{pointer}/maxPrice"), "the highest price is below the lowest");
+        }
+        read
+    }
+
+    /// Whether a line is meant.
+    pub(crate) fn matches(&self, line: &Line) -> bool {
+        self.every_line || self.matches_members(line)
+    }
+
+    fn matches_members(&self, line: &Line) -> bool {
+        let has = |list: &[i64], of: &[i64]| list.is_empty() || of.iter().any(|id| list.binary_search(id).is_ok());
+        (self.skus.is_empty() || self.skus.binary_search(&line.key).is_ok())
+            && has(&self.products, line.product.as_slice())
+            && has(&self.categories, &line.categories)
+            && (self.min..=self.max).contains(&line.unit)
+            && !(self.exclude_discounted && line.unit < line.list)
+            && self.attributes.iter().all(|(name, values)| {
+                line.attributes.get(name).is_some_and(|value| values.iter().any(|wanted| wanted == value))
+            })
+            && self.exclude.as_ref().is_none_or(|exclude| !exclude.matches(line))
+    }
+}
+
+fn sorted<T, K: Ord>(list: Option<&[T]>, pointer: &str, faults: &mut Faults, key: impl Fn(&T) -> K) -> Vec<K> {
+    let Some(list) = list else { return Vec::new() };
+    if list.is_empty() || list.len() > MOST_MEMBERS {
+        faults.at(pointer, format!("1 to {MOST_MEMBERS} members are taken; leave the key out for all"));
+    }
+    let mut keys: Vec<K> = list.iter().map(key).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    keys
+}
+
+fn attributes(filter: &ItemFilter, pointer: &str, faults: &mut Faults) -> Vec<(String, Vec<String>)> {
+    let mut all = Vec::new();
+    for (name, values) in filter.attributes.iter().flatten() {
+        if values.texts().is_empty() {
+            faults.at(&format!("{pointer}/attributes/{name}"), "at least one value");
+        }
+        all.push((name.clone(), values.texts().to_vec()));
+    }
+    all
+}
+
+fn exclude(filter: &ItemFilter, pointer: &str, faults: &mut Faults) -> Option<Box<Filter>> {
+    let excluded = filter.exclude.as_deref()?;
+    let pointer = format!("{pointer}/exclude");
+    if excluded.exclude.is_some() {
+        faults.at(&format!("{pointer}/exclude"), "an exclusion has no exclusions of its own");
+        return None;
+    }
+    if *excluded == ItemFilter::default() {
+        faults.at(&pointer, "this excludes every line");
+    }
+    Some(Box::new(Filter::read(Some(excluded), &pointer, faults)))
+}

@@ -1,0 +1,35 @@
+//! What is asked of a promotion before its conditions: its time, its campaign, what is left of its limits.
+
+use promox_contract::promotion::RejectReason;
+
+use super::cart::Circumstances;
+use super::compile::Rule;
+
+/// Whether a promotion applies at all now, else why not.
+pub(crate) fn admits(rule: &Rule, it: &Circumstances) -> Result<(), RejectReason> {
+    if it.ignore_dates {
+        rule.window.check_hours(it.now)?;
+    } else {
+        rule.window.check(it.now)?;
+    }
+    if let Some(campaign) = rule.campaign {
+        let standing = it.campaigns.get(&campaign).ok_or(RejectReason::Paused)?;
+        if let Some(reason) = standing.refused {
+            return Err(reason);
+        }
+        if standing.left.is_some_and(|left| left.0 <= rust_decimal::Decimal::ZERO) {
+            return Err(RejectReason::BudgetExhausted);
+        }
+    }
+    match it.allowances.get(&rule.id).and_then(|allowance| allowance.exhausted) {
+        Some(reason) => Err(reason),
+        None => Ok(()),
+    }
+}
+
+impl Rule {
+    /// Whether its time and its campaign let it apply now.
+    pub fn applies_now(&self, it: &Circumstances) -> bool {
+        admits(self, it).is_ok()
+    }
+}

@@ -1,0 +1,188 @@
+//! All promotions that may apply, ordered, and found by what a cart has: its SKUs, products, categories, its buyer's
+//! segments, and the codes that were named.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use promox_contract::ids::PromotionId;
+
+use super::cart::{Cart, Line};
+use super::compile::{Anchor, Rule};
+use super::language::Stage;
+
+/// Promotions just out of reach that are looked at for offers.
+const NEAR: usize = 8;
+
+/// Compiled promotions in their order of application, indexed.
+#[derive(Debug, Default)]
+pub struct RuleSet {
+    cart: Vec<Arc<Rule>>,
+    shelf: Vec<Arc<Rule>>,
+    cart_index: Index,
+    shelf_index: Index,
+    by_id: HashMap<PromotionId, u32>,
+    by_code: HashMap<String, PromotionId>,
+}
+
+/// Positions of rules by what a cart must have.
+#[derive(Debug, Default)]
+struct Index {
+    by_sku: HashMap<u64, Vec<u32>>,
+    by_product: HashMap<i64, Vec<u32>>,
+    by_category: HashMap<i64, Vec<u32>>,
+    by_segment: BTreeMap<String, Vec<u32>>,
+    /// Those that need nothing in particular, by what the goods must come to at least.
+    always: Vec<(i64, u32)>,
+}
+
+impl Index {
+    fn add(&mut self, position: u32, rule: &Rule) {
+        match &rule.anchor {
+            Anchor::Named => {}
+            Anchor::Segments(names) => {
+                names.iter().for_each(|name| self.by_segment.entry(name.clone()).or_default().push(position));
+            }
+            Anchor::Lines { skus, products, categories } => {
+                skus.iter().for_each(|sku| self.by_sku.entry(*sku).or_default().push(position));
+                products.iter().for_each(|id| self.by_product.entry(*id).or_default().push(position));
+                categories.iter().for_each(|id| self.by_category.entry(*id).or_default().push(position));
+            }
+            Anchor::Anything => self.always.push((rule.least_subtotal, position)),
+        }
+    }
+
+    fn of_line(&self, line: &Line, found: &mut Vec<u32>) {
+        let mut extend = |positions: Option<&Vec<u32>>| found.extend(positions.into_iter().flatten());
+        if !self.by_sku.is_empty() {
+            extend(self.by_sku.get(&line.key.hash));
+        }
+        if !self.by_product.is_empty() {
+            extend(line.product.and_then(|id| self.by_product.get(&id)));
+        }
+        if !self.by_category.is_empty() {
+            line.categories.iter().for_each(|id| extend(self.by_category.get(id)));
+        }
+    }
+
+    fn of_segments(&self, segments: &[String], found: &mut Vec<u32>) {
+        for segment in segments {
+            found.extend(self.by_segment.get(segment).into_iter().flatten());
+        }
+    }
+
+    /// Where those begin that the goods do not reach.
+    fn reach(&self, goods: i64) -> (&[(i64, u32)], &[(i64, u32)]) {
+        self.always.split_at(self.always.partition_point(|(least, _)| *least <= goods))
+    }
+}
+
+fn in_order(mut found: Vec<u32>) -> Vec<u32> {
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
+impl RuleSet {
+    /// Promotions, ordered and indexed.
+    pub fn new(rules: impl IntoIterator<Item = Arc<Rule>>) -> Self {
+        let mut all: Vec<Arc<Rule>> = rules.into_iter().collect();
+        all.sort_by_key(|rule| (std::cmp::Reverse(rule.priority), rule.id));
+        let (shelf, cart) = all.into_iter().partition(|rule: &Arc<Rule>| rule.stage == Stage::Catalog);
+        let mut set = Self { cart, shelf, ..Self::default() };
+        for (position, rule) in (0..).zip(&set.cart) {
+            set.cart_index.add(position, rule);
+            set.by_id.insert(rule.id, position);
+            if let Some(code) = &rule.code_key {
+                set.by_code.insert(code.clone(), rule.id);
+            }
+        }
+        for (position, rule) in (0..).zip(&set.shelf) {
+            set.shelf_index.add(position, rule);
+        }
+        set.cart_index.always.sort_unstable();
+        set.shelf_index.always.sort_unstable();
+        set
+    }
+
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.cart.is_empty() && self.shelf.is_empty()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.cart.len() + self.shelf.len()
+    }
+
+    /// Price rules of the catalogue, in their order of application.
+    pub fn shelf(&self) -> &[Arc<Rule>] {
+        &self.shelf
+    }
+
+    /// Promotions of the cart, in their order of application.
+    pub(crate) fn cart(&self) -> &[Arc<Rule>] {
+        &self.cart
+    }
+
+    /// The promotion that a code in normal form asks for.
+    pub fn by_code(&self, normal: &str) -> Option<PromotionId> {
+        self.by_code.get(normal).copied()
+    }
+
+    /// Where a promotion of the cart stands in the order.
+    pub(crate) fn position(&self, id: PromotionId) -> Option<u32> {
+        self.by_id.get(&id).copied()
+    }
+
+    pub(crate) fn rule(&self, position: u32) -> Option<&Arc<Rule>> {
+        self.cart.get(usize::try_from(position).ok()?)
+    }
+
+    /// A promotion of the cart by its id.
+    pub fn get(&self, id: PromotionId) -> Option<&Arc<Rule>> {
+        self.rule(self.position(id)?)
+    }
+
+    /// Whether the buyer's segments decide which promotions are looked at.
+    pub fn asks_for_segments(&self) -> bool {
+        !self.cart_index.by_segment.is_empty()
+    }
+
+    /// Positions of the promotions of the cart that could apply to it, in order, beside those that are named.
+    pub(crate) fn candidates(&self, cart: &Cart, segments: &[String]) -> Vec<u32> {
+        let goods = cart.lines.iter().map(|line| line.subtotal).sum();
+        let (reached, _) = self.cart_index.reach(goods);
+        let mut found: Vec<u32> = reached.iter().map(|(_, position)| *position).collect();
+        cart.lines.iter().for_each(|line| self.cart_index.of_line(line, &mut found));
+        self.cart_index.of_segments(segments, &mut found);
+        in_order(found)
+    }
+
+    /// Those that the cart is nearest to reaching.
+    pub(crate) fn near(&self, cart: &Cart) -> Vec<u32> {
+        let goods = cart.lines.iter().map(|line| line.subtotal).sum();
+        let (_, beyond) = self.cart_index.reach(goods);
+        beyond.iter().take(NEAR).map(|(_, position)| *position).collect()
+    }
+
+    /// The price rules of the catalogue that could apply to a line, in order.
+    pub(crate) fn shelf_candidates(&self, line: &Line, segments: &[String]) -> Vec<&Arc<Rule>> {
+        let mut found: Vec<u32> = self.shelf_index.always.iter().map(|(_, position)| *position).collect();
+        self.shelf_index.of_line(line, &mut found);
+        self.shelf_index.of_segments(segments, &mut found);
+        in_order(found).into_iter().filter_map(|position| self.shelf.get(usize::try_from(position).ok()?)).collect()
+    }
+
+    /// The promotions whose evaluation a cart could depend on: candidates, near ones and named ones.
+    pub fn relevant<'s>(
+        &'s self,
+        cart: &Cart,
+        segments: &[String],
+        named: impl Iterator<Item = PromotionId>,
+    ) -> Vec<&'s Arc<Rule>> {
+        let mut found = self.candidates(cart, segments);
+        found.extend(self.near(cart));
+        found.extend(named.filter_map(|id| self.position(id)));
+        in_order(found).into_iter().filter_map(|position| self.rule(position)).collect()
+    }
+}

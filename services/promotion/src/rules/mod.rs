@@ -1,0 +1,42 @@
+//! The rules engine: the language of promotions, its compiler and its evaluator.
+//!
+//! All of it is pure. A [`Promotion`] is what people write; [`Rule::compile`] checks it and points at every fault;
+//! a [`RuleSet`] orders and indexes rules; [`evaluate`] works a [`Cart`] out under [`Circumstances`]. Cart, quote,
+//! calculate, order and backtest all call it, so the same inputs give the same answer everywhere.
+//!
+//! What holds: discounts of a line never exceed what it costs, nor its floor; each promotion's shares sum to its amount;
+//! a budget, the store's cap and a limit are never passed; what does not apply changes nothing.
+
+mod apply;
+mod ask;
+mod cart;
+mod compile;
+mod condition;
+mod deeds;
+mod evaluate;
+mod faults;
+mod field;
+mod filter;
+mod gate;
+mod index;
+mod language;
+mod limits;
+mod numbers;
+mod offers;
+mod outcome;
+mod schedule;
+mod shelf;
+mod state;
+#[cfg(test)]
+mod tests;
+mod units;
+
+pub use cart::{
+    Allowance, CampaignStanding, Cart, Circumstances, Detail, GiftStock, Line, LineInput, NamedCode,
+};
+pub use compile::{Needs, Rule};
+pub use evaluate::evaluate;
+pub use index::RuleSet;
+pub use language::*;
+pub use limits::{Buyer, Counter, TOTAL};
+pub(crate) use numbers::{exact_minor, to_amount, to_minor};

@@ -1,0 +1,239 @@
+//! Exact arithmetic on minor units: percentages rounded once, amounts shared by largest remainder.
+//!
+//! Amounts are whole minor units (pence, yen, fils) in `i64`, at most 10^18, so that every product fits 128 bits. Where
+//! 64 bits are enough they are used: a division of 128 bits costs ten times as much.
+
+use promox_kernel::{Amount, Currency};
+use rust_decimal::Decimal;
+
+/// The most that a cart, a price or a budget comes to, in minor units.
+pub(crate) const MOST: i64 = 1_000_000_000_000_000_000;
+/// A hundred percent.
+const WHOLE: i64 = 1_000_000;
+/// What fractions of a minor unit are counted in where units of several lines are added up.
+pub(crate) const FINE: i128 = 1_000_000_000;
+
+/// An amount in minor units; `None` when it has more digits than the currency or is beyond [`MOST`].
+pub(crate) fn exact_minor(amount: Amount, currency: Currency) -> Option<i64> {
+    let value = amount.0;
+    let (scale, digits) = (value.scale(), currency.exponent());
+    let minor = if scale <= digits {
+        value.mantissa().checked_mul(10_i128.pow(digits - scale))?
+    } else {
+        let divisor = 10_i128.checked_pow(scale - digits)?;
+        (value.mantissa() % divisor == 0).then_some(value.mantissa() / divisor)?
+    };
+    i64::try_from(minor).ok().filter(|minor| minor.unsigned_abs() <= MOST.unsigned_abs())
+}
+
+/// An amount in minor units, rounded half-up.
+pub(crate) fn to_minor(amount: Amount, currency: Currency) -> Option<i64> {
+    exact_minor(currency.round(amount.0), currency)
+}
+
+/// Minor units as an amount in the currency's scale.
+pub(crate) fn to_amount(minor: i64, currency: Currency) -> Amount {
+    Amount(Decimal::new(minor, currency.exponent()))
+}
+
+/// A percentage in millionths: above 0, at most 100, at most 4 decimals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Percent(i64);
+
+impl Percent {
+    /// All of it.
+    pub(crate) const ALL: Self = Self(WHOLE);
+
+    /// `None` for what is not above 0 and at most 100 with at most 4 decimals.
+    pub(crate) fn new(value: Amount) -> Option<Self> {
+        let millionths = value.0.checked_mul(Decimal::from(10_000))?;
+        let whole = millionths.is_integer().then(|| i64::try_from(millionths).ok()).flatten()?;
+        (1..=WHOLE).contains(&whole).then_some(Self(whole))
+    }
+
+    /// This much of `part` of the `units` that cost `left`, rounded half-up once.
+    pub(crate) fn of_units(self, left: i64, part: u32, units: u32) -> i64 {
+        if part == units {
+            return self.of(left);
+        }
+        let numerator = i128::from(left) * i128::from(part) * i128::from(self.0);
+        narrow(half_up(numerator, i128::from(units.max(1)) * i128::from(WHOLE)))
+    }
+
+    /// This much of an amount, rounded half-up.
+    pub(crate) fn of(self, amount: i64) -> i64 {
+        match amount.checked_mul(self.0) {
+            Some(product) if product < i64::MAX - WHOLE => (product + WHOLE / 2) / WHOLE,
+            _ => narrow(half_up(i128::from(amount) * i128::from(self.0), i128::from(WHOLE))),
+        }
+    }
+
+    /// This much of an amount counted in [`FINE`] parts, rounded half-up to the minor unit.
+    pub(crate) fn of_fine(self, amount: i128) -> i64 {
+        let numerator = amount.checked_mul(i128::from(self.0)).unwrap_or(i128::MAX / 2);
+        narrow(half_up(numerator, FINE * i128::from(WHOLE)))
+    }
+
+    /// This much of an amount, never rounded up: a cap is not passed.
+    pub(crate) fn at_most(self, amount: i64) -> i64 {
+        narrow(i128::from(amount) * i128::from(self.0) / i128::from(WHOLE))
+    }
+
+    /// What is left of a price when this is taken off, the price rounded half-up.
+    pub(crate) fn off(self, price: i64) -> i64 {
+        narrow(half_up(i128::from(price) * i128::from(WHOLE - self.0), i128::from(WHOLE)))
+    }
+}
+
+/// A quotient rounded half-up; neither side is negative.
+pub(crate) fn half_up(numerator: i128, denominator: i128) -> i128 {
+    (numerator + denominator / 2) / denominator.max(1)
+}
+
+/// Into 64 bits; what does not fit is above [`MOST`] and never comes from amounts within it.
+pub(crate) fn narrow(value: i128) -> i64 {
+    i64::try_from(value).unwrap_or(MOST)
+}
+
+/// What `part` of `units` that cost `left` come to, in [`FINE`] parts, to the nearest.
+pub(crate) fn fine_units(left: i64, part: u32, units: u32) -> i128 {
+    half_up(i128::from(left) * i128::from(part) * FINE, i128::from(units.max(1)))
+}
+
+/// Weights of any size in 64 bits, in the same proportion.
+pub(crate) fn weights(fine: &[i128]) -> Vec<i64> {
+    let largest = fine.iter().copied().max().unwrap_or(0);
+    let excess = 128 - largest.leading_zeros();
+    let shift = excess.saturating_sub(62);
+    fine.iter().map(|weight| narrow(weight >> shift)).collect()
+}
+
+/// Shares a total over lines in proportion to their weights, by largest remainder, ties to the earlier line. No line gets
+/// more than its room: what it cannot take moves on to the others. The shares sum to the total, or to all the room there is.
+pub(crate) fn share(total: i64, weights: &[i64], rooms: &[i64]) -> Vec<i64> {
+    let mut shares = vec![0; weights.len()];
+    let mut open: Vec<usize> =
+        weights.iter().zip(rooms).enumerate().filter(|(_, (w, r))| **w > 0 && **r > 0).map(|(i, _)| i).collect();
+    let mut left = total;
+    while left > 0 && !open.is_empty() {
+        spread(left, weights, &open, &mut shares);
+        let over = |i: &usize| at(&shares, *i) > at(rooms, *i);
+        let full: Vec<usize> = open.iter().copied().filter(over).collect();
+        if full.is_empty() {
+            break;
+        }
+        for i in &full {
+            let room = at(rooms, *i);
+            set(&mut shares, *i, room);
+            left -= room;
+        }
+        open.retain(|i| !full.contains(i));
+    }
+    shares
+}
+
+fn at(values: &[i64], i: usize) -> i64 {
+    values.get(i).copied().unwrap_or(0)
+}
+
+fn set(values: &mut [i64], i: usize, value: i64) {
+    if let Some(place) = values.get_mut(i) {
+        *place = value;
+    }
+}
+
+/// Shares a total over the open lines.
+fn spread(total: i64, weights: &[i64], open: &[usize], shares: &mut [i64]) {
+    let sum: i128 = open.iter().map(|i| i128::from(at(weights, *i))).sum();
+    let mut left = total;
+    let mut remainders: Vec<(u128, usize)> = Vec::with_capacity(open.len());
+    for i in open {
+        let (floor, remainder) = divide(total, at(weights, *i), sum);
+        set(shares, *i, floor);
+        left -= floor;
+        remainders.push((remainder, *i));
+    }
+    let extra = usize::try_from(left).unwrap_or(0).min(remainders.len());
+    if extra > 0 && extra < remainders.len() {
+        remainders.select_nth_unstable_by(extra - 1, |a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
+    }
+    for (_, i) in remainders.into_iter().take(extra) {
+        let more = at(shares, i) + 1;
+        set(shares, i, more);
+    }
+}
+
+/// `total × weight ÷ sum`, and what remains; none is negative, the sum is not zero.
+fn divide(total: i64, weight: i64, sum: i128) -> (i64, u128) {
+    let (total, weight, sum) = (total.unsigned_abs(), weight.unsigned_abs(), sum.unsigned_abs());
+    if let (Some(product), Ok(sum)) = (total.checked_mul(weight), u64::try_from(sum)) {
+        let quotient = product / sum.max(1);
+        return (i64::try_from(quotient).unwrap_or(MOST), u128::from(product % sum.max(1)));
+    }
+    let product = u128::from(total) * u128::from(weight);
+    let quotient = product / sum.max(1);
+    (i64::try_from(quotient).unwrap_or(MOST), product % sum.max(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn shares_go_by_largest_remainder_and_move_on() {
+        let open = |n: usize| vec![i64::MAX; n];
+        for (total, weights, rooms, want) in [
+            (10, vec![1, 1, 1], open(3), vec![4, 3, 3]),
+            (100, vec![333, 333, 334], open(3), vec![33, 33, 34]),
+            (1, vec![5, 5], open(2), vec![1, 0]),
+            (7, vec![0, 3], open(2), vec![0, 7]),
+            (9, vec![1, 1, 1], vec![1, 9, 9], vec![1, 4, 4]),
+            (9, vec![1, 1, 1], vec![1, 2, 9], vec![1, 2, 6]),
+            (9, vec![1, 1], vec![2, 3], vec![2, 3]),
+            (0, vec![1, 1], open(2), vec![0, 0]),
+        ] {
+            assert_eq!(share(total, &weights, &rooms), want, "{total} over {weights:?} in {rooms:?}");
+        }
+    }
+
+    #[test]
+    fn percentages_round_half_up_once() {
+        let percent = |text: &str| Percent::new(text.parse().unwrap()).unwrap();
+        assert_eq!(percent("50").of(1), 1);
+        assert_eq!(percent("10").of(4), 0);
+        assert_eq!(percent("10").of(5), 1);
+        assert_eq!(percent("33.3333").of(10_000), 3333);
+        assert_eq!(percent("50").of_units(1001, 3, 6), 250);
+        assert_eq!(percent("100").of(MOST), MOST);
+        assert_eq!(percent("50").off(1), 1);
+        for bad in ["0", "-1", "100.0001", "1.00001"] {
+            assert_eq!(Percent::new(bad.parse().unwrap()), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn amounts_convert_in_every_scale() {
+        for (code, text, minor) in
+            [("GBP", "19.9", 1990), ("JPY", "500", 500), ("KWD", "1.234", 1234), ("GBP", "1.500", 150)]
+        {
+            let currency: Currency = code.parse().unwrap();
+            assert_eq!(exact_minor(text.parse().unwrap(), currency), Some(minor));
+        }
+        assert_eq!(exact_minor("1.005".parse().unwrap(), Currency::GBP), None);
+        assert_eq!(to_amount(5, Currency::GBP).to_string(), "0.05");
+    }
+
+    proptest! {
+        #[test]
+        fn shares_sum_and_stay_in_their_rooms(
+            total in 0_i64..1_000_000_000_000, lines in prop::collection::vec((0_i64..1_000_000_000, 0_i64..1_000_000_000), 1..50),
+        ) {
+            let (weights, rooms): (Vec<_>, Vec<_>) = lines.into_iter().unzip();
+            let shares = share(total, &weights, &rooms);
+            let room: i64 = weights.iter().zip(&rooms).filter(|(w, _)| **w > 0).map(|(_, r)| *r).sum();
+            prop_assert_eq!(shares.iter().sum::<i64>(), total.min(room));
+            prop_assert!(shares.iter().zip(&rooms).all(|(share, room)| *share >= 0 && share <= room));
+        }
+    }
+}

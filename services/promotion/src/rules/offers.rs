@@ -1,0 +1,52 @@
+//! Offers: automatic promotions that are one amount or quantity away, the nearest first.
+
+use promox_contract::promotion::Offer;
+use promox_kernel::Amount;
+
+use super::ask::Ask;
+use super::compile::Rule;
+use super::deeds::Deed;
+use super::state::State;
+
+/// Offers that are told.
+const MOST: usize = 3;
+/// Promotions that are looked at for offers.
+const LOOKED_AT: usize = 32;
+
+/// Offers found so far.
+#[derive(Default)]
+pub(crate) struct Offers<'a> {
+    found: Vec<(&'a Rule, String, i64, Amount)>,
+    looked: usize,
+}
+
+impl<'a> Offers<'a> {
+    /// Looks at a promotion whose conditions do not hold.
+    pub(crate) fn consider(&mut self, rule: &'a Rule, ask: Ask<'_>) {
+        if !rule.may_be_offered || self.looked == LOOKED_AT {
+            return;
+        }
+        self.looked += 1;
+        if let Some((field, missing, amount)) = ask.one_missing() {
+            self.found.push((rule, field, missing, amount));
+        }
+    }
+
+    /// The nearest ones; a quantity is as far as so many average units cost.
+    pub(crate) fn best(mut self, state: &State<'_>) -> Vec<Offer> {
+        let units: i64 = state.cart.lines.iter().map(|line| i64::from(line.quantity)).sum();
+        let average = (state.goods() / units.max(1)).max(1);
+        self.found.sort_by_key(|(rule, field, missing, _)| {
+            let far = if field.ends_with("ubtotal") { *missing } else { missing.saturating_mul(average) };
+            (far, rule.id)
+        });
+        self.found.into_iter().take(MOST).map(|(rule, field, _, missing)| offer(rule, field, missing)).collect()
+    }
+}
+
+fn offer(rule: &Rule, field: String, missing: Amount) -> Offer {
+    let free_shipping = matches!(rule.deeds.first(), Some(Deed::FreeShipping { .. }));
+    let gain = if free_shipping { "free shipping" } else { rule.name.as_str() };
+    let message = format!("{missing} more for {gain}");
+    Offer { promotion_id: rule.id, name: rule.name.clone(), field, missing, message }
+}

@@ -1,0 +1,372 @@
+//! Actions that count units: buy and get, every nth, packs, bundles. A unit serves one application across all of them.
+//!
+//! Units are never listed one by one: a line's free units are a stack at one price, which is what is left of the line ÷
+//! its units, compared exactly.
+
+use std::cmp::Ordering;
+
+use super::apply::{Turn, price_of};
+use super::deeds::Cut;
+use super::filter::Filter;
+use super::numbers::{FINE, Percent, fine_units, half_up, narrow, weights};
+
+/// The free units of a line.
+#[derive(Clone, Copy, Debug)]
+struct Stack {
+    line: usize,
+    free: u32,
+    left: i64,
+    quantity: u32,
+}
+
+impl Stack {
+    /// Compares what a unit costs.
+    fn by_price(&self, other: &Self) -> Ordering {
+        let product = |left: i64, units: u32| i128::from(left) * i128::from(units);
+        product(self.left, other.quantity).cmp(&product(other.left, self.quantity))
+    }
+
+    /// What so many of them cost, in fine parts.
+    fn cost(&self, units: u32) -> i128 {
+        fine_units(self.left, units, self.quantity)
+    }
+}
+
+/// Dearest first, ties to the earlier line.
+fn dearest_first(stacks: &mut [Stack]) {
+    stacks.sort_by(|a, b| b.by_price(a).then(a.line.cmp(&b.line)));
+}
+
+fn total(stacks: impl Iterator<Item = u32>) -> u64 {
+    stacks.map(u64::from).sum()
+}
+
+/// As many as fit 32 bits: no line has more units.
+fn few(units: u64) -> u32 {
+    u32::try_from(units).unwrap_or(u32::MAX)
+}
+
+/// Discounts of packs or bundles, gathered exactly and rounded once.
+#[derive(Default)]
+struct Savings {
+    whole: i128,
+    lines: Vec<(usize, i128, u32)>,
+}
+
+impl Savings {
+    /// Adds `times` sets of units that cost together `price` instead; whether that saves anything.
+    fn add(&mut self, units: &[(Stack, u32)], price: i64, times: u32) -> bool {
+        let cost: i128 = units.iter().map(|(stack, units)| stack.cost(*units)).sum();
+        let saving = cost - i128::from(price) * FINE;
+        if saving <= 0 {
+            return false;
+        }
+        self.whole += saving * i128::from(times);
+        for (stack, units) in units {
+            let part = proportion(saving, stack.cost(*units), cost) * i128::from(times);
+            let used = units.saturating_mul(times);
+            match self.lines.iter_mut().find(|(line, ..)| *line == stack.line) {
+                Some((_, saved, all)) => {
+                    *saved += part;
+                    *all += used;
+                }
+                None => self.lines.push((stack.line, part, used)),
+            }
+        }
+        true
+    }
+}
+
+/// `amount × part ÷ whole`.
+fn proportion(amount: i128, part: i128, whole: i128) -> i128 {
+    amount.checked_mul(part).map_or_else(|| amount / (whole / part.max(1)).max(1), |product| product / whole.max(1))
+}
+
+impl Turn<'_, '_> {
+    /// The free units of the lines that a filter means, in line order.
+    fn stacks(&self, filter: &Filter) -> Vec<Stack> {
+        let meant = self.state.matching(self.rule, filter).map(|(line, it)| Stack {
+            line,
+            free: self.state.free_of(line),
+            left: self.left(line),
+            quantity: it.quantity,
+        });
+        meant.filter(|stack| stack.free > 0).collect()
+    }
+
+    /// The dearest units are bought, the cheapest become cheaper, as often as units last.
+    pub(crate) fn buy_get(&mut self, buy: &(Filter, u32), get: &(Filter, u32), percent: Percent, most: u32) {
+        let (bought, got) = (self.stacks(&buy.0), self.stacks(&get.0));
+        let both = |stack: &Stack, others: &[Stack]| others.iter().any(|other| other.line == stack.line);
+        let only_buy = total(bought.iter().filter(|it| !both(it, &got)).map(|it| it.free));
+        let only_get = total(got.iter().filter(|it| !both(it, &bought)).map(|it| it.free));
+        let shared = total(got.iter().filter(|it| both(it, &bought)).map(|it| it.free));
+        let sizes = (u64::from(buy.1), u64::from(get.1));
+        let times = applications(sizes, only_buy, only_get, shared, u64::from(most));
+        if times == 0 {
+            return;
+        }
+        let reserved = (times * sizes.0).saturating_sub(only_buy);
+        let given = cheapest(got, times * sizes.1, |stack| both(stack, &bought), shared - reserved);
+        let paid = dearest(bought, times * sizes.0, &given);
+        let lines: Vec<usize> = given.iter().map(|(stack, _)| stack.line).collect();
+        let wanted = given.iter().map(|(stack, units)| percent.of_units(stack.left, *units, stack.quantity)).collect();
+        if self.give_each(&lines, wanted, i64::MAX) > 0 {
+            given.iter().chain(&paid).for_each(|(stack, units)| self.use_units(stack.line, *units));
+        }
+    }
+
+    /// Dearest first, in full groups, the last of each.
+    pub(crate) fn every_nth(&mut self, items: &Filter, every: u32, percent: Percent) {
+        let mut stacks = self.stacks(items);
+        dearest_first(&mut stacks);
+        let every = u64::from(every);
+        let served = total(stacks.iter().map(|it| it.free)) / every * every;
+        let (mut lines, mut wanted, mut used) = (Vec::new(), Vec::new(), Vec::new());
+        let mut start = 0;
+        for stack in stacks {
+            let end = served.min(start + u64::from(stack.free));
+            let nths = few(end / every - start / every);
+            lines.push(stack.line);
+            wanted.push(percent.of_units(stack.left, nths, stack.quantity));
+            used.push((stack.line, few(end - start)));
+            start = end;
+        }
+        if self.give_each(&lines, wanted, i64::MAX) > 0 {
+            used.into_iter().for_each(|(line, units)| self.use_units(line, units));
+        }
+    }
+
+    /// Full packs in line order, cheaper by a percentage, by an amount a unit, or at a price a pack.
+    pub(crate) fn pack(&mut self, items: &Filter, size: u32, cut: Cut) {
+        let stacks = self.stacks(items);
+        let mut rest = total(stacks.iter().map(|it| it.free)) / u64::from(size) * u64::from(size);
+        let mut packed = Vec::with_capacity(stacks.len());
+        for stack in stacks {
+            let units = few(rest.min(u64::from(stack.free)));
+            rest -= u64::from(units);
+            packed.push((stack, units));
+        }
+        packed.retain(|(_, units)| *units > 0);
+        let each = |(stack, units): &(Stack, u32)| match cut {
+            Cut::Percent(percent) => percent.of_units(stack.left, *units, stack.quantity),
+            Cut::Amount(amount) => {
+                amount.saturating_mul(i64::from(*units)).min(price_of(stack.left, *units, stack.quantity))
+            }
+            Cut::Price(_) => 0,
+        };
+        if let Cut::Price(price) = cut {
+            return self.save(priced_packs(&packed, size, price));
+        }
+        let lines: Vec<usize> = packed.iter().map(|(stack, _)| stack.line).collect();
+        let wanted = packed.iter().map(each).collect();
+        if self.give_each(&lines, wanted, i64::MAX) > 0 {
+            packed.iter().for_each(|(stack, units)| self.use_units(stack.line, *units));
+        }
+    }
+
+    /// The dearest units that make up a bundle, as often as there are some, at one price a bundle.
+    pub(crate) fn bundle(&mut self, parts: &[(Filter, u32)], price: i64) {
+        let mut stacks: Vec<(Stack, Vec<bool>)> = Vec::new();
+        for (p, (filter, _)) in parts.iter().enumerate() {
+            for stack in self.stacks(filter) {
+                let known = stacks.iter().position(|(known, _)| known.line == stack.line);
+                let i = known.unwrap_or_else(|| {
+                    stacks.push((stack, vec![false; parts.len()]));
+                    stacks.len() - 1
+                });
+                if let Some(fits) = stacks.get_mut(i).and_then(|(_, fits)| fits.get_mut(p)) {
+                    *fits = true;
+                }
+            }
+        }
+        stacks.sort_by(|(a, _), (b, _)| b.by_price(a).then(a.line.cmp(&b.line)));
+        let wanted: Vec<u32> = parts.iter().map(|(_, quantity)| *quantity).collect();
+        let mut savings = Savings::default();
+        while let Some(units) = Bundling::new(&stacks, &wanted).fill() {
+            let sets = units.iter().zip(&stacks).filter(|(units, _)| **units > 0);
+            let times = sets.clone().map(|(units, (stack, _))| stack.free / units).min().unwrap_or(0);
+            let set: Vec<(Stack, u32)> = sets.map(|(units, (stack, _))| (*stack, *units)).collect();
+            if times == 0 || !savings.add(&set, price, times) {
+                break;
+            }
+            for ((stack, _), units) in stacks.iter_mut().zip(units) {
+                stack.free -= units * times;
+            }
+        }
+        self.save(savings);
+    }
+
+    /// Gives what packs or bundles save, rounded once and shared over their lines.
+    fn save(&mut self, savings: Savings) {
+        let mut parts = savings.lines;
+        parts.sort_by_key(|(line, ..)| *line);
+        let lines: Vec<usize> = parts.iter().map(|(line, ..)| *line).collect();
+        let fine: Vec<i128> = parts.iter().map(|(_, saved, _)| *saved).collect();
+        if self.give_weighted(&lines, narrow(half_up(savings.whole, FINE)), &weights(&fine)) > 0 {
+            parts.into_iter().for_each(|(line, _, units)| self.use_units(line, units));
+        }
+    }
+}
+
+/// How often buying and getting can be served by units that are good for the one, the other, or both.
+fn applications(sizes: (u64, u64), only_buy: u64, only_get: u64, shared: u64, most: u64) -> u64 {
+    let fits = |n: u64| {
+        (n * sizes.0).saturating_sub(only_buy) + (n * sizes.1).saturating_sub(only_get) <= shared
+    };
+    let (mut low, mut high) = (0, most.min((only_buy + shared) / sizes.0.max(1)));
+    while low < high {
+        let middle = low + (high - low).div_ceil(2);
+        if fits(middle) {
+            low = middle;
+        } else {
+            high = middle - 1;
+        }
+    }
+    low
+}
+
+/// The cheapest units, ties to the earlier line; of those that buying could use too, at most `quota`.
+fn cheapest(
+    mut stacks: Vec<Stack>,
+    mut wanted: u64,
+    shared: impl Fn(&Stack) -> bool,
+    mut quota: u64,
+) -> Vec<(Stack, u32)> {
+    stacks.sort_by(|a, b| a.by_price(b).then(a.line.cmp(&b.line)));
+    let mut taken = Vec::new();
+    for stack in stacks {
+        let is_shared = shared(&stack);
+        let most = if is_shared { quota.min(wanted) } else { wanted };
+        let units = most.min(u64::from(stack.free));
+        wanted -= units;
+        if is_shared {
+            quota -= units;
+        }
+        if units > 0 {
+            taken.push((stack, few(units)));
+        }
+    }
+    taken.sort_by_key(|(stack, _)| stack.line);
+    taken
+}
+
+/// The dearest units that are not taken already.
+fn dearest(mut stacks: Vec<Stack>, mut wanted: u64, taken: &[(Stack, u32)]) -> Vec<(Stack, u32)> {
+    dearest_first(&mut stacks);
+    let mut bought = Vec::new();
+    for stack in stacks {
+        let gone = taken.iter().find(|(it, _)| it.line == stack.line).map_or(0, |(_, units)| *units);
+        let units = wanted.min(u64::from(stack.free - gone));
+        wanted -= units;
+        if units > 0 {
+            bought.push((stack, few(units)));
+        }
+    }
+    bought
+}
+
+/// Packs of units that follow each other, each at a price. Packs within one line are counted, not walked.
+fn priced_packs(packed: &[(Stack, u32)], size: u32, price: i64) -> Savings {
+    let mut savings = Savings::default();
+    let mut open: Vec<(Stack, u32)> = Vec::new();
+    let mut missing = size;
+    for (stack, units) in packed {
+        let mut units = *units;
+        while units > 0 {
+            if missing == size && units >= size {
+                savings.add(&[(*stack, size)], price, units / size);
+                units %= size;
+                continue;
+            }
+            let part = units.min(missing);
+            open.push((*stack, part));
+            units -= part;
+            missing -= part;
+            if missing == 0 {
+                savings.add(&open, price, 1);
+                open.clear();
+                missing = size;
+            }
+        }
+    }
+    savings
+}
+
+/// Units matched to the parts of a bundle. Stacks come dearest first and take part as long as what is matched can be
+/// rearranged around them, which makes the dearest bundle there is.
+struct Bundling<'a> {
+    stacks: &'a [(Stack, Vec<bool>)],
+    wanted: &'a [u32],
+    /// Units of each stack in each part.
+    matched: Vec<Vec<u32>>,
+    filled: Vec<u32>,
+}
+
+impl<'a> Bundling<'a> {
+    fn new(stacks: &'a [(Stack, Vec<bool>)], wanted: &'a [u32]) -> Self {
+        Self {
+            stacks,
+            wanted,
+            matched: vec![vec![0; wanted.len()]; stacks.len()],
+            filled: vec![0; wanted.len()],
+        }
+    }
+
+    /// Units of each stack that make up a bundle; `None` when there are not enough.
+    fn fill(mut self) -> Option<Vec<u32>> {
+        let size: u32 = self.wanted.iter().sum();
+        let mut inside = 0;
+        for (s, (stack, _)) in self.stacks.iter().enumerate() {
+            let mut free = stack.free;
+            while free > 0 && inside < size && self.admit(s, &mut vec![false; self.wanted.len()]) {
+                free -= 1;
+                inside += 1;
+            }
+        }
+        (inside == size).then(|| self.matched.iter().map(|parts| parts.iter().sum()).collect())
+    }
+
+    /// Puts one more unit of a stack into some part, moving others on where that is full.
+    fn admit(&mut self, s: usize, tried: &mut Vec<bool>) -> bool {
+        for p in 0..self.wanted.len() {
+            let fits = self.stacks.get(s).and_then(|(_, fits)| fits.get(p)).copied().unwrap_or(false);
+            if !fits || tried.get(p).copied().unwrap_or(true) {
+                continue;
+            }
+            if let Some(tried) = tried.get_mut(p) {
+                *tried = true;
+            }
+            if self.filled.get(p) < self.wanted.get(p) {
+                self.put(s, p);
+                return true;
+            }
+            for other in 0..self.stacks.len() {
+                let inside = self.matched.get(other).and_then(|parts| parts.get(p)).is_some_and(|units| *units > 0);
+                if inside && self.admit(other, tried) {
+                    self.pull(other, p);
+                    self.put(s, p);
+                    return true;
+                }
+            }
+        }
+        false
+    }
+
+    fn put(&mut self, s: usize, p: usize) {
+        self.change(s, p, |units| *units += 1);
+    }
+
+    fn pull(&mut self, s: usize, p: usize) {
+        self.change(s, p, |units| *units -= 1);
+    }
+
+    fn change(&mut self, s: usize, p: usize, change: impl Fn(&mut u32)) {
+        if let Some(units) = self.matched.get_mut(s).and_then(|parts| parts.get_mut(p)) {
+            change(units);
+        }
+        if let Some(units) = self.filled.get_mut(p) {
+            change(units);
+        }
+    }
+}
