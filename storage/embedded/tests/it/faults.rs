@@ -171,23 +171,24 @@ async fn a_file_system_that_copies_on_write_may_be_full_anywhere() {
 async fn a_failed_read_is_an_error_and_ends_the_process() {
     let disk = FaultyDisk::over(Arc::new(MemoryDisk::new()));
     let mut store = Stepped::open(Arc::new(disk.clone())).unwrap();
-    store.write(|tx| tx.insert(&account(1, 1))).await.unwrap();
+    // More than one page, since redb keeps a table's first one.
+    store.write(|tx| (1..=500).try_for_each(|id| tx.insert(&account(id, 1)))).await.unwrap();
     store.freeze();
     store.checkpoint();
     drop(store);
     let code = Arc::new(AtomicI32::new(0));
     let noted = code.clone();
     let on_stop = Arc::new(move |stop: &promox_embedded::Stop| noted.store(stop.code, Ordering::SeqCst));
-    let mut store = Stepped::open_with(Options { on_stop, ..options(Arc::new(disk.clone())) }).unwrap();
+    let mut store = Stepped::open_with(Options { on_stop, memory: 0, ..options(Arc::new(disk.clone())) }).unwrap();
     disk.fail(Fault::Read, 0, u64::MAX);
     let read = store.db().read(|tx| tx.get::<Account>(&1)).await;
     assert!(matches!(&read, Err(StoreError::Io(text)) if text.contains("data.redb")), "{read:?}");
     store.checkpoint();
     assert_eq!(code.load(Ordering::SeqCst), 74);
     disk.heal();
-    assert_eq!(store.write(|tx| tx.insert(&account(2, 2))).await, Err(StoreError::Stopped));
+    assert_eq!(store.write(|tx| tx.insert(&account(501, 2))).await, Err(StoreError::Stopped));
     drop(store);
-    assert_eq!(Stepped::open(Arc::new(disk)).unwrap().balances().await, [(1, 1)]);
+    assert_eq!(Stepped::open(Arc::new(disk)).unwrap().balances().await.len(), 500);
 }
 
 #[tokio::test]
