@@ -21,9 +21,6 @@ use super::edge::{Edge, Peer};
 use super::tls::Certificate;
 use crate::config::{Limits, Server};
 
-/// How often a quiet HTTP/2 connection is asked whether it lives, and how long it may take to say so.
-const PING_EVERY: Duration = Duration::from_secs(30);
-const PING_ANSWER: Duration = Duration::from_secs(20);
 /// Streams that a client may have reset before we answered.
 const RESET_STREAMS: usize = 64;
 /// The headers hyper makes room for without being told.
@@ -150,11 +147,16 @@ impl Connections {
                     end = Some(Instant::now() + self.drain);
                 }
                 () = look.as_mut() => {
-                    // Idle ones were told to close by the shutdown itself; what is still here is busy, for a while.
-                    if watch.is_overdue() || end.is_some_and(|end| Instant::now() >= end) {
+                    let now = Instant::now();
+                    if end.is_some_and(|end| now >= end) {
                         return;
                     }
-                    look.as_mut().reset(Instant::now() + watch.pause());
+                    if end.is_none() && watch.is_overdue() {
+                        // An idle one ends at this; a client of HTTP/2 is told, so that it can ask again elsewhere.
+                        connection.as_mut().graceful_shutdown();
+                        end = Some(now + watch.pause());
+                    }
+                    look.as_mut().reset(now + watch.pause());
                 }
             }
         }
@@ -174,8 +176,6 @@ fn builder(tasks: &TaskTracker, limits: &Limits) -> Builder<Tasks> {
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits.streams)
         .max_header_list_size(limits.header_bytes)
-        .max_pending_accept_reset_streams(RESET_STREAMS)
-        .keep_alive_interval(PING_EVERY)
-        .keep_alive_timeout(PING_ANSWER);
+        .max_pending_accept_reset_streams(RESET_STREAMS);
     builder
 }

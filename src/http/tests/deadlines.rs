@@ -51,6 +51,18 @@ async fn heads_that_are_too_long_are_refused() {
 }
 
 #[tokio::test]
+async fn limits_hold_at_their_value_and_not_one_past_it() {
+    let rig = Rig::start(&[("PROMOX_LIMITS__BODY_BYTES", "2048")]).await;
+    let body = |length: usize| format!("{{\"name\":\"{}\"}}", "x".repeat(length - 11));
+    assert_eq!(rig.post("/things", &[], &body(2048)).await.status, 201);
+    assert_eq!(rig.post("/things", &[], &body(2049)).await.status, 413);
+    // Two headers are the client's own.
+    let headers = |count: usize| vec![("x-one", "1"); count - 2];
+    assert_eq!(rig.ask("GET /things/7", &headers(100), "").await.status, 200);
+    assert_eq!(rig.ask("GET /things/7", &headers(101), "").await.status, 431);
+}
+
+#[tokio::test]
 async fn connections_beyond_the_limit_are_turned_away() {
     let rig = Rig::start(&[("PROMOX_LIMITS__CONNECTIONS", "1")]).await;
     let mut first = rig.connect().await;
