@@ -27,14 +27,16 @@ use crate::verify::Auditor;
 use crate::{setup, store};
 
 /// The tables of all services.
-const TABLES: [&[&TableDef]; 8] = [
+const TABLES: [&[&TableDef]; 10] = [
     Carts::TABLES,
     Coupons::TABLES,
+    FlashSales::TABLES,
     Inventory::TABLES,
     Notifications::TABLES,
     Orders::TABLES,
     Payments::TABLES,
     promox_product::TABLES,
+    Promotions::TABLES,
     Users::TABLES,
 ];
 /// How long recovery may take before the server is ready.
@@ -74,13 +76,13 @@ impl Services {
         Ok(Self {
             carts: Carts::new(shop.clone()),
             coupons: Coupons::new(promox.clone(), settings.limits.enabled),
-            flash_sales: Arc::default(),
+            flash_sales: FlashSales::new(promox.clone()),
             inventory: Inventory::new(shop.clone()),
             notifications: Notifications::new(shop.clone(), setup::mail(settings)).map_err(Exit::config)?,
             orders: Orders::new(shop.clone(), setup::store(settings), settings.limits.enabled),
             payments: Payments::new(shop.clone(), setup::payment(settings)),
             products: Products::new(shop.clone(), &setup::index(settings)).map_err(Exit::io)?,
-            promotions: Arc::default(),
+            promotions: Promotions::new(promox.clone()),
             rewards: Arc::default(),
             users: Users::new(shop.clone(), setup::user(settings)),
         })
@@ -110,18 +112,20 @@ impl Services {
     fn jobs(&self) -> Vec<Job> {
         let selling = [self.carts.jobs(), self.inventory.jobs(), self.orders.jobs(), self.payments.jobs()];
         let others = [self.notifications.jobs(), self.products.jobs(), self.users.jobs()];
-        [selling.concat(), others.concat(), self.coupons.jobs()].concat()
+        [selling.concat(), others.concat(), self.coupons.jobs(), self.flash_sales.jobs()].concat()
     }
 
     fn audits(&self) -> Vec<Arc<dyn Audit>> {
         vec![
             self.carts.clone(),
             self.coupons.clone(),
+            self.flash_sales.clone(),
             self.inventory.clone(),
             self.notifications.clone(),
             self.orders.clone(),
             self.payments.clone(),
             Arc::new(ProductAudit),
+            self.promotions.clone(),
             self.users.clone(),
         ]
     }
@@ -130,7 +134,8 @@ impl Services {
     async fn recover(&self, cx: &Cx) -> Result<(), Error> {
         self.users.start(cx).await?;
         self.products.recover(cx).await?;
-        self.orders.recover(cx).await
+        self.orders.recover(cx).await?;
+        self.flash_sales.recover(cx).await
     }
 }
 
@@ -180,6 +185,12 @@ impl Promox {
         let shop = self.database(Database::Ecommerce);
         for consumer in self.services.consumers() {
             self.background.consumer(ConsumerLoop::new(consumer, shop.clone(), shop.clone()));
+        }
+        for consumer in self.services.flash_sales.shop_consumers() {
+            self.background.consumer(ConsumerLoop::new(consumer, shop.clone(), self.database(Database::Promox)));
+        }
+        for consumer in self.services.promotions.shop_consumers() {
+            self.background.consumer(ConsumerLoop::new(consumer, shop.clone(), self.database(Database::Promox)));
         }
         for consumer in self.services.users.promox_consumers() {
             self.background.consumer(ConsumerLoop::new(consumer, self.database(Database::Promox), shop.clone()));

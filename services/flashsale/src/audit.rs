@@ -1,0 +1,137 @@
+//! The books of the flash sales, recomputed: what is taken of each item is its live reservations and its purchases.
+
+use std::collections::BTreeMap;
+
+use promox_contract::ids::FlashSaleId;
+use promox_kernel::UserId;
+use promox_storage::{Audit, Database, Report, StoreError, Tx};
+
+use crate::FlashSales;
+use crate::records::{
+    FlashHold, FlashItem, FlashPurchase, FlashSale, HoldStatus, PurchaseStatus, SaleStatus, UserCount,
+};
+
+type ItemKey = (FlashSaleId, u32);
+
+/// What reservations and purchases come to.
+#[derive(Default)]
+struct Counted {
+    held: BTreeMap<ItemKey, i64>,
+    bought: BTreeMap<ItemKey, i64>,
+    users: BTreeMap<(FlashSaleId, u32, UserId), i64>,
+}
+
+impl Audit for FlashSales {
+    fn database(&self) -> Database {
+        Database::Promox
+    }
+
+    fn audit(&self, tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
+        let mut counted = Counted::default();
+        read_holds(tx, report, &mut counted)?;
+        read_purchases(tx, report, &mut counted)?;
+        for sale in tx.scan::<FlashSale>().rows() {
+            check_sale(tx, report, &sale?)?;
+        }
+        let mut limits = BTreeMap::new();
+        for item in tx.scan::<FlashItem>().rows() {
+            let item = item?;
+            limits.extend(item.per_user_limit.map(|limit| ((item.sale_id, item.item), i64::from(limit))));
+            check_item(report, &item, &mut counted);
+        }
+        let stray = counted.held.len() + counted.bought.len();
+        report.check("flash sale: every reservation is of an item", stray == 0, || format!("{stray} are of none"));
+        check_users(tx, report, &limits, counted.users)
+    }
+}
+
+fn read_holds(tx: &Tx<'_>, report: &mut Report, counted: &mut Counted) -> Result<(), StoreError> {
+    for hold in tx.scan::<FlashHold>().rows() {
+        let hold = hold?;
+        let key = (hold.sale_id, hold.item);
+        let live = matches!(hold.status, HoldStatus::Held | HoldStatus::Claimed);
+        if live {
+            *counted.held.entry(key).or_default() += i64::from(hold.quantity);
+        }
+        if live || hold.status == HoldStatus::Bought {
+            *counted.users.entry((key.0, key.1, hold.user_id)).or_default() += i64::from(hold.quantity);
+        }
+        let held = hold.status == HoldStatus::Held;
+        let claimed = hold.status == HoldStatus::Claimed;
+        let marked = hold.live_in == held.then_some(hold.sale_id)
+            && hold.claimed_in == claimed.then_some(hold.sale_id)
+            && (!claimed || hold.order_id.is_some());
+        report.check("flash sale: a reservation is one's own, an order's, or over", marked, || {
+            format!("reservation {} is {}", hold.id, hold.status)
+        });
+        let bought = tx.get::<FlashPurchase>(&hold.id)?.is_some_and(|it| it.status == PurchaseStatus::Bought);
+        report.check("flash sale: what is bought is a purchase", bought == (hold.status == HoldStatus::Bought), || {
+            format!("reservation {} is {}", hold.id, hold.status)
+        });
+    }
+    Ok(())
+}
+
+fn read_purchases(tx: &Tx<'_>, report: &mut Report, counted: &mut Counted) -> Result<(), StoreError> {
+    for purchase in tx.scan::<FlashPurchase>().rows() {
+        let purchase = purchase?;
+        let known = tx.get::<FlashHold>(&purchase.id)?;
+        let same = known.is_some_and(|hold| hold.user_id == purchase.user_id && hold.quantity == purchase.quantity);
+        report.check("flash sale: a purchase is of its reservation", same, || format!("purchase {}", purchase.id));
+        if purchase.status == PurchaseStatus::Bought {
+            *counted.bought.entry((purchase.sale_id, purchase.item)).or_default() += i64::from(purchase.quantity);
+        }
+    }
+    Ok(())
+}
+
+fn check_sale(tx: &Tx<'_>, report: &mut Report, sale: &FlashSale) -> Result<(), StoreError> {
+    let open = sale.open_until == sale.is_open().then_some(sale.ends_at);
+    report.check("flash sale: it is open while it sells", open, || format!("sale {} is {}", sale.id, sale.status));
+    if sale.is_open() {
+        let left = crate::queries::items(tx, sale.id)?.iter().any(|item| item.left() > 0);
+        report.check("flash sale: sold out is nothing left", left == (sale.status == SaleStatus::Active), || {
+            format!("sale {} is {}", sale.id, sale.status)
+        });
+    }
+    Ok(())
+}
+
+fn check_item(report: &mut Report, item: &FlashItem, counted: &mut Counted) {
+    let FlashItem { sale_id, sku, stock, taken, sold, .. } = item;
+    let key = (*sale_id, item.item);
+    let (held, bought) = (counted.held.remove(&key).unwrap_or(0), counted.bought.remove(&key).unwrap_or(0));
+    report.check("flash sale: 0 ≤ taken ≤ set aside", (0..=*stock).contains(taken), || {
+        format!("sale {sale_id}, {sku}: {taken} of {stock}")
+    });
+    report.check("flash sale: taken = purchases + live holds", *taken == held + bought, || {
+        format!("sale {sale_id}, {sku}: {taken} against {held} held and {bought} bought")
+    });
+    report.check("flash sale: sold = purchases", *sold == bought, || {
+        format!("sale {sale_id}, {sku}: {sold} against {bought}")
+    });
+}
+
+fn check_users(
+    tx: &Tx<'_>,
+    report: &mut Report,
+    limits: &BTreeMap<ItemKey, i64>,
+    mut users: BTreeMap<(FlashSaleId, u32, UserId), i64>,
+) -> Result<(), StoreError> {
+    users.retain(|(sale, item, _), _| limits.contains_key(&(*sale, *item)));
+    for count in tx.scan::<UserCount>().rows() {
+        let count = count?;
+        let has = users.remove(&(count.sale_id, count.item, count.user_id)).unwrap_or(0);
+        let limit = limits.get(&(count.sale_id, count.item)).copied().unwrap_or(0);
+        report.check("flash sale: nobody is over the limit", count.taken <= limit, || {
+            format!("sale {}: user {} has {} of {limit}", count.sale_id, count.user_id, count.taken)
+        });
+        report.check("flash sale: a user's count is what the user has", count.taken == has, || {
+            format!("sale {}: user {} has {has}, counted {}", count.sale_id, count.user_id, count.taken)
+        });
+    }
+    report.check("flash sale: a user's count is what the user has", users.is_empty(), || {
+        format!("{} users are not counted", users.len())
+    });
+    Ok(())
+}

@@ -1,0 +1,147 @@
+//! Reservations: made, given back, lapsed. What is taken stands in the item's row, what a user has in the user's.
+
+use std::time::Duration;
+
+use promox_contract::flashsale::{FlashSaleFact, FlashSaleSoldOut};
+use promox_contract::ids::{FlashReservationId, FlashSaleId};
+use promox_kernel::{Amount, Timestamp, UserId};
+use promox_storage::{StoreError, Tx};
+
+use super::sales;
+use crate::gates::Freed;
+use crate::queries;
+use crate::records::{FlashHold, FlashItem, FlashSale, HoldByLapse, HoldStatus, SaleStatus, UserCount};
+use crate::reject::Reject;
+
+/// Reservations that one sweep ends at most.
+pub(crate) const SWEEP: usize = 500;
+
+/// A reservation as it was made.
+#[derive(Debug)]
+pub(crate) struct Reserved {
+    pub(crate) id: FlashReservationId,
+    pub(crate) unit_price: Amount,
+    pub(crate) expires_at: Timestamp,
+}
+
+/// Reserves pieces. Here it is decided, whatever the gate let through.
+pub(crate) fn reserve(
+    tx: &mut Tx<'_>,
+    sale_id: FlashSaleId,
+    item: u32,
+    user_id: UserId,
+    quantity: u32,
+) -> Result<Reserved, Reject> {
+    let now = tx.now();
+    let sale = tx.get::<FlashSale>(&sale_id)?.ok_or(Reject::Absent("flash sale"))?;
+    if !sale.sells_at(now) {
+        return Err(Reject::NotActive { status: sale.status });
+    }
+    let mut row = tx.get::<FlashItem>(&(sale_id, item))?.ok_or(Reject::Absent("item in this sale"))?;
+    if row.left() < i64::from(quantity) {
+        return Err(Reject::SoldOut { left: row.left() });
+    }
+    count(tx, &row, user_id, i64::from(quantity))?;
+    row.taken += i64::from(quantity);
+    tx.put(&row)?;
+    let id = FlashReservationId(tx.next_id::<FlashHold>()?);
+    let expires_at = (now + Duration::from_secs(sale.ttl_seconds.into())).min(sale.ends_at);
+    tx.insert(&FlashHold {
+        id,
+        sale_id,
+        item,
+        user_id,
+        quantity,
+        status: HoldStatus::Held,
+        order_id: None,
+        live_in: Some(sale_id),
+        claimed_in: None,
+        expires_at,
+        created_at: now,
+    })?;
+    if row.left() == 0 {
+        sell_out(tx, sale)?;
+    }
+    Ok(Reserved { id, unit_price: row.sale_price, expires_at })
+}
+
+/// Changes what a user has of an item with a limit, and keeps to the limit.
+fn count(tx: &mut Tx<'_>, item: &FlashItem, user_id: UserId, delta: i64) -> Result<(), Reject> {
+    let Some(limit) = item.per_user_limit else { return Ok(()) };
+    let key = (item.sale_id, item.item, user_id);
+    let taken = tx.get::<UserCount>(&key)?.map_or(0, |count| count.taken) + delta;
+    if delta > 0 && taken > i64::from(limit) {
+        return Err(Reject::LimitReached { limit });
+    }
+    if taken > 0 {
+        tx.put(&UserCount { sale_id: item.sale_id, item: item.item, user_id, taken })?;
+    } else {
+        tx.delete::<UserCount>(&key)?;
+    }
+    Ok(())
+}
+
+/// Tells that nothing is left, if nothing is left of any item.
+fn sell_out(tx: &mut Tx<'_>, mut sale: FlashSale) -> Result<(), StoreError> {
+    if queries::items(tx, sale.id)?.iter().any(|item| item.left() > 0) {
+        return Ok(());
+    }
+    sale.status = SaleStatus::SoldOut;
+    sale.version += 1;
+    sale.updated_at = tx.now();
+    tx.put(&sale)?;
+    tx.emit(sale.id, &FlashSaleSoldOut(FlashSaleFact { flash_sale_id: sale.id }))
+}
+
+/// Gives a reservation's pieces back to the sale, which sells again if it was sold out.
+pub(super) fn free(tx: &mut Tx<'_>, hold: &FlashHold) -> Result<Freed, Reject> {
+    let (sale_id, quantity) = (hold.sale_id, i64::from(hold.quantity));
+    let mut row = tx.get::<FlashItem>(&(sale_id, hold.item))?.ok_or(Reject::Absent("item in this sale"))?;
+    count(tx, &row, hold.user_id, -quantity)?;
+    row.taken -= quantity;
+    tx.put(&row)?;
+    let sale = tx.get::<FlashSale>(&sale_id)?;
+    if let Some(mut sale) = sale.filter(|sale| sale.status == SaleStatus::SoldOut) {
+        sale.status = SaleStatus::Active;
+        sale.version += 1;
+        sale.updated_at = tx.now();
+        tx.put(&sale)?;
+    }
+    sales::wake(tx, sale_id)?;
+    Ok(Freed { sale_id, item: hold.item, user_id: hold.user_id, quantity: hold.quantity })
+}
+
+/// Ends a reservation that is nobody's any more.
+pub(super) fn end(tx: &mut Tx<'_>, mut hold: FlashHold, status: HoldStatus) -> Result<Freed, Reject> {
+    let freed = free(tx, &hold)?;
+    hold.status = status;
+    hold.live_in = None;
+    hold.claimed_in = None;
+    tx.put(&hold)?;
+    Ok(freed)
+}
+
+/// Gives a user's reservation back; nothing if it has ended already.
+pub(crate) fn give_back(
+    tx: &mut Tx<'_>,
+    sale_id: FlashSaleId,
+    id: FlashReservationId,
+    user_id: UserId,
+) -> Result<Vec<Freed>, Reject> {
+    let hold = tx.get::<FlashHold>(&id)?.filter(|hold| hold.sale_id == sale_id && hold.user_id == user_id);
+    let hold = hold.ok_or(Reject::Absent("reservation"))?;
+    match hold.status {
+        HoldStatus::Held => Ok(vec![end(tx, hold, HoldStatus::Released)?]),
+        HoldStatus::Released | HoldStatus::Expired => Ok(Vec::new()),
+        HoldStatus::Claimed | HoldStatus::Bought => Err(Reject::Ordered),
+    }
+}
+
+/// Ends reservations of a sale whose time is up, all of them when the sale is over: one bounded batch.
+pub(crate) fn expire(tx: &mut Tx<'_>, sale_id: FlashSaleId) -> Result<Vec<Freed>, Reject> {
+    let sale = tx.get::<FlashSale>(&sale_id)?.ok_or(Reject::Absent("flash sale"))?;
+    let scan = tx.scan_by::<HoldByLapse>().prefix(Some(sale_id));
+    let soon = tx.now() + Duration::from_micros(1);
+    let lapsed = if sale.is_over() { scan.collect(SWEEP)? } else { scan.before(soon).collect(SWEEP)? };
+    lapsed.into_iter().map(|hold| end(tx, hold, HoldStatus::Expired)).collect()
+}

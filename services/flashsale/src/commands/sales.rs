@@ -1,0 +1,246 @@
+//! A sale's life: opened as a draft, listed when its stock is set aside, moved by the clock, closed when all is settled.
+
+use std::time::Duration;
+
+use promox_contract::audit::Audited;
+use promox_contract::flashsale::{FlashSaleEnded, FlashSaleFact, FlashSaleStarted};
+use promox_contract::ids::FlashSaleId;
+use promox_contract::inventory::SkuQuantity;
+use promox_kernel::{Claim, Error, Json};
+use promox_storage::{Recall, StoreError, Tx};
+use serde::Serialize;
+
+use crate::queries;
+use crate::records::{Draft, FlashItem, FlashSale, SaleStatus, Terms};
+use crate::reject::Reject;
+
+/// How long the one who asked for a draft has it to himself; then the clock's job takes it up.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The operation that the audit trail names.
+const UPDATE: &str = "flashsale.update";
+
+fn fact(sale: &FlashSale) -> FlashSaleFact {
+    FlashSaleFact { flash_sale_id: sale.id }
+}
+
+/// Tells the audit trail who changed what.
+pub(crate) fn trail(
+    tx: &mut Tx<'_>,
+    id: FlashSaleId,
+    (by, action): (&str, &str),
+    before: impl Serialize,
+    after: impl Serialize,
+) -> Result<(), StoreError> {
+    tx.emit(id, &Audited::new(by.to_owned(), action, format!("flash-sale:{id}"), before, after))
+}
+
+/// Opens a sale that nobody sees before its stock is set aside. A request that comes again goes on with its sale.
+pub(crate) fn open(tx: &mut Tx<'_>, claim: Option<&Claim>, draft: &Draft) -> Result<FlashSaleId, StoreError> {
+    if let Some(claim) = claim
+        && let Recall::Undecided(id) = tx.recall(claim)?
+    {
+        if tx.get::<FlashSale>(&FlashSaleId(id))?.is_some() {
+            return Ok(FlashSaleId(id));
+        }
+        tx.unclaim(claim)?;
+    }
+    let (id, now) = (FlashSaleId(tx.next_id::<FlashSale>()?), tx.now());
+    let mut sale = FlashSale {
+        id,
+        name: String::new(),
+        campaign_id: None,
+        status: SaleStatus::Scheduled,
+        starts_at: now,
+        ends_at: now,
+        currency: draft.terms.currency,
+        ttl_seconds: 0,
+        draft: Some(Json(draft.clone())),
+        listed: None,
+        open_until: None,
+        due_at: Some(now + PATIENCE),
+        version: 0,
+        created_at: now,
+        updated_at: now,
+    };
+    say(&mut sale, &draft.terms);
+    tx.insert(&sale)?;
+    if let Some(claim) = claim {
+        tx.claim(claim, id.0)?;
+    }
+    Ok(id)
+}
+
+/// What the terms say, items apart.
+fn say(sale: &mut FlashSale, terms: &Terms) {
+    sale.name.clone_from(&terms.name);
+    sale.campaign_id = terms.campaign_id;
+    sale.starts_at = terms.starts_at;
+    sale.ends_at = terms.ends_at;
+    sale.currency = terms.currency;
+    sale.ttl_seconds = terms.ttl_seconds;
+}
+
+/// Begins to change a sale that has not started; a sale that sells is changed at once. `version` is what the terms were
+/// worked out from.
+pub(crate) fn change(tx: &mut Tx<'_>, id: FlashSaleId, version: i64, draft: &Draft) -> Result<(), Reject> {
+    let mut sale = queries::listed(tx, id)?;
+    if sale.version != version || sale.draft.is_some() {
+        return Err(Reject::Changing);
+    }
+    if sale.is_over() {
+        return Err(Reject::Over { status: sale.status });
+    }
+    if sale.is_open() {
+        amend(tx, &mut sale, draft)?;
+    } else {
+        sale.draft = Some(Json(draft.clone()));
+        sale.due_at = Some(tx.now() + PATIENCE);
+    }
+    Ok(tx.put(&sale)?)
+}
+
+fn amend(tx: &mut Tx<'_>, sale: &mut FlashSale, draft: &Draft) -> Result<(), Reject> {
+    let before = sale.terms(&queries::items(tx, sale.id)?);
+    if !before.amends(&draft.terms) {
+        return Err(Reject::Running);
+    }
+    say(sale, &draft.terms);
+    sale.open_until = Some(sale.ends_at);
+    sale.due_at = Some(sale.ends_at);
+    touch(tx, sale);
+    Ok(trail(tx, sale.id, (&draft.by, UPDATE), before, &draft.terms)?)
+}
+
+fn touch(tx: &Tx<'_>, sale: &mut FlashSale) {
+    sale.version += 1;
+    sale.updated_at = tx.now();
+}
+
+/// The stock is set aside: the sale is as its draft says, and starts if its time has come.
+pub(crate) fn settle(tx: &mut Tx<'_>, id: FlashSaleId) -> Result<FlashSale, Reject> {
+    let mut sale = tx.get::<FlashSale>(&id)?.ok_or(Reject::Absent("flash sale"))?;
+    let Some(Json(Draft { terms, by })) = sale.draft.take() else { return Ok(sale) };
+    let old = queries::items(tx, id)?;
+    let before = sale.listed.map(|_| sale.terms(&old));
+    for old in old {
+        tx.delete::<FlashItem>(&(id, old.item))?;
+    }
+    for (item, terms) in (0..).zip(&terms.items) {
+        tx.put(&FlashItem {
+            sale_id: id,
+            item,
+            sku: terms.sku.clone(),
+            sale_price: terms.sale_price,
+            stock: i64::from(terms.stock),
+            per_user_limit: terms.per_user_limit,
+            taken: 0,
+            sold: 0,
+        })?;
+    }
+    say(&mut sale, &terms);
+    sale.listed = Some(true);
+    sale.due_at = Some(sale.starts_at);
+    touch(tx, &mut sale);
+    let action = if before.is_some() { UPDATE } else { "flashsale.create" };
+    trail(tx, id, (&by, action), before, &terms)?;
+    by_clock(tx, &mut sale)?;
+    tx.put(&sale)?;
+    Ok(sale)
+}
+
+/// The stock was refused: a new sale never was, an old one stays as it is.
+pub(crate) fn drop_draft(tx: &mut Tx<'_>, claim: Option<&Claim>, id: FlashSaleId) -> Result<(), StoreError> {
+    let Some(mut sale) = tx.get::<FlashSale>(&id)?.filter(|sale| sale.draft.is_some()) else { return Ok(()) };
+    if sale.listed.is_some() {
+        sale.draft = None;
+        sale.due_at = Some(sale.starts_at);
+        return tx.put(&sale);
+    }
+    tx.delete::<FlashSale>(&id)?;
+    claim.map_or(Ok(()), |claim| tx.unclaim(claim))
+}
+
+/// Moves a sale as far as the time says.
+fn by_clock(tx: &mut Tx<'_>, sale: &mut FlashSale) -> Result<(), StoreError> {
+    let now = tx.now();
+    if sale.status == SaleStatus::Scheduled && sale.starts_at <= now {
+        sale.status = SaleStatus::Active;
+        sale.open_until = Some(sale.ends_at);
+        sale.due_at = Some(sale.ends_at);
+        touch(tx, sale);
+        tx.emit(sale.id, &FlashSaleStarted(fact(sale)))?;
+    }
+    if sale.is_open() && sale.ends_at <= now {
+        end(tx, sale, SaleStatus::Ended)?;
+    }
+    Ok(())
+}
+
+/// Ends a sale; the clock's job closes it then.
+fn end(tx: &mut Tx<'_>, sale: &mut FlashSale, status: SaleStatus) -> Result<(), StoreError> {
+    let ran = sale.is_open();
+    sale.status = status;
+    sale.draft = None;
+    sale.open_until = None;
+    sale.due_at = Some(tx.now());
+    touch(tx, sale);
+    if ran { tx.emit(sale.id, &FlashSaleEnded(fact(sale))) } else { Ok(()) }
+}
+
+/// Moves a sale that is due; how it stands then.
+pub(crate) fn advance(tx: &mut Tx<'_>, id: FlashSaleId) -> Result<SaleStatus, Reject> {
+    let mut sale = tx.get::<FlashSale>(&id)?.ok_or(Reject::Absent("flash sale"))?;
+    if sale.draft.is_none() && !sale.is_over() {
+        by_clock(tx, &mut sale)?;
+        tx.put(&sale)?;
+    }
+    Ok(sale.status)
+}
+
+/// Cancels a sale; again changes nothing.
+pub(crate) fn cancel(tx: &mut Tx<'_>, id: FlashSaleId) -> Result<FlashSale, Reject> {
+    let mut sale = queries::listed(tx, id)?;
+    match sale.status {
+        SaleStatus::Cancelled => Ok(sale),
+        SaleStatus::Ended => Err(Reject::Over { status: sale.status }),
+        _ => {
+            end(tx, &mut sale, SaleStatus::Cancelled)?;
+            tx.put(&sale)?;
+            Ok(sale)
+        }
+    }
+}
+
+/// Takes a sale off the lists; the books keep it.
+pub(crate) fn delete(tx: &mut Tx<'_>, id: FlashSaleId) -> Result<FlashSale, Reject> {
+    let mut sale = queries::listed(tx, id)?;
+    if sale.is_open() {
+        return Err(Reject::Running);
+    }
+    if !sale.is_over() {
+        end(tx, &mut sale, SaleStatus::Cancelled)?;
+    }
+    sale.listed = None;
+    tx.put(&sale)?;
+    Ok(sale)
+}
+
+/// The inventory has been told to keep only `kept` for a sale that is over; whether there is something else to tell it.
+pub(crate) fn close(tx: &mut Tx<'_>, id: FlashSaleId, kept: &[SkuQuantity]) -> Result<bool, Error> {
+    let mut sale = tx.get::<FlashSale>(&id)?.ok_or_else(|| Error::not_found("flash sale"))?;
+    if queries::kept(tx, id)? != kept {
+        return Ok(true);
+    }
+    sale.due_at = None;
+    tx.put(&sale)?;
+    Ok(false)
+}
+
+/// Something of a sale that is over was settled: the inventory is to keep less for it.
+pub(crate) fn wake(tx: &mut Tx<'_>, id: FlashSaleId) -> Result<(), StoreError> {
+    let over = tx.get::<FlashSale>(&id)?.filter(|sale| sale.is_over() && sale.due_at.is_none());
+    let Some(mut sale) = over else { return Ok(()) };
+    sale.due_at = Some(tx.now());
+    tx.put(&sale)
+}

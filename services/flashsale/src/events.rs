@@ -1,0 +1,29 @@
+//! What follows from the shop's events: an order that is confirmed has bought what it claimed.
+
+use promox_contract::order::OrderConfirmed;
+use promox_kernel::Error;
+use promox_storage::{Consumer, Event, Tx};
+
+use crate::commands::claims;
+
+/// Turns the claims of confirmed orders into purchases.
+#[derive(Debug)]
+pub(crate) struct BuyClaims;
+
+impl Consumer for BuyClaims {
+    fn name(&self) -> &'static str {
+        "flashsale.buy_claims"
+    }
+
+    fn wants(&self, event: &Event) -> bool {
+        event.is::<OrderConfirmed>()
+    }
+
+    fn apply(&self, tx: &mut Tx<'_>, events: &[Event]) -> Result<(), Error> {
+        for event in events {
+            let confirmed: OrderConfirmed = event.fact()?;
+            claims::buy(tx, confirmed.0.order_id)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,295 @@
+//! Operations: one read or one write each, but for those that set stock aside between two writes.
+
+use std::sync::Arc;
+
+use promox_contract::campaign::CampaignStates;
+use promox_contract::flashsale::{ClaimReservations, FlashLines, ReleaseClaims, ReservedLines};
+use promox_contract::ids::{CampaignId, FlashSaleId};
+use promox_contract::product::DescribeSkus;
+use promox_kernel::{Cx, Download, Error, Handle, Kind, Page, Sku};
+use promox_storage::{Lane, StoreError, Tx};
+
+use crate::api::{
+    CancelSale, CreateReservation, CreateSale, DeleteSale, FollowSale, GetSale, ListActiveSales, ListSales,
+    ReleaseReservation, ReservationView, SaleView, UpdateSale,
+};
+use crate::commands::{claims, holds, sales};
+use crate::gates::{Freed, SaleGate};
+use crate::records::{Draft, FlashItem, FlashSale, SaleStatus, Terms, UserCount};
+use crate::reject::Reject;
+use crate::stocking::Stocked;
+use crate::{FlashSales, queries, rules, stream};
+
+/// Reservations that one order names at most.
+const MOST_NAMED: usize = 1_000;
+/// Users' counts that one read of a gate takes.
+const COUNTS: usize = 10_000;
+/// How often a gate is read again because pieces were given back meanwhile.
+const READINGS: usize = 4;
+
+impl Handle<ListSales> for FlashSales {
+    async fn handle(&self, _: &Cx, op: ListSales) -> Result<Page<SaleView>, Error> {
+        self.db.read(|tx| queries::list(tx, op)).await
+    }
+}
+
+impl Handle<ListActiveSales> for FlashSales {
+    async fn handle(&self, cx: &Cx, op: ListActiveSales) -> Result<Page<SaleView>, Error> {
+        let mut page = self.db.read(|tx| queries::active(tx, op, cx.now)).await?;
+        let ids: Vec<CampaignId> = page.items.iter().filter_map(|sale| sale.campaign_id).collect();
+        let running = running(cx, ids).await?;
+        page.items.retain(|sale| sale.campaign_id.is_none_or(|id| running.contains(&id)));
+        Ok(page)
+    }
+}
+
+impl Handle<GetSale> for FlashSales {
+    async fn handle(&self, _: &Cx, op: GetSale) -> Result<SaleView, Error> {
+        Ok(self.db.read(|tx| queries::sale(tx, op.id)).await?)
+    }
+}
+
+impl Handle<CreateSale> for FlashSales {
+    async fn handle(&self, cx: &Cx, op: CreateSale) -> Result<SaleView, Error> {
+        let terms = check(cx, Terms::asked(op)).await?;
+        let (claim, draft) = (cx.claim.clone(), Draft { terms, by: cx.principal.name() });
+        let id = self.db.write(cx, move |tx| sales::open(tx, claim.as_deref(), &draft)).await?;
+        self.settle(cx, id).await
+    }
+}
+
+impl Handle<UpdateSale> for FlashSales {
+    async fn handle(&self, cx: &Cx, op: UpdateSale) -> Result<SaleView, Error> {
+        let id = op.id;
+        let (version, before) = self.db.read(|tx| terms(tx, id)).await?;
+        cx.check_version(version)?;
+        let terms = check(cx, before.clone().patched(op)?).await?;
+        if terms == before {
+            return Ok(self.db.read(|tx| queries::sale(tx, id)).await?);
+        }
+        let draft = Draft { terms, by: cx.principal.name() };
+        self.db.write(cx, move |tx| sales::change(tx, id, version, &draft)).await?;
+        self.settle(cx, id).await
+    }
+}
+
+/// The terms of a sale that is not over, as they stand, and its version.
+fn terms(tx: &Tx<'_>, id: FlashSaleId) -> Result<(i64, Terms), Reject> {
+    let sale = queries::listed(tx, id)?;
+    if sale.is_over() {
+        return Err(Reject::Over { status: sale.status });
+    }
+    Ok((sale.version, sale.terms(&queries::items(tx, id)?)))
+}
+
+/// Checks terms against catalogue and campaigns.
+async fn check(cx: &Cx, mut terms: Terms) -> Result<Terms, Error> {
+    let mut skus: Vec<Sku> = terms.items.iter().map(|item| item.sku.clone()).collect();
+    skus.sort();
+    skus.dedup();
+    let described = if skus.is_empty() { Vec::new() } else { cx.call(DescribeSkus { skus }).await?.items };
+    terms.check(described, cx.now)?;
+    if let Some(id) = terms.campaign_id
+        && cx.call(CampaignStates { ids: vec![id], customer: None }).await?.items.is_empty()
+    {
+        return Err(Error::field("/campaignId", "there is no such campaign"));
+    }
+    Ok(terms)
+}
+
+/// Those of the campaigns that run.
+async fn running(cx: &Cx, ids: Vec<CampaignId>) -> Result<Vec<CampaignId>, Error> {
+    if ids.is_empty() {
+        return Ok(ids);
+    }
+    let states = cx.call(CampaignStates { ids, customer: None }).await?.items;
+    Ok(states.into_iter().filter(|state| state.running).map(|state| state.id).collect())
+}
+
+impl FlashSales {
+    /// Sets a draft's stock aside and answers with the sale as it then is; refused stock is refused with pointers.
+    async fn settle(&self, cx: &Cx, id: FlashSaleId) -> Result<SaleView, Error> {
+        if let Stocked::No(error) = self.stock(cx, id).await? {
+            self.refuse(cx, cx.claim.clone(), id).await?;
+            return Err(error);
+        }
+        let work = move |tx: &mut Tx<'_>| {
+            let sale = sales::settle(tx, id)?;
+            Ok(queries::view(tx, sale)?)
+        };
+        self.db.answer(cx, work).await
+    }
+
+    /// Changes how a sale stands, and keeps the trail.
+    async fn end(
+        &self,
+        cx: &Cx,
+        id: FlashSaleId,
+        action: &'static str,
+        work: fn(&mut Tx<'_>, FlashSaleId) -> Result<FlashSale, Reject>,
+    ) -> Result<SaleView, Error> {
+        let caller = cx.clone();
+        let work = move |tx: &mut Tx<'_>| {
+            let before = queries::listed(tx, id)?;
+            caller.check_version(before.version)?;
+            let sale = work(tx, id)?;
+            if before.status != sale.status || before.listed != sale.listed {
+                sales::trail(tx, id, (&caller.principal.name(), action), before.status, sale.status)?;
+            }
+            Ok(queries::view(tx, sale)?)
+        };
+        let view = self.db.answer(cx, work).await?;
+        self.gates.forget(id);
+        Ok(view)
+    }
+}
+
+impl Handle<CancelSale> for FlashSales {
+    async fn handle(&self, cx: &Cx, op: CancelSale) -> Result<SaleView, Error> {
+        self.end(cx, op.id, "flashsale.cancel", sales::cancel).await
+    }
+}
+
+impl Handle<DeleteSale> for FlashSales {
+    async fn handle(&self, cx: &Cx, op: DeleteSale) -> Result<(), Error> {
+        self.end(cx, op.id, "flashsale.delete", sales::delete).await.map(drop)
+    }
+}
+
+impl Handle<FollowSale> for FlashSales {
+    async fn handle(&self, cx: &Cx, op: FollowSale) -> Result<Download, Error> {
+        let state = self.db.read(|tx| stream::state(tx, op.id)).await?;
+        let state = state.ok_or_else(|| Error::not_found("flash sale"))?;
+        Ok(Download::stream("text/event-stream", self.listeners.join(op.id, state, cx.now)?))
+    }
+}
+
+impl Handle<CreateReservation> for FlashSales {
+    async fn handle(&self, cx: &Cx, op: CreateReservation) -> Result<ReservationView, Error> {
+        let CreateReservation { id, sku, quantity } = op;
+        let user = cx.principal.user().ok_or_else(not_a_user)?;
+        rules::check_quantity(quantity)?;
+        let gate = self.gate(id).await?;
+        let item = gate.number(&sku).ok_or_else(|| Error::field("/sku", format!("{sku} is not in this sale")))?;
+        if let Some(campaign) = gate.campaign_id
+            && running(cx, vec![campaign]).await?.is_empty()
+        {
+            return Err(Reject::NotActive { status: SaleStatus::Active }.into());
+        }
+        let pass = gate.take(item, user, quantity).map_err(Reject::from)?;
+        let reserve = move |tx: &mut Tx<'_>| {
+            let made = holds::reserve(tx, id, item, user, quantity)?;
+            Ok(ReservationView { reservation_id: made.id, unit_price: made.unit_price, expires_at: made.expires_at })
+        };
+        let answer = self.db.answer(cx, reserve).await;
+        match &answer {
+            Ok(_) => pass.use_up(),
+            // The rows know better: the gate is read from them again.
+            Err(error) if error.is_decided() => self.gates.forget(id),
+            Err(_) => {}
+        }
+        answer
+    }
+}
+
+fn not_a_user() -> Error {
+    Error::new(Kind::Forbidden, "FORBIDDEN", "Only users reserve.")
+}
+
+impl FlashSales {
+    /// The gate of a sale that sells, read from the rows when it is not there.
+    async fn gate(&self, id: FlashSaleId) -> Result<Arc<SaleGate>, Error> {
+        if let Some(gate) = self.gates.get(id) {
+            return Ok(gate);
+        }
+        let mut readings = 0;
+        loop {
+            let given = self.gates.given();
+            let gate = Arc::new(self.read_gate(id).await?);
+            readings += 1;
+            if self.gates.install(id, &gate, given) || readings == READINGS {
+                return Ok(gate);
+            }
+        }
+    }
+
+    async fn read_gate(&self, id: FlashSaleId) -> Result<SaleGate, Error> {
+        let (sale, items) = self.db.read(|tx| open(tx, id)).await?;
+        let mut users: Vec<UserCount> = Vec::new();
+        loop {
+            let from = users.last().map_or((0, 0), |last| (last.item, last.user_id.0 + 1));
+            let more = self.db.read(|tx| tx.scan::<UserCount>().prefix(id).from(from).collect(COUNTS)).await?;
+            let done = more.len() < COUNTS;
+            users.extend(more);
+            if done {
+                return Ok(SaleGate::new(&sale, &items, &users));
+            }
+        }
+    }
+
+    /// Reads the gates of all sales that sell: before the node is ready, so that no buyer waits for it.
+    pub(crate) async fn open_gates(&self) -> Result<(), Error> {
+        for sale in self.db.read(queries::open).await? {
+            self.gate(sale.id).await?;
+        }
+        Ok(())
+    }
+
+    /// A write that gives pieces back, in the rows and then at the gates.
+    async fn freeing<F>(&self, cx: &Cx, lane: Lane, work: F) -> Result<(), Error>
+    where
+        F: Fn(&mut Tx<'_>) -> Result<Vec<Freed>, Reject> + Send + 'static,
+    {
+        let doubt = self.gates.in_doubt();
+        let freed = self.db.write_in(cx, lane, work).await.inspect(|freed| self.gates.give(freed));
+        doubt.settle();
+        Ok(freed.map(drop)?)
+    }
+}
+
+fn open(tx: &Tx<'_>, id: FlashSaleId) -> Result<(FlashSale, Vec<FlashItem>), Reject> {
+    let sale = queries::listed(tx, id)?;
+    if !sale.is_open() {
+        return Err(Reject::NotActive { status: sale.status });
+    }
+    let items = queries::items(tx, id)?;
+    Ok((sale, items))
+}
+
+impl Handle<ReleaseReservation> for FlashSales {
+    async fn handle(&self, cx: &Cx, op: ReleaseReservation) -> Result<(), Error> {
+        let user = cx.principal.user().ok_or_else(not_a_user)?;
+        self.freeing(cx, Lane::Normal, move |tx| holds::give_back(tx, op.id, op.rid, user)).await
+    }
+}
+
+impl Handle<ReservedLines> for FlashSales {
+    async fn handle(&self, cx: &Cx, op: ReservedLines) -> Result<FlashLines, Error> {
+        check_named(op.reservation_ids.len())?;
+        let lines = self.db.read(|tx| queries::lines(tx, op.user_id, &op.reservation_ids, cx.now));
+        let lines: Result<_, StoreError> = lines.await;
+        Ok(FlashLines { lines: lines? })
+    }
+}
+
+impl Handle<ClaimReservations> for FlashSales {
+    async fn handle(&self, cx: &Cx, op: ClaimReservations) -> Result<(), Error> {
+        check_named(op.reservation_ids.len())?;
+        let claim = move |tx: &mut Tx<'_>| claims::claim(tx, op.order_id, op.user_id, &op.reservation_ids);
+        Ok(self.db.write(cx, claim).await?)
+    }
+}
+
+fn check_named(named: usize) -> Result<(), Error> {
+    if named <= MOST_NAMED {
+        return Ok(());
+    }
+    let detail = format!("an order names at most {MOST_NAMED} reservations");
+    Err(Error::field("/flashSaleReservationIds", detail))
+}
+
+impl Handle<ReleaseClaims> for FlashSales {
+    async fn handle(&self, cx: &Cx, op: ReleaseClaims) -> Result<(), Error> {
+        self.freeing(cx, Lane::Normal, move |tx| claims::release(tx, op.order_id)).await
+    }
+}

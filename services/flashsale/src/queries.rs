@@ -1,0 +1,147 @@
+//! Reads: sales with their items, what is due, the lines of reservations.
+
+use std::collections::BTreeMap;
+
+use promox_contract::flashsale::FlashLine;
+use promox_contract::ids::{FlashReservationId, FlashSaleId};
+use promox_contract::inventory::SkuQuantity;
+use promox_kernel::{Error, Page, Timestamp, UserId};
+use promox_storage::{StoreError, Tx};
+
+use crate::api::{ListActiveSales, ListSales, SaleItemView, SaleView};
+use crate::records::{
+    FlashHold, FlashItem, FlashPurchase, FlashSale, HoldByClaim, HoldByLapse, PurchaseByDue, PurchaseStatus, SaleByDue,
+    SaleByListed, SaleByOpen,
+};
+use crate::reject::Reject;
+
+/// Sales that sell at once, at most, as far as the clock's jobs look.
+const MOST_OPEN: usize = 1_000;
+
+/// A sale that is shown.
+pub(crate) fn listed(tx: &Tx<'_>, id: FlashSaleId) -> Result<FlashSale, Reject> {
+    let sale = tx.get::<FlashSale>(&id)?.filter(|sale| sale.listed.is_some());
+    sale.ok_or(Reject::Absent("flash sale"))
+}
+
+/// A sale's items, in their order.
+pub(crate) fn items(tx: &Tx<'_>, id: FlashSaleId) -> Result<Vec<FlashItem>, StoreError> {
+    tx.scan::<FlashItem>().prefix(id).rows().collect()
+}
+
+/// A sale as others see it.
+pub(crate) fn view(tx: &Tx<'_>, sale: FlashSale) -> Result<SaleView, StoreError> {
+    let item = |it: FlashItem| SaleItemView {
+        remaining: it.left(),
+        sku: it.sku,
+        sale_price: it.sale_price,
+        stock: it.stock,
+        per_user_limit: it.per_user_limit,
+        sold: it.sold,
+    };
+    Ok(SaleView {
+        items: items(tx, sale.id)?.into_iter().map(item).collect(),
+        id: sale.id,
+        name: sale.name,
+        campaign_id: sale.campaign_id,
+        status: sale.status,
+        starts_at: sale.starts_at,
+        ends_at: sale.ends_at,
+        currency: sale.currency,
+        reservation_ttl_seconds: sale.ttl_seconds,
+        version: sale.version,
+        created_at: sale.created_at,
+        updated_at: sale.updated_at,
+    })
+}
+
+/// One sale.
+pub(crate) fn sale(tx: &Tx<'_>, id: FlashSaleId) -> Result<SaleView, Reject> {
+    Ok(view(tx, listed(tx, id)?)?)
+}
+
+fn views(tx: &Tx<'_>, page: Page<FlashSale>) -> Result<Page<SaleView>, Error> {
+    let items = page.items.into_iter().map(|sale| view(tx, sale)).collect::<Result<_, StoreError>>()?;
+    Ok(Page::new(items, page.next_cursor))
+}
+
+/// A page of sales, newest first.
+pub(crate) fn list(tx: &Tx<'_>, op: ListSales) -> Result<Page<SaleView>, Error> {
+    let scan = tx.scan_by::<SaleByListed>().prefix(Some(true)).backward();
+    views(tx, scan.page_of(op.limit, op.cursor, |sale| op.status.is_none_or(|status| status == sale.status))?)
+}
+
+/// A page of sales that sell, the first to end first.
+pub(crate) fn active(tx: &Tx<'_>, op: ListActiveSales, now: Timestamp) -> Result<Page<SaleView>, Error> {
+    views(tx, tx.scan_by::<SaleByOpen>().page_of(op.limit, op.cursor, |sale| sale.sells_at(now))?)
+}
+
+/// Sales that have something to do by now.
+pub(crate) fn due(tx: &Tx<'_>, now: Timestamp, limit: usize) -> Result<Vec<FlashSale>, StoreError> {
+    tx.scan_by::<SaleByDue>().before(Some(now + std::time::Duration::from_micros(1))).collect(limit)
+}
+
+/// Sales that sell.
+pub(crate) fn open(tx: &Tx<'_>) -> Result<Vec<FlashSale>, StoreError> {
+    tx.scan_by::<SaleByOpen>().collect(MOST_OPEN)
+}
+
+/// Whether a reservation of a sale waits to be ended.
+pub(crate) fn has_lapsed(tx: &Tx<'_>, sale: &FlashSale, now: Timestamp) -> Result<bool, StoreError> {
+    let soonest = tx.scan_by::<HoldByLapse>().prefix(Some(sale.id)).first()?;
+    Ok(soonest.is_some_and(|hold| sale.is_over() || hold.expires_at <= now))
+}
+
+/// The first purchases that the inventory is to hear of, of the first sale from `from` on that has any.
+pub(crate) fn unsettled(tx: &Tx<'_>, from: FlashSaleId, limit: usize) -> Result<Vec<FlashPurchase>, StoreError> {
+    let Some(first) = tx.scan_by::<PurchaseByDue>().from(Some(from)).first()? else { return Ok(Vec::new()) };
+    tx.scan_by::<PurchaseByDue>().prefix(Some(first.sale_id)).collect(limit)
+}
+
+/// What must stay set aside for a sale that is over: what orders on their way have claimed, and what was bought and is not
+/// out of the inventory yet.
+pub(crate) fn kept(tx: &Tx<'_>, id: FlashSaleId) -> Result<Vec<SkuQuantity>, StoreError> {
+    let mut kept: BTreeMap<u32, u32> = BTreeMap::new();
+    for hold in tx.scan_by::<HoldByClaim>().prefix(Some(id)).rows() {
+        let hold = hold?;
+        *kept.entry(hold.item).or_default() += hold.quantity;
+    }
+    for purchase in tx.scan_by::<PurchaseByDue>().prefix(Some(id)).rows() {
+        let purchase = purchase?;
+        if purchase.status == PurchaseStatus::Bought {
+            *kept.entry(purchase.item).or_default() += purchase.quantity;
+        }
+    }
+    let mut quantities = Vec::with_capacity(kept.len());
+    for (item, quantity) in kept {
+        if let Some(row) = tx.get::<FlashItem>(&(id, item))? {
+            quantities.push(SkuQuantity { sku: row.sku, quantity });
+        }
+    }
+    Ok(quantities)
+}
+
+/// The lines of a user's reservations that can be ordered.
+pub(crate) fn lines(
+    tx: &Tx<'_>,
+    user_id: Option<UserId>,
+    ids: &[FlashReservationId],
+    now: Timestamp,
+) -> Result<Vec<FlashLine>, StoreError> {
+    let mut lines = Vec::with_capacity(ids.len());
+    for id in ids {
+        let Some(hold) = tx.get::<FlashHold>(id)?.filter(|hold| Some(hold.user_id) == user_id) else { continue };
+        let Some(sale) = tx.get::<FlashSale>(&hold.sale_id)? else { continue };
+        let Some(item) = tx.get::<FlashItem>(&(hold.sale_id, hold.item))? else { continue };
+        if hold.is_good(&sale, now) {
+            lines.push(FlashLine {
+                reservation_id: hold.id,
+                flash_sale_id: hold.sale_id,
+                sku: item.sku,
+                quantity: hold.quantity,
+                sale_price: item.sale_price,
+            });
+        }
+    }
+    Ok(lines)
+}

@@ -1,0 +1,214 @@
+//! What a sale may be and become. No storage, no clock: the time is an argument.
+
+use std::collections::{BTreeSet, HashMap};
+
+use promox_contract::inventory::SkuQuantity;
+use promox_contract::product::SkuDescription;
+use promox_kernel::{Currency, Error, FieldError, Patch, Sku, Timestamp, bounded};
+
+use crate::api::{CreateSale, SaleItemInput, UpdateSale};
+use crate::records::{FlashHold, FlashItem, FlashSale, HoldStatus, ItemTerms, SaleStatus, Terms};
+
+/// Items of a sale at most.
+const MOST_ITEMS: usize = 50;
+/// Pieces of an item at most.
+const MOST_STOCK: u32 = 1_000_000;
+/// How long reservations may last, in seconds, and how long they do unless said.
+const TTL: std::ops::RangeInclusive<u32> = 60..=3600;
+const USUAL_TTL: u32 = 600;
+
+impl FlashSale {
+    /// Whether it has started and not ended.
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(self.status, SaleStatus::Active | SaleStatus::SoldOut)
+    }
+
+    /// Whether it is over.
+    pub(crate) fn is_over(&self) -> bool {
+        matches!(self.status, SaleStatus::Ended | SaleStatus::Cancelled)
+    }
+
+    /// Whether it sells at this time, whatever the clock's job has come to.
+    pub(crate) fn sells_at(&self, now: Timestamp) -> bool {
+        self.is_open() && self.starts_at <= now && now < self.ends_at
+    }
+
+    /// Its terms as they are, with these items.
+    pub(crate) fn terms(&self, items: &[FlashItem]) -> Terms {
+        Terms {
+            name: self.name.clone(),
+            campaign_id: self.campaign_id,
+            starts_at: self.starts_at,
+            ends_at: self.ends_at,
+            currency: self.currency,
+            ttl_seconds: self.ttl_seconds,
+            items: items.iter().map(FlashItem::terms).collect(),
+        }
+    }
+}
+
+impl FlashItem {
+    /// What can be reserved.
+    pub(crate) fn left(&self) -> i64 {
+        self.stock - self.taken
+    }
+
+    fn terms(&self) -> ItemTerms {
+        ItemTerms {
+            sku: self.sku.clone(),
+            sale_price: self.sale_price,
+            stock: u32::try_from(self.stock).unwrap_or(MOST_STOCK),
+            per_user_limit: self.per_user_limit,
+        }
+    }
+}
+
+impl FlashHold {
+    /// Whether it can be ordered.
+    pub(crate) fn is_good(&self, sale: &FlashSale, now: Timestamp) -> bool {
+        self.status == HoldStatus::Held && self.in_time(sale, now)
+    }
+
+    /// Whether neither its own time nor the sale's is up.
+    pub(crate) fn in_time(&self, sale: &FlashSale, now: Timestamp) -> bool {
+        now < self.expires_at && sale.sells_at(now)
+    }
+}
+
+impl Terms {
+    /// What is to be set aside.
+    pub(crate) fn stock(&self) -> Vec<SkuQuantity> {
+        self.items.iter().map(|item| SkuQuantity { sku: item.sku.clone(), quantity: item.stock }).collect()
+    }
+
+    /// Whether they differ in what may change while the sale sells: its name and its end.
+    pub(crate) fn amends(&self, other: &Self) -> bool {
+        Self { name: other.name.clone(), ends_at: other.ends_at, ..self.clone() } == *other
+    }
+
+    /// The terms of a new sale as they were asked for.
+    pub(crate) fn asked(op: CreateSale) -> Self {
+        Self {
+            name: op.name,
+            campaign_id: op.campaign_id,
+            starts_at: op.starts_at,
+            ends_at: op.ends_at,
+            currency: Currency::GBP,
+            ttl_seconds: op.reservation_ttl_seconds.unwrap_or(USUAL_TTL),
+            items: items(op.items),
+        }
+    }
+
+    /// These terms with a patch laid over.
+    pub(crate) fn patched(mut self, op: UpdateSale) -> Result<Self, Error> {
+        set(&mut self.name, op.name, "name")?;
+        op.campaign_id.apply(&mut self.campaign_id);
+        set(&mut self.starts_at, op.starts_at, "startsAt")?;
+        set(&mut self.ends_at, op.ends_at, "endsAt")?;
+        set(&mut self.ttl_seconds, op.reservation_ttl_seconds, "reservationTtlSeconds")?;
+        match op.items {
+            Patch::Keep => {}
+            Patch::Clear => return Err(required("items")),
+            Patch::Set(all) => self.items = items(all),
+        }
+        Ok(self)
+    }
+
+    /// Checks everything at once, against the catalogue, and writes SKUs and prices as the catalogue does.
+    pub(crate) fn check(&mut self, described: Vec<SkuDescription>, now: Timestamp) -> Result<(), Error> {
+        let mut faults = Vec::new();
+        match bounded(&self.name, 1, 200) {
+            Ok(name) => self.name = name,
+            Err(fault) => faults.push(FieldError::new("/name", fault)),
+        }
+        if self.ends_at <= self.starts_at {
+            faults.push(FieldError::new("/endsAt", "a sale ends after it starts"));
+        } else if self.ends_at <= now {
+            faults.push(FieldError::new("/endsAt", "this time is past"));
+        }
+        if !TTL.contains(&self.ttl_seconds) {
+            faults.push(FieldError::new("/reservationTtlSeconds", "a reservation lasts 60 to 3600 seconds"));
+        }
+        if self.items.is_empty() || self.items.len() > MOST_ITEMS {
+            faults.push(FieldError::new("/items", format!("a sale has 1 to {MOST_ITEMS} items")));
+        }
+        self.currency = described.first().map_or(self.currency, |found| found.currency);
+        check_items(&mut self.items, described, &mut faults);
+        if faults.is_empty() { Ok(()) } else { Err(Error::invalid(faults)) }
+    }
+}
+
+fn required(member: &str) -> Error {
+    Error::field(format!("/{member}"), "this cannot be null")
+}
+
+fn set<T>(member: &mut T, patch: Patch<T>, name: &str) -> Result<(), Error> {
+    match patch {
+        Patch::Keep => Ok(()),
+        Patch::Clear => Err(required(name)),
+        Patch::Set(value) => {
+            *member = value;
+            Ok(())
+        }
+    }
+}
+
+fn items(items: Vec<SaleItemInput>) -> Vec<ItemTerms> {
+    let item = |it: SaleItemInput| ItemTerms {
+        sku: it.sku,
+        sale_price: it.sale_price,
+        stock: it.stock,
+        per_user_limit: it.per_user_limit,
+    };
+    items.into_iter().map(item).collect()
+}
+
+fn check_items(items: &mut [ItemTerms], described: Vec<SkuDescription>, faults: &mut Vec<FieldError>) {
+    let known: HashMap<String, SkuDescription> = described.into_iter().map(|it| (it.sku.fold(), it)).collect();
+    let mut seen: BTreeSet<Sku> = BTreeSet::new();
+    for (at, item) in items.iter_mut().enumerate() {
+        let mut fault = |member: &str, detail: String| {
+            faults.push(FieldError::new(format!("/items/{at}/{member}"), detail));
+        };
+        if !seen.insert(item.sku.clone()) {
+            fault("sku", "this sku stands twice".to_owned());
+        }
+        if !(1..=MOST_STOCK).contains(&item.stock) {
+            fault("stock", format!("1 to {MOST_STOCK} pieces can be set aside"));
+        }
+        if item.per_user_limit == Some(0) {
+            fault("perUserLimit", "a limit is at least 1; leave it out for none".to_owned());
+        }
+        if item.sale_price.is_negative() {
+            fault("salePrice", "a price is not negative".to_owned());
+        }
+        let Some(found) = known.get(&item.sku.fold()) else {
+            let (pointer, detail) = (format!("/items/{at}/sku"), format!("\"{}\" is not sold here", item.sku));
+            faults.push(FieldError { pointer, code: "UNKNOWN_SKU".into(), detail });
+            continue;
+        };
+        item.sku = found.sku.clone();
+        match found.currency.exact(item.sale_price) {
+            Ok(price) => item.sale_price = price,
+            Err(detail) => fault("salePrice", detail),
+        }
+    }
+}
+
+/// Refuses a quantity that cannot be reserved.
+pub(crate) fn check_quantity(quantity: u32) -> Result<(), Error> {
+    if (1..=MOST_STOCK).contains(&quantity) {
+        return Ok(());
+    }
+    Err(Error::field("/quantity", format!("a quantity is 1 to {MOST_STOCK}")))
+}
+
+/// How the inventory knows what is set aside for a sale.
+pub(crate) fn set_aside(id: promox_contract::ids::FlashSaleId) -> String {
+    format!("flash-sale:{id}")
+}
+
+/// How the inventory knows a purchase.
+pub(crate) fn purchase(id: promox_contract::ids::FlashReservationId) -> String {
+    format!("flash-purchase:{id}")
+}

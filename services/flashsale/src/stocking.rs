@@ -1,0 +1,161 @@
+//! Between the sales and the inventory: stock is set aside before a sale is shown, purchases are told of, and what is left
+//! goes back. Every step may be asked again, and the clock's jobs do until it is done.
+
+use std::sync::Arc;
+
+use promox_contract::ids::FlashSaleId;
+use promox_contract::inventory::{
+    ChangeSetAside, EndSetAside, SellSetAside, SetAside, SetAsideSale, SkuQuantity, UnsellSetAside,
+};
+use promox_kernel::{Claim, Cx, Error};
+use promox_storage::{Lane, Tx};
+
+use crate::commands::{claims, holds, sales};
+use crate::gates::Freed;
+use crate::records::{FlashPurchase, FlashSale, PurchaseStatus, SaleStatus, Terms};
+use crate::reject::{self, Reject};
+use crate::{FlashSales, queries, rules};
+
+/// Purchases that the inventory is told of at once.
+const BATCH: usize = 200;
+/// Sales that one turn of the clock moves.
+const TURN: usize = 50;
+
+/// Whether a sale's stock is set aside as its draft says.
+pub(crate) enum Stocked {
+    /// It is, or there is nothing to set aside.
+    Yes,
+    /// It is not; nothing was taken.
+    No(Error),
+}
+
+impl FlashSales {
+    /// Asks the inventory for what a draft wants. An error that decides nothing is not the end: it is asked again.
+    pub(crate) async fn stock(&self, cx: &Cx, id: FlashSaleId) -> Result<Stocked, Error> {
+        let Some((terms, is_new)) = self.db.read(|tx| draft(tx, id)).await? else { return Ok(Stocked::Yes) };
+        let (reference, items) = (rules::set_aside(id), terms.stock());
+        let cx = cx.elevated();
+        let answer = if is_new {
+            cx.call(SetAside { reference, items }).await.map(drop)
+        } else {
+            cx.call(ChangeSetAside { reference, items }).await
+        };
+        match answer {
+            Ok(()) => Ok(Stocked::Yes),
+            Err(error) if error.is_decided() => Ok(Stocked::No(reject::short(error, &terms))),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Forgets a draft whose stock was refused.
+    pub(crate) async fn refuse(&self, cx: &Cx, claim: Option<Arc<Claim>>, id: FlashSaleId) -> Result<(), Error> {
+        Ok(self.db.write(cx, move |tx| sales::drop_draft(tx, claim.as_deref(), id)).await?)
+    }
+
+    /// Moves sales as far as the time says, also over what passed while the node was down; whether there is more to do.
+    pub(crate) async fn turn(&self, cx: &Cx) -> Result<bool, Error> {
+        let due = self.db.read(|tx| queries::due(tx, cx.now, TURN)).await?;
+        let (mut more, mut failed) = (due.len() == TURN, None);
+        for sale in due {
+            match self.advance(cx, &sale).await {
+                Ok(again) => more |= again,
+                Err(error) => {
+                    tracing::warn!(sale = sale.id.0, %error, "a flash sale could not be moved; it is tried again");
+                    failed = Some(error);
+                }
+            }
+        }
+        failed.map_or(Ok(more), Err)
+    }
+
+    async fn advance(&self, cx: &Cx, sale: &FlashSale) -> Result<bool, Error> {
+        let id = sale.id;
+        if sale.draft.is_some() {
+            match self.stock(cx, id).await? {
+                Stocked::Yes => drop(self.db.write(cx, move |tx| sales::settle(tx, id)).await?),
+                Stocked::No(_) => self.refuse(cx, None, id).await?,
+            }
+            return Ok(true);
+        }
+        if sale.is_over() {
+            return self.close(cx, id).await;
+        }
+        let status = self.db.write(cx, move |tx| sales::advance(tx, id)).await?;
+        let over = matches!(status, SaleStatus::Ended | SaleStatus::Cancelled);
+        if over {
+            self.gates.forget(id);
+        }
+        Ok(over)
+    }
+
+    /// Settles a sale that is over: reservations end, purchases leave the stock, the rest goes back into it.
+    async fn close(&self, cx: &Cx, id: FlashSaleId) -> Result<bool, Error> {
+        self.gates.forget(id);
+        if self.expire(cx, id).await? == holds::SWEEP {
+            return Ok(true);
+        }
+        let due = self.db.read(|tx| queries::unsettled(tx, id, BATCH)).await?;
+        if due.first().is_some_and(|purchase| purchase.sale_id == id) {
+            self.tell(cx, id, due).await?;
+        }
+        let kept: Vec<SkuQuantity> = self.db.read(|tx| queries::kept(tx, id)).await?;
+        cx.call(EndSetAside { reference: rules::set_aside(id), keep: kept.clone() }).await?;
+        self.db.write(cx, move |tx| sales::close(tx, id, &kept)).await
+    }
+
+    /// Ends reservations of one sale, a bounded batch; how many.
+    pub(crate) async fn expire(&self, cx: &Cx, id: FlashSaleId) -> Result<usize, Error> {
+        let doubt = self.gates.in_doubt();
+        let freed: Result<Vec<Freed>, Reject> = self.db.write_in(cx, Lane::Bulk, move |tx| holds::expire(tx, id)).await;
+        let freed = freed.inspect(|freed| self.gates.give(freed));
+        doubt.settle();
+        Ok(freed?.len())
+    }
+
+    /// Tells the inventory what was bought and what came back, a batch a sale; whether there is more.
+    pub(crate) async fn settle_purchases(&self, cx: &Cx) -> Result<bool, Error> {
+        let (mut from, mut more, mut failed) = (FlashSaleId(0), false, None);
+        loop {
+            let due = self.db.read(|tx| queries::unsettled(tx, from, BATCH)).await?;
+            let Some(id) = due.first().map(|purchase| purchase.sale_id) else { break };
+            let full = due.len() == BATCH;
+            match self.tell(cx, id, due).await {
+                Ok(()) => more |= full,
+                Err(error) => {
+                    tracing::warn!(sale = id.0, %error, "purchases are not settled yet; it is tried again");
+                    failed = Some(error);
+                }
+            }
+            from = FlashSaleId(id.0 + 1);
+        }
+        failed.map_or(Ok(more), Err)
+    }
+
+    /// Tells the inventory of one sale's purchases: first what came back, so that it can be sold again.
+    async fn tell(&self, cx: &Cx, id: FlashSaleId, due: Vec<FlashPurchase>) -> Result<(), Error> {
+        let set_aside = rules::set_aside(id);
+        let (bought, released): (Vec<_>, Vec<_>) =
+            due.iter().partition(|purchase| purchase.status == PurchaseStatus::Bought);
+        for purchase in released {
+            let reference = rules::purchase(purchase.id);
+            cx.call(UnsellSetAside { set_aside: set_aside.clone(), reference }).await?;
+        }
+        if !bought.is_empty() {
+            cx.call(SellSetAside { set_aside, sales: bought.into_iter().map(sale).collect() }).await?;
+        }
+        let told: Vec<_> = due.iter().map(|purchase| (purchase.id, purchase.status)).collect();
+        Ok(self.db.write_in(cx, Lane::Bulk, move |tx| claims::told(tx, id, &told)).await?)
+    }
+}
+
+fn sale(purchase: &FlashPurchase) -> SetAsideSale {
+    let item = SkuQuantity { sku: purchase.sku.clone(), quantity: purchase.quantity };
+    SetAsideSale { reference: rules::purchase(purchase.id), order_id: purchase.order_id, items: vec![item] }
+}
+
+/// What a sale is to become, and whether nothing is set aside for it yet.
+fn draft(tx: &Tx<'_>, id: FlashSaleId) -> Result<Option<(Terms, bool)>, Error> {
+    let sale = tx.get::<FlashSale>(&id)?.ok_or_else(|| Error::not_found("flash sale"))?;
+    let is_new = sale.listed.is_none();
+    Ok(sale.draft.map(|draft| (draft.0.terms, is_new)))
+}

@@ -1,0 +1,180 @@
+//! Reservations in orders: claimed, bought, undone; and a sale that ends while orders are on their way.
+
+use std::sync::atomic::Ordering;
+
+use promox_contract::ids::FlashReservationId;
+use promox_kernel::Kind;
+
+use super::market::{Market, item};
+use crate::api::SaleStatus;
+
+#[tokio::test]
+async fn lines_are_the_buyers_own_and_good() {
+    let market = Market::open();
+    let id = market.started(vec![item("A", 10, None)]).await;
+    let (mine, foreign) = (market.granted(id, 1, 2).await, market.granted(id, 2, 1).await);
+    let lines = market.lines(1, &[foreign, mine, FlashReservationId(99)]).await;
+    assert_eq!(lines.len(), 1);
+    let line = &lines[0];
+    assert_eq!((line.reservation_id, line.flash_sale_id, line.quantity), (mine, id, 2));
+    assert_eq!((line.sku.as_str(), line.sale_price.to_string().as_str()), ("A", "4.50"));
+    market.node.clock.advance(std::time::Duration::from_secs(600));
+    assert!(market.lines(1, &[mine]).await.is_empty(), "lapsed, swept or not");
+    let guest = promox_contract::flashsale::ReservedLines { user_id: None, reservation_ids: vec![mine] };
+    assert!(market.call(guest).await.unwrap().lines.is_empty());
+}
+
+#[tokio::test]
+async fn a_claim_is_all_or_nothing_and_says_why_not() {
+    let market = Market::open();
+    let id = market.started(vec![item("A", 10, None)]).await;
+    let (mine, foreign, old) =
+        (market.granted(id, 1, 1).await, market.granted(id, 2, 1).await, market.granted(id, 1, 1).await);
+    market.give_back(id, 1, old).await.unwrap();
+    for (bad, reason) in [(foreign, "UNKNOWN"), (FlashReservationId(99), "UNKNOWN"), (old, "EXPIRED")] {
+        let error = market.claim(1, 1, &[mine, bad]).await.unwrap_err();
+        assert_eq!((error.kind(), error.code()), (Kind::Refused, "FLASH_RESERVATION_INVALID"));
+        assert_eq!(error.members()["reason"], reason);
+        assert_eq!(error.members()["reservationId"], bad.0);
+    }
+    for _ in 0..2 {
+        market.claim(1, 1, &[mine]).await.unwrap();
+    }
+    assert_eq!(market.claim(2, 1, &[mine]).await.unwrap_err().members()["reason"], "EXPIRED", "one order's");
+    assert!(market.lines(1, &[mine]).await.is_empty());
+    assert_eq!(market.give_back(id, 1, mine).await.unwrap_err().code(), "RESERVATION_ORDERED");
+    market.verify();
+}
+
+#[tokio::test]
+async fn a_confirmed_order_has_bought_and_the_inventory_hears_of_it_once() {
+    let mut market = Market::open();
+    let id = market.started(vec![item("A", 10, Some(3))]).await;
+    let rid = market.granted(id, 1, 3).await;
+    market.claim(7, 1, &[rid]).await.unwrap();
+    market.wait(3_000).await;
+    assert_eq!(market.first(id).await, (7, 0), "an order's claim does not lapse");
+    for _ in 0..2 {
+        market.confirm(7).await;
+    }
+    assert_eq!((market.first(id).await, market.aside(id, "A")), ((7, 3), 10));
+    market.wait(1).await;
+    market.wait(1).await;
+    assert_eq!((market.aside(id, "A"), market.free("A")), (7, 90));
+    assert_eq!(market.reserve(id, 1, 1).await.unwrap_err().code(), "LIMIT_REACHED", "what is bought counts");
+    market.verify();
+}
+
+#[tokio::test]
+async fn a_claim_without_its_order_is_the_users_again_while_its_time_lasts() {
+    let market = Market::open();
+    let id = market.started(vec![item("A", 10, Some(3))]).await;
+    let rid = market.granted(id, 1, 3).await;
+    market.claim(7, 1, &[rid]).await.unwrap();
+    for _ in 0..2 {
+        market.release(7).await;
+    }
+    assert_eq!((market.first(id).await, market.lines(1, &[rid]).await.len()), ((7, 0), 1));
+    assert_eq!(market.claim(7, 1, &[rid]).await.unwrap_err().members()["reason"], "EXPIRED", "too late for this order");
+    market.claim(8, 1, &[rid]).await.unwrap();
+    market.wait(600).await;
+    market.release(8).await;
+    assert_eq!((market.first(id).await, market.lines(1, &[rid]).await.len()), ((10, 0), 0));
+    market.granted(id, 1, 3).await;
+    market.release(99).await;
+    market.verify();
+}
+
+#[tokio::test]
+async fn a_cancelled_order_gives_its_pieces_back_to_the_sale_once() {
+    let mut market = Market::open();
+    let id = market.started(vec![item("A", 3, Some(3))]).await;
+    let rid = market.granted(id, 1, 3).await;
+    market.claim(7, 1, &[rid]).await.unwrap();
+    market.confirm(7).await;
+    market.wait(1).await;
+    assert_eq!((market.aside(id, "A"), market.sale(id).await.status), (0, SaleStatus::SoldOut));
+    for _ in 0..2 {
+        market.release(7).await;
+        market.wait(1).await;
+        assert_eq!((market.first(id).await, market.aside(id, "A")), ((3, 0), 3));
+    }
+    assert_eq!(market.sale(id).await.status, SaleStatus::Active);
+    market.granted(id, 1, 3).await;
+    market.verify();
+}
+
+#[tokio::test]
+async fn a_cancel_overtakes_the_confirmation_and_the_warehouse() {
+    let mut market = Market::open();
+    let id = market.started(vec![item("A", 4, None)]).await;
+    let (one, two) = (market.granted(id, 1, 1).await, market.granted(id, 1, 2).await);
+    market.claim(1, 1, &[one]).await.unwrap();
+    market.release(1).await;
+    market.confirm(1).await;
+    assert_eq!(market.first(id).await, (1, 0), "confirmed after it gave all back: nothing is bought");
+    market.claim(2, 1, &[two]).await.unwrap();
+    market.confirm(2).await;
+    market.release(2).await;
+    let other = market.granted(id, 2, 3).await;
+    market.claim(3, 2, &[other]).await.unwrap();
+    market.confirm(3).await;
+    market.wait(1).await;
+    assert_eq!((market.first(id).await, market.aside(id, "A")), ((0, 3), 1), "undone before it was ever sold");
+    market.verify();
+}
+
+#[tokio::test]
+async fn a_sale_ends_but_for_orders_on_their_way() {
+    let mut market = Market::open();
+    let id = market.started(vec![item("A", 10, None)]).await;
+    market.wait(3_400).await;
+    let ids = [market.granted(id, 1, 1).await, market.granted(id, 2, 2).await, market.granted(id, 3, 3).await];
+    market.claim(1, 1, &ids[..1]).await.unwrap();
+    market.claim(2, 2, &ids[1..2]).await.unwrap();
+    market.wait(3_600).await;
+    assert_eq!((market.sale(id).await.status, market.free("A"), market.aside(id, "A")), (SaleStatus::Ended, 97, 3));
+    market.confirm(1).await;
+    market.wait(1).await;
+    assert_eq!((market.free("A"), market.aside(id, "A")), (97, 2));
+    market.release(2).await;
+    market.wait(1).await;
+    assert_eq!((market.free("A"), market.aside(id, "A"), market.first(id).await), (99, 0, (9, 1)));
+    market.release(1).await;
+    market.wait(1).await;
+    assert_eq!((market.free("A"), market.first(id).await), (100, (10, 0)), "the sale is over: into stock");
+    market.verify();
+}
+
+#[tokio::test]
+async fn many_purchases_are_settled_in_batches_when_the_warehouse_opens() {
+    let mut market = Market::open();
+    market.around.warehouse.lock().free.insert(super::market::sku("A"), 1_000);
+    let id = market.started(vec![item("A", 1_000, None)]).await;
+    market.around.closed.store(true, Ordering::SeqCst);
+    for order in 1..=450 {
+        let rid = market.granted(id, order, 1).await;
+        market.claim(order, order, &[rid]).await.unwrap();
+        market.confirm(order).await;
+    }
+    assert!(market.work().await.is_err());
+    assert_eq!(market.aside(id, "A"), 1_000);
+    market.around.closed.store(false, Ordering::SeqCst);
+    market.wait(1).await;
+    assert_eq!((market.aside(id, "A"), market.around.warehouse.lock().sold.len()), (550, 450));
+    market.verify();
+}
+
+#[tokio::test]
+async fn an_order_of_two_sales_is_claimed_and_released_whole() {
+    let market = Market::open();
+    let (a, b) = (market.make(vec![item("A", 5, None)]).await, market.make(vec![item("A", 6, None)]).await);
+    market.wait(60).await;
+    let ids = [market.granted(a, 1, 5).await, market.granted(b, 1, 6).await];
+    market.claim(1, 1, &ids).await.unwrap();
+    market.wait(600).await;
+    assert_eq!((market.first(a).await, market.first(b).await), ((0, 0), (0, 0)));
+    market.release(1).await;
+    assert_eq!((market.first(a).await, market.first(b).await), ((5, 0), (6, 0)));
+    market.verify();
+}

@@ -1,0 +1,197 @@
+//! Reservations: granted, refused, raced for, given back and lapsed; and the gate after a start.
+
+use std::time::Duration;
+
+use promox_contract::ids::{FlashReservationId, FlashSaleId};
+use promox_kernel::{Error, Kind};
+use tokio::task::JoinSet;
+
+use super::market::{Market, START, item};
+use crate::api::SaleStatus;
+
+fn codes(results: &[Result<FlashReservationId, Error>]) -> (usize, usize, usize) {
+    let count = |code: &str| results.iter().filter(|it| it.as_ref().is_err_and(|error| error.code() == code)).count();
+    (results.iter().filter(|it| it.is_ok()).count(), count("SOLD_OUT"), count("LIMIT_REACHED"))
+}
+
+/// Many at once: a user and a quantity each.
+async fn rush(market: &Market, id: FlashSaleId, asks: Vec<(i64, u32)>) -> Vec<Result<FlashReservationId, Error>> {
+    let mut buyers = JoinSet::new();
+    for (user, quantity) in asks {
+        let (node, cx) = (market.node.clone(), market.user(user));
+        buyers.spawn(async move {
+            let made = node.registry()?.call(cx, Market::reservation(id, "A", quantity)).await?;
+            Ok(made.reservation_id)
+        });
+    }
+    buyers.join_all().await
+}
+
+#[tokio::test]
+async fn a_reservation_says_its_price_and_how_long_it_lasts() {
+    let market = Market::open();
+    let id = market.started(vec![item("A", 10, Some(3))]).await;
+    let made = market.reserve(id, 7, 2).await.unwrap();
+    assert_eq!((made.reservation_id.0, made.unit_price.to_string().as_str()), (1, "4.50"));
+    assert_eq!(made.expires_at, START + Duration::from_secs(660));
+    assert_eq!(market.first(id).await, (8, 0));
+    market.wait(3600 - 60 - 100).await;
+    let late = market.reserve(id, 8, 1).await.unwrap();
+    assert_eq!(late.expires_at, START + Duration::from_hours(1), "none lasts longer than the sale");
+    market.verify();
+}
+
+#[tokio::test]
+async fn what_cannot_be_reserved_is_refused_with_its_code() {
+    let market = Market::open();
+    let id = market.make(vec![item("A", 10, Some(3))]).await;
+    let code = |result: Result<_, Error>| result.map(drop).unwrap_err().code().to_owned();
+    assert_eq!(code(market.reserve(id, 1, 1).await), "NOT_ACTIVE");
+    market.wait(60).await;
+    assert_eq!(code(market.reserve(id, 1, 4).await), "LIMIT_REACHED");
+    market.granted(id, 1, 2).await;
+    assert_eq!(code(market.reserve(id, 1, 2).await), "LIMIT_REACHED");
+    assert_eq!(code(market.reserve(FlashSaleId(9), 1, 1).await), "NOT_FOUND");
+    for user in 2..=4 {
+        market.granted(id, user, 2 + u32::from(user == 4)).await;
+    }
+    let sold_out = market.reserve(id, 5, 2).await.unwrap_err();
+    assert_eq!((sold_out.code(), sold_out.members()["remaining"].as_i64()), ("SOLD_OUT", Some(1)));
+    let elsewhere = market.run(market.user(1), Market::reservation(id, "B", 1)).await.unwrap_err();
+    assert_eq!(elsewhere.errors()[0].pointer, "/sku");
+    assert_eq!(market.reserve(id, 1, 0).await.unwrap_err().errors()[0].pointer, "/quantity");
+    assert_eq!(market.call(Market::reservation(id, "A", 1)).await.unwrap_err().kind(), Kind::Forbidden);
+    market.node.clock.advance(Duration::from_hours(1));
+    assert_eq!(code(market.reserve(id, 5, 1).await), "NOT_ACTIVE", "by the clock, before the job has moved it");
+    market.verify();
+}
+
+#[tokio::test]
+async fn a_keyed_reservation_keeps_its_answer_with_its_effect() {
+    let market = Market::open();
+    let id = market.started(vec![item("A", 10, None)]).await;
+    let cx = promox_kernel::Cx { claim: market.keyed("k").claim, ..market.user(1) };
+    market.run(cx.clone(), Market::reservation(id, "A", 1)).await.unwrap();
+    let kept = market.promox.recall(cx.claim.as_ref().unwrap()).await.unwrap();
+    assert!(matches!(kept, promox_storage::Recall::Decided(response) if response.status == 201));
+    market.verify();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_last_pieces_are_reserved_once() {
+    let market = Market::open();
+    let id = market.started(vec![item("A", 50, Some(2))]).await;
+    let results = rush(&market, id, (0..300).map(|n| (1 + n % 150, 1)).collect()).await;
+    assert_eq!(codes(&results), (50, 250, 0));
+    assert_eq!((market.first(id).await, market.sale(id).await.status), ((0, 0), SaleStatus::SoldOut));
+    assert_eq!(market.told().await, ["STARTED", "SOLD_OUT"]);
+    market.verify();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_users_limit_is_exact_however_many_race() {
+    let market = Market::open();
+    let id = market.started(vec![item("A", 100, Some(5))]).await;
+    let results = rush(&market, id, (0..200).map(|n| (1 + n % 4, 1)).collect()).await;
+    assert_eq!(codes(&results), (20, 0, 180));
+    assert_eq!(market.first(id).await, (80, 0));
+    market.verify();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn pieces_that_come_back_in_a_rush_go_out_again() {
+    let market = Market::open();
+    let id = market.started(vec![item("A", 10, Some(1))]).await;
+    let mut buyers = JoinSet::new();
+    for user in 1..=200 {
+        let (node, cx) = (market.node.clone(), market.user(user));
+        buyers.spawn(async move {
+            let registry = node.registry().unwrap();
+            let Ok(made) = registry.call(cx.clone(), Market::reservation(id, "A", 1)).await else { return 0 };
+            if user % 2 == 0 {
+                let rid = made.reservation_id;
+                registry.call(cx, crate::api::ReleaseReservation { id, rid }).await.unwrap();
+                return 0;
+            }
+            1
+        });
+    }
+    let kept: i64 = buyers.join_all().await.into_iter().sum();
+    assert_eq!(market.first(id).await, (10 - kept, 0));
+    market.verify();
+    let rest = rush(&market, id, (1_000..1_100).map(|user| (user, 1)).collect()).await;
+    assert_eq!(codes(&rest).0, usize::try_from(10 - kept).unwrap());
+    market.verify();
+}
+
+#[tokio::test]
+async fn a_reservation_goes_back_once_and_only_by_its_user() {
+    let market = Market::open();
+    let id = market.started(vec![item("A", 2, Some(2))]).await;
+    let rid = market.granted(id, 1, 2).await;
+    assert_eq!(market.sale(id).await.status, SaleStatus::SoldOut);
+    assert_eq!(market.give_back(id, 2, rid).await.unwrap_err().kind(), Kind::NotFound);
+    assert_eq!(market.give_back(FlashSaleId(9), 1, rid).await.unwrap_err().kind(), Kind::NotFound);
+    for _ in 0..2 {
+        market.give_back(id, 1, rid).await.unwrap();
+        assert_eq!((market.first(id).await, market.sale(id).await.status), ((2, 0), SaleStatus::Active));
+    }
+    market.granted(id, 1, 2).await;
+    assert_eq!(market.told().await, ["STARTED", "SOLD_OUT", "SOLD_OUT"]);
+    market.verify();
+}
+
+#[tokio::test]
+async fn reservations_lapse_at_their_time_in_bounded_batches() {
+    let market = Market::open();
+    market.around.warehouse.lock().free.insert(super::market::sku("A"), 2_000);
+    let id = market.started(vec![item("A", 2_000, Some(1))]).await;
+    for user in 1..=1_200 {
+        market.granted(id, user, 1).await;
+    }
+    market.wait(599).await;
+    assert_eq!(market.first(id).await, (800, 0));
+    market.node.clock.advance(Duration::from_secs(1));
+    let lapse = market.sales.jobs().remove(1);
+    let mut batches = 1;
+    while lapse.run(market.cx()).await.unwrap() {
+        batches += 1;
+    }
+    assert_eq!((batches, market.first(id).await), (3, (2_000, 0)));
+    market.verify();
+    market.granted(id, 1, 1).await;
+}
+
+#[tokio::test]
+async fn the_gate_after_a_start_is_what_the_rows_say() {
+    let market = Market::open();
+    let id = market.started(vec![item("A", 10, Some(3)), item("B", 4, None)]).await;
+    let rid = market.granted(id, 1, 3).await;
+    market.granted(id, 2, 1).await;
+    market.run(market.user(2), Market::reservation(id, "B", 2)).await.unwrap();
+    market.give_back(id, 1, rid).await.unwrap();
+    market.granted(id, 1, 2).await;
+    let market = market.reopen().await;
+    assert!(market.sales.gates.get(id).is_some(), "read before the node is ready");
+    market.verify();
+    assert_eq!(market.reserve(id, 1, 2).await.unwrap_err().code(), "LIMIT_REACHED");
+    market.granted(id, 1, 1).await;
+    assert_eq!(market.first(id).await, (6, 0));
+    market.verify();
+}
+
+#[tokio::test]
+async fn a_gate_in_doubt_is_read_again() {
+    let market = Market::open();
+    let id = market.started(vec![item("A", 2, Some(2))]).await;
+    let rid = market.granted(id, 1, 2).await;
+    // Somebody gives the pieces back in the rows and leaves before the gate knows.
+    let user = promox_kernel::UserId(1);
+    let doubt = market.sales.gates.in_doubt();
+    let give = move |tx: &mut promox_storage::Tx<'_>| crate::commands::holds::give_back(tx, id, rid, user).map(drop);
+    market.promox.write(&market.cx(), give).await.map_err(Error::from).unwrap();
+    assert_eq!(market.reserve(id, 2, 1).await.unwrap_err().code(), "SOLD_OUT", "the gate does not know");
+    drop(doubt);
+    market.granted(id, 2, 1).await;
+    market.verify();
+}

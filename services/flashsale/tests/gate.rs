@@ -1,0 +1,61 @@
+//! The gate as a model: every order in which two threads can run is tried.
+
+use loom::sync::Arc;
+use loom::thread;
+use promox_kernel::UserId;
+
+/// The atomics and locks that loom watches.
+mod sync {
+    pub(crate) use loom::sync::Mutex;
+    pub(crate) use loom::sync::atomic::{AtomicI64, Ordering};
+}
+
+#[path = "../src/gate.rs"]
+mod gate;
+
+use gate::{ItemGate, No};
+
+const ADA: UserId = UserId(1);
+const BEN: UserId = UserId(2);
+
+#[test]
+fn the_last_piece_goes_through_once() {
+    loom::model(|| {
+        let gate = Arc::new(ItemGate::new(1, Some(2), []));
+        let other = gate.clone();
+        let ben = thread::spawn(move || other.take(BEN, 1).is_ok());
+        let ada = gate.take(ADA, 1).is_ok();
+        assert!(ada ^ ben.join().unwrap());
+        assert_eq!(gate.state().0, 0);
+    });
+}
+
+#[test]
+fn a_users_limit_holds_against_herself() {
+    loom::model(|| {
+        let gate = Arc::new(ItemGate::new(9, Some(2), [(ADA, 1)]));
+        let other = gate.clone();
+        let twin = thread::spawn(move || other.take(ADA, 1));
+        let one = gate.take(ADA, 1);
+        let twin = twin.join().unwrap();
+        assert!(one.is_ok() ^ twin.is_ok());
+        assert!([one, twin].contains(&Err(No::LimitReached { limit: 2 })));
+        assert_eq!(gate.state(), (8, vec![(ADA, 2)]));
+    });
+}
+
+#[test]
+fn what_is_given_back_is_there_again() {
+    loom::model(|| {
+        let gate = Arc::new(ItemGate::new(0, Some(1), [(ADA, 1)]));
+        let other = gate.clone();
+        let giver = thread::spawn(move || other.give(ADA, 1));
+        let ben = gate.take(BEN, 1);
+        giver.join().unwrap();
+        let (left, users) = gate.state();
+        match ben {
+            Ok(()) => assert_eq!((left, users), (0, vec![(BEN, 1)])),
+            Err(no) => assert_eq!((no, left, users), (No::SoldOut { left: 0 }, 1, vec![])),
+        }
+    });
+}
