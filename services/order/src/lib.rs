@@ -19,6 +19,7 @@ mod records;
 mod reject;
 mod rules;
 mod settings;
+mod terms;
 mod tokens;
 
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use std::sync::Arc;
 use promox_contract::order::{
     CreditFigures, DescribeOrder, OrderFigures, OwnsOrder, PriceCart, PurchasesOf, StoreProfile,
 };
+use promox_contract::promotion::PricingTerms;
 use promox_contract::user::ExportOrders;
 use promox_kernel::{Job, Registry, register};
 use promox_storage::{Consumer, Db, Record, TableDef};
@@ -78,6 +80,7 @@ impl Orders {
             DeliverFulfilment, RequestReturn, ApproveReturn, RejectReturn, ImportOrders, ExportHistory,
             GetStore, PutStore, GetShipping, PutShipping, GetTaxes, PutTaxes,
             StoreProfile, PriceCart, DescribeOrder, OwnsOrder, ExportOrders, PurchasesOf, OrderFigures, CreditFigures,
+            PricingTerms,
         );
     }
 

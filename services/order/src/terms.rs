@@ -1,0 +1,33 @@
+//! The terms that carts are priced on, for the promotion service: the cap on discounts, shipping and tax of an address.
+
+use promox_contract::promotion::{PricingTerms, PricingTermsReply};
+use promox_kernel::{Amount, Cx, Error, Handle};
+
+use crate::Orders;
+use crate::api::Address;
+use crate::rules::{shipping, tax};
+
+impl Handle<PricingTerms> for Orders {
+    async fn handle(&self, _: &Cx, op: PricingTerms) -> Result<PricingTermsReply, Error> {
+        let settings = self.settings.get(&self.db).await?;
+        let address = op.country.map(|country| region_of(country, op.region));
+        let (address, currency) = (address.as_ref(), settings.store.currency);
+        let options = shipping::options(&settings.shipping, address, op.subtotal, currency);
+        let chosen = shipping::choose(&options, op.shipping_method.as_deref()).ok();
+        let rate = |class: &str| Amount(tax::rate(&settings.taxes, address, class));
+        Ok(PricingTermsReply {
+            prices_include_tax: settings.taxes.prices_include_tax,
+            max_discount_percent: settings.store.max_discount_percent,
+            shipping_method: chosen.map(|option| option.method.clone()),
+            shipping: chosen.map_or(currency.zero(), |option| option.amount),
+            shipping_tax_percent: rate(&settings.taxes.shipping_tax_class),
+            tax_percents: op.tax_classes.iter().map(|class| rate(class)).collect(),
+        })
+    }
+}
+
+/// An address of which country and region are known: rates ask for no more.
+fn region_of(country: String, region: Option<String>) -> Address {
+    let (name, line1, city) = (String::new(), String::new(), String::new());
+    Address { name, line1, line2: None, city, postal_code: None, region, country, phone: None }
+}
