@@ -1,0 +1,111 @@
+//! The books of the campaigns, recomputed: budgets from the orders that took of them, states from their histories.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use promox_contract::ids::CampaignId;
+use promox_kernel::{Amount, UserId};
+use promox_storage::{Audit, Database, Report, StoreError, Tx};
+
+use crate::Campaigns;
+use crate::records::{BudgetUse, Campaign, CampaignStatus, Member, Move, Segment, SegmentId, UseStatus};
+use crate::rules::machine::allowed;
+
+/// What orders took of a campaign, spent and held.
+type Taken = BTreeMap<CampaignId, (Amount, Amount)>;
+
+impl Audit for Campaigns {
+    fn database(&self) -> Database {
+        Database::Promox
+    }
+
+    fn audit(&self, tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
+        let segments = check_segments(tx, report)?;
+        let mut taken = read_uses(tx)?;
+        let mut moves = 0;
+        for campaign in tx.scan::<Campaign>().rows() {
+            let campaign = campaign?;
+            check_budget(report, &campaign, taken.remove(&campaign.id).unwrap_or_default());
+            moves += check_history(tx, report, &campaign)?;
+            let known = campaign.audience.iter().all(|id| segments.contains(id));
+            report.check("campaign: an audience is of segments", known, || format!("campaign {}", campaign.id));
+            report.check("campaign: it is due when its state says", campaign.due() == campaign.due_at, || {
+                format!("campaign {}", campaign.id)
+            });
+        }
+        report.check("campaign: budgets are taken of campaigns", taken.is_empty(), || format!("{:?}", taken.keys()));
+        let all = tx.scan::<Move>().rows().try_fold(0, |count, row| row.map(|_| count + 1))?;
+        report.check("campaign: every move is a campaign's", moves == all, || format!("{moves} of {all}"));
+        Ok(())
+    }
+}
+
+fn read_uses(tx: &Tx<'_>) -> Result<Taken, StoreError> {
+    let mut taken = Taken::new();
+    for it in tx.scan::<BudgetUse>().rows() {
+        let it = it?;
+        let sums = taken.entry(it.campaign_id).or_default();
+        match it.status {
+            UseStatus::Spent => sums.0 += it.amount,
+            UseStatus::Held => sums.1 += it.amount,
+            UseStatus::Released => {}
+        }
+    }
+    Ok(taken)
+}
+
+fn check_budget(report: &mut Report, campaign: &Campaign, (spent, held): (Amount, Amount)) {
+    let Campaign { id, budget, .. } = campaign;
+    let same = (spent, held) == (campaign.spent, campaign.held);
+    report.check("campaign: spent and held are what orders took", same, || {
+        format!("campaign {id}: {} and {} against {spent} and {held}", campaign.spent, campaign.held)
+    });
+    report.check("campaign: spent ≤ budget", budget.is_none_or(|budget| spent + held <= budget), || {
+        format!("campaign {id}: {spent} and {held} of {budget:?}")
+    });
+    let runs = matches!(campaign.status, CampaignStatus::Active | CampaignStatus::Paused);
+    report.check("campaign: it ends when its budget is spent", !(runs && campaign.is_spent()), || {
+        format!("campaign {id} is {}", campaign.status)
+    });
+}
+
+/// The history is a path of the graph that ends where the campaign stands; how many moves it has.
+fn check_history(tx: &Tx<'_>, report: &mut Report, campaign: &Campaign) -> Result<i64, StoreError> {
+    let (mut number, mut at) = (0, None);
+    for entry in tx.scan::<Move>().prefix(campaign.id).rows() {
+        let entry = entry?;
+        number += 1;
+        let follows = match (entry.from, at) {
+            (None, None) => entry.to == CampaignStatus::Draft,
+            (Some(from), Some(at)) => from == at && allowed(from).contains(&entry.to),
+            _ => false,
+        };
+        report.check("campaign: its history is a path of the graph", follows && entry.number == number, || {
+            format!("campaign {} move {}", campaign.id, entry.number)
+        });
+        at = Some(entry.to);
+    }
+    let whole = at == Some(campaign.status) && number == campaign.moves;
+    report.check("campaign: its history ends where it stands", whole, || format!("campaign {}", campaign.id));
+    Ok(number)
+}
+
+/// Members are those that their segments list; which segments there are.
+fn check_segments(tx: &Tx<'_>, report: &mut Report) -> Result<BTreeSet<SegmentId>, StoreError> {
+    let mut listed: BTreeSet<(UserId, SegmentId)> = BTreeSet::new();
+    let mut segments = BTreeSet::new();
+    for segment in tx.scan::<Segment>().rows() {
+        let segment = segment?;
+        report.check("segment: a rule or a list", segment.rule.is_some() != segment.user_ids.is_some(), || {
+            format!("segment {}", segment.id)
+        });
+        listed.extend(segment.user_ids.iter().flat_map(|ids| ids.iter().map(|id| (*id, segment.id))));
+        segments.insert(segment.id);
+    }
+    for member in tx.scan::<Member>().rows() {
+        let member = member?;
+        let known = listed.remove(&(member.user_id, member.segment_id));
+        report.check("segment: members are listed", known, || format!("{member:?}"));
+    }
+    report.check("segment: who is listed is a member", listed.is_empty(), || format!("{} are not", listed.len()));
+    Ok(segments)
+}

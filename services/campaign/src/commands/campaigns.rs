@@ -1,0 +1,231 @@
+//! Campaigns: made, changed, deleted.
+
+use promox_contract::audit::Audited;
+use promox_contract::ids::CampaignId;
+use promox_kernel::{Amount, Currency, Cx, Error, FieldError, Json, Patch, Timestamp, bounded};
+use promox_storage::{StoreError, Tx};
+use serde_json::{Value, json};
+
+use super::moves::{self, Cause};
+use crate::api::{CampaignView, CreateCampaign, UpdateCampaign};
+use crate::queries::campaign_view;
+use crate::records::{Campaign, CampaignStatus as Status, Move, MoveReason, SegmentByName, SegmentId};
+use crate::reject::Reject;
+use crate::rules::window::Window;
+
+/// Segments of an audience at most.
+const MOST_AUDIENCE: usize = 50;
+
+/// What the store says a new campaign is in.
+#[derive(Clone, Debug)]
+pub(crate) struct Store {
+    pub(crate) currency: Currency,
+    pub(crate) timezone: String,
+}
+
+impl Campaign {
+    /// What the audit trail keeps of it.
+    fn trace(&self) -> Value {
+        json!({
+            "status": self.status, "startsAt": self.starts_at, "endsAt": self.ends_at, "timezone": self.timezone,
+            "schedule": self.schedule.as_ref().map(|it| &it.0), "budget": self.budget, "audience": self.audience.0,
+        })
+    }
+}
+
+/// Makes a draft.
+pub(crate) fn create(tx: &mut Tx<'_>, cx: &Cx, store: &Store, asked: &CreateCampaign) -> Result<CampaignView, Reject> {
+    let mut faults = Vec::new();
+    let now = tx.now();
+    let mut campaign = Campaign {
+        id: CampaignId(tx.next_id::<Campaign>()?),
+        name: text(&asked.name, (1, 200), "/name", &mut faults),
+        description: text(asked.description.as_deref().unwrap_or_default(), (0, 2_000), "/description", &mut faults),
+        status: Status::Draft,
+        starts_at: asked.starts_at,
+        ends_at: asked.ends_at,
+        timezone: asked.timezone.clone().unwrap_or_else(|| store.timezone.clone()),
+        schedule: asked.schedule.clone().map(Json),
+        budget: asked.budget.and_then(|budget| amount(budget, store.currency, &mut faults)),
+        currency: store.currency,
+        spent: store.currency.zero(),
+        held: store.currency.zero(),
+        audience: Json(audience(tx, asked.audience.as_deref().unwrap_or_default(), &mut faults)?),
+        due_at: None,
+        started_at: None,
+        moves: 0,
+        version: 1,
+        created_at: now,
+        updated_at: now,
+    };
+    check_times(&campaign, now, &mut faults);
+    refuse(faults)?;
+    moves::enter(tx, &mut campaign, None, Cause { reason: MoveReason::Created, by: cx.principal.user() }, None)?;
+    tx.insert(&campaign)?;
+    note(tx, cx, "campaign.create", campaign.id, (Value::Null, campaign.trace()))?;
+    Ok(campaign_view(tx, campaign)?)
+}
+
+fn refuse(faults: Vec<FieldError>) -> Result<(), Error> {
+    if faults.is_empty() { Ok(()) } else { Err(Error::invalid(faults)) }
+}
+
+fn text(text: &str, (least, most): (usize, usize), pointer: &str, faults: &mut Vec<FieldError>) -> String {
+    bounded(text, least, most).unwrap_or_else(|detail| {
+        faults.push(FieldError::new(pointer, detail));
+        String::new()
+    })
+}
+
+fn amount(budget: Amount, currency: Currency, faults: &mut Vec<FieldError>) -> Option<Amount> {
+    let exact = currency.exact(budget).and_then(|budget| {
+        if budget > Amount::ZERO { Ok(budget) } else { Err("a budget is above zero; leave it out for none".to_owned()) }
+    });
+    exact.map_err(|detail| faults.push(FieldError::new("/budget", detail))).ok()
+}
+
+/// The segments of these names.
+fn audience(tx: &Tx<'_>, names: &[String], faults: &mut Vec<FieldError>) -> Result<Vec<SegmentId>, StoreError> {
+    if names.len() > MOST_AUDIENCE {
+        faults.push(FieldError::new("/audience", format!("at most {MOST_AUDIENCE} segments are taken")));
+        return Ok(Vec::new());
+    }
+    let mut ids = Vec::with_capacity(names.len());
+    for (i, name) in names.iter().enumerate() {
+        match tx.get_by::<SegmentByName>((name,))? {
+            Some(segment) if ids.contains(&segment.id) => {}
+            Some(segment) => ids.push(segment.id),
+            None => faults.push(FieldError {
+                pointer: format!("/audience/{i}"),
+                code: "UNKNOWN_SEGMENT".into(),
+                detail: format!("there is no segment \"{name}\""),
+            }),
+        }
+    }
+    Ok(ids)
+}
+
+/// Refuses times that are none, or that never come.
+fn check_times(campaign: &Campaign, now: Timestamp, faults: &mut Vec<FieldError>) {
+    let Campaign { starts_at, ends_at, timezone, schedule, .. } = campaign;
+    let window = match Window::read(timezone, schedule.as_ref().map(|schedule| &schedule.0)) {
+        Ok(window) => window,
+        Err(found) => return faults.extend(found),
+    };
+    let from = starts_at.map_or(now, |start| start.max(now));
+    match (*starts_at, *ends_at) {
+        (Some(start), Some(end)) if end <= start => {
+            faults.push(FieldError::new("/endsAt", "it ends before it starts"));
+        }
+        (_, Some(end)) if end <= now => faults.push(FieldError::new("/endsAt", "this time has passed: it never comes")),
+        (_, end) if !window.ever_comes(from, end) => {
+            faults.push(FieldError::new("/schedule", "these hours never come between startsAt and endsAt"));
+        }
+        _ => {}
+    }
+}
+
+fn note(
+    tx: &mut Tx<'_>,
+    cx: &Cx,
+    action: &str,
+    id: CampaignId,
+    (before, after): (Value, Value),
+) -> Result<(), StoreError> {
+    tx.emit(id, &Audited::new(cx.principal.name(), action, format!("campaign:{id}"), before, after))
+}
+
+/// Changes the members that are sent.
+pub(crate) fn update(tx: &mut Tx<'_>, cx: &Cx, asked: &UpdateCampaign) -> Result<CampaignView, Reject> {
+    let before = tx.get::<Campaign>(&asked.id)?.ok_or(Reject::Absent("campaign"))?;
+    cx.check_version(before.version)?;
+    let mut after = before.clone();
+    let mut faults = Vec::new();
+    change(tx, &mut after, asked, &mut faults)?;
+    let times = |it: &Campaign| (it.starts_at, it.ends_at, it.timezone.clone(), it.schedule.clone());
+    if times(&after) != times(&before) {
+        check_times(&after, tx.now(), &mut faults);
+    }
+    refuse(faults)?;
+    check_change(&before, &after)?;
+    if after == before {
+        return Ok(campaign_view(tx, after)?);
+    }
+    after.due_at = after.due();
+    after.version += 1;
+    after.updated_at = tx.now();
+    moves::end_if_spent(tx, &mut after)?;
+    tx.put(&after)?;
+    note(tx, cx, "campaign.update", after.id, (before.trace(), after.trace()))?;
+    Ok(campaign_view(tx, after)?)
+}
+
+fn change(
+    tx: &Tx<'_>,
+    campaign: &mut Campaign,
+    asked: &UpdateCampaign,
+    faults: &mut Vec<FieldError>,
+) -> Result<(), StoreError> {
+    if let Some(name) = &asked.name {
+        campaign.name = text(name, (1, 200), "/name", faults);
+    }
+    match &asked.description {
+        Patch::Keep => {}
+        Patch::Clear => campaign.description.clear(),
+        Patch::Set(words) => campaign.description = text(words, (0, 2_000), "/description", faults),
+    }
+    asked.starts_at.clone().apply(&mut campaign.starts_at);
+    asked.ends_at.clone().apply(&mut campaign.ends_at);
+    if let Some(timezone) = &asked.timezone {
+        campaign.timezone.clone_from(timezone);
+    }
+    match &asked.schedule {
+        Patch::Keep => {}
+        Patch::Clear => campaign.schedule = None,
+        Patch::Set(schedule) => campaign.schedule = Some(Json(schedule.clone())),
+    }
+    match asked.budget {
+        Patch::Keep => {}
+        Patch::Clear => campaign.budget = None,
+        Patch::Set(budget) => campaign.budget = amount(budget, campaign.currency, faults),
+    }
+    match &asked.audience {
+        Patch::Keep => {}
+        Patch::Clear => campaign.audience.clear(),
+        Patch::Set(names) => campaign.audience = Json(audience(tx, names, faults)?),
+    }
+    Ok(())
+}
+
+/// Refuses what the state of a campaign does not allow.
+fn check_change(before: &Campaign, after: &Campaign) -> Result<(), Reject> {
+    let named = Campaign { name: after.name.clone(), description: after.description.clone(), ..before.clone() };
+    if before.status.is_over() && *after != named {
+        return Err(Reject::Closed { status: before.status });
+    }
+    if before.starts_at != after.starts_at && before.started_at.is_some() {
+        return Err(Reject::Started);
+    }
+    if before.status == Status::Scheduled && after.starts_at.is_none() {
+        return Err(Reject::NoStart);
+    }
+    let taken = before.spent + before.held;
+    if after.budget.is_some_and(|budget| budget < taken) {
+        return Err(Reject::BudgetTaken { taken, currency: before.currency });
+    }
+    Ok(())
+}
+
+/// Deletes what has never been ACTIVE.
+pub(crate) fn delete(tx: &mut Tx<'_>, cx: &Cx, id: CampaignId) -> Result<(), Reject> {
+    let campaign = tx.get::<Campaign>(&id)?.ok_or(Reject::Absent("campaign"))?;
+    cx.check_version(campaign.version)?;
+    if campaign.started_at.is_some() {
+        return Err(Reject::Kept { status: campaign.status });
+    }
+    for number in 1..=campaign.moves {
+        tx.delete::<Move>(&(id, number))?;
+    }
+    tx.delete::<Campaign>(&id)?;
+    Ok(note(tx, cx, "campaign.delete", id, (campaign.trace(), Value::Null))?)
+}

@@ -1,0 +1,29 @@
+//! What follows from orders: what a confirmed one holds of budgets is spent.
+
+use promox_contract::order::OrderConfirmed;
+use promox_kernel::Error;
+use promox_storage::{Consumer, Event, Tx};
+
+use crate::commands::budgets;
+
+/// Spends what confirmed orders hold, many in one transaction.
+#[derive(Debug)]
+pub(crate) struct PostBudgets;
+
+impl Consumer for PostBudgets {
+    fn name(&self) -> &'static str {
+        "campaign.post_budgets"
+    }
+
+    fn wants(&self, event: &Event) -> bool {
+        event.is::<OrderConfirmed>()
+    }
+
+    fn apply(&self, tx: &mut Tx<'_>, events: &[Event]) -> Result<(), Error> {
+        for event in events {
+            let confirmed: OrderConfirmed = event.fact()?;
+            budgets::post(tx, confirmed.0.order_id)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,176 @@
+//! Operations: one read or one write each.
+
+use promox_contract::campaign::{
+    CampaignStateList, CampaignStates, HoldBudgets, ReleaseBudgets, SegmentNames, SegmentsOf,
+};
+use promox_contract::order::{StoreFacts, StoreProfile};
+use promox_kernel::{Amount, Currency, Cx, Error, FieldError, Handle, Page, Patch, UserId, bounded};
+
+use crate::api::{
+    CampaignView, CreateCampaign, CreateSegment, DeleteCampaign, DeleteSegment, GetCampaign, GetSegment, ListCampaigns,
+    ListHistory, ListSegments, MoveCampaign, MoveView, SegmentView, UpdateCampaign, UpdateSegment,
+};
+use crate::commands::campaigns::Store;
+use crate::commands::segments::Membership;
+use crate::commands::{budgets, campaigns, moves, segments};
+use crate::rules::condition::{Condition, Test};
+use crate::{Campaigns, queries};
+
+/// Accounts that a segment lists at most: all of them can be exchanged in one transaction.
+const MOST_LISTED: usize = 8_000;
+
+async fn store(cx: &Cx) -> Result<StoreFacts, Error> {
+    cx.call(StoreProfile {}).await
+}
+
+impl Handle<ListCampaigns> for Campaigns {
+    async fn handle(&self, _: &Cx, op: ListCampaigns) -> Result<Page<CampaignView>, Error> {
+        self.db.read(|tx| queries::list(tx, op)).await
+    }
+}
+
+impl Handle<CreateCampaign> for Campaigns {
+    async fn handle(&self, cx: &Cx, op: CreateCampaign) -> Result<CampaignView, Error> {
+        let StoreFacts { currency, timezone, .. } = store(cx).await?;
+        let (store, caller) = (Store { currency, timezone }, cx.clone());
+        self.db.answer(cx, move |tx| Ok(campaigns::create(tx, &caller, &store, &op)?)).await
+    }
+}
+
+impl Handle<GetCampaign> for Campaigns {
+    async fn handle(&self, _: &Cx, op: GetCampaign) -> Result<CampaignView, Error> {
+        self.db.read(|tx| queries::campaign(tx, op.id)).await
+    }
+}
+
+impl Handle<UpdateCampaign> for Campaigns {
+    async fn handle(&self, cx: &Cx, op: UpdateCampaign) -> Result<CampaignView, Error> {
+        let (caller, locks) = (cx.clone(), vec![budgets::lock(op.id)]);
+        Ok(self.db.write_locked(cx, locks, move |tx| campaigns::update(tx, &caller, &op)).await?)
+    }
+}
+
+impl Handle<DeleteCampaign> for Campaigns {
+    async fn handle(&self, cx: &Cx, op: DeleteCampaign) -> Result<(), Error> {
+        let caller = cx.clone();
+        Ok(self.db.write(cx, move |tx| campaigns::delete(tx, &caller, op.id)).await?)
+    }
+}
+
+impl Handle<ListHistory> for Campaigns {
+    async fn handle(&self, _: &Cx, op: ListHistory) -> Result<Page<MoveView>, Error> {
+        self.db.read(|tx| queries::history(tx, op)).await
+    }
+}
+
+impl Handle<MoveCampaign> for Campaigns {
+    async fn handle(&self, cx: &Cx, op: MoveCampaign) -> Result<CampaignView, Error> {
+        let caller = cx.clone();
+        self.db.answer(cx, move |tx| Ok(moves::request(tx, &caller, op.id, op.to)?)).await
+    }
+}
+
+impl Handle<ListSegments> for Campaigns {
+    async fn handle(&self, _: &Cx, op: ListSegments) -> Result<Page<SegmentView>, Error> {
+        self.db.read(|tx| queries::segments(tx, op)).await
+    }
+}
+
+impl Handle<CreateSegment> for Campaigns {
+    async fn handle(&self, cx: &Cx, op: CreateSegment) -> Result<SegmentView, Error> {
+        let name = segment_name(&op.name)?;
+        let currency = store(cx).await?.currency;
+        let who = match (op.rule, op.user_ids) {
+            (Some(rule), None) => checked_rule(rule, currency)?,
+            (None, Some(ids)) => listed(ids)?,
+            _ => return Err(one_of_both()),
+        };
+        let caller = cx.clone();
+        self.db.answer(cx, move |tx| Ok(segments::create(tx, &caller, (&name, currency), &who)?)).await
+    }
+}
+
+fn segment_name(name: &str) -> Result<String, Error> {
+    bounded(name, 1, 100).map_err(|detail| Error::field("/name", detail))
+}
+
+fn one_of_both() -> Error {
+    let detail = "a segment has a rule or userIds, one of them".to_owned();
+    Error::invalid(vec![FieldError { pointer: "/rule".to_owned(), code: "MISSING".into(), detail }])
+}
+
+fn checked_rule(rule: Condition, currency: Currency) -> Result<Membership, Error> {
+    Test::read(&rule, "/rule", currency).map_err(Error::invalid)?;
+    Ok(Membership::Rule(rule))
+}
+
+fn listed(mut ids: Vec<UserId>) -> Result<Membership, Error> {
+    ids.sort_unstable();
+    ids.dedup();
+    if ids.len() > MOST_LISTED {
+        return Err(Error::field("/userIds", format!("at most {MOST_LISTED} accounts are listed: use a rule")));
+    }
+    Ok(Membership::Listed(ids))
+}
+
+impl Handle<GetSegment> for Campaigns {
+    async fn handle(&self, _: &Cx, op: GetSegment) -> Result<SegmentView, Error> {
+        self.db.read(|tx| queries::segment(tx, op.id)).await
+    }
+}
+
+impl Handle<UpdateSegment> for Campaigns {
+    async fn handle(&self, cx: &Cx, op: UpdateSegment) -> Result<SegmentView, Error> {
+        let name = op.name.as_deref().map(segment_name).transpose()?;
+        let who = match (op.rule, op.user_ids) {
+            (Patch::Set(rule), Patch::Keep | Patch::Clear) => Some(checked_rule(rule, store(cx).await?.currency)?),
+            (Patch::Keep | Patch::Clear, Patch::Set(ids)) => Some(listed(ids)?),
+            (Patch::Keep, Patch::Keep) => None,
+            _ => return Err(one_of_both()),
+        };
+        let (caller, id) = (cx.clone(), op.id);
+        let work =
+            move |tx: &mut promox_storage::Tx<'_>| segments::update(tx, &caller, id, (name.as_deref(), who.as_ref()));
+        Ok(self.db.write(cx, work).await?)
+    }
+}
+
+impl Handle<DeleteSegment> for Campaigns {
+    async fn handle(&self, cx: &Cx, op: DeleteSegment) -> Result<(), Error> {
+        let caller = cx.clone();
+        Ok(self.db.write(cx, move |tx| segments::delete(tx, &caller, op.id)).await?)
+    }
+}
+
+impl Handle<CampaignStates> for Campaigns {
+    async fn handle(&self, cx: &Cx, op: CampaignStates) -> Result<CampaignStateList, Error> {
+        let states = |tx: &promox_storage::Tx<'_>| {
+            let segments = self.segments.at(tx)?;
+            queries::states(tx, &segments, &op.ids, op.customer.as_ref(), cx.now)
+        };
+        Ok(CampaignStateList { items: self.db.read(states).await? })
+    }
+}
+
+impl Handle<SegmentsOf> for Campaigns {
+    async fn handle(&self, _: &Cx, op: SegmentsOf) -> Result<SegmentNames, Error> {
+        let names = |tx: &promox_storage::Tx<'_>| self.segments.at(tx)?.names_of(tx, &op.customer);
+        Ok(SegmentNames { names: self.db.read(names).await? })
+    }
+}
+
+impl Handle<HoldBudgets> for Campaigns {
+    async fn handle(&self, cx: &Cx, op: HoldBudgets) -> Result<(), Error> {
+        if op.amounts.iter().any(|it| it.amount < Amount::ZERO) {
+            return Err(Error::field("/amounts", "an amount is not negative"));
+        }
+        let locks = op.amounts.iter().map(|it| budgets::lock(it.campaign_id)).collect();
+        Ok(self.db.write_locked(cx, locks, move |tx| budgets::hold(tx, op.order_id, &op.amounts)).await?)
+    }
+}
+
+impl Handle<ReleaseBudgets> for Campaigns {
+    async fn handle(&self, cx: &Cx, op: ReleaseBudgets) -> Result<(), Error> {
+        Ok(self.db.write(cx, move |tx| budgets::release(tx, op.order_id)).await?)
+    }
+}

@@ -1,0 +1,83 @@
+//! Campaigns: what promotions, flash sales and coupons run under — when, for whom, and on which budget.
+//!
+//! Tables: `campaigns`, `campaign_history` (every move of the state machine), `campaign_budget_uses` (what each order takes of
+//! a budget), `campaign_order_ends` (orders that gave back before they took), `segments` and `segment_members` (which customers
+//! belong together), `campaign_epochs` (counts changes of what is kept compiled).
+//!
+//! What always holds:
+//! - a campaign's history is a path of the graph in `rules/machine.rs`, and ends where the campaign stands;
+//! - SCHEDULED and ACTIVE campaigns move at their times. The clock decides what applies, the row follows within a second and
+//!   after a stop in the order in which the times came;
+//! - spent = what confirmed orders took, held = what orders in flight took, spent + held ≤ budget: checked and taken in one
+//!   transaction. Holds make it exhausted for others; when what is spent reaches the budget, the campaign ends;
+//! - an order takes once and gives back once. One that gave back does not take again;
+//! - a segment is either a rule over customers or a list of accounts, and is not deleted while a campaign has it as audience.
+//!
+//! Whether what belongs to a campaign may apply is decided by who asks: this service says how it stands.
+
+mod api;
+mod audit;
+mod commands;
+mod events;
+mod handlers;
+mod jobs;
+mod queries;
+mod records;
+mod reject;
+mod rules;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use promox_contract::campaign::{CampaignStates, HoldBudgets, ReleaseBudgets, SegmentsOf};
+use promox_kernel::{Job, Registry, register};
+use promox_storage::{Consumer, Db, Record, TableDef};
+
+pub use api::*;
+pub use records::{CampaignStatus, MoveReason, SegmentId};
+pub use rules::condition::{Condition, Operator};
+pub use rules::window::Schedule;
+
+/// The campaign service.
+#[derive(Debug)]
+pub struct Campaigns {
+    db: Db,
+    segments: Arc<queries::SegmentCache>,
+}
+
+impl Campaigns {
+    /// The tables it owns.
+    pub const TABLES: &'static [&'static TableDef] = &[
+        records::Campaign::TABLE,
+        records::Move::TABLE,
+        records::BudgetUse::TABLE,
+        records::OrderEnd::TABLE,
+        records::Segment::TABLE,
+        records::Member::TABLE,
+        records::Epoch::TABLE,
+    ];
+
+    /// The service on its database.
+    pub fn new(db: Db) -> Arc<Self> {
+        Arc::new(Self { db, segments: Arc::default() })
+    }
+
+    /// Registers its operations.
+    pub fn register(self: &Arc<Self>, registry: &mut Registry) {
+        register!(registry, self; ListCampaigns, CreateCampaign, GetCampaign, UpdateCampaign, DeleteCampaign);
+        register!(registry, self; ListHistory, MoveCampaign);
+        register!(registry, self; ListSegments, CreateSegment, GetSegment, UpdateSegment, DeleteSegment);
+        register!(registry, self; CampaignStates, SegmentsOf, HoldBudgets, ReleaseBudgets);
+    }
+
+    /// What follows from the shop's events: budgets are spent when orders are confirmed.
+    pub fn shop_consumers(self: &Arc<Self>) -> Vec<Arc<dyn Consumer>> {
+        vec![Arc::new(events::PostBudgets)]
+    }
+
+    /// What it does by the clock: campaigns start and end.
+    pub fn jobs(self: &Arc<Self>) -> Vec<Job> {
+        vec![jobs::keep_time(self)]
+    }
+}

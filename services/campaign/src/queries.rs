@@ -1,0 +1,179 @@
+//! Reads: campaigns, their history, segments, and how both stand towards a customer.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+use promox_contract::campaign::CampaignState;
+use promox_contract::ids::CampaignId;
+use promox_contract::promotion::Customer;
+use promox_kernel::{Error, Page, Timestamp};
+use promox_storage::{StoreError, Tx};
+
+use crate::api::{CampaignView, ListCampaigns, ListHistory, ListSegments, MoveView, SegmentView};
+use crate::records::{Campaign, CampaignByStatus, Epoch, Member, Move, Segment, SegmentByName, SegmentId};
+use crate::rules::condition::{Condition, Test};
+
+/// Segments that there can be.
+pub(crate) const MOST_SEGMENTS: usize = 500;
+/// The epoch of segments.
+pub(crate) const SEGMENTS: &str = "segments";
+
+/// A segment as it is asked; a listed one has no test.
+#[derive(Debug)]
+struct Compiled {
+    id: SegmentId,
+    name: String,
+    test: Option<Test>,
+}
+
+/// Segments compiled, at an epoch.
+#[derive(Debug, Default)]
+pub(crate) struct SegmentCache(RwLock<(i64, Arc<Segments>)>);
+
+/// All segments.
+#[derive(Debug, Default)]
+pub(crate) struct Segments(Vec<Compiled>);
+
+impl SegmentCache {
+    /// The segments as a transaction sees them.
+    pub(crate) fn at(&self, tx: &Tx<'_>) -> Result<Arc<Segments>, StoreError> {
+        let epoch = tx.get::<Epoch>(&SEGMENTS.to_owned())?.map_or(0, |row| row.epoch);
+        let known = self.0.read().clone();
+        if known.0 == epoch {
+            return Ok(known.1);
+        }
+        let rows = tx.scan_by::<SegmentByName>().collect(MOST_SEGMENTS)?;
+        let segments = Arc::new(Segments(rows.into_iter().map(compile).collect()));
+        let mut kept = self.0.write();
+        if kept.0 < epoch {
+            *kept = (epoch, segments.clone());
+        }
+        Ok(segments)
+    }
+}
+
+/// A rule was read when it was saved, so it reads again; one that did not would hold for nobody.
+fn compile(row: Segment) -> Compiled {
+    let read = |rule: &Condition| Test::read(rule, "", row.currency).unwrap_or(Test::Any(Vec::new()));
+    Compiled { id: row.id, test: row.rule.as_ref().map(|rule| read(&rule.0)), name: row.name }
+}
+
+impl Segments {
+    /// The segments that a customer is in.
+    fn of(&self, tx: &Tx<'_>, customer: &Customer) -> Result<Vec<&Compiled>, StoreError> {
+        let listed: BTreeSet<SegmentId> = match customer.id {
+            Some(id) => {
+                let rows = tx.scan::<Member>().prefix(id).collect(MOST_SEGMENTS)?;
+                rows.into_iter().map(|row| row.segment_id).collect()
+            }
+            None => BTreeSet::new(),
+        };
+        let within = |segment: &&Compiled| match &segment.test {
+            Some(test) => test.holds(customer),
+            None => listed.contains(&segment.id),
+        };
+        Ok(self.0.iter().filter(within).collect())
+    }
+
+    /// Their names.
+    pub(crate) fn names_of(&self, tx: &Tx<'_>, customer: &Customer) -> Result<Vec<String>, StoreError> {
+        Ok(self.of(tx, customer)?.into_iter().map(|segment| segment.name.clone()).collect())
+    }
+}
+
+/// How campaigns stand now; unknown ones are left out.
+pub(crate) fn states(
+    tx: &Tx<'_>,
+    segments: &Segments,
+    ids: &[CampaignId],
+    customer: Option<&Customer>,
+    now: Timestamp,
+) -> Result<Vec<CampaignState>, StoreError> {
+    let mut within: Option<BTreeSet<SegmentId>> = None;
+    let mut found = Vec::with_capacity(ids.len());
+    for id in ids {
+        let Some(campaign) = tx.get::<Campaign>(id)? else { continue };
+        let in_audience = match customer {
+            Some(customer) if !campaign.audience.is_empty() => {
+                if within.is_none() {
+                    within = Some(segments.of(tx, customer)?.into_iter().map(|segment| segment.id).collect());
+                }
+                let within = within.as_ref();
+                campaign.audience.iter().any(|id| within.is_some_and(|within| within.contains(id)))
+            }
+            _ => true,
+        };
+        let reason = campaign.reason(now);
+        found.push(CampaignState { id: *id, running: reason.is_none(), reason, in_audience, left: campaign.left() });
+    }
+    Ok(found)
+}
+
+/// A campaign as it is shown.
+pub(crate) fn campaign_view(tx: &Tx<'_>, campaign: Campaign) -> Result<CampaignView, StoreError> {
+    let mut names = Vec::with_capacity(campaign.audience.len());
+    for id in campaign.audience.iter() {
+        names.extend(tx.get::<Segment>(id)?.map(|segment| segment.name));
+    }
+    Ok(CampaignView {
+        audience: (!campaign.audience.is_empty()).then_some(names),
+        id: campaign.id,
+        name: campaign.name,
+        description: campaign.description,
+        status: campaign.status,
+        starts_at: campaign.starts_at,
+        ends_at: campaign.ends_at,
+        timezone: campaign.timezone,
+        schedule: campaign.schedule.map(|schedule| schedule.0),
+        budget: campaign.budget,
+        spent: campaign.spent,
+        held: campaign.held,
+        currency: campaign.currency,
+        version: campaign.version,
+        created_at: campaign.created_at,
+        updated_at: campaign.updated_at,
+    })
+}
+
+/// One campaign.
+pub(crate) fn campaign(tx: &Tx<'_>, id: CampaignId) -> Result<CampaignView, Error> {
+    let found = tx.get::<Campaign>(&id)?.ok_or_else(|| Error::not_found("campaign"))?;
+    Ok(campaign_view(tx, found)?)
+}
+
+/// A page of campaigns, newest first.
+pub(crate) fn list(tx: &Tx<'_>, asked: ListCampaigns) -> Result<Page<CampaignView>, Error> {
+    let page = match asked.status {
+        Some(status) => tx.scan_by::<CampaignByStatus>().prefix(status).backward().page(asked.limit, asked.cursor)?,
+        None => tx.scan::<Campaign>().backward().page(asked.limit, asked.cursor)?,
+    };
+    let items = page.items.into_iter().map(|campaign| campaign_view(tx, campaign)).collect::<Result<_, _>>()?;
+    Ok(Page::new(items, page.next_cursor))
+}
+
+/// A page of a campaign's moves, oldest first.
+pub(crate) fn history(tx: &Tx<'_>, asked: ListHistory) -> Result<Page<MoveView>, Error> {
+    if tx.get::<Campaign>(&asked.id)?.is_none() {
+        return Err(Error::not_found("campaign"));
+    }
+    let page = tx.scan::<Move>().prefix(asked.id).page(asked.limit, asked.cursor)?;
+    Ok(page.map(|Move { from, to, reason, by, due_at, at, .. }| MoveView { from, to, reason, by, due_at, at }))
+}
+
+/// A segment as it is shown.
+pub(crate) fn segment_view(segment: Segment) -> SegmentView {
+    let Segment { id, name, rule, user_ids, version, created_at, updated_at, .. } = segment;
+    let (rule, user_ids) = (rule.map(|rule| rule.0), user_ids.map(|ids| ids.0));
+    SegmentView { id, name, rule, user_ids, version, created_at, updated_at }
+}
+
+/// One segment.
+pub(crate) fn segment(tx: &Tx<'_>, id: SegmentId) -> Result<SegmentView, Error> {
+    tx.get::<Segment>(&id)?.map(segment_view).ok_or_else(|| Error::not_found("segment"))
+}
+
+/// A page of segments, by name.
+pub(crate) fn segments(tx: &Tx<'_>, asked: ListSegments) -> Result<Page<SegmentView>, Error> {
+    Ok(tx.scan_by::<SegmentByName>().page(asked.limit, asked.cursor)?.map(segment_view))
+}

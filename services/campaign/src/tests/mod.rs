@@ -1,0 +1,128 @@
+//! Campaigns on the memory engine, each scenario closed by the auditor.
+
+mod budgets;
+mod moves;
+mod segments;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use promox_contract::order::{StoreFacts, StoreProfile};
+use promox_kernel::{
+    Clock, Content, Currency, Cx, Entropy, Error, Handle, Node, Op, Principal, Registry, Reply, Timestamp, UserId,
+    bind_json,
+};
+use promox_storage::{Audit, ConsumerLoop, Database, Db, MemoryEngine, Report, Tx};
+use serde_json::{Value, json};
+
+use crate::{Campaigns, CreateCampaign, GetCampaign, MoveCampaign};
+
+/// The store as far as campaigns ask for it.
+struct Store;
+
+impl Handle<StoreProfile> for Store {
+    async fn handle(&self, _: &Cx, _: StoreProfile) -> Result<StoreFacts, Error> {
+        let timezone = "Europe/London".to_owned();
+        Ok(StoreFacts { name: "Shop".into(), currency: Currency::GBP, timezone, locale: "en".into() })
+    }
+}
+
+/// A node with the campaign service whole. It is Monday, 23 November 2026, noon.
+struct Shop {
+    node: Arc<Node>,
+    db: Db,
+    orders: Db,
+    campaigns: Arc<Campaigns>,
+    posting: ConsumerLoop,
+}
+
+impl Shop {
+    fn open() -> Self {
+        let engine = MemoryEngine::new();
+        let (db, orders) = (engine.database(Database::Promox), engine.database(Database::Ecommerce));
+        let noon = "2026-11-23T12:00:00Z".parse::<Timestamp>().unwrap();
+        let node = Node::new(Clock::manual(noon), Entropy::seeded(1));
+        let campaigns = Campaigns::new(db.clone());
+        let mut registry = Registry::default();
+        campaigns.register(&mut registry);
+        registry.register::<StoreProfile, _>(&Arc::new(Store));
+        node.install(registry);
+        let posting = ConsumerLoop::new(campaigns.shop_consumers().remove(0), orders.clone(), db.clone());
+        Self { node, db, orders, campaigns, posting }
+    }
+
+    /// A member of staff, account 1.
+    fn staff(&self) -> Cx {
+        let permissions = Arc::new(["campaign:write".to_owned()].into());
+        let principal = Principal::User { id: UserId(1), session: 1, permissions };
+        Cx { principal, ..Cx::system(&self.node, "test", Duration::from_secs(60)) }
+    }
+
+    /// Asks as staff, in JSON.
+    async fn ask<O: Op>(&self, json: Value) -> Result<Value, Error> {
+        self.ask_as::<O>(self.staff(), json).await
+    }
+
+    async fn ask_as<O: Op>(&self, cx: Cx, json: Value) -> Result<Value, Error> {
+        O::ACCESS.check(&cx)?;
+        let op: O = bind_json(json.to_string().as_bytes())?;
+        match self.node.registry()?.call(cx, op).await?.respond(O::STATUS)?.content {
+            Content::Json(bytes) => Ok(serde_json::from_slice(&bytes).unwrap()),
+            _ => Ok(Value::Null),
+        }
+    }
+
+    async fn call<O: Op>(&self, op: O) -> Result<O::Reply, Error> {
+        self.staff().call(op).await
+    }
+
+    /// Makes a campaign with these members; its id.
+    async fn create(&self, members: Value) -> i64 {
+        let mut body = json!({"name": "Sale"});
+        body.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+        self.ask::<CreateCampaign>(body).await.unwrap()["id"].as_i64().unwrap()
+    }
+
+    async fn go(&self, id: i64, to: &str) -> Result<Value, Error> {
+        self.ask::<MoveCampaign>(json!({"id": id, "to": to})).await
+    }
+
+    async fn status(&self, id: i64) -> String {
+        self.ask::<GetCampaign>(json!({ "id": id })).await.unwrap()["status"].as_str().unwrap().to_owned()
+    }
+
+    /// Lets time pass, and the job follow it.
+    async fn pass(&self, hours: u64) {
+        self.node.clock.advance(Duration::from_secs(hours * 3600));
+        for job in self.campaigns.jobs() {
+            while job.run(Cx::system(&self.node, "job", Duration::from_secs(60))).await.unwrap() {}
+        }
+    }
+
+    /// What was told, by type and campaign.
+    async fn told(&self) -> Vec<(String, i64)> {
+        let events = self.db.read(|tx| tx.events_after(0, 10_000)).await.unwrap();
+        let told = events.into_iter().filter(|event| event.topic == "campaign");
+        told.map(|event| (event.kind, event.aggregate_id)).collect()
+    }
+
+    /// The auditor finds nothing.
+    fn verify(&self) {
+        let reader = self.db.long_read().unwrap();
+        let mut report = Report::default();
+        for table in Campaigns::TABLES {
+            report.check_table(&*reader, table).unwrap();
+        }
+        self.campaigns.audit(&Tx::unbounded(&*reader, self.campaigns.database()), &mut report).unwrap();
+        let (findings, checked) = report.finish();
+        assert!(findings.is_empty() && checked > 0, "{findings:?}");
+    }
+}
+
+fn code(result: Result<Value, Error>) -> String {
+    result.unwrap_err().code().to_owned()
+}
+
+fn pointers(result: Result<Value, Error>) -> Vec<String> {
+    result.unwrap_err().errors().iter().map(|fault| fault.pointer.clone()).collect()
+}

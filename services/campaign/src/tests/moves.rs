@@ -1,0 +1,172 @@
+//! The state machine: asked for, by the clock, and after a stop.
+
+use promox_contract::campaign::CampaignStates;
+use promox_contract::ids::CampaignId;
+use promox_contract::promotion::RejectReason;
+use promox_kernel::Kind;
+use serde_json::{Value, json};
+
+use super::{Shop, code, pointers};
+use crate::{CreateCampaign, DeleteCampaign, GetCampaign, ListCampaigns, ListHistory, UpdateCampaign};
+
+async fn reason(shop: &Shop, id: i64) -> Option<RejectReason> {
+    let found = shop.call(CampaignStates { ids: vec![CampaignId(id)], customer: None }).await.unwrap();
+    assert_eq!(found.items[0].running, found.items[0].reason.is_none());
+    found.items[0].reason
+}
+
+async fn path(shop: &Shop, id: i64) -> String {
+    let page = shop.ask::<ListHistory>(json!({ "id": id })).await.unwrap();
+    let steps = page["items"].as_array().unwrap().iter();
+    steps
+        .map(|it| format!("{}/{}", it["to"].as_str().unwrap(), it["reason"].as_str().unwrap()))
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+#[tokio::test]
+async fn every_move_is_the_graphs() {
+    let shop = Shop::open();
+    let made = shop.ask::<CreateCampaign>(json!({"name": "Spring"})).await.unwrap();
+    assert_eq!((made["status"].as_str(), made["timezone"].as_str()), (Some("DRAFT"), Some("Europe/London")));
+    assert_eq!((made["spent"].as_str(), made["budget"].is_null()), (Some("0.00"), true));
+    let refused = shop.go(1, "PAUSED").await.unwrap_err();
+    assert_eq!((refused.kind(), refused.code()), (Kind::Conflict, "INVALID_TRANSITION"));
+    assert_eq!(refused.members()["allowed"], json!(["SCHEDULED", "ACTIVE", "CANCELLED"]));
+    assert_eq!(code(shop.go(1, "SCHEDULED").await), "START_MISSING");
+    for (to, reason_then) in [
+        ("ACTIVE", None),
+        ("PAUSED", Some(RejectReason::Paused)),
+        ("ACTIVE", None),
+        ("ENDED", Some(RejectReason::Expired)),
+    ] {
+        assert_eq!(shop.go(1, to).await.unwrap()["status"], to);
+        assert_eq!(reason(&shop, 1).await, reason_then);
+    }
+    assert_eq!(shop.go(1, "ACTIVE").await.unwrap_err().members()["allowed"], json!([]));
+    assert_eq!(
+        path(&shop, 1).await,
+        "DRAFT/CREATED ACTIVE/REQUESTED PAUSED/REQUESTED ACTIVE/REQUESTED ENDED/REQUESTED"
+    );
+    let kinds: Vec<_> = shop.told().await.into_iter().map(|(kind, _)| kind).collect();
+    assert_eq!(kinds, ["CAMPAIGN_STARTED", "CAMPAIGN_PAUSED", "CAMPAIGN_STARTED", "CAMPAIGN_ENDED"]);
+    shop.verify();
+}
+
+#[tokio::test]
+async fn the_clock_starts_and_ends_them_and_decides_before_the_row_follows() {
+    let shop = Shop::open();
+    let id = shop.create(json!({"startsAt": "2026-11-23T13:00:00Z", "endsAt": "2026-11-23T15:00:00Z"})).await;
+    assert_eq!(reason(&shop, id).await, Some(RejectReason::NotStarted));
+    shop.go(id, "SCHEDULED").await.unwrap();
+    shop.node.clock.advance(std::time::Duration::from_secs(3600));
+    assert_eq!((reason(&shop, id).await, shop.status(id).await.as_str()), (None, "SCHEDULED"));
+    shop.pass(0).await;
+    assert_eq!(shop.status(id).await, "ACTIVE");
+    shop.node.clock.advance(std::time::Duration::from_secs(7200));
+    assert_eq!((reason(&shop, id).await, shop.status(id).await.as_str()), (Some(RejectReason::Expired), "ACTIVE"));
+    shop.pass(0).await;
+    assert_eq!(shop.status(id).await, "ENDED");
+    assert_eq!(path(&shop, id).await, "DRAFT/CREATED SCHEDULED/REQUESTED ACTIVE/SCHEDULE ENDED/SCHEDULE");
+    shop.verify();
+}
+
+#[tokio::test]
+async fn what_passed_while_nothing_ran_is_made_up_for_in_its_order() {
+    let shop = Shop::open();
+    let whole = shop.create(json!({"startsAt": "2026-11-23T13:00:00Z", "endsAt": "2026-11-23T16:00:00Z"})).await;
+    let open = shop.create(json!({"startsAt": "2026-11-23T14:00:00Z"})).await;
+    let running = shop.create(json!({"endsAt": "2026-11-23T15:00:00Z"})).await;
+    for id in [whole, open] {
+        shop.go(id, "SCHEDULED").await.unwrap();
+    }
+    shop.go(running, "ACTIVE").await.unwrap();
+    shop.pass(48).await;
+    let told: Vec<_> = shop.told().await.into_iter().skip(1).collect();
+    let expected = [
+        ("CAMPAIGN_STARTED", whole),
+        ("CAMPAIGN_STARTED", open),
+        ("CAMPAIGN_ENDED", running),
+        ("CAMPAIGN_ENDED", whole),
+    ];
+    assert_eq!(told, expected.map(|(kind, id)| (kind.to_owned(), id)));
+    let page = shop.ask::<ListHistory>(json!({ "id": whole })).await.unwrap();
+    assert_eq!(page["items"][2]["dueAt"], "2026-11-23T13:00:00.000Z");
+    assert_eq!(page["items"][2]["at"], "2026-11-25T12:00:00.000Z");
+    shop.verify();
+}
+
+#[tokio::test]
+async fn activated_early_it_starts_now_and_late_it_does_not() {
+    let shop = Shop::open();
+    let id = shop.create(json!({"startsAt": "2026-11-30T00:00:00Z", "endsAt": "2026-12-01T00:00:00Z"})).await;
+    shop.go(id, "SCHEDULED").await.unwrap();
+    assert_eq!(shop.go(id, "ACTIVE").await.unwrap()["startsAt"], "2026-11-23T12:00:00.000Z");
+    let moved = shop.ask::<UpdateCampaign>(json!({"id": id, "startsAt": "2026-11-24T00:00:00Z"})).await;
+    assert_eq!(code(moved), "CAMPAIGN_STARTED");
+    shop.go(id, "PAUSED").await.unwrap();
+    shop.pass(24 * 10).await;
+    assert_eq!(shop.status(id).await, "PAUSED", "what is paused does not move by itself");
+    assert_eq!(code(shop.go(id, "ACTIVE").await), "CAMPAIGN_OVER");
+    shop.go(id, "CANCELLED").await.unwrap();
+    let closed = shop.ask::<UpdateCampaign>(json!({"id": id, "endsAt": null})).await;
+    assert_eq!(code(closed), "CAMPAIGN_CLOSED");
+    shop.ask::<UpdateCampaign>(json!({"id": id, "name": "Gone", "description": "It was fine."})).await.unwrap();
+    assert_eq!(code(shop.ask::<DeleteCampaign>(json!({ "id": id })).await), "CAMPAIGN_KEPT");
+    shop.verify();
+}
+
+#[tokio::test]
+async fn a_schedule_decides_by_the_hour() {
+    let shop = Shop::open();
+    let schedule = json!({"days": ["MON"], "from": "13:00", "to": "14:00"});
+    let id = shop.create(json!({ "schedule": schedule })).await;
+    shop.go(id, "ACTIVE").await.unwrap();
+    for expected in [Some(RejectReason::NotStarted), None, Some(RejectReason::NotStarted)] {
+        assert_eq!(reason(&shop, id).await, expected);
+        shop.pass(1).await;
+    }
+    let all_day = shop.ask::<UpdateCampaign>(json!({"id": id, "schedule": null})).await.unwrap();
+    assert!(all_day["schedule"].is_null());
+    assert_eq!(reason(&shop, id).await, None);
+}
+
+#[tokio::test]
+async fn faults_are_pointed_at() {
+    let shop = Shop::open();
+    let cases: [(Value, &[&str]); 8] = [
+        (json!({"name": "", "budget": "1.001"}), &["/name", "/budget"]),
+        (json!({"name": "A", "budget": "0"}), &["/budget"]),
+        (json!({"name": "A", "timezone": "Nowhere"}), &["/timezone"]),
+        (json!({"name": "A", "startsAt": "2026-12-02T00:00:00Z", "endsAt": "2026-12-01T00:00:00Z"}), &["/endsAt"]),
+        (json!({"name": "A", "endsAt": "2026-11-23T12:00:00Z"}), &["/endsAt"]),
+        (json!({"name": "A", "endsAt": "2026-11-26T00:00:00Z", "schedule": {"days": ["SAT"]}}), &["/schedule"]),
+        (json!({"name": "A", "schedule": {"from": "25:00"}}), &["/schedule/from"]),
+        (json!({"name": "A", "audience": ["VIP"]}), &["/audience/0"]),
+    ];
+    for (body, expected) in cases {
+        assert_eq!(pointers(shop.ask::<CreateCampaign>(body.clone()).await), expected, "{body}");
+    }
+    assert_eq!(shop.go(9, "ACTIVE").await.unwrap_err().kind(), Kind::NotFound);
+}
+
+#[tokio::test]
+async fn versions_lists_and_deletion() {
+    let shop = Shop::open();
+    for name in ["A", "B", "C"] {
+        shop.create(json!({ "name": name })).await;
+    }
+    shop.go(2, "ACTIVE").await.unwrap();
+    let names = async |query: Value| {
+        let page = shop.ask::<ListCampaigns>(query).await.unwrap();
+        page["items"].as_array().unwrap().iter().map(|it| it["name"].as_str().unwrap().to_owned()).collect::<String>()
+    };
+    assert_eq!((names(json!({})).await.as_str(), names(json!({"status": "DRAFT"})).await.as_str()), ("CBA", "CA"));
+    let mut stale = shop.staff();
+    stale.if_match = Some(7);
+    let refused = shop.ask_as::<UpdateCampaign>(stale, json!({"id": 1, "name": "Z"})).await;
+    assert_eq!(refused.unwrap_err().kind(), Kind::Precondition);
+    shop.ask::<DeleteCampaign>(json!({"id": 1})).await.unwrap();
+    assert_eq!(shop.ask::<GetCampaign>(json!({"id": 1})).await.unwrap_err().kind(), Kind::NotFound);
+    shop.verify();
+}
