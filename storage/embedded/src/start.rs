@@ -77,6 +77,11 @@ fn replay(options: &Options, store: &StoreId, file: &CheckpointFile) -> Result<(
         mark = frame.mark;
         Ok(())
     })?;
+    // The segment in use is never let go of, so a store that has been written has one.
+    if recovered.tail.is_none() && base.mark.position > 0 {
+        let what = format!("it is empty beside a checkpoint at group {}", base.mark.position);
+        return Err(OpenError::Damaged { file: journal, offset: None, table: None, what });
+    }
     if recovered.replayed > 0 {
         tracing::info!(groups = recovered.replayed, rows = table.rows.len(), "the journal is replayed");
     }

@@ -3,6 +3,7 @@
 //! They measure and print; nothing here fails because a machine is slow.
 
 mod cpu;
+mod flash;
 mod http;
 mod latency;
 mod storage;
@@ -20,6 +21,8 @@ struct Cli {
 enum Bench {
     /// The embedded store beside raw syncs and redb's own commits, in one run.
     Storage(storage::Options),
+    /// Flash reservations through the service, beside the same check in Redis, in one run.
+    Flash(flash::Options),
     /// The server over HTTP beside a bare hyper server, in one run.
     Http(http::Options),
 }
@@ -27,6 +30,7 @@ enum Bench {
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     match Cli::parse().bench {
         Bench::Storage(options) => storage::run(&options),
+        Bench::Flash(options) => flash::run(&options),
         Bench::Http(options) => http::run(&options),
     }
 }

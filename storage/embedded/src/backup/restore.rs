@@ -9,6 +9,8 @@ use promox_storage::{Report, Schema};
 use super::Copied;
 use super::read::Source;
 use crate::base::{self, CheckpointFile, Room};
+use crate::journal;
+use crate::journal::segment::StoreId;
 use crate::open::{self, OpenError, Options};
 use crate::table::Rows;
 use crate::view::Layers;
@@ -29,10 +31,11 @@ pub fn restore(
     let made = dir.join(base::FILE).with_extension("new");
     check_empty(options, &made).map_err(io)?;
     let mut source = Source::new(input, file);
-    let store = fill(options, schema, &made, &mut source, &mut progress).inspect_err(|_| {
+    let (store, position) = fill(options, schema, &made, &mut source, &mut progress).inspect_err(|_| {
         // What is half made is nobody's; if it cannot be removed the next restore will.
         let _ = disk.remove(&made);
     })?;
+    journal::begin(&**disk, &dir.join(open::JOURNAL), &store, position + 1).map_err(io)?;
     disk.rename(&made, &dir.join(base::FILE)).and_then(|()| disk.sync_dir(dir)).map_err(io)?;
     open::write_identity(&**disk, dir, store).map_err(io)?;
     Ok(source.copied)
@@ -52,14 +55,14 @@ fn check_empty(options: &Options, made: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Writes and checks the checkpoint file; the name of the new store.
+/// Writes and checks the checkpoint file; the name of the new store, and how far it goes.
 fn fill(
     options: &Options,
     schema: &Schema,
     made: &Path,
     source: &mut Source<'_>,
     progress: &mut impl FnMut(Copied),
-) -> Result<crate::journal::segment::StoreId, OpenError> {
+) -> Result<(StoreId, u64), OpenError> {
     let header = source.header()?;
     let store = options.entropy.bytes();
     let cache = options.memory / 2;
@@ -74,7 +77,7 @@ fn fill(
     }
     file.end_load(header.mark)?;
     check_tables(&file, schema, source)?;
-    Ok(store)
+    Ok((store, header.mark.position))
 }
 
 fn check_tables(file: &CheckpointFile, schema: &Schema, source: &Source<'_>) -> Result<(), OpenError> {

@@ -156,6 +156,18 @@ impl Segments {
 /// Bytes of a new store's first segment.
 const FIRST: u64 = 1 << 20;
 
+/// Makes a journal that holds nothing and goes on at `first`: a restored store's. What was there before is removed.
+pub(crate) fn begin(disk: &dyn Disk, dir: &Path, store: &StoreId, first: u64) -> io::Result<()> {
+    for name in disk.list(dir)? {
+        disk.remove(&dir.join(name))?;
+    }
+    let file = disk.open(&segment::path(dir, 1))?;
+    fill(&*file, FIRST)?;
+    file.write(0, &SegmentHeader { number: 1, first }.encode(store))?;
+    file.sync()?;
+    disk.sync_dir(dir)
+}
+
 /// Why a frame could not be appended.
 #[derive(Debug)]
 pub(crate) enum AppendError {

@@ -146,6 +146,16 @@ async fn a_missing_segment_is_named() {
 }
 
 #[tokio::test]
+async fn a_missing_journal_is_named() {
+    let disk = filled(true).await;
+    for (path, _) in files(&disk, ".journal") {
+        promox_embedded::disk::Disk::remove(&disk, &path).unwrap();
+    }
+    let error = Stepped::open(Arc::new(disk)).err().unwrap();
+    assert!(error.to_string().contains("/store/journal is damaged: it is empty beside a checkpoint"), "{error}");
+}
+
+#[tokio::test]
 async fn another_stores_files_are_refused() {
     let disk = filled(true).await;
     let other = MemoryDisk::new();

@@ -53,7 +53,9 @@ pub(crate) fn run(options: &Options, dir: &Path, raw: Duration) -> Result<(), Fa
 }
 
 async fn open(options: &Options, path: &Path) -> Result<Bench, Failure> {
+    let started = Instant::now();
     let engine = EmbeddedEngine::open(store_options(options, path), schema()?)?;
+    println!("store: made in {} ms, {} MiB resident", started.elapsed().as_millis(), resident_mib());
     let node = Node::new(Clock::real(Timestamp::EPOCH), Entropy::system());
     let cx = Cx::system(&node, "bench", Duration::from_secs(3600));
     let db = engine.database(DATABASE);
@@ -67,7 +69,8 @@ async fn open(options: &Options, path: &Path) -> Result<Bench, Failure> {
         bench.next.store(from + 200, Ordering::Relaxed);
     }
     if options.orders > 0 {
-        println!("{} orders made in {} ms", options.orders, started.elapsed().as_millis());
+        let (took, length) = (started.elapsed().as_millis(), std::fs::metadata(path.join("data.redb"))?.len() >> 20);
+        println!("store: {} orders made in {took} ms, data.redb of {length} MiB", options.orders);
     }
     Ok(bench)
 }
