@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use promox_campaign::Campaigns;
 use promox_cart::Carts;
 use promox_coupon::Coupons;
 use promox_embedded::EmbeddedEngine;
@@ -27,7 +28,8 @@ use crate::verify::Auditor;
 use crate::{setup, store};
 
 /// The tables of all services.
-const TABLES: [&[&TableDef]; 10] = [
+const TABLES: [&[&TableDef]; 11] = [
+    Campaigns::TABLES,
     Carts::TABLES,
     Coupons::TABLES,
     FlashSales::TABLES,
@@ -56,6 +58,7 @@ pub struct Promox {
 /// Every service of a node.
 #[derive(Debug)]
 pub struct Services {
+    campaigns: Arc<Campaigns>,
     carts: Arc<Carts>,
     coupons: Arc<Coupons>,
     flash_sales: Arc<FlashSales>,
@@ -73,13 +76,15 @@ pub struct Services {
 
 impl Services {
     fn new(settings: &Settings, shop: &Db, promox: &Db) -> Result<Self, Exit> {
+        let limited = settings.limits.enabled;
         Ok(Self {
+            campaigns: Campaigns::new(promox.clone()),
             carts: Carts::new(shop.clone()),
-            coupons: Coupons::new(promox.clone(), settings.limits.enabled),
+            coupons: Coupons::new(promox.clone(), limited),
             flash_sales: FlashSales::new(promox.clone()),
             inventory: Inventory::new(shop.clone()),
             notifications: Notifications::new(shop.clone(), setup::mail(settings)).map_err(Exit::config)?,
-            orders: Orders::new(shop.clone(), setup::store(settings), settings.limits.enabled),
+            orders: Orders::new(shop.clone(), setup::store(settings), limited),
             payments: Payments::new(shop.clone(), setup::payment(settings)),
             products: Products::new(shop.clone(), &setup::index(settings)).map_err(Exit::io)?,
             promotions: Promotions::new(promox.clone()),
@@ -89,6 +94,7 @@ impl Services {
     }
 
     fn register(&self, registry: &mut Registry) {
+        self.campaigns.register(registry);
         self.carts.register(registry);
         self.coupons.register(registry);
         self.flash_sales.register(registry);
@@ -109,14 +115,22 @@ impl Services {
         [carts, inventory, notifications, self.orders.consumers(), self.users.consumers()].concat()
     }
 
+    /// What follows from the shop's events in the promotion engine's database.
+    fn promox_consumers(&self) -> Vec<Arc<dyn Consumer>> {
+        let (campaigns, flash_sales) = (self.campaigns.shop_consumers(), self.flash_sales.shop_consumers());
+        [campaigns, flash_sales, self.promotions.shop_consumers()].concat()
+    }
+
     fn jobs(&self) -> Vec<Job> {
         let selling = [self.carts.jobs(), self.inventory.jobs(), self.orders.jobs(), self.payments.jobs()];
+        let promoting = [self.campaigns.jobs(), self.coupons.jobs(), self.flash_sales.jobs(), self.promotions.jobs()];
         let others = [self.notifications.jobs(), self.products.jobs(), self.users.jobs()];
-        [selling.concat(), others.concat(), self.coupons.jobs(), self.flash_sales.jobs()].concat()
+        [selling.concat(), promoting.concat(), others.concat()].concat()
     }
 
     fn audits(&self) -> Vec<Arc<dyn Audit>> {
         vec![
+            self.campaigns.clone(),
             self.carts.clone(),
             self.coupons.clone(),
             self.flash_sales.clone(),
@@ -134,8 +148,8 @@ impl Services {
     async fn recover(&self, cx: &Cx) -> Result<(), Error> {
         self.users.start(cx).await?;
         self.products.recover(cx).await?;
-        self.orders.recover(cx).await?;
-        self.flash_sales.recover(cx).await
+        self.flash_sales.recover(cx).await?;
+        self.orders.recover(cx).await
     }
 }
 
@@ -192,8 +206,12 @@ impl Promox {
         for consumer in self.services.promotions.shop_consumers() {
             self.background.consumer(ConsumerLoop::new(consumer, shop.clone(), self.database(Database::Promox)));
         }
+        let promox = self.database(Database::Promox);
+        for consumer in self.services.promox_consumers() {
+            self.background.consumer(ConsumerLoop::new(consumer, shop.clone(), promox.clone()));
+        }
         for consumer in self.services.users.promox_consumers() {
-            self.background.consumer(ConsumerLoop::new(consumer, self.database(Database::Promox), shop.clone()));
+            self.background.consumer(ConsumerLoop::new(consumer, promox.clone(), shop.clone()));
         }
         self.services.jobs().into_iter().for_each(|job| self.background.job(job));
     }

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use promox_contract::reward::{PointsEarned, PointsFor, PointsValue, ValuePoints};
+use promox_contract::reward::{PointsEarned, PointsFor, PointsValue, TierName, TierOf, ValuePoints};
 use promox_kernel::{Cx, Error, Handle, Registry, register};
 
 /// The reward service.
@@ -14,7 +14,7 @@ pub struct Rewards;
 impl Rewards {
     /// Registers its operations.
     pub fn register(self: &Arc<Self>, registry: &mut Registry) {
-        register!(registry, self; ValuePoints, PointsFor);
+        register!(registry, self; ValuePoints, PointsFor, TierOf);
     }
 }
 
@@ -27,5 +27,11 @@ impl Handle<ValuePoints> for Rewards {
 impl Handle<PointsFor> for Rewards {
     async fn handle(&self, _: &Cx, _: PointsFor) -> Result<PointsEarned, Error> {
         Ok(PointsEarned::default())
+    }
+}
+
+impl Handle<TierOf> for Rewards {
+    async fn handle(&self, _: &Cx, _: TierOf) -> Result<TierName, Error> {
+        Ok(TierName { tier: "BRONZE".to_owned() })
     }
 }
