@@ -14,7 +14,7 @@ use crate::commands::campaigns::Store;
 use crate::commands::segments::Membership;
 use crate::commands::{budgets, campaigns, moves, segments};
 use crate::rules::condition::{Condition, Test};
-use crate::{Campaigns, queries};
+use crate::{Campaigns, facts, queries};
 
 /// Accounts that a segment lists at most: all of them can be exchanged in one transaction.
 const MOST_LISTED: usize = 8_000;
@@ -144,9 +144,13 @@ impl Handle<DeleteSegment> for Campaigns {
 
 impl Handle<CampaignStates> for Campaigns {
     async fn handle(&self, cx: &Cx, op: CampaignStates) -> Result<CampaignStateList, Error> {
+        let by_rule = |tx: &promox_storage::Tx<'_>| queries::audience_by_rule(tx, &*self.segments.at(tx)?, &op.ids);
+        let customer = match op.customer {
+            Some(customer) if self.db.read(by_rule).await? => Some(facts::complete(cx, customer).await?),
+            customer => customer,
+        };
         let states = |tx: &promox_storage::Tx<'_>| {
-            let segments = self.segments.at(tx)?;
-            queries::states(tx, &segments, &op.ids, op.customer.as_ref(), cx.now)
+            queries::states(tx, &*self.segments.at(tx)?, &op.ids, customer.as_ref(), cx.now)
         };
         Ok(CampaignStateList { items: self.db.read(states).await? })
     }

@@ -19,6 +19,7 @@ mod api;
 mod audit;
 mod commands;
 mod events;
+mod facts;
 mod handlers;
 mod jobs;
 mod queries;

@@ -76,10 +76,35 @@ impl Segments {
         Ok(self.0.iter().filter(within).collect())
     }
 
+    /// Whether a rule says who is in it.
+    fn is_ruled(&self, id: SegmentId) -> bool {
+        self.0.iter().any(|segment| segment.id == id && segment.test.is_some())
+    }
+
+    /// Whether a customer is in the audience of a campaign: in any of its segments, by itself or by the caller's word.
+    fn reach(&self, tx: &Tx<'_>, audience: &[SegmentId], customer: &Customer) -> Result<bool, StoreError> {
+        let named = |segment: &&Compiled| audience.contains(&segment.id) && customer.segments.contains(&segment.name);
+        if self.0.iter().any(|segment| named(&segment)) {
+            return Ok(true);
+        }
+        Ok(self.of(tx, customer)?.into_iter().any(|segment| audience.contains(&segment.id)))
+    }
+
     /// Their names.
     pub(crate) fn names_of(&self, tx: &Tx<'_>, customer: &Customer) -> Result<Vec<String>, StoreError> {
         Ok(self.of(tx, customer)?.into_iter().map(|segment| segment.name.clone()).collect())
     }
+}
+
+/// Whether some of these campaigns has an audience that a rule decides.
+pub(crate) fn audience_by_rule(tx: &Tx<'_>, segments: &Segments, ids: &[CampaignId]) -> Result<bool, StoreError> {
+    for id in ids {
+        let campaign = tx.get::<Campaign>(id)?;
+        if campaign.is_some_and(|campaign| campaign.audience.iter().any(|id| segments.is_ruled(*id))) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// How campaigns stand now; unknown ones are left out.
@@ -90,18 +115,11 @@ pub(crate) fn states(
     customer: Option<&Customer>,
     now: Timestamp,
 ) -> Result<Vec<CampaignState>, StoreError> {
-    let mut within: Option<BTreeSet<SegmentId>> = None;
     let mut found = Vec::with_capacity(ids.len());
     for id in ids {
         let Some(campaign) = tx.get::<Campaign>(id)? else { continue };
         let in_audience = match customer {
-            Some(customer) if !campaign.audience.is_empty() => {
-                if within.is_none() {
-                    within = Some(segments.of(tx, customer)?.into_iter().map(|segment| segment.id).collect());
-                }
-                let within = within.as_ref();
-                campaign.audience.iter().any(|id| within.is_some_and(|within| within.contains(id)))
-            }
+            Some(customer) if !campaign.audience.is_empty() => segments.reach(tx, &campaign.audience, customer)?,
             _ => true,
         };
         let reason = campaign.reason(now);

@@ -7,7 +7,9 @@ mod segments;
 use std::sync::Arc;
 use std::time::Duration;
 
-use promox_contract::order::{StoreFacts, StoreProfile};
+use promox_contract::order::{Purchases, PurchasesOf, StoreFacts, StoreProfile};
+use promox_contract::reward::{TierName, TierOf};
+use promox_contract::user::{DescribeUsers, UserDescriptions};
 use promox_kernel::{
     Clock, Content, Currency, Cx, Entropy, Error, Handle, Node, Op, Principal, Registry, Reply, Timestamp, UserId,
     bind_json,
@@ -17,13 +19,32 @@ use serde_json::{Value, json};
 
 use crate::{Campaigns, CreateCampaign, GetCampaign, MoveCampaign};
 
-/// The store as far as campaigns ask for it.
+/// The other services as far as this one asks them: account 20 has four orders, everybody is GOLD.
 struct Store;
 
 impl Handle<StoreProfile> for Store {
     async fn handle(&self, _: &Cx, _: StoreProfile) -> Result<StoreFacts, Error> {
         let timezone = "Europe/London".to_owned();
         Ok(StoreFacts { name: "Shop".into(), currency: Currency::GBP, timezone, locale: "en".into() })
+    }
+}
+
+impl Handle<PurchasesOf> for Store {
+    async fn handle(&self, _: &Cx, asked: PurchasesOf) -> Result<Purchases, Error> {
+        let count = if asked.user_id == Some(UserId(20)) { 4 } else { 0 };
+        Ok(Purchases { count, total: Currency::GBP.zero() })
+    }
+}
+
+impl Handle<TierOf> for Store {
+    async fn handle(&self, _: &Cx, _: TierOf) -> Result<TierName, Error> {
+        Ok(TierName { tier: "GOLD".to_owned() })
+    }
+}
+
+impl Handle<DescribeUsers> for Store {
+    async fn handle(&self, _: &Cx, _: DescribeUsers) -> Result<UserDescriptions, Error> {
+        Ok(UserDescriptions { items: Vec::new() })
     }
 }
 
@@ -45,7 +66,11 @@ impl Shop {
         let campaigns = Campaigns::new(db.clone());
         let mut registry = Registry::default();
         campaigns.register(&mut registry);
-        registry.register::<StoreProfile, _>(&Arc::new(Store));
+        let store = Arc::new(Store);
+        registry.register::<StoreProfile, _>(&store);
+        registry.register::<PurchasesOf, _>(&store);
+        registry.register::<TierOf, _>(&store);
+        registry.register::<DescribeUsers, _>(&store);
         node.install(registry);
         let posting = ConsumerLoop::new(campaigns.shop_consumers().remove(0), orders.clone(), db.clone());
         Self { node, db, orders, campaigns, posting }

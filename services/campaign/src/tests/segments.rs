@@ -57,6 +57,9 @@ async fn an_audience_is_who_is_in_any_of_its_segments() {
         found.items[0].in_audience
     };
     assert!(within(Some(customer(7, 0))).await && within(Some(customer(1, 3))).await && within(None).await);
+    assert!(within(Some(customer(20, 0))).await, "what the caller left out is asked for");
+    let said = Customer { segments: vec!["LOYAL".into()], ..Customer::default() };
+    assert!(within(Some(said)).await, "the caller's word counts");
     assert!(!within(Some(customer(1, 2))).await && !within(Some(Customer::default())).await);
     assert_eq!(code(shop.ask::<DeleteSegment>(json!({"id": 2})).await), "SEGMENT_IN_USE");
     let narrowed = shop.ask::<UpdateCampaign>(json!({"id": id, "audience": ["LOYAL"]})).await.unwrap();
