@@ -314,7 +314,8 @@ fn documents_name_only_what_there_is() {
     }
     for source in sources() {
         let comments = source.text.lines().filter_map(|line| Some(line.trim_start().split_once("//")?.1));
-        let named = comments.flat_map(quoted_names).filter(|name| name.ends_with(".rs") && is_path(name));
+        let named =
+            comments.flat_map(quoted_names).filter(|name| is_path(name) && Path::new(name).extension().is_some());
         wrong.extend(named.filter(|name| !exists(name)).map(|name| format!("{}: {name}", source.path.display())));
     }
     none(&wrong, "what a document names exists");

@@ -74,3 +74,50 @@ async fn save(asked: Result<Download, Error>, file: PathBuf) -> Result<u64, Exit
     };
     tokio::task::spawn_blocking(move || transfer::save(reader, &file)).await.map_err(Exit::internal)?
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::Cli;
+    use clap::Parser as _;
+
+    const SALES: &str = "\
+InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID
+536365,85123A,HOLDER,6,2010-12-01T08:26:00,2.55,17850
+536365,71053,LANTERN,6,2010-12-01T08:26:00,3.39,17850
+C536379,D,Discount,-1,2010-12-01T09:41:00,27.50,14527
+536366,,a blank code,1,2010-12-01T08:28:00,1.00,
+";
+
+    fn run(command: &str, dir: &Path, words: &[&str]) -> Result<(), Exit> {
+        let dir = dir.to_str().unwrap();
+        let all = ["promox", "--data-dir", dir, "--log-level", "error", command].iter().chain(words).copied();
+        let cli = Cli::try_parse_from(all).unwrap();
+        cli.command.run(&cli.common)
+    }
+
+    #[test]
+    fn a_shop_goes_out_and_comes_in_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = |name: &str| dir.path().join(name);
+        let text = |path: &Path| path.to_str().unwrap().to_owned();
+        let sales = place("sales.csv");
+        std::fs::write(&sales, SALES).unwrap();
+        let (first, second) = (place("first"), place("second"));
+        for what in ["catalog", "history"] {
+            run("import", &first, &[what, &text(&sales)]).unwrap();
+        }
+        for (what, file) in [("catalog", "catalog.csv"), ("catalog", "catalog.ndjson"), ("history", "history.ndjson")] {
+            let (out, again) = (place(file), place(&format!("again-{file}")));
+            run("export", &first, &[what, &text(&out)]).unwrap();
+            assert!(run("export", &first, &[what, &text(&out)]).is_err(), "nothing is written over");
+            run("import", &second, &[what, &text(&out)]).unwrap();
+            run("export", &second, &[what, &text(&again)]).unwrap();
+            let read = |path: &Path| std::fs::read_to_string(path).unwrap();
+            assert_eq!(read(&out), read(&again), "{file}");
+            assert!(read(&out).contains("LANTERN"), "{file}");
+        }
+        run("verify", &second, &[]).unwrap();
+        assert!(run("import", &second, &["catalog", "/nowhere"]).is_err());
+    }
+}
