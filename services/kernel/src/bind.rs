@@ -296,6 +296,11 @@ mod tests {
         quantity: u32,
     }
 
+    #[derive(Debug, serde::Deserialize)]
+    struct Lines {
+        items: Vec<Line>,
+    }
+
     #[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
     #[serde(rename_all = "camelCase")]
     struct Probe {
@@ -335,10 +340,6 @@ mod tests {
         assert_eq!(pointers(request(&[("minPrice", "x")], "").bind::<Probe>().unwrap_err()), ["?minPrice"]);
         assert_eq!(pointers(request(&[], r#"{"id":8}"#).bind::<Probe>().unwrap_err()), ["/id"]);
         assert_eq!(request(&[], "{").bind::<Probe>().unwrap_err().kind(), Kind::Malformed);
-        #[derive(Debug, serde::Deserialize)]
-        struct Lines {
-            items: Vec<Line>,
-        }
         let lines = |json: &str| {
             bind_json::<Lines>(json.as_bytes()).map(|lines| lines.items.iter().map(|l| l.quantity).sum::<u32>())
         };

@@ -391,7 +391,7 @@ mod tests {
         #[test]
         fn broken_columns_are_no_values_and_no_panics(bytes: Vec<u8>) {
             let _ = (i64::take(&mut bytes.as_slice()), String::take(&mut bytes.as_slice()));
-            let _ = (Decimal::take(&mut bytes.as_slice()), Option::<Timestamp>::take(&mut bytes.as_slice()));
+            let _ = (Decimal::take(&mut bytes.as_slice()), <Option<Timestamp> as Column>::take(&mut bytes.as_slice()));
         }
     }
 }

@@ -177,11 +177,30 @@ impl fmt::Display for Amount {
 impl FromStr for Amount {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        let exact = Decimal::from_str_exact(text).or_else(|_| Decimal::from_scientific(text));
+        let exact = if is_plain(text) { Decimal::from_str_exact(text).ok() } else { None };
+        Self::bounded(exact, text)
+    }
+}
+
+/// Digits, a minus before them if need be, and a point among them: `1_000`, `+1` and `1e3` are typing errors in a price.
+fn is_plain(text: &str) -> bool {
+    let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    let unsigned = text.strip_prefix('-').unwrap_or(text);
+    unsigned.split_once('.').map_or(digits(unsigned), |(whole, part)| digits(whole) && digits(part))
+}
+
+impl Amount {
+    /// A JSON number's digits, which may have an exponent.
+    fn from_number(digits: &str) -> Result<Self, String> {
+        let exact = Decimal::from_str_exact(digits).or_else(|_| Decimal::from_scientific(digits));
+        Self::bounded(exact.ok(), digits)
+    }
+
+    fn bounded(exact: Option<Decimal>, text: &str) -> Result<Self, String> {
         match exact {
-            Ok(value) if value.abs() <= LARGEST => Ok(Self(value)),
-            Ok(_) => Err("an amount is at most 10^18".to_owned()),
-            Err(_) => Err(format!("\"{}\" is no decimal amount", text.chars().take(40).collect::<String>())),
+            Some(value) if value.abs() <= LARGEST => Ok(Self(value)),
+            Some(_) => Err("an amount is at most 10^18".to_owned()),
+            None => Err(format!("\"{}\" is no decimal amount", text.chars().take(40).collect::<String>())),
         }
     }
 }
@@ -217,11 +236,13 @@ impl<'de> Visitor<'de> for AmountVisitor {
         self.visit_str(&value.to_string())
     }
     fn visit_f64<E: de::Error>(self, value: f64) -> Result<Amount, E> {
-        self.visit_str(&value.to_string())
+        Amount::from_number(&value.to_string()).map_err(E::custom)
     }
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Amount, A::Error> {
         match map.next_entry::<String, String>()? {
-            Some((key, digits)) if key == "$serde_json::private::Number" => self.visit_str(&digits),
+            Some((key, digits)) if key == "$serde_json::private::Number" => {
+                Amount::from_number(&digits).map_err(de::Error::custom)
+            }
             _ => Err(de::Error::invalid_type(de::Unexpected::Map, &self)),
         }
     }
@@ -294,7 +315,8 @@ mod tests {
         ] {
             assert_eq!(serde_json::from_str::<Amount>(json).unwrap(), amount(want), "{json}");
         }
-        for json in ["\"\"", "true", "\"1,5\"", "{}", "[]", "null", "\"NaN\"", "1e40"] {
+        let typos = ["\"1e2\"", "\"1_000\"", "\"+1\"", "\".5\"", "\"5.\"", "\"-\"", "\" 1\"", "\"--1\""];
+        for json in ["\"\"", "true", "\"1,5\"", "{}", "[]", "null", "\"NaN\"", "1e40"].into_iter().chain(typos) {
             assert!(serde_json::from_str::<Amount>(json).is_err(), "{json}");
         }
     }
