@@ -2,6 +2,7 @@
 //!
 //! They measure and print; nothing here fails because a machine is slow.
 
+mod coupons;
 mod cpu;
 mod flash;
 mod http;
@@ -21,6 +22,8 @@ struct Cli {
 enum Bench {
     /// The embedded store beside raw syncs and redb's own commits, in one run.
     Storage(storage::Options),
+    /// Coupons in bulk, alone and beside checkouts, in one run.
+    Coupons(coupons::Options),
     /// Flash reservations through the service, beside the same check in Redis, in one run.
     Flash(flash::Options),
     /// The server over HTTP beside a bare hyper server, in one run.
@@ -30,6 +33,7 @@ enum Bench {
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     match Cli::parse().bench {
         Bench::Storage(options) => storage::run(&options),
+        Bench::Coupons(options) => coupons::run(&options),
         Bench::Flash(options) => flash::run(&options),
         Bench::Http(options) => http::run(&options),
     }

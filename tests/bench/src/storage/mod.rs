@@ -1,7 +1,7 @@
 //! The store's benchmark: raw append and sync, a one-row transaction, checkout-shaped transactions at rising concurrency,
 //! and the same through redb's own group commit, all on one disk in one run.
 
-mod checkout;
+pub(crate) mod checkout;
 mod raw;
 mod reads;
 mod redb_group;
