@@ -91,7 +91,8 @@ C536379,D,Discount,-1,2010-12-01T09:41:00,27.50,14527
 
     fn run(command: &str, dir: &Path, words: &[&str]) -> Result<(), Exit> {
         let dir = dir.to_str().unwrap();
-        let all = ["promox", "--data-dir", dir, "--log-level", "error", command].iter().chain(words).copied();
+        let all =
+            ["promox", "--data-dir", dir, "--log-level", "error", command].into_iter().chain(words.iter().copied());
         let cli = Cli::try_parse_from(all).unwrap();
         cli.command.run(&cli.common)
     }
