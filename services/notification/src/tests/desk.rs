@@ -107,7 +107,6 @@ fn description(id: OrderId, user_id: Option<UserId>, email: Option<Email>) -> Or
             shipping_discount: pence(0),
             tax: pence(0),
             points_redeemed: 0,
-        points_earned: 0,
             points_value: pence(0),
             total: pence(1_530),
         },
