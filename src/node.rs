@@ -200,12 +200,6 @@ impl Promox {
         for consumer in self.services.consumers() {
             self.background.consumer(ConsumerLoop::new(consumer, shop.clone(), shop.clone()));
         }
-        for consumer in self.services.flash_sales.shop_consumers() {
-            self.background.consumer(ConsumerLoop::new(consumer, shop.clone(), self.database(Database::Promox)));
-        }
-        for consumer in self.services.promotions.shop_consumers() {
-            self.background.consumer(ConsumerLoop::new(consumer, shop.clone(), self.database(Database::Promox)));
-        }
         let promox = self.database(Database::Promox);
         for consumer in self.services.promox_consumers() {
             self.background.consumer(ConsumerLoop::new(consumer, shop.clone(), promox.clone()));
