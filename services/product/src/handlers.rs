@@ -20,7 +20,7 @@ use crate::pages::Rendered;
 use crate::queries::{describe, epochs, owner, sum_available, view};
 use crate::records::{Category, Epochs, Product, ProductBySlug};
 use crate::rules::{Branch, Tree};
-use crate::search::{Projection, Query, ResultSet};
+use crate::search::{Query, ResultSet};
 use crate::{Products, transfer};
 
 /// Sees what is not on the shelf, and costs.
@@ -58,18 +58,6 @@ impl Products {
         Ok(ProductPage { version: page.version, json })
     }
 
-    /// The result of a query on `shelves`, which have reached what `tx` sees.
-    fn result(
-        &self,
-        tx: &Tx<'_>,
-        epochs: &Epochs,
-        query: &Query,
-        shelves: &Projection,
-    ) -> Result<Arc<ResultSet>, Error> {
-        let tree = self.trees.at(tx, epochs)?;
-        self.results.get(query, shelves, &tree, epochs.categories, &self.index)
-    }
-
     fn shelf(
         &self,
         cx: &Cx,
@@ -79,7 +67,7 @@ impl Products {
         asked: &ListProducts,
     ) -> Result<Shelf, Error> {
         let shelves = self.shelves.read();
-        let result = self.result(tx, epochs, query, &shelves)?;
+        let result = self.results.get(query, &shelves, &self.index)?;
         let (ids, next_cursor) = result.page(&shelves, asked.limit.get(), asked.cursor.as_ref())?;
         drop(shelves);
         let mut pages = Vec::with_capacity(ids.len());
@@ -97,7 +85,7 @@ impl Products {
     /// Categories with the number of products in and below each.
     async fn categories<T>(&self, show: impl Fn(&Tree, &ResultSet) -> Result<T, Error>) -> Result<T, Error> {
         let read = |tx: &Tx<'_>, epochs: &Epochs| {
-            let result = self.result(tx, epochs, &Query::everything(), &self.shelves.read())?;
+            let result = self.results.get(&Query::everything(), &self.shelves.read(), &self.index)?;
             show(&*self.trees.at(tx, epochs)?, &result)
         };
         self.read_current(read).await
@@ -147,9 +135,10 @@ impl Handle<SuggestProducts> for Products {
         if !query.has_words() {
             return Ok(Suggestions { items: Vec::new() });
         }
-        let complete = |tx: &Tx<'_>, epochs: &Epochs| -> Result<Vec<Suggestion>, Error> {
+        let complete = |tx: &Tx<'_>, _: &Epochs| -> Result<Vec<Suggestion>, Error> {
             let shelves = self.shelves.read();
-            let (ids, _) = self.result(tx, epochs, &query, &shelves)?.page(&shelves, 3 * MOST_SUGGESTIONS, None)?;
+            let (ids, _) =
+                self.results.get(&query, &shelves, &self.index)?.page(&shelves, 3 * MOST_SUGGESTIONS, None)?;
             drop(shelves);
             let mut items: Vec<Suggestion> = Vec::new();
             for id in ids {

@@ -31,8 +31,12 @@ impl Products {
 
     /// Rebuilds what memory holds from rows, before the service answers; other services are up to be asked.
     pub async fn recover(&self, cx: &Cx) -> Result<(), Error> {
-        let (place, epoch) =
-            self.db.read(|tx| Ok::<_, StoreError>((tx.last_position()?, epochs(tx)?.catalogue))).await?;
+        let start = |tx: &Tx<'_>| {
+            let epochs = epochs(tx)?;
+            self.shelves.write().plant(self.trees.at(tx, &epochs)?, epochs.categories);
+            Ok::<_, StoreError>((tx.last_position()?, epochs.catalogue))
+        };
+        let (place, epoch) = self.db.read(start).await?;
         *self.feed.lock().await = Some(Follower::new(self.db.clone(), place));
         if self.index.epoch() > epoch {
             self.index.clear()?;
@@ -69,8 +73,13 @@ impl Products {
             let attempt = |tx: &Tx<'_>| {
                 let epochs = epochs(tx)?;
                 let behind = self.shelves.read().epoch < epochs.catalogue;
-                if behind && !self.shelves.write().catch_up(tx, epochs.catalogue)? {
-                    return Ok(None);
+                if behind {
+                    let tree = self.trees.at(tx, &epochs)?;
+                    let mut shelves = self.shelves.write();
+                    shelves.plant(tree, epochs.categories);
+                    if !shelves.catch_up(tx, epochs.catalogue)? {
+                        return Ok(None);
+                    }
                 }
                 read(tx, &epochs).map(Some)
             };

@@ -21,11 +21,11 @@ enum Key {
     Price(Amount),
     PriceDescending(Amount),
     Age,
-    Score(f32),
+    Score(u32),
 }
 
 impl Position {
-    pub(super) fn of(sort: Sort, entry: &Entry, score: Option<f32>) -> Self {
+    pub(super) fn of(sort: Sort, entry: &Entry, score: Option<u32>) -> Self {
         let key = match sort {
             Sort::Name => Key::Name(entry.name.clone().into()),
             Sort::Price => Key::Price(entry.price),
@@ -37,14 +37,14 @@ impl Position {
     }
 
     /// Whether an item is on a page before, or the last of it.
-    pub(super) fn covers(&self, entry: &Entry, score: Option<f32>) -> bool {
+    pub(super) fn covers(&self, entry: &Entry, score: Option<u32>) -> bool {
         let by_id = entry.id.cmp(&self.id);
         let order = match &self.key {
             Key::Name(name) => (*entry.name).cmp(name.as_str()).then(by_id),
             Key::Price(price) => entry.price.cmp(price).then(by_id),
             Key::PriceDescending(price) => price.cmp(&entry.price).then(by_id.reverse()),
             Key::Age => by_id.reverse(),
-            Key::Score(other) => other.total_cmp(&score.unwrap_or_default()).then(by_id),
+            Key::Score(other) => other.cmp(&score.unwrap_or_default()).then(by_id),
         };
         order != Ordering::Greater
     }
@@ -55,7 +55,7 @@ impl Position {
             Key::Price(price) => (b'p', price.to_string().into_bytes()),
             Key::PriceDescending(price) => (b'd', price.to_string().into_bytes()),
             Key::Age => (b'a', Vec::new()),
-            Key::Score(score) => (b's', score.to_bits().to_be_bytes().to_vec()),
+            Key::Score(score) => (b's', score.to_be_bytes().to_vec()),
         };
         let mut bytes = vec![tag];
         bytes.extend_from_slice(&self.id.0.to_be_bytes());
@@ -78,7 +78,7 @@ impl Position {
             b'p' => Key::Price(text()?.parse().ok()?),
             b'd' => Key::PriceDescending(text()?.parse().ok()?),
             b'a' => Key::Age,
-            b's' => Key::Score(f32::from_bits(u32::from_be_bytes(key.try_into().ok()?))),
+            b's' => Key::Score(u32::from_be_bytes(key.try_into().ok()?)),
             _ => return None,
         };
         Some(Self { key, id: ProductId(i64::from_be_bytes(*id)) })
@@ -102,7 +102,7 @@ mod tests {
     #[test]
     fn cursors_read_as_written_and_nothing_else_does() {
         let id = ProductId(7);
-        for key in [Key::Name("ä".into()), Key::Price(Amount::ZERO), Key::Age, Key::Score(1.5)] {
+        for key in [Key::Name("ä".into()), Key::Price(Amount::ZERO), Key::Age, Key::Score(15)] {
             let position = Position { key, id };
             assert_eq!(Position::read(&position.write(), position.sort()).unwrap(), position);
         }

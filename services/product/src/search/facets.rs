@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use promox_contract::ids::CategoryId;
 use promox_kernel::Amount;
 
-use super::projection::Projection;
+use super::projection::{Entry, Projection};
 use super::values::index;
 use crate::api::{CategoryCount, Facets, PriceSpan, ValueCount};
 use crate::rules::{Tree, slot};
@@ -18,48 +18,56 @@ const MOST_NAMES: usize = 20;
 const MOST_VALUES: usize = 20;
 
 /// Counts of a result.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Counts {
     /// By category id, those above counted too.
-    pub(super) categories: Vec<u64>,
-    values: Vec<u64>,
+    categories: Vec<u32>,
+    values: Vec<u32>,
     span: Option<(Amount, Amount)>,
 }
 
 impl Counts {
-    pub(super) fn of(projection: &Projection, tree: &Tree, slots: &[u32]) -> Self {
-        let mut counts = Self { categories: vec![0; tree.ids()], values: vec![0; projection.values.len()], span: None };
-        // The last product counted in a category, so that one in two of its subcategories counts once.
-        let mut counted = vec![None; tree.ids()];
-        for entry in slots.iter().filter_map(|slot| projection.get(*slot)) {
-            for id in entry.categories.iter().flat_map(|id| tree.lineage(*id)) {
-                if let (Some(last), Some(count)) = (counted.get_mut(slot(*id)), counts.categories.get_mut(slot(*id)))
-                    && last.replace(entry.id) != Some(entry.id)
-                {
-                    *count += 1;
-                }
-            }
-            for value in &entry.values {
-                if let Some(count) = counts.values.get_mut(index(*value)) {
-                    *count += 1;
-                }
-            }
-            let (least, most) = counts.span.unwrap_or((entry.price, entry.price));
-            counts.span = Some((least.min(entry.price), most.max(entry.price)));
-        }
-        counts
+    pub(super) fn new(projection: &Projection) -> Self {
+        Self { categories: vec![0; projection.tree.ids()], values: vec![0; projection.values.len()], span: None }
     }
 
-    pub(super) fn facets(&self, projection: &Projection, tree: &Tree) -> Facets {
+    /// Counts a product.
+    pub(super) fn add(&mut self, entry: &Entry) {
+        let (categories, values) = entry.tags();
+        for id in categories {
+            if let Some(count) = self.categories.get_mut(index(*id)) {
+                *count += 1;
+            }
+        }
+        for value in values {
+            if let Some(count) = self.values.get_mut(index(*value)) {
+                *count += 1;
+            }
+        }
+        match &mut self.span {
+            Some((least, most)) => {
+                *least = entry.price.min(*least);
+                *most = entry.price.max(*most);
+            }
+            None => self.span = Some((entry.price, entry.price)),
+        }
+    }
+
+    /// Products in each category or below it, by id.
+    pub(super) fn into_categories(self) -> Vec<u32> {
+        self.categories
+    }
+
+    pub(super) fn facets(&self, projection: &Projection) -> Facets {
         Facets {
-            categories: self.categories(tree),
+            categories: self.categories(&projection.tree),
             price: self.span.map(|(min, max)| PriceSpan { min, max }),
             attributes: self.attributes(projection),
         }
     }
 
     fn categories(&self, tree: &Tree) -> Vec<CategoryCount> {
-        let count = |id: CategoryId| self.categories.get(slot(id)).copied().unwrap_or(0);
+        let count = |id: CategoryId| u64::from(self.categories.get(slot(id)).copied().unwrap_or(0));
         let rows = tree.rows().iter().filter(|row| count(row.id) > 0);
         let mut counts: Vec<CategoryCount> =
             rows.map(|row| CategoryCount { id: row.id, name: row.name.clone(), count: count(row.id) }).collect();
@@ -73,7 +81,7 @@ impl Counts {
         let mut by_name: BTreeMap<u32, Vec<ValueCount>> = BTreeMap::new();
         for (value, count) in (0_u32..).zip(&self.values).filter(|(_, count)| **count > 0) {
             if let Some(value) = projection.values.get(value) {
-                let counted = ValueCount { value: value.text.to_string(), count: *count };
+                let counted = ValueCount { value: value.text.to_string(), count: u64::from(*count) };
                 by_name.entry(value.name).or_default().push(counted);
             }
         }

@@ -4,20 +4,17 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use promox_contract::ids::ProductId;
 use promox_kernel::Error;
-use tantivy::collector::{Collector, SegmentCollector};
-use tantivy::columnar::Column;
 use tantivy::directory::MmapDirectory;
-use tantivy::query::{BooleanQuery, BoostQuery, FuzzyTermQuery, Occur, Query, TermQuery};
-use tantivy::schema::{FAST, Field, INDEXED, IndexRecordOption, Schema, TextFieldIndexing, TextOptions};
-use tantivy::{
-    DocId, Index, IndexReader, IndexWriter, ReloadPolicy, Score, SegmentOrdinal, SegmentReader, TantivyDocument, Term,
-};
+use tantivy::schema::{FAST, INDEXED, IndexRecordOption, Schema, TextFieldIndexing, TextOptions};
+use tantivy::{Index, IndexReader, IndexWriter, ReloadPolicy, TantivyDocument, Term};
 
+use super::hits::{Committed, Fields};
 use crate::records::Product;
 use crate::rules::analyzer;
 
@@ -42,6 +39,7 @@ pub(crate) struct SearchIndex {
     fields: Fields,
     index: Index,
     reader: IndexReader,
+    committed: RwLock<Arc<Committed>>,
     /// Made with the first document: an empty shop has no writer's threads.
     writer: Mutex<Option<IndexWriter>>,
     generation: AtomicU64,
@@ -53,14 +51,6 @@ impl fmt::Debug for SearchIndex {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "an index at epoch {}", self.epoch.load(Ordering::Relaxed))
     }
-}
-
-#[derive(Clone, Copy)]
-struct Fields {
-    id: Field,
-    sku: Field,
-    name: Field,
-    text: Field,
 }
 
 impl SearchIndex {
@@ -91,6 +81,7 @@ impl SearchIndex {
             index.reader_builder().reload_policy(ReloadPolicy::Manual).doc_store_cache_num_blocks(1).try_into()?;
         let epoch = index.load_metas()?.payload.and_then(|payload| payload.parse().ok()).unwrap_or(0);
         Ok(Self {
+            committed: RwLock::new(Arc::new(Committed::new(reader.searcher())?)),
             fields,
             index,
             reader,
@@ -159,7 +150,10 @@ impl SearchIndex {
             let mut prepared = writer.prepare_commit()?;
             prepared.set_payload(&epoch.to_string());
             prepared.commit()?;
-            self.reader.reload()
+            self.reader.reload()?;
+            let committed = Arc::new(Committed::new(self.reader.searcher())?);
+            *self.committed.write() = committed;
+            Ok(())
         };
         commit(writer).map_err(Error::internal)?;
         self.epoch.store(epoch, Ordering::Release);
@@ -190,44 +184,10 @@ impl SearchIndex {
         document
     }
 
-    /// Every product that has all of the words, with its score; when none has, those that have any.
-    pub(crate) fn hits(&self, words: &[String]) -> Result<Vec<(f32, ProductId)>, Error> {
-        let searcher = self.reader.searcher();
-        for occur in [Occur::Must, Occur::Should] {
-            let clauses = words.iter().map(|word| (occur, self.word(word))).collect::<Vec<_>>();
-            let hits = searcher.search(&BooleanQuery::new(clauses), &Hits).map_err(Error::internal)?;
-            if !hits.is_empty() || words.len() < 2 {
-                return Ok(hits);
-            }
-        }
-        Ok(Vec::new())
-    }
-
-    /// A word as it stands, as the beginning of one, or mistyped: the truer, the more it weighs.
-    fn word(&self, word: &str) -> Box<dyn Query> {
-        let Fields { sku, name, text, .. } = self.fields;
-        let term = |field| Term::from_field_text(field, word);
-        let exact = |field, weight| -> Box<dyn Query> {
-            let query = TermQuery::new(term(field), IndexRecordOption::WithFreqs);
-            Box::new(BoostQuery::new(Box::new(query), weight))
-        };
-        let begins = |field, weight| -> Box<dyn Query> {
-            Box::new(BoostQuery::new(Box::new(FuzzyTermQuery::new_prefix(term(field), 0, false)), weight))
-        };
-        let mistyped = |field, distance, weight| -> Box<dyn Query> {
-            Box::new(BoostQuery::new(Box::new(FuzzyTermQuery::new(term(field), distance, true)), weight))
-        };
-        let mut ways = vec![exact(sku, 8.0), exact(name, 3.0), exact(text, 1.0), begins(sku, 2.0), begins(name, 1.0)];
-        let letters = word.chars().count();
-        if letters >= 3 {
-            ways.push(begins(text, 0.3));
-        }
-        if letters >= 4 && !word.chars().any(|c| c.is_ascii_digit()) {
-            let distance = if letters >= 8 { 2 } else { 1 };
-            ways.push(mistyped(name, distance, 0.5));
-            ways.push(mistyped(text, 1, 0.1));
-        }
-        Box::new(BooleanQuery::new(ways.into_iter().map(|way| (Occur::Should, way)).collect()))
+    /// Points and ids of what has the words.
+    pub(crate) fn hits(&self, words: &[String]) -> Result<Vec<(u32, u32)>, Error> {
+        let committed = self.committed.read().clone();
+        committed.hits(self.fields, words).map_err(Error::internal)
     }
 }
 
@@ -238,54 +198,13 @@ fn key(id: ProductId) -> u64 {
 
 fn schema() -> (Schema, Fields) {
     let mut schema = Schema::builder();
-    let words = |record| {
-        TextOptions::default()
-            .set_indexing_options(TextFieldIndexing::default().set_tokenizer(WORDS).set_index_option(record))
-    };
+    let words = TextFieldIndexing::default().set_tokenizer(WORDS).set_index_option(IndexRecordOption::Basic);
+    let words = TextOptions::default().set_indexing_options(words);
     let fields = Fields {
         id: schema.add_u64_field("id", INDEXED | FAST),
-        sku: schema.add_text_field("sku", words(IndexRecordOption::WithFreqs)),
-        name: schema.add_text_field("name", words(IndexRecordOption::WithFreqs)),
-        text: schema.add_text_field("text", words(IndexRecordOption::WithFreqs)),
+        sku: schema.add_text_field("sku", words.clone()),
+        name: schema.add_text_field("name", words.clone()),
+        text: schema.add_text_field("text", words),
     };
     (schema.build(), fields)
-}
-
-/// Collects every hit with its score and id.
-struct Hits;
-
-struct SegmentHits {
-    ids: Column<u64>,
-    hits: Vec<(f32, ProductId)>,
-}
-
-impl Collector for Hits {
-    type Fruit = Vec<(f32, ProductId)>;
-    type Child = SegmentHits;
-
-    fn for_segment(&self, _: SegmentOrdinal, segment: &SegmentReader) -> tantivy::Result<SegmentHits> {
-        Ok(SegmentHits { ids: segment.fast_fields().u64("id")?, hits: Vec::new() })
-    }
-
-    fn requires_scoring(&self) -> bool {
-        true
-    }
-
-    fn merge_fruits(&self, segments: Vec<Self::Fruit>) -> tantivy::Result<Self::Fruit> {
-        Ok(segments.concat())
-    }
-}
-
-impl SegmentCollector for SegmentHits {
-    type Fruit = Vec<(f32, ProductId)>;
-
-    fn collect(&mut self, doc: DocId, score: Score) {
-        if let Some(id) = self.ids.first(doc) {
-            self.hits.push((score, ProductId(id.cast_signed())));
-        }
-    }
-
-    fn harvest(self) -> Self::Fruit {
-        self.hits
-    }
 }

@@ -5,6 +5,7 @@
 
 mod cursor;
 mod facets;
+mod hits;
 mod index;
 mod projection;
 mod results;

@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use promox_contract::ids::{CategoryId, ProductId};
 use promox_kernel::{Amount, Sku};
@@ -11,6 +12,7 @@ use super::values::{Values, index, number};
 use crate::api::Sort;
 use crate::queries::front_price;
 use crate::records::{Product, ProductByEpoch, ProductStatus};
+use crate::rules::{Tree, slot};
 
 /// Products that one read of catching up takes.
 const CAUGHT_UP_AT_ONCE: usize = 2_000;
@@ -26,11 +28,39 @@ pub(super) struct Entry {
     /// What an anonymous visitor pays.
     pub(super) price: Amount,
     pub(super) status: ProductStatus,
-    pub(super) categories: Box<[CategoryId]>,
-    /// Numbers of attribute values and options, each once.
-    pub(super) values: Box<[u32]>,
+    /// Its categories' ids, those of all above them, then the numbers of its attribute values and options, each once:
+    /// one list, read in one go.
+    tags: Box<[u32]>,
+    /// How many of the tags are its own categories.
+    own: u32,
+    /// How many are categories.
+    shelved: u32,
     /// Places in `Projection::sold`.
     skus: Box<[u32]>,
+}
+
+impl Entry {
+    /// The categories that it stands in and all above them, and its attribute values and options.
+    pub(super) fn tags(&self) -> (&[u32], &[u32]) {
+        self.tags.split_at_checked(index(self.shelved)).unwrap_or_default()
+    }
+
+    /// Takes its own categories' place in a tree.
+    fn shelve(&mut self, tree: &Tree) {
+        let (_, values) = self.tags();
+        let own = self.tags.get(..index(self.own)).unwrap_or_default();
+        let mut tags = own.to_vec();
+        for above in own.iter().flat_map(|id| tree.lineage(CategoryId(i64::from(*id)))) {
+            let above = number(slot(*above));
+            if !tags.contains(&above) {
+                tags.push(above);
+            }
+        }
+        let shelved = number(tags.len());
+        tags.extend_from_slice(values);
+        self.tags = tags.into();
+        self.shelved = shelved;
+    }
 }
 
 /// A SKU and whether it is in stock, as far as events told.
@@ -44,6 +74,9 @@ struct Sold {
 pub(crate) struct Projection {
     /// The catalogue's epoch whose products are here.
     pub(crate) epoch: i64,
+    /// The tree whose categories they stand in, and the epoch that it is of.
+    pub(super) tree: Arc<Tree>,
+    pub(super) categories: i64,
     /// Counts how often a SKU came into stock or went out of it.
     pub(crate) stock_changes: u64,
     /// Products whose words the index does not have yet.
@@ -52,7 +85,8 @@ pub(crate) struct Projection {
     pub(crate) unasked: Vec<Sku>,
     pub(super) values: Values,
     entries: Vec<Entry>,
-    by_id: HashMap<ProductId, u32>,
+    /// By id: one more than the place in `entries`, 0 for none. Ids count from 1, so that the list has few gaps.
+    by_id: Vec<u32>,
     sold: Vec<Sold>,
     by_sku: HashMap<Box<str>, u32>,
     by_name: Vec<u32>,
@@ -74,6 +108,15 @@ impl Projection {
         Ok(cut.is_none())
     }
 
+    /// Takes the tree as it now is.
+    pub(crate) fn plant(&mut self, tree: Arc<Tree>, categories: i64) {
+        if self.categories < categories {
+            self.entries.iter_mut().for_each(|entry| entry.shelve(&tree));
+            self.tree = tree;
+            self.categories = categories;
+        }
+    }
+
     /// Takes products as they now are.
     pub(crate) fn absorb(&mut self, products: &[Product]) {
         self.unindexed.extend(products.iter().map(|product| product.id));
@@ -82,7 +125,7 @@ impl Projection {
             return self.sort();
         }
         for product in products {
-            if let Some(slot) = self.by_id.get(&product.id).copied() {
+            if let Some(slot) = self.slot(product.id) {
                 self.leave_orders(slot);
             }
             let slot = self.put(product);
@@ -109,33 +152,46 @@ impl Projection {
 
     fn put(&mut self, product: &Product) -> u32 {
         let entry = self.entry(product);
-        let next = number(self.entries.len());
-        let slot = *self.by_id.entry(entry.id).or_insert(next);
-        match self.entries.get_mut(index(slot)) {
-            Some(kept) => *kept = entry,
-            None => self.entries.push(entry),
+        if let Some(slot) = self.slot(entry.id) {
+            if let Some(kept) = self.entries.get_mut(index(slot)) {
+                *kept = entry;
+            }
+            return slot;
         }
-        slot
+        let at = place(entry.id);
+        if self.by_id.len() <= at {
+            self.by_id.resize(at + 1, 0);
+        }
+        self.entries.push(entry);
+        let count = number(self.entries.len());
+        if let Some(slot) = self.by_id.get_mut(at) {
+            *slot = count;
+        }
+        count - 1
     }
 
     fn entry(&mut self, product: &Product) -> Entry {
         let options = product.variants.iter().flat_map(|variant| variant.options.iter());
-        let mut values: Vec<u32> = Vec::new();
+        let mut tags: Vec<u32> = product.category_ids.iter().map(|id| number(slot(*id))).collect();
+        let own = tags.len();
         for (name, text) in product.attributes.iter().chain(options) {
             let value = self.values.number(name, text);
-            if !values.contains(&value) {
-                values.push(value);
+            if !tags.iter().skip(own).any(|known| *known == value) {
+                tags.push(value);
             }
         }
-        Entry {
+        let mut entry = Entry {
             id: product.id,
             name: product.name.to_lowercase().into(),
             price: front_price(&product.variants),
             status: product.status,
-            categories: product.category_ids.as_slice().into(),
-            values: values.into(),
+            tags: tags.into(),
+            own: number(own),
+            shelved: number(own),
             skus: product.variants.iter().map(|variant| self.sku(&variant.sku)).collect(),
-        }
+        };
+        entry.shelve(&self.tree);
+        entry
     }
 
     fn sku(&mut self, sku: &Sku) -> u32 {
@@ -165,12 +221,17 @@ impl Projection {
         entry.skus.iter().any(|place| self.sold.get(index(*place)).is_some_and(|sold| sold.in_stock))
     }
 
+    /// Every product, in the order of their slots.
+    pub(super) fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
     pub(super) fn get(&self, slot: u32) -> Option<&Entry> {
         self.entries.get(index(slot))
     }
 
     pub(super) fn slot(&self, id: ProductId) -> Option<u32> {
-        self.by_id.get(&id).copied()
+        self.by_id.get(place(id))?.checked_sub(1)
     }
 
     /// Every product in an order; descending by price is ascending the other way round.
@@ -220,4 +281,9 @@ impl Projection {
             *self.order_mut(sort) = order;
         }
     }
+}
+
+/// Where an id stands in a list by id.
+fn place(id: ProductId) -> usize {
+    usize::try_from(id.0).unwrap_or(0)
 }

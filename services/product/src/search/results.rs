@@ -8,11 +8,10 @@ use promox_contract::ids::{CategoryId, ProductId};
 use promox_kernel::{Cursor, Error};
 
 use super::cursor::Position;
-use super::facets::Counts;
 use super::index::SearchIndex;
 use super::projection::Projection;
-use super::select::Query;
-use crate::rules::{Tree, slot};
+use super::select::{Query, Selection};
+use crate::rules::slot;
 
 /// Results that are kept.
 const MOST_RESULTS: usize = 256;
@@ -36,8 +35,8 @@ pub(crate) struct ResultSet {
     basis: Basis,
     query: Query,
     slots: Vec<u32>,
-    scores: Vec<f32>,
-    categories: Vec<u64>,
+    scores: Vec<u32>,
+    categories: Vec<u32>,
     /// JSON text.
     pub(crate) facets: Arc<str>,
 }
@@ -49,7 +48,7 @@ impl ResultSet {
 
     /// Products in a category or below it.
     pub(crate) fn in_category(&self, id: CategoryId) -> u64 {
-        self.categories.get(slot(id)).copied().unwrap_or(0)
+        u64::from(self.categories.get(slot(id)).copied().unwrap_or(0))
     }
 
     /// The page after `cursor`, and the cursor of the next one.
@@ -104,24 +103,21 @@ impl ResultCache {
         &self,
         query: &Query,
         projection: &Projection,
-        tree: &Tree,
-        categories: i64,
         index: &SearchIndex,
     ) -> Result<Arc<ResultSet>, Error> {
         let basis = Basis {
             epoch: projection.epoch,
-            categories,
+            categories: projection.categories,
             index: if query.has_words() { index.generation() } else { 0 },
             stock: if query.in_stock.is_some() { projection.stock_changes } else { 0 },
         };
         if let Some(kept) = self.0.lock().results.get(query).filter(|kept| kept.basis == basis) {
             return Ok(kept.clone());
         }
-        let hits = if query.has_words() { index.hits(&query.words)? } else { Vec::new() };
-        let (slots, scores) = query.select(projection, tree, hits);
-        let counts = Counts::of(projection, tree, &slots);
-        let facets = serde_json::to_string(&counts.facets(projection, tree)).map_err(Error::internal)?;
-        let categories = counts.categories;
+        let hits = if query.has_words() { Some(index.hits(&query.words)?) } else { None };
+        let Selection { slots, scores, counts } = query.select(projection, hits);
+        let facets = serde_json::to_string(&counts.facets(projection)).map_err(Error::internal)?;
+        let categories = counts.into_categories();
         let made = ResultSet { basis, query: query.clone(), slots, scores, categories, facets: facets.into() };
         let made = Arc::new(made);
         self.0.lock().keep(made.clone());

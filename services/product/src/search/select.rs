@@ -3,9 +3,11 @@
 use promox_contract::ids::ProductId;
 use promox_kernel::Amount;
 
+use super::facets::Counts;
 use super::projection::{Entry, Projection};
+use super::values::{index, number};
 use crate::api::{ListProducts, ProductStatus, Sort};
-use crate::rules::{Tree, words};
+use crate::rules::{slot, words};
 
 /// Words of one search; more are left out.
 const MOST_WORDS: usize = 8;
@@ -58,69 +60,92 @@ impl Query {
         !self.words.is_empty()
     }
 
-    /// The products that pass, in order, with scores when they are sorted by relevance.
-    pub(super) fn select(
-        &self,
-        projection: &Projection,
-        tree: &Tree,
-        hits: Vec<(f32, ProductId)>,
-    ) -> (Vec<u32>, Vec<f32>) {
-        let Some(filter) = Filter::new(self, projection, tree) else { return (Vec::new(), Vec::new()) };
-        let passes = |slot: &u32| projection.get(*slot).is_some_and(|entry| filter.passes(projection, entry));
-        if !self.has_words() {
-            return (projection.ordered(self.sort).filter(passes).collect(), Vec::new());
-        }
-        let known = hits.into_iter().filter_map(|(score, id)| Some((score, projection.slot(id)?)));
-        let mut found: Vec<(f32, u32)> = known.filter(|(_, slot)| passes(slot)).collect();
-        if self.sort == Sort::Relevance {
-            found.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| projection.compare(Sort::Newest, b.1, a.1)));
-            return found.into_iter().map(|(score, slot)| (slot, score)).unzip();
-        }
-        found.sort_by(|a, b| projection.compare(self.sort, a.1, b.1));
-        (found.into_iter().map(|(_, slot)| slot).collect(), Vec::new())
+    /// The products that pass, in order, with their points when they are sorted by relevance, and what they are made of.
+    /// `hits` are points and ids of what has the words.
+    pub(super) fn select(&self, projection: &Projection, hits: Option<Vec<(u32, u32)>>) -> Selection {
+        let mut counts = Counts::new(projection);
+        let Some(filter) = Filter::new(self, projection) else {
+            return Selection { slots: Vec::new(), scores: Vec::new(), counts };
+        };
+        let mut pass = |entry: &Entry| {
+            let passes = filter.passes(projection, entry);
+            if passes {
+                counts.add(entry);
+            }
+            passes
+        };
+        let (slots, scores) = match hits {
+            Some(hits) if self.sort == Sort::Relevance => by_score(projection, hits, pass),
+            Some(hits) => {
+                let mut passed = vec![false; projection.entries().len()];
+                for slot in hits.into_iter().filter_map(|(_, id)| projection.slot(ProductId(id.into()))) {
+                    let entry = projection.get(slot);
+                    if let (Some(entry), Some(passed)) = (entry, passed.get_mut(index(slot))) {
+                        *passed = pass(entry);
+                    }
+                }
+                (in_order(projection, self.sort, &passed), Vec::new())
+            }
+            None => {
+                let passed: Vec<bool> = projection.entries().iter().map(pass).collect();
+                (in_order(projection, self.sort, &passed), Vec::new())
+            }
+        };
+        Selection { slots, scores, counts }
     }
+}
+
+/// What passes a query.
+pub(super) struct Selection {
+    pub(super) slots: Vec<u32>,
+    pub(super) scores: Vec<u32>,
+    pub(super) counts: Counts,
+}
+
+/// Most points first, the older one of equals.
+fn by_score(
+    projection: &Projection,
+    hits: Vec<(u32, u32)>,
+    mut pass: impl FnMut(&Entry) -> bool,
+) -> (Vec<u32>, Vec<u32>) {
+    let entry = |id: u32| projection.slot(ProductId(id.into())).and_then(|slot| projection.get(slot));
+    let passed = hits.into_iter().filter(|(_, id)| entry(*id).is_some_and(&mut pass));
+    let mut keys: Vec<(u32, u32)> = passed.map(|(score, id)| (!score, id)).collect();
+    keys.sort_unstable();
+    let slot = |id: u32| projection.slot(ProductId(id.into()));
+    keys.into_iter().filter_map(|(key, id)| Some((slot(id)?, !key))).unzip()
+}
+
+fn in_order(projection: &Projection, sort: Sort, passed: &[bool]) -> Vec<u32> {
+    projection.ordered(sort).filter(|slot| passed.get(index(*slot)).copied().unwrap_or(false)).collect()
 }
 
 /// A query's conditions, looked up once.
 struct Filter<'q> {
     query: &'q Query,
-    /// By id: whether a category is the one asked for or below it.
-    categories: Option<Vec<bool>>,
+    category: Option<u32>,
     values: Vec<u32>,
 }
 
 impl<'q> Filter<'q> {
     /// `None` when nothing can pass: an unknown category or value.
-    fn new(query: &'q Query, projection: &Projection, tree: &Tree) -> Option<Self> {
-        let categories = match &query.category {
-            Some(name) => Some(below(tree, name)?),
+    fn new(query: &'q Query, projection: &Projection) -> Option<Self> {
+        let category = match &query.category {
+            Some(name) => Some(number(slot(projection.tree.named(name)?.id))),
             None => None,
         };
         let values = query.attributes.iter().map(|(name, value)| projection.values.known(name, value));
-        Some(Self { query, categories, values: values.collect::<Option<_>>()? })
+        Some(Self { query, category, values: values.collect::<Option<_>>()? })
     }
 
     fn passes(&self, projection: &Projection, entry: &Entry) -> bool {
         let query = self.query;
-        let within = |inside: &Vec<bool>| {
-            entry.categories.iter().any(|id| inside.get(crate::rules::slot(*id)).copied().unwrap_or(false))
-        };
+        let (categories, values) = entry.tags();
         query.status.is_none_or(|status| entry.status == status)
             && query.min_price.is_none_or(|least| entry.price >= least)
             && query.max_price.is_none_or(|most| entry.price <= most)
-            && self.categories.as_ref().is_none_or(within)
-            && self.values.iter().all(|value| entry.values.contains(value))
+            && self.category.is_none_or(|id| categories.contains(&id))
+            && self.values.iter().all(|value| values.contains(value))
             && query.in_stock.is_none_or(|wanted| projection.in_stock(entry) == wanted)
     }
-}
-
-fn below(tree: &Tree, name: &str) -> Option<Vec<bool>> {
-    let top = tree.named(name)?.id;
-    let mut inside = vec![false; tree.ids()];
-    for row in tree.rows() {
-        if let Some(flag) = inside.get_mut(crate::rules::slot(row.id)) {
-            *flag = tree.lineage(row.id).contains(&top);
-        }
-    }
-    Some(inside)
 }

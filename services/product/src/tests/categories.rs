@@ -81,3 +81,21 @@ async fn a_category_goes_only_when_nothing_hangs_on_it_or_it_is_said_where_to() 
     assert_eq!(both["categoryIds"], json!([new]));
     shop.verify();
 }
+
+#[tokio::test]
+async fn counts_and_filters_follow_a_category_that_moves() {
+    let shop = Shop::open().await;
+    let home = category(&shop, "Home", None).await;
+    let garden = category(&shop, "Garden", None).await;
+    let lamps = category(&shop, "Lamps", Some(home)).await;
+    product(&shop, "a", &[lamps]).await;
+    let totals = async || {
+        let list = async |id| shop.visit::<ListProducts>(json!({"category": id})).await.unwrap()["total"].clone();
+        (list(home.to_string()).await, list(garden.to_string()).await)
+    };
+    assert_eq!(totals().await, (json!(1), json!(0)));
+    shop.ask::<UpdateCategory>(json!({"id": lamps, "parentId": garden})).await.unwrap();
+    assert_eq!(totals().await, (json!(0), json!(1)));
+    assert_eq!(shop.visit::<GetCategory>(json!({"id": garden})).await.unwrap()["productCount"], 1);
+    shop.verify();
+}

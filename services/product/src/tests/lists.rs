@@ -173,3 +173,33 @@ async fn suggestions_complete_what_is_typed() {
     assert_eq!(found["items"][0]["text"], "Red kitchen scales");
     assert_eq!(shop.visit::<SuggestProducts>(json!({"q": " "})).await.unwrap()["items"], json!([]));
 }
+
+#[tokio::test]
+async fn words_are_found_across_commits_and_once_each() {
+    let shop = Shop::open().await;
+    for number in 0..30 {
+        let asked = json!({"sku": format!("l{number}"), "name": format!("Lantern {number}"), "price": number});
+        shop.ask::<CreateProduct>(asked).await.unwrap();
+        shop.settle().await;
+    }
+    for id in 1..=10 {
+        shop.ask::<UpdateProduct>(json!({"id": id, "name": "Candle"})).await.unwrap();
+        shop.settle().await;
+    }
+    for (words, total) in [("lantern", 20), ("candle", 10), ("lantren", 20), ("lantern 29", 1)] {
+        assert_eq!(shop.visit::<ListProducts>(json!({"q": words})).await.unwrap()["total"], total, "{words}");
+    }
+    let mut seen = Vec::new();
+    let mut cursor = Value::Null;
+    loop {
+        let page = shop.visit::<ListProducts>(json!({"q": "lantern", "limit": 7, "cursor": cursor})).await.unwrap();
+        seen.extend(skus(&page).into_iter().map(str::to_owned));
+        cursor = page["nextCursor"].clone();
+        if cursor.is_null() {
+            break;
+        }
+    }
+    seen.sort_unstable();
+    seen.dedup();
+    assert_eq!(seen.len(), 20);
+}

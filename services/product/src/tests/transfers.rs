@@ -110,8 +110,8 @@ async fn what_is_exported_can_be_imported() {
 #[tokio::test]
 async fn many_rows_go_in_chunks() {
     let shop = Shop::open().await;
-    let rows: String = (0..1_001).map(|row| format!("sku-{row},Thing {row},{}.99\n", row % 50)).collect();
-    let report = import(&shop, "text/csv", &format!("sku,name,price\n{rows}")).await;
+    let rows: Vec<String> = (0..1_001).map(|row| format!("sku-{row},Thing {row},{}.99", row % 50)).collect();
+    let report = import(&shop, "text/csv", &format!("sku,name,price\n{}", rows.join("\n"))).await;
     assert_eq!(counts(&report), (1_001, 0, 0, 0));
     shop.settle().await;
     let found = shop.visit::<crate::ListProducts>(json!({"q": "thing 1000"})).await.unwrap();
@@ -122,11 +122,11 @@ async fn many_rows_go_in_chunks() {
 #[tokio::test]
 async fn a_chunk_that_is_too_large_goes_row_by_row() {
     let shop = Shop::open().await;
-    let text: String = (0..150)
+    let lines: Vec<String> = (0..150)
         .map(|row| json!({"sku": format!("s{row}"), "name": "Book", "price": 1, "description": "é".repeat(19_000)}))
-        .map(|line| format!("{line}\n"))
+        .map(|line| line.to_string())
         .collect();
-    let report = import(&shop, "application/x-ndjson", &text).await;
+    let report = import(&shop, "application/x-ndjson", &lines.join("\n")).await;
     assert_eq!(counts(&report), (150, 0, 0, 0));
     shop.verify();
 }
