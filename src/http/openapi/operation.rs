@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 /// The operation object of an entry.
 pub(super) fn describe(entry: &Entry, generator: &mut SchemaGenerator) -> Value {
     let (request, reply) = (entry.schemas)(generator);
-    let mut fields = Fields::of(&request);
+    let mut fields = Fields::of(resolved(&request, generator));
     let mut parameters = fields.path(entry.path);
     let in_query = matches!(entry.method, Method::Get | Method::Delete) || entry.body != BodyKind::Json;
     if in_query {
@@ -33,6 +33,12 @@ pub(super) fn describe(entry: &Entry, generator: &mut SchemaGenerator) -> Value 
     operation
 }
 
+/// The schema itself: an operation that is another's body under its own name refers to that one's.
+fn resolved<'a>(request: &'a Schema, generator: &'a SchemaGenerator) -> &'a Value {
+    let name = request.get("$ref").and_then(Value::as_str).and_then(|path| path.rsplit('/').next());
+    name.and_then(|name| generator.definitions().get(name)).unwrap_or(request.as_value())
+}
+
 /// The fields of an operation that are not placed yet.
 struct Fields {
     members: Map<String, Value>,
@@ -41,7 +47,7 @@ struct Fields {
 }
 
 impl Fields {
-    fn of(schema: &Schema) -> Self {
+    fn of(schema: &Value) -> Self {
         let get = |name: &str| schema.get(name).cloned();
         Self {
             members: get("properties").and_then(|it| it.as_object().cloned()).unwrap_or_default(),
