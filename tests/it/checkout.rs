@@ -1,24 +1,8 @@
 //! The checkout of section 4: what it answers, what it moves, what it undoes.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::shop::{Shop, order_of};
-
-async fn stock_of(shop: &Shop, sku: &str) -> (i64, i64) {
-    let row = shop.admin.get(&format!("/api/inventory/{sku}")).await.expect(200);
-    (row["onHand"].as_i64().unwrap(), row["reserved"].as_i64().unwrap())
-}
-
-/// Waits until the holds of confirmed orders are posted: nothing is reserved any more.
-async fn posted(shop: &Shop, sku: &str) -> i64 {
-    loop {
-        let (on_hand, reserved) = stock_of(shop, sku).await;
-        if reserved == 0 {
-            return on_hand;
-        }
-        tokio::task::yield_now().await;
-    }
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_guest_buys_two_lines() {
@@ -32,8 +16,8 @@ async fn a_guest_buys_two_lines() {
     assert_eq!(order["lines"].as_array().unwrap().len(), 2, "lines of one sku are one: {order}");
     assert_eq!(order["lines"][0]["quantity"], 3);
     assert_eq!(order["payment"]["status"], "CAPTURED");
-    assert_eq!(posted(&shop, "A-1").await, 7);
-    assert_eq!(posted(&shop, "B-2").await, 97);
+    assert_eq!(shop.posted("A-1").await, 7);
+    assert_eq!(shop.posted("B-2").await, 97);
     let path = format!("/api/orders/{}", order["id"]);
     assert_eq!(shop.anyone.get(&path).await.status, 401);
     let guest = shop.anyone.with("x-order-token", order["orderToken"].as_str().unwrap());
@@ -58,7 +42,7 @@ async fn what_is_short_is_refused_and_leaves_no_order() {
     let refused = shop.anyone.post("/api/orders", &order_of(&[("A", 3), ("B", 1)], "tok_visa")).await;
     let body = refused.refused(409, "INSUFFICIENT_STOCK");
     assert_eq!(body["items"], json!([{"sku": "A", "asked": 3, "available": 2}]), "{body}");
-    assert_eq!(stock_of(&shop, "B").await, (9, 0));
+    assert_eq!(shop.stock_of("B").await, (9, 0));
     assert_eq!(shop.admin.get("/api/orders").await.expect(200)["items"], json!([]));
     shop.close().await;
 }
@@ -77,7 +61,7 @@ async fn every_token_of_the_sandbox_does_what_it_says() {
         let order = shop.admin.get(&format!("/api/orders/{}", declined["orderId"])).await.expect(200);
         assert_eq!(order["status"], "FAILED");
     }
-    assert_eq!(stock_of(&shop, "A").await, (100, 0), "a decline holds nothing");
+    assert_eq!(shop.stock_of("A").await, (100, 0), "a decline holds nothing");
     assert_eq!(place("tok_flaky").await.expect(201)["status"], "CONFIRMED");
     let waiting = place("tok_requires_action").await.expect(201);
     assert_eq!(
@@ -87,28 +71,16 @@ async fn every_token_of_the_sandbox_does_what_it_says() {
     assert!(waiting["payment"]["action"].is_object(), "{waiting}");
     let guest = shop.anyone.with("x-order-token", waiting["orderToken"].as_str().unwrap());
     guest.post(&format!("/api/payments/{}/confirm", waiting["payment"]["id"]), &json!({})).await.expect(200);
-    confirmed(&shop, &waiting["id"]).await;
+    assert_eq!(shop.decided(&waiting["id"]).await["status"], "CONFIRMED");
     let slow = place("tok_timeout").await;
     if slow.status == 202 {
         assert_eq!(slow.json()["status"], "PENDING");
-        confirmed(&shop, &slow.json()["id"]).await;
+        assert_eq!(shop.decided(&slow.json()["id"]).await["status"], "CONFIRMED");
     } else {
         assert_eq!(slow.expect(201)["status"], "CONFIRMED");
     }
-    assert_eq!(posted(&shop, "A").await, 97);
+    assert_eq!(shop.posted("A").await, 97);
     shop.close().await;
-}
-
-/// Waits until an order is confirmed.
-async fn confirmed(shop: &Shop, id: &Value) {
-    loop {
-        let order = shop.admin.get(&format!("/api/orders/{id}")).await.expect(200);
-        if order["status"] != "PENDING" {
-            assert_eq!(order["status"], "CONFIRMED");
-            return;
-        }
-        tokio::task::yield_now().await;
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -149,7 +121,7 @@ async fn a_cancelled_order_gives_everything_back_once() {
     for _ in 0..3 {
         assert_eq!(ada.post(&path, &json!({"reason": "changed my mind"})).await.expect(200)["status"], "CANCELLED");
     }
-    assert_eq!(posted(&shop, "A").await, 5);
+    assert_eq!(shop.posted("A").await, 5);
     let payment = shop.admin.get(&format!("/api/payments/{}", order["payment"]["id"])).await.expect(200);
     assert_eq!((payment["status"].as_str(), payment["refunded"].as_str()), (Some("REFUNDED"), Some("20.00")));
     shop.close().await;
@@ -187,7 +159,7 @@ async fn parcels_and_returns_follow_their_units() {
     }
     assert_eq!(refunds, ["3.33", "6.66"]);
     assert_eq!(shop.admin.get(&path).await.expect(200)["status"], "REFUNDED");
-    assert_eq!(posted(&shop, "A").await, 10);
+    assert_eq!(shop.posted("A").await, 10);
     shop.close().await;
 }
 
@@ -212,7 +184,7 @@ async fn many_more_buyers_than_pieces_get_exactly_the_pieces() {
         bought += buyer.await.unwrap();
     }
     assert_eq!(bought, 50);
-    assert_eq!(posted(&shop, "A").await, 0);
+    assert_eq!(shop.posted("A").await, 0);
     shop.close().await;
 }
 
@@ -245,7 +217,7 @@ async fn bad_requests_are_pointed_at_and_change_nothing() {
     assert_eq!(broken.status, 400);
     let coupon = json!({"items": [{"sku": "A", "quantity": 1}], "email": "a@example.com", "couponCode": "NOPE"});
     assert_eq!(shop.anyone.post("/api/orders", &coupon).await.refused(422, "COUPON_INVALID")["reason"], "UNKNOWN");
-    assert_eq!(stock_of(&shop, "A").await, (50, 0));
+    assert_eq!(shop.stock_of("A").await, (50, 0));
     shop.close().await;
 }
 

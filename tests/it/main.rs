@@ -1,5 +1,25 @@
 //! Black-box tests: a whole node behind a real socket, each scenario closing with the auditor.
 
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that finds something else than it expects has failed"
+)]
+
+mod access;
+mod cart;
+mod catalogue;
 mod checkout;
 mod client;
+mod input;
+mod journal;
+mod kill;
+mod month;
+mod payments;
+mod people;
+mod process;
+mod saga;
 mod shop;

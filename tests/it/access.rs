@@ -1,0 +1,323 @@
+//! Every operation of the API description by every kind of caller: what is not declared to be theirs is refused.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::client::{Answer, Client};
+use crate::shop::{PASSWORD, Shop, log_in, order_of};
+
+/// What the contract gives the roles that are neither ADMIN (all) nor CUSTOMER (own things only).
+const MANAGER: &[&str] = &[
+    "product:read",
+    "product:write",
+    "inventory:read",
+    "inventory:write",
+    "order:read",
+    "order:cancel",
+    "order:fulfil",
+    "order:return",
+    "order:import",
+    "campaign:write",
+    "promotion:read",
+    "promotion:write",
+    "flashsale:write",
+    "coupon:read",
+    "coupon:write",
+    "coupon:redeem",
+    "reward:read",
+    "reward:write",
+    "analytics:read",
+    "settings:write",
+    "payment:read",
+    "user:read",
+];
+const SUPPORT: &[&str] =
+    &["order:read", "payment:read", "user:read", "order:cancel", "order:fulfil", "order:return", "payment:refund"];
+
+/// Who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Caller {
+    Anonymous,
+    Cart,
+    OrderToken,
+    Owner,
+    Stranger,
+    Support,
+    Manager,
+    Admin,
+}
+
+impl Caller {
+    const ALL: [Self; 8] = [
+        Self::Anonymous,
+        Self::Cart,
+        Self::OrderToken,
+        Self::Owner,
+        Self::Stranger,
+        Self::Support,
+        Self::Manager,
+        Self::Admin,
+    ];
+
+    fn is_user(self) -> bool {
+        self >= Self::Owner
+    }
+
+    fn has(self, permission: &str) -> bool {
+        match self {
+            Self::Admin => true,
+            Self::Manager => MANAGER.contains(&permission),
+            Self::Support => SUPPORT.contains(&permission),
+            _ => false,
+        }
+    }
+}
+
+/// An operation as it is described.
+struct Operation {
+    id: String,
+    method: String,
+    path: String,
+    security: Vec<String>,
+    permission: Option<String>,
+}
+
+fn operations(document: &Value) -> Vec<Operation> {
+    let mut operations = Vec::new();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, described) in methods.as_object().unwrap() {
+            let schemes = described["security"].as_array().unwrap().iter();
+            operations.push(Operation {
+                id: described["operationId"].as_str().unwrap().to_owned(),
+                method: method.to_uppercase(),
+                path: path.clone(),
+                security: schemes.map(|scheme| scheme.as_object().unwrap().keys().next().unwrap().clone()).collect(),
+                permission: described["x-permission"].as_str().map(str::to_owned),
+            });
+        }
+    }
+    operations
+}
+
+/// Whether a caller gets past the door.
+#[derive(Debug, PartialEq, Eq)]
+enum Door {
+    /// Neither 401 nor 403, and not somebody else's 404.
+    Open,
+    Unauthenticated,
+    Forbidden,
+    /// To them it is not there.
+    Absent,
+}
+
+impl Operation {
+    fn takes(&self, scheme: &str) -> bool {
+        self.security.iter().any(|taken| taken == scheme)
+    }
+
+    /// What the description says of this caller.
+    fn door(&self, caller: Caller) -> Door {
+        let granted = self.permission.as_ref().is_some_and(|permission| caller.has(permission));
+        let by_token = match caller {
+            Caller::Cart => self.takes("cartToken"),
+            Caller::OrderToken | Caller::Owner => self.takes("orderToken"),
+            _ => false,
+        };
+        match (caller.is_user(), &self.permission) {
+            _ if self.security.is_empty() || granted || by_token => Door::Open,
+            (false, _) => Door::Unauthenticated,
+            (true, None) => Door::Open,
+            (true, Some(_)) if self.takes("orderToken") => Door::Absent,
+            (true, Some(_)) => Door::Forbidden,
+        }
+    }
+
+    /// A path to what the shop has, and a body that would be taken.
+    fn request(&self, things: &Things) -> (String, Value) {
+        let mut path = self.path.clone();
+        for (name, value) in things.parameters(&self.path) {
+            path = path.replace(&format!("{{{name}}}"), &value);
+        }
+        if self.id == "payment.list" {
+            path = format!("{path}?orderId={}", things.order);
+        }
+        let body = match self.id.as_str() {
+            "order.cancel" => json!({"reason": "x"}),
+            "order.request_return" => json!({"items": [{"sku": "A", "quantity": 1}], "reason": "x"}),
+            _ => json!({}),
+        };
+        (path, body)
+    }
+}
+
+/// What the shop has.
+struct Things {
+    order: Value,
+    payment: Value,
+    product: Value,
+}
+
+impl Things {
+    fn parameters(&self, path: &str) -> Vec<(&'static str, String)> {
+        let id = match path {
+            _ if path.starts_with("/api/orders/") => self.order.to_string(),
+            _ if path.starts_with("/api/payments/") => self.payment.to_string(),
+            _ if path.starts_with("/api/products/") => self.product.to_string(),
+            _ => "999999".to_owned(),
+        };
+        let others = ["fid", "rid", "slug", "key", "name", "provider"].map(|name| (name, "none".to_owned()));
+        let mut all = vec![("id", id), ("sku", "A".to_owned())];
+        all.extend(others);
+        all.iter_mut()
+            .filter(|(name, _)| matches!(*name, "fid" | "rid"))
+            .for_each(|(_, value)| *value = "999999".into());
+        all
+    }
+}
+
+async fn register(shop: &Shop, email: &str, role: Option<&str>) -> Client {
+    let body = json!({"email": email, "password": PASSWORD});
+    let user = shop.anyone.post("/api/auth/register", &body).await.expect(201)["user"]["id"].clone();
+    if let Some(role) = role {
+        let roles = json!({"roles": [role]});
+        shop.admin.patch(&format!("/api/users/{user}"), &roles).await.expect(200);
+    }
+    log_in(&shop.anyone, email).await
+}
+
+/// A shop with an order of a customer's, and a client of each kind. The guest of `OrderToken` owns that order's payment too.
+async fn stage() -> (Shop, Things, BTreeMap<Caller, Client>) {
+    let shop = Shop::start().await;
+    let product = shop.product("A", "1.00", 100).await;
+    let owner = register(&shop, "owner@example.com", None).await;
+    let order = owner.post("/api/orders", &order_of(&[("A", 1)], "tok_visa")).await.expect(201);
+    let cart = shop.anyone.post("/api/carts", &json!({})).await.expect(201);
+    let things =
+        Things { order: order["id"].clone(), payment: order["payment"]["id"].clone(), product: product["id"].clone() };
+    let clients = BTreeMap::from([
+        (Caller::Anonymous, shop.anyone.clone()),
+        (Caller::Cart, shop.anyone.with("x-cart-token", cart["token"].as_str().unwrap())),
+        (Caller::Owner, owner),
+        (Caller::Stranger, register(&shop, "stranger@example.com", None).await),
+        (Caller::Support, register(&shop, "support@example.com", Some("SUPPORT")).await),
+        (Caller::Manager, register(&shop, "manager@example.com", Some("MANAGER")).await),
+        (Caller::Admin, shop.admin.clone()),
+    ]);
+    (shop, things, clients)
+}
+
+/// Operations after which their caller is nobody any more.
+fn ends_its_caller(id: &str) -> bool {
+    matches!(id, "user.logout" | "user.logout_all" | "user.erase_me" | "cart.delete")
+}
+
+fn media_type(operation: &Operation) -> &'static str {
+    match operation.id.as_str() {
+        "product.import" | "order.import" => "application/x-ndjson",
+        _ if operation.method == "PATCH" => "application/merge-patch+json",
+        _ => "application/json",
+    }
+}
+
+async fn send(client: &Client, operation: &Operation, things: &Things) -> Answer {
+    let (path, body) = operation.request(things);
+    let body = if operation.method == "GET" { String::new() } else { body.to_string() };
+    client.send(&operation.method, &path, media_type(operation), body.into()).await.unwrap()
+}
+
+fn check(operation: &Operation, caller: Caller, answer: &Answer) {
+    let what = format!("{caller:?}: {} {} → {answer:?}", operation.method, operation.path);
+    assert!(answer.status < 500, "{what}");
+    let door = operation.door(caller);
+    // These open the door by what is in their body.
+    if operation.security.is_empty() && answer.status == 401 {
+        assert!(matches!(operation.id.as_str(), "payment.webhook"), "{what}");
+        return;
+    }
+    let met = match answer.status {
+        401 => Door::Unauthenticated,
+        403 => Door::Forbidden,
+        404 if door == Door::Absent => Door::Absent,
+        _ => Door::Open,
+    };
+    assert_eq!(met, door, "{what}");
+    if operation.takes("orderToken") && door == Door::Open && !operation.path.contains("{rid}") {
+        assert_ne!(answer.status, 404, "{what}");
+    }
+    if answer.status >= 400 {
+        assert_eq!(answer.headers["content-type"], "application/problem+json", "{what}");
+        assert_eq!(answer.json()["status"], answer.status, "{what}");
+    }
+    assert!(answer.headers.contains_key("x-request-id"), "{what}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_operation_by_every_caller() {
+    let (shop, things, clients) = stage().await;
+    let document = shop.anyone.get("/openapi.json").await.expect(200);
+    let operations = operations(&document);
+    assert!(operations.len() > 90, "{}", operations.len());
+    for caller in Caller::ALL {
+        let Some(client) = clients.get(&caller) else { continue };
+        // What changes the most is asked last: a cancelled order can still be looked at, a refunded payment too.
+        for operation in operations.iter().filter(|operation| !(caller.is_user() && ends_its_caller(&operation.id))) {
+            let answer = send(client, operation, &things).await;
+            check(operation, caller, &answer);
+        }
+    }
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_token_opens_its_own_order_and_nothing_else() {
+    let (shop, things, _) = stage().await;
+    let mine = shop.anyone.post("/api/orders", &order_of(&[("A", 1)], "tok_visa")).await.expect(201);
+    let own = Things { order: mine["id"].clone(), payment: mine["payment"]["id"].clone(), product: json!(1) };
+    let guest = shop.anyone.with("x-order-token", mine["orderToken"].as_str().unwrap());
+    let document = shop.anyone.get("/openapi.json").await.expect(200);
+    for operation in operations(&document).iter().filter(|operation| !operation.security.is_empty()) {
+        check(operation, Caller::OrderToken, &send(&guest, operation, &own).await);
+        let foreign = send(&guest, operation, &things).await;
+        let wanted = if operation.takes("orderToken") { 404 } else { 401 };
+        assert_eq!(foreign.status, wanted, "{} {} → {foreign:?}", operation.method, operation.path);
+    }
+    let wrong = shop.anyone.with("x-order-token", "not-a-token");
+    assert_eq!(wrong.get(&format!("/api/orders/{}", mine["id"])).await.status, 404);
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_ends_its_caller_ends_it_and_nobody_else() {
+    let shop = Shop::start().await;
+    let first = register(&shop, "a@example.com", None).await;
+    let second = log_in(&shop.anyone, "a@example.com").await;
+    let other = register(&shop, "b@example.com", None).await;
+    assert_eq!(first.post("/api/auth/logout", &json!({})).await.status, 204);
+    first.get("/api/users/me").await.refused(401, "SESSION_ENDED");
+    second.get("/api/users/me").await.expect(200);
+    assert_eq!(second.delete("/api/users/me").await.status, 204);
+    assert_eq!(second.get("/api/users/me").await.status, 401);
+    other.get("/api/users/me").await.expect(200);
+    shop.admin.delete("/api/users/me").await.refused(409, "LAST_ADMIN");
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn roles_are_what_the_contract_says() {
+    let shop = Shop::start().await;
+    let document = shop.anyone.get("/openapi.json").await.expect(200);
+    let named: Vec<String> = operations(&document).into_iter().filter_map(|operation| operation.permission).collect();
+    for (role, declared) in [("MANAGER", MANAGER), ("SUPPORT", SUPPORT), ("CUSTOMER", &[])] {
+        let role = shop.admin.get(&format!("/api/roles/{role}")).await.expect(200);
+        let given: Vec<&str> = role["permissions"].as_array().unwrap().iter().map(|it| it.as_str().unwrap()).collect();
+        for permission in &named {
+            assert_eq!(
+                given.contains(&permission.as_str()),
+                declared.contains(&permission.as_str()),
+                "{role} {permission}"
+            );
+        }
+    }
+    shop.close().await;
+}

@@ -1,0 +1,363 @@
+//! Bad input to every operation of the API description: a clear problem that points at the fault, and nothing changed.
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use crate::client::{Answer, Client};
+use crate::shop::{Shop, order_of};
+
+/// An operation with what its body and query are described as.
+struct Operation {
+    method: String,
+    path: String,
+    described: Value,
+}
+
+impl Operation {
+    fn body(&self) -> Option<&Value> {
+        self.described.pointer("/requestBody/content/application~1json/schema")
+    }
+
+    fn required(&self) -> Vec<&str> {
+        let required = self.body().and_then(|schema| schema["required"].as_array());
+        required.map(|names| names.iter().filter_map(Value::as_str).collect()).unwrap_or_default()
+    }
+
+    fn takes_stream(&self) -> bool {
+        self.body().is_none() && self.described.get("requestBody").is_some_and(|body| !body["content"].is_null())
+            || self.path.contains("webhooks")
+    }
+
+    /// The path with an id that nothing has.
+    fn filled(&self) -> String {
+        let mut path = self.path.clone();
+        for (name, value) in [
+            ("id", "987654"),
+            ("fid", "1"),
+            ("rid", "1"),
+            ("sku", "A"),
+            ("slug", "a"),
+            ("key", "x"),
+            ("name", "X"),
+            ("provider", "sandbox"),
+        ] {
+            path = path.replace(&format!("{{{name}}}"), value);
+        }
+        path
+    }
+
+    fn media_type(&self) -> &'static str {
+        if self.method == "PATCH" { "application/merge-patch+json" } else { "application/json" }
+    }
+
+    async fn send(&self, client: &Client, body: impl Into<Bytes>) -> Answer {
+        client.send(&self.method, &self.filled(), self.media_type(), body.into()).await.unwrap()
+    }
+
+    fn has_query(&self, name: &str) -> bool {
+        self.described["parameters"].as_array().unwrap().iter().any(|it| it["in"] == "query" && it["name"] == name)
+    }
+}
+
+async fn operations(shop: &Shop) -> Vec<Operation> {
+    let document = shop.anyone.get("/openapi.json").await.expect(200);
+    let mut operations = Vec::new();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, described) in methods.as_object().unwrap() {
+            operations.push(Operation {
+                method: method.to_uppercase(),
+                path: path.clone(),
+                described: described.clone(),
+            });
+        }
+    }
+    operations
+}
+
+/// A refusal in the shape that every refusal has.
+#[track_caller]
+fn problem(answer: &Answer, statuses: &[u16], what: &str) -> Value {
+    let text = String::from_utf8_lossy(&answer.bytes);
+    assert!(statuses.contains(&answer.status), "{what}: {} {text}", answer.status);
+    assert_eq!(answer.headers["content-type"], "application/problem+json", "{what}");
+    let body = answer.json();
+    for member in ["type", "title", "detail", "instance", "code", "requestId"] {
+        assert!(body[member].as_str().is_some_and(|text| !text.is_empty()), "{what}: no {member}: {body}");
+    }
+    assert_eq!(body["status"], answer.status, "{what}");
+    assert_eq!(answer.headers["x-request-id"], body["requestId"].as_str().unwrap(), "{what}");
+    let code = body["code"].as_str().unwrap();
+    assert!(
+        code.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_' || byte.is_ascii_digit()),
+        "{what}: {code}"
+    );
+    body
+}
+
+/// Pointers of a problem's faults.
+fn pointers(problem: &Value) -> Vec<&str> {
+    problem["errors"]
+        .as_array()
+        .map(|errors| errors.iter().filter_map(|it| it["pointer"].as_str()).collect())
+        .unwrap_or_default()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_body_is_checked_member_by_member() {
+    let shop = Shop::start().await;
+    let mut checked = 0;
+    for operation in operations(&shop).await.iter().filter(|it| it.method != "GET" && it.method != "DELETE") {
+        if operation.takes_stream() {
+            continue;
+        }
+        let what = format!("{} {}", operation.method, operation.path);
+        for (body, statuses) in [
+            ("{\"a\":", &[400][..]),
+            ("[1]", &[400, 422]),
+            ("\"text\"", &[400, 422]),
+            ("null", &[400, 422]),
+            ("{\"a\":1}{}", &[400]),
+            ("\u{7f}", &[400]),
+        ] {
+            problem(&operation.send(&shop.admin, body).await, statuses, &format!("{what} {body}"));
+        }
+        let deep = format!("{{\"a\":{}1{}}}", "[".repeat(40), "]".repeat(40));
+        assert_eq!(problem(&operation.send(&shop.admin, deep).await, &[400], &what)["code"], "JSON_TOO_DEEP");
+        let unknown = problem(&operation.send(&shop.admin, "{\"noSuchMember\":1}").await, &[422], &what);
+        let members = operation.body().and_then(|schema| schema["properties"].as_object());
+        let known = |pointer: &str| members.is_some_and(|it| it.contains_key(pointer.trim_start_matches('/')));
+        let pointed = pointers(&unknown);
+        assert!(pointed == ["/noSuchMember"] || pointed.iter().all(|it| known(it)), "{what}: {unknown}");
+        if !operation.required().is_empty() {
+            let empty = problem(&operation.send(&shop.admin, "{}").await, &[422], &what);
+            assert!(known(pointers(&empty)[0]), "{what}: {empty}");
+        }
+        checked += wrong_types(&shop, operation, &what).await;
+    }
+    assert!(checked > 150, "{checked}");
+    shop.close().await;
+}
+
+/// Sends each member with values that it cannot have; how many members were tried.
+async fn wrong_types(shop: &Shop, operation: &Operation, what: &str) -> usize {
+    let Some(members) = operation.body().and_then(|schema| schema["properties"].as_object()) else { return 0 };
+    for (name, schema) in members {
+        // Members of an object that are not known are told of last, when all else is right.
+        let scalar = !schema["type"].is_null() && !schema["type"].to_string().contains("object");
+        for wrong in [json!([[1]]), json!({"nope": {"nope": 1}}), json!(1e300)] {
+            if wrong.is_object() && !scalar {
+                continue;
+            }
+            let body = json!({ name: wrong }).to_string();
+            let answer = operation.send(&shop.admin, body.clone()).await;
+            let what = format!("{what} {body}");
+            if answer.status == 404 && operation.path.contains('{') {
+                // What is to be changed is looked for before what is said of it is read.
+                problem(&answer, &[404], &what);
+                continue;
+            }
+            let (refused, pointer) = (problem(&answer, &[422], &what), format!("/{name}"));
+            assert!(pointers(&refused).iter().any(|it| it.starts_with(&pointer)), "{what}: {refused}");
+        }
+    }
+    members.len()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_is_anothers_is_described_too() {
+    let shop = Shop::start().await;
+    let operations = operations(&shop).await;
+    let members = |method: &str, path: &str| {
+        let found = operations.iter().find(|it| it.method == method && it.path == path).unwrap();
+        found.body().map(|schema| schema["properties"].as_object().unwrap().keys().cloned().collect::<Vec<_>>())
+    };
+    let order = members("POST", "/api/orders").unwrap();
+    assert!(order.len() > 10, "{order:?}");
+    assert_eq!(members("POST", "/api/orders/quote"), Some(order));
+    for settings in ["store", "shipping", "taxes"] {
+        assert!(members("PUT", &format!("/api/settings/{settings}")).is_some(), "{settings}");
+    }
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_take_one_to_two_hundred_and_their_own_cursors() {
+    let shop = Shop::start().await;
+    shop.product("A", "1.00", 1).await;
+    let mut lists = 0;
+    for operation in operations(&shop).await.iter().filter(|it| it.method == "GET") {
+        let (path, what) = (operation.filled(), format!("GET {}", operation.path));
+        let unknown = shop.admin.get(&format!("{path}?noSuchMember=1")).await;
+        problem(&unknown, &[422, 404], &what);
+        if !operation.has_query("limit") {
+            continue;
+        }
+        lists += 1;
+        for limit in ["0", "201", "-1", "x", "1.5", "99999999999999999999", ""] {
+            let refused = problem(&shop.admin.get(&format!("{path}?limit={limit}")).await, &[422], &what);
+            assert_eq!(pointers(&refused), ["?limit"], "{what} {limit}");
+        }
+        for limit in [1, 200] {
+            let answer = shop.admin.get(&format!("{path}?limit={limit}")).await;
+            assert!(answer.status == 200 || answer.status == 404 && operation.path.contains('{'), "{what}: {answer:?}");
+        }
+        for cursor in ["", "x", "%00", "AAAAAAAAAAAAAAAAAAAAAAAAAAAA", "////", "%F0%9F%90%8C", &"A".repeat(3_000)] {
+            let answer = shop.admin.get(&format!("{path}?cursor={cursor}")).await;
+            assert!(answer.status < 500, "{what} cursor {cursor}: {answer:?}");
+        }
+    }
+    assert!(lists >= 12, "{lists}");
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn paths_ids_and_methods_are_what_they_are() {
+    let shop = Shop::start().await;
+    for operation in operations(&shop).await {
+        let what = format!("{} {}", operation.method, operation.path);
+        if operation.path.contains("{id}") {
+            for id in ["x", "-1", "0", "1.5", "99999999999999999999", "%00", "1%2F2", "%F0%9F"] {
+                let path = operation.path.replace("{id}", id);
+                let path = path.replace("{fid}", "1").replace("{rid}", "1");
+                let answer =
+                    shop.admin.send(&operation.method, &path, operation.media_type(), "{}".into()).await.unwrap();
+                problem(&answer, &[400, 404, 422], &format!("{what} {id}"));
+            }
+        }
+        if operation.method == "GET" {
+            let get = shop.admin.get(&operation.filled()).await;
+            let head = shop.admin.send("HEAD", &operation.filled(), "application/json", Bytes::new()).await.unwrap();
+            assert_eq!((head.status, head.bytes.len()), (get.status, 0), "{what}");
+        }
+    }
+    for (method, path) in
+        [("PUT", "/api/orders"), ("DELETE", "/api/orders/1"), ("POST", "/api/users/me"), ("PATCH", "/api/carts")]
+    {
+        let answer = shop.admin.send(method, path, "application/json", "{}".into()).await.unwrap();
+        problem(&answer, &[405], path);
+        assert!(!answer.headers["allow"].is_empty(), "{path}");
+    }
+    for path in ["/api/nothing", "/api", "/nope", "/api/orders/", "/api//orders", "/api/orders/1/nope"] {
+        problem(&shop.admin.get(path).await, &[404], path);
+    }
+    let strange = shop.admin.send("BREW", "/api/orders", "application/json", Bytes::new()).await.unwrap();
+    problem(&strange, &[405, 501], "BREW");
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn money_is_exact_or_refused() {
+    let shop = Shop::start().await;
+    let product = |price: &str| format!("{{\"sku\":\"M\",\"name\":\"M\",\"price\":{price}}}");
+    for price in [
+        "\"1.001\"",
+        "1.001",
+        "\"1e2\"",
+        "\"NaN\"",
+        "\"Infinity\"",
+        "\"\"",
+        "\"1,50\"",
+        "\"-0.01\"",
+        "-1",
+        "1e400",
+        "\"0x10\"",
+        "\"1000000000000000000.01\"",
+        "\"99999999999999999999999999999999999999\"",
+        "true",
+        "null",
+        "\"1.2.3\"",
+        "\"--1\"",
+        "\"\u{661}\"",
+    ] {
+        let answer = shop.admin.send("POST", "/api/products", "application/json", product(price).into()).await.unwrap();
+        let refused = problem(&answer, &[422], price);
+        assert_eq!(pointers(&refused), ["/price"], "{price}");
+    }
+    assert_eq!(shop.all("/api/products").await, Vec::<Value>::new());
+    for (sent, kept) in [
+        ("19.90", "19.90"),
+        ("\"19.9\"", "19.90"),
+        ("0.1", "0.10"),
+        ("\"1000000000000000\"", "1000000000000000.00"),
+        ("0", "0.00"),
+        ("12345678901234.56", "12345678901234.56"),
+    ] {
+        let answer = shop.admin.send("POST", "/api/products", "application/json", product(sent).into()).await.unwrap();
+        let made = answer.expect(201);
+        assert_eq!(made["price"], kept, "{sent}");
+        let rename = json!({"sku": format!("M-{}", made["id"])});
+        shop.admin.patch(&format!("/api/products/{}", made["id"]), &rename).await.expect(200);
+    }
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn totals_that_overflow_are_refused() {
+    let shop = Shop::start().await;
+    shop.product("BIG", "999999999999999999.00", 1_000_000).await;
+    shop.product("BIG2", "999999999999999999.00", 1_000_000).await;
+    for lines in [&[("BIG", 1_000_000)][..], &[("BIG", 1), ("BIG2", 1)]] {
+        for path in ["/api/orders", "/api/orders/quote"] {
+            let answer = shop.anyone.post(path, &order_of(lines, "tok_visa")).await;
+            assert_eq!(problem(&answer, &[422], path)["code"], "AMOUNT_TOO_LARGE");
+        }
+    }
+    assert_eq!(shop.stock_of("BIG").await, (1_000_000, 0));
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_have_a_type_a_length_and_no_encoding() {
+    let shop = Shop::start().await;
+    let body = json!({"sku": "T", "name": "T", "price": "1.00"}).to_string();
+    let send = |media: &'static str, body: String| {
+        let admin = shop.admin.clone();
+        async move { admin.send("POST", "/api/products", media, body.into()).await.unwrap() }
+    };
+    for media in ["text/plain", "application/x-www-form-urlencoded", "text/csv", "nonsense", "application/jsonp"] {
+        problem(&send(media, body.clone()).await, &[415], media);
+    }
+    let gzipped = shop.admin.with("content-encoding", "gzip");
+    problem(&gzipped.post("/api/products", &json!({})).await, &[415], "gzip");
+    let long = json!({"sku": "T", "name": "T", "price": "1.00", "description": "x".repeat(3 << 20)}).to_string();
+    problem(&send("application/json", long).await, &[413], "3 MiB");
+    let twice = "{\"sku\":\"T\",\"sku\":\"U\",\"name\":\"T\",\"price\":\"1.00\"}".to_owned();
+    let refused = problem(&send("application/json", twice).await, &[422], "twice");
+    assert_eq!(pointers(&refused), ["/sku"]);
+    let latin =
+        shop.admin.send("POST", "/api/products", "application/json", Bytes::from_static(b"{\"name\":\"\xe9\"}"));
+    problem(&latin.await.unwrap(), &[400], "not UTF-8");
+    send("application/json; charset=utf-8", body).await.expect(201);
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn headers_are_sane_or_refused() {
+    let shop = Shop::start().await;
+    shop.product("A", "1.00", 10).await;
+    let body = order_of(&[("A", 1)], "tok_visa");
+    let long = "k".repeat(256);
+    for key in ["", long.as_str()] {
+        problem(&shop.anyone.key(key).post("/api/orders", &body).await, &[400], "key");
+    }
+    shop.anyone.key(&"k".repeat(255)).post("/api/orders", &body).await.expect(201);
+    for token in ["Basic dXNlcjpwYXNz", "Bearer", "Bearer a b", "Bearer \u{20ac}", "garbage"] {
+        let answer = shop.anyone.with("authorization", token).get("/api/users/me").await;
+        problem(&answer, &[401], token);
+        assert!(answer.headers.contains_key("www-authenticate"), "{token}");
+    }
+    for tag in ["7", "W/\"7\"", "\"x\"", "\"1\",\"2\""] {
+        let answer = shop.admin.with("if-match", tag).patch("/api/products/1", &json!({"name": "B"})).await;
+        problem(&answer, &[400], tag);
+    }
+    let traced = shop.anyone.with("x-request-id", "mine-42").get("/api/products/999").await;
+    assert_eq!(problem(&traced, &[404], "id")["requestId"], "mine-42");
+    let insane = shop.anyone.with("x-request-id", "a b\tc").get("/api/products/999").await;
+    assert_ne!(problem(&insane, &[404], "id")["requestId"], "a b\tc");
+    let html = shop.anyone.with("accept", "text/html").get("/api/products/999").await;
+    problem(&html, &[404], "whatever Accept says");
+    let huge = shop.anyone.with("x-huge", "x".repeat(200_000)).send("GET", "/api/products", "", Bytes::new()).await;
+    assert!(huge.as_ref().map_or(true, |answer| answer.status == 431), "{huge:?}");
+    assert_eq!(shop.posted("A").await, 9);
+    shop.close().await;
+}

@@ -1,0 +1,347 @@
+//! People: accounts, logins, what they may do, and what is left of them.
+
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+
+use crate::client::Client;
+use crate::shop::{EMAIL, PASSWORD, Shop, log_in, order_of};
+
+const OTHER: &str = "another long and quiet harbour";
+
+fn credentials(email: &str, password: &str) -> Value {
+    json!({"email": email, "password": password})
+}
+
+async fn register(shop: &Shop, email: &str) -> Value {
+    shop.anyone.post("/api/auth/register", &credentials(email, PASSWORD)).await.expect(201)
+}
+
+fn bearer(shop: &Shop, login: &Value) -> Client {
+    shop.anyone.bearer(login["accessToken"].as_str().unwrap())
+}
+
+/// Waits for a message to an address whose text has a word in it, and gives its text back.
+async fn mail(dir: &Path, to: &str, word: &str) -> String {
+    loop {
+        if let Some(text) = found(&dir.join("mail"), to, word) {
+            return text;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+fn found(dir: &Path, to: &str, word: &str) -> Option<String> {
+    for entry in std::fs::read_dir(dir).ok()? {
+        let path = entry.ok()?.path();
+        let text = if path.is_dir() { found(&path, to, word) } else { std::fs::read_to_string(&path).ok() };
+        let whole =
+            |text: &String| path.extension().is_none_or(|end| end == "eml") && text.contains(to) && text.contains(word);
+        if let Some(text) = text.filter(whole) {
+            return Some(text);
+        }
+    }
+    None
+}
+
+/// The token in a message's link, whose lines may be folded.
+fn token(mail: &str, page: &str) -> String {
+    let text = mail.replace("=\r\n", "").replace("=\n", "").replace("=3D", "=");
+    let after = text.split(&format!("{page}?token=")).nth(1).unwrap_or_else(|| panic!("no {page} link: {text}"));
+    after.chars().take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_')).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_is_made_once_and_logged_into() {
+    let shop = Shop::start().await;
+    let ada = register(&shop, "Ada@Example.com").await;
+    assert!(ada["expiresIn"].as_u64().is_some_and(|seconds| seconds == 900));
+    let taken = shop.anyone.post("/api/auth/register", &credentials("ada@example.COM", PASSWORD)).await;
+    taken.refused(409, "EMAIL_TAKEN");
+    for (password, why) in
+        [("short", "short"), ("password", "common"), ("12345678", "common"), (&"x".repeat(129), "long")]
+    {
+        let answer = shop.anyone.post("/api/auth/register", &credentials("eve@example.com", password)).await;
+        assert_eq!(answer.expect(422)["errors"][0]["pointer"], "/password", "{why}");
+    }
+    let wrong = shop.anyone.post("/api/auth/login", &credentials("ada@example.com", OTHER)).await;
+    let unknown = shop.anyone.post("/api/auth/login", &credentials("nobody@example.com", OTHER)).await;
+    let (wrong, unknown) = (wrong.refused(401, "INVALID_CREDENTIALS"), unknown.refused(401, "INVALID_CREDENTIALS"));
+    assert_eq!(wrong["detail"], unknown["detail"], "one answer for both");
+    let me = log_in(&shop.anyone, "ADA@example.com").await.get("/api/users/me").await.expect(200);
+    assert_eq!((me["id"].clone(), &me["roles"]), (ada["user"]["id"].clone(), &json!(["CUSTOMER"])));
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refresh_tokens_are_good_once_and_their_family_ends_with_a_reuse() {
+    let shop = Shop::start().await;
+    let first = register(&shop, "ada@example.com").await;
+    let refresh = |token: &Value| {
+        let (client, body) = (shop.anyone.clone(), json!({"refreshToken": token}));
+        async move { client.post("/api/auth/refresh", &body).await }
+    };
+    let second = refresh(&first["refreshToken"]).await.expect(200);
+    assert_ne!(first["refreshToken"], second["refreshToken"]);
+    bearer(&shop, &second).get("/api/users/me").await.expect(200);
+    refresh(&first["refreshToken"]).await.refused(401, "TOKEN_REUSED");
+    refresh(&second["refreshToken"]).await.expect(401);
+    bearer(&shop, &second).get("/api/users/me").await.expect(401);
+    log_in(&shop.anyone, "ada@example.com").await.get("/api/users/me").await.expect(200);
+    for bad in [json!("x"), json!(""), json!(first["accessToken"])] {
+        let answer = refresh(&bad).await;
+        assert_eq!(answer.status, 401, "{bad} → {answer:?}");
+    }
+    let third = shop.anyone.post("/api/auth/login", &credentials("ada@example.com", PASSWORD)).await.expect(200);
+    let racers = futures_util::future::join_all((0..8).map(|_| refresh(&third["refreshToken"]))).await;
+    assert!(racers.iter().filter(|answer| answer.status == 200).count() <= 1, "one use");
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_logins_end_together() {
+    let shop = Shop::start().await;
+    let first = bearer(&shop, &register(&shop, "ada@example.com").await);
+    let second = log_in(&shop.anyone, "ada@example.com").await;
+    assert_eq!(second.post("/api/auth/logout-all", &json!({})).await.status, 204);
+    for ended in [&first, &second] {
+        assert_eq!(ended.get("/api/users/me").await.status, 401);
+    }
+    let third = log_in(&shop.anyone, "ada@example.com").await;
+    let change = json!({"currentPassword": PASSWORD, "newPassword": OTHER});
+    let wrong = json!({"currentPassword": OTHER, "newPassword": OTHER});
+    assert_eq!(
+        third.put("/api/users/me/password", &wrong).await.expect(422)["errors"][0]["pointer"],
+        "/currentPassword"
+    );
+    let fourth = log_in(&shop.anyone, "ada@example.com").await;
+    assert_eq!(third.put("/api/users/me/password", &change).await.status, 204);
+    assert_eq!(fourth.get("/api/users/me").await.status, 401, "other logins end");
+    third.get("/api/users/me").await.expect(200);
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_forgotten_password_is_set_anew_by_mail() {
+    let shop = Shop::start().await;
+    let ada = bearer(&shop, &register(&shop, "ada@example.com").await);
+    for email in ["ada@example.com", "nobody@example.com"] {
+        let answer = shop.anyone.post("/api/auth/password/forgot", &json!({"email": email})).await.expect(202);
+        assert!(answer["message"].is_string());
+    }
+    let token = token(&mail(shop.dir(), "ada@example.com", "reset-password").await, "reset-password");
+    let reset = |token: &str, password: &str| {
+        let (client, body) = (shop.anyone.clone(), json!({"token": token, "password": password}));
+        async move { client.post("/api/auth/password/reset", &body).await }
+    };
+    reset("nonsense", OTHER).await.refused(422, "TOKEN_INVALID");
+    assert_eq!(reset(&token, "short").await.status, 422);
+    assert_eq!(reset(&token, OTHER).await.status, 204);
+    reset(&token, PASSWORD).await.refused(422, "TOKEN_INVALID");
+    assert_eq!(ada.get("/api/users/me").await.status, 401, "all logins end");
+    shop.anyone.post("/api/auth/login", &credentials("ada@example.com", PASSWORD)).await.expect(401);
+    let login = shop.anyone.post("/api/auth/login", &credentials("ada@example.com", OTHER)).await.expect(200);
+    assert_eq!(login["user"]["emailVerified"], true, "who read the message holds the address");
+    assert_eq!(found(&shop.dir().join("mail"), "nobody@example.com", "reset"), None);
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_is_confirmed_by_mail() {
+    let shop = Shop::start().await;
+    let login = register(&shop, "ada@example.com").await;
+    assert_eq!(login["user"]["emailVerified"], false);
+    let token = token(&mail(shop.dir(), "ada@example.com", "verify-email").await, "verify-email");
+    let verify = json!({"token": token});
+    assert_eq!(shop.anyone.post("/api/auth/email/verify", &verify).await.status, 204);
+    shop.anyone.post("/api/auth/email/verify", &verify).await.refused(422, "TOKEN_INVALID");
+    assert_eq!(bearer(&shop, &login).get("/api/users/me").await.expect(200)["emailVerified"], true);
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_book_has_one_default() {
+    let shop = Shop::start().await;
+    let ada = bearer(&shop, &register(&shop, "ada@example.com").await);
+    let bob = bearer(&shop, &register(&shop, "bob@example.com").await);
+    let book = "/api/users/me/addresses";
+    let address = |line: &str| json!({"name": "Ada", "line1": line, "city": "London", "country": "GB"});
+    let first = ada.post(book, &address("1 Road")).await.expect(201);
+    let second = ada.post(book, &address("2 Road")).await.expect(201);
+    assert_eq!((&first["isDefault"], &second["isDefault"]), (&json!(true), &json!(false)));
+    let path = format!("{book}/{}", second["id"]);
+    ada.patch(&path, &json!({"isDefault": true, "line2": "Flat 2"})).await.expect(200);
+    let defaults: Vec<Value> =
+        crate::shop::all(&ada, book).await.into_iter().filter(|it| it["isDefault"] == true).collect();
+    assert_eq!((defaults.len(), &defaults[0]["id"]), (1, &second["id"]));
+    assert_eq!(bob.patch(&path, &json!({"city": "Paris"})).await.status, 404);
+    assert_eq!(bob.delete(&path).await.status, 404);
+    let wrong =
+        ada.post(book, &json!({"name": "Ada", "line1": "", "city": "London", "country": "XX1"})).await.expect(422);
+    assert_eq!(wrong["errors"].as_array().unwrap().len(), 2, "{wrong}");
+    assert_eq!(ada.delete(&path).await.status, 204);
+    assert_eq!(crate::shop::all(&ada, book).await[0]["isDefault"], true, "the one that is left becomes it");
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn roles_change_what_may_be_done_at_once_and_the_last_admin_stays() {
+    let shop = Shop::start().await;
+    let login = register(&shop, "ada@example.com").await;
+    let (ada, path) = (bearer(&shop, &login), format!("/api/users/{}", login["user"]["id"]));
+    assert_eq!(ada.get("/api/users").await.status, 403);
+    let role = json!({"name": "CLERK", "description": "Looks", "permissions": ["user:read"]});
+    shop.admin.post("/api/roles", &role).await.expect(201);
+    shop.admin.post("/api/roles", &role).await.refused(409, "ROLE_TAKEN");
+    shop.admin.patch(&path, &json!({"roles": ["CUSTOMER", "CLERK"]})).await.expect(200);
+    ada.get("/api/users").await.expect(200);
+    shop.admin.patch("/api/roles/CLERK", &json!({"permissions": ["order:read"]})).await.expect(200);
+    assert_eq!(ada.get("/api/users").await.status, 403, "at once");
+    shop.admin.delete("/api/roles/CLERK").await.refused(409, "ROLE_IN_USE");
+    shop.admin.delete("/api/roles/ADMIN").await.refused(409, "ROLE_BUILT_IN");
+    shop.admin.patch(&path, &json!({"roles": ["NOPE"]})).await.expect(422);
+    shop.admin.patch(&path, &json!({"roles": []})).await.expect(200);
+    assert_eq!(shop.admin.delete("/api/roles/CLERK").await.status, 204);
+    let me = shop.admin.get("/api/users/me").await.expect(200);
+    let own = format!("/api/users/{}", me["id"]);
+    shop.admin.patch(&own, &json!({"roles": ["CUSTOMER"]})).await.refused(409, "LAST_ADMIN");
+    shop.admin.patch(&own, &json!({"status": "BLOCKED"})).await.refused(409, "LAST_ADMIN");
+    shop.admin.patch(&path, &json!({"status": "BLOCKED"})).await.expect(200);
+    assert_eq!(ada.get("/api/users/me").await.status, 401, "blocking ends logins");
+    let blocked = shop.anyone.post("/api/auth/login", &credentials("ada@example.com", PASSWORD)).await;
+    blocked.refused(403, "ACCOUNT_BLOCKED");
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_gives_what_he_has_not() {
+    let shop = Shop::start().await;
+    let login = register(&shop, "clerk@example.com").await;
+    let (clerk, own) = (bearer(&shop, &login), format!("/api/users/{}", login["user"]["id"]));
+    let role = json!({"name": "CLERK", "permissions": ["user:read", "user:write", "role:write"]});
+    shop.admin.post("/api/roles", &role).await.expect(201);
+    shop.admin.patch(&own, &json!({"roles": ["CLERK"]})).await.expect(200);
+    clerk.patch(&own, &json!({"roles": ["CLERK", "ADMIN"]})).await.refused(403, "BEYOND_YOUR_PERMISSIONS");
+    let more = json!({"permissions": ["user:read", "user:write", "role:write", "payment:refund"]});
+    clerk.patch("/api/roles/CLERK", &more).await.refused(403, "BEYOND_YOUR_PERMISSIONS");
+    let admin = shop.admin.get("/api/users/me").await.expect(200);
+    let above = clerk.patch(&format!("/api/users/{}", admin["id"]), &json!({"status": "BLOCKED"})).await;
+    assert!(matches!(above.status, 403 | 409), "{above:?}");
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_leaves_takes_his_data_along_and_the_books_stay() {
+    let shop = Shop::start().await;
+    shop.product("A", "10.00", 10).await;
+    let login = register(&shop, "ada.lovelace@example.com").await;
+    let ada = bearer(&shop, &login);
+    ada.patch("/api/users/me", &json!({"name": "Ada Lovelace", "phone": "+44 20 7946 0000"})).await.expect(200);
+    let mut body = order_of(&[("A", 1)], "tok_visa");
+    body["email"] = json!("ada.lovelace@example.com");
+    body["shippingAddress"] =
+        json!({"name": "Ada Lovelace", "line1": "12 St James Sq", "city": "London", "country": "GB"});
+    let order = ada.post("/api/orders", &body).await.expect(201);
+    let export = ada.get("/api/users/me/export").await.expect(200);
+    let text = export.to_string();
+    for part in ["ada.lovelace@example.com", "Ada Lovelace", "12 St James Sq", order["number"].as_str().unwrap()] {
+        assert!(text.contains(part), "the export lacks {part}: {text}");
+    }
+    assert_eq!(ada.delete("/api/users/me").await.status, 204);
+    loop {
+        let left = shop.admin.get(&format!("/api/orders/{}", order["id"])).await.expect(200);
+        assert_eq!(left["totals"]["total"], "10.00", "the books stay");
+        let everywhere = [
+            left,
+            json!(shop.all("/api/users").await),
+            json!(shop.all("/api/audit").await),
+            json!(shop.all("/api/notifications/deliveries").await),
+        ];
+        if !everywhere.iter().any(|place| place.to_string().to_lowercase().contains("lovelace")) {
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+    register(&shop, "ada.lovelace@example.com").await;
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_audit_says_who_changed_what() {
+    let shop = Shop::start().await;
+    let product = shop.product("A", "10.00", 1).await;
+    shop.admin.patch(&format!("/api/products/{}", product["id"]), &json!({"price": "12.00"})).await.expect(200);
+    let admin = format!("user:{}", shop.admin.get("/api/users/me").await.expect(200)["id"]);
+    let entry = loop {
+        let entries = shop.all("/api/audit?action=product.update").await;
+        if let Some(entry) = entries.first() {
+            break entry.clone();
+        }
+        tokio::task::yield_now().await;
+    };
+    assert_eq!(
+        (entry["actor"].as_str(), &entry["subject"]),
+        (Some(admin.as_str()), &json!(format!("product:{}", product["id"])))
+    );
+    assert!(entry["before"].to_string().contains("10.00") && entry["after"].to_string().contains("12.00"), "{entry}");
+    assert_eq!(shop.all("/api/audit?actor=user:999").await, Vec::<Value>::new());
+    let text = json!(shop.all("/api/audit").await).to_string();
+    assert!(!text.contains(PASSWORD) && !text.contains(EMAIL), "no secret, no address");
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_our_own_unchanged_tokens_count() {
+    let shop = Shop::start().await;
+    let login = register(&shop, "ada@example.com").await;
+    let token = login["accessToken"].as_str().unwrap();
+    let [header, claims, signature]: [&str; 3] = token.split('.').collect::<Vec<_>>().try_into().unwrap();
+    let keys = shop.anyone.get("/.well-known/jwks.json").await.expect(200);
+    let head: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(header).unwrap()).unwrap();
+    assert!(keys["keys"].as_array().unwrap().iter().any(|key| key["kid"] == head["kid"] && key["alg"] == "EdDSA"));
+    let encode = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    let mut admin: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).unwrap()).unwrap();
+    admin["sub"] = json!("1");
+    let none = json!({"alg": "none", "typ": "JWT", "kid": head["kid"]});
+    let symmetric = json!({"alg": "HS256", "typ": "JWT", "kid": head["kid"]});
+    let mut flipped = signature.to_owned().into_bytes();
+    flipped[10] = if flipped[10] == b'A' { b'B' } else { b'A' };
+    for forged in [
+        format!("{header}.{}.{signature}", encode(&admin)),
+        format!("{}.{}.", encode(&none), encode(&admin)),
+        format!("{}.{claims}.{signature}", encode(&symmetric)),
+        format!("{header}.{claims}.{}", String::from_utf8(flipped).unwrap()),
+        format!("{header}.{claims}"),
+        format!("{header}.{claims}.{signature}.x"),
+        login["refreshToken"].as_str().unwrap().to_owned(),
+        String::from("x"),
+    ] {
+        let answer = shop.anyone.bearer(&forged).get("/api/users/me").await;
+        assert_eq!(answer.status, 401, "{forged} → {answer:?}");
+    }
+    shop.anyone.bearer(token).get("/api/users/me").await.expect(200);
+    let shop = shop.restart().await;
+    shop.anyone.bearer(token).get("/api/users/me").await.expect(200);
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn guessing_slows_down_and_locks_and_restarts_let_nobody_be_kept_out_by_it() {
+    let shop = Shop::start_with(&[("PROMOX_LIMITS__ENABLED", "true")]).await;
+    register(&shop, "ada@example.com").await;
+    let guess = || async { shop.anyone.post("/api/auth/login", &credentials("ada@example.com", OTHER)).await };
+    let mut answers = Vec::new();
+    for _ in 0..12 {
+        answers.push(guess().await);
+    }
+    let locked = answers.iter().find(|answer| answer.status == 429).expect("a lock");
+    locked.refused(429, "ACCOUNT_LOCKED");
+    assert!(locked.headers["retry-after"].to_str().unwrap().parse::<u32>().unwrap() > 0);
+    assert!(answers.iter().all(|answer| matches!(answer.status, 401 | 429)), "{answers:?}");
+    let right = shop.anyone.post("/api/auth/login", &credentials("ada@example.com", PASSWORD)).await;
+    right.refused(429, "ACCOUNT_LOCKED");
+    log_in(&shop.anyone, EMAIL).await.get("/api/users/me").await.expect(200);
+    shop.close().await;
+}
