@@ -6,7 +6,7 @@ use promox_contract::cart::{CartForCheckout, EmptyCart};
 use promox_contract::ids::OrderId;
 use promox_contract::order::OrderStatus;
 use promox_contract::payment::{PaymentOutcome, PaymentStatus, TakePayment};
-use promox_kernel::{Cx, Error, Kind, Reply as _};
+use promox_kernel::{Cx, Error, Kind, Reply as _, Response};
 use promox_storage::Recall;
 
 use crate::Orders;
@@ -34,6 +34,14 @@ fn answered(cx: &Cx, result: Result<OrderView, Error>) -> Result<OrderView, Erro
     result
 }
 
+/// The saga was decided between the edge's look at the key and ours: what it recorded is the answer, whatever is returned.
+fn already(cx: &Cx, response: Response) -> Result<OrderView, Error> {
+    if let Some(claim) = &cx.claim {
+        let _ = claim.recorded.set(response);
+    }
+    Err(reject::in_progress())
+}
+
 /// One run of a saga by one driver.
 pub(crate) struct Driver<'a> {
     pub(crate) orders: &'a Orders,
@@ -44,10 +52,12 @@ pub(crate) struct Driver<'a> {
 impl Orders {
     /// Checks out.
     pub(crate) async fn place(&self, cx: &Cx, body: PlaceOrder) -> Result<OrderView, Error> {
-        if let Some(claim) = &cx.claim
-            && let Recall::Undecided(order) = self.db.recall(claim).await?
-        {
-            return self.present(OrderId(order)).await;
+        if let Some(claim) = &cx.claim {
+            match self.db.recall(claim).await? {
+                Recall::Undecided(order) => return self.present(OrderId(order)).await,
+                Recall::Decided(response) => return already(cx, response),
+                Recall::New | Recall::OtherRequest => {}
+            }
         }
         let mut tries = 1;
         loop {
@@ -55,6 +65,7 @@ impl Orders {
             let saved = draft.clone();
             let held = match self.db.write(cx, move |tx| steps::begin(tx, &saved, cart)).await? {
                 Begun::Claimed(order) => return self.present(order).await,
+                Begun::Decided(response) => return already(cx, response),
                 Begun::New(held) => held,
             };
             let driver = Driver { orders: self, cx, held };
@@ -131,12 +142,25 @@ impl Driver<'_> {
         Err(error)
     }
 
+    /// Goes on holding after a crash. Whether a cart still is what was read of it only its holder can ask, so its checkout
+    /// ends here, before anything was promised, and the holder's request, when it comes again, begins anew.
     async fn hold_again(&self) -> Result<(), Error> {
         let draft = self.draft().await?;
+        if self.cart().await?.is_some() {
+            return self.give_up(&draft).await;
+        }
         match self.checkout(&draft).await {
             Err(error) if error.is_decided() => Ok(()),
             other => other.map(drop),
         }
+    }
+
+    async fn give_up(&self, draft: &Draft) -> Result<(), Error> {
+        if let Some(order) = &draft.order {
+            hold::let_go_of_wanted(&self.cx.elevated(), self.held.order_id, order).await?;
+        }
+        let held = self.held.clone();
+        self.orders.db.write(self.cx, move |tx| steps::abandon(tx, &held)).await
     }
 
     async fn pay_again(&self) -> Result<(), Error> {
@@ -191,10 +215,17 @@ impl Driver<'_> {
         self.orders.db.write(self.cx, move |tx| steps::confirm(tx, &held, outcome.as_ref())).await
     }
 
-    async fn empty_cart(&self) -> Result<(), Error> {
+    /// The state of the cart that is ordered, if one is.
+    async fn cart(&self) -> Result<Option<OrderedCart>, Error> {
         let order_id = self.held.order_id;
         let saga = self.orders.db.read(|tx| tx.get::<Saga>(&order_id)).await?;
-        let Some((cart_id, version)) = saga.and_then(|saga| saga.cart_id.zip(saga.cart_version)) else { return Ok(()) };
+        let cart = saga.and_then(|saga| saga.cart_id.zip(saga.cart_version));
+        Ok(cart.map(|(id, version)| OrderedCart { id, version }))
+    }
+
+    async fn empty_cart(&self) -> Result<(), Error> {
+        let order_id = self.held.order_id;
+        let Some(OrderedCart { id: cart_id, version }) = self.cart().await? else { return Ok(()) };
         match self.cx.elevated().call(EmptyCart { cart_id, order_id, version }).await {
             // The money is taken: a cart that went another way cannot stop the order any more.
             Err(error) if error.kind() == Kind::Conflict => Ok(()),

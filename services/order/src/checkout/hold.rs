@@ -92,6 +92,11 @@ pub(crate) async fn hold_all(cx: &Cx, order_id: OrderId, order: &NewOrder) -> Re
     Err(error)
 }
 
+/// Lets go of what an order to be may hold.
+pub(crate) async fn let_go_of_wanted(cx: &Cx, order_id: OrderId, order: &NewOrder) -> Result<(), Error> {
+    let_go(cx, order_id, Kept::wanted(order), true).await
+}
+
 /// Lets go of what an order holds or has bought, in the reverse order of holding. Every step may be asked again.
 pub(crate) async fn let_go(cx: &Cx, order_id: OrderId, kept: Kept, stock: bool) -> Result<(), Error> {
     maybe(when(kept.flash, || ReleaseClaims { order_id }), |op| cx.call(op)).await?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use promox_contract::ids::OrderId;
 use promox_contract::order::{OrderConfirmed, OrderCreated, OrderFact, OrderFailed, OrderStatus};
 use promox_contract::payment::{PaymentOutcome, PaymentStatus};
-use promox_kernel::{Claim, Error, Json, Reply, Timestamp};
+use promox_kernel::{Claim, Error, Json, Reply, Response, Timestamp};
 use promox_storage::{Recall, Tx};
 
 use crate::api::OrderView;
@@ -33,15 +33,19 @@ pub(crate) enum Begun {
     New(Held),
     /// The key was used before and is not decided: this is its order.
     Claimed(OrderId),
+    /// The key is decided, since a moment ago.
+    Decided(Response),
 }
 
 /// Claims the key and writes the saga down, before anything is held.
 pub(crate) fn begin(tx: &mut Tx<'_>, draft: &Draft, cart: Option<OrderedCart>) -> Result<Begun, Error> {
     let claim = draft.claim.as_ref().map(super::draft::StoredClaim::to_claim);
-    if let Some(claim) = &claim
-        && let Recall::Undecided(order) = tx.recall(claim)?
-    {
-        return Ok(Begun::Claimed(OrderId(order)));
+    if let Some(claim) = &claim {
+        match tx.recall(claim)? {
+            Recall::Undecided(order) => return Ok(Begun::Claimed(OrderId(order))),
+            Recall::Decided(response) => return Ok(Begun::Decided(response)),
+            Recall::New | Recall::OtherRequest => {}
+        }
     }
     if let Some(cart) = cart
         && tx.get_by::<crate::records::SagaByCart>(Some(cart.id))?.is_some()
