@@ -7,7 +7,7 @@ use promox_kernel::Amount;
 use promox_storage::{Audit, Database, Report, StoreError, Tx};
 
 use crate::Promotions;
-use crate::records::{Count, Hold, HoldStatus, HeldUse, Promotion, Use};
+use crate::records::{Count, HeldUse, Hold, HoldStatus, Promotion, Use};
 use crate::rules::TOTAL;
 
 /// What live holds say of a counter.

@@ -128,8 +128,7 @@ impl Run {
         }
         self.circumstances.now = order.placed_at;
         self.circumstances.customer = self.customer(cx, order).await?;
-        let buyer =
-            Buyer { user: order.user_id.map(|id| id.0), email: Some(order.customer.clone()), address: None };
+        let buyer = Buyer { user: order.user_id.map(|id| id.0), email: Some(order.customer.clone()), address: None };
         let (counters, _) = self.rule.counters(&buyer, order.placed_at);
         let full = |counter: &&crate::rules::Counter| {
             counter.most.is_some_and(|most| self.counts.get(&counter.name).is_some_and(|uses| *uses >= most))

@@ -70,12 +70,11 @@ impl Compiler {
             return Ok(known.clone());
         }
         let mut rules = known.as_ref().map(|known| known.rules.clone()).unwrap_or_default();
-        let changed: Vec<Promotion> = match known.filter(|known| known.epoch < epoch) {
-            Some(known) => tx.scan_by::<PromotionByChange>().from(known.epoch + 1).collect(usize::MAX)?,
-            None => {
-                rules.clear();
-                tx.scan_by::<PromotionByStatus>().prefix(PromotionStatus::Active).collect(usize::MAX)?
-            }
+        let changed: Vec<Promotion> = if let Some(known) = known.filter(|known| known.epoch < epoch) {
+            tx.scan_by::<PromotionByChange>().from(known.epoch + 1).collect(usize::MAX)?
+        } else {
+            rules.clear();
+            tx.scan_by::<PromotionByStatus>().prefix(PromotionStatus::Active).collect(usize::MAX)?
         };
         for promotion in &changed {
             take(&mut rules, promotion, currency);
@@ -98,7 +97,11 @@ fn take(rules: &mut BTreeMap<PromotionId, Arc<Rule>>, promotion: &Promotion, cur
             rules.insert(promotion.id, Arc::new(rule));
         }
         Err(faults) => {
-            tracing::error!(promotion = promotion.id.0, ?faults, "an active promotion does not compile and is left out");
+            tracing::error!(
+                promotion = promotion.id.0,
+                ?faults,
+                "an active promotion does not compile and is left out"
+            );
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Operations: one read or one write each.
 
+use promox_contract::campaign::CampaignStates;
 use promox_contract::coupon::CouponCodesTaken;
 use promox_contract::ids::{CampaignId, PromotionId};
-use promox_contract::campaign::CampaignStates;
 use promox_contract::order::StoreProfile;
 use promox_contract::promotion::{
     ClaimCodes, ClaimedCodes, DescribePromotions, EvaluateCart, Evaluation, HoldUses, PromotionDescriptions,
@@ -70,7 +70,11 @@ impl Handle<UpdatePromotion> for Promotions {
 }
 
 /// A document that may be stored: it type-checks, and neither its code nor its campaign is wrong.
-async fn admit(cx: &Cx, promotion: rules::Promotion, before: Option<&rules::Promotion>) -> Result<rules::Promotion, Error> {
+async fn admit(
+    cx: &Cx,
+    promotion: rules::Promotion,
+    before: Option<&rules::Promotion>,
+) -> Result<rules::Promotion, Error> {
     let promotion = promotion.spelled_out();
     Rule::compile(PromotionId(1), &promotion, currency(cx).await?, "").map_err(Error::invalid)?;
     if promotion.campaign_id != before.and_then(|before| before.campaign_id)

@@ -47,11 +47,7 @@ impl Promotions {
     }
 
     /// The same with the catalogue's price rules put on lines that have list prices only.
-    pub(crate) async fn answer_from_list(
-        &self,
-        cx: &Cx,
-        mut question: Question,
-    ) -> Result<(Cart, Evaluation), Error> {
+    pub(crate) async fn answer_from_list(&self, cx: &Cx, mut question: Question) -> Result<(Cart, Evaluation), Error> {
         let compiled = self.compiled(&question.cart).await?;
         let named = self.name_codes(&compiled, &question.codes, &question.coupons).await?;
         let (circumstances, unchecked) = self.circumstances(cx, &compiled, &question, &named).await?;

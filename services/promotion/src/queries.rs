@@ -9,9 +9,7 @@ use promox_kernel::{Amount, Error, Page, Timestamp};
 use promox_storage::{StoreError, Tx};
 
 use crate::api::{ListPromotions, ListUsage, PromotionView, UsageView};
-use crate::records::{
-    Count, Promotion, PromotionByCampaign, PromotionByCode, PromotionByStatus, PromotionStatus, Use,
-};
+use crate::records::{Count, Promotion, PromotionByCampaign, PromotionByCode, PromotionByStatus, PromotionStatus, Use};
 use crate::rules::{self, Allowance, Buyer, Rule, TOTAL};
 
 /// Uses of a promotion, and what they came to.
@@ -66,7 +64,9 @@ pub(crate) fn list(tx: &Tx<'_>, op: ListPromotions) -> Result<Page<PromotionView
             && (text(&row.document.name) || row.document.code.as_deref().is_some_and(text))
     };
     let page = match (op.campaign_id, op.status) {
-        (Some(id), _) => tx.scan_by::<PromotionByCampaign>().prefix(Some(id)).backward().page_of(op.limit, op.cursor, keep),
+        (Some(id), _) => {
+            tx.scan_by::<PromotionByCampaign>().prefix(Some(id)).backward().page_of(op.limit, op.cursor, keep)
+        }
         (None, Some(status)) => {
             tx.scan_by::<PromotionByStatus>().prefix(status).backward().page_of(op.limit, op.cursor, keep)
         }

@@ -67,8 +67,11 @@ impl From<Reject> for Error {
                 let allowed = allowed(from);
                 let names: Vec<&str> = allowed.iter().map(|status| status.as_str()).collect();
                 let words = if names.is_empty() { "nothing".to_owned() } else { names.join(" or ") };
-                Self::conflict("INVALID_TRANSITION", format!("A promotion that is {from} can become {words}, not {to}."))
-                    .with("allowed", allowed)
+                Self::conflict(
+                    "INVALID_TRANSITION",
+                    format!("A promotion that is {from} can become {words}, not {to}."),
+                )
+                .with("allowed", allowed)
             }
             Reject::BelowUse { pointer, used } => {
                 Self::field(pointer, format!("{used} are used already: a limit is no lower than that"))

@@ -35,7 +35,8 @@ fn tell(
     before: Option<&Promotion>,
     after: &Promotion,
 ) -> Result<PromotionView, StoreError> {
-    let brief = |it: &Promotion| serde_json::json!({"status": it.status, "version": it.version, "promotion": *it.document});
+    let brief =
+        |it: &Promotion| serde_json::json!({"status": it.status, "version": it.version, "promotion": *it.document});
     let subject = format!("promotion:{}", after.id);
     let entry = Audited::new(cx.principal.name(), action, subject, before.map(brief), brief(after));
     tx.emit(after.id, &entry)?;
@@ -71,7 +72,10 @@ pub(crate) fn update(
     let before = tx.get::<Promotion>(&id)?.ok_or(Reject::Absent("promotion"))?;
     cx.check_version(before.version)?;
     if before.version != version {
-        return Err(Reject::Other(promox_kernel::Error::conflict("CHANGED_MEANWHILE", "It was changed meanwhile: try again.")));
+        return Err(Reject::Other(promox_kernel::Error::conflict(
+            "CHANGED_MEANWHILE",
+            "It was changed meanwhile: try again.",
+        )));
     }
     if before.status == Status::Archived {
         return Err(Reject::Transition { from: Status::Archived, to: Status::Archived });

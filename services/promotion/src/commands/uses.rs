@@ -10,7 +10,7 @@ use promox_storage::{StoreError, Tx};
 
 use crate::compiled::Compiler;
 use crate::digest;
-use crate::records::{Count, CountByEnd, Hold, HoldStatus, HeldUse, Promotion, Use};
+use crate::records::{Count, CountByEnd, HeldUse, Hold, HoldStatus, Promotion, Use};
 use crate::reject::Reject;
 use crate::rules::{Buyer, Counter, Rule, TOTAL};
 
@@ -105,9 +105,19 @@ fn read(tx: &Tx<'_>, id: PromotionId, counter: &Counter) -> Result<Count, StoreE
     }))
 }
 
-/// Gives an order's uses back, held or posted, once.
+/// Gives an order's uses back, held or posted, once. An order that gives back before it took will not take.
 pub(crate) fn release(tx: &mut Tx<'_>, order_id: OrderId) -> Result<(), StoreError> {
-    let Some(mut hold) = tx.get::<Hold>(&order_id)? else { return Ok(()) };
+    let Some(mut hold) = tx.get::<Hold>(&order_id)? else {
+        let (status, now) = (HoldStatus::Released, tx.now());
+        return tx.insert(&Hold {
+            order_id,
+            status,
+            user_id: None,
+            uses: Json(Vec::new()),
+            held_at: now,
+            ended_at: Some(now),
+        });
+    };
     if hold.status == HoldStatus::Released {
         return Ok(());
     }

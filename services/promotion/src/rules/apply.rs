@@ -65,10 +65,12 @@ impl Turn<'_, '_> {
                 let lines = self.lines(items);
                 if *scope == Scope::Order {
                     let part = |i: usize| u32::min(*units, self.quantity(i));
-                    let whole: i128 = lines.iter().map(|i| fine_units(self.left(*i), part(*i), self.quantity(*i))).sum();
+                    let whole: i128 =
+                        lines.iter().map(|i| fine_units(self.left(*i), part(*i), self.quantity(*i))).sum();
                     self.give_shared(&lines, percent.of_fine(whole).min(*most));
                 } else {
-                    let each = |i: usize| percent.of_units(self.left(i), u32::min(*units, self.quantity(i)), self.quantity(i));
+                    let each =
+                        |i: usize| percent.of_units(self.left(i), u32::min(*units, self.quantity(i)), self.quantity(i));
                     let shares = lines.iter().map(|i| each(*i)).collect();
                     self.give_each(&lines, shares, *most);
                 }
@@ -123,7 +125,8 @@ impl Turn<'_, '_> {
     /// Gives each line its own amount as far as it has room, at most `most` together.
     pub(crate) fn give_each(&mut self, lines: &[usize], wanted: Vec<i64>, most: i64) -> i64 {
         let rooms = self.rooms(lines);
-        let mut shares: Vec<i64> = wanted.into_iter().zip(rooms).map(|(wanted, room)| wanted.min(room).max(0)).collect();
+        let mut shares: Vec<i64> =
+            wanted.into_iter().zip(rooms).map(|(wanted, room)| wanted.min(room).max(0)).collect();
         if shares.iter().sum::<i64>() > most {
             let weights: Vec<i64> = lines.iter().map(|i| self.left(*i)).collect();
             shares = share(most, &weights, &shares);
@@ -189,8 +192,7 @@ impl Turn<'_, '_> {
         let reached = |measure: i64| tiers.iter().rposition(|(from, _)| *from <= measure);
         let all = reached(lines.iter().map(measure).sum());
         let whole = matches!(basis, Basis::Subtotal | Basis::Quantity);
-        let tier_of: Vec<Option<usize>> =
-            lines.iter().map(|i| if whole { all } else { reached(measure(i)) }).collect();
+        let tier_of: Vec<Option<usize>> = lines.iter().map(|i| if whole { all } else { reached(measure(i)) }).collect();
         for (tier, (_, cut)) in tiers.iter().enumerate() {
             let at = |(i, of): (&usize, &Option<usize>)| (*of == Some(tier)).then_some(*i);
             let lines: Vec<usize> = lines.iter().zip(&tier_of).filter_map(at).collect();

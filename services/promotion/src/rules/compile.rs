@@ -8,7 +8,7 @@ use super::deeds::{self, Deed};
 use super::faults::Faults;
 use super::field::Field;
 use super::filter::Filter;
-use super::language::{Limits, Operator, Promotion, Stage, StackingMode, WhenShort, normal_code};
+use super::language::{Limits, Operator, Promotion, StackingMode, Stage, WhenShort, normal_code};
 use super::schedule::Window;
 
 /// Actions of a promotion at most.
@@ -192,7 +192,8 @@ fn check_on_the_shelf(it: &Promotion, faults: &mut Faults) {
     if it.coupon_only {
         faults.at("/couponOnly", "a price rule of the catalogue has no coupons");
     }
-    if it.limits.as_ref().is_some_and(|limits| *limits != Limits { when_short: limits.when_short, ..Limits::default() }) {
+    if it.limits.as_ref().is_some_and(|limits| *limits != Limits { when_short: limits.when_short, ..Limits::default() })
+    {
         faults.at("/limits", "a price rule of the catalogue has no limits; give it a campaign with a budget instead");
     }
     if it.include_flash {

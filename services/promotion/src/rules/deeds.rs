@@ -161,9 +161,11 @@ impl Reader<'_> {
                 every: self.faults.units(&self.at("every"), it.every, 2),
                 percent: self.faults.percent(&self.at("percentOff"), it.percent_off),
             },
-            ActionType::Pack => {
-                Deed::Pack { items: self.items(), size: self.faults.units(&self.at("size"), it.size, 1), cut: self.cut()? }
-            }
+            ActionType::Pack => Deed::Pack {
+                items: self.items(),
+                size: self.faults.units(&self.at("size"), it.size, 1),
+                cut: self.cut()?,
+            },
             ActionType::BundlePrice => self.bundle(),
             ActionType::Tiered => self.tiered(scope)?,
             ActionType::Cheapest => Deed::Cheapest { items: self.items(), cut: self.cut()? },
@@ -265,7 +267,10 @@ impl Reader<'_> {
             value.0 > Decimal::ZERO && value.0 <= Decimal::from(MOST_POINTS) && value.0.normalize().scale() <= 4
         });
         if good.is_none() {
-            self.faults.at(&self.at("value"), format!("a factor is above 0 and at most {MOST_POINTS}, with at most 4 decimals"));
+            self.faults.at(
+                &self.at("value"),
+                format!("a factor is above 0 and at most {MOST_POINTS}, with at most 4 decimals"),
+            );
         }
         Some(Deed::Points { factor: good?.0 })
     }
@@ -275,7 +280,11 @@ impl Reader<'_> {
         let it = self.action;
         let price = ("price", it.price, self.action.kind == ActionType::Pack);
         let pointer = self.pointer.to_owned();
-        one_cut([("percentOff", it.percent_off, true), ("amountOff", it.amount_off, true), price], &pointer, self.faults)
+        one_cut(
+            [("percentOff", it.percent_off, true), ("amountOff", it.amount_off, true), price],
+            &pointer,
+            self.faults,
+        )
     }
 
     fn tiered(&mut self, scope: Scope) -> Option<Deed> {
@@ -385,4 +394,3 @@ impl Faults {
         value.and_then(|value| exact_minor(value, self.currency)).map(|_| minor)
     }
 }
-

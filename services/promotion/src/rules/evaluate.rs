@@ -34,13 +34,7 @@ pub(crate) struct Refused<'a> {
 }
 
 /// Works a cart out.
-pub fn evaluate(
-    set: &RuleSet,
-    cart: &Cart,
-    it: &Circumstances,
-    named: &[NamedCode],
-    detail: Detail,
-) -> Evaluation {
+pub fn evaluate(set: &RuleSet, cart: &Cart, it: &Circumstances, named: &[NamedCode], detail: Detail) -> Evaluation {
     let mut run = Run { set, cart, it, detail, asked: Vec::new(), refused: Vec::new(), offers: Offers::default() };
     run.resolve(named);
     let (stackable, exclusive) = run.admitted();
@@ -48,7 +42,6 @@ pub fn evaluate(
     let alone = run.best_alone(&exclusive, &mut state);
     let together = run.together(&stackable, &mut state);
     let given = run.better(alone, together, &mut state);
-    run.look_near(&state);
     outcome::report(set, cart, it, given, run.refused, run.offers.best(&state))
 }
 
@@ -97,7 +90,9 @@ impl<'a> Run<'a> {
     /// The promotions that may act now: stackable ones and exclusive ones, in order.
     fn admitted(&mut self) -> (Vec<Placed<'a>>, Vec<Placed<'a>>) {
         let mut positions = match self.detail {
-            Detail::Named => self.set.candidates(self.cart, &self.it.customer.segments),
+            Detail::Named => {
+                [self.set.candidates(self.cart, &self.it.customer.segments), self.set.near(self.cart)].concat()
+            }
             Detail::Everything => (0..).take(self.set.cart().len()).collect(),
         };
         positions.extend(self.asked.iter().map(|(position, _)| *position));
@@ -170,44 +165,47 @@ impl<'a> Run<'a> {
         let mut acted = Vec::new();
         let mut done: Vec<&str> = Vec::new();
         for (i, placed) in stackable.iter().enumerate() {
-            let turn = match &placed.1.group {
-                None => self.attempt(*placed, state).map(|effect| (*placed, effect)),
-                Some(group) if done.contains(&group.as_str()) => continue,
-                Some(group) => {
-                    done.push(group);
-                    let rest = stackable.get(i..).unwrap_or_default();
-                    self.of_group(rest.iter().filter(|(_, rule)| rule.group.as_ref() == Some(group)), state)
-                }
-            };
-            if let Some(((_, rule), effect)) = &turn {
-                state.charge(rule, effect.amount(), self.it);
+            let group = placed.1.group.as_deref();
+            if group.is_some_and(|group| done.contains(&group)) {
+                continue;
             }
-            acted.extend(turn);
+            let Some(effect) = self.attempt(*placed, state) else { continue };
+            let mut turn = (*placed, effect);
+            if let Some(group) = group {
+                done.push(group);
+                let rest = stackable.get(i + 1..).unwrap_or_default();
+                let others = rest.iter().filter(|(_, rule)| rule.group.as_deref() == Some(group));
+                turn = self.best_of_group(turn, others, state);
+            }
+            state.charge(turn.0.1, turn.1.amount(), self.it);
+            acted.push(turn);
         }
         acted
     }
 
-    /// Of a group the one that gives the most, of equals the lower id.
-    fn of_group<'m>(
+    /// Of a group the one that gives the most, of equals the lower id. Its turn is that of the highest member that has an
+    /// effect: one that does not apply changes nothing.
+    fn best_of_group<'m>(
         &mut self,
-        members: impl Iterator<Item = &'m Placed<'a>>,
+        highest: (Placed<'a>, Effect),
+        others: impl Iterator<Item = &'m Placed<'a>>,
         state: &mut State<'a>,
-    ) -> Option<(Placed<'a>, Effect)>
+    ) -> (Placed<'a>, Effect)
     where
         'a: 'm,
     {
-        let mut tried: Vec<(Placed<'a>, Effect)> = Vec::new();
-        for placed in members {
-            if let Some(effect) = self.attempt(*placed, state) {
-                state.undo(&effect);
-                tried.push((*placed, effect));
-            }
+        state.undo(&highest.1);
+        let mut best = highest;
+        for placed in others {
+            let Some(effect) = self.attempt(*placed, state) else { continue };
+            state.undo(&effect);
+            let (amount, least) = (effect.amount(), best.1.amount());
+            let better = amount > least || (amount == least && placed.1.id < best.0.1.id);
+            let loser = if better { std::mem::replace(&mut best, (*placed, effect)).0 } else { *placed };
+            self.refuse(loser, RejectReason::NotCombinable, Vec::new());
         }
-        tried.sort_by_key(|((_, rule), effect)| (std::cmp::Reverse(effect.amount()), rule.id));
-        let mut tried = tried.into_iter();
-        let (best, _) = tried.next()?;
-        tried.for_each(|(loser, _)| self.refuse(loser, RejectReason::NotCombinable, Vec::new()));
-        act(best.1, state, self.it).ok().map(|effect| (best, effect))
+        let again = act(best.0.1, state, self.it);
+        (best.0, again.unwrap_or_default())
     }
 
     /// The better of the best exclusive promotion and all stackable ones; the losers go with nothing.
@@ -235,17 +233,5 @@ impl<'a> Run<'a> {
             .into_iter()
             .map(|((position, rule), effect)| Given { rule, effect, named: self.named(position) })
             .collect()
-    }
-
-    /// Automatic promotions that the goods do not reach, for offers.
-    fn look_near(&mut self, state: &State<'a>) {
-        if self.detail == Detail::Everything {
-            return;
-        }
-        for position in self.set.near(self.cart) {
-            if let Some(rule) = self.set.rule(position).filter(|rule| admits(rule, self.it).is_ok()) {
-                self.offers.consider(rule, Ask { rule, state, circumstances: self.it });
-            }
-        }
     }
 }

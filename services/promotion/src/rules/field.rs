@@ -146,10 +146,7 @@ impl Field {
 
     /// Whether an unmet one may be told with what it wants: what names other people or inner segments may not.
     pub(crate) fn is_telling(&self) -> bool {
-        !matches!(
-            self,
-            Self::CustomerId | Self::CustomerEmail | Self::CustomerSegments | Self::CustomerAttribute(_)
-        )
+        !matches!(self, Self::CustomerId | Self::CustomerEmail | Self::CustomerSegments | Self::CustomerAttribute(_))
     }
 
     /// Whether it is known before there is a cart.

@@ -47,12 +47,8 @@ impl Rule {
         if limits.per_user.is_some() {
             let names: Vec<String> = [by_user(buyer), by_email(buyer)].into_iter().flatten().collect();
             unchecked |= names.is_empty();
-            let count = |name| Counter {
-                name,
-                most: limits.per_user,
-                reason: RejectReason::UserLimitReached,
-                ends: None,
-            };
+            let count =
+                |name| Counter { name, most: limits.per_user, reason: RejectReason::UserLimitReached, ends: None };
             found.extend(names.into_iter().map(count));
         }
         for limit in &limits.periods {

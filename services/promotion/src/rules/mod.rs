@@ -31,9 +31,7 @@ mod state;
 mod tests;
 mod units;
 
-pub use cart::{
-    Allowance, CampaignStanding, Cart, Circumstances, Detail, GiftStock, Line, LineInput, NamedCode,
-};
+pub use cart::{Allowance, CampaignStanding, Cart, Circumstances, Detail, GiftStock, Line, LineInput, NamedCode};
 pub use compile::{Needs, Rule};
 pub use evaluate::evaluate;
 pub use index::RuleSet;

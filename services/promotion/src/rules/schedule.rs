@@ -112,9 +112,18 @@ impl Window {
         if first.until(last).is_ok_and(|span| i64::from(span.get_days()) >= SURELY) {
             return true;
         }
-        let mut date = first.saturating_sub(1.day());
+        let inside = |at: Timestamp| at >= starts && at < ends && self.check_hours(at).is_ok();
+        if inside(starts) {
+            return true;
+        }
+        // Open times begin when hours begin, or when the clock jumps into them.
+        let jumps = self.zone.following(starts.to_jiff()).map(|jump| Timestamp::from_jiff(jump.timestamp()));
+        if jumps.take_while(|at| *at < ends).any(inside) {
+            return true;
+        }
+        let mut date = first;
         while date <= last {
-            if hours.on(weekday(date.weekday())) && self.opens(hours, date, starts, ends) {
+            if inside(self.moment(date, hours.from)) {
                 return true;
             }
             date = date.saturating_add(1.day());
@@ -122,19 +131,12 @@ impl Window {
         false
     }
 
-    /// Whether the hours that begin on a date meet the time between start and end; hours that a clock change leaves out do not.
-    fn opens(&self, hours: &Hours, date: Date, starts: Timestamp, ends: Timestamp) -> bool {
-        let until = if hours.from < hours.to { hours.to } else { hours.to + DAY };
-        let (open, close) = (self.moment(date, hours.from), self.moment(date, until));
-        open.max(starts) < close.min(ends)
-    }
-
     fn moment(&self, date: Date, minute: u32) -> Timestamp {
-        let days = i64::from(minute / DAY);
-        let (hour, rest) = ((minute % DAY) / 60, minute % 60);
-        let time = Time::new(i8::try_from(hour).unwrap_or(0), i8::try_from(rest).unwrap_or(0), 0, 0);
-        let civil = date.saturating_add(days.days()).to_datetime(time.unwrap_or(Time::MIN));
-        civil.to_zoned(self.zone.clone()).map_or(Timestamp(i64::MAX), |at| Timestamp::from_jiff(at.timestamp()))
+        let part = |part: u32| i8::try_from(part).unwrap_or(0);
+        let time = Time::new(part(minute / 60), part(minute % 60), 0, 0).unwrap_or(Time::MIN);
+        date.to_datetime(time)
+            .to_zoned(self.zone.clone())
+            .map_or(Timestamp(i64::MAX), |at| Timestamp::from_jiff(at.timestamp()))
     }
 }
 

@@ -25,9 +25,7 @@ pub(crate) fn price(set: &RuleSet, cart: &Cart, line: &Line, it: &Circumstances)
         return none;
     }
     let state = State::new(cart, it);
-    let holds = |rule: &&&Arc<Rule>| {
-        admits(rule, it).is_ok() && Ask { rule, state: &state, circumstances: it }.holds()
-    };
+    let holds = |rule: &&&Arc<Rule>| admits(rule, it).is_ok() && Ask { rule, state: &state, circumstances: it }.holds();
     let candidates = set.shelf_candidates(line, &it.customer.segments);
     let (alone, together): (Vec<&Arc<Rule>>, Vec<&Arc<Rule>>) =
         candidates.iter().filter(holds).copied().partition(|rule| rule.exclusive);
@@ -41,24 +39,25 @@ pub(crate) fn price(set: &RuleSet, cart: &Cart, line: &Line, it: &Circumstances)
     if best.by.is_empty() { none } else { best }
 }
 
-/// Rules one after the other, of a group the one that gives the most at the turn of its first.
+/// Rules one after the other, of a group the one that gives the most at the turn of the first that gives anything.
 fn in_sequence(line: &Line, rules: &[&Arc<Rule>]) -> Shelved {
     let mut shelved = Shelved { unit: line.list, by: Vec::new() };
     let mut done: Vec<&str> = Vec::new();
     for rule in rules {
-        let turn: Option<(&Arc<Rule>, i64)> = match &rule.group {
-            None => Some((*rule, cut(rule, line, shelved.unit))),
-            Some(group) if done.contains(&group.as_str()) => None,
-            Some(group) => {
-                done.push(group);
-                let members = rules.iter().filter(|it| it.group.as_ref() == Some(group));
-                members.map(|it| (*it, cut(it, line, shelved.unit))).min_by_key(|(it, unit)| (*unit, it.id))
-            }
-        };
-        if let Some((rule, unit)) = turn.filter(|(_, unit)| *unit < shelved.unit) {
-            shelved.by.push((rule.clone(), shelved.unit - unit));
-            shelved.unit = unit;
+        let own = cut(rule, line, shelved.unit);
+        let spent = rule.group.as_deref().is_some_and(|group| done.contains(&group));
+        if spent || own >= shelved.unit {
+            continue;
         }
+        let mut turn: (&Arc<Rule>, i64) = (*rule, own);
+        if let Some(group) = &rule.group {
+            done.push(group);
+            let members = rules.iter().filter(|it| it.group.as_ref() == Some(group));
+            let tried = members.map(|it| (*it, cut(it, line, shelved.unit)));
+            turn = tried.min_by_key(|(it, unit)| (*unit, it.id)).unwrap_or(turn);
+        }
+        shelved.by.push((turn.0.clone(), shelved.unit - turn.1));
+        shelved.unit = turn.1;
     }
     shelved
 }

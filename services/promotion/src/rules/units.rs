@@ -211,9 +211,7 @@ impl Turn<'_, '_> {
 
 /// How often buying and getting can be served by units that are good for the one, the other, or both.
 fn applications(sizes: (u64, u64), only_buy: u64, only_get: u64, shared: u64, most: u64) -> u64 {
-    let fits = |n: u64| {
-        (n * sizes.0).saturating_sub(only_buy) + (n * sizes.1).saturating_sub(only_get) <= shared
-    };
+    let fits = |n: u64| (n * sizes.0).saturating_sub(only_buy) + (n * sizes.1).saturating_sub(only_get) <= shared;
     let (mut low, mut high) = (0, most.min((only_buy + shared) / sizes.0.max(1)));
     while low < high {
         let middle = low + (high - low).div_ceil(2);
@@ -305,12 +303,7 @@ struct Bundling<'a> {
 
 impl<'a> Bundling<'a> {
     fn new(stacks: &'a [(Stack, Vec<bool>)], wanted: &'a [u32]) -> Self {
-        Self {
-            stacks,
-            wanted,
-            matched: vec![vec![0; wanted.len()]; stacks.len()],
-            filled: vec![0; wanted.len()],
-        }
+        Self { stacks, wanted, matched: vec![vec![0; wanted.len()]; stacks.len()], filled: vec![0; wanted.len()] }
     }
 
     /// Units of each stack that make up a bundle; `None` when there are not enough.

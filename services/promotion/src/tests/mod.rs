@@ -1,1 +1,7 @@
-//! The service on the memory engine.
+//! The service on the memory engine, beside a desk that plays the other services; every scenario closes with the auditor.
+
+mod calculating;
+mod carts;
+mod desk;
+mod editing;
+mod using;

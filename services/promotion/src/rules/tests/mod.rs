@@ -1,1 +1,6 @@
 //! Worked examples and properties of the evaluator.
+
+mod examples;
+mod faults;
+mod properties;
+mod time;

@@ -1,0 +1,203 @@
+//! What does not type-check is refused with a pointer to it.
+
+use promox_contract::ids::PromotionId;
+use promox_kernel::Currency;
+use serde_json::{Value, json};
+
+use super::examples::promotion;
+use crate::rules::Rule;
+
+fn pointers(document: Value) -> Vec<String> {
+    let promotion = promotion(document);
+    match Rule::compile(PromotionId(1), &promotion, Currency::GBP, "") {
+        Ok(_) => Vec::new(),
+        Err(faults) => faults.into_iter().map(|fault| fault.pointer).collect(),
+    }
+}
+
+fn with_action(action: Value) -> Vec<String> {
+    pointers(json!({"actions": [action]}))
+}
+
+fn with_when(when: Value) -> Vec<String> {
+    pointers(json!({"actions": [{"type": "PERCENT_OFF", "value": "10"}], "when": when}))
+}
+
+#[test]
+fn actions() {
+    for (action, want) in [
+        (json!({"type": "PERCENT_OFF", "value": "10"}), &[][..]),
+        (json!({"type": "PERCENT_OFF", "value": "100.0001"}), &["/actions/0/value"]),
+        (json!({"type": "PERCENT_OFF", "value": "120"}), &["/actions/0/value"]),
+        (json!({"type": "PERCENT_OFF", "value": "0"}), &["/actions/0/value"]),
+        (json!({"type": "PERCENT_OFF", "value": "1.00001"}), &["/actions/0/value"]),
+        (json!({"type": "PERCENT_OFF"}), &["/actions/0/value"]),
+        (json!({"type": "PERCENT_OFF", "value": "10", "sku": "A"}), &["/actions/0/sku"]),
+        (json!({"type": "PERCENT_OFF", "value": "10", "scope": "SHIPPING", "items": {}}), &["/actions/0/items"]),
+        (json!({"type": "AMOUNT_OFF", "value": "1.005"}), &["/actions/0/value"]),
+        (json!({"type": "AMOUNT_OFF", "value": "0.00"}), &["/actions/0/value"]),
+        (json!({"type": "AMOUNT_OFF", "value": "-1"}), &["/actions/0/value"]),
+        (json!({"type": "AMOUNT_OFF", "value": "1", "scope": "SHIPPING", "per": "UNIT"}), &["/actions/0/per"]),
+        (json!({"type": "AMOUNT_OFF", "value": "1", "maxUnitsPerLine": 0}), &["/actions/0/maxUnitsPerLine"]),
+        (json!({"type": "FIXED_PRICE", "value": "0.00"}), &[]),
+        (json!({"type": "FIXED_PRICE", "value": "1", "scope": "SHIPPING"}), &["/actions/0/scope"]),
+        (json!({"type": "EVERY_NTH", "every": 1, "percentOff": "50"}), &["/actions/0/every"]),
+        (json!({"type": "EVERY_NTH", "percentOff": "50"}), &["/actions/0/every"]),
+        (json!({"type": "PACK", "size": 3}), &["/actions/0"]),
+        (json!({"type": "PACK", "size": 3, "price": "1", "percentOff": "5"}), &["/actions/0"]),
+        (json!({"type": "BUNDLE_PRICE", "parts": [], "price": "1"}), &["/actions/0/parts"]),
+        (json!({"type": "BUNDLE_PRICE", "parts": [{"quantity": 0}], "price": "1"}), &["/actions/0/parts/0/quantity"]),
+        (json!({"type": "BUY_X_GET_Y", "buy": {"quantity": 1}}), &["/actions/0/get"]),
+        (
+            json!({"type": "BUY_X_GET_Y", "buy": {"quantity": 1}, "get": {"quantity": 1}}),
+            &["/actions/0/get/percentOff"],
+        ),
+        (
+            json!({"type": "BUY_X_GET_Y", "buy": {"quantity": 1, "percentOff": "5"}, "get": {"quantity": 1, "percentOff": "5"}}),
+            &["/actions/0/buy/percentOff"],
+        ),
+        (json!({"type": "CHEAPEST"}), &["/actions/0"]),
+        (json!({"type": "CHEAPEST", "price": "1"}), &["/actions/0/price", "/actions/0"]),
+        (json!({"type": "GIFT", "quantity": 1}), &["/actions/0/sku"]),
+        (json!({"type": "GIFT", "sku": "A", "quantity": 0}), &["/actions/0/quantity"]),
+        (json!({"type": "POINTS_MULTIPLIER", "value": "0"}), &["/actions/0/value"]),
+        (json!({"type": "FREE_SHIPPING", "maxDiscount": "0"}), &["/actions/0/maxDiscount"]),
+        (json!({"type": "PERCENT_OFF", "value": "5", "items": {"skus": []}}), &["/actions/0/items/skus"]),
+        (
+            json!({"type": "PERCENT_OFF", "value": "5", "items": {"minPrice": "5", "maxPrice": "4"}}),
+            &["/actions/0/items/maxPrice"],
+        ),
+        (json!({"type": "PERCENT_OFF", "value": "5", "items": {"exclude": {}}}), &["/actions/0/items/exclude"]),
+        (
+            json!({"type": "PERCENT_OFF", "value": "5", "items": {"exclude": {"skus": ["A"], "exclude": {"skus": ["B"]}}}}),
+            &["/actions/0/items/exclude/exclude"],
+        ),
+    ] {
+        assert_eq!(with_action(action.clone()), want, "{action}");
+    }
+}
+
+#[test]
+fn ladders_rise() {
+    let ladder = |tiers: Value| with_action(json!({"type": "TIERED", "basis": "QUANTITY", "tiers": tiers}));
+    for (tiers, want) in [
+        (json!([{"from": 1, "percentOff": "5"}, {"from": 5, "percentOff": "5"}]), &[][..]),
+        (json!([{"from": 5, "percentOff": "5"}, {"from": 5, "percentOff": "10"}]), &["/actions/0/tiers/1/from"]),
+        (json!([{"from": 9, "percentOff": "5"}, {"from": 5, "percentOff": "10"}]), &["/actions/0/tiers/1/from"]),
+        (json!([{"from": 1, "percentOff": "10"}, {"from": 5, "percentOff": "5"}]), &["/actions/0/tiers/1"]),
+        (json!([{"from": 1, "amountOff": "10"}, {"from": 5, "amountOff": "5"}]), &["/actions/0/tiers/1"]),
+        (json!([{"from": 1, "unitPrice": "5"}, {"from": 5, "unitPrice": "10"}]), &["/actions/0/tiers/1"]),
+        (json!([{"from": 1}]), &["/actions/0/tiers/0"]),
+        (json!([{"from": "1.5", "percentOff": "5"}]), &["/actions/0/tiers/0/from"]),
+        (json!([]), &["/actions/0/tiers"]),
+    ] {
+        assert_eq!(ladder(tiers.clone()), want, "{tiers}");
+    }
+    let no_basis = json!({"type": "TIERED", "tiers": [{"from": 1, "percentOff": "5"}]});
+    assert_eq!(with_action(no_basis), ["/actions/0/basis"]);
+}
+
+#[test]
+fn conditions() {
+    for (when, want) in [
+        (json!({"field": "cart.subtotal", "op": "GTE", "value": "50.00"}), &[][..]),
+        (json!({"field": "cart.total", "op": "GTE", "value": "50.00"}), &["/when/field"]),
+        (json!({"field": "cart.subtotal", "op": "STARTS_WITH", "value": "5"}), &["/when/op"]),
+        (json!({"field": "cart.subtotal", "op": "GTE", "value": "much"}), &["/when/value"]),
+        (json!({"field": "cart.subtotal", "op": "GTE", "value": "1.005"}), &["/when/value"]),
+        (json!({"field": "cart.subtotal", "op": "GTE"}), &["/when/value"]),
+        (json!({"field": "cart.quantity", "op": "GTE", "value": 1.5}), &["/when/value"]),
+        (json!({"field": "cart.quantity", "op": "IN", "value": 1}), &["/when/value"]),
+        (json!({"field": "cart.quantity", "op": "IN", "value": []}), &["/when/value"]),
+        (json!({"field": "cart.quantity", "op": "IN", "value": [1, "x"]}), &["/when/value/1"]),
+        (json!({"field": "cart.quantity", "op": "EQ", "value": 1, "items": {}}), &["/when/items"]),
+        (json!({"field": "customer.segments", "op": "EQ", "value": "VIP"}), &["/when/op"]),
+        (json!({"field": "customer.isGuest", "op": "EQ", "value": "yes"}), &["/when/value"]),
+        (json!({"field": "customer.tier", "op": "GT", "value": "GOLD"}), &["/when/op"]),
+        (json!({"field": "time.weekday", "op": "IN", "value": ["MON", "FUNDAY"]}), &["/when/value/1"]),
+        (json!({"field": "time.hour", "op": "EQ", "value": 24}), &["/when/value"]),
+        (json!({"field": "customer.attributes.", "op": "EQ", "value": "x"}), &["/when/field"]),
+        (json!({"any": []}), &["/when/any"]),
+        (json!({}), &["/when"]),
+        (json!({"all": [], "any": []}), &["/when"]),
+        (json!({"all": [{"not": {"field": "nope", "op": "EQ", "value": 1}}]}), &["/when/all/0/not/field"]),
+        (
+            json!({"field": "items.quantity", "op": "GTE", "value": 1, "items": {"categories": []}}),
+            &["/when/items/categories"],
+        ),
+    ] {
+        assert_eq!(with_when(when.clone()), want, "{when}");
+    }
+}
+
+#[test]
+fn nesting_ends_at_eight() {
+    let nested = |depth: usize| {
+        let leaf = json!({"field": "cart.lines", "op": "GTE", "value": 1});
+        (0..depth).fold(leaf, |inner, _| json!({"all": [inner]}))
+    };
+    assert!(with_when(nested(8)).is_empty());
+    assert_eq!(with_when(nested(9)), [format!("/when{}", "/all/0".repeat(8))]);
+}
+
+#[test]
+fn heads_limits_and_schedules() {
+    let action = json!([{"type": "PERCENT_OFF", "value": "10"}]);
+    for (members, want) in [
+        (json!({"actions": []}), &["/actions"][..]),
+        (json!({"actions": (0..9).map(|_| json!({"type": "FREE_SHIPPING"})).collect::<Vec<_>>()}), &["/actions"]),
+        (json!({"name": " "}), &["/name"]),
+        (json!({"code": "- _"}), &["/code"]),
+        (json!({"priority": 2_000_000}), &["/priority"]),
+        (json!({"timezone": "Mars/Olympus"}), &["/timezone"]),
+        (json!({"stacking": {"mode": "EXCLUSIVE", "group": "g"}}), &["/stacking/group"]),
+        (json!({"startsAt": "2026-01-02T00:00:00Z", "endsAt": "2026-01-01T00:00:00Z"}), &["/endsAt"]),
+        (json!({"schedule": {"days": []}}), &["/schedule/days"]),
+        (json!({"schedule": {"days": ["FRI", "SUNDAY"]}}), &["/schedule/days/1"]),
+        (json!({"schedule": {"from": "10:00", "to": "10:00"}}), &["/schedule/to"]),
+        (json!({"schedule": {"from": "24:00"}}), &["/schedule/from", "/schedule/to"]),
+        (json!({"schedule": {"from": "9:00"}}), &["/schedule/from"]),
+        (json!({"schedule": {"to": "25:00"}}), &["/schedule/to"]),
+        (json!({"limits": {"total": 0}}), &["/limits/total"]),
+        (json!({"limits": {"perUser": 0}}), &["/limits/perUser"]),
+        (json!({"limits": {"budget": "0.00"}}), &["/limits/budget"]),
+        (json!({"limits": {"budget": "1.005"}}), &["/limits/budget"]),
+        (json!({"limits": {"periods": [{"per": "USER", "period": "DAY", "count": 0}]}}), &["/limits/periods/0/count"]),
+        (json!({"stage": "CATALOG", "code": "X"}), &["/code"]),
+        (json!({"stage": "CATALOG", "limits": {"total": 1}}), &["/limits"]),
+        (json!({"stage": "CATALOG", "actions": [{"type": "FREE_SHIPPING"}]}), &["/actions/0/type"]),
+        (
+            json!({"stage": "CATALOG", "actions": [{"type": "PERCENT_OFF", "value": "5", "scope": "ORDER"}]}),
+            &["/actions/0/scope"],
+        ),
+        (json!({"stage": "CATALOG", "when": {"field": "cart.subtotal", "op": "GTE", "value": "5"}}), &["/when/field"]),
+    ] {
+        let mut document = json!({"actions": action});
+        document.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+        assert_eq!(pointers(document), want, "{members}");
+    }
+}
+
+#[test]
+fn hours_that_never_come_are_refused() {
+    let refused = |starts: &str, ends: &str, schedule: Value, zone: &str| {
+        let document = json!({
+            "actions": [{"type": "FREE_SHIPPING"}], "startsAt": starts, "endsAt": ends, "schedule": schedule, "timezone": zone,
+        });
+        pointers(document) == ["/schedule"]
+    };
+    let friday = || json!({"days": ["FRI"]});
+    // Monday to Tuesday has no Friday; Monday to Friday has.
+    assert!(refused("2026-11-23T00:00:00Z", "2026-11-24T23:00:00Z", friday(), "UTC"));
+    assert!(!refused("2026-11-23T00:00:00Z", "2026-11-27T01:00:00Z", friday(), "UTC"));
+    assert!(refused("2026-11-23T00:00:00Z", "2026-11-27T00:00:00Z", friday(), "UTC"));
+    // Friday has begun in Auckland when it is Thursday noon in UTC.
+    assert!(!refused("2026-11-26T12:00:00Z", "2026-11-26T13:00:00Z", friday(), "Pacific/Auckland"));
+    // 01:30 to 02:00 does not exist in London on the day the clocks go forward.
+    let gap = || json!({"from": "01:15", "to": "01:45"});
+    assert!(refused("2027-03-28T00:00:00Z", "2027-03-28T22:00:00Z", gap(), "Europe/London"));
+    // A night that began on Friday reaches into Saturday.
+    let night = || json!({"days": ["FRI"], "from": "22:00", "to": "02:00"});
+    assert!(!refused("2026-11-28T00:00:00Z", "2026-11-28T12:00:00Z", night(), "UTC"));
+    assert!(refused("2026-11-28T02:00:00Z", "2026-11-28T12:00:00Z", night(), "UTC"));
+}

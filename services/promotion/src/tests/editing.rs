@@ -1,0 +1,132 @@
+//! Promotions made, changed, moved and removed.
+
+use promox_contract::promotion::{ClaimCodes, DescribePromotions};
+use promox_kernel::Kind;
+use serde_json::{Value, json};
+
+use super::desk::Shop;
+use crate::api::{
+    ActivatePromotion, ArchivePromotion, DeletePromotion, GetPromotion, ListPromotions, PausePromotion,
+    PromotionStatus, UpdatePromotion,
+};
+use crate::rules::{Per, Scope, StackingMode, WhenShort};
+
+async fn patch(shop: &Shop, mut body: Value, id: i64) -> Result<crate::api::PromotionView, promox_kernel::Error> {
+    body.as_object_mut().unwrap().insert("id".into(), id.into());
+    shop.call(Shop::read::<UpdatePromotion>(&body)?).await
+}
+
+#[tokio::test]
+async fn what_goes_without_saying_is_said() {
+    let shop = Shop::open();
+    let body = json!({"limits": {"total": 5}, "actions": [
+        {"type": "AMOUNT_OFF", "value": 5}, {"type": "AMOUNT_OFF", "value": "1.5", "scope": "ITEMS"}, {"type": "FREE_SHIPPING"},
+    ]});
+    let made = shop.create(body).await.unwrap();
+    assert_eq!((made.status, made.version, made.uses, made.priority), (PromotionStatus::Draft, 1, 0, 0));
+    assert_eq!(made.stacking.mode, Some(StackingMode::Stackable));
+    assert_eq!(made.limits.unwrap().when_short, Some(WhenShort::Refuse));
+    let said: Vec<_> = made.actions.iter().map(|action| (action.scope, action.per)).collect();
+    let items = (Some(Scope::Items), Some(Per::Unit));
+    assert_eq!(said, [(Some(Scope::Order), Some(Per::Order)), items, (None, None)]);
+    let shelf = shop.create(json!({"stage": "CATALOG"})).await.unwrap();
+    assert_eq!((shelf.stacking.mode, shelf.actions[0].scope), (Some(StackingMode::Exclusive), Some(Scope::Items)));
+    shop.verify();
+}
+
+#[tokio::test]
+async fn faults_are_pointed_at_and_typos_found() {
+    let shop = Shop::open();
+    for (body, pointer) in [
+        (json!({"actions": [{"type": "PERCENT_OFF", "value": "101"}]}), "/actions/0/value"),
+        (json!({"actions": [{"type": "PERCENT_OFF", "valeu": "10"}]}), "/actions/0/valeu"),
+        (json!({"actions": [{"type": "PERCENT"}]}), "/actions/0/type"),
+        (json!({"when": {"field": "cart.subtotal", "op": "GTE", "value": "x"}}), "/when/value"),
+        (json!({"when": {"field": "cart.subtotal", "op": "GT", "value": 1, "itmes": {}}}), "/when/itmes"),
+        (json!({"when": {"all": [{"field": "a", "op": "MORE", "value": 1}]}}), "/when/all/0/op"),
+        (json!({"id": 7}), "/id"),
+        (json!({"campaignId": 9}), "/campaignId"),
+        (json!({"limits": {"periods": [{"per": "USER", "period": "YEAR", "count": 1}]}}), "/limits/periods/0/period"),
+    ] {
+        let error = shop.create(body.clone()).await.unwrap_err();
+        assert_eq!((error.kind(), error.errors()[0].pointer.as_str()), (Kind::Schema, pointer), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn a_code_is_one_promotions_or_a_coupons() {
+    let shop = Shop::open();
+    let first = shop.create(json!({"code": "Summer 2024"})).await.unwrap();
+    assert_eq!(first.code.as_deref(), Some("Summer 2024"));
+    for code in ["SUMMER2024", "summer-20 24", "sum_mer2024", "cou-pon"] {
+        assert_eq!(shop.create(json!({"code": code})).await.unwrap_err().code(), "CODE_TAKEN", "{code}");
+    }
+    let taken = shop.call(ClaimCodes { codes: vec!["SUMMER2024".into(), "OTHER".into()] }).await.unwrap().taken;
+    assert_eq!(taken, ["SUMMER2024"]);
+    shop.call(ArchivePromotion { id: first.id }).await.unwrap();
+    assert!(shop.create(json!({"code": "summer2024"})).await.is_ok());
+    shop.verify();
+}
+
+#[tokio::test]
+async fn states_follow_their_graph() {
+    let shop = Shop::open();
+    let id = shop.create(json!({})).await.unwrap().id;
+    let refused = shop.call(PausePromotion { id }).await.unwrap_err();
+    assert_eq!((refused.code(), &refused.members()["allowed"]), ("INVALID_TRANSITION", &json!(["ACTIVE", "ARCHIVED"])));
+    assert_eq!(shop.call(ActivatePromotion { id }).await.unwrap().version, 2);
+    assert_eq!(shop.call(ActivatePromotion { id }).await.unwrap().version, 2);
+    assert_eq!(shop.call(PausePromotion { id }).await.unwrap().status, PromotionStatus::Paused);
+    assert_eq!(shop.call(ActivatePromotion { id }).await.unwrap().status, PromotionStatus::Active);
+    shop.call(DeletePromotion { id }).await.unwrap();
+    assert_eq!(shop.call(GetPromotion { id }).await.unwrap().status, PromotionStatus::Archived);
+    assert_eq!(shop.call(ActivatePromotion { id }).await.unwrap_err().code(), "INVALID_TRANSITION");
+    let draft = shop.create(json!({})).await.unwrap().id;
+    shop.call(DeletePromotion { id: draft }).await.unwrap();
+    assert_eq!(shop.call(GetPromotion { id: draft }).await.unwrap_err().kind(), Kind::NotFound);
+    shop.verify();
+}
+
+#[tokio::test]
+async fn patches_merge_and_mind_the_version() {
+    let shop = Shop::open();
+    let made = shop.create(json!({"code": "A", "limits": {"total": 5, "perUser": 1}})).await.unwrap();
+    let id = made.id.0;
+    let body = json!({"name": "Other", "limits": {"total": 9}, "code": null, "actions": [{"type": "FREE_SHIPPING"}]});
+    let after = patch(&shop, body, id).await.unwrap();
+    let limits = after.limits.unwrap();
+    assert_eq!((after.name.as_str(), after.code, after.version), ("Other", None, 2));
+    assert_eq!((limits.total, limits.per_user), (Some(9), Some(1)));
+    assert_eq!(after.actions.len(), 1);
+    let error = patch(&shop, json!({"limits": {"totla": 1}}), id).await.unwrap_err();
+    assert_eq!(error.errors()[0].pointer, "/limits/totla");
+    let error = patch(&shop, json!({"name": null}), id).await.unwrap_err();
+    assert_eq!(error.errors()[0].pointer, "/name");
+    let mut cx = shop.cx();
+    cx.if_match = Some(1);
+    let stale = shop.promotions.clone();
+    let op = Shop::read::<UpdatePromotion>(&json!({"id": id, "name": "X"})).unwrap();
+    let error = promox_kernel::Handle::handle(&*stale, &cx, op).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Precondition);
+    shop.verify();
+}
+
+#[tokio::test]
+async fn lists_are_filtered_and_names_told() {
+    let shop = Shop::open();
+    for name in ["Red", "Green", "Blue"] {
+        shop.create(json!({"name": name})).await.unwrap();
+    }
+    let red = shop.active(json!({"name": "Dark red", "code": "DARK"})).await;
+    let names = |op: ListPromotions| {
+        let shop = &shop;
+        async move { shop.call(op).await.unwrap().items.into_iter().map(|it| it.name).collect::<Vec<_>>() }
+    };
+    assert_eq!(names(ListPromotions::default()).await, ["Dark red", "Blue", "Green", "Red"]);
+    let active = ListPromotions { status: Some(PromotionStatus::Active), ..ListPromotions::default() };
+    assert_eq!(names(active).await, ["Dark red"]);
+    let found = ListPromotions { q: Some("RED".into()), ..ListPromotions::default() };
+    assert_eq!(names(found).await, ["Dark red", "Red"]);
+    let told = shop.call(DescribePromotions { ids: vec![red, promox_contract::ids::PromotionId(99)] }).await.unwrap();
+    assert_eq!(told.items.iter().map(|it| it.name.as_str()).collect::<Vec<_>>(), ["Dark red"]);
+}

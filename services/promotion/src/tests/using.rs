@@ -1,0 +1,149 @@
+//! Uses taken, posted and given back, never past a limit or a budget.
+
+use std::time::Duration;
+
+use promox_contract::ids::PromotionId;
+use promox_contract::promotion::{EvaluateCart, RejectReason};
+use promox_kernel::{Error, UserId};
+use serde_json::json;
+
+use super::desk::Shop;
+use crate::api::{GetPromotion, ListUsage, UpdatePromotion, UsageView};
+
+fn reason(error: &Error) -> (String, String) {
+    (error.code().to_owned(), error.members()["reason"].as_str().unwrap_or_default().to_owned())
+}
+
+fn refused(reason: RejectReason) -> (String, String) {
+    ("PROMOTION_INVALID".to_owned(), reason.as_str().to_owned())
+}
+
+async fn usage(shop: &Shop, id: PromotionId) -> Vec<UsageView> {
+    let op = ListUsage { id, limit: promox_kernel::Limit::default(), cursor: None };
+    shop.call(op).await.unwrap().items
+}
+
+async fn books(shop: &Shop, id: PromotionId) -> (i64, String) {
+    let view = shop.call(GetPromotion { id }).await.unwrap();
+    (view.uses, view.spent.to_string())
+}
+
+#[tokio::test]
+async fn the_last_use_is_taken_once_and_comes_back_once() {
+    let shop = Shop::open();
+    let id = shop.active(json!({"code": "C", "limits": {"total": 2}})).await;
+    shop.hold(1, None, &[(id, "10.00")]).await.unwrap();
+    shop.hold(1, None, &[(id, "10.00")]).await.unwrap();
+    shop.hold(2, None, &[(id, "5.00")]).await.unwrap();
+    assert_eq!(books(&shop, id).await, (2, "15.00".into()));
+    let error = shop.hold(3, None, &[(id, "1.00")]).await.unwrap_err();
+    assert_eq!(reason(&error), refused(RejectReason::LimitReached));
+    assert_eq!(shop.off(&shop.cx(), Shop::cart(&["C"])).await.1[0].1, RejectReason::LimitReached);
+    shop.verify();
+    for _ in 0..2 {
+        shop.release(1).await;
+    }
+    assert_eq!(books(&shop, id).await, (1, "5.00".into()));
+    assert_eq!(shop.hold(1, None, &[(id, "1.00")]).await.unwrap_err().code(), "USES_RELEASED");
+    shop.hold(4, None, &[(id, "1.00")]).await.unwrap();
+    shop.verify();
+}
+
+#[tokio::test]
+async fn a_budget_is_never_passed_by_a_penny() {
+    let shop = Shop::open();
+    let id = shop.active(json!({"limits": {"budget": "25.00"}})).await;
+    let other = shop.active(json!({})).await;
+    shop.hold(1, None, &[(id, "10.00")]).await.unwrap();
+    shop.hold(2, None, &[(id, "10.00")]).await.unwrap();
+    let error = shop.hold(3, None, &[(other, "1.00"), (id, "5.01")]).await.unwrap_err();
+    assert_eq!(reason(&error), refused(RejectReason::BudgetExhausted));
+    assert_eq!(books(&shop, other).await, (0, "0".into()));
+    shop.hold(4, None, &[(id, "5.00")]).await.unwrap();
+    assert_eq!(books(&shop, id).await, (3, "25.00".into()));
+    shop.verify();
+    let body = json!({"id": id, "limits": {"budget": "24.99"}});
+    let error = shop.call(Shop::read::<UpdatePromotion>(&body).unwrap()).await.unwrap_err();
+    assert_eq!(error.errors()[0].pointer, "/limits/budget");
+    let body = json!({"id": id, "limits": {"budget": "25.00"}});
+    shop.call(Shop::read::<UpdatePromotion>(&body).unwrap()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_buyer_is_counted_by_account_and_by_address() {
+    let shop = Shop::open();
+    let id = shop.active(json!({"limits": {"perUser": 1}})).await;
+    shop.hold(1, Some(7), &[(id, "1.00")]).await.unwrap();
+    let again = shop.hold(2, Some(7), &[(id, "1.00")]).await.unwrap_err();
+    assert_eq!(reason(&again), refused(RejectReason::UserLimitReached));
+    // The same person as a guest, by the address of the account.
+    let cart = EvaluateCart { email: Some("USER7@example.com".parse().unwrap()), ..Shop::cart(&[]) };
+    assert_eq!(shop.off(&shop.cx(), cart).await.0, "0");
+    let answer = shop.call(Shop::cart(&[])).await.unwrap();
+    assert_eq!((answer.uses.len(), answer.warnings.len()), (1, 1));
+    // An account whose address is not in the request is looked up.
+    let cart = EvaluateCart { user_id: Some(UserId(7)), ..Shop::cart(&[]) };
+    assert_eq!(shop.off(&shop.cx(), cart).await.0, "0");
+    shop.hold(3, Some(8), &[(id, "1.00")]).await.unwrap();
+    shop.release(1).await;
+    shop.hold(4, Some(7), &[(id, "1.00")]).await.unwrap();
+    shop.verify();
+}
+
+#[tokio::test]
+async fn periods_begin_anew() {
+    let shop = Shop::open();
+    let periods = json!([{"per": "USER", "period": "DAY", "count": 1}, {"per": "TOTAL", "period": "WEEK", "count": 2}]);
+    let id = shop.active(json!({"limits": {"periods": periods}})).await;
+    shop.hold(1, Some(7), &[(id, "1.00")]).await.unwrap();
+    let again = shop.hold(2, Some(7), &[(id, "1.00")]).await.unwrap_err();
+    assert_eq!(reason(&again), refused(RejectReason::UserLimitReached));
+    shop.later(Duration::from_hours(24));
+    shop.hold(3, Some(7), &[(id, "1.00")]).await.unwrap();
+    shop.later(Duration::from_hours(24));
+    let again = shop.hold(4, Some(7), &[(id, "1.00")]).await.unwrap_err();
+    assert_eq!(reason(&again), refused(RejectReason::LimitReached));
+    shop.later(Duration::from_hours(24 * 6));
+    shop.hold(5, Some(7), &[(id, "1.00")]).await.unwrap();
+    shop.verify();
+    shop.later(Duration::from_hours(24 * 120));
+    let sweep = shop.promotions.jobs().remove(0);
+    assert!(!sweep.run(shop.cx()).await.unwrap());
+    shop.verify();
+    shop.release(5).await;
+    assert_eq!(books(&shop, id).await, (2, "2.00".into()));
+    shop.verify();
+}
+
+#[tokio::test]
+async fn confirmed_uses_are_logged_and_told_once() {
+    let mut shop = Shop::open();
+    let (a, b) = (shop.active(json!({})).await, shop.active(json!({})).await);
+    shop.hold(1, Some(7), &[(a, "1.00"), (b, "2.00")]).await.unwrap();
+    shop.hold(2, None, &[(a, "3.00")]).await.unwrap();
+    shop.release(2).await;
+    for order in [1, 1, 2, 9] {
+        shop.confirm(order).await;
+    }
+    let logged = usage(&shop, a).await;
+    assert_eq!((logged.len(), logged[0].order_id.0, logged[0].amount.to_string().as_str()), (1, 1, "1.00"));
+    assert_eq!(logged[0].used_at, shop.now());
+    assert_eq!(shop.told("PROMOTION_APPLIED").await, 2);
+    shop.verify();
+    shop.release(1).await;
+    shop.release(1).await;
+    assert!(usage(&shop, a).await[0].released_at.is_some());
+    assert_eq!(books(&shop, a).await, (0, "0.00".into()));
+    shop.verify();
+}
+
+#[tokio::test]
+async fn an_order_that_gave_back_first_does_not_take() {
+    let shop = Shop::open();
+    let id = shop.active(json!({})).await;
+    shop.release(1).await;
+    assert_eq!(shop.hold(1, None, &[(id, "1.00")]).await.unwrap_err().code(), "USES_RELEASED");
+    shop.hold(2, None, &[]).await.unwrap();
+    assert_eq!(books(&shop, id).await, (0, "0".into()));
+    shop.verify();
+}
