@@ -10,6 +10,7 @@ use promox_contract::inventory::{SetStock, StockCount};
 use promox_kernel::{Body, BodyReader, Cx, Error, Principal, Sku, Timestamp, UserId, bind_json};
 use promox_order::{DeliverFulfilment, ImportOrders, PlaceOrder, PutShipping, PutTaxes, ShipOrder};
 use promox_product::{CreateCategory, ImportProducts};
+use promox_promotion::api::{ActivatePromotion, CreatePromotion};
 use promox_user::api::{CreateAddress, Register};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -22,6 +23,7 @@ const TAXES: &str = include_str!("../../../fixtures/demo/taxes.json");
 const CATEGORIES: &str = include_str!("../../../fixtures/demo/categories.json");
 const CATALOG: &str = include_str!("../../../fixtures/demo/catalog.csv");
 const STOCK: &str = include_str!("../../../fixtures/demo/stock.json");
+const PROMOTIONS: &str = include_str!("../../../fixtures/demo/promotions.json");
 const CUSTOMER: &str = include_str!("../../../fixtures/demo/customer.json");
 const ORDERS: &str = include_str!("../../../fixtures/demo/orders.ndjson");
 
@@ -47,7 +49,8 @@ async fn fill(promox: &Promox, cx: &Cx) -> Result<(), Error> {
     let report = cx.call(ImportOrders { body: body("application/x-ndjson", dated(cx.now)?).await }).await?;
     whole(report.failed, report.errors.first().map(|error| &error.detail))?;
     promox.services().users.ensure_admin(cx, ADMIN.0, ADMIN.1).await?;
-    customer(cx).await
+    customer(cx).await?;
+    promotions(cx).await
 }
 
 /// Every row of a fixture is good.
@@ -112,6 +115,16 @@ fn days(now: Timestamp) -> Duration {
 fn time_of_day(text: &str) -> Option<Duration> {
     let on_the_first_day: Timestamp = format!("1970-01-01T{text}Z").parse().ok()?;
     Some(on_the_first_day.since(Timestamp::EPOCH))
+}
+
+/// Promotions that apply from now on.
+async fn promotions(cx: &Cx) -> Result<(), Error> {
+    let promotions: Vec<Value> = serde_json::from_str(PROMOTIONS).map_err(Error::internal)?;
+    for promotion in &promotions {
+        let made = cx.call(read::<CreatePromotion>(promotion)?).await?;
+        cx.call(ActivatePromotion { id: made.id }).await?;
+    }
+    Ok(())
 }
 
 /// A customer with an address and two orders: one delivered, one just paid.
