@@ -152,4 +152,12 @@ mod tests {
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
     }
+
+    #[test]
+    fn every_verb_is_in_the_readme() {
+        let readme = include_str!("../../README.md");
+        for verb in Cli::command().get_subcommands() {
+            assert!(readme.contains(&format!("| `promox {}", verb.get_name())), "{}", verb.get_name());
+        }
+    }
 }
