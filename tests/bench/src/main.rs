@@ -7,6 +7,7 @@ mod cpu;
 mod flash;
 mod http;
 mod latency;
+mod rules;
 mod storage;
 
 use clap::{Parser, Subcommand};
@@ -26,6 +27,8 @@ enum Bench {
     Coupons(coupons::Options),
     /// Flash reservations through the service, beside the same check in Redis, in one run.
     Flash(flash::Options),
+    /// The rules engine alone: one evaluation of carts small and large against few and many promotions.
+    Rules(rules::Options),
     /// The server over HTTP beside a bare hyper server, in one run.
     Http(http::Options),
 }
@@ -35,6 +38,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         Bench::Storage(options) => storage::run(&options),
         Bench::Coupons(options) => coupons::run(&options),
         Bench::Flash(options) => flash::run(&options),
+        Bench::Rules(options) => rules::run(&options),
         Bench::Http(options) => http::run(&options),
     }
 }
