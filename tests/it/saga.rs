@@ -256,16 +256,22 @@ async fn money_that_comes_by_hand() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_cart_that_is_ordered() {
+/// A shop in which a customer has a cart of two A and one B, and the customer's access token.
+async fn with_cart() -> (Shop, String) {
     let shop = stocked().await;
     let login = json!({"email": "ada@example.com", "password": crate::shop::PASSWORD});
-    let ada =
-        shop.anyone.post("/api/auth/register", &login).await.expect(201)["accessToken"].as_str().unwrap().to_owned();
+    let made = shop.anyone.post("/api/auth/register", &login).await.expect(201);
+    let ada = made["accessToken"].as_str().unwrap().to_owned();
     for (sku, quantity) in [("A", 2), ("B", 1)] {
         let item = json!({"sku": sku, "quantity": quantity});
         shop.anyone.bearer(&ada).post("/api/carts/current/items", &item).await.expect(200);
     }
+    (shop, ada)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cart_that_is_ordered() {
+    let (shop, ada) = with_cart().await;
     matrix(shop, async |shop| {
         let ada = shop.anyone.bearer(&ada);
         let body = json!({"payment": {"method": "CARD", "token": "tok_visa"}});
@@ -276,4 +282,31 @@ async fn a_cart_that_is_ordered() {
         assert_eq!(ada.get("/api/carts/current").await.expect(200)["items"], json!([]));
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cart_that_is_ordered_four_times_at_once() {
+    let (shop, ada) = with_cart().await;
+    matrix(shop, async |shop| {
+        let ada = shop.anyone.bearer(&ada);
+        let body = json!({"payment": {"method": "CARD", "token": "tok_visa"}});
+        let keys = ["one", "two", "three", "four"].map(|key| ada.key(key));
+        let answers = futures_util::future::join_all(keys.iter().map(|ada| once(ada, &body))).await;
+        let placed = answers.iter().filter(|answer| answer.status == 201).count();
+        assert_eq!(placed, 1, "{answers:?}");
+        one_order(shop, "CONFIRMED", (8, 9)).await;
+        one_payment(shop, "CAPTURED", "20.99", "0.00").await;
+    })
+    .await;
+}
+
+/// Asks until this key's outcome is known; that another of the keys has the cart is one.
+async fn once(client: &Client, body: &Value) -> Answer {
+    loop {
+        let answer = client.post("/api/orders", body).await;
+        if !matches!(answer.status, 202 | 503) && answer.json()["code"] != "IDEMPOTENCY_IN_PROGRESS" {
+            return answer;
+        }
+        tokio::task::yield_now().await;
+    }
 }
