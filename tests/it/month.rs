@@ -4,7 +4,7 @@
 //! invoices in `fixtures/`. What is expected is worked out here from the file's rows by plain decimal arithmetic.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -41,7 +41,7 @@ struct Month {
 
 impl Month {
     fn read() -> Self {
-        let own = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let own = std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(PathBuf::new, PathBuf::from);
         let beside = own.join("../shared/data/online-retail/december-2010.csv");
         let named = std::env::var_os("PROMOX_MONTH").map(PathBuf::from);
         let path = named.unwrap_or(if beside.exists() { beside } else { own.join("fixtures/online-retail.csv") });
@@ -89,7 +89,9 @@ fn plain_arithmetic_agrees_with_what_the_month_is_known_to_be() {
         assert_eq!((notes.0, notes.1, notes.2.as_str()), CREDIT_NOTES);
         assert_eq!(month.bad.len(), BAD_ROWS);
     } else {
-        assert_eq!(sales.0 + notes.0 + month.bad.len().min(1), 150, "{sales:?} {notes:?} {}", month.bad.len());
+        assert_eq!((sales.0, sales.1, sales.2.as_str()), (134, 3_119, "60072.07"));
+        assert_eq!((notes.0, notes.1, notes.2.as_str()), (6, 26, "-325.23"));
+        assert_eq!(month.bad.len(), 10);
     }
 }
 
