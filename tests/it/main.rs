@@ -10,6 +10,7 @@
 )]
 
 mod access;
+mod aftermath;
 mod cart;
 mod catalogue;
 mod checkout;
