@@ -11,6 +11,11 @@ use promox_kernel::{Body, BodyReader, BodySender, Error, Kind};
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
+/// How long a refused body is read on.
+const LINGER: Duration = Duration::from_secs(1);
+/// Bytes of a refused body that are read on.
+const MOST_DRAINED: usize = 8 << 20;
+
 /// What one body may take.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
@@ -67,8 +72,29 @@ pub(super) fn none(body: &Incoming) -> Result<(), Error> {
     Err(Error::new(Kind::Malformed, "BODY_NOT_TAKEN", "This operation takes no body: send its members in the query."))
 }
 
-/// A JSON body, whole.
-pub(super) async fn json(headers: &HeaderMap, body: Incoming, bounds: Bounds) -> Result<Bytes, Error> {
+/// A JSON body, whole. What a refused client still sends is read on for a moment, so that it meets the refusal and not a
+/// connection that was reset.
+pub(super) async fn json(headers: &HeaderMap, mut body: Incoming, bounds: Bounds) -> Result<Bytes, Error> {
+    let read = checked(headers, &mut body, bounds).await;
+    if matches!(&read, Err(error) if matches!(error.kind(), Kind::TooLarge | Kind::UnsupportedMedia)) {
+        let _ = timeout(LINGER.min(bounds.patience), drain(&mut body)).await;
+    }
+    read
+}
+
+/// Drops what comes, up to a bound.
+async fn drain(body: &mut Incoming) {
+    let mut left = MOST_DRAINED;
+    while let Some(Ok(frame)) = body.frame().await {
+        let length = frame.data_ref().map_or(0, Bytes::len);
+        if length > left {
+            return;
+        }
+        left -= length;
+    }
+}
+
+async fn checked(headers: &HeaderMap, body: &mut Incoming, bounds: Bounds) -> Result<Bytes, Error> {
     if body.size_hint().exact() == Some(0) {
         return Ok(Bytes::new());
     }
@@ -84,7 +110,7 @@ pub(super) async fn json(headers: &HeaderMap, body: Incoming, bounds: Bounds) ->
     timeout(bounds.patience, collect(body, bounds.json)).await.map_err(|_| too_slow())?
 }
 
-async fn collect(mut body: Incoming, limit: usize) -> Result<Bytes, Error> {
+async fn collect(body: &mut Incoming, limit: usize) -> Result<Bytes, Error> {
     let mut first = Bytes::new();
     let mut rest: Option<BytesMut> = None;
     while let Some(frame) = body.frame().await {
