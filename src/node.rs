@@ -77,6 +77,7 @@ pub struct Services {
 impl Services {
     fn new(settings: &Settings, shop: &Db, promox: &Db) -> Result<Self, Exit> {
         let limited = settings.limits.enabled;
+        let promotions = Promotions::new(promox.clone());
         Ok(Self {
             campaigns: Campaigns::new(promox.clone()),
             carts: Carts::new(shop.clone()),
@@ -86,8 +87,8 @@ impl Services {
             notifications: Notifications::new(shop.clone(), setup::mail(settings)).map_err(Exit::config)?,
             orders: Orders::new(shop.clone(), setup::store(settings), limited),
             payments: Payments::new(shop.clone(), setup::payment(settings)),
-            products: Products::new(shop.clone(), &setup::index(settings)).map_err(Exit::io)?,
-            promotions: Promotions::new(promox.clone()),
+            products: Products::new(shop.clone(), &setup::index(settings), promotions.shelf()).map_err(Exit::io)?,
+            promotions,
             rewards: Arc::default(),
             users: Users::new(shop.clone(), setup::user(settings)),
         })

@@ -17,6 +17,17 @@ pub struct DescribeSkus {
 }
 operation! { DescribeSkus => SkuDescriptions, "product.describe_skus", internal, "What SKUs are and cost." }
 
+/// The same for a sale in some channel: what an order or a quote charges.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DescribeForSale {
+    /// The SKUs, each once.
+    pub skus: Vec<Sku>,
+    /// Where it is sold: `WEB` unless said.
+    pub channel: Option<String>,
+}
+operation! { DescribeForSale => SkuDescriptions, "product.describe_for_sale", internal, "What SKUs are and cost in a channel." }
+
 /// What was found.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

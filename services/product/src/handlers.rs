@@ -5,7 +5,7 @@ use std::sync::Arc;
 use promox_contract::ids::{CategoryId, ProductId};
 use promox_contract::inventory::AvailableStock;
 use promox_contract::order::StoreProfile;
-use promox_contract::product::{DescribeSkus, SkuDescriptions};
+use promox_contract::product::{DescribeForSale, DescribeSkus, SkuDescriptions};
 use promox_kernel::{Access, Cx, Download, Error, Handle, Patch, Sku};
 use promox_storage::{Lane, StoreError, Tx};
 
@@ -17,20 +17,21 @@ use crate::api::{
 };
 use crate::commands::{self, Desk};
 use crate::pages::Rendered;
+use crate::prices::{Prices, Shown};
 use crate::queries::{describe, epochs, owner, sum_available, view};
 use crate::records::{Category, Epochs, Product, ProductBySlug};
-use crate::rules::{Branch, Tree};
+use crate::rules::{Branch, Ruled, Tree};
 use crate::search::{Query, ResultSet};
 use crate::{Products, transfer};
 
 /// Sees what is not on the shelf, and costs.
-const READ: &str = "product:read";
+pub(crate) const READ: &str = "product:read";
 /// Completions of one answer.
 const MOST_SUGGESTIONS: usize = 10;
 
-/// A page of rendered products before their stock is known.
+/// A page of products before their prices and stock are known.
 struct Shelf {
-    pages: Vec<Arc<Rendered>>,
+    found: Vec<Shown>,
     next_cursor: Option<promox_kernel::Cursor>,
     result: Arc<ResultSet>,
 }
@@ -42,16 +43,20 @@ impl Products {
         Ok(Desk { cx: cx.clone(), currency: store.currency, trees: self.trees.clone() })
     }
 
-    /// A product as the caller may see it.
-    fn page(&self, cx: &Cx, tx: &Tx<'_>, epochs: &Epochs, id: ProductId) -> Result<Option<Arc<Rendered>>, Error> {
-        if !cx.principal.allows(READ) {
-            return Ok(self.pages.get(tx, epochs, id)?.filter(|page| page.active));
-        }
-        let Some(product) = tx.get::<Product>(&id)? else { return Ok(None) };
-        Ok(Some(Arc::new(Rendered::new(&product, true, epochs.catalogue)?)))
-    }
-
-    async fn show(&self, cx: &Cx, page: Option<Arc<Rendered>>) -> Result<ProductPage, Error> {
+    /// The page of the product that `find` finds.
+    async fn show(
+        &self,
+        cx: &Cx,
+        channel: Option<String>,
+        find: impl Fn(&Tx<'_>) -> Result<Option<ProductId>, StoreError>,
+    ) -> Result<ProductPage, Error> {
+        let prices = self.prices(cx, channel).await?;
+        let found = |tx: &Tx<'_>| match find(tx)? {
+            Some(id) => self.page(&prices, tx, &epochs(tx)?, id),
+            None => Ok(None),
+        };
+        let found = self.db.read(found).await?;
+        let page = self.render(cx, &prices, found.into_iter().collect()).await?.pop();
         let page = page.ok_or_else(|| Error::not_found("product"))?;
         let stock = cx.call(AvailableStock { skus: page.skus.to_vec() }).await?;
         let json = page.with_available(sum_available(&stock.available));
@@ -60,7 +65,7 @@ impl Products {
 
     fn shelf(
         &self,
-        cx: &Cx,
+        prices: &Prices,
         tx: &Tx<'_>,
         epochs: &Epochs,
         query: &Query,
@@ -70,11 +75,11 @@ impl Products {
         let result = self.results.get(query, &shelves, &self.index)?;
         let (ids, next_cursor) = result.page(&shelves, asked.limit.get(), asked.cursor.as_ref())?;
         drop(shelves);
-        let mut pages = Vec::with_capacity(ids.len());
+        let mut found = Vec::with_capacity(ids.len());
         for id in ids {
-            pages.extend(self.page(cx, tx, epochs, id)?);
+            found.extend(self.page(prices, tx, epochs, id)?);
         }
-        Ok(Shelf { pages, next_cursor, result })
+        Ok(Shelf { found, next_cursor, result })
     }
 
     /// A product just written, with its stock.
@@ -114,8 +119,10 @@ impl Handle<ListProducts> for Products {
             self.refresh(cx).await?;
         }
         let query = Query::new(&asked, status);
-        let read = |tx: &Tx<'_>, epochs: &Epochs| self.shelf(cx, tx, epochs, &query, &asked);
-        let Shelf { pages, next_cursor, result } = self.read_current(read).await?;
+        let prices = self.prices(cx, asked.channel.clone()).await?;
+        let read = |tx: &Tx<'_>, epochs: &Epochs| self.shelf(&prices, tx, epochs, &query, &asked);
+        let Shelf { found, next_cursor, result } = self.read_current(read).await?;
+        let pages = self.render(cx, &prices, found).await?;
         let skus: Vec<Sku> = pages.iter().flat_map(|page| page.skus.iter().cloned()).collect();
         let stock = cx.call(AvailableStock { skus }).await?.available;
         let mut stock = stock.as_slice();
@@ -159,40 +166,44 @@ fn suggestion(product: Product) -> Suggestion {
 
 impl Handle<GetProduct> for Products {
     async fn handle(&self, cx: &Cx, asked: GetProduct) -> Result<ProductPage, Error> {
-        let page = self.db.read(|tx| self.page(cx, tx, &epochs(tx)?, asked.id)).await?;
-        self.show(cx, page).await
+        self.show(cx, asked.channel, |_| Ok(Some(asked.id))).await
     }
 }
 
 impl Handle<GetProductBySku> for Products {
     async fn handle(&self, cx: &Cx, asked: GetProductBySku) -> Result<ProductPage, Error> {
-        let found = |tx: &Tx<'_>| match owner(tx, &asked.sku)? {
-            Some(id) => self.page(cx, tx, &epochs(tx)?, id),
-            None => Ok(None),
-        };
-        let page = self.db.read(found).await?;
-        self.show(cx, page).await
+        self.show(cx, asked.channel, |tx| owner(tx, &asked.sku)).await
     }
 }
 
 impl Handle<GetProductBySlug> for Products {
     async fn handle(&self, cx: &Cx, asked: GetProductBySlug) -> Result<ProductPage, Error> {
-        let found = |tx: &Tx<'_>| match tx.get_by::<ProductBySlug>(asked.slug.as_str())? {
-            Some(product) => self.page(cx, tx, &epochs(tx)?, product.id),
-            None => Ok(None),
+        let found = |tx: &Tx<'_>| Ok(tx.get_by::<ProductBySlug>(asked.slug.as_str())?.map(|product| product.id));
+        self.show(cx, asked.channel, found).await
+    }
+}
+
+impl Products {
+    async fn described(&self, cx: &Cx, skus: &[Sku], channel: Option<String>) -> Result<SkuDescriptions, Error> {
+        let found = |tx: &Tx<'_>| -> Result<SkuDescriptions, StoreError> {
+            let tree = self.trees.at(tx, &epochs(tx)?)?;
+            describe(tx, &tree, skus)
         };
-        let page = self.db.read(found).await?;
-        self.show(cx, page).await
+        let mut described = self.db.read(found).await?;
+        self.put_prices(cx, &mut described.items, channel).await?;
+        Ok(described)
     }
 }
 
 impl Handle<DescribeSkus> for Products {
-    async fn handle(&self, _: &Cx, asked: DescribeSkus) -> Result<SkuDescriptions, Error> {
-        let found = |tx: &Tx<'_>| -> Result<SkuDescriptions, StoreError> {
-            let tree = self.trees.at(tx, &epochs(tx)?)?;
-            describe(tx, &tree, &asked.skus)
-        };
-        Ok(self.db.read(found).await?)
+    async fn handle(&self, cx: &Cx, asked: DescribeSkus) -> Result<SkuDescriptions, Error> {
+        self.described(cx, &asked.skus, None).await
+    }
+}
+
+impl Handle<DescribeForSale> for Products {
+    async fn handle(&self, cx: &Cx, asked: DescribeForSale) -> Result<SkuDescriptions, Error> {
+        self.described(cx, &asked.skus, asked.channel).await
     }
 }
 
@@ -205,8 +216,8 @@ fn wanted_skus(sku: &Patch<Sku>, variants: &Patch<Vec<crate::api::VariantInput>>
     }
 }
 
-fn written(product: &Product, available: u32) -> Result<ProductView, Error> {
-    Ok(ProductView { available: Some(available), ..view(product, true)? })
+fn written(product: &Product, available: u32, ruled: Ruled<'_>) -> Result<ProductView, Error> {
+    Ok(ProductView { available: Some(available), ..view(product, true, ruled)? })
 }
 
 impl Handle<CreateProduct> for Products {
@@ -216,7 +227,7 @@ impl Handle<CreateProduct> for Products {
         let change = ProductChange::from(asked);
         let work = move |tx: &mut Tx<'_>| {
             let product = commands::create(tx, &desk.open(tx)?, change.clone())?;
-            written(&product, available)
+            written(&product, available, Ruled::default())
         };
         self.db.answer(cx, work).await
     }
@@ -229,7 +240,8 @@ impl Handle<UpdateProduct> for Products {
         let change = ProductChange::from(asked);
         let work = move |tx: &mut Tx<'_>| commands::update(tx, &desk.open(tx)?, id, change.clone());
         let product = self.db.write(cx, work).await?;
-        written(&product, self.stock_of(cx, product.skus()).await?)
+        let prices = self.prices_of(cx, &product).await?;
+        written(&product, self.stock_of(cx, product.skus()).await?, Ruled(&prices))
     }
 }
 

@@ -91,7 +91,7 @@ impl Products {
 
     /// Takes what has come and puts it into the index; whether there is more.
     async fn turn(&self, cx: &Cx) -> Result<bool, Error> {
-        let more = self.refresh(cx).await?;
+        let more = self.refresh(cx).await? | self.reprice(cx).await?;
         let (ids, rest, epoch) = {
             let mut shelves = self.shelves.write();
             let ids: Vec<ProductId> = shelves.unindexed.iter().copied().take(INDEXED_AT_ONCE).collect();

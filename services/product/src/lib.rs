@@ -5,7 +5,8 @@
 //! archived, never deleted; every change raises the catalogue's epoch in its own transaction, and whatever memory keeps
 //! (the tree, rendered products, lists, results) names the epoch it is of and is compared before it is relied on.
 //!
-//! Absent on purpose: stock, which the inventory knows; price rules, whose one place is `rules/shelf.rs`.
+//! Absent on purpose: stock, which the inventory knows; price rules, which the promotion service works out: what they make of
+//! a list price comes in through `prices.rs` and nowhere else.
 
 mod api;
 mod audit;
@@ -15,6 +16,7 @@ mod handlers;
 mod jobs;
 pub mod online_retail;
 mod pages;
+mod prices;
 mod queries;
 mod records;
 mod reject;
@@ -28,7 +30,8 @@ mod tests;
 use std::sync::Arc;
 
 use parking_lot::RwLock;
-use promox_contract::product::DescribeSkus;
+use promox_contract::product::{DescribeForSale, DescribeSkus};
+use promox_contract::promotion::ShelfSignal;
 use promox_kernel::{Error, Registry, register};
 use promox_storage::{Db, Follower, Record, TableDef};
 
@@ -53,6 +56,8 @@ pub const TABLES: &[&TableDef] = &[
 #[derive(Debug)]
 pub struct Products {
     db: Db,
+    /// Whether price rules of the catalogue are active.
+    signal: Arc<ShelfSignal>,
     trees: Arc<TreeCache>,
     pages: Pages,
     shelves: RwLock<Projection>,
@@ -65,10 +70,11 @@ pub struct Products {
 }
 
 impl Products {
-    /// The service on its database, with its search index at `place`.
-    pub fn new(db: Db, place: &IndexPlace) -> Result<Arc<Self>, Error> {
+    /// The service on its database, with its search index at `place`; `signal` says whether price rules are active.
+    pub fn new(db: Db, place: &IndexPlace, signal: Arc<ShelfSignal>) -> Result<Arc<Self>, Error> {
         Ok(Arc::new(Self {
             db,
+            signal,
             trees: Arc::default(),
             pages: Pages::default(),
             shelves: RwLock::default(),
@@ -84,7 +90,8 @@ impl Products {
         register!(registry, self;
             ListProducts, SuggestProducts, GetProduct, GetProductBySku, GetProductBySlug,
             CreateProduct, UpdateProduct, ArchiveProduct, ImportProducts, ExportProducts,
-            ListCategories, GetCategory, CreateCategory, UpdateCategory, DeleteCategory, DescribeSkus,
+            ListCategories, GetCategory, CreateCategory, UpdateCategory, DeleteCategory,
+            DescribeSkus, DescribeForSale,
         );
     }
 }

@@ -11,19 +11,33 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use promox_contract::ids::ProductId;
 use promox_kernel::{Error, Sku};
-use promox_storage::Tx;
+use promox_storage::{StoreError, Tx};
 
 use crate::queries::view;
 use crate::records::{Epochs, Product, ProductStatus};
+use crate::rules::Ruled;
 
 const SHARDS: usize = 16;
 /// Bytes of text that a shard keeps.
 const SHARD_BYTES: usize = 512 << 10;
 
+/// The epochs that a text is of: the catalogue's, and the price rules'.
+pub(crate) type Epochal = (i64, i64);
+
+/// What is kept of a product.
+pub(crate) enum Found {
+    /// Its text.
+    Page(Arc<Rendered>),
+    /// No text of these epochs; its row.
+    Row(Box<Product>),
+}
+
 /// A product as JSON text that ends before `available`, which is asked each time.
 #[derive(Debug)]
 pub(crate) struct Rendered {
     checked: AtomicI64,
+    /// The epoch of the price rules whose prices it shows; 0 for list prices.
+    shelf: i64,
     pub(crate) version: i64,
     pub(crate) active: bool,
     /// Its variants' SKUs, whose stock is its own.
@@ -33,11 +47,17 @@ pub(crate) struct Rendered {
 
 impl Rendered {
     /// Renders a product; `costs` only for those who may know them, and such a text is not kept.
-    pub(crate) fn new(product: &Product, costs: bool, epoch: i64) -> Result<Self, Error> {
-        let mut json = serde_json::to_string(&view(product, costs)?).map_err(Error::internal)?;
+    pub(crate) fn new(
+        product: &Product,
+        costs: bool,
+        (epoch, shelf): Epochal,
+        ruled: Ruled<'_>,
+    ) -> Result<Self, Error> {
+        let mut json = serde_json::to_string(&view(product, costs, ruled)?).map_err(Error::internal)?;
         json.pop();
         Ok(Self {
             checked: AtomicI64::new(epoch),
+            shelf,
             version: product.version,
             active: product.status == ProductStatus::Active,
             skus: product.skus().into(),
@@ -69,20 +89,30 @@ struct Shard {
 }
 
 impl Pages {
-    /// A product as `tx` sees it.
-    pub(crate) fn get(&self, tx: &Tx<'_>, epochs: &Epochs, id: ProductId) -> Result<Option<Arc<Rendered>>, Error> {
-        let kept = self.shard(id).lock().pages.get(&id).cloned();
+    /// A product as `tx` sees it, with the prices of an epoch of the price rules.
+    pub(crate) fn get(
+        &self,
+        tx: &Tx<'_>,
+        epochs: &Epochs,
+        shelf: i64,
+        id: ProductId,
+    ) -> Result<Option<Found>, StoreError> {
+        let kept = self.shard(id).lock().pages.get(&id).filter(|page| page.shelf == shelf).cloned();
         if let Some(page) = kept.as_ref().filter(|page| page.checked.load(Ordering::Acquire) == epochs.catalogue) {
-            return Ok(Some(page.clone()));
+            return Ok(Some(Found::Page(page.clone())));
         }
         let Some(product) = tx.get::<Product>(&id)? else { return Ok(None) };
-        if let Some(page) = kept.filter(|page| page.version == product.version) {
+        // Where rules are active a category that moved may have changed prices without the row.
+        if let Some(page) = kept.filter(|page| shelf == 0 && page.version == product.version) {
             page.checked.fetch_max(epochs.catalogue, Ordering::AcqRel);
-            return Ok(Some(page));
+            return Ok(Some(Found::Page(page)));
         }
-        let page = Arc::new(Rendered::new(&product, false, epochs.catalogue)?);
-        self.shard(id).lock().keep(id, page.clone());
-        Ok(Some(page))
+        Ok(Some(Found::Row(Box::new(product))))
+    }
+
+    /// Keeps a text that is the same for everybody.
+    pub(crate) fn keep(&self, id: ProductId, page: Arc<Rendered>) {
+        self.shard(id).lock().keep(id, page);
     }
 
     fn shard(&self, id: ProductId) -> &Mutex<Shard> {

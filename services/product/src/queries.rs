@@ -5,12 +5,12 @@ use std::sync::Arc;
 use parking_lot::RwLock;
 use promox_contract::ids::{CategoryId, ProductId};
 use promox_contract::product::{SkuDescription, SkuDescriptions};
-use promox_kernel::{Amount, Error, Sku};
+use promox_kernel::{Error, Sku};
 use promox_storage::{StoreError, Tx};
 
 use crate::api::{ProductView, VariantView};
 use crate::records::{Category, Epochs, Product, ProductBySku, ProductStatus, Variant, VariantSku};
-use crate::rules::{MOST_CATEGORIES, ShelfPrice, Tree, cheapest};
+use crate::rules::{MOST_CATEGORIES, Ruled, ShelfPrice, Tree};
 
 /// How often the catalogue changed, as this transaction sees it.
 pub(crate) fn epochs(tx: &Tx<'_>) -> Result<Epochs, StoreError> {
@@ -47,10 +47,11 @@ pub(crate) fn owner(tx: &Tx<'_>, sku: &Sku) -> Result<Option<ProductId>, StoreEr
 }
 
 /// A product as it is shown, without what is available; `costs` only to those who may know them.
-pub(crate) fn view(product: &Product, costs: bool) -> Result<ProductView, Error> {
-    let front = cheapest(&product.variants)
+pub(crate) fn view(product: &Product, costs: bool, ruled: Ruled<'_>) -> Result<ProductView, Error> {
+    let (front, ShelfPrice { price, list_price }) = ruled
+        .cheapest(&product.variants)
         .ok_or_else(|| Error::internal(format_args!("product {} has no variants", product.id)))?;
-    let ShelfPrice { price, list_price } = ShelfPrice::of(front);
+    let variants = product.variants.iter().enumerate();
     Ok(ProductView {
         id: product.id,
         sku: product.sku.clone(),
@@ -69,7 +70,7 @@ pub(crate) fn view(product: &Product, costs: bool) -> Result<ProductView, Error>
         discountable: product.discountable,
         floor_price: product.floor_price,
         list_price,
-        variants: product.variants.iter().map(|variant| variant_view(variant, costs)).collect(),
+        variants: variants.map(|(place, it)| variant_view(it, ruled.price(place, it), costs)).collect(),
         version: product.version,
         created_at: product.created_at,
         updated_at: product.updated_at,
@@ -77,8 +78,7 @@ pub(crate) fn view(product: &Product, costs: bool) -> Result<ProductView, Error>
     })
 }
 
-fn variant_view(variant: &Variant, costs: bool) -> VariantView {
-    let ShelfPrice { price, list_price } = ShelfPrice::of(variant);
+fn variant_view(variant: &Variant, ShelfPrice { price, list_price }: ShelfPrice, costs: bool) -> VariantView {
     VariantView {
         sku: variant.sku.clone(),
         name: variant.name.clone(),
@@ -103,14 +103,19 @@ pub(crate) fn describe(tx: &Tx<'_>, tree: &Tree, skus: &[Sku]) -> Result<SkuDesc
         let active = shared.as_ref().filter(|product| product.status == ProductStatus::Active);
         let variant = |product: &Product| product.variants.iter().find(|variant| variant.sku == *sku).cloned();
         if let Some((product, variant)) = active.and_then(|product| Some((product, variant(product)?))) {
-            items.push(description(product, variant, tree));
+            items.push(description(product, &variant, tree));
         }
     }
     Ok(SkuDescriptions { items })
 }
 
-fn description(product: &Product, variant: Variant, tree: &Tree) -> SkuDescription {
-    let ShelfPrice { price, list_price } = ShelfPrice::of(&variant);
+/// Every variant of a product, at list price.
+pub(crate) fn describe_all(product: &Product, tree: &Tree) -> Vec<SkuDescription> {
+    product.variants.iter().map(|variant| description(product, variant, tree)).collect()
+}
+
+/// A SKU at list price: what the catalogue's price rules make of it is asked where it is wanted.
+fn description(product: &Product, variant: &Variant, tree: &Tree) -> SkuDescription {
     let name =
         if variant.name.is_empty() { product.name.clone() } else { format!("{}, {}", product.name, variant.name) };
     let mut category_ids: Vec<CategoryId> =
@@ -118,13 +123,13 @@ fn description(product: &Product, variant: Variant, tree: &Tree) -> SkuDescripti
     category_ids.sort_unstable();
     category_ids.dedup();
     let mut attributes = product.attributes.0.clone();
-    attributes.extend(variant.options);
+    attributes.extend(variant.options.clone());
     SkuDescription {
-        sku: variant.sku,
+        sku: variant.sku.clone(),
         product_id: product.id,
         name,
-        price,
-        list_price,
+        price: variant.price,
+        list_price: variant.price,
         currency: product.currency,
         category_ids,
         attributes,
@@ -139,9 +144,4 @@ fn description(product: &Product, variant: Variant, tree: &Tree) -> SkuDescripti
 /// Available pieces of several variants together.
 pub(crate) fn sum_available(available: &[u32]) -> u32 {
     available.iter().fold(0, |sum, pieces| sum.saturating_add(*pieces))
-}
-
-/// The price that an anonymous visitor sees, by which lists are sorted and filtered.
-pub(crate) fn front_price(variants: &[Variant]) -> Amount {
-    cheapest(variants).map_or(Amount::ZERO, |variant| ShelfPrice::of(variant).price)
 }

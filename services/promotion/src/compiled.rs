@@ -9,6 +9,8 @@ use parking_lot::RwLock;
 use promox_contract::ids::PromotionId;
 use promox_kernel::Currency;
 use promox_storage::{StoreError, Tx};
+use rust_decimal::Decimal;
+use rust_decimal::prelude::ToPrimitive;
 
 use crate::records::{Epoch, Promotion, PromotionByChange, PromotionByStatus, PromotionStatus};
 use crate::rules::{Circumstances, Rule, RuleSet};
@@ -18,6 +20,8 @@ pub(crate) const EPOCH: i64 = 1;
 /// Active promotions at most: all of them are read at once when a node starts.
 pub(crate) const MOST_ACTIVE: usize = 15_000;
 
+/// Hours of the day begin at these seconds somewhere in the world.
+const QUARTER_OF_AN_HOUR: i64 = 900;
 /// FNV-1a, for a digest that tells epochs apart and protects nothing.
 const FNV_OFFSET: u64 = 0xCBF2_9CE4_8422_2325;
 const FNV_PRIME: u64 = 0x0000_0100_0000_01B3;
@@ -37,13 +41,29 @@ impl Compiled {
         self.rules.values()
     }
 
-    /// Changes whenever a price on the shelf may have: with the promotions, and with the time as rules begin and end.
+    /// Changes whenever a price on the shelf may have: with the promotions, with the time as rules begin and end, with what
+    /// campaigns have left. 0 without price rules.
     pub(crate) fn shelf_epoch(&self, it: &Circumstances) -> i64 {
-        let admitted = self.set.shelf().iter().filter(|rule| rule.applies_now(it)).map(|rule| rule.id().0);
-        let hour = self.set.shelf().iter().any(|rule| rule.needs().time).then(|| it.now.seconds() / 3600);
-        let parts = std::iter::once(self.epoch).chain(admitted).chain(hour);
+        self.epoch_of_prices(it, |left| left.to_i64().unwrap_or(i64::MAX))
+    }
+
+    /// The same, but for budgets changing only as they halve: for what would be worked out anew for the whole catalogue.
+    pub(crate) fn coarse_shelf_epoch(&self, it: &Circumstances) -> i64 {
+        self.epoch_of_prices(it, |left| left.to_i64().and_then(i64::checked_ilog2).map_or(-1, i64::from))
+    }
+
+    fn epoch_of_prices(&self, it: &Circumstances, budget: impl Fn(Decimal) -> i64) -> i64 {
+        let shelf = self.set.shelf();
+        if shelf.is_empty() {
+            return 0;
+        }
+        let admitted = shelf.iter().filter(|rule| rule.applies_now(it)).map(|rule| rule.id().0);
+        let hour = shelf.iter().any(|rule| rule.needs().time).then(|| it.now.seconds() / QUARTER_OF_AN_HOUR);
+        let left = shelf.iter().filter_map(|rule| it.campaigns.get(&rule.campaign()?)?.left);
+        let left = left.map(|left| budget(left.0 * Decimal::ONE_THOUSAND));
+        let parts = std::iter::once(self.epoch).chain(admitted).chain(hour).chain(left);
         let digest = parts.fold(FNV_OFFSET, |digest, part| (digest ^ part.cast_unsigned()).wrapping_mul(FNV_PRIME));
-        (digest >> 1).cast_signed()
+        (digest >> 1).cast_signed().max(1)
     }
 
     /// An active promotion.

@@ -65,7 +65,12 @@ impl Handle<UpdatePromotion> for Promotions {
         cx.check_version(before.version)?;
         let document = admit(cx, merged(&before.document, op)?, Some(&before.document)).await?;
         let (caller, version) = (cx.clone(), before.version);
-        Ok(self.db.write(cx, move |tx| promotions::update(tx, &caller, (id, version), &document)).await?)
+        let shelf = before.document.stage == rules::Stage::Catalog || document.stage == rules::Stage::Catalog;
+        let view = self.db.write(cx, move |tx| promotions::update(tx, &caller, (id, version), &document)).await?;
+        if shelf {
+            self.tell_shelf(cx).await;
+        }
+        Ok(view)
     }
 }
 
@@ -160,7 +165,9 @@ impl Promotions {
             }
             _ => 0,
         };
-        Ok(self.db.write(cx, move |tx| promotions::transit(tx, &caller, id, to, active)).await?)
+        let view = self.db.write(cx, move |tx| promotions::transit(tx, &caller, id, to, active)).await?;
+        self.tell_shelf(cx).await;
+        Ok(view)
     }
 }
 
@@ -185,7 +192,9 @@ impl Handle<ArchivePromotion> for Promotions {
 impl Handle<DeletePromotion> for Promotions {
     async fn handle(&self, cx: &Cx, op: DeletePromotion) -> Result<(), Error> {
         let caller = cx.clone();
-        Ok(self.db.write(cx, move |tx| promotions::delete(tx, &caller, op.id)).await?)
+        self.db.write(cx, move |tx| promotions::delete(tx, &caller, op.id)).await?;
+        self.tell_shelf(cx).await;
+        Ok(())
     }
 }
 

@@ -1,4 +1,4 @@
-//! Work by the clock: counters of periods that ended are removed.
+//! Work by the clock: counters of periods that ended are removed, and the shelf learns what began and ended.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,5 +21,17 @@ pub(crate) fn sweep_counters(promotions: &Arc<Promotions>) -> Job {
             let before = cx.now - KEPT;
             Ok(db.write_in(&cx, Lane::Bulk, move |tx| uses::sweep(tx, before)).await?)
         }
+    })
+}
+
+/// How soon what begins or ends by the clock, or on another node, is told.
+const TOLD_EVERY: Duration = Duration::from_millis(250);
+
+/// Tells how the catalogue's price rules stand.
+pub(crate) fn signal_shelf(promotions: &Arc<Promotions>) -> Job {
+    let promotions = promotions.clone();
+    Job::new("promotion.signal_shelf", TOLD_EVERY, move |cx| {
+        let promotions = promotions.clone();
+        async move { promotions.signal_shelf(&cx).await.map(|()| false) }
     })
 }

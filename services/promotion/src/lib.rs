@@ -28,12 +28,15 @@ mod queries;
 mod records;
 mod reject;
 pub mod rules;
+mod shelf;
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
 
-use promox_contract::promotion::{ClaimCodes, DescribePromotions, EvaluateCart, HoldUses, ReleaseUses, ShelfPrices};
+use promox_contract::promotion::{
+    ClaimCodes, DescribePromotions, EvaluateCart, HoldUses, ReleaseUses, ShelfPrices, ShelfSignal,
+};
 use promox_kernel::{Job, Registry, register};
 use promox_storage::{Consumer, Db, Record, TableDef};
 
@@ -48,6 +51,7 @@ use crate::compiled::Compiler;
 pub struct Promotions {
     db: Db,
     compiler: Arc<Compiler>,
+    shelf: Arc<ShelfSignal>,
 }
 
 impl Promotions {
@@ -62,7 +66,12 @@ impl Promotions {
 
     /// The service on its database.
     pub fn new(db: Db) -> Arc<Self> {
-        Arc::new(Self { db, compiler: Arc::default() })
+        Arc::new(Self { db, compiler: Arc::default(), shelf: Arc::new(ShelfSignal::new(ShelfSignal::UNKNOWN)) })
+    }
+
+    /// What says whether price rules of the catalogue are active, to the services of this node.
+    pub fn shelf(&self) -> Arc<ShelfSignal> {
+        self.shelf.clone()
     }
 
     /// Registers its operations.
@@ -78,8 +87,8 @@ impl Promotions {
         vec![Arc::new(events::PostUses)]
     }
 
-    /// What it does by the clock: old counters go.
+    /// What it does by the clock: old counters go, and what the catalogue's price rules do is told.
     pub fn jobs(self: &Arc<Self>) -> Vec<Job> {
-        vec![jobs::sweep_counters(self)]
+        vec![jobs::sweep_counters(self), jobs::signal_shelf(self)]
     }
 }

@@ -3,16 +3,12 @@
 use std::sync::Arc;
 
 use promox_contract::coupon::ResolvedCode;
-use promox_contract::promotion::{
-    Customer, EvaluateCart, Evaluation, PricingTerms, RejectReason, ShelfPriceList, ShelfPrices,
-};
+use promox_contract::promotion::{Customer, EvaluateCart, Evaluation, PricingTerms, RejectReason};
 use promox_kernel::{Amount, Cx, Email, Error, Principal, UserId};
 use promox_storage::{StoreError, Tx};
 
 use crate::compiled::Compiled;
-use crate::rules::{
-    Cart, Circumstances, Detail, Line, LineInput, NamedCode, Needs, Rule, evaluate, normal_code, to_amount,
-};
+use crate::rules::{Cart, Circumstances, Detail, Line, LineInput, NamedCode, Needs, Rule, evaluate, normal_code};
 use crate::{Promotions, digest, facts, queries};
 
 /// A cart and who asks about it.
@@ -133,34 +129,6 @@ impl Promotions {
         let circumstances =
             Circumstances { now, customer, allowances, campaigns, gifts, max_discount_percent, ignore_dates };
         Ok((circumstances, unchecked))
-    }
-
-    /// What SKUs cost on the shelf now.
-    pub(crate) async fn on_shelf(&self, cx: &Cx, op: ShelfPrices) -> Result<ShelfPriceList, Error> {
-        let Some(first) = op.items.first() else { return Ok(ShelfPriceList::default()) };
-        let currency = first.currency;
-        let compiled = self.db.read(|tx| self.compiler.at(tx, currency)).await?;
-        if compiled.set.shelf().is_empty() {
-            return Ok(ShelfPriceList::default());
-        }
-        let needs = needs_of(compiled.set.shelf());
-        let user = cx.principal.user().filter(|_| !op.anonymous);
-        let customer = facts::customer(cx, user, None, &needs).await?;
-        let campaigns = compiled.set.shelf().iter().filter_map(|rule| rule.campaign()).collect();
-        let campaigns = facts::campaigns(cx, campaigns, &customer).await?;
-        let circumstances = Circumstances { now: cx.now, customer, campaigns, ..Circumstances::default() };
-        let lines = op.items.into_iter().map(|mut item| {
-            item.price = item.list_price;
-            Line::new(LineInput::of(item, 1, None), currency)
-        });
-        let lines: Option<Vec<Line>> = lines.collect();
-        let lines = lines.ok_or_else(|| Error::field("/items", "a price is at most 10^18 minor units"))?;
-        let cart = Cart::on_shelf(currency, lines, op.channel);
-        let prices = compiled.set.shelf_prices(&cart, &circumstances);
-        Ok(ShelfPriceList {
-            prices: prices.into_iter().map(|price| to_amount(price, currency)).collect(),
-            epoch: compiled.shelf_epoch(&circumstances),
-        })
     }
 }
 

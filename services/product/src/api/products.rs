@@ -193,6 +193,8 @@ operation! { ArchiveProduct => (), "product.archive", Delete "/api/products/{id}
 pub struct GetProduct {
     /// Which.
     pub id: ProductId,
+    /// Where it would be sold, for its price: `WEB` unless said.
+    pub channel: Option<String>,
 }
 operation! { GetProduct => ProductPage, "product.get", Get "/api/products/{id}", Anyone, 200, "A product by its id." }
 
@@ -202,6 +204,8 @@ operation! { GetProduct => ProductPage, "product.get", Get "/api/products/{id}",
 pub struct GetProductBySku {
     /// The product's or a variant's, in any case of letters.
     pub sku: Sku,
+    /// Where it would be sold, for its price: `WEB` unless said.
+    pub channel: Option<String>,
 }
 operation! { GetProductBySku => ProductPage, "product.get_by_sku", Get "/api/products/sku/{sku}", Anyone, 200, "A product by its own or a variant's SKU." }
 
@@ -211,6 +215,8 @@ operation! { GetProductBySku => ProductPage, "product.get_by_sku", Get "/api/pro
 pub struct GetProductBySlug {
     /// Its place in addresses.
     pub slug: String,
+    /// Where it would be sold, for its price: `WEB` unless said.
+    pub channel: Option<String>,
 }
 operation! { GetProductBySlug => ProductPage, "product.get_by_slug", Get "/api/products/slug/{slug}", Anyone, 200, "A product by its slug." }
 

@@ -49,6 +49,8 @@ pub struct ListProducts {
     pub status: Option<ProductStatus>,
     /// By default `relevance` with `q`, else `newest`.
     pub sort: Option<Sort>,
+    /// Where they would be sold, for their prices: `WEB` unless said.
+    pub channel: Option<String>,
     /// Items of a page.
     pub limit: Limit,
     /// From the page before.

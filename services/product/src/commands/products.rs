@@ -13,7 +13,7 @@ use crate::api::{ProductChange, VariantInput};
 use crate::queries::{owner, view};
 use crate::records::{Product, ProductBySku, ProductBySlug, ProductStatus, Shelving, VariantSku};
 use crate::reject;
-use crate::rules::{Composed, SlugChoice, compose, merge_variant, slug_of};
+use crate::rules::{Composed, Ruled, SlugChoice, compose, merge_variant, slug_of};
 
 /// A row of an import.
 #[derive(Clone, Debug, PartialEq)]
@@ -184,7 +184,7 @@ fn tell(
         Some(_) => tx.emit(product_id, &ProductUpdated { product_id })?,
     }
     let shown = |product: &Product| -> Result<Value, Error> {
-        serde_json::to_value(view(product, true)?).map_err(Error::internal)
+        serde_json::to_value(view(product, true, Ruled::default())?).map_err(Error::internal)
     };
     let old = before.map(shown).transpose()?.unwrap_or(Value::Null);
     let change = trail::difference(&old, &shown(after)?);

@@ -6,7 +6,7 @@ use promox_contract::ids::{CategoryId, ProductId};
 use promox_kernel::{Amount, Currency, Error, Json, Patch, Sku, Timestamp};
 
 use super::faults::{Faults, escaped};
-use super::{Tree, cheapest, check_slug};
+use super::{Ruled, Tree, check_slug};
 use crate::api::{Image, ProductChange, VariantInput};
 use crate::records::{Product, ProductStatus, Variant};
 
@@ -247,7 +247,7 @@ fn several(wares: &Wares, faults: &mut Faults) {
 }
 
 fn itself(base: Option<&Product>, product: &Product, wares: Wares, faults: &mut Faults) -> Variant {
-    let before = base.and_then(|base| cheapest(&base.variants));
+    let before = base.and_then(|base| Ruled::default().cheapest(&base.variants)).map(|(variant, _)| variant);
     let mut variant = before.cloned().unwrap_or_else(|| Variant {
         sku: product.sku.clone(),
         name: String::new(),

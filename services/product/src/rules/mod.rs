@@ -8,7 +8,7 @@ mod tree;
 mod words;
 
 pub(crate) use compose::{Composed, SlugChoice, Terms, compose, merge_variant, written};
-pub(crate) use shelf::{ShelfPrice, cheapest};
+pub(crate) use shelf::{Ruled, ShelfPrice};
 pub(crate) use slug::{check_slug, slug_of};
 pub(crate) use tree::{Branch, MOST_CATEGORIES, Tree, slot};
 pub(crate) use words::{analyzer, words};

@@ -14,14 +14,25 @@ pub(crate) struct ShelfPrice {
     pub(crate) list_price: Amount,
 }
 
-impl ShelfPrice {
-    /// The price of a variant.
-    pub(crate) fn of(variant: &Variant) -> Self {
-        Self { price: variant.price, list_price: variant.price }
-    }
-}
+/// What a product's variants cost by the catalogue's price rules, in their order; empty where all are at list price.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Ruled<'p>(pub(crate) &'p [Amount]);
 
-/// The variant whose price stands for the product: the cheapest, the earlier one of equals.
-pub(crate) fn cheapest(variants: &[Variant]) -> Option<&Variant> {
-    variants.iter().min_by_key(|variant| ShelfPrice::of(variant).price)
+impl Ruled<'_> {
+    /// The price of a product's variant at a place.
+    pub(crate) fn price(&self, place: usize, variant: &Variant) -> ShelfPrice {
+        let price = self.0.get(place).copied().unwrap_or(variant.price);
+        ShelfPrice { price, list_price: variant.price }
+    }
+
+    /// The variant whose price stands for the product: the cheapest, the earlier one of equals.
+    pub(crate) fn cheapest<'v>(&self, variants: &'v [Variant]) -> Option<(&'v Variant, ShelfPrice)> {
+        let priced = variants.iter().enumerate().map(|(place, variant)| (variant, self.price(place, variant)));
+        priced.min_by_key(|(_, shelf)| shelf.price)
+    }
+
+    /// The price that stands for the product.
+    pub(crate) fn front_price(&self, variants: &[Variant]) -> Amount {
+        self.cheapest(variants).map_or(Amount::ZERO, |(_, shelf)| shelf.price)
+    }
 }

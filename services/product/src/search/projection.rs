@@ -10,9 +10,8 @@ use promox_storage::{StoreError, Tx};
 
 use super::values::{Values, index, number};
 use crate::api::Sort;
-use crate::queries::front_price;
 use crate::records::{Product, ProductByEpoch, ProductStatus};
-use crate::rules::{Tree, slot};
+use crate::rules::{Ruled, Tree, slot};
 
 /// Products that one read of catching up takes.
 const CAUGHT_UP_AT_ONCE: usize = 2_000;
@@ -77,6 +76,12 @@ pub(crate) struct Projection {
     /// The tree whose categories they stand in, and the epoch that it is of.
     pub(super) tree: Arc<Tree>,
     pub(super) categories: i64,
+    /// What the signal of price rules said when prices were worked out: 0 when all are list prices.
+    pub(crate) shelf: i64,
+    /// Products that have list prices yet where price rules are active.
+    pub(crate) unpriced: BTreeSet<ProductId>,
+    /// Counts how often prices changed by rules alone.
+    pub(super) repriced: u64,
     /// Counts how often a SKU came into stock or went out of it.
     pub(crate) stock_changes: u64,
     /// Products whose words the index does not have yet.
@@ -150,7 +155,35 @@ impl Projection {
         }
     }
 
+    /// Takes prices that rules made.
+    pub(crate) fn set_prices(&mut self, prices: &[(ProductId, Amount)]) {
+        let mut changed = false;
+        for (id, price) in prices {
+            let slot = self.slot(*id);
+            if let Some(entry) = slot.and_then(|slot| self.entries.get_mut(index(slot)))
+                && entry.price != *price
+            {
+                entry.price = *price;
+                changed = true;
+            }
+        }
+        if changed {
+            self.repriced += 1;
+            let mut order = std::mem::take(&mut self.by_price);
+            order.sort_by(|a, b| self.compare(Sort::Price, *a, *b));
+            self.by_price = order;
+        }
+    }
+
+    /// Every product's id.
+    pub(crate) fn ids(&self) -> BTreeSet<ProductId> {
+        self.entries.iter().map(|entry| entry.id).collect()
+    }
+
     fn put(&mut self, product: &Product) -> u32 {
+        if self.shelf != 0 {
+            self.unpriced.insert(product.id);
+        }
         let entry = self.entry(product);
         if let Some(slot) = self.slot(entry.id) {
             if let Some(kept) = self.entries.get_mut(index(slot)) {
@@ -183,7 +216,7 @@ impl Projection {
         let mut entry = Entry {
             id: product.id,
             name: product.name.to_lowercase().into(),
-            price: front_price(&product.variants),
+            price: Ruled::default().front_price(&product.variants),
             status: product.status,
             tags: tags.into(),
             own: number(own),

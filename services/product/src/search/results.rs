@@ -23,6 +23,8 @@ const MOST_SLOTS: usize = 2 << 20;
 struct Basis {
     epoch: i64,
     categories: i64,
+    /// How often price rules changed prices.
+    repriced: u64,
     /// Only where words are looked for.
     index: u64,
     /// Only where stock is asked for.
@@ -108,6 +110,7 @@ impl ResultCache {
         let basis = Basis {
             epoch: projection.epoch,
             categories: projection.categories,
+            repriced: projection.repriced,
             index: if query.has_words() { index.generation() } else { 0 },
             stock: if query.in_stock.is_some() { projection.stock_changes } else { 0 },
         };

@@ -3,6 +3,7 @@
 mod categories;
 mod lists;
 mod products;
+mod shelf;
 mod transfers;
 
 use std::collections::BTreeMap;
@@ -12,11 +13,14 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use promox_contract::inventory::{Availability, AvailableStock, StockChanged};
 use promox_contract::order::{StoreFacts, StoreProfile};
+use promox_contract::product::SkuDescription;
+use promox_contract::promotion::{ShelfPriceList, ShelfPrices, ShelfSignal};
 use promox_kernel::{
-    Clock, Content, Currency, Cx, Entropy, Error, Handle, Node, Op, Principal, Registry, Reply, Sku, Timestamp,
+    Amount, Clock, Content, Currency, Cx, Entropy, Error, Handle, Node, Op, Principal, Registry, Reply, Sku, Timestamp,
     bind_json,
 };
 use promox_storage::{Audit, Database, Db, MemoryEngine, Report, Tx};
+use rust_decimal::Decimal;
 use serde_json::Value;
 
 use crate::{IndexPlace, ProductAudit, Products, TABLES};
@@ -25,6 +29,21 @@ use crate::{IndexPlace, ProductAudit, Products, TABLES};
 #[derive(Default)]
 struct Others {
     stock: Mutex<BTreeMap<Sku, u32>>,
+    /// Percent that a price rule takes off, for anonymous visitors and for users; 0 for no rule.
+    rule: Mutex<(i64, i64)>,
+}
+
+impl Handle<ShelfPrices> for Others {
+    async fn handle(&self, cx: &Cx, asked: ShelfPrices) -> Result<ShelfPriceList, Error> {
+        let (visitor, user) = *self.rule.lock();
+        if visitor == 0 {
+            return Ok(ShelfPriceList::default());
+        }
+        let off = if cx.principal.user().is_some() && !asked.anonymous { user } else { visitor };
+        let price = |it: &SkuDescription| Amount(it.list_price.0 * Decimal::from(100 - off) / Decimal::ONE_HUNDRED);
+        let prices = asked.items.iter().map(|it| Currency::GBP.round(price(it).0)).collect();
+        Ok(ShelfPriceList { prices, epoch: visitor, personal: visitor != user })
+    }
 }
 
 impl Handle<AvailableStock> for Others {
@@ -51,6 +70,7 @@ struct Shop {
     db: Db,
     products: Arc<Products>,
     others: Arc<Others>,
+    signal: Arc<ShelfSignal>,
 }
 
 impl Shop {
@@ -62,13 +82,15 @@ impl Shop {
     /// Starts the service over what is in the store.
     async fn over(db: Db, others: Arc<Others>, place: &IndexPlace) -> Self {
         let node = Node::new(Clock::manual(Timestamp::from_seconds(1_800_000_000)), Entropy::seeded(1));
-        let products = Products::new(db.clone(), place).unwrap();
+        let signal = Arc::new(ShelfSignal::new(0));
+        let products = Products::new(db.clone(), place, signal.clone()).unwrap();
         let mut registry = Registry::default();
         products.register(&mut registry);
         registry.register::<AvailableStock, _>(&others);
         registry.register::<StoreProfile, _>(&others);
+        registry.register::<ShelfPrices, _>(&others);
         node.install(registry);
-        let shop = Self { node, db, products, others };
+        let shop = Self { node, db, products, others, signal };
         shop.products.recover(&shop.staff()).await.unwrap();
         shop
     }

@@ -80,6 +80,8 @@ pub struct Needs {
     pub gifts: Vec<Sku>,
     /// Whether a condition asks about the time.
     pub time: bool,
+    /// Whether a condition asks who buys, or where.
+    pub who: bool,
 }
 
 impl Rule {
@@ -312,6 +314,7 @@ fn needs(when: Option<&Test>, deeds: &[Deed], limits: &Limits) -> Needs {
         ..Needs::default()
     };
     if let Some(when) = when {
+        when.leaves(&mut |leaf| needs.who |= leaf.field.is_of_customer() || matches!(leaf.field, Field::Channel));
         when.leaves(&mut |leaf| match leaf.field {
             Field::CustomerTier => needs.tier = true,
             Field::CustomerSegments => needs.segments = true,
@@ -334,6 +337,7 @@ impl Needs {
         self.limits |= other.limits;
         self.email |= other.email;
         self.time |= other.time;
+        self.who |= other.who;
         self.gifts.extend(other.gifts.iter().cloned());
     }
 }

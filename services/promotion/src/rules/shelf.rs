@@ -9,6 +9,7 @@ use super::compile::Rule;
 use super::deeds::Deed;
 use super::gate::admits;
 use super::index::RuleSet;
+use super::numbers::to_minor;
 use super::state::State;
 
 /// A price on the shelf, and which rules made it: what each took off a unit, in order.
@@ -18,7 +19,8 @@ pub(crate) struct Shelved {
     pub(crate) by: Vec<(Arc<Rule>, i64)>,
 }
 
-/// What a unit of a line costs by the rules that hold for the buyer, the channel and the time. Flash lines have their own price.
+/// What a unit of a line costs by the rules that hold for the buyer, the channel and the time. Flash lines have their own
+/// price. A rule whose campaign cannot pay for one unit any more does not hold: no order could be placed at its price.
 pub(crate) fn price(set: &RuleSet, cart: &Cart, line: &Line, it: &Circumstances) -> Shelved {
     let none = Shelved { unit: line.list, by: Vec::new() };
     if line.flash || !line.discountable || set.shelf().is_empty() {
@@ -27,8 +29,13 @@ pub(crate) fn price(set: &RuleSet, cart: &Cart, line: &Line, it: &Circumstances)
     let state = State::new(cart, it);
     let holds = |rule: &&&Arc<Rule>| admits(rule, it).is_ok() && Ask { rule, state: &state, circumstances: it }.holds();
     let candidates = set.shelf_candidates(line, &it.customer.segments);
+    let affordable = |rule: &&&Arc<Rule>| {
+        let left = rule.campaign.and_then(|id| it.campaigns.get(&id)?.left);
+        let left = left.and_then(|left| to_minor(left, cart.currency));
+        left.is_none_or(|left| line.list - cut(rule, line, line.list) <= left)
+    };
     let (alone, together): (Vec<&Arc<Rule>>, Vec<&Arc<Rule>>) =
-        candidates.iter().filter(holds).copied().partition(|rule| rule.exclusive);
+        candidates.iter().filter(holds).filter(affordable).copied().partition(|rule| rule.exclusive);
     let mut best = in_sequence(line, &together);
     for rule in alone {
         let shelved = in_sequence(line, &[rule]);

@@ -1,0 +1,208 @@
+//! Prices by the catalogue's price rules, as the promotion service works them out for whoever asks.
+//!
+//! A shop without price rules pays one look at a signal. With rules, pages that are the same for everybody are rendered once
+//! an epoch of the rules, others each time; lists are sorted by what an anonymous visitor pays, brought up to date by a job.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use promox_contract::ids::ProductId;
+use promox_contract::product::SkuDescription;
+use promox_contract::promotion::{ShelfPriceList, ShelfPrices, ShelfSignal};
+use promox_kernel::{Amount, Cx, Error, Principal};
+use promox_storage::{StoreError, Tx};
+
+use crate::Products;
+use crate::handlers::READ;
+use crate::pages::{Found, Rendered};
+use crate::queries::{describe_all, epochs};
+use crate::records::{Epochs, Product};
+use crate::rules::Ruled;
+
+/// Products that are priced at once for lists.
+const PRICED_AT_ONCE: usize = 200;
+
+/// How a caller's prices are made.
+#[derive(Debug)]
+pub(crate) struct Prices {
+    /// The epoch of the price rules; 0 when there are none.
+    epoch: i64,
+    /// Whether a text made for this caller is good for everybody.
+    shared: bool,
+    /// Whether the caller sees what is not on the shelf, and costs.
+    staff: bool,
+    channel: Option<String>,
+}
+
+/// A product to be shown.
+pub(crate) enum Shown {
+    /// Its text.
+    Page(Arc<Rendered>),
+    /// Its row, its SKUs at list price, and the catalogue's epoch.
+    Row(Box<Product>, Vec<SkuDescription>, i64),
+}
+
+impl Products {
+    /// How this caller's prices are made now.
+    pub(crate) async fn prices(&self, cx: &Cx, channel: Option<String>) -> Result<Prices, Error> {
+        let staff = cx.principal.allows(READ);
+        if self.signal.epoch() == 0 {
+            return Ok(Prices { epoch: 0, shared: !staff, staff, channel });
+        }
+        let rules = cx.call(ShelfPrices { items: Vec::new(), channel: channel.clone(), anonymous: false }).await?;
+        let anybody = !rules.personal || (cx.principal == Principal::Anonymous && channel.is_none());
+        Ok(Prices { epoch: rules.epoch, shared: anybody && !staff, staff, channel })
+    }
+
+    /// A product as a caller may see it.
+    pub(crate) fn page(
+        &self,
+        prices: &Prices,
+        tx: &Tx<'_>,
+        epochs: &Epochs,
+        id: ProductId,
+    ) -> Result<Option<Shown>, Error> {
+        let found = if prices.shared {
+            self.pages.get(tx, epochs, prices.epoch, id)?
+        } else {
+            tx.get::<Product>(&id)?.map(|product| Found::Row(Box::new(product)))
+        };
+        let product = match found {
+            None => return Ok(None),
+            Some(Found::Page(page)) => return Ok(page.active.then_some(Shown::Page(page))),
+            Some(Found::Row(product)) => product,
+        };
+        if prices.epoch != 0 {
+            let skus = describe_all(&product, &*self.trees.at(tx, epochs)?);
+            return Ok(Some(Shown::Row(product, skus, epochs.catalogue)));
+        }
+        let page = self.rendered(prices, &product, (epochs.catalogue, 0), &[])?;
+        Ok((prices.staff || page.active).then_some(Shown::Page(page)))
+    }
+
+    fn rendered(
+        &self,
+        prices: &Prices,
+        product: &Product,
+        epochs: (i64, i64),
+        ruled: &[Amount],
+    ) -> Result<Arc<Rendered>, Error> {
+        let page = Arc::new(Rendered::new(product, prices.staff, epochs, Ruled(ruled))?);
+        if prices.shared {
+            self.pages.keep(product.id, page.clone());
+        }
+        Ok(page)
+    }
+
+    /// The texts of what is to be shown, prices asked for all of it at once.
+    pub(crate) async fn render(
+        &self,
+        cx: &Cx,
+        prices: &Prices,
+        shown: Vec<Shown>,
+    ) -> Result<Vec<Arc<Rendered>>, Error> {
+        let skus = shown.iter().flat_map(|it| if let Shown::Row(_, skus, _) = it { skus.as_slice() } else { &[] });
+        let items: Vec<SkuDescription> = skus.cloned().collect();
+        let list = if items.is_empty() {
+            ShelfPriceList::default()
+        } else {
+            let anonymous = prices.shared;
+            cx.call(ShelfPrices { items, channel: prices.channel.clone(), anonymous }).await?
+        };
+        let mut rest = list.prices.as_slice();
+        let mut pages = Vec::with_capacity(shown.len());
+        for it in shown {
+            pages.push(match it {
+                Shown::Page(page) => page,
+                Shown::Row(product, skus, epoch) => {
+                    let (own, others) = rest.split_at_checked(skus.len()).unwrap_or_default();
+                    rest = others;
+                    self.rendered(prices, &product, (epoch, list.epoch), own)?
+                }
+            });
+        }
+        pages.retain(|page| prices.staff || page.active);
+        Ok(pages)
+    }
+
+    /// What a product's variants cost this caller; empty where all are at list price.
+    pub(crate) async fn prices_of(&self, cx: &Cx, product: &Product) -> Result<Vec<Amount>, Error> {
+        if self.signal.epoch() == 0 {
+            return Ok(Vec::new());
+        }
+        let tree = self.db.read(|tx| self.trees.at(tx, &epochs(tx)?)).await?;
+        let items = describe_all(product, &tree);
+        Ok(cx.call(ShelfPrices { items, channel: None, anonymous: false }).await?.prices)
+    }
+
+    /// Puts this caller's prices on SKUs that have list prices.
+    pub(crate) async fn put_prices(
+        &self,
+        cx: &Cx,
+        items: &mut [SkuDescription],
+        channel: Option<String>,
+    ) -> Result<(), Error> {
+        if self.signal.epoch() == 0 || items.is_empty() {
+            return Ok(());
+        }
+        let asked = ShelfPrices { items: items.to_vec(), channel, anonymous: false };
+        let prices = cx.call(asked).await?.prices;
+        items.iter_mut().zip(prices).for_each(|(item, price)| item.price = price);
+        Ok(())
+    }
+
+    /// Brings the prices that lists go by up to the price rules; whether products came meanwhile.
+    pub(crate) async fn reprice(&self, cx: &Cx) -> Result<bool, Error> {
+        let told = self.signal.epoch();
+        if told == ShelfSignal::UNKNOWN {
+            return Ok(false);
+        }
+        let (known, ids) = {
+            let mut shelves = self.shelves.write();
+            let known = std::mem::replace(&mut shelves.shelf, told);
+            let some = std::mem::take(&mut shelves.unpriced);
+            (known, if known == told { some } else { shelves.ids() })
+        };
+        if ids.is_empty() {
+            return Ok(false);
+        }
+        match self.front_prices(cx, ids).await {
+            Ok(prices) => {
+                let mut shelves = self.shelves.write();
+                shelves.set_prices(&prices);
+                Ok(!shelves.unpriced.is_empty())
+            }
+            Err(error) => {
+                // Neither what was told nor which products were new is known any more: all are asked again.
+                self.shelves.write().shelf = if known == told { 0 } else { known };
+                Err(error)
+            }
+        }
+    }
+
+    /// What an anonymous visitor pays for products, by the cheapest variant.
+    async fn front_prices(&self, cx: &Cx, mut ids: BTreeSet<ProductId>) -> Result<Vec<(ProductId, Amount)>, Error> {
+        let mut prices = Vec::with_capacity(ids.len());
+        while let Some(last) = ids.iter().nth(PRICED_AT_ONCE - 1).or(ids.last()).copied() {
+            let rest = ids.split_off(&ProductId(last.0 + 1));
+            let read = |tx: &Tx<'_>| -> Result<_, StoreError> {
+                let tree = self.trees.at(tx, &epochs(tx)?)?;
+                let rows = ids.iter().filter_map(|id| tx.get::<Product>(id).transpose());
+                let rows: Vec<Product> = rows.collect::<Result<_, _>>()?;
+                let items: Vec<_> = rows.iter().flat_map(|product| describe_all(product, &tree)).collect();
+                Ok((rows, items))
+            };
+            let (rows, items) = self.db.read(read).await?;
+            let list = cx.call(ShelfPrices { items, channel: None, anonymous: true }).await?.prices;
+            let mut list = list.as_slice();
+            for product in rows {
+                let (own, others) = list.split_at_checked(product.variants.len()).unwrap_or_default();
+                list = others;
+                prices.push((product.id, Ruled(own).front_price(&product.variants)));
+            }
+            ids = rest;
+            tokio::task::yield_now().await;
+        }
+        Ok(prices)
+    }
+}

@@ -1,0 +1,88 @@
+//! What price rules do to pages, lists and descriptions.
+
+use std::collections::BTreeSet;
+
+use promox_contract::product::DescribeSkus;
+use promox_kernel::UserId;
+use serde_json::json;
+
+use super::*;
+use crate::{CreateProduct, GetProduct, ListProducts, UpdateProduct};
+
+async fn shop() -> Shop {
+    let shop = Shop::open().await;
+    for (sku, price) in [("A", "10.00"), ("B", "9.50"), ("C", "3.33")] {
+        shop.ask::<CreateProduct>(json!({"sku": sku, "name": sku, "price": price})).await.unwrap();
+    }
+    shop
+}
+
+impl Shop {
+    fn user(&self) -> Cx {
+        let permissions = Arc::new(BTreeSet::new());
+        Cx { principal: Principal::User { id: UserId(7), session: 1, permissions }, ..self.staff() }
+    }
+
+    /// A rule takes so many percent off for visitors and users.
+    fn rule(&self, visitors: i64, users: i64) {
+        *self.others.rule.lock() = (visitors, users);
+        self.signal.tell(0, visitors);
+    }
+}
+
+fn prices(page: &Value) -> (&str, &str) {
+    (page["price"].as_str().unwrap(), page["listPrice"].as_str().unwrap())
+}
+
+#[tokio::test]
+async fn a_page_shows_the_callers_price_beside_the_list_price_at_once() {
+    let shop = shop().await;
+    let page = shop.visit::<GetProduct>(json!({"id": 1})).await.unwrap();
+    assert_eq!(prices(&page), ("10.00", "10.00"));
+    shop.rule(10, 20);
+    for _ in 0..2 {
+        let page = shop.visit::<GetProduct>(json!({"id": 1})).await.unwrap();
+        assert_eq!(prices(&page), ("9.00", "10.00"));
+        assert_eq!(prices(&page["variants"][0]), ("9.00", "10.00"));
+        let page = shop.ask_as::<GetProduct>(shop.user(), json!({"id": 1})).await.unwrap();
+        assert_eq!(prices(&page), ("8.00", "10.00"), "who asks decides, whoever asked before");
+    }
+    let staff = shop.ask::<UpdateProduct>(json!({"id": 1, "price": "20.00"})).await.unwrap();
+    assert_eq!(prices(&staff), ("18.00", "20.00"));
+    let page = shop.visit::<GetProduct>(json!({"id": 1})).await.unwrap();
+    assert_eq!(prices(&page), ("18.00", "20.00"), "a new list price is ruled too");
+    shop.rule(0, 0);
+    let page = shop.visit::<GetProduct>(json!({"id": 1})).await.unwrap();
+    assert_eq!(prices(&page), ("20.00", "20.00"));
+    shop.verify();
+}
+
+#[tokio::test]
+async fn lists_go_by_a_visitors_price_and_show_the_callers() {
+    let shop = shop().await;
+    shop.rule(50, 10);
+    shop.settle().await;
+    let asked = json!({"sort": "price", "maxPrice": "4.75"});
+    let list = shop.ask_as::<ListProducts>(shop.user(), asked.clone()).await.unwrap();
+    let shown: Vec<_> = list["items"].as_array().unwrap().iter().map(prices).collect();
+    assert_eq!(shown, [("3.00", "3.33"), ("8.55", "9.50")], "C and B, at what this user pays");
+    assert_eq!(list["facets"]["price"], json!({"min": "1.67", "max": "4.75"}));
+    shop.ask::<UpdateProduct>(json!({"id": 1, "price": "2.00"})).await.unwrap();
+    shop.settle().await;
+    let list = shop.visit::<ListProducts>(asked.clone()).await.unwrap();
+    assert_eq!(list["total"], 3, "a product that changed is ruled again");
+    assert_eq!(list["items"][0]["price"], "1.00");
+    shop.rule(0, 0);
+    shop.settle().await;
+    assert_eq!(shop.visit::<ListProducts>(asked).await.unwrap()["total"], 2, "all at list prices again");
+}
+
+#[tokio::test]
+async fn others_are_told_both_prices() {
+    let shop = shop().await;
+    shop.rule(10, 10);
+    let skus: Vec<Sku> = ["C", "A"].map(|sku| sku.parse().unwrap()).into();
+    let told = shop.visitor().call(DescribeSkus { skus }).await.unwrap().items;
+    let told: Vec<_> = told.iter().map(|it| (it.price.to_string(), it.list_price.to_string())).collect();
+    assert_eq!(told, [("3.00".into(), "3.33".into()), ("9.00".into(), "10.00".to_string())]);
+}
