@@ -16,7 +16,7 @@ use promox_payment::Payments;
 use promox_product::{ProductAudit, Products};
 use promox_promotion::Promotions;
 use promox_reward::Rewards;
-use promox_storage::{Audit, Consumer, ConsumerLoop, Database, Db, Schema, TableDef};
+use promox_storage::{Audit, Cache, Consumer, ConsumerLoop, Database, Db, Schema, TableDef};
 use promox_user::Users;
 
 use crate::background::Background;
@@ -75,22 +75,22 @@ pub struct Services {
 }
 
 impl Services {
-    fn new(settings: &Settings, shop: &Db, promox: &Db) -> Result<Self, Exit> {
+    fn new(settings: &Settings, shop: &Db, promox: &Db, cache: &Cache) -> Result<Self, Exit> {
         let limited = settings.limits.enabled;
         let promotions = Promotions::new(promox.clone());
         Ok(Self {
             campaigns: Campaigns::new(promox.clone()),
             carts: Carts::new(shop.clone()),
-            coupons: Coupons::new(promox.clone(), limited),
+            coupons: Coupons::new(promox.clone(), cache.clone(), limited),
             flash_sales: FlashSales::new(promox.clone()),
             inventory: Inventory::new(shop.clone()),
             notifications: Notifications::new(shop.clone(), setup::mail(settings)).map_err(Exit::config)?,
-            orders: Orders::new(shop.clone(), setup::store(settings), limited),
+            orders: Orders::new(shop.clone(), cache.clone(), setup::store(settings), limited),
             payments: Payments::new(shop.clone(), setup::payment(settings)),
             products: Products::new(shop.clone(), &setup::index(settings), promotions.shelf()).map_err(Exit::io)?,
             promotions,
             rewards: Arc::default(),
-            users: Users::new(shop.clone(), setup::user(settings)),
+            users: Users::new(shop.clone(), cache.clone(), setup::user(settings)),
         })
     }
 
@@ -177,8 +177,8 @@ impl Promox {
         let schema = schema()?;
         let engine = store::open(settings, schema.clone())?;
         let node = Node::new(store::clock(settings, &engine)?, Entropy::system());
-        let services =
-            Services::new(settings, &engine.database(Database::Ecommerce), &engine.database(Database::Promox))?;
+        let (shop, promox) = (engine.database(Database::Ecommerce), engine.database(Database::Promox));
+        let services = Services::new(settings, &shop, &promox, &store::cache(settings))?;
         let auditor = Auditor::new(engine.clone(), schema, services.audits());
         let mut registry = Registry::default();
         services.register(&mut registry);

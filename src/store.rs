@@ -7,9 +7,9 @@ use std::time::Duration;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
-use promox_embedded::{EmbeddedEngine, Metrics, OpenError, Options};
+use promox_embedded::{EmbeddedEngine, Metrics, OpenError, Options, SledCache};
 use promox_kernel::{Clock, Timestamp};
-use promox_storage::{Engine as _, Schema};
+use promox_storage::{Cache, Engine as _, Schema};
 use serde_json::json;
 
 use crate::config::Settings;
@@ -18,6 +18,9 @@ use crate::http::Server;
 
 /// How far the wall may be behind the newest commit before somebody has to look at it.
 const CLOCK_SLACK: Duration = Duration::from_mins(5);
+
+/// Bytes of the cache that lie in memory.
+const CACHE_MEMORY: usize = 8 << 20;
 
 /// How the settings want the engine.
 pub fn options(settings: &Settings) -> Options {
@@ -33,6 +36,11 @@ pub fn options(settings: &Settings) -> Options {
 /// Opens the store in the data directory.
 pub fn open(settings: &Settings, schema: Schema) -> Result<Arc<EmbeddedEngine>, Exit> {
     EmbeddedEngine::open(options(settings), schema).map_err(Exit::from)
+}
+
+/// The cache beside the store.
+pub fn cache(settings: &Settings) -> Cache {
+    Cache::new(Arc::new(SledCache::new(settings.data.dir.join("cache"), CACHE_MEMORY)))
 }
 
 /// The node's clock: the later of the newest commit and the wall, then monotonic. A wall that is far behind the newest

@@ -1,39 +1,38 @@
 //! Limits on guessing: who tries codes that are none too often waits.
 
-use std::collections::HashMap;
-use std::net::IpAddr;
 use std::time::Duration;
 
-use parking_lot::Mutex;
-use promox_kernel::{Cx, Error, Kind, Principal, Timestamp, UserId};
+use promox_kernel::{Cx, Error, Kind, Principal, Timestamp};
+use promox_storage::{Cache, CacheSpace, Change};
 
 /// Wrong codes that a client has in a window.
 const MOST: u32 = 20;
 /// The window.
 const WINDOW: Duration = Duration::from_mins(10);
-/// Clients that are remembered; past that all are forgotten, which only gives somebody some more tries.
-const MOST_CLIENTS: usize = 100_000;
+/// Clients that are remembered.
+const CLIENTS: CacheSpace = CacheSpace { name: "wrong coupon codes", most: 65_536, most_bytes: 4 << 20 };
+
+/// When a client's window began, in microseconds, and the wrong codes in it.
+type Wrong = (i64, u32);
 
 /// A client: the account, or else the address.
-type Client = (Option<UserId>, Option<IpAddr>);
-
-fn client(cx: &Cx) -> Client {
+fn client(cx: &Cx) -> Vec<u8> {
     match cx.principal.user() {
-        Some(user) => (Some(user), None),
-        None => (None, cx.client),
+        Some(user) => format!("user {user}").into_bytes(),
+        None => format!("{:?}", cx.client).into_bytes(),
     }
 }
 
-/// Wrong codes by client. In memory: a restart costs a guesser a little less time.
+/// Wrong codes by client, in the cache: its loss would cost a guesser a little less time.
 #[derive(Debug)]
 pub(crate) struct Guesses {
     enabled: bool,
-    wrong: Mutex<HashMap<Client, (Timestamp, u32)>>,
+    cache: Cache,
 }
 
 impl Guesses {
-    pub(crate) fn new(enabled: bool) -> Self {
-        Self { enabled, wrong: Mutex::new(HashMap::new()) }
+    pub(crate) fn new(cache: Cache, enabled: bool) -> Self {
+        Self { enabled, cache }
     }
 
     /// Refuses who guessed too often.
@@ -41,9 +40,9 @@ impl Guesses {
         if !self.enabled || cx.principal == Principal::System {
             return Ok(());
         }
-        match self.wrong.lock().get(&client(cx)) {
-            Some((since, count)) if *count >= MOST && cx.now.since(*since) < WINDOW => {
-                let wait = WINDOW.saturating_sub(cx.now.since(*since)).as_secs();
+        match self.cache.get::<Wrong>(CLIENTS, &client(cx), cx.now) {
+            Some((since, count)) if count >= MOST => {
+                let wait = WINDOW.saturating_sub(cx.now.since(Timestamp(since))).as_secs();
                 let error = Error::new(Kind::Throttled, "TOO_MANY_GUESSES", "Too many wrong codes; try again later.");
                 Err(error.retry_after(u32::try_from(wait).unwrap_or(1).max(1)))
             }
@@ -53,14 +52,10 @@ impl Guesses {
 
     /// Counts a wrong one.
     pub(crate) fn wrong(&self, cx: &Cx) {
-        let mut wrong = self.wrong.lock();
-        if wrong.len() >= MOST_CLIENTS {
-            wrong.clear();
-        }
-        let entry = wrong.entry(client(cx)).or_insert((cx.now, 0));
-        if cx.now.since(entry.0) >= WINDOW {
-            *entry = (cx.now, 0);
-        }
-        entry.1 += 1;
+        self.cache.update(CLIENTS, &client(cx), cx.now, |before: Option<Wrong>| {
+            let (since, count) = before.unwrap_or((cx.now.0, 0));
+            let until = Timestamp(since) + WINDOW;
+            (Change::Put { value: (since, count.saturating_add(1)), until }, ())
+        });
     }
 }

@@ -37,7 +37,7 @@ use std::sync::Arc;
 
 use promox_contract::coupon::{CouponCodesTaken, HoldCoupons, IssueCoupon, ReleaseCoupons, ResolveCodes};
 use promox_kernel::{Job, Registry, register};
-use promox_storage::{Db, Record, TableDef};
+use promox_storage::{Cache, Db, Record, TableDef};
 
 pub use api::*;
 pub use records::{BatchId, BatchStatus, CouponStatus, RedemptionStatus};
@@ -60,8 +60,8 @@ impl Coupons {
     ];
 
     /// The service on its database; `limited` turns the limit on guessing codes on.
-    pub fn new(db: Db, limited: bool) -> Arc<Self> {
-        Arc::new(Self { db, guesses: guesses::Guesses::new(limited) })
+    pub fn new(db: Db, cache: Cache, limited: bool) -> Arc<Self> {
+        Arc::new(Self { db, guesses: guesses::Guesses::new(cache, limited) })
     }
 
     /// Registers its operations.

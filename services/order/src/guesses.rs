@@ -1,37 +1,44 @@
 //! Limits on guessing: an address that looks up wrong orders too often waits.
 
-use std::collections::HashMap;
-use std::net::IpAddr;
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use promox_kernel::{Cx, Error, Kind, Timestamp};
+use promox_storage::{Cache, CacheSpace, Change};
 
 /// Wrong look-ups an address has in a window.
 const MOST: u32 = 10;
 /// The window.
 const WINDOW: Duration = Duration::from_mins(15);
-/// Addresses that are remembered; past that all are forgotten, which only gives somebody ten more tries.
-const MOST_ADDRESSES: usize = 100_000;
+/// Addresses that are remembered.
+const ADDRESSES: CacheSpace = CacheSpace { name: "wrong order look-ups", most: 65_536, most_bytes: 4 << 20 };
 
-/// Wrong look-ups by address.
+/// When an address's window began, in microseconds, and the wrong look-ups in it.
+type Wrong = (i64, u32);
+
+/// Wrong look-ups by address, in the cache: its loss would cost a guesser a little less time.
 #[derive(Debug)]
 pub(crate) struct Guesses {
     enabled: bool,
-    wrong: Mutex<HashMap<Option<IpAddr>, (Timestamp, u32)>>,
+    cache: Cache,
+}
+
+fn address(cx: &Cx) -> Vec<u8> {
+    format!("{:?}", cx.client).into_bytes()
 }
 
 impl Guesses {
-    pub(crate) fn new(enabled: bool) -> Self {
-        Self { enabled, wrong: Mutex::new(HashMap::new()) }
+    pub(crate) fn new(cache: Cache, enabled: bool) -> Self {
+        Self { enabled, cache }
     }
 
     /// Refuses who guessed too often.
     pub(crate) fn check(&self, cx: &Cx) -> Result<(), Error> {
-        let wrong = self.wrong.lock();
-        match wrong.get(&cx.client) {
-            Some((since, count)) if self.enabled && *count >= MOST && cx.now.since(*since) < WINDOW => {
-                let wait = WINDOW.saturating_sub(cx.now.since(*since)).as_secs();
+        if !self.enabled {
+            return Ok(());
+        }
+        match self.cache.get::<Wrong>(ADDRESSES, &address(cx), cx.now) {
+            Some((since, count)) if count >= MOST => {
+                let wait = WINDOW.saturating_sub(cx.now.since(Timestamp(since))).as_secs();
                 let error =
                     Error::new(Kind::Throttled, "TOO_MANY_GUESSES", "Too many wrong look-ups; try again later.");
                 Err(error.retry_after(u32::try_from(wait).unwrap_or(1).max(1)))
@@ -42,14 +49,10 @@ impl Guesses {
 
     /// Counts a wrong one.
     pub(crate) fn wrong(&self, cx: &Cx) {
-        let mut wrong = self.wrong.lock();
-        if wrong.len() >= MOST_ADDRESSES {
-            wrong.clear();
-        }
-        let entry = wrong.entry(cx.client).or_insert((cx.now, 0));
-        if cx.now.since(entry.0) >= WINDOW {
-            *entry = (cx.now, 0);
-        }
-        entry.1 += 1;
+        self.cache.update(ADDRESSES, &address(cx), cx.now, |before: Option<Wrong>| {
+            let (since, count) = before.unwrap_or((cx.now.0, 0));
+            let until = Timestamp(since) + WINDOW;
+            (Change::Put { value: (since, count.saturating_add(1)), until }, ())
+        });
     }
 }

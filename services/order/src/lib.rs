@@ -30,7 +30,7 @@ use promox_contract::order::{
 use promox_contract::promotion::PricingTerms;
 use promox_contract::user::ExportOrders;
 use promox_kernel::{Job, Registry, register};
-use promox_storage::{Consumer, Db, Record, TableDef};
+use promox_storage::{Cache, Consumer, Db, Record, TableDef};
 
 pub use api::*;
 pub use audit::PAID;
@@ -64,12 +64,12 @@ impl Orders {
     ];
 
     /// The service on its database. A new store has the settings `fresh`; `limited` turns the limit on guessing on.
-    pub fn new(db: Db, fresh: StoreSettings, limited: bool) -> Arc<Self> {
+    pub fn new(db: Db, cache: Cache, fresh: StoreSettings, limited: bool) -> Arc<Self> {
         Arc::new(Self {
             db,
             settings: settings::SettingsCache::new(fresh),
-            quotes: checkout::Quotes::default(),
-            guesses: guesses::Guesses::new(limited),
+            quotes: checkout::Quotes::new(cache.clone()),
+            guesses: guesses::Guesses::new(cache, limited),
         })
     }
 

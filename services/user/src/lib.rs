@@ -31,7 +31,7 @@ use std::time::Duration;
 
 use promox_contract::user::{Authenticate, DescribeUsers};
 use promox_kernel::{Registry, register};
-use promox_storage::{Db, Record, TableDef};
+use promox_storage::{Cache, Db, Record, TableDef};
 
 pub use start::EnsuredAdmin;
 
@@ -112,14 +112,14 @@ impl Users {
     ];
 
     /// The service on its database.
-    pub fn new(db: Db, settings: UserSettings) -> Arc<Self> {
+    pub fn new(db: Db, cache: Cache, settings: UserSettings) -> Arc<Self> {
         let lifetime = Duration::from_secs(settings.access_minutes.saturating_mul(60));
         Arc::new(Self {
             db,
             passwords: Passwords::new(),
             tokens: Tokens::new(&settings.issuer, &settings.audience, lifetime),
             accounts: Accounts::new(),
-            guesses: Guesses::new(settings.limits_enabled),
+            guesses: Guesses::new(&cache, settings.limits_enabled),
             every_permission: OnceLock::new(),
             settings,
         })

@@ -4,6 +4,7 @@
 //! only reads and applies one batch at the end. What holds on every engine is written down in the conformance suite.
 
 mod audit;
+mod cache;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 mod consumer;
@@ -22,6 +23,7 @@ mod system;
 mod tx;
 
 pub use audit::{Audit, Finding, Report};
+pub use cache::{Cache, CacheEngine, CacheSpace, Change, MOST_CACHE_KEY, MOST_CACHE_VALUE, MemoryCache};
 pub use consumer::{Consumer, ConsumerLoop, Follower};
 pub use db::Db;
 pub use engine::{Batch, Direction, Engine, Item, KeyRange, Lane, Reader, Space, Work, WorkOrder, Write};

@@ -1,114 +1,138 @@
-//! Keyed state with a time to live, whose loss costs a retry and never money or access: login throttles, quotes.
+//! The cache on the edge's own disk: sled, which panics on damaged files, so every call is guarded.
 //!
-//! It lies in sled, which panics on damaged files: every call is guarded, and on any failure the whole cache is wiped and
-//! begins empty. When not even that works it answers nothing and forgets what it is told.
+//! On any failure the whole cache is wiped and begins empty. When not even that works it answers nothing and forgets what
+//! it is told. It is opened by the first who asks, so a shop that needs none has none of its threads and buffers. Writes
+//! are not synced: a power cut may cost the last second.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use promox_kernel::Timestamp;
+use promox_storage::{CacheEngine, CacheSpace, Change, MOST_CACHE_KEY, MOST_CACHE_VALUE};
 use sled::{Config, Db, Mode, Tree};
 
 use crate::base::catch_quietly;
 
 /// Entries that one call removes at most because their time is over.
 const SWEPT: usize = 64;
-/// The longest key and value.
-const MOST_KEY: usize = 512;
-const MOST_VALUE: usize = 64 << 10;
+/// Bytes that sled writes at once; it holds a few such buffers.
+const SEGMENT: usize = 128 << 10;
+/// How often, and after which pause, a cache is tried whose lock is held.
+const LOCK_TRIES: u32 = 100;
+/// See [`LOCK_TRIES`].
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
-/// Keyed state with a time to live.
-pub struct Cache {
+/// Keyed state with a time to live, in a directory of its own.
+pub struct SledCache {
     dir: PathBuf,
     memory: u64,
-    most: usize,
-    open: Mutex<Option<Open>>,
+    state: Mutex<State>,
 }
 
-impl fmt::Debug for Cache {
+enum State {
+    /// Nobody has asked for it.
+    Closed,
+    Open(Open),
+    /// It cannot be opened.
+    Gone,
+}
+
+impl fmt::Debug for SledCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "a cache in {}", self.dir.display())
     }
 }
 
 struct Open {
+    db: Db,
+    spaces: HashMap<&'static str, Space>,
+}
+
+/// The entries of one space.
+#[derive(Clone)]
+struct Space {
     /// Key → end of its time, checksum, value.
     entries: Tree,
     /// End of its time, key → nothing: what ends first is swept first.
     ends: Tree,
     count: usize,
-    _db: Db,
+    /// Of all values.
+    bytes: usize,
 }
 
-impl Cache {
-    /// Opens the cache in a directory of its own. `memory` bytes are sled's; of `most` entries the one whose time ends
-    /// first makes room for another.
-    pub fn open(dir: impl Into<PathBuf>, memory: usize, most: usize) -> Self {
-        let (dir, memory) = (dir.into(), memory as u64);
-        let opened = Open::guarded(&dir, memory).or_else(|why| {
-            wipe(&dir, &why);
-            Open::guarded(&dir, memory)
-        });
-        let open = opened.inspect_err(|why| tracing::warn!(why, "there is no cache; it is done without")).ok();
-        Self { dir, memory, most: most.max(1), open: Mutex::new(open) }
+impl SledCache {
+    /// The cache in `dir`; `memory` bytes are sled's.
+    pub fn new(dir: impl Into<PathBuf>, memory: usize) -> Self {
+        Self { dir: dir.into(), memory: memory as u64, state: Mutex::new(State::Closed) }
     }
 
-    /// The value of a key whose time is not over.
-    pub fn get(&self, key: &[u8], now: Timestamp) -> Option<Vec<u8>> {
-        self.guard(|open| open.get(key, now)).flatten()
-    }
-
-    /// Sets a value until its time is over.
-    pub fn put(&self, key: &[u8], value: &[u8], until: Timestamp, now: Timestamp) {
-        self.update(key, until, now, |_| Some(value.to_vec()));
-    }
-
-    /// Changes a value in one step: `change` is given what is there and says what is to be there, or nothing.
-    pub fn update(
-        &self,
-        key: &[u8],
-        until: Timestamp,
-        now: Timestamp,
-        change: impl FnOnce(Option<&[u8]>) -> Option<Vec<u8>>,
-    ) -> Option<Vec<u8>> {
-        if key.len() > MOST_KEY {
-            return None;
-        }
-        let most = self.most;
-        self.guard(|open| open.update(key, until, now, most, change)).flatten()
-    }
-
-    /// Forgets a key.
-    pub fn remove(&self, key: &[u8]) {
-        self.guard(|open| open.remove(key));
-    }
-
-    /// How many entries there are, those among them whose time is over and that have not been swept.
-    pub fn len(&self) -> usize {
-        self.open.lock().as_ref().map_or(0, |open| open.count)
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Runs a call of sled's; on an error or a panic the cache is wiped and begins empty.
+    /// Runs calls of sled's; on an error or a panic the cache is wiped and begins empty.
     fn guard<T>(&self, work: impl FnOnce(&mut Open) -> sled::Result<T>) -> Option<T> {
-        let mut open = self.open.lock();
-        let current = open.as_mut()?;
-        let why = match catch_quietly(|| work(current)) {
+        let mut state = self.state.lock();
+        if matches!(*state, State::Closed) {
+            *state = self.opened();
+        }
+        let State::Open(open) = &mut *state else { return None };
+        let why = match catch_quietly(|| work(open)) {
             Ok(Ok(value)) => return Some(value),
             Ok(Err(error)) => error.to_string(),
             Err(panic) => panic,
         };
-        let broken = open.take();
+        let broken = std::mem::replace(&mut *state, State::Gone);
         let _ = catch_quietly(|| drop(broken));
         wipe(&self.dir, &why);
-        *open = Open::guarded(&self.dir, self.memory).ok();
+        *state = self.opened();
         None
+    }
+
+    fn opened(&self) -> State {
+        let opened = self.unlocked().or_else(|why| {
+            if is_lock(&why) {
+                return Err(why);
+            }
+            wipe(&self.dir, &why);
+            Open::guarded(&self.dir, self.memory)
+        });
+        let opened = opened.inspect_err(|why| tracing::warn!(why, "there is no cache; it is done without"));
+        opened.map_or(State::Gone, State::Open)
+    }
+
+    /// Opens it, and waits a moment for threads of the one before that still hold its lock.
+    fn unlocked(&self) -> Result<Open, String> {
+        let mut opened = Open::guarded(&self.dir, self.memory);
+        for _ in 0..LOCK_TRIES {
+            if !opened.as_ref().is_err_and(|why| is_lock(why)) {
+                break;
+            }
+            std::thread::sleep(LOCK_PAUSE);
+            opened = Open::guarded(&self.dir, self.memory);
+        }
+        opened
+    }
+}
+
+/// Whether it does not open because somebody has it open; sled says so only in words.
+fn is_lock(why: &str) -> bool {
+    why.contains("could not acquire lock")
+}
+
+impl CacheEngine for SledCache {
+    fn get(&self, space: CacheSpace, key: &[u8], now: Timestamp) -> Option<Vec<u8>> {
+        self.guard(|open| open.space(space)?.get(key, now)).flatten()
+    }
+
+    fn update(
+        &self,
+        space: CacheSpace,
+        key: &[u8],
+        now: Timestamp,
+        change: &mut dyn FnMut(Option<&[u8]>) -> Change<Vec<u8>>,
+    ) {
+        self.guard(|open| open.space(space)?.update(space, key, now, change));
     }
 }
 
@@ -129,10 +153,28 @@ impl Open {
 
     fn at(dir: &Path, memory: u64) -> sled::Result<Self> {
         let config = Config::new().path(dir).mode(Mode::HighThroughput).flush_every_ms(Some(1_000));
-        let db = config.cache_capacity(memory).open()?;
-        let (entries, ends) = (db.open_tree("entries")?, db.open_tree("ends")?);
-        let count = entries.len();
-        Ok(Self { entries, ends, count, _db: db })
+        let db = config.cache_capacity(memory).segment_size(SEGMENT).open()?;
+        Ok(Self { db, spaces: HashMap::new() })
+    }
+
+    fn space(&mut self, space: CacheSpace) -> sled::Result<&mut Space> {
+        if !self.spaces.contains_key(space.name) {
+            let opened = Space::open(&self.db, space.name)?;
+            self.spaces.insert(space.name, opened);
+        }
+        self.spaces.get_mut(space.name).ok_or_else(|| sled::Error::ReportableBug("a space is gone".to_owned()))
+    }
+}
+
+impl Space {
+    fn open(db: &Db, name: &str) -> sled::Result<Self> {
+        let (entries, ends) = (db.open_tree(name)?, db.open_tree(format!("{name} by end"))?);
+        let (mut count, mut bytes) = (0, 0);
+        for entry in &entries {
+            count += 1;
+            bytes += entry?.1.len().saturating_sub(HEADER);
+        }
+        Ok(Self { entries, ends, count, bytes })
     }
 
     fn get(&self, key: &[u8], now: Timestamp) -> sled::Result<Option<Vec<u8>>> {
@@ -143,30 +185,45 @@ impl Open {
 
     fn update(
         &mut self,
+        bounds: CacheSpace,
         key: &[u8],
+        now: Timestamp,
+        change: &mut dyn FnMut(Option<&[u8]>) -> Change<Vec<u8>>,
+    ) -> sled::Result<()> {
+        match change(self.get(key, now)?.as_deref()) {
+            Change::Keep => Ok(()),
+            Change::Remove => self.remove(key),
+            Change::Put { value, until } => self.put(bounds, key, &value, until, now),
+        }
+    }
+
+    fn put(
+        &mut self,
+        bounds: CacheSpace,
+        key: &[u8],
+        value: &[u8],
         until: Timestamp,
         now: Timestamp,
-        most: usize,
-        change: impl FnOnce(Option<&[u8]>) -> Option<Vec<u8>>,
-    ) -> sled::Result<Option<Vec<u8>>> {
+    ) -> sled::Result<()> {
         self.sweep(now)?;
-        let before = self.get(key, now)?;
-        let after = change(before.as_deref()).filter(|value| value.len() <= MOST_VALUE);
         self.remove(key)?;
-        let Some(value) = &after else { return Ok(None) };
-        while self.count >= most {
+        if key.len() > MOST_CACHE_KEY || value.len() > MOST_CACHE_VALUE.min(bounds.most_bytes) {
+            return Ok(());
+        }
+        while self.count >= bounds.most || self.bytes + value.len() > bounds.most_bytes {
             let Some((end, _)) = self.ends.pop_min()? else { break };
             self.forget(&end)?;
         }
+        self.bytes += value.len();
         self.entries.insert(key, encode(key, until, value))?;
         self.ends.insert(end_key(until, key), &[])?;
         self.count += 1;
-        Ok(after)
+        Ok(())
     }
 
     fn remove(&mut self, key: &[u8]) -> sled::Result<()> {
         let Some(entry) = self.entries.remove(key)? else { return Ok(()) };
-        self.count = self.count.saturating_sub(1);
+        self.less(entry.len());
         let (until, _) = decode(key, &entry)?;
         self.ends.remove(end_key(until, key)).map(drop)
     }
@@ -185,12 +242,20 @@ impl Open {
     }
 
     fn forget(&mut self, end: &[u8]) -> sled::Result<()> {
-        if self.entries.remove(end.get(8..).unwrap_or_default())?.is_some() {
-            self.count = self.count.saturating_sub(1);
+        if let Some(entry) = self.entries.remove(end.get(8..).unwrap_or_default())? {
+            self.less(entry.len());
         }
         Ok(())
     }
+
+    fn less(&mut self, entry: usize) {
+        self.count = self.count.saturating_sub(1);
+        self.bytes = self.bytes.saturating_sub(entry.saturating_sub(HEADER));
+    }
 }
+
+/// Bytes of an entry before its value.
+const HEADER: usize = 12;
 
 fn sortable(time: Timestamp) -> [u8; 8] {
     (time.0.cast_unsigned() ^ (1 << 63)).to_be_bytes()
@@ -222,38 +287,37 @@ fn decode<'a>(key: &[u8], entry: &'a [u8]) -> sled::Result<(Timestamp, &'a [u8])
 #[cfg(test)]
 mod tests {
     use super::*;
+    use promox_storage::conformance;
+    use std::sync::Arc;
+
+    const SPACE: CacheSpace = CacheSpace { name: "test", most: 10_000, most_bytes: 1 << 20 };
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_seconds(second)
     }
 
-    #[test]
-    fn values_last_until_their_time() {
-        let dir = tempfile::tempdir().unwrap();
-        let cache = Cache::open(dir.path().join("cache"), 1 << 20, 100);
-        cache.put(b"a", b"1", at(10), at(0));
-        assert_eq!(cache.get(b"a", at(9)), Some(b"1".to_vec()));
-        assert_eq!(cache.get(b"a", at(10)), None);
-        let counted = |value: Option<&[u8]>| Some(vec![value.map_or(0, |value| value[0]) + 1]);
-        assert_eq!(cache.update(b"n", at(10), at(0), counted), Some(vec![1]));
-        assert_eq!(cache.update(b"n", at(10), at(1), counted), Some(vec![2]));
-        assert_eq!(cache.update(b"n", at(30), at(10), counted), Some(vec![1]), "over, so it begins anew");
-        cache.remove(b"n");
-        assert_eq!((cache.get(b"n", at(10)), cache.len()), (None, 0));
+    fn put(cache: &SledCache, key: &[u8], value: &[u8]) {
+        cache.update(SPACE, key, at(0), &mut |_| Change::Put { value: value.to_vec(), until: at(100) });
     }
 
     #[test]
-    fn it_holds_so_many_and_drops_what_ends_first() {
+    fn it_conforms() {
         let dir = tempfile::tempdir().unwrap();
-        let cache = Cache::open(dir.path().join("cache"), 1 << 20, 10);
-        for number in 0..50_u8 {
-            cache.put(&[number], b"x", at(100 - i64::from(number)), at(0));
+        conformance::check_cache(Arc::new(SledCache::new(dir.path().join("cache"), 1 << 20)));
+    }
+
+    #[test]
+    fn bounds_count_what_was_there_before_the_start() {
+        let dir = tempfile::tempdir().unwrap();
+        for round in 0..3_u8 {
+            let cache = SledCache::new(dir.path().join("cache"), 1 << 20);
+            for number in 0..200_u8 {
+                put(&cache, &[round, number], &[7; 2 << 10]);
+            }
+            let left = (0..3).flat_map(|round| (0..200).map(move |number| [round, number]));
+            let left = left.filter(|key| cache.get(SPACE, key, at(0)).is_some()).count();
+            assert_eq!(left, [200, 400, 512][usize::from(round)]);
         }
-        assert_eq!(cache.len(), 10);
-        assert!(cache.get(&[0], at(0)).is_some() && cache.get(&[30], at(0)).is_none());
-        cache.put(&[200], &vec![0; MOST_VALUE + 1], at(100), at(0));
-        cache.put(&[7; MOST_KEY + 1], b"x", at(100), at(0));
-        assert_eq!((cache.get(&[200], at(0)), cache.get(&[7; MOST_KEY + 1], at(0))), (None, None), "too long");
     }
 
     #[test]
@@ -261,11 +325,15 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("cache");
         let fill = || {
-            let cache = Cache::open(&path, 1 << 20, 10_000);
-            (0..500_u32).for_each(|number| cache.put(&number.to_be_bytes(), &[7; 100], at(100), at(0)));
+            let cache = SledCache::new(&path, 1 << 20);
+            (0..500_u32).for_each(|number| put(&cache, &number.to_be_bytes(), &[7; 100]));
+        };
+        let found = |cache: &SledCache| {
+            let values = (0..500_u32).map(|number| cache.get(SPACE, &number.to_be_bytes(), at(0)));
+            values.flatten().inspect(|value| assert_eq!(*value, [7; 100])).count()
         };
         fill();
-        assert_eq!(Cache::open(&path, 1 << 20, 10_000).len(), 500);
+        assert_eq!(found(&SledCache::new(&path, 1 << 20)), 500);
         for file in ["db", "conf"] {
             for place in [0, 17, 4_000, 40_000] {
                 fill();
@@ -273,14 +341,21 @@ mod tests {
                 let end = bytes.len().min(place + 64);
                 bytes[place.min(end)..end].iter_mut().for_each(|byte| *byte ^= 0x5A);
                 fs::write(path.join(file), bytes).unwrap();
-                let cache = Cache::open(&path, 1 << 20, 10_000);
-                for number in 0..500_u32 {
-                    let found = cache.get(&number.to_be_bytes(), at(0));
-                    assert!(found.is_none_or(|found| found == [7; 100]));
-                }
-                cache.put(b"new", b"1", at(9), at(0));
-                assert_eq!(cache.get(b"new", at(0)), Some(b"1".to_vec()));
+                let cache = SledCache::new(&path, 1 << 20);
+                found(&cache);
+                put(&cache, b"new", b"1");
+                assert_eq!(cache.get(SPACE, b"new", at(0)), Some(b"1".to_vec()));
             }
         }
+    }
+
+    #[test]
+    fn without_a_place_it_is_done_without() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        fs::write(&path, "not a directory").unwrap();
+        let cache = SledCache::new(path.join("cache"), 1 << 20);
+        put(&cache, b"a", b"1");
+        assert_eq!(cache.get(SPACE, b"a", at(0)), None);
     }
 }

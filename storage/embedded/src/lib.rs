@@ -25,7 +25,7 @@ mod view;
 mod writer;
 
 pub use backup::{BackupError, Copied, restore};
-pub use cache::Cache;
+pub use cache::SledCache;
 pub use checkpoint::Checkpointer;
 pub use engine::{Assembled, EmbeddedEngine};
 pub use gates::{Gate, Gates, Pass, Refusal};

@@ -13,7 +13,7 @@ use promox_contract::promotion::{
 use promox_coupon::{BatchStatus, Coupons, CreateBatch, GetBatch, ListCoupons};
 use promox_embedded::{EmbeddedEngine, Options as StoreOptions};
 use promox_kernel::{Clock, Cx, Entropy, Error, Handle, Node, Op, Registry, Timestamp, bind_json};
-use promox_storage::{Database, Db, Schema, StoreError};
+use promox_storage::{Cache, Database, Db, Schema, StoreError};
 use tokio::task::JoinSet;
 
 use crate::latency::Latencies;
@@ -93,7 +93,7 @@ async fn open(path: &std::path::Path) -> Result<Bench, Failure> {
     let schema = Schema::new([checkout::TABLES, Coupons::TABLES])?;
     let engine = EmbeddedEngine::open(StoreOptions::new(path), schema)?;
     let node = Node::new(Clock::real(Timestamp::EPOCH), Entropy::system());
-    let coupons = Coupons::new(engine.database(Database::Promox), false);
+    let coupons = Coupons::new(engine.database(Database::Promox), Cache::in_memory(), false);
     let mut registry = Registry::default();
     let promotions = Arc::new(Promotions);
     coupons.register(&mut registry);

@@ -19,7 +19,7 @@ use promox_kernel::{
     Amount, Clock, Content, Currency, Cx, Entropy, Error, Handle, Node, Op, Principal, Registry, Reply, Timestamp,
     UserId, bind_json,
 };
-use promox_storage::{Audit, Database, Db, MemoryEngine, Report, Tx};
+use promox_storage::{Audit, Cache, Database, Db, MemoryEngine, Report, Tx};
 use serde_json::Value;
 
 use crate::Coupons;
@@ -112,7 +112,7 @@ impl Shop {
     /// Starts the service over what is in the store.
     fn over(db: Db) -> Self {
         let node = Node::new(Clock::manual(Timestamp::from_seconds(1_800_000_000)), Entropy::seeded(1));
-        let coupons = Coupons::new(db.clone(), true);
+        let coupons = Coupons::new(db.clone(), Cache::in_memory(), true);
         let others = Arc::new(Others);
         let mut registry = Registry::default();
         coupons.register(&mut registry);

@@ -8,10 +8,12 @@ mod draft;
 mod drive;
 mod hold;
 mod prepare;
+mod quotes;
 pub(crate) mod steps;
 mod undo;
 
 pub(crate) use draft::{Draft, Extras, NewOrder, Undo};
 pub(crate) use drive::Driver;
-pub(crate) use prepare::{OrderedCart, Quotes};
+pub(crate) use prepare::OrderedCart;
+pub(crate) use quotes::Quotes;
 pub(crate) use steps::{confirm_paid, note_failed_payment};

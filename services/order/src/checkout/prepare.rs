@@ -1,10 +1,9 @@
 //! Before anything is held: what is bought, what it costs, how it is paid.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use promox_contract::cart::{CartContents, CartForCheckout};
 use promox_contract::coupon::ResolveCodes;
 use promox_contract::flashsale::ReservedLines;
@@ -14,7 +13,7 @@ use promox_contract::payment::CheckPaymentChoice;
 use promox_contract::product::{DescribeSkus, SkuDescription};
 use promox_contract::promotion::{CartLine, EvaluateCart, Evaluation, Gift, Offer, RejectReason};
 use promox_contract::reward::{PointsFor, ValuePoints};
-use promox_kernel::{Amount, Cx, Error, FieldError, Timestamp};
+use promox_kernel::{Amount, Cx, Error, FieldError};
 
 use crate::Orders;
 use crate::api::{Address, PlaceOrder, QuoteView, ShippingOption};
@@ -27,8 +26,6 @@ use crate::settings::Settings;
 
 /// How long a quote is good.
 const QUOTE_LIFE: Duration = Duration::from_mins(15);
-/// Quotes that are remembered; the oldest goes first. Losing one costs a retry.
-const MOST_QUOTES: usize = 20_000;
 
 /// The state of a cart that is being ordered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +53,7 @@ impl Orders {
         let email = self.buyer_email(cx, body).await?;
         let assessed = self.assess(cx, body, true).await?;
         let (priced, extras) = match &body.quote_id {
-            Some(id) => self.quotes.redeem(id, body, &assessed, cx.now)?,
+            Some(id) => self.quotes.redeem(id, &what_was_asked(body, &assessed), assessed.extras, cx.now)?,
             None => (assessed.priced, assessed.extras),
         };
         refuse_bad_codes(&priced, &assessed.codes)?;
@@ -146,7 +143,8 @@ impl Orders {
         let assessed = self.assess(cx, &body, false).await?;
         let expires_at = cx.now + QUOTE_LIFE;
         let quote_id = cx.node.entropy.token();
-        self.quotes.remember(quote_id.clone(), &body, &assessed, expires_at);
+        let asked = what_was_asked(&body, &assessed);
+        self.quotes.remember(&quote_id, &asked, &assessed.priced, &assessed.extras, (cx.now, expires_at));
         let priced = assessed.priced;
         Ok(QuoteView {
             currency: priced.currency,
@@ -378,62 +376,8 @@ fn require_address(body: &PlaceOrder, settings: &Settings) -> Result<(), Error> 
     Err(Error::invalid(vec![FieldError { pointer: "/shippingAddress".into(), code: "MISSING".into(), detail }]))
 }
 
-/// Prices that were quoted, by the quote's id. In memory: losing them costs a new quote, never money.
-#[derive(Debug, Default)]
-pub(crate) struct Quotes(Mutex<Remembered>);
-
-#[derive(Debug, Default)]
-struct Remembered {
-    quotes: HashMap<String, Quote>,
-    order: VecDeque<String>,
-}
-
-#[derive(Clone, Debug)]
-struct Quote {
-    expires_at: Timestamp,
-    asked: String,
-    priced: Priced,
-    extras: Extras,
-}
-
-impl Quotes {
-    fn remember(&self, id: String, body: &PlaceOrder, assessed: &Assessed, expires_at: Timestamp) {
-        let asked = what_was_asked(body, assessed);
-        let (priced, extras) = (assessed.priced.clone(), assessed.extras.clone());
-        let quote = Quote { expires_at, asked, priced, extras };
-        let mut remembered = self.0.lock();
-        remembered.order.push_back(id.clone());
-        remembered.quotes.insert(id, quote);
-        while remembered.order.len() > MOST_QUOTES {
-            let oldest = remembered.order.pop_front();
-            oldest.and_then(|id| remembered.quotes.remove(&id));
-        }
-    }
-
-    /// The quoted price, when the order asks for the same as the quote did.
-    fn redeem(
-        &self,
-        id: &str,
-        body: &PlaceOrder,
-        assessed: &Assessed,
-        now: Timestamp,
-    ) -> Result<(Priced, Extras), Error> {
-        let quote = self.0.lock().quotes.get(id).filter(|quote| quote.expires_at > now).cloned();
-        let Some(quote) = quote else {
-            return Err(Error::conflict("QUOTE_EXPIRED", "The quote is over; ask for a new one."));
-        };
-        if quote.asked != what_was_asked(body, assessed) {
-            return Err(Error::conflict(
-                "QUOTE_MISMATCH",
-                "The order has other items, codes, address or method than the quote.",
-            ));
-        }
-        Ok((quote.priced, quote.extras))
-    }
-}
-
 /// What a quote is bound to: items, codes, address, method, points.
-fn what_was_asked(body: &PlaceOrder, assessed: &Assessed) -> String {
+pub(crate) fn what_was_asked(body: &PlaceOrder, assessed: &Assessed) -> String {
     let mut items: Vec<String> =
         assessed.priced.lines.iter().map(|line| format!("{}×{}", line.sku.fold(), line.quantity)).collect();
     items.sort();

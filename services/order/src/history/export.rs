@@ -145,7 +145,7 @@ mod tests {
     use crate::history::{ExportHistory, ImportOrders};
     use crate::settings::StoreSettings;
     use promox_kernel::{Body, Clock, Cx, Entropy, Node, Registry};
-    use promox_storage::{Database, MemoryEngine};
+    use promox_storage::{Cache, Database, MemoryEngine};
     use std::time::Duration;
 
     const HISTORY: &str = r#"{"number":"536365","date":"2010-12-01T08:26:00.000Z","customer":"17850","email":"a@example.com","lines":[{"sku":"85123A","name":"Holder","quantity":6,"unitPrice":"2.55"},{"sku":"71053","name":"Lantern","quantity":6,"unitPrice":"3.39","discount":"1.00"}]}
@@ -157,7 +157,7 @@ mod tests {
         let node = Node::new(Clock::manual(Timestamp::from_seconds(2_000_000_000)), Entropy::seeded(1));
         let db = MemoryEngine::new().database(Database::Ecommerce);
         let mut registry = Registry::default();
-        Orders::new(db, StoreSettings::default(), false).register(&mut registry);
+        Orders::new(db, Cache::in_memory(), StoreSettings::default(), false).register(&mut registry);
         node.install(registry);
         Cx::system(&node, "test", Duration::from_secs(60))
     }

@@ -18,7 +18,7 @@ use promox_contract::user::{
     Authenticate, ExportCarts, ExportNotifications, ExportOrders, ExportPayments, PersonalData,
 };
 use promox_kernel::{Clock, Cx, Email, Entropy, Error, Handle, Node, Op, Principal, Registry, Timestamp};
-use promox_storage::{Audit, ConsumerLoop, Database, Db, MemoryEngine, Report, Tx};
+use promox_storage::{Audit, Cache, ConsumerLoop, Database, Db, MemoryEngine, Report, Tx};
 
 use crate::api::{LoggedIn, Login, Register, Secret};
 use crate::{UserSettings, Users};
@@ -73,7 +73,7 @@ impl Shop {
     async fn open() -> Self {
         let clock = Clock::manual("2026-11-23T05:33:00Z".parse::<Timestamp>().unwrap());
         let (node, engine) = (Node::new(clock.clone(), Entropy::seeded(1)), MemoryEngine::new());
-        let users = Users::new(engine.database(Database::Ecommerce), UserSettings::default());
+        let users = Users::new(engine.database(Database::Ecommerce), Cache::in_memory(), UserSettings::default());
         let (others, mut registry) = (Arc::<Others>::default(), Registry::default());
         users.register(&mut registry);
         promox_kernel::register!(registry, &others; SendMessage, MergeGuestCart);

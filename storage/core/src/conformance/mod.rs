@@ -13,6 +13,7 @@
     reason = "tests, in a place where two crates can use them"
 )]
 
+mod cache;
 mod events;
 mod limits;
 mod reads;
@@ -29,6 +30,7 @@ use promox_kernel::{Clock, Cx, Entropy, Node, Timestamp};
 
 use crate::{Database, Db, Engine, StoreError, Tx};
 
+pub use cache::check as check_cache;
 pub use tables::TABLES;
 
 type Running = Pin<Box<dyn Future<Output = ()>>>;
