@@ -10,7 +10,7 @@ use promox_contract::flashsale::ReservedLines;
 use promox_contract::ids::CartId;
 use promox_contract::inventory::{AvailableStock, SkuQuantity};
 use promox_contract::payment::CheckPaymentChoice;
-use promox_contract::product::{DescribeSkus, SkuDescription};
+use promox_contract::product::{DescribeForSale, SkuDescription};
 use promox_contract::promotion::{CartLine, EvaluateCart, Evaluation, Gift, Offer, RejectReason};
 use promox_contract::reward::{PointsFor, ValuePoints};
 use promox_kernel::{Amount, Cx, Error, FieldError};
@@ -94,7 +94,7 @@ impl Orders {
             None => self.cart(cx).await?,
         };
         let codes = codes(body, cart.as_ref());
-        let mut lines = describe(cx, request::merge(items)?, strict).await?;
+        let mut lines = describe(cx, request::merge(items)?, body.channel.as_deref(), strict).await?;
         lines.extend(flash_lines(cx, body, strict).await?);
         if lines.is_empty() {
             return Err(Error::field("/items", "nothing that can be bought"));
@@ -225,12 +225,17 @@ fn codes(body: &PlaceOrder, cart: Option<&CartContents>) -> Vec<(String, bool)> 
     codes
 }
 
-async fn describe(cx: &Cx, items: Vec<SkuQuantity>, strict: bool) -> Result<Vec<CartLine>, Error> {
+async fn describe(
+    cx: &Cx,
+    items: Vec<SkuQuantity>,
+    channel: Option<&str>,
+    strict: bool,
+) -> Result<Vec<CartLine>, Error> {
     if items.is_empty() {
         return Ok(Vec::new());
     }
     let skus = items.iter().map(|item| item.sku.clone()).collect();
-    let found = cx.call(DescribeSkus { skus }).await?.items;
+    let found = cx.call(DescribeForSale { skus, channel: channel.map(str::to_owned) }).await?.items;
     let mut by_sku: HashMap<String, SkuDescription> = found.into_iter().map(|item| (item.sku.fold(), item)).collect();
     let mut lines = Vec::with_capacity(items.len());
     let mut faults = Vec::new();
@@ -262,7 +267,7 @@ async fn flash_lines(cx: &Cx, body: &PlaceOrder, strict: bool) -> Result<Vec<Car
     let mut lines = Vec::with_capacity(found.len());
     for flash in found {
         let item = SkuQuantity { sku: flash.sku, quantity: flash.quantity };
-        for mut line in describe(cx, vec![item], strict).await? {
+        for mut line in describe(cx, vec![item], None, strict).await? {
             line.item.price = flash.sale_price;
             line.flash_sale_id = Some(flash.flash_sale_id);
             lines.push(line);
@@ -336,7 +341,7 @@ async fn gift_lines(cx: &Cx, gifts: &[Gift]) -> Result<Vec<CartLine>, Error> {
             continue;
         }
         let item = SkuQuantity { sku: gift.sku.clone(), quantity: gift.quantity };
-        for mut line in describe(cx, vec![item], false).await? {
+        for mut line in describe(cx, vec![item], None, false).await? {
             line.item.price = Amount::ZERO;
             lines.push(line);
         }
