@@ -14,7 +14,7 @@ use crate::api::{
     ReleaseReservation, ReservationView, SaleView, UpdateSale,
 };
 use crate::commands::{claims, holds, sales};
-use crate::gates::{Freed, SaleGate};
+use crate::gates::{self, Freed, SaleGate};
 use crate::records::{Draft, FlashItem, FlashSale, SaleStatus, Terms, UserCount};
 use crate::reject::Reject;
 use crate::stocking::Stocked;
@@ -170,13 +170,14 @@ impl Handle<CreateReservation> for FlashSales {
         let user = cx.principal.user().ok_or_else(not_a_user)?;
         rules::check_quantity(quantity)?;
         let gate = self.gate(id).await?;
-        let item = gate.number(&sku).ok_or_else(|| Error::field("/sku", format!("{sku} is not in this sale")))?;
-        if let Some(campaign) = gate.campaign_id
+        let item =
+            gate.about().number(&sku).ok_or_else(|| Error::field("/sku", format!("{sku} is not in this sale")))?;
+        if let Some(campaign) = gate.about().campaign_id
             && running(cx, vec![campaign]).await?.is_empty()
         {
             return Err(Reject::NotActive { status: SaleStatus::Active }.into());
         }
-        let pass = gate.take(item, user, quantity).map_err(Reject::from)?;
+        let pass = gate.take(item, user, quantity).await.map_err(Reject::from)?;
         let reserve = move |tx: &mut Tx<'_>| {
             let made = holds::reserve(tx, id, item, user, quantity)?;
             Ok(ReservationView { reservation_id: made.id, unit_price: made.unit_price, expires_at: made.expires_at })
@@ -207,7 +208,7 @@ impl FlashSales {
             let given = self.gates.given();
             let gate = Arc::new(self.read_gate(id).await?);
             readings += 1;
-            if self.gates.install(id, &gate, given) || readings == READINGS {
+            if self.gates.install(id, &gate, given).await || readings == READINGS {
                 return Ok(gate);
             }
         }
@@ -222,7 +223,7 @@ impl FlashSales {
             let done = more.len() < COUNTS;
             users.extend(more);
             if done {
-                return Ok(SaleGate::new(&sale, &items, &users));
+                return Ok(gates::read(&sale, &items, &users));
             }
         }
     }
@@ -241,7 +242,10 @@ impl FlashSales {
         F: Fn(&mut Tx<'_>) -> Result<Vec<Freed>, Reject> + Send + 'static,
     {
         let doubt = self.gates.in_doubt();
-        let freed = self.db.write_in(cx, lane, work).await.inspect(|freed| self.gates.give(freed));
+        let freed = self.db.write_in(cx, lane, work).await;
+        if let Ok(freed) = &freed {
+            self.gates.give(freed.iter().cloned()).await;
+        }
         doubt.settle();
         Ok(freed.map(drop)?)
     }

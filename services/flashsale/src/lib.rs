@@ -21,7 +21,6 @@ pub mod api;
 mod audit;
 mod commands;
 mod events;
-mod gate;
 mod gates;
 mod handlers;
 mod jobs;
@@ -31,7 +30,6 @@ mod reject;
 mod rules;
 mod stocking;
 mod stream;
-mod sync;
 #[cfg(test)]
 mod tests;
 

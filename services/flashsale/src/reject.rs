@@ -3,9 +3,8 @@
 use promox_contract::ids::FlashReservationId;
 use promox_contract::promotion::RejectReason;
 use promox_kernel::{Error, FieldError};
-use promox_storage::StoreError;
+use promox_storage::{GateRefusal, StoreError};
 
-use crate::gate::No;
 use crate::records::{SaleStatus, Terms};
 
 /// Why a command was refused.
@@ -47,11 +46,11 @@ impl From<Error> for Reject {
     }
 }
 
-impl From<No> for Reject {
-    fn from(no: No) -> Self {
+impl From<GateRefusal> for Reject {
+    fn from(no: GateRefusal) -> Self {
         match no {
-            No::SoldOut { left } => Self::SoldOut { left },
-            No::LimitReached { limit } => Self::LimitReached { limit },
+            GateRefusal::SoldOut { left } => Self::SoldOut { left },
+            GateRefusal::LimitReached { limit } => Self::LimitReached { limit },
         }
     }
 }

@@ -107,7 +107,9 @@ impl FlashSales {
     pub(crate) async fn expire(&self, cx: &Cx, id: FlashSaleId) -> Result<usize, Error> {
         let doubt = self.gates.in_doubt();
         let freed: Result<Vec<Freed>, Reject> = self.db.write_in(cx, Lane::Bulk, move |tx| holds::expire(tx, id)).await;
-        let freed = freed.inspect(|freed| self.gates.give(freed));
+        if let Ok(freed) = &freed {
+            self.gates.give(freed.iter().cloned()).await;
+        }
         doubt.settle();
         Ok(freed?.len())
     }

@@ -108,7 +108,7 @@ pub(super) fn free(tx: &mut Tx<'_>, hold: &FlashHold) -> Result<Freed, Reject> {
         tx.put(&sale)?;
     }
     sales::wake(tx, sale_id)?;
-    Ok(Freed { sale_id, item: hold.item, user_id: hold.user_id, quantity: hold.quantity })
+    Ok(Freed { group: sale_id, gate: hold.item, user: hold.user_id, quantity: hold.quantity })
 }
 
 /// Ends a reservation that is nobody's any more.

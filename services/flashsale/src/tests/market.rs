@@ -25,7 +25,7 @@ use crate::FlashSales;
 use crate::api::{
     CreateReservation, CreateSale, GetSale, ReleaseReservation, ReservationView, SaleItemInput, SaleView,
 };
-use crate::gates::SaleGate;
+use crate::gates;
 use crate::queries;
 use crate::records::UserCount;
 
@@ -378,9 +378,9 @@ impl Market {
             let Some(gate) = self.sales.gates.get(sale.id) else { continue };
             let items = queries::items(&tx, sale.id).unwrap();
             let users: Vec<UserCount> = tx.scan().prefix(sale.id).rows().collect::<Result<_, _>>().unwrap();
-            let rows = SaleGate::new(&sale, &items, &users);
+            let rows = gates::read(&sale, &items, &users);
             for item in &items {
-                let [gate, rows] = [&*gate, &rows].map(|gate| gate.item(item.item).unwrap().state());
+                let [gate, rows] = [&*gate, &rows].map(|gate| gate.gate(item.item).unwrap().state());
                 assert_eq!(gate, rows, "sale {}, {}", sale.id, item.sku);
             }
         }

@@ -10,10 +10,11 @@ mod sync {
     pub(crate) use loom::sync::atomic::{AtomicI64, Ordering};
 }
 
-#[path = "../src/gate.rs"]
+#[path = "../src/gates/gate.rs"]
+#[allow(unreachable_pub, missing_docs, reason = "the gate's source, on loom's atomics")]
 mod gate;
 
-use gate::{ItemGate, No};
+use gate::{Gate, GateRefusal};
 
 const ADA: UserId = UserId(1);
 const BEN: UserId = UserId(2);
@@ -21,7 +22,7 @@ const BEN: UserId = UserId(2);
 #[test]
 fn the_last_piece_goes_through_once() {
     loom::model(|| {
-        let gate = Arc::new(ItemGate::new(1, Some(2), []));
+        let gate = Arc::new(Gate::new(1, Some(2), []));
         let other = gate.clone();
         let ben = thread::spawn(move || other.take(BEN, 1).is_ok());
         let ada = gate.take(ADA, 1).is_ok();
@@ -33,13 +34,13 @@ fn the_last_piece_goes_through_once() {
 #[test]
 fn a_users_limit_holds_against_herself() {
     loom::model(|| {
-        let gate = Arc::new(ItemGate::new(9, Some(2), [(ADA, 1)]));
+        let gate = Arc::new(Gate::new(9, Some(2), [(ADA, 1)]));
         let other = gate.clone();
         let twin = thread::spawn(move || other.take(ADA, 1));
         let one = gate.take(ADA, 1);
         let twin = twin.join().unwrap();
         assert!(one.is_ok() ^ twin.is_ok());
-        assert!([one, twin].contains(&Err(No::LimitReached { limit: 2 })));
+        assert!([one, twin].contains(&Err(GateRefusal::LimitReached { limit: 2 })));
         assert_eq!(gate.state(), (8, vec![(ADA, 2)]));
     });
 }
@@ -47,7 +48,7 @@ fn a_users_limit_holds_against_herself() {
 #[test]
 fn what_is_given_back_is_there_again() {
     loom::model(|| {
-        let gate = Arc::new(ItemGate::new(0, Some(1), [(ADA, 1)]));
+        let gate = Arc::new(Gate::new(0, Some(1), [(ADA, 1)]));
         let other = gate.clone();
         let giver = thread::spawn(move || other.give(ADA, 1));
         let ben = gate.take(BEN, 1);
@@ -55,7 +56,7 @@ fn what_is_given_back_is_there_again() {
         let (left, users) = gate.state();
         match ben {
             Ok(()) => assert_eq!((left, users), (0, vec![(BEN, 1)])),
-            Err(no) => assert_eq!((no, left, users), (No::SoldOut { left: 0 }, 1, vec![])),
+            Err(no) => assert_eq!((no, left, users), (GateRefusal::SoldOut { left: 0 }, 1, vec![])),
         }
     });
 }

@@ -1,39 +1,45 @@
-//! The gate of one sale, in memory: it says no at once, and never yes. The yes is a reservation's row in the store.
+//! One gate: what is left of something, and what each user has of it.
 //!
 //! Where it and the rows may differ (while it is read from them, or when a caller left half way), it errs towards letting
 //! through: the rows then refuse. `tests/gate.rs` tries every order of two threads on it, with watched atomics and locks in
-//! place of those of [`crate::sync`].
+//! place of those of its sibling `sync`.
 
 use std::collections::HashMap;
 use std::sync::PoisonError;
 
 use promox_kernel::UserId;
 
-use crate::sync::{AtomicI64, Mutex, Ordering};
+use super::sync::{AtomicI64, Mutex, Ordering};
 
 /// Why there is no way through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum No {
+pub enum GateRefusal {
     /// Fewer are left than were asked for.
-    SoldOut { left: i64 },
+    SoldOut {
+        /// What is left.
+        left: i64,
+    },
     /// The user has as many as one may have.
-    LimitReached { limit: u32 },
+    LimitReached {
+        /// How many that is.
+        limit: u32,
+    },
 }
 
 /// Parts of the users' counts, so that few wait for each other.
 const SHARDS: usize = 16;
 
-/// What is left of an item, and what each user has of it.
+/// What is left, and what each user has.
 #[derive(Debug)]
-pub(crate) struct ItemGate {
+pub struct Gate {
     left: AtomicI64,
     limit: Option<u32>,
     users: Vec<Mutex<HashMap<UserId, i64>>>,
 }
 
-impl ItemGate {
+impl Gate {
     /// A gate with so many pieces left. Users are counted where there is a limit.
-    pub(crate) fn new(left: i64, limit: Option<u32>, users: impl IntoIterator<Item = (UserId, i64)>) -> Self {
+    pub fn new(left: i64, limit: Option<u32>, users: impl IntoIterator<Item = (UserId, i64)>) -> Self {
         let shards = if limit.is_some() { SHARDS } else { 0 };
         let mut counts: Vec<HashMap<UserId, i64>> = (0..shards).map(|_| HashMap::new()).collect();
         for (user, taken) in users {
@@ -45,30 +51,30 @@ impl ItemGate {
     }
 
     /// Takes pieces for a user, or says why not.
-    pub(crate) fn take(&self, user: UserId, quantity: u32) -> Result<(), No> {
+    pub fn take(&self, user: UserId, quantity: u32) -> Result<(), GateRefusal> {
         let Some((limit, shard)) = self.limit.zip(self.users.get(place(user))) else {
             return self.take_pieces(quantity);
         };
         let mut counts = shard.lock().unwrap_or_else(PoisonError::into_inner);
         let count = counts.get(&user).copied().unwrap_or(0) + i64::from(quantity);
         if count > i64::from(limit) {
-            return Err(No::LimitReached { limit });
+            return Err(GateRefusal::LimitReached { limit });
         }
         self.take_pieces(quantity)?;
         counts.insert(user, count);
         Ok(())
     }
 
-    fn take_pieces(&self, quantity: u32) -> Result<(), No> {
+    fn take_pieces(&self, quantity: u32) -> Result<(), GateRefusal> {
         let wanted = i64::from(quantity);
         let taken = self
             .left
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, |left| (left >= wanted).then_some(left - wanted));
-        taken.map(drop).map_err(|left| No::SoldOut { left })
+        taken.map(drop).map_err(|left| GateRefusal::SoldOut { left })
     }
 
     /// Gives a user's pieces back.
-    pub(crate) fn give(&self, user: UserId, quantity: u32) {
+    pub fn give(&self, user: UserId, quantity: u32) {
         if let Some(shard) = self.users.get(place(user)) {
             let mut counts = shard.lock().unwrap_or_else(PoisonError::into_inner);
             let count = counts.get(&user).copied().unwrap_or(0) - i64::from(quantity);
@@ -82,9 +88,8 @@ impl ItemGate {
     }
 
     /// What is left, and what every user has, by user.
-    #[cfg(test)]
-    pub(crate) fn state(&self) -> (i64, Vec<(UserId, i64)>) {
-        let count = |shard: &Mutex<HashMap<UserId, i64>>| shard.lock().unwrap().clone();
+    pub fn state(&self) -> (i64, Vec<(UserId, i64)>) {
+        let count = |shard: &Mutex<HashMap<UserId, i64>>| shard.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut users: Vec<_> = self.users.iter().flat_map(count).collect();
         users.sort_unstable();
         (self.left.load(Ordering::Acquire), users)
