@@ -19,6 +19,7 @@ const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// How long a secret in a header may be.
 const LONGEST_TOKEN: usize = 4096;
 const LONGEST_ID: usize = 128;
+const LONGEST_ACCEPT: usize = 1024;
 const LONGEST_KEY: usize = 255;
 
 /// Names requests that come without a name.
@@ -53,6 +54,11 @@ fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
 /// A token of a guest's cart or order.
 pub(super) fn token(headers: &HeaderMap, name: &HeaderName) -> Option<Arc<str>> {
     text(headers, name).filter(|token| token.len() <= LONGEST_TOKEN && is_graphic(token)).map(Into::into)
+}
+
+/// The media types that the client takes, when they are of a sane length.
+pub(super) fn accept(headers: &HeaderMap) -> Option<Arc<str>> {
+    text(headers, &header::ACCEPT).filter(|types| types.len() <= LONGEST_ACCEPT).map(Into::into)
 }
 
 /// The access token of `Authorization: Bearer`; any other scheme is refused, so that nobody believes to be logged in.

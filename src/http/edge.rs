@@ -207,6 +207,7 @@ impl<'a> Exchange<'a> {
             traceparent: context::traceparent(headers),
             if_match: context::if_match(headers)?,
             client: Some(self.client),
+            accept: context::accept(headers),
             claim: None,
             node: open.node.clone(),
         };

@@ -2,6 +2,7 @@
 //!
 //! One file a service that is asked or that tells. Nothing here decides anything.
 
+pub mod analytics;
 pub mod audit;
 pub mod campaign;
 pub mod cart;

@@ -272,6 +272,8 @@ pub struct FigureLine {
     pub discount: Amount,
     /// Tax.
     pub tax: Amount,
+    /// The flash sale that it was sold in.
+    pub flash_sale_id: Option<crate::ids::FlashSaleId>,
 }
 
 /// Asks for imported credit notes, oldest first.
@@ -396,5 +398,11 @@ pub struct OrderReturned {
     /// Points spent on the order that go back with it.
     #[serde(default)]
     pub points: i64,
+    /// What all that came back by now, this return among it, has cost in money and points.
+    #[serde(default)]
+    pub returned: Amount,
+    /// What all of the order's goods have cost.
+    #[serde(default)]
+    pub whole: Amount,
 }
 fact! { OrderReturned = "ORDER_RETURNED" in "order" }

@@ -71,6 +71,8 @@ pub struct Cx {
     pub if_match: Option<i64>,
     /// The client's address.
     pub client: Option<IpAddr>,
+    /// The media types of `Accept`, as sent: for operations that answer in more than one.
+    pub accept: Option<Arc<str>>,
     /// The idempotency key, until the operation's answer is recorded.
     pub claim: Option<Arc<Claim>>,
     /// The node it runs on.
@@ -90,6 +92,7 @@ impl Cx {
             traceparent: None,
             if_match: None,
             client: None,
+            accept: None,
             claim: None,
             node: node.clone(),
         }

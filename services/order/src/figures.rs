@@ -103,6 +103,7 @@ fn line(item: OrderItem) -> FigureLine {
         subtotal: item.subtotal,
         discount: item.discount,
         tax: item.tax,
+        flash_sale_id: item.flash_sale_id,
     }
 }
 

@@ -118,6 +118,7 @@ fn order(id: i64, status: OrderStatus, lines: &[(&str, u32, &str)]) -> OrderFigu
         subtotal: amount(price).times(i64::from(*quantity)).unwrap(),
         discount: zero,
         tax: zero,
+        flash_sale_id: None,
     };
     let lines: Vec<FigureLine> = lines.iter().map(line).collect();
     let subtotal: Amount = lines.iter().map(|line| line.subtotal).sum();
