@@ -200,3 +200,16 @@ pub struct EndSetAside {
     pub keep: Vec<SkuQuantity>,
 }
 operation! { EndSetAside => (), "inventory.end_set_aside", internal, "Gives back what is left of a set-aside." }
+
+/// What orders and stock both state of each order, for the auditor to compare: [`units_out`].
+pub const SOLD: &str = "sold = quantities of confirmed orders, less what was restocked";
+
+/// Units of SKUs that left, each SKU once and in order, without those of which none is out: `"A×2 B×1"`.
+pub fn units_out(units: impl IntoIterator<Item = (String, i64)>) -> String {
+    let mut sums: std::collections::BTreeMap<String, i64> = std::collections::BTreeMap::new();
+    for (sku, quantity) in units {
+        *sums.entry(sku).or_default() += quantity;
+    }
+    sums.retain(|_, quantity| *quantity != 0);
+    sums.iter().map(|(sku, quantity)| format!("{sku}×{quantity}")).collect::<Vec<_>>().join(" ")
+}

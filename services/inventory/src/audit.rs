@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use promox_contract::inventory::{SOLD, units_out};
 use promox_kernel::Sku;
 use promox_storage::{Audit, Database, Report, StoreError, Tx};
 
 use crate::Inventory;
-use crate::records::{AsideSale, Movement, Reservation, ReservationStatus, Stock};
+use crate::records::{AsideSale, Movement, Reservation, ReservationStatus as Status, Stock};
 
 /// What the ledger says of a SKU.
 #[derive(Default)]
@@ -66,13 +67,14 @@ fn read_holds(tx: &Tx<'_>, report: &mut Report) -> Result<BTreeMap<(Sku, String)
     let mut held = BTreeMap::new();
     for reservation in tx.scan::<Reservation>().rows() {
         let reservation = reservation?;
-        let live = reservation.status == ReservationStatus::Held;
+        let live = reservation.status == Status::Held;
         report.check("stock: a hold has ended or is live", live == reservation.ended_at.is_none(), || {
             format!("reservation {} is {}", reservation.id, reservation.status)
         });
         report.check("stock: an ended hold cannot lapse", live || reservation.lapses_at.is_none(), || {
             format!("reservation {} is {}", reservation.id, reservation.status)
         });
+        state_sold(&reservation, report);
         for line in reservation.lines.iter() {
             report.check(
                 "stock: no more comes back than was sold",
@@ -85,6 +87,16 @@ fn read_holds(tx: &Tx<'_>, report: &mut Report) -> Result<BTreeMap<(Sku, String)
         }
     }
     Ok(held)
+}
+
+/// What orders must agree with: their units that are held or gone.
+fn state_sold(reservation: &Reservation, report: &mut Report) {
+    let order = reservation.reference.strip_prefix("order:").and_then(|id| id.parse::<i64>().ok());
+    let (Some(order), Status::Held | Status::Confirmed) = (order, reservation.status) else { return };
+    let units = units_out(reservation.lines.iter().map(|line| (line.sku.fold(), i64::from(line.out()))));
+    if !units.is_empty() {
+        report.right(SOLD, order, units);
+    }
 }
 
 /// What was sold of set-asides: no more comes back than went, and what was undone has come back whole.
