@@ -73,6 +73,12 @@ impl Client {
         self.with("idempotency-key", key)
     }
 
+    /// The same client on a connection that it shares with nobody.
+    #[must_use]
+    pub(crate) fn own_connection(&self) -> Self {
+        Self { pool: Pool::builder(TokioExecutor::new()).build_http(), ..self.clone() }
+    }
+
     pub(crate) async fn get(&self, path: &str) -> Answer {
         self.send("GET", path, "application/json", Bytes::new()).await.unwrap()
     }

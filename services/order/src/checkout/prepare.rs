@@ -13,7 +13,7 @@ use promox_contract::payment::CheckPaymentChoice;
 use promox_contract::product::{DescribeForSale, SkuDescription};
 use promox_contract::promotion::{CartLine, EvaluateCart, Evaluation, Gift, Offer, RejectReason};
 use promox_contract::reward::{PointsFor, ValuePoints};
-use promox_kernel::{Amount, Cx, Error, FieldError};
+use promox_kernel::{Amount, Cx, Error, FieldError, Kind};
 
 use crate::Orders;
 use crate::api::{Address, PlaceOrder, QuoteView, ShippingOption};
@@ -91,7 +91,7 @@ impl Orders {
         let settings = self.settings.get(&self.db).await?;
         let (items, cart) = match &body.items {
             Some(items) => (items.clone(), None),
-            None => self.cart(cx).await?,
+            None => cart_or_reservations(self.cart(cx).await, body)?,
         };
         let codes = codes(body, cart.as_ref());
         let mut lines = describe(cx, request::merge(items)?, body.channel.as_deref(), strict).await?;
@@ -201,6 +201,18 @@ impl Orders {
         };
         cx.call(CheckPaymentChoice { choice: choice.clone() }).await?;
         Ok(Some(choice))
+    }
+}
+
+/// What the caller's cart holds. Without anything in it an order of flash reservations is of those alone.
+fn cart_or_reservations(
+    cart: Result<(Vec<SkuQuantity>, Option<CartContents>), Error>,
+    body: &PlaceOrder,
+) -> Result<(Vec<SkuQuantity>, Option<CartContents>), Error> {
+    let nothing = |error: &Error| error.kind() == Kind::NotFound || error.code() == "CART_EMPTY";
+    match cart {
+        Err(error) if nothing(&error) && !body.flash_sale_reservation_ids.is_empty() => Ok((Vec::new(), None)),
+        cart => cart,
     }
 }
 

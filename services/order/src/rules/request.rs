@@ -16,7 +16,8 @@ pub(crate) const MOST_LINES: usize = 1_000;
 /// All faults of a request that need no look at the store.
 pub(crate) fn check(request: &PlaceOrder) -> Result<(), Error> {
     let mut faults = Vec::new();
-    if let Some(items) = &request.items {
+    let only_reservations = !request.flash_sale_reservation_ids.is_empty();
+    if let Some(items) = request.items.as_ref().filter(|items| !(items.is_empty() && only_reservations)) {
         item_faults(items, "/items", &mut faults);
     }
     for (address, at) in
