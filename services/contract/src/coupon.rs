@@ -102,7 +102,7 @@ pub struct CouponCodesTaken {
     /// The codes in normal form.
     pub codes: Vec<String>,
 }
-operation! { CouponCodesTaken => crate::promotion::ClaimedCodes, "coupon.codes_taken", internal, "Which codes coupons have." }
+operation! { CouponCodesTaken => crate::promotion::TakenCodes, "coupon.codes_taken", internal, "Which codes coupons have." }
 
 /// Coupons came to be: one, an import's, or a part of a batch.
 #[derive(Clone, Debug, Serialize, Deserialize)]

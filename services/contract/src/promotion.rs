@@ -315,23 +315,48 @@ pub struct PromotionDescription {
     pub campaign_id: Option<CampaignId>,
 }
 
-/// Claims a code in the one namespace of promotions and coupons, in normal form; 409 `CODE_TAKEN` when it is another's.
+/// Asks which of these codes promotions have already.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct ClaimCodes {
+pub struct PromotionCodesTaken {
     /// The codes in normal form.
     pub codes: Vec<String>,
 }
-operation! { ClaimCodes => ClaimedCodes, "promotion.claim_codes", internal, "Which codes promotions have already." }
+operation! { PromotionCodesTaken => TakenCodes, "promotion.codes_taken", internal, "Which codes promotions have." }
 
-/// The answer to [`ClaimCodes`].
+/// Codes that are somebody else's.
 #[derive(Clone, Debug, Default, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct ClaimedCodes {
-    /// Those that promotions have.
+pub struct TakenCodes {
+    /// In normal form.
     pub taken: Vec<String>,
 }
-json_reply!(ClaimedCodes);
+json_reply!(TakenCodes);
+
+/// Claims codes for coupons that are about to be made, so that no promotion takes them meanwhile: promotions and coupons
+/// share one namespace. Those that a promotion has, or is about to have, are answered and not claimed. A claim lapses after
+/// ten minutes; claiming again under the same owner replaces it.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ClaimCodes {
+    /// Names the claim, to release it.
+    pub owner: String,
+    /// The codes in normal form.
+    pub codes: Vec<String>,
+    /// Codes that are yet to be drawn: all of one length from the first to the last. Claimed only when no promotion is about
+    /// to have one of them; which ones promotions have already is asked when they are drawn.
+    pub span: Option<(String, String)>,
+}
+operation! { ClaimCodes => TakenCodes, "promotion.claim_codes", internal, "Claims codes for coupons." }
+
+/// Releases a claim: its coupons are made, or are not to be.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ReleaseCodes {
+    /// Whose.
+    pub owner: String,
+}
+operation! { ReleaseCodes => (), "promotion.release_codes", internal, "Releases claimed codes." }
 
 /// A customer as rules ask about one.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -1,9 +1,10 @@
 //! Makes the codes of a batch: drawn outside the transaction, checked against coupons and promotions, added chunk by chunk.
 
-use promox_contract::promotion::ClaimCodes;
+use promox_contract::promotion::PromotionCodesTaken;
 use promox_kernel::{Cx, Entropy, Error};
 use promox_storage::Lane;
 
+use crate::claims::Claim;
 use crate::commands::batches;
 use crate::records::{Batch, BatchByMaking};
 use crate::rules::pattern::Pattern;
@@ -25,14 +26,32 @@ impl Coupons {
         let Some(batch) = making.into_iter().min_by_key(|batch| batch.count - batch.generated) else {
             return Ok(false);
         };
+        let Some(claim) = self.claim_span(cx, &batch).await? else { return Ok(true) };
+        let made = self.make_chunks(cx, &batch).await;
+        claim.release(cx).await;
+        made.map(|()| true)
+    }
+
+    async fn make_chunks(&self, cx: &Cx, batch: &Batch) -> Result<(), Error> {
         let mut from = batch.generated;
         for _ in 0..CHUNKS {
-            if !self.make_chunk(cx, &batch, from).await? {
+            if !self.make_chunk(cx, batch, from).await? {
                 break;
             }
             from += CHUNK;
         }
-        Ok(true)
+        Ok(())
+    }
+
+    /// Claims all codes that this run may draw, so that no promotion takes one of them meanwhile; `None` while one that is
+    /// being made may.
+    async fn claim_span(&self, cx: &Cx, batch: &Batch) -> Result<Option<Claim>, Error> {
+        let pattern = Pattern::parse(&batch.pattern).map_err(Error::internal)?;
+        let chunks = CHUNK.saturating_mul(i64::try_from(CHUNKS).unwrap_or(0));
+        let until = batch.count.min(batch.generated + chunks);
+        let first = pattern.code(batch.count, batch.generated, 0);
+        let last = pattern.code(batch.count, until - 1, pattern.stratum(batch.count) - 1);
+        Claim::span(cx, format!("coupon_batch:{}", batch.id), (first, last)).await
     }
 
     async fn make_chunk(&self, cx: &Cx, batch: &Batch, from: i64) -> Result<bool, Error> {
@@ -67,7 +86,7 @@ impl Coupons {
     /// Those of these codes, in normal form, that a coupon or a promotion has.
     pub(crate) async fn taken(&self, cx: &Cx, codes: &[String]) -> Result<Vec<String>, Error> {
         let mut taken = self.db.read(|tx| queries::taken(tx, codes)).await?;
-        taken.extend(cx.call(ClaimCodes { codes: codes.to_vec() }).await?.taken);
+        taken.extend(cx.call(PromotionCodesTaken { codes: codes.to_vec() }).await?.taken);
         Ok(taken)
     }
 }

@@ -6,7 +6,7 @@ use promox_contract::coupon::{
     CouponCodesTaken, HoldCoupons, IssueCoupon, IssuedCoupon, ReleaseCoupons, ResolveCodes, ResolvedCodes, normal_code,
 };
 use promox_contract::ids::PromotionId;
-use promox_contract::promotion::{ClaimedCodes, DescribePromotions};
+use promox_contract::promotion::{DescribePromotions, TakenCodes};
 use promox_kernel::{Cx, Download, Error, FieldError, Handle, Kind, Page, bounded};
 
 use crate::api::{
@@ -14,6 +14,7 @@ use crate::api::{
     ImportReport, ListBatches, ListCoupons, ListRedemptions, RedeemCoupon, RedemptionView, ReleaseCoupon, UpdateCoupon,
     ValidateCoupon, Validation,
 };
+use crate::claims::Claim;
 use crate::commands::batches::NewBatch;
 use crate::commands::singles::{NewCoupon, unknown_promotion};
 use crate::commands::{batches, redeeming, singles};
@@ -43,24 +44,34 @@ impl Coupons {
         if found.items.is_empty() { Err(unknown_promotion(id)) } else { Ok(()) }
     }
 
-    /// A code that nobody has.
-    async fn free_code(&self, cx: &Cx) -> Result<(String, String), Error> {
+    /// A code that nobody has, claimed.
+    async fn free_code(&self, cx: &Cx) -> Result<((String, String), Claim), Error> {
         for _ in 0..TRIES {
             let code = cx.node.entropy.code(LENGTH);
-            if self.taken(cx, std::slice::from_ref(&code)).await?.is_empty() {
-                return Ok((code.clone(), code));
+            if let Some(claim) = self.claim_free(cx, &code).await? {
+                return Ok(((code.clone(), code), claim));
             }
         }
         Err(Error::unavailable("NO_FREE_CODE", "No free code was found; try again.", 1))
     }
 
-    /// The code that is asked for, when nobody has it.
-    async fn wanted_code(&self, cx: &Cx, text: &str) -> Result<(String, String), Error> {
+    /// The code that is asked for, claimed, when nobody has it.
+    async fn wanted_code(&self, cx: &Cx, text: &str) -> Result<((String, String), Claim), Error> {
         let code = code::check(text).map_err(|fault| Error::field("/code", fault))?;
-        if self.taken(cx, std::slice::from_ref(&code.1)).await?.is_empty() {
-            return Ok(code);
+        match self.claim_free(cx, &code.1).await? {
+            Some(claim) => Ok((code, claim)),
+            None => Err(crate::reject::Reject::Taken { code: code.0 }.into()),
         }
-        Err(crate::reject::Reject::Taken { code: code.0 }.into())
+    }
+
+    /// Claims a code in normal form, unless a coupon or a promotion has it.
+    async fn claim_free(&self, cx: &Cx, normal: &String) -> Result<Option<Claim>, Error> {
+        let codes = std::slice::from_ref(normal);
+        if !self.db.read(|tx| queries::taken(tx, codes)).await?.is_empty() {
+            return Ok(None);
+        }
+        let (claim, taken) = Claim::codes(cx, vec![normal.clone()]).await?;
+        Ok(taken.is_empty().then_some(claim))
     }
 }
 
@@ -80,12 +91,14 @@ impl Handle<CreateCoupon> for Coupons {
         };
         refuse(terms.faults())?;
         self.check_promotion(cx, op.promotion_id).await?;
-        let code = match &op.code {
+        let (code, claim) = match &op.code {
             Some(text) => self.wanted_code(cx, text).await?,
             None => self.free_code(cx).await?,
         };
         let (new, caller) = (NewCoupon { code, promotion_id: op.promotion_id, user_id: op.user_id, terms }, cx.clone());
-        self.db.answer(cx, move |tx| Ok(singles::create(tx, &caller, &new)?)).await
+        let made = self.db.answer(cx, move |tx| Ok(singles::create(tx, &caller, &new)?)).await;
+        claim.release(cx).await;
+        made
     }
 }
 
@@ -257,11 +270,12 @@ impl Handle<IssueCoupon> for Coupons {
         let ends_at = op.valid_days.map(|valid| cx.now + days(valid));
         let terms = Terms { max_redemptions: Some(1), per_user_limit: None, starts_at: None, ends_at };
         for _ in 0..TRIES {
-            let code = self.free_code(cx).await?;
+            let (code, claim) = self.free_code(cx).await?;
             let new = NewCoupon { code, promotion_id: op.promotion_id, user_id: Some(op.user_id), terms };
             let reference = op.reference.clone();
             let issued: Result<String, Error> =
                 self.db.write(cx, move |tx| Ok::<_, Error>(singles::issue(tx, &reference, &new)?)).await;
+            claim.release(cx).await;
             match issued {
                 Ok(code) => return Ok(IssuedCoupon { code }),
                 Err(error) if error.kind() == Kind::Conflict => {}
@@ -273,7 +287,7 @@ impl Handle<IssueCoupon> for Coupons {
 }
 
 impl Handle<CouponCodesTaken> for Coupons {
-    async fn handle(&self, _: &Cx, op: CouponCodesTaken) -> Result<ClaimedCodes, Error> {
-        Ok(ClaimedCodes { taken: self.db.read(|tx| queries::taken(tx, &op.codes)).await? })
+    async fn handle(&self, _: &Cx, op: CouponCodesTaken) -> Result<TakenCodes, Error> {
+        Ok(TakenCodes { taken: self.db.read(|tx| queries::taken(tx, &op.codes)).await? })
     }
 }

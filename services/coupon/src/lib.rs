@@ -19,6 +19,7 @@
 
 mod api;
 mod audit;
+mod claims;
 mod commands;
 mod generate;
 mod guesses;

@@ -1,14 +1,14 @@
 //! Operations: one read or one write each.
 
 use promox_contract::campaign::CampaignStates;
-use promox_contract::coupon::CouponCodesTaken;
 use promox_contract::ids::{CampaignId, PromotionId};
 use promox_contract::order::StoreProfile;
 use promox_contract::promotion::{
-    ClaimCodes, ClaimedCodes, DescribePromotions, EvaluateCart, Evaluation, HoldUses, PromotionDescriptions,
-    ReleaseUses, ShelfPriceList, ShelfPrices,
+    DescribePromotions, EvaluateCart, Evaluation, HoldUses, PromotionDescriptions, ReleaseUses, ShelfPriceList,
+    ShelfPrices,
 };
 use promox_kernel::{Currency, Cx, Error, Handle, Page, Patch, bind_json};
+use promox_storage::Tx;
 use serde_json::{Map, Value};
 
 use crate::api::{
@@ -17,7 +17,6 @@ use crate::api::{
 };
 use crate::commands::{promotions, uses};
 use crate::pricing::Question;
-use crate::reject::Reject;
 use crate::rules::{self, Rule, normal_code};
 use crate::{Promotions, digest, queries};
 
@@ -53,8 +52,14 @@ impl Handle<CreatePromotion> for Promotions {
             return Err(Error::field("/id", "promox gives ids; this member is for promotions[] of calculate"));
         }
         let document = admit(cx, op.0, None).await?;
-        let caller = cx.clone();
-        self.db.answer(cx, move |tx| Ok(promotions::create(tx, &caller, &document)?)).await
+        let claim = self.claim_new_code(cx, &document, None).await?;
+        let (caller, claimed) = (cx.clone(), claim.clone());
+        let work = move |tx: &mut Tx<'_>| Ok(promotions::create(tx, &caller, &document, claimed.as_ref())?);
+        let made = self.db.answer(cx, work).await;
+        if made.is_err() {
+            self.release_code(cx, claim).await;
+        }
+        made
     }
 }
 
@@ -66,7 +71,14 @@ impl Handle<UpdatePromotion> for Promotions {
         let document = admit(cx, merged(&before.document, op)?, Some(&before.document)).await?;
         let (caller, version) = (cx.clone(), before.version);
         let shelf = before.document.stage == rules::Stage::Catalog || document.stage == rules::Stage::Catalog;
-        let view = self.db.write(cx, move |tx| promotions::update(tx, &caller, (id, version), &document)).await?;
+        let claim = self.claim_new_code(cx, &document, Some(&before.document)).await?;
+        let claimed = claim.clone();
+        let work = move |tx: &mut Tx<'_>| promotions::update(tx, &caller, (id, version), &document, claimed.as_ref());
+        let view = self.db.write(cx, work).await;
+        if view.is_err() {
+            self.release_code(cx, claim).await;
+        }
+        let view = view?;
         if shelf {
             self.tell_shelf(cx).await;
         }
@@ -74,7 +86,7 @@ impl Handle<UpdatePromotion> for Promotions {
     }
 }
 
-/// A document that may be stored: it type-checks, and neither its code nor its campaign is wrong.
+/// A document that may be stored: it type-checks, and its campaign is there.
 async fn admit(
     cx: &Cx,
     promotion: rules::Promotion,
@@ -86,13 +98,6 @@ async fn admit(
         && let Some(id) = promotion.campaign_id
     {
         require_campaign(cx, id).await?;
-    }
-    let code = promotion.code.as_deref().map(normal_code);
-    if code != before.and_then(|before| before.code.as_deref().map(normal_code))
-        && let Some(code) = code
-        && !cx.call(CouponCodesTaken { codes: vec![code.clone()] }).await?.taken.is_empty()
-    {
-        return Err(Reject::CodeTaken(code).into());
     }
     Ok(promotion)
 }
@@ -156,6 +161,20 @@ fn merge(target: &mut Value, patch: Value) {
 }
 
 impl Promotions {
+    /// Claims the code of a document that has another one than before.
+    async fn claim_new_code(
+        &self,
+        cx: &Cx,
+        document: &rules::Promotion,
+        before: Option<&rules::Promotion>,
+    ) -> Result<Option<String>, Error> {
+        let normal = |it: &rules::Promotion| it.code.as_deref().map(normal_code);
+        match normal(document).filter(|code| Some(code) != before.and_then(normal).as_ref()) {
+            Some(code) => self.claim_code(cx, code).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
     async fn transit(&self, cx: &Cx, id: PromotionId, to: PromotionStatus) -> Result<PromotionView, Error> {
         let caller = cx.clone();
         let active = match to {
@@ -232,14 +251,8 @@ impl Handle<DescribePromotions> for Promotions {
     }
 }
 
-impl Handle<ClaimCodes> for Promotions {
-    async fn handle(&self, _: &Cx, op: ClaimCodes) -> Result<ClaimedCodes, Error> {
-        bound(op.codes.len(), "/codes")?;
-        Ok(ClaimedCodes { taken: self.db.read(|tx| queries::taken(tx, op.codes)).await? })
-    }
-}
-
-fn bound(count: usize, pointer: &str) -> Result<(), Error> {
+/// Refuses a question about too much at once.
+pub(crate) fn bound(count: usize, pointer: &str) -> Result<(), Error> {
     if count > MOST_ASKED {
         return Err(Error::field(pointer, format!("{MOST_ASKED} are taken at once")));
     }

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use promox_kernel::Job;
-use promox_storage::Lane;
+use promox_storage::{Lane, StoreError, Tx};
 
 use crate::Promotions;
-use crate::commands::uses;
+use crate::commands::{codes, uses};
 
 /// How long a counter stays after its period: orders of the period may still be cancelled, and the books looked at.
 const KEPT: Duration = Duration::from_hours(90 * 24);
@@ -19,7 +19,8 @@ pub(crate) fn sweep_counters(promotions: &Arc<Promotions>) -> Job {
         let db = promotions.db.clone();
         async move {
             let before = cx.now - KEPT;
-            Ok(db.write_in(&cx, Lane::Bulk, move |tx| uses::sweep(tx, before)).await?)
+            let sweep = move |tx: &mut Tx<'_>| Ok::<_, StoreError>(uses::sweep(tx, before)? | codes::sweep(tx)?);
+            Ok(db.write_in(&cx, Lane::Bulk, sweep).await?)
         }
     })
 }

@@ -1,7 +1,8 @@
 //! Promotion service: what a cart is given off, and how often and how much of it there is.
 //!
 //! Tables: `promotions` (as they were written), `promotion_epochs` (one row), `promotion_counts` (uses of each, in all and
-//! by buyer and period), `promotion_holds` (an order's uses), `promotion_usage_log` (uses of confirmed orders).
+//! by buyer and period), `promotion_holds` (an order's uses), `promotion_usage_log` (uses of confirmed orders), `code_claims` (codes that are about to be
+//! somebody's).
 //!
 //! What always holds:
 //! - every stored promotion type-checks; its code is its own, among promotions and coupons alike;
@@ -16,6 +17,7 @@ pub mod api;
 mod audit;
 mod backtest;
 mod calculate;
+mod codes;
 mod commands;
 mod compiled;
 mod digest;
@@ -35,7 +37,8 @@ mod tests;
 use std::sync::Arc;
 
 use promox_contract::promotion::{
-    ClaimCodes, DescribePromotions, EvaluateCart, HoldUses, ReleaseUses, ShelfPrices, ShelfSignal,
+    ClaimCodes, DescribePromotions, EvaluateCart, HoldUses, PromotionCodesTaken, ReleaseCodes, ReleaseUses,
+    ShelfPrices, ShelfSignal,
 };
 use promox_kernel::{Job, Registry, register};
 use promox_storage::{Consumer, Db, Record, TableDef};
@@ -62,6 +65,7 @@ impl Promotions {
         records::Count::TABLE,
         records::Hold::TABLE,
         records::Use::TABLE,
+        records::CodeClaim::TABLE,
     ];
 
     /// The service on its database.
@@ -79,7 +83,8 @@ impl Promotions {
         register!(registry, self; ListPromotions, CreatePromotion, GetPromotion, UpdatePromotion, DeletePromotion);
         register!(registry, self; ActivatePromotion, PausePromotion, ArchivePromotion, ListUsage);
         register!(registry, self; CalculateCart, BacktestPromotion);
-        register!(registry, self; EvaluateCart, HoldUses, ReleaseUses, ShelfPrices, DescribePromotions, ClaimCodes);
+        register!(registry, self; EvaluateCart, HoldUses, ReleaseUses, ShelfPrices, DescribePromotions);
+        register!(registry, self; PromotionCodesTaken, ClaimCodes, ReleaseCodes);
     }
 
     /// What follows from the shop's events: uses are logged when their orders are confirmed.

@@ -88,3 +88,31 @@ record! {
         released_at: Option<Timestamp>,
     }
 }
+
+record! {
+    /// Codes that are about to be somebody's: a promotion's that is being made, or coupons'. A row stands only while the
+    /// work goes on; one that a crash left behind lapses.
+    pub(crate) struct CodeClaim in Promox.code_claims = 540, key(owner: String) {
+        by_promotion: bool,
+        /// In normal form.
+        codes: Json<Vec<String>>,
+        /// All codes of one length from this one …
+        first: Option<String>,
+        /// … to this one.
+        last: Option<String>,
+        until: Timestamp,
+    }
+}
+
+impl CodeClaim {
+    /// Whether it is about a code that is named.
+    pub(crate) fn names(&self, code: &String) -> bool {
+        self.codes.contains(code)
+    }
+
+    /// Whether it is about codes yet to be drawn that this one may be among.
+    pub(crate) fn spans(&self, code: &String) -> bool {
+        let within = |first: &String, last: &String| code.len() == first.len() && first <= code && code <= last;
+        self.first.as_ref().zip(self.last.as_ref()).is_some_and(|(first, last)| within(first, last))
+    }
+}

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use promox_contract::coupon::ResolveCodes;
 use promox_contract::promotion::{
-    ClaimCodes, ClaimedCodes, DescribePromotions, PromotionDescription, PromotionDescriptions,
+    ClaimCodes, DescribePromotions, PromotionCodesTaken, PromotionDescription, PromotionDescriptions, ReleaseCodes,
+    TakenCodes,
 };
 use promox_coupon::{BatchStatus, Coupons, CreateBatch, GetBatch, ListCoupons};
 use promox_embedded::{EmbeddedEngine, Options as StoreOptions};
@@ -44,9 +45,21 @@ pub(crate) struct Options {
 /// The promotions as far as coupons ask: every one is there, none has a code.
 struct Promotions;
 
+impl Handle<PromotionCodesTaken> for Promotions {
+    async fn handle(&self, _: &Cx, _: PromotionCodesTaken) -> Result<TakenCodes, Error> {
+        Ok(TakenCodes::default())
+    }
+}
+
 impl Handle<ClaimCodes> for Promotions {
-    async fn handle(&self, _: &Cx, _: ClaimCodes) -> Result<ClaimedCodes, Error> {
-        Ok(ClaimedCodes::default())
+    async fn handle(&self, _: &Cx, _: ClaimCodes) -> Result<TakenCodes, Error> {
+        Ok(TakenCodes::default())
+    }
+}
+
+impl Handle<ReleaseCodes> for Promotions {
+    async fn handle(&self, _: &Cx, _: ReleaseCodes) -> Result<(), Error> {
+        Ok(())
     }
 }
 
@@ -98,6 +111,8 @@ async fn open(path: &std::path::Path) -> Result<Bench, Failure> {
     let promotions = Arc::new(Promotions);
     coupons.register(&mut registry);
     registry.register::<ClaimCodes, _>(&promotions);
+    registry.register::<PromotionCodesTaken, _>(&promotions);
+    registry.register::<ReleaseCodes, _>(&promotions);
     registry.register::<DescribePromotions, _>(&promotions);
     node.install(registry);
     let shop = engine.database(checkout::DATABASE);

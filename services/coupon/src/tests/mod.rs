@@ -12,8 +12,8 @@ use promox_contract::ids::{ProductId, PromotionId};
 use promox_contract::order::{StoreFacts, StoreProfile};
 use promox_contract::product::{DescribeSkus, SkuDescription, SkuDescriptions};
 use promox_contract::promotion::{
-    AppliedPromotion, ClaimCodes, ClaimedCodes, DescribePromotions, EvaluateCart, Evaluation, PromotionDescription,
-    PromotionDescriptions, RejectReason, RejectedPromotion,
+    AppliedPromotion, ClaimCodes, DescribePromotions, EvaluateCart, Evaluation, PromotionCodesTaken,
+    PromotionDescription, PromotionDescriptions, RejectReason, RejectedPromotion, ReleaseCodes, TakenCodes,
 };
 use promox_kernel::{
     Amount, Clock, Content, Currency, Cx, Entropy, Error, Handle, Node, Op, Principal, Registry, Reply, Timestamp,
@@ -28,9 +28,25 @@ use crate::Coupons;
 /// promotion gives 10 %.
 struct Others;
 
+fn taken(codes: Vec<String>) -> TakenCodes {
+    TakenCodes { taken: codes.into_iter().filter(|code| code == "SUMMER").collect() }
+}
+
+impl Handle<PromotionCodesTaken> for Others {
+    async fn handle(&self, _: &Cx, asked: PromotionCodesTaken) -> Result<TakenCodes, Error> {
+        Ok(taken(asked.codes))
+    }
+}
+
 impl Handle<ClaimCodes> for Others {
-    async fn handle(&self, _: &Cx, asked: ClaimCodes) -> Result<ClaimedCodes, Error> {
-        Ok(ClaimedCodes { taken: asked.codes.into_iter().filter(|code| code == "SUMMER").collect() })
+    async fn handle(&self, _: &Cx, asked: ClaimCodes) -> Result<TakenCodes, Error> {
+        Ok(taken(asked.codes))
+    }
+}
+
+impl Handle<ReleaseCodes> for Others {
+    async fn handle(&self, _: &Cx, _: ReleaseCodes) -> Result<(), Error> {
+        Ok(())
     }
 }
 
@@ -117,6 +133,8 @@ impl Shop {
         let mut registry = Registry::default();
         coupons.register(&mut registry);
         registry.register::<ClaimCodes, _>(&others);
+        registry.register::<PromotionCodesTaken, _>(&others);
+        registry.register::<ReleaseCodes, _>(&others);
         registry.register::<DescribePromotions, _>(&others);
         registry.register::<StoreProfile, _>(&others);
         registry.register::<DescribeSkus, _>(&others);

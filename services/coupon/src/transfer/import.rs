@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use promox_contract::ids::PromotionId;
-use promox_contract::promotion::{ClaimCodes, DescribePromotions};
+use promox_contract::promotion::DescribePromotions;
 use promox_kernel::{Cx, Error, Kind};
 use promox_storage::{Lane, Tx};
 use tokio::sync::mpsc;
@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use super::rows::{self, Parsed, Row, fault, refused};
 use crate::Coupons;
 use crate::api::{ImportCoupons, ImportReport, RowError};
+use crate::claims::Claim;
 use crate::commands::singles::{self, NewCoupon, Taken, unknown_promotion};
 use crate::reject::Reject;
 use crate::rules::code;
@@ -73,7 +74,7 @@ async fn take(
     }
     let promotions = known_promotions(cx, &good).await?;
     let codes = good.iter().map(|(_, new)| new.code.1.clone()).collect();
-    let taken: BTreeSet<String> = cx.call(ClaimCodes { codes }).await?.taken.into_iter().collect();
+    let (claim, taken) = Claim::codes(cx, codes).await?;
     good.retain(|(row, new)| {
         let error = if !promotions.contains(&new.promotion_id) {
             unknown_promotion(new.promotion_id)
@@ -86,7 +87,9 @@ async fn take(
         false
     });
     good.sort_by(|(_, a), (_, b)| a.code.1.cmp(&b.code.1));
-    commit(coupons, cx, good, report).await
+    let committed = commit(coupons, cx, good, report).await;
+    claim.release(cx).await;
+    committed
 }
 
 /// A row as a coupon to be.

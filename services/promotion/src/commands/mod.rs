@@ -1,4 +1,5 @@
 //! What changes promotions and their uses. Every guard stands before the first write.
 
+pub(crate) mod codes;
 pub(crate) mod promotions;
 pub(crate) mod uses;

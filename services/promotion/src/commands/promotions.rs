@@ -5,6 +5,7 @@ use promox_contract::ids::PromotionId;
 use promox_kernel::{Amount, Cx, Json};
 use promox_storage::{StoreError, Tx};
 
+use super::codes;
 use crate::compiled::{EPOCH, MOST_ACTIVE, epoch};
 use crate::queries::{self, counted};
 use crate::records::{Epoch, Promotion, PromotionByCode, PromotionStatus as Status};
@@ -20,7 +21,8 @@ fn raise_epoch(tx: &mut Tx<'_>) -> Result<i64, StoreError> {
     Ok(next)
 }
 
-fn check_code(tx: &Tx<'_>, id: Option<PromotionId>, code_key: Option<&String>) -> Result<(), Reject> {
+/// Refuses a code that another promotion has.
+pub(super) fn check_code(tx: &Tx<'_>, id: Option<PromotionId>, code_key: Option<&String>) -> Result<(), Reject> {
     let Some(key) = code_key else { return Ok(()) };
     match tx.get_by::<PromotionByCode>(Some(key))? {
         Some(other) if Some(other.id) != id => Err(Reject::CodeTaken(key.clone())),
@@ -43,10 +45,16 @@ fn tell(
     queries::view(tx, after.clone())
 }
 
-/// Makes a DRAFT.
-pub(crate) fn create(tx: &mut Tx<'_>, cx: &Cx, document: &rules::Promotion) -> Result<PromotionView, Reject> {
+/// Makes a DRAFT; `claim` is that of its code.
+pub(crate) fn create(
+    tx: &mut Tx<'_>,
+    cx: &Cx,
+    document: &rules::Promotion,
+    claim: Option<&String>,
+) -> Result<PromotionView, Reject> {
     let code_key = document.code.as_deref().map(normal_code);
     check_code(tx, None, code_key.as_ref())?;
+    codes::redeem(tx, claim)?;
     let row = Promotion {
         id: PromotionId(tx.next_id::<Promotion>()?),
         status: Status::Draft,
@@ -62,12 +70,13 @@ pub(crate) fn create(tx: &mut Tx<'_>, cx: &Cx, document: &rules::Promotion) -> R
     Ok(tell(tx, cx, "promotion.create", None, &row)?)
 }
 
-/// Puts another document in a promotion's place.
+/// Puts another document in a promotion's place; `claim` is that of its code, when it is another one.
 pub(crate) fn update(
     tx: &mut Tx<'_>,
     cx: &Cx,
     (id, version): (PromotionId, i64),
     document: &rules::Promotion,
+    claim: Option<&String>,
 ) -> Result<PromotionView, Reject> {
     let before = tx.get::<Promotion>(&id)?.ok_or(Reject::Absent("promotion"))?;
     cx.check_version(before.version)?;
@@ -83,6 +92,7 @@ pub(crate) fn update(
     let code_key = document.code.as_deref().map(normal_code);
     check_code(tx, Some(id), code_key.as_ref())?;
     check_limits(tx, id, document)?;
+    codes::redeem(tx, claim)?;
     let row = Promotion {
         code_key,
         campaign_id: document.campaign_id,

@@ -16,8 +16,8 @@ use promox_contract::order::{
 };
 use promox_contract::product::{DescribeSkus, SkuDescription, SkuDescriptions};
 use promox_contract::promotion::{
-    CartLine, ClaimedCodes, EvaluateCart, Evaluation, HoldUses, PricingTerms, PricingTermsReply, PromotionUse,
-    RejectReason, ReleaseUses,
+    CartLine, EvaluateCart, Evaluation, HoldUses, PricingTerms, PricingTermsReply, PromotionUse, RejectReason,
+    ReleaseUses, TakenCodes,
 };
 use promox_contract::reward::{TierName, TierOf};
 use promox_contract::user::{DescribeUsers, UserDescription, UserDescriptions};
@@ -92,8 +92,8 @@ impl Handle<ResolveCodes> for Desk {
 }
 
 impl Handle<CouponCodesTaken> for Desk {
-    async fn handle(&self, _: &Cx, op: CouponCodesTaken) -> Result<ClaimedCodes, Error> {
-        Ok(ClaimedCodes { taken: op.codes.into_iter().filter(|code| code == "COUPON").collect() })
+    async fn handle(&self, _: &Cx, op: CouponCodesTaken) -> Result<TakenCodes, Error> {
+        Ok(TakenCodes { taken: op.codes.into_iter().filter(|code| code == "COUPON").collect() })
     }
 }
 

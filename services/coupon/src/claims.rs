@@ -1,0 +1,33 @@
+//! Claims on codes, which the promotion service keeps: who is about to make a coupon has them while it does, so that no
+//! promotion of the same code comes to be meanwhile.
+
+use promox_contract::promotion::{ClaimCodes, ReleaseCodes};
+use promox_kernel::{Cx, Error};
+
+/// A claim that stands.
+#[derive(Debug)]
+pub(crate) struct Claim {
+    owner: String,
+}
+
+impl Claim {
+    /// Claims codes in normal form; those that are promotions' are answered and not claimed.
+    pub(crate) async fn codes(cx: &Cx, codes: Vec<String>) -> Result<(Self, Vec<String>), Error> {
+        let owner = format!("coupon:{}", cx.node.entropy.token());
+        let answer = cx.call(ClaimCodes { owner: owner.clone(), codes, span: None }).await?;
+        Ok((Self { owner }, answer.taken))
+    }
+
+    /// Claims all codes of one length between two; `None` when a promotion is about to have one of them.
+    pub(crate) async fn span(cx: &Cx, owner: String, span: (String, String)) -> Result<Option<Self>, Error> {
+        let answer = cx.call(ClaimCodes { owner: owner.clone(), codes: Vec::new(), span: Some(span) }).await?;
+        Ok(answer.taken.is_empty().then_some(Self { owner }))
+    }
+
+    /// Ends it. One that cannot be ended now lapses by itself.
+    pub(crate) async fn release(self, cx: &Cx) {
+        if let Err(error) = cx.call(ReleaseCodes { owner: self.owner }).await {
+            tracing::warn!(%error, "codes stay claimed until their claim lapses");
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! Codes in the one namespace of promotions and coupons: claimed before they are anybody's.
+
+use std::time::Duration;
+
+use promox_contract::coupon::CouponCodesTaken;
+use promox_contract::promotion::{ClaimCodes, PromotionCodesTaken, ReleaseCodes, TakenCodes};
+use promox_kernel::{Cx, Error, Handle};
+
+use crate::commands::codes::{self, Claimed};
+use crate::handlers::bound;
+use crate::reject::Reject;
+use crate::{Promotions, queries};
+
+/// How long a promotion waits while codes are drawn that its own may be among.
+const WAITS: Duration = Duration::from_millis(10);
+/// How often it looks again.
+const TRIES: u32 = 200;
+
+impl Promotions {
+    /// Claims a promotion's code, which no coupon has; the claim's name, for the transaction that ends it.
+    pub(crate) async fn claim_code(&self, cx: &Cx, code: String) -> Result<String, Error> {
+        let owner = format!("promotion:{}", cx.node.entropy.token());
+        for left in (0..TRIES).rev() {
+            let (name, wanted) = (owner.clone(), code.clone());
+            match self.db.write(cx, move |tx| codes::claim(tx, &name, &wanted)).await? {
+                Claimed::Yes => break,
+                Claimed::Wait if left == 0 => {
+                    return Err(Error::unavailable("CODES_BUSY", "Coupons are being made: try again.", 1));
+                }
+                Claimed::Wait => cx.node.clock.sleep(WAITS).await,
+            }
+        }
+        let taken = cx.call(CouponCodesTaken { codes: vec![code.clone()] }).await.map(|answer| answer.taken);
+        match taken {
+            Ok(taken) if taken.is_empty() => Ok(owner),
+            refused => {
+                self.release_code(cx, Some(owner)).await;
+                Err(refused.err().unwrap_or_else(|| Reject::CodeTaken(code).into()))
+            }
+        }
+    }
+
+    /// Ends a claim that came to nothing.
+    pub(crate) async fn release_code(&self, cx: &Cx, owner: Option<String>) {
+        let Some(owner) = owner else { return };
+        let released = self.db.write(cx, move |tx| codes::release(tx, &owner)).await;
+        if let Err(error) = released {
+            tracing::warn!(%error, "a code stays claimed until its claim lapses");
+        }
+    }
+}
+
+impl Handle<PromotionCodesTaken> for Promotions {
+    async fn handle(&self, _: &Cx, op: PromotionCodesTaken) -> Result<TakenCodes, Error> {
+        bound(op.codes.len(), "/codes")?;
+        Ok(TakenCodes { taken: self.db.read(|tx| queries::taken(tx, op.codes)).await? })
+    }
+}
+
+impl Handle<ClaimCodes> for Promotions {
+    async fn handle(&self, cx: &Cx, op: ClaimCodes) -> Result<TakenCodes, Error> {
+        bound(op.codes.len(), "/codes")?;
+        Ok(self.db.write(cx, move |tx| codes::claim_for_coupons(tx, &op)).await?)
+    }
+}
+
+impl Handle<ReleaseCodes> for Promotions {
+    async fn handle(&self, cx: &Cx, op: ReleaseCodes) -> Result<(), Error> {
+        Ok(self.db.write(cx, move |tx| codes::release(tx, &op.owner).map(drop)).await?)
+    }
+}

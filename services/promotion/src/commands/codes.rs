@@ -1,0 +1,114 @@
+//! The one namespace of codes: who is about to have a code claims it first, so that of a promotion and a coupon that want
+//! the same code at the same instant one gets it.
+//!
+//! Claims of promotions and of coupons meet in one table. A promotion claims, then looks whether a coupon has the code, then
+//! is written. A coupon is claimed, then written, then released: so either the claim is there to be seen, or the coupon is.
+
+use std::time::Duration;
+
+use promox_contract::promotion::{ClaimCodes, TakenCodes};
+use promox_kernel::Json;
+use promox_storage::{StoreError, Tx};
+
+use super::promotions::check_code;
+use crate::queries;
+use crate::records::CodeClaim;
+use crate::reject::Reject;
+
+/// How long a claim stands that nobody releases: longer than any request may take.
+const STANDS: Duration = Duration::from_mins(10);
+/// Lapsed claims that one sweep removes.
+const SWEEP: usize = 500;
+
+/// Whether a promotion may go on with a code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Claimed {
+    /// It is claimed.
+    Yes,
+    /// Codes are being drawn that it may be among: ask again in a moment.
+    Wait,
+}
+
+fn others(tx: &Tx<'_>, owner: &str) -> Result<Vec<CodeClaim>, StoreError> {
+    let now = tx.now();
+    let rows = tx.scan::<CodeClaim>().rows();
+    rows.filter(|row| row.as_ref().map_or(true, |row| row.owner != owner && row.until > now)).collect()
+}
+
+/// Claims a code for a promotion.
+pub(crate) fn claim(tx: &mut Tx<'_>, owner: &str, code: &String) -> Result<Claimed, Reject> {
+    check_code(tx, None, Some(code))?;
+    for other in others(tx, owner)? {
+        if other.names(code) {
+            return Err(Reject::CodeTaken(code.clone()));
+        }
+        if other.spans(code) {
+            return Ok(Claimed::Wait);
+        }
+    }
+    put(tx, owner, true, vec![code.clone()], None)?;
+    Ok(Claimed::Yes)
+}
+
+/// Claims codes for coupons; those that are promotions' are answered.
+pub(crate) fn claim_for_coupons(tx: &mut Tx<'_>, op: &ClaimCodes) -> Result<TakenCodes, StoreError> {
+    let mut taken = queries::taken(tx, op.codes.clone())?;
+    for other in others(tx, &op.owner)?.into_iter().filter(|other| other.by_promotion) {
+        taken.extend(op.codes.iter().filter(|code| other.names(code)).cloned());
+        if let Some((first, last)) = &op.span {
+            let spanned = |code: &&String| code.len() == first.len() && first <= *code && *code <= last;
+            taken.extend(other.codes.iter().filter(spanned).cloned());
+        }
+    }
+    let free: Vec<String> = op.codes.iter().filter(|code| !taken.contains(code)).cloned().collect();
+    let span = op.span.clone().filter(|_| taken.is_empty());
+    if !free.is_empty() || span.is_some() {
+        put(tx, &op.owner, false, free, span)?;
+    }
+    Ok(TakenCodes { taken })
+}
+
+fn put(
+    tx: &mut Tx<'_>,
+    owner: &str,
+    by_promotion: bool,
+    codes: Vec<String>,
+    span: Option<(String, String)>,
+) -> Result<(), StoreError> {
+    let (first, last) = span.unzip();
+    let (owner, until) = (owner.to_owned(), tx.now() + STANDS);
+    tx.put(&CodeClaim { owner, by_promotion, codes: Json(codes), first, last, until })
+}
+
+/// Ends a claim; whether it stood.
+pub(crate) fn release(tx: &mut Tx<'_>, owner: &String) -> Result<bool, StoreError> {
+    tx.delete::<CodeClaim>(owner)
+}
+
+/// Ends the claim of a promotion that is about to be written: without it the code may be another's by now.
+pub(crate) fn redeem(tx: &mut Tx<'_>, owner: Option<&String>) -> Result<(), Reject> {
+    match owner {
+        Some(owner) if !release(tx, owner)? => Err(Reject::Other(promox_kernel::Error::unavailable(
+            "CLAIM_LAPSED",
+            "This took too long to be sure of the code: try again.",
+            1,
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Removes claims that a crash left behind; whether there may be more.
+pub(crate) fn sweep(tx: &mut Tx<'_>) -> Result<bool, StoreError> {
+    let now = tx.now();
+    let mut gone = Vec::new();
+    for claim in tx.scan::<CodeClaim>().rows() {
+        let claim = claim?;
+        if claim.until <= now && gone.len() < SWEEP {
+            gone.push(claim.owner);
+        }
+    }
+    for owner in &gone {
+        tx.delete::<CodeClaim>(owner)?;
+    }
+    Ok(gone.len() == SWEEP)
+}
