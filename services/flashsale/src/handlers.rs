@@ -6,7 +6,8 @@ use promox_contract::campaign::CampaignStates;
 use promox_contract::flashsale::{ClaimReservations, FlashLines, ReleaseClaims, ReservedLines};
 use promox_contract::ids::{CampaignId, FlashSaleId};
 use promox_contract::product::DescribeSkus;
-use promox_kernel::{Cx, Download, Error, Handle, Kind, Page, Sku};
+use promox_contract::promotion::Customer;
+use promox_kernel::{Cx, Download, Error, Handle, Kind, Page, Sku, UserId};
 use promox_storage::{Lane, StoreError, Tx};
 
 use crate::api::{
@@ -97,6 +98,17 @@ async fn check(cx: &Cx, mut terms: Terms) -> Result<Terms, Error> {
     Ok(terms)
 }
 
+/// Refuses when the campaign does not run, or its audience is without this user.
+async fn check_campaign(cx: &Cx, id: CampaignId, user: UserId) -> Result<(), Error> {
+    let customer = Customer { id: Some(user), ..Customer::default() };
+    let states = cx.call(CampaignStates { ids: vec![id], customer: Some(customer) }).await?.items;
+    match states.first().filter(|state| state.running) {
+        None => Err(Reject::NotActive { status: SaleStatus::Active }.into()),
+        Some(state) if !state.in_audience => Err(Reject::NotForYou.into()),
+        Some(_) => Ok(()),
+    }
+}
+
 /// Those of the campaigns that run.
 async fn running(cx: &Cx, ids: Vec<CampaignId>) -> Result<Vec<CampaignId>, Error> {
     if ids.is_empty() {
@@ -172,10 +184,8 @@ impl Handle<CreateReservation> for FlashSales {
         let gate = self.gate(id).await?;
         let item =
             gate.about().number(&sku).ok_or_else(|| Error::field("/sku", format!("{sku} is not in this sale")))?;
-        if let Some(campaign) = gate.about().campaign_id
-            && running(cx, vec![campaign]).await?.is_empty()
-        {
-            return Err(Reject::NotActive { status: SaleStatus::Active }.into());
+        if let Some(campaign) = gate.about().campaign_id {
+            check_campaign(cx, campaign, user).await?;
         }
         let pass = gate.take(item, user, quantity).await.map_err(Reject::from)?;
         let reserve = move |tx: &mut Tx<'_>| {

@@ -16,6 +16,8 @@ pub(crate) enum Reject {
     LimitReached { limit: u32 },
     /// The sale does not sell now.
     NotActive { status: SaleStatus },
+    /// The sale's campaign is for others.
+    NotForYou,
     /// A reservation cannot be ordered.
     Invalid { id: FlashReservationId, reason: RejectReason },
     /// A sale that sells can only be renamed or end at another time.
@@ -66,6 +68,8 @@ impl From<Reject> for Error {
             Reject::NotActive { status } => {
                 Self::conflict("NOT_ACTIVE", "This sale does not sell now.").with("status", status)
             }
+            Reject::NotForYou => Self::conflict("NOT_ACTIVE", "This sale is for others: it does not sell to you.")
+                .with("reason", RejectReason::NotEligible),
             Reject::Invalid { id, reason } => invalid(id, reason),
             Reject::Running => Self::conflict(
                 "SALE_RUNNING",
