@@ -95,6 +95,9 @@ pub struct PointsEarned {
 }
 json_reply!(PointsEarned);
 
+/// What orders and rewards both state of each order that lives, for the auditor to compare: the points that were spent on it.
+pub const SPENT: &str = "points spent on an order are held by that order";
+
 /// What every event of points says.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -123,8 +126,13 @@ points_facts! {
     PointsAwarded = "POINTS_AWARDED",
     /// Points were spent.
     PointsRedeemed = "POINTS_REDEEMED",
-    /// Points expired.
+    /// Points expired, or were forfeited by who is gone.
     PointsExpired = "POINTS_EXPIRED",
+    /// Points that were spent came back: awarded + restored − redeemed − revoked − expired = what all have, pending and held ones
+    /// among it.
+    PointsRestored = "POINTS_RESTORED",
+    /// Points that were awarded were taken back.
+    PointsRevoked = "POINTS_REVOKED",
 }
 
 /// A user's tier changed.

@@ -70,6 +70,28 @@ pub struct UserDescription {
     pub attributes: BTreeMap<String, String>,
 }
 
+/// Asks who was born on certain days of a year, some accounts at a time.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BornOn {
+    /// The days, `MM-DD`.
+    pub days: Vec<String>,
+    /// Only accounts after this one; null for the first.
+    pub after: Option<UserId>,
+}
+operation! { BornOn => BirthdayPage, "user.born_on", internal, "Who was born on a day of the year." }
+
+/// The answer to [`BornOn`].
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BirthdayPage {
+    /// Those among the accounts looked at.
+    pub user_ids: Vec<UserId>,
+    /// The last account that was looked at, when there are more.
+    pub next: Option<UserId>,
+}
+json_reply!(BirthdayPage);
+
 /// Somebody registered.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -117,6 +139,8 @@ export_operation! {
     ExportCarts = "cart.export_personal",
     /// Asks the notification service.
     ExportNotifications = "notification.export_personal",
+    /// Asks the reward service.
+    ExportRewards = "reward.export_personal",
 }
 
 /// What a service holds about a user.

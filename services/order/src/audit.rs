@@ -3,6 +3,7 @@
 use promox_contract::inventory::{SOLD, units_out};
 use promox_contract::order::OrderStatus;
 use promox_contract::payment::PaymentStatus;
+use promox_contract::reward::SPENT;
 use promox_kernel::Amount;
 use promox_storage::{Audit, Database, Report, StoreError, Tx};
 
@@ -30,7 +31,9 @@ impl Audit for Orders {
             state_sold(tx, &order, &lines, report)?;
         }
         for saga in tx.scan::<Saga>().rows() {
-            report.open(SOLD, saga?.order_id);
+            let order_id = saga?.order_id;
+            report.open(SOLD, order_id);
+            report.open(SPENT, order_id);
         }
         report.check("no orphan: every line has its order", items.next().is_none(), || {
             "a line without an order".to_owned()
@@ -66,6 +69,9 @@ fn check_order(order: &Order, lines: &[OrderItem], report: &mut Report) {
     report.check("an order has its history", history, tag);
     if is_paid(order) {
         report.left(PAID, order.id, order.total);
+    }
+    if order.points_redeemed > 0 && !matches!(order.status, OrderStatus::Failed | OrderStatus::Cancelled) {
+        report.left(SPENT, order.id, order.points_redeemed);
     }
     if waits_for_hand(order) {
         report.open(PAID, order.id);

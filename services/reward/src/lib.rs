@@ -1,37 +1,96 @@
-//! Reward service: points, tiers, achievements.
+//! Rewards: what users earn, what points are good for, tiers, achievements, and a catalogue of coupons for points.
 //!
-//! This shop gives no points yet, so nobody earns or can spend any.
+//! Tables: `reward_accounts` (a user's sums), `point_transactions` (the ledger), `point_lots` (what is left of what was
+//! given), `order_points` (what orders took and earned), `reward_settings`, `achievements`, `user_achievements`,
+//! `achievement_progress`, `reward_catalogue`, `reward_redemptions`.
+//!
+//! What always holds:
+//! - entries of the ledger never change. The balance is the sum of those that are available, and what is left in the lots
+//!   that are; it is never below zero. Pending points lie in pending lots, listed and not in the balance;
+//! - points are spent from the lots that lapse first, and each lot lapses once, whatever lapsed of it;
+//! - an order takes once and gives back once, to the lots that it took from; what lapsed meanwhile lapses then. Its hold has
+//!   no expiry: its saga alone ends it. One that gave back takes and earns nothing any more;
+//! - what comes back takes back what it earned: from the lot that it earned, then from what else there is, then as the
+//!   settings say;
+//! - the tier follows from the ledger: what was earned in the last 365 days, less what of it was taken back, on the ladder
+//!   as it is. What is given by hand is not earned;
+//! - an achievement is granted once a user; an offer of the catalogue is paid, then its coupon made, with the step between
+//!   written down;
+//! - the clock decides what is available, the rows follow within a second. An account in the books is brought up to date
+//!   before anything is entered in it.
+//!
+//! Whether points may pay an order is said before it is placed (`ValuePoints`); that there are enough is decided by the hold.
+
+mod api;
+mod audit;
+mod commands;
+mod events;
+mod handlers;
+mod jobs;
+mod queries;
+mod records;
+mod reject;
+mod rules;
+mod settings;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
-use promox_contract::reward::{PointsEarned, PointsFor, PointsValue, TierName, TierOf, ValuePoints};
-use promox_kernel::{Cx, Error, Handle, Registry, register};
+use promox_contract::reward::{HoldPoints, PointsFor, ReleasePoints, TierOf, ValuePoints};
+use promox_contract::user::ExportRewards;
+use promox_kernel::{Job, Registry, register};
+use promox_storage::{Consumer, Db, Record, TableDef};
+
+pub use api::*;
+pub use records::{AchievementId, EntryId, EntryKind, OfferId, RedemptionId, RedemptionStatus};
+pub use rules::achievement::{CountedEvent, Days, Rule};
+pub use rules::ladder::{Ladder, Tier, TierStep};
+pub use settings::{RewardSettings, Shortfall};
 
 /// The reward service.
-#[derive(Debug, Default)]
-pub struct Rewards;
+#[derive(Debug)]
+pub struct Rewards {
+    db: Db,
+    terms: Arc<settings::TermsCache>,
+}
 
 impl Rewards {
+    /// The tables it owns.
+    pub const TABLES: &'static [&'static TableDef] = &[
+        records::Account::TABLE,
+        records::Entry::TABLE,
+        records::Lot::TABLE,
+        records::OrderPoints::TABLE,
+        records::Setting::TABLE,
+        records::Achievement::TABLE,
+        records::Unlocked::TABLE,
+        records::Progress::TABLE,
+        records::Offer::TABLE,
+        records::Redemption::TABLE,
+    ];
+
+    /// The service on its database.
+    pub fn new(db: Db) -> Arc<Self> {
+        Arc::new(Self { db, terms: Arc::default() })
+    }
+
     /// Registers its operations.
     pub fn register(self: &Arc<Self>, registry: &mut Registry) {
-        register!(registry, self; ValuePoints, PointsFor, TierOf);
+        register!(registry, self; GetAccount, ListTransactions, ListUserAchievements, ListRedemptions, AdjustPoints);
+        register!(registry, self; GetTiers, PutTiers, GetRewardSettings, PutRewardSettings);
+        register!(registry, self; ListAchievements, GetAchievement, CreateAchievement, UpdateAchievement, DeleteAchievement);
+        register!(registry, self; ListOffers, GetOffer, CreateOffer, UpdateOffer, DeleteOffer, RedeemOffer);
+        register!(registry, self; ValuePoints, PointsFor, TierOf, HoldPoints, ReleasePoints, ExportRewards);
     }
-}
 
-impl Handle<ValuePoints> for Rewards {
-    async fn handle(&self, _: &Cx, _: ValuePoints) -> Result<PointsValue, Error> {
-        Ok(PointsValue::default())
+    /// What follows from the shop's events: points are spent, earned and taken back, bonuses given, persons dropped.
+    pub fn shop_consumers(self: &Arc<Self>) -> Vec<Arc<dyn Consumer>> {
+        vec![Arc::new(events::FollowShop(self.terms.clone()))]
     }
-}
 
-impl Handle<PointsFor> for Rewards {
-    async fn handle(&self, _: &Cx, _: PointsFor) -> Result<PointsEarned, Error> {
-        Ok(PointsEarned::default())
-    }
-}
-
-impl Handle<TierOf> for Rewards {
-    async fn handle(&self, _: &Cx, _: TierOf) -> Result<TierName, Error> {
-        Ok(TierName { tier: "BRONZE".to_owned() })
+    /// What it does by the clock.
+    pub fn jobs(self: &Arc<Self>) -> Vec<Job> {
+        vec![jobs::keep_time(self), jobs::finish_redemptions(self), jobs::celebrate(self)]
     }
 }

@@ -29,7 +29,7 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use promox_contract::user::{Authenticate, DescribeUsers};
+use promox_contract::user::{Authenticate, BornOn, DescribeUsers};
 use promox_kernel::{Registry, register};
 use promox_storage::{Cache, Db, Record, TableDef};
 
@@ -61,6 +61,8 @@ pub struct UserSettings {
     pub limits_enabled: bool,
     /// Where clients reach the shop; links in messages begin with it.
     pub public_url: String,
+    /// Passwords that are hashed at once, 19 MiB each.
+    pub hashing_turns: usize,
 }
 
 impl Default for UserSettings {
@@ -72,6 +74,7 @@ impl Default for UserSettings {
             refresh_days: 30,
             limits_enabled: true,
             public_url: "http://localhost:8080".to_owned(),
+            hashing_turns: 2,
         }
     }
 }
@@ -116,7 +119,7 @@ impl Users {
         let lifetime = Duration::from_secs(settings.access_minutes.saturating_mul(60));
         Arc::new(Self {
             db,
-            passwords: Passwords::new(),
+            passwords: Passwords::new(settings.hashing_turns),
             tokens: Tokens::new(&settings.issuer, &settings.audience, lifetime),
             accounts: Accounts::new(),
             guesses: Guesses::new(&cache, settings.limits_enabled),
@@ -137,7 +140,7 @@ impl Users {
             GetJwks, GetMe, UpdateMe, EraseMe, ChangePassword, ExportMe,
             ListAddresses, CreateAddress, UpdateAddress, DeleteAddress,
             ListUsers, GetUser, UpdateUser, ListRoles, GetRole, CreateRole, UpdateRole, DeleteRole,
-            ListPermissions, ListAudit, Authenticate, DescribeUsers);
+            ListPermissions, ListAudit, Authenticate, DescribeUsers, BornOn);
     }
 
     /// Every permission there is.

@@ -133,6 +133,8 @@ pub(crate) fn approve(
         currency,
         goods: without_tax(&order, &lines, refund),
         points: row.points,
+        returned: order.returned,
+        whole: lines.iter().map(|line| line.total).sum(),
     };
     tx.emit(id, &fact)?;
     Ok(return_view(row))

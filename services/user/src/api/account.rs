@@ -121,6 +121,8 @@ pub struct PersonalExport {
     pub cart: Value,
     /// Messages and preferences.
     pub notifications: Value,
+    /// Points, achievements and coupons taken for points.
+    pub rewards: Value,
 }
 json_reply!(PersonalExport);
 

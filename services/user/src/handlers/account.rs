@@ -1,6 +1,6 @@
 //! What users do with their own account.
 
-use promox_contract::user::{ExportCarts, ExportNotifications, ExportOrders, ExportPayments};
+use promox_contract::user::{ExportCarts, ExportNotifications, ExportOrders, ExportPayments, ExportRewards};
 use promox_kernel::{Cx, Error, Handle, Kind, Op, Page, UserId};
 use promox_storage::Tx;
 
@@ -63,11 +63,12 @@ impl Handle<ChangePassword> for Users {
 impl Handle<ExportMe> for Users {
     async fn handle(&self, cx: &Cx, _: ExportMe) -> Result<PersonalExport, Error> {
         let (user_id, _) = login_of(cx)?;
-        let (orders, payments, cart, notifications) = tokio::try_join!(
+        let (orders, payments, cart, notifications, rewards) = tokio::try_join!(
             part(cx, ExportOrders { user_id }),
             part(cx, ExportPayments { user_id }),
             part(cx, ExportCarts { user_id }),
             part(cx, ExportNotifications { user_id }),
+            part(cx, ExportRewards { user_id }),
         )?;
         let read = |tx: &Tx<'_>| {
             let actor = format!("user:{user_id}");
@@ -82,6 +83,7 @@ impl Handle<ExportMe> for Users {
                 payments: payments.0,
                 cart: cart.0,
                 notifications: notifications.0,
+                rewards: rewards.0,
             })
         };
         self.db.read(read).await

@@ -1,6 +1,8 @@
 //! What other services and the edge ask: who holds a token, who users are.
 
-use promox_contract::user::{Authenticate, Authenticated, DescribeUsers, UserDescription, UserDescriptions};
+use promox_contract::user::{
+    Authenticate, Authenticated, BirthdayPage, BornOn, DescribeUsers, UserDescription, UserDescriptions,
+};
 use promox_kernel::{Cx, Error, Handle, Timestamp, UserId};
 use promox_storage::StoreError;
 
@@ -10,6 +12,8 @@ use crate::{Users, queries, reject};
 
 /// Users that one question may name.
 const MOST_DESCRIBED: usize = 1_000;
+/// Accounts that one question about birthdays looks at.
+const MOST_LOOKED_AT: usize = 2_000;
 
 impl Handle<Authenticate> for Users {
     async fn handle(&self, cx: &Cx, op: Authenticate) -> Result<Authenticated, Error> {
@@ -56,6 +60,17 @@ impl Handle<DescribeUsers> for Users {
         });
         let described = found.await?.into_iter().flatten().filter_map(description);
         Ok(UserDescriptions { items: described.collect() })
+    }
+}
+
+impl Handle<BornOn> for Users {
+    async fn handle(&self, _: &Cx, op: BornOn) -> Result<BirthdayPage, Error> {
+        let first = op.after.map_or(1, |after| after.0.saturating_add(1));
+        let looked_at = self.db.read(|tx| tx.scan::<User>().from(UserId(first)).collect(MOST_LOOKED_AT)).await?;
+        let next = looked_at.last().filter(|_| looked_at.len() == MOST_LOOKED_AT).map(|user| user.id);
+        let born =
+            |user: &User| user.birth_date.as_ref().is_some_and(|date| op.days.iter().any(|day| date.ends_with(day)));
+        Ok(BirthdayPage { user_ids: looked_at.iter().filter(|user| born(user)).map(|user| user.id).collect(), next })
     }
 }
 

@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use promox_contract::cart::MergeGuestCart;
 use promox_contract::notification::SendMessage;
 use promox_contract::user::{
-    Authenticate, ExportCarts, ExportNotifications, ExportOrders, ExportPayments, PersonalData,
+    Authenticate, ExportCarts, ExportNotifications, ExportOrders, ExportPayments, ExportRewards, PersonalData,
 };
 use promox_kernel::{Clock, Cx, Email, Entropy, Error, Handle, Node, Op, Principal, Registry, Timestamp};
 use promox_storage::{Audit, Cache, ConsumerLoop, Database, Db, MemoryEngine, Report, Tx};
@@ -58,7 +58,7 @@ macro_rules! exports {
         }
     )+};
 }
-exports!(ExportOrders, ExportPayments, ExportCarts, ExportNotifications);
+exports!(ExportOrders, ExportPayments, ExportCarts, ExportNotifications, ExportRewards);
 
 /// A node with the user service.
 struct Shop {
@@ -78,6 +78,7 @@ impl Shop {
         users.register(&mut registry);
         promox_kernel::register!(registry, &others; SendMessage, MergeGuestCart);
         promox_kernel::register!(registry, &others; ExportOrders, ExportPayments, ExportCarts, ExportNotifications);
+        promox_kernel::register!(registry, &others; ExportRewards);
         users.set_permissions(registry.entries().iter().filter_map(|entry| entry.access.permission()).collect());
         node.install(registry);
         let shop = Self { node, users, others, engine, clock };

@@ -1,0 +1,227 @@
+//! The books of points, recomputed from the ledger, and what the orders must agree with.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use promox_contract::ids::OrderId;
+use promox_contract::reward::SPENT;
+use promox_kernel::{Timestamp, UserId};
+use promox_storage::{Audit, Database, Report, StoreError, Tx};
+
+use crate::Rewards;
+use crate::records::{
+    Account, Achievement, AchievementId, Entry, EntryKind, Lot, OrderPoints, OrderPointsStatus, Redemption,
+    RedemptionStatus, Unlocked,
+};
+use crate::rules::calendar::TIER_SPAN;
+use crate::rules::ladder::Ladder;
+use crate::settings::load;
+
+/// What the ledger says of a user, as of when the account was brought up to date.
+#[derive(Default)]
+struct Sums {
+    balance: i64,
+    pending: i64,
+    earned: i64,
+    tier_points: i64,
+}
+
+/// What the ledger says of an order.
+#[derive(Default, PartialEq, Eq, Debug)]
+struct OfOrder {
+    redeemed: i64,
+    restored: i64,
+    earned: i64,
+}
+
+/// What is read in one pass over the ledger.
+#[derive(Default)]
+struct Ledger {
+    users: BTreeMap<UserId, Sums>,
+    orders: BTreeMap<OrderId, OfOrder>,
+    lapsed: BTreeSet<String>,
+}
+
+impl Audit for Rewards {
+    fn database(&self) -> Database {
+        Database::Promox
+    }
+
+    fn audit(&self, tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
+        let ladder: Ladder = load(tx)?;
+        let mut ledger = read_ledger(tx, report)?;
+        let mut lots = read_lots(tx, report, &mut ledger.lapsed)?;
+        for account in tx.scan::<Account>().rows() {
+            let account = account?;
+            let sums = ledger.users.remove(&account.user_id).unwrap_or_default();
+            check_sums(report, &account, &sums);
+            let lies = lots.remove(&account.user_id).unwrap_or_default();
+            report.check(
+                "points: what lies in the lots = balance and pending",
+                lies == (account.balance, account.pending),
+                || format!("user {}: {lies:?} against {} and {}", account.user_id, account.balance, account.pending),
+            );
+            if account.ladder == ladder.version {
+                let tier = ladder.tier(account.tier_points);
+                report.check("points: tier = f(ledger)", tier == account.tier, || {
+                    format!("user {} is {} and should be {tier}", account.user_id, account.tier)
+                });
+            }
+        }
+        report.check(
+            "points: every entry and lot is of an account",
+            ledger.users.is_empty() && lots.is_empty(),
+            || format!("{:?} and {:?}", ledger.users.keys(), lots.keys()),
+        );
+        check_orders(tx, report, ledger.orders)?;
+        check_redemptions(tx, report)?;
+        check_achievements(tx, report)
+    }
+}
+
+/// One pass over the ledger.
+fn read_ledger(tx: &Tx<'_>, report: &mut Report) -> Result<Ledger, StoreError> {
+    let mut ledger = Ledger::default();
+    let mut at: BTreeMap<UserId, Timestamp> = BTreeMap::new();
+    for entry in tx.scan::<Entry>().rows() {
+        let entry = entry?;
+        let settled_at = match at.get(&entry.user_id) {
+            Some(known) => *known,
+            None => tx.get::<Account>(&entry.user_id)?.map_or(Timestamp::EPOCH, |account| account.settled_at),
+        };
+        at.insert(entry.user_id, settled_at);
+        ledger.users.entry(entry.user_id).or_default().add(&entry, settled_at);
+        report.check("points: an entry moves points", entry.points != 0, || format!("entry {}", entry.id));
+        if entry.kind == EntryKind::Expire {
+            let once = ledger.lapsed.insert(entry.reference.clone());
+            report.check("points: each lot expires once", once, || format!("entry {}", entry.id));
+        }
+        if let Some(order_id) = entry.order_id {
+            ledger.orders.entry(order_id).or_default().add(&entry);
+        }
+    }
+    Ok(ledger)
+}
+
+impl Sums {
+    fn add(&mut self, entry: &Entry, settled_at: Timestamp) {
+        if entry.available_at.is_none_or(|at| at <= settled_at) {
+            self.balance += entry.points;
+        } else {
+            self.pending += entry.points;
+        }
+        if entry.counted_for.is_some() {
+            self.earned += entry.points;
+            if entry.counted_at > settled_at - TIER_SPAN {
+                self.tier_points += entry.points;
+            }
+        }
+    }
+}
+
+impl OfOrder {
+    fn add(&mut self, entry: &Entry) {
+        match entry.kind {
+            EntryKind::Redeem => self.redeemed -= entry.points,
+            EntryKind::Restore => self.restored += entry.points,
+            EntryKind::Earn => self.earned += entry.points,
+            _ => {}
+        }
+    }
+}
+
+fn check_sums(report: &mut Report, account: &Account, sums: &Sums) {
+    let Account { user_id, balance, pending, .. } = account;
+    report.check("points: sum of entries = balance", (sums.balance, sums.pending) == (*balance, *pending), || {
+        format!("user {user_id}: {} and {} against {balance} and {pending}", sums.balance, sums.pending)
+    });
+    let positive = *balance >= 0 && *pending >= 0 && account.debt >= 0;
+    report.check("points: a balance is not negative", positive, || {
+        format!("user {user_id}: {balance}, {pending}, {}", account.debt)
+    });
+    let earned = (sums.earned, sums.tier_points) == (account.lifetime_earned, account.tier_points);
+    report.check("points: earned = sum of what counts", earned, || {
+        format!("user {user_id}: {} and {} of the last 365 days", sums.earned, sums.tier_points)
+    });
+    let gone = account.erased_at.is_none() || balance + pending == 0 || account.due_at.is_some();
+    report.check("points: who is gone has none", gone, || format!("user {user_id}"));
+}
+
+/// What lies in each user's lots, available and pending.
+fn read_lots(
+    tx: &Tx<'_>,
+    report: &mut Report,
+    lapsed: &mut BTreeSet<String>,
+) -> Result<BTreeMap<UserId, (i64, i64)>, StoreError> {
+    let mut lies: BTreeMap<UserId, (i64, i64)> = BTreeMap::new();
+    for lot in tx.scan::<Lot>().rows() {
+        let lot = lot?;
+        let sums = lies.entry(lot.user_id).or_default();
+        if lot.pending_for.is_some() {
+            sums.1 += lot.remaining;
+        } else {
+            sums.0 += lot.remaining;
+        }
+        let open = lot.remaining > 0 && lot.pending_for.is_none();
+        let whole = (0..=lot.points).contains(&lot.remaining) && lot.open_for.is_some() == open;
+        report.check("points: 0 ≤ left of a lot ≤ given", whole, || format!("lot {}", lot.id));
+        let entered = lapsed.remove(&format!("lot:{}", lot.id)) == lot.expired_at.is_some();
+        let empty = lot.expired_at.is_none() || lot.remaining == 0;
+        report.check("points: a lot that lapsed is empty, and in the ledger", entered && empty, || {
+            format!("lot {}", lot.id)
+        });
+    }
+    report.check("points: what lapses is a lot", lapsed.is_empty(), || format!("{lapsed:?}"));
+    Ok(lies)
+}
+
+fn check_orders(tx: &Tx<'_>, report: &mut Report, mut ledger: BTreeMap<OrderId, OfOrder>) -> Result<(), StoreError> {
+    for row in tx.scan::<OrderPoints>().rows() {
+        let row = row?;
+        let tag = || format!("order {}", row.order_id);
+        let entered = ledger.remove(&row.order_id).unwrap_or_default();
+        let erased = match row.user_id {
+            Some(user) => tx.get::<Account>(&user)?.is_some_and(|account| account.erased_at.is_some()),
+            None => false,
+        };
+        let restored = entered.restored == row.given_back || erased && entered.restored <= row.given_back;
+        let same = (entered.redeemed, entered.earned) == (row.redeemed, row.earned) && restored;
+        report.check("points: an order's row says what the ledger says", same, || {
+            format!("order {}: {entered:?} against {} − {}, {}", row.order_id, row.redeemed, row.given_back, row.earned)
+        });
+        let held: i64 = row.parts.iter().map(|part| part.points).sum();
+        report.check("points: what an order holds is in its parts", held == row.redeemed - row.given_back, tag);
+        let within = row.given_back <= row.redeemed && (0..=row.earned).contains(&row.taken_back);
+        let ended =
+            row.status != OrderPointsStatus::Released || (row.given_back, row.taken_back) == (row.redeemed, row.earned);
+        report.check("points: given back once, taken back with the return", within && ended, tag);
+        if row.status != OrderPointsStatus::Released && row.redeemed > 0 {
+            report.right(SPENT, row.order_id, row.redeemed);
+        }
+    }
+    report.check("points: what an order moves is in its row", ledger.is_empty(), || format!("{ledger:?}"));
+    Ok(())
+}
+
+fn check_redemptions(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
+    for row in tx.scan::<Redemption>().rows() {
+        let row = row?;
+        let sum: i64 = row.parts.iter().map(|part| part.points).sum();
+        let whole = sum == row.points
+            && (row.status == RedemptionStatus::Issued) == row.coupon_code.is_some()
+            && (row.status == RedemptionStatus::Pending) == row.due_at.is_some();
+        report.check("points: an offer is paid, then issued or given back", whole, || format!("redemption {}", row.id));
+    }
+    Ok(())
+}
+
+fn check_achievements(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
+    let known: BTreeSet<AchievementId> =
+        tx.scan::<Achievement>().rows().map(|row| row.map(|row| row.id)).collect::<Result<_, _>>()?;
+    for it in tx.scan::<Unlocked>().rows() {
+        let it = it?;
+        report.check("achievements: who has one has one that is", known.contains(&it.achievement_id), || {
+            format!("user {} achievement {}", it.user_id, it.achievement_id)
+        });
+    }
+    Ok(())
+}

@@ -1,0 +1,201 @@
+//! Achievements: made and changed by the staff, counted and granted by what happens.
+
+use promox_contract::audit::Audited;
+use promox_contract::reward::AchievementUnlocked;
+use promox_kernel::{Amount, Cx, Error, FieldError, Json, Patch, Timestamp, UserId, bounded};
+use promox_storage::{StoreError, Tx};
+use serde_json::{Value, json};
+
+use super::book::{Book, Cause};
+use crate::api::{AchievementView, CreateAchievement, UpdateAchievement};
+use crate::queries::{self, achievement_view};
+use crate::records::{Account, Achievement, AchievementByCode, AchievementId, EntryKind, Mark, Progress, Unlocked};
+use crate::reject::Reject;
+use crate::rules::achievement::CountedEvent;
+use crate::settings::Terms;
+
+/// Achievements that there can be at once: each event of a user looks at all of them.
+const MOST: usize = 200;
+/// Points that one gives at most.
+const MOST_POINTS: u32 = 1_000_000;
+
+fn is_code(code: &str) -> bool {
+    let well_formed = code.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_');
+    (1..=40).contains(&code.len()) && well_formed
+}
+
+fn faults_of(row: &Achievement) -> Vec<FieldError> {
+    let mut faults = row.rule.faults();
+    let mut fault = |pointer: &str, detail: String| faults.push(FieldError::new(pointer, detail));
+    if !is_code(&row.last_code) {
+        fault("/code", "a code is 1 to 40 of A-Z, 0-9 and _".to_owned());
+    }
+    let texts = [(&row.name, "/name", 1, 200), (&row.description, "/description", 0, 2_000)];
+    for (text, pointer, least, most) in texts {
+        if let Err(detail) = bounded(text, least, most) {
+            fault(pointer, detail);
+        }
+    }
+    if let Some(Err(detail)) = row.badge.as_ref().map(|badge| bounded(badge, 1, 500)) {
+        fault("/badge", detail);
+    }
+    if row.points > i64::from(MOST_POINTS) {
+        fault("/points", "0 to 1,000,000 points".to_owned());
+    }
+    faults
+}
+
+fn refuse(faults: Vec<FieldError>) -> Result<(), Error> {
+    if faults.is_empty() { Ok(()) } else { Err(Error::invalid(faults)) }
+}
+
+fn trace(row: &Achievement) -> Value {
+    json!({ "code": row.last_code, "rule": row.rule.0, "points": row.points })
+}
+
+fn note(tx: &mut Tx<'_>, cx: &Cx, action: &str, id: AchievementId, change: (Value, Value)) -> Result<(), StoreError> {
+    tx.emit(id, &Audited::new(cx.principal.name(), action, format!("achievement:{id}"), change.0, change.1))
+}
+
+/// Makes an achievement.
+pub(crate) fn create(tx: &mut Tx<'_>, cx: &Cx, asked: &CreateAchievement) -> Result<AchievementView, Reject> {
+    let now = tx.now();
+    let row = Achievement {
+        id: AchievementId(tx.next_id::<Achievement>()?),
+        code: Some(asked.code.clone()),
+        last_code: asked.code.clone(),
+        name: asked.name.trim().to_owned(),
+        description: asked.description.clone().unwrap_or_default(),
+        rule: Json(asked.rule.clone()),
+        points: i64::from(asked.points.unwrap_or(0)),
+        badge: asked.badge.clone(),
+        version: 1,
+        created_at: now,
+        updated_at: now,
+    };
+    refuse(faults_of(&row))?;
+    if tx.get_by::<AchievementByCode>((Some(&asked.code),))?.is_some() {
+        return Err(Reject::CodeTaken { code: asked.code.clone() });
+    }
+    if tx.scan_by::<AchievementByCode>().collect(MOST)?.len() == MOST {
+        return Err(Reject::TooMany { what: "achievements", most: MOST });
+    }
+    tx.insert(&row)?;
+    note(tx, cx, "achievement.create", row.id, (Value::Null, trace(&row)))?;
+    Ok(achievement_view(row))
+}
+
+/// Changes the members that are sent.
+pub(crate) fn update(tx: &mut Tx<'_>, cx: &Cx, asked: &UpdateAchievement) -> Result<AchievementView, Reject> {
+    let before = queries::achievement(tx, asked.id)?;
+    cx.check_version(before.version)?;
+    let mut after = before.clone();
+    if let Some(name) = &asked.name {
+        name.trim().clone_into(&mut after.name);
+    }
+    match &asked.description {
+        Patch::Keep => {}
+        Patch::Clear => after.description.clear(),
+        Patch::Set(words) => after.description.clone_from(words),
+    }
+    if let Some(rule) = &asked.rule {
+        after.rule = Json(rule.clone());
+    }
+    after.points = asked.points.map_or(after.points, i64::from);
+    asked.badge.clone().apply(&mut after.badge);
+    refuse(faults_of(&after))?;
+    if after != before {
+        after.version += 1;
+        after.updated_at = tx.now();
+        tx.put(&after)?;
+        note(tx, cx, "achievement.update", after.id, (trace(&before), trace(&after)))?;
+    }
+    Ok(achievement_view(after))
+}
+
+/// Deletes an achievement; who has it keeps it.
+pub(crate) fn delete(tx: &mut Tx<'_>, cx: &Cx, id: AchievementId) -> Result<(), Reject> {
+    let mut row = queries::achievement(tx, id)?;
+    cx.check_version(row.version)?;
+    row.code = None;
+    row.updated_at = tx.now();
+    tx.put(&row)?;
+    Ok(note(tx, cx, "achievement.delete", id, (trace(&row), Value::Null))?)
+}
+
+/// Something that happened to a user.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Happened {
+    pub(crate) event: CountedEvent,
+    pub(crate) user_id: UserId,
+    /// The order, or 0.
+    pub(crate) of: i64,
+    pub(crate) amount: Amount,
+}
+
+fn concerned(tx: &Tx<'_>, event: CountedEvent) -> Result<Vec<Achievement>, StoreError> {
+    let all = tx.scan_by::<AchievementByCode>().collect(MOST)?;
+    Ok(all.into_iter().filter(|it| it.rule.event == event).collect())
+}
+
+fn has(tx: &Tx<'_>, user_id: UserId, id: AchievementId) -> Result<bool, StoreError> {
+    Ok(tx.get::<Unlocked>(&(user_id, id))?.is_some())
+}
+
+fn progress(tx: &Tx<'_>, user_id: UserId, id: AchievementId) -> Result<Progress, StoreError> {
+    let fresh = || Progress {
+        user_id,
+        achievement_id: id,
+        count: 0,
+        sum: Amount::ZERO,
+        marks: Json(Vec::new()),
+        updated_at: tx.now(),
+    };
+    Ok(tx.get::<Progress>(&(user_id, id))?.unwrap_or_else(fresh))
+}
+
+/// Counts what happened for all achievements that ask for it, and grants those that are reached.
+pub(crate) fn count(tx: &mut Tx<'_>, terms: &Terms, it: Happened) -> Result<(), Reject> {
+    let erased = |account: Option<Account>| account.is_some_and(|account| account.erased_at.is_some());
+    let concerned = concerned(tx, it.event)?;
+    if concerned.is_empty() || erased(tx.get::<Account>(&it.user_id)?) {
+        return Ok(());
+    }
+    for achievement in concerned {
+        if has(tx, it.user_id, achievement.id)? {
+            continue;
+        }
+        let mut progress = progress(tx, it.user_id, achievement.id)?;
+        let now = tx.now();
+        if achievement.rule.count_in(&mut progress, Mark { of: it.of, at: now.0, amount: it.amount }, now) {
+            tx.delete::<Progress>(&(it.user_id, achievement.id))?;
+            unlock(tx, terms, it.user_id, &achievement)?;
+        } else {
+            tx.put(&progress)?;
+        }
+    }
+    Ok(())
+}
+
+/// Counts an order out again that was counted at a time and is cancelled. What was granted stays.
+pub(crate) fn count_out(tx: &mut Tx<'_>, it: Happened, counted_at: Timestamp) -> Result<(), StoreError> {
+    let there_then = |achievement: &Achievement| achievement.created_at <= counted_at;
+    for achievement in concerned(tx, it.event)?.into_iter().filter(there_then) {
+        let Some(mut progress) = tx.get::<Progress>(&(it.user_id, achievement.id))? else { continue };
+        achievement.rule.count_out(&mut progress, Mark { of: it.of, at: 0, amount: it.amount });
+        tx.put(&progress)?;
+    }
+    Ok(())
+}
+
+fn unlock(tx: &mut Tx<'_>, terms: &Terms, user_id: UserId, achievement: &Achievement) -> Result<(), Reject> {
+    let (points, at) = (achievement.points, tx.now());
+    tx.insert(&Unlocked { user_id, achievement_id: achievement.id, points, at })?;
+    let code = achievement.last_code.clone();
+    let cause = Cause::of(EntryKind::Achievement, format!("achievement:{code}"));
+    let mut book = Book::open(tx, terms, user_id)?;
+    book.award(points, cause, false)?;
+    book.tell(&AchievementUnlocked { user_id, code })?;
+    book.close()?;
+    Ok(())
+}

@@ -1,0 +1,214 @@
+//! The catalogue: offers made and changed by the staff, taken by users. Who takes one pays first; the coupon follows, and
+//! what comes between is written down.
+
+use std::time::Duration;
+
+use promox_contract::audit::Audited;
+use promox_contract::reward::{PointsFact, PointsRedeemed};
+use promox_kernel::{Cx, Error, FieldError, Json, Patch, UserId, bounded};
+use promox_storage::{Recall, StoreError, Tx};
+use serde_json::{Value, json};
+
+use super::book::{Book, Cause, INSTANT};
+use crate::api::{CreateOffer, OfferView, UpdateOffer};
+use crate::queries::{self, offer_view};
+use crate::records::{
+    EntryKind, Offer, OfferId, Redemption, RedemptionByDue, RedemptionId, RedemptionStatus as Status,
+};
+use crate::reject::Reject;
+use crate::settings::Terms;
+
+/// How long the request that took an offer is left alone with it.
+const REQUEST: Duration = Duration::from_secs(30);
+/// The most that an offer costs.
+const MOST_POINTS: i64 = 1_000_000_000;
+/// The longest that a coupon is good.
+const LONGEST_DAYS: u32 = 3_650;
+
+fn faults_of(offer: &Offer) -> Vec<FieldError> {
+    let mut faults = Vec::new();
+    let texts = [(&offer.name, "/name", 1, 200), (&offer.description, "/description", 0, 2_000)];
+    for (text, pointer, least, most) in texts {
+        if let Err(detail) = bounded(text, least, most) {
+            faults.push(FieldError::new(pointer, detail));
+        }
+    }
+    if !(1..=MOST_POINTS).contains(&offer.points) {
+        faults.push(FieldError::new("/points", "1 to 1,000,000,000 points"));
+    }
+    if offer.valid_days.is_some_and(|days| days == 0 || days > LONGEST_DAYS) {
+        faults.push(FieldError::new("/validDays", "1 to 3,650 days; null for ever"));
+    }
+    faults
+}
+
+fn refuse(faults: Vec<FieldError>) -> Result<(), Error> {
+    if faults.is_empty() { Ok(()) } else { Err(Error::invalid(faults)) }
+}
+
+fn trace(offer: &Offer) -> Value {
+    json!({ "points": offer.points, "promotionId": offer.promotion_id, "validDays": offer.valid_days })
+}
+
+fn note(
+    tx: &mut Tx<'_>,
+    cx: &Cx,
+    action: &str,
+    id: OfferId,
+    (before, after): (Value, Value),
+) -> Result<(), StoreError> {
+    tx.emit(id, &Audited::new(cx.principal.name(), action, format!("reward_offer:{id}"), before, after))
+}
+
+/// Makes an offer.
+pub(crate) fn create(tx: &mut Tx<'_>, cx: &Cx, asked: &CreateOffer) -> Result<OfferView, Reject> {
+    let now = tx.now();
+    let offer = Offer {
+        id: OfferId(tx.next_id::<Offer>()?),
+        name: asked.name.trim().to_owned(),
+        description: asked.description.clone().unwrap_or_default(),
+        points: i64::from(asked.points),
+        promotion_id: asked.promotion_id,
+        valid_days: asked.valid_days,
+        listed: Some(true),
+        version: 1,
+        created_at: now,
+        updated_at: now,
+    };
+    refuse(faults_of(&offer))?;
+    tx.insert(&offer)?;
+    note(tx, cx, "reward_offer.create", offer.id, (Value::Null, trace(&offer)))?;
+    Ok(offer_view(offer))
+}
+
+/// Changes the members that are sent.
+pub(crate) fn update(tx: &mut Tx<'_>, cx: &Cx, asked: &UpdateOffer) -> Result<OfferView, Reject> {
+    let before = queries::offer(tx, asked.id)?;
+    cx.check_version(before.version)?;
+    let mut after = before.clone();
+    if let Some(name) = &asked.name {
+        name.trim().clone_into(&mut after.name);
+    }
+    match &asked.description {
+        Patch::Keep => {}
+        Patch::Clear => after.description.clear(),
+        Patch::Set(words) => after.description.clone_from(words),
+    }
+    after.points = asked.points.map_or(after.points, i64::from);
+    after.promotion_id = asked.promotion_id.unwrap_or(after.promotion_id);
+    asked.valid_days.clone().apply(&mut after.valid_days);
+    refuse(faults_of(&after))?;
+    if after != before {
+        after.version += 1;
+        after.updated_at = tx.now();
+        tx.put(&after)?;
+        note(tx, cx, "reward_offer.update", after.id, (trace(&before), trace(&after)))?;
+    }
+    Ok(offer_view(after))
+}
+
+/// Deletes an offer.
+pub(crate) fn delete(tx: &mut Tx<'_>, cx: &Cx, id: OfferId) -> Result<(), Reject> {
+    let mut offer = queries::offer(tx, id)?;
+    cx.check_version(offer.version)?;
+    offer.listed = None;
+    offer.updated_at = tx.now();
+    tx.put(&offer)?;
+    Ok(note(tx, cx, "reward_offer.delete", id, (trace(&offer), Value::Null))?)
+}
+
+/// Takes an offer: the points are gone, the coupon is to come. The same idempotency key finds the same redemption again.
+pub(crate) fn take(
+    tx: &mut Tx<'_>,
+    terms: &Terms,
+    cx: &Cx,
+    (user_id, offer_id): (UserId, OfferId),
+) -> Result<Redemption, Reject> {
+    if let Some(claim) = &cx.claim
+        && let Recall::Undecided(id) = tx.recall(claim)?
+    {
+        return tx.get::<Redemption>(&RedemptionId(id))?.ok_or(Reject::Absent("redemption"));
+    }
+    let offer = queries::offer(tx, offer_id)?;
+    let id = RedemptionId(tx.next_id::<Redemption>()?);
+    let reference = format!("redemption:{id}");
+    let mut book = Book::open(tx, terms, user_id)?;
+    let parts = book.spend(offer.points, &Cause::of(EntryKind::Redeem, reference))?;
+    book.close()?;
+    let redemption = Redemption {
+        id,
+        user_id,
+        offer_id,
+        points: offer.points,
+        promotion_id: offer.promotion_id,
+        valid_days: offer.valid_days,
+        parts: Json(parts),
+        status: Status::Pending,
+        coupon_code: None,
+        due_at: Some(tx.now() + REQUEST),
+        tries: 0,
+        created_at: tx.now(),
+        completed_at: None,
+    };
+    tx.insert(&redemption)?;
+    if let Some(claim) = &cx.claim {
+        tx.claim(claim, id.0)?;
+    }
+    Ok(redemption)
+}
+
+fn pending(tx: &Tx<'_>, id: RedemptionId) -> Result<Result<Redemption, Redemption>, Reject> {
+    let row = tx.get::<Redemption>(&id)?.ok_or(Reject::Absent("redemption"))?;
+    Ok(if row.status == Status::Pending { Ok(row) } else { Err(row) })
+}
+
+/// The coupon is there.
+pub(crate) fn issued(tx: &mut Tx<'_>, id: RedemptionId, code: &str) -> Result<Redemption, Reject> {
+    let mut row = match pending(tx, id)? {
+        Ok(row) => row,
+        Err(done) => return Ok(done),
+    };
+    row.status = Status::Issued;
+    row.coupon_code = Some(code.to_owned());
+    end(tx, &mut row)?;
+    let (user_id, points, reference) = (row.user_id, row.points, format!("redemption:{id}"));
+    tx.emit(user_id, &PointsRedeemed(PointsFact { user_id, points, value: None, reference }))?;
+    Ok(row)
+}
+
+/// There is no such coupon any more: the points go back.
+pub(crate) fn failed(tx: &mut Tx<'_>, terms: &Terms, id: RedemptionId) -> Result<Redemption, Reject> {
+    let mut row = match pending(tx, id)? {
+        Ok(row) => row,
+        Err(done) => return Ok(done),
+    };
+    let mut book = Book::open(tx, terms, row.user_id)?;
+    book.restore(&row.parts.0, Cause::of(EntryKind::Restore, format!("redemption:{id}")), false)?;
+    book.close()?;
+    row.status = Status::Failed;
+    end(tx, &mut row)?;
+    Ok(row)
+}
+
+fn end(tx: &mut Tx<'_>, row: &mut Redemption) -> Result<(), StoreError> {
+    row.due_at = None;
+    row.completed_at = Some(tx.now());
+    tx.put(row)
+}
+
+/// It is not known whether there is a coupon: it is asked for again later.
+pub(crate) fn later(tx: &mut Tx<'_>, id: RedemptionId) -> Result<Redemption, Reject> {
+    let mut row = match pending(tx, id)? {
+        Ok(row) => row,
+        Err(done) => return Ok(done),
+    };
+    row.tries += 1;
+    row.due_at = Some(tx.now() + Duration::from_secs(1 << row.tries.clamp(0, 8)));
+    tx.put(&row)?;
+    Ok(row)
+}
+
+/// Redemptions that nobody goes on with.
+pub(crate) fn due(tx: &Tx<'_>, cx: &Cx, most: usize) -> Result<Vec<Redemption>, StoreError> {
+    tx.scan_by::<RedemptionByDue>().before(Some(cx.now + INSTANT)).collect(most)
+}

@@ -1,0 +1,307 @@
+//! Operations: one read or one write each; taking an offer of the catalogue is three steps.
+
+use promox_contract::coupon::IssueCoupon;
+use promox_contract::ids::PromotionId;
+use promox_contract::promotion::DescribePromotions;
+use promox_contract::reward::{
+    HoldPoints, PointsEarned, PointsFor, PointsValue, ReleasePoints, TierName, TierOf, ValuePoints,
+};
+use promox_contract::user::{DescribeUsers, ExportRewards, PersonalData};
+use promox_kernel::{Cx, Error, FieldError, Handle, Kind, Page, UserId};
+use promox_storage::Tx;
+
+use crate::api::{
+    AccountView, AchievementView, AdjustPoints, CreateAchievement, CreateOffer, DeleteAchievement, DeleteOffer,
+    GetAccount, GetAchievement, GetOffer, GetRewardSettings, GetTiers, ListAchievements, ListOffers, ListRedemptions,
+    ListTransactions, ListUserAchievements, OfferView, PutRewardSettings, PutTiers, RedeemOffer, RedemptionView,
+    TransactionView, UpdateAchievement, UpdateOffer, UserAchievementView,
+};
+use crate::commands::{accounts, achievements, catalogue, orders};
+use crate::queries::{achievement_view, offer_view, redemption_view};
+use crate::records::{Account, EntryByUser, Redemption, RedemptionByUser, RedemptionStatus, Unlocked};
+use crate::reject::Reject;
+use crate::rules::ladder::Ladder;
+use crate::rules::worth;
+use crate::settings::{self, RewardSettings};
+use crate::{Rewards, queries};
+
+/// Rows of each kind that an export gives.
+const MOST_EXPORTED: usize = 5_000;
+
+/// One's own, or all with `reward:read`; to others it is not there.
+fn may_read(cx: &Cx, user_id: UserId) -> Result<(), Error> {
+    let own = cx.principal.user() == Some(user_id);
+    if own || cx.principal.allows("reward:read") { Ok(()) } else { Err(Error::not_found("account")) }
+}
+
+impl Rewards {
+    /// What is not there for staff who ask for a user that nobody is.
+    async fn check_user(&self, cx: &Cx, user_id: UserId) -> Result<(), Error> {
+        let entered = self.db.read(|tx| tx.get::<Account>(&user_id)).await?.is_some();
+        if entered || cx.principal.user() == Some(user_id) {
+            return Ok(());
+        }
+        let found = cx.call(DescribeUsers { ids: vec![user_id] }).await?;
+        if found.items.is_empty() { Err(Error::not_found("account")) } else { Ok(()) }
+    }
+
+    async fn check_promotion(&self, cx: &Cx, id: PromotionId) -> Result<(), Error> {
+        let found = cx.call(DescribePromotions { ids: vec![id] }).await?;
+        if !found.items.is_empty() {
+            return Ok(());
+        }
+        let (pointer, detail) = ("/promotionId".to_owned(), format!("there is no promotion {id}"));
+        Err(Error::invalid(vec![FieldError { pointer, code: "UNKNOWN_PROMOTION".into(), detail }]))
+    }
+
+    /// Makes the coupon of an offer that was taken, or finds it made; what cannot be made gives the points back.
+    pub(crate) async fn finish(&self, cx: &Cx, it: Redemption) -> Result<Redemption, Error> {
+        if it.status != RedemptionStatus::Pending {
+            return Ok(it);
+        }
+        let Redemption { id, user_id, promotion_id, valid_days, .. } = it;
+        let ask = IssueCoupon { reference: format!("reward:{id}"), promotion_id, user_id, valid_days };
+        match cx.elevated().call(ask).await {
+            Ok(coupon) => {
+                let work = move |tx: &mut Tx<'_>| catalogue::issued(tx, id, &coupon.code);
+                Ok(self.db.write(cx, work).await?)
+            }
+            Err(error) if error.is_decided() || matches!(error.kind(), Kind::NotFound | Kind::Schema) => {
+                tracing::warn!(redemption = id.0, %error, "no coupon can be made; its points go back");
+                let terms = self.terms.clone();
+                let work = move |tx: &mut Tx<'_>| catalogue::failed(tx, &*terms.at(tx)?, id);
+                Ok(self.db.write(cx, work).await?)
+            }
+            Err(error) => {
+                tracing::warn!(redemption = id.0, %error, "no coupon was made yet; it is asked for again");
+                Ok(self.db.write(cx, move |tx| catalogue::later(tx, id)).await?)
+            }
+        }
+    }
+}
+
+impl Handle<GetAccount> for Rewards {
+    async fn handle(&self, cx: &Cx, op: GetAccount) -> Result<AccountView, Error> {
+        may_read(cx, op.id)?;
+        let read = |tx: &Tx<'_>| {
+            let terms = self.terms.at(tx)?;
+            Ok::<_, Error>(queries::account(tx, &terms, op.id, cx.now)?.ok_or(queries::empty_account(&terms, op.id)))
+        };
+        match self.db.read(read).await? {
+            Ok(view) => Ok(view),
+            Err(empty) => self.check_user(cx, op.id).await.map(|()| empty),
+        }
+    }
+}
+
+impl Handle<ListTransactions> for Rewards {
+    async fn handle(&self, cx: &Cx, op: ListTransactions) -> Result<Page<TransactionView>, Error> {
+        may_read(cx, op.id)?;
+        self.check_user(cx, op.id).await?;
+        self.db.read(|tx| queries::transactions(tx, op)).await
+    }
+}
+
+impl Handle<ListUserAchievements> for Rewards {
+    async fn handle(&self, cx: &Cx, op: ListUserAchievements) -> Result<Page<UserAchievementView>, Error> {
+        may_read(cx, op.id)?;
+        self.check_user(cx, op.id).await?;
+        self.db.read(|tx| queries::user_achievements(tx, op)).await
+    }
+}
+
+impl Handle<ListRedemptions> for Rewards {
+    async fn handle(&self, cx: &Cx, op: ListRedemptions) -> Result<Page<RedemptionView>, Error> {
+        may_read(cx, op.id)?;
+        self.check_user(cx, op.id).await?;
+        self.db.read(|tx| queries::redemptions(tx, op)).await
+    }
+}
+
+impl Handle<AdjustPoints> for Rewards {
+    async fn handle(&self, cx: &Cx, op: AdjustPoints) -> Result<AccountView, Error> {
+        self.check_user(cx, op.id).await?;
+        let (caller, terms) = (cx.clone(), self.terms.clone());
+        self.db.answer(cx, move |tx| Ok(accounts::adjust(tx, &*terms.at(tx)?, &caller, &op)?)).await
+    }
+}
+
+impl Handle<GetTiers> for Rewards {
+    async fn handle(&self, _: &Cx, _: GetTiers) -> Result<Ladder, Error> {
+        Ok(self.db.read(|tx| self.terms.at(tx)).await?.ladder.clone())
+    }
+}
+
+impl Handle<PutTiers> for Rewards {
+    async fn handle(&self, cx: &Cx, op: PutTiers) -> Result<Ladder, Error> {
+        settings::replace(&self.db, cx, op.0).await
+    }
+}
+
+impl Handle<GetRewardSettings> for Rewards {
+    async fn handle(&self, _: &Cx, _: GetRewardSettings) -> Result<RewardSettings, Error> {
+        Ok(self.db.read(|tx| self.terms.at(tx)).await?.settings.clone())
+    }
+}
+
+impl Handle<PutRewardSettings> for Rewards {
+    async fn handle(&self, cx: &Cx, op: PutRewardSettings) -> Result<RewardSettings, Error> {
+        settings::replace(&self.db, cx, op.0).await
+    }
+}
+
+impl Handle<ListAchievements> for Rewards {
+    async fn handle(&self, _: &Cx, op: ListAchievements) -> Result<Page<AchievementView>, Error> {
+        self.db.read(|tx| queries::achievements(tx, op)).await
+    }
+}
+
+impl Handle<GetAchievement> for Rewards {
+    async fn handle(&self, _: &Cx, op: GetAchievement) -> Result<AchievementView, Error> {
+        self.db.read(|tx| queries::achievement(tx, op.id)).await.map(achievement_view)
+    }
+}
+
+impl Handle<CreateAchievement> for Rewards {
+    async fn handle(&self, cx: &Cx, op: CreateAchievement) -> Result<AchievementView, Error> {
+        let caller = cx.clone();
+        self.db.answer(cx, move |tx| Ok(achievements::create(tx, &caller, &op)?)).await
+    }
+}
+
+impl Handle<UpdateAchievement> for Rewards {
+    async fn handle(&self, cx: &Cx, op: UpdateAchievement) -> Result<AchievementView, Error> {
+        let caller = cx.clone();
+        Ok(self.db.write(cx, move |tx| achievements::update(tx, &caller, &op)).await?)
+    }
+}
+
+impl Handle<DeleteAchievement> for Rewards {
+    async fn handle(&self, cx: &Cx, op: DeleteAchievement) -> Result<(), Error> {
+        let caller = cx.clone();
+        Ok(self.db.write(cx, move |tx| achievements::delete(tx, &caller, op.id)).await?)
+    }
+}
+
+impl Handle<ListOffers> for Rewards {
+    async fn handle(&self, _: &Cx, op: ListOffers) -> Result<Page<OfferView>, Error> {
+        self.db.read(|tx| queries::offers(tx, op)).await
+    }
+}
+
+impl Handle<GetOffer> for Rewards {
+    async fn handle(&self, _: &Cx, op: GetOffer) -> Result<OfferView, Error> {
+        self.db.read(|tx| queries::offer(tx, op.id)).await.map(offer_view)
+    }
+}
+
+impl Handle<CreateOffer> for Rewards {
+    async fn handle(&self, cx: &Cx, op: CreateOffer) -> Result<OfferView, Error> {
+        self.check_promotion(cx, op.promotion_id).await?;
+        let caller = cx.clone();
+        self.db.answer(cx, move |tx| Ok(catalogue::create(tx, &caller, &op)?)).await
+    }
+}
+
+impl Handle<UpdateOffer> for Rewards {
+    async fn handle(&self, cx: &Cx, op: UpdateOffer) -> Result<OfferView, Error> {
+        if let Some(id) = op.promotion_id {
+            self.check_promotion(cx, id).await?;
+        }
+        let caller = cx.clone();
+        Ok(self.db.write(cx, move |tx| catalogue::update(tx, &caller, &op)).await?)
+    }
+}
+
+impl Handle<DeleteOffer> for Rewards {
+    async fn handle(&self, cx: &Cx, op: DeleteOffer) -> Result<(), Error> {
+        let caller = cx.clone();
+        Ok(self.db.write(cx, move |tx| catalogue::delete(tx, &caller, op.id)).await?)
+    }
+}
+
+impl Handle<RedeemOffer> for Rewards {
+    async fn handle(&self, cx: &Cx, op: RedeemOffer) -> Result<RedemptionView, Error> {
+        let user_id = cx.principal.user().ok_or_else(|| Error::not_found("account"))?;
+        let (caller, terms) = (cx.clone(), self.terms.clone());
+        let take = move |tx: &mut Tx<'_>| catalogue::take(tx, &*terms.at(tx)?, &caller, (user_id, op.id));
+        let taken = self.db.write_locked(cx, vec![orders::lock(user_id)], take).await?;
+        let done = self.finish(cx, taken).await?;
+        if done.status == RedemptionStatus::Failed {
+            let message = "No coupon can be made for this offer any more; your points are back.";
+            return Err(Error::conflict("OFFER_ENDED", message));
+        }
+        Ok(redemption_view(done))
+    }
+}
+
+impl Handle<ValuePoints> for Rewards {
+    async fn handle(&self, cx: &Cx, op: ValuePoints) -> Result<PointsValue, Error> {
+        let read = |tx: &Tx<'_>| {
+            let terms = self.terms.at(tx)?;
+            let value = worth::pay(op.points, &terms.settings, op.total, op.currency).map_err(Reject::Unfit)?;
+            let spendable = queries::standing(tx, op.user_id, cx.now)?.1.spendable;
+            if spendable < i64::from(op.points) {
+                return Err(Reject::NotEnough { asked: i64::from(op.points), spendable });
+            }
+            Ok(PointsValue { spendable: u32::try_from(spendable).unwrap_or(u32::MAX), value })
+        };
+        Ok(self.db.read(read).await?)
+    }
+}
+
+impl Handle<PointsFor> for Rewards {
+    async fn handle(&self, cx: &Cx, op: PointsFor) -> Result<PointsEarned, Error> {
+        let read = |tx: &Tx<'_>| {
+            let terms = self.terms.at(tx)?;
+            let tier = terms.ladder.multiplier(queries::tier(tx, &terms, op.user_id, cx.now)?);
+            Ok::<_, Error>(worth::earned(op.base, terms.settings.points_per_unit, tier, op.multiplier))
+        };
+        Ok(PointsEarned { points: self.db.read(read).await? })
+    }
+}
+
+impl Handle<TierOf> for Rewards {
+    async fn handle(&self, cx: &Cx, op: TierOf) -> Result<TierName, Error> {
+        let read = |tx: &Tx<'_>| queries::tier(tx, &*self.terms.at(tx)?, op.user_id, cx.now);
+        Ok(TierName { tier: self.db.read(read).await?.to_string() })
+    }
+}
+
+impl Handle<HoldPoints> for Rewards {
+    async fn handle(&self, cx: &Cx, op: HoldPoints) -> Result<(), Error> {
+        if op.points == 0 {
+            return Err(Error::field("/points", "at least 1"));
+        }
+        let terms = self.terms.clone();
+        let hold =
+            move |tx: &mut Tx<'_>| orders::hold(tx, &*terms.at(tx)?, op.order_id, (op.user_id, i64::from(op.points)));
+        Ok(self.db.write_locked(cx, vec![orders::lock(op.user_id)], hold).await?)
+    }
+}
+
+impl Handle<ReleasePoints> for Rewards {
+    async fn handle(&self, cx: &Cx, op: ReleasePoints) -> Result<(), Error> {
+        let terms = self.terms.clone();
+        Ok(self.db.write(cx, move |tx| orders::release(tx, &*terms.at(tx)?, op.order_id)).await?)
+    }
+}
+
+impl Handle<ExportRewards> for Rewards {
+    async fn handle(&self, cx: &Cx, op: ExportRewards) -> Result<PersonalData, Error> {
+        let read = |tx: &Tx<'_>| {
+            let terms = self.terms.at(tx)?;
+            let entries = tx.scan_by::<EntryByUser>().prefix(op.user_id).backward().collect(MOST_EXPORTED)?;
+            let entries: Vec<TransactionView> = entries.into_iter().map(queries::transaction_view).collect();
+            let unlocked = tx.scan::<Unlocked>().prefix(op.user_id).collect(MOST_EXPORTED)?;
+            let achieved: Vec<_> = unlocked.iter().map(|it| (it.achievement_id, it.at)).collect();
+            let taken = tx.scan_by::<RedemptionByUser>().prefix(op.user_id).backward().collect(MOST_EXPORTED)?;
+            let taken: Vec<RedemptionView> = taken.into_iter().map(redemption_view).collect();
+            let account = queries::account(tx, &terms, op.user_id, cx.now)?;
+            Ok::<_, Error>(serde_json::json!({
+                "account": account, "transactions": entries, "achievements": achieved, "redemptions": taken,
+            }))
+        };
+        self.db.read(read).await.map(PersonalData)
+    }
+}

@@ -1,0 +1,159 @@
+//! Work by the clock: lots become available and lapse, tiers follow, coupons that were paid for are made, birthdays come.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::civil::Date;
+use promox_contract::order::StoreProfile;
+use promox_contract::user::BornOn;
+use promox_kernel::{Cx, Error, Job, Json, UserId};
+use promox_storage::{Lane, Tx};
+use serde_json::{Value, json};
+
+use crate::Rewards;
+use crate::commands::{accounts, catalogue};
+use crate::records::Setting;
+use crate::rules::calendar;
+
+/// Redemptions that one turn goes on with.
+const BATCH: usize = 20;
+/// The row that says how far birthdays have been looked for.
+const BIRTHDAYS: &str = "birthdays";
+/// Days that birthdays are made up for after a stop.
+const MADE_UP: usize = 7;
+/// Users that one transaction gives a birthday bonus.
+const CELEBRATED: usize = 100;
+
+/// Brings accounts up to date as their times come.
+pub(crate) fn keep_time(rewards: &Arc<Rewards>) -> Job {
+    let rewards = rewards.clone();
+    Job::new("reward.keep_time", Duration::from_secs(1), move |cx| {
+        let rewards = rewards.clone();
+        async move { rewards.keep_time(&cx).await }
+    })
+}
+
+/// Goes on with redemptions that were interrupted.
+pub(crate) fn finish_redemptions(rewards: &Arc<Rewards>) -> Job {
+    let rewards = rewards.clone();
+    Job::new("reward.finish_redemptions", Duration::from_secs(1), move |cx| {
+        let rewards = rewards.clone();
+        async move { rewards.finish_due(&cx).await }
+    })
+}
+
+/// Looks for birthdays, some accounts at a time.
+pub(crate) fn celebrate(rewards: &Arc<Rewards>) -> Job {
+    let rewards = rewards.clone();
+    Job::new("reward.celebrate", Duration::from_mins(1), move |cx| {
+        let rewards = rewards.clone();
+        async move { rewards.celebrate(&cx).await }
+    })
+}
+
+/// How far birthdays have been looked for.
+#[derive(Clone, Debug, PartialEq)]
+struct Celebrated {
+    day: Date,
+    after: Option<UserId>,
+    done: bool,
+}
+
+impl Celebrated {
+    fn read(value: &Value) -> Option<Self> {
+        let after = value.get("after").and_then(Value::as_i64).map(UserId);
+        let day = value.get("day").and_then(Value::as_str)?.parse().ok()?;
+        Some(Self { day, after, done: value.get("done").and_then(Value::as_bool)? })
+    }
+
+    fn write(&self) -> Value {
+        json!({ "day": self.day.to_string(), "after": self.after, "done": self.done })
+    }
+
+    /// What there is to look for next, if anything: what was begun, then each day since, as far as it is made up for.
+    fn next(known: Option<Self>, today: Date) -> Option<Self> {
+        let first = |day| Self { day, after: None, done: false };
+        match known {
+            None => Some(first(today)),
+            Some(known) if !known.done => Some(known),
+            Some(known) if known.day >= today => None,
+            Some(known) => {
+                let mut days = std::iter::successors(Some(today), |day| day.yesterday().ok());
+                let made_up = days.by_ref().take(MADE_UP).take_while(|day| *day > known.day).last();
+                made_up.map(first)
+            }
+        }
+    }
+}
+
+impl Rewards {
+    async fn keep_time(&self, cx: &Cx) -> Result<bool, Error> {
+        let due = self.db.read(|tx| accounts::any_due(tx, &*self.terms.at(tx)?, cx.now)).await?;
+        if !due {
+            return Ok(false);
+        }
+        let terms = self.terms.clone();
+        let work = move |tx: &mut Tx<'_>| accounts::keep_time(tx, &*terms.at(tx)?);
+        Ok(self.db.write_in(cx, Lane::Bulk, work).await?)
+    }
+
+    async fn finish_due(&self, cx: &Cx) -> Result<bool, Error> {
+        let due = self.db.read(|tx| catalogue::due(tx, cx, BATCH)).await?;
+        let more = due.len() == BATCH;
+        for redemption in due {
+            self.finish(cx, redemption).await?;
+        }
+        Ok(more)
+    }
+
+    async fn celebrate(&self, cx: &Cx) -> Result<bool, Error> {
+        if self.db.read(|tx| self.terms.at(tx)).await?.settings.birthday_bonus == 0 {
+            return Ok(false);
+        }
+        let timezone = cx.call(StoreProfile {}).await?.timezone;
+        let row = self.db.read(|tx| tx.get::<Setting>(&BIRTHDAYS.to_owned())).await?;
+        let known = row.and_then(|row| Celebrated::read(&row.value));
+        let Some(mut step) = Celebrated::next(known, calendar::day(cx.now, &timezone)) else { return Ok(false) };
+        let (days, year) = (calendar::born_on(step.day), step.day.year());
+        let page = cx.call(BornOn { days, after: step.after }).await?;
+        for users in page.user_ids.chunks(CELEBRATED) {
+            self.give_birthday_bonus(cx, users.to_vec(), year).await?;
+        }
+        (step.after, step.done) = (page.next, page.next.is_none());
+        let row = Setting { name: BIRTHDAYS.to_owned(), value: Json(step.write()), version: 0 };
+        self.db.write(cx, move |tx| tx.put(&row)).await?;
+        Ok(true)
+    }
+
+    async fn give_birthday_bonus(&self, cx: &Cx, users: Vec<UserId>, year: i16) -> Result<(), Error> {
+        let terms = self.terms.clone();
+        let work = move |tx: &mut Tx<'_>| {
+            let terms = terms.at(tx)?;
+            users.iter().try_for_each(|user| accounts::celebrate(tx, &terms, *user, year))
+        };
+        Ok(self.db.write_in(cx, Lane::Bulk, work).await?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jiff::civil::date;
+
+    #[test]
+    fn days_that_were_missed_are_made_up_for_in_order() {
+        let known = |day: i8, done: bool| Some(Celebrated { day: date(2026, 11, day), after: None, done });
+        for (before, today, want) in [
+            (None, 23, Some(23)),
+            (known(23, true), 23, None),
+            (known(23, false), 24, Some(23)),
+            (known(23, true), 24, Some(24)),
+            (known(20, true), 23, Some(21)),
+            (known(1, true), 23, Some(17)),
+            (known(24, true), 23, None),
+        ] {
+            let next = Celebrated::next(before.clone(), date(2026, 11, today));
+            assert_eq!(next.map(|it| it.day.day()), want, "{before:?} on {today}");
+        }
+    }
+}

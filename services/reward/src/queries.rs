@@ -1,0 +1,245 @@
+//! Reads: accounts as they stand now, the ledger, achievements, the catalogue.
+
+use promox_kernel::{Error, Page, Timestamp, UserId};
+use promox_storage::{StoreError, Tx};
+
+use crate::api::{
+    AccountView, AchievementView, Expiring, ListAchievements, ListOffers, ListRedemptions, ListTransactions,
+    ListUserAchievements, OfferView, RedemptionView, TransactionView, UserAchievementStatus, UserAchievementView,
+};
+use crate::commands::book::INSTANT;
+use crate::records::{
+    Account, Achievement, AchievementByCode, Entry, EntryByCount, EntryByUser, Lot, LotByOpen, LotByPending, Offer,
+    OfferByListed, Progress, Redemption, RedemptionByUser, Unlocked,
+};
+use crate::rules::calendar::TIER_SPAN;
+use crate::rules::ladder::Tier;
+use crate::settings::Terms;
+
+/// Lots that are looked at for what lapses next.
+const MOST_LOTS: usize = 500;
+/// Times of lapsing that are shown.
+const MOST_EXPIRING: usize = 12;
+
+/// The first lots that become available by a time.
+pub(crate) fn first_pending(tx: &Tx<'_>, user: UserId, by: Timestamp, most: usize) -> Result<Vec<Lot>, StoreError> {
+    tx.scan_by::<LotByPending>().prefix(Some(user)).before(by + INSTANT).collect(most)
+}
+
+/// The first open lots that lapse by a time.
+pub(crate) fn first_lapsed(tx: &Tx<'_>, user: UserId, by: Timestamp, most: usize) -> Result<Vec<Lot>, StoreError> {
+    tx.scan_by::<LotByOpen>().prefix(Some(user)).before(by + INSTANT).collect(most)
+}
+
+/// Sum of the entries that count as earned after one time and up to another.
+pub(crate) fn counted(tx: &Tx<'_>, user: UserId, after: Timestamp, to: Timestamp) -> Result<i64, StoreError> {
+    let entries = tx.scan_by::<EntryByCount>().prefix(Some(user)).from(after + INSTANT).before(to + INSTANT);
+    entries.rows().try_fold(0, |sum, entry| entry.map(|entry| sum + entry.points))
+}
+
+/// An account as it stands at a time, whether or not its row has been brought up to it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Standing {
+    /// Sum of the entries that are available.
+    pub(crate) balance: i64,
+    pub(crate) pending: i64,
+    /// What of the balance has not lapsed.
+    pub(crate) spendable: i64,
+    pub(crate) tier_points: i64,
+}
+
+/// How an account stands; one that is not there has nothing.
+pub(crate) fn standing(tx: &Tx<'_>, user: UserId, now: Timestamp) -> Result<(Option<Account>, Standing), StoreError> {
+    let Some(account) = tx.get::<Account>(&user)? else { return Ok((None, Standing::default())) };
+    let Account { balance, pending, tier_points, .. } = account;
+    let mut standing = Standing { balance, pending, spendable: balance, tier_points };
+    if account.due_at.is_some_and(|due| due <= now) {
+        let matured = first_pending(tx, user, now, usize::MAX)?;
+        let sum: i64 = matured.iter().map(|lot| lot.remaining).sum();
+        let good = |lot: &&Lot| lot.spend_by > now;
+        let lapsed: i64 = first_lapsed(tx, user, now, usize::MAX)?.iter().map(|lot| lot.remaining).sum();
+        standing.balance += sum;
+        standing.pending -= sum;
+        standing.spendable += matured.iter().filter(good).map(|lot| lot.remaining).sum::<i64>() - lapsed;
+        standing.tier_points -= counted(tx, user, account.settled_at - TIER_SPAN, now - TIER_SPAN)?;
+    }
+    Ok((Some(account), standing))
+}
+
+/// A user's tier by the ladder as it is now.
+pub(crate) fn tier(tx: &Tx<'_>, terms: &Terms, user: UserId, now: Timestamp) -> Result<Tier, StoreError> {
+    Ok(terms.ladder.tier(standing(tx, user, now)?.1.tier_points))
+}
+
+/// An account as its owner sees it; null when there is none.
+pub(crate) fn account(
+    tx: &Tx<'_>,
+    terms: &Terms,
+    user_id: UserId,
+    now: Timestamp,
+) -> Result<Option<AccountView>, StoreError> {
+    let (account, standing) = standing(tx, user_id, now)?;
+    let next = terms.ladder.next(standing.tier_points);
+    let view = AccountView {
+        user_id,
+        tier: terms.ladder.tier(standing.tier_points),
+        balance: standing.balance,
+        pending: standing.pending,
+        owed: account.as_ref().map_or(0, |account| account.debt),
+        lifetime_earned: account.as_ref().map_or(0, |account| account.lifetime_earned),
+        tier_points: standing.tier_points,
+        next_tier: next.map(|(tier, _)| tier),
+        points_to_next_tier: next.map(|(_, points)| points),
+        expiring: expiring(tx, user_id, now)?,
+    };
+    Ok(account.map(|_| view))
+}
+
+/// An account that nothing has been entered in.
+pub(crate) fn empty_account(terms: &Terms, user_id: UserId) -> AccountView {
+    let next = terms.ladder.next(0);
+    AccountView {
+        user_id,
+        tier: terms.ladder.tier(0),
+        balance: 0,
+        pending: 0,
+        owed: 0,
+        lifetime_earned: 0,
+        tier_points: 0,
+        next_tier: next.map(|(tier, _)| tier),
+        points_to_next_tier: next.map(|(_, points)| points),
+        expiring: Vec::new(),
+    }
+}
+
+fn expiring(tx: &Tx<'_>, user: UserId, now: Timestamp) -> Result<Vec<Expiring>, StoreError> {
+    let mut expiring: Vec<Expiring> = Vec::new();
+    for lot in tx.scan_by::<LotByOpen>().prefix(Some(user)).from(now + INSTANT).rows().take(MOST_LOTS) {
+        let lot = lot?;
+        let Some(at) = lot.expires_at else { break };
+        let times = expiring.len();
+        match expiring.last_mut() {
+            Some(last) if last.at == at => last.points += lot.remaining,
+            _ if times == MOST_EXPIRING => break,
+            _ => expiring.push(Expiring { points: lot.remaining, at }),
+        }
+    }
+    Ok(expiring)
+}
+
+/// A page of a user's ledger, newest first.
+pub(crate) fn transactions(tx: &Tx<'_>, op: ListTransactions) -> Result<Page<TransactionView>, Error> {
+    let scan = tx.scan_by::<EntryByUser>().prefix(op.id).backward();
+    let page = scan.page_of(op.limit, op.cursor, |entry| op.kind.is_none_or(|kind| kind == entry.kind))?;
+    Ok(page.map(transaction_view))
+}
+
+pub(crate) fn transaction_view(entry: Entry) -> TransactionView {
+    TransactionView {
+        id: entry.id,
+        kind: entry.kind,
+        points: entry.points,
+        order_id: entry.order_id,
+        reference: entry.reference,
+        created_at: entry.created_at,
+        available_at: entry.available_at,
+        expires_at: entry.expires_at,
+    }
+}
+
+/// An achievement that can be reached.
+pub(crate) fn achievement(tx: &Tx<'_>, id: crate::AchievementId) -> Result<Achievement, Error> {
+    let found = tx.get::<Achievement>(&id)?.filter(|it| it.code.is_some());
+    found.ok_or_else(|| Error::not_found("achievement"))
+}
+
+/// A page of the achievements, by code.
+pub(crate) fn achievements(tx: &Tx<'_>, op: ListAchievements) -> Result<Page<AchievementView>, Error> {
+    let page = tx.scan_by::<AchievementByCode>().page_of(op.limit, op.cursor, |_| true)?;
+    Ok(page.map(achievement_view))
+}
+
+pub(crate) fn achievement_view(row: Achievement) -> AchievementView {
+    AchievementView {
+        id: row.id,
+        code: row.last_code,
+        name: row.name,
+        description: row.description,
+        rule: row.rule.0,
+        points: row.points,
+        badge: row.badge,
+        version: row.version,
+        created_at: row.created_at,
+        updated_at: row.updated_at,
+    }
+}
+
+/// A page of what a user has achieved, or of what is on its way.
+pub(crate) fn user_achievements(tx: &Tx<'_>, op: ListUserAchievements) -> Result<Page<UserAchievementView>, Error> {
+    let named = |id, count, sum, unlocked: Option<&Unlocked>| {
+        let row = tx.get::<Achievement>(&id)?.ok_or(StoreError::Damaged { place: format!("achievement {id}") })?;
+        Ok::<_, Error>(UserAchievementView {
+            achievement_id: id,
+            code: row.last_code,
+            name: row.name,
+            description: row.description,
+            badge: row.badge,
+            points: unlocked.map_or(row.points, |it| it.points),
+            count,
+            sum,
+            unlocked_at: unlocked.map(|it| it.at),
+        })
+    };
+    if op.status == Some(UserAchievementStatus::InProgress) {
+        let page = tx.scan::<Progress>().prefix(op.id).page_of(op.limit, op.cursor, |_| true)?;
+        let items = page.items.into_iter().map(|it| named(it.achievement_id, Some(it.count), Some(it.sum), None));
+        return Ok(Page::new(items.collect::<Result<_, _>>()?, page.next_cursor));
+    }
+    let page = tx.scan::<Unlocked>().prefix(op.id).page_of(op.limit, op.cursor, |_| true)?;
+    let items = page.items.iter().map(|it| named(it.achievement_id, None, None, Some(it)));
+    Ok(Page::new(items.collect::<Result<_, _>>()?, page.next_cursor))
+}
+
+/// An offer that can be taken.
+pub(crate) fn offer(tx: &Tx<'_>, id: crate::OfferId) -> Result<Offer, Error> {
+    let found = tx.get::<Offer>(&id)?.filter(|offer| offer.listed.is_some());
+    found.ok_or_else(|| Error::not_found("offer"))
+}
+
+/// A page of the catalogue.
+pub(crate) fn offers(tx: &Tx<'_>, op: ListOffers) -> Result<Page<OfferView>, Error> {
+    let page = tx.scan_by::<OfferByListed>().prefix(Some(true)).page_of(op.limit, op.cursor, |_| true)?;
+    Ok(page.map(offer_view))
+}
+
+pub(crate) fn offer_view(offer: Offer) -> OfferView {
+    OfferView {
+        id: offer.id,
+        name: offer.name,
+        description: offer.description,
+        points: offer.points,
+        promotion_id: offer.promotion_id,
+        valid_days: offer.valid_days,
+        version: offer.version,
+        created_at: offer.created_at,
+        updated_at: offer.updated_at,
+    }
+}
+
+/// A page of what a user took of the catalogue, newest first.
+pub(crate) fn redemptions(tx: &Tx<'_>, op: ListRedemptions) -> Result<Page<RedemptionView>, Error> {
+    let page = tx.scan_by::<RedemptionByUser>().prefix(op.id).backward().page_of(op.limit, op.cursor, |_| true)?;
+    Ok(page.map(redemption_view))
+}
+
+pub(crate) fn redemption_view(row: Redemption) -> RedemptionView {
+    RedemptionView {
+        id: row.id,
+        offer_id: row.offer_id,
+        points: row.points,
+        status: row.status,
+        coupon_code: row.coupon_code,
+        created_at: row.created_at,
+        completed_at: row.completed_at,
+    }
+}

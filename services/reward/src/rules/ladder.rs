@@ -1,0 +1,178 @@
+//! The five tiers: who is on which, and what a ladder must be.
+
+use promox_kernel::{Amount, FieldError, json_reply, text_enum};
+use rust_decimal::Decimal;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Perks of a tier at most.
+const MOST_PERKS: usize = 20;
+/// The highest multiplier.
+const HIGHEST: i64 = 100;
+
+text_enum! {
+    /// A tier.
+    Tier {
+        Bronze = "BRONZE",
+        Silver = "SILVER",
+        Gold = "GOLD",
+        Platinum = "PLATINUM",
+        Diamond = "DIAMOND",
+    }
+}
+
+/// A step of the ladder.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TierStep {
+    /// Which tier.
+    pub tier: Tier,
+    /// Points earned over the last 365 days that it takes.
+    pub threshold: u32,
+    /// What the points of its members' orders are multiplied with.
+    pub multiplier: Amount,
+    /// What else it gives, in the merchant's words.
+    #[serde(default)]
+    pub perks: Vec<String>,
+}
+
+/// The ladder of tiers, the lowest first.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Ladder {
+    /// All five, the lowest first.
+    pub tiers: Vec<TierStep>,
+    /// Counts its changes.
+    #[schemars(skip)]
+    #[serde(skip_deserializing)]
+    pub version: i64,
+}
+json_reply!(Ladder, etag version);
+
+impl Default for Ladder {
+    /// A new store's: five steps, and no points beyond one a unit until somebody says so.
+    fn default() -> Self {
+        let thresholds = [0, 1_000, 5_000, 10_000, 25_000];
+        let multiplier = Amount(Decimal::ONE);
+        let step = |(tier, threshold): (&Tier, u32)| TierStep { tier: *tier, threshold, multiplier, perks: Vec::new() };
+        Self { tiers: Tier::ALL.iter().zip(thresholds).map(step).collect(), version: 0 }
+    }
+}
+
+impl Ladder {
+    /// The tier of who has earned so many points.
+    pub(crate) fn tier(&self, points: i64) -> Tier {
+        let reached = self.tiers.iter().rev().find(|step| i64::from(step.threshold) <= points);
+        reached.map_or(Tier::Bronze, |step| step.tier)
+    }
+
+    /// What the points of this tier's orders are multiplied with.
+    pub(crate) fn multiplier(&self, tier: Tier) -> Decimal {
+        self.tiers.iter().find(|step| step.tier == tier).map_or(Decimal::ONE, |step| step.multiplier.0)
+    }
+
+    /// The tier after the one that these points give, and how many are missing for it.
+    pub(crate) fn next(&self, points: i64) -> Option<(Tier, i64)> {
+        let step = self.tiers.iter().find(|step| i64::from(step.threshold) > points.max(0))?;
+        Some((step.tier, i64::from(step.threshold) - points))
+    }
+
+    /// What is wrong with it, by pointer.
+    pub(crate) fn faults(&self) -> Vec<FieldError> {
+        let mut faults = Vec::new();
+        if self.tiers.len() != Tier::ALL.len() {
+            faults.push(FieldError::new("/tiers", "the ladder has all five tiers, from BRONZE to DIAMOND"));
+        }
+        for (i, step) in self.tiers.iter().enumerate() {
+            let below = i.checked_sub(1).and_then(|i| self.tiers.get(i));
+            step.faults(Tier::ALL.get(i), below, &format!("/tiers/{i}"), &mut faults);
+        }
+        faults
+    }
+}
+
+impl TierStep {
+    fn faults(&self, wanted: Option<&Tier>, below: Option<&Self>, at: &str, faults: &mut Vec<FieldError>) {
+        let mut fault = |member: &str, detail: String| faults.push(FieldError::new(format!("{at}/{member}"), detail));
+        if let Some(wanted) = wanted.filter(|wanted| **wanted != self.tier) {
+            fault("tier", format!("here stands {wanted}: the tiers go from BRONZE to DIAMOND"));
+        }
+        match below {
+            None if self.threshold != 0 => fault("threshold", "the lowest tier begins at 0".to_owned()),
+            Some(below) if self.threshold <= below.threshold => {
+                fault("threshold", format!("above the {} of the tier below", below.threshold));
+            }
+            _ => {}
+        }
+        if self.multiplier.0 <= Decimal::ZERO
+            || self.multiplier.0 > Decimal::from(HIGHEST)
+            || self.multiplier.0.normalize().scale() > 4
+        {
+            fault("multiplier", format!("above 0, at most {HIGHEST}, with at most 4 decimals"));
+        } else if let Some(below) = below.filter(|below| self.multiplier < below.multiplier) {
+            fault("multiplier", format!("not less than the {} of the tier below", below.multiplier));
+        }
+        if self.perks.len() > MOST_PERKS || self.perks.iter().any(|perk| perk.chars().count() > 200) {
+            fault("perks", format!("at most {MOST_PERKS} perks of 200 characters"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ladder(steps: [(u32, &str); 5]) -> Ladder {
+        let mut ladder = Ladder::default();
+        for (step, (threshold, multiplier)) in ladder.tiers.iter_mut().zip(steps) {
+            step.threshold = threshold;
+            step.multiplier = multiplier.parse().unwrap();
+        }
+        ladder
+    }
+
+    #[test]
+    fn points_find_their_tier_and_what_is_missing() {
+        let ladder = ladder([(0, "1"), (10, "1"), (20, "2"), (30, "3"), (40, "4")]);
+        for (points, tier, next) in [
+            (-5, Tier::Bronze, Some((Tier::Silver, 15))),
+            (0, Tier::Bronze, Some((Tier::Silver, 10))),
+            (9, Tier::Bronze, Some((Tier::Silver, 1))),
+            (10, Tier::Silver, Some((Tier::Gold, 10))),
+            (39, Tier::Platinum, Some((Tier::Diamond, 1))),
+            (40, Tier::Diamond, None),
+            (i64::MAX, Tier::Diamond, None),
+        ] {
+            assert_eq!((ladder.tier(points), ladder.next(points)), (tier, next), "{points}");
+        }
+        assert_eq!(ladder.multiplier(Tier::Gold), Decimal::TWO);
+    }
+
+    #[test]
+    fn a_ladder_that_crosses_itself_is_pointed_at() {
+        let good = [(0, "1"), (10, "1"), (20, "1.5"), (30, "2"), (40, "2")];
+        assert!(ladder(good).faults().is_empty() && Ladder::default().faults().is_empty());
+        for (at, step, pointer) in [
+            (0, (1, "1"), "/tiers/0/threshold"),
+            (2, (10, "1.5"), "/tiers/2/threshold"),
+            (2, (9, "1.5"), "/tiers/2/threshold"),
+            (2, (30, "1.5"), "/tiers/3/threshold"),
+            (2, (20, "0.9"), "/tiers/2/multiplier"),
+            (2, (20, "2.1"), "/tiers/3/multiplier"),
+            (0, (0, "0"), "/tiers/0/multiplier"),
+            (4, (40, "101"), "/tiers/4/multiplier"),
+            (4, (40, "2.00001"), "/tiers/4/multiplier"),
+        ] {
+            let mut steps = good;
+            steps[at] = step;
+            let faults = ladder(steps).faults();
+            assert_eq!(faults[0].pointer, pointer, "{steps:?}");
+        }
+        let mut short = ladder(good);
+        short.tiers.pop();
+        assert_eq!(short.faults()[0].pointer, "/tiers");
+        let mut swapped = ladder(good);
+        swapped.tiers[1].tier = Tier::Gold;
+        assert_eq!(swapped.faults()[0].pointer, "/tiers/1/tier");
+    }
+}

@@ -1,0 +1,111 @@
+//! What an order earns, and what points pay of one.
+
+use promox_kernel::{Amount, Currency};
+use rust_decimal::Decimal;
+use rust_decimal::prelude::ToPrimitive as _;
+
+use crate::settings::RewardSettings;
+
+/// The most points that one order earns.
+const MOST_EARNED: i64 = 1_000_000_000_000;
+
+/// `floor(base × rate × tier × promotion)`; nothing for an order that paid nothing for goods.
+pub(crate) fn earned(base: Amount, rate: Amount, tier: Decimal, promotion: Amount) -> i64 {
+    if base <= Amount::ZERO || rate <= Amount::ZERO || promotion <= Amount::ZERO {
+        return 0;
+    }
+    let product =
+        base.0.checked_mul(rate.0).and_then(|it| it.checked_mul(tier)).and_then(|it| it.checked_mul(promotion.0));
+    product.and_then(|it| it.floor().to_i64()).map_or(MOST_EARNED, |points| points.min(MOST_EARNED))
+}
+
+/// Why points do not pay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unfit {
+    /// A point has no value here, or too few were named to make a coin.
+    WorthNothing,
+    /// Points pay at least so much of this order, or nothing.
+    BelowShare(Amount),
+    /// Points pay at most so much of this order.
+    AboveShare(Amount),
+}
+
+/// What points are worth.
+pub(crate) fn value(points: i64, point_value: Option<Amount>, currency: Currency) -> Amount {
+    point_value.and_then(|value| value.times(points)).map_or(Amount::ZERO, |value| currency.round(value.0))
+}
+
+/// What points pay of an order that comes to `total`.
+pub(crate) fn pay(points: u32, settings: &RewardSettings, total: Amount, currency: Currency) -> Result<Amount, Unfit> {
+    let value = value(i64::from(points), settings.point_value, currency);
+    let share = |percent: Amount| percent.0 * total.0 / Decimal::ONE_HUNDRED;
+    if value.is_zero() {
+        return Err(Unfit::WorthNothing);
+    }
+    let most = share(settings.max_share_percent);
+    if value.0 > most {
+        return Err(Unfit::AboveShare(Amount(most.trunc_with_scale(currency.exponent()))));
+    }
+    let least = share(settings.min_share_percent);
+    if value.0 < least {
+        let unit = currency.minor_unit().0;
+        let up = least.trunc_with_scale(currency.exponent());
+        return Err(Unfit::BelowShare(Amount(if up < least { up + unit } else { up })));
+    }
+    Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn amount(text: &str) -> Amount {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn what_an_order_earns_is_rounded_down_once() {
+        for (base, rate, tier, promotion, points) in [
+            ("19.99", "1", "1", "1", 19),
+            ("0.99", "1", "1", "1", 0),
+            ("100.00", "1", "1.25", "2", 250),
+            ("33.33", "1.5", "1.1", "1", 54),
+            ("3.34", "0.3", "1", "1", 1),
+            ("0.00", "1", "1", "1", 0),
+            ("-5.00", "1", "1", "1", 0),
+            ("10.00", "0", "1", "1", 0),
+            ("10.00", "1", "1", "0", 0),
+            ("1000000000000000000", "1000", "100", "100", MOST_EARNED),
+        ] {
+            let got = earned(amount(base), amount(rate), amount(tier).0, amount(promotion));
+            assert_eq!(got, points, "{base} × {rate} × {tier} × {promotion}");
+        }
+    }
+
+    #[test]
+    fn points_pay_within_the_shares_and_are_never_trimmed() {
+        let settings = |value: Option<&str>, least: &str, most: &str| RewardSettings {
+            point_value: value.map(amount),
+            min_share_percent: amount(least),
+            max_share_percent: amount(most),
+            ..RewardSettings::default()
+        };
+        let yen = "JPY".parse().unwrap();
+        for (points, value, shares, total, currency, want) in [
+            (500, Some("0.01"), ("0", "100"), "20.00", Currency::GBP, Ok("5.00")),
+            (500, None, ("0", "100"), "20.00", Currency::GBP, Err(Unfit::WorthNothing)),
+            (1, Some("0.001"), ("0", "100"), "20.00", Currency::GBP, Err(Unfit::WorthNothing)),
+            (2000, Some("0.01"), ("0", "100"), "20.00", Currency::GBP, Ok("20.00")),
+            (2001, Some("0.01"), ("0", "100"), "20.00", Currency::GBP, Err(Unfit::AboveShare(amount("20.00")))),
+            (1001, Some("0.01"), ("0", "50"), "20.01", Currency::GBP, Err(Unfit::AboveShare(amount("10.00")))),
+            (1000, Some("0.01"), ("0", "50"), "20.01", Currency::GBP, Ok("10.00")),
+            (200, Some("0.01"), ("10", "50"), "20.01", Currency::GBP, Err(Unfit::BelowShare(amount("2.01")))),
+            (201, Some("0.01"), ("10", "50"), "20.01", Currency::GBP, Ok("2.01")),
+            (15, Some("0.1"), ("0", "100"), "2", yen, Ok("2")),
+            (1, Some("0.01"), ("0", "100"), "0.00", Currency::GBP, Err(Unfit::AboveShare(amount("0.00")))),
+        ] {
+            let got = pay(points, &settings(value, shares.0, shares.1), amount(total), currency);
+            assert_eq!(got, want.map(amount), "{points} at {value:?} of {total}, {shares:?}");
+        }
+    }
+}

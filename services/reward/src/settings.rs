@@ -1,0 +1,238 @@
+//! The settings of rewards: what earns how much, what a point is worth, the ladder of tiers. Kept in rows, held in memory.
+
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+use promox_contract::audit::Audited;
+use promox_kernel::{Amount, Cx, Error, FieldError, Json, json_reply, text_enum};
+use promox_storage::{Db, StoreError, Tx};
+use rust_decimal::Decimal;
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::records::Setting;
+use crate::rules::ladder::Ladder;
+
+/// The row that every change bumps.
+const EPOCH: &str = "epoch";
+/// The largest bonus.
+const MOST_BONUS: u32 = 1_000_000;
+/// The longest that points are pending: less than the shortest month, so that none lapses before it is there.
+const LONGEST_PENDING: u32 = 365;
+/// The longest that points are good.
+const MOST_MONTHS: u32 = 120;
+
+text_enum! {
+    /// What happens when points are to be taken back and the balance is too small.
+    Shortfall {
+        /// What is there is taken, the rest is forgiven.
+        Waive = "WAIVE",
+        /// What is there is taken, the rest is owed and comes off the next points.
+        Carry = "CARRY",
+    }
+}
+
+/// What a user earns, and what points are good for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RewardSettings {
+    /// Points for one unit of currency paid for goods, at most 4 decimals.
+    pub points_per_unit: Amount,
+    /// What a point pays, at most 6 decimals; null or 0 for nothing.
+    pub point_value: Option<Amount>,
+    /// Days that an order's points are pending: the return window; 0 for none.
+    pub pending_days: u32,
+    /// Months after which points lapse; null for never.
+    pub expiry_months: Option<u32>,
+    /// Points for registering.
+    pub signup_bonus: u32,
+    /// Points for registering with somebody's code, and as many for them.
+    pub referral_bonus: u32,
+    /// Points on one's birthday, once a year.
+    pub birthday_bonus: u32,
+    /// The least share of an order that points may pay, in percent, when they pay any of it.
+    pub min_share_percent: Amount,
+    /// The greatest, in percent.
+    pub max_share_percent: Amount,
+    /// What happens when a return or a cancelled order takes back more than there is.
+    pub return_shortfall: Shortfall,
+    /// Counts its changes.
+    #[schemars(skip)]
+    #[serde(skip_deserializing)]
+    pub version: i64,
+}
+json_reply!(RewardSettings, etag version);
+
+impl Default for RewardSettings {
+    /// A new store's.
+    fn default() -> Self {
+        Self {
+            points_per_unit: Amount(Decimal::ONE),
+            point_value: None,
+            pending_days: 0,
+            expiry_months: None,
+            signup_bonus: 0,
+            referral_bonus: 0,
+            birthday_bonus: 0,
+            min_share_percent: Amount::ZERO,
+            max_share_percent: Amount(Decimal::ONE_HUNDRED),
+            return_shortfall: Shortfall::Waive,
+            version: 0,
+        }
+    }
+}
+
+/// A group of settings as it is kept.
+pub(crate) trait Group: Clone + Default + Serialize + DeserializeOwned + Send + Sync + 'static {
+    const NAME: &'static str;
+    fn set_version(&mut self, version: i64);
+    fn faults(&self) -> Vec<FieldError>;
+}
+
+impl Group for RewardSettings {
+    const NAME: &'static str = "rewards";
+
+    fn set_version(&mut self, version: i64) {
+        self.version = version;
+    }
+
+    fn faults(&self) -> Vec<FieldError> {
+        let mut faults = Vec::new();
+        let mut check = |holds: bool, member: &str, detail: &str| {
+            if !holds {
+                faults.push(FieldError::new(format!("/{member}"), detail));
+            }
+        };
+        let within = |it: Amount, most: i64, decimals: u32| {
+            !it.is_negative() && it.0 <= Decimal::from(most) && it.0.normalize().scale() <= decimals
+        };
+        check(within(self.points_per_unit, 1_000, 4), "pointsPerUnit", "0 to 1,000 with at most 4 decimals");
+        let value = self.point_value.is_none_or(|value| within(value, 1_000_000, 6));
+        check(value, "pointValue", "0 to 1,000,000 with at most 6 decimals");
+        check(self.pending_days <= LONGEST_PENDING, "pendingDays", "0 to 365 days");
+        let months = self.expiry_months.is_none_or(|months| (1..=MOST_MONTHS).contains(&months));
+        check(months, "expiryMonths", "1 to 120 months; null for never");
+        let lapse_pending = self.expiry_months.is_some_and(|months| self.pending_days >= months.saturating_mul(28));
+        check(!lapse_pending, "expiryMonths", "points would lapse before they are there: longer than pendingDays");
+        for (bonus, member) in [
+            (self.signup_bonus, "signupBonus"),
+            (self.referral_bonus, "referralBonus"),
+            (self.birthday_bonus, "birthdayBonus"),
+        ] {
+            check(bonus <= MOST_BONUS, member, "0 to 1,000,000 points");
+        }
+        for (percent, member) in
+            [(self.min_share_percent, "minSharePercent"), (self.max_share_percent, "maxSharePercent")]
+        {
+            check(within(percent, 100, 4), member, "a percentage is 0 to 100 with at most 4 decimals");
+        }
+        let ordered = self.min_share_percent <= self.max_share_percent;
+        check(ordered, "minSharePercent", "not above maxSharePercent");
+        faults
+    }
+}
+
+impl Group for Ladder {
+    const NAME: &'static str = "tiers";
+
+    fn set_version(&mut self, version: i64) {
+        self.version = version;
+    }
+
+    fn faults(&self) -> Vec<FieldError> {
+        Self::faults(self)
+    }
+}
+
+/// All settings as they are at one moment.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Terms {
+    epoch: i64,
+    pub(crate) settings: RewardSettings,
+    pub(crate) ladder: Ladder,
+}
+
+/// Settings in memory, read again when the epoch's row has moved on.
+#[derive(Debug)]
+pub(crate) struct TermsCache(RwLock<Arc<Terms>>);
+
+impl Default for TermsCache {
+    fn default() -> Self {
+        Self(RwLock::new(Arc::new(Terms { epoch: -1, ..Terms::default() })))
+    }
+}
+
+impl TermsCache {
+    /// The settings that a transaction goes by.
+    pub(crate) fn at(&self, tx: &Tx<'_>) -> Result<Arc<Terms>, StoreError> {
+        let epoch = tx.get::<Setting>(&EPOCH.to_owned())?.map_or(0, |row| row.version);
+        let current = self.0.read().clone();
+        if current.epoch == epoch {
+            return Ok(current);
+        }
+        let terms = Arc::new(Terms { epoch, settings: load(tx)?, ladder: load(tx)? });
+        *self.0.write() = terms.clone();
+        Ok(terms)
+    }
+}
+
+/// A group as it is kept, or a new store's.
+pub(crate) fn load<G: Group>(tx: &Tx<'_>) -> Result<G, StoreError> {
+    let Some(row) = tx.get::<Setting>(&G::NAME.to_owned())? else { return Ok(G::default()) };
+    let mut group: G = serde_json::from_value(row.value.0)
+        .map_err(|error| StoreError::Damaged { place: format!("reward settings {}: {error}", G::NAME) })?;
+    group.set_version(row.version);
+    Ok(group)
+}
+
+/// Replaces a group.
+pub(crate) async fn replace<G: Group>(db: &Db, cx: &Cx, group: G) -> Result<G, Error> {
+    let faults = group.faults();
+    if !faults.is_empty() {
+        return Err(Error::invalid(faults));
+    }
+    let caller = cx.clone();
+    db.write(cx, move |tx| {
+        let old = tx.get::<Setting>(&G::NAME.to_owned())?;
+        let version = old.as_ref().map_or(0, |row| row.version) + 1;
+        caller.check_version(version - 1)?;
+        let value = serde_json::to_value(&group).map_err(Error::internal)?;
+        tx.put(&Setting { name: G::NAME.to_owned(), value: Json(value.clone()), version })?;
+        let epoch = tx.get::<Setting>(&EPOCH.to_owned())?.map_or(0, |row| row.version);
+        tx.put(&Setting { name: EPOCH.to_owned(), value: Json(Value::Null), version: epoch + 1 })?;
+        let (before, subject) = (old.map(|row| row.value.0), format!("settings:{}", G::NAME));
+        tx.emit(version, &Audited::new(caller.principal.name(), "settings.update", subject, before, value))?;
+        let mut saved = group.clone();
+        saved.set_version(version);
+        Ok(saved)
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use promox_kernel::bind_json;
+
+    #[test]
+    fn settings_that_make_no_sense_are_pointed_at() {
+        assert!(Group::faults(&RewardSettings::default()).is_empty());
+        for (json, pointer) in [
+            (r#"{"pointsPerUnit":"-1"}"#, "/pointsPerUnit"),
+            (r#"{"pointsPerUnit":"0.00001"}"#, "/pointsPerUnit"),
+            (r#"{"pointValue":"-0.01"}"#, "/pointValue"),
+            (r#"{"pointValue":"0.0000001"}"#, "/pointValue"),
+            (r#"{"pendingDays":366}"#, "/pendingDays"),
+            (r#"{"expiryMonths":0}"#, "/expiryMonths"),
+            (r#"{"expiryMonths":1,"pendingDays":30}"#, "/expiryMonths"),
+            (r#"{"birthdayBonus":1000001}"#, "/birthdayBonus"),
+            (r#"{"maxSharePercent":"100.5"}"#, "/maxSharePercent"),
+            (r#"{"minSharePercent":"60","maxSharePercent":"50"}"#, "/minSharePercent"),
+        ] {
+            let settings: RewardSettings = bind_json(json.as_bytes()).unwrap();
+            assert_eq!(Group::faults(&settings)[0].pointer, pointer, "{json}");
+        }
+    }
+}

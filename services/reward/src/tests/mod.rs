@@ -1,0 +1,1 @@
+//! Rewards on the memory engine, each scenario closed by the auditor.
