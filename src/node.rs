@@ -28,7 +28,7 @@ use crate::verify::Auditor;
 use crate::{setup, store};
 
 /// The tables of all services.
-const TABLES: [&[&TableDef]; 11] = [
+const TABLES: [&[&TableDef]; 12] = [
     Campaigns::TABLES,
     Carts::TABLES,
     Coupons::TABLES,
@@ -39,6 +39,7 @@ const TABLES: [&[&TableDef]; 11] = [
     Payments::TABLES,
     promox_product::TABLES,
     Promotions::TABLES,
+    Rewards::TABLES,
     Users::TABLES,
 ];
 /// How long recovery may take before the server is ready.
@@ -89,7 +90,7 @@ impl Services {
             payments: Payments::new(shop.clone(), setup::payment(settings)),
             products: Products::new(shop.clone(), &setup::index(settings), promotions.shelf()).map_err(Exit::io)?,
             promotions,
-            rewards: Arc::default(),
+            rewards: Rewards::new(promox.clone()),
             users: Users::new(shop.clone(), cache.clone(), setup::user(settings)),
         })
     }
@@ -119,14 +120,14 @@ impl Services {
     /// What follows from the shop's events in the promotion engine's database.
     fn promox_consumers(&self) -> Vec<Arc<dyn Consumer>> {
         let (campaigns, flash_sales) = (self.campaigns.shop_consumers(), self.flash_sales.shop_consumers());
-        [campaigns, flash_sales, self.promotions.shop_consumers()].concat()
+        [campaigns, flash_sales, self.promotions.shop_consumers(), self.rewards.shop_consumers()].concat()
     }
 
     fn jobs(&self) -> Vec<Job> {
         let selling = [self.carts.jobs(), self.inventory.jobs(), self.orders.jobs(), self.payments.jobs()];
         let promoting = [self.campaigns.jobs(), self.coupons.jobs(), self.flash_sales.jobs(), self.promotions.jobs()];
         let others = [self.notifications.jobs(), self.products.jobs(), self.users.jobs()];
-        [selling.concat(), promoting.concat(), others.concat()].concat()
+        [selling.concat(), promoting.concat(), others.concat(), self.rewards.jobs()].concat()
     }
 
     fn audits(&self) -> Vec<Arc<dyn Audit>> {
@@ -141,6 +142,7 @@ impl Services {
             self.payments.clone(),
             Arc::new(ProductAudit),
             self.promotions.clone(),
+            self.rewards.clone(),
             self.users.clone(),
         ]
     }
