@@ -13,7 +13,7 @@ use promox_kernel::{Cx, Entropy, Error, Job, Node, Registry};
 use promox_notification::Notifications;
 use promox_order::Orders;
 use promox_payment::Payments;
-use promox_product::{ProductAudit, Products};
+use promox_product::Products;
 use promox_promotion::Promotions;
 use promox_reward::Rewards;
 use promox_storage::{Audit, Cache, Consumer, ConsumerLoop, Database, Db, Schema, TableDef};
@@ -37,7 +37,7 @@ const TABLES: [&[&TableDef]; 12] = [
     Notifications::TABLES,
     Orders::TABLES,
     Payments::TABLES,
-    promox_product::TABLES,
+    Products::TABLES,
     Promotions::TABLES,
     Rewards::TABLES,
     Users::TABLES,
@@ -140,7 +140,7 @@ impl Services {
             self.notifications.clone(),
             self.orders.clone(),
             self.payments.clone(),
-            Arc::new(ProductAudit),
+            self.products.clone(),
             self.promotions.clone(),
             self.rewards.clone(),
             self.users.clone(),

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use promox_contract::ids::{CategoryId, ProductId};
 use promox_storage::{Audit, Database, Report, StoreError, Tx};
 
+use crate::Products;
 use crate::queries::epochs;
 use crate::records::{Category, Product, Shelving, VariantSku};
 
@@ -14,11 +15,7 @@ const TREES: &str = "category: trees without circles or orphans";
 const PRICES: &str = "product: prices are not negative and in the currency's scale";
 const EPOCHS: &str = "catalogue: no product is newer than its epoch";
 
-/// The product service's auditor.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct ProductAudit;
-
-impl Audit for ProductAudit {
+impl Audit for Products {
     fn database(&self) -> Database {
         Database::Ecommerce
     }

@@ -13,7 +13,7 @@ use crate::api::{
     ArchiveProduct, CategoryNode, CategoryTree, CategoryView, CreateCategory, CreateProduct, DeleteCategory,
     ExportFormat, ExportProducts, GetCategory, GetProduct, GetProductBySku, GetProductBySlug, ImportProducts,
     ImportReport, ListCategories, ListProducts, ProductChange, ProductList, ProductPage, ProductStatus, ProductView,
-    SuggestProducts, Suggestion, Suggestions, UpdateCategory, UpdateProduct,
+    Sort, SuggestProducts, Suggestion, Suggestions, UpdateCategory, UpdateProduct,
 };
 use crate::commands::{self, Desk};
 use crate::pages::Rendered;
@@ -115,6 +115,9 @@ impl Handle<ListProducts> for Products {
             None if cx.principal.allows(READ) => None,
             _ => Some(ProductStatus::Active),
         };
+        if asked.sort == Some(Sort::Relevance) && asked.q.as_deref().is_none_or(|q| q.trim().is_empty()) {
+            return Err(Error::field("?sort", "relevance goes with q: say what is looked for, or sort otherwise"));
+        }
         if asked.in_stock.is_some() {
             self.refresh(cx).await?;
         }

@@ -36,21 +36,11 @@ use promox_kernel::{Error, Registry, register};
 use promox_storage::{Db, Follower, Record, TableDef};
 
 pub use api::*;
-pub use audit::ProductAudit;
 pub use search::IndexPlace;
 
 use pages::Pages;
 use queries::TreeCache;
 use search::{Projection, ResultCache, SearchIndex};
-
-/// The tables of the service.
-pub const TABLES: &[&TableDef] = &[
-    records::Product::TABLE,
-    records::VariantSku::TABLE,
-    records::Category::TABLE,
-    records::Shelving::TABLE,
-    records::Epochs::TABLE,
-];
 
 /// The product service.
 #[derive(Debug)]
@@ -70,6 +60,15 @@ pub struct Products {
 }
 
 impl Products {
+    /// The tables it owns.
+    pub const TABLES: &[&TableDef] = &[
+        records::Product::TABLE,
+        records::VariantSku::TABLE,
+        records::Category::TABLE,
+        records::Shelving::TABLE,
+        records::Epochs::TABLE,
+    ];
+
     /// The service on its database, with its search index at `place`; `signal` says whether price rules are active.
     pub fn new(db: Db, place: &IndexPlace, signal: Arc<ShelfSignal>) -> Result<Arc<Self>, Error> {
         Ok(Arc::new(Self {

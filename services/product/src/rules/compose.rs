@@ -72,6 +72,12 @@ fn blank(change: &ProductChange, terms: &Terms<'_>) -> Result<Product, Error> {
     let Some(sku) = first else {
         let mut faults = Faults::default();
         faults.missing("/sku", "a product has a sku, or variants that have one");
+        if change.name == Patch::Keep {
+            faults.missing("/name", "a product has a name");
+        }
+        if change.price == Patch::Keep {
+            faults.missing("/price", "a product has a price");
+        }
         return Err(faults.into_error());
     };
     Ok(Product {

@@ -29,6 +29,16 @@ fn skus(list: &Value) -> Vec<&str> {
 }
 
 #[tokio::test]
+async fn relevance_goes_with_words() {
+    let shop = filled().await;
+    for asked in [json!({"sort": "relevance"}), json!({"sort": "relevance", "q": " "})] {
+        let refused = shop.visit::<ListProducts>(asked).await.unwrap_err();
+        assert_eq!((refused.kind(), refused.errors()[0].pointer.as_str()), (Kind::Schema, "?sort"));
+    }
+    shop.visit::<ListProducts>(json!({"sort": "relevance", "q": "red"})).await.unwrap();
+}
+
+#[tokio::test]
 async fn filters_and_orders() {
     let shop = filled().await;
     shop.stock("m3", 4).await;

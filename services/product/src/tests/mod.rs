@@ -23,7 +23,7 @@ use promox_storage::{Audit, Database, Db, MemoryEngine, Report, Tx};
 use rust_decimal::Decimal;
 use serde_json::Value;
 
-use crate::{IndexPlace, ProductAudit, Products, TABLES};
+use crate::{IndexPlace, Products};
 
 /// The other services as far as this one asks them.
 #[derive(Default)]
@@ -152,10 +152,10 @@ impl Shop {
     fn verify(&self) {
         let reader = self.db.long_read().unwrap();
         let mut report = Report::default();
-        for table in TABLES {
+        for table in Products::TABLES {
             report.check_table(&*reader, table).unwrap();
         }
-        let audit = ProductAudit;
+        let audit = &*self.products;
         audit.audit(&Tx::unbounded(&*reader, audit.database()), &mut report).unwrap();
         let (findings, checked) = report.finish();
         assert!(findings.is_empty() && checked > 0, "{findings:?}");

@@ -42,6 +42,7 @@ async fn faults_are_pointed_at_and_nothing_is_written() {
     let cases = [
         (json!({"name": "x", "price": "1"}), vec![("/sku", "MISSING")]),
         (json!({"sku": "a"}), vec![("/name", "MISSING"), ("/price", "MISSING")]),
+        (json!({}), vec![("/sku", "MISSING"), ("/name", "MISSING"), ("/price", "MISSING")]),
         (json!({"sku": "a", "name": " ", "price": "1"}), vec![("/name", "INVALID_VALUE")]),
         (json!({"sku": "a", "name": "x", "price": "1.234"}), vec![("/price", "INVALID_VALUE")]),
         (json!({"sku": "a", "name": "x", "price": "-1"}), vec![("/price", "INVALID_VALUE")]),
