@@ -7,6 +7,8 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    // Huge pages would round a small shop up: 12 MiB more of nothing. Where they cannot be done without it is right all the same.
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
     // One crypto library for everything; a provider that is installed already is the same one.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     promox::cli::main()

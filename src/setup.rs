@@ -8,7 +8,7 @@ use promox_order::StoreSettings;
 use promox_product::IndexPlace;
 use promox_user::{UserSettings, Users};
 
-use crate::config::{MailMode, MailTls, Settings};
+use crate::config::{MailMode, MailTls, Settings, Shares};
 use crate::exit::Exit;
 
 /// The settings of a store that has none yet.
@@ -28,6 +28,7 @@ pub(crate) fn user(settings: &Settings) -> UserSettings {
         refresh_days: settings.auth.refresh_days,
         limits_enabled: settings.limits.enabled,
         public_url: settings.server.public_url.clone(),
+        hashing_turns: Shares::of(&settings.storage).hashing_turns,
         ..UserSettings::default()
     }
 }

@@ -12,22 +12,20 @@ use promox_kernel::{Clock, Timestamp};
 use promox_storage::{Cache, Engine as _, Schema};
 use serde_json::json;
 
-use crate::config::Settings;
+use crate::config::{Settings, Shares};
 use crate::exit::Exit;
 use crate::http::Server;
 
 /// How far the wall may be behind the newest commit before somebody has to look at it.
 const CLOCK_SLACK: Duration = Duration::from_mins(5);
 
-/// Bytes of the cache that lie in memory.
-const CACHE_MEMORY: usize = 8 << 20;
-
 /// How the settings want the engine.
 pub fn options(settings: &Settings) -> Options {
     let (storage, mebi) = (&settings.storage, 1 << 20);
-    let memory = usize::try_from(storage.memory_mib.saturating_mul(mebi)).unwrap_or(usize::MAX);
+    let shares = Shares::of(storage);
     Options {
-        memory,
+        page_bytes: shares.pages,
+        table_bytes: shares.table,
         checkpoint_every: Duration::from_secs(storage.checkpoint_seconds),
         ..Options::new(&settings.data.dir).checkpoint_after(storage.checkpoint_mib.saturating_mul(mebi))
     }
@@ -40,7 +38,7 @@ pub fn open(settings: &Settings, schema: Schema) -> Result<Arc<EmbeddedEngine>, 
 
 /// The cache beside the store.
 pub fn cache(settings: &Settings) -> Cache {
-    Cache::new(Arc::new(SledCache::new(settings.data.dir.join("cache"), CACHE_MEMORY)))
+    Cache::new(Arc::new(SledCache::new(settings.data.dir.join("cache"), Shares::of(&settings.storage).cache)))
 }
 
 /// The node's clock: the later of the newest commit and the wall, then monotonic. A wall that is far behind the newest
@@ -166,7 +164,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let settings = settings(dir.path());
         let wanted = options(&settings);
-        assert_eq!((wanted.memory, wanted.checkpoint_bytes), (256 << 20, 8 << 20));
+        assert_eq!((wanted.page_bytes, wanted.checkpoint_bytes), (Shares::of(&settings.storage).pages, 8 << 20));
         let engine = open(&settings, Schema::new([]).unwrap()).unwrap();
         let clock = clock(&settings, &engine).unwrap();
         assert!(Clock::wall().since(clock.now()) < CLOCK_SLACK);

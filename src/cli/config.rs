@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 
 use super::Common;
-use crate::config::Setting;
+use crate::config::{Setting, Shares};
 use crate::exit::Exit;
 
 /// Look at the settings.
@@ -26,7 +26,10 @@ impl Config {
         let loaded = common.load(Vec::new())?;
         match self.what {
             What::Check => println!("The configuration is valid."),
-            What::Print => print!("{}", listing(&loaded.list)),
+            What::Print => {
+                print!("{}", listing(&loaded.list));
+                println!("\n# storage.memory_mib is divided: {}", Shares::of(&loaded.settings.storage));
+            }
         }
         Ok(())
     }

@@ -17,6 +17,7 @@ mod verify;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use tokio::runtime::Runtime;
@@ -107,13 +108,16 @@ impl Common {
     }
 }
 
+/// A thread that hashed a password ends when it has had nothing to do for so long, and gives the memory back.
+const THREAD_IDLE: Duration = Duration::from_millis(1_500);
+
 /// The runtime that requests run on.
 fn runtime(settings: &Settings) -> Result<Runtime, Exit> {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     if settings.server.workers > 0 {
         builder.worker_threads(settings.server.workers);
     }
-    builder.enable_all().thread_name("promox").build().map_err(Exit::io)
+    builder.enable_all().thread_name("promox").thread_keep_alive(THREAD_IDLE).build().map_err(Exit::io)
 }
 
 /// Why an operation was refused, for people.

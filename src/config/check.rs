@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
-use super::{MailMode, Settings};
+use super::{MailMode, Settings, Shares};
 
 /// Every broken rule as `(key, sentence)`.
 pub(super) fn check(settings: &Settings) -> Vec<(&'static str, String)> {
     let mut broken = ranges(settings);
+    broken.extend(memory(settings));
     broken.extend(tls(settings));
     broken.extend(mail(settings));
     broken.extend(texts(settings));
@@ -46,6 +47,17 @@ fn ranges(settings: &Settings) -> Vec<(&'static str, String)> {
     let outside = |(_, value, least, most): &(&str, u64, u64, u64)| value < least || value > most;
     let sentence = |(key, value, least, most)| (key, format!("{value} is not between {least} and {most}"));
     table.into_iter().filter(outside).map(sentence).collect()
+}
+
+/// Whether the memory is enough for what shares it.
+fn memory(settings: &Settings) -> Vec<(&'static str, String)> {
+    let storage = &settings.storage;
+    let (memory, checkpoint, least) = (storage.memory_mib, storage.checkpoint_mib, Shares::least(storage));
+    if memory >= least {
+        return Vec::new();
+    }
+    let needed = format!("{memory} is too little with storage.checkpoint_mib = {checkpoint}: {least} is the least");
+    vec![("storage.memory_mib", needed)]
 }
 
 fn tls(settings: &Settings) -> Vec<(&'static str, String)> {

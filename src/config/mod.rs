@@ -5,10 +5,12 @@
 
 mod check;
 mod fault;
+mod memory;
 mod overlay;
 mod sections;
 
 pub use fault::{Fault, Faults};
+pub use memory::Shares;
 pub use overlay::{Flag, Loaded, Origin, Setting, load};
 pub use sections::{
     Admin, Auth, Data, Limits, Log, LogFormat, Mail, MailMode, MailTls, Payment, Rate, Server, Settings, Storage,

@@ -279,6 +279,7 @@ mod tests {
             ("PROMOX_SERVER__TRUSTED_PROXIES", "10.0.0.0/33", "server.trusted_proxies"),
             ("PROMOX_LOG__LEVEL", "info,promox=loud", "log.level"),
             ("PROMOX_LOG__FORMAT", "xml", "log.format"),
+            ("PROMOX_STORAGE__MEMORY_MIB", "66", "storage.memory_mib"),
             ("PROMOX_TLS__KEY", "key.pem", "tls.certificate"),
             ("PROMOX_MAIL__MODE", "smtp", "mail.host"),
             ("PROMOX_MAIL__PASSWORD_FILE", "/nowhere", "mail.password"),

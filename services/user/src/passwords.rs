@@ -1,7 +1,6 @@
-//! Hashing passwords: argon2id off the request threads, as many at once as there are cores.
+//! Hashing passwords: argon2id off the request threads, as many at once as the node has cores and memory for.
 
 use std::sync::Arc;
-use std::thread::available_parallelism;
 use std::time::Duration;
 
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
@@ -24,8 +23,9 @@ pub(crate) struct Passwords {
 }
 
 impl Passwords {
-    pub(crate) fn new() -> Self {
-        Self { turns: Arc::new(Semaphore::new(available_parallelism().map_or(1, usize::from))) }
+    /// So many at once.
+    pub(crate) fn new(turns: usize) -> Self {
+        Self { turns: Arc::new(Semaphore::new(turns.max(1))) }
     }
 
     /// The hash of a password, with a salt of its own.
@@ -74,7 +74,7 @@ mod tests {
 
     #[tokio::test]
     async fn hashes_say_their_parameters_and_match_only_their_password() {
-        let passwords = Passwords::new();
+        let passwords = Passwords::new(1);
         let hash = passwords.hash(&Entropy::seeded(1), "open sesame".to_owned()).await.unwrap();
         assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
         assert!(passwords.matches("open sesame".to_owned(), Some(hash.clone())).await.unwrap());

@@ -32,8 +32,11 @@ pub struct Options {
     pub clock: Clock,
     /// Names a new store.
     pub entropy: Entropy,
-    /// What caches and tables in memory share, in bytes; the engine takes its part of it.
-    pub memory: usize,
+    /// Bytes of the checkpoint file's pages that are kept in memory.
+    pub page_bytes: usize,
+    /// What committed rows may weigh in memory, half in the table that grows and half in the one that is written down: a
+    /// writer that is further ahead of the checkpointer waits.
+    pub table_bytes: usize,
     /// A checkpoint begins when the journal has grown by so many bytes.
     pub checkpoint_bytes: u64,
     /// A checkpoint begins at the latest after this.
@@ -64,7 +67,8 @@ impl Options {
             disk: Arc::new(RealDisk),
             clock: Clock::real(promox_kernel::Timestamp::EPOCH),
             entropy: Entropy::system(),
-            memory: 256 << 20,
+            page_bytes: 64 << 20,
+            table_bytes: 96 << 20,
             checkpoint_bytes: 8 << 20,
             checkpoint_every: Duration::from_secs(30),
             segment_bytes: 16 << 20,

@@ -22,8 +22,6 @@ use crate::table::Table;
 use crate::view::{Published, View};
 use crate::writer::{Lanes, Writer};
 
-/// Of the memory that is shared, the part for pages of the checkpoint file: a quarter.
-const CACHE_PART: usize = 4;
 /// Bytes that are read at once when the file is read in sequence.
 const WARM: usize = 1 << 20;
 
@@ -34,7 +32,7 @@ pub(crate) fn assemble(options: Options, schema: &Schema) -> Result<Assembled, O
     let lock = open::lock(&options)?;
     let store = open::identity(&options)?;
     let room = Arc::new(Room::default());
-    let (path, cache) = (dir.join(base::FILE), options.memory / CACHE_PART);
+    let (path, cache) = (dir.join(base::FILE), options.page_bytes);
     let file = CheckpointFile::open(&*options.disk, path, store, schema, cache, room.clone())?;
     let (view, recovered) = replay(&options, &store, &file)?;
     let segments = segments(&options, &recovered).map_err(io)?;

@@ -116,7 +116,13 @@ impl Writer {
     /// taken and refused; while closing nobody waits for it either.
     fn is_ahead(&self) -> bool {
         let backlog = self.shared.options.checkpoint_bytes.saturating_mul(BACKLOG);
-        self.since_frozen >= backlog && !self.shared.room.is_full() && !self.shared.room.is_closing()
+        let ahead = self.since_frozen >= backlog || self.is_heavy();
+        ahead && !self.shared.room.is_full() && !self.shared.room.is_closing()
+    }
+
+    /// Whether the table that grows weighs its half of the memory.
+    fn is_heavy(&self) -> bool {
+        self.working.table.bytes >= self.shared.options.table_bytes / 2
     }
 
     /// Takes what is queued now: what comes later is the next group's.
@@ -227,7 +233,7 @@ impl Writer {
     fn freeze_if_due(&mut self) {
         let options = &self.shared.options;
         let asked = !self.freeze_asked.is_empty();
-        let large = self.since_frozen >= options.checkpoint_bytes;
+        let large = self.since_frozen >= options.checkpoint_bytes || self.is_heavy();
         let old = || options.clock.now().since(self.frozen_at) >= options.checkpoint_every;
         if !(asked || large || old()) || self.shared.published.load().frozen.is_some() {
             return;

@@ -65,7 +65,7 @@ fn fill(
 ) -> Result<(StoreId, u64), OpenError> {
     let header = source.header()?;
     let store = options.entropy.bytes();
-    let cache = options.memory / 2;
+    let cache = options.page_bytes + options.table_bytes;
     let room = Arc::new(Room::default());
     // Nobody reads meanwhile: a full disk is an error here, not something to wait out.
     room.close();

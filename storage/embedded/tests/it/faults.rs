@@ -179,7 +179,7 @@ async fn a_failed_read_is_an_error_and_ends_the_process() {
     let code = Arc::new(AtomicI32::new(0));
     let noted = code.clone();
     let on_stop = Arc::new(move |stop: &promox_embedded::Stop| noted.store(stop.code, Ordering::SeqCst));
-    let mut store = Stepped::open_with(Options { on_stop, memory: 0, ..options(Arc::new(disk.clone())) }).unwrap();
+    let mut store = Stepped::open_with(Options { on_stop, page_bytes: 0, ..options(Arc::new(disk.clone())) }).unwrap();
     disk.fail(Fault::Read, 0, u64::MAX);
     let read = store.db().read(|tx| tx.get::<Account>(&1)).await;
     assert!(matches!(&read, Err(StoreError::Io(text)) if text.contains("data.redb")), "{read:?}");

@@ -1,0 +1,102 @@
+//! How `storage.memory_mib` is divided: every cache and table of the program that grows has its share here and no other.
+//!
+//! Hashing passwords and the search index's writer need what they need; of what is left the rows that wait for a checkpoint
+//! get half, the cache a sixteenth, and the pages of the checkpoint file the rest.
+
+use std::fmt;
+use std::thread::available_parallelism;
+
+use super::Storage;
+
+const MIB: usize = 1 << 20;
+/// What hashing one password takes: argon2id with 19 MiB.
+const HASH: usize = 19 * MIB;
+/// What the search index's writer gathers before it writes, and what goes with that.
+const SEARCH: usize = 16 * MIB;
+/// Checkpoints' worth of journal that the rows that wait for a checkpoint must have room for.
+const CHECKPOINTS: usize = 2;
+
+/// The shares, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shares {
+    /// Pages of the checkpoint file.
+    pub pages: usize,
+    /// Committed rows that wait for a checkpoint.
+    pub table: usize,
+    /// The search index.
+    pub search: usize,
+    /// The cache.
+    pub cache: usize,
+    /// Passwords that are hashed at once.
+    pub hashing_turns: usize,
+}
+
+impl Shares {
+    /// How it is divided on this machine.
+    pub fn of(storage: &Storage) -> Self {
+        Self::on(storage, available_parallelism().map_or(1, usize::from))
+    }
+
+    /// How it is divided on a machine with so many cores: as many passwords at once, as far as a quarter goes.
+    fn on(storage: &Storage, cores: usize) -> Self {
+        let memory = usize::try_from(storage.memory_mib).unwrap_or(usize::MAX).saturating_mul(MIB);
+        let hashing_turns = (memory / 4 / HASH).clamp(1, cores.max(1));
+        let rest = memory.saturating_sub(SEARCH + hashing_turns * HASH);
+        let (table, cache) = (rest / 2, rest / 16);
+        Self { pages: rest - table - cache, table, search: SEARCH, cache, hashing_turns }
+    }
+
+    /// The least `storage.memory_mib` for these settings.
+    pub(super) fn least(storage: &Storage) -> u64 {
+        let table = storage.checkpoint_mib.saturating_mul(CHECKPOINTS as u64);
+        ((SEARCH + HASH) / MIB) as u64 + table.saturating_mul(2)
+    }
+
+    /// Bytes that hashing may take.
+    fn hashing(&self) -> usize {
+        self.hashing_turns * HASH
+    }
+}
+
+impl fmt::Display for Shares {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mib = |bytes: usize| bytes / MIB;
+        let (table, pages, cache) = (mib(self.table), mib(self.pages), mib(self.cache));
+        let (hashing, search) = (mib(self.hashing()), mib(self.search));
+        write!(f, "pages {pages}, rows that wait {table}, hashing {hashing}, search {search}, cache {cache} MiB")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn storage(memory_mib: u64, checkpoint_mib: u64) -> Storage {
+        Storage { memory_mib, checkpoint_mib, ..Storage::default() }
+    }
+
+    #[test]
+    fn shares_come_to_the_whole() {
+        for (memory, cores, shown) in [
+            (256, 2, "pages 88, rows that wait 101, hashing 38, search 16, cache 12 MiB"),
+            (256, 64, "pages 80, rows that wait 91, hashing 57, search 16, cache 11 MiB"),
+            (67, 2, "pages 14, rows that wait 16, hashing 19, search 16, cache 2 MiB"),
+            (4096, 8, "pages 1718, rows that wait 1964, hashing 152, search 16, cache 245 MiB"),
+        ] {
+            let shares = Shares::on(&storage(memory, 8), cores);
+            assert_eq!(shares.to_string(), shown);
+            let whole = shares.pages + shares.table + shares.search + shares.cache + shares.hashing();
+            assert_eq!(whole as u64, memory << 20);
+        }
+    }
+
+    #[test]
+    fn with_the_least_all_have_what_they_need() {
+        for checkpoint in [1, 2, 8, 64, 1024] {
+            let least = Shares::least(&storage(0, checkpoint));
+            let shares = Shares::on(&storage(least, checkpoint), 1);
+            assert!(shares.table as u64 >= (2 * checkpoint) << 20, "{shares}");
+            assert!(shares.pages >= MIB && shares.cache >= MIB / 8, "{shares}");
+        }
+    }
+}
