@@ -9,7 +9,7 @@ use promox_coupon::Coupons;
 use promox_embedded::EmbeddedEngine;
 use promox_flashsale::FlashSales;
 use promox_inventory::Inventory;
-use promox_kernel::{Cx, Entropy, Error, Job, Node, Registry};
+use promox_kernel::{Clock, Cx, Entropy, Error, Job, Node, Registry};
 use promox_notification::Notifications;
 use promox_order::Orders;
 use promox_payment::Payments;
@@ -156,12 +156,25 @@ impl Services {
     }
 }
 
+/// What a node stands on: the machine's own, or what a simulator makes of it.
+#[derive(Debug)]
+pub struct Ground {
+    /// Where rows are.
+    pub engine: Arc<EmbeddedEngine>,
+    /// Where time comes from.
+    pub clock: Clock,
+    /// Where randomness comes from.
+    pub entropy: Entropy,
+    /// Where what may be lost is.
+    pub cache: Cache,
+}
+
 impl Promox {
     /// Opens the store, recovers what was interrupted, and lets `server` serve.
     pub async fn open(loaded: &Loaded, server: &Server) -> Result<Self, Exit> {
         let promox = Self::assemble(loaded, Some(server))?;
-        let cx = Cx::system(&promox.node, "recovery", RECOVERY_LIMIT);
-        promox.services.recover(&cx).await.map_err(Exit::data)?;
+        promox.recover().await?;
+        let cx = Cx::system(&promox.node, "setup", RECOVERY_LIMIT);
         setup::first_admin(&promox.services.users, &cx, &loaded.settings).await?;
         store::observe(&promox.engine, server);
         promox.start_background();
@@ -176,12 +189,19 @@ impl Promox {
 
     fn assemble(loaded: &Loaded, server: Option<&Server>) -> Result<Self, Exit> {
         let settings = &loaded.settings;
-        let schema = schema()?;
-        let engine = store::open(settings, schema.clone())?;
-        let node = Node::new(store::clock(settings, &engine)?, Entropy::system());
+        let engine = store::open(settings, schema()?)?;
+        let clock = store::clock(settings, &engine)?;
+        let ground = Ground { engine, clock, entropy: Entropy::system(), cache: store::cache(settings) };
+        Self::on(settings, ground, server)
+    }
+
+    /// A node on a ground of its caller's: nothing is recovered, nothing runs by the clock.
+    pub fn on(settings: &Settings, ground: Ground, server: Option<&Server>) -> Result<Self, Exit> {
+        let Ground { engine, clock, entropy, cache } = ground;
+        let node = Node::new(clock, entropy);
         let (shop, promox) = (engine.database(Database::Ecommerce), engine.database(Database::Promox));
-        let services = Services::new(settings, &shop, &promox, &store::cache(settings))?;
-        let auditor = Auditor::new(engine.clone(), schema, services.audits());
+        let services = Services::new(settings, &shop, &promox, &cache)?;
+        let auditor = Auditor::new(engine.clone(), schema()?, services.audits());
         let mut registry = Registry::default();
         services.register(&mut registry);
         auditor.register(&mut registry);
@@ -198,19 +218,33 @@ impl Promox {
         Ok(Self { node, engine, services, background, auditor, backups })
     }
 
+    /// Ends what was interrupted: before anything is asked, and before anything runs by the clock.
+    pub async fn recover(&self) -> Result<(), Exit> {
+        let cx = Cx::system(&self.node, "recovery", RECOVERY_LIMIT);
+        self.services.recover(&cx).await.map_err(Exit::data)
+    }
+
     fn start_background(&self) {
-        let shop = self.database(Database::Ecommerce);
-        for consumer in self.services.consumers() {
-            self.background.consumer(ConsumerLoop::new(consumer, shop.clone(), shop.clone()));
-        }
-        let promox = self.database(Database::Promox);
-        for consumer in self.services.promox_consumers() {
-            self.background.consumer(ConsumerLoop::new(consumer, shop.clone(), promox.clone()));
-        }
-        for consumer in self.services.users.promox_consumers() {
-            self.background.consumer(ConsumerLoop::new(consumer, promox.clone(), shop.clone()));
-        }
-        self.services.jobs().into_iter().for_each(|job| self.background.job(job));
+        self.consumers().into_iter().for_each(|consumer| self.background.consumer(consumer));
+        self.jobs().into_iter().for_each(|job| self.background.job(job));
+    }
+
+    /// What follows from events.
+    pub fn consumers(&self) -> Vec<ConsumerLoop> {
+        let (shop, promox) = (self.database(Database::Ecommerce), self.database(Database::Promox));
+        let follow = |consumers: Vec<Arc<dyn Consumer>>, from: &Db, to: &Db| {
+            let follow = |consumer| ConsumerLoop::new(consumer, from.clone(), to.clone());
+            consumers.into_iter().map(follow).collect::<Vec<_>>()
+        };
+        let mut loops = follow(self.services.consumers(), &shop, &shop);
+        loops.extend(follow(self.services.promox_consumers(), &shop, &promox));
+        loops.extend(follow(self.services.users.promox_consumers(), &promox, &shop));
+        loops
+    }
+
+    /// What is done by the clock.
+    pub fn jobs(&self) -> Vec<Job> {
+        self.services.jobs()
     }
 
     /// Its services.
