@@ -1,0 +1,168 @@
+//! Accounts: who sees them, adjustments, tiers over the year, bonuses, and the end of a person.
+
+use promox_contract::reward::TierOf;
+use promox_contract::user::{UserErased, UserRegistered};
+use promox_kernel::{Kind, UserId};
+use serde_json::json;
+
+use super::*;
+use crate::api::{GetTiers, ListUserAchievements};
+
+async fn tier(shop: &Shop, user: i64) -> String {
+    shop.call(TierOf { user_id: UserId(user) }).await.unwrap().tier
+}
+
+#[tokio::test]
+async fn anothers_account_looks_like_none() {
+    let shop = Shop::open();
+    shop.adjust(7, 5).await.unwrap();
+    let asked = json!({"id": 7});
+    for error in [
+        shop.user::<GetAccount>(8, asked.clone()).await.unwrap_err(),
+        shop.user::<ListTransactions>(8, asked.clone()).await.unwrap_err(),
+        shop.user::<ListUserAchievements>(8, asked.clone()).await.unwrap_err(),
+        shop.staff::<GetAccount>(json!({"id": 100})).await.unwrap_err(),
+        shop.adjust(100, 5).await.unwrap_err(),
+    ] {
+        assert_eq!(error.kind(), Kind::NotFound);
+    }
+    assert_eq!(shop.staff::<GetAccount>(asked).await.unwrap()["balance"], 5);
+    assert_eq!(shop.account(9).await["tier"], "BRONZE", "who has nothing has an account all the same");
+    shop.verify();
+}
+
+#[tokio::test]
+async fn adjustments_never_go_below_zero() {
+    let shop = Shop::open();
+    shop.adjust(7, 100).await.unwrap();
+    assert_eq!(shop.adjust(7, -40).await.unwrap()["balance"], 60);
+    let refused = shop.adjust(7, -61).await.unwrap_err();
+    assert_eq!((refused.kind(), refused.code()), (Kind::Conflict, "POINTS_INSUFFICIENT"));
+    for (points, reason, pointer) in [(0, "x", "/points"), (2_000_000_000, "x", "/points"), (1, " ", "/reason")] {
+        let body = json!({"id": 7, "points": points, "reason": reason});
+        assert_eq!(pointers(shop.staff::<AdjustPoints>(body).await), [pointer]);
+    }
+    assert_eq!(shop.account(7).await["lifetimeEarned"], 0, "what is given by hand is not earned");
+    shop.verify();
+}
+
+#[tokio::test]
+async fn points_lapse_once_the_oldest_first() {
+    let shop = Shop::with(json!({"expiryMonths": 1})).await;
+    shop.adjust(7, 100).await.unwrap();
+    shop.pass(10).await;
+    shop.adjust(7, 50).await.unwrap();
+    shop.hold(1, 7, 30).await.unwrap();
+    let expiring = shop.account(7).await["expiring"].clone();
+    assert_eq!(
+        expiring,
+        json!([
+        {"points": 70, "at": "2026-12-23T12:00:00.000Z"}, {"points": 50, "at": "2027-01-03T12:00:00.000Z"}])
+    );
+    shop.pass(20).await;
+    assert_eq!(shop.has(7).await, (50, 0));
+    shop.pass(20).await;
+    assert_eq!(shop.has(7).await, (0, 0));
+    let entries =
+        [entry("ADJUST", 100), entry("ADJUST", 50), entry("REDEEM", -30), entry("EXPIRE", -70), entry("EXPIRE", -50)];
+    assert_eq!(shop.entries(7).await, entries);
+    shop.verify();
+}
+
+#[tokio::test]
+async fn tiers_follow_the_ledger_up_and_down() {
+    let mut shop = Shop::with(json!({"pendingDays": 30})).await;
+    shop.ladder([0, 100, 200, 300, 400]).await;
+    shop.confirmed(1, 7, 150).await;
+    assert_eq!(tier(&shop, 7).await, "SILVER", "pending points are earned too");
+    shop.pass(100).await;
+    shop.confirmed(2, 7, 150).await;
+    let account = shop.account(7).await;
+    assert_eq!(
+        (&account["tier"], &account["nextTier"], &account["pointsToNextTier"]),
+        (&json!("PLATINUM"), &json!("DIAMOND"), &json!(100))
+    );
+    shop.returned(2, 7, 60, 0).await;
+    assert_eq!(shop.account(7).await["tierPoints"], 210);
+    shop.node.clock.advance(Duration::from_hours(24 * 265));
+    assert_eq!(tier(&shop, 7).await, "BRONZE", "the clock decides, before any job has run");
+    shop.run_jobs().await;
+    assert_eq!(shop.account(7).await["lifetimeEarned"], 210);
+    shop.ladder([0, 10, 20, 30, 40]).await;
+    assert_eq!(tier(&shop, 7).await, "DIAMOND");
+    shop.run_jobs().await;
+    let changes = shop.events(7).await.into_iter().filter(|kind| kind == "TIER_CHANGED").count();
+    assert_eq!(changes, 5, "up twice, down with the return, down with the year, up with the ladder");
+    shop.verify();
+}
+
+#[tokio::test]
+async fn a_ladder_that_crosses_itself_is_refused() {
+    let shop = Shop::open();
+    let mut ladder = shop.staff::<GetTiers>(json!({})).await.unwrap();
+    ladder["tiers"][3]["threshold"] = json!(10);
+    ladder.as_object_mut().unwrap().remove("version");
+    assert_eq!(pointers(shop.staff::<PutTiers>(ladder.clone()).await), ["/tiers/3/threshold"]);
+    ladder["tiers"][3]["threshold"] = json!(6_000);
+    let cx = Cx { if_match: Some(3), ..shop.cx(1, &["reward:write"]) };
+    assert_eq!(code(shop.ask::<PutTiers>(cx, ladder.clone()).await), "VERSION_MISMATCH");
+    assert_eq!(shop.staff::<PutTiers>(ladder).await.unwrap()["version"], 1);
+    let crossed = json!({"minSharePercent": "60", "maxSharePercent": "50"});
+    assert_eq!(pointers(shop.staff::<PutRewardSettings>(crossed).await), ["/minSharePercent"]);
+    assert_eq!(shop.user::<PutTiers>(7, json!({"tiers": []})).await.unwrap_err().kind(), Kind::Forbidden);
+    shop.verify();
+}
+
+#[tokio::test]
+async fn registering_and_sending_friends_gives_a_bonus() {
+    let mut shop = Shop::with(json!({"signupBonus": 50, "referralBonus": 20})).await;
+    let registered = |user: i64, referrer: Option<i64>| UserRegistered {
+        user_id: UserId(user),
+        referral_code: None,
+        referrer: referrer.map(UserId),
+    };
+    shop.told(registered(7, None)).await;
+    shop.told(registered(8, Some(7))).await;
+    assert_eq!((shop.has(7).await, shop.has(8).await), ((70, 0), (70, 0)));
+    assert_eq!(shop.entries(8).await, [entry("SIGNUP_BONUS", 50), entry("REFERRAL_BONUS", 20)]);
+    shop.verify();
+}
+
+#[tokio::test]
+async fn birthdays_come_once_a_year_and_are_made_up_for() {
+    let shop = Shop::with(json!({"birthdayBonus": 25})).await;
+    *shop.others.born.lock() = vec![(UserId(7), "11-23"), (UserId(8), "11-25"), (UserId(9), "02-29")];
+    shop.run_jobs().await;
+    shop.run_jobs().await;
+    assert_eq!((shop.has(7).await, shop.has(8).await), ((25, 0), (0, 0)));
+    shop.pass(3).await;
+    assert_eq!(shop.has(8).await, (25, 0), "two days ago nobody was here to celebrate");
+    *shop.others.born.lock() = vec![(UserId(7), "11-27"), (UserId(9), "02-29")];
+    shop.pass(1).await;
+    assert_eq!(shop.has(7).await, (25, 0), "another day of birth does not make another birthday");
+    for _ in 0..110 {
+        shop.pass(1).await;
+    }
+    assert_eq!(shop.has(9).await, (25, 0), "2027 has no 29 February");
+    shop.verify();
+}
+
+#[tokio::test]
+async fn who_is_erased_has_nothing_and_gets_nothing() {
+    let mut shop = Shop::with(json!({"pendingDays": 5})).await;
+    shop.adjust(7, 100).await.unwrap();
+    shop.hold(1, 7, 40).await.unwrap();
+    shop.confirmed(1, 7, 30).await;
+    shop.hold(2, 7, 10).await.unwrap();
+    shop.told(UserErased { user_id: UserId(7) }).await;
+    assert_eq!(shop.has(7).await, (0, 0));
+    shop.confirmed(3, 7, 30).await;
+    shop.release(1).await;
+    shop.release(2).await;
+    assert_eq!(shop.has(7).await, (0, 0), "the books stay, the person is gone");
+    assert_eq!(shop.adjust(7, 5).await.unwrap_err().kind(), Kind::NotFound);
+    shop.pass(10).await;
+    let sum: i64 = shop.entries(7).await.iter().map(|it| it.1).sum();
+    assert_eq!(sum, 0);
+    shop.verify();
+}

@@ -1,0 +1,247 @@
+//! The ledger against a plain model of lots: earn, hold, confirm, return, release, adjust, and time that passes.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+use crate::rules::calendar::{days_after, months_after};
+use crate::rules::returns::gone;
+
+const USER: i64 = 7;
+const PENDING: u32 = 10;
+
+/// What may happen. Orders are 1 to 6.
+#[derive(Clone, Debug)]
+enum Step {
+    Hold(i64, u32),
+    Confirm(i64, i64),
+    /// Up to so much of 100 has come back, with so many points.
+    Return(i64, i64, i64),
+    Release(i64),
+    Adjust(i64),
+    Pass(u64),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let order = 1_i64..7;
+    let step = prop_oneof![
+        3 => (order.clone(), 1_u32..80).prop_map(|(order, points)| Step::Hold(order, points)),
+        4 => (order.clone(), 0_i64..100).prop_map(|(order, points)| Step::Confirm(order, points)),
+        3 => (order.clone(), 1_i64..101, 0_i64..40).prop_map(|(order, of, points)| Step::Return(order, of, points)),
+        2 => order.prop_map(Step::Release),
+        2 => (-60_i64..100).prop_filter("not 0", |points| *points != 0).prop_map(Step::Adjust),
+        3 => (1_u64..25).prop_map(Step::Pass),
+    ];
+    prop::collection::vec(step, 1..40)
+}
+
+#[derive(Clone, Debug, Default)]
+struct Order {
+    held: Vec<(usize, i64)>,
+    confirmed: bool,
+    released: bool,
+    earned: i64,
+    taken: i64,
+    returned: i64,
+    lot: Option<usize>,
+}
+
+/// A lot: from when to when it is good, and what is left.
+#[derive(Clone, Debug)]
+struct Lot {
+    from: Timestamp,
+    until: Timestamp,
+    left: i64,
+}
+
+/// Points as a person would keep them in a notebook.
+#[derive(Default)]
+struct Notebook {
+    lots: Vec<Lot>,
+    orders: BTreeMap<i64, Order>,
+    carries: bool,
+    owed: i64,
+}
+
+impl Notebook {
+    fn give(&mut self, now: Timestamp, points: i64, days: u32) -> usize {
+        self.lots.push(Lot { from: days_after(now, days), until: months_after(now, 1), left: points });
+        self.lots.len() - 1
+    }
+
+    fn lapse(&mut self, now: Timestamp) {
+        self.lots.iter_mut().filter(|lot| lot.until <= now).for_each(|lot| lot.left = 0);
+    }
+
+    fn balance(&self, now: Timestamp) -> i64 {
+        self.lots.iter().filter(|lot| lot.from <= now).map(|lot| lot.left).sum()
+    }
+
+    fn pending(&self, now: Timestamp) -> i64 {
+        self.lots.iter().filter(|lot| lot.from > now).map(|lot| lot.left).sum()
+    }
+
+    /// Takes up to so many, those first that lapse first.
+    fn draw(&mut self, now: Timestamp, points: i64) -> Vec<(usize, i64)> {
+        let mut open: Vec<usize> = (0..self.lots.len()).filter(|i| self.lots[*i].from <= now).collect();
+        open.sort_by_key(|i| (self.lots[*i].until, *i));
+        let (mut left, mut drawn) = (points, Vec::new());
+        for i in open {
+            let taken = left.min(self.lots[i].left);
+            self.lots[i].left -= taken;
+            left -= taken;
+            if taken > 0 {
+                drawn.push((i, taken));
+            }
+        }
+        drawn
+    }
+
+    fn collect(&mut self, now: Timestamp) {
+        let drawn: i64 = self.draw(now, self.owed).iter().map(|it| it.1).sum();
+        self.owed -= drawn;
+    }
+
+    fn hold(&mut self, now: Timestamp, order: i64, points: i64) -> bool {
+        let known = self.orders.contains_key(&order);
+        let balance = self.balance(now);
+        if known || balance < points {
+            return self.orders.get(&order).is_some_and(|it| {
+                let held: i64 = it.held.iter().map(|it| it.1).sum();
+                !it.released && held == points && it.returned == 0
+            });
+        }
+        let held = self.draw(now, points);
+        self.orders.insert(order, Order { held, ..Order::default() });
+        true
+    }
+
+    fn confirm(&mut self, now: Timestamp, order: i64, earned: i64) {
+        let mut it = self.orders.get(&order).cloned().unwrap_or_default();
+        if it.confirmed || it.released {
+            return;
+        }
+        it.confirmed = true;
+        it.earned = earned;
+        it.lot = (earned > 0).then(|| self.give(now, earned, PENDING));
+        self.orders.insert(order, it);
+        self.collect(now);
+    }
+
+    fn restore(&mut self, now: Timestamp, it: &mut Order, points: i64) {
+        let mut left = points;
+        while let Some((lot, held)) = it.held.pop() {
+            let back = left.min(held);
+            left -= back;
+            if held > back {
+                it.held.push((lot, held - back));
+            }
+            if self.lots[lot].until <= now && back > 0 {
+                let until = self.lots[lot].until;
+                self.lots.push(Lot { from: now, until, left: back });
+            } else {
+                self.lots[lot].left += back;
+            }
+            if left == 0 {
+                break;
+            }
+        }
+    }
+
+    fn revoke(&mut self, now: Timestamp, it: &mut Order, until: i64) {
+        let mut left = until - it.taken;
+        it.taken = until;
+        if let Some(lot) = it.lot {
+            let taken = left.min(self.lots[lot].left);
+            self.lots[lot].left -= taken;
+            left -= taken;
+        }
+        left -= self.draw(now, left).iter().map(|it| it.1).sum::<i64>();
+        if self.carries {
+            self.owed += left;
+        }
+        self.collect(now);
+    }
+
+    fn take_back(&mut self, now: Timestamp, order: i64, of: i64, points: i64) {
+        let Some(mut it) = self.orders.get(&order).cloned().filter(|it| it.confirmed && !it.released) else { return };
+        it.returned = it.returned.max(of);
+        let held: i64 = it.held.iter().map(|it| it.1).sum();
+        self.restore(now, &mut it, points.min(held));
+        let until = gone(it.earned, Amount(of.into()), Amount(100.into())).max(it.taken);
+        self.revoke(now, &mut it, until);
+        self.orders.insert(order, it);
+    }
+
+    fn release(&mut self, now: Timestamp, order: i64) {
+        let mut it = self.orders.get(&order).cloned().unwrap_or_default();
+        if !it.released {
+            it.released = true;
+            let held: i64 = it.held.iter().map(|it| it.1).sum();
+            self.restore(now, &mut it, held);
+            let until = it.earned;
+            self.revoke(now, &mut it, until);
+        }
+        self.orders.insert(order, it);
+    }
+}
+
+async fn play(steps: Vec<Step>, carries: bool) {
+    let shortfall = if carries { "CARRY" } else { "WAIVE" };
+    let mut shop = Shop::with(json!({"pendingDays": PENDING, "expiryMonths": 1, "returnShortfall": shortfall})).await;
+    let mut book = Notebook { carries, ..Notebook::default() };
+    for step in steps {
+        let now = shop.node.clock.now();
+        match step.clone() {
+            Step::Hold(order, points) => {
+                let held = shop.hold(order, USER, points).await.is_ok();
+                assert_eq!(held, book.hold(now, order, i64::from(points)), "{step:?}");
+            }
+            Step::Confirm(order, earned) => {
+                shop.confirmed(order, USER, earned).await;
+                book.confirm(now, order, earned);
+            }
+            Step::Return(order, of, points) => {
+                shop.returned(order, USER, of, points).await;
+                book.take_back(now, order, of, points);
+            }
+            Step::Release(order) => {
+                shop.release(order).await;
+                book.release(now, order);
+            }
+            Step::Adjust(points) => {
+                let fits = points > 0 || book.balance(now) >= -points;
+                assert_eq!(shop.adjust(USER, points).await.is_ok(), fits, "{step:?}");
+                if points > 0 {
+                    book.give(now, points, 0);
+                    book.collect(now);
+                } else if fits {
+                    book.draw(now, -points);
+                }
+            }
+            Step::Pass(days) => {
+                shop.pass(days).await;
+                let later = shop.node.clock.now();
+                book.lapse(later);
+                book.collect(later);
+            }
+        }
+        shop.run_jobs().await;
+        book.lapse(now);
+        let now = shop.node.clock.now();
+        assert_eq!(shop.has(USER).await, (book.balance(now), book.pending(now)), "{step:?}");
+    }
+    assert_eq!(shop.account(USER).await["owed"], book.owed);
+    shop.verify();
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn the_ledger_is_what_a_notebook_says(steps in steps(), carries: bool) {
+        tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(play(steps, carries));
+    }
+}

@@ -1,0 +1,81 @@
+//! The catalogue: offers made and taken; what comes between the points and the coupon.
+
+use promox_kernel::Kind;
+use serde_json::json;
+
+use super::*;
+use crate::api::{CreateOffer, DeleteOffer, GetOffer, ListOffers, ListRedemptions, RedeemOffer, UpdateOffer};
+
+async fn offer(shop: &Shop) -> Value {
+    let body = json!({"name": "Five off", "points": 100, "promotionId": 3, "validDays": 30});
+    shop.staff::<CreateOffer>(body).await.unwrap()["id"].clone()
+}
+
+#[tokio::test]
+async fn points_buy_a_personal_coupon() {
+    let shop = Shop::open();
+    let id = offer(&shop).await;
+    assert_eq!(code(shop.user::<RedeemOffer>(7, json!({ "id": id })).await), "POINTS_INSUFFICIENT");
+    shop.adjust(7, 250).await.unwrap();
+    let taken = shop.user::<RedeemOffer>(7, json!({ "id": id })).await.unwrap();
+    assert_eq!((&taken["status"], &taken["couponCode"]), (&json!("ISSUED"), &json!("CODE-reward:1")));
+    assert_eq!(shop.has(7).await, (150, 0));
+    let listed = shop.user::<ListRedemptions>(7, json!({"id": 7})).await.unwrap();
+    assert_eq!(listed["items"][0], taken);
+    assert_eq!(shop.events(7).await, ["POINTS_AWARDED", "POINTS_REDEEMED"]);
+    shop.verify();
+}
+
+#[tokio::test]
+async fn a_coupon_that_is_not_made_yet_is_made_later() {
+    let shop = Shop::open();
+    let id = offer(&shop).await;
+    shop.adjust(7, 100).await.unwrap();
+    *shop.others.coupons_fail.lock() = Some(Error::unavailable("BUSY", "Not now.", 1));
+    let taken = shop.user::<RedeemOffer>(7, json!({ "id": id })).await.unwrap();
+    assert_eq!((&taken["status"], &taken["couponCode"]), (&json!("PENDING"), &json!(null)));
+    shop.verify();
+    shop.pass(1).await;
+    *shop.others.coupons_fail.lock() = None;
+    shop.pass(1).await;
+    let listed = shop.user::<ListRedemptions>(7, json!({"id": 7})).await.unwrap();
+    assert_eq!(listed["items"][0]["couponCode"], "CODE-reward:1");
+    assert_eq!(shop.others.coupons.lock().len(), 1);
+    assert_eq!(shop.has(7).await, (0, 0));
+    shop.verify();
+}
+
+#[tokio::test]
+async fn what_cannot_be_made_gives_the_points_back() {
+    let shop = Shop::open();
+    let id = offer(&shop).await;
+    shop.adjust(7, 100).await.unwrap();
+    *shop.others.coupons_fail.lock() = Some(Error::not_found("promotion"));
+    assert_eq!(code(shop.user::<RedeemOffer>(7, json!({ "id": id })).await), "OFFER_ENDED");
+    assert_eq!(shop.has(7).await, (100, 0));
+    assert_eq!(shop.events(7).await, ["POINTS_AWARDED"]);
+    shop.verify();
+}
+
+#[tokio::test]
+async fn offers_are_edited_by_staff_and_seen_by_all() {
+    let shop = Shop::open();
+    let id = offer(&shop).await;
+    for (body, pointer) in [
+        (json!({"name": "x", "points": 0, "promotionId": 3}), "/points"),
+        (json!({"name": "", "points": 1, "promotionId": 3}), "/name"),
+        (json!({"name": "x", "points": 1, "promotionId": 10}), "/promotionId"),
+        (json!({"name": "x", "points": 1, "promotionId": 3, "validDays": 0}), "/validDays"),
+    ] {
+        assert_eq!(pointers(shop.staff::<CreateOffer>(body).await), [pointer]);
+    }
+    let changed = shop.staff::<UpdateOffer>(json!({"id": id, "points": 5, "validDays": null})).await.unwrap();
+    assert_eq!((&changed["points"], &changed["validDays"], &changed["version"]), (&json!(5), &json!(null), &json!(2)));
+    assert_eq!(shop.user::<ListOffers>(7, json!({})).await.unwrap()["items"], json!([changed]));
+    let stale = Cx { if_match: Some(1), ..shop.cx(1, &["reward:write"]) };
+    assert_eq!(code(shop.ask::<DeleteOffer>(stale, json!({ "id": id })).await), "VERSION_MISMATCH");
+    shop.staff::<DeleteOffer>(json!({ "id": id })).await.unwrap();
+    assert_eq!(shop.user::<GetOffer>(7, json!({ "id": id })).await.unwrap_err().kind(), Kind::NotFound);
+    assert_eq!(shop.user::<RedeemOffer>(7, json!({ "id": id })).await.unwrap_err().kind(), Kind::NotFound);
+    shop.verify();
+}

@@ -1,0 +1,163 @@
+//! Orders: points held, spent, earned, given back and taken back.
+
+use promox_contract::reward::{PointsFor, ValuePoints};
+use promox_kernel::{Currency, UserId};
+use serde_json::json;
+
+use super::*;
+
+#[tokio::test]
+async fn an_order_spends_and_earns_once() {
+    let mut shop = Shop::with(json!({"pendingDays": 14})).await;
+    shop.adjust(7, 500).await.unwrap();
+    shop.hold(1, 7, 300).await.unwrap();
+    shop.hold(1, 7, 300).await.unwrap();
+    assert_eq!(shop.has(7).await, (200, 0), "a hold is asked for twice and taken once");
+    assert_eq!(code(shop.hold(1, 7, 100).await), "POINTS_HELD");
+    for _ in 0..2 {
+        shop.confirmed(1, 7, 90).await;
+    }
+    assert_eq!(shop.has(7).await, (200, 90));
+    let entries = [entry("ADJUST", 500), entry("REDEEM", -300), entry("EARN", 90)];
+    assert_eq!(shop.entries(7).await, entries);
+    assert_eq!(shop.events(7).await, ["POINTS_AWARDED", "POINTS_REDEEMED", "POINTS_AWARDED"]);
+    shop.pass(14).await;
+    assert_eq!(shop.has(7).await, (290, 0), "the return window is over");
+    assert_eq!(shop.entries(7).await, entries, "nothing is entered when it ends");
+    shop.verify();
+}
+
+#[tokio::test]
+async fn nobody_spends_more_than_there_is_or_what_is_pending() {
+    let mut shop = Shop::with(json!({"pendingDays": 14})).await;
+    assert_eq!(code(shop.hold(1, 7, 1).await), "POINTS_INSUFFICIENT");
+    shop.confirmed(2, 7, 100).await;
+    let refused = shop.hold(3, 7, 1).await.unwrap_err();
+    assert_eq!(refused.members()["reason"], "NOT_ENOUGH");
+    shop.pass(14).await;
+    shop.hold(4, 7, 100).await.unwrap();
+    assert_eq!(code(shop.hold(5, 7, 1).await), "POINTS_INSUFFICIENT");
+    shop.verify();
+}
+
+#[tokio::test]
+async fn what_is_released_is_as_it_was_once_and_never_taken_again() {
+    let mut shop = Shop::with(json!({"expiryMonths": 2})).await;
+    shop.adjust(7, 100).await.unwrap();
+    shop.pass(10).await;
+    shop.adjust(7, 100).await.unwrap();
+    let before = shop.account(7).await;
+    shop.hold(1, 7, 150).await.unwrap();
+    assert_eq!(shop.account(7).await["expiring"][0]["points"], 50);
+    for _ in 0..2 {
+        shop.release(1).await;
+    }
+    assert_eq!(shop.account(7).await, before, "each point lapses when it would have");
+    assert_eq!(code(shop.hold(1, 7, 150).await), "POINTS_RELEASED");
+    shop.confirmed(1, 7, 50).await;
+    assert_eq!(shop.has(7).await, (200, 0), "an order that gave back earns nothing");
+    shop.release(9).await;
+    assert_eq!(code(shop.hold(9, 7, 1).await), "POINTS_RELEASED", "a late hold is not taken");
+    assert_eq!(shop.events(7).await, ["POINTS_AWARDED", "POINTS_AWARDED"], "what was never spent is not restored");
+    shop.verify();
+}
+
+#[tokio::test]
+async fn a_cancelled_order_gives_back_what_it_took_and_what_it_earned() {
+    let mut shop = Shop::with(json!({})).await;
+    shop.adjust(7, 100).await.unwrap();
+    shop.hold(1, 7, 60).await.unwrap();
+    shop.confirmed(1, 7, 40).await;
+    assert_eq!(shop.has(7).await, (80, 0));
+    for _ in 0..2 {
+        shop.cancelled(1, 7).await;
+    }
+    assert_eq!(shop.has(7).await, (100, 0));
+    assert_eq!(shop.account(7).await["lifetimeEarned"], 0);
+    let told = ["POINTS_AWARDED", "POINTS_REDEEMED", "POINTS_AWARDED", "POINTS_RESTORED", "POINTS_REVOKED"];
+    assert_eq!(shop.events(7).await, told);
+    shop.verify();
+}
+
+#[tokio::test]
+async fn what_lapsed_while_it_was_spent_lapses_when_it_comes_back() {
+    let mut shop = Shop::with(json!({"expiryMonths": 1})).await;
+    shop.adjust(7, 100).await.unwrap();
+    shop.hold(1, 7, 60).await.unwrap();
+    shop.confirmed(1, 7, 0).await;
+    shop.pass(31).await;
+    assert_eq!(shop.has(7).await, (0, 0));
+    shop.release(1).await;
+    assert_eq!(code(shop.hold(2, 7, 1).await), "POINTS_INSUFFICIENT");
+    shop.run_jobs().await;
+    assert_eq!(shop.has(7).await, (0, 0));
+    let expired: i64 = shop.entries(7).await.iter().filter(|it| it.0 == "EXPIRE").map(|it| it.1).sum();
+    assert_eq!(expired, -100);
+    shop.verify();
+}
+
+#[tokio::test]
+async fn returns_give_points_back_and_take_earned_ones_in_parts() {
+    let mut shop = Shop::with(json!({"pendingDays": 30})).await;
+    shop.adjust(7, 100).await.unwrap();
+    shop.hold(1, 7, 100).await.unwrap();
+    shop.confirmed(1, 7, 10).await;
+    assert_eq!(shop.has(7).await, (0, 10));
+    shop.returned(1, 7, 33, 33).await;
+    assert_eq!(shop.has(7).await, (33, 7), "a third of ten is three");
+    shop.returned(1, 7, 66, 33).await;
+    assert_eq!(shop.has(7).await, (66, 3));
+    shop.returned(1, 7, 100, 34).await;
+    assert_eq!(shop.has(7).await, (100, 0), "the last takes the remainder");
+    shop.returned(1, 7, 100, 34).await;
+    assert_eq!(shop.has(7).await, (100, 0), "no more comes back than was spent");
+    shop.pass(31).await;
+    assert_eq!(shop.has(7).await, (100, 0));
+    shop.verify();
+}
+
+#[tokio::test]
+async fn earned_points_that_are_spent_are_forgiven_or_owed() {
+    for (shortfall, owed, later) in [("WAIVE", 0, 30), ("CARRY", 20, 10)] {
+        let mut shop = Shop::with(json!({ "returnShortfall": shortfall })).await;
+        shop.confirmed(1, 7, 50).await;
+        shop.adjust(7, 10).await.unwrap();
+        shop.hold(2, 7, 30).await.unwrap();
+        shop.confirmed(2, 7, 0).await;
+        shop.returned(1, 7, 100, 0).await;
+        let account = shop.account(7).await;
+        assert_eq!((&account["balance"], &account["owed"]), (&json!(0), &json!(owed)), "{shortfall}");
+        shop.adjust(7, 30).await.unwrap();
+        assert_eq!(shop.has(7).await, (later, 0), "{shortfall}");
+        assert_eq!(shop.account(7).await["owed"], 0);
+        shop.verify();
+    }
+}
+
+#[tokio::test]
+async fn points_are_worth_what_the_settings_say_within_the_shares() {
+    let shop = Shop::with(json!({"minSharePercent": "10", "maxSharePercent": "50"})).await;
+    shop.adjust(7, 900).await.unwrap();
+    let ask = |points| ValuePoints { user_id: UserId(7), points, total: amount("20.00"), currency: Currency::GBP };
+    let value = shop.call(ask(500)).await.unwrap();
+    assert_eq!((value.value, value.spendable), (amount("5.00"), 900));
+    for (points, reason) in [(100, "BELOW_SHARE"), (1001, "ABOVE_SHARE"), (901, "NOT_ENOUGH")] {
+        let refused = shop.call(ask(points)).await.unwrap_err();
+        assert_eq!((refused.code(), &refused.members()["reason"]), ("POINTS_INSUFFICIENT", &json!(reason)), "{points}");
+    }
+    shop.staff::<PutRewardSettings>(json!({})).await.unwrap();
+    assert_eq!(shop.call(ask(500)).await.unwrap_err().members()["reason"], "WORTH_NOTHING");
+    shop.verify();
+}
+
+#[tokio::test]
+async fn an_order_earns_by_rate_tier_and_promotion() {
+    let mut shop = Shop::with(json!({"pointsPerUnit": "2"})).await;
+    shop.ladder([0, 100, 200, 300, 400]).await;
+    let earns = |base: &str, by: &str| PointsFor { user_id: UserId(7), base: amount(base), multiplier: amount(by) };
+    assert_eq!(shop.call(earns("10.49", "1")).await.unwrap().points, 20);
+    shop.confirmed(1, 7, 250).await;
+    assert_eq!(shop.call(earns("10.49", "1")).await.unwrap().points, 41, "GOLD earns double");
+    assert_eq!(shop.call(earns("10.49", "3")).await.unwrap().points, 125);
+    shop.verify();
+}
