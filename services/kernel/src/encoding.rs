@@ -311,6 +311,49 @@ impl<T> std::ops::DerefMut for Json<T> {
     }
 }
 
+/// A column that holds a document which a row's reader seldom looks into: JSON that is written before the transaction and
+/// read when it is asked for, so that rows come and go without knowing what it says.
+#[derive(Debug)]
+pub struct Sealed<T> {
+    text: std::sync::Arc<[u8]>,
+    says: std::marker::PhantomData<fn() -> T>,
+}
+
+impl<T: serde::Serialize + serde::de::DeserializeOwned> Sealed<T> {
+    /// Seals a document. One that JSON cannot hold is our own fault.
+    pub fn of(document: &T) -> Result<Self, crate::Error> {
+        let text = serde_json::to_vec(document).map_err(crate::Error::internal)?;
+        Ok(Self { text: text.into(), says: std::marker::PhantomData })
+    }
+
+    /// What it says.
+    pub fn open(&self) -> Result<T, crate::Error> {
+        serde_json::from_slice(&self.text).map_err(crate::Error::internal)
+    }
+}
+
+impl<T> Clone for Sealed<T> {
+    fn clone(&self) -> Self {
+        Self { text: self.text.clone(), says: std::marker::PhantomData }
+    }
+}
+
+impl<T> PartialEq for Sealed<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl<T> Column for Sealed<T> {
+    const TYPE: ColumnType = ColumnType::Jsonb;
+    fn put(&self, out: &mut Vec<u8>) {
+        put_bytes(&self.text, out);
+    }
+    fn take(input: &mut &[u8]) -> Option<Self> {
+        Some(Self { text: take_bytes(input)?.into(), says: std::marker::PhantomData })
+    }
+}
+
 impl<T: KeyPart + ?Sized> KeyPart for &T {
     fn put_key(&self, out: &mut Vec<u8>) {
         (**self).put_key(out);

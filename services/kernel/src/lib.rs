@@ -27,7 +27,7 @@ pub use bind::{Request, bind_json};
 pub use body::{Body, BodyReader, BodySender};
 pub use clock::Clock;
 pub use cx::{Claim, Cx, Node};
-pub use encoding::Json;
+pub use encoding::{Json, Sealed};
 pub use entropy::Entropy;
 pub use error::{Error, FieldError, Kind};
 pub use fact::Fact;

@@ -1,5 +1,6 @@
 //! What orders can prove of themselves, and what they state for payments and stock to agree with.
 
+use promox_contract::analytics::{COUNTED, CREDITED};
 use promox_contract::inventory::{SOLD, units_out};
 use promox_contract::order::OrderStatus;
 use promox_contract::payment::PaymentStatus;
@@ -8,7 +9,7 @@ use promox_kernel::Amount;
 use promox_storage::{Audit, Database, Report, StoreError, Tx};
 
 use crate::Orders;
-use crate::records::{Order, OrderItem, Return, ReturnByOrder, ReturnStatus, Saga};
+use crate::records::{CreditNote, Order, OrderItem, Return, ReturnByOrder, ReturnStatus, Saga};
 
 /// The fact that orders and payments both state.
 pub const PAID: &str = "a paid order has one live capture, equal to its total";
@@ -38,6 +39,10 @@ impl Audit for Orders {
         report.check("no orphan: every line has its order", items.next().is_none(), || {
             "a line without an order".to_owned()
         });
+        for note in tx.scan::<CreditNote>().rows() {
+            let note = note?;
+            report.left(CREDITED, note.id, note.total.0.normalize());
+        }
         Ok(())
     }
 }
@@ -67,6 +72,10 @@ fn check_order(order: &Order, lines: &[OrderItem], report: &mut Report) {
     report.check("refunds: money and points of returns are within what was paid", money, tag);
     let history = order.imported || !order.timeline.is_empty();
     report.check("an order has its history", history, tag);
+    if !matches!(order.status, OrderStatus::Pending | OrderStatus::Failed | OrderStatus::Cancelled) {
+        let tax_inside = if inside { sum(|l| l.tax) } else { Amount::ZERO };
+        report.left(COUNTED, order.id, (order.subtotal - order.discount - tax_inside).0.normalize());
+    }
     if is_paid(order) {
         report.left(PAID, order.id, order.total);
     }
@@ -138,7 +147,8 @@ fn check_saga(tx: &Tx<'_>, order: &Order, report: &mut Report) -> Result<(), Sto
     if saga.is_some() {
         report.open(PAID, order.id);
     }
-    let undoing = saga.as_ref().is_none_or(|saga| pending || saga.draft.undo.is_some());
+    let undoes = |saga: &Saga| saga.draft.open().is_ok_and(|draft| draft.undo.is_some());
+    let undoing = saga.as_ref().is_none_or(|saga| pending || undoes(saga));
     report.check("saga: a decided order's saga only undoes", undoing, || format!("order {}", order.id));
     Ok(())
 }

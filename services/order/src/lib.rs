@@ -20,6 +20,8 @@ mod reject;
 mod rules;
 mod settings;
 mod terms;
+#[cfg(test)]
+mod tests;
 mod tokens;
 
 use std::sync::Arc;

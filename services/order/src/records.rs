@@ -7,7 +7,7 @@ use promox_contract::inventory::SkuQuantity;
 use promox_contract::order::OrderStatus;
 use promox_contract::payment::PaymentStatus;
 use promox_contract::promotion::{AppliedPromotion, LineDiscount, RejectedPromotion};
-use promox_kernel::{Amount, Currency, Email, Json, Sku, Timestamp, UserId, id, text_enum};
+use promox_kernel::{Amount, Currency, Email, Json, Sealed, Sku, Timestamp, UserId, id, text_enum};
 use promox_storage::record;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -148,7 +148,7 @@ record! {
         cart_id: Option<CartId>,
         /// The state of the cart that is ordered.
         cart_version: Option<i64>,
-        draft: Json<Draft>,
+        draft: Sealed<Draft>,
         /// How often an undo has been tried, and what was in the way.
         tries: i64,
         last_error: Option<String>,

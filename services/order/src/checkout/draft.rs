@@ -31,6 +31,20 @@ pub(crate) struct Draft {
     pub(crate) undo: Option<Undo>,
 }
 
+impl Draft {
+    /// What is left to remember when the order's own rows exist.
+    pub(crate) fn without_order(&self) -> Self {
+        Self {
+            order: None,
+            choice: self.choice.clone(),
+            claim: self.claim.clone(),
+            token: self.token.clone(),
+            actor: self.actor.clone(),
+            undo: self.undo.clone(),
+        }
+    }
+}
+
 /// The order to be.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -6,13 +6,13 @@ use promox_contract::cart::{CartForCheckout, EmptyCart};
 use promox_contract::ids::OrderId;
 use promox_contract::order::OrderStatus;
 use promox_contract::payment::{PaymentOutcome, PaymentStatus, TakePayment};
-use promox_kernel::{Cx, Error, Kind, Reply as _, Response};
+use promox_kernel::{Cx, Error, Kind, Reply as _, Response, Sealed};
 use promox_storage::Recall;
 
 use crate::Orders;
 use crate::api::{OrderView, PlaceOrder};
 use crate::checkout::steps::{self, Begun, Held};
-use crate::checkout::{Draft, OrderedCart, hold};
+use crate::checkout::{Draft, Opening, OrderedCart, hold};
 use crate::queries;
 use crate::records::{Order, Saga, SagaStep};
 use crate::reject;
@@ -62,8 +62,9 @@ impl Orders {
         let mut tries = 1;
         loop {
             let (draft, cart) = self.prepare(cx, &body).await?;
-            let saved = draft.clone();
-            let held = match self.db.write(cx, move |tx| steps::begin(tx, &saved, cart)).await? {
+            let (sealed, claim) = (Sealed::of(&draft)?, cx.claim.clone());
+            let begun = self.db.write(cx, move |tx| steps::begin(tx, &sealed, claim.as_deref(), cart)).await?;
+            let held = match begun {
                 Begun::Claimed(order) => return self.present(order).await,
                 Begun::Decided(response) => return already(cx, response),
                 Begun::New(held) => held,
@@ -115,8 +116,9 @@ impl Orders {
 impl Driver<'_> {
     async fn checkout(&self, draft: &Draft) -> Result<OrderView, Error> {
         self.hold(draft).await?;
+        let opening = Opening::of(draft, self.held.order_id, self.cx.now)?;
         let held = self.held.clone();
-        self.orders.db.write(self.cx, move |tx| steps::open_order(tx, &held)).await?;
+        self.orders.db.write(self.cx, move |tx| steps::open_order(tx, &held, &opening)).await?;
         self.pay(draft).await
     }
 
@@ -175,8 +177,12 @@ impl Driver<'_> {
     async fn pay(&self, draft: &Draft) -> Result<OrderView, Error> {
         let Some(choice) = &draft.choice else { return self.confirm(None).await };
         let id = self.held.order_id;
-        let order = self.orders.db.read(|tx| steps::order(tx, id)).await?;
-        let (amount, currency, user_id) = (order.total, order.currency, order.user_id);
+        let (amount, currency, user_id) = if let Some(new) = draft.order.as_deref() {
+            (new.priced.totals.total, new.priced.currency, new.user_id)
+        } else {
+            let order = self.orders.db.read(|tx| steps::order(tx, id)).await?;
+            (order.total, order.currency, order.user_id)
+        };
         let take = TakePayment { order_id: id, amount, currency, choice: choice.clone(), user_id };
         let outcome = match self.cx.call(take).await {
             Ok(outcome) => outcome,
@@ -256,6 +262,6 @@ impl Driver<'_> {
 
     async fn draft(&self) -> Result<Draft, Error> {
         let held = self.held.clone();
-        self.orders.db.read(|tx| steps::held(tx, &held).map(|saga| saga.draft.0)).await
+        self.orders.db.read(|tx| steps::held(tx, &held)?.draft.open()).await
     }
 }

@@ -7,13 +7,15 @@
 mod draft;
 mod drive;
 mod hold;
+mod opening;
 mod prepare;
 mod quotes;
 pub(crate) mod steps;
 mod undo;
 
-pub(crate) use draft::{Draft, Extras, NewOrder, Undo};
+pub(crate) use draft::{Draft, Extras, NewOrder, StoredClaim, Undo};
 pub(crate) use drive::Driver;
+pub(crate) use opening::Opening;
 pub(crate) use prepare::OrderedCart;
 pub(crate) use quotes::Quotes;
 pub(crate) use steps::{confirm_paid, note_failed_payment};

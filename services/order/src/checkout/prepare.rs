@@ -17,8 +17,7 @@ use promox_kernel::{Amount, Cx, Error, FieldError, Kind};
 
 use crate::Orders;
 use crate::api::{Address, PlaceOrder, QuoteView, ShippingOption};
-use crate::checkout::draft::StoredClaim;
-use crate::checkout::{Draft, Extras, NewOrder};
+use crate::checkout::{Draft, Extras, NewOrder, StoredClaim};
 use crate::reject;
 use crate::rules::pricing::{self, Basket, Priced};
 use crate::rules::{request, shipping};
@@ -131,8 +130,9 @@ impl Orders {
             basket.points = points;
             priced = pricing::price(&basket, evaluation)?;
         }
-        if cx.principal.user().is_none() && body.email.is_none() {
-            warnings.push("Without an e-mail address limits per user are left unchecked.".to_owned());
+        let unchecked = "Without an e-mail address limits per user are left unchecked.";
+        if cx.principal.user().is_none() && body.email.is_none() && !warnings.iter().any(|known| known == unchecked) {
+            warnings.push(unchecked.to_owned());
         }
         Ok(Assessed { settings, cart, codes, options, priced, offers, extras, warnings })
     }

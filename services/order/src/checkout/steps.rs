@@ -5,16 +5,15 @@ use std::time::Duration;
 use promox_contract::ids::OrderId;
 use promox_contract::order::{OrderConfirmed, OrderCreated, OrderFact, OrderFailed, OrderStatus};
 use promox_contract::payment::{PaymentOutcome, PaymentStatus};
-use promox_kernel::{Claim, Error, Json, Reply, Response, Timestamp};
+use promox_kernel::{Claim, Error, Reply, Response, Sealed, Timestamp};
 use promox_storage::{Recall, Tx};
 
 use crate::api::OrderView;
-use crate::checkout::{Draft, OrderedCart, Undo};
+use crate::checkout::{Draft, Opening, OrderedCart, Undo};
 use crate::queries::view;
-use crate::records::{Order, OrderDetails, OrderItem, Saga, SagaStep, TimelineEntry};
+use crate::records::{Order, Saga, SagaStep, TimelineEntry};
 use crate::reject;
 use crate::rules::states;
-use crate::tokens;
 
 /// How long a driver may be silent before another takes its saga up; longer than any request lives.
 pub(crate) const DRIVER_SILENCE: Duration = Duration::from_mins(1);
@@ -38,9 +37,13 @@ pub(crate) enum Begun {
 }
 
 /// Claims the key and writes the saga down, before anything is held.
-pub(crate) fn begin(tx: &mut Tx<'_>, draft: &Draft, cart: Option<OrderedCart>) -> Result<Begun, Error> {
-    let claim = draft.claim.as_ref().map(super::draft::StoredClaim::to_claim);
-    if let Some(claim) = &claim {
+pub(crate) fn begin(
+    tx: &mut Tx<'_>,
+    draft: &Sealed<Draft>,
+    claim: Option<&Claim>,
+    cart: Option<OrderedCart>,
+) -> Result<Begun, Error> {
+    if let Some(claim) = claim {
         match tx.recall(claim)? {
             Recall::Undecided(order) => return Ok(Begun::Claimed(OrderId(order))),
             Recall::Decided(response) => return Ok(Begun::Decided(response)),
@@ -53,7 +56,7 @@ pub(crate) fn begin(tx: &mut Tx<'_>, draft: &Draft, cart: Option<OrderedCart>) -
         return Err(reject::in_progress());
     }
     let order_id = OrderId(tx.next_id::<Order>()?);
-    if let Some(claim) = &claim {
+    if let Some(claim) = claim {
         tx.claim(claim, order_id.0)?;
     }
     tx.insert(&Saga {
@@ -63,7 +66,7 @@ pub(crate) fn begin(tx: &mut Tx<'_>, draft: &Draft, cart: Option<OrderedCart>) -
         due_at: tx.now() + DRIVER_SILENCE,
         cart_id: cart.map(|cart| cart.id),
         cart_version: cart.map(|cart| cart.version),
-        draft: Json(draft.clone()),
+        draft: draft.clone(),
         tries: 0,
         last_error: None,
         created_at: tx.now(),
@@ -91,7 +94,7 @@ pub(crate) fn take_up(tx: &mut Tx<'_>, order_id: OrderId) -> Result<Option<(Held
 /// Ends a checkout that was refused before the payment: no order, no claim.
 pub(crate) fn abandon(tx: &mut Tx<'_>, driver: &Held) -> Result<(), Error> {
     let saga = held(tx, driver)?;
-    if let Some(claim) = &saga.draft.claim {
+    if let Some(claim) = saga.draft.open()?.claim {
         tx.unclaim(&claim.to_claim())?;
     }
     tx.delete::<Saga>(&driver.order_id)?;
@@ -99,88 +102,21 @@ pub(crate) fn abandon(tx: &mut Tx<'_>, driver: &Held) -> Result<(), Error> {
 }
 
 /// Everything is held: the order exists, PENDING, and its payment is about to be taken.
-pub(crate) fn open_order(tx: &mut Tx<'_>, driver: &Held) -> Result<(), Error> {
+pub(crate) fn open_order(tx: &mut Tx<'_>, driver: &Held, opening: &Opening) -> Result<(), Error> {
     let mut saga = held(tx, driver)?;
-    let Some(new) = saga.draft.order.take() else { return Err(Error::internal("a saga without its order")) };
-    let mut order = pending_order(tx.now(), driver.order_id, *new.clone(), &saga.draft);
-    note(&mut order, tx.now(), "HOLD", "DONE", "Stock is held.", &saga.draft.actor);
-    note(&mut order, tx.now(), "CREATE", "DONE", "The order waits for its payment.", &saga.draft.actor);
-    tx.insert(&order)?;
-    for (i, line) in (0_u32..).zip(&new.priced.lines) {
-        tx.insert(&OrderItem {
-            order_id: order.id,
-            line: i,
-            sku: line.sku.clone(),
-            product_id: line.product_id,
-            name: line.name.clone(),
-            quantity: line.quantity,
-            unit_price: line.unit_price,
-            list_price: line.list_price,
-            subtotal: line.subtotal,
-            discount: line.discount,
-            tax: line.tax,
-            total: line.total,
-            flash_sale_id: line.flash_sale_id,
-            discounts: Json(line.discounts.clone()),
-            shipped: 0,
-            delivered: 0,
-            returned: 0,
-        })?;
+    tx.insert(&opening.order)?;
+    for item in &opening.items {
+        tx.insert(item)?;
     }
     saga.step = SagaStep::Paying;
+    saga.draft = opening.rest.clone();
     tx.put(&saga)?;
-    Ok(tx.emit(order.id, &OrderCreated(fact(&order)))?)
-}
-
-fn pending_order(now: Timestamp, id: OrderId, new: super::NewOrder, draft: &Draft) -> Order {
-    let totals = new.priced.totals;
-    Order {
-        id,
-        number: new.number,
-        status: OrderStatus::Pending,
-        user_id: new.user_id,
-        email: Some(new.email),
-        currency: new.priced.currency,
-        prices_include_tax: new.priced.prices_include_tax,
-        subtotal: totals.subtotal,
-        discount: totals.discount,
-        shipping: totals.shipping,
-        shipping_discount: totals.shipping_discount,
-        tax: totals.tax,
-        points_redeemed: totals.points_redeemed,
-        points_value: totals.points_value,
-        total: totals.total,
-        points_earned: new.points_earned,
-        payment_id: None,
-        payment_status: None,
-        token_hash: draft.token.as_deref().map(tokens::hash),
-        imported: false,
-        returned: new.priced.currency.zero(),
-        returned_money: new.priced.currency.zero(),
-        returned_points: 0,
-        details: Json(OrderDetails {
-            shipping_address: new.shipping_address,
-            billing_address: new.billing_address,
-            shipping_method: new.priced.shipping_method,
-            payment_method: draft.choice.as_ref().map(|choice| choice.method.clone()),
-            channel: new.channel,
-            note: new.note,
-            attributes: new.attributes,
-            applied: new.priced.applied,
-            rejected: new.priced.rejected,
-            points_multiplier: new.extras.points_multiplier,
-            decline_code: None,
-        }),
-        timeline: Json(Vec::with_capacity(4)),
-        version: 1,
-        created_at: now,
-        updated_at: now,
-    }
+    Ok(tx.emit(opening.order.id, &OrderCreated(fact(&opening.order)))?)
 }
 
 /// The payment is good: the order is confirmed, its answer kept, its saga ended.
 pub(crate) fn confirm(tx: &mut Tx<'_>, driver: &Held, paid: Option<&PaymentOutcome>) -> Result<OrderView, Error> {
-    let saga = held(tx, driver)?;
+    let draft = held(tx, driver)?.draft.open()?;
     let mut order = order(tx, driver.order_id)?;
     if !states::may_follow(order.status, OrderStatus::Confirmed) {
         return Err(reject::state("INVALID_STATE", "The order cannot be confirmed any more.", order.status));
@@ -196,8 +132,8 @@ pub(crate) fn confirm(tx: &mut Tx<'_>, driver: &Held, paid: Option<&PaymentOutco
     tx.delete::<Saga>(&driver.order_id)?;
     tx.emit(order.id, &OrderConfirmed(fact(&order)))?;
     let mut answer = view(tx, order)?;
-    answer.order_token.clone_from(&saga.draft.token);
-    keep(tx, &saga, &answer)?;
+    answer.order_token.clone_from(&draft.token);
+    keep(tx, &draft, &answer)?;
     Ok(answer)
 }
 
@@ -208,14 +144,16 @@ pub(crate) fn await_action(tx: &mut Tx<'_>, driver: &Held, paid: &PaymentOutcome
     note_payment(&mut order, Some(paid));
     note(&mut order, tx.now(), "TAKE_PAYMENT", "WAITING", "The buyer has to confirm the payment.", "system");
     touch(tx, &mut order)?;
+    let mut draft = saga.draft.open()?;
     let mut answer = view(tx, order)?;
-    answer.order_token.clone_from(&saga.draft.token);
+    answer.order_token.clone_from(&draft.token);
     if let Some(payment) = &mut answer.payment {
         payment.action.clone_from(&paid.action);
     }
-    keep(tx, &saga, &answer)?;
-    saga.draft.claim = None;
-    saga.draft.token = None;
+    keep(tx, &draft, &answer)?;
+    draft.claim = None;
+    draft.token = None;
+    saga.draft = Sealed::of(&draft)?;
     saga.step = SagaStep::AwaitingAction;
     saga.due_at = saga.created_at + ACTION_LIFE;
     tx.put(&saga)?;
@@ -240,7 +178,7 @@ pub(crate) fn ask_again(
         touch(tx, &mut order)?;
     }
     let mut answer = view(tx, order)?;
-    answer.order_token.clone_from(&saga.draft.token);
+    answer.order_token = saga.draft.open()?.token;
     answer.undecided = true;
     Ok(answer)
 }
@@ -255,7 +193,7 @@ pub(crate) fn fail(tx: &mut Tx<'_>, driver: &Held, paid: Option<&PaymentOutcome>
     note(&mut order, tx.now(), "TAKE_PAYMENT", "FAILED", reason, "system");
     touch(tx, &mut order)?;
     saga.step = SagaStep::Undoing;
-    saga.draft.undo = Some(Undo { reason: reason.to_owned() });
+    saga.draft = Sealed::of(&Draft { undo: Some(Undo { reason: reason.to_owned() }), ..saga.draft.open()? })?;
     tx.put(&saga)?;
     Ok(tx.emit(order.id, &OrderFailed(fact(&order)))?)
 }
@@ -365,8 +303,8 @@ fn note_payment(order: &mut Order, paid: Option<&PaymentOutcome>) {
 }
 
 /// Keeps the answer with the request's idempotency key.
-fn keep(tx: &mut Tx<'_>, saga: &Saga, answer: &OrderView) -> Result<(), Error> {
-    let Some(stored) = &saga.draft.claim else { return Ok(()) };
+fn keep(tx: &mut Tx<'_>, draft: &Draft, answer: &OrderView) -> Result<(), Error> {
+    let Some(stored) = &draft.claim else { return Ok(()) };
     let claim: Claim = stored.to_claim();
     if let Some(response) = answer.kept(claim.status)? {
         tx.keep(&claim, &response)?;

@@ -28,7 +28,7 @@ impl Driver<'_> {
     async fn give_back(&self) -> Result<OrderView, Error> {
         let (order_id, held) = (self.held.order_id, self.held.clone());
         let saga = self.orders.db.read(|tx| steps::held(tx, &held)).await?;
-        let reason = saga.draft.undo.as_ref().map(|undo| undo.reason.clone()).unwrap_or_default();
+        let reason = saga.draft.open()?.undo.map(|undo| undo.reason).unwrap_or_default();
         let cx = self.cx.elevated();
         cx.call(CancelPayment { order_id, reason }).await?;
         let kept = self.orders.db.read(|tx| kept(tx, order_id)).await?;

@@ -2,7 +2,7 @@
 
 use promox_contract::ids::OrderId;
 use promox_contract::order::{OrderCancelled, OrderStatus};
-use promox_kernel::{Cx, Error, Json};
+use promox_kernel::{Cx, Error, Sealed};
 use promox_storage::Tx;
 
 use crate::checkout::steps::{DRIVER_SILENCE, Held, fact, note, touch};
@@ -26,7 +26,7 @@ pub(crate) fn cancel(tx: &mut Tx<'_>, cx: &Cx, id: OrderId, reason: &str) -> Res
     order.status = OrderStatus::Cancelled;
     note(&mut order, tx.now(), "CANCEL", "DONE", reason, &cx.principal.name());
     touch(tx, &mut order)?;
-    tx.put(&undo_saga(tx, &order, attempt, reason))?;
+    tx.put(&undo_saga(tx, &order, attempt, reason)?)?;
     tx.emit(order.id, &OrderCancelled(fact(&order)))?;
     Ok(Some(Held { order_id: id, attempt }))
 }
@@ -40,18 +40,18 @@ fn take_over(tx: &Tx<'_>, id: OrderId) -> Result<i64, Error> {
     }
 }
 
-fn undo_saga(tx: &Tx<'_>, order: &Order, attempt: i64, reason: &str) -> Saga {
+fn undo_saga(tx: &Tx<'_>, order: &Order, attempt: i64, reason: &str) -> Result<Saga, Error> {
     let draft = Draft { undo: Some(Undo { reason: reason.to_owned() }), ..Draft::default() };
-    Saga {
+    Ok(Saga {
         order_id: order.id,
         step: SagaStep::Undoing,
         attempt,
         due_at: tx.now() + DRIVER_SILENCE,
         cart_id: None,
         cart_version: None,
-        draft: Json(draft),
+        draft: Sealed::of(&draft)?,
         tries: 0,
         last_error: None,
         created_at: tx.now(),
-    }
+    })
 }

@@ -1,0 +1,202 @@
+//! Orders on the memory engine, driven step by step as a saga's driver would.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use promox_contract::ids::{OrderId, PaymentId};
+use promox_contract::inventory::SkuQuantity;
+use promox_contract::order::{OrderStatus, Totals};
+use promox_contract::payment::{PaymentOutcome, PaymentStatus};
+use promox_kernel::{
+    Amount, Claim, Clock, Currency, Cx, Entropy, Error, Node, Principal, Registry, Sealed, Timestamp, UserId,
+};
+use promox_storage::{Audit, Cache, Database, Db, Engine, MemoryEngine, Report, Tx};
+
+use crate::api::{LineView, OrderView};
+use crate::checkout::steps::{self, Begun, Held};
+use crate::checkout::{Draft, Extras, NewOrder, Opening, StoredClaim};
+use crate::records::Saga;
+use crate::rules::pricing::Priced;
+use crate::{Orders, StoreSettings};
+
+pub(super) const BUYER: UserId = UserId(7);
+
+/// A node with nothing but orders.
+pub(super) struct Desk {
+    pub(super) db: Db,
+    pub(super) node: Arc<Node>,
+    engine: Arc<MemoryEngine>,
+    orders: Arc<Orders>,
+}
+
+impl Desk {
+    pub(super) fn open() -> Self {
+        let engine = MemoryEngine::new();
+        let db = Db::new(engine.clone(), Database::Ecommerce);
+        let node = Node::new(Clock::manual(Timestamp::from_seconds(1_800_000_000)), Entropy::seeded(7));
+        node.install(Registry::default());
+        let orders = Orders::new(db.clone(), Cache::in_memory(), StoreSettings::default(), false);
+        Self { db, node, engine, orders }
+    }
+
+    pub(super) fn cx(&self) -> Cx {
+        Cx::system(&self.node, "test", Duration::from_mins(1))
+    }
+
+    pub(super) fn buyer(&self) -> Cx {
+        Cx { principal: Principal::User { id: BUYER, session: 1, permissions: Arc::default() }, ..self.cx() }
+    }
+
+    /// One transaction.
+    pub(super) async fn write<T: Send + 'static>(
+        &self,
+        work: impl Fn(&mut Tx<'_>) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.db.write(&self.cx(), work).await
+    }
+
+    /// A saga at its beginning, and the draft that it was begun with.
+    pub(super) async fn begin(&self, lines: &[Line], claim: Option<Claim>) -> (Held, Draft) {
+        let draft = Draft { claim: claim.as_ref().map(StoredClaim::of), ..draft(lines) };
+        let sealed = Sealed::of(&draft).unwrap();
+        let claim = claim.map(Arc::new);
+        match self.write(move |tx| steps::begin(tx, &sealed, claim.as_deref(), None)).await.unwrap() {
+            Begun::New(held) => (held, draft),
+            _ => panic!("the key was used before"),
+        }
+    }
+
+    /// Writes the PENDING order of a saga.
+    pub(super) async fn open_order(&self, held: &Held, draft: &Draft) -> Result<(), Error> {
+        let opening = Opening::of(draft, held.order_id, self.node.clock.now()).unwrap();
+        let held = held.clone();
+        self.write(move |tx| steps::open_order(tx, &held, &opening)).await
+    }
+
+    pub(super) async fn confirm(&self, held: &Held) -> Result<OrderView, Error> {
+        let (held, paid) = (held.clone(), paid());
+        self.write(move |tx| steps::confirm(tx, &held, Some(&paid))).await
+    }
+
+    /// A confirmed order of these lines.
+    pub(super) async fn sold(&self, lines: &[Line]) -> OrderId {
+        let (held, draft) = self.begin(lines, None).await;
+        self.open_order(&held, &draft).await.unwrap();
+        self.confirm(&held).await.unwrap();
+        held.order_id
+    }
+
+    pub(super) async fn status(&self, id: OrderId) -> OrderStatus {
+        self.db.read(|tx| steps::order(tx, id)).await.unwrap().status
+    }
+
+    pub(super) async fn saga(&self, id: OrderId) -> Option<Saga> {
+        self.db.read(|tx| tx.get::<Saga>(&id)).await.unwrap()
+    }
+
+    /// The types of the events told so far.
+    pub(super) async fn told(&self) -> Vec<String> {
+        let events = self.db.read(|tx| tx.events_after(0, 1_000)).await.unwrap();
+        events.into_iter().map(|event| event.kind).collect()
+    }
+
+    /// The auditor finds nothing in the orders' own books.
+    pub(super) fn verify(&self) {
+        let reader = self.engine.snapshot();
+        let mut report = Report::default();
+        self.orders.audit(&Tx::unbounded(&*reader, Database::Ecommerce), &mut report).unwrap();
+        for table in Orders::TABLES {
+            report.check_table(&*reader, table).unwrap();
+        }
+        let alone = |invariant: &str| invariant.starts_with("order") || invariant.starts_with("saga");
+        let (findings, _) = report.finish();
+        let own: Vec<_> = findings.into_iter().filter(|finding| alone(finding.invariant)).collect();
+        assert_eq!(own, []);
+    }
+}
+
+/// A line: SKU, units, the price of one, and what promotions take off the line.
+pub(super) type Line = (&'static str, u32, &'static str, &'static str);
+
+pub(super) fn items(units: &[(&str, u32)]) -> Vec<SkuQuantity> {
+    units.iter().map(|(sku, quantity)| SkuQuantity { sku: sku.parse().unwrap(), quantity: *quantity }).collect()
+}
+
+pub(super) fn claim(key: &str) -> Claim {
+    Claim { caller: "user:7".into(), key: key.into(), fingerprint: [1; 32], status: 201, recorded: OnceLock::new() }
+}
+
+pub(super) fn paid() -> PaymentOutcome {
+    PaymentOutcome {
+        id: PaymentId(1),
+        status: PaymentStatus::Captured,
+        undecided: false,
+        decline_code: None,
+        action: None,
+        captured: Amount::ZERO,
+        refunded: Amount::ZERO,
+    }
+}
+
+fn draft(lines: &[Line]) -> Draft {
+    let lines: Vec<LineView> = lines.iter().map(line).collect();
+    let sum = |part: fn(&LineView) -> Amount| lines.iter().map(part).sum::<Amount>();
+    let zero = Currency::GBP.zero();
+    let totals = Totals {
+        subtotal: sum(|line| line.subtotal),
+        discount: sum(|line| line.discount),
+        shipping: zero,
+        shipping_discount: zero,
+        tax: zero,
+        points_redeemed: 0,
+        points_value: zero,
+        total: sum(|line| line.total),
+    };
+    let priced = Priced {
+        currency: Currency::GBP,
+        prices_include_tax: true,
+        lines,
+        totals,
+        shipping_method: None,
+        applied: Vec::new(),
+        rejected: Vec::new(),
+    };
+    let order = NewOrder {
+        number: "ABCDE-FGHJK".into(),
+        user_id: Some(BUYER),
+        email: "ann@example.com".parse().unwrap(),
+        priced,
+        shipping_address: None,
+        billing_address: None,
+        channel: None,
+        note: None,
+        attributes: std::collections::BTreeMap::default(),
+        extras: Extras::default(),
+        points_earned: 0,
+    };
+    Draft { order: Some(Box::new(order)), actor: "user:7".into(), ..Draft::default() }
+}
+
+fn line((sku, quantity, price, discount): &Line) -> LineView {
+    let (price, discount): (Amount, Amount) = (price.parse().unwrap(), discount.parse().unwrap());
+    let subtotal = price.times(i64::from(*quantity)).unwrap();
+    let shares = vec![promox_contract::promotion::LineDiscount {
+        promotion_id: promox_contract::ids::PromotionId(1),
+        coupon_code: None,
+        amount: discount,
+    }];
+    LineView {
+        sku: sku.parse().unwrap(),
+        product_id: None,
+        name: (*sku).into(),
+        quantity: *quantity,
+        unit_price: price,
+        list_price: price,
+        flash_sale_id: None,
+        subtotal,
+        discount,
+        discounts: shares,
+        tax: Amount::ZERO,
+        total: subtotal - discount,
+    }
+}

@@ -1,0 +1,5 @@
+//! The order service's transactions on the memory engine: steps of a saga, parcels and returns, each alone.
+
+mod desk;
+mod returns;
+mod saga;
