@@ -11,10 +11,12 @@
 
 mod access;
 mod aftermath;
+mod campaigns;
 mod cart;
 mod catalogue;
 mod checkout;
 mod client;
+mod codes;
 mod input;
 mod journal;
 mod kill;
@@ -22,5 +24,7 @@ mod month;
 mod payments;
 mod people;
 mod process;
+mod promotions;
 mod saga;
+mod shelf;
 mod shop;

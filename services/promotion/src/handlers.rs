@@ -15,6 +15,7 @@ use crate::api::{
     ActivatePromotion, ArchivePromotion, CreatePromotion, DeletePromotion, GetPromotion, ListPromotions, ListUsage,
     PausePromotion, PromotionStatus, PromotionView, UpdatePromotion, UsageView,
 };
+use crate::commands::promotions::Desk;
 use crate::commands::{promotions, uses};
 use crate::pricing::Question;
 use crate::rules::{self, Rule, normal_code};
@@ -28,15 +29,21 @@ pub(crate) async fn currency(cx: &Cx) -> Result<Currency, Error> {
     Ok(cx.call(StoreProfile {}).await?.currency)
 }
 
+async fn desk(cx: &Cx) -> Result<Desk, Error> {
+    Ok(Desk { cx: cx.clone(), currency: currency(cx).await? })
+}
+
 impl Handle<ListPromotions> for Promotions {
-    async fn handle(&self, _: &Cx, op: ListPromotions) -> Result<Page<PromotionView>, Error> {
-        self.db.read(|tx| queries::list(tx, op)).await
+    async fn handle(&self, cx: &Cx, op: ListPromotions) -> Result<Page<PromotionView>, Error> {
+        let currency = currency(cx).await?;
+        self.db.read(|tx| queries::list(tx, op, currency)).await
     }
 }
 
 impl Handle<GetPromotion> for Promotions {
-    async fn handle(&self, _: &Cx, op: GetPromotion) -> Result<PromotionView, Error> {
-        self.db.read(|tx| Ok(queries::view(tx, queries::promotion(tx, op.id)?)?)).await
+    async fn handle(&self, cx: &Cx, op: GetPromotion) -> Result<PromotionView, Error> {
+        let currency = currency(cx).await?;
+        self.db.read(|tx| Ok(queries::view(tx, queries::promotion(tx, op.id)?, currency)?)).await
     }
 }
 
@@ -53,8 +60,8 @@ impl Handle<CreatePromotion> for Promotions {
         }
         let document = admit(cx, op.0, None).await?;
         let claim = self.claim_new_code(cx, &document, None).await?;
-        let (caller, claimed) = (cx.clone(), claim.clone());
-        let work = move |tx: &mut Tx<'_>| Ok(promotions::create(tx, &caller, &document, claimed.as_ref())?);
+        let (desk, claimed) = (desk(cx).await?, claim.clone());
+        let work = move |tx: &mut Tx<'_>| Ok(promotions::create(tx, &desk, &document, claimed.as_ref())?);
         let made = self.db.answer(cx, work).await;
         if made.is_err() {
             self.release_code(cx, claim).await;
@@ -69,11 +76,11 @@ impl Handle<UpdatePromotion> for Promotions {
         let before = self.db.read(|tx| queries::promotion(tx, id)).await?;
         cx.check_version(before.version)?;
         let document = admit(cx, merged(&before.document, op)?, Some(&before.document)).await?;
-        let (caller, version) = (cx.clone(), before.version);
+        let (desk, version) = (desk(cx).await?, before.version);
         let shelf = before.document.stage == rules::Stage::Catalog || document.stage == rules::Stage::Catalog;
         let claim = self.claim_new_code(cx, &document, Some(&before.document)).await?;
         let claimed = claim.clone();
-        let work = move |tx: &mut Tx<'_>| promotions::update(tx, &caller, (id, version), &document, claimed.as_ref());
+        let work = move |tx: &mut Tx<'_>| promotions::update(tx, &desk, (id, version), &document, claimed.as_ref());
         let view = self.db.write(cx, work).await;
         if view.is_err() {
             self.release_code(cx, claim).await;
@@ -176,15 +183,15 @@ impl Promotions {
     }
 
     async fn transit(&self, cx: &Cx, id: PromotionId, to: PromotionStatus) -> Result<PromotionView, Error> {
-        let caller = cx.clone();
+        let desk = desk(cx).await?;
         let active = match to {
             PromotionStatus::Active => {
-                let currency = currency(cx).await?;
+                let currency = desk.currency;
                 self.db.read(|tx| self.compiler.at(tx, currency)).await?.set.len()
             }
             _ => 0,
         };
-        let view = self.db.write(cx, move |tx| promotions::transit(tx, &caller, id, to, active)).await?;
+        let view = self.db.write(cx, move |tx| promotions::transit(tx, &desk, id, to, active)).await?;
         self.tell_shelf(cx).await;
         Ok(view)
     }
@@ -210,8 +217,8 @@ impl Handle<ArchivePromotion> for Promotions {
 
 impl Handle<DeletePromotion> for Promotions {
     async fn handle(&self, cx: &Cx, op: DeletePromotion) -> Result<(), Error> {
-        let caller = cx.clone();
-        self.db.write(cx, move |tx| promotions::delete(tx, &caller, op.id)).await?;
+        let desk = desk(cx).await?;
+        self.db.write(cx, move |tx| promotions::delete(tx, &desk, op.id)).await?;
         self.tell_shelf(cx).await;
         Ok(())
     }

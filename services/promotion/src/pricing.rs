@@ -151,8 +151,11 @@ fn name_code(
     named.promotion = compiled.set.by_code(normal);
     if named.promotion.is_none() {
         let row = queries::by_code(tx, normal)?;
-        named.promotion = row.as_ref().map(|row| row.id);
-        named.refused = Some(queries::standing(row));
+        let id = row.as_ref().map(|row| row.id);
+        let refused = queries::standing(row);
+        // What reads as unknown is not named: a draft is nobody's business yet.
+        named.promotion = id.filter(|_| refused != RejectReason::Unknown);
+        named.refused = Some(refused);
     }
     Ok(named)
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use promox_contract::ids::PromotionId;
 use promox_contract::promotion::{PromotionDescription, RejectReason};
-use promox_kernel::{Amount, Error, Page, Timestamp};
+use promox_kernel::{Amount, Currency, Error, Page, Timestamp};
 use promox_storage::{StoreError, Tx};
 
 use crate::api::{ListPromotions, ListUsage, PromotionView, UsageView};
@@ -19,7 +19,7 @@ pub(crate) fn counted(tx: &Tx<'_>, id: PromotionId) -> Result<(i64, Amount), Sto
 }
 
 /// A promotion as it is shown.
-pub(crate) fn view(tx: &Tx<'_>, row: Promotion) -> Result<PromotionView, StoreError> {
+pub(crate) fn view(tx: &Tx<'_>, row: Promotion, currency: Currency) -> Result<PromotionView, StoreError> {
     let (uses, spent) = counted(tx, row.id)?;
     let it: rules::Promotion = row.document.0;
     Ok(PromotionView {
@@ -41,7 +41,7 @@ pub(crate) fn view(tx: &Tx<'_>, row: Promotion) -> Result<PromotionView, StoreEr
         actions: it.actions,
         limits: it.limits,
         uses,
-        spent,
+        spent: currency.round(spent.0),
         version: row.version,
         created_at: row.created_at,
         updated_at: row.updated_at,
@@ -54,7 +54,7 @@ pub(crate) fn promotion(tx: &Tx<'_>, id: PromotionId) -> Result<Promotion, Error
 }
 
 /// A page of promotions, newest first.
-pub(crate) fn list(tx: &Tx<'_>, op: ListPromotions) -> Result<Page<PromotionView>, Error> {
+pub(crate) fn list(tx: &Tx<'_>, op: ListPromotions, currency: Currency) -> Result<Page<PromotionView>, Error> {
     let wanted = op.q.map(|q| q.trim().to_lowercase());
     let keep = |row: &Promotion| {
         let text = |text: &str| wanted.as_ref().is_none_or(|wanted| text.to_lowercase().contains(wanted.as_str()));
@@ -73,7 +73,7 @@ pub(crate) fn list(tx: &Tx<'_>, op: ListPromotions) -> Result<Page<PromotionView
         (None, None) => tx.scan::<Promotion>().backward().page_of(op.limit, op.cursor, keep),
     }?;
     let (next, items) = (page.next_cursor, page.items);
-    let views = items.into_iter().map(|row| view(tx, row)).collect::<Result<_, _>>()?;
+    let views = items.into_iter().map(|row| view(tx, row, currency)).collect::<Result<_, _>>()?;
     Ok(Page::new(views, next))
 }
 

@@ -2,7 +2,7 @@
 
 use promox_contract::audit::Audited;
 use promox_contract::ids::PromotionId;
-use promox_kernel::{Amount, Cx, Json};
+use promox_kernel::{Amount, Currency, Cx, Json};
 use promox_storage::{StoreError, Tx};
 
 use super::codes;
@@ -13,6 +13,13 @@ use crate::reject::{Reject, allowed};
 use crate::rules::{self, normal_code};
 
 use crate::api::PromotionView;
+
+/// Who changes promotions, in a store of which currency.
+#[derive(Clone, Debug)]
+pub(crate) struct Desk {
+    pub(crate) cx: Cx,
+    pub(crate) currency: Currency,
+}
 
 /// Raises the epoch: what is compiled anywhere is stale.
 fn raise_epoch(tx: &mut Tx<'_>) -> Result<i64, StoreError> {
@@ -32,7 +39,7 @@ pub(super) fn check_code(tx: &Tx<'_>, id: Option<PromotionId>, code_key: Option<
 
 fn tell(
     tx: &mut Tx<'_>,
-    cx: &Cx,
+    desk: &Desk,
     action: &str,
     before: Option<&Promotion>,
     after: &Promotion,
@@ -40,15 +47,15 @@ fn tell(
     let brief =
         |it: &Promotion| serde_json::json!({"status": it.status, "version": it.version, "promotion": *it.document});
     let subject = format!("promotion:{}", after.id);
-    let entry = Audited::new(cx.principal.name(), action, subject, before.map(brief), brief(after));
+    let entry = Audited::new(desk.cx.principal.name(), action, subject, before.map(brief), brief(after));
     tx.emit(after.id, &entry)?;
-    queries::view(tx, after.clone())
+    queries::view(tx, after.clone(), desk.currency)
 }
 
 /// Makes a DRAFT; `claim` is that of its code.
 pub(crate) fn create(
     tx: &mut Tx<'_>,
-    cx: &Cx,
+    desk: &Desk,
     document: &rules::Promotion,
     claim: Option<&String>,
 ) -> Result<PromotionView, Reject> {
@@ -67,19 +74,19 @@ pub(crate) fn create(
         updated_at: tx.now(),
     };
     tx.insert(&row)?;
-    Ok(tell(tx, cx, "promotion.create", None, &row)?)
+    Ok(tell(tx, desk, "promotion.create", None, &row)?)
 }
 
 /// Puts another document in a promotion's place; `claim` is that of its code, when it is another one.
 pub(crate) fn update(
     tx: &mut Tx<'_>,
-    cx: &Cx,
+    desk: &Desk,
     (id, version): (PromotionId, i64),
     document: &rules::Promotion,
     claim: Option<&String>,
 ) -> Result<PromotionView, Reject> {
     let before = tx.get::<Promotion>(&id)?.ok_or(Reject::Absent("promotion"))?;
-    cx.check_version(before.version)?;
+    desk.cx.check_version(before.version)?;
     if before.version != version {
         return Err(Reject::Other(promox_kernel::Error::conflict(
             "CHANGED_MEANWHILE",
@@ -103,7 +110,7 @@ pub(crate) fn update(
         ..before.clone()
     };
     tx.put(&row)?;
-    Ok(tell(tx, cx, "promotion.update", Some(&before), &row)?)
+    Ok(tell(tx, desk, "promotion.update", Some(&before), &row)?)
 }
 
 /// A limit never falls below what is used: the books would not add up.
@@ -122,15 +129,15 @@ fn check_limits(tx: &Tx<'_>, id: PromotionId, document: &rules::Promotion) -> Re
 /// Moves a promotion to another state; one that stands there already stays as it is.
 pub(crate) fn transit(
     tx: &mut Tx<'_>,
-    cx: &Cx,
+    desk: &Desk,
     id: PromotionId,
     to: Status,
     active: usize,
 ) -> Result<PromotionView, Reject> {
     let before = tx.get::<Promotion>(&id)?.ok_or(Reject::Absent("promotion"))?;
-    cx.check_version(before.version)?;
+    desk.cx.check_version(before.version)?;
     if before.status == to {
-        return Ok(queries::view(tx, before)?);
+        return Ok(queries::view(tx, before, desk.currency)?);
     }
     if !allowed(before.status).contains(&to) {
         return Err(Reject::Transition { from: before.status, to });
@@ -152,18 +159,18 @@ pub(crate) fn transit(
         Status::Paused => "promotion.pause",
         Status::Draft | Status::Archived => "promotion.archive",
     };
-    Ok(tell(tx, cx, action, Some(&before), &row)?)
+    Ok(tell(tx, desk, action, Some(&before), &row)?)
 }
 
 /// Removes a DRAFT; archives what was ever more.
-pub(crate) fn delete(tx: &mut Tx<'_>, cx: &Cx, id: PromotionId) -> Result<(), Reject> {
+pub(crate) fn delete(tx: &mut Tx<'_>, desk: &Desk, id: PromotionId) -> Result<(), Reject> {
     let before = tx.get::<Promotion>(&id)?.ok_or(Reject::Absent("promotion"))?;
-    cx.check_version(before.version)?;
+    desk.cx.check_version(before.version)?;
     if before.status != Status::Draft {
-        return transit(tx, cx, id, Status::Archived, 0).map(drop);
+        return transit(tx, desk, id, Status::Archived, 0).map(drop);
     }
     tx.delete::<Promotion>(&id)?;
     let subject = format!("promotion:{id}");
-    tx.emit(id, &Audited::new(cx.principal.name(), "promotion.delete", subject, &*before.document, ()))?;
+    tx.emit(id, &Audited::new(desk.cx.principal.name(), "promotion.delete", subject, &*before.document, ()))?;
     Ok(())
 }

@@ -93,11 +93,13 @@ text_enum! {
 /// A promotion in the rules language.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("required" = ["name", "actions"]))]
 pub struct Promotion {
     /// The caller's id of a promotion that is not stored here; only in `promotions[]` of `calculate`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<i64>,
-    /// What people call it.
+    /// What people call it. Left out, it is empty, which is refused together with whatever else is wrong.
+    #[serde(default)]
     pub name: String,
     /// The code that asks for it; null for an automatic one.
     #[serde(default)]
@@ -136,6 +138,7 @@ pub struct Promotion {
     #[serde(default)]
     pub when: Option<Condition>,
     /// What it gives, in order; 1 to 8.
+    #[serde(default)]
     pub actions: Vec<Action>,
     /// How often and how much.
     #[serde(default)]

@@ -58,7 +58,7 @@ async fn a_budget_is_never_passed_by_a_penny() {
     shop.hold(2, None, &[(id, "10.00")]).await.unwrap();
     let error = shop.hold(3, None, &[(other, "1.00"), (id, "5.01")]).await.unwrap_err();
     assert_eq!(reason(&error), refused(RejectReason::BudgetExhausted));
-    assert_eq!(books(&shop, other).await, (0, "0".into()));
+    assert_eq!(books(&shop, other).await, (0, "0.00".into()));
     shop.hold(4, None, &[(id, "5.00")]).await.unwrap();
     assert_eq!(books(&shop, id).await, (3, "25.00".into()));
     shop.verify();
@@ -144,6 +144,6 @@ async fn an_order_that_gave_back_first_does_not_take() {
     shop.release(1).await;
     assert_eq!(shop.hold(1, None, &[(id, "1.00")]).await.unwrap_err().code(), "USES_RELEASED");
     shop.hold(2, None, &[]).await.unwrap();
-    assert_eq!(books(&shop, id).await, (0, "0".into()));
+    assert_eq!(books(&shop, id).await, (0, "0.00".into()));
     shop.verify();
 }

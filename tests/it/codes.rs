@@ -1,0 +1,197 @@
+//! Codes over HTTP: whose they are, why they give nothing, how often they do.
+
+use serde_json::{Value, json};
+
+use crate::client::Client;
+use crate::promotions::{activate, order, pause, percent, reason, with};
+use crate::shop::{Shop, order_of};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_code_is_one_promotions_or_one_coupons_also_at_the_same_instant() {
+    let shop = Shop::start().await;
+    let key = activate(&shop, percent("5", json!({"couponOnly": true}))).await;
+    let bulk = json!({"count": 30_000, "promotionId": key, "pattern": "RACE-######"});
+    shop.admin.post("/api/coupons/bulk", &bulk).await.expect(202);
+    for round in 0..40 {
+        let code = format!("Same-{round}");
+        let promotion = percent("10", json!({"code": code.to_lowercase()}));
+        let coupon = json!({"code": code, "promotionId": key});
+        let row = json!({"code": code, "promotionId": key}).to_string();
+        let (promotion, coupon, imported) = tokio::join!(
+            shop.admin.post("/api/promotions", &promotion),
+            shop.admin.post("/api/coupons", &coupon),
+            shop.admin.send("POST", "/api/coupons/import", "application/x-ndjson", row.into()),
+        );
+        let imported = imported.unwrap().expect(200)["created"].as_i64().unwrap();
+        let got = [promotion.status == 201, coupon.status == 201, imported == 1];
+        assert!(got.iter().filter(|got| **got).count() <= 1, "{code}: {got:?}");
+        for refused in [promotion, coupon].iter().filter(|it| it.status != 201) {
+            refused.refused(409, "CODE_TAKEN");
+        }
+        if !got.contains(&true) {
+            shop.admin.post("/api/coupons", &json!({"code": code, "promotionId": key})).await.expect(201);
+        }
+    }
+    for taken in ["same0", "SAME_1", "s a m e 2"] {
+        shop.admin.post("/api/promotions", &percent("1", json!({"code": taken}))).await.refused(409, "CODE_TAKEN");
+        shop.admin.post("/api/coupons", &json!({"code": taken, "promotionId": key})).await.refused(409, "CODE_TAKEN");
+    }
+    // A code that a batch's codes may be like is a promotion's too, once the batch is past it.
+    activate(&shop, percent("1", json!({"code": "RACEZZZZZZ"}))).await;
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn codes_and_their_reasons() {
+    let shop = Shop::start().await;
+    shop.product("A", "10.00", 100).await;
+    let member = shop.customer("member@example.com").await;
+    let at = |seconds: i64| promox_kernel::Timestamp::from_seconds(shop.seconds() + seconds).to_string();
+    let big = json!({"field": "cart.subtotal", "op": "GTE", "value": "50.00"});
+    let paused = activate(&shop, percent("10", json!({"code": "PAUSED"}))).await;
+    pause(&shop, paused).await;
+    shop.admin.post("/api/promotions", &percent("10", json!({"code": "DRAFT"}))).await.expect(201);
+    activate(&shop, percent("10", json!({"code": "LATER", "startsAt": at(600)}))).await;
+    activate(&shop, percent("10", json!({"code": "OVER", "startsAt": at(-60), "endsAt": at(-30)}))).await;
+    activate(&shop, percent("10", json!({"code": "BIG", "when": big}))).await;
+    let staff = json!({"field": "customer.id", "op": "EQ", "value": 99});
+    activate(&shop, percent("10", json!({"code": "STAFF", "when": staff}))).await;
+    let b = json!([{"type": "PERCENT_OFF", "value": "5", "scope": "ITEMS", "items": {"skus": ["B"]}}]);
+    activate(&shop, percent("5", json!({"code": "ONLY-B", "actions": b}))).await;
+    for (code, anonymous, known) in [
+        ("NOPE", "UNKNOWN", "UNKNOWN"),
+        ("DRAFT", "UNKNOWN", "UNKNOWN"),
+        ("PAUSED", "UNKNOWN", "PAUSED"),
+        ("later", "UNKNOWN", "NOT_STARTED"),
+        ("OVER", "UNKNOWN", "EXPIRED"),
+        ("STAFF", "UNKNOWN", "NOT_ELIGIBLE"),
+        ("B I-G", "CONDITIONS_NOT_MET", "CONDITIONS_NOT_MET"),
+        ("only_b", "NO_MATCHING_ITEMS", "NO_MATCHING_ITEMS"),
+    ] {
+        for (client, wanted) in [(&shop.anyone, anonymous), (&member, known)] {
+            for field in ["promotionCode", "couponCode"] {
+                let mut body = order_of(&[("A", 1)], "tok_visa");
+                body[field] = json!(code);
+                let quote = client.post("/api/orders/quote", &body).await.expect(200);
+                let (reason, rejected) = reason(&quote);
+                assert_eq!((reason, &rejected["code"]), (wanted, &json!(code)), "{quote}");
+                assert!(wanted != "UNKNOWN" || rejected.get("promotionId").is_none(), "{rejected}");
+                let refused = client.post("/api/orders", &body).await.expect(422);
+                assert_eq!(refused["reason"], wanted, "{refused}");
+                assert!(["PROMOTION_INVALID", "COUPON_INVALID"].contains(&refused["code"].as_str().unwrap()));
+            }
+        }
+    }
+    let mut body = order_of(&[("A", 4)], "tok_visa");
+    body["promotionCode"] = json!("BIG");
+    let quote = shop.anyone.post("/api/orders/quote", &body).await.expect(200);
+    let details =
+        json!([{"field": "cart.subtotal", "op": "GTE", "wanted": "50.00", "actual": "40.00", "missing": "10.00"}]);
+    assert_eq!(quote["rejectedPromotions"][0]["details"], details);
+    body["items"][0]["quantity"] = json!(5);
+    let placed = shop.anyone.post("/api/orders", &body).await.expect(201);
+    assert_eq!(placed["appliedPromotions"][0]["code"], "BIG");
+    assert_eq!((&placed["totals"]["discount"], &placed["totals"]["total"]), (&json!("5.00"), &json!("45.00")));
+    assert_eq!(shop.admin.get("/api/orders").await.expect(200)["items"].as_array().unwrap().len(), 1);
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn limits_count_orders_and_come_back_once() {
+    let shop = Shop::start().await;
+    shop.product("A", "10.00", 100).await;
+    let member = shop.customer("member@example.com").await;
+    let coded = |code: &str, limits: Value| percent("10", json!({"code": code, "limits": limits}));
+    let one = activate(&shop, coded("ONE", json!({"perUser": 1}))).await;
+    let use_it = |client: Client, code: &'static str, more: Value| async move {
+        order(&client, "A", 1, with(json!({"promotionCode": code}), more)).await
+    };
+    let first = use_it(member.clone(), "ONE", json!({"email": "member@example.com"})).await.expect(201);
+    let again = use_it(member.clone(), "ONE", json!({})).await.refused(422, "PROMOTION_INVALID");
+    assert_eq!(again["reason"], "USER_LIMIT_REACHED");
+    for guest in ["member@example.com", "Member@Example.com"] {
+        let refused = use_it(shop.anyone.clone(), "ONE", json!({"email": guest})).await;
+        assert_eq!(refused.refused(422, "PROMOTION_INVALID")["reason"], "USER_LIMIT_REACHED", "a guest is his address");
+    }
+    use_it(shop.anyone.clone(), "ONE", json!({"email": "other@example.com"})).await.expect(201);
+    let mut quote = with(order_of(&[("A", 1)], "tok_visa"), json!({"promotionCode": "ONE"}));
+    quote.as_object_mut().unwrap().remove("email");
+    let quote = shop.anyone.post("/api/orders/quote", &quote).await.expect(200);
+    assert_eq!(quote["totals"]["total"], "9.00");
+    assert_eq!(quote["warnings"].as_array().unwrap().len(), 1, "it says that limits were left unchecked: {quote}");
+    let cancel = format!("/api/orders/{}/cancel", first["id"]);
+    for _ in 0..3 {
+        member.post(&cancel, &json!({"reason": "changed my mind"})).await.expect(200);
+    }
+    assert_eq!(shop.admin.get(&format!("/api/promotions/{one}")).await.expect(200)["uses"], 1);
+    use_it(member.clone(), "ONE", json!({})).await.expect(201);
+    use_it(member.clone(), "ONE", json!({})).await.refused(422, "PROMOTION_INVALID");
+
+    activate(&shop, coded("TWICE", json!({"total": 2}))).await;
+    for wanted in [201, 201, 422, 422] {
+        let answer = use_it(shop.anyone.clone(), "TWICE", json!({})).await;
+        assert_eq!(answer.status, wanted);
+        assert!(wanted == 201 || answer.json()["reason"] == "LIMIT_REACHED");
+    }
+    let day = json!({"periods": [{"per": "TOTAL", "period": "MONTH", "count": 1}]});
+    activate(&shop, coded("MONTHLY", day)).await;
+    use_it(shop.anyone.clone(), "MONTHLY", json!({})).await.expect(201);
+    let full = use_it(member.clone(), "MONTHLY", json!({})).await.refused(422, "PROMOTION_INVALID");
+    assert_eq!(full["reason"], "LIMIT_REACHED");
+    let address = |line: &str| json!({"shippingAddress": {"name": "N", "line1": line, "city": "London", "postalCode": "N1", "country": "GB"}});
+    activate(&shop, coded("HOUSE", json!({"periods": [{"per": "ADDRESS", "period": "DAY", "count": 1}]}))).await;
+    use_it(shop.anyone.clone(), "HOUSE", address("1 High St.")).await.expect(201);
+    use_it(member.clone(), "HOUSE", address("1  HIGH ST")).await.refused(422, "PROMOTION_INVALID");
+    use_it(member.clone(), "HOUSE", address("2 High St.")).await.expect(201);
+    let declined =
+        with(order_of(&[("A", 1)], "tok_declined"), json!({"promotionCode": "ONE", "email": "third@example.com"}));
+    shop.anyone.post("/api/orders", &declined).await.refused(402, "PAYMENT_DECLINED");
+    use_it(shop.anyone.clone(), "ONE", json!({"email": "third@example.com"})).await.expect(201);
+    // A free order has no effect to give: what gave 0.00 counts as no use.
+    shop.product("FREE", "0.00", 10).await;
+    let none = activate(&shop, percent("7", json!({}))).await;
+    let free = order(&shop.anyone, "FREE", 1, json!({})).await.expect(201);
+    assert_eq!(free["appliedPromotions"], json!([]));
+    assert_eq!(shop.admin.get(&format!("/api/promotions/{none}")).await.expect(200)["uses"], 0);
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn budgets_refuse_or_give_the_rest_and_the_store_caps_all() {
+    let shop = Shop::start().await;
+    shop.product("A", "10.00", 100).await;
+    let budget = |code: &str, short: &str| {
+        percent("20", json!({"code": code, "limits": {"budget": "5.00", "whenShort": short}}))
+    };
+    let refuse = activate(&shop, budget("REFUSE", "REFUSE")).await;
+    let rest = activate(&shop, budget("REST", "GIVE_REST")).await;
+    for (code, discounts) in [("REFUSE", ["2.00", "2.00", "none"]), ("REST", ["2.00", "2.00", "1.00"])] {
+        for wanted in discounts {
+            let answer = order(&shop.anyone, "A", 1, json!({"promotionCode": code})).await;
+            if wanted == "none" {
+                assert_eq!(answer.refused(422, "PROMOTION_INVALID")["reason"], "BUDGET_EXHAUSTED");
+            } else {
+                assert_eq!(answer.expect(201)["totals"]["discount"], wanted, "{code}");
+            }
+        }
+        let over = order(&shop.anyone, "A", 2, json!({"promotionCode": code})).await;
+        assert_eq!(over.refused(422, "PROMOTION_INVALID")["reason"], "BUDGET_EXHAUSTED");
+    }
+    for (id, spent) in [(refuse, "4.00"), (rest, "5.00")] {
+        let seen = shop.admin.get(&format!("/api/promotions/{id}")).await.expect(200);
+        assert_eq!(seen["spent"], spent);
+        let low = shop.admin.patch(&format!("/api/promotions/{id}"), &json!({"limits": {"budget": "3.99"}})).await;
+        assert_eq!(low.expect(422)["errors"][0]["pointer"], "/limits/budget");
+    }
+    shop.admin.put("/api/settings/store", &json!({"maxDiscountPercent": "30"})).await.expect(200);
+    let first = activate(&shop, percent("25", json!({"priority": 1}))).await;
+    let last = activate(&shop, percent("20", json!({}))).await;
+    let placed = order(&shop.anyone, "A", 1, json!({})).await.expect(201);
+    let given = json!([[first, "2.50"], [last, "0.50"]]);
+    let applied = placed["appliedPromotions"].as_array().unwrap();
+    let applied: Vec<_> = applied.iter().map(|it| json!([it["promotionId"], it["amount"]])).collect();
+    assert_eq!(json!(applied), given, "the excess comes off the last");
+    let seen = shop.admin.get(&format!("/api/promotions/{last}")).await.expect(200);
+    assert_eq!(seen["spent"], "0.50", "before budget is taken");
+    shop.close().await;
+}

@@ -1,0 +1,412 @@
+//! Promotions over HTTP: what they give, to whom, how often, and what is said of those that give nothing.
+
+use serde_json::{Value, json};
+
+use crate::client::Client;
+use crate::shop::{Shop, order_of};
+
+/// Makes a promotion and activates it; its id.
+pub(crate) async fn activate(shop: &Shop, promotion: Value) -> i64 {
+    let made = shop.admin.post("/api/promotions", &promotion).await.expect(201);
+    let path = format!("/api/promotions/{}/activate", made["id"]);
+    shop.admin.post(&path, &json!({})).await.expect(200);
+    made["id"].as_i64().unwrap()
+}
+
+pub(crate) async fn pause(shop: &Shop, id: i64) {
+    shop.admin.post(&format!("/api/promotions/{id}/pause"), &json!({})).await.expect(200);
+}
+
+pub(crate) fn with(mut value: Value, more: Value) -> Value {
+    value.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    value
+}
+
+/// So many percent off the order, with more members.
+pub(crate) fn percent(off: &str, more: Value) -> Value {
+    with(json!({"name": format!("{off} off"), "actions": [{"type": "PERCENT_OFF", "value": off}]}), more)
+}
+
+/// A cart of another shop, worked out by its own promotions.
+async fn calculate(client: &Client, items: Value, promotions: Value, more: Value) -> Value {
+    let body = with(json!({"items": items, "promotions": promotions}), more);
+    client.post("/api/promotions/calculate", &body).await.expect(200)
+}
+
+fn lines(answer: &Value) -> Vec<&str> {
+    answer["lines"].as_array().unwrap().iter().map(|line| line["total"].as_str().unwrap()).collect()
+}
+
+/// The reason that something was refused for.
+pub(crate) fn reason(answer: &Value) -> (&str, &Value) {
+    let rejected = &answer["rejectedPromotions"][0];
+    (rejected["reason"].as_str().unwrap_or("none"), rejected)
+}
+
+pub(crate) async fn order(client: &Client, sku: &str, quantity: u32, more: Value) -> crate::client::Answer {
+    client.post("/api/orders", &with(order_of(&[(sku, quantity)], "tok_visa"), more)).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_action_gives_what_it_says() {
+    let shop = Shop::start().await;
+    let items = json!([
+        {"sku": "A", "quantity": 3, "unitPrice": "10.00", "categoryIds": [3]},
+        {"sku": "B", "quantity": 2, "unitPrice": "7.50", "attributes": {"color": "red"}},
+    ]);
+    let a = json!({"skus": ["a"]});
+    for (action, expected, shipping) in [
+        (json!({"type": "PERCENT_OFF", "value": "10"}), ["27.00", "13.50"], "0.00"),
+        (json!({"type": "PERCENT_OFF", "value": "33.3333", "scope": "ITEMS", "items": a}), ["20.00", "15.00"], "0.00"),
+        (json!({"type": "PERCENT_OFF", "value": 50, "maxDiscount": "9.00"}), ["24.00", "12.00"], "0.00"),
+        (
+            json!({"type": "PERCENT_OFF", "value": "50", "scope": "ITEMS", "maxUnitsPerLine": 1}),
+            ["25.00", "11.25"],
+            "0.00",
+        ),
+        (json!({"type": "PERCENT_OFF", "value": "50", "scope": "SHIPPING"}), ["30.00", "15.00"], "2.50"),
+        (json!({"type": "AMOUNT_OFF", "value": "4.50"}), ["27.00", "13.50"], "0.00"),
+        (json!({"type": "AMOUNT_OFF", "value": "2.00", "scope": "ITEMS"}), ["24.00", "11.00"], "0.00"),
+        (json!({"type": "AMOUNT_OFF", "value": "2.00", "scope": "ITEMS", "per": "LINE"}), ["28.00", "13.00"], "0.00"),
+        (
+            json!({"type": "AMOUNT_OFF", "value": "12.00", "scope": "ITEMS", "per": "LINE", "maxUnitsPerLine": 1}),
+            ["20.00", "7.50"],
+            "0.00",
+        ),
+        (json!({"type": "AMOUNT_OFF", "value": "9.00", "scope": "SHIPPING"}), ["30.00", "15.00"], "5.00"),
+        (json!({"type": "FIXED_PRICE", "value": "9.00", "scope": "ITEMS"}), ["27.00", "15.00"], "0.00"),
+        (json!({"type": "FIXED_PRICE", "value": "0.00", "scope": "ITEMS", "items": a}), ["0.00", "15.00"], "0.00"),
+        (json!({"type": "FIXED_PRICE", "value": "30.00", "scope": "ORDER"}), ["20.00", "10.00"], "0.00"),
+        (
+            json!({"type": "BUY_X_GET_Y", "buy": {"items": a, "quantity": 2}, "get": {"items": {"skus": ["B"]},
+            "quantity": 1, "percentOff": "100"}}),
+            ["30.00", "7.50"],
+            "0.00",
+        ),
+        (json!({"type": "EVERY_NTH", "items": a, "every": 3, "percentOff": "50"}), ["25.00", "15.00"], "0.00"),
+        (json!({"type": "PACK", "items": a, "size": 2, "price": "15.00"}), ["25.00", "15.00"], "0.00"),
+        (json!({"type": "PACK", "items": {}, "size": 5, "percentOff": "10"}), ["27.00", "13.50"], "0.00"),
+        (
+            json!({"type": "BUNDLE_PRICE", "parts": [{"items": a, "quantity": 1}, {"items": {"skus": ["B"]}, "quantity": 1}],
+            "price": "14.00"}),
+            ["26.00", "12.00"],
+            "0.00",
+        ),
+        (
+            json!({"type": "TIERED", "basis": "QUANTITY", "scope": "ORDER", "tiers": [{"from": "2", "percentOff": "10"},
+            {"from": "5", "percentOff": "20"}]}),
+            ["24.00", "12.00"],
+            "0.00",
+        ),
+        (
+            json!({"type": "TIERED", "basis": "LINE_QUANTITY", "scope": "ITEMS", "tiers": [{"from": "3", "unitPrice": "8.00"}]}),
+            ["24.00", "15.00"],
+            "0.00",
+        ),
+        (json!({"type": "CHEAPEST", "items": {}, "percentOff": "100"}), ["30.00", "7.50"], "0.00"),
+        (json!({"type": "FREE_SHIPPING", "maxDiscount": "4.00"}), ["30.00", "15.00"], "4.00"),
+        (
+            json!({"type": "AMOUNT_OFF", "value": "1", "scope": "ITEMS", "items": {"categories": [3]}}),
+            ["27.00", "15.00"],
+            "0.00",
+        ),
+        (
+            json!({"type": "AMOUNT_OFF", "value": "1", "scope": "ITEMS", "items": {"attributes": {"color": "red"}}}),
+            ["30.00", "13.00"],
+            "0.00",
+        ),
+        (
+            json!({"type": "AMOUNT_OFF", "value": "1", "scope": "ITEMS", "items": {"minPrice": "8", "exclude": {"skus": ["Z"]}}}),
+            ["27.00", "15.00"],
+            "0.00",
+        ),
+    ] {
+        let promotion = json!([{"name": "P", "actions": [action]}]);
+        let answer = calculate(&shop.admin, items.clone(), promotion, json!({"shipping": {"amount": "5.00"}})).await;
+        assert_eq!(lines(&answer), expected, "{action}: {answer}");
+        assert_eq!(answer["totals"]["shippingDiscount"], shipping, "{action}");
+        let sum: i64 = answer["lines"].as_array().unwrap().iter().map(|line| pence(&line["total"])).sum();
+        let left = 500 - pence(&answer["totals"]["shippingDiscount"]);
+        assert_eq!(pence(&answer["totals"]["total"]), sum + left, "{answer}");
+    }
+    shop.close().await;
+}
+
+/// An amount in hundredths.
+pub(crate) fn pence(amount: &Value) -> i64 {
+    amount.as_str().unwrap().replace('.', "").parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_does_not_type_check_is_pointed_at() {
+    let shop = Shop::start().await;
+    let action = json!({"type": "PERCENT_OFF", "value": "10"});
+    let mut deep = json!({"field": "cart.lines", "op": "GT", "value": 1});
+    for _ in 0..9 {
+        deep = json!({"not": deep});
+    }
+    let leaf = |field: &str, op: &str, value: Value| json!({"when": {"field": field, "op": op, "value": value}});
+    let act = |action: Value| json!({"actions": [action]});
+    for (members, pointer) in [
+        (json!({"actions": []}), "/actions"),
+        (json!({"actions": vec![action.clone(); 9]}), "/actions"),
+        (json!({"name": ""}), "/name"),
+        (json!({"code": "--"}), "/code"),
+        (json!({"timezone": "Mars/Olympus"}), "/timezone"),
+        (json!({"startsAt": "2026-01-02T00:00:00Z", "endsAt": "2026-01-02T00:00:00Z"}), "/endsAt"),
+        (json!({"schedule": {"days": []}}), "/schedule/days"),
+        (json!({"schedule": {"days": ["FREITAG"]}}), "/schedule/days/0"),
+        (json!({"schedule": {"from": "25:00"}}), "/schedule/from"),
+        (
+            json!({"schedule": {"days": ["SUN"], "from": "10:00", "to": "11:00"},
+            "startsAt": "2026-11-23T00:00:00Z", "endsAt": "2026-11-25T00:00:00Z"}),
+            "/schedule",
+        ),
+        (json!({"campaignId": 999}), "/campaignId"),
+        (json!({"stage": "CATALOG", "code": "X1"}), "/code"),
+        (json!({"stage": "CATALOG", "when": {"field": "cart.subtotal", "op": "GT", "value": "1"}}), "/when/field"),
+        (json!({"limits": {"total": 0}}), "/limits/total"),
+        (json!({"limits": {"budget": "1.001"}}), "/limits/budget"),
+        (json!({"limits": {"periods": [{"per": "USER", "period": "YEAR", "count": 1}]}}), "/limits/periods/0/period"),
+        (json!({"stacking": {"mode": "EXCLUSIVE", "group": "g"}}), "/stacking/group"),
+        (json!({"when": deep}), "/when/not/not/not/not/not/not/not/not"),
+        (leaf("cart.weight", "GT", json!(1)), "/when/field"),
+        (leaf("cart.subtotal", "CONTAINS", json!("1")), "/when/op"),
+        (leaf("cart.subtotal", "GT", json!("1.001")), "/when/value"),
+        (leaf("cart.quantity", "GT", json!("many")), "/when/value"),
+        (leaf("customer.tier", "IN", json!("GOLD")), "/when/value"),
+        (leaf("time.weekday", "EQ", json!("FREITAG")), "/when/value"),
+        (leaf("time.hour", "EQ", json!(24)), "/when/value"),
+        (json!({"when": {"all": [{"any": [{"field": "channel", "op": "EQ"}]}]}}), "/when/all/0/any/0/value"),
+        (act(json!({"type": "PERCENT_OFF", "value": "100.0001"})), "/actions/0/value"),
+        (act(json!({"type": "PERCENT_OFF", "value": "0"})), "/actions/0/value"),
+        (act(json!({"type": "PERCENT_OFF", "value": "1.00001"})), "/actions/0/value"),
+        (act(json!({"type": "PERCENT_OFF"})), "/actions/0/value"),
+        (act(json!({"type": "PERCENT_OFF", "value": "5", "every": 2})), "/actions/0/every"),
+        (act(json!({"type": "PERCENT_OFF", "value": "5", "worth": 2})), "/actions/0/worth"),
+        (act(json!({"type": "NOTHING_OFF"})), "/actions/0/type"),
+        (act(json!({"type": "AMOUNT_OFF", "value": "-1"})), "/actions/0/value"),
+        (
+            act(
+                json!({"type": "TIERED", "basis": "QUANTITY", "scope": "ORDER", "tiers": [{"from": "5", "percentOff": "10"},
+            {"from": "2", "percentOff": "20"}]}),
+            ),
+            "/actions/0/tiers/1/from",
+        ),
+        (act(json!({"type": "GIFT", "sku": "NOPE!", "quantity": 0})), "/actions/0/quantity"),
+        (
+            act(json!({"type": "BUY_X_GET_Y", "buy": {"quantity": 1}, "get": {"quantity": 0, "percentOff": "100"}})),
+            "/actions/0/get/quantity",
+        ),
+    ] {
+        let body = with(percent("10", json!({})), members);
+        let refused = shop.admin.post("/api/promotions", &body).await;
+        let problem = refused.expect(422);
+        let pointers: Vec<_> =
+            problem["errors"].as_array().unwrap().iter().map(|it| it["pointer"].as_str().unwrap()).collect();
+        assert!(pointers.contains(&pointer), "{body}: {pointers:?}, not {pointer}");
+        let inline = json!({"items": [{"sku": "A", "quantity": 1, "unitPrice": "1"}], "promotions": [body]});
+        if pointer != "/campaignId" {
+            let problem = shop.admin.post("/api/promotions/calculate", &inline).await.expect(422);
+            let wanted = format!("/promotions/0{pointer}");
+            let pointers = problem["errors"].as_array().unwrap().iter().any(|it| it["pointer"] == wanted.as_str());
+            assert!(pointers, "{problem} without {wanted}");
+        }
+    }
+    let missing = shop.admin.post("/api/promotions", &json!({})).await.expect(422);
+    let pointers: Vec<_> = missing["errors"].as_array().unwrap().iter().map(|it| &it["pointer"]).collect();
+    assert_eq!(pointers, ["/name", "/actions"]);
+    assert_eq!(shop.admin.get("/api/promotions").await.expect(200)["items"], json!([]), "nothing was kept");
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stackable_ones_follow_each_other_groups_give_one_and_exclusive_ones_stand_alone() {
+    let shop = Shop::start().await;
+    let items = json!([{"sku": "A", "quantity": 1, "unitPrice": "100.00"}]);
+    let p = |id: i64, off: &str, more: Value| with(percent(off, more), json!({"id": id}));
+    let amount = |id: i64, off: &str, more: Value| {
+        let action = json!([{"type": "AMOUNT_OFF", "value": off}]);
+        with(json!({"id": id, "name": format!("{off} off"), "actions": action}), more)
+    };
+    let exclusive = json!({"stacking": {"mode": "EXCLUSIVE"}});
+    let group = |name: &str, priority: i64| json!({"stacking": {"group": name}, "priority": priority});
+    for (promotions, applied, total) in [
+        (json!([p(1, "10", json!({})), amount(2, "10.00", json!({}))]), json!([1, 2]), "80.00"),
+        (json!([p(1, "10", json!({})), amount(2, "10.00", json!({"priority": 1}))]), json!([2, 1]), "81.00"),
+        (json!([p(1, "10", json!({})), p(2, "19", exclusive.clone()), p(3, "10", json!({}))]), json!([1, 3]), "81.00"),
+        (json!([p(1, "10", json!({})), p(2, "19.01", exclusive.clone()), p(3, "10", json!({}))]), json!([2]), "80.99"),
+        (json!([p(1, "10", exclusive.clone()), p(2, "10", exclusive.clone())]), json!([1]), "90.00"),
+        (
+            json!([p(1, "10", group("g", 5)), amount(2, "12.00", group("g", 0)), p(3, "50", json!({"priority": 1}))]),
+            json!([2, 3]),
+            "44.00",
+        ),
+        (json!([p(2, "10", group("g", 0)), p(1, "10", group("g", 0))]), json!([1]), "90.00"),
+        (json!([p(1, "10", group("g", 0)), p(2, "10", group("h", 0))]), json!([1, 2]), "81.00"),
+    ] {
+        let answer = calculate(&shop.admin, items.clone(), promotions.clone(), json!({})).await;
+        let ids: Vec<&Value> =
+            answer["appliedPromotions"].as_array().unwrap().iter().map(|it| &it["promotionId"]).collect();
+        assert_eq!((json!(ids), &answer["totals"]["total"]), (applied, &json!(total)), "{promotions}");
+        let all = promotions.as_array().unwrap().len();
+        let told = answer["rejectedPromotions"].as_array().unwrap().len() + ids.len();
+        assert_eq!(told, all, "of each that did not apply it is said why: {answer}");
+    }
+    // What the buyer named and lost to something better is reported, and an order goes through without it.
+    shop.product("A", "100.00", 10).await;
+    let named = activate(&shop, with(percent("5", exclusive.clone()), json!({"code": "FIVE"}))).await;
+    activate(&shop, percent("10", json!({}))).await;
+    let placed = order(&shop.anyone, "A", 1, json!({"promotionCode": "FIVE"})).await.expect(201);
+    assert_eq!((reason(&placed).0, &placed["totals"]["total"]), ("NOT_COMBINABLE", &json!("90.00")));
+    assert_eq!(shop.admin.get(&format!("/api/promotions/{named}")).await.expect(200)["uses"], 0);
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn offers_say_what_is_missing_and_gifts_come_while_in_stock() {
+    let shop = Shop::start().await;
+    shop.product("A", "10.00", 100).await;
+    shop.product("MUG", "4.00", 1).await;
+    for (least, name) in [("13.20", "near"), ("20.00", "far"), ("30.00", "farther"), ("40.00", "out of sight")] {
+        let when = json!({"field": "cart.subtotal", "op": "GTE", "value": least});
+        activate(&shop, json!({"name": name, "when": when, "actions": [{"type": "FREE_SHIPPING"}]})).await;
+    }
+    let quote = shop.anyone.post("/api/orders/quote", &order_of(&[("A", 1)], "tok_visa")).await.expect(200);
+    let offers: Vec<_> =
+        quote["offers"].as_array().unwrap().iter().map(|it| (it["name"].clone(), it["missing"].clone())).collect();
+    assert_eq!(json!(offers), json!([["near", "3.20"], ["far", "10.00"], ["farther", "20.00"]]));
+    assert_eq!(quote["offers"][0]["message"], "3.20 more for free shipping");
+    assert_eq!(quote["offers"][0]["field"], "cart.subtotal");
+    let gift = json!({"name": "a mug", "actions": [{"type": "GIFT", "sku": "mug", "quantity": 1}],
+        "limits": {"budget": "6.00"}});
+    let gift = activate(&shop, gift).await;
+    let placed = order(&shop.anyone, "A", 1, json!({})).await.expect(201);
+    let line = &placed["lines"][1];
+    assert_eq!((&line["sku"], &line["total"], &line["listPrice"]), (&json!("MUG"), &json!("0.00"), &json!("4.00")));
+    assert_eq!(shop.posted("MUG").await, 0);
+    let placed = order(&shop.anyone, "A", 1, json!({})).await.expect(201);
+    assert_eq!(placed["lines"].as_array().unwrap().len(), 1, "only while in stock");
+    shop.stock("MUG", 5).await;
+    let placed = order(&shop.anyone, "A", 1, json!({})).await.expect(201);
+    assert_eq!(placed["lines"].as_array().unwrap().len(), 1, "2.00 of the budget do not pay for one");
+    let seen = shop.admin.get(&format!("/api/promotions/{gift}")).await.expect(200);
+    assert_eq!((&seen["uses"], &seen["spent"]), (&json!(1), &json!("4.00")));
+    let usage = shop.admin.get(&format!("/api/promotions/{gift}/usage")).await.expect(200);
+    assert_eq!(usage["items"][0]["amount"], "4.00");
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn carts_of_other_shops_are_worked_out_by_their_own_terms() {
+    let shop = Shop::start().await;
+    let off = json!([percent("10", json!({}))]);
+    for (currency, price, quantity, inside, total, tax) in [
+        ("JPY", "105", 1, false, "95", "9"),
+        ("KWD", "1.005", 1, false, "0.905", "0.090"),
+        ("EUR", "10.05", 1, true, "9.04", "0.82"),
+    ] {
+        let items = json!([{"sku": "X", "quantity": quantity, "unitPrice": price, "taxRate": "10"}]);
+        let more = json!({"currency": currency, "pricesIncludeTax": inside});
+        let answer = calculate(&shop.admin, items, off.clone(), more).await;
+        let line = &answer["lines"][0];
+        let net = if inside { line["total"].clone() } else { json!(total) };
+        assert_eq!((net.as_str().unwrap(), &line["tax"]), (total, &json!(tax)), "{answer}");
+    }
+    let twice = |price: &str| json!({"items": [{"sku": "X", "quantity": 1, "unitPrice": "1.00"}, {"sku": "x", "quantity": 2, "unitPrice": price}]});
+    let merged = shop.admin.post("/api/promotions/calculate", &twice("1.00")).await.expect(200);
+    assert_eq!((&merged["lines"][0]["quantity"], merged["lines"].as_array().unwrap().len()), (&json!(3), 1));
+    let problem = shop.admin.post("/api/promotions/calculate", &twice("1.01")).await.expect(422);
+    assert_eq!(problem["errors"][0]["pointer"], "/items/1/unitPrice");
+    let happy = json!({"schedule": {"days": ["FRI"], "from": "17:00", "to": "19:00"}, "timezone": "Europe/London"});
+    let items = json!([{"sku": "X", "quantity": 1, "unitPrice": "10.00"}]);
+    for (at, total) in
+        [("2026-07-03T16:30:00Z", "9.00"), ("2026-07-03T18:30:00Z", "10.00"), ("2026-12-04T18:30:00Z", "9.00")]
+    {
+        let answer =
+            calculate(&shop.admin, items.clone(), json!([percent("10", happy.clone())]), json!({"at": at})).await;
+        assert_eq!(answer["totals"]["total"], total, "{at}");
+    }
+    let gold = json!({"when": {"all": [{"field": "customer.tier", "op": "IN", "value": ["GOLD"]},
+        {"field": "customer.orderCount", "op": "GTE", "value": 2}, {"field": "customer.attributes.city", "op": "EQ", "value": "Leeds"}]}});
+    for (customer, total) in [
+        (json!({"tier": "GOLD", "orderCount": 2, "attributes": {"city": "Leeds"}}), "9.00"),
+        (json!({"tier": "GOLD", "orderCount": 1, "attributes": {"city": "Leeds"}}), "10.00"),
+        (json!({"isGuest": true}), "10.00"),
+    ] {
+        let answer =
+            calculate(&shop.admin, items.clone(), json!([percent("10", gold.clone())]), json!({"customer": customer}))
+                .await;
+        assert_eq!(answer["totals"]["total"], total, "{customer}");
+    }
+    let floor = json!([{"sku": "X", "quantity": 2, "unitPrice": "10.00", "floorPrice": "9.50"},
+        {"sku": "Y", "quantity": 1, "unitPrice": "10.00"}, {"sku": "Z", "quantity": 1, "unitPrice": "5.00", "discountable": false}]);
+    let answer = calculate(
+        &shop.admin,
+        floor,
+        json!([{"name": "6 off", "actions": [{"type": "AMOUNT_OFF", "value": "6.00"}]}]),
+        json!({}),
+    )
+    .await;
+    assert_eq!(lines(&answer), ["19.00", "5.00", "5.00"], "what a floor keeps moves on to the others");
+    let anyone = json!({"items": [{"sku": "X", "quantity": 1, "unitPrice": "1"}]});
+    shop.anyone.post("/api/promotions/calculate", &anyone).await.refused(403, "FORBIDDEN");
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_promotion_is_edited_by_versions_and_moves_by_its_graph() {
+    let shop = Shop::start().await;
+    let body = percent("10", json!({"code": "Summer 24", "limits": {"total": 5, "perUser": 2}, "priority": 7}));
+    let answer = shop.admin.post("/api/promotions", &body).await;
+    let made = answer.expect(201);
+    let path = format!("/api/promotions/{}", made["id"]);
+    let tag = answer.headers["etag"].to_str().unwrap().to_owned();
+    assert_eq!((made["status"].as_str(), made["stage"].as_str()), (Some("DRAFT"), Some("CART")));
+    assert_eq!(
+        (&made["stacking"]["mode"], &made["includeFlash"], &made["couponOnly"]),
+        (&json!("STACKABLE"), &json!(false), &json!(false))
+    );
+    assert_eq!((&made["actions"][0]["scope"], &made["limits"]["whenShort"]), (&json!("ORDER"), &json!("REFUSE")));
+    let fresh = shop.admin.with("if-match", &tag);
+    let patched =
+        fresh.patch(&path, &json!({"limits": {"perUser": null}, "name": "Autumn", "code": null})).await.expect(200);
+    assert_eq!((&patched["limits"]["total"], &patched["limits"]["perUser"]), (&json!(5), &Value::Null));
+    assert_eq!((&patched["code"], &patched["priority"], &patched["name"]), (&Value::Null, &json!(7), &json!("Autumn")));
+    for method in ["PATCH", "DELETE"] {
+        let body = if method == "PATCH" { "{\"name\":\"x\"}" } else { "" };
+        let stale = fresh.send(method, &path, "application/merge-patch+json", body.into()).await.unwrap();
+        stale.refused(412, "VERSION_MISMATCH");
+    }
+    fresh.post(&format!("{path}/activate"), &json!({})).await.refused(412, "VERSION_MISMATCH");
+    shop.admin.patch(&path, &json!({"nmae": "x"})).await.expect(422);
+    shop.admin.patch(&path, &json!({"actions": null})).await.expect(422);
+    shop.admin.patch(&path, &json!({"status": "ACTIVE"})).await.expect(422);
+    shop.admin.post(&format!("{path}/pause"), &json!({})).await.refused(409, "INVALID_TRANSITION");
+    for (step, status) in [
+        ("activate", "ACTIVE"),
+        ("activate", "ACTIVE"),
+        ("pause", "PAUSED"),
+        ("activate", "ACTIVE"),
+        ("archive", "ARCHIVED"),
+    ] {
+        assert_eq!(shop.admin.post(&format!("{path}/{step}"), &json!({})).await.expect(200)["status"], status);
+    }
+    shop.admin.post(&format!("{path}/activate"), &json!({})).await.refused(409, "INVALID_TRANSITION");
+    shop.admin.patch(&path, &json!({"name": "x"})).await.refused(409, "INVALID_TRANSITION");
+    let draft = shop.admin.post("/api/promotions", &percent("1", json!({"code": "summer24"}))).await.expect(201);
+    assert_eq!(shop.admin.delete(&format!("/api/promotions/{}", draft["id"])).await.status, 204);
+    shop.admin.get(&format!("/api/promotions/{}", draft["id"])).await.refused(404, "NOT_FOUND");
+    shop.anyone.get("/api/promotions").await.refused(401, "UNAUTHENTICATED");
+    shop.customer("c@example.com").await.post("/api/promotions", &body).await.refused(403, "FORBIDDEN");
+    let one = json!({"name": "Once", "actions": [{"type": "FREE_SHIPPING"}]});
+    let (first, again) = (
+        shop.admin.key("k1").post("/api/promotions", &one).await,
+        shop.admin.key("k1").post("/api/promotions", &one).await,
+    );
+    assert_eq!(
+        (first.expect(201), again.headers["idempotent-replayed"].to_str().unwrap()),
+        (again.expect(201), "true")
+    );
+    shop.close().await;
+}

@@ -1,0 +1,190 @@
+//! Price rules on the shelf: what pages, lists, carts and quotes show, and what an order then charges.
+
+use serde_json::{Value, json};
+
+use crate::client::Client;
+use crate::shop::{Shop, order_of};
+
+/// Makes a promotion and activates it.
+async fn activate(shop: &Shop, promotion: Value) -> String {
+    let made = shop.admin.post("/api/promotions", &promotion).await.expect(201);
+    let path = format!("/api/promotions/{}", made["id"]);
+    shop.admin.post(&format!("{path}/activate"), &json!({})).await.expect(200);
+    path
+}
+
+/// A price rule that takes so many percent off.
+fn percent(off: &str, more: Value) -> Value {
+    let mut rule = json!({"name": format!("{off} off"), "stage": "CATALOG", "stacking": {"mode": "STACKABLE"},
+        "actions": [{"type": "PERCENT_OFF", "value": off, "scope": "ITEMS"}]});
+    rule.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    rule
+}
+
+/// The price and the list price of a product as a client sees it.
+async fn prices(client: &Client, query: &str) -> (String, String) {
+    let page = client.get(&format!("/api/products/sku/A{query}")).await.expect(200);
+    for twin in [&page["variants"][0], &page] {
+        assert_eq!((&twin["price"], &twin["listPrice"]), (&page["price"], &page["listPrice"]));
+    }
+    (page["price"].as_str().unwrap().to_owned(), page["listPrice"].as_str().unwrap().to_owned())
+}
+
+async fn price(client: &Client) -> String {
+    prices(client, "").await.0
+}
+
+/// Waits until a list has these SKUs in this order.
+async fn listed(shop: &Shop, query: &str, wanted: &[&str]) -> Value {
+    loop {
+        let list = shop.anyone.get(&format!("/api/products?{query}")).await.expect(200);
+        let skus: Vec<_> = list["items"].as_array().unwrap().iter().map(|it| it["sku"].as_str().unwrap()).collect();
+        if skus == wanted {
+            return list;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rule_shows_everywhere_at_once_and_is_charged_once() {
+    let shop = Shop::start().await;
+    shop.product("A", "19.99", 50).await;
+    shop.product("B", "18.50", 50).await;
+    let rule = activate(
+        &shop,
+        percent(
+            "10",
+            json!({"actions": [
+        {"type": "PERCENT_OFF", "value": "10", "scope": "ITEMS", "items": {"skus": ["a"]}}]}),
+        ),
+    )
+    .await;
+    assert_eq!(prices(&shop.anyone, "").await, ("17.99".into(), "19.99".into()), "half a penny goes up: 17.991");
+    assert_eq!(price(&shop.admin).await, "17.99");
+    let list = listed(&shop, "sort=price", &["A", "B"]).await;
+    assert_eq!(list["items"][0]["price"], "17.99");
+    assert_eq!(list["facets"]["price"], json!({"min": "17.99", "max": "18.50"}));
+    listed(&shop, "maxPrice=18", &["A"]).await;
+    listed(&shop, "minPrice=18", &["B"]).await;
+
+    let cart = shop.anyone.post("/api/carts", &json!({})).await.expect(201);
+    let guest = shop.anyone.with("x-cart-token", cart["token"].as_str().unwrap());
+    guest.post("/api/carts/current/items", &json!({"sku": "A", "quantity": 3})).await.expect(200);
+    let cart = guest.get("/api/carts/current").await.expect(200);
+    assert_eq!((&cart["items"][0]["unitPrice"], &cart["totals"]["total"]), (&json!("17.99"), &json!("53.97")));
+
+    let body = order_of(&[("A", 3), ("B", 1)], "tok_visa");
+    let quote = shop.anyone.post("/api/orders/quote", &body).await.expect(200);
+    let order = shop.anyone.post("/api/orders", &body).await.expect(201);
+    for priced in [&quote, &order] {
+        let line = &priced["lines"][0];
+        assert_eq!((&line["unitPrice"], &line["listPrice"]), (&json!("17.99"), &json!("19.99")));
+        assert_eq!((&line["discount"], &line["discounts"]), (&json!("0.00"), &json!([])), "it is in the price already");
+        assert_eq!(priced["totals"]["total"], "72.47");
+        assert_eq!(priced["appliedPromotions"].as_array().unwrap().len(), 1);
+        assert_eq!(priced["appliedPromotions"][0]["amount"], "6.00");
+    }
+    let calculated = json!({"items": [{"sku": "A", "quantity": 3}, {"sku": "B", "quantity": 1}]});
+    let calculated = shop.anyone.post("/api/promotions/calculate", &calculated).await.expect(200);
+    assert_eq!(calculated["totals"]["total"], "72.47");
+
+    let pause = format!("{rule}/pause");
+    shop.admin.post(&pause, &json!({})).await.expect(200);
+    assert_eq!(prices(&shop.anyone, "").await, ("19.99".into(), "19.99".into()));
+    let list = listed(&shop, "sort=price", &["B", "A"]).await;
+    assert_eq!(list["facets"]["price"]["max"], "19.99");
+    let quoted = json!({"quoteId": quote["quoteId"]});
+    let mut kept = body.clone();
+    kept.as_object_mut().unwrap().extend(quoted.as_object().unwrap().clone());
+    let kept = shop.anyone.post("/api/orders", &kept).await.expect(201);
+    assert_eq!(kept["totals"]["total"], "72.47", "what was quoted is paid");
+    let dear = shop.anyone.post("/api/orders", &body).await.expect(201);
+    assert_eq!(dear["totals"]["total"], "78.47");
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_price_depends_on_who_looks_and_where() {
+    let shop = Shop::start().await;
+    shop.product("A", "10.00", 50).await;
+    let member = shop.customer("member@example.com").await;
+    activate(&shop, percent("20", json!({"when": {"field": "customer.isGuest", "op": "EQ", "value": false}}))).await;
+    activate(&shop, percent("50", json!({"when": {"field": "channel", "op": "EQ", "value": "APP"}}))).await;
+    for _ in 0..2 {
+        assert_eq!(price(&shop.anyone).await, "10.00");
+        assert_eq!(price(&member).await, "8.00");
+        assert_eq!(prices(&shop.anyone, "?channel=APP").await.0, "5.00");
+        assert_eq!(prices(&member, "?channel=APP").await.0, "4.00", "one after the other");
+    }
+    let list = member.get("/api/products?maxPrice=9").await.expect(200);
+    assert_eq!(list["total"], 0, "a filter goes by what a visitor pays");
+    let list = member.get("/api/products?minPrice=9").await.expect(200);
+    assert_eq!(list["items"][0]["price"], "8.00", "and what is shown is what the caller pays");
+    let mut body = order_of(&[("A", 1)], "tok_visa");
+    assert_eq!(member.post("/api/orders", &body).await.expect(201)["totals"]["total"], "8.00");
+    assert_eq!(shop.anyone.post("/api/orders", &body).await.expect(201)["totals"]["total"], "10.00");
+    body["channel"] = json!("APP");
+    assert_eq!(shop.anyone.post("/api/orders", &body).await.expect(201)["totals"]["total"], "5.00");
+    assert_eq!(member.post("/api/orders", &body).await.expect(201)["totals"]["total"], "4.00");
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_lowest_of_each_exclusive_one_and_all_stackable_ones() {
+    let shop = Shop::start().await;
+    shop.product("A", "10.00", 50).await;
+    activate(&shop, percent("10", json!({}))).await;
+    activate(&shop, percent("10", json!({"name": "Again"}))).await;
+    assert_eq!(price(&shop.anyone).await, "8.10");
+    let alone = json!({"name": "Alone", "stage": "CATALOG",
+        "actions": [{"type": "FIXED_PRICE", "value": "8.05", "scope": "ITEMS"}]});
+    let made = shop.admin.post("/api/promotions", &alone).await.expect(201);
+    assert_eq!(made["stacking"]["mode"], "EXCLUSIVE", "which it is unless said");
+    shop.admin.post(&format!("/api/promotions/{}/activate", made["id"]), &json!({})).await.expect(200);
+    assert_eq!(price(&shop.anyone).await, "8.05");
+    let id = shop.anyone.get("/api/products/sku/A").await.expect(200)["id"].clone();
+    shop.admin.patch(&format!("/api/products/{id}"), &json!({"floorPrice": "9.00"})).await.expect(200);
+    assert_eq!(price(&shop.anyone).await, "9.00", "never below the floor");
+    shop.admin.patch(&format!("/api/products/{id}"), &json!({"discountable": false})).await.expect(200);
+    assert_eq!(price(&shop.anyone).await, "10.00");
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rule_comes_and_goes_by_the_clock_and_with_its_campaign() {
+    let shop = Shop::start().await;
+    shop.product("A", "10.00", 50).await;
+    shop.product("B", "9.50", 50).await;
+    let at = |seconds: i64| promox_kernel::Timestamp::from_seconds(shop.seconds() + seconds).to_string();
+    let only_a = json!([{"type": "PERCENT_OFF", "value": "10", "scope": "ITEMS", "items": {"skus": ["A"]}}]);
+    let window = json!({"startsAt": at(2), "endsAt": at(4), "actions": only_a});
+    activate(&shop, percent("10", window)).await;
+    assert_eq!(price(&shop.anyone).await, "10.00");
+    listed(&shop, "sort=price", &["A", "B"]).await;
+    assert_eq!(price(&shop.anyone).await, "9.00");
+    listed(&shop, "sort=price", &["B", "A"]).await;
+    assert_eq!(price(&shop.anyone).await, "10.00");
+
+    let campaign = json!({"name": "Autumn", "startsAt": at(-5), "endsAt": at(3600), "budget": "2.50"});
+    let campaign = shop.admin.post("/api/campaigns", &campaign).await.expect(201);
+    let moves = format!("/api/campaigns/{}/transitions", campaign["id"]);
+    let rule = percent("10", json!({"campaignId": campaign["id"], "actions": only_a}));
+    activate(&shop, rule).await;
+    assert_eq!(price(&shop.anyone).await, "10.00", "the campaign does not run yet");
+    for (to, shown, order) in [("ACTIVE", "9.00", ["A", "B"]), ("PAUSED", "10.00", ["B", "A"])] {
+        shop.admin.post(&moves, &json!({"to": to})).await.expect(200);
+        assert_eq!(price(&shop.anyone).await, shown, "{to}");
+        listed(&shop, "sort=price", &order).await;
+    }
+    shop.admin.post(&moves, &json!({"to": "ACTIVE"})).await.expect(200);
+    let order = shop.anyone.post("/api/orders", &order_of(&[("A", 2)], "tok_visa")).await.expect(201);
+    assert_eq!(order["totals"]["total"], "18.00");
+    while shop.admin.get(&format!("/api/campaigns/{}", campaign["id"])).await.expect(200)["spent"] != "2.00" {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(price(&shop.anyone).await, "10.00", "0.50 are left, which do not pay for one");
+    let order = shop.anyone.post("/api/orders", &order_of(&[("A", 1)], "tok_visa")).await.expect(201);
+    assert_eq!(order["totals"]["total"], "10.00");
+    shop.close().await;
+}
