@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use promox_analytics::Analytics;
 use promox_campaign::Campaigns;
 use promox_cart::Carts;
 use promox_coupon::Coupons;
@@ -28,7 +29,8 @@ use crate::verify::Auditor;
 use crate::{setup, store};
 
 /// The tables of all services.
-const TABLES: [&[&TableDef]; 12] = [
+const TABLES: [&[&TableDef]; 13] = [
+    Analytics::TABLES,
     Campaigns::TABLES,
     Carts::TABLES,
     Coupons::TABLES,
@@ -59,6 +61,7 @@ pub struct Promox {
 /// Every service of a node.
 #[derive(Debug)]
 pub struct Services {
+    analytics: Arc<Analytics>,
     campaigns: Arc<Campaigns>,
     carts: Arc<Carts>,
     coupons: Arc<Coupons>,
@@ -80,6 +83,7 @@ impl Services {
         let limited = settings.limits.enabled;
         let promotions = Promotions::new(promox.clone());
         Ok(Self {
+            analytics: Analytics::new(shop.clone(), promox.clone()),
             campaigns: Campaigns::new(promox.clone()),
             carts: Carts::new(shop.clone()),
             coupons: Coupons::new(promox.clone(), cache.clone(), limited),
@@ -96,6 +100,7 @@ impl Services {
     }
 
     fn register(&self, registry: &mut Registry) {
+        self.analytics.register(registry);
         self.campaigns.register(registry);
         self.carts.register(registry);
         self.coupons.register(registry);
@@ -126,12 +131,13 @@ impl Services {
     fn jobs(&self) -> Vec<Job> {
         let selling = [self.carts.jobs(), self.inventory.jobs(), self.orders.jobs(), self.payments.jobs()];
         let promoting = [self.campaigns.jobs(), self.coupons.jobs(), self.flash_sales.jobs(), self.promotions.jobs()];
-        let others = [self.notifications.jobs(), self.products.jobs(), self.users.jobs()];
+        let others = [self.analytics.jobs(), self.notifications.jobs(), self.products.jobs(), self.users.jobs()];
         [selling.concat(), promoting.concat(), others.concat(), self.rewards.jobs()].concat()
     }
 
     fn audits(&self) -> Vec<Arc<dyn Audit>> {
         vec![
+            self.analytics.clone(),
             self.campaigns.clone(),
             self.carts.clone(),
             self.coupons.clone(),

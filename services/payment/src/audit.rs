@@ -1,5 +1,6 @@
 //! The books of payments, recomputed from the ledger, and what the orders must agree with.
 
+use promox_contract::analytics::GIVEN_BACK;
 use promox_contract::payment::PaymentStatus as Status;
 use promox_kernel::Amount;
 use promox_storage::{Audit, Database, Report, StoreError, Tx};
@@ -25,6 +26,9 @@ impl Audit for Payments {
             check_sums(report, &payment);
             if payment.captured > Amount::ZERO && payment.cancelled_at.is_none() {
                 report.right(PAID, payment.order_id, payment.captured);
+            }
+            if payment.refunded > Amount::ZERO {
+                report.left(GIVEN_BACK, payment.order_id, payment.refunded.0.normalize());
             }
         }
         let all_entries = count(tx.scan::<PaymentEntry>().rows())?;

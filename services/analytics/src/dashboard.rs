@@ -1,0 +1,208 @@
+//! What the answers are made of: sums of periods, in the store's currency and zone, with the names of what they speak of.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+use jiff::tz::TimeZone;
+use promox_contract::ids::{FlashSaleId, ProductId, PromotionId};
+use promox_contract::order::StoreProfile;
+use promox_contract::promotion::DescribePromotions;
+use promox_kernel::{Amount, Currency, Cx, Error, Timestamp};
+use promox_storage::{StoreError, Tx};
+use rust_decimal::Decimal;
+
+use crate::Analytics;
+use crate::api::{Metric, ProductOrder};
+use crate::commands::deltas::Attributed;
+use crate::queries::sums::{Sums, Wanted};
+use crate::records::NumberedSku;
+use crate::rules::period::{Period, period};
+use crate::rules::ratios::{average, ratio};
+use crate::rules::sold::Sold;
+use crate::views::{
+    CouponFigures, Figure, FlashFigures, PeriodFigures, PointFigures, ProductFigures, PromotionFigures, Summary,
+};
+
+/// How many of the best the dashboard shows.
+const TOP: usize = 10;
+
+/// The store as figures are told in it.
+#[derive(Clone, Debug)]
+pub(crate) struct Store {
+    pub(crate) currency: Currency,
+    pub(crate) timezone: String,
+    pub(crate) zone: TimeZone,
+}
+
+impl Store {
+    /// Asks for it.
+    pub(crate) async fn of(cx: &Cx) -> Result<Self, Error> {
+        let facts = cx.call(StoreProfile {}).await?;
+        let zone = TimeZone::get(&facts.timezone).map_err(Error::internal)?;
+        Ok(Self { currency: facts.currency, timezone: facts.timezone, zone })
+    }
+
+    /// The period that was asked for.
+    pub(crate) fn period(&self, cx: &Cx, from: Option<&String>, to: Option<&String>) -> Result<Period, Error> {
+        period(from.map(String::as_str), to.map(String::as_str), cx.now, &self.zone)
+    }
+
+    /// An amount as it is told.
+    pub(crate) fn told(&self, amount: Amount) -> Amount {
+        self.currency.round(amount.0)
+    }
+}
+
+/// The figures of a period; `until` is everything up to its end.
+fn figures(store: &Store, period: Period, sums: &Sums, until: &Sums) -> PeriodFigures {
+    let it = &sums.measures;
+    let so_far = &until.measures;
+    PeriodFigures {
+        from: period.from,
+        to: period.to,
+        orders: it.orders,
+        revenue: store.told(it.revenue),
+        discounts: store.told(it.discounts),
+        refunds: store.told(it.refunds),
+        net_revenue: store.told(sums.net_revenue()),
+        average_order_value: average(it.revenue, it.orders, store.currency),
+        items_sold: it.items,
+        new_customers: it.new_customers,
+        returning_customers: sums.returning_customers(),
+        conversion_rate: ratio(it.orders, it.views),
+        coupons: CouponFigures { issued: it.coupons_issued, redeemed: it.coupons_redeemed },
+        points: PointFigures {
+            awarded: it.points_awarded,
+            redeemed: it.points_redeemed,
+            expired: it.points_expired,
+            liability: so_far.points_awarded - so_far.points_redeemed - so_far.points_expired,
+        },
+    }
+}
+
+/// The value of a metric in a part of a period.
+pub(crate) fn metric(store: &Store, metric: Metric, sums: &Sums) -> Figure {
+    let it = &sums.measures;
+    let told = |amount| Figure::Amount(Some(store.told(amount)));
+    match metric {
+        Metric::Orders => Figure::Count(it.orders),
+        Metric::Revenue => told(it.revenue),
+        Metric::Discounts => told(it.discounts),
+        Metric::Refunds => told(it.refunds),
+        Metric::NetRevenue => told(sums.net_revenue()),
+        Metric::AverageOrderValue => Figure::Amount(Some(average(it.revenue, it.orders, store.currency))),
+        Metric::ItemsSold => Figure::Count(it.items),
+        Metric::NewCustomers => Figure::Count(it.new_customers),
+        Metric::ReturningCustomers => Figure::Count(sums.returning_customers()),
+        Metric::Visits => Figure::Count(it.visits),
+        Metric::ProductViews => Figure::Count(it.views),
+        Metric::ConversionRate => Figure::Amount(ratio(it.orders, it.views)),
+        Metric::CouponsIssued => Figure::Count(it.coupons_issued),
+        Metric::CouponsRedeemed => Figure::Count(it.coupons_redeemed),
+        Metric::PointsAwarded => Figure::Count(it.points_awarded),
+        Metric::PointsRedeemed => Figure::Count(it.points_redeemed),
+    }
+}
+
+impl Analytics {
+    /// The dashboard of a period.
+    pub(crate) async fn summary(&self, cx: &Cx, store: &Store, period: Period) -> Result<Summary, Error> {
+        let wanted = Wanted { buyers: true, products: true, promotions: true, flash_sales: true, campaigns: false };
+        let sums = self.sum(period, wanted).await?;
+        let before = period.previous(&store.zone);
+        let sums_before = self.sum(before, Wanted { buyers: true, ..Wanted::default() }).await?;
+        let always = |to| Period { from: Timestamp(i64::MIN), to };
+        let until = self.sums(&[always(period.to), always(before.to)], Wanted::default()).await?;
+        let [until, until_before] = until.as_slice() else { return Err(Error::internal("a period without its sums")) };
+        let now = figures(store, period, &sums, until);
+        Ok(Summary {
+            from: now.from,
+            to: now.to,
+            currency: store.currency,
+            orders: now.orders,
+            revenue: now.revenue,
+            discounts: now.discounts,
+            refunds: now.refunds,
+            net_revenue: now.net_revenue,
+            average_order_value: now.average_order_value,
+            items_sold: now.items_sold,
+            new_customers: now.new_customers,
+            returning_customers: now.returning_customers,
+            conversion_rate: now.conversion_rate,
+            top_products: self.top_products(store, &sums, ProductOrder::Revenue, TOP).await?,
+            top_promotions: top_promotions(cx, store, &sums).await?,
+            flash_sales: top_flash_sales(store, &sums),
+            coupons: now.coupons,
+            points: now.points,
+            previous: figures(store, before, &sums_before, until_before),
+        })
+    }
+
+    /// The best products, described.
+    pub(crate) async fn top_products(
+        &self,
+        store: &Store,
+        sums: &Sums,
+        by: ProductOrder,
+        most: usize,
+    ) -> Result<Vec<ProductFigures>, Error> {
+        let best = best(sums.products().map(|(number, sold)| (number, *sold)).collect(), most, |sold| match by {
+            ProductOrder::Revenue => sold.revenue.0,
+            ProductOrder::Quantity => Decimal::from(sold.units),
+            ProductOrder::Orders => Decimal::from(sold.orders),
+        });
+        let found = |tx: &Tx<'_>| best.iter().map(|(number, _)| tx.get::<NumberedSku>(number)).collect();
+        let rows: Vec<Option<NumberedSku>> = self.promox.read::<_, StoreError, _>(found).await?;
+        let described = |(row, (_, sold)): (Option<NumberedSku>, &(i64, Sold))| {
+            let row = row?;
+            let product_id = row.product_id.map(ProductId);
+            let revenue = store.told(sold.revenue);
+            let (orders, quantity) = (sold.orders, sold.units);
+            Some(ProductFigures { sku: row.sku, product_id, name: row.name, orders, quantity, revenue })
+        };
+        Ok(rows.into_iter().zip(&best).filter_map(described).collect())
+    }
+}
+
+/// Those of the greatest worth first, the lower number first among equals.
+fn best<T>(mut all: Vec<(i64, T)>, most: usize, worth: impl Fn(&T) -> Decimal) -> Vec<(i64, T)> {
+    let key = |it: &(i64, T)| (Reverse(worth(&it.1)), it.0);
+    if all.len() > most && most > 0 {
+        all.select_nth_unstable_by_key(most - 1, key);
+        all.truncate(most);
+    }
+    all.sort_unstable_by_key(key);
+    all
+}
+
+async fn top_promotions(cx: &Cx, store: &Store, sums: &Sums) -> Result<Vec<PromotionFigures>, Error> {
+    let all: Vec<(i64, Attributed)> = sums.promotions.iter().map(|(id, part)| (*id, *part)).collect();
+    let best = best(all, TOP, |part| part.revenue.0);
+    if best.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids = best.iter().map(|(id, _)| PromotionId(*id)).collect();
+    let known = cx.call(DescribePromotions { ids }).await?.items.into_iter();
+    let mut names: BTreeMap<i64, String> = known.map(|it| (it.id.0, it.name)).collect();
+    let told = |(id, part): (i64, Attributed)| PromotionFigures {
+        promotion_id: PromotionId(id),
+        name: names.remove(&id),
+        orders: part.orders,
+        revenue: store.told(part.revenue),
+        discount_cost: store.told(part.cost),
+        redemptions: part.redemptions,
+        new_customers: part.new_customers,
+    };
+    Ok(best.into_iter().map(told).collect())
+}
+
+fn top_flash_sales(store: &Store, sums: &Sums) -> Vec<FlashFigures> {
+    let all: Vec<(i64, Sold)> = sums.flash_sales.iter().map(|(id, sold)| (*id, *sold)).collect();
+    let told = |(id, sold): (i64, Sold)| FlashFigures {
+        flash_sale_id: FlashSaleId(id),
+        orders: sold.orders,
+        quantity: sold.units,
+        revenue: store.told(sold.revenue),
+    };
+    best(all, TOP, |sold| sold.revenue.0).into_iter().map(told).collect()
+}

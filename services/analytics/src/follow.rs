@@ -1,0 +1,181 @@
+//! Following the two event logs: events are read in order, the figures that they speak of are asked for, and each batch is
+//! written with its place in one transaction, in the bulk lane, so that no checkout waits for it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use promox_contract::ids::OrderId;
+use promox_contract::order::{CreditFigures, OrderFigure, OrderFigures};
+use promox_kernel::{Cx, Error, Kind};
+use promox_storage::{Database, Db, Lane, StoreError};
+
+use crate::Analytics;
+use crate::commands::generations;
+use crate::commands::project::{self, Batch, Step};
+use crate::events::{News, news};
+use crate::records::{Generation, GenerationStatus};
+
+/// Events that are read at once.
+const EVENTS: usize = 512;
+/// Orders whose figures are asked for at once.
+const FIGURES: usize = 200;
+/// Credit notes that are asked for at once.
+const NOTES: usize = 500;
+/// Events that may be passed over before the place is written down.
+const PASSED_OVER: i64 = 4_096;
+
+/// How far each generation has come in each log, by this node's own count: events that mean nothing are passed over without
+/// a write.
+#[derive(Debug, Default)]
+pub(crate) struct Places(BTreeMap<(u32, Database), i64>);
+
+impl Places {
+    fn written(row: &Generation, source: Database) -> i64 {
+        match source {
+            Database::Ecommerce => row.shop_position,
+            Database::Promox => row.promox_position,
+        }
+    }
+
+    /// Where a generation is in a log: what is written down, or further where nothing was to be written.
+    pub(crate) fn of(&self, row: &Generation, source: Database) -> i64 {
+        self.0.get(&(row.id, source)).copied().unwrap_or(0).max(Self::written(row, source))
+    }
+
+    fn pass(&mut self, id: u32, source: Database, place: i64) {
+        self.0.insert((id, source), place);
+    }
+}
+
+impl Analytics {
+    /// One batch of each log into each generation that follows; whether there is more at once.
+    pub(crate) async fn follow(&self, cx: &Cx) -> Result<bool, Error> {
+        let _alone = self.following.lock().await;
+        let mut generations = self.promox.read(generations::all).await?;
+        if !generations.iter().any(|it| it.status == GenerationStatus::Current) {
+            self.promox.write(cx, generations::ensure).await?;
+            generations = self.promox.read(generations::all).await?;
+        }
+        let mut more = false;
+        for generation in generations.iter().filter(|it| it.status != GenerationStatus::Retired) {
+            let shop = self.turn(cx, generation, Database::Ecommerce).await?;
+            let promox = self.turn(cx, generation, Database::Promox).await?;
+            more |= shop || promox;
+            if generation.status == GenerationStatus::Rebuilding && !shop && !promox {
+                more |= self.take_over(cx, generation.id).await?;
+            }
+        }
+        Ok(more)
+    }
+
+    /// A rebuild that has come to the ends of both logs is shown from now on, if it is as far as the one shown.
+    async fn take_over(&self, cx: &Cx, id: u32) -> Result<bool, Error> {
+        let row = self.promox.read(|tx| tx.get::<Generation>(&id)).await?;
+        let Some(row) = row else { return Ok(false) };
+        for source in Database::ALL {
+            self.write_place(cx, &row, source).await?;
+        }
+        Ok(self.promox.write(cx, move |tx| generations::take_over(tx, id)).await?)
+    }
+
+    fn log(&self, source: Database) -> &Db {
+        match source {
+            Database::Ecommerce => &self.shop,
+            Database::Promox => &self.promox,
+        }
+    }
+
+    /// The next events of a log into a generation; whether there may be more.
+    async fn turn(&self, cx: &Cx, row: &Generation, source: Database) -> Result<bool, Error> {
+        let place = self.places.lock().of(row, source);
+        let events = self.log(source).read(|tx| tx.events_after(place, EVENTS)).await?;
+        let Some(last) = events.last().map(|event| event.position) else { return Ok(false) };
+        let told = events.iter().map(|event| Ok(news(event)?.map(|news| (event.position, news))));
+        let told: Vec<(i64, News)> = told.filter_map(Result::transpose).collect::<Result<_, StoreError>>()?;
+        let written = Places::written(row, source);
+        if told.is_empty() && last - written < PASSED_OVER {
+            self.places.lock().pass(row.id, source, last);
+            return Ok(events.len() == EVENTS);
+        }
+        self.project(cx, row.id, Step { source, from: written, to: last }, told).await?;
+        Ok(events.len() == EVENTS)
+    }
+
+    /// Writes news in as few transactions as the store's limits allow.
+    async fn project(&self, cx: &Cx, id: u32, step: Step, told: Vec<(i64, News)>) -> Result<(), Error> {
+        let (mut place, mut parts) = (step.from, vec![told]);
+        while let Some(mut part) = parts.pop() {
+            let to = match (parts.is_empty(), part.last()) {
+                (false, Some((position, _))) => *position,
+                _ => step.to,
+            };
+            let (news, last): (Vec<News>, usize) = (part.iter().map(|(_, news)| news.clone()).collect(), part.len());
+            let batch = self.figures(cx, news).await?;
+            let now = Step { from: place, to, ..step };
+            let written = self.promox.write_in(cx, Lane::Bulk, move |tx| project::project(tx, id, now, &batch)).await;
+            match written {
+                Ok(reached) if reached == to => place = to,
+                Ok(elsewhere) => {
+                    // Another process moved the place; what it wrote is read again from there.
+                    self.places.lock().pass(id, step.source, elsewhere);
+                    return Ok(());
+                }
+                Err(StoreError::TooLarge { .. }) if last > 1 => {
+                    let later = part.split_off(last / 2);
+                    parts.extend([later, part]);
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        self.places.lock().pass(id, step.source, step.to);
+        Ok(())
+    }
+
+    /// Writes down that events which mean nothing were passed over.
+    async fn write_place(&self, cx: &Cx, row: &Generation, source: Database) -> Result<(), Error> {
+        let (from, to) = (Places::written(row, source), self.places.lock().of(row, source));
+        if to > from {
+            self.project(cx, row.id, Step { source, from, to }, Vec::new()).await?;
+        }
+        Ok(())
+    }
+
+    /// The figures that news speak of.
+    async fn figures(&self, cx: &Cx, news: Vec<News>) -> Result<Batch, Error> {
+        let order = |news: &News| if let News::Order(id) = news { Some(*id) } else { None };
+        let note = |news: &News| if let News::CreditNote(id) = news { Some(*id) } else { None };
+        let ids: BTreeSet<i64> = news.iter().filter_map(order).collect();
+        let mut notes: BTreeSet<i64> = news.iter().filter_map(note).collect();
+        let mut batch = Batch { news, ..Batch::default() };
+        let ids: Vec<OrderId> = ids.into_iter().map(OrderId).collect();
+        for some in ids.chunks(FIGURES) {
+            let orders = order_figures(cx, some.to_vec()).await?;
+            batch.orders.extend(orders.into_iter().map(|order| (order.id.0, order)));
+        }
+        while let Some(first) = notes.pop_first() {
+            let asked = CreditFigures { after: first - 1, limit: NOTES };
+            for figure in cx.call(asked).await?.items {
+                if figure.id == first || notes.remove(&figure.id) {
+                    batch.notes.insert(figure.id, figure);
+                }
+            }
+        }
+        Ok(batch)
+    }
+}
+
+/// Figures of orders; when they are too many rows for one read, in halves.
+async fn order_figures(cx: &Cx, ids: Vec<OrderId>) -> Result<Vec<OrderFigure>, Error> {
+    let (mut figures, mut parts) = (Vec::with_capacity(ids.len()), vec![ids]);
+    while let Some(mut ids) = parts.pop() {
+        let asked = OrderFigures { ids: ids.clone(), from: None, to: None, after: None, limit: None };
+        match cx.call(asked).await {
+            Ok(answer) => figures.extend(answer.items),
+            Err(error) if ids.len() > 1 && error.kind() != Kind::Unavailable => {
+                let later = ids.split_off(ids.len() / 2);
+                parts.extend([later, ids]);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(figures)
+}

@@ -1,0 +1,45 @@
+//! Work by the clock: the event logs are followed, listeners hear what is new, what is over goes.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use promox_kernel::{Cx, Error, Job};
+use promox_storage::Lane;
+
+use crate::Analytics;
+use crate::commands::{generations, visits};
+
+/// How soon the figures follow.
+const FOLLOW: Duration = Duration::from_millis(100);
+/// How often listeners hear.
+const TELL: Duration = Duration::from_secs(1);
+/// How often is looked for what is over.
+const SWEEP: Duration = Duration::from_secs(5);
+
+/// All of them.
+pub(crate) fn all(analytics: &Arc<Analytics>) -> Vec<Job> {
+    vec![
+        job(analytics, "analytics.follow", FOLLOW, |it, cx| async move { it.follow(&cx).await }),
+        job(analytics, "analytics.tell", TELL, |it, cx| async move { it.tell_listeners(&cx).await }),
+        job(analytics, "analytics.sweep", SWEEP, |it, cx| async move { it.sweep(&cx).await }),
+    ]
+}
+
+fn job<F, R>(analytics: &Arc<Analytics>, name: &'static str, every: Duration, run: R) -> Job
+where
+    R: Fn(Arc<Analytics>, Cx) -> F + Send + Sync + 'static,
+    F: Future<Output = Result<bool, Error>> + Send + 'static,
+{
+    let analytics = analytics.clone();
+    Job::new(name, every, move |cx| run(analytics.clone(), cx))
+}
+
+impl Analytics {
+    /// Removes what a rebuild has replaced, and visits that are over.
+    async fn sweep(&self, cx: &Cx) -> Result<bool, Error> {
+        let rows = self.promox.write_in(cx, Lane::Bulk, generations::sweep).await?;
+        let visits = self.promox.write_in(cx, Lane::Bulk, visits::sweep).await?;
+        Ok(rows || visits)
+    }
+}

@@ -1,0 +1,99 @@
+//! Analytics: what was sold, to how many, by which promotions, and how it compares: figures of any period, at once.
+//!
+//! Tables: `analytics_entries` (what each order, refund, credit note, redemption, point and visit adds at its time), the
+//! roll-ups of them by hour, day and month (`analytics_rollups`, `analytics_products`, `analytics_buyers`,
+//! `promotion_analytics`, `campaign_analytics`, `flash_sale_analytics`), `analytics_refunds`, `analytics_uses` and
+//! `analytics_firsts` (what entries follow from), `analytics_customers` and `analytics_skus` (their numbers),
+//! `analytics_visits` (visits that may still go on), `analytics_generations` (how far the event logs were followed).
+//!
+//! What always holds:
+//! - every roll-up is the sum of the entries in its bucket; a place in a log moves in the transaction of its effect;
+//! - an entry says what its order says at the same position; the same events make the same rows, however often and in
+//!   whichever batches they come, so that a rebuild ends where the rows were;
+//! - buckets are of UTC, and what no bucket covers is read entry by entry: every period is exact, in every zone.
+//!
+//! Deliberately absent: deciding anything. Nobody waits for analytics, and no person's name, address or session is kept.
+
+pub mod api;
+mod audit;
+mod commands;
+mod dashboard;
+mod events;
+mod follow;
+mod handlers;
+mod jobs;
+mod queries;
+mod records;
+mod rules;
+mod stream;
+pub mod table;
+#[cfg(test)]
+mod tests;
+mod views;
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use promox_kernel::{Cx, Error, Job, Registry, register};
+use promox_storage::{Db, Record, TableDef};
+
+use crate::api::{
+    FollowFigures, GetCampaignFigures, GetFunnel, GetPromotionFigures, GetRfm, GetState, GetSummary, ListSeries,
+    ListTopProducts, Rebuild, RecordEvent,
+};
+use crate::follow::Places;
+use crate::stream::Listeners;
+
+/// The analytics service.
+#[derive(Debug)]
+pub struct Analytics {
+    shop: Db,
+    promox: Db,
+    places: Mutex<Places>,
+    /// One at a time follows.
+    following: tokio::sync::Mutex<()>,
+    listeners: Listeners,
+}
+
+impl Analytics {
+    /// The tables it owns.
+    pub const TABLES: &[&TableDef] = &[
+        records::Generation::TABLE,
+        records::Entry::TABLE,
+        records::Refunded::TABLE,
+        records::Applied::TABLE,
+        records::First::TABLE,
+        records::Rollup::TABLE,
+        records::ProductRollup::TABLE,
+        records::BuyerRollup::TABLE,
+        records::PromotionRollup::TABLE,
+        records::CampaignRollup::TABLE,
+        records::FlashRollup::TABLE,
+        records::Customer::TABLE,
+        records::NumberedSku::TABLE,
+        records::Visit::TABLE,
+    ];
+
+    /// The service on its database; of the shop's it reads the event log.
+    pub fn new(shop: Db, promox: Db) -> Arc<Self> {
+        let (places, following, listeners) = (Mutex::default(), tokio::sync::Mutex::default(), Listeners::default());
+        Arc::new(Self { shop, promox, places, following, listeners })
+    }
+
+    /// Registers its operations.
+    pub fn register(self: &Arc<Self>, registry: &mut Registry) {
+        register!(registry, self; GetSummary, ListSeries, ListTopProducts, GetFunnel, GetRfm, GetPromotionFigures);
+        register!(registry, self; GetCampaignFigures, FollowFigures, RecordEvent, GetState, Rebuild);
+    }
+
+    /// What it does by the clock.
+    pub fn jobs(self: &Arc<Self>) -> Vec<Job> {
+        jobs::all(self)
+    }
+
+    /// Follows both logs to their ends; for the command line, where nothing runs by the clock.
+    pub async fn catch_up(&self, cx: &Cx) -> Result<(), Error> {
+        while self.follow(cx).await? {}
+        Ok(())
+    }
+}

@@ -1,0 +1,104 @@
+//! Periods are put together from few rows: whole months, days and hours, and entries where a period begins or ends within an
+//! hour. What is too much for one read goes on in the next.
+
+use promox_kernel::{Error, Timestamp};
+use promox_storage::{StoreError, Tx};
+
+use super::Mark;
+use super::sums::{Sums, Wanted};
+use crate::Analytics;
+use crate::commands::generations;
+use crate::records::Entry;
+use crate::rules::cover::{Level, Piece, cover};
+use crate::rules::period::Period;
+
+/// Rows after which a read ends and another goes on.
+const ROWS: usize = 6_000;
+
+/// From the coarsest down.
+const LEVELS: [Level; 3] = [Level::Month, Level::Day, Level::Hour];
+
+/// A part of the work on several periods.
+enum Task {
+    Plan(usize),
+    Read(usize, Piece, Option<Mark>),
+}
+
+impl Analytics {
+    /// The sums of each period, in the order given.
+    pub(crate) async fn sums(&self, periods: &[Period], wanted: Wanted) -> Result<Vec<Sums>, Error> {
+        let mut sums: Vec<Sums> = periods.iter().map(|_| Sums::of(wanted)).collect();
+        let mut tasks: Vec<Task> = (0..periods.len()).rev().map(Task::Plan).collect();
+        let generation = self.promox.read(generations::current).await?;
+        let Some(generation) = generation.map(|row| row.id) else { return Ok(sums) };
+        while !tasks.is_empty() {
+            let read = |tx: &Tx<'_>| work(tx, generation, periods, &mut tasks, &mut sums);
+            self.promox.read(read).await?;
+            if !tasks.is_empty() {
+                tokio::task::yield_now().await;
+            }
+        }
+        Ok(sums)
+    }
+
+    /// The sums of one period.
+    pub(crate) async fn sum(&self, period: Period, wanted: Wanted) -> Result<Sums, Error> {
+        Ok(self.sums(&[period], wanted).await?.pop().unwrap_or_default())
+    }
+}
+
+/// Does tasks until enough rows were read.
+fn work(
+    tx: &Tx<'_>,
+    generation: u32,
+    periods: &[Period],
+    tasks: &mut Vec<Task>,
+    sums: &mut [Sums],
+) -> Result<(), StoreError> {
+    let mut rows = 0;
+    while rows < ROWS {
+        let (index, piece, mark) = match tasks.pop() {
+            None => break,
+            Some(Task::Read(index, piece, mark)) => (index, piece, mark),
+            Some(Task::Plan(index)) => {
+                let pieces = periods.get(index).map_or_else(|| Ok(Vec::new()), |it| plan(tx, generation, *it))?;
+                rows += LEVELS.len() * 2;
+                tasks.extend(pieces.into_iter().rev().map(|piece| Task::Read(index, piece, None)));
+                continue;
+            }
+        };
+        let Some(sums) = sums.get_mut(index) else { continue };
+        let before = sums.rows;
+        if let Some(mark) = sums.add(tx, generation, piece, mark)? {
+            tasks.push(Task::Read(index, piece, Some(mark)));
+        }
+        rows += sums.rows - before + 1;
+    }
+    Ok(())
+}
+
+/// The pieces of a period. It is stretched to whole buckets where nothing lies in what that adds.
+fn plan(tx: &Tx<'_>, generation: u32, period: Period) -> Result<Vec<Piece>, StoreError> {
+    let entries = || tx.scan::<Entry>().prefix(generation);
+    let (Some(first), Some(last)) = (entries().first()?, entries().backward().first()?) else { return Ok(Vec::new()) };
+    let nothing = |from: Timestamp, to: Timestamp| Ok(entries().from(from).before(to).first()?.is_none());
+    let from = period.from.max(Level::Month.floor(first.at));
+    let to = period.to.min(Level::Month.next(Level::Month.floor(last.at)));
+    if from >= to {
+        return Ok(Vec::new());
+    }
+    let (mut start, mut end) = (from, to);
+    for level in LEVELS {
+        if nothing(level.floor(from), from)? {
+            start = level.floor(from);
+            break;
+        }
+    }
+    for level in LEVELS {
+        if nothing(to, level.ceil(to))? {
+            end = level.ceil(to);
+            break;
+        }
+    }
+    Ok(cover(start, end))
+}

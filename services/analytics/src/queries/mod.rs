@@ -1,0 +1,41 @@
+//! Reads: sums over periods, and what the answers are made of.
+
+pub(crate) mod gather;
+pub(crate) mod segments;
+pub(crate) mod sums;
+
+use promox_kernel::Timestamp;
+use promox_storage::{Scan, Tx};
+
+use crate::records::{Entry, EntryKind};
+
+/// Entries that one read looks at.
+const ENTRIES: usize = 4_000;
+
+/// Where a read of entries begins: at an instant, or after one entry of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Mark {
+    pub(crate) at: Timestamp,
+    after: Option<(EntryKind, i64)>,
+}
+
+impl Mark {
+    /// At an instant.
+    pub(crate) fn at(at: Timestamp) -> Self {
+        Self { at, after: None }
+    }
+
+    /// After an entry.
+    fn after(entry: &Entry) -> Self {
+        Self { at: entry.at, after: Some((entry.kind, entry.subject)) }
+    }
+
+    /// The entries from here up to an instant.
+    fn entries<'s, 'a>(self, tx: &'s Tx<'a>, generation: u32, to: Timestamp) -> Scan<'s, 'a, Entry> {
+        let scan = tx.scan::<Entry>().prefix(generation).before(to);
+        match self.after {
+            Some((kind, subject)) => scan.from((self.at, kind, subject.saturating_add(1))),
+            None => scan.from(self.at),
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! What each customer bought in a period, order by order.
+
+use std::collections::HashMap;
+
+use promox_kernel::{Amount, Error, Timestamp};
+use promox_storage::{StoreError, Tx};
+
+use super::{ENTRIES, Mark};
+use crate::Analytics;
+use crate::commands::generations;
+use crate::records::Customer;
+use crate::rules::period::Period;
+use crate::rules::rfm::Buyer;
+
+impl Analytics {
+    /// Every known customer who bought in a period, by number.
+    pub(crate) async fn buyers(&self, period: Period) -> Result<Vec<Buyer>, Error> {
+        let mut buyers = HashMap::<i64, (i64, Amount, Timestamp)>::new();
+        let generation = self.promox.read(generations::current).await?;
+        let mut next = generation.map(|row| (row.id, Mark::at(period.from)));
+        while let Some((generation, from)) = next {
+            let read = |tx: &Tx<'_>| take(tx, generation, from, period.to, &mut buyers);
+            next = self.promox.read(read).await?.map(|mark| (generation, mark));
+            tokio::task::yield_now().await;
+        }
+        let buyer = |(number, (orders, revenue, last))| Buyer { number, orders, revenue, last };
+        let mut buyers: Vec<Buyer> = buyers.into_iter().map(buyer).collect();
+        buyers.sort_unstable_by_key(|it| it.number);
+        Ok(buyers)
+    }
+
+    /// The names of customers, in the order given.
+    pub(crate) async fn customer_names(&self, numbers: &[i64]) -> Result<Vec<String>, Error> {
+        let name = |tx: &Tx<'_>, number: &i64| Ok(tx.get::<Customer>(number)?.map_or_else(String::new, |row| row.name));
+        Ok(self
+            .promox
+            .read(|tx| numbers.iter().map(|number| name(tx, number)).collect::<Result<_, StoreError>>())
+            .await?)
+    }
+}
+
+/// Takes entries in from a mark on; where to go on.
+fn take(
+    tx: &Tx<'_>,
+    generation: u32,
+    from: Mark,
+    to: Timestamp,
+    buyers: &mut HashMap<i64, (i64, Amount, Timestamp)>,
+) -> Result<Option<Mark>, StoreError> {
+    let (mut count, mut mark) = (0, None);
+    for entry in from.entries(tx, generation, to).rows().take(ENTRIES) {
+        let entry = entry?;
+        count += 1;
+        mark = Some(Mark::after(&entry));
+        let Some(buyer) = entry.buyer else { continue };
+        let (orders, revenue, latest) = buyers.entry(buyer).or_insert((0, Amount::ZERO, entry.at));
+        *orders += 1;
+        *revenue += entry.measures.revenue;
+        *latest = entry.at;
+    }
+    Ok(mark.filter(|_| count == ENTRIES))
+}

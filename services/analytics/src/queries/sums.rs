@@ -1,0 +1,174 @@
+//! What is added up over a period: always the measures, and of the rest what is wanted.
+
+use std::collections::BTreeMap;
+
+use promox_kernel::{Amount, Timestamp};
+use promox_storage::{Record, StoreError, Tx};
+
+use super::{ENTRIES, Mark};
+use crate::commands::deltas::{self, Attributed};
+use crate::records::{BuyerRollup, CampaignRollup, Entry, FlashRollup, ProductRollup, PromotionRollup, Rollup};
+use crate::rules::cover::{Level, Piece};
+use crate::rules::measures::Measures;
+use crate::rules::members::Union;
+use crate::rules::sold::Sold;
+
+/// What is wanted beside the measures.
+#[derive(Clone, Copy, Debug, Default)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a table that is read or not, in any combination")]
+pub(crate) struct Wanted {
+    pub(crate) buyers: bool,
+    pub(crate) products: bool,
+    pub(crate) promotions: bool,
+    pub(crate) campaigns: bool,
+    pub(crate) flash_sales: bool,
+}
+
+/// The sums of a period.
+#[derive(Debug, Default)]
+pub(crate) struct Sums {
+    wanted: Wanted,
+    pub(crate) measures: Measures,
+    buyers: Union,
+    /// By number.
+    products: Vec<Sold>,
+    pub(crate) promotions: BTreeMap<i64, Attributed>,
+    pub(crate) campaigns: BTreeMap<i64, Attributed>,
+    pub(crate) flash_sales: BTreeMap<i64, Sold>,
+    /// Rows that were read for them.
+    pub(crate) rows: usize,
+}
+
+impl Sums {
+    /// Nothing yet.
+    pub(crate) fn of(wanted: Wanted) -> Self {
+        Self { wanted, ..Self::default() }
+    }
+
+    /// Customers who had bought before the period and bought in it: all who bought, less those whose first order lies in it.
+    pub(crate) fn returning_customers(&self) -> i64 {
+        self.buyers.count() - self.measures.new_customers
+    }
+
+    /// Products of which something was sold, by number.
+    pub(crate) fn products(&self) -> impl Iterator<Item = (i64, &Sold)> {
+        (0..).zip(&self.products).filter(|(_, sold)| **sold != Sold::default())
+    }
+
+    /// What is left of the revenue.
+    pub(crate) fn net_revenue(&self) -> Amount {
+        self.measures.revenue - self.measures.refunds
+    }
+
+    /// Adds a piece of a period, from a mark on when a part of it is done; where to go on, when it is too much for one read.
+    pub(crate) fn add(
+        &mut self,
+        tx: &Tx<'_>,
+        generation: u32,
+        piece: Piece,
+        mark: Option<Mark>,
+    ) -> Result<Option<Mark>, StoreError> {
+        match piece.level {
+            Some(level) => self.add_buckets(tx, generation, level, piece).map(|()| None),
+            None => self.add_entries(tx, generation, mark.unwrap_or(Mark::at(piece.from)), piece.to),
+        }
+    }
+
+    fn add_entries(
+        &mut self,
+        tx: &Tx<'_>,
+        generation: u32,
+        from: Mark,
+        to: Timestamp,
+    ) -> Result<Option<Mark>, StoreError> {
+        let (mut count, mut mark) = (0, None);
+        for entry in from.entries(tx, generation, to).rows().take(ENTRIES) {
+            let entry = entry?;
+            count += 1;
+            mark = Some(Mark::after(&entry));
+            self.add_entry(&entry);
+        }
+        self.rows += count;
+        Ok(mark.filter(|_| count == ENTRIES))
+    }
+
+    fn add_entry(&mut self, entry: &Entry) {
+        self.measures.add(&entry.measures);
+        if let Some(buyer) = entry.buyer.filter(|_| self.wanted.buyers) {
+            self.buyers.insert(buyer);
+        }
+        if self.wanted.products {
+            entry.sold.0.iter().for_each(|(product, sold)| self.add_product(*product, sold));
+        }
+        if self.wanted.promotions {
+            deltas::promotions(entry).for_each(|(id, part)| self.promotions.entry(id).or_default().add(&part));
+        }
+        if self.wanted.campaigns {
+            deltas::campaigns(entry).for_each(|(id, part)| self.campaigns.entry(id).or_default().add(&part));
+        }
+        if self.wanted.flash_sales {
+            deltas::flash_sales(entry).for_each(|(id, sold)| self.flash_sales.entry(id).or_default().add(&sold));
+        }
+    }
+
+    fn add_product(&mut self, product: i64, sold: &Sold) {
+        let Ok(at) = usize::try_from(product) else { return };
+        if self.products.len() <= at {
+            self.products.resize(at + 1, Sold::default());
+        }
+        if let Some(sum) = self.products.get_mut(at) {
+            sum.add(sold);
+        }
+    }
+
+    fn add_buckets(&mut self, tx: &Tx<'_>, generation: u32, level: Level, piece: Piece) -> Result<(), StoreError> {
+        let run = Run { tx, generation, level, from: piece.from, to: piece.to };
+        self.rows += run.each(|row: Rollup| self.measures.add(&row.measures))?;
+        if self.wanted.buyers {
+            self.rows += run.each(|row: BuyerRollup| self.buyers.add(row.chunk, &row.members))?;
+        }
+        if self.wanted.products {
+            self.rows += run.each(|row: ProductRollup| {
+                row.sold.0.iter().for_each(|(product, sold)| self.add_product(*product, sold));
+            })?;
+        }
+        if self.wanted.promotions {
+            self.rows += run.each(|row: PromotionRollup| {
+                self.promotions.entry(row.promotion_id).or_default().add(&Attributed::from(&row));
+            })?;
+        }
+        if self.wanted.campaigns {
+            self.rows += run.each(|row: CampaignRollup| {
+                self.campaigns.entry(row.campaign_id).or_default().add(&Attributed::from(&row));
+            })?;
+        }
+        if self.wanted.flash_sales {
+            self.rows += run.each(|row: FlashRollup| {
+                self.flash_sales.entry(row.flash_sale_id).or_default().add(&Sold::from(&row));
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// Buckets of a level one after the other.
+struct Run<'t, 'a> {
+    tx: &'t Tx<'a>,
+    generation: u32,
+    level: Level,
+    from: Timestamp,
+    to: Timestamp,
+}
+
+impl Run<'_, '_> {
+    /// Each row of a table; how many there were.
+    fn each<R: Record>(&self, mut visit: impl FnMut(R)) -> Result<usize, StoreError> {
+        let scan = self.tx.scan::<R>().prefix((self.generation, self.level)).from(self.from).before(self.to);
+        let mut count = 0;
+        for row in scan.rows() {
+            visit(row?);
+            count += 1;
+        }
+        Ok(count)
+    }
+}

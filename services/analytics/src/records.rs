@@ -1,0 +1,175 @@
+//! The tables of analytics. Numbers 660 to 699 are theirs.
+//!
+//! What is projected carries its generation, so that a rebuild fills a new one beside the one that is shown. The numbers that
+//! customers and products are known by are no projection: they are given once and outlive every rebuild.
+
+use promox_kernel::{Amount, Sku, Timestamp, text_enum};
+use promox_storage::record;
+
+use crate::rules::counting::{Flash, Uses};
+use crate::rules::cover::Level;
+use crate::rules::measures::Measures;
+use crate::rules::members::Members;
+use crate::rules::sold::Products;
+
+text_enum! {
+    /// Where a generation of the projections stands.
+    GenerationStatus {
+        /// It is shown.
+        Current = "CURRENT",
+        /// It is on its way from the first event on.
+        Rebuilding = "REBUILDING",
+        /// It is no longer shown and is being removed.
+        Retired = "RETIRED",
+    }
+}
+
+record! {
+    /// A generation of all projections, and how far it has followed the two event logs.
+    pub(crate) struct Generation in Promox.analytics_generations = 660, key(id: u32) {
+        status: GenerationStatus,
+        shop_position: i64,
+        promox_position: i64,
+        started_at: Timestamp,
+        /// When it came to be shown.
+        shown_at: Option<Timestamp>,
+        retired_at: Option<Timestamp>,
+    }
+}
+
+text_enum! {
+    /// What an entry is about.
+    EntryKind {
+        Order = "ORDER",
+        Refund = "REFUND",
+        CreditNote = "CREDIT_NOTE",
+        CouponsIssued = "COUPONS_ISSUED",
+        Redemption = "REDEMPTION",
+        Points = "POINTS",
+        Visit = "VISIT",
+    }
+}
+
+record! {
+    /// What one thing adds to the figures at its time: an order that counts, a refund, a visit. Every roll-up is the sum of these.
+    pub(crate) struct Entry in Promox.analytics_entries = 661, key(generation: u32, at: Timestamp, kind: EntryKind, subject: i64) {
+        measures: Measures,
+        /// Whose it is, where it can change: the order's of an order and its refunds, the note's, the redemption's.
+        owner: Option<i64>,
+        /// The customer's number, of an order that is a known customer's.
+        buyer: Option<i64>,
+        sold: Products,
+        uses: Uses,
+        flash: Flash,
+    }
+    index EntryByOwner = 662 (owner, generation, kind);
+    index EntryByBuyer = 663 (buyer, generation, at);
+}
+
+record! {
+    /// Money that was given back of an order, whether the order counts or not.
+    pub(crate) struct Refunded in Promox.analytics_refunds = 664, key(generation: u32, order_id: i64, position: i64) {
+        at: Timestamp,
+        amount: Amount,
+    }
+}
+
+record! {
+    /// What a promotion cost with an order, by the promotion engine's books.
+    pub(crate) struct Applied in Promox.analytics_uses = 665, key(generation: u32, order_id: i64, promotion_id: i64) {
+        campaign_id: Option<i64>,
+        cost: Amount,
+    }
+}
+
+record! {
+    /// The first order of a customer.
+    pub(crate) struct First in Promox.analytics_firsts = 666, key(generation: u32, buyer: i64) {
+        at: Timestamp,
+        order_id: i64,
+    }
+}
+
+record! {
+    /// The sums of a bucket.
+    pub(crate) struct Rollup in Promox.analytics_rollups = 667, key(generation: u32, level: Level, start: Timestamp) {
+        measures: Measures,
+    }
+}
+
+record! {
+    /// What was sold of each product of a chunk in a bucket.
+    pub(crate) struct ProductRollup in Promox.analytics_products = 668, key(generation: u32, level: Level, start: Timestamp, chunk: i64) {
+        sold: Products,
+    }
+}
+
+record! {
+    /// Which customers of a chunk bought in a bucket.
+    pub(crate) struct BuyerRollup in Promox.analytics_buyers = 669, key(generation: u32, level: Level, start: Timestamp, chunk: i64) {
+        members: Members,
+    }
+}
+
+record! {
+    /// What a promotion did in a bucket.
+    pub(crate) struct PromotionRollup in Promox.promotion_analytics = 670, key(generation: u32, level: Level, start: Timestamp, promotion_id: i64) {
+        orders: i64,
+        redemptions: i64,
+        new_customers: i64,
+        revenue: Amount,
+        cost: Amount,
+    }
+}
+
+record! {
+    /// What a campaign did in a bucket.
+    pub(crate) struct CampaignRollup in Promox.campaign_analytics = 671, key(generation: u32, level: Level, start: Timestamp, campaign_id: i64) {
+        orders: i64,
+        redemptions: i64,
+        new_customers: i64,
+        revenue: Amount,
+        cost: Amount,
+    }
+}
+
+record! {
+    /// What a flash sale sold in a bucket.
+    pub(crate) struct FlashRollup in Promox.flash_sale_analytics = 672, key(generation: u32, level: Level, start: Timestamp, flash_sale_id: i64) {
+        orders: i64,
+        units: i64,
+        revenue: Amount,
+    }
+}
+
+record! {
+    /// The number of a customer. The name is the order service's, which names no person.
+    pub(crate) struct Customer in Promox.analytics_customers = 673, key(number: i64) {
+        name: String,
+    }
+    unique CustomerByName = 674 (name);
+}
+
+record! {
+    /// The number of a SKU, and what it was called when it was sold last.
+    pub(crate) struct NumberedSku in Promox.analytics_skus = 675, key(number: i64) {
+        sku: Sku,
+        product_id: Option<i64>,
+        name: String,
+        /// When it was called so.
+        named_at: Timestamp,
+    }
+    unique NumberedSkuBySku = 676 (sku);
+}
+
+record! {
+    /// A visit that may still go on.
+    pub(crate) struct Visit in Promox.analytics_visits = 677, key(id: i64) {
+        /// A digest of the session's name.
+        session: Vec<u8>,
+        stages: u32,
+        last_seen: Timestamp,
+    }
+    unique VisitBySession = 678 (session);
+    index VisitBySeen = 679 (last_seen);
+}

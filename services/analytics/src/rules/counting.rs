@@ -1,0 +1,177 @@
+//! What an order counts for: which orders count, what of them is revenue, and what each promotion and flash sale had of it.
+
+use std::collections::BTreeMap;
+
+use promox_contract::order::{FigureLine, OrderFigure, OrderStatus};
+use promox_kernel::Amount;
+use promox_kernel::encoding::{Column, ColumnType};
+
+use super::measures::{Measures, plain};
+use super::sold::{Products, Sold};
+
+/// A promotion's part in an order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Use {
+    pub(crate) promotion: i64,
+    pub(crate) campaign: Option<i64>,
+    /// What it cost: goods, shipping, and gifts at their catalogue price.
+    pub(crate) cost: Amount,
+}
+
+/// Promotions of an order by number, ascending.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Uses(pub(crate) Vec<Use>);
+
+impl Column for Uses {
+    const TYPE: ColumnType = ColumnType::Bytea;
+    fn put(&self, out: &mut Vec<u8>) {
+        let put = |it: &Use, out: &mut Vec<u8>| {
+            it.promotion.put(out);
+            it.campaign.put(out);
+            plain(it.cost).put(out);
+        };
+        put_list(&self.0, put, out);
+    }
+    fn take(input: &mut &[u8]) -> Option<Self> {
+        let take = |input: &mut &[u8]| {
+            Some(Use { promotion: i64::take(input)?, campaign: Column::take(input)?, cost: Amount::take(input)? })
+        };
+        take_list(input, take).map(Self)
+    }
+}
+
+impl Uses {
+    /// What the promotion engine's books say of a promotion goes before what the order says.
+    pub(crate) fn record(&mut self, told: Use) {
+        match self.0.binary_search_by_key(&told.promotion, |it| it.promotion) {
+            Ok(at) => {
+                if let Some(known) = self.0.get_mut(at) {
+                    *known = told;
+                }
+            }
+            Err(at) => self.0.insert(at, told),
+        }
+    }
+
+    /// Each campaign with what its promotions cost and how many they were.
+    pub(crate) fn campaigns(&self) -> BTreeMap<i64, (i64, Amount)> {
+        let mut campaigns = BTreeMap::<i64, (i64, Amount)>::new();
+        for it in &self.0 {
+            let Some(campaign) = it.campaign else { continue };
+            let (uses, cost) = campaigns.entry(campaign).or_default();
+            *uses += 1;
+            *cost += it.cost;
+        }
+        campaigns
+    }
+}
+
+/// What was sold in a flash sale with an order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct FlashPart {
+    pub(crate) sale: i64,
+    pub(crate) units: i64,
+    pub(crate) revenue: Amount,
+}
+
+/// Flash sales of an order by number, ascending.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Flash(pub(crate) Vec<FlashPart>);
+
+impl Column for Flash {
+    const TYPE: ColumnType = ColumnType::Bytea;
+    fn put(&self, out: &mut Vec<u8>) {
+        let put = |it: &FlashPart, out: &mut Vec<u8>| {
+            it.sale.put(out);
+            it.units.put(out);
+            plain(it.revenue).put(out);
+        };
+        put_list(&self.0, put, out);
+    }
+    fn take(input: &mut &[u8]) -> Option<Self> {
+        let take = |input: &mut &[u8]| {
+            Some(FlashPart { sale: i64::take(input)?, units: i64::take(input)?, revenue: Amount::take(input)? })
+        };
+        take_list(input, take).map(Self)
+    }
+}
+
+/// Items one after the other, as the bytes of one column.
+fn put_list<T>(items: &[T], put: impl Fn(&T, &mut Vec<u8>), out: &mut Vec<u8>) {
+    let mut bytes = Vec::new();
+    items.iter().for_each(|item| put(item, &mut bytes));
+    bytes.put(out);
+}
+
+fn take_list<T>(input: &mut &[u8], take: impl Fn(&mut &[u8]) -> Option<T>) -> Option<Vec<T>> {
+    let bytes = Vec::<u8>::take(input)?;
+    let (mut rest, mut items) = (bytes.as_slice(), Vec::new());
+    while !rest.is_empty() {
+        items.push(take(&mut rest)?);
+    }
+    Some(items)
+}
+
+/// Whether an order counts: placed, and neither failed nor cancelled since.
+pub(crate) fn counts(status: OrderStatus) -> bool {
+    !matches!(status, OrderStatus::Pending | OrderStatus::Failed | OrderStatus::Cancelled)
+}
+
+/// What of a line is revenue: goods after discounts, with the tax that its price carries inside taken out.
+fn revenue(line: &FigureLine, tax_inside: bool) -> Amount {
+    let paid = line.subtotal - line.discount;
+    if tax_inside { paid - line.tax } else { paid }
+}
+
+/// What an order adds up to.
+pub(crate) fn measures(order: &OrderFigure) -> Measures {
+    let inside = order.prices_include_tax;
+    Measures {
+        orders: 1,
+        items: order.lines.iter().map(|line| i64::from(line.quantity)).sum(),
+        revenue: order.lines.iter().map(|line| revenue(line, inside)).sum(),
+        discounts: order.totals.discount,
+        ..Measures::default()
+    }
+}
+
+/// What was sold of each product; `number` knows the products' numbers.
+pub(crate) fn sold(order: &OrderFigure, number: impl Fn(&FigureLine) -> Option<i64>) -> Products {
+    let mut products = BTreeMap::<i64, Sold>::new();
+    for line in &order.lines {
+        let Some(number) = number(line) else { continue };
+        let sold = products.entry(number).or_default();
+        sold.orders = 1;
+        sold.units += i64::from(line.quantity);
+        sold.revenue += revenue(line, order.prices_include_tax);
+    }
+    Products(products.into_iter().collect())
+}
+
+/// The promotions that had an effect, as the order itself says.
+pub(crate) fn uses(order: &OrderFigure) -> Uses {
+    let mut uses = BTreeMap::<i64, Amount>::new();
+    for applied in &order.applied {
+        *uses.entry(applied.promotion_id.0).or_default() += applied.amount + applied.shipping_amount;
+    }
+    let uses = uses.into_iter().map(|(promotion, cost)| Use { promotion, campaign: None, cost: plain(cost) });
+    Uses(uses.collect())
+}
+
+/// What was sold in flash sales.
+pub(crate) fn flash(order: &OrderFigure) -> Flash {
+    let mut sales = BTreeMap::<i64, (i64, Amount)>::new();
+    for line in &order.lines {
+        let Some(sale) = line.flash_sale_id else { continue };
+        let (units, sum) = sales.entry(sale.0).or_default();
+        *units += i64::from(line.quantity);
+        *sum += revenue(line, order.prices_include_tax);
+    }
+    let part = |(sale, (units, revenue)): (i64, (i64, Amount))| FlashPart { sale, units, revenue: plain(revenue) };
+    Flash(sales.into_iter().map(part).collect())
+}
+
+/// The customer's name, when it is one that can come again.
+pub(crate) fn known_customer(order: &OrderFigure) -> Option<&str> {
+    Some(order.customer.as_str()).filter(|name| !name.starts_with("order:"))
+}

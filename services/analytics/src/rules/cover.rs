@@ -1,0 +1,124 @@
+//! Buckets of time and how a period is put together from them.
+//!
+//! Buckets are hours, days and months of UTC, whatever the store's zone: a day of any zone is a run of hours, and a change of
+//! the zone or of the clocks moves no bucket. What no whole hour covers is read entry by entry, so that every period is exact.
+
+use promox_kernel::{Timestamp, text_enum};
+
+/// Microseconds of an hour.
+const HOUR: i64 = 3_600_000_000;
+/// Microseconds of a day.
+const DAY: i64 = 24 * HOUR;
+
+text_enum! {
+    /// How long a bucket is.
+    Level {
+        Hour = "HOUR",
+        Day = "DAY",
+        Month = "MONTH",
+    }
+}
+
+impl Level {
+    /// The start of the bucket that a time lies in.
+    pub(crate) fn floor(self, at: Timestamp) -> Timestamp {
+        match self {
+            Self::Hour => Timestamp(at.0 - at.0.rem_euclid(HOUR)),
+            Self::Day => Timestamp(at.0 - at.0.rem_euclid(DAY)),
+            Self::Month => Timestamp(first_of_month(at.0.div_euclid(DAY), 0) * DAY),
+        }
+    }
+
+    /// The start of the bucket after the one that begins at `start`.
+    pub(crate) fn next(self, start: Timestamp) -> Timestamp {
+        match self {
+            Self::Hour => Timestamp(start.0.saturating_add(HOUR)),
+            Self::Day => Timestamp(start.0.saturating_add(DAY)),
+            Self::Month => Timestamp(first_of_month(start.0.div_euclid(DAY), 1) * DAY),
+        }
+    }
+
+    /// The first start of a bucket that is not before `at`.
+    pub(crate) fn ceil(self, at: Timestamp) -> Timestamp {
+        let floor = self.floor(at);
+        if floor == at { at } else { self.next(floor) }
+    }
+
+    /// The level below; none below the hour.
+    fn finer(self) -> Option<Self> {
+        match self {
+            Self::Hour => None,
+            Self::Day => Some(Self::Hour),
+            Self::Month => Some(Self::Day),
+        }
+    }
+
+    /// Buckets that are read at once.
+    fn run(self) -> usize {
+        match self {
+            Self::Month => 4,
+            Self::Day | Self::Hour => 8,
+        }
+    }
+}
+
+/// The day of the epoch on which the month of a day begins, so many months later.
+///
+/// Days to months and back by Howard Hinnant's algorithms, `https://howardhinnant.github.io/date_algorithms.html`.
+fn first_of_month(day: i64, later: i64) -> i64 {
+    let shifted = day + 719_468;
+    let era = shifted.div_euclid(146_097);
+    let of_era = shifted.rem_euclid(146_097);
+    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    // Months counted from March, so that a leap day ends its year.
+    let months = (era * 400 + year_of_era) * 12 + (5 * of_year + 2) / 153 + later;
+    let (year, month) = (months.div_euclid(12), months.rem_euclid(12));
+    let (era, year_of_era) = (year.div_euclid(400), year.rem_euclid(400));
+    let of_year = (153 * month + 2) / 5;
+    era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + of_year - 719_468
+}
+
+/// A part of a period that is read in one way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Piece {
+    /// By which buckets; entry by entry without.
+    pub(crate) level: Option<Level>,
+    /// From here on, the start of a bucket.
+    pub(crate) from: Timestamp,
+    /// Up to but not including here.
+    pub(crate) to: Timestamp,
+}
+
+/// The pieces of `[from,to)`, oldest first: as few buckets as there can be, and entries at the edges.
+pub(crate) fn cover(from: Timestamp, to: Timestamp) -> Vec<Piece> {
+    let mut pieces = Vec::new();
+    cover_by(Some(Level::Month), from, to, &mut pieces);
+    pieces
+}
+
+fn cover_by(level: Option<Level>, from: Timestamp, to: Timestamp, pieces: &mut Vec<Piece>) {
+    if from >= to {
+        return;
+    }
+    let Some(level) = level else { return pieces.push(Piece { level: None, from, to }) };
+    let (start, end) = (level.ceil(from), level.floor(to));
+    if start >= end {
+        return cover_by(level.finer(), from, to, pieces);
+    }
+    cover_by(level.finer(), from, start, pieces);
+    runs(level, start, end, pieces);
+    cover_by(level.finer(), end, to, pieces);
+}
+
+/// Whole buckets in runs of bounded length.
+fn runs(level: Level, mut start: Timestamp, end: Timestamp, pieces: &mut Vec<Piece>) {
+    while start < end {
+        let mut next = start;
+        for _ in 0..level.run() {
+            next = level.next(next).min(end);
+        }
+        pieces.push(Piece { level: Some(level), from: start, to: next });
+        start = next;
+    }
+}

@@ -1,0 +1,100 @@
+//! What is added up over time: counts and amounts that a bucket is the sum of.
+
+use promox_kernel::Amount;
+use promox_kernel::encoding::{Column, ColumnType};
+
+macro_rules! measures {
+    (counts { $($(#[$count_meta:meta])* $count:ident),+ $(,)? } amounts { $($(#[$amount_meta:meta])* $amount:ident),+ $(,)? }) => {
+        /// Everything that adds up. A column of its own: new measures are appended and read as zero in older rows.
+        #[derive(Clone, Debug, Default, PartialEq, Eq)]
+        pub(crate) struct Measures {
+            $($(#[$count_meta])* pub(crate) $count: i64,)+
+            $($(#[$amount_meta])* pub(crate) $amount: Amount,)+
+        }
+
+        impl Measures {
+            /// Adds `other`.
+            pub(crate) fn add(&mut self, other: &Self) {
+                $(self.$count += other.$count;)+
+                $(self.$amount += other.$amount;)+
+            }
+
+            /// Takes `other` away.
+            pub(crate) fn take(&mut self, other: &Self) {
+                $(self.$count -= other.$count;)+
+                $(self.$amount -= other.$amount;)+
+            }
+
+            fn encode(&self) -> Vec<u8> {
+                let mut bytes = Vec::with_capacity(32);
+                $(self.$count.put(&mut bytes);)+
+                $(plain(self.$amount).put(&mut bytes);)+
+                bytes
+            }
+
+            fn decode(mut bytes: &[u8]) -> Option<Self> {
+                let bytes = &mut bytes;
+                Some(Self {
+                    $($count: if bytes.is_empty() { 0 } else { i64::take(bytes)? },)+
+                    $($amount: if bytes.is_empty() { Amount::ZERO } else { Amount::take(bytes)? },)+
+                })
+            }
+        }
+    };
+}
+
+measures! {
+    counts {
+        /// Orders that count.
+        orders,
+        /// Units in them.
+        items,
+        /// Those that were their customer's first.
+        new_customers,
+        /// Visits heard of for the first time.
+        visits,
+        /// Visits that came to a product.
+        views,
+        /// Visits that put something into a cart.
+        carts,
+        /// Visits that began a checkout.
+        checkouts,
+        /// Coupons that came to be.
+        coupons_issued,
+        /// Redemptions that were not given back.
+        coupons_redeemed,
+        points_awarded,
+        points_redeemed,
+        points_expired,
+    }
+    amounts {
+        /// Goods after discounts, without tax and shipping, before points.
+        revenue,
+        /// What promotions took off the goods.
+        discounts,
+        /// Money given back on orders that count, and credit notes.
+        refunds,
+    }
+}
+
+impl Measures {
+    /// Whether nothing is in it.
+    pub(crate) fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// An amount in its shortest form, so that equal sums are equal bytes, by whatever way they came about.
+pub(crate) fn plain(amount: Amount) -> Amount {
+    Amount(amount.0.normalize())
+}
+
+impl Column for Measures {
+    const TYPE: ColumnType = ColumnType::Bytea;
+    fn put(&self, out: &mut Vec<u8>) {
+        self.encode().put(out);
+    }
+    fn take(input: &mut &[u8]) -> Option<Self> {
+        Self::decode(&Vec::<u8>::take(input)?)
+    }
+}

@@ -1,0 +1,174 @@
+//! Periods `[from,to)` in the store's zone: how they are written, the one before, and the parts of a chart.
+
+use std::time::Duration;
+
+use jiff::civil::{Date, DateTime};
+use jiff::tz::TimeZone;
+use jiff::{ToSpan, Unit, Zoned, ZonedRound};
+use promox_kernel::{Error, Timestamp, text_enum};
+
+/// Microseconds of a minute.
+const MINUTE: i64 = 60_000_000;
+/// The days that are shown unless a period is asked for.
+const DEFAULT_DAYS: i64 = 30;
+/// The earliest and the latest year that is asked about.
+const YEARS: std::ops::RangeInclusive<i16> = 1900..=2200;
+
+text_enum! {
+    /// How long the parts of a chart are.
+    Granularity {
+        Minute = "minute",
+        Hour = "hour",
+        Day = "day",
+        Week = "week",
+        Month = "month",
+    }
+}
+
+/// A period: from an instant up to but not including another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Period {
+    pub(crate) from: Timestamp,
+    pub(crate) to: Timestamp,
+}
+
+/// An instant as it was asked for: RFC 3339, or a date or time of the store's zone.
+fn instant(text: &str, zone: &TimeZone, pointer: &str) -> Result<Timestamp, Error> {
+    let fault =
+        || Error::field(pointer, "a time such as 2026-11-23T05:33:00Z, or a day of the store such as 2026-11-23");
+    let found = match text.parse::<jiff::Timestamp>() {
+        Ok(time) => time,
+        Err(_) => local(text).ok_or_else(fault)?.to_zoned(zone.clone()).map_err(|_| fault())?.timestamp(),
+    };
+    if !YEARS.contains(&found.to_zoned(TimeZone::UTC).year()) {
+        return Err(Error::field(pointer, "between the years 1900 and 2200"));
+    }
+    Ok(Timestamp::from_jiff(found))
+}
+
+fn local(text: &str) -> Option<DateTime> {
+    match text.parse::<Date>() {
+        Ok(date) if text.len() == 10 => Some(date.at(0, 0, 0, 0)),
+        _ => text.parse::<DateTime>().ok(),
+    }
+}
+
+fn zoned(at: Timestamp, zone: &TimeZone) -> Zoned {
+    at.to_jiff().to_zoned(zone.clone())
+}
+
+/// So many days of the zone later, at the same time of day.
+fn days_later(at: Timestamp, days: i64, zone: &TimeZone) -> Timestamp {
+    let moved = zoned(at, zone).checked_add(days.days());
+    moved.map_or(at, |moved| Timestamp::from_jiff(moved.timestamp()))
+}
+
+/// The period that was asked for; unless said, the 30 days up to the end of the running minute.
+pub(crate) fn period(from: Option<&str>, to: Option<&str>, now: Timestamp, zone: &TimeZone) -> Result<Period, Error> {
+    let to = match to {
+        Some(text) => instant(text, zone, "?to")?,
+        None => Timestamp(now.0 - now.0.rem_euclid(MINUTE) + MINUTE),
+    };
+    let from = match from {
+        Some(text) => instant(text, zone, "?from")?,
+        None => days_later(to, -DEFAULT_DAYS, zone),
+    };
+    if from >= to {
+        return Err(Error::field("?from", "a period begins before it ends: from is to be before to"));
+    }
+    Ok(Period { from, to })
+}
+
+fn is_midnight(at: Timestamp, zone: &TimeZone) -> bool {
+    let local = zoned(at, zone);
+    local.start_of_day().is_ok_and(|start| start.timestamp() == local.timestamp())
+}
+
+impl Period {
+    /// The period before, of equal length: as many days when it is whole days of the zone, else as many microseconds.
+    pub(crate) fn previous(self, zone: &TimeZone) -> Self {
+        let whole = is_midnight(self.from, zone) && is_midnight(self.to, zone);
+        let days = whole.then(|| days_between(self, zone)).flatten();
+        let from = match days {
+            Some(days) => days_later(self.from, -days, zone),
+            None => Timestamp(self.from.0.saturating_sub(self.to.0 - self.from.0)),
+        };
+        Self { from, to: self.from }
+    }
+
+    /// The parts of a chart, oldest first; the first and the last may be cut by the period's ends. `None` for too many.
+    pub(crate) fn parts(self, granularity: Granularity, zone: &TimeZone) -> Option<Vec<Self>> {
+        let mut parts = Vec::new();
+        let mut from = self.from;
+        while from < self.to {
+            if parts.len() == granularity.most() {
+                return None;
+            }
+            let to = granularity.end(from, zone).min(self.to);
+            parts.push(Self { from, to });
+            from = to;
+        }
+        Some(parts)
+    }
+}
+
+impl Period {
+    /// The whole part of a chart in which a period begins.
+    pub(crate) fn first(self, granularity: Granularity, zone: &TimeZone) -> Self {
+        let end = granularity.end(self.from, zone);
+        let start = match granularity {
+            Granularity::Day => {
+                zoned(self.from, zone).start_of_day().ok().map(|start| Timestamp::from_jiff(start.timestamp()))
+            }
+            _ => None,
+        };
+        Self { from: start.unwrap_or(self.from), to: end }
+    }
+}
+
+fn days_between(period: Period, zone: &TimeZone) -> Option<i64> {
+    let (from, to) = (zoned(period.from, zone).date(), zoned(period.to, zone).date());
+    let span = from.until((Unit::Day, to)).ok()?;
+    Some(i64::from(span.get_days()))
+}
+
+impl Granularity {
+    /// Parts that one chart has at most.
+    pub(crate) fn most(self) -> usize {
+        match self {
+            Self::Minute => 1_440,
+            Self::Hour => 31 * 24,
+            Self::Day => 2 * 366,
+            Self::Week => 10 * 53,
+            Self::Month => 50 * 12,
+        }
+    }
+
+    /// The end of the part that a time lies in.
+    fn end(self, at: Timestamp, zone: &TimeZone) -> Timestamp {
+        let local = zoned(at, zone);
+        let end = match self {
+            // Minutes and hours are those of the clock's face; offsets of zones are whole minutes since long.
+            Self::Minute => return Timestamp(at.0 - at.0.rem_euclid(MINUTE) + MINUTE),
+            Self::Hour => return next_hour(&local).max(Timestamp(at.0 + 1)),
+            Self::Day => local.start_of_day().and_then(|start| start.checked_add(1.day())),
+            Self::Week => {
+                let passed = i64::from(local.weekday().to_monday_zero_offset());
+                let monday = local.date().checked_add((7 - passed).days());
+                monday.and_then(|monday| monday.to_zoned(zone.clone()))
+            }
+            Self::Month => {
+                let next = local.date().last_of_month().checked_add(1.day());
+                next.and_then(|first| first.to_zoned(zone.clone()))
+            }
+        };
+        end.map_or(Timestamp(i64::MAX), |end| Timestamp::from_jiff(end.timestamp()))
+    }
+}
+
+/// The next full hour on the clock's face; an hour is at most an hour long, also where the clocks are set back.
+fn next_hour(local: &Zoned) -> Timestamp {
+    let start = local.round(ZonedRound::new().smallest(Unit::Hour).mode(jiff::RoundMode::Floor));
+    let start = start.map_or(local.timestamp(), |start| start.timestamp());
+    Timestamp::from_jiff(start) + Duration::from_hours(1)
+}

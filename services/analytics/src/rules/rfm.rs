@@ -1,0 +1,72 @@
+//! Recency, frequency, monetary value: each customer's rank in fifths, and the segment that the ranks make.
+
+use promox_kernel::{Amount, Timestamp, text_enum};
+
+/// Into how many parts customers are ranked.
+const PARTS: usize = 5;
+
+text_enum! {
+    /// A kind of customer.
+    Segment {
+        /// Bought lately and often.
+        Champion = "CHAMPION",
+        /// Buys often.
+        Loyal = "LOYAL",
+        /// Bought lately, not often yet.
+        Promising = "PROMISING",
+        /// Bought often and not for a while.
+        AtRisk = "AT_RISK",
+        /// Neither lately nor often.
+        Hibernating = "HIBERNATING",
+    }
+}
+
+/// What a customer bought in a period.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Buyer {
+    pub(crate) number: i64,
+    pub(crate) orders: i64,
+    pub(crate) revenue: Amount,
+    pub(crate) last: Timestamp,
+}
+
+/// A customer's ranks, 1 to 5, 5 the best.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Scores {
+    pub(crate) recency: u32,
+    pub(crate) frequency: u32,
+    pub(crate) monetary: u32,
+}
+
+impl Scores {
+    /// The segment.
+    pub(crate) fn segment(self) -> Segment {
+        match (self.recency >= 4, self.frequency >= 4) {
+            (true, true) => Segment::Champion,
+            (false, true) if self.recency >= 3 => Segment::Loyal,
+            (false, true) => Segment::AtRisk,
+            (true, false) => Segment::Promising,
+            (false, false) => Segment::Hibernating,
+        }
+    }
+}
+
+/// The rank of each value, in the order given: by how many are less, in fifths; equal ones rank alike.
+fn ranks<T: Ord>(values: &[T]) -> Vec<u32> {
+    let mut sorted: Vec<&T> = values.iter().collect();
+    sorted.sort_unstable();
+    let rank = |value: &T| {
+        let below = sorted.partition_point(|other| *other < value);
+        u32::try_from(1 + below * PARTS / sorted.len().max(1)).unwrap_or(1)
+    };
+    values.iter().map(rank).collect()
+}
+
+/// The scores of customers, in the order given.
+pub(crate) fn score(buyers: &[Buyer]) -> Vec<Scores> {
+    let recency = ranks(&buyers.iter().map(|it| it.last).collect::<Vec<_>>());
+    let frequency = ranks(&buyers.iter().map(|it| it.orders).collect::<Vec<_>>());
+    let monetary = ranks(&buyers.iter().map(|it| it.revenue).collect::<Vec<_>>());
+    let scores = recency.into_iter().zip(frequency).zip(monetary);
+    scores.map(|((recency, frequency), monetary)| Scores { recency, frequency, monetary }).collect()
+}

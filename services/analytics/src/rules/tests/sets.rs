@@ -1,0 +1,76 @@
+//! Sets of buyers and sums of products, as columns and against plain models.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use promox_kernel::Amount;
+use promox_kernel::encoding::Column;
+use proptest::prelude::*;
+use rust_decimal::Decimal;
+
+use crate::rules::measures::Measures;
+use crate::rules::members::{Members, Union, place};
+use crate::rules::sold::{Products, Sold};
+
+fn round_trip<T: Column + PartialEq + std::fmt::Debug>(value: &T) {
+    let mut bytes = Vec::new();
+    value.put(&mut bytes);
+    let mut input = bytes.as_slice();
+    assert_eq!(T::take(&mut input).as_ref(), Some(value));
+    assert!(input.is_empty());
+}
+
+#[test]
+fn many_members_become_bits_and_few_a_list_again() {
+    let mut members = Members::default();
+    (0..3_000).for_each(|place| members.mark(place * 3, true));
+    assert!(matches!(members, Members::Many(_)) && members.count() == 3_000);
+    round_trip(&members);
+    let many = members.clone();
+    (0..1_500).for_each(|place| members.mark(place * 3, false));
+    assert!(matches!(members, Members::Few(_)) && members.count() == 1_500);
+    round_trip(&members);
+    let mut union = Union::default();
+    union.add(0, &many);
+    union.add(0, &members);
+    union.add(1, &members);
+    union.insert(1);
+    assert_eq!(union.count(), 4_501);
+    assert_eq!((place(32_767), place(32_768)), ((0, 32_767), (1, 0)));
+}
+
+#[test]
+fn measures_come_back_as_they_went() {
+    let measures = Measures { orders: 3, points_expired: -7, revenue: "12.50".parse().unwrap(), ..Measures::default() };
+    round_trip(&measures);
+    round_trip(&Measures::default());
+    let mut sum = measures.clone();
+    sum.take(&measures);
+    assert!(sum.is_empty());
+}
+
+proptest! {
+    #[test]
+    fn members_are_a_set(marks in prop::collection::vec((0_u16..4_000, any::<bool>()), 0..300)) {
+        let (mut members, mut model) = (Members::default(), BTreeSet::new());
+        for (place, present) in marks {
+            members.mark(place, present);
+            if present { model.insert(place); } else { model.remove(&place); }
+        }
+        prop_assert_eq!(&members, &Members::Few(model.into_iter().collect()));
+        round_trip(&members);
+    }
+
+    #[test]
+    fn products_add_up_and_go_when_nothing_is_left(adds in prop::collection::vec((0_i64..20, -3_i64..4), 0..80)) {
+        let (mut products, mut model) = (Products::default(), BTreeMap::<i64, i64>::new());
+        for (product, units) in adds {
+            let revenue = Amount(Decimal::new(units, 2));
+            products.add(product, &Sold { orders: units, units, revenue });
+            *model.entry(product).or_default() += units;
+        }
+        let told: Vec<(i64, i64)> = products.0.iter().map(|(product, sold)| (*product, sold.units)).filter(|it| it.1 != 0).collect();
+        let want: Vec<(i64, i64)> = model.into_iter().filter(|(_, units)| *units != 0).collect();
+        prop_assert_eq!(told, want);
+        round_trip(&products);
+    }
+}

@@ -1,0 +1,287 @@
+//! Random trade against a plain model: whatever happens to orders, in whichever batches it is followed, the figures of any
+//! period are the naive sums over the orders as they then are.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use promox_contract::analytics::{COUNTED, CREDITED, GIVEN_BACK};
+use promox_contract::ids::{CampaignId, OrderId, PaymentId, PromotionId};
+use promox_contract::order::{OrderFigure, OrderStatus};
+use promox_contract::payment::PaymentRefunded;
+use promox_contract::promotion::PromotionApplied;
+use promox_kernel::{Amount, Currency, Timestamp};
+use proptest::prelude::*;
+use rust_decimal::Decimal;
+
+use super::rebuilding::rows;
+use super::world::{World, applied, at, line, order};
+use crate::api::Rebuild;
+use crate::queries::sums::Wanted;
+use crate::rules::counting::counts;
+use crate::rules::period::Period;
+
+#[derive(Clone, Debug)]
+enum Act {
+    /// Places an order, or imports it anew with other lines, another customer, another time.
+    Order {
+        id: i64,
+        customer: u8,
+        minute: u32,
+        micros: i64,
+        lines: Vec<(u8, u32, i64)>,
+        promotion: Option<i64>,
+    },
+    Cancel {
+        id: i64,
+    },
+    Refund {
+        id: i64,
+        minute: u32,
+        pence: i64,
+    },
+    Note {
+        id: i64,
+        minute: u32,
+        pence: i64,
+    },
+    Use {
+        id: i64,
+        promotion: i64,
+        pence: i64,
+    },
+    Follow,
+}
+
+/// Minutes of a quarter of a year.
+const MINUTES: u32 = 130_000;
+
+fn act() -> impl Strategy<Value = Act> {
+    let lines = prop::collection::vec((0_u8..12, 1_u32..5, 1_i64..5_000), 1..4);
+    let placed = (1_i64..40, 0_u8..8, 0..MINUTES, 0_i64..3, lines, prop::option::of(1_i64..4));
+    prop_oneof![
+        6 => placed.prop_map(|(id, customer, minute, micros, lines, promotion)| {
+            Act::Order { id, customer, minute, micros, lines, promotion }
+        }),
+        2 => (1_i64..40).prop_map(|id| Act::Cancel { id }),
+        2 => (1_i64..40, 0..MINUTES, 1_i64..500).prop_map(|(id, minute, pence)| Act::Refund { id, minute, pence }),
+        1 => (1_i64..6, 0..MINUTES, 1_i64..500).prop_map(|(id, minute, pence)| Act::Note { id, minute, pence }),
+        1 => (1_i64..40, 1_i64..4, 0_i64..500).prop_map(|(id, promotion, pence)| Act::Use { id, promotion, pence }),
+        3 => Just(Act::Follow),
+    ]
+}
+
+fn time(minute: u32, micros: i64) -> Timestamp {
+    let time = at("2024-02-10T00:00:00Z") + Duration::from_secs(60 * u64::from(minute));
+    Timestamp(time.0 + micros)
+}
+
+fn pence(pence: i64) -> Amount {
+    Amount(Decimal::new(pence, 2))
+}
+
+/// What is true.
+#[derive(Debug, Default)]
+struct Model {
+    orders: BTreeMap<i64, OrderFigure>,
+    refunds: Vec<(i64, Timestamp, Amount)>,
+    notes: BTreeMap<i64, (Timestamp, Amount)>,
+    uses: BTreeMap<(i64, i64), Amount>,
+}
+
+impl Model {
+    fn counted(&self) -> impl Iterator<Item = &OrderFigure> {
+        self.orders.values().filter(|order| counts(order.status))
+    }
+
+    async fn act(&mut self, world: &World, act: &Act) {
+        match act.clone() {
+            Act::Order { id, customer, minute, micros, lines, promotion } => {
+                let sku = |n: u8| format!("S{n}");
+                let lines =
+                    lines.iter().map(|(n, units, price)| line((&sku(*n), *units, &pence(*price).to_string(), "0.01")));
+                let name = if customer == 0 { format!("order:{id}") } else { format!("user:{customer}") };
+                let mut new = order(id, &name, time(minute, micros), lines.collect());
+                new.applied = promotion.into_iter().map(|promotion| applied(promotion, "0.01")).collect();
+                new.imported = true;
+                self.orders.insert(id, new.clone());
+                world.order(new).await;
+            }
+            Act::Cancel { id } => {
+                let Some(order) = self.orders.get_mut(&id) else { return };
+                (order.status, order.imported) = (OrderStatus::Cancelled, false);
+                world.order(order.clone()).await;
+            }
+            Act::Refund { id, minute, pence: amount } => {
+                let (when, amount) = (time(minute, 0), pence(amount));
+                self.refunds.push((id, when, amount));
+                let (payment_id, order_id) = (PaymentId(id), OrderId(id));
+                let fact = PaymentRefunded { payment_id, order_id, amount, refunded: amount, currency: Currency::GBP };
+                world.tell(&world.shop, when, id, fact).await;
+            }
+            Act::Note { id, minute, pence: amount } => {
+                self.notes.insert(id, (time(minute, 0), pence(amount)));
+                world.note(id, -pence(amount), time(minute, 0)).await;
+            }
+            Act::Use { id, promotion, pence: cost } => {
+                self.uses.insert((id, promotion), pence(cost));
+                let (promotion_id, campaign_id) = (PromotionId(promotion), Some(CampaignId(promotion % 2 + 1)));
+                let fact = PromotionApplied { promotion_id, campaign_id, order_id: OrderId(id), amount: pence(cost) };
+                world.tell(&world.promox, time(0, 0), promotion, fact).await;
+            }
+            Act::Follow => world.follow().await,
+        }
+    }
+
+    /// The first order of each customer.
+    fn firsts(&self) -> BTreeMap<&str, (Timestamp, i64)> {
+        let mut firsts = BTreeMap::new();
+        for order in self.counted().filter(|order| !order.customer.starts_with("order:")) {
+            let own = (order.placed_at, order.id.0);
+            let first = firsts.entry(order.customer.as_str()).or_insert(own);
+            *first = (*first).min(own);
+        }
+        firsts
+    }
+}
+
+/// What a period comes to, by looking at everything.
+#[derive(Debug, PartialEq)]
+struct Naive {
+    orders: i64,
+    items: i64,
+    revenue: Amount,
+    refunds: Amount,
+    new: i64,
+    returning: i64,
+    products: BTreeMap<String, (i64, i64, Amount)>,
+    promotions: BTreeMap<i64, (i64, i64, Amount, Amount)>,
+    campaigns: BTreeMap<i64, (i64, i64, Amount)>,
+}
+
+impl Naive {
+    fn of(model: &Model, period: Period) -> Self {
+        let within = |at: Timestamp| period.from <= at && at < period.to;
+        let orders: Vec<&OrderFigure> = model.counted().filter(|order| within(order.placed_at)).collect();
+        let goods = |order: &OrderFigure| order.totals.subtotal - order.totals.discount;
+        let firsts = model.firsts();
+        let buyers: BTreeSet<&str> =
+            orders.iter().map(|it| it.customer.as_str()).filter(|name| firsts.contains_key(name)).collect();
+        let is_new = |name: &&&str| within(firsts[**name].0);
+        let new = buyers.iter().filter(is_new).count();
+        let counted = |id: &i64| model.orders.get(id).is_some_and(|order| counts(order.status));
+        let refunds = model.refunds.iter().filter(|(id, at, _)| within(*at) && counted(id)).map(|(_, _, sum)| *sum);
+        let notes = model.notes.values().filter(|(at, _)| within(*at)).map(|(_, sum)| *sum);
+        let mut naive = Self {
+            orders: i64::try_from(orders.len()).unwrap(),
+            items: orders.iter().flat_map(|it| &it.lines).map(|line| i64::from(line.quantity)).sum(),
+            revenue: orders.iter().map(|it| goods(it)).sum(),
+            refunds: refunds.chain(notes).sum(),
+            new: i64::try_from(new).unwrap(),
+            returning: i64::try_from(buyers.len() - new).unwrap(),
+            products: BTreeMap::new(),
+            promotions: BTreeMap::new(),
+            campaigns: BTreeMap::new(),
+        };
+        for order in orders {
+            naive.count(model, order, goods(order), &firsts);
+        }
+        naive
+    }
+
+    fn count(&mut self, model: &Model, order: &OrderFigure, goods: Amount, firsts: &BTreeMap<&str, (Timestamp, i64)>) {
+        let mut seen = BTreeSet::new();
+        for line in &order.lines {
+            let (orders, units, sum) = self.products.entry(line.sku.fold()).or_default();
+            *orders += i64::from(seen.insert(line.sku.fold()));
+            *units += i64::from(line.quantity);
+            *sum += line.subtotal - line.discount;
+        }
+        let own = firsts.get(order.customer.as_str()) == Some(&(order.placed_at, order.id.0));
+        let mut costs: BTreeMap<i64, Amount> = order.applied.iter().map(|it| (it.promotion_id.0, it.amount)).collect();
+        let told: BTreeMap<i64, Amount> =
+            model.uses.range((order.id.0, 0)..(order.id.0, 99)).map(|((_, id), cost)| (*id, *cost)).collect();
+        costs.extend(&told);
+        for (id, cost) in costs {
+            let (orders, new, revenue, sum) = self.promotions.entry(id).or_default();
+            (*orders, *new, *revenue, *sum) = (*orders + 1, *new + i64::from(own), *revenue + goods, *sum + cost);
+        }
+        let mut campaigns = BTreeMap::<i64, (i64, Amount)>::new();
+        for (id, cost) in told {
+            let (uses, sum) = campaigns.entry(id % 2 + 1).or_default();
+            (*uses, *sum) = (*uses + 1, *sum + cost);
+        }
+        for (id, (uses, cost)) in campaigns {
+            let (orders, redemptions, sum) = self.campaigns.entry(id).or_default();
+            (*orders, *redemptions, *sum) = (*orders + 1, *redemptions + uses, *sum + cost);
+        }
+    }
+
+    async fn told(world: &World, period: Period) -> Self {
+        let wanted = Wanted { buyers: true, products: true, promotions: true, campaigns: true, flash_sales: true };
+        let sums = world.analytics.sum(period, wanted).await.unwrap();
+        let mut products = BTreeMap::new();
+        for (number, sold) in sums.products() {
+            let row = world.promox.read(|tx| tx.get::<crate::records::NumberedSku>(&number)).await.unwrap().unwrap();
+            products.insert(row.sku.fold(), (sold.orders, sold.units, sold.revenue));
+        }
+        Self {
+            orders: sums.measures.orders,
+            items: sums.measures.items,
+            revenue: sums.measures.revenue,
+            refunds: sums.measures.refunds,
+            new: sums.measures.new_customers,
+            returning: sums.returning_customers(),
+            products,
+            promotions: sums
+                .promotions
+                .iter()
+                .map(|(id, it)| (*id, (it.orders, it.new_customers, it.revenue, it.cost)))
+                .collect(),
+            campaigns: sums.campaigns.iter().map(|(id, it)| (*id, (it.orders, it.redemptions, it.cost))).collect(),
+        }
+    }
+}
+
+/// States what orders and payments would.
+fn states(model: &Model, report: &mut promox_storage::Report) {
+    for order in model.counted() {
+        report.left(COUNTED, order.id, (order.totals.subtotal - order.totals.discount).0.normalize());
+    }
+    for (id, (_, sum)) in &model.notes {
+        report.left(CREDITED, *id, (-*sum).0.normalize());
+    }
+    let mut refunds = BTreeMap::<i64, Amount>::new();
+    model.refunds.iter().for_each(|(id, _, sum)| *refunds.entry(*id).or_default() += *sum);
+    refunds.into_iter().for_each(|(id, sum)| report.left(GIVEN_BACK, id, sum.0.normalize()));
+}
+
+async fn check(acts: &[Act], ends: &[(u32, u32, i64)]) {
+    let (world, mut model) = (World::new(), Model::default());
+    for act in acts {
+        model.act(&world, act).await;
+    }
+    assert_eq!(world.findings(|report| states(&model, report)), [], "what is not followed yet is on its way");
+    world.follow().await;
+    assert_eq!(world.findings(|report| states(&model, report)), []);
+    let mut periods: Vec<Period> =
+        ends.iter().map(|(a, b, micros)| Period { from: time(*a.min(b), *micros), to: time(*a.max(b), 2) }).collect();
+    periods.push(Period { from: at("1970-01-01T00:00:00Z"), to: at("2100-01-01T00:00:00Z") });
+    for period in periods.into_iter().filter(|period| period.from < period.to) {
+        assert_eq!(Naive::told(&world, period).await, Naive::of(&model, period), "{period:?}");
+    }
+    let before = rows(&world, 1);
+    world.call(Rebuild {}).await.unwrap();
+    world.follow().await;
+    assert_eq!(rows(&world, 2), before);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #[test]
+    fn figures_are_the_naive_sums(
+        acts in prop::collection::vec(act(), 1..60),
+        ends in prop::collection::vec((0..MINUTES, 0..MINUTES, 0_i64..3), 1..6),
+    ) {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(check(&acts, &ends));
+    }
+}

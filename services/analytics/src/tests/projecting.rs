@@ -1,0 +1,216 @@
+//! What orders, refunds, notes, uses, coupons and points come to.
+
+use promox_contract::coupon::{CouponRedeemed, CouponReleased, CouponsIssued};
+use promox_contract::ids::{CampaignId, FlashSaleId, OrderId, PaymentId, ProductId, PromotionId};
+use promox_contract::order::OrderStatus;
+use promox_contract::payment::PaymentRefunded;
+use promox_contract::promotion::PromotionApplied;
+use promox_contract::reward::{PointsAwarded, PointsExpired, PointsFact, PointsRedeemed};
+use promox_kernel::{Amount, Currency, UserId};
+
+use super::world::{World, amount, applied, at, line, order};
+use crate::api::{
+    GetCampaignFigures, GetPromotionFigures, GetSummary, ListSeries, ListTopProducts, Metric, ProductOrder,
+};
+use crate::views::{Figure, Summary};
+
+async fn summary(world: &World, from: &str, to: &str) -> Summary {
+    let op = GetSummary { from: Some(from.to_owned()), to: Some(to.to_owned()) };
+    world.call(op).await.unwrap().body
+}
+
+fn refund(order: i64, amount: Amount) -> PaymentRefunded {
+    let (payment_id, order_id) = (PaymentId(order), OrderId(order));
+    PaymentRefunded { payment_id, order_id, amount, refunded: amount, currency: Currency::GBP }
+}
+
+#[tokio::test]
+async fn orders_count_while_they_are_neither_failed_nor_cancelled() {
+    let world = World::new();
+    let first = order(1, "user:1", at("2024-03-01T10:00:00Z"), vec![line(("A", 2, "10.00", "3.00"))]);
+    let second =
+        order(2, "user:1", at("2024-03-02T10:00:00Z"), vec![line(("A", 1, "10.00", "0")), line(("B", 4, "1.25", "0"))]);
+    world.order(first.clone()).await;
+    world.order(second.clone()).await;
+    world.order(order(3, "order:3", at("2024-03-02T11:00:00Z"), vec![line(("B", 1, "1.25", "0"))])).await;
+    world.follow().await;
+    let told = summary(&world, "2024-03-01", "2024-04-01").await;
+    assert_eq!((told.orders, told.items_sold), (3, 8));
+    assert_eq!((told.revenue.to_string(), told.discounts.to_string()), ("33.25".into(), "3.00".into()));
+    assert_eq!(told.average_order_value.to_string(), "11.08");
+    assert_eq!((told.new_customers, told.returning_customers), (1, 0));
+    assert_eq!(told.conversion_rate, None);
+    let best: Vec<_> =
+        told.top_products.iter().map(|it| (it.sku.as_str(), it.orders, it.quantity, it.revenue.to_string())).collect();
+    assert_eq!(best, [("A", 2, 3, "27.00".to_owned()), ("B", 2, 5, "6.25".to_owned())]);
+    world.order(promox_contract::order::OrderFigure { status: OrderStatus::Cancelled, ..first }).await;
+    world.follow().await;
+    let told = summary(&world, "2024-03-01", "2024-04-01").await;
+    assert_eq!((told.orders, told.revenue.to_string()), (2, "16.25".to_owned()));
+    assert_eq!((told.new_customers, told.returning_customers), (1, 0), "the second order is now the first");
+    let later = summary(&world, "2024-03-02T10:30:00", "2024-04-01").await;
+    assert_eq!(
+        (later.orders, later.new_customers, later.returning_customers),
+        (1, 0, 0),
+        "an anonymous order is nobody's"
+    );
+    assert_eq!(later.previous.orders, 1);
+}
+
+#[tokio::test]
+async fn tax_inside_a_price_is_no_revenue() {
+    let world = World::new();
+    let mut taxed = line(("A", 1, "12.00", "0"));
+    taxed.tax = amount("2.00");
+    let mut inside = order(1, "user:1", at("2024-03-01T10:00:00Z"), vec![taxed]);
+    inside.prices_include_tax = true;
+    let mut outside = inside.clone();
+    (outside.id, outside.prices_include_tax) = (OrderId(2), false);
+    world.order(inside).await;
+    world.order(outside).await;
+    world.follow().await;
+    assert_eq!(summary(&world, "2024-03-01", "2024-03-02").await.revenue.to_string(), "22.00");
+}
+
+#[tokio::test]
+async fn refunds_count_by_their_dates_and_only_with_their_orders() {
+    let world = World::new();
+    let sold = order(1, "user:1", at("2024-03-01T10:00:00Z"), vec![line(("A", 2, "10.00", "0"))]);
+    let undone = order(2, "user:2", at("2024-03-01T11:00:00Z"), vec![line(("A", 1, "10.00", "0"))]);
+    world.order(sold).await;
+    world.order(undone.clone()).await;
+    world.tell(&world.shop, at("2024-03-05T10:00:00Z"), 1, refund(1, amount("10.00"))).await;
+    world.tell(&world.shop, at("2024-03-05T11:00:00Z"), 2, refund(2, amount("10.00"))).await;
+    world.follow().await;
+    assert_eq!(summary(&world, "2024-03-05", "2024-03-06").await.refunds.to_string(), "20.00");
+    world.order(promox_contract::order::OrderFigure { status: OrderStatus::Cancelled, ..undone }).await;
+    world.note(7, amount("-2.50"), at("2024-03-05T23:59:59.999999Z")).await;
+    world.follow().await;
+    let day = summary(&world, "2024-03-05", "2024-03-06").await;
+    assert_eq!((day.refunds.to_string(), day.net_revenue.to_string()), ("12.50".into(), "-12.50".into()));
+    let all = summary(&world, "2024-03-01", "2024-04-01").await;
+    assert_eq!((all.revenue.to_string(), all.net_revenue.to_string()), ("20.00".into(), "7.50".into()));
+}
+
+#[tokio::test]
+async fn promotions_and_campaigns_have_their_cost_and_their_return() {
+    let world = World::new();
+    let mut sold = order(1, "user:1", at("2024-03-01T10:00:00Z"), vec![line(("A", 2, "10.00", "4.00"))]);
+    sold.applied = vec![applied(5, "4.00"), applied(6, "0.00")];
+    world.order(sold.clone()).await;
+    let (promotion_id, order_id) = (PromotionId(6), OrderId(1));
+    let fact = PromotionApplied { promotion_id, campaign_id: Some(CampaignId(3)), order_id, amount: amount("2.00") };
+    world.tell(&world.promox, at("2024-03-01T10:00:01Z"), 6, fact).await;
+    world.follow().await;
+    let period = || (Some("2024-03-01".to_owned()), Some("2024-03-02".to_owned()));
+    let (from, to) = period();
+    let told = world.call(GetPromotionFigures { id: PromotionId(5), from, to }).await.unwrap().body;
+    assert_eq!((told.orders, told.redemptions, told.new_customers), (1, 1, 1));
+    assert_eq!((told.revenue.to_string(), told.discount_cost.to_string()), ("16.00".into(), "4.00".into()));
+    assert_eq!(told.roi.unwrap().to_string(), "3.0000");
+    let (from, to) = period();
+    let told = world.call(GetCampaignFigures { id: CampaignId(3), from, to }).await.unwrap().body;
+    assert_eq!(
+        (told.orders, told.discount_cost.to_string(), told.roi.unwrap().to_string()),
+        (1, "2.00".into(), "7.0000".into())
+    );
+    let top = summary(&world, "2024-03-01", "2024-03-02").await.top_promotions;
+    let names: Vec<_> = top.iter().map(|it| it.name.as_deref().unwrap()).collect();
+    assert_eq!(names, ["Promotion 5", "Promotion 6"]);
+    world.order(promox_contract::order::OrderFigure { status: OrderStatus::Cancelled, ..sold }).await;
+    world.follow().await;
+    let (from, to) = period();
+    let told = world.call(GetPromotionFigures { id: PromotionId(5), from, to }).await.unwrap().body;
+    assert_eq!((told.orders, told.roi), (0, None));
+    let (from, to) = period();
+    assert_eq!(
+        world.call(GetPromotionFigures { id: PromotionId(500), from, to }).await.unwrap_err().code(),
+        "NOT_FOUND"
+    );
+    let (from, to) = period();
+    assert_eq!(world.call(GetCampaignFigures { id: CampaignId(9), from, to }).await.unwrap_err().code(), "NOT_FOUND");
+}
+
+#[tokio::test]
+async fn flash_sales_coupons_and_points_are_counted() {
+    let world = World::new();
+    let mut flash = line(("A", 3, "5.00", "0"));
+    (flash.flash_sale_id, flash.product_id) = (Some(FlashSaleId(4)), Some(ProductId(8)));
+    world.order(order(1, "user:1", at("2024-03-01T10:00:00Z"), vec![flash, line(("A", 1, "9.00", "0"))])).await;
+    let (day, next) = (at("2024-03-01T10:00:00Z"), at("2024-03-02T10:00:00Z"));
+    let promotion_id = PromotionId(5);
+    world.tell(&world.promox, day, 5, CouponsIssued { promotion_id, count: 1_000 }).await;
+    for (id, reference) in [(1, "order:1"), (2, "order:2")] {
+        world.tell(&world.promox, day, id, CouponRedeemed { promotion_id, reference: reference.into() }).await;
+    }
+    world.tell(&world.promox, next, 2, CouponReleased { promotion_id, reference: "order:2".into() }).await;
+    let points = |points| PointsFact { user_id: UserId(1), points, value: None, reference: String::new() };
+    world.tell(&world.promox, day, 1, PointsAwarded(points(100))).await;
+    world.tell(&world.promox, next, 1, PointsRedeemed(points(30))).await;
+    world.tell(&world.promox, next, 1, PointsExpired(points(5))).await;
+    world.follow().await;
+    let told = summary(&world, "2024-03-01", "2024-03-02").await;
+    assert_eq!((told.coupons.issued, told.coupons.redeemed), (1_000, 1));
+    assert_eq!((told.points.awarded, told.points.redeemed, told.points.liability), (100, 0, 100));
+    let sale = &told.flash_sales[0];
+    assert_eq!((sale.flash_sale_id.0, sale.orders, sale.quantity, sale.revenue.to_string()), (4, 1, 3, "15.00".into()));
+    assert_eq!(told.top_products[0].product_id, Some(ProductId(8)));
+    let later = summary(&world, "2024-03-02", "2024-03-03").await;
+    assert_eq!((later.points.awarded, later.points.expired, later.points.liability), (0, 5, 65));
+    assert_eq!((later.previous.points.awarded, later.previous.points.liability), (100, 100));
+}
+
+#[tokio::test]
+async fn a_chart_adds_up_to_its_period() {
+    let world = World::new();
+    for (id, minute) in (1..=50).zip((0..).step_by(2_017)) {
+        let placed = at("2024-03-01T00:00:07Z") + std::time::Duration::from_secs(60 * minute);
+        world.order(order(id, &format!("user:{}", id % 7), placed, vec![line(("A", 1, "1.01", "0"))])).await;
+    }
+    world.follow().await;
+    for granularity in ["day", "week", "month"] {
+        let op = ListSeries {
+            metric: Some(Metric::Revenue),
+            granularity: Some(granularity.parse().unwrap()),
+            from: Some("2024-03-02T10:20:30".to_owned()),
+            to: Some("2024-05-01".to_owned()),
+        };
+        let series = world.call(op).await.unwrap().body;
+        let total = summary(&world, "2024-03-02T10:20:30", "2024-05-01").await;
+        let values = series.items.iter().map(|point| match point.value {
+            Figure::Amount(Some(amount)) => amount,
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(values.sum::<Amount>(), total.revenue, "{granularity}");
+        assert!(series.items.windows(2).all(|two| two[0].to == two[1].from));
+    }
+    let top = ListTopProducts {
+        by: Some(ProductOrder::Orders),
+        limit: promox_kernel::Limit::default(),
+        from: Some("2024-03-01".into()),
+        to: Some("2024-06-01".into()),
+    };
+    assert_eq!(world.call(top).await.unwrap().body.items[0].orders, 50);
+}
+
+#[tokio::test]
+async fn bad_periods_are_refused_where_they_are_bad() {
+    let world = World::new();
+    let cases = [
+        (Some("2024-03-02"), Some("2024-03-02"), "?from"),
+        (Some("2024-03-03"), Some("2024-03-02"), "?from"),
+        (Some("yesterday"), None, "?from"),
+        (None, Some("2024-13-01"), "?to"),
+        (None, Some("0001-01-01"), "?to"),
+        (Some("2024-03-01T99:00"), None, "?from"),
+    ];
+    for (from, to, pointer) in cases {
+        let op = GetSummary { from: from.map(str::to_owned), to: to.map(str::to_owned) };
+        let error = world.call(op).await.unwrap_err();
+        assert_eq!(error.errors()[0].pointer, pointer, "{from:?} {to:?}");
+    }
+    let (from, to) = (Some("2024-01-01".to_owned()), Some("2024-01-03".to_owned()));
+    let granularity = Some(crate::api::Granularity::Minute);
+    let error = world.call(ListSeries { metric: None, granularity, from, to }).await.unwrap_err();
+    assert_eq!(error.errors()[0].pointer, "?granularity");
+}

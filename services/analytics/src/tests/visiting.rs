@@ -1,0 +1,62 @@
+//! Visits: each is told once a stage, pauses part them, and orders are held against them.
+
+use std::time::Duration;
+
+use promox_contract::analytics::VisitStage;
+
+use super::world::{World, at, line, order};
+use crate::api::{GetFunnel, GetSummary, RecordEvent};
+
+async fn record(world: &World, session: &str, stage: VisitStage) {
+    world.call(RecordEvent { stage, session_id: session.to_owned(), product_id: None }).await.unwrap();
+}
+
+#[tokio::test]
+async fn visits_are_counted_once_until_a_pause() {
+    let world = World::new();
+    for stage in
+        [VisitStage::ProductViewed, VisitStage::ProductViewed, VisitStage::CartAdded, VisitStage::ProductViewed]
+    {
+        record(&world, "session-1", stage).await;
+    }
+    record(&world, "session-2", VisitStage::ProductViewed).await;
+    record(&world, "session-3", VisitStage::CheckoutStarted).await;
+    for _ in 0..5 {
+        world.clock.advance(Duration::from_secs(20 * 60));
+        record(&world, "session-1", VisitStage::ProductViewed).await;
+    }
+    world.clock.advance(Duration::from_secs(31 * 60));
+    record(&world, "session-1", VisitStage::ProductViewed).await;
+    world.order(order(1, "user:1", at("2024-03-15T13:00:00Z"), vec![line(("A", 1, "1.00", "0"))])).await;
+    world.follow().await;
+    let period = || (Some("2024-03-15".to_owned()), Some("2024-03-16".to_owned()));
+    let (from, to) = period();
+    let funnel = world.call(GetFunnel { from, to }).await.unwrap().body;
+    let steps: Vec<_> = funnel.items.iter().map(|it| (it.step.as_str(), it.count)).collect();
+    let want = [("VISIT", 4), ("PRODUCT_VIEWED", 3), ("CART_ADDED", 1), ("CHECKOUT_STARTED", 1), ("ORDER", 1)];
+    assert_eq!(steps, want);
+    assert_eq!(funnel.items[1].of_visits.unwrap().to_string(), "0.7500");
+    let (from, to) = period();
+    let rate = world.call(GetSummary { from, to }).await.unwrap().body.conversion_rate;
+    assert_eq!(rate.unwrap().to_string(), "0.3333");
+}
+
+#[tokio::test]
+async fn a_session_that_could_be_anything_is_refused() {
+    let world = World::new();
+    for session in ["short", "with a space", "caf\u{e9}-latte", &"x".repeat(129)] {
+        let op = RecordEvent { stage: VisitStage::CartAdded, session_id: session.to_owned(), product_id: None };
+        assert_eq!(world.call(op).await.unwrap_err().errors()[0].pointer, "/sessionId", "{session}");
+    }
+}
+
+#[tokio::test]
+async fn visits_that_are_over_are_forgotten() {
+    let world = World::new();
+    record(&world, "session-1", VisitStage::ProductViewed).await;
+    world.clock.advance(Duration::from_secs(31 * 60));
+    let sweep = world.analytics.jobs().pop().unwrap();
+    assert!(!sweep.run(world.cx()).await.unwrap());
+    let left = world.promox.read(|tx| tx.scan::<crate::records::Visit>().collect(10)).await.unwrap();
+    assert!(left.is_empty());
+}

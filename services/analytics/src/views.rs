@@ -1,0 +1,490 @@
+//! What analytics answers.
+
+use promox_contract::ids::{CampaignId, FlashSaleId, ProductId, PromotionId};
+use promox_kernel::{Amount, Currency, Sku, Timestamp, json_reply};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::api::{Granularity, Metric};
+use crate::rules::rfm::Segment;
+use crate::table::{Table, cell};
+
+/// Coupons of a period.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CouponFigures {
+    /// That came to be.
+    pub issued: i64,
+    /// Redemptions in it that were not given back.
+    pub redeemed: i64,
+}
+
+/// Points of a period.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PointFigures {
+    /// Given.
+    pub awarded: i64,
+    /// Spent.
+    pub redeemed: i64,
+    /// Expired.
+    pub expired: i64,
+    /// What customers hold at the end of it: everything given so far, less what was spent and what expired.
+    pub liability: i64,
+}
+
+/// The figures of a period.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PeriodFigures {
+    /// From here on.
+    pub from: Timestamp,
+    /// Up to but not including here.
+    pub to: Timestamp,
+    /// Orders placed in it that are neither pending, failed nor cancelled.
+    pub orders: i64,
+    /// Their goods after discounts, without tax and shipping, before points.
+    pub revenue: Amount,
+    /// What promotions took off their goods.
+    pub discounts: Amount,
+    /// Money given back in it on orders that count, and imported credit notes of its dates.
+    pub refunds: Amount,
+    /// Revenue − refunds.
+    pub net_revenue: Amount,
+    /// Revenue ÷ orders.
+    pub average_order_value: Amount,
+    /// Units in the orders.
+    pub items_sold: i64,
+    /// Known customers whose first order is among them.
+    pub new_customers: i64,
+    /// Known customers among them whose first order was before.
+    pub returning_customers: i64,
+    /// Orders ÷ visits with a PRODUCT_VIEWED; null without any.
+    pub conversion_rate: Option<Amount>,
+    /// Coupons.
+    pub coupons: CouponFigures,
+    /// Points.
+    pub points: PointFigures,
+}
+
+/// The dashboard.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Summary {
+    /// From here on.
+    pub from: Timestamp,
+    /// Up to but not including here.
+    pub to: Timestamp,
+    /// The store's currency.
+    pub currency: Currency,
+    /// Orders placed in it that are neither pending, failed nor cancelled.
+    pub orders: i64,
+    /// Their goods after discounts, without tax and shipping, before points.
+    pub revenue: Amount,
+    /// What promotions took off their goods.
+    pub discounts: Amount,
+    /// Money given back in it on orders that count, and imported credit notes of its dates.
+    pub refunds: Amount,
+    /// Revenue − refunds.
+    pub net_revenue: Amount,
+    /// Revenue ÷ orders.
+    pub average_order_value: Amount,
+    /// Units in the orders.
+    pub items_sold: i64,
+    /// Known customers whose first order is among them.
+    pub new_customers: i64,
+    /// Known customers among them whose first order was before.
+    pub returning_customers: i64,
+    /// Orders ÷ visits with a PRODUCT_VIEWED; null without any.
+    pub conversion_rate: Option<Amount>,
+    /// The ten products of the greatest revenue.
+    pub top_products: Vec<ProductFigures>,
+    /// The ten promotions of the greatest revenue.
+    pub top_promotions: Vec<PromotionFigures>,
+    /// The ten flash sales of the greatest revenue.
+    pub flash_sales: Vec<FlashFigures>,
+    /// Coupons.
+    pub coupons: CouponFigures,
+    /// Points.
+    pub points: PointFigures,
+    /// The period before, of equal length.
+    pub previous: PeriodFigures,
+}
+
+impl Table for Summary {
+    const COLUMNS: &'static [&'static str] = &["figure", "value", "previous"];
+    fn rows(&self) -> Vec<Vec<String>> {
+        let now = PeriodFigures {
+            from: self.from,
+            to: self.to,
+            conversion_rate: self.conversion_rate,
+            orders: self.orders,
+            revenue: self.revenue,
+            discounts: self.discounts,
+            refunds: self.refunds,
+            net_revenue: self.net_revenue,
+            average_order_value: self.average_order_value,
+            items_sold: self.items_sold,
+            new_customers: self.new_customers,
+            returning_customers: self.returning_customers,
+            coupons: self.coupons.clone(),
+            points: self.points.clone(),
+        };
+        let rows = figures(&now).into_iter().zip(figures(&self.previous));
+        rows.map(|((name, value), (_, before))| vec![name.to_owned(), value, before]).collect()
+    }
+}
+
+fn figures(of: &PeriodFigures) -> [(&'static str, String); 18] {
+    [
+        ("from", of.from.to_string()),
+        ("to", of.to.to_string()),
+        ("orders", of.orders.to_string()),
+        ("revenue", of.revenue.to_string()),
+        ("discounts", of.discounts.to_string()),
+        ("refunds", of.refunds.to_string()),
+        ("netRevenue", of.net_revenue.to_string()),
+        ("averageOrderValue", of.average_order_value.to_string()),
+        ("itemsSold", of.items_sold.to_string()),
+        ("newCustomers", of.new_customers.to_string()),
+        ("returningCustomers", of.returning_customers.to_string()),
+        ("conversionRate", cell(of.conversion_rate)),
+        ("couponsIssued", of.coupons.issued.to_string()),
+        ("couponsRedeemed", of.coupons.redeemed.to_string()),
+        ("pointsAwarded", of.points.awarded.to_string()),
+        ("pointsRedeemed", of.points.redeemed.to_string()),
+        ("pointsExpired", of.points.expired.to_string()),
+        ("pointsLiability", of.points.liability.to_string()),
+    ]
+}
+
+/// What was sold of a SKU.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ProductFigures {
+    /// Which.
+    pub sku: Sku,
+    /// The product; null for what was only ever imported.
+    pub product_id: Option<ProductId>,
+    /// What it was called when it was sold last.
+    pub name: String,
+    /// Orders with it.
+    pub orders: i64,
+    /// Units of it.
+    pub quantity: i64,
+    /// What they came to.
+    pub revenue: Amount,
+}
+
+/// What a promotion did.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PromotionFigures {
+    /// Which.
+    pub promotion_id: PromotionId,
+    /// Its name; null when it is gone.
+    pub name: Option<String>,
+    /// Orders that it had an effect on.
+    pub orders: i64,
+    /// What those came to.
+    pub revenue: Amount,
+    /// What it took off goods and shipping, and gifts at their catalogue price.
+    pub discount_cost: Amount,
+    /// How often it was used.
+    pub redemptions: i64,
+    /// Customers whose first order it had an effect on.
+    pub new_customers: i64,
+}
+
+/// What a flash sale sold.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FlashFigures {
+    /// Which.
+    pub flash_sale_id: FlashSaleId,
+    /// Orders with pieces of it.
+    pub orders: i64,
+    /// Pieces.
+    pub quantity: i64,
+    /// What they came to.
+    pub revenue: Amount,
+}
+
+/// One figure over time.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Series {
+    /// Which figure.
+    pub metric: Metric,
+    /// How long the parts are.
+    pub granularity: Granularity,
+    /// From here on.
+    pub from: Timestamp,
+    /// Up to but not including here.
+    pub to: Timestamp,
+    /// The store's currency.
+    pub currency: Currency,
+    /// The zone that days, weeks and months are of.
+    pub timezone: String,
+    /// The parts, oldest first.
+    pub items: Vec<Point>,
+}
+
+/// A figure of a part of a period.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Point {
+    /// From here on.
+    pub from: Timestamp,
+    /// Up to but not including here.
+    pub to: Timestamp,
+    /// The figure: a number for counts, a decimal string for amounts and rates, null for a rate of nothing.
+    pub value: Figure,
+}
+
+/// A figure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Figure {
+    /// How many.
+    Count(i64),
+    /// How much.
+    Amount(Option<Amount>),
+}
+
+impl Table for Series {
+    const COLUMNS: &'static [&'static str] = &["from", "to", "value"];
+    fn rows(&self) -> Vec<Vec<String>> {
+        let value = |figure: Figure| match figure {
+            Figure::Count(count) => count.to_string(),
+            Figure::Amount(amount) => cell(amount),
+        };
+        let row = |point: &Point| vec![point.from.to_string(), point.to.to_string(), value(point.value)];
+        self.items.iter().map(row).collect()
+    }
+}
+
+/// The products that were sold best.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TopProducts {
+    /// From here on.
+    pub from: Timestamp,
+    /// Up to but not including here.
+    pub to: Timestamp,
+    /// The store's currency.
+    pub currency: Currency,
+    /// The best first.
+    pub items: Vec<ProductFigures>,
+}
+
+impl Table for TopProducts {
+    const COLUMNS: &'static [&'static str] = &["sku", "productId", "name", "orders", "quantity", "revenue"];
+    fn rows(&self) -> Vec<Vec<String>> {
+        let row = |it: &ProductFigures| {
+            let counts = [it.orders.to_string(), it.quantity.to_string(), it.revenue.to_string()];
+            [vec![it.sku.to_string(), cell(it.product_id), it.name.clone()], counts.to_vec()].concat()
+        };
+        self.items.iter().map(row).collect()
+    }
+}
+
+/// How many visits came how far.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Funnel {
+    /// From here on.
+    pub from: Timestamp,
+    /// Up to but not including here.
+    pub to: Timestamp,
+    /// From the visit to the order. Each counts where it happened first in its visit; orders are those of the summary.
+    pub items: Vec<FunnelStep>,
+}
+
+/// A step of the funnel.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FunnelStep {
+    /// `VISIT`, `PRODUCT_VIEWED`, `CART_ADDED`, `CHECKOUT_STARTED`, `ORDER`.
+    pub step: String,
+    /// How many came to it.
+    pub count: i64,
+    /// Of the visits, this share; null without any.
+    pub of_visits: Option<Amount>,
+    /// Of the step before, this share; null without any.
+    pub of_previous: Option<Amount>,
+}
+
+impl Table for Funnel {
+    const COLUMNS: &'static [&'static str] = &["step", "count", "ofVisits", "ofPrevious"];
+    fn rows(&self) -> Vec<Vec<String>> {
+        let row =
+            |it: &FunnelStep| vec![it.step.clone(), it.count.to_string(), cell(it.of_visits), cell(it.of_previous)];
+        self.items.iter().map(row).collect()
+    }
+}
+
+/// Customers by recency, frequency and monetary value.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Rfm {
+    /// From here on.
+    pub from: Timestamp,
+    /// Up to but not including here.
+    pub to: Timestamp,
+    /// The store's currency.
+    pub currency: Currency,
+    /// Known customers who bought in the period.
+    pub customers: i64,
+    /// What each segment comes to.
+    pub segments: Vec<SegmentFigures>,
+    /// Those of the greatest revenue first.
+    pub items: Vec<CustomerFigures>,
+}
+
+/// What a segment comes to.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SegmentFigures {
+    /// CHAMPION: recency and frequency 4 or 5; LOYAL: frequency 4 or 5, recency 3; AT_RISK: frequency 4 or 5, recency 1 or 2;
+    /// PROMISING: recency 4 or 5, frequency below; HIBERNATING: the rest.
+    pub segment: Segment,
+    /// How many.
+    pub customers: i64,
+    /// Their orders.
+    pub orders: i64,
+    /// What those came to.
+    pub revenue: Amount,
+}
+
+/// A customer's ranks.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CustomerFigures {
+    /// `user:7`, a digest of a guest's address, a number of another system: never a name.
+    pub customer: String,
+    /// The segment.
+    pub segment: Segment,
+    /// How lately, 1 to 5.
+    pub recency: u32,
+    /// How often, 1 to 5.
+    pub frequency: u32,
+    /// For how much, 1 to 5.
+    pub monetary: u32,
+    /// Orders.
+    pub orders: i64,
+    /// What they came to.
+    pub revenue: Amount,
+    /// The last of them.
+    pub last_order_at: Timestamp,
+}
+
+impl Table for Rfm {
+    const COLUMNS: &'static [&'static str] =
+        &["customer", "segment", "recency", "frequency", "monetary", "orders", "revenue", "lastOrderAt"];
+    fn rows(&self) -> Vec<Vec<String>> {
+        let row = |it: &CustomerFigures| {
+            let ranks = [it.recency.to_string(), it.frequency.to_string(), it.monetary.to_string()];
+            let sums = [it.orders.to_string(), it.revenue.to_string(), it.last_order_at.to_string()];
+            [vec![it.customer.clone(), it.segment.to_string()], ranks.to_vec(), sums.to_vec()].concat()
+        };
+        self.items.iter().map(row).collect()
+    }
+}
+
+/// What promotions of a campaign, or a promotion alone, did.
+macro_rules! attributed_view {
+    ($(#[$meta:meta])* $view:ident, $id:ident: $id_type:ty, $column:literal) => {
+        $(#[$meta])*
+        #[derive(Clone, Debug, Serialize, JsonSchema)]
+        #[serde(rename_all = "camelCase")]
+        pub struct $view {
+            /// Which.
+            pub $id: $id_type,
+            /// From here on.
+            pub from: Timestamp,
+            /// Up to but not including here.
+            pub to: Timestamp,
+            /// The store's currency.
+            pub currency: Currency,
+            /// Orders that it had an effect on.
+            pub orders: i64,
+            /// What those came to.
+            pub revenue: Amount,
+            /// What it took off goods and shipping, and gifts at their catalogue price.
+            pub discount_cost: Amount,
+            /// How often it was used.
+            pub redemptions: i64,
+            /// Customers whose first order it had an effect on.
+            pub new_customers: i64,
+            /// What came back for what it cost; null where it cost nothing.
+            pub roi: Option<Amount>,
+            /// How `roi` comes about.
+            pub roi_definition: String,
+        }
+
+        impl Table for $view {
+            const COLUMNS: &'static [&'static str] = &[
+                $column, "from", "to", "orders", "revenue", "discountCost", "redemptions", "newCustomers", "roi",
+                "roiDefinition",
+            ];
+            fn rows(&self) -> Vec<Vec<String>> {
+                vec![vec![
+                    self.$id.to_string(),
+                    self.from.to_string(),
+                    self.to.to_string(),
+                    self.orders.to_string(),
+                    self.revenue.to_string(),
+                    self.discount_cost.to_string(),
+                    self.redemptions.to_string(),
+                    self.new_customers.to_string(),
+                    cell(self.roi),
+                    self.roi_definition.clone(),
+                ]]
+            }
+        }
+    };
+}
+attributed_view! {
+    /// What a promotion did in a period.
+    PromotionView, promotion_id: PromotionId, "promotionId"
+}
+attributed_view! {
+    /// What a campaign did in a period.
+    CampaignView, campaign_id: CampaignId, "campaignId"
+}
+
+/// How far a log was followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LogView {
+    /// The event that was followed last.
+    pub position: i64,
+    /// The newest event.
+    pub last: i64,
+}
+
+/// How far a generation has come in both logs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct GenerationView {
+    /// Which.
+    pub generation: u32,
+    /// The shop's log.
+    pub shop: LogView,
+    /// The promotion engine's log.
+    pub promotion: LogView,
+    /// Since when it is made.
+    pub started_at: Timestamp,
+}
+
+/// How far the figures have followed the events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StateView {
+    /// What is shown; null before the first event was followed.
+    pub current: Option<GenerationView>,
+    /// What is made anew; null when no rebuild runs.
+    pub rebuild: Option<GenerationView>,
+}
+json_reply!(StateView);
