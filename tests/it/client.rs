@@ -111,6 +111,10 @@ impl Client {
         let request = request.body(Full::new(body)).map_err(|error| error.to_string())?;
         let response = self.pool.request(request).await.map_err(|error| error.to_string())?;
         let (parts, body) = response.into_parts();
+        if parts.headers.get("content-type").is_some_and(|kind| kind == "text/event-stream") {
+            // It goes on for ever: who wants its events reads them as they come.
+            return Ok(Answer { status: parts.status.as_u16(), headers: parts.headers, bytes: Bytes::new() });
+        }
         let bytes = body.collect().await.map_err(|error| error.to_string())?.to_bytes();
         Ok(Answer { status: parts.status.as_u16(), headers: parts.headers, bytes })
     }

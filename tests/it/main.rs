@@ -11,6 +11,7 @@
 
 mod access;
 mod aftermath;
+mod backtest;
 mod campaigns;
 mod cart;
 mod catalogue;
@@ -25,6 +26,9 @@ mod payments;
 mod people;
 mod process;
 mod promotions;
+mod races;
+mod rewards;
+mod rush;
 mod saga;
 mod shelf;
 mod shop;

@@ -76,8 +76,8 @@ fn order(reservation: &Value, coupon: bool) -> Value {
 async fn load(client: Client, name: String, sale: String, entropy: Entropy, log: Log, left: Arc<(AtomicI64, Notify)>) {
     for number in 0.. {
         let key = format!("{name}-{number}");
-        let reserve = log.send(&client, &format!("{key}-r"), &sale, &json!({"sku": "A", "quantity": 1}));
-        let Some((_, reserved)) = reserve.await else { return };
+        let one = json!({"sku": "A", "quantity": 1});
+        let Some((_, reserved)) = log.send(&client, &format!("{key}-r"), &sale, &one).await else { return };
         if left.0.fetch_sub(1, Ordering::Relaxed) == 1 {
             left.1.notify_one();
         }
