@@ -89,7 +89,7 @@ impl Services {
             coupons: Coupons::new(promox.clone(), cache.clone(), limited),
             flash_sales: FlashSales::new(promox.clone()),
             inventory: Inventory::new(shop.clone()),
-            notifications: Notifications::new(shop.clone(), setup::mail(settings)).map_err(Exit::config)?,
+            notifications: Notifications::new(shop.clone(), setup::mail(settings)?).map_err(Exit::config)?,
             orders: Orders::new(shop.clone(), cache.clone(), setup::store(settings), limited),
             payments: Payments::new(shop.clone(), setup::payment(settings)),
             products: Products::new(shop.clone(), &setup::index(settings), promotions.shelf()).map_err(Exit::io)?,
@@ -157,8 +157,8 @@ impl Services {
     async fn recover(&self, cx: &Cx) -> Result<(), Error> {
         self.users.start(cx).await?;
         self.products.recover(cx).await?;
-        self.flash_sales.recover(cx).await?;
-        self.orders.recover(cx).await
+        self.orders.recover(cx).await?;
+        self.flash_sales.recover(cx).await
     }
 }
 

@@ -1,5 +1,6 @@
 //! What the settings mean to each service, and the way to the first administrator.
 
+use std::path::Path;
 use std::time::Duration;
 
 use promox_kernel::Cx;
@@ -46,7 +47,7 @@ pub(crate) fn index(settings: &Settings) -> IndexPlace {
     IndexPlace::Directory(settings.data.dir.join("search"))
 }
 
-pub(crate) fn mail(settings: &Settings) -> MailSettings {
+pub(crate) fn mail(settings: &Settings) -> Result<MailSettings, Exit> {
     let mail = &settings.mail;
     let security = match mail.tls {
         MailTls::None => SmtpSecurity::None,
@@ -61,15 +62,22 @@ pub(crate) fn mail(settings: &Settings) -> MailSettings {
             security,
             user: mail.user.clone(),
             password: mail.password.clone(),
-            extra_roots: Vec::new(),
+            extra_roots: roots(&mail.roots)?,
         }),
     };
-    MailSettings {
+    Ok(MailSettings {
         from: mail.from.clone(),
-        merchant: String::new(),
+        merchant: mail.merchant.clone(),
         public_url: settings.server.public_url.clone(),
         transport,
+    })
+}
+
+fn roots(file: &Path) -> Result<Vec<u8>, Exit> {
+    if file.as_os_str().is_empty() {
+        return Ok(Vec::new());
     }
+    std::fs::read(file).map_err(|error| Exit::config(format_args!("mail.roots: {}: {error}", file.display())))
 }
 
 /// Makes the administrator that the environment names on a store that has none; without one prints a one-time link.

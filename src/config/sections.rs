@@ -348,6 +348,10 @@ pub struct Mail {
     pub user: String,
     /// Its password.
     pub password: String,
+    /// More certificates to trust, PEM: for a server with a certificate of the house.
+    pub roots: PathBuf,
+    /// Where messages to the shop itself go, low stock among them; empty for the sender's address.
+    pub merchant: String,
 }
 
 impl Default for Mail {
@@ -360,6 +364,8 @@ impl Default for Mail {
             tls: MailTls::Starttls,
             user: String::new(),
             password: String::new(),
+            roots: PathBuf::new(),
+            merchant: String::new(),
         }
     }
 }
