@@ -195,3 +195,47 @@ async fn budgets_refuse_or_give_the_rest_and_the_store_caps_all() {
     assert_eq!(seen["spent"], "0.50", "before budget is taken");
     shop.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn guessing_is_limited_wherever_codes_are_tried() {
+    let shop = Shop::start_with(&[("PROMOX_LIMITS__ENABLED", "true")]).await;
+    shop.product("A", "10.00", 100).await;
+    let key = activate(&shop, percent("5", json!({"couponOnly": true}))).await;
+    for code in ["KEPT", "PRIZE"] {
+        shop.admin.post("/api/coupons", &json!({"code": code, "promotionId": key})).await.expect(201);
+    }
+    let cart = shop.anyone.post("/api/carts", &json!({})).await.expect(201);
+    let guest = shop.anyone.with("x-cart-token", cart["token"].as_str().unwrap());
+    guest.post("/api/carts/current/items", &json!({"sku": "A", "quantity": 1})).await.expect(200);
+    let coded = |code: &str| with(order_of(&[("A", 1)], "tok_visa"), json!({"couponCode": code}));
+    guest.post("/api/orders/quote", &coded("WRONG-0")).await.expect(200);
+    let codes = json!({"couponCodes": ["KEPT", "WRONG-0"]});
+    guest.put("/api/carts/current/codes", &codes).await.expect(200);
+    for _ in 0..25 {
+        guest.get("/api/carts/current").await.expect(200);
+    }
+    let calculate = json!({"items": [{"sku": "A", "quantity": 1}], "codes": ["WRONG-1", "WRONG-2"]});
+    guest.post("/api/promotions/calculate", &calculate).await.expect(200);
+    for i in 3..10 {
+        guest.post("/api/orders", &coded(&format!("WRONG-{i}"))).await.expect(422);
+        let validate = json!({"code": format!("WRONG-{}", i + 10)});
+        guest.post("/api/coupons/validate", &validate).await.expect(200);
+    }
+    for i in 0..3 {
+        guest.post("/api/orders/quote", &coded(&format!("LAST-{i}"))).await.expect(200);
+    }
+    for refused in [
+        guest.post("/api/orders/quote", &coded("PRIZE")).await,
+        guest.post("/api/orders", &coded("PRIZE")).await,
+        guest.post("/api/coupons/validate", &json!({"code": "PRIZE"})).await,
+        guest.post("/api/promotions/calculate", &json!({"items": calculate["items"], "codes": ["PRIZE"]})).await,
+    ] {
+        refused.refused(429, "TOO_MANY_GUESSES");
+        assert!(refused.headers.contains_key("retry-after"));
+    }
+    let seen = guest.get("/api/carts/current").await.expect(200);
+    assert_eq!(seen["totals"]["total"], "9.50", "the cart goes on with what it has: {seen}");
+    let member = shop.customer("member@example.com").await;
+    assert_eq!(member.post("/api/orders/quote", &coded("PRIZE")).await.expect(200)["totals"]["total"], "9.50");
+    shop.close().await;
+}

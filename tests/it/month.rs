@@ -24,23 +24,23 @@ const CREDIT_NOTES: (usize, usize, &str) = (326, 728, "-74789.12");
 const BAD_ROWS: usize = 273;
 
 /// A row that sells something or takes it back.
-struct Row {
+pub(crate) struct Row {
     sku: String,
-    quantity: i64,
-    price: Decimal,
+    pub(crate) quantity: i64,
+    pub(crate) price: Decimal,
 }
 
 /// The file by plain arithmetic: documents by number in the order of the file, and how many rows are neither.
-struct Month {
-    path: PathBuf,
-    sales: Vec<(String, Vec<Row>)>,
+pub(crate) struct Month {
+    pub(crate) path: PathBuf,
+    pub(crate) sales: Vec<(String, Vec<Row>)>,
     credit_notes: Vec<(String, Vec<Row>)>,
     bad: Vec<usize>,
     whole: bool,
 }
 
 impl Month {
-    fn read() -> Self {
+    pub(crate) fn read() -> Self {
         let own = std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(PathBuf::new, PathBuf::from);
         let beside = own.join("../shared/data/online-retail/december-2010.csv");
         let named = std::env::var_os("PROMOX_MONTH").map(PathBuf::from);

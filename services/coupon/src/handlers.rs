@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use promox_contract::coupon::{
-    CouponCodesTaken, HoldCoupons, IssueCoupon, IssuedCoupon, ReleaseCoupons, ResolveCodes, ResolvedCodes, normal_code,
+    CouponCodesTaken, HoldCoupons, IssueCoupon, IssuedCoupon, ReleaseCoupons, ResolveCodes, ResolvedCode,
+    ResolvedCodes, normal_code,
 };
 use promox_contract::ids::PromotionId;
-use promox_contract::promotion::{DescribePromotions, TakenCodes};
-use promox_kernel::{Cx, Download, Error, FieldError, Handle, Kind, Page, bounded};
+use promox_contract::promotion::{DescribePromotions, PromotionCodesTaken, RejectReason, TakenCodes};
+use promox_kernel::{Cx, Download, Error, FieldError, Handle, Kind, Page, Principal, bounded};
 
 use crate::api::{
     BatchView, CouponView, CreateBatch, CreateCoupon, DisableBatch, ExportBatch, GetBatch, GetCoupon, ImportCoupons,
@@ -21,7 +22,7 @@ use crate::commands::{batches, redeeming, singles};
 use crate::rules::code;
 use crate::rules::pattern::Pattern;
 use crate::rules::person::Person;
-use crate::rules::standing::Terms;
+use crate::rules::standing::{Terms, veiled};
 use crate::{Coupons, queries, transfer};
 
 /// Codes of a batch at most.
@@ -244,9 +245,35 @@ impl Handle<ReleaseCoupon> for Coupons {
 
 impl Handle<ResolveCodes> for Coupons {
     async fn handle(&self, cx: &Cx, op: ResolveCodes) -> Result<ResolvedCodes, Error> {
+        self.guesses.admit(cx, &op.codes)?;
         let person = Person::new(op.user_id, op.email.as_ref());
         let coupons = self.db.read(|tx| queries::resolve(tx, &op.codes, &person, cx.now)).await?;
+        if self.guesses.counts(cx) {
+            self.note_guesses(cx, &op.codes, &coupons).await?;
+        }
         Ok(ResolvedCodes { coupons })
+    }
+}
+
+impl Coupons {
+    /// Counts codes that are neither a coupon's nor a promotion's, and those that the caller may not tell from them.
+    async fn note_guesses(&self, cx: &Cx, codes: &[String], found: &[ResolvedCode]) -> Result<(), Error> {
+        let anonymous = cx.principal == Principal::Anonymous;
+        let coupon = |code: &String| found.iter().find(|coupon| coupon.code == *code);
+        let others: Vec<String> =
+            codes.iter().filter(|code| coupon(code).is_none()).map(|it| normal_code(it)).collect();
+        let promotions =
+            if others.is_empty() { Vec::new() } else { cx.call(PromotionCodesTaken { codes: others }).await?.taken };
+        let hidden = |reason: Option<RejectReason>| {
+            reason.is_some_and(|reason| veiled(reason, anonymous) == RejectReason::Unknown)
+        };
+        let good = |code: &&String| match coupon(code) {
+            Some(coupon) => !hidden(coupon.reason),
+            None => promotions.contains(&normal_code(code)),
+        };
+        let (good, wrong): (Vec<&String>, Vec<&String>) = codes.iter().partition(good);
+        self.guesses.note(cx, &wrong, &good);
+        Ok(())
     }
 }
 

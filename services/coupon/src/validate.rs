@@ -33,13 +33,18 @@ impl Verdict {
 impl Coupons {
     /// Judges a code, and counts wrong ones.
     pub(crate) async fn judge(&self, cx: &Cx, asked: ValidateCoupon) -> Result<Validation, Error> {
-        self.guesses.check(cx)?;
+        let code = asked.code.clone();
+        self.guesses.admit(cx, std::slice::from_ref(&code))?;
         let currency = cx.call(StoreProfile {}).await?.currency;
         let verdict = self.verdict(cx, asked, currency).await?;
-        if verdict.reason == Some(RejectReason::Unknown) {
-            self.guesses.wrong(cx);
-        }
         let anonymous = cx.principal == Principal::Anonymous;
+        let unknown = verdict.reason.map(|reason| veiled(reason, anonymous)) == Some(RejectReason::Unknown);
+        let tried = [&code];
+        if unknown {
+            self.guesses.note(cx, &tried, &[])
+        } else {
+            self.guesses.note(cx, &[], &tried)
+        }
         Ok(Validation {
             valid: verdict.reason.is_none(),
             reason: verdict.reason.map(|reason| veiled(reason, anonymous)),

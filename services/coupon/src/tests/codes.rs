@@ -124,13 +124,24 @@ async fn judging_tells_the_discount_and_hides_from_strangers_what_a_guess_could_
     assert_eq!(judge(shop.staff(), "OLD").await.unwrap()["reason"], "EXPIRED");
     let unsold = json!({"code": "TEN", "items": [{"sku": "Z", "quantity": 1}]});
     assert_eq!(pointers(shop.ask::<ValidateCoupon>(unsold).await), ["/items/0/sku"]);
-    for _ in 0..20 {
-        assert_eq!(judge(shop.visitor(), "NONE").await.unwrap()["valid"], false);
+    for i in 0..18 {
+        assert_eq!(judge(shop.visitor(), &format!("NONE-{i}")).await.unwrap()["valid"], false);
+        assert_eq!(judge(shop.visitor(), "no_ne-0").await.unwrap()["valid"], false, "the same one counts once");
     }
-    let guesser = judge(shop.visitor(), "TEN").await.unwrap_err();
+    let resolve = async |codes: &[&str]| {
+        let codes = codes.iter().map(|code| (*code).to_owned()).collect();
+        shop.visitor().call(ResolveCodes { codes, user_id: None, email: None }).await
+    };
+    assert_eq!(resolve(&["TEN", "SUMMER"]).await.unwrap().coupons.len(), 1, "neither is a guess");
+    assert!(resolve(&["NONE-18"]).await.unwrap().coupons.is_empty(), "the twentieth, with the one that is over");
+    assert_eq!(resolve(&["TEN", "NONE-3", "NONE-18"]).await.unwrap().coupons.len(), 1, "these were tried before");
+    let refused = resolve(&["TEN", "NONE-19"]).await.unwrap_err();
+    assert_eq!(refused.code(), "TOO_MANY_GUESSES");
+    shop.ask::<CreateCoupon>(json!({"code": "NEW", "promotionId": 1})).await.unwrap();
+    let guesser = judge(shop.visitor(), "NEW").await.unwrap_err();
     assert_eq!((guesser.kind(), guesser.retry_after_seconds()), (Kind::Throttled, Some(600)));
     let other = promox_kernel::Cx { client: Some([10, 0, 0, 1].into()), ..shop.visitor() };
-    assert!(judge(other, "TEN").await.is_ok());
+    assert!(judge(other, "NEW").await.is_ok());
 }
 
 #[tokio::test]
