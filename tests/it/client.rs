@@ -118,4 +118,13 @@ impl Client {
         let bytes = body.collect().await.map_err(|error| error.to_string())?.to_bytes();
         Ok(Answer { status: parts.status.as_u16(), headers: parts.headers, bytes })
     }
+
+    /// Follows server-sent events: what comes, as it comes.
+    pub(crate) async fn follow(&self, path: &str) -> hyper::body::Incoming {
+        let mut request = hyper::Request::get(format!("http://{}{path}", self.address));
+        for (name, value) in &self.headers {
+            request = request.header(*name, value);
+        }
+        self.pool.request(request.body(Full::new(Bytes::new())).unwrap()).await.unwrap().into_body()
+    }
 }

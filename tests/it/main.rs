@@ -11,6 +11,7 @@
 
 mod access;
 mod aftermath;
+mod analytics;
 mod backtest;
 mod campaigns;
 mod cart;

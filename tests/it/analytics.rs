@@ -1,0 +1,422 @@
+//! Figures from outside: the real month by plain arithmetic, orders followed through their lives, visits, tables as CSV, the
+//! running day as events, and a rebuild that changes nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use http_body_util::BodyExt as _;
+use rust_decimal::Decimal;
+use serde_json::{Value, json};
+
+use crate::month::Month;
+use crate::shop::{Shop, order_of};
+
+const SUMMARY: &str = "/api/analytics/dashboard/summary";
+
+/// Waits until the figures have followed both logs to where they are now, and no rebuild runs.
+async fn followed(shop: &Shop) -> Value {
+    let wanted = shop.admin.get("/api/analytics/state").await.expect(200);
+    let reached = |state: &Value, log: &str| {
+        let last = wanted["current"][log]["last"].as_i64();
+        last.is_some() && state["current"][log]["position"].as_i64() >= last
+    };
+    loop {
+        let state = shop.admin.get("/api/analytics/state").await.expect(200);
+        if state["rebuild"].is_null() && reached(&state, "shop") && reached(&state, "promotion") {
+            return state;
+        }
+        if wanted["current"].is_null() && !state["current"].is_null() {
+            return Box::pin(followed(shop)).await;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+async fn figures(shop: &Shop, query: &str) -> Value {
+    shop.admin.get(&format!("{SUMMARY}{query}")).await.expect(200)
+}
+
+fn decimal(value: &Value) -> Decimal {
+    value.as_str().unwrap_or_else(|| panic!("{value}")).parse().unwrap()
+}
+
+fn money(value: Decimal) -> String {
+    format!("{value:.2}")
+}
+
+/// A document of the file: when, by whom, and its rows as folded SKU, quantity and price.
+struct Document {
+    date: String,
+    customer: String,
+    rows: Vec<(String, i64, Decimal)>,
+}
+
+/// The file's documents by plain arithmetic: sales and credit notes.
+fn documents(month: &Month) -> (Vec<Document>, Vec<Document>) {
+    let (mut sales, mut notes) = (Vec::new(), Vec::new());
+    let mut last = String::new();
+    for record in csv::Reader::from_path(&month.path).unwrap().records() {
+        let record = record.unwrap();
+        let (quantity, price): (i64, Decimal) = (record[3].parse().unwrap(), record[5].parse().unwrap());
+        let is_note = record[0].starts_with('C');
+        if price <= Decimal::ZERO || quantity == 0 || (quantity < 0) != is_note {
+            continue;
+        }
+        let part = if is_note { &mut notes } else { &mut sales };
+        if last != record[0] || part.is_empty() {
+            let (date, customer) = (record[4].to_owned(), record[6].trim().to_owned());
+            part.push(Document { date, customer, rows: Vec::new() });
+        }
+        record[0].clone_into(&mut last);
+        let sku = record[1].parse::<promox_kernel::Sku>().unwrap().fold();
+        part.last_mut().unwrap().rows.push((sku, quantity, price));
+    }
+    (sales, notes)
+}
+
+/// What a period of the file comes to.
+struct Expected {
+    orders: usize,
+    items: i64,
+    revenue: Decimal,
+    refunds: Decimal,
+    new: usize,
+    returning: usize,
+    products: BTreeMap<String, Decimal>,
+}
+
+impl Expected {
+    fn of(sales: &[Document], notes: &[Document], from: &str, to: &str) -> Self {
+        let within = |it: &&Document| from <= it.date.as_str() && it.date.as_str() < to;
+        let total = |it: &Document| it.rows.iter().map(|(_, n, price)| price * Decimal::from(*n)).sum::<Decimal>();
+        let orders: Vec<&Document> = sales.iter().filter(within).collect();
+        let mut firsts = BTreeMap::<&str, &str>::new();
+        for sale in sales.iter().filter(|sale| !sale.customer.is_empty()) {
+            let first = firsts.entry(&sale.customer).or_insert(&sale.date);
+            *first = (*first).min(&sale.date);
+        }
+        let buyers: BTreeSet<&str> = orders.iter().map(|it| it.customer.as_str()).filter(|it| !it.is_empty()).collect();
+        let new = buyers.iter().filter(|name| firsts[**name] >= from).count();
+        let mut products = BTreeMap::new();
+        for (sku, n, price) in orders.iter().flat_map(|it| &it.rows) {
+            *products.entry(sku.clone()).or_default() += price * Decimal::from(*n);
+        }
+        Self {
+            orders: orders.len(),
+            items: orders.iter().flat_map(|it| &it.rows).map(|(_, n, _)| n).sum(),
+            revenue: orders.iter().map(|it| total(it)).sum(),
+            refunds: Decimal::ZERO - notes.iter().filter(within).map(total).sum::<Decimal>(),
+            new,
+            returning: buyers.len() - new,
+            products,
+        }
+    }
+
+    fn check(&self, told: &Value) {
+        assert_eq!(told["orders"], self.orders, "{told}");
+        assert_eq!(told["itemsSold"], self.items);
+        assert_eq!(told["revenue"], money(self.revenue), "{told}");
+        assert_eq!(told["refunds"], money(self.refunds), "{told}");
+        assert_eq!(told["netRevenue"], money(self.revenue - self.refunds));
+        assert_eq!((&told["newCustomers"], &told["returningCustomers"]), (&json!(self.new), &json!(self.returning)));
+        assert_eq!(told["conversionRate"], Value::Null);
+        let mut best: Vec<(&String, &Decimal)> = self.products.iter().collect();
+        best.sort_by(|a, b| b.1.cmp(a.1));
+        let wanted: Vec<String> = best.iter().take(10).map(|(_, sum)| money(**sum)).collect();
+        let shown = told["topProducts"].as_array().unwrap();
+        assert_eq!(shown.iter().map(|it| it["revenue"].as_str().unwrap().to_owned()).collect::<Vec<_>>(), wanted);
+        for product in shown {
+            let fold = product["sku"].as_str().unwrap().parse::<promox_kernel::Sku>().unwrap().fold();
+            assert_eq!(product["revenue"], money(self.products[&fold]));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_months_figures_are_the_files() {
+    let month = Month::read();
+    let (sales, notes) = documents(&month);
+    println!("{}: {} sales, {} credit notes", month.path.display(), sales.len(), notes.len());
+    let shop = Shop::start().await;
+    let file = std::fs::read(&month.path).unwrap();
+    shop.admin.send("POST", "/api/orders/import", "text/csv", file.clone().into()).await.unwrap().expect(200);
+    followed(&shop).await;
+    let december = "?from=2010-12-01&to=2011-01-01";
+    let told = figures(&shop, december).await;
+    if sales.len() > 1_000 {
+        let sums = (&told["orders"], &told["revenue"], &told["refunds"]);
+        assert_eq!(sums, (&json!(1_559), &json!("823746.14"), &json!("74789.12")));
+    }
+    for (from, to) in [
+        ("2010-12-01", "2011-01-01"),
+        ("2010-12-01", "2010-12-02"),
+        ("2010-12-06T10:17:00", "2010-12-08T15:31:00"),
+        ("2010-12-01T08:26:00", "2010-12-01T09:00:00"),
+        ("2010-12-10", "2010-12-18T12:34:56"),
+        ("2011-01-01", "2011-02-01"),
+    ] {
+        let told = figures(&shop, &format!("?from={from}&to={to}")).await;
+        // Dates compare as text, and a day begins before its first minute.
+        Expected::of(&sales, &notes, from, to).check(&told);
+    }
+    charts_add_up(&shop, december, &told).await;
+    again_and_anew(&shop, &file, december, &told).await;
+    shop.close().await;
+}
+
+/// Parts of every length add up to the whole.
+async fn charts_add_up(shop: &Shop, period: &str, told: &Value) {
+    for (metric, whole) in [("revenue", "revenue"), ("refunds", "refunds"), ("netRevenue", "netRevenue")] {
+        for (granularity, parts) in [("hour", 31 * 24), ("day", 31), ("week", 5), ("month", 1)] {
+            let path = format!("/api/analytics/timeseries{period}&metric={metric}&granularity={granularity}");
+            let series = shop.admin.get(&path).await.expect(200);
+            let items = series["items"].as_array().unwrap();
+            assert_eq!(items.len(), parts, "{granularity}");
+            assert_eq!(
+                items.iter().map(|it| decimal(&it["value"])).sum::<Decimal>(),
+                decimal(&told[whole]),
+                "{metric}"
+            );
+        }
+    }
+    let path = format!("/api/analytics/timeseries{period}&metric=newCustomers&granularity=day");
+    let series = shop.admin.get(&path).await.expect(200);
+    let sum: i64 = series["items"].as_array().unwrap().iter().map(|it| it["value"].as_i64().unwrap()).sum();
+    assert_eq!(told["newCustomers"], sum);
+    let rfm = shop.admin.get(&format!("/api/analytics/customers/rfm{period}&limit=5")).await.expect(200);
+    assert_eq!(rfm["customers"], sum);
+    let customers: i64 = rfm["segments"].as_array().unwrap().iter().map(|it| it["customers"].as_i64().unwrap()).sum();
+    assert_eq!((customers, rfm["items"].as_array().unwrap().len()), (sum, 5));
+}
+
+/// The file taken in again changes nothing, nor does a rebuild, nor a restart in its midst.
+async fn again_and_anew(shop: &Shop, file: &[u8], period: &str, told: &Value) {
+    shop.admin.send("POST", "/api/orders/import", "text/csv", file.to_vec().into()).await.unwrap().expect(200);
+    followed(shop).await;
+    assert_eq!(&figures(shop, period).await, told);
+    let begun = shop.admin.post("/api/analytics/rebuild", &json!({})).await.expect(202);
+    assert_ne!(begun["rebuild"]["generation"], begun["current"]["generation"]);
+    assert_eq!(&figures(shop, period).await, told, "meanwhile the old figures are shown");
+    let state = followed(shop).await;
+    assert_eq!(state["current"]["generation"], begun["rebuild"]["generation"]);
+    assert_eq!(&figures(shop, period).await, told);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn orders_are_followed_through_their_lives() {
+    let shop = Shop::start().await;
+    shop.product("A", "10.00", 100).await;
+    shop.product("B", "2.50", 100).await;
+    let buy = async |lines: &[(&str, u32)], token: &str, email: &str| {
+        let mut body = order_of(lines, token);
+        body["email"] = json!(email);
+        shop.anyone.post("/api/orders", &body).await
+    };
+    let kept = buy(&[("A", 2), ("B", 4)], "tok_visa", "a@example.com").await.expect(201);
+    let undone = buy(&[("A", 5)], "tok_visa", "b@example.com").await.expect(201);
+    buy(&[("A", 1)], "tok_declined", "c@example.com").await.expect(402);
+    buy(&[("B", 1)], "tok_visa", "A@example.com").await.expect(201);
+    followed(&shop).await;
+    let told = figures(&shop, "").await;
+    assert_eq!((&told["orders"], &told["revenue"], &told["itemsSold"]), (&json!(3), &json!("82.50"), &json!(12)));
+    assert_eq!((&told["newCustomers"], &told["returningCustomers"]), (&json!(2), &json!(0)));
+    assert_eq!((&told["averageOrderValue"], &told["currency"]), (&json!("27.50"), &json!("GBP")));
+    assert_eq!(told["topProducts"][0]["sku"], "A");
+    assert!(told["topProducts"][0]["productId"].is_i64() && told["previous"]["orders"] == 0);
+    let cancel = format!("/api/orders/{}/cancel", undone["id"]);
+    shop.admin.post(&cancel, &json!({"reason": "changed"})).await.expect(200);
+    ship_and_return(&shop, &kept).await;
+    let by_hand = format!("/api/payments/{}/refunds", kept["payment"]["id"]);
+    shop.admin.post(&by_hand, &json!({"amount": "0.75", "reason": "sorry"})).await.expect(201);
+    let told = settled(&shop, |told| told["orders"] == 2 && told["refunds"] == "13.25").await;
+    assert_eq!((&told["revenue"], &told["netRevenue"]), (&json!("32.50"), &json!("19.25")));
+    assert_eq!((&told["newCustomers"], &told["itemsSold"]), (&json!(1), &json!(7)));
+    shop.close().await;
+}
+
+/// One A and one B come back.
+async fn ship_and_return(shop: &Shop, order: &Value) {
+    let path = |rest: &str| format!("/api/orders/{}/{rest}", order["id"]);
+    let parcel = json!({"carrier": "Post", "trackingNumber": "1"});
+    shop.admin.post(&path("fulfilments"), &parcel).await.expect(201);
+    let items = json!({"items": [{"sku": "A", "quantity": 1}, {"sku": "B", "quantity": 1}], "reason": "too big"});
+    let asked = shop.admin.post(&path("returns"), &items).await.expect(201);
+    shop.admin.post(&path(&format!("returns/{}/approve", asked["id"])), &json!({})).await.expect(200);
+}
+
+/// The figures once they are as is waited for: what follows from events follows in its own time.
+async fn settled(shop: &Shop, wanted: impl Fn(&Value) -> bool) -> Value {
+    loop {
+        followed(shop).await;
+        let told = figures(shop, "").await;
+        if wanted(&told) {
+            return told;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn promotions_coupons_and_points_show_what_they_cost_and_brought() {
+    let shop = Shop::start().await;
+    shop.product("A", "10.00", 100).await;
+    let campaign = json!({"name": "Spring", "startsAt": "2020-01-01T00:00:00Z", "endsAt": "2100-01-01T00:00:00Z", "timezone": "UTC"});
+    let campaign = shop.admin.post("/api/campaigns", &campaign).await.expect(201);
+    let moved = format!("/api/campaigns/{}/transitions", campaign["id"]);
+    shop.admin.post(&moved, &json!({"to": "ACTIVE"})).await.expect(200);
+    let promotion = json!({
+        "name": "Tenth", "couponOnly": true, "campaignId": campaign["id"],
+        "actions": [{"type": "PERCENT_OFF", "value": "10", "scope": "ORDER"}],
+    });
+    let promotion = shop.admin.post("/api/promotions", &promotion).await.expect(201);
+    shop.admin.post(&format!("/api/promotions/{}/activate", promotion["id"]), &json!({})).await.expect(200);
+    shop.admin.post("/api/coupons", &json!({"code": "TENTH", "promotionId": promotion["id"]})).await.expect(201);
+    let user = shop.customer("a@example.com").await;
+    let mut body = order_of(&[("A", 3)], "tok_visa");
+    body.as_object_mut().unwrap().remove("email");
+    body["couponCode"] = json!("TENTH");
+    let order = user.post("/api/orders", &body).await.expect(201);
+    assert_eq!(order["totals"]["total"], "27.00", "{order}");
+    let path = format!("/api/analytics/campaigns/{}", campaign["id"]);
+    let cost = loop {
+        let told = shop.admin.get(&path).await;
+        if told.status == 200 && told.json()["redemptions"] == 1 {
+            break told.json();
+        }
+        tokio::task::yield_now().await;
+    };
+    assert_eq!(
+        (&cost["orders"], &cost["revenue"], &cost["discountCost"]),
+        (&json!(1), &json!("27.00"), &json!("3.00"))
+    );
+    assert_eq!((&cost["roi"], &cost["newCustomers"]), (&json!("8.0000"), &json!(1)));
+    assert!(cost["roiDefinition"].as_str().unwrap().contains('÷'));
+    let told = settled(&shop, |told| told["points"]["awarded"] == 27 && told["coupons"]["redeemed"] == 1).await;
+    assert_eq!((&told["coupons"]["issued"], &told["points"]["liability"]), (&json!(1), &json!(27)));
+    assert_eq!((&told["topPromotions"][0]["name"], &told["discounts"]), (&json!("Tenth"), &json!("3.00")));
+    let one = shop.admin.get(&format!("/api/analytics/promotions/{}", promotion["id"])).await.expect(200);
+    assert_eq!((&one["orders"], &one["roi"]), (&json!(1), &json!("8.0000")));
+    let cancel = format!("/api/orders/{}/cancel", order["id"]);
+    user.post(&cancel, &json!({"reason": "changed"})).await.expect(200);
+    let gone =
+        |told: &Value| told["orders"] == 0 && told["coupons"]["redeemed"] == 0 && told["points"]["liability"] == 0;
+    let told = settled(&shop, gone).await;
+    assert_eq!(
+        (&told["refunds"], &told["netRevenue"]),
+        (&json!("0.00"), &json!("0.00")),
+        "its revenue is gone already"
+    );
+    let cost = shop.admin.get(&path).await.expect(200);
+    assert_eq!((&cost["orders"], &cost["roi"]), (&json!(0), &Value::Null));
+    shop.admin.get("/api/analytics/campaigns/999").await.refused(404, "NOT_FOUND");
+    shop.admin.get("/api/analytics/promotions/999").await.refused(404, "NOT_FOUND");
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn visits_make_a_funnel_tables_are_csv_and_the_day_is_heard() {
+    let shop = Shop::start().await;
+    let product = shop.product("A", "10.00", 100).await;
+    let mut live = shop.admin.follow("/api/analytics/live").await;
+    let heard = heard(&mut live).await;
+    assert!(heard.starts_with("event: figures\ndata: {") && heard.contains("\"orders\":0"), "{heard}");
+    for (session, kind) in [
+        ("session-1", "PRODUCT_VIEWED"),
+        ("session-1", "PRODUCT_VIEWED"),
+        ("session-1", "CART_ADDED"),
+        ("session-2", "PRODUCT_VIEWED"),
+        ("session-3", "PRODUCT_VIEWED"),
+        ("session-4", "CHECKOUT_STARTED"),
+    ] {
+        let body = json!({"type": kind, "sessionId": session, "productId": product["id"]});
+        shop.anyone.post("/api/analytics/events", &body).await.expect(204);
+    }
+    shop.anyone.post("/api/orders", &order_of(&[("A", 1)], "tok_visa")).await.expect(201);
+    followed(&shop).await;
+    let funnel = shop.admin.get("/api/analytics/funnel").await.expect(200);
+    let counts: Vec<i64> = funnel["items"].as_array().unwrap().iter().map(|it| it["count"].as_i64().unwrap()).collect();
+    assert_eq!(counts, [4, 3, 1, 1, 1]);
+    assert_eq!(figures(&shop, "").await["conversionRate"], "0.3333");
+    loop {
+        let heard = self::heard(&mut live).await;
+        if heard.contains("\"orders\":1") && heard.contains("\"visits\":4") {
+            assert!(heard.contains("\"revenue\":\"10.00\""), "{heard}");
+            break;
+        }
+    }
+    drop(live);
+    tables(&shop).await;
+    shop.close().await;
+}
+
+/// The next event.
+async fn heard(live: &mut hyper::body::Incoming) -> String {
+    let frame = live.frame().await.unwrap().unwrap();
+    String::from_utf8(frame.into_data().unwrap().to_vec()).unwrap()
+}
+
+async fn tables(shop: &Shop) {
+    let csv = shop.admin.with("accept", "text/csv");
+    for (path, header, rows) in [
+        (SUMMARY, "figure,value,previous", 20),
+        ("/api/analytics/timeseries?metric=orders&granularity=week", "from,to,value", 5),
+        ("/api/analytics/products/top", "sku,productId,name,orders,quantity,revenue", 1),
+        ("/api/analytics/funnel", "step,count,ofVisits,ofPrevious", 5),
+        ("/api/analytics/customers/rfm", "customer,segment,recency,frequency,monetary,orders,revenue,lastOrderAt", 1),
+    ] {
+        let answer = csv.get(path).await;
+        assert_eq!((answer.status, answer.headers["content-type"].to_str().unwrap()), (200, "text/csv; charset=utf-8"));
+        assert_eq!(answer.headers["vary"], "accept");
+        let text = String::from_utf8(answer.bytes.to_vec()).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines[0], header);
+        assert!(lines.len() > rows, "{path}: {text}");
+    }
+    let product = csv.get("/api/analytics/products/top").await;
+    assert!(String::from_utf8_lossy(&product.bytes).contains("A,1,Product A,1,1,10.00\r\n"), "{product:?}");
+    assert!(shop.admin.with("accept", "text/html, */*").get(SUMMARY).await.expect(200)["orders"].is_i64());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_questions_are_refused_where_they_are_bad() {
+    let shop = Shop::start().await;
+    for (path, pointer) in [
+        ("/api/analytics/timeseries?metric=profit", "?metric"),
+        ("/api/analytics/timeseries?granularity=year", "?granularity"),
+        ("/api/analytics/timeseries?granularity=minute&from=2024-01-01&to=2024-01-03", "?granularity"),
+        ("/api/analytics/dashboard/summary?from=2024-01-02&to=2024-01-02", "?from"),
+        ("/api/analytics/dashboard/summary?from=2024-01-03&to=2024-01-02", "?from"),
+        ("/api/analytics/dashboard/summary?to=soon", "?to"),
+        ("/api/analytics/dashboard/summary?form=2024-01-02", "?form"),
+        ("/api/analytics/products/top?by=name", "?by"),
+        ("/api/analytics/products/top?limit=0", "?limit"),
+    ] {
+        let problem = shop.admin.get(path).await.expect(422);
+        assert!(problem["errors"][0]["pointer"].as_str().unwrap().ends_with(&pointer[1..]), "{path}: {problem}");
+    }
+    for body in [
+        json!({"type": "BOUGHT", "sessionId": "session-1"}),
+        json!({"type": "PRODUCT_VIEWED", "sessionId": "short"}),
+        json!({"type": "PRODUCT_VIEWED"}),
+        json!({"type": "PRODUCT_VIEWED", "sessionId": "session-1", "email": "a@example.com"}),
+    ] {
+        shop.anyone.post("/api/analytics/events", &body).await.expect(422);
+    }
+    for path in [SUMMARY, "/api/analytics/funnel", "/api/analytics/live", "/api/analytics/state"] {
+        shop.anyone.get(path).await.expect(401);
+        shop.customer(&format!("c{}@example.com", path.len())).await.get(path).await.expect(403);
+    }
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_goes_on_where_the_figures_were() {
+    let shop = Shop::start().await;
+    shop.product("A", "10.00", 100).await;
+    shop.anyone.post("/api/orders", &order_of(&[("A", 1)], "tok_visa")).await.expect(201);
+    shop.admin.post("/api/analytics/rebuild", &json!({})).await.expect(202);
+    let shop = shop.restart().await;
+    shop.anyone.post("/api/orders", &order_of(&[("A", 2)], "tok_visa")).await.expect(201);
+    let told = settled(&shop, |told| told["orders"] == 2).await;
+    assert_eq!(told["revenue"], "30.00");
+    shop.close().await;
+}
