@@ -243,6 +243,24 @@ async fn tiers_multiply_what_orders_earn() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_promotion_multiplies_points_and_takes_nothing_off() {
+    let shop = start(json!({"pointsPerUnit": "1.5"})).await;
+    let body = json!({"name": "Double", "code": "DOUBLE", "actions": [{"type": "POINTS_MULTIPLIER", "value": "2"}]});
+    let id = shop.admin.post("/api/promotions", &body).await.expect(201)["id"].clone();
+    shop.admin.post(&format!("/api/promotions/{id}/activate"), &json!({})).await.expect(200);
+    let (user, account) = member(&shop, "ada@example.com").await;
+    let mut body = order(1, 0);
+    assert_eq!(user.post("/api/orders", &body).await.expect(201)["pointsEarned"], 15);
+    body["promotionCode"] = json!("double");
+    let double = user.post("/api/orders", &body).await.expect(201);
+    assert_eq!((&double["pointsEarned"], &double["totals"]["total"]), (&json!(30), &json!("10.00")));
+    comes_to(&user, &account, (45, 0)).await;
+    body["email"] = json!("guest@example.com");
+    assert_eq!(shop.anyone.post("/api/orders", &body).await.expect(201)["pointsEarned"], 0, "guests earn none");
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_same_points_pay_one_order_however_many_ask_at_once() {
     let shop = start(json!({"pointsPerUnit": "0"})).await;
     let (user, account) = member(&shop, "ada@example.com").await;

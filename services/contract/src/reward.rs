@@ -98,6 +98,9 @@ json_reply!(PointsEarned);
 /// What orders and rewards both state of each order that lives, for the auditor to compare: the points that were spent on it.
 pub const SPENT: &str = "points spent on an order are held by that order";
 
+/// What both state of each confirmed order: the points that it earned when it was confirmed.
+pub const EARNED: &str = "points: earned = the rule on the order";
+
 /// What every event of points says.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -4,11 +4,12 @@ use promox_contract::analytics::{COUNTED, CREDITED};
 use promox_contract::inventory::{SOLD, units_out};
 use promox_contract::order::OrderStatus;
 use promox_contract::payment::PaymentStatus;
-use promox_contract::reward::SPENT;
+use promox_contract::reward::{EARNED, SPENT};
 use promox_kernel::Amount;
 use promox_storage::{Audit, Database, Report, StoreError, Tx};
 
 use crate::Orders;
+use crate::benefits;
 use crate::records::{CreditNote, Order, OrderItem, Return, ReturnByOrder, ReturnStatus, Saga};
 
 /// The fact that orders and payments both state.
@@ -30,11 +31,14 @@ impl Audit for Orders {
             check_order(&order, &lines, report);
             check_saga(tx, &order, report)?;
             state_sold(tx, &order, &lines, report)?;
+            benefits::state(&order, &lines, report);
         }
         for saga in tx.scan::<Saga>().rows() {
             let order_id = saga?.order_id;
+            benefits::open(order_id, report);
             report.open(SOLD, order_id);
             report.open(SPENT, order_id);
+            report.open(EARNED, order_id);
         }
         report.check("no orphan: every line has its order", items.next().is_none(), || {
             "a line without an order".to_owned()
@@ -82,6 +86,9 @@ fn check_order(order: &Order, lines: &[OrderItem], report: &mut Report) {
     if order.points_redeemed > 0 && !matches!(order.status, OrderStatus::Failed | OrderStatus::Cancelled) {
         report.left(SPENT, order.id, order.points_redeemed);
     }
+    if order.points_earned > 0 && was_confirmed(order) {
+        report.left(EARNED, order.id, order.points_earned);
+    }
     if waits_for_hand(order) {
         report.open(PAID, order.id);
     }
@@ -91,6 +98,15 @@ fn check_order(order: &Order, lines: &[OrderItem], report: &mut Report) {
 fn is_paid(order: &Order) -> bool {
     let confirmed = !matches!(order.status, OrderStatus::Pending | OrderStatus::Failed | OrderStatus::Cancelled);
     confirmed && !waits_for_hand(order) && !order.imported && !order.total.is_zero()
+}
+
+/// Whether it was confirmed and has not been cancelled since.
+fn was_confirmed(order: &Order) -> bool {
+    use OrderStatus as Status;
+    matches!(
+        order.status,
+        Status::Confirmed | Status::Processing | Status::Shipped | Status::Delivered | Status::Refunded
+    )
 }
 
 /// Whether the payment is to be captured by hand; when it is, the order hears of it a moment later.
@@ -133,8 +149,9 @@ fn check_line(order: &Order, line: &OrderItem, report: &mut Report) {
     let shares: Amount = line.discounts.iter().map(|share| share.amount).sum();
     // Another system's discounts came without their promotions.
     report.check("order: a discount's shares sum to it", order.imported || shares == line.discount, tag);
-    let units = line.delivered <= line.shipped && line.shipped <= line.quantity && line.returned <= line.quantity;
-    report.check("order: delivered ≤ shipped ≤ ordered, returned ≤ ordered", units, tag);
+    let sent = line.delivered <= line.shipped && line.shipped + line.withdrawn <= line.quantity;
+    let back = line.withdrawn <= line.returned && line.returned - line.withdrawn <= line.shipped;
+    report.check("order: delivered ≤ shipped ≤ ordered, returned ≤ shipped or withdrawn", sent && back, tag);
 }
 
 /// A pending order has a saga; an ended one has none that goes forward.

@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use promox_contract::ids::OrderId;
-use promox_contract::reward::SPENT;
+use promox_contract::order::{OrderConfirmed, OrderFact};
+use promox_contract::reward::{EARNED, SPENT};
 use promox_kernel::{Timestamp, UserId};
-use promox_storage::{Audit, Database, Report, StoreError, Tx};
+use promox_storage::{Audit, Database, Event, Report, StoreError, Tx};
 
 use crate::Rewards;
+use crate::events::FOLLOW_SHOP;
 use crate::records::{
     Account, Achievement, AchievementId, Entry, EntryKind, Lot, OrderPoints, OrderPointsStatus, Redemption,
     RedemptionStatus, Unlocked,
@@ -73,6 +75,7 @@ impl Audit for Rewards {
             || format!("{:?} and {:?}", ledger.users.keys(), lots.keys()),
         );
         check_orders(tx, report, ledger.orders)?;
+        open_unfollowed(tx, report)?;
         check_redemptions(tx, report)?;
         check_achievements(tx, report)
     }
@@ -197,8 +200,27 @@ fn check_orders(tx: &Tx<'_>, report: &mut Report, mut ledger: BTreeMap<OrderId, 
         if row.status != OrderPointsStatus::Released && row.redeemed > 0 {
             report.right(SPENT, row.order_id, row.redeemed);
         }
+        if row.status == OrderPointsStatus::Posted && row.earned > 0 {
+            report.right(EARNED, row.order_id, row.earned);
+        }
+        if erased {
+            report.open(EARNED, row.order_id);
+        }
     }
     report.check("points: what an order moves is in its row", ledger.is_empty(), || format!("{ledger:?}"));
+    Ok(())
+}
+
+/// Orders that were confirmed and that this service has not followed yet earn in a moment.
+fn open_unfollowed(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
+    let place = tx.consumer_place(FOLLOW_SHOP)?;
+    for event in tx.scan::<Event>().prefix(Database::Ecommerce.number()).from(place + 1).rows() {
+        let event = event?;
+        if event.is::<OrderConfirmed>() {
+            let OrderConfirmed(OrderFact { order_id, .. }) = event.fact()?;
+            report.open(EARNED, order_id);
+        }
+    }
     Ok(())
 }
 

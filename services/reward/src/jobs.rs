@@ -51,6 +51,15 @@ pub(crate) fn celebrate(rewards: &Arc<Rewards>) -> Job {
     })
 }
 
+/// Forgets the idempotency keys of this database whose time is over.
+pub(crate) fn prune_keys(rewards: &Arc<Rewards>) -> Job {
+    let rewards = rewards.clone();
+    Job::new("reward.prune_keys", Duration::from_mins(1), move |cx| {
+        let db = rewards.db.clone();
+        async move { db.prune_keys(&cx).await }
+    })
+}
+
 /// How far birthdays have been looked for.
 #[derive(Clone, Debug, PartialEq)]
 struct Celebrated {

@@ -107,16 +107,16 @@ pub(crate) fn keep_time(tx: &mut Tx<'_>, terms: &Terms) -> Result<bool, Reject> 
     let soon = Some(tx.now() + INSTANT);
     let mut accounts = tx.scan_by::<AccountByDue>().before(soon).collect(SWEEP)?;
     accounts.extend(tx.scan_by::<AccountByLadder>().before(terms.ladder.version).collect(SWEEP)?);
-    let mut entered = 0;
+    let mut settled = 0;
     for account in &accounts {
         let mut book = Book::open_partly(tx, terms, account.user_id)?;
         let behind = book.is_behind();
         if account.erased_at.is_some() && !behind {
             book.forfeit()?;
         }
+        settled += book.settled;
         book.close()?;
-        entered += if behind { MOST_DUE } else { 1 };
-        if entered >= MOST_DUE {
+        if behind || settled >= MOST_DUE {
             return Ok(true);
         }
     }

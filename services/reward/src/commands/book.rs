@@ -28,6 +28,8 @@ pub(crate) struct Book<'a, 't> {
     tx: &'a mut Tx<'t>,
     terms: &'a Terms,
     pub(crate) account: Account,
+    /// Lots that became available or lapsed when it was opened.
+    pub(crate) settled: usize,
 }
 
 /// Why points move, and what an entry says of it.
@@ -87,7 +89,7 @@ impl<'a, 't> Book<'a, 't> {
     /// The same, as far as one transaction goes; whether there is more is told by [`Self::is_behind`].
     pub(crate) fn open_partly(tx: &'a mut Tx<'t>, terms: &'a Terms, user_id: UserId) -> Result<Self, Reject> {
         let account = tx.get::<Account>(&user_id)?.unwrap_or_else(|| fresh(tx, terms, user_id));
-        let mut book = Self { tx, terms, account };
+        let mut book = Self { tx, terms, account, settled: 0 };
         book.settle()?;
         Ok(book)
     }
@@ -127,9 +129,11 @@ impl<'a, 't> Book<'a, 't> {
             self.account.pending -= lot.remaining;
             self.account.balance += lot.remaining;
             lot.pending_for = None;
+            self.settled += 1;
             self.put_open(lot)?;
         }
         for lot in queries::first_lapsed(self.tx, user, until, usize::MAX)? {
+            self.settled += 1;
             self.lapse(lot)?;
         }
         self.account.tier_points -= queries::counted(self.tx, user, before - TIER_SPAN, until - TIER_SPAN)?;
@@ -273,11 +277,15 @@ impl<'a, 't> Book<'a, 't> {
     }
 
     /// Gives back to the lots what was spent from them, as it was: what would have lapsed meanwhile lapses now. It is told
-    /// of what was told to be spent.
+    /// of what was told to be spent. What comes back to who is gone is forfeited.
     pub(crate) fn restore(&mut self, parts: &[Part], cause: Cause, told: bool) -> Result<(), StoreError> {
         let points: i64 = parts.iter().map(|part| part.points).sum();
-        if points == 0 || self.account.erased_at.is_some() {
+        if points == 0 {
             return Ok(());
+        }
+        if self.account.erased_at.is_some() {
+            let fact = PointsExpired(self.fact(points, cause));
+            return if told { Ok(()) } else { self.tx.emit(self.account.user_id, &fact) };
         }
         let entry_id = self.enter(points, &cause, Counts::default())?;
         for part in parts {

@@ -259,6 +259,7 @@ impl Shop {
         let tx = Tx::unbounded(&*reader, self.rewards.database());
         for order in 0..200_i64 {
             report.open(promox_contract::reward::SPENT, order);
+            report.open(promox_contract::reward::EARNED, order);
         }
         self.rewards.audit(&tx, &mut report).unwrap();
         tx.audit_outbox(&mut report).unwrap();
