@@ -2,6 +2,7 @@
 //!
 //! They measure and print; nothing here fails because a machine is slow.
 
+mod analytics;
 mod coupons;
 mod cpu;
 mod flash;
@@ -23,10 +24,14 @@ struct Cli {
 enum Bench {
     /// The embedded store beside raw syncs and redb's own commits, in one run.
     Storage(storage::Options),
+    /// The figures of many orders: how fast they follow, and what the dashboard costs.
+    Analytics(analytics::Options),
     /// Coupons in bulk, alone and beside checkouts, in one run.
     Coupons(coupons::Options),
     /// Flash reservations through the service, beside the same check in Redis, in one run.
     Flash(flash::Options),
+    /// Checkout with promotions, coupon, points and flash line beside the plain one, over HTTP, in one run.
+    Promotions(http::promotions::Options),
     /// The rules engine alone: one evaluation of carts small and large against few and many promotions.
     Rules(rules::Options),
     /// The server over HTTP beside a bare hyper server, in one run.
@@ -36,8 +41,10 @@ enum Bench {
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     match Cli::parse().bench {
         Bench::Storage(options) => storage::run(&options),
+        Bench::Analytics(options) => analytics::run(&options),
         Bench::Coupons(options) => coupons::run(&options),
         Bench::Flash(options) => flash::run(&options),
+        Bench::Promotions(options) => http::promotions::run(&options),
         Bench::Rules(options) => rules::run(&options),
         Bench::Http(options) => http::run(&options),
     }

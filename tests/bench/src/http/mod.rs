@@ -2,6 +2,7 @@
 
 mod client;
 mod hello;
+pub(crate) mod promotions;
 mod server;
 
 use std::error::Error;

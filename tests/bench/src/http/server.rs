@@ -21,7 +21,7 @@ const ORDERS_AT_ONCE: usize = 50_000;
 
 /// The admin's header.
 #[derive(Clone)]
-struct Bearer(String);
+pub(crate) struct Bearer(pub(crate) String);
 
 /// A running server.
 pub(crate) struct Server {
@@ -111,7 +111,7 @@ impl Server {
         Ok(())
     }
 
-    async fn log_in(&self) -> Result<Bearer, Box<dyn Error>> {
+    pub(crate) async fn log_in(&self) -> Result<Bearer, Box<dyn Error>> {
         let mut connection = Connection::open(self.address).await?;
         let login = format!(r#"{{"email":"{EMAIL}","password":"{PASSWORD}"}}"#);
         let request = Request::with_body("POST", "/api/auth/login", "content-type: application/json\r\n", &login);

@@ -1,0 +1,194 @@
+//! Analytics over many orders: how fast the figures follow the event log, and what the dashboard costs then.
+//!
+//! The orders are played: their figures follow from their numbers, so that what is measured is analytics alone, with its
+//! store. They are spread over three years, customers and products by chance.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use promox_analytics::Analytics;
+use promox_analytics::api::{GetSummary, ListSeries, ListTopProducts};
+use promox_contract::ids::OrderId;
+use promox_contract::order::{
+    FigureLine, OrderFigure, OrderFigureList, OrderFigures, OrderImported, OrderStatus, StoreFacts, StoreProfile,
+    Totals,
+};
+use promox_embedded::{EmbeddedEngine, Options as StoreOptions};
+use promox_kernel::{Amount, Clock, Currency, Cx, Entropy, Error, Handle, Node, Op, Registry, Timestamp, bind_json};
+use promox_storage::{Database, Db, Schema};
+
+use crate::latency::Latencies;
+
+type Failure = Box<dyn std::error::Error>;
+
+/// When the first order is placed.
+const START: i64 = 1_577_836_800;
+/// Over how many seconds the orders are spread: three years.
+const SPAN: i64 = 3 * 365 * 86_400;
+/// Events that one transaction tells.
+const TOLD: i64 = 5_000;
+
+/// What to measure.
+#[derive(Args, Debug)]
+pub(crate) struct Options {
+    /// Orders.
+    #[arg(long, default_value_t = 1_000_000)]
+    orders: i64,
+    /// Lines of each.
+    #[arg(long, default_value_t = 3)]
+    lines: u64,
+    /// Products they are of.
+    #[arg(long, default_value_t = 4_000)]
+    products: u64,
+    /// Customers they are by.
+    #[arg(long, default_value_t = 200_000)]
+    customers: u64,
+    /// How often each question is asked.
+    #[arg(long, default_value_t = 200)]
+    asks: usize,
+    /// Where to put the files; a directory below it is made and removed.
+    #[arg(long, default_value = "target")]
+    dir: PathBuf,
+}
+
+/// An order service whose orders follow from their numbers.
+struct Played {
+    orders: i64,
+    lines: u64,
+    products: u64,
+    customers: u64,
+}
+
+impl Played {
+    fn order(&self, id: OrderId) -> Result<OrderFigure, Error> {
+        let chance = |salt: u64, below: u64| {
+            let mixed = (id.0.cast_unsigned() ^ (salt << 40)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+            (mixed ^ (mixed >> 29)).wrapping_mul(0xBF58_476D_1CE4_E5B9) % below
+        };
+        let price = |salt| Currency::GBP.exact(format!("{}.99", 1 + chance(salt, 90)).parse()?);
+        let line = |n: u64| {
+            let price = price(100 + n)?;
+            Ok::<_, String>(FigureLine {
+                sku: format!("SKU-{}", chance(n, self.products)).parse()?,
+                product_id: None,
+                name: String::from("A product"),
+                quantity: 1,
+                unit_price: price,
+                subtotal: price,
+                discount: Amount::ZERO,
+                tax: Amount::ZERO,
+                flash_sale_id: None,
+            })
+        };
+        let lines = (0..self.lines).map(line).collect::<Result<Vec<_>, _>>().map_err(Error::internal)?;
+        let subtotal = lines.iter().map(|line| line.subtotal).sum();
+        let zero = Amount::ZERO;
+        Ok(OrderFigure {
+            id,
+            status: OrderStatus::Delivered,
+            user_id: None,
+            customer: format!("customer:{}", chance(7, self.customers)),
+            currency: Currency::GBP,
+            prices_include_tax: true,
+            lines,
+            totals: Totals {
+                subtotal,
+                discount: zero,
+                shipping: zero,
+                shipping_discount: zero,
+                tax: zero,
+                points_redeemed: 0,
+                points_value: zero,
+                total: subtotal,
+            },
+            applied: Vec::new(),
+            imported: true,
+            placed_at: Timestamp::from_seconds(START + SPAN / self.orders * id.0),
+        })
+    }
+}
+
+impl Handle<OrderFigures> for Played {
+    async fn handle(&self, _: &Cx, asked: OrderFigures) -> Result<OrderFigureList, Error> {
+        let items = asked.ids.into_iter().map(|id| self.order(id)).collect::<Result<_, _>>()?;
+        Ok(OrderFigureList { items })
+    }
+}
+
+impl Handle<StoreProfile> for Played {
+    async fn handle(&self, _: &Cx, _: StoreProfile) -> Result<StoreFacts, Error> {
+        let (name, timezone, locale) = (String::new(), "Europe/London".to_owned(), "en".to_owned());
+        Ok(StoreFacts { name, currency: Currency::GBP, timezone, locale })
+    }
+}
+
+/// Measures and prints.
+pub(crate) fn run(options: &Options) -> Result<(), Failure> {
+    let dir = tempfile::tempdir_in(&options.dir)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(measure(options, &dir.path().join("store")))
+}
+
+async fn measure(options: &Options, path: &std::path::Path) -> Result<(), Failure> {
+    let engine = EmbeddedEngine::open(StoreOptions::new(path), Schema::new([Analytics::TABLES])?)?;
+    let (shop, promox) = (engine.database(Database::Ecommerce), engine.database(Database::Promox));
+    let node = Node::new(Clock::real(Timestamp::EPOCH), Entropy::system());
+    let analytics = Analytics::new(shop.clone(), promox);
+    let Options { orders, lines, products, customers, .. } = *options;
+    let played = Arc::new(Played { orders, lines, products, customers });
+    let mut registry = Registry::default();
+    analytics.register(&mut registry);
+    registry.register::<OrderFigures, _>(&played);
+    registry.register::<StoreProfile, _>(&played);
+    node.install(registry);
+    tell(&node, &shop, orders).await?;
+    let follow = analytics.jobs().into_iter().find(|job| job.name == "analytics.follow").ok_or("no job follows")?;
+    let started = Instant::now();
+    while follow.run(cx(&node)).await? {}
+    let took = started.elapsed();
+    let rate = u128::try_from(orders)? * 1_000_000 / took.as_micros().max(1);
+    println!("{orders} orders of {lines} lines followed in {} ms, {rate} a second", took.as_millis());
+    println!("{}", Latencies::heading());
+    for (name, query) in [
+        ("summary of all three years", r#"{"from":"2020-01-01","to":"2023-01-01"}"#),
+        ("summary of a year from minute to minute", r#"{"from":"2020-07-03T10:17","to":"2021-07-03T15:43"}"#),
+        ("summary of 30 days", r#"{"from":"2021-06-01","to":"2021-07-01"}"#),
+        ("summary of 30 days from minute to minute", r#"{"from":"2021-06-01T10:17","to":"2021-07-01T15:43"}"#),
+    ] {
+        ask::<GetSummary>(&node, options.asks, name, query).await?;
+    }
+    let days = r#"{"metric":"revenue","granularity":"day","from":"2021-01-01","to":"2022-01-01"}"#;
+    ask::<ListSeries>(&node, options.asks, "revenue by day over a year", days).await?;
+    let top = r#"{"from":"2020-01-01","to":"2023-01-01","limit":50}"#;
+    ask::<ListTopProducts>(&node, options.asks, "50 top products of three years", top).await
+}
+
+fn cx(node: &Arc<Node>) -> Cx {
+    Cx::system(node, "bench", Duration::from_secs(3600))
+}
+
+/// Tells that every order was imported.
+async fn tell(node: &Arc<Node>, shop: &Db, orders: i64) -> Result<(), Failure> {
+    for first in (1..=orders).step_by(usize::try_from(TOLD)?) {
+        let last = (first + TOLD - 1).min(orders);
+        let told = move |tx: &mut promox_storage::Tx<'_>| {
+            (first..=last).try_for_each(|id| tx.emit(id, &OrderImported { order_id: OrderId(id) }))
+        };
+        shop.write(&cx(node), told).await?;
+    }
+    Ok(())
+}
+
+async fn ask<O: Op>(node: &Arc<Node>, asks: usize, name: &str, json: &str) -> Result<(), Failure> {
+    let mut latencies = Latencies::default();
+    let started = Instant::now();
+    for _ in 0..asks {
+        let begun = Instant::now();
+        cx(node).call(bind_json::<O>(json.as_bytes())?).await?;
+        latencies.add(begun.elapsed());
+    }
+    println!("{}", latencies.line(name, started.elapsed()));
+    Ok(())
+}
