@@ -61,7 +61,8 @@ pub struct Promox {
 /// Every service of a node.
 #[derive(Debug)]
 pub struct Services {
-    analytics: Arc<Analytics>,
+    /// Analytics, which the command line makes anew.
+    pub analytics: Arc<Analytics>,
     campaigns: Arc<Campaigns>,
     carts: Arc<Carts>,
     coupons: Arc<Coupons>,

@@ -1,5 +1,6 @@
 //! The command line: one file a verb, one line a verb in [`Command`].
 
+mod analytics;
 mod backup;
 mod completions;
 mod config;
@@ -65,6 +66,8 @@ enum Command {
     Restore(restore::Restore),
     /// Check every invariant of the books of a closed store.
     Verify(verify::Verify),
+    /// Look after the figures.
+    Analytics(analytics::Analytics),
     /// Look after accounts.
     User(user::User),
     /// Look at the settings.
@@ -85,6 +88,7 @@ impl Command {
             Self::Backup(verb) => verb.run(common),
             Self::Restore(verb) => verb.run(common),
             Self::Verify(verb) => verb.run(common),
+            Self::Analytics(verb) => verb.run(common),
             Self::User(verb) => verb.run(common),
             Self::Config(verb) => verb.run(common),
             Self::Journal(verb) => verb.run(common),

@@ -197,7 +197,7 @@ fn kept_keys(entry: &Entry, keys: &dyn Fn(&str) -> Option<Db>) -> Result<Option<
 
 /// Operations that cost much or that invite guessing, and how often a client may ask for them in a minute, unless
 /// `limits.rates` says otherwise.
-const CAREFUL: [(&str, u32); 7] = [
+const CAREFUL: [(&str, u32); 8] = [
     ("user.register", 120),
     ("user.login", 120),
     ("user.refresh", 240),
@@ -205,6 +205,7 @@ const CAREFUL: [(&str, u32); 7] = [
     ("user.reset_password", 30),
     ("user.verify_email", 30),
     ("order.look_up", 60),
+    ("analytics.record", 240),
 ];
 
 /// The rate of an operation: its own, in a bucket of its own, or the one that all others share.

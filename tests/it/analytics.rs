@@ -8,6 +8,7 @@ use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
 use crate::month::Month;
+use crate::process::{Process, promox};
 use crate::shop::{Shop, order_of};
 
 const SUMMARY: &str = "/api/analytics/dashboard/summary";
@@ -419,4 +420,39 @@ async fn a_restart_goes_on_where_the_figures_were() {
     let told = settled(&shop, |told| told["orders"] == 2).await;
     assert_eq!(told["revenue"], "30.00");
     shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kills_while_the_figures_follow_lose_and_double_nothing() {
+    let month = Month::read();
+    let (sales, notes) = documents(&month);
+    let dir = tempfile::tempdir().unwrap();
+    let file = std::fs::read(&month.path).unwrap();
+    let process = Process::start(dir.path()).await;
+    let admin = process.admin().await;
+    admin.send("POST", "/api/orders/import", "text/csv", file.into()).await.unwrap().expect(200);
+    process.kill().await;
+    for round in 0..6_u32 {
+        let process = Process::start(dir.path()).await;
+        let admin = process.admin().await;
+        if round % 2 == 1 {
+            admin.post("/api/analytics/rebuild", &json!({})).await.expect(202);
+        }
+        let before = admin.get("/api/analytics/state").await.expect(200);
+        // Each life follows a little further than the one before.
+        for _ in 0..round * 3 {
+            admin.get(SUMMARY).await.expect(200);
+        }
+        process.kill().await;
+        assert!(before["current"].is_object() || before["current"].is_null());
+    }
+    crate::process::verify(dir.path());
+    let done = promox(dir.path(), &["analytics", "rebuild"]);
+    assert_eq!(done.status.code(), Some(0), "{}", String::from_utf8_lossy(&done.stderr));
+    let process = Process::start(dir.path()).await;
+    let admin = process.admin().await;
+    let told = admin.get(&format!("{SUMMARY}?from=2010-12-01&to=2011-01-01")).await.expect(200);
+    Expected::of(&sales, &notes, "2010-12-01", "2011-01-01").check(&told);
+    process.kill().await;
+    crate::process::verify(dir.path());
 }

@@ -75,7 +75,9 @@ fn figures(store: &Store, period: Period, sums: &Sums, until: &Sums) -> PeriodFi
             awarded: it.points_awarded,
             redeemed: it.points_redeemed,
             expired: it.points_expired,
-            liability: so_far.points_awarded - so_far.points_redeemed - so_far.points_expired,
+            restored: it.points_restored,
+            revoked: it.points_revoked,
+            liability: so_far.points_held(),
         },
     }
 }

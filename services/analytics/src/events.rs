@@ -5,7 +5,7 @@ use promox_contract::coupon::{CouponRedeemed, CouponReleased, CouponsIssued};
 use promox_contract::order::{CreditNoteImported, OrderCancelled, OrderConfirmed, OrderFailed, OrderImported};
 use promox_contract::payment::PaymentRefunded;
 use promox_contract::promotion::PromotionApplied;
-use promox_contract::reward::{PointsAwarded, PointsExpired, PointsRedeemed};
+use promox_contract::reward::{PointsAwarded, PointsExpired, PointsRedeemed, PointsRestored, PointsRevoked};
 use promox_kernel::{Amount, Timestamp};
 use promox_storage::{Event, StoreError};
 
@@ -81,6 +81,10 @@ fn sum(event: &Event) -> Result<Option<News>, StoreError> {
         (Points, Measures { points_redeemed: event.fact::<PointsRedeemed>()?.0.points, ..none })
     } else if event.is::<PointsExpired>() {
         (Points, Measures { points_expired: event.fact::<PointsExpired>()?.0.points, ..none })
+    } else if event.is::<PointsRestored>() {
+        (Points, Measures { points_restored: event.fact::<PointsRestored>()?.0.points, ..none })
+    } else if event.is::<PointsRevoked>() {
+        (Points, Measures { points_revoked: event.fact::<PointsRevoked>()?.0.points, ..none })
     } else if event.is::<VisitAdvanced>() {
         (Visit, visit(&event.fact()?))
     } else {

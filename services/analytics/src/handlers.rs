@@ -244,20 +244,26 @@ impl Handle<GetState> for Analytics {
 
 impl Handle<Rebuild> for Analytics {
     async fn handle(&self, cx: &Cx, _: Rebuild) -> Result<StateView, Error> {
-        let actor = cx.principal.name();
-        let begin = move |tx: &mut promox_storage::Tx<'_>| {
-            let row = generations::rebuild(tx)?;
-            let subject = format!("generation:{}", row.id);
-            tx.emit(i64::from(row.id), &Audited::new(actor.clone(), "analytics.rebuild", subject, (), row.started_at))
-        };
-        self.promox.write(cx, begin).await?;
+        self.begin_rebuild(cx).await?;
         Ok(self.state().await?)
     }
 }
 
 impl Analytics {
+    /// Begins a rebuild, or finds the one that runs.
+    pub(crate) async fn begin_rebuild(&self, cx: &Cx) -> Result<(), Error> {
+        let actor = cx.principal.name();
+        let begin = move |tx: &mut promox_storage::Tx<'_>| {
+            let row = generations::rebuild(tx)?;
+            let subject = format!("generation:{}", row.id);
+            let entry = Audited::new(actor.clone(), "analytics.rebuild", subject, (), row.started_at);
+            tx.emit(i64::from(row.id), &entry)
+        };
+        Ok(self.promox.write(cx, begin).await?)
+    }
+
     #[allow(clippy::redundant_closure_for_method_calls, reason = "the method alone is not general over lifetimes")]
-    async fn state(&self) -> Result<StateView, StoreError> {
+    pub(crate) async fn state(&self) -> Result<StateView, StoreError> {
         let shop: i64 = self.shop.read(|tx| tx.last_position()).await?;
         let read = |tx: &promox_storage::Tx<'_>| Ok::<_, StoreError>((generations::all(tx)?, tx.last_position()?));
         let (rows, promox) = self.promox.read(read).await?;

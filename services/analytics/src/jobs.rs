@@ -11,7 +11,7 @@ use crate::Analytics;
 use crate::commands::{generations, visits};
 
 /// How soon the figures follow.
-const FOLLOW: Duration = Duration::from_millis(100);
+const FOLLOW: Duration = Duration::from_millis(200);
 /// How often listeners hear.
 const TELL: Duration = Duration::from_secs(1);
 /// How often is looked for what is over.

@@ -91,9 +91,15 @@ impl Analytics {
         jobs::all(self)
     }
 
-    /// Follows both logs to their ends; for the command line, where nothing runs by the clock.
-    pub async fn catch_up(&self, cx: &Cx) -> Result<(), Error> {
-        while self.follow(cx).await? {}
+    /// Makes every figure anew from the event logs, at once: for the command line, where nothing runs by the clock. `told`
+    /// hears how many events of how many were followed.
+    pub async fn rebuild(&self, cx: &Cx, mut told: impl FnMut(u64, u64)) -> Result<(), Error> {
+        self.begin_rebuild(cx).await?;
+        while let Some(rebuild) = self.state().await?.rebuild {
+            let (done, all) = rebuild.events();
+            told(done, all);
+            self.follow(cx).await?;
+        }
         Ok(())
     }
 }

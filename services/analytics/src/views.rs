@@ -29,7 +29,11 @@ pub struct PointFigures {
     pub redeemed: i64,
     /// Expired.
     pub expired: i64,
-    /// What customers hold at the end of it: everything given so far, less what was spent and what expired.
+    /// Spent ones that came back, with what was cancelled or returned.
+    pub restored: i64,
+    /// Given ones that were taken back.
+    pub revoked: i64,
+    /// What customers hold at the end of it: everything given and restored so far, less what was spent, expired and taken back.
     pub liability: i64,
 }
 
@@ -135,7 +139,7 @@ impl Table for Summary {
     }
 }
 
-fn figures(of: &PeriodFigures) -> [(&'static str, String); 18] {
+fn figures(of: &PeriodFigures) -> [(&'static str, String); 20] {
     [
         ("from", of.from.to_string()),
         ("to", of.to.to_string()),
@@ -154,6 +158,8 @@ fn figures(of: &PeriodFigures) -> [(&'static str, String); 18] {
         ("pointsAwarded", of.points.awarded.to_string()),
         ("pointsRedeemed", of.points.redeemed.to_string()),
         ("pointsExpired", of.points.expired.to_string()),
+        ("pointsRestored", of.points.restored.to_string()),
+        ("pointsRevoked", of.points.revoked.to_string()),
         ("pointsLiability", of.points.liability.to_string()),
     ]
 }
@@ -476,6 +482,15 @@ pub struct GenerationView {
     pub promotion: LogView,
     /// Since when it is made.
     pub started_at: Timestamp,
+}
+
+impl GenerationView {
+    /// How many events were followed, of how many.
+    pub(crate) fn events(&self) -> (u64, u64) {
+        let logs = [self.shop, self.promotion];
+        let sum = |part: fn(&LogView) -> i64| u64::try_from(logs.iter().map(part).sum::<i64>()).unwrap_or(0);
+        (sum(|log| log.position), sum(|log| log.last))
+    }
 }
 
 /// How far the figures have followed the events.

@@ -5,7 +5,7 @@ use promox_kernel::encoding::{Column, ColumnType};
 
 macro_rules! measures {
     (counts { $($(#[$count_meta:meta])* $count:ident),+ $(,)? } amounts { $($(#[$amount_meta:meta])* $amount:ident),+ $(,)? }) => {
-        /// Everything that adds up. A column of its own: new measures are appended and read as zero in older rows.
+        /// Everything that adds up. A column of its own, amounts first: counts are appended and read as zero in older rows.
         #[derive(Clone, Debug, Default, PartialEq, Eq)]
         pub(crate) struct Measures {
             $($(#[$count_meta])* pub(crate) $count: i64,)+
@@ -27,16 +27,16 @@ macro_rules! measures {
 
             fn encode(&self) -> Vec<u8> {
                 let mut bytes = Vec::with_capacity(32);
-                $(self.$count.put(&mut bytes);)+
                 $(plain(self.$amount).put(&mut bytes);)+
+                $(self.$count.put(&mut bytes);)+
                 bytes
             }
 
             fn decode(mut bytes: &[u8]) -> Option<Self> {
                 let bytes = &mut bytes;
                 Some(Self {
+                    $($amount: Amount::take(bytes)?,)+
                     $($count: if bytes.is_empty() { 0 } else { i64::take(bytes)? },)+
-                    $($amount: if bytes.is_empty() { Amount::ZERO } else { Amount::take(bytes)? },)+
                 })
             }
         }
@@ -66,6 +66,10 @@ measures! {
         points_awarded,
         points_redeemed,
         points_expired,
+        /// Spent ones that came back.
+        points_restored,
+        /// Given ones that were taken back.
+        points_revoked,
     }
     amounts {
         /// Goods after discounts, without tax and shipping, before points.
@@ -78,6 +82,11 @@ measures! {
 }
 
 impl Measures {
+    /// Points that customers hold by what was told of them.
+    pub(crate) fn points_held(&self) -> i64 {
+        self.points_awarded + self.points_restored - self.points_redeemed - self.points_revoked - self.points_expired
+    }
+
     /// Whether nothing is in it.
     pub(crate) fn is_empty(&self) -> bool {
         *self == Self::default()

@@ -70,13 +70,27 @@ async fn a_rebuild_makes_the_same_rows_and_takes_their_place() {
 }
 
 #[tokio::test]
+async fn the_command_line_hears_how_far_a_rebuild_is() {
+    let world = World::new();
+    for id in 1..=1_500 {
+        world.order(order(id, "order:", at("2024-03-01T10:00:00Z"), vec![line(("A", 1, "1.00", "0"))])).await;
+    }
+    let mut told = Vec::new();
+    world.analytics.rebuild(&world.cx(), |done, all| told.push((done, all))).await.unwrap();
+    assert_eq!(told[0], (0, 1_501), "the events, and the one that tells of the rebuild");
+    assert!(told.len() > 2 && told.is_sorted() && told.iter().all(|(done, all)| done <= all), "{told:?}");
+    let current = world.call(GetState {}).await.unwrap().current.unwrap();
+    assert_eq!((current.generation, current.shop.position), (2, 1_500));
+}
+
+#[tokio::test]
 async fn following_again_from_the_rows_changes_nothing() {
     let world = World::new();
     world.order(order(1, "user:1", at("2024-03-01T10:00:00Z"), vec![line(("A", 2, "10.00", "3.00"))])).await;
     world.follow().await;
     let before = rows(&world, 1);
     let again = Analytics::new(world.shop.clone(), world.promox.clone());
-    again.catch_up(&world.cx()).await.unwrap();
+    while again.follow(&world.cx()).await.unwrap() {}
     assert_eq!(rows(&world, 1), before, "another process begins where the first one was");
     let state = world.call(GetState {}).await.unwrap().current.unwrap();
     assert_eq!((state.shop.position, state.shop.last), (1, 1));

@@ -146,7 +146,7 @@ impl World {
 
     /// Follows both logs to their ends.
     pub(super) async fn follow(&self) {
-        self.analytics.catch_up(&self.cx()).await.unwrap();
+        while self.analytics.follow(&self.cx()).await.unwrap() {}
     }
 
     /// What the auditor finds. What orders and payments would state is left to those who know it.
