@@ -208,6 +208,17 @@ pub(crate) fn later(tx: &mut Tx<'_>, id: RedemptionId) -> Result<Redemption, Rej
     Ok(row)
 }
 
+/// Makes redemptions due that wait for somebody who is gone, one bounded batch; whether there may be more.
+pub(crate) fn take_over(tx: &mut Tx<'_>, most: usize) -> Result<bool, StoreError> {
+    let now = tx.now();
+    let waiting = tx.scan_by::<RedemptionByDue>().from(Some(now + INSTANT)).collect(most)?;
+    for mut row in waiting.iter().cloned() {
+        row.due_at = Some(now);
+        tx.put(&row)?;
+    }
+    Ok(waiting.len() == most)
+}
+
 /// Redemptions that nobody goes on with.
 pub(crate) fn due(tx: &Tx<'_>, cx: &Cx, most: usize) -> Result<Vec<Redemption>, StoreError> {
     tx.scan_by::<RedemptionByDue>().before(Some(cx.now + INSTANT)).collect(most)

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod achieving;
+mod books;
 mod model;
 mod offers;
 mod ordering;

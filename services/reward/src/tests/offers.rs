@@ -1,10 +1,11 @@
 //! The catalogue: offers made and taken; what comes between the points and the coupon.
 
-use promox_kernel::Kind;
+use promox_kernel::{Kind, UserId};
 use serde_json::json;
 
 use super::*;
 use crate::api::{CreateOffer, DeleteOffer, GetOffer, ListOffers, ListRedemptions, RedeemOffer, UpdateOffer};
+use crate::commands::catalogue;
 
 async fn offer(shop: &Shop) -> Value {
     let body = json!({"name": "Five off", "points": 100, "promotionId": 3, "validDays": 30});
@@ -40,6 +41,24 @@ async fn a_coupon_that_is_not_made_yet_is_made_later() {
     shop.pass(1).await;
     let listed = shop.user::<ListRedemptions>(7, json!({"id": 7})).await.unwrap();
     assert_eq!(listed["items"][0]["couponCode"], "CODE-reward:1");
+    assert_eq!(shop.others.coupons.lock().len(), 1);
+    assert_eq!(shop.has(7).await, (0, 0));
+    shop.verify();
+}
+
+#[tokio::test]
+async fn what_a_crash_left_between_points_and_coupon_is_gone_on_with() {
+    let shop = Shop::open();
+    let id = crate::OfferId(offer(&shop).await.as_i64().unwrap());
+    shop.adjust(7, 100).await.unwrap();
+    let (terms, cx) = (shop.rewards.terms.clone(), shop.cx(7, &[]));
+    let caller = cx.clone();
+    let take = move |tx: &mut Tx<'_>| catalogue::take(tx, &*terms.at(tx)?, &caller, (UserId(7), id));
+    assert_eq!(shop.db.write(&cx, take).await.unwrap().points, 100);
+    shop.run_jobs().await;
+    assert_eq!(shop.others.coupons.lock().len(), 0, "its request may still be at it");
+    shop.rewards.recover(&cx).await.unwrap();
+    shop.run_jobs().await;
     assert_eq!(shop.others.coupons.lock().len(), 1);
     assert_eq!(shop.has(7).await, (0, 0));
     shop.verify();

@@ -6,7 +6,7 @@ use super::*;
 use crate::api::{
     CreateAddress, DeleteAddress, EraseMe, ExportMe, GetMe, ListAddresses, Refresh, UpdateAddress, UpdateMe,
 };
-use promox_contract::user::{DescribeUsers, UserErased};
+use promox_contract::user::{BornOn, DescribeUsers, UserErased};
 use promox_kernel::{Kind, Limit, Patch};
 
 fn address(name: &str) -> CreateAddress {
@@ -114,6 +114,28 @@ async fn an_erased_user_leaves_a_number_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn birthdays_are_found_by_their_day_until_the_person_is_gone() {
+    let shop = Shop::open().await;
+    let mut born = Vec::new();
+    for (email, day) in
+        [("a@example.com", "1990-12-10"), ("b@example.com", "2001-12-10"), ("c@example.com", "1990-02-28")]
+    {
+        let user = shop.register(email).await;
+        let cx = shop.bearer(&user.access_token).await.unwrap();
+        let change = serde_json::from_value(serde_json::json!({ "birthDate": day })).unwrap();
+        shop.ask::<UpdateMe>(&cx, change).await.unwrap();
+        born.push((user.user.id, cx));
+    }
+    let ask = |days: &[&str], after| BornOn { days: days.iter().map(|it| (*it).to_owned()).collect(), after };
+    let found = shop.ask(&shop.system(), ask(&["12-10"], None)).await.unwrap();
+    assert_eq!((found.user_ids, found.next), (vec![born[0].0, born[1].0], None));
+    let found = shop.ask(&shop.system(), ask(&["12-10", "02-28"], Some(born[0].0))).await.unwrap();
+    assert_eq!(found.user_ids, [born[1].0, born[2].0]);
+    shop.ask(&born[1].1, EraseMe {}).await.unwrap();
+    assert_eq!(shop.ask(&shop.system(), ask(&["12-10"], None)).await.unwrap().user_ids, [born[0].0]);
+}
+
+#[tokio::test]
 async fn an_export_is_whole_or_not_at_all() {
     let shop = Shop::open().await;
     let ada = shop.register("ada@example.com").await;
@@ -126,6 +148,7 @@ async fn an_export_is_whole_or_not_at_all() {
         (&export.payments, "payment"),
         (&export.cart, "cart"),
         (&export.notifications, "notification"),
+        (&export.rewards, "reward"),
     ] {
         assert_eq!(part["by"], service);
     }

@@ -1,0 +1,55 @@
+//! The auditor's negative control: books that are tampered with are found out.
+
+use promox_contract::ids::OrderId;
+use promox_kernel::UserId;
+use serde_json::json;
+
+use super::*;
+use crate::records::{Account, Entry, EntryId, Lot, LotId, OrderPoints};
+use crate::rules::ladder::Tier;
+
+type Tamper = fn(&mut Tx<'_>) -> Result<(), Error>;
+
+fn account(tx: &mut Tx<'_>, change: impl Fn(&mut Account)) -> Result<(), Error> {
+    let mut row = tx.get::<Account>(&UserId(7))?.unwrap();
+    change(&mut row);
+    Ok(tx.put(&row)?)
+}
+
+fn lot(tx: &mut Tx<'_>, change: impl Fn(&mut Lot)) -> Result<(), Error> {
+    let mut row = tx.get::<Lot>(&LotId(1))?.unwrap();
+    change(&mut row);
+    Ok(tx.put(&row)?)
+}
+
+fn order(tx: &mut Tx<'_>, change: impl Fn(&mut OrderPoints)) -> Result<(), Error> {
+    let mut row = tx.get::<OrderPoints>(&OrderId(1))?.unwrap();
+    change(&mut row);
+    Ok(tx.put(&row)?)
+}
+
+const TAMPERING: [(&str, Tamper); 9] = [
+    ("sum of entries = balance", |tx| account(tx, |row| row.balance += 1)),
+    ("sum of entries = balance", |tx| Ok(tx.delete::<Entry>(&EntryId(1)).map(drop)?)),
+    ("a balance is not negative", |tx| account(tx, |row| row.debt = -1)),
+    ("earned = sum of what counts", |tx| account(tx, |row| row.tier_points += 1)),
+    ("tier = f(ledger)", |tx| account(tx, |row| row.tier = Tier::Gold)),
+    ("what lies in the lots = balance and pending", |tx| lot(tx, |row| row.remaining -= 1)),
+    ("a lot that lapsed is empty, and in the ledger", |tx| lot(tx, |row| row.expired_at = Some(row.available_at))),
+    ("an order's row says what the ledger says", |tx| order(tx, |row| row.earned += 1)),
+    ("what an order holds is in its parts", |tx| order(tx, |row| row.parts.0.clear())),
+];
+
+#[tokio::test]
+async fn tampering_is_found_out() {
+    for (invariant, tamper) in TAMPERING {
+        let mut shop = Shop::with(json!({})).await;
+        shop.adjust(7, 100).await.unwrap();
+        shop.hold(1, 7, 40).await.unwrap();
+        shop.confirmed(1, 7, 30).await;
+        shop.verify();
+        shop.db.write(&shop.cx(1, &[]), tamper).await.unwrap();
+        let findings = shop.findings();
+        assert!(findings.iter().any(|found| found.contains(invariant)), "{invariant}: {findings:?}");
+    }
+}

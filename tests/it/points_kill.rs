@@ -1,0 +1,176 @@
+//! Kills while points are spent, given back and traded for coupons: every point is where the answers say it is.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use parking_lot::Mutex;
+use promox_kernel::Entropy;
+use serde_json::{Value, json};
+use tokio::sync::Notify;
+
+use crate::client::Client;
+use crate::process::{Process, verify};
+use crate::shop::{PASSWORD, all, log_in, order_of};
+
+const WORKERS: u64 = 16;
+const ROUNDS: u64 = 4;
+const USERS: usize = 4;
+/// What each user is given, and what a coupon costs.
+const GIVEN: i64 = 100_000;
+const COUPON: i64 = 100;
+
+/// A request that was sent with a key: by which user, its path, its body, and its answer once that was decided.
+#[derive(Clone)]
+struct Sent {
+    user: usize,
+    path: String,
+    body: Value,
+    answer: Option<(u16, Value)>,
+}
+
+/// Everything sent, by idempotency key.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<BTreeMap<String, Sent>>>);
+
+impl Log {
+    /// Sends and notes the answer: `None` when the connection broke, null while it is undecided.
+    async fn send(&self, client: &Client, key: &str, sent: Sent) -> Option<Value> {
+        let Sent { path, body, .. } = self.0.lock().entry(key.to_owned()).or_insert(sent).clone();
+        let answer = client.key(key).send("POST", &path, "application/json", body.to_string().into()).await.ok()?;
+        let known = (answer.status, answer.json());
+        if matches!(known.0, 202 | 503) || matches!(known.1["code"].as_str(), Some("IDEMPOTENCY_IN_PROGRESS")) {
+            return Some(Value::Null);
+        }
+        assert!(matches!(known.0, 200 | 201 | 402 | 409), "{path}: {answer:?}");
+        self.0.lock().get_mut(key)?.answer = Some(known.clone());
+        Some(known.1)
+    }
+
+    /// Asks again for everything whose answer is not known.
+    async fn settle(&self, users: &[Client]) {
+        let open: Vec<(String, Sent)> = self.0.lock().iter().map(|(key, sent)| (key.clone(), sent.clone())).collect();
+        for (key, sent) in open.into_iter().filter(|(_, sent)| sent.answer.is_none()) {
+            while self.send(&users[sent.user], &key, sent.clone()).await.expect("it runs").is_null() {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    /// What a user must have: what was given, less what good orders and coupons took. Cancelled orders took nothing.
+    fn expected(&self, user: usize) -> i64 {
+        let log = self.0.lock();
+        let good = |path: &'static str, status: u16| {
+            let of_path = log.values().filter(move |sent| sent.user == user && sent.path.ends_with(path));
+            of_path.filter_map(|sent| sent.answer.clone()).filter(move |it| it.0 == status).map(|it| it.1)
+        };
+        let cancelled: Vec<Value> = good("/cancel", 200).map(|order| order["id"].clone()).collect();
+        let live = good("/api/orders", 201).filter(|order| !cancelled.contains(&order["id"]));
+        let spent: i64 = live.map(|order| order["totals"]["pointsRedeemed"].as_i64().unwrap()).sum();
+        let coupons = i64::try_from(good("/redeem", 201).count()).unwrap();
+        GIVEN - spent - coupons * COUPON
+    }
+}
+
+fn email(user: usize) -> String {
+    format!("user{user}@example.com")
+}
+
+/// Buys, cancels and trades until the connection breaks.
+async fn load(client: Client, user: usize, name: String, entropy: Entropy, log: Log, left: Arc<(AtomicI64, Notify)>) {
+    for number in 0.. {
+        let key = format!("{name}-{number}");
+        let token = if entropy.below(6) == 0 { "tok_declined" } else { "tok_visa" };
+        let mut body = order_of(&[("P", 1)], token);
+        body["pointsToRedeem"] = json!(1 + entropy.below(300));
+        let order = Sent { user, path: "/api/orders".to_owned(), body, answer: None };
+        let Some(order) = log.send(&client, &format!("{key}-o"), order).await else { return };
+        if left.0.fetch_sub(1, Ordering::Relaxed) == 1 {
+            left.1.notify_one();
+        }
+        let (path, body) = match entropy.below(3) {
+            0 if order["id"].is_i64() => (format!("/api/orders/{}/cancel", order["id"]), json!({"reason": "x"})),
+            1 => ("/api/rewards/catalogue/1/redeem".to_owned(), json!({})),
+            _ => continue,
+        };
+        if log.send(&client, &format!("{key}-x"), Sent { user, path, body, answer: None }).await.is_none() {
+            return;
+        }
+    }
+}
+
+/// A product, an offer of the catalogue, and users with points that are worth a penny and earn nothing.
+async fn prepare(process: &Process) {
+    let admin = process.admin().await;
+    admin.put("/api/rewards/settings", &json!({"pointValue": "0.01", "pointsPerUnit": "0"})).await.expect(200);
+    admin.post("/api/products", &json!({"sku": "P", "name": "P", "price": "5.00"})).await.expect(201);
+    admin.put("/api/inventory/P", &json!({"onHand": 100_000})).await.expect(200);
+    let promotion = json!({"name": "Trade", "couponOnly": true, "actions": [{"type": "FREE_SHIPPING"}]});
+    let promotion = admin.post("/api/promotions", &promotion).await.expect(201)["id"].clone();
+    let offer = json!({"name": "Trade", "points": COUPON, "promotionId": promotion});
+    assert_eq!(admin.post("/api/rewards/catalogue", &offer).await.expect(201)["id"], 1);
+    for user in 0..USERS {
+        let body = json!({"email": email(user), "password": PASSWORD});
+        let made = process.anyone.post("/api/auth/register", &body).await.expect(201);
+        let path = format!("/api/rewards/account/{}/adjust", made["user"]["id"]);
+        admin.post(&path, &json!({"points": GIVEN, "reason": "a start"})).await.expect(200);
+    }
+}
+
+async fn users(process: &Process) -> Vec<Client> {
+    let mut users = Vec::new();
+    for user in 0..USERS {
+        users.push(log_in(&process.anyone, &email(user)).await);
+    }
+    users
+}
+
+async fn round(dir: &Path, number: u64, log: &Log, entropy: &Entropy) {
+    let process = Process::start(dir).await;
+    let users = users(&process).await;
+    let left = Arc::new((AtomicI64::new(1 + i64::try_from(entropy.below(60)).unwrap()), Notify::new()));
+    let work = |worker: u64| {
+        let user = usize::try_from(worker).unwrap() % USERS;
+        let (name, seeded) = (format!("r{number}-{worker}"), Entropy::seeded(number * 1_000 + worker));
+        tokio::spawn(load(users[user].clone(), user, name, seeded, log.clone(), left.clone()))
+    };
+    let workers: Vec<_> = (0..WORKERS).map(work).collect();
+    left.1.notified().await;
+    process.kill().await;
+    for worker in workers {
+        worker.await.unwrap();
+    }
+}
+
+/// Every user has what the answers say; a declined order's undo may still be on its way.
+async fn check(users: &[Client], log: &Log) {
+    for (n, user) in users.iter().enumerate() {
+        let id = user.get("/api/users/me").await.expect(200)["id"].clone();
+        let path = format!("/api/rewards/account/{id}");
+        while user.get(&path).await.expect(200)["balance"] != log.expected(n) {
+            tokio::task::yield_now().await;
+        }
+        let coupons = all(user, &format!("{path}/redemptions")).await;
+        assert!(coupons.iter().all(|it| it["status"] == "ISSUED" && it["couponCode"].is_string()), "{coupons:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_point_is_lost_or_made_whatever_was_killed() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, entropy) = (Log::default(), Entropy::seeded(500));
+    let process = Process::start(dir.path()).await;
+    prepare(&process).await;
+    process.kill().await;
+    for number in 0..ROUNDS {
+        round(dir.path(), number, &log, &entropy).await;
+        verify(dir.path());
+        let process = Process::start(dir.path()).await;
+        let users = users(&process).await;
+        log.settle(&users).await;
+        check(&users, &log).await;
+        process.kill().await;
+        verify(dir.path());
+    }
+}
