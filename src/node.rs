@@ -159,6 +159,7 @@ impl Services {
         self.users.start(cx).await?;
         self.products.recover(cx).await?;
         self.orders.recover(cx).await?;
+        self.rewards.recover(cx).await?;
         self.flash_sales.recover(cx).await
     }
 }
