@@ -1,9 +1,10 @@
 //! The clock: real time that never goes back, or a fake one moved by hand.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 use crate::Timestamp;
 
@@ -14,11 +15,9 @@ pub struct Clock(Arc<Kind>);
 #[derive(Debug)]
 enum Kind {
     /// The later of the wall and a floor at the start, then the machine's monotonic clock.
-    Real {
-        base: Timestamp,
-        started: Instant,
-    },
-    Manual(watch::Sender<Timestamp>),
+    Real { base: Timestamp, started: Instant },
+    /// The microseconds, and what wakes who sleeps: in the order in which they fell asleep, so that a test is repeatable.
+    Manual { now: AtomicI64, moved: Notify },
 }
 
 impl Clock {
@@ -29,7 +28,7 @@ impl Clock {
 
     /// A clock that stands still until [`Clock::advance`].
     pub fn manual(start: Timestamp) -> Self {
-        Self(Arc::new(Kind::Manual(watch::Sender::new(start))))
+        Self(Arc::new(Kind::Manual { now: AtomicI64::new(start.0), moved: Notify::new() }))
     }
 
     /// What the machine's wall clock says, which may step either way: only to compare with the store's last time.
@@ -42,14 +41,16 @@ impl Clock {
     pub fn now(&self) -> Timestamp {
         match &*self.0 {
             Kind::Real { base, started } => *base + started.elapsed(),
-            Kind::Manual(now) => *now.borrow(),
+            Kind::Manual { now, .. } => Timestamp(now.load(Ordering::Acquire)),
         }
     }
 
     /// Moves a manual clock on and wakes who sleeps; a real clock is left alone.
     pub fn advance(&self, span: Duration) {
-        if let Kind::Manual(now) = &*self.0 {
-            now.send_modify(|now| *now = *now + span);
+        if let Kind::Manual { now, moved } = &*self.0 {
+            let micros = i64::try_from(span.as_micros()).unwrap_or(i64::MAX);
+            now.fetch_add(micros, Ordering::AcqRel);
+            moved.notify_waiters();
         }
     }
 
@@ -57,9 +58,14 @@ impl Clock {
     pub async fn sleep_until(&self, time: Timestamp) {
         match &*self.0 {
             Kind::Real { .. } => tokio::time::sleep(time.since(self.now())).await,
-            Kind::Manual(now) => {
-                let _ = now.subscribe().wait_for(|now| *now >= time).await;
-            }
+            Kind::Manual { moved, .. } => loop {
+                // Made before the look at the time, so no move goes unheard.
+                let moves = moved.notified();
+                if self.now() >= time {
+                    break;
+                }
+                moves.await;
+            },
         }
     }
 

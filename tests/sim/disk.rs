@@ -1,0 +1,86 @@
+//! The disk of a life: it works in memory, fails on demand, and a power cut leaves any part of what was not synced.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use aws_lc_rs::digest::{Context, SHA256};
+use promox_embedded::disk::{Disk, DiskOp, FaultyDisk, Kept, MemoryDisk};
+use promox_kernel::Entropy;
+
+/// The disk of one life.
+pub(crate) struct SimDisk {
+    /// As it was when the life began.
+    before: MemoryDisk,
+    /// As the node sees it, with all that it was asked since.
+    now: MemoryDisk,
+    faulty: FaultyDisk,
+}
+
+impl SimDisk {
+    /// A disk that holds what a life before has left.
+    pub(crate) fn on(before: MemoryDisk) -> Self {
+        let now = before.copy();
+        now.record();
+        let faulty = FaultyDisk::over(Arc::new(now.clone()));
+        Self { before, now, faulty }
+    }
+
+    /// What the engine is given.
+    pub(crate) fn engine(&self) -> Arc<dyn Disk> {
+        Arc::new(self.faulty.clone())
+    }
+
+    /// Where it is told to fail.
+    pub(crate) fn faulty(&self) -> &FaultyDisk {
+        &self.faulty
+    }
+
+    /// All of it, as after an orderly end.
+    pub(crate) fn whole(&self) -> MemoryDisk {
+        self.now.copy()
+    }
+
+    /// What a power cut at this moment leaves: of what no sync has made safe anything, names in their order.
+    pub(crate) fn cut(&self, entropy: &Entropy) -> MemoryDisk {
+        let log = self.now.log();
+        let (mut synced, mut names_synced) = (HashMap::new(), 0);
+        for (number, op) in log.iter().enumerate() {
+            match op {
+                DiskOp::Sync(file) => drop(synced.insert(*file, number)),
+                DiskOp::SyncDir => names_synced = number,
+                _ => {}
+            }
+        }
+        let (left, mut names_lost) = (self.before.copy(), false);
+        for (number, op) in log.iter().enumerate() {
+            let kept = match op {
+                DiskOp::Write(file, _, bytes) if synced.get(file).is_none_or(|at| *at < number) => {
+                    match entropy.below(3) {
+                        0 => Kept::Nothing,
+                        1 => Kept::First(usize::try_from(entropy.below(bytes.len() as u64)).unwrap()),
+                        _ => Kept::Whole,
+                    }
+                }
+                DiskOp::Create(..) | DiskOp::Rename(..) | DiskOp::Remove(_) if names_synced < number => {
+                    names_lost |= entropy.below(4) == 0;
+                    if names_lost { Kept::Nothing } else { Kept::Whole }
+                }
+                _ => Kept::Whole,
+            };
+            left.redo(op, kept);
+        }
+        left
+    }
+}
+
+/// A digest of every byte on a disk.
+pub(crate) fn digest(disk: &MemoryDisk) -> String {
+    let mut context = Context::new(&SHA256);
+    for (path, length) in disk.files() {
+        let mut bytes = vec![0; length];
+        disk.open(&path).unwrap().read(0, &mut bytes).unwrap();
+        context.update(path.to_string_lossy().as_bytes());
+        context.update(&bytes);
+    }
+    format!("{:02x?}", context.finish().as_ref())
+}
