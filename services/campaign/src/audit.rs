@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use promox_contract::ids::CampaignId;
+use promox_contract::campaign::BUDGETED;
+use promox_contract::ids::{CampaignId, OrderId};
+use promox_contract::promotion::shares;
 use promox_kernel::{Amount, UserId};
 use promox_storage::{Audit, Database, Report, StoreError, Tx};
 
@@ -20,7 +22,7 @@ impl Audit for Campaigns {
 
     fn audit(&self, tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
         let segments = check_segments(tx, report)?;
-        let mut taken = read_uses(tx)?;
+        let mut taken = read_uses(tx, report)?;
         let mut moves = 0;
         for campaign in tx.scan::<Campaign>().rows() {
             let campaign = campaign?;
@@ -39,10 +41,14 @@ impl Audit for Campaigns {
     }
 }
 
-fn read_uses(tx: &Tx<'_>) -> Result<Taken, StoreError> {
+fn read_uses(tx: &Tx<'_>, report: &mut Report) -> Result<Taken, StoreError> {
     let mut taken = Taken::new();
+    let mut orders: BTreeMap<OrderId, Vec<(i64, Amount)>> = BTreeMap::new();
     for it in tx.scan::<BudgetUse>().rows() {
         let it = it?;
+        if it.status != UseStatus::Released && !it.amount.is_zero() {
+            orders.entry(it.order_id).or_default().push((it.campaign_id.0, it.amount));
+        }
         let sums = taken.entry(it.campaign_id).or_default();
         match it.status {
             UseStatus::Spent => sums.0 += it.amount,
@@ -50,6 +56,7 @@ fn read_uses(tx: &Tx<'_>) -> Result<Taken, StoreError> {
             UseStatus::Released => {}
         }
     }
+    orders.into_iter().for_each(|(order, parts)| report.right(BUDGETED, order, shares(parts)));
     Ok(taken)
 }
 

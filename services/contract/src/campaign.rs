@@ -119,3 +119,7 @@ campaign_facts! {
     /// A campaign ended.
     CampaignEnded = "CAMPAIGN_ENDED",
 }
+
+/// What promotions and campaigns both state of each order, for the auditor to compare:
+/// [`shares`](crate::promotion::shares) of the campaigns that pay for its promotions.
+pub const BUDGETED: &str = "campaign: spent = discounts of live orders under it";

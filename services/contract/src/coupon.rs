@@ -138,3 +138,7 @@ fact! {
     CouponRedeemed = "COUPON_REDEEMED" in "coupon",
     CouponReleased = "COUPON_RELEASED" in "coupon",
 }
+
+/// What orders and coupons both state of each order, for the auditor to compare: the promotions that coupons were the keys
+/// to, by [`shares`](crate::promotion::shares) of nothing. No code is named.
+pub const REDEEMED: &str = "coupon: each live redemption is tied to exactly one live order and back";

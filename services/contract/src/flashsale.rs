@@ -90,3 +90,10 @@ flash_facts! {
     /// A sale is over.
     FlashSaleEnded = "FLASH_SALE_ENDED",
 }
+
+/// What orders and flash sales both state of each order, for the auditor to compare: pieces by sale and SKU, as
+/// [`units_out`](crate::inventory::units_out) writes them.
+pub const TAKEN: &str = "flash sale: what is taken for orders = their flash lines";
+/// What flash sales and the inventory both state of each sale: what is set aside, as
+/// [`units_out`](crate::inventory::units_out) writes it.
+pub const ASIDE: &str = "flash sale: what is set aside = what the inventory holds for it";

@@ -446,3 +446,15 @@ pub struct PricingTermsReply {
     pub tax_percents: Vec<Amount>,
 }
 json_reply!(PricingTermsReply);
+
+/// What orders and promotions both state of each order, for the auditor to compare: [`shares`] of its promotions.
+pub const USED: &str = "promotion: uses = orders, spent = discounts of live orders";
+
+/// Amounts by what took them, each once and in order: `"3=2.5 7=10"`.
+pub fn shares(parts: impl IntoIterator<Item = (i64, Amount)>) -> String {
+    let mut sums: BTreeMap<i64, Amount> = BTreeMap::new();
+    for (id, amount) in parts {
+        *sums.entry(id).or_default() += amount;
+    }
+    sums.iter().map(|(id, amount)| format!("{id}={}", amount.0.normalize())).collect::<Vec<_>>().join(" ")
+}

@@ -2,6 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use promox_contract::coupon::REDEEMED;
+use promox_contract::ids::OrderId;
+use promox_contract::promotion::shares;
+use promox_kernel::Amount;
 use promox_storage::{Audit, Database, Report, StoreError, Tx};
 
 use crate::Coupons;
@@ -57,6 +61,7 @@ impl Audit for Coupons {
 
 fn read_redemptions(tx: &Tx<'_>, report: &mut Report) -> Result<Told, StoreError> {
     let mut told = Told::default();
+    let mut orders: BTreeMap<OrderId, Vec<(i64, Amount)>> = BTreeMap::new();
     for redemption in tx.scan::<Redemption>().rows() {
         let redemption = redemption?;
         let live = redemption.status == RedemptionStatus::Live;
@@ -69,8 +74,12 @@ fn read_redemptions(tx: &Tx<'_>, report: &mut Report) -> Result<Told, StoreError
         });
         if live {
             note(&mut told, &redemption);
+            if let Some(order) = redemption.order_id {
+                orders.entry(order).or_default().push((redemption.promotion_id.0, Amount::ZERO));
+            }
         }
     }
+    orders.into_iter().for_each(|(order, keys)| report.right(REDEEMED, order, shares(keys)));
     Ok(told)
 }
 

@@ -41,9 +41,9 @@ impl Coupons {
         let unknown = verdict.reason.map(|reason| veiled(reason, anonymous)) == Some(RejectReason::Unknown);
         let tried = [&code];
         if unknown {
-            self.guesses.note(cx, &tried, &[])
+            self.guesses.note(cx, &tried, &[]);
         } else {
-            self.guesses.note(cx, &[], &tried)
+            self.guesses.note(cx, &[], &tried);
         }
         Ok(Validation {
             valid: verdict.reason.is_none(),

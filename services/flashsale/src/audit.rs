@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use promox_contract::ids::FlashSaleId;
+use promox_contract::flashsale::{ASIDE, TAKEN};
+use promox_contract::ids::{FlashSaleId, OrderId};
+use promox_contract::inventory::units_out;
 use promox_kernel::UserId;
 use promox_storage::{Audit, Database, Report, StoreError, Tx};
 
 use crate::FlashSales;
+use crate::queries;
 use crate::records::{
-    FlashHold, FlashItem, FlashPurchase, FlashSale, HoldStatus, PurchaseStatus, SaleStatus, UserCount,
+    FlashHold, FlashItem, FlashPurchase, FlashSale, HoldStatus, PurchaseByDue, PurchaseStatus, SaleStatus, UserCount,
 };
 
 type ItemKey = (FlashSaleId, u32);
@@ -19,6 +22,10 @@ struct Counted {
     held: BTreeMap<ItemKey, i64>,
     bought: BTreeMap<ItemKey, i64>,
     users: BTreeMap<(FlashSaleId, u32, UserId), i64>,
+    /// Of `bought`, what the inventory has heard of.
+    told: BTreeMap<ItemKey, i64>,
+    /// What orders have, by item.
+    orders: BTreeMap<OrderId, Vec<(ItemKey, i64)>>,
 }
 
 impl Audit for FlashSales {
@@ -31,8 +38,11 @@ impl Audit for FlashSales {
         read_holds(tx, report, &mut counted)?;
         read_purchases(tx, report, &mut counted)?;
         for sale in tx.scan::<FlashSale>().rows() {
-            check_sale(tx, report, &sale?)?;
+            let sale = sale?;
+            check_sale(tx, report, &sale)?;
+            state_aside(tx, report, &sale, &counted)?;
         }
+        state_orders(tx, report, &counted)?;
         let mut limits = BTreeMap::new();
         for item in tx.scan::<FlashItem>().rows() {
             let item = item?;
@@ -55,6 +65,9 @@ fn read_holds(tx: &Tx<'_>, report: &mut Report, counted: &mut Counted) -> Result
         }
         if live || hold.status == HoldStatus::Bought {
             *counted.users.entry((key.0, key.1, hold.user_id)).or_default() += i64::from(hold.quantity);
+        }
+        if let Some(order) = hold.order_id.filter(|_| matches!(hold.status, HoldStatus::Claimed | HoldStatus::Bought)) {
+            counted.orders.entry(order).or_default().push((key, i64::from(hold.quantity)));
         }
         let held = hold.status == HoldStatus::Held;
         let claimed = hold.status == HoldStatus::Claimed;
@@ -79,8 +92,46 @@ fn read_purchases(tx: &Tx<'_>, report: &mut Report, counted: &mut Counted) -> Re
         let same = known.is_some_and(|hold| hold.user_id == purchase.user_id && hold.quantity == purchase.quantity);
         report.check("flash sale: a purchase is of its reservation", same, || format!("purchase {}", purchase.id));
         if purchase.status == PurchaseStatus::Bought {
-            *counted.bought.entry((purchase.sale_id, purchase.item)).or_default() += i64::from(purchase.quantity);
+            let (key, quantity) = ((purchase.sale_id, purchase.item), i64::from(purchase.quantity));
+            *counted.bought.entry(key).or_default() += quantity;
+            if purchase.due_in.is_none() {
+                *counted.told.entry(key).or_default() += quantity;
+            }
         }
+    }
+    Ok(())
+}
+
+/// What the inventory must hold for a sale: all of it less what was sold out of it, or, when it is over, what is kept for
+/// orders on their way.
+fn state_aside(tx: &Tx<'_>, report: &mut Report, sale: &FlashSale, counted: &Counted) -> Result<(), StoreError> {
+    let on_its_way = tx.scan_by::<PurchaseByDue>().prefix(Some(sale.id)).first()?.is_some();
+    if sale.draft.is_some() || on_its_way || (sale.is_over() && sale.due_at.is_some()) {
+        report.open(ASIDE, sale.id);
+    }
+    let aside = if sale.is_over() {
+        let kept = queries::kept(tx, sale.id)?.into_iter();
+        units_out(kept.map(|item| (item.sku.fold(), i64::from(item.quantity))))
+    } else {
+        let sold = |item: &FlashItem| counted.told.get(&(sale.id, item.item)).copied().unwrap_or(0);
+        let items = queries::items(tx, sale.id)?.into_iter();
+        units_out(items.map(|item| (item.sku.fold(), item.stock - sold(&item))))
+    };
+    if !aside.is_empty() {
+        report.left(ASIDE, sale.id, aside);
+    }
+    Ok(())
+}
+
+/// What orders must agree with: their flash lines.
+fn state_orders(tx: &Tx<'_>, report: &mut Report, counted: &Counted) -> Result<(), StoreError> {
+    for (order, parts) in &counted.orders {
+        let mut pieces = Vec::with_capacity(parts.len());
+        for (key, quantity) in parts {
+            let sku = tx.get::<FlashItem>(key)?.map(|item| item.sku.fold()).unwrap_or_default();
+            pieces.push((format!("{}:{sku}", key.0), *quantity));
+        }
+        report.right(TAKEN, *order, units_out(pieces));
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use promox_contract::flashsale::ASIDE;
 use promox_contract::inventory::{SOLD, units_out};
 use promox_kernel::Sku;
 use promox_storage::{Audit, Database, Report, StoreError, Tx};
@@ -75,6 +76,7 @@ fn read_holds(tx: &Tx<'_>, report: &mut Report) -> Result<BTreeMap<(Sku, String)
             format!("reservation {} is {}", reservation.id, reservation.status)
         });
         state_sold(&reservation, report);
+        state_aside(&reservation, report);
         for line in reservation.lines.iter() {
             report.check(
                 "stock: no more comes back than was sold",
@@ -96,6 +98,16 @@ fn state_sold(reservation: &Reservation, report: &mut Report) {
     let units = units_out(reservation.lines.iter().map(|line| (line.sku.fold(), i64::from(line.out()))));
     if !units.is_empty() {
         report.right(SOLD, order, units);
+    }
+}
+
+/// What flash sales must agree with: what is set aside for each.
+fn state_aside(reservation: &Reservation, report: &mut Report) {
+    let sale = reservation.reference.strip_prefix("flash-sale:").and_then(|id| id.parse::<i64>().ok());
+    let Some(sale) = sale.filter(|_| reservation.status == Status::Held) else { return };
+    let units = units_out(reservation.lines.iter().map(|line| (line.sku.fold(), i64::from(line.quantity))));
+    if !units.is_empty() {
+        report.right(ASIDE, sale, units);
     }
 }
 

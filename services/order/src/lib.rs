@@ -5,6 +5,7 @@
 
 mod api;
 mod audit;
+mod benefits;
 mod checkout;
 mod commands;
 mod events;

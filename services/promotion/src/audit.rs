@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use promox_contract::campaign::BUDGETED;
 use promox_contract::ids::PromotionId;
+use promox_contract::promotion::{USED, shares};
 use promox_kernel::Amount;
 use promox_storage::{Audit, Database, Report, StoreError, Tx};
 
 use crate::Promotions;
 use crate::records::{Count, HeldUse, Hold, HoldStatus, Promotion, Use};
-use crate::rules::TOTAL;
+use crate::rules::{ActionType, TOTAL};
 
 /// What live holds say of a counter.
 #[derive(Default)]
@@ -51,6 +53,9 @@ fn read_holds(tx: &Tx<'_>, report: &mut Report) -> Result<Books, StoreError> {
         report.check("promotion: uses are live or given back", live == hold.ended_at.is_none(), || {
             format!("order {} is {}", hold.order_id, hold.status)
         });
+        if live {
+            state_uses(tx, report, &hold)?;
+        }
         for HeldUse { promotion_id, amount, counters, .. } in hold.uses.iter().filter(|_| live) {
             for name in counters {
                 let entry = books.entry((*promotion_id, name.clone())).or_default();
@@ -60,6 +65,26 @@ fn read_holds(tx: &Tx<'_>, report: &mut Report) -> Result<Books, StoreError> {
         }
     }
     Ok(books)
+}
+
+/// What orders must agree with, and campaigns: what was taken of each for an order.
+fn state_uses(tx: &Tx<'_>, report: &mut Report, hold: &Hold) -> Result<(), StoreError> {
+    if !hold.uses.is_empty() {
+        report.right(USED, hold.order_id, shares(hold.uses.iter().map(|held| (held.promotion_id.0, held.amount))));
+    }
+    let paid = hold.uses.iter().filter(|held| !held.amount.is_zero());
+    let campaigns = shares(paid.filter_map(|held| Some((held.campaign_id?.0, held.amount))));
+    if !campaigns.is_empty() {
+        report.left(BUDGETED, hold.order_id, campaigns);
+    }
+    for held in hold.uses.iter() {
+        // A gift's price is in the use and not in the discount.
+        let gives = |it: &Promotion| it.document.actions.iter().any(|action| action.kind == ActionType::Gift);
+        if tx.get::<Promotion>(&held.promotion_id)?.is_some_and(|it| gives(&it)) {
+            report.open(USED, hold.order_id);
+        }
+    }
+    Ok(())
 }
 
 fn check_count(report: &mut Report, count: &Count, books: &mut Books) {

@@ -1,0 +1,51 @@
+//! What orders state of what they were given, for promotions, coupons and flash sales to agree with.
+
+use promox_contract::campaign::BUDGETED;
+use promox_contract::coupon::REDEEMED;
+use promox_contract::flashsale::TAKEN;
+use promox_contract::ids::OrderId;
+use promox_contract::inventory::units_out;
+use promox_contract::order::OrderStatus;
+use promox_contract::promotion::{USED, shares};
+use promox_kernel::Amount;
+use promox_storage::Report;
+
+use crate::records::{Order, OrderItem};
+
+/// States what a live order was given.
+pub(crate) fn state(order: &Order, lines: &[OrderItem], report: &mut Report) {
+    if order.imported || matches!(order.status, OrderStatus::Failed | OrderStatus::Cancelled) {
+        return;
+    }
+    let applied = &order.details.applied;
+    if !applied.is_empty() {
+        let taken = applied.iter().map(|it| (it.promotion_id.0, it.amount + it.shipping_amount));
+        report.left(USED, order.id, shares(taken));
+    }
+    // A gift's price comes out of its promotion's budget, and which promotion that is does not stand in the line.
+    if lines.iter().any(|line| line.unit_price.is_zero() && !line.list_price.is_zero()) {
+        report.open(USED, order.id);
+    }
+    let coupons = applied.iter().filter(|it| it.coupon_code.is_some());
+    let coupons = shares(coupons.map(|it| (it.promotion_id.0, Amount::ZERO)));
+    if !coupons.is_empty() {
+        report.left(REDEEMED, order.id, coupons);
+    }
+    let flash = lines
+        .iter()
+        .filter_map(|line| Some((format!("{}:{}", line.flash_sale_id?, line.sku.fold()), i64::from(line.quantity))));
+    let flash = units_out(flash);
+    if !flash.is_empty() {
+        report.left(TAKEN, order.id, flash);
+    }
+    if order.status == OrderStatus::NeedsReview {
+        open(order.id, report);
+    }
+}
+
+/// An order on its way takes and gives back step by step.
+pub(crate) fn open(order_id: OrderId, report: &mut Report) {
+    for invariant in [USED, REDEEMED, TAKEN, BUDGETED] {
+        report.open(invariant, order_id);
+    }
+}
