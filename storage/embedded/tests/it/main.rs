@@ -14,3 +14,4 @@ mod layouts;
 mod model;
 mod rows;
 mod stepped;
+mod weight;

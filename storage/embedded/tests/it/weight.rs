@@ -1,0 +1,30 @@
+//! Rows in memory keep to their share of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use promox_embedded::disk::MemoryDisk;
+use promox_embedded::{Options, Turn};
+
+use crate::rows::{account, options};
+use crate::stepped::Stepped;
+
+const SHARE: usize = 8 << 10;
+
+#[tokio::test]
+async fn rows_that_weigh_their_share_wait_for_a_checkpoint_however_short_the_journal_is() {
+    let options = Options { table_bytes: SHARE, checkpoint_bytes: 1 << 40, ..options(Arc::new(MemoryDisk::new())) };
+    let mut store = Stepped::open_with(options).unwrap();
+    let mut waited = 0;
+    for id in 1..=200 {
+        while store.parts.writer.turn(Duration::ZERO) == Turn::Blocked {
+            waited += 1;
+            store.checkpoint();
+        }
+        store.write(move |tx| tx.insert(&account(id, 1))).await.unwrap();
+        let weight = store.parts.engine.metrics().memory_table_bytes;
+        assert!(weight <= SHARE as u64 + 1_024, "{weight} bytes");
+    }
+    assert!(waited > 2, "the writer waited {waited} times");
+    assert_eq!(store.balances().await.len(), 200);
+}
