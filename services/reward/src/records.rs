@@ -109,6 +109,8 @@ record! {
         available_at: Timestamp,
         expires_at: Option<Timestamp>,
         expired_at: Option<Timestamp>,
+        /// What lapsed of them, and was not to be taken back since.
+        lapsed: i64,
         /// When they were earned; null for what does not count for tiers.
         earned_at: Option<Timestamp>,
         /// Whose, while it is not available yet.

@@ -147,7 +147,7 @@ impl<'a, 't> Book<'a, 't> {
 
     fn lapse(&mut self, mut lot: Lot) -> Result<(), StoreError> {
         let points = lot.remaining;
-        lot.remaining = 0;
+        (lot.remaining, lot.lapsed) = (0, points);
         lot.expired_at = Some(self.now());
         let cause = Cause::of(EntryKind::Expire, format!("lot:{}", lot.id));
         self.put_open(lot)?;
@@ -232,6 +232,7 @@ impl<'a, 't> Book<'a, 't> {
             available_at: counts.available_at.unwrap_or(self.now()),
             expires_at: counts.expires_at,
             expired_at: None,
+            lapsed: 0,
             earned_at: counts.earned_at,
             pending_for: counts.available_at.map(|_| user_id),
             open_for: None,
@@ -303,8 +304,8 @@ impl<'a, 't> Book<'a, 't> {
         if told { self.tx.emit(self.account.user_id, &fact) } else { Ok(()) }
     }
 
-    /// Takes earned points back: from their own lot first, then from what else there is; what is missing then is forgiven
-    /// or owed, as the settings say.
+    /// Takes earned points back: from their own lot first, then, for those that were spent, from what else there is; what is
+    /// missing then is forgiven or owed, as the settings say. What lapsed is gone already.
     pub(crate) fn revoke(&mut self, points: i64, lot: Option<LotId>, cause: &Cause) -> Result<(), StoreError> {
         let lot = lot.map(|id| self.tx.get::<Lot>(&id)).transpose()?.flatten();
         let earned_at = lot.as_ref().and_then(|lot| lot.earned_at);
@@ -313,6 +314,9 @@ impl<'a, 't> Book<'a, 't> {
             let taken = left.min(lot.remaining);
             lot.remaining -= taken;
             left -= taken;
+            let lapsed = left.min(lot.lapsed);
+            lot.lapsed -= lapsed;
+            left -= lapsed;
             self.revoke_from(lot, taken, cause)?;
         }
         let (taken, _) = if left > 0 { self.draw(left)? } else { (0, Vec::new()) };

@@ -48,12 +48,13 @@ struct Order {
     lot: Option<usize>,
 }
 
-/// A lot: from when to when it is good, and what is left.
+/// A lot: from when to when it is good, what is left, and what lapsed.
 #[derive(Clone, Debug)]
 struct Lot {
     from: Timestamp,
     until: Timestamp,
     left: i64,
+    lapsed: i64,
 }
 
 /// Points as a person would keep them in a notebook.
@@ -67,12 +68,14 @@ struct Notebook {
 
 impl Notebook {
     fn give(&mut self, now: Timestamp, points: i64, days: u32) -> usize {
-        self.lots.push(Lot { from: days_after(now, days), until: months_after(now, 1), left: points });
+        self.lots.push(Lot { from: days_after(now, days), until: months_after(now, 1), left: points, lapsed: 0 });
         self.lots.len() - 1
     }
 
     fn lapse(&mut self, now: Timestamp) {
-        self.lots.iter_mut().filter(|lot| lot.until <= now).for_each(|lot| lot.left = 0);
+        for lot in self.lots.iter_mut().filter(|lot| lot.until <= now) {
+            lot.lapsed += std::mem::take(&mut lot.left);
+        }
     }
 
     fn balance(&self, now: Timestamp) -> i64 {
@@ -140,7 +143,7 @@ impl Notebook {
             }
             if self.lots[lot].until <= now && back > 0 {
                 let until = self.lots[lot].until;
-                self.lots.push(Lot { from: now, until, left: back });
+                self.lots.push(Lot { from: now, until, left: back, lapsed: 0 });
             } else {
                 self.lots[lot].left += back;
             }
@@ -157,6 +160,9 @@ impl Notebook {
             let taken = left.min(self.lots[lot].left);
             self.lots[lot].left -= taken;
             left -= taken;
+            let lapsed = left.min(self.lots[lot].lapsed);
+            self.lots[lot].lapsed -= lapsed;
+            left -= lapsed;
         }
         left -= self.draw(now, left).iter().map(|it| it.1).sum::<i64>();
         if self.carries {

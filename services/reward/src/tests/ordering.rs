@@ -135,6 +135,21 @@ async fn earned_points_that_are_spent_are_forgiven_or_owed() {
 }
 
 #[tokio::test]
+async fn what_lapsed_is_not_taken_back_once_more() {
+    let mut shop = Shop::with(json!({"expiryMonths": 1, "returnShortfall": "CARRY"})).await;
+    shop.confirmed(1, 7, 50).await;
+    shop.hold(2, 7, 20).await.unwrap();
+    shop.confirmed(2, 7, 0).await;
+    shop.pass(31).await;
+    shop.adjust(7, 100).await.unwrap();
+    shop.returned(1, 7, 50, 0).await;
+    assert_eq!(shop.has(7).await, (100, 0), "30 of 50 lapsed, and 25 are to be gone");
+    shop.returned(1, 7, 100, 0).await;
+    assert_eq!(shop.has(7).await, (80, 0), "the 20 that were spent come from others");
+    shop.verify();
+}
+
+#[tokio::test]
 async fn points_are_worth_what_the_settings_say_within_the_shares() {
     let shop = Shop::with(json!({"minSharePercent": "10", "maxSharePercent": "50"})).await;
     shop.adjust(7, 900).await.unwrap();
