@@ -164,6 +164,42 @@ async fn parcels_and_returns_follow_their_units() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_came_back_before_it_was_shipped_is_not_shipped() {
+    let shop = Shop::start().await;
+    shop.product("A", "3.00", 10).await;
+    shop.product("B", "1.00", 10).await;
+    let order = shop.anyone.post("/api/orders", &order_of(&[("A", 5), ("B", 1)], "tok_visa")).await.expect(201);
+    let path = format!("/api/orders/{}", order["id"]);
+    let give_back = async |sku: &str, quantity: u32| {
+        let body = json!({"items": [{"sku": sku, "quantity": quantity}], "reason": "too many"});
+        let asked = shop.admin.post(&format!("{path}/returns"), &body).await.expect(201);
+        shop.admin.post(&format!("{path}/returns/{}/approve", asked["id"]), &json!({})).await.expect(200)
+    };
+    let ship = async |sku: &str, quantity: u32| {
+        let items = json!([{"sku": sku, "quantity": quantity}]);
+        let parcel = json!({"items": items, "carrier": "Post", "trackingNumber": "1"});
+        shop.admin.post(&format!("{path}/fulfilments"), &parcel).await
+    };
+    let status = async || shop.admin.get(&path).await.expect(200)["status"].clone();
+    let back = give_back("a", 2).await;
+    assert_eq!(back["items"][0]["sku"], "A", "a SKU is written as it was sold");
+    ship("A", 4).await.refused(409, "NOTHING_LEFT_TO_SHIP");
+    let parcel = ship("a", 3).await.expect(201);
+    assert_eq!(parcel["items"][0]["sku"], "A");
+    assert_eq!(status().await, "PROCESSING");
+    give_back("A", 2).await;
+    ship("A", 1).await.refused(409, "NOTHING_LEFT_TO_SHIP");
+    shop.admin.post(&format!("{path}/fulfilments/{}/deliver", parcel["id"]), &json!({})).await.expect(200);
+    assert_eq!(status().await, "PROCESSING", "B is still to come");
+    give_back("B", 1).await;
+    assert_eq!(status().await, "DELIVERED", "nothing is still to come");
+    give_back("A", 1).await;
+    assert_eq!(status().await, "REFUNDED");
+    assert_eq!((shop.posted("A").await, shop.posted("B").await), (10, 10));
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn many_more_buyers_than_pieces_get_exactly_the_pieces() {
     let shop = Shop::start().await;
     shop.product("A", "1.00", 50).await;

@@ -123,6 +123,8 @@ record! {
         shipped: u32,
         delivered: u32,
         returned: u32,
+        /// Units that came back before they were shipped, and so never are.
+        withdrawn: u32,
     }
 }
 

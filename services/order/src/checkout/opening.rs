@@ -95,5 +95,6 @@ fn item(order_id: OrderId, number: u32, line: &LineView) -> OrderItem {
         shipped: 0,
         delivered: 0,
         returned: 0,
+        withdrawn: 0,
     }
 }

@@ -25,7 +25,7 @@ pub(crate) fn ship(tx: &mut Tx<'_>, cx: &Cx, op: &ShipOrder) -> Result<Fulfilmen
     }
     let mut lines = items(tx, op.id)?;
     let parcel = match &op.items {
-        Some(wanted) => request::merge(wanted.clone())?,
+        Some(wanted) => as_sold(request::merge(wanted.clone())?, &lines),
         None => lines.iter().filter(|line| shippable(line) > 0).map(whole).collect(),
     };
     take_units(&mut lines, &parcel)?;
@@ -43,7 +43,9 @@ pub(crate) fn ship(tx: &mut Tx<'_>, cx: &Cx, op: &ShipOrder) -> Result<Fulfilmen
     tx.insert(&fulfilment)?;
     let detail = format!("Parcel {id} left by {} {}.", fulfilment.carrier, fulfilment.tracking_number);
     note(&mut order, tx.now(), "SHIP", "DONE", &detail, &cx.principal.name());
-    settle(tx, &mut order, &lines)?;
+    put(tx, &lines)?;
+    advance(&mut order, &lines);
+    touch(tx, &mut order)?;
     tx.emit(order.id, &OrderShipped(fact(&order)))?;
     Ok(fulfilment_view(fulfilment))
 }
@@ -61,9 +63,19 @@ fn check(op: &ShipOrder) -> Result<(), Error> {
     if faults.is_empty() { Ok(()) } else { Err(Error::invalid(faults)) }
 }
 
-/// Units of a line that are neither shipped nor returned unshipped.
-pub(crate) fn shippable(line: &OrderItem) -> u32 {
-    line.quantity - line.shipped.max(line.returned).min(line.quantity)
+/// Units of a line that are neither shipped nor came back before they were.
+fn shippable(line: &OrderItem) -> u32 {
+    line.quantity.saturating_sub(line.shipped + line.withdrawn)
+}
+
+/// Units by SKU, each SKU written as it was sold.
+pub(crate) fn as_sold(mut units: Vec<SkuQuantity>, lines: &[OrderItem]) -> Vec<SkuQuantity> {
+    for item in &mut units {
+        if let Some(line) = lines.iter().find(|line| line.sku == item.sku) {
+            item.sku = line.sku.clone();
+        }
+    }
+    units
 }
 
 fn whole(line: &OrderItem) -> SkuQuantity {
@@ -113,25 +125,31 @@ pub(crate) fn deliver(tx: &mut Tx<'_>, cx: &Cx, id: OrderId, fid: FulfilmentId) 
     }
     tx.put(&fulfilment)?;
     note(&mut order, tx.now(), "DELIVER", "DONE", &format!("Parcel {fid} arrived."), &cx.principal.name());
-    settle(tx, &mut order, &lines)?;
-    if order.status == OrderStatus::Delivered {
+    put(tx, &lines)?;
+    let arrived = advance(&mut order, &lines) == Some(OrderStatus::Delivered);
+    touch(tx, &mut order)?;
+    if arrived {
         tx.emit(order.id, &OrderDelivered(fact(&order)))?;
     }
     Ok(fulfilment_view(fulfilment))
 }
 
-/// Writes the lines, and where the order stands by them.
-fn settle(tx: &mut Tx<'_>, order: &mut Order, lines: &[OrderItem]) -> Result<(), Error> {
+fn put(tx: &mut Tx<'_>, lines: &[OrderItem]) -> Result<(), Error> {
     for line in lines {
         tx.put(line)?;
     }
-    let returned_unshipped: u32 = lines.iter().map(|line| line.returned.saturating_sub(line.shipped)).sum();
-    let ordered = lines.iter().map(|line| line.quantity).sum::<u32>() - returned_unshipped;
+    Ok(())
+}
+
+/// Moves an order to where it stands by its lines; tells what it became, if that is something else.
+pub(crate) fn advance(order: &mut Order, lines: &[OrderItem]) -> Option<OrderStatus> {
+    let ordered = lines.iter().map(|line| line.quantity - line.withdrawn).sum();
     let shipped = lines.iter().map(|line| line.shipped).sum();
     let delivered = lines.iter().map(|line| line.delivered).sum();
     let stands = states::by_units(ordered, shipped, delivered);
-    if states::may_follow(order.status, stands) {
+    let moves = states::may_follow(order.status, stands);
+    if moves {
         order.status = stands;
     }
-    touch(tx, order)
+    moves.then_some(stands)
 }

@@ -4,13 +4,14 @@ use std::collections::HashMap;
 
 use promox_contract::ids::OrderId;
 use promox_contract::inventory::SkuQuantity;
-use promox_contract::order::{OrderReturned, OrderStatus};
+use promox_contract::order::{OrderDelivered, OrderReturned, OrderStatus};
 use promox_contract::payment::PaymentStatus;
 use promox_kernel::{Amount, Cx, Error, FieldError, Json, bounded};
 use promox_storage::Tx;
 
 use crate::api::{RequestReturn, ReturnView};
-use crate::checkout::steps::{note, order, touch};
+use crate::checkout::steps::{fact, note, order, touch};
+use crate::commands::fulfil::{advance, as_sold};
 use crate::queries::{items, return_view, visible};
 use crate::records::{Order, OrderItem, Return, ReturnByOrder, ReturnId, ReturnStatus};
 use crate::reject;
@@ -36,8 +37,8 @@ pub(crate) fn request(tx: &mut Tx<'_>, cx: &Cx, op: &RequestReturn) -> Result<Re
         let message = format!("Nothing of an order that is {} can be returned.", order.status);
         return Err(reject::state("NOT_RETURNABLE", message, order.status));
     }
-    let wanted = request::merge(op.items.clone())?;
     let mut lines = items(tx, op.id)?;
+    let wanted = as_sold(request::merge(op.items.clone())?, &lines);
     let pending = tx.scan_by::<ReturnByOrder>().prefix(op.id).collect(MOST_RETURNS)?;
     for asked in pending.iter().filter(|other| other.status == ReturnStatus::Requested) {
         give_back(&order, &mut lines, &asked.items)?;
@@ -70,6 +71,8 @@ fn give_back(order: &Order, lines: &mut [OrderItem], wanted: &[SkuQuantity]) -> 
         if let Some(left) = left.get_mut(&line.sku.fold()) {
             let units = (line.quantity - line.returned).min(*left);
             refund += returns::share(line.total, line.quantity, line.returned, units, order.currency);
+            // Goods that the buyer has are given back before goods that never left.
+            line.withdrawn += units.saturating_sub(line.shipped.saturating_sub(line.returned - line.withdrawn));
             line.returned += units;
             *left -= units;
         }
@@ -120,10 +123,16 @@ pub(crate) fn approve(
     let detail = format!("Return {rid} gives {} back.", row.refund);
     note(&mut order, tx.now(), "RETURN", "DONE", &detail, &cx.principal.name());
     let all_back = lines.iter().all(|line| line.returned == line.quantity);
-    if all_back && states::may_follow(order.status, OrderStatus::Refunded) {
+    let arrived = if all_back && states::may_follow(order.status, OrderStatus::Refunded) {
         order.status = OrderStatus::Refunded;
-    }
+        false
+    } else {
+        advance(&mut order, &lines) == Some(OrderStatus::Delivered)
+    };
     touch(tx, &mut order)?;
+    if arrived {
+        tx.emit(id, &OrderDelivered(fact(&order)))?;
+    }
     let (user_id, refund, currency) = (order.user_id, row.refund, order.currency);
     let fact = OrderReturned {
         order_id: id,

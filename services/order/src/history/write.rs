@@ -153,6 +153,7 @@ fn items(id: OrderId, document: &Document, currency: Currency) -> Vec<OrderItem>
             shipped: quantity,
             delivered: quantity,
             returned: 0,
+            withdrawn: 0,
         }
     };
     (0..).zip(&document.lines).map(item).collect()
