@@ -83,6 +83,8 @@ pub struct Preference {
     pub channel: Channel,
     /// Whether it is sent.
     pub enabled: bool,
+    /// Taken so that what was read can be sent back; the law and the order decide it, not who sends it.
+    pub mandatory: Option<bool>,
 }
 
 /// All preferences of a user.

@@ -15,7 +15,7 @@ use crate::api::{
     ApproveReturn, CancelOrder, DeliverFulfilment, FulfilmentView, GetInvoice, GetOrder, GetTimeline, ListOrders,
     LookUpOrder, OrderView, PlaceOrder, QuoteOrder, QuoteView, RejectReturn, RequestReturn, ReturnView, ShipOrder,
 };
-use crate::checkout::Driver;
+use crate::checkout::{Asker, Driver};
 use crate::commands::{cancel, fulfil, returns};
 use crate::records::{Order, OrderByUser, Return, TimelineEntry};
 use crate::settings::{
@@ -181,7 +181,7 @@ impl Handle<PriceCart> for Orders {
         let mut body = PlaceOrder::of_items(op.items);
         body.promotion_code = op.promotion_code;
         body.coupon_codes = op.coupon_codes;
-        let priced = self.assess(cx, &body, false).await?.priced;
+        let priced = self.assess(cx, &body, Asker::Cart).await?.priced;
         let line = |line: crate::api::LineView| {
             Some(PricedLine {
                 sku: line.sku,

@@ -42,7 +42,7 @@ pub use history::{ExportHistory, ImportOrders, ImportReport, RowError};
 pub use records::{FulfilmentId, FulfilmentStatus, ReturnId, ReturnStatus, TimelineEntry};
 pub use settings::{
     GetShipping, GetStore, GetTaxes, PutShipping, PutStore, PutTaxes, ShippingMethod, ShippingRate, ShippingSettings,
-    StoreSettings, TaxRate, TaxSettings, Zone,
+    StoreChange, StoreSettings, TaxRate, TaxSettings, Zone,
 };
 
 /// The order service.

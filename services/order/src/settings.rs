@@ -1,16 +1,18 @@
 //! The store's settings: what is sold in which currency, how it is shipped, how it is taxed.
 
+mod groups;
+
 use std::sync::Arc;
 
 use parking_lot::RwLock;
 use promox_contract::audit::Audited;
 use promox_contract::order::StoreFacts;
-use promox_kernel::{Amount, Currency, Cx, Error, FieldError, Json, bounded, json_reply, operation};
+use promox_kernel::{Amount, Currency, Cx, Error, Json, json_reply, operation};
 use promox_storage::{Db, StoreError, Tx};
-use rust_decimal::Decimal;
 use schemars::JsonSchema;
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+
+pub(crate) use groups::{Group, is_country};
 
 use crate::records::{Order, Setting};
 
@@ -31,9 +33,7 @@ pub struct StoreSettings {
     pub locale: String,
     /// What cart promotions together may take off the goods, in percent; null for no cap.
     pub max_discount_percent: Option<Amount>,
-    /// Counts its changes.
-    #[schemars(skip)]
-    #[serde(skip_deserializing)]
+    /// Counts its changes. Sent with a change it must be the present one, as `If-Match` must.
     pub version: i64,
 }
 json_reply!(StoreSettings, etag version);
@@ -51,15 +51,39 @@ impl Default for StoreSettings {
     }
 }
 
+/// What the store is to be. What is left out is as in a new store, but for the currency: no price would mean the same in
+/// another one, so it changes only when it is named.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct StoreChange {
+    /// The store's name.
+    pub name: String,
+    /// The one currency of the store; as it is unless it is named, fixed once there is an order.
+    pub currency: Option<Currency>,
+    /// The IANA time zone of its days.
+    pub timezone: String,
+    /// The language of its messages.
+    pub locale: String,
+    /// What cart promotions together may take off the goods, in percent; null for no cap.
+    pub max_discount_percent: Option<Amount>,
+    /// The version that is changed, when it is sent: it must be the present one.
+    pub version: i64,
+}
+
+impl Default for StoreChange {
+    fn default() -> Self {
+        let StoreSettings { name, timezone, locale, max_discount_percent, version, .. } = StoreSettings::default();
+        Self { name, currency: None, timezone, locale, max_discount_percent, version }
+    }
+}
+
 /// Where is shipped to, and for how much. Without zones shipping is free everywhere.
 #[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ShippingSettings {
     /// The zones; the first that has the country counts.
     pub zones: Vec<Zone>,
-    /// Counts its changes.
-    #[schemars(skip)]
-    #[serde(skip_deserializing)]
+    /// Counts its changes. Sent with a change it must be the present one, as `If-Match` must.
     pub version: i64,
 }
 json_reply!(ShippingSettings, etag version);
@@ -112,9 +136,7 @@ pub struct TaxSettings {
     pub shipping_tax_class: String,
     /// The rates.
     pub rates: Vec<TaxRate>,
-    /// Counts its changes.
-    #[schemars(skip)]
-    #[serde(skip_deserializing)]
+    /// Counts its changes. Sent with a change it must be the present one, as `If-Match` must.
     pub version: i64,
 }
 json_reply!(TaxSettings, etag version);
@@ -142,7 +164,7 @@ pub struct TaxRate {
 
 /// Declares the pair of operations for a group of settings.
 macro_rules! settings_operations {
-    ($($get:ident, $put:ident, $type:ty, $get_name:literal, $put_name:literal, $path:literal, $what:literal;)+) => {$(
+    ($($get:ident, $put:ident, $type:ty, $change:ty, $get_name:literal, $put_name:literal, $path:literal, $what:literal;)+) => {$(
         #[doc = concat!("Reads ", $what, ".")]
         #[derive(Clone, Debug, Deserialize, JsonSchema)]
         #[serde(rename_all = "camelCase")]
@@ -152,118 +174,14 @@ macro_rules! settings_operations {
         #[doc = concat!("Replaces ", $what, ".")]
         #[derive(Clone, Debug, Deserialize, JsonSchema)]
         #[serde(transparent)]
-        pub struct $put(pub $type);
+        pub struct $put(pub $change);
         operation! { $put => $type, $put_name, Put $path, Permission("settings:write"), 200, $what }
     )+};
 }
 settings_operations! {
-    GetStore, PutStore, StoreSettings, "order.get_store", "order.put_store", "/api/settings/store", "The store's settings.";
-    GetShipping, PutShipping, ShippingSettings, "order.get_shipping", "order.put_shipping", "/api/settings/shipping", "Zones and rates of shipping.";
-    GetTaxes, PutTaxes, TaxSettings, "order.get_taxes", "order.put_taxes", "/api/settings/taxes", "Tax rates.";
-}
-
-/// A group of settings as it is kept.
-pub(crate) trait Group: Clone + Default + Serialize + DeserializeOwned + Send + Sync + 'static {
-    const NAME: &'static str;
-    fn set_version(&mut self, version: i64);
-    fn faults(&self, store: &StoreSettings) -> Vec<FieldError>;
-}
-
-impl Group for StoreSettings {
-    const NAME: &'static str = "store";
-    fn set_version(&mut self, version: i64) {
-        self.version = version;
-    }
-    fn faults(&self, _: &StoreSettings) -> Vec<FieldError> {
-        let mut faults = Vec::new();
-        if let Err(detail) = bounded(&self.name, 1, 200) {
-            faults.push(FieldError::new("/name", detail));
-        }
-        if jiff::tz::TimeZone::get(&self.timezone).is_err() {
-            faults.push(FieldError::new("/timezone", "not an IANA time zone such as Europe/London"));
-        }
-        if let Err(detail) = bounded(&self.locale, 2, 12) {
-            faults.push(FieldError::new("/locale", detail));
-        }
-        if self.max_discount_percent.is_some_and(|percent| !is_percent(percent)) {
-            faults.push(FieldError::new("/maxDiscountPercent", "a percentage is 0 to 100 with at most 4 decimals"));
-        }
-        faults
-    }
-}
-
-impl Group for ShippingSettings {
-    const NAME: &'static str = "shipping";
-    fn set_version(&mut self, version: i64) {
-        self.version = version;
-    }
-    fn faults(&self, store: &StoreSettings) -> Vec<FieldError> {
-        let mut faults = Vec::new();
-        for (z, zone) in self.zones.iter().enumerate() {
-            for (c, country) in zone.countries.iter().enumerate() {
-                if country != "*" && !is_country(country) {
-                    faults.push(FieldError::new(format!("/zones/{z}/countries/{c}"), COUNTRY));
-                }
-            }
-            if zone.methods.is_empty() {
-                faults.push(FieldError::new(format!("/zones/{z}/methods"), "a zone has at least one method"));
-            }
-            for (m, method) in zone.methods.iter().enumerate() {
-                method_faults(method, store.currency, &format!("/zones/{z}/methods/{m}"), &mut faults);
-            }
-        }
-        faults
-    }
-}
-
-fn method_faults(method: &ShippingMethod, currency: Currency, at: &str, faults: &mut Vec<FieldError>) {
-    if method.amount.is_some() != method.rates.is_empty() {
-        faults.push(FieldError::new(at, "a method has either an amount or rates"));
-    }
-    let amounts = method.amount.iter().map(|amount| (format!("{at}/amount"), *amount));
-    let rates = method.rates.iter().enumerate().flat_map(|(r, rate)| {
-        [(format!("{at}/rates/{r}/from"), rate.from), (format!("{at}/rates/{r}/amount"), rate.amount)]
-    });
-    for (pointer, amount) in amounts.chain(rates) {
-        match currency.exact(amount) {
-            Ok(amount) if !amount.is_negative() => {}
-            Ok(_) => faults.push(FieldError::new(pointer, "not less than zero")),
-            Err(detail) => faults.push(FieldError::new(pointer, detail)),
-        }
-    }
-    if !method.rates.is_empty() && !method.rates.iter().any(|rate| rate.from.is_zero()) {
-        faults.push(FieldError::new(format!("{at}/rates"), "one rate begins at 0, so that every order has one"));
-    }
-}
-
-impl Group for TaxSettings {
-    const NAME: &'static str = "taxes";
-    fn set_version(&mut self, version: i64) {
-        self.version = version;
-    }
-    fn faults(&self, _: &StoreSettings) -> Vec<FieldError> {
-        let mut faults = Vec::new();
-        for (r, rate) in self.rates.iter().enumerate() {
-            if !is_country(&rate.country) {
-                faults.push(FieldError::new(format!("/rates/{r}/country"), COUNTRY));
-            }
-            if !is_percent(rate.percent) {
-                faults.push(FieldError::new(format!("/rates/{r}/percent"), "0 to 100 with at most 4 decimals"));
-            }
-        }
-        faults
-    }
-}
-
-const COUNTRY: &str = "an ISO 3166-1 alpha-2 code such as GB";
-
-/// Two capital letters; which of them are countries changes with the world.
-pub(crate) fn is_country(code: &str) -> bool {
-    code.len() == 2 && code.bytes().all(|byte| byte.is_ascii_uppercase())
-}
-
-fn is_percent(percent: Amount) -> bool {
-    !percent.is_negative() && percent.0 <= Decimal::ONE_HUNDRED && percent.0.normalize().scale() <= 4
+    GetStore, PutStore, StoreSettings, StoreChange, "order.get_store", "order.put_store", "/api/settings/store", "The store's settings.";
+    GetShipping, PutShipping, ShippingSettings, ShippingSettings, "order.get_shipping", "order.put_shipping", "/api/settings/shipping", "Zones and rates of shipping.";
+    GetTaxes, PutTaxes, TaxSettings, TaxSettings, "order.get_taxes", "order.put_taxes", "/api/settings/taxes", "Tax rates.";
 }
 
 /// All settings at one epoch.
@@ -322,26 +240,30 @@ impl SettingsCache {
     }
 
     /// Replaces a group.
-    pub(crate) async fn put<G: Group>(&self, db: &Db, cx: &Cx, group: G) -> Result<G, Error> {
+    pub(crate) async fn put<G: Group>(&self, db: &Db, cx: &Cx, change: G::Change) -> Result<G, Error> {
         let settings = self.get(db).await?;
+        let group = G::changed(change, &settings.store);
         let faults = group.faults(&settings.store);
         if !faults.is_empty() {
             return Err(Error::invalid(faults));
         }
-        let (actor, if_match, fresh) = (cx.principal.name(), cx.clone(), self.fresh.clone());
+        let (actor, mut if_match, fresh) = (cx.principal.name(), cx.clone(), self.fresh.clone());
+        if group.version() != 0 && if_match.if_match.is_none() {
+            if_match.if_match = Some(group.version());
+        }
         db.write(cx, move |tx| {
             let old = tx.get::<Setting>(&G::NAME.to_owned())?;
             let version = old.as_ref().map_or(0, |row| row.version);
             if_match.check_version(version)?;
             guard_currency(tx, G::NAME, &group, &fresh)?;
-            let value = serde_json::to_value(&group).map_err(Error::internal)?;
+            let mut saved = group.clone();
+            saved.set_version(version + 1);
+            let value = serde_json::to_value(&saved).map_err(Error::internal)?;
             let before = old.map(|row| row.value.0);
             tx.put(&Setting { name: G::NAME.to_owned(), value: Json(value.clone()), version: version + 1 })?;
             bump(tx)?;
             let subject = format!("settings:{}", G::NAME);
             tx.emit(version + 1, &Audited::new(actor.clone(), "settings.update", subject, before, value))?;
-            let mut saved = group.clone();
-            saved.set_version(version + 1);
             Ok(saved)
         })
         .await

@@ -14,7 +14,7 @@ impl Desk {
     }
 
     async fn mute(&self, kind: MessageKind, channel: Channel) -> Result<(), promox_kernel::Error> {
-        let preferences = vec![Preference { kind, channel, enabled: false }];
+        let preferences = vec![Preference { kind, channel, enabled: false, mandatory: None }];
         self.user(7).call(PutPreferences { preferences }).await.map(drop)
     }
 }

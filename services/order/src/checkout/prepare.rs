@@ -33,6 +33,17 @@ pub(crate) struct OrderedCart {
     pub(crate) version: i64,
 }
 
+/// For whom a request is priced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asker {
+    /// An order, which refuses whatever is not as it was asked for.
+    Order,
+    /// A quote, which reports what an order would refuse, but knows no more than an order what an unknown SKU costs.
+    Quote,
+    /// A cart, whose lines may have gone from the catalogue since.
+    Cart,
+}
+
 /// A request with all that was asked about it.
 pub(crate) struct Assessed {
     settings: Arc<Settings>,
@@ -50,7 +61,7 @@ impl Orders {
     pub(crate) async fn prepare(&self, cx: &Cx, body: &PlaceOrder) -> Result<(Draft, Option<OrderedCart>), Error> {
         request::check(body)?;
         let email = self.buyer_email(cx, body).await?;
-        let assessed = self.assess(cx, body, true).await?;
+        let assessed = self.assess(cx, body, Asker::Order).await?;
         let (priced, extras) = match &body.quote_id {
             Some(id) => self.quotes.redeem(id, &what_was_asked(body, &assessed), assessed.extras, cx.now)?,
             None => (assessed.priced, assessed.extras),
@@ -85,15 +96,17 @@ impl Orders {
         Ok((draft, cart))
     }
 
-    /// Prices a request; `strict` refuses what an order refuses and a quote only reports.
-    pub(crate) async fn assess(&self, cx: &Cx, body: &PlaceOrder, strict: bool) -> Result<Assessed, Error> {
+    /// Prices a request.
+    pub(crate) async fn assess(&self, cx: &Cx, body: &PlaceOrder, asker: Asker) -> Result<Assessed, Error> {
+        let strict = asker == Asker::Order;
         let settings = self.settings.get(&self.db).await?;
         let (items, cart) = match &body.items {
             Some(items) => (items.clone(), None),
             None => cart_or_reservations(self.cart(cx).await, body)?,
         };
         let codes = codes(body, cart.as_ref());
-        let mut lines = describe(cx, request::merge(items)?, body.channel.as_deref(), strict).await?;
+        let all_known = strict || asker == Asker::Quote && body.items.is_some();
+        let mut lines = describe(cx, request::merge(items)?, body.channel.as_deref(), all_known).await?;
         lines.extend(flash_lines(cx, body, strict).await?);
         if lines.is_empty() {
             return Err(Error::field("/items", "nothing that can be bought"));
@@ -140,11 +153,15 @@ impl Orders {
     /// The price of a request, remembered for 15 minutes.
     pub(crate) async fn quote(&self, cx: &Cx, body: PlaceOrder) -> Result<QuoteView, Error> {
         request::check(&body)?;
-        let assessed = self.assess(cx, &body, false).await?;
+        let assessed = self.assess(cx, &body, Asker::Quote).await?;
         let expires_at = cx.now + QUOTE_LIFE;
         let quote_id = cx.node.entropy.token();
         let asked = what_was_asked(&body, &assessed);
         self.quotes.remember(&quote_id, &asked, &assessed.priced, &assessed.extras, (cx.now, expires_at));
+        let mut warnings = assessed.warnings;
+        if require_address(&body, &assessed.settings).is_err() {
+            warnings.push("Shipping and tax are not in it: where it is shipped to decides them.".to_owned());
+        }
         let priced = assessed.priced;
         Ok(QuoteView {
             currency: priced.currency,
@@ -155,7 +172,7 @@ impl Orders {
             offers: assessed.offers,
             shipping_options: assessed.options,
             totals: priced.totals,
-            warnings: assessed.warnings,
+            warnings,
             quote_id,
             expires_at,
         })
