@@ -11,7 +11,6 @@ use super::{Common, progress, transfer};
 use crate::config::Loaded;
 use crate::exit::Exit;
 use crate::log;
-use crate::node::Promox;
 use crate::ops;
 
 /// Where a server hands out backups.
@@ -62,7 +61,7 @@ async fn live(remote: &Remote, file: &Path) -> Result<u64, Exit> {
 }
 
 async fn closed(loaded: &Loaded, file: &Path) -> Result<u64, Exit> {
-    let promox = Promox::headless(loaded)?;
+    let promox = super::opened(loaded)?;
     let (backups, file) = (promox.backups().clone(), file.to_owned());
     let written = tokio::task::spawn_blocking(move || {
         let bar = progress::stream();
@@ -86,6 +85,7 @@ mod tests {
     use crate::config::load;
     use crate::http::Server;
     use crate::log::Levels;
+    use crate::node::Promox;
     use promox_kernel::Cx;
     use promox_user::api::{Login, Secret};
     use std::time::Duration;

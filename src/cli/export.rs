@@ -11,7 +11,6 @@ use promox_product::{ExportFormat, ExportProducts};
 use super::{Common, transfer};
 use crate::exit::Exit;
 use crate::log;
-use crate::node::Promox;
 
 /// How long an export may take.
 const LIMIT: Duration = Duration::from_hours(1);
@@ -42,7 +41,7 @@ impl Export {
         let loaded = common.load(Vec::new())?;
         log::start(&loaded.settings.log);
         super::runtime(&loaded.settings)?.block_on(async {
-            let promox = Promox::headless(&loaded)?;
+            let promox = super::opened(&loaded)?;
             let cx = Cx::system(promox.node(), "export", LIMIT);
             let done = self.write(&cx).await;
             promox.close().await;

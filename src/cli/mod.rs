@@ -25,6 +25,7 @@ use tokio::runtime::Runtime;
 
 use crate::config::{Flag, Loaded, Settings, load};
 use crate::exit::Exit;
+use crate::node::Promox;
 
 /// A complete commerce backend with a promotion engine, in one binary.
 #[derive(Debug, Parser)]
@@ -122,6 +123,16 @@ fn runtime(settings: &Settings) -> Result<Runtime, Exit> {
         builder.worker_threads(settings.server.workers);
     }
     builder.enable_all().thread_name("promox").thread_keep_alive(THREAD_IDLE).build().map_err(Exit::io)
+}
+
+/// Opens the store that there is: what looks into a store makes none where there is none, say in a directory whose name
+/// was mistyped.
+fn opened(loaded: &Loaded) -> Result<Promox, Exit> {
+    let dir = &loaded.settings.data.dir;
+    if promox_embedded::holds_store(dir) {
+        return Promox::headless(loaded);
+    }
+    Err(Exit::data(format_args!("there is no store in {}: name its directory with --data-dir", dir.display())))
 }
 
 /// Why an operation was refused, for people.

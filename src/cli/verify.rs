@@ -5,7 +5,6 @@ use clap::Args;
 use super::{Common, progress};
 use crate::exit::Exit;
 use crate::log;
-use crate::node::Promox;
 
 /// Check the books.
 #[derive(Debug, Args)]
@@ -16,7 +15,7 @@ impl Verify {
         let Self {} = self;
         let loaded = common.load(Vec::new())?;
         log::start(&loaded.settings.log);
-        let promox = Promox::headless(&loaded)?;
+        let promox = super::opened(&loaded)?;
         let bar = progress::waiting("checking the books");
         let verdict = promox.auditor().run().map_err(Exit::data)?;
         bar.finish_and_clear();

@@ -29,6 +29,6 @@ pub use checkpoint::Checkpointer;
 pub use engine::{Assembled, EmbeddedEngine};
 pub use journal::dump_journal;
 pub use metrics::Metrics;
-pub use open::{OpenError, Options};
+pub use open::{OpenError, Options, holds_store};
 pub use stop::{Stop, StopHook, leave_process};
 pub use writer::{Turn, Writer};

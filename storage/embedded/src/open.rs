@@ -210,6 +210,11 @@ fn decode_identity(bytes: &[u8], path: &Path) -> Result<StoreId, OpenError> {
     id.try_into().map_err(|_| damaged("it has another length"))
 }
 
+/// Whether a directory holds a store, whole or damaged: opening one that does not makes a new store there.
+pub fn holds_store(dir: &Path) -> bool {
+    [IDENTITY, crate::base::FILE].iter().any(|name| dir.join(name).exists())
+}
+
 /// The name of the store in `dir`, which is given one when it is empty.
 pub(crate) fn identity(options: &Options) -> Result<StoreId, OpenError> {
     let (disk, path) = (&options.disk, options.dir.join(IDENTITY));
