@@ -4,8 +4,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use aws_lc_rs::digest;
 use http::{HeaderMap, HeaderName, header};
-use promox_kernel::{Entropy, Error, Kind};
+use promox_kernel::{Access, Cx, Entropy, Error, Kind, Principal};
 
 use crate::config::Subnet;
 
@@ -84,6 +85,27 @@ pub(super) fn traceparent(headers: &HeaderMap) -> Option<Arc<str>> {
     match parts.as_slice() {
         ["00", trace, span, flags] if hex(trace, 32) && hex(span, 16) && hex(flags, 2) => Some(value.into()),
         _ => None,
+    }
+}
+
+/// The members of a query, decoded.
+pub(super) fn query(raw: &str) -> Result<Vec<(String, String)>, Error> {
+    let whole = percent_encoding::percent_decode_str(raw).decode_utf8();
+    let fault = |_| Error::new(Kind::Malformed, "MALFORMED_QUERY", "The query is not percent-encoded UTF-8.");
+    whole.map_err(fault)?;
+    Ok(form_urlencoded::parse(raw.as_bytes()).into_owned().collect())
+}
+
+/// Whose keys a request's is one of. Anonymous callers share theirs, but what an order's token opens is answered again to
+/// nobody without that token.
+pub(super) fn key_space(access: Access, cx: &Cx) -> String {
+    match (&cx.principal, access, &cx.order_token) {
+        (Principal::Anonymous, Access::Owner(_), Some(token)) => {
+            let digest = digest::digest(&digest::SHA256, token.as_bytes());
+            let first = digest.as_ref().first_chunk().copied().map_or(0, u128::from_be_bytes);
+            format!("order-token:{first:032x}")
+        }
+        _ => cx.principal.name(),
     }
 }
 

@@ -18,6 +18,7 @@ use promox_kernel::{BodyKind, Claim, Content, Cx, Entropy, Error, Kind, Node, Pr
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
+use super::accept;
 use super::actuator::LIVENESS;
 use super::answer::{self, Outcome};
 use super::buckets::{Buckets, Standing};
@@ -219,19 +220,22 @@ impl<'a> Exchange<'a> {
         self.throttle(route, &cx.principal)?;
         caller?;
         route.access.check(&cx)?;
+        // What changes something is not begun for who could not read the answer.
+        if !route.method.is_safe() && route.status != 204 {
+            accept::require(cx.accept.as_deref(), accept::JSON)?;
+        }
         Ok(cx)
     }
 
     fn throttle(&mut self, route: &Route, principal: &Principal) -> Result<(), Error> {
-        let Some(buckets) = &self.edge.buckets else { return Ok(()) };
-        let (standing, result) = buckets.take(route.rate, principal, self.client);
+        let (Some(buckets), Some(rate)) = (&self.edge.buckets, route.rate) else { return Ok(()) };
+        let (standing, result) = buckets.take(rate, principal, self.client);
         self.standing = Some(standing);
         result
     }
 
     async fn read(&self, route: &Route, path: Vec<(String, String)>, body: Incoming) -> Result<Request, Error> {
-        let query = self.parts.uri.query().unwrap_or_default();
-        let query = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+        let query = context::query(self.parts.uri.query().unwrap_or_default())?;
         let headers = &self.parts.headers;
         let takes_none = matches!(route.method, promox_kernel::Method::Get | promox_kernel::Method::Delete);
         let (body, raw) = match route.body {
@@ -250,7 +254,11 @@ impl<'a> Exchange<'a> {
         let registry = open.node.registry()?;
         let entry = registry.entries().get(route.entry).ok_or_else(starting)?;
         let span = tracing::debug_span!("read", operation = entry.name, request = %self.id);
-        let response = caught(in_time(cx.deadline, entry.run(cx, request))).instrument(span).await?;
+        let (accepted, deadline) = (cx.accept.clone(), cx.deadline);
+        let response = caught(in_time(deadline, entry.run(cx, request))).instrument(span).await?;
+        if matches!(response.content, Content::Json(_)) {
+            accept::require(accepted.as_deref(), accept::JSON)?;
+        }
         Ok(Outcome { response, replayed: false })
     }
 
@@ -291,7 +299,7 @@ impl<'a> Exchange<'a> {
         let Some(key) = context::idempotency_key(&self.parts.headers)? else { return Ok(None) };
         let path = self.parts.uri.path_and_query().map_or("", http::uri::PathAndQuery::as_str);
         Ok(Some(Arc::new(Claim {
-            caller: cx.principal.name(),
+            caller: context::key_space(route.access, cx),
             key,
             fingerprint: fingerprint(self.parts.method.as_str(), path, &request.body),
             status: route.status,

@@ -99,7 +99,9 @@ async fn checked(headers: &HeaderMap, body: &mut Incoming, bounds: Bounds) -> Re
         return Ok(Bytes::new());
     }
     let media_type = media_type(headers);
-    if media_type != "application/json" && !media_type.ends_with("+json") {
+    // A JSON Patch is a list of changes: read as the resource it would be nonsense.
+    let is_json = media_type == "application/json" || media_type.ends_with("+json");
+    if !is_json || media_type == "application/json-patch+json" {
         return Err(wrong_type("application/json"));
     }
     refuse_coding(headers)?;

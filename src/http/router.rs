@@ -43,7 +43,8 @@ pub(super) struct Route {
     /// Where its idempotency keys are kept.
     pub(super) keys: Option<Db>,
     pub(super) service: Arc<Service>,
-    pub(super) rate: Rate,
+    /// How often a client may ask; none for what watches over the server.
+    pub(super) rate: Option<Rate>,
     pub(super) counters: Arc<Operation>,
     parameters: Vec<&'static str>,
 }
@@ -208,13 +209,18 @@ const CAREFUL: [(&str, u32); 8] = [
     ("analytics.record", 240),
 ];
 
+/// What asks for these comes by the address of its clients or its neighbours, and a server that does not answer it is taken
+/// for dead.
+const PROBES: [&str; 4] = ["ops.health", "ops.liveness", "ops.readiness", "ops.prometheus"];
+
 /// The rate of an operation: its own, in a bucket of its own, or the one that all others share.
-fn rate(name: &str, index: usize, limits: &Limits) -> Rate {
+fn rate(name: &str, index: usize, limits: &Limits) -> Option<Rate> {
     let configured = limits.rates.iter().find(|rate| rate.operation == name).map(|own| (own.count, own.seconds));
     let careful = || CAREFUL.iter().find(|(careful, _)| *careful == name).map(|(_, count)| (*count, 60));
     match configured.or_else(careful) {
-        Some((count, seconds)) => Rate::new(index + 1, count, count, seconds),
-        None => Rate::new(0, limits.burst, limits.requests_per_minute, 60),
+        Some((count, seconds)) => Some(Rate::new(index + 1, count, count, seconds)),
+        None if PROBES.contains(&name) => None,
+        None => Some(Rate::new(0, limits.burst, limits.requests_per_minute, 60)),
     }
 }
 

@@ -10,7 +10,7 @@ use serde::de::value::{MapAccessDeserializer, SeqDeserializer, StrDeserializer};
 use serde::de::{self, DeserializeOwned, DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::{Body, Error, FieldError, Kind, Op};
+use crate::{Body, BodyKind, Error, FieldError, Kind, Method, Op};
 
 /// How deep a JSON body may nest.
 const DEEPEST: usize = 32;
@@ -44,7 +44,8 @@ impl Request {
         if let Some((twice, _)) = members.0.iter().skip(named).find(|(name, _)| texts.contains(name)) {
             return Err(Error::invalid(vec![unknown(format!("/{twice}"))]));
         }
-        let mut op: O = read(members, &texts)?;
+        let in_query = matches!(O::METHOD, Method::Get | Method::Delete) || matches!(O::BODY, BodyKind::Stream(_));
+        let mut op: O = read(members, &Place { texts, in_query })?;
         if let Some(body) = self.raw {
             op.attach(body);
         }
@@ -56,14 +57,23 @@ impl Request {
 pub fn bind_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
     let mut members = Members::default();
     members.json(body)?;
-    read(members, &[])
+    read(members, &Place::default())
+}
+
+/// Where members stand, so that a fault can be pointed at.
+#[derive(Default)]
+struct Place {
+    /// Those of path and query that were sent.
+    texts: Vec<String>,
+    /// Whether one that was not sent would have stood there too.
+    in_query: bool,
 }
 
 fn unknown(pointer: String) -> FieldError {
     FieldError { pointer, code: "UNKNOWN_MEMBER".into(), detail: "There is no such member here.".to_owned() }
 }
 
-fn read<T: DeserializeOwned>(members: Members<'_>, texts: &[String]) -> Result<T, Error> {
+fn read<T: DeserializeOwned>(members: Members<'_>, place: &Place) -> Result<T, Error> {
     let mut ignored = Vec::new();
     let mut track = serde_path_to_error::Track::new();
     let tracked = serde_path_to_error::Deserializer::new(MapAccessDeserializer::new(members.into_access()), &mut track);
@@ -71,12 +81,12 @@ fn read<T: DeserializeOwned>(members: Members<'_>, texts: &[String]) -> Result<T
     let result = T::deserialize(serde_ignored::Deserializer::new(tracked, &mut note));
     match result {
         Ok(value) if ignored.is_empty() => Ok(value),
-        Ok(_) => Err(Error::invalid(ignored.iter().map(|path| unknown(pointer(path, texts))).collect())),
-        Err(error) => Err(fault(&error, &track.path().to_string(), texts)),
+        Ok(_) => Err(Error::invalid(ignored.iter().map(|path| unknown(pointer(path, &place.texts))).collect())),
+        Err(error) => Err(fault(&error, &track.path().to_string(), place)),
     }
 }
 
-fn fault(error: &serde_json::Error, path: &str, texts: &[String]) -> Error {
+fn fault(error: &serde_json::Error, path: &str, place: &Place) -> Error {
     if error.is_syntax() || error.is_eof() {
         return Error::new(Kind::Malformed, "MALFORMED_JSON", format!("The body is not JSON: {error}"));
     }
@@ -84,13 +94,14 @@ fn fault(error: &serde_json::Error, path: &str, texts: &[String]) -> Error {
     let detail = detail.split(" at line ").next().unwrap_or_default().to_owned();
     let missing = detail.strip_prefix("missing field `").and_then(|rest| rest.split('`').next());
     let path = if path == "." || path == "?" { "" } else { path };
-    let whole = match missing {
-        Some(name) if path.is_empty() => name.to_owned(),
-        Some(name) => format!("{path}.{name}"),
-        None => path.to_owned(),
+    let pointer = match missing {
+        Some(name) if path.is_empty() && place.in_query => format!("?{name}"),
+        Some(name) if path.is_empty() => format!("/{name}"),
+        Some(name) => pointer(&format!("{path}.{name}"), &place.texts),
+        None => pointer(path, &place.texts),
     };
     let code = if missing.is_some() { "MISSING" } else { "INVALID_VALUE" };
-    Error::invalid(vec![FieldError { pointer: pointer(&whole, texts), code: code.into(), detail }])
+    Error::invalid(vec![FieldError { pointer, code: code.into(), detail }])
 }
 
 /// `items[0].sku` as `/items/0/sku`; members of path and query as `?name`.
@@ -137,7 +148,7 @@ impl<'a> Members<'a> {
         if depth(body) > DEEPEST {
             return Err(Error::new(Kind::Malformed, "JSON_TOO_DEEP", format!("JSON may nest {DEEPEST} levels deep.")));
         }
-        let object: Object<'a> = serde_json::from_slice(body).map_err(|error| fault(&error, "", &[]))?;
+        let object: Object<'a> = serde_json::from_slice(body).map_err(|error| fault(&error, "", &Place::default()))?;
         for (name, value) in object.0 {
             if self.0.iter().any(|(known, source)| *known == name && matches!(source, Source::Json(_))) {
                 let detail = "This member stands twice.".to_owned();
@@ -227,15 +238,19 @@ impl<'de> MapAccess<'de> for Access<'de> {
 struct Texts<'a>(Vec<&'a str>);
 
 impl<'a> Texts<'a> {
-    fn one(&self) -> &'a str {
-        self.0.last().copied().unwrap_or_default()
+    /// The one text of a field that is no list; of two nobody could say which counts.
+    fn one(&self) -> Result<&'a str, serde_json::Error> {
+        match self.0.as_slice() {
+            [one] => Ok(one),
+            _ => Err(de::Error::custom("this is given more than once")),
+        }
     }
 }
 
 macro_rules! parsed {
     ($($method:ident $visit:ident $type:ty),+) => {$(
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
-            let text = self.one();
+            let text = self.one()?;
             let value = text.parse::<$type>().map_err(|_| de::Error::invalid_type(de::Unexpected::Str(text), &visitor))?;
             visitor.$visit(value)
         }
@@ -251,7 +266,7 @@ impl<'de> Deserializer<'de> for Texts<'de> {
         deserialize_f32 visit_f32 f32, deserialize_f64 visit_f64 f64);
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
-        visitor.visit_borrowed_str(self.one())
+        visitor.visit_borrowed_str(self.one()?)
     }
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
         visitor.visit_some(self)
@@ -265,7 +280,7 @@ impl<'de> Deserializer<'de> for Texts<'de> {
         variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Self::Error> {
-        StrDeserializer::new(self.one()).deserialize_enum(name, variants, visitor)
+        StrDeserializer::new(self.one()?).deserialize_enum(name, variants, visitor)
     }
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
         let parts = self.0.into_iter().flat_map(|text| text.split(','));
@@ -338,6 +353,10 @@ mod tests {
         let pointers = |error: Error| error.errors().iter().map(|e| e.pointer.clone()).collect::<Vec<_>>();
         assert_eq!(pointers(request(&[("nope", "1")], "").bind::<Probe>().unwrap_err()), ["?nope"]);
         assert_eq!(pointers(request(&[("minPrice", "x")], "").bind::<Probe>().unwrap_err()), ["?minPrice"]);
+        let twice = request(&[("minPrice", "1"), ("minPrice", "2")], "");
+        assert_eq!(pointers(twice.bind::<Probe>().unwrap_err()), ["?minPrice"]);
+        let missing = Request::default().bind::<Probe>().unwrap_err();
+        assert_eq!(pointers(missing), ["?id"]);
         assert_eq!(pointers(request(&[], r#"{"id":8}"#).bind::<Probe>().unwrap_err()), ["/id"]);
         assert_eq!(request(&[], "{").bind::<Probe>().unwrap_err().kind(), Kind::Malformed);
         let lines = |json: &str| {

@@ -41,11 +41,19 @@ impl FromStr for Sku {
     fn from_str(text: &str) -> Result<Self, String> {
         let trimmed = text.trim();
         let length = trimmed.chars().count();
-        if length == 0 || length > 64 || trimmed.chars().any(char::is_control) {
+        if length == 0 || length > 64 || trimmed.chars().any(is_unprintable) {
             return Err("a sku is 1 to 64 printable characters".to_owned());
         }
         Ok(Self(trimmed.to_owned()))
     }
+}
+
+/// Control characters, and those that are not seen: zero-width ones and what turns the direction of writing. Two SKUs that
+/// differ in them alone would look the same.
+fn is_unprintable(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
+        || matches!(c, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
 impl PartialEq for Sku {

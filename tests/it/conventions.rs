@@ -1,0 +1,126 @@
+//! What holds for every request alike: `Accept`, queries, media types, keys of guests, limits and who watches over the server.
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use crate::client::{Answer, Client};
+use crate::process::promox;
+use crate::shop::{Shop, order_of};
+
+fn pointer(answer: &Answer) -> Value {
+    answer.json()["errors"][0]["pointer"].clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_client_does_not_take_is_not_done_for_it() {
+    let shop = Shop::start().await;
+    shop.product("A", "1.00", 5).await;
+    let order = order_of(&[("A", 1)], "tok_visa");
+    for accept in ["text/html", "image/png, text/*", "application/json;q=0, */*"] {
+        let picky = shop.anyone.with("accept", accept);
+        picky.get("/api/products/sku/A").await.refused(406, "NOT_ACCEPTABLE");
+        let refused = picky.post("/api/orders", &order).await;
+        refused.refused(406, "NOT_ACCEPTABLE");
+        assert_eq!(refused.headers["content-type"], "application/problem+json", "a refusal is one whatever is taken");
+        picky.get("/api/products/sku/B").await.refused(404, "NOT_FOUND");
+    }
+    assert_eq!(shop.stock_of("A").await, (5, 0), "nothing was sold to who could not read the answer");
+    for accept in ["application/json", "text/html, */*;q=0.1", "application/*", "*", ""] {
+        shop.anyone.with("accept", accept).get("/api/products/sku/A").await.expect(200);
+    }
+    let browser = shop.admin.with("accept", "text/html");
+    let made = browser.with("accept", "*/*").post("/api/orders", &order).await.expect(201);
+    assert_eq!(browser.get(&format!("/api/orders/{}/invoice", made["id"])).await.status, 200);
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_says_each_thing_once_and_in_utf_8() {
+    let shop = Shop::start().await;
+    for (path, at) in [
+        ("/api/products?limit=1&limit=2", "?limit"),
+        ("/api/products?sort=name&sort=price", "?sort"),
+        ("/api/products?attr.colour=red&attr.colour=blue", "?attr.colour"),
+        ("/api/orders/lookup?number=A", "?email"),
+    ] {
+        let answer = shop.anyone.get(path).await;
+        answer.refused(422, "VALIDATION_FAILED");
+        assert_eq!(pointer(&answer), at, "{path}");
+    }
+    shop.anyone.get("/api/products?q=%ff").await.refused(400, "MALFORMED_QUERY");
+    shop.anyone.get("/api/products?q=%C3%A9+x").await.expect(200);
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_json_patch_is_not_taken_for_a_merge_patch() {
+    let shop = Shop::start().await;
+    let product = shop.product("A", "1.00", 0).await;
+    let path = format!("/api/products/{}", product["id"]);
+    let changes = Bytes::from_static(br#"[{"op":"replace","path":"/name","value":"B"}]"#);
+    let answer = shop.admin.send("PATCH", &path, "application/json-patch+json", changes).await.unwrap();
+    answer.refused(415, "UNSUPPORTED_MEDIA_TYPE");
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_order_token_opened_is_told_again_to_its_holder_only() {
+    let shop = Shop::start().await;
+    shop.product("A", "1.00", 5).await;
+    let order = shop.anyone.post("/api/orders", &order_of(&[("A", 1)], "tok_visa")).await.expect(201);
+    let path = format!("/api/orders/{}/cancel", order["id"]);
+    let (body, keyed) = (json!({"reason": "changed my mind"}), shop.anyone.key("cancel-1"));
+    let holder = keyed.with("x-order-token", order["orderToken"].as_str().unwrap());
+    let first = holder.post(&path, &body).await;
+    first.expect(200);
+    let again = holder.post(&path, &body).await;
+    assert_eq!((again.bytes, &again.headers["idempotent-replayed"]), (first.bytes, &"true".parse().unwrap()));
+    keyed.with("x-order-token", "guessed").post(&path, &body).await.refused(404, "NOT_FOUND");
+    keyed.post(&path, &body).await.refused(401, "UNAUTHENTICATED");
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_watches_over_the_server_is_answered_when_its_address_is_over_the_limit() {
+    let limits = [
+        ("PROMOX_LIMITS__ENABLED", "true"),
+        ("PROMOX_LIMITS__BURST", "20"),
+        ("PROMOX_LIMITS__REQUESTS_PER_MINUTE", "1"),
+    ];
+    let shop = Shop::start_with(&limits).await;
+    let first = shop.anyone.get("/api/categories").await;
+    first.expect(200);
+    assert_eq!(first.headers["ratelimit-limit"], "20");
+    let exhausted = async |client: &Client| {
+        for _ in 0..30 {
+            let answer = client.get("/api/categories").await;
+            if answer.status == 429 {
+                return answer;
+            }
+        }
+        panic!("there is no limit");
+    };
+    let refused = exhausted(&shop.anyone).await;
+    refused.refused(429, "TOO_MANY_REQUESTS");
+    assert_eq!(refused.headers["ratelimit-remaining"], "0");
+    assert!(refused.headers["retry-after"].to_str().unwrap().parse::<u64>().unwrap() > 0);
+    for path in ["/actuator/health", "/actuator/health/liveness", "/actuator/health/readiness", "/actuator/prometheus"]
+    {
+        let answer = shop.anyone.get(path).await;
+        assert_eq!((answer.status, answer.headers.get("ratelimit-limit")), (200, None), "{path}");
+    }
+    shop.close().await;
+}
+
+#[test]
+fn what_looks_into_a_store_makes_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mistyped, file) = (dir.path().join("shpo"), dir.path().join("out"));
+    for verb in [&["verify"][..], &["backup", file.to_str().unwrap()], &["export", "catalog", file.to_str().unwrap()]] {
+        let done = promox(&mistyped, verb);
+        let told = String::from_utf8_lossy(&done.stderr).into_owned();
+        assert_eq!(done.status.code(), Some(65), "{verb:?} {told}");
+        assert!(told.contains("there is no store in") && told.contains("shpo"), "{verb:?} {told}");
+        assert!(!mistyped.exists() && !file.exists(), "{verb:?}");
+    }
+}
