@@ -1,0 +1,194 @@
+//! Coupons over HTTP: one and many, from elsewhere and for one person, redeemed by orders and by references.
+
+use http_body_util::BodyExt as _;
+use serde_json::{Value, json};
+
+use crate::promotions::{activate, order, percent, reason, with};
+use crate::shop::{Shop, order_of};
+
+async fn coupon(shop: &Shop, code: &str, promotion: i64, more: Value) -> Value {
+    let body = with(json!({"code": code, "promotionId": promotion}), more);
+    shop.admin.post("/api/coupons", &body).await.expect(201)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_coupon_is_a_key_to_its_promotion() {
+    let shop = Shop::start().await;
+    shop.product("A", "10.00", 100).await;
+    let (me, you) = (shop.customer("me@example.com").await, shop.customer("you@example.com").await);
+    let my_id = me.get("/api/users/me").await.expect(200)["id"].clone();
+    let ten = activate(&shop, percent("10", json!({"couponOnly": true}))).await;
+    let one =
+        activate(&shop, json!({"name": "One", "couponOnly": true, "actions": [{"type": "AMOUNT_OFF", "value": "1"}]}))
+            .await;
+    let made = coupon(&shop, "Wel-Come 100", ten, json!({"maxRedemptions": 2})).await;
+    assert_eq!(
+        (&made["code"], &made["status"], &made["redeemed"]),
+        (&json!("Wel-Come 100"), &json!("ACTIVE"), &json!(0))
+    );
+    coupon(&shop, "SECOND", ten, json!({})).await;
+    coupon(&shop, "OTHER", one, json!({"perUserLimit": 1})).await;
+    coupon(&shop, "MINE", one, json!({"userId": my_id})).await;
+    let plain = order(&me, "A", 1, json!({})).await.expect(201);
+    assert_eq!(plain["totals"]["total"], "10.00", "it applies through its coupons alone");
+    let codes = json!({"couponCodes": ["WELCOME100", "second", "o-ther"]});
+    let placed = order(&me, "A", 1, codes).await.expect(201);
+    assert_eq!((&placed["totals"]["discount"], reason(&placed).0), (&json!("2.00"), "NOT_COMBINABLE"), "{placed}");
+    assert_eq!(reason(&placed).1["code"], "second", "a promotion applies once an order");
+    let discounts = placed["lines"][0]["discounts"].as_array().unwrap();
+    assert_eq!((&discounts[0]["couponCode"], &discounts[0]["amount"]), (&json!("WELCOME100"), &json!("1.00")));
+    let seen = shop.admin.get("/api/coupons/SECOND").await.expect(200);
+    assert_eq!(seen["redeemed"], 0, "what gave nothing is not redeemed");
+    assert_eq!(
+        order(&me, "A", 1, json!({"promotionCode": "OTHER"})).await.refused(422, "PROMOTION_INVALID")["reason"],
+        "USER_LIMIT_REACHED"
+    );
+    order(&you, "A", 1, json!({"promotionCode": "OTHER", "email": "you@example.com"})).await.expect(201);
+    assert_eq!(
+        order(&you, "A", 1, json!({"couponCode": "MINE"})).await.refused(422, "COUPON_INVALID")["reason"],
+        "NOT_ELIGIBLE"
+    );
+    assert_eq!(
+        order(&shop.anyone, "A", 1, json!({"couponCode": "MINE"})).await.refused(422, "COUPON_INVALID")["reason"],
+        "UNKNOWN"
+    );
+    order(&me, "A", 1, json!({"couponCode": "MINE"})).await.expect(201);
+    order(&you, "A", 1, json!({"couponCode": "welcome 100"})).await.expect(201);
+    assert_eq!(
+        order(&you, "A", 1, json!({"couponCode": "WELCOME100"})).await.refused(422, "COUPON_INVALID")["reason"],
+        "LIMIT_REACHED"
+    );
+    let path = "/api/coupons/WELCOME100";
+    assert_eq!(shop.admin.get(path).await.expect(200)["status"], "EXHAUSTED");
+    let live = |status: &str| format!("{path}/redemptions{status}");
+    assert_eq!(shop.all(&live("")).await.len(), 2);
+    me.post(&format!("/api/orders/{}/cancel", placed["id"]), &json!({"reason": "x"})).await.expect(200);
+    assert_eq!((shop.all(&live("")).await.len(), shop.all(&live("?status=RELEASED")).await.len()), (1, 1));
+    assert_eq!(shop.all(&live("?status=ALL")).await.len(), 2);
+    assert_eq!(shop.admin.get(path).await.expect(200)["status"], "ACTIVE");
+    shop.admin.patch(path, &json!({"maxRedemptions": 0})).await.expect(422);
+    shop.admin.patch(path, &json!({"status": "DISABLED"})).await.expect(200);
+    let refused = order(&you, "A", 1, json!({"couponCode": "WELCOME100"})).await.refused(422, "COUPON_INVALID");
+    assert_eq!(refused["reason"], "PAUSED");
+    let judge = |code: &'static str, client: &crate::client::Client| {
+        let client = client.clone();
+        async move {
+            client
+                .post("/api/coupons/validate", &json!({"code": code, "items": [{"sku": "A", "quantity": 3}]}))
+                .await
+                .expect(200)
+        }
+    };
+    let good = judge("Second", &shop.anyone).await;
+    assert_eq!((&good["valid"], &good["discount"]), (&json!(true), &json!("3.00")));
+    assert_eq!(judge("WELCOME100", &shop.anyone).await["reason"], "UNKNOWN");
+    assert_eq!(judge("WELCOME100", &me).await["reason"], "PAUSED");
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn references_redeem_once_and_release_once() {
+    let shop = Shop::start().await;
+    let ten = activate(&shop, percent("10", json!({"couponOnly": true}))).await;
+    coupon(&shop, "TILL", ten, json!({"maxRedemptions": 1})).await;
+    let redeem = |reference: &'static str| {
+        let admin = shop.admin.clone();
+        async move { admin.post("/api/coupons/till/redeem", &json!({"reference": reference})).await }
+    };
+    let first = redeem("till:1").await.expect(200);
+    assert_eq!(redeem("till:1").await.expect(200)["id"], first["id"]);
+    assert_eq!(redeem("till:2").await.refused(422, "COUPON_INVALID")["reason"], "LIMIT_REACHED");
+    redeem("order:7").await.expect(422);
+    let release = || async { shop.admin.post("/api/coupons/TILL/release", &json!({"reference": "till:1"})).await };
+    assert_eq!(release().await.expect(200)["status"], "RELEASED");
+    assert_eq!(release().await.expect(200)["status"], "RELEASED");
+    redeem("till:1").await.refused(409, "REDEMPTION_RELEASED");
+    redeem("till:2").await.expect(200);
+    shop.customer("c@example.com")
+        .await
+        .post("/api/coupons/TILL/redeem", &json!({"reference": "x"}))
+        .await
+        .refused(403, "FORBIDDEN");
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_is_made_exported_disabled_and_codes_from_elsewhere_are_taken() {
+    let shop = Shop::start().await;
+    shop.product("A", "10.00", 100).await;
+    let ten = activate(&shop, percent("10", json!({"couponOnly": true}))).await;
+    for (body, pointer) in [
+        (json!({"count": 0, "promotionId": ten}), "/count"),
+        (json!({"count": 10_000_001, "promotionId": ten}), "/count"),
+        (json!({"count": 1, "promotionId": 99}), "/promotionId"),
+        (json!({"count": 1, "promotionId": ten, "pattern": "NONE"}), "/pattern"),
+        (json!({"count": 1000, "promotionId": ten, "pattern": "A-##"}), "/pattern"),
+        (json!({"count": 1, "promotionId": ten, "validDays": 0}), "/validDays"),
+        (json!({"count": 1, "promotionId": ten, "length": 3}), "/length"),
+    ] {
+        let problem = shop.admin.post("/api/coupons/bulk", &body).await.expect(422);
+        assert_eq!(problem["errors"][0]["pointer"], pointer, "{problem}");
+    }
+    let problem = shop.admin.post("/api/coupons", &json!({"code": "X99", "promotionId": 99})).await.expect(422);
+    assert_eq!(problem["errors"][0]["pointer"], "/promotionId");
+    let body =
+        json!({"count": 2_000, "promotionId": ten, "pattern": "SAVE-####-####", "validDays": 30, "perUserLimit": 1});
+    let batch = shop.admin.post("/api/coupons/bulk", &body).await.expect(202);
+    let path = format!("/api/coupons/batches/{}", batch["id"]);
+    while shop.admin.get(&path).await.expect(200)["status"] != "COMPLETED" {
+        tokio::task::yield_now().await;
+    }
+    let export = shop.admin.get(&format!("{path}/export")).await;
+    assert_eq!(export.headers["content-type"], "text/csv");
+    let text = String::from_utf8(export.bytes.to_vec()).unwrap();
+    let codes: std::collections::BTreeSet<&str> =
+        text.lines().skip(1).map(|line| line.split(',').next().unwrap()).collect();
+    assert_eq!(codes.len(), 2_000, "all different");
+    let code = *codes.iter().nth(77).unwrap();
+    assert!(code.starts_with("SAVE-") && code.len() == 14, "{code}");
+    let placed =
+        order(&shop.anyone, "A", 1, json!({"couponCode": code.replace('-', "").to_lowercase()})).await.expect(201);
+    assert_eq!(placed["totals"]["total"], "9.00");
+    shop.admin.post(&format!("{path}/disable"), &json!({})).await.expect(200);
+    let other = *codes.iter().nth(78).unwrap();
+    order(&shop.anyone, "A", 1, json!({"couponCode": other})).await.refused(422, "COUPON_INVALID");
+    let csv =
+        format!("code,promotionId,maxRedemptions\nOLD-1,{ten},1\nold1,{ten},1\n,{ten},1\nOLD-2,99,1\nOLD-3,{ten},x\n");
+    let report = shop.admin.send("POST", "/api/coupons/import", "text/csv", csv.into()).await.unwrap().expect(200);
+    assert_eq!(
+        (&report["created"], &report["skipped"], &report["failed"]),
+        (&json!(1), &json!(1), &json!(3)),
+        "{report}"
+    );
+    order(&shop.anyone, "A", 1, json!({"couponCode": "OLD1"})).await.expect(201);
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flash_sale_is_followed_as_it_sells() {
+    let shop = Shop::start().await;
+    shop.product("A", "10.00", 10).await;
+    let at = |seconds: i64| promox_kernel::Timestamp::from_seconds(shop.seconds() + seconds).to_string();
+    let body = json!({"name": "Flash", "startsAt": at(0), "endsAt": at(600), "items": [{"sku": "A", "salePrice": "4.00", "stock": 1}]});
+    let sale = shop.admin.post("/api/flash-sales", &body).await.expect(201);
+    let path = format!("/api/flash-sales/{}", sale["id"]);
+    let mut stream = shop.anyone.follow(&format!("{path}/stream")).await;
+    let mut told = String::new();
+    let buyer = shop.customer("c@example.com").await;
+    let held = buyer.post(&format!("{path}/reservations"), &json!({"sku": "A", "quantity": 1})).await.expect(201);
+    let until = async |stream: &mut hyper::body::Incoming, told: &mut String, wanted: &str| {
+        while !told.contains(wanted) {
+            let frame = stream.frame().await.expect("it goes on").unwrap();
+            told.push_str(&String::from_utf8_lossy(frame.data_ref().expect("text")));
+        }
+    };
+    until(&mut stream, &mut told, "\"remaining\":0").await;
+    let mut bought = order_of(&[], "tok_visa");
+    bought["items"] = json!([]);
+    bought["flashSaleReservationIds"] = json!([held["reservationId"]]);
+    assert_eq!(buyer.post("/api/orders", &bought).await.expect(201)["totals"]["total"], "4.00");
+    shop.admin.post(&format!("{path}/cancel"), &json!({})).await.expect(200);
+    until(&mut stream, &mut told, "CANCELLED").await;
+    drop(stream);
+    shop.close().await;
+}
