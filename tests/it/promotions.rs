@@ -410,3 +410,104 @@ async fn a_promotion_is_edited_by_versions_and_moves_by_its_graph() {
     );
     shop.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_field_is_asked_of_the_order_that_is_placed() {
+    let shop = Shop::start().await;
+    shop.product("A", "10.00", 500).await;
+    shop.product("B", "5.00", 500).await;
+    let member = shop.customer("member@example.com").await;
+    shop.admin.patch("/api/users/me", &json!({"attributes": {"vip": "yes"}})).await.expect(200);
+    let me = member.get("/api/users/me").await.expect(200)["id"].clone();
+    let address = json!({"name": "N", "line1": "1 High St", "city": "Paris", "postalCode": "75001", "country": "FR"});
+    let body = with(
+        order_of(&[("A", 3), ("B", 1)], "tok_visa"),
+        json!({"channel": "APP", "attributes": {"giftWrap": "yes"}, "shippingAddress": address,
+            "email": "member@example.com"}),
+    );
+    let leaf = |field: &str, op: &str, value: Value| json!({"field": field, "op": op, "value": value});
+    for (condition, holds) in [
+        (leaf("cart.subtotal", "EQ", json!("35.00")), true),
+        (leaf("cart.subtotal", "GT", json!("35.00")), false),
+        (leaf("cart.quantity", "LTE", json!(4)), true),
+        (leaf("cart.lines", "EQ", json!(2)), true),
+        (leaf("cart.currency", "IN", json!(["GBP", "EUR"])), true),
+        (with(leaf("items.subtotal", "GTE", json!("30.00")), json!({"items": {"skus": ["A"]}})), true),
+        (with(leaf("items.quantity", "LT", json!(1)), json!({"items": {"skus": ["B"]}})), false),
+        (leaf("items.maxLineQuantity", "EQ", json!(3)), true),
+        (leaf("customer.id", "EQ", me.clone()), true),
+        (leaf("customer.isGuest", "EQ", json!(true)), false),
+        (leaf("customer.email", "STARTS_WITH", json!("Member@")), true),
+        (leaf("customer.email", "CONTAINS", json!("@example.")), true),
+        (leaf("customer.orderCount", "EQ", json!(0)), true),
+        (leaf("customer.totalSpent", "GT", json!("0.00")), false),
+        (leaf("customer.registeredDays", "EQ", json!(0)), true),
+        (leaf("customer.attributes.vip", "EQ", json!("yes")), false),
+        (leaf("cart.attributes.giftWrap", "EQ", json!("yes")), true),
+        (leaf("cart.attributes.note", "NE", json!("x")), true),
+        (leaf("shipping.country", "NOT_IN", json!(["fr"])), false),
+        (leaf("shipping.method", "EQ", json!("STANDARD")), true),
+        (leaf("payment.method", "EQ", json!("CARD")), true),
+        (leaf("channel", "EQ", json!("APP")), true),
+        (json!({"not": {"any": [leaf("channel", "EQ", json!("WEB")), leaf("cart.lines", "EQ", json!(1))]}}), true),
+        (json!({"all": [leaf("channel", "EQ", json!("APP")), {"not": leaf("cart.lines", "EQ", json!(2))}]}), false),
+    ] {
+        let id = activate(&shop, percent("10", json!({"when": condition}))).await;
+        let quote = member.post("/api/orders/quote", &body).await.expect(200);
+        let given = quote["totals"]["discount"] == "3.50";
+        assert_eq!(given, holds, "{condition}: {quote}");
+        pause(&shop, id).await;
+    }
+    let first = json!({"when": leaf("customer.orderCount", "EQ", json!(0))});
+    activate(&shop, percent("10", first)).await;
+    let placed = member.post("/api/orders", &body).await.expect(201);
+    assert_eq!(placed["totals"]["discount"], "3.50");
+    assert_eq!(member.post("/api/orders", &body).await.expect(201)["totals"]["discount"], "0.00", "the second order");
+    for order in shop.all("/api/orders").await {
+        let cancel = format!("/api/orders/{}/cancel", order["id"]);
+        shop.admin.post(&cancel, &json!({"reason": "x"})).await.expect(200);
+    }
+    let again = member.post("/api/orders", &body).await.expect(201);
+    assert_eq!(again["totals"]["discount"], "3.50", "cancelled ones do not count");
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn free_goods_discounted_goods_and_flash_goods() {
+    let shop = Shop::start().await;
+    shop.product("A", "10.00", 50).await;
+    shop.product("B", "10.00", 50).await;
+    let member = shop.customer("member@example.com").await;
+    let only = |sku: &str, more: Value| with(json!({"skus": [sku]}), more);
+    let shelf = json!({"name": "Shelf", "stage": "CATALOG",
+        "actions": [{"type": "AMOUNT_OFF", "value": "2", "scope": "ITEMS", "items": only("A", json!({}))}]});
+    let shelf = activate(&shop, shelf).await;
+    let rest = json!([{"type": "PERCENT_OFF", "value": "50", "scope": "ITEMS", "items": {"excludeDiscounted": true}}]);
+    let rest = activate(&shop, percent("50", json!({"actions": rest}))).await;
+    let placed = shop.anyone.post("/api/orders", &order_of(&[("A", 1), ("B", 1)], "tok_visa")).await.expect(201);
+    assert_eq!(lines(&placed), ["8.00", "5.00"], "what the catalogue discounts is left out");
+    for id in [shelf, rest] {
+        pause(&shop, id).await;
+    }
+    let all = activate(&shop, percent("100", json!({"limits": {"perUser": 1}}))).await;
+    let mut free = order_of(&[("A", 2)], "tok_visa");
+    free.as_object_mut().unwrap().remove("payment");
+    let placed = shop.anyone.post("/api/orders", &free).await.expect(201);
+    assert_eq!((&placed["status"], &placed["totals"]["total"]), (&json!("CONFIRMED"), &json!("0.00")));
+    let used = shop.admin.get(&format!("/api/promotions/{all}")).await.expect(200);
+    assert_eq!((&used["uses"], &used["spent"]), (&json!(1), &json!("20.00")));
+    pause(&shop, all).await;
+    let now = promox_kernel::Timestamp::from_seconds(shop.seconds());
+    let end = promox_kernel::Timestamp::from_seconds(shop.seconds() + 600);
+    let sale = json!({"name": "F", "startsAt": now.to_string(), "endsAt": end.to_string(),
+        "items": [{"sku": "A", "salePrice": "6.00", "stock": 5}]});
+    let sale = shop.admin.post("/api/flash-sales", &sale).await.expect(201);
+    let ten = json!([{"type": "PERCENT_OFF", "value": "10", "scope": "ITEMS"}]);
+    activate(&shop, percent("10", json!({"actions": ten, "includeFlash": true}))).await;
+    let one = json!({"sku": "A", "quantity": 1});
+    let held = member.post(&format!("/api/flash-sales/{}/reservations", sale["id"]), &one).await.expect(201);
+    let body = with(order_of(&[("B", 1)], "tok_visa"), json!({"flashSaleReservationIds": [held["reservationId"]]}));
+    let placed = member.post("/api/orders", &body).await.expect(201);
+    assert_eq!(placed["totals"]["total"], "14.40", "9.00 and, since it says so, 5.40: {placed}");
+    shop.close().await;
+}
