@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use promox_contract::ids::{FlashSaleId, ProductId, PromotionId};
 use promox_contract::order::StoreProfile;
 use promox_contract::promotion::DescribePromotions;
-use promox_kernel::{Amount, Currency, Cx, Error, Timestamp};
+use promox_kernel::{Amount, Currency, Cx, Error};
 use promox_storage::{StoreError, Tx};
 use rust_decimal::Decimal;
 
@@ -53,10 +53,9 @@ impl Store {
     }
 }
 
-/// The figures of a period; `until` is everything up to its end.
-fn figures(store: &Store, period: Period, sums: &Sums, until: &Sums) -> PeriodFigures {
+/// The figures of a period; `liability` is the points that were held at its end.
+fn figures(store: &Store, period: Period, sums: &Sums, liability: i64) -> PeriodFigures {
     let it = &sums.measures;
-    let so_far = &until.measures;
     PeriodFigures {
         from: period.from,
         to: period.to,
@@ -77,7 +76,7 @@ fn figures(store: &Store, period: Period, sums: &Sums, until: &Sums) -> PeriodFi
             expired: it.points_expired,
             restored: it.points_restored,
             revoked: it.points_revoked,
-            liability: so_far.points_held(),
+            liability,
         },
     }
 }
@@ -113,10 +112,9 @@ impl Analytics {
         let sums = self.sum(period, wanted).await?;
         let before = period.previous(&store.zone);
         let sums_before = self.sum(before, Wanted { buyers: true, ..Wanted::default() }).await?;
-        let always = |to| Period { from: Timestamp(i64::MIN), to };
-        let until = self.sums(&[always(period.to), always(before.to)], Wanted::default()).await?;
-        let [until, until_before] = until.as_slice() else { return Err(Error::internal("a period without its sums")) };
-        let now = figures(store, period, &sums, until);
+        let held = self.points_held(&[period.to, before.to]).await?;
+        let [held, held_before] = held.as_slice() else { return Err(Error::internal("a period without its points")) };
+        let now = figures(store, period, &sums, *held);
         Ok(Summary {
             from: now.from,
             to: now.to,
@@ -136,7 +134,7 @@ impl Analytics {
             flash_sales: top_flash_sales(store, &sums),
             coupons: now.coupons,
             points: now.points,
-            previous: figures(store, before, &sums_before, until_before),
+            previous: figures(store, before, &sums_before, *held_before),
         })
     }
 

@@ -54,7 +54,7 @@ record! {
     /// What one thing adds to the figures at its time: an order that counts, a refund, a visit. Every roll-up is the sum of these.
     pub(crate) struct Entry in Promox.analytics_entries = 661, key(generation: u32, at: Timestamp, kind: EntryKind, subject: i64) {
         measures: Measures,
-        /// Whose it is, where it can change: the order's of an order and its refunds, the note's, the redemption's.
+        /// What finds it again, where it can change: the order, the credit note, the redemption.
         owner: Option<i64>,
         /// The customer's number, of an order that is a known customer's.
         buyer: Option<i64>,
@@ -62,7 +62,7 @@ record! {
         uses: Uses,
         flash: Flash,
     }
-    index EntryByOwner = 662 (owner, generation, kind);
+    unique EntryByOwner = 662 (owner, generation, kind);
     index EntryByBuyer = 663 (buyer, generation, at);
 }
 

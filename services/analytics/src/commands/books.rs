@@ -1,7 +1,7 @@
 //! The entries of a generation while a batch is written: every change of an entry is counted, and at the end the roll-ups,
 //! the customers' first orders and the sets of buyers follow.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use promox_kernel::Timestamp;
 use promox_storage::{StoreError, Tx};
@@ -11,12 +11,24 @@ use crate::records::{BuyerRollup, Entry, EntryByBuyer, EntryByOwner, EntryKind, 
 use crate::rules::cover::Level;
 use crate::rules::members;
 
+/// What happened to a customer's orders.
+#[derive(Clone, Copy, Debug)]
+struct Touched {
+    /// The first that was put there, as its time and number.
+    first: (Timestamp, i64),
+    /// Whether one was taken away.
+    removed: bool,
+}
+
+/// The time and number of no order.
+const NEVER: (Timestamp, i64) = (Timestamp(i64::MAX), i64::MAX);
+
 /// A generation's entries, and what changed in them.
 pub(crate) struct Books<'t, 'a> {
     pub(crate) tx: &'t mut Tx<'a>,
     pub(crate) generation: u32,
     deltas: Deltas,
-    buyers: BTreeSet<i64>,
+    buyers: BTreeMap<i64, Touched>,
     /// Buckets in which a customer's orders changed, and whether an order was put there last.
     places: BTreeMap<(Bucket, i64), bool>,
 }
@@ -24,12 +36,12 @@ pub(crate) struct Books<'t, 'a> {
 impl<'t, 'a> Books<'t, 'a> {
     /// Opens the books of a generation.
     pub(crate) fn open(tx: &'t mut Tx<'a>, generation: u32) -> Self {
-        Self { tx, generation, deltas: Deltas::default(), buyers: BTreeSet::new(), places: BTreeMap::new() }
+        Self { tx, generation, deltas: Deltas::default(), buyers: BTreeMap::new(), places: BTreeMap::new() }
     }
 
     /// The entry of an owner of which there is one at most.
     pub(crate) fn one_of(&self, owner: i64, kind: EntryKind) -> Result<Option<Entry>, StoreError> {
-        self.tx.scan_by::<EntryByOwner>().prefix((Some(owner), self.generation, kind)).first()
+        self.tx.get_by::<EntryByOwner>((Some(owner), self.generation, kind))
     }
 
     /// Writes an entry that was not there.
@@ -59,7 +71,12 @@ impl<'t, 'a> Books<'t, 'a> {
 
     fn mark(&mut self, entry: &Entry, present: bool) {
         let Some(buyer) = entry.buyer else { return };
-        self.buyers.insert(buyer);
+        let touched = self.buyers.entry(buyer).or_insert(Touched { first: NEVER, removed: false });
+        if present {
+            touched.first = touched.first.min((entry.at, entry.subject));
+        } else {
+            touched.removed = true;
+        }
         for level in Level::ALL {
             self.places.insert(((*level, level.floor(entry.at)), buyer), present);
         }
@@ -67,8 +84,8 @@ impl<'t, 'a> Books<'t, 'a> {
 
     /// Brings everything that follows from the entries up to them.
     pub(crate) fn close(mut self) -> Result<(), StoreError> {
-        for buyer in std::mem::take(&mut self.buyers) {
-            self.settle_first(buyer)?;
+        for (buyer, touched) in std::mem::take(&mut self.buyers) {
+            self.settle_first(buyer, touched)?;
         }
         let places = std::mem::take(&mut self.places);
         self.settle_buyers(places)?;
@@ -76,24 +93,32 @@ impl<'t, 'a> Books<'t, 'a> {
     }
 
     /// A customer's first order is marked, and no other.
-    fn settle_first(&mut self, buyer: i64) -> Result<(), StoreError> {
+    fn settle_first(&mut self, buyer: i64, touched: Touched) -> Result<(), StoreError> {
         let known = self.tx.get::<First>(&(self.generation, buyer))?;
-        let first = self.tx.scan_by::<EntryByBuyer>().prefix((Some(buyer), self.generation)).first()?;
-        let marked = match &known {
-            Some(known) => self.tx.get::<Entry>(&(self.generation, known.at, EntryKind::Order, known.order_id))?,
-            None => None,
-        };
-        let is_first =
-            |entry: &Entry| first.as_ref().is_some_and(|it| (it.at, it.subject) == (entry.at, entry.subject));
-        if let Some(old) = marked.filter(|entry| entry.buyer == Some(buyer) && !is_first(entry)) {
-            self.set_first(&old, 0)?;
+        let before = known.map_or(NEVER, |row| (row.at, row.order_id));
+        let first = if touched.removed { self.first_of(buyer)? } else { touched.first.min(before) };
+        if before != first && before != NEVER {
+            self.mark_first(buyer, before, 0)?;
         }
-        let Some(first) = first else {
+        if first == NEVER {
             return self.tx.delete::<First>(&(self.generation, buyer)).map(drop);
-        };
-        self.set_first(&first, 1)?;
-        let now = First { generation: self.generation, buyer, at: first.at, order_id: first.subject };
-        if known.as_ref() == Some(&now) { Ok(()) } else { self.tx.put(&now) }
+        }
+        self.mark_first(buyer, first, 1)?;
+        if before == first {
+            return Ok(());
+        }
+        self.tx.put(&First { generation: self.generation, buyer, at: first.0, order_id: first.1 })
+    }
+
+    fn first_of(&self, buyer: i64) -> Result<(Timestamp, i64), StoreError> {
+        let first = self.tx.scan_by::<EntryByBuyer>().prefix((Some(buyer), self.generation)).first()?;
+        Ok(first.map_or(NEVER, |entry| (entry.at, entry.subject)))
+    }
+
+    /// Marks an order, if it is still there and the customer's.
+    fn mark_first(&mut self, buyer: i64, order: (Timestamp, i64), mark: i64) -> Result<(), StoreError> {
+        let entry = self.tx.get::<Entry>(&(self.generation, order.0, EntryKind::Order, order.1))?;
+        entry.filter(|entry| entry.buyer == Some(buyer)).map_or(Ok(()), |entry| self.set_first(&entry, mark))
     }
 
     fn set_first(&mut self, entry: &Entry, new_customers: i64) -> Result<(), StoreError> {

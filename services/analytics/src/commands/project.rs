@@ -117,7 +117,7 @@ fn settle_note(books: &mut Books<'_, '_>, id: i64, figure: Option<&CreditFigure>
     books.replace(old.as_ref(), new.as_ref())
 }
 
-/// An order and its refunds are counted as they now are.
+/// An order and its refunds are counted as they now are. What was imported has neither payments nor uses of promotions here.
 fn settle_order(
     books: &mut Books<'_, '_>,
     id: i64,
@@ -125,19 +125,26 @@ fn settle_order(
     numbers: &BTreeMap<String, i64>,
 ) -> Result<(), StoreError> {
     let old = books.one_of(id, EntryKind::Order)?;
+    let imported = figure.is_some_and(|figure| figure.imported);
     let mut new = match figure {
         Some(figure) => of_order(books, figure, numbers)?,
         None => old.clone(),
     };
     if let Some(new) = &mut new {
-        for row in books.tx.scan::<Applied>().prefix((books.generation, id)).rows().collect::<Result<Vec<_>, _>>()? {
-            new.uses.record(Use { promotion: row.promotion_id, campaign: row.campaign_id, cost: row.cost });
-        }
+        let told = if imported { Vec::new() } else { told_uses(books, id)? };
+        told.into_iter().for_each(|told| new.uses.record(told));
         let same = old.as_ref().filter(|old| (old.at, old.buyer) == (new.at, new.buyer));
         new.measures.new_customers = same.map_or(0, |old| old.measures.new_customers);
     }
     books.replace(old.as_ref(), new.as_ref())?;
-    settle_refunds(books, id, new.is_some())
+    if imported { Ok(()) } else { settle_refunds(books, id, new.is_some()) }
+}
+
+/// What the promotion engine's books say of an order.
+fn told_uses(books: &Books<'_, '_>, id: i64) -> Result<Vec<Use>, StoreError> {
+    let told = |row: Applied| Use { promotion: row.promotion_id, campaign: row.campaign_id, cost: row.cost };
+    let rows = books.tx.scan::<Applied>().prefix((books.generation, id)).rows();
+    rows.map(|row| row.map(told)).collect()
 }
 
 /// What an order adds, if it counts.
@@ -164,14 +171,10 @@ fn of_order(
 fn settle_refunds(books: &mut Books<'_, '_>, id: i64, order_counts: bool) -> Result<(), StoreError> {
     let known: Vec<Refunded> =
         books.tx.scan::<Refunded>().prefix((books.generation, id)).rows().collect::<Result<_, _>>()?;
-    if known.is_empty() {
-        return Ok(());
-    }
     for row in known {
         let old = books.tx.get::<Entry>(&(books.generation, row.at, EntryKind::Refund, row.position))?;
         let measures = Measures { refunds: row.amount, ..Measures::default() };
-        let new =
-            Entry { owner: Some(id), ..entry(books.generation, row.at, EntryKind::Refund, row.position, measures) };
+        let new = entry(books.generation, row.at, EntryKind::Refund, row.position, measures);
         books.replace(old.as_ref(), order_counts.then_some(&new))?;
     }
     Ok(())

@@ -8,7 +8,7 @@ use super::Mark;
 use super::sums::{Sums, Wanted};
 use crate::Analytics;
 use crate::commands::generations;
-use crate::records::Entry;
+use crate::records::{Entry, Rollup};
 use crate::rules::cover::{Level, Piece, cover};
 use crate::rules::period::Period;
 
@@ -41,10 +41,27 @@ impl Analytics {
         Ok(sums)
     }
 
+    /// The points that customers held at each of the times: all months before it, and what of its own month is.
+    pub(crate) async fn points_held(&self, times: &[Timestamp]) -> Result<Vec<i64>, Error> {
+        let month = |at: &Timestamp| Period { from: Level::Month.floor(*at), to: *at };
+        let periods: Vec<Period> = times.iter().map(month).collect();
+        let sums = self.sums(&periods, Wanted::default()).await?;
+        let before = |tx: &Tx<'_>| periods.iter().map(|period| held_before(tx, period.from)).collect();
+        let before: Vec<i64> = self.promox.read::<_, StoreError, _>(before).await?;
+        Ok(sums.iter().zip(before).map(|(sums, before)| sums.measures.points_held() + before).collect())
+    }
+
     /// The sums of one period.
     pub(crate) async fn sum(&self, period: Period, wanted: Wanted) -> Result<Sums, Error> {
         Ok(self.sums(&[period], wanted).await?.pop().unwrap_or_default())
     }
+}
+
+/// The points that customers held when a month began.
+fn held_before(tx: &Tx<'_>, month: Timestamp) -> Result<i64, StoreError> {
+    let Some(generation) = generations::current(tx)? else { return Ok(0) };
+    let months = tx.scan::<Rollup>().prefix((generation.id, Level::Month)).before(month);
+    months.rows().map(|row| row.map(|row| row.measures.points_held())).sum()
 }
 
 /// Does tasks until enough rows were read.

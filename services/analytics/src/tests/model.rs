@@ -102,13 +102,12 @@ impl Model {
                 let name = if customer == 0 { format!("order:{id}") } else { format!("user:{customer}") };
                 let mut new = order(id, &name, time(minute, micros), lines.collect());
                 new.applied = promotion.into_iter().map(|promotion| applied(promotion, "0.01")).collect();
-                new.imported = true;
                 self.orders.insert(id, new.clone());
                 world.order(new).await;
             }
             Act::Cancel { id } => {
                 let Some(order) = self.orders.get_mut(&id) else { return };
-                (order.status, order.imported) = (OrderStatus::Cancelled, false);
+                order.status = OrderStatus::Cancelled;
                 world.order(order.clone()).await;
             }
             Act::Refund { id, minute, pence: amount } => {
