@@ -82,7 +82,7 @@ pub struct TransactionView {
     /// Why the points moved.
     #[serde(rename = "type")]
     pub kind: EntryKind,
-    /// Signed.
+    /// Signed; 0 where nothing was left to be taken back.
     pub points: i64,
     /// The order that it is about.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -93,7 +93,9 @@ fn read_ledger(tx: &Tx<'_>, report: &mut Report) -> Result<Ledger, StoreError> {
         };
         at.insert(entry.user_id, settled_at);
         ledger.users.entry(entry.user_id).or_default().add(&entry, settled_at);
-        report.check("points: an entry moves points", entry.points != 0, || format!("entry {}", entry.id));
+        report.check("points: an entry moves points", entry.points != 0 || entry.counted != 0, || {
+            format!("entry {}", entry.id)
+        });
         if entry.kind == EntryKind::Expire {
             let once = ledger.lapsed.insert(entry.reference.clone());
             report.check("points: each lot expires once", once, || format!("entry {}", entry.id));
@@ -113,9 +115,9 @@ impl Sums {
             self.pending += entry.points;
         }
         if entry.counted_for.is_some() {
-            self.earned += entry.points;
+            self.earned += entry.counted;
             if entry.counted_at > settled_at - TIER_SPAN {
-                self.tier_points += entry.points;
+                self.tier_points += entry.counted;
             }
         }
     }

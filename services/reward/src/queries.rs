@@ -34,7 +34,7 @@ pub(crate) fn first_lapsed(tx: &Tx<'_>, user: UserId, by: Timestamp, most: usize
 /// Sum of the entries that count as earned after one time and up to another.
 pub(crate) fn counted(tx: &Tx<'_>, user: UserId, after: Timestamp, to: Timestamp) -> Result<i64, StoreError> {
     let entries = tx.scan_by::<EntryByCount>().prefix(Some(user)).from(after + INSTANT).before(to + INSTANT);
-    entries.rows().try_fold(0, |sum, entry| entry.map(|entry| sum + entry.points))
+    entries.rows().try_fold(0, |sum, entry| entry.map(|entry| sum + entry.counted))
 }
 
 /// An account as it stands at a time, whether or not its row has been brought up to it.

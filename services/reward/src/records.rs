@@ -79,7 +79,7 @@ record! {
     pub(crate) struct Entry in Promox.point_transactions = 623, key(id: EntryId) {
         user_id: UserId,
         kind: EntryKind,
-        /// Signed.
+        /// Signed; 0 when nothing was there to be taken back.
         points: i64,
         order_id: Option<OrderId>,
         /// `order:7`, `signup`, `achievement:FIRST_ORDER`.
@@ -92,6 +92,8 @@ record! {
         counted_for: Option<UserId>,
         /// When it was earned, or what it takes back was.
         counted_at: Timestamp,
+        /// What it counts there: its points, and those that are not there any more to be taken back.
+        counted: i64,
     }
     index EntryByUser = 624 (user_id);
     index EntryByCount = 625 (counted_for, counted_at);

@@ -54,11 +54,12 @@ impl Cause {
 
 /// When an entry counts: in the balance, and for the tier.
 #[derive(Clone, Copy, Debug, Default)]
-#[allow(clippy::struct_field_names, reason = "they are the columns that they are written to")]
 struct Counts {
     available_at: Option<Timestamp>,
     expires_at: Option<Timestamp>,
     earned_at: Option<Timestamp>,
+    /// What counts beside the points that move.
+    beside: i64,
 }
 
 fn fresh(tx: &Tx<'_>, terms: &Terms, user_id: UserId) -> Account {
@@ -164,6 +165,7 @@ impl<'a, 't> Book<'a, 't> {
     fn enter(&mut self, points: i64, cause: &Cause, counts: Counts) -> Result<EntryId, StoreError> {
         let id = EntryId(self.tx.next_id::<Entry>()?);
         let (user_id, now) = (self.account.user_id, self.now());
+        let counted = counts.earned_at.map_or(0, |_| points + counts.beside);
         self.tx.insert(&Entry {
             id,
             user_id,
@@ -176,12 +178,11 @@ impl<'a, 't> Book<'a, 't> {
             expires_at: counts.expires_at,
             counted_for: counts.earned_at.map(|_| user_id),
             counted_at: counts.earned_at.unwrap_or(now),
+            counted,
         })?;
-        if let Some(earned_at) = counts.earned_at {
-            self.account.lifetime_earned += points;
-            if earned_at > now - TIER_SPAN {
-                self.account.tier_points += points;
-            }
+        self.account.lifetime_earned += counted;
+        if counts.earned_at.is_some_and(|earned_at| earned_at > now - TIER_SPAN) {
+            self.account.tier_points += counted;
         }
         Ok(id)
     }
@@ -193,7 +194,7 @@ impl<'a, 't> Book<'a, 't> {
         }
         let days = if pending { self.terms.settings.pending_days } else { 0 };
         let available_at = (days > 0).then(|| days_after(self.now(), days));
-        let counts = Counts { available_at, expires_at: self.lapses_at(), earned_at: Some(self.now()) };
+        let counts = Counts { available_at, expires_at: self.lapses_at(), earned_at: Some(self.now()), beside: 0 };
         let lot = self.give(points, &cause, counts)?;
         let fact = PointsAwarded(self.fact(points, cause));
         self.tx.emit(self.account.user_id, &fact)?;
@@ -305,26 +306,28 @@ impl<'a, 't> Book<'a, 't> {
     }
 
     /// Takes earned points back: from their own lot first, then, for those that were spent, from what else there is; what is
-    /// missing then is forgiven or owed, as the settings say. What lapsed is gone already.
+    /// missing then is forgiven or owed, as the settings say. What lapsed is gone already. None of it counts as earned any
+    /// more.
     pub(crate) fn revoke(&mut self, points: i64, lot: Option<LotId>, cause: &Cause) -> Result<(), StoreError> {
         let lot = lot.map(|id| self.tx.get::<Lot>(&id)).transpose()?.flatten();
         let earned_at = lot.as_ref().and_then(|lot| lot.earned_at);
-        let mut left = points;
+        let (mut left, mut lapsed) = (points, 0);
         if let Some(mut lot) = lot {
             let taken = left.min(lot.remaining);
             lot.remaining -= taken;
             left -= taken;
-            let lapsed = left.min(lot.lapsed);
+            lapsed = left.min(lot.lapsed);
             lot.lapsed -= lapsed;
             left -= lapsed;
             self.revoke_from(lot, taken, cause)?;
         }
         let (taken, _) = if left > 0 { self.draw(left)? } else { (0, Vec::new()) };
-        if taken > 0 {
-            self.tell_revoked(taken, cause, Counts { earned_at, ..Counts::default() })?;
+        let missing = left - taken;
+        if taken + lapsed + missing > 0 {
+            self.tell_revoked(taken, cause, Counts { earned_at, beside: -lapsed - missing, ..Counts::default() })?;
         }
         if self.terms.settings.return_shortfall == Shortfall::Carry && self.account.erased_at.is_none() {
-            self.account.debt += left - taken;
+            self.account.debt += missing;
         }
         Ok(())
     }
@@ -345,7 +348,7 @@ impl<'a, 't> Book<'a, 't> {
     fn tell_revoked(&mut self, points: i64, cause: &Cause, counts: Counts) -> Result<(), StoreError> {
         self.enter(-points, cause, counts)?;
         let fact = PointsRevoked(self.fact(points, cause.clone()));
-        self.tx.emit(self.account.user_id, &fact)
+        if points > 0 { self.tx.emit(self.account.user_id, &fact) } else { Ok(()) }
     }
 
     /// Takes points by hand.
@@ -398,8 +401,7 @@ impl<'a, 't> Book<'a, 't> {
         if owed > 0 {
             let (owed, _) = self.draw(owed)?;
             self.account.debt -= owed;
-            let counts = Counts { earned_at: Some(self.now()), ..Counts::default() };
-            self.tell_revoked(owed, &Cause::of(EntryKind::Revoke, "owed"), counts)?;
+            self.tell_revoked(owed, &Cause::of(EntryKind::Revoke, "owed"), Counts::default())?;
         }
         let (from, to) = (self.account.tier, self.terms.ladder.tier(self.account.tier_points));
         self.account.tier = to;

@@ -40,11 +40,11 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 #[derive(Clone, Debug, Default)]
 struct Order {
     held: Vec<(usize, i64)>,
+    redeemed: i64,
     confirmed: bool,
     released: bool,
     earned: i64,
     taken: i64,
-    returned: i64,
     lot: Option<usize>,
 }
 
@@ -111,13 +111,10 @@ impl Notebook {
         let known = self.orders.contains_key(&order);
         let balance = self.balance(now);
         if known || balance < points {
-            return self.orders.get(&order).is_some_and(|it| {
-                let held: i64 = it.held.iter().map(|it| it.1).sum();
-                !it.released && held == points && it.returned == 0
-            });
+            return self.orders.get(&order).is_some_and(|it| !it.released && it.redeemed == points);
         }
         let held = self.draw(now, points);
-        self.orders.insert(order, Order { held, ..Order::default() });
+        self.orders.insert(order, Order { held, redeemed: points, ..Order::default() });
         true
     }
 
@@ -173,7 +170,6 @@ impl Notebook {
 
     fn take_back(&mut self, now: Timestamp, order: i64, of: i64, points: i64) {
         let Some(mut it) = self.orders.get(&order).cloned().filter(|it| it.confirmed && !it.released) else { return };
-        it.returned = it.returned.max(of);
         let held: i64 = it.held.iter().map(|it| it.1).sum();
         self.restore(now, &mut it, points.min(held));
         let until = gone(it.earned, Amount(of.into()), Amount(100.into())).max(it.taken);
@@ -238,6 +234,8 @@ async fn play(steps: Vec<Step>, carries: bool) {
         book.lapse(now);
         let now = shop.node.clock.now();
         assert_eq!(shop.has(USER).await, (book.balance(now), book.pending(now)), "{step:?}");
+        let earned: i64 = book.orders.values().map(|it| it.earned - it.taken).sum();
+        assert_eq!(shop.account(USER).await["lifetimeEarned"], earned, "{step:?}");
     }
     assert_eq!(shop.account(USER).await["owed"], book.owed);
     shop.verify();

@@ -127,6 +127,7 @@ async fn earned_points_that_are_spent_are_forgiven_or_owed() {
         shop.returned(1, 7, 100, 0).await;
         let account = shop.account(7).await;
         assert_eq!((&account["balance"], &account["owed"]), (&json!(0), &json!(owed)), "{shortfall}");
+        assert_eq!(account["tierPoints"], 0, "no tier is kept for what came back");
         shop.adjust(7, 30).await.unwrap();
         assert_eq!(shop.has(7).await, (later, 0), "{shortfall}");
         assert_eq!(shop.account(7).await["owed"], 0);
