@@ -19,7 +19,7 @@ use crate::rules::ladder::Ladder;
 const EPOCH: &str = "epoch";
 /// The largest bonus.
 const MOST_BONUS: u32 = 1_000_000;
-/// The longest that points are pending: less than the shortest month, so that none lapses before it is there.
+/// The longest that points are pending, in days.
 const LONGEST_PENDING: u32 = 365;
 /// The longest that points are good.
 const MOST_MONTHS: u32 = 120;
