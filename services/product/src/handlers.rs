@@ -6,7 +6,7 @@ use promox_contract::ids::{CategoryId, ProductId};
 use promox_contract::inventory::AvailableStock;
 use promox_contract::order::StoreProfile;
 use promox_contract::product::{DescribeForSale, DescribeSkus, SkuDescriptions};
-use promox_kernel::{Access, Cx, Download, Error, Handle, Patch, Sku};
+use promox_kernel::{Access, Amount, Cx, Download, Error, Handle, Patch, Sku};
 use promox_storage::{Lane, StoreError, Tx};
 
 use crate::api::{
@@ -20,7 +20,7 @@ use crate::pages::Rendered;
 use crate::prices::{Prices, Shown};
 use crate::queries::{describe, epochs, owner, sum_available, view};
 use crate::records::{Category, Epochs, Product, ProductBySlug};
-use crate::rules::{Branch, Ruled, Tree};
+use crate::rules::{Branch, Ruled, ShelfPrice, Tree};
 use crate::search::{Query, ResultSet};
 use crate::{Products, transfer};
 
@@ -140,31 +140,34 @@ impl Handle<ListProducts> for Products {
 }
 
 impl Handle<SuggestProducts> for Products {
-    async fn handle(&self, _: &Cx, asked: SuggestProducts) -> Result<Suggestions, Error> {
+    async fn handle(&self, cx: &Cx, asked: SuggestProducts) -> Result<Suggestions, Error> {
         let query = Query::typed(&asked.q);
         if !query.has_words() {
             return Ok(Suggestions { items: Vec::new() });
         }
-        let complete = |tx: &Tx<'_>, _: &Epochs| -> Result<Vec<Suggestion>, Error> {
+        let complete = |tx: &Tx<'_>, _: &Epochs| -> Result<Vec<Product>, Error> {
             let shelves = self.shelves.read();
             let (ids, _) =
                 self.results.get(&query, &shelves, &self.index)?.page(&shelves, 3 * MOST_SUGGESTIONS, None)?;
             drop(shelves);
-            let mut items: Vec<Suggestion> = Vec::new();
+            let mut found: Vec<Product> = Vec::new();
             for id in ids {
                 let product = tx.get::<Product>(&id)?.filter(|product| product.status == ProductStatus::Active);
-                let fresh = product.filter(|product| items.iter().all(|item| item.text != product.name));
-                items.extend(fresh.map(suggestion));
+                found.extend(product.filter(|product| found.iter().all(|known| known.name != product.name)));
             }
-            items.truncate(MOST_SUGGESTIONS);
-            Ok(items)
+            found.truncate(MOST_SUGGESTIONS);
+            Ok(found)
         };
-        Ok(Suggestions { items: self.read_current(complete).await? })
+        let found = self.read_current(complete).await?;
+        let prices = self.prices_of_each(cx, &found).await?;
+        Ok(Suggestions { items: found.into_iter().zip(prices).filter_map(suggestion).collect() })
     }
 }
 
-fn suggestion(product: Product) -> Suggestion {
-    Suggestion { text: product.name, product_id: product.id, sku: product.sku, slug: product.slug }
+fn suggestion((product, prices): (Product, Vec<Amount>)) -> Option<Suggestion> {
+    let (_, ShelfPrice { price, list_price }) = Ruled(&prices).cheapest(&product.variants)?;
+    let Product { id: product_id, name: text, sku, slug, currency, .. } = product;
+    Some(Suggestion { text, product_id, sku, slug, price, list_price, currency })
 }
 
 impl Handle<GetProduct> for Products {

@@ -127,12 +127,24 @@ impl Products {
 
     /// What a product's variants cost this caller; empty where all are at list price.
     pub(crate) async fn prices_of(&self, cx: &Cx, product: &Product) -> Result<Vec<Amount>, Error> {
-        if self.signal.epoch() == 0 {
-            return Ok(Vec::new());
+        Ok(self.prices_of_each(cx, std::slice::from_ref(product)).await?.pop().unwrap_or_default())
+    }
+
+    /// The same of several products, asked for at once.
+    pub(crate) async fn prices_of_each(&self, cx: &Cx, products: &[Product]) -> Result<Vec<Vec<Amount>>, Error> {
+        if self.signal.epoch() == 0 || products.is_empty() {
+            return Ok(vec![Vec::new(); products.len()]);
         }
         let tree = self.db.read(|tx| self.trees.at(tx, &epochs(tx)?)).await?;
-        let items = describe_all(product, &tree);
-        Ok(cx.call(ShelfPrices { items, channel: None, anonymous: false }).await?.prices)
+        let items = products.iter().flat_map(|product| describe_all(product, &tree)).collect();
+        let prices = cx.call(ShelfPrices { items, channel: None, anonymous: false }).await?.prices;
+        let mut rest = prices.as_slice();
+        let own = |product: &Product| {
+            let (own, others) = rest.split_at_checked(product.variants.len()).unwrap_or_default();
+            rest = others;
+            own.to_vec()
+        };
+        Ok(products.iter().map(own).collect())
     }
 
     /// Puts this caller's prices on SKUs that have list prices.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use promox_contract::ids::{CategoryId, ProductId};
 use promox_kernel::{
-    Amount, Content, Cursor, Error, Limit, Reply, Response, Sku, json_reply, operation, text_enum, to_json,
+    Amount, Content, Currency, Cursor, Error, Limit, Reply, Response, Sku, json_reply, operation, text_enum, to_json,
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
@@ -184,4 +184,10 @@ pub struct Suggestion {
     pub sku: Sku,
     /// Its place in addresses.
     pub slug: String,
+    /// What the caller pays now for its cheapest variant.
+    pub price: Amount,
+    /// What `price` is without price rules.
+    pub list_price: Amount,
+    /// The currency of both.
+    pub currency: Currency,
 }

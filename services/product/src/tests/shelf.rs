@@ -7,7 +7,7 @@ use promox_kernel::UserId;
 use serde_json::json;
 
 use super::*;
-use crate::{CreateProduct, GetProduct, ListProducts, UpdateProduct};
+use crate::{CreateProduct, GetProduct, ListProducts, SuggestProducts, UpdateProduct};
 
 async fn shop() -> Shop {
     let shop = Shop::open().await;
@@ -67,6 +67,8 @@ async fn lists_go_by_a_visitors_price_and_show_the_callers() {
     let shown: Vec<_> = list["items"].as_array().unwrap().iter().map(prices).collect();
     assert_eq!(shown, [("3.00", "3.33"), ("8.55", "9.50")], "C and B, at what this user pays");
     assert_eq!(list["facets"]["price"], json!({"min": "1.67", "max": "4.75"}));
+    let suggested = shop.visit::<SuggestProducts>(json!({"q": "c"})).await.unwrap();
+    assert_eq!(prices(&suggested["items"][0]), ("1.67", "3.33"));
     shop.ask::<UpdateProduct>(json!({"id": 1, "price": "2.00"})).await.unwrap();
     shop.settle().await;
     let list = shop.visit::<ListProducts>(asked.clone()).await.unwrap();
