@@ -228,11 +228,12 @@ impl Handle<RecordEvent> for Analytics {
             return Err(Error::field("/sessionId", "8 to 128 printable ASCII characters without space"));
         }
         let session = digest(&SHA256, op.session_id.as_bytes()).as_ref().to_vec();
-        let (stage, now) = (op.stage, cx.now);
+        let RecordEvent { stage, product_id, .. } = op;
+        let now = cx.now;
         if self.promox.read(|tx| visits::is_known(tx, &session, stage, now)).await? {
             return Ok(());
         }
-        Ok(self.promox.write_in(cx, Lane::Bulk, move |tx| visits::record(tx, &session, stage)).await?)
+        Ok(self.promox.write_in(cx, Lane::Bulk, move |tx| visits::record(tx, &session, stage, product_id)).await?)
     }
 }
 

@@ -3,6 +3,8 @@
 use promox_kernel::{fact, text_enum};
 use serde::{Deserialize, Serialize};
 
+use crate::ids::ProductId;
+
 /// Orders and analytics both state the revenue of each order that counts.
 pub const COUNTED: &str = "analytics: totals = what the orders say at the same position";
 /// Orders and analytics both state each imported credit note.
@@ -29,5 +31,7 @@ pub struct VisitAdvanced {
     pub stage: VisitStage,
     /// Whether it is the first that is heard of the visit.
     pub first: bool,
+    /// With which product, if it was told.
+    pub product_id: Option<ProductId>,
 }
 fact! { VisitAdvanced = "VISIT_ADVANCED" in "visit" }

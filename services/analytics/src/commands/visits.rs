@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use promox_contract::analytics::{VisitAdvanced, VisitStage};
+use promox_contract::ids::ProductId;
 use promox_kernel::Timestamp;
 use promox_storage::{StoreError, Tx};
 
@@ -26,8 +27,13 @@ pub(crate) fn is_known(tx: &Tx<'_>, session: &[u8], stage: VisitStage, now: Time
     Ok(visit.is_some_and(|it| it.stages & bit(stage) != 0 && now.since(it.last_seen) < COARSE))
 }
 
-/// Notes what a session did.
-pub(crate) fn record(tx: &mut Tx<'_>, session: &[u8], stage: VisitStage) -> Result<(), StoreError> {
+/// Notes what a session did, and with which product.
+pub(crate) fn record(
+    tx: &mut Tx<'_>,
+    session: &[u8],
+    stage: VisitStage,
+    product_id: Option<ProductId>,
+) -> Result<(), StoreError> {
     let now = tx.now();
     let known = tx.get_by::<VisitBySession>(session.to_vec())?;
     let running = known.as_ref().filter(|visit| now.since(visit.last_seen) <= PAUSE);
@@ -42,7 +48,10 @@ pub(crate) fn record(tx: &mut Tx<'_>, session: &[u8], stage: VisitStage) -> Resu
     visit.stages |= bit(stage);
     visit.last_seen = now;
     tx.put(&visit)?;
-    if news { tx.emit(visit.id, &VisitAdvanced { visit_id: visit.id, stage, first }) } else { Ok(()) }
+    if !news {
+        return Ok(());
+    }
+    tx.emit(visit.id, &VisitAdvanced { visit_id: visit.id, stage, first, product_id })
 }
 
 /// Forgets visits that are over; whether there may be more.
