@@ -278,7 +278,9 @@ impl DiskFile for MemoryFile {
         let content = state.files.get(self.file).ok_or_else(missing)?;
         let rest = content.get(usize::try_from(offset).unwrap_or(usize::MAX)..).unwrap_or_default();
         let read = rest.len().min(out.len());
-        out.iter_mut().zip(rest).for_each(|(out, byte)| *out = *byte);
+        if let (Some(to), Some(from)) = (out.get_mut(..read), rest.get(..read)) {
+            to.copy_from_slice(from);
+        }
         Ok(read)
     }
 
