@@ -1,7 +1,8 @@
 //! The checkout of section 4: what it answers, what it moves, what it undoes.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
+use crate::client::Client;
 use crate::shop::{Shop, order_of};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -272,6 +273,62 @@ async fn quotes_are_paid_as_they_were_given() {
     shop.anyone.post("/api/orders", &body).await.refused(409, "QUOTE_MISMATCH");
     body["quoteId"] = json!("gone");
     shop.anyone.post("/api/orders", &body).await.refused(409, "QUOTE_EXPIRED");
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_quote_is_for_who_asked_and_as_he_asked() {
+    let shop = Shop::start().await;
+    shop.product("A", "10.00", 20).await;
+    let (ada, eve) = (shop.customer("ada@example.com").await, shop.customer("eve@example.com").await);
+    let quote = async |client: &Client, changes: Value| {
+        let mut body = json!({"items": [{"sku": "A", "quantity": 1}]});
+        body.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+        client.post("/api/orders/quote", &body).await.expect(200)["quoteId"].clone()
+    };
+    let order = async |client: &Client, quote: &Value, changes: Value| {
+        let mut body = order_of(&[("A", 1)], "tok_visa");
+        body["quoteId"] = quote.clone();
+        body.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+        client.post("/api/orders", &body).await
+    };
+    let adas = quote(&ada, json!({})).await;
+    for other in [&eve, &shop.anyone] {
+        order(other, &adas, json!({})).await.refused(409, "QUOTE_MISMATCH");
+    }
+    order(&ada, &adas, json!({})).await.expect(201);
+    let open = quote(&shop.anyone, json!({})).await;
+    order(&ada, &open, json!({"channel": "APP", "attributes": {"gift": "yes"}})).await.expect(201);
+    let terms = json!({"email": "Ada@example.com", "channel": "APP", "attributes": {"club": "yes"},
+        "payment": {"method": "BANK_TRANSFER"}});
+    let narrow = quote(&shop.anyone, terms.clone()).await;
+    for (member, value) in [
+        ("email", json!("eve@example.com")),
+        ("channel", json!("WEB")),
+        ("attributes", json!({})),
+        ("payment", json!({"method": "CARD", "token": "tok_visa"})),
+    ] {
+        let mut changed = terms.clone();
+        changed[member] = value;
+        order(&shop.anyone, &narrow, changed).await.refused(409, "QUOTE_MISMATCH");
+    }
+    let mut by_account = terms.clone();
+    by_account["email"] = Value::Null;
+    order(&ada, &narrow, by_account).await.expect(201);
+    order(&shop.anyone, &narrow, terms).await.expect(201);
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_code_is_named_as_what_it_was_sent_as() {
+    let shop = Shop::start().await;
+    shop.product("A", "10.00", 5).await;
+    for (member, code) in [("promotionCode", "PROMOTION_INVALID"), ("couponCode", "COUPON_INVALID")] {
+        let mut order = order_of(&[("A", 1)], "tok_visa");
+        order[member] = json!("NOPE");
+        let refused = shop.anyone.post("/api/orders", &order).await.refused(422, code);
+        assert_eq!((&refused[member], &refused["reason"]), (&json!("NOPE"), &json!("UNKNOWN")));
+    }
     shop.close().await;
 }
 

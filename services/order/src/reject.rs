@@ -13,12 +13,16 @@ pub(crate) fn declined(order: OrderId, code: Option<&str>) -> Error {
 
 /// A code that the buyer named does not apply: nothing is charged.
 pub(crate) fn code_refused(rejected: &RejectedPromotion, is_coupon: bool) -> Error {
-    let (code, what) = if is_coupon { ("COUPON_INVALID", "coupon") } else { ("PROMOTION_INVALID", "promotion code") };
+    let (code, what, member) = if is_coupon {
+        ("COUPON_INVALID", "coupon", "couponCode")
+    } else {
+        ("PROMOTION_INVALID", "promotion code", "promotionCode")
+    };
     let name = rejected.code.clone().unwrap_or_default();
     Error::refused(code, format!("The {what} \"{name}\" does not apply: {}.", rejected.reason))
         .with("reason", rejected.reason)
         .with("details", &rejected.details)
-        .with("promotionCode", name)
+        .with(member, name)
 }
 
 /// A state that does not allow this.

@@ -13,10 +13,11 @@ use promox_contract::payment::CheckPaymentChoice;
 use promox_contract::product::{DescribeForSale, SkuDescription};
 use promox_contract::promotion::{CartLine, EvaluateCart, Evaluation, Gift, Offer, RejectReason};
 use promox_contract::reward::{PointsFor, ValuePoints};
-use promox_kernel::{Amount, Cx, Error, FieldError, Kind};
+use promox_kernel::{Amount, Cx, Email, Error, FieldError, Kind};
 
 use crate::Orders;
 use crate::api::{Address, PlaceOrder, QuoteView, ShippingOption};
+use crate::checkout::quotes::Asked;
 use crate::checkout::{Draft, Extras, NewOrder, StoredClaim};
 use crate::reject;
 use crate::rules::pricing::{self, Basket, Priced};
@@ -63,7 +64,10 @@ impl Orders {
         let email = self.buyer_email(cx, body).await?;
         let assessed = self.assess(cx, body, Asker::Order).await?;
         let (priced, extras) = match &body.quote_id {
-            Some(id) => self.quotes.redeem(id, &what_was_asked(body, &assessed), assessed.extras, cx.now)?,
+            Some(id) => {
+                let asked = what_was_asked(cx, body, &assessed, Some(&email));
+                self.quotes.redeem(id, &asked, assessed.extras, cx.now)?
+            }
             None => (assessed.priced, assessed.extras),
         };
         refuse_bad_codes(&priced, &assessed.codes)?;
@@ -156,7 +160,7 @@ impl Orders {
         let assessed = self.assess(cx, &body, Asker::Quote).await?;
         let expires_at = cx.now + QUOTE_LIFE;
         let quote_id = cx.node.entropy.token();
-        let asked = what_was_asked(&body, &assessed);
+        let asked = what_was_asked(cx, &body, &assessed, body.email.as_ref());
         self.quotes.remember(&quote_id, &asked, &assessed.priced, &assessed.extras, (cx.now, expires_at));
         let mut warnings = assessed.warnings;
         if require_address(&body, &assessed.settings).is_err() {
@@ -410,13 +414,21 @@ fn require_address(body: &PlaceOrder, settings: &Settings) -> Result<(), Error> 
     Err(Error::invalid(vec![FieldError { pointer: "/shippingAddress".into(), code: "MISSING".into(), detail }]))
 }
 
-/// What a quote is bound to: items, codes, address, method, points.
-pub(crate) fn what_was_asked(body: &PlaceOrder, assessed: &Assessed) -> String {
+/// What a quote is bound to.
+fn what_was_asked(cx: &Cx, body: &PlaceOrder, assessed: &Assessed, email: Option<&Email>) -> Asked {
     let mut items: Vec<String> =
         assessed.priced.lines.iter().map(|line| format!("{}×{}", line.sku.fold(), line.quantity)).collect();
     items.sort();
     let mut codes: Vec<&str> = assessed.codes.iter().map(|(code, _)| code.as_str()).collect();
     codes.sort_unstable();
     let address = body.shipping_address.as_ref();
-    format!("{items:?} {codes:?} {address:?} {:?} {:?}", body.shipping_method, body.points_to_redeem)
+    let goods = format!("{items:?} {codes:?} {address:?} {:?} {:?}", body.shipping_method, body.points_to_redeem);
+    let named = [
+        cx.principal.user().map(|user| format!("user {user}")),
+        email.map(|email| format!("email {}", email.normal())),
+        body.payment.as_ref().map(|payment| format!("payment {:?}", payment.method)),
+        body.channel.as_ref().map(|channel| format!("channel {channel}")),
+    ];
+    let attributes = body.attributes.iter().map(|(name, value)| format!("attribute {name:?} {value:?}"));
+    Asked { goods, terms: named.into_iter().flatten().chain(attributes).collect() }
 }

@@ -11,6 +11,15 @@ use crate::checkout::Extras;
 use crate::rules::pricing::Priced;
 use crate::tokens::digest_hex;
 
+/// What a quote is for, and an order that names it must be of.
+pub(crate) struct Asked {
+    /// What an order must have just so: items, codes, address, shipping method, points.
+    pub(crate) goods: String,
+    /// What may have decided prices where the quote named it: who asks, how is paid, where is sold. A quote that left it open
+    /// got no price for it, so an order may name it.
+    pub(crate) terms: Vec<String>,
+}
+
 /// Quotes that are remembered.
 const QUOTES: CacheSpace = CacheSpace { name: "quotes", most: 20_000, most_bytes: 64 << 20 };
 
@@ -20,8 +29,9 @@ pub(crate) struct Quotes(Cache);
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Quote {
-    /// The digest of what was asked.
-    asked: String,
+    /// Digests of what was asked.
+    goods: String,
+    terms: Vec<String>,
     priced: Priced,
     extras: Extras,
 }
@@ -35,13 +45,14 @@ impl Quotes {
     pub(crate) fn remember(
         &self,
         id: &str,
-        asked: &str,
+        asked: &Asked,
         priced: &Priced,
         extras: &Extras,
         times: (Timestamp, Timestamp),
     ) {
         let extras = Extras { address_key: None, ..extras.clone() };
-        let quote = Quote { asked: digest_hex(asked), priced: priced.clone(), extras };
+        let terms = asked.terms.iter().map(|term| digest_hex(term)).collect();
+        let quote = Quote { goods: digest_hex(&asked.goods), terms, priced: priced.clone(), extras };
         self.0.put(QUOTES, id.as_bytes(), times.0, &quote, times.1);
     }
 
@@ -49,18 +60,17 @@ impl Quotes {
     pub(crate) fn redeem(
         &self,
         id: &str,
-        asked: &str,
+        asked: &Asked,
         now_extras: Extras,
         now: Timestamp,
     ) -> Result<(Priced, Extras), Error> {
         let Some(quote) = self.0.get::<Quote>(QUOTES, id.as_bytes(), now) else {
             return Err(Error::conflict("QUOTE_EXPIRED", "The quote is over; ask for a new one."));
         };
-        if quote.asked != digest_hex(asked) {
-            return Err(Error::conflict(
-                "QUOTE_MISMATCH",
-                "The order has other items, codes, address or method than the quote.",
-            ));
+        let terms: Vec<String> = asked.terms.iter().map(|term| digest_hex(term)).collect();
+        if quote.goods != digest_hex(&asked.goods) || !quote.terms.iter().all(|term| terms.contains(term)) {
+            let message = "The order has other items, codes, address or method than the quote, or is somebody else's.";
+            return Err(Error::conflict("QUOTE_MISMATCH", message));
         }
         // The address is the quote's own, as its digest has just said.
         Ok((quote.priced, Extras { address_key: now_extras.address_key, ..quote.extras }))
