@@ -126,8 +126,11 @@ pub(super) fn if_match(headers: &HeaderMap) -> Result<Option<i64>, Error> {
 
 /// The key of `Idempotency-Key`, 1 to 255 printable ASCII characters.
 pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Error> {
-    let Some(value) = headers.get(&IDEMPOTENCY_KEY) else { return Ok(None) };
-    let printable = |key: &&str| key.len() <= LONGEST_KEY && !key.is_empty();
+    let mut given = headers.get_all(&IDEMPOTENCY_KEY).iter();
+    let Some(value) = given.next() else { return Ok(None) };
+    // Of two keys nobody could say under which the answer is kept.
+    let only = given.next().is_none();
+    let printable = |key: &&str| only && key.len() <= LONGEST_KEY && !key.is_empty();
     let key = value.to_str().ok().filter(printable).filter(|key| key.bytes().all(|byte| (b' '..=b'~').contains(&byte)));
     let message = "The header Idempotency-Key is to be 1 to 255 printable ASCII characters.";
     key.map(|key| Some(key.to_owned())).ok_or_else(|| Error::new(Kind::Malformed, "MALFORMED_IDEMPOTENCY_KEY", message))

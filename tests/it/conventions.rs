@@ -124,3 +124,36 @@ fn what_looks_into_a_store_makes_none() {
         assert!(!mistyped.exists() && !file.exists(), "{verb:?}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn null_clears_what_can_be_cleared_and_nothing_else() {
+    let shop = Shop::start().await;
+    let product = shop.product("A", "1.00", 5).await;
+    let made = async |path: &str, body: Value| shop.admin.post(path, &body).await.expect(201)["id"].clone();
+    let category = made("/api/categories", json!({"name": "C"})).await;
+    let campaign = made("/api/campaigns", json!({"name": "C", "endsAt": "2100-01-01T00:00:00Z"})).await;
+    let lines = json!({"name": "N", "line1": "1", "city": "C", "region": "R", "country": "GB"});
+    let address = made("/api/users/me/addresses", lines).await;
+    shop.admin.post("/api/roles", &json!({"name": "PACKER", "permissions": ["order:read"]})).await.expect(201);
+    for (path, fixed, clearable) in [
+        (format!("/api/products/{}", product["id"]), &["name", "price", "sku"][..], &["description"][..]),
+        (format!("/api/categories/{category}"), &["name"], &["parentId"]),
+        (format!("/api/campaigns/{campaign}"), &["name", "timezone"], &["endsAt", "budget"]),
+        (format!("/api/users/me/addresses/{address}"), &["name", "line1", "city", "country", "isDefault"], &["region"]),
+        ("/api/users/me".to_owned(), &[], &["name", "birthDate"]),
+        ("/api/users/1".to_owned(), &["status", "roles"], &[]),
+        ("/api/roles/PACKER".to_owned(), &["permissions"], &[]),
+    ] {
+        for member in fixed {
+            let answer = shop.admin.patch(&path, &json!({ *member: null })).await;
+            answer.refused(422, "VALIDATION_FAILED");
+            assert_eq!(pointer(&answer), format!("/{member}"), "{path}");
+        }
+        for member in clearable {
+            let cleared = shop.admin.patch(&path, &json!({ *member: null })).await.expect(200);
+            assert!(matches!(&cleared[*member], Value::Null | Value::String(_)), "{path} {member}: {cleared}");
+            assert_ne!(cleared[*member], "R");
+        }
+    }
+    shop.close().await;
+}

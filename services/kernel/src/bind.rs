@@ -10,6 +10,7 @@ use serde::de::value::{MapAccessDeserializer, SeqDeserializer, StrDeserializer};
 use serde::de::{self, DeserializeOwned, DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use crate::nulls;
 use crate::{Body, BodyKind, Error, FieldError, Kind, Method, Op};
 
 /// How deep a JSON body may nest.
@@ -45,7 +46,7 @@ impl Request {
             return Err(Error::invalid(vec![unknown(format!("/{twice}"))]));
         }
         let in_query = matches!(O::METHOD, Method::Get | Method::Delete) || matches!(O::BODY, BodyKind::Stream(_));
-        let mut op: O = read(members, &Place { texts, in_query })?;
+        let mut op: O = read(members, &Place { texts, in_query, patched: O::METHOD == Method::Patch })?;
         if let Some(body) = self.raw {
             op.attach(body);
         }
@@ -67,6 +68,8 @@ struct Place {
     texts: Vec<String>,
     /// Whether one that was not sent would have stood there too.
     in_query: bool,
+    /// Whether the body is a merge patch.
+    patched: bool,
 }
 
 fn unknown(pointer: String) -> FieldError {
@@ -76,7 +79,10 @@ fn unknown(pointer: String) -> FieldError {
 fn read<T: DeserializeOwned>(members: Members<'_>, place: &Place) -> Result<T, Error> {
     let mut ignored = Vec::new();
     let mut track = serde_path_to_error::Track::new();
-    let tracked = serde_path_to_error::Deserializer::new(MapAccessDeserializer::new(members.into_access()), &mut track);
+    let tracked = serde_path_to_error::Deserializer::new(
+        MapAccessDeserializer::new(members.into_access(place.patched)),
+        &mut track,
+    );
     let mut note = |path: serde_ignored::Path<'_>| ignored.push(path.to_string());
     let result = T::deserialize(serde_ignored::Deserializer::new(tracked, &mut note));
     match result {
@@ -163,8 +169,8 @@ impl<'a> Members<'a> {
         Ok(())
     }
 
-    fn into_access(self) -> Access<'a> {
-        Access { members: self.0.into_iter(), value: None }
+    fn into_access(self, patched: bool) -> Access<'a> {
+        Access { members: self.0.into_iter(), value: None, patched }
     }
 }
 
@@ -213,6 +219,7 @@ impl<'de: 'a, 'a> serde::Deserialize<'de> for Object<'a> {
 struct Access<'a> {
     members: std::vec::IntoIter<(String, Source<'a>)>,
     value: Option<Source<'a>>,
+    patched: bool,
 }
 
 impl<'de> MapAccess<'de> for Access<'de> {
@@ -226,9 +233,10 @@ impl<'de> MapAccess<'de> for Access<'de> {
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Self::Error> {
         match self.value.take() {
+            Some(Source::Json(raw)) if self.patched => seed.deserialize(nulls::Value(raw)),
             Some(Source::Json(raw)) => seed.deserialize(&mut serde_json::Deserializer::from_str(raw.get())),
             Some(Source::Texts(texts)) => seed.deserialize(Texts(texts)),
-            Some(Source::Nested(members)) => seed.deserialize(MapAccessDeserializer::new(members.into_access())),
+            Some(Source::Nested(members)) => seed.deserialize(MapAccessDeserializer::new(members.into_access(false))),
             None => Err(de::Error::custom("a value without a key")),
         }
     }
@@ -328,6 +336,32 @@ mod tests {
         _unused: (),
     }
     crate::operation! { Probe => (), "test.probe", Get "/{id}", Anyone, 200, "A probe." }
+
+    #[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
+    struct Change {
+        id: i64,
+        name: Option<String>,
+        #[serde(default)]
+        note: crate::Patch<String>,
+        #[serde(default)]
+        size: crate::Patch<Option<u32>>,
+    }
+    crate::operation! { Change => (), "test.change", Patch "/{id}", Anyone, 200, "A change." }
+
+    #[test]
+    fn null_clears_what_can_be_cleared_and_is_refused_elsewhere() {
+        let change = |body: &str| request(&[], body).bind::<Change>();
+        let cleared = change(r#"{"name":"a","note":null,"size":3}"#).unwrap();
+        assert_eq!((cleared.id, cleared.name.as_deref(), cleared.note), (7, Some("a"), crate::Patch::Clear));
+        assert_eq!(cleared.size, crate::Patch::Set(Some(3)));
+        let refused = change(r#"{"name":null}"#).unwrap_err();
+        assert_eq!(
+            (refused.errors()[0].pointer.as_str(), refused.errors()[0].detail.as_str()),
+            ("/name", "this cannot be null")
+        );
+        assert_eq!(change(r#"{"note":[]}"#).unwrap_err().errors()[0].pointer, "/note");
+        assert_eq!(change("{}").unwrap().name, None);
+    }
 
     fn request(query: &[(&str, &str)], body: &str) -> Request {
         let pairs = |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();

@@ -13,6 +13,7 @@ mod fact;
 mod ids;
 mod job;
 mod money;
+mod nulls;
 mod op;
 mod page;
 mod patch;

@@ -1,7 +1,13 @@
 //! A member of a JSON Merge Patch (RFC 7396): absent, null, or a value.
 
+use std::fmt;
+use std::marker::PhantomData;
+
 use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::de::Visitor;
 use serde::{Deserialize, Deserializer};
+
+use crate::nulls::CLEARABLE;
 
 /// What a patch says about one member. Mark the member `#[serde(default)]`.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -28,7 +34,17 @@ impl<T> Patch<T> {
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Patch<T> {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        Ok(Option::deserialize(d)?.map_or(Self::Clear, Self::Set))
+        struct Clearable<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Clearable<T> {
+            type Value = Patch<T>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a value or null")
+            }
+            fn visit_newtype_struct<D: Deserializer<'de>>(self, d: D) -> Result<Patch<T>, D::Error> {
+                Ok(Option::deserialize(d)?.map_or(Patch::Clear, Patch::Set))
+            }
+        }
+        d.deserialize_newtype_struct(CLEARABLE, Clearable(PhantomData))
     }
 }
 
