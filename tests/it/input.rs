@@ -144,7 +144,7 @@ async fn wrong_types(shop: &Shop, operation: &Operation, what: &str) -> usize {
     for (name, schema) in members {
         // Members of an object that are not known are told of last, when all else is right.
         let scalar = !schema["type"].is_null() && !schema["type"].to_string().contains("object");
-        for wrong in [json!([[1]]), json!({"nope": {"nope": 1}}), json!(1e300)] {
+        for wrong in [json!([[[1]]]), json!({"nope": {"nope": 1}}), json!(1e300)] {
             if wrong.is_object() && !scalar {
                 continue;
             }
