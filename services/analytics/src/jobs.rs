@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use promox_kernel::{Cx, Error, Job};
-use promox_storage::Lane;
+use promox_storage::{Lane, StoreError, Tx};
 
 use crate::Analytics;
 use crate::commands::{generations, visits};
@@ -38,8 +38,12 @@ where
 impl Analytics {
     /// Removes what a rebuild has replaced, and visits that are over.
     async fn sweep(&self, cx: &Cx) -> Result<bool, Error> {
-        let rows = self.promox.write_in(cx, Lane::Bulk, generations::sweep).await?;
-        let visits = self.promox.write_in(cx, Lane::Bulk, visits::sweep).await?;
+        let now = cx.now;
+        let due =
+            |tx: &Tx<'_>| Ok::<_, StoreError>((generations::over(tx, now)?.is_some(), visits::any_over(tx, now)?));
+        let (rows, visits) = self.promox.read(due).await?;
+        let rows = rows && self.promox.write_in(cx, Lane::Bulk, generations::sweep).await?;
+        let visits = visits && self.promox.write_in(cx, Lane::Bulk, visits::sweep).await?;
         Ok(rows || visits)
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use promox_kernel::Timestamp;
 use promox_storage::{Record, StoreError, Tx};
 
 use crate::records::{
@@ -72,10 +73,15 @@ pub(crate) fn take_over(tx: &mut Tx<'_>, id: u32) -> Result<bool, StoreError> {
     Ok(true)
 }
 
+/// The generation whose rows are to go.
+pub(crate) fn over(tx: &Tx<'_>, now: Timestamp) -> Result<Option<Generation>, StoreError> {
+    let over = |it: &Generation| it.retired_at.is_some_and(|at| at + LINGER <= now);
+    Ok(all(tx)?.into_iter().find(over))
+}
+
 /// Removes a batch of rows of a generation that is no longer shown; whether there may be more.
 pub(crate) fn sweep(tx: &mut Tx<'_>) -> Result<bool, StoreError> {
-    let over = |it: &Generation| it.retired_at.is_some_and(|at| at + LINGER <= tx.now());
-    let Some(old) = all(tx)?.into_iter().find(over) else { return Ok(false) };
+    let Some(old) = over(tx, tx.now())? else { return Ok(false) };
     let tables = [
         clear::<Entry>,
         clear::<Refunded>,

@@ -54,6 +54,11 @@ pub(crate) fn record(
     tx.emit(visit.id, &VisitAdvanced { visit_id: visit.id, stage, first, product_id })
 }
 
+/// Whether a visit is over.
+pub(crate) fn any_over(tx: &Tx<'_>, now: Timestamp) -> Result<bool, StoreError> {
+    Ok(tx.scan_by::<VisitBySeen>().before(now - PAUSE).first()?.is_some())
+}
+
 /// Forgets visits that are over; whether there may be more.
 pub(crate) fn sweep(tx: &mut Tx<'_>) -> Result<bool, StoreError> {
     let over = tx.scan_by::<VisitBySeen>().before(tx.now() - PAUSE).collect(SWEEP)?;
