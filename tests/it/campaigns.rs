@@ -224,17 +224,19 @@ async fn audiences_are_segments_of_customers() {
     shop.close().await;
 }
 
+/// A flash sale of A at 4.00.
+fn flash(shop: &Shop, stock: u32, more: Value) -> Value {
+    let mut body = json!({"name": "Flash", "startsAt": at(shop, 0), "endsAt": at(shop, 600),
+        "items": [{"sku": "A", "salePrice": "4.00", "stock": stock, "perUserLimit": 3}]});
+    body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    body
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn a_flash_sale_sets_stock_aside_and_gives_back_what_is_left() {
+async fn a_flash_sale_that_cannot_be_is_pointed_at_and_sets_nothing_aside() {
     let shop = Shop::start().await;
     shop.product("A", "10.00", 10).await;
-    let member = shop.customer("member@example.com").await;
-    let sale = |stock: u32, more: Value| {
-        let mut body = json!({"name": "Flash", "startsAt": at(&shop, 0), "endsAt": at(&shop, 600),
-            "items": [{"sku": "A", "salePrice": "4.00", "stock": stock, "perUserLimit": 3}]});
-        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        body
-    };
+    let sale = |stock: u32, more: Value| flash(&shop, stock, more);
     for (body, pointer) in [
         (sale(11, json!({})), "/items/0/stock"),
         (sale(0, json!({})), "/items/0/stock"),
@@ -250,6 +252,15 @@ async fn a_flash_sale_sets_stock_aside_and_gives_back_what_is_left() {
         assert_eq!(problem["errors"][0]["pointer"], pointer, "{problem}");
     }
     assert_eq!(shop.stock_of("A").await, (10, 0), "what was refused set nothing aside");
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flash_sale_sets_stock_aside_and_gives_back_what_is_left() {
+    let shop = Shop::start().await;
+    shop.product("A", "10.00", 10).await;
+    let member = shop.customer("member@example.com").await;
+    let sale = |stock: u32, more: Value| flash(&shop, stock, more);
     let made = shop.admin.post("/api/flash-sales", &sale(6, json!({}))).await.expect(201);
     let path = format!("/api/flash-sales/{}", made["id"]);
     assert_eq!((&made["status"], &made["reservationTtlSeconds"]), (&json!("ACTIVE"), &json!(600)));

@@ -70,6 +70,18 @@ async fn a_coupon_is_a_key_to_its_promotion() {
     shop.admin.patch(path, &json!({"status": "DISABLED"})).await.expect(200);
     let refused = order(&you, "A", 1, json!({"couponCode": "WELCOME100"})).await.refused(422, "COUPON_INVALID");
     assert_eq!(refused["reason"], "PAUSED");
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_code_is_judged_and_what_is_not_good_looks_unknown_to_strangers() {
+    let shop = Shop::start().await;
+    shop.product("A", "10.00", 100).await;
+    let me = shop.customer("me@example.com").await;
+    let ten = activate(&shop, percent("10", json!({"couponOnly": true}))).await;
+    coupon(&shop, "SECOND", ten, json!({})).await;
+    coupon(&shop, "WELCOME100", ten, json!({})).await;
+    shop.admin.patch("/api/coupons/welcome_100", &json!({"status": "DISABLED"})).await.expect(200);
     let judge = |code: &'static str, client: &crate::client::Client| {
         let client = client.clone();
         async move {

@@ -47,15 +47,12 @@ pub(crate) async fn order(client: &Client, sku: &str, quantity: u32, more: Value
     client.post("/api/orders", &with(order_of(&[(sku, quantity)], "tok_visa"), more)).await
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn every_action_gives_what_it_says() {
-    let shop = Shop::start().await;
-    let items = json!([
-        {"sku": "A", "quantity": 3, "unitPrice": "10.00", "categoryIds": [3]},
-        {"sku": "B", "quantity": 2, "unitPrice": "7.50", "attributes": {"color": "red"}},
-    ]);
+/// An action, what three A at 10.00 and two B at 7.50 then come to, and what it takes off shipping.
+type Given = (Value, [&'static str; 2], &'static str);
+
+fn amounts() -> Vec<Given> {
     let a = json!({"skus": ["a"]});
-    for (action, expected, shipping) in [
+    vec![
         (json!({"type": "PERCENT_OFF", "value": "10"}), ["27.00", "13.50"], "0.00"),
         (json!({"type": "PERCENT_OFF", "value": "33.3333", "scope": "ITEMS", "items": a}), ["20.00", "15.00"], "0.00"),
         (json!({"type": "PERCENT_OFF", "value": 50, "maxDiscount": "9.00"}), ["24.00", "12.00"], "0.00"),
@@ -77,6 +74,12 @@ async fn every_action_gives_what_it_says() {
         (json!({"type": "FIXED_PRICE", "value": "9.00", "scope": "ITEMS"}), ["27.00", "15.00"], "0.00"),
         (json!({"type": "FIXED_PRICE", "value": "0.00", "scope": "ITEMS", "items": a}), ["0.00", "15.00"], "0.00"),
         (json!({"type": "FIXED_PRICE", "value": "30.00", "scope": "ORDER"}), ["20.00", "10.00"], "0.00"),
+    ]
+}
+
+fn units() -> Vec<Given> {
+    let a = json!({"skus": ["a"]});
+    vec![
         (
             json!({"type": "BUY_X_GET_Y", "buy": {"items": a, "quantity": 2}, "get": {"items": {"skus": ["B"]},
             "quantity": 1, "percentOff": "100"}}),
@@ -120,7 +123,17 @@ async fn every_action_gives_what_it_says() {
             ["27.00", "15.00"],
             "0.00",
         ),
-    ] {
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_action_gives_what_it_says() {
+    let shop = Shop::start().await;
+    let items = json!([
+        {"sku": "A", "quantity": 3, "unitPrice": "10.00", "categoryIds": [3]},
+        {"sku": "B", "quantity": 2, "unitPrice": "7.50", "attributes": {"color": "red"}},
+    ]);
+    for (action, expected, shipping) in amounts().into_iter().chain(units()) {
         let promotion = json!([{"name": "P", "actions": [action]}]);
         let answer = calculate(&shop.admin, items.clone(), promotion, json!({"shipping": {"amount": "5.00"}})).await;
         assert_eq!(lines(&answer), expected, "{action}: {answer}");
@@ -137,17 +150,17 @@ pub(crate) fn pence(amount: &Value) -> i64 {
     amount.as_str().unwrap().replace('.', "").parse().unwrap()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_does_not_type_check_is_pointed_at() {
-    let shop = Shop::start().await;
+/// Members that a promotion cannot have, and where the fault is.
+type Fault = (Value, &'static str);
+
+fn bad_heads() -> Vec<Fault> {
     let action = json!({"type": "PERCENT_OFF", "value": "10"});
     let mut deep = json!({"field": "cart.lines", "op": "GT", "value": 1});
     for _ in 0..9 {
         deep = json!({"not": deep});
     }
     let leaf = |field: &str, op: &str, value: Value| json!({"when": {"field": field, "op": op, "value": value}});
-    let act = |action: Value| json!({"actions": [action]});
-    for (members, pointer) in [
+    vec![
         (json!({"actions": []}), "/actions"),
         (json!({"actions": vec![action.clone(); 9]}), "/actions"),
         (json!({"name": ""}), "/name"),
@@ -178,6 +191,12 @@ async fn what_does_not_type_check_is_pointed_at() {
         (leaf("time.weekday", "EQ", json!("FREITAG")), "/when/value"),
         (leaf("time.hour", "EQ", json!(24)), "/when/value"),
         (json!({"when": {"all": [{"any": [{"field": "channel", "op": "EQ"}]}]}}), "/when/all/0/any/0/value"),
+    ]
+}
+
+fn bad_actions() -> Vec<Fault> {
+    let act = |action: Value| json!({"actions": [action]});
+    vec![
         (act(json!({"type": "PERCENT_OFF", "value": "100.0001"})), "/actions/0/value"),
         (act(json!({"type": "PERCENT_OFF", "value": "0"})), "/actions/0/value"),
         (act(json!({"type": "PERCENT_OFF", "value": "1.00001"})), "/actions/0/value"),
@@ -198,7 +217,13 @@ async fn what_does_not_type_check_is_pointed_at() {
             act(json!({"type": "BUY_X_GET_Y", "buy": {"quantity": 1}, "get": {"quantity": 0, "percentOff": "100"}})),
             "/actions/0/get/quantity",
         ),
-    ] {
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_does_not_type_check_is_pointed_at() {
+    let shop = Shop::start().await;
+    for (members, pointer) in bad_heads().into_iter().chain(bad_actions()) {
         let body = with(percent("10", json!({})), members);
         let refused = shop.admin.post("/api/promotions", &body).await;
         let problem = refused.expect(422);
