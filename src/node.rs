@@ -17,7 +17,7 @@ use promox_payment::Payments;
 use promox_product::Products;
 use promox_promotion::Promotions;
 use promox_reward::Rewards;
-use promox_storage::{Audit, Cache, Consumer, ConsumerLoop, Database, Db, Schema, TableDef};
+use promox_storage::{Audit, Cache, Consumer, ConsumerLoop, Database, Db, Schema, TableDef, prune_events};
 use promox_user::Users;
 
 use crate::background::Background;

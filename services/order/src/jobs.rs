@@ -19,7 +19,6 @@ const START_PATIENCE: Duration = Duration::from_millis(1_500);
 /// The jobs of orders.
 pub(crate) fn jobs(orders: &Arc<Orders>) -> Vec<Job> {
     let (sagas, returns, keys) = (orders.clone(), orders.clone(), orders.clone());
-    let events = orders.clone();
     vec![
         Job::new("order.take_up_sagas", Duration::from_secs(1), move |cx| {
             let orders = sagas.clone();
@@ -32,10 +31,6 @@ pub(crate) fn jobs(orders: &Arc<Orders>) -> Vec<Job> {
         Job::new("order.prune_keys", Duration::from_mins(1), move |cx| {
             let orders = keys.clone();
             async move { orders.db.prune_keys(&cx).await }
-        }),
-        Job::new("order.prune_events", Duration::from_mins(1), move |cx| {
-            let orders = events.clone();
-            async move { orders.db.prune_events(&cx).await }
         }),
     ]
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use promox_kernel::{Cx, Error, Node};
 
 use crate::system::{DeadLetter, Place};
-use crate::{Db, Event, Lane, StoreError, Tx};
+use crate::{Database, Db, Event, Lane, StoreError, Tx};
 
 /// Events that one transaction applies at most.
 const BATCH: usize = 256;
@@ -117,24 +117,24 @@ impl ConsumerLoop {
     }
 
     async fn commit(&self, cx: &Cx, events: Vec<Event>, last: i64) -> Result<(), Error> {
-        let consumer = self.consumer.clone();
+        let (consumer, source) = (self.consumer.clone(), self.source.database());
         let work = move |tx: &mut Tx<'_>| {
             if !events.is_empty() {
                 consumer.apply(tx, &events)?;
             }
-            Ok(tx.move_place(consumer.name(), last)?)
+            Ok(tx.move_place(consumer.name(), source, last)?)
         };
         self.target.write_in(cx, Lane::Bulk, work).await
     }
 
     async fn bury(&self, cx: &Cx, position: i64, reason: String) -> Result<(), Error> {
-        let consumer = self.consumer.clone();
+        let (consumer, source) = (self.consumer.clone(), self.source.database());
         let work = move |tx: &mut Tx<'_>| {
             let (database, at) = (tx.database().number(), tx.now());
             let letter =
                 DeadLetter { database, consumer: consumer.name().to_owned(), position, reason: reason.clone(), at };
             tx.put(&letter)?;
-            Ok::<_, Error>(tx.move_place(consumer.name(), position)?)
+            Ok::<_, Error>(tx.move_place(consumer.name(), source, position)?)
         };
         self.target.write(cx, work).await
     }
@@ -147,8 +147,9 @@ impl Tx<'_> {
         Ok(place.map_or(0, |place| place.position))
     }
 
-    fn move_place(&mut self, consumer: &str, position: i64) -> Result<(), StoreError> {
-        self.put(&Place { database: self.database().number(), consumer: consumer.to_owned(), position })
+    fn move_place(&mut self, consumer: &str, source: Database, position: i64) -> Result<(), StoreError> {
+        let (database, source) = (self.database().number(), Some(source.number()));
+        self.put(&Place { database, consumer: consumer.to_owned(), position, source })
     }
 }
 

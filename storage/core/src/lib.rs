@@ -32,6 +32,7 @@ pub use error::StoreError;
 pub use event::{Event, EventByEnd, NewEvent};
 pub use gates::{Gate, GateDoubt, GateGroup, GatePass, GateRefusal, Gates, GivenBack};
 pub use memory::MemoryEngine;
+pub use outbox::prune_events;
 pub use record::{Index, Record};
 pub use replay::Recall;
 pub use row::{decode_row, encode_row};

@@ -1,6 +1,8 @@
 //! Keeping the outbox: events whose time is over are removed, and the auditor counts that nothing else is missing.
 
-use promox_kernel::{Cx, Error};
+use std::time::Duration;
+
+use promox_kernel::{Error, Job};
 
 use crate::event::EventByEnd;
 use crate::system::{DeadLetter, Place, Removed};
@@ -8,23 +10,42 @@ use crate::{Db, Event, Lane, Report, StoreError, Tx};
 
 /// Events that one batch removes.
 const BATCH: usize = 1_000;
+/// Events that one batch looks at: of the other database there may be some whose time is over too.
+const MOST_SEEN: usize = 2_000;
+/// The pause between two looks.
+const EVERY: Duration = Duration::from_mins(1);
 
-impl Db {
-    /// Removes events whose time is over, one bounded batch; whether there may be more.
-    ///
-    /// What a consumer of this database has not passed stays, and so does the newest event, which carries the position on.
-    pub async fn prune_events(&self, cx: &Cx) -> Result<bool, Error> {
-        self.write_in(cx, Lane::Bulk, |tx| Ok(prune(tx)?)).await
-    }
+/// Removes events of `source` whose time is over, in bounded batches.
+///
+/// What a consumer that writes into one of `targets` has not passed stays, and so does the newest event, which carries the
+/// position on.
+pub fn prune_events(name: &'static str, source: Db, targets: Vec<Db>) -> Job {
+    Job::new(name, EVERY, move |cx| {
+        let (source, targets) = (source.clone(), targets.clone());
+        async move {
+            let passed = passed(&source, &targets).await?;
+            source.write_in(&cx, Lane::Bulk, move |tx| Ok(prune(tx, passed)?)).await
+        }
+    })
 }
 
-fn prune(tx: &mut Tx<'_>) -> Result<bool, StoreError> {
+/// The position that every consumer of `source` has passed.
+async fn passed(source: &Db, targets: &[Db]) -> Result<i64, Error> {
+    let (number, mut passed) = (source.database().number(), i64::MAX);
+    for target in targets {
+        let places = target.read(places).await?;
+        let here = places.into_iter().filter(|place| place.source.unwrap_or(place.database) == number);
+        passed = here.map(|place| place.position).fold(passed, i64::min);
+    }
+    Ok(passed)
+}
+
+fn prune(tx: &mut Tx<'_>, passed: i64) -> Result<bool, StoreError> {
     let number = tx.database().number();
-    let behind = places(tx)?.into_iter().map(|place| place.position).min().unwrap_or(i64::MAX);
     let last = tx.last_position()?;
-    let over = tx.scan_by::<EventByEnd>().before(Some(tx.now())).collect(BATCH)?;
-    let gone = |event: &&Event| event.database == number && event.position <= behind && event.position < last;
-    let positions: Vec<i64> = over.iter().filter(gone).map(|event| event.position).collect();
+    let over = tx.scan_by::<EventByEnd>().before(Some(tx.now())).collect(MOST_SEEN)?;
+    let gone = |event: &&Event| event.database == number && event.position <= passed && event.position < last;
+    let positions: Vec<i64> = over.iter().filter(gone).take(BATCH).map(|event| event.position).collect();
     for position in &positions {
         tx.delete::<Event>(&(number, *position))?;
     }

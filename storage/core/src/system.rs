@@ -23,6 +23,8 @@ record! {
     /// How far a consumer has come: moved in the transaction of its effect.
     pub(crate) struct Place in Ecommerce.consumer_places = 6, key(database: u32, consumer: String) {
         position: i64,
+        /// Whose outbox the position is in; null for the database's own, before both were told apart.
+        source: Option<u32>,
     }
 }
 

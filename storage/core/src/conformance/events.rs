@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::rows::shelf;
 use super::tables::{Badge, Shelf};
 use super::{NOW, Store, cx};
-use crate::{Consumer, ConsumerLoop, Database, Event, Recall, StoreError, Tx};
+use crate::{Consumer, ConsumerLoop, Database, Db, Event, Recall, Report, StoreError, Tx, prune_events};
 
 #[derive(Debug, Serialize, Deserialize, PartialEq)]
 struct Moved {
@@ -100,6 +100,67 @@ pub(super) async fn consumers_apply_each_once(store: Store) {
     let letters: Vec<i64> =
         Result::<_, StoreError>::unwrap(letters).into_iter().map(|letter| letter.position).collect();
     assert_eq!(letters, [7]);
+}
+
+#[derive(Debug, Serialize, Deserialize, PartialEq)]
+struct Dusted {
+    by: i64,
+}
+
+promox_kernel::fact! { Dusted = "SHELF_DUSTED" in "shelf" kept 1 }
+
+/// Reads everything and does nothing.
+struct Reader;
+
+impl Consumer for Reader {
+    fn name(&self) -> &'static str {
+        "conformance.reader"
+    }
+
+    fn wants(&self, _: &Event) -> bool {
+        true
+    }
+
+    fn apply(&self, _: &mut Tx<'_>, _: &[Event]) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+pub(super) async fn events_wait_for_their_consumers(store: Store) {
+    let (shop, promox) = (store.db(), store.database(Database::Promox));
+    let node = Node::new(Clock::manual(NOW), Entropy::seeded(1));
+    let mut consumer = ConsumerLoop::new(Arc::new(Reader), shop.clone(), promox.clone());
+    let dust = |db: Db, times: i64| async move {
+        for by in 0..times {
+            db.write(&cx(), move |tx| tx.emit(1_i64, &Dusted { by })).await.unwrap();
+        }
+    };
+    dust(shop.clone(), 1).await;
+    consumer.turn(&node).await.unwrap();
+    dust(shop.clone(), 2).await;
+    dust(promox.clone(), 5).await;
+
+    let late = Node::new(Clock::manual(NOW + Duration::from_hours(48)), Entropy::seeded(1));
+    let prune = |db: Db| {
+        let job = prune_events("conformance.prune", db.clone(), vec![store.db(), store.database(Database::Promox)]);
+        let cx = Cx::system(&late, "prune", Duration::from_secs(5));
+        async move {
+            job.run(cx).await.unwrap();
+            let left = db.read(|tx| tx.events_after(0, 100)).await;
+            let left: Vec<Event> = Result::<_, StoreError>::unwrap(left);
+            left.into_iter().map(|event| event.position).collect::<Vec<_>>()
+        }
+    };
+    assert_eq!(prune(shop.clone()).await, [2, 3], "the consumer has read the first only");
+    assert_eq!(prune(promox.clone()).await, [5], "nobody follows these; the newest carries the position on");
+    consumer.turn(&node).await.unwrap();
+    assert_eq!(prune(shop).await, [3]);
+    let mut report = Report::default();
+    let snapshot = store.engine.snapshot();
+    for database in Database::ALL {
+        Tx::unbounded(&*snapshot, database).audit_outbox(&mut report).unwrap();
+    }
+    assert_eq!(report.finish().0, []);
 }
 
 fn claim(key: &str, fingerprint: u8) -> Claim {

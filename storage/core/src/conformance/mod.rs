@@ -128,6 +128,7 @@ cases! {
     events::dropped_transactions_tell_nothing => "a dropped transaction tells no event",
     events::subscribers_are_woken => "a commit that tells an event wakes subscribers",
     events::consumers_apply_each_once => "consumers apply each event once, and poison goes to the dead letters",
+    events::events_wait_for_their_consumers => "an event whose time is over waits for its consumers, and for nobody else's",
     events::keys_are_claimed_and_kept => "an idempotency key is claimed, decided and recalled",
     events::last_commit_is_remembered => "the time of the newest commit is known",
 }
