@@ -82,7 +82,7 @@ impl<'a> Errand<'a> {
         self.clients.decided(&key, &before.unwrap_or(Ask { who, operation, path, body })).await
     }
 
-    /// The body of an order: lines, how it is paid, perhaps a coupon.
+    /// The body of an order: lines, how it is paid, perhaps a coupon or a code.
     fn order(&self, lines: bool) -> Value {
         let token = TOKENS[self.pick(TOKENS.len())];
         let mut body = json!({
@@ -93,8 +93,10 @@ impl<'a> Errand<'a> {
             let line = || json!({"sku": SKUS[self.pick(SKUS.len())], "quantity": 1 + self.dice.below(3)});
             body["items"] = (0..=self.dice.below(2)).map(|_| line()).collect();
         }
-        if self.dice.below(3) == 0 {
-            body["couponCode"] = json!("SAVE");
+        match self.dice.below(6) {
+            0 | 1 => body["couponCode"] = json!("SAVE"),
+            2 => body["promotionCode"] = json!("SPRING"),
+            _ => {}
         }
         body
     }

@@ -133,6 +133,17 @@ async fn open(clients: Clients) -> String {
     });
     let promotion = make("promotion.create", &[], promotion).await["id"].clone();
     make("promotion.activate", &[("id", &promotion)], Value::Null).await;
+    let campaign = make("campaign.create", &[], json!({"name": "Spring", "budget": "12.00"})).await["id"].clone();
+    make("campaign.move", &[("id", &campaign)], json!({"to": "ACTIVE"})).await;
+    let code = json!({
+        "name": "Spring",
+        "code": "SPRING",
+        "campaignId": campaign,
+        "actions": [{"type": "PERCENT_OFF", "value": "20"}],
+        "limits": {"budget": "9.00", "whenShort": "GIVE_REST"},
+    });
+    let code = make("promotion.create", &[], code).await["id"].clone();
+    make("promotion.activate", &[("id", &code)], Value::Null).await;
     let coupon = json!({"code": "SAVE", "promotionId": promotion, "maxRedemptions": 7});
     make("coupon.create", &[], coupon).await;
     let sale = json!({
