@@ -456,3 +456,34 @@ async fn kills_while_the_figures_follow_lose_and_double_nothing() {
     process.kill().await;
     crate::process::verify(dir.path());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flash_sale_shows_what_it_sold_and_points_are_no_discount() {
+    let shop = Shop::start().await;
+    shop.product("A", "10.00", 10).await;
+    shop.product("B", "5.00", 10).await;
+    shop.admin.put("/api/rewards/settings", &json!({"pointValue": "0.01"})).await.expect(200);
+    let at = |seconds: i64| promox_kernel::Timestamp::from_seconds(shop.seconds() + seconds).to_string();
+    let items = json!([{"sku": "A", "salePrice": "4.00", "stock": 5}]);
+    let body = json!({"name": "Flash", "startsAt": at(0), "endsAt": at(600), "items": items});
+    let sale = shop.admin.post("/api/flash-sales", &body).await.expect(201);
+    let buyer = shop.customer("a@example.com").await;
+    let id = buyer.get("/api/users/me").await.expect(200)["id"].clone();
+    let given = json!({"points": 300, "reason": "a present"});
+    shop.admin.post(&format!("/api/rewards/account/{id}/adjust"), &given).await.expect(200);
+    let reserve = format!("/api/flash-sales/{}/reservations", sale["id"]);
+    let held = buyer.post(&reserve, &json!({"sku": "A", "quantity": 2})).await.expect(201);
+    let mut body = order_of(&[("B", 1)], "tok_visa");
+    body["flashSaleReservationIds"] = json!([held["reservationId"]]);
+    body["pointsToRedeem"] = json!(200);
+    let order = buyer.post("/api/orders", &body).await.expect(201);
+    assert_eq!(order["totals"]["total"], "11.00", "{order}");
+    let told = settled(&shop, |told| told["orders"] == 1 && told["points"]["redeemed"] == 200).await;
+    assert_eq!(told["revenue"], "13.00", "points are a tender: {told}");
+    let sold = json!([{"flashSaleId": sale["id"], "orders": 1, "quantity": 2, "revenue": "8.00"}]);
+    assert_eq!((&told["flashSales"], &told["itemsSold"]), (&sold, &json!(3)));
+    let held = buyer.get(&format!("/api/rewards/account/{id}")).await.expect(200);
+    let held = held["balance"].as_i64().unwrap() + held["pending"].as_i64().unwrap();
+    assert_eq!(told["points"]["liability"], held, "{told}");
+    shop.close().await;
+}
