@@ -8,7 +8,6 @@ use promox_kernel::Cx;
 use super::{Common, progress, refused};
 use crate::exit::Exit;
 use crate::log;
-use crate::node::Promox;
 
 /// How long a rebuild may take.
 const LIMIT: Duration = Duration::from_hours(24);
@@ -32,7 +31,7 @@ impl Analytics {
         let loaded = common.load(Vec::new())?;
         log::start(&loaded.settings.log);
         super::runtime(&loaded.settings)?.block_on(async {
-            let promox = Promox::headless(&loaded)?;
+            let promox = super::opened(&loaded)?;
             let cx = Cx::system(promox.node(), "command line", LIMIT);
             let bar = progress::items(0, "events");
             let mut last = 0;

@@ -432,7 +432,7 @@ async fn kills_while_the_figures_follow_lose_and_double_nothing() {
     let admin = process.admin().await;
     admin.send("POST", "/api/orders/import", "text/csv", file.into()).await.unwrap().expect(200);
     process.kill().await;
-    for round in 0..6_u32 {
+    for round in 0..4_u32 {
         let process = Process::start(dir.path()).await;
         let admin = process.admin().await;
         if round % 2 == 1 {
