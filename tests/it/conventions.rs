@@ -157,3 +157,30 @@ async fn null_clears_what_can_be_cleared_and_nothing_else() {
     }
     shop.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cursor_is_good_for_the_list_that_gave_it() {
+    let shop = Shop::start().await;
+    for sku in ["A", "B", "C"] {
+        shop.product(sku, "1.00", 5).await;
+        shop.anyone.post("/api/orders", &order_of(&[(sku, 1)], "tok_visa")).await.expect(201);
+        shop.customer(&format!("{}@example.com", sku.to_lowercase())).await;
+    }
+    let lists = ["/api/orders", "/api/orders?status=CONFIRMED", "/api/users", "/api/inventory", "/api/payments"];
+    let page = async |path: &str, more: &str| {
+        let glue = if path.contains('?') { '&' } else { '?' };
+        shop.admin.get(&format!("{path}{glue}limit=1{more}")).await
+    };
+    for list in lists {
+        let first = page(list, "").await.expect(200);
+        let after = format!("&cursor={}", first["nextCursor"].as_str().unwrap());
+        let second = page(list, &after).await.expect(200);
+        assert_ne!(first["items"], second["items"], "{list}");
+        for other in lists.iter().filter(|other| **other != list) {
+            let answer = page(other, &after).await;
+            answer.refused(422, "VALIDATION_FAILED");
+            assert_eq!(pointer(&answer), "?cursor", "{list} in {other}");
+        }
+    }
+    shop.close().await;
+}

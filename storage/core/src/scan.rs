@@ -90,6 +90,22 @@ impl<'s, 't, R: Record> Scan<'s, 't, R> {
         range
     }
 
+    /// What of the range lies beyond a cursor: the key of a row, after the space that it was found in. One of another list is
+    /// refused, for the key would be some other place in this one.
+    fn range_after(&self, cursor: Option<Cursor>) -> Result<KeyRange, Error> {
+        let mut range = self.range();
+        let Some(Cursor(place)) = cursor else { return Ok(range) };
+        let key = place.strip_prefix(&self.space.0.to_be_bytes()).filter(|key| key.starts_with(&self.prefix));
+        let key = key.ok_or_else(|| Error::field("?cursor", "not a cursor of this list; start again without one"))?;
+        match self.direction {
+            Direction::Forward => range.start = range.start.max([key, &[0]].concat()),
+            Direction::Backward => {
+                range.end = Some(range.end.map_or_else(|| key.to_vec(), |end| end.min(key.to_vec())));
+            }
+        }
+        Ok(range)
+    }
+
     /// The rows, read as they are asked for.
     pub fn rows(self) -> impl Iterator<Item = Result<R, StoreError>> + use<'s, 't, R> {
         let range = self.range();
@@ -119,16 +135,8 @@ impl<'s, 't, R: Record> Scan<'s, 't, R> {
 
     /// The page after `cursor`, of the rows that `keep` lets pass.
     pub fn page_of(self, limit: Limit, cursor: Option<Cursor>, keep: impl Fn(&R) -> bool) -> Result<Page<R>, Error> {
-        let mut range = self.range();
-        if let Some(Cursor(key)) = cursor {
-            if !key.starts_with(&self.prefix) {
-                return Err(Error::field("?cursor", "not a cursor of this list; start again without one"));
-            }
-            match self.direction {
-                Direction::Forward => range.start = [key.as_slice(), &[0]].concat(),
-                Direction::Backward => range.end = Some(key),
-            }
-        }
+        let range = self.range_after(cursor)?;
+        let of_space = self.space.0.to_be_bytes();
         let mut items = Vec::new();
         let mut last = None;
         let mut more = false;
@@ -141,7 +149,7 @@ impl<'s, 't, R: Record> Scan<'s, 't, R> {
                 more = true;
                 break;
             }
-            last = Some(Cursor(key));
+            last = Some(Cursor([of_space.as_slice(), &key].concat()));
             items.push(row);
         }
         Ok(Page::new(items, last.filter(|_| more)))
