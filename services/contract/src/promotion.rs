@@ -334,8 +334,9 @@ pub struct TakenCodes {
 json_reply!(TakenCodes);
 
 /// Claims codes for coupons that are about to be made, so that no promotion takes them meanwhile: promotions and coupons
-/// share one namespace. Those that a promotion has, or is about to have, are answered and not claimed. A claim lapses after
-/// ten minutes; claiming again under the same owner replaces it.
+/// share one namespace. Those that a promotion has are answered and not claimed; while a promotion is about to have one of
+/// them, this waits, and is 503 `CODES_BUSY` in the end. A claim lapses after two minutes; claiming again under the same
+/// owner replaces it.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ClaimCodes {
@@ -343,8 +344,8 @@ pub struct ClaimCodes {
     pub owner: String,
     /// The codes in normal form.
     pub codes: Vec<String>,
-    /// Codes that are yet to be drawn: all of one length from the first to the last. Claimed only when no promotion is about
-    /// to have one of them; which ones promotions have already is asked when they are drawn.
+    /// Codes that are yet to be drawn: all of one length from the first to the last. Which of them promotions have already
+    /// is asked when they are drawn.
     pub span: Option<(String, String)>,
 }
 operation! { ClaimCodes => TakenCodes, "promotion.claim_codes", internal, "Claims codes for coupons." }

@@ -18,10 +18,10 @@ impl Claim {
         Ok((Self { owner }, answer.taken))
     }
 
-    /// Claims all codes of one length between two; `None` when a promotion is about to have one of them.
-    pub(crate) async fn span(cx: &Cx, owner: String, span: (String, String)) -> Result<Option<Self>, Error> {
-        let answer = cx.call(ClaimCodes { owner: owner.clone(), codes: Vec::new(), span: Some(span) }).await?;
-        Ok(answer.taken.is_empty().then_some(Self { owner }))
+    /// Claims all codes of one length between two.
+    pub(crate) async fn span(cx: &Cx, owner: String, span: (String, String)) -> Result<Self, Error> {
+        cx.call(ClaimCodes { owner: owner.clone(), codes: Vec::new(), span: Some(span) }).await?;
+        Ok(Self { owner })
     }
 
     /// Ends it. One that cannot be ended now lapses by itself.

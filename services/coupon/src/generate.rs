@@ -26,7 +26,7 @@ impl Coupons {
         let Some(batch) = making.into_iter().min_by_key(|batch| batch.count - batch.generated) else {
             return Ok(false);
         };
-        let Some(claim) = self.claim_span(cx, &batch).await? else { return Ok(true) };
+        let claim = claim_span(cx, &batch).await?;
         let made = self.make_chunks(cx, &batch).await;
         claim.release(cx).await;
         made.map(|()| true)
@@ -41,17 +41,6 @@ impl Coupons {
             from += CHUNK;
         }
         Ok(())
-    }
-
-    /// Claims all codes that this run may draw, so that no promotion takes one of them meanwhile; `None` while one that is
-    /// being made may.
-    async fn claim_span(&self, cx: &Cx, batch: &Batch) -> Result<Option<Claim>, Error> {
-        let pattern = Pattern::parse(&batch.pattern).map_err(Error::internal)?;
-        let chunks = CHUNK.saturating_mul(i64::try_from(CHUNKS).unwrap_or(0));
-        let until = batch.count.min(batch.generated + chunks);
-        let first = pattern.code(batch.count, batch.generated, 0);
-        let last = pattern.code(batch.count, until - 1, pattern.stratum(batch.count) - 1);
-        Claim::span(cx, format!("coupon_batch:{}", batch.id), (first, last)).await
     }
 
     async fn make_chunk(&self, cx: &Cx, batch: &Batch, from: i64) -> Result<bool, Error> {
@@ -89,6 +78,16 @@ impl Coupons {
         taken.extend(cx.call(PromotionCodesTaken { codes: codes.to_vec() }).await?.taken);
         Ok(taken)
     }
+}
+
+/// Claims all codes that a run may draw, so that no promotion takes one of them meanwhile.
+async fn claim_span(cx: &Cx, batch: &Batch) -> Result<Claim, Error> {
+    let pattern = Pattern::parse(&batch.pattern).map_err(Error::internal)?;
+    let chunks = CHUNK.saturating_mul(i64::try_from(CHUNKS).unwrap_or(0));
+    let until = batch.count.min(batch.generated + chunks);
+    let first = pattern.code(batch.count, batch.generated, 0);
+    let last = pattern.code(batch.count, until - 1, pattern.stratum(batch.count) - 1);
+    Claim::span(cx, format!("coupon_batch:{}", batch.id), (first, last)).await
 }
 
 fn random(entropy: &Entropy) -> u128 {

@@ -1,17 +1,19 @@
 //! Codes in the one namespace of promotions and coupons: claimed before they are anybody's.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use promox_contract::coupon::CouponCodesTaken;
 use promox_contract::promotion::{ClaimCodes, PromotionCodesTaken, ReleaseCodes, TakenCodes};
 use promox_kernel::{Cx, Error, Handle};
+use promox_storage::Tx;
 
-use crate::commands::codes::{self, Claimed};
+use crate::commands::codes;
 use crate::handlers::bound;
 use crate::reject::Reject;
 use crate::{Promotions, queries};
 
-/// How long a promotion waits while codes are drawn that its own may be among.
+/// How long one waits for others who are about to have the same codes.
 const WAITS: Duration = Duration::from_millis(10);
 /// How often it looks again.
 const TRIES: u32 = 200;
@@ -20,16 +22,8 @@ impl Promotions {
     /// Claims a promotion's code, which no coupon has; the claim's name, for the transaction that ends it.
     pub(crate) async fn claim_code(&self, cx: &Cx, code: String) -> Result<String, Error> {
         let owner = format!("promotion:{}", cx.node.entropy.token());
-        for left in (0..TRIES).rev() {
-            let (name, wanted) = (owner.clone(), code.clone());
-            match self.db.write(cx, move |tx| codes::claim(tx, &name, &wanted)).await? {
-                Claimed::Yes => break,
-                Claimed::Wait if left == 0 => {
-                    return Err(Error::unavailable("CODES_BUSY", "Coupons are being made: try again.", 1));
-                }
-                Claimed::Wait => cx.node.clock.sleep(WAITS).await,
-            }
-        }
+        let (name, wanted) = (owner.clone(), code.clone());
+        self.patiently(cx, move |tx| codes::claim(tx, &name, &wanted)).await?;
         let taken = cx.call(CouponCodesTaken { codes: vec![code.clone()] }).await.map(|answer| answer.taken);
         match taken {
             Ok(taken) if taken.is_empty() => Ok(owner),
@@ -38,6 +32,21 @@ impl Promotions {
                 Err(refused.err().unwrap_or_else(|| Reject::CodeTaken(code).into()))
             }
         }
+    }
+
+    /// Claims as soon as it can be told whether the codes are free.
+    async fn patiently<T, F>(&self, cx: &Cx, claim: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: Fn(&mut Tx<'_>) -> Result<Option<T>, Reject> + Clone + Send + 'static,
+    {
+        for _ in 0..TRIES {
+            if let Some(done) = self.db.write(cx, claim.clone()).await? {
+                return Ok(done);
+            }
+            cx.node.clock.sleep(WAITS).await;
+        }
+        Err(Error::unavailable("CODES_BUSY", "Others are about to have such codes: try again.", 1))
     }
 
     /// Ends a claim that came to nothing.
@@ -60,7 +69,8 @@ impl Handle<PromotionCodesTaken> for Promotions {
 impl Handle<ClaimCodes> for Promotions {
     async fn handle(&self, cx: &Cx, op: ClaimCodes) -> Result<TakenCodes, Error> {
         bound(op.codes.len(), "/codes")?;
-        Ok(self.db.write(cx, move |tx| codes::claim_for_coupons(tx, &op)).await?)
+        let op = Arc::new(op);
+        self.patiently(cx, move |tx| codes::claim_for_coupons(tx, &op)).await
     }
 }
 

@@ -16,18 +16,9 @@ use crate::records::CodeClaim;
 use crate::reject::Reject;
 
 /// How long a claim stands that nobody releases: longer than any request may take.
-const STANDS: Duration = Duration::from_mins(10);
+const STANDS: Duration = Duration::from_mins(2);
 /// Lapsed claims that one sweep removes.
 const SWEEP: usize = 500;
-
-/// Whether a promotion may go on with a code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Claimed {
-    /// It is claimed.
-    Yes,
-    /// Codes are being drawn that it may be among: ask again in a moment.
-    Wait,
-}
 
 fn others(tx: &Tx<'_>, owner: &str) -> Result<Vec<CodeClaim>, StoreError> {
     let now = tx.now();
@@ -35,37 +26,32 @@ fn others(tx: &Tx<'_>, owner: &str) -> Result<Vec<CodeClaim>, StoreError> {
     rows.filter(|row| row.as_ref().map_or(true, |row| row.owner != owner && row.until > now)).collect()
 }
 
-/// Claims a code for a promotion.
-pub(crate) fn claim(tx: &mut Tx<'_>, owner: &str, code: &String) -> Result<Claimed, Reject> {
+/// Claims a code for a promotion. `None` while somebody else is about to have it, or draws codes that it may be among: what
+/// comes of that is not known yet.
+pub(crate) fn claim(tx: &mut Tx<'_>, owner: &str, code: &String) -> Result<Option<()>, Reject> {
     check_code(tx, None, Some(code))?;
-    for other in others(tx, owner)? {
-        if other.names(code) {
-            return Err(Reject::CodeTaken(code.clone()));
-        }
-        if other.spans(code) {
-            return Ok(Claimed::Wait);
-        }
+    if others(tx, owner)?.iter().any(|other| other.names(code) || other.spans(code)) {
+        return Ok(None);
     }
     put(tx, owner, true, vec![code.clone()], None)?;
-    Ok(Claimed::Yes)
+    Ok(Some(()))
 }
 
-/// Claims codes for coupons; those that are promotions' are answered.
-pub(crate) fn claim_for_coupons(tx: &mut Tx<'_>, op: &ClaimCodes) -> Result<TakenCodes, StoreError> {
-    let mut taken = queries::taken(tx, op.codes.clone())?;
-    for other in others(tx, &op.owner)?.into_iter().filter(|other| other.by_promotion) {
-        taken.extend(op.codes.iter().filter(|code| other.names(code)).cloned());
-        if let Some((first, last)) = &op.span {
-            let spanned = |code: &&String| code.len() == first.len() && first <= *code && *code <= last;
-            taken.extend(other.codes.iter().filter(spanned).cloned());
-        }
+/// Claims codes for coupons; those that are promotions' are answered. `None` while a promotion is about to have one of them.
+pub(crate) fn claim_for_coupons(tx: &mut Tx<'_>, op: &ClaimCodes) -> Result<Option<TakenCodes>, Reject> {
+    let spanned = |code: &String| {
+        op.span.as_ref().is_some_and(|(first, last)| code.len() == first.len() && first <= code && code <= last)
+    };
+    let in_question = |code: &String| op.codes.contains(code) || spanned(code);
+    if others(tx, &op.owner)?.iter().any(|other| other.by_promotion && other.codes.iter().any(in_question)) {
+        return Ok(None);
     }
+    let taken = queries::taken(tx, op.codes.clone())?;
     let free: Vec<String> = op.codes.iter().filter(|code| !taken.contains(code)).cloned().collect();
-    let span = op.span.clone().filter(|_| taken.is_empty());
-    if !free.is_empty() || span.is_some() {
-        put(tx, &op.owner, false, free, span)?;
+    if !free.is_empty() || op.span.is_some() {
+        put(tx, &op.owner, false, free, op.span.clone())?;
     }
-    Ok(TakenCodes { taken })
+    Ok(Some(TakenCodes { taken }))
 }
 
 fn put(
