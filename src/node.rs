@@ -252,7 +252,12 @@ impl Promox {
 
     /// What is done by the clock.
     pub fn jobs(&self) -> Vec<Job> {
-        self.services.jobs()
+        let (shop, promox) = (self.database(Database::Ecommerce), self.database(Database::Promox));
+        let both = vec![shop.clone(), promox.clone()];
+        let mut jobs = self.services.jobs();
+        jobs.push(prune_events("shop.prune_events", shop, both.clone()));
+        jobs.push(prune_events("promox.prune_events", promox, both));
+        jobs
     }
 
     /// Its services.
