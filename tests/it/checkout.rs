@@ -354,3 +354,28 @@ async fn zones_and_taxes_decide_what_is_paid() {
     assert_eq!((order["totals"]["tax"].as_str(), order["totals"]["total"].as_str()), (Some("21.00"), Some("125.99")));
     shop.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_refused_for_the_moment_is_done_a_moment_later() {
+    let shop = Shop::start_with(&[("PROMOX_PAYMENT__TIMEOUT_MS", "1500")]).await;
+    shop.product("A", "10.00", 5).await;
+    let buyer = shop.anyone.key("order-1");
+    let placed = tokio::spawn(async move { buyer.post("/api/orders", &order_of(&[("A", 1)], "tok_timeout")).await });
+    let pending = loop {
+        let orders = shop.admin.get("/api/orders?status=PENDING").await.expect(200);
+        if let Some(order) = orders["items"].get(0) {
+            break order["id"].clone();
+        }
+        tokio::task::yield_now().await;
+    };
+    let (path, canceller) = (format!("/api/orders/{pending}/cancel"), shop.admin.key("cancel-1"));
+    let early = canceller.post(&path, &json!({"reason": "too slow"})).await;
+    early.refused(409, "CHECKOUT_IN_PROGRESS");
+    assert_eq!(early.headers["retry-after"], "1");
+    assert_eq!(shop.decided(&pending).await["status"], "CONFIRMED");
+    let later = canceller.post(&path, &json!({"reason": "too slow"})).await;
+    assert_eq!(later.expect(200)["status"], "CANCELLED", "the same key, as it was told to");
+    assert!([201, 202].contains(&placed.await.unwrap().status));
+    assert_eq!(shop.posted("A").await, 5);
+    shop.close().await;
+}

@@ -178,9 +178,10 @@ impl Error {
         self.0.cause.as_deref()
     }
 
-    /// Whether this answer is kept for the idempotency key: what the business decided, not what went wrong on the way.
+    /// Whether this answer is kept for the idempotency key: what the business decided, not what went wrong on the way, nor
+    /// what says itself that it will be another one soon.
     pub fn is_decided(&self) -> bool {
-        matches!(self.0.kind, Kind::Conflict | Kind::Declined | Kind::Refused)
+        matches!(self.0.kind, Kind::Conflict | Kind::Declined | Kind::Refused) && self.0.retry_after.is_none()
     }
 }
 

@@ -32,5 +32,6 @@ pub(crate) fn state(code: &'static str, message: impl Into<String>, status: impl
 
 /// A checkout of the same order or cart is running.
 pub(crate) fn in_progress() -> Error {
-    Error::conflict("CHECKOUT_IN_PROGRESS", "This is being checked out at this moment; look again in a second.")
+    let message = "This is being checked out at this moment; look again in a second.";
+    Error::conflict("CHECKOUT_IN_PROGRESS", message).retry_after(1)
 }
