@@ -41,6 +41,7 @@ fn whatever_happens_the_books_are_right_and_nothing_acknowledged_is_missing() {
     };
     let (mut lives, mut orders) = (0, 0);
     for seed in seeds.clone() {
+        println!("seed {seed}");
         let told = Story::new(seed, &beginning).tell();
         lives += told.lives;
         orders += told.orders;
