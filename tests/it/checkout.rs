@@ -379,3 +379,27 @@ async fn what_is_refused_for_the_moment_is_done_a_moment_later() {
     assert_eq!(shop.posted("A").await, 5);
     shop.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_have_been_sold_is_no_history() {
+    let shop = Shop::start().await;
+    let line = json!({"sku": "A", "quantity": 2, "unitPrice": "1.50"});
+    let rows = [
+        json!({"number": "OLD-1", "date": "2025-01-02T03:04:05Z", "lines": [line]}),
+        json!({"number": "OLD-2", "date": "2025-01-02T03:04:05Z", "lines": []}),
+        json!({"number": "OLD-3", "date": "2999-01-02T03:04:05Z", "lines": [line]}),
+    ];
+    let file = rows.map(|row| row.to_string()).join("\n");
+    let sent = shop.admin.send("POST", "/api/orders/import", "application/x-ndjson", file.into()).await.unwrap();
+    let report = sent.expect(200);
+    assert_eq!((&report["created"], &report["failed"]), (&json!(1), &json!(2)), "{report}");
+    let faults: Vec<(&Value, &Value)> =
+        report["errors"].as_array().unwrap().iter().map(|fault| (&fault["row"], &fault["code"])).collect();
+    assert_eq!(faults, [(&json!(2), &json!("NO_LINES")), (&json!(3), &json!("DATE_TO_COME"))]);
+    let taken = shop.all("/api/orders").await;
+    assert_eq!((&taken[0]["number"], taken.len()), (&json!("OLD-1"), 1));
+    let totals = json!({"subtotal": "3.00", "discount": "0.00", "shipping": "0.00", "shippingDiscount": "0.00",
+        "tax": "0.00", "pointsRedeemed": 0, "pointsValue": "0.00", "total": "3.00"});
+    assert_eq!(taken[0]["totals"], totals, "an amount has the currency's digits");
+    shop.close().await;
+}

@@ -7,6 +7,8 @@ mod export;
 mod read;
 mod write;
 
+use std::time::Duration;
+
 use promox_kernel::{Amount, Body, Cx, Download, Error, Handle, json_reply, operation};
 use promox_storage::Lane;
 use schemars::JsonSchema;
@@ -18,6 +20,8 @@ use crate::Orders;
 const MOST_ERRORS: usize = 10_000;
 /// Rows that one transaction writes, about.
 const CHUNK_ROWS: usize = 2_000;
+/// How far the other system's clock, or its idea of a time zone, may be ahead of ours.
+const CLOCKS_APART: Duration = Duration::from_hours(24);
 /// Documents that one transaction writes at most.
 const CHUNK_DOCUMENTS: usize = 200;
 
@@ -117,7 +121,8 @@ impl Handle<ImportOrders> for Orders {
         let currency = settings.store.currency;
         let zone = jiff::tz::TimeZone::get(&settings.store.timezone).map_err(Error::internal)?;
         let (sender, documents) = flume_pair();
-        let reading = tokio::task::spawn_blocking(move || read::read(op.body, &zone, currency, &sender));
+        let latest = cx.now + CLOCKS_APART;
+        let reading = tokio::task::spawn_blocking(move || read::read(op.body, &zone, currency, latest, &sender));
         let mut report = ImportReport::default();
         while let Ok(chunk) = documents.recv_async().await {
             self.take_chunk(cx, chunk, currency, &mut report).await?;

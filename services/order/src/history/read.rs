@@ -63,10 +63,16 @@ pub(crate) struct Chunk {
     rows: usize,
 }
 
-/// Reads the whole stream on a blocking thread.
-pub(crate) fn read(body: Body, zone: &TimeZone, currency: Currency, out: &flume::Sender<Chunk>) -> Result<(), Error> {
+/// Reads the whole stream on a blocking thread. Nothing of it is later than `latest`: what is yet to be sold is no history.
+pub(crate) fn read(
+    body: Body,
+    zone: &TimeZone,
+    currency: Currency,
+    latest: Timestamp,
+    out: &flume::Sender<Chunk>,
+) -> Result<(), Error> {
     let Some(reader) = body.reader else { return Ok(()) };
-    let mut gather = Gather { currency, out, chunk: Chunk::default(), open: None, seen: HashSet::new() };
+    let mut gather = Gather { currency, latest, out, chunk: Chunk::default(), open: None, seen: HashSet::new() };
     if body.media_type == "application/x-ndjson" {
         read_lines(reader, zone, &mut gather)?;
     } else {
@@ -215,6 +221,7 @@ fn read_lines(reader: BodyReader, zone: &TimeZone, gather: &mut Gather<'_>) -> R
 /// Gathers rows into documents and documents into chunks.
 struct Gather<'a> {
     currency: Currency,
+    latest: Timestamp,
     out: &'a flume::Sender<Chunk>,
     chunk: Chunk,
     open: Option<Document>,
@@ -231,6 +238,9 @@ impl Gather<'_> {
 
     fn document(&mut self, row: u64, document: JsonDocument, zone: &TimeZone) {
         self.close();
+        if document.lines.is_empty() {
+            self.fail(row, "NO_LINES", format!("{} has no lines", document.number));
+        }
         for line in document.lines {
             let flat = Row {
                 number: document.number.clone(),
@@ -269,6 +279,9 @@ impl Gather<'_> {
             return Err(("NUMBER_TWICE", format!("{number} came before; rows of a document stand together")));
         }
         let at = date(&row.date, zone).ok_or_else(|| ("INVALID_DATE", format!("\"{}\" is no date", row.date)))?;
+        if at > self.latest {
+            return Err(("DATE_TO_COME", format!("\"{}\" is still to come", row.date)));
+        }
         let email = match row.email.as_str() {
             "" => None,
             text => Some(text.parse().map_err(|detail| ("INVALID_EMAIL", detail))?),

@@ -2,7 +2,7 @@
 
 use promox_contract::ids::OrderId;
 use promox_contract::order::{CreditNoteImported, OrderImported, OrderStatus};
-use promox_kernel::{Amount, Currency, Error, Json};
+use promox_kernel::{Currency, Error, Json};
 use promox_storage::Tx;
 
 use super::read::Document;
@@ -111,7 +111,7 @@ fn imported(id: OrderId, document: &Document, currency: Currency) -> Order {
         shipping_discount: zero,
         tax: zero,
         points_redeemed: 0,
-        points_value: Amount::ZERO,
+        points_value: zero,
         total,
         points_earned: 0,
         payment_id: None,
