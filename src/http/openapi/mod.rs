@@ -141,6 +141,7 @@ fn responses() -> Value {
         "Unauthenticated": problem("No or bad credentials."),
         "Forbidden": problem("Not allowed."),
         "NotFound": problem("Absent, or not yours."),
+        "NotAcceptable": problem("The header Accept does not take JSON."),
         "Conflict": problem("In conflict with the present state."),
         "Precondition": problem("The resource is not at the version of If-Match."),
         "TooLarge": problem("The body is too large."),

@@ -170,6 +170,7 @@ fn responses(entry: &Entry, reply: Option<Schema>) -> Value {
         "description": entry.summary,
         "headers": {"X-Request-Id": {"$ref": "#/components/headers/RequestId"}},
     });
+    let is_json = reply.is_some();
     match reply {
         Some(schema) => good["content"] = json!({"application/json": {"schema": schema}}),
         None if entry.status != 204 => good["content"] = json!({"*/*": binary()}),
@@ -179,7 +180,7 @@ fn responses(entry: &Entry, reply: Option<Schema>) -> Value {
         good["headers"]["Idempotent-Replayed"] = json!({"$ref": "#/components/headers/IdempotentReplayed"});
     }
     let mut responses = json!({ entry.status.to_string(): good });
-    for (status, name) in refusals(entry) {
+    for (status, name) in refusals(entry).into_iter().chain(is_json.then_some(("406", "NotAcceptable"))) {
         responses[status] = json!({"$ref": format!("#/components/responses/{name}")});
     }
     responses
