@@ -184,3 +184,24 @@ async fn a_cursor_is_good_for_the_list_that_gave_it() {
     }
     shop.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_array_is_no_object() {
+    let shop = Shop::start().await;
+    shop.product("A", "1.00", 5).await;
+    let mut order = order_of(&[("A", 1)], "tok_visa");
+    for (member, wrong, at) in [
+        ("items", json!([["A", 1]]), "/items/0"),
+        ("payment", json!(["CARD", "sandbox", "tok_visa"]), "/payment"),
+        ("shippingAddress", json!(["N", "1", "", "C", "", "", "GB", ""]), "/shippingAddress"),
+    ] {
+        let right = order[member].take();
+        order[member] = wrong;
+        let answer = shop.anyone.post("/api/orders", &order).await;
+        answer.refused(422, "VALIDATION_FAILED");
+        assert_eq!(pointer(&answer), at);
+        order[member] = right;
+    }
+    shop.anyone.post("/api/orders", &order).await.expect(201);
+    shop.close().await;
+}

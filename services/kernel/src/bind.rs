@@ -11,6 +11,7 @@ use serde::de::{self, DeserializeOwned, DeserializeSeed, Deserializer, IntoDeser
 use serde_json::value::RawValue;
 
 use crate::nulls;
+use crate::strict::Strict;
 use crate::{Body, BodyKind, Error, FieldError, Kind, Method, Op};
 
 /// How deep a JSON body may nest.
@@ -233,8 +234,8 @@ impl<'de> MapAccess<'de> for Access<'de> {
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Self::Error> {
         match self.value.take() {
-            Some(Source::Json(raw)) if self.patched => seed.deserialize(nulls::Value(raw)),
-            Some(Source::Json(raw)) => seed.deserialize(&mut serde_json::Deserializer::from_str(raw.get())),
+            Some(Source::Json(raw)) if self.patched => seed.deserialize(Strict(nulls::Value(raw))),
+            Some(Source::Json(raw)) => seed.deserialize(Strict(&mut serde_json::Deserializer::from_str(raw.get()))),
             Some(Source::Texts(texts)) => seed.deserialize(Texts(texts)),
             Some(Source::Nested(members)) => seed.deserialize(MapAccessDeserializer::new(members.into_access(false))),
             None => Err(de::Error::custom("a value without a key")),
@@ -400,6 +401,7 @@ mod tests {
         assert_eq!(pointers(lines(r#"{"items":[{"sku":"a"}]}"#).unwrap_err()), ["/items/0/quantity"]);
         assert_eq!(pointers(lines(r#"{"items":[{"sku":"a","quantity":1,"x":{}}]}"#).unwrap_err()), ["/items/0/x"]);
         assert_eq!(pointers(lines(r#"{"items":[],"items":[]}"#).unwrap_err()), ["/items"]);
+        assert_eq!(pointers(lines(r#"{"items":[["a",2]]}"#).unwrap_err()), ["/items/0"]);
         assert_eq!(lines(r#"{"items":[{"sku":"a","quantity":2}]}"#).unwrap(), 2);
         assert_eq!(bind_json::<Lines>("[".repeat(40).as_bytes()).unwrap_err().code(), "JSON_TOO_DEEP");
     }

@@ -20,6 +20,7 @@ mod patch;
 mod principal;
 mod registry;
 mod reply;
+mod strict;
 mod text;
 mod text_enum;
 mod time;
