@@ -249,6 +249,8 @@ pub struct ShelfPriceList {
     pub epoch: i64,
     /// Whether some price depends on who asks or where it is sold, so that nothing derived is for everybody.
     pub personal: bool,
+    /// What [`ShelfSignal::epoch`] tells while these prices stand.
+    pub told: i64,
 }
 json_reply!(ShelfPriceList);
 

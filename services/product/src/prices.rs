@@ -169,6 +169,8 @@ impl Products {
         if told == ShelfSignal::UNKNOWN {
             return Ok(false);
         }
+        // The job may have run for a while: prices of an earlier moment than what was told of would be kept for good.
+        let cx = &Cx { now: cx.node.clock.now(), ..cx.clone() };
         let (known, ids) = {
             let mut shelves = self.shelves.write();
             let known = std::mem::replace(&mut shelves.shelf, told);
@@ -179,9 +181,13 @@ impl Products {
             return Ok(false);
         }
         match self.front_prices(cx, ids).await {
-            Ok(prices) => {
+            Ok((prices, at)) => {
                 let mut shelves = self.shelves.write();
                 shelves.set_prices(&prices);
+                if known != told {
+                    // Rules that came or went since they were told of are told of next, and priced again.
+                    shelves.shelf = at;
+                }
                 Ok(!shelves.unpriced.is_empty())
             }
             Err(error) => {
@@ -192,9 +198,13 @@ impl Products {
         }
     }
 
-    /// What an anonymous visitor pays for products, by the cheapest variant.
-    async fn front_prices(&self, cx: &Cx, mut ids: BTreeSet<ProductId>) -> Result<Vec<(ProductId, Amount)>, Error> {
-        let mut prices = Vec::with_capacity(ids.len());
+    /// What an anonymous visitor pays for products, by the cheapest variant, and what is told while they stand.
+    async fn front_prices(
+        &self,
+        cx: &Cx,
+        mut ids: BTreeSet<ProductId>,
+    ) -> Result<(Vec<(ProductId, Amount)>, i64), Error> {
+        let (mut prices, mut told) = (Vec::with_capacity(ids.len()), None);
         while let Some(last) = ids.iter().nth(PRICED_AT_ONCE - 1).or(ids.last()).copied() {
             let rest = ids.split_off(&ProductId(last.0 + 1));
             let read = |tx: &Tx<'_>| -> Result<_, StoreError> {
@@ -205,8 +215,9 @@ impl Products {
                 Ok((rows, items))
             };
             let (rows, items) = self.db.read(read).await?;
-            let list = cx.call(ShelfPrices { items, channel: None, anonymous: true }).await?.prices;
-            let mut list = list.as_slice();
+            let list = cx.call(ShelfPrices { items, channel: None, anonymous: true }).await?;
+            told = if told.is_none_or(|told| told == list.told) { Some(list.told) } else { Some(ShelfSignal::UNKNOWN) };
+            let mut list = list.prices.as_slice();
             for product in rows {
                 let (own, others) = list.split_at_checked(product.variants.len()).unwrap_or_default();
                 list = others;
@@ -215,6 +226,6 @@ impl Products {
             ids = rest;
             tokio::task::yield_now().await;
         }
-        Ok(prices)
+        Ok((prices, told.unwrap_or(ShelfSignal::UNKNOWN)))
     }
 }

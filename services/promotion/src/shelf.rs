@@ -23,9 +23,9 @@ impl Promotions {
         let it = self.shelf_circumstances(cx, &compiled, user).await?;
         let shelf = compiled.set.shelf();
         let personal = shelf.iter().any(|rule| rule.campaign().is_some() || rule.needs().who);
-        let epoch = compiled.shelf_epoch(&it);
+        let (epoch, told) = (compiled.shelf_epoch(&it), compiled.coarse_shelf_epoch(&it));
         if op.items.is_empty() {
-            return Ok(ShelfPriceList { prices: Vec::new(), epoch, personal });
+            return Ok(ShelfPriceList { prices: Vec::new(), epoch, personal, told });
         }
         let listed: Vec<_> = op.items.iter().map(|item| (item.list_price, item.currency == currency)).collect();
         let lines: Option<Vec<Line>> = op.items.into_iter().map(|item| on_list(item, currency)).collect();
@@ -33,7 +33,7 @@ impl Promotions {
         let cart = Cart::on_shelf(currency, lines, op.channel);
         let prices = compiled.set.shelf_prices(&cart, &it).into_iter().zip(listed);
         let prices = prices.map(|(price, (list, ours))| if ours { to_amount(price, currency) } else { list });
-        Ok(ShelfPriceList { prices: prices.collect(), epoch, personal })
+        Ok(ShelfPriceList { prices: prices.collect(), epoch, personal, told })
     }
 
     /// Tells the other services of this node how the catalogue's price rules stand.
