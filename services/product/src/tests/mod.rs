@@ -42,7 +42,7 @@ impl Handle<ShelfPrices> for Others {
         let off = if cx.principal.user().is_some() && !asked.anonymous { user } else { visitor };
         let price = |it: &SkuDescription| Amount(it.list_price.0 * Decimal::from(100 - off) / Decimal::ONE_HUNDRED);
         let prices = asked.items.iter().map(|it| Currency::GBP.round(price(it).0)).collect();
-        Ok(ShelfPriceList { prices, epoch: visitor, personal: visitor != user })
+        Ok(ShelfPriceList { prices, epoch: visitor, personal: visitor != user, told: visitor })
     }
 }
 
