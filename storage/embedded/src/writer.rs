@@ -26,6 +26,8 @@ const ENOUGH: usize = 4 << 20;
 const ENOUGH_BULK: usize = 256 << 10;
 /// Work that waited longer is refused: who asked has likely gone.
 const MOST_WAIT: Duration = Duration::from_secs(1);
+/// The same of bulk work, which makes way for the other and is asked for by who has time.
+const MOST_BULK_WAIT: Duration = Duration::from_secs(20);
 /// Memory tables that may wait for the checkpointer, in checkpoints' worth of journal, before the writer waits.
 const BACKLOG: u64 = 4;
 
@@ -137,7 +139,7 @@ impl Writer {
                 },
             };
             if let Some(next) = next {
-                self.run(next, view, group);
+                self.run(next, MOST_WAIT, view, group);
             }
             if self.working.frame.len() >= ENOUGH {
                 break;
@@ -149,17 +151,17 @@ impl Writer {
                 break;
             }
             let Ok(next) = self.lanes.bulk.try_recv() else { break };
-            self.run(next, view, group);
+            self.run(next, MOST_BULK_WAIT, view, group);
         }
     }
 
-    fn run(&mut self, queued: Queued, view: &View, group: &mut Group) {
+    fn run(&mut self, queued: Queued, most_wait: Duration, view: &View, group: &mut Group) {
         let Queued { mut order, since } = queued;
         if self.shared.room.is_full() {
             add(&self.shared.counters.refused_full, 1);
             order.work.fail(StoreError::Full);
             group.answers.push(order.work);
-        } else if self.shared.options.clock.now().since(since) > MOST_WAIT {
+        } else if self.shared.options.clock.now().since(since) > most_wait {
             add(&self.shared.counters.refused_busy, 1);
             order.work.fail(StoreError::Busy);
             group.answers.push(order.work);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use promox_embedded::disk::{Fault, FaultyDisk, MemoryDisk};
 use promox_embedded::{EmbeddedEngine, Options, Turn};
-use promox_storage::StoreError;
+use promox_storage::{Lane, StoreError, Tx};
 
 use crate::rows::{Account, account, balances, database, options, schema, write};
 use crate::stepped::Stepped;
@@ -226,6 +226,22 @@ async fn work_that_waited_long_is_refused_before_it_runs() {
     });
     assert_eq!((result, turn), (Err(StoreError::Busy), Turn::Worked));
     assert_eq!(store.balances().await, []);
+}
+
+#[tokio::test]
+async fn bulk_work_has_more_time() {
+    let mut store = Stepped::open(Arc::new(MemoryDisk::new())).unwrap();
+    let (db, cx) = (store.db(), crate::rows::cx(1));
+    let clock = store.clock.clone();
+    for (id, millis, wanted) in [(1, 19_999, Ok(())), (2, 20_001, Err(StoreError::Busy))] {
+        let work = move |tx: &mut Tx<'_>| tx.insert(&account(id, id));
+        let (result, _) = tokio::join!(db.write_in(&cx, Lane::Bulk, work), async {
+            clock.advance(Duration::from_millis(millis));
+            store.parts.writer.turn(Duration::ZERO)
+        });
+        assert_eq!(result, wanted);
+    }
+    assert_eq!(store.balances().await, [(1, 1)]);
 }
 
 #[tokio::test]
