@@ -3,7 +3,7 @@
 use promox_contract::ids::{CampaignId, OrderId};
 use promox_contract::promotion::RejectReason;
 use promox_kernel::{Amount, Currency, Error};
-use promox_storage::StoreError;
+use promox_storage::{StoreError, carries_errors};
 
 use crate::records::CampaignStatus;
 use crate::rules::machine::allowed;
@@ -45,17 +45,7 @@ pub(crate) enum Reject {
     Store(StoreError),
 }
 
-impl From<StoreError> for Reject {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
-}
-
-impl From<Error> for Reject {
-    fn from(error: Error) -> Self {
-        Self::Other(error)
-    }
-}
+carries_errors!(Reject);
 
 impl From<Reject> for Error {
     fn from(reject: Reject) -> Self {

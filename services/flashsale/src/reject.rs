@@ -3,7 +3,7 @@
 use promox_contract::ids::FlashReservationId;
 use promox_contract::promotion::RejectReason;
 use promox_kernel::{Error, FieldError};
-use promox_storage::{GateRefusal, StoreError};
+use promox_storage::{GateRefusal, StoreError, carries_errors};
 
 use crate::records::{SaleStatus, Terms};
 
@@ -36,17 +36,7 @@ pub(crate) enum Reject {
     Store(StoreError),
 }
 
-impl From<StoreError> for Reject {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
-}
-
-impl From<Error> for Reject {
-    fn from(error: Error) -> Self {
-        Self::Other(error)
-    }
-}
+carries_errors!(Reject);
 
 impl From<GateRefusal> for Reject {
     fn from(no: GateRefusal) -> Self {

@@ -1,7 +1,7 @@
 //! What the inventory refuses, and the codes a caller may branch on.
 
 use promox_kernel::{Error, Sku, Timestamp};
-use promox_storage::StoreError;
+use promox_storage::{StoreError, carries_errors};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -50,17 +50,7 @@ pub(crate) enum Reject {
     Store(StoreError),
 }
 
-impl From<StoreError> for Reject {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
-}
-
-impl From<Error> for Reject {
-    fn from(error: Error) -> Self {
-        Self::Other(error)
-    }
-}
+carries_errors!(Reject);
 
 impl From<Reject> for Error {
     fn from(reject: Reject) -> Self {

@@ -3,7 +3,7 @@
 use promox_contract::ids::PromotionId;
 use promox_contract::promotion::RejectReason;
 use promox_kernel::Error;
-use promox_storage::StoreError;
+use promox_storage::{StoreError, carries_errors};
 
 use crate::records::PromotionStatus;
 
@@ -30,17 +30,7 @@ pub(crate) enum Reject {
     Store(StoreError),
 }
 
-impl From<StoreError> for Reject {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
-}
-
-impl From<Error> for Reject {
-    fn from(error: Error) -> Self {
-        Self::Other(error)
-    }
-}
+carries_errors!(Reject);
 
 /// Where a promotion may go from where it stands.
 pub(crate) fn allowed(from: PromotionStatus) -> &'static [PromotionStatus] {

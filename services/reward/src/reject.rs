@@ -2,7 +2,7 @@
 
 use promox_contract::ids::OrderId;
 use promox_kernel::{Amount, Error};
-use promox_storage::StoreError;
+use promox_storage::{StoreError, carries_errors};
 
 use crate::rules::worth::Unfit;
 
@@ -35,17 +35,7 @@ pub(crate) enum Reject {
     Store(StoreError),
 }
 
-impl From<StoreError> for Reject {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
-}
-
-impl From<Error> for Reject {
-    fn from(error: Error) -> Self {
-        Self::Other(error)
-    }
-}
+carries_errors!(Reject);
 
 impl From<Reject> for Error {
     fn from(reject: Reject) -> Self {

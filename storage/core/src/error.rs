@@ -59,3 +59,21 @@ impl From<StoreError> for Error {
         }
     }
 }
+
+/// Lets `?` turn errors of the store and of other operations into a service's own `Reject`, which has a variant `Store` for
+/// the ones and `Other` for the others.
+#[macro_export]
+macro_rules! carries_errors {
+    ($reject:ident) => {
+        impl From<$crate::StoreError> for $reject {
+            fn from(error: $crate::StoreError) -> Self {
+                Self::Store(error)
+            }
+        }
+        impl From<$crate::macros::Error> for $reject {
+            fn from(error: $crate::macros::Error) -> Self {
+                Self::Other(error)
+            }
+        }
+    };
+}

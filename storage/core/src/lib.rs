@@ -44,5 +44,6 @@ pub use tx::{Stamp, Tx};
 /// What the macros of this crate need.
 #[doc(hidden)]
 pub mod macros {
+    pub use promox_kernel::Error;
     pub use promox_kernel::encoding::{Column, KeyPart};
 }
