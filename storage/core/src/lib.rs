@@ -9,6 +9,7 @@ mod cache;
 pub mod conformance;
 mod consumer;
 mod db;
+mod ddl;
 mod engine;
 mod error;
 mod event;
