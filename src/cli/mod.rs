@@ -114,7 +114,7 @@ impl Common {
 }
 
 /// A thread that hashed a password ends when it has had nothing to do for so long, and gives the memory back.
-const THREAD_IDLE: Duration = Duration::from_millis(1_500);
+const THREAD_IDLE: Duration = Duration::from_millis(250);
 
 /// The runtime that requests run on.
 fn runtime(settings: &Settings) -> Result<Runtime, Exit> {
