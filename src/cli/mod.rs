@@ -113,8 +113,9 @@ impl Common {
     }
 }
 
-/// A thread that hashed a password ends when it has had nothing to do for so long, and gives the memory back.
-const THREAD_IDLE: Duration = Duration::from_millis(250);
+/// A thread that hashed a password ends when it has had nothing to do for so long, and gives the memory back: later than the
+/// allocator's own pause of a second, or it keeps it.
+const THREAD_IDLE: Duration = Duration::from_millis(1_500);
 
 /// The runtime that requests run on.
 fn runtime(settings: &Settings) -> Result<Runtime, Exit> {
