@@ -315,7 +315,6 @@ mod tests {
 
     #[derive(Debug, serde::Deserialize)]
     struct Line {
-        #[allow(dead_code, reason = "read by Debug")]
         sku: String,
         quantity: u32,
     }
@@ -395,14 +394,15 @@ mod tests {
         assert_eq!(pointers(request(&[], r#"{"id":8}"#).bind::<Probe>().unwrap_err()), ["/id"]);
         assert_eq!(request(&[], "{").bind::<Probe>().unwrap_err().kind(), Kind::Malformed);
         let lines = |json: &str| {
-            bind_json::<Lines>(json.as_bytes()).map(|lines| lines.items.iter().map(|l| l.quantity).sum::<u32>())
+            bind_json::<Lines>(json.as_bytes())
+                .map(|lines| lines.items.into_iter().map(|l| (l.sku, l.quantity)).collect::<Vec<_>>())
         };
         assert_eq!(pointers(lines(r#"{"items":[{"sku":"a","quantity":-1}]}"#).unwrap_err()), ["/items/0/quantity"]);
         assert_eq!(pointers(lines(r#"{"items":[{"sku":"a"}]}"#).unwrap_err()), ["/items/0/quantity"]);
         assert_eq!(pointers(lines(r#"{"items":[{"sku":"a","quantity":1,"x":{}}]}"#).unwrap_err()), ["/items/0/x"]);
         assert_eq!(pointers(lines(r#"{"items":[],"items":[]}"#).unwrap_err()), ["/items"]);
         assert_eq!(pointers(lines(r#"{"items":[["a",2]]}"#).unwrap_err()), ["/items/0"]);
-        assert_eq!(lines(r#"{"items":[{"sku":"a","quantity":2}]}"#).unwrap(), 2);
+        assert_eq!(lines(r#"{"items":[{"sku":"a","quantity":2}]}"#).unwrap(), [("a".to_owned(), 2)]);
         assert_eq!(bind_json::<Lines>("[".repeat(40).as_bytes()).unwrap_err().code(), "JSON_TOO_DEEP");
     }
 }
