@@ -28,6 +28,7 @@ const MANAGER: &[&str] = &[
     "reward:read",
     "reward:write",
     "analytics:read",
+    "analytics:write",
     "settings:write",
     "payment:read",
     "user:read",
@@ -318,6 +319,8 @@ async fn roles_are_what_the_contract_says() {
                 "{role} {permission}"
             );
         }
+        let beside: Vec<&&str> = given.iter().filter(|permission| !declared.contains(permission)).collect();
+        assert!(beside.is_empty(), "{role}: {beside:?}");
     }
     shop.close().await;
 }

@@ -13,12 +13,12 @@ use crate::queries::{self, ALL_ROLES, MOST_PERMISSIONS};
 use crate::records::{Role, RolePermission, UserRoleByRole};
 use crate::reject;
 use crate::rules::faults::Faults;
-use crate::rules::permissions::{self, ADMIN, SEEDS};
+use crate::rules::permissions::{self, ADMIN, GAINED, SEEDS};
 
-/// Makes the roles of a new store; a store that has roles keeps them as they are.
+/// Makes the roles of a new store. A store that has roles keeps them as they are, but for what an earlier release left out.
 pub(crate) fn seed(tx: &mut Tx<'_>) -> Result<(), StoreError> {
     if tx.scan::<Role>().first()?.is_some() {
-        return Ok(());
+        return GAINED.iter().try_for_each(|(role, permission)| gain(tx, role, permission));
     }
     let now = tx.now();
     for seed in &SEEDS {
@@ -28,6 +28,21 @@ pub(crate) fn seed(tx: &mut Tx<'_>) -> Result<(), StoreError> {
         replace(tx, &name, &permissions)?;
     }
     Ok(())
+}
+
+/// Gives a role what it was made without. One that somebody has edited since is theirs, and stays as it is.
+fn gain(tx: &mut Tx<'_>, name: &str, permission: &str) -> Result<(), StoreError> {
+    let Some(role) = tx.get::<Role>(&name.to_owned())?.filter(|role| role.version == 1) else { return Ok(()) };
+    let had = queries::allowed_by(tx, name, &BTreeSet::new())?;
+    if had.contains(permission) {
+        return Ok(());
+    }
+    let wanted = had.iter().cloned().chain([permission.to_owned()]).collect();
+    tx.put(&Role { updated_at: tx.now(), version: role.version + 1, ..role })?;
+    replace(tx, name, &wanted)?;
+    access_changed(tx, ALL_ROLES)?;
+    let (before, after) = (json!({ "permissions": had }), json!({ "permissions": wanted }));
+    tx.emit(0, &Audited::new("system".to_owned(), "role.update", format!("role:{name}"), before, after))
 }
 
 /// Refuses to touch permissions that the caller does not have.

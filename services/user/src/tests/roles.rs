@@ -3,9 +3,10 @@
 use super::*;
 use crate::EnsuredAdmin;
 use crate::api::{
-    CreateRole, DeleteRole, EraseMe, GetUser, ListPermissions, ListRoles, ListUsers, SetUpAdmin, UpdateRole,
+    CreateRole, DeleteRole, EraseMe, GetRole, GetUser, ListPermissions, ListRoles, ListUsers, SetUpAdmin, UpdateRole,
     UpdateUser, UserStatus,
 };
+use crate::records::{Role, RolePermission};
 use promox_kernel::{Kind, Limit, UserId};
 
 fn texts(items: &[&str]) -> Vec<String> {
@@ -30,6 +31,29 @@ async fn a_new_store_has_four_roles() {
     let every: Vec<String> = every.items.into_iter().chain(rest.items).map(|permission| permission.name).collect();
     assert_eq!(every, roles[0].permissions);
     assert!(every.contains(&"audit:read".to_owned()) && every.contains(&"role:write".to_owned()));
+}
+
+/// Takes away what this release has given to a role, as the release before left it.
+fn as_before(tx: &mut promox_storage::Tx<'_>, version: i64) -> Result<(), promox_storage::StoreError> {
+    let role = tx.get::<Role>(&"MANAGER".to_owned())?.unwrap();
+    tx.put(&Role { version, ..role })?;
+    tx.delete::<RolePermission>(&("MANAGER".to_owned(), "analytics:write".to_owned())).map(drop)
+}
+
+#[tokio::test]
+async fn a_role_of_an_earlier_release_gains_what_it_was_made_without() {
+    let shop = Shop::open().await;
+    let admin = shop.admin().await;
+    for (version, gains) in [(1, true), (2, false)] {
+        shop.users.db.write(&shop.system(), move |tx| as_before(tx, version)).await.unwrap();
+        for _ in 0..2 {
+            shop.users.start(&shop.system()).await.unwrap();
+            let role = shop.ask(&admin, GetRole { name: "MANAGER".to_owned() }).await.unwrap();
+            assert_eq!(role.permissions.contains(&"analytics:write".to_owned()), gains);
+            assert_eq!(role.version, 2, "once, and never against an administrator's will");
+        }
+    }
+    assert!(shop.findings().is_empty());
 }
 
 #[tokio::test]
