@@ -21,6 +21,7 @@ mod client;
 mod codes;
 mod conventions;
 mod coupons;
+mod flash;
 mod input;
 mod journal;
 mod kill;

@@ -4,9 +4,10 @@ use promox_kernel::{Amount, Sku, UserId, fact, json_reply, operation};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{FlashReservationId, FlashSaleId, OrderId};
+use crate::ids::{CampaignId, FlashReservationId, FlashSaleId, OrderId};
+use crate::promotion::RejectReason;
 
-/// Asks for the buyer's reservations, to order them. One that is not there, not the buyer's or lapsed is left out.
+/// Asks for the buyer's reservations, to order them.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ReservedLines {
@@ -23,8 +24,21 @@ operation! { ReservedLines => FlashLines, "flashsale.reserved_lines", internal, 
 pub struct FlashLines {
     /// In the order asked.
     pub lines: Vec<FlashLine>,
+    /// Those of the buyer's that cannot be ordered now. One that is not there or another's is in neither list.
+    #[serde(default)]
+    pub refused: Vec<FlashRefusal>,
 }
 json_reply!(FlashLines);
+
+/// Why a reservation cannot be ordered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FlashRefusal {
+    /// The reservation.
+    pub reservation_id: FlashReservationId,
+    /// EXPIRED when it has lapsed, ended with its sale or is another order's, else why its sale's campaign does not apply.
+    pub reason: RejectReason,
+}
 
 /// A reservation as a line of an order.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -40,6 +54,37 @@ pub struct FlashLine {
     pub quantity: u32,
     /// What one costs in the sale.
     pub sale_price: Amount,
+    /// The sale's campaign.
+    #[serde(default)]
+    pub campaign_id: Option<CampaignId>,
+}
+
+/// Asks for the names of sales, over or deleted ones among them; unknown ones are left out.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DescribeFlashSales {
+    /// Which.
+    pub ids: Vec<FlashSaleId>,
+}
+operation! { DescribeFlashSales => FlashSaleDescriptions, "flashsale.describe", internal, "Names of flash sales." }
+
+/// The answer to [`DescribeFlashSales`].
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FlashSaleDescriptions {
+    /// Those found.
+    pub items: Vec<FlashSaleDescription>,
+}
+json_reply!(FlashSaleDescriptions);
+
+/// A sale as other services need to know it.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FlashSaleDescription {
+    /// Which.
+    pub id: FlashSaleId,
+    /// Its name.
+    pub name: String,
 }
 
 /// Makes reservations an order's: they live as long as its saga, even when the sale ends. 422 `FLASH_RESERVATION_INVALID`

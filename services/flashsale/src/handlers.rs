@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use promox_contract::campaign::CampaignStates;
-use promox_contract::flashsale::{ClaimReservations, FlashLines, ReleaseClaims, ReservedLines};
+use promox_contract::flashsale::{ClaimReservations, FlashLines, FlashRefusal, ReleaseClaims, ReservedLines};
 use promox_contract::ids::{CampaignId, FlashSaleId};
 use promox_contract::product::DescribeSkus;
-use promox_contract::promotion::Customer;
+use promox_contract::promotion::{Customer, RejectReason};
 use promox_kernel::{Cx, Download, Error, Handle, Kind, Page, Sku, UserId};
 use promox_storage::{Lane, StoreError, Tx};
 
@@ -280,10 +280,32 @@ impl Handle<ReleaseReservation> for FlashSales {
 impl Handle<ReservedLines> for FlashSales {
     async fn handle(&self, cx: &Cx, op: ReservedLines) -> Result<FlashLines, Error> {
         check_named(op.reservation_ids.len())?;
-        let lines = self.db.read(|tx| queries::lines(tx, op.user_id, &op.reservation_ids, cx.now));
-        let lines: Result<_, StoreError> = lines.await;
-        Ok(FlashLines { lines: lines? })
+        let found = self.db.read(|tx| queries::lines(tx, op.user_id, &op.reservation_ids, cx.now));
+        let found: Result<_, StoreError> = found.await;
+        let (found, mut refused) = found?;
+        let stopped = stopped(cx, found.iter().filter_map(|(_, campaign)| *campaign).collect()).await?;
+        let mut lines = Vec::with_capacity(found.len());
+        for (line, campaign) in found {
+            match stopped.iter().find(|(id, _)| Some(*id) == campaign) {
+                Some((_, reason)) => {
+                    refused.push(FlashRefusal { reservation_id: line.reservation_id, reason: *reason });
+                }
+                None => lines.push(line),
+            }
+        }
+        Ok(FlashLines { lines, refused })
     }
+}
+
+/// Those of the campaigns that were paused or are over, and which: what was reserved under them is not sold meanwhile. One
+/// whose hours are over or whose budget is held lets what was reserved before be bought.
+async fn stopped(cx: &Cx, ids: Vec<CampaignId>) -> Result<Vec<(CampaignId, RejectReason)>, Error> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let states = cx.call(CampaignStates { ids, customer: None }).await?.items;
+    let stopped = |reason: &RejectReason| matches!(reason, RejectReason::Paused | RejectReason::Expired);
+    Ok(states.into_iter().filter_map(|state| Some((state.id, state.reason.filter(stopped)?))).collect())
 }
 
 impl Handle<ClaimReservations> for FlashSales {

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use promox_contract::flashsale::FlashLine;
-use promox_contract::ids::{FlashReservationId, FlashSaleId};
+use promox_contract::flashsale::{FlashLine, FlashRefusal};
+use promox_contract::ids::{CampaignId, FlashReservationId, FlashSaleId};
 use promox_contract::inventory::SkuQuantity;
+use promox_contract::promotion::RejectReason;
 use promox_kernel::{Error, Page, Timestamp, UserId};
 use promox_storage::{StoreError, Tx};
 
@@ -121,27 +122,34 @@ pub(crate) fn kept(tx: &Tx<'_>, id: FlashSaleId) -> Result<Vec<SkuQuantity>, Sto
     Ok(quantities)
 }
 
-/// The lines of a user's reservations that can be ordered.
+/// Lines, each with its sale's campaign, and reservations that give none.
+pub(crate) type Named = (Vec<(FlashLine, Option<CampaignId>)>, Vec<FlashRefusal>);
+
+/// What a user's reservations come to in an order.
 pub(crate) fn lines(
     tx: &Tx<'_>,
     user_id: Option<UserId>,
     ids: &[FlashReservationId],
     now: Timestamp,
-) -> Result<Vec<FlashLine>, StoreError> {
-    let mut lines = Vec::with_capacity(ids.len());
+) -> Result<Named, StoreError> {
+    let (mut lines, mut refused) = (Vec::with_capacity(ids.len()), Vec::new());
     for id in ids {
         let Some(hold) = tx.get::<FlashHold>(id)?.filter(|hold| Some(hold.user_id) == user_id) else { continue };
         let Some(sale) = tx.get::<FlashSale>(&hold.sale_id)? else { continue };
         let Some(item) = tx.get::<FlashItem>(&(hold.sale_id, hold.item))? else { continue };
-        if hold.is_good(&sale, now) {
-            lines.push(FlashLine {
-                reservation_id: hold.id,
-                flash_sale_id: hold.sale_id,
-                sku: item.sku,
-                quantity: hold.quantity,
-                sale_price: item.sale_price,
-            });
+        if !hold.is_good(&sale, now) {
+            refused.push(FlashRefusal { reservation_id: hold.id, reason: RejectReason::Expired });
+            continue;
         }
+        let line = FlashLine {
+            reservation_id: hold.id,
+            flash_sale_id: hold.sale_id,
+            sku: item.sku,
+            quantity: hold.quantity,
+            sale_price: item.sale_price,
+            campaign_id: sale.campaign_id,
+        };
+        lines.push((line, sale.campaign_id));
     }
-    Ok(lines)
+    Ok((lines, refused))
 }

@@ -1,7 +1,7 @@
 //! Refusals that a caller may branch on, with their stable codes.
 
-use promox_contract::ids::OrderId;
-use promox_contract::promotion::RejectedPromotion;
+use promox_contract::ids::{FlashReservationId, OrderId};
+use promox_contract::promotion::{RejectReason, RejectedPromotion};
 use promox_kernel::{Error, Kind};
 
 /// The payment was declined; the order is there, FAILED.
@@ -23,6 +23,16 @@ pub(crate) fn code_refused(rejected: &RejectedPromotion, is_coupon: bool) -> Err
         .with("reason", rejected.reason)
         .with("details", &rejected.details)
         .with(member, name)
+}
+
+/// A flash reservation that the buyer named cannot be ordered.
+pub(crate) fn reservation_refused(id: FlashReservationId, reason: RejectReason) -> Error {
+    let message = match reason {
+        RejectReason::Unknown => format!("Reservation {id} is not there, or not yours."),
+        RejectReason::Paused => format!("The sale of reservation {id} is paused: order it when it goes on."),
+        _ => format!("Reservation {id} has lapsed, ended with its sale, or was ordered already: reserve again."),
+    };
+    Error::refused("FLASH_RESERVATION_INVALID", message).with("reason", reason).with("reservationId", id)
 }
 
 /// A state that does not allow this.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use promox_contract::cart::{CartContents, CartForCheckout};
 use promox_contract::coupon::ResolveCodes;
-use promox_contract::flashsale::ReservedLines;
+use promox_contract::flashsale::{FlashLines, ReservedLines};
 use promox_contract::ids::CartId;
 use promox_contract::inventory::{AvailableStock, SkuQuantity};
 use promox_contract::payment::CheckPaymentChoice;
@@ -111,7 +111,8 @@ impl Orders {
         let codes = codes(body, cart.as_ref());
         let all_known = strict || asker == Asker::Quote && body.items.is_some();
         let mut lines = describe(cx, request::merge(items)?, body.channel.as_deref(), all_known).await?;
-        lines.extend(flash_lines(cx, body, strict).await?);
+        let (reserved, mut warnings) = flash_lines(cx, body, strict).await?;
+        lines.extend(reserved);
         if lines.is_empty() {
             return Err(Error::field("/items", "nothing that can be bought"));
         }
@@ -124,7 +125,7 @@ impl Orders {
         };
         let mut evaluation = evaluate(cx, body, &settings, &lines, &codes, chosen).await?;
         let offers = std::mem::take(&mut evaluation.offers);
-        let mut warnings = std::mem::take(&mut evaluation.warnings);
+        warnings.append(&mut evaluation.warnings);
         let extras = Extras {
             uses: std::mem::take(&mut evaluation.uses),
             flash_reservations: body.flash_sale_reservation_ids.clone(),
@@ -285,17 +286,22 @@ async fn describe(
     if strict && !faults.is_empty() { Err(Error::invalid(faults)) } else { Ok(lines) }
 }
 
-async fn flash_lines(cx: &Cx, body: &PlaceOrder, strict: bool) -> Result<Vec<CartLine>, Error> {
-    if body.flash_sale_reservation_ids.is_empty() {
-        return Ok(Vec::new());
+/// The lines of the reservations that are named. Of one that is not good an order says why it is refused, a quote warns.
+async fn flash_lines(cx: &Cx, body: &PlaceOrder, strict: bool) -> Result<(Vec<CartLine>, Vec<String>), Error> {
+    let named = &body.flash_sale_reservation_ids;
+    if named.is_empty() {
+        return Ok((Vec::new(), Vec::new()));
     }
-    let reservation_ids = body.flash_sale_reservation_ids.clone();
-    let found = cx.call(ReservedLines { user_id: cx.principal.user(), reservation_ids }).await?.lines;
-    let missing =
-        body.flash_sale_reservation_ids.iter().find(|id| !found.iter().any(|line| line.reservation_id == **id));
-    if let (true, Some(id)) = (strict, missing) {
-        let message = format!("Reservation {id} is not there, not yours, or lapsed.");
-        return Err(Error::refused("FLASH_RESERVATION_INVALID", message).with("reason", RejectReason::Unknown));
+    let asked = ReservedLines { user_id: cx.principal.user(), reservation_ids: named.clone() };
+    let FlashLines { lines: found, refused } = cx.call(asked).await?;
+    let mut warnings = Vec::new();
+    for id in named.iter().filter(|id| !found.iter().any(|line| line.reservation_id == **id)) {
+        let reason = refused.iter().find(|refused| refused.reservation_id == *id).map(|refused| refused.reason);
+        let error = reject::reservation_refused(*id, reason.unwrap_or(RejectReason::Unknown));
+        if strict {
+            return Err(error);
+        }
+        warnings.push(error.message().to_owned());
     }
     let mut lines = Vec::with_capacity(found.len());
     for flash in found {
@@ -306,7 +312,7 @@ async fn flash_lines(cx: &Cx, body: &PlaceOrder, strict: bool) -> Result<Vec<Car
             lines.push(line);
         }
     }
-    Ok(lines)
+    Ok((lines, warnings))
 }
 
 async fn evaluate(

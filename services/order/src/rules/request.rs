@@ -39,6 +39,12 @@ pub(crate) fn check(request: &PlaceOrder) -> Result<(), Error> {
         faults
             .push(FieldError::new("/attributes", "at most 50 attributes, names of 100 and values of 1,000 characters"));
     }
+    for (i, id) in request.flash_sale_reservation_ids.iter().enumerate() {
+        // Its pieces are there once, so a second line of them would be of nothing.
+        if request.flash_sale_reservation_ids.iter().take(i).any(|known| known == id) {
+            faults.push(FieldError::new(format!("/flashSaleReservationIds/{i}"), "this reservation is named already"));
+        }
+    }
     let codes = request.coupon_codes.len() + request.flash_sale_reservation_ids.len();
     if codes > 50 {
         faults.push(FieldError::new("/couponCodes", "at most 50 codes and reservations"));
