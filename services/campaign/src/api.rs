@@ -1,13 +1,12 @@
 //! Requests and replies of the campaigns' own routes.
 
+use promox_contract::condition::{Condition, Schedule};
 use promox_contract::ids::CampaignId;
 use promox_kernel::{Amount, Currency, Cursor, Limit, Page, Patch, Timestamp, UserId, json_reply, operation};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::records::{CampaignStatus, MoveReason, SegmentId};
-use crate::rules::condition::Condition;
-use crate::rules::window::Schedule;
 
 /// A page of campaigns, newest first.
 #[derive(Debug, Deserialize, JsonSchema)]

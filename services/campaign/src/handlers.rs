@@ -3,6 +3,7 @@
 use promox_contract::campaign::{
     CampaignStateList, CampaignStates, HoldBudgets, ReleaseBudgets, SegmentNames, SegmentsOf,
 };
+use promox_contract::condition::{Condition, Subject, Test};
 use promox_contract::order::{StoreFacts, StoreProfile};
 use promox_kernel::{Amount, Currency, Cx, Error, FieldError, Handle, Page, Patch, UserId, bounded};
 
@@ -13,7 +14,6 @@ use crate::api::{
 use crate::commands::campaigns::Store;
 use crate::commands::segments::Membership;
 use crate::commands::{budgets, campaigns, moves, segments};
-use crate::rules::condition::{Condition, Test};
 use crate::{Campaigns, facts, queries};
 
 /// Accounts that a segment lists at most: all of them can be exchanged in one transaction.
@@ -100,7 +100,7 @@ fn one_of_both() -> Error {
 }
 
 fn checked_rule(rule: Condition, currency: Currency) -> Result<Membership, Error> {
-    Test::read(&rule, "/rule", currency).map_err(Error::invalid)?;
+    Test::<()>::read(&rule, "/rule", Subject::Customer, currency).map_err(Error::invalid)?;
     Ok(Membership::Rule(rule))
 }
 

@@ -37,8 +37,6 @@ use promox_storage::{Consumer, Db, Record, TableDef};
 
 pub use api::*;
 pub use records::{CampaignStatus, MoveReason, SegmentId};
-pub use rules::condition::{Condition, Operator};
-pub use rules::window::Schedule;
 
 /// The campaign service.
 #[derive(Debug)]

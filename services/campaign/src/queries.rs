@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use parking_lot::RwLock;
 use promox_contract::campaign::CampaignState;
+use promox_contract::condition::{Condition, CustomerFacts, Subject, Test};
 use promox_contract::ids::CampaignId;
 use promox_contract::promotion::Customer;
-use promox_kernel::{Error, Page, Timestamp};
+use promox_kernel::{Currency, Error, Page, Timestamp};
 use promox_storage::{StoreError, Tx};
 
 use crate::api::{CampaignView, ListCampaigns, ListHistory, ListSegments, MoveView, SegmentView};
 use crate::records::{Campaign, CampaignByStatus, Epoch, Member, Move, Segment, SegmentByName, SegmentId};
-use crate::rules::condition::{Condition, Test};
 
 /// Segments that there can be.
 pub(crate) const MOST_SEGMENTS: usize = 500;
@@ -24,7 +24,9 @@ pub(crate) const SEGMENTS: &str = "segments";
 struct Compiled {
     id: SegmentId,
     name: String,
-    test: Option<Test>,
+    /// Of the amounts in its rule.
+    currency: Currency,
+    test: Option<Test<()>>,
 }
 
 /// Segments compiled, at an epoch.
@@ -55,8 +57,10 @@ impl SegmentCache {
 
 /// A rule was read when it was saved, so it reads again; one that did not would hold for nobody.
 fn compile(row: Segment) -> Compiled {
-    let read = |rule: &Condition| Test::read(rule, "", row.currency).unwrap_or(Test::Any(Vec::new()));
-    Compiled { id: row.id, test: row.rule.as_ref().map(|rule| read(&rule.0)), name: row.name }
+    let read =
+        |rule: &Condition| Test::read(rule, "", Subject::Customer, row.currency).unwrap_or(Test::Any(Vec::new()));
+    let currency = row.currency;
+    Compiled { id: row.id, currency, test: row.rule.as_ref().map(|rule| read(&rule.0)), name: row.name }
 }
 
 impl Segments {
@@ -70,7 +74,7 @@ impl Segments {
             None => BTreeSet::new(),
         };
         let within = |segment: &&Compiled| match &segment.test {
-            Some(test) => test.holds(customer),
+            Some(test) => test.holds(&CustomerFacts { customer, currency: segment.currency }),
             None => listed.contains(&segment.id),
         };
         Ok(self.0.iter().filter(within).collect())

@@ -1,11 +1,9 @@
 //! The tables of campaigns and segments.
 
+use promox_contract::condition::{Condition, Schedule};
 use promox_contract::ids::{CampaignId, OrderId};
 use promox_kernel::{Amount, Currency, Json, Timestamp, UserId, text_enum};
 use promox_storage::record;
-
-use crate::rules::condition::Condition;
-use crate::rules::window::Schedule;
 
 promox_kernel::id! {
     /// A segment of customers.

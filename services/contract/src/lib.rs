@@ -1,11 +1,13 @@
 //! What crosses services: operations one service asks of another, events, codes.
 //!
-//! One file a service that is asked or that tells. Nothing here decides anything.
+//! One file a service that is asked or that tells. Nothing here decides anything but [`condition`], the language that
+//! promotions and segments share.
 
 pub mod analytics;
 pub mod audit;
 pub mod campaign;
 pub mod cart;
+pub mod condition;
 pub mod coupon;
 pub mod flashsale;
 pub mod ids;

@@ -11,6 +11,8 @@ use serde::{Serialize, Serializer};
 
 /// The largest absolute amount that is taken: it leaves room for sums and products in 96 bits.
 const LARGEST: Decimal = Decimal::from_parts(0xA764_0000, 0x0DE0_B6B3, 0, false, 0); // 10^18
+/// The most minor units that an amount comes to: a product of two fits 128 bits.
+const MOST_MINOR_UNITS: u64 = 1_000_000_000_000_000_000;
 
 /// An ISO 4217 currency.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -60,6 +62,19 @@ impl Currency {
         } else {
             Err(format!("{} has {} digits after the point at most", self.code(), self.exponent()))
         }
+    }
+
+    /// An amount in whole minor units; `None` when it has more digits than the currency, or is beyond 10^18 of them.
+    pub fn minor_units(self, amount: Amount) -> Option<i64> {
+        let value = amount.0;
+        let (scale, digits) = (value.scale(), self.exponent());
+        let minor = if scale <= digits {
+            value.mantissa().checked_mul(10_i128.pow(digits - scale))?
+        } else {
+            let divisor = 10_i128.checked_pow(scale - digits)?;
+            (value.mantissa() % divisor == 0).then_some(value.mantissa() / divisor)?
+        };
+        i64::try_from(minor).ok().filter(|minor| minor.unsigned_abs() <= MOST_MINOR_UNITS)
     }
 }
 
@@ -302,6 +317,21 @@ mod tests {
 
     fn amount(text: &str) -> Amount {
         text.parse().unwrap()
+    }
+
+    #[test]
+    fn amounts_have_whole_minor_units_in_every_scale() {
+        for (code, text, minor) in [
+            ("GBP", "19.9", Some(1990)),
+            ("JPY", "500", Some(500)),
+            ("KWD", "1.234", Some(1234)),
+            ("GBP", "1.500", Some(150)),
+            ("GBP", "1.005", None),
+            ("GBP", "10000000000000000.01", None),
+        ] {
+            let currency: Currency = code.parse().unwrap();
+            assert_eq!(currency.minor_units(text.parse().unwrap()), minor, "{code} {text}");
+        }
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::api::{CalculateCart, CalculateItem, CalculatedCart, CalculatedLine};
 use crate::pricing::{Question, needs_of, tax_of};
 use crate::rules::{
     Cart, Circumstances, Detail, GiftStock, Line, LineInput, NamedCode, Promotion, Rule, RuleSet, evaluate,
-    exact_minor, normal_code, to_amount,
+    normal_code, to_amount,
 };
 use crate::{Promotions, facts};
 
@@ -128,7 +128,7 @@ type Fault = (&'static str, &'static str, String);
 
 fn line(item: &CalculateItem, known: Option<&SkuDescription>, currency: Currency) -> Result<Described, Fault> {
     let amount = |member: &'static str, amount: Option<Amount>| match amount {
-        Some(amount) if amount.is_negative() || exact_minor(amount, currency).is_none() => {
+        Some(amount) if amount.is_negative() || currency.minor_units(amount).is_none() => {
             let digits = currency.exponent();
             let detail = format!("an amount of {currency}, not negative, with {digits} digits after the point at most");
             Err((member, "INVALID_VALUE", detail))
@@ -207,7 +207,7 @@ async fn question(
 ) -> Result<Question, Error> {
     let built: Option<Vec<Line>> = lines.iter().map(|line| Line::new(line.input.clone(), currency)).collect();
     let built = built.ok_or_else(|| Error::field("/items", "a line costs more than can be counted"))?;
-    if terms.shipping.is_negative() || exact_minor(terms.shipping, currency).is_none() {
+    if terms.shipping.is_negative() || currency.minor_units(terms.shipping).is_none() {
         return Err(Error::field("/shipping/amount", format!("an amount of {currency}, not negative")));
     }
     let mut cart = Cart::new(currency, built, terms.shipping)?;

@@ -1,6 +1,7 @@
 //! Campaigns: made, changed, deleted.
 
 use promox_contract::audit::Audited;
+use promox_contract::condition::Timetable;
 use promox_contract::ids::CampaignId;
 use promox_kernel::{Amount, Currency, Cx, Error, FieldError, Json, Patch, Timestamp, bounded};
 use promox_storage::{StoreError, Tx};
@@ -11,7 +12,6 @@ use crate::api::{CampaignView, CreateCampaign, UpdateCampaign};
 use crate::queries::campaign_view;
 use crate::records::{Campaign, CampaignStatus as Status, Move, MoveReason, SegmentByName, SegmentId};
 use crate::reject::Reject;
-use crate::rules::window::Window;
 
 /// Segments of an audience at most.
 const MOST_AUDIENCE: usize = 50;
@@ -108,8 +108,8 @@ fn audience(tx: &Tx<'_>, names: &[String], faults: &mut Vec<FieldError>) -> Resu
 /// Refuses times that are none, or that never come.
 fn check_times(campaign: &Campaign, now: Timestamp, faults: &mut Vec<FieldError>) {
     let Campaign { starts_at, ends_at, timezone, schedule, .. } = campaign;
-    let window = match Window::read(timezone, schedule.as_ref().map(|schedule| &schedule.0)) {
-        Ok(window) => window,
+    let hours = match Timetable::read(timezone, schedule.as_ref().map(|schedule| &schedule.0), "") {
+        Ok(hours) => hours,
         Err(found) => return faults.extend(found),
     };
     let from = starts_at.map_or(now, |start| start.max(now));
@@ -118,7 +118,7 @@ fn check_times(campaign: &Campaign, now: Timestamp, faults: &mut Vec<FieldError>
             faults.push(FieldError::new("/endsAt", "it ends before it starts"));
         }
         (_, Some(end)) if end <= now => faults.push(FieldError::new("/endsAt", "this time has passed: it never comes")),
-        (_, end) if !window.ever_comes(from, end) => {
+        (_, Some(end)) if !hours.ever_comes(from, end) => {
             faults.push(FieldError::new("/schedule", "these hours never come between startsAt and endsAt"));
         }
         _ => {}

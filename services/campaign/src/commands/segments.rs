@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use promox_contract::audit::Audited;
+use promox_contract::condition::Condition;
 use promox_kernel::{Currency, Cx, Json, UserId};
 use promox_storage::{StoreError, Tx};
 use serde_json::{Value, json};
@@ -11,7 +12,6 @@ use crate::api::SegmentView;
 use crate::queries::{MOST_SEGMENTS, SEGMENTS, segment_view};
 use crate::records::{Campaign, Epoch, Member, Segment, SegmentByName, SegmentId};
 use crate::reject::Reject;
-use crate::rules::condition::Condition;
 
 /// Who is in a segment.
 #[derive(Clone, Debug)]

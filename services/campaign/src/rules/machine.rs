@@ -1,9 +1,9 @@
 //! The state machine of a campaign, and how it stands by the clock.
 
+use promox_contract::condition::Timetable;
 use promox_contract::promotion::RejectReason;
 use promox_kernel::{Amount, Timestamp};
 
-use super::window::Window;
 use crate::records::{Campaign, CampaignStatus as Status};
 
 /// Where a campaign can go.
@@ -50,6 +50,11 @@ impl Campaign {
         self.budget.is_some_and(|budget| self.spent >= budget)
     }
 
+    /// Its hours, which were read when it was saved; one whose zone is no longer known is open all the time.
+    fn timetable(&self) -> Timetable {
+        Timetable::read(&self.timezone, self.schedule.as_ref().map(|it| &it.0), "").unwrap_or_default()
+    }
+
     /// Why what belongs to it does not apply now; by the clock, also before the row has followed it.
     pub(crate) fn reason(&self, now: Timestamp) -> Option<RejectReason> {
         let started = self.starts_at.is_some_and(|start| start <= now);
@@ -63,7 +68,7 @@ impl Campaign {
         if self.ends_at.is_some_and(|end| end <= now) {
             return Some(RejectReason::Expired);
         }
-        if !Window::of(self).is_open(now) {
+        if !self.timetable().is_open(now) {
             return Some(RejectReason::NotStarted);
         }
         self.left().filter(|left| *left <= Amount::ZERO).map(|_| RejectReason::BudgetExhausted)

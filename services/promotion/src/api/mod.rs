@@ -2,6 +2,7 @@
 
 mod calculate;
 
+use promox_contract::condition::{Condition, Schedule};
 use promox_contract::ids::{CampaignId, OrderId, PromotionId};
 use promox_kernel::{Amount, Cursor, Limit, Page, Patch, Timestamp, UserId, json_reply, operation};
 use schemars::JsonSchema;
@@ -10,7 +11,7 @@ use serde_json::Value;
 
 pub use self::calculate::*;
 pub use crate::records::PromotionStatus;
-use crate::rules::{Action, Condition, Limits, Promotion, Schedule, Stacking, Stage};
+use crate::rules::{Action, Limits, Promotion, Stacking, Stage};
 
 /// Lists promotions, newest first.
 #[derive(Debug, Default, Deserialize, JsonSchema)]

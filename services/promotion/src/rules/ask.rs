@@ -1,5 +1,6 @@
 //! Conditions asked of a cart as it stands, and what to say of those that do not hold.
 
+use promox_contract::condition::{Actual, CustomerFacts, DAYS, Facts, Field, Leaf, Operator, Test, ValueType, Wanted};
 use promox_contract::promotion::{RejectDetail, RejectReason};
 use promox_kernel::{Amount, Currency};
 use rust_decimal::Decimal;
@@ -7,11 +8,8 @@ use serde_json::Value;
 
 use super::cart::Circumstances;
 use super::compile::Rule;
-use super::condition::{Leaf, Test, Wanted};
-use super::field::{Field, Sort};
-use super::language::Operator;
-use super::numbers::{to_amount, to_minor};
-use super::schedule::DAYS;
+use super::filter::Filter;
+use super::numbers::to_amount;
 use super::state::State;
 
 /// What a cart, its buyer and the time answer to a promotion's conditions.
@@ -22,54 +20,17 @@ pub(crate) struct Ask<'a> {
     pub(crate) circumstances: &'a Circumstances,
 }
 
-/// What a field is.
-enum Actual<'a> {
-    Number(i64),
-    Text(&'a str),
-    Texts(&'a [String]),
-    Flag(bool),
-    Unknown,
-}
-
 /// A condition that does not hold.
 pub(crate) struct Unmet<'a> {
-    leaf: &'a Leaf,
+    leaf: &'a Leaf<Filter>,
     /// Whether it should not hold and does.
     inverted: bool,
 }
 
-impl<'a> Ask<'a> {
-    /// Whether the promotion's conditions hold.
-    pub(crate) fn holds(self) -> bool {
-        self.rule.when.as_ref().is_none_or(|test| self.test(test))
-    }
-
-    fn test(self, test: &Test) -> bool {
-        match test {
-            Test::All(tests) => tests.iter().all(|test| self.test(test)),
-            Test::Any(tests) => tests.iter().any(|test| self.test(test)),
-            Test::Not(test) => !self.test(test),
-            Test::Leaf(leaf) => self.leaf(leaf),
-        }
-    }
-
-    fn leaf(self, leaf: &Leaf) -> bool {
-        match (self.actual(leaf), &leaf.wanted) {
-            (Actual::Number(actual), wanted) => number_holds(actual, leaf.op, wanted),
-            (Actual::Text(actual), Wanted::Decimal(wanted)) => {
-                actual.parse::<Decimal>().is_ok_and(|actual| in_order(leaf.op, actual.cmp(wanted)))
-            }
-            (Actual::Text(actual), wanted) => text_holds(&leaf.field.fold(actual), leaf.op, wanted),
-            (Actual::Texts(actual), wanted) => list_holds(actual, leaf.op, wanted),
-            (Actual::Flag(actual), Wanted::Flag(wanted)) => (actual == *wanted) == (leaf.op == Operator::Eq),
-            (Actual::Flag(_), _) => false,
-            (Actual::Unknown, _) => matches!(leaf.op, Operator::Ne | Operator::NotIn),
-        }
-    }
-
-    fn actual(self, leaf: &'a Leaf) -> Actual<'a> {
+impl Facts<Filter> for Ask<'_> {
+    fn actual<'f>(&'f self, leaf: &'f Leaf<Filter>) -> Actual<'f> {
         let (cart, customer) = (self.state.cart, &self.circumstances.customer);
-        let text = |text: &'a Option<String>| text.as_deref().map_or(Actual::Unknown, Actual::Text);
+        let text = |text: &'f Option<String>| text.as_deref().map_or(Actual::Unknown, Actual::Text);
         match &leaf.field {
             Field::CartSubtotal => Actual::Number(self.state.goods()),
             Field::CartQuantity => Actual::Number(cart.lines.iter().map(|line| i64::from(line.quantity)).sum()),
@@ -77,19 +38,7 @@ impl<'a> Ask<'a> {
             Field::ItemsSubtotal | Field::ItemsQuantity | Field::ItemsMaxLineQuantity => self.of_items(leaf),
             Field::CartCurrency => Actual::Text(cart.currency.code()),
             Field::CartAttribute(name) => cart.attributes.get(name).map_or(Actual::Unknown, |it| Actual::Text(it)),
-            Field::CustomerId => customer.id.map_or(Actual::Unknown, |id| Actual::Number(id.0)),
-            Field::CustomerTier => text(&customer.tier),
-            Field::CustomerSegments => Actual::Texts(&customer.segments),
-            Field::CustomerOrderCount => Actual::Number(customer.order_count),
-            Field::CustomerTotalSpent => {
-                Actual::Number(to_minor(customer.total_spent, cart.currency).unwrap_or(i64::MAX))
-            }
-            Field::CustomerRegisteredDays => customer.registered_days.map_or(Actual::Unknown, Actual::Number),
-            Field::CustomerIsGuest => Actual::Flag(customer.is_guest),
-            Field::CustomerEmail => customer.email.as_ref().map_or(Actual::Unknown, |it| Actual::Text(it.as_str())),
-            Field::CustomerAttribute(name) => {
-                customer.attributes.get(name).map_or(Actual::Unknown, |it| Actual::Text(it))
-            }
+            Field::Customer(field) => CustomerFacts { customer, currency: cart.currency }.of(field),
             Field::ShippingCountry => text(&cart.country),
             Field::ShippingMethod => text(&cart.shipping_method),
             Field::PaymentMethod => text(&cart.payment_method),
@@ -101,8 +50,15 @@ impl<'a> Ask<'a> {
             Field::Hour => Actual::Number(self.rule.window.day_and_hour(self.circumstances.now).1),
         }
     }
+}
 
-    fn of_items(self, leaf: &Leaf) -> Actual<'a> {
+impl<'a> Ask<'a> {
+    /// Whether the promotion's conditions hold.
+    pub(crate) fn holds(self) -> bool {
+        self.rule.when.as_ref().is_none_or(|test| test.holds(&self))
+    }
+
+    fn of_items(self, leaf: &Leaf<Filter>) -> Actual<'a> {
         let meant = self.state.matching(self.rule, &leaf.items);
         Actual::Number(match leaf.field {
             Field::ItemsSubtotal => meant.map(|(i, _)| self.state.left_of(i)).sum(),
@@ -120,8 +76,8 @@ impl<'a> Ask<'a> {
         found
     }
 
-    fn collect(self, test: &'a Test, wanted: bool, found: &mut Vec<Unmet<'a>>) {
-        if self.test(test) == wanted {
+    fn collect(self, test: &'a Test<Filter>, wanted: bool, found: &mut Vec<Unmet<'a>>) {
+        if test.holds(&self) == wanted {
             return;
         }
         match test {
@@ -146,10 +102,10 @@ impl<'a> Ask<'a> {
         RejectDetail { field, op: op.to_owned(), wanted, actual: self.told(it.leaf), missing }
     }
 
-    fn told(self, leaf: &Leaf) -> Value {
+    fn told(self, leaf: &Leaf<Filter>) -> Value {
         let currency = self.state.cart.currency;
         match self.actual(leaf) {
-            Actual::Number(minor) if leaf.field.sort() == Sort::Money => {
+            Actual::Number(minor) if leaf.field.value_type() == ValueType::Money => {
                 Value::String(to_amount(minor, currency).to_string())
             }
             Actual::Number(number) => Value::from(number),
@@ -177,8 +133,7 @@ impl<'a> Ask<'a> {
     pub(crate) fn one_missing(self) -> Option<(String, i64, Amount)> {
         let unmet = self.unmet();
         let [only] = unmet.as_slice() else { return None };
-        let of_goods = matches!(only.leaf.field, Field::CartSubtotal | Field::CartQuantity | Field::CartLines);
-        if !of_goods && !only.leaf.field.is_of_items() {
+        if !only.leaf.field.is_of_goods() && !only.leaf.field.is_of_items() {
             return None;
         }
         self.missing(only).map(|(missing, amount)| (only.leaf.name.clone(), missing, amount))
@@ -186,48 +141,7 @@ impl<'a> Ask<'a> {
 }
 
 fn in_units(number: i64, field: &Field, currency: Currency) -> Amount {
-    if field.sort() == Sort::Money { to_amount(number, currency) } else { Amount(Decimal::from(number)) }
-}
-
-fn in_order(op: Operator, order: std::cmp::Ordering) -> bool {
-    match op {
-        Operator::Lt => order.is_lt(),
-        Operator::Lte => order.is_le(),
-        Operator::Gt => order.is_gt(),
-        Operator::Gte => order.is_ge(),
-        Operator::Eq => order.is_eq(),
-        Operator::Ne => order.is_ne(),
-        _ => false,
-    }
-}
-
-fn number_holds(actual: i64, op: Operator, wanted: &Wanted) -> bool {
-    match wanted {
-        Wanted::Number(wanted) => in_order(op, actual.cmp(wanted)),
-        Wanted::Numbers(wanted) => wanted.contains(&actual) == (op == Operator::In),
-        _ => false,
-    }
-}
-
-fn text_holds(actual: &str, op: Operator, wanted: &Wanted) -> bool {
-    match (op, wanted) {
-        (Operator::Eq, Wanted::Text(wanted)) => actual == wanted,
-        (Operator::Ne, Wanted::Text(wanted)) => actual != wanted,
-        (Operator::Contains, Wanted::Text(wanted)) => actual.contains(wanted.as_str()),
-        (Operator::StartsWith, Wanted::Text(wanted)) => actual.starts_with(wanted.as_str()),
-        (Operator::In | Operator::NotIn, Wanted::Texts(wanted)) => {
-            wanted.iter().any(|wanted| wanted == actual) == (op == Operator::In)
-        }
-        _ => false,
-    }
-}
-
-fn list_holds(actual: &[String], op: Operator, wanted: &Wanted) -> bool {
-    match wanted {
-        Wanted::Text(wanted) => op == Operator::Contains && actual.contains(wanted),
-        Wanted::Texts(wanted) => wanted.iter().any(|wanted| actual.contains(wanted)) == (op == Operator::In),
-        _ => false,
-    }
+    if field.value_type() == ValueType::Money { to_amount(number, currency) } else { Amount(Decimal::from(number)) }
 }
 
 /// What a comparison under a `not` asks for.

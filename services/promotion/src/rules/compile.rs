@@ -1,14 +1,13 @@
 //! A promotion read once: checked member by member, and turned into what the evaluator works with.
 
+use promox_contract::condition::{Condition, CustomerField, Field, Leaf, Operator, Subject, Test, Wanted};
 use promox_contract::ids::{CampaignId, PromotionId};
 use promox_kernel::{Amount, Currency, FieldError, Sku, bounded};
 
-use super::condition::{Reader, Test, Wanted};
 use super::deeds::{self, Deed};
 use super::faults::Faults;
-use super::field::Field;
 use super::filter::Filter;
-use super::language::{Limits, Operator, Promotion, StackingMode, Stage, WhenShort, normal_code};
+use super::language::{Limits, Promotion, StackingMode, Stage, WhenShort, normal_code};
 use super::schedule::Window;
 
 /// Actions of a promotion at most.
@@ -34,7 +33,7 @@ pub struct Rule {
     pub(crate) group: Option<String>,
     pub(crate) include_flash: bool,
     pub(crate) window: Window,
-    pub(crate) when: Option<Test>,
+    pub(crate) when: Option<Test<Filter>>,
     pub(crate) deeds: Vec<Deed>,
     pub(crate) limits: Limits,
     pub(crate) budget: Option<i64>,
@@ -95,8 +94,7 @@ impl Rule {
         let mut faults = Faults::new(pointer, currency);
         check_head(promotion, &mut faults);
         let window = Window::of(promotion, &mut faults);
-        let when =
-            promotion.when.as_ref().and_then(|when| Reader::new(&mut faults, promotion.stage).read(when, "/when"));
+        let when = promotion.when.as_ref().and_then(|when| read_condition(when, promotion.stage, &mut faults));
         let deeds = read_actions(promotion, &mut faults);
         let limits = promotion.limits.clone().unwrap_or_default();
         let budget = check_limits(promotion, &mut faults);
@@ -203,6 +201,12 @@ fn check_on_the_shelf(it: &Promotion, faults: &mut Faults) {
     }
 }
 
+fn read_condition(when: &Condition, stage: Stage, faults: &mut Faults) -> Option<Test<Filter>> {
+    let subject = if stage == Stage::Catalog { Subject::Shelf } else { Subject::Cart };
+    let currency = faults.currency;
+    faults.noting(|at| Test::read(when, &format!("{at}/when"), subject, currency))
+}
+
 fn read_actions(it: &Promotion, faults: &mut Faults) -> Vec<Deed> {
     if !(1..=MOST_ACTIONS).contains(&it.actions.len()) {
         faults.at("/actions", format!("a promotion has 1 to {MOST_ACTIONS} actions"));
@@ -230,10 +234,10 @@ fn check_limits(it: &Promotion, faults: &mut Faults) -> Option<i64> {
 }
 
 /// The narrowest thing that a cart must have for the promotion to be worth a look.
-fn anchor(when: Option<&Test>, deeds: &[Deed]) -> Anchor {
+fn anchor(when: Option<&Test<Filter>>, deeds: &[Deed]) -> Anchor {
     let mut found = Anchor::Anything;
-    let mut look = |leaf: &super::condition::Leaf| {
-        if let (Field::CustomerSegments, Operator::In | Operator::Contains) = (&leaf.field, leaf.op) {
+    let mut look = |leaf: &Leaf<Filter>| {
+        if let (Field::Customer(CustomerField::Segments), Operator::In | Operator::Contains) = (&leaf.field, leaf.op) {
             found = match &leaf.wanted {
                 Wanted::Texts(names) => Anchor::Segments(names.clone()),
                 Wanted::Text(name) => Anchor::Segments(vec![name.clone()]),
@@ -254,7 +258,7 @@ fn anchor(when: Option<&Test>, deeds: &[Deed]) -> Anchor {
 }
 
 /// Whether a comparison holds only with some units of its items in the cart.
-fn asks_for_some(leaf: &super::condition::Leaf) -> bool {
+fn asks_for_some(leaf: &Leaf<Filter>) -> bool {
     let at_least = match (leaf.op, &leaf.wanted) {
         (Operator::Gte | Operator::Eq, Wanted::Number(wanted)) => *wanted,
         (Operator::Gt, Wanted::Number(wanted)) => wanted.saturating_add(1),
@@ -280,7 +284,7 @@ fn lines(filters: &[&Filter]) -> Option<Anchor> {
     (!filters.is_empty()).then_some(Anchor::Lines { skus, products, categories })
 }
 
-fn least_subtotal(when: Option<&Test>) -> i64 {
+fn least_subtotal(when: Option<&Test<Filter>>) -> i64 {
     let mut least = 0;
     if let Some(when) = when {
         when.necessary(&mut |leaf| {
@@ -294,18 +298,17 @@ fn least_subtotal(when: Option<&Test>) -> i64 {
     least
 }
 
-fn may_be_offered(when: Option<&Test>) -> bool {
+fn may_be_offered(when: Option<&Test<Filter>>) -> bool {
     let mut may = false;
     if let Some(when) = when {
         when.leaves(&mut |leaf| {
-            let of_goods = matches!(leaf.field, Field::CartSubtotal | Field::CartQuantity | Field::CartLines);
-            may |= of_goods || leaf.field.is_of_items();
+            may |= leaf.field.is_of_goods() || leaf.field.is_of_items();
         });
     }
     may
 }
 
-fn needs(when: Option<&Test>, deeds: &[Deed], limits: &Limits) -> Needs {
+fn needs(when: Option<&Test<Filter>>, deeds: &[Deed], limits: &Limits) -> Needs {
     let gift = |deed: &Deed| if let Deed::Gift { sku, .. } = deed { Some(sku.clone()) } else { None };
     let mut needs = Needs {
         limits: *limits != Limits { when_short: limits.when_short, ..Limits::default() },
@@ -314,12 +317,12 @@ fn needs(when: Option<&Test>, deeds: &[Deed], limits: &Limits) -> Needs {
         ..Needs::default()
     };
     if let Some(when) = when {
-        when.leaves(&mut |leaf| needs.who |= leaf.field.is_of_customer() || matches!(leaf.field, Field::Channel));
-        when.leaves(&mut |leaf| match leaf.field {
-            Field::CustomerTier => needs.tier = true,
-            Field::CustomerSegments => needs.segments = true,
-            Field::CustomerOrderCount | Field::CustomerTotalSpent => needs.purchases = true,
-            Field::CustomerRegisteredDays | Field::CustomerEmail | Field::CustomerAttribute(_) => needs.profile = true,
+        when.leaves(&mut |leaf| match &leaf.field {
+            Field::Customer(field) => {
+                needs.who = true;
+                needs.of_customer(field);
+            }
+            Field::Channel => needs.who = true,
             Field::Weekday | Field::Hour => needs.time = true,
             _ => {}
         });
@@ -328,6 +331,16 @@ fn needs(when: Option<&Test>, deeds: &[Deed], limits: &Limits) -> Needs {
 }
 
 impl Needs {
+    fn of_customer(&mut self, field: &CustomerField) {
+        match field {
+            CustomerField::Tier => self.tier = true,
+            CustomerField::Segments => self.segments = true,
+            CustomerField::OrderCount | CustomerField::TotalSpent => self.purchases = true,
+            CustomerField::RegisteredDays | CustomerField::Email | CustomerField::Attribute(_) => self.profile = true,
+            CustomerField::Id | CustomerField::IsGuest => {}
+        }
+    }
+
     /// Adds what another promotion needs.
     pub fn add(&mut self, other: &Self) {
         self.profile |= other.profile;

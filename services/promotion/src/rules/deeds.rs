@@ -6,7 +6,7 @@ use rust_decimal::Decimal;
 use super::faults::Faults;
 use super::filter::Filter;
 use super::language::{Action, ActionType, Basis, Part, Per, Scope, Stage, Tier};
-use super::numbers::{Percent, exact_minor};
+use super::numbers::Percent;
 
 /// Parts of a bundle and tiers of a ladder at most.
 const MOST_PARTS: usize = 20;
@@ -391,6 +391,6 @@ impl Faults {
     pub(crate) fn optional_amount(&mut self, pointer: &str, value: Option<Amount>) -> Option<i64> {
         value?;
         let minor = self.amount(pointer, value);
-        value.and_then(|value| exact_minor(value, self.currency)).map(|_| minor)
+        value.and_then(|value| self.currency.minor_units(value)).map(|_| minor)
     }
 }

@@ -2,7 +2,7 @@
 
 use promox_kernel::{Amount, Currency, FieldError};
 
-use super::numbers::{Percent, exact_minor};
+use super::numbers::Percent;
 
 /// Units that an action may name.
 pub(crate) const MOST_UNITS: u32 = 9_999;
@@ -30,6 +30,11 @@ impl Faults {
     pub(crate) fn missing(&mut self, pointer: &str, detail: &str) {
         let pointer = format!("{}{pointer}", self.prefix);
         self.list.push(FieldError { pointer, code: "MISSING".into(), detail: detail.to_owned() });
+    }
+
+    /// Lets a part be read at this document's pointer, and notes the faults that it is refused with.
+    pub(crate) fn noting<T>(&mut self, read: impl FnOnce(&str) -> Result<T, Vec<FieldError>>) -> Option<T> {
+        read(&self.prefix).map_err(|found| self.list.extend(found)).ok()
     }
 
     /// What was found.
@@ -69,7 +74,7 @@ impl Faults {
             self.missing(pointer, "an amount");
             return 0;
         };
-        let minor = exact_minor(value, self.currency);
+        let minor = self.currency.minor_units(value);
         if minor.is_none() {
             let (code, digits) = (self.currency.code(), self.currency.exponent());
             self.at(pointer, format!("{code} has {digits} digits after the point at most"));

@@ -3,11 +3,11 @@
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 
-use promox_kernel::Sku;
+use promox_contract::condition::{ItemFilter, Lines};
+use promox_kernel::{Currency, FieldError, Sku};
 
 use super::cart::Line;
 use super::faults::Faults;
-use super::language::ItemFilter;
 
 /// Members of a list at most.
 const MOST_MEMBERS: usize = 5_000;
@@ -80,6 +80,21 @@ impl Filter {
                 line.attributes.get(name).is_some_and(|value| values.iter().any(|wanted| wanted == value))
             })
             && self.exclude.as_ref().is_none_or(|exclude| !exclude.matches(line))
+    }
+}
+
+/// The filter of a condition.
+impl Lines for Filter {
+    fn read_filter(
+        filter: Option<&ItemFilter>,
+        pointer: &str,
+        currency: Currency,
+        faults: &mut Vec<FieldError>,
+    ) -> Self {
+        let mut found = Faults::new(pointer, currency);
+        let read = Self::read(filter, "", &mut found);
+        faults.extend(found.finish());
+        read
     }
 }
 

@@ -1,15 +1,13 @@
 //! The rules language as documents: what a promotion looks like in JSON and in its table.
 //!
-//! Conditions and actions are flat structs with every member optional, so that whatever is wrong with one is found by
-//! [`check`](super::check) and pointed at, and no unknown member passes unseen.
+//! Actions are flat structs with every member optional, as conditions are, so that whatever is wrong with one is found when it
+//! is compiled and pointed at, and no unknown member passes unseen.
 
-use std::collections::BTreeMap;
-
+use promox_contract::condition::{Condition, ItemFilter, Schedule};
 use promox_contract::ids::CampaignId;
 use promox_kernel::{Amount, Sku, Timestamp, text_enum};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 text_enum! {
     /// Where a promotion works: on the shelf, or on the cart after it.
@@ -54,22 +52,6 @@ text_enum! {
 text_enum! {
     /// How long a periodic limit counts, in the promotion's time zone.
     Period { Day = "DAY", Week = "WEEK", Month = "MONTH" }
-}
-
-text_enum! {
-    /// How a condition compares.
-    Operator {
-        Eq = "EQ",
-        Ne = "NE",
-        Lt = "LT",
-        Lte = "LTE",
-        Gt = "GT",
-        Gte = "GTE",
-        In = "IN",
-        NotIn = "NOT_IN",
-        Contains = "CONTAINS",
-        StartsWith = "STARTS_WITH",
-    }
 }
 
 text_enum! {
@@ -163,98 +145,6 @@ pub struct Stacking {
     /// Of the stackable ones of a group one applies: the one that gives the most.
     #[serde(default)]
     pub group: Option<String>,
-}
-
-/// Hours of the week. A window whose `to` is before its `from` goes on past midnight and belongs to the day it began.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Schedule {
-    /// `MON` to `SUN`; every day unless said.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub days: Option<Vec<String>>,
-    /// `"17:00"`; from midnight unless said.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub from: Option<String>,
-    /// `"22:00"`, exclusive; `"24:00"`, the end of the day, unless said.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub to: Option<String>,
-}
-
-/// A condition: one of `all`, `any`, `not`, or a comparison of `field`, `op` and `value`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Condition {
-    /// Every one of these.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub all: Option<Vec<Condition>>,
-    /// At least one of these.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub any: Option<Vec<Condition>>,
-    /// Not this.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub not: Option<Box<Condition>>,
-    /// What is compared, `"cart.subtotal"`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub field: Option<String>,
-    /// How.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub op: Option<Operator>,
-    /// With what: a text, a number, a truth value, or a list for `IN` and `NOT_IN`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub value: Option<Value>,
-    /// Which lines an `items.…` field is about; all unless said.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub items: Option<ItemFilter>,
-}
-
-/// Which lines: members of a list are alternatives, keys must all match. An empty filter is every line.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct ItemFilter {
-    /// These SKUs.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub skus: Option<Vec<Sku>>,
-    /// Variants of these products.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub product_ids: Option<Vec<i64>>,
-    /// Products of these categories and all below them.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub categories: Option<Vec<i64>>,
-    /// Products whose attributes have these values.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub attributes: Option<BTreeMap<String, OneOrMany>>,
-    /// Units that cost at least this.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub min_price: Option<Amount>,
-    /// Units that cost at most this.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_price: Option<Amount>,
-    /// Not what the catalogue's price rules have lowered.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub exclude_discounted: Option<bool>,
-    /// Not what this filter matches.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub exclude: Option<Box<ItemFilter>>,
-}
-
-/// A text, or several of which one is enough.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged)]
-pub enum OneOrMany {
-    /// This one.
-    One(String),
-    /// Any of these.
-    Many(Vec<String>),
-}
-
-impl OneOrMany {
-    /// The texts.
-    pub fn texts(&self) -> &[String] {
-        match self {
-            Self::One(text) => std::slice::from_ref(text),
-            Self::Many(texts) => texts,
-        }
-    }
 }
 
 /// What a promotion gives. Which members belong to which type is said in section 5 of the contract; others are refused.

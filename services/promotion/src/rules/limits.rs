@@ -2,12 +2,13 @@
 
 use jiff::ToSpan;
 use jiff::civil::Date;
+use promox_contract::condition::weekday;
 use promox_contract::promotion::RejectReason;
 use promox_kernel::Timestamp;
 
 use super::compile::Rule;
 use super::language::{CountedPer, Period};
-use super::schedule::{Window, weekday};
+use super::schedule::Window;
 
 /// The buyer as limits count: by account, and by digests of address and shipping address.
 #[derive(Clone, Debug, Default)]

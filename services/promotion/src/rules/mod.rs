@@ -1,8 +1,9 @@
 //! The rules engine: the language of promotions, its compiler and its evaluator.
 //!
-//! All of it is pure. A [`Promotion`] is what people write; [`Rule::compile`] checks it and points at every fault;
-//! a [`RuleSet`] orders and indexes rules; [`evaluate`] works a [`Cart`] out under [`Circumstances`]. Cart, quote,
-//! calculate, order and backtest all call it, so the same inputs give the same answer everywhere.
+//! All of it is pure. A [`Promotion`] is what people write, with the conditions and schedules of
+//! [`promox_contract::condition`]; [`Rule::compile`] checks it and points at every fault; a [`RuleSet`] orders and indexes
+//! rules; [`evaluate`] works a [`Cart`] out under [`Circumstances`]. Cart, quote, calculate, order and backtest all call it,
+//! so the same inputs give the same answer everywhere.
 //!
 //! What holds: discounts of a line never exceed what it costs, nor its floor; each promotion's shares sum to its amount;
 //! a budget, the store's cap and a limit are never passed; what does not apply changes nothing.
@@ -11,11 +12,9 @@ mod apply;
 mod ask;
 mod cart;
 mod compile;
-mod condition;
 mod deeds;
 mod evaluate;
 mod faults;
-mod field;
 mod filter;
 mod gate;
 mod index;
@@ -37,4 +36,4 @@ pub use evaluate::evaluate;
 pub use index::RuleSet;
 pub use language::*;
 pub use limits::{Buyer, Counter, TOTAL};
-pub(crate) use numbers::{exact_minor, to_amount, to_minor};
+pub(crate) use numbers::{to_amount, to_minor};

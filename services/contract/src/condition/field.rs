@@ -1,0 +1,232 @@
+//! What conditions may ask about: the fields, how each compares, and of what each is known.
+
+use std::borrow::Cow;
+
+use super::document::Operator;
+
+/// A field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Field {
+    /// `cart.subtotal`.
+    CartSubtotal,
+    /// `cart.quantity`.
+    CartQuantity,
+    /// `cart.lines`.
+    CartLines,
+    /// `cart.currency`.
+    CartCurrency,
+    /// `cart.attributes.…`.
+    CartAttribute(String),
+    /// `items.subtotal`.
+    ItemsSubtotal,
+    /// `items.quantity`.
+    ItemsQuantity,
+    /// `items.maxLineQuantity`.
+    ItemsMaxLineQuantity,
+    /// `customer.…`.
+    Customer(CustomerField),
+    /// `shipping.country`.
+    ShippingCountry,
+    /// `shipping.method`.
+    ShippingMethod,
+    /// `payment.method`.
+    PaymentMethod,
+    /// `channel`.
+    Channel,
+    /// `time.weekday`.
+    Weekday,
+    /// `time.hour`.
+    Hour,
+}
+
+/// A field of the customer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CustomerField {
+    /// `customer.id`.
+    Id,
+    /// `customer.tier`.
+    Tier,
+    /// `customer.segments`.
+    Segments,
+    /// `customer.orderCount`.
+    OrderCount,
+    /// `customer.totalSpent`.
+    TotalSpent,
+    /// `customer.registeredDays`.
+    RegisteredDays,
+    /// `customer.isGuest`.
+    IsGuest,
+    /// `customer.email`.
+    Email,
+    /// `customer.attributes.…`.
+    Attribute(String),
+}
+
+/// What a field's values are, and so how they compare.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ValueType {
+    /// An amount of money.
+    Money,
+    /// A whole number.
+    Count,
+    /// A text.
+    Text,
+    /// Texts.
+    List,
+    /// True or false.
+    Flag,
+    /// A text that may be a number.
+    Attribute,
+    /// A day of the week.
+    Weekday,
+    /// An hour of the day.
+    Hour,
+}
+
+/// What a condition is asked of, which decides what it may ask about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// A cart, its buyer and the time.
+    Cart,
+    /// A product on the shelf, before there is a cart.
+    Shelf,
+    /// A customer alone, of whom it says in which segments they are.
+    Customer,
+}
+
+impl ValueType {
+    /// Whether an operator makes sense of it.
+    pub fn compares(self, op: Operator) -> bool {
+        use Operator::{Contains, Eq, Gt, Gte, In, Lt, Lte, Ne, NotIn, StartsWith};
+        match self {
+            Self::Money | Self::Count | Self::Hour => matches!(op, Eq | Ne | Lt | Lte | Gt | Gte | In | NotIn),
+            Self::Text => matches!(op, Eq | Ne | In | NotIn | Contains | StartsWith),
+            Self::List => matches!(op, In | NotIn | Contains),
+            Self::Flag => matches!(op, Eq | Ne),
+            Self::Weekday => matches!(op, Eq | Ne | In | NotIn),
+            Self::Attribute => true,
+        }
+    }
+
+    /// Whether its values are whole numbers, those of money in minor units.
+    pub fn is_number(self) -> bool {
+        matches!(self, Self::Money | Self::Count | Self::Hour)
+    }
+}
+
+/// Fields whose names are fixed.
+const NAMED: [(&str, Field); 21] = [
+    ("cart.subtotal", Field::CartSubtotal),
+    ("cart.quantity", Field::CartQuantity),
+    ("cart.lines", Field::CartLines),
+    ("cart.currency", Field::CartCurrency),
+    ("items.subtotal", Field::ItemsSubtotal),
+    ("items.quantity", Field::ItemsQuantity),
+    ("items.maxLineQuantity", Field::ItemsMaxLineQuantity),
+    ("customer.id", Field::Customer(CustomerField::Id)),
+    ("customer.tier", Field::Customer(CustomerField::Tier)),
+    ("customer.segments", Field::Customer(CustomerField::Segments)),
+    ("customer.orderCount", Field::Customer(CustomerField::OrderCount)),
+    ("customer.totalSpent", Field::Customer(CustomerField::TotalSpent)),
+    ("customer.registeredDays", Field::Customer(CustomerField::RegisteredDays)),
+    ("customer.isGuest", Field::Customer(CustomerField::IsGuest)),
+    ("customer.email", Field::Customer(CustomerField::Email)),
+    ("shipping.country", Field::ShippingCountry),
+    ("shipping.method", Field::ShippingMethod),
+    ("payment.method", Field::PaymentMethod),
+    ("channel", Field::Channel),
+    ("time.weekday", Field::Weekday),
+    ("time.hour", Field::Hour),
+];
+
+impl Field {
+    /// The field of a name.
+    pub fn parse(name: &str) -> Option<Self> {
+        let attribute = |prefix| name.strip_prefix(prefix).filter(|rest: &&str| !rest.is_empty()).map(str::to_owned);
+        if let Some(attribute) = attribute("customer.attributes.") {
+            return Some(Self::Customer(CustomerField::Attribute(attribute)));
+        }
+        if let Some(attribute) = attribute("cart.attributes.") {
+            return Some(Self::CartAttribute(attribute));
+        }
+        NAMED.into_iter().find(|(known, _)| *known == name).map(|(_, field)| field)
+    }
+
+    /// What its values are.
+    pub fn value_type(&self) -> ValueType {
+        match self {
+            Self::Customer(field) => field.value_type(),
+            Self::CartSubtotal | Self::ItemsSubtotal => ValueType::Money,
+            Self::CartQuantity | Self::CartLines | Self::ItemsQuantity | Self::ItemsMaxLineQuantity => ValueType::Count,
+            Self::CartAttribute(_) => ValueType::Attribute,
+            Self::Weekday => ValueType::Weekday,
+            Self::Hour => ValueType::Hour,
+            Self::CartCurrency | Self::ShippingCountry | Self::ShippingMethod | Self::PaymentMethod | Self::Channel => {
+                ValueType::Text
+            }
+        }
+    }
+
+    /// Whether it is about the buyer: an unmet one makes the buyer not eligible.
+    pub fn is_of_customer(&self) -> bool {
+        matches!(self, Self::Customer(_))
+    }
+
+    /// Whether it is about the cart's goods as a whole.
+    pub fn is_of_goods(&self) -> bool {
+        matches!(self, Self::CartSubtotal | Self::CartQuantity | Self::CartLines)
+    }
+
+    /// Whether it is about some lines.
+    pub fn is_of_items(&self) -> bool {
+        matches!(self, Self::ItemsSubtotal | Self::ItemsQuantity | Self::ItemsMaxLineQuantity)
+    }
+
+    /// Whether an unmet one may be told with what it wants: what names other people or inner segments may not.
+    pub fn is_telling(&self) -> bool {
+        use CustomerField::{Attribute, Email, Id, Segments};
+        !matches!(self, Self::Customer(Id | Email | Segments | Attribute(_)))
+    }
+
+    /// A text in the form that this field compares: addresses without case, codes in upper case.
+    pub fn fold<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        match self {
+            Self::Customer(CustomerField::Email) => text.to_lowercase().into(),
+            Self::ShippingCountry | Self::CartCurrency => text.to_uppercase().into(),
+            _ => text.into(),
+        }
+    }
+}
+
+impl CustomerField {
+    fn value_type(&self) -> ValueType {
+        match self {
+            Self::Id | Self::OrderCount | Self::RegisteredDays => ValueType::Count,
+            Self::TotalSpent => ValueType::Money,
+            Self::Tier | Self::Email => ValueType::Text,
+            Self::Segments => ValueType::List,
+            Self::IsGuest => ValueType::Flag,
+            Self::Attribute(_) => ValueType::Attribute,
+        }
+    }
+}
+
+impl Subject {
+    /// Whether it knows a field, else why it may not be asked, for people.
+    pub(super) fn check(self, field: &Field, name: &str) -> Result<(), String> {
+        match (self, field) {
+            (Self::Customer, Field::Customer(CustomerField::Segments)) => {
+                Err("a segment cannot ask for segments".to_owned())
+            }
+            (Self::Cart, _)
+            | (_, Field::Customer(_))
+            | (Self::Shelf, Field::Channel | Field::Weekday | Field::Hour) => Ok(()),
+            (Self::Shelf, _) => {
+                Err("on the shelf a condition may ask about the customer, the channel and the time only".to_owned())
+            }
+            (Self::Customer, _) => {
+                Err(format!("\"{name}\" is not about customers: a segment asks for customer.… only"))
+            }
+        }
+    }
+}

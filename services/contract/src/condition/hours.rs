@@ -1,0 +1,89 @@
+//! Hours of the week: how a schedule is written, and which minutes it means.
+
+use jiff::civil::Weekday;
+use promox_kernel::FieldError;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The days as they are written, Monday first.
+pub const DAYS: [&str; 7] = ["MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN"];
+/// Minutes of a day.
+const DAY: u32 = 24 * 60;
+
+/// Hours of the week.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Schedule {
+    /// The days on which the hours begin, `MON` to `SUN`; every day unless said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub days: Option<Vec<String>>,
+    /// When they begin, `17:00`; at midnight unless said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// When they end, `22:00`, exclusive; at the next midnight, `24:00`, unless said. Before `from`, it is on the next day.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+}
+
+/// Monday 0 to Sunday 6.
+pub fn weekday(day: Weekday) -> usize {
+    usize::from(day.to_monday_zero_offset().unsigned_abs())
+}
+
+/// Hours of the week in minutes from midnight. `to` at or before `from` is on the next day.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Hours {
+    days: [bool; 7],
+    pub(super) from: u32,
+    to: u32,
+}
+
+impl Hours {
+    /// Reads a schedule; faults are noted with their pointers below `at`.
+    pub(super) fn read(schedule: &Schedule, at: &str, faults: &mut Vec<FieldError>) -> Option<Self> {
+        let known = faults.len();
+        let mut fault = |pointer: &str, detail: &str| faults.push(FieldError::new(format!("{at}{pointer}"), detail));
+        let mut days = [schedule.days.is_none(); 7];
+        for (i, name) in schedule.days.iter().flatten().enumerate() {
+            match DAYS.iter().position(|day| day == name).and_then(|day| days.get_mut(day)) {
+                Some(day) => *day = true,
+                None => fault(&format!("/days/{i}"), &format!("\"{name}\" is none of {}", DAYS.join(", "))),
+            }
+        }
+        if schedule.days.as_ref().is_some_and(Vec::is_empty) {
+            fault("/days", "a schedule without days never comes");
+        }
+        let from = minute(schedule.from.as_deref().unwrap_or("00:00"));
+        let to = minute(schedule.to.as_deref().unwrap_or("24:00"));
+        if from.is_none_or(|from| from == DAY) {
+            fault("/from", "a time of the day such as 17:00");
+        }
+        if to.is_none() {
+            fault("/to", "a time of the day such as 22:00, or 24:00 for its end");
+        }
+        if from.is_some() && from == to {
+            fault("/to", "hours that end when they begin never come");
+        }
+        (faults.len() == known).then_some(Self { days, from: from?, to: to? })
+    }
+
+    /// Whether a minute of a day, Monday 0, is within.
+    pub(super) fn contain(&self, day: usize, minute: u32) -> bool {
+        if self.from < self.to {
+            return self.on(day) && (self.from..self.to).contains(&minute);
+        }
+        (self.on(day) && minute >= self.from) || (self.on(day + 6) && minute < self.to)
+    }
+
+    fn on(&self, day: usize) -> bool {
+        self.days.get(day % 7).copied().unwrap_or(false)
+    }
+}
+
+/// Minutes from midnight of `"17:00"`.
+fn minute(text: &str) -> Option<u32> {
+    let (hour, minute) = text.split_once(':')?;
+    let two = |text: &str| (text.len() == 2 && text.bytes().all(|b| b.is_ascii_digit())).then(|| text.parse().ok());
+    let (hour, minute): (u32, u32) = (two(hour)??, two(minute)??);
+    (minute < 60 && hour * 60 + minute <= DAY).then_some(hour * 60 + minute)
+}

@@ -1,0 +1,283 @@
+//! Conditions read: each member checked, every fault pointed at.
+
+use promox_kernel::{Amount, Currency, FieldError};
+use rust_decimal::Decimal;
+use serde_json::Value;
+
+use super::document::{Condition, ItemFilter, Operator};
+use super::field::{Field, Subject, ValueType};
+use super::hours::DAYS;
+use super::test::{Leaf, Test, Wanted};
+
+/// How deep `all`, `any` and `not` may nest.
+const DEEPEST: usize = 8;
+/// Comparisons of a condition at most, those within it counted.
+const MOST_COMPARISONS: usize = 200;
+/// Members of a list that is compared with at most.
+const MOST_MEMBERS: usize = 1_000;
+
+/// What a filter of lines is read into.
+pub trait Lines: Sized {
+    /// Reads the filter at a pointer, none being every line; faults are noted.
+    fn read_filter(
+        filter: Option<&ItemFilter>,
+        pointer: &str,
+        currency: Currency,
+        faults: &mut Vec<FieldError>,
+    ) -> Self;
+}
+
+/// Where there are no lines, no field asks for any, so a filter has been refused already.
+impl Lines for () {
+    fn read_filter(_: Option<&ItemFilter>, _: &str, _: Currency, _: &mut Vec<FieldError>) -> Self {}
+}
+
+impl<I: Lines> Test<I> {
+    /// Reads the condition at a pointer, its amounts in a currency; the errors point at every fault.
+    pub fn read(
+        condition: &Condition,
+        pointer: &str,
+        subject: Subject,
+        currency: Currency,
+    ) -> Result<Self, Vec<FieldError>> {
+        let mut reader = Reader { faults: Vec::new(), subject, currency, comparisons: 0 };
+        match reader.nested(condition, pointer, 0) {
+            Some(test) if reader.faults.is_empty() => Ok(test),
+            _ => Err(reader.faults),
+        }
+    }
+}
+
+/// Reads one condition.
+struct Reader {
+    faults: Vec<FieldError>,
+    subject: Subject,
+    currency: Currency,
+    comparisons: usize,
+}
+
+impl Reader {
+    fn fault(&mut self, pointer: impl Into<String>, detail: impl Into<String>) {
+        self.faults.push(FieldError::new(pointer, detail));
+    }
+
+    fn nested<I: Lines>(&mut self, it: &Condition, pointer: &str, depth: usize) -> Option<Test<I>> {
+        let comparison = it.field.is_some() || it.op.is_some() || it.value.is_some() || it.items.is_some();
+        let forms = [it.all.is_some(), it.any.is_some(), it.not.is_some(), comparison];
+        if forms.iter().filter(|form| **form).count() != 1 {
+            self.fault(pointer, "a condition is one of all, any, not, or a comparison of field, op and value");
+            return None;
+        }
+        if comparison {
+            return self.leaf(it, pointer).map(|leaf| Test::Leaf(Box::new(leaf)));
+        }
+        if depth == DEEPEST {
+            self.fault(pointer, format!("conditions nest {DEEPEST} levels deep at most"));
+            return None;
+        }
+        if let Some(inner) = &it.not {
+            return Some(Test::Not(Box::new(self.nested(inner, &format!("{pointer}/not"), depth + 1)?)));
+        }
+        if let Some(all) = &it.all {
+            return self.several(all, &format!("{pointer}/all"), depth).map(Test::All);
+        }
+        let any = it.any.as_deref().unwrap_or_default();
+        let pointer = format!("{pointer}/any");
+        if any.is_empty() {
+            self.fault(&pointer, "any of nothing never holds");
+        }
+        self.several(any, &pointer, depth).map(Test::Any)
+    }
+
+    fn several<I: Lines>(&mut self, conditions: &[Condition], pointer: &str, depth: usize) -> Option<Vec<Test<I>>> {
+        let mut tests = Vec::with_capacity(conditions.len());
+        for (i, condition) in conditions.iter().enumerate() {
+            tests.push(self.nested(condition, &format!("{pointer}/{i}"), depth + 1));
+        }
+        tests.into_iter().collect()
+    }
+
+    fn leaf<I: Lines>(&mut self, it: &Condition, pointer: &str) -> Option<Leaf<I>> {
+        self.count(it, pointer);
+        let (name, op, value) = (it.field.clone()?, it.op?, it.value.clone()?);
+        let field = self.field(&name, &format!("{pointer}/field"))?;
+        let at = format!("{pointer}/items");
+        if it.items.is_some() && !field.is_of_items() {
+            self.fault(&at, "only items.… fields are about some lines");
+        }
+        let items = I::read_filter(it.items.as_deref(), &at, self.currency, &mut self.faults);
+        if !field.value_type().compares(op) {
+            self.fault(format!("{pointer}/op"), format!("{op} does not compare {name}"));
+            return None;
+        }
+        let wanted = self.wanted(&field, op, &value, (&name, &format!("{pointer}/value")))?;
+        Some(Leaf { field, name, op, wanted, value, items })
+    }
+
+    /// Counts a comparison, and notes what it lacks.
+    fn count(&mut self, it: &Condition, pointer: &str) {
+        self.comparisons += 1;
+        if self.comparisons == MOST_COMPARISONS + 1 {
+            self.fault(pointer, format!("a condition has {MOST_COMPARISONS} comparisons at most"));
+        }
+        for (name, absent) in [("field", it.field.is_none()), ("op", it.op.is_none()), ("value", it.value.is_none())] {
+            if absent {
+                let (pointer, detail) =
+                    (format!("{pointer}/{name}"), "a comparison has field, op and value".to_owned());
+                self.faults.push(FieldError { pointer, code: "MISSING".into(), detail });
+            }
+        }
+    }
+
+    fn field(&mut self, name: &str, pointer: &str) -> Option<Field> {
+        let found = Field::parse(name).ok_or_else(|| format!("there is no field \"{name}\""));
+        let known = found.and_then(|field| self.subject.check(&field, name).map(|()| field));
+        known.map_err(|detail| self.fault(pointer, detail)).ok()
+    }
+
+    /// The value, as the field's type and the operator want it.
+    fn wanted(&mut self, field: &Field, op: Operator, value: &Value, (name, at): (&str, &str)) -> Option<Wanted> {
+        if op.is_membership() {
+            return self.list(field, value, (name, at));
+        }
+        let read = match field.value_type() {
+            ValueType::Attribute if op.is_order() => decimal(value).map(Wanted::Decimal).ok_or("a number"),
+            ValueType::Flag => value.as_bool().map(Wanted::Flag).ok_or("true or false"),
+            _ => single(field, value, self.currency),
+        };
+        read.map_err(|wants| self.fault(at, format!("{name} is compared with {wants}"))).ok()
+    }
+
+    fn list(&mut self, field: &Field, value: &Value, (name, at): (&str, &str)) -> Option<Wanted> {
+        let members = value.as_array().filter(|list| (1..=MOST_MEMBERS).contains(&list.len()));
+        let Some(members) = members else {
+            self.fault(at, format!("IN and NOT_IN take a list of 1 to {MOST_MEMBERS} values"));
+            return None;
+        };
+        let (mut numbers, mut texts) = (Vec::new(), Vec::new());
+        for (i, member) in members.iter().enumerate() {
+            match single(field, member, self.currency) {
+                Ok(Wanted::Number(number)) => numbers.push(number),
+                Ok(Wanted::Text(text)) => texts.push(text),
+                Ok(_) => {}
+                Err(wants) => self.fault(format!("{at}/{i}"), format!("{name} is compared with {wants}")),
+            }
+        }
+        Some(if field.value_type().is_number() { Wanted::Numbers(numbers) } else { Wanted::Texts(texts) })
+    }
+}
+
+fn single(field: &Field, value: &Value, currency: Currency) -> Result<Wanted, &'static str> {
+    let number = |wanted: Option<i64>| wanted.map(Wanted::Number);
+    match field.value_type() {
+        ValueType::Money => {
+            let minor = decimal(value).and_then(|amount| currency.minor_units(Amount(amount)));
+            number(minor).ok_or("an amount in the currency's digits")
+        }
+        ValueType::Count => number(whole(value)).ok_or("a whole number"),
+        ValueType::Hour => number(whole(value).filter(|hour| (0..24).contains(hour))).ok_or("an hour, 0 to 23"),
+        ValueType::Weekday => {
+            let day = value.as_str().filter(|day| DAYS.contains(day));
+            day.map(|day| Wanted::Text(day.to_owned())).ok_or("a day, MON to SUN")
+        }
+        ValueType::Attribute => match value {
+            Value::String(text) => Ok(Wanted::Text(text.clone())),
+            Value::Number(number) => Ok(Wanted::Text(number.to_string())),
+            Value::Bool(flag) => Ok(Wanted::Text(flag.to_string())),
+            _ => Err("a text"),
+        },
+        ValueType::Text | ValueType::List => {
+            value.as_str().map(|text| Wanted::Text(field.fold(text).into_owned())).ok_or("a text")
+        }
+        ValueType::Flag => Err("true or false"),
+    }
+}
+
+/// A number or the digits of one.
+fn decimal(value: &Value) -> Option<Decimal> {
+    let amount: Amount = match value {
+        Value::String(text) => text.parse().ok()?,
+        Value::Number(number) => number.to_string().parse().ok()?,
+        _ => return None,
+    };
+    Some(amount.0)
+}
+
+fn whole(value: &Value) -> Option<i64> {
+    let decimal = decimal(value)?;
+    decimal.is_integer().then(|| i64::try_from(decimal).ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn faults(rule: Value) -> Vec<String> {
+        let rule: Condition = serde_json::from_value(rule).unwrap();
+        let read = Test::<()>::read(&rule, "/rule", Subject::Customer, Currency::GBP);
+        read.err().unwrap_or_default().into_iter().map(|fault| fault.pointer).collect()
+    }
+
+    #[test]
+    fn what_does_not_type_check_is_pointed_at() {
+        let leaf = |field: &str, op: &str, value: Value| json!({"field": field, "op": op, "value": value});
+        for (rule, pointers) in [
+            (json!({}), vec!["/rule"]),
+            (json!({"all": [], "any": []}), vec!["/rule"]),
+            (json!({"any": []}), vec!["/rule/any"]),
+            (leaf("cart.subtotal", "GT", json!(1)), vec!["/rule/field"]),
+            (leaf("items.quantity", "GT", json!(1)), vec!["/rule/field"]),
+            (leaf("customer.segments", "IN", json!(["VIP"])), vec!["/rule/field"]),
+            (leaf("customer.attributes.", "EQ", json!("x")), vec!["/rule/field"]),
+            (leaf("customer.tier", "GT", json!("GOLD")), vec!["/rule/op"]),
+            (leaf("customer.isGuest", "IN", json!([true])), vec!["/rule/op"]),
+            (leaf("customer.orderCount", "EQ", json!(1.5)), vec!["/rule/value"]),
+            (leaf("customer.totalSpent", "EQ", json!("1.001")), vec!["/rule/value"]),
+            (leaf("customer.tier", "IN", json!("GOLD")), vec!["/rule/value"]),
+            (leaf("customer.tier", "IN", json!([])), vec!["/rule/value"]),
+            (leaf("customer.tier", "IN", json!(["GOLD", 1])), vec!["/rule/value/1"]),
+            (json!({"all": [{"field": "customer.tier"}]}), vec!["/rule/all/0/op", "/rule/all/0/value"]),
+            (
+                json!({"field": "customer.tier", "op": "EQ", "value": "GOLD", "items": {"skus": ["A"]}}),
+                vec!["/rule/items"],
+            ),
+            (
+                json!({"all": [leaf("x", "EQ", json!(1)), {"not": leaf("customer.isGuest", "EQ", json!("yes"))}]}),
+                vec!["/rule/all/0/field", "/rule/all/1/not/value"],
+            ),
+        ] {
+            assert_eq!(faults(rule.clone()), pointers, "{rule}");
+        }
+    }
+
+    #[test]
+    fn conditions_nest_eight_deep() {
+        let mut rule = json!({"field": "customer.isGuest", "op": "EQ", "value": true});
+        for _ in 0..8 {
+            rule = json!({ "not": rule });
+        }
+        assert!(faults(rule.clone()).is_empty());
+        assert_eq!(faults(json!({ "not": rule })), ["/rule/not/not/not/not/not/not/not/not"]);
+    }
+
+    #[test]
+    fn each_subject_is_asked_for_what_it_knows() {
+        let known =
+            |subject: Subject, name: &str| Field::parse(name).is_some_and(|field| subject.check(&field, name).is_ok());
+        for (name, on_cart, on_shelf, of_customer) in [
+            ("cart.subtotal", true, false, false),
+            ("items.quantity", true, false, false),
+            ("customer.tier", true, true, true),
+            ("customer.segments", true, true, false),
+            ("customer.attributes.club", true, true, true),
+            ("channel", true, true, false),
+            ("time.hour", true, true, false),
+            ("payment.method", true, false, false),
+            ("customer.name", false, false, false),
+        ] {
+            let found = [Subject::Cart, Subject::Shelf, Subject::Customer].map(|subject| known(subject, name));
+            assert_eq!(found, [on_cart, on_shelf, of_customer], "{name}");
+        }
+    }
+}
