@@ -9,7 +9,7 @@ use super::compile::Rule;
 use super::deeds::{Cut, Deed};
 use super::filter::Filter;
 use super::language::{Basis, Per, Scope};
-use super::numbers::{FINE, fine_units, half_up, narrow, share, to_minor};
+use super::numbers::{FINE, fine_units, from_fine, half_up, narrow, share, to_minor};
 use super::state::{Effect, FreeGoods, State};
 
 /// Lets a promotion act within its budget; whether its conditions hold is asked before. What it did stands in the state.
@@ -64,9 +64,7 @@ impl Turn<'_, '_> {
             Deed::Percent { percent, scope, items, most, units } => {
                 let lines = self.lines(items);
                 if *scope == Scope::Order {
-                    let part = |i: usize| u32::min(*units, self.quantity(i));
-                    let whole: i128 =
-                        lines.iter().map(|i| fine_units(self.left(*i), part(*i), self.quantity(*i))).sum();
+                    let whole = self.cost_of(&lines, *units);
                     self.give_shared(&lines, percent.of_fine(whole).min(*most));
                 } else {
                     let each =
@@ -89,9 +87,19 @@ impl Turn<'_, '_> {
     }
 
     /// The lines that a filter means and that still cost something, in order.
-    pub(crate) fn lines(&self, filter: &Filter) -> Vec<usize> {
-        let meant = self.state.matching(self.rule, filter).map(|(i, _)| i);
-        meant.filter(|i| self.left(*i) > 0).collect()
+    fn lines(&self, filter: &Filter) -> Vec<usize> {
+        self.meant(filter).filter(|i| self.left(*i) > 0).collect()
+    }
+
+    /// The lines that a filter means, those that cost nothing any more among them.
+    fn meant<'a>(&'a self, filter: &'a Filter) -> impl Iterator<Item = usize> + 'a {
+        self.state.matching(self.rule, filter).map(|(i, _)| i)
+    }
+
+    /// What at most so many units of each line still cost, in fine parts.
+    fn cost_of(&self, lines: &[usize], units: u32) -> i128 {
+        let cost = |i: &usize| fine_units(self.left(*i), u32::min(units, self.quantity(*i)), self.quantity(*i));
+        lines.iter().map(cost).sum()
     }
 
     pub(crate) fn left(&self, i: usize) -> i64 {
@@ -152,7 +160,8 @@ impl Turn<'_, '_> {
     fn amount_off(&mut self, value: i64, scope: Scope, items: &Filter, per: Per, units: u32) {
         let lines = self.lines(items);
         if per == Per::Order {
-            self.give_shared(&lines, value);
+            let most = from_fine(self.cost_of(&lines, units));
+            self.give_shared(&lines, value.min(most));
             return;
         }
         let each = |i: usize| {
@@ -184,7 +193,7 @@ impl Turn<'_, '_> {
     }
 
     fn tiered(&mut self, basis: Basis, items: &Filter, once: bool, tiers: &[(i64, Cut)]) {
-        let lines = self.lines(items);
+        let lines: Vec<usize> = self.meant(items).collect();
         let measure = |i: &usize| match basis {
             Basis::Subtotal | Basis::LineSubtotal => self.left(*i),
             Basis::Quantity | Basis::LineQuantity => i64::from(self.quantity(*i)),
@@ -218,11 +227,10 @@ impl Turn<'_, '_> {
         };
     }
 
-    /// One unit of the lowest price; of equals the earlier line's.
+    /// One unit of the lowest price, be it nothing; of equals the earlier line's.
     fn cheapest(&mut self, items: &Filter, cut: Cut) {
-        let lines = self.lines(items);
         let costs = |i: usize| (i128::from(self.left(i)), i128::from(self.quantity(i).max(1)));
-        let cheapest = lines.iter().copied().min_by(|a, b| {
+        let cheapest = self.meant(items).min_by(|a, b| {
             let ((left_a, units_a), (left_b, units_b)) = (costs(*a), costs(*b));
             (left_a * units_b).cmp(&(left_b * units_a)).then(a.cmp(b))
         });

@@ -11,7 +11,10 @@ pub(crate) const MOST: i64 = 1_000_000_000_000_000_000;
 /// A hundred percent.
 const WHOLE: i64 = 1_000_000;
 /// What fractions of a minor unit are counted in where units of several lines are added up.
-pub(crate) const FINE: i128 = 1_000_000_000;
+pub(crate) const FINE: i128 = 1_000_000_000_000;
+/// What so many sevenths and thirds can have lost when they were counted in [`FINE`] parts: three thirds are a whole, so a
+/// sum that is short of a half by no more than this is a half.
+const LOST: i128 = 1_000;
 
 /// An amount in minor units, rounded half-up.
 pub(crate) fn to_minor(amount: Amount, currency: Currency) -> Option<i64> {
@@ -57,7 +60,7 @@ impl Percent {
 
     /// This much of an amount counted in [`FINE`] parts, rounded half-up to the minor unit.
     pub(crate) fn of_fine(self, amount: i128) -> i64 {
-        let numerator = amount.checked_mul(i128::from(self.0)).unwrap_or(i128::MAX / 2);
+        let numerator = (amount + LOST).checked_mul(i128::from(self.0)).unwrap_or(i128::MAX / 2);
         narrow(half_up(numerator, FINE * i128::from(WHOLE)))
     }
 
@@ -85,6 +88,18 @@ pub(crate) fn narrow(value: i128) -> i64 {
 /// What `part` of `units` that cost `left` come to, in [`FINE`] parts, to the nearest.
 pub(crate) fn fine_units(left: i64, part: u32, units: u32) -> i128 {
     half_up(i128::from(left) * i128::from(part) * FINE, i128::from(units.max(1)))
+}
+
+/// An amount counted in [`FINE`] parts in minor units, rounded half-up.
+pub(crate) fn from_fine(amount: i128) -> i64 {
+    narrow(half_up(amount + LOST, FINE))
+}
+
+/// `amount × part ÷ whole`; none is negative. Of what is too large for 128 bits the last digits are left out of the ratio.
+pub(crate) fn proportion(amount: i128, part: i128, whole: i128) -> i128 {
+    let bits = |value: i128| i128::BITS - value.leading_zeros();
+    let excess = (bits(amount) + bits(part)).saturating_sub(i128::BITS - 1);
+    amount * (part >> excess) / (whole >> excess).max(1)
 }
 
 /// Weights of any size in 64 bits, in the same proportion.
@@ -197,6 +212,23 @@ mod tests {
         for bad in ["0", "-1", "100.0001", "1.00001"] {
             assert_eq!(Percent::new(bad.parse().unwrap()), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn thirds_add_up_to_wholes() {
+        let third = fine_units(10, 1, 3);
+        assert_eq!(Percent::new("5".parse().unwrap()).unwrap().of_fine(third * 3), 1);
+        assert_eq!(from_fine(third * 3 + FINE / 2), 11);
+        assert_eq!(from_fine(FINE / 2 - FINE / 1_000_000), 0);
+    }
+
+    #[test]
+    fn proportions_of_large_amounts_keep_their_ratio() {
+        assert_eq!(proportion(10, 1, 3), 3);
+        let large = i128::from(MOST) * FINE;
+        assert_eq!(proportion(large, large, large), large);
+        let most = proportion(large, large / 10 * 9, large);
+        assert!((most - large / 10 * 9).abs() < large / 100_000_000, "{most}");
     }
 
     #[test]

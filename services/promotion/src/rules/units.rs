@@ -8,7 +8,7 @@ use std::cmp::Ordering;
 use super::apply::{Turn, price_of};
 use super::deeds::Cut;
 use super::filter::Filter;
-use super::numbers::{FINE, Percent, fine_units, half_up, narrow, weights};
+use super::numbers::{FINE, Percent, fine_units, from_fine, proportion, weights};
 
 /// The free units of a line.
 #[derive(Clone, Copy, Debug)]
@@ -56,15 +56,15 @@ struct Savings {
 impl Savings {
     /// Adds `times` sets of units that cost together `price` instead; whether that saves anything.
     fn add(&mut self, units: &[(Stack, u32)], price: i64, times: u32) -> bool {
-        let cost: i128 = units.iter().map(|(stack, units)| stack.cost(*units)).sum();
-        let saving = cost - i128::from(price) * FINE;
+        let used: Vec<(Stack, u32)> = units.iter().map(|(stack, units)| (*stack, units.saturating_mul(times))).collect();
+        let cost: i128 = used.iter().map(|(stack, used)| stack.cost(*used)).sum();
+        let saving = cost - i128::from(price) * i128::from(times) * FINE;
         if saving <= 0 {
             return false;
         }
-        self.whole += saving * i128::from(times);
-        for (stack, units) in units {
-            let part = proportion(saving, stack.cost(*units), cost) * i128::from(times);
-            let used = units.saturating_mul(times);
+        self.whole += saving;
+        for (stack, used) in used {
+            let part = proportion(saving, stack.cost(used), cost);
             match self.lines.iter_mut().find(|(line, ..)| *line == stack.line) {
                 Some((_, saved, all)) => {
                     *saved += part;
@@ -75,11 +75,6 @@ impl Savings {
         }
         true
     }
-}
-
-/// `amount × part ÷ whole`.
-fn proportion(amount: i128, part: i128, whole: i128) -> i128 {
-    amount.checked_mul(part).map_or_else(|| amount / (whole / part.max(1)).max(1), |product| product / whole.max(1))
 }
 
 impl Turn<'_, '_> {
@@ -203,7 +198,7 @@ impl Turn<'_, '_> {
         parts.sort_by_key(|(line, ..)| *line);
         let lines: Vec<usize> = parts.iter().map(|(line, ..)| *line).collect();
         let fine: Vec<i128> = parts.iter().map(|(_, saved, _)| *saved).collect();
-        if self.give_weighted(&lines, narrow(half_up(savings.whole, FINE)), &weights(&fine)) > 0 {
+        if self.give_weighted(&lines, from_fine(savings.whole), &weights(&fine)) > 0 {
             parts.into_iter().for_each(|(line, _, units)| self.use_units(line, units));
         }
     }
