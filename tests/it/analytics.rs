@@ -458,6 +458,52 @@ async fn kills_while_the_figures_follow_lose_and_double_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_campaign_has_the_orders_of_its_flash_sales() {
+    let shop = Shop::start().await;
+    let taxes =
+        json!({"pricesIncludeTax": true, "rates": [{"country": "GB", "taxClass": "STANDARD", "percent": "25"}]});
+    shop.admin.put("/api/settings/taxes", &taxes).await.expect(200);
+    shop.product("A", "10.00", 10).await;
+    shop.product("B", "5.00", 10).await;
+    let campaign = json!({"name": "Spring", "startsAt": "2020-01-01T00:00:00Z", "endsAt": "2100-01-01T00:00:00Z", "timezone": "UTC"});
+    let campaign = shop.admin.post("/api/campaigns", &campaign).await.expect(201);
+    let moved = format!("/api/campaigns/{}/transitions", campaign["id"]);
+    shop.admin.post(&moved, &json!({"to": "ACTIVE"})).await.expect(200);
+    let at = |seconds: i64| promox_kernel::Timestamp::from_seconds(shop.seconds() + seconds).to_string();
+    let items = json!([{"sku": "A", "salePrice": "4.00", "stock": 5}]);
+    let sale =
+        json!({"name": "Flash", "campaignId": campaign["id"], "startsAt": at(0), "endsAt": at(600), "items": items});
+    let sale = shop.admin.post("/api/flash-sales", &sale).await.expect(201);
+    let path = format!("/api/analytics/campaigns/{}", campaign["id"]);
+    assert_eq!(shop.admin.get(&path).await.expect(200)["orders"], 0);
+    let (ada, bob) = (shop.customer("a@example.com").await, shop.customer("b@example.com").await);
+    let reserve = format!("/api/flash-sales/{}/reservations", sale["id"]);
+    let mut orders = Vec::new();
+    for (buyer, pieces) in [(&ada, 2), (&bob, 1), (&ada, 1)] {
+        let held = buyer.post(&reserve, &json!({"sku": "A", "quantity": pieces})).await.expect(201);
+        let mut body = order_of(&[("B", 1)], "tok_visa");
+        body.as_object_mut().unwrap().remove("email");
+        body["flashSaleReservationIds"] = json!([held["reservationId"]]);
+        body["shippingAddress"] = json!({"name": "A", "line1": "1 Road", "city": "Town", "country": "GB"});
+        orders.push(buyer.post("/api/orders", &body).await.expect(201));
+    }
+    shop.admin.post(&format!("/api/orders/{}/cancel", orders[1]["id"]), &json!({"reason": "no"})).await.expect(200);
+    settled(&shop, |told| told["orders"] == 2).await;
+    let told = shop.admin.get(&path).await.expect(200);
+    // Two orders of 8.00 + 5.00 and 4.00 + 5.00, a fifth of it tax; three pieces 6.00 below their list price.
+    assert_eq!((&told["orders"], &told["redemptions"], &told["newCustomers"]), (&json!(2), &json!(2), &json!(1)));
+    assert_eq!((&told["revenue"], &told["discountCost"]), (&json!("17.60"), &json!("18.00")), "{told}");
+    assert_eq!(told["roi"], "-0.0222");
+    assert!(told["roiDefinition"].as_str().unwrap().contains("flash sales"));
+    shop.admin.post("/api/analytics/rebuild", &json!({})).await.expect(202);
+    followed(&shop).await;
+    let (from, to) = (told["from"].as_str().unwrap(), told["to"].as_str().unwrap());
+    let again = shop.admin.get(&format!("{path}?from={from}&to={to}")).await.expect(200);
+    assert_eq!(again, told, "a rebuild tells the same");
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_flash_sale_shows_what_it_sold_and_points_are_no_discount() {
     let shop = Shop::start().await;
     shop.product("A", "10.00", 10).await;
@@ -480,7 +526,7 @@ async fn a_flash_sale_shows_what_it_sold_and_points_are_no_discount() {
     assert_eq!(order["totals"]["total"], "11.00", "{order}");
     let told = settled(&shop, |told| told["orders"] == 1 && told["points"]["redeemed"] == 200).await;
     assert_eq!(told["revenue"], "13.00", "points are a tender: {told}");
-    let sold = json!([{"flashSaleId": sale["id"], "orders": 1, "quantity": 2, "revenue": "8.00"}]);
+    let sold = json!([{"flashSaleId": sale["id"], "name": "Flash", "orders": 1, "quantity": 2, "revenue": "8.00"}]);
     assert_eq!((&told["flashSales"], &told["itemsSold"]), (&sold, &json!(3)));
     let held = buyer.get(&format!("/api/rewards/account/{id}")).await.expect(200);
     let held = held["balance"].as_i64().unwrap() + held["pending"].as_i64().unwrap();

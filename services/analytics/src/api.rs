@@ -139,7 +139,7 @@ pub struct GetCampaignFigures {
     /// Up to but not including here.
     pub to: Option<String>,
 }
-operation! { GetCampaignFigures => Tabled<CampaignView>, "analytics.campaign", Get "/api/analytics/campaigns/{id}", Permission("analytics:read"), 200, "What a campaign's promotions cost and brought, with its ROI. JSON, or CSV by Accept." }
+operation! { GetCampaignFigures => Tabled<CampaignView>, "analytics.campaign", Get "/api/analytics/campaigns/{id}", Permission("analytics:read"), 200, "What a campaign's promotions and flash sales cost and brought, with its ROI. JSON, or CSV by Accept." }
 
 /// The running day of the store as server-sent events: `figures` at once and whenever they change, about once a second.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]

@@ -3,7 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use promox_contract::analytics::{COUNTED, CREDITED, GIVEN_BACK};
+use promox_contract::analytics::{COUNTED, CREDITED, FLASH_SALES, GIVEN_BACK};
+use promox_contract::promotion::shares;
 use promox_kernel::{Amount, Timestamp};
 use promox_storage::{Audit, Database, Event, Record, Report, StoreError, Tx};
 
@@ -60,7 +61,10 @@ fn note_open(tx: &Tx<'_>, report: &mut Report, current: Option<&Generation>) -> 
     let log = tx.scan::<Event>().prefix(Database::Ecommerce.number()).from(place.saturating_add(1));
     for event in log.rows() {
         match news(&event?)? {
-            Some(News::Order(order)) => report.open(COUNTED, order),
+            Some(News::Order(order)) => {
+                report.open(COUNTED, order);
+                report.open(FLASH_SALES, order);
+            }
             Some(News::CreditNote(note)) => report.open(CREDITED, note),
             Some(News::Refund { order, .. }) => report.open(GIVEN_BACK, order),
             _ => {}
@@ -72,7 +76,13 @@ fn note_open(tx: &Tx<'_>, report: &mut Report, current: Option<&Generation>) -> 
 /// States what orders and credit notes state too.
 fn state(report: &mut Report, entry: &Entry) {
     match entry.kind {
-        EntryKind::Order => report.right(COUNTED, entry.subject, entry.measures.revenue.0.normalize()),
+        EntryKind::Order => {
+            report.right(COUNTED, entry.subject, entry.measures.revenue.0.normalize());
+            let sales = shares(entry.campaign_sales.0.iter().map(|it| (it.campaign, it.cost)));
+            if !sales.is_empty() {
+                report.right(FLASH_SALES, entry.subject, sales);
+            }
+        }
         EntryKind::CreditNote => report.right(CREDITED, entry.subject, (-entry.measures.refunds).0.normalize()),
         _ => {}
     }

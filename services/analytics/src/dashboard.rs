@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use jiff::tz::TimeZone;
+use promox_contract::flashsale::DescribeFlashSales;
 use promox_contract::ids::{FlashSaleId, ProductId, PromotionId};
 use promox_contract::order::StoreProfile;
 use promox_contract::promotion::DescribePromotions;
@@ -131,7 +132,7 @@ impl Analytics {
             conversion_rate: now.conversion_rate,
             top_products: self.top_products(store, &sums, ProductOrder::Revenue, TOP).await?,
             top_promotions: top_promotions(cx, store, &sums).await?,
-            flash_sales: top_flash_sales(store, &sums),
+            flash_sales: top_flash_sales(cx, store, &sums).await?,
             coupons: now.coupons,
             points: now.points,
             previous: figures(store, before, &sums_before, *held_before),
@@ -196,13 +197,21 @@ async fn top_promotions(cx: &Cx, store: &Store, sums: &Sums) -> Result<Vec<Promo
     Ok(best.into_iter().map(told).collect())
 }
 
-fn top_flash_sales(store: &Store, sums: &Sums) -> Vec<FlashFigures> {
+async fn top_flash_sales(cx: &Cx, store: &Store, sums: &Sums) -> Result<Vec<FlashFigures>, Error> {
     let all: Vec<(i64, Sold)> = sums.flash_sales.iter().map(|(id, sold)| (*id, *sold)).collect();
+    let best = best(all, TOP, |sold| sold.revenue.0);
+    if best.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids = best.iter().map(|(id, _)| FlashSaleId(*id)).collect();
+    let known = cx.call(DescribeFlashSales { ids }).await?.items.into_iter();
+    let mut names: BTreeMap<i64, String> = known.map(|it| (it.id.0, it.name)).collect();
     let told = |(id, sold): (i64, Sold)| FlashFigures {
         flash_sale_id: FlashSaleId(id),
+        name: names.remove(&id),
         orders: sold.orders,
         quantity: sold.units,
         revenue: store.told(sold.revenue),
     };
-    best(all, TOP, |sold| sold.revenue.0).into_iter().map(told).collect()
+    Ok(best.into_iter().map(told).collect())
 }

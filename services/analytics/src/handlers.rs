@@ -19,7 +19,7 @@ use crate::commands::{generations, visits};
 use crate::dashboard::{Store, metric};
 use crate::queries::sums::Wanted;
 use crate::records::{Generation, GenerationStatus};
-use crate::rules::ratios::{ROI, ratio, roi};
+use crate::rules::ratios::{CAMPAIGN_ROI, ROI, ratio, roi};
 use crate::rules::rfm::{Buyer, Scores, Segment, score};
 use crate::stream;
 use crate::table::Tabled;
@@ -206,7 +206,7 @@ impl Handle<GetCampaignFigures> for Analytics {
                 redemptions,
                 new_customers,
                 roi: roi(revenue, cost),
-                roi_definition: ROI.to_owned(),
+                roi_definition: CAMPAIGN_ROI.to_owned(),
             },
         ))
     }

@@ -6,7 +6,7 @@
 use promox_kernel::{Amount, Sku, Timestamp, text_enum};
 use promox_storage::record;
 
-use crate::rules::counting::{Flash, Uses};
+use crate::rules::counting::{CampaignSales, Flash, Uses};
 use crate::rules::cover::Level;
 use crate::rules::measures::Measures;
 use crate::rules::members::Members;
@@ -61,6 +61,7 @@ record! {
         sold: Products,
         uses: Uses,
         flash: Flash,
+        campaign_sales: CampaignSales,
     }
     unique EntryByOwner = 662 (owner, generation, kind);
     index EntryByBuyer = 663 (buyer, generation, at);

@@ -51,9 +51,10 @@ pub struct PeriodFigures {
     pub revenue: Amount,
     /// What promotions took off their goods.
     pub discounts: Amount,
-    /// Money given back in it on orders that count, and imported credit notes of its dates.
+    /// Money given back in it on orders that count, as it was paid, with tax and shipping, and imported credit notes of its
+    /// dates. Points that came back are no money.
     pub refunds: Amount,
-    /// Revenue − refunds.
+    /// Revenue − refunds. Revenue is without tax and a refund is the money that went out, so a return takes its tax off too.
     pub net_revenue: Amount,
     /// Revenue ÷ orders.
     pub average_order_value: Amount,
@@ -87,9 +88,10 @@ pub struct Summary {
     pub revenue: Amount,
     /// What promotions took off their goods.
     pub discounts: Amount,
-    /// Money given back in it on orders that count, and imported credit notes of its dates.
+    /// Money given back in it on orders that count, as it was paid, with tax and shipping, and imported credit notes of its
+    /// dates. Points that came back are no money.
     pub refunds: Amount,
-    /// Revenue − refunds.
+    /// Revenue − refunds. Revenue is without tax and a refund is the money that went out, so a return takes its tax off too.
     pub net_revenue: Amount,
     /// Revenue ÷ orders.
     pub average_order_value: Amount,
@@ -208,6 +210,8 @@ pub struct PromotionFigures {
 pub struct FlashFigures {
     /// Which.
     pub flash_sale_id: FlashSaleId,
+    /// Its name; null when it is gone.
+    pub name: Option<String>,
     /// Orders with pieces of it.
     pub orders: i64,
     /// Pieces.
@@ -400,7 +404,7 @@ impl Table for Rfm {
 
 /// What promotions of a campaign, or a promotion alone, did.
 macro_rules! attributed_view {
-    ($(#[$meta:meta])* $view:ident, $id:ident: $id_type:ty, $column:literal) => {
+    ($(#[$meta:meta])* $view:ident, $id:ident: $id_type:ty, $column:literal, $cost:literal, $used:literal) => {
         $(#[$meta])*
         #[derive(Clone, Debug, Serialize, JsonSchema)]
         #[serde(rename_all = "camelCase")]
@@ -417,9 +421,9 @@ macro_rules! attributed_view {
             pub orders: i64,
             /// What those came to.
             pub revenue: Amount,
-            /// What it took off goods and shipping, and gifts at their catalogue price.
+            #[doc = $cost]
             pub discount_cost: Amount,
-            /// How often it was used.
+            #[doc = $used]
             pub redemptions: i64,
             /// Customers whose first order it had an effect on.
             pub new_customers: i64,
@@ -453,11 +457,14 @@ macro_rules! attributed_view {
 }
 attributed_view! {
     /// What a promotion did in a period.
-    PromotionView, promotion_id: PromotionId, "promotionId"
+    PromotionView, promotion_id: PromotionId, "promotionId",
+    "What it took off goods and shipping, and gifts at their catalogue price.", "How often it was used."
 }
 attributed_view! {
-    /// What a campaign did in a period.
-    CampaignView, campaign_id: CampaignId, "campaignId"
+    /// What a campaign's promotions and flash sales did in a period. An order counts once, however many of them it used.
+    CampaignView, campaign_id: CampaignId, "campaignId",
+    "What its promotions took off goods and shipping, gifts at their catalogue price, and what its flash sales' pieces cost less than by their list prices. As those prices are: with the tax that they carry inside.",
+    "How often its promotions and flash sales were used: each once an order."
 }
 
 /// How far a log was followed.

@@ -1,6 +1,7 @@
 //! What analytics tells and what it must agree with others about.
 
-use promox_kernel::{fact, text_enum};
+use promox_kernel::{Amount, fact, text_enum};
+use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::ProductId;
@@ -9,8 +10,17 @@ use crate::ids::ProductId;
 pub const COUNTED: &str = "analytics: totals = what the orders say at the same position";
 /// Orders and analytics both state each imported credit note.
 pub const CREDITED: &str = "analytics: refunds = the imported credit notes at the same position";
+/// Orders and analytics both state what each order that counts bought of campaigns' flash sales, as
+/// [`shares`](crate::promotion::shares) of the difference to the list prices.
+pub const FLASH_SALES: &str = "analytics: a campaign's flash sales = the flash lines of its orders";
 /// Payments and analytics both state what was given back of each order.
 pub const GIVEN_BACK: &str = "analytics: refunds = what payments gave back at the same position";
+
+/// What the pieces of a flash line cost less than by their list price.
+pub fn below_list(list_price: Amount, unit_price: Amount, quantity: u32) -> Amount {
+    let off = (list_price - unit_price).max(Amount::ZERO);
+    Amount(off.0 * Decimal::from(quantity))
+}
 
 text_enum! {
     /// How far a visit has come.

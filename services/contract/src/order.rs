@@ -266,6 +266,8 @@ pub struct FigureLine {
     pub quantity: u32,
     /// What one cost.
     pub unit_price: Amount,
+    /// What one would have cost without price rules and flash sales.
+    pub list_price: Amount,
     /// Quantity × unit price.
     pub subtotal: Amount,
     /// What promotions took off.
@@ -274,6 +276,8 @@ pub struct FigureLine {
     pub tax: Amount,
     /// The flash sale that it was sold in.
     pub flash_sale_id: Option<crate::ids::FlashSaleId>,
+    /// The campaign that the sale was of when it was ordered.
+    pub campaign_id: Option<crate::ids::CampaignId>,
 }
 
 /// Asks for imported credit notes, oldest first.
@@ -340,9 +344,6 @@ pub struct OrderFact {
     pub total: Amount,
     /// In which currency.
     pub currency: Currency,
-    /// What is paid for goods, without tax, less the points' value: what points are earned on.
-    #[serde(default)]
-    pub goods: Amount,
     /// What promotions multiply its points with; null for 1.
     #[serde(default)]
     pub points_multiplier: Option<Amount>,
@@ -392,9 +393,6 @@ pub struct OrderReturned {
     pub refund: Amount,
     /// In which currency.
     pub currency: Currency,
-    /// What of the goods it is, without tax, before points: points earned on it are taken back.
-    #[serde(default)]
-    pub goods: Amount,
     /// Points spent on the order that go back with it.
     #[serde(default)]
     pub points: i64,

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use promox_contract::campaign::CampaignStates;
-use promox_contract::flashsale::{ClaimReservations, FlashLines, FlashRefusal, ReleaseClaims, ReservedLines};
+use promox_contract::flashsale::{
+    ClaimReservations, DescribeFlashSales, FlashLines, FlashRefusal, FlashSaleDescriptions, ReleaseClaims,
+    ReservedLines,
+};
 use promox_contract::ids::{CampaignId, FlashSaleId};
 use promox_contract::product::DescribeSkus;
 use promox_contract::promotion::{Customer, RejectReason};
@@ -277,16 +280,23 @@ impl Handle<ReleaseReservation> for FlashSales {
     }
 }
 
+impl Handle<DescribeFlashSales> for FlashSales {
+    async fn handle(&self, _: &Cx, op: DescribeFlashSales) -> Result<FlashSaleDescriptions, Error> {
+        let items = self.db.read(|tx| queries::names(tx, &op.ids)).await?;
+        Ok(FlashSaleDescriptions { items })
+    }
+}
+
 impl Handle<ReservedLines> for FlashSales {
     async fn handle(&self, cx: &Cx, op: ReservedLines) -> Result<FlashLines, Error> {
         check_named(op.reservation_ids.len())?;
         let found = self.db.read(|tx| queries::lines(tx, op.user_id, &op.reservation_ids, cx.now));
         let found: Result<_, StoreError> = found.await;
         let (found, mut refused) = found?;
-        let stopped = stopped(cx, found.iter().filter_map(|(_, campaign)| *campaign).collect()).await?;
+        let stopped = stopped(cx, found.iter().filter_map(|line| line.campaign_id).collect()).await?;
         let mut lines = Vec::with_capacity(found.len());
-        for (line, campaign) in found {
-            match stopped.iter().find(|(id, _)| Some(*id) == campaign) {
+        for line in found {
+            match stopped.iter().find(|(id, _)| Some(*id) == line.campaign_id) {
                 Some((_, reason)) => {
                     refused.push(FlashRefusal { reservation_id: line.reservation_id, reason: *reason });
                 }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use promox_contract::flashsale::{FlashLine, FlashRefusal};
-use promox_contract::ids::{CampaignId, FlashReservationId, FlashSaleId};
+use promox_contract::flashsale::{FlashLine, FlashRefusal, FlashSaleDescription};
+use promox_contract::ids::{FlashReservationId, FlashSaleId};
 use promox_contract::inventory::SkuQuantity;
 use promox_contract::promotion::RejectReason;
 use promox_kernel::{Error, Page, Timestamp, UserId};
@@ -122,16 +122,20 @@ pub(crate) fn kept(tx: &Tx<'_>, id: FlashSaleId) -> Result<Vec<SkuQuantity>, Sto
     Ok(quantities)
 }
 
-/// Lines, each with its sale's campaign, and reservations that give none.
-pub(crate) type Named = (Vec<(FlashLine, Option<CampaignId>)>, Vec<FlashRefusal>);
+/// The names of sales, deleted ones among them.
+pub(crate) fn names(tx: &Tx<'_>, ids: &[FlashSaleId]) -> Result<Vec<FlashSaleDescription>, StoreError> {
+    let described = |sale: FlashSale| FlashSaleDescription { id: sale.id, name: sale.name };
+    let found = ids.iter().map(|id| Ok(tx.get::<FlashSale>(id)?.map(described)));
+    found.filter_map(Result::transpose).collect()
+}
 
-/// What a user's reservations come to in an order.
+/// What a user's reservations come to in an order: lines, and those that give none.
 pub(crate) fn lines(
     tx: &Tx<'_>,
     user_id: Option<UserId>,
     ids: &[FlashReservationId],
     now: Timestamp,
-) -> Result<Named, StoreError> {
+) -> Result<(Vec<FlashLine>, Vec<FlashRefusal>), StoreError> {
     let (mut lines, mut refused) = (Vec::with_capacity(ids.len()), Vec::new());
     for id in ids {
         let Some(hold) = tx.get::<FlashHold>(id)?.filter(|hold| Some(hold.user_id) == user_id) else { continue };
@@ -141,15 +145,14 @@ pub(crate) fn lines(
             refused.push(FlashRefusal { reservation_id: hold.id, reason: RejectReason::Expired });
             continue;
         }
-        let line = FlashLine {
+        lines.push(FlashLine {
             reservation_id: hold.id,
             flash_sale_id: hold.sale_id,
             sku: item.sku,
             quantity: hold.quantity,
             sale_price: item.sale_price,
             campaign_id: sale.campaign_id,
-        };
-        lines.push((line, sale.campaign_id));
+        });
     }
     Ok((lines, refused))
 }

@@ -79,6 +79,7 @@ fn check_order(order: &Order, lines: &[OrderItem], report: &mut Report) {
     if !matches!(order.status, OrderStatus::Pending | OrderStatus::Failed | OrderStatus::Cancelled) {
         let tax_inside = if inside { sum(|l| l.tax) } else { Amount::ZERO };
         report.left(COUNTED, order.id, (order.subtotal - order.discount - tax_inside).0.normalize());
+        benefits::state_counted(order, lines, report);
     }
     if is_paid(order) {
         report.left(PAID, order.id, order.total);

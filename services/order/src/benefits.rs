@@ -1,5 +1,6 @@
 //! What orders state of what they were given, for promotions, coupons and flash sales to agree with.
 
+use promox_contract::analytics::{FLASH_SALES, below_list};
 use promox_contract::campaign::BUDGETED;
 use promox_contract::coupon::REDEEMED;
 use promox_contract::flashsale::TAKEN;
@@ -40,6 +41,18 @@ pub(crate) fn state(order: &Order, lines: &[OrderItem], report: &mut Report) {
     }
     if order.status == OrderStatus::NeedsReview {
         open(order.id, report);
+    }
+}
+
+/// States what an order that counts bought of campaigns' flash sales.
+pub(crate) fn state_counted(order: &Order, lines: &[OrderItem], report: &mut Report) {
+    let sold = lines.iter().filter_map(|line| {
+        let campaign = line.campaign_id.filter(|_| line.flash_sale_id.is_some())?;
+        Some((campaign.0, below_list(line.list_price, line.unit_price, line.quantity)))
+    });
+    let sold = shares(sold);
+    if !sold.is_empty() {
+        report.left(FLASH_SALES, order.id, sold);
     }
 }
 

@@ -100,10 +100,12 @@ fn line(item: OrderItem) -> FigureLine {
         name: item.name,
         quantity: item.quantity,
         unit_price: item.unit_price,
+        list_price: item.list_price,
         subtotal: item.subtotal,
         discount: item.discount,
         tax: item.tax,
         flash_sale_id: item.flash_sale_id,
+        campaign_id: item.campaign_id,
     }
 }
 

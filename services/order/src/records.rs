@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use promox_contract::ids::{CartId, FlashSaleId, OrderId, PaymentId, ProductId};
+use promox_contract::ids::{CampaignId, CartId, FlashSaleId, OrderId, PaymentId, ProductId};
 use promox_contract::inventory::SkuQuantity;
 use promox_contract::order::OrderStatus;
 use promox_contract::payment::PaymentStatus;
@@ -125,6 +125,8 @@ record! {
         returned: u32,
         /// Units that came back before they were shipped, and so never are.
         withdrawn: u32,
+        /// The campaign of its flash sale, as it was when it was ordered.
+        campaign_id: Option<CampaignId>,
     }
 }
 

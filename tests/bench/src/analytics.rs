@@ -76,10 +76,12 @@ impl Played {
                 name: String::from("A product"),
                 quantity: 1,
                 unit_price: price,
+                list_price: price,
                 subtotal: price,
                 discount: Amount::ZERO,
                 tax: Amount::ZERO,
                 flash_sale_id: None,
+                campaign_id: None,
             })
         };
         let lines = (0..self.lines).map(line).collect::<Result<Vec<_>, _>>().map_err(Error::internal)?;

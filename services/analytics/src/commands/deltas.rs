@@ -6,6 +6,7 @@ use promox_kernel::{Amount, Timestamp};
 use promox_storage::{StoreError, Tx};
 
 use crate::records::{CampaignRollup, Entry, FlashRollup, ProductRollup, PromotionRollup, Rollup};
+use crate::rules::counting;
 use crate::rules::cover::Level;
 use crate::rules::measures::{Measures, plain};
 use crate::rules::sold::{self, Sold};
@@ -53,9 +54,11 @@ pub(crate) fn promotions(entry: &Entry) -> impl Iterator<Item = (i64, Attributed
     entry.uses.0.iter().map(|it| (it.promotion, attributed(entry, 1, it.cost)))
 }
 
-/// What its campaigns did.
+/// What its campaigns did, by their promotions and by their flash sales.
 pub(crate) fn campaigns(entry: &Entry) -> impl Iterator<Item = (i64, Attributed)> {
-    entry.uses.campaigns().into_iter().map(|(campaign, (uses, cost))| (campaign, attributed(entry, uses, cost)))
+    counting::campaigns(&entry.uses, &entry.campaign_sales)
+        .into_iter()
+        .map(|(campaign, (uses, cost))| (campaign, attributed(entry, uses, cost)))
 }
 
 fn attributed(entry: &Entry, redemptions: i64, cost: Amount) -> Attributed {

@@ -14,7 +14,7 @@ use crate::events::News;
 use crate::records::{
     Applied, Customer, CustomerByName, Entry, EntryKind, Generation, NumberedSku, NumberedSkuBySku, Refunded,
 };
-use crate::rules::counting::{self, Flash, Use, Uses};
+use crate::rules::counting::{self, CampaignSales, Flash, Use, Uses};
 use crate::rules::measures::{Measures, plain};
 use crate::rules::sold::Products;
 
@@ -103,7 +103,8 @@ fn enter(books: &mut Books<'_, '_>, news: &News, batch: &Batch) -> Result<Option
 
 fn entry(generation: u32, at: Timestamp, kind: EntryKind, subject: i64, measures: Measures) -> Entry {
     let (sold, uses, flash) = (Products::default(), Uses::default(), Flash::default());
-    Entry { generation, at, kind, subject, measures, owner: None, buyer: None, sold, uses, flash }
+    let campaign_sales = CampaignSales::default();
+    Entry { generation, at, kind, subject, measures, owner: None, buyer: None, sold, uses, flash, campaign_sales }
 }
 
 /// A credit note gives back at its date.
@@ -164,7 +165,8 @@ fn of_order(
     let new = entry(books.generation, figure.placed_at, EntryKind::Order, figure.id.0, measures);
     let sold = counting::sold(figure, |line| numbers.get(&line.sku.fold()).copied());
     let (uses, flash) = (counting::uses(figure), counting::flash(figure));
-    Ok(Some(Entry { owner: Some(figure.id.0), buyer, sold, uses, flash, ..new }))
+    let campaign_sales = counting::campaign_sales(figure);
+    Ok(Some(Entry { owner: Some(figure.id.0), buyer, sold, uses, flash, campaign_sales, ..new }))
 }
 
 /// Refunds of an order that counts are entered at their dates; of one that does not, none: its revenue is gone already.

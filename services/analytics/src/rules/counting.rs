@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use promox_contract::analytics::below_list;
 use promox_contract::order::{FigureLine, OrderFigure, OrderStatus};
 use promox_kernel::Amount;
 use promox_kernel::encoding::{Column, ColumnType};
@@ -52,17 +53,52 @@ impl Uses {
             Err(at) => self.0.insert(at, told),
         }
     }
+}
 
-    /// Each campaign with what its promotions cost and how many they were.
-    pub(crate) fn campaigns(&self) -> BTreeMap<i64, (i64, Amount)> {
-        let mut campaigns = BTreeMap::<i64, (i64, Amount)>::new();
-        for it in &self.0 {
-            let Some(campaign) = it.campaign else { continue };
-            let (uses, cost) = campaigns.entry(campaign).or_default();
-            *uses += 1;
-            *cost += it.cost;
-        }
-        campaigns
+/// Each campaign with how many of its promotions and flash sales an order used, and what they cost.
+pub(crate) fn campaigns(uses: &Uses, sales: &CampaignSales) -> BTreeMap<i64, (i64, Amount)> {
+    let promotions = uses.0.iter().filter_map(|it| Some((it.campaign?, it.cost)));
+    let sales = sales.0.iter().map(|it| (it.campaign, it.cost));
+    let mut campaigns = BTreeMap::<i64, (i64, Amount)>::new();
+    for (campaign, part) in promotions.chain(sales) {
+        let (uses, cost) = campaigns.entry(campaign).or_default();
+        *uses += 1;
+        *cost += part;
+    }
+    campaigns
+}
+
+/// A flash sale of a campaign in an order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct CampaignSale {
+    pub(crate) sale: i64,
+    pub(crate) campaign: i64,
+    /// What the list prices of its pieces come to, less what was paid for them.
+    pub(crate) cost: Amount,
+}
+
+/// Flash sales of campaigns in an order, by number, ascending. None in what was written before they were counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct CampaignSales(pub(crate) Vec<CampaignSale>);
+
+impl Column for CampaignSales {
+    const TYPE: ColumnType = ColumnType::Bytea;
+    fn put(&self, out: &mut Vec<u8>) {
+        let put = |it: &CampaignSale, out: &mut Vec<u8>| {
+            it.sale.put(out);
+            it.campaign.put(out);
+            plain(it.cost).put(out);
+        };
+        put_list(&self.0, put, out);
+    }
+    fn take(input: &mut &[u8]) -> Option<Self> {
+        let take = |input: &mut &[u8]| {
+            Some(CampaignSale { sale: i64::take(input)?, campaign: i64::take(input)?, cost: Amount::take(input)? })
+        };
+        take_list(input, take).map(Self)
+    }
+    fn absent() -> Option<Self> {
+        Some(Self::default())
     }
 }
 
@@ -169,6 +205,17 @@ pub(crate) fn flash(order: &OrderFigure) -> Flash {
     }
     let part = |(sale, (units, revenue)): (i64, (i64, Amount))| FlashPart { sale, units, revenue: plain(revenue) };
     Flash(sales.into_iter().map(part).collect())
+}
+
+/// What campaigns' flash sales cost. A piece that was dearer than its list price cost nothing.
+pub(crate) fn campaign_sales(order: &OrderFigure) -> CampaignSales {
+    let mut sales = BTreeMap::<(i64, i64), Amount>::new();
+    for line in &order.lines {
+        let (Some(sale), Some(campaign)) = (line.flash_sale_id, line.campaign_id) else { continue };
+        *sales.entry((sale.0, campaign.0)).or_default() += below_list(line.list_price, line.unit_price, line.quantity);
+    }
+    let part = |((sale, campaign), cost): ((i64, i64), Amount)| CampaignSale { sale, campaign, cost: plain(cost) };
+    CampaignSales(sales.into_iter().map(part).collect())
 }
 
 /// The customer's name, when it is one that can come again.

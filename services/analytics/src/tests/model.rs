@@ -4,11 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use promox_contract::analytics::{COUNTED, CREDITED, GIVEN_BACK};
-use promox_contract::ids::{CampaignId, OrderId, PaymentId, PromotionId};
+use promox_contract::analytics::{COUNTED, CREDITED, FLASH_SALES, GIVEN_BACK, below_list};
+use promox_contract::ids::{CampaignId, FlashSaleId, OrderId, PaymentId, PromotionId};
 use promox_contract::order::{OrderFigure, OrderStatus};
 use promox_contract::payment::PaymentRefunded;
-use promox_contract::promotion::PromotionApplied;
+use promox_contract::promotion::{PromotionApplied, shares};
 use promox_kernel::{Amount, Currency, Timestamp};
 use proptest::prelude::*;
 use rust_decimal::Decimal;
@@ -97,8 +97,13 @@ impl Model {
         match act.clone() {
             Act::Order { id, customer, minute, micros, lines, promotion } => {
                 let sku = |n: u8| format!("S{n}");
-                let lines =
-                    lines.iter().map(|(n, units, price)| line((&sku(*n), *units, &pence(*price).to_string(), "0.01")));
+                let lines = lines.iter().map(|(n, units, price)| {
+                    let mut line = line((&sku(*n), *units, &pence(*price).to_string(), "0.01"));
+                    line.list_price += pence(5);
+                    line.flash_sale_id = (*n >= 8).then(|| FlashSaleId(i64::from(*n)));
+                    line.campaign_id = (*n >= 9).then(|| CampaignId(i64::from(*n % 2 + 1)));
+                    line
+                });
                 let name = if customer == 0 { format!("order:{id}") } else { format!("user:{customer}") };
                 let mut new = order(id, &name, time(minute, micros), lines.collect());
                 new.applied = promotion.into_iter().map(|promotion| applied(promotion, "0.01")).collect();
@@ -209,6 +214,14 @@ impl Naive {
             let (uses, sum) = campaigns.entry(id % 2 + 1).or_default();
             (*uses, *sum) = (*uses + 1, *sum + cost);
         }
+        let sales =
+            order.lines.iter().filter_map(|line| Some((line.flash_sale_id?.0, line.campaign_id?.0, line.quantity)));
+        let mut seen = BTreeSet::new();
+        for (sale, campaign, units) in sales {
+            let (uses, sum) = campaigns.entry(campaign).or_default();
+            *uses += i64::from(seen.insert(sale));
+            *sum += pence(5 * i64::from(units));
+        }
         for (id, (uses, cost)) in campaigns {
             let (orders, redemptions, sum) = self.campaigns.entry(id).or_default();
             (*orders, *redemptions, *sum) = (*orders + 1, *redemptions + uses, *sum + cost);
@@ -245,6 +258,12 @@ impl Naive {
 fn states(model: &Model, report: &mut promox_storage::Report) {
     for order in model.counted() {
         report.left(COUNTED, order.id, (order.totals.subtotal - order.totals.discount).0.normalize());
+        let sold = shares(order.lines.iter().filter_map(|line| {
+            Some((line.campaign_id?.0, below_list(line.list_price, line.unit_price, line.quantity)))
+        }));
+        if !sold.is_empty() {
+            report.left(FLASH_SALES, order.id, sold);
+        }
     }
     for (id, (_, sum)) in &model.notes {
         report.left(CREDITED, *id, (-*sum).0.normalize());

@@ -132,6 +132,44 @@ async fn promotions_and_campaigns_have_their_cost_and_their_return() {
 }
 
 #[tokio::test]
+async fn a_campaign_has_what_its_flash_sales_sold() {
+    let world = World::new();
+    let flash = |sale: i64, campaign: Option<i64>, units: u32, list: &str| {
+        let mut piece = line(("A", units, "5.00", "0"));
+        (piece.flash_sale_id, piece.campaign_id) = (Some(FlashSaleId(sale)), campaign.map(CampaignId));
+        piece.list_price = amount(list);
+        piece
+    };
+    let day = at("2024-03-01T10:00:00Z");
+    let two = vec![flash(4, Some(3), 2, "9.00"), flash(5, Some(3), 1, "4.00"), line(("B", 1, "9.00", "0"))];
+    world.order(order(1, "user:1", day, two)).await;
+    world.order(order(2, "user:2", day, vec![flash(4, Some(3), 1, "9.00"), flash(6, Some(7), 1, "6.00")])).await;
+    let undone = order(3, "user:3", day, vec![flash(4, Some(3), 1, "9.00"), flash(8, None, 1, "9.00")]);
+    world.order(undone.clone()).await;
+    let promotion_id = PromotionId(6);
+    let fact = PromotionApplied {
+        promotion_id,
+        campaign_id: Some(CampaignId(3)),
+        order_id: OrderId(2),
+        amount: amount("2.00"),
+    };
+    world.tell(&world.promox, day, 6, fact).await;
+    world.follow().await;
+    world.order(promox_contract::order::OrderFigure { status: OrderStatus::Cancelled, ..undone }).await;
+    world.follow().await;
+    let told = async |id: i64| {
+        let (from, to) = (Some("2024-03-01".to_owned()), Some("2024-03-02".to_owned()));
+        world.call(GetCampaignFigures { id: CampaignId(id), from, to }).await.unwrap().body
+    };
+    let it = told(3).await;
+    assert_eq!((it.orders, it.redemptions, it.new_customers), (2, 4, 2), "three sales and a promotion, two orders");
+    assert_eq!((it.revenue.to_string(), it.discount_cost.to_string()), ("34.00".into(), "14.00".into()));
+    assert_eq!(it.roi.unwrap().to_string(), "1.4286");
+    let it = told(7).await;
+    assert_eq!((it.orders, it.redemptions, it.discount_cost.to_string()), (1, 1, "1.00".into()));
+}
+
+#[tokio::test]
 async fn flash_sales_coupons_and_points_are_counted() {
     let world = World::new();
     let mut flash = line(("A", 3, "5.00", "0"));
@@ -153,6 +191,7 @@ async fn flash_sales_coupons_and_points_are_counted() {
     assert_eq!((told.coupons.issued, told.coupons.redeemed), (1_000, 1));
     assert_eq!((told.points.awarded, told.points.redeemed, told.points.liability), (100, 0, 100));
     let sale = &told.flash_sales[0];
+    assert_eq!(sale.name.as_deref(), Some("Sale 4"));
     assert_eq!((sale.flash_sale_id.0, sale.orders, sale.quantity, sale.revenue.to_string()), (4, 1, 3, "15.00".into()));
     assert_eq!(told.top_products[0].product_id, Some(ProductId(8)));
     let later = summary(&world, "2024-03-02", "2024-03-03").await;

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use promox_contract::campaign::{CampaignStateList, CampaignStates};
-use promox_contract::ids::{OrderId, PromotionId};
+use promox_contract::flashsale::{DescribeFlashSales, FlashSaleDescription, FlashSaleDescriptions};
+use promox_contract::ids::{FlashSaleId, OrderId, PromotionId};
 use promox_contract::order::{
     CreditFigure, CreditFigureList, CreditFigures, CreditNoteImported, FigureLine, OrderCancelled, OrderConfirmed,
     OrderFact, OrderFigure, OrderFigureList, OrderFigures, OrderImported, OrderStatus, StoreFacts, StoreProfile,
@@ -69,6 +70,14 @@ impl Handle<DescribePromotions> for Played {
     }
 }
 
+impl Handle<DescribeFlashSales> for Played {
+    async fn handle(&self, _: &Cx, op: DescribeFlashSales) -> Result<FlashSaleDescriptions, Error> {
+        let known = op.ids.into_iter().filter(|id| id.0 < 100);
+        let describe = |id: FlashSaleId| FlashSaleDescription { id, name: format!("Sale {id}") };
+        Ok(FlashSaleDescriptions { items: known.map(describe).collect() })
+    }
+}
+
 impl Handle<CampaignStates> for Played {
     async fn handle(&self, _: &Cx, _: CampaignStates) -> Result<CampaignStateList, Error> {
         Ok(CampaignStateList::default())
@@ -97,6 +106,7 @@ impl World {
         let mut registry = Registry::default();
         analytics.register(&mut registry);
         register!(registry, &played; StoreProfile, OrderFigures, CreditFigures, DescribePromotions, CampaignStates);
+        register!(registry, &played; DescribeFlashSales);
         node.install(registry);
         Self { engine, shop, promox, node, clock, analytics, played }
     }
@@ -124,7 +134,6 @@ impl World {
             user_id: None,
             total: Amount::ZERO,
             currency: Currency::GBP,
-            goods: Amount::ZERO,
             points_multiplier: None,
             points_redeemed: 0,
             points_earned: 0,
@@ -169,10 +178,12 @@ pub(super) fn line((sku, quantity, price, discount): (&str, u32, &str, &str)) ->
         name: format!("Product {sku}"),
         quantity,
         unit_price,
+        list_price: unit_price,
         subtotal: unit_price.times(i64::from(quantity)).unwrap(),
         discount,
         tax: Amount::ZERO,
         flash_sale_id: None,
+        campaign_id: None,
     }
 }
 

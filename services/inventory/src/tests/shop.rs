@@ -85,7 +85,6 @@ impl Shop {
             user_id: None,
             total,
             currency: Currency::GBP,
-            goods: total,
             points_multiplier: None,
             points_redeemed: 0,
             points_earned: 0,

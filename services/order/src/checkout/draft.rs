@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
-use promox_contract::ids::FlashReservationId;
+use promox_contract::ids::{CampaignId, FlashReservationId, FlashSaleId};
 use promox_contract::payment::PaymentChoice;
 use promox_contract::promotion::PromotionUse;
 use promox_kernel::{Amount, Claim, Email, UserId};
@@ -74,6 +74,9 @@ pub(crate) struct Extras {
     pub(crate) uses: Vec<PromotionUse>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) flash_reservations: Vec<FlashReservationId>,
+    /// The campaigns of the flash sales that they are of.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) flash_campaigns: BTreeMap<FlashSaleId, CampaignId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) address_key: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -6,7 +6,7 @@ use promox_kernel::{Error, Json, Sealed, Timestamp};
 
 use crate::api::LineView;
 use crate::checkout::steps::note;
-use crate::checkout::{Draft, NewOrder};
+use crate::checkout::{Draft, Extras, NewOrder};
 use crate::records::{Order, OrderDetails, OrderItem};
 use crate::tokens;
 
@@ -22,7 +22,7 @@ impl Opening {
     pub(crate) fn of(draft: &Draft, id: OrderId, now: Timestamp) -> Result<Self, Error> {
         let Some(new) = draft.order.as_deref() else { return Err(Error::internal("a saga without its order")) };
         let lines = (0..).zip(&new.priced.lines);
-        let items = lines.map(|(number, line)| item(id, number, line)).collect();
+        let items = lines.map(|(number, line)| item(id, number, line, &new.extras)).collect();
         let mut order = pending_order(now, id, new.clone(), draft);
         note(&mut order, now, "HOLD", "DONE", "Stock is held.", &draft.actor);
         note(&mut order, now, "CREATE", "DONE", "The order waits for its payment.", &draft.actor);
@@ -76,7 +76,7 @@ fn pending_order(now: Timestamp, id: OrderId, new: NewOrder, draft: &Draft) -> O
     }
 }
 
-fn item(order_id: OrderId, number: u32, line: &LineView) -> OrderItem {
+fn item(order_id: OrderId, number: u32, line: &LineView, extras: &Extras) -> OrderItem {
     OrderItem {
         order_id,
         line: number,
@@ -96,5 +96,6 @@ fn item(order_id: OrderId, number: u32, line: &LineView) -> OrderItem {
         delivered: 0,
         returned: 0,
         withdrawn: 0,
+        campaign_id: line.flash_sale_id.and_then(|sale| extras.flash_campaigns.get(&sale).copied()),
     }
 }

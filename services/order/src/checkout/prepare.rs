@@ -1,13 +1,13 @@
 //! Before anything is held: what is bought, what it costs, how it is paid.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use promox_contract::cart::{CartContents, CartForCheckout};
 use promox_contract::coupon::ResolveCodes;
 use promox_contract::flashsale::{FlashLines, ReservedLines};
-use promox_contract::ids::CartId;
+use promox_contract::ids::{CampaignId, CartId, FlashSaleId};
 use promox_contract::inventory::{AvailableStock, SkuQuantity};
 use promox_contract::payment::CheckPaymentChoice;
 use promox_contract::product::{DescribeForSale, SkuDescription};
@@ -111,7 +111,8 @@ impl Orders {
         let codes = codes(body, cart.as_ref());
         let all_known = strict || asker == Asker::Quote && body.items.is_some();
         let mut lines = describe(cx, request::merge(items)?, body.channel.as_deref(), all_known).await?;
-        let (reserved, mut warnings) = flash_lines(cx, body, strict).await?;
+        let Reserved { lines: reserved, campaigns: flash_campaigns, mut warnings } =
+            flash_lines(cx, body, strict).await?;
         lines.extend(reserved);
         if lines.is_empty() {
             return Err(Error::field("/items", "nothing that can be bought"));
@@ -129,6 +130,7 @@ impl Orders {
         let extras = Extras {
             uses: std::mem::take(&mut evaluation.uses),
             flash_reservations: body.flash_sale_reservation_ids.clone(),
+            flash_campaigns,
             address_key: body.shipping_address.as_ref().map(address_key),
             points_multiplier: evaluation.points_multiplier,
         };
@@ -286,33 +288,42 @@ async fn describe(
     if strict && !faults.is_empty() { Err(Error::invalid(faults)) } else { Ok(lines) }
 }
 
+/// What reservations come to.
+#[derive(Default)]
+struct Reserved {
+    lines: Vec<CartLine>,
+    /// The campaigns that their sales are of.
+    campaigns: BTreeMap<FlashSaleId, CampaignId>,
+    warnings: Vec<String>,
+}
+
 /// The lines of the reservations that are named. Of one that is not good an order says why it is refused, a quote warns.
-async fn flash_lines(cx: &Cx, body: &PlaceOrder, strict: bool) -> Result<(Vec<CartLine>, Vec<String>), Error> {
+async fn flash_lines(cx: &Cx, body: &PlaceOrder, strict: bool) -> Result<Reserved, Error> {
     let named = &body.flash_sale_reservation_ids;
     if named.is_empty() {
-        return Ok((Vec::new(), Vec::new()));
+        return Ok(Reserved::default());
     }
     let asked = ReservedLines { user_id: cx.principal.user(), reservation_ids: named.clone() };
     let FlashLines { lines: found, refused } = cx.call(asked).await?;
-    let mut warnings = Vec::new();
+    let mut reserved = Reserved::default();
     for id in named.iter().filter(|id| !found.iter().any(|line| line.reservation_id == **id)) {
         let reason = refused.iter().find(|refused| refused.reservation_id == *id).map(|refused| refused.reason);
         let error = reject::reservation_refused(*id, reason.unwrap_or(RejectReason::Unknown));
         if strict {
             return Err(error);
         }
-        warnings.push(error.message().to_owned());
+        reserved.warnings.push(error.message().to_owned());
     }
-    let mut lines = Vec::with_capacity(found.len());
     for flash in found {
+        reserved.campaigns.extend(flash.campaign_id.map(|campaign| (flash.flash_sale_id, campaign)));
         let item = SkuQuantity { sku: flash.sku, quantity: flash.quantity };
         for mut line in describe(cx, vec![item], None, strict).await? {
             line.item.price = flash.sale_price;
             line.flash_sale_id = Some(flash.flash_sale_id);
-            lines.push(line);
+            reserved.lines.push(line);
         }
     }
-    Ok((lines, warnings))
+    Ok(reserved)
 }
 
 async fn evaluate(

@@ -265,17 +265,10 @@ pub(crate) fn fact(order: &Order) -> OrderFact {
         user_id: order.user_id,
         total: order.total,
         currency: order.currency,
-        goods: goods(order),
         points_multiplier: order.details.points_multiplier,
         points_redeemed: order.points_redeemed,
         points_earned: order.points_earned,
     }
-}
-
-/// What is paid for goods, without tax, less the points' value.
-fn goods(order: &Order) -> promox_kernel::Amount {
-    let tax = if order.prices_include_tax { order.tax } else { order.currency.zero() };
-    order.subtotal - order.discount - order.points_value - tax
 }
 
 pub(crate) fn note(order: &mut Order, at: Timestamp, step: &str, status: &str, detail: &str, actor: &str) {

@@ -140,7 +140,6 @@ pub(crate) fn approve(
         user_id,
         refund,
         currency,
-        goods: without_tax(&order, &lines, refund),
         points: row.points,
         returned: order.returned,
         whole: lines.iter().map(|line| line.total).sum(),
@@ -152,13 +151,6 @@ pub(crate) fn approve(
 fn split(order: &Order, lines: &[OrderItem], worth: Amount) -> returns::Split {
     let whole = lines.iter().map(|line| line.total).sum();
     returns::split(whole, order.returned, worth, order.points_redeemed, order.points_value, order.currency)
-}
-
-/// The goods' part of a refund: what is left of it without the lines' average tax.
-fn without_tax(order: &Order, lines: &[OrderItem], refund: Amount) -> Amount {
-    let (whole, tax): (Amount, Amount) =
-        (lines.iter().map(|line| line.total).sum(), lines.iter().map(|line| line.tax).sum());
-    if whole.is_zero() { refund } else { order.currency.round(refund.0 * (whole.0 - tax.0) / whole.0) }
 }
 
 /// Rejects a return.

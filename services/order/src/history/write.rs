@@ -154,6 +154,7 @@ fn items(id: OrderId, document: &Document, currency: Currency) -> Vec<OrderItem>
             delivered: quantity,
             returned: 0,
             withdrawn: 0,
+            campaign_id: None,
         }
     };
     (0..).zip(&document.lines).map(item).collect()
