@@ -115,10 +115,12 @@ fn order(id: i64, status: OrderStatus, lines: &[(&str, u32, &str)]) -> OrderFigu
         name: (*sku).to_owned(),
         quantity: *quantity,
         unit_price: amount(price),
+        list_price: amount(price),
         subtotal: amount(price).times(i64::from(*quantity)).unwrap(),
         discount: zero,
         tax: zero,
         flash_sale_id: None,
+        campaign_id: None,
     };
     let lines: Vec<FigureLine> = lines.iter().map(line).collect();
     let subtotal: Amount = lines.iter().map(|line| line.subtotal).sum();

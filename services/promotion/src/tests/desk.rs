@@ -296,7 +296,6 @@ impl Shop {
             user_id: None,
             total: Amount::ZERO,
             currency: Currency::GBP,
-            goods: Amount::ZERO,
             points_multiplier: None,
             points_redeemed: 0,
             points_earned: 0,
