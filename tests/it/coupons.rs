@@ -99,6 +99,61 @@ async fn a_code_is_judged_and_what_is_not_good_looks_unknown_to_strangers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_code_is_judged_however_it_is_written_and_with_its_promotion() {
+    let shop = Shop::start().await;
+    shop.product("A", "10.00", 100).await;
+    let me = shop.customer("me@example.com").await;
+    let named = activate(&shop, percent("10", json!({"code": "Promo-1"}))).await;
+    let ten = activate(&shop, percent("10", json!({"couponOnly": true}))).await;
+    coupon(&shop, "Key-1", ten, json!({})).await;
+    let bodies = |code: &str| {
+        let whole = json!({"code": code, "items": [{"sku": "A", "quantity": 1}]});
+        [(whole, "1.00"), (json!({"code": code}), "0.00")]
+    };
+    for code in ["Promo-1", "PROMO1", "pro mo_1", "Key-1", "key1"] {
+        for (body, discount) in bodies(code) {
+            let good = shop.anyone.post("/api/coupons/validate", &body).await.expect(200);
+            assert_eq!((&good["valid"], &good["discount"]), (&json!(true), &json!(discount)), "{body}: {good}");
+        }
+    }
+    let redeem =
+        async |reference: &str| shop.admin.post("/api/coupons/key1/redeem", &json!({"reference": reference})).await;
+    redeem("till:1").await.expect(200);
+    for promotion in [named, ten] {
+        shop.admin.post(&format!("/api/promotions/{promotion}/pause"), &json!({})).await.expect(200);
+    }
+    for code in ["promo1", "KEY-1"] {
+        for (body, _) in bodies(code) {
+            let refused = me.post("/api/coupons/validate", &body).await.expect(200);
+            assert_eq!((&refused["valid"], &refused["reason"]), (&json!(false), &json!("PAUSED")), "{body}: {refused}");
+        }
+    }
+    redeem("till:1").await.expect(200);
+    assert_eq!(redeem("till:2").await.refused(422, "COUPON_INVALID")["reason"], "PAUSED", "it is no key any more");
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_personal_coupon_is_somebodys() {
+    let shop = Shop::start().await;
+    let ten = activate(&shop, percent("10", json!({"couponOnly": true}))).await;
+    let nobodys = json!({"code": "MINE", "promotionId": ten, "userId": 99});
+    let refused = shop.admin.post("/api/coupons", &nobodys).await.refused(422, "VALIDATION_FAILED");
+    assert_eq!(
+        (&refused["errors"][0]["pointer"], &refused["errors"][0]["code"]),
+        (&json!("/userId"), &json!("UNKNOWN_USER"))
+    );
+    coupon(&shop, "MINE", ten, json!({"userId": 1})).await;
+    let refused = shop.admin.patch("/api/coupons/MINE", &json!({"userId": 99})).await.refused(422, "VALIDATION_FAILED");
+    assert_eq!(refused["errors"][0]["pointer"], "/userId");
+    shop.admin.patch("/api/coupons/MINE", &json!({"userId": null})).await.expect(200);
+    let csv = format!("code,promotionId,userId\nOLD1,{ten},99\nOLD2,{ten},1\n");
+    let report = shop.admin.send("POST", "/api/coupons/import", "text/csv", csv.into()).await.unwrap().expect(200);
+    assert_eq!((&report["created"], &report["errors"][0]["code"]), (&json!(1), &json!("UNKNOWN_USER")), "{report}");
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn references_redeem_once_and_release_once() {
     let shop = Shop::start().await;
     let ten = activate(&shop, percent("10", json!({"couponOnly": true}))).await;

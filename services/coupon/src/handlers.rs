@@ -8,7 +8,8 @@ use promox_contract::coupon::{
 };
 use promox_contract::ids::PromotionId;
 use promox_contract::promotion::{DescribePromotions, PromotionCodesTaken, RejectReason, TakenCodes};
-use promox_kernel::{Cx, Download, Error, FieldError, Handle, Kind, Page, Principal, bounded};
+use promox_contract::user::DescribeUsers;
+use promox_kernel::{Cx, Download, Error, FieldError, Handle, Kind, Page, Patch, Principal, UserId, bounded};
 
 use crate::api::{
     BatchView, CouponView, CreateBatch, CreateCoupon, DisableBatch, ExportBatch, GetBatch, GetCoupon, ImportCoupons,
@@ -17,8 +18,9 @@ use crate::api::{
 };
 use crate::claims::Claim;
 use crate::commands::batches::NewBatch;
-use crate::commands::singles::{NewCoupon, unknown_promotion};
+use crate::commands::singles::{NewCoupon, unknown_promotion, unknown_user};
 use crate::commands::{batches, redeeming, singles};
+use crate::reject::Reject;
 use crate::rules::code;
 use crate::rules::pattern::Pattern;
 use crate::rules::person::Person;
@@ -45,6 +47,13 @@ impl Coupons {
         if found.items.is_empty() { Err(unknown_promotion(id)) } else { Ok(()) }
     }
 
+    /// Refuses accounts that are not there.
+    async fn check_user(&self, cx: &Cx, id: Option<UserId>) -> Result<(), Error> {
+        let Some(id) = id else { return Ok(()) };
+        let found = cx.call(DescribeUsers { ids: vec![id] }).await?;
+        if found.items.is_empty() { Err(unknown_user(id)) } else { Ok(()) }
+    }
+
     /// A code that nobody has, claimed.
     async fn free_code(&self, cx: &Cx) -> Result<((String, String), Claim), Error> {
         for _ in 0..TRIES {
@@ -61,7 +70,7 @@ impl Coupons {
         let code = code::check(text).map_err(|fault| Error::field("/code", fault))?;
         match self.claim_free(cx, &code.1).await? {
             Some(claim) => Ok((code, claim)),
-            None => Err(crate::reject::Reject::Taken { code: code.0 }.into()),
+            None => Err(Reject::Taken { code: code.0 }.into()),
         }
     }
 
@@ -92,6 +101,7 @@ impl Handle<CreateCoupon> for Coupons {
         };
         refuse(terms.faults())?;
         self.check_promotion(cx, op.promotion_id).await?;
+        self.check_user(cx, op.user_id).await?;
         let (code, claim) = match &op.code {
             Some(text) => self.wanted_code(cx, text).await?,
             None => self.free_code(cx).await?,
@@ -115,6 +125,9 @@ impl Handle<GetCoupon> for Coupons {
 
 impl Handle<UpdateCoupon> for Coupons {
     async fn handle(&self, cx: &Cx, op: UpdateCoupon) -> Result<CouponView, Error> {
+        if let Patch::Set(id) = op.user_id {
+            self.check_user(cx, Some(id)).await?;
+        }
         let (normal, caller) = (normal_code(&op.code), cx.clone());
         Ok(self.db.write(cx, move |tx| singles::update(tx, &caller, &normal, &op)).await?)
     }
@@ -228,8 +241,15 @@ fn reference(text: &str) -> Result<String, Error> {
 
 impl Handle<RedeemCoupon> for Coupons {
     async fn handle(&self, cx: &Cx, op: RedeemCoupon) -> Result<RedemptionView, Error> {
-        let (reference, caller) = (reference(&op.reference)?, cx.clone());
-        let person = Person::new(op.user_id, op.email.as_ref()).or_nobody();
+        let reference = reference(&op.reference)?;
+        let known = self.db.read(|tx| queries::redemption(tx, &reference, &op.code)).await?;
+        // What was redeemed stays so, whatever became of the promotion since.
+        if known.is_none()
+            && let Some(reason) = self.promotion_refuses(cx, &op.code, (op.user_id, op.email.clone())).await?
+        {
+            return Err(Reject::Invalid { code: op.code, reason }.into());
+        }
+        let (caller, person) = (cx.clone(), Person::new(op.user_id, op.email.as_ref()).or_nobody());
         let redeem =
             move |tx: &mut promox_storage::Tx<'_>| Ok(redeeming::redeem(tx, &caller, (&op.code, &reference), &person)?);
         self.db.answer(cx, redeem).await

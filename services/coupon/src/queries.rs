@@ -12,7 +12,7 @@ use promox_storage::{StoreError, Tx};
 use crate::api::{BatchView, CouponView, ListBatches, ListCoupons, ListRedemptions, RedemptionFilter, RedemptionView};
 use crate::records::{
     Batch, BatchId, Coupon, CouponByPromotion, CouponStatus, Redemption, RedemptionByCode, RedemptionByEmail,
-    RedemptionByUser, RedemptionStatus,
+    RedemptionByReference, RedemptionByUser, RedemptionStatus,
 };
 use crate::rules::pattern::Pattern;
 use crate::rules::person::Person;
@@ -227,6 +227,11 @@ pub(crate) fn batch_view(batch: Batch) -> BatchView {
 /// One batch.
 pub(crate) fn batch(tx: &Tx<'_>, id: BatchId) -> Result<Batch, Error> {
     tx.get::<Batch>(&id)?.ok_or_else(|| Error::not_found("batch"))
+}
+
+/// What a reference has redeemed of a code, given back or not.
+pub(crate) fn redemption(tx: &Tx<'_>, reference: &str, code: &str) -> Result<Option<Redemption>, StoreError> {
+    tx.get_by::<RedemptionByReference>((reference, &normal_code(code)))
 }
 
 /// A page of batches, newest first.

@@ -2,12 +2,12 @@
 
 use std::collections::HashMap;
 
-use promox_contract::coupon::ResolvedCode;
+use promox_contract::coupon::{ResolvedCode, normal_code};
 use promox_contract::order::StoreProfile;
 use promox_contract::product::{DescribeSkus, SkuDescription};
 use promox_contract::promotion::{CartLine, EvaluateCart, Evaluation, RejectDetail, RejectReason};
 use promox_contract::user::DescribeUsers;
-use promox_kernel::{Amount, Currency, Cx, Email, Error, FieldError, Principal};
+use promox_kernel::{Amount, Currency, Cx, Email, Error, FieldError, Principal, UserId};
 
 use crate::api::{ValidateCoupon, Validation};
 use crate::rules::person::Person;
@@ -27,6 +27,16 @@ struct Verdict {
 impl Verdict {
     fn refused(reason: RejectReason) -> Self {
         Self { reason: Some(reason), details: Vec::new(), discount: Amount::ZERO }
+    }
+
+    /// The same without what the goods decide.
+    fn whatever_the_goods(self) -> Self {
+        use RejectReason::{ConditionsNotMet, NoMatchingItems, NotCombinable};
+        let by_goods = [ConditionsNotMet, NoMatchingItems, NotCombinable];
+        match self.reason.filter(|reason| !by_goods.contains(reason)) {
+            Some(_) => self,
+            None => Self { reason: None, details: Vec::new(), ..self },
+        }
     }
 }
 
@@ -59,16 +69,32 @@ impl Coupons {
         let person = Person::new(cx.principal.user(), email.as_ref());
         let codes = [asked.code.clone()];
         let found = self.db.read(|tx| queries::resolve(tx, &codes, &person, cx.now)).await?.pop();
-        match (&found, asked.items.is_empty()) {
-            (Some(ResolvedCode { reason: Some(reason), .. }), _) => Ok(Verdict::refused(*reason)),
-            (None, true) => Ok(Verdict::refused(RejectReason::Unknown)),
-            (Some(_), true) => Ok(Verdict { reason: None, details: Vec::new(), discount: Amount::ZERO }),
-            (_, false) => {
-                let code = asked.code.clone();
-                let cart = cart(cx, asked, email, found, currency).await?;
-                Ok(read(cx.call(cart).await?, &code))
-            }
+        if let Some(ResolvedCode { reason: Some(reason), .. }) = &found {
+            return Ok(Verdict::refused(*reason));
         }
+        let lines = lines(cx, &asked).await?;
+        let bare = lines.is_empty();
+        let cart = cart(asked.code.clone(), cx.principal.user(), email, found, currency);
+        let verdict = read(cx.call(EvaluateCart { lines, ..cart }).await?, &asked.code);
+        Ok(if bare { verdict.whatever_the_goods() } else { verdict })
+    }
+
+    /// Why the promotion of a good coupon does not apply to this buyer now, whatever they buy. Who it is for is not held
+    /// against who is not named.
+    pub(crate) async fn promotion_refuses(
+        &self,
+        cx: &Cx,
+        code: &str,
+        (user_id, email): (Option<UserId>, Option<Email>),
+    ) -> Result<Option<RejectReason>, Error> {
+        let (codes, person) = ([code.to_owned()], Person::new(user_id, email.as_ref()));
+        let found = self.db.read(|tx| queries::resolve(tx, &codes, &person, cx.now)).await?.pop();
+        let Some(found) = found.filter(|found| found.reason.is_none()) else { return Ok(None) };
+        let currency = cx.call(StoreProfile {}).await?.currency;
+        let named = user_id.is_some() || email.is_some();
+        let cart = cart(code.to_owned(), user_id, email, Some(found), currency);
+        let reason = read(cx.call(cart).await?, code).whatever_the_goods().reason;
+        Ok(reason.filter(|reason| named || *reason != RejectReason::NotEligible))
     }
 }
 
@@ -82,20 +108,20 @@ async fn buyer_email(cx: &Cx, given: Option<Email>) -> Result<Option<Email>, Err
     }
 }
 
-/// The goods as a cart with nothing but this code.
-async fn cart(
-    cx: &Cx,
-    asked: ValidateCoupon,
+/// An empty cart with nothing but this code.
+fn cart(
+    code: String,
+    user_id: Option<UserId>,
     email: Option<Email>,
     coupon: Option<ResolvedCode>,
     currency: Currency,
-) -> Result<EvaluateCart, Error> {
-    Ok(EvaluateCart {
-        lines: lines(cx, &asked).await?,
+) -> EvaluateCart {
+    EvaluateCart {
+        lines: Vec::new(),
         currency,
-        user_id: cx.principal.user(),
+        user_id,
         email,
-        codes: vec![asked.code],
+        codes: vec![code],
         coupons: coupon.into_iter().collect(),
         shipping: Amount::ZERO,
         shipping_method: None,
@@ -104,10 +130,14 @@ async fn cart(
         channel: None,
         attributes: std::collections::BTreeMap::new(),
         address_key: None,
-    })
+    }
 }
 
+/// The goods as the lines of a cart.
 async fn lines(cx: &Cx, asked: &ValidateCoupon) -> Result<Vec<CartLine>, Error> {
+    if asked.items.is_empty() {
+        return Ok(Vec::new());
+    }
     if asked.items.len() > MOST_ITEMS {
         return Err(Error::field("/items", format!("at most {MOST_ITEMS} items are taken")));
     }
@@ -136,9 +166,10 @@ async fn lines(cx: &Cx, asked: &ValidateCoupon) -> Result<Vec<CartLine>, Error> 
     quantities.into_iter().map(line).collect()
 }
 
-/// What the evaluation says of the one code.
+/// What the evaluation says of the one code, which a promotion writes in its own way.
 fn read(evaluation: Evaluation, code: &str) -> Verdict {
-    let named = |given: &Option<String>| given.as_deref() == Some(code);
+    let normal = normal_code(code);
+    let named = |given: &Option<String>| given.as_deref().map(normal_code).as_ref() == Some(&normal);
     let applied = evaluation.applied.iter().filter(|it| named(&it.coupon_code) || named(&it.code));
     let amounts: Vec<Amount> = applied.map(|it| it.amount + it.shipping_amount).collect();
     if !amounts.is_empty() {

@@ -200,3 +200,12 @@ pub(crate) fn unknown_promotion(id: PromotionId) -> Error {
         detail: format!("there is no promotion {id}"),
     }])
 }
+
+/// An account that is not there.
+pub(crate) fn unknown_user(id: UserId) -> Error {
+    Error::invalid(vec![FieldError {
+        pointer: "/userId".to_owned(),
+        code: "UNKNOWN_USER".into(),
+        detail: format!("there is no account {id}"),
+    }])
+}

@@ -15,6 +15,7 @@ use promox_contract::promotion::{
     AppliedPromotion, ClaimCodes, DescribePromotions, EvaluateCart, Evaluation, PromotionCodesTaken,
     PromotionDescription, PromotionDescriptions, RejectReason, RejectedPromotion, ReleaseCodes, TakenCodes,
 };
+use promox_contract::user::{DescribeUsers, UserDescription, UserDescriptions};
 use promox_kernel::{
     Amount, Clock, Content, Currency, Cx, Entropy, Error, Handle, Node, Op, Principal, Registry, Reply, Timestamp,
     UserId, bind_json,
@@ -24,7 +25,7 @@ use serde_json::Value;
 
 use crate::Coupons;
 
-/// The other services as far as this one asks them: promotions 1 to 3 are there, `SUMMER` is promotion 1's code, and every
+/// The other services as far as this one asks them: promotions 1 to 3 and accounts below 100 are there, `SUMMER` is promotion 1's code, and every
 /// promotion gives 10 %.
 struct Others;
 
@@ -55,6 +56,19 @@ impl Handle<DescribePromotions> for Others {
         let known = asked.ids.into_iter().filter(|id| id.0 <= 3);
         let items = known.map(|id| PromotionDescription { id, name: format!("P{id}"), campaign_id: None }).collect();
         Ok(PromotionDescriptions { items })
+    }
+}
+
+impl Handle<DescribeUsers> for Others {
+    async fn handle(&self, _: &Cx, asked: DescribeUsers) -> Result<UserDescriptions, Error> {
+        let described = |id: UserId| UserDescription {
+            id,
+            email: format!("user{id}@example.com").parse().unwrap(),
+            name: None,
+            attributes: std::collections::BTreeMap::new(),
+            registered_at: Timestamp::EPOCH,
+        };
+        Ok(UserDescriptions { items: asked.ids.into_iter().filter(|id| id.0 < 100).map(described).collect() })
     }
 }
 
@@ -137,6 +151,7 @@ impl Shop {
         registry.register::<ReleaseCodes, _>(&others);
         registry.register::<DescribePromotions, _>(&others);
         registry.register::<StoreProfile, _>(&others);
+        registry.register::<DescribeUsers, _>(&others);
         registry.register::<DescribeSkus, _>(&others);
         registry.register::<EvaluateCart, _>(&others);
         node.install(registry);

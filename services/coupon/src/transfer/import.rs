@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use promox_contract::ids::PromotionId;
 use promox_contract::promotion::DescribePromotions;
-use promox_kernel::{Cx, Error, Kind};
+use promox_contract::user::DescribeUsers;
+use promox_kernel::{Cx, Error, Kind, UserId};
 use promox_storage::{Lane, Tx};
 use tokio::sync::mpsc;
 
@@ -12,7 +13,7 @@ use super::rows::{self, Parsed, Row, fault, refused};
 use crate::Coupons;
 use crate::api::{ImportCoupons, ImportReport, RowError};
 use crate::claims::Claim;
-use crate::commands::singles::{self, NewCoupon, Taken, unknown_promotion};
+use crate::commands::singles::{self, NewCoupon, Taken, unknown_promotion, unknown_user};
 use crate::reject::Reject;
 use crate::rules::code;
 use crate::rules::standing::Terms;
@@ -73,11 +74,14 @@ async fn take(
         }
     }
     let promotions = known_promotions(cx, &good).await?;
+    let users = known_users(cx, &good).await?;
     let codes = good.iter().map(|(_, new)| new.code.1.clone()).collect();
     let (claim, taken) = Claim::codes(cx, codes).await?;
     good.retain(|(row, new)| {
         let error = if !promotions.contains(&new.promotion_id) {
             unknown_promotion(new.promotion_id)
+        } else if let Some(id) = new.user_id.filter(|id| !users.contains(id)) {
+            unknown_user(id)
         } else if taken.contains(&new.code.1) {
             Reject::Taken { code: new.code.0.clone() }.into()
         } else {
@@ -113,6 +117,15 @@ async fn known_promotions(cx: &Cx, good: &[(u64, NewCoupon)]) -> Result<BTreeSet
         return Ok(ids);
     }
     let found = cx.call(DescribePromotions { ids: ids.into_iter().collect() }).await?;
+    Ok(found.items.into_iter().map(|it| it.id).collect())
+}
+
+async fn known_users(cx: &Cx, good: &[(u64, NewCoupon)]) -> Result<BTreeSet<UserId>, Error> {
+    let ids: BTreeSet<UserId> = good.iter().filter_map(|(_, new)| new.user_id).collect();
+    if ids.is_empty() {
+        return Ok(ids);
+    }
+    let found = cx.call(DescribeUsers { ids: ids.into_iter().collect() }).await?;
     Ok(found.items.into_iter().map(|it| it.id).collect())
 }
 
