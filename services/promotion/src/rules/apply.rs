@@ -117,29 +117,35 @@ impl Turn<'_, '_> {
 
     /// Shares an amount over lines in proportion to what they still cost.
     fn give_shared(&mut self, lines: &[usize], total: i64) -> i64 {
-        let weights: Vec<i64> = lines.iter().map(|i| self.left(*i)).collect();
-        self.give_weighted(lines, total, &weights)
+        let shares = self.shared(lines, total);
+        self.take(lines, shares)
     }
 
     /// Shares an amount over lines by weights.
     pub(crate) fn give_weighted(&mut self, lines: &[usize], total: i64, weights: &[i64]) -> i64 {
-        if total <= 0 {
-            return 0;
-        }
         let shares = share(total, weights, &self.rooms(lines));
         self.take(lines, shares)
     }
 
     /// Gives each line its own amount as far as it has room, at most `most` together.
     pub(crate) fn give_each(&mut self, lines: &[usize], wanted: Vec<i64>, most: i64) -> i64 {
-        let rooms = self.rooms(lines);
-        let mut shares: Vec<i64> =
-            wanted.into_iter().zip(rooms).map(|(wanted, room)| wanted.min(room).max(0)).collect();
+        let mut shares = self.within_rooms(lines, wanted);
         if shares.iter().sum::<i64>() > most {
-            let weights: Vec<i64> = lines.iter().map(|i| self.left(*i)).collect();
-            shares = share(most, &weights, &shares);
+            shares = share(most, &self.costs(lines), &shares);
         }
         self.take(lines, shares)
+    }
+
+    fn costs(&self, lines: &[usize]) -> Vec<i64> {
+        lines.iter().map(|i| self.left(*i)).collect()
+    }
+
+    fn shared(&self, lines: &[usize], total: i64) -> Vec<i64> {
+        share(total, &self.costs(lines), &self.rooms(lines))
+    }
+
+    fn within_rooms(&self, lines: &[usize], wanted: Vec<i64>) -> Vec<i64> {
+        wanted.into_iter().zip(self.rooms(lines)).map(|(wanted, room)| wanted.min(room).max(0)).collect()
     }
 
     fn take(&mut self, lines: &[usize], shares: Vec<i64>) -> i64 {
@@ -202,29 +208,29 @@ impl Turn<'_, '_> {
         let all = reached(lines.iter().map(measure).sum());
         let whole = matches!(basis, Basis::Subtotal | Basis::Quantity);
         let tier_of: Vec<Option<usize>> = lines.iter().map(|i| if whole { all } else { reached(measure(i)) }).collect();
+        let mut shares = vec![0; lines.len()];
         for (tier, (_, cut)) in tiers.iter().enumerate() {
-            let at = |(i, of): (&usize, &Option<usize>)| (*of == Some(tier)).then_some(*i);
-            let lines: Vec<usize> = lines.iter().zip(&tier_of).filter_map(at).collect();
-            if !lines.is_empty() {
-                self.cut_lines(&lines, *cut, once);
+            let here = |(place, of): (usize, &Option<usize>)| (*of == Some(tier)).then_some(place);
+            let places: Vec<usize> = tier_of.iter().enumerate().filter_map(here).collect();
+            let of_tier: Vec<usize> = places.iter().filter_map(|place| lines.get(*place).copied()).collect();
+            for (place, amount) in places.into_iter().zip(self.tier_shares(&of_tier, *cut, once)) {
+                shares.get_mut(place).into_iter().for_each(|share| *share = amount);
             }
         }
+        self.take(&lines, shares);
     }
 
     /// A tier's benefit on its lines: an amount or percentage once for them together, or for each.
-    fn cut_lines(&mut self, lines: &[usize], cut: Cut, once: bool) {
+    fn tier_shares(&self, lines: &[usize], cut: Cut, once: bool) -> Vec<i64> {
         let goods: i64 = lines.iter().map(|i| self.left(*i)).sum();
+        let each = |amount: &dyn Fn(usize) -> i64| self.within_rooms(lines, lines.iter().map(|i| amount(*i)).collect());
         match (cut, once) {
-            (Cut::Percent(percent), true) => self.give_shared(lines, percent.of(goods)),
-            (Cut::Amount(amount), true) => self.give_shared(lines, amount),
-            (Cut::Percent(percent), false) => {
-                self.give_each(lines, lines.iter().map(|i| percent.of(self.left(*i))).collect(), i64::MAX)
-            }
-            (Cut::Amount(amount), false) => self.give_each(lines, vec![amount; lines.len()], i64::MAX),
-            (Cut::Price(price), _) => {
-                self.give_each(lines, lines.iter().map(|i| self.over(*i, price)).collect(), i64::MAX)
-            }
-        };
+            (Cut::Percent(percent), true) => self.shared(lines, percent.of(goods)),
+            (Cut::Amount(amount), true) => self.shared(lines, amount),
+            (Cut::Percent(percent), false) => each(&|i| percent.of(self.left(i))),
+            (Cut::Amount(amount), false) => each(&|_| amount),
+            (Cut::Price(price), _) => each(&|i| self.over(i, price)),
+        }
     }
 
     /// One unit of the lowest price, be it nothing; of equals the earlier line's.

@@ -56,7 +56,8 @@ struct Savings {
 impl Savings {
     /// Adds `times` sets of units that cost together `price` instead; whether that saves anything.
     fn add(&mut self, units: &[(Stack, u32)], price: i64, times: u32) -> bool {
-        let used: Vec<(Stack, u32)> = units.iter().map(|(stack, units)| (*stack, units.saturating_mul(times))).collect();
+        let used: Vec<(Stack, u32)> =
+            units.iter().map(|(stack, units)| (*stack, units.saturating_mul(times))).collect();
         let cost: i128 = used.iter().map(|(stack, used)| stack.cost(*used)).sum();
         let saving = cost - i128::from(price) * i128::from(times) * FINE;
         if saving <= 0 {
