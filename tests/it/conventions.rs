@@ -134,9 +134,14 @@ async fn null_clears_what_can_be_cleared_and_nothing_else() {
     let campaign = made("/api/campaigns", json!({"name": "C", "endsAt": "2100-01-01T00:00:00Z"})).await;
     let lines = json!({"name": "N", "line1": "1", "city": "C", "region": "R", "country": "GB"});
     let address = made("/api/users/me/addresses", lines).await;
+    let item = json!({"sku": "A", "salePrice": "0.50", "stock": 1});
+    let (from, to) = ("2100-01-01T00:00:00Z", "2100-01-02T00:00:00Z");
+    let sale = json!({"name": "F", "campaignId": campaign, "startsAt": from, "endsAt": to, "items": [item]});
+    let sale = made("/api/flash-sales", sale).await;
     shop.admin.post("/api/roles", &json!({"name": "PACKER", "permissions": ["order:read"]})).await.expect(201);
     for (path, fixed, clearable) in [
-        (format!("/api/products/{}", product["id"]), &["name", "price", "sku"][..], &["description"][..]),
+        (format!("/api/flash-sales/{sale}"), &["name", "startsAt", "items"][..], &["campaignId"][..]),
+        (format!("/api/products/{}", product["id"]), &["name", "price", "sku"], &["description"]),
         (format!("/api/categories/{category}"), &["name"], &["parentId"]),
         (format!("/api/campaigns/{campaign}"), &["name", "timezone"], &["endsAt", "budget"]),
         (format!("/api/users/me/addresses/{address}"), &["name", "line1", "city", "country", "isDefault"], &["region"]),
@@ -154,6 +159,52 @@ async fn null_clears_what_can_be_cleared_and_nothing_else() {
             assert!(matches!(&cleared[*member], Value::Null | Value::String(_)), "{path} {member}: {cleared}");
             assert_ne!(cleared[*member], "R");
         }
+    }
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_patch_that_changes_nothing_leaves_the_version() {
+    let shop = Shop::start().await;
+    let product = shop.product("A", "1.00", 5).await;
+    let made = async |path: &str, body: Value| shop.admin.post(path, &body).await.expect(201)["id"].clone();
+    let category = made("/api/categories", json!({"name": "C"})).await;
+    let campaign = made("/api/campaigns", json!({"name": "C"})).await;
+    let segment = made("/api/segments", json!({"name": "S", "userIds": [1]})).await;
+    let off = json!([{"type": "PERCENT_OFF", "value": "10"}]);
+    let promotion = made("/api/promotions", json!({"name": "P", "couponOnly": true, "actions": off})).await;
+    made("/api/coupons", json!({"code": "TEN", "promotionId": promotion})).await;
+    let item = json!({"sku": "A", "salePrice": "0.50", "stock": 1});
+    let (from, to) = ("2100-01-01T00:00:00Z", "2100-01-02T00:00:00Z");
+    let sale = made("/api/flash-sales", json!({"name": "F", "startsAt": from, "endsAt": to, "items": [item]})).await;
+    let rule = json!({"event": "ORDER_CONFIRMED", "count": 3});
+    let achievement =
+        made("/api/rewards/achievements", json!({"code": "THREE", "name": "T", "rule": rule, "points": 5})).await;
+    let offer = made("/api/rewards/catalogue", json!({"name": "O", "points": 5, "promotionId": promotion})).await;
+    let lines = json!({"name": "N", "line1": "1", "city": "C", "country": "GB"});
+    let address = made("/api/users/me/addresses", lines).await;
+    shop.admin.post("/api/roles", &json!({"name": "PACKER", "permissions": ["order:read"]})).await.expect(201);
+    for (path, same) in [
+        (format!("/api/products/{}", product["id"]), "name"),
+        (format!("/api/categories/{category}"), "name"),
+        (format!("/api/campaigns/{campaign}"), "timezone"),
+        (format!("/api/segments/{segment}"), "userIds"),
+        (format!("/api/promotions/{promotion}"), "actions"),
+        ("/api/coupons/TEN".to_owned(), "maxRedemptions"),
+        (format!("/api/flash-sales/{sale}"), "name"),
+        (format!("/api/rewards/achievements/{achievement}"), "rule"),
+        (format!("/api/rewards/catalogue/{offer}"), "points"),
+        (format!("/api/users/me/addresses/{address}"), "isDefault"),
+        ("/api/users/me".to_owned(), "name"),
+        ("/api/users/1".to_owned(), "roles"),
+        ("/api/roles/PACKER".to_owned(), "permissions"),
+    ] {
+        let first = shop.admin.patch(&path, &json!({})).await.expect(200);
+        let again = shop.admin.patch(&path, &json!({})).await.expect(200);
+        let version = |answer: &Value| answer["version"].as_i64().unwrap_or_else(|| panic!("{path} has no version"));
+        assert_eq!((version(&first), &first), (version(&again), &again), "{path}");
+        let sent = shop.admin.patch(&path, &json!({ same: first[same] })).await.expect(200);
+        assert_eq!(sent, first, "{path} {same}");
     }
     shop.close().await;
 }

@@ -96,6 +96,9 @@ pub(crate) fn update(
     if before.status == Status::Archived {
         return Err(Reject::Transition { from: Status::Archived, to: Status::Archived });
     }
+    if before.document.0 == *document {
+        return Ok(queries::view(tx, before, desk.currency)?);
+    }
     let code_key = document.code.as_deref().map(normal_code);
     check_code(tx, Some(id), code_key.as_ref())?;
     check_limits(tx, id, document)?;

@@ -83,11 +83,11 @@ pub(crate) fn touched(tx: &Tx<'_>, mut user: User) -> User {
     user
 }
 
-/// Changes a profile.
+/// Changes the members of a profile that are sent.
 pub(crate) fn update_profile(tx: &mut Tx<'_>, cx: &Cx, id: UserId, change: &UpdateMe) -> Result<User, Error> {
     let before = queries::user(tx, id)?;
     cx.check_version(before.version)?;
-    let mut after = touched(tx, before.clone());
+    let mut after = before.clone();
     let now = tx.now();
     let mut faults = Faults::default();
     checked(&mut faults, "/name", &change.name, profile::name).apply(&mut after.name);
@@ -103,7 +103,10 @@ pub(crate) fn update_profile(tx: &mut Tx<'_>, cx: &Cx, id: UserId, change: &Upda
         }
     }
     faults.finish()?;
-    save(tx, Some(&before), &after)?;
+    if after != before {
+        after = touched(tx, after);
+        save(tx, Some(&before), &after)?;
+    }
     Ok(after)
 }
 

@@ -50,14 +50,14 @@ pub(crate) fn create(tx: &mut Tx<'_>, user: UserId, op: &CreateAddress) -> Resul
     Ok(row)
 }
 
-/// Changes an address.
+/// Changes the members of an address that are sent.
 pub(crate) fn update(tx: &mut Tx<'_>, cx: &Cx, user: UserId, op: &UpdateAddress) -> Result<Address, Error> {
     let before = entry(tx, cx, user, op.id)?;
     if before.is_default && op.is_default == Some(false) {
         return Err(Error::field("/isDefault", "one address is the default: make another one the default instead"));
     }
     let checked = check(patched(request(&before), op.clone()))?;
-    let row = Address {
+    let mut row = Address {
         name: checked.name,
         company: checked.company,
         line1: checked.line1,
@@ -68,13 +68,15 @@ pub(crate) fn update(tx: &mut Tx<'_>, cx: &Cx, user: UserId, op: &UpdateAddress)
         country: checked.country,
         phone: checked.phone,
         is_default: checked.is_default,
-        updated_at: tx.now(),
-        version: before.version + 1,
-        ..before
+        ..before.clone()
     };
-    tx.put(&row)?;
-    if row.is_default {
-        others_cease(tx, &row)?;
+    if row != before {
+        row.updated_at = tx.now();
+        row.version += 1;
+        tx.put(&row)?;
+        if row.is_default {
+            others_cease(tx, &row)?;
+        }
     }
     Ok(row)
 }

@@ -31,6 +31,9 @@ pub(crate) fn update(tx: &mut Tx<'_>, cx: &Cx, op: &UpdateUser, every: &BTreeSet
     let roles = wanted_roles(tx, op, &had)?;
     let status = op.status.unwrap_or(before.status);
     guard(tx, cx, &before, status, &had, &roles, every)?;
+    if status == before.status && roles == had {
+        return Ok(before);
+    }
     let mut after = touched(tx, before.clone());
     after.status = status;
     if status == UserStatus::Blocked && before.status != status {

@@ -91,6 +91,9 @@ pub(crate) fn update(tx: &mut Tx<'_>, cx: &Cx, op: &UpdateRole, every: &BTreeSet
     let wanted = wanted.unwrap_or_else(|| had.clone());
     check_reach(&cx.principal, had.symmetric_difference(&wanted))?;
     let description = description.unwrap_or_else(|| before.description.clone());
+    if description == before.description && wanted == had {
+        return Ok(before);
+    }
     let role = Role { description, updated_at: tx.now(), version: before.version + 1, ..before.clone() };
     tx.put(&role)?;
     if op.permissions.is_some() {
