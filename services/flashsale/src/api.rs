@@ -50,23 +50,18 @@ pub struct UpdateSale {
     /// Which.
     pub id: FlashSaleId,
     /// Its name.
-    #[serde(default)]
-    pub name: Patch<String>,
+    pub name: Option<String>,
     /// Its campaign.
     #[serde(default)]
     pub campaign_id: Patch<CampaignId>,
     /// When it starts.
-    #[serde(default)]
-    pub starts_at: Patch<Timestamp>,
+    pub starts_at: Option<Timestamp>,
     /// When it ends.
-    #[serde(default)]
-    pub ends_at: Patch<Timestamp>,
+    pub ends_at: Option<Timestamp>,
     /// All that it sells.
-    #[serde(default)]
-    pub items: Patch<Vec<SaleItemInput>>,
+    pub items: Option<Vec<SaleItemInput>>,
     /// How long a reservation lasts.
-    #[serde(default)]
-    pub reservation_ttl_seconds: Patch<u32>,
+    pub reservation_ttl_seconds: Option<u32>,
 }
 operation! { UpdateSale => SaleView, "flashsale.update", Patch "/api/flash-sales/{id}", Permission("flashsale:write"), 200, "Changes a flash sale." }
 

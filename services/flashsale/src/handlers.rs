@@ -67,7 +67,7 @@ impl Handle<UpdateSale> for FlashSales {
         let id = op.id;
         let (version, before) = self.db.read(|tx| terms(tx, id)).await?;
         cx.check_version(version)?;
-        let terms = check(cx, before.clone().patched(op)?).await?;
+        let terms = check(cx, before.clone().patched(op)).await?;
         if terms == before {
             return Ok(self.db.read(|tx| queries::sale(tx, id)).await?);
         }

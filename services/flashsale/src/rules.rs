@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use promox_contract::inventory::SkuQuantity;
 use promox_contract::product::SkuDescription;
-use promox_kernel::{Currency, Error, FieldError, Patch, Sku, Timestamp, bounded};
+use promox_kernel::{Currency, Error, FieldError, Sku, Timestamp, bounded};
 
 use crate::api::{CreateSale, SaleItemInput, UpdateSale};
 use crate::records::{FlashHold, FlashItem, FlashSale, HoldStatus, ItemTerms, SaleStatus, Terms};
@@ -100,18 +100,18 @@ impl Terms {
     }
 
     /// These terms with a patch laid over.
-    pub(crate) fn patched(mut self, op: UpdateSale) -> Result<Self, Error> {
-        set(&mut self.name, op.name, "name")?;
-        op.campaign_id.apply(&mut self.campaign_id);
-        set(&mut self.starts_at, op.starts_at, "startsAt")?;
-        set(&mut self.ends_at, op.ends_at, "endsAt")?;
-        set(&mut self.ttl_seconds, op.reservation_ttl_seconds, "reservationTtlSeconds")?;
-        match op.items {
-            Patch::Keep => {}
-            Patch::Clear => return Err(required("items")),
-            Patch::Set(all) => self.items = items(all),
+    pub(crate) fn patched(self, op: UpdateSale) -> Self {
+        let mut campaign_id = self.campaign_id;
+        op.campaign_id.apply(&mut campaign_id);
+        Self {
+            name: op.name.unwrap_or(self.name),
+            campaign_id,
+            starts_at: op.starts_at.unwrap_or(self.starts_at),
+            ends_at: op.ends_at.unwrap_or(self.ends_at),
+            currency: self.currency,
+            ttl_seconds: op.reservation_ttl_seconds.unwrap_or(self.ttl_seconds),
+            items: op.items.map_or(self.items, items),
         }
-        Ok(self)
     }
 
     /// Checks everything at once, against the catalogue, and writes SKUs and prices as the catalogue does.
@@ -135,21 +135,6 @@ impl Terms {
         self.currency = described.first().map_or(self.currency, |found| found.currency);
         check_items(&mut self.items, described, &mut faults);
         if faults.is_empty() { Ok(()) } else { Err(Error::invalid(faults)) }
-    }
-}
-
-fn required(member: &str) -> Error {
-    Error::field(format!("/{member}"), "this cannot be null")
-}
-
-fn set<T>(member: &mut T, patch: Patch<T>, name: &str) -> Result<(), Error> {
-    match patch {
-        Patch::Keep => Ok(()),
-        Patch::Clear => Err(required(name)),
-        Patch::Set(value) => {
-            *member = value;
-            Ok(())
-        }
     }
 }
 

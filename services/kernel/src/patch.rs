@@ -30,6 +30,26 @@ impl<T> Patch<T> {
             Self::Set(value) => *member = Some(value),
         }
     }
+
+    /// The same patch with another value in the place of this one.
+    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Patch<U> {
+        match self {
+            Self::Keep => Patch::Keep,
+            Self::Clear => Patch::Clear,
+            Self::Set(value) => Patch::Set(change(value)),
+        }
+    }
+}
+
+impl<T: Default> Patch<T> {
+    /// What a member becomes that is empty when it is cleared; `None` when it stays as it is.
+    pub fn or_default(self) -> Option<T> {
+        match self {
+            Self::Keep => None,
+            Self::Clear => Some(T::default()),
+            Self::Set(value) => Some(value),
+        }
+    }
 }
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Patch<T> {

@@ -169,30 +169,22 @@ fn change(
     if let Some(name) = &asked.name {
         campaign.name = text(name, (1, 200), "/name", faults);
     }
-    match &asked.description {
-        Patch::Keep => {}
-        Patch::Clear => campaign.description.clear(),
-        Patch::Set(words) => campaign.description = text(words, (0, 2_000), "/description", faults),
+    if let Some(words) = asked.description.clone().or_default() {
+        campaign.description = text(&words, (0, 2_000), "/description", faults);
     }
     asked.starts_at.clone().apply(&mut campaign.starts_at);
     asked.ends_at.clone().apply(&mut campaign.ends_at);
     if let Some(timezone) = &asked.timezone {
         campaign.timezone.clone_from(timezone);
     }
-    match &asked.schedule {
-        Patch::Keep => {}
-        Patch::Clear => campaign.schedule = None,
-        Patch::Set(schedule) => campaign.schedule = Some(Json(schedule.clone())),
-    }
+    asked.schedule.clone().map(Json).apply(&mut campaign.schedule);
     match asked.budget {
         Patch::Keep => {}
         Patch::Clear => campaign.budget = None,
         Patch::Set(budget) => campaign.budget = amount(budget, campaign.currency, faults),
     }
-    match &asked.audience {
-        Patch::Keep => {}
-        Patch::Clear => campaign.audience.clear(),
-        Patch::Set(names) => campaign.audience = Json(audience(tx, names, faults)?),
+    if let Some(names) = asked.audience.clone().or_default() {
+        campaign.audience = Json(audience(tx, &names, faults)?);
     }
     Ok(())
 }

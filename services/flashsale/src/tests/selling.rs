@@ -14,12 +14,12 @@ use crate::api::{
 fn patch(id: FlashSaleId) -> UpdateSale {
     UpdateSale {
         id,
-        name: Patch::Keep,
+        name: None,
         campaign_id: Patch::Keep,
-        starts_at: Patch::Keep,
-        ends_at: Patch::Keep,
-        items: Patch::Keep,
-        reservation_ttl_seconds: Patch::Keep,
+        starts_at: None,
+        ends_at: None,
+        items: None,
+        reservation_ttl_seconds: None,
     }
 }
 
@@ -97,16 +97,16 @@ async fn faults_name_their_members_and_nothing_is_set_aside() {
 async fn before_it_starts_all_of_it_can_change() {
     let market = Market::open();
     let id = market.make(vec![item("A", 30, None)]).await;
-    let items = Patch::Set(vec![item("B", 40, Some(1)), item("A", 10, None)]);
-    let change = UpdateSale { name: Patch::Set("Later".into()), items, ..patch(id) };
+    let items = Some(vec![item("B", 40, Some(1)), item("A", 10, None)]);
+    let change = UpdateSale { name: Some("Later".into()), items, ..patch(id) };
     let stale = Cx { if_match: Some(7), ..market.cx() };
     assert_eq!(market.run(stale, change.clone()).await.unwrap_err().kind(), Kind::Precondition);
     let view = market.run(Cx { if_match: Some(1), ..market.cx() }, change).await.unwrap();
     assert_eq!((view.name.as_str(), view.version, view.items.len()), ("Later", 2, 2));
     assert_eq!((market.free("A"), market.free("B")), (90, 60));
-    let more = UpdateSale { items: Patch::Set(vec![item("B", 40, None), item("A", 101, None)]), ..patch(id) };
+    let more = UpdateSale { items: Some(vec![item("B", 40, None), item("A", 101, None)]), ..patch(id) };
     assert_eq!(pointers(&market.call(more).await.unwrap_err()), ["/items/1/stock"]);
-    let nothing = UpdateSale { name: Patch::Clear, ..patch(id) };
+    let nothing = UpdateSale { name: Some("  ".into()), ..patch(id) };
     assert_eq!(pointers(&market.call(nothing).await.unwrap_err()), ["/name"]);
     assert_eq!(market.call(patch(id)).await.unwrap().version, 2, "nothing new is no change");
     assert_eq!((market.free("A"), market.free("B"), market.sale(id).await.items.len()), (90, 60, 2));
@@ -120,19 +120,19 @@ async fn while_it_sells_its_name_and_end_can_change() {
     let market = Market::open();
     let id = market.started(vec![item("A", 30, None)]).await;
     for change in [
-        UpdateSale { items: Patch::Set(vec![item("A", 31, None)]), ..patch(id) },
-        UpdateSale { starts_at: Patch::Set(START), ..patch(id) },
-        UpdateSale { reservation_ttl_seconds: Patch::Set(60), ..patch(id) },
+        UpdateSale { items: Some(vec![item("A", 31, None)]), ..patch(id) },
+        UpdateSale { starts_at: Some(START), ..patch(id) },
+        UpdateSale { reservation_ttl_seconds: Some(60), ..patch(id) },
         UpdateSale { campaign_id: Patch::Set(CampaignId(5)), ..patch(id) },
     ] {
         assert_eq!(market.call(change).await.unwrap_err().code(), "SALE_RUNNING");
     }
-    let sooner = UpdateSale { ends_at: Patch::Set(START + Duration::from_mins(5)), ..patch(id) };
+    let sooner = UpdateSale { ends_at: Some(START + Duration::from_mins(5)), ..patch(id) };
     assert_eq!(market.call(sooner).await.unwrap().status, SaleStatus::Active);
     market.granted(id, 1, 3).await;
     market.wait(240).await;
     assert_eq!((market.sale(id).await.status, market.free("A")), (SaleStatus::Ended, 100));
-    let error = market.call(UpdateSale { name: Patch::Set("x".into()), ..patch(id) }).await.unwrap_err();
+    let error = market.call(UpdateSale { name: Some("x".into()), ..patch(id) }).await.unwrap_err();
     assert_eq!(error.code(), "INVALID_TRANSITION");
     market.verify();
 }

@@ -151,11 +151,7 @@ struct Wares {
 }
 
 fn categorise(ids: &mut Vec<CategoryId>, change: Patch<Vec<CategoryId>>, tree: &Tree, faults: &mut Faults) {
-    let wanted = match change {
-        Patch::Keep => return,
-        Patch::Clear => Vec::new(),
-        Patch::Set(wanted) => wanted,
-    };
+    let Some(wanted) = change.or_default() else { return };
     if wanted.len() > MOST_CATEGORIES_OF_A_PRODUCT {
         return faults.note("/categoryIds", format!("at most {MOST_CATEGORIES_OF_A_PRODUCT} are taken"));
     }
@@ -200,11 +196,7 @@ fn name_value(pointer: &str, members: &mut BTreeMap<String, String>, name: &str,
 }
 
 fn illustrate(images: &mut Vec<Image>, change: Patch<Vec<Image>>, faults: &mut Faults) {
-    let wanted = match change {
-        Patch::Keep => return,
-        Patch::Clear => Vec::new(),
-        Patch::Set(wanted) => wanted,
-    };
+    let Some(wanted) = change.or_default() else { return };
     if wanted.len() > MOST_IMAGES {
         return faults.note("/images", format!("at most {MOST_IMAGES} are taken"));
     }

@@ -2,7 +2,7 @@
 
 use promox_contract::audit::Audited;
 use promox_contract::reward::AchievementUnlocked;
-use promox_kernel::{Amount, Cx, Error, FieldError, Json, Patch, Timestamp, UserId, bounded};
+use promox_kernel::{Amount, Cx, Error, FieldError, Json, Timestamp, UserId, bounded};
 use promox_storage::{StoreError, Tx};
 use serde_json::{Value, json};
 
@@ -93,11 +93,7 @@ pub(crate) fn update(tx: &mut Tx<'_>, cx: &Cx, asked: &UpdateAchievement) -> Res
     if let Some(name) = &asked.name {
         name.trim().clone_into(&mut after.name);
     }
-    match &asked.description {
-        Patch::Keep => {}
-        Patch::Clear => after.description.clear(),
-        Patch::Set(words) => after.description.clone_from(words),
-    }
+    after.description = asked.description.clone().or_default().unwrap_or(after.description);
     if let Some(rule) = &asked.rule {
         after.rule = Json(rule.clone());
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use promox_contract::audit::Audited;
 use promox_contract::reward::{PointsFact, PointsRedeemed};
-use promox_kernel::{Cx, Error, FieldError, Json, Patch, UserId, bounded};
+use promox_kernel::{Cx, Error, FieldError, Json, UserId, bounded};
 use promox_storage::{Recall, StoreError, Tx};
 use serde_json::{Value, json};
 
@@ -89,11 +89,7 @@ pub(crate) fn update(tx: &mut Tx<'_>, cx: &Cx, asked: &UpdateOffer) -> Result<Of
     if let Some(name) = &asked.name {
         name.trim().clone_into(&mut after.name);
     }
-    match &asked.description {
-        Patch::Keep => {}
-        Patch::Clear => after.description.clear(),
-        Patch::Set(words) => after.description.clone_from(words),
-    }
+    after.description = asked.description.clone().or_default().unwrap_or(after.description);
     after.points = asked.points.map_or(after.points, i64::from);
     after.promotion_id = asked.promotion_id.unwrap_or(after.promotion_id);
     asked.valid_days.clone().apply(&mut after.valid_days);

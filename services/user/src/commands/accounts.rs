@@ -116,10 +116,7 @@ fn checked(
     change: &Patch<String>,
     check: impl Fn(&str) -> Result<String, String>,
 ) -> Patch<String> {
-    match change {
-        Patch::Set(text) => Patch::Set(faults.take(pointer, check(text))),
-        other => other.clone(),
-    }
+    change.clone().map(|text| faults.take(pointer, check(&text)))
 }
 
 /// Sets a new password and ends the logins, but for the one it was changed from.
