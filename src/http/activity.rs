@@ -21,6 +21,10 @@ pub(super) struct Activity {
     head_since: AtomicU64,
     running: AtomicU32,
     multiplexed: AtomicBool,
+    /// Whether all that was answered is flushed and no request has begun since.
+    settled: AtomicBool,
+    /// Whether a request was of another version than HTTP/1.1.
+    other_version: AtomicBool,
 }
 
 impl Activity {
@@ -32,6 +36,8 @@ impl Activity {
             head_since: AtomicU64::new(1),
             running: AtomicU32::new(0),
             multiplexed: AtomicBool::new(false),
+            settled: AtomicBool::new(true),
+            other_version: AtomicBool::new(false),
         })
     }
 
@@ -44,9 +50,25 @@ impl Activity {
         if version == http::Version::HTTP_2 {
             self.multiplexed.store(true, Ordering::Relaxed);
         }
+        if version != http::Version::HTTP_11 {
+            self.other_version.store(true, Ordering::Relaxed);
+        }
+        self.settled.store(false, Ordering::Relaxed);
         self.head_since.store(0, Ordering::Relaxed);
         self.running.fetch_add(1, Ordering::Relaxed);
         Running(self.clone())
+    }
+
+    /// All that hyper had to write is written.
+    pub(super) fn flushed(&self) {
+        if self.running.load(Ordering::Relaxed) == 0 {
+            self.settled.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether a head that is written now answers no request that was read.
+    pub(super) fn is_settled(&self) -> bool {
+        self.settled.load(Ordering::Relaxed) && !self.other_version.load(Ordering::Relaxed)
     }
 
     fn was_read(&self) {

@@ -19,6 +19,7 @@ use tokio_util::task::TaskTracker;
 use super::activity::{Activity, Tracked, Watch};
 use super::edge::{Edge, Peer};
 use super::tls::Certificate;
+use super::unread::Completed;
 use crate::config::{Limits, Server};
 
 /// Streams that a client may have reset before we answered.
@@ -119,7 +120,8 @@ impl Connections {
     {
         let activity = Activity::new();
         let mut watch = Watch::new(activity.clone(), self.header, self.idle);
-        let stream = TokioIo::new(Tracked::new(stream, activity.clone()));
+        let stream = Tracked::new(stream, activity.clone());
+        let stream = TokioIo::new(Completed::new(stream, activity.clone(), self.edge.clone(), peer));
         let service = service_fn(|request: http::Request<hyper::body::Incoming>| {
             let running = activity.request(request.version());
             let answer = self.edge.clone().answer(peer, request);
@@ -175,7 +177,8 @@ fn builder(tasks: &TaskTracker, limits: &Limits) -> Builder<Tasks> {
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits.streams)
-        .max_header_list_size(limits.header_bytes)
+        // What is over the limit by less than this the edge refuses, in words; h2 has none.
+        .max_header_list_size(limits.header_bytes.saturating_mul(2))
         .max_pending_accept_reset_streams(RESET_STREAMS);
     builder
 }

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use aws_lc_rs::digest;
-use http::{HeaderMap, HeaderName, header};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, Version, header};
 use promox_kernel::{Access, Cx, Entropy, Error, Kind, Principal};
 
+use super::unread::head_too_large;
 use crate::config::Subnet;
 
 pub(super) const CART_TOKEN: HeaderName = HeaderName::from_static("x-cart-token");
@@ -41,6 +43,29 @@ impl Ids {
             || format!("{}-{:x}", self.prefix, self.next.fetch_add(1, Ordering::Relaxed)).into(),
             Into::into,
         )
+    }
+}
+
+/// What a head may have.
+pub(super) struct Heads {
+    pub(super) bytes: u32,
+    pub(super) headers: usize,
+}
+
+impl Heads {
+    /// What HTTP/2 counts for a header beside its name and its value, RFC 9113.
+    const EACH: usize = 32;
+
+    /// Refuses a head of HTTP/2 that is too large; of HTTP/1 none comes this far.
+    pub(super) fn check(&self, parts: &Parts) -> Result<(), Error> {
+        if parts.version != Version::HTTP_2 {
+            return Ok(());
+        }
+        let path = parts.uri.path_and_query().map_or(0, |path| path.as_str().len());
+        let sizes = parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + Self::EACH);
+        let size = path + sizes.sum::<usize>();
+        let fits = u32::try_from(size).is_ok_and(|size| size <= self.bytes) && parts.headers.len() <= self.headers;
+        if fits { Ok(()) } else { Err(head_too_large()) }
     }
 }
 

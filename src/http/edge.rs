@@ -23,7 +23,8 @@ use super::actuator::LIVENESS;
 use super::answer::{self, Outcome};
 use super::buckets::{Buckets, Standing};
 use super::compress::Coding;
-use super::context::{self, Ids};
+use super::conditions;
+use super::context::{self, Heads, Ids};
 use super::cors::{self, Cors};
 use super::health::Health;
 use super::incoming::{self, Bounds};
@@ -43,6 +44,7 @@ pub(super) struct Edge {
     cors: Cors,
     buckets: Option<Buckets>,
     trusted: Vec<Subnet>,
+    heads: Heads,
     bounds: Bounds,
     request_timeout: Duration,
     upload_timeout: Duration,
@@ -107,6 +109,7 @@ impl Edge {
                 json: limits.body_bytes,
                 upload: limits.upload_mib.saturating_mul(1 << 20),
                 patience: Duration::from_millis(server.body_timeout_ms),
+            heads: Heads { bytes: limits.header_bytes, headers: limits.headers },
             },
             request_timeout: server.request_timeout(),
             upload_timeout: Duration::from_millis(server.upload_timeout_ms),
@@ -114,6 +117,11 @@ impl Edge {
             access_log: settings.log.access,
         }
     }
+    /// The name of a request: the one in its headers, or a new one.
+    pub(super) fn name_of(&self, headers: &http::HeaderMap) -> Arc<str> {
+        self.ids.of(headers)
+    }
+
 
     /// Answers a request.
     pub(super) async fn answer(
@@ -127,7 +135,7 @@ impl Edge {
         let mut exchange = Exchange {
             edge: &self,
             parts: &parts,
-            id: self.ids.of(&parts.headers),
+            id: self.name_of(&parts.headers),
             client: context::client(&parts.headers, peer.address, &self.trusted),
             route: None,
             allow: None,
@@ -158,6 +166,7 @@ fn method_of(method: &Method) -> Option<promox_kernel::Method> {
 
 impl<'a> Exchange<'a> {
     /// Does what is asked.
+        self.edge.heads.check(self.parts)?;
     async fn run(&mut self, body: Incoming) -> Result<Outcome, Error> {
         let Some(open) = self.edge.open.get() else { return self.early() };
         let (route, path) = self.find(open)?;

@@ -26,6 +26,7 @@ mod router;
 mod server;
 mod status;
 mod tls;
+mod unread;
 
 #[cfg(test)]
 mod tests;

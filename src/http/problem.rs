@@ -12,7 +12,8 @@ pub(super) const MEDIA_TYPE: &str = "application/problem+json";
 /// Members that an error cannot replace with its own.
 const STANDARD: [&str; 8] = ["type", "title", "status", "detail", "instance", "code", "requestId", "errors"];
 
-/// The document of an error that happened to the request `request_id` for `instance`.
+/// The document of an error that happened to the request `request_id` for `instance`, which is empty when it could not be
+/// read.
 pub(super) fn document(error: &Error, request_id: &str, instance: &str) -> Bytes {
     let problem = Problem { error, request_id, instance };
     serde_json::to_vec(&problem).map(Bytes::from).unwrap_or_default()
@@ -32,7 +33,9 @@ impl Serialize for Problem<'_> {
         map.serialize_entry("title", &title(error.code()))?;
         map.serialize_entry("status", &status(error.kind()).as_u16())?;
         map.serialize_entry("detail", error.message())?;
-        map.serialize_entry("instance", self.instance)?;
+        if !self.instance.is_empty() {
+            map.serialize_entry("instance", self.instance)?;
+        }
         map.serialize_entry("code", error.code())?;
         map.serialize_entry("requestId", self.request_id)?;
         if !error.errors().is_empty() {

@@ -30,6 +30,8 @@ pub enum Kind {
     Precondition,
     /// The body is too large.
     TooLarge,
+    /// The head is too large.
+    HeadTooLarge,
     /// The body's media type is not taken here.
     UnsupportedMedia,
     /// Well-formed, but it does not fit the schema: never stored as an answer.

@@ -51,6 +51,37 @@ async fn heads_that_are_too_long_are_refused() {
 }
 
 #[tokio::test]
+async fn a_head_that_cannot_be_read_gets_a_problem_document() {
+    let rig = Rig::start(&[("PROMOX_LIMITS__HEADER_BYTES", "8192")]).await;
+    let (long, many) = (format!("x-long: {}", "x".repeat(200_000)), "x-one: 1\r\n".repeat(101));
+    let good = "GET /things/7 HTTP/1.1\r\nhost: shop\r\n\r\n";
+    for (bad, status, code) in [
+        ("GET /things/7 HTTP/1.1\r\nno colon\r\n\r\n".to_owned(), 400, "MALFORMED_REQUEST"),
+        ("GET / HTTP/9\r\n\r\n".to_owned(), 400, "MALFORMED_REQUEST"),
+        ("\u{1}\u{2}\r\n\r\n".to_owned(), 400, "MALFORMED_REQUEST"),
+        (format!("GET /things/7 HTTP/1.1\r\nhost: shop\r\n{long}\r\n\r\n"), 431, "HEAD_TOO_LARGE"),
+        (format!("GET /things/7 HTTP/1.1\r\nhost: shop\r\n{many}\r\n"), 431, "HEAD_TOO_LARGE"),
+        (format!("GET /things/{} HTTP/1.1\r\nhost: shop\r\n\r\n", "7".repeat(60_000)), 431, "HEAD_TOO_LARGE"),
+    ] {
+        let what = bad.get(..40).unwrap_or(&bad).to_owned();
+        let alone = rig.send(&bad).await;
+        // After a request that was fine, on the same connection and in the same packet.
+        let both = rig.send(&format!("{good}{bad}")).await;
+        assert_eq!(both.status, 200, "{what}");
+        let (_, second) = both.body.split_once("HTTP/1.1 ").expect("a second answer");
+        for refused in [alone, Answer::parse(format!("HTTP/1.1 {second}").as_bytes())] {
+            assert_eq!((refused.status, refused.code().as_str()), (status, code), "{what}");
+            assert_eq!(refused.header("content-type"), "application/problem+json");
+            assert_eq!(refused.header("content-length"), refused.body.len().to_string());
+            assert_eq!(refused.header("connection"), "close");
+            assert_eq!(refused.json()["requestId"], refused.header("x-request-id"), "{refused:?}");
+            assert_eq!(refused.json()["status"], status);
+            assert!(!refused.header("x-request-id").is_empty() && !refused.header("date").is_empty());
+        }
+    }
+}
+
+#[tokio::test]
 async fn limits_hold_at_their_value_and_not_one_past_it() {
     let rig = Rig::start(&[("PROMOX_LIMITS__BODY_BYTES", "2048")]).await;
     let body = |length: usize| format!("{{\"name\":\"{}\"}}", "x".repeat(length - 11));
