@@ -134,21 +134,6 @@ pub(super) fn key_space(access: Access, cx: &Cx) -> String {
     }
 }
 
-/// The version of `If-Match: "7"`; `*` asks for nothing.
-pub(super) fn if_match(headers: &HeaderMap) -> Result<Option<i64>, Error> {
-    let Some(value) = headers.get(header::IF_MATCH) else { return Ok(None) };
-    let fault = || {
-        let message = "The header If-Match is to be one ETag as it was answered, such as \"7\".";
-        Error::new(Kind::Malformed, "MALFORMED_IF_MATCH", message)
-    };
-    let text = value.to_str().map_err(|_| fault())?.trim();
-    if text == "*" {
-        return Ok(None);
-    }
-    let version = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).ok_or_else(fault)?;
-    version.parse().map(Some).map_err(|_| fault())
-}
-
 /// The key of `Idempotency-Key`, 1 to 255 printable ASCII characters.
 pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Error> {
     let mut given = headers.get_all(&IDEMPOTENCY_KEY).iter();
@@ -190,17 +175,6 @@ mod tests {
             headers.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
         }
         headers
-    }
-
-    #[test]
-    fn if_match_is_one_strong_tag() {
-        let read = |value: &str| if_match(&headers(&[("if-match", value)])).map_err(|error| error.kind());
-        assert_eq!(read("\"7\""), Ok(Some(7)));
-        assert_eq!(read("*"), Ok(None));
-        for bad in ["7", "W/\"7\"", "\"7\", \"8\"", "\"x\"", ""] {
-            assert_eq!(read(bad), Err(Kind::Malformed), "{bad}");
-        }
-        assert_eq!(if_match(&HeaderMap::new()).unwrap(), None);
     }
 
     #[test]

@@ -215,7 +215,7 @@ impl<'a> Exchange<'a> {
             deadline: tokio::time::Instant::now() + limit,
             request_id: self.id.clone(),
             traceparent: context::traceparent(headers),
-            if_match: context::if_match(headers)?,
+            if_match: conditions::if_match(headers)?,
             client: Some(self.client),
             accept: context::accept(headers),
             claim: None,

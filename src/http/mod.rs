@@ -9,6 +9,7 @@ mod activity;
 mod actuator;
 mod answer;
 mod buckets;
+mod conditions;
 mod compress;
 mod connection;
 mod context;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use promox_contract::cart::EmptyCart;
 use promox_contract::ids::CartId;
-use promox_kernel::{Error, Json, Kind, Sku};
+use promox_kernel::{Error, IfMatch, Json, Sku};
 use promox_storage::{StoreError, Tx};
 
 use crate::queries::{Contents, Holder, lines, open_cart};
@@ -155,8 +155,8 @@ fn take_lines(tx: &mut Tx<'_>, cart: &mut Cart, version: i64) -> Result<(), Stor
 pub(crate) struct Change {
     /// Whose cart.
     pub(crate) holder: Holder,
-    /// The version that the caller saw, if it insists.
-    pub(crate) if_match: Option<i64>,
+    /// The versions that the caller saw, if it insists.
+    pub(crate) if_match: Option<IfMatch>,
 }
 
 impl Change {
@@ -172,13 +172,7 @@ impl Change {
     }
 
     fn check(&self, cart: &Cart) -> Result<(), Error> {
-        match self.if_match {
-            Some(seen) if seen != cart.version => {
-                let message = format!("You have version {seen}, it is at {}: read it again.", cart.version);
-                Err(Error::new(Kind::Precondition, "VERSION_MISMATCH", message))
-            }
-            _ => Ok(()),
-        }
+        self.if_match.as_ref().map_or(Ok(()), |seen| seen.check(cart.version))
     }
 }
 

@@ -156,7 +156,7 @@ impl Carts {
 }
 
 fn change(cx: &Cx) -> Result<Change, Error> {
-    Ok(Change { holder: Holder::of(cx)?, if_match: cx.if_match })
+    Ok(Change { holder: Holder::of(cx)?, if_match: cx.if_match.clone() })
 }
 
 async fn in_stock(cx: &Cx, sku: &Sku) -> Result<u32, Error> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::{Clock, Entropy, Error, Kind, Op, Principal, Registry, Response, Timestamp};
+use crate::{Clock, Entropy, Error, IfMatch, Op, Principal, Registry, Response, Timestamp, accept};
 
 /// What all requests of a node share.
 #[derive(Debug)]
@@ -67,8 +67,8 @@ pub struct Cx {
     pub request_id: Arc<str>,
     /// W3C trace context.
     pub traceparent: Option<Arc<str>>,
-    /// The version of `If-Match`.
-    pub if_match: Option<i64>,
+    /// The versions of `If-Match`.
+    pub if_match: Option<IfMatch>,
     /// The client's address.
     pub client: Option<IpAddr>,
     /// The media types of `Accept`, as sent: for operations that answer in more than one.
@@ -117,13 +117,6 @@ impl Cx {
 
     /// Refuses when `If-Match` names another version than `version`.
     pub fn check_version(&self, version: i64) -> Result<(), Error> {
-        match self.if_match {
-            Some(wanted) if wanted != version => Err(Error::new(
-                Kind::Precondition,
-                "VERSION_MISMATCH",
-                format!("You have version {wanted}, it is at {version}: read it again."),
-            )),
-            _ => Ok(()),
-        }
+        self.if_match.as_ref().map_or(Ok(()), |asked| asked.check(version))
     }
 }

@@ -2,7 +2,7 @@
 
 use promox_contract::audit::Audited;
 use promox_contract::ids::OrderId;
-use promox_kernel::{Email, Error, Json, Kind, Timestamp, UserId};
+use promox_kernel::{Email, Error, IfMatch, Json, Timestamp, UserId};
 use promox_storage::{StoreError, Tx};
 use serde_json::{Map, Value, json};
 
@@ -216,16 +216,13 @@ pub(crate) fn put_template(
     tx: &mut Tx<'_>,
     key: (MessageKind, Channel, String),
     source: Source,
-    if_match: Option<i64>,
+    if_match: Option<&IfMatch>,
     actor: &str,
 ) -> Result<(), Error> {
     let (kind, channel, locale) = key.clone();
     let old = tx.get::<StoredTemplate>(&key)?;
     let version = old.as_ref().map_or(0, |old| old.version);
-    if if_match.is_some_and(|seen| seen != version) {
-        let message = format!("The template is at version {version}: read it again.");
-        return Err(Error::new(Kind::Precondition, "VERSION_MISMATCH", message));
-    }
+    if_match.map_or(Ok(()), |seen| seen.check(version))?;
     if old.is_none() && tx.scan::<StoredTemplate>().prefix((kind, channel)).collect(MOST_LOCALES)?.len() == MOST_LOCALES
     {
         return Err(reject::too_many_locales());

@@ -72,11 +72,11 @@ impl Handle<PutTemplate> for Notifications {
                 .render(&source, &context::value(&sample))
                 .map_err(|fault| reject::template_invalid(&fault))?;
         }
-        let (actor, if_match) = (cx.principal.name(), cx.if_match);
+        let (actor, if_match) = (cx.principal.name(), cx.if_match.clone());
         let work = move |tx: &mut Tx<'_>| {
             let locale = named.locales.first().cloned().unwrap_or_default();
             let key = (named.kind, named.channel, locale);
-            commands::put_template(tx, key, source.clone(), if_match, &actor)?;
+            commands::put_template(tx, key, source.clone(), if_match.as_ref(), &actor)?;
             queries::template(tx, named.kind, named.channel, &named.locales)
         };
         self.db.write(cx, work).await

@@ -249,7 +249,7 @@ impl SettingsCache {
         }
         let (actor, mut if_match, fresh) = (cx.principal.name(), cx.clone(), self.fresh.clone());
         if group.version() != 0 && if_match.if_match.is_none() {
-            if_match.if_match = Some(group.version());
+            if_match.if_match = Some(group.version().into());
         }
         db.write(cx, move |tx| {
             let old = tx.get::<Setting>(&G::NAME.to_owned())?;

@@ -106,7 +106,7 @@ fn parameters() -> Value {
         },
         "IfMatch": {
             "name": "If-Match", "in": "header", "schema": {"type": "string"}, "example": "\"7\"",
-            "description": "The ETag as it was read; 412 when the resource has changed since.",
+            "description": "ETags as they were read, or *; 412 when the resource is at none of these versions. Weak tags never match.",
         },
         "RequestId": {
             "name": "X-Request-Id", "in": "header", "schema": {"type": "string", "maxLength": 128},

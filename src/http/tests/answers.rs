@@ -78,7 +78,9 @@ async fn bad_requests_are_pointed_at() {
 #[tokio::test]
 async fn conditions_and_callers_are_checked() {
     let rig = Rig::start(&[]).await;
-    for (tag, status) in [("\"3\"", 200), ("*", 200), ("\"2\"", 412), ("3", 400)] {
+    for (tag, status) in
+        [("\"3\"", 200), ("\"2\", \"3\"", 200), ("*", 200), ("\"2\"", 412), ("W/\"3\"", 412), ("3", 400)]
+    {
         let headers = [("content-type", "application/merge-patch+json"), ("if-match", tag)];
         assert_eq!(rig.ask("PATCH /things/7", &headers, "{}").await.status, status, "{tag}");
     }

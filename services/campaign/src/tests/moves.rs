@@ -163,7 +163,7 @@ async fn versions_lists_and_deletion() {
     };
     assert_eq!((names(json!({})).await.as_str(), names(json!({"status": "DRAFT"})).await.as_str()), ("CBA", "CA"));
     let mut stale = shop.staff();
-    stale.if_match = Some(7);
+    stale.if_match = Some(7.into());
     let refused = shop.ask_as::<UpdateCampaign>(stale, json!({"id": 1, "name": "Z"})).await;
     assert_eq!(refused.unwrap_err().kind(), Kind::Precondition);
     shop.ask::<DeleteCampaign>(json!({"id": 1})).await.unwrap();

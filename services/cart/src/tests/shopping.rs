@@ -79,8 +79,8 @@ async fn a_change_that_names_an_older_version_is_refused() {
     let user = shop.user(1);
     let seen = add(&user, "A", 1).await.unwrap().version;
     let later = add(&user, "A", 1).await.unwrap().version;
-    let at = |version| {
-        let cx = Cx { if_match: Some(version), ..user.clone() };
+    let at = |version: i64| {
+        let cx = Cx { if_match: Some(version.into()), ..user.clone() };
         let carts = shop.carts.clone();
         async move { promox_kernel::Handle::handle(&*carts, &cx, ChangeItem { sku: sku("A"), quantity: 9 }).await }
     };

@@ -58,7 +58,7 @@ async fn a_patch_changes_what_it_names_and_respects_versions() {
     let on = shop.ask::<UpdateCoupon>(on).await.unwrap();
     assert_eq!((on["status"].as_str(), on["maxRedemptions"].is_null()), (Some("EXPIRED"), true));
     let mut stale = shop.staff();
-    stale.if_match = Some(2);
+    stale.if_match = Some(2.into());
     let refused = shop.ask_as::<UpdateCoupon>(stale, json!({"code": "SPRING", "perUserLimit": 1})).await;
     assert_eq!(refused.unwrap_err().kind(), Kind::Precondition);
     shop.verify();

@@ -99,9 +99,9 @@ async fn before_it_starts_all_of_it_can_change() {
     let id = market.make(vec![item("A", 30, None)]).await;
     let items = Some(vec![item("B", 40, Some(1)), item("A", 10, None)]);
     let change = UpdateSale { name: Some("Later".into()), items, ..patch(id) };
-    let stale = Cx { if_match: Some(7), ..market.cx() };
+    let stale = Cx { if_match: Some(7.into()), ..market.cx() };
     assert_eq!(market.run(stale, change.clone()).await.unwrap_err().kind(), Kind::Precondition);
-    let view = market.run(Cx { if_match: Some(1), ..market.cx() }, change).await.unwrap();
+    let view = market.run(Cx { if_match: Some(1.into()), ..market.cx() }, change).await.unwrap();
     assert_eq!((view.name.as_str(), view.version, view.items.len()), ("Later", 2, 2));
     assert_eq!((market.free("A"), market.free("B")), (90, 60));
     let more = UpdateSale { items: Some(vec![item("B", 40, None), item("A", 101, None)]), ..patch(id) };

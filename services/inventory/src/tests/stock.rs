@@ -67,7 +67,7 @@ async fn faults_name_their_member_and_change_nothing() {
     assert_eq!(shop.call(bad).await.unwrap_err().errors()[0].pointer, "/delta");
     assert_eq!(adjust(&shop, "nope", 1, None).await.unwrap_err().kind(), Kind::NotFound);
     let mut cx = shop.cx();
-    cx.if_match = Some(7);
+    cx.if_match = Some(7.into());
     let stale = shop.node.registry().unwrap().call(cx, count(1, "MAIN", None)).await.unwrap_err();
     assert_eq!(stale.kind(), Kind::Precondition);
     assert_eq!(shop.numbers("A").await, (5, 0));

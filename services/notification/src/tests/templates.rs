@@ -66,7 +66,7 @@ async fn a_template_that_does_not_render_is_refused_with_part_and_line() {
 async fn an_older_version_does_not_overwrite_a_newer_one() {
     let desk = Desk::open();
     let at = |version, subject: &'static str| {
-        let cx = Cx { if_match: Some(version), ..desk.cx() };
+        let cx = Cx { if_match: Some(version.into()), ..desk.cx() };
         let notifications = desk.notifications.clone();
         async move {
             let answer: Result<TemplateView, Error> =

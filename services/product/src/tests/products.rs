@@ -102,7 +102,7 @@ async fn a_patch_changes_what_it_names_and_raises_the_version_once() {
     assert_eq!(shop.told("PRODUCT_UPDATED").await, 1);
     assert_eq!(shop.visit::<GetProduct>(json!({"id": id})).await.unwrap()["price"], "2.00", "what is kept is checked");
     let mut old = shop.staff();
-    old.if_match = Some(1);
+    old.if_match = Some(1.into());
     let error = shop.ask_as::<UpdateProduct>(old, json!({"id": id, "name": "X"})).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Precondition);
     shop.verify();

@@ -104,7 +104,7 @@ async fn a_ladder_that_crosses_itself_is_refused() {
     ladder.as_object_mut().unwrap().remove("version");
     assert_eq!(pointers(shop.staff::<PutTiers>(ladder.clone()).await), ["/tiers/3/threshold"]);
     ladder["tiers"][3]["threshold"] = json!(6_000);
-    let cx = Cx { if_match: Some(3), ..shop.cx(1, &["reward:write"]) };
+    let cx = Cx { if_match: Some(3.into()), ..shop.cx(1, &["reward:write"]) };
     assert_eq!(code(shop.ask::<PutTiers>(cx, ladder.clone()).await), "VERSION_MISMATCH");
     assert_eq!(shop.staff::<PutTiers>(ladder).await.unwrap()["version"], 1);
     let crossed = json!({"minSharePercent": "60", "maxSharePercent": "50"});

@@ -91,7 +91,7 @@ async fn offers_are_edited_by_staff_and_seen_by_all() {
     let changed = shop.staff::<UpdateOffer>(json!({"id": id, "points": 5, "validDays": null})).await.unwrap();
     assert_eq!((&changed["points"], &changed["validDays"], &changed["version"]), (&json!(5), &json!(null), &json!(2)));
     assert_eq!(shop.user::<ListOffers>(7, json!({})).await.unwrap()["items"], json!([changed]));
-    let stale = Cx { if_match: Some(1), ..shop.cx(1, &["reward:write"]) };
+    let stale = Cx { if_match: Some(1.into()), ..shop.cx(1, &["reward:write"]) };
     assert_eq!(code(shop.ask::<DeleteOffer>(stale, json!({ "id": id })).await), "VERSION_MISMATCH");
     shop.staff::<DeleteOffer>(json!({ "id": id })).await.unwrap();
     assert_eq!(shop.user::<GetOffer>(7, json!({ "id": id })).await.unwrap_err().kind(), Kind::NotFound);

@@ -49,7 +49,7 @@ async fn profiles_are_patched_and_faults_change_nothing() {
     let pointers: Vec<&str> = error.errors().iter().map(|fault| fault.pointer.as_str()).collect();
     assert_eq!(pointers, ["/name", "/birthDate"]);
     assert_eq!(shop.ask(&cx, GetMe {}).await.unwrap(), me);
-    let stale = Cx { if_match: Some(1), ..cx.clone() };
+    let stale = Cx { if_match: Some(1.into()), ..cx.clone() };
     let cleared = || UpdateMe { name: Patch::Clear, ..serde_json::from_str("{}").unwrap() };
     assert_eq!(shop.ask(&stale, cleared()).await.unwrap_err().kind(), Kind::Precondition);
     assert_eq!(shop.ask(&cx, cleared()).await.unwrap().name, None);

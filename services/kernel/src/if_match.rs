@@ -1,0 +1,46 @@
+//! What a caller insists on with `If-Match`: the versions that it has seen.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::{Error, Kind};
+
+/// The versions that a change may find. With none, because no tag that was sent is one of ours, nothing may be changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IfMatch(Arc<[i64]>);
+
+impl IfMatch {
+    /// Refuses when the resource is at none of these versions.
+    pub fn check(&self, version: i64) -> Result<(), Error> {
+        if self.0.contains(&version) {
+            return Ok(());
+        }
+        let message = format!("{self}, it is at {version}: read it again.");
+        Err(Error::new(Kind::Precondition, "VERSION_MISMATCH", message))
+    }
+}
+
+impl From<i64> for IfMatch {
+    fn from(version: i64) -> Self {
+        Self(Arc::new([version]))
+    }
+}
+
+impl FromIterator<i64> for IfMatch {
+    fn from_iter<I: IntoIterator<Item = i64>>(versions: I) -> Self {
+        Self(versions.into_iter().collect())
+    }
+}
+
+impl fmt::Display for IfMatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &*self.0 {
+            [] => f.write_str("The header If-Match names no version"),
+            [only] => write!(f, "You have version {only}"),
+            [first, rest @ ..] => {
+                write!(f, "You have version {first}")?;
+                rest.iter().try_for_each(|version| write!(f, " or {version}"))
+            }
+        }
+    }
+}

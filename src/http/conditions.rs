@@ -1,0 +1,99 @@
+//! `If-Match`, RFC 9110: `*`, or a list of tags as they were answered.
+
+use http::{HeaderMap, header};
+use promox_kernel::{Error, IfMatch, Kind};
+
+/// The versions that the request insists on; `*` insists on no more than that there is something to change, which every
+/// change does. A weak tag never matches, nor does a tag that is not one of ours.
+pub(super) fn if_match(headers: &HeaderMap) -> Result<Option<IfMatch>, Error> {
+    if !headers.contains_key(header::IF_MATCH) {
+        return Ok(None);
+    }
+    let lines: Option<Vec<&str>> =
+        headers.get_all(header::IF_MATCH).iter().map(|value| value.to_str().ok().map(str::trim)).collect();
+    let lines = lines.ok_or_else(malformed)?;
+    if lines == ["*"] {
+        return Ok(None);
+    }
+    let list = lines.join(",");
+    let (mut left, mut named, mut versions) = (list.as_str(), false, Vec::new());
+    while let Some((tag, rest)) = next(left)? {
+        (left, named) = (rest, true);
+        versions.extend(tag.strong.then(|| version(tag.text)).flatten());
+    }
+    if named { Ok(Some(versions.into_iter().collect())) } else { Err(malformed()) }
+}
+
+fn malformed() -> Error {
+    let message = "The header If-Match is to be * or a list of ETags as they were answered, such as \"7\".";
+    Error::new(Kind::Malformed, "MALFORMED_IF_MATCH", message)
+}
+
+struct Tag<'a> {
+    text: &'a str,
+    strong: bool,
+}
+
+/// The next tag of a list and what follows it. Between two stands a comma; commas that part nothing are passed over.
+fn next(list: &str) -> Result<Option<(Tag<'_>, &str)>, Error> {
+    let list = list.trim_start_matches([',', ' ', '\t']);
+    if list.is_empty() {
+        return Ok(None);
+    }
+    let (strong, quoted) = list.strip_prefix("W/").map_or((true, list), |quoted| (false, quoted));
+    let (text, rest) = quoted.strip_prefix('"').and_then(|open| open.split_once('"')).ok_or_else(malformed)?;
+    let rest = rest.trim_start();
+    let ends = rest.is_empty() || rest.starts_with(',');
+    if ends && text.bytes().all(|byte| byte != b' ' && byte != b'\t') {
+        Ok(Some((Tag { text, strong }, rest)))
+    } else {
+        Err(malformed())
+    }
+}
+
+/// The version of a tag as this server writes it: `007` and `+7` are somebody else's.
+fn version(tag: &str) -> Option<i64> {
+    tag.parse::<i64>().ok().filter(|version| version.to_string() == tag)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(lines: &[&str]) -> Result<Option<Vec<bool>>, Kind> {
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            headers.append(header::IF_MATCH, line.parse().unwrap());
+        }
+        let matched = |asked: IfMatch| [7, 8].map(|version| asked.check(version).is_ok()).to_vec();
+        if_match(&headers).map(|asked| asked.map(matched)).map_err(|error| error.kind())
+    }
+
+    #[test]
+    fn strong_tags_match_and_weak_ones_never() {
+        for (lines, seven, eight) in [
+            (&["\"7\""][..], true, false),
+            (&["\"7\", \"8\""], true, true),
+            (&["\"6\",\"8\""], false, true),
+            (&["\"6\"", "\"7\""], true, false),
+            (&[" , \"7\" ,, "], true, false),
+            (&["W/\"7\""], false, false),
+            (&["W/\"7\", \"8\""], false, true),
+            (&["\"x\""], false, false),
+            (&["\"7,8\""], false, false),
+            (&["\"07\", \"+8\""], false, false),
+            (&["\"\""], false, false),
+        ] {
+            assert_eq!(read(lines), Ok(Some(vec![seven, eight])), "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn any_is_alone_and_everything_else_is_malformed() {
+        assert_eq!((read(&["*"]), read(&[])), (Ok(None), Ok(None)));
+        for bad in ["7", "\"7", "7\"", "\"7\" \"8\"", "\"7\"; x", "w/\"7\"", "W/7", "*, \"7\"", "\"7\", *", "", ","] {
+            assert_eq!(read(&[bad]), Err(Kind::Malformed), "{bad}");
+        }
+        assert_eq!(read(&["*", "*"]), Err(Kind::Malformed));
+    }
+}
