@@ -14,11 +14,10 @@ use http::request::Parts;
 use http::{HeaderValue, Method};
 use hyper::body::Incoming;
 use promox_contract::user::Authenticate;
-use promox_kernel::{BodyKind, Claim, Content, Cx, Entropy, Error, Kind, Node, Principal, Request, Response};
+use promox_kernel::{BodyKind, Claim, Content, Cx, Entropy, Error, Kind, Node, Principal, Request, Response, accept};
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
-use super::accept;
 use super::actuator::LIVENESS;
 use super::answer::{self, Outcome};
 use super::buckets::{Buckets, Standing};
@@ -44,8 +43,8 @@ pub(super) struct Edge {
     cors: Cors,
     buckets: Option<Buckets>,
     trusted: Vec<Subnet>,
-    heads: Heads,
     bounds: Bounds,
+    heads: Heads,
     request_timeout: Duration,
     upload_timeout: Duration,
     compression: bool,
@@ -109,19 +108,19 @@ impl Edge {
                 json: limits.body_bytes,
                 upload: limits.upload_mib.saturating_mul(1 << 20),
                 patience: Duration::from_millis(server.body_timeout_ms),
-            heads: Heads { bytes: limits.header_bytes, headers: limits.headers },
             },
+            heads: Heads { bytes: limits.header_bytes, headers: limits.headers },
             request_timeout: server.request_timeout(),
             upload_timeout: Duration::from_millis(server.upload_timeout_ms),
             compression: server.compression,
             access_log: settings.log.access,
         }
     }
+
     /// The name of a request: the one in its headers, or a new one.
     pub(super) fn name_of(&self, headers: &http::HeaderMap) -> Arc<str> {
         self.ids.of(headers)
     }
-
 
     /// Answers a request.
     pub(super) async fn answer(
@@ -166,8 +165,8 @@ fn method_of(method: &Method) -> Option<promox_kernel::Method> {
 
 impl<'a> Exchange<'a> {
     /// Does what is asked.
-        self.edge.heads.check(self.parts)?;
     async fn run(&mut self, body: Incoming) -> Result<Outcome, Error> {
+        self.edge.heads.check(self.parts)?;
         let Some(open) = self.edge.open.get() else { return self.early() };
         let (route, path) = self.find(open)?;
         self.route = Some(route);
@@ -231,7 +230,7 @@ impl<'a> Exchange<'a> {
         route.access.check(&cx)?;
         // What changes something is not begun for who could not read the answer.
         if !route.method.is_safe() && route.status != 204 {
-            accept::require(cx.accept.as_deref(), accept::JSON)?;
+            cx.prefers(&[accept::JSON])?;
         }
         Ok(cx)
     }
@@ -265,8 +264,8 @@ impl<'a> Exchange<'a> {
         let span = tracing::debug_span!("read", operation = entry.name, request = %self.id);
         let (accepted, deadline) = (cx.accept.clone(), cx.deadline);
         let response = caught(in_time(deadline, entry.run(cx, request))).instrument(span).await?;
-        if matches!(response.content, Content::Json(_)) {
-            accept::require(accepted.as_deref(), accept::JSON)?;
+        if let Some(media_type) = response.content.media_type() {
+            accept::choose(accepted.as_deref(), &[media_type])?;
         }
         Ok(Outcome { response, replayed: false })
     }

@@ -4,13 +4,12 @@
 //! causes are logged here once and never sent, and an operation that changes something runs to its own end whether its
 //! client waits or not.
 
-mod accept;
 mod activity;
 mod actuator;
 mod answer;
 mod buckets;
-mod conditions;
 mod compress;
+mod conditions;
 mod connection;
 mod context;
 mod cors;

@@ -365,3 +365,65 @@ async fn headers_are_sane_or_refused() {
     assert_eq!(shop.posted("A").await, 9);
     shop.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bounds_countries_and_referral_codes_are_refused_where_they_cannot_be_meant() {
+    let shop = Shop::start().await;
+    shop.product("A", "1.00", 10).await;
+    for (query, pointer) in [("minPrice=1.001", "?minPrice"), ("maxPrice=0.999", "?maxPrice")] {
+        let refused = problem(&shop.anyone.get(&format!("/api/products?{query}")).await, &[422], query);
+        assert_eq!(refused["errors"][0]["pointer"], pointer);
+    }
+    let found = shop.anyone.get("/api/products?minPrice=1.000&maxPrice=1").await.expect(200);
+    assert_eq!(found["total"], 1);
+    let address = |country: &str| json!({"name": "A", "line1": "1 Road", "city": "Town", "country": country});
+    let mut body = order_of(&[("A", 1)], "tok_visa");
+    for country in ["UK", "ZZ", "GBR", ""] {
+        body["shippingAddress"] = address(country);
+        let refused = problem(&shop.anyone.post("/api/orders", &body).await, &[422], country);
+        assert_eq!(refused["errors"][0]["pointer"], "/shippingAddress/country");
+    }
+    let zone = |country: &str| {
+        let method = json!({"method": "STANDARD", "name": "Standard", "amount": "2.00"});
+        json!({"zones": [{"name": "Z", "countries": [country], "methods": [method]}]})
+    };
+    let refused = shop.admin.put("/api/settings/shipping", &zone("UK")).await.expect(422);
+    assert_eq!(refused["errors"][0]["pointer"], "/zones/0/countries/0");
+    let saved = shop.admin.put("/api/settings/shipping", &zone("gb")).await.expect(200);
+    assert_eq!(saved["zones"][0]["countries"][0], "GB");
+    body["shippingAddress"] = address("gb");
+    let order = shop.anyone.post("/api/orders", &body).await.expect(201);
+    assert_eq!((&order["shippingAddress"]["country"], &order["totals"]["shipping"]), (&json!("GB"), &json!("2.00")));
+    let account =
+        json!({"email": "new@example.com", "password": crate::shop::PASSWORD, "referralCode": "NOBODY-HAS-IT"});
+    let refused = shop.anyone.post("/api/auth/register", &account).await.expect(422);
+    assert_eq!(refused["errors"][0]["pointer"], "/referralCode");
+    assert_eq!(refused["errors"][0]["code"], "REFERRAL_CODE_UNKNOWN");
+    shop.customer("new@example.com").await;
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_export_comes_in_the_form_that_accept_asks_for() {
+    let shop = Shop::start().await;
+    shop.product("A", "1.00", 10).await;
+    let ask = async |accept: &str, query: &str| {
+        let client = if accept.is_empty() { shop.admin.clone() } else { shop.admin.with("accept", accept) };
+        client.get(&format!("/api/products/export{query}")).await
+    };
+    for (accept, query, want) in [
+        ("", "", "text/csv"),
+        ("*/*", "", "text/csv"),
+        ("text/csv", "", "text/csv"),
+        ("application/x-ndjson", "", "application/x-ndjson"),
+        ("text/csv;q=0.5, application/*", "", "application/x-ndjson"),
+        ("*/*", "?format=ndjson", "application/x-ndjson"),
+    ] {
+        let answer = ask(accept, query).await;
+        answer.expect(200);
+        assert_eq!(answer.headers["content-type"], want, "{accept} {query}");
+    }
+    ask("text/html", "").await.refused(406, "NOT_ACCEPTABLE");
+    ask("text/csv", "?format=ndjson").await.refused(406, "NOT_ACCEPTABLE");
+    shop.close().await;
+}

@@ -1,8 +1,10 @@
 //! Answers that are tables: JSON, or CSV for who asks for it by `Accept`.
 
-use promox_kernel::{Content, Cx, Error, Reply, Response, to_json};
+use promox_kernel::{Content, Cx, Error, Reply, Response, accept, to_json};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
+
+const CSV: &str = "text/csv";
 
 /// An answer that can be written as a table.
 pub trait Table: Serialize + JsonSchema + Send + 'static {
@@ -25,34 +27,10 @@ pub struct Tabled<T> {
 impl<T> Tabled<T> {
     /// The answer in the form that the request asks for.
     pub(crate) fn new(cx: &Cx, body: T) -> Self {
-        Self { body, csv: cx.accept.as_deref().is_some_and(wants_csv) }
+        // Who takes neither is told so by the edge.
+        let csv = accept::preferred(cx.accept.as_deref(), &[accept::JSON, CSV]) == Some(CSV);
+        Self { body, csv }
     }
-}
-
-/// Whether CSV is liked better than JSON.
-fn wants_csv(accept: &str) -> bool {
-    let weight = |wanted: &str| {
-        let ranges = accept.split(',').map(range);
-        ranges.filter(|(media, _)| *media == wanted).map(|(_, weight)| weight).max()
-    };
-    let json = weight("application/json").or_else(|| weight("application/*")).or_else(|| weight("*/*")).unwrap_or(0);
-    // What is named goes before what is only let pass.
-    let named = weight("application/json").is_some();
-    weight("text/csv").is_some_and(|csv| csv > json || (csv == json && csv > 0 && !named))
-}
-
-/// A media range in lower case, and its weight in thousandths.
-fn range(text: &str) -> (&str, u32) {
-    let mut parts = text.split(';').map(str::trim);
-    let media = parts.next().unwrap_or_default();
-    let weight = parts.find_map(|part| part.strip_prefix("q="));
-    (media, weight.map_or(1_000, thousandths))
-}
-
-fn thousandths(weight: &str) -> u32 {
-    let (whole, part) = weight.split_once('.').unwrap_or((weight, ""));
-    let digits: String = part.chars().chain("000".chars()).take(3).collect();
-    if whole == "0" { digits.parse().unwrap_or(0) } else { 1_000 }
 }
 
 impl<T: Table> Reply for Tabled<T> {
@@ -82,27 +60,4 @@ impl<T: Table> Reply for Tabled<T> {
 /// A cell: what is there, or nothing.
 pub(crate) fn cell<T: ToString>(value: Option<T>) -> String {
     value.map(|value| value.to_string()).unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn csv_is_sent_to_who_likes_it_best() {
-        for (accept, want) in [
-            ("text/csv", true),
-            ("text/csv, application/json;q=0.5", true),
-            ("application/json;q=0.9, text/csv;q=0.95", true),
-            ("text/csv, */*", true),
-            ("text/csv;q=0.5, */*", false),
-            ("application/json, text/csv", false),
-            ("text/csv;q=0", false),
-            ("*/*", false),
-            ("text/html, image/*", false),
-            ("", false),
-        ] {
-            assert_eq!(wants_csv(accept), want, "{accept}");
-        }
-    }
 }

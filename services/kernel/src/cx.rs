@@ -115,7 +115,12 @@ impl Cx {
         Self { principal: Principal::System, claim: None, ..self.clone() }
     }
 
-    /// Refuses when `If-Match` names another version than `version`.
+    /// Which of these media types the caller likes best; a refusal when it takes none.
+    pub fn prefers<'a>(&self, offered: &[&'a str]) -> Result<&'a str, Error> {
+        accept::choose(self.accept.as_deref(), offered)
+    }
+
+    /// Refuses when `If-Match` names other versions than `version`.
     pub fn check_version(&self, version: i64) -> Result<(), Error> {
         self.if_match.as_ref().map_or(Ok(()), |asked| asked.check(version))
     }

@@ -2,6 +2,7 @@
 //!
 //! Nothing here does I/O: time and randomness come from [`Clock`] and [`Entropy`], which the edge hands in.
 
+pub mod accept;
 mod bind;
 mod body;
 mod clock;

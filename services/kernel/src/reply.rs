@@ -4,7 +4,7 @@ use bytes::Bytes;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 
-use crate::{BodyReader, Error, Page};
+use crate::{BodyReader, Error, Page, accept};
 
 /// A good answer, ready for the wire.
 #[derive(Debug)]
@@ -28,6 +28,17 @@ pub enum Content {
     Bytes(&'static str, Bytes),
     /// A stream of another media type.
     Stream(&'static str, BodyReader),
+}
+
+impl Content {
+    /// The media type, if there is any content.
+    pub fn media_type(&self) -> Option<&'static str> {
+        match self {
+            Self::Empty => None,
+            Self::Json(_) => Some(accept::JSON),
+            Self::Bytes(media_type, _) | Self::Stream(media_type, _) => Some(media_type),
+        }
+    }
 }
 
 /// Something an operation answers. Implement it with [`json_reply!`](crate::json_reply).

@@ -11,9 +11,9 @@ use promox_storage::{Lane, StoreError, Tx};
 
 use crate::api::{
     ArchiveProduct, CategoryNode, CategoryTree, CategoryView, CreateCategory, CreateProduct, DeleteCategory,
-    ExportFormat, ExportProducts, GetCategory, GetProduct, GetProductBySku, GetProductBySlug, ImportProducts,
-    ImportReport, ListCategories, ListProducts, ProductChange, ProductList, ProductPage, ProductStatus, ProductView,
-    Sort, SuggestProducts, Suggestion, Suggestions, UpdateCategory, UpdateProduct,
+    ExportProducts, GetCategory, GetProduct, GetProductBySku, GetProductBySlug, ImportProducts, ImportReport,
+    ListCategories, ListProducts, ProductChange, ProductList, ProductPage, ProductStatus, ProductView, Sort,
+    SuggestProducts, Suggestion, Suggestions, UpdateCategory, UpdateProduct,
 };
 use crate::commands::{self, Desk};
 use crate::pages::Rendered;
@@ -265,8 +265,8 @@ impl Handle<ImportProducts> for Products {
 }
 
 impl Handle<ExportProducts> for Products {
-    async fn handle(&self, _: &Cx, asked: ExportProducts) -> Result<Download, Error> {
-        transfer::export(&self.db, asked.format.unwrap_or(ExportFormat::Csv))
+    async fn handle(&self, cx: &Cx, asked: ExportProducts) -> Result<Download, Error> {
+        transfer::export(&self.db, transfer::format(cx, asked.format)?)
     }
 }
 

@@ -72,7 +72,7 @@ text_enum! {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ExportProducts {
-    /// `csv` unless said.
+    /// Left out, the header `Accept` chooses: `text/csv` or `application/x-ndjson`; `csv` when it leaves that open.
     pub format: Option<ExportFormat>,
 }
 operation! { ExportProducts => Download, "product.export", Get "/api/products/export", Permission("product:write"), 200, "Every product, in a form that the import takes." }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use promox_contract::ids::CategoryId;
-use promox_kernel::{Amount, BodyReader, BodySender, Download, Error, Sku};
+use promox_kernel::{Amount, BodyReader, BodySender, Cx, Download, Error, Sku};
 use promox_storage::{Db, Reader, StoreError, Tx};
 use serde::Serialize;
 
@@ -15,6 +15,21 @@ use crate::rules::{Tree, written};
 
 /// Bytes that are sent at once.
 const CHUNK: usize = 64 << 10;
+
+/// The format that is asked for by name, or else by `Accept`.
+pub(crate) fn format(cx: &Cx, named: Option<ExportFormat>) -> Result<ExportFormat, Error> {
+    let formats = named.map_or_else(|| vec![ExportFormat::Csv, ExportFormat::Ndjson], |named| vec![named]);
+    let media_types: Vec<&str> = formats.iter().map(|format| media_type(*format)).collect();
+    let chosen = cx.prefers(&media_types)?;
+    Ok(formats.into_iter().find(|format| media_type(*format) == chosen).unwrap_or(ExportFormat::Csv))
+}
+
+fn media_type(format: ExportFormat) -> &'static str {
+    match format {
+        ExportFormat::Csv => "text/csv",
+        ExportFormat::Ndjson => "application/x-ndjson",
+    }
+}
 
 /// Starts an export on a blocking thread.
 pub(crate) fn export(db: &Db, format: ExportFormat) -> Result<Download, Error> {
@@ -31,11 +46,11 @@ pub(crate) fn export(db: &Db, format: ExportFormat) -> Result<Download, Error> {
             sender.send_blocking(Err(error));
         }
     });
-    let (media_type, name) = match format {
-        ExportFormat::Csv => ("text/csv", "products.csv"),
-        ExportFormat::Ndjson => ("application/x-ndjson", "products.ndjson"),
+    let name = match format {
+        ExportFormat::Csv => "products.csv",
+        ExportFormat::Ndjson => "products.ndjson",
     };
-    Ok(Download { file_name: Some(name.to_owned()), ..Download::stream(media_type, reader) })
+    Ok(Download { file_name: Some(name.to_owned()), ..Download::stream(media_type(format), reader) })
 }
 
 fn write(tx: &Tx<'_>, format: ExportFormat, sender: &BodySender) -> Result<(), Error> {

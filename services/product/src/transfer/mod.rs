@@ -6,5 +6,5 @@ mod export;
 mod import;
 mod parse;
 
-pub(crate) use export::export;
+pub(crate) use export::{export, format};
 pub(crate) use import::{import, import_rows};

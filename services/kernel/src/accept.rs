@@ -1,0 +1,129 @@
+//! `Accept`: which of the media types that there are a client likes best, RFC 9110.
+
+use crate::{Error, Kind};
+
+/// What nearly all answers are.
+pub const JSON: &str = "application/json";
+
+/// One range of the header: `text/*;q=0.5`.
+struct Range<'a> {
+    kind: &'a str,
+    subtype: &'a str,
+    /// In thousandths.
+    weight: u32,
+}
+
+impl<'a> Range<'a> {
+    fn of(text: &'a str) -> Option<Self> {
+        let mut parts = text.split(';').map(str::trim);
+        let (kind, subtype) = match parts.next()? {
+            "*" => ("*", "*"),
+            range => range.split_once('/')?,
+        };
+        let weight = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
+        Some(Self { kind, subtype, weight: weight.map_or(1_000, thousandths) })
+    }
+
+    /// How closely it names a media type: 0 for `*/*`, `None` when it does not.
+    fn closeness(&self, kind: &str, subtype: &str) -> Option<u8> {
+        match (self.kind, self.subtype) {
+            ("*", "*") => Some(0),
+            (own, "*") if own.eq_ignore_ascii_case(kind) => Some(1),
+            (own, exact) if own.eq_ignore_ascii_case(kind) && exact.eq_ignore_ascii_case(subtype) => Some(2),
+            _ => None,
+        }
+    }
+}
+
+/// `0.5` as 500. What is no weight counts as a full one: who misspells it still wants an answer.
+fn thousandths(text: &str) -> u32 {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let digits: String = fraction.chars().chain("000".chars()).take(3).collect();
+    match whole {
+        "0" | "" if !text.is_empty() => digits.parse().unwrap_or(1_000),
+        _ => 1_000,
+    }
+}
+
+/// The weight of a media type and how closely it is named: the range that names it most closely decides.
+fn liking(ranges: &[Range<'_>], media_type: &str) -> Option<(u32, u8)> {
+    let bare = media_type.split(';').next().unwrap_or_default().trim();
+    let (kind, subtype) = bare.split_once('/')?;
+    let closest = ranges.iter().filter_map(|range| Some((range.closeness(kind, subtype)?, range.weight)));
+    let (closeness, weight) = closest.max_by_key(|(closeness, _)| *closeness)?;
+    (weight > 0).then_some((weight, closeness))
+}
+
+/// The media type that a client likes best; among equals the one that it names more closely, then the first. Without a
+/// header, or with one that names nothing, all are liked.
+pub fn preferred<'a>(accept: Option<&str>, offered: &[&'a str]) -> Option<&'a str> {
+    let ranges: Vec<Range<'_>> = accept.unwrap_or_default().split(',').filter_map(Range::of).collect();
+    if ranges.is_empty() {
+        return offered.first().copied();
+    }
+    let liked = offered.iter().filter_map(|media_type| Some((liking(&ranges, media_type)?, *media_type)));
+    // The last of equals is taken, so the first is put there.
+    liked.rev().max_by_key(|(liking, _)| *liking).map(|(_, media_type)| media_type)
+}
+
+/// The same, or a refusal when the client takes none.
+pub fn choose<'a>(accept: Option<&str>, offered: &[&'a str]) -> Result<&'a str, Error> {
+    preferred(accept, offered).ok_or_else(|| {
+        let message =
+            format!("What is answered here is {}, which the header Accept does not take.", offered.join(" or "));
+        Error::new(Kind::NotAcceptable, "NOT_ACCEPTABLE", message)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_closest_range_decides() {
+        for (accept, want) in [
+            ("application/json", true),
+            ("application/json; charset=utf-8", true),
+            ("APPLICATION/JSON", true),
+            ("text/html, application/*;q=0.1", true),
+            ("text/html,application/xhtml+xml,*/*;q=0.8", true),
+            ("text/html, image/gif, *; q=.2", true),
+            ("", true),
+            ("nonsense", true),
+            ("text/html", false),
+            ("image/png, text/*", false),
+            ("application/json;q=0", false),
+            ("application/json;q=0.0, */*", false),
+            ("application/json;q=0.001", true),
+            ("application/json;q=", true),
+            ("*/*;q=0", false),
+            ("*/*;q=0, application/json", true),
+        ] {
+            assert_eq!(preferred(Some(accept), &[JSON]).is_some(), want, "{accept}");
+        }
+        assert_eq!(preferred(None, &[JSON]), Some(JSON));
+        assert_eq!(choose(Some("image/png"), &[JSON]).unwrap_err().kind(), Kind::NotAcceptable);
+        assert!(preferred(Some("text/html"), &["text/html; charset=utf-8"]).is_some());
+    }
+
+    #[test]
+    fn what_is_liked_best_is_chosen() {
+        const CSV: &str = "text/csv";
+        for (accept, want) in [
+            ("text/csv", Some(CSV)),
+            ("text/csv, application/json;q=0.5", Some(CSV)),
+            ("application/json;q=0.9, text/csv;q=0.95", Some(CSV)),
+            ("text/csv, */*", Some(CSV)),
+            ("text/csv;q=0.5, */*", Some(JSON)),
+            ("application/json, text/csv", Some(JSON)),
+            ("text/csv, application/json", Some(JSON)),
+            ("text/csv;q=0, */*;q=0.1", Some(JSON)),
+            ("*/*", Some(JSON)),
+            ("", Some(JSON)),
+            ("text/csv;q=0", None),
+            ("text/html, image/*", None),
+        ] {
+            assert_eq!(preferred(Some(accept), &[JSON, CSV]), want, "{accept}");
+        }
+    }
+}
