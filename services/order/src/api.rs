@@ -34,7 +34,8 @@ pub struct Address {
     /// State, province, county.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
-    /// ISO 3166-1 alpha-2, `"GB"`.
+    /// ISO 3166-1 alpha-2, `"GB"`, in any case of letters.
+    #[serde(deserialize_with = "promox_kernel::country::capital")]
     pub country: String,
     /// For the carrier.
     #[serde(default, skip_serializing_if = "Option::is_none")]

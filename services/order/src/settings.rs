@@ -12,7 +12,7 @@ use promox_storage::{Db, StoreError, Tx};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use groups::{Group, is_country};
+pub(crate) use groups::Group;
 
 use crate::records::{Order, Setting};
 
@@ -94,7 +94,8 @@ json_reply!(ShippingSettings, etag version);
 pub struct Zone {
     /// Its name.
     pub name: String,
-    /// ISO 3166-1 alpha-2 codes; `*` for all others.
+    /// ISO 3166-1 alpha-2 codes, in any case of letters; `*` for all others.
+    #[serde(deserialize_with = "promox_kernel::country::capitals")]
     pub countries: Vec<String>,
     /// The ways to ship there.
     pub methods: Vec<ShippingMethod>,
@@ -151,7 +152,8 @@ impl Default for TaxSettings {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TaxRate {
-    /// ISO 3166-1 alpha-2.
+    /// ISO 3166-1 alpha-2, in any case of letters.
+    #[serde(deserialize_with = "promox_kernel::country::capital")]
     pub country: String,
     /// Null for the whole country; a region's rate counts before its country's.
     #[serde(default)]

@@ -10,7 +10,7 @@ use crate::rules::{shipping, tax};
 impl Handle<PricingTerms> for Orders {
     async fn handle(&self, _: &Cx, op: PricingTerms) -> Result<PricingTermsReply, Error> {
         let settings = self.settings.get(&self.db).await?;
-        let address = op.country.map(|country| region_of(country, op.region));
+        let address = op.country.map(|country| region_of(country.to_ascii_uppercase(), op.region));
         let (address, currency) = (address.as_ref(), settings.store.currency);
         let options = shipping::options(&settings.shipping, address, op.subtotal, currency);
         let chosen = shipping::choose(&options, op.shipping_method.as_deref()).ok();

@@ -3,10 +3,9 @@
 use std::collections::HashMap;
 
 use promox_contract::inventory::SkuQuantity;
-use promox_kernel::{Error, FieldError, bounded};
+use promox_kernel::{Error, FieldError, bounded, country};
 
 use crate::api::{Address, PlaceOrder};
-use crate::settings::is_country;
 
 /// Units of one line at most.
 pub(crate) const MOST_UNITS: u32 = 1_000_000;
@@ -82,8 +81,8 @@ fn address_faults(address: &Address, at: &str, faults: &mut Vec<FieldError>) {
             faults.push(FieldError::new(format!("{at}/{name}"), detail));
         }
     }
-    if !is_country(&address.country) {
-        faults.push(FieldError::new(format!("{at}/country"), "an ISO 3166-1 alpha-2 code such as GB"));
+    if let Err(detail) = country(&address.country) {
+        faults.push(FieldError::new(format!("{at}/country"), detail));
     }
 }
 

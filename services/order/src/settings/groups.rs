@@ -96,10 +96,9 @@ fn zone_faults<'a>(
     length(&zone.name, LONGEST_NAME, &format!("{at}/name"), faults);
     for (c, country) in zone.countries.iter().enumerate() {
         let pointer = format!("{at}/countries/{c}");
-        if country != "*" && !is_country(country) {
-            faults.push(FieldError::new(pointer, COUNTRY));
-        } else {
-            once(countries, country, "this country stands in the zones already", pointer, faults);
+        match promox_kernel::country(country) {
+            Err(detail) if country != "*" => faults.push(FieldError::new(pointer, detail)),
+            _ => once(countries, country, "this country stands in the zones already", pointer, faults),
         }
     }
     if zone.countries.is_empty() {
@@ -171,8 +170,8 @@ impl Group for TaxSettings {
 }
 
 fn rate_faults(rate: &TaxRate, at: &str, faults: &mut Vec<FieldError>) {
-    if !is_country(&rate.country) {
-        faults.push(FieldError::new(format!("{at}/country"), COUNTRY));
+    if let Err(detail) = promox_kernel::country(&rate.country) {
+        faults.push(FieldError::new(format!("{at}/country"), detail));
     }
     if let Some(region) = &rate.region {
         length(region, LONGEST_NAME, &format!("{at}/region"), faults);
@@ -194,13 +193,6 @@ fn once<T: Eq + Hash>(seen: &mut HashSet<T>, what: T, fault: &str, at: String, f
     if !seen.insert(what) {
         faults.push(FieldError { pointer: at, code: "DUPLICATE".into(), detail: fault.to_owned() });
     }
-}
-
-const COUNTRY: &str = "an ISO 3166-1 alpha-2 code such as GB";
-
-/// Two capital letters; which of them are countries changes with the world.
-pub(crate) fn is_country(code: &str) -> bool {
-    code.len() == 2 && code.bytes().all(|byte| byte.is_ascii_uppercase())
 }
 
 /// A language of two or three letters, and what narrows it down.

@@ -1,6 +1,6 @@
 //! What an address must have.
 
-use promox_kernel::{Error, Patch, bounded};
+use promox_kernel::{Error, Patch, bounded, country};
 
 use super::faults::Faults;
 use super::profile;
@@ -15,14 +15,6 @@ fn line(text: &str) -> Result<String, String> {
 
 fn postal_code(text: &str) -> Result<String, String> {
     bounded(text, 1, 20)
-}
-
-fn country(text: &str) -> Result<String, String> {
-    if text.len() == 2 && text.chars().all(|c| c.is_ascii_alphabetic()) {
-        Ok(text.to_ascii_uppercase())
-    } else {
-        Err("a country is its ISO 3166 code of two letters, such as GB".to_owned())
-    }
 }
 
 /// The same address with every member checked and trimmed.
