@@ -6,7 +6,7 @@ use promox_contract::ids::{CategoryId, ProductId};
 use promox_contract::inventory::AvailableStock;
 use promox_contract::order::StoreProfile;
 use promox_contract::product::{DescribeForSale, DescribeSkus, SkuDescriptions};
-use promox_kernel::{Access, Amount, Cx, Download, Error, Handle, Patch, Sku};
+use promox_kernel::{Access, Amount, Cx, Download, Error, FieldError, Handle, Patch, Sku};
 use promox_storage::{Lane, StoreError, Tx};
 
 use crate::api::{
@@ -106,6 +106,21 @@ impl Products {
 }
 
 impl Handle<ListProducts> for Products {
+/// The bounds of a filter are money like any other: with more digits than the currency has they are a mistake.
+async fn check_prices(cx: &Cx, asked: &ListProducts) -> Result<(), Error> {
+    let bounds = [("?minPrice", asked.min_price), ("?maxPrice", asked.max_price)];
+    if bounds.iter().all(|(_, bound)| bound.is_none()) {
+        return Ok(());
+    }
+    let currency = cx.call(StoreProfile {}).await?.currency;
+    let fault = |(pointer, bound): (&str, Option<Amount>)| {
+        let detail = currency.exact(bound?).err()?;
+        Some(FieldError::new(pointer, detail))
+    };
+    let faults: Vec<FieldError> = bounds.into_iter().filter_map(fault).collect();
+    if faults.is_empty() { Ok(()) } else { Err(Error::invalid(faults)) }
+}
+
     async fn handle(&self, cx: &Cx, asked: ListProducts) -> Result<ProductList, Error> {
         let status = match asked.status {
             Some(status) if status != ProductStatus::Active => {
@@ -119,6 +134,7 @@ impl Handle<ListProducts> for Products {
             return Err(Error::field("?sort", "relevance goes with q: say what is looked for, or sort otherwise"));
         }
         if asked.in_stock.is_some() {
+        check_prices(cx, &asked).await?;
             self.refresh(cx).await?;
         }
         let query = Query::new(&asked, status);

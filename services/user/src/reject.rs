@@ -54,6 +54,15 @@ fn whole_seconds(wait: Duration) -> u32 {
     u32::try_from(wait.as_millis().div_ceil(1000)).unwrap_or(u32::MAX)
 }
 
+pub(crate) fn referral_code_unknown() -> Error {
+    let detail = "nobody has this referral code: correct it or leave it out".to_owned();
+    Error::invalid(vec![FieldError {
+        pointer: "/referralCode".to_owned(),
+        code: "REFERRAL_CODE_UNKNOWN".into(),
+        detail,
+    }])
+}
+
 pub(crate) fn email_taken() -> Error {
     Error::conflict("EMAIL_TAKEN", "There is an account with this address: log in, or ask for a new password.")
 }

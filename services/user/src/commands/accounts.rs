@@ -27,15 +27,18 @@ pub(crate) struct NewAccount {
     pub(crate) roles: &'static [&'static str],
 }
 
+/// Who gave a referral code away. One that nobody has is refused, so that a typo costs nobody a bonus.
+pub(crate) fn referrer(tx: &Tx<'_>, code: &str) -> Result<UserId, Error> {
+    let user = tx.get_by::<UserByReferralCode>(Some(code.to_owned()))?;
+    user.map(|user| user.id).ok_or_else(reject::referral_code_unknown)
+}
+
 /// Makes an account, and asks for the message that confirms its address.
 pub(crate) fn create(tx: &mut Tx<'_>, new: &NewAccount) -> Result<User, Error> {
     if queries::user_by_email(tx, &new.email)?.is_some() {
         return Err(reject::email_taken());
     }
-    let referrer = match &new.referred_by {
-        Some(code) => tx.get_by::<UserByReferralCode>(Some(code.clone()))?.map(|user| user.id),
-        None => None,
-    };
+    let referrer = new.referred_by.as_ref().map(|code| referrer(tx, code)).transpose()?;
     let (id, now) = (UserId(tx.next_id::<User>()?), tx.now());
     let user = User {
         id,

@@ -35,6 +35,9 @@ impl Handle<Register> for Users {
         if self.db.read(|tx| queries::user_by_email(tx, &op.email)).await?.is_some() {
             return Err(reject::email_taken());
         }
+        if let Some(code) = &referred_by {
+            self.db.read(|tx| accounts::referrer(tx, code)).await?;
+        }
         let password_hash = self.passwords.hash(&cx.node.entropy, op.password.0).await?;
         let referral_code = cx.node.entropy.code(10);
         let (email, roles) = (op.email, &[permissions::CUSTOMER]);
