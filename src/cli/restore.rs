@@ -1,5 +1,8 @@
 //! `promox restore`: a store from a backup. All of it is checked before there is a store.
 
+use std::collections::HashSet;
+use std::ffi::OsString;
+use std::fs;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
@@ -45,11 +48,73 @@ pub(super) fn restore(loaded: &Loaded, path: &Path) -> Result<Copied, Exit> {
     if dir.join(STORE).exists() {
         return Err(Exit::usage(format_args!("{} has a store already; name an empty directory", dir.display())));
     }
+    let before = Before::of(dir);
     let bar = progress::bytes(file.metadata().map_err(Exit::io)?.len());
     let (options, schema) = (store::options(&loaded.settings), node::schema()?);
     let mut input = BufReader::with_capacity(CHUNK, file);
     let restored =
         promox_embedded::restore(&options, &schema, path, &mut input, |copied| bar.set_position(copied.bytes));
     bar.finish_and_clear();
+    if restored.is_err() {
+        before.put_back();
+    }
     Ok(restored?)
+}
+
+/// What was at the place of the store before, so that a restore that fails leaves it as it was.
+struct Before<'a> {
+    dir: &'a Path,
+    /// The outermost directory that was not there.
+    missing: Option<&'a Path>,
+    names: HashSet<OsString>,
+}
+
+impl<'a> Before<'a> {
+    fn of(dir: &'a Path) -> Self {
+        let missing = dir.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists()).last();
+        Self { dir, missing, names: names(dir) }
+    }
+
+    /// Removes what is new. A store that came to be in the meantime is somebody else's.
+    fn put_back(&self) {
+        if self.dir.join(STORE).exists() {
+            return;
+        }
+        let new: Vec<PathBuf> = match self.missing {
+            Some(missing) => vec![missing.to_owned()],
+            None => names(self.dir).difference(&self.names).map(|name| self.dir.join(name)).collect(),
+        };
+        for path in new {
+            let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+            if let Err(error) = removed {
+                tracing::warn!(path = %path.display(), %error, "what the restore began could not be removed");
+            }
+        }
+    }
+}
+
+fn names(dir: &Path) -> HashSet<OsString> {
+    fs::read_dir(dir).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.file_name())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_backup_that_is_cut_leaves_nothing_behind() {
+        let temporary = tempfile::tempdir().unwrap();
+        let file = temporary.path().join("backup");
+        fs::write(&file, b"promox backup, cut off").unwrap();
+        let (new, empty) = (temporary.path().join("deep/new"), temporary.path().join("empty"));
+        fs::create_dir(&empty).unwrap();
+        fs::write(empty.join("mine"), b"").unwrap();
+        for dir in [&new, &empty] {
+            let named = ("PROMOX_DATA__DIR".into(), dir.display().to_string());
+            let loaded = crate::config::load(None, [named], &[]).unwrap();
+            assert!(restore(&loaded, &file).is_err());
+        }
+        assert!(!temporary.path().join("deep").exists(), "what was made is gone");
+        assert_eq!(names(&empty), HashSet::from(["mine".into()]), "what was there stays");
+    }
 }
