@@ -108,7 +108,40 @@ fn fault(error: &serde_json::Error, path: &str, place: &Place) -> Error {
         None => pointer(path, &place.texts),
     };
     let code = if missing.is_some() { "MISSING" } else { "INVALID_VALUE" };
+    let detail = missing.map_or_else(|| for_people(&detail), |name| format!("{name} is missing"));
     Error::invalid(vec![FieldError { pointer, code: code.into(), detail }])
+}
+
+/// What the deserializer says of a value of the wrong kind, without the names of our types.
+fn for_people(detail: &str) -> String {
+    let of_kind = detail.strip_prefix("invalid type: ").or_else(|| detail.strip_prefix("invalid value: "));
+    let Some((found, wanted)) = of_kind.and_then(|rest| rest.rsplit_once(", expected ")) else {
+        return detail.to_owned();
+    };
+    let wanted = match wanted {
+        "u8" => "a whole number from 0 to 255",
+        "u16" => "a whole number from 0 to 65535",
+        "u32" => "a whole number from 0 to 4294967295",
+        "u64" | "usize" => "a whole number that is not negative",
+        "i32" => "a whole number from -2147483648 to 2147483647",
+        "i8" | "i16" | "i64" | "isize" => "a whole number",
+        "a string" => "a text",
+        "a boolean" => "true or false",
+        "a sequence" => "a list",
+        "a map" => "an object",
+        structure if structure.starts_with("struct ") => "an object",
+        other => other,
+    };
+    let found = match found {
+        "map" => "an object",
+        "sequence" => "a list",
+        found => ["integer `", "floating point `", "boolean `"]
+            .iter()
+            .find_map(|kind| found.strip_prefix(kind))
+            .or_else(|| found.strip_prefix("string "))
+            .map_or(found, |value| value.trim_end_matches('`')),
+    };
+    format!("{wanted} is wanted here, not {found}")
 }
 
 /// `items[0].sku` as `/items/0/sku`; members of path and query as `?name`.
@@ -361,6 +394,28 @@ mod tests {
         );
         assert_eq!(change(r#"{"note":[]}"#).unwrap_err().errors()[0].pointer, "/note");
         assert_eq!(change("{}").unwrap().name, None);
+    }
+
+    #[test]
+    fn what_is_of_the_wrong_kind_is_told_to_people() {
+        let refused = |body: &str| bind_json::<Lines>(body.as_bytes()).unwrap_err().errors()[0].detail.clone();
+        for (body, want) in [
+            (r#"{"items":[{"sku":5,"quantity":1}]}"#, "a text is wanted here, not 5"),
+            (r#"{"items":[{"sku":"A","quantity":-1}]}"#, "a whole number from 0 to 4294967295 is wanted here, not -1"),
+            (
+                r#"{"items":[{"sku":"A","quantity":"1"}]}"#,
+                "a whole number from 0 to 4294967295 is wanted here, not \"1\"",
+            ),
+            (
+                r#"{"items":[{"sku":"A","quantity":1.5}]}"#,
+                "a whole number from 0 to 4294967295 is wanted here, not 1.5",
+            ),
+            (r#"{"items":[{"sku":null,"quantity":1}]}"#, "a text is wanted here, not null"),
+            (r#"{"items":{}}"#, "a list is wanted here, not an object"),
+            (r#"{"items":[{"sku":"A"}]}"#, "quantity is missing"),
+        ] {
+            assert_eq!(refused(body), want, "{body}");
+        }
     }
 
     fn request(query: &[(&str, &str)], body: &str) -> Request {

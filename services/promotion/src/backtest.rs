@@ -11,7 +11,7 @@ use promox_kernel::{Amount, Currency, Cx, Error, Handle, Sku, UserId};
 use rust_decimal::Decimal;
 
 use crate::api::{BacktestPromotion, BacktestResult};
-use crate::handlers::currency;
+use crate::handlers::{currency, require_gifts};
 use crate::rules::{
     Allowance, Buyer, Cart, Circumstances, Detail, Line, LineInput, NamedCode, Promotion, Rule, RuleSet, TOTAL,
     evaluate, to_minor,
@@ -79,6 +79,7 @@ impl Run {
     async fn new(cx: &Cx, promotion: &Promotion, currency: Currency) -> Result<Self, Error> {
         let draft = Promotion { campaign_id: None, ..promotion.clone() };
         let rule = Rule::compile(DRAFT, &draft, currency, "/promotion").map_err(Error::invalid)?;
+        require_gifts(cx, promotion, "/promotion").await?;
         let rule = Arc::new(rule);
         let on_request = promotion.code.is_some() || promotion.coupon_only;
         let code = promotion.code.clone().unwrap_or_default();

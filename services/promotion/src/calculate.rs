@@ -44,13 +44,38 @@ impl Handle<CalculateCart> for Promotions {
         let mut cx = cx.clone();
         cx.now = op.at.unwrap_or(cx.now);
         let lines = describe(&cx, &op.items, currency).await?;
-        let terms = terms(&cx, &op, &lines).await?;
-        let question = question(&cx, &op, &lines, &terms, currency).await?;
-        let (cart, answer) = match &op.promotions {
-            None => self.answer_from_list(&cx, question).await?,
-            Some(promotions) => inline(&cx, question, promotions, terms.max_discount_percent).await?,
-        };
+        let listed = lines.iter().filter_map(|line| line.input.list_price.times(i64::from(line.input.quantity))).sum();
+        let mut terms = terms(&cx, &op, &lines, listed).await?;
+        let mut worked_out = self.work_out(&cx, &op, &lines, &terms, currency).await?;
+        // What shipping costs goes by what the goods cost on the shelf, which is known only now.
+        let shelved = worked_out.0.goods();
+        if shelved != listed {
+            let cheaper = self::terms(&cx, &op, &lines, shelved).await?;
+            if (cheaper.shipping, &cheaper.shipping_method) != (terms.shipping, &terms.shipping_method) {
+                terms = cheaper;
+                worked_out = self.work_out(&cx, &op, &lines, &terms, currency).await?;
+            }
+        }
+        let (cart, answer) = worked_out;
         Ok(price(&cx, &op, &lines, &terms, (&cart, answer)))
+    }
+}
+
+impl Promotions {
+    /// The cart on the shelf and what it is given off, on these terms.
+    async fn work_out(
+        &self,
+        cx: &Cx,
+        op: &CalculateCart,
+        lines: &[Described],
+        terms: &PricingTermsReply,
+        currency: Currency,
+    ) -> Result<(Cart, Evaluation), Error> {
+        let question = question(cx, op, lines, terms, currency).await?;
+        match &op.promotions {
+            None => self.answer_from_list(cx, question).await,
+            Some(promotions) => inline(cx, question, promotions, terms.max_discount_percent).await,
+        }
     }
 }
 
@@ -180,14 +205,13 @@ fn foreign(item: &CalculateItem, price: Amount) -> LineInput {
 }
 
 /// The store's terms for this cart: shipping, tax, the cap. What the caller says stands above them.
-async fn terms(cx: &Cx, op: &CalculateCart, lines: &[Described]) -> Result<PricingTermsReply, Error> {
+async fn terms(cx: &Cx, op: &CalculateCart, lines: &[Described], subtotal: Amount) -> Result<PricingTermsReply, Error> {
     let shipping = op.shipping.clone().unwrap_or_default();
-    let goods = lines.iter().filter_map(|line| line.input.list_price.times(i64::from(line.input.quantity)));
     let asked = PricingTerms {
         country: shipping.country,
         region: None,
         shipping_method: shipping.method.clone(),
-        subtotal: goods.sum(),
+        subtotal,
         tax_classes: lines.iter().map(|line| line.tax_class.clone()).collect(),
     };
     let mut terms = cx.call(asked).await?;

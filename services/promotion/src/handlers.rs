@@ -3,11 +3,12 @@
 use promox_contract::campaign::CampaignStates;
 use promox_contract::ids::{CampaignId, PromotionId};
 use promox_contract::order::StoreProfile;
+use promox_contract::product::DescribeSkus;
 use promox_contract::promotion::{
     DescribePromotions, EvaluateCart, Evaluation, HoldUses, PromotionDescriptions, ReleaseUses, ShelfPriceList,
     ShelfPrices,
 };
-use promox_kernel::{Currency, Cx, Error, Handle, Page, Patch, bind_json};
+use promox_kernel::{Currency, Cx, Error, FieldError, Handle, Page, Patch, Sku, bind_json};
 use promox_storage::Tx;
 use serde_json::{Map, Value};
 
@@ -93,7 +94,7 @@ impl Handle<UpdatePromotion> for Promotions {
     }
 }
 
-/// A document that may be stored: it type-checks, and its campaign is there.
+/// A document that may be stored: it type-checks, and its campaign and what it gives away are there.
 async fn admit(
     cx: &Cx,
     promotion: rules::Promotion,
@@ -106,7 +107,24 @@ async fn admit(
     {
         require_campaign(cx, id).await?;
     }
+    if promotion.actions != before.map_or(&[][..], |before| &before.actions) {
+        require_gifts(cx, &promotion, "").await?;
+    }
     Ok(promotion)
+}
+
+/// Goods that are given away are in the catalogue. The promotion stands at a pointer in the request.
+pub(crate) async fn require_gifts(cx: &Cx, promotion: &rules::Promotion, pointer: &str) -> Result<(), Error> {
+    let gifts: Vec<(usize, Sku)> = promotion.gifts().map(|(i, sku)| (i, sku.clone())).collect();
+    if gifts.is_empty() {
+        return Ok(());
+    }
+    let known = cx.call(DescribeSkus { skus: gifts.iter().map(|(_, sku)| sku.clone()).collect() }).await?.items;
+    let strange = gifts.into_iter().filter(|(_, sku)| known.iter().all(|known| known.sku != *sku));
+    let fault =
+        |(i, sku)| FieldError::new(format!("{pointer}/actions/{i}/sku"), format!("{sku} is not in the catalogue"));
+    let faults: Vec<FieldError> = strange.map(fault).collect();
+    if faults.is_empty() { Ok(()) } else { Err(Error::invalid(faults)) }
 }
 
 async fn require_campaign(cx: &Cx, id: CampaignId) -> Result<(), Error> {
@@ -146,7 +164,8 @@ fn merged(before: &rules::Promotion, op: UpdatePromotion) -> Result<rules::Promo
     bind_json(&serde_json::to_vec(&document).map_err(Error::internal)?)
 }
 
-/// Lays a merge patch over a value. A condition is replaced whole: half of one means nothing.
+/// Lays a merge patch over a value. A condition that is whole takes the other's place: of two laid over each other nothing
+/// sensible would come.
 fn merge(target: &mut Value, patch: Value) {
     let Value::Object(patch) = patch else {
         *target = patch;
@@ -159,12 +178,18 @@ fn merge(target: &mut Value, patch: Value) {
     for (name, value) in patch {
         if value.is_null() {
             target.remove(&name);
-        } else if name == "when" {
+        } else if name == "when" && is_whole(&value) {
             target.insert(name, value);
         } else {
             merge(target.entry(name).or_insert(Value::Null), value);
         }
     }
+}
+
+/// Whether a patch's condition says all that a condition has to.
+fn is_whole(condition: &Value) -> bool {
+    let has = |name| condition.get(name).is_some_and(|it| !it.is_null());
+    ["all", "any", "not"].into_iter().any(has) || ["field", "op", "value"].into_iter().all(has)
 }
 
 impl Promotions {

@@ -179,6 +179,11 @@ impl Cart {
         self.lines.iter().find(|line| line.sku == *sku).map(|line| to_amount(line.list, self.currency))
     }
 
+    /// What its goods cost before promotions of the cart.
+    pub(crate) fn goods(&self) -> Amount {
+        to_amount(self.lines.iter().map(|line| line.subtotal).sum(), self.currency)
+    }
+
     /// Its currency.
     pub fn currency(&self) -> Currency {
         self.currency

@@ -7,7 +7,7 @@ use promox_kernel::{Amount, Currency, FieldError, Sku, bounded};
 use super::deeds::{self, Deed};
 use super::faults::Faults;
 use super::filter::Filter;
-use super::language::{Limits, Promotion, StackingMode, Stage, WhenShort, normal_code};
+use super::language::{Limits, PeriodLimit, Promotion, StackingMode, Stage, WhenShort, normal_code};
 use super::schedule::Window;
 
 /// Actions of a promotion at most.
@@ -178,8 +178,8 @@ fn check_head(it: &Promotion, faults: &mut Faults) {
 
 fn check_code(code: &str, faults: &mut Faults) {
     let normal = normal_code(code);
-    let odd = normal.is_empty() || code.chars().count() > 64 || !normal.chars().all(|c| c.is_ascii_graphic());
-    if odd {
+    let printable = code.chars().all(|c| c.is_ascii_graphic() || c == ' ');
+    if normal.is_empty() || code.chars().count() > 64 || !printable {
         faults.at("/code", "a code is 1 to 64 letters, digits and signs, spaces, - and _ not counted");
     }
 }
@@ -228,6 +228,10 @@ fn check_limits(it: &Promotion, faults: &mut Faults) -> Option<i64> {
     for (i, period) in limits.periods.iter().enumerate() {
         if period.count == 0 {
             faults.at(&format!("/limits/periods/{i}/count"), "a limit is at least 1");
+        }
+        let same = |other: &PeriodLimit| (other.per, other.period) == (period.per, period.period);
+        if limits.periods.iter().take(i).any(same) {
+            faults.at(&format!("/limits/periods/{i}"), "another of these limits counts the same: keep the lower one");
         }
     }
     faults.optional_amount("/limits/budget", limits.budget)

@@ -299,6 +299,13 @@ impl Promotion {
         }
         self
     }
+
+    /// What it gives away, with the place of the action.
+    pub(crate) fn gifts(&self) -> impl Iterator<Item = (usize, &Sku)> {
+        let gift = |action: &'_ Action| action.kind == ActionType::Gift;
+        let gifts = self.actions.iter().enumerate().filter(move |(_, action)| gift(action));
+        gifts.filter_map(|(i, action)| action.sku.as_ref().map(|sku| (i, sku)))
+    }
 }
 
 impl Action {

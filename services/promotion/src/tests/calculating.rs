@@ -49,6 +49,25 @@ async fn anyone_sees_what_a_cart_costs() {
 }
 
 #[tokio::test]
+async fn shipping_goes_by_what_goods_cost_on_the_shelf() {
+    let shop = Shop::open();
+    let rule =
+        json!({"id": 1, "name": "Shelf", "stage": "CATALOG", "actions": [{"type": "FIXED_PRICE", "value": "9.00"}]});
+    let mut stored = rule.clone();
+    stored.as_object_mut().unwrap().remove("id");
+    shop.active(stored).await;
+    for (quantity, shipping, total) in [(6, "4.99", "58.99"), (7, "0.00", "63.00")] {
+        let body = json!({"items": [{"sku": "A", "quantity": quantity}], "shipping": {"country": "DE"}});
+        let mut own = body.clone();
+        own["promotions"] = json!([rule]);
+        for body in [body, own] {
+            let totals = calculate(&shop, body.clone()).await.unwrap().totals;
+            assert_eq!([totals.shipping.to_string(), totals.total.to_string()], [shipping, total], "{body}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn prices_of_ones_own_take_the_permission() {
     let shop = Shop::open();
     let cx = shop.cx_of(Some(7), &["promotion:read"]);

@@ -118,7 +118,7 @@ async fn a_campaigns_promotions_run_with_it() {
 async fn gifts_come_from_the_catalogue_while_in_stock() {
     let shop = Shop::open();
     shop.active(json!({"actions": [{"type": "GIFT", "sku": "G", "quantity": 5}]})).await;
-    shop.active(json!({"actions": [{"type": "GIFT", "sku": "NONE", "quantity": 1}]})).await;
+    shop.active(json!({"actions": [{"type": "GIFT", "sku": "H", "quantity": 6}]})).await;
     let answer = shop.call(Shop::cart(&[])).await.unwrap();
     let told: Vec<String> =
         answer.gifts.iter().map(|gift| format!("{} {} {}", gift.sku, gift.quantity, gift.value)).collect();

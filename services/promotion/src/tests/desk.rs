@@ -56,11 +56,18 @@ impl Handle<StoreProfile> for Desk {
 impl Handle<PricingTerms> for Desk {
     async fn handle(&self, _: &Cx, op: PricingTerms) -> Result<PricingTermsReply, Error> {
         let abroad = op.country.as_deref() == Some("FR");
+        let free = op.country.as_deref() == Some("DE") && op.subtotal >= amount("60.00");
         Ok(PricingTermsReply {
             prices_include_tax: true,
             max_discount_percent: None,
             shipping_method: Some("STANDARD".into()),
-            shipping: amount(if abroad { "9.00" } else { "4.99" }),
+            shipping: amount(if abroad {
+                "9.00"
+            } else if free {
+                "0.00"
+            } else {
+                "4.99"
+            }),
             shipping_tax_percent: amount("20"),
             tax_percents: op.tax_classes.iter().map(|_| amount("20")).collect(),
         })

@@ -46,6 +46,10 @@ async fn faults_are_pointed_at_and_typos_found() {
         (json!({"when": {"all": [{"field": "a", "op": "MORE", "value": 1}]}}), "/when/all/0/op"),
         (json!({"id": 7}), "/id"),
         (json!({"campaignId": 9}), "/campaignId"),
+        (
+            json!({"actions": [{"type": "FREE_SHIPPING"}, {"type": "GIFT", "sku": "NONE", "quantity": 1}]}),
+            "/actions/1/sku",
+        ),
         (json!({"limits": {"periods": [{"per": "USER", "period": "YEAR", "count": 1}]}}), "/limits/periods/0/period"),
     ] {
         let error = shop.create(body.clone()).await.unwrap_err();
@@ -110,6 +114,24 @@ async fn patches_merge_and_mind_the_version() {
     let error = promox_kernel::Handle::handle(&*stale, &cx, op).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Precondition);
     shop.verify();
+}
+
+#[tokio::test]
+async fn a_whole_condition_replaces_and_a_part_of_one_merges() {
+    let shop = Shop::open();
+    let subtotal =
+        |value: &str| json!({"field": "items.subtotal", "op": "GTE", "value": value, "items": {"skus": ["A"]}});
+    let id = shop.create(json!({"when": subtotal("50.00")})).await.unwrap().id.0;
+    for (when, want) in [
+        (json!({"value": "60.00"}), subtotal("60.00")),
+        (json!({"op": "GT", "items": null}), json!({"field": "items.subtotal", "op": "GT", "value": "60.00"})),
+        (json!({"all": [subtotal("5.00")]}), json!({"all": [subtotal("5.00")]})),
+        (subtotal("7.00"), subtotal("7.00")),
+        (json!(null), json!(null)),
+    ] {
+        let after = patch(&shop, json!({"when": when}), id).await.unwrap();
+        assert_eq!(serde_json::to_value(&after.when).unwrap(), want, "{when}");
+    }
 }
 
 #[tokio::test]

@@ -148,6 +148,7 @@ fn heads_limits_and_schedules() {
         (json!({"actions": (0..9).map(|_| json!({"type": "FREE_SHIPPING"})).collect::<Vec<_>>()}), &["/actions"]),
         (json!({"name": " "}), &["/name"]),
         (json!({"code": "- _"}), &["/code"]),
+        (json!({"code": "A\nB"}), &["/code"]),
         (json!({"priority": 2_000_000}), &["/priority"]),
         (json!({"timezone": "Mars/Olympus"}), &["/timezone"]),
         (json!({"stacking": {"mode": "EXCLUSIVE", "group": "g"}}), &["/stacking/group"]),
@@ -163,6 +164,10 @@ fn heads_limits_and_schedules() {
         (json!({"limits": {"budget": "0.00"}}), &["/limits/budget"]),
         (json!({"limits": {"budget": "1.005"}}), &["/limits/budget"]),
         (json!({"limits": {"periods": [{"per": "USER", "period": "DAY", "count": 0}]}}), &["/limits/periods/0/count"]),
+        (
+            json!({"limits": {"periods": [{"per": "USER", "period": "DAY", "count": 2}, {"per": "USER", "period": "DAY", "count": 3}]}}),
+            &["/limits/periods/1"],
+        ),
         (json!({"stage": "CATALOG", "code": "X"}), &["/code"]),
         (json!({"stage": "CATALOG", "limits": {"total": 1}}), &["/limits"]),
         (json!({"stage": "CATALOG", "actions": [{"type": "FREE_SHIPPING"}]}), &["/actions/0/type"]),
