@@ -247,6 +247,7 @@ impl Promox {
         let mut loops = follow(self.services.consumers(), &shop, &shop);
         loops.extend(follow(self.services.promox_consumers(), &shop, &promox));
         loops.extend(follow(self.services.users.promox_consumers(), &promox, &shop));
+        loops.extend(follow(self.services.rewards.promox_consumers(), &promox, &promox));
         loops
     }
 

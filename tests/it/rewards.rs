@@ -373,3 +373,46 @@ async fn points_outlast_a_restart() {
         .refused(409, "POINTS_INSUFFICIENT");
     shop.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn achievements_count_coupons_promotions_and_points() {
+    let shop = start(json!({})).await;
+    let make = async |code: &str, rule: Value| {
+        let body = json!({"code": code, "name": code, "rule": rule, "points": 10});
+        shop.admin.post("/api/rewards/achievements", &body).await
+    };
+    for (code, rule) in [
+        ("HUNTER", json!({"event": "COUPON_REDEEMED", "count": 2})),
+        ("SAVER", json!({"event": "PROMOTION_APPLIED", "sum": "2.00"})),
+        ("EARNER", json!({"event": "POINTS_AWARDED", "sum": 18})),
+    ] {
+        make(code, rule).await.expect(201);
+    }
+    let refused = make("LOOKER", json!({"event": "PRODUCT_VIEWED"})).await.expect(422);
+    let detail = refused["errors"][0]["detail"].as_str().unwrap();
+    assert!(detail.contains("ORDER_CONFIRMED") && detail.contains("COUPON_REDEEMED"), "{refused}");
+    let promotion = json!({"name": "Tenth", "couponOnly": true, "actions": [{"type": "PERCENT_OFF", "value": "10"}]});
+    let promotion = shop.admin.post("/api/promotions", &promotion).await.expect(201)["id"].clone();
+    shop.admin.post(&format!("/api/promotions/{promotion}/activate"), &json!({})).await.expect(200);
+    let coupon = json!({"code": "TENTH", "promotionId": promotion});
+    shop.admin.post("/api/coupons", &coupon).await.expect(201);
+    let (user, account) = member(&shop, "ada@example.com").await;
+    let mut body = order(1, 0);
+    body["couponCode"] = json!("TENTH");
+    let mut declined = body.clone();
+    declined["payment"]["token"] = json!("tok_declined");
+    user.post("/api/orders", &declined).await.expect(402);
+    let first = user.post("/api/orders", &body).await.expect(201);
+    user.post(&format!("/api/orders/{}/cancel", first["id"]), &json!({"reason": "no"})).await.expect(200);
+    // Each earns nine points. What was cancelled counts no more, and no achievement counts what an achievement gave.
+    comes_to(&user, &account, (0, 0)).await;
+    user.post("/api/orders", &body).await.expect(201);
+    comes_to(&user, &account, (9, 0)).await;
+    user.post("/api/orders", &body).await.expect(201);
+    comes_to(&user, &account, (48, 0)).await;
+    let mine = all(&user, &format!("{account}/achievements")).await;
+    let mut codes: Vec<&str> = mine.iter().map(|it| it["code"].as_str().unwrap()).collect();
+    codes.sort_unstable();
+    assert_eq!(codes, ["EARNER", "HUNTER", "SAVER"]);
+    shop.close().await;
+}

@@ -131,6 +131,9 @@ pub struct CouponReleased {
     /// Its promotion.
     pub promotion_id: PromotionId,
     /// By whom: `order:7`.
+    /// Whose account, if it is one's.
+    #[serde(default)]
+    pub user_id: Option<UserId>,
     pub reference: String,
 }
 fact! {

@@ -426,6 +426,9 @@ pub struct PricingTerms {
     pub shipping_method: Option<String>,
     /// What the goods come to before promotions of the cart.
     pub subtotal: Amount,
+    /// Whose order it is, if it is an account's.
+    #[serde(default)]
+    pub user_id: Option<UserId>,
     /// The tax classes whose rates are wanted.
     pub tax_classes: Vec<String>,
 }

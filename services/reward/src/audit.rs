@@ -11,9 +11,10 @@ use promox_storage::{Audit, Database, Event, Report, StoreError, Tx};
 use crate::Rewards;
 use crate::events::FOLLOW_SHOP;
 use crate::records::{
-    Account, Achievement, AchievementId, Entry, EntryKind, Lot, OrderPoints, OrderPointsStatus, Redemption,
-    RedemptionStatus, Unlocked,
+    Account, Achievement, AchievementId, Counted, EarlyUse, Entry, EntryKind, Lot, OrderPoints, OrderPointsStatus,
+    Redemption, RedemptionStatus, Unlocked,
 };
+use crate::rules::achievement::CountedEvent;
 use crate::rules::calendar::TIER_SPAN;
 use crate::rules::ladder::Ladder;
 use crate::settings::load;
@@ -241,6 +242,22 @@ fn check_redemptions(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError>
 fn check_achievements(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
     let known: BTreeSet<AchievementId> =
         tx.scan::<Achievement>().rows().map(|row| row.map(|row| row.id)).collect::<Result<_, _>>()?;
+    for it in tx.scan::<Counted>().rows() {
+        let it = it?;
+        let tag = || format!("{} {} of user {}", it.event, it.of, it.user_id);
+        report.check("achievements: what counts has happened", it.times > 0 && !it.amount.is_negative(), tag);
+        if matches!(it.event, CountedEvent::OrderCreated | CountedEvent::PromotionApplied) {
+            let row = tx.get::<OrderPoints>(&OrderId(it.of))?;
+            let lives = row.is_none_or(|row| row.cancelled_at.is_none());
+            report.check("achievements: what a cancelled order did counts no more", lives, tag);
+        }
+    }
+    for it in tx.scan::<EarlyUse>().rows() {
+        let it = it?;
+        let early = tx.get::<OrderPoints>(&it.order_id)?.is_none_or(|row| row.counted_at.is_none());
+        report
+            .check("achievements: what waits for its order counts with it", early, || format!("order {}", it.order_id));
+    }
     for it in tx.scan::<Unlocked>().rows() {
         let it = it?;
         report.check("achievements: who has one has one that is", known.contains(&it.achievement_id), || {

@@ -1,18 +1,26 @@
-//! What follows from the shop's events: points are spent, earned and taken back, bonuses given, achievements counted,
-//! persons dropped. One consumer, so that an order's events are taken in their order.
+//! What follows from events. Of the shop's: points are spent, earned and taken back, bonuses given, achievements counted,
+//! persons dropped; one consumer, so that an order's events are taken in their order. Of the promotion engine's own log:
+//! achievements are counted.
 
 use std::sync::Arc;
 
-use promox_contract::order::{OrderCancelled, OrderConfirmed, OrderDelivered, OrderFact, OrderReturned};
+use promox_contract::coupon::{CouponRedeemed, CouponReleased};
+use promox_contract::order::{
+    OrderCancelled, OrderConfirmed, OrderCreated, OrderDelivered, OrderFact, OrderFailed, OrderReturned,
+};
+use promox_contract::promotion::PromotionApplied;
+use promox_contract::reward::{PointsAwarded, PointsFact, PointsRedeemed, PointsRestored, PointsRevoked, TierChanged};
 use promox_contract::user::{UserErased, UserRegistered};
-use promox_kernel::{Amount, Error, UserId};
-use promox_storage::{Consumer, Event, Tx};
+use promox_kernel::{Amount, Error, Timestamp, UserId};
+use promox_storage::{Consumer, Event, StoreError, Tx};
+use rust_decimal::Decimal;
 
 use crate::commands::achievements::{self, Happened};
 use crate::commands::{accounts, orders};
-use crate::records::OrderPoints;
+use crate::records::{EarlyUse, OrderPoints, OrderPointsStatus};
 use crate::reject::Reject;
-use crate::rules::achievement::CountedEvent;
+use crate::rules::achievement::{CountedEvent, Undone};
+use crate::rules::ladder::Tier;
 use crate::settings::{Terms, TermsCache};
 
 /// The name of its place, which the auditor asks for too.
@@ -28,7 +36,9 @@ impl Consumer for FollowShop {
     }
 
     fn wants(&self, event: &Event) -> bool {
-        let of_orders = event.is::<OrderConfirmed>()
+        let of_orders = event.is::<OrderCreated>()
+            || event.is::<OrderConfirmed>()
+            || event.is::<OrderFailed>()
             || event.is::<OrderCancelled>()
             || event.is::<OrderDelivered>()
             || event.is::<OrderReturned>();
@@ -45,9 +55,19 @@ impl Consumer for FollowShop {
 }
 
 fn follow(tx: &mut Tx<'_>, terms: &Terms, event: &Event) -> Result<(), Reject> {
+    let at = event.occurred_at;
+    if event.is::<OrderCreated>() {
+        let OrderCreated(fact) = event.fact()?;
+        let Some(user_id) = fact.user_id else { return Ok(()) };
+        return achievements::count_undoable(tx, terms, of_order(CountedEvent::OrderCreated, user_id, &fact, at));
+    }
     if event.is::<OrderConfirmed>() {
         let OrderConfirmed(fact) = event.fact()?;
-        return confirmed(tx, terms, &fact);
+        return confirmed(tx, terms, &fact, at);
+    }
+    if event.is::<OrderFailed>() {
+        let OrderFailed(fact) = event.fact()?;
+        return Ok(achievements::undo(tx, CountedEvent::OrderCreated, fact.order_id.0)?);
     }
     if event.is::<OrderCancelled>() {
         let OrderCancelled(fact) = event.fact()?;
@@ -55,50 +75,197 @@ fn follow(tx: &mut Tx<'_>, terms: &Terms, event: &Event) -> Result<(), Reject> {
     }
     if event.is::<OrderDelivered>() {
         let OrderDelivered(fact) = event.fact()?;
-        return count_order(tx, terms, CountedEvent::OrderDelivered, &fact);
+        return count_order(tx, terms, CountedEvent::OrderDelivered, &fact, at);
     }
     if event.is::<OrderReturned>() {
-        return orders::return_part(tx, terms, &event.fact()?);
+        return returned(tx, terms, &event.fact()?, at);
     }
     if event.is::<UserErased>() {
         let erased: UserErased = event.fact()?;
         return accounts::erase(tx, terms, erased.user_id);
     }
-    registered(tx, terms, &event.fact()?)
+    registered(tx, terms, &event.fact()?, at)
 }
 
-fn of_order(event: CountedEvent, user_id: UserId, fact: &OrderFact) -> Happened {
-    Happened { event, user_id, of: fact.order_id.0, amount: orders::paid(fact) }
+fn of_order(event: CountedEvent, user_id: UserId, fact: &OrderFact, at: Timestamp) -> Happened {
+    Happened { event, user_id, of: fact.order_id.0, amount: orders::paid(fact), at }
 }
 
-fn count_order(tx: &mut Tx<'_>, terms: &Terms, event: CountedEvent, fact: &OrderFact) -> Result<(), Reject> {
+fn count_order(
+    tx: &mut Tx<'_>,
+    terms: &Terms,
+    event: CountedEvent,
+    fact: &OrderFact,
+    at: Timestamp,
+) -> Result<(), Reject> {
     let Some(user_id) = fact.user_id else { return Ok(()) };
-    achievements::count(tx, terms, of_order(event, user_id, fact))
+    achievements::count(tx, terms, of_order(event, user_id, fact, at)).map(drop)
 }
 
-fn confirmed(tx: &mut Tx<'_>, terms: &Terms, fact: &OrderFact) -> Result<(), Reject> {
-    if orders::confirm(tx, terms, fact)? {
-        count_order(tx, terms, CountedEvent::OrderConfirmed, fact)?;
+fn confirmed(tx: &mut Tx<'_>, terms: &Terms, fact: &OrderFact, at: Timestamp) -> Result<(), Reject> {
+    let counts = orders::confirm(tx, terms, fact, at)?;
+    if counts {
+        count_order(tx, terms, CountedEvent::OrderConfirmed, fact, at)?;
+    }
+    let early: Vec<EarlyUse> = tx.scan::<EarlyUse>().prefix(fact.order_id).rows().collect::<Result<_, _>>()?;
+    for early in early {
+        tx.delete::<EarlyUse>(&(early.order_id, early.promotion_id))?;
+        if counts {
+            achievements::count_undoable(tx, terms, use_of(&early))?;
+        }
     }
     Ok(())
 }
 
-/// The order's saga gives its points back itself; here only what it counted for is counted out.
+/// The order's saga gives its points back itself; here only what it counted for is counted out. Promotions that it used may be
+/// heard of later: they find the note.
 fn cancelled(tx: &mut Tx<'_>, fact: &OrderFact) -> Result<(), Reject> {
     let Some(user_id) = fact.user_id else { return Ok(()) };
+    let of = fact.order_id.0;
+    for event in [CountedEvent::OrderCreated, CountedEvent::PromotionApplied] {
+        achievements::undo(tx, event, of)?;
+    }
     let Some(row) = tx.get::<OrderPoints>(&fact.order_id)? else { return Ok(()) };
     if let Some(counted_at) = row.counted_at {
-        achievements::count_out(tx, of_order(CountedEvent::OrderConfirmed, user_id, fact), counted_at)?;
+        let undone = Undone { of, times: 1, amount: orders::paid(fact) };
+        achievements::count_out(tx, CountedEvent::OrderConfirmed, user_id, (counted_at, undone))?;
     }
-    Ok(())
+    let now = tx.now();
+    Ok(tx.put(&OrderPoints { cancelled_at: Some(now), ..row })?)
 }
 
-fn registered(tx: &mut Tx<'_>, terms: &Terms, fact: &UserRegistered) -> Result<(), Reject> {
+fn returned(tx: &mut Tx<'_>, terms: &Terms, fact: &OrderReturned, at: Timestamp) -> Result<(), Reject> {
+    orders::return_part(tx, terms, fact)?;
+    let Some(user_id) = fact.user_id else { return Ok(()) };
+    let (event, of, amount) = (CountedEvent::OrderReturned, fact.order_id.0, fact.refund);
+    achievements::count(tx, terms, Happened { event, user_id, of, amount, at }).map(drop)
+}
+
+fn registered(tx: &mut Tx<'_>, terms: &Terms, fact: &UserRegistered, at: Timestamp) -> Result<(), Reject> {
     accounts::welcome(tx, terms, fact)?;
-    let happened = |event, user_id| Happened { event, user_id, of: 0, amount: Amount::ZERO };
+    let happened = |event, user_id| Happened { event, user_id, of: 0, amount: Amount::ZERO, at };
     achievements::count(tx, terms, happened(CountedEvent::UserRegistered, fact.user_id))?;
     match fact.referrer {
-        Some(referrer) => achievements::count(tx, terms, happened(CountedEvent::UserReferred, referrer)),
+        Some(referrer) => achievements::count(tx, terms, happened(CountedEvent::UserReferred, referrer)).map(drop),
         None => Ok(()),
     }
+}
+
+/// Counts what happens in the promotion engine for achievements. What an achievement itself gives is not counted, so that none
+/// leads to another for ever.
+#[derive(Debug)]
+pub(crate) struct FollowPromotions(pub(crate) Arc<TermsCache>);
+
+impl Consumer for FollowPromotions {
+    fn name(&self) -> &'static str {
+        "reward.follow_promotions"
+    }
+
+    fn wants(&self, event: &Event) -> bool {
+        let of_points = event.is::<PointsAwarded>()
+            || event.is::<PointsRedeemed>()
+            || event.is::<PointsRestored>()
+            || event.is::<PointsRevoked>();
+        let of_coupons = event.is::<CouponRedeemed>() || event.is::<CouponReleased>();
+        of_points || of_coupons || event.is::<PromotionApplied>() || event.is::<TierChanged>()
+    }
+
+    fn apply(&self, tx: &mut Tx<'_>, events: &[Event]) -> Result<(), Error> {
+        let terms = self.0.at(tx)?;
+        for event in events {
+            count(tx, &terms, event)?;
+        }
+        Ok(())
+    }
+}
+
+fn count(tx: &mut Tx<'_>, terms: &Terms, event: &Event) -> Result<(), Reject> {
+    let at = event.occurred_at;
+    if event.is::<PromotionApplied>() {
+        return applied(tx, terms, &event.fact()?, at);
+    }
+    if event.is::<CouponRedeemed>() {
+        let Some(user_id) = event.fact::<CouponRedeemed>()?.user_id else { return Ok(()) };
+        let (of, amount) = (event.aggregate_id, Amount::ZERO);
+        let happened = Happened { event: CountedEvent::CouponRedeemed, user_id, of, amount, at };
+        return achievements::count_undoable(tx, terms, happened);
+    }
+    if event.is::<CouponReleased>() {
+        return Ok(achievements::undo(tx, CountedEvent::CouponRedeemed, event.aggregate_id)?);
+    }
+    if event.is::<TierChanged>() {
+        return risen(tx, terms, &event.fact()?, at);
+    }
+    if event.is::<PointsAwarded>() {
+        let PointsAwarded(fact) = event.fact()?;
+        return moved(tx, terms, CountedEvent::PointsAwarded, (&fact, at));
+    }
+    if event.is::<PointsRedeemed>() {
+        let PointsRedeemed(fact) = event.fact()?;
+        return moved(tx, terms, CountedEvent::PointsRedeemed, (&fact, at));
+    }
+    if event.is::<PointsRevoked>() {
+        let PointsRevoked(fact) = event.fact()?;
+        return Ok(came_back(tx, CountedEvent::PointsAwarded, &fact)?);
+    }
+    let PointsRestored(fact) = event.fact()?;
+    Ok(came_back(tx, CountedEvent::PointsRedeemed, &fact)?)
+}
+
+/// A promotion had an effect on an order. Of one that was not heard of yet it is kept, of one that is undone it is nothing.
+fn applied(tx: &mut Tx<'_>, terms: &Terms, fact: &PromotionApplied, at: Timestamp) -> Result<(), Reject> {
+    let Some(user_id) = fact.user_id else { return Ok(()) };
+    let PromotionApplied { order_id, promotion_id, amount, .. } = *fact;
+    let used = EarlyUse { order_id, promotion_id, user_id, amount, at };
+    match tx.get::<OrderPoints>(&order_id)? {
+        Some(row) if row.cancelled_at.is_some() => Ok(()),
+        Some(row) if row.counted_at.is_some() => achievements::count_undoable(tx, terms, use_of(&used)),
+        Some(row) if row.status == OrderPointsStatus::Released => Ok(()),
+        _ if achievements::any_counts(tx, CountedEvent::PromotionApplied, at)? => Ok(tx.put(&used)?),
+        _ => Ok(()),
+    }
+}
+
+fn use_of(used: &EarlyUse) -> Happened {
+    let EarlyUse { order_id, user_id, amount, at, .. } = *used;
+    Happened { event: CountedEvent::PromotionApplied, user_id, of: order_id.0, amount, at }
+}
+
+/// A tier was reached. Falling to a lower one is nothing to be had.
+fn risen(tx: &mut Tx<'_>, terms: &Terms, fact: &TierChanged, at: Timestamp) -> Result<(), Reject> {
+    let (from, to) = (fact.from.parse::<Tier>(), fact.to.parse::<Tier>());
+    if !matches!((from, to), (Ok(from), Ok(to)) if from < to) {
+        return Ok(());
+    }
+    let (event, user_id) = (CountedEvent::TierChanged, fact.user_id);
+    achievements::count(tx, terms, Happened { event, user_id, of: 0, amount: Amount::ZERO, at }).map(drop)
+}
+
+/// Points were given or spent.
+fn moved(
+    tx: &mut Tx<'_>,
+    terms: &Terms,
+    event: CountedEvent,
+    (fact, at): (&PointsFact, Timestamp),
+) -> Result<(), Reject> {
+    if fact.reference.starts_with("achievement:") {
+        return Ok(());
+    }
+    let of = order_of(fact).unwrap_or(0);
+    let happened = Happened { event, user_id: fact.user_id, of, amount: Amount(Decimal::from(fact.points)), at };
+    if of > 0 {
+        return achievements::count_undoable(tx, terms, happened);
+    }
+    achievements::count(tx, terms, happened).map(drop)
+}
+
+/// Points of an order were taken back, or came back.
+fn came_back(tx: &mut Tx<'_>, event: CountedEvent, fact: &PointsFact) -> Result<(), StoreError> {
+    let Some(order) = order_of(fact) else { return Ok(()) };
+    achievements::undo_part(tx, event, order, Amount(Decimal::from(fact.points)))
+}
+
+/// The order that points moved for, if it is one.
+fn order_of(fact: &PointsFact) -> Option<i64> {
+    fact.reference.strip_prefix("order:")?.parse().ok()
 }

@@ -2,7 +2,8 @@
 //!
 //! Tables: `reward_accounts` (a user's sums), `point_transactions` (the ledger), `point_lots` (what is left of what was
 //! given), `order_points` (what orders took and earned), `reward_settings`, `achievements`, `user_achievements`,
-//! `achievement_progress`, `reward_catalogue`, `reward_redemptions`.
+//! `achievement_progress`, `achievement_counts` (what of it can be undone),
+//! `achievement_early_uses` (of orders that were not heard of yet), `reward_catalogue`, `reward_redemptions`.
 //!
 //! What always holds:
 //! - entries of the ledger never change. The balance is the sum of those that are available, and what is left in the lots
@@ -66,6 +67,8 @@ impl Rewards {
         records::Achievement::TABLE,
         records::Unlocked::TABLE,
         records::Progress::TABLE,
+        records::Counted::TABLE,
+        records::EarlyUse::TABLE,
         records::Offer::TABLE,
         records::Redemption::TABLE,
     ];
@@ -90,6 +93,11 @@ impl Rewards {
     }
 
     /// What it does by the clock.
+    /// What follows from the promotion engine's events: achievements are counted.
+    pub fn promox_consumers(self: &Arc<Self>) -> Vec<Arc<dyn Consumer>> {
+        vec![Arc::new(events::FollowPromotions(self.terms.clone()))]
+    }
+
     pub fn jobs(self: &Arc<Self>) -> Vec<Job> {
         vec![jobs::keep_time(self), jobs::finish_redemptions(self), jobs::celebrate(self), jobs::prune_keys(self)]
     }

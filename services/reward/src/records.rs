@@ -5,7 +5,7 @@ use promox_kernel::{Amount, Json, Timestamp, UserId, id, text_enum};
 use promox_storage::record;
 use serde::{Deserialize, Serialize};
 
-use crate::rules::achievement::Rule;
+use crate::rules::achievement::{CountedEvent, Rule};
 use crate::rules::ladder::Tier;
 
 id! {
@@ -166,6 +166,8 @@ record! {
         counted_at: Option<Timestamp>,
         created_at: Timestamp,
         changed_at: Option<Timestamp>,
+        /// When it was cancelled: what it did counts for no achievement any more.
+        cancelled_at: Option<Timestamp>,
     }
 }
 
@@ -221,6 +223,27 @@ record! {
         /// The events themselves, where only recent ones count.
         marks: Json<Vec<Mark>>,
         updated_at: Timestamp,
+    }
+}
+
+record! {
+    /// What of an order or a redemption was counted, while it can still be given back. There is none while no achievement asks for it.
+    pub(crate) struct Counted in Promox.achievement_counts = 646, key(event: CountedEvent, of: i64) {
+        user_id: UserId,
+        times: i64,
+        amount: Amount,
+        /// When it happened: achievements that came later have not counted it.
+        at: Timestamp,
+    }
+}
+
+record! {
+    /// A promotion that an order used, heard of before the order itself: it counts when that is confirmed here, so that all that
+    /// was cancelled before it is counted out already.
+    pub(crate) struct EarlyUse in Promox.achievement_early_uses = 647, key(order_id: OrderId, promotion_id: PromotionId) {
+        user_id: UserId,
+        amount: Amount,
+        at: Timestamp,
     }
 }
 

@@ -99,7 +99,13 @@ async fn promotions_and_campaigns_have_their_cost_and_their_return() {
     sold.applied = vec![applied(5, "4.00"), applied(6, "0.00")];
     world.order(sold.clone()).await;
     let (promotion_id, order_id) = (PromotionId(6), OrderId(1));
-    let fact = PromotionApplied { promotion_id, campaign_id: Some(CampaignId(3)), order_id, amount: amount("2.00") };
+    let fact = PromotionApplied {
+        promotion_id,
+        campaign_id: Some(CampaignId(3)),
+        order_id,
+        amount: amount("2.00"),
+        user_id: None,
+    };
     world.tell(&world.promox, at("2024-03-01T10:00:01Z"), 6, fact).await;
     world.follow().await;
     let period = || (Some("2024-03-01".to_owned()), Some("2024-03-02".to_owned()));
@@ -152,6 +158,7 @@ async fn a_campaign_has_what_its_flash_sales_sold() {
         campaign_id: Some(CampaignId(3)),
         order_id: OrderId(2),
         amount: amount("2.00"),
+        user_id: None,
     };
     world.tell(&world.promox, day, 6, fact).await;
     world.follow().await;
@@ -179,7 +186,9 @@ async fn flash_sales_coupons_and_points_are_counted() {
     let promotion_id = PromotionId(5);
     world.tell(&world.promox, day, 5, CouponsIssued { promotion_id, count: 1_000 }).await;
     for (id, reference) in [(1, "order:1"), (2, "order:2")] {
-        world.tell(&world.promox, day, id, CouponRedeemed { promotion_id, reference: reference.into() }).await;
+        world
+            .tell(&world.promox, day, id, CouponRedeemed { promotion_id, reference: reference.into(), user_id: None })
+            .await;
     }
     world.tell(&world.promox, next, 2, CouponReleased { promotion_id, reference: "order:2".into() }).await;
     let points = |points| PointsFact { user_id: UserId(1), points, value: None, reference: String::new() };

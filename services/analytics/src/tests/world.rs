@@ -103,12 +103,20 @@ impl World {
         let analytics = Analytics::new(shop.clone(), promox.clone());
         let played = Arc::new(Played::default());
         *played.zone.lock() = "Europe/London".to_owned();
-        let mut registry = Registry::default();
-        analytics.register(&mut registry);
-        register!(registry, &played; StoreProfile, OrderFigures, CreditFigures, DescribePromotions, CampaignStates);
-        register!(registry, &played; DescribeFlashSales);
-        node.install(registry);
-        Self { engine, shop, promox, node, clock, analytics, played }
+        let mut world = Self { engine, shop, promox, node, clock, analytics, played };
+        world.restart();
+        world
+    }
+
+    /// Another process begins on the same rows and events.
+    pub(super) fn restart(&mut self) {
+        self.node = Node::new(self.clock.clone(), Entropy::seeded(1));
+        self.analytics = Analytics::new(self.shop.clone(), self.promox.clone());
+        let (mut registry, played) = (Registry::default(), &self.played);
+        self.analytics.register(&mut registry);
+        register!(registry, played; StoreProfile, OrderFigures, CreditFigures, DescribePromotions, CampaignStates);
+        register!(registry, played; DescribeFlashSales);
+        self.node.install(registry);
     }
 
     pub(super) fn cx(&self) -> Cx {

@@ -53,7 +53,8 @@ fn take(
     tx.insert(&redemption)?;
     coupon.redeemed += 1;
     tx.put(&coupon)?;
-    let fact = CouponRedeemed { promotion_id: coupon.promotion_id, reference: reference.to_owned() };
+    let (promotion_id, user_id) = (coupon.promotion_id, person.user_id);
+    let fact = CouponRedeemed { promotion_id, reference: reference.to_owned(), user_id };
     tx.emit(redemption.id, &fact)?;
     Ok(redemption)
 }

@@ -157,7 +157,7 @@ pub(crate) fn post(tx: &mut Tx<'_>, order_id: OrderId, at: Timestamp) -> Result<
         let logged =
             Use { promotion_id, order_id, user_id, campaign_id, coupon_code, amount, used_at: at, released_at: None };
         tx.put(&logged)?;
-        tx.emit(promotion_id, &PromotionApplied { promotion_id, campaign_id, order_id, amount })?;
+        tx.emit(promotion_id, &PromotionApplied { promotion_id, campaign_id, order_id, amount, user_id })?;
     }
     hold.status = HoldStatus::Posted;
     tx.put(&hold)

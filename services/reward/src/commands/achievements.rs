@@ -9,9 +9,11 @@ use serde_json::{Value, json};
 use super::book::{Book, Cause};
 use crate::api::{AchievementView, CreateAchievement, UpdateAchievement};
 use crate::queries::{self, achievement_view};
-use crate::records::{Account, Achievement, AchievementByCode, AchievementId, EntryKind, Mark, Progress, Unlocked};
+use crate::records::{
+    Account, Achievement, AchievementByCode, AchievementId, Counted, EntryKind, Mark, Progress, Unlocked,
+};
 use crate::reject::Reject;
-use crate::rules::achievement::CountedEvent;
+use crate::rules::achievement::{CountedEvent, Undone};
 use crate::settings::Terms;
 
 /// Achievements that there can be at once: each event of a user looks at all of them.
@@ -95,6 +97,10 @@ pub(crate) fn update(tx: &mut Tx<'_>, cx: &Cx, asked: &UpdateAchievement) -> Res
     }
     after.description = asked.description.clone().or_default().unwrap_or(after.description);
     if let Some(rule) = &asked.rule {
+        if rule.event != before.rule.event {
+            let detail = format!("it counts {}; make another achievement to count something else", before.rule.event);
+            return Err(Error::field("/rule/event", detail).into());
+        }
         after.rule = Json(rule.clone());
     }
     after.points = asked.points.map_or(after.points, i64::from);
@@ -124,14 +130,21 @@ pub(crate) fn delete(tx: &mut Tx<'_>, cx: &Cx, id: AchievementId) -> Result<(), 
 pub(crate) struct Happened {
     pub(crate) event: CountedEvent,
     pub(crate) user_id: UserId,
-    /// The order, or 0.
+    /// The order or the redemption, or 0.
     pub(crate) of: i64,
     pub(crate) amount: Amount,
+    pub(crate) at: Timestamp,
 }
 
-fn concerned(tx: &Tx<'_>, event: CountedEvent) -> Result<Vec<Achievement>, StoreError> {
+/// The achievements that count an event, but for those that came after it.
+fn concerned(tx: &Tx<'_>, event: CountedEvent, at: Timestamp) -> Result<Vec<Achievement>, StoreError> {
     let all = tx.scan_by::<AchievementByCode>().collect(MOST)?;
-    Ok(all.into_iter().filter(|it| it.rule.event == event).collect())
+    Ok(all.into_iter().filter(|it| it.rule.event == event && it.created_at <= at).collect())
+}
+
+/// Whether any achievement counts an event.
+pub(crate) fn any_counts(tx: &Tx<'_>, event: CountedEvent, at: Timestamp) -> Result<bool, StoreError> {
+    Ok(!concerned(tx, event, at)?.is_empty())
 }
 
 fn has(tx: &Tx<'_>, user_id: UserId, id: AchievementId) -> Result<bool, StoreError> {
@@ -150,35 +163,69 @@ fn progress(tx: &Tx<'_>, user_id: UserId, id: AchievementId) -> Result<Progress,
     Ok(tx.get::<Progress>(&(user_id, id))?.unwrap_or_else(fresh))
 }
 
-/// Counts what happened for all achievements that ask for it, and grants those that are reached.
-pub(crate) fn count(tx: &mut Tx<'_>, terms: &Terms, it: Happened) -> Result<(), Reject> {
+/// Counts what happened for all achievements that ask for it, and grants those that are reached; whether any has further to go.
+pub(crate) fn count(tx: &mut Tx<'_>, terms: &Terms, it: Happened) -> Result<bool, Reject> {
     let erased = |account: Option<Account>| account.is_some_and(|account| account.erased_at.is_some());
-    let concerned = concerned(tx, it.event)?;
+    let concerned = concerned(tx, it.event, it.at)?;
     if concerned.is_empty() || erased(tx.get::<Account>(&it.user_id)?) {
-        return Ok(());
+        return Ok(false);
     }
+    let mut further = false;
     for achievement in concerned {
         if has(tx, it.user_id, achievement.id)? {
             continue;
         }
         let mut progress = progress(tx, it.user_id, achievement.id)?;
-        let now = tx.now();
-        if achievement.rule.count_in(&mut progress, Mark { of: it.of, at: now.0, amount: it.amount }, now) {
+        if achievement.rule.count_in(&mut progress, Mark { of: it.of, at: it.at.0, amount: it.amount }, it.at) {
             tx.delete::<Progress>(&(it.user_id, achievement.id))?;
             unlock(tx, terms, it.user_id, &achievement)?;
         } else {
             tx.put(&progress)?;
+            further = true;
         }
     }
-    Ok(())
+    Ok(further)
 }
 
-/// Counts an order out again that was counted at a time and is cancelled. What was granted stays.
-pub(crate) fn count_out(tx: &mut Tx<'_>, it: Happened, counted_at: Timestamp) -> Result<(), StoreError> {
-    let there_then = |achievement: &Achievement| achievement.created_at <= counted_at;
-    for achievement in concerned(tx, it.event)?.into_iter().filter(there_then) {
-        let Some(mut progress) = tx.get::<Progress>(&(it.user_id, achievement.id))? else { continue };
-        achievement.rule.count_out(&mut progress, Mark { of: it.of, at: 0, amount: it.amount });
+/// Counts what can be undone, and remembers it for that.
+pub(crate) fn count_undoable(tx: &mut Tx<'_>, terms: &Terms, it: Happened) -> Result<(), Reject> {
+    if !count(tx, terms, it)? {
+        return Ok(());
+    }
+    let Happened { event, user_id, of, amount, at } = it;
+    let fresh = Counted { event, of, user_id, times: 0, amount: Amount::ZERO, at };
+    let known = tx.get::<Counted>(&(event, of))?.unwrap_or(fresh);
+    Ok(tx.put(&Counted { times: known.times + 1, amount: known.amount + amount, ..known })?)
+}
+
+/// Counts all that was counted of an order or a redemption out again. What was granted stays.
+pub(crate) fn undo(tx: &mut Tx<'_>, event: CountedEvent, of: i64) -> Result<(), StoreError> {
+    let Some(known) = tx.get::<Counted>(&(event, of))? else { return Ok(()) };
+    tx.delete::<Counted>(&(event, of))?;
+    let undone = Undone { of, times: known.times, amount: known.amount };
+    count_out(tx, event, known.user_id, (known.at, undone))
+}
+
+/// Counts a part of what an order came to out again; with the last of it, the order.
+pub(crate) fn undo_part(tx: &mut Tx<'_>, event: CountedEvent, of: i64, amount: Amount) -> Result<(), StoreError> {
+    let Some(known) = tx.get::<Counted>(&(event, of))? else { return Ok(()) };
+    if amount >= known.amount {
+        return undo(tx, event, of);
+    }
+    tx.put(&Counted { amount: known.amount - amount, ..known.clone() })?;
+    count_out(tx, event, known.user_id, (known.at, Undone { of, times: 0, amount }))
+}
+
+/// Counts out what was counted of a user at a time.
+pub(crate) fn count_out(
+    tx: &mut Tx<'_>,
+    event: CountedEvent,
+    user_id: UserId,
+    (counted_at, undone): (Timestamp, Undone),
+) -> Result<(), StoreError> {
+    for achievement in concerned(tx, event, counted_at)? {
+        let Some(mut progress) = tx.get::<Progress>(&(user_id, achievement.id))? else { continue };
+        achievement.rule.count_out(&mut progress, &undone);
         tx.put(&progress)?;
     }
     Ok(())

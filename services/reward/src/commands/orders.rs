@@ -3,7 +3,7 @@
 use promox_contract::ids::OrderId;
 use promox_contract::order::{OrderFact, OrderReturned};
 use promox_contract::reward::{PointsFact, PointsRedeemed};
-use promox_kernel::{Amount, Json, UserId};
+use promox_kernel::{Amount, Json, Timestamp, UserId};
 use promox_storage::Tx;
 
 use super::book::{Book, Cause};
@@ -28,6 +28,7 @@ fn untouched(tx: &Tx<'_>, order_id: OrderId, user_id: Option<UserId>, status: St
         counted_at: None,
         created_at: tx.now(),
         changed_at: None,
+        cancelled_at: None,
     }
 }
 
@@ -55,7 +56,7 @@ pub(crate) fn hold(
 
 /// An order is confirmed: what it holds is spent, what it earns is given, at once or when the return window ends. Whether it
 /// counts: one that gave back before does not.
-pub(crate) fn confirm(tx: &mut Tx<'_>, terms: &Terms, fact: &OrderFact) -> Result<bool, Reject> {
+pub(crate) fn confirm(tx: &mut Tx<'_>, terms: &Terms, fact: &OrderFact, at: Timestamp) -> Result<bool, Reject> {
     let Some(user_id) = fact.user_id else { return Ok(false) };
     let order_id = fact.order_id;
     let known = tx.get::<OrderPoints>(&order_id)?;
@@ -73,7 +74,7 @@ pub(crate) fn confirm(tx: &mut Tx<'_>, terms: &Terms, fact: &OrderFact) -> Resul
     book.close()?;
     row.earned = row.lot_id.map_or(0, |_| fact.points_earned);
     row.status = Status::Posted;
-    row.counted_at = Some(tx.now());
+    row.counted_at = Some(at);
     row.changed_at = Some(tx.now());
     tx.put(&row)?;
     Ok(true)

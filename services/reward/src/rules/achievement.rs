@@ -18,14 +18,46 @@ const LONGEST_DAYS: u32 = 3_650;
 text_enum! {
     /// What a rule counts.
     CountedEvent {
+        /// An order of the user's was placed; one that failed or was cancelled counts no more.
+        OrderCreated = "ORDER_CREATED",
         /// An order of the user's was confirmed; a cancelled one counts no more.
         OrderConfirmed = "ORDER_CONFIRMED",
         /// All of an order was delivered.
         OrderDelivered = "ORDER_DELIVERED",
+        /// A return of the user's was approved.
+        OrderReturned = "ORDER_RETURNED",
+        /// A promotion had an effect on an order that was confirmed; each promotion once an order, until it is cancelled.
+        PromotionApplied = "PROMOTION_APPLIED",
+        /// A coupon was redeemed; one that was given back counts no more.
+        CouponRedeemed = "COUPON_REDEEMED",
+        /// Points were given, but for those that achievements give; what is taken back with an order counts no more.
+        PointsAwarded = "POINTS_AWARDED",
+        /// Points were spent, on an order or in the catalogue; what comes back with an order counts no more.
+        PointsRedeemed = "POINTS_REDEEMED",
+        /// The user came to a higher tier.
+        TierChanged = "TIER_CHANGED",
         /// The user registered.
         UserRegistered = "USER_REGISTERED",
         /// Somebody registered with the user's code.
         UserReferred = "USER_REFERRED",
+    }
+}
+
+/// What events add up in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unit {
+    Money,
+    Points,
+}
+
+impl CountedEvent {
+    /// What its events come to, if they come to anything.
+    pub(crate) fn unit(self) -> Option<Unit> {
+        match self {
+            Self::PointsAwarded | Self::PointsRedeemed => Some(Unit::Points),
+            Self::CouponRedeemed | Self::TierChanged | Self::UserRegistered | Self::UserReferred => None,
+            _ => Some(Unit::Money),
+        }
     }
 }
 
@@ -68,15 +100,19 @@ impl JsonSchema for Days {
 }
 
 /// When an achievement is reached: once the events number `count` and come to `sum`, those within `within` days of each other.
+/// What happened before the achievement was made does not count.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Rule {
-    /// What is counted.
+    /// What is counted, for the user that it belongs to: orders placed (ORDER_CREATED), confirmed, delivered, returns approved
+    /// (ORDER_RETURNED), promotions used (PROMOTION_APPLIED), coupons redeemed, points given by anything but an achievement,
+    /// points spent, rises to a higher tier (TIER_CHANGED), registrations, friends brought (USER_REFERRED). What is undone
+    /// counts no more; an achievement that was granted stays. It cannot be changed later.
     pub event: CountedEvent,
     /// How many it takes; 1 when neither this nor `sum` is given.
     #[serde(default)]
     pub count: Option<u32>,
-    /// What they must come to, for orders: what was paid.
+    /// What they must come to: what was paid for orders, given back by returns, taken off by promotions, or the points.
     #[serde(default)]
     pub sum: Option<Amount>,
     /// Only those of the last so many days count; null for all.
@@ -97,10 +133,11 @@ impl Rule {
         if self.count.is_some_and(|count| count == 0 || count as usize > MOST_COUNTED) {
             fault("count", "1 to 1,000 events");
         }
-        let money = matches!(self.event, CountedEvent::OrderConfirmed | CountedEvent::OrderDelivered);
+        let unit = self.event.unit();
         match self.sum {
-            Some(_) if !money => fault("sum", "only orders come to a sum"),
+            Some(_) if unit.is_none() => fault("sum", "only orders, returns, promotions and points come to a sum"),
             Some(sum) if sum <= Amount::ZERO => fault("sum", "above zero; leave it out for none"),
+            Some(sum) if unit == Some(Unit::Points) && !sum.0.fract().is_zero() => fault("sum", "whole points"),
             _ => {}
         }
         if self.within.is_some_and(|days| days.0 == 0 || days.0 > LONGEST_DAYS) {
@@ -121,16 +158,29 @@ impl Rule {
         progress.count >= self.wanted() && self.sum.is_none_or(|sum| progress.sum >= sum)
     }
 
-    /// Counts an order out again that was cancelled.
-    pub(crate) fn count_out(&self, progress: &mut Progress, mark: Mark) {
-        if self.within.is_some() {
-            progress.marks.retain(|known| known.of != mark.of);
-            sum_up(progress);
-        } else {
-            progress.count = (progress.count - 1).max(0);
-            progress.sum = (progress.sum - mark.amount).max(Amount(Decimal::ZERO));
+    /// Counts out what was undone.
+    pub(crate) fn count_out(&self, progress: &mut Progress, undone: &Undone) {
+        if self.within.is_none() {
+            progress.count = (progress.count - undone.times).max(0);
+            progress.sum = (progress.sum - undone.amount).max(Amount(Decimal::ZERO));
+            return;
         }
+        if undone.times > 0 {
+            progress.marks.retain(|known| known.of != undone.of);
+        } else if let Some(mark) = progress.marks.iter_mut().find(|known| known.of == undone.of) {
+            mark.amount = (mark.amount - undone.amount).max(Amount(Decimal::ZERO));
+        }
+        sum_up(progress);
     }
+}
+
+/// What of an order or a redemption was undone.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Undone {
+    pub(crate) of: i64,
+    /// How many events; none while a part of it stays.
+    pub(crate) times: i64,
+    pub(crate) amount: Amount,
 }
 
 /// Only what is recent counts, and of that no more than can be asked for.

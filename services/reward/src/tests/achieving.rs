@@ -1,5 +1,9 @@
 //! Achievements: made, counted, granted once.
 
+use promox_contract::coupon::{CouponRedeemed, CouponReleased};
+use promox_contract::ids::PromotionId;
+use promox_contract::order::{OrderCreated, OrderDelivered, OrderFailed};
+use promox_contract::promotion::PromotionApplied;
 use promox_contract::user::UserRegistered;
 use promox_kernel::UserId;
 use serde_json::json;
@@ -70,6 +74,164 @@ async fn friends_are_counted_for_who_sent_them() {
     shop.verify();
 }
 
+/// How far a user is with an achievement: count and sum.
+async fn far(shop: &Shop, user: i64, code: &str) -> (i64, String) {
+    let page = shop.user::<ListUserAchievements>(user, json!({"id": user, "status": "IN_PROGRESS"})).await.unwrap();
+    let open = page["items"].as_array().unwrap().iter().find(|it| it["code"] == code);
+    open.map_or((0, "0".to_owned()), |it| {
+        let sum: rust_decimal::Decimal = it["sum"].as_str().unwrap_or("0").parse().unwrap();
+        (it["count"].as_i64().unwrap(), sum.normalize().to_string())
+    })
+}
+
+fn used(order: i64, user: i64, off: &str) -> PromotionApplied {
+    let (promotion_id, order_id, user_id) = (PromotionId(3), OrderId(order), Some(UserId(user)));
+    PromotionApplied { promotion_id, campaign_id: None, order_id, amount: amount(off), user_id }
+}
+
+fn redeemed(user: Option<i64>) -> CouponRedeemed {
+    let (promotion_id, reference) = (PromotionId(3), "till:7".to_owned());
+    CouponRedeemed { promotion_id, reference, user_id: user.map(UserId) }
+}
+
+#[tokio::test]
+async fn every_event_of_a_user_counts_and_what_is_undone_no_more() {
+    let mut shop = Shop::open();
+    shop.happened(1, redeemed(Some(7))).await;
+    shop.node.clock.advance(std::time::Duration::from_secs(1));
+    for (code, sum) in [
+        ("ORDER_CREATED", true),
+        ("ORDER_DELIVERED", true),
+        ("ORDER_RETURNED", true),
+        ("PROMOTION_APPLIED", true),
+        ("COUPON_REDEEMED", false),
+        ("POINTS_AWARDED", true),
+        ("POINTS_REDEEMED", true),
+    ] {
+        make(&shop, code, json!({"event": code, "count": 50})).await;
+        let within = json!({"event": code, "count": 50, "sum": sum.then_some("9000"), "within": 30});
+        make(&shop, &format!("{code}_LATELY"), within).await;
+    }
+    let lately = |code: &str| format!("{code}_LATELY");
+    for order in [1, 2, 3] {
+        shop.told(OrderCreated(fact(order, 7, 0))).await;
+    }
+    shop.told(OrderFailed(fact(1, 7, 0))).await;
+    shop.confirmed(2, 7, 100).await;
+    shop.confirmed(3, 7, 40).await;
+    shop.confirmed(4, 7, 10).await;
+    shop.told(OrderDelivered(fact(3, 7, 0))).await;
+    for (order, off) in [(2, "1.50"), (2, "2.00"), (3, "4.00")] {
+        shop.happened(3, used(order, 7, off)).await;
+    }
+    for (redemption, user) in [(2, Some(7)), (3, None), (4, Some(7)), (5, Some(8))] {
+        shop.happened(redemption, redeemed(user)).await;
+    }
+    let released = CouponReleased { promotion_id: PromotionId(3), reference: "till:7".to_owned() };
+    shop.happened(4, released).await;
+    shop.adjust(7, 25).await.unwrap();
+    shop.count().await;
+    for (code, want) in [
+        ("ORDER_CREATED", (2, "200")),
+        ("ORDER_DELIVERED", (1, "100")),
+        ("PROMOTION_APPLIED", (3, "7.5")),
+        ("COUPON_REDEEMED", (1, "0")),
+        ("POINTS_AWARDED", (4, "175")),
+    ] {
+        let want = (want.0, want.1.to_owned());
+        assert_eq!(far(&shop, 7, code).await, want, "{code}");
+        assert_eq!(far(&shop, 7, &lately(code)).await, want, "{code} within");
+    }
+    assert_eq!(far(&shop, 8, "COUPON_REDEEMED").await, (1, "0".to_owned()));
+    // A quarter of the third order comes back, the second is cancelled before its last promotion is heard of, the fourth after.
+    shop.returned(3, 7, 25, 0).await;
+    shop.cancelled(2, 7).await;
+    shop.happened(3, used(2, 7, "9.00")).await;
+    shop.happened(3, used(4, 7, "0.25")).await;
+    shop.count().await;
+    shop.cancelled(4, 7).await;
+    shop.count().await;
+    for (code, want) in [
+        ("ORDER_CREATED", (1, "100")),
+        ("ORDER_DELIVERED", (1, "100")),
+        ("ORDER_RETURNED", (1, "0")),
+        ("PROMOTION_APPLIED", (1, "4")),
+        ("POINTS_AWARDED", (2, "55")),
+    ] {
+        let want = (want.0, want.1.to_owned());
+        assert_eq!(far(&shop, 7, code).await, want, "{code}");
+        assert_eq!(far(&shop, 7, &lately(code)).await, want, "{code} within");
+    }
+    shop.verify();
+}
+
+#[tokio::test]
+async fn points_that_were_spent_count_until_they_come_back() {
+    let mut shop = Shop::with(json!({})).await;
+    make(&shop, "SPENDER", json!({"event": "POINTS_REDEEMED", "sum": "1000"})).await;
+    shop.adjust(7, 500).await.unwrap();
+    for order in [1, 2] {
+        shop.hold(order, 7, 100).await.unwrap();
+        shop.confirmed(order, 7, 0).await;
+    }
+    shop.count().await;
+    assert_eq!(far(&shop, 7, "SPENDER").await, (2, "200".to_owned()));
+    shop.returned(1, 7, 50, 30).await;
+    shop.cancelled(2, 7).await;
+    shop.count().await;
+    assert_eq!(far(&shop, 7, "SPENDER").await, (1, "70".to_owned()));
+    shop.verify();
+}
+
+#[tokio::test]
+async fn what_achievements_give_leads_to_no_others_and_falling_is_no_rise() {
+    let mut shop = Shop::open();
+    shop.ladder([0, 50, 500, 5_000, 50_000]).await;
+    make(&shop, "FIRST", json!({"event": "ORDER_CONFIRMED"})).await;
+    make(&shop, "COLLECTOR", json!({"event": "POINTS_AWARDED", "sum": "55"})).await;
+    make(&shop, "CLIMBER", json!({"event": "TIER_CHANGED", "count": 2})).await;
+    shop.confirmed(1, 7, 50).await;
+    shop.count().await;
+    assert_eq!(unlocked(&shop, 7).await, ["FIRST"], "its ten points are not collected");
+    assert_eq!((far(&shop, 7, "COLLECTOR").await.0, far(&shop, 7, "CLIMBER").await.0), (1, 1));
+    shop.pass(366).await;
+    shop.count().await;
+    assert_eq!(far(&shop, 7, "CLIMBER").await.0, 1, "silver lapsed");
+    shop.confirmed(2, 7, 50).await;
+    shop.count().await;
+    assert_eq!(unlocked(&shop, 7).await, ["FIRST", "COLLECTOR", "CLIMBER"]);
+    for order in 3..6 {
+        shop.confirmed(order, 7, 50).await;
+    }
+    shop.count().await;
+    assert_eq!(unlocked(&shop, 7).await.len(), 3, "each once");
+    shop.verify();
+}
+
+#[tokio::test]
+async fn following_the_log_again_counts_nothing_twice() {
+    let mut shop = Shop::open();
+    make(&shop, "SAVER", json!({"event": "PROMOTION_APPLIED", "count": 3})).await;
+    for order in [1, 2] {
+        shop.happened(3, used(order, 7, "1.00")).await;
+        shop.count().await;
+        assert_eq!(far(&shop, 7, "SAVER").await.0, order - 1, "it waits for its order");
+        shop.confirmed(order, 7, 0).await;
+        shop.counting = ConsumerLoop::new(shop.rewards.promox_consumers().remove(0), shop.db.clone(), shop.db.clone());
+        shop.count().await;
+    }
+    assert_eq!(far(&shop, 7, "SAVER").await.0, 2);
+    shop.release(3).await;
+    shop.happened(3, used(3, 7, "1.00")).await;
+    shop.happened(3, used(4, 7, "1.00")).await;
+    shop.count().await;
+    shop.release(4).await;
+    shop.confirmed(3, 7, 0).await;
+    shop.confirmed(4, 7, 0).await;
+    assert_eq!(far(&shop, 7, "SAVER").await.0, 2, "what was given back before counts for nothing");
+    shop.verify();
+}
+
 #[tokio::test]
 async fn achievements_are_edited_and_deleted_and_stay_with_who_has_them() {
     let mut shop = Shop::open();
@@ -80,10 +242,14 @@ async fn achievements_are_edited_and_deleted_and_stay_with_who_has_them() {
         (json!({"code": "first", "name": "x", "rule": {"event": "ORDER_CONFIRMED"}}), "/code"),
         (json!({"code": "X", "name": "", "rule": {"event": "ORDER_CONFIRMED"}}), "/name"),
         (json!({"code": "X", "name": "x", "rule": {"event": "USER_REGISTERED", "sum": "1"}}), "/rule/sum"),
+        (json!({"code": "X", "name": "x", "rule": {"event": "POINTS_AWARDED", "sum": "1.5"}}), "/rule/sum"),
         (json!({"code": "X", "name": "x", "rule": {"event": "NOPE"}}), "/rule/event"),
+        (json!({"code": "X", "name": "x", "rule": {"event": "PRODUCT_VIEWED"}}), "/rule/event"),
     ] {
         assert_eq!(pointers(shop.staff::<CreateAchievement>(body).await), [pointer]);
     }
+    let other = json!({"id": made["id"], "rule": {"event": "ORDER_DELIVERED"}});
+    assert_eq!(pointers(shop.staff::<UpdateAchievement>(other).await), ["/rule/event"]);
     shop.confirmed(1, 7, 0).await;
     let patch = json!({"id": made["id"], "points": 99, "badge": "star"});
     let changed = shop.staff::<UpdateAchievement>(patch).await.unwrap();

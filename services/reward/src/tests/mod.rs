@@ -99,6 +99,7 @@ struct Shop {
     rewards: Arc<Rewards>,
     others: Arc<Others>,
     following: ConsumerLoop,
+    counting: ConsumerLoop,
 }
 
 impl Shop {
@@ -114,7 +115,8 @@ impl Shop {
             StoreProfile, DescribeUsers, DescribePromotions, IssueCoupon, BornOn);
         node.install(registry);
         let following = ConsumerLoop::new(rewards.shop_consumers().remove(0), orders.clone(), db.clone());
-        Self { node, db, orders, rewards, others, following }
+        let counting = ConsumerLoop::new(rewards.promox_consumers().remove(0), db.clone(), db.clone());
+        Self { node, db, orders, rewards, others, following, counting }
     }
 
     /// A shop where points are worth a penny, with some more settings.
@@ -174,6 +176,17 @@ impl Shop {
         let cx = self.cx(1, &[]);
         self.orders.write(&cx, move |tx| tx.emit(1, &fact)).await.unwrap();
         while self.following.turn(&self.node).await.unwrap() {}
+    }
+
+    /// Tells something of the promotion engine of a number; it is followed by [`Self::count`].
+    async fn happened<F: Fact + Clone + Sync>(&self, of: i64, fact: F) {
+        let cx = self.cx(1, &[]);
+        self.db.write(&cx, move |tx| tx.emit(of, &fact)).await.unwrap();
+    }
+
+    /// Lets achievements follow the promotion engine.
+    async fn count(&mut self) {
+        while self.counting.turn(&self.node).await.unwrap() {}
     }
 
     async fn hold(&self, order: i64, user: i64, points: u32) -> Result<(), Error> {
