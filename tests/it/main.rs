@@ -32,6 +32,7 @@ mod points_kill;
 mod process;
 mod promotions;
 mod races;
+mod references;
 mod rewards;
 mod rush;
 mod saga;

@@ -4,7 +4,10 @@ use promox_contract::campaign::{
     CampaignStateList, CampaignStates, HoldBudgets, ReleaseBudgets, SegmentNames, SegmentsOf,
 };
 use promox_contract::condition::{Condition, Subject, Test};
+use promox_contract::flashsale::SaleReferring;
+use promox_contract::ids::{CampaignId, FlashSaleId, PromotionId};
 use promox_contract::order::{StoreFacts, StoreProfile};
+use promox_contract::promotion::PromotionReferring;
 use promox_kernel::{Amount, Currency, Cx, Error, FieldError, Handle, Page, Patch, UserId, bounded};
 
 use crate::api::{
@@ -14,6 +17,8 @@ use crate::api::{
 use crate::commands::campaigns::Store;
 use crate::commands::segments::Membership;
 use crate::commands::{budgets, campaigns, moves, segments};
+use crate::records::Segment;
+use crate::reject::Reject;
 use crate::{Campaigns, facts, queries};
 
 /// Accounts that a segment lists at most: all of them can be exchanged in one transaction.
@@ -52,8 +57,31 @@ impl Handle<UpdateCampaign> for Campaigns {
 
 impl Handle<DeleteCampaign> for Campaigns {
     async fn handle(&self, cx: &Cx, op: DeleteCampaign) -> Result<(), Error> {
+        self.db.read(|tx| campaigns::deletable(tx, cx, op.id)).await?;
+        refuse_used(cx, op.id).await?;
         let caller = cx.clone();
         Ok(self.db.write(cx, move |tx| campaigns::delete(tx, &caller, op.id)).await?)
+    }
+}
+
+/// Refuses while something belongs to a campaign, which would be left without it.
+async fn refuse_used(cx: &Cx, id: CampaignId) -> Result<(), Error> {
+    let asked = PromotionReferring { campaign_id: Some(id), segment: None };
+    if let Some(PromotionId(id)) = cx.call(asked).await?.promotion_id {
+        return Err(Reject::Used { member: "promotionId", what: "promotion", id }.into());
+    }
+    if let Some(FlashSaleId(id)) = cx.call(SaleReferring { campaign_id: id }).await?.flash_sale_id {
+        return Err(Reject::Used { member: "flashSaleId", what: "flash sale", id }.into());
+    }
+    Ok(())
+}
+
+/// Refuses while a promotion's conditions name a segment: without it they would mean something else.
+async fn refuse_named(cx: &Cx, segment: Segment) -> Result<(), Error> {
+    let asked = PromotionReferring { campaign_id: None, segment: Some(segment.name) };
+    match cx.call(asked).await?.promotion_id {
+        Some(promotion_id) => Err(Reject::SegmentNamed { promotion_id }.into()),
+        None => Ok(()),
     }
 }
 
@@ -129,6 +157,10 @@ impl Handle<UpdateSegment> for Campaigns {
             _ => return Err(one_of_both()),
         };
         let (caller, id) = (cx.clone(), op.id);
+        let before = self.db.read(|tx| segments::known(tx, cx, id)).await?;
+        if name.as_ref().is_some_and(|name| *name != before.name) {
+            refuse_named(cx, before).await?;
+        }
         let work =
             move |tx: &mut promox_storage::Tx<'_>| segments::update(tx, &caller, id, (name.as_deref(), who.as_ref()));
         Ok(self.db.write(cx, work).await?)
@@ -137,6 +169,7 @@ impl Handle<UpdateSegment> for Campaigns {
 
 impl Handle<DeleteSegment> for Campaigns {
     async fn handle(&self, cx: &Cx, op: DeleteSegment) -> Result<(), Error> {
+        refuse_named(cx, self.db.read(|tx| segments::deletable(tx, cx, op.id)).await?).await?;
         let caller = cx.clone();
         Ok(self.db.write(cx, move |tx| segments::delete(tx, &caller, op.id)).await?)
     }

@@ -1,6 +1,6 @@
 //! What campaigns refuse, and the codes a caller may branch on.
 
-use promox_contract::ids::{CampaignId, OrderId};
+use promox_contract::ids::{CampaignId, OrderId, PromotionId};
 use promox_contract::promotion::RejectReason;
 use promox_kernel::{Amount, Currency, Error};
 use promox_storage::{StoreError, carries_errors};
@@ -31,6 +31,10 @@ pub(crate) enum Reject {
     Exhausted { campaign_id: CampaignId, left: Amount },
     /// The order gave its budgets back.
     Released { order_id: OrderId },
+    /// Something belongs to the campaign.
+    Used { member: &'static str, what: &'static str, id: i64 },
+    /// A promotion's conditions name the segment.
+    SegmentNamed { promotion_id: PromotionId },
     /// A campaign has the segment as its audience.
     SegmentInUse { campaign_id: CampaignId },
     /// Another segment has the name.
@@ -79,6 +83,16 @@ impl From<Reject> for Error {
             Reject::Released { order_id } => {
                 Self::conflict("BUDGET_RELEASED", format!("Order {order_id} has given its budgets back."))
             }
+            Reject::Used { member, what, id } => Self::conflict(
+                "CAMPAIGN_IN_USE",
+                format!("The {what} {id} is under it: take that out first, or cancel the campaign."),
+            )
+            .with(member, id),
+            Reject::SegmentNamed { promotion_id } => Self::conflict(
+                "SEGMENT_IN_USE",
+                format!("The conditions of promotion {promotion_id} name it: change those first."),
+            )
+            .with("promotionId", promotion_id),
             Reject::SegmentInUse { campaign_id } => Self::conflict(
                 "SEGMENT_IN_USE",
                 format!("It is the audience of campaign {campaign_id}: change that first."),

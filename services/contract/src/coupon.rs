@@ -114,6 +114,15 @@ pub struct CouponsIssued {
     pub count: i64,
 }
 
+/// Asks whether there are coupons for a promotion, or are to be.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CouponsRefer {
+    /// Which.
+    pub promotion_id: PromotionId,
+}
+operation! { CouponsRefer => crate::promotion::Referred, "coupon.refer", internal, "Whether there are coupons for a promotion." }
+
 /// A coupon was redeemed by an order or a reference.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -122,6 +131,9 @@ pub struct CouponRedeemed {
     pub promotion_id: PromotionId,
     /// By whom: `order:7`.
     pub reference: String,
+    /// Whose account, if it is one's.
+    #[serde(default)]
+    pub user_id: Option<UserId>,
 }
 
 /// A redemption was given back.
@@ -131,9 +143,6 @@ pub struct CouponReleased {
     /// Its promotion.
     pub promotion_id: PromotionId,
     /// By whom: `order:7`.
-    /// Whose account, if it is one's.
-    #[serde(default)]
-    pub user_id: Option<UserId>,
     pub reference: String,
 }
 fact! {

@@ -110,6 +110,24 @@ pub struct ReleaseClaims {
 }
 operation! { ReleaseClaims => (), "flashsale.release", internal, "Gives an order's flash pieces back." }
 
+/// Asks for a sale under a campaign, deleted ones apart, so that the campaign does not go away under it.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SaleReferring {
+    /// Which campaign.
+    pub campaign_id: CampaignId,
+}
+operation! { SaleReferring => ReferringSale, "flashsale.referring", internal, "A flash sale under a campaign." }
+
+/// The answer to [`SaleReferring`].
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ReferringSale {
+    /// The first one found.
+    pub flash_sale_id: Option<FlashSaleId>,
+}
+json_reply!(ReferringSale);
+
 /// What every event of a flash sale says.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

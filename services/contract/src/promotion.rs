@@ -361,6 +361,35 @@ pub struct ReleaseCodes {
 }
 operation! { ReleaseCodes => (), "promotion.release_codes", internal, "Releases claimed codes." }
 
+/// Asks for a promotion that refers to a campaign, or by name to a segment, so that neither goes away under it.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PromotionReferring {
+    /// To this campaign.
+    pub campaign_id: Option<CampaignId>,
+    /// To this segment, unless it is archived.
+    pub segment: Option<String>,
+}
+operation! { PromotionReferring => ReferringPromotion, "promotion.referring", internal, "A promotion that refers to something." }
+
+/// The answer to [`PromotionReferring`].
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ReferringPromotion {
+    /// The first one found.
+    pub promotion_id: Option<PromotionId>,
+}
+json_reply!(ReferringPromotion);
+
+/// Whether anything refers to a promotion, so that it cannot go away.
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Referred {
+    /// Whether.
+    pub referred: bool,
+}
+json_reply!(Referred);
+
 /// A customer as rules ask about one.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
@@ -397,6 +426,9 @@ pub struct PromotionApplied {
     pub order_id: OrderId,
     /// What it cost.
     pub amount: Amount,
+    /// Whose order it is, if it is an account's.
+    #[serde(default)]
+    pub user_id: Option<UserId>,
 }
 fact! { PromotionApplied = "PROMOTION_APPLIED" in "promotion" }
 
@@ -426,9 +458,6 @@ pub struct PricingTerms {
     pub shipping_method: Option<String>,
     /// What the goods come to before promotions of the cart.
     pub subtotal: Amount,
-    /// Whose order it is, if it is an account's.
-    #[serde(default)]
-    pub user_id: Option<UserId>,
     /// The tax classes whose rates are wanted.
     pub tax_classes: Vec<String>,
 }

@@ -4,7 +4,7 @@ use promox_kernel::{Amount, Currency, UserId, fact, json_reply, operation};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::ids::OrderId;
+use crate::ids::{OrderId, PromotionId};
 
 /// Asks what so many points of a user would pay of an order.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -72,6 +72,15 @@ pub struct TierName {
     pub tier: String,
 }
 json_reply!(TierName);
+
+/// Asks whether points buy coupons of a promotion, or somebody waits for one.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OffersRefer {
+    /// Which.
+    pub promotion_id: PromotionId,
+}
+operation! { OffersRefer => crate::promotion::Referred, "reward.refer", internal, "Whether offers are of a promotion." }
 
 /// Asks how many points an order will earn, to show it: `floor(base × rate × tier multiplier × promotion multiplier)`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use promox_contract::coupon::{
-    CouponCodesTaken, HoldCoupons, IssueCoupon, IssuedCoupon, ReleaseCoupons, ResolveCodes, ResolvedCode,
+    CouponCodesTaken, CouponsRefer, HoldCoupons, IssueCoupon, IssuedCoupon, ReleaseCoupons, ResolveCodes, ResolvedCode,
     ResolvedCodes, normal_code,
 };
 use promox_contract::ids::PromotionId;
-use promox_contract::promotion::{DescribePromotions, PromotionCodesTaken, RejectReason, TakenCodes};
+use promox_contract::promotion::{DescribePromotions, PromotionCodesTaken, Referred, RejectReason, TakenCodes};
 use promox_contract::user::DescribeUsers;
 use promox_kernel::{Cx, Download, Error, FieldError, Handle, Kind, Page, Patch, Principal, UserId, bounded};
 
@@ -330,6 +330,12 @@ impl Handle<IssueCoupon> for Coupons {
             }
         }
         Err(Error::unavailable("NO_FREE_CODE", "No free code was found; try again.", 1))
+    }
+}
+
+impl Handle<CouponsRefer> for Coupons {
+    async fn handle(&self, _: &Cx, op: CouponsRefer) -> Result<Referred, Error> {
+        Ok(Referred { referred: self.db.read(|tx| queries::refer(tx, op.promotion_id)).await? })
     }
 }
 

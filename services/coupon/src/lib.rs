@@ -36,7 +36,7 @@ mod validate;
 
 use std::sync::Arc;
 
-use promox_contract::coupon::{CouponCodesTaken, HoldCoupons, IssueCoupon, ReleaseCoupons, ResolveCodes};
+use promox_contract::coupon::{CouponCodesTaken, CouponsRefer, HoldCoupons, IssueCoupon, ReleaseCoupons, ResolveCodes};
 use promox_kernel::{Job, Registry, register};
 use promox_storage::{Cache, Db, Record, TableDef};
 
@@ -71,6 +71,7 @@ impl Coupons {
         register!(registry, self; CreateBatch, ListBatches, GetBatch, ExportBatch, DisableBatch, ImportCoupons);
         register!(registry, self; ValidateCoupon, RedeemCoupon, ReleaseCoupon);
         register!(registry, self; ResolveCodes, HoldCoupons, ReleaseCoupons, IssueCoupon, CouponCodesTaken);
+        register!(registry, self; CouponsRefer);
     }
 
     /// What it does by the clock: batches are made.

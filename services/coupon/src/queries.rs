@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use promox_contract::coupon::{ResolvedCode, normal_code};
+use promox_contract::ids::PromotionId;
 use promox_contract::promotion::RejectReason;
 use promox_kernel::{Error, Page, Timestamp};
 use promox_storage::{StoreError, Tx};
@@ -232,6 +233,19 @@ pub(crate) fn batch(tx: &Tx<'_>, id: BatchId) -> Result<Batch, Error> {
 /// What a reference has redeemed of a code, given back or not.
 pub(crate) fn redemption(tx: &Tx<'_>, reference: &str, code: &str) -> Result<Option<Redemption>, StoreError> {
     tx.get_by::<RedemptionByReference>((reference, &normal_code(code)))
+}
+
+/// Whether there are coupons for a promotion, or a batch of them was asked for.
+pub(crate) fn refer(tx: &Tx<'_>, id: PromotionId) -> Result<bool, StoreError> {
+    if tx.scan_by::<CouponByPromotion>().prefix(id).first()?.is_some() {
+        return Ok(true);
+    }
+    for batch in tx.scan::<Batch>().rows() {
+        if batch?.promotion_id == id {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// A page of batches, newest first.

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use promox_contract::campaign::CampaignStates;
 use promox_contract::flashsale::{
-    ClaimReservations, DescribeFlashSales, FlashLines, FlashRefusal, FlashSaleDescriptions, ReleaseClaims,
-    ReservedLines,
+    ClaimReservations, DescribeFlashSales, FlashLines, FlashRefusal, FlashSaleDescriptions, ReferringSale,
+    ReleaseClaims, ReservedLines, SaleReferring,
 };
 use promox_contract::ids::{CampaignId, FlashSaleId};
 use promox_contract::product::DescribeSkus;
@@ -277,6 +277,13 @@ impl Handle<ReleaseReservation> for FlashSales {
     async fn handle(&self, cx: &Cx, op: ReleaseReservation) -> Result<(), Error> {
         let user = cx.principal.user().ok_or_else(not_a_user)?;
         self.freeing(cx, Lane::Normal, move |tx| holds::give_back(tx, op.id, op.rid, user)).await
+    }
+}
+
+impl Handle<SaleReferring> for FlashSales {
+    async fn handle(&self, _: &Cx, op: SaleReferring) -> Result<ReferringSale, Error> {
+        let under: Result<_, StoreError> = self.db.read(|tx| queries::under(tx, op.campaign_id)).await;
+        Ok(ReferringSale { flash_sale_id: under? })
     }
 }
 

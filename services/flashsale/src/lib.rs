@@ -35,7 +35,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use promox_contract::flashsale::{ClaimReservations, DescribeFlashSales, ReleaseClaims, ReservedLines};
+use promox_contract::flashsale::{ClaimReservations, DescribeFlashSales, ReleaseClaims, ReservedLines, SaleReferring};
 use promox_kernel::{Cx, Error, Job, Registry, register};
 use promox_storage::{Consumer, Db, Record, TableDef};
 
@@ -74,7 +74,7 @@ impl FlashSales {
     pub fn register(self: &Arc<Self>, registry: &mut Registry) {
         register!(registry, self; ListSales, ListActiveSales, GetSale, CreateSale, UpdateSale, CancelSale, DeleteSale);
         register!(registry, self; CreateReservation, ReleaseReservation, FollowSale);
-        register!(registry, self; DescribeFlashSales, ReservedLines, ClaimReservations, ReleaseClaims);
+        register!(registry, self; DescribeFlashSales, ReservedLines, ClaimReservations, ReleaseClaims, SaleReferring);
     }
 
     /// What follows from the shop's events: confirmed orders have bought what they claimed.

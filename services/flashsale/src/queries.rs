@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use promox_contract::flashsale::{FlashLine, FlashRefusal, FlashSaleDescription};
-use promox_contract::ids::{FlashReservationId, FlashSaleId};
+use promox_contract::ids::{CampaignId, FlashReservationId, FlashSaleId};
 use promox_contract::inventory::SkuQuantity;
 use promox_contract::promotion::RejectReason;
 use promox_kernel::{Error, Page, Timestamp, UserId};
@@ -120,6 +120,19 @@ pub(crate) fn kept(tx: &Tx<'_>, id: FlashSaleId) -> Result<Vec<SkuQuantity>, Sto
         }
     }
     Ok(quantities)
+}
+
+/// A sale under a campaign that is shown, or about to be.
+pub(crate) fn under(tx: &Tx<'_>, campaign: CampaignId) -> Result<Option<FlashSaleId>, StoreError> {
+    for sale in tx.scan::<FlashSale>().rows() {
+        let sale = sale?;
+        let there = sale.listed.is_some() || sale.draft.is_some();
+        let wanted = sale.draft.as_ref().and_then(|draft| draft.terms.campaign_id);
+        if there && (sale.campaign_id == Some(campaign) || wanted == Some(campaign)) {
+            return Ok(Some(sale.id));
+        }
+    }
+    Ok(None)
 }
 
 /// The names of sales, deleted ones among them.

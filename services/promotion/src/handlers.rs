@@ -1,13 +1,15 @@
 //! Operations: one read or one write each.
 
 use promox_contract::campaign::CampaignStates;
+use promox_contract::coupon::CouponsRefer;
 use promox_contract::ids::{CampaignId, PromotionId};
 use promox_contract::order::StoreProfile;
 use promox_contract::product::DescribeSkus;
 use promox_contract::promotion::{
-    DescribePromotions, EvaluateCart, Evaluation, HoldUses, PromotionDescriptions, ReleaseUses, ShelfPriceList,
-    ShelfPrices,
+    DescribePromotions, EvaluateCart, Evaluation, HoldUses, PromotionDescriptions, PromotionReferring,
+    ReferringPromotion, ReleaseUses, ShelfPriceList, ShelfPrices,
 };
+use promox_contract::reward::OffersRefer;
 use promox_kernel::{Currency, Cx, Error, FieldError, Handle, Page, Patch, Sku, bind_json};
 use promox_storage::Tx;
 use serde_json::{Map, Value};
@@ -243,9 +245,21 @@ impl Handle<ArchivePromotion> for Promotions {
 impl Handle<DeletePromotion> for Promotions {
     async fn handle(&self, cx: &Cx, op: DeletePromotion) -> Result<(), Error> {
         let desk = desk(cx).await?;
-        self.db.write(cx, move |tx| promotions::delete(tx, &desk, op.id)).await?;
+        let referred = referred(cx, op.id).await?;
+        self.db.write(cx, move |tx| promotions::delete(tx, &desk, op.id, referred)).await?;
         self.tell_shelf(cx).await;
         Ok(())
+    }
+}
+
+/// Whether a coupon or an offer is of this promotion.
+async fn referred(cx: &Cx, promotion_id: PromotionId) -> Result<bool, Error> {
+    Ok(cx.call(CouponsRefer { promotion_id }).await?.referred || cx.call(OffersRefer { promotion_id }).await?.referred)
+}
+
+impl Handle<PromotionReferring> for Promotions {
+    async fn handle(&self, _: &Cx, op: PromotionReferring) -> Result<ReferringPromotion, Error> {
+        Ok(ReferringPromotion { promotion_id: self.db.read(|tx| queries::referring(tx, &op)).await? })
     }
 }
 

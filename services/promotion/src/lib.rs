@@ -37,8 +37,8 @@ mod tests;
 use std::sync::Arc;
 
 use promox_contract::promotion::{
-    ClaimCodes, DescribePromotions, EvaluateCart, HoldUses, PromotionCodesTaken, ReleaseCodes, ReleaseUses,
-    ShelfPrices, ShelfSignal,
+    ClaimCodes, DescribePromotions, EvaluateCart, HoldUses, PromotionCodesTaken, PromotionReferring, ReleaseCodes,
+    ReleaseUses, ShelfPrices, ShelfSignal,
 };
 use promox_kernel::{Job, Registry, register};
 use promox_storage::{Consumer, Db, Record, TableDef};
@@ -84,7 +84,7 @@ impl Promotions {
         register!(registry, self; ActivatePromotion, PausePromotion, ArchivePromotion, ListUsage);
         register!(registry, self; CalculateCart, BacktestPromotion);
         register!(registry, self; EvaluateCart, HoldUses, ReleaseUses, ShelfPrices, DescribePromotions);
-        register!(registry, self; PromotionCodesTaken, ClaimCodes, ReleaseCodes);
+        register!(registry, self; PromotionCodesTaken, ClaimCodes, ReleaseCodes, PromotionReferring);
     }
 
     /// What follows from the shop's events: uses are logged when their orders are confirmed.

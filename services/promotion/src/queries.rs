@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use promox_contract::ids::PromotionId;
-use promox_contract::promotion::{PromotionDescription, RejectReason};
+use promox_contract::promotion::{PromotionDescription, PromotionReferring, RejectReason};
 use promox_kernel::{Amount, Currency, Error, Page, Timestamp};
 use promox_storage::{StoreError, Tx};
 
@@ -101,6 +101,25 @@ pub(crate) fn describe(tx: &Tx<'_>, ids: &[PromotionId]) -> Result<Vec<Promotion
         }
     }
     Ok(found)
+}
+
+/// A promotion that refers to a campaign, or, while it is not archived, to a segment.
+pub(crate) fn referring(tx: &Tx<'_>, op: &PromotionReferring) -> Result<Option<PromotionId>, StoreError> {
+    if let Some(id) = op.campaign_id
+        && let Some(row) = tx.scan_by::<PromotionByCampaign>().prefix(Some(id)).first()?
+    {
+        return Ok(Some(row.id));
+    }
+    let Some(segment) = &op.segment else { return Ok(None) };
+    for status in [PromotionStatus::Active, PromotionStatus::Paused, PromotionStatus::Draft] {
+        for row in tx.scan_by::<PromotionByStatus>().prefix(status).rows() {
+            let row = row?;
+            if row.document.when.as_ref().is_some_and(|when| when.names("customer.segments", segment)) {
+                return Ok(Some(row.id));
+            }
+        }
+    }
+    Ok(None)
 }
 
 /// Those of codes in normal form that promotions have.

@@ -2,9 +2,9 @@
 
 use promox_contract::coupon::IssueCoupon;
 use promox_contract::ids::PromotionId;
-use promox_contract::promotion::DescribePromotions;
+use promox_contract::promotion::{DescribePromotions, Referred};
 use promox_contract::reward::{
-    HoldPoints, PointsEarned, PointsFor, PointsValue, ReleasePoints, TierName, TierOf, ValuePoints,
+    HoldPoints, OffersRefer, PointsEarned, PointsFor, PointsValue, ReleasePoints, TierName, TierOf, ValuePoints,
 };
 use promox_contract::user::{DescribeUsers, ExportRewards, PersonalData};
 use promox_kernel::{Cx, Error, FieldError, Handle, Kind, Page, UserId};
@@ -258,6 +258,12 @@ impl Handle<PointsFor> for Rewards {
             Ok::<_, Error>(worth::earned(op.base, terms.settings.points_per_unit, tier, op.multiplier))
         };
         Ok(PointsEarned { points: self.db.read(read).await? })
+    }
+}
+
+impl Handle<OffersRefer> for Rewards {
+    async fn handle(&self, _: &Cx, op: OffersRefer) -> Result<Referred, Error> {
+        Ok(Referred { referred: self.db.read(|tx| queries::refer(tx, op.promotion_id)).await? })
     }
 }
 

@@ -38,7 +38,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use promox_contract::reward::{HoldPoints, PointsFor, ReleasePoints, TierOf, ValuePoints};
+use promox_contract::reward::{HoldPoints, OffersRefer, PointsFor, ReleasePoints, TierOf, ValuePoints};
 use promox_contract::user::ExportRewards;
 use promox_kernel::{Job, Registry, register};
 use promox_storage::{Consumer, Db, Record, TableDef};
@@ -85,6 +85,7 @@ impl Rewards {
         register!(registry, self; ListAchievements, GetAchievement, CreateAchievement, UpdateAchievement, DeleteAchievement);
         register!(registry, self; ListOffers, GetOffer, CreateOffer, UpdateOffer, DeleteOffer, RedeemOffer);
         register!(registry, self; ValuePoints, PointsFor, TierOf, HoldPoints, ReleasePoints, ExportRewards);
+        register!(registry, self; OffersRefer);
     }
 
     /// What follows from the shop's events: points are spent, earned and taken back, bonuses given, persons dropped.
@@ -92,12 +93,12 @@ impl Rewards {
         vec![Arc::new(events::FollowShop(self.terms.clone()))]
     }
 
-    /// What it does by the clock.
     /// What follows from the promotion engine's events: achievements are counted.
     pub fn promox_consumers(self: &Arc<Self>) -> Vec<Arc<dyn Consumer>> {
         vec![Arc::new(events::FollowPromotions(self.terms.clone()))]
     }
 
+    /// What it does by the clock.
     pub fn jobs(self: &Arc<Self>) -> Vec<Job> {
         vec![jobs::keep_time(self), jobs::finish_redemptions(self), jobs::celebrate(self), jobs::prune_keys(self)]
     }

@@ -1,5 +1,6 @@
 //! Reads: accounts as they stand now, the ledger, achievements, the catalogue.
 
+use promox_contract::ids::PromotionId;
 use promox_kernel::{Error, Page, Timestamp, UserId};
 use promox_storage::{StoreError, Tx};
 
@@ -10,7 +11,7 @@ use crate::api::{
 use crate::commands::book::INSTANT;
 use crate::records::{
     Account, Achievement, AchievementByCode, Entry, EntryByCount, EntryByUser, Lot, LotByOpen, LotByPending, Offer,
-    OfferByListed, Progress, Redemption, RedemptionByUser, Unlocked,
+    OfferByListed, Progress, Redemption, RedemptionByDue, RedemptionByUser, Unlocked,
 };
 use crate::rules::calendar::TIER_SPAN;
 use crate::rules::ladder::Tier;
@@ -204,6 +205,21 @@ pub(crate) fn user_achievements(tx: &Tx<'_>, op: ListUserAchievements) -> Result
 pub(crate) fn offer(tx: &Tx<'_>, id: crate::OfferId) -> Result<Offer, Error> {
     let found = tx.get::<Offer>(&id)?.filter(|offer| offer.listed.is_some());
     found.ok_or_else(|| Error::not_found("offer"))
+}
+
+/// Whether an offer is of a promotion, or one that was is still to become a coupon.
+pub(crate) fn refer(tx: &Tx<'_>, id: PromotionId) -> Result<bool, StoreError> {
+    for offer in tx.scan_by::<OfferByListed>().prefix(Some(true)).rows() {
+        if offer?.promotion_id == id {
+            return Ok(true);
+        }
+    }
+    for waiting in tx.scan_by::<RedemptionByDue>().from(Some(Timestamp::EPOCH)).rows() {
+        if waiting?.promotion_id == id {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// A page of the catalogue.

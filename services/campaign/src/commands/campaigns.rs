@@ -208,13 +208,19 @@ fn check_change(before: &Campaign, after: &Campaign) -> Result<(), Reject> {
     Ok(())
 }
 
-/// Deletes what has never been ACTIVE.
-pub(crate) fn delete(tx: &mut Tx<'_>, cx: &Cx, id: CampaignId) -> Result<(), Reject> {
+/// A campaign that has never been ACTIVE, as the caller knows it.
+pub(crate) fn deletable(tx: &Tx<'_>, cx: &Cx, id: CampaignId) -> Result<Campaign, Reject> {
     let campaign = tx.get::<Campaign>(&id)?.ok_or(Reject::Absent("campaign"))?;
     cx.check_version(campaign.version)?;
     if campaign.started_at.is_some() {
         return Err(Reject::Kept { status: campaign.status });
     }
+    Ok(campaign)
+}
+
+/// Deletes what has never been ACTIVE.
+pub(crate) fn delete(tx: &mut Tx<'_>, cx: &Cx, id: CampaignId) -> Result<(), Reject> {
+    let campaign = deletable(tx, cx, id)?;
     for number in 1..=campaign.moves {
         tx.delete::<Move>(&(id, number))?;
     }

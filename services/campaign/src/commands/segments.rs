@@ -86,8 +86,7 @@ pub(crate) fn update(
     id: SegmentId,
     (name, who): (Option<&str>, Option<&Membership>),
 ) -> Result<SegmentView, Reject> {
-    let before = tx.get::<Segment>(&id)?.ok_or(Reject::Absent("segment"))?;
-    cx.check_version(before.version)?;
+    let before = known(tx, cx, id)?;
     let mut after = before.clone();
     if let Some(name) = name {
         check_name(tx, name, Some(id))?;
@@ -106,16 +105,28 @@ pub(crate) fn update(
     Ok(segment_view(after))
 }
 
-/// Deletes a segment that is no campaign's audience.
-pub(crate) fn delete(tx: &mut Tx<'_>, cx: &Cx, id: SegmentId) -> Result<(), Reject> {
+/// A segment as the caller knows it.
+pub(crate) fn known(tx: &Tx<'_>, cx: &Cx, id: SegmentId) -> Result<Segment, Reject> {
     let segment = tx.get::<Segment>(&id)?.ok_or(Reject::Absent("segment"))?;
     cx.check_version(segment.version)?;
+    Ok(segment)
+}
+
+/// A segment that is no campaign's audience.
+pub(crate) fn deletable(tx: &Tx<'_>, cx: &Cx, id: SegmentId) -> Result<Segment, Reject> {
+    let segment = known(tx, cx, id)?;
     for campaign in tx.scan::<Campaign>().backward().rows() {
         let campaign = campaign?;
         if campaign.audience.contains(&id) {
             return Err(Reject::SegmentInUse { campaign_id: campaign.id });
         }
     }
+    Ok(segment)
+}
+
+/// Deletes a segment that is no campaign's audience.
+pub(crate) fn delete(tx: &mut Tx<'_>, cx: &Cx, id: SegmentId) -> Result<(), Reject> {
+    let segment = deletable(tx, cx, id)?;
     move_members(tx, id, &segment.ids(), &BTreeSet::new())?;
     tx.delete::<Segment>(&id)?;
     Ok(note(tx, cx, "segment.delete", id, (segment.trace(), Value::Null))?)

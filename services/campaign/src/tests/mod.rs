@@ -7,7 +7,10 @@ mod segments;
 use std::sync::Arc;
 use std::time::Duration;
 
+use promox_contract::flashsale::{ReferringSale, SaleReferring};
+use promox_contract::ids::PromotionId;
 use promox_contract::order::{Purchases, PurchasesOf, StoreFacts, StoreProfile};
+use promox_contract::promotion::{PromotionReferring, ReferringPromotion};
 use promox_contract::reward::{TierName, TierOf};
 use promox_contract::user::{DescribeUsers, UserDescriptions};
 use promox_kernel::{
@@ -19,7 +22,8 @@ use serde_json::{Value, json};
 
 use crate::{Campaigns, CreateCampaign, GetCampaign, MoveCampaign};
 
-/// The other services as far as this one asks them: account 20 has four orders, everybody is GOLD.
+/// The other services as far as this one asks them: account 20 has four orders, everybody is GOLD, and
+/// promotion 3 names the segment NAMED.
 struct Store;
 
 impl Handle<StoreProfile> for Store {
@@ -39,6 +43,19 @@ impl Handle<PurchasesOf> for Store {
 impl Handle<TierOf> for Store {
     async fn handle(&self, _: &Cx, _: TierOf) -> Result<TierName, Error> {
         Ok(TierName { tier: "GOLD".to_owned() })
+    }
+}
+
+impl Handle<PromotionReferring> for Store {
+    async fn handle(&self, _: &Cx, asked: PromotionReferring) -> Result<ReferringPromotion, Error> {
+        let named = asked.segment.as_deref() == Some("NAMED");
+        Ok(ReferringPromotion { promotion_id: named.then_some(PromotionId(3)) })
+    }
+}
+
+impl Handle<SaleReferring> for Store {
+    async fn handle(&self, _: &Cx, _: SaleReferring) -> Result<ReferringSale, Error> {
+        Ok(ReferringSale::default())
     }
 }
 
@@ -71,6 +88,8 @@ impl Shop {
         registry.register::<PurchasesOf, _>(&store);
         registry.register::<TierOf, _>(&store);
         registry.register::<DescribeUsers, _>(&store);
+        registry.register::<PromotionReferring, _>(&store);
+        registry.register::<SaleReferring, _>(&store);
         node.install(registry);
         let posting = ConsumerLoop::new(campaigns.shop_consumers().remove(0), orders.clone(), db.clone());
         Self { node, db, orders, campaigns, posting }

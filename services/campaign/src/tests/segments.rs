@@ -73,6 +73,17 @@ async fn an_audience_is_who_is_in_any_of_its_segments() {
 }
 
 #[tokio::test]
+async fn what_a_promotion_names_keeps_its_name() {
+    let shop = Shop::open();
+    let id = &shop.ask::<CreateSegment>(json!({"name": "NAMED", "userIds": [7]})).await.unwrap()["id"];
+    assert_eq!(code(shop.ask::<DeleteSegment>(json!({"id": id})).await), "SEGMENT_IN_USE");
+    assert_eq!(code(shop.ask::<UpdateSegment>(json!({"id": id, "name": "OTHER"})).await), "SEGMENT_IN_USE");
+    let moved = shop.ask::<UpdateSegment>(json!({"id": id, "name": "NAMED", "userIds": [8]})).await.unwrap();
+    assert_eq!(moved["userIds"], json!([8]), "who is in it can change");
+    shop.verify();
+}
+
+#[tokio::test]
 async fn faults_are_pointed_at() {
     let shop = Shop::open();
     shop.ask::<CreateSegment>(loyal()).await.unwrap();

@@ -65,6 +65,20 @@ pub struct Condition {
     pub items: Option<Box<ItemFilter>>,
 }
 
+impl Condition {
+    /// Whether it compares a field with a text somewhere.
+    pub fn names(&self, field: &str, text: &str) -> bool {
+        let says = |value: &Value| match value {
+            Value::String(one) => one == text,
+            Value::Array(many) => many.iter().any(|one| one.as_str() == Some(text)),
+            _ => false,
+        };
+        let here = self.field.as_deref() == Some(field) && self.value.as_ref().is_some_and(says);
+        let mut within = self.all.iter().flatten().chain(self.any.iter().flatten()).chain(self.not.as_deref());
+        here || within.any(|condition| condition.names(field, text))
+    }
+}
+
 /// Which lines: members of a list are alternatives, keys must all match. An empty filter is every line.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

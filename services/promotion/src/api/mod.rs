@@ -136,7 +136,7 @@ moves! {
     ArchivePromotion = "promotion.archive" "/api/promotions/{id}/archive" "Archives a promotion.";
 }
 
-/// Removes a DRAFT; any other promotion is archived, because orders name it.
+/// Removes a DRAFT; any other promotion is archived, because orders name it, and so is one that coupons or offers are of.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct DeletePromotion {
     /// Which.

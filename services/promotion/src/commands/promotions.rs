@@ -165,11 +165,11 @@ pub(crate) fn transit(
     Ok(tell(tx, desk, action, Some(&before), &row)?)
 }
 
-/// Removes a DRAFT; archives what was ever more.
-pub(crate) fn delete(tx: &mut Tx<'_>, desk: &Desk, id: PromotionId) -> Result<(), Reject> {
+/// Removes a DRAFT; archives what was ever more, and what coupons or offers refer to.
+pub(crate) fn delete(tx: &mut Tx<'_>, desk: &Desk, id: PromotionId, referred: bool) -> Result<(), Reject> {
     let before = tx.get::<Promotion>(&id)?.ok_or(Reject::Absent("promotion"))?;
     desk.cx.check_version(before.version)?;
-    if before.status != Status::Draft {
+    if before.status != Status::Draft || referred {
         return transit(tx, desk, id, Status::Archived, 0).map(drop);
     }
     tx.delete::<Promotion>(&id)?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use promox_contract::campaign::{CampaignState, CampaignStateList, CampaignStates, SegmentNames, SegmentsOf};
-use promox_contract::coupon::{CouponCodesTaken, ResolveCodes, ResolvedCode, ResolvedCodes};
+use promox_contract::coupon::{CouponCodesTaken, CouponsRefer, ResolveCodes, ResolvedCode, ResolvedCodes};
 use promox_contract::ids::{CampaignId, CategoryId, OrderId, ProductId, PromotionId};
 use promox_contract::inventory::{Availability, AvailableStock};
 use promox_contract::order::{
@@ -16,10 +16,10 @@ use promox_contract::order::{
 };
 use promox_contract::product::{DescribeSkus, SkuDescription, SkuDescriptions};
 use promox_contract::promotion::{
-    CartLine, EvaluateCart, Evaluation, HoldUses, PricingTerms, PricingTermsReply, PromotionUse, RejectReason,
-    ReleaseUses, TakenCodes,
+    CartLine, EvaluateCart, Evaluation, HoldUses, PricingTerms, PricingTermsReply, PromotionUse, Referred,
+    RejectReason, ReleaseUses, TakenCodes,
 };
-use promox_contract::reward::{TierName, TierOf};
+use promox_contract::reward::{OffersRefer, TierName, TierOf};
 use promox_contract::user::{DescribeUsers, UserDescription, UserDescriptions};
 use promox_kernel::{
     Amount, Clock, Currency, Cx, Entropy, Error, Handle, Node, Op, Principal, Registry, Timestamp, UserId, register,
@@ -101,6 +101,18 @@ impl Handle<ResolveCodes> for Desk {
 impl Handle<CouponCodesTaken> for Desk {
     async fn handle(&self, _: &Cx, op: CouponCodesTaken) -> Result<TakenCodes, Error> {
         Ok(TakenCodes { taken: op.codes.into_iter().filter(|code| code == "COUPON").collect() })
+    }
+}
+
+impl Handle<CouponsRefer> for Desk {
+    async fn handle(&self, _: &Cx, op: CouponsRefer) -> Result<Referred, Error> {
+        Ok(Referred { referred: self.coupons.lock().iter().any(|(_, id, _)| *id == op.promotion_id) })
+    }
+}
+
+impl Handle<OffersRefer> for Desk {
+    async fn handle(&self, _: &Cx, _: OffersRefer) -> Result<Referred, Error> {
+        Ok(Referred { referred: false })
     }
 }
 
