@@ -42,15 +42,23 @@ async fn what_would_leave_it_open_what_counts_is_pointed_at() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_read_can_be_sent_back_and_names_its_version() {
     let shop = Shop::start().await;
-    for group in ["store", "shipping", "taxes"] {
-        let path = format!("/api/settings/{group}");
-        let first = shop.admin.put(&path, &json!({})).await.expect(200);
-        let read = shop.anyone.get(&path).await.expect(200);
+    let tiers = shop.admin.get("/api/rewards/tiers").await.expect(200)["tiers"].clone();
+    for (path, body) in [
+        ("/api/settings/store", json!({})),
+        ("/api/settings/shipping", json!({})),
+        ("/api/settings/taxes", json!({})),
+        ("/api/rewards/settings", json!({"pendingDays": 14})),
+        ("/api/rewards/tiers", json!({ "tiers": tiers })),
+    ] {
+        let fresh = shop.admin.get(path).await.expect(200);
+        let first = shop.admin.put(path, &body).await.expect(200);
+        assert_eq!(first["version"], fresh["version"].as_i64().unwrap() + 1);
+        let read = shop.admin.get(path).await.expect(200);
         assert_eq!(read, first);
-        let second = shop.admin.put(&path, &read).await.expect(200);
+        let second = shop.admin.put(path, &read).await.expect(200);
         assert_eq!(second["version"], read["version"].as_i64().unwrap() + 1);
-        shop.admin.put(&path, &read).await.refused(412, "VERSION_MISMATCH");
-        shop.admin.with("if-match", "\"1\"").put(&path, &json!({})).await.refused(412, "VERSION_MISMATCH");
+        shop.admin.put(path, &read).await.refused(412, "VERSION_MISMATCH");
+        shop.admin.with("if-match", "\"1\"").put(path, &body).await.refused(412, "VERSION_MISMATCH");
     }
     let customer = shop.customer("ada@example.com").await;
     let preferences = customer.get("/api/notifications/preferences").await.expect(200);

@@ -58,9 +58,7 @@ pub struct RewardSettings {
     pub max_share_percent: Amount,
     /// What happens when a return or a cancelled order takes back more than there is.
     pub return_shortfall: Shortfall,
-    /// Counts its changes.
-    #[schemars(skip)]
-    #[serde(skip_deserializing)]
+    /// Counts its changes. The version that is changed, when it is sent: it must be the present one.
     pub version: i64,
 }
 json_reply!(RewardSettings, etag version);
@@ -87,12 +85,17 @@ impl Default for RewardSettings {
 /// A group of settings as it is kept.
 pub(crate) trait Group: Clone + Default + Serialize + DeserializeOwned + Send + Sync + 'static {
     const NAME: &'static str;
+    fn version(&self) -> i64;
     fn set_version(&mut self, version: i64);
     fn faults(&self) -> Vec<FieldError>;
 }
 
 impl Group for RewardSettings {
     const NAME: &'static str = "rewards";
+
+    fn version(&self) -> i64 {
+        self.version
+    }
 
     fn set_version(&mut self, version: i64) {
         self.version = version;
@@ -136,6 +139,10 @@ impl Group for RewardSettings {
 
 impl Group for Ladder {
     const NAME: &'static str = "tiers";
+
+    fn version(&self) -> i64 {
+        self.version
+    }
 
     fn set_version(&mut self, version: i64) {
         self.version = version;
@@ -193,7 +200,11 @@ pub(crate) async fn replace<G: Group>(db: &Db, cx: &Cx, group: G) -> Result<G, E
     if !faults.is_empty() {
         return Err(Error::invalid(faults));
     }
-    let caller = cx.clone();
+    let mut caller = cx.clone();
+    if group.version() != 0 && caller.if_match.is_none() {
+        // What was read and sent back names the version that it was read at.
+        caller.if_match = Some(group.version().into());
+    }
     db.write(cx, move |tx| {
         let old = tx.get::<Setting>(&G::NAME.to_owned())?;
         let version = old.as_ref().map_or(0, |row| row.version) + 1;

@@ -42,9 +42,8 @@ pub struct TierStep {
 pub struct Ladder {
     /// All five, the lowest first.
     pub tiers: Vec<TierStep>,
-    /// Counts its changes.
-    #[schemars(skip)]
-    #[serde(skip_deserializing)]
+    /// Counts its changes. The version that is changed, when it is sent: it must be the present one.
+    #[serde(default)]
     pub version: i64,
 }
 json_reply!(Ladder, etag version);
