@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
+use promox_contract::import::ImportReport;
 use promox_contract::inventory::{SetStock, StockCount};
 use promox_kernel::{Cx, Error};
 use promox_order::ImportOrders;
+use promox_product::ImportProducts;
 use promox_product::online_retail::{self, CatalogReport, ProductRow};
-use promox_product::{ImportProducts, ImportReport};
 
 use super::{Common, progress, refused, transfer};
 use crate::exit::Exit;

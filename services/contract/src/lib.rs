@@ -11,6 +11,7 @@ pub mod condition;
 pub mod coupon;
 pub mod flashsale;
 pub mod ids;
+pub mod import;
 pub mod inventory;
 pub mod notification;
 pub mod order;

@@ -1,6 +1,7 @@
 //! Requests and replies of the coupons' own routes.
 
 use promox_contract::ids::{OrderId, PromotionId};
+use promox_contract::import::ImportReport;
 use promox_contract::inventory::SkuQuantity;
 use promox_contract::promotion::{RejectDetail, RejectReason};
 use promox_kernel::{
@@ -349,32 +350,3 @@ pub struct Validation {
     pub currency: Currency,
 }
 json_reply!(Validation);
-
-/// What became of the rows of an import.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct ImportReport {
-    /// Rows that made a coupon.
-    pub created: u64,
-    /// Rows that changed one.
-    pub updated: u64,
-    /// Rows that said nothing new.
-    pub skipped: u64,
-    /// Rows that were refused.
-    pub failed: u64,
-    /// Why, for the first 1,000 of them.
-    pub errors: Vec<RowError>,
-}
-json_reply!(ImportReport);
-
-/// Why a row was refused.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct RowError {
-    /// Which row, from 1; a CSV's header is not counted.
-    pub row: u64,
-    /// Stable code, UPPER_SNAKE.
-    pub code: String,
-    /// What is wrong, for people.
-    pub detail: String,
-}

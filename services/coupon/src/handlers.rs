@@ -7,13 +7,14 @@ use promox_contract::coupon::{
     ResolvedCodes, normal_code,
 };
 use promox_contract::ids::PromotionId;
+use promox_contract::import::ImportReport;
 use promox_contract::promotion::{DescribePromotions, PromotionCodesTaken, Referred, RejectReason, TakenCodes};
 use promox_contract::user::DescribeUsers;
 use promox_kernel::{Cx, Download, Error, FieldError, Handle, Kind, Page, Patch, Principal, UserId, bounded};
 
 use crate::api::{
     BatchView, CouponView, CreateBatch, CreateCoupon, DisableBatch, ExportBatch, GetBatch, GetCoupon, ImportCoupons,
-    ImportReport, ListBatches, ListCoupons, ListRedemptions, RedeemCoupon, RedemptionView, ReleaseCoupon, UpdateCoupon,
+    ListBatches, ListCoupons, ListRedemptions, RedeemCoupon, RedemptionView, ReleaseCoupon, UpdateCoupon,
     ValidateCoupon, Validation,
 };
 use crate::claims::Claim;

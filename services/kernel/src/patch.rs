@@ -79,3 +79,22 @@ impl<T: JsonSchema> JsonSchema for Patch<T> {
         <Option<T>>::json_schema(generator)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_patch_keeps_clears_and_sets() {
+        for (patch, optional, plain) in [
+            (Patch::Keep, Some("old".to_owned()), None),
+            (Patch::Clear, None, Some(String::new())),
+            (Patch::Set("new"), Some("NEW".to_owned()), Some("NEW".to_owned())),
+        ] {
+            let patch = patch.map(str::to_uppercase);
+            let mut member = Some("old".to_owned());
+            patch.clone().apply(&mut member);
+            assert_eq!((member, patch.or_default()), (optional, plain));
+        }
+    }
+}

@@ -38,7 +38,7 @@ use promox_storage::{Cache, Consumer, Db, Record, TableDef};
 pub use api::*;
 pub use audit::PAID;
 pub use events::OrderNews;
-pub use history::{ExportHistory, ImportOrders, ImportReport, RowError};
+pub use history::{ExportHistory, ImportOrders, ImportReport};
 pub use records::{FulfilmentId, FulfilmentStatus, ReturnId, ReturnStatus, TimelineEntry};
 pub use settings::{
     GetShipping, GetStore, GetTaxes, PutShipping, PutStore, PutTaxes, ShippingMethod, ShippingRate, ShippingSettings,

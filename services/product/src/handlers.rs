@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use promox_contract::ids::{CategoryId, ProductId};
+use promox_contract::import::ImportReport;
 use promox_contract::inventory::AvailableStock;
 use promox_contract::order::StoreProfile;
 use promox_contract::product::{DescribeForSale, DescribeSkus, SkuDescriptions};
@@ -11,9 +12,9 @@ use promox_storage::{Lane, StoreError, Tx};
 
 use crate::api::{
     ArchiveProduct, CategoryNode, CategoryTree, CategoryView, CreateCategory, CreateProduct, DeleteCategory,
-    ExportProducts, GetCategory, GetProduct, GetProductBySku, GetProductBySlug, ImportProducts, ImportReport,
-    ListCategories, ListProducts, ProductChange, ProductList, ProductPage, ProductStatus, ProductView, Sort,
-    SuggestProducts, Suggestion, Suggestions, UpdateCategory, UpdateProduct,
+    ExportProducts, GetCategory, GetProduct, GetProductBySku, GetProductBySlug, ImportProducts, ListCategories,
+    ListProducts, ProductChange, ProductList, ProductPage, ProductStatus, ProductView, Sort, SuggestProducts,
+    Suggestion, Suggestions, UpdateCategory, UpdateProduct,
 };
 use crate::commands::{self, Desk};
 use crate::pages::Rendered;

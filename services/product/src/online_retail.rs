@@ -8,10 +8,11 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::str::FromStr;
 
+use promox_contract::import::{ImportReport, RowError};
 use promox_kernel::{Amount, Cx, Error, Patch, Sku};
 use serde::Serialize;
 
-use crate::api::{ImportReport, ProductChange, RowError};
+use crate::api::ProductChange;
 use crate::{Products, transfer};
 
 /// Errors that are listed at most; all are counted.
@@ -57,7 +58,7 @@ impl CatalogReport {
     fn refuse(&mut self, row: u64, code: &str, detail: String) {
         self.failed += 1;
         if self.errors.len() < MOST_ERRORS {
-            self.errors.push(RowError { row, code: code.to_owned(), detail });
+            self.errors.push(RowError::new(row, code, detail));
         }
     }
 }

@@ -3,6 +3,7 @@
 use promox_contract::audit::Audited;
 use promox_contract::coupon::CouponsIssued;
 use promox_contract::ids::PromotionId;
+use promox_contract::import::RowOutcome;
 use promox_kernel::{Cx, Error, FieldError, Timestamp, UserId};
 use promox_storage::{StoreError, Tx};
 use serde_json::{Value, json};
@@ -139,21 +140,13 @@ fn check(terms: &Terms) -> Result<(), Error> {
     if faults.is_empty() { Ok(()) } else { Err(Error::invalid(faults)) }
 }
 
-/// What became of a row of an import.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Taken {
-    Created,
-    Updated,
-    Skipped,
-}
-
 /// Takes a coupon that was issued elsewhere. What a row leaves out stays as it is.
-pub(crate) fn import(tx: &mut Tx<'_>, cx: &Cx, new: &NewCoupon) -> Result<Taken, Reject> {
+pub(crate) fn import(tx: &mut Tx<'_>, cx: &Cx, new: &NewCoupon) -> Result<RowOutcome, Reject> {
     check(&new.terms)?;
     let Some(before) = tx.get::<Coupon>(&new.code.1)? else {
         let coupon = insert(tx, new)?;
         note(tx, cx, "coupon.import", &coupon.code, (Value::Null, coupon.trace()))?;
-        return Ok(Taken::Created);
+        return Ok(RowOutcome::Created);
     };
     if before.promotion_id != new.promotion_id || before.batch_id.is_some() {
         return Err(Reject::Taken { code: new.code.0.clone() });
@@ -173,12 +166,12 @@ pub(crate) fn import(tx: &mut Tx<'_>, cx: &Cx, new: &NewCoupon) -> Result<Taken,
         return Err(Reject::AlreadyRedeemed { redeemed: after.redeemed });
     }
     if after == before {
-        return Ok(Taken::Skipped);
+        return Ok(RowOutcome::Skipped);
     }
     after.version += 1;
     tx.put(&after)?;
     note(tx, cx, "coupon.import", &after.code, (before.trace(), after.trace()))?;
-    Ok(Taken::Updated)
+    Ok(RowOutcome::Updated)
 }
 
 /// Issues a personal coupon, once a reference; its code as it is written.

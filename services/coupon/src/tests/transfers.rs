@@ -2,11 +2,12 @@
 
 use bytes::Bytes;
 use promox_contract::ids::PromotionId;
+use promox_contract::import::ImportReport;
 use promox_kernel::{Body, BodyReader};
 use serde_json::json;
 
 use super::Shop;
-use crate::{GetCoupon, ImportCoupons, ImportReport};
+use crate::{GetCoupon, ImportCoupons};
 
 async fn import(shop: &Shop, media_type: &str, text: &str, promotion: Option<i64>) -> ImportReport {
     let (sender, reader) = BodyReader::pair();

@@ -3,17 +3,18 @@
 use std::collections::BTreeSet;
 
 use promox_contract::ids::PromotionId;
+use promox_contract::import::{ImportReport, RowError};
 use promox_contract::promotion::DescribePromotions;
 use promox_contract::user::DescribeUsers;
 use promox_kernel::{Cx, Error, Kind, UserId};
 use promox_storage::{Lane, Tx};
 use tokio::sync::mpsc;
 
-use super::rows::{self, Parsed, Row, fault, refused};
+use super::rows::{self, Parsed, Row};
 use crate::Coupons;
-use crate::api::{ImportCoupons, ImportReport, RowError};
+use crate::api::ImportCoupons;
 use crate::claims::Claim;
-use crate::commands::singles::{self, NewCoupon, Taken, unknown_promotion, unknown_user};
+use crate::commands::singles::{self, NewCoupon, unknown_promotion, unknown_user};
 use crate::reject::Reject;
 use crate::rules::code;
 use crate::rules::standing::Terms;
@@ -22,17 +23,6 @@ use crate::rules::standing::Terms;
 const CHUNK: usize = 200;
 /// Chunks that are read ahead.
 const AHEAD: usize = 2;
-/// Errors that are listed at most; all are counted.
-const MOST_ERRORS: usize = 1_000;
-
-impl ImportReport {
-    fn refuse(&mut self, error: RowError) {
-        self.failed += 1;
-        if self.errors.len() < MOST_ERRORS {
-            self.errors.push(error);
-        }
-    }
-}
 
 /// Takes a stream of rows.
 pub(crate) async fn import(coupons: &Coupons, cx: &Cx, asked: ImportCoupons) -> Result<ImportReport, Error> {
@@ -87,7 +77,7 @@ async fn take(
         } else {
             return true;
         };
-        report.refuse(refused(*row, &error));
+        report.refuse(RowError::of(*row, &error));
         false
     });
     good.sort_by(|(_, a), (_, b)| a.code.1.cmp(&b.code.1));
@@ -98,9 +88,13 @@ async fn take(
 
 /// A row as a coupon to be.
 fn read(row: u64, it: Row, promotion: Option<PromotionId>) -> Result<(u64, NewCoupon), RowError> {
-    let code = code::check(&it.code).map_err(|detail| fault(row, "INVALID_CODE", format!("code: {detail}")))?;
+    let code = code::check(&it.code).map_err(|detail| RowError::new(row, "INVALID_CODE", format!("code: {detail}")))?;
     let Some(promotion_id) = it.promotion_id.or(promotion) else {
-        return Err(fault(row, "MISSING", "promotionId: say in the row or in the query what the code is the key to"));
+        return Err(RowError::new(
+            row,
+            "MISSING",
+            "promotionId: say in the row or in the query what the code is the key to",
+        ));
     };
     let terms = Terms {
         max_redemptions: it.max_redemptions,
@@ -143,20 +137,13 @@ async fn commit(
         let mut outcomes = Vec::with_capacity(rows.len());
         for (row, new) in &rows {
             outcomes.push(match singles::import(tx, &caller, new) {
-                Ok(taken) => Ok(taken),
+                Ok(outcome) => Ok(outcome),
                 Err(Reject::Store(error)) => return Err(Error::from(error)),
-                Err(reject) => Err(refused(*row, &reject.into())),
+                Err(reject) => Err(RowError::of(*row, &reject.into())),
             });
         }
         Ok(outcomes)
     };
-    for outcome in coupons.db.write_in(cx, Lane::Bulk, work).await? {
-        match outcome {
-            Ok(Taken::Created) => report.created += 1,
-            Ok(Taken::Updated) => report.updated += 1,
-            Ok(Taken::Skipped) => report.skipped += 1,
-            Err(error) => report.refuse(error),
-        }
-    }
+    coupons.db.write_in(cx, Lane::Bulk, work).await?.into_iter().for_each(|row| report.count(row));
     Ok(())
 }

@@ -3,10 +3,9 @@
 use std::io::{BufRead, BufReader, Read};
 
 use promox_contract::ids::PromotionId;
-use promox_kernel::{Error, Timestamp, UserId, bind_json};
+use promox_contract::import::RowError;
+use promox_kernel::{Timestamp, UserId, bind_json};
 use serde::Deserialize;
-
-use crate::api::RowError;
 
 /// Bytes of one line.
 const LONGEST_LINE: u64 = 64 << 10;
@@ -35,17 +34,6 @@ pub(super) struct Row {
 /// A row with its number, or why it could not be read.
 pub(super) type Parsed = Result<(u64, Row), RowError>;
 
-pub(super) fn fault(row: u64, code: &str, detail: impl Into<String>) -> RowError {
-    RowError { row, code: code.to_owned(), detail: detail.into() }
-}
-
-/// A row's error as the report tells it.
-pub(super) fn refused(row: u64, error: &Error) -> RowError {
-    let first = error.errors().first().map(|first| first.code.to_string());
-    let code = first.filter(|code| code != "INVALID_VALUE").unwrap_or_else(|| error.code().to_owned());
-    fault(row, &code, error.message())
-}
-
 /// Hands every row to `give`, until that says stop.
 pub(super) fn read(reader: impl Read, is_csv: bool, mut give: impl FnMut(Parsed) -> bool) {
     let mut lines = Lines { reader: BufReader::new(reader), line: Vec::new() };
@@ -60,7 +48,7 @@ pub(super) fn read(reader: impl Read, is_csv: bool, mut give: impl FnMut(Parsed)
         let parsed = match (line, &header) {
             (Err(fault), _) => Err(fault),
             (Ok(line), Some(Ok(header))) => csv_row(row, line, header),
-            (Ok(line), _) => bind_json(line).map(|it| (row, it)).map_err(|error| refused(row, &error)),
+            (Ok(line), _) => bind_json(line).map(|it| (row, it)).map_err(|error| RowError::of(row, &error)),
         };
         let unreadable = parsed.as_ref().is_err_and(|fault| fault.code == "UNREADABLE");
         if !give(parsed) || unreadable {
@@ -83,16 +71,16 @@ impl<R: Read> Lines<R> {
                 Ok(0) => return None,
                 Ok(_) if self.line.iter().all(u8::is_ascii_whitespace) => {}
                 Ok(read) if u64::try_from(read).is_ok_and(|read| read == LONGEST_LINE) => {
-                    return Some(Err(fault(row, "UNREADABLE", "a line is longer than 64 KiB")));
+                    return Some(Err(RowError::new(row, "UNREADABLE", "a line is longer than 64 KiB")));
                 }
                 Ok(_) => return Some(Ok(&self.line)),
-                Err(error) => return Some(Err(fault(row, "UNREADABLE", error.to_string()))),
+                Err(error) => return Some(Err(RowError::new(row, "UNREADABLE", error.to_string()))),
             }
         }
     }
 
     fn header(&mut self) -> Result<csv::StringRecord, RowError> {
-        let bad = |detail: String| fault(0, "BAD_HEADER", detail);
+        let bad = |detail: String| RowError::new(0, "BAD_HEADER", detail);
         let line = self.next(0).ok_or_else(|| bad("a header is needed, at the least \"code\"".to_owned()))??;
         let names = record(0, line.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(line))?;
         if let Some(unknown) = names.iter().find(|name| !COLUMNS.contains(name)) {
@@ -114,7 +102,7 @@ fn record(row: u64, line: &[u8]) -> Result<csv::StringRecord, RowError> {
     let mut record = csv::StringRecord::new();
     match reader.read_record(&mut record) {
         Ok(_) => Ok(record),
-        Err(error) => Err(fault(row, "NOT_CSV", error.to_string())),
+        Err(error) => Err(RowError::new(row, "NOT_CSV", error.to_string())),
     }
 }
 
@@ -122,7 +110,10 @@ fn csv_row(row: u64, line: &[u8], header: &csv::StringRecord) -> Parsed {
     let record = record(row, line)?;
     if record.len() != header.len() {
         let detail = format!("the row has {} fields, the header {}", record.len(), header.len());
-        return Err(fault(row, "FIELD_COUNT", detail));
+        return Err(RowError::new(row, "FIELD_COUNT", detail));
     }
-    record.deserialize(Some(header)).map(|it| (row, it)).map_err(|error| fault(row, "INVALID_VALUE", error.to_string()))
+    record
+        .deserialize(Some(header))
+        .map(|it| (row, it))
+        .map_err(|error| RowError::new(row, "INVALID_VALUE", error.to_string()))
 }

@@ -9,6 +9,7 @@ mod write;
 
 use std::time::Duration;
 
+use promox_contract::import::RowError;
 use promox_kernel::{Amount, Body, Cx, Download, Error, Handle, json_reply, operation};
 use promox_storage::Lane;
 use schemars::JsonSchema;
@@ -87,18 +88,6 @@ pub struct Part {
     pub total: Amount,
 }
 
-/// A row that was left out.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct RowError {
-    /// The row, counted from 1 without the header.
-    pub row: u64,
-    /// Why, stable.
-    pub code: String,
-    /// Why, for people.
-    pub detail: String,
-}
-
 impl ImportReport {
     fn fail(&mut self, error: RowError) {
         self.failed += 1;
@@ -168,7 +157,7 @@ impl Orders {
                 write::Outcome::Same => report.skipped += 1,
                 write::Outcome::Taken => {
                     let detail = format!("{} is an order that was placed here", document.number);
-                    report.fail(RowError { row: document.first_row, code: "NUMBER_TAKEN".into(), detail });
+                    report.fail(RowError::new(document.first_row, "NUMBER_TAKEN", detail));
                     continue;
                 }
             }

@@ -6,10 +6,11 @@ use std::io::{BufRead, BufReader, Read};
 use csv::StringRecord;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
+use promox_contract::import::RowError;
 use promox_kernel::{Amount, Body, BodyReader, Currency, Email, Error, Kind, Sku, Timestamp, bounded};
 use serde::Deserialize;
 
-use super::{CHUNK_DOCUMENTS, CHUNK_ROWS, RowError};
+use super::{CHUNK_DOCUMENTS, CHUNK_ROWS};
 
 /// An NDJSON line at most.
 const LONGEST_LINE: usize = 4 << 20;
@@ -230,7 +231,7 @@ struct Gather<'a> {
 
 impl Gather<'_> {
     fn fail(&mut self, row: u64, code: &str, detail: impl Into<String>) {
-        self.chunk.errors.push(RowError { row, code: code.to_owned(), detail: detail.into() });
+        self.chunk.errors.push(RowError::new(row, code, detail));
         if self.chunk.errors.len() >= CHUNK_ROWS {
             self.flush();
         }

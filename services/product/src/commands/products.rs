@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use promox_contract::ids::{CategoryId, ProductId};
+use promox_contract::import::RowOutcome;
 use promox_contract::product::{ProductCreated, ProductUpdated};
 use promox_kernel::{Error, Patch, Sku};
 use promox_storage::{StoreError, Tx};
@@ -24,15 +25,6 @@ pub(crate) struct ImportRow {
     pub(crate) change: ProductChange,
     /// The one variant that it is about, where the product has several.
     pub(crate) variant: Option<VariantInput>,
-}
-
-/// What became of a row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    Created,
-    Updated,
-    /// It said nothing new.
-    Skipped,
 }
 
 /// Puts a product into the catalogue.
@@ -64,7 +56,7 @@ pub(crate) fn archive(tx: &mut Tx<'_>, session: &Session<'_>, id: ProductId) -> 
 }
 
 /// Creates or changes the product of a row, by the product's own SKU.
-pub(crate) fn upsert(tx: &mut Tx<'_>, session: &Session<'_>, row: ImportRow) -> Result<Outcome, Error> {
+pub(crate) fn upsert(tx: &mut Tx<'_>, session: &Session<'_>, row: ImportRow) -> Result<RowOutcome, Error> {
     let mut change = row.change;
     let Patch::Set(sku) = &change.sku else { return Err(Error::field("/sku", "a row has a sku")) };
     let before = tx.get_by::<ProductBySku>(sku)?;
@@ -74,9 +66,9 @@ pub(crate) fn upsert(tx: &mut Tx<'_>, session: &Session<'_>, row: ImportRow) -> 
     let composed = compose(before.as_ref(), change, &session.terms(tx))?;
     let after = save(tx, session, before.as_ref(), composed, "product.import")?;
     Ok(match before {
-        None => Outcome::Created,
-        Some(before) if before.version == after.version => Outcome::Skipped,
-        Some(_) => Outcome::Updated,
+        None => RowOutcome::Created,
+        Some(before) if before.version == after.version => RowOutcome::Skipped,
+        Some(_) => RowOutcome::Updated,
     })
 }
 

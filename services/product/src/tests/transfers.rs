@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
+use promox_contract::import::ImportReport;
 use promox_kernel::{Body, BodyReader, Content, Cx, Handle};
 use serde_json::json;
 
 use super::Shop;
 use crate::online_retail::catalog;
-use crate::{
-    CreateCategory, CreateProduct, ExportFormat, ExportProducts, GetProductBySku, ImportProducts, ImportReport,
-};
+use crate::{CreateCategory, CreateProduct, ExportFormat, ExportProducts, GetProductBySku, ImportProducts};
 
 async fn import(shop: &Shop, media_type: &str, text: &str) -> ImportReport {
     let (sender, reader) = BodyReader::pair();

@@ -1,12 +1,12 @@
 //! The import: rows in chunks of one transaction each; what fails by its own fault is reported and harms no other.
 
+use promox_contract::import::{ImportReport, RowError};
 use promox_kernel::{Body, Cx, Error, Kind};
 use promox_storage::{Lane, Tx};
 use tokio::sync::mpsc;
 
-use super::parse::{self, Parsed, refused};
-use crate::api::{ImportReport, RowError};
-use crate::commands::{self, Desk, ImportRow, Outcome};
+use super::parse::{self, Parsed};
+use crate::commands::{self, Desk, ImportRow};
 use crate::queries::epochs;
 use crate::reject::is_row_fault;
 use crate::{Products, api};
@@ -74,7 +74,7 @@ async fn take(
     for parsed in chunk {
         match parsed {
             Ok(row) => rows.push(row),
-            Err(RowError { row, code, detail }) => report.refuse(row, code, detail),
+            Err(error) => report.refuse(error),
         }
     }
     let Err(error) = commit(products, cx, desk, rows.clone(), report).await else { return Ok(()) };
@@ -87,7 +87,7 @@ async fn take(
             if matches!(error.kind(), Kind::Unavailable | Kind::Full) {
                 return Err(error);
             }
-            report.refuse(number, error.code().to_owned(), error.message());
+            report.refuse(RowError::new(number, error.code(), error.message()));
         }
     }
     Ok(())
@@ -110,19 +110,12 @@ async fn commit(
         for row in &rows {
             outcomes.push(match commands::upsert(tx, &session, row.clone()) {
                 Ok(outcome) => Ok(outcome),
-                Err(error) if is_row_fault(&error) => Err(refused(row.row, &error)),
+                Err(error) if is_row_fault(&error) => Err(RowError::of(row.row, &error)),
                 Err(error) => return Err(error),
             });
         }
         Ok(outcomes)
     };
-    for outcome in products.db.write_in(cx, Lane::Bulk, work).await? {
-        match outcome {
-            Ok(Outcome::Created) => report.created += 1,
-            Ok(Outcome::Updated) => report.updated += 1,
-            Ok(Outcome::Skipped) => report.skipped += 1,
-            Err(RowError { row, code, detail }) => report.refuse(row, code, detail),
-        }
-    }
+    products.db.write_in(cx, Lane::Bulk, work).await?.into_iter().for_each(|row| report.count(row));
     Ok(())
 }

@@ -6,10 +6,11 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use promox_kernel::{Error, Patch, Sku, bind_json};
+use promox_contract::import::RowError;
+use promox_kernel::{Patch, Sku, bind_json};
 
 use super::columns::{ATTRIBUTE, COLUMNS, OPTION, SEPARATOR};
-use crate::api::{Image, ProductChange, RowError, VariantInput};
+use crate::api::{Image, ProductChange, VariantInput};
 use crate::commands::ImportRow;
 use crate::rules::Tree;
 
@@ -19,17 +20,6 @@ const LONGEST_ROW: usize = 1 << 20;
 /// A row that could be read, or why not.
 pub(super) type Parsed = Result<ImportRow, RowError>;
 
-pub(super) fn fault(row: u64, code: &str, detail: impl Into<String>) -> RowError {
-    RowError { row, code: code.to_owned(), detail: detail.into() }
-}
-
-/// A row's error as the report tells it.
-pub(super) fn refused(row: u64, error: &Error) -> RowError {
-    let first = error.errors().first().map(|first| first.code.to_string());
-    let code = first.filter(|code| code != "INVALID_VALUE").unwrap_or_else(|| error.code().to_owned());
-    RowError { row, code, detail: error.message().to_owned() }
-}
-
 /// Hands every row of a CSV to `give`, until that says stop.
 pub(super) fn csv(reader: impl Read, tree: &Tree, mut give: impl FnMut(Parsed) -> bool) {
     let left = Arc::new(AtomicUsize::new(LONGEST_ROW));
@@ -38,11 +28,11 @@ pub(super) fn csv(reader: impl Read, tree: &Tree, mut give: impl FnMut(Parsed) -
     let header = match rows.byte_headers().map(Header::new) {
         Ok(Ok(header)) => header,
         Ok(Err(detail)) => {
-            give(Err(fault(0, "BAD_HEADER", detail)));
+            give(Err(RowError::new(0, "BAD_HEADER", detail)));
             return;
         }
         Err(error) => {
-            give(Err(fault(0, "UNREADABLE", error.to_string())));
+            give(Err(RowError::new(0, "UNREADABLE", error.to_string())));
             return;
         }
     };
@@ -52,7 +42,7 @@ pub(super) fn csv(reader: impl Read, tree: &Tree, mut give: impl FnMut(Parsed) -
         let (parsed, more) = match rows.read_byte_record(&mut record) {
             Ok(false) => return,
             Ok(true) => (header.row(row, &record, tree), true),
-            Err(error) => (Err(fault(row, "UNREADABLE", error.to_string())), false),
+            Err(error) => (Err(RowError::new(row, "UNREADABLE", error.to_string())), false),
         };
         if !give(parsed) || !more {
             return;
@@ -103,12 +93,12 @@ impl Header {
     fn row(&self, row: u64, record: &csv::ByteRecord, tree: &Tree) -> Parsed {
         if record.len() != self.0.len() {
             let detail = format!("the row has {} fields, the header {}", record.len(), self.0.len());
-            return Err(fault(row, "FIELD_COUNT", detail));
+            return Err(RowError::new(row, "FIELD_COUNT", detail));
         }
         let mut cells = Cells::default();
         for (name, bytes) in self.0.iter().zip(record) {
             let Ok(text) = std::str::from_utf8(bytes) else {
-                return Err(fault(row, "NOT_UTF8", format!("{name} is not UTF-8")));
+                return Err(RowError::new(row, "NOT_UTF8", format!("{name} is not UTF-8")));
             };
             if !text.is_empty() {
                 cells.0.insert(name, text);
@@ -117,7 +107,7 @@ impl Header {
         cells
             .read(tree)
             .map(|(change, variant)| ImportRow { row, change, variant })
-            .map_err(|detail| fault(row, "INVALID_VALUE", detail))
+            .map_err(|detail| RowError::new(row, "INVALID_VALUE", detail))
     }
 }
 
@@ -211,10 +201,10 @@ pub(super) fn lines(reader: impl Read, mut give: impl FnMut(Parsed) -> bool) {
         line.clear();
         let (parsed, more) = match (&mut reader).take(limit).read_until(b'\n', &mut line) {
             Ok(0) => return,
-            Ok(LONGEST_ROW) => (Err(fault(row, "ROW_TOO_LONG", "a line is longer than 1 MiB")), false),
+            Ok(LONGEST_ROW) => (Err(RowError::new(row, "ROW_TOO_LONG", "a line is longer than 1 MiB")), false),
             Ok(_) if line.iter().all(u8::is_ascii_whitespace) => continue,
             Ok(_) => (parse_line(row, &line), true),
-            Err(error) => (Err(fault(row, "UNREADABLE", error.to_string())), false),
+            Err(error) => (Err(RowError::new(row, "UNREADABLE", error.to_string())), false),
         };
         if !give(parsed) || !more {
             return;
@@ -223,10 +213,10 @@ pub(super) fn lines(reader: impl Read, mut give: impl FnMut(Parsed) -> bool) {
 }
 
 fn parse_line(row: u64, line: &[u8]) -> Parsed {
-    let change: ProductChange = bind_json(line).map_err(|error| refused(row, &error))?;
+    let change: ProductChange = bind_json(line).map_err(|error| RowError::of(row, &error))?;
     if matches!(change.sku, Patch::Set(_)) {
         Ok(ImportRow { row, change, variant: None })
     } else {
-        Err(fault(row, "MISSING", "/sku: a line has the product's own sku"))
+        Err(RowError::new(row, "MISSING", "/sku: a line has the product's own sku"))
     }
 }
