@@ -189,3 +189,19 @@ async fn a_rule_comes_and_goes_by_the_clock_and_with_its_campaign() {
     assert_eq!(order["totals"]["total"], "10.00");
     shop.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_answered_to_a_change_is_what_is_read_after_it() {
+    let shop = Shop::start().await;
+    activate(&shop, percent("10", json!({}))).await;
+    let body = json!({"sku": "A", "name": "A", "price": "20.00", "status": "ACTIVE", "variants": [
+        {"sku": "A-1", "name": "One", "price": "20.00"}, {"sku": "A-2", "name": "Two", "price": "30.00"}]});
+    let made = shop.admin.post("/api/products", &body).await.expect(201);
+    let path = format!("/api/products/{}", made["id"]);
+    assert_eq!((&made["price"], &made["listPrice"]), (&json!("18.00"), &json!("20.00")));
+    assert_eq!(made["variants"][1]["price"], "27.00");
+    assert_eq!(made, shop.admin.get(&path).await.expect(200));
+    let changed = shop.admin.patch(&path, &json!({"name": "B"})).await.expect(200);
+    assert_eq!(changed, shop.admin.get(&path).await.expect(200));
+    shop.close().await;
+}

@@ -106,7 +106,6 @@ impl Products {
     }
 }
 
-impl Handle<ListProducts> for Products {
 /// The bounds of a filter are money like any other: with more digits than the currency has they are a mistake.
 async fn check_prices(cx: &Cx, asked: &ListProducts) -> Result<(), Error> {
     let bounds = [("?minPrice", asked.min_price), ("?maxPrice", asked.max_price)];
@@ -122,6 +121,7 @@ async fn check_prices(cx: &Cx, asked: &ListProducts) -> Result<(), Error> {
     if faults.is_empty() { Ok(()) } else { Err(Error::invalid(faults)) }
 }
 
+impl Handle<ListProducts> for Products {
     async fn handle(&self, cx: &Cx, asked: ListProducts) -> Result<ProductList, Error> {
         let status = match asked.status {
             Some(status) if status != ProductStatus::Active => {
@@ -134,8 +134,8 @@ async fn check_prices(cx: &Cx, asked: &ListProducts) -> Result<(), Error> {
         if asked.sort == Some(Sort::Relevance) && asked.q.as_deref().is_none_or(|q| q.trim().is_empty()) {
             return Err(Error::field("?sort", "relevance goes with q: say what is looked for, or sort otherwise"));
         }
-        if asked.in_stock.is_some() {
         check_prices(cx, &asked).await?;
+        if asked.in_stock.is_some() {
             self.refresh(cx).await?;
         }
         let query = Query::new(&asked, status);
@@ -248,9 +248,10 @@ impl Handle<CreateProduct> for Products {
         let desk = self.desk(cx).await?;
         let available = self.stock_of(cx, wanted_skus(&asked.sku, &asked.variants)).await?;
         let change = ProductChange::from(asked);
+        let prices = self.prices_of_draft(&desk, &change).await?;
         let work = move |tx: &mut Tx<'_>| {
             let product = commands::create(tx, &desk.open(tx)?, change.clone())?;
-            written(&product, available, Ruled::default())
+            written(&product, available, Ruled(&prices))
         };
         self.db.answer(cx, work).await
     }

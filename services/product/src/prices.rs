@@ -13,6 +13,8 @@ use promox_kernel::{Amount, Cx, Error, Principal};
 use promox_storage::{StoreError, Tx};
 
 use crate::Products;
+use crate::api::ProductChange;
+use crate::commands::{self, Desk};
 use crate::handlers::READ;
 use crate::pages::{Found, Rendered};
 use crate::queries::{describe_all, epochs};
@@ -128,6 +130,15 @@ impl Products {
     /// What a product's variants cost this caller; empty where all are at list price.
     pub(crate) async fn prices_of(&self, cx: &Cx, product: &Product) -> Result<Vec<Amount>, Error> {
         Ok(self.prices_of_each(cx, std::slice::from_ref(product)).await?.pop().unwrap_or_default())
+    }
+
+    /// What the variants of a product will cost this caller once it is written, asked before: its answer is kept with it.
+    pub(crate) async fn prices_of_draft(&self, desk: &Desk, change: &ProductChange) -> Result<Vec<Amount>, Error> {
+        if self.signal.epoch() == 0 {
+            return Ok(Vec::new());
+        }
+        let draft = self.db.read(|tx| commands::draft(tx, &desk.open(tx)?, change.clone())).await?;
+        self.prices_of(&desk.cx, &draft).await
     }
 
     /// The same of several products, asked for at once.

@@ -27,6 +27,11 @@ pub(crate) struct ImportRow {
     pub(crate) variant: Option<VariantInput>,
 }
 
+/// A product as it is about to be put into the catalogue: without an id, and perhaps with another slug.
+pub(crate) fn draft(tx: &Tx<'_>, session: &Session<'_>, change: ProductChange) -> Result<Product, Error> {
+    Ok(compose(None, change, &session.terms(tx))?.product)
+}
+
 /// Puts a product into the catalogue.
 pub(crate) fn create(tx: &mut Tx<'_>, session: &Session<'_>, change: ProductChange) -> Result<Product, Error> {
     let composed = compose(None, change, &session.terms(tx))?;
