@@ -1,6 +1,6 @@
 //! The address book: exactly one default as long as there is an entry.
 
-use promox_kernel::{Cx, Error, UserId};
+use promox_kernel::{Cx, Error, Timestamp, UserId};
 use promox_storage::{StoreError, Tx};
 
 use crate::api::{CreateAddress, UpdateAddress};
@@ -18,6 +18,27 @@ fn entry(tx: &Tx<'_>, cx: &Cx, user: UserId, id: i64) -> Result<Address, Error> 
     Ok(row)
 }
 
+/// A new entry.
+fn entered(user: UserId, id: i64, it: CreateAddress, now: Timestamp) -> Address {
+    Address {
+        user,
+        id,
+        name: it.name,
+        company: it.company,
+        line1: it.line1,
+        line2: it.line2,
+        city: it.city,
+        postal_code: it.postal_code,
+        region: it.region,
+        country: it.country,
+        phone: it.phone,
+        is_default: it.is_default,
+        created_at: now,
+        updated_at: now,
+        version: 1,
+    }
+}
+
 /// Enters an address.
 pub(crate) fn create(tx: &mut Tx<'_>, user: UserId, op: &CreateAddress) -> Result<Address, Error> {
     let checked = check(op.clone())?;
@@ -25,24 +46,8 @@ pub(crate) fn create(tx: &mut Tx<'_>, user: UserId, op: &CreateAddress) -> Resul
     if book.len() >= MOST {
         return Err(reject::book_full(MOST));
     }
-    let (id, now) = (tx.next_id::<Address>()?, tx.now());
-    let row = Address {
-        user,
-        id,
-        name: checked.name,
-        company: checked.company,
-        line1: checked.line1,
-        line2: checked.line2,
-        city: checked.city,
-        postal_code: checked.postal_code,
-        region: checked.region,
-        country: checked.country,
-        phone: checked.phone,
-        is_default: checked.is_default || book.is_empty(),
-        created_at: now,
-        updated_at: now,
-        version: 1,
-    };
+    let mut row = entered(user, tx.next_id::<Address>()?, checked, tx.now());
+    row.is_default |= book.is_empty();
     tx.insert(&row)?;
     if row.is_default {
         others_cease(tx, &row)?;
@@ -58,17 +63,10 @@ pub(crate) fn update(tx: &mut Tx<'_>, cx: &Cx, user: UserId, op: &UpdateAddress)
     }
     let checked = check(patched(request(&before), op.clone()))?;
     let mut row = Address {
-        name: checked.name,
-        company: checked.company,
-        line1: checked.line1,
-        line2: checked.line2,
-        city: checked.city,
-        postal_code: checked.postal_code,
-        region: checked.region,
-        country: checked.country,
-        phone: checked.phone,
-        is_default: checked.is_default,
-        ..before.clone()
+        created_at: before.created_at,
+        updated_at: before.updated_at,
+        version: before.version,
+        ..entered(user, before.id, checked, tx.now())
     };
     if row != before {
         row.updated_at = tx.now();
