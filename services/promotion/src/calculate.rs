@@ -108,6 +108,10 @@ fn check(cx: &Cx, op: &CalculateCart) -> Result<(), Error> {
             faults.push(FieldError::new(pointer, format!("{least} to {most} are taken")));
         }
     }
+    let shipping_rate = op.shipping.as_ref().and_then(|it| it.tax_rate);
+    if shipping_rate.is_some_and(|rate| !is_rate(rate)) {
+        faults.push(FieldError::new("/shipping/taxRate", "a rate is 0 to 100 percent"));
+    }
     for (i, item) in op.items.iter().enumerate() {
         if !(1..=MOST_UNITS).contains(&item.quantity) {
             faults.push(FieldError::new(format!("/items/{i}/quantity"), format!("1 to {MOST_UNITS} are taken")));
@@ -149,6 +153,11 @@ async fn describe(cx: &Cx, items: &[CalculateItem], currency: Currency) -> Resul
     if faults.is_empty() { Ok(lines) } else { Err(Error::invalid(faults)) }
 }
 
+/// Whether it is a percentage of tax.
+fn is_rate(percent: Amount) -> bool {
+    (Decimal::ZERO..=Decimal::ONE_HUNDRED).contains(&percent.0)
+}
+
 type Fault = (&'static str, &'static str, String);
 
 fn line(item: &CalculateItem, known: Option<&SkuDescription>, currency: Currency) -> Result<Described, Fault> {
@@ -160,8 +169,7 @@ fn line(item: &CalculateItem, known: Option<&SkuDescription>, currency: Currency
         }
         amount => Ok(amount),
     };
-    let rate = item.tax_rate.filter(|rate| rate.is_negative() || rate.0 > Decimal::ONE_HUNDRED);
-    if rate.is_some() {
+    if item.tax_rate.is_some_and(|rate| !is_rate(rate)) {
         return Err(("taxRate", "INVALID_VALUE", "a rate is 0 to 100 percent".to_owned()));
     }
     let (price, floor) = (amount("unitPrice", item.unit_price)?, amount("floorPrice", item.floor_price)?);

@@ -102,8 +102,8 @@ async fn admit(
     promotion: rules::Promotion,
     before: Option<&rules::Promotion>,
 ) -> Result<rules::Promotion, Error> {
-    let promotion = promotion.spelled_out();
-    Rule::compile(PromotionId(1), &promotion, currency(cx).await?, "").map_err(Error::invalid)?;
+    let (promotion, currency) = (promotion.spelled_out(), currency(cx).await?);
+    Rule::compile(PromotionId(1), &promotion, currency, "").map_err(Error::invalid)?;
     if promotion.campaign_id != before.and_then(|before| before.campaign_id)
         && let Some(id) = promotion.campaign_id
     {
@@ -112,7 +112,7 @@ async fn admit(
     if promotion.actions != before.map_or(&[][..], |before| &before.actions) {
         require_gifts(cx, &promotion, "").await?;
     }
-    Ok(promotion)
+    Ok(promotion.in_scale(currency))
 }
 
 /// Goods that are given away are in the catalogue. The promotion stands at a pointer in the request.

@@ -121,6 +121,9 @@ impl<'a> Ask<'a> {
         let (Actual::Number(actual), Wanted::Number(wanted)) = (self.actual(it.leaf), &it.leaf.wanted) else {
             return None;
         };
+        if it.leaf.field == Field::Hour {
+            return None; // An hour is waited for and not added.
+        }
         let missing = match (it.leaf.op, it.inverted) {
             (Operator::Gte, false) | (Operator::Lt, true) => wanted - actual,
             (Operator::Gt, false) | (Operator::Lte, true) => wanted - actual + 1,

@@ -42,7 +42,7 @@ pub fn evaluate(set: &RuleSet, cart: &Cart, it: &Circumstances, named: &[NamedCo
     let alone = run.best_alone(&exclusive, &mut state);
     let together = run.together(&stackable, &mut state);
     let given = run.better(alone, together, &mut state);
-    outcome::report(set, cart, it, given, run.refused, run.offers.best(&state))
+    outcome::report(set, cart, (it, detail), given, run.refused, run.offers.best(&state))
 }
 
 /// An evaluation under way.

@@ -23,6 +23,7 @@ mod limits;
 mod numbers;
 mod offers;
 mod outcome;
+mod scale;
 mod schedule;
 mod shelf;
 mod state;

@@ -6,7 +6,7 @@ use promox_contract::promotion::{
 use promox_kernel::{Amount, Currency};
 use rust_decimal::Decimal;
 
-use super::cart::{Cart, Circumstances};
+use super::cart::{Cart, Circumstances, Detail};
 use super::compile::Rule;
 use super::evaluate::{Given, Refused};
 use super::index::RuleSet;
@@ -16,13 +16,14 @@ use super::shelf;
 /// Promotions without an effect that are told at most.
 const MOST_REFUSED: usize = 200;
 
-/// Puts together what was given and what was refused; the catalogue's price rules stand first.
-pub(crate) fn report(
-    set: &RuleSet,
+/// Puts together what was given and what was refused; the catalogue's price rules stand first where they gave, and last
+/// where they did not and everything is to be told.
+pub(crate) fn report<'a>(
+    set: &'a RuleSet,
     cart: &Cart,
-    it: &Circumstances,
+    (it, detail): (&Circumstances, Detail),
     given: Vec<Given<'_>>,
-    refused: Vec<Refused<'_>>,
+    mut refused: Vec<Refused<'a>>,
     offers: Vec<Offer>,
 ) -> Evaluation {
     let currency = cart.currency;
@@ -32,7 +33,14 @@ pub(crate) fn report(
         offers,
         ..Evaluation::default()
     };
-    add_shelf(&mut answer, set, cart, it);
+    let without_effect = add_shelf(&mut answer, set, cart, it);
+    if detail == Detail::Everything {
+        let room = MOST_REFUSED.saturating_sub(refused.len());
+        refused.extend(without_effect.into_iter().take(room).map(|rule| {
+            let (reason, details) = shelf::refusal(rule, cart, it);
+            Refused { rule: Some(rule), named: None, reason, details }
+        }));
+    }
     for one in given {
         add(&mut answer, &one, currency);
     }
@@ -40,10 +48,10 @@ pub(crate) fn report(
     answer
 }
 
-/// What the catalogue's price rules took off, as far as the lines cost what the rules say.
-fn add_shelf(answer: &mut Evaluation, set: &RuleSet, cart: &Cart, it: &Circumstances) {
+/// What the catalogue's price rules took off, as far as the lines cost what the rules say. Answers those that took nothing.
+fn add_shelf<'a>(answer: &mut Evaluation, set: &'a RuleSet, cart: &Cart, it: &Circumstances) -> Vec<&'a Rule> {
     if set.shelf().is_empty() {
-        return;
+        return Vec::new();
     }
     let mut sums: Vec<(&Rule, i64)> = set.shelf().iter().map(|rule| (&**rule, 0)).collect();
     for line in &cart.lines {
@@ -57,11 +65,13 @@ fn add_shelf(answer: &mut Evaluation, set: &RuleSet, cart: &Cart, it: &Circumsta
             }
         }
     }
-    for (rule, sum) in sums.into_iter().filter(|(_, sum)| *sum > 0) {
+    let (gave, idle): (Vec<_>, Vec<_>) = sums.into_iter().partition(|(_, sum)| *sum > 0);
+    for (rule, sum) in gave {
         let amount = to_amount(sum, cart.currency);
         answer.applied.push(applied(rule, amount, cart.currency.zero()));
         answer.uses.push(use_of(rule, amount));
     }
+    idle.into_iter().map(|(rule, _)| rule).collect()
 }
 
 fn applied(rule: &Rule, amount: Amount, shipping_amount: Amount) -> AppliedPromotion {

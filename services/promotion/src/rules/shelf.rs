@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use promox_contract::promotion::{RejectDetail, RejectReason};
+
 use super::ask::Ask;
 use super::cart::{Cart, Circumstances, Line};
 use super::compile::Rule;
@@ -29,11 +31,7 @@ pub(crate) fn price(set: &RuleSet, cart: &Cart, line: &Line, it: &Circumstances)
     let state = State::new(cart, it);
     let holds = |rule: &&&Arc<Rule>| admits(rule, it).is_ok() && Ask { rule, state: &state, circumstances: it }.holds();
     let candidates = set.shelf_candidates(line, &it.customer.segments);
-    let affordable = |rule: &&&Arc<Rule>| {
-        let left = rule.campaign.and_then(|id| it.campaigns.get(&id)?.left);
-        let left = left.and_then(|left| to_minor(left, cart.currency));
-        left.is_none_or(|left| line.list - cut(rule, line, line.list) <= left)
-    };
+    let affordable = |rule: &&&Arc<Rule>| is_affordable(rule, cart, line, it);
     let (alone, together): (Vec<&Arc<Rule>>, Vec<&Arc<Rule>>) =
         candidates.iter().filter(holds).filter(affordable).copied().partition(|rule| rule.exclusive);
     let mut best = in_sequence(line, &together);
@@ -44,6 +42,35 @@ pub(crate) fn price(set: &RuleSet, cart: &Cart, line: &Line, it: &Circumstances)
         }
     }
     if best.by.is_empty() { none } else { best }
+}
+
+/// Whether a rule's campaign can pay for one unit of a line.
+fn is_affordable(rule: &Rule, cart: &Cart, line: &Line, it: &Circumstances) -> bool {
+    let left = rule.campaign.and_then(|id| it.campaigns.get(&id)?.left);
+    let left = left.and_then(|left| to_minor(left, cart.currency));
+    left.is_none_or(|left| line.list - cut(rule, line, line.list) <= left)
+}
+
+/// Why a rule lowers no price of a cart.
+pub(crate) fn refusal(rule: &Rule, cart: &Cart, it: &Circumstances) -> (RejectReason, Vec<RejectDetail>) {
+    if let Err(reason) = admits(rule, it) {
+        return (reason, Vec::new());
+    }
+    let state = State::new(cart, it);
+    let ask = Ask { rule, state: &state, circumstances: it };
+    if !ask.holds() {
+        return ask.explain();
+    }
+    let on_shelf = cart.lines.iter().filter(|line| !line.flash && line.discountable);
+    let mut lowered = on_shelf.filter(|line| cut(rule, line, line.list) < line.list).peekable();
+    let reason = if lowered.peek().is_none() {
+        RejectReason::NoMatchingItems
+    } else if lowered.any(|line| is_affordable(rule, cart, line, it)) {
+        RejectReason::NotCombinable
+    } else {
+        RejectReason::BudgetExhausted
+    };
+    (reason, Vec::new())
 }
 
 /// Rules one after the other, of a group the one that gives the most at the turn of the first that gives anything.

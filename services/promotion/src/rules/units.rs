@@ -163,34 +163,38 @@ impl Turn<'_, '_> {
 
     /// The dearest units that make up a bundle, as often as there are some, at one price a bundle.
     pub(crate) fn bundle(&mut self, parts: &[(Filter, u32)], price: i64) {
-        let mut stacks: Vec<(Stack, Vec<bool>)> = Vec::new();
-        for (p, (filter, _)) in parts.iter().enumerate() {
-            for stack in self.stacks(filter) {
-                let known = stacks.iter().position(|(known, _)| known.line == stack.line);
-                let i = known.unwrap_or_else(|| {
-                    stacks.push((stack, vec![false; parts.len()]));
-                    stacks.len() - 1
-                });
-                if let Some(fits) = stacks.get_mut(i).and_then(|(_, fits)| fits.get_mut(p)) {
-                    *fits = true;
-                }
-            }
-        }
-        stacks.sort_by(|(a, _), (b, _)| b.by_price(a).then(a.line.cmp(&b.line)));
         let wanted: Vec<u32> = parts.iter().map(|(_, quantity)| *quantity).collect();
+        let mut goods = self.goods_for(parts);
         let mut savings = Savings::default();
-        while let Some(units) = Bundling::new(&stacks, &wanted).fill() {
-            let sets = units.iter().zip(&stacks).filter(|(units, _)| **units > 0);
-            let times = sets.clone().map(|(units, (stack, _))| stack.free / units).min().unwrap_or(0);
-            let set: Vec<(Stack, u32)> = sets.map(|(units, (stack, _))| (*stack, *units)).collect();
+        while let Some(units) = Bundling::new(&goods, &wanted).fill() {
+            let found = units.iter().filter_map(|(place, units)| goods.get(*place).map(|it| (it.stack, *units)));
+            let set: Vec<(Stack, u32)> = found.collect();
+            let times = set.iter().map(|(stack, units)| stack.free / units).min().unwrap_or(0);
             if times == 0 || !savings.add(&set, price, times) {
                 break;
             }
-            for ((stack, _), units) in stacks.iter_mut().zip(units) {
-                stack.free -= units * times;
+            for (place, units) in units {
+                goods.get_mut(place).into_iter().for_each(|it| it.stack.free -= units * times);
             }
+            goods.retain(|it| it.stack.free > 0);
         }
         self.save(savings);
+    }
+
+    /// The free units that are good for some part of a bundle, dearest first.
+    fn goods_for(&self, parts: &[(Filter, u32)]) -> Vec<Bundled> {
+        let mut goods: Vec<Bundled> = Vec::new();
+        for (part, (filter, _)) in (0..).zip(parts) {
+            goods.extend(self.stacks(filter).into_iter().map(|stack| Bundled { stack, fits: 1_u32 << part }));
+        }
+        goods.sort_by_key(|it| it.stack.line);
+        goods.dedup_by(|later, kept| {
+            let same = later.stack.line == kept.stack.line;
+            kept.fits |= if same { later.fits } else { 0 };
+            same
+        });
+        goods.sort_by(|a, b| b.stack.by_price(&a.stack).then(a.stack.line.cmp(&b.stack.line)));
+        goods
     }
 
     /// Gives what packs or bundles save, rounded once and shared over their lines.
@@ -287,54 +291,96 @@ fn priced_packs(packed: &[(Stack, u32)], size: u32, price: i64) -> Savings {
     savings
 }
 
-/// Units matched to the parts of a bundle. Stacks come dearest first and take part as long as what is matched can be
+/// Free units, and the parts of a bundle that they are good for, one bit a part.
+#[derive(Clone, Copy, Debug)]
+struct Bundled {
+    stack: Stack,
+    fits: u32,
+}
+
+/// Goods of which some units are in a bundle: how many in each part.
+struct Member {
+    place: usize,
+    fits: u32,
+    parts: Vec<u32>,
+}
+
+/// Units matched to the parts of a bundle. Goods come dearest first and take part as long as what is matched can be
 /// rearranged around them, which makes the dearest bundle there is.
 struct Bundling<'a> {
-    stacks: &'a [(Stack, Vec<bool>)],
+    goods: &'a [Bundled],
     wanted: &'a [u32],
-    /// Units of each stack in each part.
-    matched: Vec<Vec<u32>>,
     filled: Vec<u32>,
+    members: Vec<Member>,
 }
 
 impl<'a> Bundling<'a> {
-    fn new(stacks: &'a [(Stack, Vec<bool>)], wanted: &'a [u32]) -> Self {
-        Self { stacks, wanted, matched: vec![vec![0; wanted.len()]; stacks.len()], filled: vec![0; wanted.len()] }
+    fn new(goods: &'a [Bundled], wanted: &'a [u32]) -> Self {
+        Self { goods, wanted, filled: vec![0; wanted.len()], members: Vec::new() }
     }
 
-    /// Units of each stack that make up a bundle; `None` when there are not enough.
-    fn fill(mut self) -> Option<Vec<u32>> {
-        let size: u32 = self.wanted.iter().sum();
-        let mut inside = 0;
-        for (s, (stack, _)) in self.stacks.iter().enumerate() {
-            let mut free = stack.free;
-            while free > 0 && inside < size && self.admit(s, &mut vec![false; self.wanted.len()]) {
-                free -= 1;
-                inside += 1;
+    /// The units that make up a bundle, by their places among the goods; `None` when there are not enough.
+    fn fill(mut self) -> Option<Vec<(usize, u32)>> {
+        let mut missing: u32 = self.wanted.iter().sum();
+        // What is full for some goods is full for all that are good for the same.
+        let mut full: Vec<u32> = Vec::new();
+        for (place, it) in self.goods.iter().enumerate() {
+            if missing == 0 {
+                break;
             }
-        }
-        (inside == size).then(|| self.matched.iter().map(|parts| parts.iter().sum()).collect())
-    }
-
-    /// Puts one more unit of a stack into some part, moving others on where that is full.
-    fn admit(&mut self, s: usize, tried: &mut Vec<bool>) -> bool {
-        for p in 0..self.wanted.len() {
-            let fits = self.stacks.get(s).and_then(|(_, fits)| fits.get(p)).copied().unwrap_or(false);
-            if !fits || tried.get(p).copied().unwrap_or(true) {
+            if full.contains(&it.fits) {
                 continue;
             }
-            if let Some(tried) = tried.get_mut(p) {
-                *tried = true;
+            let taken = self.join(place, it, missing);
+            missing -= taken;
+            if taken < it.stack.free {
+                full.push(it.fits);
             }
-            if self.filled.get(p) < self.wanted.get(p) {
-                self.put(s, p);
+        }
+        let units = |it: Member| (it.place, it.parts.iter().sum());
+        (missing == 0).then(|| self.members.into_iter().map(units).filter(|(_, units)| *units > 0).collect())
+    }
+
+    /// Takes as many units of some goods in as there is room for. Answers how many.
+    fn join(&mut self, place: usize, it: &Bundled, missing: u32) -> u32 {
+        let member = self.members.len();
+        self.members.push(Member { place, fits: it.fits, parts: vec![0; self.wanted.len()] });
+        let most = it.stack.free.min(missing);
+        let mut taken = 0;
+        for part in 0..self.wanted.len() {
+            if it.fits & (1 << part) != 0 {
+                let units = self.room(part).min(most - taken);
+                self.change(member, part, |held| *held += units);
+                taken += units;
+            }
+        }
+        while taken < most && self.admit(member, &mut 0) {
+            taken += 1;
+        }
+        taken
+    }
+
+    fn room(&self, part: usize) -> u32 {
+        self.wanted.get(part).copied().unwrap_or(0) - self.filled.get(part).copied().unwrap_or(0)
+    }
+
+    /// Puts one more unit of a member into some part, moving others on where that is full.
+    fn admit(&mut self, member: usize, tried: &mut u32) -> bool {
+        let fits = self.members.get(member).map_or(0, |it| it.fits);
+        for part in 0..self.wanted.len() {
+            let bit = 1_u32 << part;
+            if fits & bit == 0 || *tried & bit != 0 {
+                continue;
+            }
+            *tried |= bit;
+            if self.room(part) > 0 {
+                self.change(member, part, |held| *held += 1);
                 return true;
             }
-            for other in 0..self.stacks.len() {
-                let inside = self.matched.get(other).and_then(|parts| parts.get(p)).is_some_and(|units| *units > 0);
-                if inside && self.admit(other, tried) {
-                    self.pull(other, p);
-                    self.put(s, p);
+            for other in 0..self.members.len() {
+                if self.holds(other, part) && self.admit(other, tried) {
+                    self.change(other, part, |held| *held -= 1);
+                    self.change(member, part, |held| *held += 1);
                     return true;
                 }
             }
@@ -342,20 +388,40 @@ impl<'a> Bundling<'a> {
         false
     }
 
-    fn put(&mut self, s: usize, p: usize) {
-        self.change(s, p, |units| *units += 1);
+    fn holds(&self, member: usize, part: usize) -> bool {
+        self.members.get(member).and_then(|it| it.parts.get(part)).is_some_and(|units| *units > 0)
     }
 
-    fn pull(&mut self, s: usize, p: usize) {
-        self.change(s, p, |units| *units -= 1);
+    fn change(&mut self, member: usize, part: usize, change: impl Fn(&mut u32)) {
+        let held = self.members.get_mut(member).and_then(|it| it.parts.get_mut(part));
+        held.into_iter().chain(self.filled.get_mut(part)).for_each(change);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn goods(lines: &[(u32, i64, u32)]) -> Vec<Bundled> {
+        let stack = |(line, (free, price, fits)): (usize, &(u32, i64, u32))| Bundled {
+            stack: Stack { line, free: *free, left: price * i64::from(*free), quantity: *free },
+            fits: *fits,
+        };
+        lines.iter().enumerate().map(stack).collect()
     }
 
-    fn change(&mut self, s: usize, p: usize, change: impl Fn(&mut u32)) {
-        if let Some(units) = self.matched.get_mut(s).and_then(|parts| parts.get_mut(p)) {
-            change(units);
-        }
-        if let Some(units) = self.filled.get_mut(p) {
-            change(units);
+    #[test]
+    fn the_dearest_units_that_fit_together_make_a_bundle() {
+        for (lines, wanted, units) in [
+            (&[(1, 9, 0b1), (1, 5, 0b10)][..], &[1, 1][..], Some(vec![(0, 1), (1, 1)])),
+            (&[(1, 9, 0b11), (1, 5, 0b1)], &[1, 1], Some(vec![(0, 1), (1, 1)])),
+            (&[(3, 9, 0b11), (1, 5, 0b1)], &[1, 1], Some(vec![(0, 2)])),
+            (&[(3, 9, 0b01), (9, 8, 0b01), (2, 5, 0b11)], &[2, 1], Some(vec![(0, 2), (2, 1)])),
+            (&[(1, 9, 0b110), (1, 8, 0b011), (1, 7, 0b001)], &[1, 1, 1], Some(vec![(0, 1), (1, 1), (2, 1)])),
+            (&[(9, 9, 0b1)], &[1, 1], None),
+            (&[(1, 9, 0b1)], &[2], None),
+        ] {
+            assert_eq!(Bundling::new(&goods(lines), wanted).fill(), units, "{lines:?} in {wanted:?}");
         }
     }
 }

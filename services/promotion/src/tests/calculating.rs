@@ -68,6 +68,19 @@ async fn shipping_goes_by_what_goods_cost_on_the_shelf() {
 }
 
 #[tokio::test]
+async fn rates_are_percentages() {
+    let shop = Shop::open();
+    for (member, pointer) in [("items", "/items/0/taxRate"), ("shipping", "/shipping/taxRate")] {
+        for rate in ["-5", "100.01"] {
+            let mut body = json!({"items": [{"sku": "X", "quantity": 1, "unitPrice": "1"}], "shipping": {}});
+            let place = if member == "items" { &mut body["items"][0] } else { &mut body["shipping"] };
+            place["taxRate"] = json!(rate);
+            assert_eq!(calculate(&shop, body).await.unwrap_err().errors()[0].pointer, pointer, "{rate}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn prices_of_ones_own_take_the_permission() {
     let shop = Shop::open();
     let cx = shop.cx_of(Some(7), &["promotion:read"]);

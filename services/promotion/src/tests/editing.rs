@@ -35,6 +35,36 @@ async fn what_goes_without_saying_is_said() {
 }
 
 #[tokio::test]
+async fn amounts_are_kept_in_the_currencys_scale() {
+    let shop = Shop::open();
+    let cheap = json!({"maxPrice": 9});
+    let body = json!({"limits": {"budget": "5"}, "when": {"not": {"field": "items.quantity", "op": "GTE", "value": 2, "items": cheap}}, "actions": [
+        {"type": "AMOUNT_OFF", "value": 5, "items": {"exclude": cheap}},
+        {"type": "PERCENT_OFF", "value": "5.0", "maxDiscount": "1.5"},
+        {"type": "BUNDLE_PRICE", "parts": [{"items": cheap, "quantity": 2}], "price": 1},
+        {"type": "TIERED", "basis": "SUBTOTAL", "tiers": [{"from": 10, "amountOff": "1"}]},
+        {"type": "TIERED", "basis": "QUANTITY", "tiers": [{"from": 10, "unitPrice": "1"}]},
+    ]});
+    let made = serde_json::to_value(shop.create(body).await.unwrap()).unwrap();
+    for (pointer, want) in [
+        ("/limits/budget", "5.00"),
+        ("/when/not/items/maxPrice", "9.00"),
+        ("/actions/0/value", "5.00"),
+        ("/actions/0/items/exclude/maxPrice", "9.00"),
+        ("/actions/1/value", "5.0"),
+        ("/actions/1/maxDiscount", "1.50"),
+        ("/actions/2/parts/0/items/maxPrice", "9.00"),
+        ("/actions/2/price", "1.00"),
+        ("/actions/3/tiers/0/from", "10.00"),
+        ("/actions/3/tiers/0/amountOff", "1.00"),
+        ("/actions/4/tiers/0/from", "10"),
+        ("/actions/4/tiers/0/unitPrice", "1.00"),
+    ] {
+        assert_eq!(made.pointer(pointer), Some(&json!(want)), "{pointer}");
+    }
+}
+
+#[tokio::test]
 async fn faults_are_pointed_at_and_typos_found() {
     let shop = Shop::open();
     for (body, pointer) in [
