@@ -96,12 +96,19 @@ impl Base {
     /// What the checkpoint has of a range of a space.
     pub(crate) fn source(&self, space: Space, start: &[u8], end: Option<&[u8]>, direction: Direction) -> Source<'_> {
         let Some(table) = self.table(space) else { return Box::new(std::iter::empty()) };
-        let range = self.guard(space, || match end {
-            Some(end) => table.table.range(start..end).map(Ok),
-            None => table.table.range(start..).map(Ok),
+        let range = self.guard(space, || {
+            if table.ends_before(start, |key, value| self.check(space, key, value).is_ok())? {
+                return Ok(Ok(None));
+            }
+            let range = match end {
+                Some(end) => table.table.range(start..end)?,
+                None => table.table.range(start..)?,
+            };
+            Ok(Ok(Some(range)))
         });
         let mut range = match range {
-            Ok(range) => range,
+            Ok(Some(range)) => range,
+            Ok(None) => return Box::new(std::iter::empty()),
             Err(error) => return Box::new(std::iter::once(Err(error))),
         };
         let next = move || {
