@@ -39,7 +39,7 @@ record! {
         ladder: i64,
         /// Until when lots have become available, lapsed and stopped counting.
         settled_at: Timestamp,
-        /// When that happens next; null for never.
+        /// When that happens next, or earlier; null for never.
         due_at: Option<Timestamp>,
         /// When the last birthday bonus was given.
         birthday_at: Option<Timestamp>,

@@ -30,6 +30,8 @@ pub(crate) struct Book<'a, 't> {
     pub(crate) account: Account,
     /// Lots that became available or lapsed when it was opened.
     pub(crate) settled: usize,
+    /// Whether what was due first is over, so that what comes next has to be looked for.
+    passed: bool,
 }
 
 /// Why points move, and what an entry says of it.
@@ -90,7 +92,7 @@ impl<'a, 't> Book<'a, 't> {
     /// The same, as far as one transaction goes; whether there is more is told by [`Self::is_behind`].
     pub(crate) fn open_partly(tx: &'a mut Tx<'t>, terms: &'a Terms, user_id: UserId) -> Result<Self, Reject> {
         let account = tx.get::<Account>(&user_id)?.unwrap_or_else(|| fresh(tx, terms, user_id));
-        let mut book = Self { tx, terms, account, settled: 0 };
+        let mut book = Self { tx, terms, account, settled: 0, passed: false };
         book.settle()?;
         Ok(book)
     }
@@ -126,6 +128,7 @@ impl<'a, 't> Book<'a, 't> {
         ];
         let until = bounds.into_iter().flatten().min().map_or(now, |bound| bound.max(before));
         self.account.settled_at = until;
+        self.passed = true;
         for mut lot in queries::first_pending(self.tx, user, until, usize::MAX)? {
             self.account.pending -= lot.remaining;
             self.account.balance += lot.remaining;
@@ -181,6 +184,7 @@ impl<'a, 't> Book<'a, 't> {
             counted,
         })?;
         self.account.lifetime_earned += counted;
+        self.falls_due(counts.earned_at.map(|earned_at| earned_at + TIER_SPAN));
         if counts.earned_at.is_some_and(|earned_at| earned_at > now - TIER_SPAN) {
             self.account.tier_points += counted;
         }
@@ -224,6 +228,7 @@ impl<'a, 't> Book<'a, 't> {
             Some(_) => self.account.pending += points,
             None => self.account.balance += points,
         }
+        self.falls_due(counts.available_at.or(counts.expires_at));
         let lot = Lot {
             id,
             user_id,
@@ -298,6 +303,7 @@ impl<'a, 't> Book<'a, 't> {
             } else {
                 lot.remaining += part.points;
                 self.account.balance += part.points;
+                self.falls_due(lot.expires_at);
                 self.put_open(lot)?;
             }
         }
@@ -383,6 +389,7 @@ impl<'a, 't> Book<'a, 't> {
         }
         self.account.debt = 0;
         self.account.erased_at = Some(self.now());
+        self.passed = true;
         if sum == 0 {
             return Ok(());
         }
@@ -406,13 +413,22 @@ impl<'a, 't> Book<'a, 't> {
         let (from, to) = (self.account.tier, self.terms.ladder.tier(self.account.tier_points));
         self.account.tier = to;
         self.account.ladder = self.terms.ladder.version;
-        self.account.due_at = self.next_due()?;
+        if self.passed {
+            self.account.due_at = self.next_due()?;
+        }
         if from != to {
             let user_id = self.account.user_id;
             self.tx.emit(user_id, &TierChanged { user_id, from: from.to_string(), to: to.to_string() })?;
         }
         self.tx.put(&self.account)?;
         Ok(self.account)
+    }
+
+    /// Something happens at a time to come: the account is due then, or before. What is spent or taken back leaves a time at
+    /// which there is nothing to do; it is looked for only when it has come.
+    fn falls_due(&mut self, at: Option<Timestamp>) {
+        let at = at.filter(|at| *at > self.now());
+        self.account.due_at = self.account.due_at.into_iter().chain(at).min();
     }
 
     /// When something becomes available, lapses or stops counting next.
