@@ -101,13 +101,13 @@ impl ConsumerLoop {
     /// Applies a batch whole, or, when it fails, event by event.
     async fn apply(&self, cx: &Cx, events: Vec<Event>, last: i64) -> Result<(), Error> {
         let Err(error) = self.commit(cx, events.clone(), last).await else { return Ok(()) };
-        if error.kind() == promox_kernel::Kind::Unavailable {
+        if error.will_pass() {
             return Err(error);
         }
         for event in events {
             let position = event.position;
             let Err(error) = self.commit(cx, vec![event], position).await else { continue };
-            if error.kind() == promox_kernel::Kind::Unavailable {
+            if error.will_pass() {
                 return Err(error);
             }
             tracing::error!(consumer = self.consumer.name(), position, %error, "an event goes to the dead letters");

@@ -13,7 +13,8 @@ use crate::record::{decode, key_bytes};
 use crate::row::encode_row_into;
 use crate::system::{Sequence, SequenceKey};
 use crate::{
-    Batch, Database, Direction, Event, Index, Item, KeyRange, NewEvent, Reader, Record, Scan, Space, StoreError, Write,
+    Batch, Database, Direction, Event, Index, IndexDef, Item, KeyRange, NewEvent, Reader, Record, Scan, Space,
+    StoreError, Write,
 };
 
 /// Row and index changes of one transaction at most.
@@ -22,6 +23,18 @@ const MOST_WRITES: usize = 16_384;
 const MOST_BYTES: usize = 4 << 20;
 /// Rows that one short read may visit.
 const MOST_READS: usize = 20_000;
+
+/// An index and the key of a row's entry in it.
+pub(crate) type Entry = (&'static IndexDef, Vec<u8>);
+
+/// A row's index entries; none of no row.
+pub(crate) fn entries<R: Record>(row: Option<&R>) -> Vec<Entry> {
+    let mut found = Vec::new();
+    if let Some(row) = row {
+        row.entries(&mut |index, entry| found.push((index, entry)));
+    }
+    found
+}
 
 /// When and in which trace a transaction happens.
 #[derive(Clone, Debug, Default)]
@@ -121,7 +134,7 @@ impl<'a> Tx<'a> {
         let key = row.key_bytes();
         if !R::TABLE.indexes.is_empty() {
             let old = self.raw(R::TABLE.space, &key)?.map(|old| decode::<R>(&key, &old)).transpose()?;
-            self.move_entries(old.as_ref(), Some(row), &key)?;
+            self.move_entries(&entries(old.as_ref()), entries(Some(row)), &key)?;
         }
         self.put_row(row, key)
     }
@@ -129,18 +142,24 @@ impl<'a> Tx<'a> {
     /// Writes a row whose key must be free.
     pub fn insert<R: Record>(&mut self, row: &R) -> Result<(), StoreError> {
         let key = row.key_bytes();
-        if self.raw(R::TABLE.space, &key)?.is_some() {
-            return Err(self.break_off(StoreError::Duplicate { index: R::TABLE.name }));
-        }
-        self.move_entries(None, Some(row), &key)?;
+        self.check_free::<R>(&key)?;
+        self.move_entries(&[], entries(Some(row)), &key)?;
         self.put_row(row, key)
+    }
+
+    /// A key that is to be written must be free; otherwise the transaction ends.
+    pub(crate) fn check_free<R: Record>(&mut self, key: &[u8]) -> Result<(), StoreError> {
+        match self.raw(R::TABLE.space, key)? {
+            Some(_) => Err(self.break_off(StoreError::Duplicate { index: R::TABLE.name })),
+            None => Ok(()),
+        }
     }
 
     /// Removes a row and its index entries; whether it was there.
     pub fn delete<R: Record>(&mut self, key: &R::Key) -> Result<bool, StoreError> {
         let key = key_bytes(key);
         let Some(old) = self.raw(R::TABLE.space, &key)? else { return Ok(false) };
-        self.move_entries::<R>(Some(&decode(&key, &old)?), None, &key)?;
+        self.move_entries(&entries(Some(&decode::<R>(&key, &old)?)), Vec::new(), &key)?;
         self.change(R::TABLE.space, key, None)?;
         Ok(true)
     }
@@ -245,16 +264,9 @@ impl<'a> Tx<'a> {
         self.change(R::TABLE.space, key, Some(bytes))
     }
 
-    fn move_entries<R: Record>(&mut self, old: Option<&R>, new: Option<&R>, key: &[u8]) -> Result<(), StoreError> {
-        let mut gone = Vec::new();
-        let mut come = Vec::new();
-        if let Some(old) = old {
-            old.entries(&mut |index, entry| gone.push((index, entry)));
-        }
-        if let Some(new) = new {
-            new.entries(&mut |index, entry| come.push((index, entry)));
-        }
-        for (index, entry) in &gone {
+    /// Takes a row's index entries from where they were to where they are to be.
+    pub(crate) fn move_entries(&mut self, gone: &[Entry], come: Vec<Entry>, key: &[u8]) -> Result<(), StoreError> {
+        for (index, entry) in gone {
             if !come.iter().any(|(kept, same)| kept.space == index.space && same == entry) {
                 self.change(index.space, entry.clone(), None)?;
             }
@@ -271,7 +283,7 @@ impl<'a> Tx<'a> {
         Ok(())
     }
 
-    fn change(&mut self, space: Space, key: Vec<u8>, value: Option<Bytes>) -> Result<(), StoreError> {
+    pub(crate) fn change(&mut self, space: Space, key: Vec<u8>, value: Option<Bytes>) -> Result<(), StoreError> {
         self.bytes += key.len() + value.as_ref().map_or(0, Bytes::len);
         if self.overlay.len() >= MOST_WRITES {
             return Err(self.break_off(StoreError::TooLarge { limit: "16,384 row writes" }));

@@ -1,6 +1,8 @@
 //! Events, their consumers, idempotency keys, time.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use promox_kernel::{Claim, Clock, Content, Cx, Entropy, Error, Node, Response};
@@ -100,6 +102,50 @@ pub(super) async fn consumers_apply_each_once(store: Store) {
     let letters: Vec<i64> =
         Result::<_, StoreError>::unwrap(letters).into_iter().map(|letter| letter.position).collect();
     assert_eq!(letters, [7]);
+}
+
+/// Writes badges on a disk that is full now and then.
+struct Unlucky {
+    badges: Badges,
+    /// Bursts of trouble that are still to come, one a batch.
+    full: AtomicU32,
+}
+
+impl Consumer for Unlucky {
+    fn name(&self) -> &'static str {
+        "conformance.unlucky"
+    }
+
+    fn wants(&self, event: &Event) -> bool {
+        self.badges.wants(event)
+    }
+
+    fn apply(&self, tx: &mut Tx<'_>, events: &[Event]) -> Result<(), Error> {
+        if self.full.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok() {
+            return Err(StoreError::Full.into());
+        }
+        self.badges.apply(tx, events)
+    }
+}
+
+/// What passes by itself is nothing to bury an event for: it is applied when there is room again.
+pub(super) async fn consumers_wait_for_room(store: Store) {
+    for number in 1..=5 {
+        store.write(move |tx| tx.emit(number, &Moved { to: number })).await.unwrap();
+    }
+    let promox = store.database(Database::Promox);
+    let node = Node::new(Clock::manual(NOW), Entropy::seeded(1));
+    let unlucky = Arc::new(Unlucky { badges: Badges { poison: 0 }, full: AtomicU32::new(3) });
+    let mut consumer = ConsumerLoop::new(unlucky.clone(), store.db(), promox.clone());
+    let mut turns = 0;
+    while consumer.turn(&node).await.is_err() {
+        turns += 1;
+    }
+    assert!(turns > 0, "the disk was never full");
+    let badges = promox.read(|tx| tx.scan::<Badge>().collect(99)).await;
+    assert_eq!(Result::<_, StoreError>::unwrap(badges).len(), 5);
+    let letters = promox.read(|tx| tx.scan::<crate::system::DeadLetter>().collect(9)).await;
+    assert!(Result::<_, StoreError>::unwrap(letters).is_empty());
 }
 
 #[derive(Debug, Serialize, Deserialize, PartialEq)]

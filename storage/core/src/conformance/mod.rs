@@ -103,6 +103,7 @@ macro_rules! cases {
 
 cases! {
     rows::written_rows_are_read => "rows are written, replaced, removed and read",
+    rows::prepared_rows_are_as_others => "rows that were made ready before are written as others are, and swapped for what they were",
     rows::an_error_drops_everything => "an error drops all changes of its transaction",
     rows::own_changes_are_seen => "a transaction sees its own changes, in gets and scans",
     rows::index_entries_move => "index entries move with their rows",
@@ -127,6 +128,7 @@ cases! {
     events::positions_are_dense => "events have dense positions in commit order, each database its own",
     events::dropped_transactions_tell_nothing => "a dropped transaction tells no event",
     events::subscribers_are_woken => "a commit that tells an event wakes subscribers",
+    events::consumers_wait_for_room => "consumers wait while the disk is full, and bury nothing",
     events::consumers_apply_each_once => "consumers apply each event once, and poison goes to the dead letters",
     events::events_wait_for_their_consumers => "an event whose time is over waits for its consumers, and for nobody else's",
     events::keys_are_claimed_and_kept => "an idempotency key is claimed, decided and recalled",

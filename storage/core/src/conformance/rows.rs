@@ -2,7 +2,7 @@
 
 use super::Store;
 use super::tables::{Book, Shelf, ShelfByAisle, ShelfByKeeper, ShelfByMark};
-use crate::StoreError;
+use crate::{Prepared, StoreError};
 
 pub(super) fn shelf(id: i64, aisle: &str) -> Shelf {
     Shelf { id, aisle: aisle.to_owned(), keeper: None, mark: None }
@@ -26,6 +26,29 @@ pub(super) async fn written_rows_are_read(store: Store) {
     assert!(!store.write(|tx| tx.delete::<Shelf>(&1)).await.unwrap());
     assert_eq!(store.read(|tx| tx.get::<Shelf>(&1)).await, None);
     store.write(|tx| tx.insert(&shelf(1, "C"))).await.unwrap();
+}
+
+pub(super) async fn prepared_rows_are_as_others(store: Store) {
+    store
+        .write(|tx| {
+            tx.insert_prepared(&Prepared::of(&kept(1, "A", 7)))?;
+            tx.insert(&shelf(2, "B"))
+        })
+        .await
+        .unwrap();
+    assert_eq!(store.read(|tx| tx.get_by::<ShelfByAisle>("A")).await, Some(kept(1, "A", 7)));
+    let swap = |old, new| store.write(move |tx| tx.swap_prepared(&Prepared::of(&old), &Prepared::of(&new)));
+    assert_eq!(swap(shelf(1, "A"), shelf(1, "C")).await, Ok(false), "another row stands there");
+    assert_eq!(swap(shelf(3, "A"), shelf(3, "C")).await, Ok(false), "none stands there");
+    assert_eq!(swap(kept(1, "A", 7), shelf(2, "C")).await, Ok(false), "another key is another row");
+    assert_eq!(swap(kept(1, "A", 7), kept(1, "C", 8)).await, Ok(true));
+    assert_eq!(store.read(|tx| tx.get_by::<ShelfByAisle>("A")).await, None);
+    assert_eq!(store.read(|tx| tx.scan_by::<ShelfByKeeper>().collect(9)).await, [kept(1, "C", 8)]);
+    let duplicate = |index| Err(StoreError::Duplicate { index });
+    let insert = |row| store.write(move |tx| tx.insert_prepared(&Prepared::of(&row)));
+    assert_eq!(insert(shelf(1, "D")).await, duplicate("conformance_shelves"));
+    assert_eq!(insert(shelf(3, "C")).await, duplicate("ShelfByAisle"));
+    assert_eq!(swap(kept(1, "C", 8), shelf(1, "B")).await, Err(StoreError::Duplicate { index: "ShelfByAisle" }));
 }
 
 pub(super) async fn an_error_drops_everything(store: Store) {

@@ -91,7 +91,7 @@ pub struct GivenBack<K> {
 /// All gates, in groups by `K`.
 pub struct Gates<K, M> {
     groups: RwLock<HashMap<K, Arc<GateGroup<M>>>>,
-    /// Counts what was given back: a gate read meanwhile may have missed it.
+    /// Counts what was given back, and what was taken from gates that do not stand: a gate read meanwhile may have missed it.
     given: AtomicU64,
 }
 
@@ -118,15 +118,34 @@ impl<K: Eq + Hash, M> Gates<K, M> {
         self.given.load(Ordering::Acquire)
     }
 
-    /// Sets a group up unless pieces were given back since `given`; whether it was.
+    /// Sets a group up, unless there is one, or pieces were given back since `given`. The one that then stands, if any.
     #[allow(clippy::unused_async, reason = "gates that nodes share are told over the network")]
-    pub async fn install(&self, group: K, gates: &Arc<GateGroup<M>>, given: u64) -> bool {
+    pub async fn install(&self, group: K, gates: &Arc<GateGroup<M>>, given: u64) -> Option<Arc<GateGroup<M>>> {
         let mut groups = self.groups.write();
-        let fresh = self.given() == given;
-        if fresh {
-            groups.insert(group, gates.clone());
+        if let Some(known) = groups.get(&group) {
+            // Others have taken from it since these were read.
+            return Some(known.clone());
         }
-        fresh
+        if self.given() != given {
+            return None;
+        }
+        groups.insert(group, gates.clone());
+        Some(gates.clone())
+    }
+
+    /// Something was taken from these gates for good. When others stand for the group meanwhile, or are being read, they may
+    /// not know of it: they are read again.
+    pub fn taken_from(&self, group: K, gates: &Arc<GateGroup<M>>) {
+        let stands =
+            |groups: &HashMap<K, Arc<GateGroup<M>>>| groups.get(&group).is_some_and(|it| Arc::ptr_eq(it, gates));
+        if stands(&self.groups.read()) {
+            return;
+        }
+        let mut groups = self.groups.write();
+        if !stands(&groups) {
+            self.given.fetch_add(1, Ordering::AcqRel);
+            groups.remove(&group);
+        }
     }
 
     /// Drops a group: it is read from the rows when it is needed again.
@@ -196,12 +215,33 @@ mod tests {
         let gates = Gates::<i64, ()>::default();
         let given = gates.given();
         gates.give([GivenBack { group: 7, gate: 0, user: UserId(1), quantity: 1 }]).await;
-        assert!(!gates.install(7, &group(1, None), given).await && gates.get(7).is_none());
-        assert!(gates.install(7, &group(1, None), gates.given()).await);
+        assert!(gates.install(7, &group(1, None), given).await.is_none() && gates.get(7).is_none());
+        assert!(gates.install(7, &group(1, None), gates.given()).await.is_some());
         gates.give([GivenBack { group: 7, gate: 0, user: UserId(1), quantity: 2 }]).await;
         assert_eq!(gates.get(7).unwrap().gate(0).unwrap().state().0, 3);
         drop(gates.in_doubt());
         assert!(gates.get(7).is_none(), "in doubt, so it is read again");
+    }
+
+    #[tokio::test]
+    async fn what_was_taken_from_other_gates_has_them_read_again() {
+        let gates = Gates::<i64, ()>::default();
+        let (first, second) = (group(3, None), group(3, None));
+        let given = gates.given();
+        gates.install(7, &first, given).await.unwrap();
+        let standing = gates.install(7, &second, given).await.unwrap();
+        assert!(Arc::ptr_eq(&standing, &first), "who reads them later takes from those that stand");
+        first.take(0, UserId(1), 1).await.unwrap().use_up();
+        gates.taken_from(7, &first);
+        assert!(gates.get(7).is_some());
+        gates.forget(7);
+        let given = gates.given();
+        first.take(0, UserId(2), 1).await.unwrap().use_up();
+        gates.taken_from(7, &first);
+        assert!(gates.install(7, &second, given).await.is_none(), "read before that was taken");
+        gates.install(7, &second, gates.given()).await.unwrap();
+        gates.taken_from(7, &first);
+        assert!(gates.get(7).is_none(), "it may not know");
     }
 
     #[test]
