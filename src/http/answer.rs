@@ -99,17 +99,6 @@ pub(super) fn kept_refusal(error: &Error, request_id: &str, path: &str) -> Respo
     Response { status: status(error.kind()).as_u16(), headers: Vec::new(), content }
 }
 
-/// The same response again, for keeping; `None` for a stream, which is given once.
-pub(super) fn copy(response: &Response) -> Option<Response> {
-    let content = match &response.content {
-        Content::Empty => Content::Empty,
-        Content::Json(bytes) => Content::Json(bytes.clone()),
-        Content::Bytes(media_type, bytes) => Content::Bytes(media_type, bytes.clone()),
-        Content::Stream(..) => return None,
-    };
-    Some(Response { status: response.status, headers: response.headers.clone(), content })
-}
-
 /// Tells how the client stands with its rate.
 pub(super) fn rate_headers(headers: &mut HeaderMap, standing: Standing) {
     headers.insert(LIMIT, HeaderValue::from(standing.limit));

@@ -83,7 +83,7 @@ async fn settle(
     path: &str,
     result: Result<Response, Error>,
 ) -> Result<Outcome, Error> {
-    if let Some(response) = claim.recorded.get().and_then(answer::copy) {
+    if let Some(response) = claim.recorded.get().and_then(Response::copy) {
         return Ok(Outcome { response, replayed: false });
     }
     let response = match result {
@@ -92,7 +92,7 @@ async fn settle(
         Err(error) => return Err(error),
     };
     let decided = response.status != 202;
-    if let Some(kept) = answer::copy(&response).filter(|_| decided)
+    if let Some(kept) = response.copy().filter(|_| decided)
         && let Err(error) = keys.settle(cx, claim, kept).await
     {
         tracing::warn!(request_id = %cx.request_id, %error, "an answer could not be kept with its idempotency key");

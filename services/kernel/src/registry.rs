@@ -119,7 +119,10 @@ fn runner<O: Op, H: Handle<O>>(service: Arc<H>) -> Run {
         Box::pin(async move {
             O::ACCESS.check(&cx)?;
             let op: O = request.bind()?;
-            service.handle(&cx, op).await?.respond(O::STATUS)
+            let reply = service.handle(&cx, op).await?;
+            // What was kept with the idempotency key is this reply, made into text once already.
+            let kept = cx.claim.as_ref().and_then(|claim| claim.recorded.get()).and_then(Response::copy);
+            kept.map_or_else(|| reply.respond(O::STATUS), Ok)
         })
     })
 }

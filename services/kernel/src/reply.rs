@@ -17,6 +17,19 @@ pub struct Response {
     pub content: Content,
 }
 
+impl Response {
+    /// The same again; `None` for a stream, which can be read once.
+    pub fn copy(&self) -> Option<Self> {
+        let content = match &self.content {
+            Content::Empty => Content::Empty,
+            Content::Json(bytes) => Content::Json(bytes.clone()),
+            Content::Bytes(media_type, bytes) => Content::Bytes(media_type, bytes.clone()),
+            Content::Stream(..) => return None,
+        };
+        Some(Self { status: self.status, headers: self.headers.clone(), content })
+    }
+}
+
 /// What an answer carries.
 #[derive(Debug)]
 pub enum Content {
