@@ -83,7 +83,7 @@ impl Handle<CancelOrder> for Orders {
         let (caller, id) = (cx.clone(), op.id);
         let held = self.db.write(cx, move |tx| cancel::cancel(tx, &caller, id, &reason)).await?;
         if let Some(held) = held {
-            return Driver { orders: self, cx, held }.undo().await;
+            return Driver::new(self, cx, held).undo().await;
         }
         self.db.read(|tx| queries::view(tx, queries::visible(tx, cx, id, "order:cancel")?)).await
     }

@@ -33,12 +33,19 @@ pub(crate) fn owns(cx: &Cx, order: &Order) -> bool {
 pub(crate) fn view(tx: &Tx<'_>, order: Order) -> Result<OrderView, Error> {
     let items = items(tx, order.id)?;
     let moved = !matches!(order.status, OrderStatus::Pending | OrderStatus::Failed);
-    let (fulfilments, returns) =
-        if moved && order.version > 2 { parts(tx, order.id)? } else { (Vec::new(), Vec::new()) };
+    let mut view = fresh_view(order, items);
+    if moved && view.version > 2 {
+        (view.fulfilments, view.returns) = parts(tx, view.id)?;
+    }
+    Ok(view)
+}
+
+/// An order with its lines, of which nothing was shipped yet.
+pub(crate) fn fresh_view(order: Order, items: Vec<OrderItem>) -> OrderView {
     let payment = order.payment_id.zip(order.payment_status);
     let totals = totals(&order);
     let details = order.details.0;
-    Ok(OrderView {
+    OrderView {
         id: order.id,
         number: order.number,
         status: order.status,
@@ -58,15 +65,15 @@ pub(crate) fn view(tx: &Tx<'_>, order: Order) -> Result<OrderView, Error> {
         channel: details.channel,
         note: details.note,
         attributes: details.attributes,
-        fulfilments,
-        returns,
+        fulfilments: Vec::new(),
+        returns: Vec::new(),
         order_token: None,
         imported: order.imported,
         created_at: order.created_at,
         updated_at: order.updated_at,
         version: order.version,
         undecided: false,
-    })
+    }
 }
 
 fn parts(tx: &Tx<'_>, id: OrderId) -> Result<(Vec<FulfilmentView>, Vec<ReturnView>), StoreError> {

@@ -110,6 +110,11 @@ impl StoredClaim {
         }
     }
 
+    /// The status of an answer that is good.
+    pub(crate) fn status(&self) -> u16 {
+        self.status
+    }
+
     pub(crate) fn to_claim(&self) -> Claim {
         Claim {
             caller: self.caller.clone(),

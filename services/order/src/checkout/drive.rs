@@ -1,5 +1,6 @@
 //! Drives a saga from the step it stands at to its end, or to where it has to wait.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use promox_contract::cart::{CartForCheckout, EmptyCart};
@@ -12,7 +13,7 @@ use promox_storage::Recall;
 use crate::Orders;
 use crate::api::{OrderView, PlaceOrder};
 use crate::checkout::steps::{self, Begun, Held};
-use crate::checkout::{Draft, Opening, OrderedCart, hold};
+use crate::checkout::{Confirmation, Draft, Opening, OrderedCart, hold};
 use crate::queries;
 use crate::records::{Order, Saga, SagaStep};
 use crate::reject;
@@ -27,6 +28,7 @@ const PRICED_AGAIN: u32 = 4;
 fn answered(cx: &Cx, result: Result<OrderView, Error>) -> Result<OrderView, Error> {
     if let (Some(claim), Ok(view)) = (&cx.claim, &result)
         && !view.undecided
+        && claim.recorded.get().is_none()
         && let Some(response) = view.kept(claim.status)?
     {
         let _ = claim.recorded.set(response);
@@ -47,6 +49,8 @@ pub(crate) struct Driver<'a> {
     pub(crate) orders: &'a Orders,
     pub(crate) cx: &'a Cx,
     pub(crate) held: Held,
+    /// What this driver itself has opened.
+    opened: Option<Arc<Opening>>,
 }
 
 impl Orders {
@@ -69,7 +73,7 @@ impl Orders {
                 Begun::Decided(response) => return already(cx, response),
                 Begun::New(held) => held,
             };
-            let driver = Driver { orders: self, cx, held };
+            let mut driver = Driver::new(self, cx, held);
             driver.check_cart(cart).await?;
             let result = driver.checkout(&draft).await;
             let lost = |error: &Error| draft.order.as_deref().is_some_and(|order| hold::lost_automatic(error, order));
@@ -103,7 +107,7 @@ impl Orders {
         let Some((held, step)) = self.db.write(cx, move |tx| steps::take_up(tx, order_id)).await? else {
             return Ok(());
         };
-        let driver = Driver { orders: self, cx, held };
+        let mut driver = Driver::new(self, cx, held);
         match step {
             SagaStep::Holding => driver.hold_again().await,
             SagaStep::Paying | SagaStep::Confirming => driver.pay_again().await,
@@ -113,12 +117,17 @@ impl Orders {
     }
 }
 
-impl Driver<'_> {
-    async fn checkout(&self, draft: &Draft) -> Result<OrderView, Error> {
+impl<'a> Driver<'a> {
+    pub(crate) fn new(orders: &'a Orders, cx: &'a Cx, held: Held) -> Self {
+        Self { orders, cx, held, opened: None }
+    }
+
+    async fn checkout(&mut self, draft: &Draft) -> Result<OrderView, Error> {
         self.hold(draft).await?;
-        let opening = Opening::of(draft, self.held.order_id, self.cx.now)?;
-        let held = self.held.clone();
-        self.orders.db.write(self.cx, move |tx| steps::open_order(tx, &held, &opening)).await?;
+        let opening = Arc::new(Opening::of(draft, self.held.order_id, self.cx.now)?);
+        let (held, opened) = (self.held.clone(), opening.clone());
+        self.orders.db.write(self.cx, move |tx| steps::open_order(tx, &held, &opened)).await?;
+        self.opened = Some(opening);
         self.pay(draft).await
     }
 
@@ -146,7 +155,7 @@ impl Driver<'_> {
 
     /// Goes on holding after a crash. Whether a cart still is what was read of it only its holder can ask, so its checkout
     /// ends here, before anything was promised, and the holder's request, when it comes again, begins anew.
-    async fn hold_again(&self) -> Result<(), Error> {
+    async fn hold_again(&mut self) -> Result<(), Error> {
         let draft = self.draft().await?;
         if self.cart().await?.is_some() {
             return self.give_up(&draft).await;
@@ -217,8 +226,32 @@ impl Driver<'_> {
     /// The point of no return is passed: the cart is emptied, the order confirmed.
     async fn confirm(&self, outcome: Option<PaymentOutcome>) -> Result<OrderView, Error> {
         self.empty_cart().await?;
+        if let Some(opening) = &self.opened
+            && let Some(view) = self.confirm_opened(opening.clone(), outcome.as_ref()).await?
+        {
+            return Ok(view);
+        }
         let held = self.held.clone();
         self.orders.db.write(self.cx, move |tx| steps::confirm(tx, &held, outcome.as_ref())).await
+    }
+
+    /// Confirms the order as this driver has opened it, unless somebody else has changed it since.
+    async fn confirm_opened(
+        &self,
+        opening: Arc<Opening>,
+        outcome: Option<&PaymentOutcome>,
+    ) -> Result<Option<OrderView>, Error> {
+        let ready = Arc::new(Confirmation::of(&opening, outcome, self.cx.now)?);
+        let (held, writing) = (self.held.clone(), ready.clone());
+        let write = self.orders.db.write(self.cx, move |tx| steps::confirm_opened(tx, &held, &opening, &writing));
+        if !write.await? {
+            return Ok(None);
+        }
+        let kept = ready.kept.as_ref().and_then(|(_, response)| response.copy());
+        if let Some((claim, response)) = self.cx.claim.as_ref().zip(kept) {
+            let _ = claim.recorded.set(response);
+        }
+        Ok(Some(ready.answer.clone()))
     }
 
     /// The state of the cart that is ordered, if one is.

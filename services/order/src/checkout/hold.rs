@@ -142,8 +142,12 @@ fn amounts(uses: &[PromotionUse]) -> Vec<CampaignAmount> {
     by_campaign.into_iter().map(|(campaign_id, amount)| CampaignAmount { campaign_id, amount }).collect()
 }
 
-/// Whether a refusal is about a promotion that the buyer did not ask for: then the order is priced again without it.
+/// Whether a refusal is about a promotion or a gift that the buyer did not ask for: then the order is priced again without
+/// it.
 pub(crate) fn lost_automatic(error: &Error, order: &NewOrder) -> bool {
+    if error.code() == "INSUFFICIENT_STOCK" {
+        return lost_gift(error, order);
+    }
     if error.code() != "PROMOTION_INVALID" {
         return false;
     }
@@ -153,4 +157,12 @@ pub(crate) fn lost_automatic(error: &Error, order: &NewOrder) -> bool {
             || (id("campaignId").is_some() && id("campaignId").map(CampaignId) == used.campaign_id)
     };
     order.extras.uses.iter().filter(about).any(|used| !used.named)
+}
+
+/// Whether what is short was to be given.
+fn lost_gift(error: &Error, order: &NewOrder) -> bool {
+    let short = error.members().get("items").and_then(serde_json::Value::as_array);
+    let skus: Vec<&str> = short.into_iter().flatten().filter_map(|item| item.get("sku")?.as_str()).collect();
+    let mut gifts = order.priced.lines.iter().filter(|line| line.unit_price.is_zero() && !line.list_price.is_zero());
+    gifts.any(|gift| skus.iter().any(|sku| gift.sku.fold() == sku.to_lowercase()))
 }

@@ -15,7 +15,7 @@ mod undo;
 
 pub(crate) use draft::{Draft, Extras, NewOrder, StoredClaim, Undo};
 pub(crate) use drive::Driver;
-pub(crate) use opening::Opening;
+pub(crate) use opening::{Confirmation, Opening};
 pub(crate) use prepare::{Asker, OrderedCart};
 pub(crate) use quotes::Quotes;
 pub(crate) use steps::{confirm_paid, note_failed_payment};

@@ -1,20 +1,32 @@
-//! The rows that an order begins with, made ready before the transaction that writes them.
+//! The rows that an order begins with and those that it is confirmed with, made ready before the transactions that write
+//! them: in these every order waits for every other.
 
 use promox_contract::ids::OrderId;
-use promox_contract::order::OrderStatus;
-use promox_kernel::{Error, Json, Sealed, Timestamp};
+use promox_contract::order::{OrderConfirmed, OrderCreated, OrderStatus};
+use promox_contract::payment::PaymentOutcome;
+use promox_kernel::{Error, Json, Reply as _, Response, Sealed, Timestamp};
+use promox_storage::Prepared;
 
-use crate::api::LineView;
-use crate::checkout::steps::note;
-use crate::checkout::{Draft, Extras, NewOrder};
+use crate::api::{LineView, OrderView};
+use crate::checkout::steps::{self, note};
+use crate::checkout::{Draft, Extras, NewOrder, StoredClaim};
+use crate::queries;
 use crate::records::{Order, OrderDetails, OrderItem};
 use crate::tokens;
 
 /// An order to be written, and what its saga still has to remember then.
 pub(crate) struct Opening {
-    pub(crate) order: Order,
-    pub(crate) items: Vec<OrderItem>,
+    order: Order,
+    items: Vec<OrderItem>,
+    /// The order's row.
+    pub(crate) row: Prepared<Order>,
+    /// Its lines' rows.
+    pub(crate) item_rows: Vec<Prepared<OrderItem>>,
+    pub(crate) created: OrderCreated,
+    /// What the saga still remembers.
     pub(crate) rest: Sealed<Draft>,
+    claim: Option<StoredClaim>,
+    token: Option<String>,
 }
 
 impl Opening {
@@ -22,11 +34,51 @@ impl Opening {
     pub(crate) fn of(draft: &Draft, id: OrderId, now: Timestamp) -> Result<Self, Error> {
         let Some(new) = draft.order.as_deref() else { return Err(Error::internal("a saga without its order")) };
         let lines = (0..).zip(&new.priced.lines);
-        let items = lines.map(|(number, line)| item(id, number, line, &new.extras)).collect();
+        let items: Vec<_> = lines.map(|(number, line)| item(id, number, line, &new.extras)).collect();
         let mut order = pending_order(now, id, new.clone(), draft);
         note(&mut order, now, "HOLD", "DONE", "Stock is held.", &draft.actor);
         note(&mut order, now, "CREATE", "DONE", "The order waits for its payment.", &draft.actor);
-        Ok(Self { order, items, rest: Sealed::of(&draft.without_order())? })
+        Ok(Self {
+            row: Prepared::of(&order),
+            item_rows: items.iter().map(Prepared::of).collect(),
+            created: OrderCreated(steps::fact(&order)),
+            rest: Sealed::of(&draft.without_order())?,
+            claim: draft.claim.clone(),
+            token: draft.token.clone(),
+            order,
+            items,
+        })
+    }
+
+    /// The order's number.
+    pub(crate) fn id(&self) -> OrderId {
+        self.order.id
+    }
+}
+
+/// What an order becomes by a payment that is good, if it still is as it was opened.
+pub(crate) struct Confirmation {
+    pub(crate) row: Prepared<Order>,
+    pub(crate) confirmed: OrderConfirmed,
+    /// What is answered.
+    pub(crate) answer: OrderView,
+    /// The same as it is kept with the request's idempotency key.
+    pub(crate) kept: Option<(StoredClaim, Response)>,
+}
+
+impl Confirmation {
+    /// The confirmed order.
+    pub(crate) fn of(opening: &Opening, paid: Option<&PaymentOutcome>, now: Timestamp) -> Result<Self, Error> {
+        let mut order = opening.order.clone();
+        steps::become_confirmed(&mut order, paid, now)?;
+        let (row, confirmed) = (Prepared::of(&order), OrderConfirmed(steps::fact(&order)));
+        let mut answer = queries::fresh_view(order, opening.items.clone());
+        answer.order_token.clone_from(&opening.token);
+        let kept = match &opening.claim {
+            Some(claim) => answer.kept(claim.status())?.map(|response| (claim.clone(), response)),
+            None => None,
+        };
+        Ok(Self { row, confirmed, answer, kept })
     }
 }
 

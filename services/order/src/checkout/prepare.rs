@@ -52,6 +52,8 @@ pub(crate) struct Assessed {
     codes: Vec<(String, bool)>,
     options: Vec<ShippingOption>,
     pub(crate) priced: Priced,
+    /// How many of the lines, the last ones, are gifts.
+    gifts: usize,
     offers: Vec<Offer>,
     extras: Extras,
     warnings: Vec<String>,
@@ -134,7 +136,9 @@ impl Orders {
             address_key: body.shipping_address.as_ref().map(address_key),
             points_multiplier: evaluation.points_multiplier,
         };
-        lines.extend(gift_lines(cx, &evaluation.gifts).await?);
+        let given = gift_lines(cx, &evaluation.gifts).await?;
+        let gifts = given.len();
+        lines.extend(given);
         let mut basket = Basket {
             lines: &lines,
             currency,
@@ -154,7 +158,7 @@ impl Orders {
         if cx.principal.user().is_none() && body.email.is_none() && !warnings.iter().any(|known| known == unchecked) {
             warnings.push(unchecked.to_owned());
         }
-        Ok(Assessed { settings, cart, codes, options, priced, offers, extras, warnings })
+        Ok(Assessed { settings, cart, codes, options, priced, gifts, offers, extras, warnings })
     }
 
     /// The price of a request, remembered for 15 minutes.
@@ -392,7 +396,7 @@ async fn gift_lines(cx: &Cx, gifts: &[Gift]) -> Result<Vec<CartLine>, Error> {
         }
         let item = SkuQuantity { sku: gift.sku.clone(), quantity: gift.quantity };
         for mut line in describe(cx, vec![item], None, false).await? {
-            line.item.price = Amount::ZERO;
+            line.item.price = line.item.currency.zero();
             lines.push(line);
         }
     }
@@ -433,8 +437,11 @@ fn require_address(body: &PlaceOrder, settings: &Settings) -> Result<(), Error> 
 
 /// What a quote is bound to.
 fn what_was_asked(cx: &Cx, body: &PlaceOrder, assessed: &Assessed, email: Option<&Email>) -> Asked {
+    // Nobody asks for gifts: whether they are there decides the stock.
+    let lines = &assessed.priced.lines;
+    let asked = lines.len().saturating_sub(assessed.gifts);
     let mut items: Vec<String> =
-        assessed.priced.lines.iter().map(|line| format!("{}×{}", line.sku.fold(), line.quantity)).collect();
+        lines.iter().take(asked).map(|line| format!("{}×{}", line.sku.fold(), line.quantity)).collect();
     items.sort();
     let mut codes: Vec<&str> = assessed.codes.iter().map(|(code, _)| code.as_str()).collect();
     codes.sort_unstable();

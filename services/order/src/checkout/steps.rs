@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use promox_contract::ids::OrderId;
-use promox_contract::order::{OrderConfirmed, OrderCreated, OrderFact, OrderFailed, OrderStatus};
+use promox_contract::order::{OrderConfirmed, OrderFact, OrderFailed, OrderStatus};
 use promox_contract::payment::{PaymentOutcome, PaymentStatus};
 use promox_kernel::{Claim, Error, Reply, Response, Sealed, Timestamp};
 use promox_storage::{Recall, Tx};
 
 use crate::api::OrderView;
-use crate::checkout::{Draft, Opening, OrderedCart, Undo};
+use crate::checkout::{Confirmation, Draft, Opening, OrderedCart, Undo};
 use crate::queries::view;
 use crate::records::{Order, Saga, SagaStep, TimelineEntry};
 use crate::reject;
@@ -104,37 +104,65 @@ pub(crate) fn abandon(tx: &mut Tx<'_>, driver: &Held) -> Result<(), Error> {
 /// Everything is held: the order exists, PENDING, and its payment is about to be taken.
 pub(crate) fn open_order(tx: &mut Tx<'_>, driver: &Held, opening: &Opening) -> Result<(), Error> {
     let mut saga = held(tx, driver)?;
-    tx.insert(&opening.order)?;
-    for item in &opening.items {
-        tx.insert(item)?;
+    tx.insert_prepared(&opening.row)?;
+    for item in &opening.item_rows {
+        tx.insert_prepared(item)?;
     }
     saga.step = SagaStep::Paying;
     saga.draft = opening.rest.clone();
     tx.put(&saga)?;
-    Ok(tx.emit(opening.order.id, &OrderCreated(fact(&opening.order)))?)
+    Ok(tx.emit(opening.id(), &opening.created)?)
+}
+
+/// The payment is good: the order is confirmed as it was made ready, its answer kept, its saga ended. Whether it still was
+/// as it was opened; otherwise nothing is done.
+pub(crate) fn confirm_opened(
+    tx: &mut Tx<'_>,
+    driver: &Held,
+    opening: &Opening,
+    ready: &Confirmation,
+) -> Result<bool, Error> {
+    held(tx, driver)?;
+    if !tx.swap_prepared(&opening.row, &ready.row)? {
+        return Ok(false);
+    }
+    tx.delete::<Saga>(&driver.order_id)?;
+    tx.emit(opening.id(), &ready.confirmed)?;
+    if let Some((claim, response)) = &ready.kept {
+        tx.keep(&claim.to_claim(), response)?;
+    }
+    Ok(true)
 }
 
 /// The payment is good: the order is confirmed, its answer kept, its saga ended.
 pub(crate) fn confirm(tx: &mut Tx<'_>, driver: &Held, paid: Option<&PaymentOutcome>) -> Result<OrderView, Error> {
     let draft = held(tx, driver)?.draft.open()?;
     let mut order = order(tx, driver.order_id)?;
-    if !states::may_follow(order.status, OrderStatus::Confirmed) {
-        return Err(reject::state("INVALID_STATE", "The order cannot be confirmed any more.", order.status));
-    }
-    note_payment(&mut order, paid);
-    if let Some(paid) = paid {
-        let detail = format!("Payment {} is {}.", paid.id, paid.status);
-        note(&mut order, tx.now(), "TAKE_PAYMENT", "DONE", &detail, "system");
-    }
-    order.status = OrderStatus::Confirmed;
-    note(&mut order, tx.now(), "CONFIRM", "DONE", "The order is confirmed.", "system");
-    touch(tx, &mut order)?;
+    become_confirmed(&mut order, paid, tx.now())?;
+    tx.put(&order)?;
     tx.delete::<Saga>(&driver.order_id)?;
     tx.emit(order.id, &OrderConfirmed(fact(&order)))?;
     let mut answer = view(tx, order)?;
     answer.order_token.clone_from(&draft.token);
     keep(tx, &draft, &answer)?;
     Ok(answer)
+}
+
+/// The order as a payment that is good leaves it.
+pub(crate) fn become_confirmed(order: &mut Order, paid: Option<&PaymentOutcome>, now: Timestamp) -> Result<(), Error> {
+    if !states::may_follow(order.status, OrderStatus::Confirmed) {
+        return Err(reject::state("INVALID_STATE", "The order cannot be confirmed any more.", order.status));
+    }
+    note_payment(order, paid);
+    if let Some(paid) = paid {
+        let detail = format!("Payment {} is {}.", paid.id, paid.status);
+        note(order, now, "TAKE_PAYMENT", "DONE", &detail, "system");
+    }
+    order.status = OrderStatus::Confirmed;
+    note(order, now, "CONFIRM", "DONE", "The order is confirmed.", "system");
+    order.version += 1;
+    order.updated_at = now;
+    Ok(())
 }
 
 /// The provider wants something of the buyer: the saga waits, the answer is given.
