@@ -1,5 +1,6 @@
 //! What follows from orders: what a confirmed one holds of budgets is spent.
 
+use promox_contract::ids::OrderId;
 use promox_contract::order::OrderConfirmed;
 use promox_kernel::Error;
 use promox_storage::{Consumer, Event, Tx};
@@ -21,8 +22,7 @@ impl Consumer for PostBudgets {
 
     fn apply(&self, tx: &mut Tx<'_>, events: &[Event]) -> Result<(), Error> {
         for event in events {
-            let confirmed: OrderConfirmed = event.fact()?;
-            budgets::post(tx, confirmed.0.order_id)?;
+            budgets::post(tx, OrderId(event.aggregate_id))?;
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! What follows from the shop's events: an order that is confirmed has bought what it claimed.
 
+use promox_contract::ids::OrderId;
 use promox_contract::order::OrderConfirmed;
 use promox_kernel::Error;
 use promox_storage::{Consumer, Event, Tx};
@@ -21,8 +22,7 @@ impl Consumer for BuyClaims {
 
     fn apply(&self, tx: &mut Tx<'_>, events: &[Event]) -> Result<(), Error> {
         for event in events {
-            let confirmed: OrderConfirmed = event.fact()?;
-            claims::buy(tx, confirmed.0.order_id)?;
+            claims::buy(tx, OrderId(event.aggregate_id))?;
         }
         Ok(())
     }

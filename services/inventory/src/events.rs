@@ -1,5 +1,6 @@
 //! What follows from others' events: an order that is confirmed takes its goods out of stock.
 
+use promox_contract::ids::OrderId;
 use promox_contract::order::OrderConfirmed;
 use promox_kernel::Error;
 use promox_storage::{Consumer, Event, Tx};
@@ -25,8 +26,7 @@ impl Consumer for PostHolds {
     fn apply(&self, tx: &mut Tx<'_>, events: &[Event]) -> Result<(), Error> {
         let mut book = Book::default();
         for event in events {
-            let confirmed: OrderConfirmed = event.fact()?;
-            holds::post_order(tx, &mut book, confirmed.0.order_id)?;
+            holds::post_order(tx, &mut book, OrderId(event.aggregate_id))?;
         }
         Ok(book.close(tx)?)
     }

@@ -1,5 +1,6 @@
 //! What follows from others' events: an order that is confirmed has used its promotions.
 
+use promox_contract::ids::OrderId;
 use promox_contract::order::OrderConfirmed;
 use promox_kernel::Error;
 use promox_storage::{Consumer, Event, Tx};
@@ -21,8 +22,7 @@ impl Consumer for PostUses {
 
     fn apply(&self, tx: &mut Tx<'_>, events: &[Event]) -> Result<(), Error> {
         for event in events {
-            let confirmed: OrderConfirmed = event.fact()?;
-            uses::post(tx, confirmed.0.order_id, event.occurred_at)?;
+            uses::post(tx, OrderId(event.aggregate_id), event.occurred_at)?;
         }
         Ok(())
     }
