@@ -22,6 +22,7 @@ mod codes;
 mod conventions;
 mod coupons;
 mod flash;
+mod gifts;
 mod input;
 mod journal;
 mod kill;

@@ -1,0 +1,58 @@
+//! Gifts: given while they are there, and never a reason to refuse an order.
+
+use serde_json::{Value, json};
+
+use crate::shop::{Shop, order_of};
+
+async fn shop_with_gifts(stock: u32) -> Shop {
+    let shop = Shop::start().await;
+    shop.product("A", "10.00", 100).await;
+    shop.product("GIFT", "3.00", stock).await;
+    let gift = json!({"name": "A gift", "actions": [{"type": "GIFT", "sku": "GIFT", "quantity": 1}]});
+    let made = shop.admin.post("/api/promotions", &gift).await.expect(201);
+    shop.admin.post(&format!("/api/promotions/{}/activate", made["id"]), &json!({})).await.expect(200);
+    shop
+}
+
+fn gifts(order: &Value) -> Vec<&Value> {
+    order["lines"].as_array().unwrap().iter().filter(|line| line["sku"] == "GIFT").collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_comes_too_late_for_a_gift_has_the_goods() {
+    let shop = shop_with_gifts(3).await;
+    let asked: Vec<_> = (0..24)
+        .map(|_| {
+            let client = shop.anyone.own_connection();
+            tokio::spawn(async move { client.post("/api/orders", &order_of(&[("A", 1)], "tok_visa")).await })
+        })
+        .collect();
+    let mut given = 0;
+    for answer in asked {
+        let order = answer.await.unwrap().expect(201);
+        assert_eq!(order["totals"]["total"], "10.00");
+        for gift in gifts(&order) {
+            let prices = (&gift["unitPrice"], &gift["listPrice"], &gift["total"]);
+            assert_eq!(prices, (&json!("0.00"), &json!("3.00"), &json!("0.00")), "{gift}");
+            given += 1;
+        }
+    }
+    assert_eq!((given, shop.posted("GIFT").await), (3, 0));
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_quote_is_of_what_was_asked_for_and_a_gift_is_not() {
+    let shop = shop_with_gifts(1).await;
+    let mut order = order_of(&[("A", 1)], "tok_visa");
+    let quote = shop.anyone.post("/api/orders/quote", &order).await.expect(200);
+    assert_eq!(gifts(&quote).len(), 1);
+    order["quoteId"] = quote["quoteId"].clone();
+    shop.stock("GIFT", 0).await;
+    let short = shop.anyone.post("/api/orders", &order).await.refused(409, "INSUFFICIENT_STOCK");
+    assert_eq!(short["items"][0]["sku"], "GIFT", "a quote holds no stock: {short}");
+    shop.stock("GIFT", 1).await;
+    let placed = shop.anyone.post("/api/orders", &order).await.expect(201);
+    assert_eq!(gifts(&placed).len(), 1);
+    shop.close().await;
+}
