@@ -197,7 +197,10 @@ impl Handle<CreateReservation> for FlashSales {
         };
         let answer = self.db.answer(cx, reserve).await;
         match &answer {
-            Ok(_) => pass.use_up(),
+            Ok(_) => {
+                pass.use_up();
+                self.gates.taken_from(id, &gate);
+            }
             // The rows know better: the gate is read from them again.
             Err(error) if error.is_decided() => self.gates.forget(id),
             Err(_) => {}
@@ -221,8 +224,10 @@ impl FlashSales {
             let given = self.gates.given();
             let gate = Arc::new(self.read_gate(id).await?);
             readings += 1;
-            if self.gates.install(id, &gate, given).await || readings == READINGS {
-                return Ok(gate);
+            match self.gates.install(id, &gate, given).await {
+                Some(standing) => return Ok(standing),
+                None if readings == READINGS => return Ok(gate),
+                None => {}
             }
         }
     }
