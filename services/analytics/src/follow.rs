@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use promox_contract::ids::OrderId;
 use promox_contract::order::{CreditFigures, OrderFigure, OrderFigures};
-use promox_kernel::{Cx, Error, Kind};
+use promox_kernel::{Cx, Error};
 use promox_storage::{Database, Db, Lane, StoreError};
 
 use crate::Analytics;
@@ -170,7 +170,7 @@ async fn order_figures(cx: &Cx, ids: Vec<OrderId>) -> Result<Vec<OrderFigure>, E
         let asked = OrderFigures { ids: ids.clone(), from: None, to: None, after: None, limit: None };
         match cx.call(asked).await {
             Ok(answer) => figures.extend(answer.items),
-            Err(error) if ids.len() > 1 && error.kind() != Kind::Unavailable => {
+            Err(error) if ids.len() > 1 && !error.will_pass() => {
                 let later = ids.split_off(ids.len() / 2);
                 parts.extend([later, ids]);
             }

@@ -151,6 +151,12 @@ impl Error {
         self
     }
 
+    /// Whether it is the moment's fault alone: the store is busy or full, or somebody does not answer. The same may go well
+    /// later, and nothing is to be concluded from it.
+    pub fn will_pass(&self) -> bool {
+        matches!(self.kind(), Kind::Unavailable | Kind::Full)
+    }
+
     /// The kind.
     pub fn kind(&self) -> Kind {
         self.0.kind

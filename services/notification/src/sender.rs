@@ -51,7 +51,7 @@ impl From<Error> for Obstacle {
     fn from(error: Error) -> Self {
         match error.kind() {
             Kind::NotFound => Self::Never(error.message().to_owned()),
-            Kind::Unavailable => Self::NotNow,
+            _ if error.will_pass() => Self::NotNow,
             _ => Self::Broken(error.to_string()),
         }
     }

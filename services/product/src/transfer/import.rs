@@ -78,13 +78,13 @@ async fn take(
         }
     }
     let Err(error) = commit(products, cx, desk, rows.clone(), report).await else { return Ok(()) };
-    if matches!(error.kind(), Kind::Unavailable | Kind::Full) {
+    if error.will_pass() {
         return Err(error);
     }
     for row in rows {
         let number = row.row;
         if let Err(error) = commit(products, cx, desk, vec![row], report).await {
-            if matches!(error.kind(), Kind::Unavailable | Kind::Full) {
+            if error.will_pass() {
                 return Err(error);
             }
             report.refuse(RowError::new(number, error.code(), error.message()));
