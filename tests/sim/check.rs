@@ -11,6 +11,7 @@ pub(crate) async fn everything(clients: &Clients, shoppers: &[Shopper]) {
     answers(clients).await;
     orders(clients).await;
     for shopper in shoppers {
+        offers(clients, shopper).await;
         cart(clients, shopper).await;
     }
 }
@@ -46,6 +47,22 @@ async fn orders(clients: &Clients) {
         assert!(is_cancelled || !cancelled.contains(&id), "{key} was cancelled and is {}", now["status"]);
         assert!(!is_cancelled || asked_to_cancel, "{key} is cancelled and nobody asked for it");
         assert!(!["PENDING", "FAILED"].contains(&now["status"].as_str().unwrap()), "{key} is {}", now["status"]);
+    }
+}
+
+/// Every offer of the rewards that was taken is there, with its code.
+async fn offers(clients: &Clients, shopper: &Shopper) {
+    let Some(user) = shopper.user else { return };
+    let who = Who::User(user);
+    let path = vec![("id", user.0.to_string())];
+    let ask = Ask { who, operation: "reward.list_redemptions", path, body: Value::Null };
+    let Some((200, page)) = clients.once(&ask).await else { panic!("{shopper:?}: what was taken is gone") };
+    let listed = page["items"].as_array().unwrap();
+    for (key, _, taken) in clients.log.answers("reward.redeem_offer", 201).iter().filter(|(_, ask, _)| ask.who == who) {
+        assert!(
+            listed.iter().any(|it| it["id"] == taken["id"] && it["couponCode"] == taken["couponCode"]),
+            "{key}: {taken}"
+        );
     }
 }
 

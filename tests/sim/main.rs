@@ -19,6 +19,7 @@ mod ask;
 mod check;
 mod disk;
 mod life;
+mod opening;
 mod shopper;
 mod story;
 

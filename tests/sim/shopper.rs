@@ -7,6 +7,7 @@ use promox_kernel::{Entropy, UserId};
 use serde_json::{Value, json};
 
 use crate::ask::{Answer, Ask, Clients, Who};
+use crate::opening::Shop;
 
 /// What is sold: plenty, some, and what is asked for more often than it is there.
 pub(crate) const SKUS: [&str; 3] = ["PLENTY", "SOME", "SCARCE"];
@@ -37,27 +38,29 @@ pub(crate) struct Shopper {
 pub(crate) struct Errand<'a> {
     pub(crate) clients: &'a Clients,
     pub(crate) shopper: &'a mut Shopper,
-    pub(crate) sale: &'a str,
+    pub(crate) shop: &'a Shop,
     dice: Entropy,
     key: String,
 }
 
 impl<'a> Errand<'a> {
-    pub(crate) fn new(clients: &'a Clients, shopper: &'a mut Shopper, sale: &'a str, seed: u64) -> Self {
+    pub(crate) fn new(clients: &'a Clients, shopper: &'a mut Shopper, shop: &'a Shop, seed: u64) -> Self {
         let dice = Entropy::seeded(seed ^ (shopper.number << 32) ^ (shopper.done << 16));
         let key = format!("{}-{}", shopper.number, shopper.done);
-        Self { clients, shopper, sale, dice, key }
+        Self { clients, shopper, shop, dice, key }
     }
 
     /// Does it, to the end or as far as it comes.
     pub(crate) async fn run(mut self) {
         self.clients.promox.node().clock.sleep(Duration::from_millis(self.dice.below(2_000))).await;
-        match (self.dice.below(10), self.shopper.user) {
+        match (self.dice.below(12), self.shopper.user) {
             (0..=1, Some(user)) => self.order_the_cart(user).await,
             (2, Some(user)) => self.fill_the_cart(user).await,
             (3..=4, Some(user)) => self.rush(user).await,
             (5, _) => self.restock().await,
             (6..=7, _) => self.order_and_return().await,
+            (8, Some(user)) => self.take_an_offer(user).await,
+            (9, Some(user)) => self.be_thanked(user).await,
             _ => self.order_and_perhaps_cancel().await,
         }
         self.shopper.done += 1;
@@ -97,6 +100,10 @@ impl<'a> Errand<'a> {
             0 | 1 => body["couponCode"] = json!("SAVE"),
             2 => body["promotionCode"] = json!("SPRING"),
             _ => {}
+        }
+        // Now and then more than there are, or more than the order comes to.
+        if self.shopper.user.is_some() && self.dice.below(3) == 0 {
+            body["pointsToRedeem"] = json!(50 + 50 * self.dice.below(8));
         }
         body
     }
@@ -169,7 +176,7 @@ impl<'a> Errand<'a> {
 
     /// Takes part in the flash sale: reserves, and buys, gives back or forgets.
     async fn rush(&self, user: UserId) {
-        let (who, sale) = (Who::User(user), json!(self.sale));
+        let (who, sale) = (Who::User(user), json!(self.shop.sale));
         let body = json!({"sku": "SOME", "quantity": 1 + self.dice.below(2)});
         let Some((201, made)) = self.ask("reserve", who, "flashsale.reserve", &[("id", &sale)], body).await else {
             return;
@@ -187,6 +194,23 @@ impl<'a> Errand<'a> {
                 self.place(body).await;
             }
         }
+    }
+
+    /// Buys a personal coupon with points, and pays with it, whether it goes with the rest or not.
+    async fn take_an_offer(&self, user: UserId) {
+        let offer = json!(self.shop.offer);
+        let taken = self.ask("offer", Who::User(user), "reward.redeem_offer", &[("id", &offer)], Value::Null).await;
+        let Some((201, taken)) = taken else { return };
+        let mut body = self.order(true);
+        body["couponCode"] = taken["couponCode"].clone();
+        self.place(body).await;
+    }
+
+    /// The shop gives points by hand, or takes some back.
+    async fn be_thanked(&self, user: UserId) {
+        let points = if self.dice.below(4) == 0 { -60 } else { 40 };
+        let body = json!({"points": points, "reason": "by hand"});
+        self.ask("points", Who::Shop, "reward.adjust", &[("id", &json!(user.0))], body).await;
     }
 
     async fn restock(&self) {

@@ -9,28 +9,26 @@ use promox::config::Settings;
 use promox_embedded::disk::{Fault, MemoryDisk};
 use promox_kernel::{Clock, Entropy, Timestamp, UserId};
 use promox_storage::Cache;
-use serde_json::{Value, json};
 
-use crate::ask::{Ask, Clients, Log, Who};
+use crate::ask::{Clients, Log};
 use crate::check;
 use crate::disk::{SimDisk, digest};
 use crate::life::{Cut, Life, Trouble, World};
-use crate::shopper::{Errand, SKUS, Shopper, plain};
+use crate::opening::{Shop, open, register};
+use crate::shopper::{Errand, Shopper};
 
 /// Shoppers of a story, half of them users, and what each does.
 const SHOPPERS: u64 = 8;
 const ERRANDS: u64 = 6;
 /// Lives that trouble ends; the next one is left in peace.
 const TROUBLED: u64 = 4;
-/// The pieces of the flash sale.
-const SET_ASIDE: u32 = 12;
 
 /// A shop that is about to open, from which every story begins.
 pub(crate) struct Beginning {
     disk: MemoryDisk,
     now: Timestamp,
     users: Vec<UserId>,
-    sale: String,
+    shop: Shop,
     dir: Arc<tempfile::TempDir>,
 }
 
@@ -47,7 +45,7 @@ pub(crate) struct Story {
     world: World,
     dice: Entropy,
     log: Arc<Log>,
-    sale: String,
+    shop: Shop,
     shoppers: Arc<Mutex<Vec<Shopper>>>,
     disk: MemoryDisk,
     /// Whether syncs do nothing and say that they did.
@@ -78,82 +76,20 @@ impl Beginning {
         let users = runtime().block_on(async {
             let mut life = Life::start(&world, &disk, Entropy::seeded(2), None).await.unwrap();
             let clients = Clients { promox: life.promox.clone(), log: Arc::default() };
-            life.until(tokio::spawn(register(clients))).await.unwrap()
+            life.until(tokio::spawn(register(clients, SHOPPERS / 2))).await.unwrap()
         });
         let disk = SimDisk::on(disk.whole());
-        let sale = runtime().block_on(async {
+        let known = users.clone();
+        let shop = runtime().block_on(async {
             let mut life = Life::start(&world, &disk, Entropy::seeded(3), None).await.unwrap();
             let clients = Clients { promox: life.promox.clone(), log: Arc::default() };
             life.go();
-            let sale = life.until(tokio::spawn(open(clients))).await.unwrap();
+            let shop = life.until(tokio::spawn(open(clients, known))).await.unwrap();
             life.pass(Duration::from_secs(5)).await.unwrap();
-            sale
+            shop
         });
-        Self { disk: disk.whole(), now: world.clock.now(), users, sale, dir }
+        Self { disk: disk.whole(), now: world.clock.now(), users, shop, dir }
     }
-}
-
-/// Asks for something that must be done.
-async fn done(
-    clients: &Clients,
-    who: Who,
-    operation: &'static str,
-    path: &[(&'static str, &Value)],
-    body: Value,
-) -> Value {
-    let path = path.iter().map(|(name, value)| (*name, plain(value))).collect();
-    let answer = clients.once(&Ask { who, operation, path, body }).await;
-    let Some((200 | 201, made)) = answer else { panic!("{operation}: {answer:?}") };
-    made
-}
-
-async fn register(clients: Clients) -> Vec<UserId> {
-    let mut users = Vec::new();
-    for number in 0..SHOPPERS / 2 {
-        let email = format!("shopper-{}@example.com", number * 2);
-        let body = json!({"email": email, "password": "a long and quiet harbour", "name": "A Shopper"});
-        let made = done(&clients, Who::Guest, "user.register", &[], body).await;
-        users.push(UserId(plain(&made["user"]["id"]).parse().unwrap()));
-    }
-    users
-}
-
-/// Fills the shop: products, a coupon, a flash sale, whose number it is.
-async fn open(clients: Clients) -> String {
-    let make = async |operation: &'static str, path: &[(&'static str, &Value)], body: Value| {
-        done(&clients, Who::Shop, operation, path, body).await
-    };
-    for (sku, stock) in SKUS.iter().zip([100_000, 60, 12]) {
-        let product = json!({"sku": sku, "name": sku, "price": "7.35", "status": "ACTIVE"});
-        make("product.create", &[], product).await;
-        make("inventory.count", &[("sku", &json!(sku))], json!({"onHand": stock})).await;
-    }
-    let promotion = json!({
-        "name": "Save", "couponOnly": true, "actions": [{"type": "PERCENT_OFF", "value": "15"}],
-    });
-    let promotion = make("promotion.create", &[], promotion).await["id"].clone();
-    make("promotion.activate", &[("id", &promotion)], Value::Null).await;
-    let campaign = make("campaign.create", &[], json!({"name": "Spring", "budget": "12.00"})).await["id"].clone();
-    make("campaign.move", &[("id", &campaign)], json!({"to": "ACTIVE"})).await;
-    let code = json!({
-        "name": "Spring",
-        "code": "SPRING",
-        "campaignId": campaign,
-        "actions": [{"type": "PERCENT_OFF", "value": "20"}],
-        "limits": {"budget": "9.00", "whenShort": "GIVE_REST"},
-    });
-    let code = make("promotion.create", &[], code).await["id"].clone();
-    make("promotion.activate", &[("id", &code)], Value::Null).await;
-    let coupon = json!({"code": "SAVE", "promotionId": promotion, "maxRedemptions": 7});
-    make("coupon.create", &[], coupon).await;
-    let sale = json!({
-        "name": "Rush",
-        "startsAt": "2020-01-01T00:00:00Z",
-        "endsAt": "2999-01-01T00:00:00Z",
-        "items": [{"sku": "SOME", "salePrice": "1.00", "stock": SET_ASIDE, "perUserLimit": 3}],
-        "reservationTtlSeconds": 60,
-    });
-    plain(&make("flashsale.create", &[], sale).await["id"])
 }
 
 impl Story {
@@ -175,7 +111,7 @@ impl Story {
             world,
             dice: Entropy::seeded(seed ^ 0x00D1_CE00),
             log: Arc::default(),
-            sale: beginning.sale.clone(),
+            shop: beginning.shop.clone(),
             shoppers: Arc::new(Mutex::new((0..SHOPPERS).map(shopper).collect())),
             disk: beginning.disk.copy(),
             silent: false,
@@ -240,7 +176,7 @@ impl Story {
 
     /// All that one shopper still wants to do.
     fn shop(&self, number: u64, clients: Clients) -> impl Future<Output = ()> + Send + use<> {
-        let (shoppers, sale, seed) = (self.shoppers.clone(), self.sale.clone(), self.seed);
+        let (shoppers, shop, seed) = (self.shoppers.clone(), self.shop.clone(), self.seed);
         let at = usize::try_from(number).unwrap();
         async move {
             loop {
@@ -250,7 +186,7 @@ impl Story {
                 }
                 // What it knew of its cart holds until it does something.
                 shoppers.lock()[at].cart = None;
-                Errand::new(&clients, &mut shopper, &sale, seed).run().await;
+                Errand::new(&clients, &mut shopper, &shop, seed).run().await;
                 shoppers.lock()[at] = shopper;
             }
         }
