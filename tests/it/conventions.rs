@@ -256,3 +256,35 @@ async fn an_array_is_no_object() {
     shop.anyone.post("/api/orders", &order).await.expect(201);
     shop.close().await;
 }
+
+/// An operation of the description with an example of its body: method, path, name and the example.
+fn examples(document: &Value) -> Vec<(String, String, String, Bytes)> {
+    let paths = document["paths"].as_object().unwrap().iter();
+    let operations = paths.flat_map(|(path, methods)| methods.as_object().unwrap().iter().map(move |it| (path, it)));
+    let example = |(path, (method, operation)): (&String, (&String, &Value))| {
+        let example = operation.pointer("/requestBody/content/application~1json/example")?;
+        let path = path.replace("{sku}", "TEA-1-S").replace("{id}", "1");
+        let name = operation["operationId"].as_str().unwrap().to_owned();
+        Some((method.to_uppercase(), path, name, example.to_string().into()))
+    };
+    operations.filter_map(example).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_examples_of_the_description_can_be_sent() {
+    let shop = Shop::start().await;
+    let mut examples = examples(&shop.anyone.get("/openapi.json").await.expect(200));
+    assert!(examples.len() > 25, "{examples:?}");
+    // What others speak of comes first.
+    let first = ["product.create", "inventory.count", "promotion.create", "campaign.create", "coupon.create"];
+    examples.sort_by_key(|(_, _, name, _)| first.iter().position(|it| it == name).unwrap_or(first.len()));
+    for (method, path, name, body) in examples {
+        let media_type = if method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
+        let answer = shop.admin.send(&method, &path, media_type, body).await.unwrap();
+        // An order that there is not, a draft that takes nothing off: but nothing is wrong with how it is said.
+        assert!(![400, 415, 500].contains(&answer.status), "{name}: {answer:?}");
+        assert_ne!(answer.json()["code"], "VALIDATION_FAILED", "{name}: {answer:?}");
+        assert!(!first.contains(&name.as_str()) || matches!(answer.status, 200 | 201), "{name}: {answer:?}");
+    }
+    shop.close().await;
+}

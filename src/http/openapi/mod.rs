@@ -2,9 +2,11 @@
 
 #![allow(clippy::indexing_slicing, reason = "an index into a JSON object that is written makes the member")]
 
+mod examples;
 mod operation;
 
 use bytes::Bytes;
+use examples::Examples;
 use promox_kernel::{Error, Registry};
 use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
@@ -16,12 +18,12 @@ pub(super) fn document(registry: &Registry, title: &str, url: &str) -> Result<By
 }
 
 fn describe(registry: &Registry, title: &str, url: &str) -> Value {
-    let mut generator = generator();
+    let (mut generator, examples) = (generator(), Examples::read());
     let mut paths: Map<String, Value> = Map::new();
     for entry in registry.entries().iter().filter(|entry| !entry.path.is_empty()) {
         let path = paths.entry(entry.path.to_owned()).or_insert_with(|| json!({}));
         let method = entry.method.as_str().to_lowercase();
-        path[method] = operation::describe(entry, &mut generator);
+        path[method] = operation::describe(entry, &mut generator, examples.of(entry.name));
     }
     let mut schemas = generator.take_definitions(true);
     schemas.insert("Problem".to_owned(), problem());
@@ -73,13 +75,13 @@ fn problem() -> Value {
     json!({
         "type": "object",
         "description": "What went wrong, RFC 9457. Some codes add members of their own.",
-        "required": ["type", "title", "status", "detail", "instance", "code", "requestId"],
+        "required": ["type", "title", "status", "detail", "code", "requestId"],
         "properties": {
             "type": {"type": "string", "format": "uri"},
             "title": {"type": "string"},
             "status": {"type": "integer"},
             "detail": {"type": "string", "description": "For people."},
-            "instance": {"type": "string"},
+            "instance": {"type": "string", "description": "The path; absent when the request's head could not be read."},
             "code": {"type": "string", "description": "Stable, to branch on.", "example": "INSUFFICIENT_STOCK"},
             "requestId": {"type": "string"},
             "errors": {
@@ -141,7 +143,7 @@ fn responses() -> Value {
         "Unauthenticated": problem("No or bad credentials."),
         "Forbidden": problem("Not allowed."),
         "NotFound": problem("Absent, or not yours."),
-        "NotAcceptable": problem("The header Accept does not take JSON."),
+        "NotAcceptable": problem("The header Accept does not take what is answered here."),
         "Conflict": problem("In conflict with the present state."),
         "Precondition": problem("The resource is not at the version of If-Match."),
         "TooLarge": problem("The body is too large."),

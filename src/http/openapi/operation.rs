@@ -6,8 +6,8 @@ use promox_kernel::{Access, BodyKind, Entry, Method, Replay};
 use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
-/// The operation object of an entry.
-pub(super) fn describe(entry: &Entry, generator: &mut SchemaGenerator) -> Value {
+/// The operation object of an entry; `example` is a body as it could be sent.
+pub(super) fn describe(entry: &Entry, generator: &mut SchemaGenerator, example: Option<&Value>) -> Value {
     let (request, reply) = (entry.schemas)(generator);
     let mut fields = Fields::of(resolved(&request, generator));
     let mut parameters = fields.path(entry.path);
@@ -24,7 +24,7 @@ pub(super) fn describe(entry: &Entry, generator: &mut SchemaGenerator) -> Value 
         "security": security(entry.access),
         "responses": responses(entry, reply),
     });
-    if let Some(body) = body(entry, fields, in_query) {
+    if let Some(body) = body(entry, fields, in_query, example) {
         operation["requestBody"] = body;
     }
     if let Some(permission) = entry.access.permission() {
@@ -132,7 +132,7 @@ fn header_parameters(entry: &Entry) -> Vec<Value> {
     names.into_iter().map(|name| json!({"$ref": format!("#/components/parameters/{name}")})).collect()
 }
 
-fn body(entry: &Entry, fields: Fields, in_query: bool) -> Option<Value> {
+fn body(entry: &Entry, fields: Fields, in_query: bool, example: Option<&Value>) -> Option<Value> {
     match entry.body {
         BodyKind::Stream(types) => {
             let content = types.iter().map(|media_type| ((*media_type).to_owned(), binary()));
@@ -144,6 +144,9 @@ fn body(entry: &Entry, fields: Fields, in_query: bool) -> Option<Value> {
             let media_type =
                 if entry.method == Method::Patch { "application/merge-patch+json" } else { "application/json" };
             let mut content = json!({"application/json": {"schema": fields.schema()}});
+            if let Some(example) = example {
+                content["application/json"]["example"] = example.clone();
+            }
             if media_type != "application/json" {
                 content[media_type] = content["application/json"].clone();
             }

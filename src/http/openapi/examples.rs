@@ -1,0 +1,21 @@
+//! Examples of bodies, for those operations whose fields alone do not show what a request looks like. They stand in a file of
+//! their own, which a test sends to a shop.
+
+use serde_json::{Map, Value};
+
+/// The bodies by operation.
+const EXAMPLES: &str = include_str!("examples.json");
+
+/// All of them, read once a document.
+pub(super) struct Examples(Map<String, Value>);
+
+impl Examples {
+    pub(super) fn read() -> Self {
+        Self(serde_json::from_str(EXAMPLES).unwrap_or_default())
+    }
+
+    /// The body of an operation.
+    pub(super) fn of(&self, operation: &str) -> Option<&Value> {
+        self.0.get(operation)
+    }
+}
