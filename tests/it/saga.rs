@@ -5,6 +5,7 @@
 //! undone. Each store that a cut leaves is opened, the buyer asks again with the same keys, and the outcome is the one there
 //! would have been without the cut.
 
+use futures_util::{StreamExt as _, stream};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -17,6 +18,8 @@ const SETTINGS: &[(&str, &str)] =
     &[("PROMOX_STORAGE__CHECKPOINT_SECONDS", "3600"), ("PROMOX_PAYMENT__TIMEOUT_MS", "150")];
 /// Groups of a recovery that are cut again.
 const CUT_AGAIN: usize = 8;
+/// Cuts that are tried side by side: each has a store and a server of its own, and most of its time waits.
+const AT_ONCE: usize = 4;
 
 /// Asks until the answer is a decided one.
 async fn decided(client: &Client, path: &str, body: &Value) -> Answer {
@@ -47,14 +50,16 @@ async fn matrix(shop: Shop, act: impl AsyncFn(&Shop)) {
     let settings = shop.settings();
     shop.close().await;
     assert!(after > before, "nothing was committed");
-    for kept in before..=after {
+    let (whole, settings, act) = (&whole, &settings, &act);
+    let again = async |kept: usize| {
         eprintln!("cut after {kept} of {before}..={after} groups");
         let left = journal::cut(whole.path(), kept);
-        audit_closed(left.path(), &settings).await;
+        audit_closed(left.path(), settings).await;
         let shop = Shop::open(left, settings.clone()).await;
         act(&shop).await;
         shop.close().await;
-    }
+    };
+    stream::iter(before..=after).for_each_concurrent(AT_ONCE, again).await;
 }
 
 /// Places the order of the scenario with its key.
@@ -109,7 +114,8 @@ async fn a_good_card_with_a_second_cut_during_recovery() {
     let whole = journal::cut(shop.dir(), after);
     let settings = shop.settings();
     shop.close().await;
-    for kept in before..=after {
+    let (whole, settings) = (&whole, &settings);
+    let twice = async |kept: usize| {
         let first = Shop::open(journal::cut(whole.path(), kept), settings.clone()).await;
         good_card(&first).await;
         let end = journal::groups(first.dir()).len();
@@ -121,7 +127,8 @@ async fn a_good_card_with_a_second_cut_during_recovery() {
             good_card(&second).await;
             second.close().await;
         }
-    }
+    };
+    stream::iter(before..=after).for_each_concurrent(AT_ONCE, twice).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
