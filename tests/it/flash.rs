@@ -68,3 +68,16 @@ async fn a_reservation_that_is_not_good_says_why() {
     assert_eq!(over["reason"], "EXPIRED", "a campaign's sale ends with it");
     shop.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reservation_of_what_is_not_sold_any_more_is_not_ordered() {
+    let shop = Shop::start().await;
+    let path = sale(&shop, json!({})).await;
+    let ada = shop.customer("ada@example.com").await;
+    let id = reserve(&ada, &path).await;
+    let product = shop.admin.get("/api/products/sku/A").await.expect(200);
+    assert_eq!(shop.admin.delete(&format!("/api/products/{}", product["id"])).await.status, 204);
+    let refused = ada.post("/api/orders", &naming(&[&id])).await.refused(422, "FLASH_RESERVATION_INVALID");
+    assert_eq!((&refused["reason"], &refused["reservationId"]), (&json!("NO_MATCHING_ITEMS"), &id), "{refused}");
+    shop.close().await;
+}

@@ -30,6 +30,7 @@ pub(crate) fn reservation_refused(id: FlashReservationId, reason: RejectReason) 
     let message = match reason {
         RejectReason::Unknown => format!("Reservation {id} is not there, or not yours."),
         RejectReason::Paused => format!("The sale of reservation {id} is paused: order it when it goes on."),
+        RejectReason::NoMatchingItems => format!("What reservation {id} is of is not sold any more."),
         _ => format!("Reservation {id} has lapsed, ended with its sale, or was ordered already: reserve again."),
     };
     Error::refused("FLASH_RESERVATION_INVALID", message).with("reason", reason).with("reservationId", id)

@@ -321,7 +321,15 @@ async fn flash_lines(cx: &Cx, body: &PlaceOrder, strict: bool) -> Result<Reserve
     for flash in found {
         reserved.campaigns.extend(flash.campaign_id.map(|campaign| (flash.flash_sale_id, campaign)));
         let item = SkuQuantity { sku: flash.sku, quantity: flash.quantity };
-        for mut line in describe(cx, vec![item], None, strict).await? {
+        let described = describe(cx, vec![item], None, false).await?;
+        if described.is_empty() {
+            let error = reject::reservation_refused(flash.reservation_id, RejectReason::NoMatchingItems);
+            if strict {
+                return Err(error);
+            }
+            reserved.warnings.push(error.message().to_owned());
+        }
+        for mut line in described {
             line.item.price = flash.sale_price;
             line.flash_sale_id = Some(flash.flash_sale_id);
             reserved.lines.push(line);
