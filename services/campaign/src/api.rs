@@ -85,7 +85,7 @@ pub struct UpdateCampaign {
 }
 operation! { UpdateCampaign => CampaignView, "campaign.update", Patch "/api/campaigns/{id}", Permission("campaign:write"), 200, "Changes a campaign." }
 
-/// Deletes a campaign that has never been ACTIVE.
+/// Deletes a campaign that has never been ACTIVE. 409 `CAMPAIGN_IN_USE` while a promotion or a flash sale is under it.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DeleteCampaign {
@@ -210,7 +210,8 @@ pub struct GetSegment {
 }
 operation! { GetSegment => SegmentView, "campaign.segment", Get "/api/segments/{id}", Permission("campaign:write"), 200, "One segment." }
 
-/// Changes the members that are sent. A rule takes the place of listed accounts, and they of a rule.
+/// Changes the members that are sent. A rule takes the place of listed accounts, and they of a rule. A name that conditions
+/// of promotions say stays: 409 `SEGMENT_IN_USE`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UpdateSegment {
@@ -227,14 +228,14 @@ pub struct UpdateSegment {
 }
 operation! { UpdateSegment => SegmentView, "campaign.update_segment", Patch "/api/segments/{id}", Permission("campaign:write"), 200, "Changes a segment." }
 
-/// Deletes a segment that is no campaign's audience.
+/// Deletes a segment that is no campaign's audience and that no conditions of a promotion name, else 409 `SEGMENT_IN_USE`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DeleteSegment {
     /// Which.
     pub id: SegmentId,
 }
-operation! { DeleteSegment => (), "campaign.delete_segment", Delete "/api/segments/{id}", Permission("campaign:write"), 204, "Deletes a segment that is no campaign's audience." }
+operation! { DeleteSegment => (), "campaign.delete_segment", Delete "/api/segments/{id}", Permission("campaign:write"), 204, "Deletes a segment that nothing refers to." }
 
 /// A segment of customers.
 #[derive(Debug, Serialize, JsonSchema)]

@@ -209,7 +209,7 @@ operation! { ImportCoupons => ImportReport, "coupon.import", Post "/api/coupons/
 pub struct ValidateCoupon {
     /// The code, however it is written.
     pub code: String,
-    /// The goods. Without any, only the coupon itself is looked at.
+    /// The goods. Without any, it is said whether the code is good at all.
     #[serde(default)]
     pub items: Vec<SkuQuantity>,
     /// The buyer's address, which limits per user go by; an account's own unless said.
@@ -217,7 +217,8 @@ pub struct ValidateCoupon {
 }
 operation! { ValidateCoupon => Validation, "coupon.validate", Post "/api/coupons/validate", Anyone, 200, "Whether a code is good, and for how much." }
 
-/// Redeems a coupon outside an order: at a till, by another shop. Asking again with the same reference changes nothing.
+/// Redeems a coupon outside an order: at a till, by another shop. 422 `COUPON_INVALID` with `reason` when it is not good, or
+/// its promotion does not apply. Asking again with the same reference changes nothing.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RedeemCoupon {
