@@ -47,7 +47,9 @@ impl Consumer for FollowShop {
 
     fn apply(&self, tx: &mut Tx<'_>, events: &[Event]) -> Result<(), Error> {
         let terms = self.0.at(tx)?;
-        for event in events {
+        // Every order is placed, and few shops ask for that.
+        let placed = achievements::asked(tx)?.contains(&CountedEvent::OrderCreated);
+        for event in events.iter().filter(|event| placed || !event.is::<OrderCreated>()) {
             follow(tx, &terms, event)?;
         }
         Ok(())
@@ -151,6 +153,15 @@ fn registered(tx: &mut Tx<'_>, terms: &Terms, fact: &UserRegistered, at: Timesta
     }
 }
 
+/// What is counted of the promotion engine's own log.
+const OF_PROMOTIONS: [CountedEvent; 5] = [
+    CountedEvent::PromotionApplied,
+    CountedEvent::CouponRedeemed,
+    CountedEvent::PointsAwarded,
+    CountedEvent::PointsRedeemed,
+    CountedEvent::TierChanged,
+];
+
 /// Counts what happens in the promotion engine for achievements. What an achievement itself gives is not counted, so that none
 /// leads to another for ever.
 #[derive(Debug)]
@@ -171,6 +182,10 @@ impl Consumer for FollowPromotions {
     }
 
     fn apply(&self, tx: &mut Tx<'_>, events: &[Event]) -> Result<(), Error> {
+        // Most shops ask for none of it, and then nothing is looked at.
+        if !achievements::asked(tx)?.iter().any(|asked| OF_PROMOTIONS.contains(asked)) {
+            return Ok(());
+        }
         let terms = self.0.at(tx)?;
         for event in events {
             count(tx, &terms, event)?;

@@ -142,6 +142,12 @@ fn concerned(tx: &Tx<'_>, event: CountedEvent, at: Timestamp) -> Result<Vec<Achi
     Ok(all.into_iter().filter(|it| it.rule.event == event && it.created_at <= at).collect())
 }
 
+/// What the achievements that there are count.
+pub(crate) fn asked(tx: &Tx<'_>) -> Result<Vec<CountedEvent>, StoreError> {
+    let all = tx.scan_by::<AchievementByCode>().collect(MOST)?;
+    Ok(all.into_iter().map(|it| it.rule.event).collect())
+}
+
 /// Whether any achievement counts an event.
 pub(crate) fn any_counts(tx: &Tx<'_>, event: CountedEvent, at: Timestamp) -> Result<bool, StoreError> {
     Ok(!concerned(tx, event, at)?.is_empty())
