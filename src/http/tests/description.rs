@@ -30,6 +30,8 @@ async fn every_route_is_described_and_every_reference_leads_somewhere() {
         let operation = &document["paths"][entry.path][entry.method.as_str().to_lowercase()];
         assert_eq!(operation["operationId"], entry.name, "{entry:?}");
         assert!(!operation["responses"][entry.status.to_string()].is_null(), "{entry:?}");
+        assert!(!operation["responses"]["default"].is_null(), "{entry:?} says nothing of errors");
+        assert!(operation["summary"].as_str().is_some_and(|summary| summary.ends_with('.')), "{entry:?}");
     }
     let mut found = BTreeSet::new();
     references(&document, &mut found);
