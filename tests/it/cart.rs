@@ -228,3 +228,18 @@ async fn a_change_may_name_the_version_it_is_of() {
     fresh.patch(&format!("{ITEMS}/A"), &json!({"quantity": 3})).await.refused(412, "VERSION_MISMATCH");
     shop.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gift_of_what_is_bought_leaves_its_price_alone() {
+    let shop = Shop::start().await;
+    shop.product("A", "10.00", 9).await;
+    let gift = json!({"name": "one more", "actions": [{"type": "GIFT", "sku": "A", "quantity": 1}]});
+    crate::promotions::activate(&shop, gift).await;
+    let (guest, _) = guest(&shop).await;
+    let cart = guest.post(ITEMS, &json!({"sku": "A", "quantity": 2})).await.expect(200);
+    let items = cart["items"].as_array().unwrap();
+    let line = |line: &Value| [&line["quantity"], &line["unitPrice"], &line["lineTotal"]].map(Clone::clone);
+    assert_eq!(items.iter().map(line).collect::<Vec<_>>(), [[json!(2), json!("10.00"), json!("20.00")]]);
+    assert_eq!(cart["totals"]["total"], "20.00");
+    shop.close().await;
+}

@@ -33,7 +33,8 @@ pub(crate) async fn view(cx: &Cx, contents: Contents, mut warnings: Vec<CartWarn
     let skus: Vec<Sku> = contents.items.iter().map(|item| item.sku.clone()).collect();
     let (stock, sold) = tokio::try_join!(available(cx, skus.clone()), sold(cx, skus))?;
     let priced = price(cx, &contents, &sold).await?;
-    let lines: BTreeMap<&Sku, &PricedLine> = priced.lines.iter().map(|line| (&line.sku, line)).collect();
+    // What comes free stands after what is bought, and may be of the same SKU: the first line is the cart's own.
+    let lines: BTreeMap<&Sku, &PricedLine> = priced.lines.iter().rev().map(|line| (&line.sku, line)).collect();
     let mut items = Vec::with_capacity(contents.items.len());
     for item in &contents.items {
         let line = lines.get(&item.sku).copied();

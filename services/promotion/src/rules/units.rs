@@ -64,8 +64,11 @@ impl Savings {
             return false;
         }
         self.whole += saving;
+        let mut rest =
+            saving - used.iter().map(|(stack, used)| proportion(saving, stack.cost(*used), cost)).sum::<i128>();
         for (stack, used) in used {
-            let part = proportion(saving, stack.cost(used), cost);
+            // What the divisions left over goes to the first, so that the parts are the whole and ties stay ties.
+            let part = proportion(saving, stack.cost(used), cost) + std::mem::take(&mut rest);
             match self.lines.iter_mut().find(|(line, ..)| *line == stack.line) {
                 Some((_, saved, all)) => {
                     *saved += part;
