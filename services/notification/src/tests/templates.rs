@@ -65,7 +65,7 @@ async fn a_template_that_does_not_render_is_refused_with_part_and_line() {
 #[tokio::test]
 async fn an_older_version_does_not_overwrite_a_newer_one() {
     let desk = Desk::open();
-    let at = |version, subject: &'static str| {
+    let at = |version: i64, subject: &'static str| {
         let cx = Cx { if_match: Some(version.into()), ..desk.cx() };
         let notifications = desk.notifications.clone();
         async move {
