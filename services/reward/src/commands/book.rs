@@ -184,7 +184,7 @@ impl<'a, 't> Book<'a, 't> {
             counted,
         })?;
         self.account.lifetime_earned += counted;
-        self.falls_due(counts.earned_at.map(|earned_at| earned_at + TIER_SPAN));
+        self.falls_due(counts.earned_at.map(|earned_at| earned_at + TIER_SPAN).filter(|at| *at > now));
         if counts.earned_at.is_some_and(|earned_at| earned_at > now - TIER_SPAN) {
             self.account.tier_points += counted;
         }
@@ -424,10 +424,9 @@ impl<'a, 't> Book<'a, 't> {
         Ok(self.account)
     }
 
-    /// Something happens at a time to come: the account is due then, or before. What is spent or taken back leaves a time at
-    /// which there is nothing to do; it is looked for only when it has come.
+    /// Something happens at a time: the account is due then, or before. What is spent or taken back leaves a time at which
+    /// there is nothing to do; what comes next is looked for only when it has come.
     fn falls_due(&mut self, at: Option<Timestamp>) {
-        let at = at.filter(|at| *at > self.now());
         self.account.due_at = self.account.due_at.into_iter().chain(at).min();
     }
 
