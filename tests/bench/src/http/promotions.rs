@@ -1,13 +1,15 @@
 //! Checkout with everything the promotion engine has, beside the plain one in the same shop; flash reservations; backtest.
 
+use std::cell::RefCell;
 use std::error::Error;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use clap::Args;
 use tokio::task::LocalSet;
 
-use super::client::{Connection, Load, Request};
+use super::client::{self, Connection, Load, Request};
 use super::server::{Bearer, Server};
 use crate::latency::Latencies;
 
@@ -15,6 +17,10 @@ const CONNECTIONS: usize = 64;
 const PRODUCTS: u64 = 5_000;
 /// Accounts that the connections share.
 const BUYERS: usize = 16;
+/// Turns that plain checkouts and those with everything take, so that both meet the same shop and the same machine.
+const ROUNDS: u32 = 4;
+/// The pause after each turn, in which the shop follows up what the turn left.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// The promotions' table.
 #[derive(Args)]
@@ -35,20 +41,62 @@ async fn table(options: &Options) -> Result<(), Box<dyn Error>> {
     let span = Duration::from_secs(options.seconds);
     let server = Server::start().await?;
     server.fill(PRODUCTS).await?;
-    let order = |n: u64| Request::order(n, &[(n * 31 % PRODUCTS, 1), (n * 17 % PRODUCTS, 2)]);
-    let mut lines = vec![super::measure("POST /api/orders, 2 lines", server.address, CONNECTIONS, span, order).await?];
     let admin = server.log_in().await?;
     let sale = prepare(server.address, &admin).await?;
     let mut buyers = Vec::new();
     for n in 0..BUYERS {
         buyers.push(buyer(server.address, &admin, n).await?);
     }
-    let (reserved, line) = reserve(server.address, span, sale, &buyers).await?;
-    lines.push(line);
-    lines.push(order_reserved(server.address, span, &buyers, reserved).await?);
     println!("{}", Latencies::heading());
-    lines.iter().for_each(|line| println!("{line}"));
+    let (reserved, line) = reserve(server.address, span, sale, &buyers).await?;
+    println!("{line}");
+    compare(server.address, span, &buyers, reserved).await?;
     backtest(&server, &admin, options.orders).await
+}
+
+/// Plain checkouts and those with everything, by turns.
+async fn compare(
+    address: SocketAddr,
+    span: Duration,
+    buyers: &[Bearer],
+    reserved: Vec<Reserved>,
+) -> Result<(), Box<dyn Error>> {
+    let (mut plain, mut whole) = (Turns::default(), Turns::default());
+    let warm = client::load(address, CONNECTIONS, span / 5, u64::MAX, &plain_order).await?;
+    let mut sent = u64::try_from(warm.latencies.count())? + warm.failed;
+    for _ in 0..ROUNDS {
+        tokio::time::sleep(PAUSE).await;
+        let (started, before) = (Instant::now(), sent);
+        let load =
+            client::load(address, CONNECTIONS, span / ROUNDS, u64::MAX, &move |n| plain_order(n + before)).await?;
+        sent += u64::try_from(load.latencies.count())? + load.failed;
+        plain.add(load, started.elapsed());
+        tokio::time::sleep(PAUSE).await;
+        let (load, took) = each(address, span / ROUNDS, order_reserved(buyers, &reserved)).await?;
+        whole.add(load, took);
+    }
+    println!("{}", told("POST /api/orders, 2 lines", (plain.load, plain.took)));
+    println!("{}", told("… 3 promotions, coupon, points, flash", (whole.load, whole.took)));
+    Ok(())
+}
+
+/// What several turns came to.
+#[derive(Default)]
+struct Turns {
+    load: Load,
+    took: Duration,
+}
+
+impl Turns {
+    fn add(&mut self, load: Load, took: Duration) {
+        self.load.latencies.merge(load.latencies);
+        self.load.failed += load.failed;
+        self.took += took;
+    }
+}
+
+fn plain_order(n: u64) -> Request {
+    Request::order(n, &[(n * 31 % PRODUCTS, 1), (n * 17 % PRODUCTS, 2)])
 }
 
 /// Sends as the admin or a buyer; the body of a 2xx.
@@ -71,13 +119,13 @@ fn number(text: &str, name: &str) -> Result<i64, Box<dyn Error>> {
     Ok(after.chars().take_while(char::is_ascii_digit).collect::<String>().parse()?)
 }
 
-/// Three automatic promotions, a coupon without an end, points worth a cent, and a sale of a million pieces; the sale's id.
+/// Three automatic promotions for whoever has an account, a coupon without an end, points worth a cent, and a sale of a million pieces; the sale's id.
 async fn prepare(address: SocketAddr, admin: &Bearer) -> Result<i64, Box<dyn Error>> {
     let mut connection = Connection::open(address).await?;
     let promotions = [
-        r#"{"name":"Five","actions":[{"type":"PERCENT_OFF","value":"5"}]}"#,
-        r#"{"name":"Off","actions":[{"type":"AMOUNT_OFF","value":"0.10"}]}"#,
-        r#"{"name":"Pair","actions":[{"type":"TIERED","basis":"QUANTITY","scope":"ORDER","tiers":[{"from":2,"percentOff":"1"}]}]}"#,
+        r#"{"name":"Five","actions":[{"type":"PERCENT_OFF","value":"5"}],"when":{"field":"customer.isGuest","op":"EQ","value":false}}"#,
+        r#"{"name":"Off","actions":[{"type":"AMOUNT_OFF","value":"0.10"}],"when":{"field":"customer.isGuest","op":"EQ","value":false}}"#,
+        r#"{"name":"Pair","actions":[{"type":"TIERED","basis":"QUANTITY","scope":"ORDER","tiers":[{"from":2,"percentOff":"1"}]}],"when":{"field":"customer.isGuest","op":"EQ","value":false}}"#,
         r#"{"name":"By coupon","couponOnly":true,"actions":[{"type":"PERCENT_OFF","value":"3"}]}"#,
     ];
     let mut last = 0;
@@ -108,12 +156,11 @@ async fn buyer(address: SocketAddr, admin: &Bearer, n: usize) -> Result<Bearer, 
     Ok(bearer)
 }
 
+/// The next request of a connection, after the answer to the last.
+type Next = Box<dyn FnMut(&[u8]) -> Option<Request>>;
+
 /// Sends on every connection until the time is over or `next` has nothing more for it; what it came to.
-async fn each(
-    address: SocketAddr,
-    span: Duration,
-    work: Vec<Box<dyn FnMut(&[u8]) -> Option<Request>>>,
-) -> Result<(Load, Duration), Box<dyn Error>> {
+async fn each(address: SocketAddr, span: Duration, work: Vec<Next>) -> Result<(Load, Duration), Box<dyn Error>> {
     let (local, started) = (LocalSet::new(), Instant::now());
     let tasks: Vec<_> = work
         .into_iter()
@@ -147,14 +194,17 @@ fn told(name: &str, (mut load, took): (Load, Duration)) -> String {
     if load.failed == 0 { line } else { format!("{line}   {} not 2xx", load.failed) }
 }
 
+/// Reservations that a connection made and has not ordered yet.
+type Reserved = Rc<RefCell<Vec<i64>>>;
+
 /// Reserves a piece after another on every connection; the reservations of each.
 async fn reserve(
     address: SocketAddr,
     span: Duration,
     sale: i64,
     buyers: &[Bearer],
-) -> Result<(Vec<Vec<i64>>, String), Box<dyn Error>> {
-    let kept: Vec<_> = (0..CONNECTIONS).map(|_| std::rc::Rc::new(std::cell::RefCell::new(Vec::new()))).collect();
+) -> Result<(Vec<Reserved>, String), Box<dyn Error>> {
+    let kept: Vec<_> = (0..CONNECTIONS).map(|_| Reserved::default()).collect();
     let work = kept.iter().zip(buyers.iter().cycle()).map(|(kept, bearer)| {
         let headers = format!("{}content-type: application/json\r\n", bearer.0);
         let path = format!("/api/flash-sales/{sale}/reservations");
@@ -163,23 +213,19 @@ async fn reserve(
             let id = number(&String::from_utf8_lossy(answer), "reservationId");
             kept.borrow_mut().extend(id.ok());
             Some(Request::with_body("POST", &path, &headers, r#"{"sku":"SKU-7","quantity":1}"#))
-        }) as Box<dyn FnMut(&[u8]) -> Option<Request>>
+        }) as Next
     });
     let line = told("POST flash reservations", each(address, span, work.collect()).await?);
-    Ok((kept.into_iter().map(|kept| kept.take()).collect(), line))
+    Ok((kept, line))
 }
 
 /// Orders two lines, a reserved piece, a coupon and points, with three automatic promotions on top.
-async fn order_reserved(
-    address: SocketAddr,
-    span: Duration,
-    buyers: &[Bearer],
-    reserved: Vec<Vec<i64>>,
-) -> Result<String, Box<dyn Error>> {
-    let work = reserved.into_iter().zip(buyers.iter().cycle()).map(|(mut reserved, bearer)| {
+fn order_reserved(buyers: &[Bearer], reserved: &[Reserved]) -> Vec<Next> {
+    let of = |(reserved, bearer): (&Reserved, &Bearer)| {
         let headers = format!("{}content-type: application/json\r\n", bearer.0);
+        let reserved = reserved.clone();
         Box::new(move |_: &[u8]| {
-            let id = reserved.pop()?;
+            let id = reserved.borrow_mut().pop()?;
             let (a, b) = (id.unsigned_abs() * 31 % PRODUCTS, id.unsigned_abs() * 17 % PRODUCTS);
             let body = format!(
                 r#"{{"items":[{{"sku":"SKU-{a}","quantity":1}},{{"sku":"SKU-{b}","quantity":2}}],"couponCode":"BENCH",
@@ -188,9 +234,9 @@ async fn order_reserved(
             );
             let headers = format!("{headers}idempotency-key: promo-{id}\r\n");
             Some(Request::with_body("POST", "/api/orders", &headers, &body))
-        }) as Box<dyn FnMut(&[u8]) -> Option<Request>>
-    });
-    Ok(told("… 3 promotions, coupon, points, flash", each(address, span, work.collect()).await?))
+        }) as Next
+    };
+    reserved.iter().zip(buyers.iter().cycle()).map(of).collect()
 }
 
 /// A draft over past orders.
