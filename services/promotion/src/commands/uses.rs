@@ -9,7 +9,6 @@ use promox_kernel::{Amount, Currency, Json, Timestamp};
 use promox_storage::{StoreError, Tx};
 
 use crate::compiled::Compiler;
-use crate::digest;
 use crate::records::{Count, CountByEnd, HeldUse, Hold, HoldStatus, Promotion, Use};
 use crate::reject::Reject;
 use crate::rules::{Buyer, Counter, Rule, TOTAL};
@@ -26,7 +25,13 @@ struct Taken {
 }
 
 /// Takes an order's uses, all or nothing. Asked again for an order it changes nothing; what was given back stays so.
-pub(crate) fn hold(tx: &mut Tx<'_>, compiler: &Compiler, currency: Currency, op: &HoldUses) -> Result<(), Reject> {
+pub(crate) fn hold(
+    tx: &mut Tx<'_>,
+    compiler: &Compiler,
+    currency: Currency,
+    op: &HoldUses,
+    buyer: &Buyer,
+) -> Result<(), Reject> {
     if let Some(known) = tx.get::<Hold>(&op.order_id)? {
         return if known.status == HoldStatus::Released { Err(Reject::Released) } else { Ok(()) };
     }
@@ -34,14 +39,13 @@ pub(crate) fn hold(tx: &mut Tx<'_>, compiler: &Compiler, currency: Currency, op:
         return Ok(());
     }
     let compiled = compiler.at(tx, currency)?;
-    let buyer = digest::buyer(op.user_id, op.email.as_ref(), op.address_key.as_deref());
     let mut uses = Vec::with_capacity(op.uses.len());
     for wanted in &op.uses {
         let rule = match compiled.rule(wanted.promotion_id) {
             Some(rule) => rule,
             None => compile(tx, wanted.promotion_id, currency)?,
         };
-        uses.push(fit(tx, &rule, wanted, &buyer)?);
+        uses.push(fit(tx, &rule, wanted, buyer)?);
     }
     let mut held = Vec::with_capacity(uses.len());
     for taken in uses {
