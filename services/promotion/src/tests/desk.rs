@@ -216,7 +216,7 @@ impl Shop {
         promotions.register(&mut registry);
         register!(registry, &desk; StoreProfile, PricingTerms, DescribeSkus, AvailableStock, ResolveCodes);
         register!(registry, &desk; CouponCodesTaken, DescribeUsers, PurchasesOf, TierOf, SegmentsOf, CampaignStates);
-        register!(registry, &desk; OrderFigures);
+        register!(registry, &desk; OrderFigures, CouponsRefer, OffersRefer);
         node.install(registry);
         let posting = ConsumerLoop::new(promotions.shop_consumers().remove(0), ecommerce.clone(), db.clone());
         Self { node, desk, promotions, db, ecommerce, engine, posting }
