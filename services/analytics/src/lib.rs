@@ -34,7 +34,7 @@ mod views;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use promox_kernel::{Cx, Error, Job, Registry, register};
+use promox_kernel::{Cx, Error, Job, Listeners, Registry, register};
 use promox_storage::{Db, Record, TableDef};
 
 use crate::api::{
@@ -42,7 +42,6 @@ use crate::api::{
     ListTopProducts, Rebuild, RecordEvent,
 };
 use crate::follow::Places;
-use crate::stream::Listeners;
 
 /// The analytics service.
 #[derive(Debug)]
@@ -52,7 +51,7 @@ pub struct Analytics {
     places: Mutex<Places>,
     /// One at a time follows.
     following: tokio::sync::Mutex<()>,
-    listeners: Listeners,
+    listeners: Listeners<(), stream::Figures>,
 }
 
 impl Analytics {
@@ -76,8 +75,8 @@ impl Analytics {
 
     /// The service on its database; of the shop's it reads the event log.
     pub fn new(shop: Db, promox: Db) -> Arc<Self> {
-        let (places, following, listeners) = (Mutex::default(), tokio::sync::Mutex::default(), Listeners::default());
-        Arc::new(Self { shop, promox, places, following, listeners })
+        let listeners = Listeners::at_most(stream::MOST_LISTENERS);
+        Arc::new(Self { shop, promox, places: Mutex::default(), following: tokio::sync::Mutex::default(), listeners })
     }
 
     /// Registers its operations.

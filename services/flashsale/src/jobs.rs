@@ -45,7 +45,7 @@ impl FlashSales {
     }
 
     async fn tell_listeners(&self, cx: &Cx) -> Result<bool, Error> {
-        let followed = self.listeners.sales();
+        let followed = self.listeners.topics();
         if followed.is_empty() {
             return Ok(false);
         }

@@ -36,7 +36,8 @@ mod tests;
 use std::sync::Arc;
 
 use promox_contract::flashsale::{ClaimReservations, DescribeFlashSales, ReleaseClaims, ReservedLines, SaleReferring};
-use promox_kernel::{Cx, Error, Job, Registry, register};
+use promox_contract::ids::FlashSaleId;
+use promox_kernel::{Cx, Error, Job, Listeners, Registry, register};
 use promox_storage::{Consumer, Db, Record, TableDef};
 
 use crate::api::{
@@ -44,14 +45,13 @@ use crate::api::{
     ReleaseReservation, UpdateSale,
 };
 use crate::gates::Gates;
-use crate::stream::Listeners;
 
 /// The flash sale service.
 #[derive(Debug)]
 pub struct FlashSales {
     db: Db,
     gates: Gates,
-    listeners: Listeners,
+    listeners: Listeners<FlashSaleId, stream::State>,
 }
 
 impl FlashSales {
@@ -67,7 +67,7 @@ impl FlashSales {
 
     /// The service on its database.
     pub fn new(db: Db) -> Arc<Self> {
-        Arc::new(Self { db, gates: Gates::default(), listeners: Listeners::default() })
+        Arc::new(Self { db, gates: Gates::default(), listeners: Listeners::at_most(stream::MOST_LISTENERS) })
     }
 
     /// Registers its operations.
