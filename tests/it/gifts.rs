@@ -56,3 +56,25 @@ async fn a_quote_is_of_what_was_asked_for_and_a_gift_is_not() {
     assert_eq!(gifts(&placed).len(), 1);
     shop.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gift_comes_back_after_the_money_went_back() {
+    let shop = shop_with_gifts(1).await;
+    let order = shop.anyone.post("/api/orders", &order_of(&[("A", 1)], "tok_visa")).await.expect(201);
+    shop.posted("GIFT").await;
+    let path = format!("/api/orders/{}", order["id"]);
+    for (sku, refund) in [("A", "10.00"), ("GIFT", "0.00")] {
+        let body = json!({"items": [{"sku": sku, "quantity": 1}], "reason": "not for me"});
+        let asked = shop.admin.post(&format!("{path}/returns"), &body).await.expect(201);
+        let approve = format!("{path}/returns/{}/approve", asked["id"]);
+        assert_eq!(shop.admin.post(&approve, &json!({})).await.expect(200)["refund"], refund);
+        while shop.admin.get(&path).await.expect(200)["status"] != "REFUNDED" {
+            tokio::task::yield_now().await;
+        }
+        let again = shop.admin.post(&format!("{path}/returns"), &body).await;
+        assert_eq!(again.expect(409)["code"], "NOTHING_LEFT_TO_RETURN", "{sku}");
+    }
+    let stock = shop.admin.get("/api/inventory/GIFT").await.expect(200);
+    assert_eq!(stock["onHand"], 1, "{stock}");
+    shop.close().await;
+}

@@ -29,13 +29,8 @@ pub(crate) fn request(tx: &mut Tx<'_>, cx: &Cx, op: &RequestReturn) -> Result<Re
         return Err(Error::invalid(faults));
     }
     let order = visible(tx, cx, op.id, "order:return")?;
-    let open = matches!(
-        order.status,
-        OrderStatus::Confirmed | OrderStatus::Processing | OrderStatus::Shipped | OrderStatus::Delivered
-    );
-    if !open || order.imported {
-        let message = format!("Nothing of an order that is {} can be returned.", order.status);
-        return Err(reject::state("NOT_RETURNABLE", message, order.status));
+    if !states::returnable(order.status) || order.imported {
+        return Err(not_returnable(&order));
     }
     let mut lines = items(tx, op.id)?;
     let wanted = as_sold(request::merge(op.items.clone())?, &lines);
@@ -44,6 +39,9 @@ pub(crate) fn request(tx: &mut Tx<'_>, cx: &Cx, op: &RequestReturn) -> Result<Re
         give_back(&order, &mut lines, &asked.items)?;
     }
     let worth = give_back(&order, &mut lines, &wanted)?;
+    if order.status == OrderStatus::Refunded && !worth.is_zero() {
+        return Err(not_returnable(&order));
+    }
     let split = split(&order, &lines, worth);
     let row = Return {
         id: ReturnId(tx.next_id::<Return>()?),
@@ -61,6 +59,11 @@ pub(crate) fn request(tx: &mut Tx<'_>, cx: &Cx, op: &RequestReturn) -> Result<Re
     };
     tx.insert(&row)?;
     Ok(return_view(row))
+}
+
+fn not_returnable(order: &Order) -> Error {
+    let message = format!("Nothing of an order that is {} can be returned.", order.status);
+    reject::state("NOT_RETURNABLE", message, order.status)
 }
 
 /// Counts units as returned; what they give back, or why they cannot be returned.

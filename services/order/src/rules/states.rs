@@ -17,6 +17,11 @@ pub(crate) fn may_follow(from: OrderStatus, to: OrderStatus) -> bool {
     }
 }
 
+/// Whether units of an order may come back. Of one whose money is all back those may that cost nothing, gifts above all.
+pub(crate) fn returnable(status: OrderStatus) -> bool {
+    matches!(status, Confirmed | Processing | Shipped | Delivered | Refunded)
+}
+
 /// Where an order stands by what of it has been shipped and delivered.
 pub(crate) fn by_units(ordered: u32, shipped: u32, delivered: u32) -> OrderStatus {
     match (shipped, delivered) {
