@@ -14,7 +14,7 @@ use promox_storage::{Audit, Cache, Database, Db, Engine, MemoryEngine, Report, T
 
 use crate::api::{LineView, OrderView};
 use crate::checkout::steps::{self, Begun, Held};
-use crate::checkout::{Draft, Extras, NewOrder, Opening, StoredClaim};
+use crate::checkout::{Confirmation, Draft, Extras, NewOrder, Opening, StoredClaim};
 use crate::records::Saga;
 use crate::rules::pricing::Priced;
 use crate::{Orders, StoreSettings};
@@ -67,10 +67,18 @@ impl Desk {
     }
 
     /// Writes the PENDING order of a saga.
-    pub(super) async fn open_order(&self, held: &Held, draft: &Draft) -> Result<(), Error> {
-        let opening = Opening::of(draft, held.order_id, self.node.clock.now()).unwrap();
-        let held = held.clone();
-        self.write(move |tx| steps::open_order(tx, &held, &opening)).await
+    pub(super) async fn open_order(&self, held: &Held, draft: &Draft) -> Result<Arc<Opening>, Error> {
+        let opening = Arc::new(Opening::of(draft, held.order_id, self.node.clock.now()).unwrap());
+        let (held, opened) = (held.clone(), opening.clone());
+        self.write(move |tx| steps::open_order(tx, &held, &opened)).await.map(|()| opening)
+    }
+
+    /// Confirms an order as it was opened; the answer, unless it is not so any more.
+    pub(super) async fn confirm_opened(&self, held: &Held, opening: &Arc<Opening>) -> Result<Option<OrderView>, Error> {
+        let ready = Arc::new(Confirmation::of(opening, Some(&paid()), self.node.clock.now())?);
+        let (held, opening, writing) = (held.clone(), opening.clone(), ready.clone());
+        let confirmed = self.write(move |tx| steps::confirm_opened(tx, &held, &opening, &writing)).await?;
+        Ok(confirmed.then(|| ready.answer.clone()))
     }
 
     pub(super) async fn confirm(&self, held: &Held) -> Result<OrderView, Error> {

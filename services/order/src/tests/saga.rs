@@ -31,6 +31,46 @@ async fn a_checkout_goes_from_its_claim_to_its_answer() {
 }
 
 #[tokio::test]
+async fn what_is_made_ready_outside_is_what_would_be_written_inside() {
+    let (inside, outside) = (Desk::open(), Desk::open());
+    let mut left = Vec::new();
+    for (desk, ready) in [(&inside, false), (&outside, true)] {
+        let (held, draft) = desk.begin(&LINES, Some(claim("k"))).await;
+        let opening = desk.open_order(&held, &draft).await.unwrap();
+        let view = if ready {
+            desk.confirm_opened(&held, &opening).await.unwrap().unwrap()
+        } else {
+            desk.confirm(&held).await.unwrap()
+        };
+        let Recall::Decided(kept) = desk.db.recall(&claim("k")).await.unwrap() else { panic!("nothing is kept") };
+        let order = desk.db.read(|tx| steps::order(tx, held.order_id)).await.unwrap();
+        left.push((format!("{order:?} {kept:?}"), serde_json::to_value(view).unwrap(), desk.told().await));
+        assert!(desk.saga(held.order_id).await.is_none());
+        desk.verify();
+    }
+    assert_eq!(left[0], left[1]);
+}
+
+#[tokio::test]
+async fn an_order_that_somebody_changed_is_not_confirmed_as_it_was_opened() {
+    let desk = Desk::open();
+    let (held, draft) = desk.begin(&LINES, None).await;
+    let opening = desk.open_order(&held, &draft).await.unwrap();
+    let id = held.order_id;
+    let erase = move |tx: &mut promox_storage::Tx<'_>| {
+        let mut order = steps::order(tx, id)?;
+        order.email = None;
+        steps::touch(tx, &mut order)
+    };
+    desk.write(erase).await.unwrap();
+    assert!(desk.confirm_opened(&held, &opening).await.unwrap().is_none());
+    assert_eq!(desk.status(id).await, OrderStatus::Pending);
+    assert_eq!(desk.confirm(&held).await.unwrap().email, None);
+    assert!(desk.confirm_opened(&held, &opening).await.is_err(), "the saga is over");
+    desk.verify();
+}
+
+#[tokio::test]
 async fn the_same_key_begins_one_saga() {
     let desk = Desk::open();
     let (held, draft) = desk.begin(&LINES, Some(claim("k"))).await;
