@@ -39,6 +39,13 @@ impl Currency {
         Amount(rounded)
     }
 
+    /// The amount in this currency's scale, rounded down towards zero: what is given is never more than what it is worth.
+    pub fn round_down(self, value: Decimal) -> Amount {
+        let mut rounded = value.round_dp_with_strategy(self.exponent(), RoundingStrategy::ToZero);
+        rounded.rescale(self.exponent());
+        Amount(rounded)
+    }
+
     /// Zero in this currency's scale, `0.00`.
     pub fn zero(self) -> Amount {
         self.round(Decimal::ZERO)

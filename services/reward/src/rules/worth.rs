@@ -30,9 +30,9 @@ pub(crate) enum Unfit {
     AboveShare(Amount),
 }
 
-/// What points are worth.
+/// What points are worth, rounded down to the currency's minor unit; zero where they come to more than an amount can be.
 pub(crate) fn value(points: i64, point_value: Option<Amount>, currency: Currency) -> Amount {
-    point_value.and_then(|value| value.times(points)).map_or(Amount::ZERO, |value| currency.round(value.0))
+    point_value.and_then(|value| value.times(points)).map_or(Amount::ZERO, |value| currency.round_down(value.0))
 }
 
 /// What points pay of an order that comes to `total`.
@@ -58,6 +58,7 @@ pub(crate) fn pay(points: u32, settings: &RewardSettings, total: Amount, currenc
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn amount(text: &str) -> Amount {
         text.parse().unwrap()
@@ -83,6 +84,41 @@ mod tests {
     }
 
     #[test]
+    fn what_points_are_worth_is_rounded_down_to_the_minor_unit() {
+        for (points, value, currency, worth) in [
+            (1, "0.005", "GBP", "0.00"),
+            (2, "0.005", "GBP", "0.01"),
+            (3, "0.005", "GBP", "0.01"),
+            (999, "0.009999", "GBP", "9.98"),
+            (100, "0.01", "GBP", "1.00"),
+            (1, "0.5", "JPY", "0"),
+            (3, "0.5", "JPY", "1"),
+            (199, "0.01", "JPY", "1"),
+            (1, "0.0005", "KWD", "0.000"),
+            (3, "0.0005", "KWD", "0.001"),
+            (7, "0.001999", "KWD", "0.013"),
+            (0, "1", "GBP", "0.00"),
+        ] {
+            let got = super::value(points, Some(amount(value)), currency.parse().unwrap());
+            assert_eq!(got.to_string(), worth, "{points} at {value} {currency}");
+        }
+        assert!(super::value(5, None, Currency::GBP).is_zero());
+    }
+
+    proptest! {
+        #[test]
+        fn points_are_never_worth_more_than_their_value_and_less_by_under_a_minor_unit(
+            points in 0_i64..10_000_000, millionths in 0_i64..5_000_000, currency in prop::sample::select(vec!["JPY", "GBP", "KWD"]),
+        ) {
+            let currency: Currency = currency.parse().unwrap();
+            let exact = Decimal::new(millionths, 6) * Decimal::from(points);
+            let worth = super::value(points, Some(Amount(Decimal::new(millionths, 6))), currency);
+            prop_assert!(currency.exact(worth) == Ok(worth));
+            prop_assert!(worth.0 <= exact && exact - worth.0 < currency.minor_unit().0);
+        }
+    }
+
+    #[test]
     fn points_pay_within_the_shares_and_are_never_trimmed() {
         let settings = |value: Option<&str>, least: &str, most: &str| RewardSettings {
             point_value: value.map(amount),
@@ -101,7 +137,11 @@ mod tests {
             (1000, Some("0.01"), ("0", "50"), "20.01", Currency::GBP, Ok("10.00")),
             (200, Some("0.01"), ("10", "50"), "20.01", Currency::GBP, Err(Unfit::BelowShare(amount("2.01")))),
             (201, Some("0.01"), ("10", "50"), "20.01", Currency::GBP, Ok("2.01")),
-            (15, Some("0.1"), ("0", "100"), "2", yen, Ok("2")),
+            (15, Some("0.1"), ("0", "100"), "2", yen, Ok("1")),
+            (1, Some("0.005"), ("0", "100"), "20.00", Currency::GBP, Err(Unfit::WorthNothing)),
+            (3, Some("0.005"), ("0", "100"), "20.00", Currency::GBP, Ok("0.01")),
+            (4001, Some("0.005"), ("0", "100"), "20.00", Currency::GBP, Ok("20.00")),
+            (4002, Some("0.005"), ("0", "100"), "20.00", Currency::GBP, Err(Unfit::AboveShare(amount("20.00")))),
             (1, Some("0.01"), ("0", "100"), "0.00", Currency::GBP, Err(Unfit::AboveShare(amount("0.00")))),
         ] {
             let got = pay(points, &settings(value, shares.0, shares.1), amount(total), currency);
