@@ -181,10 +181,12 @@ impl Promox {
     /// Opens the store, recovers what was interrupted, and lets `server` serve.
     pub async fn open(loaded: &Loaded, server: &Server) -> Result<Self, Exit> {
         let promox = Self::assemble(loaded, Some(server))?;
+        setup::check_currency(&promox.services.orders, loaded).await?;
         promox.recover().await?;
         let cx = Cx::system(&promox.node, "setup", RECOVERY_LIMIT);
         setup::first_admin(&promox.services.users, &cx, &loaded.settings).await?;
         store::observe(&promox.engine, server);
+        setup::warn_of_pretend_money(&loaded.settings, server);
         promox.start_background();
         server.open(&promox.node, &|service| Some(promox.database(database_of(service))))?;
         Ok(promox)
@@ -193,6 +195,15 @@ impl Promox {
     /// Opens the store for one piece of work by the command line: no port, nothing is recovered, nothing runs by the clock.
     pub fn headless(loaded: &Loaded) -> Result<Self, Exit> {
         Self::assemble(loaded, None)
+    }
+
+    /// Opens the store like [`Promox::headless`], for work that may be the first on it: a new store gets its settings.
+    pub async fn headless_writing(loaded: &Loaded) -> Result<Self, Exit> {
+        let promox = Self::headless(loaded)?;
+        setup::check_currency(&promox.services.orders, loaded).await?;
+        let cx = Cx::system(&promox.node, "setup", RECOVERY_LIMIT);
+        promox.services.orders.begin(&cx).await.map_err(Exit::data)?;
+        Ok(promox)
     }
 
     fn assemble(loaded: &Loaded, server: Option<&Server>) -> Result<Self, Exit> {

@@ -5,12 +5,32 @@ use std::time::Duration;
 
 use promox_kernel::Cx;
 use promox_notification::{MailSettings, MailTransport, SmtpSecurity, SmtpSettings};
-use promox_order::StoreSettings;
+use promox_order::{Orders, StoreSettings};
 use promox_product::IndexPlace;
 use promox_user::{UserSettings, Users};
+use serde_json::json;
 
-use crate::config::{MailMode, MailTls, Settings, Shares};
+use crate::config::{Loaded, MailMode, MailTls, Origin, Settings, Shares};
 use crate::exit::Exit;
+use crate::http::Server;
+
+/// What is said while the sandbox is on.
+const PRETEND_MONEY: &str = "PRETEND MONEY IS ON: the sandbox confirms orders that nobody pays for (payment.sandbox)";
+
+/// Refuses a configuration that says another currency than the store's own.
+pub(crate) async fn check_currency(orders: &Orders, loaded: &Loaded) -> Result<(), Exit> {
+    let said = loaded.list.iter().find(|setting| setting.key == "store.currency");
+    let Some(said) = said.filter(|setting| setting.origin != Origin::Default) else { return Ok(()) };
+    let (wanted, own) = (loaded.settings.store.currency, orders.currency().await.map_err(Exit::data)?);
+    match own.filter(|own| *own != wanted) {
+        None => Ok(()),
+        Some(own) => Err(Exit::config(format_args!(
+            "store.currency ({}): {wanted} is said, but the currency of this store is {own}. Leave it out, or say {own}: \
+             a store's currency is its own from its first start on",
+            said.origin
+        ))),
+    }
+}
 
 /// The settings of a store that has none yet.
 pub(crate) fn store(settings: &Settings) -> StoreSettings {
@@ -37,9 +57,20 @@ pub(crate) fn user(settings: &Settings) -> UserSettings {
 pub(crate) fn payment(settings: &Settings) -> promox_payment::Settings {
     promox_payment::Settings {
         provider_limit: Duration::from_millis(settings.payment.timeout_ms),
+        sandbox: settings.payment.sandbox,
         sandbox_webhook_secret: settings.payment.sandbox_webhook_secret.clone(),
         ..promox_payment::Settings::default()
     }
+}
+
+/// Says in the log and in the health answer whether pretend money confirms orders.
+pub(crate) fn warn_of_pretend_money(settings: &Settings, server: &Server) {
+    let on = settings.payment.sandbox;
+    if on {
+        tracing::warn!("{PRETEND_MONEY}");
+    }
+    let details = if on { json!({"sandbox": on, "warning": PRETEND_MONEY}) } else { json!({"sandbox": on}) };
+    server.health().add("payments", Box::new(move || Ok(details.clone())));
 }
 
 /// The search index is a projection: it may be lost, and is then built again.

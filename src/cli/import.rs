@@ -54,7 +54,7 @@ impl Import {
         let (What::Catalog { file: path } | What::History { file: path }) = &self.what;
         let file = transfer::open(path)?;
         super::runtime(&loaded.settings)?.block_on(async {
-            let promox = Promox::headless(&loaded)?;
+            let promox = Promox::headless_writing(&loaded).await?;
             let cx = Cx::system(promox.node(), "import", LIMIT);
             let done = match &self.what {
                 What::Catalog { .. } => catalog(&promox, &cx, path, file).await,

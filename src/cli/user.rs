@@ -46,7 +46,7 @@ impl User {
         let loaded = common.load(flags)?;
         log::start(&loaded.settings.log);
         super::runtime(&loaded.settings)?.block_on(async {
-            let promox = Promox::headless(&loaded)?;
+            let promox = Promox::headless_writing(&loaded).await?;
             let cx = Cx::system(promox.node(), "command line", LIMIT);
             let admin = &loaded.settings.admin;
             let done = promox.services().users.ensure_admin(&cx, &admin.email, &admin.password).await;

@@ -398,13 +398,15 @@ pub enum MailTls {
 pub struct Payment {
     /// How long a provider may take to answer before the order is answered 202 and settled in the background.
     pub timeout_ms: u64,
+    /// Whether the sandbox takes cards: pretend money, for trying promox out.
+    pub sandbox: bool,
     /// What signs the sandbox's webhooks; empty: none are taken.
     pub sandbox_webhook_secret: String,
 }
 
 impl Default for Payment {
     fn default() -> Self {
-        Self { timeout_ms: 10_000, sandbox_webhook_secret: String::new() }
+        Self { timeout_ms: 10_000, sandbox: false, sandbox_webhook_secret: String::new() }
     }
 }
 

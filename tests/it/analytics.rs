@@ -462,7 +462,7 @@ async fn a_campaign_has_the_orders_of_its_flash_sales() {
     let shop = Shop::start().await;
     let taxes =
         json!({"pricesIncludeTax": true, "rates": [{"country": "GB", "taxClass": "STANDARD", "percent": "25"}]});
-    shop.admin.put("/api/settings/taxes", &taxes).await.expect(200);
+    shop.admin.patch("/api/settings/taxes", &taxes).await.expect(200);
     shop.product("A", "10.00", 10).await;
     shop.product("B", "5.00", 10).await;
     let campaign = json!({"name": "Spring", "startsAt": "2020-01-01T00:00:00Z", "endsAt": "2100-01-01T00:00:00Z", "timezone": "UTC"});
@@ -508,7 +508,7 @@ async fn a_flash_sale_shows_what_it_sold_and_points_are_no_discount() {
     let shop = Shop::start().await;
     shop.product("A", "10.00", 10).await;
     shop.product("B", "5.00", 10).await;
-    shop.admin.put("/api/rewards/settings", &json!({"pointValue": "0.01"})).await.expect(200);
+    shop.admin.patch("/api/rewards/settings", &json!({"pointValue": "0.01"})).await.expect(200);
     let at = |seconds: i64| promox_kernel::Timestamp::from_seconds(shop.seconds() + seconds).to_string();
     let items = json!([{"sku": "A", "salePrice": "4.00", "stock": 5}]);
     let body = json!({"name": "Flash", "startsAt": at(0), "endsAt": at(600), "items": items});

@@ -90,7 +90,7 @@ async fn a_cart_costs_what_its_quote_and_its_order_cost() {
     assert_eq!(order["totals"], quote["totals"]);
     assert_eq!(contents(&ada).await, lines(&[]), "the checkout empties the cart");
     ada.post("/api/orders", &body).await.refused(422, "CART_EMPTY");
-    shop.admin.put("/api/settings/taxes", &taxes).await.expect(200);
+    shop.admin.patch("/api/settings/taxes", &taxes).await.expect(200);
     add(&ada, "A", 1).await;
     shop.close().await;
 }

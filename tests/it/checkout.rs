@@ -338,10 +338,10 @@ async fn zones_and_taxes_decide_what_is_paid() {
     shop.product("A", "100.00", 50).await;
     let zones = json!({"zones": [{"name": "UK", "countries": ["GB"], "methods": [
         {"method": "STANDARD", "name": "Standard", "amount": "4.99"}]}]});
-    shop.admin.put("/api/settings/shipping", &zones).await.expect(200);
+    shop.admin.patch("/api/settings/shipping", &zones).await.expect(200);
     let taxes = json!({"pricesIncludeTax": false, "shippingTaxClass": "SHIPPING", "rates": [
         {"country": "GB", "taxClass": "STANDARD", "percent": "20"}, {"country": "GB", "taxClass": "SHIPPING", "percent": "20"}]});
-    shop.admin.put("/api/settings/taxes", &taxes).await.expect(200);
+    shop.admin.patch("/api/settings/taxes", &taxes).await.expect(200);
     let mut body = order_of(&[("A", 1)], "tok_visa");
     let missing = shop.anyone.post("/api/orders", &body).await.expect(422);
     assert_eq!(missing["errors"][0]["pointer"], "/shippingAddress");

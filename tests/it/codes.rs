@@ -183,7 +183,7 @@ async fn budgets_refuse_or_give_the_rest_and_the_store_caps_all() {
         let low = shop.admin.patch(&format!("/api/promotions/{id}"), &json!({"limits": {"budget": "3.99"}})).await;
         assert_eq!(low.expect(422)["errors"][0]["pointer"], "/limits/budget");
     }
-    shop.admin.put("/api/settings/store", &json!({"maxDiscountPercent": "30"})).await.expect(200);
+    shop.admin.patch("/api/settings/store", &json!({"maxDiscountPercent": "30"})).await.expect(200);
     let first = activate(&shop, percent("25", json!({"priority": 1}))).await;
     let last = activate(&shop, percent("20", json!({}))).await;
     let placed = order(&shop.anyone, "A", 1, json!({})).await.expect(201);

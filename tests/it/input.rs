@@ -174,8 +174,10 @@ async fn a_body_that_is_anothers_is_described_too() {
     let order = members("POST", "/api/orders").unwrap();
     assert!(order.len() > 10, "{order:?}");
     assert_eq!(members("POST", "/api/orders/quote"), Some(order));
-    for settings in ["store", "shipping", "taxes"] {
-        assert!(members("PUT", &format!("/api/settings/{settings}")).is_some(), "{settings}");
+    for settings in ["store", "shipping", "taxes", "payments"] {
+        for method in ["PUT", "PATCH"] {
+            assert!(members(method, &format!("/api/settings/{settings}")).is_some(), "{method} {settings}");
+        }
     }
     shop.close().await;
 }
@@ -387,9 +389,9 @@ async fn bounds_countries_and_referral_codes_are_refused_where_they_cannot_be_me
         let method = json!({"method": "STANDARD", "name": "Standard", "amount": "2.00"});
         json!({"zones": [{"name": "Z", "countries": [country], "methods": [method]}]})
     };
-    let refused = shop.admin.put("/api/settings/shipping", &zone("UK")).await.expect(422);
+    let refused = shop.admin.patch("/api/settings/shipping", &zone("UK")).await.expect(422);
     assert_eq!(refused["errors"][0]["pointer"], "/zones/0/countries/0");
-    let saved = shop.admin.put("/api/settings/shipping", &zone("gb")).await.expect(200);
+    let saved = shop.admin.patch("/api/settings/shipping", &zone("gb")).await.expect(200);
     assert_eq!(saved["zones"][0]["countries"][0], "GB");
     body["shippingAddress"] = address("gb");
     let order = shop.anyone.post("/api/orders", &body).await.expect(201);

@@ -103,7 +103,7 @@ async fn load(client: Client, user: usize, name: String, entropy: Entropy, log: 
 /// A product, an offer of the catalogue, and users with points that are worth a penny and earn nothing.
 async fn prepare(process: &Process) {
     let admin = process.admin().await;
-    admin.put("/api/rewards/settings", &json!({"pointValue": "0.01", "pointsPerUnit": "0"})).await.expect(200);
+    admin.patch("/api/rewards/settings", &json!({"pointValue": "0.01", "pointsPerUnit": "0"})).await.expect(200);
     admin.post("/api/products", &json!({"sku": "P", "name": "P", "price": "5.00"})).await.expect(201);
     admin.put("/api/inventory/P", &json!({"onHand": 100_000})).await.expect(200);
     let promotion = json!({"name": "Trade", "couponOnly": true, "actions": [{"type": "FREE_SHIPPING"}]});

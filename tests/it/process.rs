@@ -58,8 +58,13 @@ impl Process {
 
 /// Runs another verb on a closed store.
 pub(crate) fn promox(dir: &Path, arguments: &[&str]) -> Output {
+    promox_with(dir, arguments, &[])
+}
+
+/// Runs a verb with some settings of its own.
+pub(crate) fn promox_with(dir: &Path, arguments: &[&str], settings: &[(&str, &str)]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_promox"));
-    command.args(arguments).envs(own_settings(dir)).output().unwrap()
+    command.args(arguments).envs(own_settings(dir)).envs(settings.iter().copied()).output().unwrap()
 }
 
 /// `promox verify` on a closed store: every invariant of the books holds.

@@ -12,7 +12,7 @@ async fn start(settings: Value) -> Shop {
     let shop = Shop::start().await;
     let mut body = json!({"pointValue": "0.01"});
     body.as_object_mut().unwrap().extend(settings.as_object().unwrap().clone());
-    shop.admin.put("/api/rewards/settings", &body).await.expect(200);
+    shop.admin.patch("/api/rewards/settings", &body).await.expect(200);
     shop.product("A", "10.00", 1_000).await;
     shop
 }
@@ -100,7 +100,7 @@ async fn an_order_earns_and_points_pay_the_next() {
     let shop = start(json!({})).await;
     let taxes =
         json!({"pricesIncludeTax": false, "rates": [{"country": "GB", "taxClass": "STANDARD", "percent": "20"}]});
-    shop.admin.put("/api/settings/taxes", &taxes).await.expect(200);
+    shop.admin.patch("/api/settings/taxes", &taxes).await.expect(200);
     let (user, account) = member(&shop, "ada@example.com").await;
     let address = json!({"name": "A", "line1": "1 Road", "city": "Town", "country": "GB"});
     let mut body = order(10, 0);
@@ -144,7 +144,7 @@ async fn points_that_do_not_pay_refuse_the_order() {
     guest["email"] = json!("guest@example.com");
     let refused = shop.anyone.post("/api/orders", &guest).await.refused(422, "POINTS_INSUFFICIENT");
     assert_eq!(refused["reason"], "NOT_LOGGED_IN");
-    shop.admin.put("/api/rewards/settings", &json!({})).await.expect(200);
+    shop.admin.patch("/api/rewards/settings", &json!({"pointValue": null})).await.expect(200);
     let refused = user.post("/api/orders", &order(1, 100)).await.refused(422, "POINTS_INSUFFICIENT");
     assert_eq!(refused["reason"], "WORTH_NOTHING");
     assert_eq!(shop.all("/api/orders").await, Vec::<Value>::new());

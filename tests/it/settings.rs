@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::process::{promox, promox_with};
 use crate::shop::{Shop, order_of};
 
 fn zone(countries: &[&str], methods: &Value) -> Value {
@@ -32,10 +33,152 @@ async fn what_would_leave_it_open_what_counts_is_pointed_at() {
         ("taxes", json!({"rates": [rate(Value::Null, "")]}), "/rates/0/taxClass"),
         ("taxes", json!({"shippingTaxClass": ""}), "/shippingTaxClass"),
         ("store", json!({"locale": "zz_zz"}), "/locale"),
+        ("payments", json!({"methods": ["CARD", "BANK_TRANSFER", "CARD"]}), "/methods/2"),
+        ("payments", json!({"methods": ["CHEQUE"]}), "/methods/0"),
     ] {
-        let refused = shop.admin.put(&format!("/api/settings/{path}"), &body).await.refused(422, "VALIDATION_FAILED");
+        let refused = shop.admin.patch(&format!("/api/settings/{path}"), &body).await.refused(422, "VALIDATION_FAILED");
         assert!(refused["errors"].as_array().unwrap().iter().any(|fault| fault["pointer"] == at), "{at}: {refused}");
     }
+    shop.close().await;
+}
+
+/// An object without one of its members.
+fn without(object: &Value, member: &str) -> Value {
+    let mut rest = object.clone();
+    rest.as_object_mut().unwrap().remove(member).unwrap();
+    rest
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replacement_names_every_member_and_a_patch_keeps_what_it_does_not_name() {
+    let shop = Shop::start().await;
+    for group in ["store", "shipping", "taxes", "payments"] {
+        let path = format!("/api/settings/{group}");
+        let before = shop.admin.get(&path).await.expect(200);
+        for member in before.as_object().unwrap().keys().filter(|member| *member != "version") {
+            let refused = shop.admin.put(&path, &without(&before, member)).await.refused(422, "VALIDATION_FAILED");
+            let fault = &refused["errors"][0];
+            assert_eq!(
+                (&fault["pointer"], &fault["code"]),
+                (&json!(format!("/{member}")), &json!("MISSING")),
+                "{group}"
+            );
+        }
+        shop.admin.patch(&path, &json!({"colour": "red"})).await.refused(422, "VALIDATION_FAILED");
+        shop.admin.patch(&path, &json!({"version": 99})).await.refused(412, "VERSION_MISMATCH");
+        assert_eq!(shop.admin.get(&path).await.expect(200), before, "a refusal changes nothing");
+        let after = shop.admin.patch(&path, &json!({})).await.expect(200);
+        assert_eq!(without(&after, "version"), without(&before, "version"));
+    }
+    let patch = async |body: Value| shop.admin.patch("/api/settings/store", &body).await;
+    let capped = patch(json!({"maxDiscountPercent": "25", "name": "Kiosk"})).await.expect(200);
+    assert_eq!((&capped["maxDiscountPercent"], &capped["name"]), (&json!("25"), &json!("Kiosk")));
+    let open = patch(json!({"maxDiscountPercent": null})).await.expect(200);
+    assert_eq!((&open["maxDiscountPercent"], &open["name"]), (&Value::Null, &json!("Kiosk")));
+    let refused = patch(json!({"name": null})).await.refused(422, "VALIDATION_FAILED");
+    assert_eq!(refused["errors"][0]["pointer"], "/name");
+    let etag = shop.admin.get("/api/settings/store").await.headers["etag"].to_str().unwrap().to_owned();
+    let guarded = shop.admin.with("if-match", etag);
+    guarded.patch("/api/settings/store", &json!({"name": "Stall"})).await.expect(200);
+    guarded.patch("/api/settings/store", &json!({"name": "Booth"})).await.refused(412, "VERSION_MISMATCH");
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_start_decides_the_currency_for_good() {
+    let euro = [("PROMOX_STORE__CURRENCY", "EUR")];
+    let shop = Shop::start_with(&euro).await;
+    shop.product("A", "10.00", 5).await;
+    let placed = shop.anyone.post("/api/orders", &order_of(&[("A", 1)], "tok_visa")).await.expect(201);
+    assert_eq!(placed["currency"], "EUR");
+    let dir = shop.close_and_keep().await;
+    let saved = tempfile::tempdir().unwrap();
+    let backup = saved.path().join("shop.backup");
+    assert!(promox(dir.path(), &["backup", backup.to_str().unwrap()]).status.success());
+    let mut restored = tempfile::tempdir().unwrap();
+    assert!(promox(restored.path(), &["restore", backup.to_str().unwrap()]).status.success());
+    for place in [dir.path(), restored.path()] {
+        for verb in [&["serve"][..], &["import", "catalog", backup.to_str().unwrap()]] {
+            let refused = promox_with(place, verb, &[("PROMOX_STORE__CURRENCY", "GBP")]);
+            let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+            assert_eq!(refused.status.code(), Some(78), "{told}");
+            for said in ["store.currency", "PROMOX_STORE__CURRENCY", "GBP", "EUR"] {
+                assert!(told.contains(said), "{said} in {told}");
+            }
+        }
+    }
+    for settings in [Vec::new(), euro.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec()] {
+        let again = Shop::open(restored, settings).await;
+        assert_eq!(again.admin.get("/api/settings/store").await.expect(200)["currency"], "EUR");
+        let order = again.anyone.post("/api/orders", &order_of(&[("A", 1)], "tok_visa")).await.expect(201);
+        assert_eq!(order["currency"], "EUR");
+        restored = again.close_and_keep().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_switched_off_takes_no_order_and_lets_those_it_took_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let shop = Shop::open(dir, vec![("PROMOX_PAYMENT__SANDBOX".into(), "false".into())]).await;
+    shop.product("A", "10.00", 50).await;
+    let listed = async |shop: &Shop| {
+        let page = shop.anyone.get("/api/payments/methods").await.expect(200);
+        let items = page["items"].as_array().unwrap().clone();
+        items
+            .iter()
+            .map(|it| format!("{} {}", it["method"].as_str().unwrap(), it["provider"].as_str().unwrap()))
+            .collect::<Vec<_>>()
+    };
+    let pay = |method: &str| {
+        let mut body = order_of(&[("A", 1)], "");
+        body["payment"] = json!({"method": method, "token": "tok_visa"});
+        body
+    };
+    let health = shop.anyone.get("/actuator/health").await.expect(200);
+    assert_eq!(health["components"]["payments"]["details"]["sandbox"], false);
+    assert_eq!(listed(&shop).await, [""; 0]);
+    for (method, pointer) in
+        [("CARD", "/payment/provider"), ("CASH_ON_DELIVERY", "/payment/method"), ("BANK_TRANSFER", "/payment/method")]
+    {
+        let refused = shop.anyone.key(method).post("/api/orders", &pay(method)).await.refused(422, "VALIDATION_FAILED");
+        let fault = &refused["errors"][0];
+        assert_eq!((&fault["pointer"], &fault["code"]), (&json!(pointer), &json!("METHOD_OFF")), "{refused}");
+        assert!(fault["detail"].as_str().unwrap().contains(method), "{refused}");
+    }
+    assert_eq!((shop.stock_of("A").await, shop.all("/api/orders").await.len()), ((50, 0), 0));
+    let switch = async |methods: Value| {
+        shop.admin.patch("/api/settings/payments", &json!({ "methods": methods })).await.expect(200);
+    };
+    switch(json!(["BANK_TRANSFER", "CASH_ON_DELIVERY"])).await;
+    assert_eq!(listed(&shop).await, ["CASH_ON_DELIVERY manual", "BANK_TRANSFER manual"]);
+    let transfer = pay("BANK_TRANSFER");
+    let paid = shop.anyone.post("/api/orders", &transfer).await.expect(201);
+    let dropped = shop.anyone.post("/api/orders", &transfer).await.expect(201);
+    switch(json!([])).await;
+    shop.anyone.post("/api/orders", &pay("BANK_TRANSFER")).await.refused(422, "VALIDATION_FAILED");
+    let path = |order: &Value, verb: &str| format!("/api/payments/{}/{verb}", order["payment"]["id"]);
+    shop.admin.post(&path(&paid, "capture"), &json!({})).await.expect(200);
+    shop.admin.post(&path(&paid, "refunds"), &json!({"amount": "1.00", "reason": "a scratch"})).await.expect(201);
+    shop.admin.post(&path(&dropped, "void"), &json!({})).await.expect(200);
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pretend_money_confirms_nothing_once_it_is_switched_off() {
+    let shop = Shop::start().await;
+    shop.product("A", "10.00", 50).await;
+    let health = shop.anyone.get("/actuator/health").await.expect(200);
+    let said = health["components"]["payments"]["details"].clone();
+    assert!(said["sandbox"] == true && said["warning"].as_str().unwrap().contains("PRETEND MONEY"), "{health}");
+    let paid = shop.anyone.post("/api/orders", &order_of(&[("A", 1)], "tok_visa")).await.expect(201);
+    let waiting = shop.anyone.post("/api/orders", &order_of(&[("A", 1)], "tok_requires_action")).await.expect(201);
+    let dir = shop.close_and_keep().await;
+    let shop = Shop::open(dir, vec![("PROMOX_PAYMENT__SANDBOX".into(), "false".into())]).await;
+    let path = |order: &Value, verb: &str| format!("/api/payments/{}/{verb}", order["payment"]["id"]);
+    shop.admin.post(&path(&waiting, "confirm"), &json!({})).await.refused(409, "SANDBOX_OFF");
+    shop.admin.post(&path(&paid, "refunds"), &json!({"reason": "no money came"})).await.expect(201);
+    let order = shop.admin.get(&format!("/api/orders/{}", waiting["id"])).await.expect(200);
+    assert_eq!(order["status"], "PENDING");
     shop.close().await;
 }
 
@@ -44,13 +187,15 @@ async fn what_was_read_can_be_sent_back_and_names_its_version() {
     let shop = Shop::start().await;
     let tiers = shop.admin.get("/api/rewards/tiers").await.expect(200)["tiers"].clone();
     for (path, body) in [
-        ("/api/settings/store", json!({})),
-        ("/api/settings/shipping", json!({})),
-        ("/api/settings/taxes", json!({})),
-        ("/api/rewards/settings", json!({"pendingDays": 14})),
+        ("/api/settings/store", Value::Null),
+        ("/api/settings/shipping", Value::Null),
+        ("/api/settings/taxes", Value::Null),
+        ("/api/settings/payments", Value::Null),
+        ("/api/rewards/settings", Value::Null),
         ("/api/rewards/tiers", json!({ "tiers": tiers })),
     ] {
         let fresh = shop.admin.get(path).await.expect(200);
+        let body = if body.is_null() { without(&fresh, "version") } else { body };
         let first = shop.admin.put(path, &body).await.expect(200);
         assert_eq!(first["version"], fresh["version"].as_i64().unwrap() + 1);
         let read = shop.admin.get(path).await.expect(200);
@@ -69,14 +214,14 @@ async fn what_was_read_can_be_sent_back_and_names_its_version() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_currency_changes_only_when_it_is_named() {
     let shop = Shop::start_with(&[("PROMOX_STORE__CURRENCY", "JPY")]).await;
-    let renamed = shop.admin.put("/api/settings/store", &json!({"name": "Kiosk"})).await.expect(200);
+    let renamed = shop.admin.patch("/api/settings/store", &json!({"name": "Kiosk"})).await.expect(200);
     assert_eq!((&renamed["name"], &renamed["currency"]), (&json!("Kiosk"), &json!("JPY")));
-    let changed = shop.admin.put("/api/settings/store", &json!({"currency": "KWD"})).await.expect(200);
+    let changed = shop.admin.patch("/api/settings/store", &json!({"currency": "KWD"})).await.expect(200);
     assert_eq!(changed["currency"], "KWD");
     shop.product("A", "1.005", 5).await;
     shop.anyone.post("/api/orders", &order_of(&[("A", 1)], "tok_visa")).await.expect(201);
-    shop.admin.put("/api/settings/store", &json!({"currency": "EUR"})).await.refused(409, "CURRENCY_FIXED");
-    shop.admin.put("/api/settings/store", &json!({"name": "Shop"})).await.expect(200);
+    shop.admin.patch("/api/settings/store", &json!({"currency": "EUR"})).await.refused(409, "CURRENCY_FIXED");
+    shop.admin.patch("/api/settings/store", &json!({"name": "Shop"})).await.expect(200);
     shop.close().await;
 }
 
@@ -86,11 +231,11 @@ async fn amounts_have_the_currencys_digits_and_regions_no_case() {
     shop.product("A", "10.00", 5).await;
     let methods = json!([{"method": "AIR", "name": "Air", "amount": 4}]);
     let shipping =
-        shop.admin.put("/api/settings/shipping", &json!({"zones": [zone(&["US"], &methods)]})).await.expect(200);
+        shop.admin.patch("/api/settings/shipping", &json!({"zones": [zone(&["US"], &methods)]})).await.expect(200);
     assert_eq!(shipping["zones"][0]["methods"][0]["amount"], "4.00");
     let rate = |region: Value, percent: &str| json!({"country": "US", "region": region, "taxClass": "STANDARD", "percent": percent});
     let taxes = json!({"pricesIncludeTax": false, "rates": [rate(Value::Null, "1"), rate(json!("CA"), "7.25")]});
-    shop.admin.put("/api/settings/taxes", &taxes).await.expect(200);
+    shop.admin.patch("/api/settings/taxes", &taxes).await.expect(200);
     let blind = shop.anyone.post("/api/orders/quote", &order_of(&[("A", 1)], "tok_visa")).await.expect(200);
     let warned =
         blind["warnings"].as_array().unwrap().iter().any(|it| it.as_str().unwrap().contains("where it is shipped"));
@@ -125,4 +270,101 @@ async fn a_quote_knows_no_price_of_what_is_not_sold() {
     shop.admin.delete(&format!("/api/products/{}", product["id"])).await;
     guest.get("/api/carts/current").await.expect(200);
     shop.close().await;
+}
+
+/// Something that has an amount: the path, a body that is refused, and one that is taken.
+fn amounts() -> Vec<(&'static str, &'static str, Value, Value)> {
+    let product = |price: &str| json!({"sku": "A", "name": "A", "price": price});
+    let off = |value: &str| json!({"name": "Off", "actions": [{"type": "AMOUNT_OFF", "value": value}]});
+    let rule =
+        |spent: &str| json!({"name": "S", "rule": {"field": "customer.totalSpent", "op": "GTE", "value": spent}});
+    let flat =
+        |amount: &str| json!({"zones": [zone(&["GB"], &json!([{"method": "M", "name": "M", "amount": amount}]))]});
+    let earns = |sum: &str| json!({"code": "BIG", "name": "Big", "rule": {"event": "ORDER_CONFIRMED", "sum": sum}});
+    vec![
+        ("POST", "/api/products", product("1.234"), product("1.23")),
+        ("POST", "/api/promotions", off("1.234"), off("1.23")),
+        ("POST", "/api/campaigns", json!({"name": "C", "budget": "1.234"}), json!({"name": "C", "budget": "1.23"})),
+        ("POST", "/api/segments", rule("1.234"), rule("1.23")),
+        ("PATCH", "/api/settings/shipping", flat("1.234"), flat("1.23")),
+        ("PATCH", "/api/rewards/settings", json!({"pointValue": "-1"}), json!({"pointValue": "0.005"})),
+        ("POST", "/api/rewards/achievements", earns("1.234"), earns("1.23")),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_amount_fixes_the_currency_and_a_refused_one_does_not() {
+    let send = async |shop: &Shop, method: &str, path: &str, body: &Value| {
+        shop.admin.send(method, path, "application/json", body.to_string().into()).await.unwrap()
+    };
+    let become_ =
+        async |shop: &Shop, code: &str| shop.admin.patch("/api/settings/store", &json!({"currency": code})).await;
+    for (method, path, refused, taken) in amounts() {
+        let shop = Shop::start().await;
+        assert_eq!(send(&shop, method, path, &refused).await.status, 422, "{path}");
+        become_(&shop, "JPY").await.expect(200);
+        become_(&shop, "GBP").await.expect(200);
+        assert!(matches!(send(&shop, method, path, &taken).await.status, 200 | 201), "{path}");
+        let fixed = become_(&shop, "JPY").await.refused(409, "CURRENCY_FIXED");
+        assert_eq!(fixed["currency"], "GBP");
+        become_(&shop, "GBP").await.expect(200);
+        shop.admin.patch("/api/settings/store", &json!({"name": "Kiosk"})).await.expect(200);
+        let shop = shop.restart().await;
+        become_(&shop, "JPY").await.refused(409, "CURRENCY_FIXED");
+        shop.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn imports_fix_the_currency_when_they_leave_something() {
+    for (path, bad, good) in [
+        ("/api/products/import", "sku,name,price\nA,A,1.234\n", "sku,name,price\nA,A,1.23\n"),
+        (
+            "/api/orders/import",
+            "number,date,sku,name,quantity,unitPrice\n1,2026-01-01T10:00:00Z,A,A,1,1.234\n",
+            "number,date,sku,name,quantity,unitPrice\n1,2026-01-01T10:00:00Z,A,A,1,1.23\n",
+        ),
+    ] {
+        let shop = Shop::start().await;
+        let import =
+            async |csv: &'static str| shop.admin.send("POST", path, "text/csv", csv.into()).await.unwrap().expect(200);
+        assert_eq!(import(bad).await["failed"], 1, "{path}");
+        shop.admin.patch("/api/settings/store", &json!({"currency": "EUR"})).await.expect(200);
+        assert_eq!(import(good).await["created"], 1, "{path}");
+        shop.admin.patch("/api/settings/store", &json!({"currency": "JPY"})).await.refused(409, "CURRENCY_FIXED");
+        shop.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_amount_slips_in_while_the_currency_changes() {
+    for round in 0..6 {
+        let shop = Shop::start().await;
+        let makers: Vec<_> = amounts()
+            .into_iter()
+            .skip(round)
+            .chain(amounts())
+            .take(3)
+            .map(|(method, path, _, body)| {
+                let client = shop.admin.own_connection();
+                async move {
+                    let made = client.send(method, path, "application/json", body.to_string().into()).await.unwrap();
+                    (matches!(made.status, 200 | 201), path)
+                }
+            })
+            .collect();
+        let changer = shop.admin.own_connection();
+        let yen = json!({"currency": "JPY"});
+        let (changed, made) =
+            tokio::join!(changer.patch("/api/settings/store", &yen), futures_util::future::join_all(makers));
+        let currency = shop.admin.get("/api/settings/store").await.expect(200)["currency"].clone();
+        // Of these amounts only a point's value, which has digits of its own, can be one of yen.
+        let in_pence = made.iter().any(|(made, path)| *made && *path != "/api/rewards/settings");
+        match changed.status {
+            200 => assert!(currency == "JPY" && !in_pence, "{made:?}"),
+            409 => assert_eq!(currency, "GBP", "{made:?}"),
+            other => panic!("{other}: {made:?}"),
+        }
+        shop.close().await;
+    }
 }

@@ -32,10 +32,13 @@ impl Shop {
         Self::start_with(&[]).await
     }
 
-    /// A fresh shop with some settings of its own.
+    /// A fresh shop with some settings of its own, in which every way to pay is switched on.
     pub(crate) async fn start_with(settings: &[(&str, &str)]) -> Self {
         let owned = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        Self::open(tempfile::tempdir().unwrap(), owned.collect()).await
+        let shop = Self::open(tempfile::tempdir().unwrap(), owned.collect()).await;
+        let methods = json!({"methods": ["CARD", "CASH_ON_DELIVERY", "BANK_TRANSFER"]});
+        shop.admin.patch("/api/settings/payments", &methods).await.expect(200);
+        shop
     }
 
     /// A shop on the data in a directory.
@@ -161,6 +164,7 @@ pub(crate) fn own_settings(dir: &Path) -> Vec<(String, String)> {
         ("PROMOX_SERVER__LISTEN", "127.0.0.1:0"),
         ("PROMOX_DATA__DIR", dir.to_str().unwrap()),
         ("PROMOX_LIMITS__ENABLED", "false"),
+        ("PROMOX_PAYMENT__SANDBOX", "true"),
         ("PROMOX_ADMIN_EMAIL", EMAIL),
         ("PROMOX_ADMIN_PASSWORD", PASSWORD),
     ];

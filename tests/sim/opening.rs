@@ -130,7 +130,7 @@ impl Desk {
     /// What points are good for, and some to begin with; the offer that they buy.
     async fn reward(&self, users: &[UserId]) -> String {
         let settings = json!({"pointsPerUnit": "3", "pointValue": "0.01", "returnShortfall": "CARRY"});
-        self.make("reward.put_settings", &[], settings).await;
+        self.make("reward.patch_settings", &[], settings).await;
         for user in users {
             let body = json!({"points": WELCOME, "reason": "welcome"});
             self.make("reward.adjust", &[("id", &json!(user.0))], body).await;

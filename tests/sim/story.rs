@@ -58,6 +58,7 @@ fn settings(dir: &tempfile::TempDir) -> Settings {
     dir.path().clone_into(&mut settings.data.dir);
     settings.limits.enabled = false;
     settings.payment.timeout_ms = 3_000;
+    settings.payment.sandbox = true;
     settings
 }
 

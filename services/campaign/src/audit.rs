@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use promox_contract::campaign::BUDGETED;
 use promox_contract::ids::{CampaignId, OrderId};
 use promox_contract::promotion::shares;
+use promox_contract::store::IN_CURRENCY;
 use promox_kernel::{Amount, UserId};
 use promox_storage::{Audit, Database, Report, StoreError, Tx};
 
@@ -26,6 +27,7 @@ impl Audit for Campaigns {
         let mut moves = 0;
         for campaign in tx.scan::<Campaign>().rows() {
             let campaign = campaign?;
+            report.names(IN_CURRENCY, campaign.currency.code(), || format!("campaign {}", campaign.id));
             check_budget(report, &campaign, taken.remove(&campaign.id).unwrap_or_default());
             moves += check_history(tx, report, &campaign)?;
             let known = campaign.audience.iter().all(|id| segments.contains(id));
@@ -61,7 +63,9 @@ fn read_uses(tx: &Tx<'_>, report: &mut Report) -> Result<Taken, StoreError> {
 }
 
 fn check_budget(report: &mut Report, campaign: &Campaign, (spent, held): (Amount, Amount)) {
-    let Campaign { id, budget, .. } = campaign;
+    let Campaign { id, budget, currency, .. } = campaign;
+    let exact = budget.is_none_or(|budget| currency.minor_units(budget).is_some());
+    report.check("campaign: a budget has no more digits than its currency", exact, || format!("campaign {id}"));
     let same = (spent, held) == (campaign.spent, campaign.held);
     report.check("campaign: spent and held are what orders took", same, || {
         format!("campaign {id}: {} and {} against {spent} and {held}", campaign.spent, campaign.held)
@@ -102,6 +106,7 @@ fn check_segments(tx: &Tx<'_>, report: &mut Report) -> Result<BTreeSet<SegmentId
     let mut segments = BTreeSet::new();
     for segment in tx.scan::<Segment>().rows() {
         let segment = segment?;
+        report.names(IN_CURRENCY, segment.currency.code(), || format!("segment {}", segment.id));
         report.check("segment: a rule or a list", segment.rule.is_some() != segment.user_ids.is_some(), || {
             format!("segment {}", segment.id)
         });

@@ -8,6 +8,7 @@ use promox_contract::flashsale::SaleReferring;
 use promox_contract::ids::{CampaignId, FlashSaleId, PromotionId};
 use promox_contract::order::{StoreFacts, StoreProfile};
 use promox_contract::promotion::PromotionReferring;
+use promox_contract::store::write_amounts;
 use promox_kernel::{Amount, Currency, Cx, Error, FieldError, Handle, Page, Patch, UserId, bounded};
 
 use crate::api::{
@@ -38,7 +39,8 @@ impl Handle<CreateCampaign> for Campaigns {
     async fn handle(&self, cx: &Cx, op: CreateCampaign) -> Result<CampaignView, Error> {
         let StoreFacts { currency, timezone, .. } = store(cx).await?;
         let (store, caller) = (Store { currency, timezone }, cx.clone());
-        self.db.answer(cx, move |tx| Ok(campaigns::create(tx, &caller, &store, &op)?)).await
+        let made = self.db.answer(cx, move |tx| Ok(campaigns::create(tx, &caller, &store, &op)?));
+        write_amounts(cx, currency, made, Result::is_ok).await
     }
 }
 
@@ -114,7 +116,8 @@ impl Handle<CreateSegment> for Campaigns {
             _ => return Err(one_of_both()),
         };
         let caller = cx.clone();
-        self.db.answer(cx, move |tx| Ok(segments::create(tx, &caller, (&name, currency), &who)?)).await
+        let made = self.db.answer(cx, move |tx| Ok(segments::create(tx, &caller, (&name, currency), &who)?));
+        write_amounts(cx, currency, made, Result::is_ok).await
     }
 }
 

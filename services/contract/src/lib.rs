@@ -19,4 +19,5 @@ pub mod payment;
 pub mod product;
 pub mod promotion;
 pub mod reward;
+pub mod store;
 pub mod user;

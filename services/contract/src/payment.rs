@@ -20,6 +20,18 @@ text_enum! {
     }
 }
 
+text_enum! {
+    /// A way to pay.
+    PaymentMethod {
+        /// A card, through a provider.
+        Card = "CARD",
+        /// Paid to the carrier, captured by hand.
+        CashOnDelivery = "CASH_ON_DELIVERY",
+        /// Paid to the shop's account, captured by hand.
+        BankTransfer = "BANK_TRANSFER",
+    }
+}
+
 /// How a buyer pays, as the order's request says it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -34,7 +46,8 @@ pub struct PaymentChoice {
     pub token: Option<String>,
 }
 
-/// Checks a choice before anything is held: unknown providers, methods and missing tokens are refused with a pointer.
+/// Checks a choice before anything is held: unknown providers and methods, those that are switched off, and missing tokens are
+/// refused with a pointer.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CheckPaymentChoice {

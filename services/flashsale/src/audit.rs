@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use promox_contract::flashsale::{ASIDE, TAKEN};
 use promox_contract::ids::{FlashSaleId, OrderId};
 use promox_contract::inventory::units_out;
+use promox_contract::store::IN_CURRENCY;
 use promox_kernel::UserId;
 use promox_storage::{Audit, Database, Report, StoreError, Tx};
 
@@ -40,6 +41,13 @@ impl Audit for FlashSales {
         for sale in tx.scan::<FlashSale>().rows() {
             let sale = sale?;
             check_sale(tx, report, &sale)?;
+            report.names(IN_CURRENCY, sale.currency.code(), || format!("flash sale {}", sale.id));
+            for item in queries::items(tx, sale.id)? {
+                let exact = sale.currency.minor_units(item.sale_price).is_some();
+                report.check("flash sale: prices have no more digits than their currency", exact, || {
+                    format!("flash sale {} {}: {}", sale.id, item.sku, item.sale_price)
+                });
+            }
             state_aside(tx, report, &sale, &counted)?;
         }
         state_orders(tx, report, &counted)?;

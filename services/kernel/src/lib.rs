@@ -44,7 +44,7 @@ pub use listeners::{Listeners, Told, server_sent};
 pub use money::{Amount, Currency, allocate, round_half_up};
 pub use op::{Access, BodyKind, Method, Op, Replay, service_of};
 pub use page::{Cursor, Limit, Page};
-pub use patch::Patch;
+pub use patch::{Patch, nullable};
 pub use principal::{Principal, UserId};
 pub use registry::{Entry, Handle, Registry};
 pub use reply::{Content, Download, Reply, Response, to_json};

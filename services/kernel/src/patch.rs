@@ -7,6 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::Visitor;
 use serde::{Deserialize, Deserializer};
 
+use crate::FieldError;
 use crate::nulls::CLEARABLE;
 
 /// What a patch says about one member. Mark the member `#[serde(default)]`.
@@ -31,6 +32,15 @@ impl<T> Patch<T> {
         }
     }
 
+    /// Applies the patch to a member that always has a value; a null is a fault at `pointer`.
+    pub fn replace(self, member: &mut T, pointer: &str, faults: &mut Vec<FieldError>) {
+        match self {
+            Self::Keep => {}
+            Self::Clear => faults.push(FieldError::new(pointer, "this cannot be null")),
+            Self::Set(value) => *member = value,
+        }
+    }
+
     /// The same patch with another value in the place of this one.
     pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Patch<U> {
         match self {
@@ -50,6 +60,12 @@ impl<T: Default> Patch<T> {
             Self::Set(value) => Some(value),
         }
     }
+}
+
+/// Reads a member that may be null and must not be left out. For serde's `deserialize_with`; mark the member
+/// `#[schemars(required)]` too.
+pub fn nullable<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    Option::deserialize(deserializer)
 }
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Patch<T> {
@@ -92,7 +108,12 @@ mod tests {
             (Patch::Set("new"), Some("NEW".to_owned()), Some("NEW".to_owned())),
         ] {
             let patch = patch.map(str::to_uppercase);
-            let mut member = Some("old".to_owned());
+            let (mut member, mut required, mut faults) = (Some("old".to_owned()), "old".to_owned(), Vec::new());
+            patch.clone().replace(&mut required, "/member", &mut faults);
+            assert_eq!(
+                (required == "NEW", faults.len()),
+                (patch == Patch::Set("NEW".to_owned()), usize::from(patch == Patch::Clear))
+            );
             patch.clone().apply(&mut member);
             assert_eq!((member, patch.or_default()), (optional, plain));
         }

@@ -5,6 +5,7 @@ use promox_contract::inventory::{SOLD, units_out};
 use promox_contract::order::OrderStatus;
 use promox_contract::payment::PaymentStatus;
 use promox_contract::reward::{EARNED, SPENT};
+use promox_contract::store::{IN_CURRENCY, IN_DIGITS};
 use promox_kernel::Amount;
 use promox_storage::{Audit, Database, Report, StoreError, Tx};
 
@@ -21,6 +22,7 @@ impl Audit for Orders {
     }
 
     fn audit(&self, tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
+        self.audit_settings(tx, report)?;
         let mut items = tx.scan::<OrderItem>().rows().peekable();
         for order in tx.scan::<Order>().rows() {
             let order = order?;
@@ -51,9 +53,29 @@ impl Audit for Orders {
     }
 }
 
+impl Orders {
+    /// States what others may name of the settings, and checks what they say in money.
+    fn audit_settings(&self, tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
+        let settings = self.settings.get_in(tx)?;
+        let currency = settings.store.currency;
+        report.knows(IN_CURRENCY, currency.code());
+        (0..=currency.exponent()).for_each(|digits| report.knows(IN_DIGITS, digits.to_string()));
+        for amount in settings.shipping.amounts() {
+            let good = currency.exact(amount).is_ok();
+            report
+                .check("settings: shipping rates are in the store's currency", good, || format!("{amount} {currency}"));
+        }
+        Ok(())
+    }
+}
+
 fn check_order(order: &Order, lines: &[OrderItem], report: &mut Report) {
     let sum = |part: fn(&OrderItem) -> Amount| lines.iter().map(part).sum::<Amount>();
     let tag = || format!("order {}", order.id);
+    report.names(IN_CURRENCY, order.currency.code(), tag);
+    let amounts = [order.subtotal, order.discount, order.shipping, order.tax, order.points_value, order.total];
+    let exact = amounts.iter().all(|amount| order.currency.minor_units(*amount).is_some());
+    report.check("order: amounts have no more digits than their currency", exact, tag);
     report.check(
         "order: subtotal and discount = sums of its lines",
         sum(|l| l.subtotal) == order.subtotal && sum(|l| l.discount) == order.discount,

@@ -7,6 +7,7 @@ use promox_contract::order::{
     DescribeOrder, OrderDescription, OwnsOrder, PriceCart, PricedCart, PricedLine, StoreFacts, StoreProfile,
 };
 use promox_contract::payment::RefundForReturn;
+use promox_contract::store::{AmountsPledged, EnabledMethods, PledgeAmounts, SettleAmounts, StorePayments};
 use promox_contract::user::{ExportOrders, PersonalData};
 use promox_kernel::{Cx, Download, Error, Handle, Page, bounded};
 
@@ -19,7 +20,9 @@ use crate::checkout::{Asker, Driver};
 use crate::commands::{cancel, fulfil, returns};
 use crate::records::{Order, OrderByUser, Return, TimelineEntry};
 use crate::settings::{
-    GetShipping, GetStore, GetTaxes, PutShipping, PutStore, PutTaxes, ShippingSettings, StoreSettings, TaxSettings,
+    Change, GetPayments, GetShipping, GetStore, GetTaxes, PatchPayments, PatchShipping, PatchStore, PatchTaxes,
+    PaymentSettings, PutPayments, PutShipping, PutStore, PutTaxes, ShippingSettings, StoreSettings, TaxSettings,
+    change, currency,
 };
 use crate::{invoice, queries};
 
@@ -162,6 +165,33 @@ impl Handle<StoreProfile> for Orders {
     }
 }
 
+impl Handle<StorePayments> for Orders {
+    async fn handle(&self, _: &Cx, _: StorePayments) -> Result<EnabledMethods, Error> {
+        Ok(EnabledMethods { methods: self.settings.get(&self.db).await?.payments.methods.clone() })
+    }
+}
+
+impl Handle<PledgeAmounts> for Orders {
+    async fn handle(&self, cx: &Cx, op: PledgeAmounts) -> Result<AmountsPledged, Error> {
+        let currency = op.currency;
+        let settled = |tx: &promox_storage::Tx<'_>| {
+            currency::check(tx, currency)?;
+            Ok::<_, Error>(currency::any_written(tx)?)
+        };
+        if self.db.read(settled).await? {
+            return Ok(AmountsPledged { pending: false });
+        }
+        let pending = self.db.write(cx, move |tx| currency::pledge(tx, currency)).await?;
+        Ok(AmountsPledged { pending })
+    }
+}
+
+impl Handle<SettleAmounts> for Orders {
+    async fn handle(&self, cx: &Cx, op: SettleAmounts) -> Result<(), Error> {
+        self.db.write(cx, move |tx| currency::settle(tx, op.written)).await
+    }
+}
+
 impl Handle<OwnsOrder> for Orders {
     async fn handle(&self, cx: &Cx, op: OwnsOrder) -> Result<(), Error> {
         let order = self.db.read(|tx| tx.get::<Order>(&op.order_id)).await?;
@@ -219,9 +249,9 @@ impl Handle<ExportOrders> for Orders {
     }
 }
 
-/// The pair of handlers of a group of settings.
+/// The handlers of a group of settings.
 macro_rules! settings_handlers {
-    ($($get:ty, $put:ty, $type:ty, $field:ident;)+) => {$(
+    ($($get:ty, $put:ty, $patch:ty, $type:ty, $field:ident;)+) => {$(
         impl Handle<$get> for Orders {
             async fn handle(&self, _: &Cx, _: $get) -> Result<$type, Error> {
                 let settings = self.settings.get(&self.db).await?;
@@ -230,15 +260,21 @@ macro_rules! settings_handlers {
         }
         impl Handle<$put> for Orders {
             async fn handle(&self, cx: &Cx, op: $put) -> Result<$type, Error> {
-                self.settings.put(&self.db, cx, op.0).await
+                change(&self.db, cx, Change::Whole(op.0)).await
+            }
+        }
+        impl Handle<$patch> for Orders {
+            async fn handle(&self, cx: &Cx, op: $patch) -> Result<$type, Error> {
+                change::<$type>(&self.db, cx, Change::Part(op.0)).await
             }
         }
     )+};
 }
 settings_handlers! {
-    GetStore, PutStore, StoreSettings, store;
-    GetShipping, PutShipping, ShippingSettings, shipping;
-    GetTaxes, PutTaxes, TaxSettings, taxes;
+    GetStore, PutStore, PatchStore, StoreSettings, store;
+    GetShipping, PutShipping, PatchShipping, ShippingSettings, shipping;
+    GetTaxes, PutTaxes, PatchTaxes, TaxSettings, taxes;
+    GetPayments, PutPayments, PatchPayments, PaymentSettings, payments;
 }
 
 impl PlaceOrder {

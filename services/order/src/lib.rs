@@ -31,8 +31,9 @@ use promox_contract::order::{
     CreditFigures, DescribeOrder, OrderFigures, OwnsOrder, PriceCart, PurchasesOf, StoreProfile,
 };
 use promox_contract::promotion::PricingTerms;
+use promox_contract::store::{PledgeAmounts, SettleAmounts, StorePayments};
 use promox_contract::user::ExportOrders;
-use promox_kernel::{Job, Registry, register};
+use promox_kernel::{Currency, Cx, Error, Job, Registry, register};
 use promox_storage::{Cache, Consumer, Db, Record, TableDef};
 
 pub use api::*;
@@ -41,14 +42,17 @@ pub use events::OrderNews;
 pub use history::{ExportHistory, ImportOrders, ImportReport};
 pub use records::{FulfilmentId, FulfilmentStatus, ReturnId, ReturnStatus, TimelineEntry};
 pub use settings::{
-    GetShipping, GetStore, GetTaxes, PutShipping, PutStore, PutTaxes, ShippingMethod, ShippingRate, ShippingSettings,
-    StoreChange, StoreSettings, TaxRate, TaxSettings, Zone,
+    GetPayments, GetShipping, GetStore, GetTaxes, PatchPayments, PatchShipping, PatchStore, PatchTaxes, PaymentPatch,
+    PaymentSettings, PutPayments, PutShipping, PutStore, PutTaxes, ShippingMethod, ShippingPatch, ShippingRate,
+    ShippingSettings, StorePatch, StoreSettings, TaxPatch, TaxRate, TaxSettings, Zone,
 };
 
 /// The order service.
 #[derive(Debug)]
 pub struct Orders {
     db: Db,
+    /// The settings of a store that has none yet.
+    fresh: StoreSettings,
     settings: settings::SettingsCache,
     quotes: checkout::Quotes,
     guesses: guesses::Guesses,
@@ -70,7 +74,8 @@ impl Orders {
     pub fn new(db: Db, cache: Cache, fresh: StoreSettings, limited: bool) -> Arc<Self> {
         Arc::new(Self {
             db,
-            settings: settings::SettingsCache::new(fresh),
+            fresh,
+            settings: settings::SettingsCache::default(),
             quotes: checkout::Quotes::new(cache.clone()),
             guesses: guesses::Guesses::new(cache, limited),
         })
@@ -81,10 +86,21 @@ impl Orders {
         register!(registry, self;
             QuoteOrder, PlaceOrder, ListOrders, LookUpOrder, GetOrder, GetTimeline, GetInvoice, CancelOrder, ShipOrder,
             DeliverFulfilment, RequestReturn, ApproveReturn, RejectReturn, ImportOrders, ExportHistory,
-            GetStore, PutStore, GetShipping, PutShipping, GetTaxes, PutTaxes,
-            StoreProfile, PriceCart, DescribeOrder, OwnsOrder, ExportOrders, PurchasesOf, OrderFigures, CreditFigures,
+            GetStore, PutStore, PatchStore, GetShipping, PutShipping, PatchShipping, GetTaxes, PutTaxes, PatchTaxes,
+            GetPayments, PutPayments, PatchPayments,
+            StoreProfile, StorePayments, PledgeAmounts, SettleAmounts, PriceCart, DescribeOrder, OwnsOrder, ExportOrders, PurchasesOf, OrderFigures, CreditFigures,
             PricingTerms,
         );
+    }
+
+    /// Writes the settings of a new store: from then on they are the store's own, whatever the configuration says.
+    pub async fn begin(&self, cx: &Cx) -> Result<(), Error> {
+        settings::begin(&self.db, cx, &self.fresh).await
+    }
+
+    /// The store's own currency; none before [`Orders::begin`].
+    pub async fn currency(&self) -> Result<Option<Currency>, Error> {
+        Ok(settings::own_currency(&self.db).await?)
     }
 
     /// What it does on events.

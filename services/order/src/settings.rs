@@ -1,39 +1,45 @@
-//! The store's settings: what is sold in which currency, how it is shipped, how it is taxed.
+//! The store's settings: what is sold in which currency, how it is shipped, how it is taxed, how it is paid.
 
+mod changes;
+pub(crate) mod currency;
 mod groups;
 
 use std::sync::Arc;
 
 use parking_lot::RwLock;
-use promox_contract::audit::Audited;
 use promox_contract::order::StoreFacts;
-use promox_kernel::{Amount, Currency, Cx, Error, Json, json_reply, operation};
+use promox_contract::payment::PaymentMethod;
+use promox_kernel::{Amount, Currency, Json, Patch, json_reply, nullable, operation};
 use promox_storage::{Db, StoreError, Tx};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use changes::{Change, begin, change, own_currency};
 pub(crate) use groups::Group;
 
-use crate::records::{Order, Setting};
+use crate::records::Setting;
 
 /// The row that every change of settings bumps.
 const EPOCH: &str = "epoch";
 
 /// The store itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase")]
 pub struct StoreSettings {
     /// The store's name.
     pub name: String,
-    /// The one currency of the store; fixed once there is an order.
+    /// The one currency of the store; fixed once there is a price, rate or amount.
     pub currency: Currency,
     /// The IANA time zone of its days.
     pub timezone: String,
     /// The language of its messages.
     pub locale: String,
     /// What cart promotions together may take off the goods, in percent; null for no cap.
+    #[serde(deserialize_with = "nullable")]
+    #[schemars(required)]
     pub max_discount_percent: Option<Amount>,
     /// Counts its changes. Sent with a change it must be the present one, as `If-Match` must.
+    #[serde(default)]
     pub version: i64,
 }
 json_reply!(StoreSettings, etag version);
@@ -51,42 +57,45 @@ impl Default for StoreSettings {
     }
 }
 
-/// What the store is to be. What is left out is as in a new store, but for the currency: no price would mean the same in
-/// another one, so it changes only when it is named.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+/// What changes of the store itself.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
-pub struct StoreChange {
+pub struct StorePatch {
     /// The store's name.
-    pub name: String,
-    /// The one currency of the store; as it is unless it is named, fixed once there is an order.
-    pub currency: Option<Currency>,
+    pub name: Patch<String>,
+    /// The one currency of the store; fixed once there is a price, rate or amount.
+    pub currency: Patch<Currency>,
     /// The IANA time zone of its days.
-    pub timezone: String,
+    pub timezone: Patch<String>,
     /// The language of its messages.
-    pub locale: String,
+    pub locale: Patch<String>,
     /// What cart promotions together may take off the goods, in percent; null for no cap.
-    pub max_discount_percent: Option<Amount>,
+    pub max_discount_percent: Patch<Amount>,
     /// The version that is changed, when it is sent: it must be the present one.
-    pub version: i64,
-}
-
-impl Default for StoreChange {
-    fn default() -> Self {
-        let StoreSettings { name, timezone, locale, max_discount_percent, version, .. } = StoreSettings::default();
-        Self { name, currency: None, timezone, locale, max_discount_percent, version }
-    }
+    pub version: Patch<i64>,
 }
 
 /// Where is shipped to, and for how much. Without zones shipping is free everywhere.
 #[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase")]
 pub struct ShippingSettings {
     /// The zones; the first that has the country counts.
     pub zones: Vec<Zone>,
     /// Counts its changes. Sent with a change it must be the present one, as `If-Match` must.
+    #[serde(default)]
     pub version: i64,
 }
 json_reply!(ShippingSettings, etag version);
+
+/// What changes of shipping.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ShippingPatch {
+    /// The zones, all of them; the first that has the country counts.
+    pub zones: Patch<Vec<Zone>>,
+    /// The version that is changed, when it is sent: it must be the present one.
+    pub version: Patch<i64>,
+}
 
 /// Countries that are shipped to alike.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -129,7 +138,7 @@ pub struct ShippingRate {
 
 /// How it is taxed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase")]
 pub struct TaxSettings {
     /// Whether catalogue prices carry their tax inside.
     pub prices_include_tax: bool,
@@ -138,6 +147,7 @@ pub struct TaxSettings {
     /// The rates.
     pub rates: Vec<TaxRate>,
     /// Counts its changes. Sent with a change it must be the present one, as `If-Match` must.
+    #[serde(default)]
     pub version: i64,
 }
 json_reply!(TaxSettings, etag version);
@@ -146,6 +156,20 @@ impl Default for TaxSettings {
     fn default() -> Self {
         Self { prices_include_tax: true, shipping_tax_class: "SHIPPING".to_owned(), rates: Vec::new(), version: 0 }
     }
+}
+
+/// What changes of taxes.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct TaxPatch {
+    /// Whether catalogue prices carry their tax inside.
+    pub prices_include_tax: Patch<bool>,
+    /// The tax class of shipping.
+    pub shipping_tax_class: Patch<String>,
+    /// The rates, all of them.
+    pub rates: Patch<Vec<TaxRate>>,
+    /// The version that is changed, when it is sent: it must be the present one.
+    pub version: Patch<i64>,
 }
 
 /// The rate of a class in a country, or a region of it.
@@ -164,26 +188,67 @@ pub struct TaxRate {
     pub percent: Amount,
 }
 
-/// Declares the pair of operations for a group of settings.
+/// How it is paid.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PaymentSettings {
+    /// The ways to pay that are switched on. `CARD` needs a provider beside it, which is the configuration's to name: without
+    /// one cards are not taken. What an order chose while it was on is captured, voided and refunded also afterwards.
+    pub methods: Vec<PaymentMethod>,
+    /// Counts its changes. Sent with a change it must be the present one, as `If-Match` must.
+    #[serde(default)]
+    pub version: i64,
+}
+json_reply!(PaymentSettings, etag version);
+
+impl Default for PaymentSettings {
+    fn default() -> Self {
+        Self { methods: vec![PaymentMethod::Card], version: 0 }
+    }
+}
+
+/// What changes of payments.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct PaymentPatch {
+    /// The ways to pay that are switched on, all of them.
+    pub methods: Patch<Vec<PaymentMethod>>,
+    /// The version that is changed, when it is sent: it must be the present one.
+    pub version: Patch<i64>,
+}
+
+/// Declares the operations of a group of settings: reading, replacing and patching it.
 macro_rules! settings_operations {
-    ($($get:ident, $put:ident, $type:ty, $change:ty, $get_name:literal, $put_name:literal, $path:literal, $what:literal;)+) => {$(
-        #[doc = concat!("Reads ", $what, ".")]
+    ($([$get:ident $get_name:literal, $put:ident $put_name:literal, $change:ident $change_name:literal]
+        $type:ty, $patch:ty, $path:literal, $what:literal;)+) => {$(
+        #[doc = concat!("Reads: ", $what)]
         #[derive(Clone, Debug, Deserialize, JsonSchema)]
         #[serde(rename_all = "camelCase")]
         pub struct $get {}
         operation! { $get => $type, $get_name, Get $path, Anyone, 200, $what }
 
-        #[doc = concat!("Replaces ", $what, ".")]
+        #[doc = concat!("Replaces as a whole, every member sent, so that nothing is reset silently: ", $what)]
         #[derive(Clone, Debug, Deserialize, JsonSchema)]
         #[serde(transparent)]
-        pub struct $put(pub $change);
+        pub struct $put(pub $type);
         operation! { $put => $type, $put_name, Put $path, Permission("settings:write"), 200, $what }
+
+        #[doc = concat!("Changes by a merge patch, what is left out staying as it is: ", $what)]
+        #[derive(Clone, Debug, Deserialize, JsonSchema)]
+        #[serde(transparent)]
+        pub struct $change(pub $patch);
+        operation! { $change => $type, $change_name, Patch $path, Permission("settings:write"), 200, $what }
     )+};
 }
 settings_operations! {
-    GetStore, PutStore, StoreSettings, StoreChange, "order.get_store", "order.put_store", "/api/settings/store", "The store's settings.";
-    GetShipping, PutShipping, ShippingSettings, ShippingSettings, "order.get_shipping", "order.put_shipping", "/api/settings/shipping", "Zones and rates of shipping.";
-    GetTaxes, PutTaxes, TaxSettings, TaxSettings, "order.get_taxes", "order.put_taxes", "/api/settings/taxes", "Tax rates.";
+    [GetStore "order.get_store", PutStore "order.put_store", PatchStore "order.patch_store"]
+        StoreSettings, StorePatch, "/api/settings/store", "The store's own settings.";
+    [GetShipping "order.get_shipping", PutShipping "order.put_shipping", PatchShipping "order.patch_shipping"]
+        ShippingSettings, ShippingPatch, "/api/settings/shipping", "Zones and rates of shipping.";
+    [GetTaxes "order.get_taxes", PutTaxes "order.put_taxes", PatchTaxes "order.patch_taxes"]
+        TaxSettings, TaxPatch, "/api/settings/taxes", "Tax rates.";
+    [GetPayments "order.get_payments", PutPayments "order.put_payments", PatchPayments "order.patch_payments"]
+        PaymentSettings, PaymentPatch, "/api/settings/payments", "The ways to pay that are switched on.";
 }
 
 /// All settings at one epoch.
@@ -193,6 +258,7 @@ pub(crate) struct Settings {
     pub(crate) store: StoreSettings,
     pub(crate) shipping: ShippingSettings,
     pub(crate) taxes: TaxSettings,
+    pub(crate) payments: PaymentSettings,
 }
 
 impl Settings {
@@ -209,85 +275,39 @@ impl Settings {
 
 /// Settings in memory, read again when the epoch's row has moved on.
 #[derive(Debug)]
-pub(crate) struct SettingsCache {
-    fresh: StoreSettings,
-    current: RwLock<Arc<Settings>>,
+pub(crate) struct SettingsCache(RwLock<Arc<Settings>>);
+
+impl Default for SettingsCache {
+    fn default() -> Self {
+        Self(RwLock::new(Arc::new(Settings { epoch: -1, ..Settings::default() })))
+    }
 }
 
 impl SettingsCache {
-    /// A new store's settings are `fresh`.
-    pub(crate) fn new(fresh: StoreSettings) -> Self {
-        let settings = Settings { epoch: -1, store: fresh.clone(), ..Settings::default() };
-        Self { fresh, current: RwLock::new(Arc::new(settings)) }
-    }
-
     pub(crate) async fn get(&self, db: &Db) -> Result<Arc<Settings>, StoreError> {
         db.read(|tx| self.get_in(tx)).await
     }
 
     pub(crate) fn get_in(&self, tx: &Tx<'_>) -> Result<Arc<Settings>, StoreError> {
-        let epoch = tx.get::<Setting>(&EPOCH.to_owned())?.map_or(0, |row| row.version);
-        let current = self.current.read().clone();
+        let epoch = epoch(tx)?;
+        let current = self.0.read().clone();
         if current.epoch == epoch {
             return Ok(current);
         }
-        let settings = Arc::new(Settings {
-            epoch,
-            store: load(tx, self.fresh.clone())?,
-            shipping: load(tx, ShippingSettings::default())?,
-            taxes: load(tx, TaxSettings::default())?,
-        });
-        *self.current.write() = settings.clone();
+        let settings =
+            Arc::new(Settings { epoch, store: load(tx)?, shipping: load(tx)?, taxes: load(tx)?, payments: load(tx)? });
+        *self.0.write() = settings.clone();
         Ok(settings)
     }
-
-    /// Replaces a group.
-    pub(crate) async fn put<G: Group>(&self, db: &Db, cx: &Cx, change: G::Change) -> Result<G, Error> {
-        let settings = self.get(db).await?;
-        let group = G::changed(change, &settings.store);
-        let faults = group.faults(&settings.store);
-        if !faults.is_empty() {
-            return Err(Error::invalid(faults));
-        }
-        let (actor, mut if_match, fresh) = (cx.principal.name(), cx.clone(), self.fresh.clone());
-        if group.version() != 0 && if_match.if_match.is_none() {
-            if_match.if_match = Some(group.version().into());
-        }
-        db.write(cx, move |tx| {
-            let old = tx.get::<Setting>(&G::NAME.to_owned())?;
-            let version = old.as_ref().map_or(0, |row| row.version);
-            if_match.check_version(version)?;
-            guard_currency(tx, G::NAME, &group, &fresh)?;
-            let mut saved = group.clone();
-            saved.set_version(version + 1);
-            let value = serde_json::to_value(&saved).map_err(Error::internal)?;
-            let before = old.map(|row| row.value.0);
-            tx.put(&Setting { name: G::NAME.to_owned(), value: Json(value.clone()), version: version + 1 })?;
-            bump(tx)?;
-            let subject = format!("settings:{}", G::NAME);
-            tx.emit(version + 1, &Audited::new(actor.clone(), "settings.update", subject, before, value))?;
-            Ok(saved)
-        })
-        .await
-    }
 }
 
-/// The currency of a store with orders is fixed: their sums would mean something else.
-fn guard_currency<G: Group>(tx: &Tx<'_>, name: &str, group: &G, fresh: &StoreSettings) -> Result<(), Error> {
-    if name != StoreSettings::NAME {
-        return Ok(());
-    }
-    let now: StoreSettings = load(tx, fresh.clone())?;
-    let wanted = serde_json::to_value(group).map_err(Error::internal)?;
-    let same = wanted.get("currency").and_then(|code| code.as_str()) == Some(now.currency.code());
-    if same || tx.scan::<Order>().first()?.is_none() {
-        return Ok(());
-    }
-    Err(Error::conflict("CURRENCY_FIXED", "There are orders in the present currency; it cannot change any more."))
+fn epoch(tx: &Tx<'_>) -> Result<i64, StoreError> {
+    Ok(tx.get::<Setting>(&EPOCH.to_owned())?.map_or(0, |row| row.version))
 }
 
-fn load<G: Group>(tx: &Tx<'_>, default: G) -> Result<G, StoreError> {
-    let Some(row) = tx.get::<Setting>(&G::NAME.to_owned())? else { return Ok(default) };
+/// A group as it is kept. A node writes all of them before it serves; until then they are a new store's.
+fn load<G: Group>(tx: &Tx<'_>) -> Result<G, StoreError> {
+    let Some(row) = tx.get::<Setting>(&G::NAME.to_owned())? else { return Ok(G::default()) };
     let mut group: G = serde_json::from_value(row.value.0)
         .map_err(|error| StoreError::Damaged { place: format!("settings {}: {error}", G::NAME) })?;
     group.set_version(row.version);
@@ -295,6 +315,6 @@ fn load<G: Group>(tx: &Tx<'_>, default: G) -> Result<G, StoreError> {
 }
 
 fn bump(tx: &mut Tx<'_>) -> Result<(), StoreError> {
-    let epoch = tx.get::<Setting>(&EPOCH.to_owned())?.map_or(0, |row| row.version);
+    let epoch = epoch(tx)?;
     tx.put(&Setting { name: EPOCH.to_owned(), value: Json(serde_json::Value::Null), version: epoch + 1 })
 }

@@ -31,11 +31,11 @@ pub struct GetPayment {
 }
 operation! { GetPayment => PaymentView, "payment.get", Get "/api/payments/{id}", Owner("payment:read"), 200, "One payment." }
 
-/// How one can pay.
+/// How one can pay: the methods that the store has switched on, each with the provider that takes it.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ListMethods {}
-operation! { ListMethods => Vec<MethodView>, "payment.methods", Get "/api/payments/methods", Anyone, 200, "How one can pay." }
+operation! { ListMethods => Page<MethodView>, "payment.methods", Get "/api/payments/methods", Anyone, 200, "How one can pay." }
 
 /// Goes on with a payment whose buyer did what the provider asked.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -167,10 +167,10 @@ pub struct RefundView {
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MethodView {
-    /// For `payment.provider` of an order.
-    pub provider: Provider,
     /// For `payment.method` of an order.
     pub method: Method,
+    /// For `payment.provider` of an order. What `sandbox` takes is pretend money.
+    pub provider: Provider,
     /// What to call it.
     pub name: &'static str,
 }

@@ -2,6 +2,7 @@
 
 use promox_contract::analytics::GIVEN_BACK;
 use promox_contract::payment::PaymentStatus as Status;
+use promox_contract::store::IN_CURRENCY;
 use promox_kernel::Amount;
 use promox_storage::{Audit, Database, Report, StoreError, Tx};
 
@@ -21,6 +22,11 @@ impl Audit for Payments {
         let (mut entries, mut refunds) = (0, 0);
         for payment in tx.scan::<Payment>().rows() {
             let payment = payment?;
+            report.names(IN_CURRENCY, payment.currency.code(), || format!("payment {}", payment.id));
+            let exact = payment.currency.minor_units(payment.amount).is_some();
+            report.check("payment: an amount has no more digits than its currency", exact, || {
+                format!("payment {}: {} {}", payment.id, payment.amount, payment.currency)
+            });
             entries += check_ledger(tx, report, &payment)?;
             refunds += check_refunds(tx, report, &payment)?;
             check_sums(report, &payment);

@@ -39,6 +39,11 @@ impl Payments {
         }
     }
 
+    /// Refuses to have pretend money confirm an order while the sandbox is off, also one that was placed while it was on.
+    pub(crate) fn check_pretended(&self, provider: Provider) -> Result<(), Error> {
+        if provider == Provider::Sandbox && !self.settings.sandbox { Err(reject::sandbox_off()) } else { Ok(()) }
+    }
+
     /// Takes an order's money. What was decided before is answered again without asking the provider.
     pub(crate) async fn take(&self, cx: &Cx, due: Due) -> Result<PaymentOutcome, Error> {
         let known = self.db.read(|tx| queries::to_be_paid(tx, due.order_id)).await?;
@@ -53,7 +58,10 @@ impl Payments {
             token: due.choice.token.clone().unwrap_or_default(),
             tried: known.map_or(0, |known| known.tries),
         };
-        let (news, attempts) = self.charge(cx, due.choice.provider, &asked).await;
+        let (news, attempts) = match self.check_pretended(due.choice.provider) {
+            Ok(()) => self.charge(cx, due.choice.provider, &asked).await,
+            Err(reject) => (News::Declined { code: reject.code().to_owned() }, Vec::new()),
+        };
         let payment = self.db.write(cx, move |tx| charge::note(tx, &due, &attempts, &news)).await?;
         self.give_back_late(cx, payment).await
     }

@@ -5,6 +5,7 @@ use promox_contract::order::OwnsOrder;
 use promox_contract::payment::{
     CancelPayment, CheckPaymentChoice, PaymentOfOrder, PaymentOutcome, PaymentStatus, RefundForReturn, TakePayment,
 };
+use promox_contract::store::{EnabledMethods, StorePayments};
 use promox_contract::user::{ExportPayments, PersonalData};
 use promox_kernel::{Cx, Error, Handle, Kind, Page, bounded};
 use promox_storage::{Recall, Tx};
@@ -83,8 +84,9 @@ impl Handle<GetPayment> for Payments {
 }
 
 impl Handle<ListMethods> for Payments {
-    async fn handle(&self, _cx: &Cx, _op: ListMethods) -> Result<Vec<MethodView>, Error> {
-        Ok(queries::methods())
+    async fn handle(&self, cx: &Cx, _op: ListMethods) -> Result<Page<MethodView>, Error> {
+        let EnabledMethods { methods } = cx.call(StorePayments {}).await?;
+        Ok(queries::methods(&methods, self.settings.sandbox))
     }
 }
 
@@ -96,6 +98,7 @@ impl Handle<ConfirmPayment> for Payments {
             return Ok(self.db.read(|tx| queries::view(tx, payment)).await?);
         }
         payment.check_confirm()?;
+        self.check_pretended(payment.provider)?;
         let key = rules::charge_key(payment.order_id);
         let call = self.gateways.of(payment.provider).confirm(&cx.node.clock, &key);
         let reference = self.reach(cx, call).await.ok_or_else(reject::no_answer)?;
@@ -175,7 +178,7 @@ impl Payments {
 impl Handle<ReceiveWebhook> for Payments {
     async fn handle(&self, cx: &Cx, op: ReceiveWebhook) -> Result<(), Error> {
         let secret = &self.settings.sandbox_webhook_secret;
-        if op.provider != Provider::Sandbox.as_str() || secret.is_empty() {
+        if op.provider != Provider::Sandbox.as_str() || secret.is_empty() || !self.settings.sandbox {
             return Err(Error::not_found("provider of webhooks"));
         }
         let notice = webhooks::read(Provider::Sandbox, secret, op.body, cx.now).await?;
@@ -188,8 +191,10 @@ impl Handle<ReceiveWebhook> for Payments {
 }
 
 impl Handle<CheckPaymentChoice> for Payments {
-    async fn handle(&self, _cx: &Cx, op: CheckPaymentChoice) -> Result<(), Error> {
-        rules::choose(&op.choice).map(drop)
+    async fn handle(&self, cx: &Cx, op: CheckPaymentChoice) -> Result<(), Error> {
+        let choice = rules::choose(&op.choice)?;
+        let EnabledMethods { methods } = cx.call(StorePayments {}).await?;
+        rules::check_available(&choice, &methods, self.settings.sandbox)
     }
 }
 

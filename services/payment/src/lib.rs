@@ -9,6 +9,7 @@
 //! - every call to a provider carries a key that follows from the books alone (the order's, the refund's), so that a call
 //!   whose answer was lost is asked again without moving money twice;
 //! - what is captured after its order ended is given back once, by whatever way and order the news came;
+//! - the sandbox confirms nothing unless it is switched on;
 //! - no card number is ever taken, and a provider's token is kept only while the provider may have to be asked again.
 //!
 //! Deliberately absent: deciding about orders. The order service asks, and follows `PAYMENT_CAPTURED` and its kin.
@@ -47,6 +48,8 @@ use crate::gateway::Gateways;
 pub struct Settings {
     /// How long a provider may take to answer.
     pub provider_limit: Duration,
+    /// Whether the sandbox takes its pretend money.
+    pub sandbox: bool,
     /// What signs the sandbox's webhooks (`whsec_…` in base64, or any text); empty: none are taken.
     pub sandbox_webhook_secret: String,
     /// How long the sandbox takes to answer, to try a slow provider out.
@@ -57,6 +60,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             provider_limit: Duration::from_secs(10),
+            sandbox: false,
             sandbox_webhook_secret: String::new(),
             sandbox_latency: Duration::ZERO,
         }

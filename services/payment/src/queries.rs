@@ -6,9 +6,9 @@ use promox_kernel::{Cursor, Error, Limit, Page, UserId};
 use promox_storage::{StoreError, Tx};
 
 use crate::api::{MethodView, PaymentView, RefundView};
-use crate::records::{Cancellation, Payment, PaymentByOrder, PaymentByUser, Refund, RefundByReference};
+use crate::records::{Cancellation, Method, Payment, PaymentByOrder, PaymentByUser, Refund, RefundByReference};
 use crate::reject::Reject;
-use crate::rules::{METHODS, MOST_REFUNDS};
+use crate::rules::{self, MOST_REFUNDS};
 
 /// Payments of one user that an export holds.
 const MOST_EXPORTED: usize = 2_000;
@@ -116,6 +116,7 @@ pub(crate) fn export(tx: &Tx<'_>, user: UserId) -> Result<Vec<PaymentView>, Stor
 }
 
 /// How one can pay.
-pub(crate) fn methods() -> Vec<MethodView> {
-    METHODS.iter().map(|(provider, method, name)| MethodView { provider: *provider, method: *method, name }).collect()
+pub(crate) fn methods(enabled: &[Method], sandbox: bool) -> Page<MethodView> {
+    let view = |(provider, method, name)| MethodView { method, provider, name };
+    Page::new(rules::available(enabled, sandbox).map(view).collect(), None)
 }

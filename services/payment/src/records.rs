@@ -1,6 +1,7 @@
 //! The tables of payments.
 
 use promox_contract::ids::{OrderId, PaymentId};
+pub use promox_contract::payment::PaymentMethod as Method;
 use promox_contract::payment::{PaymentAction, PaymentStatus};
 use promox_kernel::{Amount, Currency, Json, Timestamp, UserId, text_enum};
 use promox_storage::record;
@@ -12,15 +13,6 @@ text_enum! {
     Provider {
         Sandbox = "sandbox",
         Manual = "manual",
-    }
-}
-
-text_enum! {
-    /// How a buyer pays.
-    Method {
-        Card = "CARD",
-        CashOnDelivery = "CASH_ON_DELIVERY",
-        BankTransfer = "BANK_TRANSFER",
     }
 }
 

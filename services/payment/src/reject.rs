@@ -63,3 +63,8 @@ impl From<Reject> for Error {
 pub(crate) fn no_answer() -> Error {
     Error::unavailable("PROVIDER_SILENT", "The payment provider has not answered; ask again.", 2)
 }
+
+/// The sandbox was switched off since the order was placed.
+pub(crate) fn sandbox_off() -> Error {
+    Error::conflict("SANDBOX_OFF", "The sandbox is switched off: its pretend money pays for nothing.")
+}

@@ -164,6 +164,33 @@ pub(crate) const METHODS: [(Provider, Method, &str); 3] = [
     (Provider::Manual, Method::BankTransfer, "Bank transfer"),
 ];
 
+/// What can be chosen now: the methods that the store has switched on, by the providers that the configuration has.
+pub(crate) fn available(enabled: &[Method], sandbox: bool) -> impl Iterator<Item = (Provider, Method, &'static str)> {
+    let on = move |(provider, method, _): &(Provider, Method, &str)| {
+        enabled.contains(method) && (sandbox || *provider != Provider::Sandbox)
+    };
+    METHODS.into_iter().filter(on)
+}
+
+/// Refuses a choice that is switched off; faults point into an order's body.
+pub(crate) fn check_available(choice: &Choice, enabled: &[Method], sandbox: bool) -> Result<(), Error> {
+    if available(enabled, sandbox).any(|(by, how, _)| (by, how) == (choice.provider, choice.method)) {
+        return Ok(());
+    }
+    let methods: Vec<&str> = available(enabled, sandbox).map(|(_, method, _)| method.as_str()).collect();
+    let instead = match methods.as_slice() {
+        [] => "no method is".to_owned(),
+        methods => format!("{} can be chosen", methods.join(", ")),
+    };
+    let (pointer, what) = if enabled.contains(&choice.method) {
+        ("/payment/provider", format!("{} by {}", choice.method, choice.provider))
+    } else {
+        ("/payment/method", choice.method.to_string())
+    };
+    let detail = format!("{what} is not switched on in this store; {instead}");
+    Err(Error::invalid(vec![FieldError { pointer: pointer.into(), code: "METHOD_OFF".into(), detail }]))
+}
+
 /// Checks a choice; faults point into an order's body.
 pub(crate) fn choose(choice: &PaymentChoice) -> Result<Choice, Error> {
     let method: Method = choice.method.parse().map_err(|fault: String| Error::field("/payment/method", fault))?;
@@ -245,6 +272,25 @@ mod tests {
             for ((name, news), want) in news().iter().zip(wanted) {
                 assert_eq!(next(from, news), want, "{from} hears {name}");
             }
+        }
+    }
+
+    #[test]
+    fn what_is_switched_off_cannot_be_chosen() {
+        let choice = |provider, method| Choice { provider, method, token: None };
+        let card = choice(Provider::Sandbox, Method::Card);
+        let cash = choice(Provider::Manual, Method::CashOnDelivery);
+        for (asked, enabled, sandbox, fault) in [
+            (&card, &[Method::Card][..], true, None),
+            (&card, &[Method::Card], false, Some("/payment/provider")),
+            (&card, &[Method::CashOnDelivery], true, Some("/payment/method")),
+            (&cash, &[Method::CashOnDelivery], false, None),
+            (&cash, &[Method::Card, Method::BankTransfer], true, Some("/payment/method")),
+            (&cash, &[], true, Some("/payment/method")),
+        ] {
+            let got = check_available(asked, enabled, sandbox).err();
+            let pointer = got.as_ref().map(|error| error.errors()[0].pointer.as_str());
+            assert_eq!(pointer, fault, "{asked:?} of {enabled:?}, sandbox {sandbox}");
         }
     }
 

@@ -7,6 +7,7 @@ use promox_contract::import::ImportReport;
 use promox_contract::inventory::AvailableStock;
 use promox_contract::order::StoreProfile;
 use promox_contract::product::{DescribeForSale, DescribeSkus, SkuDescriptions};
+use promox_contract::store::write_amounts;
 use promox_kernel::{Access, Amount, Cx, Download, Error, FieldError, Handle, Patch, Sku};
 use promox_storage::{Lane, StoreError, Tx};
 
@@ -249,11 +250,12 @@ impl Handle<CreateProduct> for Products {
         let available = self.stock_of(cx, wanted_skus(&asked.sku, &asked.variants)).await?;
         let change = ProductChange::from(asked);
         let prices = self.prices_of_draft(&desk, &change).await?;
+        let currency = desk.currency;
         let work = move |tx: &mut Tx<'_>| {
             let product = commands::create(tx, &desk.open(tx)?, change.clone())?;
             written(&product, available, Ruled(&prices))
         };
-        self.db.answer(cx, work).await
+        write_amounts(cx, currency, self.db.answer(cx, work), Result::is_ok).await
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use promox_contract::campaign::BUDGETED;
 use promox_contract::ids::PromotionId;
 use promox_contract::promotion::{USED, shares};
+use promox_contract::store::IN_DIGITS;
 use promox_kernel::Amount;
 use promox_storage::{Audit, Database, Report, StoreError, Tx};
 
@@ -39,7 +40,11 @@ impl Audit for Promotions {
             });
         }
         for promotion in tx.scan::<Promotion>().rows() {
-            check_limits(tx, report, &promotion?)?;
+            let promotion = promotion?;
+            if let Some(digits) = promotion.document.most_digits() {
+                report.names(IN_DIGITS, digits.to_string(), || format!("promotion {}", promotion.id));
+            }
+            check_limits(tx, report, &promotion)?;
         }
         check_log(tx, report)
     }

@@ -10,6 +10,7 @@ use promox_contract::promotion::{
     ReferringPromotion, ReleaseUses, ShelfPriceList, ShelfPrices,
 };
 use promox_contract::reward::OffersRefer;
+use promox_contract::store::write_amounts;
 use promox_kernel::{Currency, Cx, Error, FieldError, Handle, Page, Patch, Sku, bind_json};
 use promox_storage::Tx;
 use serde_json::{Map, Value};
@@ -64,8 +65,9 @@ impl Handle<CreatePromotion> for Promotions {
         let document = admit(cx, op.0, None).await?;
         let claim = self.claim_new_code(cx, &document, None).await?;
         let (desk, claimed) = (desk(cx).await?, claim.clone());
+        let currency = desk.currency;
         let work = move |tx: &mut Tx<'_>| Ok(promotions::create(tx, &desk, &document, claimed.as_ref())?);
-        let made = self.db.answer(cx, work).await;
+        let made = write_amounts(cx, currency, self.db.answer(cx, work), Result::is_ok).await;
         if made.is_err() {
             self.release_code(cx, claim).await;
         }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::records::{AchievementId, EntryId, EntryKind, OfferId, RedemptionId, RedemptionStatus};
 use crate::rules::achievement::Rule;
 use crate::rules::ladder::{Ladder, Tier};
-use crate::settings::RewardSettings;
+use crate::settings::{RewardPatch, RewardSettings};
 
 /// Asks for a user's account.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -180,7 +180,13 @@ operation! { PutTiers => Ladder, "reward.put_tiers", Put "/api/rewards/tiers", P
 pub struct GetRewardSettings {}
 operation! { GetRewardSettings => RewardSettings, "reward.get_settings", Get "/api/rewards/settings", Permission("reward:write"), 200, "What users earn, and what points are good for." }
 
-/// Replaces the settings of rewards.
+/// Changes the settings of rewards by a merge patch: what is left out stays as it is.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct PatchRewardSettings(pub RewardPatch);
+operation! { PatchRewardSettings => RewardSettings, "reward.patch_settings", Patch "/api/rewards/settings", Permission("reward:write"), 200, "Changes the settings of rewards." }
+
+/// Replaces the settings of rewards as a whole: every member is sent, so that nothing is reset silently.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct PutRewardSettings(pub RewardSettings);

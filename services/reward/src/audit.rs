@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use promox_contract::ids::OrderId;
 use promox_contract::order::{OrderConfirmed, OrderFact};
 use promox_contract::reward::{EARNED, SPENT};
+use promox_contract::store::IN_DIGITS;
 use promox_kernel::{Timestamp, UserId};
 use promox_storage::{Audit, Database, Event, Report, StoreError, Tx};
 
@@ -75,6 +76,13 @@ impl Audit for Rewards {
             ledger.users.is_empty() && lots.is_empty(),
             || format!("{:?} and {:?}", ledger.users.keys(), lots.keys()),
         );
+        for achievement in tx.scan::<Achievement>().rows() {
+            let achievement = achievement?;
+            if let Some(sum) = achievement.rule.money() {
+                let digits = sum.0.normalize().scale().to_string();
+                report.names(IN_DIGITS, digits, || format!("achievement {}", achievement.id));
+            }
+        }
         check_orders(tx, report, ledger.orders)?;
         open_unfollowed(tx, report)?;
         check_redemptions(tx, report)?;

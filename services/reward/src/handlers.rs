@@ -2,10 +2,12 @@
 
 use promox_contract::coupon::IssueCoupon;
 use promox_contract::ids::PromotionId;
+use promox_contract::order::StoreProfile;
 use promox_contract::promotion::{DescribePromotions, Referred};
 use promox_contract::reward::{
     HoldPoints, OffersRefer, PointsEarned, PointsFor, PointsValue, ReleasePoints, TierName, TierOf, ValuePoints,
 };
+use promox_contract::store::write_amounts;
 use promox_contract::user::{DescribeUsers, ExportRewards, PersonalData};
 use promox_kernel::{Cx, Error, FieldError, Handle, Kind, Page, UserId};
 use promox_storage::Tx;
@@ -13,8 +15,8 @@ use promox_storage::Tx;
 use crate::api::{
     AccountView, AchievementView, AdjustPoints, CreateAchievement, CreateOffer, DeleteAchievement, DeleteOffer,
     GetAccount, GetAchievement, GetOffer, GetRewardSettings, GetTiers, ListAchievements, ListOffers, ListRedemptions,
-    ListTransactions, ListUserAchievements, OfferView, PutRewardSettings, PutTiers, RedeemOffer, RedemptionView,
-    TransactionView, UpdateAchievement, UpdateOffer, UserAchievementView,
+    ListTransactions, ListUserAchievements, OfferView, PatchRewardSettings, PutRewardSettings, PutTiers, RedeemOffer,
+    RedemptionView, TransactionView, UpdateAchievement, UpdateOffer, UserAchievementView,
 };
 use crate::commands::{accounts, achievements, catalogue, orders};
 use crate::queries::{achievement_view, offer_view, redemption_view};
@@ -134,7 +136,7 @@ impl Handle<GetTiers> for Rewards {
 
 impl Handle<PutTiers> for Rewards {
     async fn handle(&self, cx: &Cx, op: PutTiers) -> Result<Ladder, Error> {
-        settings::replace(&self.db, cx, op.0).await
+        settings::change(&self.db, cx, move |_| Ok(op.0.clone())).await
     }
 }
 
@@ -146,7 +148,26 @@ impl Handle<GetRewardSettings> for Rewards {
 
 impl Handle<PutRewardSettings> for Rewards {
     async fn handle(&self, cx: &Cx, op: PutRewardSettings) -> Result<RewardSettings, Error> {
-        settings::replace(&self.db, cx, op.0).await
+        self.change_settings(cx, move |_| Ok(op.0.clone())).await
+    }
+}
+
+impl Handle<PatchRewardSettings> for Rewards {
+    async fn handle(&self, cx: &Cx, op: PatchRewardSettings) -> Result<RewardSettings, Error> {
+        self.change_settings(cx, move |now| now.patched(op.0.clone())).await
+    }
+}
+
+impl Rewards {
+    /// Changes the settings; a value of a point is an amount in the store's currency.
+    async fn change_settings(
+        &self,
+        cx: &Cx,
+        change: impl Fn(RewardSettings) -> Result<RewardSettings, Error> + Send + 'static,
+    ) -> Result<RewardSettings, Error> {
+        let currency = cx.call(StoreProfile {}).await?.currency;
+        let changed = settings::change(&self.db, cx, change);
+        write_amounts(cx, currency, changed, |changed| changed.as_ref().is_ok_and(RewardSettings::has_amounts)).await
     }
 }
 
@@ -164,8 +185,13 @@ impl Handle<GetAchievement> for Rewards {
 
 impl Handle<CreateAchievement> for Rewards {
     async fn handle(&self, cx: &Cx, op: CreateAchievement) -> Result<AchievementView, Error> {
-        let caller = cx.clone();
-        self.db.answer(cx, move |tx| Ok(achievements::create(tx, &caller, &op)?)).await
+        let (caller, currency) = (cx.clone(), cx.call(StoreProfile {}).await?.currency);
+        let money = op.rule.money();
+        if let Some(Err(detail)) = money.map(|sum| currency.exact(sum)) {
+            return Err(Error::field("/rule/sum", detail));
+        }
+        let made = self.db.answer(cx, move |tx| Ok(achievements::create(tx, &caller, &op)?));
+        write_amounts(cx, currency, made, |made| made.is_ok() && money.is_some()).await
     }
 }
 

@@ -47,7 +47,7 @@ pub use api::*;
 pub use records::{AchievementId, EntryId, EntryKind, OfferId, RedemptionId, RedemptionStatus};
 pub use rules::achievement::{CountedEvent, Days, Rule};
 pub use rules::ladder::{Ladder, Tier, TierStep};
-pub use settings::{RewardSettings, Shortfall};
+pub use settings::{RewardPatch, RewardSettings, Shortfall};
 
 /// The reward service.
 #[derive(Debug)]
@@ -81,7 +81,7 @@ impl Rewards {
     /// Registers its operations.
     pub fn register(self: &Arc<Self>, registry: &mut Registry) {
         register!(registry, self; GetAccount, ListTransactions, ListUserAchievements, ListRedemptions, AdjustPoints);
-        register!(registry, self; GetTiers, PutTiers, GetRewardSettings, PutRewardSettings);
+        register!(registry, self; GetTiers, PutTiers, GetRewardSettings, PutRewardSettings, PatchRewardSettings);
         register!(registry, self; ListAchievements, GetAchievement, CreateAchievement, UpdateAchievement, DeleteAchievement);
         register!(registry, self; ListOffers, GetOffer, CreateOffer, UpdateOffer, DeleteOffer, RedeemOffer);
         register!(registry, self; ValuePoints, PointsFor, TierOf, HoldPoints, ReleasePoints, ExportRewards);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use parking_lot::RwLock;
 use promox_contract::audit::Audited;
-use promox_kernel::{Amount, Cx, Error, FieldError, Json, json_reply, text_enum};
+use promox_kernel::{Amount, Cx, Error, FieldError, Json, Patch, json_reply, nullable, text_enum};
 use promox_storage::{Db, StoreError, Tx};
 use rust_decimal::Decimal;
 use schemars::JsonSchema;
@@ -36,15 +36,19 @@ text_enum! {
 
 /// What a user earns, and what points are good for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase")]
 pub struct RewardSettings {
     /// Points for one unit of currency paid for goods, at most 4 decimals.
     pub points_per_unit: Amount,
-    /// What a point pays, at most 6 decimals; null or 0 for nothing.
+    /// What a point pays, at most 6 decimals; null or 0 for nothing. What so many points pay is rounded down to the minor unit.
+    #[serde(deserialize_with = "nullable")]
+    #[schemars(required)]
     pub point_value: Option<Amount>,
     /// Days that an order's points are pending: the return window; 0 for none.
     pub pending_days: u32,
     /// Months after which points lapse; null for never.
+    #[serde(deserialize_with = "nullable")]
+    #[schemars(required)]
     pub expiry_months: Option<u32>,
     /// Points for registering.
     pub signup_bonus: u32,
@@ -59,6 +63,7 @@ pub struct RewardSettings {
     /// What happens when a return or a cancelled order takes back more than there is.
     pub return_shortfall: Shortfall,
     /// Counts its changes. The version that is changed, when it is sent: it must be the present one.
+    #[serde(default)]
     pub version: i64,
 }
 json_reply!(RewardSettings, etag version);
@@ -79,6 +84,58 @@ impl Default for RewardSettings {
             return_shortfall: Shortfall::Waive,
             version: 0,
         }
+    }
+}
+
+/// What changes of the settings.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RewardPatch {
+    /// Points for one unit of currency paid for goods, at most 4 decimals.
+    pub points_per_unit: Patch<Amount>,
+    /// What a point pays, at most 6 decimals; null or 0 for nothing.
+    pub point_value: Patch<Amount>,
+    /// Days that an order's points are pending: the return window; 0 for none.
+    pub pending_days: Patch<u32>,
+    /// Months after which points lapse; null for never.
+    pub expiry_months: Patch<u32>,
+    /// Points for registering.
+    pub signup_bonus: Patch<u32>,
+    /// Points for registering with somebody's code, and as many for them.
+    pub referral_bonus: Patch<u32>,
+    /// Points on one's birthday, once a year.
+    pub birthday_bonus: Patch<u32>,
+    /// The least share of an order that points may pay, in percent, when they pay any of it.
+    pub min_share_percent: Patch<Amount>,
+    /// The greatest, in percent.
+    pub max_share_percent: Patch<Amount>,
+    /// What happens when a return or a cancelled order takes back more than there is.
+    pub return_shortfall: Patch<Shortfall>,
+    /// The version that is changed, when it is sent: it must be the present one.
+    pub version: Patch<i64>,
+}
+
+impl RewardSettings {
+    /// Whether there are amounts of money in them.
+    pub(crate) fn has_amounts(&self) -> bool {
+        self.point_value.is_some_and(|value| !value.is_zero())
+    }
+
+    /// The settings after a patch.
+    pub(crate) fn patched(&self, patch: RewardPatch) -> Result<Self, Error> {
+        let (mut after, mut faults) = (self.clone(), Vec::new());
+        patch.points_per_unit.replace(&mut after.points_per_unit, "/pointsPerUnit", &mut faults);
+        patch.point_value.apply(&mut after.point_value);
+        patch.pending_days.replace(&mut after.pending_days, "/pendingDays", &mut faults);
+        patch.expiry_months.apply(&mut after.expiry_months);
+        patch.signup_bonus.replace(&mut after.signup_bonus, "/signupBonus", &mut faults);
+        patch.referral_bonus.replace(&mut after.referral_bonus, "/referralBonus", &mut faults);
+        patch.birthday_bonus.replace(&mut after.birthday_bonus, "/birthdayBonus", &mut faults);
+        patch.min_share_percent.replace(&mut after.min_share_percent, "/minSharePercent", &mut faults);
+        patch.max_share_percent.replace(&mut after.max_share_percent, "/maxSharePercent", &mut faults);
+        patch.return_shortfall.replace(&mut after.return_shortfall, "/returnShortfall", &mut faults);
+        patch.version.replace(&mut after.version, "/version", &mut faults);
+        if faults.is_empty() { Ok(after) } else { Err(Error::invalid(faults)) }
     }
 }
 
@@ -194,29 +251,36 @@ pub(crate) fn load<G: Group>(tx: &Tx<'_>) -> Result<G, StoreError> {
     Ok(group)
 }
 
-/// Replaces a group.
-pub(crate) async fn replace<G: Group>(db: &Db, cx: &Cx, group: G) -> Result<G, Error> {
-    let faults = group.faults();
-    if !faults.is_empty() {
-        return Err(Error::invalid(faults));
-    }
-    let mut caller = cx.clone();
-    if group.version() != 0 && caller.if_match.is_none() {
-        // What was read and sent back names the version that it was read at.
-        caller.if_match = Some(group.version().into());
-    }
+/// Makes of a group what `change` makes of it as it is.
+pub(crate) async fn change<G: Group>(
+    db: &Db,
+    cx: &Cx,
+    change: impl Fn(G) -> Result<G, Error> + Send + 'static,
+) -> Result<G, Error> {
+    let caller = cx.clone();
     db.write(cx, move |tx| {
         let old = tx.get::<Setting>(&G::NAME.to_owned())?;
-        let version = old.as_ref().map_or(0, |row| row.version) + 1;
-        caller.check_version(version - 1)?;
-        let value = serde_json::to_value(&group).map_err(Error::internal)?;
-        tx.put(&Setting { name: G::NAME.to_owned(), value: Json(value.clone()), version })?;
+        let present = old.as_ref().map_or(0, |row| row.version);
+        let group = change(load(tx)?)?;
+        let faults = group.faults();
+        if !faults.is_empty() {
+            return Err(Error::invalid(faults));
+        }
+        match group.version() {
+            // What was read and sent back names the version that it was read at.
+            sent @ 1.. if caller.if_match.is_none() => {
+                Cx { if_match: Some(sent.into()), ..caller.clone() }.check_version(present)?;
+            }
+            _ => caller.check_version(present)?,
+        }
+        let mut saved = group;
+        saved.set_version(present + 1);
+        let value = serde_json::to_value(&saved).map_err(Error::internal)?;
+        tx.put(&Setting { name: G::NAME.to_owned(), value: Json(value.clone()), version: present + 1 })?;
         let epoch = tx.get::<Setting>(&EPOCH.to_owned())?.map_or(0, |row| row.version);
         tx.put(&Setting { name: EPOCH.to_owned(), value: Json(Value::Null), version: epoch + 1 })?;
         let (before, subject) = (old.map(|row| row.value.0), format!("settings:{}", G::NAME));
-        tx.emit(version, &Audited::new(caller.principal.name(), "settings.update", subject, before, value))?;
-        let mut saved = group.clone();
-        saved.set_version(version);
+        tx.emit(present + 1, &Audited::new(caller.principal.name(), "settings.update", subject, before, value))?;
         Ok(saved)
     })
     .await
@@ -242,7 +306,7 @@ mod tests {
             (r#"{"maxSharePercent":"100.5"}"#, "/maxSharePercent"),
             (r#"{"minSharePercent":"60","maxSharePercent":"50"}"#, "/minSharePercent"),
         ] {
-            let settings: RewardSettings = bind_json(json.as_bytes()).unwrap();
+            let settings = RewardSettings::default().patched(bind_json(json.as_bytes()).unwrap()).unwrap();
             assert_eq!(Group::faults(&settings)[0].pointer, pointer, "{json}");
         }
     }

@@ -17,11 +17,12 @@ use crate::node::Promox;
 
 /// What the sample shop's own settings are, unless somebody sets them. It listens to this machine only: its passwords
 /// are known.
-const SETTINGS: [(&str, &str); 4] = [
+const SETTINGS: [(&str, &str); 5] = [
     ("server.listen", "127.0.0.1:8080"),
     ("store.name", "Lanterns and Co"),
     ("store.time_zone", "Europe/London"),
     ("log.level", "warn"),
+    ("payment.sandbox", "true"),
 ];
 /// What to try; `{url}` is where the shop is.
 const HINTS: &str = include_str!("hints.txt");
@@ -50,7 +51,7 @@ impl Demo {
 
 async fn demo(loaded: Loaded, levels: Levels) -> Result<(), Exit> {
     let server = Server::bind(&loaded, levels).await?;
-    let promox = Promox::headless(&loaded)?;
+    let promox = Promox::headless_writing(&loaded).await?;
     let seeded = seed::seed(&promox).await;
     promox.close().await;
     seeded?;
@@ -96,7 +97,11 @@ mod tests {
     use crate::config::load;
 
     fn loaded(dir: &Path) -> Loaded {
-        let variables = [("PROMOX_DATA__DIR", dir.to_str().unwrap()), ("PROMOX_STORE__TIME_ZONE", "Europe/London")];
+        let variables = [
+            ("PROMOX_DATA__DIR", dir.to_str().unwrap()),
+            ("PROMOX_STORE__TIME_ZONE", "Europe/London"),
+            ("PROMOX_PAYMENT__SANDBOX", "true"),
+        ];
         load(None, variables.map(|(name, value)| (name.to_owned(), value.to_owned())), &[]).unwrap()
     }
 
@@ -104,7 +109,7 @@ mod tests {
     async fn the_sample_shop_is_whole_and_its_books_agree() {
         let dir = tempfile::tempdir().unwrap();
         let loaded = loaded(dir.path());
-        let promox = Promox::headless(&loaded).unwrap();
+        let promox = Promox::headless_writing(&loaded).await.unwrap();
         seed::seed(&promox).await.unwrap();
         let verdict = promox.auditor().run().unwrap();
         assert!(verdict.clean && verdict.checks > 1_000, "{verdict:?}");

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use promox_contract::ids::CategoryId;
 use promox_contract::inventory::{SetStock, StockCount};
 use promox_kernel::{Body, BodyReader, Cx, Error, Principal, Sku, Timestamp, UserId, bind_json};
-use promox_order::{DeliverFulfilment, ImportOrders, PlaceOrder, PutShipping, PutTaxes, ShipOrder};
+use promox_order::{DeliverFulfilment, ImportOrders, PatchShipping, PatchTaxes, PlaceOrder, ShipOrder};
 use promox_product::{CreateCategory, ImportProducts};
 use promox_promotion::api::{ActivatePromotion, CreatePromotion};
 use promox_user::api::{CreateAddress, Register};
@@ -40,8 +40,8 @@ pub(super) async fn seed(promox: &Promox) -> Result<(), Exit> {
 }
 
 async fn fill(promox: &Promox, cx: &Cx) -> Result<(), Error> {
-    cx.call(bind_json::<PutShipping>(SHIPPING.as_bytes())?).await?;
-    cx.call(bind_json::<PutTaxes>(TAXES.as_bytes())?).await?;
+    cx.call(bind_json::<PatchShipping>(SHIPPING.as_bytes())?).await?;
+    cx.call(bind_json::<PatchTaxes>(TAXES.as_bytes())?).await?;
     categories(cx).await?;
     let report = cx.call(ImportProducts { body: body("text/csv", CATALOG.to_owned()).await }).await?;
     whole(report.failed, report.errors.first().map(|error| &error.detail))?;

@@ -28,6 +28,9 @@ pub struct Report {
     checked: u64,
     sides: BTreeMap<(&'static str, i64), [Option<String>; 2]>,
     open: BTreeSet<(&'static str, i64)>,
+    /// What rows name, and the first row that does.
+    named: BTreeMap<(&'static str, String), String>,
+    known: BTreeMap<&'static str, BTreeSet<String>>,
 }
 
 impl Report {
@@ -54,6 +57,17 @@ impl Report {
         self.open.insert((invariant, key.into()));
     }
 
+    /// A row names something that its owner must know: `report.names("product: its tax class is one of the store's", "REDUCED",
+    /// || "product 7")`.
+    pub fn names(&mut self, invariant: &'static str, name: impl Into<String>, by: impl FnOnce() -> String) {
+        self.named.entry((invariant, name.into())).or_insert_with(by);
+    }
+
+    /// The owner's word on what rows may name. Where no owner says a word, nothing is held against them.
+    pub fn knows(&mut self, invariant: &'static str, name: impl Into<String>) {
+        self.known.entry(invariant).or_default().insert(name.into());
+    }
+
     fn side(&mut self, invariant: &'static str, key: i64, side: usize, value: String) {
         let entry = self.sides.entry((invariant, key)).or_default();
         let twice = entry.get_mut(side).and_then(|word| word.replace(value));
@@ -67,6 +81,12 @@ impl Report {
             let words = |word: &Option<String>| word.clone().unwrap_or_else(|| "nothing".to_owned());
             let agree = left == right || open.contains(&(invariant, key));
             self.check(invariant, agree, || format!("{key}: {} against {}", words(&left), words(&right)));
+        }
+        for ((invariant, name), by) in std::mem::take(&mut self.named) {
+            if let Some(known) = self.known.get(invariant) {
+                let there = known.contains(&name);
+                self.check(invariant, there, || format!("{by}: {name}"));
+            }
         }
         (self.findings, self.checked)
     }

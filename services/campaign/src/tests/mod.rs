@@ -12,6 +12,7 @@ use promox_contract::ids::PromotionId;
 use promox_contract::order::{Purchases, PurchasesOf, StoreFacts, StoreProfile};
 use promox_contract::promotion::{PromotionReferring, ReferringPromotion};
 use promox_contract::reward::{TierName, TierOf};
+use promox_contract::store::{AmountsPledged, PledgeAmounts};
 use promox_contract::user::{DescribeUsers, UserDescriptions};
 use promox_kernel::{
     Clock, Content, Currency, Cx, Entropy, Error, Handle, Node, Op, Principal, Registry, Reply, Timestamp, UserId,
@@ -30,6 +31,12 @@ impl Handle<StoreProfile> for Store {
     async fn handle(&self, _: &Cx, _: StoreProfile) -> Result<StoreFacts, Error> {
         let timezone = "Europe/London".to_owned();
         Ok(StoreFacts { name: "Shop".into(), currency: Currency::GBP, timezone, locale: "en".into() })
+    }
+}
+
+impl Handle<PledgeAmounts> for Store {
+    async fn handle(&self, _: &Cx, _: PledgeAmounts) -> Result<AmountsPledged, Error> {
+        Ok(AmountsPledged { pending: false })
     }
 }
 
@@ -85,6 +92,7 @@ impl Shop {
         campaigns.register(&mut registry);
         let store = Arc::new(Store);
         registry.register::<StoreProfile, _>(&store);
+        registry.register::<PledgeAmounts, _>(&store);
         registry.register::<PurchasesOf, _>(&store);
         registry.register::<TierOf, _>(&store);
         registry.register::<DescribeUsers, _>(&store);

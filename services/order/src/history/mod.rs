@@ -10,12 +10,14 @@ mod write;
 use std::time::Duration;
 
 use promox_contract::import::RowError;
+use promox_contract::store::write_amounts;
 use promox_kernel::{Amount, Body, Cx, Download, Error, Handle, json_reply, operation};
 use promox_storage::Lane;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Orders;
+use crate::settings::Settings;
 
 /// Row errors that a report lists; more are only counted.
 const MOST_ERRORS: usize = 10_000;
@@ -107,6 +109,16 @@ impl ImportReport {
 impl Handle<ImportOrders> for Orders {
     async fn handle(&self, cx: &Cx, op: ImportOrders) -> Result<ImportReport, Error> {
         let settings = self.settings.get(&self.db).await?;
+        // An import that ended half-way may have left orders.
+        let taken = |done: &Result<ImportReport, Error>| {
+            done.as_ref().map_or(true, |report| report.created + report.updated + report.skipped > 0)
+        };
+        write_amounts(cx, settings.store.currency, self.import(cx, &settings, op), taken).await
+    }
+}
+
+impl Orders {
+    async fn import(&self, cx: &Cx, settings: &Settings, op: ImportOrders) -> Result<ImportReport, Error> {
         let currency = settings.store.currency;
         let zone = jiff::tz::TimeZone::get(&settings.store.timezone).map_err(Error::internal)?;
         let (sender, documents) = flume_pair();

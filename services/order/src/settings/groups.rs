@@ -1,4 +1,4 @@
-//! Groups of settings: what a caller may make of each.
+//! Groups of settings: how each is patched, and what it may be.
 
 use std::collections::HashSet;
 use std::hash::Hash;
@@ -8,31 +8,51 @@ use rust_decimal::Decimal;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{ShippingMethod, ShippingSettings, StoreChange, StoreSettings, TaxRate, TaxSettings, Zone};
+use super::{
+    PaymentPatch, PaymentSettings, ShippingMethod, ShippingPatch, ShippingSettings, StorePatch, StoreSettings,
+    TaxPatch, TaxRate, TaxSettings, Zone,
+};
 
 /// Characters of a code: a shipping method's, a tax class.
 const LONGEST_CODE: usize = 64;
 /// Characters of a name.
 const LONGEST_NAME: usize = 200;
 
-/// A group of settings as it is kept.
+/// A group of settings.
 pub(crate) trait Group: Clone + Default + Serialize + DeserializeOwned + Send + Sync + 'static {
-    /// What a caller sends to replace it.
-    type Change: Clone + Send + Sync + 'static;
+    /// What a merge patch says of it.
+    type Patch: Clone + Send + Sync + 'static;
     const NAME: &'static str;
-    /// What a change makes of the store as it is.
-    fn changed(change: Self::Change, store: &StoreSettings) -> Self;
+    /// Takes over what a patch says.
+    fn patch(&mut self, patch: Self::Patch, faults: &mut Vec<FieldError>);
+    /// Brings its values into the form that they are kept in; what cannot be is left for the faults.
+    fn normalise(&mut self, _store: &StoreSettings) {}
+    fn faults(&self, store: &StoreSettings) -> Vec<FieldError>;
+    /// The currency that the store has with it, if it says one.
+    fn currency(&self) -> Option<Currency> {
+        None
+    }
+    /// Whether there are amounts of money in it.
+    fn has_amounts(&self) -> bool {
+        false
+    }
     fn version(&self) -> i64;
     fn set_version(&mut self, version: i64);
-    fn faults(&self, store: &StoreSettings) -> Vec<FieldError>;
 }
 
 impl Group for StoreSettings {
-    type Change = StoreChange;
+    type Patch = StorePatch;
     const NAME: &'static str = "store";
-    fn changed(change: StoreChange, store: &StoreSettings) -> Self {
-        let StoreChange { name, currency, timezone, locale, max_discount_percent, version } = change;
-        Self { name, currency: currency.unwrap_or(store.currency), timezone, locale, max_discount_percent, version }
+    fn patch(&mut self, patch: StorePatch, faults: &mut Vec<FieldError>) {
+        patch.name.replace(&mut self.name, "/name", faults);
+        patch.currency.replace(&mut self.currency, "/currency", faults);
+        patch.timezone.replace(&mut self.timezone, "/timezone", faults);
+        patch.locale.replace(&mut self.locale, "/locale", faults);
+        patch.max_discount_percent.apply(&mut self.max_discount_percent);
+        patch.version.replace(&mut self.version, "/version", faults);
+    }
+    fn currency(&self) -> Option<Currency> {
+        Some(self.currency)
     }
     fn version(&self) -> i64 {
         self.version
@@ -57,18 +77,23 @@ impl Group for StoreSettings {
 }
 
 impl Group for ShippingSettings {
-    type Change = Self;
+    type Patch = ShippingPatch;
     const NAME: &'static str = "shipping";
-    /// Amounts are written with all digits of the currency; one that has more is left for the faults.
-    fn changed(mut change: Self, store: &StoreSettings) -> Self {
-        let methods = change.zones.iter_mut().flat_map(|zone| &mut zone.methods);
-        for method in methods {
+    fn patch(&mut self, patch: ShippingPatch, faults: &mut Vec<FieldError>) {
+        patch.zones.replace(&mut self.zones, "/zones", faults);
+        patch.version.replace(&mut self.version, "/version", faults);
+    }
+    fn has_amounts(&self) -> bool {
+        !self.zones.is_empty()
+    }
+    /// Amounts are written with all digits of the currency.
+    fn normalise(&mut self, store: &StoreSettings) {
+        for method in self.zones.iter_mut().flat_map(|zone| &mut zone.methods) {
             let rates = method.rates.iter_mut().flat_map(|rate| [&mut rate.from, &mut rate.amount]);
             for amount in method.amount.iter_mut().chain(rates) {
                 *amount = store.currency.exact(*amount).unwrap_or(*amount);
             }
         }
-        change
     }
     fn version(&self) -> i64 {
         self.version
@@ -143,11 +168,23 @@ fn method_faults(method: &ShippingMethod, currency: Currency, at: &str, faults: 
     }
 }
 
+impl ShippingSettings {
+    /// Every amount in it.
+    pub(crate) fn amounts(&self) -> impl Iterator<Item = Amount> {
+        self.zones.iter().flat_map(|zone| &zone.methods).flat_map(|method| {
+            method.amount.into_iter().chain(method.rates.iter().flat_map(|rate| [rate.from, rate.amount]))
+        })
+    }
+}
+
 impl Group for TaxSettings {
-    type Change = Self;
+    type Patch = TaxPatch;
     const NAME: &'static str = "taxes";
-    fn changed(change: Self, _: &StoreSettings) -> Self {
-        change
+    fn patch(&mut self, patch: TaxPatch, faults: &mut Vec<FieldError>) {
+        patch.prices_include_tax.replace(&mut self.prices_include_tax, "/pricesIncludeTax", faults);
+        patch.shipping_tax_class.replace(&mut self.shipping_tax_class, "/shippingTaxClass", faults);
+        patch.rates.replace(&mut self.rates, "/rates", faults);
+        patch.version.replace(&mut self.version, "/version", faults);
     }
     fn version(&self) -> i64 {
         self.version
@@ -164,6 +201,28 @@ impl Group for TaxSettings {
             rate_faults(rate, &at, &mut faults);
             let what = (&rate.country, rate.region.as_ref().map(|region| region.to_lowercase()), &rate.tax_class);
             once(&mut seen, what, "another rate is for the same place and class", at, &mut faults);
+        }
+        faults
+    }
+}
+
+impl Group for PaymentSettings {
+    type Patch = PaymentPatch;
+    const NAME: &'static str = "payments";
+    fn patch(&mut self, patch: PaymentPatch, faults: &mut Vec<FieldError>) {
+        patch.methods.replace(&mut self.methods, "/methods", faults);
+        patch.version.replace(&mut self.version, "/version", faults);
+    }
+    fn version(&self) -> i64 {
+        self.version
+    }
+    fn set_version(&mut self, version: i64) {
+        self.version = version;
+    }
+    fn faults(&self, _: &StoreSettings) -> Vec<FieldError> {
+        let (mut faults, mut seen) = (Vec::new(), HashSet::new());
+        for (m, method) in self.methods.iter().enumerate() {
+            once(&mut seen, *method, "this method is in the list already", format!("/methods/{m}"), &mut faults);
         }
         faults
     }

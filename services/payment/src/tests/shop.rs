@@ -82,7 +82,8 @@ impl Shop {
 
     fn on(engine: Arc<Breakable>, clock: Clock, sandbox_latency: Duration) -> Self {
         let db = Db::new(engine.clone(), Database::Ecommerce);
-        let settings = Settings { sandbox_webhook_secret: SECRET.into(), sandbox_latency, ..Settings::default() };
+        let sandbox_webhook_secret = SECRET.into();
+        let settings = Settings { sandbox: true, sandbox_webhook_secret, sandbox_latency, ..Settings::default() };
         let payments = Payments::new(db.clone(), settings);
         let node = node(clock, &payments);
         Self { node, db, payments, engine }

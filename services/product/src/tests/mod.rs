@@ -15,6 +15,7 @@ use promox_contract::inventory::{Availability, AvailableStock, StockChanged};
 use promox_contract::order::{StoreFacts, StoreProfile};
 use promox_contract::product::SkuDescription;
 use promox_contract::promotion::{ShelfPriceList, ShelfPrices, ShelfSignal};
+use promox_contract::store::{AmountsPledged, PledgeAmounts};
 use promox_kernel::{
     Amount, Clock, Content, Currency, Cx, Entropy, Error, Handle, Node, Op, Principal, Registry, Reply, Sku, Timestamp,
     bind_json,
@@ -64,6 +65,12 @@ impl Handle<StoreProfile> for Others {
     }
 }
 
+impl Handle<PledgeAmounts> for Others {
+    async fn handle(&self, _: &Cx, _: PledgeAmounts) -> Result<AmountsPledged, Error> {
+        Ok(AmountsPledged { pending: false })
+    }
+}
+
 /// A shop with this service whole.
 struct Shop {
     node: Arc<Node>,
@@ -88,6 +95,7 @@ impl Shop {
         products.register(&mut registry);
         registry.register::<AvailableStock, _>(&others);
         registry.register::<StoreProfile, _>(&others);
+        registry.register::<PledgeAmounts, _>(&others);
         registry.register::<ShelfPrices, _>(&others);
         node.install(registry);
         let shop = Self { node, db, products, others, signal };

@@ -1,6 +1,7 @@
 //! The import: rows in chunks of one transaction each; what fails by its own fault is reported and harms no other.
 
 use promox_contract::import::{ImportReport, RowError};
+use promox_contract::store::write_amounts;
 use promox_kernel::{Body, Cx, Error, Kind};
 use promox_storage::{Lane, Tx};
 use tokio::sync::mpsc;
@@ -19,6 +20,15 @@ const AHEAD: usize = 2;
 /// Takes a stream of rows.
 pub(crate) async fn import(products: &Products, cx: &Cx, body: Body) -> Result<ImportReport, Error> {
     let desk = products.desk(cx).await?;
+    write_amounts(cx, desk.currency, import_stream(products, cx, &desk, body), any_taken).await
+}
+
+/// Whether there are products after an import; one that ended half-way may have left some.
+fn any_taken(done: &Result<ImportReport, Error>) -> bool {
+    done.as_ref().map_or(true, |report| report.created + report.updated + report.skipped > 0)
+}
+
+async fn import_stream(products: &Products, cx: &Cx, desk: &Desk, body: Body) -> Result<ImportReport, Error> {
     let Some(reader) = body.reader else {
         return Err(Error::new(Kind::Malformed, "BODY_MISSING", "Send the rows as the body."));
     };
@@ -40,7 +50,7 @@ pub(crate) async fn import(products: &Products, cx: &Cx, body: Body) -> Result<I
     });
     let mut report = ImportReport::default();
     while let Some(chunk) = chunks.recv().await {
-        take(products, cx, &desk, chunk, &mut report).await?;
+        take(products, cx, desk, chunk, &mut report).await?;
     }
     reading.await.map_err(Error::internal)?;
     report.errors.sort_by_key(|error| error.row);
@@ -54,12 +64,15 @@ pub(crate) async fn import_rows(
     rows: Vec<api::ProductChange>,
 ) -> Result<ImportReport, Error> {
     let desk = products.desk(cx).await?;
-    let mut report = ImportReport::default();
-    let mut rows = (1_u64..).zip(rows).map(|(row, change)| Ok(ImportRow { row, change, variant: None })).peekable();
-    while rows.peek().is_some() {
-        take(products, cx, &desk, rows.by_ref().take(CHUNK).collect(), &mut report).await?;
-    }
-    Ok(report)
+    let work = async {
+        let mut report = ImportReport::default();
+        let mut rows = (1_u64..).zip(rows).map(|(row, change)| Ok(ImportRow { row, change, variant: None })).peekable();
+        while rows.peek().is_some() {
+            take(products, cx, &desk, rows.by_ref().take(CHUNK).collect(), &mut report).await?;
+        }
+        Ok(report)
+    };
+    write_amounts(cx, desk.currency, work, any_taken).await
 }
 
 /// Commits a chunk; one that the store refuses as a whole goes row by row.

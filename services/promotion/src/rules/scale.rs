@@ -9,58 +9,60 @@ impl Promotion {
     /// The same with its amounts in a currency's scale. It type-checks, so none has more digits than that.
     #[must_use]
     pub fn in_scale(mut self, currency: Currency) -> Self {
-        for action in &mut self.actions {
-            scale_action(action, currency);
-        }
-        if let Some(limits) = &mut self.limits {
-            scale(&mut limits.budget, currency);
-        }
-        if let Some(when) = &mut self.when {
-            scale_condition(when, currency);
-        }
+        self.each_amount(&mut |amount| *amount = currency.round(amount.0));
         self
     }
-}
 
-fn scale(amount: &mut Option<Amount>, currency: Currency) {
-    if let Some(amount) = amount {
-        *amount = currency.round(amount.0);
+    /// The most digits after the point that an amount of it has; `None` without amounts.
+    pub(crate) fn most_digits(&self) -> Option<u32> {
+        let mut most = None;
+        self.clone().each_amount(&mut |amount| most = most.max(Some(amount.0.normalize().scale())));
+        most
+    }
+
+    fn each_amount(&mut self, visit: &mut impl FnMut(&mut Amount)) {
+        for action in &mut self.actions {
+            in_action(action, visit);
+        }
+        if let Some(budget) = self.limits.as_mut().and_then(|limits| limits.budget.as_mut()) {
+            visit(budget);
+        }
+        if let Some(when) = &mut self.when {
+            in_condition(when, visit);
+        }
     }
 }
 
-fn scale_filter(filter: &mut ItemFilter, currency: Currency) {
-    scale(&mut filter.min_price, currency);
-    scale(&mut filter.max_price, currency);
+fn in_filter(filter: &mut ItemFilter, visit: &mut impl FnMut(&mut Amount)) {
+    filter.min_price.iter_mut().chain(&mut filter.max_price).for_each(&mut *visit);
     if let Some(exclude) = &mut filter.exclude {
-        scale_filter(exclude, currency);
+        in_filter(exclude, visit);
     }
 }
 
-fn scale_action(action: &mut Action, currency: Currency) {
+fn in_action(action: &mut Action, visit: &mut impl FnMut(&mut Amount)) {
     if matches!(action.kind, ActionType::AmountOff | ActionType::FixedPrice) {
-        scale(&mut action.value, currency);
+        action.value.iter_mut().for_each(&mut *visit);
     }
-    for amount in [&mut action.max_discount, &mut action.price, &mut action.amount_off] {
-        scale(amount, currency);
-    }
+    let amounts = action.max_discount.iter_mut().chain(&mut action.price).chain(&mut action.amount_off);
+    amounts.for_each(&mut *visit);
     let counted = matches!(action.basis, Some(Basis::Quantity | Basis::LineQuantity));
     for tier in action.tiers.iter_mut().flatten() {
-        scale(&mut tier.amount_off, currency);
-        scale(&mut tier.unit_price, currency);
+        tier.amount_off.iter_mut().chain(&mut tier.unit_price).for_each(&mut *visit);
         if !counted {
-            tier.from = currency.round(tier.from.0);
+            visit(&mut tier.from);
         }
     }
     let parts = action.buy.iter_mut().chain(&mut action.get).chain(action.parts.iter_mut().flatten());
     let filters = parts.map(|part| &mut part.items).chain(&mut action.items);
-    filters.for_each(|filter| scale_filter(filter, currency));
+    filters.for_each(|filter| in_filter(filter, visit));
 }
 
 /// Of a condition only the lines it is about: its value stands as it was written.
-fn scale_condition(condition: &mut Condition, currency: Currency) {
+fn in_condition(condition: &mut Condition, visit: &mut impl FnMut(&mut Amount)) {
     if let Some(items) = &mut condition.items {
-        scale_filter(items, currency);
+        in_filter(items, visit);
     }
     let inner = condition.all.iter_mut().chain(&mut condition.any).flatten();
-    inner.chain(condition.not.as_deref_mut()).for_each(|condition| scale_condition(condition, currency));
+    inner.chain(condition.not.as_deref_mut()).for_each(|condition| in_condition(condition, visit));
 }

@@ -20,6 +20,7 @@ use promox_contract::promotion::{
     RejectReason, ReleaseUses, TakenCodes,
 };
 use promox_contract::reward::{OffersRefer, TierName, TierOf};
+use promox_contract::store::{AmountsPledged, PledgeAmounts};
 use promox_contract::user::{DescribeUsers, UserDescription, UserDescriptions};
 use promox_kernel::{
     Amount, Clock, Currency, Cx, Entropy, Error, Handle, Node, Op, Principal, Registry, Timestamp, UserId, register,
@@ -50,6 +51,12 @@ impl Desk {
 impl Handle<StoreProfile> for Desk {
     async fn handle(&self, _: &Cx, _: StoreProfile) -> Result<StoreFacts, Error> {
         Ok(StoreFacts { name: "Shop".into(), currency: Currency::GBP, timezone: "UTC".into(), locale: "en".into() })
+    }
+}
+
+impl Handle<PledgeAmounts> for Desk {
+    async fn handle(&self, _: &Cx, _: PledgeAmounts) -> Result<AmountsPledged, Error> {
+        Ok(AmountsPledged { pending: false })
     }
 }
 
@@ -214,7 +221,7 @@ impl Shop {
         let (promotions, desk) = (Promotions::new(db.clone()), Arc::new(Desk::default()));
         let mut registry = Registry::default();
         promotions.register(&mut registry);
-        register!(registry, &desk; StoreProfile, PricingTerms, DescribeSkus, AvailableStock, ResolveCodes);
+        register!(registry, &desk; StoreProfile, PledgeAmounts, PricingTerms, DescribeSkus, AvailableStock, ResolveCodes);
         register!(registry, &desk; CouponCodesTaken, DescribeUsers, PurchasesOf, TierOf, SegmentsOf, CampaignStates);
         register!(registry, &desk; OrderFigures, CouponsRefer, OffersRefer);
         node.install(registry);
@@ -362,7 +369,7 @@ impl Shop {
         let node = Node::new(self.node.clock.clone(), Entropy::seeded(2));
         let mut registry = Registry::default();
         promotions.register(&mut registry);
-        register!(registry, &desk; StoreProfile, PricingTerms, DescribeSkus, AvailableStock, ResolveCodes);
+        register!(registry, &desk; StoreProfile, PledgeAmounts, PricingTerms, DescribeSkus, AvailableStock, ResolveCodes);
         node.install(registry);
         twin.node = node;
         twin.promotions = promotions;

@@ -126,6 +126,11 @@ impl Rule {
         i64::from(self.count.unwrap_or(1))
     }
 
+    /// The sum of money that it takes, if it is one.
+    pub(crate) fn money(&self) -> Option<Amount> {
+        self.sum.filter(|_| self.event.unit() == Some(Unit::Money))
+    }
+
     /// What is wrong with it, by pointer.
     pub(crate) fn faults(&self) -> Vec<FieldError> {
         let mut faults = Vec::new();

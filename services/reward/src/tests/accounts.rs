@@ -108,7 +108,7 @@ async fn a_ladder_that_crosses_itself_is_refused() {
     assert_eq!(code(shop.ask::<PutTiers>(cx, ladder.clone()).await), "VERSION_MISMATCH");
     assert_eq!(shop.staff::<PutTiers>(ladder).await.unwrap()["version"], 1);
     let crossed = json!({"minSharePercent": "60", "maxSharePercent": "50"});
-    assert_eq!(pointers(shop.staff::<PutRewardSettings>(crossed).await), ["/minSharePercent"]);
+    assert_eq!(pointers(shop.staff::<PatchRewardSettings>(crossed).await), ["/minSharePercent"]);
     assert_eq!(shop.user::<PutTiers>(7, json!({"tiers": []})).await.unwrap_err().kind(), Kind::Forbidden);
     shop.verify();
 }

@@ -16,6 +16,7 @@ use promox_contract::ids::OrderId;
 use promox_contract::order::{OrderCancelled, OrderConfirmed, OrderFact, OrderReturned, StoreFacts, StoreProfile};
 use promox_contract::promotion::{DescribePromotions, PromotionDescription, PromotionDescriptions};
 use promox_contract::reward::{HoldPoints, ReleasePoints};
+use promox_contract::store::{AmountsPledged, PledgeAmounts};
 use promox_contract::user::{BirthdayPage, BornOn, DescribeUsers, UserDescription, UserDescriptions};
 use promox_kernel::{
     Amount, Clock, Content, Currency, Cx, Entropy, Error, Fact, Handle, Node, Op, Principal, Registry, Reply,
@@ -24,7 +25,7 @@ use promox_kernel::{
 use promox_storage::{Audit, ConsumerLoop, Database, Db, MemoryEngine, Report, Tx};
 use serde_json::{Value, json};
 
-use crate::api::{AdjustPoints, GetAccount, ListTransactions, PutRewardSettings, PutTiers};
+use crate::api::{AdjustPoints, GetAccount, ListTransactions, PatchRewardSettings, PutTiers};
 use crate::{RewardSettings, Rewards};
 
 /// The other services as far as this one asks them: accounts 1 to 99 are there, and promotions 1 to 9.
@@ -42,6 +43,12 @@ impl Handle<StoreProfile> for Others {
     async fn handle(&self, _: &Cx, _: StoreProfile) -> Result<StoreFacts, Error> {
         let timezone = "Europe/London".to_owned();
         Ok(StoreFacts { name: "Shop".into(), currency: Currency::GBP, timezone, locale: "en".into() })
+    }
+}
+
+impl Handle<PledgeAmounts> for Others {
+    async fn handle(&self, _: &Cx, _: PledgeAmounts) -> Result<AmountsPledged, Error> {
+        Ok(AmountsPledged { pending: false })
     }
 }
 
@@ -112,7 +119,7 @@ impl Shop {
         let mut registry = Registry::default();
         rewards.register(&mut registry);
         promox_kernel::register!(registry, &others;
-            StoreProfile, DescribeUsers, DescribePromotions, IssueCoupon, BornOn);
+            StoreProfile, PledgeAmounts, DescribeUsers, DescribePromotions, IssueCoupon, BornOn);
         node.install(registry);
         let following = ConsumerLoop::new(rewards.shop_consumers().remove(0), orders.clone(), db.clone());
         let counting = ConsumerLoop::new(rewards.promox_consumers().remove(0), db.clone(), db.clone());
@@ -129,7 +136,7 @@ impl Shop {
     async fn set(&self, settings: Value) {
         let mut body = json!({"pointValue": "0.01"});
         body.as_object_mut().unwrap().extend(settings.as_object().unwrap().clone());
-        self.staff::<PutRewardSettings>(body).await.unwrap();
+        self.staff::<PatchRewardSettings>(body).await.unwrap();
     }
 
     /// Tiers at so many points each, earning 1, 1.5, 2, 3 and 4.

@@ -161,7 +161,7 @@ async fn points_are_worth_what_the_settings_say_within_the_shares() {
         let refused = shop.call(ask(points)).await.unwrap_err();
         assert_eq!((refused.code(), &refused.members()["reason"]), ("POINTS_INSUFFICIENT", &json!(reason)), "{points}");
     }
-    shop.staff::<PutRewardSettings>(json!({})).await.unwrap();
+    shop.staff::<PatchRewardSettings>(json!({"pointValue": null})).await.unwrap();
     assert_eq!(shop.call(ask(500)).await.unwrap_err().members()["reason"], "WORTH_NOTHING");
     shop.verify();
 }

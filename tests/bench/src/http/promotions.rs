@@ -136,7 +136,7 @@ async fn prepare(address: SocketAddr, admin: &Bearer) -> Result<i64, Box<dyn Err
     let coupon = format!(r#"{{"code":"BENCH","promotionId":{last}}}"#);
     send(&mut connection, admin, "POST", "/api/coupons", &coupon).await?;
     let settings = r#"{"pointsPerUnit":"1","pointValue":"0.01"}"#;
-    send(&mut connection, admin, "PUT", "/api/rewards/settings", settings).await?;
+    send(&mut connection, admin, "PATCH", "/api/rewards/settings", settings).await?;
     let sale = r#"{"name":"Bench","startsAt":"2020-01-01T00:00:00Z","endsAt":"2999-01-01T00:00:00Z",
         "reservationTtlSeconds":3600,"items":[{"sku":"SKU-7","salePrice":"0.50","stock":1000000}]}"#;
     number(&send(&mut connection, admin, "POST", "/api/flash-sales", sale).await?, "id")

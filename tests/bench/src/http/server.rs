@@ -45,6 +45,7 @@ impl Server {
             .args(["serve", "--listen", &address.to_string()])
             .env("PROMOX_DATA__DIR", dir.path())
             .env("PROMOX_LIMITS__ENABLED", "false")
+            .env("PROMOX_PAYMENT__SANDBOX", "true")
             .env("PROMOX_ADMIN_EMAIL", EMAIL)
             .env("PROMOX_ADMIN_PASSWORD", PASSWORD)
             .stderr(Stdio::null())

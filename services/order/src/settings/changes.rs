@@ -1,0 +1,103 @@
+//! Settings as they change: written at the first start, replaced or patched afterwards.
+
+use promox_contract::audit::Audited;
+use promox_kernel::{Currency, Cx, Error, FieldError, Json};
+use promox_storage::{Db, StoreError, Tx};
+
+use super::{Group, PaymentSettings, ShippingSettings, StoreSettings, TaxSettings, bump, currency, load};
+use crate::records::Setting;
+
+/// What becomes of a group.
+#[derive(Clone, Debug)]
+pub(crate) enum Change<G: Group> {
+    /// All of it.
+    Whole(G),
+    /// What a merge patch names.
+    Part(G::Patch),
+}
+
+impl<G: Group> Change<G> {
+    /// The group after the change, in the form that it is kept in. Its version is the one that the caller says it changes.
+    fn of(&self, old: &G, store: &StoreSettings) -> Result<G, Error> {
+        let mut faults: Vec<FieldError> = Vec::new();
+        let mut group = match self {
+            Self::Whole(group) => group.clone(),
+            Self::Part(patch) => {
+                let mut group = old.clone();
+                group.patch(patch.clone(), &mut faults);
+                group
+            }
+        };
+        group.normalise(store);
+        faults.extend(group.faults(store));
+        if faults.is_empty() { Ok(group) } else { Err(Error::invalid(faults)) }
+    }
+}
+
+/// The store's own currency, once its settings are written.
+pub(crate) async fn own_currency(db: &Db) -> Result<Option<Currency>, StoreError> {
+    let written = |tx: &Tx<'_>| tx.get::<Setting>(&StoreSettings::NAME.to_owned());
+    db.read(|tx| match written(tx)? {
+        Some(_) => load::<StoreSettings>(tx).map(|store| Some(store.currency)),
+        None => Ok(None),
+    })
+    .await
+}
+
+/// Writes the settings of a new store; those of any other stay as they are. Nothing else may run on the store yet.
+pub(crate) async fn begin(db: &Db, cx: &Cx, fresh: &StoreSettings) -> Result<(), Error> {
+    let fresh = fresh.clone();
+    db.write(cx, move |tx| {
+        currency::settle_all(tx)?;
+        if tx.get::<Setting>(&StoreSettings::NAME.to_owned())?.is_some() {
+            return Ok(());
+        }
+        write(tx, &fresh, 1)?;
+        write(tx, &ShippingSettings::default(), 1)?;
+        write(tx, &TaxSettings::default(), 1)?;
+        write(tx, &PaymentSettings::default(), 1)?;
+        bump(tx)?;
+        Ok::<_, Error>(())
+    })
+    .await
+}
+
+/// Changes a group.
+pub(crate) async fn change<G: Group>(db: &Db, cx: &Cx, change: Change<G>) -> Result<G, Error> {
+    let (actor, caller) = (cx.principal.name(), cx.clone());
+    db.write(cx, move |tx| {
+        let (store, old) = (load::<StoreSettings>(tx)?, load::<G>(tx)?);
+        let group = change.of(&old, &store)?;
+        check_version(&caller, old.version(), group.version())?;
+        currency::guard(tx, store.currency, group.currency().unwrap_or(store.currency))?;
+        if group.has_amounts() {
+            currency::write(tx)?;
+        }
+        let saved = write(tx, &group, old.version() + 1)?;
+        bump(tx)?;
+        let (before, after) = (value(&old)?, value(&saved)?);
+        let subject = format!("settings:{}", G::NAME);
+        tx.emit(saved.version(), &Audited::new(actor.clone(), "settings.update", subject, before, after))?;
+        Ok(saved)
+    })
+    .await
+}
+
+/// Refuses a change of another version than the present one, by `If-Match` or by the version that was sent with it.
+fn check_version(cx: &Cx, present: i64, sent: i64) -> Result<(), Error> {
+    if cx.if_match.is_some() || sent == 0 {
+        return cx.check_version(present);
+    }
+    Cx { if_match: Some(sent.into()), ..cx.clone() }.check_version(present)
+}
+
+fn write<G: Group>(tx: &mut Tx<'_>, group: &G, version: i64) -> Result<G, Error> {
+    let mut group = group.clone();
+    group.set_version(version);
+    tx.put(&Setting { name: G::NAME.to_owned(), value: Json(value(&group)?), version })?;
+    Ok(group)
+}
+
+fn value<G: Group>(group: &G) -> Result<serde_json::Value, Error> {
+    serde_json::to_value(group).map_err(Error::internal)
+}
