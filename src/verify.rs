@@ -73,15 +73,19 @@ impl Auditor {
         let reader = self.engine.long_read()?;
         let mut report = Report::default();
         for table in self.schema.tables() {
-            report.check_table(&*reader, table)?;
+            let checked = report.check_table(&*reader, table);
+            report.readable(checked)?;
         }
         for audit in &self.audits {
-            audit.audit(&Tx::unbounded(&*reader, audit.database()), &mut report)?;
+            let checked = audit.audit(&Tx::unbounded(&*reader, audit.database()), &mut report);
+            report.readable(checked)?;
         }
         for database in Database::ALL {
             let tx = Tx::unbounded(&*reader, database);
-            tx.audit_outbox(&mut report)?;
+            let checked = tx.audit_outbox(&mut report);
+            report.readable(checked)?;
         }
+        self.engine.audit(&mut report)?;
         let (findings, checks) = report.finish();
         let broken = findings.len() as u64;
         let shown = findings.into_iter().take(MOST_SHOWN);

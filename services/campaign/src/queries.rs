@@ -170,8 +170,7 @@ pub(crate) fn list(tx: &Tx<'_>, asked: ListCampaigns) -> Result<Page<CampaignVie
         Some(status) => tx.scan_by::<CampaignByStatus>().prefix(status).backward().page(asked.limit, asked.cursor)?,
         None => tx.scan::<Campaign>().backward().page(asked.limit, asked.cursor)?,
     };
-    let items = page.items.into_iter().map(|campaign| campaign_view(tx, campaign)).collect::<Result<_, _>>()?;
-    Ok(Page::new(items, page.next_cursor))
+    page.try_map(|campaign| campaign_view(tx, campaign))
 }
 
 /// A page of a campaign's moves, oldest first.

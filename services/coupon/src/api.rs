@@ -178,7 +178,7 @@ pub struct ExportBatch {
     /// Which.
     pub id: BatchId,
 }
-operation! { ExportBatch => Download, "coupon.export", Get "/api/coupons/batches/{id}/export", Permission("coupon:write"), 200, "A batch's codes as CSV." }
+operation! { ExportBatch => Download, "coupon.export", Get "/api/coupons/batches/{id}/export", Permission("coupon:write"), 200, "A batch's codes as CSV. A row whose stored data is damaged is left out; the stream is then cut at its end, so that it never passes for whole, and the log names the row." }
 
 /// Takes a whole batch out of use, at once and for good; codes that are not made yet are not made.
 #[derive(Debug, Deserialize, JsonSchema)]

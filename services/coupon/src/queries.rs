@@ -177,10 +177,9 @@ pub(crate) fn list(tx: &Tx<'_>, asked: ListCoupons, now: Timestamp) -> Result<Pa
         }
         (None, None) => tx.scan::<Coupon>().page_of(asked.limit, asked.cursor.clone(), keep)?,
     };
-    let Page { items, next_cursor, .. } = page;
-    let items = items.into_iter().filter(|coupon| matches(coupon));
-    let items = items.map(|coupon| batches.view(tx, coupon, now)).collect::<Result<_, _>>()?;
-    Ok(Page::new(items, next_cursor))
+    let mut page = page;
+    page.items.retain(matches);
+    page.try_map(|coupon| batches.view(tx, coupon, now))
 }
 
 /// A redemption as it is shown.

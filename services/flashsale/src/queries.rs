@@ -62,8 +62,7 @@ pub(crate) fn sale(tx: &Tx<'_>, id: FlashSaleId) -> Result<SaleView, Reject> {
 }
 
 fn views(tx: &Tx<'_>, page: Page<FlashSale>) -> Result<Page<SaleView>, Error> {
-    let items = page.items.into_iter().map(|sale| view(tx, sale)).collect::<Result<_, StoreError>>()?;
-    Ok(Page::new(items, page.next_cursor))
+    page.try_map(|sale| view(tx, sale))
 }
 
 /// A page of sales, newest first.

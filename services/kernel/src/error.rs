@@ -66,6 +66,11 @@ impl FieldError {
     }
 }
 
+/// The code of damaged data, and the member that names its table.
+const DAMAGED: &str = "DATA_DAMAGED";
+/// See [`DAMAGED`].
+const TABLE: &str = "table";
+
 /// Why an operation was refused.
 #[derive(Debug, Clone)]
 pub struct Error(Box<Inner>);
@@ -133,6 +138,20 @@ impl Error {
         let mut error = Self::new(Kind::Internal, "INTERNAL", "Something went wrong on our side.");
         error.0.cause = Some(cause.to_string());
         error
+    }
+
+    /// 500: stored data of a table is damaged; `place` goes to the log.
+    pub fn damaged(table: &str, place: impl fmt::Display) -> Self {
+        let message =
+            format!("Stored data of {table} is damaged and cannot be read; the server's log names the place.");
+        let mut error = Self::new(Kind::Internal, DAMAGED, message).with(TABLE, table);
+        error.0.cause = Some(place.to_string());
+        error
+    }
+
+    /// The table whose data is damaged, of such an error.
+    pub fn damaged_table(&self) -> Option<&str> {
+        if self.0.code == DAMAGED { self.0.members.get(TABLE)?.as_str() } else { None }
     }
 
     /// Adds a member beside the standard ones of the problem document.

@@ -43,7 +43,7 @@ pub use job::Job;
 pub use listeners::{Listeners, Told, server_sent};
 pub use money::{Amount, Currency, allocate, round_half_up};
 pub use op::{Access, BodyKind, Method, Op, Replay, service_of};
-pub use page::{Cursor, Limit, Page};
+pub use page::{Cursor, Limit, ListWarning, Page, Warnings};
 pub use patch::{Patch, nullable};
 pub use principal::{Principal, UserId};
 pub use registry::{Entry, Handle, Registry};

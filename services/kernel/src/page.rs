@@ -1,10 +1,14 @@
 //! Pages of a list: a limit, an opaque cursor, and the answer's shape.
 
+use std::borrow::Cow;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, Deserialize, Deserializer};
 use serde::{Serialize, Serializer};
+
+use crate::Error;
 
 /// How many items a page has at most: 1 to 200, 20 unless said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,16 +86,95 @@ pub struct Page<T> {
     /// How many there are in all, where that is cheap.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub total: Option<u64>,
+    /// What is left out because its stored data is damaged; not there when nothing is. The same is said by a `Warning` header.
+    #[serde(default, skip_serializing_if = "Warnings::is_empty")]
+    pub warnings: Warnings,
+}
+
+/// What a list leaves out because its stored data is damaged: an entry for each table.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(transparent)]
+pub struct Warnings(Vec<ListWarning>);
+
+/// Rows that a list leaves out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ListWarning {
+    /// `DAMAGED_ROWS`: rows whose checksum fails or that do not decode. The server's log names their file, table and key.
+    pub code: Cow<'static, str>,
+    /// What is left out, for people.
+    pub message: String,
+    /// The table, or the index.
+    pub table: String,
+    /// How many of its rows this page leaves out.
+    pub rows: u64,
+}
+
+impl Warnings {
+    /// Whether nothing is left out.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Notes that a damaged row is left out, here and in the log, which is told where it is.
+    pub fn left_out(&mut self, table: &str, place: &str) {
+        tracing::error!(place, "a damaged row is left out of a list");
+        let at = self.0.iter().position(|warning| warning.table == table);
+        let rows = at.and_then(|at| self.0.get(at)).map_or(0, |warning| warning.rows) + 1;
+        let what = if rows == 1 { "row is" } else { "rows are" };
+        let warning = ListWarning {
+            code: "DAMAGED_ROWS".into(),
+            message: format!("{rows} {what} left out: stored data of {table} is damaged."),
+            table: table.to_owned(),
+            rows,
+        };
+        match at.and_then(|at| self.0.get_mut(at)) {
+            Some(place) => *place = warning,
+            None => self.0.push(warning),
+        }
+    }
+
+    /// The result, or nothing when what it rests on is damaged, which is then noted.
+    pub fn unless_damaged<T, E: Into<Error>>(&mut self, result: Result<T, E>) -> Result<Option<T>, Error> {
+        let error = match result {
+            Ok(value) => return Ok(Some(value)),
+            Err(error) => error.into(),
+        };
+        let Some(table) = error.damaged_table() else { return Err(error) };
+        self.left_out(table, error.cause().unwrap_or_default());
+        Ok(None)
+    }
+
+    /// Refuses what must not pass for the whole, once all that reads has been given.
+    pub fn check_whole(&self) -> Result<(), Error> {
+        self.0.first().map_or(Ok(()), |first| Err(Error::damaged(&first.table, &first.message)))
+    }
+
+    /// The header that says the same: one line for each table, with the code 299 of RFC 7234.
+    pub fn headers(&self) -> Vec<(&'static str, String)> {
+        self.0.iter().map(|warning| ("warning", format!("299 promox \"{}\"", warning.message))).collect()
+    }
 }
 
 impl<T> Page<T> {
     /// A page without a total.
     pub fn new(items: Vec<T>, next_cursor: Option<Cursor>) -> Self {
-        Self { items, next_cursor, total: None }
+        Self { items, next_cursor, total: None, warnings: Warnings::default() }
     }
 
     /// The same page of other items.
     pub fn map<U>(self, convert: impl FnMut(T) -> U) -> Page<U> {
-        Page { items: self.items.into_iter().map(convert).collect(), next_cursor: self.next_cursor, total: self.total }
+        let Self { items, next_cursor, total, warnings } = self;
+        Page { items: items.into_iter().map(convert).collect(), next_cursor, total, warnings }
+    }
+
+    /// The same page of items that are made from these. One whose data is damaged is left out, with a warning.
+    pub fn try_map<U, E: Into<Error>>(self, mut convert: impl FnMut(T) -> Result<U, E>) -> Result<Page<U>, Error> {
+        let Self { items, next_cursor, total, mut warnings } = self;
+        let mut made = Vec::with_capacity(items.len());
+        for item in items {
+            made.extend(warnings.unless_damaged(convert(item))?);
+        }
+        Ok(Page { items: made, next_cursor, total, warnings })
     }
 }

@@ -125,7 +125,7 @@ impl Reply for () {
 
 impl<T: Serialize + JsonSchema + Send + 'static> Reply for Page<T> {
     fn respond(self, status: u16) -> Result<Response, Error> {
-        Ok(Response { status, headers: Vec::new(), content: Content::Json(to_json(&self)?) })
+        Ok(Response { status, headers: self.warnings.headers(), content: Content::Json(to_json(&self)?) })
     }
     fn schema(generator: &mut SchemaGenerator) -> Option<Schema> {
         Some(generator.subschema_for::<Self>())

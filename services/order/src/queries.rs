@@ -178,12 +178,7 @@ pub(crate) fn list(tx: &Tx<'_>, cx: &Cx, op: ListOrders) -> Result<Page<OrderVie
         limit: op.limit,
         cursor: op.cursor,
     };
-    let page = page(tx, wanted)?;
-    let mut views = Vec::with_capacity(page.items.len());
-    for order in page.items {
-        views.push(view(tx, order)?);
-    }
-    Ok(Page::new(views, page.next_cursor))
+    page(tx, wanted)?.try_map(|order| view(tx, order))
 }
 
 fn page(tx: &Tx<'_>, wanted: Wanted) -> Result<Page<Order>, Error> {

@@ -104,9 +104,7 @@ pub(crate) fn page_of_order(tx: &Tx<'_>, order_id: OrderId) -> Result<Page<Payme
 }
 
 fn views(tx: &Tx<'_>, page: Page<Payment>) -> Result<Page<PaymentView>, Error> {
-    let Page { items, next_cursor, .. } = page;
-    let items: Result<_, StoreError> = items.into_iter().map(|payment| view(tx, payment)).collect();
-    Ok(Page::new(items?, next_cursor))
+    page.try_map(|payment| view(tx, payment))
 }
 
 /// All that is held about a user.

@@ -8,7 +8,7 @@ use promox_contract::inventory::AvailableStock;
 use promox_contract::order::StoreProfile;
 use promox_contract::product::{DescribeForSale, DescribeSkus, SkuDescriptions};
 use promox_contract::store::write_amounts;
-use promox_kernel::{Access, Amount, Cx, Download, Error, FieldError, Handle, Patch, Sku};
+use promox_kernel::{Access, Amount, Cx, Download, Error, FieldError, Handle, Patch, Sku, Warnings};
 use promox_storage::{Lane, StoreError, Tx};
 
 use crate::api::{
@@ -36,6 +36,7 @@ struct Shelf {
     found: Vec<Shown>,
     next_cursor: Option<promox_kernel::Cursor>,
     result: Arc<ResultSet>,
+    warnings: Warnings,
 }
 
 impl Products {
@@ -76,12 +77,13 @@ impl Products {
         let shelves = self.shelves.read();
         let result = self.results.get(query, &shelves, &self.index)?;
         let (ids, next_cursor) = result.page(&shelves, asked.limit.get(), asked.cursor.as_ref())?;
+        let mut warnings = shelves.damaged.clone();
         drop(shelves);
         let mut found = Vec::with_capacity(ids.len());
         for id in ids {
-            found.extend(self.page(prices, tx, epochs, id)?);
+            found.extend(warnings.unless_damaged(self.page(prices, tx, epochs, id))?.flatten());
         }
-        Ok(Shelf { found, next_cursor, result })
+        Ok(Shelf { found, next_cursor, result, warnings })
     }
 
     /// A product just written, with its stock.
@@ -142,7 +144,7 @@ impl Handle<ListProducts> for Products {
         let query = Query::new(&asked, status);
         let prices = self.prices(cx, asked.channel.clone()).await?;
         let read = |tx: &Tx<'_>, epochs: &Epochs| self.shelf(&prices, tx, epochs, &query, &asked);
-        let Shelf { found, next_cursor, result } = self.read_current(read).await?;
+        let Shelf { found, next_cursor, result, warnings } = self.read_current(read).await?;
         let pages = self.render(cx, &prices, found).await?;
         let skus: Vec<Sku> = pages.iter().flat_map(|page| page.skus.iter().cloned()).collect();
         let stock = cx.call(AvailableStock { skus }).await?.available;
@@ -153,7 +155,7 @@ impl Handle<ListProducts> for Products {
             page.with_available(sum_available(own))
         };
         let items = pages.into_iter().map(show).collect();
-        Ok(ProductList { items, next_cursor, total: result.total(), facets: result.facets.clone() })
+        Ok(ProductList { items, next_cursor, total: result.total(), facets: result.facets.clone(), warnings })
     }
 }
 

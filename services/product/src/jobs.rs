@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use promox_contract::ids::ProductId;
-use promox_kernel::{Cx, Error, Job};
+use promox_kernel::{Cx, Error, Job, Warnings};
 use promox_storage::{Follower, StoreError, Tx};
 
 use crate::Products;
@@ -42,18 +42,18 @@ impl Products {
             self.index.clear()?;
         }
         let indexed = self.index.epoch();
-        let mut next = ProductId(1);
-        loop {
-            let batch = |tx: &Tx<'_>| tx.scan::<Product>().from(next).collect(REBUILT_AT_ONCE);
+        let (mut next, mut damaged) = (Some(ProductId(1)), Warnings::default());
+        while let Some(first) = next {
+            let batch = |tx: &Tx<'_>| tx.scan::<Product>().from(first).readable(REBUILT_AT_ONCE, &mut damaged);
             let products = self.db.read(batch).await?;
-            let Some(last) = products.last() else { break };
-            next = ProductId(last.id.0 + 1);
+            next = products.get(REBUILT_AT_ONCE - 1).map(|last| ProductId(last.id.0 + 1));
             self.shelves.write().extend(&products);
             let fresh: Vec<Product> = products.into_iter().filter(|product| product.epoch > indexed).collect();
             self.index.put(&fresh)?;
         }
         {
             let mut shelves = self.shelves.write();
+            shelves.damaged = damaged;
             shelves.sort();
             shelves.epoch = epoch;
         }

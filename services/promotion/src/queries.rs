@@ -72,9 +72,7 @@ pub(crate) fn list(tx: &Tx<'_>, op: ListPromotions, currency: Currency) -> Resul
         }
         (None, None) => tx.scan::<Promotion>().backward().page_of(op.limit, op.cursor, keep),
     }?;
-    let (next, items) = (page.next_cursor, page.items);
-    let views = items.into_iter().map(|row| view(tx, row, currency)).collect::<Result<_, _>>()?;
-    Ok(Page::new(views, next))
+    page.try_map(|row| view(tx, row, currency))
 }
 
 /// A page of a promotion's uses, newest order first.

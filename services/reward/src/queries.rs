@@ -2,7 +2,7 @@
 
 use promox_contract::ids::PromotionId;
 use promox_kernel::{Error, Page, Timestamp, UserId};
-use promox_storage::{StoreError, Tx};
+use promox_storage::{Record as _, StoreError, Tx};
 
 use crate::api::{
     AccountView, AchievementView, Expiring, ListAchievements, ListOffers, ListRedemptions, ListTransactions,
@@ -178,7 +178,10 @@ pub(crate) fn achievement_view(row: Achievement) -> AchievementView {
 /// A page of what a user has achieved, or of what is on its way.
 pub(crate) fn user_achievements(tx: &Tx<'_>, op: ListUserAchievements) -> Result<Page<UserAchievementView>, Error> {
     let named = |id, count, sum, unlocked: Option<&Unlocked>| {
-        let row = tx.get::<Achievement>(&id)?.ok_or(StoreError::Damaged { place: format!("achievement {id}") })?;
+        let row = tx.get::<Achievement>(&id)?.ok_or_else(|| StoreError::DamagedRow {
+            table: Achievement::TABLE.full_name(),
+            place: format!("achievement {id} is missing"),
+        })?;
         Ok::<_, Error>(UserAchievementView {
             achievement_id: id,
             code: row.last_code,
@@ -193,12 +196,10 @@ pub(crate) fn user_achievements(tx: &Tx<'_>, op: ListUserAchievements) -> Result
     };
     if op.status == Some(UserAchievementStatus::InProgress) {
         let page = tx.scan::<Progress>().prefix(op.id).page_of(op.limit, op.cursor, |_| true)?;
-        let items = page.items.into_iter().map(|it| named(it.achievement_id, Some(it.count), Some(it.sum), None));
-        return Ok(Page::new(items.collect::<Result<_, _>>()?, page.next_cursor));
+        return page.try_map(|it| named(it.achievement_id, Some(it.count), Some(it.sum), None));
     }
     let page = tx.scan::<Unlocked>().prefix(op.id).page_of(op.limit, op.cursor, |_| true)?;
-    let items = page.items.iter().map(|it| named(it.achievement_id, None, None, Some(it)));
-    Ok(Page::new(items.collect::<Result<_, _>>()?, page.next_cursor))
+    page.try_map(|it| named(it.achievement_id, None, None, Some(&it)))
 }
 
 /// An offer that can be taken.

@@ -171,8 +171,7 @@ pub(crate) fn users(tx: &Tx<'_>, op: ListUsers) -> Result<Page<UserView>, Error>
         ids(tx.scan::<User>(), limit, cursor, wanted)
     };
     let page = page.map_err(|error| if examined.get() > MOST_EXAMINED { too_wide() } else { error })?;
-    let views = page.items.into_iter().map(|id| Ok(user_view(tx, user(tx, id)?)?)).collect::<Result<_, Error>>()?;
-    Ok(Page::new(views, page.next_cursor))
+    page.try_map(|id| Ok::<_, Error>(user_view(tx, user(tx, id)?)?))
 }
 
 fn ids(
@@ -213,9 +212,7 @@ pub(crate) fn roles(
     cursor: Option<Cursor>,
     every: &BTreeSet<String>,
 ) -> Result<Page<RoleView>, Error> {
-    let page = tx.scan::<Role>().page(limit, cursor)?;
-    let views = page.items.into_iter().map(|role| role_view(tx, role, every)).collect::<Result<_, StoreError>>()?;
-    Ok(Page::new(views, page.next_cursor))
+    tx.scan::<Role>().page(limit, cursor)?.try_map(|role| role_view(tx, role, every))
 }
 
 /// An address as its owner sees it.

@@ -121,6 +121,10 @@ fn headers() -> Value {
     json!({
         "RequestId": {"description": "The request's name.", "schema": {"type": "string"}},
         "RetryAfter": {"description": "Seconds until another try makes sense.", "schema": {"type": "integer"}},
+        "Warning": {
+            "description": "`299 promox \"…\"` for each table of which damaged rows are left out, as `warnings` says too; else it is not sent.",
+            "schema": {"type": "string"},
+        },
         "IdempotentReplayed": {"description": "`true` when it was answered before.", "schema": {"type": "string"}},
     })
 }
@@ -151,7 +155,7 @@ fn responses() -> Value {
         "Invalid": problem("Well-formed, but it does not fit the schema or a rule of the business."),
         "Throttled": later("Too many requests."),
         "Unavailable": later("Not now."),
-        "Problem": problem("Any other error."),
+        "Problem": problem("Any other error; 500 `DATA_DAMAGED` names the `table` whose stored data does not read."),
     })
 }
 

@@ -16,13 +16,15 @@ pub(super) fn describe(entry: &Entry, generator: &mut SchemaGenerator, example: 
         parameters.extend(fields.query());
     }
     parameters.extend(header_parameters(entry));
+    let is_list =
+        reply.as_ref().is_some_and(|reply| resolved(reply, generator).pointer("/properties/nextCursor").is_some());
     let mut operation = json!({
         "operationId": entry.name,
         "tags": [entry.service],
         "summary": entry.summary,
         "parameters": parameters,
         "security": security(entry.access),
-        "responses": responses(entry, reply),
+        "responses": responses(entry, reply, is_list),
     });
     if let Some(body) = body(entry, fields, in_query, example) {
         operation["requestBody"] = body;
@@ -168,7 +170,8 @@ fn security(access: Access) -> Value {
     }
 }
 
-fn responses(entry: &Entry, reply: Option<Schema>) -> Value {
+/// `is_list`: the answer may leave out what is damaged, and says so.
+fn responses(entry: &Entry, reply: Option<Schema>, is_list: bool) -> Value {
     let mut good = json!({
         "description": entry.summary,
         "headers": {"X-Request-Id": {"$ref": "#/components/headers/RequestId"}},
@@ -181,6 +184,9 @@ fn responses(entry: &Entry, reply: Option<Schema>) -> Value {
     }
     if entry.replay == Replay::Keyed {
         good["headers"]["Idempotent-Replayed"] = json!({"$ref": "#/components/headers/IdempotentReplayed"});
+    }
+    if is_list {
+        good["headers"]["Warning"] = json!({"$ref": "#/components/headers/Warning"});
     }
     let mut responses = json!({ entry.status.to_string(): good });
     for (status, name) in refusals(entry).into_iter().chain(is_json.then_some(("406", "NotAcceptable"))) {

@@ -91,6 +91,17 @@ impl Report {
         (self.findings, self.checked)
     }
 
+    /// Takes data that does not read for a finding; what else fails stays an error.
+    pub fn readable(&mut self, checked: Result<(), StoreError>) -> Result<(), StoreError> {
+        match checked {
+            Err(StoreError::DamagedRow { place, .. } | StoreError::Damaged { place }) => {
+                self.check("all data reads", false, || place);
+                Ok(())
+            }
+            checked => checked,
+        }
+    }
+
     /// Checks that every index of a table equals a scan of the table, and that every row decodes.
     pub fn check_table(&mut self, reader: &dyn Reader, table: &crate::TableDef) -> Result<(), StoreError> {
         crate::schema::check_table(self, reader, table)

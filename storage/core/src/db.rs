@@ -38,7 +38,7 @@ impl Db {
         F: FnOnce(&Tx<'_>) -> Result<T, E>,
     {
         let snapshot = self.engine.snapshot();
-        work(&Tx::new(&*snapshot, self.database, Stamp::default()))
+        work(&Tx::reading(&*snapshot, self.database))
     }
 
     /// Runs a transaction and answers when it is durable. The closure may run again, so it acts only through `tx`;

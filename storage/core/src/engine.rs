@@ -5,7 +5,7 @@ use std::fmt;
 use bytes::Bytes;
 use promox_kernel::Timestamp;
 
-use crate::{Database, NewEvent, Stamp, StoreError, Tx};
+use crate::{Database, NewEvent, Report, Stamp, StoreError, Tx};
 
 /// The number of a table or an index: its keys lie together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -157,6 +157,12 @@ pub trait Engine: Send + Sync + 'static {
 
     /// The time of the newest commit, which the clock must not fall behind.
     fn last_commit(&self) -> Timestamp;
+
+    /// Checks what the engine keeps beside the rows that it reads.
+    fn audit(&self, report: &mut Report) -> Result<(), StoreError> {
+        let _ = report;
+        Ok(())
+    }
 }
 
 #[cfg(test)]

@@ -12,6 +12,13 @@ pub enum StoreError {
         /// The index, or the table for its key.
         index: &'static str,
     },
+    /// A row or an index entry whose checksum fails or that does not decode; others of its table may be intact.
+    DamagedRow {
+        /// The table, or the index.
+        table: String,
+        /// File, table, key: whatever is known.
+        place: String,
+    },
     /// Bytes whose checksum fails or that do not decode.
     Damaged {
         /// File, offset, table: whatever is known.
@@ -36,7 +43,7 @@ impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Duplicate { index } => write!(f, "there is already a row with this value in {index}"),
-            Self::Damaged { place } => write!(f, "damaged data: {place}"),
+            Self::Damaged { place } | Self::DamagedRow { place, .. } => write!(f, "damaged data: {place}"),
             Self::TooLarge { limit } => write!(f, "the transaction is over the limit: {limit}"),
             Self::Busy => f.write_str("the store is busy"),
             Self::Full => f.write_str("the disk is full"),
@@ -55,6 +62,7 @@ impl From<StoreError> for Error {
             StoreError::Full => Self::new(Kind::Full, "DISK_FULL", "The disk is full; reading goes on."),
             StoreError::Stopped => Self::unavailable("STOPPED", "The store is restarting.", 3),
             StoreError::Duplicate { index } => Self::conflict("DUPLICATE", format!("This value is taken ({index}).")),
+            StoreError::DamagedRow { table, place } => Self::damaged(&table, place),
             other => Self::internal(other),
         }
     }

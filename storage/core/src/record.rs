@@ -35,9 +35,12 @@ pub(crate) fn key_bytes(key: &impl KeyPart) -> Vec<u8> {
 
 /// Reads a row that was found under `key`.
 pub(crate) fn decode<R: Record>(key: &[u8], row: &[u8]) -> Result<R, StoreError> {
-    let columns = crate::decode_row(R::TABLE.space, key, row)?;
-    R::take_columns(columns)
-        .ok_or_else(|| StoreError::Damaged { place: format!("a row of {} does not decode", R::TABLE.full_name()) })
+    let damaged = |why: &str| {
+        let table = R::TABLE.full_name();
+        StoreError::DamagedRow { place: format!("a row of {table} {why}, key {key:02x?}"), table }
+    };
+    let columns = crate::decode_row(R::TABLE.space, key, row).map_err(|_| damaged("fails its checksum"))?;
+    R::take_columns(columns).ok_or_else(|| damaged("does not decode"))
 }
 
 /// An index of a table. Implemented by [`record!`](crate::record).

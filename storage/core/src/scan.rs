@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 
 use bytes::Bytes;
 use promox_kernel::encoding::KeyPart;
-use promox_kernel::{Cursor, Error, Limit, Page};
+use promox_kernel::{Cursor, Error, Limit, Page, Warnings};
 
 use crate::record::{decode, key_bytes};
 use crate::{Direction, IndexDef, Item, KeyRange, Record, Space, StoreError, Tx};
@@ -133,15 +133,39 @@ impl<'s, 't, R: Record> Scan<'s, 't, R> {
         self.rows().take(limit).collect()
     }
 
-    /// The page after `cursor`, of the rows that `keep` lets pass.
+    /// The first rows that read, at most `limit`; those that are damaged are left out and noted. For memory that lists are
+    /// made from, and never for what is decided.
+    pub fn readable(self, limit: usize, warnings: &mut Warnings) -> Result<Vec<R>, StoreError> {
+        let mut rows = Vec::new();
+        for found in self.rows() {
+            match found {
+                Err(StoreError::DamagedRow { table, place }) => warnings.left_out(&table, &place),
+                found => rows.push(found?),
+            }
+            if rows.len() >= limit {
+                break;
+            }
+        }
+        Ok(rows)
+    }
+
+    /// The page after `cursor`, of the rows that `keep` lets pass. A page of a read is for somebody to look at: a row of it
+    /// that is damaged is left out, with a warning. In a transaction that writes, what is read decides, and it is an error.
     pub fn page_of(self, limit: Limit, cursor: Option<Cursor>, keep: impl Fn(&R) -> bool) -> Result<Page<R>, Error> {
         let range = self.range_after(cursor)?;
         let of_space = self.space.0.to_be_bytes();
         let mut items = Vec::new();
         let mut last = None;
         let mut more = false;
+        let mut warnings = Warnings::default();
         for found in self.rows_in(&range) {
-            let (key, row) = found?;
+            let (key, row) = match found {
+                Err(StoreError::DamagedRow { table, place }) if self.tx.only_reads() => {
+                    warnings.left_out(&table, &place);
+                    continue;
+                }
+                found => found?,
+            };
             if !keep(&row) {
                 continue;
             }
@@ -152,7 +176,7 @@ impl<'s, 't, R: Record> Scan<'s, 't, R> {
             last = Some(Cursor([of_space.as_slice(), &key].concat()));
             items.push(row);
         }
-        Ok(Page::new(items, last.filter(|_| more)))
+        Ok(Page { warnings, ..Page::new(items, last.filter(|_| more)) })
     }
 
     /// The page after `cursor`.
@@ -162,8 +186,9 @@ impl<'s, 't, R: Record> Scan<'s, 't, R> {
 }
 
 fn follow<R: Record>(tx: &Tx<'_>, key: &[u8]) -> Result<R, StoreError> {
-    tx.get_by_bytes(key)?.ok_or_else(|| StoreError::Damaged {
-        place: format!("an index of {} leads to no row, key {key:02x?}", R::TABLE.full_name()),
+    tx.get_by_bytes(key)?.ok_or_else(|| {
+        let table = R::TABLE.full_name();
+        StoreError::DamagedRow { place: format!("an index of {table} leads to no row, key {key:02x?}"), table }
     })
 }
 

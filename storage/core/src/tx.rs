@@ -56,6 +56,7 @@ pub struct Tx<'a> {
     reads: Cell<usize>,
     most_reads: usize,
     broken: Option<StoreError>,
+    only_reads: bool,
     /// Where rows are encoded and keys are put together for a look into the overlay.
     scratch: Cell<Vec<u8>>,
 }
@@ -79,8 +80,19 @@ impl<'a> Tx<'a> {
             reads: Cell::new(0),
             most_reads: MOST_READS,
             broken: None,
+            only_reads: false,
             scratch: Cell::default(),
         }
+    }
+
+    /// Reads what somebody looks at: nothing is decided by it, and nothing can be written.
+    pub fn reading(reader: &'a dyn Reader, database: Database) -> Self {
+        Self { only_reads: true, ..Self::new(reader, database, Stamp::default()) }
+    }
+
+    /// Whether nothing is decided by what it reads.
+    pub(crate) fn only_reads(&self) -> bool {
+        self.only_reads
     }
 
     /// Reads without a limit on rows: for verify, export and other long reads.

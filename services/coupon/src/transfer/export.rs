@@ -3,7 +3,7 @@
 use std::io::Write as _;
 
 use bytes::Bytes;
-use promox_kernel::{BodyReader, BodySender, Download, Error, Timestamp};
+use promox_kernel::{BodyReader, BodySender, Download, Error, Timestamp, Warnings};
 use promox_storage::{Db, Reader, Tx};
 
 use crate::records::{Batch, CouponByPromotion};
@@ -33,8 +33,9 @@ fn write(tx: &Tx<'_>, batch: &Batch, now: Timestamp, sender: &BodySender) -> Res
     let disabled = batch.disabled_at.is_some();
     let mut out = Vec::with_capacity(CHUNK + 256);
     out.extend_from_slice(b"code,status,redeemed,maxRedemptions,endsAt\r\n");
+    let mut warnings = Warnings::default();
     for coupon in tx.scan_by::<CouponByPromotion>().prefix((batch.promotion_id, Some(batch.id))).rows() {
-        let coupon = coupon?;
+        let Some(coupon) = warnings.unless_damaged(coupon)? else { continue };
         let (code, status) = (pattern.dress(&coupon.code), coupon.status(disabled, now));
         let most = coupon.max_redemptions.map(|most| most.to_string()).unwrap_or_default();
         let ends = coupon.ends_at.map(|at| at.to_string()).unwrap_or_default();
@@ -44,5 +45,5 @@ fn write(tx: &Tx<'_>, batch: &Batch, now: Timestamp, sender: &BodySender) -> Res
         }
     }
     sender.send_blocking(Ok(out.into()));
-    Ok(())
+    warnings.check_whole()
 }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use promox_contract::ids::{CategoryId, ProductId};
 use promox_kernel::{
-    Amount, Content, Currency, Cursor, Error, Limit, Reply, Response, Sku, json_reply, operation, text_enum, to_json,
+    Amount, Content, Currency, Cursor, Error, Limit, Reply, Response, Sku, Warnings, json_reply, operation, text_enum,
+    to_json,
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
@@ -70,6 +71,9 @@ pub struct ProductListView {
     pub total: u64,
     /// What the whole result is made of.
     pub facets: Facets,
+    /// What is left out because its stored data is damaged; not there when nothing is. The same is said by a `Warning` header.
+    #[serde(default, skip_serializing_if = "Warnings::is_empty")]
+    pub warnings: Warnings,
 }
 
 /// What a result is made of.
@@ -123,6 +127,7 @@ pub struct ProductList {
     pub(crate) next_cursor: Option<Cursor>,
     pub(crate) total: usize,
     pub(crate) facets: Arc<str>,
+    pub(crate) warnings: Warnings,
 }
 
 impl Reply for ProductList {
@@ -142,8 +147,12 @@ impl Reply for ProductList {
         json.extend_from_slice(self.total.to_string().as_bytes());
         json.extend_from_slice(b",\"facets\":");
         json.extend_from_slice(self.facets.as_bytes());
+        if !self.warnings.is_empty() {
+            json.extend_from_slice(b",\"warnings\":");
+            json.extend_from_slice(&to_json(&self.warnings)?);
+        }
         json.push(b'}');
-        Ok(Response { status, headers: Vec::new(), content: Content::Json(json.into()) })
+        Ok(Response { status, headers: self.warnings.headers(), content: Content::Json(json.into()) })
     }
     fn schema(generator: &mut SchemaGenerator) -> Option<Schema> {
         Some(generator.subschema_for::<ProductListView>())

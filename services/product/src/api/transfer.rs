@@ -34,4 +34,4 @@ pub struct ExportProducts {
     /// Left out, the header `Accept` chooses: `text/csv` or `application/x-ndjson`; `csv` when it leaves that open.
     pub format: Option<ExportFormat>,
 }
-operation! { ExportProducts => Download, "product.export", Get "/api/products/export", Permission("product:write"), 200, "Every product, in a form that the import takes." }
+operation! { ExportProducts => Download, "product.export", Get "/api/products/export", Permission("product:write"), 200, "Every product, in a form that the import takes. A row whose stored data is damaged is left out; the stream is then cut at its end, so that it never passes for whole, and the log names the row." }

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use promox_contract::ids::{CategoryId, ProductId};
-use promox_kernel::{Amount, Sku};
+use promox_kernel::{Amount, Sku, Warnings};
 use promox_storage::{StoreError, Tx};
 
 use super::values::{Values, index, number};
@@ -84,6 +84,8 @@ pub(crate) struct Projection {
     pub(super) repriced: u64,
     /// Counts how often a SKU came into stock or went out of it.
     pub(crate) stock_changes: u64,
+    /// Products that did not read when this was made: lists leave them out and say so.
+    pub(crate) damaged: Warnings,
     /// Products whose words the index does not have yet.
     pub(crate) unindexed: BTreeSet<ProductId>,
     /// SKUs whose stock is yet to be asked.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use promox_contract::ids::CategoryId;
-use promox_kernel::{Amount, BodyReader, BodySender, Cx, Download, Error, Sku};
+use promox_kernel::{Amount, BodyReader, BodySender, Cx, Download, Error, Sku, Warnings};
 use promox_storage::{Db, Reader, StoreError, Tx};
 use serde::Serialize;
 
@@ -62,8 +62,9 @@ fn write(tx: &Tx<'_>, format: ExportFormat, sender: &BodySender) -> Result<(), E
     if let Some(table) = &table {
         put_record(&mut out, table.header())?;
     }
+    let mut warnings = Warnings::default();
     for product in tx.scan::<Product>().rows() {
-        let product = product?;
+        let Some(product) = warnings.unless_damaged(product)? else { continue };
         match &table {
             Some(table) => product.variants.iter().try_for_each(|it| put_record(&mut out, table.row(&product, it)))?,
             None => put_line(&mut out, &product)?,
@@ -73,7 +74,7 @@ fn write(tx: &Tx<'_>, format: ExportFormat, sender: &BodySender) -> Result<(), E
         }
     }
     sender.send_blocking(Ok(out.into()));
-    Ok(())
+    warnings.check_whole()
 }
 
 fn put_record(out: &mut Vec<u8>, record: Vec<String>) -> Result<(), Error> {
