@@ -143,7 +143,11 @@ impl From<OpenError> for Exit {
     fn from(error: OpenError) -> Self {
         match error {
             OpenError::Locked { .. } => Self::busy(error),
-            OpenError::Damaged { .. } | OpenError::TooNew { .. } | OpenError::Duplicates { .. } => Self::data(error),
+            OpenError::Damaged { .. }
+            | OpenError::NoStore { .. }
+            | OpenError::OtherLayout { .. }
+            | OpenError::TooNew { .. }
+            | OpenError::Duplicates { .. } => Self::data(error),
             OpenError::Io { .. } => Self::io(error),
         }
     }

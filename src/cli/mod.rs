@@ -21,6 +21,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use promox_embedded::Holds;
 use tokio::runtime::Runtime;
 
 use crate::config::{Flag, Loaded, Settings, load};
@@ -130,10 +131,12 @@ fn runtime(settings: &Settings) -> Result<Runtime, Exit> {
 /// was mistyped.
 fn opened(loaded: &Loaded) -> Result<Promox, Exit> {
     let dir = &loaded.settings.data.dir;
-    if promox_embedded::holds_store(dir) {
-        return Promox::headless(loaded);
+    match promox_embedded::look(dir)? {
+        Holds::Nothing | Holds::Start => {
+            Err(Exit::data(format_args!("there is no store in {}: name its directory with --data-dir", dir.display())))
+        }
+        Holds::Store | Holds::Restore | Holds::Others(_) => Promox::headless(loaded),
     }
-    Err(Exit::data(format_args!("there is no store in {}: name its directory with --data-dir", dir.display())))
 }
 
 /// Why an operation was refused, for people.

@@ -7,15 +7,13 @@ use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use promox_embedded::Copied;
+use promox_embedded::{Copied, Holds};
 
 use super::{Common, progress, transfer};
 use crate::config::Loaded;
 use crate::exit::Exit;
 use crate::{log, node, store};
 
-/// The file that a data directory with a store in it has.
-const STORE: &str = "store";
 /// Bytes that are read at a time.
 const CHUNK: usize = 1 << 20;
 
@@ -45,7 +43,7 @@ impl Restore {
 pub(super) fn restore(loaded: &Loaded, path: &Path) -> Result<Copied, Exit> {
     let file = transfer::open(path)?;
     let dir = &loaded.settings.data.dir;
-    if dir.join(STORE).exists() {
+    if promox_embedded::look(dir)? == Holds::Store {
         return Err(Exit::usage(format_args!("{} has a store already; name an empty directory", dir.display())));
     }
     let before = Before::of(dir);
@@ -77,7 +75,7 @@ impl<'a> Before<'a> {
 
     /// Removes what is new. A store that came to be in the meantime is somebody else's.
     fn put_back(&self) {
-        if self.dir.join(STORE).exists() {
+        if !matches!(promox_embedded::look(self.dir), Ok(Holds::Nothing | Holds::Others(_))) {
             return;
         }
         let new: Vec<PathBuf> = match self.missing {

@@ -35,7 +35,7 @@ fn segments(dir: &Path) -> Vec<PathBuf> {
 fn groups_of(segment: PathBuf) -> Vec<Group> {
     let bytes = fs::read(&segment).unwrap();
     let (mut groups, mut end) = (Vec::new(), SEGMENT);
-    while bytes.starts_with(b"PROMOXJ1") && bytes.get(end..end + 4) == Some(b"PMXF") {
+    while bytes.starts_with(b"PROMOXJ2") && bytes.get(end..end + 4) == Some(b"PMXF") {
         let length = u32::from_le_bytes(bytes[end + 8..end + 12].try_into().unwrap());
         end += FRAME + usize::try_from(length).unwrap();
         groups.push(Group { segment: segment.clone(), end });
@@ -54,7 +54,7 @@ pub(crate) fn cut(dir: &Path, kept: usize) -> TempDir {
         let from = match name.cmp(last.segment.file_name().unwrap()) {
             std::cmp::Ordering::Less => continue,
             std::cmp::Ordering::Equal => last.end,
-            std::cmp::Ordering::Greater => 0,
+            std::cmp::Ordering::Greater => SEGMENT,
         };
         let mut bytes = fs::read(&segment).unwrap();
         bytes[from..].fill(0);

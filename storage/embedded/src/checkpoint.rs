@@ -12,6 +12,7 @@ use crate::journal::Segments;
 use crate::metrics::{add, micros, set};
 use crate::shared::Shared;
 use crate::stop::Stop;
+use crate::table::Table;
 use crate::view::{Frozen, View};
 use crate::writer::Turn;
 
@@ -56,12 +57,37 @@ impl Checkpointer {
         }
     }
 
-    fn wait(&self, patience: Duration) -> Turn {
+    fn wait(&mut self, patience: Duration) -> Turn {
         match self.wake.recv_timeout(patience) {
             Ok(()) => Turn::Worked,
             Err(RecvTimeoutError::Timeout) => Turn::Idle,
-            Err(RecvTimeoutError::Disconnected) => Turn::Ended,
+            Err(RecvTimeoutError::Disconnected) => self.finish(),
         }
+    }
+
+    /// The writer has ended: what it left goes into the checkpoint, so that the next start finds all of it there and nothing
+    /// that happens to the journal meanwhile passes for its end.
+    fn finish(&mut self) -> Turn {
+        let frozen = { self.shared.published.load().frozen.clone() };
+        if self.shared.is_stopped() || frozen.is_some() || !self.freeze_rest() {
+            return Turn::Ended;
+        }
+        let frozen = { self.shared.published.load().frozen.clone() };
+        frozen.map_or(Turn::Ended, |frozen| self.checkpoint(frozen))
+    }
+
+    /// Freezes what the writer left; whether there is any.
+    fn freeze_rest(&self) -> bool {
+        if self.shared.published.load().memory.rows.is_empty() {
+            return false;
+        }
+        self.shared.published.change(|view| View {
+            memory: Table::default(),
+            frozen: Some(Arc::new(Frozen { table: view.memory.clone(), reach: view.reach })),
+            base: view.base.clone(),
+            reach: view.reach,
+        });
+        true
     }
 
     /// Refuses writes before the disk is full, and takes them again when there is room; how much there is.
@@ -101,18 +127,26 @@ impl Checkpointer {
     fn checkpoint(&mut self, frozen: Arc<Frozen>) -> Turn {
         let started = Instant::now();
         let written = catch_quietly(|| {
-            self.file.apply(&frozen.table.rows, frozen.mark)?;
+            self.file.apply(&frozen.table.rows, frozen.reach)?;
             self.file.base()
         });
         let base = match written {
             Ok(Ok(base)) => Arc::new(base),
             // The engine is being closed while the disk is full: the journal has it all.
-            Ok(Err(_)) if self.shared.room.is_closing() => return Turn::Ended,
+            Ok(Err(error)) if self.shared.room.is_closing() => {
+                tracing::warn!(%error, "the last checkpoint could not be written; the next start replays the journal");
+                return Turn::Ended;
+            }
             Ok(Err(error)) => return self.stop(&Stop::io("the checkpoint could not be written", error)),
             Err(panic) => return self.stop(&Stop::damaged(format!("the checkpoint file is damaged: {panic}"))),
         };
-        self.shared.published.change(|view| View { memory: view.memory.clone(), frozen: None, base, mark: view.mark });
-        if let Err(error) = self.segments.release(frozen.mark.position) {
+        self.shared.published.change(|view| View {
+            memory: view.memory.clone(),
+            frozen: None,
+            base,
+            reach: view.reach,
+        });
+        if let Err(error) = self.segments.release(frozen.reach.place.segment) {
             self.failed("journal segments could not be recycled", &error);
         }
         self.retired.push(frozen);

@@ -9,11 +9,13 @@ use std::time::{Duration, Instant};
 use flume::{Sender, TrySendError};
 use parking_lot::Mutex;
 use promox_kernel::Timestamp;
-use promox_storage::{Database, Db, Engine, Lane, Reader, Schema, StoreError, WorkOrder};
+use promox_storage::{Database, Db, Engine, Lane, Reader, Report, Schema, StoreError, WorkOrder};
 
 use crate::base::{Base, Names};
 use crate::checkpoint::Checkpointer;
+use crate::directory::JOURNAL;
 use crate::disk::DirLock;
+use crate::journal;
 use crate::journal::frame::Mark;
 use crate::metrics::{Metrics, add, read};
 use crate::open::{OpenError, Options};
@@ -136,9 +138,9 @@ impl EmbeddedEngine {
             memory_table_bytes: (view.memory.bytes + frozen) as u64,
             refused_busy: read(&counters.refused_busy),
             refused_full: read(&counters.refused_full),
-            position: view.mark.position,
+            position: view.reach.mark.position,
             read_only: self.shared.room.is_full(),
-            applied_position: view.base.mark.position,
+            applied_position: view.base.reach.mark.position,
             checkpoints: read(&counters.checkpoints),
             last_checkpoint: Duration::from_micros(read(&counters.last_checkpoint_micros)),
             checkpoint_age: self.shared.options.clock.now().since(checkpointed_at),
@@ -153,21 +155,21 @@ impl EmbeddedEngine {
         }
         if !self.threaded.load(Ordering::Acquire) {
             let view = self.shared.published.load_full();
-            let (mark, names) = (view.mark, view.base.names());
+            let (mark, names) = (view.reach.mark, view.base.names());
             return Ok((Box::new(Kept { view, _permit: permit }), mark, names));
         }
         let base = self.checkpoint()?;
-        let (mark, names, until) = (base.mark, base.names(), Instant::now() + LONG_READ);
+        let (mark, names, until) = (base.reach.mark, base.names(), Instant::now() + LONG_READ);
         Ok((Box::new(LongRead { base, empty: Rows::new(), until, _permit: permit }), mark, names))
     }
 
     /// Has all that is committed now written to the checkpoint, and waits for that.
     pub(crate) fn checkpoint(&self) -> Result<Arc<Base>, StoreError> {
         let started = Instant::now();
-        let target = self.shared.published.load().mark.position;
+        let target = self.shared.published.load().reach.mark.position;
         loop {
             let base = self.shared.published.load().base.clone();
-            if base.mark.position >= target {
+            if base.reach.mark.position >= target {
                 return Ok(base);
             }
             if self.shared.is_stopped() {
@@ -234,7 +236,25 @@ impl Engine for EmbeddedEngine {
     }
 
     fn last_commit(&self) -> Timestamp {
-        self.shared.published.load().mark.time
+        self.shared.published.load().reach.mark.time
+    }
+
+    /// Reads the journal again, from the checkpoint to what was committed when this began.
+    fn audit(&self, report: &mut Report) -> Result<(), StoreError> {
+        let (options, mut view) = (&self.shared.options, self.shared.published.load_full());
+        loop {
+            let (from, until) = (view.base.reach, view.reach.mark.position);
+            let dir = options.dir.join(JOURNAL);
+            let read = journal::recover::reread(&*options.disk, &dir, &self.shared.store, from, until);
+            view = self.shared.published.load_full();
+            // A checkpoint that ended meanwhile has let go of segments: the journal begins elsewhere now.
+            if read.is_ok() || view.base.reach == from {
+                let invariant = "every group that was committed is in the checkpoint or the journal";
+                report
+                    .check(invariant, read.is_ok(), || read.err().map_or_else(String::new, |error| error.to_string()));
+                return Ok(());
+            }
+        }
     }
 }
 

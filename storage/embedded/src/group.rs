@@ -5,7 +5,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use bytes::Bytes;
 use promox_storage::{Batch, Database, StoreError, Tx, Work, WorkOrder, Write, stamp_events};
 
-use crate::journal::frame::{FrameBuffer, Mark};
+use crate::journal::Reach;
+use crate::journal::frame::FrameBuffer;
 use crate::key::Key;
 use crate::quiet;
 use crate::table::Table;
@@ -18,7 +19,7 @@ const MOST_BATCH: usize = 8 << 20;
 #[derive(Debug)]
 pub(crate) struct Working {
     pub(crate) table: Table,
-    pub(crate) mark: Mark,
+    pub(crate) reach: Reach,
     pub(crate) frame: FrameBuffer,
     /// Where the changes of the transaction at hand end in what it adds to the frame.
     pub(crate) ends: Vec<usize>,
@@ -48,7 +49,7 @@ impl Working {
     /// What was published last, forgetting the group being made.
     pub(crate) fn reset(&mut self, view: &View) {
         self.table = view.memory.clone();
-        self.mark = view.mark;
+        self.reach = view.reach;
         self.frame.clear();
     }
 
@@ -75,7 +76,8 @@ impl Working {
             result.map_err(|panic| StoreError::Io(format!("a transaction panicked: {}", quiet::words(&*panic))))?;
         let Some(batch) = batch? else { return Ok(false) };
         let told = self.apply(database, batch)?;
-        self.mark.time = self.mark.time.max(now);
+        let time = &mut self.reach.mark.time;
+        *time = now.max(*time);
         Ok(told)
     }
 
@@ -86,7 +88,7 @@ impl Working {
         if rows.chain(events).sum::<usize>() > MOST_BATCH {
             return Err(StoreError::TooLarge { limit: "8 MiB of rows and events" });
         }
-        let stamped = match self.mark.outbox.get_mut(database as usize) {
+        let stamped = match self.reach.mark.outbox.get_mut(database as usize) {
             Some(last) => stamp_events(database, last, batch.events),
             None => Vec::new(),
         };

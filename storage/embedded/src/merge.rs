@@ -18,14 +18,13 @@ pub(crate) type Source<'a> = Box<dyn Iterator<Item = Result<Head, StoreError>> +
 
 struct Layer<'a> {
     source: Source<'a>,
-    head: Option<Head>,
+    head: Option<Result<Head, StoreError>>,
 }
 
 /// Merges layers, newest first.
 pub(crate) struct MergeScan<'a> {
     layers: Vec<Layer<'a>>,
     direction: Direction,
-    failed: Option<StoreError>,
 }
 
 /// A range of keys with their space.
@@ -73,51 +72,56 @@ impl<'a> MergeScan<'a> {
 
     /// Merges sources, newest first.
     pub(crate) fn new(sources: impl Iterator<Item = Source<'a>>, direction: Direction) -> Self {
-        let mut scan = Self { layers: Vec::with_capacity(3), direction, failed: None };
-        for source in sources {
-            let mut layer = Layer { source, head: None };
-            scan.failed = layer.pull().err().or(scan.failed);
-            if layer.head.is_some() {
-                scan.layers.push(layer);
-            }
-        }
-        scan
+        let layers = sources.map(|mut source| Layer { head: source.next(), source });
+        let layers = layers.filter(|layer| layer.head.is_some()).collect();
+        Self { layers, direction }
+    }
+
+    /// Takes an error that a layer has come to: its key, if it has one, says nothing, so it waits for no other's.
+    fn take_error(&mut self) -> Option<StoreError> {
+        let failed = |layer: &&mut Layer<'_>| matches!(layer.head, Some(Err(_)));
+        let layer = self.layers.iter_mut().find(failed)?;
+        let error = layer.head.take()?.err()?;
+        layer.pull();
+        Some(error)
     }
 
     /// Takes the next key of all layers and the newest word on it.
-    fn take(&mut self) -> Result<Option<Head>, StoreError> {
+    fn take(&mut self) -> Option<Head> {
         let mut best: Option<usize> = None;
         for (at, layer) in self.layers.iter().enumerate() {
             let ahead = best
                 .and_then(|best| self.layers.get(best))
-                .is_none_or(|best| compare(layer.head.as_ref(), best.head.as_ref(), self.direction) == Ordering::Less);
+                .is_none_or(|best| compare(layer, best, self.direction) == Ordering::Less);
             if ahead {
                 best = Some(at);
             }
         }
-        let Some(newest) = best.and_then(|best| self.layers.get_mut(best)) else { return Ok(None) };
-        let found = newest.head.take();
-        newest.pull()?;
-        let older = self.layers.iter_mut().skip(best.unwrap_or(0) + 1);
-        for layer in older {
-            if layer.head.as_ref().map(|head| &head.0) == found.as_ref().map(|head| &head.0) {
-                layer.pull()?;
+        let newest = self.layers.get_mut(best?)?;
+        let found = newest.head.take()?.ok()?;
+        newest.pull();
+        for layer in self.layers.iter_mut().skip(best? + 1) {
+            if layer.key() == Some(&found.0) {
+                layer.pull();
             }
         }
         self.layers.retain(|layer| layer.head.is_some());
-        Ok(found)
+        Some(found)
     }
 }
 
 impl Layer<'_> {
-    fn pull(&mut self) -> Result<(), StoreError> {
-        self.head = self.source.next().transpose()?;
-        Ok(())
+    fn pull(&mut self) {
+        self.head = self.source.next();
+    }
+
+    fn key(&self) -> Option<&Vec<u8>> {
+        self.head.as_ref()?.as_ref().ok().map(|head| &head.0)
     }
 }
 
-fn compare(one: Option<&Head>, other: Option<&Head>, direction: Direction) -> Ordering {
-    let order = one.map(|head| &head.0).cmp(&other.map(|head| &head.0));
+fn compare(one: &Layer<'_>, other: &Layer<'_>, direction: Direction) -> Ordering {
+    let order = one.key().cmp(&other.key());
     if direction == Direction::Forward { order } else { order.reverse() }
 }
 
@@ -125,19 +129,16 @@ impl Iterator for MergeScan<'_> {
     type Item = Result<Item, StoreError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if let Some(error) = self.failed.take() {
-            self.layers.clear();
-            return Some(Err(error));
-        }
         loop {
-            match self.take() {
-                Ok(None) => return None,
-                Ok(Some((_, None))) => {}
-                Ok(Some((key, Some(value)))) => return Some(Ok((key, value))),
-                Err(error) => {
+            if let Some(error) = self.take_error() {
+                // Others may follow a row that is damaged, and nothing a file that cannot be read.
+                if !matches!(error, StoreError::DamagedRow { .. }) {
                     self.layers.clear();
-                    return Some(Err(error));
                 }
+                return Some(Err(error));
+            }
+            if let (key, Some(value)) = self.take()? {
+                return Some(Ok((key, value)));
             }
         }
     }
@@ -187,12 +188,18 @@ mod tests {
         }
     }
 
+    fn around(error: &StoreError) -> Vec<Result<u8, StoreError>> {
+        let item = |key: u8| Ok((vec![key], Some(Bytes::new())));
+        let broken: Source<'_> = Box::new([item(1), Err(error.clone()), item(3)].into_iter());
+        let newer: Source<'_> = Box::new([item(2), item(3), item(4)].into_iter());
+        let scan = MergeScan::new([newer, broken].into_iter(), Direction::Forward);
+        scan.map(|item| item.map(|(key, _)| key[0])).collect()
+    }
+
     #[test]
-    fn an_error_ends_the_scan() {
-        let broken: Source<'_> =
-            Box::new([Ok((vec![1], Some(Bytes::new()))), Err(StoreError::Busy), Ok((vec![2], None))].into_iter());
-        let found: Vec<_> = MergeScan::new([broken].into_iter(), Direction::Forward).collect();
-        assert_eq!(found.len(), 1, "the layer was to be read on before its first item could be given");
-        assert_eq!(found[0], Err(StoreError::Busy));
+    fn an_error_ends_the_scan_and_a_damaged_row_does_not() {
+        assert_eq!(around(&StoreError::Busy), [Ok(1), Err(StoreError::Busy)]);
+        let damaged = StoreError::DamagedRow { table: "t".to_owned(), place: "p".to_owned() };
+        assert_eq!(around(&damaged), [Ok(1), Err(damaged), Ok(2), Ok(3), Ok(4)]);
     }
 }

@@ -1,4 +1,4 @@
-//! Opening a store: lock, identity, replay, sync. What is wrong is named, and nothing is touched.
+//! How a store is to be opened, and why one is not.
 
 use std::fmt;
 use std::io;
@@ -8,18 +8,8 @@ use std::time::{Duration, Instant};
 
 use promox_kernel::{Clock, Entropy};
 
-use crate::disk::{DirLock, Disk, RealDisk, read_whole};
-use crate::journal::recover::numbers;
-use crate::journal::segment::{self, Found, StoreId};
+use crate::disk::{DirLock, Disk, RealDisk};
 use crate::stop::{StopHook, leave_process};
-
-/// Where the journal's segments are.
-pub(crate) const JOURNAL: &str = "journal";
-/// The file that names the store and its format.
-pub(crate) const IDENTITY: &str = "store";
-const IDENTITY_MAGIC: [u8; 8] = *b"PROMOXD1";
-/// The format on disk that this version writes.
-const FORMAT: u32 = 1;
 
 /// How a store is to be opened.
 #[derive(Clone)]
@@ -105,6 +95,22 @@ pub enum OpenError {
         /// What is wrong there.
         what: String,
     },
+    /// The directory holds something, and no finished store.
+    NoStore {
+        /// The directory.
+        dir: PathBuf,
+        /// What is there, and what to do.
+        what: String,
+    },
+    /// It has another layout than the one this version reads and writes.
+    OtherLayout {
+        /// The file that says so.
+        file: PathBuf,
+        /// The layout of the data.
+        found: u32,
+        /// The layout of this version.
+        supported: u32,
+    },
     /// It was written by a newer version.
     TooNew {
         /// What was found.
@@ -137,7 +143,11 @@ impl OpenError {
     pub fn exit_code(&self) -> i32 {
         match self {
             Self::Locked { .. } => 75,
-            Self::Damaged { .. } | Self::TooNew { .. } | Self::Duplicates { .. } => 65,
+            Self::Damaged { .. }
+            | Self::NoStore { .. }
+            | Self::OtherLayout { .. }
+            | Self::TooNew { .. }
+            | Self::Duplicates { .. } => 65,
             Self::Io { .. } => 74,
         }
     }
@@ -155,7 +165,18 @@ impl fmt::Display for OpenError {
                 if let Some(table) = table {
                     write!(f, " in table {table}")?;
                 }
-                write!(f, ": {what}; restore a backup into an empty directory (promox restore)")
+                write!(f, ": {what}; restore a backup into an empty directory (promox restore)")?;
+                if file.extension().is_some_and(|end| end == "journal") {
+                    f.write_str(", or go on from the checkpoint (promox journal reset)")?;
+                }
+                Ok(())
+            }
+            Self::NoStore { dir, what } => write!(f, "{} holds no store: {what}", dir.display()),
+            Self::OtherLayout { file, found, supported } => {
+                write!(f, "{} is of layout {found}, and this version reads layout {supported} only: ", file.display())?;
+                f.write_str(
+                    "export with the version that wrote it (promox export) and import with this one (promox import)",
+                )
             }
             Self::TooNew { found, supported } => {
                 write!(f, "the data was written by a newer version ({found}); this version knows {supported}")
@@ -170,93 +191,18 @@ impl fmt::Display for OpenError {
 
 impl std::error::Error for OpenError {}
 
-/// Locks a data directory, waiting a little for one that is being let go.
+/// Locks a data directory, which is made if it is not there, waiting a little for one that is being let go. What is in it
+/// is private from then on.
 pub(crate) fn lock(options: &Options) -> Result<DirLock, OpenError> {
     let (disk, dir) = (&options.disk, &options.dir);
+    let io = |error: io::Error| OpenError::io(dir, &error);
+    disk.create_dir(dir).map_err(io)?;
     let started = Instant::now();
     loop {
-        match disk.lock(dir).map_err(|error| OpenError::io(dir, &error))? {
-            Ok(lock) => return Ok(lock),
+        match disk.lock(dir).map_err(io)? {
+            Ok(lock) => return disk.make_private(dir).map(|()| lock).map_err(io),
             Err(holder) if started.elapsed() >= options.lock_wait => return Err(OpenError::Locked { holder }),
             Err(_) => std::thread::sleep(Duration::from_millis(50)),
         }
     }
-}
-
-/// The name of the store in `dir`.
-pub(crate) fn read_identity(disk: &dyn Disk, dir: &Path) -> Result<StoreId, OpenError> {
-    let path = dir.join(IDENTITY);
-    if !disk.exists(&path).map_err(|error| OpenError::io(&path, &error))? {
-        return Err(OpenError::io(&path, &io::ErrorKind::NotFound.into()));
-    }
-    let file = disk.open(&path).map_err(|error| OpenError::io(&path, &error))?;
-    let bytes = read_whole(&*file).map_err(|error| OpenError::io(&path, &error))?;
-    decode_identity(&bytes, &path)
-}
-
-fn decode_identity(bytes: &[u8], path: &Path) -> Result<StoreId, OpenError> {
-    let damaged =
-        |what: &str| OpenError::Damaged { file: path.to_owned(), offset: Some(0), table: None, what: what.to_owned() };
-    let (content, crc) = bytes.split_last_chunk().ok_or_else(|| damaged("it is too short"))?;
-    if crc32c::crc32c(content) != u32::from_le_bytes(*crc) {
-        return Err(damaged("its checksum fails"));
-    }
-    let rest = content.strip_prefix(&IDENTITY_MAGIC).ok_or_else(|| damaged("it is not of a store"))?;
-    let (format, id) = rest.split_first_chunk().ok_or_else(|| damaged("it is too short"))?;
-    let format = u32::from_le_bytes(*format);
-    if format > FORMAT {
-        return Err(OpenError::TooNew { found: format!("format {format}"), supported: format!("format {FORMAT}") });
-    }
-    id.try_into().map_err(|_| damaged("it has another length"))
-}
-
-/// Whether a directory holds a store, whole or damaged: opening one that does not makes a new store there.
-pub fn holds_store(dir: &Path) -> bool {
-    [IDENTITY, crate::base::FILE].iter().any(|name| dir.join(name).exists())
-}
-
-/// The name of the store in `dir`, which is given one when it is empty.
-pub(crate) fn identity(options: &Options) -> Result<StoreId, OpenError> {
-    let (disk, path) = (&options.disk, options.dir.join(IDENTITY));
-    let io = |error: io::Error| OpenError::io(&path, &error);
-    if disk.exists(&path).map_err(io)? {
-        return read_identity(&**disk, &options.dir);
-    }
-    if disk.list(&options.dir).map_err(io)?.iter().any(|name| name == crate::base::FILE) {
-        let what = "it is missing beside data.redb".to_owned();
-        return Err(OpenError::Damaged { file: path, offset: None, table: None, what });
-    }
-    let id: StoreId = options.entropy.bytes();
-    write_identity(&**disk, &options.dir, id).map_err(io)?;
-    Ok(id)
-}
-
-pub(crate) fn write_identity(disk: &dyn Disk, dir: &Path, id: StoreId) -> io::Result<()> {
-    let mut bytes = IDENTITY_MAGIC.to_vec();
-    bytes.extend_from_slice(&FORMAT.to_le_bytes());
-    bytes.extend_from_slice(&id);
-    bytes.extend_from_slice(&crc32c::crc32c(&bytes).to_le_bytes());
-    let made = dir.join("store.tmp");
-    let file = disk.open(&made)?;
-    file.set_len(0)?;
-    file.write(0, &bytes)?;
-    file.sync()?;
-    disk.rename(&made, &dir.join(IDENTITY))?;
-    disk.sync_dir(dir)
-}
-
-/// The position of the oldest group that the journal still has.
-pub(crate) fn first_position(disk: &dyn Disk, journal: &Path, store: &StoreId) -> Result<u64, OpenError> {
-    for number in numbers(disk, journal)? {
-        let path = segment::path(journal, number);
-        let mut header = vec![0; segment::HEADER];
-        let file = disk.open(&path).map_err(|error| OpenError::io(&path, &error))?;
-        file.read(0, &mut header).map_err(|error| OpenError::io(&path, &error))?;
-        if let Found::Header(found) = Found::read(&header, store)
-            && found.number == number
-        {
-            return Ok(found.first);
-        }
-    }
-    Ok(1)
 }

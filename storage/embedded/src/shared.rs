@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use parking_lot::{Condvar, Mutex};
 
 use crate::base::Room;
+use crate::journal::segment::StoreId;
 use crate::metrics::{Counters, set};
 use crate::open::Options;
 use crate::stop::Stop;
@@ -15,6 +16,7 @@ use crate::view::Published;
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) options: Options,
+    pub(crate) store: StoreId,
     pub(crate) published: Published,
     pub(crate) counters: Counters,
     /// Whether the disk is full: writes are refused, reads go on.
@@ -26,12 +28,13 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(options: Options, published: Published, room: Arc<Room>) -> Self {
+    pub(crate) fn new(options: Options, store: StoreId, published: Published, room: Arc<Room>) -> Self {
         let counters = Counters::default();
         set(&counters.checkpointed_at, options.clock.now().0.cast_unsigned());
-        set(&counters.position, published.load().mark.position);
+        set(&counters.position, published.load().reach.mark.position);
         Self {
             options,
+            store,
             published,
             counters,
             room,

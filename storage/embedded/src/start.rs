@@ -10,6 +10,7 @@ use promox_storage::Schema;
 
 use crate::base::{self, CheckpointFile, Room};
 use crate::checkpoint::Checkpointer;
+use crate::directory::{self, JOURNAL};
 use crate::engine::{Assembled, EmbeddedEngine};
 use crate::journal::frame::Frame;
 use crate::journal::recover::{Recovered, recover};
@@ -28,17 +29,17 @@ const WARM: usize = 1 << 20;
 pub(crate) fn assemble(options: Options, schema: &Schema) -> Result<Assembled, OpenError> {
     let dir = options.dir.clone();
     let io = |error: io::Error| OpenError::io(&dir, &error);
-    options.disk.create_dir(&dir.join(open::JOURNAL)).map_err(io)?;
+    directory::looked(&*options.disk, &dir)?.check(&dir)?;
     let lock = open::lock(&options)?;
-    let store = open::identity(&options)?;
+    let store = directory::open_or_make(&options, schema)?;
     let room = Arc::new(Room::default());
     let (path, cache) = (dir.join(base::FILE), options.page_bytes);
     let file = CheckpointFile::open(&*options.disk, path, store, schema, cache, room.clone())?;
     let (view, recovered) = replay(&options, &store, &file)?;
-    let segments = segments(&options, &recovered).map_err(io)?;
+    let segments = segments(&options, store, &recovered).map_err(io)?;
     let journal = Journal::resume(segments.clone(), store, recovered.tail).map_err(io)?;
     let view = build_indexes(&file, schema, view)?;
-    let shared = Arc::new(Shared::new(options, Published::new(view), room));
+    let shared = Arc::new(Shared::new(options, store, Published::new(view), room));
     Ok(join(shared, file, segments, journal, lock))
 }
 
@@ -63,27 +64,20 @@ fn join(
 /// The state that checkpoint and journal give.
 fn replay(options: &Options, store: &StoreId, file: &CheckpointFile) -> Result<(View, Recovered), OpenError> {
     let base = file.base().map_err(|error| file.failure(&error))?;
-    let (mut table, mut mark) = (Table::default(), base.mark);
-    let journal = options.dir.join(open::JOURNAL);
-    let recovered = recover(&*options.disk, &journal, store, base.mark.position, |frame| {
+    let mut table = Table::default();
+    let recovered = recover(&*options.disk, &options.dir.join(JOURNAL), store, base.reach, |frame| {
         let slab = Bytes::copy_from_slice(frame.changes);
         for change in (Frame { changes: &slab, ..*frame }).changes() {
             let change = change.ok_or("a change does not decode")?;
             let value = change.value.map(|value| slab.slice_ref(value));
             table.insert(Key::new(change.space, change.key), value);
         }
-        mark = frame.mark;
         Ok(())
     })?;
-    // The segment in use is never let go of, so a store that has been written has one.
-    if recovered.tail.is_none() && base.mark.position > 0 {
-        let what = format!("it is empty beside a checkpoint at group {}", base.mark.position);
-        return Err(OpenError::Damaged { file: journal, offset: None, table: None, what });
-    }
     if recovered.replayed > 0 {
         tracing::info!(groups = recovered.replayed, rows = table.rows.len(), "the journal is replayed");
     }
-    Ok((View { memory: table, frozen: None, base: Arc::new(base), mark }, recovered))
+    Ok((View { memory: table, frozen: None, base: Arc::new(base), reach: recovered.reach }, recovered))
 }
 
 /// Builds the indexes that are new. They are built from the checkpoint, so all else goes into it first.
@@ -92,28 +86,23 @@ fn build_indexes(file: &CheckpointFile, schema: &Schema, view: View) -> Result<V
     if missing.is_empty() {
         return Ok(view);
     }
-    file.apply(&view.memory.rows, view.mark).map_err(|error| file.failure(&error))?;
+    file.apply(&view.memory.rows, view.reach).map_err(|error| file.failure(&error))?;
     for (table, index) in missing {
-        file.build_index(table, index, view.mark)?;
+        file.build_index(table, index, view.reach.mark)?;
     }
     let base = file.base().map_err(|error| file.failure(&error))?;
-    Ok(View { memory: Table::default(), frozen: None, base: Arc::new(base), mark: view.mark })
+    Ok(View { memory: Table::default(), frozen: None, base: Arc::new(base), reach: view.reach })
 }
 
-/// The segments after recovery. What waited for use is removed: it may be of another length, or half made.
-fn segments(options: &Options, recovered: &Recovered) -> io::Result<Arc<Segments>> {
-    let dir = options.dir.join(open::JOURNAL);
+/// The segments after recovery. What holds nothing that is needed is removed, and what was being made.
+fn segments(options: &Options, store: StoreId, recovered: &Recovered) -> io::Result<Arc<Segments>> {
+    let dir = options.dir.join(JOURNAL);
     remove_unfinished(options, &dir)?;
-    let tail = recovered.tail.map_or(0, |tail| tail.number);
-    for number in &recovered.spare {
+    for number in &recovered.unused {
         options.disk.remove(&segment::path(&dir, *number))?;
     }
-    let last = recovered.spare.iter().copied().max().unwrap_or(0).max(tail);
-    let segments = Segments::new(options.disk.clone(), dir, options.segment_bytes, recovered.sealed.clone(), last);
-    if recovered.tail.is_none() {
-        segments.prepare_first()?;
-    }
-    Ok(Arc::new(segments))
+    let (size, sealed, last) = (options.segment_bytes, recovered.sealed.clone(), recovered.tail.number);
+    Ok(Arc::new(Segments::new(options.disk.clone(), dir, store, size, sealed, last)))
 }
 
 fn remove_unfinished(options: &Options, dir: &Path) -> io::Result<()> {

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use promox_storage::{Direction, Item, KeyRange, Reader, Space, StoreError};
 
 use crate::base::Base;
-use crate::journal::frame::Mark;
+use crate::journal::Reach;
 use crate::key::Probe;
 use crate::merge::MergeScan;
 use crate::table::{Rows, Table};
@@ -19,7 +19,7 @@ use crate::table::{Rows, Table};
 pub(crate) struct Frozen {
     pub(crate) table: Table,
     /// How far it goes.
-    pub(crate) mark: Mark,
+    pub(crate) reach: Reach,
 }
 
 /// One durable state of the store.
@@ -28,7 +28,7 @@ pub(crate) struct View {
     pub(crate) memory: Table,
     pub(crate) frozen: Option<Arc<Frozen>>,
     pub(crate) base: Arc<Base>,
-    pub(crate) mark: Mark,
+    pub(crate) reach: Reach,
 }
 
 /// The layers of a state, newest first.

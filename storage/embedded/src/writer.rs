@@ -72,7 +72,7 @@ pub struct Writer {
 
 impl std::fmt::Debug for Writer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "a writer at group {}", self.working.mark.position)
+        write!(f, "a writer at group {}", self.working.reach.mark.position)
     }
 }
 
@@ -86,7 +86,7 @@ impl Writer {
     ) -> Self {
         let view = shared.published.load();
         let (table, frame) = (view.memory.clone(), FrameBuffer::new());
-        let working = Working { table, mark: view.mark, frame, ends: Vec::new() };
+        let working = Working { table, reach: view.reach, frame, ends: Vec::new() };
         drop(view);
         let frozen_at = shared.options.clock.now();
         let since_frozen = working.table.bytes as u64;
@@ -186,11 +186,11 @@ impl Writer {
     }
 
     fn append(&mut self, group: &mut Group) -> bool {
-        self.working.mark.position += 1;
+        self.working.reach.mark.position += 1;
         let len = self.working.frame.len() as u64;
         let started = Instant::now();
-        match self.journal.append(self.working.mark, &mut self.working.frame) {
-            Ok(()) => {}
+        match self.journal.append(self.working.reach.mark, &mut self.working.frame) {
+            Ok(place) => self.working.reach.place = place,
             Err(AppendError::Full) => {
                 self.shared.room.set_full(true);
                 let view = self.shared.published.load();
@@ -218,14 +218,14 @@ impl Writer {
         add(&counters.journal_bytes, len);
         add(&counters.sync_micros, micros(took));
         set(&counters.last_sync_micros, micros(took));
-        set(&counters.position, self.working.mark.position);
+        set(&counters.position, self.working.reach.mark.position);
     }
 
     fn publish(&self) {
-        let (memory, mark) = (self.working.table.clone(), self.working.mark);
+        let (memory, reach) = (self.working.table.clone(), self.working.reach);
         self.shared.published.change(|view| View {
             memory,
-            mark,
+            reach,
             frozen: view.frozen.clone(),
             base: view.base.clone(),
         });
@@ -247,12 +247,12 @@ impl Writer {
             return;
         }
         let table = std::mem::take(&mut self.working.table);
-        let frozen = Arc::new(Frozen { table, mark: self.working.mark });
+        let frozen = Arc::new(Frozen { table, reach: self.working.reach });
         self.shared.published.change(|view| View {
             memory: Table::default(),
             frozen: Some(frozen),
             base: view.base.clone(),
-            mark: view.mark,
+            reach: view.reach,
         });
         let _ = self.checkpointer.try_send(());
     }

@@ -12,6 +12,7 @@ use std::io::{self, Write};
 use promox_storage::{Direction, KeyRange, Reader, Space, StoreError};
 
 use crate::EmbeddedEngine;
+use crate::directory::LAYOUT;
 use crate::journal::frame::{Mark, put_varint};
 
 pub(crate) use read::Item;
@@ -19,8 +20,6 @@ pub use restore::restore;
 
 /// Begins a backup.
 const MAGIC: [u8; 8] = *b"PROMOXB1";
-/// The format that this version writes.
-const FORMAT: u32 = 1;
 /// Bytes of items that make a block.
 const BLOCK: usize = 1 << 20;
 /// Bytes that no block is longer than: the longest row and its key fit in.
@@ -93,7 +92,7 @@ impl Stream<'_> {
     fn header<'n>(&mut self, mark: Mark, names: impl Iterator<Item = (Space, &'n str)>) -> io::Result<()> {
         let names: Vec<_> = names.collect();
         let mut header = MAGIC.to_vec();
-        header.extend_from_slice(&FORMAT.to_le_bytes());
+        header.extend_from_slice(&LAYOUT.to_le_bytes());
         header.extend_from_slice(&mark.position.to_le_bytes());
         header.extend_from_slice(&mark.time.0.to_le_bytes());
         mark.outbox.iter().for_each(|position| header.extend_from_slice(&position.to_le_bytes()));

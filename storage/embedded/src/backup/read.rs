@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use promox_kernel::Timestamp;
 use promox_storage::Space;
 
-use super::{Copied, FORMAT, MAGIC, MOST_BLOCK};
+use super::{Copied, MAGIC, MOST_BLOCK};
+use crate::directory::check_layout;
 use crate::journal::frame::{Mark, take_varint};
 use crate::open::OpenError;
 
@@ -40,11 +41,8 @@ impl<'a> Source<'a> {
     pub(super) fn header(&mut self) -> Result<Header, OpenError> {
         let block = self.block()?;
         let mut rest = block.strip_prefix(&MAGIC).ok_or_else(|| self.damaged("it is not a backup of promox"))?;
-        let format = take_number(&mut rest).map(u32::from_le_bytes);
-        if let Some(format) = format.filter(|format| *format > FORMAT) {
-            let (found, supported) = (format!("backup format {format}"), format!("backup format {FORMAT}"));
-            return Err(OpenError::TooNew { found, supported });
-        }
+        let layout = take_number(&mut rest).map(u32::from_le_bytes);
+        check_layout(layout.ok_or_else(|| self.damaged("its header is too short"))?, &self.path)?;
         decode_header(rest).ok_or_else(|| self.damaged("its header does not decode"))
     }
 

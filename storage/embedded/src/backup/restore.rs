@@ -8,8 +8,8 @@ use promox_storage::{Report, Schema};
 
 use super::Copied;
 use super::read::Source;
-use crate::base::{self, CheckpointFile, Room};
-use crate::journal;
+use crate::base::{CheckpointFile, Room};
+use crate::directory::{self, Holds, Making};
 use crate::journal::segment::StoreId;
 use crate::open::{self, OpenError, Options};
 use crate::table::Rows;
@@ -24,45 +24,43 @@ pub fn restore(
     input: &mut dyn Read,
     mut progress: impl FnMut(Copied),
 ) -> Result<Copied, OpenError> {
-    let (disk, dir) = (&options.disk, &options.dir);
-    let io = |error: io::Error| OpenError::io(dir, &error);
-    disk.create_dir(&dir.join(open::JOURNAL)).map_err(io)?;
+    let io = |error: io::Error| OpenError::io(&options.dir, &error);
+    check_empty(options)?;
     let _lock = open::lock(options)?;
-    let made = dir.join(base::FILE).with_extension("new");
-    check_empty(options, &made).map_err(io)?;
+    check_empty(options)?;
+    let making = Making::restore(options).map_err(io)?;
     let mut source = Source::new(input, file);
-    let (store, position) = fill(options, schema, &made, &mut source, &mut progress).inspect_err(|_| {
-        // What is half made is nobody's; if it cannot be removed the next restore will.
-        let _ = disk.remove(&made);
-    })?;
-    journal::begin(&**disk, &dir.join(open::JOURNAL), &store, position + 1).map_err(io)?;
-    disk.rename(&made, &dir.join(base::FILE)).and_then(|()| disk.sync_dir(dir)).map_err(io)?;
-    open::write_identity(&**disk, dir, store).map_err(io)?;
+    match fill(options, schema, &making.checkpoint(), &mut source, &mut progress) {
+        Ok(store) => making.finish(&store, options.segment_bytes).map_err(io)?,
+        Err(error) => {
+            // If it cannot be removed the next restore will.
+            let _ = making.give_up();
+            return Err(error);
+        }
+    }
     Ok(source.copied)
 }
 
-fn check_empty(options: &Options, made: &Path) -> io::Result<()> {
-    let (disk, dir) = (&options.disk, &options.dir);
-    if disk.exists(&dir.join(open::IDENTITY))? {
-        return Err(io::Error::other("there is a store already; restore into an empty directory"));
-    }
-    // What an earlier restore left that was cut off.
-    for left in [made, &dir.join(base::FILE)] {
-        if disk.exists(left)? {
-            disk.remove(left)?;
+/// What an earlier first start or restore left that was cut off is in nobody's way.
+fn check_empty(options: &Options) -> Result<(), OpenError> {
+    let dir = &options.dir;
+    match directory::looked(&*options.disk, dir)? {
+        Holds::Store => {
+            Err(OpenError::io(dir, &io::Error::other("there is a store already; restore into an empty directory")))
         }
+        Holds::Restore => Ok(()),
+        other => other.check(dir),
     }
-    Ok(())
 }
 
-/// Writes and checks the checkpoint file; the name of the new store, and how far it goes.
+/// Writes and checks the checkpoint file; the name of the new store.
 fn fill(
     options: &Options,
     schema: &Schema,
     made: &Path,
     source: &mut Source<'_>,
     progress: &mut impl FnMut(Copied),
-) -> Result<(StoreId, u64), OpenError> {
+) -> Result<StoreId, OpenError> {
     let header = source.header()?;
     let store = options.entropy.bytes();
     let cache = options.page_bytes + options.table_bytes;
@@ -77,7 +75,7 @@ fn fill(
     }
     file.end_load(header.mark)?;
     check_tables(&file, schema, source)?;
-    Ok((store, header.mark.position))
+    Ok(store)
 }
 
 fn check_tables(file: &CheckpointFile, schema: &Schema, source: &Source<'_>) -> Result<(), OpenError> {

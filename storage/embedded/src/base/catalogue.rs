@@ -9,17 +9,18 @@ use redb::{ReadTransaction, ReadableDatabase, ReadableTable, TableError, WriteTr
 use super::{Bytewise, CheckpointFile, sealed, unsealed};
 use crate::journal::frame::Mark;
 use crate::journal::segment::StoreId;
+use crate::journal::{Place, Reach};
 use crate::open::OpenError;
 
 /// Space number, big-endian → name, checksum.
 pub(super) const CATALOGUE: Bytewise = Bytewise::new("catalogue");
 /// What the catalogue's checksums take for its space: no table has this number.
 const CATALOGUE_SPACE: Space = Space(0);
-/// `mark` → position, time, outbox positions, store, checksum.
+/// `mark` → position, time, outbox positions, segment and offset of the last group, store, checksum.
 const META: Bytewise = Bytewise::new("meta");
 const MARK: &[u8] = b"mark";
 /// Bytes of a mark and the store's name.
-const MARK_LEN: usize = 48;
+const MARK_LEN: usize = 64;
 
 /// What the spaces are called.
 #[derive(Debug, Default)]
@@ -112,7 +113,7 @@ impl CheckpointFile {
             }
         }
         if first {
-            write_mark(&transaction, Mark::default(), &self.store)?;
+            write_reach(&transaction, Reach { mark: Mark::default(), place: Place::BEGIN }, &self.store)?;
         }
         Ok(transaction.commit()?)
     }
@@ -141,34 +142,37 @@ pub(super) fn check_known(stored: &BTreeMap<Space, String>, names: &Names) -> Re
 }
 
 /// How far the checkpoint goes; nowhere in a new file.
-pub(super) fn read_mark(transaction: &ReadTransaction) -> Result<Mark, redb::Error> {
+pub(super) fn read_reach(transaction: &ReadTransaction) -> Result<Reach, redb::Error> {
     Ok(read_both(transaction)?.0)
 }
 
-fn read_both(transaction: &ReadTransaction) -> Result<(Mark, Option<StoreId>), redb::Error> {
+fn read_both(transaction: &ReadTransaction) -> Result<(Reach, Option<StoreId>), redb::Error> {
     let table = match transaction.open_table(META) {
         Ok(table) => table,
-        Err(TableError::TableDoesNotExist(_)) => return Ok((Mark::default(), None)),
+        Err(TableError::TableDoesNotExist(_)) => return Ok((Reach::default(), None)),
         Err(error) => return Err(error.into()),
     };
-    let Some(value) = table.get(MARK)? else { return Ok((Mark::default(), None)) };
-    let (mark, store) =
+    let Some(value) = table.get(MARK)? else { return Ok((Reach::default(), None)) };
+    let (reach, store) =
         decode(value.value()).ok_or_else(|| redb::Error::Corrupted("the mark fails its checksum".to_owned()))?;
-    Ok((mark, Some(store)))
+    Ok((reach, Some(store)))
 }
 
-pub(super) fn write_mark(transaction: &WriteTransaction, mark: Mark, store: &StoreId) -> Result<(), redb::Error> {
+pub(super) fn write_reach(transaction: &WriteTransaction, reach: Reach, store: &StoreId) -> Result<(), redb::Error> {
+    let Reach { mark, place } = reach;
     let mut value = Vec::with_capacity(MARK_LEN + 4);
     value.extend_from_slice(&mark.position.to_le_bytes());
     value.extend_from_slice(&mark.time.0.to_le_bytes());
     mark.outbox.iter().for_each(|position| value.extend_from_slice(&position.to_le_bytes()));
+    value.extend_from_slice(&place.segment.to_le_bytes());
+    value.extend_from_slice(&place.offset.to_le_bytes());
     value.extend_from_slice(store);
     value.extend_from_slice(&crc32c::crc32c(&value).to_le_bytes());
     transaction.open_table(META)?.insert(MARK, value.as_slice())?;
     Ok(())
 }
 
-fn decode(value: &[u8]) -> Option<(Mark, StoreId)> {
+fn decode(value: &[u8]) -> Option<(Reach, StoreId)> {
     let (content, crc) = value.split_last_chunk()?;
     if content.len() != MARK_LEN || crc32c::crc32c(content).to_le_bytes() != *crc {
         return None;
@@ -176,5 +180,6 @@ fn decode(value: &[u8]) -> Option<(Mark, StoreId)> {
     let number = |at: usize| Some(i64::from_le_bytes(content.get(at..at + 8)?.try_into().ok()?));
     let mark =
         Mark { position: number(0)?.cast_unsigned(), time: Timestamp(number(8)?), outbox: [number(16)?, number(24)?] };
-    Some((mark, content.get(32..)?.try_into().ok()?))
+    let place = Place { segment: number(32)?.cast_unsigned(), offset: number(40)?.cast_unsigned() };
+    Some((Reach { mark, place }, content.get(48..)?.try_into().ok()?))
 }

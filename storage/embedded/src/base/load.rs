@@ -5,6 +5,7 @@ use promox_storage::Space;
 use super::{CheckpointFile, catalogue, check_known, definition, sealed};
 use crate::backup::Item;
 use crate::journal::frame::Mark;
+use crate::journal::{Place, Reach};
 use crate::open::OpenError;
 
 impl CheckpointFile {
@@ -38,11 +39,12 @@ impl CheckpointFile {
         Ok(transaction.commit()?)
     }
 
-    /// Writes down how far the items go.
+    /// Writes down how far the items go: the journal begins after them.
     pub(crate) fn end_load(&self, mark: Mark) -> Result<(), OpenError> {
+        let reach = Reach { mark, place: Place::BEGIN };
         let end = || -> Result<(), redb::Error> {
             let transaction = self.begin()?;
-            catalogue::write_mark(&transaction, mark, &self.store)?;
+            catalogue::write_reach(&transaction, reach, &self.store)?;
             Ok(transaction.commit()?)
         };
         end().map_err(|error| self.failure(&error))

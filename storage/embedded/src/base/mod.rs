@@ -24,7 +24,7 @@ pub(crate) use catalogue::Names;
 use catalogue::check_known;
 
 use crate::disk::Disk;
-use crate::journal::frame::Mark;
+use crate::journal::Reach;
 use crate::journal::segment::StoreId;
 use crate::key::Key;
 use crate::merge::Source;
@@ -35,6 +35,8 @@ use backend::Backend;
 
 /// The file in the data directory.
 pub(crate) const FILE: &str = "data.redb";
+/// The same until it is whole.
+pub(crate) const MADE: &str = "data.new";
 /// Rows and entries of a checkpoint that one durable commit takes: short commits keep the journal's syncs short.
 const COMMIT: usize = 1 << 20;
 
@@ -65,12 +67,12 @@ pub(crate) struct Base {
     tables: Vec<Option<Opened>>,
     names: Arc<Names>,
     failed: Arc<AtomicBool>,
-    pub(crate) mark: Mark,
+    pub(crate) reach: Reach,
 }
 
 impl std::fmt::Debug for Base {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "a checkpoint at group {}", self.mark.position)
+        write!(f, "a checkpoint at group {}", self.reach.mark.position)
     }
 }
 
@@ -93,7 +95,7 @@ impl Base {
         })
     }
 
-    /// What the checkpoint has of a range of a space.
+    /// What the checkpoint has of a range of a space. An item that is damaged is an error in its place, and others follow it.
     pub(crate) fn source(&self, space: Space, start: &[u8], end: Option<&[u8]>, direction: Direction) -> Source<'_> {
         let Some(table) = self.table(space) else { return Box::new(std::iter::empty()) };
         let range = self.guard(space, || {
@@ -128,8 +130,10 @@ impl Base {
 
     /// Checks a value and takes off what was put behind it.
     fn check(&self, space: Space, key: &[u8], value: &[u8]) -> Result<Bytes, StoreError> {
-        let damaged =
-            || StoreError::Damaged { place: format!("{FILE}, table {}, key {key:02x?}", self.names.of(space)) };
+        let damaged = || {
+            let table = self.names.of(space);
+            StoreError::DamagedRow { place: format!("{FILE}, table {table}, key {key:02x?}"), table }
+        };
         if self.names.is_index(space) {
             return unsealed(space, key, value).map(Bytes::copy_from_slice).ok_or_else(damaged);
         }
@@ -195,8 +199,7 @@ impl std::fmt::Debug for CheckpointFile {
 }
 
 impl CheckpointFile {
-    /// Opens the file, making it if there is none, and checks that this version knows all that is in it; the names of
-    /// what is new are written down.
+    /// Opens the file and checks that this version knows all that is in it; the names of what is new are written down.
     pub(crate) fn open(
         disk: &dyn Disk,
         path: PathBuf,
@@ -205,16 +208,6 @@ impl CheckpointFile {
         cache: usize,
         room: Arc<Room>,
     ) -> Result<Self, OpenError> {
-        let io = |error: std::io::Error| OpenError::io(&path, &error);
-        if !disk.exists(&path).map_err(io)? {
-            // A file that was being made when the power went is no store's: it gets its name when it is whole.
-            let made = path.with_extension("new");
-            if disk.exists(&made).map_err(io)? {
-                disk.remove(&made).map_err(io)?;
-            }
-            drop(Self::create(disk, made.clone(), store, schema, cache, room.clone())?.checked(schema)?);
-            disk.rename(&made, &path).and_then(|()| disk.sync_dir(path.parent().unwrap_or(&path))).map_err(io)?;
-        }
         Self::create(disk, path, store, schema, cache, room)?.checked(schema)
     }
 
@@ -239,7 +232,8 @@ impl CheckpointFile {
         Ok(Self { database, names, store, path, failed: Arc::default() })
     }
 
-    fn checked(self, schema: &Schema) -> Result<Self, OpenError> {
+    /// Checks that this version knows all that is in it.
+    pub(crate) fn checked(self, schema: &Schema) -> Result<Self, OpenError> {
         let caught = catch_quietly(|| self.catalogue(schema));
         caught.map_err(|panic| damaged(&self.path, &panic))??;
         Ok(self)
@@ -270,12 +264,12 @@ impl CheckpointFile {
                 *place = Some(Opened { table, last: OnceLock::new() });
             }
         }
-        let mark = catalogue::read_mark(&transaction)?;
-        Ok(Base { tables, names: self.names.clone(), failed: self.failed.clone(), mark })
+        let reach = catalogue::read_reach(&transaction)?;
+        Ok(Base { tables, names: self.names.clone(), failed: self.failed.clone(), reach })
     }
 
     /// Writes a memory table, sorted as it is, in several durable commits; how far it goes is in the last.
-    pub(crate) fn apply(&self, rows: &Rows, mark: Mark) -> Result<(), redb::Error> {
+    pub(crate) fn apply(&self, rows: &Rows, reach: Reach) -> Result<(), redb::Error> {
         let mut rows = rows.iter().peekable();
         loop {
             let transaction = self.begin()?;
@@ -284,7 +278,7 @@ impl CheckpointFile {
                 bytes += self.apply_space(&transaction, first, &mut rows, COMMIT - bytes)?;
             }
             if rows.peek().is_none() {
-                catalogue::write_mark(&transaction, mark, &self.store)?;
+                catalogue::write_reach(&transaction, reach, &self.store)?;
                 transaction.commit()?;
                 return Ok(());
             }

@@ -95,6 +95,10 @@ impl Disk for FaultyDisk {
         self.inner.create_dir(dir)
     }
 
+    fn make_private(&self, dir: &Path) -> io::Result<()> {
+        self.inner.make_private(dir)
+    }
+
     fn exists(&self, path: &Path) -> io::Result<bool> {
         self.inner.exists(path)
     }
@@ -106,6 +110,10 @@ impl Disk for FaultyDisk {
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         self.inner.remove(path)
+    }
+
+    fn remove_dir(&self, dir: &Path) -> io::Result<()> {
+        self.inner.remove_dir(dir)
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {

@@ -217,6 +217,10 @@ impl Disk for MemoryDisk {
         Ok(())
     }
 
+    fn make_private(&self, _dir: &Path) -> io::Result<()> {
+        Ok(())
+    }
+
     fn exists(&self, path: &Path) -> io::Result<bool> {
         Ok(self.0.lock().names.contains_key(path))
     }
@@ -231,6 +235,10 @@ impl Disk for MemoryDisk {
         let mut state = self.0.lock();
         state.note(|| DiskOp::Remove(path.to_owned()));
         state.names.remove(path).map(drop).ok_or_else(missing)
+    }
+
+    fn remove_dir(&self, _dir: &Path) -> io::Result<()> {
+        Ok(())
     }
 
     fn sync_dir(&self, _dir: &Path) -> io::Result<()> {

@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 pub use faulty::{Fault, FaultyDisk};
 pub use memory::{DiskOp, Kept, MemoryDisk};
+pub(crate) use real::LOCK;
 pub use real::RealDisk;
 
 /// Held as long as a directory is locked; dropped to unlock.
@@ -25,14 +26,18 @@ pub trait Disk: Debug + Send + Sync + 'static {
     fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>>;
     /// The names in a directory.
     fn list(&self, dir: &Path) -> io::Result<Vec<String>>;
-    /// Makes a directory and those above it.
+    /// Makes a directory and those above it, private to who runs this, and their names safe.
     fn create_dir(&self, dir: &Path) -> io::Result<()>;
+    /// Takes from a directory and what is in it what others were allowed.
+    fn make_private(&self, dir: &Path) -> io::Result<()>;
     /// Whether there is a file.
     fn exists(&self, path: &Path) -> io::Result<bool>;
     /// Gives a file another name, replacing what had it.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Removes a file.
     fn remove(&self, path: &Path) -> io::Result<()>;
+    /// Removes a directory that is empty.
+    fn remove_dir(&self, dir: &Path) -> io::Result<()>;
     /// Makes the names in a directory safe.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
     /// Bytes that can still be written.
@@ -71,7 +76,7 @@ pub(crate) fn read_whole(file: &dyn DiskFile) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Fills a file with zeros from its end up to `len`, so that later writes allocate nothing.
+/// Fills a file with zeros from its end up to `len`, so that later writes allocate nothing. It is not synced.
 pub(crate) fn fill(file: &dyn DiskFile, len: u64) -> io::Result<()> {
     let zeros = vec![0; ZEROS];
     let mut at = file.len()?;
@@ -80,7 +85,7 @@ pub(crate) fn fill(file: &dyn DiskFile, len: u64) -> io::Result<()> {
         file.write(at, zeros.get(..step).unwrap_or(&zeros))?;
         at += step as u64;
     }
-    file.sync()
+    Ok(())
 }
 
 /// Whether an error says that the disk is full.

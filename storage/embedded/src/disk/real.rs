@@ -1,8 +1,8 @@
 //! The machine's own files.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,12 +13,17 @@ use super::{DirLock, Disk, DiskFile};
 pub struct RealDisk;
 
 /// The file that is locked in a data directory; it says who has it.
-const LOCK: &str = "lock";
+pub(crate) const LOCK: &str = "lock";
+/// The mode of files: for who runs this alone.
+const FILE: u32 = 0o600;
+/// The mode of directories.
+const DIR: u32 = 0o700;
+/// What others may be allowed.
+const OTHERS: u32 = 0o077;
 
 impl Disk for RealDisk {
     fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
-        Ok(Arc::new(RealFile(file)))
+        Ok(Arc::new(RealFile(open(path)?)))
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
@@ -27,7 +32,21 @@ impl Disk for RealDisk {
     }
 
     fn create_dir(&self, dir: &Path) -> io::Result<()> {
-        fs::create_dir_all(dir)
+        if dir.is_dir() {
+            return Ok(());
+        }
+        let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty());
+        parent.map_or(Ok(()), |parent| self.create_dir(parent))?;
+        match DirBuilder::new().mode(DIR).create(dir) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+            _ => self.sync_dir(parent.unwrap_or(Path::new("."))),
+        }
+    }
+
+    fn make_private(&self, dir: &Path) -> io::Result<()> {
+        let was_private = tighten(dir, &fs::metadata(dir)?);
+        // What is deeper down cannot be reached by others, and there may be very much of it.
+        walk(dir, if was_private { 2 } else { usize::MAX })
     }
 
     fn exists(&self, path: &Path) -> io::Result<bool> {
@@ -42,6 +61,10 @@ impl Disk for RealDisk {
         fs::remove_file(path)
     }
 
+    fn remove_dir(&self, dir: &Path) -> io::Result<()> {
+        fs::remove_dir(dir)
+    }
+
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         File::open(dir)?.sync_all()
     }
@@ -53,7 +76,7 @@ impl Disk for RealDisk {
 
     fn lock(&self, dir: &Path) -> io::Result<Result<DirLock, String>> {
         let path = dir.join(LOCK);
-        let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+        let mut file = open(&path)?;
         match file.try_lock() {
             Ok(()) => {
                 file.set_len(0)?;
@@ -69,6 +92,40 @@ impl Disk for RealDisk {
             Err(TryLockError::Error(error)) => Err(error),
         }
     }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(FILE).open(path)
+}
+
+/// Takes from a file or directory what others were allowed; whether they were allowed nothing before. One that belongs to
+/// somebody else is left as it is, and named.
+fn tighten(path: &Path, found: &Metadata) -> bool {
+    let mode = found.permissions().mode();
+    if mode & OTHERS == 0 {
+        return true;
+    }
+    match fs::set_permissions(path, Permissions::from_mode(mode & !OTHERS)) {
+        Ok(()) => tracing::info!(path = %path.display(), "others could read or change it: it is private now"),
+        Err(error) => tracing::warn!(path = %path.display(), %error, "others can read or change it"),
+    }
+    false
+}
+
+/// Tightens what is in a directory, so many levels deep. What goes away meanwhile is nobody's.
+fn walk(dir: &Path, levels: usize) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        let Ok(found) = fs::symlink_metadata(&path) else { continue };
+        if found.is_symlink() {
+            continue;
+        }
+        tighten(&path, &found);
+        if found.is_dir() && levels > 1 {
+            walk(&path, levels - 1)?;
+        }
+    }
+    Ok(())
 }
 
 #[derive(Debug)]

@@ -5,18 +5,19 @@ use std::io::Write;
 use std::path::Path;
 
 use super::frame::Frame;
-use super::recover::recover;
+use super::recover::{oldest, recover};
+use crate::directory::{self, JOURNAL};
 use crate::disk::Disk;
-use crate::open::{self, OpenError};
+use crate::open::OpenError;
 
 /// Writes each group and each change of the journal in a data directory as lines of text.
 pub fn dump_journal(disk: &dyn Disk, dir: &Path, out: &mut dyn Write) -> Result<(), OpenError> {
-    let store = open::read_identity(disk, dir)?;
-    let journal = dir.join(open::JOURNAL);
+    let store = directory::read_identity(disk, dir)?;
+    let journal = dir.join(JOURNAL);
     // The dump shows what is left, whatever the checkpoint has applied: it begins where the oldest segment does.
-    let first = open::first_position(disk, &journal, &store)?;
+    let from = oldest(disk, &journal, &store)?;
     let mut failed = None;
-    recover(disk, &journal, &store, first.saturating_sub(1), |frame| {
+    recover(disk, &journal, &store, from, |frame| {
         if let Err(error) = out.write_all(lines(frame).as_bytes()) {
             failed.get_or_insert(error);
         }

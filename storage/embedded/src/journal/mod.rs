@@ -2,6 +2,9 @@
 //!
 //! One frame a group, one group at a time, one sync a frame. Segments are prepared and recycled beside the writer, which
 //! makes one itself only when none is ready.
+//!
+//! Each checkpoint states where the frame of its last group is ([`Place`]), and the segment with it stays until a later
+//! checkpoint: from there on all segments are there, whole and without a gap, or the journal is damaged.
 
 mod dump;
 pub(crate) mod frame;
@@ -20,12 +23,38 @@ use segment::{SegmentHeader, StoreId};
 
 use crate::disk::{Disk, DiskFile, fill, is_full};
 
+/// Bytes of a segment before its first frame.
+const HEADER: u64 = segment::HEADER as u64;
+/// Bytes that are kept free at its end.
+const SEAL: u64 = segment::SEAL as u64;
+
+/// Where the frame of a group is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) segment: u64,
+    /// Where it begins; 0 when the journal begins after the group.
+    pub(crate) offset: u64,
+}
+
+impl Place {
+    /// Of a journal that holds nothing yet.
+    pub(crate) const BEGIN: Self = Self { segment: FIRST_NUMBER, offset: 0 };
+}
+
+/// How far a store has come, and where the journal says so.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Reach {
+    pub(crate) mark: Mark,
+    pub(crate) place: Place,
+}
+
 /// Where writing goes on after recovery.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Tail {
     pub(crate) number: u64,
     pub(crate) offset: u64,
     pub(crate) len: u64,
+    /// The position of the last group.
     pub(crate) last: u64,
 }
 
@@ -34,8 +63,6 @@ pub(crate) struct Tail {
 pub(crate) struct Sealed {
     pub(crate) number: u64,
     pub(crate) len: u64,
-    /// The position of its last frame.
-    pub(crate) last: u64,
 }
 
 /// A segment that waits for use.
@@ -50,6 +77,7 @@ struct Ready {
 struct Stock {
     ready: Option<Ready>,
     sealed: Vec<Sealed>,
+    /// The highest number that is in use or waits for it: numbers have no gaps.
     last_number: u64,
 }
 
@@ -58,13 +86,22 @@ struct Stock {
 pub(crate) struct Segments {
     disk: Arc<dyn Disk>,
     dir: PathBuf,
+    store: StoreId,
     size: u64,
     stock: Mutex<Stock>,
 }
 
 impl Segments {
-    pub(crate) fn new(disk: Arc<dyn Disk>, dir: PathBuf, size: u64, sealed: Vec<Sealed>, last_number: u64) -> Self {
-        Self { disk, dir, size, stock: Mutex::new(Stock { ready: None, sealed, last_number }) }
+    /// Those that recovery found: `sealed` ones and, after them, the one with `last_number` that is written.
+    pub(crate) fn new(
+        disk: Arc<dyn Disk>,
+        dir: PathBuf,
+        store: StoreId,
+        size: u64,
+        sealed: Vec<Sealed>,
+        last_number: u64,
+    ) -> Self {
+        Self { disk, dir, store, size, stock: Mutex::new(Stock { ready: None, sealed, last_number }) }
     }
 
     /// Makes sure that a segment is ready ahead.
@@ -73,42 +110,55 @@ impl Segments {
             return Ok(());
         }
         let made = self.dir.join("ahead.tmp");
-        let file = self.make(&made, self.size)?;
+        let (file, len) = self.make(&made, self.size)?;
         let mut stock = self.stock.lock();
         if stock.ready.is_none() {
-            stock.last_number += 1;
-            let number = stock.last_number;
-            self.disk.rename(&made, &segment::path(&self.dir, number))?;
-            self.disk.sync_dir(&self.dir)?;
-            stock.ready = Some(Ready { number, file, len: self.size });
+            let number = stock.last_number + 1;
+            stock.ready = Some(self.name(&made, file, SegmentHeader { number, len })?);
+            stock.last_number = number;
         }
         Ok(())
     }
 
-    /// Recycles or removes segments whose last frame is applied.
-    pub(crate) fn release(&self, applied: u64) -> io::Result<()> {
+    /// Recycles or removes the segments before `needed`, the one with the last group that the checkpoint has.
+    pub(crate) fn release(&self, needed: u64) -> io::Result<()> {
         let mut stock = self.stock.lock();
-        while let Some(oldest) = stock.sealed.first().copied().filter(|oldest| oldest.last <= applied) {
+        while let Some(oldest) = stock.sealed.first().copied().filter(|oldest| oldest.number < needed) {
             let path = segment::path(&self.dir, oldest.number);
-            if stock.ready.is_none() && oldest.len == self.size {
-                let number = stock.last_number + 1;
-                let to = segment::path(&self.dir, number);
-                self.disk.rename(&path, &to)?;
-                self.disk.sync_dir(&self.dir)?;
-                stock.last_number = number;
-                stock.ready = Some(Ready { number, file: self.disk.open(&to)?, len: oldest.len });
-            } else {
+            if stock.ready.is_some() || oldest.len != self.size {
                 self.disk.remove(&path)?;
+                stock.sealed.remove(0);
+                continue;
             }
+            let made = self.dir.join("again.tmp");
+            self.disk.rename(&path, &made)?;
             stock.sealed.remove(0);
+            // Its old name is gone for good before its header changes.
+            self.disk.sync_dir(&self.dir)?;
+            let number = stock.last_number + 1;
+            let (file, len) = self.make(&made, oldest.len)?;
+            stock.ready = Some(self.name(&made, file, SegmentHeader { number, len })?);
+            stock.last_number = number;
         }
         Ok(())
     }
 
-    fn make(&self, path: &Path, len: u64) -> io::Result<Arc<dyn DiskFile>> {
+    /// A file of zeros that is at least `len` long, and its length.
+    fn make(&self, path: &Path, len: u64) -> io::Result<(Arc<dyn DiskFile>, u64)> {
         let file = self.disk.open(path)?;
         fill(&*file, len)?;
-        Ok(file)
+        let len = file.len()?;
+        Ok((file, len))
+    }
+
+    /// Makes a segment of a file: its name comes last.
+    fn name(&self, made: &Path, file: Arc<dyn DiskFile>, header: SegmentHeader) -> io::Result<Ready> {
+        let SegmentHeader { number, len } = header;
+        file.write(0, &header.encode(&self.store))?;
+        file.sync()?;
+        self.disk.rename(made, &segment::path(&self.dir, number))?;
+        self.disk.sync_dir(&self.dir)?;
+        Ok(Ready { number, file, len })
     }
 
     /// Takes the segment that is ready, or makes one, at least `len` long.
@@ -117,53 +167,43 @@ impl Segments {
         if let Some(ready) = stock.ready.take_if(|ready| ready.len >= len) {
             return Ok(ready);
         }
-        if let Some(mut short) = stock.ready.take() {
-            match fill(&*short.file, len) {
-                Ok(()) => short.len = len,
-                Err(error) => {
-                    stock.ready = Some(short);
-                    return Err(error);
-                }
-            }
-            return Ok(short);
-        }
-        let (number, len) = (stock.last_number + 1, len.max(self.size));
         let made = self.dir.join("inline.tmp");
-        let file = self.make(&made, len)?;
-        self.disk.rename(&made, &segment::path(&self.dir, number))?;
-        self.disk.sync_dir(&self.dir)?;
+        let (file, len) = self.make(&made, len.max(self.size))?;
+        // One that is ready and too short gives its number to this one.
+        let number = stock.ready.as_ref().map_or(stock.last_number + 1, |short| short.number);
+        let ready = self.name(&made, file, SegmentHeader { number, len })?;
+        stock.ready = None;
         stock.last_number = number;
-        Ok(Ready { number, file, len })
+        Ok(ready)
     }
 
-    /// Makes the first segment of a store short, so that a new store is ready at once.
-    pub(crate) fn prepare_first(&self) -> io::Result<()> {
-        let ready = self.take_first(self.size.min(FIRST))?;
+    fn give_back(&self, ready: Ready) {
         self.stock.lock().ready = Some(ready);
-        Ok(())
-    }
-
-    fn take_first(&self, len: u64) -> io::Result<Ready> {
-        let number = self.stock.lock().last_number + 1;
-        let path = segment::path(&self.dir, number);
-        let file = self.make(&path, len)?;
-        self.disk.sync_dir(&self.dir)?;
-        self.stock.lock().last_number = number;
-        Ok(Ready { number, file, len })
     }
 }
 
-/// Bytes of a new store's first segment.
+/// Bytes of a new store's first segment, short so that a new store is ready at once.
 const FIRST: u64 = 1 << 20;
+/// Its number.
+const FIRST_NUMBER: u64 = 1;
 
-/// Makes a journal that holds nothing and goes on at `first`: a restored store's. What was there before is removed.
-pub(crate) fn begin(disk: &dyn Disk, dir: &Path, store: &StoreId, first: u64) -> io::Result<()> {
-    for name in disk.list(dir)? {
-        disk.remove(&dir.join(name))?;
-    }
-    let file = disk.open(&segment::path(dir, 1))?;
-    fill(&*file, FIRST)?;
-    file.write(0, &SegmentHeader { number: 1, first }.encode(store))?;
+/// Removes the journal of a store that was never finished.
+pub(crate) fn remove(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
+    let names = match disk.list(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        names => names?,
+    };
+    names.iter().try_for_each(|name| disk.remove(&dir.join(name)))?;
+    disk.remove_dir(dir)
+}
+
+/// Makes a journal that holds nothing, in a store that is not finished yet.
+pub(crate) fn begin(disk: &dyn Disk, dir: &Path, store: &StoreId, size: u64) -> io::Result<()> {
+    disk.create_dir(dir)?;
+    let (number, len) = (FIRST_NUMBER, FIRST.min(size));
+    let file = disk.open(&segment::path(dir, number))?;
+    fill(&*file, len)?;
+    file.write(0, &SegmentHeader { number, len }.encode(store))?;
     file.sync()?;
     disk.sync_dir(dir)
 }
@@ -183,6 +223,7 @@ impl AppendError {
     }
 }
 
+/// The segment that is written.
 #[derive(Debug)]
 struct Current {
     number: u64,
@@ -190,6 +231,7 @@ struct Current {
     offset: u64,
     len: u64,
     seed: u32,
+    /// The position of the last group.
     last: u64,
 }
 
@@ -198,56 +240,48 @@ struct Current {
 pub(crate) struct Journal {
     segments: Arc<Segments>,
     store: StoreId,
-    current: Option<Current>,
-    /// The header of the segment in use, as long as it has no frame.
-    header: Option<[u8; segment::HEADER]>,
+    current: Current,
 }
 
 impl Journal {
     /// Goes on at `tail`, whose content is made safe first: it may have been read from the page cache.
-    pub(crate) fn resume(segments: Arc<Segments>, store: StoreId, tail: Option<Tail>) -> io::Result<Self> {
-        let mut journal = Self { segments, store, current: None, header: None };
-        if let Some(tail) = tail {
-            let file = journal.segments.disk.open(&segment::path(&journal.segments.dir, tail.number))?;
-            file.sync()?;
-            let seed = segment::seed(&store, tail.number);
-            let Tail { number, offset, len, last } = tail;
-            journal.current = Some(Current { number, file, offset, len, seed, last });
-        }
-        Ok(journal)
+    pub(crate) fn resume(segments: Arc<Segments>, store: StoreId, tail: Tail) -> io::Result<Self> {
+        let Tail { number, offset, len, last } = tail;
+        let file = segments.disk.open(&segment::path(&segments.dir, number))?;
+        file.sync()?;
+        let seed = segment::seed(&store, number);
+        Ok(Self { segments, store, current: Current { number, file, offset, len, seed, last } })
     }
 
-    /// Writes a group and makes it safe.
-    pub(crate) fn append(&mut self, mark: Mark, frame: &mut FrameBuffer) -> Result<(), AppendError> {
+    /// Writes a group and makes it safe; where it is.
+    pub(crate) fn append(&mut self, mark: Mark, frame: &mut FrameBuffer) -> Result<Place, AppendError> {
         let len = frame.len() as u64;
-        if self.current.as_ref().is_none_or(|current| current.offset + len > current.len) {
-            self.roll(mark.position, len)?;
+        if self.current.offset + len + SEAL > self.current.len {
+            self.roll(len)?;
         }
-        let Some(current) = &mut self.current else { return Err(AppendError::Full) };
-        let sealed = frame.seal(mark, current.seed);
-        let written = match self.header {
-            None => current.file.write(current.offset, sealed),
-            Some(header) => current.file.write(0, &[&header[..], sealed].concat()),
-        };
+        let current = &mut self.current;
         // A file system that copies on write may be full even here; the next group is then written to the same place.
-        written.map_err(AppendError::of)?;
+        current.file.write(current.offset, frame.seal(mark, current.seed)).map_err(AppendError::of)?;
         current.file.sync().map_err(AppendError::Failed)?;
-        self.header = None;
+        let place = Place { segment: current.number, offset: current.offset };
         current.offset += len;
         current.last = mark.position;
-        Ok(())
+        Ok(place)
     }
 
-    /// Begins another segment; its header goes out with its first frame.
-    fn roll(&mut self, first: u64, frame: u64) -> Result<(), AppendError> {
-        let taken = self.segments.take(frame + segment::HEADER as u64);
-        let Ready { number, file, len } = taken.map_err(AppendError::of)?;
-        self.header = Some(SegmentHeader { number, first }.encode(&self.store));
-        let seed = segment::seed(&self.store, number);
-        let offset = segment::HEADER as u64;
-        if let Some(old) = self.current.replace(Current { number, file, offset, len, seed, last: 0 }) {
-            self.segments.stock.lock().sealed.push(Sealed { number: old.number, len: old.len, last: old.last });
+    /// Goes on in another segment, with room for a frame. The seal of the old one is safe before anything is in the new one.
+    fn roll(&mut self, frame: u64) -> Result<(), AppendError> {
+        let next = self.segments.take(HEADER + frame + SEAL).map_err(AppendError::of)?;
+        let old = &self.current;
+        if let Err(error) = old.file.write(old.offset, &segment::seal(old.last, old.seed)) {
+            self.segments.give_back(next);
+            return Err(AppendError::of(error));
         }
+        old.file.sync().map_err(AppendError::Failed)?;
+        let Ready { number, file, len } = next;
+        self.segments.stock.lock().sealed.push(Sealed { number: old.number, len: old.len });
+        let (seed, last) = (segment::seed(&self.store, number), old.last);
+        self.current = Current { number, file, offset: HEADER, len, seed, last };
         Ok(())
     }
 }

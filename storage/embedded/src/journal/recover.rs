@@ -1,54 +1,78 @@
 //! Recovery: which frames are there, and whether what ends the journal is the end or damage.
 //!
 //! Positions are dense and one group is written at a time. So a broken frame followed by nothing later is a group that was
-//! never acknowledged (or the very last one, damaged since: nothing here can tell), and a broken frame followed by a later
-//! one is damage. Frames that the checkpoint has applied may be broken or gone.
+//! never acknowledged (or the very last ones, damaged since: nothing here can tell), and a broken frame followed by a later
+//! one, or by a seal that counts it, is damage. What the checkpoint has may be broken or gone, but for its last group: the
+//! journal goes on there.
 
 use std::path::{Path, PathBuf};
 
-use super::frame::{Frame, HEADER as FRAME_HEADER, MAGIC};
-use super::segment::{self, Found, HEADER, StoreId};
-use super::{Sealed, Tail};
+use super::frame::{Frame, HEADER as FRAME_HEADER, MAGIC, Mark};
+use super::segment::{self, HEADER, SEAL_MAGIC, SegmentHeader, StoreId};
+use super::{Place, Reach, Sealed, Tail};
 use crate::disk::{Disk, read_whole};
 use crate::open::OpenError;
 
 /// What the journal held.
 #[derive(Debug)]
 pub(crate) struct Recovered {
-    /// The position of the next group.
-    pub(crate) next: u64,
+    /// How far it goes.
+    pub(crate) reach: Reach,
     /// Where to go on writing.
-    pub(crate) tail: Option<Tail>,
+    pub(crate) tail: Tail,
     /// Full segments, oldest first.
     pub(crate) sealed: Vec<Sealed>,
-    /// Segments that wait for use.
-    pub(crate) spare: Vec<u64>,
+    /// Segments that hold nothing that is needed.
+    pub(crate) unused: Vec<u64>,
     /// Groups that were replayed.
     pub(crate) replayed: u64,
 }
 
-struct Reader<'a, A> {
+struct Recovery<'a, A> {
     store: &'a StoreId,
-    /// The last position that needs no frame.
-    applied: u64,
     apply: A,
-    found: Recovered,
+    /// The last group that is wanted: a journal that is being written is not read beyond it.
+    until: Option<u64>,
+    reach: Reach,
+    replayed: u64,
 }
 
-/// Reads the journal in `dir` and gives each frame after `applied` to `apply`, in order.
+/// A segment as it was read.
+struct Read {
+    path: PathBuf,
+    number: u64,
+    bytes: Vec<u8>,
+    seed: u32,
+}
+
+/// Where the frames of a segment end.
+struct End {
+    offset: usize,
+    /// Whether the journal goes on in the next segment.
+    sealed: bool,
+}
+
+/// Reads the journal in `dir` from the last group of the checkpoint, `from`, and gives each later frame to `apply`, in order.
 pub(crate) fn recover(
     disk: &dyn Disk,
     dir: &Path,
     store: &StoreId,
-    applied: u64,
+    from: Reach,
     apply: impl FnMut(&Frame<'_>) -> Result<(), String>,
 ) -> Result<Recovered, OpenError> {
-    let found = Recovered { next: applied + 1, tail: None, sealed: Vec::new(), spare: Vec::new(), replayed: 0 };
-    let mut reader = Reader { store, applied, apply, found };
-    for number in numbers(disk, dir)? {
-        reader.segment(disk, dir, number)?;
+    let recovery = Recovery { store, apply, until: None, reach: from, replayed: 0 };
+    recovery.run(disk, dir, from)
+}
+
+/// Reads the journal of a store that may be in use, from the last group of the checkpoint, `from`, to group `until`.
+pub(crate) fn reread(disk: &dyn Disk, dir: &Path, store: &StoreId, from: Reach, until: u64) -> Result<(), OpenError> {
+    let recovery = Recovery { store, apply: |_: &Frame<'_>| Ok(()), until: Some(until), reach: from, replayed: 0 };
+    let reached = recovery.run(disk, dir, from)?.reach;
+    let what = format!("it ends with group {}, and group {until} was committed", reached.mark.position);
+    if reached.mark.position < until {
+        return Err(damaged(&segment::path(dir, reached.place.segment), None, what));
     }
-    Ok(reader.found)
+    Ok(())
 }
 
 /// The numbers of the segments in `dir`, in order.
@@ -59,90 +83,176 @@ pub(crate) fn numbers(disk: &dyn Disk, dir: &Path) -> Result<Vec<u64>, OpenError
     Ok(numbers)
 }
 
-impl<A: FnMut(&Frame<'_>) -> Result<(), String>> Reader<'_, A> {
-    fn segment(&mut self, disk: &dyn Disk, dir: &Path, number: u64) -> Result<(), OpenError> {
+/// What lies before all that the journal still has, whatever the checkpoint has.
+pub(crate) fn oldest(disk: &dyn Disk, dir: &Path, store: &StoreId) -> Result<Reach, OpenError> {
+    let segment = numbers(disk, dir)?.first().copied().unwrap_or(Place::BEGIN.segment);
+    let mut reach = Reach { mark: Mark::default(), place: Place { segment, offset: 0 } };
+    let path = segment::path(dir, segment);
+    if disk.exists(&path).map_err(|error| OpenError::io(&path, &error))? {
+        let file = disk.open(&path).map_err(|error| OpenError::io(&path, &error))?;
+        let bytes = read_whole(&*file).map_err(|error| OpenError::io(&path, &error))?;
+        reach.mark.position = match later(&bytes, HEADER, segment::seed(store, segment), 0) {
+            Some((_, Later::Frame(first))) => first.saturating_sub(1),
+            Some((_, Later::Seal(last))) => last,
+            None => 0,
+        };
+    }
+    Ok(reach)
+}
+
+/// From the first one on, every segment must be there.
+fn check_gaps(dir: &Path, first: u64, found: &[u64]) -> Result<(), OpenError> {
+    let missing = (first..).zip(found).find(|(wanted, found)| wanted != *found);
+    let missing = missing.map(|(wanted, _)| wanted).or_else(|| found.is_empty().then_some(first));
+    missing.map_or(Ok(()), |number| Err(damaged(&segment::path(dir, number), None, "it is missing")))
+}
+
+impl<A: FnMut(&Frame<'_>) -> Result<(), String>> Recovery<'_, A> {
+    /// Reads all segments that are needed.
+    fn run(mut self, disk: &dyn Disk, dir: &Path, from: Reach) -> Result<Recovered, OpenError> {
+        let numbers = numbers(disk, dir)?;
+        let (mut unused, needed): (Vec<u64>, Vec<u64>) =
+            numbers.into_iter().partition(|number| *number < from.place.segment);
+        check_gaps(dir, from.place.segment, &needed)?;
+        let (mut sealed, mut tail): (Vec<Sealed>, Option<Tail>) = (Vec::new(), None);
+        for number in needed {
+            let read = self.read(disk, dir, number)?;
+            let len = read.bytes.len() as u64;
+            if let Some(tail) = tail {
+                self.check_unused(&segment::path(dir, tail.number), tail.offset, &read)?;
+                unused.push(number);
+                continue;
+            }
+            let end = self.frames(&read)?;
+            if end.sealed {
+                sealed.push(Sealed { number, len });
+            } else {
+                let last = self.reach.mark.position;
+                tail = Some(Tail { number, offset: end.offset as u64, len, last });
+            }
+        }
+        let next = sealed.last().map_or(from.place.segment, |sealed| sealed.number + 1);
+        let tail = tail.ok_or_else(|| {
+            let what = format!("it is missing; the journal goes on in it after group {}", self.reach.mark.position);
+            damaged(&segment::path(dir, next), None, what)
+        })?;
+        Ok(Recovered { reach: self.reach, tail, sealed, unused, replayed: self.replayed })
+    }
+
+    /// Reads a segment; its header and its length must be as they were when it got its name.
+    fn read(&self, disk: &dyn Disk, dir: &Path, number: u64) -> Result<Read, OpenError> {
         let path = segment::path(dir, number);
         let file = disk.open(&path).map_err(|error| OpenError::io(&path, &error))?;
         let bytes = read_whole(&*file).map_err(|error| OpenError::io(&path, &error))?;
-        let seed = segment::seed(self.store, number);
-        let first = match Found::read(&bytes, self.store) {
-            Found::Header(header) if header.number == number => header.first,
-            _ => {
-                // Header and first frame go out in one write, so a power cut may leave that frame without the header; a
-                // second frame proves that the header was safe once.
-                if next_frame(&bytes, HEADER, seed, self.found.next + 1).is_some() {
-                    return Err(damaged(&path, 0, "the segment's header is broken"));
-                }
-                self.found.spare.push(number);
-                return Ok(());
-            }
-        };
-        self.check_start(&path, first)?;
-        let (offset, last) = self.frames(&path, &bytes, seed, first)?;
         let len = bytes.len() as u64;
-        if let Some(tail) = self.found.tail.replace(Tail { number, offset, len, last }) {
-            self.found.sealed.push(Sealed { number: tail.number, len: tail.len, last: tail.last });
+        match SegmentHeader::read(&bytes, self.store) {
+            Some(header) if header.number != number => {
+                Err(damaged(&path, Some(0), format!("it is segment {} under another name", header.number)))
+            }
+            Some(header) if header.len != len => Err(damaged(
+                &path,
+                Some(len),
+                format!("it has {len} bytes of the {} that its header states", header.len),
+            )),
+            Some(_) => Ok(Read { seed: segment::seed(self.store, number), path, number, bytes }),
+            None => Err(damaged(&path, Some(0), format!("its header does not read; it has {len} bytes"))),
         }
-        Ok(())
     }
 
-    /// A segment must begin no later than with the first frame that is still missing.
-    fn check_start(&mut self, path: &Path, first: u64) -> Result<(), OpenError> {
-        if first > self.found.next {
-            let place = format!("groups {} to {} are missing before it", self.found.next, first - 1);
-            return Err(damaged(path, HEADER as u64, &place));
-        }
-        Ok(())
-    }
-
-    /// Applies the frames of a segment; where they end, and the position of the last.
-    fn frames(&mut self, path: &Path, bytes: &[u8], seed: u32, first: u64) -> Result<(u64, u64), OpenError> {
-        let (mut offset, mut expected) = (HEADER, first);
+    /// Applies the frames of a segment.
+    fn frames(&mut self, read: &Read) -> Result<End, OpenError> {
+        let mut offset = self.begin(read)?;
         loop {
-            let rest = bytes.get(offset..).unwrap_or_default();
-            match Frame::read(rest, seed).filter(|frame| frame.mark.position == expected) {
-                Some(frame) => {
-                    self.frame(path, offset, &frame)?;
-                    offset += frame.len;
-                    expected += 1;
-                }
-                None => match next_frame(bytes, offset, seed, expected) {
-                    Some((later, position)) if position <= self.found.next => (offset, expected) = (later, position),
-                    Some((later, position)) => {
-                        let place = format!(
-                            "groups {expected} to {} do not read; group {position} at {later} does",
-                            position - 1
-                        );
-                        return Err(damaged(path, offset as u64, &place));
-                    }
-                    None => return Ok((offset as u64, expected - 1)),
-                },
+            if self.is_enough() {
+                return Ok(End { offset, sealed: false });
+            }
+            let (rest, next) = (read.bytes.get(offset..).unwrap_or_default(), self.reach.mark.position + 1);
+            if let Some(frame) = Frame::read(rest, read.seed).filter(|frame| frame.mark.position == next) {
+                (self.apply)(&frame).map_err(|why| damaged(&read.path, Some(offset as u64), why))?;
+                let place = Place { segment: read.number, offset: offset as u64 };
+                self.reach = Reach { mark: frame.mark, place };
+                self.replayed += 1;
+                offset += frame.len;
+            } else if segment::read_seal(rest, read.seed) == Some(next - 1) {
+                return Ok(End { offset, sealed: true });
+            } else {
+                self.check_end(read, offset)?;
+                return Ok(End { offset, sealed: false });
             }
         }
     }
 
-    fn frame(&mut self, path: &Path, offset: usize, frame: &Frame<'_>) -> Result<(), OpenError> {
-        let position = frame.mark.position;
-        if position <= self.applied || position < self.found.next {
+    fn is_enough(&self) -> bool {
+        self.until.is_some_and(|until| self.reach.mark.position >= until)
+    }
+
+    /// Where the frames that are wanted begin. The last group that the checkpoint has must still be there: otherwise the end
+    /// of the journal was lost, and nothing could tell how much of it.
+    fn begin(&self, read: &Read) -> Result<usize, OpenError> {
+        let Reach { mark, place } = self.reach;
+        if place.segment != read.number || place.offset == 0 {
+            return Ok(HEADER);
+        }
+        let offset = usize::try_from(place.offset).unwrap_or(usize::MAX);
+        let found = Frame::read(read.bytes.get(offset..).unwrap_or_default(), read.seed);
+        let found = found.filter(|frame| frame.mark.position == mark.position);
+        found.map(|frame| offset + frame.len).ok_or_else(|| {
+            let what = format!("group {}, the last one of the checkpoint, does not read", mark.position);
+            damaged(&read.path, Some(place.offset), what)
+        })
+    }
+
+    /// The end is one only if nothing later follows in its segment.
+    fn check_end(&self, read: &Read, offset: usize) -> Result<(), OpenError> {
+        let next = self.reach.mark.position + 1;
+        let Some((later, what)) = later(&read.bytes, offset, read.seed, next) else { return Ok(()) };
+        let what = match what {
+            Later::Frame(position) => {
+                format!("groups {next} to {} do not read; group {position} at {later} does", position - 1)
+            }
+            Later::Seal(last) => format!("groups {next} to {last} do not read, and the seal at {later} counts them"),
+        };
+        Err(damaged(&read.path, Some(offset as u64), what))
+    }
+
+    /// A segment after the end holds nothing.
+    fn check_unused(&self, path: &Path, offset: u64, read: &Read) -> Result<(), OpenError> {
+        if self.is_enough() {
             return Ok(());
         }
-        (self.apply)(frame).map_err(|why| damaged(path, offset as u64, &why))?;
-        self.found.next = position + 1;
-        self.found.replayed += 1;
-        Ok(())
+        let next = self.reach.mark.position + 1;
+        let Some((_, what)) = later(&read.bytes, HEADER, read.seed, next) else { return Ok(()) };
+        let (Later::Frame(position) | Later::Seal(position)) = what;
+        let what = format!(
+            "what should follow group {} does not read; group {position} in {} does",
+            next - 1,
+            read.path.display()
+        );
+        Err(damaged(path, Some(offset), what))
     }
 }
 
-/// The first whole frame from `offset` on whose position is at least `least`.
-fn next_frame(bytes: &[u8], offset: usize, seed: u32, least: u64) -> Option<(usize, u64)> {
+/// What reads after the end.
+enum Later {
+    Frame(u64),
+    Seal(u64),
+}
+
+/// The first whole frame or seal from `offset` on that knows of a group from `next` on.
+fn later(bytes: &[u8], offset: usize, seed: u32, next: u64) -> Option<(usize, Later)> {
     let mut at = offset;
-    while at + FRAME_HEADER <= bytes.len() {
+    while at + segment::SEAL.min(FRAME_HEADER) <= bytes.len() {
         at = skip_zeros(bytes, at);
         let rest = bytes.get(at..)?;
-        if rest.starts_with(&MAGIC)
-            && let Some(frame) = Frame::read(rest, seed).filter(|frame| frame.mark.position >= least)
-        {
-            return Some((at, frame.mark.position));
+        let found = if rest.starts_with(&MAGIC) {
+            Frame::read(rest, seed).map(|frame| (frame.mark.position, Later::Frame(frame.mark.position)))
+        } else if rest.starts_with(&SEAL_MAGIC) {
+            segment::read_seal(rest, seed).map(|last| (last, Later::Seal(last)))
+        } else {
+            None
+        };
+        if let Some((_, what)) = found.filter(|(position, _)| *position >= next) {
+            return Some((at, what));
         }
         at += 1;
     }
@@ -158,7 +268,6 @@ fn skip_zeros(bytes: &[u8], mut at: usize) -> usize {
     at
 }
 
-fn damaged(path: &Path, offset: u64, what: &str) -> OpenError {
-    let file: PathBuf = path.to_owned();
-    OpenError::Damaged { file, offset: Some(offset), table: None, what: what.to_owned() }
+fn damaged(path: &Path, offset: Option<u64>, what: impl Into<String>) -> OpenError {
+    OpenError::Damaged { file: path.to_owned(), offset, table: None, what: what.into() }
 }

@@ -1,75 +1,76 @@
 //! Segments: files of a fixed length, filled with zeros once and used again and again, so that a sync moves no metadata.
 //!
-//! A segment in use begins with a header that repeats its number; one that waits for use has another's header, or none.
+//! A segment has its name only when it is whole: filled, with a header that states its number and its length, all of it
+//! synced. So one that is missing, shorter or without its header was changed from outside. One that is written no more ends
+//! with a seal, which states its last group and that the journal goes on in the segment after it.
 
 use std::path::{Path, PathBuf};
 
 /// Begins each segment.
-const MAGIC: [u8; 8] = *b"PROMOXJ1";
+const MAGIC: [u8; 8] = *b"PROMOXJ2";
+/// Begins each seal.
+pub(crate) const SEAL_MAGIC: [u8; 4] = *b"PMXE";
 /// Bytes before the first frame.
 pub(crate) const HEADER: usize = 64;
 /// Bytes of the header that mean something.
-const USED: usize = 36;
+const USED: usize = 28;
+/// Bytes of a seal.
+pub(crate) const SEAL: usize = 16;
 
 /// Names a store, so that no other's segment is taken for its own, and so that a client cannot write what passes for a frame.
 pub(crate) type StoreId = [u8; 16];
 
-/// The header of a segment in use.
+/// What a segment says of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SegmentHeader {
     pub(crate) number: u64,
-    /// The position of its first frame.
-    pub(crate) first: u64,
-}
-
-/// What a segment's first bytes say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Found {
-    /// It is, or was, in use under this header.
-    Header(SegmentHeader),
-    /// It has never been in use.
-    Blank,
-    /// Something else.
-    Garbage,
+    /// Bytes of the file.
+    pub(crate) len: u64,
 }
 
 impl SegmentHeader {
     pub(crate) fn encode(self, store: &StoreId) -> [u8; HEADER] {
         let mut bytes = [0; HEADER];
-        let fields = MAGIC.into_iter().chain(self.number.to_le_bytes()).chain(self.first.to_le_bytes());
-        let reserved = [0; 8];
-        bytes.iter_mut().zip(fields.chain(reserved)).for_each(|(byte, field)| *byte = field);
+        let fields = MAGIC.into_iter().chain(self.number.to_le_bytes()).chain(self.len.to_le_bytes());
+        bytes.iter_mut().zip(fields).for_each(|(byte, field)| *byte = field);
         let crc = checksum(&bytes, store).to_le_bytes();
         bytes.iter_mut().skip(USED - 4).zip(crc).for_each(|(byte, crc)| *byte = crc);
         bytes
     }
-}
 
-impl Found {
-    pub(crate) fn read(bytes: &[u8], store: &StoreId) -> Self {
-        let header = bytes.get(..HEADER).unwrap_or(bytes);
-        if header.iter().all(|byte| *byte == 0) {
-            return Self::Blank;
-        }
-        decode(header, store).map_or(Self::Garbage, Self::Header)
+    /// The header that a file begins with, if it is whole and of this store.
+    pub(crate) fn read(bytes: &[u8], store: &StoreId) -> Option<Self> {
+        let (header, _) = bytes.split_first_chunk::<HEADER>()?;
+        let number = |at: usize| Some(u64::from_le_bytes(header.get(at..at + 8)?.try_into().ok()?));
+        let crc = header.get(USED - 4..USED)?;
+        let found = Self { number: number(8)?, len: number(16)? };
+        (header.starts_with(&MAGIC) && crc == checksum(header, store).to_le_bytes()).then_some(found)
     }
-}
-
-fn decode(header: &[u8], store: &StoreId) -> Option<SegmentHeader> {
-    let header: &[u8; HEADER] = header.try_into().ok()?;
-    let number = |at: usize| Some(u64::from_le_bytes(header.get(at..at + 8)?.try_into().ok()?));
-    let crc = u32::from_le_bytes(header.get(USED - 4..USED)?.try_into().ok()?);
-    let found = SegmentHeader { number: number(8)?, first: number(16)? };
-    (header.starts_with(&MAGIC) && crc == checksum(header, store)).then_some(found)
 }
 
 fn checksum(header: &[u8; HEADER], store: &StoreId) -> u32 {
     crc32c::crc32c_append(crc32c::crc32c(store), header.get(..USED - 4).unwrap_or_default())
 }
 
-/// What the checksums of a segment's frames begin with.
+/// What the checksums of a segment's frames and of its seal begin with.
 pub(crate) fn seed(store: &StoreId, number: u64) -> u32 {
     crc32c::crc32c_append(crc32c::crc32c(store), &number.to_le_bytes())
+}
+
+/// The seal of a segment whose last group is `last`.
+pub(crate) fn seal(last: u64, seed: u32) -> [u8; SEAL] {
+    let last = last.to_le_bytes();
+    let crc = crc32c::crc32c_append(seed, &last).to_le_bytes();
+    let mut bytes = [0; SEAL];
+    bytes.iter_mut().zip(SEAL_MAGIC.into_iter().chain(crc).chain(last)).for_each(|(byte, field)| *byte = field);
+    bytes
+}
+
+/// The last group that a seal at the start of `bytes` states.
+pub(crate) fn read_seal(bytes: &[u8], seed: u32) -> Option<u64> {
+    let (found, _) = bytes.split_first_chunk::<SEAL>()?;
+    let last = u64::from_le_bytes(found.get(8..)?.try_into().ok()?);
+    (*found == seal(last, seed)).then_some(last)
 }
 
 /// The file of a segment.

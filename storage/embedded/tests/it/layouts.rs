@@ -1,4 +1,4 @@
-//! A data directory of every released layout is kept and opened: version N opens the data of N−1.
+//! A data directory of every layout is kept: this version's own is opened, every other one is refused by name.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -23,22 +23,41 @@ fn content() -> Vec<(i64, i64)> {
     (1..=40).map(|id| (id, id * 11)).collect()
 }
 
+/// The layout that this version reads and writes.
+const LAYOUT: &str = "2";
+
 #[tokio::test]
-async fn every_layout_that_was_released_is_opened() {
-    let mut opened = 0;
-    for layout in fs::read_dir(kept()).unwrap() {
+async fn this_versions_layout_is_opened() {
+    let dir = tempfile::tempdir().unwrap();
+    copy(&kept().join(LAYOUT), dir.path());
+    let engine = EmbeddedEngine::open(at(dir.path()), schema()).unwrap();
+    let db = database(&engine);
+    assert_eq!(balances(&db).await, content());
+    let mut report = Report::default();
+    report.check_table(&*engine.snapshot(), <Account as promox_storage::Record>::TABLE).unwrap();
+    assert_eq!(report.finish().0, []);
+    write(&db, |tx| tx.insert(&account(41, 1))).await.unwrap();
+}
+
+#[test]
+fn every_other_layout_is_refused_by_name_and_left_as_it_is() {
+    let mut refused = 0;
+    for layout in fs::read_dir(kept()).unwrap().map(|entry| entry.unwrap().path()) {
+        let name = layout.file_name().unwrap().to_str().unwrap();
+        if name == LAYOUT {
+            continue;
+        }
         let dir = tempfile::tempdir().unwrap();
-        copy(&layout.unwrap().path(), dir.path());
-        let engine = EmbeddedEngine::open(at(dir.path()), schema()).unwrap();
-        let db = database(&engine);
-        assert_eq!(balances(&db).await, content());
-        let mut report = Report::default();
-        report.check_table(&*engine.snapshot(), <Account as promox_storage::Record>::TABLE).unwrap();
-        assert_eq!(report.finish().0, []);
-        write(&db, |tx| tx.insert(&account(41, 1))).await.unwrap();
-        opened += 1;
+        copy(&layout, dir.path());
+        let error = EmbeddedEngine::open(at(dir.path()), schema()).unwrap_err();
+        let words = format!("is of layout {name}, and this version reads layout {LAYOUT} only: export with");
+        assert!(error.exit_code() == 65 && error.to_string().contains(&words), "{error}");
+        for part in ["store", "data.redb"] {
+            assert_eq!(fs::read(dir.path().join(part)).unwrap(), fs::read(layout.join(part)).unwrap());
+        }
+        refused += 1;
     }
-    assert!(opened > 0);
+    assert!(refused > 0);
 }
 
 fn copy(from: &Path, to: &Path) {
@@ -53,13 +72,12 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Makes the directory of this version's layout, when there is a new one.
+/// Makes the directory of this version's layout, when there is a new one, as a kill would leave it.
 #[tokio::test]
 #[ignore = "run by hand when the layout changes"]
 async fn keep_this_layout() {
-    let name = std::env::var("PROMOX_LAYOUT").unwrap();
-    let dir = kept().join(name);
-    let engine = EmbeddedEngine::open(at(&dir), schema()).unwrap();
+    let made = tempfile::tempdir().unwrap();
+    let engine = EmbeddedEngine::open(at(made.path()), schema()).unwrap();
     let db = database(&engine);
     for (id, balance) in content() {
         write(&db, move |tx| tx.insert(&account(id, balance))).await.unwrap();
@@ -67,4 +85,6 @@ async fn keep_this_layout() {
             drop(engine.long_read().unwrap());
         }
     }
+    copy(made.path(), &kept().join(LAYOUT));
+    fs::remove_file(kept().join(LAYOUT).join("lock")).unwrap();
 }

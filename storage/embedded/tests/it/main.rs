@@ -13,5 +13,7 @@ mod kill;
 mod layouts;
 mod model;
 mod rows;
+mod shortened;
 mod stepped;
+mod unfinished;
 mod weight;

@@ -1,0 +1,253 @@
+//! What a data directory holds, and how a store comes into being in it.
+//!
+//! A store is finished when it has its name, the file [`IDENTITY`], which is written last. Until then a file says what has
+//! begun: [`STARTING`] for a first start, which nobody was answered by and which begins anew; [`RESTORING`] for a restore,
+//! which only another restore takes up, so that a shop that was to be brought back is never opened as an empty one.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use promox_storage::Schema;
+
+use crate::base::{self, CheckpointFile, Room};
+use crate::disk::{Disk, read_whole};
+use crate::journal;
+use crate::journal::segment::StoreId;
+use crate::open::{OpenError, Options};
+
+/// Where the journal's segments are.
+pub(crate) const JOURNAL: &str = "journal";
+/// The file that names the store and its layout.
+pub(crate) const IDENTITY: &str = "store";
+/// Says that a first start has begun.
+const STARTING: &str = "starting";
+/// Says that a restore has begun.
+const RESTORING: &str = "restoring";
+/// The name of a store that is being written.
+const IDENTITY_MADE: &str = "store.tmp";
+/// What may lie in a directory that holds nothing: our own lock, and what a file system puts into its root.
+const PASSED_OVER: [&str; 2] = [crate::disk::LOCK, "lost+found"];
+/// Names of a directory's content that a refusal lists.
+const MOST_NAMED: usize = 5;
+
+const IDENTITY_MAGIC: [u8; 8] = *b"PROMOXD1";
+/// The layout of everything on disk, rows among it: raised whenever one of them changes. Backups state it too.
+pub(crate) const LAYOUT: u32 = 2;
+
+/// What a directory holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Holds {
+    /// Nothing: a store may be made there.
+    Nothing,
+    /// A store, whole or damaged.
+    Store,
+    /// A first start that did not come to its end.
+    Start,
+    /// A restore that did not come to its end.
+    Restore,
+    /// Other files, with some of their names.
+    Others(Vec<String>),
+}
+
+/// What a directory of the machine holds.
+pub fn look(dir: &Path) -> Result<Holds, OpenError> {
+    looked(&crate::disk::RealDisk, dir)
+}
+
+pub(crate) fn looked(disk: &dyn Disk, dir: &Path) -> Result<Holds, OpenError> {
+    let mut names = match disk.list(dir) {
+        Ok(names) => names,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Holds::Nothing),
+        Err(error) => return Err(OpenError::io(dir, &error)),
+    };
+    names.retain(|name| !PASSED_OVER.contains(&name.as_str()));
+    names.sort_unstable();
+    let has = |wanted: &str| names.iter().any(|name| name == wanted);
+    Ok(match () {
+        () if has(IDENTITY) => Holds::Store,
+        () if has(RESTORING) => Holds::Restore,
+        () if has(STARTING) => Holds::Start,
+        () if names.is_empty() => Holds::Nothing,
+        () => Holds::Others(names),
+    })
+}
+
+impl Holds {
+    /// Refuses what no store can be made or opened in.
+    pub(crate) fn check(&self, dir: &Path) -> Result<(), OpenError> {
+        let what = match self {
+            Self::Nothing | Self::Start | Self::Store => return Ok(()),
+            Self::Restore => format!(
+                "a restore into it did not come to its end (it has a file named {RESTORING}); run promox restore \
+                 again, or empty the directory to begin with a new shop"
+            ),
+            Self::Others(names) if names.iter().any(|name| name == base::FILE) => {
+                let what = format!("it is missing beside {}", base::FILE);
+                return Err(OpenError::Damaged { file: dir.join(IDENTITY), offset: None, table: None, what });
+            }
+            Self::Others(names) => format!(
+                "it is not empty (there is {}) and has no file named {IDENTITY}; name the directory of the store, or an \
+                 empty one, with --data-dir",
+                listed(names)
+            ),
+        };
+        Err(OpenError::NoStore { dir: dir.to_owned(), what })
+    }
+}
+
+fn listed(names: &[String]) -> String {
+    let shown = names.iter().take(MOST_NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(MOST_NAMED) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
+/// A store that is being made. Dropped unfinished, it is what a kill would have left.
+pub(crate) struct Making<'a> {
+    disk: &'a dyn Disk,
+    dir: &'a Path,
+    begun: PathBuf,
+}
+
+impl<'a> Making<'a> {
+    /// Says that a first start has begun, in a directory without a store.
+    pub(crate) fn start(options: &'a Options) -> io::Result<Self> {
+        Self::begin(options, STARTING)
+    }
+
+    /// Says that a restore has begun, in a directory without a store.
+    pub(crate) fn restore(options: &'a Options) -> io::Result<Self> {
+        Self::begin(options, RESTORING)
+    }
+
+    fn begin(options: &'a Options, name: &str) -> io::Result<Self> {
+        let making = Self { disk: &*options.disk, dir: &options.dir, begun: options.dir.join(name) };
+        making.disk.open(&making.begun)?.sync()?;
+        making.disk.sync_dir(making.dir)?;
+        making.clear()?;
+        Ok(making)
+    }
+
+    /// Removes what an earlier attempt left.
+    fn clear(&self) -> io::Result<()> {
+        for left in [base::MADE, base::FILE, IDENTITY_MADE] {
+            let path = self.dir.join(left);
+            if self.disk.exists(&path)? {
+                self.disk.remove(&path)?;
+            }
+        }
+        journal::remove(self.disk, &self.dir.join(JOURNAL))
+    }
+
+    /// The checkpoint file of the store, until it is whole.
+    pub(crate) fn checkpoint(&self) -> PathBuf {
+        self.dir.join(base::MADE)
+    }
+
+    /// Makes a store of the checkpoint file: an empty journal that goes on after it, and the name, which comes last.
+    pub(crate) fn finish(self, store: &StoreId, segment_bytes: u64) -> io::Result<()> {
+        journal::begin(self.disk, &self.dir.join(JOURNAL), store, segment_bytes)?;
+        self.disk.rename(&self.checkpoint(), &self.dir.join(base::FILE))?;
+        self.disk.sync_dir(self.dir)?;
+        write_identity(self.disk, self.dir, store)?;
+        end_begun(self.disk, self.dir)
+    }
+
+    /// Leaves the directory as it was.
+    pub(crate) fn give_up(self) -> io::Result<()> {
+        self.clear()?;
+        end_begun(self.disk, self.dir)
+    }
+}
+
+/// Removes what says that a store is being made.
+fn end_begun(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
+    for name in [STARTING, RESTORING] {
+        let path = dir.join(name);
+        if disk.exists(&path)? {
+            disk.remove(&path)?;
+        }
+    }
+    disk.sync_dir(dir)
+}
+
+/// The name of the store in the directory; in one that holds nothing an empty store is made.
+pub(crate) fn open_or_make(options: &Options, schema: &Schema) -> Result<StoreId, OpenError> {
+    let (disk, dir) = (&*options.disk, &options.dir);
+    let io = |error: io::Error| OpenError::io(dir, &error);
+    let holds = looked(disk, dir)?;
+    holds.check(dir)?;
+    if holds != Holds::Store {
+        return make(options, schema);
+    }
+    let store = read_identity(disk, dir)?;
+    let checkpoint = dir.join(base::FILE);
+    if !disk.exists(&checkpoint).map_err(io)? {
+        let what = format!("it is missing beside {IDENTITY}");
+        return Err(OpenError::Damaged { file: checkpoint, offset: None, table: None, what });
+    }
+    // A store that has its name is finished, whatever says that it has begun.
+    end_begun(disk, dir).map_err(io)?;
+    Ok(store)
+}
+
+fn make(options: &Options, schema: &Schema) -> Result<StoreId, OpenError> {
+    let io = |error: io::Error| OpenError::io(&options.dir, &error);
+    let making = Making::start(options).map_err(io)?;
+    let store: StoreId = options.entropy.bytes();
+    let room = Arc::new(Room::default());
+    // Nobody reads meanwhile: a full disk is an error here, not something to wait out.
+    room.close();
+    let (disk, path, cache) = (&*options.disk, making.checkpoint(), options.page_bytes);
+    drop(CheckpointFile::create(disk, path, store, schema, cache, room)?.checked(schema)?);
+    making.finish(&store, options.segment_bytes).map_err(io)?;
+    Ok(store)
+}
+
+/// The name of the store in `dir`.
+pub(crate) fn read_identity(disk: &dyn Disk, dir: &Path) -> Result<StoreId, OpenError> {
+    let path = dir.join(IDENTITY);
+    if !disk.exists(&path).map_err(|error| OpenError::io(&path, &error))? {
+        return Err(OpenError::io(&path, &io::ErrorKind::NotFound.into()));
+    }
+    let file = disk.open(&path).map_err(|error| OpenError::io(&path, &error))?;
+    let bytes = read_whole(&*file).map_err(|error| OpenError::io(&path, &error))?;
+    decode_identity(&bytes, &path)
+}
+
+fn decode_identity(bytes: &[u8], path: &Path) -> Result<StoreId, OpenError> {
+    let damaged =
+        |what: &str| OpenError::Damaged { file: path.to_owned(), offset: Some(0), table: None, what: what.to_owned() };
+    let (content, crc) = bytes.split_last_chunk().ok_or_else(|| damaged("it is too short"))?;
+    if crc32c::crc32c(content) != u32::from_le_bytes(*crc) {
+        return Err(damaged("its checksum fails"));
+    }
+    let rest = content.strip_prefix(&IDENTITY_MAGIC).ok_or_else(|| damaged("it is not of a store"))?;
+    let (layout, id) = rest.split_first_chunk().ok_or_else(|| damaged("it is too short"))?;
+    check_layout(u32::from_le_bytes(*layout), path)?;
+    id.try_into().map_err(|_| damaged("it has another length"))
+}
+
+/// Data of another layout is refused, by name.
+pub(crate) fn check_layout(found: u32, file: &Path) -> Result<(), OpenError> {
+    if found == LAYOUT {
+        return Ok(());
+    }
+    Err(OpenError::OtherLayout { file: file.to_owned(), found, supported: LAYOUT })
+}
+
+fn write_identity(disk: &dyn Disk, dir: &Path, id: &StoreId) -> io::Result<()> {
+    let mut bytes = IDENTITY_MAGIC.to_vec();
+    bytes.extend_from_slice(&LAYOUT.to_le_bytes());
+    bytes.extend_from_slice(id);
+    bytes.extend_from_slice(&crc32c::crc32c(&bytes).to_le_bytes());
+    let made = dir.join(IDENTITY_MADE);
+    let file = disk.open(&made)?;
+    file.set_len(0)?;
+    file.write(0, &bytes)?;
+    file.sync()?;
+    disk.rename(&made, &dir.join(IDENTITY))?;
+    disk.sync_dir(dir)
+}

@@ -1,0 +1,140 @@
+//! Stores that were being made when the process ended: cut at every change, they are refused by name or begun again.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use promox_embedded::disk::{Disk, DiskOp, Kept, MemoryDisk};
+use promox_embedded::{OpenError, Options, restore};
+
+use crate::rows::{account, database, open, options, schema, write};
+use crate::stepped::Stepped;
+
+fn truth() -> Vec<(i64, i64)> {
+    (1..=60).map(|id| (id, id * 3)).collect()
+}
+
+async fn backup() -> Vec<u8> {
+    let engine = open(Arc::new(MemoryDisk::new())).unwrap();
+    let db = database(&engine);
+    for (id, balance) in truth() {
+        write(&db, move |tx| tx.insert(&account(id, balance))).await.unwrap();
+    }
+    let mut stream = Vec::new();
+    engine.backup(&mut stream, |_| {}).unwrap();
+    stream
+}
+
+fn at(disk: &MemoryDisk) -> Options {
+    options(Arc::new(disk.clone()))
+}
+
+fn restored(disk: &MemoryDisk, stream: &[u8]) -> Result<(), OpenError> {
+    restore(&at(disk), &schema(), Path::new("the backup"), &mut &*stream, |_| {}).map(drop)
+}
+
+/// Every state that a kill may leave after each of the changes, whole or in the middle of it.
+fn cuts(log: &[DiskOp]) -> impl Iterator<Item = MemoryDisk> + '_ {
+    (0..=log.len()).flat_map(|asked| {
+        let left = MemoryDisk::rebuild(&log[..asked], |_, _| Kept::Whole);
+        let half = log.get(asked).and_then(|op| {
+            let DiskOp::Write(_, _, bytes) = op else { return None };
+            let half = left.copy();
+            half.redo(op, Kept::First(bytes.len() / 2));
+            Some(half)
+        });
+        [Some(left), half].into_iter().flatten()
+    })
+}
+
+#[tokio::test]
+async fn a_restore_that_was_cut_is_refused_by_name_and_taken_up_by_another() {
+    let stream = backup().await;
+    let disk = MemoryDisk::recording();
+    restored(&disk, &stream).unwrap();
+    let (mut empty, mut refused, mut finished) = (0, 0, 0);
+    for left in cuts(&disk.log()) {
+        let before = left.files();
+        match Stepped::open(Arc::new(left.copy())) {
+            Err(error) => {
+                assert!(matches!(&error, OpenError::NoStore { .. }) && error.exit_code() == 65, "{error}");
+                assert!(error.to_string().contains("run promox restore again"), "{error}");
+                restored(&left, &stream).unwrap();
+                refused += 1;
+            }
+            Ok(_) if before.is_empty() => {
+                restored(&left, &stream).unwrap();
+                empty += 1;
+            }
+            Ok(_) => finished += 1,
+        }
+        let store = Stepped::open(Arc::new(left.clone())).unwrap();
+        assert_eq!(store.balances().await, truth(), "{before:?}");
+        assert!(left.files().iter().all(|(path, _)| !path.ends_with("restoring")), "it says no more that it has begun");
+    }
+    assert!(empty > 0 && refused > 10 && finished > 1, "{empty} {refused} {finished}");
+}
+
+#[tokio::test]
+async fn a_first_start_that_was_cut_begins_again() {
+    let disk = MemoryDisk::recording();
+    drop(Stepped::open(Arc::new(disk.clone())).unwrap());
+    let mut begun = 0;
+    for left in cuts(&disk.log()) {
+        let mut store = Stepped::open(Arc::new(left.clone())).unwrap();
+        store.write(|tx| tx.insert(&account(1, 1))).await.unwrap();
+        drop(store);
+        let store = Stepped::open(Arc::new(left.copy())).unwrap();
+        assert_eq!(store.balances().await, [(1, 1)]);
+        assert!(left.files().iter().all(|(path, _)| !path.ends_with("starting")));
+        begun += 1;
+    }
+    assert!(begun > 10);
+}
+
+#[tokio::test]
+async fn what_is_no_store_is_named_and_left_alone() {
+    let stream = backup().await;
+    for name in ["holiday.jpg", "000000000001.journal", "data.new"] {
+        let disk = MemoryDisk::new();
+        disk.open(&Path::new("/store").join(name)).unwrap();
+        let before = disk.files();
+        for error in [Stepped::open(Arc::new(disk.clone())).err().unwrap(), restored(&disk, &stream).unwrap_err()] {
+            assert!(error.exit_code() == 65 && error.to_string().contains(name), "{error}");
+        }
+        assert_eq!(disk.files(), before);
+    }
+}
+
+#[tokio::test]
+async fn a_store_without_one_of_its_files_is_no_empty_store() {
+    for name in ["store", "data.redb"] {
+        let disk = MemoryDisk::new();
+        restored(&disk, &backup().await).unwrap();
+        disk.remove(&Path::new("/store").join(name)).unwrap();
+        let error = Stepped::open(Arc::new(disk)).err().unwrap();
+        assert!(error.exit_code() == 65 && error.to_string().contains("it is missing beside"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_backup_of_another_layout_is_refused_by_name() {
+    let stream = backup().await;
+    for layout in [1_u32, 3] {
+        // The header's block: length, checksum, magic, layout.
+        let length = usize::try_from(u32::from_le_bytes(stream[..4].try_into().unwrap())).unwrap();
+        let mut header = stream[8..8 + length].to_vec();
+        header[8..12].copy_from_slice(&layout.to_le_bytes());
+        let crc = crc32c(&header).to_le_bytes();
+        let other = [&stream[..4], &crc, &header, &stream[8 + length..]].concat();
+        let error = restored(&MemoryDisk::new(), &other).unwrap_err();
+        let words = format!("the backup is of layout {layout}, and this version reads layout 2 only");
+        assert!(error.exit_code() == 65 && error.to_string().contains(&words), "{error}");
+    }
+}
+
+/// CRC-32C, bit by bit: the format's own words for it.
+fn crc32c(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(u32::MAX, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0x82F6_3B78 & (crc & 1).wrapping_neg()))
+    })
+}
