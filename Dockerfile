@@ -12,7 +12,7 @@ RUN apt-get update \
     && apt-get install --yes --no-install-recommends ca-certificates curl \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --system --uid 10001 --home-dir /data --shell /usr/sbin/nologin promox \
-    && install --directory --owner=promox --group=promox --mode=0750 /data
+    && install --directory --owner=promox --group=promox --mode=0700 /data
 COPY --from=build /source/target/dist/promox /usr/local/bin/promox
 USER promox
 ENV PROMOX_DATA__DIR=/data PROMOX_SERVER__LISTEN=0.0.0.0:8080

@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 
 use super::Common;
-use crate::config::{Setting, Shares};
+use crate::config::{Setting, Shares, exposed};
 use crate::exit::Exit;
 
 /// Look at the settings.
@@ -15,7 +15,7 @@ pub(super) struct Config {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Say whether the settings are valid.
+    /// Say whether the settings are valid, and name files with secrets that others can read.
     Check,
     /// Print every setting and where it came from, as a file that `--config` reads; secrets are masked.
     Print,
@@ -25,7 +25,10 @@ impl Config {
     pub(super) fn run(self, common: &Common) -> Result<(), Exit> {
         let loaded = common.load(Vec::new())?;
         match self.what {
-            What::Check => println!("The configuration is valid."),
+            What::Check => {
+                println!("The configuration is valid.");
+                exposed(&loaded).iter().for_each(|line| println!("warning: {line}"));
+            }
             What::Print => {
                 print!("{}", listing(&loaded.list));
                 println!("\n# storage.memory_mib is divided: {}", Shares::of(&loaded.settings.storage));

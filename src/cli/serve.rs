@@ -6,7 +6,7 @@ use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::Common;
-use crate::config::{Flag, Loaded};
+use crate::config::{Flag, Loaded, exposed};
 use crate::exit::Exit;
 use crate::http::Server;
 use crate::log;
@@ -38,6 +38,7 @@ pub(super) async fn serve(loaded: &Loaded, server: Server, ready: impl FnOnce(So
     let mut terminate = signal(SignalKind::terminate()).map_err(Exit::io)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Exit::io)?;
     let address = server.address();
+    exposed(loaded).iter().for_each(|line| tracing::warn!("{line}"));
     let promox = Promox::open(loaded, &server).await?;
     ready(address);
     tokio::select! {

@@ -2,8 +2,9 @@
 //!
 //! A file that is written appears under its name only when it is whole and safe on disk.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, BufWriter, Read};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -65,7 +66,7 @@ pub(super) fn create(path: &Path, fill: impl FnOnce(&mut BufWriter<File>) -> io:
         return Err(Exit::usage(format_args!("{} is there already: nothing was written", path.display())));
     }
     let partial = beside(path);
-    let filled = File::create(&partial).and_then(|file| {
+    let filled = private(&partial).and_then(|file| {
         let mut out = BufWriter::with_capacity(CHUNK, file);
         let length = fill(&mut out)?;
         out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
@@ -76,6 +77,13 @@ pub(super) fn create(path: &Path, fill: impl FnOnce(&mut BufWriter<File>) -> io:
         let _ = fs::remove_file(&partial);
         Exit::io(format_args!("{}: {error}", path.display()))
     })
+}
+
+/// A file for who runs this alone: what leaves a store has addresses in it, and a backup has password hashes.
+fn private(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.set_permissions(Permissions::from_mode(0o600))?;
+    Ok(file)
 }
 
 /// The name a file has until it is whole.

@@ -4,11 +4,13 @@
 //! (`[limits] enabled`), in the environment (`PROMOX_LIMITS__ENABLED`) and in messages (`limits.enabled`).
 
 mod check;
+mod exposed;
 mod fault;
 mod memory;
 mod overlay;
 mod sections;
 
+pub use exposed::exposed;
 pub use fault::{Fault, Faults};
 pub use memory::Shares;
 pub use overlay::{Flag, Loaded, Origin, Setting, load};

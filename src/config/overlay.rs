@@ -17,6 +17,8 @@ pub enum Origin {
     File(PathBuf),
     /// A variable of the environment.
     Variable(String),
+    /// A file that a variable names.
+    VariableFile(String, PathBuf),
     /// A flag of the command line.
     Flag(&'static str),
 }
@@ -26,7 +28,7 @@ impl fmt::Display for Origin {
         match self {
             Self::Default => f.write_str("default"),
             Self::File(path) => write!(f, "file {}", path.display()),
-            Self::Variable(name) => write!(f, "environment {name}"),
+            Self::Variable(name) | Self::VariableFile(name, _) => write!(f, "environment {name}"),
             Self::Flag(flag) => write!(f, "flag {flag}"),
         }
     }
@@ -65,6 +67,14 @@ pub struct Loaded {
 
 /// Keys that are never shown.
 const SECRETS: [&str; 3] = ["mail.password", "payment.sandbox_webhook_secret", "admin.password"];
+
+/// What is shown in place of a secret.
+const MASK: &str = "\"********\"";
+
+/// Whether a setting is a secret, and set.
+pub(super) fn is_masked(setting: &Setting) -> bool {
+    SECRETS.contains(&setting.key.as_str()) && setting.value == MASK
+}
 
 /// Variables without `__` that are settings all the same.
 const NAMED: [(&str, &str); 2] = [("PROMOX_ADMIN_EMAIL", "admin.email"), ("PROMOX_ADMIN_PASSWORD", "admin.password")];
@@ -125,6 +135,7 @@ impl Tree {
             return self.text(&key, origin, &value);
         }
         let Some(key) = bare.and_then(|bare| key_of(bare, bare.strip_prefix("PROMOX_")?)) else { return };
+        let origin = Origin::VariableFile(name.to_owned(), value.clone().into());
         match std::fs::read_to_string(&value) {
             Ok(text) => self.text(&key, origin, text.trim_end_matches(['\n', '\r'])),
             Err(error) => self.fault(key, origin, format!("{value} cannot be read: {error}")),
@@ -199,7 +210,7 @@ impl Tree {
     fn list(&self) -> Vec<Setting> {
         let setting = |(key, (value, origin)): (&String, &(Value, Origin))| {
             let secret = SECRETS.contains(&key.as_str()) && value.as_str() != Some("");
-            let value = if secret { "\"********\"".to_owned() } else { value.to_string() };
+            let value = if secret { MASK.to_owned() } else { value.to_string() };
             Setting { key: key.clone(), value, origin: origin.clone() }
         };
         self.values.iter().map(setting).collect()

@@ -21,6 +21,8 @@ mod client;
 mod codes;
 mod conventions;
 mod coupons;
+mod damage;
+mod files;
 mod flash;
 mod gifts;
 mod input;

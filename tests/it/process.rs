@@ -19,7 +19,17 @@ pub(crate) struct Process {
 impl Process {
     /// Starts it on a data directory and waits until it is ready.
     pub(crate) async fn start(dir: &Path) -> Self {
-        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_promox"));
+        Self::spawn(tokio::process::Command::new(env!("CARGO_BIN_EXE_promox")), dir).await
+    }
+
+    /// The same under another file mode creation mask, as a shell would hand it on.
+    pub(crate) async fn start_under(umask: &str, dir: &Path) -> Self {
+        let mut command = tokio::process::Command::new("sh");
+        command.args(["-c", &format!("umask {umask}; exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_promox")]);
+        Self::spawn(command, dir).await
+    }
+
+    async fn spawn(mut command: tokio::process::Command, dir: &Path) -> Self {
         command
             .args(["serve", "--log-level", "info"])
             .envs(own_settings(dir))
@@ -50,10 +60,25 @@ impl Process {
         log_in(&self.anyone, EMAIL).await
     }
 
+    /// Asks it to end, as a service manager does, and waits until it has.
+    pub(crate) async fn stop(mut self) {
+        let id = i32::try_from(self.child.id().unwrap()).unwrap();
+        rustix::process::kill_process(rustix::process::Pid::from_raw(id).unwrap(), rustix::process::Signal::TERM)
+            .unwrap();
+        assert!(self.child.wait().await.unwrap().success());
+    }
+
     /// kill -9.
     pub(crate) async fn kill(mut self) {
         self.child.kill().await.unwrap();
     }
+}
+
+/// Runs another verb, under another file mode creation mask.
+pub(crate) fn promox_under(umask: &str, dir: &Path, arguments: &[&str]) -> Output {
+    let mut command = Command::new("sh");
+    command.args(["-c", &format!("umask {umask}; exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_promox")]);
+    command.args(arguments).envs(own_settings(dir)).output().unwrap()
 }
 
 /// Runs another verb on a closed store.

@@ -11,6 +11,8 @@ use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
 use lettre::{AsyncSmtpTransport, AsyncTransport, Message as Mail, Tokio1Executor};
 use promox_kernel::Timestamp;
+use tokio::fs::OpenOptions;
+use tokio::io::AsyncWriteExt as _;
 
 use crate::records::DeliveryId;
 use crate::settings::{MailTransport, SmtpSecurity, SmtpSettings};
@@ -84,10 +86,12 @@ fn is_day(name: &str) -> bool {
 
 /// A file under its final name is whole: it is written beside it first.
 async fn write_file(folder: &Path, id: DeliveryId, mail: &Mail) -> io::Result<String> {
-    tokio::fs::create_dir_all(folder).await?;
+    tokio::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).await?;
     let name = format!("{:012}.eml", id.0);
     let draft = folder.join(format!(".{name}.part"));
-    tokio::fs::write(&draft, mail.formatted()).await?;
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft).await?;
+    file.write_all(&mail.formatted()).await?;
+    file.flush().await?;
     tokio::fs::rename(&draft, folder.join(&name)).await?;
     Ok(format!("written to {name}"))
 }

@@ -3,6 +3,7 @@
 //! It holds ids and words only. What it finds is filtered by the projection and read from rows.
 
 use std::fmt;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -72,7 +73,7 @@ impl SearchIndex {
         let index = match path {
             None => Index::create_in_ram(schema),
             Some(path) => {
-                std::fs::create_dir_all(path)?;
+                std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
                 Index::open_or_create(MmapDirectory::open(path)?, schema)?
             }
         };

@@ -1,0 +1,82 @@
+//! Files with secrets in them that others of the machine can read or change.
+
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use super::{Loaded, Origin, overlay};
+
+/// What others of the group may do with a file.
+const GROUP: u32 = 0o070;
+/// What anybody may do with it.
+const ANYBODY: u32 = 0o007;
+
+/// A sentence for each file with a secret that others can read or change: the configuration file when it holds one, the
+/// file that a secret is read from, the key of the certificate.
+pub fn exposed(loaded: &Loaded) -> Vec<String> {
+    let mut files: Vec<(&str, &Path)> = Vec::new();
+    for setting in loaded.list.iter().filter(|setting| overlay::is_masked(setting)) {
+        if let Origin::File(path) | Origin::VariableFile(_, path) = &setting.origin {
+            files.push((&setting.key, path));
+        }
+    }
+    let key = &loaded.settings.tls.key;
+    if !key.as_os_str().is_empty() {
+        files.push(("tls.key", key));
+    }
+    files.into_iter().filter_map(|(key, path)| sentence(key, path)).collect()
+}
+
+fn sentence(key: &str, path: &Path) -> Option<String> {
+    let found = std::fs::metadata(path).ok()?;
+    let mode = found.mode() & 0o777;
+    // A file of root's is given to a server by its group: certificates are, and mounted secrets.
+    let by_group = found.uid() == 0 && !rustix::process::geteuid().is_root();
+    let others = if by_group { ANYBODY } else { GROUP | ANYBODY };
+    let what = format!(
+        "{key}: others can read or change {} (mode {mode:04o}), which holds a secret; chmod 600 makes it private",
+        path.display()
+    );
+    (mode & others != 0).then_some(what)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+    use crate::config::load;
+
+    #[test]
+    fn a_secret_in_a_file_that_others_can_read_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = |name: &str| dir.path().join(name);
+        let (config, plain, password) = (place("promox.toml"), place("plain.toml"), place("password"));
+        fs::write(&config, "[mail]\npassword = \"hush\"\n").unwrap();
+        fs::write(&plain, "[limits]\nburst = 7\n").unwrap();
+        fs::write(&password, "hush\n").unwrap();
+        let variable = ("PROMOX_PAYMENT__SANDBOX_WEBHOOK_SECRET_FILE".to_owned(), password.display().to_string());
+        for mode in [0o644, 0o640, 0o606, 0o600, 0o400] {
+            for file in [&config, &plain, &password] {
+                fs::set_permissions(file, Permissions::from_mode(mode)).unwrap();
+            }
+            let named = exposed(&load(Some(&config), [variable.clone()], &[]).unwrap());
+            let wanted = if mode & 0o077 == 0 { 0 } else { 2 };
+            assert_eq!(named.len(), wanted, "{mode:o} {named:?}");
+            assert!(named.iter().all(|line| line.contains(&format!("{mode:04o}"))), "{named:?}");
+            assert!(wanted == 0 || named[0].contains("promox.toml") && named[1].contains("/password"), "{named:?}");
+            assert_eq!(exposed(&load(Some(&plain), [], &[]).unwrap()), [""; 0], "it holds no secret");
+        }
+    }
+
+    #[test]
+    fn a_key_that_others_can_read_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let key = dir.path().join("key.pem");
+        fs::write(&key, "").unwrap();
+        fs::set_permissions(&key, Permissions::from_mode(0o644)).unwrap();
+        let name = |key: &str| (format!("PROMOX_TLS__{key}"), dir.path().join("key.pem").display().to_string());
+        let named = exposed(&load(None, [name("KEY"), name("CERTIFICATE")], &[]).unwrap());
+        assert!(named.len() == 1 && named[0].starts_with("tls.key: others can read or change /"), "{named:?}");
+    }
+}

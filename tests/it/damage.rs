@@ -1,0 +1,93 @@
+//! Rows whose bytes were changed: they cost themselves, and are named.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::process::{Process, promox};
+use crate::shop::order_of;
+
+/// Flips a bit wherever a text stands in the checkpoint; how often that is.
+fn flip(dir: &Path, text: &str) -> usize {
+    let path = dir.join("data.redb");
+    let mut bytes = fs::read(&path).unwrap();
+    let found: Vec<usize> =
+        (0..bytes.len() - text.len()).filter(|at| bytes[*at..].starts_with(text.as_bytes())).collect();
+    found.iter().for_each(|at| bytes[*at] ^= 1);
+    fs::write(&path, bytes).unwrap();
+    found.len()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_row_costs_itself_and_not_its_list() {
+    let dir = tempfile::tempdir().unwrap();
+    let process = Process::start(dir.path()).await;
+    let admin = process.admin().await;
+    let mut ids = Vec::new();
+    for name in ["Spring", "Quokka", "Autumn"] {
+        let body = json!({"name": name, "description": format!("the {name} campaign")});
+        ids.push(admin.post("/api/campaigns", &body).await.expect(201)["id"].as_i64().unwrap());
+    }
+    process.stop().await;
+    assert!(flip(dir.path(), "the Quokka campaign") > 0);
+    let process = Process::start(dir.path()).await;
+    let admin = process.admin().await;
+    let page = admin.get("/api/campaigns").await;
+    let body = page.expect(200);
+    let names: Vec<&str> = body["items"].as_array().unwrap().iter().map(|it| it["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["Autumn", "Spring"]);
+    let warning = &body["warnings"][0];
+    assert_eq!((&warning["code"], &warning["rows"]), (&json!("DAMAGED_ROWS"), &json!(1)), "{body}");
+    assert_eq!(warning["table"], "promox.campaigns");
+    let header = page.headers["warning"].to_str().unwrap();
+    assert!(header.starts_with("299 promox \"1 row is left out") && header.contains("promox.campaigns"), "{header}");
+    let whole = admin.get("/api/segments").await.expect(200);
+    assert_eq!(whole.get("warnings"), None, "nothing is left out of this list");
+    // Whoever asks for it itself, or would decide by it, is told.
+    let one = format!("/api/campaigns/{}", ids[1]);
+    let refusal = admin.get(&one).await.refused(500, "DATA_DAMAGED");
+    assert_eq!(refusal["table"], "promox.campaigns");
+    admin.patch(&one, &json!({"name": "Wombat"})).await.refused(500, "DATA_DAMAGED");
+    admin.get(&format!("/api/campaigns/{}", ids[2])).await.expect(200);
+    let verdict = admin.get("/api/ops/verify").await.expect(200);
+    let named = verdict["findings"].as_array().unwrap().iter();
+    assert!(
+        named.clone().any(|it| it["detail"].as_str().unwrap().contains("data.redb, table promox.campaigns")),
+        "{verdict}"
+    );
+    process.stop().await;
+    is_refused(dir.path());
+}
+
+#[track_caller]
+fn is_refused(dir: &Path) {
+    let output = promox(dir, &["verify"]);
+    let words = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(65), "{words}");
+    assert!(words.contains("all data reads: data.redb, table "), "{words}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_product_is_not_listed_and_not_sold() {
+    let dir = tempfile::tempdir().unwrap();
+    let process = Process::start(dir.path()).await;
+    let admin = process.admin().await;
+    for sku in ["D-1", "D-2", "D-3"] {
+        let body = json!({"sku": sku, "name": "Box", "price": "2.00", "description": format!("a box named {sku}")});
+        admin.post("/api/products", &body).await.expect(201);
+        admin.put(&format!("/api/inventory/{sku}"), &json!({"onHand": 9})).await.expect(200);
+    }
+    process.stop().await;
+    assert!(flip(dir.path(), "a box named D-2") > 0);
+    let process = Process::start(dir.path()).await;
+    let body = process.anyone.get("/api/products?sort=newest").await.expect(200);
+    let skus: Vec<&str> = body["items"].as_array().unwrap().iter().map(|it| it["sku"].as_str().unwrap()).collect();
+    assert_eq!(skus, ["D-3", "D-1"]);
+    assert_eq!(body["warnings"][0]["table"], "ecommerce.products", "{body}");
+    process.anyone.get("/api/products/sku/D-2").await.refused(500, "DATA_DAMAGED");
+    process.anyone.post("/api/orders", &order_of(&[("D-2", 1)], "tok_visa")).await.refused(500, "DATA_DAMAGED");
+    process.anyone.post("/api/orders", &order_of(&[("D-1", 1)], "tok_visa")).await.expect(201);
+    process.stop().await;
+    is_refused(dir.path());
+}
