@@ -5,9 +5,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use promox_contract::ids::PromotionId;
-use promox_kernel::Currency;
+use promox_kernel::{Currency, Timestamp};
 use promox_storage::{StoreError, Tx};
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
@@ -20,8 +20,6 @@ pub(crate) const EPOCH: i64 = 1;
 /// Active promotions at most: all of them are read at once when a node starts.
 pub(crate) const MOST_ACTIVE: usize = 15_000;
 
-/// Hours of the day begin at these seconds somewhere in the world.
-const QUARTER_OF_AN_HOUR: i64 = 900;
 /// FNV-1a, for a digest that tells epochs apart and protects nothing.
 const FNV_OFFSET: u64 = 0xCBF2_9CE4_8422_2325;
 const FNV_PRIME: u64 = 0x0000_0100_0000_01B3;
@@ -33,6 +31,8 @@ pub(crate) struct Compiled {
     currency: Currency,
     rules: BTreeMap<PromotionId, Arc<Rule>>,
     pub(crate) set: RuleSet,
+    /// The latest time found in which the clock changes nothing about price rules: since when, and until when, exclusive.
+    steady: Mutex<Option<(Timestamp, Timestamp)>>,
 }
 
 impl Compiled {
@@ -42,7 +42,7 @@ impl Compiled {
     }
 
     /// Changes whenever a price on the shelf may have: with the promotions, with the time as rules begin and end, with what
-    /// campaigns have left. 0 without price rules.
+    /// campaigns have left. 0 without price rules. All nodes come to the same number.
     pub(crate) fn shelf_epoch(&self, it: &Circumstances) -> i64 {
         self.epoch_of_prices(it, |left| left.to_i64().unwrap_or(i64::MAX))
     }
@@ -53,22 +53,52 @@ impl Compiled {
     }
 
     fn epoch_of_prices(&self, it: &Circumstances, budget: impl Fn(Decimal) -> i64) -> i64 {
-        let shelf = self.set.shelf();
-        if shelf.is_empty() {
+        if self.set.shelf().is_empty() {
             return 0;
         }
-        let admitted = shelf.iter().filter(|rule| rule.applies_now(it)).map(|rule| rule.id().0);
-        let hour = shelf.iter().any(|rule| rule.needs().time).then(|| it.now.seconds() / QUARTER_OF_AN_HOUR);
-        let left = shelf.iter().filter_map(|rule| it.campaigns.get(&rule.campaign()?)?.left);
-        let left = left.map(|left| budget(left.0 * Decimal::ONE_THOUSAND));
-        let parts = std::iter::once(self.epoch).chain(admitted).chain(hour).chain(left);
-        let digest = parts.fold(FNV_OFFSET, |digest, part| (digest ^ part.cast_unsigned()).wrapping_mul(FNV_PRIME));
-        (digest >> 1).cast_signed().max(1)
+        let mut digest = Digest(FNV_OFFSET);
+        digest.add(self.epoch);
+        digest.add(self.steady_since(it.now).0);
+        for id in self.set.shelf_campaigns() {
+            let standing = it.campaigns.get(id);
+            digest.add(standing.map_or(-1, |standing| i64::from(standing.refused.is_none())));
+            let left = standing.and_then(|standing| standing.left);
+            digest.add(left.map_or(-1, |left| budget(left.0 * Decimal::ONE_THOUSAND)));
+        }
+        (digest.0 >> 1).cast_signed().max(1)
+    }
+
+    /// Since when the clock has changed nothing about price rules. All of them are looked at only when it has.
+    fn steady_since(&self, now: Timestamp) -> Timestamp {
+        let known = *self.steady.lock();
+        if let Some((since, until)) = known
+            && since <= now
+            && now < until
+        {
+            return since;
+        }
+        let forever = (Timestamp(i64::MIN), Timestamp(i64::MAX));
+        let both = |(since, until): (Timestamp, Timestamp), rule: &Arc<Rule>| {
+            let (began, ends) = rule.steady(now);
+            (since.max(began), until.min(ends))
+        };
+        let found = self.set.shelf().iter().fold(forever, both);
+        *self.steady.lock() = Some(found);
+        found.0
     }
 
     /// An active promotion.
     pub(crate) fn rule(&self, id: PromotionId) -> Option<Arc<Rule>> {
         self.rules.get(&id).cloned()
+    }
+}
+
+/// FNV-1a.
+struct Digest(u64);
+
+impl Digest {
+    fn add(&mut self, part: i64) {
+        self.0 = (self.0 ^ part.cast_unsigned()).wrapping_mul(FNV_PRIME);
     }
 }
 
@@ -100,7 +130,7 @@ impl Compiler {
             take(&mut rules, promotion, currency);
         }
         let set = RuleSet::new(rules.values().cloned());
-        let compiled = Arc::new(Compiled { epoch, currency, rules, set });
+        let compiled = Arc::new(Compiled { epoch, currency, rules, set, steady: Mutex::default() });
         *self.0.write() = Some(compiled.clone());
         Ok(compiled)
     }
@@ -122,6 +152,66 @@ fn take(rules: &mut BTreeMap<PromotionId, Arc<Rule>>, promotion: &Promotion, cur
                 ?faults,
                 "an active promotion does not compile and is left out"
             );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::tests::shelf::{circumstances, moment, shelf_rules};
+    use crate::rules::{Cart, Line, LineInput, Promotion as Document};
+    use promox_kernel::Amount;
+    use proptest::prelude::*;
+
+    fn compiled(rules: &[serde_json::Value]) -> Compiled {
+        let compile = |(id, document): (i64, &serde_json::Value)| {
+            let mut document = document.clone();
+            document["name"] = "Rule".into();
+            let document: Document = serde_json::from_value(document).unwrap();
+            Arc::new(Rule::compile(PromotionId(id), &document, Currency::GBP, "").unwrap())
+        };
+        let rules: BTreeMap<_, _> = (1..).zip(rules).map(compile).map(|rule| (rule.id(), rule)).collect();
+        let set = RuleSet::new(rules.values().cloned());
+        Compiled { epoch: 1, currency: Currency::GBP, rules, set, steady: Mutex::default() }
+    }
+
+    fn prices(it: &Compiled, at: &Circumstances) -> Vec<i64> {
+        let line = |n: i64| {
+            let price = Amount(Decimal::from(n * 7 % 60 + 1));
+            let input = LineInput {
+                sku: format!("S{}", n % 6).parse().unwrap(),
+                product_id: Some(n % 4),
+                category_ids: vec![n % 3, n % 3 + 1],
+                attributes: [("colour".to_owned(), format!("c{}", n % 3))].into(),
+                quantity: 1,
+                list_price: price,
+                unit_price: price,
+                floor_price: None,
+                discountable: true,
+                flash_sale_id: None,
+            };
+            Line::new(input, Currency::GBP).unwrap()
+        };
+        it.set.shelf_prices(&Cart::on_shelf(Currency::GBP, (0..30).map(line).collect(), None), at)
+    }
+
+    proptest! {
+        #[test]
+        fn prices_of_one_epoch_are_the_same(rules in shelf_rules(8), it in circumstances(), moments in prop::collection::vec(moment(), 1..6)) {
+            // One node is asked at times that go back and forth, another once: both say the same.
+            let node = compiled(&rules);
+            let mut seen: Vec<(i64, Vec<i64>)> = Vec::new();
+            for now in moments {
+                let at = Circumstances { now, ..it.clone() };
+                let (epoch, prices) = (node.shelf_epoch(&at), prices(&node, &at));
+                prop_assert_eq!(epoch, compiled(&rules).shelf_epoch(&at));
+                prop_assert_eq!(epoch == 0, rules.is_empty());
+                for (other, then) in &seen {
+                    prop_assert!(*other != epoch || *then == prices, "{now}: the epoch of other prices");
+                }
+                seen.push((epoch, prices));
+            }
         }
     }
 }

@@ -103,11 +103,15 @@ impl Promotions {
                 return compiled.rules().cloned().collect();
             }
             let ids = named.iter().filter_map(|named| named.promotion);
-            let of_cart = set.relevant(cart, segments, ids).into_iter();
-            of_cart.chain(set.shelf()).cloned().collect()
+            set.relevant(cart, segments, ids).into_iter().cloned().collect()
+        };
+        let needed = |rules: &[Arc<Rule>]| {
+            let mut needs = needs_of(rules);
+            needs.add(set.shelf_needs());
+            needs
         };
         let mut rules = relevant(&[]);
-        let mut needs = needs_of(&rules);
+        let mut needs = needed(&rules);
         needs.segments |= set.asks_for_segments();
         let customer = match &question.customer {
             Some(customer) => customer.clone(),
@@ -115,9 +119,10 @@ impl Promotions {
         };
         if set.asks_for_segments() && !customer.segments.is_empty() {
             rules = relevant(&customer.segments);
-            needs = needs_of(&rules);
+            needs = needed(&rules);
         }
-        let campaigns = rules.iter().filter_map(|rule| rule.campaign()).collect();
+        let of_cart = rules.iter().filter_map(|rule| rule.campaign());
+        let campaigns = of_cart.chain(set.shelf_campaigns().iter().copied()).collect();
         let campaigns = facts::campaigns(cx, campaigns, &customer).await?;
         let gifts = facts::gifts(cx, needs.gifts).await?;
         let max_discount_percent =

@@ -8,7 +8,6 @@ use promox_kernel::{Currency, Cx, Error};
 
 use crate::compiled::Compiled;
 use crate::handlers::currency;
-use crate::pricing::needs_of;
 use crate::rules::{Cart, Circumstances, Line, LineInput, to_amount};
 use crate::{Promotions, facts};
 
@@ -21,8 +20,7 @@ impl Promotions {
         }
         let user = cx.principal.user().filter(|_| !op.anonymous);
         let it = self.shelf_circumstances(cx, &compiled, user).await?;
-        let shelf = compiled.set.shelf();
-        let personal = shelf.iter().any(|rule| rule.campaign().is_some() || rule.needs().who);
+        let personal = !compiled.set.shelf_campaigns().is_empty() || compiled.set.shelf_needs().who;
         let (epoch, told) = (compiled.shelf_epoch(&it), compiled.coarse_shelf_epoch(&it));
         if op.items.is_empty() {
             return Ok(ShelfPriceList { prices: Vec::new(), epoch, personal, told });
@@ -67,11 +65,8 @@ impl Promotions {
         compiled: &Compiled,
         user: Option<promox_kernel::UserId>,
     ) -> Result<Circumstances, Error> {
-        let shelf = compiled.set.shelf();
-        let needs = needs_of(shelf);
-        let customer: Customer = facts::customer(cx, user, None, &needs).await?;
-        let campaigns = shelf.iter().filter_map(|rule| rule.campaign()).collect();
-        let campaigns = facts::campaigns(cx, campaigns, &customer).await?;
+        let customer: Customer = facts::customer(cx, user, None, compiled.set.shelf_needs()).await?;
+        let campaigns = facts::campaigns(cx, compiled.set.shelf_campaigns().to_vec(), &customer).await?;
         Ok(Circumstances { now: cx.now, customer, campaigns, ..Circumstances::default() })
     }
 }

@@ -34,6 +34,8 @@ enum Bench {
     Promotions(http::promotions::Options),
     /// The rules engine alone: one evaluation of carts small and large against few and many promotions.
     Rules(rules::Options),
+    /// What price rules of the catalogue cost: a shop without any beside one with thousands, over HTTP, in one run.
+    Shelf(http::shelf::Options),
     /// The server over HTTP beside a bare hyper server, in one run.
     Http(http::Options),
 }
@@ -46,6 +48,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         Bench::Flash(options) => flash::run(&options),
         Bench::Promotions(options) => http::promotions::run(&options),
         Bench::Rules(options) => rules::run(&options),
+        Bench::Shelf(options) => http::shelf::run(&options),
         Bench::Http(options) => http::run(&options),
     }
 }

@@ -23,6 +23,7 @@ text_enum! {
         NotIn = "NOT_IN",
         Contains = "CONTAINS",
         StartsWith = "STARTS_WITH",
+        EndsWith = "ENDS_WITH",
     }
 }
 

@@ -97,10 +97,10 @@ pub enum Subject {
 impl ValueType {
     /// Whether an operator makes sense of it.
     pub fn compares(self, op: Operator) -> bool {
-        use Operator::{Contains, Eq, Gt, Gte, In, Lt, Lte, Ne, NotIn, StartsWith};
+        use Operator::{Contains, EndsWith, Eq, Gt, Gte, In, Lt, Lte, Ne, NotIn, StartsWith};
         match self {
             Self::Money | Self::Count | Self::Hour => matches!(op, Eq | Ne | Lt | Lte | Gt | Gte | In | NotIn),
-            Self::Text => matches!(op, Eq | Ne | In | NotIn | Contains | StartsWith),
+            Self::Text => matches!(op, Eq | Ne | In | NotIn | Contains | StartsWith | EndsWith),
             Self::List => matches!(op, In | NotIn | Contains),
             Self::Flag => matches!(op, Eq | Ne),
             Self::Weekday => matches!(op, Eq | Ne | In | NotIn),

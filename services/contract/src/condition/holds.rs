@@ -82,6 +82,7 @@ fn text_holds(actual: &str, op: Operator, wanted: &Wanted) -> bool {
         (Operator::Ne, Wanted::Text(wanted)) => actual != wanted,
         (Operator::Contains, Wanted::Text(wanted)) => actual.contains(wanted.as_str()),
         (Operator::StartsWith, Wanted::Text(wanted)) => actual.starts_with(wanted.as_str()),
+        (Operator::EndsWith, Wanted::Text(wanted)) => actual.ends_with(wanted.as_str()),
         (Operator::In | Operator::NotIn, Wanted::Texts(wanted)) => {
             wanted.iter().any(|wanted| wanted == actual) == (op == Operator::In)
         }

@@ -35,7 +35,7 @@ pub fn weekday(day: Weekday) -> usize {
 pub(super) struct Hours {
     days: [bool; 7],
     pub(super) from: u32,
-    to: u32,
+    pub(super) to: u32,
 }
 
 impl Hours {

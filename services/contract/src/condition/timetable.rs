@@ -68,6 +68,33 @@ impl Timetable {
         false
     }
 
+    /// A time around now in which nothing changes: since when at the latest, and until when at least, exclusive. `None` where
+    /// it never changes.
+    pub fn steady(&self, now: Timestamp) -> (Option<Timestamp>, Option<Timestamp>) {
+        let Some(hours) = &self.hours else { return (None, None) };
+        let today = self.date(now);
+        let mut turns = Vec::with_capacity(24);
+        for date in [-1, 0, 1, 2].map(|days| today.saturating_add(days.days())) {
+            for minute in [0, hours.from, hours.to] {
+                turns.extend(self.clock_shows(date, minute));
+            }
+        }
+        let at = now.to_jiff();
+        let changes = self.zone.preceding(at).next().into_iter().chain(self.zone.following(at).next());
+        turns.extend(changes.map(|change| Timestamp::from_jiff(change.timestamp())));
+        let since = turns.iter().filter(|turn| **turn <= now).max().copied();
+        (since, turns.into_iter().filter(|turn| *turn > now).min())
+    }
+
+    /// When a clock there shows a minute of a day: once, twice, or at the change that leaves it out.
+    fn clock_shows(&self, date: Date, minute: u32) -> impl Iterator<Item = Timestamp> {
+        let part = |part: u32| i8::try_from(part).unwrap_or(0);
+        let (date, minute) = if minute < 24 * 60 { (date, minute) } else { (date.saturating_add(1.day()), 0) };
+        let time = Time::new(part(minute / 60), part(minute % 60), 0, 0).unwrap_or(Time::MIN);
+        let shown = self.zone.to_ambiguous_timestamp(date.to_datetime(time));
+        [shown.clone().earlier(), shown.later()].into_iter().filter_map(Result::ok).map(Timestamp::from_jiff)
+    }
+
     /// The day of the week, Monday 0, and the hour there.
     pub fn day_and_hour(&self, now: Timestamp) -> (usize, i64) {
         let local = self.local(now);
@@ -175,6 +202,35 @@ mod tests {
         ] {
             assert_eq!(hour.is_open(at(time)), open, "{time}");
         }
+    }
+
+    #[test]
+    fn nothing_changes_while_it_is_steady() {
+        for (zone, days, from, to) in [
+            ("UTC", &["SAT"][..], "22:00", "02:00"),
+            ("Europe/London", &["SUN"], "01:15", "02:15"),
+            ("Australia/Lord_Howe", &["SUN"], "01:45", "02:00"),
+            ("America/New_York", &[], "17:00", "24:00"),
+            ("Pacific/Apia", &[], "00:00", "24:00"),
+        ] {
+            let table = timetable(zone, days, from, to);
+            for start in
+                ["2026-03-28T20:00:00Z", "2026-10-24T20:00:00Z", "2026-10-03T06:00:00Z", "2011-12-29T12:00:00Z"]
+            {
+                let (mut now, end) = (at(start), Timestamp(at(start).0 + 2 * 24 * 3_600_000_000));
+                while now < end {
+                    let (since, until) = table.steady(now);
+                    let (since, until) = (since.unwrap_or(now), until.unwrap());
+                    assert!(since <= now && now < until, "{zone} {now}: {since} to {until}");
+                    for moment in [since, Timestamp(until.0 - 1)] {
+                        assert_eq!(table.is_open(moment), table.is_open(now), "{zone} {now}: {moment}");
+                        assert_eq!(table.steady(moment), table.steady(now), "{zone} {now}: {moment}");
+                    }
+                    now = Timestamp(now.0 + 15 * 60_000_000);
+                }
+            }
+        }
+        assert_eq!(Timetable::default().steady(at("2026-11-28T00:00:00Z")), (None, None));
     }
 
     #[test]

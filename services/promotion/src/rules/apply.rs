@@ -7,9 +7,11 @@ use rust_decimal::Decimal;
 use super::cart::Circumstances;
 use super::compile::Rule;
 use super::deeds::{Cut, Deed};
+use super::exact::{Exact, Ratio};
 use super::filter::Filter;
 use super::language::{Basis, Per, Scope};
-use super::numbers::{FINE, fine_units, from_fine, half_up, narrow, share, to_minor};
+use super::numbers::{Percent, apportion, share, to_minor};
+use super::runs::{Portion, share_out};
 use super::state::{Effect, FreeGoods, State};
 
 /// Lets a promotion act within its budget; whether its conditions hold is asked before. What it did stands in the state.
@@ -47,9 +49,14 @@ pub(crate) struct Turn<'t, 's> {
     purse: i64,
 }
 
-/// The price of `part` of a line's units, rounded half-up.
-pub(crate) fn price_of(left: i64, part: u32, quantity: u32) -> i64 {
-    if part >= quantity { left } else { narrow(half_up(fine_units(left, part, quantity), FINE)) }
+/// How what comes off units exactly becomes money, half a unit rounded up. An action that gives units a price names it: where
+/// all of a line or of the goods come to it, just that is paid, whatever was rounded before.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Rounding {
+    /// For each line by itself; the price is a unit's.
+    Line(Option<i64>),
+    /// Once for all lines, then shared by largest remainder; the price is that of the goods.
+    Once(Option<i64>),
 }
 
 impl Turn<'_, '_> {
@@ -64,13 +71,10 @@ impl Turn<'_, '_> {
             Deed::Percent { percent, scope, items, most, units } => {
                 let lines = self.lines(items);
                 if *scope == Scope::Order {
-                    let whole = self.cost_of(&lines, *units);
-                    self.give_shared(&lines, percent.of_fine(whole).min(*most));
+                    let amount = percent.of_exact(self.cost_of(&lines, *units)).half_up();
+                    self.give_shared(&lines, amount.min(*most));
                 } else {
-                    let each =
-                        |i: usize| percent.of_units(self.left(i), u32::min(*units, self.quantity(i)), self.quantity(i));
-                    let shares = lines.iter().map(|i| each(*i)).collect();
-                    self.give_each(&lines, shares, *most);
+                    self.percent_off_items(*percent, &lines, *most, *units);
                 }
             }
             Deed::Amount { value, scope, items, per, units } => self.amount_off(*value, *scope, items, *per, *units),
@@ -86,168 +90,252 @@ impl Turn<'_, '_> {
         }
     }
 
-    /// The lines that a filter means and that still cost something, in order.
+    /// The lines that a filter means, in order.
     fn lines(&self, filter: &Filter) -> Vec<usize> {
-        self.meant(filter).filter(|i| self.left(*i) > 0).collect()
+        self.state.matching(self.rule, filter).map(|(i, _)| i).collect()
     }
 
-    /// The lines that a filter means, those that cost nothing any more among them.
-    fn meant<'a>(&'a self, filter: &'a Filter) -> impl Iterator<Item = usize> + 'a {
-        self.state.matching(self.rule, filter).map(|(i, _)| i)
-    }
-
-    /// What at most so many units of each line still cost, in fine parts.
-    fn cost_of(&self, lines: &[usize], units: u32) -> i128 {
-        let cost = |i: &usize| fine_units(self.left(*i), u32::min(units, self.quantity(*i)), self.quantity(*i));
-        lines.iter().map(cost).sum()
-    }
-
-    pub(crate) fn left(&self, i: usize) -> i64 {
-        self.state.left_of(i)
-    }
-
-    pub(crate) fn quantity(&self, i: usize) -> u32 {
-        self.state.cart.lines.get(i).map_or(0, |line| line.quantity)
-    }
-
-    fn rooms(&self, lines: &[usize]) -> Vec<i64> {
-        let room = |i: &usize| self.state.cart.lines.get(*i).map_or(0, |line| line.room(self.left(*i)));
-        lines.iter().map(room).collect()
-    }
-
-    /// Shares an amount over lines in proportion to what they still cost.
-    fn give_shared(&mut self, lines: &[usize], total: i64) -> i64 {
-        let shares = self.shared(lines, total);
-        self.take(lines, shares)
-    }
-
-    /// Shares an amount over lines by weights.
-    pub(crate) fn give_weighted(&mut self, lines: &[usize], total: i64, weights: &[i64]) -> i64 {
-        let shares = share(total, weights, &self.rooms(lines));
-        self.take(lines, shares)
-    }
-
-    /// Gives each line its own amount as far as it has room, at most `most` together.
-    pub(crate) fn give_each(&mut self, lines: &[usize], wanted: Vec<i64>, most: i64) -> i64 {
-        let mut shares = self.within_rooms(lines, wanted);
-        if shares.iter().sum::<i64>() > most {
-            shares = share(most, &self.costs(lines), &shares);
+    /// At most so many units of each line, the dearest.
+    fn dearest(&self, lines: &[usize], units: u32) -> Vec<Portion> {
+        let mut found = Vec::with_capacity(lines.len());
+        for i in lines {
+            self.state.units_of(*i).into_iter().for_each(|runs| runs.dearest(*i, units, &mut found));
         }
-        self.take(lines, shares)
+        found
     }
 
-    fn costs(&self, lines: &[usize]) -> Vec<i64> {
-        lines.iter().map(|i| self.left(*i)).collect()
+    /// What at most so many units of each line still cost, the dearest.
+    fn cost_of(&self, lines: &[usize], units: u32) -> Exact {
+        if units == u32::MAX {
+            return lines.iter().map(|i| self.state.cost_of(*i)).sum();
+        }
+        self.dearest(lines, units).iter().map(Portion::cost).sum()
     }
 
-    fn shared(&self, lines: &[usize], total: i64) -> Vec<i64> {
-        share(total, &self.costs(lines), &self.rooms(lines))
+    /// Lets so much come off each unit, as far as its floor allows.
+    pub(crate) fn cut_each(&self, portions: &mut [Portion], wanted: impl Fn(&Portion) -> Exact) {
+        for portion in portions {
+            let (off, floor) = (wanted(portion), self.state.floor_of(portion.line));
+            portion.off = if floor == 0 { off } else { off.min(portion.price.less(Exact::whole(floor))) };
+        }
     }
 
-    fn within_rooms(&self, lines: &[usize], wanted: Vec<i64>) -> Vec<i64> {
-        wanted.into_iter().zip(self.rooms(lines)).map(|(wanted, room)| wanted.min(room).max(0)).collect()
+    /// What comes off a unit of a price.
+    pub(crate) fn cut_of(cut: Cut, price: Exact) -> Exact {
+        match cut {
+            Cut::Percent(percent) => percent.of_exact(price),
+            Cut::Amount(amount) => price.min(Exact::whole(amount)),
+            Cut::Price(wanted) => price.less(Exact::whole(wanted)),
+        }
     }
 
-    fn take(&mut self, lines: &[usize], shares: Vec<i64>) -> i64 {
-        let taken = self.state.take(&mut self.effect, lines, shares, self.purse);
-        self.purse -= taken;
-        taken
+    /// An amount shared over all units of lines in proportion to what they still cost.
+    fn shared(&self, lines: &[usize], amount: Exact) -> Vec<Portion> {
+        let mut portions = self.dearest(lines, u32::MAX);
+        self.cut_each(&mut portions, |portion| portion.price);
+        share_out(&mut portions, amount);
+        portions
     }
 
-    /// Lets units serve the application that just gave something.
-    pub(crate) fn use_units(&mut self, i: usize, units: u32) {
-        self.state.use_units(&mut self.effect, i, units);
+    /// Shares an amount over all units of lines.
+    fn give_shared(&mut self, lines: &[usize], total: i64) {
+        let portions = self.shared(lines, Exact::whole(total));
+        self.give(portions, Rounding::Once(None), false);
+    }
+
+    /// Takes off units what portions say, which come in the order of lines. If it is anything, the units serve an
+    /// application if told.
+    pub(crate) fn give(&mut self, portions: Vec<Portion>, rounding: Rounding, serve: bool) {
+        let money = self.in_money(&portions, rounding);
+        self.give_money(portions, money, serve);
+    }
+
+    /// The same with what comes off each line in money, within the purse and the store's cap; what is over comes off all in
+    /// proportion.
+    fn give_money(&mut self, mut portions: Vec<Portion>, mut money: Vec<i64>, serve: bool) {
+        let (allowed, total) = (self.purse.min(self.state.cap).max(0), money.iter().sum::<i64>());
+        let whole: Exact = portions.iter().map(Portion::amount).sum();
+        if whole.is_zero() || allowed == 0 {
+            return;
+        }
+        if total > allowed {
+            money = share(allowed, &money, &money);
+            let ratio = Ratio::between(Exact::whole(allowed).min(whole), whole);
+            for (portion, ratio) in portions.iter_mut().zip(std::iter::repeat(ratio)) {
+                portion.off = ratio.map_or(portion.off, |ratio| portion.off.scaled(ratio));
+            }
+        }
+        for (own, money) in by_line(&portions).zip(money) {
+            let Some(first) = own.first().filter(|_| serve || own.iter().any(|it| !it.off.is_zero())) else { continue };
+            self.state.take(&mut self.effect, first.line, money, own, serve);
+            self.purse -= money;
+        }
+    }
+
+    /// What comes off each line in money, of lines in the order of portions.
+    fn in_money(&self, portions: &[Portion], rounding: Rounding) -> Vec<i64> {
+        let lines: Vec<(usize, Exact)> =
+            by_line(portions).filter_map(|of| Some((of.first()?.line, of.iter().map(Portion::amount).sum()))).collect();
+        let at_floor = |(line, part): &(usize, Exact)| self.comes_to(*line, *part, self.state.floor_of(*line));
+        let whole = match rounding {
+            Rounding::Line(price) => {
+                let landed = |it: &(usize, Exact)| at_floor(it).or_else(|| self.comes_to(it.0, it.1, price?));
+                let money = |it: &(usize, Exact)| landed(it).unwrap_or_else(|| it.1.half_up());
+                return lines.iter().map(|it| money(it).clamp(0, self.state.room_of(it.0))).collect();
+            }
+            Rounding::Once(price) => price,
+        };
+        let rooms: Vec<i64> = lines.iter().map(|(line, _)| self.state.room_of(*line)).collect();
+        if lines.iter().all(|it| at_floor(it).is_some()) {
+            return rooms;
+        }
+        let total: Exact = lines.iter().map(|(_, part)| *part).sum();
+        let cost: Exact = lines.iter().map(|(line, _)| self.state.cost_of(*line)).sum();
+        let paid: i64 = lines.iter().map(|(line, _)| self.state.left_of(*line)).sum();
+        let landed = whole.filter(|price| cost == Exact::whole(*price).plus(total)).map(|price| paid - price);
+        let parts: Vec<Exact> = lines.into_iter().map(|(_, part)| part).collect();
+        apportion(landed.unwrap_or_else(|| total.half_up()).max(0), &parts, &rooms)
+    }
+
+    /// What comes off a line when its units come to just a price each, whatever was rounded before; `None` when they do not.
+    fn comes_to(&self, line: usize, part: Exact, price: i64) -> Option<i64> {
+        let quantity = self.state.cart.lines.get(line).map_or(0, |line| i64::from(line.quantity));
+        let least = price.saturating_mul(quantity);
+        (self.state.cost_of(line) == Exact::whole(least).plus(part)).then(|| self.state.left_of(line) - least)
     }
 
     fn ship_cheaper(&mut self, amount: i64) {
         self.purse -= self.state.take_shipping(&mut self.effect, amount, self.purse);
     }
 
+    /// A percentage of the dearest units of each line.
+    fn percent_of(&self, percent: Percent, lines: &[usize], units: u32) -> Vec<Portion> {
+        let mut portions = self.dearest(lines, units);
+        self.cut_each(&mut portions, |portion| percent.of_exact(portion.price));
+        portions
+    }
+
+    /// A percentage of each line, at most an amount for all of them.
+    fn percent_off_items(&mut self, percent: Percent, lines: &[usize], most: i64, units: u32) {
+        let mut portions = self.percent_of(percent, lines, units);
+        let money = self.in_money(&portions, Rounding::Line(None));
+        if money.iter().sum::<i64>() <= most {
+            return self.give_money(portions, money, false);
+        }
+        share_out(&mut portions, Exact::whole(most));
+        self.give(portions, Rounding::Once(None), false);
+    }
+
     fn amount_off(&mut self, value: i64, scope: Scope, items: &Filter, per: Per, units: u32) {
         let lines = self.lines(items);
+        let cost_of = |i: &usize| self.cost_of(&[*i], units);
         if per == Per::Order {
-            let most = from_fine(self.cost_of(&lines, units));
-            self.give_shared(&lines, value.min(most));
-            return;
+            let most = self.cost_of(&lines, units).half_up();
+            return self.give_shared(&lines, value.min(most));
         }
-        let each = |i: usize| {
-            let part = u32::min(units, self.quantity(i));
-            let wanted = if per == Per::Unit { value.saturating_mul(i64::from(part)) } else { value };
-            wanted.min(price_of(self.left(i), part, self.quantity(i)))
-        };
-        let shares: Vec<i64> = lines.iter().map(|i| each(*i)).collect();
-        if scope == Scope::Order {
-            self.give_shared(&lines, shares.iter().sum());
-        } else {
-            self.give_each(&lines, shares, i64::MAX);
+        if scope == Scope::Items && per == Per::Unit {
+            let mut portions = self.dearest(&lines, units);
+            self.cut_each(&mut portions, |portion| Self::cut_of(Cut::Amount(value), portion.price));
+            return self.give(portions, Rounding::Line(None), false);
         }
+        if scope == Scope::Items {
+            let amounts = lines.iter().map(|i| cost_of(i).min(Exact::whole(value)));
+            let portions = self.for_each(&lines, amounts);
+            return self.give(portions, Rounding::Line(None), false);
+        }
+        let amounts = lines.iter().map(|i| match per {
+            Per::Unit => {
+                let amount = |it: &Portion| Self::cut_of(Cut::Amount(value), it.price).times(it.units);
+                self.dearest(&[*i], units).iter().map(amount).sum()
+            }
+            Per::Line | Per::Order => cost_of(i).min(Exact::whole(value)),
+        });
+        let total = amounts.sum::<Exact>().half_up();
+        self.give_shared(&lines, total);
+    }
+
+    /// An amount for each line, shared over its units.
+    fn for_each(&self, lines: &[usize], amounts: impl Iterator<Item = Exact>) -> Vec<Portion> {
+        lines.iter().zip(amounts).flat_map(|(i, amount)| self.shared(&[*i], amount)).collect()
     }
 
     fn fixed_price(&mut self, value: i64, whole: bool, items: &Filter) {
         let lines = self.lines(items);
         if whole {
-            let goods: i64 = lines.iter().map(|i| self.left(*i)).sum();
-            self.give_shared(&lines, goods - value);
+            let excess = self.cost_of(&lines, u32::MAX).less(Exact::whole(value));
+            let portions = self.shared(&lines, excess);
+            self.give(portions, Rounding::Once(Some(value)), false);
         } else {
-            self.give_each(&lines, lines.iter().map(|i| self.over(*i, value)).collect(), i64::MAX);
+            let portions = self.over_price(&lines, value);
+            self.give(portions, Rounding::Line(Some(value)), false);
         }
     }
 
-    /// What a line costs beyond a price a unit.
-    fn over(&self, i: usize, price: i64) -> i64 {
-        self.left(i).saturating_sub(price.saturating_mul(i64::from(self.quantity(i))))
+    /// What units cost beyond a price.
+    fn over_price(&self, lines: &[usize], price: i64) -> Vec<Portion> {
+        let mut portions = self.dearest(lines, u32::MAX);
+        self.cut_each(&mut portions, |portion| Self::cut_of(Cut::Price(price), portion.price));
+        portions
     }
 
     fn tiered(&mut self, basis: Basis, items: &Filter, once: bool, tiers: &[(i64, Cut)]) {
-        let lines: Vec<usize> = self.meant(items).collect();
-        let measure = |i: &usize| match basis {
-            Basis::Subtotal | Basis::LineSubtotal => self.left(*i),
-            Basis::Quantity | Basis::LineQuantity => i64::from(self.quantity(*i)),
+        let lines: Vec<usize> = self.lines(items);
+        let quantity = |i: &usize| self.state.cart.lines.get(*i).map_or(0, |line| i64::from(line.quantity));
+        let measure = |lines: &[usize]| match basis {
+            Basis::Subtotal | Basis::LineSubtotal => self.cost_of(lines, u32::MAX).half_down(),
+            Basis::Quantity | Basis::LineQuantity => lines.iter().map(quantity).sum(),
         };
-        let reached = |measure: i64| tiers.iter().rposition(|(from, _)| *from <= measure);
-        let all = reached(lines.iter().map(measure).sum());
+        let reached = |lines: &[usize]| {
+            let measure = measure(lines);
+            tiers.iter().rposition(|(from, _)| *from <= measure)
+        };
         let whole = matches!(basis, Basis::Subtotal | Basis::Quantity);
-        let tier_of: Vec<Option<usize>> = lines.iter().map(|i| if whole { all } else { reached(measure(i)) }).collect();
-        let mut shares = vec![0; lines.len()];
+        let all = if whole { reached(&lines) } else { None };
+        let tier_of: Vec<Option<usize>> = lines.iter().map(|i| if whole { all } else { reached(&[*i]) }).collect();
+        let mut given: Vec<(Portion, Option<i64>)> = Vec::new();
         for (tier, (_, cut)) in tiers.iter().enumerate() {
-            let here = |(place, of): (usize, &Option<usize>)| (*of == Some(tier)).then_some(place);
-            let places: Vec<usize> = tier_of.iter().enumerate().filter_map(here).collect();
-            let of_tier: Vec<usize> = places.iter().filter_map(|place| lines.get(*place).copied()).collect();
-            for (place, amount) in places.into_iter().zip(self.tier_shares(&of_tier, *cut, once)) {
-                shares.get_mut(place).into_iter().for_each(|share| *share = amount);
+            let here = |(i, of): (&usize, &Option<usize>)| (*of == Some(tier)).then_some(*i);
+            let of_tier: Vec<usize> = lines.iter().zip(&tier_of).filter_map(here).collect();
+            let (portions, rounding) = self.tier(&of_tier, *cut, once);
+            let money = self.in_money(&portions, rounding);
+            for (of, money) in by_line(&portions).zip(money) {
+                given.extend(of.iter().enumerate().map(|(i, it)| (*it, (i == 0).then_some(money))));
             }
         }
-        self.take(&lines, shares);
+        given.sort_by_key(|(portion, _)| portion.line);
+        let money = given.iter().filter_map(|(_, money)| *money).collect();
+        self.give_money(given.into_iter().map(|(portion, _)| portion).collect(), money, false);
     }
 
     /// A tier's benefit on its lines: an amount or percentage once for them together, or for each.
-    fn tier_shares(&self, lines: &[usize], cut: Cut, once: bool) -> Vec<i64> {
-        let goods: i64 = lines.iter().map(|i| self.left(*i)).sum();
-        let each = |amount: &dyn Fn(usize) -> i64| self.within_rooms(lines, lines.iter().map(|i| amount(*i)).collect());
+    fn tier(&self, lines: &[usize], cut: Cut, once: bool) -> (Vec<Portion>, Rounding) {
         match (cut, once) {
-            (Cut::Percent(percent), true) => self.shared(lines, percent.of(goods)),
-            (Cut::Amount(amount), true) => self.shared(lines, amount),
-            (Cut::Percent(percent), false) => each(&|i| percent.of(self.left(i))),
-            (Cut::Amount(amount), false) => each(&|_| amount),
-            (Cut::Price(price), _) => each(&|i| self.over(i, price)),
+            (Cut::Percent(percent), true) => {
+                let amount = percent.of_exact(self.cost_of(lines, u32::MAX)).half_up();
+                (self.shared(lines, Exact::whole(amount)), Rounding::Once(None))
+            }
+            (Cut::Amount(amount), true) => (self.shared(lines, Exact::whole(amount)), Rounding::Once(None)),
+            (Cut::Percent(percent), false) => (self.percent_of(percent, lines, u32::MAX), Rounding::Line(None)),
+            (Cut::Amount(amount), false) => {
+                (self.for_each(lines, std::iter::repeat(Exact::whole(amount))), Rounding::Line(None))
+            }
+            (Cut::Price(price), _) => (self.over_price(lines, price), Rounding::Line(Some(price))),
         }
     }
 
     /// One unit of the lowest price, be it nothing; of equals the earlier line's.
     fn cheapest(&mut self, items: &Filter, cut: Cut) {
-        let costs = |i: usize| (i128::from(self.left(i)), i128::from(self.quantity(i).max(1)));
-        let cheapest = self.meant(items).min_by(|a, b| {
-            let ((left_a, units_a), (left_b, units_b)) = (costs(*a), costs(*b));
-            (left_a * units_b).cmp(&(left_b * units_a)).then(a.cmp(b))
-        });
-        let Some(i) = cheapest else { return };
-        let (left, quantity) = (self.left(i), self.quantity(i));
-        let amount = match cut {
-            Cut::Percent(percent) => percent.of_units(left, 1, quantity),
-            Cut::Amount(amount) => amount.min(price_of(left, 1, quantity)),
-            Cut::Price(price) => price_of(left, 1, quantity) - price,
+        let units = self.dearest(&self.lines(items), u32::MAX);
+        let place = |it: &Portion| {
+            let served =
+                self.state.units_of(it.line).and_then(|runs| runs.as_slice().get(it.run)).map(|run| run.served);
+            (self.state.rank_of(it.line), served, it.line)
         };
-        self.give_each(&[i], vec![amount], i64::MAX);
+        let cheapest = units.into_iter().min_by(|a, b| a.price.cmp(&b.price).then_with(|| place(a).cmp(&place(b))));
+        let Some(unit) = cheapest else { return };
+        let mut portions = vec![Portion { units: 1, ..unit }];
+        self.cut_each(&mut portions, |portion| Self::cut_of(cut, portion.price));
+        self.give(portions, Rounding::Line(None), false);
     }
 
     /// Goods for free, whole or not at all: while in stock beside what the cart has of them, and within the budget.
@@ -265,4 +353,9 @@ impl Turn<'_, '_> {
         let product = self.effect.points.unwrap_or(Decimal::ONE).saturating_mul(factor);
         self.effect.points = Some(product).filter(|product| *product != Decimal::ONE);
     }
+}
+
+/// Portions by their lines; they come in the order of lines.
+fn by_line(portions: &[Portion]) -> impl Iterator<Item = &[Portion]> {
+    portions.chunk_by(|a, b| a.line == b.line)
 }

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::cart::Circumstances;
 use super::compile::Rule;
+use super::exact::Exact;
 use super::filter::Filter;
 use super::numbers::to_amount;
 use super::state::State;
@@ -61,7 +62,7 @@ impl<'a> Ask<'a> {
     fn of_items(self, leaf: &Leaf<Filter>) -> Actual<'a> {
         let meant = self.state.matching(self.rule, &leaf.items);
         Actual::Number(match leaf.field {
-            Field::ItemsSubtotal => meant.map(|(i, _)| self.state.left_of(i)).sum(),
+            Field::ItemsSubtotal => meant.map(|(i, _)| self.state.cost_of(i)).sum::<Exact>().half_down(),
             Field::ItemsQuantity => meant.map(|(_, line)| i64::from(line.quantity)).sum(),
             _ => meant.map(|(_, line)| i64::from(line.quantity)).max().unwrap_or(0),
         })
@@ -160,5 +161,6 @@ fn opposite(op: Operator) -> &'static str {
         Operator::NotIn => "IN",
         Operator::Contains => "NOT_CONTAINS",
         Operator::StartsWith => "NOT_STARTS_WITH",
+        Operator::EndsWith => "NOT_ENDS_WITH",
     }
 }

@@ -54,9 +54,21 @@ pub(crate) enum Anchor {
     /// A buyer in one of these segments.
     Segments(Vec<String>),
     /// A line of one of these.
-    Lines { skus: Vec<u64>, products: Vec<i64>, categories: Vec<i64> },
+    Lines(Keys),
     /// Nothing in particular.
     Anything,
+}
+
+/// What lines are found by.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Keys {
+    pub(crate) skus: Vec<u64>,
+    pub(crate) products: Vec<i64>,
+    pub(crate) categories: Vec<i64>,
+    /// Names and values.
+    pub(crate) attributes: Vec<(String, String)>,
+    /// Lowest and highest prices of a unit.
+    pub(crate) bands: Vec<(i64, i64)>,
 }
 
 /// What has to be found out before a promotion can be evaluated.
@@ -273,19 +285,23 @@ fn asks_for_some(leaf: &Leaf<Filter>) -> bool {
 
 /// Lines that any of these filters can match at all; `None` when one of them names none.
 fn lines(filters: &[&Filter]) -> Option<Anchor> {
-    let (mut skus, mut products, mut categories) = (Vec::new(), Vec::new(), Vec::new());
+    let mut keys = Keys::default();
     for filter in filters {
         if !filter.skus.is_empty() {
-            skus.extend(filter.skus.iter().map(|sku| sku.hash));
+            keys.skus.extend(filter.skus.iter().map(|sku| sku.hash));
         } else if !filter.products.is_empty() {
-            products.extend(&filter.products);
+            keys.products.extend(&filter.products);
         } else if !filter.categories.is_empty() {
-            categories.extend(&filter.categories);
+            keys.categories.extend(&filter.categories);
+        } else if let Some((name, values)) = filter.attribute() {
+            keys.attributes.extend(values.iter().map(|value| (name.clone(), value.clone())));
+        } else if let Some(band) = filter.band() {
+            keys.bands.push(band);
         } else {
             return None;
         }
     }
-    (!filters.is_empty()).then_some(Anchor::Lines { skus, products, categories })
+    (!filters.is_empty()).then_some(Anchor::Lines(keys))
 }
 
 fn least_subtotal(when: Option<&Test<Filter>>) -> i64 {

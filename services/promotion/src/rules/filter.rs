@@ -16,7 +16,7 @@ const MOST_MEMBERS: usize = 5_000;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct SkuKey {
     pub(crate) hash: u64,
-    fold: String,
+    pub(crate) fold: String,
 }
 
 impl SkuKey {
@@ -66,20 +66,35 @@ impl Filter {
 
     /// Whether a line is meant.
     pub(crate) fn matches(&self, line: &Line) -> bool {
-        self.every_line || self.matches_members(line)
+        self.matches_at(line, line.unit)
     }
 
-    fn matches_members(&self, line: &Line) -> bool {
+    /// Whether a line is meant when a unit of it costs so much.
+    pub(crate) fn matches_at(&self, line: &Line, unit: i64) -> bool {
+        self.every_line || self.matches_members(line, unit)
+    }
+
+    /// The prices of a unit that it matches, unless that is any.
+    pub(crate) fn band(&self) -> Option<(i64, i64)> {
+        (self.min > 0 || self.max < i64::MAX).then_some((self.min, self.max))
+    }
+
+    /// The attribute that it asks for with the fewest values.
+    pub(crate) fn attribute(&self) -> Option<&(String, Vec<String>)> {
+        self.attributes.iter().min_by_key(|(_, values)| values.len())
+    }
+
+    fn matches_members(&self, line: &Line, unit: i64) -> bool {
         let has = |list: &[i64], of: &[i64]| list.is_empty() || of.iter().any(|id| list.binary_search(id).is_ok());
         (self.skus.is_empty() || self.skus.binary_search(&line.key).is_ok())
             && has(&self.products, line.product.as_slice())
             && has(&self.categories, &line.categories)
-            && (self.min..=self.max).contains(&line.unit)
-            && !(self.exclude_discounted && line.unit < line.list)
+            && (self.min..=self.max).contains(&unit)
+            && !(self.exclude_discounted && unit < line.list)
             && self.attributes.iter().all(|(name, values)| {
                 line.attributes.get(name).is_some_and(|value| values.iter().any(|wanted| wanted == value))
             })
-            && self.exclude.as_ref().is_none_or(|exclude| !exclude.matches(line))
+            && self.exclude.as_ref().is_none_or(|exclude| !exclude.matches_at(line, unit))
     }
 }
 

@@ -1,6 +1,7 @@
 //! What is asked of a promotion before its conditions: its time, its campaign, what is left of its limits.
 
 use promox_contract::promotion::RejectReason;
+use promox_kernel::Timestamp;
 
 use super::cart::Circumstances;
 use super::compile::Rule;
@@ -28,6 +29,11 @@ pub(crate) fn admits(rule: &Rule, it: &Circumstances) -> Result<(), RejectReason
 }
 
 impl Rule {
+    /// A time around now in which the clock alone changes nothing about it: since when, and until when, exclusive.
+    pub fn steady(&self, now: Timestamp) -> (Timestamp, Timestamp) {
+        self.window.steady(now, self.needs().time)
+    }
+
     /// Whether its time and its campaign let it apply now.
     pub fn applies_now(&self, it: &Circumstances) -> bool {
         admits(self, it).is_ok()

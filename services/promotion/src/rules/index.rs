@@ -1,13 +1,14 @@
-//! All promotions that may apply, ordered, and found by what a cart has: its SKUs, products, categories, its buyer's
-//! segments, and the codes that were named.
+//! All promotions that may apply, ordered, and found by what a cart has: its SKUs, products, categories, attributes and
+//! prices, its buyer's segments, and the codes that were named.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use promox_contract::ids::PromotionId;
+use promox_contract::ids::{CampaignId, PromotionId};
 
+use super::bands::Bands;
 use super::cart::{Cart, Line};
-use super::compile::{Anchor, Rule};
+use super::compile::{Anchor, Keys, Needs, Rule};
 use super::language::Stage;
 
 /// Promotions just out of reach that are looked at for offers.
@@ -22,6 +23,8 @@ pub struct RuleSet {
     shelf_index: Index,
     by_id: HashMap<PromotionId, u32>,
     by_code: HashMap<String, PromotionId>,
+    shelf_needs: Needs,
+    shelf_campaigns: Vec<CampaignId>,
 }
 
 /// Positions of rules by what a cart must have.
@@ -30,6 +33,8 @@ struct Index {
     by_sku: HashMap<u64, Vec<u32>>,
     by_product: HashMap<i64, Vec<u32>>,
     by_category: HashMap<i64, Vec<u32>>,
+    by_attribute: HashMap<String, HashMap<String, Vec<u32>>>,
+    by_price: Bands,
     by_segment: BTreeMap<String, Vec<u32>>,
     /// Those that need nothing in particular, by what the goods must come to at least.
     always: Vec<(i64, u32)>,
@@ -42,16 +47,30 @@ impl Index {
             Anchor::Segments(names) => {
                 names.iter().for_each(|name| self.by_segment.entry(name.clone()).or_default().push(position));
             }
-            Anchor::Lines { skus, products, categories } => {
-                skus.iter().for_each(|sku| self.by_sku.entry(*sku).or_default().push(position));
-                products.iter().for_each(|id| self.by_product.entry(*id).or_default().push(position));
-                categories.iter().for_each(|id| self.by_category.entry(*id).or_default().push(position));
-            }
+            Anchor::Lines(keys) => self.add_lines(position, keys),
             Anchor::Anything => self.always.push((rule.least_subtotal, position)),
         }
     }
 
-    fn of_line(&self, line: &Line, found: &mut Vec<u32>) {
+    fn add_lines(&mut self, position: u32, keys: &Keys) {
+        keys.skus.iter().for_each(|sku| self.by_sku.entry(*sku).or_default().push(position));
+        keys.products.iter().for_each(|id| self.by_product.entry(*id).or_default().push(position));
+        keys.categories.iter().for_each(|id| self.by_category.entry(*id).or_default().push(position));
+        for (name, value) in &keys.attributes {
+            let values = self.by_attribute.entry(name.clone()).or_default();
+            values.entry(value.clone()).or_default().push(position);
+        }
+        keys.bands.iter().for_each(|band| self.by_price.add(*band, position));
+    }
+
+    /// Brings what is found by order into order.
+    fn finish(&mut self) {
+        self.always.sort_unstable();
+        self.by_price.finish();
+    }
+
+    /// Those that a line may be meant by when a unit of it costs so much.
+    fn of_line(&self, line: &Line, unit: i64, found: &mut Vec<u32>) {
         let mut extend = |positions: Option<&Vec<u32>>| found.extend(positions.into_iter().flatten());
         if !self.by_sku.is_empty() {
             extend(self.by_sku.get(&line.key.hash));
@@ -62,6 +81,10 @@ impl Index {
         if !self.by_category.is_empty() {
             line.categories.iter().for_each(|id| extend(self.by_category.get(id)));
         }
+        for (name, values) in &self.by_attribute {
+            extend(line.attributes.get(name).and_then(|value| values.get(value)));
+        }
+        self.by_price.at(unit, found);
     }
 
     fn of_segments(&self, segments: &[String], found: &mut Vec<u32>) {
@@ -99,8 +122,14 @@ impl RuleSet {
         for (position, rule) in (0..).zip(&set.shelf) {
             set.shelf_index.add(position, rule);
         }
-        set.cart_index.always.sort_unstable();
-        set.shelf_index.always.sort_unstable();
+        for rule in &set.shelf {
+            set.shelf_needs.add(rule.needs());
+            set.shelf_campaigns.extend(rule.campaign);
+        }
+        set.shelf_campaigns.sort_unstable();
+        set.shelf_campaigns.dedup();
+        set.cart_index.finish();
+        set.shelf_index.finish();
         set
     }
 
@@ -117,6 +146,16 @@ impl RuleSet {
     /// Price rules of the catalogue, in their order of application.
     pub fn shelf(&self) -> &[Arc<Rule>] {
         &self.shelf
+    }
+
+    /// What has to be found out before prices on the shelf can be worked out.
+    pub fn shelf_needs(&self) -> &Needs {
+        &self.shelf_needs
+    }
+
+    /// The campaigns of price rules, each once.
+    pub fn shelf_campaigns(&self) -> &[CampaignId] {
+        &self.shelf_campaigns
     }
 
     /// Promotions of the cart, in their order of application.
@@ -153,7 +192,7 @@ impl RuleSet {
         let goods = cart.lines.iter().map(|line| line.subtotal).sum();
         let (reached, _) = self.cart_index.reach(goods);
         let mut found: Vec<u32> = reached.iter().map(|(_, position)| *position).collect();
-        cart.lines.iter().for_each(|line| self.cart_index.of_line(line, &mut found));
+        cart.lines.iter().for_each(|line| self.cart_index.of_line(line, line.unit, &mut found));
         self.cart_index.of_segments(segments, &mut found);
         in_order(found)
     }
@@ -165,12 +204,22 @@ impl RuleSet {
         beyond.iter().take(NEAR).map(|(_, position)| *position).collect()
     }
 
-    /// The price rules of the catalogue that could apply to a line, in order.
-    pub(crate) fn shelf_candidates(&self, line: &Line, segments: &[String]) -> Vec<&Arc<Rule>> {
+    /// A price rule of the catalogue at its place in the order.
+    pub(crate) fn shelf_rule(&self, position: u32) -> Option<&Arc<Rule>> {
+        self.shelf.get(usize::try_from(position).ok()?)
+    }
+
+    /// The price rules of the catalogue that could lower a line's price when a unit of it costs so much, in order.
+    pub(crate) fn shelf_candidates(&self, line: &Line, unit: i64, segments: &[String]) -> Vec<u32> {
         let mut found: Vec<u32> = self.shelf_index.always.iter().map(|(_, position)| *position).collect();
-        self.shelf_index.of_line(line, &mut found);
+        self.shelf_index.of_line(line, unit, &mut found);
         self.shelf_index.of_segments(segments, &mut found);
-        in_order(found).into_iter().filter_map(|position| self.shelf.get(usize::try_from(position).ok()?)).collect()
+        in_order(found)
+    }
+
+    /// Whether which price rules could apply depends on the price.
+    pub(crate) fn shelf_goes_by_price(&self) -> bool {
+        !self.shelf_index.by_price.is_empty()
     }
 
     /// The promotions whose evaluation a cart could depend on: candidates, near ones and named ones.

@@ -166,7 +166,7 @@ pub struct Action {
     /// The most it takes off; on the shelf: off a unit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_discount: Option<Amount>,
-    /// Units of a line that count at most: more than those cost is never given.
+    /// Units of a line that count at most, those that cost most. Under `ORDER`, and `per` `LINE`, more than they cost is never given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_units_per_line: Option<u32>,
     /// What `AMOUNT_OFF` is given for.

@@ -6,14 +6,17 @@
 //! so the same inputs give the same answer everywhere.
 //!
 //! What holds: discounts of a line never exceed what it costs, nor its floor; each promotion's shares sum to its amount;
-//! a budget, the store's cap and a limit are never passed; what does not apply changes nothing.
+//! a budget, the store's cap and a limit are never passed; what does not apply changes nothing. Each unit keeps an exact price
+//! of its own, so how the units of a SKU stand in lines changes nothing but the rounding of a line and action.
 
 mod apply;
 mod ask;
+mod bands;
 mod cart;
 mod compile;
 mod deeds;
 mod evaluate;
+mod exact;
 mod faults;
 mod filter;
 mod gate;
@@ -23,12 +26,13 @@ mod limits;
 mod numbers;
 mod offers;
 mod outcome;
+mod runs;
 mod scale;
 mod schedule;
 mod shelf;
 mod state;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod units;
 
 pub use cart::{Allowance, CampaignStanding, Cart, Circumstances, Detail, GiftStock, Line, LineInput, NamedCode};

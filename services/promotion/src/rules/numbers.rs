@@ -1,4 +1,4 @@
-//! Exact arithmetic on minor units: percentages rounded once, amounts shared by largest remainder.
+//! Arithmetic on whole minor units: percentages rounded once, amounts shared by largest remainder.
 //!
 //! Amounts are whole minor units (pence, yen, fils) in `i64`, at most 10^18, so that every product fits 128 bits. Where
 //! 64 bits are enough they are used: a division of 128 bits costs ten times as much.
@@ -6,16 +6,12 @@
 use promox_kernel::{Amount, Currency};
 use rust_decimal::Decimal;
 
+use super::exact::{Exact, Ratio};
+
 /// The most that a cart, a price or a budget comes to, in minor units.
 pub(crate) const MOST: i64 = 1_000_000_000_000_000_000;
 /// A hundred percent.
 const WHOLE: i64 = 1_000_000;
-/// What fractions of a minor unit are counted in where units of several lines are added up.
-pub(crate) const FINE: i128 = 1_000_000_000_000;
-/// What so many sevenths and thirds can have lost when they were counted in [`FINE`] parts: three thirds are a whole, so a
-/// sum that is short of a half by no more than this is a half.
-const LOST: i128 = 1_000;
-
 /// An amount in minor units, rounded half-up.
 pub(crate) fn to_minor(amount: Amount, currency: Currency) -> Option<i64> {
     currency.minor_units(currency.round(amount.0))
@@ -41,13 +37,9 @@ impl Percent {
         (1..=WHOLE).contains(&whole).then_some(Self(whole))
     }
 
-    /// This much of `part` of the `units` that cost `left`, rounded half-up once.
-    pub(crate) fn of_units(self, left: i64, part: u32, units: u32) -> i64 {
-        if part == units {
-            return self.of(left);
-        }
-        let numerator = i128::from(left) * i128::from(part) * i128::from(self.0);
-        narrow(half_up(numerator, i128::from(units.max(1)) * i128::from(WHOLE)))
+    /// This much of an amount, exactly.
+    pub(crate) fn of_exact(self, amount: Exact) -> Exact {
+        amount.scaled(Ratio { of: u128::from(self.0.unsigned_abs()), to: u128::from(WHOLE.unsigned_abs()) })
     }
 
     /// This much of an amount, rounded half-up.
@@ -56,12 +48,6 @@ impl Percent {
             Some(product) if product < i64::MAX - WHOLE => (product + WHOLE / 2) / WHOLE,
             _ => narrow(half_up(i128::from(amount) * i128::from(self.0), i128::from(WHOLE))),
         }
-    }
-
-    /// This much of an amount counted in [`FINE`] parts, rounded half-up to the minor unit.
-    pub(crate) fn of_fine(self, amount: i128) -> i64 {
-        let numerator = (amount + LOST).checked_mul(i128::from(self.0)).unwrap_or(i128::MAX / 2);
-        narrow(half_up(numerator, FINE * i128::from(WHOLE)))
     }
 
     /// This much of an amount, never rounded up: a cap is not passed.
@@ -76,38 +62,45 @@ impl Percent {
 }
 
 /// A quotient rounded half-up; neither side is negative.
-pub(crate) fn half_up(numerator: i128, denominator: i128) -> i128 {
+fn half_up(numerator: i128, denominator: i128) -> i128 {
     (numerator + denominator / 2) / denominator.max(1)
 }
 
 /// Into 64 bits; what does not fit is above [`MOST`] and never comes from amounts within it.
-pub(crate) fn narrow(value: i128) -> i64 {
+fn narrow(value: i128) -> i64 {
     i64::try_from(value).unwrap_or(MOST)
 }
 
-/// What `part` of `units` that cost `left` come to, in [`FINE`] parts, to the nearest.
-pub(crate) fn fine_units(left: i64, part: u32, units: u32) -> i128 {
-    half_up(i128::from(left) * i128::from(part) * FINE, i128::from(units.max(1)))
-}
-
-/// An amount counted in [`FINE`] parts in minor units, rounded half-up.
-pub(crate) fn from_fine(amount: i128) -> i64 {
-    narrow(half_up(amount + LOST, FINE))
-}
-
-/// `amount × part ÷ whole`; none is negative. Of what is too large for 128 bits the last digits are left out of the ratio.
-pub(crate) fn proportion(amount: i128, part: i128, whole: i128) -> i128 {
-    let bits = |value: i128| i128::BITS - value.leading_zeros();
-    let excess = (bits(amount) + bits(part)).saturating_sub(i128::BITS - 1);
-    amount * (part >> excess) / (whole >> excess).max(1)
-}
-
-/// Weights of any size in 64 bits, in the same proportion.
-pub(crate) fn weights(fine: &[i128]) -> Vec<i64> {
-    let largest = fine.iter().copied().max().unwrap_or(0);
-    let excess = 128 - largest.leading_zeros();
-    let shift = excess.saturating_sub(62);
-    fine.iter().map(|weight| narrow(weight >> shift)).collect()
+/// Shares a whole total over lines by what each exactly gets of it, by largest remainder, ties to the earlier line. What
+/// a line has no room for, because money was rounded before, goes to the others.
+pub(crate) fn apportion(total: i64, parts: &[Exact], rooms: &[i64]) -> Vec<i64> {
+    let mut left = total;
+    let mut remainders: Vec<(u64, usize)> = Vec::with_capacity(parts.len());
+    let mut shares = Vec::with_capacity(parts.len());
+    for (i, (part, room)) in parts.iter().zip(rooms).enumerate() {
+        let (whole, remainder) = part.split();
+        let share = whole.min(*room).min(left);
+        left -= share;
+        shares.push(share);
+        if share < *room && !part.is_zero() {
+            remainders.push((remainder, i));
+        }
+    }
+    let extra = usize::try_from(left).unwrap_or(0).min(remainders.len());
+    if extra > 0 && extra < remainders.len() {
+        remainders.select_nth_unstable_by(extra - 1, |a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
+    }
+    for (_, i) in remainders.into_iter().take(extra) {
+        let more = at(&shares, i) + 1;
+        set(&mut shares, i, more);
+        left -= 1;
+    }
+    for (share, room) in shares.iter_mut().zip(rooms) {
+        let more = (room - *share).clamp(0, left);
+        *share += more;
+        left -= more;
+    }
+    shares
 }
 
 /// Shares a total over lines in proportion to their weights, by largest remainder, ties to the earlier line. No line gets
@@ -206,7 +199,7 @@ mod tests {
         assert_eq!(percent("10").of(4), 0);
         assert_eq!(percent("10").of(5), 1);
         assert_eq!(percent("33.3333").of(10_000), 3333);
-        assert_eq!(percent("50").of_units(1001, 3, 6), 250);
+        assert_eq!(percent("33.3333").of_exact(Exact::whole(3)), Exact::divided(999_999, 1_000_000));
         assert_eq!(percent("100").of(MOST), MOST);
         assert_eq!(percent("50").off(1), 1);
         for bad in ["0", "-1", "100.0001", "1.00001"] {
@@ -215,20 +208,18 @@ mod tests {
     }
 
     #[test]
-    fn thirds_add_up_to_wholes() {
-        let third = fine_units(10, 1, 3);
-        assert_eq!(Percent::new("5".parse().unwrap()).unwrap().of_fine(third * 3), 1);
-        assert_eq!(from_fine(third * 3 + FINE / 2), 11);
-        assert_eq!(from_fine(FINE / 2 - FINE / 1_000_000), 0);
-    }
-
-    #[test]
-    fn proportions_of_large_amounts_keep_their_ratio() {
-        assert_eq!(proportion(10, 1, 3), 3);
-        let large = i128::from(MOST) * FINE;
-        assert_eq!(proportion(large, large, large), large);
-        let most = proportion(large, large / 10 * 9, large);
-        assert!((most - large / 10 * 9).abs() < large / 100_000_000, "{most}");
+    fn exact_parts_become_whole_shares() {
+        let third = |amount: i64| Exact::divided(amount, 3);
+        let open = [i64::MAX; 3];
+        for (total, parts, rooms, want) in [
+            (10, [third(10); 3], open, [4, 3, 3]),
+            (10, [third(8), third(11), third(11)], open, [3, 4, 3]),
+            (10, [third(8), third(11), third(11)], [i64::MAX, 3, 3], [4, 3, 3]),
+            (5, [Exact::ZERO, third(7), third(8)], open, [0, 2, 3]),
+            (9, [third(9); 3], [3, 3, 2], [3, 3, 2]),
+        ] {
+            assert_eq!(apportion(total, &parts, &rooms), want, "{total} as {parts:?} in {rooms:?}");
+        }
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! An evaluation in the words of the contract.
 
+use std::collections::BTreeMap;
+
 use promox_contract::promotion::{
     AppliedPromotion, Evaluation, Gift, LineDiscount, Offer, PromotionUse, RejectedPromotion,
 };
@@ -11,7 +13,7 @@ use super::compile::Rule;
 use super::evaluate::{Given, Refused};
 use super::index::RuleSet;
 use super::numbers::to_amount;
-use super::shelf;
+use super::shelf::{self, Shelf};
 
 /// Promotions without an effect that are told at most.
 const MOST_REFUSED: usize = 200;
@@ -33,10 +35,11 @@ pub(crate) fn report<'a>(
         offers,
         ..Evaluation::default()
     };
-    let without_effect = add_shelf(&mut answer, set, cart, it);
+    let gave = add_shelf(&mut answer, set, cart, it);
     if detail == Detail::Everything {
         let room = MOST_REFUSED.saturating_sub(refused.len());
-        refused.extend(without_effect.into_iter().take(room).map(|rule| {
+        let idle = (0..).zip(set.shelf()).filter(|(position, _)| !gave.contains_key(position));
+        refused.extend(idle.take(room).map(|(_, rule)| {
             let (reason, details) = shelf::refusal(rule, cart, it);
             Refused { rule: Some(rule), named: None, reason, details }
         }));
@@ -48,30 +51,30 @@ pub(crate) fn report<'a>(
     answer
 }
 
-/// What the catalogue's price rules took off, as far as the lines cost what the rules say. Answers those that took nothing.
-fn add_shelf<'a>(answer: &mut Evaluation, set: &'a RuleSet, cart: &Cart, it: &Circumstances) -> Vec<&'a Rule> {
+/// What the catalogue's price rules took off, as far as the lines cost what the rules say. Answers the places of those that
+/// took something.
+fn add_shelf(answer: &mut Evaluation, set: &RuleSet, cart: &Cart, it: &Circumstances) -> BTreeMap<u32, i64> {
+    let mut sums: BTreeMap<u32, i64> = BTreeMap::new();
     if set.shelf().is_empty() {
-        return Vec::new();
+        return sums;
     }
-    let mut sums: Vec<(&Rule, i64)> = set.shelf().iter().map(|rule| (&**rule, 0)).collect();
-    for line in &cart.lines {
-        let shelved = shelf::price(set, cart, line, it);
-        if line.flash || shelved.unit != line.unit {
-            continue;
-        }
-        for (rule, off) in shelved.by {
-            if let Some((_, sum)) = sums.iter_mut().find(|(known, _)| known.id == rule.id) {
-                *sum += off.saturating_mul(i64::from(line.quantity));
+    let shelf = Shelf::new(set, cart, it);
+    for line in cart.lines.iter().filter(|line| !line.flash) {
+        let shelved = shelf.price(line);
+        if shelved.unit == line.unit {
+            for (position, off) in shelved.by {
+                *sums.entry(position).or_default() += off.saturating_mul(i64::from(line.quantity));
             }
         }
     }
-    let (gave, idle): (Vec<_>, Vec<_>) = sums.into_iter().partition(|(_, sum)| *sum > 0);
-    for (rule, sum) in gave {
-        let amount = to_amount(sum, cart.currency);
+    sums.retain(|_, sum| *sum > 0);
+    for (position, sum) in &sums {
+        let Some(rule) = set.shelf_rule(*position) else { continue };
+        let amount = to_amount(*sum, cart.currency);
         answer.applied.push(applied(rule, amount, cart.currency.zero()));
         answer.uses.push(use_of(rule, amount));
     }
-    idle.into_iter().map(|(rule, _)| rule).collect()
+    sums
 }
 
 fn applied(rule: &Rule, amount: Amount, shipping_amount: Amount) -> AppliedPromotion {

@@ -8,6 +8,9 @@ use promox_kernel::Timestamp;
 use super::faults::Faults;
 use super::language::Promotion;
 
+/// Microseconds after which hours of the day begin somewhere in the world.
+const QUARTER_OF_AN_HOUR: i64 = 15 * 60_000_000;
+
 /// When a promotion runs.
 #[derive(Clone, Debug)]
 pub(crate) struct Window {
@@ -45,6 +48,25 @@ impl Window {
     /// The same without start and end: for orders of the past.
     pub(crate) fn check_hours(&self, now: Timestamp) -> Result<(), RejectReason> {
         if self.hours.is_open(now) { Ok(()) } else { Err(RejectReason::NotStarted) }
+    }
+
+    /// A time around now in which nothing about it changes: since when, and until when, exclusive. With `hourly` the hour
+    /// where it is counts too.
+    pub(crate) fn steady(&self, now: Timestamp, hourly: bool) -> (Timestamp, Timestamp) {
+        let (mut since, mut until) = (Timestamp(i64::MIN), Timestamp(i64::MAX));
+        let mut turn = |at: Timestamp| if at <= now { since = since.max(at) } else { until = until.min(at) };
+        self.starts.into_iter().chain(self.ends).for_each(&mut turn);
+        if self.starts.is_some_and(|starts| now < starts) || self.ends.is_some_and(|ends| ends <= now) {
+            return (since, until);
+        }
+        let (opened, closes) = self.hours.steady(now);
+        opened.into_iter().chain(closes).for_each(&mut turn);
+        if hourly {
+            let quarter = Timestamp(now.0.div_euclid(QUARTER_OF_AN_HOUR) * QUARTER_OF_AN_HOUR);
+            turn(quarter);
+            turn(Timestamp(quarter.0 + QUARTER_OF_AN_HOUR));
+        }
+        (since, until)
     }
 
     /// The day of the week, Monday 0, and the hour, where the promotion is.

@@ -1,6 +1,7 @@
 //! The catalogue stage: what a unit costs on the shelf. The lowest of every exclusive price rule alone and all stackable
 //! ones in sequence.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use promox_contract::promotion::{RejectDetail, RejectReason};
@@ -14,38 +15,104 @@ use super::index::RuleSet;
 use super::numbers::to_minor;
 use super::state::State;
 
-/// A price on the shelf, and which rules made it: what each took off a unit, in order.
+/// A price on the shelf, and which rules made it: the place of each and what it took off a unit, in order.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Shelved {
     pub(crate) unit: i64,
-    pub(crate) by: Vec<(Arc<Rule>, i64)>,
+    pub(crate) by: Vec<(u32, i64)>,
 }
 
-/// What a unit of a line costs by the rules that hold for the buyer, the channel and the time. Flash lines have their own
-/// price. A rule whose campaign cannot pay for one unit any more does not hold: no order could be placed at its price.
-pub(crate) fn price(set: &RuleSet, cart: &Cart, line: &Line, it: &Circumstances) -> Shelved {
-    let none = Shelved { unit: line.list, by: Vec::new() };
-    if line.flash || !line.discountable || set.shelf().is_empty() {
-        return none;
-    }
-    let state = State::new(cart, it);
-    let holds = |rule: &&&Arc<Rule>| admits(rule, it).is_ok() && Ask { rule, state: &state, circumstances: it }.holds();
-    let candidates = set.shelf_candidates(line, &it.customer.segments);
-    let affordable = |rule: &&&Arc<Rule>| is_affordable(rule, cart, line, it);
-    let (alone, together): (Vec<&Arc<Rule>>, Vec<&Arc<Rule>>) =
-        candidates.iter().filter(holds).filter(affordable).copied().partition(|rule| rule.exclusive);
-    let mut best = in_sequence(line, &together);
-    for rule in alone {
-        let shelved = in_sequence(line, &[rule]);
-        if shelved.unit < best.unit {
-            best = shelved;
-        }
-    }
-    if best.by.is_empty() { none } else { best }
+/// The shelf as one buyer sees it at one time in one channel. Only rules that could mean a line are looked at, and each is
+/// asked once whether it holds.
+pub(crate) struct Shelf<'a> {
+    set: &'a RuleSet,
+    cart: &'a Cart,
+    it: &'a Circumstances,
+    state: State<'a>,
+    /// For each rule whether it holds, once it was asked.
+    holding: Vec<Cell<Option<bool>>>,
 }
+
+impl<'a> Shelf<'a> {
+    /// The shelf for the buyer, channel and time of a cart.
+    pub(crate) fn new(set: &'a RuleSet, cart: &'a Cart, it: &'a Circumstances) -> Self {
+        Self { set, cart, it, state: State::new(cart, it), holding: vec![Cell::new(None); set.shelf().len()] }
+    }
+
+    /// What a unit of a line costs by the rules that hold. Flash lines have their own price. A rule whose campaign cannot
+    /// pay for one unit any more does not hold: no order could be placed at its price.
+    pub(crate) fn price(&self, line: &Line) -> Shelved {
+        let mut best = Shelved { unit: line.list, by: Vec::new() };
+        if line.flash || !line.discountable || self.set.shelf().is_empty() {
+            return best;
+        }
+        let (alone, together): (Vec<Placed<'_>>, Vec<Placed<'_>>) =
+            self.candidates(line, line.list).into_iter().partition(|(_, rule)| rule.exclusive);
+        if !together.is_empty() {
+            best = self.in_sequence(line, together);
+        }
+        for (position, rule) in alone {
+            let unit = cut(rule, line, line.list);
+            if unit < best.unit {
+                best = Shelved { unit, by: vec![(position, line.list - unit)] };
+            }
+        }
+        best
+    }
+
+    /// The rules that could lower a line's price from what it is, in order: they hold, and their campaigns can pay.
+    fn candidates(&self, line: &Line, unit: i64) -> Vec<Placed<'a>> {
+        let positions = self.set.shelf_candidates(line, unit, &self.it.customer.segments);
+        let rules = positions.into_iter().filter_map(|position| Some((position, self.set.shelf_rule(position)?)));
+        rules.filter(|placed| self.holds(*placed) && is_affordable(placed.1, self.cart, line, self.it)).collect()
+    }
+
+    fn holds(&self, (position, rule): Placed<'_>) -> bool {
+        let ask = || admits(rule, self.it).is_ok() && Ask { rule, state: &self.state, circumstances: self.it }.holds();
+        let Some(known) = usize::try_from(position).ok().and_then(|place| self.holding.get(place)) else {
+            return ask();
+        };
+        let holds = known.get().unwrap_or_else(ask);
+        known.set(Some(holds));
+        holds
+    }
+
+    /// Stackable rules one after the other, of a group the one that gives the most at the turn of the first that gives
+    /// anything. Which of them could apply is asked anew as the price falls, where it depends on that.
+    fn in_sequence(&self, line: &Line, mut rules: Vec<Placed<'a>>) -> Shelved {
+        let mut shelved = Shelved { unit: line.list, by: Vec::new() };
+        let mut done: Vec<&str> = Vec::new();
+        let mut next = 0;
+        while let Some((position, rule)) = rules.get(rules.partition_point(|(place, _)| *place < next)).copied() {
+            next = position + 1;
+            let own = cut(rule, line, shelved.unit);
+            let spent = rule.group.as_deref().is_some_and(|group| done.contains(&group));
+            if spent || own >= shelved.unit {
+                continue;
+            }
+            let mut turn = (position, own);
+            if let Some(group) = &rule.group {
+                done.push(group);
+                let members = rules.iter().filter(|(_, it)| it.group.as_ref() == Some(group));
+                let tried = members.map(|(place, it)| ((cut(it, line, shelved.unit), it.id), *place));
+                turn = tried.min().map_or(turn, |((unit, _), place)| (place, unit));
+            }
+            shelved.by.push((turn.0, shelved.unit - turn.1));
+            shelved.unit = turn.1;
+            if self.set.shelf_goes_by_price() {
+                rules = self.candidates(line, shelved.unit);
+                rules.retain(|(_, rule)| !rule.exclusive);
+            }
+        }
+        shelved
+    }
+}
+
+/// A rule at its place in the order.
+type Placed<'a> = (u32, &'a Arc<Rule>);
 
 /// Whether a rule's campaign can pay for one unit of a line.
-fn is_affordable(rule: &Rule, cart: &Cart, line: &Line, it: &Circumstances) -> bool {
+pub(super) fn is_affordable(rule: &Rule, cart: &Cart, line: &Line, it: &Circumstances) -> bool {
     let left = rule.campaign.and_then(|id| it.campaigns.get(&id)?.left);
     let left = left.and_then(|left| to_minor(left, cart.currency));
     left.is_none_or(|left| line.list - cut(rule, line, line.list) <= left)
@@ -73,59 +140,35 @@ pub(crate) fn refusal(rule: &Rule, cart: &Cart, it: &Circumstances) -> (RejectRe
     (reason, Vec::new())
 }
 
-/// Rules one after the other, of a group the one that gives the most at the turn of the first that gives anything.
-fn in_sequence(line: &Line, rules: &[&Arc<Rule>]) -> Shelved {
-    let mut shelved = Shelved { unit: line.list, by: Vec::new() };
-    let mut done: Vec<&str> = Vec::new();
-    for rule in rules {
-        let own = cut(rule, line, shelved.unit);
-        let spent = rule.group.as_deref().is_some_and(|group| done.contains(&group));
-        if spent || own >= shelved.unit {
-            continue;
-        }
-        let mut turn: (&Arc<Rule>, i64) = (*rule, own);
-        if let Some(group) = &rule.group {
-            done.push(group);
-            let members = rules.iter().filter(|it| it.group.as_ref() == Some(group));
-            let tried = members.map(|it| (*it, cut(it, line, shelved.unit)));
-            turn = tried.min_by_key(|(it, unit)| (*unit, it.id)).unwrap_or(turn);
-        }
-        shelved.by.push((turn.0.clone(), shelved.unit - turn.1));
-        shelved.unit = turn.1;
-    }
-    shelved
-}
-
 /// What a unit costs after a rule's actions, never below the product's floor.
-fn cut(rule: &Rule, line: &Line, price: i64) -> i64 {
-    let mut standing = line.clone();
-    standing.unit = price;
+pub(super) fn cut(rule: &Rule, line: &Line, price: i64) -> i64 {
+    let mut unit = price;
     for deed in &rule.deeds {
-        let unit = standing.unit;
         let lower = match deed {
-            Deed::Percent { percent, items, most, .. } if items.matches(&standing) => {
+            Deed::Percent { percent, items, most, .. } if items.matches_at(line, unit) => {
                 percent.off(unit).max(unit.saturating_sub(*most))
             }
-            Deed::Amount { value, items, .. } if items.matches(&standing) => unit.saturating_sub(*value).max(0),
-            Deed::FixedPrice { value, items, .. } if items.matches(&standing) => *value,
+            Deed::Amount { value, items, .. } if items.matches_at(line, unit) => unit.saturating_sub(*value).max(0),
+            Deed::FixedPrice { value, items, .. } if items.matches_at(line, unit) => *value,
             _ => unit,
         };
-        standing.unit = lower.max(line.floor).min(unit);
+        unit = lower.max(line.floor).min(unit);
     }
-    standing.unit
+    unit
 }
 
 impl RuleSet {
     /// Puts the prices of the catalogue's rules on a cart whose lines have list prices only.
     pub fn put_on_shelf(&self, cart: &mut Cart, it: &Circumstances) {
-        let prices: Vec<i64> = cart.lines.iter().map(|line| price(self, cart, line, it).unit).collect();
+        let prices = self.shelf_prices(cart, it);
         for (line, unit) in cart.lines.iter_mut().zip(prices).filter(|(line, _)| !line.flash) {
             line.reprice(unit);
         }
     }
 
     /// What a unit of each line costs on the shelf, in minor units of the cart's currency.
-    pub(crate) fn shelf_prices(&self, cart: &Cart, it: &Circumstances) -> Vec<i64> {
-        cart.lines.iter().map(|line| price(self, cart, line, it).unit).collect()
+    pub fn shelf_prices(&self, cart: &Cart, it: &Circumstances) -> Vec<i64> {
+        let shelf = Shelf::new(self, cart, it);
+        cart.lines.iter().map(|line| shelf.price(line).unit).collect()
     }
 }

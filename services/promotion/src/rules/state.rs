@@ -1,4 +1,10 @@
 //! A cart as promotions leave it, and what each of them did: an effect that can be taken back.
+//!
+//! A line costs whole minor units, which its buyer pays; each of its units has an exact price of its own, which the next
+//! promotion sees. Both start equal and differ by rounding only.
+
+use std::cell::OnceCell;
+use std::collections::HashMap;
 
 use promox_contract::ids::CampaignId;
 use promox_kernel::Sku;
@@ -6,23 +12,35 @@ use rust_decimal::Decimal;
 
 use super::cart::{Cart, Circumstances, Line};
 use super::compile::Rule;
+use super::exact::Exact;
 use super::filter::Filter;
-use super::numbers::{Percent, share, to_minor};
+use super::numbers::{Percent, to_minor};
+use super::runs::{Portion, Runs};
 
 /// A cart as it stands after some promotions.
 #[derive(Clone, Debug)]
 pub(crate) struct State<'a> {
     pub(crate) cart: &'a Cart,
-    /// What each line still costs.
-    left: Vec<i64>,
-    /// Units of each line that served no application yet.
-    free: Vec<u32>,
+    lines: Vec<LineState>,
+    /// What the goods cost exactly.
+    goods: Exact,
     pub(crate) shipping: i64,
     /// What may still be taken off the goods under the store's cap.
-    cap: i64,
+    pub(crate) cap: i64,
     /// What is left of campaigns' budgets, once a promotion of theirs took some.
     campaigns: Vec<(CampaignId, i64)>,
     gifts: Vec<(Sku, u32)>,
+    /// For each line the first line of its SKU, worked out when it is first asked for.
+    ranks: OnceCell<Vec<usize>>,
+}
+
+/// A line as it stands.
+#[derive(Clone, Debug)]
+struct LineState {
+    /// What is paid for it, in whole minor units.
+    left: i64,
+    /// Its units at their exact prices.
+    units: Runs,
 }
 
 /// Goods that come free.
@@ -39,7 +57,9 @@ pub(crate) struct FreeGoods {
 pub(crate) struct Effect {
     /// What came off lines, each line once an action.
     pub(crate) lines: Vec<(usize, i64)>,
-    used: Vec<(usize, u32)>,
+    /// Lines as they were before they were changed, in the order of the changes, and what the goods cost then.
+    before: Vec<(usize, LineState)>,
+    goods_before: Option<Exact>,
     pub(crate) goods: i64,
     pub(crate) shipping: i64,
     pub(crate) gifts: Vec<FreeGoods>,
@@ -62,35 +82,62 @@ impl Effect {
 impl<'a> State<'a> {
     /// A cart before any promotion.
     pub(crate) fn new(cart: &'a Cart, circumstances: &Circumstances) -> Self {
-        let left: Vec<i64> = cart.lines.iter().map(|line| line.subtotal).collect();
+        let goods = cart.lines.iter().map(|line| line.subtotal).sum();
         let cap = match circumstances.max_discount_percent {
             None => i64::MAX,
-            Some(percent) => Percent::new(percent).map_or(0, |percent| percent.at_most(left.iter().sum())),
+            Some(percent) => Percent::new(percent).map_or(0, |percent| percent.at_most(goods)),
         };
+        let stands = |line: &Line| LineState { left: line.subtotal, units: Runs::of(line) };
         Self {
             cart,
-            free: cart.lines.iter().map(|line| line.quantity).collect(),
-            left,
+            lines: cart.lines.iter().map(stands).collect(),
+            goods: Exact::whole(goods),
             shipping: cart.shipping,
             cap,
             campaigns: Vec::new(),
             gifts: Vec::new(),
+            ranks: OnceCell::new(),
         }
     }
 
-    /// What the goods still cost.
+    /// What the goods still cost, rounded once for all of them.
     pub(crate) fn goods(&self) -> i64 {
-        self.left.iter().sum()
+        self.goods.half_down()
     }
 
-    /// What a line still costs.
+    /// What is still paid for a line.
     pub(crate) fn left_of(&self, i: usize) -> i64 {
-        self.left.get(i).copied().unwrap_or(0)
+        self.lines.get(i).map_or(0, |line| line.left)
     }
 
-    /// Units of a line that served no application yet.
-    pub(crate) fn free_of(&self, i: usize) -> u32 {
-        self.free.get(i).copied().unwrap_or(0)
+    /// What may still be taken off what is paid for a line.
+    pub(crate) fn room_of(&self, i: usize) -> i64 {
+        self.cart.lines.get(i).map_or(0, |line| line.room(self.left_of(i)))
+    }
+
+    /// The units of a line.
+    pub(crate) fn units_of(&self, i: usize) -> Option<&Runs> {
+        self.lines.get(i).map(|line| &line.units)
+    }
+
+    /// What the units of a line cost exactly.
+    pub(crate) fn cost_of(&self, i: usize) -> Exact {
+        self.units_of(i).map_or(Exact::ZERO, Runs::cost)
+    }
+
+    /// The least that a unit of a line may cost.
+    pub(crate) fn floor_of(&self, i: usize) -> i64 {
+        self.cart.lines.get(i).map_or(0, |line| line.floor)
+    }
+
+    /// Where a line's units stand among equals: with the first line of their SKU, those of flash sales last.
+    pub(crate) fn rank_of(&self, i: usize) -> (usize, bool) {
+        let ranks = self.ranks.get_or_init(|| {
+            let mut first: HashMap<&str, usize> = HashMap::with_capacity(self.cart.lines.len());
+            let place = |(i, line): (usize, &'a Line)| *first.entry(line.key.fold.as_str()).or_insert(i);
+            self.cart.lines.iter().enumerate().map(place).collect()
+        });
+        (ranks.get(i).copied().unwrap_or(i), self.cart.lines.get(i).is_some_and(|line| line.flash))
     }
 
     /// The lines that a promotion sees through a filter, in order.
@@ -133,23 +180,19 @@ impl<'a> State<'a> {
         bought.chain(given).sum()
     }
 
-    /// Takes shares off lines, at most `most` and the store's cap in all; what is over comes off the shares in
-    /// proportion. Answers what was taken.
-    pub(crate) fn take(&mut self, effect: &mut Effect, lines: &[usize], shares: Vec<i64>, most: i64) -> i64 {
-        let total: i64 = shares.iter().sum();
-        let allowed = most.min(self.cap).max(0);
-        let shares = if total > allowed { share(allowed, &shares, &shares) } else { shares };
-        let mut taken = 0;
-        for (i, amount) in lines.iter().zip(shares).filter(|(_, amount)| *amount > 0) {
-            if let Some(left) = self.left.get_mut(*i) {
-                *left -= amount;
-                effect.lines.push((*i, amount));
-                taken += amount;
-            }
+    /// Takes an amount of money off a line, and off its units what makes it up exactly; they serve an application if told.
+    pub(crate) fn take(&mut self, effect: &mut Effect, i: usize, money: i64, off: &[Portion], serve: bool) {
+        let Some(line) = self.lines.get_mut(i) else { return };
+        effect.goods_before.get_or_insert(self.goods);
+        effect.before.push((i, line.clone()));
+        line.units.cut(off, serve);
+        line.left -= money;
+        self.goods = self.goods.less(off.iter().map(Portion::amount).sum());
+        self.cap -= money;
+        effect.goods += money;
+        if money > 0 {
+            effect.lines.push((i, money));
         }
-        effect.goods += taken;
-        self.cap -= taken;
-        taken
     }
 
     /// Takes an amount off shipping. Answers what was taken.
@@ -158,14 +201,6 @@ impl<'a> State<'a> {
         self.shipping -= taken;
         effect.shipping += taken;
         taken
-    }
-
-    /// Lets units serve an application.
-    pub(crate) fn use_units(&mut self, effect: &mut Effect, i: usize, units: u32) {
-        if let Some(free) = self.free.get_mut(i).filter(|_| units > 0) {
-            *free = free.saturating_sub(units);
-            effect.used.push((i, units));
-        }
     }
 
     /// Gives goods. Answers what they are worth.
@@ -179,16 +214,12 @@ impl<'a> State<'a> {
 
     /// Takes an effect back, as if its promotion had never been tried. Effects come back in reverse order.
     pub(crate) fn undo(&mut self, effect: &Effect) {
-        for (i, amount) in &effect.lines {
-            if let Some(left) = self.left.get_mut(*i) {
-                *left += amount;
+        for (i, before) in effect.before.iter().rev() {
+            if let Some(line) = self.lines.get_mut(*i) {
+                line.clone_from(before);
             }
         }
-        for (i, units) in &effect.used {
-            if let Some(free) = self.free.get_mut(*i) {
-                *free += units;
-            }
-        }
+        self.goods = effect.goods_before.unwrap_or(self.goods);
         self.cap += effect.goods;
         self.shipping += effect.shipping;
         self.gifts.truncate(self.gifts.len() - effect.gifts.len());

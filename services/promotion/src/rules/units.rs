@@ -1,40 +1,40 @@
 //! Actions that count units: buy and get, every nth, packs, bundles. A unit serves one application across all of them.
 //!
-//! Units are never listed one by one: a line's free units are a stack at one price, which is what is left of the line ÷
-//! its units, compared exactly.
+//! Units are never listed one by one: units of a line at one exact price that served nothing yet are a stack.
 
-use std::cmp::Ordering;
-
-use super::apply::{Turn, price_of};
+use super::apply::{Rounding, Turn};
 use super::deeds::Cut;
+use super::exact::Exact;
 use super::filter::Filter;
-use super::numbers::{FINE, Percent, fine_units, from_fine, proportion, weights};
+use super::numbers::Percent;
+use super::runs::{Portion, share_out};
 
-/// The free units of a line.
+/// Units of a line at one price that served nothing yet.
 #[derive(Clone, Copy, Debug)]
 struct Stack {
     line: usize,
+    /// The place of the run in its line.
+    run: usize,
     free: u32,
-    left: i64,
-    quantity: u32,
+    price: Exact,
+    /// Where they stand among equals: with the first line of their SKU.
+    rank: (usize, bool),
 }
 
 impl Stack {
-    /// Compares what a unit costs.
-    fn by_price(&self, other: &Self) -> Ordering {
-        let product = |left: i64, units: u32| i128::from(left) * i128::from(units);
-        product(self.left, other.quantity).cmp(&product(other.left, self.quantity))
+    /// Some of the units, nothing off them yet.
+    fn portion(&self, units: u32) -> Portion {
+        Portion { line: self.line, run: self.run, units, price: self.price, off: Exact::ZERO }
     }
 
-    /// What so many of them cost, in fine parts.
-    fn cost(&self, units: u32) -> i128 {
-        fine_units(self.left, units, self.quantity)
+    fn is(&self, other: &Self) -> bool {
+        (self.line, self.run) == (other.line, other.run)
     }
 }
 
 /// Dearest first, ties to the earlier line.
 fn dearest_first(stacks: &mut [Stack]) {
-    stacks.sort_by(|a, b| b.by_price(a).then(a.line.cmp(&b.line)));
+    stacks.sort_by(|a, b| b.price.cmp(&a.price).then(a.rank.cmp(&b.rank)).then(a.line.cmp(&b.line)));
 }
 
 fn total(stacks: impl Iterator<Item = u32>) -> u64 {
@@ -46,73 +46,39 @@ fn few(units: u64) -> u32 {
     u32::try_from(units).unwrap_or(u32::MAX)
 }
 
-/// Discounts of packs or bundles, gathered exactly and rounded once.
-#[derive(Default)]
-struct Savings {
-    whole: i128,
-    lines: Vec<(usize, i128, u32)>,
-}
-
-impl Savings {
-    /// Adds `times` sets of units that cost together `price` instead; whether that saves anything.
-    fn add(&mut self, units: &[(Stack, u32)], price: i64, times: u32) -> bool {
-        let used: Vec<(Stack, u32)> =
-            units.iter().map(|(stack, units)| (*stack, units.saturating_mul(times))).collect();
-        let cost: i128 = used.iter().map(|(stack, used)| stack.cost(*used)).sum();
-        let saving = cost - i128::from(price) * i128::from(times) * FINE;
-        if saving <= 0 {
-            return false;
-        }
-        self.whole += saving;
-        let mut rest =
-            saving - used.iter().map(|(stack, used)| proportion(saving, stack.cost(*used), cost)).sum::<i128>();
-        for (stack, used) in used {
-            // What the divisions left over goes to the first, so that the parts are the whole and ties stay ties.
-            let part = proportion(saving, stack.cost(used), cost) + std::mem::take(&mut rest);
-            match self.lines.iter_mut().find(|(line, ..)| *line == stack.line) {
-                Some((_, saved, all)) => {
-                    *saved += part;
-                    *all += used;
-                }
-                None => self.lines.push((stack.line, part, used)),
-            }
-        }
-        true
-    }
-}
-
 impl Turn<'_, '_> {
     /// The free units of the lines that a filter means, in line order.
     fn stacks(&self, filter: &Filter) -> Vec<Stack> {
-        let meant = self.state.matching(self.rule, filter).map(|(line, it)| Stack {
-            line,
-            free: self.state.free_of(line),
-            left: self.left(line),
-            quantity: it.quantity,
-        });
-        meant.filter(|stack| stack.free > 0).collect()
+        let mut found = Vec::new();
+        for (line, _) in self.state.matching(self.rule, filter) {
+            let runs = self.state.units_of(line).map(|runs| runs.as_slice()).unwrap_or_default();
+            for (run, it) in runs.iter().enumerate().filter(|(_, it)| !it.served) {
+                found.push(Stack { line, run, free: it.units, price: it.price, rank: self.state.rank_of(line) });
+            }
+        }
+        found
     }
 
     /// The dearest units are bought, the cheapest become cheaper, as often as units last.
     pub(crate) fn buy_get(&mut self, buy: &(Filter, u32), get: &(Filter, u32), percent: Percent, most: u32) {
         let (bought, got) = (self.stacks(&buy.0), self.stacks(&get.0));
-        let both = |stack: &Stack, others: &[Stack]| others.iter().any(|other| other.line == stack.line);
-        let only_buy = total(bought.iter().filter(|it| !both(it, &got)).map(|it| it.free));
-        let only_get = total(got.iter().filter(|it| !both(it, &bought)).map(|it| it.free));
-        let shared = total(got.iter().filter(|it| both(it, &bought)).map(|it| it.free));
+        // Both come in the order of lines.
+        let among = |stack: &Stack, others: &[Stack]| others.binary_search_by_key(&stack.line, |it| it.line).is_ok();
+        let only_buy = total(bought.iter().filter(|it| !among(it, &got)).map(|it| it.free));
+        let only_get = total(got.iter().filter(|it| !among(it, &bought)).map(|it| it.free));
+        let shared = total(got.iter().filter(|it| among(it, &bought)).map(|it| it.free));
         let sizes = (u64::from(buy.1), u64::from(get.1));
         let times = applications(sizes, only_buy, only_get, shared, u64::from(most));
         if times == 0 {
             return;
         }
         let reserved = (times * sizes.0).saturating_sub(only_buy);
-        let given = cheapest(got, times * sizes.1, |stack| both(stack, &bought), shared - reserved);
-        let paid = dearest(bought, times * sizes.0, &given);
-        let lines: Vec<usize> = given.iter().map(|(stack, _)| stack.line).collect();
-        let wanted = given.iter().map(|(stack, units)| percent.of_units(stack.left, *units, stack.quantity)).collect();
-        if self.give_each(&lines, wanted, i64::MAX) > 0 {
-            given.iter().chain(&paid).for_each(|(stack, units)| self.use_units(stack.line, *units));
-        }
+        let given = cheapest(got, times * sizes.1, |stack| among(stack, &bought), shared - reserved);
+        let paid = dearest(bought.clone(), times * sizes.0, &given);
+        let portion = |(stack, units): &(Stack, u32)| stack.portion(*units);
+        let mut got: Vec<Portion> = given.iter().map(portion).collect();
+        self.cut_each(&mut got, |portion| percent.of_exact(portion.price));
+        self.serve(got.into_iter().chain(paid.iter().map(portion)).collect(), Rounding::Line(None));
     }
 
     /// Dearest first, in full groups, the last of each.
@@ -121,24 +87,28 @@ impl Turn<'_, '_> {
         dearest_first(&mut stacks);
         let every = u64::from(every);
         let served = total(stacks.iter().map(|it| it.free)) / every * every;
-        let (mut lines, mut wanted, mut used) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut nths, mut others) = (Vec::new(), Vec::new());
         let mut start = 0;
         for stack in stacks {
             let end = served.min(start + u64::from(stack.free));
-            let nths = few(end / every - start / every);
-            lines.push(stack.line);
-            wanted.push(percent.of_units(stack.left, nths, stack.quantity));
-            used.push((stack.line, few(end - start)));
+            let cheaper = end / every - start / every;
+            nths.push(stack.portion(few(cheaper)));
+            others.push(stack.portion(few(end - start - cheaper)));
             start = end;
         }
-        if self.give_each(&lines, wanted, i64::MAX) > 0 {
-            used.into_iter().for_each(|(line, units)| self.use_units(line, units));
-        }
+        self.cut_each(&mut nths, |portion| percent.of_exact(portion.price));
+        nths.append(&mut others);
+        self.serve(nths, Rounding::Line(None));
     }
 
     /// Full packs in line order, cheaper by a percentage, by an amount a unit, or at a price a pack.
     pub(crate) fn pack(&mut self, items: &Filter, size: u32, cut: Cut) {
-        let stacks = self.stacks(items);
+        let mut stacks = self.stacks(items);
+        // Units of a SKU stand together, the dearest first, in whichever lines they are.
+        stacks.sort_by(|a, b| {
+            let by_price = a.rank.0.cmp(&b.rank.0).then(b.price.cmp(&a.price));
+            by_price.then(a.rank.1.cmp(&b.rank.1)).then(a.line.cmp(&b.line))
+        });
         let mut rest = total(stacks.iter().map(|it| it.free)) / u64::from(size) * u64::from(size);
         let mut packed = Vec::with_capacity(stacks.len());
         for stack in stacks {
@@ -146,42 +116,73 @@ impl Turn<'_, '_> {
             rest -= u64::from(units);
             packed.push((stack, units));
         }
-        packed.retain(|(_, units)| *units > 0);
-        let each = |(stack, units): &(Stack, u32)| match cut {
-            Cut::Percent(percent) => percent.of_units(stack.left, *units, stack.quantity),
-            Cut::Amount(amount) => {
-                amount.saturating_mul(i64::from(*units)).min(price_of(stack.left, *units, stack.quantity))
-            }
-            Cut::Price(_) => 0,
-        };
         if let Cut::Price(price) = cut {
-            return self.save(priced_packs(&packed, size, price));
+            let portions = self.priced_packs(&packed, size, price);
+            return self.serve(portions, Rounding::Once(None));
         }
-        let lines: Vec<usize> = packed.iter().map(|(stack, _)| stack.line).collect();
-        let wanted = packed.iter().map(each).collect();
-        if self.give_each(&lines, wanted, i64::MAX) > 0 {
-            packed.iter().for_each(|(stack, units)| self.use_units(stack.line, *units));
+        let mut portions: Vec<Portion> = packed.iter().map(|(stack, units)| stack.portion(*units)).collect();
+        self.cut_each(&mut portions, |portion| Self::cut_of(cut, portion.price));
+        self.serve(portions, Rounding::Line(None));
+    }
+
+    /// Packs of units that follow each other, each at a price. Packs within one stack are counted, not walked.
+    fn priced_packs(&self, packed: &[(Stack, u32)], size: u32, price: i64) -> Vec<Portion> {
+        let mut portions = Vec::new();
+        let mut open: Vec<(Stack, u32)> = Vec::new();
+        let mut missing = size;
+        for (stack, units) in packed {
+            let mut units = *units;
+            while units > 0 {
+                if missing == size && units >= size {
+                    portions.extend(self.at_price(&[(*stack, size)], price, units / size).into_iter().flatten());
+                    units %= size;
+                    continue;
+                }
+                let part = units.min(missing);
+                open.push((*stack, part));
+                units -= part;
+                missing -= part;
+                if missing == 0 {
+                    portions.extend(self.at_price(&open, price, 1).into_iter().flatten());
+                    open.clear();
+                    missing = size;
+                }
+            }
         }
+        portions
+    }
+
+    /// `times` sets of units that cost together `price` instead, shared by what they cost; `None` when that saves nothing.
+    fn at_price(&self, set: &[(Stack, u32)], price: i64, times: u32) -> Option<Vec<Portion>> {
+        let mut portions: Vec<Portion> = set.iter().map(|(stack, units)| stack.portion(*units)).collect();
+        let cost: Exact = portions.iter().map(Portion::cost).sum();
+        let saving = cost.less(Exact::whole(price));
+        if saving.is_zero() {
+            return None;
+        }
+        self.cut_each(&mut portions, |portion| portion.price);
+        share_out(&mut portions, saving);
+        portions.iter_mut().for_each(|portion| portion.units = portion.units.saturating_mul(times));
+        Some(portions)
     }
 
     /// The dearest units that make up a bundle, as often as there are some, at one price a bundle.
     pub(crate) fn bundle(&mut self, parts: &[(Filter, u32)], price: i64) {
         let wanted: Vec<u32> = parts.iter().map(|(_, quantity)| *quantity).collect();
         let mut goods = self.goods_for(parts);
-        let mut savings = Savings::default();
+        let mut portions = Vec::new();
         while let Some(units) = Bundling::new(&goods, &wanted).fill() {
             let found = units.iter().filter_map(|(place, units)| goods.get(*place).map(|it| (it.stack, *units)));
             let set: Vec<(Stack, u32)> = found.collect();
             let times = set.iter().map(|(stack, units)| stack.free / units).min().unwrap_or(0);
-            if times == 0 || !savings.add(&set, price, times) {
-                break;
-            }
+            let Some(cheaper) = self.at_price(&set, price, times).filter(|_| times > 0) else { break };
+            portions.extend(cheaper);
             for (place, units) in units {
                 goods.get_mut(place).into_iter().for_each(|it| it.stack.free -= units * times);
             }
             goods.retain(|it| it.stack.free > 0);
         }
-        self.save(savings);
+        self.serve(portions, Rounding::Once(None));
     }
 
     /// The free units that are good for some part of a bundle, dearest first.
@@ -190,25 +191,24 @@ impl Turn<'_, '_> {
         for (part, (filter, _)) in (0..).zip(parts) {
             goods.extend(self.stacks(filter).into_iter().map(|stack| Bundled { stack, fits: 1_u32 << part }));
         }
-        goods.sort_by_key(|it| it.stack.line);
+        goods.sort_by_key(|it| (it.stack.line, it.stack.run));
         goods.dedup_by(|later, kept| {
-            let same = later.stack.line == kept.stack.line;
+            let same = later.stack.is(&kept.stack);
             kept.fits |= if same { later.fits } else { 0 };
             same
         });
-        goods.sort_by(|a, b| b.stack.by_price(&a.stack).then(a.stack.line.cmp(&b.stack.line)));
+        goods.sort_by(|a, b| {
+            let by_price = b.stack.price.cmp(&a.stack.price);
+            by_price.then(a.stack.rank.cmp(&b.stack.rank)).then(a.stack.line.cmp(&b.stack.line))
+        });
         goods
     }
 
-    /// Gives what packs or bundles save, rounded once and shared over their lines.
-    fn save(&mut self, savings: Savings) {
-        let mut parts = savings.lines;
-        parts.sort_by_key(|(line, ..)| *line);
-        let lines: Vec<usize> = parts.iter().map(|(line, ..)| *line).collect();
-        let fine: Vec<i128> = parts.iter().map(|(_, saved, _)| *saved).collect();
-        if self.give_weighted(&lines, from_fine(savings.whole), &weights(&fine)) > 0 {
-            parts.into_iter().for_each(|(line, _, units)| self.use_units(line, units));
-        }
+    /// Takes off units what they give, and lets all of them serve an application, if it is anything.
+    fn serve(&mut self, mut portions: Vec<Portion>, rounding: Rounding) {
+        portions.retain(|portion| portion.units > 0);
+        portions.sort_by_key(|portion| (portion.line, portion.run));
+        self.give(portions, rounding, true);
     }
 }
 
@@ -234,7 +234,7 @@ fn cheapest(
     shared: impl Fn(&Stack) -> bool,
     mut quota: u64,
 ) -> Vec<(Stack, u32)> {
-    stacks.sort_by(|a, b| a.by_price(b).then(a.line.cmp(&b.line)));
+    stacks.sort_by(|a, b| a.price.cmp(&b.price).then(a.rank.cmp(&b.rank)).then(a.line.cmp(&b.line)));
     let mut taken = Vec::new();
     for stack in stacks {
         let is_shared = shared(&stack);
@@ -248,7 +248,6 @@ fn cheapest(
             taken.push((stack, few(units)));
         }
     }
-    taken.sort_by_key(|(stack, _)| stack.line);
     taken
 }
 
@@ -257,7 +256,7 @@ fn dearest(mut stacks: Vec<Stack>, mut wanted: u64, taken: &[(Stack, u32)]) -> V
     dearest_first(&mut stacks);
     let mut bought = Vec::new();
     for stack in stacks {
-        let gone = taken.iter().find(|(it, _)| it.line == stack.line).map_or(0, |(_, units)| *units);
+        let gone = taken.iter().find(|(it, _)| it.is(&stack)).map_or(0, |(_, units)| *units);
         let units = wanted.min(u64::from(stack.free - gone));
         wanted -= units;
         if units > 0 {
@@ -265,33 +264,6 @@ fn dearest(mut stacks: Vec<Stack>, mut wanted: u64, taken: &[(Stack, u32)]) -> V
         }
     }
     bought
-}
-
-/// Packs of units that follow each other, each at a price. Packs within one line are counted, not walked.
-fn priced_packs(packed: &[(Stack, u32)], size: u32, price: i64) -> Savings {
-    let mut savings = Savings::default();
-    let mut open: Vec<(Stack, u32)> = Vec::new();
-    let mut missing = size;
-    for (stack, units) in packed {
-        let mut units = *units;
-        while units > 0 {
-            if missing == size && units >= size {
-                savings.add(&[(*stack, size)], price, units / size);
-                units %= size;
-                continue;
-            }
-            let part = units.min(missing);
-            open.push((*stack, part));
-            units -= part;
-            missing -= part;
-            if missing == 0 {
-                savings.add(&open, price, 1);
-                open.clear();
-                missing = size;
-            }
-        }
-    }
-    savings
 }
 
 /// Free units, and the parts of a bundle that they are good for, one bit a part.
@@ -407,7 +379,7 @@ mod tests {
 
     fn goods(lines: &[(u32, i64, u32)]) -> Vec<Bundled> {
         let stack = |(line, (free, price, fits)): (usize, &(u32, i64, u32))| Bundled {
-            stack: Stack { line, free: *free, left: price * i64::from(*free), quantity: *free },
+            stack: Stack { line, run: 0, free: *free, price: Exact::whole(*price), rank: (line, false) },
             fits: *fits,
         };
         lines.iter().enumerate().map(stack).collect()

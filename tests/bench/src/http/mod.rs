@@ -4,6 +4,7 @@ mod client;
 mod hello;
 pub(crate) mod promotions;
 mod server;
+pub(crate) mod shelf;
 
 use std::error::Error;
 use std::net::SocketAddr;

@@ -132,6 +132,14 @@ impl Server {
         }
     }
 
+    /// CPU time that the process has spent, to a hundredth of a second.
+    pub(crate) fn cpu_time(&self) -> Result<Duration, Box<dyn Error>> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        let (_, fields) = stat.rsplit_once(')').ok_or("no stat")?;
+        let ticks = fields.split_whitespace().skip(11).take(2).map(str::parse).sum::<Result<u64, _>>()?;
+        Ok(Duration::from_millis(ticks * 10))
+    }
+
     /// Resident memory of the process.
     pub(crate) fn resident_mib(&self) -> Result<u64, Box<dyn Error>> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;

@@ -2,5 +2,8 @@
 
 mod examples;
 mod faults;
+mod model;
 mod properties;
+pub(crate) mod shelf;
 mod time;
+mod units;
