@@ -63,14 +63,15 @@ async fn a_gift_comes_back_after_the_money_went_back() {
     let order = shop.anyone.post("/api/orders", &order_of(&[("A", 1)], "tok_visa")).await.expect(201);
     shop.posted("GIFT").await;
     let path = format!("/api/orders/{}", order["id"]);
-    for (sku, refund) in [("A", "10.00"), ("GIFT", "0.00")] {
+    for (sku, refund, status) in [("A", "10.00", "CONFIRMED"), ("GIFT", "0.00", "REFUNDED")] {
         let body = json!({"items": [{"sku": sku, "quantity": 1}], "reason": "not for me"});
         let asked = shop.admin.post(&format!("{path}/returns"), &body).await.expect(201);
         let approve = format!("{path}/returns/{}/approve", asked["id"]);
         assert_eq!(shop.admin.post(&approve, &json!({})).await.expect(200)["refund"], refund);
-        while shop.admin.get(&path).await.expect(200)["status"] != "REFUNDED" {
+        while shop.admin.get(&path).await.expect(200)["payment"]["status"] != "REFUNDED" {
             tokio::task::yield_now().await;
         }
+        assert_eq!(shop.admin.get(&path).await.expect(200)["status"], status, "the gift is to come back too");
         let again = shop.admin.post(&format!("{path}/returns"), &body).await;
         assert_eq!(again.expect(409)["code"], "NOTHING_LEFT_TO_RETURN", "{sku}");
     }

@@ -36,6 +36,7 @@ mod process;
 mod promotions;
 mod races;
 mod references;
+mod returns;
 mod rewards;
 mod rush;
 mod saga;

@@ -71,7 +71,8 @@ async fn refunds_never_exceed_what_was_captured_however_many_race() {
     let of_order = shop.decided(&placed["id"]).await;
     loop {
         let order = shop.admin.get(&format!("/api/orders/{}", of_order["id"])).await.expect(200);
-        if order["status"] == "REFUNDED" {
+        if order["payment"]["status"] == "REFUNDED" {
+            assert_eq!(order["status"], "CONFIRMED", "the goods are still to be shipped or cancelled");
             break;
         }
         tokio::task::yield_now().await;

@@ -105,9 +105,14 @@ impl Life {
         Ok(life)
     }
 
+    /// Lets its clock move; what runs by it is left to the caller.
+    pub(crate) fn wake(&mut self) {
+        self.still = false;
+    }
+
     /// Lets it run by its clock, which from now on moves.
     pub(crate) fn go(&mut self) {
-        self.still = false;
+        self.wake();
         for consumer in self.promox.consumers() {
             self.background.consumer(consumer);
         }

@@ -20,6 +20,7 @@ mod check;
 mod disk;
 mod life;
 mod opening;
+mod sequences;
 mod shopper;
 mod story;
 
@@ -29,7 +30,7 @@ use story::{Beginning, Story};
 const FEW: u64 = 3;
 
 /// A number from the environment.
-fn number(name: &str) -> Option<u64> {
+pub(crate) fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is a number, not {text:?}")))
 }
 

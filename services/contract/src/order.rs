@@ -246,6 +246,11 @@ pub struct OrderFigure {
     pub totals: Totals,
     /// Promotions with an effect.
     pub applied: Vec<AppliedPromotion>,
+    /// What of the goods' revenue (after discounts, without tax and shipping) went back: the units of returns, and for a
+    /// refund of money alone the same share of the revenue that was left as it was of the money and points that were left.
+    /// Never more than the revenue, and all of it once everything is back. `ORDER_RETURNED` and `ORDER_REFUNDED` tell of
+    /// each change.
+    pub returned: Amount,
     /// Whether it came from another system.
     pub imported: bool,
     /// When it was placed.
@@ -274,6 +279,10 @@ pub struct FigureLine {
     pub discount: Amount,
     /// Tax.
     pub tax: Amount,
+    /// Units that came back.
+    pub returned: u32,
+    /// What they come to of the line after discounts, without tax.
+    pub returned_net: Amount,
     /// The flash sale that it was sold in.
     pub flash_sale_id: Option<crate::ids::FlashSaleId>,
     /// The campaign that the sale was of when it was ordered.
@@ -389,8 +398,11 @@ pub struct OrderReturned {
     pub return_id: i64,
     /// Whose, if it is an account's.
     pub user_id: Option<UserId>,
-    /// What is given back in money.
+    /// What is given back in money: decided by the payment, so that it is what is paid.
     pub refund: Amount,
+    /// What was not captured yet and is no longer due.
+    #[serde(default)]
+    pub voided: Amount,
     /// In which currency.
     pub currency: Currency,
     /// Points spent on the order that go back with it.
@@ -403,4 +415,50 @@ pub struct OrderReturned {
     #[serde(default)]
     pub whole: Amount,
 }
-fact! { OrderReturned = "ORDER_RETURNED" in "order" }
+
+/// Money of an order went back without goods.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OrderRefunded {
+    /// Which order.
+    pub order_id: OrderId,
+    /// How much.
+    pub amount: Amount,
+    /// In which currency.
+    pub currency: Currency,
+}
+fact! {
+    OrderReturned = "ORDER_RETURNED" in "order",
+    OrderRefunded = "ORDER_REFUNDED" in "order",
+}
+
+/// Cancels an order whose payment is voided: it gives back all that a cancel gives back. Refused after the first shipment.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CancelVoided {
+    /// Which.
+    pub order_id: OrderId,
+    /// Why, for the books.
+    pub reason: String,
+    /// Who voids it, for the order's timeline.
+    pub actor: String,
+}
+operation! { CancelVoided => (), "order.cancel_voided", internal, "Cancels an order whose payment is voided." }
+
+/// Asks where an order stands; 404 without one.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StandingOfOrder {
+    /// Which.
+    pub order_id: OrderId,
+}
+operation! { StandingOfOrder => OrderStanding, "order.standing", internal, "Where an order stands." }
+
+/// The answer to [`StandingOfOrder`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OrderStanding {
+    /// Where it stands.
+    pub status: OrderStatus,
+}
+json_reply!(OrderStanding);

@@ -6,6 +6,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{OrderId, PaymentId};
 
+/// Orders and payments both state what is captured for each order that is paid for.
+pub const PAID: &str = "a paid order has one live capture, equal to its total";
+/// Orders and payments both state what is still to be captured for each order that waits for its money.
+pub const DUE: &str = "an order that waits for its money has a payment that can be captured";
+/// Orders and payments both state what each approved return gave: refunded and no longer due.
+pub const SETTLED: &str = "a return says what its payment gave";
+/// Orders and payments both state what was given back of each order in money.
+pub const GAVE: &str = "an order knows what its payment gave back";
+
+/// What a return gave, as both state it.
+pub fn gave(refund: Amount, voided: Amount) -> String {
+    format!("{refund} refunded, {voided} no longer due")
+}
+
 text_enum! {
     /// Where a payment stands.
     PaymentStatus {
@@ -104,6 +118,10 @@ pub struct PaymentOutcome {
     pub captured: Amount,
     /// Given back so far.
     pub refunded: Amount,
+    /// What can be refunded still: captured, neither given back nor on its way back.
+    pub left: Amount,
+    /// What pays for goods that are shipped now: what is left, what is authorised, and what is collected on delivery.
+    pub secured: Amount,
 }
 json_reply!(PaymentOutcome);
 
@@ -130,20 +148,41 @@ pub struct CancelPayment {
 }
 operation! { CancelPayment => (), "payment.cancel", internal, "Ends an order's payment and gives the money back." }
 
-/// Gives a part back, once a reference: never more than what is left.
+/// Decides what an approved return gives of its order's payment, and gives it, once a return. What was captured is refunded as
+/// far as it is left; what was never captured is no longer due. Asking again gives the same answer. The amounts are decided
+/// before the provider is asked: a silent provider delays the money, not the answer. 404 without a payment.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct RefundForReturn {
+pub struct SettleReturn {
     /// Whose payment.
     pub order_id: OrderId,
-    /// `return:7`.
-    pub reference: String,
-    /// How much.
+    /// Which return.
+    pub return_id: i64,
+    /// What the return is worth in money: its units and the shipping that is given back with them.
     pub amount: Amount,
+    /// What is kept of it.
+    pub fee: Amount,
+    /// Whether this return leaves nothing of the order with the buyer: then nothing but the fee is due any more.
+    pub whole: bool,
     /// Why, for the books.
     pub reason: String,
 }
-operation! { RefundForReturn => PaymentOutcome, "payment.refund_for_return", internal, "Refunds a return." }
+operation! { SettleReturn => ReturnSettlement, "payment.settle_return", internal, "Gives a return's money back." }
+
+/// What a return gave.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ReturnSettlement {
+    /// Given back, or claimed and on its way.
+    pub refund: Amount,
+    /// Not captured yet, and no longer due.
+    pub voided: Amount,
+    /// What was kept of it as a fee.
+    pub fee: Amount,
+    /// Where the payment stands now.
+    pub payment: PaymentOutcome,
+}
+json_reply!(ReturnSettlement);
 
 /// Money was captured.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -183,8 +222,13 @@ pub struct PaymentRefunded {
     pub amount: Amount,
     /// How much in all.
     pub refunded: Amount,
+    /// Of how much that was captured.
+    pub captured: Amount,
     /// In which currency.
     pub currency: Currency,
+    /// The return that it belongs to; null for a refund of money alone and for the end of an order.
+    #[serde(default)]
+    pub return_id: Option<i64>,
 }
 fact! {
     PaymentCaptured = "PAYMENT_CAPTURED" in "payment",

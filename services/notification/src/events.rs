@@ -9,7 +9,7 @@ use promox_contract::order::{
 };
 use promox_contract::payment::PaymentRefunded;
 use promox_contract::user::{UserErased, UserRegistered};
-use promox_kernel::{Error, Fact, UserId};
+use promox_kernel::{Amount, Currency, Error, Fact, UserId};
 use promox_storage::{Consumer, Event, StoreError, Tx};
 use serde_json::{Map, Value, json};
 
@@ -58,11 +58,16 @@ fn about(kind: MessageKind, event: &Event) -> Result<About, StoreError> {
     Ok(match kind {
         MessageKind::OrderReturned => {
             let fact: OrderReturned = event.fact()?;
-            of_order(kind, fact.order_id, json!({"refund": {"amount": fact.refund, "currency": fact.currency}}))
+            let facts = json!({
+                "refund": money(fact.refund, fact.currency),
+                "voided": money(fact.voided, fact.currency),
+                "points": fact.points,
+            });
+            of_order(kind, fact.order_id, facts)
         }
         MessageKind::PaymentRefunded => {
             let fact: PaymentRefunded = event.fact()?;
-            of_order(kind, fact.order_id, json!({"refund": {"amount": fact.amount, "currency": fact.currency}}))
+            of_order(kind, fact.order_id, json!({"refund": money(fact.amount, fact.currency)}))
         }
         MessageKind::Welcome => {
             let fact: UserRegistered = event.fact()?;
@@ -76,6 +81,11 @@ fn about(kind: MessageKind, event: &Event) -> Result<About, StoreError> {
         // The other events of an order are written about from the order as it stands: the id is all that is needed.
         _ => of_order(kind, OrderId(event.aggregate_id), Value::Null),
     })
+}
+
+/// An amount as templates name it. `some` tells whether it is more than nothing.
+fn money(amount: Amount, currency: Currency) -> Value {
+    json!({"amount": amount, "currency": currency, "some": !amount.is_zero()})
 }
 
 fn of_order(kind: MessageKind, order: OrderId, facts: Value) -> About {

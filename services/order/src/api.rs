@@ -330,7 +330,9 @@ pub struct LookUpOrder {
 }
 operation! { LookUpOrder => OrderView, "order.look_up", Get "/api/orders/lookup", Anyone, 200, "A guest's order by number and e-mail." }
 
-/// Cancels an order before its first shipment: stock, coupon, uses, points and money go back.
+/// Cancels an order before its first shipment, also after a refund: stock, coupon, uses, points and what money is left go back,
+/// and returns that were asked for are rejected. Cancelling again changes nothing. After the first shipment it is 409
+/// `NOT_CANCELLABLE`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CancelOrder {
@@ -341,7 +343,8 @@ pub struct CancelOrder {
 }
 operation! { CancelOrder => OrderView, "order.cancel", Post "/api/orders/{id}/cancel", Owner("order:cancel"), 200, "Cancels an order and gives everything back.", keyed }
 
-/// Ships some or all of an order.
+/// Ships some or all of an order. Goods that are not paid for are 409 `UNPAID`, with what is `needed` and `paid`, unless
+/// `confirm` is true; what is collected on delivery counts as paid.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ShipOrder {
@@ -354,6 +357,9 @@ pub struct ShipOrder {
     pub carrier: String,
     /// By which number.
     pub tracking_number: String,
+    /// Ships also what is not paid for.
+    #[serde(default)]
+    pub confirm: bool,
 }
 operation! { ShipOrder => FulfilmentView, "order.ship", Post "/api/orders/{id}/fulfilments", Permission("order:fulfil"), 201, "Ships some or all of an order.", keyed }
 
@@ -404,7 +410,9 @@ pub struct RequestReturn {
 }
 operation! { RequestReturn => ReturnView, "order.request_return", Post "/api/orders/{id}/returns", Owner("order:return"), 201, "Asks to give units back.", keyed }
 
-/// Approves a return: the refund goes out, the goods go back into stock.
+/// Approves a return: the refund goes out, the goods go back into stock. It gives what its units cost, with `shippingRefund`, as far
+/// as earlier refunds have left the money, less `fee`; the part that points paid goes back as points. What was not captured
+/// yet (cash on delivery) is no longer due instead. The answer says what is given.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ApproveReturn {
@@ -415,6 +423,12 @@ pub struct ApproveReturn {
     /// Whether the units go back into stock; true unless said.
     #[serde(default)]
     pub restock: Option<bool>,
+    /// Shipping that is given back with them: nothing unless said, at most what was paid for it in money.
+    #[serde(default)]
+    pub shipping_refund: Option<Amount>,
+    /// What is kept of the money, for the return's cost: nothing unless said, at most what the return is worth in money.
+    #[serde(default)]
+    pub fee: Option<Amount>,
 }
 operation! { ApproveReturn => ReturnView, "order.approve_return", Post "/api/orders/{id}/returns/{rid}/approve", Permission("order:return"), 200, "Approves a return and refunds it.", keyed }
 
@@ -445,6 +459,12 @@ pub struct ReturnView {
     pub reason: String,
     /// What is given back in money; an estimate until it is approved.
     pub refund: Amount,
+    /// Shipping that is in it.
+    pub shipping_refund: Amount,
+    /// What was kept of it.
+    pub fee: Amount,
+    /// What was not captured yet and is no longer due.
+    pub voided: Amount,
     /// Points that go back with it, for the part that was paid in points.
     pub points: i64,
     /// Whether the units go back into stock.

@@ -3,18 +3,23 @@
 use promox_contract::analytics::{COUNTED, CREDITED};
 use promox_contract::inventory::{SOLD, units_out};
 use promox_contract::order::OrderStatus;
-use promox_contract::payment::PaymentStatus;
+use promox_contract::payment::{
+    DUE, GAVE, PAID, PaymentCaptured, PaymentFailed, PaymentRefunded, PaymentStatus, SETTLED, gave,
+};
 use promox_contract::reward::{EARNED, SPENT};
 use promox_contract::store::{IN_CURRENCY, IN_DIGITS};
 use promox_kernel::Amount;
-use promox_storage::{Audit, Database, Report, StoreError, Tx};
+use promox_storage::{Audit, Database, Event, Report, StoreError, Tx};
 
 use crate::Orders;
 use crate::benefits;
+use crate::commands::fulfil::{all_back, money_is_back};
+use crate::events::ORDER_NEWS;
+use crate::queries::net;
 use crate::records::{CreditNote, Order, OrderItem, Return, ReturnByOrder, ReturnStatus, Saga};
 
-/// The fact that orders and payments both state.
-pub const PAID: &str = "a paid order has one live capture, equal to its total";
+/// How often a return may be tried before it counts as one that does not move: by then it has been tried for some minutes.
+const MOST_TRIES: i64 = 8;
 
 impl Audit for Orders {
     fn database(&self) -> Database {
@@ -30,9 +35,13 @@ impl Audit for Orders {
             while let Some(item) = items.next_if(|item| item.as_ref().is_ok_and(|item| item.order_id == order.id)) {
                 lines.push(item?);
             }
+            let returns: Vec<Return> =
+                tx.scan_by::<ReturnByOrder>().prefix(order.id).rows().collect::<Result<_, _>>()?;
             check_order(&order, &lines, report);
+            check_returns(&order, &lines, &returns, report);
+            state_money(&order, &returns, report);
             check_saga(tx, &order, report)?;
-            state_sold(tx, &order, &lines, report)?;
+            state_sold(&order, &lines, &returns, report);
             benefits::state(&order, &lines, report);
         }
         for saga in tx.scan::<Saga>().rows() {
@@ -42,6 +51,7 @@ impl Audit for Orders {
             report.open(SPENT, order_id);
             report.open(EARNED, order_id);
         }
+        open_unheard(tx, report)?;
         report.check("no orphan: every line has its order", items.next().is_none(), || {
             "a line without an order".to_owned()
         });
@@ -91,11 +101,6 @@ fn check_order(order: &Order, lines: &[OrderItem], report: &mut Report) {
     for line in lines {
         check_line(order, line, report);
     }
-    let all_back = !lines.is_empty() && lines.iter().all(|line| line.returned == line.quantity);
-    let given: Amount = if all_back { sum(|l| l.total) } else { order.returned };
-    report.check("refunds of all units = what was paid for them", given == order.returned, tag);
-    let money = order.returned_money <= order.returned && order.returned_points <= order.points_redeemed;
-    report.check("refunds: money and points of returns are within what was paid", money, tag);
     let history = order.imported || !order.timeline.is_empty();
     report.check("an order has its history", history, tag);
     if !matches!(order.status, OrderStatus::Pending | OrderStatus::Failed | OrderStatus::Cancelled) {
@@ -103,24 +108,108 @@ fn check_order(order: &Order, lines: &[OrderItem], report: &mut Report) {
         report.left(COUNTED, order.id, (order.subtotal - order.discount - tax_inside).0.normalize());
         benefits::state_counted(order, lines, report);
     }
-    if is_paid(order) {
-        report.left(PAID, order.id, order.total);
-    }
     if order.points_redeemed > 0 && !matches!(order.status, OrderStatus::Failed | OrderStatus::Cancelled) {
         report.left(SPENT, order.id, order.points_redeemed);
     }
     if order.points_earned > 0 && was_confirmed(order) {
         report.left(EARNED, order.id, order.points_earned);
     }
-    if waits_for_hand(order) {
-        report.open(PAID, order.id);
+}
+
+/// What came back is what returns say, within what was paid; and an order is REFUNDED when goods and money are all back.
+fn check_returns(order: &Order, lines: &[OrderItem], returns: &[Return], report: &mut Report) {
+    let tag = || format!("order {}", order.id);
+    let total: Amount = lines.iter().map(|line| line.total).sum();
+    let whole = !lines.is_empty() && all_back(lines);
+    report.check("refunds of all units = what was paid for them", !whole || order.returned == total, tag);
+    let revenue: Amount = lines.iter().map(|line| net(order, line)).sum();
+    let within = order.returned <= total
+        && order.given_back <= order.total
+        && order.returned_points <= order.points_redeemed
+        && order.returned_net <= revenue;
+    report.check("refunds: money, points and revenue that went back are within what was paid", within, tag);
+    for row in returns {
+        let decided = row.status != ReturnStatus::Requested;
+        let moves =
+            if row.due_at.is_some() { row.approval.is_some() && row.status != ReturnStatus::Rejected } else { true };
+        report.check("returns: money and goods move for an approval only", moves, || format!("return {}", row.id));
+        report.check("returns: one is decided when it says so", decided == row.decided_at.is_some(), || {
+            format!("return {}", row.id)
+        });
+        report.check("returns: an approved one moves", row.due_at.is_none() || row.tries < MOST_TRIES, || {
+            format!("return {} has been tried {} times", row.id, row.tries)
+        });
+    }
+    if order.imported || returns.iter().any(Return::is_settling) {
+        return;
+    }
+    let live = was_confirmed(order);
+    let ended = whole && money_is_back(order);
+    report.check(
+        "order: REFUNDED = all its goods and all its money are back",
+        !live || ended == (order.status == OrderStatus::Refunded),
+        tag,
+    );
+    let given: u32 = returns
+        .iter()
+        .filter(|row| row.status == ReturnStatus::Approved)
+        .flat_map(|row| row.items.iter())
+        .map(|item| item.quantity)
+        .sum();
+    let counted: u32 = lines.iter().map(|line| line.returned).sum();
+    report.check("returns: the units of approved ones are those that came back", given == counted, tag);
+}
+
+/// What payments must say of an order too: its capture or what is due of it, and what went back by each return and in all.
+fn state_money(order: &Order, returns: &[Return], report: &mut Report) {
+    if order.imported {
+        return;
+    }
+    let voided: Amount = returns.iter().map(|row| row.voided).sum();
+    let due = order.total - voided;
+    if was_confirmed(order) && !due.is_zero() {
+        match order.payment_status {
+            Some(PaymentStatus::Pending | PaymentStatus::Authorized) => report.left(DUE, order.id, due),
+            Some(PaymentStatus::Voided) => {
+                let confirmed = order.status == OrderStatus::Confirmed;
+                report.check("order: none is confirmed whose payment is void", !confirmed, || {
+                    format!("order {}", order.id)
+                });
+            }
+            _ => report.left(PAID, order.id, due),
+        }
+    }
+    if order.given_back > voided {
+        report.left(GAVE, order.id, order.given_back - voided);
+    }
+    for row in returns {
+        if row.due_at.is_some() {
+            [GAVE, PAID, DUE].into_iter().for_each(|invariant| report.open(invariant, order.id));
+            report.open(SETTLED, row.id.0);
+        }
+        if row.status == ReturnStatus::Approved && order.payment_id.is_some() {
+            report.left(SETTLED, row.id.0, gave(row.refund, row.voided));
+        }
     }
 }
 
-/// Whether there must be a live capture: confirmed or later, by a payment that is not waiting to be captured by hand.
-fn is_paid(order: &Order) -> bool {
-    let confirmed = !matches!(order.status, OrderStatus::Pending | OrderStatus::Failed | OrderStatus::Cancelled);
-    confirmed && !waits_for_hand(order) && !order.imported && !order.total.is_zero()
+/// What payments told and orders have not heard yet.
+fn open_unheard(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
+    let place = tx.consumer_place(ORDER_NEWS)?;
+    for event in tx.scan::<Event>().prefix(Database::Ecommerce.number()).from(place + 1).rows() {
+        let event = event?;
+        let order_id = if event.is::<PaymentCaptured>() {
+            event.fact::<PaymentCaptured>()?.order_id
+        } else if event.is::<PaymentFailed>() {
+            event.fact::<PaymentFailed>()?.order_id
+        } else if event.is::<PaymentRefunded>() {
+            event.fact::<PaymentRefunded>()?.order_id
+        } else {
+            continue;
+        };
+        [GAVE, PAID, DUE].into_iter().for_each(|invariant| report.open(invariant, order_id));
+    }
+    Ok(())
 }
 
 /// Whether it was confirmed and has not been cancelled since.
@@ -132,22 +221,15 @@ fn was_confirmed(order: &Order) -> bool {
     )
 }
 
-/// Whether the payment is to be captured by hand; when it is, the order hears of it a moment later.
-fn waits_for_hand(order: &Order) -> bool {
-    order.payment_status == Some(PaymentStatus::Pending)
-}
-
 /// What the stock must say of an order too: its units that left and did not come back. Flash lines are set aside
 /// elsewhere; where some of those came back, which line a unit is of cannot be told from here.
-fn state_sold(tx: &Tx<'_>, order: &Order, lines: &[OrderItem], report: &mut Report) -> Result<(), StoreError> {
+fn state_sold(order: &Order, lines: &[OrderItem], returns: &[Return], report: &mut Report) {
     let unsold = matches!(order.status, OrderStatus::Pending | OrderStatus::Failed | OrderStatus::Cancelled);
     if unsold || order.imported {
-        return Ok(());
+        return;
     }
     let plain = lines.iter().filter(|line| line.flash_sale_id.is_none());
     let sold = plain.map(|line| (line.sku.fold(), i64::from(line.quantity)));
-    let returns: Vec<Return> =
-        tx.scan_by::<ReturnByOrder>().prefix(order.id).rows().collect::<Result<_, StoreError>>()?;
     let restocked: Vec<&Return> =
         returns.iter().filter(|back| back.status == ReturnStatus::Approved && back.restock).collect();
     let came_back = restocked.iter().flat_map(|back| back.items.iter());
@@ -160,7 +242,6 @@ fn state_sold(tx: &Tx<'_>, order: &Order, lines: &[OrderItem], report: &mut Repo
     if !units.is_empty() {
         report.left(SOLD, order.id, units);
     }
-    Ok(())
 }
 
 fn check_line(order: &Order, line: &OrderItem, report: &mut Report) {
@@ -185,7 +266,7 @@ fn check_saga(tx: &Tx<'_>, order: &Order, report: &mut Report) -> Result<(), Sto
         format!("order {} is PENDING without a saga", order.id)
     });
     if saga.is_some() {
-        report.open(PAID, order.id);
+        [GAVE, PAID, DUE].into_iter().for_each(|invariant| report.open(invariant, order.id));
     }
     let undoes = |saga: &Saga| saga.draft.open().is_ok_and(|draft| draft.undo.is_some());
     let undoing = saga.as_ref().is_none_or(|saga| pending || undoes(saga));

@@ -1,18 +1,24 @@
 //! What orders do on news of others: captures that were waited for, failures, refunds, erased people.
 
-use promox_contract::order::OrderStatus;
+use promox_contract::order::{OrderRefunded, OrderStatus};
 use promox_contract::payment::{PaymentCaptured, PaymentFailed, PaymentOutcome, PaymentRefunded, PaymentStatus};
 use promox_contract::user::UserErased;
 use promox_kernel::{Amount, Error, UserId};
 use promox_storage::{Consumer, Event, Tx};
 
-use crate::checkout::steps::{note, touch};
+use crate::checkout::steps::{note, note_payment_status, touch};
 use crate::checkout::{confirm_paid, note_failed_payment};
-use crate::records::{Order, OrderByUser};
+use crate::commands::fulfil::finish;
+use crate::commands::{cancel, returns};
+use crate::queries::items;
+use crate::records::{Order, OrderByUser, Saga};
 use crate::rules::states;
 
 /// Orders of an erased person that one event cleans; a person with more is cleaned by batches of this.
 const MOST_ERASED: usize = 2_000;
+
+/// The name of its place, which the auditor asks for too.
+pub(crate) const ORDER_NEWS: &str = "order.news";
 
 /// Follows payments and erasures.
 #[derive(Debug)]
@@ -20,7 +26,7 @@ pub struct OrderNews;
 
 impl Consumer for OrderNews {
     fn name(&self) -> &'static str {
-        "order.news"
+        ORDER_NEWS
     }
 
     fn wants(&self, event: &Event) -> bool {
@@ -40,8 +46,7 @@ fn apply(tx: &mut Tx<'_>, event: &Event) -> Result<(), Error> {
         let fact: PaymentCaptured = event.fact()?;
         confirm_paid(tx, fact.order_id, &captured(&fact))
     } else if event.is::<PaymentFailed>() {
-        let fact: PaymentFailed = event.fact()?;
-        note_failed_payment(tx, fact.order_id)
+        payment_failed(tx, &event.fact()?)
     } else if event.is::<PaymentRefunded>() {
         refunded(tx, &event.fact()?)
     } else {
@@ -58,19 +63,56 @@ fn captured(fact: &PaymentCaptured) -> PaymentOutcome {
         action: None,
         captured: fact.amount,
         refunded: Amount::ZERO,
+        left: fact.amount,
+        secured: fact.amount,
     }
 }
 
-/// A refund by hand or by a return shows on the order; all of it back makes the order REFUNDED.
+/// Money went back. What a return gave was counted with the return; a refund of money alone takes its share of the revenue. The
+/// order keeps its state, unless its goods are back too and this was the last of its money.
 fn refunded(tx: &mut Tx<'_>, fact: &PaymentRefunded) -> Result<(), Error> {
     let Some(mut order) = tx.get::<Order>(&fact.order_id)? else { return Ok(()) };
-    let whole = fact.refunded >= order.total;
-    order.payment_status = Some(if whole { PaymentStatus::Refunded } else { PaymentStatus::PartiallyRefunded });
-    if whole && states::may_follow(order.status, OrderStatus::Refunded) {
-        order.status = OrderStatus::Refunded;
+    let lines = items(tx, order.id)?;
+    let whole = fact.refunded >= fact.captured;
+    let status = if whole { PaymentStatus::Refunded } else { PaymentStatus::PartiallyRefunded };
+    note_payment_status(&mut order, status);
+    if fact.return_id.is_none() {
+        returns::count_refund(&mut order, &lines, fact.amount);
     }
-    let detail = format!("{} of {} given back.", fact.amount, order.total);
+    finish(&mut order, &lines);
+    let detail = format!("{} of {} given back.", fact.amount, fact.captured);
     note(&mut order, tx.now(), "REFUND", "DONE", &detail, "system");
+    touch(tx, &mut order)?;
+    if fact.return_id.is_none() && !matches!(order.status, OrderStatus::Cancelled | OrderStatus::Failed) {
+        let (order_id, amount, currency) = (order.id, fact.amount, order.currency);
+        tx.emit(order_id, &OrderRefunded { order_id, amount, currency })?;
+    }
+    Ok(())
+}
+
+/// The money of a payment does not come. A checkout that waits for it ends; an order that was confirmed on it is cancelled,
+/// unless goods have left already.
+fn payment_failed(tx: &mut Tx<'_>, fact: &PaymentFailed) -> Result<(), Error> {
+    if tx.get::<Saga>(&fact.order_id)?.is_some() {
+        return note_failed_payment(tx, fact.order_id);
+    }
+    let Some(mut order) = tx.get::<Order>(&fact.order_id)? else { return Ok(()) };
+    use PaymentStatus::{Authorized, Pending, Voided};
+    if !matches!(order.payment_status, Some(Pending | Authorized | Voided)) {
+        return Ok(());
+    }
+    order.payment_status = Some(Voided);
+    let reason = "The payment was voided by its provider.";
+    if states::may_follow(order.status, OrderStatus::Cancelled) {
+        if returns::any_moving(tx, order.id)? {
+            return Err(Error::unavailable("RETURN_IN_PROGRESS", "A return of the order is being carried out.", 1));
+        }
+        let now = tx.now();
+        return cancel::begin(tx, order, ("system", reason), now).map(drop);
+    }
+    let lines = items(tx, order.id)?;
+    finish(&mut order, &lines);
+    note(&mut order, tx.now(), "TAKE_PAYMENT", "FAILED", reason, "system");
     touch(tx, &mut order)
 }
 

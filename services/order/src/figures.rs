@@ -8,8 +8,9 @@ use promox_contract::order::{
 use promox_kernel::{Amount, Cx, Error, Handle, Timestamp};
 use promox_storage::Tx;
 
-use crate::queries::{items, totals};
+use crate::queries::{items, net, totals};
 use crate::records::{CreditNote, CreditNoteId, Order, OrderByCreated, OrderByEmail, OrderByUser, OrderItem};
+use crate::rules::returns;
 use crate::{Orders, tokens};
 
 /// Orders of one answer unless said.
@@ -77,7 +78,7 @@ fn by_time(tx: &Tx<'_>, op: &OrderFigures) -> Result<OrderFigureList, Error> {
 }
 
 fn figure(tx: &Tx<'_>, order: Order) -> Result<OrderFigure, Error> {
-    let lines = items(tx, order.id)?.into_iter().map(line).collect();
+    let lines = items(tx, order.id)?.into_iter().map(|item| line(&order, item)).collect();
     Ok(OrderFigure {
         id: order.id,
         status: order.status,
@@ -88,13 +89,17 @@ fn figure(tx: &Tx<'_>, order: Order) -> Result<OrderFigure, Error> {
         lines,
         totals: totals(&order),
         applied: order.details.0.applied,
+        returned: order.returned_net,
         imported: order.imported,
         placed_at: order.created_at,
     })
 }
 
-fn line(item: OrderItem) -> FigureLine {
+fn line(order: &Order, item: OrderItem) -> FigureLine {
+    let returned_net = returns::share(net(order, &item), item.quantity, 0, item.returned, order.currency);
     FigureLine {
+        returned: item.returned,
+        returned_net,
         sku: item.sku,
         product_id: item.product_id,
         name: item.name,

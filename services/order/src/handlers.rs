@@ -2,23 +2,26 @@
 
 use std::sync::Arc;
 
+use promox_contract::ids::OrderId;
 use promox_contract::inventory::Restock;
 use promox_contract::order::{
-    DescribeOrder, OrderDescription, OwnsOrder, PriceCart, PricedCart, PricedLine, StoreFacts, StoreProfile,
+    CancelVoided, DescribeOrder, OrderDescription, OrderStanding, OwnsOrder, PriceCart, PricedCart, PricedLine,
+    StandingOfOrder, StoreFacts, StoreProfile,
 };
-use promox_contract::payment::RefundForReturn;
+use promox_contract::payment::{PaymentOfOrder, PaymentOutcome, SettleReturn};
 use promox_contract::store::{AmountsPledged, EnabledMethods, PledgeAmounts, SettleAmounts, StorePayments};
 use promox_contract::user::{ExportOrders, PersonalData};
-use promox_kernel::{Cx, Download, Error, Handle, Page, bounded};
+use promox_kernel::{Cx, Download, Error, Handle, Kind, Page, bounded};
+use promox_storage::Tx;
 
 use crate::Orders;
 use crate::api::{
     ApproveReturn, CancelOrder, DeliverFulfilment, FulfilmentView, GetInvoice, GetOrder, GetTimeline, ListOrders,
     LookUpOrder, OrderView, PlaceOrder, QuoteOrder, QuoteView, RejectReturn, RequestReturn, ReturnView, ShipOrder,
 };
-use crate::checkout::{Asker, Driver};
+use crate::checkout::{Asker, Driver, steps};
 use crate::commands::{cancel, fulfil, returns};
-use crate::records::{Order, OrderByUser, Return, TimelineEntry};
+use crate::records::{Order, OrderByUser, Return, ReturnId, TimelineEntry};
 use crate::settings::{
     Change, GetPayments, GetShipping, GetStore, GetTaxes, PatchPayments, PatchShipping, PatchStore, PatchTaxes,
     PaymentSettings, PutPayments, PutShipping, PutStore, PutTaxes, ShippingSettings, StoreSettings, TaxSettings,
@@ -94,8 +97,17 @@ impl Handle<CancelOrder> for Orders {
 
 impl Handle<ShipOrder> for Orders {
     async fn handle(&self, cx: &Cx, op: ShipOrder) -> Result<FulfilmentView, Error> {
-        let caller = cx.clone();
-        self.db.answer(cx, move |tx| fulfil::ship(tx, &caller, &op)).await
+        let (caller, payment) = (cx.clone(), payment_of(cx, op.id).await?);
+        self.db.answer(cx, move |tx| fulfil::ship(tx, &caller, &op, payment.as_ref())).await
+    }
+}
+
+/// Where an order's payment stands, if it has one.
+async fn payment_of(cx: &Cx, order_id: OrderId) -> Result<Option<PaymentOutcome>, Error> {
+    match cx.elevated().call(PaymentOfOrder { order_id }).await {
+        Ok(payment) => Ok(Some(payment)),
+        Err(error) if error.kind() == Kind::NotFound => Ok(None),
+        Err(error) => Err(error),
     }
 }
 
@@ -108,16 +120,17 @@ impl Handle<DeliverFulfilment> for Orders {
 
 impl Handle<RequestReturn> for Orders {
     async fn handle(&self, cx: &Cx, op: RequestReturn) -> Result<ReturnView, Error> {
-        let caller = cx.clone();
-        self.db.answer(cx, move |tx| returns::request(tx, &caller, &op)).await
+        let (caller, payment) = (cx.clone(), payment_of(cx, op.id).await?);
+        self.db.answer(cx, move |tx| returns::request(tx, &caller, &op, payment.as_ref())).await
     }
 }
 
 impl Handle<ApproveReturn> for Orders {
     async fn handle(&self, cx: &Cx, op: ApproveReturn) -> Result<ReturnView, Error> {
-        let (caller, restock) = (cx.clone(), op.restock.unwrap_or(true));
-        let view = self.db.answer(cx, move |tx| returns::approve(tx, &caller, op.id, op.rid, restock)).await?;
-        self.move_return(cx, op.rid).await?;
+        let (caller, rid) = (cx.clone(), op.rid);
+        self.db.write(cx, move |tx| returns::begin_approval(tx, &caller, &op)).await?;
+        let view = self.settle_return(cx, rid).await?;
+        self.move_return(cx, rid).await?;
         Ok(view)
     }
 }
@@ -130,13 +143,33 @@ impl Handle<RejectReturn> for Orders {
 }
 
 impl Orders {
-    /// Moves the money and the goods of an approved return; what does not work now is tried later.
-    pub(crate) async fn move_return(&self, cx: &Cx, rid: crate::records::ReturnId) -> Result<(), Error> {
-        let Some(row) = self.db.read(|tx| tx.get::<Return>(&rid)).await? else { return Ok(()) };
+    /// Has the payment say what a return gives, and approves it so; the answer of a request with a key is kept with it.
+    async fn settle_return(&self, cx: &Cx, rid: ReturnId) -> Result<ReturnView, Error> {
+        let (row, order) = self.db.read(|tx| returns::load(tx, rid)).await?;
+        let settled = match row.approval.0.as_ref().filter(|_| row.is_settling()) {
+            Some(approval) if order.payment_id.is_some() => {
+                let asked = SettleReturn {
+                    order_id: row.order_id,
+                    return_id: rid.0,
+                    amount: approval.money + approval.shipping_refund,
+                    fee: approval.fee,
+                    whole: approval.whole,
+                    reason: row.reason.clone(),
+                };
+                Some(cx.elevated().call(asked).await?)
+            }
+            _ => None,
+        };
+        self.db.answer(cx, move |tx| returns::approve(tx, rid, settled.as_ref())).await
+    }
+
+    /// Goes on with an approved return until its money and goods have moved; what does not work now is tried later.
+    pub(crate) async fn move_return(&self, cx: &Cx, rid: ReturnId) -> Result<(), Error> {
+        let (row, _) = self.db.read(|tx| returns::load(tx, rid)).await?;
         if row.due_at.is_none() {
             return Ok(());
         }
-        match self.give_return_back(cx, &row).await {
+        match self.give_return_back(cx, row).await {
             Ok(()) => self.db.write(cx, move |tx| returns::moved(tx, rid)).await,
             Err(error) => {
                 tracing::warn!(return_id = rid.0, %error, "a return's refund or restock did not work; it is tried again");
@@ -145,17 +178,33 @@ impl Orders {
         }
     }
 
-    async fn give_return_back(&self, cx: &Cx, row: &Return) -> Result<(), Error> {
+    async fn give_return_back(&self, cx: &Cx, row: Return) -> Result<(), Error> {
         let cx = cx.elevated();
-        let (order_id, reference) = (row.order_id, format!("return:{}", row.id));
-        if !row.refund.is_zero() {
-            let (amount, reason) = (row.refund, row.reason.clone());
-            cx.call(RefundForReturn { order_id, reference: reference.clone(), amount, reason }).await?;
+        if row.is_settling() {
+            self.settle_return(&cx, row.id).await?;
         }
         if row.restock {
-            cx.call(Restock { reference, order_id, items: row.items.0.clone() }).await?;
+            let (reference, order_id) = (format!("return:{}", row.id), row.order_id);
+            cx.call(Restock { reference, order_id, items: row.items.0 }).await?;
         }
         Ok(())
+    }
+}
+
+impl Handle<CancelVoided> for Orders {
+    async fn handle(&self, cx: &Cx, op: CancelVoided) -> Result<(), Error> {
+        let cancel = move |tx: &mut Tx<'_>| cancel::of_order(tx, steps::order(tx, op.order_id)?, &op.actor, &op.reason);
+        match self.db.write(cx, cancel).await? {
+            Some(held) => Driver::new(self, cx, held).undo().await.map(drop),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Handle<StandingOfOrder> for Orders {
+    async fn handle(&self, _: &Cx, op: StandingOfOrder) -> Result<OrderStanding, Error> {
+        let order = self.db.read(|tx| steps::order(tx, op.order_id)).await?;
+        Ok(OrderStanding { status: order.status })
     }
 }
 

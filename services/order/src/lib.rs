@@ -28,7 +28,8 @@ mod tokens;
 use std::sync::Arc;
 
 use promox_contract::order::{
-    CreditFigures, DescribeOrder, OrderFigures, OwnsOrder, PriceCart, PurchasesOf, StoreProfile,
+    CancelVoided, CreditFigures, DescribeOrder, OrderFigures, OwnsOrder, PriceCart, PurchasesOf, StandingOfOrder,
+    StoreProfile,
 };
 use promox_contract::promotion::PricingTerms;
 use promox_contract::store::{PledgeAmounts, SettleAmounts, StorePayments};
@@ -37,7 +38,6 @@ use promox_kernel::{Currency, Cx, Error, Job, Registry, register};
 use promox_storage::{Cache, Consumer, Db, Record, TableDef};
 
 pub use api::*;
-pub use audit::PAID;
 pub use events::OrderNews;
 pub use history::{ExportHistory, ImportOrders, ImportReport};
 pub use records::{FulfilmentId, FulfilmentStatus, ReturnId, ReturnStatus, TimelineEntry};
@@ -89,7 +89,7 @@ impl Orders {
             GetStore, PutStore, PatchStore, GetShipping, PutShipping, PatchShipping, GetTaxes, PutTaxes, PatchTaxes,
             GetPayments, PutPayments, PatchPayments,
             StoreProfile, StorePayments, PledgeAmounts, SettleAmounts, PriceCart, DescribeOrder, OwnsOrder, ExportOrders, PurchasesOf, OrderFigures, CreditFigures,
-            PricingTerms,
+            PricingTerms, CancelVoided, StandingOfOrder,
         );
     }
 

@@ -2,7 +2,7 @@
 
 use promox_contract::ids::OrderId;
 use promox_contract::order::{OrderDescription, OrderStatus, PricedLine, Totals};
-use promox_kernel::{Cursor, Cx, Email, Error, Limit, Page, Principal, Timestamp, UserId};
+use promox_kernel::{Amount, Cursor, Cx, Email, Error, Limit, Page, Principal, Timestamp, UserId};
 use promox_storage::{StoreError, Tx};
 
 use crate::api::{FulfilmentView, LineView, ListOrders, OrderPayment, OrderView, ReturnView};
@@ -101,6 +101,12 @@ pub(crate) fn items(tx: &Tx<'_>, id: OrderId) -> Result<Vec<OrderItem>, StoreErr
     tx.scan::<OrderItem>().prefix(id).rows().collect()
 }
 
+/// What a line is of the goods' revenue: after discounts, without tax.
+pub(crate) fn net(order: &Order, line: &OrderItem) -> Amount {
+    let paid = line.subtotal - line.discount;
+    if order.prices_include_tax { paid - line.tax } else { paid }
+}
+
 fn line_view(item: OrderItem) -> LineView {
     LineView {
         sku: item.sku,
@@ -134,7 +140,12 @@ pub(crate) fn fulfilment_view(row: Fulfilment) -> FulfilmentView {
 
 /// A return as it is shown.
 pub(crate) fn return_view(row: Return) -> ReturnView {
+    let zero = Amount(row.refund.0 - row.refund.0);
+    let approval = row.approval.0;
     ReturnView {
+        shipping_refund: approval.as_ref().map_or(zero, |approval| approval.shipping_refund),
+        fee: approval.as_ref().map_or(zero, |approval| approval.fee),
+        voided: row.voided,
         id: row.id,
         order_id: row.order_id,
         status: row.status,

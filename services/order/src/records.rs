@@ -49,10 +49,12 @@ record! {
         imported: bool,
         /// What returned units cost, in money and points together.
         returned: Amount,
-        /// What of it was given back in money.
-        returned_money: Amount,
         /// Points that went back with it.
         returned_points: i64,
+        /// Money that went back, by returns and without them, and what is no longer due.
+        given_back: Amount,
+        /// What of the goods' revenue went back, as the figures count it.
+        returned_net: Amount,
         details: Json<OrderDetails>,
         timeline: Json<Vec<TimelineEntry>>,
         version: i64,
@@ -193,12 +195,16 @@ record! {
         status: ReturnStatus,
         items: Json<Vec<SkuQuantity>>,
         reason: String,
-        /// What goes back in money.
+        /// What goes back in money: an estimate until it is approved.
         refund: Amount,
+        /// What was not captured and is no longer due.
+        voided: Amount,
         /// Points that go back with it.
         points: i64,
         restock: bool,
-        /// When the money and goods are to be moved, until both are: null before the approval and after.
+        /// What it was approved for. It stays REQUESTED until its payment has said what it gives.
+        approval: Json<Option<Approval>>,
+        /// When the approval is gone on with, until money and goods have moved: null before it and after.
         due_at: Option<Timestamp>,
         tries: i64,
         created_at: Timestamp,
@@ -206,6 +212,33 @@ record! {
     }
     index ReturnByOrder = 218 (order_id);
     index ReturnByDue = 219 (due_at);
+}
+
+/// What a return was approved for: fixed when its units were counted as returned.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Approval {
+    /// What its units are worth in money.
+    pub(crate) money: Amount,
+    /// Points that go back with them.
+    pub(crate) points: i64,
+    /// What they come to of the goods' revenue.
+    pub(crate) net: Amount,
+    /// Shipping that is given back with them.
+    pub(crate) shipping_refund: Amount,
+    /// What is kept of it all.
+    pub(crate) fee: Amount,
+    /// Whether it leaves nothing of the order with the buyer.
+    pub(crate) whole: bool,
+    /// Who approved it.
+    pub(crate) actor: String,
+}
+
+impl Return {
+    /// Whether it was approved and its payment has not said yet what it gives.
+    pub(crate) fn is_settling(&self) -> bool {
+        self.status == ReturnStatus::Requested && self.approval.is_some()
+    }
 }
 
 record! {

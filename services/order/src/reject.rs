@@ -2,7 +2,7 @@
 
 use promox_contract::ids::{FlashReservationId, OrderId};
 use promox_contract::promotion::{RejectReason, RejectedPromotion};
-use promox_kernel::{Error, Kind};
+use promox_kernel::{Amount, Currency, Error, Kind};
 
 /// The payment was declined; the order is there, FAILED.
 pub(crate) fn declined(order: OrderId, code: Option<&str>) -> Error {
@@ -45,4 +45,36 @@ pub(crate) fn state(code: &'static str, message: impl Into<String>, status: impl
 pub(crate) fn in_progress() -> Error {
     let message = "This is being checked out at this moment; look again in a second.";
     Error::conflict("CHECKOUT_IN_PROGRESS", message).retry_after(1)
+}
+
+/// A return of the order is being carried out.
+pub(crate) fn return_in_progress() -> Error {
+    let message = "A return of this order is being carried out at this moment; look again in a second.";
+    Error::conflict("RETURN_IN_PROGRESS", message).retry_after(1)
+}
+
+/// Goods are to leave that nobody has paid for.
+pub(crate) fn unpaid(needed: Amount, secured: Amount, currency: Currency) -> Error {
+    let message = format!(
+        "What would be shipped costs {needed} {currency} and {secured} {currency} of it is paid: send `confirm: true` to \
+         ship it all the same."
+    );
+    Error::conflict("UNPAID", message).with("needed", needed).with("paid", secured)
+}
+
+/// More shipping is to be given back than was paid for it.
+pub(crate) fn shipping_refund(left: Amount, currency: Currency) -> Error {
+    let message = format!("At most {left} {currency} of shipping can be given back still.");
+    Error::refused("SHIPPING_REFUND_EXCEEDS_PAID", message).with("pointer", "/shippingRefund").with("left", left)
+}
+
+/// A fee is more than what it is taken off.
+pub(crate) fn fee(most: Amount, currency: Currency) -> Error {
+    let message = format!("The return is worth {most} {currency} in money: its fee cannot be more.");
+    Error::refused("FEE_EXCEEDS_REFUND", message).with("pointer", "/fee").with("most", most)
+}
+
+/// An order has all the returns that it may have.
+pub(crate) fn too_many_returns(most: usize) -> Error {
+    Error::conflict("TOO_MANY_RETURNS", format!("An order has at most {most} returns."))
 }

@@ -46,7 +46,8 @@ pub struct ConfirmPayment {
 }
 operation! { ConfirmPayment => PaymentView, "payment.confirm", Post "/api/payments/{id}/confirm", Owner("payment:write"), 200, "Goes on after REQUIRES_ACTION.", keyed }
 
-/// Notes that a payment by hand has come, or takes what was authorised; always the whole.
+/// Notes that a payment by hand has come, or takes what was authorised: always all that is due, which is the amount less what
+/// returns took off before. The order has to be confirmed: while its checkout runs this is 409 `CHECKOUT_IN_PROGRESS`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CapturePayment {
@@ -55,16 +56,19 @@ pub struct CapturePayment {
 }
 operation! { CapturePayment => PaymentView, "payment.capture", Post "/api/payments/{id}/capture", Permission("payment:write"), 200, "Captures a payment, whole.", keyed }
 
-/// Ends a payment that was not captured.
+/// Ends a payment that was not captured, and cancels its order with all that a cancel gives back. After the first shipment it is
+/// 409 `NOT_CANCELLABLE`: return the goods instead, which ends what is due. A payment that is void already stays so. 202 while
+/// the provider has not answered.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct VoidPayment {
     /// Which.
     pub id: PaymentId,
 }
-operation! { VoidPayment => PaymentView, "payment.void", Post "/api/payments/{id}/void", Permission("payment:write"), 200, "Voids a payment that was not captured.", keyed }
+operation! { VoidPayment => PaymentView, "payment.void", Post "/api/payments/{id}/void", Permission("payment:write"), 200, "Voids a payment that was not captured and cancels its order.", keyed }
 
-/// Gives money back. It moves money only: the order and its stock stay as they are. Without an `Idempotency-Key` a request
+/// Gives money back. It moves money only: the order and its stock stay as they are, so that it can still be cancelled, returned
+/// or, with `confirm`, shipped; an order is REFUNDED once its goods are back too. Without an `Idempotency-Key` a request
 /// that is sent twice refunds twice.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -117,6 +121,8 @@ pub struct PaymentView {
     pub captured: Amount,
     /// What was given back.
     pub refunded: Amount,
+    /// What of the amount no longer has to be paid: returns before the capture took it off, or all of it was voided.
+    pub voided: Amount,
     /// The last times that the provider was asked.
     pub attempts: Vec<Attempt>,
     /// Refunds, oldest first.

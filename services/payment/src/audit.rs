@@ -1,17 +1,13 @@
 //! The books of payments, recomputed from the ledger, and what the orders must agree with.
 
 use promox_contract::analytics::GIVEN_BACK;
-use promox_contract::payment::PaymentStatus as Status;
+use promox_contract::payment::{DUE, GAVE, PAID, PaymentStatus as Status, SETTLED, gave};
 use promox_contract::store::IN_CURRENCY;
 use promox_kernel::Amount;
 use promox_storage::{Audit, Database, Report, StoreError, Tx};
 
-use crate::Payments;
-use crate::queries;
-use crate::records::{Payment, PaymentEntry, Refund, RefundStatus};
-
-/// What the orders state too: the capture of each order that has not ended.
-const PAID: &str = "a paid order has one live capture, equal to its total";
+use crate::records::{Payment, PaymentEntry, Refund, RefundByReference, RefundStatus, Settlement};
+use crate::{Payments, queries, rules};
 
 impl Audit for Payments {
     fn database(&self) -> Database {
@@ -36,6 +32,12 @@ impl Audit for Payments {
             if payment.refunded > Amount::ZERO {
                 report.left(GIVEN_BACK, payment.order_id, payment.refunded.0.normalize());
             }
+            if matches!(payment.status, Status::Pending | Status::Authorized) && payment.cancelled_at.is_none() {
+                report.right(DUE, payment.order_id, payment.due());
+            }
+        }
+        for settlement in tx.scan::<Settlement>().rows() {
+            check_settlement(tx, report, &settlement?)?;
         }
         let all_entries = count(tx.scan::<PaymentEntry>().rows())?;
         report.check("payment: every entry is of a payment", entries == all_entries, || {
@@ -93,7 +95,25 @@ fn check_refunds(tx: &Tx<'_>, report: &mut Report, payment: &Payment) -> Result<
     report.check("payment: a pending refund is asked for again", refunds.iter().all(alive), || {
         format!("payment {}", payment.id)
     });
+    let known =
+        |refund: &Refund| refund.status == RefundStatus::Succeeded || rules::return_of(&refund.reference).is_some();
+    let given: Amount = refunds.iter().filter(|refund| known(refund)).map(|refund| refund.amount).sum();
+    if given > Amount::ZERO {
+        report.right(GAVE, payment.order_id, given);
+    }
     Ok(refunds.len())
+}
+
+/// A return's refund is the one of its reference, and orders say the same of it.
+fn check_settlement(tx: &Tx<'_>, report: &mut Report, settlement: &Settlement) -> Result<(), StoreError> {
+    let Settlement { return_id, payment_id, refund, voided, .. } = settlement;
+    report.right(SETTLED, *return_id, gave(*refund, *voided));
+    let known = tx.get_by::<RefundByReference>((*payment_id, &rules::return_reference(*return_id)))?;
+    let claimed = known.map_or(Amount::ZERO, |refund| refund.amount);
+    report.check("payment: a return's refund is what was decided", claimed == *refund, || {
+        format!("return {return_id}: {claimed} of {refund}")
+    });
+    Ok(())
 }
 
 fn check_sums(report: &mut Report, payment: &Payment) {
@@ -103,12 +123,13 @@ fn check_sums(report: &mut Report, payment: &Payment) {
     report.check("payment: authorised ≥ captured ≥ refunded ≥ 0", ordered, || {
         format!("payment {id}: {authorized}, {captured}, {refunded} and {refunding}")
     });
-    let whole = captured.is_zero() || captured == amount;
+    let whole = captured.is_zero() || *captured == payment.due();
     report.check("payment: a capture is whole", whole, || format!("payment {id}: {captured} of {amount}"));
     let fits = match payment.status {
-        Status::Pending | Status::RequiresAction | Status::Failed | Status::Voided => captured.is_zero(),
+        Status::Pending | Status::RequiresAction | Status::Failed => captured.is_zero(),
+        Status::Voided => captured.is_zero() && payment.due().is_zero(),
         Status::Authorized => captured.is_zero() && authorized == amount,
-        Status::Captured => captured == amount && refunded.is_zero(),
+        Status::Captured => *captured == payment.due() && refunded.is_zero(),
         Status::PartiallyRefunded => refunded < captured && *refunded > Amount::ZERO,
         Status::Refunded => refunded == captured && !captured.is_zero(),
     };

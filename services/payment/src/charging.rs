@@ -4,17 +4,17 @@ use std::future::Future;
 use std::time::Duration;
 
 use promox_contract::ids::{OrderId, PaymentId};
-use promox_contract::payment::{PaymentAction, PaymentOutcome};
+use promox_contract::payment::{PaymentAction, PaymentOutcome, ReturnSettlement};
 use promox_kernel::{Cx, Error};
 use promox_storage::Tx;
 use tokio::time::Instant;
 
 use crate::Payments;
 use crate::commands::charge::{self, Due, Ending};
-use crate::commands::refund;
+use crate::commands::refund::{self, Returned};
 use crate::gateway::{Answer, Charge, Failed};
 use crate::queries;
-use crate::records::{Attempt, AttemptOutcome, Payment, Provider};
+use crate::records::{Attempt, AttemptOutcome, Payment, Provider, Settlement};
 use crate::reject::{self, Reject};
 use crate::rules::{self, News};
 
@@ -107,12 +107,7 @@ impl Payments {
     pub(crate) async fn cancel(&self, cx: &Cx, order_id: OrderId, reason: String) -> Result<(), Error> {
         match self.db.write(cx, move |tx| charge::cancel(tx, order_id, &reason)).await? {
             Ending::Done => Ok(()),
-            Ending::Void(payment) => {
-                self.end_charge(cx, &payment).await?;
-                let id = payment.id;
-                let payment = self.db.write(cx, move |tx| hear(tx, id, &News::Voided)).await?;
-                self.give_back_late(cx, payment).await.map(drop)
-            }
+            Ending::Void(payment) => self.void(cx, &payment).await,
             Ending::GiveBack(refund) => {
                 let settled = self.settle(cx, refund).await?;
                 if settled.waiting { Err(reject::no_answer()) } else { Ok(()) }
@@ -120,8 +115,31 @@ impl Payments {
         }
     }
 
+    /// Has the provider end a charge and enters that. What it captured meanwhile goes back.
+    async fn void(&self, cx: &Cx, payment: &Payment) -> Result<(), Error> {
+        self.end_charge(cx, payment).await?;
+        let id = payment.id;
+        let payment = self.db.write(cx, move |tx| hear(tx, id, &News::Voided)).await?;
+        self.give_back_late(cx, payment).await.map(drop)
+    }
+
+    /// Gives what a return gives. A refund that the provider does not answer goes on by itself.
+    pub(crate) async fn settle_return(&self, cx: &Cx, asked: Returned) -> Result<ReturnSettlement, Error> {
+        let order_id = asked.order_id;
+        let decided = self.db.write(cx, move |tx| refund::for_return(tx, &asked)).await?;
+        match decided.next {
+            Ending::Done => {}
+            Ending::Void(payment) => self.void(cx, &payment).await?,
+            Ending::GiveBack(refund) => drop(self.settle(cx, refund).await?),
+        }
+        let payment = self.db.read(|tx| queries::of_order(tx, order_id)).await?;
+        let payment = payment.as_ref().map(queries::outcome).ok_or_else(|| Error::not_found("payment"))?;
+        let Settlement { refund, voided, fee, .. } = decided.settlement;
+        Ok(ReturnSettlement { refund, voided, fee, payment })
+    }
+
     /// Has the provider end a charge.
-    pub(crate) async fn end_charge(&self, cx: &Cx, payment: &Payment) -> Result<(), Error> {
+    async fn end_charge(&self, cx: &Cx, payment: &Payment) -> Result<(), Error> {
         let key = rules::charge_key(payment.order_id);
         let call = self.gateways.of(payment.provider).void(&cx.node.clock, &key);
         self.reach(cx, call).await.ok_or_else(reject::no_answer)

@@ -1,9 +1,10 @@
 //! Operations: who may, then one read, one write, or one call to a provider between them.
 
 use promox_contract::audit::Audited;
-use promox_contract::order::OwnsOrder;
+use promox_contract::order::{CancelVoided, OrderStatus, OwnsOrder, StandingOfOrder};
 use promox_contract::payment::{
-    CancelPayment, CheckPaymentChoice, PaymentOfOrder, PaymentOutcome, PaymentStatus, RefundForReturn, TakePayment,
+    CancelPayment, CheckPaymentChoice, PaymentOfOrder, PaymentOutcome, PaymentStatus, ReturnSettlement, SettleReturn,
+    TakePayment,
 };
 use promox_contract::store::{EnabledMethods, StorePayments};
 use promox_contract::user::{ExportPayments, PersonalData};
@@ -16,7 +17,7 @@ use crate::api::{
 };
 use crate::charging;
 use crate::commands::charge::{self, Due};
-use crate::commands::refund;
+use crate::commands::refund::{self, Returned};
 use crate::records::{Payment, Provider};
 use crate::reject::{self, Reject};
 use crate::rules::{self, News};
@@ -114,6 +115,10 @@ impl Handle<CapturePayment> for Payments {
     async fn handle(&self, cx: &Cx, op: CapturePayment) -> Result<PaymentView, Error> {
         let payment = self.db.read(|tx| queries::payment(tx, op.id)).await?;
         payment.check_capture()?;
+        let standing = cx.call(StandingOfOrder { order_id: payment.order_id }).await?;
+        if standing.status == OrderStatus::Pending {
+            return Err(reject::in_checkout());
+        }
         let key = rules::charge_key(payment.order_id);
         let call = self.gateways.of(payment.provider).capture(&cx.node.clock, &key);
         let reference = self.reach(cx, call).await.ok_or_else(reject::no_answer)?;
@@ -124,14 +129,28 @@ impl Handle<CapturePayment> for Payments {
 
 impl Handle<VoidPayment> for Payments {
     async fn handle(&self, cx: &Cx, op: VoidPayment) -> Result<PaymentView, Error> {
-        let begin = move |tx: &mut Tx<'_>| {
+        let before = self.db.read(|tx| queries::payment(tx, op.id)).await?;
+        if before.status != PaymentStatus::Voided {
+            before.check_void()?;
+            let (order_id, actor) = (before.order_id, cx.principal.name());
+            cx.elevated().call(CancelVoided { order_id, reason: BY_HAND.to_owned(), actor }).await?;
+        }
+        let now = self.db.read(|tx| queries::payment(tx, op.id)).await?;
+        if now.check_void().is_ok() {
+            let mut view = self.db.read(|tx| queries::view(tx, now)).await?;
+            view.waiting = true;
+            return Ok(view);
+        }
+        let (actor, was) = (cx.principal.name(), before.status);
+        let work = move |tx: &mut Tx<'_>| {
             let payment = queries::payment(tx, op.id)?;
-            payment.check_void()?;
-            Ok::<_, Reject>(charge::begin_void(tx, payment, BY_HAND)?)
+            if was != payment.status {
+                let subject = format!("payment:{}", op.id);
+                tx.emit(op.id, &Audited::new(actor.clone(), "payment.void", subject, was, payment.status))?;
+            }
+            Ok(queries::view(tx, payment)?)
         };
-        let payment = self.db.write(cx, begin).await?;
-        self.end_charge(cx, &payment).await?;
-        self.answer_news(cx, "payment.void", payment, News::Voided, Payment::check_void).await
+        self.db.answer(cx, work).await
     }
 }
 
@@ -224,12 +243,10 @@ impl Handle<CancelPayment> for Payments {
     }
 }
 
-impl Handle<RefundForReturn> for Payments {
-    async fn handle(&self, cx: &Cx, op: RefundForReturn) -> Result<PaymentOutcome, Error> {
-        let open = move |tx: &mut Tx<'_>| refund::for_return(tx, op.order_id, &op.reference, op.amount, &op.reason);
-        let refund = self.db.write(cx, open).await?;
-        let settled = self.settle(cx, refund).await?;
-        if settled.waiting { Err(reject::no_answer()) } else { Ok(queries::outcome(&settled.payment)) }
+impl Handle<SettleReturn> for Payments {
+    async fn handle(&self, cx: &Cx, op: SettleReturn) -> Result<ReturnSettlement, Error> {
+        let SettleReturn { order_id, return_id, amount, fee, whole, reason } = op;
+        self.settle_return(cx, Returned { order_id, return_id, amount, fee, whole, reason }).await
     }
 }
 

@@ -1,7 +1,7 @@
 //! Payment: takes an order's money through a provider, once, and gives it back, once.
 //!
 //! Tables: `payments` (one an order), `payment_entries` (the ledger of what was authorised, captured, refunded and voided;
-//! never changed), `refunds`, `payment_cancellations` (orders that ended before they had a payment), `provider_events`
+//! never changed), `refunds`, `return_settlements` (what each return gave), `payment_cancellations` (orders that ended before they had a payment), `provider_events`
 //! (webhooks that were heard).
 //!
 //! What always holds:
@@ -33,7 +33,7 @@ mod webhooks;
 use std::sync::Arc;
 use std::time::Duration;
 
-use promox_contract::payment::{CancelPayment, CheckPaymentChoice, PaymentOfOrder, RefundForReturn, TakePayment};
+use promox_contract::payment::{CancelPayment, CheckPaymentChoice, PaymentOfOrder, SettleReturn, TakePayment};
 use promox_contract::user::ExportPayments;
 use promox_kernel::{Job, Registry, register};
 use promox_storage::{Db, Record, TableDef};
@@ -81,6 +81,7 @@ impl Payments {
         records::Payment::TABLE,
         records::PaymentEntry::TABLE,
         records::Refund::TABLE,
+        records::Settlement::TABLE,
         records::Cancellation::TABLE,
         records::ProviderEvent::TABLE,
     ];
@@ -95,7 +96,7 @@ impl Payments {
     pub fn register(self: &Arc<Self>, registry: &mut Registry) {
         register!(registry, self; ListPayments, ListMethods, GetPayment, ConfirmPayment, CapturePayment, VoidPayment);
         register!(registry, self; CreateRefund, ReceiveWebhook);
-        register!(registry, self; CheckPaymentChoice, TakePayment, PaymentOfOrder, CancelPayment, RefundForReturn);
+        register!(registry, self; CheckPaymentChoice, TakePayment, PaymentOfOrder, CancelPayment, SettleReturn);
         register!(registry, self; ExportPayments);
     }
 

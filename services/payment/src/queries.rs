@@ -8,7 +8,7 @@ use promox_storage::{StoreError, Tx};
 use crate::api::{MethodView, PaymentView, RefundView};
 use crate::records::{Cancellation, Method, Payment, PaymentByOrder, PaymentByUser, Refund, RefundByReference};
 use crate::reject::Reject;
-use crate::rules::{self, MOST_REFUNDS};
+use crate::rules::{self, ALL_REFUNDS};
 
 /// Payments of one user that an export holds.
 const MOST_EXPORTED: usize = 2_000;
@@ -23,6 +23,8 @@ pub(crate) fn outcome(payment: &Payment) -> PaymentOutcome {
         action: payment.action.0.clone(),
         captured: payment.captured,
         refunded: payment.refunded,
+        left: payment.left(),
+        secured: payment.secured(),
     }
 }
 
@@ -47,6 +49,7 @@ pub(crate) fn view(tx: &Tx<'_>, payment: Payment) -> Result<PaymentView, StoreEr
         authorized: payment.authorized,
         captured: payment.captured,
         refunded: payment.refunded,
+        voided: payment.voided,
         attempts: payment.attempts.0,
         refunds: refunds.collect(),
         action: payment.action.0,
@@ -59,7 +62,7 @@ pub(crate) fn view(tx: &Tx<'_>, payment: Payment) -> Result<PaymentView, StoreEr
 
 /// A payment's refunds, oldest first.
 pub(crate) fn refunds(tx: &Tx<'_>, id: PaymentId) -> Result<Vec<Refund>, StoreError> {
-    let mut refunds = tx.scan_by::<RefundByReference>().prefix(id).collect(MOST_REFUNDS)?;
+    let mut refunds = tx.scan_by::<RefundByReference>().prefix(id).collect(ALL_REFUNDS)?;
     refunds.sort_by_key(|refund| refund.id);
     Ok(refunds)
 }

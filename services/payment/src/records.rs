@@ -54,6 +54,8 @@ record! {
         refunded: Amount,
         /// What refunds have claimed and the provider has not answered for.
         refunding: Amount,
+        /// What no longer has to be paid: returns before the capture took it off, or all of it was voided.
+        voided: Amount,
         failure_code: Option<String>,
         /// The provider's token for the means of payment, while it may be asked again.
         token: Option<String>,
@@ -123,6 +125,18 @@ record! {
     }
     unique RefundByReference = 256 (payment_id, reference);
     index RefundByDue = 257 (due_at);
+}
+
+record! {
+    /// What a return gave, decided once: the answer whenever it is asked again.
+    pub(crate) struct Settlement in Ecommerce.return_settlements = 263, key(return_id: i64) {
+        payment_id: PaymentId,
+        refund: Amount,
+        voided: Amount,
+        fee: Amount,
+        at: Timestamp,
+    }
+    index SettlementByPayment = 264 (payment_id);
 }
 
 record! {

@@ -11,8 +11,6 @@ pub(crate) enum Reject {
     Transition { from: PaymentStatus, to: PaymentStatus },
     /// More than what is left of the capture.
     Exceeds { left: Amount, currency: Currency },
-    /// The reference was used for another amount.
-    ReferenceTaken { amount: Amount },
     /// The payment has all the refunds it may have.
     TooManyRefunds { most: usize },
     /// The order has a payment of another amount or currency.
@@ -42,11 +40,8 @@ impl From<Reject> for Error {
             )
             .with("pointer", "/amount")
             .with("left", left),
-            Reject::ReferenceTaken { amount } => {
-                Self::conflict("REFERENCE_TAKEN", format!("This reference was used for a refund of {amount}."))
-            }
             Reject::TooManyRefunds { most } => {
-                Self::refused("TOO_MANY_REFUNDS", format!("A payment has at most {most} refunds."))
+                Self::refused("TOO_MANY_REFUNDS", format!("A payment has at most {most} refunds by hand."))
             }
             Reject::Mismatch { amount, currency } => {
                 Self::conflict("PAYMENT_MISMATCH", format!("The order's payment is one of {amount} {currency}."))
@@ -67,4 +62,10 @@ pub(crate) fn no_answer() -> Error {
 /// The sandbox was switched off since the order was placed.
 pub(crate) fn sandbox_off() -> Error {
     Error::conflict("SANDBOX_OFF", "The sandbox is switched off: its pretend money pays for nothing.")
+}
+
+/// The order's checkout has not ended: its payment is the checkout's.
+pub(crate) fn in_checkout() -> Error {
+    let message = "The order is being checked out at this moment; look again in a second.";
+    Error::conflict("CHECKOUT_IN_PROGRESS", message).retry_after(1)
 }

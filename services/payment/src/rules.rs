@@ -4,13 +4,15 @@ use promox_contract::ids::OrderId;
 use promox_contract::payment::{PaymentAction, PaymentChoice, PaymentStatus as Status};
 use promox_kernel::{Amount, Currency, Error, FieldError, Timestamp};
 
-use crate::records::{Attempt, Method, Payment, Provider, Refund};
+use crate::records::{Attempt, Method, Payment, Provider};
 use crate::reject::Reject;
 
 /// Attempts that a payment shows.
 const MOST_ATTEMPTS: usize = 20;
-/// Refunds that a payment may have.
+/// Refunds by hand that a payment may have.
 pub(crate) const MOST_REFUNDS: usize = 500;
+/// Refunds that a payment can have with those of its returns, of which an order has no more than that, and of its end.
+pub(crate) const ALL_REFUNDS: usize = 2 * MOST_REFUNDS + 1;
 
 /// What is heard of a charge: a provider's answer, its webhook, or silence.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +56,14 @@ pub(crate) fn after_refund(captured: Amount, refunded: Amount) -> Status {
     if refunded >= captured { Status::Refunded } else { Status::PartiallyRefunded }
 }
 
+/// What a return gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Settled {
+    pub(crate) refund: Amount,
+    pub(crate) voided: Amount,
+    pub(crate) fee: Amount,
+}
+
 impl Payment {
     /// Whether the provider's answer is still out. What is paid by hand waits for nobody's answer.
     pub(crate) fn undecided(&self) -> bool {
@@ -63,6 +73,37 @@ impl Payment {
     /// What can be refunded still.
     pub(crate) fn left(&self) -> Amount {
         self.captured - self.refunded - self.refunding
+    }
+
+    /// What is to be paid in all.
+    pub(crate) fn due(&self) -> Amount {
+        self.amount - self.voided
+    }
+
+    /// Whether its money is yet to be captured.
+    pub(crate) fn awaits_capture(&self) -> bool {
+        matches!(self.status, Status::Pending | Status::Authorized) && self.cancelled_at.is_none()
+    }
+
+    /// What pays for goods that are shipped now.
+    pub(crate) fn secured(&self) -> Amount {
+        let follows = self.status == Status::Authorized || self.method == Method::CashOnDelivery;
+        if follows && self.awaits_capture() { self.due() } else { self.left() }
+    }
+
+    /// What a return that is worth `amount` gives, `fee` less: what is left of the capture, or what is due and never will be
+    /// captured. With the last of the goods nothing but the fee is due any more.
+    pub(crate) fn settlement(&self, amount: Amount, fee: Amount, whole: bool) -> Settled {
+        let by_hand = self.awaits_capture();
+        let gives = match (by_hand, whole) {
+            (true, true) => self.due(),
+            (true, false) => amount.min(self.due()),
+            (false, _) => amount.min(self.left()),
+        };
+        let fee = fee.min(gives);
+        let zero = self.currency.zero();
+        let (refund, voided) = if by_hand { (zero, gives - fee) } else { (gives - fee, zero) };
+        Settled { refund, voided, fee }
     }
 
     /// Notes attempts; the oldest are forgotten, not their number.
@@ -90,7 +131,7 @@ impl Payment {
         Err(Reject::Transition { from: self.status, to: Status::Captured })
     }
 
-    /// Refuses to void what was captured or is over.
+    /// Refuses to void what was captured or failed.
     pub(crate) fn check_void(&self) -> Result<(), Reject> {
         match self.status {
             Status::Pending | Status::RequiresAction | Status::Authorized => Ok(()),
@@ -135,9 +176,14 @@ pub(crate) fn refund_of(key: &str) -> Option<i64> {
     key.strip_prefix("refund-")?.parse().ok()
 }
 
-/// Whether a reference that is used again asks for the same.
-pub(crate) fn same_refund(known: &Refund, amount: Amount) -> Result<(), Reject> {
-    if known.amount == amount { Ok(()) } else { Err(Reject::ReferenceTaken { amount: known.amount }) }
+/// What names the refund of a return.
+pub(crate) fn return_reference(return_id: i64) -> String {
+    format!("return:{return_id}")
+}
+
+/// The return that a refund's reference names.
+pub(crate) fn return_of(reference: &str) -> Option<i64> {
+    reference.strip_prefix("return:")?.parse().ok()
 }
 
 /// An amount of money to move: more than nothing, with the currency's digits.

@@ -140,7 +140,7 @@ async fn customer(cx: &Cx) -> Result<(), Error> {
     }
     if let Some(id) = placed.first().copied() {
         let (carrier, tracking_number) = ("Royal Mail".to_owned(), "RM 1843 2710 9GB".to_owned());
-        let parcel = cx.call(ShipOrder { id, items: None, carrier, tracking_number }).await?;
+        let parcel = cx.call(ShipOrder { id, items: None, carrier, tracking_number, confirm: false }).await?;
         cx.call(DeliverFulfilment { id, fid: parcel.id }).await?;
     }
     Ok(())

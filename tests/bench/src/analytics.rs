@@ -80,6 +80,8 @@ impl Played {
                 subtotal: price,
                 discount: Amount::ZERO,
                 tax: Amount::ZERO,
+                returned: 0,
+                returned_net: Amount::ZERO,
                 flash_sale_id: None,
                 campaign_id: None,
             })
@@ -106,6 +108,7 @@ impl Played {
                 total: subtotal,
             },
             applied: Vec::new(),
+            returned: Amount::ZERO,
             imported: true,
             placed_at: Timestamp::from_seconds(START + SPAN / self.orders * id.0),
         })

@@ -131,7 +131,15 @@ impl Model {
                 let (when, amount) = (time(minute, 0), pence(amount));
                 self.refunds.push((id, when, amount));
                 let (payment_id, order_id) = (PaymentId(id), OrderId(id));
-                let fact = PaymentRefunded { payment_id, order_id, amount, refunded: amount, currency: Currency::GBP };
+                let fact = PaymentRefunded {
+                    payment_id,
+                    order_id,
+                    amount,
+                    refunded: amount,
+                    captured: amount,
+                    currency: Currency::GBP,
+                    return_id: None,
+                };
                 world.tell(&world.shop, when, id, fact).await;
             }
             Act::Note { id, minute, pence: amount } => {

@@ -21,7 +21,15 @@ async fn summary(world: &World, from: &str, to: &str) -> Summary {
 
 fn refund(order: i64, amount: Amount) -> PaymentRefunded {
     let (payment_id, order_id) = (PaymentId(order), OrderId(order));
-    PaymentRefunded { payment_id, order_id, amount, refunded: amount, currency: Currency::GBP }
+    PaymentRefunded {
+        payment_id,
+        order_id,
+        amount,
+        refunded: amount,
+        captured: amount,
+        currency: Currency::GBP,
+        return_id: None,
+    }
 }
 
 #[tokio::test]

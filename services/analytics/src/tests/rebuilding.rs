@@ -44,7 +44,15 @@ async fn a_rebuild_makes_the_same_rows_and_takes_their_place() {
     for id in [3_i64, 50, 77] {
         let sold: OrderFigure = world.played.orders.lock()[&id].clone();
         let (payment_id, order_id, amount) = (PaymentId(id), OrderId(id), amount("0.50"));
-        let fact = PaymentRefunded { payment_id, order_id, amount, refunded: amount, currency: Currency::GBP };
+        let fact = PaymentRefunded {
+            payment_id,
+            order_id,
+            amount,
+            refunded: amount,
+            captured: amount,
+            currency: Currency::GBP,
+            return_id: None,
+        };
         world.tell(&world.shop, at("2024-03-12T10:00:00Z"), id, fact).await;
         world.order(OrderFigure { status: OrderStatus::Cancelled, ..sold }).await;
         world.follow().await;

@@ -190,6 +190,8 @@ pub(super) fn line((sku, quantity, price, discount): (&str, u32, &str, &str)) ->
         subtotal: unit_price.times(i64::from(quantity)).unwrap(),
         discount,
         tax: Amount::ZERO,
+        returned: 0,
+        returned_net: Amount::ZERO,
         flash_sale_id: None,
         campaign_id: None,
     }
@@ -218,6 +220,7 @@ pub(super) fn order(id: i64, customer: &str, placed_at: Timestamp, lines: Vec<Fi
             total: subtotal - discount,
         },
         applied: Vec::new(),
+        returned: Amount::ZERO,
         imported: false,
         placed_at,
     }

@@ -64,7 +64,7 @@ fn in_inbox(kind: MessageKind) -> (&'static str, &'static str) {
             "Thank you. The total is {{ order.totals.total }} {{ order.currency }}.",
         ),
         MessageKind::OrderCancelled => {
-            ("Order {{ order.number }} cancelled", "What you had paid is on its way back to you.")
+            ("Order {{ order.number }} cancelled", "What is left of your payment, if you had paid, goes back to you.")
         }
         MessageKind::OrderFailed => {
             ("Order {{ order.number }} failed", "It could not be completed; you were not charged.")
@@ -75,7 +75,11 @@ fn in_inbox(kind: MessageKind) -> (&'static str, &'static str) {
         ),
         MessageKind::OrderDelivered => ("Order {{ order.number }} delivered", "We hope that you like it."),
         MessageKind::OrderReturned => {
-            ("Return of order {{ order.number }}", "You are given back {{ refund.amount }} {{ refund.currency }}.")
+            let text = "We took back what you returned.\
+                {% if refund.some %} You are given back {{ refund.amount }} {{ refund.currency }}.{% endif %}\
+                {% if voided.some %} {{ voided.amount }} {{ voided.currency }} no longer have to be paid.{% endif %}\
+                {% if points %} {{ points }} points go back to your account.{% endif %}";
+            ("Return of order {{ order.number }}", text)
         }
         MessageKind::PaymentRefunded => {
             ("Refund for order {{ order.number }}", "We refunded {{ refund.amount }} {{ refund.currency }}.")

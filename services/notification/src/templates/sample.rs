@@ -46,12 +46,18 @@ fn about(kind: MessageKind) -> serde_json::Map<String, Value> {
         Subject::Order => json!({
             "order": order(),
             "tracking": {"carrier": "Royal Mail", "number": "RM123456789GB"},
-            "refund": {"amount": "7.65", "currency": "GBP"},
+            "refund": {"amount": "7.65", "currency": "GBP", "some": true},
+            "voided": {"amount": "2.55", "currency": "GBP", "some": true},
+            "points": 120,
         }),
     };
     let mut about = if let Value::Object(members) = about { members } else { serde_json::Map::new() };
     if !matches!(kind, MessageKind::OrderReturned | MessageKind::PaymentRefunded) {
         about.remove("refund");
+    }
+    if kind != MessageKind::OrderReturned {
+        about.remove("voided");
+        about.remove("points");
     }
     about
 }

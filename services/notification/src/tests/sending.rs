@@ -44,7 +44,9 @@ async fn each_event_is_written_about_in_its_own_words() {
         order_id: OrderId(2),
         amount: "7.65".parse().unwrap(),
         refunded: "7.65".parse().unwrap(),
+        captured: "7.65".parse().unwrap(),
         currency: Currency::GBP,
+        return_id: None,
     };
     desk.tell(1, refund).await;
     desk.tell(7, registered(7)).await;

@@ -106,8 +106,9 @@ fn pending_order(now: Timestamp, id: OrderId, new: NewOrder, draft: &Draft) -> O
         token_hash: draft.token.as_deref().map(tokens::hash),
         imported: false,
         returned: new.priced.currency.zero(),
-        returned_money: new.priced.currency.zero(),
         returned_points: 0,
+        given_back: new.priced.currency.zero(),
+        returned_net: new.priced.currency.zero(),
         details: Json(OrderDetails {
             shipping_address: new.shipping_address,
             billing_address: new.billing_address,

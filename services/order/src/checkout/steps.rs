@@ -264,7 +264,7 @@ pub(crate) fn confirm_paid(tx: &mut Tx<'_>, order_id: OrderId, paid: &PaymentOut
 /// A capture by hand of an order that is confirmed already.
 fn note_capture(tx: &mut Tx<'_>, order_id: OrderId, paid: &PaymentOutcome) -> Result<(), Error> {
     let Some(mut order) = tx.get::<Order>(&order_id)? else { return Ok(()) };
-    if order.payment_status != Some(PaymentStatus::Pending) {
+    if !matches!(order.payment_status, Some(PaymentStatus::Pending | PaymentStatus::Authorized)) {
         return Ok(());
     }
     note_payment(&mut order, Some(paid));
@@ -316,10 +316,28 @@ pub(crate) fn touch(tx: &mut Tx<'_>, order: &mut Order) -> Result<(), Error> {
     Ok(tx.put(order)?)
 }
 
-fn note_payment(order: &mut Order, paid: Option<&PaymentOutcome>) {
+/// What a payment says of itself stands with its order.
+pub(crate) fn note_payment(order: &mut Order, paid: Option<&PaymentOutcome>) {
     if let Some(paid) = paid {
         order.payment_id = Some(paid.id);
-        order.payment_status = Some(paid.status);
+        note_payment_status(order, paid.status);
+    }
+}
+
+/// A payment's status stands with its order as the furthest that was heard of: answers and events overtake each other.
+pub(crate) fn note_payment_status(order: &mut Order, status: PaymentStatus) {
+    use PaymentStatus as Status;
+    let rank = |status: PaymentStatus| match status {
+        Status::Pending => 0,
+        Status::RequiresAction => 1,
+        Status::Authorized => 2,
+        Status::Failed | Status::Voided => 3,
+        Status::Captured => 4,
+        Status::PartiallyRefunded => 5,
+        Status::Refunded => 6,
+    };
+    if order.payment_status.is_none_or(|known| rank(status) >= rank(known)) {
+        order.payment_status = Some(status);
     }
 }
 

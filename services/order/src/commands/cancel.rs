@@ -2,19 +2,25 @@
 
 use promox_contract::ids::OrderId;
 use promox_contract::order::{OrderCancelled, OrderStatus};
-use promox_kernel::{Cx, Error, Sealed};
+use promox_kernel::{Cx, Error, Sealed, Timestamp};
 use promox_storage::Tx;
 
 use crate::checkout::steps::{DRIVER_SILENCE, Held, fact, note, touch};
 use crate::checkout::{Draft, Undo};
+use crate::commands::returns;
 use crate::queries::visible;
 use crate::records::{Order, Saga, SagaStep};
 use crate::reject;
 use crate::rules::states;
 
-/// Marks an order cancelled and starts its undo; `None` when it was cancelled before.
+/// Cancels an order for somebody who may see it; `None` when it was cancelled before.
 pub(crate) fn cancel(tx: &mut Tx<'_>, cx: &Cx, id: OrderId, reason: &str) -> Result<Option<Held>, Error> {
-    let mut order = visible(tx, cx, id, "order:cancel")?;
+    let order = visible(tx, cx, id, "order:cancel")?;
+    of_order(tx, order, &cx.principal.name(), reason)
+}
+
+/// Marks an order cancelled and starts its undo; `None` when it was cancelled before.
+pub(crate) fn of_order(tx: &mut Tx<'_>, order: Order, actor: &str, reason: &str) -> Result<Option<Held>, Error> {
     if order.status == OrderStatus::Cancelled {
         return Ok(None);
     }
@@ -22,13 +28,29 @@ pub(crate) fn cancel(tx: &mut Tx<'_>, cx: &Cx, id: OrderId, reason: &str) -> Res
         let message = format!("An order that is {} cannot be cancelled any more.", order.status);
         return Err(reject::state("NOT_CANCELLABLE", message, order.status));
     }
-    let attempt = take_over(tx, id)?;
+    if returns::any_moving(tx, order.id)? {
+        return Err(reject::return_in_progress());
+    }
+    let silence = tx.now() + DRIVER_SILENCE;
+    begin(tx, order, (actor, reason), silence).map(Some)
+}
+
+/// The order is CANCELLED from here on, and a saga gives everything back: the caller's, or from `due_at` on whose the sweeper
+/// finds. What was asked to be returned goes back with it.
+pub(crate) fn begin(
+    tx: &mut Tx<'_>,
+    mut order: Order,
+    (actor, reason): (&str, &str),
+    due_at: Timestamp,
+) -> Result<Held, Error> {
+    let attempt = take_over(tx, order.id)?;
+    returns::reject_all(tx, order.id)?;
     order.status = OrderStatus::Cancelled;
-    note(&mut order, tx.now(), "CANCEL", "DONE", reason, &cx.principal.name());
+    note(&mut order, tx.now(), "CANCEL", "DONE", reason, actor);
     touch(tx, &mut order)?;
-    tx.put(&undo_saga(tx, &order, attempt, reason)?)?;
+    tx.put(&Saga { due_at, ..undo_saga(tx, &order, attempt, reason)? })?;
     tx.emit(order.id, &OrderCancelled(fact(&order)))?;
-    Ok(Some(Held { order_id: id, attempt }))
+    Ok(Held { order_id: order.id, attempt })
 }
 
 /// A checkout that waits for its buyer is taken over; one that runs is left alone.
@@ -46,7 +68,7 @@ fn undo_saga(tx: &Tx<'_>, order: &Order, attempt: i64, reason: &str) -> Result<S
         order_id: order.id,
         step: SagaStep::Undoing,
         attempt,
-        due_at: tx.now() + DRIVER_SILENCE,
+        due_at: tx.now(),
         cart_id: None,
         cart_version: None,
         draft: Sealed::of(&draft)?,

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use promox_contract::ids::OrderId;
 use promox_contract::inventory::SkuQuantity;
 use promox_contract::order::{OrderDelivered, OrderShipped, OrderStatus};
-use promox_kernel::{Cx, Error, FieldError, Json, bounded};
+use promox_contract::payment::{PaymentOutcome, PaymentStatus};
+use promox_kernel::{Amount, Cx, Error, FieldError, Json, bounded};
 use promox_storage::Tx;
 
 use crate::api::{FulfilmentView, ShipOrder};
@@ -13,10 +14,15 @@ use crate::checkout::steps::{fact, note, order, touch};
 use crate::queries::{fulfilment_view, items};
 use crate::records::{Fulfilment, FulfilmentId, FulfilmentStatus, Order, OrderItem};
 use crate::reject;
-use crate::rules::{request, states};
+use crate::rules::{request, returns, states};
 
-/// Ships a parcel.
-pub(crate) fn ship(tx: &mut Tx<'_>, cx: &Cx, op: &ShipOrder) -> Result<FulfilmentView, Error> {
+/// Ships a parcel, if `payment` secures what it costs or it is to leave all the same.
+pub(crate) fn ship(
+    tx: &mut Tx<'_>,
+    cx: &Cx,
+    op: &ShipOrder,
+    payment: Option<&PaymentOutcome>,
+) -> Result<FulfilmentView, Error> {
     check(op)?;
     let mut order = order(tx, op.id)?;
     if !matches!(order.status, OrderStatus::Confirmed | OrderStatus::Processing) || order.imported {
@@ -28,7 +34,13 @@ pub(crate) fn ship(tx: &mut Tx<'_>, cx: &Cx, op: &ShipOrder) -> Result<Fulfilmen
         Some(wanted) => as_sold(request::merge(wanted.clone())?, &lines),
         None => lines.iter().filter(|line| shippable(line) > 0).map(whole).collect(),
     };
+    if parcel.is_empty() {
+        return Err(Error::conflict("NOTHING_LEFT_TO_SHIP", "There is nothing left to ship in this order."));
+    }
     take_units(&mut lines, &parcel)?;
+    if !op.confirm {
+        check_paid(&order, &lines, payment)?;
+    }
     let id = FulfilmentId(tx.next_id::<Fulfilment>()?);
     let fulfilment = Fulfilment {
         id,
@@ -48,6 +60,21 @@ pub(crate) fn ship(tx: &mut Tx<'_>, cx: &Cx, op: &ShipOrder) -> Result<Fulfilmen
     touch(tx, &mut order)?;
     tx.emit(order.id, &OrderShipped(fact(&order)))?;
     Ok(fulfilment_view(fulfilment))
+}
+
+/// Refuses goods to leave that nobody has paid for: what the buyer would then have, less what came back, in money.
+fn check_paid(order: &Order, lines: &[OrderItem], payment: Option<&PaymentOutcome>) -> Result<(), Error> {
+    let zero = order.currency.zero();
+    let kept = |line: &OrderItem| {
+        let units = line.shipped - (line.returned - line.withdrawn);
+        returns::share(line.total, line.quantity, line.returned, units, order.currency)
+    };
+    let whole: Amount = lines.iter().map(|line| line.total).sum();
+    let worth = lines.iter().map(kept).sum();
+    let needed =
+        returns::split(whole, order.returned, worth, order.points_redeemed, order.points_value, order.currency);
+    let secured = payment.map_or(zero, |payment| payment.secured);
+    if needed.money > secured { Err(reject::unpaid(needed.money, secured, order.currency)) } else { Ok(()) }
 }
 
 fn check(op: &ShipOrder) -> Result<(), Error> {
@@ -139,6 +166,26 @@ fn put(tx: &mut Tx<'_>, lines: &[OrderItem]) -> Result<(), Error> {
         tx.put(line)?;
     }
     Ok(())
+}
+
+/// Whether all units of an order came back.
+pub(crate) fn all_back(lines: &[OrderItem]) -> bool {
+    lines.iter().all(|line| line.returned == line.quantity)
+}
+
+/// An order whose goods and money are all back is REFUNDED; whether it became so now.
+pub(crate) fn finish(order: &mut Order, lines: &[OrderItem]) -> bool {
+    let ends = all_back(lines) && money_is_back(order) && states::may_follow(order.status, OrderStatus::Refunded);
+    if ends {
+        order.status = OrderStatus::Refunded;
+    }
+    ends
+}
+
+/// Whether nothing that was paid is left with the store, and nothing is to be paid.
+pub(crate) fn money_is_back(order: &Order) -> bool {
+    use PaymentStatus::{Failed, Refunded, Voided};
+    order.payment_id.is_none() || matches!(order.payment_status, Some(Refunded | Voided | Failed))
 }
 
 /// Moves an order to where it stands by its lines; tells what it became, if that is something else.

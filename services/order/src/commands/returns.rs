@@ -1,27 +1,36 @@
-//! Returns: asked for, approved or rejected; an approved one moves money and goods until both have moved.
+//! Returns: asked for, approved or rejected. An approval goes through three transactions: its units are counted as returned and
+//! what it is worth is fixed; the payment decides what of that is left to give; the return is APPROVED, and says what it
+//! gave. Then the goods move. Each goes on by itself after a crash.
 
 use std::collections::HashMap;
 
 use promox_contract::ids::OrderId;
 use promox_contract::inventory::SkuQuantity;
 use promox_contract::order::{OrderDelivered, OrderReturned, OrderStatus};
-use promox_contract::payment::PaymentStatus;
+use promox_contract::payment::{PaymentOutcome, ReturnSettlement};
 use promox_kernel::{Amount, Cx, Error, FieldError, Json, bounded};
-use promox_storage::Tx;
+use promox_storage::{Recall, Tx};
+use rust_decimal::Decimal;
 
-use crate::api::{RequestReturn, ReturnView};
-use crate::checkout::steps::{fact, note, order, touch};
-use crate::commands::fulfil::{advance, as_sold};
-use crate::queries::{items, return_view, visible};
-use crate::records::{Order, OrderItem, Return, ReturnByOrder, ReturnId, ReturnStatus};
+use crate::api::{ApproveReturn, RequestReturn, ReturnView};
+use crate::checkout::steps::{fact, note, note_payment, order, touch};
+use crate::commands::fulfil::{advance, all_back, as_sold, finish};
+use crate::queries::{items, net, return_view, visible};
+use crate::records::{Approval, Order, OrderItem, Return, ReturnByOrder, ReturnId, ReturnStatus};
 use crate::reject;
+use crate::rules::returns::{Split, Worth};
 use crate::rules::{request, returns, states};
 
-/// Returns of one order that are looked at.
+/// Returns that an order may have.
 const MOST_RETURNS: usize = 500;
 
-/// Asks for a return.
-pub(crate) fn request(tx: &mut Tx<'_>, cx: &Cx, op: &RequestReturn) -> Result<ReturnView, Error> {
+/// Asks for a return. Its refund is an estimate: what the units cost, as far as `payment` has it left.
+pub(crate) fn request(
+    tx: &mut Tx<'_>,
+    cx: &Cx,
+    op: &RequestReturn,
+    payment: Option<&PaymentOutcome>,
+) -> Result<ReturnView, Error> {
     let mut faults = Vec::new();
     request::item_faults(&op.items, "/items", &mut faults);
     let reason = bounded(&op.reason, 1, 1_000).map_err(|detail| faults.push(FieldError::new("/reason", detail)));
@@ -34,24 +43,28 @@ pub(crate) fn request(tx: &mut Tx<'_>, cx: &Cx, op: &RequestReturn) -> Result<Re
     }
     let mut lines = items(tx, op.id)?;
     let wanted = as_sold(request::merge(op.items.clone())?, &lines);
-    let pending = tx.scan_by::<ReturnByOrder>().prefix(op.id).collect(MOST_RETURNS)?;
-    for asked in pending.iter().filter(|other| other.status == ReturnStatus::Requested) {
+    let known = all(tx, op.id)?;
+    if known.len() >= MOST_RETURNS {
+        return Err(reject::too_many_returns(MOST_RETURNS));
+    }
+    let waiting = known.iter().filter(|other| other.status == ReturnStatus::Requested && !other.is_settling());
+    for asked in waiting {
         give_back(&order, &mut lines, &asked.items)?;
     }
     let worth = give_back(&order, &mut lines, &wanted)?;
-    if order.status == OrderStatus::Refunded && !worth.is_zero() {
-        return Err(not_returnable(&order));
-    }
-    let split = split(&order, &lines, worth);
+    let split = split(&order, &lines, worth.total);
+    let left = payment.map_or(order.currency.zero(), |payment| payment.left);
     let row = Return {
         id: ReturnId(tx.next_id::<Return>()?),
         order_id: order.id,
         status: ReturnStatus::Requested,
         items: Json(wanted),
         reason: reason.unwrap_or_default(),
-        refund: split.money,
+        refund: split.money.min(left),
+        voided: order.currency.zero(),
         points: split.points,
         restock: true,
+        approval: Json(None),
         due_at: None,
         tries: 0,
         created_at: tx.now(),
@@ -61,19 +74,46 @@ pub(crate) fn request(tx: &mut Tx<'_>, cx: &Cx, op: &RequestReturn) -> Result<Re
     Ok(return_view(row))
 }
 
+/// A return and its order.
+pub(crate) fn load(tx: &Tx<'_>, rid: ReturnId) -> Result<(Return, Order), Error> {
+    let row = tx.get::<Return>(&rid)?.ok_or_else(|| Error::not_found("return"))?;
+    let order = order(tx, row.order_id)?;
+    Ok((row, order))
+}
+
+/// An order's returns.
+fn all(tx: &Tx<'_>, id: OrderId) -> Result<Vec<Return>, Error> {
+    Ok(tx.scan_by::<ReturnByOrder>().prefix(id).collect(MOST_RETURNS)?)
+}
+
+/// Whether money or goods of a return of this order have yet to move.
+pub(crate) fn any_moving(tx: &Tx<'_>, id: OrderId) -> Result<bool, Error> {
+    Ok(all(tx, id)?.iter().any(|row| row.due_at.is_some()))
+}
+
+/// Rejects all that was asked to be returned, because the order is cancelled.
+pub(crate) fn reject_all(tx: &mut Tx<'_>, id: OrderId) -> Result<(), Error> {
+    for row in all(tx, id)?.into_iter().filter(|row| row.status == ReturnStatus::Requested) {
+        tx.put(&Return { status: ReturnStatus::Rejected, decided_at: Some(tx.now()), ..row })?;
+    }
+    Ok(())
+}
+
 fn not_returnable(order: &Order) -> Error {
     let message = format!("Nothing of an order that is {} can be returned.", order.status);
     reject::state("NOT_RETURNABLE", message, order.status)
 }
 
-/// Counts units as returned; what they give back, or why they cannot be returned.
-fn give_back(order: &Order, lines: &mut [OrderItem], wanted: &[SkuQuantity]) -> Result<Amount, Error> {
+/// Counts units as returned; what they are worth, or why they cannot be returned.
+fn give_back(order: &Order, lines: &mut [OrderItem], wanted: &[SkuQuantity]) -> Result<Worth, Error> {
     let mut left: HashMap<String, u32> = wanted.iter().map(|item| (item.sku.fold(), item.quantity)).collect();
-    let mut refund = order.currency.zero();
+    let mut worth = Worth { total: order.currency.zero(), net: order.currency.zero() };
     for line in lines.iter_mut() {
         if let Some(left) = left.get_mut(&line.sku.fold()) {
             let units = (line.quantity - line.returned).min(*left);
-            refund += returns::share(line.total, line.quantity, line.returned, units, order.currency);
+            let share = |of| returns::share(of, line.quantity, line.returned, units, order.currency);
+            worth.total += share(line.total);
+            worth.net += share(net(order, line));
             // Goods that the buyer has are given back before goods that never left.
             line.withdrawn += units.saturating_sub(line.shipped.saturating_sub(line.returned - line.withdrawn));
             line.returned += units;
@@ -81,7 +121,7 @@ fn give_back(order: &Order, lines: &mut [OrderItem], wanted: &[SkuQuantity]) -> 
         }
     }
     match wanted.iter().find(|item| left.get(&item.sku.fold()).is_some_and(|left| *left > 0)) {
-        None => Ok(refund),
+        None => Ok(worth),
         Some(item) => {
             let message = format!("There are not {} of \"{}\" left to return in this order.", item.quantity, item.sku);
             Err(Error::conflict("NOTHING_LEFT_TO_RETURN", message).with("sku", &item.sku))
@@ -89,71 +129,164 @@ fn give_back(order: &Order, lines: &mut [OrderItem], wanted: &[SkuQuantity]) -> 
     }
 }
 
-/// Approves a return: the refund is fixed now, from what was returned before it.
-pub(crate) fn approve(
-    tx: &mut Tx<'_>,
-    cx: &Cx,
-    id: OrderId,
-    rid: ReturnId,
-    restock: bool,
-) -> Result<ReturnView, Error> {
-    let mut row = requested(tx, id, rid)?;
-    if row.status == ReturnStatus::Approved {
-        return Ok(return_view(row));
+fn split(order: &Order, lines: &[OrderItem], worth: Amount) -> Split {
+    let whole = lines.iter().map(|line| line.total).sum();
+    returns::split(whole, order.returned, worth, order.points_redeemed, order.points_value, order.currency)
+}
+
+/// Begins an approval, once, and claims the request's key for it: the units are counted as returned from here on.
+pub(crate) fn begin_approval(tx: &mut Tx<'_>, cx: &Cx, op: &ApproveReturn) -> Result<(), Error> {
+    if let Some(claim) = &cx.claim
+        && matches!(tx.recall(claim)?, Recall::Undecided(_))
+    {
+        return Ok(());
+    }
+    let mut row = requested(tx, op.id, op.rid)?;
+    if row.status == ReturnStatus::Approved || row.is_settling() {
+        return Ok(());
     }
     refuse_decided(&row)?;
-    let mut order = order(tx, id)?;
-    if order.payment_status == Some(PaymentStatus::Pending) {
-        let message = "The payment is not captured yet: capture it, or cancel the order instead.";
-        return Err(reject::state("PAYMENT_NOT_CAPTURED", message, order.status));
+    let mut order = order(tx, op.id)?;
+    if !states::returnable(order.status) {
+        return Err(not_returnable(&order));
     }
-    let mut lines = items(tx, id)?;
+    let mut lines = items(tx, op.id)?;
     let worth = give_back(&order, &mut lines, &row.items)?;
-    let split = split(&order, &lines, worth);
-    row.refund = split.money;
-    row.points = split.points;
-    row.status = ReturnStatus::Approved;
-    row.restock = restock;
-    row.decided_at = Some(tx.now());
+    let approval = terms(tx, cx, op, (&order, &lines), worth)?;
+    order.returned += worth.total;
+    order.returned_points += approval.points;
+    row.restock = op.restock.unwrap_or(true);
+    row.approval = Json(Some(approval));
     row.due_at = Some(tx.now());
-    order.returned += worth;
-    order.returned_money += split.money;
-    order.returned_points += split.points;
-    for line in &lines {
-        tx.put(line)?;
+    if let Some(claim) = &cx.claim {
+        tx.claim(claim, row.id.0)?;
     }
+    lines.iter().try_for_each(|line| tx.put(line))?;
     tx.put(&row)?;
-    let detail = format!("Return {rid} gives {} back.", row.refund);
-    note(&mut order, tx.now(), "RETURN", "DONE", &detail, &cx.principal.name());
-    let all_back = lines.iter().all(|line| line.returned == line.quantity);
-    let arrived = if all_back && states::may_follow(order.status, OrderStatus::Refunded) {
-        order.status = OrderStatus::Refunded;
-        false
-    } else {
-        advance(&mut order, &lines) == Some(OrderStatus::Delivered)
+    touch(tx, &mut order)
+}
+
+/// What a return is approved for; shipping and fee within what there is.
+fn terms(
+    tx: &Tx<'_>,
+    cx: &Cx,
+    op: &ApproveReturn,
+    (order, lines): (&Order, &[OrderItem]),
+    worth: Worth,
+) -> Result<Approval, Error> {
+    let mut faults = Vec::new();
+    let mut money = |amount: Option<Amount>, at: &str| match order.currency.exact(amount.unwrap_or_default()) {
+        Ok(amount) if amount.is_negative() => {
+            faults.push(FieldError::new(at, "an amount is not negative"));
+            Amount::ZERO
+        }
+        Ok(amount) => amount,
+        Err(detail) => {
+            faults.push(FieldError::new(at, detail));
+            Amount::ZERO
+        }
     };
+    let (shipping_refund, fee) = (money(op.shipping_refund, "/shippingRefund"), money(op.fee, "/fee"));
+    if !faults.is_empty() {
+        return Err(Error::invalid(faults));
+    }
+    let given = all(tx, order.id)?.iter().filter_map(|row| row.approval.as_ref()).map(|it| it.shipping_refund).sum();
+    let left = shipping_paid(order, lines) - given;
+    if shipping_refund > left {
+        return Err(reject::shipping_refund(left, order.currency));
+    }
+    let Split { money, points } = split(order, lines, worth.total);
+    if fee > money + shipping_refund {
+        return Err(reject::fee(money + shipping_refund, order.currency));
+    }
+    let (whole, actor) = (all_back(lines), cx.principal.name());
+    Ok(Approval { money, points, net: worth.net, shipping_refund, fee, whole, actor })
+}
+
+/// What was paid for shipping in money: points pay goods first.
+fn shipping_paid(order: &Order, lines: &[OrderItem]) -> Amount {
+    let goods: Amount = lines.iter().map(|line| line.total).sum();
+    let by_points = (order.points_value - goods).max(order.currency.zero());
+    order.total + order.points_value - goods - by_points
+}
+
+/// The payment has said what a return gives: it is APPROVED, once. `None` where nothing was to be paid.
+pub(crate) fn approve(tx: &mut Tx<'_>, rid: ReturnId, settled: Option<&ReturnSettlement>) -> Result<ReturnView, Error> {
+    let mut row = tx.get::<Return>(&rid)?.ok_or_else(|| Error::not_found("return"))?;
+    let Some(mut approval) = row.approval.0.clone().filter(|_| row.is_settling()) else { return Ok(return_view(row)) };
+    let mut order = order(tx, row.order_id)?;
+    let lines = items(tx, row.order_id)?;
+    let zero = order.currency.zero();
+    row.refund = settled.map_or(zero, |settled| settled.refund);
+    row.voided = settled.map_or(zero, |settled| settled.voided);
+    approval.fee = settled.map_or(zero, |settled| settled.fee);
+    row.points = approval.points;
+    row.status = ReturnStatus::Approved;
+    row.decided_at = Some(tx.now());
+    let actor = approval.actor.clone();
+    count_return(&mut order, &lines, &row, approval.net);
+    row.approval = Json(Some(approval));
+    tx.put(&row)?;
+    note_payment(&mut order, settled.map(|settled| &settled.payment));
+    let detail = told(&order, &row);
+    note(&mut order, tx.now(), "RETURN", "DONE", &detail, &actor);
+    let arrived = !finish(&mut order, &lines) && advance(&mut order, &lines) == Some(OrderStatus::Delivered);
     touch(tx, &mut order)?;
     if arrived {
-        tx.emit(id, &OrderDelivered(fact(&order)))?;
+        tx.emit(order.id, &OrderDelivered(fact(&order)))?;
     }
-    let (user_id, refund, currency) = (order.user_id, row.refund, order.currency);
-    let fact = OrderReturned {
-        order_id: id,
-        return_id: rid.0,
-        user_id,
-        refund,
-        currency,
-        points: row.points,
-        returned: order.returned,
-        whole: lines.iter().map(|line| line.total).sum(),
-    };
-    tx.emit(id, &fact)?;
+    tx.emit(order.id, &returned(&order, &lines, &row))?;
     Ok(return_view(row))
 }
 
-fn split(order: &Order, lines: &[OrderItem], worth: Amount) -> returns::Split {
-    let whole = lines.iter().map(|line| line.total).sum();
-    returns::split(whole, order.returned, worth, order.points_redeemed, order.points_value, order.currency)
+/// What a return did, for people.
+fn told(order: &Order, row: &Return) -> String {
+    let currency = order.currency;
+    let mut text = format!("Return {} gives {} {currency} back", row.id, row.refund);
+    if !row.voided.is_zero() {
+        text += &format!(", {} {currency} are no longer due", row.voided);
+    }
+    if row.points > 0 {
+        text += &format!(", {} points go back", row.points);
+    }
+    text + "."
+}
+
+fn returned(order: &Order, lines: &[OrderItem], row: &Return) -> OrderReturned {
+    OrderReturned {
+        order_id: order.id,
+        return_id: row.id.0,
+        user_id: order.user_id,
+        refund: row.refund,
+        voided: row.voided,
+        currency: order.currency,
+        points: row.points,
+        returned: order.returned,
+        whole: lines.iter().map(|line| line.total).sum(),
+    }
+}
+
+/// Counts what a return gave: never more of the revenue than there is, and all of it with the last of the goods.
+fn count_return(order: &mut Order, lines: &[OrderItem], row: &Return, net: Amount) {
+    let revenue = revenue(order, lines);
+    order.given_back += row.refund + row.voided;
+    order.returned_net = (order.returned_net + net).min(revenue);
+}
+
+/// Counts a refund of money alone: its share of the revenue that is left.
+pub(crate) fn count_refund(order: &mut Order, lines: &[OrderItem], amount: Amount) {
+    let rest = revenue(order, lines) - order.returned_net;
+    let left_of_points = match order.points_redeemed {
+        0 => Decimal::ZERO,
+        all => order.points_value.0 * Decimal::from(all - order.returned_points) / Decimal::from(all),
+    };
+    let paid = (order.total - order.given_back).0 + left_of_points;
+    order.returned_net += returns::share_of_rest(rest, amount, paid, order.currency);
+    order.given_back += amount;
+}
+
+fn revenue(order: &Order, lines: &[OrderItem]) -> Amount {
+    lines.iter().map(|line| net(order, line)).sum()
 }
 
 /// Rejects a return.
@@ -161,6 +294,9 @@ pub(crate) fn reject(tx: &mut Tx<'_>, cx: &Cx, id: OrderId, rid: ReturnId) -> Re
     let mut row = requested(tx, id, rid)?;
     if row.status == ReturnStatus::Rejected {
         return Ok(return_view(row));
+    }
+    if row.is_settling() {
+        return Err(reject::return_in_progress());
     }
     refuse_decided(&row)?;
     row.status = ReturnStatus::Rejected;

@@ -16,6 +16,15 @@ pub(crate) fn share(total: Amount, quantity: u32, before: u32, now: u32, currenc
     running(before.saturating_add(now)) - running(before)
 }
 
+/// What units are worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Worth {
+    /// What was paid for them, in money and points.
+    pub(crate) total: Amount,
+    /// What they come to of the goods' revenue: after discounts, without tax.
+    pub(crate) net: Amount,
+}
+
 /// How a return's worth is paid back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Split {
@@ -24,7 +33,8 @@ pub(crate) struct Split {
 }
 
 /// How goods worth `before..before + now`, of `whole` in all, are paid back when `points` worth `points_value` paid a part:
-/// running shares again, so that all goods give back all points and all the money.
+/// running shares again, so that all goods give back all their points and all their money. Points pay goods before shipping:
+/// where they are worth more than the goods, the rest of them paid for shipping and stays with it.
 pub(crate) fn split(
     whole: Amount,
     before: Amount,
@@ -36,11 +46,18 @@ pub(crate) fn split(
     if whole.is_zero() || points == 0 {
         return Split { money: now, points: 0 };
     }
-    let by_points = |part: Amount| currency.round(points_value.0 * part.0 / whole.0);
-    let units =
-        |part: Amount| promox_kernel::round_half_up(Decimal::from(points) * part.0 / whole.0, 0).to_i64().unwrap_or(0);
+    let for_goods = points_value.min(whole);
+    let of_goods = Decimal::from(points) * for_goods.0 / points_value.0;
+    let by_points = |part: Amount| currency.round(for_goods.0 * part.0 / whole.0);
+    let units = |part: Amount| promox_kernel::round_half_up(of_goods * part.0 / whole.0, 0).to_i64().unwrap_or(0);
     let after = before + now;
     Split { money: now - (by_points(after) - by_points(before)), points: units(after) - units(before) }
+}
+
+/// What a refund of money alone takes of the revenue that is left: the same share of it as `amount` is of `paid`, the money and
+/// points that are left.
+pub(crate) fn share_of_rest(rest: Amount, amount: Amount, paid: Decimal, currency: Currency) -> Amount {
+    if amount.0 >= paid { rest } else { currency.round(rest.0 * amount.0 / paid) }
 }
 
 #[cfg(test)]
@@ -57,6 +74,32 @@ mod tests {
         assert_eq!(back("0.00", "10.00"), Split { money: amount("8.33"), points: 167 });
         assert_eq!(back("10.00", "10.00"), Split { money: amount("8.34"), points: 166 });
         assert_eq!(back("20.00", "10.00"), Split { money: amount("8.33"), points: 167 });
+    }
+
+    #[test]
+    fn points_that_paid_for_shipping_stay_with_it() {
+        let amount = |text: &str| text.parse::<Amount>().unwrap();
+        // 10.00 of goods and 5.00 of shipping, all paid by 1,500 points.
+        let back = |before: &str, now: &str| {
+            split(amount("10.00"), amount(before), amount(now), 1_500, amount("15.00"), Currency::GBP)
+        };
+        assert_eq!(back("0.00", "10.00"), Split { money: amount("0.00"), points: 1_000 });
+        assert_eq!(back("0.00", "5.00"), Split { money: amount("0.00"), points: 500 });
+    }
+
+    #[test]
+    fn a_refund_of_money_takes_its_share_of_what_is_left() {
+        let amount = |text: &str| text.parse::<Amount>().unwrap();
+        for (rest, refund, paid, want) in [
+            ("12.00", "10.00", "16.96", "7.08"),
+            ("12.00", "16.96", "16.96", "12.00"),
+            ("6.00", "10.96", "10.96", "6.00"),
+            ("12.00", "0.01", "16.96", "0.01"),
+            ("0.00", "4.96", "4.96", "0.00"),
+        ] {
+            let share = share_of_rest(amount(rest), amount(refund), amount(paid).0, Currency::GBP);
+            assert_eq!(share, amount(want), "{refund} of {paid}");
+        }
     }
 
     proptest! {

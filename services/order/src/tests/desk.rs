@@ -143,6 +143,8 @@ pub(super) fn paid() -> PaymentOutcome {
         action: None,
         captured: Amount::ZERO,
         refunded: Amount::ZERO,
+        left: "1000.00".parse().unwrap(),
+        secured: "1000.00".parse().unwrap(),
     }
 }
 

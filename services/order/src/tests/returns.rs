@@ -1,11 +1,12 @@
 //! Parcels and returns: units are shipped once and returned once, and all of them give back exactly what was paid.
 
 use promox_contract::order::OrderStatus;
+use promox_contract::payment::{PaymentOutcome, PaymentStatus, ReturnSettlement};
 use promox_kernel::Amount;
 use proptest::prelude::*;
 
-use super::desk::{Desk, Line, items};
-use crate::api::{RequestReturn, ShipOrder};
+use super::desk::{Desk, Line, items, paid};
+use crate::api::{ApproveReturn, RequestReturn, ShipOrder};
 use crate::commands::{fulfil, returns};
 
 const LINES: [Line; 2] = [("A", 3, "3.33", "1.00"), ("B", 7, "0.99", "0.50")];
@@ -13,9 +14,20 @@ const LINES: [Line; 2] = [("A", 3, "3.33", "1.00"), ("B", 7, "0.99", "0.50")];
 async fn give_back(desk: &Desk, id: promox_contract::ids::OrderId, units: &[(&str, u32)]) -> Option<Amount> {
     let op = RequestReturn { id, items: items(units), reason: "too blue".into() };
     let cx = desk.buyer();
-    let asked = desk.write(move |tx| returns::request(tx, &cx, &op)).await.ok()?;
-    let cx = desk.cx();
-    let approved = desk.write(move |tx| returns::approve(tx, &cx, id, asked.id, true)).await.unwrap();
+    let asked = desk.write(move |tx| returns::request(tx, &cx, &op, Some(&paid()))).await.ok()?;
+    let (cx, rid) = (desk.cx(), asked.id);
+    let op = ApproveReturn { id, rid, restock: None, shipping_refund: None, fee: None };
+    desk.write(move |tx| returns::begin_approval(tx, &cx, &op)).await.unwrap();
+    let approve = move |tx: &mut promox_storage::Tx<'_>| {
+        let (row, _) = returns::load(tx, rid)?;
+        let approval = row.approval.0.unwrap();
+        let status = if approval.whole { PaymentStatus::Refunded } else { PaymentStatus::PartiallyRefunded };
+        let (payment, zero) = (PaymentOutcome { status, ..paid() }, Amount::ZERO);
+        let settled = ReturnSettlement { refund: approval.money, voided: zero, fee: zero, payment };
+        returns::approve(tx, rid, Some(&settled))
+    };
+    let approved = desk.write(approve).await.unwrap();
+    desk.write(move |tx| returns::moved(tx, rid)).await.unwrap();
     Some(approved.refund)
 }
 
@@ -25,9 +37,9 @@ async fn parcels_take_the_units_that_are_left() {
     let id = desk.sold(&LINES).await;
     let ship = |units: Option<&[(&str, u32)]>| {
         let items = units.map(items);
-        let op = ShipOrder { id, items, carrier: "Post".into(), tracking_number: "1".into() };
+        let op = ShipOrder { id, items, carrier: "Post".into(), tracking_number: "1".into(), confirm: false };
         let cx = desk.cx();
-        desk.write(move |tx| fulfil::ship(tx, &cx, &op))
+        desk.write(move |tx| fulfil::ship(tx, &cx, &op, Some(&paid())))
     };
     ship(Some(&[("A", 2)])).await.unwrap();
     assert_eq!(desk.status(id).await, OrderStatus::Processing);

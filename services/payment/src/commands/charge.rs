@@ -47,6 +47,7 @@ fn begin(tx: &mut Tx<'_>, due: &Due) -> Result<Payment, StoreError> {
         captured: zero,
         refunded: zero,
         refunding: zero,
+        voided: zero,
         failure_code: None,
         token: due.choice.token.clone(),
         reference: None,
@@ -89,31 +90,46 @@ fn follow(tx: &mut Tx<'_>, payment: &mut Payment, news: &News) -> Result<(), Sto
             let (payment_id, order_id, code) = (payment.id, payment.order_id, code.clone());
             tx.emit(payment_id, &PaymentFailed { payment_id, order_id, code })?;
         }
-        News::Voided if payment.authorized > payment.captured => {
-            let amount = payment.authorized - payment.captured;
-            enter(tx, payment, (EntryKind::Void, amount), None, None)?;
-        }
-        News::Voided | News::Silence => {}
+        News::Voided => void(tx, payment)?,
+        News::Silence => {}
+    }
+    Ok(())
+}
+
+/// Nothing will be captured. An order that has not ended by itself is told: its money does not come.
+fn void(tx: &mut Tx<'_>, payment: &mut Payment) -> Result<(), StoreError> {
+    payment.voided = payment.amount;
+    if payment.authorized > payment.captured {
+        let amount = payment.authorized - payment.captured;
+        enter(tx, payment, (EntryKind::Void, amount), None, None)?;
+    }
+    if payment.cancelled_at.is_none() {
+        let (payment_id, order_id, code) = (payment.id, payment.order_id, "VOIDED".to_owned());
+        tx.emit(payment_id, &PaymentFailed { payment_id, order_id, code })?;
     }
     Ok(())
 }
 
 fn authorize(tx: &mut Tx<'_>, payment: &mut Payment, reference: &str) -> Result<(), StoreError> {
-    payment.authorized = payment.amount;
+    payment.authorized = payment.due();
     payment.reference = Some(reference.to_owned());
-    enter(tx, payment, (EntryKind::Authorize, payment.amount), Some(reference.to_owned()), None)
+    enter(tx, payment, (EntryKind::Authorize, payment.authorized), Some(reference.to_owned()), None)
 }
 
 /// The money is there. If its order has ended, it goes back: the refund is opened in the same transaction.
 fn capture(tx: &mut Tx<'_>, payment: &mut Payment, reference: &str) -> Result<(), StoreError> {
+    if payment.due().is_zero() {
+        // The provider took what was void: it is all there, and goes back.
+        payment.voided = payment.currency.zero();
+    }
     if payment.authorized.is_zero() {
         authorize(tx, payment, reference)?;
     }
-    payment.captured = payment.amount;
+    payment.captured = payment.due();
     payment.failure_code = None;
-    enter(tx, payment, (EntryKind::Capture, payment.amount), Some(reference.to_owned()), None)?;
+    enter(tx, payment, (EntryKind::Capture, payment.captured), Some(reference.to_owned()), None)?;
     let (payment_id, order_id) = (payment.id, payment.order_id);
-    let told = PaymentCaptured { payment_id, order_id, amount: payment.amount, currency: payment.currency };
+    let told = PaymentCaptured { payment_id, order_id, amount: payment.captured, currency: payment.currency };
     tx.emit(payment_id, &told)?;
     if payment.cancelled_at.is_some() {
         refund::open_rest(tx, payment)?;
@@ -121,8 +137,8 @@ fn capture(tx: &mut Tx<'_>, payment: &mut Payment, reference: &str) -> Result<()
     Ok(())
 }
 
-/// What the end of an order asks for.
-#[derive(Debug)]
+/// What the end of an order, or a return, asks the provider for.
+#[derive(Clone, Debug)]
 pub(crate) enum Ending {
     /// Nothing more.
     Done,
@@ -195,8 +211,10 @@ pub(crate) fn hear_notice(tx: &mut Tx<'_>, notice: &Notice) -> Result<Option<Pay
         Subject::Charge { order_id, news, amount } => {
             let payment = queries::of_order(tx, *order_id)?.filter(|it| it.provider == provider);
             let payment = payment.ok_or(Reject::Absent("payment"))?;
-            if amount.is_some_and(|amount| amount != (payment.amount, payment.currency)) {
-                return Err(Reject::Mismatch { amount: payment.amount, currency: payment.currency });
+            let (due, all) = (payment.due(), payment.amount);
+            let known = |(sum, currency)| currency == payment.currency && (sum == due || (due.is_zero() && sum == all));
+            if amount.is_some_and(|amount| !known(amount)) {
+                return Err(Reject::Mismatch { amount: due, currency: payment.currency });
             }
             match rules::next(payment.status, news) {
                 Some(_) => Some(hear(tx, payment, news)?),

@@ -7,11 +7,12 @@ use promox_contract::payment::PaymentRefunded;
 use promox_kernel::{Amount, Timestamp};
 use promox_storage::{StoreError, Tx};
 
+use super::charge::Ending;
 use super::{enter, keep};
 use crate::queries;
-use crate::records::{EntryKind, Payment, Refund, RefundByDue, RefundByReference, RefundStatus};
+use crate::records::{EntryKind, Payment, Refund, RefundByDue, RefundByReference, RefundStatus, Settlement};
 use crate::reject::Reject;
-use crate::rules::{self, MOST_REFUNDS};
+use crate::rules::{self, MOST_REFUNDS, Settled};
 
 /// What names the refund of an order that ended.
 const CANCEL: &str = "cancel";
@@ -76,29 +77,61 @@ pub(crate) fn request(tx: &mut Tx<'_>, id: PaymentId, amount: Option<Amount>, re
     Ok(refund)
 }
 
-/// Opens the refund of a return, once a reference.
-pub(crate) fn for_return(
-    tx: &mut Tx<'_>,
-    order_id: OrderId,
-    reference: &str,
-    amount: Amount,
-    reason: &str,
-) -> Result<i64, Reject> {
-    let mut payment = queries::of_order(tx, order_id)?.ok_or(Reject::Absent("payment"))?;
-    let amount = rules::money(amount, payment.currency)?;
-    if let Some(known) = tx.get_by::<RefundByReference>((payment.id, reference))? {
-        rules::same_refund(&known, amount)?;
-        return Ok(known.id);
+/// What a return asks for.
+#[derive(Clone, Debug)]
+pub(crate) struct Returned {
+    pub(crate) order_id: OrderId,
+    pub(crate) return_id: i64,
+    pub(crate) amount: Amount,
+    pub(crate) fee: Amount,
+    pub(crate) whole: bool,
+    pub(crate) reason: String,
+}
+
+/// What a return gave, and what the provider is still to be asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct Decided {
+    pub(crate) settlement: Settlement,
+    pub(crate) next: Ending,
+}
+
+/// Decides what a return gives, once: the money is claimed, or no longer due, in the transaction that says so.
+pub(crate) fn for_return(tx: &mut Tx<'_>, asked: &Returned) -> Result<Decided, Reject> {
+    let mut payment = queries::of_order(tx, asked.order_id)?.ok_or(Reject::Absent("payment"))?;
+    if let Some(settlement) = tx.get::<Settlement>(&asked.return_id)? {
+        let next = unfinished(tx, payment, &settlement)?;
+        return Ok(Decided { settlement, next });
     }
-    payment.check_refund(amount)?;
-    check_number(tx, payment.id)?;
-    let refund = open(tx, &mut payment, Some(reference), amount, reason)?;
+    let Settled { refund, voided, fee } = payment.settlement(asked.amount, asked.fee, asked.whole);
+    let (payment_id, at) = (payment.id, tx.now());
+    let settlement = Settlement { return_id: asked.return_id, payment_id, refund, voided, fee, at };
+    tx.insert(&settlement)?;
+    payment.voided += voided;
+    if voided > Amount::ZERO && payment.due().is_zero() {
+        payment.cancel(&asked.reason, tx.now());
+    }
+    if refund > Amount::ZERO {
+        open(tx, &mut payment, Some(&rules::return_reference(asked.return_id)), refund, &asked.reason)?;
+    }
     keep(tx, &mut payment)?;
-    Ok(refund)
+    let next = unfinished(tx, payment, &settlement)?;
+    Ok(Decided { settlement, next })
+}
+
+/// What is left to do of a return that was decided.
+fn unfinished(tx: &Tx<'_>, payment: Payment, settlement: &Settlement) -> Result<Ending, StoreError> {
+    let reference = rules::return_reference(settlement.return_id);
+    let refund = tx.get_by::<RefundByReference>((payment.id, &reference))?;
+    if let Some(refund) = refund.filter(|refund| refund.status == RefundStatus::Pending) {
+        return Ok(Ending::GiveBack(refund.id));
+    }
+    let ends = payment.due().is_zero() && payment.check_void().is_ok();
+    Ok(if ends { Ending::Void(Box::new(payment)) } else { Ending::Done })
 }
 
 fn check_number(tx: &Tx<'_>, id: PaymentId) -> Result<(), Reject> {
-    if queries::refunds(tx, id)?.len() < MOST_REFUNDS {
+    let refunds = queries::refunds(tx, id)?;
+    if refunds.iter().filter(|refund| rules::return_of(&refund.reference).is_none()).count() < MOST_REFUNDS {
         return Ok(());
     }
     Err(Reject::TooManyRefunds { most: MOST_REFUNDS })
@@ -120,17 +153,19 @@ pub(crate) fn settle(tx: &mut Tx<'_>, id: i64, reference: &str) -> Result<Paymen
     refund.due_at = None;
     refund.settled_at = Some(tx.now());
     tx.put(&refund)?;
-    tell(tx, &payment, refund.amount)?;
+    tell(tx, &payment, &refund)?;
     Ok(payment)
 }
 
-fn tell(tx: &mut Tx<'_>, payment: &Payment, amount: Amount) -> Result<(), StoreError> {
+fn tell(tx: &mut Tx<'_>, payment: &Payment, refund: &Refund) -> Result<(), StoreError> {
     let told = PaymentRefunded {
         payment_id: payment.id,
         order_id: payment.order_id,
-        amount,
+        amount: refund.amount,
         refunded: payment.refunded,
+        captured: payment.captured,
         currency: payment.currency,
+        return_id: rules::return_of(&refund.reference),
     };
     tx.emit(payment.id, &told)
 }

@@ -3,20 +3,25 @@
 use std::time::Duration;
 
 use promox_contract::ids::OrderId;
-use promox_contract::payment::{PaymentOutcome, PaymentStatus as Status, RefundForReturn};
+use promox_contract::payment::{PaymentStatus as Status, ReturnSettlement, SettleReturn};
 use promox_kernel::{Error, Kind, Reply};
 use promox_storage::Recall;
 use tokio::task::JoinSet;
 
 use super::shop::{Shop, refund_op};
 
-async fn for_return(shop: &Shop, reference: &str, amount: &str) -> Result<PaymentOutcome, Error> {
-    let op = RefundForReturn {
-        order_id: OrderId(1),
-        reference: reference.into(),
-        amount: amount.parse().unwrap(),
-        reason: "returned".into(),
-    };
+async fn for_return(shop: &Shop, order: i64, (id, amount): (i64, &str)) -> Result<ReturnSettlement, Error> {
+    settle(shop, order, (id, amount, "0"), false).await
+}
+
+async fn settle(
+    shop: &Shop,
+    order: i64,
+    (return_id, amount, fee): (i64, &str, &str),
+    whole: bool,
+) -> Result<ReturnSettlement, Error> {
+    let (amount, fee) = (amount.parse().unwrap(), fee.parse().unwrap());
+    let op = SettleReturn { order_id: OrderId(order), return_id, amount, fee, whole, reason: "returned".into() };
     shop.ticking(shop.call(op)).await
 }
 
@@ -46,18 +51,63 @@ async fn refunds_take_from_what_is_left() {
 }
 
 #[tokio::test]
-async fn a_return_is_refunded_once_a_reference() {
+async fn a_return_is_refunded_once_and_gives_what_is_left() {
     let shop = Shop::open();
-    assert_eq!(for_return(&shop, "return:1", "1").await.unwrap_err().kind(), Kind::NotFound);
+    assert_eq!(for_return(&shop, 1, (1, "1")).await.unwrap_err().kind(), Kind::NotFound);
     shop.take(1, "tok_visa", "10.00").await.unwrap();
     for _ in 0..2 {
-        let outcome = for_return(&shop, "return:1", "3.50").await.unwrap();
-        assert_eq!((outcome.status, outcome.refunded.to_string()), (Status::PartiallyRefunded, "3.50".into()));
+        let settled = for_return(&shop, 1, (1, "3.50")).await.unwrap();
+        assert_eq!(settled.refund.to_string(), "3.50");
+        assert_eq!(
+            (settled.payment.status, settled.payment.left.to_string()),
+            (Status::PartiallyRefunded, "6.50".into())
+        );
     }
-    assert_eq!(for_return(&shop, "return:1", "3.51").await.unwrap_err().code(), "REFERENCE_TAKEN");
-    assert_eq!(for_return(&shop, "return:2", "6.51").await.unwrap_err().code(), "REFUND_EXCEEDS_CAPTURED");
-    assert_eq!(for_return(&shop, "return:2", "6.50").await.unwrap().status, Status::Refunded);
+    let again = for_return(&shop, 1, (1, "4.00")).await.unwrap();
+    assert_eq!(again.refund.to_string(), "3.50", "it was decided before");
+    for (id, want) in [(2, "6.50"), (3, "0.00"), (2, "6.50"), (3, "0.00")] {
+        let settled = for_return(&shop, 1, (id, "8.00")).await.unwrap();
+        assert_eq!((settled.refund.to_string(), settled.payment.status), (want.into(), Status::Refunded), "{id}");
+    }
+    assert_eq!(shop.payment(1).await.refunds.len(), 2, "nothing is no refund");
     shop.verify();
+}
+
+#[tokio::test]
+async fn what_was_not_captured_is_no_longer_due() {
+    let shop = Shop::open();
+    shop.by_hand(1, "16.96").await;
+    let first = settle(&shop, 1, (1, "6.00", "1.00"), false).await.unwrap();
+    assert_eq!(
+        (first.refund.to_string(), first.voided.to_string(), first.fee.to_string()),
+        ("0.00".into(), "5.00".into(), "1.00".into())
+    );
+    assert_eq!(first.payment.status, Status::Pending);
+    let captured = shop.call(crate::api::CapturePayment { id: promox_contract::ids::PaymentId(1) }).await.unwrap();
+    assert_eq!((captured.captured.to_string(), captured.voided.to_string()), ("11.96".into(), "5.00".into()));
+    let second = settle(&shop, 1, (2, "6.00", "0"), true).await.unwrap();
+    assert_eq!((second.refund.to_string(), second.voided.to_string()), ("6.00".into(), "0.00".into()));
+    shop.by_hand(2, "16.96").await;
+    for _ in 0..2 {
+        let all = settle(&shop, 2, (3, "12.00", "0"), true).await.unwrap();
+        assert_eq!((all.voided.to_string(), all.payment.status), ("16.96".into(), Status::Voided), "shipping with it");
+    }
+    assert_eq!(shop.told().await, ["PAYMENT_CAPTURED", "PAYMENT_REFUNDED"]);
+    shop.verify();
+}
+
+#[tokio::test]
+async fn a_silent_provider_delays_a_return_s_money_and_not_its_answer() {
+    let quick = Shop::open();
+    quick.take(1, "tok_visa", "10.00").await.unwrap();
+    let slow = quick.reopen(Duration::from_hours(1));
+    let settled = for_return(&slow, 1, (1, "4.00")).await.unwrap();
+    assert_eq!((settled.refund.to_string(), settled.payment.left.to_string()), ("4.00".into(), "6.00".into()));
+    assert_eq!(slow.stands(1).await.2, "0.00");
+    quick.node.clock.advance(Duration::from_mins(1));
+    quick.payments.jobs().remove(0).run(quick.cx()).await.unwrap();
+    assert_eq!(quick.stands(1).await.2, "4.00");
+    quick.verify();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -71,13 +121,16 @@ async fn racing_refunds_never_pass_the_capture() {
             if n % 2 == 0 {
                 return cx.call(refund_op(1, Some("3.00"))).await.is_ok();
             }
-            let (order_id, reference) = (OrderId(1), format!("return:{n}"));
-            let amount = "3.00".parse().unwrap();
-            cx.call(RefundForReturn { order_id, reference, amount, reason: String::new() }).await.is_ok()
+            let (amount, fee) = ("3.00".parse().unwrap(), promox_kernel::Amount::ZERO);
+            let op =
+                SettleReturn { order_id: OrderId(1), return_id: n, amount, fee, whole: false, reason: String::new() };
+            !cx.call(op).await.unwrap().refund.is_zero()
         });
     }
     let given = askers.join_all().await.into_iter().filter(|given| *given).count();
-    assert_eq!((given, shop.stands(1).await.2.as_str()), (3, "9.00"));
+    let refunded = shop.stands(1).await.2;
+    // A return takes the last 1.00 too, unless hands took it all before.
+    assert!(matches!((given, refunded.as_str()), (4, "10.00")), "{given} {refunded}");
     shop.verify();
 }
 

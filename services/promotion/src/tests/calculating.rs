@@ -151,6 +151,8 @@ fn order(id: i64, status: OrderStatus, lines: &[(&str, u32, &str)]) -> OrderFigu
         subtotal: amount(price).times(i64::from(*quantity)).unwrap(),
         discount: zero,
         tax: zero,
+        returned: 0,
+        returned_net: Amount::ZERO,
         flash_sale_id: None,
         campaign_id: None,
     };
@@ -175,6 +177,7 @@ fn order(id: i64, status: OrderStatus, lines: &[(&str, u32, &str)]) -> OrderFigu
             total: subtotal,
         },
         applied: Vec::new(),
+        returned: Amount::ZERO,
         imported: true,
         placed_at: placed_at + std::time::Duration::from_secs(id.unsigned_abs() * 60),
     }

@@ -221,6 +221,7 @@ impl Shop {
             return_id: returned,
             user_id: Some(UserId(user)),
             refund: money(0),
+            voided: money(0),
             currency: Currency::GBP,
             points,
             returned: money(returned),
