@@ -459,7 +459,7 @@ pub struct ReturnView {
     pub reason: String,
     /// What is given back in money; an estimate until it is approved.
     pub refund: Amount,
-    /// Shipping that is in it.
+    /// Shipping that was to be given back with the units; it is in the refund as far as the money was left.
     pub shipping_refund: Amount,
     /// What was kept of it.
     pub fee: Amount,

@@ -12,8 +12,9 @@ use std::sync::Arc;
 use promox::config::Settings;
 use promox_embedded::disk::MemoryDisk;
 use promox_kernel::{Clock, Cx, Entropy, UserId};
-use promox_storage::Cache;
+use promox_storage::{Cache, ConsumerLoop};
 use serde_json::{Value, json};
+use tokio::sync::Mutex;
 
 use crate::ask::{Answer, Ask, Clients, Who};
 use crate::disk::SimDisk;
@@ -37,6 +38,7 @@ const BUYERS: u64 = 3;
 pub(crate) struct Desk {
     pub(crate) clients: Clients,
     pub(crate) buyers: Vec<UserId>,
+    consumers: Arc<Mutex<Vec<ConsumerLoop>>>,
 }
 
 impl Desk {
@@ -63,10 +65,10 @@ impl Desk {
     /// Lets everything follow that follows from what was done.
     pub(crate) async fn rest(&self) {
         let promox = &self.clients.promox;
-        let (mut consumers, jobs) = (promox.consumers(), promox.jobs());
+        let (mut consumers, jobs) = (self.consumers.lock().await, promox.jobs());
         let due = ["order.move_returns", "order.take_up_sagas", "payment.settle_refunds", "analytics.follow"];
         for _ in 0..3 {
-            for consumer in &mut consumers {
+            for consumer in &mut *consumers {
                 while consumer.turn(promox.node()).await.unwrap() {}
             }
             for job in jobs.iter().filter(|job| due.contains(&job.name)) {
@@ -116,7 +118,8 @@ fn runtime() -> tokio::runtime::Runtime {
 }
 
 fn desk(life: &Life, buyers: &[UserId]) -> Desk {
-    Desk { clients: Clients { promox: life.promox.clone(), log: Arc::default() }, buyers: buyers.to_vec() }
+    let consumers = Arc::new(Mutex::new(life.promox.consumers()));
+    Desk { clients: Clients { promox: life.promox.clone(), log: Arc::default() }, buyers: buyers.to_vec(), consumers }
 }
 
 /// A shop that is open, and the life that it begins with.

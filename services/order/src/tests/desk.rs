@@ -10,14 +10,14 @@ use promox_contract::payment::{PaymentOutcome, PaymentStatus};
 use promox_kernel::{
     Amount, Claim, Clock, Currency, Cx, Entropy, Error, Node, Principal, Registry, Sealed, Timestamp, UserId,
 };
-use promox_storage::{Audit, Cache, Database, Db, Engine, MemoryEngine, Report, Tx};
+use promox_storage::{Audit, Cache, ConsumerLoop, Database, Db, Engine, MemoryEngine, Report, Tx};
 
 use crate::api::{LineView, OrderView};
 use crate::checkout::steps::{self, Begun, Held};
 use crate::checkout::{Confirmation, Draft, Extras, NewOrder, Opening, StoredClaim};
 use crate::records::Saga;
 use crate::rules::pricing::Priced;
-use crate::{Orders, StoreSettings};
+use crate::{OrderNews, Orders, StoreSettings};
 
 pub(super) const BUYER: UserId = UserId(7);
 
@@ -92,6 +92,12 @@ impl Desk {
         self.open_order(&held, &draft).await.unwrap();
         self.confirm(&held).await.unwrap();
         held.order_id
+    }
+
+    /// Lets orders follow what payments told.
+    pub(super) async fn follow(&self) {
+        let mut news = ConsumerLoop::new(Arc::new(OrderNews), self.db.clone(), self.db.clone());
+        while news.turn(&self.node).await.unwrap() {}
     }
 
     pub(super) async fn status(&self, id: OrderId) -> OrderStatus {

@@ -1,12 +1,14 @@
 //! A saga's steps: each is written once, by the driver that holds it, and the key's answer with the last one.
 
+use promox_contract::ids::PaymentId;
 use promox_contract::order::OrderStatus;
-use promox_contract::payment::{PaymentOutcome, PaymentStatus};
+use promox_contract::payment::{PaymentFailed, PaymentOutcome, PaymentStatus};
 use promox_storage::Recall;
 
 use super::desk::{Desk, Line, claim, paid};
+use crate::api::ShipOrder;
 use crate::checkout::steps;
-use crate::commands::cancel;
+use crate::commands::{cancel, fulfil};
 use crate::records::SagaStep;
 
 const LINES: [Line; 2] = [("A", 2, "1.50", "0.00"), ("B", 1, "4.00", "1.00")];
@@ -143,5 +145,30 @@ async fn a_cancel_takes_a_waiting_saga_over_and_leaves_a_running_one_alone() {
     assert!(desk.write(cancel(cx)).await.unwrap().is_none(), "cancelling again changes nothing");
     assert_eq!(desk.status(id).await, OrderStatus::Cancelled);
     assert_eq!(desk.told().await, ["ORDER_CREATED", "ORDER_CANCELLED"]);
+    desk.verify();
+}
+
+#[tokio::test]
+async fn an_order_whose_payment_is_voided_by_its_provider_is_cancelled_unless_goods_have_left() {
+    let desk = Desk::open();
+    for (ships, status) in [(false, OrderStatus::Cancelled), (true, OrderStatus::Shipped)] {
+        let (held, draft) = desk.begin(&LINES, None).await;
+        desk.open_order(&held, &draft).await.unwrap();
+        let (driver, authorized) = (held.clone(), PaymentOutcome { status: PaymentStatus::Authorized, ..paid() });
+        desk.write(move |tx| steps::confirm(tx, &driver, Some(&authorized))).await.unwrap();
+        let id = held.order_id;
+        if ships {
+            let (cx, parcel) = (desk.cx(), ("Post".to_owned(), "1".to_owned()));
+            let op = ShipOrder { id, items: None, carrier: parcel.0, tracking_number: parcel.1, confirm: false };
+            desk.write(move |tx| fulfil::ship(tx, &cx, &op, Some(&paid()))).await.unwrap();
+        }
+        let failed = PaymentFailed { payment_id: PaymentId(1), order_id: id, code: "VOIDED".into() };
+        desk.write(move |tx| Ok(tx.emit(1, &failed)?)).await.unwrap();
+        desk.follow().await;
+        assert_eq!(desk.status(id).await, status);
+        let saga = desk.saga(id).await;
+        assert_eq!(saga.is_some(), !ships, "what was held is given back by the saga that the sweeper finds");
+        assert!(saga.is_none_or(|saga| saga.due_at <= desk.node.clock.now()));
+    }
     desk.verify();
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use promox_contract::ids::OrderId;
-use promox_contract::payment::{PaymentStatus as Status, ReturnSettlement, SettleReturn};
+use promox_contract::payment::{PaymentStatus as Status, ReturnSettlement, SETTLED, SettleReturn, gave};
 use promox_kernel::{Error, Kind, Reply};
 use promox_storage::Recall;
 use tokio::task::JoinSet;
@@ -173,4 +173,18 @@ async fn a_refund_whose_answer_was_not_written_goes_on_by_itself() {
     let view = shop.run(shop.keyed("k"), refund_op(1, None)).await.unwrap();
     assert_eq!(view.refunds.len(), 1, "the key leads to the same refund");
     shop.verify();
+}
+
+#[tokio::test]
+async fn verify_sees_a_return_that_says_other_than_what_was_given() {
+    let shop = Shop::open();
+    shop.take(1, "tok_visa", "16.96").await.unwrap();
+    shop.refund(1, Some("10.00")).await.unwrap();
+    assert_eq!(for_return(&shop, 1, (7, "12.00")).await.unwrap().refund.to_string(), "6.96");
+    for (said, found) in [("12.00", true), ("6.96", false)] {
+        let findings = shop.findings(|report| {
+            report.left(SETTLED, 7, gave(said.parse().unwrap(), promox_kernel::Currency::GBP.zero()));
+        });
+        assert_eq!(findings.iter().any(|finding| finding.invariant == SETTLED), found, "{said}: {findings:?}");
+    }
 }
