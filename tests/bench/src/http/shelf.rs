@@ -1,7 +1,6 @@
 //! What price rules of the catalogue cost: a shop with none and one with thousands, by turns in one run.
 
 use std::error::Error;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::Args;
