@@ -43,3 +43,4 @@ mod saga;
 mod settings;
 mod shelf;
 mod shop;
+mod units;

@@ -205,3 +205,28 @@ async fn what_is_answered_to_a_change_is_what_is_read_after_it() {
     assert_eq!(changed, shop.admin.get(&path).await.expect(200));
     shop.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rules_are_found_by_what_they_are_about() {
+    let shop = Shop::start().await;
+    let body = json!({"sku": "A", "name": "A", "price": "20.00", "status": "ACTIVE", "attributes": {"colour": "red"}});
+    let made = shop.admin.post("/api/products", &body).await.expect(201);
+    let only =
+        |items: Value| json!({"actions": [{"type": "PERCENT_OFF", "value": "10", "scope": "ITEMS", "items": items}]});
+    for (items, want) in [
+        (json!({"attributes": {"colour": ["blue"]}}), "20.00"),
+        (json!({"productIds": [999_999]}), "20.00"),
+        (json!({"minPrice": "20.01"}), "20.00"),
+        (json!({"maxPrice": "17.99"}), "20.00"),
+        (json!({"attributes": {"colour": ["red", "green"]}}), "18.00"),
+        (json!({"productIds": [made["id"]]}), "16.20"),
+        // Out of reach until here, and then at the price that the others left.
+        (json!({"minPrice": "16.00", "maxPrice": "17.00"}), "14.58"),
+    ] {
+        activate(&shop, percent("10", only(items.clone()))).await;
+        assert_eq!(price(&shop.anyone).await, want, "with {items}");
+        let order = shop.anyone.post("/api/orders/quote", &order_of(&[("A", 1)], "tok_visa")).await.expect(200);
+        assert_eq!(order["totals"]["subtotal"], want, "with {items}");
+    }
+    shop.close().await;
+}
