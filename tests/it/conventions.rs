@@ -236,6 +236,67 @@ async fn a_cursor_is_good_for_the_list_that_gave_it() {
     shop.close().await;
 }
 
+/// What looks the same is the same, however it was typed, and lines end in one way.
+#[tokio::test(flavor = "multi_thread")]
+async fn texts_are_kept_in_one_form() {
+    let shop = Shop::start().await;
+    let made = json!({"sku": "CAFE\u{301}", "name": "Cafe\u{301}", "description": "one\r\ntwo\n", "price": "1.00",
+        "status": "ACTIVE", "attributes": {"origine\u{301}": "Bre\u{301}sil"}});
+    let product = shop.admin.post("/api/products", &made).await.expect(201);
+    assert_eq!((&product["sku"], &product["name"]), (&json!("CAF\u{c9}"), &json!("Caf\u{e9}")));
+    assert_eq!(product["description"], "one\ntwo");
+    assert_eq!(product["attributes"], json!({"origin\u{e9}": "Br\u{e9}sil"}));
+    shop.anyone.get("/api/products/sku/cafe%CC%81").await.expect(200);
+    shop.stock("Cafe\u{301}", 5).await;
+    let ada = shop.customer("ada@example.com").await;
+    for line in ["a\nb", "a\r\nb", "a\rb", "a\u{2028}b"] {
+        let renamed = ada.patch("/api/users/me", &json!({"name": line})).await;
+        renamed.refused(422, "VALIDATION_FAILED");
+        let street = json!({"name": "Ada", "line1": line, "city": "Paris", "country": "FR"});
+        let kept = ada.post("/api/users/me/addresses", &street).await;
+        assert_eq!((kept.status, pointer(&kept)), (422, json!("/line1")), "{line:?}");
+        let mut order = order_of(&[("CAF\u{c9}", 1)], "tok_visa");
+        order["shippingAddress"] = street;
+        let placed = shop.anyone.post("/api/orders", &order).await;
+        assert_eq!((placed.status, pointer(&placed)), (422, json!("/shippingAddress/line1")), "{line:?}");
+    }
+    let mut order = order_of(&[("cafe\u{301}", 1)], "tok_visa");
+    order["note"] = json!("first\r\nse\u{301}cond");
+    let order = shop.anyone.post("/api/orders", &order).await.expect(201);
+    assert_eq!(order["note"], "first\ns\u{e9}cond");
+    shop.close().await;
+}
+
+/// An address is what the mailer takes; one in two scripts is one.
+#[tokio::test(flavor = "multi_thread")]
+async fn addresses_that_cannot_be_mailed_are_refused() {
+    let shop = Shop::start().await;
+    shop.product("A", "1.00", 5).await;
+    let long = format!("a@{}.com", "x".repeat(64));
+    for address in
+        ["a..b@example.com", ".a@example.com", "a\u{200b}@example.com", "a@b\u{200b}.com", &long, "a@xn--a.com"]
+    {
+        let mut order = order_of(&[("A", 1)], "tok_visa");
+        order["email"] = json!(address);
+        let answer = shop.anyone.post("/api/orders", &order).await;
+        assert_eq!((answer.status, pointer(&answer)), (422, json!("/email")), "{address}");
+    }
+    shop.customer("Ada@M\u{fc}nchen.example").await;
+    for same in ["ada@mu\u{308}nchen.example", "ada@XN--MNCHEN-3YA.example"] {
+        let body = json!({"email": same, "password": crate::shop::PASSWORD});
+        shop.anyone.post("/api/auth/register", &body).await.refused(409, "EMAIL_TAKEN");
+        let login = shop.anyone.post("/api/auth/login", &body).await.expect(200);
+        assert_eq!(login["user"]["email"], "Ada@xn--mnchen-3ya.example");
+    }
+    let mut order = order_of(&[("A", 1)], "tok_visa");
+    order["email"] = json!("guest@m\u{fc}nchen.example");
+    let order = shop.anyone.post("/api/orders", &order).await.expect(201);
+    let number = order["number"].as_str().unwrap();
+    let found = format!("/api/orders/lookup?number={number}&email=Guest@xn--mnchen-3ya.example");
+    shop.anyone.get(&found).await.expect(200);
+    shop.close().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_array_is_no_object() {
     let shop = Shop::start().await;

@@ -1,5 +1,6 @@
 //! Who a customer is, as far as rules of segments ask and the caller left out.
 
+use promox_contract::buyer::Buyer;
 use promox_contract::order::PurchasesOf;
 use promox_contract::promotion::Customer;
 use promox_contract::reward::TierOf;
@@ -16,7 +17,8 @@ pub(crate) async fn complete(cx: &Cx, mut customer: Customer) -> Result<Customer
     }
     let known = customer.id.is_some() || customer.email.is_some();
     if known && customer.order_count == 0 && customer.total_spent.is_zero() {
-        let purchases = cx.call(PurchasesOf { user_id: customer.id, email: customer.email.clone() }).await?;
+        let buyer = Buyer::identify(cx, customer.id, customer.email.clone()).await?;
+        let purchases = cx.call(PurchasesOf { buyer }).await?;
         customer.order_count = purchases.count;
         customer.total_spent = purchases.total;
     }

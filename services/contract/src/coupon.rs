@@ -1,9 +1,10 @@
 //! What others ask of coupons: which promotion a code is the key to.
 
-use promox_kernel::{Email, UserId, fact, json_reply, operation};
+use promox_kernel::{UserId, fact, json_reply, operation};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::buyer::Buyer;
 use crate::ids::{OrderId, PromotionId};
 use crate::promotion::RejectReason;
 
@@ -18,10 +19,8 @@ pub fn normal_code(code: &str) -> String {
 pub struct ResolveCodes {
     /// The codes as they were written.
     pub codes: Vec<String>,
-    /// Who wants to use them: personal coupons are their owner's only; null leaves limits per user to the address.
-    pub user_id: Option<UserId>,
-    /// The buyer's address.
-    pub email: Option<Email>,
+    /// Who wants to use them: personal coupons are their owner's only, limits per user count the person.
+    pub buyer: Buyer,
 }
 operation! { ResolveCodes => ResolvedCodes, "coupon.resolve_codes", internal, "Which codes are coupons." }
 
@@ -53,10 +52,8 @@ pub struct ResolvedCode {
 pub struct HoldCoupons {
     /// For which order.
     pub order_id: OrderId,
-    /// The buyer's account.
-    pub user_id: Option<UserId>,
-    /// The buyer's address.
-    pub email: Option<Email>,
+    /// Who buys.
+    pub buyer: Buyer,
     /// The codes that had an effect, as they were written.
     pub codes: Vec<String>,
 }

@@ -1,10 +1,11 @@
 //! What crosses services: operations one service asks of another, events, codes.
 //!
 //! One file a service that is asked or that tells. Nothing here decides anything but [`condition`], the language that
-//! promotions and segments share.
+//! promotions and segments share, and [`buyer`], which says who is one person.
 
 pub mod analytics;
 pub mod audit;
+pub mod buyer;
 pub mod campaign;
 pub mod cart;
 pub mod condition;

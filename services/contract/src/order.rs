@@ -4,6 +4,7 @@ use promox_kernel::{Amount, Currency, Email, Timestamp, UserId, fact, json_reply
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::buyer::Buyer;
 use crate::ids::OrderId;
 use crate::inventory::SkuQuantity;
 use crate::promotion::{AppliedPromotion, RejectedPromotion};
@@ -41,6 +42,9 @@ pub struct StoreFacts {
     pub timezone: String,
     /// The language of its messages, `"en"`.
     pub locale: String,
+    /// Whether plus tags of e-mail addresses tell no persons apart.
+    #[serde(default)]
+    pub ignore_plus_tags: bool,
 }
 json_reply!(StoreFacts);
 
@@ -171,14 +175,13 @@ pub struct OwnsOrder {
 }
 operation! { OwnsOrder => (), "order.owns", internal, "Whether the caller may see an order as its own." }
 
-/// Asks what a customer has bought: earlier orders neither failed nor cancelled, by account, or by address for a guest.
+/// Asks what a customer has bought: earlier orders neither failed nor cancelled that share the account or an address with the
+/// buyer, as [`Buyer`](crate::buyer::Buyer) says.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PurchasesOf {
-    /// The account.
-    pub user_id: Option<UserId>,
-    /// The address of a guest.
-    pub email: Option<Email>,
+    /// Who asks to buy.
+    pub buyer: Buyer,
 }
 operation! { PurchasesOf => Purchases, "order.purchases_of", internal, "What a customer has bought." }
 

@@ -8,6 +8,7 @@ use promox_kernel::{Amount, Currency, Email, UserId, fact, json_reply, operation
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::buyer::Buyer;
 use crate::ids::{CampaignId, FlashSaleId, OrderId, PromotionId};
 use crate::product::SkuDescription;
 
@@ -101,10 +102,8 @@ pub struct EvaluateCart {
     pub lines: Vec<CartLine>,
     /// The currency of all prices.
     pub currency: Currency,
-    /// The buyer's account.
-    pub user_id: Option<UserId>,
-    /// The buyer's address, which limits go by.
-    pub email: Option<Email>,
+    /// Who buys: limits go by the person.
+    pub buyer: Buyer,
     /// Codes as the buyer wrote them, promotions' and coupons' alike.
     pub codes: Vec<String>,
     /// Those of the codes that are coupons.
@@ -205,10 +204,8 @@ pub struct PromotionUse {
 pub struct HoldUses {
     /// For which order.
     pub order_id: OrderId,
-    /// The buyer's account.
-    pub user_id: Option<UserId>,
-    /// The buyer's address, normalised by the promotion service.
-    pub email: Option<Email>,
+    /// Who buys.
+    pub buyer: Buyer,
     /// The shipping address in a form that limits per address compare.
     pub address_key: Option<String>,
     /// What is used.

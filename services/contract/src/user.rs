@@ -70,6 +70,26 @@ pub struct UserDescription {
     pub attributes: BTreeMap<String, String>,
 }
 
+/// Asks which accounts have one of these addresses. At most 1,000 accounts are answered.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AccountsOf {
+    /// The addresses.
+    pub emails: Vec<Email>,
+    /// Whether accounts whose addresses differ in plus tags alone count too.
+    pub ignore_plus_tags: bool,
+}
+operation! { AccountsOf => AccountIds, "user.accounts_of", internal, "Which accounts have an address." }
+
+/// The answer to [`AccountsOf`].
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AccountIds {
+    /// Those found, each once.
+    pub ids: Vec<UserId>,
+}
+json_reply!(AccountIds);
+
 /// Asks who was born on certain days of a year, some accounts at a time.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

@@ -1,6 +1,6 @@
 //! The books of the coupons, recomputed: live redemptions are within every limit, and each is one reference's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use promox_contract::coupon::REDEEMED;
 use promox_contract::ids::OrderId;
@@ -12,14 +12,19 @@ use crate::Coupons;
 use crate::commands::redeeming::order_reference;
 use crate::records::{Batch, BatchId, BatchStatus, Coupon, Redemption, RedemptionStatus};
 
-/// Live uses by a person, and the limit that the newest was taken under.
-type Uses = BTreeMap<(String, String), (u32, Option<u32>)>;
+/// Live redemptions of a code by each thing that their person is known by, in the order in which they were taken.
+type Uses = BTreeMap<(String, PersonName), BTreeSet<i64>>;
+
+/// `user:7`, or an address and what tells it from others of its mailbox.
+type PersonName = (String, Option<String>);
 
 /// What the redemptions say.
 #[derive(Default)]
 struct Told {
     live: BTreeMap<String, u32>,
     uses: Uses,
+    /// Those that a limit per user held for: the code, what the person is known by, and the limit.
+    limited: BTreeMap<i64, (String, Vec<PersonName>, u32)>,
 }
 
 impl Audit for Coupons {
@@ -48,12 +53,13 @@ impl Audit for Coupons {
         report.check("coupon: every redemption is of a coupon", told.live.is_empty(), || {
             format!("{} codes are redeemed and not there", told.live.len())
         });
-        for ((person, _), (live, limit)) in &told.uses {
-            report.check(
-                "coupon: a person's live redemptions ≤ limit",
-                limit.is_none_or(|limit| *live <= limit),
-                || format!("{person}: {live} of {limit:?}"),
-            );
+        for (id, (code, names, limit)) in &told.limited {
+            let of = |name: &PersonName| told.uses.get(&(code.clone(), name.clone())).into_iter().flatten();
+            let until: BTreeSet<&i64> = names.iter().flat_map(of).filter(|other| *other <= id).collect();
+            let within = until.len() <= usize::try_from(*limit).unwrap_or(usize::MAX);
+            report.check("coupon: a person's live redemptions ≤ limit", within, || {
+                format!("redemption {id} is number {} of {limit}", until.len())
+            });
         }
         check_batches(tx, report, &made)
     }
@@ -85,12 +91,14 @@ fn read_redemptions(tx: &Tx<'_>, report: &mut Report) -> Result<Told, StoreError
 
 fn note(told: &mut Told, redemption: &Redemption) {
     *told.live.entry(redemption.code.clone()).or_default() += 1;
-    let by_user = redemption.user_id.map(|id| format!("user:{id}"));
-    let by_email = redemption.email.as_ref().map(|email| format!("email:{email}"));
-    for person in by_user.into_iter().chain(by_email) {
-        let uses = told.uses.entry((person, redemption.code.clone())).or_default();
-        uses.0 += 1;
-        uses.1 = redemption.user_limit;
+    let by_user = redemption.user_id.map(|id| (format!("user:{id}"), None));
+    let by_email = redemption.emails().map(|key| (key.name, key.exact));
+    let names: Vec<PersonName> = by_user.into_iter().chain(by_email).collect();
+    for name in &names {
+        told.uses.entry((redemption.code.clone(), name.clone())).or_default().insert(redemption.id);
+    }
+    if let Some(limit) = redemption.user_limit {
+        told.limited.insert(redemption.id, (redemption.code.clone(), names, limit));
     }
 }
 

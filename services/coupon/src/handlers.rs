@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use promox_contract::buyer::Buyer;
 use promox_contract::coupon::{
     CouponCodesTaken, CouponsRefer, HoldCoupons, IssueCoupon, IssuedCoupon, ReleaseCoupons, ResolveCodes, ResolvedCode,
     ResolvedCodes, normal_code,
@@ -24,7 +25,7 @@ use crate::commands::{batches, redeeming, singles};
 use crate::reject::Reject;
 use crate::rules::code;
 use crate::rules::pattern::Pattern;
-use crate::rules::person::Person;
+use crate::rules::person::Redeemer;
 use crate::rules::standing::{Terms, veiled};
 use crate::{Coupons, queries, transfer};
 
@@ -245,14 +246,17 @@ impl Handle<RedeemCoupon> for Coupons {
         let reference = reference(&op.reference)?;
         let known = self.db.read(|tx| queries::redemption(tx, &reference, &op.code)).await?;
         // What was redeemed stays so, whatever became of the promotion since.
+        let buyer = Buyer::identify(cx, op.user_id, op.email.clone()).await?;
+        let redeemer = Redeemer::new(&buyer).or_nobody();
         if known.is_none()
-            && let Some(reason) = self.promotion_refuses(cx, &op.code, (op.user_id, op.email.clone())).await?
+            && let Some(reason) = self.promotion_refuses(cx, &op.code, buyer).await?
         {
             return Err(Reject::Invalid { code: op.code, reason }.into());
         }
-        let (caller, person) = (cx.clone(), Person::new(op.user_id, op.email.as_ref()).or_nobody());
-        let redeem =
-            move |tx: &mut promox_storage::Tx<'_>| Ok(redeeming::redeem(tx, &caller, (&op.code, &reference), &person)?);
+        let caller = cx.clone();
+        let redeem = move |tx: &mut promox_storage::Tx<'_>| {
+            Ok(redeeming::redeem(tx, &caller, (&op.code, &reference), &redeemer)?)
+        };
         self.db.answer(cx, redeem).await
     }
 }
@@ -267,7 +271,7 @@ impl Handle<ReleaseCoupon> for Coupons {
 impl Handle<ResolveCodes> for Coupons {
     async fn handle(&self, cx: &Cx, op: ResolveCodes) -> Result<ResolvedCodes, Error> {
         self.guesses.admit(cx, &op.codes)?;
-        let person = Person::new(op.user_id, op.email.as_ref());
+        let person = Redeemer::new(&op.buyer);
         let coupons = self.db.read(|tx| queries::resolve(tx, &op.codes, &person, cx.now)).await?;
         if self.guesses.counts(cx) {
             self.note_guesses(cx, &op.codes, &coupons).await?;
@@ -300,7 +304,7 @@ impl Coupons {
 
 impl Handle<HoldCoupons> for Coupons {
     async fn handle(&self, cx: &Cx, op: HoldCoupons) -> Result<(), Error> {
-        let person = Person::new(op.user_id, op.email.as_ref()).or_nobody();
+        let person = Redeemer::new(&op.buyer).or_nobody();
         let locks = op.codes.iter().map(|code| format!("coupon:{}", normal_code(code)).into_bytes()).collect();
         Ok(self.db.write_locked(cx, locks, move |tx| redeeming::hold(tx, op.order_id, &person, &op.codes)).await?)
     }

@@ -1,9 +1,10 @@
 //! Reads: one coupon, pages of them, redemptions, batches, and why a code is not good for somebody.
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, HashSet};
 
+use promox_contract::buyer::PersonKey;
 use promox_contract::coupon::{ResolvedCode, normal_code};
 use promox_contract::ids::PromotionId;
 use promox_contract::promotion::RejectReason;
@@ -13,10 +14,10 @@ use promox_storage::{StoreError, Tx};
 use crate::api::{BatchView, CouponView, ListBatches, ListCoupons, ListRedemptions, RedemptionFilter, RedemptionView};
 use crate::records::{
     Batch, BatchId, Coupon, CouponByPromotion, CouponStatus, Redemption, RedemptionByCode, RedemptionByEmail,
-    RedemptionByReference, RedemptionByUser, RedemptionStatus,
+    RedemptionByOtherEmail, RedemptionByReference, RedemptionByUser, RedemptionStatus,
 };
 use crate::rules::pattern::Pattern;
-use crate::rules::person::Person;
+use crate::rules::person::Redeemer;
 
 /// Rows that a filtered page looks at, at most.
 const MOST_VISITED: usize = 2_000;
@@ -89,7 +90,7 @@ pub(crate) fn batch_disabled(tx: &Tx<'_>, coupon: &Coupon) -> Result<bool, Store
 pub(crate) fn reason(
     tx: &Tx<'_>,
     coupon: &Coupon,
-    person: &Person,
+    person: &Redeemer,
     now: Timestamp,
 ) -> Result<Option<RejectReason>, StoreError> {
     if let Some(reason) = coupon.reason(batch_disabled(tx, coupon)?, person, now) {
@@ -101,25 +102,38 @@ pub(crate) fn reason(
     Ok(reached.then_some(RejectReason::UserLimitReached))
 }
 
-/// How often a person uses a coupon, by account or by address, whichever is more; counts no further than `most`.
-fn used(tx: &Tx<'_>, coupon: &Coupon, person: &Person, most: usize) -> Result<usize, StoreError> {
-    let live = (coupon.code.as_str(), RedemptionStatus::Live);
-    let by_user = match person.user_id {
-        Some(_) => tx.scan_by::<RedemptionByUser>().prefix((person.user_id, live.0, live.1)).collect(most)?.len(),
-        None => 0,
-    };
-    let by_email = match &person.email {
-        Some(email) => tx.scan_by::<RedemptionByEmail>().prefix((Some(email), live.0, live.1)).collect(most)?.len(),
-        None => 0,
-    };
-    Ok(by_user.max(by_email))
+/// How often a person uses a coupon, each redemption once by whatever of account and addresses it is known to be the
+/// person's; counts no further than `most`.
+fn used(tx: &Tx<'_>, coupon: &Coupon, redeemer: &Redeemer, most: usize) -> Result<usize, StoreError> {
+    let (code, live) = (coupon.code.as_str(), RedemptionStatus::Live);
+    let mut found: HashSet<i64> = HashSet::new();
+    if redeemer.user_id.is_some() {
+        for row in tx.scan_by::<RedemptionByUser>().prefix((redeemer.user_id, code, live)).rows().take(most) {
+            found.insert(row?.id);
+        }
+    }
+    for key in redeemer.emails() {
+        let of = (Some(&key.name), code, live);
+        let rows = tx.scan_by::<RedemptionByEmail>().prefix(of).rows();
+        for row in rows.chain(tx.scan_by::<RedemptionByOtherEmail>().prefix(of).rows()) {
+            if found.len() >= most {
+                return Ok(found.len());
+            }
+            let row = row?;
+            let is_theirs = |it: PersonKey| it.name == key.name && redeemer.person.is(key, it.exact.as_deref());
+            if row.emails().any(is_theirs) {
+                found.insert(row.id);
+            }
+        }
+    }
+    Ok(found.len())
 }
 
 /// The coupons among these codes, as they were written, and why each is not good.
 pub(crate) fn resolve(
     tx: &Tx<'_>,
     codes: &[String],
-    person: &Person,
+    person: &Redeemer,
     now: Timestamp,
 ) -> Result<Vec<ResolvedCode>, StoreError> {
     let mut found = Vec::new();

@@ -93,8 +93,13 @@ record! {
         reference: String,
         order_id: Option<OrderId>,
         user_id: Option<UserId>,
-        /// A digest of the normalised address, `-` for nobody at all, null for an account without one.
+        /// An address of the person, as limits know it: the account's, a guest's, `-` for nobody at all.
         email: Option<String>,
+        /// What tells it from others of its mailbox.
+        email_exact: Option<String>,
+        /// The address that was named beside the account's.
+        other_email: Option<String>,
+        other_exact: Option<String>,
         /// The limit per user that it was taken under.
         user_limit: Option<u32>,
         status: RedemptionStatus,
@@ -105,6 +110,7 @@ record! {
     index RedemptionByCode = 596 (code, status);
     index RedemptionByUser = 597 (user_id, code, status);
     index RedemptionByEmail = 598 (email, code, status);
+    index RedemptionByOtherEmail = 601 (other_email, code, status);
 }
 
 record! {

@@ -2,15 +2,15 @@
 
 use std::collections::HashMap;
 
+use promox_contract::buyer::Buyer;
 use promox_contract::coupon::{ResolvedCode, normal_code};
 use promox_contract::order::StoreProfile;
 use promox_contract::product::{DescribeSkus, SkuDescription};
 use promox_contract::promotion::{CartLine, EvaluateCart, Evaluation, RejectDetail, RejectReason};
-use promox_contract::user::DescribeUsers;
-use promox_kernel::{Amount, Currency, Cx, Email, Error, FieldError, Principal, UserId};
+use promox_kernel::{Amount, Currency, Cx, Error, FieldError, Principal};
 
 use crate::api::{ValidateCoupon, Validation};
-use crate::rules::person::Person;
+use crate::rules::person::Redeemer;
 use crate::rules::standing::veiled;
 use crate::{Coupons, queries};
 
@@ -65,16 +65,15 @@ impl Coupons {
     }
 
     async fn verdict(&self, cx: &Cx, asked: ValidateCoupon, currency: Currency) -> Result<Verdict, Error> {
-        let email = buyer_email(cx, asked.email.clone()).await?;
-        let person = Person::new(cx.principal.user(), email.as_ref());
-        let codes = [asked.code.clone()];
-        let found = self.db.read(|tx| queries::resolve(tx, &codes, &person, cx.now)).await?.pop();
+        let buyer = Buyer::identify(cx, cx.principal.user(), asked.email.clone()).await?;
+        let (codes, redeemer) = ([asked.code.clone()], Redeemer::new(&buyer));
+        let found = self.db.read(|tx| queries::resolve(tx, &codes, &redeemer, cx.now)).await?.pop();
         if let Some(ResolvedCode { reason: Some(reason), .. }) = &found {
             return Ok(Verdict::refused(*reason));
         }
         let lines = lines(cx, &asked).await?;
         let bare = lines.is_empty();
-        let cart = cart(asked.code.clone(), cx.principal.user(), email, found, currency);
+        let cart = cart(asked.code.clone(), buyer, found, currency);
         let verdict = read(cx.call(EvaluateCart { lines, ..cart }).await?, &asked.code);
         Ok(if bare { verdict.whatever_the_goods() } else { verdict })
     }
@@ -85,42 +84,25 @@ impl Coupons {
         &self,
         cx: &Cx,
         code: &str,
-        (user_id, email): (Option<UserId>, Option<Email>),
+        buyer: Buyer,
     ) -> Result<Option<RejectReason>, Error> {
-        let (codes, person) = ([code.to_owned()], Person::new(user_id, email.as_ref()));
-        let found = self.db.read(|tx| queries::resolve(tx, &codes, &person, cx.now)).await?.pop();
+        let (codes, redeemer) = ([code.to_owned()], Redeemer::new(&buyer));
+        let found = self.db.read(|tx| queries::resolve(tx, &codes, &redeemer, cx.now)).await?.pop();
         let Some(found) = found.filter(|found| found.reason.is_none()) else { return Ok(None) };
         let currency = cx.call(StoreProfile {}).await?.currency;
-        let named = user_id.is_some() || email.is_some();
-        let cart = cart(code.to_owned(), user_id, email, Some(found), currency);
+        let named = !redeemer.person.is_unknown();
+        let cart = cart(code.to_owned(), buyer, Some(found), currency);
         let reason = read(cx.call(cart).await?, code).whatever_the_goods().reason;
         Ok(reason.filter(|reason| named || *reason != RejectReason::NotEligible))
     }
 }
 
-async fn buyer_email(cx: &Cx, given: Option<Email>) -> Result<Option<Email>, Error> {
-    match (given, cx.principal.user()) {
-        (None, Some(user)) => {
-            let found = cx.call(DescribeUsers { ids: vec![user] }).await?;
-            Ok(found.items.into_iter().next().map(|user| user.email))
-        }
-        (given, _) => Ok(given),
-    }
-}
-
 /// An empty cart with nothing but this code.
-fn cart(
-    code: String,
-    user_id: Option<UserId>,
-    email: Option<Email>,
-    coupon: Option<ResolvedCode>,
-    currency: Currency,
-) -> EvaluateCart {
+fn cart(code: String, buyer: Buyer, coupon: Option<ResolvedCode>, currency: Currency) -> EvaluateCart {
     EvaluateCart {
         lines: Vec::new(),
         currency,
-        user_id,
-        email,
+        buyer,
         codes: vec![code],
         coupons: coupon.into_iter().collect(),
         shipping: Amount::ZERO,

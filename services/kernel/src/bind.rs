@@ -3,6 +3,7 @@
 //! Texts of path and query turn into numbers and enums where the field asks for them; `attr.color=red` becomes the member
 //! `color` of the field `attr`. A member that no field takes is an error, so that a typo is never silently ignored.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use bytes::Bytes;
@@ -12,6 +13,7 @@ use serde_json::value::RawValue;
 
 use crate::nulls;
 use crate::strict::Strict;
+use crate::text::as_kept;
 use crate::{Body, BodyKind, Error, FieldError, Kind, Method, Op};
 
 /// How deep a JSON body may nest.
@@ -32,7 +34,12 @@ pub struct Request {
 
 impl Request {
     /// Reads the operation out of the request.
-    pub fn bind<O: Op>(self) -> Result<O, Error> {
+    pub fn bind<O: Op>(mut self) -> Result<O, Error> {
+        for (_, text) in self.path.iter_mut().chain(&mut self.query) {
+            if let Cow::Owned(kept) = as_kept(text) {
+                *text = kept;
+            }
+        }
         let mut members = Members::default();
         for (name, text) in &self.path {
             members.text(name, text);

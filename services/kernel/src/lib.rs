@@ -8,6 +8,7 @@ mod body;
 mod clock;
 pub mod country;
 mod cx;
+mod email;
 pub mod encoding;
 mod entropy;
 mod error;
@@ -34,6 +35,7 @@ pub use body::{Body, BodyReader, BodySender};
 pub use clock::Clock;
 pub use country::country;
 pub use cx::{Claim, Cx, Node};
+pub use email::Email;
 pub use encoding::{Json, Sealed};
 pub use entropy::Entropy;
 pub use error::{Error, FieldError, Kind};
@@ -48,7 +50,7 @@ pub use patch::{Patch, nullable};
 pub use principal::{Principal, UserId};
 pub use registry::{Entry, Handle, Registry};
 pub use reply::{Content, Download, Reply, Response, to_json};
-pub use text::{Email, Sku, bounded};
+pub use text::{Sku, bounded, multiline, nfc};
 pub use time::Timestamp;
 
 /// What the macros of this crate need from their callers' point of view.

@@ -1,11 +1,15 @@
-//! Objects as objects: serde would take an array for a struct, member by member in their order, which no description of ours
-//! says and which a member that is added later would silently shift.
+//! How JSON that somebody sends is read. Objects as objects: serde would take an array for a struct, member by member in
+//! their order, which no description of ours says and which a member that is added later would silently shift. Texts in
+//! Unicode NFC with LF at the ends of lines, as they are kept and compared.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{self, DeserializeSeed, Deserializer, EnumAccess, MapAccess, SeqAccess, VariantAccess, Visitor};
 
-/// Whatever is read through it takes no array for an object, at any depth.
+use crate::text::as_kept;
+
+/// Whatever is read through it takes no array for an object, and its texts as they are kept, at any depth.
 pub(crate) struct Strict<T>(pub(crate) T);
 
 /// Reads a struct: a visitor that is not given arrays.
@@ -65,12 +69,28 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Strict<V> {
     }
 
     visit! {
-        visit_bool bool, visit_char char, visit_str &str, visit_borrowed_str &'de str, visit_string String,
+        visit_bool bool, visit_char char,
         visit_i8 i8, visit_i16 i16, visit_i32 i32, visit_i64 i64, visit_i128 i128,
         visit_u8 u8, visit_u16 u16, visit_u32 u32, visit_u64 u64, visit_u128 u128, visit_f32 f32, visit_f64 f64,
         visit_bytes &[u8], visit_borrowed_bytes &'de [u8], visit_byte_buf Vec<u8>,
     }
 
+    fn visit_str<E: de::Error>(self, value: &str) -> Result<Self::Value, E> {
+        self.0.visit_str(&as_kept(value))
+    }
+    fn visit_borrowed_str<E: de::Error>(self, value: &'de str) -> Result<Self::Value, E> {
+        match as_kept(value) {
+            Cow::Borrowed(value) => self.0.visit_borrowed_str(value),
+            Cow::Owned(value) => self.0.visit_string(value),
+        }
+    }
+    fn visit_string<E: de::Error>(self, value: String) -> Result<Self::Value, E> {
+        let composed = match as_kept(&value) {
+            Cow::Owned(composed) => Some(composed),
+            Cow::Borrowed(_) => None,
+        };
+        self.0.visit_string(composed.unwrap_or(value))
+    }
     fn visit_none<E: de::Error>(self) -> Result<Self::Value, E> {
         self.0.visit_none()
     }
@@ -128,7 +148,7 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Strict<A> {
     type Error = A::Error;
 
     fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Self::Error> {
-        self.0.next_key_seed(seed)
+        self.0.next_key_seed(Strict(seed))
     }
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Self::Error> {
         self.0.next_value_seed(Strict(seed))

@@ -54,6 +54,46 @@ mod tests {
         String::from_utf8(mail.formatted()).unwrap()
     }
 
+    /// Every address that a customer may give can be written to.
+    #[test]
+    fn whatever_is_an_address_can_be_mailed() {
+        let locals =
+            ["a", "A.b", ".a", "a.", "a..b", "a+b", "a b", "é", "a\u{200b}", "a\u{301}", "\"a\"", "a\\", "a'b", "{a}"];
+        let domains = [
+            "b.de",
+            "B.DE",
+            "b",
+            "b..de",
+            ".b.de",
+            "b.de.",
+            "-b.de",
+            "b-.de",
+            "b_c.de",
+            "münchen.de",
+            "xn--mnchen-3ya.de",
+            "xn--a.de",
+            "b。de",
+            "1.2.3.4",
+            "[1.2.3.4]",
+            "日本.jp",
+            "b\u{200b}.de",
+            "b\u{ad}.de",
+            "b/c.de",
+            "☃.net",
+            "a@b.de",
+        ];
+        let label = "x".repeat(64);
+        let long = [format!("a@{label}.de"), format!("{label}x@b.de"), format!("{label}@{}.de", ["x"; 95].join("."))];
+        let pairs = locals.iter().flat_map(|local| domains.iter().map(move |domain| format!("{local}@{domain}")));
+        let mut taken = 0;
+        for address in pairs.chain(long) {
+            let Ok(email) = address.parse::<Email>() else { continue };
+            assert!(email.as_str().parse::<Address>().is_ok(), "{address} is {email}, which the mailer refuses");
+            taken += 1;
+        }
+        assert!(taken > 40, "{taken} were taken");
+    }
+
     #[test]
     fn the_same_delivery_is_the_same_mail() {
         let mail = compose_to("ada@example.com", "Hello");

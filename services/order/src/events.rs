@@ -121,6 +121,7 @@ fn erase(tx: &mut Tx<'_>, user: UserId) -> Result<(), Error> {
     let orders: Vec<Order> = tx.scan_by::<OrderByUser>().prefix(Some(user)).collect(MOST_ERASED)?;
     for mut order in orders {
         order.email = None;
+        order.mailbox = None;
         order.details.shipping_address = order.details.shipping_address.take().map(without_person);
         order.details.billing_address = None;
         order.details.note = None;

@@ -1,15 +1,19 @@
 //! What others count: a customer's purchases, and orders and credit notes as projections and backtests read them.
 
+use std::collections::HashSet;
+
+use promox_contract::buyer::Buyer;
 use promox_contract::ids::OrderId;
 use promox_contract::order::{
     CreditFigure, CreditFigureList, CreditFigures, FigureLine, OrderFigure, OrderFigureList, OrderFigures, OrderStatus,
     Purchases, PurchasesOf,
 };
-use promox_kernel::{Amount, Cx, Error, Handle, Timestamp};
-use promox_storage::Tx;
+use promox_contract::user::AccountsOf;
+use promox_kernel::{Cx, Email, Error, Handle, Timestamp, UserId};
+use promox_storage::{StoreError, Tx};
 
 use crate::queries::{items, net, totals};
-use crate::records::{CreditNote, CreditNoteId, Order, OrderByCreated, OrderByEmail, OrderByUser, OrderItem};
+use crate::records::{CreditNote, CreditNoteId, Order, OrderByCreated, OrderByMailbox, OrderByUser, OrderItem};
 use crate::rules::returns;
 use crate::{Orders, tokens};
 
@@ -21,21 +25,45 @@ const MOST_ROWS: usize = 15_000;
 const MOST_PURCHASES: usize = 10_000;
 
 impl Handle<PurchasesOf> for Orders {
-    async fn handle(&self, _: &Cx, op: PurchasesOf) -> Result<Purchases, Error> {
-        self.db
-            .read(|tx| {
-                let orders: Vec<Order> = match (op.user_id, op.email) {
-                    (Some(user), _) => tx.scan_by::<OrderByUser>().prefix(Some(user)).collect(MOST_PURCHASES)?,
-                    (None, Some(email)) => tx.scan_by::<OrderByEmail>().prefix(Some(email)).collect(MOST_PURCHASES)?,
-                    (None, None) => Vec::new(),
-                };
-                let good = |order: &&Order| !matches!(order.status, OrderStatus::Failed | OrderStatus::Cancelled);
-                let (count, total) =
-                    orders.iter().filter(good).fold((0, Amount::ZERO), |(n, sum), o| (n + 1, sum + o.total));
-                Ok(Purchases { count, total })
-            })
-            .await
+    async fn handle(&self, cx: &Cx, op: PurchasesOf) -> Result<Purchases, Error> {
+        let buyer = op.buyer;
+        let emails: Vec<Email> = buyer.emails().into_iter().cloned().collect();
+        // An order's row has no address of its account, but an address has its account.
+        let ignore_plus_tags = buyer.ignore_plus_tags;
+        let mut accounts = match emails.is_empty() {
+            true => Vec::new(),
+            false => cx.call(AccountsOf { emails: emails.clone(), ignore_plus_tags }).await?.ids,
+        };
+        accounts.extend(buyer.user_id.filter(|id| !accounts.contains(id)));
+        self.db.read(|tx| Ok(purchases(tx, &buyer, &accounts, &emails)?)).await
     }
+}
+
+/// Each order once that is of one of these accounts or names one of these addresses.
+fn purchases(tx: &Tx<'_>, buyer: &Buyer, accounts: &[UserId], emails: &[Email]) -> Result<Purchases, StoreError> {
+    let mut seen = HashSet::new();
+    let mut found = Purchases::default();
+    let mut add = |order: Order| {
+        let good = !matches!(order.status, OrderStatus::Failed | OrderStatus::Cancelled);
+        if good && seen.insert(order.id) {
+            found.count += 1;
+            found.total += order.total;
+        }
+    };
+    for user in accounts {
+        for order in tx.scan_by::<OrderByUser>().prefix(Some(*user)).rows().take(MOST_PURCHASES) {
+            add(order?);
+        }
+    }
+    for email in emails {
+        for order in tx.scan_by::<OrderByMailbox>().prefix(Some(email.mailbox())).rows().take(MOST_PURCHASES) {
+            let order = order?;
+            if order.email.as_ref().is_some_and(|named| buyer.same(named, email)) {
+                add(order);
+            }
+        }
+    }
+    Ok(found)
 }
 
 impl Handle<OrderFigures> for Orders {

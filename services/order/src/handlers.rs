@@ -11,7 +11,7 @@ use promox_contract::order::{
 use promox_contract::payment::{PaymentOfOrder, PaymentOutcome, SettleReturn};
 use promox_contract::store::{AmountsPledged, EnabledMethods, PledgeAmounts, SettleAmounts, StorePayments};
 use promox_contract::user::{ExportOrders, PersonalData};
-use promox_kernel::{Cx, Download, Error, Handle, Kind, Page, bounded};
+use promox_kernel::{Cx, Download, Error, Handle, Kind, Page, multiline};
 use promox_storage::Tx;
 
 use crate::Orders;
@@ -85,7 +85,7 @@ impl Handle<LookUpOrder> for Orders {
 
 impl Handle<CancelOrder> for Orders {
     async fn handle(&self, cx: &Cx, op: CancelOrder) -> Result<OrderView, Error> {
-        let reason = bounded(&op.reason, 1, 1_000).map_err(|detail| Error::field("/reason", detail))?;
+        let reason = multiline(&op.reason, 1, 1_000).map_err(|detail| Error::field("/reason", detail))?;
         let (caller, id) = (cx.clone(), op.id);
         let held = self.db.write(cx, move |tx| cancel::cancel(tx, &caller, id, &reason)).await?;
         if let Some(held) = held {

@@ -7,7 +7,7 @@ use promox_storage::{StoreError, Tx};
 
 use crate::api::{FulfilmentView, LineView, ListOrders, OrderPayment, OrderView, ReturnView};
 use crate::records::{
-    Fulfilment, FulfilmentByOrder, Order, OrderByCreated, OrderByEmail, OrderByNumber, OrderByStatus, OrderByUser,
+    Fulfilment, FulfilmentByOrder, Order, OrderByCreated, OrderByMailbox, OrderByNumber, OrderByStatus, OrderByUser,
     OrderItem, Return, ReturnByOrder,
 };
 use crate::tokens;
@@ -199,13 +199,10 @@ fn page(tx: &Tx<'_>, wanted: Wanted) -> Result<Page<Order>, Error> {
     };
     if let Some(q) = q {
         if let Ok(email) = q.parse::<Email>() {
-            return tx
-                .scan_by::<OrderByEmail>()
-                .prefix(Some(email))
-                .from(from)
-                .before(to)
-                .backward()
-                .page_of(limit, cursor, keep);
+            let of_box = tx.scan_by::<OrderByMailbox>().prefix(Some(email.mailbox())).from(from).before(to);
+            let normal = email.normal();
+            let exact = |order: &Order| order.email.as_ref().is_some_and(|known| known.normal() == normal);
+            return of_box.backward().page_of(limit, cursor, |order| keep(order) && exact(order));
         }
         let found = tx.get_by::<OrderByNumber>(q.to_uppercase())?;
         let inside = found.filter(|order| keep(order) && order.created_at >= from && order.created_at < to);

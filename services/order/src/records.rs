@@ -31,6 +31,8 @@ record! {
         status: OrderStatus,
         user_id: Option<UserId>,
         email: Option<Email>,
+        /// The mailbox of the address, by which a person's orders are found.
+        mailbox: Option<String>,
         currency: Currency,
         prices_include_tax: bool,
         subtotal: Amount,
@@ -65,7 +67,7 @@ record! {
     index OrderByUser = 202 (user_id, created_at);
     index OrderByStatus = 203 (status, created_at);
     index OrderByCreated = 204 (created_at);
-    index OrderByEmail = 205 (email, created_at);
+    index OrderByMailbox = 205 (mailbox, created_at);
 }
 
 /// What of an order is only shown.

@@ -19,6 +19,8 @@ pub(crate) use groups::Group;
 
 use crate::records::Setting;
 
+/// The days of a withdrawal in the EU, which most shops elsewhere give too.
+const RETURN_DAYS: u32 = 14;
 /// The row that every change of settings bumps.
 const EPOCH: &str = "epoch";
 
@@ -38,6 +40,12 @@ pub struct StoreSettings {
     #[serde(deserialize_with = "nullable")]
     #[schemars(required)]
     pub max_discount_percent: Option<Amount>,
+    /// Whether `ada+shop@example.com` counts as the person of `ada@example.com`: for limits per user, `customer.orderCount`
+    /// and referrals, of what was counted before too. No address is refused or changed by it.
+    pub ignore_plus_tags: bool,
+    /// Days after its last parcel was delivered, or shipped while that is not said, in which an order may still come back:
+    /// the erasure of an account waits for them.
+    pub return_days: u32,
     /// Counts its changes. Sent with a change it must be the present one, as `If-Match` must.
     #[serde(default)]
     pub version: i64,
@@ -52,6 +60,8 @@ impl Default for StoreSettings {
             timezone: "UTC".to_owned(),
             locale: "en".to_owned(),
             max_discount_percent: None,
+            ignore_plus_tags: false,
+            return_days: RETURN_DAYS,
             version: 0,
         }
     }
@@ -71,6 +81,10 @@ pub struct StorePatch {
     pub locale: Patch<String>,
     /// What cart promotions together may take off the goods, in percent; null for no cap.
     pub max_discount_percent: Patch<Amount>,
+    /// Whether plus tags of e-mail addresses tell no persons apart.
+    pub ignore_plus_tags: Patch<bool>,
+    /// Days after its last parcel in which an order may still come back, 0 to 365.
+    pub return_days: Patch<u32>,
     /// The version that is changed, when it is sent: it must be the present one.
     pub version: Patch<i64>,
 }
@@ -269,6 +283,7 @@ impl Settings {
             currency: store.currency,
             timezone: store.timezone.clone(),
             locale: store.locale.clone(),
+            ignore_plus_tags: store.ignore_plus_tags,
         }
     }
 }

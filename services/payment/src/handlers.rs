@@ -8,7 +8,7 @@ use promox_contract::payment::{
 };
 use promox_contract::store::{EnabledMethods, StorePayments};
 use promox_contract::user::{ExportPayments, PersonalData};
-use promox_kernel::{Cx, Error, Handle, Kind, Page, bounded};
+use promox_kernel::{Cx, Error, Handle, Kind, Page, multiline};
 use promox_storage::{Recall, Tx};
 
 use crate::api::{
@@ -174,7 +174,7 @@ impl Handle<CreateRefund> for Payments {
 impl Payments {
     /// Claims the amount and the idempotency key together; a request that comes again goes on with its refund.
     async fn open_refund(&self, cx: &Cx, op: CreateRefund) -> Result<i64, Error> {
-        let reason = bounded(&op.reason, 1, 200).map_err(|fault| Error::field("/reason", fault))?;
+        let reason = multiline(&op.reason, 1, 200).map_err(|fault| Error::field("/reason", fault))?;
         let (claim, actor) = (cx.claim.clone(), cx.principal.name());
         let work = move |tx: &mut Tx<'_>| {
             if let Some(claim) = &claim

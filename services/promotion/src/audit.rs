@@ -1,16 +1,16 @@
 //! The books of promotions, recomputed: counters against the live uses, limits and budgets against the counters.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use promox_contract::campaign::BUDGETED;
-use promox_contract::ids::PromotionId;
+use promox_contract::ids::{OrderId, PromotionId};
 use promox_contract::promotion::{USED, shares};
 use promox_contract::store::IN_DIGITS;
-use promox_kernel::Amount;
+use promox_kernel::{Amount, Timestamp};
 use promox_storage::{Audit, Database, Report, StoreError, Tx};
 
 use crate::Promotions;
-use crate::records::{Count, HeldUse, Hold, HoldStatus, Promotion, Use};
+use crate::records::{Count, HeldUse, Hold, HoldStatus, PersonUse, Promotion, Use};
 use crate::rules::{ActionType, TOTAL};
 
 /// What live holds say of a counter.
@@ -22,19 +22,25 @@ struct Live {
 
 type Books = BTreeMap<(PromotionId, String), Live>;
 
+/// Live uses of promotions that limit them by person, under each thing that the person is known by: when and by which order.
+type PersonBooks = BTreeMap<(PromotionId, String), BTreeSet<(Timestamp, OrderId)>>;
+
+const BY_PERSON: &str = "promotion: a person's uses = live uses of orders";
+
 impl Audit for Promotions {
     fn database(&self) -> Database {
         Database::Promox
     }
 
     fn audit(&self, tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
-        let mut books = read_holds(tx, report)?;
+        let (mut books, persons) = read_holds(tx, report)?;
+        check_persons(tx, report, &persons)?;
         for count in tx.scan::<Count>().rows() {
             check_count(report, &count?, &mut books);
         }
         for ((id, name), live) in books {
             // Counters of periods are removed when their period is long over.
-            let removable = name.contains(':') && !name.starts_with("user:") && !name.starts_with("email:");
+            let removable = name.contains(':');
             report.check("promotion: uses = live uses of orders", removable || live.uses == 0, || {
                 format!("promotion {id} {name}: {} uses are not counted", live.uses)
             });
@@ -50,8 +56,8 @@ impl Audit for Promotions {
     }
 }
 
-fn read_holds(tx: &Tx<'_>, report: &mut Report) -> Result<Books, StoreError> {
-    let mut books = Books::new();
+fn read_holds(tx: &Tx<'_>, report: &mut Report) -> Result<(Books, PersonBooks), StoreError> {
+    let (mut books, mut persons) = (Books::new(), PersonBooks::new());
     for hold in tx.scan::<Hold>().rows() {
         let hold = hold?;
         let live = hold.status != HoldStatus::Released;
@@ -68,8 +74,57 @@ fn read_holds(tx: &Tx<'_>, report: &mut Report) -> Result<Books, StoreError> {
                 entry.spent += *amount;
             }
         }
+        let by_person = hold.uses.iter().filter(|held| live && !held.person_limits.is_empty());
+        for (held, key) in by_person.flat_map(|held| hold.person.iter().map(move |key| (held, key))) {
+            let of_person = persons.entry((held.promotion_id, key.name.clone())).or_default();
+            of_person.insert((hold.held_at, hold.order_id));
+        }
     }
-    Ok(books)
+    Ok((books, persons))
+}
+
+/// Each live use is found under everything that its person is known by, nothing else is, and none passed a limit when it was
+/// taken. What differs in a plus tag alone may have been another person's then, and is not held against the limit.
+fn check_persons(tx: &Tx<'_>, report: &mut Report, persons: &PersonBooks) -> Result<(), StoreError> {
+    for used in tx.scan::<PersonUse>().rows() {
+        let used = used?;
+        let live = persons.get(&(used.promotion_id, used.person.clone()));
+        let known = live.is_some_and(|live| live.contains(&(used.used_at, used.order_id)));
+        report.check(BY_PERSON, known, || format!("promotion {} order {}", used.promotion_id, used.order_id));
+    }
+    for hold in tx.scan::<Hold>().rows() {
+        let hold = hold?;
+        let live = hold.status != HoldStatus::Released;
+        for held in hold.uses.iter().filter(|held| live && !held.person_limits.is_empty()) {
+            check_person(tx, report, &hold, held)?;
+        }
+    }
+    Ok(())
+}
+
+fn check_person(tx: &Tx<'_>, report: &mut Report, hold: &Hold, held: &HeldUse) -> Result<(), StoreError> {
+    let (id, order, at) = (held.promotion_id, hold.order_id, hold.held_at);
+    let mut before: BTreeSet<(Timestamp, OrderId)> = BTreeSet::new();
+    for key in hold.person.iter() {
+        // Uses in periods are removed when their period is long over.
+        let forever = held.person_limits.iter().any(|(since, _)| *since == Timestamp::EPOCH);
+        let there = tx.get::<PersonUse>(&(id, key.name.clone(), at, order))?.is_some();
+        report.check(BY_PERSON, there || !forever, || format!("promotion {id} order {order} is not counted"));
+        for used in tx.scan::<PersonUse>().prefix((id, key.name.as_str())).before(at).rows() {
+            let used = used?;
+            if used.exact == key.exact {
+                before.insert((used.used_at, used.order_id));
+            }
+        }
+    }
+    for (since, most) in &held.person_limits {
+        let earlier = before.iter().filter(|(used_at, _)| used_at >= since).count();
+        let within = earlier < usize::try_from(*most).unwrap_or(usize::MAX);
+        report.check("promotion: a person's uses ≤ limit", within, || {
+            format!("promotion {id} order {order}: {earlier} uses before it, of {most}")
+        });
+    }
+    Ok(())
 }
 
 /// What orders must agree with, and campaigns: what was taken of each for an order.

@@ -3,18 +3,19 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use promox_contract::buyer::{Buyer, Person, PersonKey};
 use promox_contract::ids::PromotionId;
 use promox_contract::order::{FigureLine, OrderFigure, OrderFigures, OrderStatus};
 use promox_contract::product::{DescribeSkus, SkuDescription};
-use promox_contract::promotion::{Customer, Evaluation, PricingTerms};
-use promox_kernel::{Amount, Currency, Cx, Error, Handle, Sku, UserId};
+use promox_contract::promotion::{Customer, Evaluation, PricingTerms, RejectReason};
+use promox_kernel::{Amount, Currency, Cx, Error, Handle, Sku, Timestamp, UserId};
 use rust_decimal::Decimal;
 
 use crate::api::{BacktestPromotion, BacktestResult};
 use crate::handlers::{currency, require_gifts};
 use crate::rules::{
-    Allowance, Buyer, Cart, Circumstances, Detail, Line, LineInput, NamedCode, Promotion, Rule, RuleSet, TOTAL,
-    evaluate, to_minor,
+    Allowance, Cart, Circumstances, Counted, Counter, Counting, Detail, Line, LineInput, NamedCode, PersonLimit,
+    Promotion, Rule, RuleSet, TOTAL, evaluate, to_minor,
 };
 use crate::{Promotions, facts};
 
@@ -48,6 +49,12 @@ impl Handle<BacktestPromotion> for Promotions {
     }
 }
 
+/// The buyer of a past order: figures name the customer, and no address.
+fn buyer(order: &OrderFigure) -> Counted {
+    let keys = vec![PersonKey { name: order.customer.clone(), exact: None }];
+    Counted { person: Person { keys, ignore_plus_tags: false }, email: Some(order.customer.clone()), address: None }
+}
+
 /// A run so far.
 struct Run {
     currency: Currency,
@@ -61,6 +68,8 @@ struct Run {
     /// What is known of customers today, where the draft asks.
     known: HashMap<UserId, Customer>,
     counts: HashMap<String, u32>,
+    /// When each customer has used it in the run, where that is limited.
+    used: HashMap<String, Vec<Timestamp>>,
     spent: Amount,
     sums: Sums,
 }
@@ -98,6 +107,7 @@ impl Run {
             bought: HashMap::new(),
             known: HashMap::new(),
             counts: HashMap::new(),
+            used: HashMap::new(),
             spent: Amount::ZERO,
             sums: Sums::default(),
         })
@@ -127,24 +137,39 @@ impl Run {
         }
         self.circumstances.now = order.placed_at;
         self.circumstances.customer = self.customer(cx, order).await?;
-        let buyer = Buyer { user: order.user_id.map(|id| id.0), email: Some(order.customer.clone()), address: None };
-        let (counters, _) = self.rule.counters(&buyer, order.placed_at);
-        let full = |counter: &&crate::rules::Counter| {
-            counter.most.is_some_and(|most| self.counts.get(&counter.name).is_some_and(|uses| *uses >= most))
-        };
-        let exhausted = counters.iter().find(full).map(|counter| counter.reason);
+        let counting = self.rule.counting(&buyer(order), order.placed_at);
+        let exhausted = self.exhausted(order, &counting);
         let budget_left = self.rule.budget_amount().map(|budget| budget - self.spent);
         self.circumstances.allowances = HashMap::from([(DRAFT, Allowance { exhausted, budget_left })]);
         let cart = self.cart(order)?;
         let answer = evaluate(&self.set, &cart, &self.circumstances, &self.named, Detail::Named);
         if let Some(used) = answer.uses.first() {
             self.spent += used.amount;
-            for counter in counters.into_iter().filter(|counter| counter.most.is_some() || counter.name == TOTAL) {
+            let limited = |counter: &Counter| counter.most.is_some() || counter.name == TOTAL;
+            for counter in counting.counters.into_iter().filter(limited) {
                 *self.counts.entry(counter.name).or_default() += 1;
+            }
+            if !counting.person.is_empty() {
+                self.used.entry(order.customer.clone()).or_default().push(order.placed_at);
             }
         }
         self.add(order, &answer);
         Ok(())
+    }
+
+    /// The limit that is reached before this order, if one is.
+    fn exhausted(&self, order: &OrderFigure, counting: &Counting) -> Option<RejectReason> {
+        let used = self.used.get(&order.customer).map_or(&[][..], Vec::as_slice);
+        let through = |limit: &PersonLimit| {
+            used.iter().filter(|at| **at >= limit.since).count() >= usize::try_from(limit.most).unwrap_or(usize::MAX)
+        };
+        if counting.person.iter().any(through) {
+            return Some(RejectReason::UserLimitReached);
+        }
+        let full = |counter: &&Counter| {
+            counter.most.is_some_and(|most| self.counts.get(&counter.name).is_some_and(|uses| *uses >= most))
+        };
+        counting.counters.iter().find(full).map(|counter| counter.reason)
     }
 
     /// The buyer then: earlier orders of the run; what else the draft asks about as it is today.
@@ -154,7 +179,7 @@ impl Run {
         if let Some(id) = order.user_id.filter(|_| needs.profile || needs.tier || needs.segments) {
             customer = match self.known.get(&id) {
                 Some(known) => known.clone(),
-                None => facts::customer(cx, Some(id), None, needs).await?,
+                None => facts::customer(cx, &Buyer { user_id: Some(id), ..Buyer::default() }, needs).await?,
             };
             self.known.insert(id, customer.clone());
         }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use promox_contract::buyer::Buyer;
 use promox_contract::coupon::ResolveCodes;
 use promox_contract::ids::{ProductId, PromotionId};
 use promox_contract::order::{StoreProfile, Totals};
@@ -248,17 +249,19 @@ async fn question(
     cart.payment_method.clone_from(&op.payment_method);
     cart.channel = op.channel.clone().unwrap_or(cart.channel);
     cart.attributes.clone_from(&op.attributes);
-    let user = op.customer.as_ref().map_or_else(|| cx.principal.user(), |customer| customer.id);
-    let email = op.customer.as_ref().and_then(|customer| customer.email.clone());
+    let (user, email) = match &op.customer {
+        Some(customer) => (customer.id, customer.email.clone()),
+        None => (cx.principal.user(), None),
+    };
+    let buyer = Buyer::identify(cx, user, email).await?;
     let coupons = if op.codes.is_empty() || op.promotions.is_some() {
         Vec::new()
     } else {
-        cx.call(ResolveCodes { codes: op.codes.clone(), user_id: user, email: email.clone() }).await?.coupons
+        cx.call(ResolveCodes { codes: op.codes.clone(), buyer: buyer.clone() }).await?.coupons
     };
     Ok(Question {
         cart,
-        user,
-        email,
+        buyer,
         address_key: None,
         codes: op.codes.clone(),
         coupons,

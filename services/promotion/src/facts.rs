@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use promox_contract::buyer::Buyer;
 use promox_contract::campaign::{CampaignStates, SegmentsOf};
 use promox_contract::ids::CampaignId;
 use promox_contract::inventory::AvailableStock;
@@ -11,7 +12,7 @@ use promox_contract::product::DescribeSkus;
 use promox_contract::promotion::{Customer, RejectReason};
 use promox_contract::reward::TierOf;
 use promox_contract::user::DescribeUsers;
-use promox_kernel::{Cx, Email, Error, Sku, UserId};
+use promox_kernel::{Cx, Error, Sku, UserId};
 
 use crate::rules::{CampaignStanding, GiftStock, Needs};
 
@@ -19,18 +20,14 @@ use crate::rules::{CampaignStanding, GiftStock, Needs};
 const DAY: u64 = 24 * 3600;
 
 /// The buyer as far as promotions ask.
-pub(crate) async fn customer(
-    cx: &Cx,
-    user: Option<UserId>,
-    email: Option<Email>,
-    needs: &Needs,
-) -> Result<Customer, Error> {
+pub(crate) async fn customer(cx: &Cx, buyer: &Buyer, needs: &Needs) -> Result<Customer, Error> {
+    let (user, email) = (buyer.user_id, buyer.email().cloned());
     let mut customer = Customer { id: user, email, is_guest: user.is_none(), ..Customer::default() };
-    if let Some(id) = user.filter(|_| needs.profile || needs.segments || (needs.email && customer.email.is_none())) {
+    if let Some(id) = user.filter(|_| needs.profile || needs.segments) {
         profile(cx, id, &mut customer).await?;
     }
     if (needs.purchases || needs.segments) && (user.is_some() || customer.email.is_some()) {
-        let purchases = cx.call(PurchasesOf { user_id: user, email: customer.email.clone() }).await?;
+        let purchases = cx.call(PurchasesOf { buyer: buyer.clone() }).await?;
         customer.order_count = purchases.count;
         customer.total_spent = purchases.total;
     }
@@ -48,7 +45,6 @@ async fn profile(cx: &Cx, id: UserId, customer: &mut Customer) -> Result<(), Err
     let days = cx.now.since(user.registered_at).as_secs() / DAY;
     customer.registered_days = i64::try_from(days).ok();
     customer.attributes = user.attributes;
-    customer.email.get_or_insert(user.email);
     Ok(())
 }
 

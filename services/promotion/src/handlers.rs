@@ -282,7 +282,7 @@ impl Handle<HoldUses> for Promotions {
         uses::check(&op.uses)?;
         let locks = op.uses.iter().map(|one| digest::lock(one.promotion_id)).collect();
         let (compiler, currency) = (self.compiler.clone(), currency(cx).await?);
-        let buyer = digest::buyer(op.user_id, op.email.as_ref(), op.address_key.as_deref());
+        let buyer = digest::counted(&op.buyer, op.address_key.as_deref());
         Ok(self.db.write_locked(cx, locks, move |tx| uses::hold(tx, &compiler, currency, &op, &buyer)).await?)
     }
 }

@@ -1,8 +1,8 @@
 //! Promotion service: what a cart is given off, and how often and how much of it there is.
 //!
 //! Tables: `promotions` (as they were written), `promotion_epochs` (one row), `promotion_counts` (uses of each, in all and
-//! by buyer and period), `promotion_holds` (an order's uses), `promotion_usage_log` (uses of confirmed orders),
-//! `code_claims` (codes that are about to be somebody's).
+//! by address and period), `promotion_person_uses` (live uses by what their person is known by), `promotion_holds` (an
+//! order's uses), `promotion_usage_log` (uses of confirmed orders), `code_claims` (codes that are about to be somebody's).
 //!
 //! What always holds:
 //! - every stored promotion type-checks; its code is its own, among promotions and coupons alike;
@@ -64,6 +64,7 @@ impl Promotions {
         records::Epoch::TABLE,
         records::Count::TABLE,
         records::Hold::TABLE,
+        records::PersonUse::TABLE,
         records::Use::TABLE,
         records::CodeClaim::TABLE,
     ];

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use promox_contract::buyer::Buyer;
 use promox_contract::coupon::ResolvedCode;
 use promox_contract::promotion::{Customer, EvaluateCart, Evaluation, PricingTerms, RejectReason};
-use promox_kernel::{Amount, Cx, Email, Error, Principal, UserId};
+use promox_kernel::{Amount, Cx, Error, Principal};
 use promox_storage::{StoreError, Tx};
 
 use crate::compiled::Compiled;
@@ -14,8 +15,7 @@ use crate::{Promotions, digest, facts, queries};
 /// A cart and who asks about it.
 pub(crate) struct Question {
     pub(crate) cart: Cart,
-    pub(crate) user: Option<UserId>,
-    pub(crate) email: Option<Email>,
+    pub(crate) buyer: Buyer,
     pub(crate) address_key: Option<String>,
     pub(crate) codes: Vec<String>,
     pub(crate) coupons: Vec<ResolvedCode>,
@@ -115,7 +115,7 @@ impl Promotions {
         needs.segments |= set.asks_for_segments();
         let customer = match &question.customer {
             Some(customer) => customer.clone(),
-            None => facts::customer(cx, question.user, question.email.clone(), &needs).await?,
+            None => facts::customer(cx, &question.buyer, &needs).await?,
         };
         if set.asks_for_segments() && !customer.segments.is_empty() {
             rules = relevant(&customer.segments);
@@ -127,7 +127,7 @@ impl Promotions {
         let gifts = facts::gifts(cx, needs.gifts).await?;
         let max_discount_percent =
             if rules.is_empty() { None } else { cx.call(PricingTerms::default()).await?.max_discount_percent };
-        let buyer = digest::buyer(customer.id, customer.email.as_ref(), question.address_key.as_deref());
+        let buyer = digest::counted(&question.buyer, question.address_key.as_deref());
         let (allowances, unchecked) = self.db.read(|tx| queries::allowances(tx, &rules, &buyer, cx.now)).await?;
         let now = cx.now;
         let ignore_dates = false;
@@ -221,8 +221,7 @@ impl Question {
         cart.attributes = op.attributes;
         Ok(Self {
             cart,
-            user: op.user_id,
-            email: op.email,
+            buyer: op.buyer,
             address_key: op.address_key,
             codes: op.codes,
             coupons: op.coupons,

@@ -9,8 +9,9 @@ use promox_kernel::{Amount, Currency, Error, Page, Timestamp};
 use promox_storage::{StoreError, Tx};
 
 use crate::api::{ListPromotions, ListUsage, PromotionView, UsageView};
+use crate::commands::uses::person_is_through;
 use crate::records::{Count, Promotion, PromotionByCampaign, PromotionByCode, PromotionByStatus, PromotionStatus, Use};
-use crate::rules::{self, Allowance, Buyer, Rule, TOTAL};
+use crate::rules::{self, Allowance, Counted, Rule, TOTAL};
 
 /// Uses of a promotion, and what they came to.
 pub(crate) fn counted(tx: &Tx<'_>, id: PromotionId) -> Result<(i64, Amount), StoreError> {
@@ -149,16 +150,19 @@ pub(crate) fn by_code(tx: &Tx<'_>, code: &str) -> Result<Option<Promotion>, Stor
 pub(crate) fn allowances(
     tx: &Tx<'_>,
     rules: &[Arc<Rule>],
-    buyer: &Buyer,
+    buyer: &Counted,
     now: Timestamp,
 ) -> Result<(HashMap<PromotionId, Allowance>, bool), StoreError> {
     let mut left = HashMap::with_capacity(rules.len());
     let mut unchecked = false;
     for rule in rules.iter().filter(|rule| rule.needs().limits) {
-        let (counters, open) = rule.counters(buyer, now);
-        unchecked |= open;
+        let counting = rule.counting(buyer, now);
+        unchecked |= counting.unchecked;
         let mut allowance = Allowance { exhausted: None, budget_left: rule.budget_amount() };
-        for counter in counters {
+        if person_is_through(tx, rule.id(), &buyer.person, &counting.person)? {
+            allowance.exhausted = Some(RejectReason::UserLimitReached);
+        }
+        for counter in counting.counters {
             let Some(count) = tx.get::<Count>(&(rule.id(), counter.name.clone()))? else { continue };
             if counter.name == TOTAL {
                 allowance.budget_left = allowance.budget_left.map(|budget| budget - count.spent);

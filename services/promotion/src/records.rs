@@ -1,5 +1,6 @@
 //! The tables of the promotion service.
 
+use promox_contract::buyer::PersonKey;
 use promox_contract::ids::{CampaignId, OrderId, PromotionId};
 use promox_kernel::{Amount, Json, Timestamp, UserId, text_enum};
 use promox_storage::record;
@@ -64,6 +65,9 @@ pub(crate) struct HeldUse {
     pub(crate) amount: Amount,
     /// The counters that it was counted in.
     pub(crate) counters: Vec<String>,
+    /// The limits on the person's uses that it was taken under. Without any, the person's uses are not kept.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) person_limits: Vec<(Timestamp, u32)>,
 }
 
 record! {
@@ -71,10 +75,25 @@ record! {
     pub(crate) struct Hold in Promox.promotion_holds = 538, key(order_id: OrderId) {
         status: HoldStatus,
         user_id: Option<UserId>,
+        /// What the buyer is known by, where some use counts by person.
+        person: Json<Vec<PersonKey>>,
         uses: Json<Vec<HeldUse>>,
         held_at: Timestamp,
         ended_at: Option<Timestamp>,
     }
+}
+
+record! {
+    /// A live use of a promotion that limits uses by person, under one of the things that the person is known by.
+    pub(crate) struct PersonUse in Promox.promotion_person_uses = 545,
+        key(promotion_id: PromotionId, person: String, used_at: Timestamp, order_id: OrderId)
+    {
+        /// What tells the person apart under this name, as in [`PersonKey`].
+        exact: Option<String>,
+        /// When nobody asks for it any more.
+        ends_at: Option<Timestamp>,
+    }
+    index PersonUseByEnd = 546 (ends_at);
 }
 
 record! {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use promox_contract::buyer::Buyer;
 use promox_contract::product::SkuDescription;
 use promox_contract::promotion::{Customer, ShelfPriceList, ShelfPrices};
 use promox_kernel::{Currency, Cx, Error};
@@ -65,7 +66,13 @@ impl Promotions {
         compiled: &Compiled,
         user: Option<promox_kernel::UserId>,
     ) -> Result<Circumstances, Error> {
-        let customer: Customer = facts::customer(cx, user, None, compiled.set.shelf_needs()).await?;
+        let needs = compiled.set.shelf_needs();
+        let buyer = if needs.purchases || needs.segments || needs.profile {
+            Buyer::identify(cx, user, None).await?
+        } else {
+            Buyer { user_id: user, ..Buyer::default() }
+        };
+        let customer: Customer = facts::customer(cx, &buyer, needs).await?;
         let campaigns = facts::campaigns(cx, compiled.set.shelf_campaigns().to_vec(), &customer).await?;
         Ok(Circumstances { now: cx.now, customer, campaigns, ..Circumstances::default() })
     }

@@ -29,7 +29,7 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use promox_contract::user::{Authenticate, BornOn, DescribeUsers};
+use promox_contract::user::{AccountsOf, Authenticate, BornOn, DescribeUsers};
 use promox_kernel::{Registry, register};
 use promox_storage::{Cache, Db, Record, TableDef};
 
@@ -140,7 +140,7 @@ impl Users {
             GetJwks, GetMe, UpdateMe, EraseMe, ChangePassword, ExportMe,
             ListAddresses, CreateAddress, UpdateAddress, DeleteAddress,
             ListUsers, GetUser, UpdateUser, ListRoles, GetRole, CreateRole, UpdateRole, DeleteRole,
-            ListPermissions, ListAudit, Authenticate, DescribeUsers, BornOn);
+            ListPermissions, ListAudit, Authenticate, DescribeUsers, AccountsOf, BornOn);
     }
 
     /// Every permission there is.

@@ -11,7 +11,8 @@ use crate::access::Account;
 use crate::api::{AddressView, AuditEntryView, ListAudit, ListUsers, RoleView, SessionView, UserStatus, UserView};
 use crate::records::{
     AccessVersion, Address, AuditByAction, AuditByActor, AuditByActorAndAction, AuditByTime, AuditEntry, Role,
-    RolePermission, Session, SessionByUser, User, UserByEmail, UserByStatus, UserRole, UserRoleByRole, UserTerm,
+    RolePermission, Session, SessionByUser, User, UserByEmail, UserByMailbox, UserByStatus, UserRole, UserRoleByRole,
+    UserTerm,
 };
 use crate::rules::{chain, permissions, terms};
 
@@ -23,6 +24,8 @@ pub(crate) const MOST_PERMISSIONS: usize = 500;
 pub(crate) const MOST_SESSIONS: usize = 100;
 /// The access version that stands for all roles.
 pub(crate) const ALL_ROLES: i64 = 0;
+/// Accounts of one mailbox, by their plus tags, that are looked at.
+const MOST_OF_A_MAILBOX: usize = 1_000;
 /// Accounts that one page of a search looks at.
 const MOST_EXAMINED: usize = 6_000;
 
@@ -34,6 +37,21 @@ pub(crate) fn user(tx: &Tx<'_>, id: UserId) -> Result<User, Error> {
 /// The user with this address.
 pub(crate) fn user_by_email(tx: &Tx<'_>, email: &Email) -> Result<Option<User>, StoreError> {
     tx.get_by::<UserByEmail>(Some(email.clone()))
+}
+
+/// The accounts of some addresses, each once.
+pub(crate) fn accounts_of(tx: &Tx<'_>, emails: &[Email], ignore_plus_tags: bool) -> Result<Vec<UserId>, StoreError> {
+    let mut ids = Vec::new();
+    for email in emails {
+        for user in tx.scan_by::<UserByMailbox>().prefix(Some(email.mailbox())).rows().take(MOST_OF_A_MAILBOX) {
+            let user = user?;
+            let same = user.email.as_ref().is_some_and(|known| ignore_plus_tags || known.normal() == email.normal());
+            if same && !ids.contains(&user.id) {
+                ids.push(user.id);
+            }
+        }
+    }
+    Ok(ids)
 }
 
 /// The names of a user's roles.

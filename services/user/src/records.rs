@@ -38,6 +38,8 @@ record! {
     /// An account. Of an erased one nothing is left but its number and its times.
     pub(crate) struct User in Ecommerce.users = 300, key(id: UserId) {
         email: Option<Email>,
+        /// The mailbox of the address, without a plus tag.
+        mailbox: Option<String>,
         password_hash: Option<String>,
         name: Option<String>,
         phone: Option<String>,
@@ -57,6 +59,7 @@ record! {
     unique UserByEmail = 301 (email);
     index UserByStatus = 302 (status);
     unique UserByReferralCode = 303 (referral_code);
+    index UserByMailbox = 327 (mailbox);
 }
 
 record! {

@@ -125,7 +125,7 @@ impl Handle<OrderFigures> for Played {
 impl Handle<StoreProfile> for Played {
     async fn handle(&self, _: &Cx, _: StoreProfile) -> Result<StoreFacts, Error> {
         let (name, timezone, locale) = (String::new(), "Europe/London".to_owned(), "en".to_owned());
-        Ok(StoreFacts { name, currency: Currency::GBP, timezone, locale })
+        Ok(StoreFacts { name, currency: Currency::GBP, timezone, locale, ignore_plus_tags: false })
     }
 }
 

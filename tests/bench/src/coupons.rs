@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use promox_contract::buyer::Buyer;
 use promox_contract::coupon::ResolveCodes;
 use promox_contract::promotion::{
     ClaimCodes, DescribePromotions, PromotionCodesTaken, PromotionDescription, PromotionDescriptions, ReleaseCodes,
@@ -170,7 +171,7 @@ impl Bench {
         let started = Instant::now();
         for code in codes.iter().cycle().take(lookups) {
             let begun = Instant::now();
-            let asked = ResolveCodes { codes: vec![code.clone()], user_id: None, email: None };
+            let asked = ResolveCodes { codes: vec![code.clone()], buyer: Buyer::default() };
             if self.cx().call(asked).await?.coupons.is_empty() {
                 return Err("a code that is there was not found".into());
             }

@@ -40,7 +40,13 @@ pub(super) struct Played {
 impl Handle<StoreProfile> for Played {
     async fn handle(&self, _: &Cx, _: StoreProfile) -> Result<StoreFacts, Error> {
         let (name, locale) = ("A shop".to_owned(), "en".to_owned());
-        Ok(StoreFacts { name, currency: Currency::GBP, timezone: self.zone.lock().clone(), locale })
+        Ok(StoreFacts {
+            name,
+            currency: Currency::GBP,
+            timezone: self.zone.lock().clone(),
+            locale,
+            ignore_plus_tags: false,
+        })
     }
 }
 

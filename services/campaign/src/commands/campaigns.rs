@@ -3,7 +3,7 @@
 use promox_contract::audit::Audited;
 use promox_contract::condition::Timetable;
 use promox_contract::ids::CampaignId;
-use promox_kernel::{Amount, Currency, Cx, Error, FieldError, Json, Patch, Timestamp, bounded};
+use promox_kernel::{Amount, Currency, Cx, Error, FieldError, Json, Patch, Timestamp, bounded, multiline};
 use promox_storage::{StoreError, Tx};
 use serde_json::{Value, json};
 
@@ -71,7 +71,8 @@ fn refuse(faults: Vec<FieldError>) -> Result<(), Error> {
 }
 
 fn text(text: &str, (least, most): (usize, usize), pointer: &str, faults: &mut Vec<FieldError>) -> String {
-    bounded(text, least, most).unwrap_or_else(|detail| {
+    let checked = if least == 0 { multiline(text, least, most) } else { bounded(text, least, most) };
+    checked.unwrap_or_else(|detail| {
         faults.push(FieldError::new(pointer, detail));
         String::new()
     })

@@ -30,7 +30,13 @@ struct Store;
 impl Handle<StoreProfile> for Store {
     async fn handle(&self, _: &Cx, _: StoreProfile) -> Result<StoreFacts, Error> {
         let timezone = "Europe/London".to_owned();
-        Ok(StoreFacts { name: "Shop".into(), currency: Currency::GBP, timezone, locale: "en".into() })
+        Ok(StoreFacts {
+            name: "Shop".into(),
+            currency: Currency::GBP,
+            timezone,
+            locale: "en".into(),
+            ignore_plus_tags: false,
+        })
     }
 }
 
@@ -42,7 +48,7 @@ impl Handle<PledgeAmounts> for Store {
 
 impl Handle<PurchasesOf> for Store {
     async fn handle(&self, _: &Cx, asked: PurchasesOf) -> Result<Purchases, Error> {
-        let count = if asked.user_id == Some(UserId(20)) { 4 } else { 0 };
+        let count = if asked.buyer.user_id == Some(UserId(20)) { 4 } else { 0 };
         Ok(Purchases { count, total: Currency::GBP.zero() })
     }
 }

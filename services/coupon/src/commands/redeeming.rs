@@ -12,7 +12,7 @@ use crate::queries::{self, redemption_view};
 use crate::records::{Coupon, OrderEnd, Redemption, RedemptionByReference, RedemptionStatus};
 use crate::reject::Reject;
 use crate::rules::code::subject;
-use crate::rules::person::Person;
+use crate::rules::person::Redeemer;
 
 /// The reference of an order's redemptions.
 pub(crate) fn order_reference(order_id: OrderId) -> String {
@@ -20,7 +20,7 @@ pub(crate) fn order_reference(order_id: OrderId) -> String {
 }
 
 /// A code that is good for this person now, or why it is not.
-fn good(tx: &Tx<'_>, code: &str, person: &Person) -> Result<Coupon, Reject> {
+fn good(tx: &Tx<'_>, code: &str, person: &Redeemer) -> Result<Coupon, Reject> {
     let invalid = |reason| Reject::Invalid { code: code.to_owned(), reason };
     let coupon = tx.get::<Coupon>(&normal_code(code))?.ok_or_else(|| invalid(RejectReason::Unknown))?;
     match queries::reason(tx, &coupon, person, tx.now())? {
@@ -33,10 +33,14 @@ fn good(tx: &Tx<'_>, code: &str, person: &Person) -> Result<Coupon, Reject> {
 fn take(
     tx: &mut Tx<'_>,
     mut coupon: Coupon,
-    person: &Person,
+    person: &Redeemer,
     reference: &str,
     order_id: Option<OrderId>,
 ) -> Result<Redemption, StoreError> {
+    let mut emails = person.emails().cloned();
+    let (email, other) = (emails.next(), emails.next());
+    let (email, email_exact) = email.map_or((None, None), |key| (Some(key.name), key.exact));
+    let (other_email, other_exact) = other.map_or((None, None), |key| (Some(key.name), key.exact));
     let redemption = Redemption {
         id: tx.next_id::<Redemption>()?,
         code: coupon.code.clone(),
@@ -44,7 +48,10 @@ fn take(
         reference: reference.to_owned(),
         order_id,
         user_id: person.user_id,
-        email: person.email.clone(),
+        email,
+        email_exact,
+        other_email,
+        other_exact,
         user_limit: coupon.per_user_limit,
         status: RedemptionStatus::Live,
         redeemed_at: tx.now(),
@@ -78,7 +85,7 @@ pub(crate) fn redeem(
     tx: &mut Tx<'_>,
     cx: &Cx,
     (code, reference): (&str, &str),
-    person: &Person,
+    person: &Redeemer,
 ) -> Result<RedemptionView, Reject> {
     let normal = normal_code(code);
     if tx.get::<Coupon>(&normal)?.is_none() {
@@ -121,7 +128,7 @@ fn of_order(tx: &Tx<'_>, order_id: OrderId) -> Result<Vec<Redemption>, StoreErro
 
 /// Redeems an order's coupons, all or nothing. What the order has already is answered again; what it gave back it does not
 /// get again.
-pub(crate) fn hold(tx: &mut Tx<'_>, order_id: OrderId, person: &Person, codes: &[String]) -> Result<(), Reject> {
+pub(crate) fn hold(tx: &mut Tx<'_>, order_id: OrderId, person: &Redeemer, codes: &[String]) -> Result<(), Reject> {
     let known = of_order(tx, order_id)?;
     let ended = known.iter().any(|it| it.status == RedemptionStatus::Released);
     if ended || tx.get::<OrderEnd>(&order_id)?.is_some() {

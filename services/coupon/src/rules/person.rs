@@ -1,31 +1,45 @@
-//! A buyer, as limits per user count: by account and by normalised address.
+//! A person in the rows of redemptions.
 
-use promox_kernel::{Email, UserId};
+use promox_contract::buyer::{Buyer, Person, PersonKey};
+use promox_kernel::UserId;
 
-use super::code::fingerprint;
+use crate::records::Redemption;
 
-/// Who redeems. Those who name nobody count as one person, so that a limit per user holds for them too.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Person {
+/// Who redeems.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Redeemer {
     pub(crate) user_id: Option<UserId>,
-    /// A digest of the address.
-    pub(crate) email: Option<String>,
+    /// The person that limits per user count.
+    pub(crate) person: Person,
 }
 
-/// What stands for the address of somebody who names nobody.
+/// What those who name nobody are counted under, as one person, so that a limit per user holds for them too.
 const NOBODY: &str = "-";
 
-impl Person {
-    /// Who redeems.
-    pub(crate) fn new(user_id: Option<UserId>, email: Option<&Email>) -> Self {
-        Self { user_id, email: email.map(|email| fingerprint(&email.normal())) }
+impl Redeemer {
+    pub(crate) fn new(buyer: &Buyer) -> Self {
+        Self { user_id: buyer.user_id, person: buyer.person() }
     }
 
     /// Who redeems, nobody being somebody.
     pub(crate) fn or_nobody(mut self) -> Self {
-        if self.user_id.is_none() && self.email.is_none() {
-            self.email = Some(NOBODY.to_owned());
+        if self.person.is_unknown() {
+            self.person.keys.push(PersonKey { name: NOBODY.to_owned(), exact: None });
         }
         self
+    }
+
+    /// The addresses, of which there are two at most.
+    pub(crate) fn emails(&self) -> impl Iterator<Item = &PersonKey> {
+        let account = self.user_id.map(|id| format!("user:{id}"));
+        self.person.keys.iter().filter(move |key| account.as_ref() != Some(&key.name))
+    }
+}
+
+impl Redemption {
+    /// What its person is known by, beside the account.
+    pub(crate) fn emails(&self) -> impl Iterator<Item = PersonKey> {
+        let columns = [(&self.email, &self.email_exact), (&self.other_email, &self.other_exact)];
+        columns.into_iter().filter_map(|(name, exact)| Some(PersonKey { name: name.clone()?, exact: exact.clone() }))
     }
 }

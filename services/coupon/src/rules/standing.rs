@@ -3,7 +3,7 @@
 use promox_contract::promotion::RejectReason;
 use promox_kernel::{FieldError, Timestamp};
 
-use super::person::Person;
+use super::person::Redeemer;
 use crate::records::{Coupon, CouponStatus};
 
 impl Coupon {
@@ -21,7 +21,7 @@ impl Coupon {
     }
 
     /// Why this person cannot use it now, limits per user aside.
-    pub(crate) fn reason(&self, batch_disabled: bool, person: &Person, now: Timestamp) -> Option<RejectReason> {
+    pub(crate) fn reason(&self, batch_disabled: bool, person: &Redeemer, now: Timestamp) -> Option<RejectReason> {
         if self.user_id.is_some() && self.user_id != person.user_id {
             return Some(RejectReason::NotEligible);
         }
@@ -124,7 +124,7 @@ mod tests {
         ] {
             let now = at(now);
             assert_eq!(coupon.status(batch_disabled, now), status, "{coupon:?}");
-            assert_eq!(coupon.reason(batch_disabled, &Person::default(), now), reason, "{coupon:?}");
+            assert_eq!(coupon.reason(batch_disabled, &Redeemer::default(), now), reason, "{coupon:?}");
         }
     }
 

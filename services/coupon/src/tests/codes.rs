@@ -1,5 +1,6 @@
 //! Single codes: made, shown, changed, listed, judged.
 
+use promox_contract::buyer::Buyer;
 use promox_contract::coupon::{CouponCodesTaken, IssueCoupon, ResolveCodes};
 use promox_contract::promotion::RejectReason;
 use promox_kernel::{Kind, Principal};
@@ -97,7 +98,7 @@ async fn codes_resolve_with_the_reason_why_not() {
     }
     let codes = ["good", "SOON", "OVER", "AD-AS", "NONE"].map(str::to_owned).to_vec();
     let reasons = async |user_id| {
-        let asked = ResolveCodes { codes: codes.clone(), user_id, email: None };
+        let asked = ResolveCodes { codes: codes.clone(), buyer: Buyer { user_id, ..Buyer::default() } };
         let found = shop.call(asked).await.unwrap().coupons;
         found.into_iter().map(|it| (it.code, it.reason)).collect::<Vec<_>>()
     };
@@ -130,7 +131,7 @@ async fn judging_tells_the_discount_and_hides_from_strangers_what_a_guess_could_
     }
     let resolve = async |codes: &[&str]| {
         let codes = codes.iter().map(|code| (*code).to_owned()).collect();
-        shop.visitor().call(ResolveCodes { codes, user_id: None, email: None }).await
+        shop.visitor().call(ResolveCodes { codes, buyer: Buyer::default() }).await
     };
     assert_eq!(resolve(&["TEN", "SUMMER"]).await.unwrap().coupons.len(), 1, "neither is a guess");
     assert!(resolve(&["NONE-18"]).await.unwrap().coupons.is_empty(), "the twentieth, with the one that is over");

@@ -74,7 +74,13 @@ impl Handle<DescribeUsers> for Others {
 
 impl Handle<StoreProfile> for Others {
     async fn handle(&self, _: &Cx, _: StoreProfile) -> Result<StoreFacts, Error> {
-        Ok(StoreFacts { name: "Shop".into(), currency: Currency::GBP, timezone: "UTC".into(), locale: "en".into() })
+        Ok(StoreFacts {
+            name: "Shop".into(),
+            currency: Currency::GBP,
+            timezone: "UTC".into(),
+            locale: "en".into(),
+            ignore_plus_tags: false,
+        })
     }
 }
 

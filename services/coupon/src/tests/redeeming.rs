@@ -1,5 +1,6 @@
 //! Redemptions: once a reference, never past a limit, given back once.
 
+use promox_contract::buyer::Buyer;
 use promox_contract::coupon::{HoldCoupons, ReleaseCoupons};
 use promox_contract::ids::OrderId;
 use promox_kernel::{Error, Kind, UserId};
@@ -10,8 +11,14 @@ use crate::{CreateCoupon, GetCoupon, ListRedemptions, RedeemCoupon, ReleaseCoupo
 
 async fn hold(shop: &Shop, order: i64, user_id: Option<UserId>, email: &str, codes: &[&str]) -> Result<Value, Error> {
     let codes = codes.iter().map(|code| (*code).to_owned()).collect();
-    let email = Some(email.parse().unwrap());
-    shop.call(HoldCoupons { order_id: OrderId(order), user_id, email, codes }).await.map(|()| Value::Null)
+    let (account_email, given_email) = (user_id.map(|id| account(id).parse().unwrap()), Some(email.parse().unwrap()));
+    let buyer = Buyer { user_id, account_email, given_email, ignore_plus_tags: false };
+    shop.call(HoldCoupons { order_id: OrderId(order), buyer, codes }).await.map(|()| Value::Null)
+}
+
+/// The address of an account.
+fn account(id: UserId) -> String {
+    format!("user{id}@example.com")
 }
 
 async fn release(shop: &Shop, order: i64) {
@@ -96,6 +103,26 @@ async fn a_limit_per_user_counts_by_account_and_by_address() {
     shop.ask::<UpdateCoupon>(json!({"code": "PERUSER", "perUserLimit": 1})).await.unwrap();
     let low = shop.ask::<UpdateCoupon>(json!({"code": "PERUSER", "maxRedemptions": 3})).await;
     assert_eq!(refusal(low).0, "ALREADY_REDEEMED");
+    shop.verify();
+}
+
+#[tokio::test]
+async fn each_redemption_of_a_person_counts_once_by_whatever_it_is_known_to_be_theirs() {
+    let shop = Shop::open();
+    shop.ask::<CreateCoupon>(json!({"code": "TWICE", "promotionId": 1, "perUserLimit": 2})).await.unwrap();
+    let reached = || ("COUPON_INVALID".to_owned(), Some("USER_LIMIT_REACHED".to_owned()));
+    let (mine, codes) = (account(ADA), ["TWICE"]);
+    hold(&shop, 1, Some(ADA), "other@example.com", &codes).await.unwrap();
+    hold(&shop, 2, None, "OTHER@example.com", &codes).await.unwrap();
+    assert_eq!(refusal(hold(&shop, 3, Some(ADA), "other@example.com", &codes).await), reached());
+    hold(&shop, 4, None, &mine, &codes).await.unwrap();
+    assert_eq!(refusal(hold(&shop, 5, Some(ADA), &mine, &codes).await), reached());
+    assert_eq!(refusal(hold(&shop, 6, None, "other@example.com", &codes).await), reached());
+    shop.verify();
+    release(&shop, 1).await;
+    release(&shop, 1).await;
+    hold(&shop, 7, Some(ADA), &mine, &codes).await.unwrap();
+    assert_eq!(refusal(hold(&shop, 8, None, &mine, &codes).await), reached());
     shop.verify();
 }
 

@@ -2,7 +2,7 @@
 
 use promox_contract::audit::Audited;
 use promox_contract::inventory::{CountsTaken, StockCount};
-use promox_kernel::{Cx, Error, Sku, bounded};
+use promox_kernel::{Cx, Error, Sku, multiline};
 use promox_storage::{StoreError, Tx};
 
 use super::Book;
@@ -75,7 +75,7 @@ impl TryFrom<AdjustStock> for Adjustment {
         if op.delta == 0 || !(-MOST_PIECES..=MOST_PIECES).contains(&op.delta) {
             return Err(Error::field("/delta", format!("a movement is up to {MOST_PIECES} either way, not 0")));
         }
-        let reason = bounded(&op.reason, 1, 200).map_err(|fault| Error::field("/reason", fault))?;
+        let reason = multiline(&op.reason, 1, 200).map_err(|fault| Error::field("/reason", fault))?;
         let location = rules::location(op.location.as_deref())?;
         Ok(Self { sku: op.sku, delta: op.delta, reason, location })
     }

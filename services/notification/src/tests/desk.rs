@@ -37,6 +37,7 @@ impl Handle<StoreProfile> for Files {
             currency: Currency::GBP,
             timezone: "UTC".to_owned(),
             locale: "en".to_owned(),
+            ignore_plus_tags: false,
         })
     }
 }

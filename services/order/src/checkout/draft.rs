@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
+use promox_contract::buyer::Buyer;
 use promox_contract::ids::{CampaignId, FlashReservationId, FlashSaleId};
 use promox_contract::payment::PaymentChoice;
 use promox_contract::promotion::PromotionUse;
@@ -77,6 +78,9 @@ pub(crate) struct Extras {
     /// The campaigns of the flash sales that they are of.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) flash_campaigns: BTreeMap<FlashSaleId, CampaignId>,
+    /// Who buys, where uses are counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) buyer: Option<Buyer>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) address_key: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]

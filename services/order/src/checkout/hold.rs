@@ -56,19 +56,18 @@ impl Kept {
 /// Holds everything that an order wants, at once. On a refusal what was held is let go again.
 pub(crate) async fn hold_all(cx: &Cx, order_id: OrderId, order: &NewOrder) -> Result<(), Error> {
     let kept = Kept::wanted(order);
-    let (user_id, email) = (order.user_id, Some(order.email.clone()));
-    let extras = &order.extras;
+    let (user_id, extras) = (order.user_id, &order.extras);
+    let buyer = || extras.buyer.clone().unwrap_or_default();
     let stock = cx.call(HoldStock { order_id, items: stock_items(order)? });
     let uses = when(kept.uses, || HoldUses {
         order_id,
-        user_id,
-        email: email.clone(),
+        buyer: buyer(),
         address_key: extras.address_key.clone(),
         uses: extras.uses.clone(),
     });
     let budgets = when(kept.budgets, || HoldBudgets { order_id, amounts: amounts(&extras.uses) });
     let codes = || extras.uses.iter().filter_map(|used| used.coupon_code.clone()).collect();
-    let coupons = when(kept.coupons, || HoldCoupons { order_id, user_id, email: email.clone(), codes: codes() });
+    let coupons = when(kept.coupons, || HoldCoupons { order_id, buyer: buyer(), codes: codes() });
     let points =
         when(kept.points, || user_id.map(|user_id| HoldPoints { order_id, user_id, points: points(order) })).flatten();
     let flash = when(kept.flash, || ClaimReservations {

@@ -89,6 +89,7 @@ fn pending_order(now: Timestamp, id: OrderId, new: NewOrder, draft: &Draft) -> O
         number: new.number,
         status: OrderStatus::Pending,
         user_id: new.user_id,
+        mailbox: Some(new.email.mailbox()),
         email: Some(new.email),
         currency: new.priced.currency,
         prices_include_tax: new.priced.prices_include_tax,

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use promox_contract::buyer::Buyer;
 use promox_contract::cart::{CartContents, CartForCheckout};
 use promox_contract::coupon::ResolveCodes;
 use promox_contract::flashsale::{FlashLines, ReservedLines};
@@ -50,6 +51,8 @@ pub(crate) struct Assessed {
     settings: Arc<Settings>,
     pub(crate) cart: Option<CartContents>,
     codes: Vec<(String, bool)>,
+    /// Where the order would be confirmed to.
+    email: Option<Email>,
     options: Vec<ShippingOption>,
     pub(crate) priced: Priced,
     /// How many of the lines, the last ones, are gifts.
@@ -63,8 +66,9 @@ impl Orders {
     /// What an order of this request would be, checked as far as can be without holding anything.
     pub(crate) async fn prepare(&self, cx: &Cx, body: &PlaceOrder) -> Result<(Draft, Option<OrderedCart>), Error> {
         request::check(body)?;
-        let email = self.buyer_email(cx, body).await?;
+        require_email(cx, body)?;
         let assessed = self.assess(cx, body, Asker::Order).await?;
+        let email = assessed.email.clone().ok_or_else(|| Error::not_found("user"))?;
         let (priced, extras) = match &body.quote_id {
             Some(id) => {
                 let asked = what_was_asked(cx, body, &assessed, Some(&email));
@@ -126,10 +130,13 @@ impl Orders {
             Err(error) if strict && body.shipping_address.is_some() => return Err(error),
             chosen => chosen.ok(),
         };
-        let mut evaluation = evaluate(cx, body, &settings, &lines, &codes, chosen).await?;
+        let buyer = Buyer::identify(cx, cx.principal.user(), body.email.clone()).await?;
+        let mut evaluation = evaluate(cx, body, &buyer, &settings, &lines, &codes, chosen).await?;
         let offers = std::mem::take(&mut evaluation.offers);
         warnings.append(&mut evaluation.warnings);
+        let email = buyer.email().cloned();
         let extras = Extras {
+            buyer: Some(buyer).filter(|_| !evaluation.uses.is_empty() || body.quote_id.is_some()),
             uses: std::mem::take(&mut evaluation.uses),
             flash_reservations: body.flash_sale_reservation_ids.clone(),
             flash_campaigns,
@@ -155,10 +162,10 @@ impl Orders {
             priced = pricing::price(&basket, evaluation)?;
         }
         let unchecked = "Without an e-mail address limits per user are left unchecked.";
-        if cx.principal.user().is_none() && body.email.is_none() && !warnings.iter().any(|known| known == unchecked) {
+        if email.is_none() && !warnings.iter().any(|known| known == unchecked) {
             warnings.push(unchecked.to_owned());
         }
-        Ok(Assessed { settings, cart, codes, options, priced, gifts, offers, extras, warnings })
+        Ok(Assessed { settings, cart, codes, email, options, priced, gifts, offers, extras, warnings })
     }
 
     /// The price of a request, remembered for 15 minutes.
@@ -195,22 +202,6 @@ impl Orders {
         }
         let cart = cx.call(CartForCheckout {}).await?;
         Ok((cart.items.clone(), Some(cart)))
-    }
-
-    async fn buyer_email(&self, cx: &Cx, body: &PlaceOrder) -> Result<promox_kernel::Email, Error> {
-        if let Some(email) = &body.email {
-            return Ok(email.clone());
-        }
-        let Some(user) = cx.principal.user() else {
-            let missing = FieldError {
-                pointer: "/email".into(),
-                code: "MISSING".into(),
-                detail: "a guest's e-mail address".into(),
-            };
-            return Err(Error::invalid(vec![missing]));
-        };
-        let found = cx.call(promox_contract::user::DescribeUsers { ids: vec![user] }).await?;
-        found.items.into_iter().next().map(|user| user.email).ok_or_else(|| Error::not_found("user"))
     }
 
     async fn payment_choice(
@@ -341,6 +332,7 @@ async fn flash_lines(cx: &Cx, body: &PlaceOrder, strict: bool) -> Result<Reserve
 async fn evaluate(
     cx: &Cx,
     body: &PlaceOrder,
+    buyer: &Buyer,
     settings: &Settings,
     lines: &[CartLine],
     codes: &[(String, bool)],
@@ -350,15 +342,12 @@ async fn evaluate(
     let coupons = if codes.is_empty() {
         Vec::new()
     } else {
-        cx.call(ResolveCodes { codes: codes.clone(), user_id: cx.principal.user(), email: body.email.clone() })
-            .await?
-            .coupons
+        cx.call(ResolveCodes { codes: codes.clone(), buyer: buyer.clone() }).await?.coupons
     };
     cx.call(EvaluateCart {
         lines: lines.to_vec(),
         currency: settings.store.currency,
-        user_id: cx.principal.user(),
-        email: body.email.clone(),
+        buyer: buyer.clone(),
         codes,
         coupons,
         shipping: shipping.map_or(Amount::ZERO, |option| option.amount),
@@ -432,6 +421,15 @@ fn refuse_bad_codes(priced: &Priced, codes: &[(String, bool)]) -> Result<(), Err
         }
     }
     Ok(())
+}
+
+/// An account's order may go to the account's address; a guest has to name one.
+fn require_email(cx: &Cx, body: &PlaceOrder) -> Result<(), Error> {
+    if body.email.is_some() || cx.principal.user().is_some() {
+        return Ok(());
+    }
+    let detail = "a guest's e-mail address".to_owned();
+    Err(Error::invalid(vec![FieldError { pointer: "/email".into(), code: "MISSING".into(), detail }]))
 }
 
 fn require_address(body: &PlaceOrder, settings: &Settings) -> Result<(), Error> {

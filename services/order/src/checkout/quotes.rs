@@ -50,7 +50,7 @@ impl Quotes {
         extras: &Extras,
         times: (Timestamp, Timestamp),
     ) {
-        let extras = Extras { address_key: None, ..extras.clone() };
+        let extras = Extras { address_key: None, buyer: None, ..extras.clone() };
         let terms = asked.terms.iter().map(|term| digest_hex(term)).collect();
         let quote = Quote { goods: digest_hex(&asked.goods), terms, priced: priced.clone(), extras };
         self.0.put(QUOTES, id.as_bytes(), times.0, &quote, times.1);
@@ -72,7 +72,8 @@ impl Quotes {
             let message = "The order has other items, codes, address or method than the quote, or is somebody else's.";
             return Err(Error::conflict("QUOTE_MISMATCH", message));
         }
-        // The address is the quote's own, as its digest has just said.
-        Ok((quote.priced, Extras { address_key: now_extras.address_key, ..quote.extras }))
+        // The address is the quote's own, as its digest has just said; who buys is who orders.
+        let buyer = now_extras.buyer.filter(|_| !quote.extras.uses.is_empty());
+        Ok((quote.priced, Extras { address_key: now_extras.address_key, buyer, ..quote.extras }))
     }
 }

@@ -8,7 +8,7 @@ use promox_contract::ids::OrderId;
 use promox_contract::inventory::SkuQuantity;
 use promox_contract::order::{OrderDelivered, OrderReturned, OrderStatus};
 use promox_contract::payment::{PaymentOutcome, ReturnSettlement};
-use promox_kernel::{Amount, Cx, Error, FieldError, Json, bounded};
+use promox_kernel::{Amount, Cx, Error, FieldError, Json, multiline};
 use promox_storage::{Recall, Tx};
 use rust_decimal::Decimal;
 
@@ -33,7 +33,7 @@ pub(crate) fn request(
 ) -> Result<ReturnView, Error> {
     let mut faults = Vec::new();
     request::item_faults(&op.items, "/items", &mut faults);
-    let reason = bounded(&op.reason, 1, 1_000).map_err(|detail| faults.push(FieldError::new("/reason", detail)));
+    let reason = multiline(&op.reason, 1, 1_000).map_err(|detail| faults.push(FieldError::new("/reason", detail)));
     if !faults.is_empty() {
         return Err(Error::invalid(faults));
     }

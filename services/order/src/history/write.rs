@@ -103,6 +103,7 @@ fn imported(id: OrderId, document: &Document, currency: Currency) -> Order {
         status: OrderStatus::Delivered,
         user_id: None,
         email: document.email.clone(),
+        mailbox: document.email.as_ref().map(promox_kernel::Email::mailbox),
         currency,
         prices_include_tax: true,
         subtotal,

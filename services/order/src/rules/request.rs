@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use promox_contract::inventory::SkuQuantity;
-use promox_kernel::{Error, FieldError, bounded, country};
+use promox_kernel::{Error, FieldError, bounded, country, multiline};
 
 use crate::api::{Address, PlaceOrder};
 
@@ -26,9 +26,10 @@ pub(crate) fn check(request: &PlaceOrder) -> Result<(), Error> {
             address_faults(address, at, &mut faults);
         }
     }
-    let texts = [(&request.note, "/note", 2_000), (&request.channel, "/channel", 40)];
-    for (text, at, most) in texts {
-        if let Some(Err(detail)) = text.as_ref().map(|text| bounded(text, 0, most)) {
+    let note = request.note.as_ref().map(|text| ("/note", multiline(text, 0, 2_000)));
+    let channel = request.channel.as_ref().map(|text| ("/channel", bounded(text, 0, 40)));
+    for (at, checked) in note.into_iter().chain(channel) {
+        if let Err(detail) = checked {
             faults.push(FieldError::new(at, detail));
         }
     }

@@ -15,6 +15,8 @@ use super::{
 
 /// Characters of a code: a shipping method's, a tax class.
 const LONGEST_CODE: usize = 64;
+/// The longest that goods can come back, in days.
+const MOST_RETURN_DAYS: u32 = 365;
 /// Characters of a name.
 const LONGEST_NAME: usize = 200;
 
@@ -49,6 +51,8 @@ impl Group for StoreSettings {
         patch.timezone.replace(&mut self.timezone, "/timezone", faults);
         patch.locale.replace(&mut self.locale, "/locale", faults);
         patch.max_discount_percent.apply(&mut self.max_discount_percent);
+        patch.ignore_plus_tags.replace(&mut self.ignore_plus_tags, "/ignorePlusTags", faults);
+        patch.return_days.replace(&mut self.return_days, "/returnDays", faults);
         patch.version.replace(&mut self.version, "/version", faults);
     }
     fn currency(&self) -> Option<Currency> {
@@ -71,6 +75,9 @@ impl Group for StoreSettings {
         }
         if self.max_discount_percent.is_some_and(|percent| !is_percent(percent)) {
             faults.push(FieldError::new("/maxDiscountPercent", "a percentage is 0 to 100 with at most 4 decimals"));
+        }
+        if self.return_days > MOST_RETURN_DAYS {
+            faults.push(FieldError::new("/returnDays", format!("0 to {MOST_RETURN_DAYS} days")));
         }
         faults
     }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use promox_kernel::{Amount, Currency, Error, FieldError, Patch, bounded};
+use promox_kernel::{Amount, Currency, Error, FieldError, Patch, bounded, multiline};
 
 /// Faults so far.
 #[derive(Debug, Default)]
@@ -26,12 +26,12 @@ impl Faults {
         result.map_err(|detail| self.note(pointer, detail)).ok()
     }
 
-    /// A text of `least..=most` characters.
+    /// A line of `least..=most` characters.
     pub(super) fn text(&mut self, pointer: &str, text: &str, least: usize, most: usize) -> Option<String> {
         self.take(pointer, bounded(text, least, most))
     }
 
-    /// Changes a text member; null empties it where it may be empty.
+    /// Changes a text member; null empties it where it may be empty, and then it may have several lines.
     pub(super) fn member(
         &mut self,
         pointer: &str,
@@ -45,7 +45,8 @@ impl Faults {
             Patch::Clear if least == 0 => member.clear(),
             Patch::Clear => self.note(pointer, "this cannot be null"),
             Patch::Set(text) => {
-                if let Some(text) = self.text(pointer, &text, least, most) {
+                let checked = if least == 0 { multiline(&text, least, most) } else { bounded(&text, least, most) };
+                if let Some(text) = self.take(pointer, checked) {
                     *member = text;
                 }
             }

@@ -61,6 +61,7 @@ impl Handle<StoreProfile> for Others {
             currency: Currency::GBP,
             timezone: "UTC".to_owned(),
             locale: "en".to_owned(),
+            ignore_plus_tags: false,
         })
     }
 }

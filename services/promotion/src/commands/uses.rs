@@ -1,27 +1,29 @@
 //! Uses taken against limits and budgets, posted when their order is confirmed, given back once when it is not to be.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
+use promox_contract::buyer::Person;
 use promox_contract::ids::{OrderId, PromotionId};
 use promox_contract::promotion::{HoldUses, PromotionApplied, PromotionUse, RejectReason};
 use promox_kernel::{Amount, Currency, Json, Timestamp};
 use promox_storage::{StoreError, Tx};
 
 use crate::compiled::Compiler;
-use crate::records::{Count, CountByEnd, HeldUse, Hold, HoldStatus, Promotion, Use};
+use crate::records::{Count, CountByEnd, HeldUse, Hold, HoldStatus, PersonUse, PersonUseByEnd, Promotion, Use};
 use crate::reject::Reject;
-use crate::rules::{Buyer, Counter, Rule, TOTAL};
+use crate::rules::{Counted, Counter, PersonLimit, Rule, TOTAL};
 
 /// Uses of an order at most.
 pub(crate) const MOST_USES: usize = 200;
 /// Counters that one sweep removes.
 const SWEEP: usize = 500;
 
-/// A use that fits, with its counters as they become.
+/// A use that fits, with its counters as they become, and the person's own uses.
 struct Taken {
     held: HeldUse,
     counts: Vec<Count>,
+    by_person: Vec<PersonUse>,
 }
 
 /// Takes an order's uses, all or nothing. Asked again for an order it changes nothing; what was given back stays so.
@@ -30,7 +32,7 @@ pub(crate) fn hold(
     compiler: &Compiler,
     currency: Currency,
     op: &HoldUses,
-    buyer: &Buyer,
+    buyer: &Counted,
 ) -> Result<(), Reject> {
     if let Some(known) = tx.get::<Hold>(&op.order_id)? {
         return if known.status == HoldStatus::Released { Err(Reject::Released) } else { Ok(()) };
@@ -45,15 +47,19 @@ pub(crate) fn hold(
             Some(rule) => rule,
             None => compile(tx, wanted.promotion_id, currency)?,
         };
-        uses.push(fit(tx, &rule, wanted, buyer)?);
+        uses.push(fit(tx, &rule, (op.order_id, wanted), buyer)?);
     }
     let mut held = Vec::with_capacity(uses.len());
     for taken in uses {
         taken.counts.iter().try_for_each(|count| tx.put(count))?;
+        taken.by_person.iter().try_for_each(|used| tx.put(used))?;
         held.push(taken.held);
     }
-    let (order_id, user_id, held_at) = (op.order_id, op.user_id, tx.now());
-    tx.insert(&Hold { order_id, status: HoldStatus::Held, user_id, uses: Json(held), held_at, ended_at: None })?;
+    let (order_id, user_id, held_at) = (op.order_id, op.buyer.user_id, tx.now());
+    let counts_persons = held.iter().any(|held| !held.person_limits.is_empty());
+    let person = Json(if counts_persons { buyer.person.keys.clone() } else { Vec::new() });
+    let (status, uses) = (HoldStatus::Held, Json(held));
+    tx.insert(&Hold { order_id, status, user_id, person, uses, held_at, ended_at: None })?;
     Ok(())
 }
 
@@ -69,12 +75,20 @@ fn compile(tx: &Tx<'_>, id: PromotionId, currency: Currency) -> Result<Arc<Rule>
 }
 
 /// Counts a use, or says which limit it does not fit.
-fn fit(tx: &Tx<'_>, rule: &Rule, wanted: &PromotionUse, buyer: &Buyer) -> Result<Taken, Reject> {
+fn fit(
+    tx: &Tx<'_>,
+    rule: &Rule,
+    (order_id, wanted): (OrderId, &PromotionUse),
+    buyer: &Counted,
+) -> Result<Taken, Reject> {
     let id = rule.id();
     let refuse = |reason| Reject::Exhausted { id, name: rule.name().to_owned(), reason };
-    let (counters, _) = rule.counters(buyer, tx.now());
-    let mut counts = Vec::with_capacity(counters.len());
-    for counter in &counters {
+    let counting = rule.counting(buyer, tx.now());
+    if person_is_through(tx, id, &buyer.person, &counting.person)? {
+        return Err(refuse(RejectReason::UserLimitReached));
+    }
+    let mut counts = Vec::with_capacity(counting.counters.len());
+    for counter in &counting.counters {
         let mut count = read(tx, id, counter)?;
         if counter.most.is_some_and(|most| count.uses >= i64::from(most)) {
             return Err(refuse(counter.reason));
@@ -88,14 +102,50 @@ fn fit(tx: &Tx<'_>, rule: &Rule, wanted: &PromotionUse, buyer: &Buyer) -> Result
         }
         counts.push(count);
     }
+    let by_person = if counting.person.is_empty() { &[][..] } else { &buyer.person.keys };
+    let by_person = by_person.iter().map(|key| PersonUse {
+        promotion_id: id,
+        person: key.name.clone(),
+        used_at: tx.now(),
+        order_id,
+        exact: key.exact.clone(),
+        ends_at: counting.person_ends,
+    });
     let held = HeldUse {
         promotion_id: id,
         campaign_id: wanted.campaign_id,
         coupon_code: wanted.coupon_code.clone(),
         amount: wanted.amount,
-        counters: counters.into_iter().map(|counter| counter.name).collect(),
+        counters: counting.counters.iter().map(|counter| counter.name.clone()).collect(),
+        person_limits: counting.person.iter().map(|limit| (limit.since, limit.most)).collect(),
     };
-    Ok(Taken { held, counts })
+    Ok(Taken { held, counts, by_person: by_person.collect() })
+}
+
+/// Whether a person has as many live uses of a promotion as one of the limits lets it have. A use counts once, by however
+/// many things it is known to be the person's.
+pub(crate) fn person_is_through(
+    tx: &Tx<'_>,
+    id: PromotionId,
+    person: &Person,
+    limits: &[PersonLimit],
+) -> Result<bool, StoreError> {
+    for limit in limits {
+        let most = usize::try_from(limit.most).unwrap_or(usize::MAX);
+        let mut orders: HashSet<OrderId> = HashSet::new();
+        for key in &person.keys {
+            for used in tx.scan::<PersonUse>().prefix((id, key.name.as_str())).from(limit.since).rows() {
+                let used = used?;
+                if person.is(key, used.exact.as_deref()) {
+                    orders.insert(used.order_id);
+                }
+                if orders.len() >= most {
+                    return Ok(true);
+                }
+            }
+        }
+    }
+    Ok(false)
 }
 
 fn read(tx: &Tx<'_>, id: PromotionId, counter: &Counter) -> Result<Count, StoreError> {
@@ -117,6 +167,7 @@ pub(crate) fn release(tx: &mut Tx<'_>, order_id: OrderId) -> Result<(), StoreErr
             order_id,
             status,
             user_id: None,
+            person: Json(Vec::new()),
             uses: Json(Vec::new()),
             held_at: now,
             ended_at: Some(now),
@@ -128,6 +179,9 @@ pub(crate) fn release(tx: &mut Tx<'_>, order_id: OrderId) -> Result<(), StoreErr
     for held in hold.uses.iter() {
         for name in &held.counters {
             give_back(tx, held, name)?;
+        }
+        for key in hold.person.iter().filter(|_| !held.person_limits.is_empty()) {
+            tx.delete::<PersonUse>(&(held.promotion_id, key.name.clone(), hold.held_at, order_id))?;
         }
         if let Some(mut logged) = tx.get::<Use>(&(held.promotion_id, order_id))? {
             logged.released_at = Some(tx.now());
@@ -167,13 +221,17 @@ pub(crate) fn post(tx: &mut Tx<'_>, order_id: OrderId, at: Timestamp) -> Result<
     tx.put(&hold)
 }
 
-/// Removes counters of periods that ended; whether there may be more.
+/// Removes counters and persons' uses of periods that ended; whether there may be more.
 pub(crate) fn sweep(tx: &mut Tx<'_>, before: Timestamp) -> Result<bool, StoreError> {
     let over: Vec<Count> = tx.scan_by::<CountByEnd>().before(Some(before)).collect(SWEEP)?;
     for count in &over {
         tx.delete::<Count>(&(count.promotion_id, count.name.clone()))?;
     }
-    Ok(over.len() == SWEEP)
+    let uses: Vec<PersonUse> = tx.scan_by::<PersonUseByEnd>().before(Some(before)).collect(SWEEP)?;
+    for used in &uses {
+        tx.delete::<PersonUse>(&(used.promotion_id, used.person.clone(), used.used_at, used.order_id))?;
+    }
+    Ok(over.len() == SWEEP || uses.len() == SWEEP)
 }
 
 /// The uses of an order, each promotion once: what was evaluated, checked before anything is counted.

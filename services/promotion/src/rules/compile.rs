@@ -85,8 +85,6 @@ pub struct Needs {
     pub segments: bool,
     /// What is left of limits or budget.
     pub limits: bool,
-    /// Whether limits count by address.
-    pub email: bool,
     /// Prices and stock of goods that come free.
     pub gifts: Vec<Sku>,
     /// Whether a condition asks about the time.
@@ -332,7 +330,6 @@ fn needs(when: Option<&Test<Filter>>, deeds: &[Deed], limits: &Limits) -> Needs 
     let gift = |deed: &Deed| if let Deed::Gift { sku, .. } = deed { Some(sku.clone()) } else { None };
     let mut needs = Needs {
         limits: *limits != Limits { when_short: limits.when_short, ..Limits::default() },
-        email: limits.per_user.is_some() || !limits.periods.is_empty(),
         gifts: deeds.iter().filter_map(gift).collect(),
         ..Needs::default()
     };
@@ -368,7 +365,6 @@ impl Needs {
         self.tier |= other.tier;
         self.segments |= other.segments;
         self.limits |= other.limits;
-        self.email |= other.email;
         self.time |= other.time;
         self.who |= other.who;
         self.gifts.extend(other.gifts.iter().cloned());

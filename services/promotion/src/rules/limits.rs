@@ -1,7 +1,8 @@
-//! Who a use counts for, and over which time: the names of the counters that limits go by.
+//! Who a use counts for, and over which time: the counters that limits go by, and the limits on a person's own uses.
 
 use jiff::ToSpan;
 use jiff::civil::Date;
+use promox_contract::buyer::Person;
 use promox_contract::condition::weekday;
 use promox_contract::promotion::RejectReason;
 use promox_kernel::Timestamp;
@@ -10,12 +11,12 @@ use super::compile::Rule;
 use super::language::{CountedPer, Period};
 use super::schedule::Window;
 
-/// The buyer as limits count: by account, and by digests of address and shipping address.
+/// The buyer as limits count: as a person, and by digests of e-mail address and shipping address.
 #[derive(Clone, Debug, Default)]
-pub struct Buyer {
-    /// The account.
-    pub user: Option<i64>,
-    /// A digest of the normalised e-mail address.
+pub struct Counted {
+    /// The person.
+    pub person: Person,
+    /// A digest of the address that the order is confirmed to.
     pub email: Option<String>,
     /// A digest of the shipping address.
     pub address: Option<String>,
@@ -34,55 +35,81 @@ pub struct Counter {
     pub ends: Option<Timestamp>,
 }
 
+/// A limit on the uses of one person.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PersonLimit {
+    /// Uses from here on count.
+    pub since: Timestamp,
+    /// How many there may be.
+    pub most: u32,
+}
+
+/// How a use counts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counting {
+    /// The counters that it goes by.
+    pub counters: Vec<Counter>,
+    /// The limits on the person's own uses; none when there is none, or the person is not known.
+    pub person: Vec<PersonLimit>,
+    /// When nobody asks for the person's use any more; null for never.
+    pub person_ends: Option<Timestamp>,
+    /// Whether some limit cannot be checked because the buyer is not known.
+    pub unchecked: bool,
+}
+
 /// The counter of all uses.
 pub const TOTAL: &str = "total";
 
 impl Rule {
-    /// The counters of a use by this buyer now, and whether some limit cannot be checked because the buyer is not known.
-    pub fn counters(&self, buyer: &Buyer, now: Timestamp) -> (Vec<Counter>, bool) {
+    /// How a use by this buyer counts now.
+    pub fn counting(&self, buyer: &Counted, now: Timestamp) -> Counting {
         let limits = &self.limits;
-        let total = limits.total;
-        let mut found =
-            vec![Counter { name: TOTAL.to_owned(), most: total, reason: RejectReason::LimitReached, ends: None }];
-        let mut unchecked = false;
-        if limits.per_user.is_some() {
-            let names: Vec<String> = [by_user(buyer), by_email(buyer)].into_iter().flatten().collect();
-            unchecked |= names.is_empty();
-            let count =
-                |name| Counter { name, most: limits.per_user, reason: RejectReason::UserLimitReached, ends: None };
-            found.extend(names.into_iter().map(count));
+        let reason = RejectReason::LimitReached;
+        let mut found = Counting {
+            counters: vec![Counter { name: TOTAL.to_owned(), most: limits.total, reason, ends: None }],
+            ..Counting::default()
+        };
+        if let Some(most) = limits.per_user {
+            found.count_person(buyer, PersonLimit { since: Timestamp::EPOCH, most }, None);
         }
         for limit in &limits.periods {
-            let (who, reason) = match limit.per {
-                CountedPer::User => (by_user(buyer).or_else(|| by_email(buyer)), RejectReason::UserLimitReached),
-                CountedPer::Email => (by_email(buyer), RejectReason::UserLimitReached),
-                CountedPer::Address => {
-                    (buyer.address.as_ref().map(|it| format!("address:{it}")), RejectReason::UserLimitReached)
+            let (since, first, ends) = span(&self.window, limit.period, now);
+            let who = match limit.per {
+                CountedPer::User => {
+                    let ends = if limits.per_user.is_some() { None } else { Some(ends) };
+                    found.count_person(buyer, PersonLimit { since, most: limit.count }, ends);
+                    continue;
                 }
-                CountedPer::Total => (Some(TOTAL.to_owned()), RejectReason::LimitReached),
+                CountedPer::Email => buyer.email.as_ref().map(|it| format!("email:{it}")),
+                CountedPer::Address => buyer.address.as_ref().map(|it| format!("address:{it}")),
+                CountedPer::Total => Some(TOTAL.to_owned()),
             };
             let Some(who) = who else {
-                unchecked = true;
+                found.unchecked = true;
                 continue;
             };
-            let (first, ends) = span(&self.window, limit.period, now);
+            let of_all = limit.per == CountedPer::Total;
+            let reason = if of_all { RejectReason::LimitReached } else { RejectReason::UserLimitReached };
             let name = format!("{}:{first}:{}:{who}", limit.period, limit.per);
-            found.push(Counter { name, most: Some(limit.count), reason, ends: Some(ends) });
+            found.counters.push(Counter { name, most: Some(limit.count), reason, ends: Some(ends) });
         }
-        (found, unchecked)
+        found
     }
 }
 
-fn by_user(buyer: &Buyer) -> Option<String> {
-    buyer.user.map(|id| format!("user:{id}"))
+impl Counting {
+    fn count_person(&mut self, buyer: &Counted, limit: PersonLimit, ends: Option<Timestamp>) {
+        if buyer.person.is_unknown() {
+            self.unchecked = true;
+            return;
+        }
+        self.person_ends = if self.person.is_empty() { ends } else { self.person_ends.max(ends) };
+        self.person.push(limit);
+    }
 }
 
-fn by_email(buyer: &Buyer) -> Option<String> {
-    buyer.email.as_ref().map(|digest| format!("email:{digest}"))
-}
-
-/// The first day of the period that holds now where the promotion is, and when the period ends there.
-fn span(window: &Window, period: Period, now: Timestamp) -> (Date, Timestamp) {
+/// The period that holds now where the promotion is: when it began there, its first day, and when it ends.
+fn span(window: &Window, period: Period, now: Timestamp) -> (Timestamp, Date, Timestamp) {
     let today = window.date(now);
     let (first, next) = match period {
         Period::Day => (today, today.saturating_add(1.day())),
@@ -93,5 +120,5 @@ fn span(window: &Window, period: Period, now: Timestamp) -> (Date, Timestamp) {
         }
         Period::Month => (today.first_of_month(), today.last_of_month().saturating_add(1.day())),
     };
-    (first, window.start_of(next))
+    (window.start_of(first), first, window.start_of(next))
 }

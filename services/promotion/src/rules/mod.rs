@@ -40,5 +40,5 @@ pub use compile::{Needs, Rule};
 pub use evaluate::evaluate;
 pub use index::RuleSet;
 pub use language::*;
-pub use limits::{Buyer, Counter, TOTAL};
+pub use limits::{Counted, Counter, Counting, PersonLimit, TOTAL};
 pub(crate) use numbers::{to_amount, to_minor};

@@ -6,10 +6,9 @@ use promox_contract::promotion::RejectReason::{
     self, ConditionsNotMet, Expired, NotEligible, NotStarted, Paused, Unknown,
 };
 use promox_contract::promotion::ShelfPrices;
-use promox_kernel::UserId;
 use serde_json::json;
 
-use super::desk::{Shop, amount, campaign, goods};
+use super::desk::{Shop, amount, buyer, campaign, goods};
 use crate::api::{ActivatePromotion, PausePromotion};
 use crate::rules::normal_code;
 
@@ -62,7 +61,7 @@ async fn nobody_is_asked_in_vain() {
     let shop = Shop::open();
     let asked = || shop.desk.asked.load(Ordering::Relaxed);
     shop.active(json!({})).await;
-    let mine = || promox_contract::promotion::EvaluateCart { user_id: Some(UserId(7)), ..Shop::cart(&[]) };
+    let mine = || promox_contract::promotion::EvaluateCart { buyer: buyer(Some(7)), ..Shop::cart(&[]) };
     assert_eq!(shop.off(&shop.cx(), mine()).await.0, "10.00");
     assert_eq!(asked(), 0);
     let gold = json!({"field": "customer.tier", "op": "EQ", "value": "GOLD"});
@@ -72,7 +71,7 @@ async fn nobody_is_asked_in_vain() {
     let vip = json!({"field": "customer.segments", "op": "IN", "value": ["VIP"]});
     shop.active(json!({"when": vip, "actions": [{"type": "AMOUNT_OFF", "value": "2.00"}]})).await;
     assert_eq!(shop.off(&shop.cx(), mine()).await.0, "13.00");
-    let other = promox_contract::promotion::EvaluateCart { user_id: Some(UserId(8)), ..Shop::cart(&[]) };
+    let other = promox_contract::promotion::EvaluateCart { buyer: buyer(Some(8)), ..Shop::cart(&[]) };
     assert_eq!(shop.off(&shop.cx(), other).await.0, "10.00");
     let first = json!({"field": "customer.orderCount", "op": "EQ", "value": 0});
     shop.active(json!({"when": first, "actions": [{"type": "AMOUNT_OFF", "value": "4.00"}]})).await;

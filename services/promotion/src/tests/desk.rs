@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use promox_contract::buyer::Buyer;
 use promox_contract::campaign::{CampaignState, CampaignStateList, CampaignStates, SegmentNames, SegmentsOf};
 use promox_contract::coupon::{CouponCodesTaken, CouponsRefer, ResolveCodes, ResolvedCode, ResolvedCodes};
 use promox_contract::ids::{CampaignId, CategoryId, OrderId, ProductId, PromotionId};
@@ -50,7 +51,13 @@ impl Desk {
 
 impl Handle<StoreProfile> for Desk {
     async fn handle(&self, _: &Cx, _: StoreProfile) -> Result<StoreFacts, Error> {
-        Ok(StoreFacts { name: "Shop".into(), currency: Currency::GBP, timezone: "UTC".into(), locale: "en".into() })
+        Ok(StoreFacts {
+            name: "Shop".into(),
+            currency: Currency::GBP,
+            timezone: "UTC".into(),
+            locale: "en".into(),
+            ignore_plus_tags: false,
+        })
     }
 }
 
@@ -213,6 +220,16 @@ pub(crate) struct Shop {
     posting: ConsumerLoop,
 }
 
+/// A buyer with an account, or one of the guests.
+pub(crate) fn buyer(user: Option<i64>) -> Buyer {
+    let email = user.map_or_else(|| "guest@example.com".to_owned(), |id| format!("User{id}@Example.com"));
+    let email = Some(email.parse().unwrap());
+    match user {
+        Some(id) => Buyer { user_id: Some(UserId(id)), account_email: email, ..Buyer::default() },
+        None => Buyer { given_email: email, ..Buyer::default() },
+    }
+}
+
 impl Shop {
     pub(crate) fn open() -> Self {
         let engine = MemoryEngine::new();
@@ -270,8 +287,7 @@ impl Shop {
         EvaluateCart {
             lines: vec![CartLine { item: goods("A", "10.00"), quantity: 10, flash_sale_id: None }],
             currency: Currency::GBP,
-            user_id: None,
-            email: None,
+            buyer: Buyer::default(),
             codes: codes.iter().map(|code| (*code).to_owned()).collect(),
             coupons: Vec::new(),
             shipping: amount("4.99"),
@@ -293,6 +309,10 @@ impl Shop {
     }
 
     pub(crate) async fn hold(&self, order: i64, user: Option<i64>, uses: &[(PromotionId, &str)]) -> Result<(), Error> {
+        self.hold_for(order, buyer(user), uses).await
+    }
+
+    pub(crate) async fn hold_for(&self, order: i64, buyer: Buyer, uses: &[(PromotionId, &str)]) -> Result<(), Error> {
         let of = |(promotion_id, spent): &(PromotionId, &str)| PromotionUse {
             promotion_id: *promotion_id,
             campaign_id: None,
@@ -300,11 +320,9 @@ impl Shop {
             named: false,
             amount: amount(spent),
         };
-        let email = user.map_or_else(|| "guest@example.com".to_owned(), |id| format!("User{id}@Example.com"));
         self.call(HoldUses {
             order_id: OrderId(order),
-            user_id: user.map(UserId),
-            email: Some(email.parse().unwrap()),
+            buyer,
             address_key: Some("GB 1street".into()),
             uses: uses.iter().map(of).collect(),
         })

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use promox_contract::buyer::Buyer;
 use promox_contract::ids::PromotionId;
 use promox_contract::promotion::{EvaluateCart, RejectReason};
-use promox_kernel::{Error, UserId};
+use promox_kernel::Error;
 use serde_json::json;
 
-use super::desk::Shop;
+use super::desk::{Shop, buyer};
 use crate::api::{GetPromotion, ListUsage, UpdatePromotion, UsageView};
 
 fn reason(error: &Error) -> (String, String) {
@@ -70,23 +71,53 @@ async fn a_budget_is_never_passed_by_a_penny() {
 }
 
 #[tokio::test]
-async fn a_buyer_is_counted_by_account_and_by_address() {
+async fn a_buyer_is_counted_by_account_and_by_addresses() {
     let shop = Shop::open();
-    let id = shop.active(json!({"limits": {"perUser": 1}})).await;
-    shop.hold(1, Some(7), &[(id, "1.00")]).await.unwrap();
-    let again = shop.hold(2, Some(7), &[(id, "1.00")]).await.unwrap_err();
-    assert_eq!(reason(&again), refused(RejectReason::UserLimitReached));
-    // The same person as a guest, by the address of the account.
-    let cart = EvaluateCart { email: Some("USER7@example.com".parse().unwrap()), ..Shop::cart(&[]) };
+    let id = shop.active(json!({"limits": {"perUser": 2}})).await;
+    let through = async |order: i64, buyer: Buyer| {
+        let error = shop.hold_for(order, buyer, &[(id, "1.00")]).await.unwrap_err();
+        assert_eq!(reason(&error), refused(RejectReason::UserLimitReached));
+    };
+    let email = |text: &str| Some(text.parse().unwrap());
+    let elsewhere = |user, address| Buyer { given_email: email(address), ..buyer(Some(user)) };
+    let guest = |address| Buyer { given_email: email(address), ..Buyer::default() };
+    // Once by the account with another address, once as a guest with that address: two uses of one person.
+    shop.hold_for(1, elsewhere(7, "other@example.com"), &[(id, "1.00")]).await.unwrap();
+    shop.hold_for(2, guest("OTHER@example.com"), &[(id, "1.00")]).await.unwrap();
+    through(3, elsewhere(7, "other@example.com")).await;
+    // The guest of the account's address shares one use, and so does the account by itself.
+    shop.hold_for(4, guest("USER7@example.com"), &[(id, "1.00")]).await.unwrap();
+    through(5, buyer(Some(7))).await;
+    through(6, guest("user7@example.com")).await;
+    let cart = EvaluateCart { buyer: buyer(Some(7)), ..Shop::cart(&[]) };
     assert_eq!(shop.off(&shop.cx(), cart).await.0, "0");
     let answer = shop.call(Shop::cart(&[])).await.unwrap();
     assert_eq!((answer.uses.len(), answer.warnings.len()), (1, 1));
-    // An account whose address is not in the request is looked up.
-    let cart = EvaluateCart { user_id: Some(UserId(7)), ..Shop::cart(&[]) };
-    assert_eq!(shop.off(&shop.cx(), cart).await.0, "0");
-    shop.hold(3, Some(8), &[(id, "1.00")]).await.unwrap();
-    shop.release(1).await;
-    shop.hold(4, Some(7), &[(id, "1.00")]).await.unwrap();
+    // Others are not held to it; what is given back is free again, once.
+    shop.hold(7, Some(8), &[(id, "1.00")]).await.unwrap();
+    shop.verify();
+    for _ in 0..2 {
+        shop.release(1).await;
+    }
+    shop.hold(8, Some(7), &[(id, "1.00")]).await.unwrap();
+    through(9, buyer(Some(7))).await;
+    shop.verify();
+}
+
+#[tokio::test]
+async fn plus_tags_tell_persons_apart_unless_the_store_says_no() {
+    let shop = Shop::open();
+    let id = shop.active(json!({"limits": {"periods": [{"per": "USER", "period": "DAY", "count": 1}]}})).await;
+    let guest = |address: &str, ignore_plus_tags| {
+        let given_email = Some(address.parse().unwrap());
+        Buyer { given_email, ignore_plus_tags, ..Buyer::default() }
+    };
+    let hold = async |order: i64, buyer: Buyer| shop.hold_for(order, buyer, &[(id, "1.00")]).await.is_ok();
+    assert!(hold(1, guest("ada+1@example.com", false)).await);
+    assert!(hold(2, guest("ada@example.com", false)).await);
+    assert!(!hold(3, guest("ada+2@example.com", true)).await, "what was counted before counts");
+    assert!(hold(4, guest("ada+2@example.com", false)).await);
+    assert!(!hold(5, guest("ADA+2@example.com", false)).await);
     shop.verify();
 }
 

@@ -2,7 +2,7 @@
 
 use promox_contract::audit::Audited;
 use promox_contract::reward::AchievementUnlocked;
-use promox_kernel::{Amount, Cx, Error, FieldError, Json, Timestamp, UserId, bounded};
+use promox_kernel::{Amount, Cx, Error, FieldError, Json, Timestamp, UserId, bounded, multiline};
 use promox_storage::{StoreError, Tx};
 use serde_json::{Value, json};
 
@@ -32,9 +32,9 @@ fn faults_of(row: &Achievement) -> Vec<FieldError> {
     if !is_code(&row.last_code) {
         fault("/code", "a code is 1 to 40 of A-Z, 0-9 and _".to_owned());
     }
-    let texts = [(&row.name, "/name", 1, 200), (&row.description, "/description", 0, 2_000)];
-    for (text, pointer, least, most) in texts {
-        if let Err(detail) = bounded(text, least, most) {
+    let texts = [("/name", bounded(&row.name, 1, 200)), ("/description", multiline(&row.description, 0, 2_000))];
+    for (pointer, checked) in texts {
+        if let Err(detail) = checked {
             fault(pointer, detail);
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use promox_contract::audit::Audited;
 use promox_contract::reward::{PointsFact, PointsRedeemed};
-use promox_kernel::{Cx, Error, FieldError, Json, UserId, bounded};
+use promox_kernel::{Cx, Error, FieldError, Json, UserId, bounded, multiline};
 use promox_storage::{Recall, StoreError, Tx};
 use serde_json::{Value, json};
 
@@ -27,9 +27,9 @@ const LONGEST_DAYS: u32 = 3_650;
 
 fn faults_of(offer: &Offer) -> Vec<FieldError> {
     let mut faults = Vec::new();
-    let texts = [(&offer.name, "/name", 1, 200), (&offer.description, "/description", 0, 2_000)];
-    for (text, pointer, least, most) in texts {
-        if let Err(detail) = bounded(text, least, most) {
+    let texts = [("/name", bounded(&offer.name, 1, 200)), ("/description", multiline(&offer.description, 0, 2_000))];
+    for (pointer, checked) in texts {
+        if let Err(detail) = checked {
             faults.push(FieldError::new(pointer, detail));
         }
     }

@@ -42,7 +42,13 @@ struct Others {
 impl Handle<StoreProfile> for Others {
     async fn handle(&self, _: &Cx, _: StoreProfile) -> Result<StoreFacts, Error> {
         let timezone = "Europe/London".to_owned();
-        Ok(StoreFacts { name: "Shop".into(), currency: Currency::GBP, timezone, locale: "en".into() })
+        Ok(StoreFacts {
+            name: "Shop".into(),
+            currency: Currency::GBP,
+            timezone,
+            locale: "en".into(),
+            ignore_plus_tags: false,
+        })
     }
 }
 

@@ -43,6 +43,7 @@ pub(crate) fn create(tx: &mut Tx<'_>, new: &NewAccount) -> Result<User, Error> {
     let user = User {
         id,
         email: Some(new.email.clone()),
+        mailbox: Some(new.email.mailbox()),
         password_hash: Some(new.password_hash.clone()),
         name: new.name.clone(),
         phone: new.phone.clone(),
@@ -165,7 +166,8 @@ pub(crate) fn erase(tx: &mut Tx<'_>, cx: &Cx, id: UserId) -> Result<(), Error> {
     messages::forget(tx, Purpose::EmailVerification, Some(id))?;
     after.status = UserStatus::Erased;
     after.erased_at = Some(tx.now());
-    (after.email, after.password_hash, after.name, after.phone) = (None, None, None, None);
+    (after.email, after.mailbox, after.password_hash) = (None, None, None);
+    (after.name, after.phone) = (None, None);
     (after.birth_date, after.referral_code, after.email_verified_at) = (None, None, None);
     after.attributes.0.clear();
     save(tx, Some(&before), &after)?;

@@ -1,7 +1,8 @@
 //! What other services and the edge ask: who holds a token, who users are.
 
 use promox_contract::user::{
-    Authenticate, Authenticated, BirthdayPage, BornOn, DescribeUsers, UserDescription, UserDescriptions,
+    AccountIds, AccountsOf, Authenticate, Authenticated, BirthdayPage, BornOn, DescribeUsers, UserDescription,
+    UserDescriptions,
 };
 use promox_kernel::{Cx, Error, Handle, Timestamp, UserId};
 use promox_storage::StoreError;
@@ -60,6 +61,13 @@ impl Handle<DescribeUsers> for Users {
         });
         let described = found.await?.into_iter().flatten().filter_map(description);
         Ok(UserDescriptions { items: described.collect() })
+    }
+}
+
+impl Handle<AccountsOf> for Users {
+    async fn handle(&self, _: &Cx, op: AccountsOf) -> Result<AccountIds, Error> {
+        let ids = self.db.read(|tx| queries::accounts_of(tx, &op.emails, op.ignore_plus_tags)).await?;
+        Ok(AccountIds { ids })
     }
 }
 

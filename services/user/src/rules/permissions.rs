@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use promox_kernel::bounded;
+use promox_kernel::multiline;
 
 /// Allows everything, always; the last one who has it keeps it.
 pub(crate) const ADMIN: &str = "ADMIN";
@@ -84,7 +84,7 @@ pub(crate) fn role_name(name: &str) -> Result<String, String> {
 
 /// Checks a role's description.
 pub(crate) fn description(text: &str) -> Result<String, String> {
-    bounded(text, 0, 500)
+    multiline(text, 0, 500)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use promox_kernel::{Timestamp, bounded};
+use promox_kernel::{Timestamp, bounded, multiline};
 
 /// Attributes that one account may have.
 const MOST_ATTRIBUTES: usize = 50;
@@ -46,7 +46,7 @@ pub(crate) fn merge_attributes(
         let name = bounded(&name, 1, 64).map_err(|fault| format!("the name {name:?}: {fault}"))?;
         match value {
             Some(value) => {
-                let value = bounded(&value, 0, 500).map_err(|fault| format!("{name}: {fault}"))?;
+                let value = multiline(&value, 0, 500).map_err(|fault| format!("{name}: {fault}"))?;
                 attributes.insert(name, value);
             }
             None => {

@@ -1,12 +1,13 @@
 //! Hours of the week and periods of limits, in their zone and across clock changes.
 
+use promox_contract::buyer::{Person, PersonKey};
 use promox_contract::ids::PromotionId;
 use promox_contract::promotion::RejectReason;
 use promox_kernel::{Currency, Timestamp};
 use serde_json::{Value, json};
 
 use super::examples::promotion;
-use crate::rules::{Buyer, Circumstances, Rule};
+use crate::rules::{Circumstances, Counted, Counting, PersonLimit, Rule};
 
 fn rule(members: Value) -> Rule {
     let mut document = json!({"actions": [{"type": "FREE_SHIPPING"}]});
@@ -68,27 +69,30 @@ fn periods_end_where_the_promotion_is() {
         {"per": "ADDRESS", "period": "MONTH", "count": 3}, {"per": "TOTAL", "period": "DAY", "count": 4},
     ]);
     let rule = rule(json!({"timezone": "America/New_York", "limits": {"perUser": 5, "periods": limits}}));
-    let buyer = Buyer { user: Some(7), email: Some("E".into()), address: Some("H".into()) };
+    let keys = vec![PersonKey { name: "user:7".into(), exact: None }];
+    let person = Person { keys, ignore_plus_tags: false };
+    let buyer = Counted { person, email: Some("E".into()), address: Some("H".into()) };
     // 03:00 UTC on Monday 2 November is Sunday evening in New York, which has changed its clocks that morning.
     let now: Timestamp = "2026-11-02T03:00:00Z".parse().unwrap();
-    let (counters, unchecked) = rule.counters(&buyer, now);
+    let counting = rule.counting(&buyer, now);
     let told: Vec<(String, Option<u32>, Option<String>)> =
-        counters.into_iter().map(|it| (it.name, it.most, it.ends.map(|at| at.to_string()))).collect();
+        counting.counters.into_iter().map(|it| (it.name, it.most, it.ends.map(|at| at.to_string()))).collect();
     let row = |name: &str, most: Option<u32>, ends: Option<&str>| (name.to_owned(), most, ends.map(str::to_owned));
     assert_eq!(
         told,
         [
             row("total", None, None),
-            row("user:7", Some(5), None),
-            row("email:E", Some(5), None),
-            row("DAY:2026-11-01:USER:user:7", Some(1), Some("2026-11-02T05:00:00.000Z")),
             row("WEEK:2026-10-26:EMAIL:email:E", Some(2), Some("2026-11-02T05:00:00.000Z")),
             row("MONTH:2026-11-01:ADDRESS:address:H", Some(3), Some("2026-12-01T05:00:00.000Z")),
             row("DAY:2026-11-01:TOTAL:total", Some(4), Some("2026-11-02T05:00:00.000Z")),
         ]
     );
-    assert!(!unchecked);
-    let (counters, unchecked) = rule.counters(&Buyer::default(), now);
-    assert!(unchecked && counters.len() == 2);
+    assert!(!counting.unchecked);
+    let since = |text: &str| text.parse::<Timestamp>().unwrap();
+    let ever = PersonLimit { since: Timestamp::EPOCH, most: 5 };
+    let today = PersonLimit { since: since("2026-11-01T04:00:00Z"), most: 1 };
+    assert_eq!((counting.person, counting.person_ends), (vec![ever, today], None));
+    let Counting { counters, unchecked, person, .. } = rule.counting(&Counted::default(), now);
+    assert!(unchecked && counters.len() == 2 && person.is_empty());
     assert_eq!(counters[1].reason, RejectReason::LimitReached);
 }

@@ -1,0 +1,166 @@
+//! Who buys, as limits and counts know a person.
+//!
+//! A person is known by the account, by the account's e-mail address and by the address that an order names, each address
+//! in normal form (case, Unicode, IDNA). Two orders, uses or redemptions are one person's when they share any of these.
+//! That is asked of the two directly and not carried on through a third: an order that shares the account with one order
+//! and the address with another makes no one person of those two.
+//!
+//! Whether `ada+shop@example.com` is `ada@example.com` is the store's to say, and can be said anew at any time, so a
+//! [`PersonKey`] holds the mailbox that an address is of and, beside it, the address itself.
+
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use promox_kernel::{Cx, Email, Error, UserId};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::order::StoreProfile;
+use crate::user::DescribeUsers;
+
+/// Bytes of a digest that are kept.
+const KEPT: usize = 16;
+
+/// Who buys.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Buyer {
+    /// The account; null for a guest.
+    pub user_id: Option<UserId>,
+    /// The account's address.
+    pub account_email: Option<Email>,
+    /// The address that was given beside the account, or a guest's.
+    pub given_email: Option<Email>,
+    /// Whether plus tags tell no persons apart, as the store says.
+    pub ignore_plus_tags: bool,
+}
+
+impl Buyer {
+    /// A buyer with what the user service and the store's settings add to it.
+    pub async fn identify(cx: &Cx, user_id: Option<UserId>, given_email: Option<Email>) -> Result<Self, Error> {
+        let ignore_plus_tags = cx.call(StoreProfile {}).await?.ignore_plus_tags;
+        let account_email = match user_id {
+            Some(id) => cx.call(DescribeUsers { ids: vec![id] }).await?.items.pop().map(|user| user.email),
+            None => None,
+        };
+        Ok(Self { user_id, account_email, given_email, ignore_plus_tags })
+    }
+
+    /// The address that an order of this buyer is confirmed to: the one that was given, else the account's.
+    pub fn email(&self) -> Option<&Email> {
+        self.given_email.as_ref().or(self.account_email.as_ref())
+    }
+
+    /// The addresses, each once.
+    pub fn emails(&self) -> Vec<&Email> {
+        let mut emails: Vec<&Email> = Vec::with_capacity(2);
+        for email in self.account_email.iter().chain(&self.given_email) {
+            if !emails.iter().any(|known| known.normal() == email.normal()) {
+                emails.push(email);
+            }
+        }
+        emails
+    }
+
+    /// Whether two addresses are one person's.
+    pub fn same(&self, one: &Email, other: &Email) -> bool {
+        if self.ignore_plus_tags { one.mailbox() == other.mailbox() } else { one.normal() == other.normal() }
+    }
+
+    /// What the person is known by, digests in place of addresses.
+    pub fn person(&self) -> Person {
+        let account = self.user_id.map(|id| PersonKey { name: format!("user:{id}"), exact: None });
+        let keys = account.into_iter().chain(self.emails().into_iter().map(PersonKey::of_email)).collect();
+        Person { keys, ignore_plus_tags: self.ignore_plus_tags }
+    }
+
+    /// A digest of the address that an order of this buyer is confirmed to, for limits that count by address alone.
+    pub fn email_digest(&self) -> Option<String> {
+        let form = |email: &Email| if self.ignore_plus_tags { email.mailbox() } else { email.normal() };
+        self.email().map(|email| digest_of(&form(email)))
+    }
+}
+
+/// One of the things that a person is known by.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PersonKey {
+    /// `user:7`, or `mail:` and a digest of the mailbox: the address in normal form without its plus tag.
+    pub name: String,
+    /// A digest of the address itself where it has a plus tag; null where it is the mailbox.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exact: Option<String>,
+}
+
+impl PersonKey {
+    /// The key of an address.
+    pub fn of_email(email: &Email) -> Self {
+        let (mailbox, normal) = (email.mailbox(), email.normal());
+        let exact = (mailbox != normal).then(|| digest_of(&normal));
+        Self { name: format!("mail:{}", digest_of(&mailbox)), exact }
+    }
+}
+
+/// A person, by all that it is known by.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Person {
+    /// The account first, then the addresses; none for who is not known.
+    pub keys: Vec<PersonKey>,
+    /// Whether plus tags tell no persons apart.
+    pub ignore_plus_tags: bool,
+}
+
+impl Person {
+    /// Whether it is not known who it is.
+    pub fn is_unknown(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// Whether what was counted under the name of `key` and with this `exact` is this person's.
+    pub fn is(&self, key: &PersonKey, exact: Option<&str>) -> bool {
+        self.ignore_plus_tags || key.exact.as_deref() == exact
+    }
+}
+
+/// A short digest in letters that any column and log may hold.
+pub fn digest_of(text: &str) -> String {
+    let whole = digest(&SHA256, text.as_bytes());
+    URL_SAFE_NO_PAD.encode(whole.as_ref().get(..KEPT).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn buyer(user: Option<i64>, account: &str, given: &str) -> Buyer {
+        let email = |text: &str| (!text.is_empty()).then(|| text.parse().unwrap());
+        let (account_email, given_email) = (email(account), email(given));
+        Buyer { user_id: user.map(UserId), account_email, given_email, ignore_plus_tags: false }
+    }
+
+    /// Whether what one counted is the other's.
+    fn shares(one: &Buyer, other: &Buyer) -> bool {
+        let (one, other) = (one.person(), other.person());
+        other.keys.iter().any(|key| one.keys.iter().any(|it| it.name == key.name && other.is(key, it.exact.as_deref())))
+    }
+
+    #[test]
+    fn a_person_is_known_by_account_and_addresses() {
+        let ada = buyer(Some(7), "ada@example.com", "");
+        assert_eq!(ada.person().keys.len(), 2);
+        assert_eq!(buyer(Some(7), "ada@example.com", "ADA@Example.com").person(), ada.person());
+        for (other, same) in [
+            (buyer(None, "", "Ada@example.COM"), true),
+            (buyer(Some(7), "ada@example.com", "other@example.com"), true),
+            (buyer(Some(8), "eve@example.com", "ada@example.com"), true),
+            (buyer(Some(8), "eve@example.com", ""), false),
+            (buyer(None, "", "ada+shop@example.com"), false),
+            (Buyer { ignore_plus_tags: true, ..buyer(None, "", "ada+shop@example.com") }, true),
+        ] {
+            assert_eq!(shares(&ada, &other), same, "{other:?}");
+        }
+        let (one, other) = (buyer(None, "", "ada+1@example.com"), buyer(None, "", "ada+2@example.com"));
+        assert!(!shares(&one, &other) && shares(&one, &Buyer { ignore_plus_tags: true, ..other }));
+        assert!(shares(&buyer(None, "", "ada@münchen.example"), &buyer(None, "", "ada@xn--mnchen-3ya.example")));
+        assert!(buyer(None, "", "").person().is_unknown());
+    }
+}
