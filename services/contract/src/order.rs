@@ -196,6 +196,31 @@ pub struct Purchases {
 }
 json_reply!(Purchases);
 
+/// Asks for the first order that somebody paid and kept: the oldest one that shares the account or an address with it, of which
+/// money was taken, and that was neither cancelled nor came back whole.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FirstPaidOrder {
+    /// Whose.
+    pub user_id: UserId,
+    /// Who sent them.
+    pub referrer: UserId,
+}
+operation! { FirstPaidOrder => FirstPaid, "order.first_paid", internal, "The first order that somebody paid and kept." }
+
+/// The answer to [`FirstPaidOrder`].
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FirstPaid {
+    /// The order, if there is one.
+    pub order_id: Option<OrderId>,
+    /// Whether the account itself placed it: an order before it was an account's means no new customer.
+    pub by_account: bool,
+    /// Whether the order shares an address with who sent them, so that both are one person.
+    pub of_referrer: bool,
+}
+json_reply!(FirstPaid);
+
 /// Asks for orders as projections and backtests count them, placed and imported alike.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

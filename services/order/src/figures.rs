@@ -5,11 +5,12 @@ use std::collections::HashSet;
 use promox_contract::buyer::Buyer;
 use promox_contract::ids::OrderId;
 use promox_contract::order::{
-    CreditFigure, CreditFigureList, CreditFigures, FigureLine, OrderFigure, OrderFigureList, OrderFigures, OrderStatus,
+    CreditFigure, CreditFigureList, CreditFigures, FigureLine, FirstPaid, FirstPaidOrder, OrderFigure, OrderFigureList, OrderFigures, OrderStatus,
     Purchases, PurchasesOf,
 };
+use promox_contract::payment::PaymentStatus;
 use promox_contract::user::AccountsOf;
-use promox_kernel::{Cx, Email, Error, Handle, Timestamp, UserId};
+use promox_kernel::{Amount, Cx, Email, Error, Handle, Timestamp, UserId};
 use promox_storage::{StoreError, Tx};
 
 use crate::queries::{items, net, totals};
@@ -37,6 +38,48 @@ impl Handle<PurchasesOf> for Orders {
         accounts.extend(buyer.user_id.filter(|id| !accounts.contains(id)));
         self.db.read(|tx| Ok(purchases(tx, &buyer, &accounts, &emails)?)).await
     }
+}
+
+impl Handle<FirstPaidOrder> for Orders {
+    async fn handle(&self, cx: &Cx, op: FirstPaidOrder) -> Result<FirstPaid, Error> {
+        let buyer = Buyer::identify(cx, Some(op.user_id), None).await?;
+        let referrer = Buyer::identify(cx, Some(op.referrer), None).await?;
+        self.db
+            .read(|tx| {
+                let own = tx.scan_by::<OrderByUser>().prefix(Some(op.user_id)).rows().take(MOST_PURCHASES);
+                let mut orders: Vec<Order> = own.collect::<Result<_, _>>()?;
+                if let Some(email) = buyer.email() {
+                    let of_box = tx.scan_by::<OrderByMailbox>().prefix(Some(email.mailbox())).rows().take(MOST_PURCHASES);
+                    for order in of_box {
+                        let order = order?;
+                        orders.extend(Some(order).filter(|it| it.email.as_ref().is_some_and(|it| buyer.same(it, email))));
+                    }
+                }
+                orders.sort_by_key(|order| (order.created_at, order.id));
+                for order in orders {
+                    if is_kept(tx, &order)? {
+                        let theirs = |email: &Email| order.email.as_ref().is_some_and(|it| buyer.same(it, email));
+                        let of_referrer = referrer.email().is_some_and(theirs);
+                        let by_account = order.user_id == Some(op.user_id);
+                        return Ok(FirstPaid { order_id: Some(order.id), by_account, of_referrer });
+                    }
+                }
+                Ok(FirstPaid::default())
+            })
+            .await
+    }
+}
+
+/// Whether money was taken for an order, and not all of its goods came back.
+fn is_kept(tx: &Tx<'_>, order: &Order) -> Result<bool, StoreError> {
+    use OrderStatus as Status;
+    let stands = matches!(order.status, Status::Confirmed | Status::Processing | Status::Shipped | Status::Delivered);
+    let paid = matches!(order.payment_status, Some(PaymentStatus::Captured | PaymentStatus::PartiallyRefunded));
+    let taken_over = order.imported && order.total > Amount::ZERO;
+    if !stands || !(paid || taken_over) {
+        return Ok(false);
+    }
+    Ok(items(tx, order.id)?.iter().any(|line| line.returned < line.quantity))
 }
 
 /// Each order once that is of one of these accounts or names one of these addresses.

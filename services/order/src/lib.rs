@@ -28,7 +28,7 @@ mod tokens;
 use std::sync::Arc;
 
 use promox_contract::order::{
-    CancelVoided, CreditFigures, DescribeOrder, OrderFigures, OwnsOrder, PriceCart, PurchasesOf, StandingOfOrder,
+    CancelVoided, CreditFigures, DescribeOrder, FirstPaidOrder, OrderFigures, OwnsOrder, PriceCart, PurchasesOf, StandingOfOrder,
     StoreProfile,
 };
 use promox_contract::promotion::PricingTerms;
@@ -88,7 +88,7 @@ impl Orders {
             DeliverFulfilment, RequestReturn, ApproveReturn, RejectReturn, ImportOrders, ExportHistory,
             GetStore, PutStore, PatchStore, GetShipping, PutShipping, PatchShipping, GetTaxes, PutTaxes, PatchTaxes,
             GetPayments, PutPayments, PatchPayments,
-            StoreProfile, StorePayments, PledgeAmounts, SettleAmounts, PriceCart, DescribeOrder, OwnsOrder, ExportOrders, PurchasesOf, OrderFigures, CreditFigures,
+            StoreProfile, StorePayments, PledgeAmounts, SettleAmounts, PriceCart, DescribeOrder, OwnsOrder, ExportOrders, PurchasesOf, FirstPaidOrder, OrderFigures, CreditFigures,
             PricingTerms, CancelVoided, StandingOfOrder,
         );
     }

@@ -13,7 +13,7 @@ use crate::Rewards;
 use crate::events::FOLLOW_SHOP;
 use crate::records::{
     Account, Achievement, AchievementId, Counted, EarlyUse, Entry, EntryKind, Lot, OrderPoints, OrderPointsStatus,
-    Redemption, RedemptionStatus, Unlocked,
+    Redemption, RedemptionStatus, Referral, ReferralStatus, Unlocked,
 };
 use crate::rules::achievement::CountedEvent;
 use crate::rules::calendar::TIER_SPAN;
@@ -45,6 +45,25 @@ struct Ledger {
     lapsed: BTreeSet<String>,
 }
 
+/// A referral has given both their points for one order, or nobody any.
+fn check_referrals(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
+    for row in tx.scan::<Referral>().rows() {
+        let row = row?;
+        let given = row.status == ReferralStatus::Given;
+        let mut right = given == row.order_id.is_some() && (row.status == ReferralStatus::Due) == row.due_at.is_some();
+        for (user_id, lot) in [(row.user_id, row.lot_id), (row.referrer, row.referrer_lot_id)] {
+            let lot = lot.map(|id| tx.get::<Lot>(&id)).transpose()?;
+            right &= lot.is_none_or(|lot| {
+                given && lot.is_some_and(|lot| lot.user_id == user_id && lot.points == row.points)
+            });
+        }
+        report.check("points: a referral gives both once, for one order", right, || {
+            format!("user {} is {}", row.user_id, row.status)
+        });
+    }
+    Ok(())
+}
+
 impl Audit for Rewards {
     fn database(&self) -> Database {
         Database::Promox
@@ -52,6 +71,7 @@ impl Audit for Rewards {
 
     fn audit(&self, tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
         let ladder: Ladder = load(tx)?;
+        check_referrals(tx, report)?;
         let mut ledger = read_ledger(tx, report)?;
         let mut lots = read_lots(tx, report, &mut ledger.lapsed)?;
         for account in tx.scan::<Account>().rows() {

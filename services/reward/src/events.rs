@@ -16,7 +16,7 @@ use promox_storage::{Consumer, Event, StoreError, Tx};
 use rust_decimal::Decimal;
 
 use crate::commands::achievements::{self, Happened};
-use crate::commands::{accounts, orders};
+use crate::commands::{accounts, orders, referrals};
 use crate::records::{EarlyUse, OrderPoints, OrderPointsStatus};
 use crate::reject::Reject;
 use crate::rules::achievement::{CountedEvent, Undone};
@@ -73,7 +73,7 @@ fn follow(tx: &mut Tx<'_>, terms: &Terms, event: &Event) -> Result<(), Reject> {
     }
     if event.is::<OrderCancelled>() {
         let OrderCancelled(fact) = event.fact()?;
-        return cancelled(tx, &fact);
+        return cancelled(tx, terms, &fact);
     }
     if event.is::<OrderDelivered>() {
         let OrderDelivered(fact) = event.fact()?;
@@ -108,6 +108,9 @@ fn confirmed(tx: &mut Tx<'_>, terms: &Terms, fact: &OrderFact, at: Timestamp) ->
     let counts = orders::confirm(tx, terms, fact, at)?;
     if counts {
         count_order(tx, terms, CountedEvent::OrderConfirmed, fact, at)?;
+        if let Some(user_id) = fact.user_id {
+            referrals::confirmed(tx, user_id)?;
+        }
     }
     let early: Vec<EarlyUse> = tx.scan::<EarlyUse>().prefix(fact.order_id).rows().collect::<Result<_, _>>()?;
     for early in early {
@@ -121,8 +124,9 @@ fn confirmed(tx: &mut Tx<'_>, terms: &Terms, fact: &OrderFact, at: Timestamp) ->
 
 /// The order's saga gives its points back itself; here only what it counted for is counted out. Promotions that it used may be
 /// heard of later: they find the note.
-fn cancelled(tx: &mut Tx<'_>, fact: &OrderFact) -> Result<(), Reject> {
+fn cancelled(tx: &mut Tx<'_>, terms: &Terms, fact: &OrderFact) -> Result<(), Reject> {
     let Some(user_id) = fact.user_id else { return Ok(()) };
+    referrals::undone(tx, terms, user_id, fact.order_id)?;
     let of = fact.order_id.0;
     for event in [CountedEvent::OrderCreated, CountedEvent::PromotionApplied] {
         achievements::undo(tx, event, of)?;
@@ -139,6 +143,9 @@ fn cancelled(tx: &mut Tx<'_>, fact: &OrderFact) -> Result<(), Reject> {
 fn returned(tx: &mut Tx<'_>, terms: &Terms, fact: &OrderReturned, at: Timestamp) -> Result<(), Reject> {
     orders::return_part(tx, terms, fact)?;
     let Some(user_id) = fact.user_id else { return Ok(()) };
+    if fact.returned >= fact.whole {
+        referrals::undone(tx, terms, user_id, fact.order_id)?;
+    }
     let (event, of, amount) = (CountedEvent::OrderReturned, fact.order_id.0, fact.refund);
     achievements::count(tx, terms, Happened { event, user_id, of, amount, at }).map(drop)
 }
@@ -146,11 +153,7 @@ fn returned(tx: &mut Tx<'_>, terms: &Terms, fact: &OrderReturned, at: Timestamp)
 fn registered(tx: &mut Tx<'_>, terms: &Terms, fact: &UserRegistered, at: Timestamp) -> Result<(), Reject> {
     accounts::welcome(tx, terms, fact)?;
     let happened = |event, user_id| Happened { event, user_id, of: 0, amount: Amount::ZERO, at };
-    achievements::count(tx, terms, happened(CountedEvent::UserRegistered, fact.user_id))?;
-    match fact.referrer {
-        Some(referrer) => achievements::count(tx, terms, happened(CountedEvent::UserReferred, referrer)).map(drop),
-        None => Ok(()),
-    }
+    achievements::count(tx, terms, happened(CountedEvent::UserRegistered, fact.user_id)).map(drop)
 }
 
 /// What is counted of the promotion engine's own log.

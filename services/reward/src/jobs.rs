@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::civil::Date;
-use promox_contract::order::StoreProfile;
+use promox_contract::order::{FirstPaidOrder, StoreProfile};
 use promox_contract::user::BornOn;
 use promox_kernel::{Cx, Error, Job, Json, UserId};
 use promox_storage::{Lane, Tx};
 use serde_json::{Value, json};
 
 use crate::Rewards;
-use crate::commands::{accounts, catalogue};
+use crate::commands::referrals::Found;
+use crate::commands::{accounts, catalogue, referrals};
 use crate::records::Setting;
 use crate::rules::calendar;
 
@@ -39,6 +40,15 @@ pub(crate) fn finish_redemptions(rewards: &Arc<Rewards>) -> Job {
     Job::new("reward.finish_redemptions", Duration::from_secs(1), move |cx| {
         let rewards = rewards.clone();
         async move { rewards.finish_due(&cx).await }
+    })
+}
+
+/// Finds out whether those who were sent by somebody have paid their first order.
+pub(crate) fn give_referrals(rewards: &Arc<Rewards>) -> Job {
+    let rewards = rewards.clone();
+    Job::new("reward.give_referrals", Duration::from_secs(1), move |cx| {
+        let rewards = rewards.clone();
+        async move { rewards.give_referrals(&cx).await }
     })
 }
 
@@ -117,6 +127,24 @@ impl Rewards {
         let more = due.len() == BATCH;
         for redemption in due {
             self.finish(cx, redemption).await?;
+        }
+        Ok(more)
+    }
+
+    async fn give_referrals(&self, cx: &Cx) -> Result<bool, Error> {
+        let due = self.db.read(|tx| referrals::due(tx, cx.now, BATCH)).await?;
+        let more = due.len() == BATCH;
+        for referral in due {
+            let (user_id, referrer) = (referral.user_id, referral.referrer);
+            let first = cx.call(FirstPaidOrder { user_id, referrer }).await?;
+            let found = match first.order_id {
+                None => Found::Nothing,
+                Some(order_id) if first.by_account && !first.of_referrer => Found::First(order_id),
+                Some(_) => Found::Refused,
+            };
+            let terms = self.terms.clone();
+            let work = move |tx: &mut Tx<'_>| referrals::settle(tx, &*terms.at(tx)?, &referral, found);
+            self.db.write(cx, work).await?;
         }
         Ok(more)
     }

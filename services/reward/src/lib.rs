@@ -71,6 +71,7 @@ impl Rewards {
         records::EarlyUse::TABLE,
         records::Offer::TABLE,
         records::Redemption::TABLE,
+        records::Referral::TABLE,
     ];
 
     /// The service on its database.
@@ -100,6 +101,6 @@ impl Rewards {
 
     /// What it does by the clock.
     pub fn jobs(self: &Arc<Self>) -> Vec<Job> {
-        vec![jobs::keep_time(self), jobs::finish_redemptions(self), jobs::celebrate(self), jobs::prune_keys(self)]
+        vec![jobs::keep_time(self), jobs::finish_redemptions(self), jobs::give_referrals(self), jobs::celebrate(self), jobs::prune_keys(self)]
     }
 }

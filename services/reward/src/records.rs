@@ -206,6 +206,42 @@ record! {
     }
 }
 
+text_enum! {
+    /// What has become of a referral.
+    ReferralStatus {
+        /// The one who was sent has paid no order yet.
+        Open = "OPEN",
+        /// An order was confirmed, and whether it is the first that was paid and kept is to be found out.
+        Due = "DUE",
+        /// Both have their bonus for the order.
+        Given = "GIVEN",
+        /// They are one person, or who was sent had been a customer before: there is no bonus.
+        Refused = "REFUSED",
+    }
+}
+
+record! {
+    /// Somebody who registered with somebody's code.
+    pub(crate) struct Referral in Promox.reward_referrals = 648, key(user_id: UserId) {
+        /// Who sent them.
+        referrer: UserId,
+        status: ReferralStatus,
+        /// The order that the bonus was given for.
+        order_id: Option<OrderId>,
+        /// What each was given.
+        points: i64,
+        /// The lot of who was sent, and that of who sent them; null for who is gone.
+        lot_id: Option<LotId>,
+        referrer_lot_id: Option<LotId>,
+        /// When it is looked at, while it is due.
+        due_at: Option<Timestamp>,
+        tries: i64,
+        created_at: Timestamp,
+        changed_at: Timestamp,
+    }
+    index ReferralByDue = 649 (due_at);
+}
+
 /// An event that counts while it is recent.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Mark {

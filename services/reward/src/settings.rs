@@ -52,7 +52,9 @@ pub struct RewardSettings {
     pub expiry_months: Option<u32>,
     /// Points for registering.
     pub signup_bonus: u32,
-    /// Points for registering with somebody's code, and as many for them.
+    /// Points for who registered with somebody's code, and as many for who sent them, with the first order that is paid: pending
+    /// as long as that order's own points, taken back when it is cancelled or comes back whole, and then due with the next.
+    /// There are none where both are one person, by account and e-mail addresses, or who was sent had bought before.
     pub referral_bonus: u32,
     /// Points on one's birthday, once a year.
     pub birthday_bonus: u32,

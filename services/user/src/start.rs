@@ -71,6 +71,7 @@ impl Users {
             phone: None,
             referral_code: cx.node.entropy.code(10),
             referred_by: None,
+            ignore_plus_tags: false,
             roles: administration::ADMIN_ROLES,
         })
     }

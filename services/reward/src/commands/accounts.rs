@@ -9,6 +9,7 @@ use promox_storage::{StoreError, Tx};
 use serde_json::json;
 
 use super::book::{Book, Cause, INSTANT, MOST_DUE};
+use super::referrals;
 use crate::api::{AccountView, AdjustPoints};
 use crate::queries;
 use crate::records::{Account, AccountByDue, AccountByLadder, EntryKind, Progress};
@@ -46,24 +47,15 @@ pub(crate) fn adjust(tx: &mut Tx<'_>, terms: &Terms, cx: &Cx, asked: &AdjustPoin
     view.ok_or(Reject::Absent("account"))
 }
 
-/// Somebody registered: the bonuses for it, and for who sent them.
+/// Somebody registered: the bonus for it, and the note of who sent them.
 pub(crate) fn welcome(tx: &mut Tx<'_>, terms: &Terms, fact: &UserRegistered) -> Result<(), Reject> {
-    let (signup, referral) = (i64::from(terms.settings.signup_bonus), i64::from(terms.settings.referral_bonus));
-    let referrer = fact.referrer.filter(|referrer| *referrer != fact.user_id && referral > 0);
-    if signup > 0 || referrer.is_some() {
+    let signup = i64::from(terms.settings.signup_bonus);
+    if signup > 0 {
         let mut book = Book::open(tx, terms, fact.user_id)?;
         book.award(signup, Cause::of(EntryKind::SignupBonus, "signup"), false)?;
-        if referrer.is_some() {
-            book.award(referral, Cause::of(EntryKind::ReferralBonus, "referred"), false)?;
-        }
         book.close()?;
     }
-    if let Some(referrer) = referrer {
-        let mut book = Book::open(tx, terms, referrer)?;
-        book.award(referral, Cause::of(EntryKind::ReferralBonus, format!("user:{}", fact.user_id)), false)?;
-        book.close()?;
-    }
-    Ok(())
+    Ok(referrals::note(tx, fact)?)
 }
 
 /// It is somebody's birthday.
@@ -86,6 +78,7 @@ pub(crate) fn erase(tx: &mut Tx<'_>, terms: &Terms, user_id: UserId) -> Result<(
     for progress in tx.scan::<Progress>().prefix(user_id).collect(MOST_DUE)? {
         tx.delete::<Progress>(&(user_id, progress.achievement_id))?;
     }
+    referrals::forget(tx, user_id)?;
     if tx.get::<Account>(&user_id)?.is_none() {
         return Ok(());
     }

@@ -5,3 +5,4 @@ pub(crate) mod achievements;
 pub(crate) mod book;
 pub(crate) mod catalogue;
 pub(crate) mod orders;
+pub(crate) mod referrals;

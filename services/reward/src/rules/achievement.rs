@@ -38,7 +38,7 @@ text_enum! {
         TierChanged = "TIER_CHANGED",
         /// The user registered.
         UserRegistered = "USER_REGISTERED",
-        /// Somebody registered with the user's code.
+        /// Somebody who registered with the user's code has paid a first order.
         UserReferred = "USER_REFERRED",
     }
 }

@@ -1,6 +1,8 @@
 //! Accounts: who sees them, adjustments, tiers over the year, bonuses, and the end of a person.
 
 use promox_contract::reward::TierOf;
+use promox_contract::ids::OrderId;
+use promox_contract::order::FirstPaid;
 use promox_contract::user::{UserErased, UserRegistered};
 use promox_kernel::{Kind, UserId};
 use serde_json::json;
@@ -114,17 +116,54 @@ async fn a_ladder_that_crosses_itself_is_refused() {
 }
 
 #[tokio::test]
-async fn registering_and_sending_friends_gives_a_bonus() {
-    let mut shop = Shop::with(json!({"signupBonus": 50, "referralBonus": 20})).await;
+async fn sending_friends_gives_a_bonus_with_their_first_paid_order() {
+    let mut shop = Shop::with(json!({"signupBonus": 50, "referralBonus": 20, "pendingDays": 5})).await;
     let registered = |user: i64, referrer: Option<i64>| UserRegistered {
         user_id: UserId(user),
         referral_code: None,
         referrer: referrer.map(UserId),
     };
     shop.told(registered(7, None)).await;
-    shop.told(registered(8, Some(7))).await;
+    for user in 8..13 {
+        shop.told(registered(user, Some(7))).await;
+    }
+    shop.run_jobs().await;
+    assert_eq!((shop.has(7).await, shop.has(8).await), ((50, 0), (50, 0)), "a registration is no order");
+    // Confirmed and to be paid at the door: nothing yet.
+    shop.confirmed(1, 8, 0).await;
+    shop.run_jobs().await;
+    assert_eq!(shop.has(7).await, (50, 0));
+    shop.paid(1, 8);
+    shop.pass(1).await;
+    assert_eq!((shop.has(7).await, shop.has(8).await), ((50, 20), (50, 20)));
+    shop.confirmed(2, 8, 0).await;
+    shop.run_jobs().await;
+    assert_eq!(shop.has(7).await, (50, 20), "the first order alone");
+    shop.pass(5).await;
     assert_eq!((shop.has(7).await, shop.has(8).await), ((70, 0), (70, 0)));
     assert_eq!(shop.entries(8).await, [entry("SIGNUP_BONUS", 50), entry("REFERRAL_BONUS", 20)]);
+    // What is undone is taken back, and due again with the next.
+    shop.paid(0, 8);
+    shop.cancelled(1, 8).await;
+    shop.run_jobs().await;
+    assert_eq!((shop.has(7).await, shop.has(8).await), ((50, 0), (50, 0)));
+    shop.paid(2, 8);
+    shop.pass(1).await;
+    assert_eq!((shop.has(7).await, shop.has(8).await), ((50, 20), (50, 20)));
+    shop.paid(0, 8);
+    shop.returned(2, 8, 40, 0).await;
+    assert_eq!(shop.has(7).await, (50, 20), "a part came back");
+    shop.returned(2, 8, 100, 0).await;
+    assert_eq!((shop.has(7).await, shop.has(8).await), ((50, 0), (50, 0)));
+    // Somebody who sends themselves, and somebody who bought as a guest before.
+    shop.others.paid.lock().extend([
+        (UserId(9), FirstPaid { order_id: Some(OrderId(9)), by_account: true, of_referrer: true }),
+        (UserId(10), FirstPaid { order_id: Some(OrderId(4)), by_account: false, of_referrer: false }),
+    ]);
+    shop.confirmed(9, 9, 0).await;
+    shop.confirmed(10, 10, 0).await;
+    shop.pass(10).await;
+    assert_eq!(shop.has(7).await, (50, 0));
     shop.verify();
 }
 

@@ -68,6 +68,10 @@ async fn friends_are_counted_for_who_sent_them() {
     make(&shop, "FRIENDS", json!({"event": "USER_REFERRED", "count": 2})).await;
     for user in [8, 9] {
         shop.told(UserRegistered { user_id: UserId(user), referral_code: None, referrer: Some(UserId(7)) }).await;
+        assert_eq!(unlocked(&shop, 7).await, Vec::<String>::new());
+        shop.paid(user, user);
+        shop.confirmed(user, user, 0).await;
+        shop.run_jobs().await;
     }
     assert_eq!(unlocked(&shop, 7).await, ["FRIENDS"]);
     assert_eq!(unlocked(&shop, 9).await, ["WELCOME"]);

@@ -13,7 +13,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use promox_contract::coupon::{IssueCoupon, IssuedCoupon};
 use promox_contract::ids::OrderId;
-use promox_contract::order::{OrderCancelled, OrderConfirmed, OrderFact, OrderReturned, StoreFacts, StoreProfile};
+use promox_contract::order::{FirstPaid, FirstPaidOrder, OrderCancelled, OrderConfirmed, OrderFact, OrderReturned, StoreFacts, StoreProfile};
 use promox_contract::promotion::{DescribePromotions, PromotionDescription, PromotionDescriptions};
 use promox_contract::reward::{HoldPoints, ReleasePoints};
 use promox_contract::store::{AmountsPledged, PledgeAmounts};
@@ -37,6 +37,15 @@ struct Others {
     coupons: Mutex<Vec<String>>,
     /// Days of birth, `MM-DD`.
     born: Mutex<Vec<(UserId, &'static str)>>,
+    /// Each account's first order that was paid and kept.
+    paid: Mutex<Vec<(UserId, FirstPaid)>>,
+}
+
+impl Handle<FirstPaidOrder> for Others {
+    async fn handle(&self, _: &Cx, op: FirstPaidOrder) -> Result<FirstPaid, Error> {
+        let paid = self.paid.lock();
+        Ok(paid.iter().find(|(user, _)| *user == op.user_id).map(|(_, first)| first.clone()).unwrap_or_default())
+    }
 }
 
 impl Handle<StoreProfile> for Others {
@@ -125,7 +134,7 @@ impl Shop {
         let mut registry = Registry::default();
         rewards.register(&mut registry);
         promox_kernel::register!(registry, &others;
-            StoreProfile, PledgeAmounts, DescribeUsers, DescribePromotions, IssueCoupon, BornOn);
+            StoreProfile, PledgeAmounts, DescribeUsers, DescribePromotions, IssueCoupon, BornOn, FirstPaidOrder);
         node.install(registry);
         let following = ConsumerLoop::new(rewards.shop_consumers().remove(0), orders.clone(), db.clone());
         let counting = ConsumerLoop::new(rewards.promox_consumers().remove(0), db.clone(), db.clone());
@@ -212,6 +221,14 @@ impl Shop {
 
     async fn confirmed(&mut self, order: i64, user: i64, earned: i64) {
         self.told(OrderConfirmed(fact(order, user, earned))).await;
+    }
+
+    /// Says what is the first order that an account paid and kept; 0 for none.
+    fn paid(&self, order: i64, user: i64) {
+        let order_id = (order > 0).then_some(OrderId(order));
+        let mut paid = self.others.paid.lock();
+        paid.retain(|(known, _)| known.0 != user);
+        paid.push((UserId(user), FirstPaid { order_id, by_account: true, of_referrer: false }));
     }
 
     async fn cancelled(&mut self, order: i64, user: i64) {

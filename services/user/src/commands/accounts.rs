@@ -24,13 +24,14 @@ pub(crate) struct NewAccount {
     pub(crate) referral_code: String,
     /// The code of who sent them.
     pub(crate) referred_by: Option<String>,
+    /// Whether plus tags tell no persons apart, so that nobody sends themselves.
+    pub(crate) ignore_plus_tags: bool,
     pub(crate) roles: &'static [&'static str],
 }
 
 /// Who gave a referral code away. One that nobody has is refused, so that a typo costs nobody a bonus.
-pub(crate) fn referrer(tx: &Tx<'_>, code: &str) -> Result<UserId, Error> {
-    let user = tx.get_by::<UserByReferralCode>(Some(code.to_owned()))?;
-    user.map(|user| user.id).ok_or_else(reject::referral_code_unknown)
+pub(crate) fn referrer(tx: &Tx<'_>, code: &str) -> Result<User, Error> {
+    tx.get_by::<UserByReferralCode>(Some(code.to_owned()))?.ok_or_else(reject::referral_code_unknown)
 }
 
 /// Makes an account, and asks for the message that confirms its address.
@@ -39,6 +40,8 @@ pub(crate) fn create(tx: &mut Tx<'_>, new: &NewAccount) -> Result<User, Error> {
         return Err(reject::email_taken());
     }
     let referrer = new.referred_by.as_ref().map(|code| referrer(tx, code)).transpose()?;
+    let same_box = |user: &User| new.ignore_plus_tags && user.mailbox == Some(new.email.mailbox());
+    let referrer = referrer.filter(|user| !same_box(user)).map(|user| user.id);
     let (id, now) = (UserId(tx.next_id::<User>()?), tx.now());
     let user = User {
         id,

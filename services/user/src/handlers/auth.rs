@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use promox_contract::cart::MergeGuestCart;
+use promox_contract::order::StoreProfile;
 use promox_kernel::{Cx, Email, Error, Handle, Principal, UserId};
 use promox_storage::Tx;
 
@@ -35,13 +36,18 @@ impl Handle<Register> for Users {
         if self.db.read(|tx| queries::user_by_email(tx, &op.email)).await?.is_some() {
             return Err(reject::email_taken());
         }
-        if let Some(code) = &referred_by {
-            self.db.read(|tx| accounts::referrer(tx, code)).await?;
-        }
+        let ignore_plus_tags = match &referred_by {
+            Some(code) => {
+                self.db.read(|tx| accounts::referrer(tx, code)).await?;
+                cx.call(StoreProfile {}).await?.ignore_plus_tags
+            }
+            None => false,
+        };
         let password_hash = self.passwords.hash(&cx.node.entropy, op.password.0).await?;
         let referral_code = cx.node.entropy.code(10);
         let (email, roles) = (op.email, &[permissions::CUSTOMER]);
-        let new = NewAccount { email, password_hash, name, phone, referral_code, referred_by, roles };
+        let new =
+            NewAccount { email, password_hash, name, phone, referral_code, referred_by, ignore_plus_tags, roles };
         self.open(cx, move |tx| accounts::create(tx, &new)).await
     }
 }

@@ -14,10 +14,11 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use promox_contract::cart::MergeGuestCart;
 use promox_contract::notification::SendMessage;
+use promox_contract::order::{StoreFacts, StoreProfile};
 use promox_contract::user::{
     Authenticate, ExportCarts, ExportNotifications, ExportOrders, ExportPayments, ExportRewards, PersonalData,
 };
-use promox_kernel::{Clock, Cx, Email, Entropy, Error, Handle, Node, Op, Principal, Registry, Timestamp};
+use promox_kernel::{Clock, Currency, Cx, Email, Entropy, Error, Handle, Node, Op, Principal, Registry, Timestamp};
 use promox_storage::{Audit, Cache, ConsumerLoop, Database, Db, MemoryEngine, Report, Tx};
 
 use crate::api::{LoggedIn, Login, Register, Secret};
@@ -49,6 +50,12 @@ impl Handle<MergeGuestCart> for Others {
         self.up().map(|()| self.merged.lock().push(op))
     }
 }
+impl Handle<StoreProfile> for Others {
+    async fn handle(&self, _: &Cx, _: StoreProfile) -> Result<StoreFacts, Error> {
+        let (name, timezone, locale) = ("Shop".to_owned(), "UTC".to_owned(), "en".to_owned());
+        Ok(StoreFacts { name, currency: Currency::GBP, timezone, locale, ignore_plus_tags: true })
+    }
+}
 macro_rules! exports {
     ($($op:ty),+) => {$(
         impl Handle<$op> for Others {
@@ -76,7 +83,7 @@ impl Shop {
         let users = Users::new(engine.database(Database::Ecommerce), Cache::in_memory(), UserSettings::default());
         let (others, mut registry) = (Arc::<Others>::default(), Registry::default());
         users.register(&mut registry);
-        promox_kernel::register!(registry, &others; SendMessage, MergeGuestCart);
+        promox_kernel::register!(registry, &others; SendMessage, MergeGuestCart, StoreProfile);
         promox_kernel::register!(registry, &others; ExportOrders, ExportPayments, ExportCarts, ExportNotifications);
         promox_kernel::register!(registry, &others; ExportRewards);
         users.set_permissions(registry.entries().iter().filter_map(|entry| entry.access.permission()).collect());

@@ -1,0 +1,133 @@
+//! Referrals: noted at the registration, given with the first order that was paid and kept, taken back when that is undone.
+
+use std::time::Duration;
+
+use promox_contract::ids::OrderId;
+use promox_contract::user::UserRegistered;
+use promox_kernel::{Amount, Timestamp, UserId};
+use promox_storage::{StoreError, Tx};
+
+use super::achievements::{self, Happened};
+use super::book::{Book, Cause, INSTANT};
+use crate::records::{EntryKind, LotId, Referral, ReferralByDue, ReferralStatus as Status};
+use crate::reject::Reject;
+use crate::rules::achievement::CountedEvent;
+use crate::settings::Terms;
+
+/// The first pause before an order that is not paid yet is asked about again; it doubles up to the longest.
+const PAUSE: Duration = Duration::from_secs(60);
+const LONGEST_PAUSE_DOUBLINGS: i64 = 8;
+
+/// Notes who sent somebody.
+pub(crate) fn note(tx: &mut Tx<'_>, fact: &UserRegistered) -> Result<(), StoreError> {
+    let Some(referrer) = fact.referrer.filter(|referrer| *referrer != fact.user_id) else { return Ok(()) };
+    let now = tx.now();
+    tx.put(&Referral {
+        user_id: fact.user_id,
+        referrer,
+        status: Status::Open,
+        order_id: None,
+        points: 0,
+        lot_id: None,
+        referrer_lot_id: None,
+        due_at: None,
+        tries: 0,
+        created_at: now,
+        changed_at: now,
+    })
+}
+
+/// An order of an account was confirmed: if the account was sent by somebody, it is to be looked at.
+pub(crate) fn confirmed(tx: &mut Tx<'_>, user_id: UserId) -> Result<(), StoreError> {
+    match tx.get::<Referral>(&user_id)? {
+        Some(row) if row.status == Status::Open => put_due(tx, row, 0),
+        _ => Ok(()),
+    }
+}
+
+/// An order was cancelled or came back whole: what was given for it is taken back, and the next order may earn it.
+pub(crate) fn undone(tx: &mut Tx<'_>, terms: &Terms, user_id: UserId, order_id: OrderId) -> Result<(), Reject> {
+    let Some(mut row) = tx.get::<Referral>(&user_id)? else { return Ok(()) };
+    if row.status != Status::Given || row.order_id != Some(order_id) {
+        return Ok(());
+    }
+    let cause = Cause::of(EntryKind::Revoke, format!("referral:{user_id}"));
+    for (user_id, lot) in [(row.user_id, row.lot_id), (row.referrer, row.referrer_lot_id)] {
+        if lot.is_some() {
+            let mut book = Book::open(tx, terms, user_id)?;
+            book.revoke(row.points, lot, &cause)?;
+            book.close()?;
+        }
+    }
+    (row.order_id, row.points, row.lot_id, row.referrer_lot_id) = (None, 0, None, None);
+    Ok(put_due(tx, row, 0)?)
+}
+
+fn put_due(tx: &mut Tx<'_>, row: Referral, tries: i64) -> Result<(), StoreError> {
+    let now = tx.now();
+    let doublings = tries.min(LONGEST_PAUSE_DOUBLINGS);
+    let pause = if tries == 0 { Duration::ZERO } else { PAUSE * (1 << doublings.unsigned_abs().min(31)) };
+    tx.put(&Referral { status: Status::Due, due_at: Some(now + pause), tries, changed_at: now, ..row })
+}
+
+/// Referrals to be looked at.
+pub(crate) fn due(tx: &Tx<'_>, now: Timestamp, most: usize) -> Result<Vec<Referral>, StoreError> {
+    tx.scan_by::<ReferralByDue>().before(Some(now + INSTANT)).collect(most)
+}
+
+/// What is found of an account that was sent by somebody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// Nothing that was paid and kept, yet.
+    Nothing,
+    /// The first such order.
+    First(OrderId),
+    /// They are one person, or who was sent is no new customer.
+    Refused,
+}
+
+/// Goes on with a referral that is still as it was when it was looked at.
+pub(crate) fn settle(tx: &mut Tx<'_>, terms: &Terms, seen: &Referral, found: Found) -> Result<(), Reject> {
+    let Some(row) = tx.get::<Referral>(&seen.user_id)?.filter(|row| row == seen) else { return Ok(()) };
+    let (order_id, now) = match found {
+        Found::First(order_id) => (order_id, tx.now()),
+        Found::Nothing => return Ok(put_due(tx, row.clone(), row.tries + 1)?),
+        Found::Refused => {
+            let (status, due_at, changed_at) = (Status::Refused, None, tx.now());
+            return Ok(tx.put(&Referral { status, due_at, changed_at, ..row })?);
+        }
+    };
+    let points = i64::from(terms.settings.referral_bonus);
+    let lot_id = award(tx, terms, row.user_id, points, "referred".to_owned())?;
+    let referrer_lot_id = award(tx, terms, row.referrer, points, format!("user:{}", row.user_id))?;
+    let (referrer, order_id, status) = (row.referrer, Some(order_id), Status::Given);
+    let (due_at, changed_at) = (None, now);
+    tx.put(&Referral { status, order_id, points, lot_id, referrer_lot_id, due_at, changed_at, ..row })?;
+    let (event, of, amount, at) = (CountedEvent::UserReferred, 0, Amount::ZERO, now);
+    achievements::count(tx, terms, Happened { event, user_id: referrer, of, amount, at }).map(drop)
+}
+
+/// Gives a bonus as an order's points are given: pending until the return window ends.
+fn award(
+    tx: &mut Tx<'_>,
+    terms: &Terms,
+    user_id: UserId,
+    points: i64,
+    reference: String,
+) -> Result<Option<LotId>, Reject> {
+    if points == 0 {
+        return Ok(None);
+    }
+    let mut book = Book::open(tx, terms, user_id)?;
+    let lot = book.award(points, Cause::of(EntryKind::ReferralBonus, reference), true)?;
+    book.close()?;
+    Ok(lot)
+}
+
+/// Forgets who sent somebody who is gone, unless the books refer to it.
+pub(crate) fn forget(tx: &mut Tx<'_>, user_id: UserId) -> Result<(), StoreError> {
+    if tx.get::<Referral>(&user_id)?.is_some_and(|row| row.status != Status::Given) {
+        tx.delete::<Referral>(&user_id)?;
+    }
+    Ok(())
+}
