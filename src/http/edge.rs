@@ -220,7 +220,7 @@ impl<'a> Exchange<'a> {
             claim: None,
             node: open.node.clone(),
         };
-        let caller = authenticate(&cx, headers).await;
+        let caller = authenticate(&cx, headers, route.access).await;
         if let Ok(principal) = &caller {
             cx.principal = principal.clone();
         }
@@ -370,9 +370,9 @@ impl<'a> Exchange<'a> {
 }
 
 /// Who asks: nobody, or who holds the access token.
-async fn authenticate(cx: &Cx, headers: &http::HeaderMap) -> Result<Principal, Error> {
+async fn authenticate(cx: &Cx, headers: &http::HeaderMap, access: Access) -> Result<Principal, Error> {
     let Some(token) = context::bearer(headers)? else { return Ok(Principal::Anonymous) };
-    let asked = Authenticate { token: token.to_owned() };
+    let asked = Authenticate { token: token.to_owned(), leaving: access == Access::Account };
     cx.call(asked).await.map(promox_contract::user::Authenticated::principal)
 }
 

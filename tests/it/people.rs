@@ -232,12 +232,24 @@ async fn nobody_gives_what_he_has_not() {
     shop.close().await;
 }
 
+/// What staff can see anywhere of a person, by a word of their address or name.
+async fn traces(shop: &Shop, order: &Value, word: &str) -> usize {
+    let everywhere = [
+        shop.admin.get(&format!("/api/orders/{}", order["id"])).await.expect(200),
+        json!(shop.all("/api/users").await),
+        json!(shop.all("/api/audit").await),
+        json!(shop.all("/api/notifications/deliveries").await),
+    ];
+    everywhere.iter().filter(|place| place.to_string().to_lowercase().contains(word)).count()
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn who_leaves_takes_his_data_along_and_the_books_stay() {
+async fn who_leaves_gets_what_was_paid_and_the_books_stay() {
     let shop = Shop::start().await;
+    shop.admin.patch("/api/settings/store", &json!({"returnDays": 0})).await.expect(200);
     shop.product("A", "10.00", 10).await;
     let login = register(&shop, "ada.lovelace@example.com").await;
-    let ada = bearer(&shop, &login);
+    let (ada, other) = (bearer(&shop, &login), log_in(&shop.anyone, "ada.lovelace@example.com").await);
     ada.patch("/api/users/me", &json!({"name": "Ada Lovelace", "phone": "+44 20 7946 0000"})).await.expect(200);
     let mut body = order_of(&[("A", 1)], "tok_visa");
     body["email"] = json!("ada.lovelace@example.com");
@@ -249,22 +261,52 @@ async fn who_leaves_takes_his_data_along_and_the_books_stay() {
     for part in ["ada.lovelace@example.com", "Ada Lovelace", "12 St James Sq", order["number"].as_str().unwrap()] {
         assert!(text.contains(part), "the export lacks {part}: {text}");
     }
-    assert_eq!(ada.delete("/api/users/me").await.status, 204);
-    loop {
-        let left = shop.admin.get(&format!("/api/orders/{}", order["id"])).await.expect(200);
-        assert_eq!(left["totals"]["total"], "10.00", "the books stay");
-        let everywhere = [
-            left,
-            json!(shop.all("/api/users").await),
-            json!(shop.all("/api/audit").await),
-            json!(shop.all("/api/notifications/deliveries").await),
-        ];
-        if !everywhere.iter().any(|place| place.to_string().to_lowercase().contains("lovelace")) {
-            break;
-        }
+    let first = ada.delete("/api/users/me").await.expect(202);
+    assert_eq!((&first["status"], &first["openOrders"]), (&json!("ERASING"), &json!(1)));
+    let again = ada.delete("/api/users/me").await.expect(202);
+    assert_eq!((&again["status"], &again["requestedAt"]), (&json!("ERASING"), &first["requestedAt"]));
+    for client in [&ada, &other] {
+        assert_eq!(client.get("/api/users/me").await.status, 401);
+        assert_eq!(client.post("/api/orders", &body).await.status, 401);
+    }
+    let credentials = credentials("ada.lovelace@example.com", PASSWORD);
+    shop.anyone.post("/api/auth/login", &credentials).await.refused(409, "ERASURE_REQUESTED");
+    let path = format!("/api/users/{}", login["user"]["id"]);
+    let seen = shop.admin.get(&path).await.expect(200);
+    assert_eq!((&seen["status"], &seen["erasure"]["openOrders"]), (&json!("ERASING"), &json!(1)));
+    // The parcel still knows where it goes, also after a restart.
+    let shop = shop.restart().await;
+    let kept = shop.admin.get(&format!("/api/orders/{}", order["id"])).await.expect(200);
+    assert_eq!(kept["shippingAddress"]["line1"], "12 St James Sq");
+    let parcel = json!({"carrier": "Post", "trackingNumber": "1"});
+    shop.admin.post(&format!("/api/orders/{}/fulfilments", order["id"]), &parcel).await.expect(201);
+    while traces(&shop, &order, "lovelace").await > 0 {
         tokio::task::yield_now().await;
     }
+    let left = shop.admin.get(&format!("/api/orders/{}", order["id"])).await.expect(200);
+    assert_eq!(left["totals"]["total"], "10.00", "the books stay");
+    assert_eq!(shop.admin.get(&path).await.expect(200)["status"], "ERASED");
     register(&shop, "ada.lovelace@example.com").await;
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_for_nothing_is_erased_at_once() {
+    let shop = Shop::start().await;
+    shop.product("A", "10.00", 10).await;
+    let login = register(&shop, "ada.lovelace@example.com").await;
+    let ada = bearer(&shop, &login);
+    let mut body = order_of(&[("A", 1)], "tok_visa");
+    body["email"] = json!("ada.lovelace@example.com");
+    let order = ada.post("/api/orders", &body).await.expect(201);
+    let cancel = format!("/api/orders/{}/cancel", order["id"]);
+    ada.post(&cancel, &json!({"reason": "changed my mind"})).await.expect(200);
+    let done = ada.delete("/api/users/me").await.expect(202);
+    assert_eq!((&done["status"], &done["openOrders"]), (&json!("ERASED"), &json!(0)));
+    assert_eq!(ada.delete("/api/users/me").await.status, 401);
+    while traces(&shop, &order, "lovelace").await > 0 {
+        tokio::task::yield_now().await;
+    }
     shop.close().await;
 }
 

@@ -364,11 +364,16 @@ async fn friends_bring_points_and_who_leaves_forfeits_them() {
     }
     let export = eve.get("/api/users/me/export").await.expect(200);
     assert!(export["rewards"]["account"]["balance"].as_i64() >= Some(70), "{export}");
-    let order = eve.post("/api/orders", &order(1, 70)).await.expect(201);
-    assert_eq!(eve.delete("/api/users/me").await.status, 204);
+    let paid = eve.post("/api/orders", &order(1, 70)).await.expect(201);
+    // Both orders are still to be shipped: what she has is forfeited when they have ended.
+    let asked = eve.delete("/api/users/me").await.expect(202);
+    assert_eq!((&asked["status"], &asked["openOrders"]), (&json!("ERASING"), &json!(2)));
+    for order in [&second, &paid] {
+        let cancel = format!("/api/orders/{}/cancel", order["id"]);
+        shop.admin.post(&cancel, &json!({"reason": "gone"})).await.expect(200);
+    }
     comes_to(&shop.admin, &of_eve, (0, 0)).await;
-    shop.admin.post(&format!("/api/orders/{}/cancel", order["id"]), &json!({"reason": "gone"})).await.expect(200);
-    assert_eq!(has(&shop.admin, &of_eve).await, (0, 0));
+    comes_to(&ada, &of_ada, (50, 0)).await;
     shop.close().await;
 }
 

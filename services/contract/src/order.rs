@@ -196,6 +196,26 @@ pub struct Purchases {
 }
 json_reply!(Purchases);
 
+/// Says that an account is to be erased: from now on it orders nothing more. Asked again, it changes nothing.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PrepareErasure {
+    /// Whose.
+    pub user_id: UserId,
+}
+operation! { PrepareErasure => OpenOrders, "order.prepare_erasure", internal, "Which orders an erasure waits for." }
+
+/// The orders of an account that an erasure waits for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OpenOrders {
+    /// How many are not shipped, not settled, or can still come back.
+    pub open: i64,
+    /// When the last of those that can still come back cannot any more.
+    pub until: Option<Timestamp>,
+}
+json_reply!(OpenOrders);
+
 /// Asks for the first order that somebody paid and kept: the oldest one that shares the account or an address with it, of which
 /// money was taken, and that was neither cancelled nor came back whole.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]

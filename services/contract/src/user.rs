@@ -13,6 +13,9 @@ use serde::{Deserialize, Serialize};
 pub struct Authenticate {
     /// The token as it stood after `Bearer`.
     pub token: String,
+    /// Whether the login that asked for its account's erasure is taken too.
+    #[serde(default)]
+    pub leaving: bool,
 }
 operation! { Authenticate => Authenticated, "user.authenticate", internal, "Who holds an access token." }
 

@@ -43,6 +43,8 @@ pub enum Access {
     Guest,
     /// A user, for own things.
     User,
+    /// A user, for own things, also by the login that asked for the account's erasure, until that is done.
+    Account,
     /// A user for own things, who holds an order token, or who has the permission; the handler compares owners.
     Owner(&'static str),
     /// Who has the permission.
@@ -60,7 +62,7 @@ impl Access {
         let granted = match self {
             Self::Anyone | Self::Signed | Self::Internal => true,
             Self::Guest => known || cx.cart_token.is_some(),
-            Self::User => known,
+            Self::User | Self::Account => known,
             Self::Owner(_) => known || cx.order_token.is_some(),
             Self::Permission(permission) => cx.principal.allows(permission),
         };

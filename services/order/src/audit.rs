@@ -14,9 +14,10 @@ use promox_storage::{Audit, Database, Event, Report, StoreError, Tx};
 use crate::Orders;
 use crate::benefits;
 use crate::commands::fulfil::{all_back, money_is_back};
+use crate::commands::leaving;
 use crate::events::ORDER_NEWS;
 use crate::queries::net;
-use crate::records::{CreditNote, Order, OrderItem, Return, ReturnByOrder, ReturnStatus, Saga};
+use crate::records::{CreditNote, Leaver, Order, OrderItem, Return, ReturnByOrder, ReturnStatus, Saga};
 
 /// How often a return may be tried before it counts as one that does not move: by then it has been tried for some minutes.
 const MOST_TRIES: i64 = 8;
@@ -41,6 +42,7 @@ impl Audit for Orders {
             check_returns(&order, &lines, &returns, report);
             state_money(&order, &returns, report);
             check_saga(tx, &order, report)?;
+            check_erased(tx, &order, report)?;
             state_sold(&order, &lines, &returns, report);
             benefits::state(&order, &lines, report);
         }
@@ -256,6 +258,18 @@ fn check_line(order: &Order, line: &OrderItem, report: &mut Report) {
     let sent = line.delivered <= line.shipped && line.shipped + line.withdrawn <= line.quantity;
     let back = line.withdrawn <= line.returned && line.returned - line.withdrawn <= line.shipped;
     report.check("order: delivered ≤ shipped ≤ ordered, returned ≤ shipped or withdrawn", sent && back, tag);
+}
+
+/// Of a person who is gone nothing is left in an order, and none of their orders is still to be sent to them.
+fn check_erased(tx: &Tx<'_>, order: &Order, report: &mut Report) -> Result<(), StoreError> {
+    let Some(user_id) = order.user_id else { return Ok(()) };
+    if tx.get::<Leaver>(&user_id)?.is_some_and(|leaver| leaver.erased_at.is_some()) {
+        let erased = leaving::is_erased(tx, order)?;
+        report.check("erasure: nothing of the person is left, and no order waits for them", erased, || {
+            format!("order {}", order.id)
+        });
+    }
+    Ok(())
 }
 
 /// A pending order has a saga; an ended one has none that goes forward.

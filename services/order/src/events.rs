@@ -3,19 +3,16 @@
 use promox_contract::order::{OrderRefunded, OrderStatus};
 use promox_contract::payment::{PaymentCaptured, PaymentFailed, PaymentOutcome, PaymentRefunded, PaymentStatus};
 use promox_contract::user::UserErased;
-use promox_kernel::{Amount, Error, UserId};
+use promox_kernel::{Amount, Error};
 use promox_storage::{Consumer, Event, Tx};
 
 use crate::checkout::steps::{note, note_payment_status, touch};
 use crate::checkout::{confirm_paid, note_failed_payment};
 use crate::commands::fulfil::finish;
-use crate::commands::{cancel, returns};
+use crate::commands::{cancel, leaving, returns};
 use crate::queries::items;
-use crate::records::{Order, OrderByUser, Saga};
+use crate::records::{Order, Saga};
 use crate::rules::states;
-
-/// Orders of an erased person that one event cleans; a person with more is cleaned by batches of this.
-const MOST_ERASED: usize = 2_000;
 
 /// The name of its place, which the auditor asks for too.
 pub(crate) const ORDER_NEWS: &str = "order.news";
@@ -50,7 +47,7 @@ fn apply(tx: &mut Tx<'_>, event: &Event) -> Result<(), Error> {
     } else if event.is::<PaymentRefunded>() {
         refunded(tx, &event.fact()?)
     } else {
-        erase(tx, event.fact::<UserErased>()?.user_id)
+        leaving::erase(tx, event.fact::<UserErased>()?.user_id)
     }
 }
 
@@ -114,32 +111,4 @@ fn payment_failed(tx: &mut Tx<'_>, fact: &PaymentFailed) -> Result<(), Error> {
     finish(&mut order, &lines);
     note(&mut order, tx.now(), "TAKE_PAYMENT", "FAILED", reason, "system");
     touch(tx, &mut order)
-}
-
-/// The books stay, the person goes.
-fn erase(tx: &mut Tx<'_>, user: UserId) -> Result<(), Error> {
-    let orders: Vec<Order> = tx.scan_by::<OrderByUser>().prefix(Some(user)).collect(MOST_ERASED)?;
-    for mut order in orders {
-        order.email = None;
-        order.mailbox = None;
-        order.details.shipping_address = order.details.shipping_address.take().map(without_person);
-        order.details.billing_address = None;
-        order.details.note = None;
-        order.details.attributes.clear();
-        touch(tx, &mut order)?;
-    }
-    Ok(())
-}
-
-/// Country and region decide the tax that the books show; the rest is the person's.
-fn without_person(address: crate::api::Address) -> crate::api::Address {
-    crate::api::Address {
-        name: "erased".to_owned(),
-        line1: "erased".to_owned(),
-        line2: None,
-        city: "erased".to_owned(),
-        postal_code: None,
-        phone: None,
-        ..address
-    }
 }

@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use promox_contract::buyer::Buyer;
 use promox_contract::ids::OrderId;
 use promox_contract::order::{
-    CreditFigure, CreditFigureList, CreditFigures, FigureLine, FirstPaid, FirstPaidOrder, OrderFigure, OrderFigureList, OrderFigures, OrderStatus,
-    Purchases, PurchasesOf,
+    CreditFigure, CreditFigureList, CreditFigures, FigureLine, FirstPaid, FirstPaidOrder, OrderFigure, OrderFigureList,
+    OrderFigures, OrderStatus, Purchases, PurchasesOf,
 };
 use promox_contract::payment::PaymentStatus;
 use promox_contract::user::AccountsOf;
@@ -49,10 +49,12 @@ impl Handle<FirstPaidOrder> for Orders {
                 let own = tx.scan_by::<OrderByUser>().prefix(Some(op.user_id)).rows().take(MOST_PURCHASES);
                 let mut orders: Vec<Order> = own.collect::<Result<_, _>>()?;
                 if let Some(email) = buyer.email() {
-                    let of_box = tx.scan_by::<OrderByMailbox>().prefix(Some(email.mailbox())).rows().take(MOST_PURCHASES);
+                    let of_box =
+                        tx.scan_by::<OrderByMailbox>().prefix(Some(email.mailbox())).rows().take(MOST_PURCHASES);
                     for order in of_box {
                         let order = order?;
-                        orders.extend(Some(order).filter(|it| it.email.as_ref().is_some_and(|it| buyer.same(it, email))));
+                        orders
+                            .extend(Some(order).filter(|it| it.email.as_ref().is_some_and(|it| buyer.same(it, email))));
                     }
                 }
                 orders.sort_by_key(|order| (order.created_at, order.id));

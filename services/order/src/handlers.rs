@@ -5,8 +5,8 @@ use std::sync::Arc;
 use promox_contract::ids::OrderId;
 use promox_contract::inventory::Restock;
 use promox_contract::order::{
-    CancelVoided, DescribeOrder, OrderDescription, OrderStanding, OwnsOrder, PriceCart, PricedCart, PricedLine,
-    StandingOfOrder, StoreFacts, StoreProfile,
+    CancelVoided, DescribeOrder, OpenOrders, OrderDescription, OrderStanding, OwnsOrder, PrepareErasure, PriceCart,
+    PricedCart, PricedLine, StandingOfOrder, StoreFacts, StoreProfile,
 };
 use promox_contract::payment::{PaymentOfOrder, PaymentOutcome, SettleReturn};
 use promox_contract::store::{AmountsPledged, EnabledMethods, PledgeAmounts, SettleAmounts, StorePayments};
@@ -20,7 +20,7 @@ use crate::api::{
     LookUpOrder, OrderView, PlaceOrder, QuoteOrder, QuoteView, RejectReturn, RequestReturn, ReturnView, ShipOrder,
 };
 use crate::checkout::{Asker, Driver, steps};
-use crate::commands::{cancel, fulfil, returns};
+use crate::commands::{cancel, fulfil, leaving, returns};
 use crate::records::{Order, OrderByUser, Return, ReturnId, TimelineEntry};
 use crate::settings::{
     Change, GetPayments, GetShipping, GetStore, GetTaxes, PatchPayments, PatchShipping, PatchStore, PatchTaxes,
@@ -205,6 +205,13 @@ impl Handle<StandingOfOrder> for Orders {
     async fn handle(&self, _: &Cx, op: StandingOfOrder) -> Result<OrderStanding, Error> {
         let order = self.db.read(|tx| steps::order(tx, op.order_id)).await?;
         Ok(OrderStanding { status: order.status })
+    }
+}
+
+impl Handle<PrepareErasure> for Orders {
+    async fn handle(&self, cx: &Cx, op: PrepareErasure) -> Result<OpenOrders, Error> {
+        let return_days = self.settings.get(&self.db).await?.store.return_days;
+        self.db.write(cx, move |tx| leaving::prepare(tx, op.user_id, return_days)).await
     }
 }
 

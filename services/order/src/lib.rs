@@ -28,8 +28,8 @@ mod tokens;
 use std::sync::Arc;
 
 use promox_contract::order::{
-    CancelVoided, CreditFigures, DescribeOrder, FirstPaidOrder, OrderFigures, OwnsOrder, PriceCart, PurchasesOf, StandingOfOrder,
-    StoreProfile,
+    CancelVoided, CreditFigures, DescribeOrder, FirstPaidOrder, OrderFigures, OwnsOrder, PrepareErasure, PriceCart,
+    PurchasesOf, StandingOfOrder, StoreProfile,
 };
 use promox_contract::promotion::PricingTerms;
 use promox_contract::store::{PledgeAmounts, SettleAmounts, StorePayments};
@@ -68,6 +68,7 @@ impl Orders {
         records::Return::TABLE,
         records::Setting::TABLE,
         records::CreditNote::TABLE,
+        records::Leaver::TABLE,
     ];
 
     /// The service on its database. A new store has the settings `fresh`; `limited` turns the limit on guessing on.
@@ -88,7 +89,7 @@ impl Orders {
             DeliverFulfilment, RequestReturn, ApproveReturn, RejectReturn, ImportOrders, ExportHistory,
             GetStore, PutStore, PatchStore, GetShipping, PutShipping, PatchShipping, GetTaxes, PutTaxes, PatchTaxes,
             GetPayments, PutPayments, PatchPayments,
-            StoreProfile, StorePayments, PledgeAmounts, SettleAmounts, PriceCart, DescribeOrder, OwnsOrder, ExportOrders, PurchasesOf, FirstPaidOrder, OrderFigures, CreditFigures,
+            StoreProfile, StorePayments, PledgeAmounts, SettleAmounts, PriceCart, DescribeOrder, OwnsOrder, ExportOrders, PurchasesOf, FirstPaidOrder, PrepareErasure, OrderFigures, CreditFigures,
             PricingTerms, CancelVoided, StandingOfOrder,
         );
     }

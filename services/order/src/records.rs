@@ -244,6 +244,15 @@ impl Return {
 }
 
 record! {
+    /// An account whose erasure was asked for: it orders nothing more.
+    pub(crate) struct Leaver in Ecommerce.order_leavers = 240, key(user_id: UserId) {
+        since: Timestamp,
+        /// When the person went from its orders.
+        erased_at: Option<Timestamp>,
+    }
+}
+
+record! {
     /// A group of the store's settings.
     pub(crate) struct Setting in Ecommerce.store_settings = 222, key(name: String) {
         value: Json<serde_json::Value>,

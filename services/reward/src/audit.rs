@@ -53,9 +53,8 @@ fn check_referrals(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
         let mut right = given == row.order_id.is_some() && (row.status == ReferralStatus::Due) == row.due_at.is_some();
         for (user_id, lot) in [(row.user_id, row.lot_id), (row.referrer, row.referrer_lot_id)] {
             let lot = lot.map(|id| tx.get::<Lot>(&id)).transpose()?;
-            right &= lot.is_none_or(|lot| {
-                given && lot.is_some_and(|lot| lot.user_id == user_id && lot.points == row.points)
-            });
+            right &= lot
+                .is_none_or(|lot| given && lot.is_some_and(|lot| lot.user_id == user_id && lot.points == row.points));
         }
         report.check("points: a referral gives both once, for one order", right, || {
             format!("user {} is {}", row.user_id, row.status)

@@ -101,6 +101,12 @@ impl Rewards {
 
     /// What it does by the clock.
     pub fn jobs(self: &Arc<Self>) -> Vec<Job> {
-        vec![jobs::keep_time(self), jobs::finish_redemptions(self), jobs::give_referrals(self), jobs::celebrate(self), jobs::prune_keys(self)]
+        vec![
+            jobs::keep_time(self),
+            jobs::finish_redemptions(self),
+            jobs::give_referrals(self),
+            jobs::celebrate(self),
+            jobs::prune_keys(self),
+        ]
     }
 }

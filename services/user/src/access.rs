@@ -24,6 +24,8 @@ pub(crate) struct Account {
     pub(crate) own: i64,
     /// The version of all roles.
     pub(crate) roles: i64,
+    /// Whether its erasure was asked for; the login that did is live until it is done.
+    pub(crate) leaving: bool,
     pub(crate) session_version: i64,
     /// Live logins and when each ends by itself.
     pub(crate) sessions: BTreeMap<i64, Timestamp>,
@@ -32,8 +34,8 @@ pub(crate) struct Account {
 
 impl Account {
     /// Whether the token's login still stands.
-    pub(crate) fn admits(&self, token: &Verified, now: Timestamp) -> Result<(), Error> {
-        let live = self.sessions.get(&token.session).is_some_and(|until| now < *until);
+    pub(crate) fn admits(&self, token: &Verified, now: Timestamp, leaving: bool) -> Result<(), Error> {
+        let live = self.sessions.get(&token.session).is_some_and(|until| now < *until && (leaving || !self.leaving));
         if live && token.version == self.session_version { Ok(()) } else { Err(reject::ended_session()) }
     }
 }

@@ -7,7 +7,7 @@ use crate::Users;
 use crate::api::UserStatus;
 use crate::commands::audit_log::HEAD;
 use crate::records::{
-    Address, AuditEntry, AuditHead, OneTimeToken, Role, RolePermission, Session, User, UserRole, UserTerm,
+    Address, AuditEntry, AuditHead, Erasure, OneTimeToken, Role, RolePermission, Session, User, UserRole, UserTerm,
 };
 use crate::rules::{chain, terms};
 
@@ -43,12 +43,19 @@ fn users(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
         let erased = user.status == UserStatus::Erased;
         let person = user.email.is_some()
             || user.password_hash.is_some()
+            || user.mailbox.is_some()
             || user.name.is_some()
             || user.phone.is_some()
             || user.birth_date.is_some()
             || user.referral_code.is_some()
             || !user.attributes.0.is_empty();
         report.check(ERASED, !(erased && person), || format!("user {}", user.id));
+        let asked = tx.get::<Erasure>(&user.id)?.is_some();
+        report.check(
+            "erasure: what was asked for waits or is done",
+            asked == (user.status == UserStatus::Erasing),
+            || format!("user {} is {}", user.id, user.status),
+        );
         report.check("an account has an address", erased || user.email.is_some(), || format!("user {}", user.id));
         for term in terms::terms(&user) {
             expected_terms += 1;
@@ -92,7 +99,7 @@ fn sessions(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
             format!("session {}", row.id)
         });
         let good = match tx.get::<User>(&row.user)? {
-            Some(user) => ended || user.status == UserStatus::Active,
+            Some(user) => ended || matches!(user.status, UserStatus::Active | UserStatus::Erasing),
             None => false,
         };
         report.check("tokens: no live login of who may not log in", good, || format!("session {}", row.id));

@@ -9,7 +9,7 @@ use promox_storage::Lane;
 use serde_json::{Map, Value, json};
 
 use crate::api::UserStatus;
-use crate::commands::{messages, prune};
+use crate::commands::{erasures, messages, prune};
 use crate::records::{MessageRequest, Purpose, User};
 use crate::rules::secrets;
 use crate::{Users, queries};
@@ -20,11 +20,15 @@ const BATCH: usize = 50;
 impl Users {
     /// Its work by the clock.
     pub fn jobs(self: &Arc<Self>) -> Vec<Job> {
-        let (sender, pruner, rotator) = (self.clone(), self.clone(), self.clone());
+        let (sender, eraser, pruner, rotator) = (self.clone(), self.clone(), self.clone(), self.clone());
         vec![
             Job::new("user.send_messages", Duration::from_secs(1), move |cx| {
                 let users = sender.clone();
                 async move { users.send_messages(&cx).await }
+            }),
+            Job::new("user.erase", Duration::from_secs(1), move |cx| {
+                let users = eraser.clone();
+                async move { users.erase_due(&cx).await }
             }),
             Job::new("user.prune", Duration::from_mins(10), move |cx| {
                 let users = pruner.clone();
@@ -35,6 +39,16 @@ impl Users {
                 async move { users.rotate_keys(&cx).await.map(|()| false) }
             }),
         ]
+    }
+
+    /// Looks whether erasures still wait for orders, and carries out those that do not.
+    async fn erase_due(&self, cx: &Cx) -> Result<bool, Error> {
+        let due = self.db.read(|tx| erasures::due(tx, cx.now, BATCH)).await?;
+        let more = due.len() == BATCH;
+        for erasure in due {
+            self.carry_out(cx, erasure.user).await?;
+        }
+        Ok(more)
     }
 
     /// Sends what is due; what fails is tried again later, with another token.

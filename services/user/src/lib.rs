@@ -108,6 +108,7 @@ impl Users {
         records::OneTimeToken::TABLE,
         records::MessageRequest::TABLE,
         records::Address::TABLE,
+        records::Erasure::TABLE,
         records::SigningKey::TABLE,
         records::AccessVersion::TABLE,
         records::AuditEntry::TABLE,

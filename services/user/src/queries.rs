@@ -8,9 +8,11 @@ use promox_kernel::{Cursor, Email, Error, Limit, Page, Timestamp, UserId};
 use promox_storage::{Scan, StoreError, Tx};
 
 use crate::access::Account;
-use crate::api::{AddressView, AuditEntryView, ListAudit, ListUsers, RoleView, SessionView, UserStatus, UserView};
+use crate::api::{
+    AddressView, AuditEntryView, ErasureView, ListAudit, ListUsers, RoleView, SessionView, UserStatus, UserView,
+};
 use crate::records::{
-    AccessVersion, Address, AuditByAction, AuditByActor, AuditByActorAndAction, AuditByTime, AuditEntry, Role,
+    AccessVersion, Address, AuditByAction, AuditByActor, AuditByActorAndAction, AuditByTime, AuditEntry, Erasure, Role,
     RolePermission, Session, SessionByUser, User, UserByEmail, UserByMailbox, UserByStatus, UserRole, UserRoleByRole,
     UserTerm,
 };
@@ -109,15 +111,17 @@ pub(crate) fn account(
     if let Some(account) = remembered.filter(|account| account.own == own && account.roles == roles) {
         return Ok(account);
     }
-    let user = tx.get::<User>(&id)?.filter(|user| user.status == UserStatus::Active);
+    let user = tx.get::<User>(&id)?.filter(|user| matches!(user.status, UserStatus::Active | UserStatus::Erasing));
     let Some(user) = user else {
-        let (sessions, permissions) = (BTreeMap::new(), Arc::default());
-        return Ok(Arc::new(Account { own, roles, session_version: 0, sessions, permissions }));
+        let (leaving, sessions, permissions) = (false, BTreeMap::new(), Arc::default());
+        return Ok(Arc::new(Account { own, roles, leaving, session_version: 0, sessions, permissions }));
     };
+    let leaving = user.status == UserStatus::Erasing;
     let live = live_sessions(tx, id)?;
     let sessions = live.into_iter().map(|session| (session.id, session.expires_at)).collect();
-    let permissions = Arc::new(allowed_by_all(tx, &roles_of(tx, id)?, every)?);
-    Ok(Arc::new(Account { own, roles, session_version: user.session_version, sessions, permissions }))
+    let permissions = if leaving { BTreeSet::new() } else { allowed_by_all(tx, &roles_of(tx, id)?, every)? };
+    let (session_version, permissions) = (user.session_version, Arc::new(permissions));
+    Ok(Arc::new(Account { own, roles, leaving, session_version, sessions, permissions }))
 }
 
 /// The logins of a user that have not been ended.
@@ -138,9 +142,20 @@ pub(crate) fn sessions(tx: &Tx<'_>, user: UserId) -> Result<Vec<SessionView>, St
     Ok(rows.into_iter().map(view).collect())
 }
 
+/// How an erasure stands that is not done.
+pub(crate) fn erasure_view(erasure: &Erasure) -> ErasureView {
+    ErasureView {
+        status: UserStatus::Erasing,
+        requested_at: erasure.requested_at,
+        open_orders: erasure.open_orders,
+        not_before: erasure.not_before,
+    }
+}
+
 /// A user as others see it.
 pub(crate) fn user_view(tx: &Tx<'_>, user: User) -> Result<UserView, StoreError> {
     let roles = roles_of(tx, user.id)?;
+    let erasure = if user.status == UserStatus::Erasing { tx.get::<Erasure>(&user.id)? } else { None };
     Ok(UserView {
         id: user.id,
         email: user.email,
@@ -150,6 +165,7 @@ pub(crate) fn user_view(tx: &Tx<'_>, user: User) -> Result<UserView, StoreError>
         birth_date: user.birth_date,
         attributes: user.attributes.0,
         status: user.status,
+        erasure: erasure.as_ref().map(erasure_view),
         roles,
         permissions: None,
         referral_code: user.referral_code,

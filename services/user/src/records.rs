@@ -134,6 +134,22 @@ record! {
 }
 
 record! {
+    /// An erasure that was asked for and is not done.
+    pub(crate) struct Erasure in Ecommerce.erasures = 330, key(user: UserId) {
+        requested_at: Timestamp,
+        /// The login that asked: it alone may ask how it stands.
+        session: i64,
+        /// What it waited for when that was last looked at.
+        open_orders: i64,
+        not_before: Option<Timestamp>,
+        /// When it is looked at next.
+        due_at: Timestamp,
+        tries: u32,
+    }
+    index ErasureByDue = 331 (due_at);
+}
+
+record! {
     /// An entry of an address book.
     pub(crate) struct Address in Ecommerce.addresses = 318, key(user: UserId, id: i64) {
         name: String,

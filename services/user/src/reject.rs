@@ -91,6 +91,12 @@ pub(crate) fn erased() -> Error {
     Error::conflict("USER_ERASED", "This account was erased and cannot be changed.")
 }
 
+pub(crate) fn erasing() -> Error {
+    let message =
+        "The erasure of this account was asked for: it waits for orders that are not shipped or can still come back.";
+    Error::conflict("ERASURE_REQUESTED", message)
+}
+
 pub(crate) fn beyond_reach() -> Error {
     Error::new(Kind::Forbidden, "BEYOND_YOUR_PERMISSIONS", "This takes or gives permissions that you do not have.")
 }

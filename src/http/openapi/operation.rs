@@ -166,7 +166,7 @@ fn security(access: Access) -> Value {
         Access::Anyone | Access::Signed | Access::Internal => json!([]),
         Access::Guest => json!([{"bearer": []}, {"cartToken": []}]),
         Access::Owner(_) => json!([{"bearer": []}, {"orderToken": []}]),
-        Access::User | Access::Permission(_) => json!([{"bearer": []}]),
+        Access::User | Access::Account | Access::Permission(_) => json!([{"bearer": []}]),
     }
 }
 

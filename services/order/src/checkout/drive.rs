@@ -67,7 +67,12 @@ impl Orders {
         loop {
             let (draft, cart) = self.prepare(cx, &body).await?;
             let (sealed, claim) = (Sealed::of(&draft)?, cx.claim.clone());
-            let begun = self.db.write(cx, move |tx| steps::begin(tx, &sealed, claim.as_deref(), cart)).await?;
+            let buyer = cx.principal.user();
+            let begin = move |tx: &mut Tx<'_>| {
+                leaving::refuse(tx, buyer)?;
+                steps::begin(tx, &sealed, claim.as_deref(), cart)
+            };
+            let begun = self.db.write(cx, begin).await?;
             let held = match begun {
                 Begun::Claimed(order) => return self.present(order).await,
                 Begun::Decided(response) => return already(cx, response),

@@ -2,4 +2,5 @@
 
 pub(crate) mod cancel;
 pub(crate) mod fulfil;
+pub(crate) mod leaving;
 pub(crate) mod returns;

@@ -1,8 +1,8 @@
 //! Accounts: who sees them, adjustments, tiers over the year, bonuses, and the end of a person.
 
-use promox_contract::reward::TierOf;
 use promox_contract::ids::OrderId;
 use promox_contract::order::FirstPaid;
+use promox_contract::reward::TierOf;
 use promox_contract::user::{UserErased, UserRegistered};
 use promox_kernel::{Kind, UserId};
 use serde_json::json;

@@ -13,7 +13,9 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use promox_contract::coupon::{IssueCoupon, IssuedCoupon};
 use promox_contract::ids::OrderId;
-use promox_contract::order::{FirstPaid, FirstPaidOrder, OrderCancelled, OrderConfirmed, OrderFact, OrderReturned, StoreFacts, StoreProfile};
+use promox_contract::order::{
+    FirstPaid, FirstPaidOrder, OrderCancelled, OrderConfirmed, OrderFact, OrderReturned, StoreFacts, StoreProfile,
+};
 use promox_contract::promotion::{DescribePromotions, PromotionDescription, PromotionDescriptions};
 use promox_contract::reward::{HoldPoints, ReleasePoints};
 use promox_contract::store::{AmountsPledged, PledgeAmounts};

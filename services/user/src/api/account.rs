@@ -14,6 +14,8 @@ text_enum! {
     UserStatus {
         Active = "ACTIVE",
         Blocked = "BLOCKED",
+        /// Its owner asked for its erasure, which waits for orders.
+        Erasing = "ERASING",
         Erased = "ERASED",
     }
 }
@@ -38,6 +40,9 @@ pub struct UserView {
     pub attributes: BTreeMap<String, String>,
     /// Where the account stands.
     pub status: UserStatus,
+    /// What its erasure waits for, once that was asked for and until it is done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub erasure: Option<ErasureView>,
     /// The roles.
     pub roles: Vec<String>,
     /// What the roles allow; only in the user's own answers.
@@ -78,10 +83,29 @@ pub struct UpdateMe {
 }
 operation! { UpdateMe => UserView, "user.update_me", Patch "/api/users/me", User, 200, "Changes the caller's profile." }
 
-/// Erases the caller's account.
+/// Erases the caller's account: the books stay, the person goes. All logins end at once, and the account orders nothing more.
+/// What is held is kept for the orders that still need it, and goes by itself when the last of them is shipped or ended
+/// and the days in which it may come back (`returnDays` of the store's settings) are over; without any it goes now.
+/// Limits per user still count the person's earlier uses, by digests from which no address can be read. Asked again, it
+/// answers how it stands.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct EraseMe {}
-operation! { EraseMe => (), "user.erase_me", Delete "/api/users/me", User, 204, "Erases the caller's account: the books stay, the person goes." }
+operation! { EraseMe => ErasureView, "user.erase_me", Delete "/api/users/me", Account, 202, "Erases the caller's account." }
+
+/// How an erasure stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ErasureView {
+    /// `ERASING` while it waits, `ERASED` once it is done.
+    pub status: UserStatus,
+    /// When it was asked for.
+    pub requested_at: Timestamp,
+    /// Orders that are not shipped, not settled, or can still come back.
+    pub open_orders: i64,
+    /// When the last of those that can still come back cannot any more, as far as that is known.
+    pub not_before: Option<Timestamp>,
+}
+json_reply!(ErasureView);
 
 /// Changes the caller's password.
 #[derive(Debug, Deserialize, JsonSchema)]

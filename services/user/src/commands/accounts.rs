@@ -135,7 +135,7 @@ pub(crate) fn set_password(
     reason: EndReason,
 ) -> Result<User, Error> {
     let user = queries::user(tx, id)?;
-    if user.status == UserStatus::Erased {
+    if matches!(user.status, UserStatus::Erasing | UserStatus::Erased) {
         return Err(reject::one_time_token_invalid());
     }
     let mut user = touched(tx, user);
@@ -144,38 +144,4 @@ pub(crate) fn set_password(
     messages::forget(tx, Purpose::PasswordReset, Some(id))?;
     tx.put(&user)?;
     Ok(user)
-}
-
-/// Erases an account: the number and the times stay, so that the books keep what they refer to; the person goes.
-pub(crate) fn erase(tx: &mut Tx<'_>, cx: &Cx, id: UserId) -> Result<(), Error> {
-    let before = queries::user(tx, id)?;
-    cx.check_version(before.version)?;
-    let roles = queries::roles_of(tx, id)?;
-    if roles.iter().any(|role| role == permissions::ADMIN) && !queries::has_admin(tx, Some(id))? {
-        return Err(reject::last_admin());
-    }
-    let mut after = touched(tx, before.clone());
-    sessions::end_all(tx, &mut after, None, EndReason::Erased)?;
-    for role in roles {
-        tx.delete::<UserRole>(&(id, role))?;
-    }
-    for address in tx.scan::<Address>().prefix(id).collect(addresses::MOST)? {
-        tx.delete::<Address>(&(id, address.id))?;
-    }
-    if let Some(email) = &before.email {
-        messages::drop_requests(tx, email)?;
-    }
-    messages::forget(tx, Purpose::PasswordReset, Some(id))?;
-    messages::forget(tx, Purpose::EmailVerification, Some(id))?;
-    after.status = UserStatus::Erased;
-    after.erased_at = Some(tx.now());
-    (after.email, after.mailbox, after.password_hash) = (None, None, None);
-    (after.name, after.phone) = (None, None);
-    (after.birth_date, after.referral_code, after.email_verified_at) = (None, None, None);
-    after.attributes.0.clear();
-    save(tx, Some(&before), &after)?;
-    tx.emit(id, &UserErased { user_id: id })?;
-    let status = |user: &User| serde_json::json!({ "status": user.status });
-    let entry = Audited::new(cx.principal.name(), "user.erase", format!("user:{id}"), status(&before), status(&after));
-    Ok(tx.emit(id, &entry)?)
 }

@@ -27,6 +27,9 @@ pub(crate) fn update(tx: &mut Tx<'_>, cx: &Cx, op: &UpdateUser, every: &BTreeSet
     if before.status == UserStatus::Erased {
         return Err(reject::erased());
     }
+    if before.status == UserStatus::Erasing {
+        return Err(reject::erasing());
+    }
     let had = queries::roles_of(tx, op.id)?;
     let roles = wanted_roles(tx, op, &had)?;
     let status = op.status.unwrap_or(before.status);
@@ -51,7 +54,7 @@ pub(crate) fn update(tx: &mut Tx<'_>, cx: &Cx, op: &UpdateUser, every: &BTreeSet
 /// The roles a user is to have, each once, all of them there.
 fn wanted_roles(tx: &Tx<'_>, op: &UpdateUser, had: &[String]) -> Result<Vec<String>, Error> {
     let mut faults = Faults::default();
-    if op.status == Some(UserStatus::Erased) {
+    if matches!(op.status, Some(UserStatus::Erased | UserStatus::Erasing)) {
         faults.note(FieldError::new("/status", "an account is erased by its owner; BLOCKED keeps it out"));
     }
     let Some(roles) = &op.roles else { return faults.finish().map(|()| had.to_vec()) };

@@ -4,6 +4,7 @@ pub(crate) mod accounts;
 pub(crate) mod addresses;
 pub(crate) mod administration;
 pub(crate) mod audit_log;
+pub(crate) mod erasures;
 pub(crate) mod keys;
 pub(crate) mod messages;
 pub(crate) mod prune;

@@ -1,16 +1,17 @@
 //! What users do with their own account.
 
+use promox_contract::order::PrepareErasure;
 use promox_contract::user::{ExportCarts, ExportNotifications, ExportOrders, ExportPayments, ExportRewards};
 use promox_kernel::{Cx, Error, Handle, Kind, Op, Page, UserId};
 use promox_storage::Tx;
 
 use super::auth::{login_of, unchanged};
 use crate::api::{
-    AddressView, ChangePassword, CreateAddress, DeleteAddress, EraseMe, ExportMe, GetMe, ListAddresses, PersonalExport,
-    UpdateAddress, UpdateMe, UserView,
+    AddressView, ChangePassword, CreateAddress, DeleteAddress, EraseMe, ErasureView, ExportMe, GetMe, ListAddresses,
+    PersonalExport, UpdateAddress, UpdateMe, UserStatus, UserView,
 };
-use crate::commands::{accounts, addresses};
-use crate::records::{Address, AuditByActor, EndReason, User};
+use crate::commands::{accounts, addresses, erasures};
+use crate::records::{Address, AuditByActor, EndReason, Erasure, User};
 use crate::rules::passwords;
 use crate::{Users, queries, reject};
 
@@ -35,10 +36,27 @@ impl Handle<UpdateMe> for Users {
 }
 
 impl Handle<EraseMe> for Users {
-    async fn handle(&self, cx: &Cx, _: EraseMe) -> Result<(), Error> {
-        let (id, _) = login_of(cx)?;
+    async fn handle(&self, cx: &Cx, _: EraseMe) -> Result<ErasureView, Error> {
+        let (id, session) = login_of(cx)?;
         let who = cx.clone();
-        self.db.write(cx, move |tx| accounts::erase(tx, &who, id)).await
+        let erasure = self.db.write(cx, move |tx| erasures::request(tx, &who, id, session)).await?;
+        match self.carry_out(cx, id).await {
+            Ok(Some(erasure)) => Ok(queries::erasure_view(&erasure)),
+            Ok(None) => Ok(ErasureView { status: UserStatus::Erased, ..queries::erasure_view(&erasure) }),
+            Err(error) => {
+                tracing::warn!(user = id.0, %error, "an erasure could not be looked at and is tried again");
+                Ok(queries::erasure_view(&erasure))
+            }
+        }
+    }
+}
+
+impl Users {
+    /// Carries an erasure out if no order needs the person any more; what it waits for otherwise.
+    pub(crate) async fn carry_out(&self, cx: &Cx, id: UserId) -> Result<Option<Erasure>, Error> {
+        let orders = cx.elevated().call(PrepareErasure { user_id: id }).await?;
+        let who = cx.clone();
+        self.db.write(cx, move |tx| erasures::settle(tx, &who, id, &orders)).await
     }
 }
 

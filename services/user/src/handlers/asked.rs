@@ -26,7 +26,7 @@ impl Handle<Authenticate> for Users {
         if !was.is_some_and(|was| std::sync::Arc::ptr_eq(&was, &account)) {
             self.accounts.keep(user, account.clone());
         }
-        account.admits(&token, cx.now)?;
+        account.admits(&token, cx.now, op.leaving)?;
         Ok(Authenticated { user, session: token.session, permissions: account.permissions.clone() })
     }
 }

@@ -46,8 +46,7 @@ impl Handle<Register> for Users {
         let password_hash = self.passwords.hash(&cx.node.entropy, op.password.0).await?;
         let referral_code = cx.node.entropy.code(10);
         let (email, roles) = (op.email, &[permissions::CUSTOMER]);
-        let new =
-            NewAccount { email, password_hash, name, phone, referral_code, referred_by, ignore_plus_tags, roles };
+        let new = NewAccount { email, password_hash, name, phone, referral_code, referred_by, ignore_plus_tags, roles };
         self.open(cx, move |tx| accounts::create(tx, &new)).await
     }
 }
@@ -262,6 +261,7 @@ pub(super) fn unchanged(tx: &Tx<'_>, checked: &User) -> Result<User, Error> {
     match user.status {
         UserStatus::Active if user.password_hash == checked.password_hash => Ok(user),
         UserStatus::Blocked => Err(reject::blocked()),
-        UserStatus::Active | UserStatus::Erased => Err(reject::invalid_credentials()),
+        UserStatus::Erasing if user.password_hash == checked.password_hash => Err(reject::erasing()),
+        UserStatus::Active | UserStatus::Erasing | UserStatus::Erased => Err(reject::invalid_credentials()),
     }
 }

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::api::{
-    CreateAddress, DeleteAddress, EraseMe, ExportMe, GetMe, ListAddresses, Refresh, UpdateAddress, UpdateMe,
+    CreateAddress, DeleteAddress, EraseMe, ExportMe, GetMe, ListAddresses, Refresh, UpdateAddress, UpdateMe, UserStatus,
 };
-use promox_contract::user::{BornOn, DescribeUsers, UserErased};
+use promox_contract::order::OpenOrders;
+use promox_contract::user::{BornOn, DescribeUsers, UserErased, UserRegistered};
 use promox_kernel::{Kind, Limit, Patch};
 
 fn address(name: &str) -> CreateAddress {
@@ -133,6 +134,61 @@ async fn birthdays_are_found_by_their_day_until_the_person_is_gone() {
     assert_eq!(found.user_ids, [born[1].0, born[2].0]);
     shop.ask(&born[1].1, EraseMe {}).await.unwrap();
     assert_eq!(shop.ask(&shop.system(), ask(&["12-10"], None)).await.unwrap().user_ids, [born[0].0]);
+}
+
+#[tokio::test]
+async fn an_erasure_waits_for_orders_and_is_done_by_itself() {
+    let shop = Shop::open().await;
+    let (ada, other) = (shop.register("ada@example.com").await, shop.login("ada@example.com", PASSWORD).await.unwrap());
+    let cx = shop.bearer(&ada.access_token).await.unwrap();
+    let until = shop.clock.now() + Duration::from_hours(24);
+    *shop.others.open.lock() = OpenOrders { open: 2, until: Some(until) };
+    let asked = shop.ask(&cx, EraseMe {}).await.unwrap();
+    assert_eq!((asked.status, asked.open_orders, asked.not_before), (UserStatus::Erasing, 2, Some(until)));
+    // Nobody gets in any more; the login that asked may ask again and is answered the same.
+    assert_eq!(shop.bearer(&other.access_token).await.unwrap_err().code(), "SESSION_ENDED");
+    assert_eq!(shop.login("ada@example.com", PASSWORD).await.unwrap_err().code(), "ERASURE_REQUESTED");
+    let token = ada.access_token.0.clone();
+    let strict = shop.anonymous().call(Authenticate { token, leaving: false }).await;
+    assert_eq!(strict.unwrap_err().code(), "SESSION_ENDED");
+    let refresh = Refresh { refresh_token: ada.refresh_token };
+    assert_eq!(shop.ask(&shop.anonymous(), refresh).await.unwrap_err().code(), "SESSION_ENDED");
+    assert_eq!(shop.ask(&cx, EraseMe {}).await.unwrap(), asked);
+    assert_eq!(shop.ask(&shop.anonymous(), registration("ada@example.com")).await.unwrap_err().code(), "EMAIL_TAKEN");
+    let described = shop.ask(&shop.system(), DescribeUsers { ids: vec![ada.user.id] }).await.unwrap();
+    assert_eq!(described.items.len(), 1, "its orders are still written about");
+    let admin = shop.admin().await;
+    let seen = shop.ask(&admin, crate::api::GetUser { id: ada.user.id }).await.unwrap();
+    assert_eq!(seen.erasure.map(|it| it.open_orders), Some(2));
+    assert!(shop.findings().is_empty());
+    // It is looked at again and again, also while orders cannot be asked.
+    shop.others.down.store(true, std::sync::atomic::Ordering::Relaxed);
+    shop.clock.advance(Duration::from_hours(1));
+    let job = shop.users.jobs().into_iter().find(|job| job.name == "user.erase").unwrap();
+    assert!(job.run(shop.system()).await.is_err());
+    shop.others.down.store(false, std::sync::atomic::Ordering::Relaxed);
+    *shop.others.open.lock() = OpenOrders::default();
+    shop.run("user.erase").await;
+    let gone = shop.ask(&admin, crate::api::GetUser { id: ada.user.id }).await.unwrap();
+    assert_eq!((gone.status, gone.email, gone.erasure), (UserStatus::Erased, None, None));
+    assert_eq!(shop.bearer(&ada.access_token).await.unwrap_err().code(), "SESSION_ENDED");
+    shop.register("ada@example.com").await;
+    assert!(shop.findings().is_empty());
+}
+
+#[tokio::test]
+async fn nobody_sends_themselves_by_a_plus_tag() {
+    let shop = Shop::open().await;
+    let code = shop.register("ada@example.com").await.user.referral_code;
+    let own = Register { referral_code: code.clone(), ..registration("Ada+2@example.com") };
+    let own = shop.ask(&shop.anonymous(), own).await.unwrap().user.id;
+    let friend = Register { referral_code: code, ..registration("eve@example.com") };
+    let friend = shop.ask(&shop.anonymous(), friend).await.unwrap().user.id;
+    let events = shop.db().read(|tx| tx.events_after(0, 1_000)).await.unwrap();
+    let registered = events.iter().filter(|event| event.is::<UserRegistered>());
+    let facts: Vec<UserRegistered> = registered.map(|event| event.fact().unwrap()).collect();
+    let referrer = |id| facts.iter().find(|fact| fact.user_id == id).unwrap().referrer.is_some();
+    assert!(!referrer(own) && referrer(friend));
 }
 
 #[tokio::test]

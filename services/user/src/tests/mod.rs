@@ -14,7 +14,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use promox_contract::cart::MergeGuestCart;
 use promox_contract::notification::SendMessage;
-use promox_contract::order::{StoreFacts, StoreProfile};
+use promox_contract::order::{OpenOrders, PrepareErasure, StoreFacts, StoreProfile};
 use promox_contract::user::{
     Authenticate, ExportCarts, ExportNotifications, ExportOrders, ExportPayments, ExportRewards, PersonalData,
 };
@@ -32,6 +32,14 @@ struct Others {
     messages: Mutex<Vec<SendMessage>>,
     merged: Mutex<Vec<MergeGuestCart>>,
     down: AtomicBool,
+    /// What erasures wait for.
+    open: Mutex<OpenOrders>,
+}
+
+impl Handle<PrepareErasure> for Others {
+    async fn handle(&self, _: &Cx, _: PrepareErasure) -> Result<OpenOrders, Error> {
+        self.up().map(|()| self.open.lock().clone())
+    }
 }
 
 impl Others {
@@ -83,7 +91,7 @@ impl Shop {
         let users = Users::new(engine.database(Database::Ecommerce), Cache::in_memory(), UserSettings::default());
         let (others, mut registry) = (Arc::<Others>::default(), Registry::default());
         users.register(&mut registry);
-        promox_kernel::register!(registry, &others; SendMessage, MergeGuestCart, StoreProfile);
+        promox_kernel::register!(registry, &others; SendMessage, MergeGuestCart, StoreProfile, PrepareErasure);
         promox_kernel::register!(registry, &others; ExportOrders, ExportPayments, ExportCarts, ExportNotifications);
         promox_kernel::register!(registry, &others; ExportRewards);
         users.set_permissions(registry.entries().iter().filter_map(|entry| entry.access.permission()).collect());
@@ -110,7 +118,7 @@ impl Shop {
     /// Whoever holds the access token.
     async fn bearer(&self, token: &Secret) -> Result<Cx, Error> {
         let cx = self.anonymous();
-        let known = cx.call(Authenticate { token: token.0.clone() }).await?;
+        let known = cx.call(Authenticate { token: token.0.clone(), leaving: true }).await?;
         Ok(Cx { principal: known.principal(), ..cx })
     }
 

@@ -169,6 +169,6 @@ async fn a_node_that_has_just_started_knows_the_keys_of_before() {
     let shop = Shop::open().await;
     let ada = shop.register("ada@example.com").await;
     let restarted = Users::new(shop.db(), Cache::in_memory(), UserSettings::default());
-    let asked = Authenticate { token: ada.access_token.0 };
+    let asked = Authenticate { token: ada.access_token.0, leaving: false };
     assert_eq!(restarted.handle(&shop.anonymous(), asked).await.unwrap().user, ada.user.id);
 }
