@@ -8,12 +8,13 @@ use promox_contract::ids::OrderId;
 use promox_contract::order::OrderStatus;
 use promox_contract::payment::{PaymentOutcome, PaymentStatus, TakePayment};
 use promox_kernel::{Cx, Error, Kind, Reply as _, Response, Sealed};
-use promox_storage::Recall;
+use promox_storage::{Recall, Tx};
 
 use crate::Orders;
 use crate::api::{OrderView, PlaceOrder};
 use crate::checkout::steps::{self, Begun, Held};
 use crate::checkout::{Confirmation, Draft, Opening, OrderedCart, hold};
+use crate::commands::leaving;
 use crate::queries;
 use crate::records::{Order, Saga, SagaStep};
 use crate::reject;

@@ -1,16 +1,15 @@
-//! Accounts: made, changed by their owner, erased.
+//! Accounts: made, and changed by their owner.
 
 use std::collections::BTreeMap;
 
-use promox_contract::audit::Audited;
-use promox_contract::user::{UserErased, UserRegistered};
+use promox_contract::user::UserRegistered;
 use promox_kernel::{Cx, Email, Error, Json, Patch, UserId};
 use promox_storage::{StoreError, Tx};
 
 use super::{messages, sessions};
 use crate::api::{UpdateMe, UserStatus};
-use crate::records::{Address, EndReason, Purpose, User, UserByReferralCode, UserRole, UserTerm};
-use crate::rules::{addresses, faults::Faults, permissions, profile, terms};
+use crate::records::{EndReason, Purpose, User, UserByReferralCode, UserRole, UserTerm};
+use crate::rules::{faults::Faults, profile, terms};
 use crate::{queries, reject};
 
 /// An account to be made; all members are checked.
