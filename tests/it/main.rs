@@ -31,6 +31,7 @@ mod kill;
 mod month;
 mod payments;
 mod people;
+mod persons;
 mod points_kill;
 mod process;
 mod promotions;

@@ -2,6 +2,7 @@
 
 mod batches;
 mod codes;
+mod persons;
 mod redeeming;
 mod transfers;
 

@@ -4,4 +4,5 @@ mod calculating;
 mod carts;
 mod desk;
 mod editing;
+mod persons;
 mod using;

@@ -1,0 +1,75 @@
+//! Random buyers, redemptions and releases against a plain model of who is one person.
+
+use promox_contract::buyer::Buyer;
+use promox_contract::coupon::{HoldCoupons, ReleaseCoupons};
+use promox_contract::ids::OrderId;
+use promox_kernel::UserId;
+use serde_json::json;
+
+use super::Shop;
+use crate::CreateCoupon;
+
+/// Addresses as they are written, in normal form, and without their tag.
+const ADDRESSES: [(&str, &str, &str); 6] = [
+    ("user1@example.com", "user1@example.com", "user1@example.com"),
+    ("USER1@Example.com", "user1@example.com", "user1@example.com"),
+    ("user2+a@example.com", "user2+a@example.com", "user2@example.com"),
+    ("user2@example.com", "user2@example.com", "user2@example.com"),
+    ("ada@münchen.example", "ada@xn--mnchen-3ya.example", "ada@xn--mnchen-3ya.example"),
+    ("ada@XN--MNCHEN-3YA.example", "ada@xn--mnchen-3ya.example", "ada@xn--mnchen-3ya.example"),
+];
+
+/// A redemption as the model knows it: the order, the account, and the addresses by their places.
+struct Redeemed(i64, Option<i64>, Vec<usize>);
+
+fn same(one: usize, other: usize, ignore_plus_tags: bool) -> bool {
+    let ((_, normal, mailbox), (_, other_normal, other_mailbox)) = (ADDRESSES[one], ADDRESSES[other]);
+    if ignore_plus_tags { mailbox == other_mailbox } else { normal == other_normal }
+}
+
+#[tokio::test]
+async fn limits_of_a_person_hold_for_any_redemptions_and_releases() {
+    for seed in 0..60_u64 {
+        let mut state = seed;
+        let mut roll = |sides: usize| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            usize::try_from(state >> 33).unwrap() % sides
+        };
+        let (shop, mut live) = (Shop::open(), Vec::<Redeemed>::new());
+        let most = 1 + roll(4);
+        shop.ask::<CreateCoupon>(json!({"code": "MANY", "promotionId": 1, "perUserLimit": most})).await.unwrap();
+        for order in 1..80 {
+            if roll(6) == 0 && !live.is_empty() {
+                let Redeemed(order, ..) = live.remove(roll(live.len()));
+                shop.call(ReleaseCoupons { order_id: OrderId(order) }).await.unwrap();
+                continue;
+            }
+            // Accounts 1 to 3 have the addresses 0, 3 and 4.
+            let account = Some(roll(4)).filter(|account| *account > 0);
+            let of_account = account.map(|account| [0, 3, 4][account - 1]);
+            let given = Some(roll(ADDRESSES.len() + 2)).filter(|given| *given < ADDRESSES.len());
+            let given = if account.is_none() { Some(given.unwrap_or(1)) } else { given };
+            let ignore_plus_tags = roll(3) == 0;
+            let email = |place: usize| ADDRESSES[place].0.parse().unwrap();
+            let account = account.map(|account| i64::try_from(account).unwrap());
+            let buyer = Buyer {
+                user_id: account.map(UserId),
+                account_email: of_account.map(email),
+                given_email: given.map(email),
+                ignore_plus_tags,
+            };
+            let addresses: Vec<usize> = of_account.into_iter().chain(given).collect();
+            let theirs = |Redeemed(_, other, others): &&Redeemed| {
+                let by_address = |one: &usize| others.iter().any(|other| same(*one, *other, ignore_plus_tags));
+                account.is_some() && *other == account || addresses.iter().any(by_address)
+            };
+            let fits = live.iter().filter(theirs).count() < most;
+            let held = shop.call(HoldCoupons { order_id: OrderId(order), buyer, codes: vec!["many".to_owned()] }).await;
+            assert_eq!(held.is_ok(), fits, "seed {seed}, order {order}: {held:?}");
+            if fits {
+                live.push(Redeemed(order, account, addresses));
+            }
+        }
+        shop.verify();
+    }
+}
