@@ -14,7 +14,9 @@ use http::request::Parts;
 use http::{HeaderValue, Method};
 use hyper::body::Incoming;
 use promox_contract::user::Authenticate;
-use promox_kernel::{BodyKind, Claim, Content, Cx, Entropy, Error, Kind, Node, Principal, Request, Response, accept};
+use promox_kernel::{
+    Access, BodyKind, Claim, Content, Cx, Entropy, Error, Kind, Node, Principal, Request, Response, accept,
+};
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
