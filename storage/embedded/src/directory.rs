@@ -64,13 +64,9 @@ pub(crate) fn looked(disk: &dyn Disk, dir: &Path) -> Result<Holds, OpenError> {
     names.retain(|name| !PASSED_OVER.contains(&name.as_str()));
     names.sort_unstable();
     let has = |wanted: &str| names.iter().any(|name| name == wanted);
-    Ok(match () {
-        () if has(IDENTITY) => Holds::Store,
-        () if has(RESTORING) => Holds::Restore,
-        () if has(STARTING) => Holds::Start,
-        () if names.is_empty() => Holds::Nothing,
-        () => Holds::Others(names),
-    })
+    let begun = [(IDENTITY, Holds::Store), (RESTORING, Holds::Restore), (STARTING, Holds::Start)];
+    let holds = begun.into_iter().find_map(|(name, holds)| has(name).then_some(holds));
+    Ok(holds.unwrap_or_else(|| if names.is_empty() { Holds::Nothing } else { Holds::Others(names) }))
 }
 
 impl Holds {

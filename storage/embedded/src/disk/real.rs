@@ -46,7 +46,8 @@ impl Disk for RealDisk {
     fn make_private(&self, dir: &Path) -> io::Result<()> {
         let was_private = tighten(dir, &fs::metadata(dir)?);
         // What is deeper down cannot be reached by others, and there may be very much of it.
-        walk(dir, if was_private { 2 } else { usize::MAX })
+        walk(dir, if was_private { 2 } else { usize::MAX });
+        Ok(())
     }
 
     fn exists(&self, path: &Path) -> io::Result<bool> {
@@ -112,20 +113,20 @@ fn tighten(path: &Path, found: &Metadata) -> bool {
     false
 }
 
-/// Tightens what is in a directory, so many levels deep. What goes away meanwhile is nobody's.
-fn walk(dir: &Path, levels: usize) -> io::Result<()> {
-    for entry in fs::read_dir(dir)? {
-        let path = entry?.path();
+/// Tightens what is in a directory, so many levels deep. What cannot be looked into is not ours, and what goes away meanwhile
+/// is nobody's.
+fn walk(dir: &Path, levels: usize) {
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        let path = entry.path();
         let Ok(found) = fs::symlink_metadata(&path) else { continue };
         if found.is_symlink() {
             continue;
         }
         tighten(&path, &found);
         if found.is_dir() && levels > 1 {
-            walk(&path, levels - 1)?;
+            walk(&path, levels - 1);
         }
     }
-    Ok(())
 }
 
 #[derive(Debug)]

@@ -103,6 +103,10 @@ async fn what_is_no_store_is_named_and_left_alone() {
         }
         assert_eq!(disk.files(), before);
     }
+    // What a file system puts into its root is no file of anybody's.
+    let disk = MemoryDisk::new();
+    disk.open(Path::new("/store/lost+found")).unwrap();
+    assert_eq!(Stepped::open(Arc::new(disk)).unwrap().balances().await, []);
 }
 
 #[tokio::test]
