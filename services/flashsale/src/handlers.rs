@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 
+use promox_contract::buyer::Buyer;
 use promox_contract::campaign::CampaignStates;
 use promox_contract::flashsale::{
     ClaimReservations, DescribeFlashSales, FlashLines, FlashRefusal, FlashSaleDescriptions, ReferringSale,
     ReleaseClaims, ReservedLines, SaleReferring,
 };
 use promox_contract::ids::{CampaignId, FlashSaleId};
+use promox_contract::order::StoreProfile;
 use promox_contract::product::DescribeSkus;
 use promox_contract::promotion::{Customer, RejectReason};
+use promox_contract::user::AccountsOf;
 use promox_kernel::{Cx, Download, Error, Handle, Kind, Page, Sku, UserId};
 use promox_storage::{Lane, StoreError, Tx};
 
@@ -17,6 +20,7 @@ use crate::api::{
     CancelSale, CreateReservation, CreateSale, DeleteSale, FollowSale, GetSale, ListActiveSales, ListSales,
     ReleaseReservation, ReservationView, SaleView, UpdateSale,
 };
+use crate::commands::holds::Reserver;
 use crate::commands::{claims, holds, sales};
 use crate::gates::{self, Freed, SaleGate};
 use crate::records::{Draft, FlashItem, FlashSale, SaleStatus, Terms, UserCount};
@@ -191,8 +195,9 @@ impl Handle<CreateReservation> for FlashSales {
             check_campaign(cx, campaign, user).await?;
         }
         let pass = gate.take(item, user, quantity).await.map_err(Reject::from)?;
+        let reserver = Reserver { user_id: user, others: other_accounts(cx, user).await? };
         let reserve = move |tx: &mut Tx<'_>| {
-            let made = holds::reserve(tx, id, item, user, quantity)?;
+            let made = holds::reserve(tx, id, item, &reserver, quantity)?;
             Ok(ReservationView { reservation_id: made.id, unit_price: made.unit_price, expires_at: made.expires_at })
         };
         let answer = self.db.answer(cx, reserve).await;
@@ -207,6 +212,19 @@ impl Handle<CreateReservation> for FlashSales {
         }
         answer
     }
+}
+
+/// The other accounts of a user's mailbox, where the store says that plus tags tell no persons apart. Otherwise an account
+/// is a person, for an address has one account.
+async fn other_accounts(cx: &Cx, user: UserId) -> Result<Vec<UserId>, Error> {
+    if !cx.call(StoreProfile {}).await?.ignore_plus_tags {
+        return Ok(Vec::new());
+    }
+    let buyer = Buyer::identify(cx, Some(user), None).await?;
+    let emails = buyer.emails().into_iter().cloned().collect();
+    let mut ids = cx.call(AccountsOf { emails, ignore_plus_tags: true }).await?.ids;
+    ids.retain(|id| *id != user);
+    Ok(ids)
 }
 
 fn not_a_user() -> Error {

@@ -24,14 +24,23 @@ pub(crate) struct Reserved {
     pub(crate) expires_at: Timestamp,
 }
 
+/// Who reserves.
+#[derive(Clone, Debug)]
+pub(crate) struct Reserver {
+    pub(crate) user_id: UserId,
+    /// Other accounts of the same person, whose pieces count against its limit.
+    pub(crate) others: Vec<UserId>,
+}
+
 /// Reserves pieces. Here it is decided, whatever the gate let through.
 pub(crate) fn reserve(
     tx: &mut Tx<'_>,
     sale_id: FlashSaleId,
     item: u32,
-    user_id: UserId,
+    reserver: &Reserver,
     quantity: u32,
 ) -> Result<Reserved, Reject> {
+    let user_id = reserver.user_id;
     let now = tx.now();
     let sale = tx.get::<FlashSale>(&sale_id)?.ok_or(Reject::Absent("flash sale"))?;
     if !sale.sells_at(now) {
@@ -41,7 +50,11 @@ pub(crate) fn reserve(
     if row.left() < i64::from(quantity) {
         return Err(Reject::SoldOut { left: row.left() });
     }
-    count(tx, &row, user_id, i64::from(quantity))?;
+    let mut of_others = 0;
+    for other in reserver.others.iter().filter(|_| row.per_user_limit.is_some()) {
+        of_others += tx.get::<UserCount>(&(sale_id, item, *other))?.map_or(0, |count| count.taken);
+    }
+    count(tx, &row, user_id, (i64::from(quantity), of_others))?;
     row.taken += i64::from(quantity);
     tx.put(&row)?;
     let id = FlashReservationId(tx.next_id::<FlashHold>()?);
@@ -65,12 +78,12 @@ pub(crate) fn reserve(
     Ok(Reserved { id, unit_price: row.sale_price, expires_at })
 }
 
-/// Changes what a user has of an item with a limit, and keeps to the limit.
-fn count(tx: &mut Tx<'_>, item: &FlashItem, user_id: UserId, delta: i64) -> Result<(), Reject> {
+/// Changes what a user has of an item with a limit, and keeps to the limit, which other accounts of the person use up too.
+fn count(tx: &mut Tx<'_>, item: &FlashItem, user_id: UserId, (delta, of_others): (i64, i64)) -> Result<(), Reject> {
     let Some(limit) = item.per_user_limit else { return Ok(()) };
     let key = (item.sale_id, item.item, user_id);
     let taken = tx.get::<UserCount>(&key)?.map_or(0, |count| count.taken) + delta;
-    if delta > 0 && taken > i64::from(limit) {
+    if delta > 0 && taken + of_others > i64::from(limit) {
         return Err(Reject::LimitReached { limit });
     }
     if taken > 0 {
@@ -97,7 +110,7 @@ fn sell_out(tx: &mut Tx<'_>, mut sale: FlashSale) -> Result<(), StoreError> {
 pub(super) fn free(tx: &mut Tx<'_>, hold: &FlashHold) -> Result<Freed, Reject> {
     let (sale_id, quantity) = (hold.sale_id, i64::from(hold.quantity));
     let mut row = tx.get::<FlashItem>(&(sale_id, hold.item))?.ok_or(Reject::Absent("item in this sale"))?;
-    count(tx, &row, hold.user_id, -quantity)?;
+    count(tx, &row, hold.user_id, (-quantity, 0))?;
     row.taken -= quantity;
     tx.put(&row)?;
     let sale = tx.get::<FlashSale>(&sale_id)?;

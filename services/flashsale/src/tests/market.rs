@@ -13,8 +13,9 @@ use promox_contract::ids::{CampaignId, FlashReservationId, FlashSaleId, OrderId,
 use promox_contract::inventory::{
     ChangeSetAside, EndSetAside, Held, SellSetAside, SetAside, SkuQuantity, UnsellSetAside,
 };
-use promox_contract::order::{OrderConfirmed, OrderFact};
+use promox_contract::order::{OrderConfirmed, OrderFact, StoreFacts, StoreProfile};
 use promox_contract::product::{DescribeSkus, SkuDescription, SkuDescriptions};
+use promox_contract::user::{AccountIds, AccountsOf, DescribeUsers, UserDescription, UserDescriptions};
 use promox_kernel::{
     Amount, Claim, Clock, Currency, Cx, Entropy, Error, Handle, Node, Op, Principal, Registry, Sku, Timestamp, UserId,
     register,
@@ -104,6 +105,41 @@ impl Handle<DescribeSkus> for Around {
             cost: None,
         };
         Ok(SkuDescriptions { items: found.map(describe).collect() })
+    }
+}
+
+impl Handle<StoreProfile> for Around {
+    async fn handle(&self, _: &Cx, _: StoreProfile) -> Result<StoreFacts, Error> {
+        let (name, timezone, locale) = ("Shop".to_owned(), "UTC".to_owned(), "en".to_owned());
+        Ok(StoreFacts { name, currency: Currency::GBP, timezone, locale, ignore_plus_tags: true })
+    }
+}
+
+/// Accounts 900,070 to 900,079 are one person's, by plus tags; every other is somebody else's.
+impl Handle<DescribeUsers> for Around {
+    async fn handle(&self, _: &Cx, op: DescribeUsers) -> Result<UserDescriptions, Error> {
+        let email = |id: UserId| {
+            if (900_070..900_080).contains(&id.0) {
+                format!("ada+{id}@example.com")
+            } else {
+                format!("user{id}@example.com")
+            }
+        };
+        let describe = |id: UserId| UserDescription {
+            id,
+            email: email(id).parse().unwrap(),
+            name: None,
+            registered_at: Timestamp::EPOCH,
+            attributes: BTreeMap::new(),
+        };
+        Ok(UserDescriptions { items: op.ids.into_iter().map(describe).collect() })
+    }
+}
+
+impl Handle<AccountsOf> for Around {
+    async fn handle(&self, _: &Cx, op: AccountsOf) -> Result<AccountIds, Error> {
+        let ada = op.emails.iter().any(|email| email.mailbox() == "ada@example.com");
+        Ok(AccountIds { ids: if ada { (900_070..900_080).map(UserId).collect() } else { Vec::new() } })
     }
 }
 
@@ -237,7 +273,7 @@ impl Market {
         let mut registry = Registry::default();
         sales.register(&mut registry);
         register!(registry, &around; DescribeSkus, CampaignStates, SetAside, ChangeSetAside, SellSetAside, UnsellSetAside);
-        register!(registry, &around; EndSetAside);
+        register!(registry, &around; EndSetAside, StoreProfile, DescribeUsers, AccountsOf);
         node.install(registry);
         let consumer = ConsumerLoop::new(sales.shop_consumers().remove(0), shop.clone(), promox.clone());
         Self { node, around, sales, promox, shop, engine, consumer }

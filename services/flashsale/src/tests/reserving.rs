@@ -42,6 +42,22 @@ async fn a_reservation_says_its_price_and_how_long_it_lasts() {
 }
 
 #[tokio::test]
+async fn accounts_of_one_mailbox_share_a_limit_where_the_store_says_so() {
+    let market = Market::open();
+    let id = market.started(vec![item("A", 10, Some(2))]).await;
+    let (one, other, somebody) = (900_070, 900_071, 900_090);
+    let first = market.granted(id, one, 1).await;
+    market.granted(id, other, 1).await;
+    for user in [one, other, 900_072] {
+        assert_eq!(market.reserve(id, user, 1).await.unwrap_err().code(), "LIMIT_REACHED");
+    }
+    market.granted(id, somebody, 2).await;
+    market.give_back(id, one, first).await.unwrap();
+    market.granted(id, 900_072, 1).await;
+    market.verify();
+}
+
+#[tokio::test]
 async fn what_cannot_be_reserved_is_refused_with_its_code() {
     let market = Market::open();
     let id = market.make(vec![item("A", 10, Some(3))]).await;

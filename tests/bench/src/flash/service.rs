@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use promox_contract::ids::{FlashSaleId, ProductId};
+use promox_contract::order::{StoreFacts, StoreProfile};
 use promox_contract::product::{DescribeSkus, SkuDescription, SkuDescriptions};
 use promox_embedded::{EmbeddedEngine, Options as StoreOptions};
 use promox_flashsale::FlashSales;
@@ -30,6 +31,13 @@ struct Catalogue;
 impl Handle<DescribeSkus> for Catalogue {
     async fn handle(&self, _: &Cx, op: DescribeSkus) -> Result<SkuDescriptions, Error> {
         Ok(SkuDescriptions { items: op.skus.into_iter().map(describe).collect() })
+    }
+}
+
+impl Handle<StoreProfile> for Catalogue {
+    async fn handle(&self, _: &Cx, _: StoreProfile) -> Result<StoreFacts, Error> {
+        let (name, timezone, locale) = ("Shop".to_owned(), "UTC".to_owned(), "en".to_owned());
+        Ok(StoreFacts { name, currency: Currency::GBP, timezone, locale, ignore_plus_tags: false })
     }
 }
 
@@ -61,7 +69,9 @@ pub(super) async fn run(options: &Options, dir: &Path) -> Result<(), Failure> {
     let mut registry = Registry::default();
     inventory.register(&mut registry);
     sales.register(&mut registry);
-    registry.register::<DescribeSkus, _>(&Arc::new(Catalogue));
+    let catalogue = Arc::new(Catalogue);
+    registry.register::<DescribeSkus, _>(&catalogue);
+    registry.register::<StoreProfile, _>(&catalogue);
     node.install(registry);
     let users = Arc::new(AtomicI64::new(1));
     for buyers in &options.buyers {
