@@ -154,15 +154,14 @@ impl Turn<'_, '_> {
     /// proportion.
     fn give_money(&mut self, mut portions: Vec<Portion>, mut money: Vec<i64>, serve: bool) {
         let (allowed, total) = (self.purse.min(self.state.cap).max(0), money.iter().sum::<i64>());
-        let whole: Exact = portions.iter().map(Portion::amount).sum();
-        if whole.is_zero() || allowed == 0 {
+        if allowed == 0 || portions.iter().all(|portion| portion.off.is_zero()) {
             return;
         }
         if total > allowed {
+            let whole: Exact = portions.iter().map(Portion::amount).sum();
             money = share(allowed, &money, &money);
-            let ratio = Ratio::between(Exact::whole(allowed).min(whole), whole);
-            for (portion, ratio) in portions.iter_mut().zip(std::iter::repeat(ratio)) {
-                portion.off = ratio.map_or(portion.off, |ratio| portion.off.scaled(ratio));
+            if let Some(ratio) = Ratio::between(Exact::whole(allowed).min(whole), whole) {
+                portions.iter_mut().for_each(|portion| portion.off = portion.off.scaled(ratio));
             }
         }
         for (own, money) in by_line(&portions).zip(money) {
@@ -190,9 +189,12 @@ impl Turn<'_, '_> {
             return rooms;
         }
         let total: Exact = lines.iter().map(|(_, part)| *part).sum();
-        let cost: Exact = lines.iter().map(|(line, _)| self.state.cost_of(*line)).sum();
+        let comes_to = |price: &i64| {
+            let cost: Exact = lines.iter().map(|(line, _)| self.state.cost_of(*line)).sum();
+            cost == Exact::whole(*price).plus(total)
+        };
         let paid: i64 = lines.iter().map(|(line, _)| self.state.left_of(*line)).sum();
-        let landed = whole.filter(|price| cost == Exact::whole(*price).plus(total)).map(|price| paid - price);
+        let landed = whole.filter(comes_to).map(|price| paid - price);
         let parts: Vec<Exact> = lines.into_iter().map(|(_, part)| part).collect();
         apportion(landed.unwrap_or_else(|| total.half_up()).max(0), &parts, &rooms)
     }

@@ -9,7 +9,7 @@ use std::iter::Sum;
 use super::numbers::MOST;
 
 /// Parts of a minor unit that are kept of a fraction which does not fit 128 bits.
-const FINE: u128 = 1_000_000_000_000;
+const FINE: u128 = 1 << 40;
 
 /// An amount in minor units, as a fraction.
 #[derive(Clone, Copy, Debug)]
@@ -38,27 +38,42 @@ impl Exact {
 
     /// So many times the amount.
     pub(crate) fn times(self, units: u32) -> Self {
-        if units == 1 { self } else { self.scaled(Ratio { of: u128::from(units), to: 1 }) }
+        if units == 1 { self } else { self.scaled(Ratio::of(u128::from(units), 1)) }
     }
 
     /// The amount multiplied with a ratio.
     pub(crate) fn scaled(self, ratio: Ratio) -> Self {
-        if let Some(product) = self.product(ratio) {
+        if self.denominator == FINE {
+            let part = ratio.of.checked_mul(ratio.over);
+            let (part, whole) = part.map_or_else(|| ratio.reduced(), |part| (part, ratio.to));
+            return Self { numerator: proportion(self.numerator, part, whole), denominator: FINE };
+        }
+        // Amounts of one cart mostly have denominators that are multiples of each other.
+        if (ratio.over == self.denominator || ratio.over > 1 && self.denominator.is_multiple_of(ratio.over))
+            && let Some(product) =
+                (Self { denominator: self.denominator / ratio.over, ..self }).product(ratio.of, ratio.to)
+        {
             return product;
         }
-        let (it, ratio) = (self.reduced(), ratio.reduced());
-        let (down, across) = (gcd(it.numerator, ratio.to), gcd(ratio.of, it.denominator));
-        let crossed = Self { numerator: it.numerator / down, denominator: it.denominator / across };
-        let ratio = Ratio { of: ratio.of / across, to: ratio.to / down };
-        crossed.product(ratio).unwrap_or_else(|| {
-            let fine = proportion(crossed.fine(), ratio.of, ratio.to);
-            Self { numerator: fine, denominator: FINE }
-        })
+        let part = ratio.of.checked_mul(ratio.over);
+        part.and_then(|part| self.product(part, ratio.to)).unwrap_or_else(|| self.scaled_narrowly(ratio))
     }
 
-    fn product(self, ratio: Ratio) -> Option<Self> {
-        let numerator = self.numerator.checked_mul(ratio.of)?;
-        Some(Self { numerator, denominator: self.denominator.checked_mul(ratio.to)? })
+    /// The product of reduced fractions, or what is nearest to it.
+    #[cold]
+    fn scaled_narrowly(self, ratio: Ratio) -> Self {
+        let (it, (of, to)) = (self.reduced(), ratio.reduced());
+        let (down, across) = (gcd(it.numerator, to), gcd(of, it.denominator));
+        let crossed = Self { numerator: it.numerator / down, denominator: it.denominator / across };
+        let (of, to) = (of / across, to / down);
+        crossed
+            .product(of, to)
+            .unwrap_or_else(|| Self { numerator: proportion(crossed.fine(), of, to), denominator: FINE })
+    }
+
+    fn product(self, of: u128, to: u128) -> Option<Self> {
+        let numerator = self.numerator.checked_mul(of)?;
+        Some(Self { numerator, denominator: self.denominator.checked_mul(to)? })
     }
 
     /// The sum of two amounts.
@@ -72,8 +87,10 @@ impl Exact {
     }
 
     fn merged(self, other: Self, merge: fn(u128, u128) -> Option<u128>) -> Self {
-        let tried = self.over_one(other, merge).or_else(|| self.reduced().over_one(other.reduced(), merge));
-        tried.unwrap_or_else(|| Self {
+        let coarse = self.denominator == FINE || other.denominator == FINE;
+        let tried = if coarse { None } else { self.over_one(other, merge) };
+        let exact = tried.or_else(|| if coarse { None } else { self.reduced().over_one(other.reduced(), merge) });
+        exact.unwrap_or_else(|| Self {
             numerator: merge(self.fine(), other.fine()).unwrap_or_default(),
             denominator: FINE,
         })
@@ -85,20 +102,31 @@ impl Exact {
         if a == b {
             return Some(Self { numerator: merge(self.numerator, other.numerator)?, denominator: a });
         }
-        let common = if a == 1 || b == 1 { 1 } else { gcd(a, b) };
+        let common = common_part(a, b);
         let (of_self, of_other) = (b / common, a / common);
         let numerator = merge(self.numerator.checked_mul(of_self)?, other.numerator.checked_mul(of_other)?)?;
         Some(Self { numerator, denominator: a.checked_mul(of_self)? })
     }
 
+    /// The same with a denominator of 64 bits, if reducing does it.
+    pub(crate) fn narrowed(self) -> Self {
+        if bits(self.denominator) > 64 && self.denominator != FINE { self.reduced() } else { self }
+    }
+
     fn reduced(self) -> Self {
+        if self.denominator == 1 {
+            return self;
+        }
         let common = gcd(self.numerator, self.denominator);
         Self { numerator: self.numerator / common, denominator: self.denominator / common }
     }
 
     /// In [`FINE`] parts, to the nearest.
     fn fine(self) -> u128 {
-        let (whole, rest) = (self.numerator / self.denominator, self.numerator % self.denominator);
+        if self.denominator == FINE {
+            return self.numerator;
+        }
+        let (whole, rest) = self.divide();
         let excess = bits(self.denominator).saturating_sub(u128::BITS - bits(FINE) - 1);
         let (rest, denominator) = (rest >> excess, self.denominator >> excess);
         whole.saturating_mul(FINE).saturating_add((rest * FINE + denominator / 2) / denominator.max(1))
@@ -187,33 +215,60 @@ fn by_quotients(mut a: Exact, mut b: Exact) -> Ordering {
     }
 }
 
-/// What an amount is multiplied with.
+/// What an amount is multiplied with: `of × over ÷ to`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ratio {
-    pub(crate) of: u128,
-    pub(crate) to: u128,
+    of: u128,
+    to: u128,
+    /// A part of what is multiplied that many amounts have as their denominator.
+    over: u128,
 }
 
 impl Ratio {
+    /// `of ÷ to`.
+    pub(crate) fn of(of: u128, to: u128) -> Self {
+        Self { of, to, over: 1 }
+    }
+
     /// How much of `whole` an amount is; `None` where there is nothing.
     pub(crate) fn between(amount: Exact, whole: Exact) -> Option<Self> {
         if whole.is_zero() {
             return None;
         }
-        if amount.denominator == whole.denominator {
-            return Some(Self { of: amount.numerator, to: whole.numerator }.reduced());
-        }
         let (amount, whole) = (amount.reduced(), whole.reduced());
-        let of = amount.numerator.checked_mul(whole.denominator);
-        let to = whole.numerator.checked_mul(amount.denominator);
-        let exact = of.zip(to).map(|(of, to)| Self { of, to });
-        Some(exact.unwrap_or_else(|| Self { of: amount.fine(), to: whole.fine().max(1) }).reduced())
+        if amount.denominator == whole.denominator {
+            return Some(Self::of(amount.numerator, whole.numerator));
+        }
+        if let Some(to) = whole.numerator.checked_mul(amount.denominator) {
+            return Some(Self { of: amount.numerator, to, over: whole.denominator });
+        }
+        Some(Self::of(amount.fine(), whole.fine().max(1)))
     }
 
-    fn reduced(self) -> Self {
-        let common = gcd(self.of, self.to);
-        Self { of: self.of / common, to: self.to / common }
+    fn reduced(self) -> (u128, u128) {
+        let common = gcd(self.over, self.to);
+        let (over, to) = (self.over / common, self.to / common);
+        let common = gcd(self.of, to);
+        let (of, to) = (self.of / common, to / common);
+        of.checked_mul(over).map_or_else(
+            // The last digits of both are left out.
+            || ((of >> 32).saturating_mul(over >> 32), (to >> 64).max(1)),
+            |of| (of, to),
+        )
     }
+}
+
+/// The greatest common divisor of denominators, by a look where one is a multiple of the other.
+fn common_part(a: u128, b: u128) -> u128 {
+    if a == 1 || b == 1 {
+        return 1;
+    }
+    let (small, large) = (a.min(b), a.max(b));
+    let multiple = match (u64::try_from(small), u64::try_from(large)) {
+        (Ok(small), Ok(large)) => large.is_multiple_of(small),
+        _ => large.is_multiple_of(small),
+    };
+    if multiple { small } else { gcd(a, b) }
 }
 
 /// `amount × part ÷ whole`. Of what is too large for 128 bits the last digits are left out of the ratio.
@@ -227,23 +282,30 @@ fn bits(value: u128) -> u32 {
     u128::BITS - value.leading_zeros()
 }
 
-/// The greatest common divisor, at least 1.
-fn gcd(a: u128, b: u128) -> u128 {
-    let (mut a, mut b) = (a.max(b), a.min(b));
-    while b > 0 {
-        if let (Ok(a), Ok(b)) = (u64::try_from(a), u64::try_from(b)) {
-            return u128::from(small_gcd(a, b));
-        }
-        (a, b) = (b, a % b);
+/// The greatest common divisor, at least 1, without a division.
+fn gcd(mut a: u128, mut b: u128) -> u128 {
+    if a == 0 || b == 0 {
+        return a.max(b).max(1);
     }
-    a.max(1)
+    let twos = (a | b).trailing_zeros();
+    a >>= a.trailing_zeros();
+    while b != 0 {
+        b >>= b.trailing_zeros();
+        if let (Ok(a), Ok(b)) = (u64::try_from(a), u64::try_from(b)) {
+            return u128::from(small_gcd(a, b)) << twos;
+        }
+        (a, b) = (a.min(b), a.max(b) - a.min(b));
+    }
+    a << twos
 }
 
+/// The same of odd numbers in 64 bits.
 fn small_gcd(mut a: u64, mut b: u64) -> u64 {
-    while b > 0 {
-        (a, b) = (b, a % b);
+    while b != 0 {
+        b >>= b.trailing_zeros();
+        (a, b) = (a.min(b), a.max(b) - a.min(b));
     }
-    a.max(1)
+    a
 }
 
 /// Into 64 bits; what does not fit is above [`MOST`] and never comes from amounts within it.
@@ -254,6 +316,7 @@ fn narrow(value: u128) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use num_bigint::BigInt;
     use proptest::prelude::*;
 
     fn exact(numerator: u128, denominator: u128) -> Exact {
@@ -289,17 +352,17 @@ mod tests {
     fn what_does_not_fit_is_near() {
         // Denominators that share nothing grow until they no longer fit.
         let mut amount = Exact::whole(1_000_000);
-        let mut float = 1_000_000.0_f64;
+        let (mut numerator, mut denominator) = (BigInt::from(1_000_000), BigInt::from(1));
         for prime in [1_000_003_u32, 999_983, 1_000_033, 999_979, 1_000_037, 999_961, 1_000_039, 999_959] {
-            amount = amount.scaled(Ratio { of: u128::from(prime - 1), to: u128::from(prime) });
+            amount = amount.scaled(Ratio::of(u128::from(prime - 1), u128::from(prime)));
             amount = amount.plus(Exact::divided(1, prime));
-            float = float * f64::from(prime - 1) / f64::from(prime) + 1.0 / f64::from(prime);
+            numerator = numerator * (prime - 1) + &denominator;
+            denominator *= prime;
         }
-        let (whole, parts) = amount.split();
-        #[allow(clippy::cast_precision_loss, reason = "a test to within a millionth")]
-        let value = whole as f64 + parts as f64 / 2_f64.powi(63);
-        assert!((value - float).abs() < 1e-6, "{value} {float}");
-        assert!(amount < Exact::whole(1_000_000) && amount > Exact::whole(999_990));
+        let (whole, parts) = (&numerator / &denominator, (numerator % &denominator) * FINE / denominator);
+        let known = amount.fine();
+        let wanted = u128::try_from(whole * FINE + parts).unwrap();
+        assert!(known.abs_diff(wanted) < 100, "{known} instead of {wanted} parts");
     }
 
     proptest! {

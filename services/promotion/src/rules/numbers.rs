@@ -39,7 +39,8 @@ impl Percent {
 
     /// This much of an amount, exactly.
     pub(crate) fn of_exact(self, amount: Exact) -> Exact {
-        amount.scaled(Ratio { of: u128::from(self.0.unsigned_abs()), to: u128::from(WHOLE.unsigned_abs()) })
+        let (of, to) = if self.0 % 10_000 == 0 { (self.0 / 10_000, WHOLE / 10_000) } else { (self.0, WHOLE) };
+        amount.scaled(Ratio::of(u128::from(of.unsigned_abs()), u128::from(to.unsigned_abs())))
     }
 
     /// This much of an amount, rounded half-up.

@@ -91,7 +91,7 @@ impl Runs {
         if let (Self::One(run), [portion]) = (&mut *self, portions)
             && portion.units == run.units
         {
-            run.price = run.price.less(portion.off);
+            run.price = run.price.less(portion.off).narrowed();
             run.served |= serve;
             return;
         }
@@ -100,7 +100,7 @@ impl Runs {
             let mut rest = *run;
             for portion in portions.iter().filter(|portion| portion.run == place) {
                 rest.units -= portion.units.min(rest.units);
-                let (price, served) = (run.price.less(portion.off), run.served || serve);
+                let (price, served) = (run.price.less(portion.off).narrowed(), run.served || serve);
                 join(&mut after, Run { units: portion.units, price, served });
             }
             join(&mut after, rest);

@@ -3,7 +3,7 @@
 //! A line costs whole minor units, which its buyer pays; each of its units has an exact price of its own, which the next
 //! promotion sees. Both start equal and differ by rounding only.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::collections::HashMap;
 
 use promox_contract::ids::CampaignId;
@@ -22,8 +22,8 @@ use super::runs::{Portion, Runs};
 pub(crate) struct State<'a> {
     pub(crate) cart: &'a Cart,
     lines: Vec<LineState>,
-    /// What the goods cost exactly.
-    goods: Exact,
+    /// What the goods cost, since it was last asked for.
+    goods: Cell<Option<i64>>,
     pub(crate) shipping: i64,
     /// What may still be taken off the goods under the store's cap.
     pub(crate) cap: i64,
@@ -57,9 +57,8 @@ pub(crate) struct FreeGoods {
 pub(crate) struct Effect {
     /// What came off lines, each line once an action.
     pub(crate) lines: Vec<(usize, i64)>,
-    /// Lines as they were before they were changed, in the order of the changes, and what the goods cost then.
+    /// Lines as they were before they were changed, in the order of the changes.
     before: Vec<(usize, LineState)>,
-    goods_before: Option<Exact>,
     pub(crate) goods: i64,
     pub(crate) shipping: i64,
     pub(crate) gifts: Vec<FreeGoods>,
@@ -91,7 +90,7 @@ impl<'a> State<'a> {
         Self {
             cart,
             lines: cart.lines.iter().map(stands).collect(),
-            goods: Exact::whole(goods),
+            goods: Cell::new(Some(goods)),
             shipping: cart.shipping,
             cap,
             campaigns: Vec::new(),
@@ -102,7 +101,10 @@ impl<'a> State<'a> {
 
     /// What the goods still cost, rounded once for all of them.
     pub(crate) fn goods(&self) -> i64 {
-        self.goods.half_down()
+        let sum = || self.lines.iter().map(|line| line.units.cost()).sum::<Exact>().half_down();
+        let goods = self.goods.get().unwrap_or_else(sum);
+        self.goods.set(Some(goods));
+        goods
     }
 
     /// What is still paid for a line.
@@ -183,11 +185,10 @@ impl<'a> State<'a> {
     /// Takes an amount of money off a line, and off its units what makes it up exactly; they serve an application if told.
     pub(crate) fn take(&mut self, effect: &mut Effect, i: usize, money: i64, off: &[Portion], serve: bool) {
         let Some(line) = self.lines.get_mut(i) else { return };
-        effect.goods_before.get_or_insert(self.goods);
         effect.before.push((i, line.clone()));
         line.units.cut(off, serve);
         line.left -= money;
-        self.goods = self.goods.less(off.iter().map(Portion::amount).sum());
+        self.goods.set(None);
         self.cap -= money;
         effect.goods += money;
         if money > 0 {
@@ -219,7 +220,7 @@ impl<'a> State<'a> {
                 line.clone_from(before);
             }
         }
-        self.goods = effect.goods_before.unwrap_or(self.goods);
+        self.goods.set(None);
         self.cap += effect.goods;
         self.shipping += effect.shipping;
         self.gifts.truncate(self.gifts.len() - effect.gifts.len());

@@ -7,7 +7,7 @@ use super::deeds::Cut;
 use super::exact::Exact;
 use super::filter::Filter;
 use super::numbers::Percent;
-use super::runs::{Portion, share_out};
+use super::runs::{Portion, Runs, share_out};
 
 /// Units of a line at one price that served nothing yet.
 #[derive(Clone, Copy, Debug)]
@@ -51,7 +51,7 @@ impl Turn<'_, '_> {
     fn stacks(&self, filter: &Filter) -> Vec<Stack> {
         let mut found = Vec::new();
         for (line, _) in self.state.matching(self.rule, filter) {
-            let runs = self.state.units_of(line).map(|runs| runs.as_slice()).unwrap_or_default();
+            let runs = self.state.units_of(line).map(Runs::as_slice).unwrap_or_default();
             for (run, it) in runs.iter().enumerate().filter(|(_, it)| !it.served) {
                 found.push(Stack { line, run, free: it.units, price: it.price, rank: self.state.rank_of(line) });
             }

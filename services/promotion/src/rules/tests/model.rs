@@ -484,9 +484,13 @@ impl<'a> Model<'a> {
 }
 
 fn largest_remainders(total: i64, lines: Vec<(usize, Frac, i64)>) -> Vec<(usize, i64)> {
-    let mut shares: Vec<(usize, i64)> =
-        lines.iter().map(|(line, part, room)| (*line, part.whole().min(*room))).collect();
-    let mut left = total - shares.iter().map(|(_, share)| share).sum::<i64>();
+    let mut left = total;
+    let mut shares: Vec<(usize, i64)> = Vec::new();
+    for (line, part, room) in &lines {
+        let share = part.whole().min(*room).min(left);
+        left -= share;
+        shares.push((*line, share));
+    }
     let rest = |place: usize| lines[place].1.minus(&Frac::new(lines[place].1.whole(), 1));
     let mut order: Vec<usize> = (0..lines.len()).filter(|place| lines[*place].1.is_positive()).collect();
     order.sort_by(|a, b| rest(*b).cmp(&rest(*a)).then(a.cmp(b)));
