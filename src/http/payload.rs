@@ -47,6 +47,10 @@ impl Payload {
 fn advance(mut reader: BodyReader) -> Next {
     Box::pin(async move {
         let chunk = reader.next().await;
+        if matches!(chunk, Some(Err(_))) {
+            // An error ends the connection at once: what came before it goes out first.
+            tokio::task::yield_now().await;
+        }
         (reader, chunk)
     })
 }
