@@ -78,11 +78,17 @@ impl Exact {
 
     /// The sum of two amounts.
     pub(crate) fn plus(self, other: Self) -> Self {
+        if self.is_zero() || other.is_zero() {
+            return if self.is_zero() { other } else { self };
+        }
         self.merged(other, u128::checked_add)
     }
 
     /// What is left when another amount is taken off; nothing when that is more.
     pub(crate) fn less(self, other: Self) -> Self {
+        if other.is_zero() {
+            return self;
+        }
         if self <= other { Self::ZERO } else { self.merged(other, u128::checked_sub) }
     }
 
