@@ -240,7 +240,7 @@ async fn amounts_have_the_currencys_digits_and_regions_no_case() {
     let warned =
         blind["warnings"].as_array().unwrap().iter().any(|it| it.as_str().unwrap().contains("where it is shipped"));
     assert!(warned, "a price without tax and shipping says so: {blind}");
-    for (region, tax) in [("CA", "0.73"), ("ca", "0.73"), (" Ca ", "0.73"), ("NY", "0.10")] {
+    for (region, tax) in [("CA", "1.02"), ("ca", "1.02"), (" Ca ", "1.02"), ("NY", "0.14")] {
         let mut order = order_of(&[("A", 1)], "tok_visa");
         order["shippingAddress"] = json!({"name": "N", "line1": "1", "city": "C", "region": region, "country": "US"});
         let quote = shop.anyone.post("/api/orders/quote", &order).await.expect(200);
@@ -364,6 +364,169 @@ async fn no_amount_slips_in_while_the_currency_changes() {
             200 => assert!(currency == "JPY" && !in_pence, "{made:?}"),
             409 => assert_eq!(currency, "GBP", "{made:?}"),
             other => panic!("{other}: {made:?}"),
+        }
+        shop.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn goods_have_a_tax_class_that_the_store_has() {
+    let shop = Shop::start().await;
+    let rate = |class: &str, percent: &str| json!({"country": "DE", "taxClass": class, "percent": percent});
+    let taxes = async |body: Value| shop.admin.patch("/api/settings/taxes", &body).await;
+    taxes(json!({"rates": [rate("STANDARD", "19"), rate("REDUCED", "7")]})).await.expect(200);
+    let product = |sku: &str, class: &str| json!({"sku": sku, "name": sku, "price": "10.00", "taxClass": class});
+    for class in ["standard", "STANDRAD", "Standard ", "ZERO", "", "SHIPPING"] {
+        let refused = shop.admin.post("/api/products", &product("A", class)).await.refused(422, "VALIDATION_FAILED");
+        let fault = &refused["errors"][0];
+        assert_eq!((&fault["pointer"], &fault["code"]), (&json!("/taxClass"), &json!("UNKNOWN_TAX_CLASS")), "{class}");
+    }
+    let made = shop.admin.post("/api/products", &product("A", "REDUCED")).await.expect(201);
+    let path = format!("/api/products/{}", made["id"]);
+    shop.admin.patch(&path, &json!({"taxClass": "reduced"})).await.refused(422, "VALIDATION_FAILED");
+    assert_eq!(shop.admin.get(&path).await.expect(200)["taxClass"], "REDUCED");
+    let csv = "sku,name,price,taxClass\nB,B,1.00,STANDRAD\nC,C,1.00,REDUCED\nD,D,1.00,\n";
+    let report = shop.admin.send("POST", "/api/products/import", "text/csv", csv.into()).await.unwrap().expect(200);
+    assert_eq!((&report["created"], &report["failed"], &report["errors"][0]["row"]), (&json!(2), &json!(1), &json!(1)));
+    let kept = taxes(json!({"rates": [rate("STANDARD", "19")]})).await.refused(409, "TAX_CLASS_IN_USE");
+    assert_eq!((&kept["uses"][0]["taxClass"], kept["uses"].as_array().unwrap().len()), (&json!("REDUCED"), 1));
+    taxes(json!({"classes": ["ZERO"]})).await.refused(422, "VALIDATION_FAILED");
+    let listed = taxes(json!({"classes": ["REDUCED", "ZERO"]})).await.expect(200);
+    assert_eq!(listed["classes"], json!(["REDUCED", "ZERO"]));
+    shop.admin.post("/api/products", &product("Z", "ZERO")).await.expect(201);
+    let refused = taxes(json!({"shippingTaxClass": "SHIPPING"})).await.refused(422, "VALIDATION_FAILED");
+    assert_eq!(refused["errors"][0]["pointer"], "/shippingTaxClass");
+    for sku in ["A", "Z"] {
+        shop.stock(sku, 5).await;
+    }
+    let mut order = order_of(&[("A", 1), ("Z", 1)], "tok_visa");
+    order["shippingAddress"] = json!({"name": "N", "line1": "1", "city": "C", "country": "DE"});
+    let placed = shop.anyone.post("/api/orders", &order).await.expect(201);
+    assert_eq!(placed["totals"]["tax"], "0.65", "7 of 107 in one line, nothing in the other");
+    order["shippingAddress"] = Value::Null;
+    let refused = shop.anyone.post("/api/orders", &order).await.refused(422, "VALIDATION_FAILED");
+    assert_eq!(refused["errors"][0]["pointer"], "/shippingAddress");
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_region_is_understood_or_refused_where_it_decides_the_tax() {
+    let shop = Shop::start().await;
+    shop.product("A", "100.00", 50).await;
+    let rate = |country: &str, region: Value, percent: &str| json!({"country": country, "region": region, "taxClass": "STANDARD", "percent": percent});
+    let rates = json!([
+        rate("US", json!("California"), "7.25"),
+        rate("US", json!("us-ny"), "4"),
+        rate("ES", Value::Null, "21"),
+        rate("ES", json!("Santa Cruz de Tenerife"), "7"),
+        rate("GB", Value::Null, "20"),
+    ]);
+    let taxes = shop.admin.patch("/api/settings/taxes", &json!({"pricesIncludeTax": false, "rates": rates})).await;
+    let taxes = taxes.expect(200);
+    let regions: Vec<&Value> = taxes["rates"].as_array().unwrap().iter().map(|rate| &rate["region"]).collect();
+    assert_eq!(regions, [&json!("CA"), &json!("NY"), &Value::Null, &json!("TF"), &Value::Null]);
+    let twice = json!({"rates": [rate("US", json!("CA"), "1"), rate("US", json!("California"), "2")]});
+    let refused = shop.admin.patch("/api/settings/taxes", &twice).await.refused(422, "VALIDATION_FAILED");
+    assert_eq!(refused["errors"][0]["pointer"], "/rates/1");
+    let unknown = json!({"rates": [rate("US", json!("Kalifornia"), "1")]});
+    let refused = shop.admin.patch("/api/settings/taxes", &unknown).await.refused(422, "VALIDATION_FAILED");
+    assert_eq!(refused["errors"][0]["pointer"], "/rates/0/region");
+    let order = |country: &str, region: Value| {
+        let mut order = order_of(&[("A", 1)], "tok_visa");
+        order["shippingAddress"] =
+            json!({"name": "N", "line1": "1", "city": "C", "region": region, "country": country});
+        order
+    };
+    for (country, region, kept, tax) in [
+        ("US", "CA", "CA", "7.25"),
+        ("US", " ca ", "CA", "7.25"),
+        ("US", "California", "CA", "7.25"),
+        ("US", "US-CA", "CA", "7.25"),
+        ("us", "us-ny", "NY", "4.00"),
+        ("US", "Texas", "TX", "0.00"),
+        ("ES", "Madrid", "M", "21.00"),
+        ("ES", "TF", "TF", "7.00"),
+        ("GB", "Kent", "Kent", "20.00"),
+        ("FR", "anything", "anything", "0.00"),
+    ] {
+        let order = order(country, json!(region));
+        let quote = shop.anyone.post("/api/orders/quote", &order).await.expect(200);
+        assert_eq!(quote["totals"]["tax"], tax, "{country} {region}");
+        let placed = shop.anyone.post("/api/orders", &order).await.expect(201);
+        assert_eq!((&placed["totals"]["tax"], &placed["shippingAddress"]["region"]), (&json!(tax), &json!(kept)));
+    }
+    let before = shop.all("/api/orders").await.len();
+    for (country, region, code) in [
+        ("US", json!("Kalifornia"), "INVALID_VALUE"),
+        ("US", json!("ES-TF"), "INVALID_VALUE"),
+        ("US", Value::Null, "MISSING"),
+        ("ES", json!(" "), "MISSING"),
+    ] {
+        for path in ["/api/orders", "/api/orders/quote"] {
+            let refused =
+                shop.anyone.post(path, &order(country, region.clone())).await.refused(422, "VALIDATION_FAILED");
+            let fault = &refused["errors"][0];
+            assert_eq!(
+                (&fault["pointer"], &fault["code"]),
+                (&json!("/shippingAddress/region"), &json!(code)),
+                "{country} {region}"
+            );
+        }
+    }
+    assert_eq!(shop.all("/api/orders").await.len(), before);
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_book_keeps_regions_as_rates_name_them() {
+    let shop = Shop::start().await;
+    let rates = json!([{"country": "US", "region": "CA", "taxClass": "STANDARD", "percent": "7.25"}]);
+    shop.admin.patch("/api/settings/taxes", &json!({ "rates": rates })).await.expect(200);
+    let ada = shop.customer("ada@example.com").await;
+    let address = |country: &str, region: &str| json!({"name": "N", "line1": "1", "city": "C", "region": region, "country": country});
+    let book = "/api/users/me/addresses";
+    let refused = ada.post(book, &address("US", "Kalifornia")).await.refused(422, "VALIDATION_FAILED");
+    assert_eq!(refused["errors"][0]["pointer"], "/region");
+    assert_eq!(ada.post(book, &address("US", "california")).await.expect(201)["region"], "CA");
+    let moved = ada.post(book, &address("GB", "Kent")).await.expect(201);
+    assert_eq!(moved["region"], "Kent");
+    let path = format!("{book}/{}", moved["id"]);
+    ada.patch(&path, &json!({"country": "US"})).await.refused(422, "VALIDATION_FAILED");
+    assert_eq!(ada.patch(&path, &json!({"country": "US", "region": "US-NY"})).await.expect(200)["region"], "NY");
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_point_is_worth_its_value_rounded_down() {
+    for (currency, value, points, total, worth) in [
+        ("GBP", "0.005", 1, "10.00", None),
+        ("GBP", "0.005", 3, "10.00", Some("0.01")),
+        ("JPY", "0.5", 3, "10", Some("1")),
+        ("JPY", "0.5", 1, "10", None),
+        ("KWD", "0.0005", 3, "10.000", Some("0.001")),
+    ] {
+        let shop = Shop::start_with(&[("PROMOX_STORE__CURRENCY", currency)]).await;
+        shop.product("A", "10", 50).await;
+        shop.admin.patch("/api/rewards/settings", &json!({"pointValue": value})).await.expect(200);
+        let ada = shop.customer("ada@example.com").await;
+        let id = ada.get("/api/users/me").await.expect(200)["id"].clone();
+        let adjust = json!({"points": 100, "reason": "a present"});
+        shop.admin.post(&format!("/api/rewards/account/{id}/adjust"), &adjust).await.expect(200);
+        let mut order = order_of(&[("A", 1)], "tok_visa");
+        order["pointsToRedeem"] = json!(points);
+        for (path, status) in [("/api/orders/quote", 200), ("/api/orders", 201)] {
+            let answer = ada.post(path, &order).await;
+            match worth {
+                None => drop(answer.refused(422, "POINTS_INSUFFICIENT")),
+                Some(worth) => {
+                    let totals = answer.expect(status)["totals"].clone();
+                    assert_eq!(
+                        (&totals["pointsValue"], &totals["subtotal"]),
+                        (&json!(worth), &json!(total)),
+                        "{currency}"
+                    );
+                }
+            }
         }
         shop.close().await;
     }

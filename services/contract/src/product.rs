@@ -99,3 +99,31 @@ fact! {
     ProductUpdated = "PRODUCT_UPDATED" in "product" kept 30,
     ProductViewed = "PRODUCT_VIEWED" in "product",
 }
+
+/// Asks which of these tax classes products have.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct UsedTaxClasses {
+    /// The classes.
+    pub classes: Vec<String>,
+}
+operation! { UsedTaxClasses => TaxClassUses, "product.used_tax_classes", internal, "Which tax classes products have." }
+
+/// The answer to [`UsedTaxClasses`].
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TaxClassUses {
+    /// Each class that is used, with a product that has it.
+    pub uses: Vec<TaxClassUse>,
+}
+json_reply!(TaxClassUses);
+
+/// A tax class that a product has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TaxClassUse {
+    /// The class.
+    pub tax_class: String,
+    /// A product that has it.
+    pub sku: promox_kernel::Sku,
+}

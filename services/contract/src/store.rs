@@ -1,8 +1,9 @@
 //! What others ask of the store's settings.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 
-use promox_kernel::{Currency, Cx, Error, json_reply, operation};
+use promox_kernel::{Currency, Cx, Error, json_reply, operation, region};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +23,36 @@ pub struct EnabledMethods {
     pub methods: Vec<PaymentMethod>,
 }
 json_reply!(EnabledMethods);
+
+/// Asks for the store's tax classes, and for the regions that it taxes apart.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StoreTaxes {}
+operation! { StoreTaxes => TaxFacts, "order.store_taxes", internal, "The store's tax classes and taxed regions." }
+
+/// The store's tax classes, and the regions that it taxes apart.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TaxFacts {
+    /// The classes that goods may have.
+    pub classes: Vec<String>,
+    /// Regions with rates of their own, by country: ISO 3166-2 codes without the country.
+    pub regions: BTreeMap<String, Vec<String>>,
+}
+json_reply!(TaxFacts);
+
+impl TaxFacts {
+    /// The region of an address as rates name it. In a country that is taxed by region, one that is not understood is an error
+    /// for people; elsewhere it stands as it was written.
+    pub fn region(&self, country: &str, text: &str) -> Result<String, String> {
+        let Some(taxed) = self.regions.get(country) else { return Ok(text.to_owned()) };
+        let meant = region::meant(country, text);
+        match meant.iter().find(|code| taxed.iter().any(|known| known.as_str() == **code)) {
+            Some(code) => Ok((*code).to_owned()),
+            None => region::region(country, text),
+        }
+    }
+}
 
 /// Says that amounts in the store's currency are about to be written: until it is settled the currency stays as it is.
 /// 409 `CURRENCY_CHANGED` when it is another one by now. Ask through [`write_amounts`].
@@ -74,3 +105,5 @@ pub async fn write_amounts<T>(
 pub const IN_CURRENCY: &str = "store: amounts are in its currency";
 /// The digits after the point that amounts without a currency of their own have.
 pub const IN_DIGITS: &str = "store: no amount has more digits than its currency";
+/// The tax classes of products.
+pub const TAX_CLASSES: &str = "product: its tax class is one of the store's";

@@ -23,6 +23,7 @@ mod op;
 mod page;
 mod patch;
 mod principal;
+pub mod region;
 mod registry;
 mod reply;
 mod strict;

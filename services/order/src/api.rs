@@ -31,7 +31,8 @@ pub struct Address {
     /// The postal code, if the country has them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub postal_code: Option<String>,
-    /// State, province, county.
+    /// State, province, county. Where the country is taxed by region it is required, and understood as an ISO 3166-2 code (`CA`,
+    /// `US-CA`) or name (`California`); it is kept as the code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
     /// ISO 3166-1 alpha-2, `"GB"`, in any case of letters.
@@ -76,7 +77,7 @@ pub struct PlaceOrder {
     /// A method of the zone; left out, the cheapest.
     #[serde(default)]
     pub shipping_method: Option<String>,
-    /// How it is paid; required unless the total is zero.
+    /// How it is paid; required unless the total is zero. A method that is not switched on is a 422 `METHOD_OFF`.
     #[serde(default)]
     pub payment: Option<PaymentChoice>,
     /// Pays the prices of this quote.

@@ -7,7 +7,7 @@ use promox_contract::payment::{
     DUE, GAVE, PAID, PaymentCaptured, PaymentFailed, PaymentRefunded, PaymentStatus, SETTLED, gave,
 };
 use promox_contract::reward::{EARNED, SPENT};
-use promox_contract::store::{IN_CURRENCY, IN_DIGITS};
+use promox_contract::store::{IN_CURRENCY, IN_DIGITS, TAX_CLASSES};
 use promox_kernel::Amount;
 use promox_storage::{Audit, Database, Event, Report, StoreError, Tx};
 
@@ -72,6 +72,7 @@ impl Orders {
         let currency = settings.store.currency;
         report.knows(IN_CURRENCY, currency.code());
         (0..=currency.exponent()).for_each(|digits| report.knows(IN_DIGITS, digits.to_string()));
+        settings.taxes.class_names().into_iter().for_each(|class| report.knows(TAX_CLASSES, class));
         for amount in settings.shipping.amounts() {
             let good = currency.exact(amount).is_ok();
             report

@@ -9,7 +9,10 @@ use promox_contract::order::{
     PricedCart, PricedLine, StandingOfOrder, StoreFacts, StoreProfile,
 };
 use promox_contract::payment::{PaymentOfOrder, PaymentOutcome, SettleReturn};
-use promox_contract::store::{AmountsPledged, EnabledMethods, PledgeAmounts, SettleAmounts, StorePayments};
+use promox_contract::product::UsedTaxClasses;
+use promox_contract::store::{
+    AmountsPledged, EnabledMethods, PledgeAmounts, SettleAmounts, StorePayments, StoreTaxes, TaxFacts,
+};
 use promox_contract::user::{ExportOrders, PersonalData};
 use promox_kernel::{Cx, Download, Error, Handle, Kind, Page, multiline};
 use promox_storage::Tx;
@@ -27,7 +30,7 @@ use crate::settings::{
     PaymentSettings, PutPayments, PutShipping, PutStore, PutTaxes, ShippingSettings, StoreSettings, TaxSettings,
     change, currency,
 };
-use crate::{invoice, queries};
+use crate::{invoice, queries, reject};
 
 /// Orders of a person's export at most.
 const MOST_EXPORTED: usize = 10_000;
@@ -227,6 +230,12 @@ impl Handle<StorePayments> for Orders {
     }
 }
 
+impl Handle<StoreTaxes> for Orders {
+    async fn handle(&self, _: &Cx, _: StoreTaxes) -> Result<TaxFacts, Error> {
+        Ok(self.settings.get(&self.db).await?.taxes.facts())
+    }
+}
+
 impl Handle<PledgeAmounts> for Orders {
     async fn handle(&self, cx: &Cx, op: PledgeAmounts) -> Result<AmountsPledged, Error> {
         let currency = op.currency;
@@ -267,7 +276,8 @@ impl Handle<PriceCart> for Orders {
         let mut body = PlaceOrder::of_items(op.items);
         body.promotion_code = op.promotion_code;
         body.coupon_codes = op.coupon_codes;
-        let priced = self.assess(cx, &body, Asker::Cart).await?.priced;
+        let settings = self.settings.get(&self.db).await?;
+        let priced = self.assess(cx, &body, Asker::Cart, settings).await?.priced;
         let line = |line: crate::api::LineView| {
             Some(PricedLine {
                 sku: line.sku,
@@ -329,8 +339,43 @@ macro_rules! settings_handlers {
 settings_handlers! {
     GetStore, PutStore, PatchStore, StoreSettings, store;
     GetShipping, PutShipping, PatchShipping, ShippingSettings, shipping;
-    GetTaxes, PutTaxes, PatchTaxes, TaxSettings, taxes;
     GetPayments, PutPayments, PatchPayments, PaymentSettings, payments;
+}
+
+impl Handle<GetTaxes> for Orders {
+    async fn handle(&self, _: &Cx, _: GetTaxes) -> Result<TaxSettings, Error> {
+        Ok(self.settings.get(&self.db).await?.taxes.clone())
+    }
+}
+
+impl Handle<PutTaxes> for Orders {
+    async fn handle(&self, cx: &Cx, op: PutTaxes) -> Result<TaxSettings, Error> {
+        self.change_taxes(cx, Change::Whole(op.0)).await
+    }
+}
+
+impl Handle<PatchTaxes> for Orders {
+    async fn handle(&self, cx: &Cx, op: PatchTaxes) -> Result<TaxSettings, Error> {
+        self.change_taxes(cx, Change::Part(op.0)).await
+    }
+}
+
+impl Orders {
+    /// Changes taxes; a class that products have stays. One that a product gets at this very moment is not sold, and the auditor
+    /// names it.
+    async fn change_taxes(&self, cx: &Cx, wanted: Change<TaxSettings>) -> Result<TaxSettings, Error> {
+        let settings = self.settings.get(&self.db).await?;
+        let (before, after) = (&settings.taxes, wanted.of(&settings.taxes, &settings.store)?);
+        let classes: Vec<String> =
+            before.class_names().difference(&after.class_names()).map(|class| (*class).to_owned()).collect();
+        if !classes.is_empty() {
+            let uses = cx.elevated().call(UsedTaxClasses { classes }).await?.uses;
+            if !uses.is_empty() {
+                return Err(reject::tax_class_in_use(&uses));
+            }
+        }
+        change(&self.db, cx, wanted).await
+    }
 }
 
 impl PlaceOrder {

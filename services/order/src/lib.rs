@@ -32,7 +32,7 @@ use promox_contract::order::{
     PurchasesOf, StandingOfOrder, StoreProfile,
 };
 use promox_contract::promotion::PricingTerms;
-use promox_contract::store::{PledgeAmounts, SettleAmounts, StorePayments};
+use promox_contract::store::{PledgeAmounts, SettleAmounts, StorePayments, StoreTaxes};
 use promox_contract::user::ExportOrders;
 use promox_kernel::{Currency, Cx, Error, Job, Registry, register};
 use promox_storage::{Cache, Consumer, Db, Record, TableDef};
@@ -89,7 +89,7 @@ impl Orders {
             DeliverFulfilment, RequestReturn, ApproveReturn, RejectReturn, ImportOrders, ExportHistory,
             GetStore, PutStore, PatchStore, GetShipping, PutShipping, PatchShipping, GetTaxes, PutTaxes, PatchTaxes,
             GetPayments, PutPayments, PatchPayments,
-            StoreProfile, StorePayments, PledgeAmounts, SettleAmounts, PriceCart, DescribeOrder, OwnsOrder, ExportOrders, PurchasesOf, FirstPaidOrder, PrepareErasure, OrderFigures, CreditFigures,
+            StoreProfile, StorePayments, StoreTaxes, PledgeAmounts, SettleAmounts, PriceCart, DescribeOrder, OwnsOrder, ExportOrders, PurchasesOf, FirstPaidOrder, PrepareErasure, OrderFigures, CreditFigures,
             PricingTerms, CancelVoided, StandingOfOrder,
         );
     }

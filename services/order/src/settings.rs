@@ -3,6 +3,7 @@
 mod changes;
 pub(crate) mod currency;
 mod groups;
+mod taxes;
 
 use std::sync::Arc;
 
@@ -21,6 +22,10 @@ use crate::records::Setting;
 
 /// The days of a withdrawal in the EU, which most shops elsewhere give too.
 const RETURN_DAYS: u32 = 14;
+
+/// The tax class that every store has.
+const STANDARD: &str = "STANDARD";
+
 /// The row that every change of settings bumps.
 const EPOCH: &str = "epoch";
 
@@ -30,7 +35,7 @@ const EPOCH: &str = "epoch";
 pub struct StoreSettings {
     /// The store's name.
     pub name: String,
-    /// The one currency of the store; fixed once there is a price, rate or amount.
+    /// The one currency of the store; fixed once there is a price, rate or amount (409 `CURRENCY_FIXED`).
     pub currency: Currency,
     /// The IANA time zone of its days.
     pub timezone: String,
@@ -73,7 +78,7 @@ impl Default for StoreSettings {
 pub struct StorePatch {
     /// The store's name.
     pub name: Patch<String>,
-    /// The one currency of the store; fixed once there is a price, rate or amount.
+    /// The one currency of the store; fixed once there is a price, rate or amount (409 `CURRENCY_FIXED`).
     pub currency: Patch<Currency>,
     /// The IANA time zone of its days.
     pub timezone: Patch<String>,
@@ -156,8 +161,13 @@ pub struct ShippingRate {
 pub struct TaxSettings {
     /// Whether catalogue prices carry their tax inside.
     pub prices_include_tax: bool,
-    /// The tax class of shipping.
+    /// The tax class of shipping, one of the store's.
     pub shipping_tax_class: String,
+    /// The tax classes of the store, STANDARD always among them; null for those that rates name. One that products have cannot be
+    /// taken away (409 `TAX_CLASS_IN_USE` with `uses`).
+    #[serde(deserialize_with = "nullable")]
+    #[schemars(required)]
+    pub classes: Option<Vec<String>>,
     /// The rates.
     pub rates: Vec<TaxRate>,
     /// Counts its changes. Sent with a change it must be the present one, as `If-Match` must.
@@ -168,7 +178,13 @@ json_reply!(TaxSettings, etag version);
 
 impl Default for TaxSettings {
     fn default() -> Self {
-        Self { prices_include_tax: true, shipping_tax_class: "SHIPPING".to_owned(), rates: Vec::new(), version: 0 }
+        Self {
+            prices_include_tax: true,
+            shipping_tax_class: STANDARD.to_owned(),
+            classes: None,
+            rates: Vec::new(),
+            version: 0,
+        }
     }
 }
 
@@ -178,8 +194,10 @@ impl Default for TaxSettings {
 pub struct TaxPatch {
     /// Whether catalogue prices carry their tax inside.
     pub prices_include_tax: Patch<bool>,
-    /// The tax class of shipping.
+    /// The tax class of shipping, one of the store's.
     pub shipping_tax_class: Patch<String>,
+    /// The tax classes of the store, all of them; null for those that rates name.
+    pub classes: Patch<Vec<String>>,
     /// The rates, all of them.
     pub rates: Patch<Vec<TaxRate>>,
     /// The version that is changed, when it is sent: it must be the present one.
@@ -193,7 +211,8 @@ pub struct TaxRate {
     /// ISO 3166-1 alpha-2, in any case of letters.
     #[serde(deserialize_with = "promox_kernel::country::capital")]
     pub country: String,
-    /// Null for the whole country; a region's rate counts before its country's.
+    /// An ISO 3166-2 code, `CA` or `US-CA`, or the region's name; kept as the code without the country. Null for the whole country;
+    /// a region's rate counts before its country's.
     #[serde(default)]
     pub region: Option<String>,
     /// The class of goods, `"STANDARD"`.

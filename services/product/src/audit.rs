@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use promox_contract::ids::{CategoryId, ProductId};
-use promox_contract::store::IN_CURRENCY;
+use promox_contract::store::{IN_CURRENCY, TAX_CLASSES};
 use promox_storage::{Audit, Database, Report, StoreError, Tx};
 
 use crate::Products;
@@ -76,6 +76,7 @@ fn audit_variants(tx: &Tx<'_>, report: &mut Report, product: &Product) -> Result
 }
 
 fn audit_prices(report: &mut Report, product: &Product) {
+    report.names(TAX_CLASSES, product.tax_class.as_str(), || format!("product {}", product.id));
     report.names(IN_CURRENCY, product.currency.code(), || format!("product {}", product.id));
     let variants = product.variants.iter();
     let amounts = variants.flat_map(|it| [Some(it.price), it.compare_at_price, it.cost]).chain([product.floor_price]);

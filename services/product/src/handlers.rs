@@ -6,8 +6,10 @@ use promox_contract::ids::{CategoryId, ProductId};
 use promox_contract::import::ImportReport;
 use promox_contract::inventory::AvailableStock;
 use promox_contract::order::StoreProfile;
-use promox_contract::product::{DescribeForSale, DescribeSkus, SkuDescriptions};
-use promox_contract::store::write_amounts;
+use promox_contract::product::{
+    DescribeForSale, DescribeSkus, SkuDescriptions, TaxClassUse, TaxClassUses, UsedTaxClasses,
+};
+use promox_contract::store::{StoreTaxes, write_amounts};
 use promox_kernel::{Access, Amount, Cx, Download, Error, FieldError, Handle, Patch, Sku, Warnings};
 use promox_storage::{Lane, StoreError, Tx};
 
@@ -21,7 +23,7 @@ use crate::commands::{self, Desk};
 use crate::pages::Rendered;
 use crate::prices::{Prices, Shown};
 use crate::queries::{describe, epochs, owner, sum_available, view};
-use crate::records::{Category, Epochs, Product, ProductBySlug};
+use crate::records::{Category, Epochs, Product, ProductBySlug, ProductByTaxClass};
 use crate::rules::{Branch, Ruled, ShelfPrice, Tree};
 use crate::search::{Query, ResultSet};
 use crate::{Products, transfer};
@@ -42,8 +44,9 @@ struct Shelf {
 impl Products {
     /// What a command needs beside its own words.
     pub(crate) async fn desk(&self, cx: &Cx) -> Result<Desk, Error> {
-        let store = cx.call(StoreProfile {}).await?;
-        Ok(Desk { cx: cx.clone(), currency: store.currency, trees: self.trees.clone() })
+        let (store, taxes) = (cx.call(StoreProfile {}).await?, cx.call(StoreTaxes {}).await?);
+        let tax_classes = taxes.classes.into();
+        Ok(Desk { cx: cx.clone(), currency: store.currency, tax_classes, trees: self.trees.clone() })
     }
 
     /// The page of the product that `find` finds.
@@ -230,6 +233,18 @@ impl Handle<DescribeSkus> for Products {
 impl Handle<DescribeForSale> for Products {
     async fn handle(&self, cx: &Cx, asked: DescribeForSale) -> Result<SkuDescriptions, Error> {
         self.described(cx, &asked.skus, asked.channel).await
+    }
+}
+
+impl Handle<UsedTaxClasses> for Products {
+    async fn handle(&self, _: &Cx, asked: UsedTaxClasses) -> Result<TaxClassUses, Error> {
+        let mut uses = Vec::new();
+        for tax_class in asked.classes {
+            let found = |tx: &Tx<'_>| tx.scan_by::<ProductByTaxClass>().prefix(tax_class.as_str()).first();
+            let found: Option<Product> = self.db.read(found).await?;
+            uses.extend(found.map(|product| TaxClassUse { tax_class, sku: product.sku }));
+        }
+        Ok(TaxClassUses { uses })
     }
 }
 

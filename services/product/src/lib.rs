@@ -30,7 +30,7 @@ mod tests;
 use std::sync::Arc;
 
 use parking_lot::RwLock;
-use promox_contract::product::{DescribeForSale, DescribeSkus};
+use promox_contract::product::{DescribeForSale, DescribeSkus, UsedTaxClasses};
 use promox_contract::promotion::ShelfSignal;
 use promox_kernel::{Error, Registry, register};
 use promox_storage::{Db, Follower, Record, TableDef};
@@ -90,7 +90,7 @@ impl Products {
             ListProducts, SuggestProducts, GetProduct, GetProductBySku, GetProductBySlug,
             CreateProduct, UpdateProduct, ArchiveProduct, ImportProducts, ExportProducts,
             ListCategories, GetCategory, CreateCategory, UpdateCategory, DeleteCategory,
-            DescribeSkus, DescribeForSale,
+            DescribeSkus, DescribeForSale, UsedTaxClasses,
         );
     }
 }

@@ -50,6 +50,7 @@ record! {
     unique ProductBySku = 101 (sku);
     unique ProductBySlug = 102 (slug);
     index ProductByEpoch = 103 (epoch);
+    index ProductByTaxClass = 104 (tax_class);
 }
 
 /// What is sold: one SKU of a product.

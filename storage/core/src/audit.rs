@@ -107,3 +107,22 @@ impl Report {
         crate::schema::check_table(self, reader, table)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_rows_name_is_held_against_what_their_owner_knows() {
+        let mut report = Report::default();
+        for (name, row) in [("REDUCED", "product 1"), ("STANDRAD", "product 2"), ("STANDRAD", "product 3")] {
+            report.names("a class is known", name, || row.to_owned());
+        }
+        report.names("nobody knows", "anything", || "row 1".to_owned());
+        report.knows("a class is known", "REDUCED");
+        report.knows("a class is known", "UNUSED");
+        let (findings, _) = report.finish();
+        let wanted = Finding { invariant: "a class is known", detail: "product 2: STANDRAD".to_owned() };
+        assert_eq!(findings, [wanted]);
+    }
+}

@@ -23,7 +23,7 @@ use crate::checkout::{Draft, Extras, NewOrder, StoredClaim};
 use crate::reject;
 use crate::rules::pricing::{self, Basket, Priced};
 use crate::rules::{request, shipping};
-use crate::settings::Settings;
+use crate::settings::{Settings, TaxSettings};
 
 /// How long a quote is good.
 const QUOTE_LIFE: Duration = Duration::from_mins(15);
@@ -66,8 +66,11 @@ impl Orders {
     /// What an order of this request would be, checked as far as can be without holding anything.
     pub(crate) async fn prepare(&self, cx: &Cx, body: &PlaceOrder) -> Result<(Draft, Option<OrderedCart>), Error> {
         request::check(body)?;
+        let settings = self.settings.get(&self.db).await?;
+        let body = request::in_regions(body, &settings.taxes)?;
+        let body = &*body;
         require_email(cx, body)?;
-        let assessed = self.assess(cx, body, Asker::Order).await?;
+        let assessed = self.assess(cx, body, Asker::Order, settings).await?;
         let email = assessed.email.clone().ok_or_else(|| Error::not_found("user"))?;
         let (priced, extras) = match &body.quote_id {
             Some(id) => {
@@ -106,10 +109,15 @@ impl Orders {
         Ok((draft, cart))
     }
 
-    /// Prices a request.
-    pub(crate) async fn assess(&self, cx: &Cx, body: &PlaceOrder, asker: Asker) -> Result<Assessed, Error> {
+    /// Prices a request by these settings.
+    pub(crate) async fn assess(
+        &self,
+        cx: &Cx,
+        body: &PlaceOrder,
+        asker: Asker,
+        settings: Arc<Settings>,
+    ) -> Result<Assessed, Error> {
         let strict = asker == Asker::Order;
-        let settings = self.settings.get(&self.db).await?;
         let (items, cart) = match &body.items {
             Some(items) => (items.clone(), None),
             None => cart_or_reservations(self.cart(cx).await, body)?,
@@ -123,6 +131,7 @@ impl Orders {
         if lines.is_empty() {
             return Err(Error::field("/items", "nothing that can be bought"));
         }
+        check_classes(&lines, &settings.taxes, strict, &mut warnings)?;
         let currency = settings.store.currency;
         let subtotal = pricing::subtotal(&lines)?;
         let options = shipping::options(&settings.shipping, body.shipping_address.as_ref(), subtotal, currency);
@@ -171,7 +180,9 @@ impl Orders {
     /// The price of a request, remembered for 15 minutes.
     pub(crate) async fn quote(&self, cx: &Cx, body: PlaceOrder) -> Result<QuoteView, Error> {
         request::check(&body)?;
-        let assessed = self.assess(cx, &body, Asker::Quote).await?;
+        let settings = self.settings.get(&self.db).await?;
+        let body = request::in_regions(&body, &settings.taxes)?;
+        let assessed = self.assess(cx, &body, Asker::Quote, settings).await?;
         let expires_at = cx.now + QUOTE_LIFE;
         let quote_id = cx.node.entropy.token();
         let asked = what_was_asked(cx, &body, &assessed, body.email.as_ref());
@@ -221,6 +232,28 @@ impl Orders {
         cx.call(CheckPaymentChoice { choice: choice.clone() }).await?;
         Ok(Some(choice))
     }
+}
+
+/// Goods of a tax class that the store does not have are not sold: nobody could say what tax they bear.
+fn check_classes(
+    lines: &[CartLine],
+    taxes: &TaxSettings,
+    strict: bool,
+    warnings: &mut Vec<String>,
+) -> Result<(), Error> {
+    if taxes.rates.is_empty() {
+        return Ok(());
+    }
+    let untaxed = lines.iter().map(|line| &line.item).find(|item| !taxes.has_class(&item.tax_class));
+    let Some(item) = untaxed else { return Ok(()) };
+    let message = format!("{} has the tax class \"{}\", which the store does not have.", item.sku, item.tax_class);
+    if strict {
+        return Err(Error::refused("UNKNOWN_TAX_CLASS", message)
+            .with("sku", &item.sku)
+            .with("taxClass", &item.tax_class));
+    }
+    warnings.push(message);
+    Ok(())
 }
 
 /// What the caller's cart holds. Without anything in it an order of flash reservations is of those alone.

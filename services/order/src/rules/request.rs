@@ -1,11 +1,13 @@
 //! What a checkout's request must be before anything is asked or held.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use promox_contract::inventory::SkuQuantity;
 use promox_kernel::{Error, FieldError, bounded, country, multiline};
 
 use crate::api::{Address, PlaceOrder};
+use crate::settings::TaxSettings;
 
 /// Units of one line at most.
 pub(crate) const MOST_UNITS: u32 = 1_000_000;
@@ -50,6 +52,38 @@ pub(crate) fn check(request: &PlaceOrder) -> Result<(), Error> {
         faults.push(FieldError::new("/couponCodes", "at most 50 codes and reservations"));
     }
     if faults.is_empty() { Ok(()) } else { Err(Error::invalid(faults)) }
+}
+
+/// The request with its regions as rates name them. Where the country is taxed by region, goods are shipped to one that is
+/// understood, or not at all: without it they would be taxed at another rate, or at none.
+pub(crate) fn in_regions<'a>(request: &'a PlaceOrder, taxes: &TaxSettings) -> Result<Cow<'a, PlaceOrder>, Error> {
+    let mut faults = Vec::new();
+    let mut code_of = |address: &Option<Address>, at: &str, required: bool| {
+        let address = address.as_ref().filter(|address| taxes.is_by_region(&address.country))?;
+        let text = address.region.as_deref().unwrap_or_default();
+        if text.trim().is_empty() {
+            if required {
+                let detail = format!("the region decides the tax in {}", address.country);
+                faults.push(FieldError { pointer: at.to_owned(), code: "MISSING".into(), detail });
+            }
+            return None;
+        }
+        let code = taxes.facts().region(&address.country, text).map_err(|detail| FieldError::new(at, detail));
+        code.map_err(|fault| faults.push(fault)).ok().filter(|code| code != text)
+    };
+    let shipping = code_of(&request.shipping_address, "/shippingAddress/region", true);
+    let billing = code_of(&request.billing_address, "/billingAddress/region", false);
+    if !faults.is_empty() {
+        return Err(Error::invalid(faults));
+    }
+    let mut request = Cow::Borrowed(request);
+    if let Some(code) = shipping {
+        request.to_mut().shipping_address.iter_mut().for_each(|address| address.region = Some(code.clone()));
+    }
+    if let Some(code) = billing {
+        request.to_mut().billing_address.iter_mut().for_each(|address| address.region = Some(code.clone()));
+    }
+    Ok(request)
 }
 
 /// Faults of lines: too many, none, or of a quantity that cannot be sold.

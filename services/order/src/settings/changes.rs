@@ -18,7 +18,7 @@ pub(crate) enum Change<G: Group> {
 
 impl<G: Group> Change<G> {
     /// The group after the change, in the form that it is kept in. Its version is the one that the caller says it changes.
-    fn of(&self, old: &G, store: &StoreSettings) -> Result<G, Error> {
+    pub(crate) fn of(&self, old: &G, store: &StoreSettings) -> Result<G, Error> {
         let mut faults: Vec<FieldError> = Vec::new();
         let mut group = match self {
             Self::Whole(group) => group.clone(),

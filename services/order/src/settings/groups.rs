@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::hash::Hash;
 
-use promox_kernel::{Amount, Currency, FieldError, bounded};
+use promox_kernel::{Amount, Currency, FieldError, bounded, region};
 use rust_decimal::Decimal;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -190,8 +190,17 @@ impl Group for TaxSettings {
     fn patch(&mut self, patch: TaxPatch, faults: &mut Vec<FieldError>) {
         patch.prices_include_tax.replace(&mut self.prices_include_tax, "/pricesIncludeTax", faults);
         patch.shipping_tax_class.replace(&mut self.shipping_tax_class, "/shippingTaxClass", faults);
+        patch.classes.apply(&mut self.classes);
         patch.rates.replace(&mut self.rates, "/rates", faults);
         patch.version.replace(&mut self.version, "/version", faults);
+    }
+    /// Regions are written as their codes.
+    fn normalise(&mut self, _: &StoreSettings) {
+        for rate in &mut self.rates {
+            if let Some(region) = &mut rate.region {
+                *region = region::region(&rate.country, region).unwrap_or_else(|_| region.clone());
+            }
+        }
     }
     fn version(&self) -> i64 {
         self.version
@@ -201,12 +210,26 @@ impl Group for TaxSettings {
     }
     fn faults(&self, _: &StoreSettings) -> Vec<FieldError> {
         let mut faults = Vec::new();
-        length(&self.shipping_tax_class, LONGEST_CODE, "/shippingTaxClass", &mut faults);
+        let mut listed = HashSet::new();
+        for (c, class) in self.classes.iter().flatten().enumerate() {
+            let at = format!("/classes/{c}");
+            length(class, LONGEST_CODE, &at, &mut faults);
+            once(&mut listed, class, "this class is in the list already", at, &mut faults);
+        }
+        let classes = self.class_names();
+        if !classes.contains(self.shipping_tax_class.as_str()) {
+            let fault =
+                "no rate names this tax class, so shipping would be free of tax: if that is meant, list it in classes";
+            faults.push(FieldError::new("/shippingTaxClass", fault));
+        }
         let mut seen = HashSet::new();
         for (r, rate) in self.rates.iter().enumerate() {
             let at = format!("/rates/{r}");
             rate_faults(rate, &at, &mut faults);
-            let what = (&rate.country, rate.region.as_ref().map(|region| region.to_lowercase()), &rate.tax_class);
+            if !classes.contains(rate.tax_class.as_str()) {
+                faults.push(FieldError::new(format!("{at}/taxClass"), "classes are listed, and this is none of them"));
+            }
+            let what = (&rate.country, &rate.region, &rate.tax_class);
             once(&mut seen, what, "another rate is for the same place and class", at, &mut faults);
         }
         faults
@@ -239,8 +262,8 @@ fn rate_faults(rate: &TaxRate, at: &str, faults: &mut Vec<FieldError>) {
     if let Err(detail) = promox_kernel::country(&rate.country) {
         faults.push(FieldError::new(format!("{at}/country"), detail));
     }
-    if let Some(region) = &rate.region {
-        length(region, LONGEST_NAME, &format!("{at}/region"), faults);
+    if let Some(Err(detail)) = rate.region.as_ref().map(|region| region::region(&rate.country, region)) {
+        faults.push(FieldError::new(format!("{at}/region"), detail));
     }
     length(&rate.tax_class, LONGEST_CODE, &format!("{at}/taxClass"), faults);
     if !is_percent(rate.percent) {

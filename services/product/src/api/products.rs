@@ -112,7 +112,7 @@ macro_rules! product_members {
             pub attributes: Patch<BTreeMap<String, Option<String>>>,
             /// Its pictures, at most 20.
             pub images: Patch<Vec<Image>>,
-            /// Which tax rate applies, STANDARD unless said.
+            /// Which tax rate applies: one of the store's tax classes, STANDARD unless said.
             pub tax_class: Patch<String>,
             /// Weight of one.
             pub weight_grams: Patch<u32>,

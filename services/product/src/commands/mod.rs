@@ -24,6 +24,8 @@ use crate::rules::{Terms, Tree};
 pub(crate) struct Desk {
     pub(crate) cx: Cx,
     pub(crate) currency: Currency,
+    /// The store's tax classes.
+    pub(crate) tax_classes: Arc<[String]>,
     pub(crate) trees: Arc<TreeCache>,
 }
 
@@ -46,7 +48,8 @@ impl Desk {
 
 impl Session<'_> {
     fn terms(&self, tx: &Tx<'_>) -> Terms<'_> {
-        Terms { currency: self.desk.currency, tree: &self.tree, now: tx.now() }
+        let Desk { currency, tax_classes, .. } = self.desk;
+        Terms { currency: *currency, tax_classes, tree: &self.tree, now: tx.now() }
     }
 
     /// The catalogue's epoch after this transaction.

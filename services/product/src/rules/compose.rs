@@ -22,6 +22,8 @@ const LONGEST_DESCRIPTION: usize = 20_000;
 pub(crate) struct Terms<'a> {
     /// The store's currency.
     pub(crate) currency: Currency,
+    /// The store's tax classes.
+    pub(crate) tax_classes: &'a [String],
     pub(crate) tree: &'a Tree,
     pub(crate) now: Timestamp,
 }
@@ -56,7 +58,7 @@ pub(crate) fn compose(base: Option<&Product>, change: ProductChange, terms: &Ter
     if reprices {
         product.currency = terms.currency;
     }
-    let change = describe(&mut product, change, terms.tree, &mut faults);
+    let change = describe(&mut product, change, terms, &mut faults);
     product.variants = Json(vary(base, &mut product, change, &mut faults));
     check_money(&mut product, &mut faults);
     faults.finish()?;
@@ -114,19 +116,25 @@ fn slug_choice(new: bool, slug: Patch<String>, faults: &mut Faults) -> SlugChoic
 }
 
 /// Applies what is said about the product as a whole; gives back what is left, about what is sold.
-fn describe(product: &mut Product, change: ProductChange, tree: &Tree, faults: &mut Faults) -> Wares {
+fn describe(product: &mut Product, change: ProductChange, terms: &Terms<'_>, faults: &mut Faults) -> Wares {
     faults.member("/name", change.name, &mut product.name, 1, 200);
     faults.member("/description", change.description, &mut product.description, 0, LONGEST_DESCRIPTION);
     Faults::plain(change.status, &mut product.status, ProductStatus::Active);
-    let tax_class = match change.tax_class {
-        Patch::Clear => Patch::Set(DEFAULT_TAX_CLASS.to_owned()),
-        other => other,
-    };
-    faults.member("/taxClass", tax_class, &mut product.tax_class, 1, 40);
+    match change.tax_class {
+        Patch::Keep => {}
+        Patch::Clear => DEFAULT_TAX_CLASS.clone_into(&mut product.tax_class),
+        Patch::Set(class) if terms.tax_classes.iter().any(|known| *known == class.trim()) => {
+            class.trim().clone_into(&mut product.tax_class);
+        }
+        Patch::Set(_) => {
+            let detail = format!("one of the store's tax classes: {}", terms.tax_classes.join(", "));
+            faults.code("/taxClass", "UNKNOWN_TAX_CLASS", detail);
+        }
+    }
     change.weight_grams.apply(&mut product.weight_grams);
     Faults::plain(change.discountable, &mut product.discountable, true);
     change.floor_price.apply(&mut product.floor_price);
-    categorise(&mut product.category_ids, change.category_ids, tree, faults);
+    categorise(&mut product.category_ids, change.category_ids, terms.tree, faults);
     attribute(&mut product.attributes, change.attributes, faults);
     illustrate(&mut product.images, change.images, faults);
     Wares {

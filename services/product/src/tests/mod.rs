@@ -15,7 +15,7 @@ use promox_contract::inventory::{Availability, AvailableStock, StockChanged};
 use promox_contract::order::{StoreFacts, StoreProfile};
 use promox_contract::product::SkuDescription;
 use promox_contract::promotion::{ShelfPriceList, ShelfPrices, ShelfSignal};
-use promox_contract::store::{AmountsPledged, PledgeAmounts};
+use promox_contract::store::{AmountsPledged, PledgeAmounts, StoreTaxes, TaxFacts};
 use promox_kernel::{
     Amount, Clock, Content, Currency, Cx, Entropy, Error, Handle, Node, Op, Principal, Registry, Reply, Sku, Timestamp,
     bind_json,
@@ -66,6 +66,13 @@ impl Handle<StoreProfile> for Others {
     }
 }
 
+impl Handle<StoreTaxes> for Others {
+    async fn handle(&self, _: &Cx, _: StoreTaxes) -> Result<TaxFacts, Error> {
+        let classes = ["REDUCED", "STANDARD", "ZERO"].map(str::to_owned).to_vec();
+        Ok(TaxFacts { classes, ..TaxFacts::default() })
+    }
+}
+
 impl Handle<PledgeAmounts> for Others {
     async fn handle(&self, _: &Cx, _: PledgeAmounts) -> Result<AmountsPledged, Error> {
         Ok(AmountsPledged { pending: false })
@@ -97,6 +104,7 @@ impl Shop {
         registry.register::<AvailableStock, _>(&others);
         registry.register::<StoreProfile, _>(&others);
         registry.register::<PledgeAmounts, _>(&others);
+        registry.register::<StoreTaxes, _>(&others);
         registry.register::<ShelfPrices, _>(&others);
         node.install(registry);
         let shop = Self { node, db, products, others, signal };

@@ -184,7 +184,7 @@ pub struct AddressView {
     pub city: String,
     /// The postal code.
     pub postal_code: Option<String>,
-    /// State, province or county.
+    /// State, province or county; where the country is taxed by region, an ISO 3166-2 code or name, kept as the code.
     pub region: Option<String>,
     /// ISO 3166 alpha-2.
     pub country: String,
@@ -229,7 +229,7 @@ pub struct CreateAddress {
     pub city: String,
     /// The postal code.
     pub postal_code: Option<String>,
-    /// State, province or county.
+    /// State, province or county; where the country is taxed by region, an ISO 3166-2 code or name, kept as the code.
     pub region: Option<String>,
     /// ISO 3166 alpha-2.
     pub country: String,
@@ -262,7 +262,7 @@ pub struct UpdateAddress {
     /// The postal code.
     #[serde(default)]
     pub postal_code: Patch<String>,
-    /// State, province or county.
+    /// State, province or county; where the country is taxed by region, an ISO 3166-2 code or name, kept as the code.
     #[serde(default)]
     pub region: Patch<String>,
     /// ISO 3166 alpha-2.

@@ -1,5 +1,6 @@
 //! The address book: exactly one default as long as there is an entry.
 
+use promox_contract::store::TaxFacts;
 use promox_kernel::{Cx, Error, Timestamp, UserId};
 use promox_storage::{StoreError, Tx};
 
@@ -40,8 +41,8 @@ fn entered(user: UserId, id: i64, it: CreateAddress, now: Timestamp) -> Address 
 }
 
 /// Enters an address.
-pub(crate) fn create(tx: &mut Tx<'_>, user: UserId, op: &CreateAddress) -> Result<Address, Error> {
-    let checked = check(op.clone())?;
+pub(crate) fn create(tx: &mut Tx<'_>, user: UserId, op: &CreateAddress, taxes: &TaxFacts) -> Result<Address, Error> {
+    let checked = check(op.clone(), taxes)?;
     let book = book(tx, user)?;
     if book.len() >= MOST {
         return Err(reject::book_full(MOST));
@@ -56,12 +57,18 @@ pub(crate) fn create(tx: &mut Tx<'_>, user: UserId, op: &CreateAddress) -> Resul
 }
 
 /// Changes the members of an address that are sent.
-pub(crate) fn update(tx: &mut Tx<'_>, cx: &Cx, user: UserId, op: &UpdateAddress) -> Result<Address, Error> {
+pub(crate) fn update(
+    tx: &mut Tx<'_>,
+    cx: &Cx,
+    user: UserId,
+    op: &UpdateAddress,
+    taxes: &TaxFacts,
+) -> Result<Address, Error> {
     let before = entry(tx, cx, user, op.id)?;
     if before.is_default && op.is_default == Some(false) {
         return Err(Error::field("/isDefault", "one address is the default: make another one the default instead"));
     }
-    let checked = check(patched(request(&before), op.clone()))?;
+    let checked = check(patched(request(&before), op.clone()), taxes)?;
     let mut row = Address {
         created_at: before.created_at,
         updated_at: before.updated_at,

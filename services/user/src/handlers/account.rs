@@ -1,6 +1,7 @@
 //! What users do with their own account.
 
 use promox_contract::order::PrepareErasure;
+use promox_contract::store::StoreTaxes;
 use promox_contract::user::{ExportCarts, ExportNotifications, ExportOrders, ExportPayments, ExportRewards};
 use promox_kernel::{Cx, Error, Handle, Kind, Op, Page, UserId};
 use promox_storage::Tx;
@@ -135,15 +136,16 @@ impl Handle<ListAddresses> for Users {
 impl Handle<CreateAddress> for Users {
     async fn handle(&self, cx: &Cx, op: CreateAddress) -> Result<AddressView, Error> {
         let (id, _) = login_of(cx)?;
-        self.db.answer(cx, move |tx| addresses::create(tx, id, &op).map(queries::address_view)).await
+        let taxes = cx.call(StoreTaxes {}).await?;
+        self.db.answer(cx, move |tx| addresses::create(tx, id, &op, &taxes).map(queries::address_view)).await
     }
 }
 
 impl Handle<UpdateAddress> for Users {
     async fn handle(&self, cx: &Cx, op: UpdateAddress) -> Result<AddressView, Error> {
         let (id, _) = login_of(cx)?;
-        let who = cx.clone();
-        self.db.write(cx, move |tx| addresses::update(tx, &who, id, &op).map(queries::address_view)).await
+        let (who, taxes) = (cx.clone(), cx.call(StoreTaxes {}).await?);
+        self.db.write(cx, move |tx| addresses::update(tx, &who, id, &op, &taxes).map(queries::address_view)).await
     }
 }
 

@@ -1,5 +1,6 @@
 //! What an address must have.
 
+use promox_contract::store::TaxFacts;
 use promox_kernel::{Error, Patch, bounded, country};
 
 use super::faults::Faults;
@@ -17,9 +18,11 @@ fn postal_code(text: &str) -> Result<String, String> {
     bounded(text, 1, 20)
 }
 
-/// The same address with every member checked and trimmed.
-pub(crate) fn check(address: CreateAddress) -> Result<CreateAddress, Error> {
+/// The address with every member checked and trimmed, its region as the store's tax rates name it.
+pub(crate) fn check(address: CreateAddress, taxes: &TaxFacts) -> Result<CreateAddress, Error> {
     let mut faults = Faults::default();
+    let place = country(&address.country).unwrap_or_default();
+    let region = |text: &str| line(text).and_then(|text| taxes.region(&place, &text));
     let checked = CreateAddress {
         name: faults.take("/name", line(&address.name)),
         company: faults.optional("/company", address.company.as_deref(), line),
@@ -27,7 +30,7 @@ pub(crate) fn check(address: CreateAddress) -> Result<CreateAddress, Error> {
         line2: faults.optional("/line2", address.line2.as_deref(), line),
         city: faults.take("/city", line(&address.city)),
         postal_code: faults.optional("/postalCode", address.postal_code.as_deref(), postal_code),
-        region: faults.optional("/region", address.region.as_deref(), line),
+        region: faults.optional("/region", address.region.as_deref(), region),
         country: faults.take("/country", country(&address.country)),
         phone: faults.optional("/phone", address.phone.as_deref(), profile::phone),
         is_default: address.is_default,

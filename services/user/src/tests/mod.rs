@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 use promox_contract::cart::MergeGuestCart;
 use promox_contract::notification::SendMessage;
 use promox_contract::order::{OpenOrders, PrepareErasure, StoreFacts, StoreProfile};
+use promox_contract::store::{StoreTaxes, TaxFacts};
 use promox_contract::user::{
     Authenticate, ExportCarts, ExportNotifications, ExportOrders, ExportPayments, ExportRewards, PersonalData,
 };
@@ -64,6 +65,12 @@ impl Handle<StoreProfile> for Others {
         Ok(StoreFacts { name, currency: Currency::GBP, timezone, locale, ignore_plus_tags: true })
     }
 }
+impl Handle<StoreTaxes> for Others {
+    async fn handle(&self, _: &Cx, _: StoreTaxes) -> Result<TaxFacts, Error> {
+        let regions = [("US".to_owned(), vec!["CA".to_owned()])].into();
+        Ok(TaxFacts { classes: vec!["STANDARD".to_owned()], regions })
+    }
+}
 macro_rules! exports {
     ($($op:ty),+) => {$(
         impl Handle<$op> for Others {
@@ -91,7 +98,7 @@ impl Shop {
         let users = Users::new(engine.database(Database::Ecommerce), Cache::in_memory(), UserSettings::default());
         let (others, mut registry) = (Arc::<Others>::default(), Registry::default());
         users.register(&mut registry);
-        promox_kernel::register!(registry, &others; SendMessage, MergeGuestCart, StoreProfile, PrepareErasure);
+        promox_kernel::register!(registry, &others; SendMessage, MergeGuestCart, StoreProfile, StoreTaxes, PrepareErasure);
         promox_kernel::register!(registry, &others; ExportOrders, ExportPayments, ExportCarts, ExportNotifications);
         promox_kernel::register!(registry, &others; ExportRewards);
         users.set_permissions(registry.entries().iter().filter_map(|entry| entry.access.permission()).collect());

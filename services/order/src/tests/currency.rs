@@ -1,0 +1,37 @@
+//! The currency of a store while its first amounts are being written.
+
+use promox_kernel::Currency;
+
+use super::desk::Desk;
+use crate::settings::currency;
+
+#[tokio::test]
+async fn a_pledge_keeps_the_currency_until_it_is_settled() {
+    let desk = Desk::open();
+    let yen: Currency = "JPY".parse().unwrap();
+    let guarded = async || {
+        let answer = desk.write(move |tx| currency::guard(tx, Currency::GBP, yen)).await;
+        answer.err().map(|error| error.code().to_owned())
+    };
+    let pledged = async |currency| desk.write(move |tx| currency::pledge(tx, currency)).await;
+    let settled = async |written| desk.write(move |tx| currency::settle(tx, written)).await.unwrap();
+    assert_eq!(guarded().await, None);
+    assert!(pledged(Currency::GBP).await.unwrap() && pledged(Currency::GBP).await.unwrap());
+    assert_eq!(pledged(yen).await.unwrap_err().code(), "CURRENCY_CHANGED", "the store is one of pounds");
+    settled(false).await;
+    assert_eq!(guarded().await.as_deref(), Some("CURRENCY_FIXED"), "the other one is still out");
+    settled(false).await;
+    assert_eq!(guarded().await, None, "nothing was written");
+    assert!(pledged(Currency::GBP).await.unwrap());
+    settled(true).await;
+    assert_eq!(guarded().await.as_deref(), Some("CURRENCY_FIXED"));
+    assert!(!pledged(Currency::GBP).await.unwrap(), "it is fixed: nothing is to be settled");
+}
+
+#[tokio::test]
+async fn a_pledge_that_a_crash_left_counts_as_written() {
+    let desk = Desk::open();
+    desk.write(|tx| currency::pledge(tx, Currency::GBP)).await.unwrap();
+    desk.write(currency::settle_all).await.unwrap();
+    assert!(!desk.write(|tx| currency::pledge(tx, Currency::GBP)).await.unwrap());
+}
