@@ -45,3 +45,4 @@ mod settings;
 mod shelf;
 mod shop;
 mod units;
+mod skus;

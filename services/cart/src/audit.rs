@@ -1,5 +1,6 @@
 //! What the auditor recomputes of carts.
 
+use promox_contract::product::{VARIANTS, variant_named};
 use promox_storage::{Audit, Database, Report, StoreError, Tx};
 
 use crate::Carts;
@@ -17,6 +18,7 @@ impl Audit for Carts {
         }
         for item in tx.scan::<CartItem>().rows() {
             let item = item?;
+            report.names(VARIANTS, variant_named(item.variant_id, None), || format!("cart {}", item.cart_id));
             let owned = tx.get::<Cart>(&item.cart_id)?.is_some();
             report.check("references: a line is in a cart", owned, || format!("cart {} {}", item.cart_id, item.sku));
             let fits = (1..=MOST_UNITS).contains(&item.quantity);

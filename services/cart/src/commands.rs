@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use promox_contract::cart::EmptyCart;
-use promox_contract::ids::CartId;
+use promox_contract::ids::{CartId, VariantId};
+use promox_contract::product::VariantRef;
 use promox_kernel::{Error, IfMatch, Json, Sku};
 use promox_storage::{StoreError, Tx};
 
@@ -34,19 +35,25 @@ pub(crate) fn current(tx: &mut Tx<'_>, holder: &Holder) -> Result<Contents, Erro
     }
 }
 
-/// Adds units of a SKU. `available` is what could be sold when the request came; stock is held by the checkout only.
-pub(crate) fn add(tx: &mut Tx<'_>, change: &Change, sku: &Sku, more: u32, available: u32) -> Result<Contents, Error> {
+/// Adds units of a variant. `available` is what could be sold when the request came; stock is held by the checkout only.
+pub(crate) fn add(
+    tx: &mut Tx<'_>,
+    change: &Change,
+    of: &VariantRef,
+    more: u32,
+    available: u32,
+) -> Result<Contents, Error> {
     let mut cart = change.load(tx)?;
-    let line = tx.get::<CartItem>(&(cart.id, sku.clone()))?;
+    let line = tx.get::<CartItem>(&(cart.id, of.variant_id))?;
     let quantity = rules::added(line.as_ref().map_or(0, |line| line.quantity), more)?;
     if quantity > available {
-        return Err(reject::insufficient_stock(sku, quantity, available));
+        return Err(reject::insufficient_stock(&of.sku, quantity, available));
     }
     if line.is_none() && cart.lines >= rules::MOST_LINES {
         return Err(reject::cart_full());
     }
     cart.version += 1;
-    put_line(tx, &mut cart, line, sku, quantity)?;
+    put_line(tx, &mut cart, line, (of.variant_id, &of.sku), quantity)?;
     finish(tx, cart)
 }
 
@@ -54,25 +61,25 @@ pub(crate) fn add(tx: &mut Tx<'_>, change: &Change, sku: &Sku, more: u32, availa
 pub(crate) fn set_quantity(
     tx: &mut Tx<'_>,
     change: &Change,
-    sku: &Sku,
+    of: &VariantRef,
     quantity: u32,
     available: u32,
 ) -> Result<Contents, Error> {
     let mut cart = change.load(tx)?;
-    let line = tx.get::<CartItem>(&(cart.id, sku.clone()))?.ok_or_else(|| Error::not_found("line in the cart"))?;
+    let line = tx.get::<CartItem>(&(cart.id, of.variant_id))?.ok_or_else(reject::no_line)?;
     if quantity > available {
-        return Err(reject::insufficient_stock(sku, quantity, available));
+        return Err(reject::insufficient_stock(&of.sku, quantity, available));
     }
     cart.version += 1;
-    put_line(tx, &mut cart, Some(line), sku, quantity)?;
+    put_line(tx, &mut cart, Some(line), (of.variant_id, &of.sku), quantity)?;
     finish(tx, cart)
 }
 
 /// Takes a line out.
-pub(crate) fn remove(tx: &mut Tx<'_>, change: &Change, sku: &Sku) -> Result<(), Error> {
+pub(crate) fn remove(tx: &mut Tx<'_>, change: &Change, of: &VariantRef) -> Result<(), Error> {
     let mut cart = change.load(tx)?;
-    if !tx.delete::<CartItem>(&(cart.id, sku.clone()))? {
-        return Err(Error::not_found("line in the cart"));
+    if !tx.delete::<CartItem>(&(cart.id, of.variant_id))? {
+        return Err(reject::no_line());
     }
     cart.version += 1;
     cart.lines = cart.lines.saturating_sub(1);
@@ -139,7 +146,7 @@ fn sweep_orders(tx: &mut Tx<'_>, cart: CartId) -> Result<(), StoreError> {
 fn take_lines(tx: &mut Tx<'_>, cart: &mut Cart, version: i64) -> Result<(), StoreError> {
     for line in lines(tx, cart.id)? {
         if line.version <= version {
-            tx.delete::<CartItem>(&(cart.id, line.sku))?;
+            tx.delete::<CartItem>(&(cart.id, line.variant_id))?;
             cart.lines = cart.lines.saturating_sub(1);
         }
     }
@@ -205,7 +212,7 @@ pub(crate) fn put_line(
     tx: &mut Tx<'_>,
     cart: &mut Cart,
     line: Option<CartItem>,
-    sku: &Sku,
+    (variant_id, sku): (VariantId, &Sku),
     quantity: u32,
 ) -> Result<(), StoreError> {
     let place = line.as_ref().map_or(cart.next_place, |line| line.place);
@@ -213,8 +220,8 @@ pub(crate) fn put_line(
         cart.lines += 1;
         cart.next_place += 1;
     }
-    let sku = line.map_or_else(|| sku.clone(), |line| line.sku);
-    tx.put(&CartItem { cart_id: cart.id, sku, quantity, place, version: cart.version })
+    let sku = sku.clone();
+    tx.put(&CartItem { cart_id: cart.id, variant_id, sku, quantity, place, version: cart.version })
 }
 
 /// Stores a cart that was changed now.
@@ -234,7 +241,7 @@ fn finish(tx: &mut Tx<'_>, mut cart: Cart) -> Result<Contents, Error> {
 /// Removes a cart and all that hangs on it.
 pub(crate) fn drop_cart(tx: &mut Tx<'_>, cart: &Cart) -> Result<(), StoreError> {
     for line in lines(tx, cart.id)? {
-        tx.delete::<CartItem>(&(cart.id, line.sku))?;
+        tx.delete::<CartItem>(&(cart.id, line.variant_id))?;
     }
     for order in tx.scan::<CartOrder>().prefix(cart.id).collect(MOST_ORDERS)? {
         tx.delete::<CartOrder>(&(order.cart_id, order.version))?;

@@ -1,8 +1,9 @@
 //! Operations on carts: authorise, one read or write, convert.
 
 use promox_contract::cart::{CartContents, CartForCheckout, EmptyCart, MergeGuestCart};
+use promox_contract::ids::VariantId;
 use promox_contract::user::{ExportCarts, PersonalData};
-use promox_kernel::{Cx, Error, Handle, Kind, Sku, UserId};
+use promox_kernel::{Cx, Error, Handle, Kind, UserId};
 use promox_storage::Tx;
 use serde_json::json;
 
@@ -12,7 +13,7 @@ use crate::api::{
 use crate::commands::{self, Change};
 use crate::merge::{self, Merge};
 use crate::queries::{self, Contents, Holder};
-use crate::views::{available, describe, view};
+use crate::views::{available, sold_as, variant, view};
 use crate::{Carts, reject, rules};
 
 /// How often a merge asks for stock anew when lines come in meanwhile.
@@ -47,9 +48,9 @@ impl Handle<AddItem> for Carts {
     async fn handle(&self, cx: &Cx, op: AddItem) -> Result<CartView, Error> {
         let quantity = rules::quantity(op.quantity)?;
         let change = change(cx)?;
-        let sku = describe(cx, &op.sku).await?.ok_or_else(|| reject::unknown_sku(&op.sku))?;
-        let in_stock = in_stock(cx, &sku).await?;
-        let contents = self.db.write(cx, move |tx| commands::add(tx, &change, &sku, quantity, in_stock)).await?;
+        let of = sold_as(cx, &op.sku).await?.ok_or_else(|| reject::unknown_sku(&op.sku))?;
+        let in_stock = in_stock(cx, of.variant_id).await?;
+        let contents = self.db.write(cx, move |tx| commands::add(tx, &change, &of, quantity, in_stock)).await?;
         view(cx, contents, Vec::new()).await
     }
 }
@@ -58,8 +59,9 @@ impl Handle<ChangeItem> for Carts {
     async fn handle(&self, cx: &Cx, op: ChangeItem) -> Result<CartView, Error> {
         let quantity = rules::quantity(op.quantity)?;
         let change = change(cx)?;
-        let in_stock = in_stock(cx, &op.sku).await?;
-        let work = move |tx: &mut Tx<'_>| commands::set_quantity(tx, &change, &op.sku, quantity, in_stock);
+        let of = variant(cx, &op.sku).await?.ok_or_else(reject::no_line)?;
+        let in_stock = in_stock(cx, of.variant_id).await?;
+        let work = move |tx: &mut Tx<'_>| commands::set_quantity(tx, &change, &of, quantity, in_stock);
         let contents = self.db.write(cx, work).await?;
         view(cx, contents, Vec::new()).await
     }
@@ -68,7 +70,8 @@ impl Handle<ChangeItem> for Carts {
 impl Handle<RemoveItem> for Carts {
     async fn handle(&self, cx: &Cx, op: RemoveItem) -> Result<(), Error> {
         let change = change(cx)?;
-        self.db.write(cx, move |tx| commands::remove(tx, &change, &op.sku)).await
+        let of = variant(cx, &op.sku).await?.ok_or_else(reject::no_line)?;
+        self.db.write(cx, move |tx| commands::remove(tx, &change, &of)).await
     }
 }
 
@@ -143,8 +146,8 @@ impl Carts {
     async fn merge(&self, cx: &Cx, token: &str, user: UserId) -> Result<Merge, Error> {
         let hash = rules::token_hash(token);
         for _ in 0..MERGE_TRIES {
-            let skus = self.db.read(|tx| merge::guest_skus(tx, &hash)).await?;
-            let stock = available(cx, skus).await?;
+            let variants = self.db.read(|tx| merge::guest_variants(tx, &hash)).await?;
+            let stock = available(cx, variants).await?;
             let hash = hash.clone();
             match self.db.write(cx, move |tx| merge::merge(tx, &hash, user, &stock)).await? {
                 Merge::Stale => {}
@@ -159,7 +162,7 @@ fn change(cx: &Cx) -> Result<Change, Error> {
     Ok(Change { holder: Holder::of(cx)?, if_match: cx.if_match.clone() })
 }
 
-async fn in_stock(cx: &Cx, sku: &Sku) -> Result<u32, Error> {
-    let stock = available(cx, vec![sku.clone()]).await?;
+async fn in_stock(cx: &Cx, id: VariantId) -> Result<u32, Error> {
+    let stock = available(cx, vec![id]).await?;
     Ok(stock.into_values().next().unwrap_or(0))
 }

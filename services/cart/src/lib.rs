@@ -1,6 +1,6 @@
 //! Carts: a guest's by token, one a user; what a shopper means to buy, with the prices of the engine that charges.
 //!
-//! A cart holds SKUs and quantities and never a price: every view asks the order service, so a cart and the order made from
+//! A cart holds variants and quantities, whatever their SKUs become, and never a price: every view asks the order service, so a cart and the order made from
 //! it cannot disagree. What always holds, and is checked by [`promox_storage::Audit`]: a user has one cart; a merge conserves
 //! quantities; one order a cart's contents; no line is outside 1..=9999. Stock is not held by a cart: the checkout holds it.
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use promox_contract::ids::CartId;
+use promox_contract::ids::{CartId, VariantId};
 use promox_kernel::{Error, Sku, UserId};
 use promox_storage::{StoreError, Tx};
 
@@ -25,13 +25,13 @@ pub(crate) enum Merge {
     Unknown,
 }
 
-/// How many of each SKU can be sold.
-pub(crate) type Available = BTreeMap<Sku, u32>;
+/// How many of each variant can be sold.
+pub(crate) type Available = BTreeMap<VariantId, u32>;
 
-/// The SKUs of a guest's cart that is still to be merged.
-pub(crate) fn guest_skus(tx: &Tx<'_>, token_hash: &[u8]) -> Result<Vec<Sku>, StoreError> {
+/// The variants in a guest's cart that is still to be merged.
+pub(crate) fn guest_variants(tx: &Tx<'_>, token_hash: &[u8]) -> Result<Vec<VariantId>, StoreError> {
     let Some(guest) = open_cart(tx, &Holder::Guest(token_hash.to_vec()))? else { return Ok(Vec::new()) };
-    Ok(lines(tx, guest.id)?.into_iter().map(|line| line.sku).collect())
+    Ok(lines(tx, guest.id)?.into_iter().map(|line| line.variant_id).collect())
 }
 
 /// Merges, once a guest's cart.
@@ -44,7 +44,7 @@ pub(crate) fn merge(tx: &mut Tx<'_>, token_hash: &[u8], user: UserId, available:
     }
     let mut guest_lines = lines(tx, guest.id)?;
     guest_lines.sort_by_key(|line| line.place);
-    if guest_lines.iter().any(|line| !available.contains_key(&line.sku)) {
+    if guest_lines.iter().any(|line| !available.contains_key(&line.variant_id)) {
         return Ok(Merge::Stale);
     }
     let holder = Holder::User(user);
@@ -76,15 +76,15 @@ fn move_lines(
 ) -> Result<(Sums, Vec<CartWarning>), StoreError> {
     let (mut sums, mut warnings) = (Sums::default(), Vec::new());
     for line in guest_lines {
-        let in_stock = available.get(&line.sku).copied().unwrap_or(0);
-        let own = tx.get::<CartItem>(&(cart.id, line.sku.clone()))?;
+        let in_stock = available.get(&line.variant_id).copied().unwrap_or(0);
+        let own = tx.get::<CartItem>(&(cart.id, line.variant_id))?;
         let before = own.as_ref().map_or(0, |own| own.quantity);
         let room = own.is_some() || cart.lines < rules::MOST_LINES;
         let after = if room { rules::merged(before, line.quantity, in_stock) } else { 0 };
         if after != before {
-            put_line(tx, cart, own, &line.sku, after)?;
+            put_line(tx, cart, own, (line.variant_id, &line.sku), after)?;
         }
-        tx.delete::<CartItem>(&(line.cart_id, line.sku.clone()))?;
+        tx.delete::<CartItem>(&(line.cart_id, line.variant_id))?;
         sums.guest += i64::from(line.quantity);
         sums.own += i64::from(before);
         sums.merged += i64::from(after);

@@ -64,7 +64,7 @@ impl Contents {
     }
 }
 
-/// The lines of a cart in the order of their SKUs.
+/// The lines of a cart in the order of their variants.
 pub(crate) fn lines(tx: &Tx<'_>, cart: CartId) -> Result<Vec<CartItem>, StoreError> {
     tx.scan::<CartItem>().prefix(cart).collect(MOST_LINES as usize)
 }

@@ -1,6 +1,6 @@
 //! The tables of carts. Numbers 350 to 379 are theirs.
 
-use promox_contract::ids::{CartId, OrderId};
+use promox_contract::ids::{CartId, OrderId, VariantId};
 use promox_kernel::{Json, Sku, Timestamp, UserId};
 use promox_storage::record;
 
@@ -37,8 +37,10 @@ record! {
 }
 
 record! {
-    /// A line of a cart: a SKU stands in it once.
-    pub(crate) struct CartItem in Ecommerce.cart_items = 360, key(cart_id: CartId, sku: Sku) {
+    /// A line of a cart: a variant stands in it once.
+    pub(crate) struct CartItem in Ecommerce.cart_items = 360, key(cart_id: CartId, variant_id: VariantId) {
+        /// What it was called when it was put in, by which it is found whatever it is called now.
+        sku: Sku,
         quantity: u32,
         /// Lines are shown in the order of their places.
         place: u32,
@@ -52,9 +54,9 @@ record! {
     pub(crate) struct CartMerge in Ecommerce.cart_merges = 365, key(guest_cart: CartId) {
         /// Units in the guest's cart.
         guest_units: i64,
-        /// Units of the same SKUs in the user's cart before.
+        /// Units of the same variants in the user's cart before.
         own_units: i64,
-        /// Units of the same SKUs in the user's cart after.
+        /// Units of the same variants in the user's cart after.
         merged_units: i64,
         /// Units that found no stock or no room.
         capped_units: i64,

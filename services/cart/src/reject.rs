@@ -44,6 +44,11 @@ pub(crate) fn already_ordered() -> Error {
     Error::conflict("CART_ALREADY_ORDERED", "Another order has taken what was in this cart.")
 }
 
+/// 404: the cart has no line of this variant.
+pub(crate) fn no_line() -> Error {
+    Error::not_found("line in the cart")
+}
+
 /// 404.
 pub(crate) fn no_cart() -> Error {
     Error::not_found("cart")

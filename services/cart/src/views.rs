@@ -1,10 +1,11 @@
 //! A cart as its owner sees it: what is in it, described, priced and checked against stock by the services that know.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use promox_contract::inventory::AvailableStock;
+use promox_contract::ids::VariantId;
+use promox_contract::inventory::{AvailableStock, SkuQuantity};
 use promox_contract::order::{PriceCart, PricedCart, PricedLine, StoreProfile, Totals};
-use promox_contract::product::DescribeSkus;
+use promox_contract::product::{DescribeSkus, ResolveSkus, VariantRef};
 use promox_contract::promotion::RejectedPromotion;
 use promox_kernel::{Amount, Currency, Cx, Error, Sku};
 
@@ -13,34 +14,41 @@ use crate::merge::Available;
 use crate::queries::Contents;
 use crate::records::CartItem;
 
-/// Asks how many of each SKU can be sold.
-pub(crate) async fn available(cx: &Cx, skus: Vec<Sku>) -> Result<Available, Error> {
-    if skus.is_empty() {
+/// Asks how many of each variant can be sold.
+pub(crate) async fn available(cx: &Cx, variants: Vec<VariantId>) -> Result<Available, Error> {
+    if variants.is_empty() {
         return Ok(Available::new());
     }
-    let found = cx.call(AvailableStock { skus: skus.clone() }).await?;
-    Ok(skus.into_iter().zip(found.available).collect())
+    let found = cx.call(AvailableStock { variants: variants.clone() }).await?;
+    Ok(variants.into_iter().zip(found.available).collect())
 }
 
-/// The SKU as the catalogue writes it, if it sells it.
-pub(crate) async fn describe(cx: &Cx, sku: &Sku) -> Result<Option<Sku>, Error> {
-    let found = cx.call(DescribeSkus { skus: vec![sku.clone()] }).await?;
-    Ok(found.items.into_iter().next().map(|description| description.sku))
+/// The variant that has or had a SKU, if the catalogue sells it.
+pub(crate) async fn sold_as(cx: &Cx, sku: &Sku) -> Result<Option<VariantRef>, Error> {
+    let found = cx.call(DescribeSkus { skus: vec![sku.clone()] }).await?.items.into_iter().next();
+    Ok(found.map(|it| VariantRef { variant_id: it.variant_id, product_id: it.product_id, sku: it.sku }))
+}
+
+/// The variant that has or had a SKU, whether it is sold or not.
+pub(crate) async fn variant(cx: &Cx, sku: &Sku) -> Result<Option<VariantRef>, Error> {
+    Ok(cx.call(ResolveSkus { skus: vec![sku.clone()] }).await?.variants.into_iter().flatten().next())
 }
 
 /// The whole view.
 pub(crate) async fn view(cx: &Cx, contents: Contents, mut warnings: Vec<CartWarning>) -> Result<CartView, Error> {
-    let skus: Vec<Sku> = contents.items.iter().map(|item| item.sku.clone()).collect();
-    let (stock, sold) = tokio::try_join!(available(cx, skus.clone()), sold(cx, skus))?;
+    let variants = contents.items.iter().map(|item| item.variant_id).collect();
+    let (stock, sold) = tokio::try_join!(available(cx, variants), sold(cx, &contents))?;
     let priced = price(cx, &contents, &sold).await?;
-    // What comes free stands after what is bought, and may be of the same SKU: the first line is the cart's own.
-    let lines: BTreeMap<&Sku, &PricedLine> = priced.lines.iter().rev().map(|line| (&line.sku, line)).collect();
+    // What comes free stands after what is bought, and may be of the same variant: the first line is the cart's own.
+    let by_variant = priced.lines.iter().rev().filter_map(|line| Some((line.variant_id?, line)));
+    let lines: BTreeMap<VariantId, &PricedLine> = by_variant.collect();
     let mut items = Vec::with_capacity(contents.items.len());
     for item in &contents.items {
-        let line = lines.get(&item.sku).copied();
-        let in_stock = if line.is_some() { stock.get(&item.sku).copied().unwrap_or(0) } else { 0 };
-        warnings.extend(line_warning(item, line.is_some(), in_stock));
-        items.push(line_view(item, line, in_stock));
+        let line = lines.get(&item.variant_id).copied();
+        let in_stock = if line.is_some() { stock.get(&item.variant_id).copied().unwrap_or(0) } else { 0 };
+        let view = line_view(item, line, in_stock);
+        warnings.extend(line_warning(&view, line.is_some()));
+        items.push(view);
     }
     warnings.extend(priced.rejected_promotions.into_iter().filter_map(code_warning));
     let cart = contents.cart;
@@ -58,18 +66,22 @@ pub(crate) async fn view(cx: &Cx, contents: Contents, mut warnings: Vec<CartWarn
     })
 }
 
-/// Which of the SKUs the catalogue sells.
-async fn sold(cx: &Cx, skus: Vec<Sku>) -> Result<BTreeSet<Sku>, Error> {
-    if skus.is_empty() {
-        return Ok(BTreeSet::new());
+/// What the catalogue sells of a cart, by variant: the SKUs of now.
+async fn sold(cx: &Cx, contents: &Contents) -> Result<BTreeMap<VariantId, Sku>, Error> {
+    if contents.items.is_empty() {
+        return Ok(BTreeMap::new());
     }
+    let skus = contents.items.iter().map(|item| item.sku.clone()).collect();
     let found = cx.call(DescribeSkus { skus }).await?;
-    Ok(found.items.into_iter().map(|description| description.sku).collect())
+    Ok(found.items.into_iter().map(|description| (description.variant_id, description.sku)).collect())
 }
 
 /// Prices what can be sold; a cart without such lines costs nothing.
-async fn price(cx: &Cx, contents: &Contents, sold: &BTreeSet<Sku>) -> Result<PricedCart, Error> {
-    let items: Vec<_> = contents.quantities().into_iter().filter(|item| sold.contains(&item.sku)).collect();
+async fn price(cx: &Cx, contents: &Contents, sold: &BTreeMap<VariantId, Sku>) -> Result<PricedCart, Error> {
+    let quantity = |item: &CartItem| {
+        sold.get(&item.variant_id).map(|sku| SkuQuantity { sku: sku.clone(), quantity: item.quantity })
+    };
+    let items: Vec<SkuQuantity> = contents.items.iter().filter_map(quantity).collect();
     if items.is_empty() {
         let currency = cx.call(StoreProfile {}).await?.currency;
         return Ok(nothing(currency));
@@ -117,7 +129,8 @@ fn line_view(item: &CartItem, line: Option<&PricedLine>, available: u32) -> Cart
     }
 }
 
-fn line_warning(item: &CartItem, sold: bool, available: u32) -> Option<CartWarning> {
+fn line_warning(item: &CartLine, sold: bool) -> Option<CartWarning> {
+    let available = item.available;
     let (code, detail) = match (sold, item.quantity <= available) {
         (true, true) => return None,
         (true, false) => {

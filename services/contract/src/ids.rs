@@ -3,6 +3,8 @@
 promox_kernel::id! {
     /// A product.
     ProductId,
+    /// What is sold: a variant of a product. It keeps its id whatever its SKU becomes.
+    VariantId,
     /// A category.
     CategoryId,
     /// A cart.

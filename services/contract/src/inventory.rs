@@ -4,7 +4,7 @@ use promox_kernel::{Sku, fact, json_reply, operation};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{OrderId, ReservationId};
+use crate::ids::{OrderId, ProductId, ReservationId, VariantId};
 
 /// A quantity of a SKU.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -16,20 +16,33 @@ pub struct SkuQuantity {
     pub quantity: u32,
 }
 
-/// Asks how much of each SKU can be sold now.
+/// A quantity of a variant. Stock is kept by the variant's id; the SKU is what the caller knows it by, for messages.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct VariantQuantity {
+    /// Which.
+    pub variant_id: VariantId,
+    /// What the caller knows it by.
+    pub sku: Sku,
+    /// How many, at least 1.
+    pub quantity: u32,
+}
+
+/// Asks how much of each variant can be sold now.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AvailableStock {
-    /// The SKUs.
-    pub skus: Vec<Sku>,
+    /// The variants.
+    pub variants: Vec<VariantId>,
 }
-operation! { AvailableStock => Availability, "inventory.available", internal, "How much of each SKU can be sold." }
+operation! { AvailableStock => Availability, "inventory.available", internal, "How much of each variant can be sold." }
 
 /// The answer to [`AvailableStock`].
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Availability {
-    /// For each SKU asked, in order: what can be sold. Unknown SKUs have 0; with `backorder` the number has no upper bound and is `u32::MAX`.
+    /// For each variant asked, in order: what can be sold. One that was never counted has 0; with `backorder` the number
+    /// has no upper bound and is `u32::MAX`.
     pub available: Vec<u32>,
 }
 json_reply!(Availability);
@@ -41,8 +54,8 @@ json_reply!(Availability);
 pub struct HoldStock {
     /// For whom.
     pub order_id: OrderId,
-    /// What, each SKU once.
-    pub items: Vec<SkuQuantity>,
+    /// What, each variant once.
+    pub items: Vec<VariantQuantity>,
 }
 operation! { HoldStock => Held, "inventory.hold", internal, "Holds stock for an order." }
 
@@ -74,7 +87,7 @@ pub struct Restock {
     /// The order that they were sold by: they go back to where they were taken from.
     pub order_id: OrderId,
     /// What comes back.
-    pub items: Vec<SkuQuantity>,
+    pub items: Vec<VariantQuantity>,
 }
 operation! { Restock => (), "inventory.restock", internal, "Puts returned units back into stock." }
 
@@ -101,26 +114,35 @@ pub struct StockCount {
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CountsTaken {
-    /// SKUs that stay as they were, because more of them is promised than was counted (or the count is beyond all bounds).
+    /// SKUs that stay as they were, because no product has them, more of them is promised than was counted, or the count is
+    /// beyond all bounds.
     pub refused: Vec<Sku>,
 }
 json_reply!(CountsTaken);
 
-/// What can be sold of a SKU changed.
+/// What can be sold of a variant changed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StockChanged {
     /// Which.
+    pub variant_id: VariantId,
+    /// Its product.
+    pub product_id: ProductId,
+    /// Its SKU.
     pub sku: Sku,
     /// What can be sold now.
     pub available: i64,
 }
 
-/// A SKU came to or below its threshold.
+/// A variant came to or below its threshold.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StockLow {
     /// Which.
+    pub variant_id: VariantId,
+    /// Its product.
+    pub product_id: ProductId,
+    /// Its SKU.
     pub sku: Sku,
     /// What can be sold now.
     pub available: i64,
@@ -140,7 +162,7 @@ pub struct SetAside {
     /// `flash-sale:7`.
     pub reference: String,
     /// What.
-    pub items: Vec<SkuQuantity>,
+    pub items: Vec<VariantQuantity>,
 }
 operation! { SetAside => Held, "inventory.set_aside", internal, "Sets stock aside for a sale." }
 
@@ -151,8 +173,8 @@ operation! { SetAside => Held, "inventory.set_aside", internal, "Sets stock asid
 pub struct ChangeSetAside {
     /// `flash-sale:7`.
     pub reference: String,
-    /// What, each SKU once.
-    pub items: Vec<SkuQuantity>,
+    /// What, each variant once.
+    pub items: Vec<VariantQuantity>,
 }
 operation! { ChangeSetAside => (), "inventory.change_set_aside", internal, "Changes what a set-aside holds." }
 
@@ -176,7 +198,7 @@ pub struct SetAsideSale {
     /// By which order.
     pub order_id: OrderId,
     /// What.
-    pub items: Vec<SkuQuantity>,
+    pub items: Vec<VariantQuantity>,
 }
 
 /// Puts pieces that were sold from a set-aside back, once a reference: into the set-aside while it lives, else into stock.
@@ -197,19 +219,19 @@ pub struct EndSetAside {
     /// `flash-sale:7`.
     pub reference: String,
     /// What stays set aside for orders on their way.
-    pub keep: Vec<SkuQuantity>,
+    pub keep: Vec<VariantQuantity>,
 }
 operation! { EndSetAside => (), "inventory.end_set_aside", internal, "Gives back what is left of a set-aside." }
 
 /// What orders and stock both state of each order, for the auditor to compare: [`units_out`].
 pub const SOLD: &str = "sold = quantities of confirmed orders, less what was restocked";
 
-/// Units of SKUs that left, each SKU once and in order, without those of which none is out: `"A×2 B×1"`.
-pub fn units_out(units: impl IntoIterator<Item = (String, i64)>) -> String {
-    let mut sums: std::collections::BTreeMap<String, i64> = std::collections::BTreeMap::new();
-    for (sku, quantity) in units {
-        *sums.entry(sku).or_default() += quantity;
+/// Units that left by what they are of, each once and in order, without those of which none is out: `"17×2 18×1"`.
+pub fn units_out<K: Ord + std::fmt::Display>(units: impl IntoIterator<Item = (K, i64)>) -> String {
+    let mut sums: std::collections::BTreeMap<K, i64> = std::collections::BTreeMap::new();
+    for (of, quantity) in units {
+        *sums.entry(of).or_default() += quantity;
     }
     sums.retain(|_, quantity| *quantity != 0);
-    sums.iter().map(|(sku, quantity)| format!("{sku}×{quantity}")).collect::<Vec<_>>().join(" ")
+    sums.iter().map(|(of, quantity)| format!("{of}×{quantity}")).collect::<Vec<_>>().join(" ")
 }

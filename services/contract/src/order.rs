@@ -86,6 +86,8 @@ json_reply!(PricedCart);
 pub struct PricedLine {
     /// Which.
     pub sku: promox_kernel::Sku,
+    /// The variant; null for what was imported.
+    pub variant_id: Option<crate::ids::VariantId>,
     /// The product.
     pub product_id: crate::ids::ProductId,
     /// Its name.
@@ -311,6 +313,8 @@ pub struct OrderFigure {
 pub struct FigureLine {
     /// Which.
     pub sku: promox_kernel::Sku,
+    /// The variant; null for what was imported.
+    pub variant_id: Option<crate::ids::VariantId>,
     /// The product; null for what was imported.
     pub product_id: Option<crate::ids::ProductId>,
     /// Its name.

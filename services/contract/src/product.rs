@@ -1,14 +1,15 @@
 //! What others ask of the product service: what a SKU is and costs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use promox_kernel::{Amount, Currency, Sku, Timestamp, fact, json_reply, operation};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{CategoryId, ProductId};
+use crate::ids::{CategoryId, ProductId, VariantId};
 
-/// Asks what these SKUs are and cost now, for the caller. SKUs that are unknown or not ACTIVE are left out.
+/// Asks what these SKUs are and cost now, for the caller. A former SKU finds the variant that had it; SKUs that are unknown
+/// or not ACTIVE are left out.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DescribeSkus {
@@ -32,17 +33,36 @@ operation! { DescribeForSale => SkuDescriptions, "product.describe_for_sale", in
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SkuDescriptions {
-    /// In the order asked.
+    /// In the order asked, each variant once.
     pub items: Vec<SkuDescription>,
 }
 json_reply!(SkuDescriptions);
+
+impl SkuDescriptions {
+    /// What was found, by every SKU that it has or had.
+    pub fn by_sku(self) -> HashMap<Sku, SkuDescription> {
+        let mut found = HashMap::with_capacity(self.items.len());
+        for item in self.items {
+            for former in &item.former_skus {
+                found.insert(former.clone(), item.clone());
+            }
+            found.insert(item.sku.clone(), item);
+        }
+        found
+    }
+}
 
 /// What a SKU is and costs.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SkuDescription {
-    /// As the catalogue writes it.
+    /// The variant.
+    pub variant_id: VariantId,
+    /// Its SKU, as the catalogue writes it.
     pub sku: Sku,
+    /// The SKUs that it had before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub former_skus: Vec<Sku>,
     /// The product it is a variant of.
     pub product_id: ProductId,
     /// The product's name, with the variant's.
@@ -69,6 +89,37 @@ pub struct SkuDescription {
     pub cost: Option<Amount>,
 }
 
+/// Asks which variants these SKUs belong to, now or formerly, whatever the state of their products. A SKU that names only a
+/// product of several variants leads to none.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ResolveSkus {
+    /// The SKUs.
+    pub skus: Vec<Sku>,
+}
+operation! { ResolveSkus => ResolvedSkus, "product.resolve_skus", internal, "Which variants SKUs belong to." }
+
+/// The answer to [`ResolveSkus`].
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ResolvedSkus {
+    /// For each SKU asked, in order.
+    pub variants: Vec<Option<VariantRef>>,
+}
+json_reply!(ResolvedSkus);
+
+/// A variant and what it is called.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct VariantRef {
+    /// Which.
+    pub variant_id: VariantId,
+    /// Its product.
+    pub product_id: ProductId,
+    /// Its SKU now; of a variant that was removed, its last.
+    pub sku: Sku,
+}
+
 /// A product came to be.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -85,6 +136,20 @@ pub struct ProductUpdated {
     pub product_id: ProductId,
 }
 
+/// A variant has another SKU; what hangs on the variant stays where it is.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SkuChanged {
+    /// Its product.
+    pub product_id: ProductId,
+    /// Which.
+    pub variant_id: VariantId,
+    /// Its SKU before.
+    pub former: Sku,
+    /// Its SKU now.
+    pub sku: Sku,
+}
+
 /// A shopper looked at a product.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -97,6 +162,7 @@ pub struct ProductViewed {
 fact! {
     ProductCreated = "PRODUCT_CREATED" in "product" kept 30,
     ProductUpdated = "PRODUCT_UPDATED" in "product" kept 30,
+    SkuChanged = "SKU_CHANGED" in "product" kept 30,
     ProductViewed = "PRODUCT_VIEWED" in "product",
 }
 
@@ -126,4 +192,12 @@ pub struct TaxClassUse {
     pub tax_class: String,
     /// A product that has it.
     pub sku: promox_kernel::Sku,
+}
+
+/// What hangs on a variant names one of the catalogue, by [`variant_named`]; the catalogue says which it has or had.
+pub const VARIANTS: &str = "references: what hangs on a variant is of one of the catalogue, and of its product";
+
+/// How the auditor names a variant, by itself or as one of its product.
+pub fn variant_named(id: VariantId, of: Option<ProductId>) -> String {
+    of.map_or_else(|| id.to_string(), |product| format!("{id} of product {product}"))
 }

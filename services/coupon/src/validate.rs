@@ -1,11 +1,9 @@
 //! Whether a code is good for these goods: the coupon's own state first, then the promotion's word on the cart.
 
-use std::collections::HashMap;
-
 use promox_contract::buyer::Buyer;
 use promox_contract::coupon::{ResolvedCode, normal_code};
 use promox_contract::order::StoreProfile;
-use promox_contract::product::{DescribeSkus, SkuDescription};
+use promox_contract::product::DescribeSkus;
 use promox_contract::promotion::{CartLine, EvaluateCart, Evaluation, RejectDetail, RejectReason};
 use promox_kernel::{Amount, Currency, Cx, Error, FieldError, Principal};
 
@@ -123,29 +121,27 @@ async fn lines(cx: &Cx, asked: &ValidateCoupon) -> Result<Vec<CartLine>, Error> 
     if asked.items.len() > MOST_ITEMS {
         return Err(Error::field("/items", format!("at most {MOST_ITEMS} items are taken")));
     }
-    let mut quantities: Vec<(String, u32, usize)> = Vec::new();
     for (i, item) in asked.items.iter().enumerate() {
         if item.quantity == 0 {
             return Err(Error::field(format!("/items/{i}/quantity"), "a quantity is 1 or more"));
         }
-        let fold = item.sku.fold();
-        match quantities.iter_mut().find(|(known, ..)| *known == fold) {
-            Some((_, quantity, _)) => *quantity = quantity.saturating_add(item.quantity),
-            None => quantities.push((fold, item.quantity, i)),
-        }
     }
     let skus = asked.items.iter().map(|item| item.sku.clone()).collect();
-    let found = cx.call(DescribeSkus { skus }).await?.items;
-    let mut found: HashMap<String, SkuDescription> = found.into_iter().map(|item| (item.sku.fold(), item)).collect();
-    let line = |(fold, quantity, i): (String, u32, usize)| match found.remove(&fold) {
-        Some(item) => Ok(CartLine { item, quantity, flash_sale_id: None }),
-        None => Err(Error::invalid(vec![FieldError {
+    let found = cx.call(DescribeSkus { skus }).await?.by_sku();
+    let mut lines: Vec<CartLine> = Vec::new();
+    for (i, asked) in asked.items.iter().enumerate() {
+        let unknown = || FieldError {
             pointer: format!("/items/{i}/sku"),
             code: "UNKNOWN_SKU".into(),
             detail: "this is not sold here".to_owned(),
-        }])),
-    };
-    quantities.into_iter().map(line).collect()
+        };
+        let item = found.get(&asked.sku).ok_or_else(|| Error::invalid(vec![unknown()]))?;
+        match lines.iter_mut().find(|line| line.item.variant_id == item.variant_id) {
+            Some(line) => line.quantity = line.quantity.saturating_add(asked.quantity),
+            None => lines.push(CartLine { item: item.clone(), quantity: asked.quantity, flash_sale_id: None }),
+        }
+    }
+    Ok(lines)
 }
 
 /// What the evaluation says of the one code, which a promotion writes in its own way.

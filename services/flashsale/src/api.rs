@@ -1,6 +1,6 @@
 //! Requests and replies of the flash sales' own routes.
 
-use promox_contract::ids::{CampaignId, FlashReservationId, FlashSaleId};
+use promox_contract::ids::{CampaignId, FlashReservationId, FlashSaleId, VariantId};
 use promox_kernel::{Amount, Currency, Cursor, Download, Limit, Page, Patch, Sku, Timestamp, json_reply, operation};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -153,7 +153,9 @@ json_reply!(SaleView, etag version);
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SaleItemView {
-    /// Which.
+    /// The variant.
+    pub variant_id: VariantId,
+    /// Its SKU.
     pub sku: Sku,
     /// What one costs.
     pub sale_price: Amount,
@@ -205,7 +207,8 @@ pub struct ReleaseReservation {
 operation! { ReleaseReservation => (), "flashsale.release_reservation", Delete "/api/flash-sales/{id}/reservations/{rid}", User, 204, "Gives a flash reservation back." }
 
 /// A sale as server-sent events: `remaining` at once and whenever it changes (a few times a second at most), `start`, and
-/// `end`, after which the stream ends. Each carries `{flashSaleId,status,items:[{sku,remaining,sold}]}`.
+/// `end`, after which the stream ends. Each carries `{flashSaleId,status,items:[{variantId,sku,remaining,sold}]}`, with the SKUs
+/// of when the sale was set up.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FollowSale {

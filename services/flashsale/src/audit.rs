@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use promox_contract::flashsale::{ASIDE, TAKEN};
 use promox_contract::ids::{FlashSaleId, OrderId};
 use promox_contract::inventory::units_out;
+use promox_contract::product::{VARIANTS, variant_named};
 use promox_contract::store::IN_CURRENCY;
 use promox_kernel::UserId;
 use promox_storage::{Audit, Database, Report, StoreError, Tx};
@@ -54,6 +55,7 @@ impl Audit for FlashSales {
         let mut limits = BTreeMap::new();
         for item in tx.scan::<FlashItem>().rows() {
             let item = item?;
+            report.names(VARIANTS, variant_named(item.variant_id, None), || format!("flash sale {}", item.sale_id));
             limits.extend(item.per_user_limit.map(|limit| ((item.sale_id, item.item), i64::from(limit))));
             check_item(report, &item, &mut counted);
         }
@@ -119,11 +121,11 @@ fn state_aside(tx: &Tx<'_>, report: &mut Report, sale: &FlashSale, counted: &Cou
     }
     let aside = if sale.is_over() {
         let kept = queries::kept(tx, sale.id)?.into_iter();
-        units_out(kept.map(|item| (item.sku.fold(), i64::from(item.quantity))))
+        units_out(kept.map(|item| (item.variant_id, i64::from(item.quantity))))
     } else {
         let sold = |item: &FlashItem| counted.told.get(&(sale.id, item.item)).copied().unwrap_or(0);
         let items = queries::items(tx, sale.id)?.into_iter();
-        units_out(items.map(|item| (item.sku.fold(), item.stock - sold(&item))))
+        units_out(items.map(|item| (item.variant_id, item.stock - sold(&item))))
     };
     if !aside.is_empty() {
         report.left(ASIDE, sale.id, aside);
@@ -136,8 +138,9 @@ fn state_orders(tx: &Tx<'_>, report: &mut Report, counted: &Counted) -> Result<(
     for (order, parts) in &counted.orders {
         let mut pieces = Vec::with_capacity(parts.len());
         for (key, quantity) in parts {
-            let sku = tx.get::<FlashItem>(key)?.map(|item| item.sku.fold()).unwrap_or_default();
-            pieces.push((format!("{}:{sku}", key.0), *quantity));
+            if let Some(item) = tx.get::<FlashItem>(key)? {
+                pieces.push((format!("{}:{}", key.0, item.variant_id), *quantity));
+            }
         }
         report.right(TAKEN, *order, units_out(pieces));
     }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use promox_contract::ids::{CampaignId, FlashSaleId};
+use promox_contract::ids::{CampaignId, FlashSaleId, VariantId};
 use promox_kernel::Sku;
 use promox_storage::{Gate, GateGroup, GivenBack};
 
@@ -20,13 +20,19 @@ pub(crate) type Freed = GivenBack<FlashSaleId>;
 pub(crate) struct SaleFacts {
     /// It sells only while this campaign runs.
     pub(crate) campaign_id: Option<CampaignId>,
-    numbers: HashMap<String, u32>,
+    numbers: HashMap<Sku, u32>,
+    by_variant: HashMap<VariantId, u32>,
 }
 
 impl SaleFacts {
-    /// The number of an item.
+    /// The number of an item by the SKU in its terms, which is its variant's for good.
     pub(crate) fn number(&self, sku: &Sku) -> Option<u32> {
-        self.numbers.get(&sku.fold()).copied()
+        self.numbers.get(sku).copied()
+    }
+
+    /// The number of a variant's item.
+    pub(crate) fn number_of(&self, id: VariantId) -> Option<u32> {
+        self.by_variant.get(&id).copied()
     }
 }
 
@@ -38,7 +44,8 @@ pub(crate) fn read(sale: &FlashSale, items: &[FlashItem], users: &[UserCount]) -
     };
     let facts = SaleFacts {
         campaign_id: sale.campaign_id,
-        numbers: items.iter().map(|item| (item.sku.fold(), item.item)).collect(),
+        numbers: items.iter().map(|item| (item.sku.clone(), item.item)).collect(),
+        by_variant: items.iter().map(|item| (item.variant_id, item.item)).collect(),
     };
     GateGroup::new(facts, items.iter().map(gate).collect())
 }

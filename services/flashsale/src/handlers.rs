@@ -10,7 +10,7 @@ use promox_contract::flashsale::{
 };
 use promox_contract::ids::{CampaignId, FlashSaleId};
 use promox_contract::order::StoreProfile;
-use promox_contract::product::DescribeSkus;
+use promox_contract::product::{DescribeSkus, ResolveSkus, SkuDescriptions};
 use promox_contract::promotion::{Customer, RejectReason};
 use promox_contract::user::AccountsOf;
 use promox_kernel::{Cx, Download, Error, Handle, Kind, Page, Sku, UserId};
@@ -22,7 +22,7 @@ use crate::api::{
 };
 use crate::commands::holds::Reserver;
 use crate::commands::{claims, holds, sales};
-use crate::gates::{self, Freed, SaleGate};
+use crate::gates::{self, Freed, SaleFacts, SaleGate};
 use crate::records::{Draft, FlashItem, FlashSale, SaleStatus, Terms, UserCount};
 use crate::reject::Reject;
 use crate::stocking::Stocked;
@@ -36,8 +36,10 @@ const COUNTS: usize = 10_000;
 const READINGS: usize = 4;
 
 impl Handle<ListSales> for FlashSales {
-    async fn handle(&self, _: &Cx, op: ListSales) -> Result<Page<SaleView>, Error> {
-        self.db.read(|tx| queries::list(tx, op)).await
+    async fn handle(&self, cx: &Cx, op: ListSales) -> Result<Page<SaleView>, Error> {
+        let mut page = self.db.read(|tx| queries::list(tx, op)).await?;
+        name_items(cx, &mut page.items).await?;
+        Ok(page)
     }
 }
 
@@ -47,13 +49,16 @@ impl Handle<ListActiveSales> for FlashSales {
         let ids: Vec<CampaignId> = page.items.iter().filter_map(|sale| sale.campaign_id).collect();
         let running = running(cx, ids).await?;
         page.items.retain(|sale| sale.campaign_id.is_none_or(|id| running.contains(&id)));
+        name_items(cx, &mut page.items).await?;
         Ok(page)
     }
 }
 
 impl Handle<GetSale> for FlashSales {
-    async fn handle(&self, _: &Cx, op: GetSale) -> Result<SaleView, Error> {
-        Ok(self.db.read(|tx| queries::sale(tx, op.id)).await?)
+    async fn handle(&self, cx: &Cx, op: GetSale) -> Result<SaleView, Error> {
+        let mut sale = self.db.read(|tx| queries::sale(tx, op.id)).await?;
+        name_items(cx, std::slice::from_mut(&mut sale)).await?;
+        Ok(sale)
     }
 }
 
@@ -95,7 +100,8 @@ async fn check(cx: &Cx, mut terms: Terms) -> Result<Terms, Error> {
     let mut skus: Vec<Sku> = terms.items.iter().map(|item| item.sku.clone()).collect();
     skus.sort();
     skus.dedup();
-    let described = if skus.is_empty() { Vec::new() } else { cx.call(DescribeSkus { skus }).await?.items };
+    let nothing = SkuDescriptions { items: Vec::new() };
+    let described = if skus.is_empty() { nothing } else { cx.call(DescribeSkus { skus }).await? };
     terms.check(described, cx.now)?;
     if let Some(id) = terms.campaign_id
         && cx.call(CampaignStates { ids: vec![id], customer: None }).await?.items.is_empty()
@@ -189,8 +195,7 @@ impl Handle<CreateReservation> for FlashSales {
         let user = cx.principal.user().ok_or_else(not_a_user)?;
         rules::check_quantity(quantity)?;
         let gate = self.gate(id).await?;
-        let item =
-            gate.about().number(&sku).ok_or_else(|| Error::field("/sku", format!("{sku} is not in this sale")))?;
+        let item = number(cx, gate.about(), &sku).await?;
         if let Some(campaign) = gate.about().campaign_id {
             check_campaign(cx, campaign, user).await?;
         }
@@ -225,6 +230,29 @@ async fn other_accounts(cx: &Cx, user: UserId) -> Result<Vec<UserId>, Error> {
     let mut ids = cx.call(AccountsOf { emails, ignore_plus_tags: true }).await?.ids;
     ids.retain(|id| *id != user);
     Ok(ids)
+}
+
+/// The number of the item that a SKU means: nobody is asked when it is the one in the sale's terms.
+async fn number(cx: &Cx, sale: &SaleFacts, sku: &Sku) -> Result<u32, Error> {
+    if let Some(number) = sale.number(sku) {
+        return Ok(number);
+    }
+    let found = cx.call(ResolveSkus { skus: vec![sku.clone()] }).await?.variants.into_iter().flatten().next();
+    let number = found.and_then(|variant| sale.number_of(variant.variant_id));
+    number.ok_or_else(|| Error::field("/sku", format!("{sku} is not in this sale")))
+}
+
+/// Shows what sales sell under the SKUs of now.
+async fn name_items(cx: &Cx, sales: &mut [SaleView]) -> Result<(), Error> {
+    let skus: Vec<Sku> = sales.iter().flat_map(|sale| &sale.items).map(|item| item.sku.clone()).collect();
+    if skus.is_empty() {
+        return Ok(());
+    }
+    let found = cx.call(ResolveSkus { skus }).await?.variants;
+    for (item, variant) in sales.iter_mut().flat_map(|sale| &mut sale.items).zip(found) {
+        item.sku = variant.map_or_else(|| item.sku.clone(), |variant| variant.sku);
+    }
+    Ok(())
 }
 
 fn not_a_user() -> Error {

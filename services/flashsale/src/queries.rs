@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use promox_contract::flashsale::{FlashLine, FlashRefusal, FlashSaleDescription};
 use promox_contract::ids::{CampaignId, FlashReservationId, FlashSaleId};
-use promox_contract::inventory::SkuQuantity;
+use promox_contract::inventory::VariantQuantity;
 use promox_contract::promotion::RejectReason;
 use promox_kernel::{Error, Page, Timestamp, UserId};
 use promox_storage::{StoreError, Tx};
@@ -34,6 +34,7 @@ pub(crate) fn items(tx: &Tx<'_>, id: FlashSaleId) -> Result<Vec<FlashItem>, Stor
 pub(crate) fn view(tx: &Tx<'_>, sale: FlashSale) -> Result<SaleView, StoreError> {
     let item = |it: FlashItem| SaleItemView {
         remaining: it.left(),
+        variant_id: it.variant_id,
         sku: it.sku,
         sale_price: it.sale_price,
         stock: it.stock,
@@ -100,7 +101,7 @@ pub(crate) fn unsettled(tx: &Tx<'_>, from: FlashSaleId, limit: usize) -> Result<
 
 /// What must stay set aside for a sale that is over: what orders on their way have claimed, and what was bought and is not
 /// out of the inventory yet.
-pub(crate) fn kept(tx: &Tx<'_>, id: FlashSaleId) -> Result<Vec<SkuQuantity>, StoreError> {
+pub(crate) fn kept(tx: &Tx<'_>, id: FlashSaleId) -> Result<Vec<VariantQuantity>, StoreError> {
     let mut kept: BTreeMap<u32, u32> = BTreeMap::new();
     for hold in tx.scan_by::<HoldByClaim>().prefix(Some(id)).rows() {
         let hold = hold?;
@@ -115,7 +116,7 @@ pub(crate) fn kept(tx: &Tx<'_>, id: FlashSaleId) -> Result<Vec<SkuQuantity>, Sto
     let mut quantities = Vec::with_capacity(kept.len());
     for (item, quantity) in kept {
         if let Some(row) = tx.get::<FlashItem>(&(id, item))? {
-            quantities.push(SkuQuantity { sku: row.sku, quantity });
+            quantities.push(VariantQuantity { variant_id: row.variant_id, sku: row.sku, quantity });
         }
     }
     Ok(quantities)

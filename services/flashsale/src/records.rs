@@ -1,7 +1,7 @@
 //! The tables of flash sales. What a reservation checks and changes stands in few small rows: the sale without its items,
 //! one item with its counts, and one row a user and item where there is a limit.
 
-use promox_contract::ids::{CampaignId, FlashReservationId, FlashSaleId, OrderId};
+use promox_contract::ids::{CampaignId, FlashReservationId, FlashSaleId, OrderId, VariantId};
 use promox_kernel::{Amount, Currency, Json, Sku, Timestamp, UserId, text_enum};
 use promox_storage::record;
 use serde::{Deserialize, Serialize};
@@ -34,13 +34,24 @@ text_enum! {
 }
 
 /// An item as it is to be sold.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ItemTerms {
+    /// None until the catalogue was asked.
+    pub(crate) variant_id: Option<VariantId>,
+    /// What the variant was called then.
     pub(crate) sku: Sku,
     pub(crate) sale_price: Amount,
     pub(crate) stock: u32,
     pub(crate) per_user_limit: Option<u32>,
+}
+
+/// What a variant is called makes no other terms.
+impl PartialEq for ItemTerms {
+    fn eq(&self, other: &Self) -> bool {
+        let terms = |it: &Self| (it.variant_id, it.sale_price, it.stock, it.per_user_limit);
+        terms(self) == terms(other)
+    }
 }
 
 /// What an administrator says of a sale.
@@ -95,6 +106,8 @@ record! {
 record! {
     /// An item of a sale, by its place in it, with what is taken of it.
     pub(crate) struct FlashItem in Promox.flash_sale_items = 564, key(sale_id: FlashSaleId, item: u32) {
+        variant_id: VariantId,
+        /// What the variant was called when the terms were set.
         sku: Sku,
         sale_price: Amount,
         stock: i64,
@@ -139,6 +152,7 @@ record! {
     pub(crate) struct FlashPurchase in Promox.flash_sale_purchases = 570, key(id: FlashReservationId) {
         sale_id: FlashSaleId,
         item: u32,
+        variant_id: VariantId,
         sku: Sku,
         user_id: UserId,
         order_id: OrderId,

@@ -1,10 +1,11 @@
 //! What a sale may be and become. No storage, no clock: the time is an argument.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
-use promox_contract::inventory::SkuQuantity;
-use promox_contract::product::SkuDescription;
-use promox_kernel::{Currency, Error, FieldError, Sku, Timestamp, bounded};
+use promox_contract::ids::VariantId;
+use promox_contract::inventory::VariantQuantity;
+use promox_contract::product::SkuDescriptions;
+use promox_kernel::{Currency, Error, FieldError, Timestamp, bounded};
 
 use crate::api::{CreateSale, SaleItemInput, UpdateSale};
 use crate::records::{FlashHold, FlashItem, FlashSale, HoldStatus, ItemTerms, SaleStatus, Terms};
@@ -55,6 +56,7 @@ impl FlashItem {
 
     fn terms(&self) -> ItemTerms {
         ItemTerms {
+            variant_id: Some(self.variant_id),
             sku: self.sku.clone(),
             sale_price: self.sale_price,
             stock: u32::try_from(self.stock).unwrap_or(MOST_STOCK),
@@ -77,8 +79,12 @@ impl FlashHold {
 
 impl Terms {
     /// What is to be set aside.
-    pub(crate) fn stock(&self) -> Vec<SkuQuantity> {
-        self.items.iter().map(|item| SkuQuantity { sku: item.sku.clone(), quantity: item.stock }).collect()
+    pub(crate) fn stock(&self) -> Vec<VariantQuantity> {
+        let quantity = |item: &ItemTerms| {
+            let (sku, quantity) = (item.sku.clone(), item.stock);
+            item.variant_id.map(|variant_id| VariantQuantity { variant_id, sku, quantity })
+        };
+        self.items.iter().filter_map(quantity).collect()
     }
 
     /// Whether they differ in what may change while the sale sells: its name and its end.
@@ -115,7 +121,7 @@ impl Terms {
     }
 
     /// Checks everything at once, against the catalogue, and writes SKUs and prices as the catalogue does.
-    pub(crate) fn check(&mut self, described: Vec<SkuDescription>, now: Timestamp) -> Result<(), Error> {
+    pub(crate) fn check(&mut self, described: SkuDescriptions, now: Timestamp) -> Result<(), Error> {
         let mut faults = Vec::new();
         match bounded(&self.name, 1, 200) {
             Ok(name) => self.name = name,
@@ -132,7 +138,7 @@ impl Terms {
         if self.items.is_empty() || self.items.len() > MOST_ITEMS {
             faults.push(FieldError::new("/items", format!("a sale has 1 to {MOST_ITEMS} items")));
         }
-        self.currency = described.first().map_or(self.currency, |found| found.currency);
+        self.currency = described.items.first().map_or(self.currency, |found| found.currency);
         check_items(&mut self.items, described, &mut faults);
         if faults.is_empty() { Ok(()) } else { Err(Error::invalid(faults)) }
     }
@@ -140,6 +146,7 @@ impl Terms {
 
 fn items(items: Vec<SaleItemInput>) -> Vec<ItemTerms> {
     let item = |it: SaleItemInput| ItemTerms {
+        variant_id: None,
         sku: it.sku,
         sale_price: it.sale_price,
         stock: it.stock,
@@ -148,16 +155,13 @@ fn items(items: Vec<SaleItemInput>) -> Vec<ItemTerms> {
     items.into_iter().map(item).collect()
 }
 
-fn check_items(items: &mut [ItemTerms], described: Vec<SkuDescription>, faults: &mut Vec<FieldError>) {
-    let known: HashMap<String, SkuDescription> = described.into_iter().map(|it| (it.sku.fold(), it)).collect();
-    let mut seen: BTreeSet<Sku> = BTreeSet::new();
+fn check_items(items: &mut [ItemTerms], described: SkuDescriptions, faults: &mut Vec<FieldError>) {
+    let known = described.by_sku();
+    let mut seen: BTreeSet<VariantId> = BTreeSet::new();
     for (at, item) in items.iter_mut().enumerate() {
         let mut fault = |member: &str, detail: String| {
             faults.push(FieldError::new(format!("/items/{at}/{member}"), detail));
         };
-        if !seen.insert(item.sku.clone()) {
-            fault("sku", "this sku stands twice".to_owned());
-        }
         if !(1..=MOST_STOCK).contains(&item.stock) {
             fault("stock", format!("1 to {MOST_STOCK} pieces can be set aside"));
         }
@@ -167,11 +171,15 @@ fn check_items(items: &mut [ItemTerms], described: Vec<SkuDescription>, faults: 
         if item.sale_price.is_negative() {
             fault("salePrice", "a price is not negative".to_owned());
         }
-        let Some(found) = known.get(&item.sku.fold()) else {
+        let Some(found) = known.get(&item.sku) else {
             let (pointer, detail) = (format!("/items/{at}/sku"), format!("\"{}\" is not sold here", item.sku));
             faults.push(FieldError { pointer, code: "UNKNOWN_SKU".into(), detail });
             continue;
         };
+        if !seen.insert(found.variant_id) {
+            fault("sku", "this sku stands twice".to_owned());
+        }
+        item.variant_id = Some(found.variant_id);
         item.sku = found.sku.clone();
         match found.currency.exact(item.sale_price) {
             Ok(price) => item.sale_price = price,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use promox_contract::ids::FlashSaleId;
 use promox_contract::inventory::{
-    ChangeSetAside, EndSetAside, SellSetAside, SetAside, SetAsideSale, SkuQuantity, UnsellSetAside,
+    ChangeSetAside, EndSetAside, SellSetAside, SetAside, SetAsideSale, UnsellSetAside, VariantQuantity,
 };
 use promox_kernel::{Claim, Cx, Error};
 use promox_storage::{Lane, Tx};
@@ -98,7 +98,7 @@ impl FlashSales {
         if due.first().is_some_and(|purchase| purchase.sale_id == id) {
             self.tell(cx, id, due).await?;
         }
-        let kept: Vec<SkuQuantity> = self.db.read(|tx| queries::kept(tx, id)).await?;
+        let kept: Vec<VariantQuantity> = self.db.read(|tx| queries::kept(tx, id)).await?;
         cx.call(EndSetAside { reference: rules::set_aside(id), keep: kept.clone() }).await?;
         self.db.write(cx, move |tx| sales::close(tx, id, &kept)).await
     }
@@ -151,7 +151,8 @@ impl FlashSales {
 }
 
 fn sale(purchase: &FlashPurchase) -> SetAsideSale {
-    let item = SkuQuantity { sku: purchase.sku.clone(), quantity: purchase.quantity };
+    let (variant_id, sku, quantity) = (purchase.variant_id, purchase.sku.clone(), purchase.quantity);
+    let item = VariantQuantity { variant_id, sku, quantity };
     SetAsideSale { reference: rules::purchase(purchase.id), order_id: purchase.order_id, items: vec![item] }
 }
 

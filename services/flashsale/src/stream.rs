@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use promox_contract::ids::FlashSaleId;
+use promox_contract::ids::{FlashSaleId, VariantId};
 use promox_kernel::{Sku, Told, server_sent};
 use promox_storage::{StoreError, Tx};
 use serde::Serialize;
 
 use crate::queries;
-use crate::records::{FlashSale, SaleStatus};
+use crate::records::{FlashItem, FlashSale, SaleStatus};
 
 /// Listeners of a node at most.
 pub(crate) const MOST_LISTENERS: usize = 1_000;
@@ -26,6 +26,7 @@ struct News {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct ItemNews {
+    variant_id: VariantId,
     sku: Sku,
     remaining: i64,
     sold: i64,
@@ -42,7 +43,8 @@ pub(crate) struct State {
 pub(crate) fn state(tx: &Tx<'_>, id: FlashSaleId) -> Result<Option<State>, StoreError> {
     let Some(sale) = tx.get::<FlashSale>(&id)?.filter(|sale| sale.listed.is_some()) else { return Ok(None) };
     let items = queries::items(tx, id)?.into_iter();
-    let items = items.map(|it| ItemNews { remaining: it.left(), sold: it.sold, sku: it.sku }).collect();
+    let item = |it: FlashItem| ItemNews { remaining: it.left(), variant_id: it.variant_id, sku: it.sku, sold: it.sold };
+    let items = items.map(item).collect();
     let news = News { flash_sale_id: id, status: sale.status, items };
     let json = serde_json::to_string(&news).map_err(|error| StoreError::Io(error.to_string()))?;
     Ok(Some(State { status: sale.status, json: json.into() }))

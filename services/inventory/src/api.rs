@@ -1,6 +1,6 @@
 //! Requests and replies of the inventory's own routes.
 
-use promox_contract::ids::ReservationId;
+use promox_contract::ids::{ProductId, ReservationId, VariantId};
 use promox_contract::inventory::SkuQuantity;
 use promox_kernel::{Cursor, Limit, Page, Sku, Timestamp, json_reply, operation};
 use schemars::JsonSchema;
@@ -24,7 +24,7 @@ operation! { GetStock => StockView, "inventory.get", Get "/api/inventory/{sku}",
 pub struct ListStock {
     /// Only those at or below their threshold, or only the others.
     pub low_stock: Option<bool>,
-    /// Only SKUs that begin with this, whatever the case.
+    /// Only SKUs that begin with this, whatever the case; a SKU that was just changed is listed a moment later.
     pub q: Option<String>,
     /// Items a page.
     #[serde(default)]
@@ -34,7 +34,7 @@ pub struct ListStock {
 }
 operation! { ListStock => Page<StockView>, "inventory.list", Get "/api/inventory", Permission("inventory:read"), 200, "Stock, by SKU." }
 
-/// A count: what lies at a location now. A SKU that is not known yet is created.
+/// A count: what lies at a location now. A SKU that no product has, or had, is 404.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CountStock {
@@ -86,7 +86,7 @@ operation! { ListMovements => Page<MovementView>, "inventory.movements", Get "/a
 pub struct CreateReservation {
     /// The caller's name for it: 1 to 100 characters, not beginning with `order:`.
     pub reference: String,
-    /// What, each SKU once, 1 to 1,000.
+    /// What, each SKU once, 1 to 1,000. One that no product has is 422 `UNKNOWN_SKU`.
     pub items: Vec<SkuQuantity>,
     /// When it lapses unless it is confirmed: 1 second to 7 days.
     pub ttl_seconds: u32,
@@ -120,11 +120,15 @@ pub struct ReleaseReservation {
 }
 operation! { ReleaseReservation => ReservationView, "inventory.release", Post "/api/inventory/reservations/{id}/release", Permission("inventory:write"), 200, "Releases a reservation.", keyed }
 
-/// A SKU's stock.
+/// A variant's stock.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct StockView {
-    /// Which.
+    /// The variant, on which the stock hangs whatever its SKU becomes.
+    pub variant_id: VariantId,
+    /// Its product.
+    pub product_id: ProductId,
+    /// Its SKU now.
     pub sku: Sku,
     /// What lies at all locations.
     pub on_hand: i64,

@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 
 use promox_contract::flashsale::ASIDE;
+use promox_contract::ids::VariantId;
 use promox_contract::inventory::{SOLD, units_out};
-use promox_kernel::Sku;
+use promox_contract::product::{VARIANTS, variant_named};
 use promox_storage::{Audit, Database, Report, StoreError, Tx};
 
 use crate::Inventory;
 use crate::records::{AsideSale, Movement, Reservation, ReservationStatus as Status, Stock};
 
-/// What the ledger says of a SKU.
+/// What the ledger says of a variant.
 #[derive(Default)]
 struct Entered {
     sum: i64,
@@ -31,40 +32,45 @@ impl Audit for Inventory {
         let mut known = 0;
         for stock in tx.scan::<Stock>().rows() {
             let stock = stock?;
-            let entered = ledger.get(&stock.sku).unwrap_or(&none);
-            known += usize::from(ledger.contains_key(&stock.sku));
+            let named = variant_named(stock.variant_id, Some(stock.product_id));
+            report.names(VARIANTS, named, || format!("stock of {}", stock.sku));
+            let entered = ledger.get(&stock.variant_id).unwrap_or(&none);
+            known += usize::from(ledger.contains_key(&stock.variant_id));
             check_stock(report, &stock, entered);
             check_places(report, &stock, &mut held);
         }
-        report.check("stock: every movement is of a known SKU", known == ledger.len(), || {
-            format!("{} of {} SKUs with movements have stock", known, ledger.len())
+        report.check("stock: every movement is of a variant in stock", known == ledger.len(), || {
+            format!("{} of {} variants with movements have stock", known, ledger.len())
         });
-        for ((sku, place), quantity) in held {
+        for ((id, place), quantity) in held {
             report.check("stock: reserved = sum of live holds", quantity == 0, || {
-                format!("{quantity} of {sku} at {place} are held and not reserved")
+                format!("{quantity} of variant {id} at {place} are held and not reserved")
             });
         }
         Ok(())
     }
 }
 
-fn read_ledger(tx: &Tx<'_>, report: &mut Report) -> Result<BTreeMap<Sku, Entered>, StoreError> {
-    let mut ledger: BTreeMap<Sku, Entered> = BTreeMap::new();
+fn read_ledger(tx: &Tx<'_>, report: &mut Report) -> Result<BTreeMap<VariantId, Entered>, StoreError> {
+    let mut ledger: BTreeMap<VariantId, Entered> = BTreeMap::new();
     for movement in tx.scan::<Movement>().rows() {
         let movement = movement?;
-        let entered = ledger.entry(movement.sku.clone()).or_default();
+        let entered = ledger.entry(movement.variant_id).or_default();
         entered.sum += movement.delta;
         entered.gap |= movement.number != entered.newest + 1;
         entered.newest = movement.number;
         report.check("stock: each movement says what is on hand after it", entered.sum == movement.on_hand, || {
-            format!("{} movement {}: {} against {}", movement.sku, movement.number, movement.on_hand, entered.sum)
+            format!(
+                "variant {} movement {}: {} against {}",
+                movement.variant_id, movement.number, movement.on_hand, entered.sum
+            )
         });
     }
     Ok(ledger)
 }
 
-/// What live holds took of each SKU at each place.
-fn read_holds(tx: &Tx<'_>, report: &mut Report) -> Result<BTreeMap<(Sku, String), i64>, StoreError> {
+/// What live holds took of each variant at each place.
+fn read_holds(tx: &Tx<'_>, report: &mut Report) -> Result<BTreeMap<(VariantId, String), i64>, StoreError> {
     let mut held = BTreeMap::new();
     for reservation in tx.scan::<Reservation>().rows() {
         let reservation = reservation?;
@@ -81,10 +87,10 @@ fn read_holds(tx: &Tx<'_>, report: &mut Report) -> Result<BTreeMap<(Sku, String)
             report.check(
                 "stock: no more comes back than was sold",
                 line.out() + line.restocked == line.quantity,
-                || format!("reservation {}: {} of {}", reservation.id, line.restocked, line.sku),
+                || format!("reservation {}: {} of variant {}", reservation.id, line.restocked, line.variant_id),
             );
             for taken in line.taken().into_iter().filter(|_| live) {
-                *held.entry((line.sku.clone(), taken.location)).or_default() += i64::from(taken.quantity);
+                *held.entry((line.variant_id, taken.location)).or_default() += i64::from(taken.quantity);
             }
         }
     }
@@ -95,7 +101,7 @@ fn read_holds(tx: &Tx<'_>, report: &mut Report) -> Result<BTreeMap<(Sku, String)
 fn state_sold(reservation: &Reservation, report: &mut Report) {
     let order = reservation.reference.strip_prefix("order:").and_then(|id| id.parse::<i64>().ok());
     let (Some(order), Status::Held | Status::Confirmed) = (order, reservation.status) else { return };
-    let units = units_out(reservation.lines.iter().map(|line| (line.sku.fold(), i64::from(line.out()))));
+    let units = units_out(reservation.lines.iter().map(|line| (line.variant_id, i64::from(line.out()))));
     if !units.is_empty() {
         report.right(SOLD, order, units);
     }
@@ -105,7 +111,7 @@ fn state_sold(reservation: &Reservation, report: &mut Report) {
 fn state_aside(reservation: &Reservation, report: &mut Report) {
     let sale = reservation.reference.strip_prefix("flash-sale:").and_then(|id| id.parse::<i64>().ok());
     let Some(sale) = sale.filter(|_| reservation.status == Status::Held) else { return };
-    let units = units_out(reservation.lines.iter().map(|line| (line.sku.fold(), i64::from(line.quantity))));
+    let units = units_out(reservation.lines.iter().map(|line| (line.variant_id, i64::from(line.quantity))));
     if !units.is_empty() {
         report.right(ASIDE, sale, units);
     }
@@ -118,7 +124,7 @@ fn check_sales(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
         for line in sale.lines.iter() {
             let back = line.out() + line.restocked == line.quantity && (!sale.undone || line.out() == 0);
             report.check("stock: no more comes back than was sold", back, || {
-                format!("{}: {} of {}", sale.reference, line.restocked, line.sku)
+                format!("{}: {} of variant {}", sale.reference, line.restocked, line.variant_id)
             });
         }
     }
@@ -140,9 +146,9 @@ fn check_stock(report: &mut Report, stock: &Stock, entered: &Entered) {
     });
 }
 
-fn check_places(report: &mut Report, stock: &Stock, held: &mut BTreeMap<(Sku, String), i64>) {
+fn check_places(report: &mut Report, stock: &Stock, held: &mut BTreeMap<(VariantId, String), i64>) {
     for place in stock.places() {
-        let live = held.remove(&(stock.sku.clone(), place.name.clone())).unwrap_or(0);
+        let live = held.remove(&(stock.variant_id, place.name.clone())).unwrap_or(0);
         report.check("stock: reserved = sum of live holds", live == place.reserved, || {
             format!("{} at {}: {} reserved, {live} held", stock.sku, place.name, place.reserved)
         });

@@ -1,11 +1,13 @@
-//! What follows from others' events: an order that is confirmed takes its goods out of stock.
+//! What follows from others' events: an order that is confirmed takes its goods out of stock, and a variant that has another
+//! SKU is listed under it.
 
 use promox_contract::ids::OrderId;
 use promox_contract::order::OrderConfirmed;
+use promox_contract::product::SkuChanged;
 use promox_kernel::Error;
 use promox_storage::{Consumer, Event, Tx};
 
-use crate::commands::{Book, holds};
+use crate::commands::{Book, holds, stock};
 
 /// Confirms the holds of confirmed orders, many in one transaction: a SKU that they share is written once.
 #[derive(Debug)]
@@ -27,6 +29,28 @@ impl Consumer for PostHolds {
         let mut book = Book::default();
         for event in events {
             holds::post_order(tx, &mut book, OrderId(event.aggregate_id))?;
+        }
+        Ok(book.close(tx)?)
+    }
+}
+
+/// Follows the catalogue's SKUs.
+#[derive(Debug)]
+pub(crate) struct FollowSkus;
+
+impl Consumer for FollowSkus {
+    fn name(&self) -> &'static str {
+        "inventory.follow_skus"
+    }
+
+    fn wants(&self, event: &Event) -> bool {
+        event.is::<SkuChanged>()
+    }
+
+    fn apply(&self, tx: &mut Tx<'_>, events: &[Event]) -> Result<(), Error> {
+        let mut book = Book::default();
+        for event in events {
+            stock::rename(tx, &mut book, event.fact()?)?;
         }
         Ok(book.close(tx)?)
     }

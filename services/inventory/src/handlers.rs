@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use promox_contract::audit::Audited;
-use promox_contract::ids::ReservationId;
+use promox_contract::ids::{ReservationId, VariantId};
 use promox_contract::inventory::{
     Availability, AvailableStock, ChangeSetAside, CountsTaken, EndSetAside, GiveBackStock, Held, HoldStock, Restock,
-    SellSetAside, SetAside, SetStock, SkuQuantity, UnsellSetAside,
+    SellSetAside, SetAside, SetStock, SkuQuantity, UnsellSetAside, VariantQuantity,
 };
-use promox_kernel::{Cx, Error, Handle, Page, Sku, bounded};
+use promox_contract::product::{ResolveSkus, VariantRef};
+use promox_kernel::{Cx, Error, FieldError, Handle, Page, Sku, bounded};
 use promox_storage::{Lane, Tx};
 
 use crate::api::{
@@ -34,43 +35,77 @@ const LONGEST_TTL: u32 = 7 * 24 * 3600;
 const OTHERS: [&str; 2] = ["order:", "flash-sale:"];
 
 /// What an engine that locks takes one after the other: the stock rows.
-fn locks<'a>(skus: impl Iterator<Item = &'a Sku>) -> Vec<Vec<u8>> {
-    skus.map(|sku| format!("stock:{}", sku.fold()).into_bytes()).collect()
+fn locks(variants: impl Iterator<Item = VariantId>) -> Vec<Vec<u8>> {
+    variants.map(|id| format!("stock:{id}").into_bytes()).collect()
 }
 
-fn item_locks(items: &[SkuQuantity]) -> Vec<Vec<u8>> {
-    locks(items.iter().map(|item| &item.sku))
+fn item_locks(items: &[VariantQuantity]) -> Vec<Vec<u8>> {
+    locks(items.iter().map(|item| item.variant_id))
+}
+
+/// The variant that has or had a SKU.
+async fn variant(cx: &Cx, sku: &Sku) -> Result<VariantRef, Error> {
+    let found = cx.call(ResolveSkus { skus: vec![sku.clone()] }).await?.variants;
+    found.into_iter().flatten().next().ok_or_else(|| Error::not_found("variant with this SKU"))
+}
+
+/// Items by variant; a SKU that no product has is refused.
+async fn variants(cx: &Cx, items: &[SkuQuantity]) -> Result<Vec<VariantQuantity>, Error> {
+    let found = cx.call(ResolveSkus { skus: items.iter().map(|item| item.sku.clone()).collect() }).await?.variants;
+    let mut faults = Vec::new();
+    let mut known = Vec::with_capacity(items.len());
+    for (at, (item, found)) in items.iter().zip(found).enumerate() {
+        match found {
+            Some(of) => {
+                known.push(VariantQuantity { variant_id: of.variant_id, sku: of.sku, quantity: item.quantity });
+            }
+            None => faults.push(FieldError {
+                pointer: format!("/items/{at}/sku"),
+                code: "UNKNOWN_SKU".into(),
+                detail: format!("no product has the sku {}", item.sku),
+            }),
+        }
+    }
+    if faults.is_empty() { Ok(known) } else { Err(Error::invalid(faults)) }
 }
 
 impl Handle<GetStock> for Inventory {
-    async fn handle(&self, _cx: &Cx, op: GetStock) -> Result<StockView, Error> {
-        self.db.read(|tx| queries::stock(tx, &op.sku)).await
+    async fn handle(&self, cx: &Cx, op: GetStock) -> Result<StockView, Error> {
+        let of = variant(cx, &op.sku).await?;
+        self.db.read(|tx| queries::stock(tx, of)).await
     }
 }
 
 impl Handle<ListStock> for Inventory {
-    async fn handle(&self, _cx: &Cx, op: ListStock) -> Result<Page<StockView>, Error> {
-        self.db.read(|tx| queries::list(tx, op)).await
+    async fn handle(&self, cx: &Cx, op: ListStock) -> Result<Page<StockView>, Error> {
+        let mut page = self.db.read(|tx| queries::list(tx, op)).await?;
+        let skus = page.items.iter().map(|stock| stock.sku.clone()).collect();
+        let found = cx.call(ResolveSkus { skus }).await?.variants;
+        for (stock, of) in page.items.iter_mut().zip(found) {
+            stock.sku = of.map_or_else(|| stock.sku.clone(), |of| of.sku);
+        }
+        Ok(page)
     }
 }
 
 impl Handle<ListMovements> for Inventory {
-    async fn handle(&self, _cx: &Cx, op: ListMovements) -> Result<Page<MovementView>, Error> {
-        self.db.read(|tx| queries::movements(tx, op)).await
+    async fn handle(&self, cx: &Cx, op: ListMovements) -> Result<Page<MovementView>, Error> {
+        let of = variant(cx, &op.sku).await?;
+        self.db.read(|tx| queries::movements(tx, of.variant_id, op)).await
     }
 }
 
 impl Handle<CountStock> for Inventory {
     async fn handle(&self, cx: &Cx, op: CountStock) -> Result<StockView, Error> {
-        let locks = locks(std::iter::once(&op.sku));
-        let (count, caller) = (Count::try_from(op)?, cx.clone());
+        let count = Count::read(&op, variant(cx, &op.sku).await?)?;
+        let (locks, caller) = (locks(std::iter::once(count.variant())), cx.clone());
         Ok(self.db.write_locked(cx, locks, move |tx| stock::count(tx, &caller, &count)).await?)
     }
 }
 
 impl Handle<AdjustStock> for Inventory {
     async fn handle(&self, cx: &Cx, op: AdjustStock) -> Result<StockView, Error> {
-        let (adjustment, caller) = (Adjustment::try_from(op)?, cx.clone());
+        let (adjustment, caller) = (Adjustment::read(&op, variant(cx, &op.sku).await?)?, cx.clone());
         self.db.answer(cx, move |tx| Ok(stock::adjust(tx, &caller, &adjustment)?)).await
     }
 }
@@ -84,9 +119,10 @@ impl Handle<CreateReservation> for Inventory {
         if !(1..=LONGEST_TTL).contains(&op.ttl_seconds) {
             return Err(Error::field("/ttlSeconds", format!("1 to {LONGEST_TTL} seconds are taken")));
         }
-        rules::check_items(&op.items, MOST_ITEMS)?;
+        let items = variants(cx, &op.items).await?;
+        rules::check_items(&items, MOST_ITEMS)?;
         let ttl = Duration::from_secs(op.ttl_seconds.into());
-        let reserve = move |tx: &mut Tx<'_>| holds::reserve(tx, &reference, &op.items, ttl);
+        let reserve = move |tx: &mut Tx<'_>| holds::reserve(tx, &reference, &items, ttl);
         self.answer_reservation(cx, "inventory.reserve", reserve).await
     }
 }
@@ -120,7 +156,7 @@ impl Inventory {
             let (id, status) = (reservation.id, reservation.status);
             let entry = Audited::new(actor.clone(), action, format!("reservation:{id}"), (), status);
             tx.emit(id, &entry)?;
-            Ok(queries::reservation_view(reservation, tx.now()))
+            Ok(queries::reservation_view(tx, reservation, tx.now())?)
         };
         self.db.answer(cx, answer).await
     }
@@ -128,7 +164,7 @@ impl Inventory {
 
 impl Handle<AvailableStock> for Inventory {
     async fn handle(&self, _cx: &Cx, op: AvailableStock) -> Result<Availability, Error> {
-        Ok(self.db.read(|tx| queries::available(tx, &op.skus)).await?)
+        Ok(self.db.read(|tx| queries::available(tx, &op.variants)).await?)
     }
 }
 
@@ -153,8 +189,11 @@ impl Handle<GiveBackStock> for Inventory {
 impl Handle<Restock> for Inventory {
     async fn handle(&self, cx: &Cx, op: Restock) -> Result<(), Error> {
         rules::check_items(&op.items, MOST_LINES)?;
+        let skus = op.items.iter().map(|item| item.sku.clone()).collect();
+        let found = cx.call(ResolveSkus { skus }).await?.variants;
+        let variants: Vec<VariantRef> = found.into_iter().flatten().collect();
         let locks = item_locks(&op.items);
-        let restock = move |tx: &mut Tx<'_>| holds::restock(tx, &op.reference, op.order_id, &op.items);
+        let restock = move |tx: &mut Tx<'_>| holds::restock(tx, &op.reference, op.order_id, &op.items, &variants);
         Ok(self.db.write_locked(cx, locks, restock).await?)
     }
 }
@@ -163,9 +202,16 @@ impl Handle<SetStock> for Inventory {
     async fn handle(&self, cx: &Cx, op: SetStock) -> Result<CountsTaken, Error> {
         let mut all = CountsTaken { refused: Vec::new() };
         for chunk in op.items.chunks(CHUNK) {
-            let chunk = chunk.to_vec();
-            let taken = self.db.write_in(cx, Lane::Bulk, move |tx| stock::set(tx, &chunk)).await?;
-            all.refused.extend(taken.refused);
+            let skus = chunk.iter().map(|count| count.sku.clone()).collect();
+            let found = cx.call(ResolveSkus { skus }).await?.variants;
+            let mut counts = Vec::with_capacity(chunk.len());
+            for (count, of) in chunk.iter().zip(found) {
+                match of {
+                    Some(of) => counts.push((of, count.on_hand)),
+                    None => all.refused.push(count.sku.clone()),
+                }
+            }
+            all.refused.extend(self.db.write_in(cx, Lane::Bulk, move |tx| stock::set(tx, &counts)).await?);
         }
         Ok(all)
     }
@@ -191,7 +237,7 @@ impl Handle<ChangeSetAside> for Inventory {
 
 impl Handle<SellSetAside> for Inventory {
     async fn handle(&self, cx: &Cx, op: SellSetAside) -> Result<(), Error> {
-        let locks = locks(op.sales.iter().flat_map(|sale| &sale.items).map(|item| &item.sku));
+        let locks = locks(op.sales.iter().flat_map(|sale| &sale.items).map(|item| item.variant_id));
         let sell = move |tx: &mut Tx<'_>| aside::sell(tx, &op.set_aside, &op.sales);
         Ok(self.db.write_locked(cx, locks, sell).await?)
     }

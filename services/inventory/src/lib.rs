@@ -1,13 +1,13 @@
-//! Inventory: how much of each SKU there is and where, what is promised to whom, and every movement.
+//! Inventory: how much of each variant there is and where, what is promised to whom, and every movement.
 //!
-//! Tables: `inventory` (one row a SKU, its locations in it), `stock_movements` (a ledger, append-only), `reservations`
+//! Tables: `inventory` (one row a variant, its locations in it), `stock_movements` (a ledger, append-only), `reservations`
 //! (holds with their lines), `restocks` (references that came back once), `set_aside_sales` (what orders bought of pieces
 //! that were set aside for a sale, once a reference).
 //!
 //! What always holds:
-//! - on hand = the sum of the SKU's movements; reserved = the sum of live holds, at each location; what is not written down
-//!   as lying elsewhere lies at `MAIN`, so a SKU is the sum of its locations;
-//! - available = on hand − reserved, never below zero. A SKU with `backorder` may go below: what is then missing is owed
+//! - on hand = the sum of the variant's movements; reserved = the sum of live holds, at each location; what is not written down
+//!   as lying elsewhere lies at `MAIN`, so a variant is the sum of its locations;
+//! - available = on hand − reserved, never below zero. One with `backorder` may go below: what is then missing is owed
 //!   to its buyers, and the next delivery pays it off;
 //! - a hold is all or nothing. It takes from `MAIN` first, then from the other locations by name, remembers what it took
 //!   where, and gives it back exactly there;
@@ -15,8 +15,9 @@
 //! - what is set aside for a sale is one pinned hold too; it shrinks by what is sold from it, and ends with the sale.
 //!
 //! A hold of n lines writes n stock rows and one reservation; movements are written when it is confirmed, in batches.
-//! `STOCK_CHANGED` follows counts, adjustments and returns, and of the holds only those that empty a SKU, refill it or cross
-//! its threshold. A SKU needs no product: stock may be there first.
+//! `STOCK_CHANGED` follows counts, adjustments and returns, and of the holds only those that empty a variant, refill it or
+//! cross its threshold. Everything hangs on the variant's id, which the product service finds for a SKU, present or former;
+//! the SKU in a stock's row is a label for lists and messages, which follows the catalogue a moment later.
 
 pub mod api;
 mod audit;
@@ -74,9 +75,9 @@ impl Inventory {
         register!(registry, self; SetAside, ChangeSetAside, SellSetAside, UnsellSetAside, EndSetAside);
     }
 
-    /// What follows from events: holds are confirmed when their orders are.
+    /// What follows from events: holds are confirmed when their orders are, and labels follow the catalogue.
     pub fn consumers(self: &Arc<Self>) -> Vec<Arc<dyn Consumer>> {
-        vec![Arc::new(events::PostHolds)]
+        vec![Arc::new(events::PostHolds), Arc::new(events::FollowSkus)]
     }
 
     /// What it does by the clock: reservations lapse.

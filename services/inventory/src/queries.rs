@@ -1,12 +1,13 @@
 //! Reads: a SKU's stock, pages of stock and movements, what can be sold, a reservation.
 
-use promox_contract::ids::ReservationId;
+use promox_contract::ids::{ReservationId, VariantId};
 use promox_contract::inventory::{Availability, SkuQuantity};
-use promox_kernel::{Error, Page, Sku, Timestamp};
+use promox_contract::product::VariantRef;
+use promox_kernel::{Error, Page, Timestamp};
 use promox_storage::{StoreError, Tx};
 
 use crate::api::{ListMovements, ListStock, LocationView, MovementView, ReservationView, StockView};
-use crate::records::{Movement, Reservation, ReservationByLapse, ReservationStatus, Stock, StockByLow};
+use crate::records::{Movement, Reservation, ReservationByLapse, ReservationStatus, Stock, StockByLow, StockBySku};
 
 pub(crate) fn stock_view(stock: Stock) -> StockView {
     StockView {
@@ -20,36 +21,39 @@ pub(crate) fn stock_view(stock: Stock) -> StockView {
             .into_iter()
             .map(|it| LocationView { location: it.name, on_hand: it.on_hand, reserved: it.reserved })
             .collect(),
+        variant_id: stock.variant_id,
+        product_id: stock.product_id,
         sku: stock.sku,
         version: stock.version,
         updated_at: stock.updated_at,
     }
 }
 
-/// One SKU's stock.
-pub(crate) fn stock(tx: &Tx<'_>, sku: &Sku) -> Result<StockView, Error> {
-    tx.get::<Stock>(sku)?.map(stock_view).ok_or_else(|| Error::not_found("SKU in stock"))
+/// One variant's stock.
+pub(crate) fn stock(tx: &Tx<'_>, of: VariantRef) -> Result<StockView, Error> {
+    let stock = tx.get::<Stock>(&of.variant_id)?.ok_or_else(|| Error::not_found("SKU in stock"))?;
+    Ok(stock_view(Stock { sku: of.sku, ..stock }))
 }
 
-/// A page of stock. Low stock has an index of its own, in the order of SKUs too.
+/// A page of stock, by the SKUs in the rows. Low stock has an index of its own, in the order of SKUs too.
 pub(crate) fn list(tx: &Tx<'_>, op: ListStock) -> Result<Page<StockView>, Error> {
     let begins = op.q.unwrap_or_default().trim().to_lowercase();
     let page = if op.low_stock == Some(true) {
         tx.scan_by::<StockByLow>().prefix(Some(true)).text_prefix(&begins).page(op.limit, op.cursor)?
     } else {
         let any = op.low_stock.is_none();
-        let scan = tx.scan::<Stock>().text_prefix(&begins);
+        let scan = tx.scan_by::<StockBySku>().text_prefix(&begins);
         scan.page_of(op.limit, op.cursor, |stock| any || stock.low.is_none())?
     };
     Ok(page.map(stock_view))
 }
 
-/// A SKU's movements, newest first.
-pub(crate) fn movements(tx: &Tx<'_>, op: ListMovements) -> Result<Page<MovementView>, Error> {
-    if tx.get::<Stock>(&op.sku)?.is_none() {
+/// A variant's movements, newest first.
+pub(crate) fn movements(tx: &Tx<'_>, id: VariantId, op: ListMovements) -> Result<Page<MovementView>, Error> {
+    if tx.get::<Stock>(&id)?.is_none() {
         return Err(Error::not_found("SKU in stock"));
     }
-    let page = tx.scan::<Movement>().prefix(&op.sku).backward().page(op.limit, op.cursor)?;
+    let page = tx.scan::<Movement>().prefix(id).backward().page(op.limit, op.cursor)?;
     Ok(page.map(|it| MovementView {
         id: it.number,
         kind: it.kind,
@@ -62,31 +66,36 @@ pub(crate) fn movements(tx: &Tx<'_>, op: ListMovements) -> Result<Page<MovementV
     }))
 }
 
-/// What can be sold of each SKU, in the order asked.
-pub(crate) fn available(tx: &Tx<'_>, skus: &[Sku]) -> Result<Availability, StoreError> {
-    let sellable = |sku| Ok(tx.get::<Stock>(sku)?.as_ref().map_or(0, Stock::sellable));
-    Ok(Availability { available: skus.iter().map(sellable).collect::<Result<_, StoreError>>()? })
+/// What can be sold of each variant, in the order asked.
+pub(crate) fn available(tx: &Tx<'_>, variants: &[VariantId]) -> Result<Availability, StoreError> {
+    let sellable = |id| Ok(tx.get::<Stock>(id)?.as_ref().map_or(0, Stock::sellable));
+    Ok(Availability { available: variants.iter().map(sellable).collect::<Result<_, StoreError>>()? })
 }
 
 /// A reservation as it is at `now`: one that has lapsed and is not swept yet reads as expired.
-pub(crate) fn reservation_view(it: Reservation, now: Timestamp) -> ReservationView {
+pub(crate) fn reservation_view(tx: &Tx<'_>, it: Reservation, now: Timestamp) -> Result<ReservationView, StoreError> {
     let lapsed = it.lapses_at.filter(|at| *at <= now);
-    let quantity = |line: &crate::records::HeldLine| SkuQuantity { sku: line.sku.clone(), quantity: line.quantity };
-    ReservationView {
+    let mut items = Vec::with_capacity(it.lines.len());
+    for line in it.lines.iter() {
+        if let Some(stock) = tx.get::<Stock>(&line.variant_id)? {
+            items.push(SkuQuantity { sku: stock.sku, quantity: line.quantity });
+        }
+    }
+    Ok(ReservationView {
         id: ReservationId(it.id),
-        items: it.lines.iter().map(quantity).collect(),
+        items,
         reference: it.reference,
         status: if lapsed.is_some() { ReservationStatus::Expired } else { it.status },
         expires_at: it.expires_at,
         created_at: it.created_at,
         ended_at: it.ended_at.or(lapsed),
-    }
+    })
 }
 
 /// One reservation.
 pub(crate) fn reservation(tx: &Tx<'_>, id: ReservationId, now: Timestamp) -> Result<ReservationView, Error> {
-    let found = tx.get::<Reservation>(&id.0)?;
-    found.map(|it| reservation_view(it, now)).ok_or_else(|| Error::not_found("reservation"))
+    let found = tx.get::<Reservation>(&id.0)?.ok_or_else(|| Error::not_found("reservation"))?;
+    Ok(reservation_view(tx, found, now)?)
 }
 
 /// Whether a reservation waits to be swept.

@@ -1,7 +1,7 @@
-//! The tables of the inventory. A SKU's locations stand in its row and a hold's lines in the hold's, so that a checkout
-//! writes one row a line and one for the hold.
+//! The tables of the inventory. A variant's locations stand in its row and a hold's lines in the hold's, so that a checkout
+//! writes one row a line and one for the hold. All hang on the variant's id: its SKU in the stock's row is what lists go by.
 
-use promox_contract::ids::OrderId;
+use promox_contract::ids::{OrderId, ProductId, VariantId};
 use promox_kernel::{Json, Sku, Timestamp, text_enum};
 use promox_storage::record;
 use serde::{Deserialize, Serialize};
@@ -30,7 +30,7 @@ pub(crate) struct Taken {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct HeldLine {
     /// Of what.
-    pub(crate) sku: Sku,
+    pub(crate) variant_id: VariantId,
     /// How many.
     pub(crate) quantity: u32,
     /// What of them was taken from other places than `MAIN`.
@@ -69,10 +69,11 @@ text_enum! {
 }
 
 record! {
-    /// A SKU's stock. What does not lie elsewhere lies at `MAIN`: most rows have no list to read and write.
-    pub(crate) struct Stock in Ecommerce.inventory = 150, key(sku: Sku) {
-        /// Names it in events.
-        id: i64,
+    /// A variant's stock. What does not lie elsewhere lies at `MAIN`: most rows have no list to read and write.
+    pub(crate) struct Stock in Ecommerce.inventory = 150, key(variant_id: VariantId) {
+        product_id: ProductId,
+        /// What the variant is called; a consumer follows the catalogue.
+        sku: Sku,
         on_hand: i64,
         reserved: i64,
         threshold: i64,
@@ -86,12 +87,13 @@ record! {
         version: i64,
         updated_at: Timestamp,
     }
-    index StockByLow = 151 (low);
+    index StockByLow = 151 (low, sku);
+    index StockBySku = 159 (sku);
 }
 
 record! {
-    /// A movement of a SKU, numbered from 1 for each; never changed.
-    pub(crate) struct Movement in Ecommerce.stock_movements = 152, key(sku: Sku, number: i64) {
+    /// A movement of a variant, numbered from 1 for each; never changed.
+    pub(crate) struct Movement in Ecommerce.stock_movements = 152, key(variant_id: VariantId, number: i64) {
         kind: MovementKind,
         delta: i64,
         /// On hand at all locations after it.

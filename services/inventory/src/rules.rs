@@ -1,7 +1,8 @@
 //! The arithmetic of stock: what can be sold, what a hold takes where, what comes back. No storage, no clock.
 
-use promox_contract::inventory::SkuQuantity;
-use promox_kernel::{Error, FieldError, Sku, bounded};
+use promox_contract::inventory::VariantQuantity;
+use promox_contract::product::VariantRef;
+use promox_kernel::{Error, FieldError, bounded};
 
 use crate::records::{HeldLine, Location, Stock, Taken};
 use crate::reject::{Reject, Short};
@@ -16,11 +17,12 @@ pub(crate) const MOST_PIECES: i64 = 1_000_000_000;
 const MOST_QUANTITY: u32 = 1_000_000;
 
 impl Stock {
-    /// A SKU without stock.
-    pub(crate) fn blank(sku: Sku, id: i64) -> Self {
+    /// A variant without stock.
+    pub(crate) fn blank(of: &VariantRef) -> Self {
         Self {
-            sku,
-            id,
+            variant_id: of.variant_id,
+            product_id: of.product_id,
+            sku: of.sku.clone(),
             on_hand: 0,
             reserved: 0,
             threshold: 0,
@@ -100,7 +102,7 @@ impl Stock {
             left -= free;
             elsewhere.extend(Taken::some(&place.name, free));
         }
-        let line = HeldLine { sku: self.sku.clone(), quantity, elsewhere, restocked: 0 };
+        let line = HeldLine { variant_id: self.variant_id, quantity, elsewhere, restocked: 0 };
         for taken in line.taken() {
             self.change(&taken.location, 0, i64::from(taken.quantity));
         }
@@ -133,11 +135,6 @@ impl Stock {
             return Ok(());
         }
         Err(Reject::Owed { sku: self.sku.clone(), owed: -self.available() })
-    }
-
-    /// How short it is of `asked`.
-    pub(crate) fn short(&self, asked: u32) -> Short {
-        Short { sku: self.sku.clone(), asked, available: self.sellable() }
     }
 }
 
@@ -191,7 +188,7 @@ impl HeldLine {
             elsewhere.extend(Taken::some(&place.location, here.into()));
         }
         self.elsewhere.retain(|taken| taken.quantity > 0);
-        Some(Self { sku: self.sku.clone(), quantity, elsewhere, restocked: 0 })
+        Some(Self { variant_id: self.variant_id, quantity, elsewhere, restocked: 0 })
     }
 
     /// Adds pieces of a place to the line.
@@ -208,13 +205,19 @@ impl HeldLine {
 }
 
 /// Whether a hold has just these items.
-pub(crate) fn same_items(lines: &[HeldLine], items: &[SkuQuantity]) -> bool {
-    lines.len() == items.len()
-        && items.iter().all(|item| lines.iter().any(|line| line.sku == item.sku && line.quantity == item.quantity))
+pub(crate) fn same_items(lines: &[HeldLine], items: &[VariantQuantity]) -> bool {
+    let same =
+        |line: &HeldLine, item: &VariantQuantity| line.variant_id == item.variant_id && line.quantity == item.quantity;
+    lines.len() == items.len() && items.iter().all(|item| lines.iter().any(|line| same(line, item)))
 }
 
-/// Checks the items of a hold: some, each SKU once, quantities in bounds.
-pub(crate) fn check_items(items: &[SkuQuantity], most: usize) -> Result<(), Error> {
+/// How short a variant is of what is asked.
+pub(crate) fn short(item: &VariantQuantity, available: u32) -> Short {
+    Short { sku: item.sku.clone(), asked: item.quantity, available }
+}
+
+/// Checks the items of a hold: some, each variant once, quantities in bounds.
+pub(crate) fn check_items(items: &[VariantQuantity], most: usize) -> Result<(), Error> {
     if items.is_empty() || items.len() > most {
         return Err(Error::field("/items", format!("1 to {most} items are taken, these are {}", items.len())));
     }
@@ -225,7 +228,7 @@ pub(crate) fn check_items(items: &[SkuQuantity], most: usize) -> Result<(), Erro
             let detail = format!("a quantity is 1 to {MOST_QUANTITY}");
             faults.push(FieldError::new(format!("/items/{at}/quantity"), detail));
         }
-        if !seen.insert(&item.sku) {
+        if !seen.insert(item.variant_id) {
             faults.push(FieldError::new(format!("/items/{at}/sku"), "this sku stands twice: add the quantities"));
         }
     }
@@ -244,10 +247,13 @@ pub(crate) fn location(name: Option<&str>) -> Result<String, Error> {
 
 #[cfg(test)]
 mod tests {
+    use promox_contract::ids::{ProductId, VariantId};
+
     use super::*;
 
     fn stock(places: &[(&str, i64, i64)], backorder: bool) -> Stock {
-        let mut stock = Stock::blank("A".parse().unwrap(), 1);
+        let (variant_id, product_id, sku) = (VariantId(1), ProductId(1), "A".parse().unwrap());
+        let mut stock = Stock::blank(&VariantRef { variant_id, product_id, sku });
         stock.backorder = backorder;
         for (name, on_hand, reserved) in places {
             stock.change(name, *on_hand, *reserved);
@@ -285,7 +291,7 @@ mod tests {
     #[test]
     fn what_comes_back_goes_where_it_was_taken() {
         let elsewhere = vec![Taken { location: "B".into(), quantity: 2 }];
-        let mut line = HeldLine { sku: "A".parse().unwrap(), quantity: 5, elsewhere, restocked: 0 };
+        let mut line = HeldLine { variant_id: VariantId(1), quantity: 5, elsewhere, restocked: 0 };
         assert_eq!(pairs(&line.take_back(2)), [("MAIN", 2)]);
         assert_eq!(pairs(&line.take_back(2)), [("MAIN", 1), ("B", 1)]);
         assert_eq!(line.out(), 1);
@@ -296,7 +302,7 @@ mod tests {
     #[test]
     fn a_line_is_split_and_joined_place_by_place() {
         let elsewhere = vec![Taken { location: "B".into(), quantity: 2 }];
-        let mut line = HeldLine { sku: "A".parse().unwrap(), quantity: 5, elsewhere, restocked: 0 };
+        let mut line = HeldLine { variant_id: VariantId(1), quantity: 5, elsewhere, restocked: 0 };
         let part = line.split(4).unwrap();
         assert_eq!((pairs(&part.taken()), pairs(&line.taken())), (vec![("MAIN", 3), ("B", 1)], vec![("B", 1)]));
         assert!(line.split(2).is_none());
@@ -325,10 +331,10 @@ mod tests {
         assert_eq!(location(None).unwrap(), "MAIN");
         assert_eq!(location(Some("shop-1")).unwrap(), "SHOP-1");
         assert!(location(Some("")).is_err() && location(Some("a b")).is_err() && location(Some("ü")).is_err());
-        let item = |sku: &str, quantity| SkuQuantity { sku: sku.parse().unwrap(), quantity };
+        let item = |id, quantity| VariantQuantity { variant_id: VariantId(id), sku: "a".parse().unwrap(), quantity };
         for (items, pointers) in [
-            (vec![item("a", 1), item("A", 2)], vec!["/items/1/sku"]),
-            (vec![item("a", 0), item("b", u32::MAX)], vec!["/items/0/quantity", "/items/1/quantity"]),
+            (vec![item(1, 1), item(1, 2)], vec!["/items/1/sku"]),
+            (vec![item(1, 0), item(2, u32::MAX)], vec!["/items/0/quantity", "/items/1/quantity"]),
             (vec![], vec!["/items"]),
         ] {
             let error = check_items(&items, 2).unwrap_err();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use promox_contract::ids::{FlashReservationId, FlashSaleId, OrderId, PaymentId, ProductId};
+use promox_contract::ids::{FlashReservationId, FlashSaleId, OrderId, PaymentId, ProductId, VariantId};
 use promox_contract::inventory::SkuQuantity;
 use promox_contract::order::{OrderStatus, Totals};
 use promox_contract::payment::{PaymentAction, PaymentChoice, PaymentStatus};
@@ -146,8 +146,10 @@ pub struct ShippingOption {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LineView {
-    /// Which.
+    /// Its SKU when it was sold; later calls on the order take it as well as those that the variant has or had.
     pub sku: Sku,
+    /// The variant, which keeps its id under another SKU; null for what was imported.
+    pub variant_id: Option<VariantId>,
     /// The product; null for what was imported.
     pub product_id: Option<ProductId>,
     /// Its name when it was sold.

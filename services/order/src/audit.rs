@@ -1,11 +1,12 @@
 //! What orders can prove of themselves, and what they state for payments and stock to agree with.
 
 use promox_contract::analytics::{COUNTED, CREDITED};
-use promox_contract::inventory::{SOLD, units_out};
+use promox_contract::inventory::{SOLD, SkuQuantity, units_out};
 use promox_contract::order::OrderStatus;
 use promox_contract::payment::{
     DUE, GAVE, PAID, PaymentCaptured, PaymentFailed, PaymentRefunded, PaymentStatus, SETTLED, gave,
 };
+use promox_contract::product::{VARIANTS, variant_named};
 use promox_contract::reward::{EARNED, SPENT};
 use promox_contract::store::{IN_CURRENCY, IN_DIGITS, TAX_CLASSES};
 use promox_kernel::Amount;
@@ -41,6 +42,11 @@ impl Audit for Orders {
             check_order(&order, &lines, report);
             check_returns(&order, &lines, &returns, report);
             state_money(&order, &returns, report);
+            for line in &lines {
+                if let Some(id) = line.variant_id {
+                    report.names(VARIANTS, variant_named(id, line.product_id), || format!("order {}", order.id));
+                }
+            }
             check_saga(tx, &order, report)?;
             check_erased(tx, &order, report)?;
             state_sold(&order, &lines, &returns, report);
@@ -232,11 +238,12 @@ fn state_sold(order: &Order, lines: &[OrderItem], returns: &[Return], report: &m
         return;
     }
     let plain = lines.iter().filter(|line| line.flash_sale_id.is_none());
-    let sold = plain.map(|line| (line.sku.fold(), i64::from(line.quantity)));
+    let sold = plain.filter_map(|line| Some((line.variant_id?, i64::from(line.quantity))));
     let restocked: Vec<&Return> =
         returns.iter().filter(|back| back.status == ReturnStatus::Approved && back.restock).collect();
     let came_back = restocked.iter().flat_map(|back| back.items.iter());
-    let back = came_back.map(|item| (item.sku.fold(), -i64::from(item.quantity)));
+    let of = |item: &SkuQuantity| lines.iter().find(|line| line.sku == item.sku)?.variant_id;
+    let back = came_back.filter_map(|item| Some((of(item)?, -i64::from(item.quantity))));
     let units = units_out(sold.chain(back));
     let mixed = !restocked.is_empty() && lines.iter().any(|line| line.flash_sale_id.is_some());
     if mixed || returns.iter().any(|back| back.due_at.is_some()) {

@@ -34,7 +34,7 @@ pub(crate) fn state(order: &Order, lines: &[OrderItem], report: &mut Report) {
     }
     let flash = lines
         .iter()
-        .filter_map(|line| Some((format!("{}:{}", line.flash_sale_id?, line.sku.fold()), i64::from(line.quantity))));
+        .filter_map(|line| Some((format!("{}:{}", line.flash_sale_id?, line.variant_id?), i64::from(line.quantity))));
     let flash = units_out(flash);
     if !flash.is_empty() {
         report.left(TAKEN, order.id, flash);

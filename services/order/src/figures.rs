@@ -174,6 +174,7 @@ fn line(order: &Order, item: OrderItem) -> FigureLine {
         returned: item.returned,
         returned_net,
         sku: item.sku,
+        variant_id: item.variant_id,
         product_id: item.product_id,
         name: item.name,
         quantity: item.quantity,

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use promox_contract::ids::OrderId;
-use promox_contract::inventory::Restock;
+use promox_contract::inventory::{Restock, SkuQuantity};
 use promox_contract::order::{
     CancelVoided, DescribeOrder, OpenOrders, OrderDescription, OrderStanding, OwnsOrder, PrepareErasure, PriceCart,
     PricedCart, PricedLine, StandingOfOrder, StoreFacts, StoreProfile,
 };
 use promox_contract::payment::{PaymentOfOrder, PaymentOutcome, SettleReturn};
-use promox_contract::product::UsedTaxClasses;
+use promox_contract::product::{ResolveSkus, UsedTaxClasses};
 use promox_contract::store::{
     AmountsPledged, EnabledMethods, PledgeAmounts, SettleAmounts, StorePayments, StoreTaxes, TaxFacts,
 };
@@ -24,7 +24,8 @@ use crate::api::{
 };
 use crate::checkout::{Asker, Driver, steps};
 use crate::commands::{cancel, fulfil, leaving, returns};
-use crate::records::{Order, OrderByUser, Return, ReturnId, TimelineEntry};
+use crate::records::{Order, OrderByUser, OrderItem, Return, ReturnId, TimelineEntry};
+use crate::rules::request;
 use crate::settings::{
     Change, GetPayments, GetShipping, GetStore, GetTaxes, PatchPayments, PatchShipping, PatchStore, PatchTaxes,
     PaymentSettings, PutPayments, PutShipping, PutStore, PutTaxes, ShippingSettings, StoreSettings, TaxSettings,
@@ -99,7 +100,10 @@ impl Handle<CancelOrder> for Orders {
 }
 
 impl Handle<ShipOrder> for Orders {
-    async fn handle(&self, cx: &Cx, op: ShipOrder) -> Result<FulfilmentView, Error> {
+    async fn handle(&self, cx: &Cx, mut op: ShipOrder) -> Result<FulfilmentView, Error> {
+        if let Some(items) = &mut op.items {
+            self.name_as_sold(cx, op.id, items).await?;
+        }
         let (caller, payment) = (cx.clone(), payment_of(cx, op.id).await?);
         self.db.answer(cx, move |tx| fulfil::ship(tx, &caller, &op, payment.as_ref())).await
     }
@@ -122,7 +126,8 @@ impl Handle<DeliverFulfilment> for Orders {
 }
 
 impl Handle<RequestReturn> for Orders {
-    async fn handle(&self, cx: &Cx, op: RequestReturn) -> Result<ReturnView, Error> {
+    async fn handle(&self, cx: &Cx, mut op: RequestReturn) -> Result<ReturnView, Error> {
+        self.name_as_sold(cx, op.id, &mut op.items).await?;
         let (caller, payment) = (cx.clone(), payment_of(cx, op.id).await?);
         self.db.answer(cx, move |tx| returns::request(tx, &caller, &op, payment.as_ref())).await
     }
@@ -166,6 +171,25 @@ impl Orders {
         self.db.answer(cx, move |tx| returns::approve(tx, rid, settled.as_ref())).await
     }
 
+    /// Names items by the SKUs that an order's lines were sold under, where another SKU of the same variant is given.
+    async fn name_as_sold(&self, cx: &Cx, id: OrderId, items: &mut [SkuQuantity]) -> Result<(), Error> {
+        let lines = self.db.read(|tx| queries::items(tx, id)).await?;
+        let mut others: Vec<&mut SkuQuantity> =
+            items.iter_mut().filter(|item| lines.iter().all(|line| line.sku != item.sku)).collect();
+        if lines.is_empty() || others.is_empty() || others.len() > request::MOST_LINES {
+            return Ok(());
+        }
+        let skus = others.iter().map(|item| item.sku.clone()).collect();
+        let found = cx.call(ResolveSkus { skus }).await?.variants;
+        for (item, of) in others.iter_mut().zip(found) {
+            let same = |line: &&OrderItem| of.as_ref().is_some_and(|of| line.variant_id == Some(of.variant_id));
+            if let Some(line) = lines.iter().find(same) {
+                item.sku = line.sku.clone();
+            }
+        }
+        Ok(())
+    }
+
     /// Goes on with an approved return until its money and goods have moved; what does not work now is tried later.
     pub(crate) async fn move_return(&self, cx: &Cx, rid: ReturnId) -> Result<(), Error> {
         let (row, _) = self.db.read(|tx| returns::load(tx, rid)).await?;
@@ -188,7 +212,9 @@ impl Orders {
         }
         if row.restock {
             let (reference, order_id) = (format!("return:{}", row.id), row.order_id);
-            cx.call(Restock { reference, order_id, items: row.items.0 }).await?;
+            let lines = self.db.read(|tx| queries::items(tx, order_id)).await?;
+            let items = fulfil::goods(&lines, &row.items);
+            cx.call(Restock { reference, order_id, items }).await?;
         }
         Ok(())
     }
@@ -281,6 +307,7 @@ impl Handle<PriceCart> for Orders {
         let line = |line: crate::api::LineView| {
             Some(PricedLine {
                 sku: line.sku,
+                variant_id: line.variant_id,
                 product_id: line.product_id?,
                 name: line.name,
                 quantity: line.quantity,

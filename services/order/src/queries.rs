@@ -110,6 +110,7 @@ pub(crate) fn net(order: &Order, line: &OrderItem) -> Amount {
 fn line_view(item: OrderItem) -> LineView {
     LineView {
         sku: item.sku,
+        variant_id: item.variant_id,
         product_id: item.product_id,
         name: item.name,
         quantity: item.quantity,
@@ -250,6 +251,7 @@ pub(crate) fn describe(tx: &Tx<'_>, id: OrderId) -> Result<OrderDescription, Err
 fn priced_line(item: OrderItem) -> Option<PricedLine> {
     Some(PricedLine {
         sku: item.sku,
+        variant_id: item.variant_id,
         product_id: item.product_id?,
         name: item.name,
         quantity: item.quantity,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use promox_contract::ids::{CampaignId, CartId, FlashSaleId, OrderId, PaymentId, ProductId};
+use promox_contract::ids::{CampaignId, CartId, FlashSaleId, OrderId, PaymentId, ProductId, VariantId};
 use promox_contract::inventory::SkuQuantity;
 use promox_contract::order::OrderStatus;
 use promox_contract::payment::PaymentStatus;
@@ -112,7 +112,10 @@ pub struct TimelineEntry {
 record! {
     /// A line of an order.
     pub(crate) struct OrderItem in Ecommerce.order_items = 207, key(order_id: OrderId, line: u32) {
+        /// As it was when it was sold.
         sku: Sku,
+        /// What was sold; null for what was imported.
+        variant_id: Option<VariantId>,
         product_id: Option<ProductId>,
         name: String,
         quantity: u32,

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use promox_contract::ids::{CategoryId, ProductId};
+use promox_contract::ids::{CategoryId, ProductId, VariantId};
+use promox_contract::product::{VARIANTS, variant_named};
 use promox_contract::store::{IN_CURRENCY, TAX_CLASSES};
 use promox_storage::{Audit, Database, Report, StoreError, Tx};
 
@@ -10,7 +11,8 @@ use crate::Products;
 use crate::queries::epochs;
 use crate::records::{Category, Product, Shelving, VariantSku};
 
-const VARIANTS: &str = "product: every variant's sku leads to its product and back";
+const SKUS: &str = "product: every variant's sku leads to its product and back";
+const ALIASES: &str = "product: each sku, present or former, leads to one variant of one product";
 const SHELVES: &str = "product: categories and products name each other";
 const TREES: &str = "category: trees without circles or orphans";
 const PRICES: &str = "product: prices are not negative and in the currency's scale";
@@ -29,10 +31,10 @@ impl Audit for Products {
             let row = row?;
             shelved.insert((row.category_id, row.product_id));
         }
-        let mut skus = 0;
+        let mut variants = BTreeSet::new();
         for product in tx.scan::<Product>().rows() {
             let product = product?;
-            skus += audit_variants(tx, report, &product)?;
+            audit_variants(tx, report, &product, &mut variants)?;
             audit_prices(report, &product);
             report.check(EPOCHS, product.epoch <= epoch, || format!("product {}", product.id));
             for id in product.category_ids.iter() {
@@ -41,9 +43,43 @@ impl Audit for Products {
             }
         }
         report.check(SHELVES, shelved.is_empty(), || format!("{shelved:?} without a product that says so"));
-        let rows = tx.scan::<VariantSku>().rows().collect::<Result<Vec<_>, _>>()?.len();
-        report.check(VARIANTS, rows == skus, || format!("{rows} skus, {skus} variants"));
-        Ok(())
+        audit_skus(tx, report)
+    }
+}
+
+/// Every SKU that was ever given leads to a product; one of a variant that the product has is the one it has, or one that it
+/// had; a variant that was removed keeps one that it had last.
+fn audit_skus(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
+    let mut present: BTreeMap<VariantId, usize> = BTreeMap::new();
+    let mut owners: BTreeMap<VariantId, ProductId> = BTreeMap::new();
+    for row in tx.scan::<VariantSku>().rows() {
+        let row = row?;
+        let product = tx.get::<Product>(&row.product_id)?;
+        let right = product.as_ref().is_some_and(|product| leads_right(product, &row));
+        report.check(ALIASES, right, || format!("{} of product {}", row.sku, row.product_id));
+        if let Some(id) = row.variant_id {
+            *present.entry(id).or_default() += usize::from(!row.former);
+            let before = owners.insert(id, row.product_id);
+            let one = before.is_none_or(|product| product == row.product_id);
+            report.check(ALIASES, one, || format!("variant {id} is of two products, by {}", row.sku));
+        }
+    }
+    for (id, skus) in present {
+        report.check(ALIASES, skus == 1, || format!("variant {id} has {skus} skus"));
+    }
+    for (id, product_id) in owners {
+        report.knows(VARIANTS, variant_named(id, None));
+        report.knows(VARIANTS, variant_named(id, Some(product_id)));
+    }
+    Ok(())
+}
+
+fn leads_right(product: &Product, row: &VariantSku) -> bool {
+    match row.variant_id {
+        None => row.former != (row.sku == product.sku),
+        Some(id) => product
+            .variant(id)
+            .is_none_or(|variant| if row.former { variant.former.contains(&row.sku) } else { variant.sku == row.sku }),
     }
 }
 
@@ -63,16 +99,25 @@ fn audit_categories(tx: &Tx<'_>, report: &mut Report) -> Result<BTreeSet<Categor
     Ok(parents.into_keys().collect())
 }
 
-/// Checks a product's variants; how many there are.
-fn audit_variants(tx: &Tx<'_>, report: &mut Report, product: &Product) -> Result<usize, StoreError> {
-    report.check(VARIANTS, !product.variants.is_empty(), || format!("product {} has none", product.id));
+/// Checks a product's variants, which nobody else has.
+fn audit_variants(
+    tx: &Tx<'_>,
+    report: &mut Report,
+    product: &Product,
+    seen: &mut BTreeSet<VariantId>,
+) -> Result<(), StoreError> {
+    report.check(SKUS, !product.variants.is_empty(), || format!("product {} has none", product.id));
     for variant in product.variants.iter() {
-        let leads_here = tx.get::<VariantSku>(&variant.sku)?.is_some_and(|found| found.product_id == product.id);
-        report.check(VARIANTS, leads_here, || format!("{} of product {}", variant.sku, product.id));
+        let once = seen.insert(variant.id);
+        for sku in variant.former.iter().chain([&variant.sku]) {
+            let row = tx.get::<VariantSku>(sku)?;
+            let right = row.is_some_and(|row| row.product_id == product.id && row.variant_id == Some(variant.id));
+            report.check(SKUS, once && right, || format!("{sku} of product {}", product.id));
+        }
     }
-    let own = tx.get::<VariantSku>(&product.sku)?.is_none_or(|found| found.product_id == product.id);
-    report.check(VARIANTS, own, || format!("{} of product {} is another's variant", product.sku, product.id));
-    Ok(product.variants.len())
+    let own = tx.get::<VariantSku>(&product.sku)?.is_some_and(|found| found.product_id == product.id);
+    report.check(SKUS, own, || format!("{} of product {} is another's", product.sku, product.id));
+    Ok(())
 }
 
 fn audit_prices(report: &mut Report, product: &Product) {

@@ -1,8 +1,9 @@
 //! What follows from events: stock that comes and goes changes what lists say is in stock. Products themselves are read
 //! from rows, so their events only say that there is something to read.
 
+use promox_contract::ids::VariantId;
 use promox_contract::inventory::{AvailableStock, StockChanged};
-use promox_kernel::{Cx, Error, Sku};
+use promox_kernel::{Cx, Error};
 use promox_storage::{Event, StoreError};
 
 use crate::Products;
@@ -10,7 +11,7 @@ use crate::search::Projection;
 
 /// Batches that are taken at once; what is left waits for the next turn.
 const MOST_BATCHES: usize = 64;
-/// SKUs that are asked about at once.
+/// Variants that are asked about at once.
 const ASKED_AT_ONCE: usize = 500;
 
 impl Products {
@@ -36,25 +37,25 @@ impl Products {
         Ok(more)
     }
 
-    /// Asks the inventory about SKUs that are new to the lists.
+    /// Asks the inventory about variants that are new to the lists.
     pub(crate) async fn ask_stock(&self, cx: &Cx) -> Result<(), Error> {
         loop {
-            let skus: Vec<Sku> = {
+            let variants: Vec<VariantId> = {
                 let mut shelves = self.shelves.write();
                 let rest = shelves.unasked.len().saturating_sub(ASKED_AT_ONCE);
                 shelves.unasked.split_off(rest)
             };
-            if skus.is_empty() {
+            if variants.is_empty() {
                 return Ok(());
             }
-            let asked = cx.call(AvailableStock { skus: skus.clone() }).await;
+            let asked = cx.call(AvailableStock { variants: variants.clone() }).await;
             let mut shelves = self.shelves.write();
             match asked {
                 Ok(answer) => {
-                    skus.iter().zip(answer.available).for_each(|(sku, pieces)| shelves.set_stock(sku, pieces > 0));
+                    variants.iter().zip(answer.available).for_each(|(id, pieces)| shelves.set_stock(*id, pieces > 0));
                 }
                 Err(error) => {
-                    shelves.unasked.extend(skus);
+                    shelves.unasked.extend(variants);
                     return Err(error);
                 }
             }
@@ -65,7 +66,7 @@ impl Products {
 fn take(shelves: &mut Projection, events: &[Event]) -> Result<(), StoreError> {
     for event in events.iter().filter(|event| event.is::<StockChanged>()) {
         let told: StockChanged = event.fact()?;
-        shelves.set_stock(&told.sku, told.available > 0);
+        shelves.set_stock(told.variant_id, told.available > 0);
     }
     Ok(())
 }

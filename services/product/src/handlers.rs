@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use promox_contract::ids::{CategoryId, ProductId};
+use promox_contract::ids::{CategoryId, ProductId, VariantId};
 use promox_contract::import::ImportReport;
 use promox_contract::inventory::AvailableStock;
 use promox_contract::order::StoreProfile;
 use promox_contract::product::{
-    DescribeForSale, DescribeSkus, SkuDescriptions, TaxClassUse, TaxClassUses, UsedTaxClasses,
+    DescribeForSale, DescribeSkus, ResolveSkus, ResolvedSkus, SkuDescriptions, TaxClassUse, TaxClassUses,
+    UsedTaxClasses,
 };
 use promox_contract::store::{StoreTaxes, write_amounts};
-use promox_kernel::{Access, Amount, Cx, Download, Error, FieldError, Handle, Patch, Sku, Warnings};
+use promox_kernel::{Access, Amount, Cx, Download, Error, FieldError, Handle, Sku, Warnings};
 use promox_storage::{Lane, StoreError, Tx};
 
 use crate::api::{
@@ -22,7 +23,7 @@ use crate::api::{
 use crate::commands::{self, Desk};
 use crate::pages::Rendered;
 use crate::prices::{Prices, Shown};
-use crate::queries::{describe, epochs, owner, sum_available, view};
+use crate::queries::{describe, epochs, owner, resolve, sum_available, view};
 use crate::records::{Category, Epochs, Product, ProductBySlug, ProductByTaxClass};
 use crate::rules::{Branch, Ruled, ShelfPrice, Tree};
 use crate::search::{Query, ResultSet};
@@ -64,7 +65,7 @@ impl Products {
         let found = self.db.read(found).await?;
         let page = self.render(cx, &prices, found.into_iter().collect()).await?.pop();
         let page = page.ok_or_else(|| Error::not_found("product"))?;
-        let stock = cx.call(AvailableStock { skus: page.skus.to_vec() }).await?;
+        let stock = cx.call(AvailableStock { variants: page.variants.to_vec() }).await?;
         let json = page.with_available(sum_available(&stock.available));
         Ok(ProductPage { version: page.version, json })
     }
@@ -90,8 +91,8 @@ impl Products {
     }
 
     /// A product just written, with its stock.
-    async fn stock_of(&self, cx: &Cx, skus: Vec<Sku>) -> Result<u32, Error> {
-        Ok(sum_available(&cx.call(AvailableStock { skus }).await?.available))
+    async fn stock_of(&self, cx: &Cx, variants: Vec<VariantId>) -> Result<Option<u32>, Error> {
+        Ok(sum_available(&cx.call(AvailableStock { variants }).await?.available))
     }
 
     /// Categories with the number of products in and below each.
@@ -149,11 +150,11 @@ impl Handle<ListProducts> for Products {
         let read = |tx: &Tx<'_>, epochs: &Epochs| self.shelf(&prices, tx, epochs, &query, &asked);
         let Shelf { found, next_cursor, result, warnings } = self.read_current(read).await?;
         let pages = self.render(cx, &prices, found).await?;
-        let skus: Vec<Sku> = pages.iter().flat_map(|page| page.skus.iter().cloned()).collect();
-        let stock = cx.call(AvailableStock { skus }).await?.available;
+        let variants = pages.iter().flat_map(|page| page.variants.iter().copied()).collect();
+        let stock = cx.call(AvailableStock { variants }).await?.available;
         let mut stock = stock.as_slice();
         let show = |page: Arc<Rendered>| {
-            let (own, rest) = stock.split_at_checked(page.skus.len()).unwrap_or_default();
+            let (own, rest) = stock.split_at_checked(page.variants.len()).unwrap_or_default();
             stock = rest;
             page.with_available(sum_available(own))
         };
@@ -248,29 +249,26 @@ impl Handle<UsedTaxClasses> for Products {
     }
 }
 
-/// The SKUs whose stock a product will have.
-fn wanted_skus(sku: &Patch<Sku>, variants: &Patch<Vec<crate::api::VariantInput>>) -> Vec<Sku> {
-    match (variants, sku) {
-        (Patch::Set(variants), _) if !variants.is_empty() => variants.iter().map(|it| it.sku.clone()).collect(),
-        (_, Patch::Set(sku)) => vec![sku.clone()],
-        _ => Vec::new(),
+impl Handle<ResolveSkus> for Products {
+    async fn handle(&self, _: &Cx, asked: ResolveSkus) -> Result<ResolvedSkus, Error> {
+        Ok(self.db.read(|tx| resolve(tx, &asked.skus)).await?)
     }
 }
 
-fn written(product: &Product, available: u32, ruled: Ruled<'_>) -> Result<ProductView, Error> {
-    Ok(ProductView { available: Some(available), ..view(product, true, ruled)? })
+fn written(product: &Product, available: Option<u32>, ruled: Ruled<'_>) -> Result<ProductView, Error> {
+    Ok(ProductView { available, ..view(product, true, ruled)? })
 }
 
 impl Handle<CreateProduct> for Products {
     async fn handle(&self, cx: &Cx, asked: CreateProduct) -> Result<ProductView, Error> {
         let desk = self.desk(cx).await?;
-        let available = self.stock_of(cx, wanted_skus(&asked.sku, &asked.variants)).await?;
         let change = ProductChange::from(asked);
         let prices = self.prices_of_draft(&desk, &change).await?;
         let currency = desk.currency;
         let work = move |tx: &mut Tx<'_>| {
             let product = commands::create(tx, &desk.open(tx)?, change.clone())?;
-            written(&product, available, Ruled(&prices))
+            // Nothing hangs on new variants yet.
+            written(&product, Some(0), Ruled(&prices))
         };
         write_amounts(cx, currency, self.db.answer(cx, work), Result::is_ok).await
     }
@@ -284,7 +282,7 @@ impl Handle<UpdateProduct> for Products {
         let work = move |tx: &mut Tx<'_>| commands::update(tx, &desk.open(tx)?, id, change.clone());
         let product = self.db.write(cx, work).await?;
         let prices = self.prices_of(cx, &product).await?;
-        written(&product, self.stock_of(cx, product.skus()).await?, Ruled(&prices))
+        written(&product, self.stock_of(cx, product.variant_ids()).await?, Ruled(&prices))
     }
 }
 

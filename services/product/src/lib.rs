@@ -1,7 +1,8 @@
 //! Product service: what the shop sells, where it stands on the shelves, and how it is found.
 //!
-//! Owns products, variants, categories and their search. What always holds: a product has at least one variant; a SKU
-//! belongs to one product whatever its case; a slug to one; categories form trees; a product that was sold once is
+//! Owns products, variants, categories and their search. What always holds: a product has at least one variant, and a variant
+//! keeps its id whatever its SKU becomes; a SKU, whatever its case, belongs to one product and at most one variant for good, as
+//! its present or a former one; a slug belongs to one product; categories form trees; a product that was sold once is
 //! archived, never deleted; every change raises the catalogue's epoch in its own transaction, and whatever memory keeps
 //! (the tree, rendered products, lists, results) names the epoch it is of and is compared before it is relied on.
 //!
@@ -30,7 +31,7 @@ mod tests;
 use std::sync::Arc;
 
 use parking_lot::RwLock;
-use promox_contract::product::{DescribeForSale, DescribeSkus, UsedTaxClasses};
+use promox_contract::product::{DescribeForSale, DescribeSkus, ResolveSkus, UsedTaxClasses};
 use promox_contract::promotion::ShelfSignal;
 use promox_kernel::{Error, Registry, register};
 use promox_storage::{Db, Follower, Record, TableDef};
@@ -90,7 +91,7 @@ impl Products {
             ListProducts, SuggestProducts, GetProduct, GetProductBySku, GetProductBySlug,
             CreateProduct, UpdateProduct, ArchiveProduct, ImportProducts, ExportProducts,
             ListCategories, GetCategory, CreateCategory, UpdateCategory, DeleteCategory,
-            DescribeSkus, DescribeForSale, UsedTaxClasses,
+            DescribeSkus, DescribeForSale, ResolveSkus, UsedTaxClasses,
         );
     }
 }

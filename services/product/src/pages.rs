@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use promox_contract::ids::ProductId;
-use promox_kernel::{Error, Sku};
+use promox_contract::ids::{ProductId, VariantId};
+use promox_kernel::Error;
 use promox_storage::{StoreError, Tx};
 
 use crate::queries::view;
@@ -20,6 +20,9 @@ use crate::rules::Ruled;
 const SHARDS: usize = 16;
 /// Bytes of text that a shard keeps.
 const SHARD_BYTES: usize = 512 << 10;
+
+/// How a text ends whose `available` is not filled in.
+const UNKNOWN: &str = "null}";
 
 /// The epochs that a text is of: the catalogue's, and the price rules'.
 pub(crate) type Epochal = (i64, i64);
@@ -40,8 +43,8 @@ pub(crate) struct Rendered {
     shelf: i64,
     pub(crate) version: i64,
     pub(crate) active: bool,
-    /// Its variants' SKUs, whose stock is its own.
-    pub(crate) skus: Box<[Sku]>,
+    /// Its variants, whose stock is its own.
+    pub(crate) variants: Box<[VariantId]>,
     json: Box<str>,
 }
 
@@ -54,24 +57,25 @@ impl Rendered {
         ruled: Ruled<'_>,
     ) -> Result<Self, Error> {
         let mut json = serde_json::to_string(&view(product, costs, ruled)?).map_err(Error::internal)?;
-        json.pop();
+        json.truncate(json.len().saturating_sub(UNKNOWN.len()));
         Ok(Self {
             checked: AtomicI64::new(epoch),
             shelf,
             version: product.version,
             active: product.status == ProductStatus::Active,
-            skus: product.skus().into(),
+            variants: product.variant_ids().into(),
             json: json.into(),
         })
     }
 
-    /// The whole text.
-    pub(crate) fn with_available(&self, available: u32) -> Bytes {
-        const MEMBER: &str = ",\"available\":";
-        let mut json = String::with_capacity(self.json.len() + MEMBER.len() + 11);
+    /// The whole text; without a bound, what is available is null.
+    pub(crate) fn with_available(&self, available: Option<u32>) -> Bytes {
+        let mut json = String::with_capacity(self.json.len() + 11);
         json.push_str(&self.json);
-        json.push_str(MEMBER);
-        json.push_str(&available.to_string());
+        match available {
+            Some(pieces) => json.push_str(&pieces.to_string()),
+            None => json.push_str("null"),
+        }
         json.push('}');
         json.into()
     }

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use parking_lot::RwLock;
-use promox_contract::ids::{CategoryId, ProductId};
-use promox_contract::product::{SkuDescription, SkuDescriptions};
+use promox_contract::ids::{CategoryId, ProductId, VariantId};
+use promox_contract::product::{ResolvedSkus, SkuDescription, SkuDescriptions, VariantRef};
 use promox_kernel::{Error, Sku};
 use promox_storage::{StoreError, Tx};
 
 use crate::api::{ProductView, VariantView};
-use crate::records::{Category, Epochs, Product, ProductBySku, ProductStatus, Variant, VariantSku};
+use crate::records::{Category, Epochs, Product, ProductStatus, SkuByVariant, Variant, VariantSku};
 use crate::rules::{MOST_CATEGORIES, Ruled, ShelfPrice, Tree};
 
 /// How often the catalogue changed, as this transaction sees it.
@@ -38,12 +38,33 @@ impl TreeCache {
     }
 }
 
-/// The product that a SKU belongs to, as its own or a variant's.
+/// The product that a SKU belongs to, as its own or a variant's, present or former.
 pub(crate) fn owner(tx: &Tx<'_>, sku: &Sku) -> Result<Option<ProductId>, StoreError> {
-    if let Some(found) = tx.get::<VariantSku>(sku)? {
-        return Ok(Some(found.product_id));
+    Ok(tx.get::<VariantSku>(sku)?.map(|found| found.product_id))
+}
+
+/// All SKUs that a variant has or had, and which of them it has: of one that was removed, its last.
+pub(crate) fn skus_of(tx: &Tx<'_>, id: VariantId) -> Result<(Vec<Sku>, Option<Sku>), StoreError> {
+    let (mut all, mut present) = (Vec::new(), None);
+    for row in tx.scan_by::<SkuByVariant>().prefix(Some(id)).rows() {
+        let row = row?;
+        if !row.former {
+            present = Some(row.sku.clone());
+        }
+        all.push(row.sku);
     }
-    Ok(tx.get_by::<ProductBySku>(sku)?.map(|product| product.id))
+    Ok((all, present))
+}
+
+/// The variants that SKUs belong to, and their present SKUs.
+pub(crate) fn resolve(tx: &Tx<'_>, skus: &[Sku]) -> Result<ResolvedSkus, StoreError> {
+    let variant = |sku: &Sku| -> Result<Option<VariantRef>, StoreError> {
+        let Some(row) = tx.get::<VariantSku>(sku)? else { return Ok(None) };
+        let Some(variant_id) = row.variant_id else { return Ok(None) };
+        let present = if row.former { skus_of(tx, variant_id)?.1 } else { None };
+        Ok(Some(VariantRef { variant_id, product_id: row.product_id, sku: present.unwrap_or(row.sku) }))
+    };
+    Ok(ResolvedSkus { variants: skus.iter().map(variant).collect::<Result<_, _>>()? })
 }
 
 /// A product as it is shown, without what is available; `costs` only to those who may know them.
@@ -80,6 +101,8 @@ pub(crate) fn view(product: &Product, costs: bool, ruled: Ruled<'_>) -> Result<P
 
 fn variant_view(variant: &Variant, ShelfPrice { price, list_price }: ShelfPrice, costs: bool) -> VariantView {
     VariantView {
+        id: variant.id,
+        former_skus: variant.former.clone(),
         sku: variant.sku.clone(),
         name: variant.name.clone(),
         options: variant.options.clone(),
@@ -91,19 +114,23 @@ fn variant_view(variant: &Variant, ShelfPrice { price, list_price }: ShelfPrice,
     }
 }
 
-/// What SKUs are and cost: two reads a SKU, none for those that share a product with the one before.
+/// What SKUs are and cost: two reads a SKU, one for those that share a product with the one before.
 pub(crate) fn describe(tx: &Tx<'_>, tree: &Tree, skus: &[Sku]) -> Result<SkuDescriptions, StoreError> {
     let mut items = Vec::with_capacity(skus.len());
     let mut shared: Option<Product> = None;
     for sku in skus {
-        let Some(VariantSku { product_id, .. }) = tx.get(sku)? else { continue };
+        let Some(VariantSku { product_id, variant_id: Some(variant_id), .. }) = tx.get(sku)? else { continue };
         if shared.as_ref().is_none_or(|product| product.id != product_id) {
             shared = tx.get(&product_id)?;
         }
         let active = shared.as_ref().filter(|product| product.status == ProductStatus::Active);
-        let variant = |product: &Product| product.variants.iter().find(|variant| variant.sku == *sku).cloned();
-        if let Some((product, variant)) = active.and_then(|product| Some((product, variant(product)?))) {
-            items.push(description(product, &variant, tree));
+        let Some((product, variant)) = active.and_then(|product| Some((product, product.variant(variant_id)?))) else {
+            continue;
+        };
+        // Only by a former SKU can a variant be asked for twice.
+        let again = |item: &SkuDescription| item.variant_id == variant_id;
+        if variant.former.is_empty() || !items.iter().any(again) {
+            items.push(description(product, variant, tree));
         }
     }
     Ok(SkuDescriptions { items })
@@ -125,7 +152,9 @@ fn description(product: &Product, variant: &Variant, tree: &Tree) -> SkuDescript
     let mut attributes = product.attributes.0.clone();
     attributes.extend(variant.options.clone());
     SkuDescription {
+        variant_id: variant.id,
         sku: variant.sku.clone(),
+        former_skus: variant.former.clone(),
         product_id: product.id,
         name,
         price: variant.price,
@@ -141,7 +170,9 @@ fn description(product: &Product, variant: &Variant, tree: &Tree) -> SkuDescript
     }
 }
 
-/// Available pieces of several variants together.
-pub(crate) fn sum_available(available: &[u32]) -> u32 {
-    available.iter().fold(0, |sum, pieces| sum.saturating_add(*pieces))
+/// Available pieces of several variants together; `None` when one of them has no bound.
+pub(crate) fn sum_available(available: &[u32]) -> Option<u32> {
+    available
+        .iter()
+        .try_fold(0_u32, |sum, pieces| (*pieces != u32::MAX).then(|| sum.saturating_add(*pieces).min(u32::MAX - 1)))
 }

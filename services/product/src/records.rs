@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use promox_contract::ids::{CategoryId, ProductId};
+use promox_contract::ids::{CategoryId, ProductId, VariantId};
 use promox_kernel::{Amount, Currency, Json, Sku, Timestamp, text_enum};
 use promox_storage::record;
 use serde::{Deserialize, Serialize};
@@ -47,17 +47,20 @@ record! {
         created_at: Timestamp,
         updated_at: Timestamp,
     }
-    unique ProductBySku = 101 (sku);
     unique ProductBySlug = 102 (slug);
     index ProductByEpoch = 103 (epoch);
     index ProductByTaxClass = 104 (tax_class);
 }
 
-/// What is sold: one SKU of a product.
+/// What is sold: a variant of a product. Stock, carts and sales hang on its id, which is given once.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Variant {
+    pub(crate) id: VariantId,
     pub(crate) sku: Sku,
+    /// The SKUs that it had before, the oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) former: Vec<Sku>,
     /// What tells it from its siblings; empty for a simple product.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(crate) name: String,
@@ -73,12 +76,17 @@ pub(crate) struct Variant {
 }
 
 record! {
-    /// Which product a variant's SKU belongs to. What the variant is stands in its product, with which it is read,
-    /// checked and written.
+    /// What a SKU is given to, for good: a product, and the variant of it that has or had the SKU. What the variant is stands
+    /// in its product, with which it is read, checked and written. The SKUs of a variant that was removed stay its own.
     pub(crate) struct VariantSku in Ecommerce.variants = 110, key(sku: Sku) {
         product_id: ProductId,
+        /// Null for the SKU of a product whose variants all have others.
+        variant_id: Option<VariantId>,
+        /// Whether it was changed for another one since: an alias.
+        former: bool,
     }
-    index VariantByProduct = 111 (product_id);
+    index SkuByProduct = 111 (product_id);
+    index SkuByVariant = 112 (variant_id);
 }
 
 record! {
@@ -122,8 +130,19 @@ impl Product {
         matches!(self.variants.as_slice(), [only] if only.sku == self.sku)
     }
 
-    /// Its variants' SKUs.
-    pub(crate) fn skus(&self) -> Vec<Sku> {
-        self.variants.iter().map(|variant| variant.sku.clone()).collect()
+    /// Its variants' ids.
+    pub(crate) fn variant_ids(&self) -> Vec<VariantId> {
+        self.variants.iter().map(|variant| variant.id).collect()
+    }
+
+    /// Its variant of this id.
+    pub(crate) fn variant(&self, id: VariantId) -> Option<&Variant> {
+        self.variants.iter().find(|variant| variant.id == id)
+    }
+
+    /// Whether every SKU is written as in `other`; comparing SKUs themselves looks past the case.
+    pub(crate) fn writes_skus_as(&self, other: &Self) -> bool {
+        let pairs = self.variants.iter().zip(other.variants.iter());
+        self.sku.as_str() == other.sku.as_str() && pairs.into_iter().all(|(a, b)| a.sku.as_str() == b.sku.as_str())
     }
 }

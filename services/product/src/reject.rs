@@ -1,11 +1,28 @@
 //! What a caller may branch on, with its stable codes.
 
-use promox_contract::ids::ProductId;
+use promox_contract::ids::{ProductId, VariantId};
 use promox_kernel::{Error, Kind, Sku};
 
 /// 409 `SKU_TAKEN`.
 pub(crate) fn sku_taken(sku: &Sku, by: ProductId) -> Error {
-    Error::conflict("SKU_TAKEN", format!("The sku {sku} belongs to product {by} already.")).with("productId", by)
+    Error::conflict(
+        "SKU_TAKEN",
+        format!("The sku {sku} belongs to product {by} already, as its own or as a former one."),
+    )
+    .with("productId", by)
+}
+
+/// 409 `SKU_TAKEN`: another variant of the same product has it, or had.
+pub(crate) fn sku_of_sibling(sku: &Sku, by: VariantId) -> Error {
+    Error::conflict("SKU_TAKEN", format!("The sku {sku} belongs to variant {by} of this product already."))
+        .with("variantId", by)
+}
+
+/// 422 `TOO_MANY_FORMER_SKUS`.
+pub(crate) fn too_many_former_skus(sku: &Sku, most: usize) -> Error {
+    let message =
+        format!("The variant that would be called {sku} had {most} other skus; take one of them back instead.");
+    Error::refused("TOO_MANY_FORMER_SKUS", message)
 }
 
 /// 409 `SLUG_TAKEN`: only for a slug that was given.

@@ -124,7 +124,10 @@ impl Run {
         }
         for skus in unknown.chunks(DESCRIBED) {
             for found in cx.call(DescribeSkus { skus: skus.to_vec() }).await?.items {
-                self.skus.insert(found.sku.clone(), Some(Arc::new(found)));
+                let found = Arc::new(found);
+                for sku in found.former_skus.iter().chain([&found.sku]) {
+                    self.skus.insert(sku.clone(), Some(found.clone()));
+                }
             }
         }
         Ok(())
@@ -202,7 +205,8 @@ impl Run {
         let known = self.skus.get(&line.sku).and_then(Option::as_ref);
         let cost = to_minor(line.subtotal - line.discount, self.currency)?;
         let input = LineInput {
-            sku: line.sku.clone(),
+            sku: known.map_or_else(|| line.sku.clone(), |it| it.sku.clone()),
+            former_skus: known.map(|it| it.former_skus.clone()).unwrap_or_default(),
             product_id: line.product_id.map(|id| id.0),
             category_ids: known.map(|it| it.category_ids.iter().map(|id| id.0).collect()).unwrap_or_default(),
             attributes: known.map_or_else(BTreeMap::new, |it| it.attributes.clone()),

@@ -126,8 +126,7 @@ async fn describe(cx: &Cx, items: &[CalculateItem], currency: Currency) -> Resul
     let mut own: Vec<Sku> = items.iter().filter(|item| item.unit_price.is_none()).map(|it| it.sku.clone()).collect();
     own.sort();
     own.dedup();
-    let found = if own.is_empty() { Vec::new() } else { cx.call(DescribeSkus { skus: own }).await?.items };
-    let found: HashMap<Sku, SkuDescription> = found.into_iter().map(|it| (it.sku.clone(), it)).collect();
+    let found = if own.is_empty() { HashMap::new() } else { cx.call(DescribeSkus { skus: own }).await?.by_sku() };
     let mut lines: Vec<Described> = Vec::with_capacity(items.len());
     let mut places: HashMap<Sku, usize> = HashMap::with_capacity(items.len());
     let mut faults = Vec::new();
@@ -136,7 +135,7 @@ async fn describe(cx: &Cx, items: &[CalculateItem], currency: Currency) -> Resul
             Err((member, code, detail)) => {
                 faults.push(FieldError { pointer: format!("/items/{i}/{member}"), code: code.into(), detail });
             }
-            Ok(line) => match places.get(&item.sku).and_then(|place| lines.get_mut(*place)) {
+            Ok(line) => match places.get(&line.input.sku).and_then(|place| lines.get_mut(*place)) {
                 Some(known) if known.input.list_price == line.input.list_price => {
                     known.input.quantity += line.input.quantity;
                 }
@@ -145,7 +144,7 @@ async fn describe(cx: &Cx, items: &[CalculateItem], currency: Currency) -> Resul
                     format!("{} stands here at another price already", item.sku),
                 )),
                 None => {
-                    places.insert(item.sku.clone(), lines.len());
+                    places.insert(line.input.sku.clone(), lines.len());
                     lines.push(line);
                 }
             },
@@ -201,6 +200,7 @@ fn line(item: &CalculateItem, known: Option<&SkuDescription>, currency: Currency
 fn foreign(item: &CalculateItem, price: Amount) -> LineInput {
     LineInput {
         sku: item.sku.clone(),
+        former_skus: Vec::new(),
         product_id: None,
         category_ids: Vec::new(),
         attributes: std::collections::BTreeMap::new(),
@@ -286,7 +286,7 @@ async fn inline(
     for sku in wanted {
         // What this shop does not know, the caller's is taken to have.
         let price = cart.list_price_of(&sku).unwrap_or_default();
-        gifts.entry(sku).or_insert(GiftStock { price, available: u32::MAX });
+        gifts.entry(sku.clone()).or_insert(GiftStock { sku, price, available: u32::MAX });
     }
     let circumstances = Circumstances {
         now: cx.now,

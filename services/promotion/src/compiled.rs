@@ -181,6 +181,7 @@ mod tests {
             let price = Amount(Decimal::from(n * 7 % 60 + 1));
             let input = LineInput {
                 sku: format!("S{}", n % 6).parse().unwrap(),
+                former_skus: Vec::new(),
                 product_id: Some(n % 4),
                 category_ids: vec![n % 3, n % 3 + 1],
                 attributes: [("colour".to_owned(), format!("c{}", n % 3))].into(),

@@ -71,7 +71,7 @@ pub(crate) async fn campaigns(
     Ok(states.into_iter().map(standing).collect())
 }
 
-/// What goods that may come free cost, and how many there are. What is not sold is left out.
+/// What goods that may come free cost, and how many there are, by every SKU that they have or had. What is not sold is left out.
 pub(crate) async fn gifts(cx: &Cx, mut skus: Vec<Sku>) -> Result<HashMap<Sku, GiftStock>, Error> {
     skus.sort();
     skus.dedup();
@@ -79,8 +79,13 @@ pub(crate) async fn gifts(cx: &Cx, mut skus: Vec<Sku>) -> Result<HashMap<Sku, Gi
         return Ok(HashMap::new());
     }
     let found = cx.call(DescribeSkus { skus }).await?.items;
-    let skus: Vec<Sku> = found.iter().map(|item| item.sku.clone()).collect();
-    let available = cx.call(AvailableStock { skus }).await?.available;
-    let stock = found.into_iter().zip(available);
-    Ok(stock.map(|(item, available)| (item.sku, GiftStock { price: item.price, available })).collect())
+    let variants = found.iter().map(|item| item.variant_id).collect();
+    let available = cx.call(AvailableStock { variants }).await?.available;
+    let mut gifts = HashMap::with_capacity(found.len());
+    for (item, available) in found.into_iter().zip(available) {
+        let gift = GiftStock { sku: item.sku.clone(), price: item.price, available };
+        gifts.extend(item.former_skus.into_iter().map(|former| (former, gift.clone())));
+        gifts.insert(item.sku, gift);
+    }
+    Ok(gifts)
 }

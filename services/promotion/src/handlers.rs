@@ -123,8 +123,8 @@ pub(crate) async fn require_gifts(cx: &Cx, promotion: &rules::Promotion, pointer
     if gifts.is_empty() {
         return Ok(());
     }
-    let known = cx.call(DescribeSkus { skus: gifts.iter().map(|(_, sku)| sku.clone()).collect() }).await?.items;
-    let strange = gifts.into_iter().filter(|(_, sku)| known.iter().all(|known| known.sku != *sku));
+    let known = cx.call(DescribeSkus { skus: gifts.iter().map(|(_, sku)| sku.clone()).collect() }).await?.by_sku();
+    let strange = gifts.into_iter().filter(|(_, sku)| !known.contains_key(sku));
     let fault =
         |(i, sku)| FieldError::new(format!("{pointer}/actions/{i}/sku"), format!("{sku} is not in the catalogue"));
     let faults: Vec<FieldError> = strange.map(fault).collect();

@@ -72,6 +72,7 @@ impl Played {
             let price = price(100 + n)?;
             Ok::<_, String>(FigureLine {
                 sku: format!("SKU-{}", chance(n, self.products)).parse()?,
+                variant_id: None,
                 product_id: None,
                 name: String::from("A product"),
                 quantity: 1,

@@ -86,6 +86,7 @@ fn cart_of(lines: usize) -> Result<Cart, Box<dyn Error>> {
         let price: Amount = format!("{}.{:02}", 3 + i % 40, i * 37 % 100).parse()?;
         let input = LineInput {
             sku: format!("SKU-{}", i * 7).parse()?,
+            former_skus: Vec::new(),
             product_id: Some(i64::try_from(i)? + 1),
             category_ids: vec![i64::try_from(i % CATEGORIES)?, i64::try_from(i * 3 % CATEGORIES)?],
             attributes: BTreeMap::new(),

@@ -188,6 +188,7 @@ pub(super) fn line((sku, quantity, price, discount): (&str, u32, &str, &str)) ->
     let (unit_price, discount) = (amount(price), amount(discount));
     FigureLine {
         sku: sku.parse().unwrap(),
+        variant_id: None,
         product_id: None,
         name: format!("Product {sku}"),
         quantity,

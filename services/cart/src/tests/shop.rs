@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use promox_contract::ids::ProductId;
+use promox_contract::ids::{ProductId, VariantId};
 use promox_contract::inventory::{Availability, AvailableStock};
 use promox_contract::order::{PriceCart, PricedCart, PricedLine, StoreFacts, StoreProfile, Totals};
-use promox_contract::product::{DescribeSkus, SkuDescription, SkuDescriptions};
+use promox_contract::product::{DescribeSkus, ResolveSkus, ResolvedSkus, SkuDescription, SkuDescriptions, VariantRef};
 use promox_contract::promotion::{RejectReason, RejectedPromotion};
 use promox_kernel::{
     Amount, Clock, Currency, Cx, Entropy, Error, Handle, Node, Op, Principal, Registry, Sku, Timestamp, UserId,
@@ -19,6 +19,12 @@ use promox_storage::{Audit, Database, Db, MemoryEngine, Report, Tx};
 use crate::Carts;
 use crate::api::{CartView, CreateCart};
 
+/// The id of a SKU's variant: the same for each writing.
+pub(super) fn variant(sku: &Sku) -> VariantId {
+    let hash = sku.fold().bytes().fold(7_i64, |hash, byte| (hash * 131 + i64::from(byte)) % 1_000_000_007);
+    VariantId(hash + 1)
+}
+
 /// What the shelf holds: price in pence and units in stock, by SKU.
 #[derive(Default)]
 pub(super) struct Shelf(pub(super) Mutex<BTreeMap<Sku, (i64, u32)>>);
@@ -27,7 +33,9 @@ impl Handle<DescribeSkus> for Shelf {
     async fn handle(&self, _: &Cx, op: DescribeSkus) -> Result<SkuDescriptions, Error> {
         let shelf = self.0.lock();
         let items = op.skus.iter().filter_map(|sku| shelf.get_key_value(sku)).map(|(sku, (pence, _))| SkuDescription {
+            variant_id: variant(sku),
             sku: sku.clone(),
+            former_skus: Vec::new(),
             product_id: ProductId(1),
             name: format!("A {sku}"),
             price: pounds(*pence),
@@ -48,9 +56,15 @@ impl Handle<DescribeSkus> for Shelf {
 impl Handle<AvailableStock> for Shelf {
     async fn handle(&self, _: &Cx, op: AvailableStock) -> Result<Availability, Error> {
         let shelf = self.0.lock();
-        Ok(Availability {
-            available: op.skus.iter().map(|sku| shelf.get(sku).map_or(0, |(_, stock)| *stock)).collect(),
-        })
+        let stock: BTreeMap<VariantId, u32> = shelf.iter().map(|(sku, (_, stock))| (variant(sku), *stock)).collect();
+        Ok(Availability { available: op.variants.iter().map(|id| stock.get(id).copied().unwrap_or(0)).collect() })
+    }
+}
+
+impl Handle<ResolveSkus> for Shelf {
+    async fn handle(&self, _: &Cx, op: ResolveSkus) -> Result<ResolvedSkus, Error> {
+        let of = |sku: Sku| Some(VariantRef { variant_id: variant(&sku), product_id: ProductId(1), sku });
+        Ok(ResolvedSkus { variants: op.skus.into_iter().map(of).collect() })
     }
 }
 
@@ -74,6 +88,7 @@ impl Handle<PriceCart> for Shelf {
             let subtotal = pounds(pence * i64::from(item.quantity));
             Some(PricedLine {
                 sku: sku.clone(),
+                variant_id: Some(variant(sku)),
                 product_id: ProductId(1),
                 name: format!("A {sku}"),
                 quantity: item.quantity,
@@ -135,7 +150,7 @@ impl Shop {
         let node = Node::new(Clock::manual(Timestamp::from_seconds(1_000_000)), Entropy::seeded(7));
         let (shelf, carts) = (Arc::new(Shelf::default()), Carts::new(db.clone()));
         let mut registry = Registry::default();
-        register!(registry, &shelf; DescribeSkus, AvailableStock, StoreProfile, PriceCart);
+        register!(registry, &shelf; DescribeSkus, ResolveSkus, AvailableStock, StoreProfile, PriceCart);
         carts.register(&mut registry);
         node.install(registry);
         Self { node, shelf, carts, db }

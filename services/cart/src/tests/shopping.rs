@@ -3,7 +3,7 @@
 use promox_kernel::{Cx, Kind, Principal, UserId};
 use promox_storage::Tx;
 
-use super::shop::{Shop, add, lines, pounds, sku};
+use super::shop::{Shop, add, lines, pounds, sku, variant};
 use crate::api::{ChangeItem, CreateCart, DeleteCart, GetCart, MergeCart, RemoveItem, SetCodes, WarningCode};
 use crate::commands::{new_cart, put_line, touch};
 use crate::queries::Holder;
@@ -182,7 +182,7 @@ async fn a_cart_has_room_for_a_thousand_lines() {
     let fill = move |tx: &mut Tx<'_>| {
         let mut cart = new_cart(tx, &Holder::User(UserId(1)))?;
         for name in &first {
-            put_line(tx, &mut cart, None, &sku(name), 1)?;
+            put_line(tx, &mut cart, None, (variant(&sku(name)), &sku(name)), 1)?;
         }
         touch(tx, &mut cart)
     };

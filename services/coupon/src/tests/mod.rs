@@ -9,7 +9,7 @@ mod transfers;
 use std::sync::Arc;
 use std::time::Duration;
 
-use promox_contract::ids::{ProductId, PromotionId};
+use promox_contract::ids::{ProductId, PromotionId, VariantId};
 use promox_contract::order::{StoreFacts, StoreProfile};
 use promox_contract::product::{DescribeSkus, SkuDescription, SkuDescriptions};
 use promox_contract::promotion::{
@@ -89,7 +89,9 @@ impl Handle<DescribeSkus> for Others {
     async fn handle(&self, _: &Cx, asked: DescribeSkus) -> Result<SkuDescriptions, Error> {
         let price: Amount = "10.00".parse().unwrap();
         let describe = |sku| SkuDescription {
+            variant_id: VariantId(1),
             sku,
+            former_skus: Vec::new(),
             product_id: ProductId(1),
             name: "Thing".into(),
             price,

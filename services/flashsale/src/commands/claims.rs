@@ -114,6 +114,7 @@ pub(crate) fn buy(tx: &mut Tx<'_>, order_id: OrderId) -> Result<(), Reject> {
             id: hold.id,
             sale_id: hold.sale_id,
             item: hold.item,
+            variant_id: item.variant_id,
             sku: item.sku,
             user_id: hold.user_id,
             order_id,

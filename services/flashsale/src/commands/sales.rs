@@ -5,7 +5,7 @@ use std::time::Duration;
 use promox_contract::audit::Audited;
 use promox_contract::flashsale::{FlashSaleEnded, FlashSaleFact, FlashSaleStarted};
 use promox_contract::ids::FlashSaleId;
-use promox_contract::inventory::SkuQuantity;
+use promox_contract::inventory::VariantQuantity;
 use promox_kernel::{Claim, Error, Json};
 use promox_storage::{Recall, StoreError, Tx};
 use serde::Serialize;
@@ -127,9 +127,11 @@ pub(crate) fn settle(tx: &mut Tx<'_>, id: FlashSaleId) -> Result<FlashSale, Reje
         tx.delete::<FlashItem>(&(id, old.item))?;
     }
     for (item, terms) in (0..).zip(&terms.items) {
+        let Some(variant_id) = terms.variant_id else { continue };
         tx.put(&FlashItem {
             sale_id: id,
             item,
+            variant_id,
             sku: terms.sku.clone(),
             sale_price: terms.sale_price,
             stock: i64::from(terms.stock),
@@ -227,7 +229,7 @@ pub(crate) fn delete(tx: &mut Tx<'_>, id: FlashSaleId) -> Result<FlashSale, Reje
 }
 
 /// The inventory has been told to keep only `kept` for a sale that is over; whether there is something else to tell it.
-pub(crate) fn close(tx: &mut Tx<'_>, id: FlashSaleId, kept: &[SkuQuantity]) -> Result<bool, Error> {
+pub(crate) fn close(tx: &mut Tx<'_>, id: FlashSaleId, kept: &[VariantQuantity]) -> Result<bool, Error> {
     let mut sale = tx.get::<FlashSale>(&id)?.ok_or_else(|| Error::not_found("flash sale"))?;
     if queries::kept(tx, id)? != kept {
         return Ok(true);

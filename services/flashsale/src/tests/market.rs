@@ -9,12 +9,12 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use promox_contract::campaign::{CampaignState, CampaignStateList, CampaignStates};
 use promox_contract::flashsale::{ClaimReservations, FlashLine, ReleaseClaims, ReservedLines};
-use promox_contract::ids::{CampaignId, FlashReservationId, FlashSaleId, OrderId, ProductId, ReservationId};
+use promox_contract::ids::{CampaignId, FlashReservationId, FlashSaleId, OrderId, ProductId, ReservationId, VariantId};
 use promox_contract::inventory::{
-    ChangeSetAside, EndSetAside, Held, SellSetAside, SetAside, SkuQuantity, UnsellSetAside,
+    ChangeSetAside, EndSetAside, Held, SellSetAside, SetAside, UnsellSetAside, VariantQuantity,
 };
 use promox_contract::order::{OrderConfirmed, OrderFact, StoreFacts, StoreProfile};
-use promox_contract::product::{DescribeSkus, SkuDescription, SkuDescriptions};
+use promox_contract::product::{DescribeSkus, ResolveSkus, ResolvedSkus, SkuDescription, SkuDescriptions, VariantRef};
 use promox_contract::user::{AccountIds, AccountsOf, DescribeUsers, UserDescription, UserDescriptions};
 use promox_kernel::{
     Amount, Claim, Clock, Currency, Cx, Entropy, Error, Handle, Node, Op, Principal, Registry, Sku, Timestamp, UserId,
@@ -30,6 +30,12 @@ use crate::gates;
 use crate::queries;
 use crate::records::UserCount;
 
+/// The id of a SKU's variant: the same for each writing.
+pub(super) fn variant(sku: &Sku) -> VariantId {
+    let hash = sku.fold().bytes().fold(7_i64, |hash, byte| (hash * 131 + i64::from(byte)) % 1_000_000_007);
+    VariantId(hash + 1)
+}
+
 /// What lies in the warehouse, what is set aside of it, and what was sold of that.
 #[derive(Debug, Default)]
 pub(super) struct Warehouse {
@@ -41,7 +47,7 @@ pub(super) struct Warehouse {
 }
 
 impl Warehouse {
-    fn change(&mut self, reference: &str, items: &[SkuQuantity]) -> Result<(), Error> {
+    fn change(&mut self, reference: &str, items: &[VariantQuantity]) -> Result<(), Error> {
         if self.ended.contains(reference) {
             return Err(Error::conflict("RESERVATION_ENDED", "over"));
         }
@@ -90,7 +96,9 @@ impl Handle<DescribeSkus> for Around {
         let warehouse = self.warehouse.lock();
         let found = op.skus.iter().filter_map(|sku| warehouse.free.get_key_value(sku));
         let describe = |(sku, _): (&Sku, &u32)| SkuDescription {
+            variant_id: variant(sku),
             sku: sku.clone(),
+            former_skus: Vec::new(),
             product_id: ProductId(1),
             name: sku.to_string(),
             price: "9.99".parse().unwrap(),
@@ -140,6 +148,13 @@ impl Handle<AccountsOf> for Around {
     async fn handle(&self, _: &Cx, op: AccountsOf) -> Result<AccountIds, Error> {
         let ada = op.emails.iter().any(|email| email.mailbox() == "ada@example.com");
         Ok(AccountIds { ids: if ada { (900_070..900_080).map(UserId).collect() } else { Vec::new() } })
+    }
+}
+
+impl Handle<ResolveSkus> for Around {
+    async fn handle(&self, _: &Cx, op: ResolveSkus) -> Result<ResolvedSkus, Error> {
+        let of = |sku: Sku| Some(VariantRef { variant_id: variant(&sku), product_id: ProductId(1), sku });
+        Ok(ResolvedSkus { variants: op.skus.into_iter().map(of).collect() })
     }
 }
 
@@ -273,7 +288,7 @@ impl Market {
         let mut registry = Registry::default();
         sales.register(&mut registry);
         register!(registry, &around; DescribeSkus, CampaignStates, SetAside, ChangeSetAside, SellSetAside, UnsellSetAside);
-        register!(registry, &around; EndSetAside, StoreProfile, DescribeUsers, AccountsOf);
+        register!(registry, &around; EndSetAside, ResolveSkus, StoreProfile, DescribeUsers, AccountsOf);
         node.install(registry);
         let consumer = ConsumerLoop::new(sales.shop_consumers().remove(0), shop.clone(), promox.clone());
         Self { node, around, sales, promox, shop, engine, consumer }

@@ -1,7 +1,7 @@
 //! Stock set aside for a sale: one pinned hold, sold from piece by piece, and ended when the sale does.
 
 use promox_contract::ids::OrderId;
-use promox_contract::inventory::{SetAsideSale, SkuQuantity};
+use promox_contract::inventory::{SetAsideSale, VariantQuantity};
 use promox_kernel::Json;
 use promox_storage::{StoreError, Tx};
 
@@ -13,6 +13,7 @@ use crate::records::{
     ReservationStatus as Status,
 };
 use crate::reject::{Reject, Short};
+use crate::rules;
 
 /// Purchases that one order makes of set-asides at most.
 const MOST_SALES: usize = 1_000;
@@ -28,7 +29,7 @@ fn live(tx: &Tx<'_>, reference: &str) -> Result<Reservation, Reject> {
 }
 
 /// Sets stock aside. One that is there is answered again; one that has ended is not revived.
-pub(crate) fn begin(tx: &mut Tx<'_>, reference: &str, items: &[SkuQuantity]) -> Result<i64, Reject> {
+pub(crate) fn begin(tx: &mut Tx<'_>, reference: &str, items: &[VariantQuantity]) -> Result<i64, Reject> {
     match known(tx, reference)? {
         Some(held) if held.status == Status::Held => Ok(held.id),
         Some(ended) => Err(Reject::Ended { status: ended.status }),
@@ -36,8 +37,8 @@ pub(crate) fn begin(tx: &mut Tx<'_>, reference: &str, items: &[SkuQuantity]) -> 
     }
 }
 
-/// Holds just these quantities from now on: more is taken, what is too much is let go, a SKU not named goes back whole.
-pub(crate) fn change(tx: &mut Tx<'_>, reference: &str, items: &[SkuQuantity]) -> Result<(), Reject> {
+/// Holds just these quantities from now on: more is taken, what is too much is let go, a variant not named goes back whole.
+pub(crate) fn change(tx: &mut Tx<'_>, reference: &str, items: &[VariantQuantity]) -> Result<(), Reject> {
     let mut held = live(tx, reference)?;
     let mut book = Book::default();
     for line in &mut held.lines.0 {
@@ -59,8 +60,8 @@ pub(crate) fn change(tx: &mut Tx<'_>, reference: &str, items: &[SkuQuantity]) ->
     Ok(book.close(tx)?)
 }
 
-fn wanted(items: &[SkuQuantity], line: &HeldLine) -> u32 {
-    items.iter().find(|item| item.sku == line.sku).map_or(0, |item| item.quantity)
+fn wanted(items: &[VariantQuantity], line: &HeldLine) -> u32 {
+    items.iter().find(|item| item.variant_id == line.variant_id).map_or(0, |item| item.quantity)
 }
 
 /// Takes what a line lacks of an item; how short it is if there is less.
@@ -68,18 +69,18 @@ fn grow(
     tx: &mut Tx<'_>,
     book: &mut Book,
     lines: &mut Vec<HeldLine>,
-    item: &SkuQuantity,
+    item: &VariantQuantity,
 ) -> Result<Option<Short>, StoreError> {
-    let line = lines.iter_mut().find(|line| line.sku == item.sku);
+    let line = lines.iter_mut().find(|line| line.variant_id == item.variant_id);
     let has = line.as_ref().map_or(0, |line| line.quantity);
     let missing = item.quantity.saturating_sub(has);
     if missing == 0 {
         return Ok(None);
     }
-    let stock = book.open(tx, &item.sku)?;
-    let Some(more) = stock.take(missing) else {
-        let available = stock.sellable().saturating_add(has);
-        return Ok(Some(Short { sku: item.sku.clone(), asked: item.quantity, available }));
+    let stock = book.find(tx, item.variant_id)?;
+    let available = stock.as_ref().map_or(0, |stock| stock.sellable()).saturating_add(has);
+    let Some(more) = stock.and_then(|stock| stock.take(missing)) else {
+        return Ok(Some(rules::short(item, available)));
     };
     match line {
         Some(line) => more.taken().into_iter().for_each(|taken| line.join(taken)),
@@ -113,7 +114,7 @@ fn sell_one(tx: &mut Tx<'_>, book: &mut Book, held: &mut Reservation, sale: &Set
     let cause = Cause { kind: MovementKind::Sale, reason: None, reference: Some(&order) };
     let mut lines = Vec::with_capacity(sale.items.len());
     for item in &sale.items {
-        let line = held.lines.0.iter_mut().find(|line| line.sku == item.sku);
+        let line = held.lines.0.iter_mut().find(|line| line.variant_id == item.variant_id);
         let left = line.as_ref().map_or(0, |line| line.quantity);
         let sold = line.and_then(|line| line.split(item.quantity));
         let sold = sold.ok_or_else(|| Reject::NotAside { sku: item.sku.clone(), left })?;
@@ -140,12 +141,13 @@ pub(crate) fn unsell(tx: &mut Tx<'_>, set_aside: &str, reference: &str) -> Resul
     let mut held = known(tx, set_aside)?.filter(|held| held.status == Status::Held);
     let mut book = Book::default();
     for line in &mut sale.lines.0 {
-        let mut aside = held.as_mut().and_then(|held| held.lines.0.iter_mut().find(|it| it.sku == line.sku));
+        let mut aside =
+            held.as_mut().and_then(|held| held.lines.0.iter_mut().find(|it| it.variant_id == line.variant_id));
         for back in line.take_back(u32::MAX) {
             let quantity = i64::from(back.quantity);
-            book.enter(tx, &line.sku, (&back.location, quantity), cause)?;
+            book.enter(tx, line.variant_id, (&back.location, quantity), cause)?;
             if let Some(aside) = &mut aside {
-                book.open(tx, &line.sku)?.change(&back.location, 0, quantity);
+                book.open(tx, line.variant_id)?.change(&back.location, 0, quantity);
                 aside.join(back);
             }
         }
@@ -156,7 +158,7 @@ pub(crate) fn unsell(tx: &mut Tx<'_>, set_aside: &str, reference: &str) -> Resul
 }
 
 /// Ends a set-aside but for what is kept; the one that keeps nothing is released.
-pub(crate) fn finish(tx: &mut Tx<'_>, reference: &str, keep: &[SkuQuantity]) -> Result<(), Reject> {
+pub(crate) fn finish(tx: &mut Tx<'_>, reference: &str, keep: &[VariantQuantity]) -> Result<(), Reject> {
     let Some(mut held) = known(tx, reference)? else { return holds::refuse_late(tx, reference.to_owned()) };
     if held.status != Status::Held {
         return Ok(());

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
+use promox_contract::ids::VariantId;
 use promox_contract::inventory::{StockChanged, StockLow};
-use promox_kernel::Sku;
+use promox_contract::product::VariantRef;
 use promox_storage::{StoreError, Tx};
 
 use crate::records::{Movement, MovementKind, Stock};
@@ -27,26 +28,40 @@ struct Opened {
 /// The stock rows that a transaction works on.
 #[derive(Default)]
 pub(crate) struct Book {
-    stocks: BTreeMap<Sku, Opened>,
+    stocks: BTreeMap<VariantId, Opened>,
     movements: Vec<Movement>,
 }
 
 impl Book {
-    /// A SKU's row; a new one for a SKU that is not known.
-    pub(crate) fn open(&mut self, tx: &mut Tx<'_>, sku: &Sku) -> Result<&mut Stock, StoreError> {
-        Ok(&mut self.opened(tx, sku)?.now)
-    }
-
-    fn opened(&mut self, tx: &mut Tx<'_>, sku: &Sku) -> Result<&mut Opened, StoreError> {
-        Ok(match self.stocks.entry(sku.clone()) {
+    /// A variant's row; a new one for one that was never counted.
+    pub(crate) fn begin(&mut self, tx: &Tx<'_>, of: &VariantRef) -> Result<&mut Stock, StoreError> {
+        let opened = match self.stocks.entry(of.variant_id) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(place) => {
-                let before = tx.get::<Stock>(sku)?;
-                let now = match &before {
-                    Some(stock) => stock.clone(),
-                    None => Stock::blank(sku.clone(), tx.next_id::<Stock>()?),
-                };
+                let before = tx.get::<Stock>(&of.variant_id)?;
+                let now = before.clone().unwrap_or_else(|| Stock::blank(of));
                 place.insert(Opened { before, now, moved: false })
+            }
+        };
+        Ok(&mut opened.now)
+    }
+
+    /// A variant's row, if it was ever counted.
+    pub(crate) fn find(&mut self, tx: &Tx<'_>, id: VariantId) -> Result<Option<&mut Stock>, StoreError> {
+        Ok(self.opened(tx, id)?.map(|opened| &mut opened.now))
+    }
+
+    /// The row of a variant of which something is or was held: there is one.
+    pub(crate) fn open(&mut self, tx: &Tx<'_>, id: VariantId) -> Result<&mut Stock, StoreError> {
+        self.find(tx, id)?.ok_or_else(|| no_stock(id))
+    }
+
+    fn opened(&mut self, tx: &Tx<'_>, id: VariantId) -> Result<Option<&mut Opened>, StoreError> {
+        Ok(match self.stocks.entry(id) {
+            Entry::Occupied(known) => Some(known.into_mut()),
+            Entry::Vacant(place) => {
+                let Some(now) = tx.get::<Stock>(&id)? else { return Ok(None) };
+                Some(place.insert(Opened { before: Some(now.clone()), now, moved: false }))
             }
         })
     }
@@ -54,13 +69,13 @@ impl Book {
     /// Moves pieces in or out of a place, and enters it in the ledger; nothing for nothing.
     pub(crate) fn enter(
         &mut self,
-        tx: &mut Tx<'_>,
-        sku: &Sku,
+        tx: &Tx<'_>,
+        id: VariantId,
         (location, delta): (&str, i64),
         cause: Cause<'_>,
     ) -> Result<(), StoreError> {
         let at = tx.now();
-        let opened = self.opened(tx, sku)?;
+        let opened = self.opened(tx, id)?.ok_or_else(|| no_stock(id))?;
         if delta == 0 {
             return Ok(());
         }
@@ -69,7 +84,7 @@ impl Book {
         stock.change(location, delta, 0);
         stock.movements += 1;
         let movement = Movement {
-            sku: stock.sku.clone(),
+            variant_id: stock.variant_id,
             number: stock.movements,
             kind: cause.kind,
             delta,
@@ -102,18 +117,24 @@ impl Book {
     }
 }
 
+fn no_stock(id: VariantId) -> StoreError {
+    StoreError::Damaged { place: format!("variant {id} is held and has no row in inventory") }
+}
+
 /// Tells of a change that others act on: a movement, or a hold that crosses zero or the threshold.
 fn tell(tx: &mut Tx<'_>, before: Option<&Stock>, now: &Stock, moved: bool) -> Result<(), StoreError> {
     let (was, is) = (before.map_or(0, Stock::sellable), now.sellable());
     let was_low = before.is_none_or(Stock::is_low);
     let crossed = (was == 0) != (is == 0) || was_low != now.is_low();
     let settings = before.is_some_and(|before| before.backorder != now.backorder);
+    let (variant_id, product_id) = (now.variant_id, now.product_id);
     if was != is && (moved || crossed || settings) {
-        tx.emit(now.id, &StockChanged { sku: now.sku.clone(), available: i64::from(is) })?;
+        let (sku, available) = (now.sku.clone(), i64::from(is));
+        tx.emit(variant_id, &StockChanged { variant_id, product_id, sku, available })?;
     }
     if now.is_low() && !was_low {
-        let low = StockLow { sku: now.sku.clone(), available: now.available(), threshold: now.threshold };
-        tx.emit(now.id, &low)?;
+        let (sku, available, threshold) = (now.sku.clone(), now.available(), now.threshold);
+        tx.emit(variant_id, &StockLow { variant_id, product_id, sku, available, threshold })?;
     }
     Ok(())
 }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use promox_contract::ids::OrderId;
-use promox_contract::inventory::SkuQuantity;
+use promox_contract::inventory::VariantQuantity;
+use promox_contract::product::VariantRef;
 use promox_kernel::{Json, Timestamp};
 use promox_storage::{StoreError, Tx};
 
@@ -26,7 +27,7 @@ pub(crate) fn order_reference(order_id: OrderId) -> String {
 }
 
 /// Holds for an order, pinned. A hold that is there is answered again; one that has ended is not revived.
-pub(crate) fn hold(tx: &mut Tx<'_>, order_id: OrderId, items: &[SkuQuantity]) -> Result<Reservation, Reject> {
+pub(crate) fn hold(tx: &mut Tx<'_>, order_id: OrderId, items: &[VariantQuantity]) -> Result<Reservation, Reject> {
     let reference = order_reference(order_id);
     match tx.get_by::<ReservationByReference>(&reference)? {
         Some(known) if matches!(known.status, Status::Held | Status::Confirmed) => Ok(known),
@@ -39,7 +40,7 @@ pub(crate) fn hold(tx: &mut Tx<'_>, order_id: OrderId, items: &[SkuQuantity]) ->
 pub(crate) fn reserve(
     tx: &mut Tx<'_>,
     reference: &str,
-    items: &[SkuQuantity],
+    items: &[VariantQuantity],
     ttl: Duration,
 ) -> Result<Reservation, Reject> {
     match tx.get_by::<ReservationByReference>(reference)? {
@@ -52,16 +53,17 @@ pub(crate) fn reserve(
 pub(crate) fn take(
     tx: &mut Tx<'_>,
     reference: String,
-    items: &[SkuQuantity],
+    items: &[VariantQuantity],
     expires_at: Option<Timestamp>,
 ) -> Result<Reservation, Reject> {
     let mut book = Book::default();
     let (mut lines, mut short) = (Vec::with_capacity(items.len()), Vec::new());
     for item in items {
-        let stock = book.open(tx, &item.sku)?;
-        match stock.take(item.quantity) {
+        let stock = book.find(tx, item.variant_id)?;
+        let available = stock.as_ref().map_or(0, |stock| stock.sellable());
+        match stock.and_then(|stock| stock.take(item.quantity)) {
             Some(line) => lines.push(line),
-            None => short.push(stock.short(item.quantity)),
+            None => short.push(rules::short(item, available)),
         }
     }
     if !short.is_empty() {
@@ -104,8 +106,8 @@ fn post(tx: &mut Tx<'_>, book: &mut Book, held: Reservation) -> Result<Reservati
 pub(crate) fn post_line(tx: &mut Tx<'_>, book: &mut Book, line: &HeldLine, cause: Cause<'_>) -> Result<(), StoreError> {
     for taken in line.taken() {
         let quantity = i64::from(taken.quantity);
-        book.open(tx, &line.sku)?.change(&taken.location, 0, -quantity);
-        book.enter(tx, &line.sku, (&taken.location, -quantity), cause)?;
+        book.open(tx, line.variant_id)?.change(&taken.location, 0, -quantity);
+        book.enter(tx, line.variant_id, (&taken.location, -quantity), cause)?;
     }
     Ok(())
 }
@@ -120,7 +122,7 @@ fn unhold(tx: &mut Tx<'_>, book: &mut Book, held: Reservation, status: Status) -
 
 /// A line's goods can be sold again.
 pub(crate) fn unhold_line(tx: &mut Tx<'_>, book: &mut Book, line: &HeldLine) -> Result<(), StoreError> {
-    let stock = book.open(tx, &line.sku)?;
+    let stock = book.open(tx, line.variant_id)?;
     for taken in line.taken() {
         stock.change(&taken.location, 0, -i64::from(taken.quantity));
     }
@@ -225,18 +227,20 @@ fn unsell(tx: &mut Tx<'_>, book: &mut Book, mut sold: Reservation) -> Result<(),
     let cause = Cause { kind: MovementKind::Cancel, reason: None, reference: Some(&sold.reference) };
     for line in &mut sold.lines.0 {
         for back in line.take_back(u32::MAX) {
-            book.enter(tx, &line.sku, (&back.location, i64::from(back.quantity)), cause)?;
+            book.enter(tx, line.variant_id, (&back.location, i64::from(back.quantity)), cause)?;
         }
     }
     end(tx, sold, Status::Returned).map(drop)
 }
 
-/// Puts returned pieces back, once a reference. An order that held nothing here (an imported one) returns to `MAIN`.
+/// Puts returned pieces back, once a reference. An order that held nothing here returns to `MAIN`, where what was never counted
+/// begins with them; `variants` says what the items are.
 pub(crate) fn restock(
     tx: &mut Tx<'_>,
     reference: &str,
     order_id: OrderId,
-    items: &[SkuQuantity],
+    items: &[VariantQuantity],
+    variants: &[VariantRef],
 ) -> Result<(), Reject> {
     if tx.get::<Restocked>(&reference.to_owned())?.is_some() {
         return Ok(());
@@ -247,7 +251,10 @@ pub(crate) fn restock(
     let aside = aside::sales_of(tx, order_id)?;
     if held.is_none() && aside.is_empty() {
         for item in items {
-            book.enter(tx, &item.sku, (MAIN, i64::from(item.quantity)), cause)?;
+            if let Some(of) = variants.iter().find(|of| of.variant_id == item.variant_id) {
+                book.begin(tx, of)?;
+            }
+            book.enter(tx, item.variant_id, (MAIN, i64::from(item.quantity)), cause)?;
         }
     } else {
         restock_sold(tx, &mut book, (held, aside), items, cause)?;
@@ -262,7 +269,7 @@ fn restock_sold(
     tx: &mut Tx<'_>,
     book: &mut Book,
     (held, mut aside): (Option<Reservation>, Vec<AsideSale>),
-    items: &[SkuQuantity],
+    items: &[VariantQuantity],
     cause: Cause<'_>,
 ) -> Result<(), Reject> {
     let mut held = held.map(|held| posted(tx, book, held)).transpose()?;
@@ -270,10 +277,10 @@ fn restock_sold(
         let mut left = item.quantity;
         let own = held.iter_mut().flat_map(|held| &mut held.lines.0);
         let lines = own.chain(aside.iter_mut().flat_map(|sale| &mut sale.lines.0));
-        for line in lines.filter(|line| line.sku == item.sku) {
+        for line in lines.filter(|line| line.variant_id == item.variant_id) {
             for back in line.take_back(left) {
                 left -= back.quantity;
-                book.enter(tx, &line.sku, (&back.location, i64::from(back.quantity)), cause)?;
+                book.enter(tx, line.variant_id, (&back.location, i64::from(back.quantity)), cause)?;
             }
         }
         if left > 0 {

@@ -1,7 +1,8 @@
 //! Counts and adjustments: what an administrator or an import says of the shelf.
 
 use promox_contract::audit::Audited;
-use promox_contract::inventory::{CountsTaken, StockCount};
+use promox_contract::ids::VariantId;
+use promox_contract::product::{SkuChanged, VariantRef};
 use promox_kernel::{Cx, Error, Sku, multiline};
 use promox_storage::{StoreError, Tx};
 
@@ -16,16 +17,16 @@ use crate::rules::{self, MAIN, MOST_PIECES};
 /// A count whose members were checked.
 #[derive(Debug)]
 pub(crate) struct Count {
-    sku: Sku,
+    of: VariantRef,
     on_hand: i64,
     location: String,
     threshold: Option<i64>,
     backorder: Option<bool>,
 }
 
-impl TryFrom<CountStock> for Count {
-    type Error = Error;
-    fn try_from(op: CountStock) -> Result<Self, Error> {
+impl Count {
+    /// What is said of a variant.
+    pub(crate) fn read(op: &CountStock, of: VariantRef) -> Result<Self, Error> {
         if !(0..=MOST_PIECES).contains(&op.on_hand) {
             return Err(Error::field("/onHand", format!("a count is 0 to {MOST_PIECES}")));
         }
@@ -34,16 +35,22 @@ impl TryFrom<CountStock> for Count {
         }
         let location = rules::location(op.location.as_deref())?;
         let (threshold, backorder) = (op.low_stock_threshold, op.backorder);
-        Ok(Self { sku: op.sku, on_hand: op.on_hand, location, threshold, backorder })
+        Ok(Self { of, on_hand: op.on_hand, location, threshold, backorder })
+    }
+
+    /// Of which variant.
+    pub(crate) fn variant(&self) -> VariantId {
+        self.of.variant_id
     }
 }
 
 /// Takes a count.
 pub(crate) fn count(tx: &mut Tx<'_>, cx: &Cx, count: &Count) -> Result<StockView, Reject> {
-    let before = tx.get::<Stock>(&count.sku)?;
+    let id = count.of.variant_id;
+    let before = tx.get::<Stock>(&id)?;
     cx.check_version(before.as_ref().map_or(0, |stock| stock.version))?;
     let mut book = Book::default();
-    let stock = book.open(tx, &count.sku)?;
+    let stock = book.begin(tx, &count.of)?;
     if let Some(threshold) = count.threshold {
         stock.threshold = threshold;
     }
@@ -54,48 +61,48 @@ pub(crate) fn count(tx: &mut Tx<'_>, cx: &Cx, count: &Count) -> Result<StockView
     stock.check_movement(&count.location, delta)?;
     stock.change(&count.location, 0, 0);
     let cause = Cause { kind: MovementKind::Count, reason: None, reference: None };
-    book.enter(tx, &count.sku, (&count.location, delta), cause)?;
-    book.open(tx, &count.sku)?.check_backorder()?;
+    book.enter(tx, id, (&count.location, delta), cause)?;
+    book.open(tx, id)?.check_backorder()?;
     book.close(tx)?;
-    answer(tx, cx, "inventory.count", &count.sku, before)
+    answer(tx, cx, "inventory.count", id, before)
 }
 
 /// An adjustment whose members were checked.
 #[derive(Debug)]
 pub(crate) struct Adjustment {
-    sku: Sku,
+    of: VariantRef,
     delta: i64,
     reason: String,
     location: String,
 }
 
-impl TryFrom<AdjustStock> for Adjustment {
-    type Error = Error;
-    fn try_from(op: AdjustStock) -> Result<Self, Error> {
+impl Adjustment {
+    /// What is said of a variant.
+    pub(crate) fn read(op: &AdjustStock, of: VariantRef) -> Result<Self, Error> {
         if op.delta == 0 || !(-MOST_PIECES..=MOST_PIECES).contains(&op.delta) {
             return Err(Error::field("/delta", format!("a movement is up to {MOST_PIECES} either way, not 0")));
         }
         let reason = multiline(&op.reason, 1, 200).map_err(|fault| Error::field("/reason", fault))?;
         let location = rules::location(op.location.as_deref())?;
-        Ok(Self { sku: op.sku, delta: op.delta, reason, location })
+        Ok(Self { of, delta: op.delta, reason, location })
     }
 }
 
 /// Moves stock by hand.
 pub(crate) fn adjust(tx: &mut Tx<'_>, cx: &Cx, adjustment: &Adjustment) -> Result<StockView, Reject> {
-    let Adjustment { sku, delta, reason, location } = adjustment;
-    let before = tx.get::<Stock>(sku)?.ok_or(Reject::Absent("SKU in stock"))?;
+    let Adjustment { of, delta, reason, location } = adjustment;
+    let before = tx.get::<Stock>(&of.variant_id)?.ok_or(Reject::Absent("SKU in stock"))?;
     before.check_movement(location, *delta)?;
     let mut book = Book::default();
+    book.begin(tx, of)?;
     let cause = Cause { kind: MovementKind::Adjustment, reason: Some(reason), reference: None };
-    book.enter(tx, sku, (location, *delta), cause)?;
+    book.enter(tx, of.variant_id, (location, *delta), cause)?;
     book.close(tx)?;
-    answer(tx, cx, "inventory.adjust", sku, Some(before))
+    answer(tx, cx, "inventory.adjust", of.variant_id, Some(before))
 }
 
-fn answer(tx: &mut Tx<'_>, cx: &Cx, action: &str, sku: &Sku, before: Option<Stock>) -> Result<StockView, Reject> {
-    let after = tx.get::<Stock>(sku)?.ok_or(Reject::Absent("SKU in stock"))?;
-    let id = after.id;
+fn answer(tx: &mut Tx<'_>, cx: &Cx, action: &str, id: VariantId, before: Option<Stock>) -> Result<StockView, Reject> {
+    let after = tx.get::<Stock>(&id)?.ok_or(Reject::Absent("SKU in stock"))?;
     let after = stock_view(after);
     let subject = format!("sku:{}", after.sku);
     let entry = Audited::new(cx.principal.name(), action, subject, before.map(stock_view), &after);
@@ -103,20 +110,29 @@ fn answer(tx: &mut Tx<'_>, cx: &Cx, action: &str, sku: &Sku, before: Option<Stoc
     Ok(after)
 }
 
-/// Counts of an import, at `MAIN`. A SKU of which more is promised than is counted stays as it is and is named.
-pub(crate) fn set(tx: &mut Tx<'_>, counts: &[StockCount]) -> Result<CountsTaken, StoreError> {
+/// Counts of an import, at `MAIN`. Answers the SKUs of which more is promised than is counted: they stay as they were.
+pub(crate) fn set(tx: &mut Tx<'_>, counts: &[(VariantRef, u32)]) -> Result<Vec<Sku>, StoreError> {
     let mut book = Book::default();
     let mut refused = Vec::new();
-    for count in counts {
-        let stock = book.open(tx, &count.sku)?;
-        let delta = i64::from(count.on_hand) - stock.at(MAIN).0;
+    for (of, on_hand) in counts {
+        let stock = book.begin(tx, of)?;
+        let delta = i64::from(*on_hand) - stock.at(MAIN).0;
         if stock.check_movement(MAIN, delta).is_err() {
-            refused.push(count.sku.clone());
+            refused.push(of.sku.clone());
             continue;
         }
         let cause = Cause { kind: MovementKind::Count, reason: Some("import"), reference: None };
-        book.enter(tx, &count.sku, (MAIN, delta), cause)?;
+        book.enter(tx, of.variant_id, (MAIN, delta), cause)?;
     }
     book.close(tx)?;
-    Ok(CountsTaken { refused })
+    Ok(refused)
+}
+
+/// Takes the SKU that a variant has been given. One that was never counted gets its row now, so that a count which asked for
+/// the SKU before finds the new one.
+pub(crate) fn rename(tx: &Tx<'_>, book: &mut Book, told: SkuChanged) -> Result<(), StoreError> {
+    let SkuChanged { product_id, variant_id, sku, .. } = told;
+    let stock = book.begin(tx, &VariantRef { variant_id, product_id, sku: sku.clone() })?;
+    stock.sku = sku;
+    Ok(())
 }

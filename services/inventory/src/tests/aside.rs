@@ -2,12 +2,10 @@
 
 use crate::api::{CreateReservation, GetReservation, ListMovements, ReservationStatus as Status};
 use promox_contract::ids::OrderId;
-use promox_contract::inventory::{
-    ChangeSetAside, EndSetAside, SellSetAside, SetAside, SetAsideSale, SkuQuantity, UnsellSetAside,
-};
+use promox_contract::inventory::{ChangeSetAside, EndSetAside, SellSetAside, SetAside, SetAsideSale, UnsellSetAside};
 use promox_kernel::{Error, Kind, Limit};
 
-use super::shop::{Shop, items};
+use super::shop::{Shop, by_sku, items};
 
 const SALE: &str = "flash-sale:7";
 
@@ -36,8 +34,7 @@ impl Shop {
     }
 
     async fn end(&self, keep: &[(&str, u32)]) {
-        let keep: Vec<SkuQuantity> = items(keep);
-        self.call(EndSetAside { reference: SALE.into(), keep }).await.unwrap();
+        self.call(EndSetAside { reference: SALE.into(), keep: items(keep) }).await.unwrap();
     }
 }
 
@@ -53,7 +50,7 @@ async fn what_is_set_aside_is_reserved_and_nobody_elses() {
     assert!(shop.hold(1, &[("A", 3)]).await.is_err());
     shop.node.clock.advance(std::time::Duration::from_hours(1_000));
     assert!(!shop.sweep().await, "it never lapses");
-    let op = CreateReservation { reference: "flash-sale:8".into(), items: items(&[("A", 1)]), ttl_seconds: 9 };
+    let op = CreateReservation { reference: "flash-sale:8".into(), items: by_sku(&[("A", 1)]), ttl_seconds: 9 };
     assert_eq!(shop.call(op).await.unwrap_err().kind(), Kind::Schema);
     shop.verify();
 }

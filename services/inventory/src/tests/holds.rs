@@ -10,10 +10,10 @@ use promox_contract::ids::ReservationId;
 use promox_kernel::{Kind, Limit};
 use tokio::task::JoinSet;
 
-use super::shop::{Shop, items};
+use super::shop::{Shop, by_sku, items};
 
 fn reserve(reference: &str, wanted: &[(&str, u32)], ttl_seconds: u32) -> CreateReservation {
-    CreateReservation { reference: reference.into(), items: items(wanted), ttl_seconds }
+    CreateReservation { reference: reference.into(), items: by_sku(wanted), ttl_seconds }
 }
 
 #[tokio::test]
@@ -24,7 +24,7 @@ async fn a_hold_is_all_or_nothing_and_names_every_short_sku() {
     let error = shop.hold(1, &[("A", 2), ("b", 2), ("unknown", 1)]).await.unwrap_err();
     assert_eq!((error.kind(), error.code()), (Kind::Conflict, "INSUFFICIENT_STOCK"));
     let short = serde_json::json!([
-        {"sku": "B", "asked": 2, "available": 1},
+        {"sku": "b", "asked": 2, "available": 1},
         {"sku": "unknown", "asked": 1, "available": 0},
     ]);
     assert_eq!(error.members()["items"], short);
@@ -83,8 +83,9 @@ async fn an_ended_hold_is_not_revived_whatever_comes_late() {
     shop.give_back(2).await.unwrap();
     assert_eq!(shop.hold(2, &[("A", 1)]).await.unwrap_err().code(), "RESERVATION_ENDED");
     assert_eq!(shop.restock("return:9", 1, &[("A", 1)]).await.unwrap_err().code(), "RESERVATION_ENDED");
-    shop.restock("return:10", 99, &[("A", 2)]).await.unwrap();
-    assert_eq!(shop.numbers("A").await, (7, 0), "an imported order returns to the default place");
+    shop.restock("return:10", 99, &[("A", 2), ("never", 1)]).await.unwrap();
+    assert_eq!(shop.numbers("A").await, (7, 0), "an order that held nothing returns to the default place");
+    assert_eq!(shop.numbers("never").await, (1, 0), "and begins there what was never counted");
     shop.verify();
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::api::{AdjustStock, ConfirmReservation, CreateReservation, ReleaseReservation};
 use proptest::prelude::*;
 
-use super::shop::{Shop, items};
+use super::shop::{Shop, by_sku};
 
 const SKUS: [&str; 3] = ["A", "B", "C"];
 
@@ -181,7 +181,7 @@ async fn reservations(shop: &mut Shop, model: &mut Model, act: Act) {
             let good = known.unwrap_or_else(|| model.fits(&lines));
             let op = CreateReservation {
                 reference: format!("r{n}"),
-                items: items(&[(SKUS[sku], quantity)]),
+                items: by_sku(&[(SKUS[sku], quantity)]),
                 ttl_seconds: 20,
             };
             let made = shop.call(op).await;

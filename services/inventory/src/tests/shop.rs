@@ -5,10 +5,15 @@ use std::time::Duration;
 
 use crate::Inventory;
 use crate::api::{CountStock, GetStock, StockView};
-use promox_contract::ids::OrderId;
-use promox_contract::inventory::{AvailableStock, GiveBackStock, HoldStock, Restock, SOLD, SkuQuantity};
+use promox_contract::ids::{OrderId, ProductId, VariantId};
+use promox_contract::inventory::{
+    AvailableStock, GiveBackStock, HoldStock, Restock, SOLD, SkuQuantity, VariantQuantity,
+};
 use promox_contract::order::{OrderConfirmed, OrderFact};
-use promox_kernel::{Amount, Clock, Currency, Cx, Entropy, Error, Node, Op, Registry, Timestamp};
+use promox_contract::product::{ResolveSkus, ResolvedSkus, VariantRef};
+use promox_kernel::{
+    Amount, Clock, Currency, Cx, Entropy, Error, Handle, Node, Op, Registry, Sku, Timestamp, register,
+};
 use promox_storage::{Audit, ConsumerLoop, Database, Db, Event, MemoryEngine, Report, Tx};
 
 /// The shop.
@@ -20,7 +25,37 @@ pub(crate) struct Shop {
     posting: ConsumerLoop,
 }
 
-pub(crate) fn items(items: &[(&str, u32)]) -> Vec<SkuQuantity> {
+/// The id of a SKU's variant: the same for each writing.
+pub(crate) fn variant(sku: &Sku) -> VariantId {
+    let hash = sku.fold().bytes().fold(7_i64, |hash, byte| (hash * 131 + i64::from(byte)) % 1_000_000_007);
+    VariantId(hash + 1)
+}
+
+/// A catalogue with every SKU but `nope`.
+#[derive(Debug)]
+struct Catalogue;
+
+impl Handle<ResolveSkus> for Catalogue {
+    async fn handle(&self, _: &Cx, op: ResolveSkus) -> Result<ResolvedSkus, Error> {
+        let of = |sku: Sku| {
+            let found = VariantRef { variant_id: variant(&sku), product_id: ProductId(1), sku };
+            Some(found).filter(|found| found.sku.as_str() != "nope")
+        };
+        Ok(ResolvedSkus { variants: op.skus.into_iter().map(of).collect() })
+    }
+}
+
+/// Items as the catalogue's other readers name them.
+pub(crate) fn items(items: &[(&str, u32)]) -> Vec<VariantQuantity> {
+    let item = |(sku, quantity): &(&str, u32)| {
+        let sku: Sku = sku.parse().unwrap();
+        VariantQuantity { variant_id: variant(&sku), sku, quantity: *quantity }
+    };
+    items.iter().map(item).collect()
+}
+
+/// Items of a reservation, which names SKUs.
+pub(crate) fn by_sku(items: &[(&str, u32)]) -> Vec<SkuQuantity> {
     items.iter().map(|(sku, quantity)| SkuQuantity { sku: sku.parse().unwrap(), quantity: *quantity }).collect()
 }
 
@@ -32,6 +67,7 @@ impl Shop {
         let inventory = Inventory::new(db.clone());
         let mut registry = Registry::default();
         inventory.register(&mut registry);
+        register!(registry, &Arc::new(Catalogue); ResolveSkus);
         node.install(registry);
         let consumer = inventory.consumers().remove(0);
         let posting = ConsumerLoop::new(consumer, db.clone(), db.clone());
@@ -99,7 +135,7 @@ impl Shop {
     }
 
     pub(crate) async fn available(&self, sku: &str) -> u32 {
-        self.call(AvailableStock { skus: vec![sku.parse().unwrap()] }).await.unwrap().available[0]
+        self.call(AvailableStock { variants: vec![variant(&sku.parse().unwrap())] }).await.unwrap().available[0]
     }
 
     /// On hand and reserved.

@@ -82,6 +82,7 @@ fn pence(pence: i64) -> Amount {
 fn description(id: OrderId, user_id: Option<UserId>, email: Option<Email>) -> OrderDescription {
     let line = PricedLine {
         sku: "85123A".parse().unwrap(),
+        variant_id: None,
         product_id: ProductId(1),
         name: "A <white> holder".to_owned(),
         quantity: 6,

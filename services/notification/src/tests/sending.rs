@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use promox_contract::ids::{OrderId, PaymentId};
+use promox_contract::ids::{OrderId, PaymentId, ProductId, VariantId};
 use promox_contract::inventory::StockLow;
 use promox_contract::notification::SendMessage;
 use promox_contract::payment::PaymentRefunded;
@@ -50,7 +50,14 @@ async fn each_event_is_written_about_in_its_own_words() {
     };
     desk.tell(1, refund).await;
     desk.tell(7, registered(7)).await;
-    desk.tell(1, StockLow { sku: "85123A".parse().unwrap(), available: 3, threshold: 5 }).await;
+    let low = StockLow {
+        variant_id: VariantId(1),
+        product_id: ProductId(1),
+        sku: "85123A".parse().unwrap(),
+        available: 3,
+        threshold: 5,
+    };
+    desk.tell(1, low).await;
     desk.work().await;
     let mails = desk.mails();
     assert!(mails[0].contains("7.65 GBP") && mails[0].contains("guest@example.com"), "{}", mails[0]);

@@ -1,13 +1,13 @@
 //! Holding everything at once, and letting go of it again: stock, promotions' uses and budgets, coupons, points, flash pieces.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 
 use promox_contract::campaign::{CampaignAmount, HoldBudgets, ReleaseBudgets};
 use promox_contract::coupon::{HoldCoupons, ReleaseCoupons};
 use promox_contract::flashsale::{ClaimReservations, ReleaseClaims};
-use promox_contract::ids::{CampaignId, OrderId, PromotionId};
-use promox_contract::inventory::{GiveBackStock, HoldStock, SkuQuantity};
+use promox_contract::ids::{CampaignId, OrderId, PromotionId, VariantId};
+use promox_contract::inventory::{GiveBackStock, HoldStock, VariantQuantity};
 use promox_contract::promotion::{HoldUses, PromotionUse, ReleaseUses};
 use promox_contract::reward::{HoldPoints, ReleasePoints};
 use promox_kernel::{Amount, Cx, Error};
@@ -120,10 +120,19 @@ async fn maybe<O, F: Future<Output = Result<(), Error>>>(
     }
 }
 
-/// Each SKU once; flash lines are set aside already, gifts are held like any goods.
-fn stock_items(order: &NewOrder) -> Result<Vec<SkuQuantity>, Error> {
-    let plain = order.priced.lines.iter().filter(|line| line.flash_sale_id.is_none());
-    request::merge(plain.map(|line| SkuQuantity { sku: line.sku.clone(), quantity: line.quantity }).collect())
+/// Each variant once; flash lines are set aside already, gifts are held like any goods.
+fn stock_items(order: &NewOrder) -> Result<Vec<VariantQuantity>, Error> {
+    let mut items: Vec<VariantQuantity> = Vec::with_capacity(order.priced.lines.len());
+    let mut places: HashMap<VariantId, usize> = HashMap::with_capacity(order.priced.lines.len());
+    for line in order.priced.lines.iter().filter(|line| line.flash_sale_id.is_none()) {
+        let Some(variant_id) = line.variant_id else { continue };
+        let place = *places.entry(variant_id).or_insert(items.len());
+        match items.get_mut(place) {
+            Some(item) => item.quantity = request::together(item.quantity, line.quantity, "/items")?,
+            None => items.push(VariantQuantity { variant_id, sku: line.sku.clone(), quantity: line.quantity }),
+        }
+    }
+    Ok(items)
 }
 
 fn points(order: &NewOrder) -> u32 {

@@ -135,6 +135,7 @@ fn item(order_id: OrderId, number: u32, line: &LineView, extras: &Extras) -> Ord
         order_id,
         line: number,
         sku: line.sku.clone(),
+        variant_id: line.variant_id,
         product_id: line.product_id,
         name: line.name.clone(),
         quantity: line.quantity,

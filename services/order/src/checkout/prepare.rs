@@ -1,6 +1,6 @@
 //! Before anything is held: what is bought, what it costs, how it is paid.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use promox_contract::flashsale::{FlashLines, ReservedLines};
 use promox_contract::ids::{CampaignId, CartId, FlashSaleId};
 use promox_contract::inventory::{AvailableStock, SkuQuantity};
 use promox_contract::payment::CheckPaymentChoice;
-use promox_contract::product::{DescribeForSale, SkuDescription};
+use promox_contract::product::DescribeForSale;
 use promox_contract::promotion::{CartLine, EvaluateCart, Evaluation, Gift, Offer, RejectReason};
 use promox_contract::reward::{PointsFor, ValuePoints};
 use promox_kernel::{Amount, Cx, Email, Error, FieldError, Kind};
@@ -299,13 +299,23 @@ async fn describe(
         return Ok(Vec::new());
     }
     let skus = items.iter().map(|item| item.sku.clone()).collect();
-    let found = cx.call(DescribeForSale { skus, channel: channel.map(str::to_owned) }).await?.items;
-    let mut by_sku: HashMap<String, SkuDescription> = found.into_iter().map(|item| (item.sku.fold(), item)).collect();
-    let mut lines = Vec::with_capacity(items.len());
+    let mut by_sku = cx.call(DescribeForSale { skus, channel: channel.map(str::to_owned) }).await?.by_sku();
+    let mut lines: Vec<CartLine> = Vec::with_capacity(items.len());
     let mut faults = Vec::new();
     for (i, item) in items.into_iter().enumerate() {
-        match by_sku.remove(&item.sku.fold()) {
-            Some(found) => lines.push(CartLine { item: found, quantity: item.quantity, flash_sale_id: None }),
+        match by_sku.remove(&item.sku) {
+            Some(found) => {
+                // A variant may be named by its SKU and by a former one: that is one line.
+                let again = |line: &&mut CartLine| line.item.variant_id == found.variant_id;
+                let known = if found.former_skus.is_empty() { None } else { lines.iter_mut().find(again) };
+                match known {
+                    Some(line) => {
+                        let at = format!("/items/{i}/quantity");
+                        line.quantity = request::together(line.quantity, item.quantity, &at)?;
+                    }
+                    None => lines.push(CartLine { item: found, quantity: item.quantity, flash_sale_id: None }),
+                }
+            }
             None => faults.push(FieldError {
                 pointer: format!("/items/{i}/sku"),
                 code: "UNKNOWN_SKU".into(),
@@ -417,20 +427,19 @@ async fn gift_lines(cx: &Cx, gifts: &[Gift]) -> Result<Vec<CartLine>, Error> {
     if gifts.is_empty() {
         return Ok(Vec::new());
     }
-    let available =
-        cx.call(AvailableStock { skus: gifts.iter().map(|gift| gift.sku.clone()).collect() }).await?.available;
     let mut lines = Vec::with_capacity(gifts.len());
-    for (gift, available) in gifts.iter().zip(available) {
-        if available < gift.quantity {
-            continue;
-        }
+    for gift in gifts {
         let item = SkuQuantity { sku: gift.sku.clone(), quantity: gift.quantity };
-        for mut line in describe(cx, vec![item], None, false).await? {
-            line.item.price = line.item.currency.zero();
-            lines.push(line);
-        }
+        lines.extend(describe(cx, vec![item], None, false).await?);
     }
-    Ok(lines)
+    let variants = lines.iter().map(|line| line.item.variant_id).collect();
+    let available = cx.call(AvailableStock { variants }).await?.available;
+    let in_stock = lines.into_iter().zip(available).filter(|(line, available)| *available >= line.quantity);
+    let free = |(mut line, _): (CartLine, u32)| {
+        line.item.price = line.item.currency.zero();
+        line
+    };
+    Ok(in_stock.map(free).collect())
 }
 
 /// Points that the order will earn; guests earn none.
@@ -480,7 +489,7 @@ fn what_was_asked(cx: &Cx, body: &PlaceOrder, assessed: &Assessed, email: Option
     let lines = &assessed.priced.lines;
     let asked = lines.len().saturating_sub(assessed.gifts);
     let mut items: Vec<String> =
-        lines.iter().take(asked).map(|line| format!("{}×{}", line.sku.fold(), line.quantity)).collect();
+        lines.iter().take(asked).map(|line| format!("{:?}×{}", line.variant_id, line.quantity)).collect();
     items.sort();
     let mut codes: Vec<&str> = assessed.codes.iter().map(|(code, _)| code.as_str()).collect();
     codes.sort_unstable();

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use promox_contract::ids::OrderId;
-use promox_contract::inventory::SkuQuantity;
+use promox_contract::inventory::{SkuQuantity, VariantQuantity};
 use promox_contract::order::{OrderDelivered, OrderShipped, OrderStatus};
 use promox_contract::payment::{PaymentOutcome, PaymentStatus};
 use promox_kernel::{Amount, Cx, Error, FieldError, Json, bounded};
@@ -103,6 +103,15 @@ pub(crate) fn as_sold(mut units: Vec<SkuQuantity>, lines: &[OrderItem]) -> Vec<S
         }
     }
     units
+}
+
+/// Units of an order's lines as the stock knows them.
+pub(crate) fn goods(lines: &[OrderItem], units: &[SkuQuantity]) -> Vec<VariantQuantity> {
+    let of = |item: &SkuQuantity| {
+        let variant_id = lines.iter().find(|line| line.sku == item.sku)?.variant_id?;
+        Some(VariantQuantity { variant_id, sku: item.sku.clone(), quantity: item.quantity })
+    };
+    units.iter().filter_map(of).collect()
 }
 
 fn whole(line: &OrderItem) -> SkuQuantity {

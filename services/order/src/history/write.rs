@@ -141,6 +141,7 @@ fn items(id: OrderId, document: &Document, currency: Currency) -> Vec<OrderItem>
             order_id: id,
             line,
             sku: row.sku.clone(),
+            variant_id: None,
             product_id: None,
             name: row.name.clone(),
             quantity,

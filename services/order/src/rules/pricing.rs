@@ -93,6 +93,7 @@ fn price_line(
     let tax = tax::tax_of(left, rate, inside, currency);
     LineView {
         sku: item.sku.clone(),
+        variant_id: Some(item.variant_id),
         product_id: Some(item.product_id),
         name: item.name.clone(),
         quantity: line.quantity,

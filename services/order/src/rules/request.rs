@@ -130,15 +130,20 @@ pub(crate) fn merge(items: Vec<SkuQuantity>) -> Result<Vec<SkuQuantity>, Error> 
         match merged.get_mut(place) {
             None => merged.push(item),
             Some(line) => {
-                line.quantity = line.quantity.saturating_add(item.quantity);
-                if line.quantity > MOST_UNITS {
-                    let detail = format!("with the lines of the same sku before it over {MOST_UNITS}");
-                    return Err(Error::field(format!("/items/{i}/quantity"), detail));
-                }
+                line.quantity = together(line.quantity, item.quantity, &format!("/items/{i}/quantity"))?;
             }
         }
     }
     Ok(merged)
+}
+
+/// The units of two lines of the same goods.
+pub(crate) fn together(units: u32, more: u32, at: &str) -> Result<u32, Error> {
+    let sum = units.saturating_add(more);
+    if sum > MOST_UNITS {
+        return Err(Error::field(at, format!("with the lines of the same sku before it over {MOST_UNITS}")));
+    }
+    Ok(sum)
 }
 
 #[cfg(test)]

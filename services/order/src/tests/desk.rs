@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use promox_contract::ids::{OrderId, PaymentId};
+use promox_contract::ids::{OrderId, PaymentId, VariantId};
 use promox_contract::inventory::SkuQuantity;
 use promox_contract::order::{OrderStatus, Totals};
 use promox_contract::payment::{PaymentOutcome, PaymentStatus};
@@ -203,6 +203,7 @@ fn line((sku, quantity, price, discount): &Line) -> LineView {
     }];
     LineView {
         sku: sku.parse().unwrap(),
+        variant_id: Some(VariantId(1)),
         product_id: None,
         name: (*sku).into(),
         quantity: *quantity,

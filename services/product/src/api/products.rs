@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use promox_contract::ids::{CategoryId, ProductId};
+use promox_contract::ids::{CategoryId, ProductId, VariantId};
 use promox_kernel::{Amount, Currency, Error, Patch, Reply, Response, Sku, Timestamp, json_reply, operation};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -58,7 +58,11 @@ impl JsonSchema for Image {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct VariantInput {
-    /// Its SKU, unique in the shop without regard to case.
+    /// Which variant of the product it is, when it is to have another SKU. Left out, it is the one that has or had the SKU;
+    /// else, if one variant only is left with the same `name` and `options`, that one under another SKU; else a new one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<VariantId>,
+    /// Its SKU, unique in the shop without regard to case, also among former ones.
     pub sku: Sku,
     /// What tells it from its siblings, `"Large"`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -88,7 +92,8 @@ macro_rules! product_members {
         $(#[$meta])*
         pub struct $name {
             $($(#[$extra_meta])* pub $extra: $extra_type,)*
-            /// The product's own SKU; with several variants, by default the first one's.
+            /// The product's own SKU; with several variants, by default the first one's. 409 `SKU_TAKEN` when another product
+            /// has it or had it.
             pub sku: Patch<Sku>,
             /// Its name, 1–200 characters.
             pub name: Patch<String>,
@@ -151,7 +156,8 @@ product_members! {
     CreateProduct {} into
 }
 product_members! {
-    /// Changes members of a product (JSON Merge Patch); `variants` are replaced as a whole.
+    /// Changes members of a product (JSON Merge Patch); `variants` are replaced as a whole. Stock, carts, sales and orders hang
+    /// on a variant's id: under another SKU it keeps them, and its former SKU goes on to find it and is given to no other.
     UpdateProduct {
         /// Which.
         id: ProductKey,
@@ -202,7 +208,7 @@ operation! { GetProduct => ProductPage, "product.get", Get "/api/products/{id}",
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetProductBySku {
-    /// The product's or a variant's, in any case of letters.
+    /// The product's or a variant's, present or former, in any case of letters.
     pub sku: Sku,
     /// Where it would be sold, for its price: `WEB` unless said.
     pub channel: Option<String>,
@@ -269,9 +275,8 @@ pub struct ProductView {
     pub created_at: Timestamp,
     /// When it was changed last.
     pub updated_at: Timestamp,
-    /// How many can be sold now, over all variants; 4294967295 when there is no bound. Last, so that it can be added to
-    /// a rendered product.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// How many can be sold now, over all variants; null when there is no bound (`backorder`). Last, so that it can be
+    /// added to a rendered product.
     pub available: Option<u32>,
 }
 json_reply!(ProductView, etag version);
@@ -280,8 +285,13 @@ json_reply!(ProductView, etag version);
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct VariantView {
+    /// The variant: it stays the same whatever its SKU becomes.
+    pub id: VariantId,
     /// Its SKU.
     pub sku: Sku,
+    /// The SKUs that it had before; they still find it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub former_skus: Vec<Sku>,
     /// What tells it from its siblings; empty for a simple product.
     pub name: String,
     /// `{"size": "L"}`.

@@ -104,7 +104,13 @@ pub(crate) fn move_products(
                 true
             }
         });
-        save(tx, session, Some(&before), Composed { product: after, slug: SlugChoice::Keep }, "product.move")?;
+        save(
+            tx,
+            session,
+            Some(&before),
+            Composed { product: after, slug: SlugChoice::Keep, given: Vec::new() },
+            "product.move",
+        )?;
     }
     Ok(!shelved.is_empty())
 }

@@ -3,6 +3,7 @@
 
 mod categories;
 mod products;
+mod skus;
 mod trail;
 
 use std::sync::Arc;

@@ -1,20 +1,19 @@
 //! Creating, changing and archiving products, one at a time or as rows of an import.
 
-use std::collections::BTreeSet;
-
 use promox_contract::ids::{CategoryId, ProductId};
 use promox_contract::import::RowOutcome;
-use promox_contract::product::{ProductCreated, ProductUpdated};
+use promox_contract::product::{ProductCreated, ProductUpdated, SkuChanged};
 use promox_kernel::{Error, Patch, Sku};
 use promox_storage::{StoreError, Tx};
 use serde_json::Value;
 
+use super::skus::{self, Renamed};
 use super::{Session, trail};
 use crate::api::{ProductChange, VariantInput};
 use crate::queries::{owner, view};
-use crate::records::{Product, ProductBySku, ProductBySlug, ProductStatus, Shelving, VariantSku};
+use crate::records::{Product, ProductBySlug, ProductStatus, Shelving};
 use crate::reject;
-use crate::rules::{Composed, Ruled, SlugChoice, compose, merge_variant, slug_of};
+use crate::rules::{Composed, Ruled, SlugChoice, by_present_skus, compose, merge_variant, slug_of};
 
 /// A row of an import.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,13 +59,19 @@ pub(crate) fn archive(tx: &mut Tx<'_>, session: &Session<'_>, id: ProductId) -> 
     save(tx, session, Some(&before), composed, "product.archive").map(drop)
 }
 
-/// Creates or changes the product of a row, by the product's own SKU.
+/// Creates or changes the product of a row. Its SKUs, present or former, only say what is meant: they rename nothing.
 pub(crate) fn upsert(tx: &mut Tx<'_>, session: &Session<'_>, row: ImportRow) -> Result<RowOutcome, Error> {
     let mut change = row.change;
     let Patch::Set(sku) = &change.sku else { return Err(Error::field("/sku", "a row has a sku")) };
-    let before = tx.get_by::<ProductBySku>(sku)?;
+    let before = of_row(tx, sku, row.variant.is_some())?;
     if let Some(variant) = row.variant {
         change.variants = Patch::Set(merge_variant(before.as_ref(), variant));
+    }
+    if let Some(before) = &before {
+        change.sku = Patch::Keep;
+        if let Patch::Set(list) = &mut change.variants {
+            by_present_skus(before, list);
+        }
     }
     let composed = compose(before.as_ref(), change, &session.terms(tx))?;
     let after = save(tx, session, before.as_ref(), composed, "product.import")?;
@@ -77,6 +82,17 @@ pub(crate) fn upsert(tx: &mut Tx<'_>, session: &Session<'_>, row: ImportRow) -> 
     })
 }
 
+/// The product that a row is about. One of several variants is not named by one of theirs, unless that is its own SKU too.
+fn of_row(tx: &Tx<'_>, sku: &Sku, names_variant: bool) -> Result<Option<Product>, Error> {
+    let Some(id) = owner(tx, sku)? else { return Ok(None) };
+    let Some(product) = tx.get::<Product>(&id)? else { return Ok(None) };
+    let of_sibling = product.variants.len() > 1 && product.variants.iter().any(|variant| variant.has_or_had(sku));
+    if of_sibling && !names_variant && product.sku != *sku {
+        return Err(reject::sku_taken(sku, id));
+    }
+    Ok(Some(product))
+}
+
 /// Writes a product that differs from what it was: rows, epoch, events and the audit entry.
 pub(super) fn save(
     tx: &mut Tx<'_>,
@@ -85,11 +101,11 @@ pub(super) fn save(
     composed: Composed,
     action: &str,
 ) -> Result<Product, Error> {
-    let Composed { product: mut after, slug } = composed;
+    let Composed { product: mut after, slug, given } = composed;
     let id = before.map(|before| before.id);
-    check_skus(tx, id, &after)?;
+    let renamed = skus::settle(tx, before, &mut after, &given)?;
     after.slug = resolve_slug(tx, &after, slug, id)?;
-    if before == Some(&after) {
+    if before.is_some_and(|before| *before == after && before.writes_skus_as(&after)) {
         return Ok(after);
     }
     after.id = match id {
@@ -99,21 +115,13 @@ pub(super) fn save(
     after.version += 1;
     after.updated_at = tx.now();
     after.epoch = session.epoch();
-    write(tx, before, &after)?;
+    write(tx, before, &mut after)?;
     session.advance(tx)?;
+    for Renamed { variant_id, former, sku } in renamed {
+        tx.emit(after.id, &SkuChanged { product_id: after.id, variant_id, former, sku })?;
+    }
     tell(tx, session, before, &after, action)?;
     Ok(after)
-}
-
-/// Every SKU is free or the product's already.
-fn check_skus(tx: &Tx<'_>, id: Option<ProductId>, product: &Product) -> Result<(), Error> {
-    let skus: BTreeSet<&Sku> = product.variants.iter().map(|variant| &variant.sku).chain([&product.sku]).collect();
-    for sku in skus {
-        if let Some(by) = owner(tx, sku)?.filter(|by| Some(*by) != id) {
-            return Err(reject::sku_taken(sku, by));
-        }
-    }
-    Ok(())
 }
 
 fn resolve_slug(tx: &Tx<'_>, product: &Product, choice: SlugChoice, id: Option<ProductId>) -> Result<String, Error> {
@@ -148,16 +156,9 @@ pub(super) fn suffixed(
         .map_err(Error::from)
 }
 
-fn write(tx: &mut Tx<'_>, before: Option<&Product>, after: &Product) -> Result<(), StoreError> {
+fn write(tx: &mut Tx<'_>, before: Option<&Product>, after: &mut Product) -> Result<(), StoreError> {
+    skus::write(tx, before, after)?;
     let product_id = after.id;
-    let old: BTreeSet<Sku> = before.map(Product::skus).into_iter().flatten().collect();
-    let new: BTreeSet<Sku> = after.skus().into_iter().collect();
-    for gone in old.difference(&new) {
-        tx.delete::<VariantSku>(gone)?;
-    }
-    for sku in new.difference(&old) {
-        tx.put(&VariantSku { sku: sku.clone(), product_id })?;
-    }
     let old: &[CategoryId] = before.map_or(&[], |before| &before.category_ids);
     for category_id in old.iter().filter(|id| !after.category_ids.contains(id)) {
         tx.delete::<Shelving>(&(*category_id, product_id))?;

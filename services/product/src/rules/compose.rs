@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use promox_contract::ids::{CategoryId, ProductId};
+use promox_contract::ids::{CategoryId, ProductId, VariantId};
 use promox_kernel::{Amount, Currency, Error, Json, Patch, Sku, Timestamp};
 
 use super::faults::{Faults, escaped};
-use super::{Ruled, Tree, check_slug};
+use super::{NEW, Ruled, Tree, check_slug};
 use crate::api::{Image, ProductChange, VariantInput};
 use crate::records::{Product, ProductStatus, Variant};
 
@@ -41,6 +41,8 @@ pub(crate) enum SlugChoice {
 pub(crate) struct Composed {
     pub(crate) product: Product,
     pub(crate) slug: SlugChoice,
+    /// The ids that were given for its variants, by place.
+    pub(crate) given: Vec<Option<VariantId>>,
 }
 
 /// Applies a change to a product, or makes one; id, slug, version and times are the command's to set.
@@ -58,11 +60,15 @@ pub(crate) fn compose(base: Option<&Product>, change: ProductChange, terms: &Ter
     if reprices {
         product.currency = terms.currency;
     }
+    let given = match &change.variants {
+        Patch::Set(list) => list.iter().map(|input| input.id).collect(),
+        _ => Vec::new(),
+    };
     let change = describe(&mut product, change, terms, &mut faults);
     product.variants = Json(vary(base, &mut product, change, &mut faults));
     check_money(&mut product, &mut faults);
     faults.finish()?;
-    Ok(Composed { product, slug })
+    Ok(Composed { product, slug, given })
 }
 
 fn blank(change: &ProductChange, terms: &Terms<'_>) -> Result<Product, Error> {
@@ -255,7 +261,9 @@ fn several(wares: &Wares, faults: &mut Faults) {
 fn itself(base: Option<&Product>, product: &Product, wares: Wares, faults: &mut Faults) -> Variant {
     let before = base.and_then(|base| Ruled::default().cheapest(&base.variants)).map(|(variant, _)| variant);
     let mut variant = before.cloned().unwrap_or_else(|| Variant {
+        id: NEW,
         sku: product.sku.clone(),
+        former: Vec::new(),
         name: String::new(),
         options: BTreeMap::new(),
         price: Amount::ZERO,
@@ -264,6 +272,9 @@ fn itself(base: Option<&Product>, product: &Product, wares: Wares, faults: &mut 
         cost: None,
     });
     variant.sku = product.sku.clone();
+    if base.is_some_and(|base| base.variants.len() > 1) {
+        variant.id = NEW;
+    }
     match wares.price {
         Patch::Set(price) => variant.price = price,
         Patch::Clear => faults.note("/price", "this cannot be null"),
@@ -318,7 +329,9 @@ fn variant(at: &str, input: &VariantInput, wares: &Wares, faults: &mut Faults) -
         faults.note(format!("{at}/options"), format!("at most {MOST_OPTIONS} are taken"));
     }
     Variant {
+        id: NEW,
         sku: input.sku.clone(),
+        former: Vec::new(),
         name: faults.text(&format!("{at}/name"), name, 0, 100).unwrap_or_default(),
         options,
         price: price.unwrap_or_default(),
@@ -340,20 +353,23 @@ fn check_money(product: &mut Product, faults: &mut Faults) {
     }
 }
 
-/// The list of variants with one put in or replaced, as an import says it row by row.
+/// The list of variants with one put in or replaced, as an import says it row by row. A former SKU finds its variant and
+/// leaves it the present one.
 pub(crate) fn merge_variant(base: Option<&Product>, row: VariantInput) -> Vec<VariantInput> {
     let mut list = base.map(written).unwrap_or_default();
-    match list.iter_mut().find(|known| known.sku == row.sku) {
+    let place = base.and_then(|base| base.variants.iter().position(|known| known.has_or_had(&row.sku)));
+    match place.and_then(|place| list.get_mut(place)) {
         Some(known) => {
             let before = known.clone();
             *known = VariantInput {
+                id: before.id,
                 name: row.name.or(before.name),
                 options: if row.options.is_empty() { before.options } else { row.options },
                 price: row.price.or(before.price),
                 compare_at_price: row.compare_at_price.or(before.compare_at_price),
                 barcode: row.barcode.or(before.barcode),
                 cost: row.cost.or(before.cost),
-                sku: row.sku,
+                sku: before.sku,
             };
         }
         None => list.push(row),
@@ -364,6 +380,7 @@ pub(crate) fn merge_variant(base: Option<&Product>, row: VariantInput) -> Vec<Va
 /// A product's variants as they could have been written.
 pub(crate) fn written(product: &Product) -> Vec<VariantInput> {
     let input = |variant: &Variant| VariantInput {
+        id: None,
         sku: variant.sku.clone(),
         name: Some(variant.name.clone()).filter(|name| !name.is_empty()),
         options: variant.options.clone(),
@@ -373,4 +390,20 @@ pub(crate) fn written(product: &Product) -> Vec<VariantInput> {
         cost: variant.cost,
     };
     product.variants.iter().map(input).collect()
+}
+
+impl Variant {
+    /// Whether this is its SKU, or was.
+    pub(crate) fn has_or_had(&self, sku: &Sku) -> bool {
+        self.sku == *sku || self.former.contains(sku)
+    }
+}
+
+/// Names the variants in a list of an import by their present SKUs, as they are written.
+pub(crate) fn by_present_skus(base: &Product, list: &mut [VariantInput]) {
+    for input in list {
+        if let Some(known) = base.variants.iter().find(|known| known.has_or_had(&input.sku)) {
+            input.sku = known.sku.clone();
+        }
+    }
 }

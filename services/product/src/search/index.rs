@@ -174,6 +174,9 @@ impl SearchIndex {
         }
         for variant in product.variants.iter() {
             document.add_text(self.fields.sku, variant.sku.as_str());
+            for former in &variant.former {
+                document.add_text(self.fields.sku, former.as_str());
+            }
             document.add_text(self.fields.text, &variant.name);
             for value in variant.options.values() {
                 document.add_text(self.fields.text, value);

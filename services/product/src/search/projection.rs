@@ -4,8 +4,8 @@ use std::cmp::Ordering;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use promox_contract::ids::{CategoryId, ProductId};
-use promox_kernel::{Amount, Sku, Warnings};
+use promox_contract::ids::{CategoryId, ProductId, VariantId};
+use promox_kernel::{Amount, Warnings};
 use promox_storage::{StoreError, Tx};
 
 use super::values::{Values, index, number};
@@ -35,7 +35,7 @@ pub(super) struct Entry {
     /// How many are categories.
     shelved: u32,
     /// Places in `Projection::sold`.
-    skus: Box<[u32]>,
+    variants: Box<[u32]>,
 }
 
 impl Entry {
@@ -62,7 +62,7 @@ impl Entry {
     }
 }
 
-/// A SKU and whether it is in stock, as far as events told.
+/// A variant and whether it is in stock, as far as events told.
 #[derive(Debug)]
 struct Sold {
     in_stock: bool,
@@ -82,20 +82,20 @@ pub(crate) struct Projection {
     pub(crate) unpriced: BTreeSet<ProductId>,
     /// Counts how often prices changed by rules alone.
     pub(super) repriced: u64,
-    /// Counts how often a SKU came into stock or went out of it.
+    /// Counts how often a variant came into stock or went out of it.
     pub(crate) stock_changes: u64,
     /// Products that did not read when this was made: lists leave them out and say so.
     pub(crate) damaged: Warnings,
     /// Products whose words the index does not have yet.
     pub(crate) unindexed: BTreeSet<ProductId>,
-    /// SKUs whose stock is yet to be asked.
-    pub(crate) unasked: Vec<Sku>,
+    /// Variants whose stock is yet to be asked.
+    pub(crate) unasked: Vec<VariantId>,
     pub(super) values: Values,
     entries: Vec<Entry>,
     /// By id: one more than the place in `entries`, 0 for none. Ids count from 1, so that the list has few gaps.
     by_id: Vec<u32>,
     sold: Vec<Sold>,
-    by_sku: HashMap<Box<str>, u32>,
+    by_variant: HashMap<VariantId, u32>,
     by_name: Vec<u32>,
     by_price: Vec<u32>,
     by_age: Vec<u32>,
@@ -223,27 +223,26 @@ impl Projection {
             tags: tags.into(),
             own: number(own),
             shelved: number(own),
-            skus: product.variants.iter().map(|variant| self.sku(&variant.sku)).collect(),
+            variants: product.variants.iter().map(|variant| self.variant(variant.id)).collect(),
         };
         entry.shelve(&self.tree);
         entry
     }
 
-    fn sku(&mut self, sku: &Sku) -> u32 {
-        let fold = sku.fold();
-        if let Some(known) = self.by_sku.get(fold.as_str()) {
+    fn variant(&mut self, id: VariantId) -> u32 {
+        if let Some(known) = self.by_variant.get(&id) {
             return *known;
         }
         let next = number(self.sold.len());
         self.sold.push(Sold { in_stock: false });
-        self.by_sku.insert(fold.into(), next);
-        self.unasked.push(sku.clone());
+        self.by_variant.insert(id, next);
+        self.unasked.push(id);
         next
     }
 
-    /// Takes what was told about a SKU's stock.
-    pub(crate) fn set_stock(&mut self, sku: &Sku, in_stock: bool) {
-        let place = self.by_sku.get(sku.fold().as_str()).copied();
+    /// Takes what was told about a variant's stock.
+    pub(crate) fn set_stock(&mut self, id: VariantId, in_stock: bool) {
+        let place = self.by_variant.get(&id).copied();
         if let Some(sold) = place.and_then(|place| self.sold.get_mut(index(place)))
             && sold.in_stock != in_stock
         {
@@ -253,7 +252,7 @@ impl Projection {
     }
 
     pub(super) fn in_stock(&self, entry: &Entry) -> bool {
-        entry.skus.iter().any(|place| self.sold.get(index(*place)).is_some_and(|sold| sold.in_stock))
+        entry.variants.iter().any(|place| self.sold.get(index(*place)).is_some_and(|sold| sold.in_stock))
     }
 
     /// Every product, in the order of their slots.

@@ -11,13 +11,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use promox_contract::ids::VariantId;
 use promox_contract::inventory::{Availability, AvailableStock, StockChanged};
 use promox_contract::order::{StoreFacts, StoreProfile};
-use promox_contract::product::SkuDescription;
+use promox_contract::product::{ResolveSkus, SkuDescription, VariantRef};
 use promox_contract::promotion::{ShelfPriceList, ShelfPrices, ShelfSignal};
 use promox_contract::store::{AmountsPledged, PledgeAmounts, StoreTaxes, TaxFacts};
 use promox_kernel::{
-    Amount, Clock, Content, Currency, Cx, Entropy, Error, Handle, Node, Op, Principal, Registry, Reply, Sku, Timestamp,
+    Amount, Clock, Content, Currency, Cx, Entropy, Error, Handle, Node, Op, Principal, Registry, Reply, Timestamp,
     bind_json,
 };
 use promox_storage::{Audit, Database, Db, MemoryEngine, Report, Tx};
@@ -29,7 +30,7 @@ use crate::{IndexPlace, Products};
 /// The other services as far as this one asks them.
 #[derive(Default)]
 struct Others {
-    stock: Mutex<BTreeMap<Sku, u32>>,
+    stock: Mutex<BTreeMap<VariantId, u32>>,
     /// Percent that a price rule takes off, for anonymous visitors and for users; 0 for no rule.
     rule: Mutex<(i64, i64)>,
 }
@@ -50,7 +51,7 @@ impl Handle<ShelfPrices> for Others {
 impl Handle<AvailableStock> for Others {
     async fn handle(&self, _: &Cx, asked: AvailableStock) -> Result<Availability, Error> {
         let stock = self.stock.lock();
-        Ok(Availability { available: asked.skus.iter().map(|sku| stock.get(sku).copied().unwrap_or(0)).collect() })
+        Ok(Availability { available: asked.variants.iter().map(|id| stock.get(id).copied().unwrap_or(0)).collect() })
     }
 }
 
@@ -143,9 +144,11 @@ impl Shop {
 
     /// Lets stock come or go, as the inventory tells it.
     async fn stock(&self, sku: &str, pieces: u32) {
-        let sku: Sku = sku.parse().unwrap();
-        self.others.stock.lock().insert(sku.clone(), pieces);
-        let told = StockChanged { sku, available: i64::from(pieces) };
+        let asked = ResolveSkus { skus: vec![sku.parse().unwrap()] };
+        let VariantRef { variant_id, product_id, sku } =
+            self.staff().call(asked).await.unwrap().variants.remove(0).unwrap();
+        self.others.stock.lock().insert(variant_id, pieces);
+        let told = StockChanged { variant_id, product_id, sku, available: i64::from(pieces) };
         self.db.write(&self.staff(), move |tx| Ok::<_, Error>(tx.emit(1_i64, &told)?)).await.unwrap();
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use promox_contract::product::DescribeSkus;
-use promox_kernel::UserId;
+use promox_kernel::{Sku, UserId};
 use serde_json::json;
 
 use super::*;

@@ -142,6 +142,7 @@ impl<'r> Cells<'r> {
         let mut change = self.product(tree)?;
         change.sku = Patch::Set(of.clone().unwrap_or_else(|| sku.clone()));
         let variant = VariantInput {
+            id: None,
             sku,
             name: self.text("variantName"),
             options: self.named(OPTION).collect(),

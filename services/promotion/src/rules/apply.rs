@@ -344,9 +344,9 @@ impl Turn<'_, '_> {
     fn gift(&mut self, sku: &Sku, quantity: u32) {
         let Some(stock) = self.circumstances.gifts.get(sku) else { return };
         let price = to_minor(stock.price, self.state.cart.currency).unwrap_or(i64::MAX);
-        let there = self.state.wanted_of(sku) + u64::from(quantity) <= u64::from(stock.available);
+        let there = self.state.wanted_of(&stock.sku) + u64::from(quantity) <= u64::from(stock.available);
         if there && price.saturating_mul(i64::from(quantity)) <= self.purse {
-            let goods = FreeGoods { sku: sku.clone(), quantity, price };
+            let goods = FreeGoods { sku: stock.sku.clone(), quantity, price };
             self.purse -= self.state.give(&mut self.effect, goods);
         }
     }

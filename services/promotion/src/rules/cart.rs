@@ -14,6 +14,8 @@ use super::numbers::{MOST, to_amount, to_minor};
 #[derive(Clone, Debug)]
 pub struct Line {
     pub(crate) key: SkuKey,
+    /// Keys of the SKUs that it had before: a filter that names one of them means it too.
+    pub(crate) former: Vec<SkuKey>,
     pub(crate) sku: Sku,
     pub(crate) product: Option<i64>,
     pub(crate) categories: Vec<i64>,
@@ -36,6 +38,8 @@ pub struct Line {
 pub struct LineInput {
     /// What is bought.
     pub sku: Sku,
+    /// The SKUs that it had before.
+    pub former_skus: Vec<Sku>,
     /// Its product, if it has one here.
     pub product_id: Option<i64>,
     /// Its categories and all above them.
@@ -69,6 +73,7 @@ impl LineInput {
             floor_price: item.floor_price,
             discountable: item.discountable,
             flash_sale_id,
+            former_skus: item.former_skus,
             sku: item.sku,
         }
     }
@@ -89,6 +94,7 @@ impl Line {
         }
         Some(Self {
             key: SkuKey::of(&input.sku),
+            former: input.former_skus.iter().map(SkuKey::of).collect(),
             sku: input.sku,
             product: input.product_id,
             categories: input.category_ids,
@@ -101,6 +107,11 @@ impl Line {
             discountable: input.discountable,
             flash: input.flash_sale_id.is_some(),
         })
+    }
+
+    /// The keys of every SKU that it has or had.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &SkuKey> {
+        self.former.iter().chain([&self.key])
     }
 
     /// What may still be taken off when so much is left of the line.
@@ -219,8 +230,10 @@ pub struct CampaignStanding {
 }
 
 /// What goods that may come free cost, and how many there are.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct GiftStock {
+    /// What they are called now, whatever a rule calls them.
+    pub sku: Sku,
     /// The catalogue's price of one.
     pub price: Amount,
     /// How many can be had.

@@ -86,7 +86,7 @@ impl Filter {
 
     fn matches_members(&self, line: &Line, unit: i64) -> bool {
         let has = |list: &[i64], of: &[i64]| list.is_empty() || of.iter().any(|id| list.binary_search(id).is_ok());
-        (self.skus.is_empty() || self.skus.binary_search(&line.key).is_ok())
+        (self.skus.is_empty() || line.keys().any(|key| self.skus.binary_search(key).is_ok()))
             && has(&self.products, line.product.as_slice())
             && has(&self.categories, &line.categories)
             && (self.min..=self.max).contains(&unit)

@@ -73,7 +73,7 @@ impl Index {
     fn of_line(&self, line: &Line, unit: i64, found: &mut Vec<u32>) {
         let mut extend = |positions: Option<&Vec<u32>>| found.extend(positions.into_iter().flatten());
         if !self.by_sku.is_empty() {
-            extend(self.by_sku.get(&line.key.hash));
+            line.keys().for_each(|key| extend(self.by_sku.get(&key.hash)));
         }
         if !self.by_product.is_empty() {
             extend(line.product.and_then(|id| self.by_product.get(&id)));

@@ -143,6 +143,7 @@ fn order(id: i64, status: OrderStatus, lines: &[(&str, u32, &str)]) -> OrderFigu
     let zero = Currency::GBP.zero();
     let line = |(sku, quantity, price): &(&str, u32, &str)| FigureLine {
         sku: sku.parse().unwrap(),
+        variant_id: None,
         product_id: None,
         name: (*sku).to_owned(),
         quantity: *quantity,

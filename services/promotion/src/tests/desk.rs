@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use promox_contract::buyer::Buyer;
 use promox_contract::campaign::{CampaignState, CampaignStateList, CampaignStates, SegmentNames, SegmentsOf};
 use promox_contract::coupon::{CouponCodesTaken, CouponsRefer, ResolveCodes, ResolvedCode, ResolvedCodes};
-use promox_contract::ids::{CampaignId, CategoryId, OrderId, ProductId, PromotionId};
+use promox_contract::ids::{CampaignId, CategoryId, OrderId, ProductId, PromotionId, VariantId};
 use promox_contract::inventory::{Availability, AvailableStock};
 use promox_contract::order::{
     OrderConfirmed, OrderFact, OrderFigure, OrderFigureList, OrderFigures, Purchases, PurchasesOf, StoreFacts,
@@ -97,7 +97,7 @@ impl Handle<DescribeSkus> for Desk {
 
 impl Handle<AvailableStock> for Desk {
     async fn handle(&self, _: &Cx, op: AvailableStock) -> Result<Availability, Error> {
-        Ok(Availability { available: vec![5; op.skus.len()] })
+        Ok(Availability { available: vec![5; op.variants.len()] })
     }
 }
 
@@ -189,7 +189,9 @@ pub(crate) fn amount(text: &str) -> Amount {
 
 pub(crate) fn goods(sku: &str, price: &str) -> SkuDescription {
     SkuDescription {
+        variant_id: VariantId(1),
         sku: sku.parse().unwrap(),
+        former_skus: Vec::new(),
         product_id: ProductId(1),
         name: sku.to_owned(),
         price: amount(price),

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
-use promox_contract::ids::{FlashSaleId, ProductId};
+use promox_contract::ids::{FlashSaleId, ProductId, VariantId};
 use promox_contract::order::{StoreFacts, StoreProfile};
-use promox_contract::product::{DescribeSkus, SkuDescription, SkuDescriptions};
+use promox_contract::product::{DescribeSkus, ResolveSkus, ResolvedSkus, SkuDescription, SkuDescriptions, VariantRef};
 use promox_embedded::{EmbeddedEngine, Options as StoreOptions};
 use promox_flashsale::FlashSales;
 use promox_flashsale::api::{CreateReservation, CreateSale, SaleItemInput};
@@ -41,8 +41,22 @@ impl Handle<StoreProfile> for Catalogue {
     }
 }
 
+impl Handle<ResolveSkus> for Catalogue {
+    async fn handle(&self, _: &Cx, op: ResolveSkus) -> Result<ResolvedSkus, Error> {
+        let of = |sku: Sku| Some(VariantRef { variant_id: variant(&sku), product_id: ProductId(1), sku });
+        Ok(ResolvedSkus { variants: op.skus.into_iter().map(of).collect() })
+    }
+}
+
+/// Each SKU is its number of buyers' variant.
+fn variant(sku: &Sku) -> VariantId {
+    VariantId(sku.as_str().trim_start_matches("HOT-").parse().unwrap_or(1))
+}
+
 fn describe(sku: Sku) -> SkuDescription {
     SkuDescription {
+        variant_id: variant(&sku),
+        former_skus: Vec::new(),
         product_id: ProductId(1),
         name: sku.to_string(),
         sku,
@@ -72,6 +86,7 @@ pub(super) async fn run(options: &Options, dir: &Path) -> Result<(), Failure> {
     let catalogue = Arc::new(Catalogue);
     registry.register::<DescribeSkus, _>(&catalogue);
     registry.register::<StoreProfile, _>(&catalogue);
+    registry.register::<ResolveSkus, _>(&catalogue);
     node.install(registry);
     let users = Arc::new(AtomicI64::new(1));
     for buyers in &options.buyers {

@@ -67,6 +67,7 @@ fn input(text: &str) -> LineInput {
     let price: Amount = price.parse().unwrap();
     let mut line = LineInput {
         sku: sku.parse().unwrap(),
+        former_skus: Vec::new(),
         product_id: None,
         category_ids: Vec::new(),
         attributes: std::collections::BTreeMap::new(),
@@ -111,16 +112,16 @@ fn circumstances(it: &Setting) -> Circumstances {
     let amount = |text: &str| text.parse::<Amount>().ok();
     let allowance = |text: &String| Allowance { exhausted: text.parse().ok(), budget_left: amount(text) };
     let standing = |text: &String| CampaignStanding { refused: text.parse().ok(), left: amount(text) };
-    let stock = |text: &String| {
+    let stock = |sku: &String, text: &String| {
         let (price, available) = text.split_once(" x ").unwrap();
-        GiftStock { price: price.parse().unwrap(), available: available.parse().unwrap() }
+        GiftStock { sku: sku.parse().unwrap(), price: price.parse().unwrap(), available: available.parse().unwrap() }
     };
     Circumstances {
         now: it.at.unwrap_or_else(|| "2026-11-23T12:00:00Z".parse().unwrap()),
         customer: it.customer.clone(),
         allowances: it.left.iter().map(|(id, text)| (PromotionId(*id), allowance(text))).collect(),
         campaigns: it.campaigns.iter().map(|(id, text)| (CampaignId(*id), standing(text))).collect(),
-        gifts: it.stock.iter().map(|(sku, text)| (sku.parse().unwrap(), stock(text))).collect(),
+        gifts: it.stock.iter().map(|(sku, text)| (sku.parse().unwrap(), stock(sku, text))).collect(),
         max_discount_percent: it.cap,
         ignore_dates: false,
     }

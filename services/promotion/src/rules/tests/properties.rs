@@ -26,6 +26,7 @@ fn lines() -> impl Strategy<Value = Vec<LineInput>> {
             let price = price * 10 + i;
             LineInput {
                 sku: format!("S{i}").parse().unwrap(),
+                former_skus: Vec::new(),
                 product_id: Some(i + 1),
                 category_ids: vec![category],
                 attributes: std::collections::BTreeMap::new(),
@@ -132,7 +133,7 @@ fn set(documents: &[Value]) -> RuleSet {
 }
 
 fn circumstances(cap: Option<i64>) -> Circumstances {
-    let gift = GiftStock { price: pence(250), available: 1 };
+    let gift = GiftStock { sku: "G".parse().unwrap(), price: pence(250), available: 1 };
     Circumstances {
         customer: Customer::default(),
         gifts: [("G".parse().unwrap(), gift)].into(),

@@ -24,6 +24,7 @@ fn lines() -> impl Strategy<Value = Vec<Line>> {
     let line = |(sku, price, product, category, floor, discountable): (usize, i64, i64, i64, i64, u32)| {
         let input = LineInput {
             sku: format!("S{sku}").parse().unwrap(),
+            former_skus: Vec::new(),
             product_id: Some(product),
             category_ids: vec![category, category + 1],
             attributes: [("colour".to_owned(), format!("c{}", sku % 3))].into(),

@@ -49,6 +49,7 @@ fn line(of: &Goods, quantity: u32, flash: bool) -> Line {
     let price = pence(if flash { of.price / 2 } else { of.price });
     let input = LineInput {
         sku: format!("S{}", of.name).parse().unwrap(),
+        former_skus: Vec::new(),
         product_id: None,
         category_ids: vec![of.category],
         attributes: std::collections::BTreeMap::new(),
