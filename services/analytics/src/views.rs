@@ -166,7 +166,8 @@ fn figures(of: &PeriodFigures) -> [(&'static str, String); 20] {
     ]
 }
 
-/// What was sold of a SKU.
+/// What was sold of a SKU, as it was called when it was sold: a variant that had another SKU since has a row for each, under one
+/// `productId`.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ProductFigures {
