@@ -44,5 +44,5 @@ mod saga;
 mod settings;
 mod shelf;
 mod shop;
-mod units;
 mod skus;
+mod units;
