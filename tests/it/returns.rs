@@ -13,7 +13,7 @@ async fn start() -> Shop {
     let shop = Shop::start().await;
     let method = json!({"method": "POST", "name": "Post", "amount": POST});
     let zones = json!({"zones": [{"name": "Home", "countries": ["GB"], "methods": [method]}]});
-    shop.admin.put("/api/settings/shipping", &zones).await.expect(200);
+    shop.admin.patch("/api/settings/shipping", &zones).await.expect(200);
     shop.product("A", "6.00", 100).await;
     shop
 }
@@ -220,6 +220,17 @@ async fn cash_that_was_never_taken_is_no_longer_due() {
     let order = Placed::two(&shop, on_delivery()).await;
     order.ship(2, false).await.expect(201);
     order.give_back(1).await;
+    let asked = order.ask(1).await;
+    let back = order.approve(&asked, &json!({"fee": "3.00"})).await.expect(200);
+    assert_eq!((&back["voided"], &back["fee"]), (&json!("7.96"), &json!("3.00")), "{back}");
+    order.becomes("SHIPPED", "PENDING").await;
+    assert_eq!(order.pay("/void").await.expect(200)["status"], "VOIDED", "nobody pays the fee");
+    order.becomes("REFUNDED", "VOIDED").await;
+    order.stock_is(100).await;
+
+    let order = Placed::two(&shop, on_delivery()).await;
+    order.ship(2, false).await.expect(201);
+    order.give_back(1).await;
     assert_eq!(order.pay("/capture").await.expect(200)["captured"], "10.96", "what is still due");
     order.becomes("SHIPPED", "CAPTURED").await;
     assert_eq!(order.give_back(1).await["refund"], "6.00");
@@ -392,7 +403,7 @@ async fn hands_and_returns_that_race_give_the_money_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn points_that_paid_for_shipping_never_make_a_return_cost_money() {
     let shop = start().await;
-    shop.admin.put("/api/rewards/settings", &json!({"pointValue": "0.01"})).await.expect(200);
+    shop.admin.patch("/api/rewards/settings", &json!({"pointValue": "0.01"})).await.expect(200);
     let ada = shop.customer("ada@example.com").await;
     let id = ada.get("/api/users/me").await.expect(200)["id"].clone();
     let gift = json!({"points": 1_696, "reason": "a present"});

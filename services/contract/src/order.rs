@@ -484,7 +484,8 @@ fact! {
     OrderRefunded = "ORDER_REFUNDED" in "order",
 }
 
-/// Cancels an order whose payment is voided: it gives back all that a cancel gives back. Refused after the first shipment.
+/// Cancels an order whose payment is voided: it gives back all that a cancel gives back. After the first shipment it is refused,
+/// unless all goods are back: then the order stays as it is, and ends when it hears that its payment is void.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CancelVoided {
@@ -495,7 +496,16 @@ pub struct CancelVoided {
     /// Who voids it, for the order's timeline.
     pub actor: String,
 }
-operation! { CancelVoided => (), "order.cancel_voided", internal, "Cancels an order whose payment is voided." }
+operation! { CancelVoided => VoidedOrder, "order.cancel_voided", internal, "Cancels an order whose payment is voided." }
+
+/// The answer to [`CancelVoided`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct VoidedOrder {
+    /// Whether the order is cancelled, so that its end voids the payment.
+    pub cancelled: bool,
+}
+json_reply!(VoidedOrder);
 
 /// Asks where an order stands; 404 without one.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]

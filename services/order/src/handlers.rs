@@ -6,7 +6,7 @@ use promox_contract::ids::OrderId;
 use promox_contract::inventory::{Restock, SkuQuantity};
 use promox_contract::order::{
     CancelVoided, DescribeOrder, OpenOrders, OrderDescription, OrderStanding, OwnsOrder, PrepareErasure, PriceCart,
-    PricedCart, PricedLine, StandingOfOrder, StoreFacts, StoreProfile,
+    PricedCart, PricedLine, StandingOfOrder, StoreFacts, StoreProfile, VoidedOrder,
 };
 use promox_contract::payment::{PaymentOfOrder, PaymentOutcome, SettleReturn};
 use promox_contract::product::{ResolveSkus, UsedTaxClasses};
@@ -221,12 +221,19 @@ impl Orders {
 }
 
 impl Handle<CancelVoided> for Orders {
-    async fn handle(&self, cx: &Cx, op: CancelVoided) -> Result<(), Error> {
-        let cancel = move |tx: &mut Tx<'_>| cancel::of_order(tx, steps::order(tx, op.order_id)?, &op.actor, &op.reason);
-        match self.db.write(cx, cancel).await? {
-            Some(held) => Driver::new(self, cx, held).undo().await.map(drop),
-            None => Ok(()),
+    async fn handle(&self, cx: &Cx, op: CancelVoided) -> Result<VoidedOrder, Error> {
+        let cancel = move |tx: &mut Tx<'_>| {
+            let order = steps::order(tx, op.order_id)?;
+            if fulfil::came_back(&order, &queries::items(tx, order.id)?) {
+                return Ok((false, None));
+            }
+            cancel::of_order(tx, order, &op.actor, &op.reason).map(|held| (true, held))
+        };
+        let (cancelled, held) = self.db.write(cx, cancel).await?;
+        if let Some(held) = held {
+            Driver::new(self, cx, held).undo().await?;
         }
+        Ok(VoidedOrder { cancelled })
     }
 }
 

@@ -141,11 +141,11 @@ pub(crate) fn fulfilment_view(row: Fulfilment) -> FulfilmentView {
 
 /// A return as it is shown.
 pub(crate) fn return_view(row: Return) -> ReturnView {
-    let zero = Amount(row.refund.0 - row.refund.0);
-    let approval = row.approval.0;
+    // Without an approval nothing is void, so this is nothing with the currency's digits.
+    let (approval, nothing) = (row.approval.0, row.voided);
     ReturnView {
-        shipping_refund: approval.as_ref().map_or(zero, |approval| approval.shipping_refund),
-        fee: approval.as_ref().map_or(zero, |approval| approval.fee),
+        shipping_refund: approval.as_ref().map_or(nothing, |approval| approval.shipping_refund),
+        fee: approval.as_ref().map_or(nothing, |approval| approval.fee),
         voided: row.voided,
         id: row.id,
         order_id: row.order_id,

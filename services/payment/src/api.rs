@@ -57,7 +57,8 @@ pub struct CapturePayment {
 operation! { CapturePayment => PaymentView, "payment.capture", Post "/api/payments/{id}/capture", Permission("payment:write"), 200, "Captures a payment, whole.", keyed }
 
 /// Ends a payment that was not captured, and cancels its order with all that a cancel gives back. After the first shipment it is
-/// 409 `NOT_CANCELLABLE`: return the goods instead, which ends what is due. A payment that is void already stays so. 202 while
+/// 409 `NOT_CANCELLABLE`: return the goods instead, which ends what is due; once all are back, a fee that is still due can be
+/// voided too. A payment that is void already stays so. 202 while
 /// the provider has not answered.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

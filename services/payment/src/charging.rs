@@ -116,7 +116,7 @@ impl Payments {
     }
 
     /// Has the provider end a charge and enters that. What it captured meanwhile goes back.
-    async fn void(&self, cx: &Cx, payment: &Payment) -> Result<(), Error> {
+    pub(crate) async fn void(&self, cx: &Cx, payment: &Payment) -> Result<(), Error> {
         self.end_charge(cx, payment).await?;
         let id = payment.id;
         let payment = self.db.write(cx, move |tx| hear(tx, id, &News::Voided)).await?;

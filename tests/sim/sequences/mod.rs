@@ -94,18 +94,20 @@ impl Desk {
                 .await;
             self.done("inventory.count", &[("sku", &json!(sku))], json!({"onHand": STOCK})).await;
         }
+        let methods = json!({"methods": ["CARD", "CASH_ON_DELIVERY", "BANK_TRANSFER"]});
+        self.done("order.patch_payments", &[], methods).await;
         let method = json!({"method": "POST", "name": "Post", "amount": "4.96"});
         let zones = json!({"zones": [{"name": "Home", "countries": ["GB"], "methods": [method]}]});
-        self.done("order.put_shipping", &[], zones).await;
+        self.done("order.patch_shipping", &[], zones).await;
         let rate = json!({"country": "GB", "taxClass": "STANDARD", "percent": "20"});
-        self.done("order.put_taxes", &[], json!({"pricesIncludeTax": true, "rates": [rate]})).await;
+        self.done("order.patch_taxes", &[], json!({"pricesIncludeTax": true, "rates": [rate]})).await;
         let off = json!({"name": "Off", "couponOnly": true, "actions": [{"type": "PERCENT_OFF", "value": "15"}]});
         let promotion = self.done("promotion.create", &[], off).await["id"].clone();
         self.done("promotion.activate", &[("id", &promotion)], Value::Null).await;
         self.done("coupon.create", &[], json!({"code": "OFF", "promotionId": promotion, "maxRedemptions": 1_000_000}))
             .await;
         let rewards = json!({"pointsPerUnit": "3", "pointValue": "0.01", "pendingDays": 0, "returnShortfall": "CARRY"});
-        self.done("reward.put_settings", &[], rewards).await;
+        self.done("reward.patch_settings", &[], rewards).await;
         for buyer in &self.buyers {
             let body = json!({"points": 1_000_000, "reason": "to spend"});
             self.done("reward.adjust", &[("id", &json!(buyer.0))], body).await;
@@ -136,6 +138,7 @@ impl Opened {
         let mut settings = Settings::default();
         dir.path().clone_into(&mut settings.data.dir);
         settings.limits.enabled = false;
+        settings.payment.sandbox = true;
         let clock = Clock::manual("2026-11-23T12:00:00Z".parse().unwrap());
         let world = World { settings, clock, entropy: Entropy::seeded(1), cache: Cache::in_memory() };
         let disk = SimDisk::on(MemoryDisk::new());

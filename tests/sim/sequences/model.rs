@@ -289,8 +289,16 @@ impl Model {
         if self.captured > 0 {
             return Err("INVALID_TRANSITION");
         }
-        // What is void already stays so, whatever the order has become.
-        if self.is_over() { Ok(()) } else { self.cancel() }
+        match self.status {
+            // What is void already stays so, whatever the order has become.
+            _ if self.is_over() => Ok(()),
+            "PROCESSING" | "SHIPPED" | "DELIVERED" if self.all_back() => {
+                self.voided = self.total;
+                self.settle();
+                Ok(())
+            }
+            _ => self.cancel(),
+        }
     }
 
     pub(crate) fn capture(&mut self) -> Result<(), &'static str> {

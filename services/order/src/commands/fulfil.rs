@@ -182,6 +182,12 @@ pub(crate) fn all_back(lines: &[OrderItem]) -> bool {
     lines.iter().all(|line| line.returned == line.quantity)
 }
 
+/// Whether goods left and all of them came back.
+pub(crate) fn came_back(order: &Order, lines: &[OrderItem]) -> bool {
+    use OrderStatus::{Delivered, Processing, Shipped};
+    all_back(lines) && matches!(order.status, Processing | Shipped | Delivered)
+}
+
 /// An order whose goods and money are all back is REFUNDED; whether it became so now.
 pub(crate) fn finish(order: &mut Order, lines: &[OrderItem]) -> bool {
     let ends = all_back(lines) && money_is_back(order) && states::may_follow(order.status, OrderStatus::Refunded);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use promox_contract::analytics::GIVEN_BACK;
 use promox_contract::ids::{OrderId, PaymentId};
-use promox_contract::order::{CancelVoided, OrderStanding, OrderStatus, OwnsOrder, StandingOfOrder};
+use promox_contract::order::{CancelVoided, OrderStanding, OrderStatus, OwnsOrder, StandingOfOrder, VoidedOrder};
 use promox_contract::payment::{
     CancelPayment, DUE, GAVE, PAID, PaymentChoice, PaymentOutcome, PaymentStatus, SETTLED, TakePayment,
 };
@@ -74,8 +74,9 @@ impl Handle<StandingOfOrder> for Owners {
 
 /// An order that is cancelled ends its payment.
 impl Handle<CancelVoided> for Owners {
-    async fn handle(&self, cx: &Cx, op: CancelVoided) -> Result<(), Error> {
-        cx.elevated().call(CancelPayment { order_id: op.order_id, reason: op.reason }).await
+    async fn handle(&self, cx: &Cx, op: CancelVoided) -> Result<VoidedOrder, Error> {
+        cx.elevated().call(CancelPayment { order_id: op.order_id, reason: op.reason }).await?;
+        Ok(VoidedOrder { cancelled: true })
     }
 }
 
