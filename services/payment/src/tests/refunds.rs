@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use super::shop::{Shop, refund_op};
 
 async fn for_return(shop: &Shop, order: i64, (id, amount): (i64, &str)) -> Result<ReturnSettlement, Error> {
-    settle(shop, order, (id, amount, "0"), false).await
+    settle(shop, order, (id, amount, "0.00"), false).await
 }
 
 async fn settle(
