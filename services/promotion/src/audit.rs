@@ -10,8 +10,12 @@ use promox_kernel::{Amount, Timestamp};
 use promox_storage::{Audit, Database, Report, StoreError, Tx};
 
 use crate::Promotions;
-use crate::records::{Count, HeldUse, Hold, HoldStatus, PersonUse, Promotion, Use};
+use crate::commands::rule_rows;
+use crate::records::{Count, HeldUse, Hold, HoldStatus, PersonUse, Promotion, RuleRow, Use};
 use crate::rules::{ActionType, TOTAL};
+
+/// What holds of `promotion_rules`.
+const RULES: &str = "promotion: rule rows = the conditions and actions of the document";
 
 /// What live holds say of a counter.
 #[derive(Default)]
@@ -45,13 +49,17 @@ impl Audit for Promotions {
                 format!("promotion {id} {name}: {} uses are not counted", live.uses)
             });
         }
+        let mut rules = 0;
         for promotion in tx.scan::<Promotion>().rows() {
             let promotion = promotion?;
             if let Some(digits) = promotion.document.most_digits() {
                 report.names(IN_DIGITS, digits.to_string(), || format!("promotion {}", promotion.id));
             }
             check_limits(tx, report, &promotion)?;
+            rules += check_rules(tx, report, &promotion)?;
         }
+        let kept = tx.scan::<RuleRow>().rows().try_fold(0, |count, row| row.map(|_| count + 1))?;
+        report.check(RULES, rules == kept, || format!("{kept} rows, {rules} of them of a promotion"));
         check_log(tx, report)
     }
 }
@@ -166,6 +174,18 @@ fn check_limits(tx: &Tx<'_>, report: &mut Report, promotion: &Promotion) -> Resu
     let within = limits.budget.is_none_or(|budget| spent <= budget);
     report.check("promotion: spent ≤ budget", within, || format!("promotion {}: {spent}", promotion.id));
     Ok(())
+}
+
+/// A promotion's rule rows are those that its document stands for; how many there are.
+fn check_rules(tx: &Tx<'_>, report: &mut Report, promotion: &Promotion) -> Result<usize, StoreError> {
+    let kept: Vec<RuleRow> = tx.scan::<RuleRow>().prefix(promotion.id).rows().collect::<Result<_, _>>()?;
+    let wanted = rule_rows::rows(promotion.id, &promotion.document);
+    let differs = || wanted.iter().zip(&kept).find(|(wanted, kept)| wanted != kept).map(|(wanted, _)| &*wanted.pointer);
+    report.check(RULES, kept == wanted, || {
+        let place = differs().unwrap_or("their number");
+        format!("promotion {}: {} rows, {} in the document, first at {place}", promotion.id, kept.len(), wanted.len())
+    });
+    Ok(kept.len())
 }
 
 /// The log says of each use what its order's hold says.

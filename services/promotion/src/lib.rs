@@ -1,11 +1,12 @@
 //! Promotion service: what a cart is given off, and how often and how much of it there is.
 //!
-//! Tables: `promotions` (as they were written), `promotion_epochs` (one row), `promotion_counts` (uses of each, in all and
-//! by address and period), `promotion_person_uses` (live uses by what their person is known by), `promotion_holds` (an
+//! Tables: `promotions` (as they were written), `promotion_rules` (each of their conditions and actions, typed),
+//! `promotion_epochs` (one row), `promotion_counts` (uses of each, in all and by address and period), `promotion_person_uses`
+//! (live uses by what their person is known by), `promotion_holds` (an
 //! order's uses), `promotion_usage_log` (uses of confirmed orders), `code_claims` (codes that are about to be somebody's).
 //!
 //! What always holds:
-//! - every stored promotion type-checks; its code is its own, among promotions and coupons alike;
+//! - every stored promotion type-checks; its rule rows are those of its document; its code is its own, among promotions and coupons alike;
 //! - an answer comes from promotions as of the epoch's row: one that is paused is paused for the next cart, everywhere;
 //! - uses and spent = what live orders hold, never above limit and budget, checked and counted in one transaction;
 //! - an order's uses are taken once, all or nothing, and given back once.
@@ -61,6 +62,7 @@ impl Promotions {
     /// The tables it owns.
     pub const TABLES: &[&TableDef] = &[
         records::Promotion::TABLE,
+        records::RuleRow::TABLE,
         records::Epoch::TABLE,
         records::Count::TABLE,
         records::Hold::TABLE,

@@ -1,16 +1,25 @@
 //! The tables of the promotion service.
 
+<<<<<<< HEAD
 use promox_contract::buyer::PersonKey;
+=======
+use promox_contract::condition::{ItemFilter, Operator};
+>>>>>>> 8948544 (promotion: keep each condition and action as a typed row)
 use promox_contract::ids::{CampaignId, OrderId, PromotionId};
-use promox_kernel::{Amount, Json, Timestamp, UserId, text_enum};
+use promox_kernel::{Amount, Json, Sku, Timestamp, UserId, text_enum};
 use promox_storage::record;
 use serde::{Deserialize, Serialize};
 
-use crate::rules;
+use crate::rules::{self, ActionType, Basis, Part, Per, Scope, Tier};
 
 text_enum! {
     /// Where a promotion stands.
     PromotionStatus { Draft = "DRAFT", Active = "ACTIVE", Paused = "PAUSED", Archived = "ARCHIVED" }
+}
+
+text_enum! {
+    /// What a rule row is: a group of conditions, a comparison, or an action.
+    RuleKind { All = "ALL", Any = "ANY", Not = "NOT", Comparison = "COMPARISON", Action = "ACTION" }
 }
 
 text_enum! {
@@ -36,6 +45,45 @@ record! {
     index PromotionByStatus = 532 (status);
     index PromotionByChange = 533 (changed);
     index PromotionByCampaign = 534 (campaign_id);
+}
+
+record! {
+    /// A condition or an action of a promotion, typed, so that SQL can ask for it. It follows from the promotion's document and
+    /// is written in the transaction that changes that. Members that the kind or the action does not have are null.
+    pub(crate) struct RuleRow in Promox.promotion_rules = 541, key(promotion_id: PromotionId, position: u32) {
+        kind: RuleKind,
+        /// Where it stands in the document, a JSON pointer: `/when/all/0`, `/actions/1`.
+        pointer: String,
+        /// The position of the group that the condition stands in; null at the top, and for actions.
+        parent: Option<u32>,
+        /// What a comparison looks at, `cart.subtotal`.
+        field: Option<String>,
+        op: Option<Operator>,
+        /// What a comparison compares with.
+        operand: Json<Option<serde_json::Value>>,
+        /// The lines that a comparison or an action is about.
+        items: Json<Option<ItemFilter>>,
+        /// What an action does.
+        action: Option<ActionType>,
+        value: Option<Amount>,
+        scope: Option<Scope>,
+        per: Option<Per>,
+        max_discount: Option<Amount>,
+        max_units_per_line: Option<u32>,
+        max_applications: Option<u32>,
+        every: Option<u32>,
+        size: Option<u32>,
+        price: Option<Amount>,
+        percent_off: Option<Amount>,
+        amount_off: Option<Amount>,
+        basis: Option<Basis>,
+        sku: Option<Sku>,
+        quantity: Option<u32>,
+        buy: Json<Option<Part>>,
+        get: Json<Option<Part>>,
+        parts: Json<Option<Vec<Part>>>,
+        tiers: Json<Option<Vec<Tier>>>,
+    }
 }
 
 record! {

@@ -2,4 +2,5 @@
 
 pub(crate) mod codes;
 pub(crate) mod promotions;
+pub(crate) mod rule_rows;
 pub(crate) mod uses;

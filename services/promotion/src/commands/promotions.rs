@@ -5,7 +5,7 @@ use promox_contract::ids::PromotionId;
 use promox_kernel::{Amount, Currency, Cx, Json};
 use promox_storage::{StoreError, Tx};
 
-use super::codes;
+use super::{codes, rule_rows};
 use crate::compiled::{EPOCH, MOST_ACTIVE, epoch};
 use crate::queries::{self, counted};
 use crate::records::{Epoch, Promotion, PromotionByCode, PromotionStatus as Status};
@@ -74,6 +74,7 @@ pub(crate) fn create(
         updated_at: tx.now(),
     };
     tx.insert(&row)?;
+    rule_rows::replace(tx, row.id, None, Some(document))?;
     Ok(tell(tx, desk, "promotion.create", None, &row)?)
 }
 
@@ -113,6 +114,7 @@ pub(crate) fn update(
         ..before.clone()
     };
     tx.put(&row)?;
+    rule_rows::replace(tx, id, Some(&before.document), Some(document))?;
     Ok(tell(tx, desk, "promotion.update", Some(&before), &row)?)
 }
 
@@ -173,6 +175,7 @@ pub(crate) fn delete(tx: &mut Tx<'_>, desk: &Desk, id: PromotionId, referred: bo
         return transit(tx, desk, id, Status::Archived, 0).map(drop);
     }
     tx.delete::<Promotion>(&id)?;
+    rule_rows::replace(tx, id, Some(&before.document), None)?;
     let subject = format!("promotion:{id}");
     tx.emit(id, &Audited::new(desk.cx.principal.name(), "promotion.delete", subject, &*before.document, ()))?;
     Ok(())

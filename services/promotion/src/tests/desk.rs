@@ -26,7 +26,7 @@ use promox_contract::user::{DescribeUsers, UserDescription, UserDescriptions};
 use promox_kernel::{
     Amount, Clock, Currency, Cx, Entropy, Error, Handle, Node, Op, Principal, Registry, Timestamp, UserId, register,
 };
-use promox_storage::{Audit, ConsumerLoop, Database, Db, Event, MemoryEngine, Report, Tx};
+use promox_storage::{Audit, ConsumerLoop, Database, Db, Event, Finding, MemoryEngine, Report, Tx};
 use serde_json::{Value, json};
 
 use crate::Promotions;
@@ -367,6 +367,11 @@ impl Shop {
 
     /// The auditor finds nothing.
     pub(crate) fn verify(&self) {
+        assert_eq!(self.findings(), []);
+    }
+
+    /// What the auditor finds in this service's books.
+    pub(crate) fn findings(&self) -> Vec<Finding> {
         let reader = promox_storage::Engine::snapshot(&*self.engine);
         let mut report = Report::default();
         let tx = Tx::unbounded(&*reader, Database::Promox);
@@ -379,7 +384,7 @@ impl Shop {
         findings.retain(|it| {
             ![promox_contract::promotion::USED, promox_contract::campaign::BUDGETED].contains(&it.invariant)
         });
-        assert_eq!(findings, []);
+        findings
     }
 
     /// Another node on the same store.

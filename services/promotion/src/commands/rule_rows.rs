@@ -1,0 +1,129 @@
+//! The rows of `promotion_rules`: each condition and action of a promotion, written beside its document.
+
+use promox_contract::condition::Condition;
+use promox_contract::ids::PromotionId;
+use promox_kernel::Json;
+use promox_storage::{StoreError, Tx};
+
+use crate::records::{RuleKind, RuleRow};
+use crate::rules::{Action, Promotion};
+
+/// The rows that a promotion's document stands for: its conditions from the outermost inwards, then its actions in their order.
+pub(crate) fn rows(id: PromotionId, document: &Promotion) -> Vec<RuleRow> {
+    let mut rows = Vec::new();
+    if let Some(when) = &document.when {
+        add_condition(&mut rows, id, None, "/when".to_owned(), when);
+    }
+    for (number, action) in document.actions.iter().enumerate() {
+        let row = action_row(blank(id, &rows, RuleKind::Action, format!("/actions/{number}")), action);
+        rows.push(row);
+    }
+    rows
+}
+
+/// Puts the rows of `after` in the place of those of `before`; what is the same in both is left alone.
+pub(crate) fn replace(
+    tx: &mut Tx<'_>,
+    id: PromotionId,
+    before: Option<&Promotion>,
+    after: Option<&Promotion>,
+) -> Result<(), StoreError> {
+    let of = |document: Option<&Promotion>| document.map_or_else(Vec::new, |document| rows(id, document));
+    let (old, new) = (of(before), of(after));
+    for gone in old.iter().skip(new.len()) {
+        tx.delete::<RuleRow>(&(id, gone.position))?;
+    }
+    for (at, row) in new.iter().enumerate() {
+        if old.get(at) != Some(row) {
+            tx.put(row)?;
+        }
+    }
+    Ok(())
+}
+
+fn add_condition(
+    rows: &mut Vec<RuleRow>,
+    id: PromotionId,
+    parent: Option<u32>,
+    pointer: String,
+    condition: &Condition,
+) {
+    let Condition { all, any, not, field, op, value, items } = condition;
+    let kind = match (all, any, not) {
+        (Some(_), _, _) => RuleKind::All,
+        (_, Some(_), _) => RuleKind::Any,
+        (_, _, Some(_)) => RuleKind::Not,
+        _ => RuleKind::Comparison,
+    };
+    let row = RuleRow { parent, field: field.clone(), op: *op, ..blank(id, rows, kind, pointer.clone()) };
+    let own = Some(row.position);
+    rows.push(RuleRow { operand: Json(value.clone()), items: Json(items.as_deref().cloned()), ..row });
+    for (name, members) in [("all", all), ("any", any)] {
+        for (number, member) in members.iter().flatten().enumerate() {
+            add_condition(rows, id, own, format!("{pointer}/{name}/{number}"), member);
+        }
+    }
+    if let Some(not) = not {
+        add_condition(rows, id, own, format!("{pointer}/not"), not);
+    }
+}
+
+/// The next row, with nothing but its place.
+fn blank(promotion_id: PromotionId, before: &[RuleRow], kind: RuleKind, pointer: String) -> RuleRow {
+    RuleRow {
+        promotion_id,
+        position: u32::try_from(before.len()).unwrap_or(u32::MAX),
+        kind,
+        pointer,
+        parent: None,
+        field: None,
+        op: None,
+        operand: Json(None),
+        items: Json(None),
+        action: None,
+        value: None,
+        scope: None,
+        per: None,
+        max_discount: None,
+        max_units_per_line: None,
+        max_applications: None,
+        every: None,
+        size: None,
+        price: None,
+        percent_off: None,
+        amount_off: None,
+        basis: None,
+        sku: None,
+        quantity: None,
+        buy: Json(None),
+        get: Json(None),
+        parts: Json(None),
+        tiers: Json(None),
+    }
+}
+
+fn action_row(row: RuleRow, action: &Action) -> RuleRow {
+    RuleRow {
+        action: Some(action.kind),
+        value: action.value,
+        scope: action.scope,
+        items: Json(action.items.clone()),
+        max_discount: action.max_discount,
+        max_units_per_line: action.max_units_per_line,
+        per: action.per,
+        buy: Json(action.buy.clone()),
+        get: Json(action.get.clone()),
+        max_applications: action.max_applications,
+        every: action.every,
+        size: action.size,
+        parts: Json(action.parts.clone()),
+        price: action.price,
+        percent_off: action.percent_off,
+        amount_off: action.amount_off,
+        basis: action.basis,
+        tiers: Json(action.tiers.clone()),
+        sku: action.sku.clone(),
+        quantity: action.quantity,
+        ..row
+    }
+}
