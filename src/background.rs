@@ -52,7 +52,7 @@ impl Background {
             while !closing.is_cancelled() {
                 let waited = match consumer.turn(&node).await {
                     Ok(true) => continue,
-                    Ok(false) => closing.run_until_cancelled(signals.recv_async()).await.map(|signal| signal.is_ok()),
+                    Ok(false) => closing.run_until_cancelled(consumer.wait(&signals, &node.clock)).await,
                     Err(error) => {
                         tracing::warn!(consumer = consumer.name(), %error, "a batch failed and is tried again");
                         closing.run_until_cancelled(node.clock.sleep(PAUSE)).await.map(|()| true)

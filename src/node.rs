@@ -120,7 +120,8 @@ impl Services {
     fn consumers(&self) -> Vec<Arc<dyn Consumer>> {
         let (carts, inventory, notifications) =
             (self.carts.consumers(), self.inventory.consumers(), self.notifications.consumers());
-        [carts, inventory, notifications, self.orders.consumers(), self.users.consumers()].concat()
+        let selling = [carts, inventory, self.orders.consumers(), self.payments.consumers()].concat();
+        [selling, notifications, self.users.consumers()].concat()
     }
 
     /// What follows from the shop's events in the promotion engine's database.

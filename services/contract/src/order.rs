@@ -48,6 +48,25 @@ pub struct StoreFacts {
 }
 json_reply!(StoreFacts);
 
+/// Goes on with a checkout whose driver is gone: its payment is taken, or asked for again. One that is still driven, or waits
+/// for its buyer, is left alone.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ResumeCheckout {
+    /// Whose.
+    pub order_id: OrderId,
+}
+operation! { ResumeCheckout => Resumed, "order.resume_checkout", internal, "Goes on with a checkout that nobody drives." }
+
+/// What a checkout that was to be resumed came to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Resumed {
+    /// When to ask again; null when its payment is no longer to be taken.
+    pub again_at: Option<Timestamp>,
+}
+json_reply!(Resumed);
+
 /// Prices a cart with the engine that charges. Unknown SKUs are left out, codes that do not apply are reported; nothing fails but an empty cart.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

@@ -6,7 +6,7 @@ use promox_contract::ids::OrderId;
 use promox_contract::inventory::{Restock, SkuQuantity};
 use promox_contract::order::{
     CancelVoided, DescribeOrder, OpenOrders, OrderDescription, OrderStanding, OwnsOrder, PrepareErasure, PriceCart,
-    PricedCart, PricedLine, StandingOfOrder, StoreFacts, StoreProfile, VoidedOrder,
+    PricedCart, PricedLine, ResumeCheckout, Resumed, StandingOfOrder, StoreFacts, StoreProfile, VoidedOrder,
 };
 use promox_contract::payment::{PaymentOfOrder, PaymentOutcome, SettleReturn};
 use promox_contract::product::{ResolveSkus, UsedTaxClasses};
@@ -22,6 +22,7 @@ use crate::api::{
     ApproveReturn, CancelOrder, DeliverFulfilment, FulfilmentView, GetInvoice, GetOrder, GetTimeline, ListOrders,
     LookUpOrder, OrderView, PlaceOrder, QuoteOrder, QuoteView, RejectReturn, RequestReturn, ReturnView, ShipOrder,
 };
+use crate::checkout::steps::TakeUp;
 use crate::checkout::{Asker, Driver, steps};
 use crate::commands::{cancel, fulfil, leaving, returns};
 use crate::records::{Order, OrderByUser, OrderItem, Return, ReturnId, TimelineEntry};
@@ -90,8 +91,8 @@ impl Handle<LookUpOrder> for Orders {
 impl Handle<CancelOrder> for Orders {
     async fn handle(&self, cx: &Cx, op: CancelOrder) -> Result<OrderView, Error> {
         let reason = multiline(&op.reason, 1, 1_000).map_err(|detail| Error::field("/reason", detail))?;
-        let (caller, id) = (cx.clone(), op.id);
-        let held = self.db.write(cx, move |tx| cancel::cancel(tx, &caller, id, &reason)).await?;
+        let (caller, id, until) = (cx.clone(), op.id, steps::lease(cx));
+        let held = self.db.write(cx, move |tx| cancel::cancel(tx, &caller, id, &reason, until)).await?;
         if let Some(held) = held {
             return Driver::new(self, cx, held).undo().await;
         }
@@ -147,6 +148,16 @@ impl Handle<RejectReturn> for Orders {
     async fn handle(&self, cx: &Cx, op: RejectReturn) -> Result<ReturnView, Error> {
         let caller = cx.clone();
         self.db.answer(cx, move |tx| returns::reject(tx, &caller, op.id, op.rid)).await
+    }
+}
+
+impl Handle<ResumeCheckout> for Orders {
+    async fn handle(&self, cx: &Cx, op: ResumeCheckout) -> Result<Resumed, Error> {
+        let again_at = async || self.db.read(|tx| queries::payment_due(tx, op.order_id)).await;
+        if again_at().await?.is_some_and(|due| due <= cx.now) {
+            self.take_up(&cx.elevated(), op.order_id, TakeUp::Due(cx.now)).await?;
+        }
+        Ok(Resumed { again_at: again_at().await? })
     }
 }
 
@@ -222,12 +233,13 @@ impl Orders {
 
 impl Handle<CancelVoided> for Orders {
     async fn handle(&self, cx: &Cx, op: CancelVoided) -> Result<VoidedOrder, Error> {
+        let until = steps::lease(cx);
         let cancel = move |tx: &mut Tx<'_>| {
             let order = steps::order(tx, op.order_id)?;
             if fulfil::came_back(&order, &queries::items(tx, order.id)?) {
                 return Ok((false, None));
             }
-            cancel::of_order(tx, order, &op.actor, &op.reason).map(|held| (true, held))
+            cancel::of_order(tx, order, (&op.actor, &op.reason), until).map(|held| (true, held))
         };
         let (cancelled, held) = self.db.write(cx, cancel).await?;
         if let Some(held) = held {

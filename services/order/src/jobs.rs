@@ -9,10 +9,13 @@ use promox_kernel::{Cx, Error, Job};
 use tokio::time::Instant;
 
 use crate::Orders;
+use crate::checkout::steps::TakeUp;
 use crate::records::{Return, ReturnByDue, ReturnId, Saga, SagaByDue};
 
 /// Sagas or returns that one run takes up.
 const BATCH: usize = 64;
+/// How long a saga that is taken up is driven at most: a provider's patience, and the other steps.
+const DRIVE_LIMIT: Duration = Duration::from_secs(30);
 /// How long a start waits for sagas. Those whose provider is silent go on beside the requests.
 const START_PATIENCE: Duration = Duration::from_millis(1_500);
 
@@ -49,7 +52,7 @@ impl Orders {
             })
             .await?;
         let deadline = cx.deadline.min(Instant::now() + START_PATIENCE);
-        self.take_up_all(&Cx { deadline, ..cx.clone() }, left).await;
+        self.take_up_all(&Cx { deadline, ..cx.clone() }, left, TakeUp::Any).await;
         Ok(())
     }
 
@@ -62,19 +65,20 @@ impl Orders {
             })
             .await?;
         let more = due.len() == BATCH;
-        self.take_up_all(cx, due).await;
+        let deadline = cx.deadline.min(Instant::now() + DRIVE_LIMIT);
+        self.take_up_all(&Cx { deadline, ..cx.clone() }, due, TakeUp::Due(cx.now)).await;
         Ok(more)
     }
 
     /// Takes sagas up side by side, so that one whose provider is silent keeps no other waiting.
-    async fn take_up_all(&self, cx: &Cx, orders: Vec<OrderId>) {
+    async fn take_up_all(&self, cx: &Cx, orders: Vec<OrderId>, which: TakeUp) {
         for batch in orders.chunks(BATCH) {
-            join_all(batch.iter().map(|id| self.take_up_one(cx, *id))).await;
+            join_all(batch.iter().map(|id| self.take_up_one(cx, *id, which))).await;
         }
     }
 
-    async fn take_up_one(&self, cx: &Cx, id: OrderId) {
-        if let Err(error) = self.take_up(cx, id).await {
+    async fn take_up_one(&self, cx: &Cx, id: OrderId, which: TakeUp) {
+        if let Err(error) = self.take_up(cx, id, which).await {
             tracing::warn!(order = id.0, %error, "a saga could not go on; it is taken up again");
         }
     }

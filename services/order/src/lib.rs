@@ -29,7 +29,7 @@ use std::sync::Arc;
 
 use promox_contract::order::{
     CancelVoided, CreditFigures, DescribeOrder, FirstPaidOrder, OrderFigures, OwnsOrder, PrepareErasure, PriceCart,
-    PurchasesOf, StandingOfOrder, StoreProfile,
+    PurchasesOf, ResumeCheckout, StandingOfOrder, StoreProfile,
 };
 use promox_contract::promotion::PricingTerms;
 use promox_contract::store::{PledgeAmounts, SettleAmounts, StorePayments, StoreTaxes};
@@ -90,7 +90,7 @@ impl Orders {
             GetStore, PutStore, PatchStore, GetShipping, PutShipping, PatchShipping, GetTaxes, PutTaxes, PatchTaxes,
             GetPayments, PutPayments, PatchPayments,
             StoreProfile, StorePayments, StoreTaxes, PledgeAmounts, SettleAmounts, PriceCart, DescribeOrder, OwnsOrder, ExportOrders, PurchasesOf, FirstPaidOrder, PrepareErasure, OrderFigures, CreditFigures,
-            PricingTerms, CancelVoided, StandingOfOrder,
+            PricingTerms, ResumeCheckout, CancelVoided, StandingOfOrder,
         );
     }
 

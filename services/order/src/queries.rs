@@ -8,7 +8,7 @@ use promox_storage::{StoreError, Tx};
 use crate::api::{FulfilmentView, LineView, ListOrders, OrderPayment, OrderView, ReturnView};
 use crate::records::{
     Fulfilment, FulfilmentByOrder, Order, OrderByCreated, OrderByMailbox, OrderByNumber, OrderByStatus, OrderByUser,
-    OrderItem, Return, ReturnByOrder,
+    OrderItem, Return, ReturnByOrder, Saga, SagaStep,
 };
 use crate::tokens;
 
@@ -27,6 +27,12 @@ pub(crate) fn owns(cx: &Cx, order: &Order) -> bool {
     let by_account = order.user_id.is_some() && order.user_id == cx.principal.user();
     let by_token = cx.order_token.as_deref().map(tokens::hash);
     by_account || (by_token.is_some() && by_token == order.token_hash)
+}
+
+/// When the payment of a checkout may be taken by somebody else than its driver; null when it is not to be taken.
+pub(crate) fn payment_due(tx: &Tx<'_>, id: OrderId) -> Result<Option<Timestamp>, Error> {
+    let paying = |saga: &Saga| matches!(saga.step, SagaStep::Paying | SagaStep::Confirming);
+    Ok(tx.get::<Saga>(&id)?.filter(paying).map(|saga| saga.due_at))
 }
 
 /// An order with its lines, parcels and returns.

@@ -160,7 +160,7 @@ record! {
         /// The state of the cart that is ordered.
         cart_version: Option<i64>,
         draft: Sealed<Draft>,
-        /// How often an undo has been tried, and what was in the way.
+        /// How often in a row it could not be brought further, and what was in the way last.
         tries: i64,
         last_error: Option<String>,
         created_at: Timestamp,

@@ -1,8 +1,8 @@
 //! Payment: takes an order's money through a provider, once, and gives it back, once.
 //!
 //! Tables: `payments` (one an order), `payment_entries` (the ledger of what was authorised, captured, refunded and voided;
-//! never changed), `refunds`, `return_settlements` (what each return gave), `payment_cancellations` (orders that ended before they had a payment), `provider_events`
-//! (webhooks that were heard).
+//! never changed), `refunds`, `return_settlements` (what each return gave), `payment_cancellations` (orders that ended before
+//! they had a payment), `unpaid_orders` (those that are looked after), `provider_events` (webhooks that were heard).
 //!
 //! What always holds:
 //! - authorised ≥ captured ≥ refunded + what is being refunded ≥ 0, each the sum of its entries;
@@ -12,12 +12,14 @@
 //! - the sandbox confirms nothing unless it is switched on;
 //! - no card number is ever taken, and a provider's token is kept only while the provider may have to be asked again.
 //!
-//! Deliberately absent: deciding about orders. The order service asks, and follows `PAYMENT_CAPTURED` and its kin.
+//! An order that is not paid some seconds after `ORDER_CREATED` is looked after: its checkout is asked to go on. Deliberately
+//! absent: deciding about orders. The order service says who drives a checkout, and follows `PAYMENT_CAPTURED` and its kin.
 
 pub mod api;
 mod audit;
 mod charging;
 mod commands;
+mod events;
 mod gateway;
 mod handlers;
 mod jobs;
@@ -36,7 +38,7 @@ use std::time::Duration;
 use promox_contract::payment::{CancelPayment, CheckPaymentChoice, PaymentOfOrder, SettleReturn, TakePayment};
 use promox_contract::user::ExportPayments;
 use promox_kernel::{Job, Registry, register};
-use promox_storage::{Db, Record, TableDef};
+use promox_storage::{Consumer, Db, Record, TableDef};
 
 use crate::api::{
     CapturePayment, ConfirmPayment, CreateRefund, GetPayment, ListMethods, ListPayments, ReceiveWebhook, VoidPayment,
@@ -83,6 +85,7 @@ impl Payments {
         records::Refund::TABLE,
         records::Settlement::TABLE,
         records::Cancellation::TABLE,
+        records::UnpaidOrder::TABLE,
         records::ProviderEvent::TABLE,
     ];
 
@@ -100,8 +103,13 @@ impl Payments {
         register!(registry, self; ExportPayments);
     }
 
-    /// What it does by the clock: refunds that a provider has not answered, and old webhooks.
+    /// What it does on events: it notes orders that stay unpaid.
+    pub fn consumers(&self) -> Vec<Arc<dyn Consumer>> {
+        vec![Arc::new(events::FollowOrders)]
+    }
+
+    /// What it does by the clock: orders that stay unpaid, refunds that a provider has not answered, and old webhooks.
     pub fn jobs(self: &Arc<Self>) -> Vec<Job> {
-        vec![jobs::settle_refunds(self), jobs::prune_events(self)]
+        vec![jobs::take_up_orders(self), jobs::settle_refunds(self), jobs::prune_events(self)]
     }
 }

@@ -148,6 +148,15 @@ record! {
 }
 
 record! {
+    /// An order whose payment was not decided a while after it was placed: it is looked after until that is.
+    pub(crate) struct UnpaidOrder in Ecommerce.unpaid_orders = 263, key(order_id: OrderId) {
+        /// When somebody looks after it next.
+        due_at: Timestamp,
+    }
+    index UnpaidOrderByDue = 264 (due_at);
+}
+
+record! {
     /// A provider's news that was heard.
     pub(crate) struct ProviderEvent in Ecommerce.provider_events = 261, key(provider: Provider, event_id: String) {
         kind: String,

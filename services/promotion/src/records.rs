@@ -1,10 +1,7 @@
 //! The tables of the promotion service.
 
-<<<<<<< HEAD
 use promox_contract::buyer::PersonKey;
-=======
 use promox_contract::condition::{ItemFilter, Operator};
->>>>>>> 8948544 (promotion: keep each condition and action as a typed row)
 use promox_contract::ids::{CampaignId, OrderId, PromotionId};
 use promox_kernel::{Amount, Json, Sku, Timestamp, UserId, text_enum};
 use promox_storage::record;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use promox_kernel::{Cx, Error, Node};
+use promox_kernel::{Clock, Cx, Error, Node, Timestamp};
 
 use crate::system::{DeadLetter, Place};
 use crate::{Database, Db, Event, Lane, StoreError, Tx};
@@ -29,6 +29,11 @@ pub trait Consumer: Send + Sync + 'static {
 
     /// Called when a batch is durable: to wake who waits.
     fn applied(&self) {}
+
+    /// How old an event is when it is applied, for who looks after what others have left undone; zero for at once.
+    fn delay(&self) -> Duration {
+        Duration::ZERO
+    }
 }
 
 /// Drives one consumer from `source`'s outbox into `target`'s tables.
@@ -38,6 +43,8 @@ pub struct ConsumerLoop {
     target: Db,
     place: Option<i64>,
     written: i64,
+    /// When the first event that was too young is old enough.
+    wakes_at: Option<Timestamp>,
 }
 
 impl std::fmt::Debug for ConsumerLoop {
@@ -49,7 +56,7 @@ impl std::fmt::Debug for ConsumerLoop {
 impl ConsumerLoop {
     /// A loop that starts where the consumer's place is.
     pub fn new(consumer: Arc<dyn Consumer>, source: Db, target: Db) -> Self {
-        Self { consumer, source, target, place: None, written: 0 }
+        Self { consumer, source, target, place: None, written: 0, wakes_at: None }
     }
 
     /// The consumer's name.
@@ -71,9 +78,11 @@ impl ConsumerLoop {
     pub async fn turn(&mut self, node: &Arc<Node>) -> Result<bool, Error> {
         let cx = Cx::system(node, self.consumer.name(), BATCH_LIMIT);
         let place = self.start(&cx).await?;
-        let events = self.source.read(|tx| tx.events_after(place, BATCH)).await?;
+        let mut events = self.source.read(|tx| tx.events_after(place, BATCH)).await?;
+        let full = events.len() == BATCH;
+        self.wakes_at = self.leave_young(&mut events, cx.now);
         let Some(last) = events.last().map(|event| event.position) else { return Ok(false) };
-        let more = events.len() == BATCH;
+        let more = full && self.wakes_at.is_none();
         let wanted: Vec<Event> = events.into_iter().filter(|event| self.consumer.wants(event)).collect();
         if !wanted.is_empty() {
             self.apply(&cx, wanted, last).await?;
@@ -85,6 +94,24 @@ impl ConsumerLoop {
         }
         self.place = Some(last);
         Ok(more)
+    }
+
+    /// Leaves out the events from the first on that is too young; when that is old enough.
+    fn leave_young(&self, events: &mut Vec<Event>, now: Timestamp) -> Option<Timestamp> {
+        let delay = self.consumer.delay();
+        let young = |event: &Event| self.consumer.wants(event) && event.occurred_at + delay > now;
+        let first = if delay.is_zero() { None } else { events.iter().position(young) }?;
+        let due = events.get(first).map(|event| event.occurred_at + delay);
+        events.truncate(first);
+        due
+    }
+
+    /// Waits until there may be something to do: a signal, or an event that has become old enough. Whether `signals` go on.
+    pub async fn wait(&self, signals: &flume::Receiver<()>, clock: &Clock) -> bool {
+        let Some(due) = self.wakes_at else { return signals.recv_async().await.is_ok() };
+        // What comes meanwhile is younger still.
+        clock.sleep_until(due).await;
+        !signals.is_disconnected()
     }
 
     async fn start(&mut self, _cx: &Cx) -> Result<i64, Error> {

@@ -136,12 +136,15 @@ impl Db {
         Ok(reply)
     }
 
-    /// Removes keys older than 24 hours, one bounded batch; whether there may be more.
+    /// Removes keys older than 24 hours, one bounded batch; whether there may be more. One that is claimed and not decided stays
+    /// however old it is, or however far the clock stepped: without it the same request would be done a second time.
     pub async fn prune_keys(&self, cx: &Cx) -> Result<bool, Error> {
         self.write_in(cx, Lane::Bulk, move |tx| {
             let oldest = (tx.now() - Duration::from_secs(3600 * KEPT_HOURS.unsigned_abs())).seconds() / 3600;
             let number = tx.database().number();
-            let old = tx.scan_by::<KeptByHour>().prefix(number).before(oldest).collect(PRUNE_BATCH)?;
+            let decided = |row: &Result<Kept, StoreError>| row.as_ref().map_or(true, |kept| kept.status.is_some());
+            let old = tx.scan_by::<KeptByHour>().prefix(number).before(oldest).rows().filter(decided);
+            let old: Vec<Kept> = old.take(PRUNE_BATCH).collect::<Result<_, _>>()?;
             for kept in &old {
                 tx.delete::<Kept>(&(number, kept.caller.clone(), kept.key.clone()))?;
             }

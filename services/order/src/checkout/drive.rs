@@ -12,7 +12,7 @@ use promox_storage::{Recall, Tx};
 
 use crate::Orders;
 use crate::api::{OrderView, PlaceOrder};
-use crate::checkout::steps::{self, Begun, Held};
+use crate::checkout::steps::{self, Begun, Held, TakeUp};
 use crate::checkout::{Confirmation, Draft, Opening, OrderedCart, hold};
 use crate::commands::leaving;
 use crate::queries;
@@ -68,10 +68,10 @@ impl Orders {
         loop {
             let (draft, cart) = self.prepare(cx, &body).await?;
             let (sealed, claim) = (Sealed::of(&draft)?, cx.claim.clone());
-            let buyer = cx.principal.user();
+            let (buyer, until) = (cx.principal.user(), steps::lease(cx));
             let begin = move |tx: &mut Tx<'_>| {
                 leaving::refuse(tx, buyer)?;
-                steps::begin(tx, &sealed, claim.as_deref(), cart)
+                steps::begin(tx, &sealed, claim.as_deref(), cart, until)
             };
             let begun = self.db.write(cx, begin).await?;
             let held = match begun {
@@ -80,8 +80,11 @@ impl Orders {
                 Begun::New(held) => held,
             };
             let mut driver = Driver::new(self, cx, held);
-            driver.check_cart(cart).await?;
-            let result = driver.checkout(&draft).await;
+            let result = match driver.check_cart(cart).await {
+                Ok(()) => driver.checkout(&draft).await,
+                Err(error) => Err(error),
+            };
+            let result = driver.let_go_on_error(result).await;
             let lost = |error: &Error| draft.order.as_deref().is_some_and(|order| hold::lost_automatic(error, order));
             match result {
                 Err(error) if tries < PRICED_AGAIN && body.quote_id.is_none() && lost(&error) => tries += 1,
@@ -109,23 +112,41 @@ impl Orders {
     }
 
     /// Takes a saga up where it stands.
-    pub(crate) async fn take_up(&self, cx: &Cx, order_id: OrderId) -> Result<(), Error> {
-        let Some((held, step)) = self.db.write(cx, move |tx| steps::take_up(tx, order_id)).await? else {
+    pub(crate) async fn take_up(&self, cx: &Cx, order_id: OrderId, which: TakeUp) -> Result<(), Error> {
+        let until = steps::lease(cx);
+        let Some((held, step)) = self.db.write(cx, move |tx| steps::take_up(tx, order_id, which, until)).await? else {
             return Ok(());
         };
         let mut driver = Driver::new(self, cx, held);
-        match step {
+        let result = match step {
             SagaStep::Holding => driver.hold_again().await,
             SagaStep::Paying | SagaStep::Confirming => driver.pay_again().await,
             SagaStep::AwaitingAction => driver.give_up_waiting().await,
             SagaStep::Undoing => driver.undo().await.map(drop),
-        }
+        };
+        driver.let_go_on_error(result).await
     }
 }
 
 impl<'a> Driver<'a> {
     pub(crate) fn new(orders: &'a Orders, cx: &'a Cx, held: Held) -> Self {
         Self { orders, cx, held, opened: None }
+    }
+
+    /// Hands a saga on that an error left standing, so that nobody waits for the end of this driver's lease.
+    async fn let_go_on_error<T>(&self, result: Result<T, Error>) -> Result<T, Error> {
+        let Err(error) = &result else { return result };
+        if error.kind() == Kind::Declined {
+            return result;
+        }
+        let (held, db) = (&self.held, &self.orders.db);
+        if matches!(db.read(|tx| steps::left_standing(tx, held)).await, Ok(Some(_))) {
+            let (held, text) = (held.clone(), error.to_string());
+            if let Err(error) = db.write(self.cx, move |tx| steps::hand_over(tx, &held, &text)).await {
+                tracing::warn!(order = self.held.order_id.0, %error, "a saga could not be handed on; its lease ends soon");
+            }
+        }
+        result
     }
 
     async fn checkout(&mut self, draft: &Draft) -> Result<OrderView, Error> {

@@ -5,8 +5,9 @@ use std::time::Duration;
 use promox_contract::ids::OrderId;
 use promox_contract::order::{OrderConfirmed, OrderFact, OrderFailed, OrderStatus};
 use promox_contract::payment::{PaymentOutcome, PaymentStatus};
-use promox_kernel::{Claim, Error, Reply, Response, Sealed, Timestamp};
+use promox_kernel::{Claim, Cx, Error, Reply, Response, Sealed, Timestamp};
 use promox_storage::{Recall, Tx};
+use tokio::time::Instant;
 
 use crate::api::OrderView;
 use crate::checkout::{Confirmation, Draft, Opening, OrderedCart, Undo};
@@ -15,10 +16,18 @@ use crate::records::{Order, Saga, SagaStep, TimelineEntry};
 use crate::reject;
 use crate::rules::states;
 
-/// How long a driver may be silent before another takes its saga up; longer than any request lives.
-pub(crate) const DRIVER_SILENCE: Duration = Duration::from_mins(1);
+/// What a driver is given beyond its deadline before another takes its saga up.
+const LEASE_MARGIN: Duration = Duration::from_secs(1);
+/// The longest pause before a checkout that could not be brought further is taken up again.
+const LONGEST_PAUSE: Duration = Duration::from_secs(32);
 /// How long the buyer has for what the provider asks.
 pub(crate) const ACTION_LIFE: Duration = Duration::from_mins(30);
+
+/// Until when a driver holds its saga: a little longer than it lives. At its deadline a driver is dropped wherever it stands,
+/// so a longer lease would leave the saga to nobody for the rest of it.
+pub(crate) fn lease(cx: &Cx) -> Timestamp {
+    cx.node.clock.now() + cx.deadline.saturating_duration_since(Instant::now()) + LEASE_MARGIN
+}
 
 /// A saga as one driver holds it.
 #[derive(Clone, Debug)]
@@ -36,12 +45,13 @@ pub(crate) enum Begun {
     Decided(Response),
 }
 
-/// Claims the key and writes the saga down, before anything is held.
+/// Claims the key and writes the saga down, before anything is held. Its driver holds it `until` then.
 pub(crate) fn begin(
     tx: &mut Tx<'_>,
     draft: &Sealed<Draft>,
     claim: Option<&Claim>,
     cart: Option<OrderedCart>,
+    until: Timestamp,
 ) -> Result<Begun, Error> {
     if let Some(claim) = claim {
         match tx.recall(claim)? {
@@ -63,7 +73,7 @@ pub(crate) fn begin(
         order_id,
         step: SagaStep::Holding,
         attempt: 1,
-        due_at: tx.now() + DRIVER_SILENCE,
+        due_at: until,
         cart_id: cart.map(|cart| cart.id),
         cart_version: cart.map(|cart| cart.version),
         draft: draft.clone(),
@@ -82,13 +92,52 @@ pub(crate) fn held(tx: &Tx<'_>, held: &Held) -> Result<Saga, Error> {
     }
 }
 
-/// Takes a saga up whose driver is silent, or at a start whoever drove it.
-pub(crate) fn take_up(tx: &mut Tx<'_>, order_id: OrderId) -> Result<Option<(Held, SagaStep)>, Error> {
-    let Some(mut saga) = tx.get::<Saga>(&order_id)? else { return Ok(None) };
+/// Which sagas may be taken up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TakeUp {
+    /// One that is due at this time: nobody drives it.
+    Due(Timestamp),
+    /// Any: whoever drove it ended with the last process.
+    Any,
+}
+
+/// Takes a saga up, to be held `until` then; `None` when there is none to take up.
+pub(crate) fn take_up(
+    tx: &mut Tx<'_>,
+    order_id: OrderId,
+    which: TakeUp,
+    until: Timestamp,
+) -> Result<Option<(Held, SagaStep)>, Error> {
+    let free = |saga: &Saga| match which {
+        TakeUp::Due(now) => saga.due_at <= now,
+        TakeUp::Any => true,
+    };
+    let Some(mut saga) = tx.get::<Saga>(&order_id)?.filter(free) else { return Ok(None) };
     saga.attempt += 1;
-    saga.due_at = tx.now() + DRIVER_SILENCE;
+    saga.due_at = until;
     tx.put(&saga)?;
     Ok(Some((Held { order_id, attempt: saga.attempt }, saga.step)))
+}
+
+/// Lets go of a saga that its driver could not bring further: the next one takes it up when the pause is over, longer each
+/// time. One that has ended, has another driver or waits for its buyer is left as it is.
+pub(crate) fn hand_over(tx: &mut Tx<'_>, driver: &Held, error: &str) -> Result<(), Error> {
+    let Some(mut saga) = left_standing(tx, driver)? else { return Ok(()) };
+    saga.tries += 1;
+    saga.due_at = tx.now() + pause(saga.tries - 1).min(LONGEST_PAUSE);
+    saga.last_error = Some(error.to_owned());
+    Ok(tx.put(&saga)?)
+}
+
+/// The saga, when this driver holds it and it is to be driven further.
+pub(crate) fn left_standing(tx: &Tx<'_>, driver: &Held) -> Result<Option<Saga>, Error> {
+    let ours = |saga: &Saga| saga.attempt == driver.attempt && saga.step != SagaStep::AwaitingAction;
+    Ok(tx.get::<Saga>(&driver.order_id)?.filter(ours))
+}
+
+/// The pause after so many failures in a row: from 1 second to 4 minutes.
+fn pause(tries: i64) -> Duration {
+    Duration::from_secs(1_u64 << tries.clamp(0, 8))
 }
 
 /// Ends a checkout that was refused before the payment: no order, no claim.
@@ -197,7 +246,7 @@ pub(crate) fn ask_again(
 ) -> Result<OrderView, Error> {
     let mut saga = held(tx, driver)?;
     saga.due_at = tx.now() + wait;
-    saga.tries += 1;
+    saga.tries = 0;
     tx.put(&saga)?;
     let mut order = order(tx, driver.order_id)?;
     if paid.is_some() && order.payment_id.is_none() {
@@ -241,8 +290,7 @@ pub(crate) fn undone(tx: &mut Tx<'_>, driver: &Held, paid: Option<&PaymentOutcom
 pub(crate) fn undo_later(tx: &mut Tx<'_>, driver: &Held, error: &str) -> Result<(), Error> {
     let mut saga = held(tx, driver)?;
     saga.tries += 1;
-    let wait = 1_u64 << saga.tries.clamp(0, 8);
-    saga.due_at = tx.now() + Duration::from_secs(wait);
+    saga.due_at = tx.now() + pause(saga.tries);
     saga.last_error = Some(error.to_owned());
     Ok(tx.put(&saga)?)
 }

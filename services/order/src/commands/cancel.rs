@@ -5,7 +5,7 @@ use promox_contract::order::{OrderCancelled, OrderStatus};
 use promox_kernel::{Cx, Error, Sealed, Timestamp};
 use promox_storage::Tx;
 
-use crate::checkout::steps::{DRIVER_SILENCE, Held, fact, note, touch};
+use crate::checkout::steps::{Held, fact, note, touch};
 use crate::checkout::{Draft, Undo};
 use crate::commands::returns;
 use crate::queries::visible;
@@ -13,14 +13,25 @@ use crate::records::{Order, Saga, SagaStep};
 use crate::reject;
 use crate::rules::states;
 
-/// Cancels an order for somebody who may see it; `None` when it was cancelled before.
-pub(crate) fn cancel(tx: &mut Tx<'_>, cx: &Cx, id: OrderId, reason: &str) -> Result<Option<Held>, Error> {
+/// Cancels an order for somebody who may see it; `None` when it was cancelled before. The caller drives the undo `until` then.
+pub(crate) fn cancel(
+    tx: &mut Tx<'_>,
+    cx: &Cx,
+    id: OrderId,
+    reason: &str,
+    until: Timestamp,
+) -> Result<Option<Held>, Error> {
     let order = visible(tx, cx, id, "order:cancel")?;
-    of_order(tx, order, &cx.principal.name(), reason)
+    of_order(tx, order, (&cx.principal.name(), reason), until)
 }
 
-/// Marks an order cancelled and starts its undo; `None` when it was cancelled before.
-pub(crate) fn of_order(tx: &mut Tx<'_>, order: Order, actor: &str, reason: &str) -> Result<Option<Held>, Error> {
+/// Marks an order cancelled and starts its undo, which the caller drives `until` then; `None` when it was cancelled before.
+pub(crate) fn of_order(
+    tx: &mut Tx<'_>,
+    order: Order,
+    (actor, reason): (&str, &str),
+    until: Timestamp,
+) -> Result<Option<Held>, Error> {
     if order.status == OrderStatus::Cancelled {
         return Ok(None);
     }
@@ -31,8 +42,7 @@ pub(crate) fn of_order(tx: &mut Tx<'_>, order: Order, actor: &str, reason: &str)
     if returns::any_moving(tx, order.id)? {
         return Err(reject::return_in_progress());
     }
-    let silence = tx.now() + DRIVER_SILENCE;
-    begin(tx, order, (actor, reason), silence).map(Some)
+    begin(tx, order, (actor, reason), until).map(Some)
 }
 
 /// The order is CANCELLED from here on, and a saga gives everything back: the caller's, or from `due_at` on whose the sweeper

@@ -26,7 +26,7 @@ pub(super) struct Desk {
     pub(super) db: Db,
     pub(super) node: Arc<Node>,
     engine: Arc<MemoryEngine>,
-    orders: Arc<Orders>,
+    pub(super) orders: Arc<Orders>,
 }
 
 impl Desk {
@@ -60,7 +60,8 @@ impl Desk {
         let draft = Draft { claim: claim.as_ref().map(StoredClaim::of), ..draft(lines) };
         let sealed = Sealed::of(&draft).unwrap();
         let claim = claim.map(Arc::new);
-        match self.write(move |tx| steps::begin(tx, &sealed, claim.as_deref(), None)).await.unwrap() {
+        let until = steps::lease(&self.cx());
+        match self.write(move |tx| steps::begin(tx, &sealed, claim.as_deref(), None, until)).await.unwrap() {
             Begun::New(held) => (held, draft),
             _ => panic!("the key was used before"),
         }

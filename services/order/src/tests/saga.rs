@@ -1,13 +1,16 @@
 //! A saga's steps: each is written once, by the driver that holds it, and the key's answer with the last one.
 
+use std::time::Duration;
+
 use promox_contract::ids::PaymentId;
-use promox_contract::order::OrderStatus;
+use promox_contract::order::{OrderStatus, ResumeCheckout};
 use promox_contract::payment::{PaymentFailed, PaymentOutcome, PaymentStatus};
+use promox_kernel::{Handle as _, Timestamp};
 use promox_storage::Recall;
 
 use super::desk::{Desk, Line, claim, paid};
 use crate::api::ShipOrder;
-use crate::checkout::steps;
+use crate::checkout::steps::{self, TakeUp};
 use crate::commands::{cancel, fulfil};
 use crate::records::SagaStep;
 
@@ -76,8 +79,8 @@ async fn an_order_that_somebody_changed_is_not_confirmed_as_it_was_opened() {
 async fn the_same_key_begins_one_saga() {
     let desk = Desk::open();
     let (held, draft) = desk.begin(&LINES, Some(claim("k"))).await;
-    let sealed = promox_kernel::Sealed::of(&draft).unwrap();
-    let again = desk.write(move |tx| steps::begin(tx, &sealed, Some(&claim("k")), None)).await.unwrap();
+    let (sealed, until) = (promox_kernel::Sealed::of(&draft).unwrap(), steps::lease(&desk.cx()));
+    let again = desk.write(move |tx| steps::begin(tx, &sealed, Some(&claim("k")), None, until)).await.unwrap();
     assert!(matches!(again, steps::Begun::Claimed(id) if id == held.order_id));
 }
 
@@ -86,7 +89,9 @@ async fn a_driver_that_lost_its_saga_writes_nothing_more() {
     let desk = Desk::open();
     let (first, draft) = desk.begin(&LINES, None).await;
     let id = first.order_id;
-    let (second, step) = desk.write(move |tx| steps::take_up(tx, id)).await.unwrap().unwrap();
+    let until = steps::lease(&desk.cx());
+    let take_up = move |tx: &mut promox_storage::Tx<'_>| steps::take_up(tx, id, TakeUp::Any, until);
+    let (second, step) = desk.write(take_up).await.unwrap().unwrap();
     assert_eq!(step, SagaStep::Holding);
     assert!(desk.open_order(&first, &draft).await.is_err());
     assert!(desk.db.read(|tx| steps::order(tx, id)).await.is_err(), "no order by the first");
@@ -135,7 +140,7 @@ async fn a_cancel_takes_a_waiting_saga_over_and_leaves_a_running_one_alone() {
     desk.open_order(&held, &draft).await.unwrap();
     let (id, cx) = (held.order_id, desk.buyer());
     let cancel = move |cx: promox_kernel::Cx| {
-        move |tx: &mut promox_storage::Tx<'_>| cancel::cancel(tx, &cx, id, "changed my mind")
+        move |tx: &mut promox_storage::Tx<'_>| cancel::cancel(tx, &cx, id, "changed my mind", steps::lease(&cx))
     };
     assert!(desk.write(cancel(cx.clone())).await.is_err(), "its payment is being taken");
     let (driver, waiting) = (held.clone(), PaymentOutcome { status: PaymentStatus::RequiresAction, ..paid() });
@@ -171,4 +176,78 @@ async fn an_order_whose_payment_is_voided_by_its_provider_is_cancelled_unless_go
         assert!(saga.is_none_or(|saga| saga.due_at <= desk.node.clock.now()));
         desk.verify();
     }
+}
+
+#[tokio::test]
+async fn a_lease_ends_with_its_driver() {
+    let desk = Desk::open();
+    let now = desk.node.clock.now();
+    for limit in [Duration::ZERO, Duration::from_millis(1_500), Duration::from_secs(30)] {
+        let cx = promox_kernel::Cx::system(&desk.node, "test", limit);
+        let held_for = steps::lease(&cx).since(now);
+        let most = limit + Duration::from_secs(1);
+        assert!(held_for >= Duration::from_secs(1) && held_for <= most, "{limit:?} {held_for:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_saga_is_taken_up_when_it_is_due_and_by_one() {
+    let desk = Desk::open();
+    let (held, _) = desk.begin(&LINES, None).await;
+    let (id, due) = (held.order_id, desk.saga(held.order_id).await.unwrap().due_at);
+    let take_up = async |at: Timestamp| {
+        let until = at + Duration::from_secs(30);
+        desk.write(move |tx| steps::take_up(tx, id, TakeUp::Due(at), until)).await.unwrap()
+    };
+    assert!(take_up(due - Duration::from_micros(1)).await.is_none(), "it is driven");
+    assert_eq!(take_up(due).await.unwrap().0.attempt, 2);
+    assert!(take_up(due).await.is_none(), "somebody has it");
+}
+
+#[tokio::test]
+async fn a_driver_that_cannot_go_on_hands_its_saga_over_at_once() {
+    let desk = Desk::open();
+    let (held, _) = desk.begin(&LINES, None).await;
+    // Nobody answers for stock and payments here.
+    for (tries, pause) in [(1, 1), (2, 2), (3, 4)] {
+        desk.orders.take_up(&desk.cx(), held.order_id, TakeUp::Any).await.unwrap_err();
+        let saga = desk.saga(held.order_id).await.unwrap();
+        let wait = saga.due_at.since(desk.node.clock.now()).as_secs();
+        assert_eq!((saga.tries, wait, saga.last_error.is_some()), (tries, pause, true));
+    }
+    desk.verify();
+}
+
+#[tokio::test]
+async fn a_checkout_that_is_resumed_is_taken_up_only_when_nobody_drives_it() {
+    let desk = Desk::open();
+    let (held, draft) = desk.begin(&LINES, None).await;
+    let (id, attempt) = (held.order_id, |saga: Option<crate::records::Saga>| saga.map(|saga| saga.attempt));
+    let resume = async || desk.orders.handle(&desk.cx(), ResumeCheckout { order_id: id }).await;
+    assert_eq!(resume().await.unwrap().again_at, None, "its payment is not to be taken yet");
+    desk.open_order(&held, &draft).await.unwrap();
+    let due = desk.saga(id).await.unwrap().due_at;
+    assert_eq!(resume().await.unwrap().again_at, Some(due));
+    assert_eq!(attempt(desk.saga(id).await), Some(1), "its driver is left alone");
+    desk.node.clock.advance(due.since(desk.node.clock.now()));
+    let again = resume().await.unwrap().again_at.unwrap();
+    assert_eq!((attempt(desk.saga(id).await), again > due), (Some(2), true), "it was driven, and nobody answered");
+    desk.verify();
+}
+
+#[tokio::test]
+async fn a_key_outlives_its_day_until_it_is_decided() {
+    let desk = Desk::open();
+    let (held, draft) = desk.begin(&LINES, Some(claim("k"))).await;
+    desk.open_order(&held, &draft).await.unwrap();
+    let day = Duration::from_hours(30);
+    desk.node.clock.advance(day);
+    assert!(!desk.db.prune_keys(&desk.cx()).await.unwrap());
+    let recalled = desk.db.recall(&claim("k")).await.unwrap();
+    assert!(matches!(recalled, Recall::Undecided(id) if id == held.order_id.0), "the same request is not done twice");
+    desk.confirm(&held).await.unwrap();
+    desk.node.clock.advance(day);
+    desk.db.prune_keys(&desk.cx()).await.unwrap();
+    assert!(matches!(desk.db.recall(&claim("k")).await.unwrap(), Recall::New));
+    desk.verify();
 }

@@ -4,4 +4,5 @@ mod charges;
 mod endings;
 mod refunds;
 mod shop;
+mod unpaid;
 mod webhooks;

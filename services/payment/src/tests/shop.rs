@@ -5,9 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use promox_contract::analytics::GIVEN_BACK;
 use promox_contract::ids::{OrderId, PaymentId};
-use promox_contract::order::{CancelVoided, OrderStanding, OrderStatus, OwnsOrder, StandingOfOrder, VoidedOrder};
+use promox_contract::order::{
+    CancelVoided, OrderStanding, OrderStatus, OwnsOrder, ResumeCheckout, Resumed, StandingOfOrder, VoidedOrder,
+};
 use promox_contract::payment::{
     CancelPayment, DUE, GAVE, PAID, PaymentChoice, PaymentOutcome, PaymentStatus, SETTLED, TakePayment,
 };
@@ -52,8 +55,21 @@ impl Engine for Breakable {
     }
 }
 
-/// Orders below 100 are [`OWNER`]'s; others belong to who holds the token `guest`.
-struct Owners;
+/// Orders below 100 are [`OWNER`]'s; others belong to who holds the token `guest`. Checkouts that are to go on are noted.
+#[derive(Default)]
+pub(super) struct Owners {
+    /// The orders whose checkouts were to go on.
+    pub(super) resumed: Mutex<Vec<i64>>,
+    /// When to ask again.
+    pub(super) again_at: Mutex<Option<Timestamp>>,
+}
+
+impl Handle<ResumeCheckout> for Owners {
+    async fn handle(&self, _: &Cx, op: ResumeCheckout) -> Result<Resumed, Error> {
+        self.resumed.lock().push(op.order_id.0);
+        Ok(Resumed { again_at: *self.again_at.lock() })
+    }
+}
 
 impl Handle<OwnsOrder> for Owners {
     async fn handle(&self, cx: &Cx, op: OwnsOrder) -> Result<(), Error> {
@@ -85,6 +101,7 @@ pub(super) struct Shop {
     pub(super) node: Arc<Node>,
     pub(super) db: Db,
     pub(super) payments: Arc<Payments>,
+    pub(super) owners: Arc<Owners>,
     engine: Arc<Breakable>,
 }
 
@@ -104,8 +121,9 @@ impl Shop {
         let sandbox_webhook_secret = SECRET.into();
         let settings = Settings { sandbox: true, sandbox_webhook_secret, sandbox_latency, ..Settings::default() };
         let payments = Payments::new(db.clone(), settings);
-        let node = node(clock, &payments);
-        Self { node, db, payments, engine }
+        let owners = Arc::<Owners>::default();
+        let node = node(clock, &payments, &owners);
+        Self { node, db, payments, owners, engine }
     }
 
     pub(super) fn break_writes(&self, broken: bool) {
@@ -230,14 +248,14 @@ pub(super) fn refund_op(id: i64, amount: Option<&str>) -> CreateRefund {
     CreateRefund { id: PaymentId(id), amount, reason: "broken in the post".into() }
 }
 
-fn node(clock: Clock, payments: &Arc<Payments>) -> Arc<Node> {
+fn node(clock: Clock, payments: &Arc<Payments>, owners: &Arc<Owners>) -> Arc<Node> {
     let node = Node::new(clock, Entropy::seeded(1));
     let mut registry = Registry::default();
     payments.register(&mut registry);
-    let owners = Arc::new(Owners);
-    registry.register::<OwnsOrder, _>(&owners);
-    registry.register::<StandingOfOrder, _>(&owners);
-    registry.register::<CancelVoided, _>(&owners);
+    registry.register::<OwnsOrder, _>(owners);
+    registry.register::<ResumeCheckout, _>(owners);
+    registry.register::<StandingOfOrder, _>(owners);
+    registry.register::<CancelVoided, _>(owners);
     node.install(registry);
     node
 }

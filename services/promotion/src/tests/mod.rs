@@ -4,9 +4,6 @@ mod calculating;
 mod carts;
 mod desk;
 mod editing;
-<<<<<<< HEAD
 mod persons;
-=======
 mod rule_rows;
->>>>>>> 8948544 (promotion: keep each condition and action as a typed row)
 mod using;
