@@ -110,6 +110,53 @@ pub struct PreferenceView {
     pub mandatory: bool,
 }
 
+/// Which messages the shop sends beside those that the order demands.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct GetNotificationSettings {}
+operation! { GetNotificationSettings => NotificationSettings, "notification.settings", Get "/api/notifications/settings", Permission("notification:write"), 200, "Which messages the shop sends beside those that the order demands." }
+
+/// Replaces the settings of messages; every member is named.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PutNotificationSettings {
+    /// Whether buyers are written to as soon as an order is placed, before its payment is complete.
+    pub order_received: bool,
+    /// The version that is changed, when it is sent: it must be the present one.
+    pub version: Option<i64>,
+}
+operation! { PutNotificationSettings => NotificationSettings, "notification.put_settings", Put "/api/notifications/settings", Permission("notification:write"), 200, "Replaces the settings of messages." }
+
+/// Changes the settings of messages; what is not named stays as it is.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PatchNotificationSettings {
+    /// Whether buyers are written to as soon as an order is placed, before its payment is complete.
+    pub order_received: Option<bool>,
+    /// The version that is changed, when it is sent: it must be the present one.
+    pub version: Option<i64>,
+}
+operation! { PatchNotificationSettings => NotificationSettings, "notification.patch_settings", Patch "/api/notifications/settings", Permission("notification:write"), 200, "Changes settings of messages; what is not named stays." }
+
+/// Which messages the shop sends beside those that the order demands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NotificationSettings {
+    /// Whether buyers are written to (`ORDER_RECEIVED`) as soon as an order is placed, before its payment is complete. A new
+    /// store does not: `ORDER_CONFIRMED` follows at once where the payment does.
+    pub order_received: bool,
+    /// Counts changes; 0 for those of a new store.
+    pub version: i64,
+}
+json_reply!(NotificationSettings, etag version);
+
+impl NotificationSettings {
+    /// Whether a kind of message is sent.
+    pub(crate) fn sends(&self, kind: MessageKind) -> bool {
+        kind != MessageKind::OrderReceived || self.order_received
+    }
+}
+
 /// All templates: the built-in ones, and the merchant's own in every locale.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

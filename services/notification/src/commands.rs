@@ -2,15 +2,16 @@
 
 use promox_contract::audit::Audited;
 use promox_contract::ids::OrderId;
-use promox_kernel::{Email, Error, IfMatch, Json, Timestamp, UserId};
+use promox_kernel::{Cx, Email, Error, IfMatch, Json, Timestamp, UserId};
 use promox_storage::{StoreError, Tx};
 use serde_json::{Map, Value, json};
 
+use crate::api::NotificationSettings;
 use crate::kinds::{Channel, MessageKind};
-use crate::queries::MOST_LOCALES;
+use crate::queries::{self, MOST_LOCALES, SETTINGS};
 use crate::records::{
     Attempt, Delivery, DeliveryByReference, DeliveryByUser, DeliveryId, DeliveryStatus, InboxByUser, InboxItem,
-    MessageBody, NotificationId, Preferences, StoredTemplate, URGENT, USUAL,
+    MessageBody, NotificationId, Preferences, Setting, StoredTemplate, URGENT, USUAL,
 };
 use crate::templates::{Message, Source};
 use crate::{reject, rules};
@@ -232,6 +233,25 @@ pub(crate) fn put_template(
     tx.put(&StoredTemplate { kind, channel, locale, subject, html, text, version: version + 1, updated_at: tx.now() })?;
     let (before, after) = (json!({"version": version}), json!({"version": version + 1}));
     Ok(tx.emit(0, &Audited::new(actor.to_owned(), "notification.put_template", subject_of_audit, before, after))?)
+}
+
+/// Changes which messages are sent that need not be.
+pub(crate) fn change_settings(
+    tx: &mut Tx<'_>,
+    cx: &Cx,
+    order_received: Option<bool>,
+) -> Result<NotificationSettings, Error> {
+    let before = queries::settings(tx)?;
+    cx.check_version(before.version)?;
+    let wanted = order_received.unwrap_or(before.order_received);
+    if wanted == before.order_received {
+        return Ok(before);
+    }
+    tx.put(&Setting { id: SETTINGS, order_received: wanted, version: before.version + 1, updated_at: tx.now() })?;
+    let after = queries::settings(tx)?;
+    let (actor, subject) = (cx.principal.name(), "settings:notifications".to_owned());
+    tx.emit(0, &Audited::new(actor, "settings.update", subject, &before, &after))?;
+    Ok(after)
 }
 
 /// Drops all that is held about a user.

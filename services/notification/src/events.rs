@@ -5,7 +5,7 @@
 use promox_contract::ids::OrderId;
 use promox_contract::inventory::StockLow;
 use promox_contract::order::{
-    OrderCancelled, OrderConfirmed, OrderDelivered, OrderFailed, OrderReturned, OrderShipped,
+    OrderCancelled, OrderConfirmed, OrderCreated, OrderDelivered, OrderFailed, OrderReturned, OrderShipped,
 };
 use promox_contract::payment::PaymentRefunded;
 use promox_contract::user::{UserErased, UserRegistered};
@@ -15,6 +15,7 @@ use serde_json::{Map, Value, json};
 
 use crate::commands::{self, About};
 use crate::kinds::MessageKind;
+use crate::queries;
 
 /// Writes a PENDING delivery for each event that somebody is to hear of.
 pub(crate) struct WriteDeliveries;
@@ -22,6 +23,7 @@ pub(crate) struct WriteDeliveries;
 /// The kind of message that an event leads to.
 fn kind_of(event: &Event) -> Option<MessageKind> {
     let kinds = [
+        (OrderCreated::TYPE, MessageKind::OrderReceived),
         (OrderConfirmed::TYPE, MessageKind::OrderConfirmed),
         (OrderCancelled::TYPE, MessageKind::OrderCancelled),
         (OrderFailed::TYPE, MessageKind::OrderFailed),
@@ -45,8 +47,9 @@ impl Consumer for WriteDeliveries {
     }
 
     fn apply(&self, tx: &mut Tx<'_>, events: &[Event]) -> Result<(), Error> {
+        let wanted = queries::settings(tx)?;
         for event in events {
-            if let Some(kind) = kind_of(event) {
+            if let Some(kind) = kind_of(event).filter(|kind| wanted.sends(*kind)) {
                 commands::enqueue(tx, about(kind, event)?, None)?;
             }
         }

@@ -8,8 +8,9 @@ use promox_storage::Tx;
 use serde_json::Value;
 
 use crate::api::{
-    DeliveryView, GetPreferences, GetTemplate, ListDeliveries, ListInbox, ListTemplates, MarkRead, Notification,
-    PreferencesView, Preview, PreviewTemplate, PutPreferences, PutTemplate, RetryDelivery, TemplateView,
+    DeliveryView, GetNotificationSettings, GetPreferences, GetTemplate, ListDeliveries, ListInbox, ListTemplates,
+    MarkRead, Notification, NotificationSettings, PatchNotificationSettings, PreferencesView, Preview, PreviewTemplate,
+    PutNotificationSettings, PutPreferences, PutTemplate, RetryDelivery, TemplateView,
 };
 use crate::commands::{self, Asked};
 use crate::kinds::{Channel, MessageKind};
@@ -47,6 +48,29 @@ impl Handle<PutPreferences> for Notifications {
         let work = move |tx: &mut Tx<'_>| Ok::<_, Error>(commands::set_preferences(tx, user, muted.clone())?);
         self.db.write(cx, work).await?;
         Ok(view)
+    }
+}
+
+impl Handle<GetNotificationSettings> for Notifications {
+    async fn handle(&self, _: &Cx, _: GetNotificationSettings) -> Result<NotificationSettings, Error> {
+        Ok(self.db.read(queries::settings).await?)
+    }
+}
+
+impl Handle<PutNotificationSettings> for Notifications {
+    async fn handle(&self, cx: &Cx, op: PutNotificationSettings) -> Result<NotificationSettings, Error> {
+        let asked = PatchNotificationSettings { order_received: Some(op.order_received), version: op.version };
+        self.handle(cx, asked).await
+    }
+}
+
+impl Handle<PatchNotificationSettings> for Notifications {
+    async fn handle(&self, cx: &Cx, op: PatchNotificationSettings) -> Result<NotificationSettings, Error> {
+        let mut caller = cx.clone();
+        if caller.if_match.is_none() {
+            caller.if_match = op.version.map(Into::into);
+        }
+        self.db.write(cx, move |tx| commands::change_settings(tx, &caller, op.order_received)).await
     }
 }
 

@@ -5,6 +5,7 @@ use promox_kernel::text_enum;
 text_enum! {
     /// What a message is about.
     MessageKind {
+        OrderReceived = "ORDER_RECEIVED",
         OrderConfirmed = "ORDER_CONFIRMED",
         OrderCancelled = "ORDER_CANCELLED",
         OrderFailed = "ORDER_FAILED",

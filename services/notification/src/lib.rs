@@ -39,8 +39,8 @@ pub use kinds::{Channel, MessageKind};
 pub use settings::{MailSettings, MailTransport, SmtpSecurity, SmtpSettings};
 
 use crate::api::{
-    GetPreferences, GetTemplate, ListDeliveries, ListInbox, ListTemplates, MarkRead, PreviewTemplate, PutPreferences,
-    PutTemplate, RetryDelivery,
+    GetNotificationSettings, GetPreferences, GetTemplate, ListDeliveries, ListInbox, ListTemplates, MarkRead,
+    PatchNotificationSettings, PreviewTemplate, PutNotificationSettings, PutPreferences, PutTemplate, RetryDelivery,
 };
 use crate::templates::Renderer;
 use crate::transport::Transport;
@@ -64,6 +64,7 @@ impl Notifications {
         records::Delivery::TABLE,
         records::MessageBody::TABLE,
         records::Preferences::TABLE,
+        records::Setting::TABLE,
         records::StoredTemplate::TABLE,
     ];
 
@@ -78,6 +79,7 @@ impl Notifications {
     /// Registers its operations.
     pub fn register(self: &Arc<Self>, registry: &mut Registry) {
         register!(registry, self; ListInbox, MarkRead, GetPreferences, PutPreferences);
+        register!(registry, self; GetNotificationSettings, PutNotificationSettings, PatchNotificationSettings);
         register!(registry, self; ListTemplates, GetTemplate, PutTemplate, PreviewTemplate);
         register!(registry, self; ListDeliveries, RetryDelivery, SendMessage, ExportNotifications);
     }

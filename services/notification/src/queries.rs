@@ -7,12 +7,13 @@ use promox_storage::{StoreError, Tx};
 use serde_json::{Value, json};
 
 use crate::api::{
-    DeliveryView, ListDeliveries, ListInbox, Notification, PreferenceView, PreferencesView, TemplateView,
+    DeliveryView, ListDeliveries, ListInbox, Notification, NotificationSettings, PreferenceView, PreferencesView,
+    TemplateView,
 };
 use crate::kinds::{Channel, MessageKind};
 use crate::records::{
     Delivery, DeliveryByDue, DeliveryByStatus, DeliveryByUser, InboxByUnread, InboxByUser, InboxItem, MessageBody,
-    Preferences, StoredTemplate, URGENT, USUAL,
+    Preferences, Setting, StoredTemplate, URGENT, USUAL,
 };
 use crate::templates::{self, Source, builtin};
 
@@ -20,6 +21,16 @@ use crate::templates::{self, Source, builtin};
 pub(crate) const MOST_LOCALES: usize = 50;
 /// Inbox items in a user's export.
 const EXPORTED: usize = 5_000;
+
+/// The row of the settings.
+pub(crate) const SETTINGS: u32 = 1;
+
+/// Which messages the shop sends beside those that the order demands.
+pub(crate) fn settings(tx: &Tx<'_>) -> Result<NotificationSettings, StoreError> {
+    let row = tx.get::<Setting>(&SETTINGS)?;
+    let (order_received, version) = row.map_or((false, 0), |row| (row.order_received, row.version));
+    Ok(NotificationSettings { order_received, version })
+}
 
 /// A page of a user's inbox, newest first.
 pub(crate) fn inbox(tx: &Tx<'_>, user: UserId, op: ListInbox) -> Result<Page<Notification>, Error> {

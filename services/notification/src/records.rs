@@ -113,6 +113,15 @@ record! {
 }
 
 record! {
+    /// Which messages the shop sends that it need not send; without the row none of them.
+    pub(crate) struct Setting in Ecommerce.notification_settings = 403, key(id: u32) {
+        order_received: bool,
+        version: i64,
+        updated_at: Timestamp,
+    }
+}
+
+record! {
     /// A template as the merchant wants it; without a row the built-in one is used.
     pub(crate) struct StoredTemplate in Ecommerce.notification_templates = 400, key(kind: MessageKind, channel: Channel, locale: String) {
         subject: String,

@@ -41,6 +41,7 @@ pub(crate) fn source(kind: MessageKind, channel: Channel) -> Source {
 /// Subject, HTML and text.
 fn by_mail(kind: MessageKind) -> (&'static str, &'static str, &'static str) {
     match kind {
+        MessageKind::OrderReceived => mail!("We received your order {{ order.number }}", "order_received"),
         MessageKind::OrderConfirmed => mail!("Your order {{ order.number }}", "order_confirmed"),
         MessageKind::OrderCancelled => mail!("Your order {{ order.number }} was cancelled", "order_cancelled"),
         MessageKind::OrderFailed => mail!("Your order {{ order.number }} could not be completed", "order_failed"),
@@ -59,6 +60,9 @@ fn by_mail(kind: MessageKind) -> (&'static str, &'static str, &'static str) {
 /// Title and text.
 fn in_inbox(kind: MessageKind) -> (&'static str, &'static str) {
     match kind {
+        MessageKind::OrderReceived => {
+            ("Order {{ order.number }} received", "Thank you. We write again when its payment is complete.")
+        }
         MessageKind::OrderConfirmed => (
             "Order {{ order.number }} confirmed",
             "Thank you. The total is {{ order.totals.total }} {{ order.currency }}.",

@@ -8,8 +8,8 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use promox_contract::ids::{OrderId, ProductId};
 use promox_contract::order::{
-    DescribeOrder, OrderConfirmed, OrderDescription, OrderShipped, OrderStatus, PricedLine, StoreFacts, StoreProfile,
-    Totals,
+    DescribeOrder, OrderConfirmed, OrderCreated, OrderDescription, OrderShipped, OrderStatus, PricedLine, StoreFacts,
+    StoreProfile, Totals,
 };
 use promox_contract::user::{DescribeUsers, UserDescription, UserDescriptions, UserRegistered};
 use promox_kernel::{
@@ -124,6 +124,15 @@ pub(super) struct Confirmed {}
 impl Fact for Confirmed {
     const TYPE: &'static str = OrderConfirmed::TYPE;
     const TOPIC: &'static str = OrderConfirmed::TOPIC;
+}
+
+/// The one before it.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct Created {}
+
+impl Fact for Created {
+    const TYPE: &'static str = OrderCreated::TYPE;
+    const TOPIC: &'static str = OrderCreated::TOPIC;
 }
 
 /// Another one.

@@ -10,8 +10,10 @@ use promox_contract::user::UserErased;
 use promox_kernel::{Currency, Kind, Limit, UserId};
 use serde_json::{Map, json};
 
-use super::desk::{Confirmed, Desk, email, registered};
-use crate::api::{DeliveryStatus, ListDeliveries, PutTemplate, RetryDelivery};
+use super::desk::{Confirmed, Created, Desk, email, registered};
+use crate::api::{
+    DeliveryStatus, ListDeliveries, PatchNotificationSettings, PutNotificationSettings, PutTemplate, RetryDelivery,
+};
 use crate::{MailTransport, MessageKind, rules};
 
 #[tokio::test]
@@ -224,5 +226,27 @@ async fn an_erased_user_is_forgotten() {
     assert_eq!(desk.deliveries().await.len(), 1, "the order's stays: it names the order only");
     let inbox = desk.db.read(|tx| tx.scan::<crate::records::InboxItem>().first()).await.unwrap();
     assert_eq!(inbox, None);
+    desk.verify();
+}
+
+#[tokio::test]
+async fn an_order_is_acknowledged_when_the_shop_wants_that() {
+    let desk = Desk::open();
+    desk.tell(1, Created {}).await;
+    desk.work().await;
+    assert_eq!(desk.deliveries().await.len(), 0, "a new store writes when the payment is complete");
+    let set = |order_received| PatchNotificationSettings { order_received, version: None };
+    let settings = desk.cx().call(set(Some(true))).await.unwrap();
+    assert_eq!((settings.order_received, settings.version), (true, 1));
+    assert_eq!(desk.cx().call(set(None)).await.unwrap(), settings, "what is not named stays");
+    let stale = PutNotificationSettings { order_received: false, version: Some(0) };
+    assert_eq!(desk.cx().call(stale).await.unwrap_err().code(), "VERSION_MISMATCH");
+    desk.tell(1, Created {}).await;
+    desk.tell(1, Confirmed {}).await;
+    desk.work().await;
+    let mails = desk.mails();
+    assert_eq!(mails.len(), 2);
+    let received = mails.iter().filter(|mail| mail.contains("Subject: We received your order N-1")).count();
+    assert_eq!(received, 1, "{mails:?}");
     desk.verify();
 }
