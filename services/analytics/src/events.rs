@@ -2,7 +2,9 @@
 
 use promox_contract::analytics::{VisitAdvanced, VisitStage};
 use promox_contract::coupon::{CouponRedeemed, CouponReleased, CouponsIssued};
-use promox_contract::order::{CreditNoteImported, OrderCancelled, OrderConfirmed, OrderFailed, OrderImported};
+use promox_contract::order::{
+    CreditNoteImported, OrderCancelled, OrderConfirmed, OrderCreated, OrderFailed, OrderImported,
+};
 use promox_contract::payment::PaymentRefunded;
 use promox_contract::promotion::PromotionApplied;
 use promox_contract::reward::{PointsAwarded, PointsExpired, PointsRedeemed, PointsRestored, PointsRevoked};
@@ -15,7 +17,7 @@ use crate::rules::measures::Measures;
 /// What an event makes analytics do.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum News {
-    /// An order may count, or count no more, or for something else: its figures are read.
+    /// An order was placed, may count, or count no more, or for something else: its figures are read.
     Order(i64),
     /// A credit note came or changed: its figures are read.
     CreditNote(i64),
@@ -52,7 +54,8 @@ pub(crate) fn news(event: &Event) -> Result<Option<News>, StoreError> {
 }
 
 fn of_orders(event: &Event) -> Result<Option<News>, StoreError> {
-    let changes = event.is::<OrderConfirmed>()
+    let changes = event.is::<OrderCreated>()
+        || event.is::<OrderConfirmed>()
         || event.is::<OrderImported>()
         || event.is::<OrderCancelled>()
         || event.is::<OrderFailed>();

@@ -85,6 +85,7 @@ impl Handle<GetFunnel> for Analytics {
             ("PRODUCT_VIEWED", it.views),
             ("CART_ADDED", it.carts),
             ("CHECKOUT_STARTED", it.checkouts),
+            ("ORDER_PLACED", it.placed),
             ("ORDER", it.orders),
         ];
         let before = std::iter::once(it.visits).chain(counts.iter().map(|(_, count)| *count));

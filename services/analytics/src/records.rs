@@ -47,6 +47,8 @@ text_enum! {
         Redemption = "REDEMPTION",
         Points = "POINTS",
         Visit = "VISIT",
+        /// An order that was placed and does not count: it waits for its payment, or failed, or was cancelled.
+        Placed = "PLACED",
     }
 }
 

@@ -308,7 +308,8 @@ pub struct Funnel {
     pub from: Timestamp,
     /// Up to but not including here.
     pub to: Timestamp,
-    /// From the visit to the order. Each counts where it happened first in its visit; orders are those of the summary.
+    /// From the visit to the order. Each counts where it happened first in its visit. `ORDER_PLACED` counts every order that
+    /// was placed here, paid or not; `ORDER` those of the summary, imported ones among them.
     pub items: Vec<FunnelStep>,
 }
 
@@ -316,7 +317,7 @@ pub struct Funnel {
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FunnelStep {
-    /// `VISIT`, `PRODUCT_VIEWED`, `CART_ADDED`, `CHECKOUT_STARTED`, `ORDER`.
+    /// `VISIT`, `PRODUCT_VIEWED`, `CART_ADDED`, `CHECKOUT_STARTED`, `ORDER_PLACED`, `ORDER`.
     pub step: String,
     /// How many came to it.
     pub count: i64,

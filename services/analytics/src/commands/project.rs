@@ -138,7 +138,19 @@ fn settle_order(
         new.measures.new_customers = same.map_or(0, |old| old.measures.new_customers);
     }
     books.replace(old.as_ref(), new.as_ref())?;
+    if let Some(figure) = figure {
+        settle_placed(books, figure, new.is_some())?;
+    }
     if imported { Ok(()) } else { settle_refunds(books, id, new.is_some()) }
+}
+
+/// An order that was placed and does not count is an entry of its own; one that counts says so itself.
+fn settle_placed(books: &mut Books<'_, '_>, figure: &OrderFigure, order_counts: bool) -> Result<(), StoreError> {
+    let (generation, at, kind, id) = (books.generation, figure.placed_at, EntryKind::Placed, figure.id.0);
+    let old = books.tx.get::<Entry>(&(generation, at, kind, id))?;
+    let measures = Measures { placed: counting::placed(figure), ..Measures::default() };
+    let new = entry(generation, at, kind, id, measures);
+    books.replace(old.as_ref(), Some(&new).filter(|new| !order_counts && !new.measures.is_empty()))
 }
 
 /// What the promotion engine's books say of an order.

@@ -159,11 +159,17 @@ fn revenue(line: &FigureLine, tax_inside: bool) -> Amount {
     if tax_inside { paid - line.tax } else { paid }
 }
 
+/// Whether an order was placed here: what was imported came through another shop's checkout.
+pub(crate) fn placed(order: &OrderFigure) -> i64 {
+    i64::from(!order.imported)
+}
+
 /// What an order adds up to.
 pub(crate) fn measures(order: &OrderFigure) -> Measures {
     let inside = order.prices_include_tax;
     Measures {
         orders: 1,
+        placed: placed(order),
         items: order.lines.iter().map(|line| i64::from(line.quantity)).sum(),
         revenue: order.lines.iter().map(|line| revenue(line, inside)).sum(),
         discounts: order.totals.discount,

@@ -70,6 +70,8 @@ measures! {
         points_restored,
         /// Given ones that were taken back.
         points_revoked,
+        /// Orders that were placed here, whatever became of them.
+        placed,
     }
     amounts {
         /// Goods after discounts, without tax and shipping, before points.

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use promox_contract::analytics::VisitStage;
+use promox_contract::analytics::{COUNTED, VisitStage};
+use promox_contract::order::{OrderFigure, OrderStatus};
+use promox_storage::Report;
 
-use super::world::{World, at, line, order};
+use super::world::{World, amount, at, line, order};
 use crate::api::{GetFunnel, GetSummary, RecordEvent};
 
 async fn record(world: &World, session: &str, stage: VisitStage) {
@@ -33,8 +35,8 @@ async fn visits_are_counted_once_until_a_pause() {
     let (from, to) = period();
     let funnel = world.call(GetFunnel { from, to }).await.unwrap().body;
     let steps: Vec<_> = funnel.items.iter().map(|it| (it.step.as_str(), it.count)).collect();
-    let want = [("VISIT", 4), ("PRODUCT_VIEWED", 3), ("CART_ADDED", 1), ("CHECKOUT_STARTED", 1), ("ORDER", 1)];
-    assert_eq!(steps, want);
+    let visits = [("VISIT", 4), ("PRODUCT_VIEWED", 3), ("CART_ADDED", 1), ("CHECKOUT_STARTED", 1)];
+    assert_eq!(steps, [&visits[..], &[("ORDER_PLACED", 1), ("ORDER", 1)]].concat());
     assert_eq!(funnel.items[1].of_visits.unwrap().to_string(), "0.7500");
     let (from, to) = period();
     let rate = world.call(GetSummary { from, to }).await.unwrap().body.conversion_rate;
@@ -59,4 +61,38 @@ async fn visits_that_are_over_are_forgotten() {
     assert!(!sweep.run(world.cx()).await.unwrap());
     let left = world.promox.read(|tx| tx.scan::<crate::records::Visit>().collect(10)).await.unwrap();
     assert!(left.is_empty());
+}
+
+#[tokio::test]
+async fn every_order_that_is_placed_is_in_the_funnel() {
+    let world = World::new();
+    let steps = async || {
+        let (from, to) = (Some("2024-03-15".to_owned()), Some("2024-03-16".to_owned()));
+        let items = world.call(GetFunnel { from, to }).await.unwrap().body.items;
+        let count = |step: &str| items.iter().find(|it| it.step == step).unwrap().count;
+        (count("ORDER_PLACED"), count("ORDER"))
+    };
+    let place = async |id: i64, status: OrderStatus, imported: bool| {
+        let lines = vec![line(("A", 1, "1.00", "0"))];
+        let it = order(id, &format!("user:{id}"), at("2024-03-15T13:00:00Z"), lines);
+        world.order(OrderFigure { status, imported, ..it }).await;
+    };
+    for id in 1..=4 {
+        place(id, OrderStatus::Pending, false).await;
+    }
+    world.follow().await;
+    assert_eq!(steps().await, (4, 0));
+    place(1, OrderStatus::Confirmed, false).await;
+    place(2, OrderStatus::Failed, false).await;
+    place(3, OrderStatus::Confirmed, false).await;
+    place(9, OrderStatus::Confirmed, true).await;
+    world.follow().await;
+    assert_eq!(steps().await, (4, 3), "an imported order was placed elsewhere");
+    place(3, OrderStatus::Cancelled, false).await;
+    world.follow().await;
+    assert_eq!(steps().await, (4, 2));
+    let counted = |report: &mut Report| {
+        [1, 9].iter().for_each(|id| report.left(COUNTED, *id, amount("1.00").0.normalize()));
+    };
+    assert_eq!(world.findings(counted), []);
 }

@@ -10,8 +10,8 @@ use promox_contract::flashsale::{DescribeFlashSales, FlashSaleDescription, Flash
 use promox_contract::ids::{FlashSaleId, OrderId, PromotionId};
 use promox_contract::order::{
     CreditFigure, CreditFigureList, CreditFigures, CreditNoteImported, FigureLine, OrderCancelled, OrderConfirmed,
-    OrderFact, OrderFigure, OrderFigureList, OrderFigures, OrderImported, OrderStatus, StoreFacts, StoreProfile,
-    Totals,
+    OrderCreated, OrderFact, OrderFailed, OrderFigure, OrderFigureList, OrderFigures, OrderImported, OrderStatus,
+    StoreFacts, StoreProfile, Totals,
 };
 use promox_contract::promotion::{AppliedPromotion, DescribePromotions, PromotionDescription, PromotionDescriptions};
 use promox_kernel::{
@@ -156,7 +156,8 @@ impl World {
         match status {
             _ if imported => self.tell(&self.shop, when, id.0, OrderImported { order_id: id }).await,
             OrderStatus::Cancelled => self.tell(&self.shop, when, id.0, OrderCancelled(fact)).await,
-            OrderStatus::Pending => {}
+            OrderStatus::Pending => self.tell(&self.shop, when, id.0, OrderCreated(fact)).await,
+            OrderStatus::Failed => self.tell(&self.shop, when, id.0, OrderFailed(fact)).await,
             _ => self.tell(&self.shop, when, id.0, OrderConfirmed(fact)).await,
         }
     }
