@@ -87,7 +87,7 @@ pub struct TransactionView {
     /// The order that it is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub order_id: Option<OrderId>,
-    /// What it is about: `order:7`, `signup`, `achievement:FIRST_ORDER`.
+    /// What it is about: `order:7`, `signup`, `signup:order:7`, `achievement:FIRST_ORDER`.
     pub reference: String,
     /// When.
     pub created_at: Timestamp,

@@ -10,6 +10,7 @@ use promox_kernel::{Timestamp, UserId};
 use promox_storage::{Audit, Database, Event, Report, StoreError, Tx};
 
 use crate::Rewards;
+use crate::commands::accounts::SIGNUP;
 use crate::events::FOLLOW_SHOP;
 use crate::records::{
     Account, Achievement, AchievementId, Counted, EarlyUse, Entry, EntryKind, Lot, OrderPoints, OrderPointsStatus,
@@ -43,6 +44,8 @@ struct Ledger {
     users: BTreeMap<UserId, Sums>,
     orders: BTreeMap<OrderId, OfOrder>,
     lapsed: BTreeSet<String>,
+    /// Signup bonuses of a user, less those that were taken back, by what they refer to.
+    signups: BTreeMap<UserId, BTreeMap<String, bool>>,
 }
 
 /// A referral has given both their points for one order, or nobody any.
@@ -90,6 +93,10 @@ impl Audit for Rewards {
                 });
             }
         }
+        for (user, bonuses) in &ledger.signups {
+            let live = bonuses.values().filter(|live| **live).count();
+            report.check("points: one signup bonus a user", live <= 1, || format!("user {user}: {bonuses:?}"));
+        }
         report.check(
             "points: every entry and lot is of an account",
             ledger.users.is_empty() && lots.is_empty(),
@@ -124,6 +131,10 @@ fn read_ledger(tx: &Tx<'_>, report: &mut Report) -> Result<Ledger, StoreError> {
         report.check("points: an entry moves points", entry.points != 0 || entry.counted != 0, || {
             format!("entry {}", entry.id)
         });
+        if entry.kind == EntryKind::SignupBonus || entry.reference.starts_with(SIGNUP) {
+            let live = ledger.signups.entry(entry.user_id).or_default().entry(entry.reference.clone()).or_insert(true);
+            *live &= entry.kind != EntryKind::Revoke;
+        }
         if entry.kind == EntryKind::Expire {
             let once = ledger.lapsed.insert(entry.reference.clone());
             report.check("points: each lot expires once", once, || format!("entry {}", entry.id));

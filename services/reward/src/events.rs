@@ -48,9 +48,13 @@ impl Consumer for FollowShop {
     fn apply(&self, tx: &mut Tx<'_>, events: &[Event]) -> Result<(), Error> {
         let terms = self.0.at(tx)?;
         // Every order is placed, and few shops ask for that.
-        let placed = achievements::asked(tx)?.contains(&CountedEvent::OrderCreated);
-        for event in events.iter().filter(|event| placed || !event.is::<OrderCreated>()) {
-            follow(tx, &terms, event)?;
+        let counted = achievements::asked(tx)?.contains(&CountedEvent::OrderCreated);
+        for event in events {
+            if event.is::<OrderCreated>() {
+                placed(tx, &terms, event, counted)?;
+            } else {
+                follow(tx, &terms, event)?;
+            }
         }
         Ok(())
     }
@@ -58,17 +62,15 @@ impl Consumer for FollowShop {
 
 fn follow(tx: &mut Tx<'_>, terms: &Terms, event: &Event) -> Result<(), Reject> {
     let at = event.occurred_at;
-    if event.is::<OrderCreated>() {
-        let OrderCreated(fact) = event.fact()?;
-        let Some(user_id) = fact.user_id else { return Ok(()) };
-        return achievements::count_undoable(tx, terms, of_order(CountedEvent::OrderCreated, user_id, &fact, at));
-    }
     if event.is::<OrderConfirmed>() {
         let OrderConfirmed(fact) = event.fact()?;
         return confirmed(tx, terms, &fact, at);
     }
     if event.is::<OrderFailed>() {
         let OrderFailed(fact) = event.fact()?;
+        if let Some(user_id) = fact.user_id {
+            accounts::take_welcome_back(tx, terms, user_id, fact.order_id)?;
+        }
         return Ok(achievements::undo(tx, CountedEvent::OrderCreated, fact.order_id.0)?);
     }
     if event.is::<OrderCancelled>() {
@@ -87,6 +89,17 @@ fn follow(tx: &mut Tx<'_>, terms: &Terms, event: &Event) -> Result<(), Reject> {
         return accounts::erase(tx, terms, erased.user_id);
     }
     registered(tx, terms, &event.fact()?, at)
+}
+
+/// An order was placed: it may give the signup bonus, and may count for achievements.
+fn placed(tx: &mut Tx<'_>, terms: &Terms, event: &Event, counted: bool) -> Result<(), Reject> {
+    let (OrderCreated(fact), at) = (event.fact()?, event.occurred_at);
+    let Some(user_id) = fact.user_id else { return Ok(()) };
+    accounts::welcome_with_order(tx, terms, user_id, fact.order_id)?;
+    if !counted {
+        return Ok(());
+    }
+    achievements::count_undoable(tx, terms, of_order(CountedEvent::OrderCreated, user_id, &fact, at))
 }
 
 fn of_order(event: CountedEvent, user_id: UserId, fact: &OrderFact, at: Timestamp) -> Happened {
@@ -127,6 +140,7 @@ fn confirmed(tx: &mut Tx<'_>, terms: &Terms, fact: &OrderFact, at: Timestamp) ->
 fn cancelled(tx: &mut Tx<'_>, terms: &Terms, fact: &OrderFact) -> Result<(), Reject> {
     let Some(user_id) = fact.user_id else { return Ok(()) };
     referrals::undone(tx, terms, user_id, fact.order_id)?;
+    accounts::take_welcome_back(tx, terms, user_id, fact.order_id)?;
     let of = fact.order_id.0;
     for event in [CountedEvent::OrderCreated, CountedEvent::PromotionApplied] {
         achievements::undo(tx, event, of)?;

@@ -15,6 +15,7 @@
 //!   settings say;
 //! - the tier follows from the ledger: what was earned in the last 365 days, less what of it was taken back, on the ladder
 //!   as it is. What is given by hand is not earned;
+//! - a user has the signup bonus once: for registering, or with the first order, which takes it back if it comes to nothing;
 //! - an achievement is granted once a user; an offer of the catalogue is paid, then its coupon made, with the step between
 //!   written down;
 //! - the clock decides what is available, the rows follow within a second. An account in the books is brought up to date
@@ -47,7 +48,7 @@ pub use api::*;
 pub use records::{AchievementId, EntryId, EntryKind, OfferId, RedemptionId, RedemptionStatus};
 pub use rules::achievement::{CountedEvent, Days, Rule};
 pub use rules::ladder::{Ladder, Tier, TierStep};
-pub use settings::{RewardPatch, RewardSettings, Shortfall};
+pub use settings::{RewardPatch, RewardSettings, Shortfall, SignupBonusOn};
 
 /// The reward service.
 #[derive(Debug)]

@@ -41,6 +41,11 @@ record! {
         settled_at: Timestamp,
         /// When that happens next, or earlier; null for never.
         due_at: Option<Timestamp>,
+        /// Whether the next order gives the signup bonus.
+        signup_due: bool,
+        /// The order that gave the signup bonus, and the lot that it lies in.
+        signup_order: Option<OrderId>,
+        signup_lot: Option<LotId>,
         /// When the last birthday bonus was given.
         birthday_at: Option<Timestamp>,
         /// When the person was dropped: the books stay, nothing is given any more.
@@ -82,7 +87,7 @@ record! {
         /// Signed; 0 when nothing was there to be taken back.
         points: i64,
         order_id: Option<OrderId>,
-        /// `order:7`, `signup`, `achievement:FIRST_ORDER`.
+        /// `order:7`, `signup`, `signup:order:7`, `achievement:FIRST_ORDER`.
         reference: String,
         created_at: Timestamp,
         /// From when on it counts in the balance; null for at once.

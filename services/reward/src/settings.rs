@@ -34,6 +34,18 @@ text_enum! {
     }
 }
 
+text_enum! {
+    /// What the signup bonus is given for.
+    SignupBonusOn {
+        /// Registering.
+        Registration = "REGISTRATION",
+        /// The first order that is placed after registering: pending for an hour at least, and for the return window, so that
+        /// it pays nothing before its order is paid. An order that fails or is cancelled takes it back, and the next one
+        /// gives it; a return leaves it.
+        FirstOrder = "FIRST_ORDER",
+    }
+}
+
 /// What a user earns, and what points are good for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -50,8 +62,10 @@ pub struct RewardSettings {
     #[serde(deserialize_with = "nullable")]
     #[schemars(required)]
     pub expiry_months: Option<u32>,
-    /// Points for registering.
+    /// Points for a new customer, once.
     pub signup_bonus: u32,
+    /// What the signup bonus is given for. It decides for those who register from then on.
+    pub signup_bonus_on: SignupBonusOn,
     /// Points for who registered with somebody's code, and as many for who sent them, with the first order that is paid: pending
     /// as long as that order's own points, taken back when it is cancelled or comes back whole, and then due with the next.
     /// There are none where both are one person, by account and e-mail addresses, or who was sent had bought before.
@@ -79,6 +93,7 @@ impl Default for RewardSettings {
             pending_days: 0,
             expiry_months: None,
             signup_bonus: 0,
+            signup_bonus_on: SignupBonusOn::Registration,
             referral_bonus: 0,
             birthday_bonus: 0,
             min_share_percent: Amount::ZERO,

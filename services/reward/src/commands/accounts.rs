@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use promox_contract::audit::Audited;
+use promox_contract::ids::OrderId;
 use promox_contract::user::UserRegistered;
 use promox_kernel::{Cx, Error, Timestamp, UserId, bounded};
 use promox_storage::{StoreError, Tx};
@@ -12,10 +13,12 @@ use super::book::{Book, Cause, INSTANT, MOST_DUE};
 use super::referrals;
 use crate::api::{AccountView, AdjustPoints};
 use crate::queries;
-use crate::records::{Account, AccountByDue, AccountByLadder, EntryKind, Progress};
+use crate::records::{Account, AccountByDue, AccountByLadder, EntryKind, Lot, Progress};
 use crate::reject::Reject;
-use crate::settings::Terms;
+use crate::settings::{SignupBonusOn, Terms};
 
+/// What a signup bonus refers to, and how what it refers to begins when an order gave it.
+pub(crate) const SIGNUP: &str = "signup";
 /// Points that are moved by hand at most.
 const MOST_ADJUSTED: i64 = 1_000_000_000;
 /// Accounts that one sweep brings up to date.
@@ -49,13 +52,48 @@ pub(crate) fn adjust(tx: &mut Tx<'_>, terms: &Terms, cx: &Cx, asked: &AdjustPoin
 
 /// Somebody registered: the bonus for it, and the note of who sent them.
 pub(crate) fn welcome(tx: &mut Tx<'_>, terms: &Terms, fact: &UserRegistered) -> Result<(), Reject> {
-    let signup = i64::from(terms.settings.signup_bonus);
-    if signup > 0 {
+    let bonus = i64::from(terms.settings.signup_bonus);
+    if bonus > 0 {
+        let with_order = terms.settings.signup_bonus_on == SignupBonusOn::FirstOrder;
         let mut book = Book::open(tx, terms, fact.user_id)?;
-        book.award(signup, Cause::of(EntryKind::SignupBonus, "signup"), false)?;
+        book.account.signup_due = with_order;
+        let now = if with_order { 0 } else { bonus };
+        book.award(now, Cause::of(EntryKind::SignupBonus, SIGNUP), false)?;
         book.close()?;
     }
     Ok(referrals::note(tx, fact)?)
+}
+
+/// An order was placed: the first one gives the signup bonus to who was to have it for that.
+pub(crate) fn welcome_with_order(tx: &mut Tx<'_>, terms: &Terms, user: UserId, order: OrderId) -> Result<(), Reject> {
+    if !tx.get::<Account>(&user)?.is_some_and(|account| account.signup_due) {
+        return Ok(());
+    }
+    let mut book = Book::open(tx, terms, user)?;
+    let lot = book.award_unpaid(i64::from(terms.settings.signup_bonus), signup_with(EntryKind::SignupBonus, order))?;
+    book.account.signup_due = false;
+    book.account.signup_order = Some(order);
+    book.account.signup_lot = lot;
+    book.close()?;
+    Ok(())
+}
+
+/// An order that gave the signup bonus came to nothing: the bonus goes, and the next order gives it.
+pub(crate) fn take_welcome_back(tx: &mut Tx<'_>, terms: &Terms, user: UserId, order: OrderId) -> Result<(), Reject> {
+    let account = tx.get::<Account>(&user)?.filter(|account| account.signup_order == Some(order));
+    let Some(Account { signup_lot, .. }) = account else { return Ok(()) };
+    let points = signup_lot.map(|id| tx.get::<Lot>(&id)).transpose()?.flatten().map_or(0, |lot| lot.points);
+    let mut book = Book::open(tx, terms, user)?;
+    book.revoke(points, signup_lot, &signup_with(EntryKind::Revoke, order))?;
+    book.account.signup_due = book.account.erased_at.is_none();
+    book.account.signup_order = None;
+    book.account.signup_lot = None;
+    book.close()?;
+    Ok(())
+}
+
+fn signup_with(kind: EntryKind, order: OrderId) -> Cause {
+    Cause::of(kind, format!("{SIGNUP}:order:{order}"))
 }
 
 /// It is somebody's birthday.

@@ -20,6 +20,9 @@ use crate::settings::{Shortfall, Terms};
 pub(crate) const MOST_DUE: usize = 500;
 /// Lots that are spent from at once.
 const MOST_SPENT: usize = 1_000;
+/// How long at least what is earned with an order that is not paid yet is pending: twice what a buyer has to confirm a
+/// payment.
+const UNPAID: Duration = Duration::from_hours(1);
 /// The smallest step of time.
 pub(crate) const INSTANT: Duration = Duration::from_micros(1);
 
@@ -76,6 +79,9 @@ fn fresh(tx: &Tx<'_>, terms: &Terms, user_id: UserId) -> Account {
         ladder: terms.ladder.version,
         settled_at: tx.now(),
         due_at: None,
+        signup_due: false,
+        signup_order: None,
+        signup_lot: None,
         birthday_at: None,
         erased_at: None,
         created_at: tx.now(),
@@ -193,11 +199,26 @@ impl<'a, 't> Book<'a, 't> {
 
     /// Gives points that are earned, at once or `pending`. The lot that they lie in; none for who is gone.
     pub(crate) fn award(&mut self, points: i64, cause: Cause, pending: bool) -> Result<Option<LotId>, StoreError> {
+        let days = if pending { self.terms.settings.pending_days } else { 0 };
+        let available_at = (days > 0).then(|| days_after(self.now(), days));
+        self.award_from(points, cause, available_at)
+    }
+
+    /// The same for something that is not paid yet: pending, for longer than a payment may take.
+    pub(crate) fn award_unpaid(&mut self, points: i64, cause: Cause) -> Result<Option<LotId>, StoreError> {
+        let window_ends = days_after(self.now(), self.terms.settings.pending_days);
+        self.award_from(points, cause, Some(window_ends.max(self.now() + UNPAID)))
+    }
+
+    fn award_from(
+        &mut self,
+        points: i64,
+        cause: Cause,
+        available_at: Option<Timestamp>,
+    ) -> Result<Option<LotId>, StoreError> {
         if points <= 0 || self.account.erased_at.is_some() {
             return Ok(None);
         }
-        let days = if pending { self.terms.settings.pending_days } else { 0 };
-        let available_at = (days > 0).then(|| days_after(self.now(), days));
         let counts = Counts { available_at, expires_at: self.lapses_at(), earned_at: Some(self.now()), beside: 0 };
         let lot = self.give(points, &cause, counts)?;
         let fact = PointsAwarded(self.fact(points, cause));

@@ -1,7 +1,7 @@
 //! Accounts: who sees them, adjustments, tiers over the year, bonuses, and the end of a person.
 
 use promox_contract::ids::OrderId;
-use promox_contract::order::FirstPaid;
+use promox_contract::order::{FirstPaid, OrderCreated, OrderFailed};
 use promox_contract::reward::TierOf;
 use promox_contract::user::{UserErased, UserRegistered};
 use promox_kernel::{Kind, UserId};
@@ -164,6 +164,50 @@ async fn sending_friends_gives_a_bonus_with_their_first_paid_order() {
     shop.confirmed(10, 10, 0).await;
     shop.pass(10).await;
     assert_eq!(shop.has(7).await, (50, 0));
+    shop.verify();
+}
+
+#[tokio::test]
+async fn the_first_order_gives_the_signup_bonus_once() {
+    let mut shop = Shop::with(json!({"signupBonus": 50, "signupBonusOn": "FIRST_ORDER"})).await;
+    let registered = |user| UserRegistered { user_id: UserId(user), referral_code: None, referrer: None };
+    let placed = |order, user| OrderCreated(fact(order, user, 0));
+    shop.told(registered(7)).await;
+    assert_eq!(shop.entries(7).await, []);
+    shop.told(placed(1, 7)).await;
+    assert_eq!(shop.has(7).await, (0, 50), "it pays nothing before its order is paid");
+    shop.told(placed(2, 7)).await;
+    shop.told(OrderFailed(fact(1, 7, 0))).await;
+    assert_eq!(shop.has(7).await, (0, 0), "an order that failed takes it back");
+    shop.told(placed(3, 7)).await;
+    shop.told(placed(4, 7)).await;
+    shop.confirmed(3, 7, 0).await;
+    shop.pass(1).await;
+    assert_eq!(shop.has(7).await, (50, 0));
+    shop.cancelled(4, 7).await;
+    shop.returned(3, 7, 1, 0).await;
+    assert_eq!(shop.has(7).await, (50, 0), "another order's end and a return leave it");
+    let entries = shop.entries(7).await;
+    assert_eq!(entries, [entry("SIGNUP_BONUS", 50), entry("REVOKE", -50), entry("SIGNUP_BONUS", 50)]);
+    shop.cancelled(3, 7).await;
+    assert_eq!(shop.has(7).await, (0, 0));
+    shop.told(placed(5, 7)).await;
+    assert_eq!(shop.has(7).await, (0, 50), "the next order gives it");
+    shop.verify();
+}
+
+#[tokio::test]
+async fn what_the_signup_bonus_is_for_is_decided_at_the_registration() {
+    let mut shop = Shop::with(json!({"signupBonus": 50})).await;
+    let registered = |user| UserRegistered { user_id: UserId(user), referral_code: None, referrer: None };
+    shop.told(registered(7)).await;
+    shop.set(json!({"signupBonus": 60, "signupBonusOn": "FIRST_ORDER", "version": 1})).await;
+    shop.told(registered(8)).await;
+    shop.set(json!({"signupBonus": 70, "signupBonusOn": "REGISTRATION", "version": 2})).await;
+    for user in [7, 8, 9] {
+        shop.told(OrderCreated(fact(user, user, 0))).await;
+    }
+    assert_eq!((shop.has(7).await, shop.has(8).await, shop.has(9).await), ((50, 0), (0, 70), (0, 0)));
     shop.verify();
 }
 
