@@ -7,10 +7,13 @@ use std::borrow::Cow;
 use std::fmt;
 
 use bytes::Bytes;
+use schemars::SchemaGenerator;
 use serde::de::value::{MapAccessDeserializer, SeqDeserializer, StrDeserializer};
 use serde::de::{self, DeserializeOwned, DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
+use crate::faults::{self, Found, MISSING};
 use crate::nulls;
 use crate::strict::Strict;
 use crate::text::as_kept;
@@ -40,33 +43,81 @@ impl Request {
                 *text = kept;
             }
         }
-        let mut members = Members::default();
-        for (name, text) in &self.path {
-            members.text(name, text);
-        }
-        for (name, text) in &self.query {
-            members.text(name, text);
-        }
-        let named = members.0.len();
-        members.json(&self.body)?;
-        let texts: Vec<String> = members.0.iter().take(named).map(|(name, _)| name.clone()).collect();
-        if let Some((twice, _)) = members.0.iter().skip(named).find(|(name, _)| texts.contains(name)) {
-            return Err(Error::invalid(vec![unknown(format!("/{twice}"))]));
-        }
-        let in_query = matches!(O::METHOD, Method::Get | Method::Delete) || matches!(O::BODY, BodyKind::Stream(_));
-        let mut op: O = read(members, &Place { texts, in_query, patched: O::METHOD == Method::Patch })?;
+        let query: Vec<&(String, String)> = self.query.iter().collect();
+        let mut op: O = match self.read(&query, &self.body) {
+            Ok(op) => op,
+            Err(error) if error.kind() == Kind::Schema => return Err(Error::invalid(self.faults::<O>(&error))),
+            Err(error) => return Err(error),
+        };
         if let Some(body) = self.raw {
             op.attach(body);
         }
         Ok(op)
     }
+
+    /// Reads the operation out of the path, some of the query, and a body.
+    fn read<O: Op>(&self, query: &[&(String, String)], body: &[u8]) -> Result<O, Error> {
+        let mut members = Members::default();
+        for (name, text) in self.path.iter().chain(query.iter().copied()) {
+            members.text(name, text);
+        }
+        let named = members.0.len();
+        members.json(body)?;
+        let texts: Vec<String> = members.0.iter().take(named).map(|(name, _)| name.clone()).collect();
+        if let Some((twice, _)) = members.0.iter().skip(named).find(|(name, _)| texts.contains(name)) {
+            return Err(Error::invalid(vec![unknown(format!("/{twice}"))]));
+        }
+        read(members, &Place { texts, in_query: in_query::<O>(), patched: O::METHOD == Method::Patch })
+    }
+
+    /// All faults of a request that has one, the one that was met first.
+    fn faults<O: Op>(&self, first: &Error) -> Vec<FieldError> {
+        let mut found = Found::default();
+        first.errors().iter().cloned().for_each(|fault| found.add(fault));
+        let errors = |result: Result<O, Error>| result.err().map_or_else(Vec::new, |error| error.errors().to_vec());
+        for pair in &self.query {
+            let alike: Vec<_> = self.query.iter().filter(|(name, _)| *name == pair.0).collect();
+            let faults = errors(self.read(&alike, b""));
+            faults.into_iter().filter(|fault| fault.code != MISSING).for_each(|fault| found.add(fault));
+        }
+        let body = serde_json::from_slice(&self.body).unwrap_or_else(|_| Value::Object(Map::new()));
+        let query: Vec<&(String, String)> = self.query.iter().collect();
+        faults::of_values(&body, &mut found, &mut |alone| errors(self.read(&query, alone.as_bytes())));
+        let schema = serde_json::to_value(SchemaGenerator::default().into_root_schema_for::<O>()).unwrap_or_default();
+        let sent = |name: &str| self.path.iter().chain(&self.query).any(|(known, _)| known == name);
+        if in_query::<O>() {
+            let required = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
+            required.filter(|name| !sent(name)).for_each(|name| found.add(faults::missing(format!("?{name}"), name)));
+        } else {
+            faults::of_absence(&schema, &body, &mut found, &sent);
+        }
+        found.into_errors()
+    }
+}
+
+/// Whether members of an operation that were not sent would have stood in the query.
+fn in_query<O: Op>() -> bool {
+    matches!(O::METHOD, Method::Get | Method::Delete) || matches!(O::BODY, BodyKind::Stream(_))
 }
 
 /// Reads a JSON document with the same strictness and the same errors as a request's body.
 pub fn bind_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
-    let mut members = Members::default();
-    members.json(body)?;
-    read(members, &Place::default())
+    let once = |body: &[u8]| {
+        let mut members = Members::default();
+        members.json(body)?;
+        read(members, &Place::default())
+    };
+    let error = match once(body) {
+        Err(error) if error.kind() == Kind::Schema => error,
+        other => return other,
+    };
+    let mut found = Found::default();
+    error.errors().iter().cloned().for_each(|fault| found.add(fault));
+    let whole = serde_json::from_slice(body).unwrap_or_default();
+    faults::of_values(&whole, &mut found, &mut |alone| {
+        once(alone.as_bytes()).err().map_or_else(Vec::new, |error: Error| error.errors().to_vec())
+    });
+    Err(Error::invalid(found.into_errors()))
 }
 
 /// Where members stand, so that a fault can be pointed at.
@@ -95,9 +146,19 @@ fn read<T: DeserializeOwned>(members: Members<'_>, place: &Place) -> Result<T, E
     let result = T::deserialize(serde_ignored::Deserializer::new(tracked, &mut note));
     match result {
         Ok(value) if ignored.is_empty() => Ok(value),
-        Ok(_) => Err(Error::invalid(ignored.iter().map(|path| unknown(pointer(path, &place.texts))).collect())),
-        Err(error) => Err(fault(&error, &track.path().to_string(), place)),
+        Ok(_) => Err(Error::invalid(unknowns(&ignored, place).collect())),
+        Err(error) => {
+            let error = fault(&error, &track.path().to_string(), place);
+            if error.kind() != Kind::Schema {
+                return Err(error);
+            }
+            Err(Error::invalid(error.errors().iter().cloned().chain(unknowns(&ignored, place)).collect()))
+        }
     }
+}
+
+fn unknowns(paths: &[String], place: &Place) -> impl Iterator<Item = FieldError> {
+    paths.iter().map(|path| unknown(pointer(path, &place.texts)))
 }
 
 fn fault(error: &serde_json::Error, path: &str, place: &Place) -> Error {
@@ -114,9 +175,10 @@ fn fault(error: &serde_json::Error, path: &str, place: &Place) -> Error {
         Some(name) => pointer(&format!("{path}.{name}"), &place.texts),
         None => pointer(path, &place.texts),
     };
-    let code = if missing.is_some() { "MISSING" } else { "INVALID_VALUE" };
-    let detail = missing.map_or_else(|| for_people(&detail), |name| format!("{name} is missing"));
-    Error::invalid(vec![FieldError { pointer, code: code.into(), detail }])
+    Error::invalid(vec![match missing {
+        Some(name) => faults::missing(pointer, name),
+        None => FieldError::new(pointer, for_people(&detail)),
+    }])
 }
 
 /// What the deserializer says of a value of the wrong kind, without the names of our types.
@@ -442,6 +504,54 @@ mod tests {
             (probe.id, probe.attr["color"].as_str(), probe.min_price.unwrap().to_string().as_str()),
             (7, "red", "1.50")
         );
+    }
+
+    #[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
+    #[allow(dead_code, reason = "only what is wrong with it is looked at")]
+    struct Part {
+        sku: crate::Sku,
+        quantity: u32,
+        note: Option<String>,
+    }
+
+    #[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
+    #[allow(dead_code, reason = "only what is wrong with it is looked at")]
+    struct Whole {
+        id: i64,
+        email: crate::Email,
+        price: Amount,
+        parts: Vec<Part>,
+        gift: Option<Part>,
+    }
+    crate::operation! { Whole => (), "test.whole", Post "/{id}", Anyone, 200, "A whole." }
+
+    #[test]
+    fn every_fault_is_told_each_once() {
+        let pointers = |body: &str| {
+            let error = request(&[], body).bind::<Whole>().unwrap_err();
+            let mut told: Vec<_> = error.errors().iter().map(|it| format!("{} {}", it.pointer, it.code)).collect();
+            told.sort();
+            told.join(", ")
+        };
+        assert_eq!(pointers("{}"), "/email MISSING, /parts MISSING, /price MISSING");
+        assert_eq!(
+            pointers(
+                r#"{"email":"x","price":"1,5","parts":[{"sku":"A"},{"sku":"","quantity":-1},{"quantity":1,"x":2}]}"#
+            ),
+            "/email INVALID_VALUE, /parts/0/quantity MISSING, /parts/1/quantity INVALID_VALUE, /parts/1/sku INVALID_VALUE, \
+             /parts/2/sku MISSING, /parts/2/x UNKNOWN_MEMBER, /price INVALID_VALUE"
+        );
+        assert_eq!(
+            pointers(r#"{"id":7,"gift":{"note":5,"y":[]},"parts":{"a":1},"z":null}"#),
+            "/email MISSING, /gift/note INVALID_VALUE, /gift/quantity MISSING, /gift/sku MISSING, /gift/y UNKNOWN_MEMBER, \
+             /id UNKNOWN_MEMBER, /parts INVALID_VALUE, /price MISSING, /z UNKNOWN_MEMBER"
+        );
+        let whole =
+            r#"{"email":"a@b.example","price":1,"parts":[{"sku":"A","quantity":1},{"sku":"B","quantity":"2"}]}"#;
+        assert_eq!(pointers(whole), "/parts/1/quantity INVALID_VALUE");
+        let query = request(&[("minPrice", "x"), ("nope", "1")], "").bind::<Probe>().unwrap_err();
+        let query: Vec<_> = query.errors().iter().map(|it| it.pointer.as_str()).collect();
+        assert_eq!(query, ["?minPrice", "?nope"]);
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub mod encoding;
 mod entropy;
 mod error;
 mod fact;
+mod faults;
 mod ids;
 mod if_match;
 mod job;
