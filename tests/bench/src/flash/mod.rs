@@ -13,9 +13,6 @@ use crate::latency::Latencies;
 
 /// What one buyer may have.
 const LIMIT: u32 = 2;
-/// What there is: more than is reserved in any run.
-const STOCK: u32 = 1_000_000;
-
 /// What to measure.
 #[derive(Args, Debug)]
 pub(crate) struct Options {
@@ -25,6 +22,9 @@ pub(crate) struct Options {
     /// How many reserve at once, one measurement each.
     #[arg(long, value_delimiter = ',', default_values_t = [1, 64, 512])]
     buyers: Vec<usize>,
+    /// Pieces of each measurement; a sale has a million at most. When they are gone before the time is up it ends.
+    #[arg(long, default_value_t = 1_000_000)]
+    stock: u32,
     /// Where to put the files; a directory below it is made and removed.
     #[arg(long, default_value = "target")]
     dir: PathBuf,
@@ -34,6 +34,13 @@ impl Options {
     fn span(&self) -> Duration {
         Duration::from_secs(self.seconds)
     }
+}
+
+/// A line of the table; it says so when all was sold before the time was up.
+fn line(options: &Options, all: &mut Latencies, name: &str, took: Duration) -> String {
+    let sold_out = all.count() >= options.stock as usize;
+    let line = all.line(name, took);
+    if sold_out { format!("{line}   all sold after {} ms", took.as_millis()) } else { line }
 }
 
 /// Measures and prints.
@@ -48,4 +55,20 @@ pub(crate) fn run(options: &Options) -> Result<(), Box<dyn std::error::Error>> {
         }
         Ok(())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sale_that_is_sold_out_before_its_time_ends_the_measurement() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = Options { seconds: 3_600, buyers: vec![1, 8], stock: 100, dir: dir.path().to_owned() };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(service::run(&options, dir.path())).unwrap();
+        let mut all = Latencies::default();
+        (0..100).for_each(|_| all.add(Duration::from_millis(1)));
+        assert!(line(&options, &mut all, "sold", Duration::from_millis(50)).contains("all sold after 50 ms"));
+    }
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 
-use super::{LIMIT, Options, STOCK};
+use super::{LIMIT, Options, line};
 use crate::latency::Latencies;
 
 type Failure = Box<dyn std::error::Error>;
@@ -27,6 +27,9 @@ local id = redis.call('INCR', KEYS[3])
 redis.call('HSET', 'hold:' .. id, 'user', ARGV[1], 'quantity', ARGV[2], 'expires', ARGV[4])
 redis.call('ZADD', KEYS[4], ARGV[4], id)
 return id";
+
+/// What the script answers when too little is left.
+const SOLD_OUT: &str = "-1";
 
 /// A server of our own; it ends with this.
 struct Server {
@@ -56,7 +59,7 @@ pub(super) async fn run(options: &Options, dir: &Path, policy: &str) -> Result<(
     let script = first.load().await?;
     let users = Arc::new(AtomicI64::new(1));
     for buyers in &options.buyers {
-        first.ask(&["SET", "stock", &STOCK.to_string()]).await?;
+        first.ask(&["SET", "stock", &options.stock.to_string()]).await?;
         let started = Instant::now();
         let mut tasks = tokio::task::JoinSet::new();
         for _ in 0..*buyers {
@@ -67,7 +70,8 @@ pub(super) async fn run(options: &Options, dir: &Path, policy: &str) -> Result<(
         while let Some(done) = tasks.join_next().await {
             all.merge(done??);
         }
-        println!("{}", all.line(&format!("redis, appendfsync {policy}, {buyers} at once"), started.elapsed()));
+        let name = format!("redis, appendfsync {policy}, {buyers} at once");
+        println!("{}", line(options, &mut all, &name, started.elapsed()));
     }
     Ok(())
 }
@@ -83,7 +87,7 @@ fn start(dir: &Path, policy: &str) -> io::Result<Server> {
     Ok(Server { child, port })
 }
 
-/// One buyer after the other, until the time is up.
+/// One buyer after the other, until the time is up or all is sold.
 async fn buyer(mut client: Client, script: String, users: Arc<AtomicI64>, until: Instant) -> io::Result<Latencies> {
     let mut latencies = Latencies::default();
     let limit = LIMIT.to_string();
@@ -92,6 +96,9 @@ async fn buyer(mut client: Client, script: String, users: Arc<AtomicI64>, until:
         let begun = Instant::now();
         let keys = ["EVALSHA", &script, "4", "stock", "users", "ids", "lapses"];
         let answer = client.ask(&[&keys[..], &[&user, "1", &limit, "1800000600"]].concat()).await?;
+        if answer == SOLD_OUT {
+            break;
+        }
         if answer.parse().map_or(true, |id: i64| id < 1) {
             return Err(io::Error::other(format!("redis refused a reservation: {answer}")));
         }

@@ -19,7 +19,7 @@ use promox_kernel::{
 };
 use promox_storage::{Database, Schema};
 
-use super::{LIMIT, Options, STOCK};
+use super::{LIMIT, Options, line};
 use crate::cpu;
 use crate::latency::Latencies;
 
@@ -91,7 +91,7 @@ pub(super) async fn run(options: &Options, dir: &Path) -> Result<(), Failure> {
     let users = Arc::new(AtomicI64::new(1));
     for buyers in &options.buyers {
         let sku: Sku = format!("HOT-{buyers}").parse()?;
-        let id = sale(&node, &sku).await?;
+        let id = sale(&node, &sku, options.stock).await?;
         let (before, started) = (cpu::by_thread(), Instant::now());
         let mut tasks = tokio::task::JoinSet::new();
         for _ in 0..*buyers {
@@ -101,19 +101,19 @@ pub(super) async fn run(options: &Options, dir: &Path) -> Result<(), Failure> {
         while let Some(done) = tasks.join_next().await {
             all.merge(done??);
         }
-        println!("{}", all.line(&format!("promox: reserve, {buyers} at once"), started.elapsed()));
+        println!("{}", line(options, &mut all, &format!("promox: reserve, {buyers} at once"), started.elapsed()));
         println!("    CPU in us each: {}", cpu::spent_since(&before, all.count()));
     }
     Ok(())
 }
 
 /// A sale that has started.
-async fn sale(node: &Arc<Node>, sku: &Sku) -> Result<FlashSaleId, Failure> {
+async fn sale(node: &Arc<Node>, sku: &Sku, stock: u32) -> Result<FlashSaleId, Failure> {
     let cx = Cx::system(node, "bench", Duration::from_secs(60));
-    let on_hand = i64::from(STOCK);
+    let on_hand = i64::from(stock);
     let count = CountStock { sku: sku.clone(), on_hand, location: None, low_stock_threshold: None, backorder: None };
     cx.call(count).await?;
-    let item = SaleItemInput { sku: sku.clone(), sale_price: Amount::ZERO, stock: STOCK, per_user_limit: Some(LIMIT) };
+    let item = SaleItemInput { sku: sku.clone(), sale_price: Amount::ZERO, stock, per_user_limit: Some(LIMIT) };
     let sale = CreateSale {
         name: sku.to_string(),
         campaign_id: None,
@@ -125,7 +125,7 @@ async fn sale(node: &Arc<Node>, sku: &Sku) -> Result<FlashSaleId, Failure> {
     Ok(cx.call(sale).await?.id)
 }
 
-/// One buyer after the other, until the time is up.
+/// One buyer after the other, until the time is up or all is sold.
 async fn buyer(
     node: Arc<Node>,
     id: FlashSaleId,
@@ -139,8 +139,11 @@ async fn buyer(
         let principal = Principal::User { id: user, session: 1, permissions: permissions.clone() };
         let cx = Cx { principal, ..Cx::system(&node, "bench", Duration::from_secs(60)) };
         let begun = Instant::now();
-        node.registry()?.call(cx, CreateReservation { id, sku: sku.clone(), quantity: 1 }).await?;
-        latencies.add(begun.elapsed());
+        match node.registry()?.call(cx, CreateReservation { id, sku: sku.clone(), quantity: 1 }).await {
+            Ok(_) => latencies.add(begun.elapsed()),
+            Err(error) if error.code() == "SOLD_OUT" => break,
+            Err(error) => return Err(error),
+        }
     }
     Ok(latencies)
 }

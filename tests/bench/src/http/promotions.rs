@@ -197,7 +197,7 @@ fn told(name: &str, (mut load, took): (Load, Duration)) -> String {
 /// Reservations that a connection made and has not ordered yet.
 type Reserved = Rc<RefCell<Vec<i64>>>;
 
-/// Reserves a piece after another on every connection; the reservations of each.
+/// Reserves a piece after another on every connection until the time is up or all is sold; the reservations of each.
 async fn reserve(
     address: SocketAddr,
     span: Duration,
@@ -210,8 +210,11 @@ async fn reserve(
         let path = format!("/api/flash-sales/{sale}/reservations");
         let kept = kept.clone();
         Box::new(move |answer: &[u8]| {
-            let id = number(&String::from_utf8_lossy(answer), "reservationId");
-            kept.borrow_mut().extend(id.ok());
+            let answer = String::from_utf8_lossy(answer);
+            if answer.contains("SOLD_OUT") {
+                return None;
+            }
+            kept.borrow_mut().extend(number(&answer, "reservationId").ok());
             Some(Request::with_body("POST", &path, &headers, r#"{"sku":"SKU-7","quantity":1}"#))
         }) as Next
     });
