@@ -22,6 +22,7 @@ mod codes;
 mod conventions;
 mod coupons;
 mod damage;
+mod demo;
 mod files;
 mod flash;
 mod gifts;

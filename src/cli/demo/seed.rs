@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use promox_contract::ids::CategoryId;
 use promox_contract::inventory::{SetStock, StockCount};
+use promox_coupon::CreateCoupon;
 use promox_kernel::{Body, BodyReader, Cx, Error, Principal, Sku, Timestamp, UserId, bind_json};
 use promox_order::{DeliverFulfilment, ImportOrders, PatchShipping, PatchTaxes, PlaceOrder, ShipOrder};
 use promox_product::{CreateCategory, ImportProducts};
@@ -29,6 +30,8 @@ const ORDERS: &str = include_str!("../../../fixtures/demo/orders.ndjson");
 
 /// The administrator of a sample shop; everybody knows the password.
 pub(super) const ADMIN: (&str, &str) = ("admin@promox.example", "the keys to the shop");
+/// The job that brings the figures up to date.
+const FIGURES: &str = "analytics.follow";
 /// How long it may take.
 const LIMIT: Duration = Duration::from_secs(60);
 const DAY: u64 = 24 * 3600;
@@ -48,9 +51,27 @@ async fn fill(promox: &Promox, cx: &Cx) -> Result<(), Error> {
     stock(cx).await?;
     let report = cx.call(ImportOrders { body: body("application/x-ndjson", dated(cx.now)?).await }).await?;
     whole(report.failed, report.errors.first().map(|error| &error.detail))?;
-    promox.services().users.ensure_admin(cx, ADMIN.0, ADMIN.1).await?;
     customer(cx).await?;
-    promotions(cx).await
+    promox.services().users.ensure_admin(cx, ADMIN.0, ADMIN.1).await?;
+    promotions(cx).await?;
+    settle(promox, cx).await
+}
+
+/// What follows from all that has happened: the figures and the points are there when the shop opens.
+async fn settle(promox: &Promox, cx: &Cx) -> Result<(), Error> {
+    let (mut consumers, mut busy) = (promox.consumers(), true);
+    while busy {
+        busy = false;
+        for consumer in &mut consumers {
+            let before = consumer.place();
+            while consumer.turn(promox.node()).await? {}
+            busy |= consumer.place() > before;
+        }
+    }
+    for job in promox.jobs().iter().filter(|job| job.name == FIGURES) {
+        while job.run(cx.clone()).await? {}
+    }
+    Ok(())
 }
 
 /// Every row of a fixture is good.
@@ -120,14 +141,21 @@ fn time_of_day(text: &str) -> Option<Duration> {
 /// Promotions that apply from now on.
 async fn promotions(cx: &Cx) -> Result<(), Error> {
     let promotions: Vec<Value> = serde_json::from_str(PROMOTIONS).map_err(Error::internal)?;
-    for promotion in &promotions {
-        let made = cx.call(read::<CreatePromotion>(promotion)?).await?;
-        cx.call(ActivatePromotion { id: made.id }).await?;
+    for mut promotion in promotions {
+        let coupons = promotion.as_object_mut().and_then(|members| members.remove("coupons"));
+        let id = cx.call(read::<CreatePromotion>(&promotion)?).await?.id;
+        cx.call(ActivatePromotion { id }).await?;
+        let coupons: Vec<Map<String, Value>> =
+            serde_json::from_value(coupons.unwrap_or_else(|| Value::Array(Vec::new()))).map_err(Error::internal)?;
+        for mut coupon in coupons {
+            coupon.insert("promotionId".to_owned(), id.0.into());
+            cx.call(read::<CreateCoupon>(&Value::Object(coupon))?).await?;
+        }
     }
     Ok(())
 }
 
-/// A customer with an address and two orders: one delivered, one just paid.
+/// A customer, the store's first user, with an address and two orders: one delivered, one just paid.
 async fn customer(cx: &Cx) -> Result<(), Error> {
     let fixture: Customer = serde_json::from_str(CUSTOMER).map_err(Error::internal)?;
     let account = Cx { principal: Principal::Anonymous, ..cx.clone() };

@@ -1,0 +1,116 @@
+//! `promox demo` as users meet it: the lines that it prints are run as they are printed.
+
+use std::process::Stdio;
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+
+/// The line that the four calls of the tour follow.
+const TOUR: &str = "The four calls of the tour, complete:";
+/// What parts the answers of a script's lines.
+const PART: &str = "--8<--";
+
+/// A running sample shop, and what it printed.
+struct Demo {
+    child: Child,
+    printed: Vec<String>,
+}
+
+impl Demo {
+    async fn start() -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_promox"));
+        command.args(["demo", "--listen", "127.0.0.1:0"]).stdout(Stdio::piped()).kill_on_drop(true);
+        let mut child = command.spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut printed = Vec::new();
+        while let Some(line) = lines.next_line().await.unwrap() {
+            let last = line.starts_with("Every operation");
+            printed.push(line);
+            if last {
+                return Self { child, printed };
+            }
+        }
+        panic!("the sample shop did not open: {printed:?}");
+    }
+
+    /// The lines to be run of the tour.
+    fn tour(&self) -> Vec<&str> {
+        let after = self.printed.iter().skip_while(|line| *line != TOUR).skip(2);
+        after.take_while(|line| !line.is_empty()).map(|line| line.trim()).collect()
+    }
+
+    /// Runs lines in one shell, and gives the answer of each that prints one.
+    async fn run(&self, lines: &[&str]) -> Vec<Value> {
+        let script: String = lines.iter().map(|line| format!("{line}\necho; echo '{PART}'\n")).collect();
+        let done = Command::new("bash").args(["-euo", "pipefail", "-c", &script]).output().await.unwrap();
+        let (told, wrong) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+        assert!(done.status.success(), "{told} {wrong}");
+        let answers = told.split(PART).map(str::trim).filter(|answer| !answer.is_empty());
+        answers.map(|answer| serde_json::from_str(answer).unwrap_or_else(|_| panic!("{answer}"))).collect()
+    }
+
+    /// Runs lines until what follows from the order is in the last answer.
+    async fn run_until(&self, lines: &[&str], done: impl Fn(&Value) -> bool) -> Value {
+        loop {
+            let last = self.run(lines).await.pop().unwrap();
+            if done(&last) {
+                return last;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_four_calls_of_the_tour_run_as_they_are_printed() {
+    let mut demo = Demo::start().await;
+    let tour = demo.tour();
+    let calls: Vec<&str> = tour.iter().copied().filter(|line| line.starts_with("curl")).collect();
+    let logins: Vec<&str> = tour.iter().copied().filter(|line| !line.starts_with("curl")).collect();
+    for (call, wanted) in
+        calls.iter().zip(["/api/products'", "/api/orders ", "/rewards/account/1 ", "/dashboard/summary "])
+    {
+        assert!(call.contains(wanted), "{call}");
+    }
+    assert_eq!((calls.len(), logins.len()), (4, 2), "{tour:?}");
+    let before = demo.run(&[&logins[..], &[calls[2], calls[3]]].concat()).await;
+    assert_eq!(before[0]["userId"], 1);
+    let points = before[0]["balance"].as_i64().unwrap();
+    assert!(points > 0, "the customer has ordered before: {before:?}");
+
+    let answers = demo.run(&tour).await;
+    assert_eq!((answers[0]["items"].as_array().unwrap().len(), &answers[0]["total"]), (20, &json!(68)));
+    check_order(&answers[1]);
+
+    // 13.16 for the goods, of which 2.19 are tax: 10.97, a point for each whole unit.
+    let account = demo.run_until(&[&logins[..], &[calls[2]]].concat(), |it| it["balance"] != points).await;
+    assert_eq!((&account["userId"], &account["tier"]), (&json!(1), &json!("BRONZE")));
+    assert_eq!(account["balance"], points + 10);
+    let orders = before[1]["orders"].as_i64().unwrap();
+    let summary = demo.run_until(&[&logins[..], &[calls[3]]].concat(), |it| it["orders"] != orders).await;
+    assert_eq!((&summary["orders"], &summary["currency"]), (&json!(orders + 1), &json!("GBP")));
+    let cents = |it: &Value| it.as_str().unwrap().replace('.', "").parse::<i64>().unwrap();
+    for (member, more) in [("revenue", 1_097), ("discounts", 454)] {
+        assert_eq!(cents(&summary[member]), cents(&before[1][member]) + more, "{member}");
+    }
+    assert_eq!(summary["coupons"]["redeemed"], before[1]["coupons"]["redeemed"].as_i64().unwrap() + 1);
+    // The same line again is the same order.
+    let again = demo.run(&tour).await;
+    assert_eq!(again[1], answers[1]);
+    demo.child.kill().await.unwrap();
+}
+
+/// Six hearts at 2.95, a fifth off, a pound off, 3.95 for the way; a sixth of each is tax.
+fn check_order(order: &Value) {
+    assert_eq!((&order["status"], &order["userId"]), (&json!("CONFIRMED"), &json!(1)), "{order}");
+    let totals = json!({"subtotal": "17.70", "discount": "4.54", "shipping": "3.95", "shippingDiscount": "0.00",
+        "tax": "2.85", "pointsRedeemed": 0, "pointsValue": "0.00", "total": "17.11"});
+    assert_eq!(order["totals"], totals);
+    let applied = order["appliedPromotions"].as_array().unwrap();
+    let of = |member: &str, code: &str| applied.iter().find(|it| it[member] == code).map(|it| it["amount"].clone());
+    assert_eq!(of("code", "SUMMER2024"), Some(json!("3.54")));
+    assert_eq!(of("couponCode", "WELCOME100"), Some(json!("1.00")));
+    assert_eq!((applied.len(), &order["pointsEarned"]), (2, &json!(10)));
+    assert_eq!((&order["lines"][0]["total"], &order["payment"]["status"]), (&json!("13.16"), &json!("CAPTURED")));
+}
