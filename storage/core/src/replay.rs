@@ -11,6 +11,8 @@ use crate::{Db, Lane, StoreError, Tx};
 
 /// How long a key is kept: 25 hours, so that it is at least 24 whatever minute of the hour it came.
 const KEPT_HOURS: i64 = 25;
+/// How much longer one is kept that was claimed and not decided.
+const UNDECIDED_HOURS: i64 = 30 * 24;
 /// Keys that one pruning batch removes.
 const PRUNE_BATCH: usize = 1_000;
 
@@ -137,13 +139,15 @@ impl Db {
     }
 
     /// Removes keys older than 24 hours, one bounded batch; whether there may be more. One that is claimed and not decided stays
-    /// however old it is, or however far the clock stepped: without it the same request would be done a second time.
+    /// for 30 days, also when the clock steps: without it the same request would be done a second time while the first is still
+    /// on its way.
     pub async fn prune_keys(&self, cx: &Cx) -> Result<bool, Error> {
         self.write_in(cx, Lane::Bulk, move |tx| {
             let oldest = (tx.now() - Duration::from_secs(3600 * KEPT_HOURS.unsigned_abs())).seconds() / 3600;
             let number = tx.database().number();
-            let decided = |row: &Result<Kept, StoreError>| row.as_ref().map_or(true, |kept| kept.status.is_some());
-            let old = tx.scan_by::<KeptByHour>().prefix(number).before(oldest).rows().filter(decided);
+            let over = |kept: &Kept| kept.status.is_some() || kept.hour < oldest - UNDECIDED_HOURS;
+            let old = tx.scan_by::<KeptByHour>().prefix(number).before(oldest).rows();
+            let old = old.filter(|row| row.as_ref().map_or(true, over));
             let old: Vec<Kept> = old.take(PRUNE_BATCH).collect::<Result<_, _>>()?;
             for kept in &old {
                 tx.delete::<Kept>(&(number, kept.caller.clone(), kept.key.clone()))?;

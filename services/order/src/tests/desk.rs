@@ -1,5 +1,6 @@
 //! Orders on the memory engine, driven step by step as a saga's driver would.
 
+use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -10,7 +11,9 @@ use promox_contract::payment::{PaymentOutcome, PaymentStatus};
 use promox_kernel::{
     Amount, Claim, Clock, Currency, Cx, Entropy, Error, Node, Principal, Registry, Sealed, Timestamp, UserId,
 };
-use promox_storage::{Audit, Cache, ConsumerLoop, Database, Db, Engine, MemoryEngine, Report, Tx};
+use promox_storage::{
+    Audit, Cache, ConsumerLoop, Database, Db, Engine, MemoryEngine, Reader, Report, StoreError, Tx, WorkOrder,
+};
 
 use crate::api::{LineView, OrderView};
 use crate::checkout::steps::{self, Begun, Held};
@@ -21,22 +24,56 @@ use crate::{OrderNews, Orders, StoreSettings};
 
 pub(super) const BUYER: UserId = UserId(7);
 
+/// The memory engine, one of whose next writes can be refused because the store is busy.
+struct Busy {
+    engine: Arc<MemoryEngine>,
+    refuses: AtomicU32,
+}
+
+impl Engine for Busy {
+    fn submit(&self, mut order: WorkOrder) {
+        let left = self.refuses.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1));
+        if left == Ok(1) {
+            order.work.fail(StoreError::Busy);
+            return order.work.answer();
+        }
+        self.engine.submit(order);
+    }
+    fn snapshot(&self) -> Box<dyn Reader> {
+        self.engine.snapshot()
+    }
+    fn long_read(&self) -> Result<Box<dyn Reader>, StoreError> {
+        self.engine.long_read()
+    }
+    fn subscribe(&self) -> flume::Receiver<()> {
+        self.engine.subscribe()
+    }
+    fn last_commit(&self) -> Timestamp {
+        self.engine.last_commit()
+    }
+}
+
 /// A node with nothing but orders.
 pub(super) struct Desk {
     pub(super) db: Db,
     pub(super) node: Arc<Node>,
-    engine: Arc<MemoryEngine>,
+    engine: Arc<Busy>,
     pub(super) orders: Arc<Orders>,
 }
 
 impl Desk {
     pub(super) fn open() -> Self {
-        let engine = MemoryEngine::new();
+        let engine = Arc::new(Busy { engine: MemoryEngine::new(), refuses: AtomicU32::new(0) });
         let db = Db::new(engine.clone(), Database::Ecommerce);
         let node = Node::new(Clock::manual(Timestamp::from_seconds(1_800_000_000)), Entropy::seeded(7));
         node.install(Registry::default());
         let orders = Orders::new(db.clone(), Cache::in_memory(), StoreSettings::default(), false);
         Self { db, node, engine, orders }
+    }
+
+    /// The store is too busy for one write: the `nth` from now, 1 for the next.
+    pub(super) fn refuse_write(&self, nth: u32) {
+        self.engine.refuses.store(nth, SeqCst);
     }
 
     pub(super) fn cx(&self) -> Cx {

@@ -251,3 +251,22 @@ async fn a_key_outlives_its_day_until_it_is_decided() {
     assert!(matches!(desk.db.recall(&claim("k")).await.unwrap(), Recall::New));
     desk.verify();
 }
+
+#[tokio::test]
+async fn a_checkout_whose_last_step_the_store_was_too_busy_for_is_decided_a_second_later() {
+    let desk = Desk::open();
+    let (held, draft) = desk.begin(&LINES, Some(claim("k"))).await;
+    desk.open_order(&held, &draft).await.unwrap();
+    // It is taken up by the first write; the second, its last step, is refused.
+    desk.refuse_write(2);
+    let refused = desk.orders.take_up(&desk.cx(), held.order_id, TakeUp::Any).await.unwrap_err();
+    assert!(refused.will_pass(), "{refused}");
+    let twin = async || desk.orders.present(held.order_id).await.unwrap();
+    assert!(twin().await.undecided, "the same key is told the present state");
+    desk.node.clock.advance(Duration::from_secs(1));
+    let now = desk.node.clock.now();
+    desk.orders.take_up(&desk.cx(), held.order_id, TakeUp::Due(now)).await.unwrap();
+    assert_eq!((twin().await.status, twin().await.undecided), (OrderStatus::Confirmed, false));
+    assert!(matches!(desk.db.recall(&claim("k")).await.unwrap(), Recall::Decided(answer) if answer.status == 201));
+    desk.verify();
+}
