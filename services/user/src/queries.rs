@@ -271,6 +271,9 @@ pub(crate) fn address_view(row: Address) -> AddressView {
 
 /// A page of the audit trail, newest first. Every filter has an index, so a page costs what it shows.
 pub(crate) fn audit(tx: &Tx<'_>, op: &ListAudit) -> Result<Page<AuditEntryView>, Error> {
+    if op.from.zip(op.to).is_some_and(|(from, to)| from > to) {
+        return Err(Error::field("?to", "the end of a period does not come before its beginning"));
+    }
     let scan = match (op.actor.as_deref(), op.action.as_deref()) {
         (None, None) => tx.scan_by::<AuditByTime>(),
         (Some(actor), None) => tx.scan_by::<AuditByActor>().prefix(actor),
