@@ -12,7 +12,9 @@ use promox_kernel::{Currency, Error, Page, Timestamp};
 use promox_storage::{StoreError, Tx};
 
 use crate::api::{CampaignView, ListCampaigns, ListHistory, ListSegments, MoveView, SegmentView};
-use crate::records::{Campaign, CampaignByStatus, Epoch, Member, Move, Segment, SegmentByName, SegmentId};
+use crate::records::{
+    Campaign, CampaignByCreated, CampaignByStatus, Epoch, Member, Move, Segment, SegmentByName, SegmentId,
+};
 
 /// Segments that there can be.
 pub(crate) const MOST_SEGMENTS: usize = 500;
@@ -168,7 +170,7 @@ pub(crate) fn campaign(tx: &Tx<'_>, id: CampaignId) -> Result<CampaignView, Erro
 pub(crate) fn list(tx: &Tx<'_>, asked: ListCampaigns) -> Result<Page<CampaignView>, Error> {
     let page = match asked.status {
         Some(status) => tx.scan_by::<CampaignByStatus>().prefix(status).backward().page(asked.limit, asked.cursor)?,
-        None => tx.scan::<Campaign>().backward().page(asked.limit, asked.cursor)?,
+        None => tx.scan_by::<CampaignByCreated>().backward().page(asked.limit, asked.cursor)?,
     };
     page.try_map(|campaign| campaign_view(tx, campaign))
 }

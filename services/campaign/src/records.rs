@@ -75,7 +75,8 @@ record! {
         updated_at: Timestamp,
     }
     index CampaignByDue = 501 (due_at);
-    index CampaignByStatus = 502 (status);
+    index CampaignByStatus = 502 (status, created_at);
+    index CampaignByCreated = 511 (created_at);
 }
 
 record! {

@@ -13,7 +13,7 @@ use promox_storage::{StoreError, Tx};
 
 use crate::api::{BatchView, CouponView, ListBatches, ListCoupons, ListRedemptions, RedemptionFilter, RedemptionView};
 use crate::records::{
-    Batch, BatchId, Coupon, CouponByPromotion, CouponStatus, Redemption, RedemptionByCode, RedemptionByEmail,
+    Batch, BatchByCreated, BatchId, Coupon, CouponByPromotion, CouponStatus, Redemption, RedemptionByCode, RedemptionByEmail,
     RedemptionByOtherEmail, RedemptionByReference, RedemptionByUser, RedemptionStatus,
 };
 use crate::rules::pattern::Pattern;
@@ -264,5 +264,5 @@ pub(crate) fn refer(tx: &Tx<'_>, id: PromotionId) -> Result<bool, StoreError> {
 /// A page of batches, newest first.
 pub(crate) fn batches(tx: &Tx<'_>, asked: ListBatches) -> Result<Page<BatchView>, Error> {
     let keep = |batch: &Batch| asked.promotion_id.is_none_or(|id| id == batch.promotion_id);
-    Ok(tx.scan::<Batch>().backward().page_of(asked.limit, asked.cursor, keep)?.map(batch_view))
+    Ok(tx.scan_by::<BatchByCreated>().backward().page_of(asked.limit, asked.cursor, keep)?.map(batch_view))
 }

@@ -82,6 +82,7 @@ record! {
         disabled_at: Option<Timestamp>,
     }
     index BatchByMaking = 593 (making);
+    index BatchByCreated = 615 (created_at);
 }
 
 record! {

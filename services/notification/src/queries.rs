@@ -12,8 +12,8 @@ use crate::api::{
 };
 use crate::kinds::{Channel, MessageKind};
 use crate::records::{
-    Delivery, DeliveryByDue, DeliveryByStatus, DeliveryByUser, InboxByUnread, InboxByUser, InboxItem, MessageBody,
-    Preferences, Setting, StoredTemplate, URGENT, USUAL,
+    Delivery, DeliveryByCreated, DeliveryByDue, DeliveryByStatus, DeliveryByUser, InboxByUnread, InboxByUser,
+    InboxItem, MessageBody, Preferences, Setting, StoredTemplate, URGENT, USUAL,
 };
 use crate::templates::{self, Source, builtin};
 
@@ -184,7 +184,7 @@ fn place(view: &TemplateView) -> Vec<u8> {
 pub(crate) fn deliveries(tx: &Tx<'_>, op: ListDeliveries) -> Result<Page<DeliveryView>, Error> {
     let page = match op.status {
         Some(status) => tx.scan_by::<DeliveryByStatus>().prefix(status).backward().page(op.limit, op.cursor)?,
-        None => tx.scan::<Delivery>().backward().page(op.limit, op.cursor)?,
+        None => tx.scan_by::<DeliveryByCreated>().backward().page(op.limit, op.cursor)?,
     };
     Ok(page.map(delivery))
 }

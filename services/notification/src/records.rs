@@ -42,8 +42,8 @@ record! {
         read_at: Option<Timestamp>,
         created_at: Timestamp,
     }
-    index InboxByUser = 381 (user_id);
-    index InboxByUnread = 382 (unread_of);
+    index InboxByUser = 381 (user_id, created_at);
+    index InboxByUnread = 382 (unread_of, created_at);
 }
 
 /// The queue of what somebody waits for: messages that were asked for, and retries by hand.
@@ -77,9 +77,10 @@ record! {
         updated_at: Timestamp,
     }
     unique DeliveryByReference = 386 (reference);
-    index DeliveryByStatus = 387 (status);
+    index DeliveryByStatus = 387 (status, created_at);
     index DeliveryByDue = 388 (queue, due_at);
     index DeliveryByUser = 389 (user_id);
+    index DeliveryByCreated = 404 (created_at);
 }
 
 /// One try to deliver.

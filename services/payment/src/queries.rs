@@ -6,7 +6,9 @@ use promox_kernel::{Cursor, Error, Limit, Page, UserId};
 use promox_storage::{StoreError, Tx};
 
 use crate::api::{MethodView, PaymentView, RefundView};
-use crate::records::{Cancellation, Method, Payment, PaymentByOrder, PaymentByUser, Refund, RefundByReference};
+use crate::records::{
+    Cancellation, Method, Payment, PaymentByCreated, PaymentByOrder, PaymentByUser, Refund, RefundByReference,
+};
 use crate::reject::Reject;
 use crate::rules::{self, ALL_REFUNDS};
 
@@ -88,7 +90,7 @@ pub(crate) fn to_be_paid(tx: &Tx<'_>, order_id: OrderId) -> Result<Option<Paymen
 
 /// All payments, newest first.
 pub(crate) fn all(tx: &Tx<'_>, limit: Limit, cursor: Option<Cursor>) -> Result<Page<PaymentView>, Error> {
-    views(tx, tx.scan::<Payment>().backward().page(limit, cursor)?)
+    views(tx, tx.scan_by::<PaymentByCreated>().backward().page(limit, cursor)?)
 }
 
 /// A user's payments, newest first.

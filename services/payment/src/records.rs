@@ -75,7 +75,8 @@ record! {
         updated_at: Timestamp,
     }
     unique PaymentByOrder = 251 (order_id);
-    index PaymentByUser = 252 (user_id);
+    index PaymentByUser = 252 (user_id, created_at);
+    index PaymentByCreated = 265 (created_at);
 }
 
 text_enum! {

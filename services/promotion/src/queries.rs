@@ -10,7 +10,10 @@ use promox_storage::{StoreError, Tx};
 
 use crate::api::{ListPromotions, ListUsage, PromotionView, UsageView};
 use crate::commands::uses::person_is_through;
-use crate::records::{Count, Promotion, PromotionByCampaign, PromotionByCode, PromotionByStatus, PromotionStatus, Use};
+use crate::records::{
+    Count, Promotion, PromotionByCampaign, PromotionByCode, PromotionByCreated, PromotionByStatus, PromotionStatus,
+    UseByTime,
+};
 use crate::rules::{self, Allowance, Counted, Rule, TOTAL};
 
 /// Uses of a promotion, and what they came to.
@@ -71,15 +74,15 @@ pub(crate) fn list(tx: &Tx<'_>, op: ListPromotions, currency: Currency) -> Resul
         (None, Some(status)) => {
             tx.scan_by::<PromotionByStatus>().prefix(status).backward().page_of(op.limit, op.cursor, keep)
         }
-        (None, None) => tx.scan::<Promotion>().backward().page_of(op.limit, op.cursor, keep),
+        (None, None) => tx.scan_by::<PromotionByCreated>().backward().page_of(op.limit, op.cursor, keep),
     }?;
     page.try_map(|row| view(tx, row, currency))
 }
 
-/// A page of a promotion's uses, newest order first.
+/// A page of a promotion's uses, newest first.
 pub(crate) fn usage(tx: &Tx<'_>, op: ListUsage) -> Result<Page<UsageView>, Error> {
     promotion(tx, op.id)?;
-    let page = tx.scan::<Use>().prefix(op.id).backward().page(op.limit, op.cursor)?;
+    let page = tx.scan_by::<UseByTime>().prefix(op.id).backward().page(op.limit, op.cursor)?;
     Ok(page.map(|it| UsageView {
         order_id: it.order_id,
         user_id: it.user_id,

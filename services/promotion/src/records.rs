@@ -39,9 +39,10 @@ record! {
         updated_at: Timestamp,
     }
     unique PromotionByCode = 531 (code_key);
-    index PromotionByStatus = 532 (status);
+    index PromotionByStatus = 532 (status, created_at);
     index PromotionByChange = 533 (changed);
-    index PromotionByCampaign = 534 (campaign_id);
+    index PromotionByCampaign = 534 (campaign_id, created_at);
+    index PromotionByCreated = 547 (created_at);
 }
 
 record! {
@@ -151,6 +152,7 @@ record! {
         used_at: Timestamp,
         released_at: Option<Timestamp>,
     }
+    index UseByTime = 548 (promotion_id, used_at);
 }
 
 record! {

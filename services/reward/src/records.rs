@@ -100,7 +100,7 @@ record! {
         /// What it counts there: its points, and those that are not there any more to be taken back.
         counted: i64,
     }
-    index EntryByUser = 624 (user_id);
+    index EntryByUser = 624 (user_id, created_at);
     index EntryByCount = 625 (counted_for, counted_at);
 }
 
@@ -337,5 +337,5 @@ record! {
         completed_at: Option<Timestamp>,
     }
     index RedemptionByDue = 643 (due_at);
-    index RedemptionByUser = 644 (user_id);
+    index RedemptionByUser = 644 (user_id, created_at);
 }
