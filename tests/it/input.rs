@@ -130,7 +130,9 @@ async fn every_body_is_checked_member_by_member() {
         assert!(pointed == ["/noSuchMember"] || pointed.iter().all(|it| known(it)), "{what}: {unknown}");
         if !operation.required().is_empty() {
             let empty = problem(&operation.send(&shop.admin, "{}").await, &[422], &what);
-            assert!(known(pointers(&empty)[0]), "{what}: {empty}");
+            for name in operation.required() {
+                assert!(pointers(&empty).contains(&format!("/{name}").as_str()), "{what}: {name} in {empty}");
+            }
         }
         checked += wrong_types(&shop, operation, &what).await;
     }
@@ -160,7 +162,39 @@ async fn wrong_types(shop: &Shop, operation: &Operation, what: &str) -> usize {
             assert!(pointers(&refused).iter().any(|it| it.starts_with(&pointer)), "{what}: {refused}");
         }
     }
+    let all_wrong: serde_json::Map<String, Value> = members.keys().map(|name| (name.clone(), json!([[[1]]]))).collect();
+    let answer = operation.send(&shop.admin, Value::Object(all_wrong).to_string()).await;
+    if answer.status != 404 || !operation.path.contains('{') {
+        let refused = problem(&answer, &[422], what);
+        for name in members.keys() {
+            let pointer = format!("/{name}");
+            assert!(pointers(&refused).iter().any(|it| it.starts_with(&pointer)), "{what}: no {name} in {refused}");
+        }
+    }
     members.len()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operations_answer_with_the_status_of_their_kind() {
+    let shop = Shop::start().await;
+    for operation in operations(&shop).await {
+        let good: Vec<&str> = operation.described["responses"]
+            .as_object()
+            .unwrap()
+            .keys()
+            .map(String::as_str)
+            .filter(|status| status.starts_with('2'))
+            .collect();
+        let fits: &[&str] = match operation.method.as_str() {
+            "GET" => &["200"],
+            "POST" => &["200", "201", "202", "204"],
+            "DELETE" => &["204", "202"],
+            _ => &["200", "204"],
+        };
+        let what = format!("{} {}: {good:?}", operation.method, operation.path);
+        assert!(!good.is_empty() && good.iter().all(|status| fits.contains(status)), "{what}");
+    }
+    shop.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

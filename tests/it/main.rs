@@ -26,6 +26,7 @@ mod demo;
 mod files;
 mod flash;
 mod gifts;
+mod idempotency;
 mod input;
 mod journal;
 mod kill;

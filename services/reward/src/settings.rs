@@ -116,8 +116,10 @@ pub struct RewardPatch {
     pub pending_days: Patch<u32>,
     /// Months after which points lapse; null for never.
     pub expiry_months: Patch<u32>,
-    /// Points for registering.
+    /// Points for a new customer, once.
     pub signup_bonus: Patch<u32>,
+    /// What the signup bonus is given for.
+    pub signup_bonus_on: Patch<SignupBonusOn>,
     /// Points for registering with somebody's code, and as many for them.
     pub referral_bonus: Patch<u32>,
     /// Points on one's birthday, once a year.
@@ -146,6 +148,7 @@ impl RewardSettings {
         patch.pending_days.replace(&mut after.pending_days, "/pendingDays", &mut faults);
         patch.expiry_months.apply(&mut after.expiry_months);
         patch.signup_bonus.replace(&mut after.signup_bonus, "/signupBonus", &mut faults);
+        patch.signup_bonus_on.replace(&mut after.signup_bonus_on, "/signupBonusOn", &mut faults);
         patch.referral_bonus.replace(&mut after.referral_bonus, "/referralBonus", &mut faults);
         patch.birthday_bonus.replace(&mut after.birthday_bonus, "/birthdayBonus", &mut faults);
         patch.min_share_percent.replace(&mut after.min_share_percent, "/minSharePercent", &mut faults);
