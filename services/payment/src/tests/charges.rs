@@ -183,3 +183,26 @@ async fn only_its_owner_and_who_may_see_a_payment() {
     assert_eq!((all[0]["orderId"].as_i64(), all.as_array().map(Vec::len)), (Some(1), Some(1)));
     assert!(!all.to_string().contains("tok_visa"));
 }
+
+#[tokio::test]
+async fn lists_go_by_time_whatever_the_ids_say() {
+    let shop = Shop::open();
+    let now = shop.node.clock.now();
+    for (order, ago) in [(1, 30), (2, 60), (3, 10)] {
+        let choice = promox_contract::payment::PaymentChoice {
+            method: "CARD".into(),
+            provider: None,
+            token: Some("tok_visa".into()),
+        };
+        let (order_id, amount, currency) = (OrderId(order), "1".parse().unwrap(), Currency::GBP);
+        let op = promox_contract::payment::TakePayment { order_id, amount, currency, choice, user_id: Some(OWNER) };
+        let cx = promox_kernel::Cx { now: now - Duration::from_secs(ago), ..shop.cx() };
+        shop.run(cx, op).await.unwrap();
+    }
+    let list = || ListPayments { order_id: None, limit: Limit::default(), cursor: None };
+    for cx in [shop.cx(), shop.user(OWNER)] {
+        let page = shop.run(cx, list()).await.unwrap();
+        assert_eq!(page.items.iter().map(|it| it.order_id.0).collect::<Vec<_>>(), [3, 1, 2]);
+    }
+    shop.verify();
+}
