@@ -150,11 +150,11 @@ record! {
 
 record! {
     /// An order whose payment was not decided a while after it was placed: it is looked after until that is.
-    pub(crate) struct UnpaidOrder in Ecommerce.unpaid_orders = 263, key(order_id: OrderId) {
+    pub(crate) struct UnpaidOrder in Ecommerce.unpaid_orders = 267, key(order_id: OrderId) {
         /// When somebody looks after it next.
         due_at: Timestamp,
     }
-    index UnpaidOrderByDue = 264 (due_at);
+    index UnpaidOrderByDue = 268 (due_at);
 }
 
 record! {
