@@ -17,6 +17,8 @@ use crate::records::{ProviderEvent, ProviderEventByTime, UnpaidOrder, UnpaidOrde
 const KEPT: Duration = Duration::from_hours(30 * 24);
 /// Webhooks that one run forgets.
 const BATCH: usize = 500;
+/// The smallest step of time.
+const INSTANT: Duration = Duration::from_micros(1);
 /// Unpaid orders that one run looks after.
 const ORDERS: usize = 64;
 /// The pause before an order is looked after again that could not be taken up.
@@ -70,7 +72,7 @@ impl Payments {
     /// for the order service to say: it leaves alone what is driven.
     async fn take_up_orders(&self, cx: &Cx) -> Result<bool, Error> {
         let due: Vec<UnpaidOrder> =
-            self.db.read(|tx| tx.scan_by::<UnpaidOrderByDue>().before(cx.now).collect(ORDERS)).await?;
+            self.db.read(|tx| tx.scan_by::<UnpaidOrderByDue>().before(cx.now + INSTANT).collect(ORDERS)).await?;
         if due.is_empty() {
             return Ok(false);
         }

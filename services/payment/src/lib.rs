@@ -108,8 +108,8 @@ impl Payments {
         vec![Arc::new(events::FollowOrders)]
     }
 
-    /// What it does by the clock: orders that stay unpaid, refunds that a provider has not answered, and old webhooks.
+    /// What it does by the clock: refunds that a provider has not answered, old webhooks, and orders that stay unpaid.
     pub fn jobs(self: &Arc<Self>) -> Vec<Job> {
-        vec![jobs::take_up_orders(self), jobs::settle_refunds(self), jobs::prune_events(self)]
+        vec![jobs::settle_refunds(self), jobs::prune_events(self), jobs::take_up_orders(self)]
     }
 }

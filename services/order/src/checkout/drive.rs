@@ -171,10 +171,10 @@ impl<'a> Driver<'a> {
         Err(Error::conflict("CART_CHANGED", "The cart changed while it was being ordered; look at it and order again."))
     }
 
-    /// Holds everything at once; a refusal leaves no order.
+    /// Holds everything at once; a refusal leaves no order. While something may still be held the saga stays, and goes on.
     async fn hold(&self, draft: &Draft) -> Result<(), Error> {
         let Some(order) = &draft.order else { return Ok(()) };
-        let Err(error) = hold::hold_all(self.cx, self.held.order_id, order).await else { return Ok(()) };
+        let Err(error) = hold::hold_all(self.cx, self.held.order_id, order).await? else { return Ok(()) };
         let held = self.held.clone();
         self.orders.db.write(self.cx, move |tx| steps::abandon(tx, &held)).await?;
         Err(error)

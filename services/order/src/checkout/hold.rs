@@ -53,8 +53,9 @@ impl Kept {
     }
 }
 
-/// Holds everything that an order wants, at once. On a refusal what was held is let go again.
-pub(crate) async fn hold_all(cx: &Cx, order_id: OrderId, order: &NewOrder) -> Result<(), Error> {
+/// Holds everything that an order wants, at once. After a refusal, which is the inner error, what was held is let go again; the
+/// outer error says that this did not work, so that something may still be held.
+pub(crate) async fn hold_all(cx: &Cx, order_id: OrderId, order: &NewOrder) -> Result<Result<(), Error>, Error> {
     let kept = Kept::wanted(order);
     let (user_id, extras) = (order.user_id, &order.extras);
     let buyer = || extras.buyer.clone().unwrap_or_default();
@@ -86,9 +87,9 @@ pub(crate) async fn hold_all(cx: &Cx, order_id: OrderId, order: &NewOrder) -> Re
     let (stock, uses, budgets, coupons, points, flash) = held;
     let stock_is_held = stock.as_ref().err().is_none_or(|error| !error.is_decided());
     let results = [stock, uses, budgets, coupons, points, flash];
-    let Some(error) = results.into_iter().find_map(Result::err) else { return Ok(()) };
+    let Some(error) = results.into_iter().find_map(Result::err) else { return Ok(Ok(())) };
     let_go(&cx.elevated(), order_id, kept, stock_is_held).await?;
-    Err(error)
+    Ok(Err(error))
 }
 
 /// Lets go of what an order to be may hold.
