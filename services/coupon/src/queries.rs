@@ -13,8 +13,8 @@ use promox_storage::{StoreError, Tx};
 
 use crate::api::{BatchView, CouponView, ListBatches, ListCoupons, ListRedemptions, RedemptionFilter, RedemptionView};
 use crate::records::{
-    Batch, BatchByCreated, BatchId, Coupon, CouponByPromotion, CouponStatus, Redemption, RedemptionByCode, RedemptionByEmail,
-    RedemptionByOtherEmail, RedemptionByReference, RedemptionByUser, RedemptionStatus,
+    Batch, BatchByCreated, BatchId, Coupon, CouponByPromotion, CouponStatus, Redemption, RedemptionByCode,
+    RedemptionByEmail, RedemptionByOtherEmail, RedemptionByReference, RedemptionByUser, RedemptionStatus,
 };
 use crate::rules::pattern::Pattern;
 use crate::rules::person::Redeemer;
