@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use promox_kernel::{Content, Cx, Download, Error};
-use promox_order::ExportHistory;
+use promox_order::{ExportHistory, HistoryFormat};
 use promox_product::{ExportFormat, ExportProducts};
 
 use super::{Common, transfer};
@@ -29,7 +29,7 @@ enum What {
         /// The file; it must not be there yet.
         file: PathBuf,
     },
-    /// Every order that was sold and every credit note, as NDJSON.
+    /// Every order and every credit note: CSV by the file's ending, else NDJSON.
     History {
         /// The file; it must not be there yet.
         file: PathBuf,
@@ -52,8 +52,14 @@ impl Export {
     async fn write(&self, cx: &Cx) -> Result<(), Exit> {
         let (What::Catalog { file } | What::History { file }) = &self.what;
         let asked = match &self.what {
-            What::Catalog { file } => cx.call(ExportProducts { format: Some(format(file)) }).await,
-            What::History { .. } => cx.call(ExportHistory {}).await,
+            What::Catalog { file } => {
+                let format = if is_csv(file) { ExportFormat::Csv } else { ExportFormat::Ndjson };
+                cx.call(ExportProducts { format: Some(format) }).await
+            }
+            What::History { .. } => {
+                let format = if is_csv(file) { HistoryFormat::Csv } else { HistoryFormat::Ndjson };
+                cx.call(ExportHistory { format: Some(format) }).await
+            }
         };
         let length = save(asked, file.clone()).await?;
         println!("{} has {length} bytes", file.display());
@@ -61,9 +67,8 @@ impl Export {
     }
 }
 
-fn format(file: &Path) -> ExportFormat {
-    let is_csv = file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"));
-    if is_csv { ExportFormat::Csv } else { ExportFormat::Ndjson }
+fn is_csv(file: &Path) -> bool {
+    file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"))
 }
 
 /// Writes what an operation streams into a new file.
@@ -107,7 +112,12 @@ C536379,D,Discount,-1,2010-12-01T09:41:00,27.50,14527
         for what in ["catalog", "history"] {
             run("import", &first, &[what, &text(&sales)]).unwrap();
         }
-        for (what, file) in [("catalog", "catalog.csv"), ("catalog", "catalog.ndjson"), ("history", "history.ndjson")] {
+        for (what, file) in [
+            ("catalog", "catalog.csv"),
+            ("catalog", "catalog.ndjson"),
+            ("history", "history.ndjson"),
+            ("history", "history.csv"),
+        ] {
             let (out, again) = (place(file), place(&format!("again-{file}")));
             run("export", &first, &[what, &text(&out)]).unwrap();
             assert!(run("export", &first, &[what, &text(&out)]).is_err(), "nothing is written over");

@@ -73,7 +73,7 @@ async fn catalog(promox: &Promox, cx: &Cx, path: &Path, file: File) -> Result<()
     }
     let body = transfer::body(path, file)?;
     let report = cx.call(ImportProducts { body }).await.map_err(refused)?;
-    print_products(&report);
+    print_report(&report);
     if report.failed > 0 && report.created + report.updated + report.skipped == 0 {
         return Err(Exit::data(format_args!("{}: no row could be taken", path.display())));
     }
@@ -96,7 +96,7 @@ async fn online_retail(promox: &Promox, cx: &Cx, file: File) -> Result<(), Exit>
     let items = rows.iter().map(|row| StockCount { sku: row.sku.clone(), on_hand: row.stock }).collect();
     let counted = cx.call(SetStock { items }).await.map_err(refused)?;
     print_read(&read);
-    print_products(&report);
+    print_report(&report);
     println!("{} stock counts, {} refused", rows.len(), counted.refused.len());
     Ok(())
 }
@@ -123,8 +123,7 @@ async fn history(cx: &Cx, path: &Path, file: File) -> Result<(), Exit> {
     let (orders, notes) = (&report.orders, &report.credit_notes);
     println!("{} orders with {} rows come to {}", orders.documents, orders.rows, orders.total);
     println!("{} credit notes with {} rows come to {}", notes.documents, notes.rows, notes.total);
-    print_counts(report.created, report.updated, report.skipped, report.failed);
-    print_errors(report.errors.iter().map(|error| (error.row, &error.detail, &error.code)));
+    print_report(&report.report);
     Ok(())
 }
 
@@ -136,7 +135,7 @@ fn print_read(read: &CatalogReport) {
     print_errors(read.errors.iter().map(|error| (error.row, &error.detail, &error.code)));
 }
 
-fn print_products(report: &ImportReport) {
+fn print_report(report: &ImportReport) {
     print_counts(report.created, report.updated, report.skipped, report.failed);
     print_errors(report.errors.iter().map(|error| (error.row, &error.detail, &error.code)));
 }

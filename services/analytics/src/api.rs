@@ -24,7 +24,7 @@ pub struct GetSummary {
 }
 operation! {
     GetSummary => Tabled<Summary>, "analytics.summary", Get "/api/analytics/dashboard/summary", Permission("analytics:read"), 200,
-    "What was sold in a period, and in the one before it. JSON, or CSV by Accept. Orders that were placed in it and are neither pending, failed nor cancelled count; refunds count by their dates, those of orders that do not count not at all."
+    "What was sold in a period, and in the one before it. JSON, or CSV by Accept. Orders that were placed in it and are neither pending, failed nor cancelled count; what of their revenue came back counts with them, the money that was given back by its own date."
 }
 
 text_enum! {
@@ -34,6 +34,7 @@ text_enum! {
         Revenue = "revenue",
         Discounts = "discounts",
         Refunds = "refunds",
+        Returned = "returned",
         NetRevenue = "netRevenue",
         AverageOrderValue = "averageOrderValue",
         ItemsSold = "itemsSold",

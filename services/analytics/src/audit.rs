@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use promox_contract::analytics::{COUNTED, CREDITED, FLASH_SALES, GIVEN_BACK};
+use promox_contract::analytics::{COUNTED, CREDITED, FLASH_SALES, REFUNDED, counted};
 use promox_contract::promotion::shares;
 use promox_kernel::{Amount, Timestamp};
 use promox_storage::{Audit, Database, Event, Record, Report, StoreError, Tx};
@@ -22,6 +22,7 @@ use crate::rules::members::{Members, place};
 use crate::rules::sold::{Products, Sold};
 
 const SUMS: &str = "analytics: every roll-up is the sum of its entries";
+const ENTERED: &str = "analytics: every refund is entered at its time";
 const FIRSTS: &str = "analytics: a customer has one first order";
 
 impl Audit for Analytics {
@@ -36,9 +37,12 @@ impl Audit for Analytics {
         let mut refunds = BTreeMap::<i64, Amount>::new();
         for row in tx.scan::<Refunded>().prefix(generation).rows() {
             let row = row?;
-            *refunds.entry(row.order_id).or_default() += row.amount;
+            let entry = tx.get::<Entry>(&(generation, row.at, EntryKind::Refund, row.order_id))?;
+            let entered = entry.map_or(Amount::ZERO, |entry| entry.measures.refunds);
+            report.check(ENTERED, entered == row.amount, || format!("order {} at {}", row.order_id, row.at));
+            *refunds.entry(row.order_id).or_default() += entered;
         }
-        refunds.into_iter().for_each(|(order, sum)| report.right(GIVEN_BACK, order, sum.0.normalize()));
+        refunds.into_iter().for_each(|(order, sum)| report.right(REFUNDED, order, sum.0.normalize()));
         let mut month = Month::new(generation);
         for entry in tx.scan::<Entry>().prefix(generation).rows() {
             let entry = entry?;
@@ -64,9 +68,9 @@ fn note_open(tx: &Tx<'_>, report: &mut Report, current: Option<&Generation>) -> 
             Some(News::Order(order)) => {
                 report.open(COUNTED, order);
                 report.open(FLASH_SALES, order);
+                report.open(REFUNDED, order);
             }
             Some(News::CreditNote(note)) => report.open(CREDITED, note),
-            Some(News::Refund { order, .. }) => report.open(GIVEN_BACK, order),
             _ => {}
         }
     }
@@ -77,7 +81,7 @@ fn note_open(tx: &Tx<'_>, report: &mut Report, current: Option<&Generation>) -> 
 fn state(report: &mut Report, entry: &Entry) {
     match entry.kind {
         EntryKind::Order => {
-            report.right(COUNTED, entry.subject, entry.measures.revenue.0.normalize());
+            report.right(COUNTED, entry.subject, counted(entry.measures.revenue, entry.measures.returned));
             let sales = shares(entry.campaign_sales.0.iter().map(|it| (it.campaign, it.cost)));
             if !sales.is_empty() {
                 report.right(FLASH_SALES, entry.subject, sales);
@@ -115,6 +119,7 @@ struct Rows {
     campaigns: usize,
     flash_sales: usize,
     firsts: usize,
+    refunds: usize,
 }
 
 /// What the entries of a month come to.
@@ -135,6 +140,7 @@ impl Month {
     fn add(&mut self, entry: &Entry) {
         self.deltas.count(entry, Sign::Plus);
         self.rows.firsts += usize::from(entry.measures.new_customers == 1);
+        self.rows.refunds += usize::from(entry.kind == EntryKind::Refund);
         let Some((chunk, place)) = entry.buyer.map(place) else { return };
         for level in Level::ALL {
             self.buyers.entry(((*level, level.floor(entry.at)), chunk)).or_default().insert(place);
@@ -202,6 +208,7 @@ impl Month {
             ("promotions", count::<PromotionRollup>(tx, generation)?, self.rows.promotions),
             ("campaigns", count::<CampaignRollup>(tx, generation)?, self.rows.campaigns),
             ("flash sales", count::<FlashRollup>(tx, generation)?, self.rows.flash_sales),
+            ("refunds", count::<Refunded>(tx, generation)?, self.rows.refunds),
             ("first orders", count::<First>(tx, generation)?, self.rows.firsts),
         ];
         for (what, found, want) in counts {

@@ -24,6 +24,8 @@ use crate::views::{
     CouponFigures, Figure, FlashFigures, PeriodFigures, PointFigures, ProductFigures, PromotionFigures, Summary,
 };
 
+/// Names that one read looks up.
+pub(crate) const NAMES: usize = 5_000;
 /// How many of the best the dashboard shows.
 const TOP: usize = 10;
 
@@ -64,6 +66,7 @@ fn figures(store: &Store, period: Period, sums: &Sums, liability: i64) -> Period
         revenue: store.told(it.revenue),
         discounts: store.told(it.discounts),
         refunds: store.told(it.refunds),
+        returned: store.told(it.returned),
         net_revenue: store.told(sums.net_revenue()),
         average_order_value: average(it.revenue, it.orders, store.currency),
         items_sold: it.items,
@@ -91,6 +94,7 @@ pub(crate) fn metric(store: &Store, metric: Metric, sums: &Sums) -> Figure {
         Metric::Revenue => told(it.revenue),
         Metric::Discounts => told(it.discounts),
         Metric::Refunds => told(it.refunds),
+        Metric::Returned => told(it.returned),
         Metric::NetRevenue => told(sums.net_revenue()),
         Metric::AverageOrderValue => Figure::Amount(Some(average(it.revenue, it.orders, store.currency))),
         Metric::ItemsSold => Figure::Count(it.items),
@@ -124,6 +128,7 @@ impl Analytics {
             revenue: now.revenue,
             discounts: now.discounts,
             refunds: now.refunds,
+            returned: now.returned,
             net_revenue: now.net_revenue,
             average_order_value: now.average_order_value,
             items_sold: now.items_sold,
@@ -147,22 +152,41 @@ impl Analytics {
         by: ProductOrder,
         most: usize,
     ) -> Result<Vec<ProductFigures>, Error> {
-        let best = best(sums.products().map(|(number, sold)| (number, *sold)).collect(), most, |sold| match by {
+        let worth = |sold: &Sold| match by {
             ProductOrder::Revenue => sold.revenue.0,
             ProductOrder::Quantity => Decimal::from(sold.units),
             ProductOrder::Orders => Decimal::from(sold.orders),
-        });
-        let found = |tx: &Tx<'_>| best.iter().map(|(number, _)| tx.get::<NumberedSku>(number)).collect();
-        let rows: Vec<Option<NumberedSku>> = self.promox.read::<_, StoreError, _>(found).await?;
-        let described = |(row, (_, sold)): (Option<NumberedSku>, &(i64, Sold))| {
-            let row = row?;
-            let product_id = row.product_id.map(ProductId);
-            let revenue = store.told(sold.revenue);
-            let (orders, quantity) = (sold.orders, sold.units);
-            Some(ProductFigures { sku: row.sku, product_id, name: row.name, orders, quantity, revenue })
         };
-        Ok(rows.into_iter().zip(&best).filter_map(described).collect())
+        let leading = leading(sums.products().map(|(number, sold)| (number, *sold)).collect(), most, |it| worth(&it.1));
+        let mut described = Vec::with_capacity(leading.len());
+        for some in leading.chunks(NAMES) {
+            let found = |tx: &Tx<'_>| some.iter().map(|(number, _)| tx.get::<NumberedSku>(number)).collect();
+            let rows: Vec<Option<NumberedSku>> = self.promox.read::<_, StoreError, _>(found).await?;
+            described.extend(rows.into_iter().zip(some).filter_map(|(row, (_, sold))| Some((row?, *sold))));
+        }
+        described.sort_by_cached_key(|(row, sold)| (Reverse(worth(sold)), row.sku.fold()));
+        described.truncate(most);
+        let figures = |(row, sold): (NumberedSku, Sold)| ProductFigures {
+            sku: row.sku,
+            product_id: row.product_id.map(ProductId),
+            name: row.name,
+            orders: sold.orders,
+            quantity: sold.units,
+            revenue: store.told(sold.revenue),
+        };
+        Ok(described.into_iter().map(figures).collect())
     }
+}
+
+/// Those of the greatest worth, in any order, with all that are worth as much as the least of them: which of equals come first
+/// is for their names to say, not for the numbers that they happen to have here.
+pub(crate) fn leading<T>(mut all: Vec<T>, most: usize, worth: impl Fn(&T) -> Decimal) -> Vec<T> {
+    if all.len() > most && most > 0 {
+        let (_, least, _) = all.select_nth_unstable_by_key(most - 1, |it| Reverse(worth(it)));
+        let least = worth(least);
+        all.retain(|it| worth(it) >= least);
+    }
+    all
 }
 
 /// Those of the greatest worth first, the lower number first among equals.

@@ -3,15 +3,13 @@
 use promox_contract::analytics::{VisitAdvanced, VisitStage};
 use promox_contract::coupon::{CouponRedeemed, CouponReleased, CouponsIssued};
 use promox_contract::order::{
-    CreditNoteImported, OrderCancelled, OrderConfirmed, OrderCreated, OrderFailed, OrderImported,
+    CreditNoteImported, OrderCancelled, OrderConfirmed, OrderCreated, OrderFailed, OrderImported, OrderRefunded,
+    OrderReturned,
 };
-use promox_contract::payment::PaymentRefunded;
-use promox_contract::promotion::PromotionApplied;
 use promox_contract::reward::{PointsAwarded, PointsExpired, PointsRedeemed, PointsRestored, PointsRevoked};
-use promox_kernel::{Amount, Timestamp};
+use promox_kernel::Timestamp;
 use promox_storage::{Event, StoreError};
 
-use crate::rules::counting::Use;
 use crate::rules::measures::Measures;
 
 /// What an event makes analytics do.
@@ -21,10 +19,6 @@ pub(crate) enum News {
     Order(i64),
     /// A credit note came or changed: its figures are read.
     CreditNote(i64),
-    /// Money of an order was given back.
-    Refund { order: i64, position: i64, at: Timestamp, amount: Amount },
-    /// A promotion was used by an order.
-    Applied { order: i64, told: Use },
     /// A coupon was redeemed.
     Redeemed { redemption: i64, at: Timestamp },
     /// A redemption was given back.
@@ -35,14 +29,8 @@ pub(crate) enum News {
 
 /// What an event of either log means; nothing, for most.
 pub(crate) fn news(event: &Event) -> Result<Option<News>, StoreError> {
-    if let Some(news) = of_orders(event)? {
+    if let Some(news) = of_orders(event) {
         return Ok(Some(news));
-    }
-    if event.is::<PromotionApplied>() {
-        let fact: PromotionApplied = event.fact()?;
-        let campaign = fact.campaign_id.map(|id| id.0);
-        let told = Use { promotion: fact.promotion_id.0, campaign, cost: fact.amount };
-        return Ok(Some(News::Applied { order: fact.order_id.0, told }));
     }
     if event.is::<CouponRedeemed>() {
         return Ok(Some(News::Redeemed { redemption: event.aggregate_id, at: event.occurred_at }));
@@ -53,24 +41,18 @@ pub(crate) fn news(event: &Event) -> Result<Option<News>, StoreError> {
     sum(event)
 }
 
-fn of_orders(event: &Event) -> Result<Option<News>, StoreError> {
+fn of_orders(event: &Event) -> Option<News> {
     let changes = event.is::<OrderCreated>()
         || event.is::<OrderConfirmed>()
         || event.is::<OrderImported>()
         || event.is::<OrderCancelled>()
-        || event.is::<OrderFailed>();
+        || event.is::<OrderFailed>()
+        || event.is::<OrderReturned>()
+        || event.is::<OrderRefunded>();
     if changes {
-        return Ok(Some(News::Order(event.aggregate_id)));
+        return Some(News::Order(event.aggregate_id));
     }
-    if event.is::<CreditNoteImported>() {
-        return Ok(Some(News::CreditNote(event.aggregate_id)));
-    }
-    if event.is::<PaymentRefunded>() {
-        let fact: PaymentRefunded = event.fact()?;
-        let (position, at) = (event.position, event.occurred_at);
-        return Ok(Some(News::Refund { order: fact.order_id.0, position, at, amount: fact.amount }));
-    }
-    Ok(None)
+    event.is::<CreditNoteImported>().then_some(News::CreditNote(event.aggregate_id))
 }
 
 fn sum(event: &Event) -> Result<Option<News>, StoreError> {

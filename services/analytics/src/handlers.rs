@@ -16,7 +16,7 @@ use crate::api::{
 };
 use crate::commands::deltas::Attributed;
 use crate::commands::{generations, visits};
-use crate::dashboard::{Store, metric};
+use crate::dashboard::{Store, leading, metric};
 use crate::queries::sums::Wanted;
 use crate::records::{Generation, GenerationStatus};
 use crate::rules::ratios::{CAMPAIGN_ROI, ROI, ratio, roi};
@@ -107,11 +107,13 @@ impl Handle<GetRfm> for Analytics {
         let buyers = self.buyers(period).await?;
         let mut ranked: Vec<(&Buyer, Scores)> = buyers.iter().zip(score(&buyers)).collect();
         let segments = segments(&store, &ranked);
-        ranked.sort_by_key(|(buyer, _)| (std::cmp::Reverse(buyer.revenue), buyer.number));
-        ranked.truncate(op.limit.get());
+        ranked = leading(ranked, op.limit.get(), |(buyer, _)| buyer.revenue.0);
         let numbers: Vec<i64> = ranked.iter().map(|(buyer, _)| buyer.number).collect();
         let names = self.customer_names(&numbers).await?;
-        let items = ranked.iter().zip(names).map(|((buyer, scores), name)| customer(&store, buyer, *scores, name));
+        let mut named: Vec<_> = ranked.iter().zip(names).collect();
+        named.sort_by(|(a, a_name), (b, b_name)| b.0.revenue.cmp(&a.0.revenue).then_with(|| a_name.cmp(b_name)));
+        named.truncate(op.limit.get());
+        let items = named.into_iter().map(|((buyer, scores), name)| customer(&store, buyer, *scores, name));
         Ok(Tabled::new(
             cx,
             Rfm {

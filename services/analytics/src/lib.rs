@@ -2,8 +2,8 @@
 //!
 //! Tables: `analytics_entries` (what each order, refund, credit note, redemption, point and visit adds at its time), the
 //! roll-ups of them by hour, day and month (`analytics_rollups`, `analytics_products`, `analytics_buyers`,
-//! `promotion_analytics`, `campaign_analytics`, `flash_sale_analytics`), `analytics_refunds`, `analytics_uses` and
-//! `analytics_firsts` (what entries follow from), `analytics_customers` and `analytics_skus` (their numbers),
+//! `promotion_analytics`, `campaign_analytics`, `flash_sale_analytics`), `analytics_refunds` and `analytics_firsts`
+//! (what entries follow from), `analytics_customers` and `analytics_skus` (their numbers),
 //! `analytics_visits` (visits that may still go on), `analytics_generations` (how far the event logs were followed).
 //!
 //! What always holds:
@@ -60,7 +60,6 @@ impl Analytics {
         records::Generation::TABLE,
         records::Entry::TABLE,
         records::Refunded::TABLE,
-        records::Applied::TABLE,
         records::First::TABLE,
         records::Rollup::TABLE,
         records::ProductRollup::TABLE,

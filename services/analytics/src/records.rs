@@ -70,18 +70,9 @@ record! {
 }
 
 record! {
-    /// Money that was given back of an order, whether the order counts or not.
-    pub(crate) struct Refunded in Promox.analytics_refunds = 664, key(generation: u32, order_id: i64, position: i64) {
-        at: Timestamp,
+    /// Money that was given back of an order at an instant, whether the order counts or not.
+    pub(crate) struct Refunded in Promox.analytics_refunds = 664, key(generation: u32, order_id: i64, at: Timestamp) {
         amount: Amount,
-    }
-}
-
-record! {
-    /// What a promotion cost with an order, by the promotion engine's books.
-    pub(crate) struct Applied in Promox.analytics_uses = 665, key(generation: u32, order_id: i64, promotion_id: i64) {
-        campaign_id: Option<i64>,
-        cost: Amount,
     }
 }
 
@@ -154,7 +145,7 @@ record! {
 }
 
 record! {
-    /// The number of a SKU, and what it was called when it was sold last.
+    /// The number of a SKU, and how it was written and called when it was sold last.
     pub(crate) struct NumberedSku in Promox.analytics_skus = 675, key(number: i64) {
         sku: Sku,
         product_id: Option<i64>,

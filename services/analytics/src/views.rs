@@ -51,10 +51,14 @@ pub struct PeriodFigures {
     pub revenue: Amount,
     /// What promotions took off their goods.
     pub discounts: Amount,
-    /// Money given back in it on orders that count, as it was paid, with tax and shipping, and imported credit notes of its
-    /// dates. Points that came back are no money.
+    /// Money given back in it, by its date and as it was paid, with tax and shipping, whatever became of the order; imported
+    /// credit notes among it. Points that came back are no money.
     pub refunds: Amount,
-    /// Revenue − refunds. Revenue is without tax and a refund is the money that went out, so a return takes its tax off too.
+    /// What of the revenue came back by now: the goods of returns, without tax and shipping. A refund of money alone counts the
+    /// same share of the revenue that was left of its order as it was of the money and points that were left of it. Never more
+    /// than the order's revenue, and all of it once everything is back.
+    pub returned: Amount,
+    /// Revenue − returned: an order that was given back whole comes to nothing.
     pub net_revenue: Amount,
     /// Revenue ÷ orders.
     pub average_order_value: Amount,
@@ -88,10 +92,14 @@ pub struct Summary {
     pub revenue: Amount,
     /// What promotions took off their goods.
     pub discounts: Amount,
-    /// Money given back in it on orders that count, as it was paid, with tax and shipping, and imported credit notes of its
-    /// dates. Points that came back are no money.
+    /// Money given back in it, by its date and as it was paid, with tax and shipping, whatever became of the order; imported
+    /// credit notes among it. Points that came back are no money.
     pub refunds: Amount,
-    /// Revenue − refunds. Revenue is without tax and a refund is the money that went out, so a return takes its tax off too.
+    /// What of the revenue came back by now: the goods of returns, without tax and shipping. A refund of money alone counts the
+    /// same share of the revenue that was left of its order as it was of the money and points that were left of it. Never more
+    /// than the order's revenue, and all of it once everything is back.
+    pub returned: Amount,
+    /// Revenue − returned: an order that was given back whole comes to nothing.
     pub net_revenue: Amount,
     /// Revenue ÷ orders.
     pub average_order_value: Amount,
@@ -128,6 +136,7 @@ impl Table for Summary {
             revenue: self.revenue,
             discounts: self.discounts,
             refunds: self.refunds,
+            returned: self.returned,
             net_revenue: self.net_revenue,
             average_order_value: self.average_order_value,
             items_sold: self.items_sold,
@@ -141,7 +150,7 @@ impl Table for Summary {
     }
 }
 
-fn figures(of: &PeriodFigures) -> [(&'static str, String); 20] {
+fn figures(of: &PeriodFigures) -> [(&'static str, String); 21] {
     [
         ("from", of.from.to_string()),
         ("to", of.to.to_string()),
@@ -149,6 +158,7 @@ fn figures(of: &PeriodFigures) -> [(&'static str, String); 20] {
         ("revenue", of.revenue.to_string()),
         ("discounts", of.discounts.to_string()),
         ("refunds", of.refunds.to_string()),
+        ("returned", of.returned.to_string()),
         ("netRevenue", of.net_revenue.to_string()),
         ("averageOrderValue", of.average_order_value.to_string()),
         ("itemsSold", of.items_sold.to_string()),

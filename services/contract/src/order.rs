@@ -313,17 +313,42 @@ pub struct OrderFigure {
     pub lines: Vec<FigureLine>,
     /// The sums.
     pub totals: Totals,
-    /// Promotions with an effect.
-    pub applied: Vec<AppliedPromotion>,
+    /// What each promotion with an effect cost, each once.
+    pub uses: Vec<FigureUse>,
     /// What of the goods' revenue (after discounts, without tax and shipping) went back: the units of returns, and for a
     /// refund of money alone the same share of the revenue that was left as it was of the money and points that were left.
     /// Never more than the revenue, and all of it once everything is back. `ORDER_RETURNED` and `ORDER_REFUNDED` tell of
     /// each change.
     pub returned: Amount,
+    /// Money that was given back, oldest first.
+    pub refunds: Vec<FigureRefund>,
     /// Whether it came from another system.
     pub imported: bool,
     /// When it was placed.
     pub placed_at: Timestamp,
+}
+
+/// A promotion of an order as projections count it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FigureUse {
+    /// Which.
+    pub promotion_id: crate::ids::PromotionId,
+    /// The campaign that it was of when it was used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub campaign_id: Option<crate::ids::CampaignId>,
+    /// What it took off goods and shipping, and gifts at their catalogue price.
+    pub cost: Amount,
+}
+
+/// Money that was given back of an order.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FigureRefund {
+    /// When.
+    pub at: Timestamp,
+    /// How much.
+    pub amount: Amount,
 }
 
 /// A line as projections count it.
@@ -487,7 +512,7 @@ pub struct OrderReturned {
     pub whole: Amount,
 }
 
-/// Money of an order went back without goods.
+/// Money of an order went back, whatever for and whatever became of the order.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OrderRefunded {

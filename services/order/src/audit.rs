@@ -1,6 +1,6 @@
 //! What orders can prove of themselves, and what they state for payments and stock to agree with.
 
-use promox_contract::analytics::{COUNTED, CREDITED};
+use promox_contract::analytics::{COUNTED, CREDITED, GIVEN_BACK, REFUNDED, counted};
 use promox_contract::inventory::{SOLD, SkuQuantity, units_out};
 use promox_contract::order::OrderStatus;
 use promox_contract::payment::{
@@ -19,6 +19,7 @@ use crate::commands::leaving;
 use crate::events::ORDER_NEWS;
 use crate::queries::net;
 use crate::records::{CreditNote, Leaver, Order, OrderItem, Return, ReturnByOrder, ReturnStatus, Saga};
+use crate::rules::states;
 
 /// How often a return may be tried before it counts as one that does not move: by then it has been tried for some minutes.
 const MOST_TRIES: i64 = 8;
@@ -113,14 +114,24 @@ fn check_order(order: &Order, lines: &[OrderItem], report: &mut Report) {
     let history = order.imported || !order.timeline.is_empty();
     report.check("an order has its history", history, tag);
     if !matches!(order.status, OrderStatus::Pending | OrderStatus::Failed | OrderStatus::Cancelled) {
-        let tax_inside = if inside { sum(|l| l.tax) } else { Amount::ZERO };
-        report.left(COUNTED, order.id, (order.subtotal - order.discount - tax_inside).0.normalize());
+        let revenue: Amount = lines.iter().map(|line| net(order, line)).sum();
+        report.left(COUNTED, order.id, counted(revenue, order.returned_net));
         benefits::state_counted(order, lines, report);
     }
-    if order.points_redeemed > 0 && !matches!(order.status, OrderStatus::Failed | OrderStatus::Cancelled) {
+    let refunded: Amount = order.refunds.iter().map(|refund| refund.amount).sum();
+    if !refunded.is_zero() {
+        report.left(REFUNDED, order.id, refunded.0.normalize());
+        if !order.imported {
+            report.right(GIVEN_BACK, order.id, refunded.0.normalize());
+        }
+    }
+    if order.points_redeemed > 0
+        && !order.imported
+        && !matches!(order.status, OrderStatus::Failed | OrderStatus::Cancelled)
+    {
         report.left(SPENT, order.id, order.points_redeemed);
     }
-    if order.points_earned > 0 && was_confirmed(order) {
+    if order.points_earned > 0 && !order.imported && was_confirmed(order) {
         report.left(EARNED, order.id, order.points_earned);
     }
 }
@@ -152,6 +163,11 @@ fn check_returns(order: &Order, lines: &[OrderItem], returns: &[Return], report:
     if order.imported || returns.iter().any(Return::is_settling) {
         return;
     }
+    report.check(
+        "order: of one that came back whole no revenue is left",
+        !whole || order.returned_net == revenue,
+        || format!("order {}: {} of {revenue}", order.id, order.returned_net),
+    );
     let live = was_confirmed(order);
     let ended = whole && money_is_back(order);
     report.check(
@@ -216,7 +232,7 @@ fn open_unheard(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
         } else {
             continue;
         };
-        [GAVE, PAID, DUE].into_iter().for_each(|invariant| report.open(invariant, order_id));
+        [GAVE, PAID, DUE, GIVEN_BACK].into_iter().for_each(|invariant| report.open(invariant, order_id));
     }
     Ok(())
 }
@@ -263,9 +279,7 @@ fn check_line(order: &Order, line: &OrderItem, report: &mut Report) {
     let shares: Amount = line.discounts.iter().map(|share| share.amount).sum();
     // Another system's discounts came without their promotions.
     report.check("order: a discount's shares sum to it", order.imported || shares == line.discount, tag);
-    let sent = line.delivered <= line.shipped && line.shipped + line.withdrawn <= line.quantity;
-    let back = line.withdrawn <= line.returned && line.returned - line.withdrawn <= line.shipped;
-    report.check("order: delivered ≤ shipped ≤ ordered, returned ≤ shipped or withdrawn", sent && back, tag);
+    report.check("order: delivered ≤ shipped ≤ ordered, returned ≤ shipped or withdrawn", states::units_fit(line), tag);
 }
 
 /// Of a person who is gone nothing is left in an order, and none of their orders is still to be sent to them.

@@ -3,15 +3,16 @@
 use promox_contract::order::{OrderRefunded, OrderStatus};
 use promox_contract::payment::{PaymentCaptured, PaymentFailed, PaymentOutcome, PaymentRefunded, PaymentStatus};
 use promox_contract::user::UserErased;
-use promox_kernel::{Amount, Error};
+use promox_kernel::{Amount, Error, Timestamp};
 use promox_storage::{Consumer, Event, Tx};
 
 use crate::checkout::steps::{note, note_payment_status, touch};
 use crate::checkout::{confirm_paid, note_failed_payment};
 use crate::commands::fulfil::finish;
 use crate::commands::{cancel, leaving, returns};
+use crate::exact::Exact;
 use crate::queries::items;
-use crate::records::{Order, Saga};
+use crate::records::{Order, OrderRefund, Saga};
 use crate::rules::states;
 
 /// The name of its place, which the auditor asks for too.
@@ -45,7 +46,7 @@ fn apply(tx: &mut Tx<'_>, event: &Event) -> Result<(), Error> {
     } else if event.is::<PaymentFailed>() {
         payment_failed(tx, &event.fact()?)
     } else if event.is::<PaymentRefunded>() {
-        refunded(tx, &event.fact()?)
+        refunded(tx, &event.fact()?, event.occurred_at)
     } else {
         leaving::erase(tx, event.fact::<UserErased>()?.user_id)
     }
@@ -67,8 +68,10 @@ fn captured(fact: &PaymentCaptured) -> PaymentOutcome {
 
 /// Money went back. What a return gave was counted with the return; a refund of money alone takes its share of the revenue. The
 /// order keeps its state, unless its goods are back too and this was the last of its money.
-fn refunded(tx: &mut Tx<'_>, fact: &PaymentRefunded) -> Result<(), Error> {
+fn refunded(tx: &mut Tx<'_>, fact: &PaymentRefunded, at: Timestamp) -> Result<(), Error> {
     let Some(mut order) = tx.get::<Order>(&fact.order_id)? else { return Ok(()) };
+    let for_return = fact.return_id.is_some();
+    order.refunds.0.push(OrderRefund { at: Exact(at), amount: fact.amount, for_return });
     let lines = items(tx, order.id)?;
     let whole = fact.refunded >= fact.captured;
     let status = if whole { PaymentStatus::Refunded } else { PaymentStatus::PartiallyRefunded };
@@ -80,11 +83,8 @@ fn refunded(tx: &mut Tx<'_>, fact: &PaymentRefunded) -> Result<(), Error> {
     let detail = format!("{} of {} given back.", fact.amount, fact.captured);
     note(&mut order, tx.now(), "REFUND", "DONE", &detail, "system");
     touch(tx, &mut order)?;
-    if fact.return_id.is_none() && !matches!(order.status, OrderStatus::Cancelled | OrderStatus::Failed) {
-        let (order_id, amount, currency) = (order.id, fact.amount, order.currency);
-        tx.emit(order_id, &OrderRefunded { order_id, amount, currency })?;
-    }
-    Ok(())
+    let (order_id, amount, currency) = (order.id, fact.amount, order.currency);
+    Ok(tx.emit(order_id, &OrderRefunded { order_id, amount, currency })?)
 }
 
 /// The money of a payment does not come. A checkout that waits for it ends; an order that was confirmed on it is cancelled,

@@ -1,12 +1,12 @@
 //! What others count: a customer's purchases, and orders and credit notes as projections and backtests read them.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use promox_contract::buyer::Buyer;
 use promox_contract::ids::OrderId;
 use promox_contract::order::{
-    CreditFigure, CreditFigureList, CreditFigures, FigureLine, FirstPaid, FirstPaidOrder, OrderFigure, OrderFigureList,
-    OrderFigures, OrderStatus, Purchases, PurchasesOf,
+    CreditFigure, CreditFigureList, CreditFigures, FigureLine, FigureRefund, FigureUse, FirstPaid, FirstPaidOrder,
+    OrderFigure, OrderFigureList, OrderFigures, OrderStatus, Purchases, PurchasesOf,
 };
 use promox_contract::payment::PaymentStatus;
 use promox_contract::user::AccountsOf;
@@ -161,11 +161,23 @@ fn figure(tx: &Tx<'_>, order: Order) -> Result<OrderFigure, Error> {
         prices_include_tax: order.prices_include_tax,
         lines,
         totals: totals(&order),
-        applied: order.details.0.applied,
+        uses: uses(&order),
+        refunds: order.refunds.iter().map(|it| FigureRefund { at: it.at.0, amount: it.amount }).collect(),
         returned: order.returned_net,
         imported: order.imported,
         placed_at: order.created_at,
     })
+}
+
+/// What each promotion of an order cost. What was taken from its budget goes before what it took off.
+fn uses(order: &Order) -> Vec<FigureUse> {
+    let mut uses = BTreeMap::new();
+    for it in &order.details.applied {
+        let none = || FigureUse { promotion_id: it.promotion_id, campaign_id: None, cost: Amount::ZERO };
+        uses.entry(it.promotion_id.0).or_insert_with(none).cost += it.amount + it.shipping_amount;
+    }
+    uses.extend(order.details.uses.iter().map(|it| (it.promotion_id.0, it.clone())));
+    uses.into_values().collect()
 }
 
 fn line(order: &Order, item: OrderItem) -> FigureLine {
@@ -190,13 +202,10 @@ fn line(order: &Order, item: OrderItem) -> FigureLine {
 
 /// Names the customer without naming the person.
 fn customer(order: &Order) -> String {
-    let imported = order.details.attributes.get("customer").map(|number| format!("customer:{number}"));
+    let imported = order.details.customer.clone();
     let account = order.user_id.map(|user| format!("user:{user}"));
     let guest = || order.email.as_ref().map(|email| format!("guest:{}", tokens::digest_hex(&email.normal())));
-    account
-        .or_else(|| imported.filter(|_| order.imported))
-        .or_else(guest)
-        .unwrap_or_else(|| format!("order:{}", order.id))
+    account.or(imported).or_else(guest).unwrap_or_else(|| format!("order:{}", order.id))
 }
 
 impl Handle<CreditFigures> for Orders {

@@ -9,6 +9,7 @@ mod benefits;
 mod checkout;
 mod commands;
 mod events;
+mod exact;
 mod figures;
 mod guesses;
 mod handlers;
@@ -39,7 +40,7 @@ use promox_storage::{Cache, Consumer, Db, Record, TableDef};
 
 pub use api::*;
 pub use events::OrderNews;
-pub use history::{ExportHistory, ImportOrders, ImportReport};
+pub use history::{ExportHistory, HistoryFormat, ImportOrders, OrderImportReport};
 pub use records::{FulfilmentId, FulfilmentStatus, ReturnId, ReturnStatus, TimelineEntry};
 pub use settings::{
     GetPayments, GetShipping, GetStore, GetTaxes, PatchPayments, PatchShipping, PatchStore, PatchTaxes, PaymentPatch,

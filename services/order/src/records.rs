@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use promox_contract::ids::{CampaignId, CartId, FlashSaleId, OrderId, PaymentId, ProductId, VariantId};
 use promox_contract::inventory::SkuQuantity;
-use promox_contract::order::OrderStatus;
+use promox_contract::order::{FigureUse, OrderStatus};
 use promox_contract::payment::PaymentStatus;
 use promox_contract::promotion::{AppliedPromotion, LineDiscount, RejectedPromotion};
 use promox_kernel::{Amount, Currency, Email, Json, Sealed, Sku, Timestamp, UserId, id, text_enum};
@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::Address;
 use crate::checkout::Draft;
+use crate::exact::Exact;
 
 id! {
     /// A parcel of an order.
@@ -57,6 +58,8 @@ record! {
         given_back: Amount,
         /// What of the goods' revenue went back, as the figures count it.
         returned_net: Amount,
+        /// Money that was given back, oldest first.
+        refunds: Json<Vec<OrderRefund>>,
         details: Json<OrderDetails>,
         timeline: Json<Vec<TimelineEntry>>,
         version: i64,
@@ -68,6 +71,17 @@ record! {
     index OrderByStatus = 203 (status, created_at);
     index OrderByCreated = 204 (created_at);
     index OrderByMailbox = 205 (mailbox, created_at);
+}
+
+/// Money of an order that was given back.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct OrderRefund {
+    pub(crate) at: Exact,
+    pub(crate) amount: Amount,
+    /// Whether it was for goods that came back, and not money alone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) for_return: bool,
 }
 
 /// What of an order is only shown.
@@ -86,9 +100,15 @@ pub(crate) struct OrderDetails {
     pub(crate) applied: Vec<AppliedPromotion>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) rejected: Vec<RejectedPromotion>,
+    /// What promotions with an effect cost by their own books, and for which campaign.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) uses: Vec<FigureUse>,
     /// What promotions multiply its points with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) points_multiplier: Option<Amount>,
+    /// The customer of an imported order as figures name it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) customer: Option<String>,
     /// Why it failed, as the provider says it.
     pub(crate) decline_code: Option<String>,
 }
@@ -267,6 +287,8 @@ record! {
     /// A credit note from another system.
     pub(crate) struct CreditNote in Ecommerce.credit_notes = 224, key(id: CreditNoteId) {
         number: String,
+        /// The customer's number in the other system.
+        customer: Option<String>,
         currency: Currency,
         total: Amount,
         lines: Json<Vec<CreditLine>>,

@@ -49,7 +49,7 @@ async fn fill(promox: &Promox, cx: &Cx) -> Result<(), Error> {
     let report = cx.call(ImportProducts { body: body("text/csv", CATALOG.to_owned()).await }).await?;
     whole(report.failed, report.errors.first().map(|error| &error.detail))?;
     stock(cx).await?;
-    let report = cx.call(ImportOrders { body: body("application/x-ndjson", dated(cx.now)?).await }).await?;
+    let report = cx.call(ImportOrders { body: body("application/x-ndjson", dated(cx.now)?).await }).await?.report;
     whole(report.failed, report.errors.first().map(|error| &error.detail))?;
     customer(cx).await?;
     promox.services().users.ensure_admin(cx, ADMIN.0, ADMIN.1).await?;

@@ -6,7 +6,7 @@ use promox_kernel::Timestamp;
 use promox_storage::{Record, StoreError, Tx};
 
 use crate::records::{
-    Applied, BuyerRollup, CampaignRollup, Entry, First, FlashRollup, Generation, GenerationStatus, ProductRollup,
+    BuyerRollup, CampaignRollup, Entry, First, FlashRollup, Generation, GenerationStatus, ProductRollup,
     PromotionRollup, Refunded, Rollup,
 };
 
@@ -85,7 +85,6 @@ pub(crate) fn sweep(tx: &mut Tx<'_>) -> Result<bool, StoreError> {
     let tables = [
         clear::<Entry>,
         clear::<Refunded>,
-        clear::<Applied>,
         clear::<First>,
         clear::<Rollup>,
         clear::<ProductRollup>,

@@ -1,20 +1,18 @@
 //! One batch of news into one generation: everything that follows from it, and its place in the log, in one transaction.
 //!
-//! What an order adds is a function of its figures, the uses of promotions and the refunds that are known. So it does not
-//! matter how often or in which batches the events come: the same events lead to the same rows.
+//! What an order adds is a function of its figures alone. So it does not matter how often or in which batches the events come:
+//! the same events lead to the same rows.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use promox_contract::order::{CreditFigure, FigureLine, OrderFigure};
-use promox_kernel::Timestamp;
+use promox_kernel::{Amount, Timestamp};
 use promox_storage::{Database, StoreError, Tx};
 
 use super::books::Books;
 use crate::events::News;
-use crate::records::{
-    Applied, Customer, CustomerByName, Entry, EntryKind, Generation, NumberedSku, NumberedSkuBySku, Refunded,
-};
-use crate::rules::counting::{self, CampaignSales, Flash, Use, Uses};
+use crate::records::{Customer, CustomerByName, Entry, EntryKind, Generation, NumberedSku, NumberedSkuBySku, Refunded};
+use crate::rules::counting::{self, CampaignSales, Flash, Uses};
 use crate::rules::measures::{Measures, plain};
 use crate::rules::sold::Products;
 
@@ -59,8 +57,8 @@ fn apply(tx: &mut Tx<'_>, generation: u32, batch: &Batch) -> Result<(), StoreErr
             orders.insert(order);
         }
     }
-    for order in orders {
-        settle_order(&mut books, order, batch.orders.get(&order), &numbers)?;
+    for order in orders.iter().filter_map(|order| batch.orders.get(order)) {
+        settle_order(&mut books, order, &numbers)?;
     }
     books.close()
 }
@@ -70,17 +68,6 @@ fn enter(books: &mut Books<'_, '_>, news: &News, batch: &Batch) -> Result<Option
     let generation = books.generation;
     match news {
         News::Order(order) => return Ok(Some(*order)),
-        News::Refund { order, position, at, amount } => {
-            let row = Refunded { generation, order_id: *order, position: *position, at: *at, amount: plain(*amount) };
-            books.tx.put(&row)?;
-            return Ok(Some(*order));
-        }
-        News::Applied { order, told } => {
-            let Use { promotion, campaign: campaign_id, cost } = *told;
-            let row = Applied { generation, order_id: *order, promotion_id: promotion, campaign_id, cost: plain(cost) };
-            books.tx.put(&row)?;
-            return Ok(Some(*order));
-        }
         News::CreditNote(id) => settle_note(books, *id, batch.notes.get(id))?,
         News::Redeemed { redemption, at } => {
             let measures = Measures { coupons_redeemed: 1, ..Measures::default() };
@@ -118,46 +105,31 @@ fn settle_note(books: &mut Books<'_, '_>, id: i64, figure: Option<&CreditFigure>
     books.replace(old.as_ref(), new.as_ref())
 }
 
-/// An order and its refunds are counted as they now are. What was imported has neither payments nor uses of promotions here.
+/// An order and its refunds are counted as they now are.
 fn settle_order(
     books: &mut Books<'_, '_>,
-    id: i64,
-    figure: Option<&OrderFigure>,
+    figure: &OrderFigure,
     numbers: &BTreeMap<String, i64>,
 ) -> Result<(), StoreError> {
+    let id = figure.id.0;
     let old = books.one_of(id, EntryKind::Order)?;
-    let imported = figure.is_some_and(|figure| figure.imported);
-    let mut new = match figure {
-        Some(figure) => of_order(books, figure, numbers)?,
-        None => old.clone(),
-    };
+    let mut new = of_order(books, figure, numbers)?;
     if let Some(new) = &mut new {
-        let told = if imported { Vec::new() } else { told_uses(books, id)? };
-        told.into_iter().for_each(|told| new.uses.record(told));
         let same = old.as_ref().filter(|old| (old.at, old.buyer) == (new.at, new.buyer));
         new.measures.new_customers = same.map_or(0, |old| old.measures.new_customers);
     }
     books.replace(old.as_ref(), new.as_ref())?;
-    if let Some(figure) = figure {
-        settle_placed(books, figure, new.is_some())?;
-    }
-    if imported { Ok(()) } else { settle_refunds(books, id, new.is_some()) }
+    settle_placed(books, figure, new.is_some())?;
+    settle_refunds(books, id, &counting::refunds(figure))
 }
 
 /// An order that was placed and does not count is an entry of its own; one that counts says so itself.
 fn settle_placed(books: &mut Books<'_, '_>, figure: &OrderFigure, order_counts: bool) -> Result<(), StoreError> {
-    let (generation, at, kind, id) = (books.generation, figure.placed_at, EntryKind::Placed, figure.id.0);
-    let old = books.tx.get::<Entry>(&(generation, at, kind, id))?;
+    let id = figure.id.0;
+    let old = books.one_of(id, EntryKind::Placed)?;
     let measures = Measures { placed: counting::placed(figure), ..Measures::default() };
-    let new = entry(generation, at, kind, id, measures);
+    let new = Entry { owner: Some(id), ..entry(books.generation, figure.placed_at, EntryKind::Placed, id, measures) };
     books.replace(old.as_ref(), Some(&new).filter(|new| !order_counts && !new.measures.is_empty()))
-}
-
-/// What the promotion engine's books say of an order.
-fn told_uses(books: &Books<'_, '_>, id: i64) -> Result<Vec<Use>, StoreError> {
-    let told = |row: Applied| Use { promotion: row.promotion_id, campaign: row.campaign_id, cost: row.cost };
-    let rows = books.tx.scan::<Applied>().prefix((books.generation, id)).rows();
-    rows.map(|row| row.map(told)).collect()
 }
 
 /// What an order adds, if it counts.
@@ -181,17 +153,38 @@ fn of_order(
     Ok(Some(Entry { owner: Some(figure.id.0), buyer, sold, uses, flash, campaign_sales, ..new }))
 }
 
-/// Refunds of an order that counts are entered at their dates; of one that does not, none: its revenue is gone already.
-fn settle_refunds(books: &mut Books<'_, '_>, id: i64, order_counts: bool) -> Result<(), StoreError> {
+/// Money that was given back is entered at its dates, whether its order counts or not.
+fn settle_refunds(
+    books: &mut Books<'_, '_>,
+    order_id: i64,
+    refunds: &BTreeMap<Timestamp, Amount>,
+) -> Result<(), StoreError> {
+    let generation = books.generation;
     let known: Vec<Refunded> =
-        books.tx.scan::<Refunded>().prefix((books.generation, id)).rows().collect::<Result<_, _>>()?;
-    for row in known {
-        let old = books.tx.get::<Entry>(&(books.generation, row.at, EntryKind::Refund, row.position))?;
-        let measures = Measures { refunds: row.amount, ..Measures::default() };
-        let new = entry(books.generation, row.at, EntryKind::Refund, row.position, measures);
-        books.replace(old.as_ref(), order_counts.then_some(&new))?;
+        books.tx.scan::<Refunded>().prefix((generation, order_id)).rows().collect::<Result<_, _>>()?;
+    for gone in known.iter().filter(|row| !refunds.contains_key(&row.at)) {
+        enter_refund(books, order_id, gone.at, None)?;
+        books.tx.delete::<Refunded>(&(generation, order_id, gone.at))?;
+    }
+    for (at, amount) in refunds {
+        let amount = plain(*amount);
+        enter_refund(books, order_id, *at, Some(amount))?;
+        books.tx.put(&Refunded { generation, order_id, at: *at, amount })?;
     }
     Ok(())
+}
+
+fn enter_refund(
+    books: &mut Books<'_, '_>,
+    order_id: i64,
+    at: Timestamp,
+    amount: Option<Amount>,
+) -> Result<(), StoreError> {
+    let generation = books.generation;
+    let old = books.tx.get::<Entry>(&(generation, at, EntryKind::Refund, order_id))?;
+    let new = amount
+        .map(|refunds| entry(generation, at, EntryKind::Refund, order_id, Measures { refunds, ..Measures::default() }));
+    books.replace(old.as_ref(), new.as_ref())
 }
 
 /// The number of a customer, given with the first order.
@@ -204,13 +197,17 @@ fn number_customer(tx: &mut Tx<'_>, name: &str) -> Result<i64, StoreError> {
     Ok(number)
 }
 
-/// The numbers of all SKUs of a batch, by their folded form. What a SKU was called last is noted.
+/// The numbers of all SKUs of a batch, by their folded form. How a SKU was written and called when it was sold last is noted;
+/// of two at one instant, by what they say and not by which is heard of first.
 fn number_products(tx: &mut Tx<'_>, batch: &Batch) -> Result<BTreeMap<String, i64>, StoreError> {
     let mut latest = BTreeMap::<String, (Timestamp, &FigureLine)>::new();
     for order in batch.orders.values().filter(|order| counting::counts(order.status)) {
         for line in &order.lines {
             let known = latest.entry(line.sku.fold()).or_insert((order.placed_at, line));
-            if order.placed_at > known.0 {
+            let is_later = |known: &(Timestamp, &FigureLine)| {
+                (order.placed_at, &line.name, line.sku.as_str()) > (known.0, &known.1.name, known.1.sku.as_str())
+            };
+            if is_later(known) {
                 *known = (order.placed_at, line);
             }
         }
@@ -230,13 +227,15 @@ fn number_product(tx: &mut Tx<'_>, line: &FigureLine, at: Timestamp) -> Result<i
         tx.insert(&NumberedSku { number, sku, product_id, name, named_at: at })?;
         return Ok(number);
     };
-    let mut now = NumberedSku { product_id: product_id.or(known.product_id), ..known.clone() };
-    if at > known.named_at {
-        now.name.clone_from(&line.name);
-        now.named_at = at;
+    let number = known.number;
+    let is_later = (at, &line.name, line.sku.as_str()) > (known.named_at, &known.name, known.sku.as_str());
+    let mut now = NumberedSku { product_id: known.product_id.or(product_id), ..known.clone() };
+    if is_later {
+        let (sku, name, product_id) = (line.sku.clone(), line.name.clone(), product_id.or(known.product_id));
+        now = NumberedSku { number, sku, product_id, name, named_at: at };
     }
-    if now != known {
+    if is_later || now != known {
         tx.put(&now)?;
     }
-    Ok(known.number)
+    Ok(number)
 }

@@ -8,6 +8,7 @@ use promox_storage::{StoreError, Tx};
 use super::{ENTRIES, Mark};
 use crate::Analytics;
 use crate::commands::generations;
+use crate::dashboard::NAMES;
 use crate::records::Customer;
 use crate::rules::period::Period;
 use crate::rules::rfm::Buyer;
@@ -32,10 +33,12 @@ impl Analytics {
     /// The names of customers, in the order given.
     pub(crate) async fn customer_names(&self, numbers: &[i64]) -> Result<Vec<String>, Error> {
         let name = |tx: &Tx<'_>, number: &i64| Ok(tx.get::<Customer>(number)?.map_or_else(String::new, |row| row.name));
-        Ok(self
-            .promox
-            .read(|tx| numbers.iter().map(|number| name(tx, number)).collect::<Result<_, StoreError>>())
-            .await?)
+        let mut names = Vec::with_capacity(numbers.len());
+        for some in numbers.chunks(NAMES) {
+            let read = |tx: &Tx<'_>| some.iter().map(|number| name(tx, number)).collect::<Result<Vec<_>, StoreError>>();
+            names.extend(self.promox.read(read).await?);
+        }
+        Ok(names)
     }
 }
 

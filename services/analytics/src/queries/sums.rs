@@ -57,7 +57,7 @@ impl Sums {
 
     /// What is left of the revenue.
     pub(crate) fn net_revenue(&self) -> Amount {
-        self.measures.revenue - self.measures.refunds
+        self.measures.revenue - self.measures.returned
     }
 
     /// Adds a piece of a period, from a mark on when a part of it is done; where to go on, when it is too much for one read.

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use promox_contract::analytics::below_list;
-use promox_contract::order::{FigureLine, OrderFigure, OrderStatus};
-use promox_kernel::Amount;
+use promox_contract::order::{FigureLine, FigureUse, OrderFigure, OrderStatus};
 use promox_kernel::encoding::{Column, ColumnType};
+use promox_kernel::{Amount, Timestamp};
 
 use super::measures::{Measures, plain};
 use super::sold::{Products, Sold};
@@ -38,20 +38,6 @@ impl Column for Uses {
             Some(Use { promotion: i64::take(input)?, campaign: Column::take(input)?, cost: Amount::take(input)? })
         };
         take_list(input, take).map(Self)
-    }
-}
-
-impl Uses {
-    /// What the promotion engine's books say of a promotion goes before what the order says.
-    pub(crate) fn record(&mut self, told: Use) {
-        match self.0.binary_search_by_key(&told.promotion, |it| it.promotion) {
-            Ok(at) => {
-                if let Some(known) = self.0.get_mut(at) {
-                    *known = told;
-                }
-            }
-            Err(at) => self.0.insert(at, told),
-        }
     }
 }
 
@@ -173,6 +159,7 @@ pub(crate) fn measures(order: &OrderFigure) -> Measures {
         items: order.lines.iter().map(|line| i64::from(line.quantity)).sum(),
         revenue: order.lines.iter().map(|line| revenue(line, inside)).sum(),
         discounts: order.totals.discount,
+        returned: order.returned,
         ..Measures::default()
     }
 }
@@ -190,14 +177,25 @@ pub(crate) fn sold(order: &OrderFigure, number: impl Fn(&FigureLine) -> Option<i
     Products(products.into_iter().collect())
 }
 
-/// The promotions that had an effect, as the order itself says.
+/// The promotions that had an effect.
 pub(crate) fn uses(order: &OrderFigure) -> Uses {
-    let mut uses = BTreeMap::<i64, Amount>::new();
-    for applied in &order.applied {
-        *uses.entry(applied.promotion_id.0).or_default() += applied.amount + applied.shipping_amount;
+    let told = |it: &FigureUse| Use {
+        promotion: it.promotion_id.0,
+        campaign: it.campaign_id.map(|id| id.0),
+        cost: plain(it.cost),
+    };
+    let mut uses: Vec<Use> = order.uses.iter().map(told).collect();
+    uses.sort_by_key(|it| it.promotion);
+    Uses(uses)
+}
+
+/// The money that was given back of an order, by when.
+pub(crate) fn refunds(order: &OrderFigure) -> BTreeMap<Timestamp, Amount> {
+    let mut refunds = BTreeMap::<Timestamp, Amount>::new();
+    for refund in &order.refunds {
+        *refunds.entry(refund.at).or_default() += refund.amount;
     }
-    let uses = uses.into_iter().map(|(promotion, cost)| Use { promotion, campaign: None, cost: plain(cost) });
-    Uses(uses.collect())
+    refunds
 }
 
 /// What was sold in flash sales.

@@ -78,8 +78,10 @@ measures! {
         revenue,
         /// What promotions took off the goods.
         discounts,
-        /// Money given back on orders that count, and credit notes.
+        /// Money given back, and credit notes.
         refunds,
+        /// What of the revenue came back.
+        returned,
     }
 }
 

@@ -2,19 +2,19 @@
 //! period are the naive sums over the orders as they then are.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
-use promox_contract::analytics::{COUNTED, CREDITED, FLASH_SALES, GIVEN_BACK, below_list};
-use promox_contract::ids::{CampaignId, FlashSaleId, OrderId, PaymentId, PromotionId};
-use promox_contract::order::{OrderFigure, OrderStatus};
-use promox_contract::payment::PaymentRefunded;
-use promox_contract::promotion::{PromotionApplied, shares};
-use promox_kernel::{Amount, Currency, Timestamp};
+use promox_contract::analytics::{COUNTED, CREDITED, FLASH_SALES, REFUNDED, below_list, counted};
+use promox_contract::ids::{CampaignId, FlashSaleId};
+use promox_contract::order::{FigureRefund, OrderFigure, OrderStatus};
+use promox_contract::promotion::shares;
+use promox_kernel::{Amount, Timestamp};
 use proptest::prelude::*;
 use rust_decimal::Decimal;
 
 use super::rebuilding::rows;
-use super::world::{World, applied, at, line, order};
+use super::world::{World, at, line, order, used};
 use crate::api::{GetState, Rebuild};
 use crate::queries::sums::Wanted;
 use crate::rules::counting::counts;
@@ -29,7 +29,7 @@ enum Act {
         minute: u32,
         micros: i64,
         lines: Vec<(u8, u32, i64)>,
-        promotion: Option<i64>,
+        promotion: Option<(i64, bool)>,
     },
     Cancel {
         id: i64,
@@ -44,14 +44,11 @@ enum Act {
         minute: u32,
         pence: i64,
     },
-    Use {
-        id: i64,
-        promotion: i64,
-        pence: i64,
-    },
     Follow,
     /// One turn of the work, wherever that ends: other acts come between the transactions of a rebuild.
     Turn,
+    /// One turn that nobody waits for any more after so many polls: what it had begun to write may still be written.
+    Abandon(u32),
     /// Begins a rebuild, or finds the one that runs.
     Rebuild,
     /// Another process takes the work up, knowing only what is written.
@@ -65,7 +62,7 @@ const MINUTES: u32 = 130_000;
 
 fn act() -> impl Strategy<Value = Act> {
     let lines = prop::collection::vec((0_u8..12, 1_u32..5, 1_i64..5_000), 1..4);
-    let placed = (1_i64..40, 0_u8..8, 0..MINUTES, 0_i64..3, lines, prop::option::of(1_i64..4));
+    let placed = (1_i64..40, 0_u8..8, 0..MINUTES, 0_i64..3, lines, prop::option::of((1_i64..4, any::<bool>())));
     prop_oneof![
         6 => placed.prop_map(|(id, customer, minute, micros, lines, promotion)| {
             Act::Order { id, customer, minute, micros, lines, promotion }
@@ -73,9 +70,9 @@ fn act() -> impl Strategy<Value = Act> {
         2 => (1_i64..40).prop_map(|id| Act::Cancel { id }),
         2 => (1_i64..40, 0..MINUTES, 1_i64..500).prop_map(|(id, minute, pence)| Act::Refund { id, minute, pence }),
         1 => (1_i64..6, 0..MINUTES, 1_i64..500).prop_map(|(id, minute, pence)| Act::Note { id, minute, pence }),
-        1 => (1_i64..40, 1_i64..4, 0_i64..500).prop_map(|(id, promotion, pence)| Act::Use { id, promotion, pence }),
         3 => Just(Act::Follow),
         3 => Just(Act::Turn),
+        2 => (0_u32..12).prop_map(Act::Abandon),
         1 => Just(Act::Rebuild),
         1 => Just(Act::Restart),
         2 => Just(Act::Sweep),
@@ -95,9 +92,7 @@ fn pence(pence: i64) -> Amount {
 #[derive(Debug, Default)]
 struct Model {
     orders: BTreeMap<i64, OrderFigure>,
-    refunds: Vec<(i64, Timestamp, Amount)>,
     notes: BTreeMap<i64, (Timestamp, Amount)>,
-    uses: BTreeMap<(i64, i64), Amount>,
 }
 
 impl Model {
@@ -118,7 +113,7 @@ impl Model {
                 });
                 let name = if customer == 0 { format!("order:{id}") } else { format!("user:{customer}") };
                 let mut new = order(id, &name, time(minute, micros), lines.collect());
-                new.applied = promotion.into_iter().map(|promotion| applied(promotion, "0.01")).collect();
+                new.uses = promotion.into_iter().map(|(id, of)| used(id, of.then_some(id % 2 + 1), "0.01")).collect();
                 self.orders.insert(id, new.clone());
                 world.order(new).await;
             }
@@ -128,38 +123,24 @@ impl Model {
                 world.order(order.clone()).await;
             }
             Act::Refund { id, minute, pence: amount } => {
-                let (when, amount) = (time(minute, 0), pence(amount));
-                self.refunds.push((id, when, amount));
-                let (payment_id, order_id) = (PaymentId(id), OrderId(id));
-                let fact = PaymentRefunded {
-                    payment_id,
-                    order_id,
-                    amount,
-                    refunded: amount,
-                    captured: amount,
-                    currency: Currency::GBP,
-                    return_id: None,
-                };
-                world.tell(&world.shop, when, id, fact).await;
+                let Some(order) = self.orders.get_mut(&id) else { return };
+                order.refunds.push(FigureRefund { at: time(minute, 0), amount: pence(amount) });
+                let revenue = order.totals.subtotal - order.totals.discount;
+                order.returned = (order.returned + pence(amount)).min(revenue);
+                world.refunded(order.clone()).await;
             }
             Act::Note { id, minute, pence: amount } => {
                 self.notes.insert(id, (time(minute, 0), pence(amount)));
                 world.note(id, -pence(amount), time(minute, 0)).await;
             }
-            Act::Use { id, promotion, pence: cost } => {
-                self.uses.insert((id, promotion), pence(cost));
-                let (promotion_id, campaign_id) = (PromotionId(promotion), Some(CampaignId(promotion % 2 + 1)));
-                let fact = PromotionApplied {
-                    promotion_id,
-                    campaign_id,
-                    order_id: OrderId(id),
-                    amount: pence(cost),
-                    user_id: None,
-                };
-                world.tell(&world.promox, time(0, 0), promotion, fact).await;
-            }
             Act::Follow => world.follow().await,
             Act::Turn => drop(world.analytics.follow(&world.cx()).await.unwrap()),
+            Act::Abandon(polls) => {
+                let cx = world.cx();
+                let mut turn = Box::pin(world.analytics.follow(&cx));
+                let mut context = Context::from_waker(Waker::noop());
+                let _ = (0..polls).any(|_| turn.as_mut().poll(&mut context).is_ready());
+            }
             Act::Rebuild => drop(world.call(Rebuild {}).await.unwrap()),
             Act::Restart => world.restart(),
             Act::Sweep => {
@@ -188,6 +169,7 @@ struct Naive {
     items: i64,
     revenue: Amount,
     refunds: Amount,
+    returned: Amount,
     new: i64,
     returning: i64,
     products: BTreeMap<String, (i64, i64, Amount)>,
@@ -205,14 +187,14 @@ impl Naive {
             orders.iter().map(|it| it.customer.as_str()).filter(|name| firsts.contains_key(name)).collect();
         let is_new = |name: &&&str| within(firsts[**name].0);
         let new = buyers.iter().filter(is_new).count();
-        let counted = |id: &i64| model.orders.get(id).is_some_and(|order| counts(order.status));
-        let refunds = model.refunds.iter().filter(|(id, at, _)| within(*at) && counted(id)).map(|(_, _, sum)| *sum);
+        let refunds = model.orders.values().flat_map(|it| &it.refunds).filter(|it| within(it.at)).map(|it| it.amount);
         let notes = model.notes.values().filter(|(at, _)| within(*at)).map(|(_, sum)| *sum);
         let mut naive = Self {
             orders: i64::try_from(orders.len()).unwrap(),
             items: orders.iter().flat_map(|it| &it.lines).map(|line| i64::from(line.quantity)).sum(),
             revenue: orders.iter().map(|it| goods(it)).sum(),
             refunds: refunds.chain(notes).sum(),
+            returned: orders.iter().map(|it| it.returned).sum(),
             new: i64::try_from(new).unwrap(),
             returning: i64::try_from(buyers.len() - new).unwrap(),
             products: BTreeMap::new(),
@@ -220,12 +202,12 @@ impl Naive {
             campaigns: BTreeMap::new(),
         };
         for order in orders {
-            naive.count(model, order, goods(order), &firsts);
+            naive.count(order, goods(order), &firsts);
         }
         naive
     }
 
-    fn count(&mut self, model: &Model, order: &OrderFigure, goods: Amount, firsts: &BTreeMap<&str, (Timestamp, i64)>) {
+    fn count(&mut self, order: &OrderFigure, goods: Amount, firsts: &BTreeMap<&str, (Timestamp, i64)>) {
         let mut seen = BTreeSet::new();
         for line in &order.lines {
             let (orders, units, sum) = self.products.entry(line.sku.fold()).or_default();
@@ -234,18 +216,14 @@ impl Naive {
             *sum += line.subtotal - line.discount;
         }
         let own = firsts.get(order.customer.as_str()) == Some(&(order.placed_at, order.id.0));
-        let mut costs: BTreeMap<i64, Amount> = order.applied.iter().map(|it| (it.promotion_id.0, it.amount)).collect();
-        let told: BTreeMap<i64, Amount> =
-            model.uses.range((order.id.0, 0)..(order.id.0, 99)).map(|((_, id), cost)| (*id, *cost)).collect();
-        costs.extend(&told);
-        for (id, cost) in costs {
-            let (orders, new, revenue, sum) = self.promotions.entry(id).or_default();
-            (*orders, *new, *revenue, *sum) = (*orders + 1, *new + i64::from(own), *revenue + goods, *sum + cost);
-        }
         let mut campaigns = BTreeMap::<i64, (i64, Amount)>::new();
-        for (id, cost) in told {
-            let (uses, sum) = campaigns.entry(id % 2 + 1).or_default();
-            (*uses, *sum) = (*uses + 1, *sum + cost);
+        for it in &order.uses {
+            let (orders, new, revenue, sum) = self.promotions.entry(it.promotion_id.0).or_default();
+            (*orders, *new, *revenue, *sum) = (*orders + 1, *new + i64::from(own), *revenue + goods, *sum + it.cost);
+            if let Some(campaign) = it.campaign_id {
+                let (uses, sum) = campaigns.entry(campaign.0).or_default();
+                (*uses, *sum) = (*uses + 1, *sum + it.cost);
+            }
         }
         let sales =
             order.lines.iter().filter_map(|line| Some((line.flash_sale_id?.0, line.campaign_id?.0, line.quantity)));
@@ -274,6 +252,7 @@ impl Naive {
             items: sums.measures.items,
             revenue: sums.measures.revenue,
             refunds: sums.measures.refunds,
+            returned: sums.measures.returned,
             new: sums.measures.new_customers,
             returning: sums.returning_customers(),
             products,
@@ -290,7 +269,7 @@ impl Naive {
 /// States what orders and payments would.
 fn states(model: &Model, report: &mut promox_storage::Report) {
     for order in model.counted() {
-        report.left(COUNTED, order.id, (order.totals.subtotal - order.totals.discount).0.normalize());
+        report.left(COUNTED, order.id, counted(order.totals.subtotal - order.totals.discount, order.returned));
         let sold = shares(order.lines.iter().filter_map(|line| {
             Some((line.campaign_id?.0, below_list(line.list_price, line.unit_price, line.quantity)))
         }));
@@ -301,16 +280,17 @@ fn states(model: &Model, report: &mut promox_storage::Report) {
     for (id, (_, sum)) in &model.notes {
         report.left(CREDITED, *id, (-*sum).0.normalize());
     }
-    let mut refunds = BTreeMap::<i64, Amount>::new();
-    model.refunds.iter().for_each(|(id, _, sum)| *refunds.entry(*id).or_default() += *sum);
-    refunds.into_iter().for_each(|(id, sum)| report.left(GIVEN_BACK, id, sum.0.normalize()));
+    for order in model.orders.values().filter(|order| !order.refunds.is_empty()) {
+        let sum: Amount = order.refunds.iter().map(|it| it.amount).sum();
+        report.left(REFUNDED, order.id, sum.0.normalize());
+    }
 }
 
 async fn check(acts: &[Act], ends: &[(u32, u32, i64)]) {
     let (mut world, mut model) = (World::new(), Model::default());
     for act in acts {
         model.act(&mut world, act).await;
-        if matches!(act, Act::Turn | Act::Sweep | Act::Restart) {
+        if matches!(act, Act::Turn | Act::Abandon(_) | Act::Sweep | Act::Restart) {
             assert_eq!(world.findings(|report| states(&model, report)), [], "{act:?}");
         }
     }

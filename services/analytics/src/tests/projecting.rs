@@ -1,14 +1,12 @@
 //! What orders, refunds, notes, uses, coupons and points come to.
 
 use promox_contract::coupon::{CouponRedeemed, CouponReleased, CouponsIssued};
-use promox_contract::ids::{CampaignId, FlashSaleId, OrderId, PaymentId, ProductId, PromotionId};
+use promox_contract::ids::{CampaignId, FlashSaleId, OrderId, ProductId, PromotionId};
 use promox_contract::order::OrderStatus;
-use promox_contract::payment::PaymentRefunded;
-use promox_contract::promotion::PromotionApplied;
 use promox_contract::reward::{PointsAwarded, PointsExpired, PointsFact, PointsRedeemed};
-use promox_kernel::{Amount, Currency, UserId};
+use promox_kernel::{Amount, UserId};
 
-use super::world::{World, amount, applied, at, line, order};
+use super::world::{World, amount, at, line, order, refund, used};
 use crate::api::{
     GetCampaignFigures, GetPromotionFigures, GetSummary, ListSeries, ListTopProducts, Metric, ProductOrder,
 };
@@ -17,19 +15,6 @@ use crate::views::{Figure, Summary};
 async fn summary(world: &World, from: &str, to: &str) -> Summary {
     let op = GetSummary { from: Some(from.to_owned()), to: Some(to.to_owned()) };
     world.call(op).await.unwrap().body
-}
-
-fn refund(order: i64, amount: Amount) -> PaymentRefunded {
-    let (payment_id, order_id) = (PaymentId(order), OrderId(order));
-    PaymentRefunded {
-        payment_id,
-        order_id,
-        amount,
-        refunded: amount,
-        captured: amount,
-        currency: Currency::GBP,
-        return_id: None,
-    }
 }
 
 #[tokio::test]
@@ -81,40 +66,49 @@ async fn tax_inside_a_price_is_no_revenue() {
 }
 
 #[tokio::test]
-async fn refunds_count_by_their_dates_and_only_with_their_orders() {
+async fn refunds_count_by_their_dates_and_what_came_back_with_its_order() {
     let world = World::new();
-    let sold = order(1, "user:1", at("2024-03-01T10:00:00Z"), vec![line(("A", 2, "10.00", "0"))]);
-    let undone = order(2, "user:2", at("2024-03-01T11:00:00Z"), vec![line(("A", 1, "10.00", "0"))]);
-    world.order(sold).await;
+    let mut sold = order(1, "user:1", at("2024-03-01T10:00:00Z"), vec![line(("A", 2, "10.00", "0"))]);
+    let mut undone = order(2, "user:2", at("2024-03-01T11:00:00Z"), vec![line(("A", 1, "10.00", "0"))]);
+    world.order(sold.clone()).await;
     world.order(undone.clone()).await;
-    world.tell(&world.shop, at("2024-03-05T10:00:00Z"), 1, refund(1, amount("10.00"))).await;
-    world.tell(&world.shop, at("2024-03-05T11:00:00Z"), 2, refund(2, amount("10.00"))).await;
+    sold.refunds = vec![refund(at("2024-03-05T10:00:00Z"), "11.90")];
+    sold.returned = amount("10.00");
+    undone.refunds = vec![refund(at("2024-03-05T11:00:00Z"), "4.00"), refund(at("2024-03-06T11:00:00Z"), "6.00")];
+    undone.returned = amount("10.00");
+    world.refunded(sold).await;
+    world.refunded(undone.clone()).await;
     world.follow().await;
-    assert_eq!(summary(&world, "2024-03-05", "2024-03-06").await.refunds.to_string(), "20.00");
+    let day = summary(&world, "2024-03-05", "2024-03-06").await;
+    let told = (day.refunds.to_string(), day.returned.to_string(), day.net_revenue.to_string());
+    assert_eq!(told, ("15.90".into(), "0.00".into(), "0.00".into()), "what came back counts with its order");
+    let day = summary(&world, "2024-03-01", "2024-03-02").await;
+    let told = (day.refunds.to_string(), day.returned.to_string(), day.net_revenue.to_string());
+    assert_eq!(told, ("0.00".into(), "20.00".into(), "10.00".into()));
     world.order(promox_contract::order::OrderFigure { status: OrderStatus::Cancelled, ..undone }).await;
     world.note(7, amount("-2.50"), at("2024-03-05T23:59:59.999999Z")).await;
     world.follow().await;
     let day = summary(&world, "2024-03-05", "2024-03-06").await;
-    assert_eq!((day.refunds.to_string(), day.net_revenue.to_string()), ("12.50".into(), "-12.50".into()));
+    assert_eq!(day.refunds.to_string(), "18.40", "the money of a cancelled order went out all the same");
     let all = summary(&world, "2024-03-01", "2024-04-01").await;
-    assert_eq!((all.revenue.to_string(), all.net_revenue.to_string()), ("20.00".into(), "7.50".into()));
+    let told = (all.revenue.to_string(), all.returned.to_string(), all.net_revenue.to_string());
+    assert_eq!(told, ("20.00".into(), "10.00".into(), "10.00".into()));
+    let op = ListSeries {
+        metric: Some(Metric::Returned),
+        granularity: Some("day".parse().unwrap()),
+        from: Some("2024-03-01".to_owned()),
+        to: Some("2024-03-03".to_owned()),
+    };
+    let values: Vec<Figure> = world.call(op).await.unwrap().body.items.iter().map(|point| point.value).collect();
+    assert_eq!(values, [Figure::Amount(Some(amount("10.00"))), Figure::Amount(Some(amount("0.00")))]);
 }
 
 #[tokio::test]
 async fn promotions_and_campaigns_have_their_cost_and_their_return() {
     let world = World::new();
     let mut sold = order(1, "user:1", at("2024-03-01T10:00:00Z"), vec![line(("A", 2, "10.00", "4.00"))]);
-    sold.applied = vec![applied(5, "4.00"), applied(6, "0.00")];
+    sold.uses = vec![used(5, None, "4.00"), used(6, Some(3), "2.00")];
     world.order(sold.clone()).await;
-    let (promotion_id, order_id) = (PromotionId(6), OrderId(1));
-    let fact = PromotionApplied {
-        promotion_id,
-        campaign_id: Some(CampaignId(3)),
-        order_id,
-        amount: amount("2.00"),
-        user_id: None,
-    };
-    world.tell(&world.promox, at("2024-03-01T10:00:01Z"), 6, fact).await;
     world.follow().await;
     let period = || (Some("2024-03-01".to_owned()), Some("2024-03-02".to_owned()));
     let (from, to) = period();
@@ -157,18 +151,11 @@ async fn a_campaign_has_what_its_flash_sales_sold() {
     let day = at("2024-03-01T10:00:00Z");
     let two = vec![flash(4, Some(3), 2, "9.00"), flash(5, Some(3), 1, "4.00"), line(("B", 1, "9.00", "0"))];
     world.order(order(1, "user:1", day, two)).await;
-    world.order(order(2, "user:2", day, vec![flash(4, Some(3), 1, "9.00"), flash(6, Some(7), 1, "6.00")])).await;
+    let mut second = order(2, "user:2", day, vec![flash(4, Some(3), 1, "9.00"), flash(6, Some(7), 1, "6.00")]);
+    second.uses = vec![used(6, Some(3), "2.00")];
+    world.order(second).await;
     let undone = order(3, "user:3", day, vec![flash(4, Some(3), 1, "9.00"), flash(8, None, 1, "9.00")]);
     world.order(undone.clone()).await;
-    let promotion_id = PromotionId(6);
-    let fact = PromotionApplied {
-        promotion_id,
-        campaign_id: Some(CampaignId(3)),
-        order_id: OrderId(2),
-        amount: amount("2.00"),
-        user_id: None,
-    };
-    world.tell(&world.promox, day, 6, fact).await;
     world.follow().await;
     world.order(promox_contract::order::OrderFigure { status: OrderStatus::Cancelled, ..undone }).await;
     world.follow().await;

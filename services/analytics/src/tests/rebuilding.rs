@@ -2,13 +2,10 @@
 
 use std::time::Duration;
 
-use promox_contract::ids::{OrderId, PaymentId};
 use promox_contract::order::{OrderFigure, OrderStatus};
-use promox_contract::payment::PaymentRefunded;
-use promox_kernel::Currency;
 use promox_storage::{Database, Direction, Engine as _, KeyRange};
 
-use super::world::{World, amount, applied, at, line, order};
+use super::world::{World, amount, at, line, order, refund, used};
 use crate::Analytics;
 use crate::api::{GetState, GetSummary, Rebuild};
 
@@ -37,23 +34,16 @@ async fn a_rebuild_makes_the_same_rows_and_takes_their_place() {
             placed,
             vec![line(("A", 1, "1.01", "0.01")), line(("B", 2, "3.00", "0"))],
         );
-        sold.applied = vec![applied(1 + id % 3, "0.01")];
+        sold.uses = vec![used(1 + id % 3, Some(1), "0.01")];
         world.order(sold).await;
     }
     world.follow().await;
     for id in [3_i64, 50, 77] {
-        let sold: OrderFigure = world.played.orders.lock()[&id].clone();
-        let (payment_id, order_id, amount) = (PaymentId(id), OrderId(id), amount("0.50"));
-        let fact = PaymentRefunded {
-            payment_id,
-            order_id,
-            amount,
-            refunded: amount,
-            captured: amount,
-            currency: Currency::GBP,
-            return_id: None,
-        };
-        world.tell(&world.shop, at("2024-03-12T10:00:00Z"), id, fact).await;
+        let mut sold: OrderFigure = world.played.orders.lock()[&id].clone();
+        sold.refunds = vec![refund(at("2024-03-12T10:00:00Z"), "0.50")];
+        sold.returned = amount("0.40");
+        world.refunded(sold.clone()).await;
+        world.follow().await;
         world.order(OrderFigure { status: OrderStatus::Cancelled, ..sold }).await;
         world.follow().await;
     }

@@ -9,11 +9,11 @@ use promox_contract::campaign::{CampaignStateList, CampaignStates};
 use promox_contract::flashsale::{DescribeFlashSales, FlashSaleDescription, FlashSaleDescriptions};
 use promox_contract::ids::{FlashSaleId, OrderId, PromotionId};
 use promox_contract::order::{
-    CreditFigure, CreditFigureList, CreditFigures, CreditNoteImported, FigureLine, OrderCancelled, OrderConfirmed,
-    OrderCreated, OrderFact, OrderFailed, OrderFigure, OrderFigureList, OrderFigures, OrderImported, OrderStatus,
-    StoreFacts, StoreProfile, Totals,
+    CreditFigure, CreditFigureList, CreditFigures, CreditNoteImported, FigureLine, FigureRefund, FigureUse,
+    OrderCancelled, OrderConfirmed, OrderCreated, OrderFact, OrderFailed, OrderFigure, OrderFigureList, OrderFigures,
+    OrderImported, OrderRefunded, OrderStatus, StoreFacts, StoreProfile, Totals,
 };
-use promox_contract::promotion::{AppliedPromotion, DescribePromotions, PromotionDescription, PromotionDescriptions};
+use promox_contract::promotion::{DescribePromotions, PromotionDescription, PromotionDescriptions};
 use promox_kernel::{
     Amount, Clock, Currency, Cx, Entropy, Error, Fact, Handle, Node, Op, Registry, Timestamp, register,
 };
@@ -162,6 +162,14 @@ impl World {
         }
     }
 
+    /// An order that money was given back of, as it now is.
+    pub(super) async fn refunded(&self, order: OrderFigure) {
+        let (order_id, currency) = (order.id, order.currency);
+        self.played.orders.lock().insert(order_id.0, order);
+        let told = OrderRefunded { order_id, amount: Amount::ZERO, currency };
+        self.tell(&self.shop, self.clock.now(), order_id.0, told).await;
+    }
+
     /// A credit note as it now is.
     pub(super) async fn note(&self, id: i64, total: Amount, issued_at: Timestamp) {
         self.played.notes.lock().insert(id, CreditFigure { id, total, issued_at });
@@ -227,21 +235,24 @@ pub(super) fn order(id: i64, customer: &str, placed_at: Timestamp, lines: Vec<Fi
             points_value: Amount::ZERO,
             total: subtotal - discount,
         },
-        applied: Vec::new(),
+        uses: Vec::new(),
         returned: Amount::ZERO,
+        refunds: Vec::new(),
         imported: false,
         placed_at,
     }
 }
 
-/// A promotion with an effect.
-pub(super) fn applied(promotion: i64, off: &str) -> AppliedPromotion {
-    AppliedPromotion {
+/// What a promotion of a campaign cost.
+pub(super) fn used(promotion: i64, campaign: Option<i64>, cost: &str) -> FigureUse {
+    FigureUse {
         promotion_id: PromotionId(promotion),
-        name: String::new(),
-        code: None,
-        coupon_code: None,
-        amount: amount(off),
-        shipping_amount: Amount::ZERO,
+        campaign_id: campaign.map(promox_contract::ids::CampaignId),
+        cost: amount(cost),
     }
+}
+
+/// Money that was given back.
+pub(super) fn refund(when: Timestamp, sum: &str) -> FigureRefund {
+    FigureRefund { at: when, amount: amount(sum) }
 }

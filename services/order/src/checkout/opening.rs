@@ -2,8 +2,9 @@
 //! them: in these every order waits for every other.
 
 use promox_contract::ids::OrderId;
-use promox_contract::order::{OrderConfirmed, OrderCreated, OrderStatus};
+use promox_contract::order::{FigureUse, OrderConfirmed, OrderCreated, OrderStatus};
 use promox_contract::payment::PaymentOutcome;
+use promox_contract::promotion::PromotionUse;
 use promox_kernel::{Error, Json, Reply as _, Response, Sealed, Timestamp};
 use promox_storage::Prepared;
 
@@ -110,6 +111,7 @@ fn pending_order(now: Timestamp, id: OrderId, new: NewOrder, draft: &Draft) -> O
         returned_points: 0,
         given_back: new.priced.currency.zero(),
         returned_net: new.priced.currency.zero(),
+        refunds: Json(Vec::new()),
         details: Json(OrderDetails {
             shipping_address: new.shipping_address,
             billing_address: new.billing_address,
@@ -119,8 +121,10 @@ fn pending_order(now: Timestamp, id: OrderId, new: NewOrder, draft: &Draft) -> O
             note: new.note,
             attributes: new.attributes,
             applied: new.priced.applied,
+            uses: new.extras.uses.iter().map(used).collect(),
             rejected: new.priced.rejected,
             points_multiplier: new.extras.points_multiplier,
+            customer: None,
             decline_code: None,
         }),
         timeline: Json(Vec::with_capacity(4)),
@@ -128,6 +132,10 @@ fn pending_order(now: Timestamp, id: OrderId, new: NewOrder, draft: &Draft) -> O
         created_at: now,
         updated_at: now,
     }
+}
+
+fn used(held: &PromotionUse) -> FigureUse {
+    FigureUse { promotion_id: held.promotion_id, campaign_id: held.campaign_id, cost: held.amount }
 }
 
 fn item(order_id: OrderId, number: u32, line: &LineView, extras: &Extras) -> OrderItem {

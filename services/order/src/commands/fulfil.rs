@@ -150,6 +150,10 @@ pub(crate) fn deliver(tx: &mut Tx<'_>, cx: &Cx, id: OrderId, fid: FulfilmentId) 
     fulfilment.status = FulfilmentStatus::Delivered;
     fulfilment.delivered_at = Some(tx.now());
     let mut order = order(tx, id)?;
+    if order.imported {
+        let message = "The parcels of an imported order are as the other system has them.";
+        return Err(reject::state("NOT_SHIPPABLE", message, order.status));
+    }
     let mut lines = items(tx, id)?;
     for item in fulfilment.items.iter() {
         let mut left = item.quantity;

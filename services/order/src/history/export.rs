@@ -1,210 +1,112 @@
-//! Writes what was sold, as it is read: orders in the order of their ids, then credit notes.
+//! Writes what was sold, as it is read: orders, oldest first, then credit notes.
 
 use bytes::Bytes;
 use promox_contract::order::OrderStatus;
-use promox_kernel::{Amount, BodyReader, BodySender, Download, Email, Error, Sku, Timestamp};
-use promox_storage::{Db, Reader, Tx};
-use rust_decimal::Decimal;
-use serde::Serialize;
+use promox_kernel::{BodyReader, BodySender, Cx, Download, Error};
+use promox_storage::{Db, Reader, StoreError, Tx};
 
+use super::HistoryFormat;
+use super::document::{self, Document};
+use super::table;
 use crate::queries;
-use crate::records::{CreditLine, CreditNote, Order, OrderItem};
+use crate::records::{CreditNoteByIssued, Fulfilment, FulfilmentByOrder, Order, OrderByCreated, Return, ReturnByOrder};
 
 /// Bytes that are sent at once.
 const CHUNK: usize = 64 << 10;
 
+/// The format that is asked for by name, or else by `Accept`.
+pub(crate) fn format(cx: &Cx, named: Option<HistoryFormat>) -> Result<HistoryFormat, Error> {
+    let formats = named.map_or_else(|| vec![HistoryFormat::Ndjson, HistoryFormat::Csv], |named| vec![named]);
+    let media_types: Vec<&str> = formats.iter().map(|format| media_type(*format)).collect();
+    let chosen = cx.prefers(&media_types)?;
+    Ok(formats.into_iter().find(|format| media_type(*format) == chosen).unwrap_or(HistoryFormat::Ndjson))
+}
+
+fn media_type(format: HistoryFormat) -> &'static str {
+    match format {
+        HistoryFormat::Csv => "text/csv",
+        HistoryFormat::Ndjson => "application/x-ndjson",
+    }
+}
+
 /// Starts an export of this moment on a blocking thread.
-pub(crate) fn export(db: &Db) -> Result<Download, Error> {
+pub(crate) fn export(db: &Db, format: HistoryFormat) -> Result<Download, Error> {
     let state = db.long_read()?;
     let (sender, reader) = BodyReader::pair();
     let database = db.database();
     tokio::task::spawn_blocking(move || {
         let state: &dyn Reader = &*state;
-        if let Err(error) = write(&Tx::unbounded(state, database), &sender) {
+        if let Err(error) = write(&Tx::unbounded(state, database), format, &sender) {
             sender.send_blocking(Err(error));
         }
     });
-    let file_name = Some("orders.ndjson".to_owned());
-    Ok(Download { file_name, ..Download::stream("application/x-ndjson", reader) })
+    let file_name = Some(format!("orders.{format}"));
+    Ok(Download { file_name, ..Download::stream(media_type(format), reader) })
 }
 
-/// A document as the import reads it.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Document<'a> {
-    number: &'a str,
-    date: Timestamp,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    customer: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    email: Option<&'a Email>,
-    lines: Vec<Line<'a>>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Line<'a> {
-    sku: &'a Sku,
-    name: &'a str,
-    quantity: i64,
-    unit_price: Amount,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    discount: Option<Amount>,
-}
-
-/// Whether an order counts as sold.
-fn is_sold(order: &Order) -> bool {
-    !matches!(order.status, OrderStatus::Pending | OrderStatus::Failed | OrderStatus::Cancelled)
-}
-
-fn write(tx: &Tx<'_>, sender: &BodySender) -> Result<(), Error> {
-    let mut out = Out { sender, buffer: Vec::with_capacity(CHUNK), wanted: true };
-    let mut orders = tx.scan::<Order>().rows();
+fn write(tx: &Tx<'_>, format: HistoryFormat, sender: &BodySender) -> Result<(), Error> {
+    let mut out = Out { sender, format, buffer: Vec::with_capacity(CHUNK), wanted: true };
+    if format == HistoryFormat::Csv {
+        out.record(table::header())?;
+    }
+    let mut orders = tx.scan_by::<OrderByCreated>().rows();
     while let Some(order) = orders.next().filter(|_| out.wanted) {
         let order = order?;
-        if is_sold(&order) {
-            let items = queries::items(tx, order.id)?;
-            out.document(&sold(&order, &items))?;
+        if order.status != OrderStatus::Pending {
+            out.document(&sold(tx, &order)?)?;
         }
     }
-    let mut notes = tx.scan::<CreditNote>().rows();
+    let mut notes = tx.scan_by::<CreditNoteByIssued>().rows();
     while let Some(note) = notes.next().filter(|_| out.wanted) {
-        out.document(&given_back(&note?))?;
+        out.document(&document::of_note(&note?))?;
     }
     out.flush();
     Ok(())
 }
 
+/// An order with all that belongs to it; parcels and returns in the order in which they happened.
+fn sold(tx: &Tx<'_>, order: &Order) -> Result<Document, StoreError> {
+    let items = queries::items(tx, order.id)?;
+    let parcels = tx.scan_by::<FulfilmentByOrder>().prefix(order.id).rows();
+    let mut parcels = parcels.collect::<Result<Vec<Fulfilment>, _>>()?;
+    parcels.sort_by_key(|row| (row.shipped_at, row.id));
+    let returns = tx.scan_by::<ReturnByOrder>().prefix(order.id).rows();
+    let mut returns = returns.collect::<Result<Vec<Return>, _>>()?;
+    returns.sort_by_key(|row| (row.decided_at, row.id));
+    Ok(document::of_order(order, &items, &parcels, &returns))
+}
+
 /// Lines on their way out, a chunk at a time.
 struct Out<'a> {
     sender: &'a BodySender,
+    format: HistoryFormat,
     buffer: Vec<u8>,
     /// Whether somebody still reads.
     wanted: bool,
 }
 
 impl Out<'_> {
-    fn document(&mut self, document: &Document<'_>) -> Result<(), Error> {
-        if document.lines.is_empty() {
-            return Ok(());
+    fn document(&mut self, document: &Document) -> Result<(), Error> {
+        match self.format {
+            HistoryFormat::Ndjson => {
+                serde_json::to_writer(&mut self.buffer, document).map_err(Error::internal)?;
+                self.buffer.push(b'\n');
+            }
+            HistoryFormat::Csv => table::rows(document)?.iter().try_for_each(|row| self.record(row))?,
         }
-        serde_json::to_writer(&mut self.buffer, document).map_err(Error::internal)?;
-        self.buffer.push(b'\n');
         if self.buffer.len() >= CHUNK {
             self.flush();
         }
         Ok(())
     }
 
+    fn record(&mut self, cells: impl IntoIterator<Item = impl AsRef<[u8]>>) -> Result<(), Error> {
+        let mut writer = csv::WriterBuilder::new().from_writer(&mut self.buffer);
+        writer.write_record(cells).map_err(Error::internal)?;
+        writer.flush().map_err(Error::internal)
+    }
+
     fn flush(&mut self) {
         self.wanted = self.sender.send_blocking(Ok(Bytes::from(std::mem::take(&mut self.buffer))));
-    }
-}
-
-fn sold<'a>(order: &'a Order, items: &'a [OrderItem]) -> Document<'a> {
-    Document {
-        number: &order.number,
-        date: order.created_at,
-        customer: order.details.attributes.get("customer").map(String::as_str),
-        email: order.email.as_ref(),
-        lines: items.iter().filter_map(|item| kept(order, item)).collect(),
-    }
-}
-
-/// What of a line the buyer kept, with its share of the line's discount.
-fn kept<'a>(order: &Order, item: &'a OrderItem) -> Option<Line<'a>> {
-    let quantity = item.quantity.checked_sub(item.returned).filter(|left| *left > 0)?;
-    let share = item.discount.0 * Decimal::from(quantity) / Decimal::from(item.quantity);
-    Some(Line {
-        sku: &item.sku,
-        name: &item.name,
-        quantity: i64::from(quantity),
-        unit_price: item.unit_price,
-        discount: Some(order.currency.round(share)).filter(|discount| !discount.is_zero()),
-    })
-}
-
-fn given_back(note: &CreditNote) -> Document<'_> {
-    Document {
-        number: &note.number,
-        date: note.issued_at,
-        customer: None,
-        email: None,
-        lines: note.lines.iter().map(credited).collect(),
-    }
-}
-
-fn credited(line: &CreditLine) -> Line<'_> {
-    Line { sku: &line.sku, name: &line.name, quantity: line.quantity, unit_price: line.unit_price, discount: None }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::Orders;
-    use crate::history::{ExportHistory, ImportOrders};
-    use crate::settings::StoreSettings;
-    use promox_kernel::{Body, Clock, Cx, Entropy, Node, Registry};
-    use promox_storage::{Cache, Database, MemoryEngine};
-    use std::time::Duration;
-
-    const HISTORY: &str = r#"{"number":"536365","date":"2010-12-01T08:26:00.000Z","customer":"17850","email":"a@example.com","lines":[{"sku":"85123A","name":"Holder","quantity":6,"unitPrice":"2.55"},{"sku":"71053","name":"Lantern","quantity":6,"unitPrice":"3.39","discount":"1.00"}]}
-{"number":"536366","date":"2010-12-01T08:28:00.000Z","lines":[{"sku":"22633","name":"Hand warmer","quantity":6,"unitPrice":"1.85"}]}
-{"number":"C536379","date":"2010-12-01T09:41:00.000Z","lines":[{"sku":"D","name":"Discount","quantity":-1,"unitPrice":"27.50"}]}
-"#;
-
-    fn shop() -> Cx {
-        let node = Node::new(Clock::manual(Timestamp::from_seconds(2_000_000_000)), Entropy::seeded(1));
-        let db = MemoryEngine::new().database(Database::Ecommerce);
-        let mut registry = Registry::default();
-        Orders::new(db, Cache::in_memory(), StoreSettings::default(), false).register(&mut registry);
-        node.install(registry);
-        Cx::system(&node, "test", Duration::from_secs(60))
-    }
-
-    async fn import(cx: &Cx, history: &str) -> crate::ImportReport {
-        let (sender, reader) = BodyReader::pair();
-        assert!(sender.send(Ok(Bytes::copy_from_slice(history.as_bytes()))).await);
-        drop(sender);
-        let body = Body { media_type: "application/x-ndjson".into(), reader: Some(reader), headers: Vec::new() };
-        cx.call(ImportOrders { body }).await.unwrap()
-    }
-
-    async fn exported(cx: &Cx) -> String {
-        let download = cx.call(ExportHistory {}).await.unwrap();
-        let promox_kernel::Content::Stream(_, reader) = download.content else { panic!("not a stream") };
-        String::from_utf8(reader.collect(1 << 20).await.unwrap()).unwrap()
-    }
-
-    #[tokio::test]
-    async fn what_is_exported_is_imported_as_it_was() {
-        let (first, second) = (shop(), shop());
-        let report = import(&first, HISTORY).await;
-        assert_eq!((report.created, report.failed, report.orders.rows), (3, 0, 3), "{report:?}");
-        assert_eq!(report.orders.total.to_string(), "45.74");
-        let out = exported(&first).await;
-        assert_eq!(out, HISTORY);
-        assert_eq!(import(&second, &out).await.created, 3);
-        assert_eq!(exported(&second).await, HISTORY);
-        assert_eq!(import(&second, &out).await.skipped, 3);
-    }
-
-    #[tokio::test]
-    async fn a_discount_is_at_most_its_line() {
-        let line = |number: &str, rest: &str| {
-            format!(
-                r#"{{"number":"{number}","date":"2010-12-01T08:26:00Z","lines":[{{"sku":"A","name":"A",{rest}}}]}}"#
-            )
-        };
-        let rows = [
-            line("1", r#""quantity":2,"unitPrice":"1.00","discount":"2.01""#),
-            line("2", r#""quantity":2,"unitPrice":"1.00","discount":"-0.01""#),
-            line("3", r#""quantity":2,"unitPrice":"1.00","discount":"0.001""#),
-            line("C4", r#""quantity":-2,"unitPrice":"1.00","discount":"1.00""#),
-            line("5", r#""quantity":2,"unitPrice":"1.00","discount":"2.00""#),
-        ];
-        let report = import(&shop(), &rows.join("\n")).await;
-        assert!(report.errors.iter().all(|error| error.code == "INVALID_DISCOUNT"), "{report:?}");
-        assert_eq!((report.created, report.failed, report.orders.total), (1, 4, Amount::ZERO));
     }
 }

@@ -1,26 +1,28 @@
 //! Past orders and credit notes, in from another system and out again, with the prices and dates they had.
 //!
-//! No stock, payment or message moves. A document is the rows that share its number; it is taken whole or replaced whole, and
-//! a row that cannot be right is reported and left out, never a reason to stop.
+//! No stock, payment or message moves. A document is taken whole or not at all, and replaced whole; what is wrong with one is
+//! reported and harms no other. What the export writes the import reads, so that an empty shop comes to the same figures by it.
 
+mod check;
+mod document;
 mod export;
 mod read;
+mod table;
 mod write;
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use promox_contract::import::RowError;
+use promox_contract::import::{ImportReport, RowError, RowOutcome};
 use promox_contract::store::write_amounts;
-use promox_kernel::{Amount, Body, Cx, Download, Error, Handle, json_reply, operation};
-use promox_storage::Lane;
+use promox_kernel::{Amount, Body, Cx, Download, Error, Handle, json_reply, operation, text_enum};
+use promox_storage::{Lane, Tx};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Orders;
 use crate::settings::Settings;
 
-/// Row errors that a report lists; more are only counted.
-const MOST_ERRORS: usize = 10_000;
 /// Rows that one transaction writes, about.
 const CHUNK_ROWS: usize = 2_000;
 /// How far the other system's clock, or its idea of a time zone, may be ahead of ours.
@@ -28,12 +30,20 @@ const CLOCKS_APART: Duration = Duration::from_hours(24);
 /// Documents that one transaction writes at most.
 const CHUNK_DOCUMENTS: usize = 200;
 
-/// Takes past orders and credit notes.
+/// Takes past orders and credit notes. A document is taken whole or not at all; one that was taken before is replaced whole.
 ///
-/// CSV: one line of a document a row, with the columns `number` (or `InvoiceNo`), `sku` (`StockCode`), `name` (`Description`),
-/// `quantity`, `date` (`InvoiceDate`), `unitPrice`, and optionally `customer` (`CustomerID`) and `email`; rows of a document
-/// stand together. NDJSON: a document a line, `{number,date,customer?,email?,lines:[{sku,name,quantity,unitPrice,discount?}]}`.
-/// A number that begins with C is a credit note, its quantities are negative. A date without a zone is the store's time.
+/// NDJSON: a document a line, `{type?,number,date,status?,userId?,customer?,email?,currency?,pricesIncludeTax?,lines:[{sku,
+/// name?,quantity,unitPrice,listPrice?,discount?,tax?,…}],shipping?,points?,total?,payment?,refunds?,shippingAddress?,
+/// billingAddress?,fulfilments?,returns?,appliedPromotions?,promotionUses?,channel?,note?,attributes?}`, as the export writes
+/// it. CSV: a line of a document a row, with the columns `number` (or `InvoiceNo`), `sku` (`StockCode`), `name`
+/// (`Description`), `quantity`, `date` (`InvoiceDate`), `unitPrice`, and optionally all others of the export; rows of a document
+/// stand together, and what is of the document as a whole is read from its first row.
+///
+/// `type` is `ORDER` or `CREDIT_NOTE`; where nothing says it, a number that begins with C with negative quantities is a credit
+/// note. Gifts and free orders are taken; in a file with the column `InvoiceNo`, as other systems write it, rows without a
+/// price are stock that was written down and are left out. A date without a zone is the store's time. What is left out is as in
+/// a sale that was paid and delivered, with prices that include their tax. Ids of accounts, products, promotions, campaigns and
+/// flash sales are those of the shop that the document comes from: figures go by them, and no account here sees the order.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ImportOrders {
@@ -43,43 +53,52 @@ pub struct ImportOrders {
     pub body: Body,
 }
 operation! {
-    ImportOrders => ImportReport, "order.import", Post "/api/orders/import", Permission("order:import"), 200,
+    ImportOrders => OrderImportReport, "order.import", Post "/api/orders/import", Permission("order:import"), 200,
     "Takes past orders and credit notes from another system.",
     stream ["text/csv", "application/x-ndjson"], body
 }
 
-/// Every order that was sold and every credit note, in the form that the import takes: NDJSON, oldest first.
+text_enum! {
+    /// How an export of orders is written.
+    HistoryFormat {
+        /// A line of a document a row.
+        Csv = "csv",
+        /// A document in JSON a line.
+        Ndjson = "ndjson",
+    }
+}
+
+/// Every order and every credit note in the form that the import takes, oldest first, the credit notes behind the orders.
 ///
-/// Goods only: shipping, tax on top and points are not in it, nor are units that came back. Orders that are not decided,
-/// failed or were cancelled are left out.
+/// With lines (gifts at zero among them), taxes, shipping, addresses, payment, refunds, points, promotions, parcels and approved
+/// returns, whatever became of the order. An order that is still being decided (PENDING) is left out, and so are the diary of
+/// an order and returns that were not approved. Imported into an empty shop it gives the same figures of orders, and the same
+/// export. Visits, coupons and points are counted from ledgers of their own, which are not in it.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct ExportHistory {}
-operation! { ExportHistory => Download, "order.export", Get "/api/orders/export", Permission("order:read"), 200, "Every order sold and every credit note, in the form that the import takes." }
+pub struct ExportHistory {
+    /// Left out, the header `Accept` chooses: `application/x-ndjson` or `text/csv`; `ndjson` when it leaves that open.
+    #[serde(default)]
+    pub format: Option<HistoryFormat>,
+}
+operation! { ExportHistory => Download, "order.export", Get "/api/orders/export", Permission("order:read"), 200, "Every order and every credit note, in the form that the import takes: NDJSON, or CSV by Accept or format." }
 
-/// What an import did.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// What an import of orders did. `created`, `updated` and `skipped` count documents, `failed` the faults that were found.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct ImportReport {
-    /// Documents that are new.
-    pub created: u64,
-    /// Documents that were there and differed.
-    pub updated: u64,
-    /// Documents that were there and are the same.
-    pub skipped: u64,
-    /// Rows that were left out.
-    pub failed: u64,
+pub struct OrderImportReport {
+    /// What became of the documents.
+    #[serde(flatten)]
+    pub report: ImportReport,
     /// Orders among the documents, and their rows and goods.
     pub orders: Part,
     /// Credit notes among them, and their rows and goods.
     pub credit_notes: Part,
-    /// Why rows were left out; the first 10,000.
-    pub errors: Vec<RowError>,
 }
-json_reply!(ImportReport);
+json_reply!(OrderImportReport);
 
 /// A part of an import.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Part {
     /// Documents.
@@ -90,90 +109,68 @@ pub struct Part {
     pub total: Amount,
 }
 
-impl ImportReport {
-    fn fail(&mut self, error: RowError) {
-        self.failed += 1;
-        if self.errors.len() < MOST_ERRORS {
-            self.errors.push(error);
-        }
-    }
-
-    fn count(&mut self, document: &read::Document) {
-        let part = if document.is_credit { &mut self.credit_notes } else { &mut self.orders };
+impl OrderImportReport {
+    fn count(&mut self, document: &check::Checked, outcome: RowOutcome) {
+        self.report.count(Ok(outcome));
+        let part = if document.is_credit() { &mut self.credit_notes } else { &mut self.orders };
         part.documents += 1;
-        part.rows += document.lines.len() as u64;
-        part.total += document.total();
+        part.rows += document.rows as u64;
+        part.total += document.goods();
     }
 }
 
 impl Handle<ImportOrders> for Orders {
-    async fn handle(&self, cx: &Cx, op: ImportOrders) -> Result<ImportReport, Error> {
+    async fn handle(&self, cx: &Cx, op: ImportOrders) -> Result<OrderImportReport, Error> {
         let settings = self.settings.get(&self.db).await?;
         // An import that ended half-way may have left orders.
-        let taken = |done: &Result<ImportReport, Error>| {
-            done.as_ref().map_or(true, |report| report.created + report.updated + report.skipped > 0)
+        let taken = |done: &Result<OrderImportReport, Error>| {
+            let written = |it: &ImportReport| it.created + it.updated + it.skipped > 0;
+            done.as_ref().map_or(true, |done| written(&done.report))
         };
         write_amounts(cx, settings.store.currency, self.import(cx, &settings, op), taken).await
     }
 }
 
 impl Orders {
-    async fn import(&self, cx: &Cx, settings: &Settings, op: ImportOrders) -> Result<ImportReport, Error> {
-        let currency = settings.store.currency;
+    async fn import(&self, cx: &Cx, settings: &Settings, op: ImportOrders) -> Result<OrderImportReport, Error> {
         let zone = jiff::tz::TimeZone::get(&settings.store.timezone).map_err(Error::internal)?;
-        let (sender, documents) = flume_pair();
-        let latest = cx.now + CLOCKS_APART;
-        let reading = tokio::task::spawn_blocking(move || read::read(op.body, &zone, currency, latest, &sender));
-        let mut report = ImportReport::default();
-        while let Ok(chunk) = documents.recv_async().await {
-            self.take_chunk(cx, chunk, currency, &mut report).await?;
+        let terms = check::Terms { currency: settings.store.currency, zone, latest: cx.now + CLOCKS_APART };
+        // Two chunks on their way, so that reading and writing overlap.
+        let (sender, chunks) = flume::bounded(2);
+        let reading = tokio::task::spawn_blocking(move || read::read(op.body, terms, sender));
+        let mut report = OrderImportReport::default();
+        while let Ok(chunk) = chunks.recv_async().await {
+            self.take_chunk(cx, chunk, &mut report).await?;
         }
         reading.await.map_err(Error::internal)??;
-        report.errors.sort_by_key(|error| error.row);
+        report.report.errors.sort_by_key(|error| error.row);
         Ok(report)
     }
 }
 
 impl Handle<ExportHistory> for Orders {
-    async fn handle(&self, _: &Cx, _: ExportHistory) -> Result<Download, Error> {
-        export::export(&self.db)
+    async fn handle(&self, cx: &Cx, op: ExportHistory) -> Result<Download, Error> {
+        export::export(&self.db, export::format(cx, op.format)?)
     }
 }
 
-/// Chunks on their way from the reader to the store: two, so that reading and writing overlap.
-fn flume_pair() -> (flume::Sender<read::Chunk>, flume::Receiver<read::Chunk>) {
-    flume::bounded(2)
-}
-
 impl Orders {
-    async fn take_chunk(
-        &self,
-        cx: &Cx,
-        chunk: read::Chunk,
-        currency: promox_kernel::Currency,
-        report: &mut ImportReport,
-    ) -> Result<(), Error> {
-        chunk.errors.into_iter().for_each(|error| report.fail(error));
-        let documents = std::sync::Arc::new(chunk.documents);
+    async fn take_chunk(&self, cx: &Cx, chunk: read::Chunk, report: &mut OrderImportReport) -> Result<(), Error> {
+        chunk.errors.into_iter().for_each(|error| report.report.refuse(error));
+        let documents = Arc::new(chunk.documents);
         let written = documents.clone();
-        let outcomes = self
-            .db
-            .write_in(cx, Lane::Bulk, move |tx| {
-                written.iter().map(|document| write::upsert(tx, document, currency)).collect::<Result<Vec<_>, Error>>()
-            })
-            .await?;
-        for (document, outcome) in documents.iter().zip(outcomes) {
+        let take = move |tx: &mut Tx<'_>| {
+            written.iter().map(|(_, document)| write::upsert(tx, document)).collect::<Result<Vec<_>, Error>>()
+        };
+        let outcomes = self.db.write_in(cx, Lane::Bulk, take).await?;
+        for ((row, document), outcome) in documents.iter().zip(outcomes) {
             match outcome {
-                write::Outcome::Created => report.created += 1,
-                write::Outcome::Updated => report.updated += 1,
-                write::Outcome::Same => report.skipped += 1,
-                write::Outcome::Taken => {
+                Some(outcome) => report.count(document, outcome),
+                None => {
                     let detail = format!("{} is an order that was placed here", document.number);
-                    report.fail(RowError::new(document.first_row, "NUMBER_TAKEN", detail));
-                    continue;
+                    report.report.refuse(RowError::new(*row, "NUMBER_TAKEN", detail));
                 }
             }
-            report.count(document);
         }
         Ok(())
     }

@@ -1,196 +1,68 @@
-//! Reads documents out of CSV or NDJSON, and says of every row that is left out why.
+//! Reads documents out of CSV or NDJSON, and says of every row that is refused why.
 
 use std::collections::HashSet;
 use std::io::{BufRead, BufReader, Read};
 
-use csv::StringRecord;
-use jiff::civil::DateTime;
-use jiff::tz::TimeZone;
+use csv::{ByteRecord, StringRecord};
 use promox_contract::import::RowError;
-use promox_kernel::{Amount, Body, BodyReader, Currency, Email, Error, Kind, Sku, Timestamp, bounded};
-use serde::Deserialize;
+use promox_kernel::{Body, BodyReader, Error, Kind};
+use serde_json::{Map, Value};
 
+use super::check::{self, Checked, Terms};
+use super::document::{Document, DocumentType};
+use super::table::{Row, Table};
 use super::{CHUNK_DOCUMENTS, CHUNK_ROWS};
 
 /// An NDJSON line at most.
 const LONGEST_LINE: usize = 4 << 20;
 
-/// A past order or credit note.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Document {
-    pub(crate) number: String,
-    pub(crate) is_credit: bool,
-    pub(crate) at: Timestamp,
-    pub(crate) customer: Option<String>,
-    pub(crate) email: Option<Email>,
-    pub(crate) first_row: u64,
-    pub(crate) lines: Vec<Line>,
-}
-
-/// A line of it; negative quantity on a credit note.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Line {
-    pub(crate) sku: Sku,
-    pub(crate) name: String,
-    pub(crate) quantity: i64,
-    pub(crate) unit_price: Amount,
-    /// Quantity × unit price.
-    pub(crate) subtotal: Amount,
-    /// What was taken off it.
-    pub(crate) discount: Amount,
-}
-
-impl Document {
-    pub(crate) fn subtotal(&self) -> Amount {
-        self.lines.iter().map(|line| line.subtotal).sum()
-    }
-
-    pub(crate) fn total(&self) -> Amount {
-        self.lines.iter().map(Line::total).sum()
-    }
-}
-
-impl Line {
-    pub(crate) fn total(&self) -> Amount {
-        self.subtotal - self.discount
-    }
-}
-
-/// Documents for one transaction, and the rows that were left out on the way.
+/// Documents for one transaction, and the rows that were refused on the way.
 #[derive(Debug, Default)]
 pub(crate) struct Chunk {
-    pub(crate) documents: Vec<Document>,
+    /// Each with its first row.
+    pub(crate) documents: Vec<(u64, Checked)>,
     pub(crate) errors: Vec<RowError>,
-    rows: usize,
+    weight: usize,
 }
 
-/// Reads the whole stream on a blocking thread. Nothing of it is later than `latest`: what is yet to be sold is no history.
-pub(crate) fn read(
-    body: Body,
-    zone: &TimeZone,
-    currency: Currency,
-    latest: Timestamp,
-    out: &flume::Sender<Chunk>,
-) -> Result<(), Error> {
+/// Reads the whole stream on a blocking thread.
+pub(crate) fn read(body: Body, terms: Terms, out: flume::Sender<Chunk>) -> Result<(), Error> {
     let Some(reader) = body.reader else { return Ok(()) };
-    let mut gather = Gather { currency, latest, out, chunk: Chunk::default(), open: None, seen: HashSet::new() };
+    let mut gather = Gather { terms, out, chunk: Chunk::default(), open: None, seen: HashSet::new() };
     if body.media_type == "application/x-ndjson" {
-        read_lines(reader, zone, &mut gather)?;
+        read_lines(reader, &mut gather)?;
     } else {
-        read_csv(reader, zone, &mut gather)?;
+        read_csv(reader, &mut gather)?;
     }
     gather.close();
     gather.flush();
     Ok(())
 }
 
-/// A row as it was written.
-struct Row {
-    number: String,
-    sku: String,
-    name: String,
-    quantity: String,
-    date: String,
-    unit_price: String,
-    discount: Option<Amount>,
-    customer: String,
-    email: String,
-}
-
-fn read_csv(reader: BodyReader, zone: &TimeZone, gather: &mut Gather<'_>) -> Result<(), Error> {
-    let mut csv = csv::ReaderBuilder::new().flexible(true).from_reader(reader);
-    let header = csv.headers().map_err(|error| unreadable(&error))?.clone();
-    let columns = Columns::of(&header)?;
-    let mut record = StringRecord::new();
+fn read_csv(reader: BodyReader, gather: &mut Gather) -> Result<(), Error> {
+    let mut csv = csv::ReaderBuilder::new().flexible(true).has_headers(false).from_reader(reader);
+    let mut record = ByteRecord::new();
+    csv.read_byte_record(&mut record).map_err(|error| unreadable(&error))?;
+    let header = StringRecord::from_byte_record_lossy(std::mem::take(&mut record));
+    let table = Table::of(&header)?;
     let mut row = 0;
-    loop {
+    while csv.read_byte_record(&mut record).map_err(|error| unreadable(&error))? {
         row += 1;
-        match csv.read_record(&mut record) {
-            Ok(false) => return Ok(()),
-            Ok(true) => gather.row(row, &columns.row(&record), zone),
-            Err(error) if error.is_io_error() => return Err(unreadable(&error)),
-            Err(error) => gather.fail(row, "UNREADABLE", error.to_string()),
+        let read = table.row(&record);
+        if table.passes_over(&read) {
+            gather.fail(row, "INVALID_PRICE", "without a price nothing was sold; the row is left out");
+        } else {
+            gather.row(row, read);
         }
     }
+    Ok(())
 }
 
 fn unreadable(error: &dyn std::fmt::Display) -> Error {
-    Error::new(Kind::Malformed, "MALFORMED_CSV", format!("The file cannot be read as CSV: {error}"))
+    Error::new(Kind::Malformed, "MALFORMED_CSV", format!("The file cannot be read: {error}"))
 }
 
-/// Where the columns stand.
-struct Columns([Option<usize>; 8]);
-
-impl Columns {
-    fn of(header: &StringRecord) -> Result<Self, Error> {
-        const NAMES: [&[&str]; 8] = [
-            &["number", "invoiceno"],
-            &["sku", "stockcode"],
-            &["name", "description"],
-            &["quantity"],
-            &["date", "invoicedate"],
-            &["unitprice", "price"],
-            &["customer", "customerid"],
-            &["email"],
-        ];
-        let find =
-            |names: &[&str]| header.iter().position(|column| names.contains(&column.trim().to_lowercase().as_str()));
-        let columns = NAMES.map(find);
-        let required = columns.iter().zip(NAMES).take(6);
-        for (column, names) in required {
-            if column.is_none() {
-                let name = names.first().copied().unwrap_or_default();
-                let message = format!("The header has no column \"{name}\".");
-                return Err(Error::new(Kind::Malformed, "MISSING_COLUMN", message).with("column", name));
-            }
-        }
-        Ok(Self(columns))
-    }
-
-    fn row(&self, record: &StringRecord) -> Row {
-        let mut cells =
-            self.0.iter().map(|column| column.and_then(|i| record.get(i)).unwrap_or_default().trim().to_owned());
-        let mut cell = || cells.next().unwrap_or_default();
-        Row {
-            number: cell(),
-            sku: cell(),
-            name: cell(),
-            quantity: cell(),
-            date: cell(),
-            unit_price: cell(),
-            discount: None,
-            customer: cell(),
-            email: cell(),
-        }
-    }
-}
-
-/// A document as NDJSON writes it.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct JsonDocument {
-    number: String,
-    date: String,
-    #[serde(default)]
-    customer: String,
-    #[serde(default)]
-    email: String,
-    lines: Vec<JsonLine>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct JsonLine {
-    sku: String,
-    #[serde(default)]
-    name: String,
-    quantity: i64,
-    unit_price: Amount,
-    #[serde(default)]
-    discount: Option<Amount>,
-}
-
-fn read_lines(reader: BodyReader, zone: &TimeZone, gather: &mut Gather<'_>) -> Result<(), Error> {
+fn read_lines(reader: BodyReader, gather: &mut Gather) -> Result<(), Error> {
     let mut reader = BufReader::new(reader);
     let mut line = Vec::new();
     let mut row = 0;
@@ -203,135 +75,102 @@ fn read_lines(reader: BodyReader, zone: &TimeZone, gather: &mut Gather<'_>) -> R
             return Ok(());
         }
         if read > LONGEST_LINE {
-            return Err(Error::new(
-                Kind::TooLarge,
-                "LINE_TOO_LONG",
-                format!("Line {row} is over {LONGEST_LINE} bytes."),
-            ));
+            let message = format!("Line {row} is over {LONGEST_LINE} bytes.");
+            return Err(Error::new(Kind::TooLarge, "LINE_TOO_LONG", message));
         }
         if line.iter().all(u8::is_ascii_whitespace) {
             continue;
         }
-        match serde_json::from_slice::<JsonDocument>(&line) {
+        match serde_json::from_slice::<Document>(&line) {
             Err(error) => gather.fail(row, "UNREADABLE", error.to_string()),
-            Ok(document) => gather.document(row, document, zone),
+            Ok(document) => gather.document(&document, &[row], row),
         }
     }
 }
 
-/// Gathers rows into documents and documents into chunks.
-struct Gather<'a> {
-    currency: Currency,
-    latest: Timestamp,
-    out: &'a flume::Sender<Chunk>,
-    chunk: Chunk,
-    open: Option<Document>,
-    seen: HashSet<String>,
+/// A document whose rows are being read.
+struct Open {
+    /// As it was written first.
+    number: String,
+    kind: String,
+    members: Map<String, Value>,
+    lines: Vec<Value>,
+    rows: Vec<u64>,
+    faults: Vec<RowError>,
 }
 
-impl Gather<'_> {
+/// Gathers rows into documents and documents into chunks.
+struct Gather {
+    terms: Terms,
+    out: flume::Sender<Chunk>,
+    chunk: Chunk,
+    open: Option<Open>,
+    seen: HashSet<(DocumentType, String)>,
+}
+
+impl Gather {
     fn fail(&mut self, row: u64, code: &str, detail: impl Into<String>) {
-        self.chunk.errors.push(RowError::new(row, code, detail));
+        self.refuse(vec![RowError::new(row, code, detail)]);
+    }
+
+    fn refuse(&mut self, errors: Vec<RowError>) {
+        self.chunk.errors.extend(errors);
         if self.chunk.errors.len() >= CHUNK_ROWS {
             self.flush();
         }
     }
 
-    fn document(&mut self, row: u64, document: JsonDocument, zone: &TimeZone) {
-        self.close();
-        if document.lines.is_empty() {
-            self.fail(row, "NO_LINES", format!("{} has no lines", document.number));
-        }
-        for line in document.lines {
-            let flat = Row {
-                number: document.number.clone(),
-                sku: line.sku,
-                name: line.name,
-                quantity: line.quantity.to_string(),
-                date: document.date.clone(),
-                unit_price: line.unit_price.to_string(),
-                discount: line.discount,
-                customer: document.customer.clone(),
-                email: document.email.clone(),
-            };
-            self.row(row, &flat, zone);
-        }
-        self.close();
-    }
-
-    fn row(&mut self, number: u64, row: &Row, zone: &TimeZone) {
-        if let Err((code, detail)) = self.take(number, row, zone) {
-            self.fail(number, code, detail);
-        }
-    }
-
-    fn take(&mut self, row_number: u64, row: &Row, zone: &TimeZone) -> Result<(), (&'static str, String)> {
-        let number = bounded(&row.number, 1, 40).map_err(|detail| ("INVALID_NUMBER", detail))?.to_uppercase();
-        if self.open.as_ref().is_none_or(|open| open.number != number) {
+    /// Takes a row: of the document that is open, or the first of the next one.
+    fn row(&mut self, at: u64, row: Row) {
+        let same = |open: &Open| open.number.eq_ignore_ascii_case(row.number.trim()) && open.kind == row.kind;
+        if !self.open.as_ref().is_some_and(same) {
             self.close();
         }
-        let is_credit = number.starts_with('C');
-        let line = self.line(row, is_credit)?;
-        if let Some(open) = &mut self.open {
-            open.lines.push(line);
-            return Ok(());
-        }
-        if self.seen.contains(&number) {
-            return Err(("NUMBER_TWICE", format!("{number} came before; rows of a document stand together")));
-        }
-        let at = date(&row.date, zone).ok_or_else(|| ("INVALID_DATE", format!("\"{}\" is no date", row.date)))?;
-        if at > self.latest {
-            return Err(("DATE_TO_COME", format!("\"{}\" is still to come", row.date)));
-        }
-        let email = match row.email.as_str() {
-            "" => None,
-            text => Some(text.parse().map_err(|detail| ("INVALID_EMAIL", detail))?),
-        };
-        let customer = Some(row.customer.clone()).filter(|customer| !customer.is_empty());
-        self.open = Some(Document { number, is_credit, at, customer, email, first_row: row_number, lines: vec![line] });
-        Ok(())
+        let Row { number, kind, members, line, faults } = row;
+        let open = self.open.get_or_insert_with(|| Open {
+            number: number.trim().to_owned(),
+            kind,
+            members,
+            lines: Vec::new(),
+            rows: Vec::new(),
+            faults: Vec::new(),
+        });
+        open.lines.push(Value::Object(line));
+        open.rows.push(at);
+        open.faults.extend(faults.into_iter().map(|(code, detail)| RowError::new(at, code, detail)));
     }
 
-    fn line(&self, row: &Row, is_credit: bool) -> Result<Line, (&'static str, String)> {
-        let sku: Sku = row.sku.parse().map_err(|detail| ("INVALID_SKU", detail))?;
-        let quantity: i64 = row
-            .quantity
-            .parse()
-            .map_err(|_| ("INVALID_QUANTITY", format!("\"{}\" is no whole number", row.quantity)))?;
-        if is_credit != (quantity < 0) || quantity == 0 {
-            let wanted = if is_credit { "negative on a credit note" } else { "positive on an order" };
-            return Err(("INVALID_QUANTITY", format!("{quantity}: quantities are {wanted}")));
-        }
-        let price: Amount = row.unit_price.parse().map_err(|detail| ("INVALID_PRICE", detail))?;
-        let unit_price = self.currency.exact(price).map_err(|detail| ("INVALID_PRICE", detail))?;
-        if unit_price.is_negative() || unit_price.is_zero() {
-            return Err(("INVALID_PRICE", format!("{unit_price}: prices are positive")));
-        }
-        let subtotal = unit_price.times(quantity).ok_or_else(|| ("AMOUNT_TOO_LARGE", "over 10^18".to_owned()))?;
-        let discount = self.discount(row, is_credit, subtotal)?;
-        let name = bounded(&row.name, 0, 500).map_err(|detail| ("INVALID_NAME", detail))?;
-        let name = if name.is_empty() { sku.to_string() } else { name };
-        Ok(Line { sku, name, quantity, unit_price, subtotal, discount })
-    }
-
-    /// What a line's discount is: at most the line, and nothing on a credit note, whose prices are what was given back.
-    fn discount(&self, row: &Row, is_credit: bool, subtotal: Amount) -> Result<Amount, (&'static str, String)> {
-        let discount = self.currency.exact(row.discount.unwrap_or_default());
-        let discount = discount.map_err(|detail| ("INVALID_DISCOUNT", detail))?;
-        let most = if is_credit { Amount::ZERO } else { subtotal };
-        if discount.is_negative() || discount > most {
-            return Err(("INVALID_DISCOUNT", format!("{discount} is not between 0 and {most}")));
-        }
-        Ok(discount)
-    }
-
+    /// The document that is open has all its rows.
     fn close(&mut self) {
-        if let Some(document) = self.open.take() {
-            self.seen.insert(document.number.clone());
-            self.chunk.rows += document.lines.len();
-            self.chunk.documents.push(document);
+        let Some(Open { mut members, lines, rows, faults, .. }) = self.open.take() else { return };
+        if !faults.is_empty() {
+            return self.refuse(faults);
         }
-        if self.chunk.rows >= CHUNK_ROWS || self.chunk.documents.len() >= CHUNK_DOCUMENTS {
+        let first = rows.first().copied().unwrap_or_default();
+        members.insert("lines".to_owned(), Value::Array(lines));
+        match serde_json::from_value::<Document>(Value::Object(members)) {
+            Err(error) => self.fail(first, "UNREADABLE", error.to_string()),
+            Ok(document) => self.document(&document, &rows, first),
+        }
+    }
+
+    /// Takes a document whole, or says what is wrong with which of its rows.
+    fn document(&mut self, document: &Document, rows: &[u64], first: u64) {
+        let checked = match check::check(document, &self.terms) {
+            Ok(checked) => checked,
+            Err(faults) => {
+                let row = |line: Option<usize>| line.and_then(|line| rows.get(line)).copied().unwrap_or(first);
+                let errors = faults.into_iter().map(|(line, code, detail)| RowError::new(row(line), code, detail));
+                return self.refuse(errors.collect());
+            }
+        };
+        if !self.seen.insert((check::kind(document), checked.number.clone())) {
+            let detail = format!("{} came before; rows of a document stand together", checked.number);
+            return self.fail(first, "NUMBER_TWICE", detail);
+        }
+        self.chunk.weight += checked.weight();
+        self.chunk.documents.push((first, checked));
+        if self.chunk.weight >= CHUNK_ROWS || self.chunk.documents.len() >= CHUNK_DOCUMENTS {
             self.flush();
         }
     }
@@ -340,14 +179,4 @@ impl Gather<'_> {
         // When nobody takes the chunk, the request is over and reading ends with its stream.
         let _ = self.out.send(std::mem::take(&mut self.chunk));
     }
-}
-
-/// RFC 3339, or a civil time in the store's zone.
-fn date(text: &str, zone: &TimeZone) -> Option<Timestamp> {
-    if let Ok(time) = text.parse::<Timestamp>() {
-        return Some(time);
-    }
-    let civil: DateTime = text.parse().ok()?;
-    let zoned = civil.to_zoned(zone.clone()).ok()?;
-    Some(Timestamp::from_jiff(zoned.timestamp()))
 }

@@ -1,164 +1,119 @@
 //! Writes a document: new, replaced whole, or left because it is the same.
 
 use promox_contract::ids::OrderId;
-use promox_contract::order::{CreditNoteImported, OrderImported, OrderStatus};
-use promox_kernel::{Currency, Error, Json};
+use promox_contract::import::RowOutcome;
+use promox_contract::order::{CreditNoteImported, OrderImported};
+use promox_kernel::Error;
 use promox_storage::Tx;
 
-use super::read::Document;
-use crate::checkout::steps::note;
+use super::check::{Checked, Content, Sale};
 use crate::queries;
 use crate::records::{
-    CreditLine, CreditNote, CreditNoteByNumber, CreditNoteId, Order, OrderByNumber, OrderDetails, OrderItem,
+    CreditNote, CreditNoteByNumber, CreditNoteId, Fulfilment, FulfilmentByOrder, FulfilmentId, Order, OrderByNumber,
+    OrderItem, Return, ReturnByOrder, ReturnId,
 };
 
-/// What became of a document.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    Created,
-    Updated,
-    Same,
-    /// The number is an order's that was placed here.
-    Taken,
+/// Takes a document; none when its number is an order's that was placed here.
+pub(crate) fn upsert(tx: &mut Tx<'_>, document: &Checked) -> Result<Option<RowOutcome>, Error> {
+    match &document.content {
+        Content::CreditNote(note) => credit_note(tx, note),
+        Content::Order(sale) => order(tx, sale),
+    }
 }
 
-/// Takes a document.
-pub(crate) fn upsert(tx: &mut Tx<'_>, document: &Document, currency: Currency) -> Result<Outcome, Error> {
-    if document.is_credit { credit_note(tx, document, currency) } else { order(tx, document, currency) }
-}
-
-fn credit_note(tx: &mut Tx<'_>, document: &Document, currency: Currency) -> Result<Outcome, Error> {
-    let old = tx.get_by::<CreditNoteByNumber>(document.number.clone())?;
-    let line = |line: &super::read::Line| CreditLine {
-        sku: line.sku.clone(),
-        name: line.name.clone(),
-        quantity: line.quantity,
-        unit_price: line.unit_price,
-        total: line.total(),
+fn credit_note(tx: &mut Tx<'_>, note: &CreditNote) -> Result<Option<RowOutcome>, Error> {
+    let old = tx.get_by::<CreditNoteByNumber>(note.number.clone())?;
+    let id = match &old {
+        Some(old) => old.id,
+        None => CreditNoteId(tx.next_id::<CreditNote>()?),
     };
-    let new = CreditNote {
-        id: match &old {
-            Some(old) => old.id,
-            None => CreditNoteId(tx.next_id::<CreditNote>()?),
-        },
-        number: document.number.clone(),
-        currency,
-        total: currency.round(document.total().0),
-        lines: Json(document.lines.iter().map(line).collect()),
-        issued_at: document.at,
-    };
+    let new = CreditNote { id, ..note.clone() };
     if old.as_ref() == Some(&new) {
-        return Ok(Outcome::Same);
+        return Ok(Some(RowOutcome::Skipped));
     }
     tx.put(&new)?;
     tx.emit(new.id, &CreditNoteImported { id: new.id.0 })?;
-    Ok(if old.is_some() { Outcome::Updated } else { Outcome::Created })
+    Ok(Some(if old.is_some() { RowOutcome::Updated } else { RowOutcome::Created }))
 }
 
-fn order(tx: &mut Tx<'_>, document: &Document, currency: Currency) -> Result<Outcome, Error> {
-    let old = tx.get_by::<OrderByNumber>(document.number.clone())?;
+fn order(tx: &mut Tx<'_>, sale: &Sale) -> Result<Option<RowOutcome>, Error> {
+    let old = tx.get_by::<OrderByNumber>(sale.order.number.clone())?;
     if old.as_ref().is_some_and(|old| !old.imported) {
-        return Ok(Outcome::Taken);
+        return Ok(None);
     }
-    let id = match &old {
-        Some(old) => old.id,
-        None => OrderId(tx.next_id::<Order>()?),
-    };
-    let new_items = items(id, document, currency);
     let Some(old) = old else {
+        let id = OrderId(tx.next_id::<Order>()?);
         tx.emit(id, &OrderImported { order_id: id })?;
-        tx.insert(&imported(id, document, currency))?;
-        new_items.iter().try_for_each(|item| tx.insert(item))?;
-        return Ok(Outcome::Created);
+        tx.insert(&Order { id, ..sale.order.clone() })?;
+        put_parts(tx, id, sale, &Parts::default())?;
+        return Ok(Some(RowOutcome::Created));
     };
-    let old_items = queries::items(tx, id)?;
+    let id = old.id;
+    let parts = Parts::of(tx, id)?;
     let new = Order {
+        id,
         version: old.version,
         timeline: old.timeline.clone(),
         updated_at: old.updated_at,
-        ..imported(id, document, currency)
+        ..sale.order.clone()
     };
-    if new == old && new_items == old_items {
-        return Ok(Outcome::Same);
+    if new == old && parts.are(id, sale) {
+        return Ok(Some(RowOutcome::Skipped));
     }
     tx.emit(id, &OrderImported { order_id: id })?;
-    for item in old_items.iter().skip(new_items.len()) {
-        tx.delete::<OrderItem>(&(id, item.line))?;
-    }
-    new_items.iter().try_for_each(|item| tx.put(item))?;
+    put_parts(tx, id, sale, &parts)?;
     tx.put(&Order { version: old.version + 1, updated_at: tx.now(), ..new })?;
-    Ok(Outcome::Updated)
+    Ok(Some(RowOutcome::Updated))
 }
 
-fn imported(id: OrderId, document: &Document, currency: Currency) -> Order {
-    let (subtotal, total) = (currency.round(document.subtotal().0), currency.round(document.total().0));
-    let zero = currency.zero();
-    let mut details = OrderDetails::default();
-    if let Some(customer) = &document.customer {
-        details.attributes.insert("customer".to_owned(), customer.clone());
+/// What belongs to an order that was taken before.
+#[derive(Default)]
+struct Parts {
+    items: Vec<OrderItem>,
+    parcels: Vec<Fulfilment>,
+    returns: Vec<Return>,
+}
+
+impl Parts {
+    fn of(tx: &Tx<'_>, id: OrderId) -> Result<Self, Error> {
+        let parcels = tx.scan_by::<FulfilmentByOrder>().prefix(id).rows().collect::<Result<_, _>>()?;
+        let returns = tx.scan_by::<ReturnByOrder>().prefix(id).rows().collect::<Result<_, _>>()?;
+        Ok(Self { items: queries::items(tx, id)?, parcels, returns })
     }
-    let mut order = Order {
-        id,
-        number: document.number.clone(),
-        status: OrderStatus::Delivered,
-        user_id: None,
-        email: document.email.clone(),
-        mailbox: document.email.as_ref().map(promox_kernel::Email::mailbox),
-        currency,
-        prices_include_tax: true,
-        subtotal,
-        discount: currency.round((subtotal - total).0),
-        shipping: zero,
-        shipping_discount: zero,
-        tax: zero,
-        points_redeemed: 0,
-        points_value: zero,
-        total,
-        points_earned: 0,
-        payment_id: None,
-        payment_status: None,
-        token_hash: None,
-        imported: true,
-        returned: zero,
-        returned_points: 0,
-        given_back: zero,
-        returned_net: zero,
-        details: Json(details),
-        timeline: Json(Vec::new()),
-        version: 1,
-        created_at: document.at,
-        updated_at: document.at,
-    };
-    note(&mut order, document.at, "IMPORT", "DONE", "Taken over from another system.", "system");
-    order
+
+    /// Whether a document says the same.
+    fn are(&self, order_id: OrderId, sale: &Sale) -> bool {
+        let items = sale.items.iter().map(|item| OrderItem { order_id, ..item.clone() });
+        let parcels =
+            self.parcels.iter().map(|row| Fulfilment { id: FulfilmentId(0), order_id: OrderId(0), ..row.clone() });
+        let returns = self.returns.iter().map(|row| Return { id: ReturnId(0), order_id: OrderId(0), ..row.clone() });
+        items.eq(self.items.iter().cloned())
+            && parcels.eq(sale.parcels.iter().cloned())
+            && returns.eq(sale.returns.iter().cloned())
+    }
 }
 
-fn items(id: OrderId, document: &Document, currency: Currency) -> Vec<OrderItem> {
-    let zero = currency.zero();
-    let item = |(line, row): (u32, &super::read::Line)| {
-        let quantity = u32::try_from(row.quantity).unwrap_or(u32::MAX);
-        OrderItem {
-            order_id: id,
-            line,
-            sku: row.sku.clone(),
-            variant_id: None,
-            product_id: None,
-            name: row.name.clone(),
-            quantity,
-            unit_price: row.unit_price,
-            list_price: row.unit_price,
-            subtotal: currency.round(row.subtotal.0),
-            discount: currency.round(row.discount.0),
-            tax: zero,
-            total: currency.round(row.total().0),
-            flash_sale_id: None,
-            discounts: Json(Vec::new()),
-            shipped: quantity,
-            delivered: quantity,
-            returned: 0,
-            withdrawn: 0,
-            campaign_id: None,
-        }
-    };
-    (0..).zip(&document.lines).map(item).collect()
+/// Writes what belongs to an order in the place of what belonged to it.
+fn put_parts(tx: &mut Tx<'_>, order_id: OrderId, sale: &Sale, old: &Parts) -> Result<(), Error> {
+    for item in old.items.iter().skip(sale.items.len()) {
+        tx.delete::<OrderItem>(&(order_id, item.line))?;
+    }
+    for item in &sale.items {
+        tx.put(&OrderItem { order_id, ..item.clone() })?;
+    }
+    for gone in &old.parcels {
+        tx.delete::<Fulfilment>(&gone.id)?;
+    }
+    for parcel in &sale.parcels {
+        let id = FulfilmentId(tx.next_id::<Fulfilment>()?);
+        tx.insert(&Fulfilment { id, order_id, ..parcel.clone() })?;
+    }
+    for gone in &old.returns {
+        tx.delete::<Return>(&gone.id)?;
+    }
+    for back in &sale.returns {
+        let id = ReturnId(tx.next_id::<Return>()?);
+        tx.insert(&Return { id, order_id, ..back.clone() })?;
+    }
+    Ok(())
 }

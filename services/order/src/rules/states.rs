@@ -4,6 +4,8 @@ use promox_contract::order::OrderStatus::{
     self, Cancelled, Confirmed, Delivered, Failed, NeedsReview, Pending, Processing, Refunded, Shipped,
 };
 
+use crate::records::OrderItem;
+
 /// Whether an order may go from one state to another.
 pub(crate) fn may_follow(from: OrderStatus, to: OrderStatus) -> bool {
     match from {
@@ -20,6 +22,12 @@ pub(crate) fn may_follow(from: OrderStatus, to: OrderStatus) -> bool {
 /// Whether units of an order may come back. Of one whose money is all back those may that cost nothing, gifts above all.
 pub(crate) fn returnable(status: OrderStatus) -> bool {
     matches!(status, Confirmed | Processing | Shipped | Delivered | Refunded)
+}
+
+/// Whether the units of a line fit each other: delivered ≤ shipped ≤ ordered, returned ≤ shipped or withdrawn.
+pub(crate) fn units_fit(line: &OrderItem) -> bool {
+    let sent = line.delivered <= line.shipped && line.shipped.saturating_add(line.withdrawn) <= line.quantity;
+    sent && line.withdrawn <= line.returned && line.returned - line.withdrawn <= line.shipped
 }
 
 /// Where an order stands by what of it has been shipped and delivered.

@@ -2,5 +2,7 @@
 
 mod currency;
 mod desk;
+mod history;
 mod returns;
+mod round_trip;
 mod saga;

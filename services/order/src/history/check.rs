@@ -1,0 +1,502 @@
+//! What a document has to be to be taken, and the rows that it becomes.
+
+use std::collections::BTreeMap;
+
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use promox_contract::ids::OrderId;
+use promox_contract::order::OrderStatus;
+use promox_kernel::{Amount, Currency, Email, Json, Sku, Timestamp, bounded};
+
+use super::document::{Customer, Document, DocumentType, GivenBack, Line, Parcel, Points, Shipping};
+use crate::checkout::steps::note;
+use crate::queries::net;
+use crate::records::{
+    Approval, CreditLine, CreditNote, CreditNoteId, Fulfilment, FulfilmentId, FulfilmentStatus, Order, OrderDetails,
+    OrderItem, Return, ReturnId, ReturnStatus,
+};
+use crate::rules::{returns, states};
+
+/// Lines of one document: it is written in one transaction.
+const MOST_LINES: usize = 5_000;
+
+/// What is wrong: with which line, if with one, a stable code, and words for people.
+pub(crate) type Fault = (Option<usize>, &'static str, String);
+
+/// What documents are held against.
+#[derive(Clone, Debug)]
+pub(crate) struct Terms {
+    pub(crate) currency: Currency,
+    /// The zone of dates without one.
+    pub(crate) zone: TimeZone,
+    /// Nothing is later: what is yet to be sold is no history.
+    pub(crate) latest: Timestamp,
+}
+
+/// A document that can be taken.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Checked {
+    pub(crate) number: String,
+    /// Lines of it.
+    pub(crate) rows: usize,
+    pub(crate) content: Content,
+}
+
+/// Its rows, without the ids that they get when they are written.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Content {
+    Order(Box<Sale>),
+    CreditNote(CreditNote),
+}
+
+/// An order with all that belongs to it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Sale {
+    pub(crate) order: Order,
+    pub(crate) items: Vec<OrderItem>,
+    pub(crate) parcels: Vec<Fulfilment>,
+    pub(crate) returns: Vec<Return>,
+}
+
+impl Checked {
+    pub(crate) fn is_credit(&self) -> bool {
+        matches!(self.content, Content::CreditNote(_))
+    }
+
+    /// What its goods come to.
+    pub(crate) fn goods(&self) -> Amount {
+        match &self.content {
+            Content::Order(sale) => sale.order.subtotal - sale.order.discount,
+            Content::CreditNote(note) => note.total,
+        }
+    }
+
+    /// Rows that writing it changes, about.
+    pub(crate) fn weight(&self) -> usize {
+        match &self.content {
+            Content::Order(sale) => 1 + sale.items.len() + sale.parcels.len() + sale.returns.len(),
+            Content::CreditNote(_) => self.rows,
+        }
+    }
+}
+
+/// The number of a document as it is kept.
+pub(crate) fn number(text: &str) -> Result<String, (&'static str, String)> {
+    Ok(bounded(text, 1, 40).map_err(|detail| ("INVALID_NUMBER", detail))?.to_uppercase())
+}
+
+/// What a document is: what it says, or else a credit note if its number begins with C and its units are negative.
+pub(crate) fn kind(document: &Document) -> DocumentType {
+    document.kind.unwrap_or_else(|| {
+        let takes_back = document.lines.first().is_some_and(|line| line.quantity < 0);
+        let is_credit = takes_back && document.number.trim_start().starts_with(['C', 'c']);
+        if is_credit { DocumentType::CreditNote } else { DocumentType::Order }
+    })
+}
+
+/// Checks a document whole; the rows that it becomes, or everything that is wrong with it.
+pub(crate) fn check(document: &Document, terms: &Terms) -> Result<Checked, Vec<Fault>> {
+    let mut faults = Vec::new();
+    let number = number(&document.number).map_err(|(code, detail)| faults.push((None, code, detail)));
+    let at = date(&document.date, terms).map_err(|(code, detail)| faults.push((None, code, detail)));
+    match document.lines.len() {
+        0 => faults.push((None, "NO_LINES", format!("{} has no lines", document.number))),
+        1..=MOST_LINES => {}
+        more => faults.push((None, "TOO_MANY_LINES", format!("{more} lines; a document has {MOST_LINES} at most"))),
+    }
+    if let Some(other) = document.currency.filter(|currency| *currency != terms.currency) {
+        let detail = format!("{} is in {other}, the store in {}", document.number, terms.currency);
+        faults.push((None, "CURRENCY_MISMATCH", detail));
+    }
+    let head = Head { number: number.unwrap_or_default(), at: at.unwrap_or(terms.latest), terms };
+    let content = match kind(document) {
+        DocumentType::CreditNote => head.credit_note(document, &mut faults).map(Content::CreditNote),
+        DocumentType::Order => head.sale(document, &mut faults).map(|sale| Content::Order(Box::new(sale))),
+    };
+    match content {
+        Some(content) if faults.is_empty() => Ok(Checked { number: head.number, rows: document.lines.len(), content }),
+        _ => Err(faults),
+    }
+}
+
+/// RFC 3339, or a civil time in the store's zone.
+fn date(text: &str, terms: &Terms) -> Result<Timestamp, (&'static str, String)> {
+    let zoned = || {
+        let civil: DateTime = text.parse().ok()?;
+        Some(Timestamp::from_jiff(civil.to_zoned(terms.zone.clone()).ok()?.timestamp()))
+    };
+    let at = text.parse::<Timestamp>().ok().or_else(zoned);
+    let at = at.ok_or_else(|| ("INVALID_DATE", format!("\"{text}\" is no date")))?;
+    if at > terms.latest {
+        return Err(("DATE_TO_COME", format!("\"{text}\" is still to come")));
+    }
+    Ok(at)
+}
+
+/// A part of a document, or a code and what is wrong with it.
+type Held<T> = Result<T, (&'static str, String)>;
+
+/// What every document has.
+struct Head<'a> {
+    number: String,
+    at: Timestamp,
+    terms: &'a Terms,
+}
+
+impl Head<'_> {
+    fn credit_note(&self, document: &Document, faults: &mut Vec<Fault>) -> Option<CreditNote> {
+        let currency = self.terms.currency;
+        let mut lines = Vec::with_capacity(document.lines.len());
+        for (at, line) in document.lines.iter().enumerate() {
+            match self.credit_line(line) {
+                Ok(line) => lines.push(line),
+                Err((code, detail)) => faults.push((Some(at), code, detail)),
+            }
+        }
+        let plain = |line: &Line| Line {
+            sku: line.sku.clone(),
+            name: line.name.clone(),
+            quantity: line.quantity,
+            unit_price: line.unit_price,
+            ..Line::default()
+        };
+        let plain = Document {
+            kind: document.kind,
+            number: document.number.clone(),
+            date: document.date.clone(),
+            customer: document.customer.clone(),
+            email: document.email.clone(),
+            currency: document.currency,
+            lines: document.lines.iter().map(plain).collect(),
+            ..Document::default()
+        };
+        if faults.is_empty() && plain != *document {
+            let detail = "a credit note has customer, currency and lines of sku, name, quantity and unitPrice, no more";
+            faults.push((None, "INVALID_CREDIT_NOTE", detail.to_owned()));
+        }
+        let total = currency.exact(lines.iter().map(|line| line.total).sum());
+        let total = total.map_err(|detail| faults.push((None, "AMOUNT_TOO_LARGE", detail))).ok()?;
+        let customer = text(document.customer.as_ref(), 200, "INVALID_CUSTOMER", faults);
+        let (number, issued_at) = (self.number.clone(), self.at);
+        Some(CreditNote { id: CreditNoteId(0), number, customer, currency, total, lines: Json(lines), issued_at })
+    }
+
+    fn credit_line(&self, line: &Line) -> Held<CreditLine> {
+        if line.quantity >= 0 {
+            let detail = format!("{}: quantities are negative on a credit note", line.quantity);
+            return Err(("INVALID_QUANTITY", detail));
+        }
+        if line.discount.is_some_and(|discount| !discount.is_zero()) {
+            let detail = "a credit note has no discounts: its prices are what was given back";
+            return Err(("INVALID_DISCOUNT", detail.to_owned()));
+        }
+        let (sku, name) = named(line)?;
+        let unit_price = self.amount(line.unit_price, "INVALID_PRICE")?;
+        Ok(CreditLine { sku, name, quantity: line.quantity, unit_price, total: self.times(unit_price, line.quantity)? })
+    }
+
+    /// An amount of the store's currency that is not negative.
+    fn amount(&self, amount: Amount, code: &'static str) -> Held<Amount> {
+        let exact = self.terms.currency.exact(amount).map_err(|detail| (code, detail))?;
+        if exact.is_negative() { Err((code, format!("{exact} is less than nothing"))) } else { Ok(exact) }
+    }
+
+    fn times(&self, price: Amount, quantity: i64) -> Held<Amount> {
+        let product = price.times(quantity).ok_or_else(|| ("AMOUNT_TOO_LARGE", "over 10^18".to_owned()))?;
+        Ok(self.terms.currency.round(product.0))
+    }
+
+    fn sale(&self, document: &Document, faults: &mut Vec<Fault>) -> Option<Sale> {
+        let mut items = Vec::with_capacity(document.lines.len());
+        for (at, line) in document.lines.iter().enumerate() {
+            match self.item(at, line, document.prices_include_tax.unwrap_or(true)) {
+                Ok(item) => items.push(item),
+                Err((code, detail)) => faults.push((Some(at), code, detail)),
+            }
+        }
+        let mut fault = |(code, detail)| faults.push((None, code, detail));
+        let parcels = self.all(&document.fulfilments, Self::parcel).map_err(&mut fault);
+        let returns = self.all(&document.returns, Self::given_back).map_err(&mut fault);
+        let details = self.details(document, faults);
+        if !faults.is_empty() {
+            return None;
+        }
+        let (mut parcels, mut returns) = (parcels.ok()?, returns.ok()?);
+        parcels.sort_by_key(|row| row.shipped_at);
+        returns.sort_by_key(|row| row.decided_at);
+        let built = self.order(document, &items, &returns, details?);
+        let order = built.map_err(|(code, detail)| faults.push((None, code, detail))).ok()?;
+        Some(Sale { order, items, parcels, returns })
+    }
+
+    fn all<T, R>(&self, list: &[T], each: impl Fn(&Self, &T) -> Held<R>) -> Held<Vec<R>> {
+        list.iter().map(|it| each(self, it)).collect()
+    }
+
+    fn item(&self, at: usize, line: &Line, tax_inside: bool) -> Held<OrderItem> {
+        let (sku, name) = named(line)?;
+        let quantity = u32::try_from(line.quantity).ok().filter(|quantity| *quantity > 0);
+        let quantity = quantity
+            .ok_or_else(|| ("INVALID_QUANTITY", format!("{}: quantities are positive on an order", line.quantity)))?;
+        let unit_price = self.amount(line.unit_price, "INVALID_PRICE")?;
+        let list_price = self.amount(line.list_price.unwrap_or(unit_price), "INVALID_PRICE")?;
+        let subtotal = self.times(unit_price, line.quantity)?;
+        let discount = self.discount(line, subtotal)?;
+        let tax = self.amount(line.tax.unwrap_or_default(), "INVALID_TAX")?;
+        let paid = subtotal - discount;
+        if tax_inside && tax > paid {
+            return Err(("INVALID_TAX", format!("{tax} is more than the {paid} that it is inside of")));
+        }
+        let item = OrderItem {
+            order_id: OrderId(0),
+            line: u32::try_from(at).unwrap_or(u32::MAX),
+            sku,
+            product_id: line.product_id,
+            name,
+            quantity,
+            unit_price,
+            list_price,
+            subtotal,
+            discount,
+            tax,
+            total: if tax_inside { paid } else { paid + tax },
+            flash_sale_id: line.flash_sale_id,
+            discounts: Json(line.discounts.clone()),
+            shipped: line.shipped.unwrap_or(quantity),
+            delivered: line.delivered.unwrap_or(quantity),
+            returned: line.returned,
+            withdrawn: line.withdrawn,
+            campaign_id: line.campaign_id,
+        };
+        if !states::units_fit(&item) {
+            let detail =
+                "delivered ≤ shipped, shipped + withdrawn ≤ quantity, withdrawn ≤ returned ≤ shipped + withdrawn";
+            return Err(("INVALID_UNITS", detail.to_owned()));
+        }
+        Ok(item)
+    }
+
+    /// What a line's discount is: at most the line, and the sum of its promotions' parts where those are said.
+    fn discount(&self, line: &Line, subtotal: Amount) -> Held<Amount> {
+        let discount = self.amount(line.discount.unwrap_or_default(), "INVALID_DISCOUNT")?;
+        if discount > subtotal {
+            return Err(("INVALID_DISCOUNT", format!("{discount} is not between 0 and {subtotal}")));
+        }
+        let parts: Amount = line.discounts.iter().map(|part| part.amount).sum();
+        if !line.discounts.is_empty() && parts != discount {
+            return Err(("INVALID_DISCOUNT", format!("its discounts come to {parts}, not to {discount}")));
+        }
+        Ok(discount)
+    }
+
+    fn parcel(&self, parcel: &Parcel) -> Held<Fulfilment> {
+        let delivered_at = parcel.delivered_at.map(|at| at.0);
+        Ok(Fulfilment {
+            id: FulfilmentId(0),
+            order_id: OrderId(0),
+            status: if delivered_at.is_some() { FulfilmentStatus::Delivered } else { FulfilmentStatus::Shipped },
+            carrier: parcel.carrier.clone(),
+            tracking_number: parcel.tracking_number.clone(),
+            items: Json(parcel.items.clone()),
+            shipped_at: self.past(parcel.shipped_at.0)?,
+            delivered_at: delivered_at.map(|at| self.past(at)).transpose()?,
+        })
+    }
+
+    fn given_back(&self, back: &GivenBack) -> Held<Return> {
+        const CODE: &str = "INVALID_RETURN";
+        let (refund, voided) = (self.amount(back.refund, CODE)?, self.amount(back.voided, CODE)?);
+        let approval = Approval {
+            money: refund + voided,
+            points: back.points,
+            net: self.terms.currency.zero(),
+            shipping_refund: self.amount(back.shipping_refund, CODE)?,
+            fee: self.amount(back.fee, CODE)?,
+            whole: false,
+            actor: "system".to_owned(),
+        };
+        Ok(Return {
+            id: ReturnId(0),
+            order_id: OrderId(0),
+            status: ReturnStatus::Approved,
+            items: Json(back.items.clone()),
+            reason: back.reason.clone(),
+            refund,
+            voided,
+            points: back.points,
+            restock: back.restock,
+            approval: Json(Some(approval)),
+            due_at: None,
+            tries: 0,
+            created_at: self.past(back.requested_at.0)?,
+            decided_at: Some(self.past(back.approved_at.0)?),
+        })
+    }
+
+    fn past(&self, at: Timestamp) -> Held<Timestamp> {
+        if at > self.terms.latest { Err(("DATE_TO_COME", format!("\"{at}\" is still to come"))) } else { Ok(at) }
+    }
+
+    fn details(&self, document: &Document, faults: &mut Vec<Fault>) -> Option<OrderDetails> {
+        let number = text(document.customer.as_ref(), 200, "INVALID_CUSTOMER", faults);
+        if number.is_some() && document.user_id.is_some() {
+            faults.push((None, "INVALID_CUSTOMER", "either userId or customer, not both".to_owned()));
+        }
+        if let Some(use_) = document.promotion_uses.iter().find(|it| self.amount(it.cost, "").is_err()) {
+            faults.push((None, "INVALID_PROMOTION", format!("{} is no cost", use_.cost)));
+        }
+        let payment = document.payment.clone().unwrap_or_default();
+        let method = document.shipping.as_ref().and_then(|shipping| shipping.method.as_ref());
+        Some(OrderDetails {
+            shipping_address: document.shipping_address.clone(),
+            billing_address: document.billing_address.clone(),
+            shipping_method: text(method, 200, "INVALID_SHIPPING", faults),
+            payment_method: text(payment.method.as_ref(), 200, "INVALID_PAYMENT", faults),
+            channel: text(document.channel.as_ref(), 200, "INVALID_CHANNEL", faults),
+            note: document.note.clone().filter(|note| !note.is_empty()),
+            attributes: document.attributes.clone(),
+            applied: document.applied_promotions.clone(),
+            uses: document.promotion_uses.clone(),
+            customer: Customer::name(document.user_id, number.as_deref()),
+            decline_code: payment.decline_code,
+            ..OrderDetails::default()
+        })
+    }
+
+    /// The order of these lines: sums follow from them, and a total that was said must be theirs.
+    fn order(&self, document: &Document, items: &[OrderItem], backs: &[Return], details: OrderDetails) -> Held<Order> {
+        let currency = self.terms.currency;
+        let sum = |part: fn(&OrderItem) -> Amount| currency.round(items.iter().map(part).sum::<Amount>().0);
+        let prices_include_tax = document.prices_include_tax.unwrap_or(true);
+        let shipping = self.shipping(document.shipping.as_ref())?;
+        let points = self.points(document.points.as_ref())?;
+        let on_top = if prices_include_tax { currency.zero() } else { shipping.tax };
+        let total = sum(|it| it.total) + shipping.amount - shipping.discount + on_top - points.value;
+        let total = self.amount(total, "TOTAL_MISMATCH")?;
+        if let Some(said) = document.total.filter(|said| *said != total) {
+            return Err(("TOTAL_MISMATCH", format!("the total is {said}, its parts come to {total}")));
+        }
+        let email = document.email.as_deref().filter(|text| !text.is_empty()).map(str::parse::<Email>);
+        let email = email.transpose().map_err(|detail| ("INVALID_EMAIL", detail))?;
+        let mut order = Order {
+            id: OrderId(0),
+            number: self.number.clone(),
+            status: document.status.unwrap_or(OrderStatus::Delivered),
+            user_id: None,
+            mailbox: email.as_ref().map(Email::mailbox),
+            email,
+            currency,
+            prices_include_tax,
+            subtotal: sum(|it| it.subtotal),
+            discount: sum(|it| it.discount),
+            shipping: shipping.amount,
+            shipping_discount: shipping.discount,
+            tax: sum(|it| it.tax) + shipping.tax,
+            points_redeemed: points.redeemed,
+            points_value: points.value,
+            total,
+            points_earned: points.earned,
+            payment_id: None,
+            payment_status: document.payment.as_ref().and_then(|payment| payment.status),
+            token_hash: None,
+            imported: true,
+            returned: currency.zero(),
+            returned_points: 0,
+            given_back: currency.zero(),
+            returned_net: document.goods_returned.unwrap_or_default(),
+            refunds: Json(document.refunds.clone()),
+            details: Json(details),
+            timeline: Json(Vec::new()),
+            version: 1,
+            created_at: self.at,
+            updated_at: self.at,
+        };
+        if order.status == OrderStatus::Pending {
+            return Err(("INVALID_STATUS", "an order that is still being decided is no history".to_owned()));
+        }
+        self.take_back(&mut order, items, backs, document.goods_returned.is_none())?;
+        note(&mut order, self.at, "IMPORT", "DONE", "Taken over from another system.", "system");
+        Ok(order)
+    }
+
+    fn shipping(&self, shipping: Option<&Shipping>) -> Held<Shipping> {
+        const CODE: &str = "INVALID_SHIPPING";
+        let Shipping { method, amount, discount, tax } = shipping.cloned().unwrap_or_default();
+        let (amount, discount) = (self.amount(amount, CODE)?, self.amount(discount, CODE)?);
+        if discount > amount {
+            return Err((CODE, format!("{discount} off is more than the {amount} that shipping costs")));
+        }
+        Ok(Shipping { method, amount, discount, tax: self.amount(tax, CODE)? })
+    }
+
+    fn points(&self, points: Option<&Points>) -> Held<Points> {
+        let Points { redeemed, value, earned } = points.cloned().unwrap_or_default();
+        let value = self.amount(value, "INVALID_POINTS")?;
+        if redeemed < 0 || earned < 0 || (redeemed == 0 && !value.is_zero()) {
+            return Err((
+                "INVALID_POINTS",
+                "points are not less than none, and only points are worth something".to_owned(),
+            ));
+        }
+        Ok(Points { redeemed, value, earned })
+    }
+
+    /// Enters what came back: money within what was paid, the units that the lines say, and of the revenue what is said or,
+    /// where nothing is said, what those units were sold for.
+    fn take_back(&self, order: &mut Order, items: &[OrderItem], backs: &[Return], by_units: bool) -> Held<()> {
+        const CODE: &str = "INVALID_RETURN";
+        let currency = self.terms.currency;
+        let (mut refunded, mut alone) = (currency.zero(), currency.zero());
+        for refund in &mut order.refunds.0 {
+            refund.amount = self.amount(refund.amount, "INVALID_REFUND")?;
+            self.past(refund.at.0)?;
+            refunded += refund.amount;
+            alone += if refund.for_return { currency.zero() } else { refund.amount };
+        }
+        let given = alone + backs.iter().map(|back| back.refund + back.voided).sum();
+        if refunded > order.total || given > order.total {
+            return Err(("INVALID_REFUND", format!("{} given back of {}", refunded.max(given), order.total)));
+        }
+        let of_lines = items.iter().filter(|it| it.returned > 0).map(|it| (it.sku.fold(), it.returned));
+        let of_returns = backs.iter().flat_map(|back| back.items.iter()).map(|it| (it.sku.fold(), it.quantity));
+        if units(of_lines) != units(of_returns) {
+            return Err((CODE, "the units of the returns are not those that the lines say came back".to_owned()));
+        }
+        let points: i64 = backs.iter().map(|back| back.points).sum();
+        if points > order.points_redeemed || backs.iter().any(|back| back.points < 0) {
+            return Err((CODE, format!("{points} points given back of {}", order.points_redeemed)));
+        }
+        let share = |of: Amount, it: &OrderItem| returns::share(of, it.quantity, 0, it.returned, currency);
+        let revenue: Amount = items.iter().map(|it| net(order, it)).sum();
+        let goods = items.iter().map(|it| share(net(order, it), it)).sum();
+        let returned = self.amount(if by_units { goods } else { order.returned_net }, CODE)?;
+        if returned > revenue {
+            return Err((CODE, format!("goods of {returned} came back of {revenue}")));
+        }
+        order.returned = currency.round(items.iter().map(|it| share(it.total, it)).sum::<Amount>().0);
+        order.returned_points = points;
+        order.given_back = currency.round(given.0);
+        order.returned_net = returned;
+        Ok(())
+    }
+}
+
+/// Units of each SKU.
+fn units(of: impl Iterator<Item = (String, u32)>) -> BTreeMap<String, u64> {
+    let mut units = BTreeMap::new();
+    of.for_each(|(sku, quantity)| *units.entry(sku).or_default() += u64::from(quantity));
+    units
+}
+
+fn named(line: &Line) -> Held<(Sku, String)> {
+    let sku: Sku = line.sku.parse().map_err(|detail| ("INVALID_SKU", detail))?;
+    let name = bounded(&line.name, 0, 500).map_err(|detail| ("INVALID_NAME", detail))?;
+    let name = if name.is_empty() { sku.to_string() } else { name };
+    Ok((sku, name))
+}
+
+/// A text that is not empty, of so many characters at most.
+fn text(text: Option<&String>, most: usize, code: &'static str, faults: &mut Vec<Fault>) -> Option<String> {
+    let text = text.filter(|text| !text.is_empty())?;
+    bounded(text, 0, most).map_err(|detail| faults.push((None, code, detail))).ok()
+}
