@@ -251,6 +251,7 @@ impl Head<'_> {
             order_id: OrderId(0),
             line: u32::try_from(at).unwrap_or(u32::MAX),
             sku,
+            variant_id: None,
             product_id: line.product_id,
             name,
             quantity,
