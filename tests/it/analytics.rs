@@ -343,7 +343,7 @@ async fn visits_make_a_funnel_tables_are_csv_and_the_day_is_heard() {
     followed(&shop).await;
     let funnel = shop.admin.get("/api/analytics/funnel").await.expect(200);
     let counts: Vec<i64> = funnel["items"].as_array().unwrap().iter().map(|it| it["count"].as_i64().unwrap()).collect();
-    assert_eq!(counts, [4, 3, 1, 1, 1]);
+    assert_eq!(counts, [4, 3, 1, 1, 1, 1]);
     assert_eq!(figures(&shop, "").await["conversionRate"], "0.3333");
     loop {
         let heard = self::heard(&mut live).await;

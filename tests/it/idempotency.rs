@@ -33,7 +33,7 @@ async fn what_was_not_decided_is_not_kept() {
         assert_eq!((placed.status, is_replayed(&placed)), (201, false), "{key}: {placed:?}");
     }
     let keyed = shop.anyone.key("credentials");
-    keyed.bearer("nobody").post("/api/orders", &good).await.refused(401, "INVALID_TOKEN");
+    keyed.bearer("nobody").post("/api/orders", &good).await.refused(401, "TOKEN_INVALID");
     keyed.post("/api/orders", &good).await.expect(201);
     let customer = shop.customer("ann@example.com").await.key("rights");
     let adjust = json!({"delta": 1, "reason": "found"});

@@ -127,7 +127,8 @@ async fn every_body_is_checked_member_by_member() {
         let members = operation.body().and_then(|schema| schema["properties"].as_object());
         let known = |pointer: &str| members.is_some_and(|it| it.contains_key(pointer.trim_start_matches('/')));
         let pointed = pointers(&unknown);
-        assert!(pointed == ["/noSuchMember"] || pointed.iter().all(|it| known(it)), "{what}: {unknown}");
+        assert!(pointed.contains(&"/noSuchMember"), "{what}: {unknown}");
+        assert!(pointed.iter().all(|it| *it == "/noSuchMember" || known(it)), "{what}: {unknown}");
         if !operation.required().is_empty() {
             let empty = problem(&operation.send(&shop.admin, "{}").await, &[422], &what);
             for name in operation.required() {
@@ -284,7 +285,7 @@ async fn paths_ids_and_methods_are_what_they_are() {
 #[tokio::test(flavor = "multi_thread")]
 async fn money_is_exact_or_refused() {
     let shop = Shop::start().await;
-    let product = |price: &str| format!("{{\"sku\":\"M\",\"name\":\"M\",\"price\":{price}}}");
+    let product = |price: &str| format!("{{\"sku\":{},\"name\":\"M\",\"price\":{price}}}", json!(price).to_string());
     for price in [
         "\"1.001\"",
         "1.001",
@@ -319,10 +320,7 @@ async fn money_is_exact_or_refused() {
         ("12345678901234.56", "12345678901234.56"),
     ] {
         let answer = shop.admin.send("POST", "/api/products", "application/json", product(sent).into()).await.unwrap();
-        let made = answer.expect(201);
-        assert_eq!(made["price"], kept, "{sent}");
-        let rename = json!({"sku": format!("M-{}", made["id"])});
-        shop.admin.patch(&format!("/api/products/{}", made["id"]), &rename).await.expect(200);
+        assert_eq!(answer.expect(201)["price"], kept, "{sent}");
     }
     shop.close().await;
 }

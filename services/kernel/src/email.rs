@@ -44,7 +44,7 @@ impl FromStr for Email {
         let (local, domain) = text.rsplit_once('@').ok_or_else(fault)?;
         // Quoted parts, which may hold anything, are nobody's address.
         let odd = |c: char| is_unprintable(c) || c.is_whitespace() || c == '"';
-        if local.chars().any(odd) || !EmailAddress::is_valid_local_part(local) {
+        if text.chars().any(odd) || !EmailAddress::is_valid_local_part(local) {
             return Err(fault());
         }
         let address = format!("{local}@{}", ascii_domain(domain).ok_or_else(fault)?);
