@@ -147,7 +147,7 @@ impl Shop {
             asked
         };
         let mut told = Vec::new();
-        for operation in ["analytics.summary", "analytics.funnel", "analytics.rfm", "analytics.top_products"] {
+        for operation in ["analytics.summary", "analytics.rfm", "analytics.top_products"] {
             told.push(self.asked(operation, period(json!({}))).await);
         }
         for by in ["quantity", "orders"] {
@@ -260,7 +260,7 @@ async fn fill(shop: &Shop, tax_inside: bool) {
     shop.make("order.patch_shipping", &[], zones).await;
     let rates = json!([{"country": "DE", "taxClass": "STANDARD", "percent": "19"}]);
     shop.make("order.patch_taxes", &[], json!({"pricesIncludeTax": tax_inside, "rates": rates})).await;
-    shop.make("reward.put_settings", &[], json!({"pointsPerUnit": "3", "pointValue": "0.01"})).await;
+    shop.make("reward.patch_settings", &[], json!({"pointsPerUnit": "3", "pointValue": "0.01"})).await;
     let campaign = shop.make("campaign.create", &[], json!({"name": "Spring", "budget": "1000.00"})).await;
     shop.make("campaign.move", &[("id", &campaign["id"])], json!({"to": "ACTIVE"})).await;
     let from = json!({"field": "cart.quantity", "op": "GTE", "value": 4});
@@ -318,7 +318,7 @@ impl After {
         let id = ("id", &order["id"]);
         match self {
             Self::Ship => {
-                let parcel = json!({"carrier": "Post", "trackingNumber": "1"});
+                let parcel = json!({"carrier": "Post", "trackingNumber": "1", "confirm": true});
                 let _ = shop.ask(Principal::System, "order.ship", &[id], parcel).await;
             }
             Self::Deliver => {

@@ -145,7 +145,7 @@ record! {
 }
 
 record! {
-    /// The number of a SKU, and how it was written and called when it was sold last.
+    /// The number of a SKU, and how it was written and called when it was ordered last.
     pub(crate) struct NumberedSku in Promox.analytics_skus = 675, key(number: i64) {
         sku: Sku,
         product_id: Option<i64>,

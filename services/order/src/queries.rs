@@ -40,7 +40,8 @@ pub(crate) fn view(tx: &Tx<'_>, order: Order) -> Result<OrderView, Error> {
     let items = items(tx, order.id)?;
     let moved = !matches!(order.status, OrderStatus::Pending | OrderStatus::Failed);
     let mut view = fresh_view(order, items);
-    if moved && view.version > 2 {
+    // What was taken over from another system came with its parcels and returns.
+    if moved && (view.version > 2 || view.imported) {
         (view.fulfilments, view.returns) = parts(tx, view.id)?;
     }
     Ok(view)

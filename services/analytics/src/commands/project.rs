@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use promox_contract::order::{CreditFigure, FigureLine, OrderFigure};
+use promox_contract::order::{CreditFigure, FigureLine, OrderFigure, OrderStatus};
 use promox_kernel::{Amount, Timestamp};
 use promox_storage::{Database, StoreError, Tx};
 
@@ -197,11 +197,11 @@ fn number_customer(tx: &mut Tx<'_>, name: &str) -> Result<i64, StoreError> {
     Ok(number)
 }
 
-/// The numbers of all SKUs of a batch, by their folded form. How a SKU was written and called when it was sold last is noted;
+/// The numbers of all SKUs of a batch, by their folded form. How a SKU was written and called when it was ordered last is noted, whatever became of the order;
 /// of two at one instant, by what they say and not by which is heard of first.
 fn number_products(tx: &mut Tx<'_>, batch: &Batch) -> Result<BTreeMap<String, i64>, StoreError> {
     let mut latest = BTreeMap::<String, (Timestamp, &FigureLine)>::new();
-    for order in batch.orders.values().filter(|order| counting::counts(order.status)) {
+    for order in batch.orders.values().filter(|order| order.status != OrderStatus::Pending) {
         for line in &order.lines {
             let known = latest.entry(line.sku.fold()).or_insert((order.placed_at, line));
             let is_later = |known: &(Timestamp, &FigureLine)| {
