@@ -42,7 +42,8 @@ impl Demo {
 
     /// Runs lines in one shell with some variables set, and gives the answer of each that prints one.
     async fn run(&self, lines: &[&str], variables: &[(&str, String)]) -> Vec<Value> {
-        let script: String = lines.iter().map(|line| format!("{line}\necho; echo '{PART}'\n")).collect();
+        let each: Vec<String> = lines.iter().map(|line| format!("{line}\necho; echo '{PART}'\n")).collect();
+        let script = each.concat();
         let mut shell = Command::new("bash");
         shell.args(["-euo", "pipefail", "-c", &script]).envs(variables.iter().cloned());
         let done = shell.output().await.unwrap();

@@ -285,7 +285,7 @@ async fn paths_ids_and_methods_are_what_they_are() {
 #[tokio::test(flavor = "multi_thread")]
 async fn money_is_exact_or_refused() {
     let shop = Shop::start().await;
-    let product = |price: &str| format!("{{\"sku\":{},\"name\":\"M\",\"price\":{price}}}", json!(price).to_string());
+    let product = |price: &str| format!("{{\"sku\":{},\"name\":\"M\",\"price\":{price}}}", json!(price));
     for price in [
         "\"1.001\"",
         "1.001",

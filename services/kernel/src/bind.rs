@@ -86,7 +86,8 @@ impl Request {
         let schema = serde_json::to_value(SchemaGenerator::default().into_root_schema_for::<O>()).unwrap_or_default();
         let sent = |name: &str| self.path.iter().chain(&self.query).any(|(known, _)| known == name);
         if in_query::<O>() {
-            let required = schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+            let required =
+                schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
             required.filter(|name| !sent(name)).for_each(|name| found.add(faults::missing(format!("?{name}"), name)));
         } else {
             faults::of_absence(&schema, &body, &mut found, &sent);

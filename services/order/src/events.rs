@@ -94,11 +94,11 @@ fn payment_failed(tx: &mut Tx<'_>, fact: &PaymentFailed) -> Result<(), Error> {
         return note_failed_payment(tx, fact.order_id);
     }
     let Some(mut order) = tx.get::<Order>(&fact.order_id)? else { return Ok(()) };
-    use PaymentStatus::{Authorized, Pending, Voided};
-    if !matches!(order.payment_status, Some(Pending | Authorized | Voided)) {
+    let uncaptured = [PaymentStatus::Pending, PaymentStatus::Authorized, PaymentStatus::Voided];
+    if !order.payment_status.is_some_and(|status| uncaptured.contains(&status)) {
         return Ok(());
     }
-    order.payment_status = Some(Voided);
+    order.payment_status = Some(PaymentStatus::Voided);
     let reason = "The payment was voided by its provider.";
     if states::may_follow(order.status, OrderStatus::Cancelled) {
         if returns::any_moving(tx, order.id)? {

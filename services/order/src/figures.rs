@@ -31,9 +31,10 @@ impl Handle<PurchasesOf> for Orders {
         let emails: Vec<Email> = buyer.emails().into_iter().cloned().collect();
         // An order's row has no address of its account, but an address has its account.
         let ignore_plus_tags = buyer.ignore_plus_tags;
-        let mut accounts = match emails.is_empty() {
-            true => Vec::new(),
-            false => cx.call(AccountsOf { emails: emails.clone(), ignore_plus_tags }).await?.ids,
+        let mut accounts = if emails.is_empty() {
+            Vec::new()
+        } else {
+            cx.call(AccountsOf { emails: emails.clone(), ignore_plus_tags }).await?.ids
         };
         accounts.extend(buyer.user_id.filter(|id| !accounts.contains(id)));
         self.db.read(|tx| Ok(purchases(tx, &buyer, &accounts, &emails)?)).await

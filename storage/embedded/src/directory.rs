@@ -66,7 +66,11 @@ pub(crate) fn looked(disk: &dyn Disk, dir: &Path) -> Result<Holds, OpenError> {
     let has = |wanted: &str| names.iter().any(|name| name == wanted);
     let begun = [(IDENTITY, Holds::Store), (RESTORING, Holds::Restore), (STARTING, Holds::Start)];
     let holds = begun.into_iter().find_map(|(name, holds)| has(name).then_some(holds));
-    Ok(holds.unwrap_or_else(|| if names.is_empty() { Holds::Nothing } else { Holds::Others(names) }))
+    match holds {
+        Some(holds) => Ok(holds),
+        None if names.is_empty() => Ok(Holds::Nothing),
+        None => Ok(Holds::Others(names)),
+    }
 }
 
 impl Holds {

@@ -45,7 +45,7 @@ struct Case<'a> {
 /// Plays a case through: one thing after the other against the model, or several at once.
 pub(crate) async fn play(desk: &Desk, number: u64) {
     let mut case = Case::place(desk, number).await;
-    for step in 0..1 + case.dice.below(MOST) {
+    for step in 0..=case.dice.below(MOST) {
         if number % 3 == 2 {
             let pair = (case.storm(2 * step), case.storm(2 * step + 1));
             tokio::join!(pair.0, pair.1);
@@ -377,7 +377,7 @@ impl<'a> Case<'a> {
         let payment = self.desk.done("payment.get", &[("id", &self.payment)], Value::Null).await;
         if payment["status"] == "PENDING" {
             // A fee is all that is due.
-            let verb = if self.number % 2 == 0 { "payment.capture" } else { "payment.void" };
+            let verb = if self.number.is_multiple_of(2) { "payment.capture" } else { "payment.void" };
             let (status, answer) = self.ask(verb, None, Value::Null).await;
             assert_eq!(status, 200, "case {}: {answer}", self.number);
             self.desk.rest().await;

@@ -92,7 +92,7 @@ impl Timetable {
         let (date, minute) = if minute < 24 * 60 { (date, minute) } else { (date.saturating_add(1.day()), 0) };
         let time = Time::new(part(minute / 60), part(minute % 60), 0, 0).unwrap_or(Time::MIN);
         let shown = self.zone.to_ambiguous_timestamp(date.to_datetime(time));
-        [shown.clone().earlier(), shown.later()].into_iter().filter_map(Result::ok).map(Timestamp::from_jiff)
+        [shown.earlier(), shown.later()].into_iter().filter_map(Result::ok).map(Timestamp::from_jiff)
     }
 
     /// The day of the week, Monday 0, and the hour there.

@@ -242,14 +242,14 @@ pub(crate) fn approve(tx: &mut Tx<'_>, rid: ReturnId, settled: Option<&ReturnSet
 /// What a return did, for people.
 fn told(order: &Order, row: &Return) -> String {
     let currency = order.currency;
-    let mut text = format!("Return {} gives {} {currency} back", row.id, row.refund);
+    let mut parts = vec![format!("Return {} gives {} {currency} back", row.id, row.refund)];
     if !row.voided.is_zero() {
-        text += &format!(", {} {currency} are no longer due", row.voided);
+        parts.push(format!("{} {currency} are no longer due", row.voided));
     }
     if row.points > 0 {
-        text += &format!(", {} points go back", row.points);
+        parts.push(format!("{} points go back", row.points));
     }
-    text + "."
+    parts.join(", ") + "."
 }
 
 fn returned(order: &Order, lines: &[OrderItem], row: &Return) -> OrderReturned {

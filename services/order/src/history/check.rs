@@ -224,7 +224,7 @@ impl Head<'_> {
         let (mut parcels, mut returns) = (parcels.ok()?, returns.ok()?);
         parcels.sort_by_key(|row| row.shipped_at);
         returns.sort_by_key(|row| row.decided_at);
-        let built = self.order(document, &items, &returns, details?);
+        let built = self.order(document, &items, &returns, details);
         let order = built.map_err(|(code, detail)| faults.push((None, code, detail))).ok()?;
         Some(Sale { order, items, parcels, returns })
     }
@@ -338,7 +338,7 @@ impl Head<'_> {
         if at > self.terms.latest { Err(("DATE_TO_COME", format!("\"{at}\" is still to come"))) } else { Ok(at) }
     }
 
-    fn details(&self, document: &Document, faults: &mut Vec<Fault>) -> Option<OrderDetails> {
+    fn details(&self, document: &Document, faults: &mut Vec<Fault>) -> OrderDetails {
         let number = text(document.customer.as_ref(), 200, "INVALID_CUSTOMER", faults);
         if number.is_some() && document.user_id.is_some() {
             faults.push((None, "INVALID_CUSTOMER", "either userId or customer, not both".to_owned()));
@@ -348,7 +348,7 @@ impl Head<'_> {
         }
         let payment = document.payment.clone().unwrap_or_default();
         let method = document.shipping.as_ref().and_then(|shipping| shipping.method.as_ref());
-        Some(OrderDetails {
+        OrderDetails {
             shipping_address: document.shipping_address.clone(),
             billing_address: document.billing_address.clone(),
             shipping_method: text(method, 200, "INVALID_SHIPPING", faults),
@@ -361,7 +361,7 @@ impl Head<'_> {
             customer: Customer::name(document.user_id, number.as_deref()),
             decline_code: payment.decline_code,
             ..OrderDetails::default()
-        })
+        }
     }
 
     /// The order of these lines: sums follow from them, and a total that was said must be theirs.

@@ -164,12 +164,11 @@ impl Orders {
         };
         let outcomes = self.db.write_in(cx, Lane::Bulk, take).await?;
         for ((row, document), outcome) in documents.iter().zip(outcomes) {
-            match outcome {
-                Some(outcome) => report.count(document, outcome),
-                None => {
-                    let detail = format!("{} is an order that was placed here", document.number);
-                    report.report.refuse(RowError::new(*row, "NUMBER_TAKEN", detail));
-                }
+            if let Some(outcome) = outcome {
+                report.count(document, outcome);
+            } else {
+                let detail = format!("{} is an order that was placed here", document.number);
+                report.report.refuse(RowError::new(*row, "NUMBER_TAKEN", detail));
             }
         }
         Ok(())

@@ -33,12 +33,11 @@ impl Shop {
     pub(super) async fn import(&self, format: HistoryFormat, text: &str) -> OrderImportReport {
         let (sender, reader) = BodyReader::pair();
         let bytes = Bytes::copy_from_slice(text.as_bytes());
-        let sending = tokio::spawn(async move { sender.send(Ok(bytes)).await });
         let media_type = if format == HistoryFormat::Csv { "text/csv" } else { "application/x-ndjson" };
         let body = Body { media_type: media_type.into(), reader: Some(reader), headers: Vec::new() };
-        let report = self.cx.call(ImportOrders { body }).await.unwrap();
-        sending.await.unwrap();
-        report
+        let sending = async move { sender.send(Ok(bytes)).await };
+        let (report, _) = tokio::join!(self.cx.call(ImportOrders { body }), sending);
+        report.unwrap()
     }
 
     pub(super) async fn export(&self, format: HistoryFormat) -> String {
