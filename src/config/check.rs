@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use promox_contract::condition::Timetable;
+
 use super::{MailMode, Settings, Shares};
 
 /// Every broken rule as `(key, sentence)`.
@@ -85,6 +87,10 @@ fn texts(settings: &Settings) -> Vec<(&'static str, String)> {
     }
     if settings.store.name.trim().is_empty() {
         broken.push(("store.name", "a shop needs a name".to_owned()));
+    }
+    let zone = &settings.store.time_zone;
+    if Timetable::read(zone, None, "").is_err() {
+        broken.push(("store.time_zone", format!("\"{zone}\" is not an IANA time zone such as Europe/London")));
     }
     if settings.data.dir.as_os_str().is_empty() {
         broken.push(("data.dir", "name a directory".to_owned()));

@@ -173,7 +173,7 @@ pub struct Limits {
     pub burst: u32,
     /// Clients that are remembered at once.
     pub clients: usize,
-    /// Operations with a limit of their own, `order.lookup=30/60`: 30 in 60 seconds.
+    /// Operations with a limit of their own, `order.look_up=30/60`: 30 in 60 seconds.
     pub rates: Vec<Rate>,
 }
 
@@ -199,7 +199,7 @@ impl Default for Limits {
 /// A rate of an operation: so many in so many seconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rate {
-    /// The operation's name, `order.lookup`.
+    /// The operation's name, `order.look_up`.
     pub operation: String,
     /// How many.
     pub count: u32,
@@ -210,7 +210,7 @@ pub struct Rate {
 impl FromStr for Rate {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        let fault = || format!("\"{text}\" is no rate such as order.lookup=30/60 (30 in 60 seconds)");
+        let fault = || format!("\"{text}\" is no rate such as order.look_up=30/60 (30 in 60 seconds)");
         let (operation, rate) = text.split_once('=').ok_or_else(fault)?;
         let (count, seconds) = rate.split_once('/').ok_or_else(fault)?;
         let number = |text: &str| text.trim().parse::<u32>().ok().filter(|number| *number > 0).ok_or_else(fault);

@@ -52,7 +52,7 @@ text_enum! {
 pub struct PaymentChoice {
     /// `CARD`, `CASH_ON_DELIVERY`, `BANK_TRANSFER`.
     pub method: String,
-    /// `sandbox` unless said, `manual` for what is paid by hand.
+    /// Who takes the money; unless said `sandbox` for `CARD` and `manual` for the other methods.
     #[serde(default)]
     pub provider: Option<String>,
     /// The provider's token for the means of payment.

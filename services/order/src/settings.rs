@@ -225,8 +225,8 @@ pub struct TaxRate {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PaymentSettings {
-    /// The ways to pay that are switched on. `CARD` needs a provider beside it, which is the configuration's to name: without
-    /// one cards are not taken. What an order chose while it was on is captured, voided and refunded also afterwards.
+    /// The ways to pay that are switched on. `CARD` also needs a provider that the configuration switches on
+    /// (`payment.sandbox` for pretend money): without one no card is taken. What an order chose while it was on is captured, voided and refunded also afterwards.
     pub methods: Vec<PaymentMethod>,
     /// Counts its changes. Sent with a change it must be the present one, as `If-Match` must.
     #[serde(default)]

@@ -225,15 +225,18 @@ pub(crate) fn check_available(choice: &Choice, enabled: &[Method], sandbox: bool
     }
     let methods: Vec<&str> = available(enabled, sandbox).map(|(_, method, _)| method.as_str()).collect();
     let instead = match methods.as_slice() {
-        [] => "no method is".to_owned(),
-        methods => format!("{} can be chosen", methods.join(", ")),
+        [] => "this store takes no payment yet".to_owned(),
+        methods => format!("this store takes {}", methods.join(", ")),
     };
-    let (pointer, what) = if enabled.contains(&choice.method) {
-        ("/payment/provider", format!("{} by {}", choice.method, choice.provider))
+    let (method, provider) = (choice.method, choice.provider);
+    let (pointer, what, remedy) = if enabled.contains(&method) {
+        let remedy = "payment.sandbox = true in its configuration switches pretend money on";
+        ("/payment/provider", format!("the provider {provider} is switched off"), remedy)
     } else {
-        ("/payment/method", choice.method.to_string())
+        let remedy = "PATCH /api/settings/payments changes its methods";
+        ("/payment/method", format!("{method} is switched off"), remedy)
     };
-    let detail = format!("{what} is not switched on in this store; {instead}");
+    let detail = format!("{what}: {instead}; {remedy}");
     Err(Error::invalid(vec![FieldError { pointer: pointer.into(), code: "METHOD_OFF".into(), detail }]))
 }
 
