@@ -150,6 +150,13 @@ pub struct Evaluation {
 }
 json_reply!(Evaluation);
 
+impl Evaluation {
+    /// What promotions take off the goods.
+    pub fn goods_discount(&self) -> Amount {
+        self.line_discounts.iter().flatten().map(|discount| discount.amount).sum()
+    }
+}
+
 /// An automatic promotion that is one amount or quantity away.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -453,7 +460,7 @@ pub struct PricingTerms {
     pub region: Option<String>,
     /// How it is to be shipped; the cheapest way unless said.
     pub shipping_method: Option<String>,
-    /// What the goods come to before promotions of the cart.
+    /// What the goods come to after discounts: thresholds of shipping look at that.
     pub subtotal: Amount,
     /// The tax classes whose rates are wanted.
     pub tax_classes: Vec<String>,

@@ -129,7 +129,7 @@ pub struct Zone {
     pub methods: Vec<ShippingMethod>,
 }
 
-/// A way to ship: a flat amount, or rates by what the goods come to before promotions of the cart.
+/// A way to ship: a flat amount, or rates by what the goods come to after discounts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ShippingMethod {

@@ -48,10 +48,10 @@ impl Handle<CalculateCart> for Promotions {
         let listed = lines.iter().filter_map(|line| line.input.list_price.times(i64::from(line.input.quantity))).sum();
         let mut terms = terms(&cx, &op, &lines, listed).await?;
         let mut worked_out = self.work_out(&cx, &op, &lines, &terms, currency).await?;
-        // What shipping costs goes by what the goods cost on the shelf, which is known only now.
-        let shelved = worked_out.0.goods();
-        if shelved != listed {
-            let cheaper = self::terms(&cx, &op, &lines, shelved).await?;
+        // What shipping costs goes by what the goods cost after discounts, which is known only now.
+        let paid = worked_out.0.goods() - worked_out.1.goods_discount();
+        if paid != listed {
+            let cheaper = self::terms(&cx, &op, &lines, paid).await?;
             if (cheaper.shipping, &cheaper.shipping_method) != (terms.shipping, &terms.shipping_method) {
                 terms = cheaper;
                 worked_out = self.work_out(&cx, &op, &lines, &terms, currency).await?;

@@ -8,6 +8,7 @@ use promox_contract::coupon::{CouponRedeemed, CouponReleased};
 use promox_contract::order::{
     OrderCancelled, OrderConfirmed, OrderCreated, OrderDelivered, OrderFact, OrderFailed, OrderReturned,
 };
+use promox_contract::payment::PaymentCaptured;
 use promox_contract::promotion::PromotionApplied;
 use promox_contract::reward::{PointsAwarded, PointsFact, PointsRedeemed, PointsRestored, PointsRevoked, TierChanged};
 use promox_contract::user::{UserErased, UserRegistered};
@@ -41,7 +42,8 @@ impl Consumer for FollowShop {
             || event.is::<OrderFailed>()
             || event.is::<OrderCancelled>()
             || event.is::<OrderDelivered>()
-            || event.is::<OrderReturned>();
+            || event.is::<OrderReturned>()
+            || event.is::<PaymentCaptured>();
         of_orders || event.is::<UserRegistered>() || event.is::<UserErased>()
     }
 
@@ -84,6 +86,11 @@ fn follow(tx: &mut Tx<'_>, terms: &Terms, event: &Event) -> Result<(), Reject> {
     if event.is::<OrderReturned>() {
         return returned(tx, terms, &event.fact()?, at);
     }
+    if event.is::<PaymentCaptured>() {
+        let fact: PaymentCaptured = event.fact()?;
+        let payer = tx.get::<OrderPoints>(&fact.order_id)?.and_then(|row| row.user_id);
+        return Ok(payer.map_or(Ok(()), |user_id| referrals::wake(tx, user_id))?);
+    }
     if event.is::<UserErased>() {
         let erased: UserErased = event.fact()?;
         return accounts::erase(tx, terms, erased.user_id);
@@ -122,7 +129,7 @@ fn confirmed(tx: &mut Tx<'_>, terms: &Terms, fact: &OrderFact, at: Timestamp) ->
     if counts {
         count_order(tx, terms, CountedEvent::OrderConfirmed, fact, at)?;
         if let Some(user_id) = fact.user_id {
-            referrals::confirmed(tx, user_id)?;
+            referrals::wake(tx, user_id)?;
         }
     }
     let early: Vec<EarlyUse> = tx.scan::<EarlyUse>().prefix(fact.order_id).rows().collect::<Result<_, _>>()?;

@@ -133,14 +133,9 @@ impl Orders {
         }
         check_classes(&lines, &settings.taxes, strict, &mut warnings)?;
         let currency = settings.store.currency;
-        let subtotal = pricing::subtotal(&lines)?;
-        let options = shipping::options(&settings.shipping, body.shipping_address.as_ref(), subtotal, currency);
-        let chosen = match shipping::choose(&options, body.shipping_method.as_deref()) {
-            Err(error) if strict && body.shipping_address.is_some() => return Err(error),
-            chosen => chosen.ok(),
-        };
         let buyer = Buyer::identify(cx, cx.principal.user(), body.email.clone()).await?;
-        let mut evaluation = evaluate(cx, body, &buyer, &settings, &lines, &codes, chosen).await?;
+        let Shipped { options, chosen, mut evaluation } =
+            evaluate_shipped(cx, body, &buyer, &settings, &lines, &codes, strict).await?;
         let offers = std::mem::take(&mut evaluation.offers);
         warnings.append(&mut evaluation.warnings);
         let email = buyer.email().cloned();
@@ -160,7 +155,7 @@ impl Orders {
             currency,
             address: body.shipping_address.as_ref(),
             taxes: &settings.taxes,
-            shipping: chosen,
+            shipping: chosen.as_ref(),
             points: 0,
             points_value: Amount::ZERO,
         };
@@ -370,6 +365,46 @@ async fn flash_lines(cx: &Cx, body: &PlaceOrder, strict: bool) -> Result<Reserve
         }
     }
     Ok(reserved)
+}
+
+/// A cart with its promotions, and how it is shipped.
+struct Shipped {
+    options: Vec<ShippingOption>,
+    chosen: Option<ShippingOption>,
+    evaluation: Evaluation,
+}
+
+/// Evaluates promotions and chooses the way to ship. Thresholds look at the goods after discounts, so the amount that shipping
+/// costs is settled by a second evaluation where the first one leaves goods of another rate.
+async fn evaluate_shipped(
+    cx: &Cx,
+    body: &PlaceOrder,
+    buyer: &Buyer,
+    settings: &Settings,
+    lines: &[CartLine],
+    codes: &[(String, bool)],
+    strict: bool,
+) -> Result<Shipped, Error> {
+    let (address, wanted) = (body.shipping_address.as_ref(), body.shipping_method.as_deref());
+    let ways = |goods| shipping::options(&settings.shipping, address, goods, settings.store.currency);
+    let subtotal = pricing::subtotal(lines)?;
+    let options = ways(subtotal);
+    let chosen = match shipping::choose(&options, wanted) {
+        Err(error) if strict && address.is_some() => return Err(error),
+        chosen => chosen.ok().cloned(),
+    };
+    let evaluation = evaluate(cx, body, buyer, settings, lines, codes, chosen.as_ref()).await?;
+    let discount = evaluation.goods_discount();
+    if discount.is_zero() {
+        return Ok(Shipped { options, chosen, evaluation });
+    }
+    let options = ways(subtotal - discount);
+    let settled = shipping::choose(&options, wanted).ok().cloned();
+    if settled == chosen {
+        return Ok(Shipped { options, chosen, evaluation });
+    }
+    let evaluation = evaluate(cx, body, buyer, settings, lines, codes, settled.as_ref()).await?;
+    Ok(Shipped { options, chosen: settled, evaluation })
 }
 
 async fn evaluate(

@@ -15,8 +15,8 @@ use crate::rules::achievement::CountedEvent;
 use crate::settings::Terms;
 
 /// The first pause before an order that is not paid yet is asked about again; it doubles up to the longest.
-const PAUSE: Duration = Duration::from_secs(60);
-const LONGEST_PAUSE_DOUBLINGS: i64 = 8;
+const PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE_DOUBLINGS: i64 = 14;
 
 /// Notes who sent somebody.
 pub(crate) fn note(tx: &mut Tx<'_>, fact: &UserRegistered) -> Result<(), StoreError> {
@@ -37,10 +37,10 @@ pub(crate) fn note(tx: &mut Tx<'_>, fact: &UserRegistered) -> Result<(), StoreEr
     })
 }
 
-/// An order of an account was confirmed: if the account was sent by somebody, it is to be looked at.
-pub(crate) fn confirmed(tx: &mut Tx<'_>, user_id: UserId) -> Result<(), StoreError> {
+/// An order of an account was confirmed or paid: if the account was sent by somebody, it is looked at at once.
+pub(crate) fn wake(tx: &mut Tx<'_>, user_id: UserId) -> Result<(), StoreError> {
     match tx.get::<Referral>(&user_id)? {
-        Some(row) if row.status == Status::Open => put_due(tx, row, 0),
+        Some(row) if matches!(row.status, Status::Open | Status::Due) => put_due(tx, row, 0),
         _ => Ok(()),
     }
 }
