@@ -178,7 +178,7 @@ async fn check(sales: &[Sale], notes: &[(String, i64, i64, i64)], format: Histor
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig::with_cases(cases()))]
     #[test]
     fn any_history_goes_out_and_comes_in_again(
         sales in prop::collection::vec(sale(), 0..6),
@@ -189,4 +189,9 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(check(&sales, &notes, format));
     }
+}
+
+/// Histories that a build tries; `PROPTEST_CASES` says how many else.
+fn cases() -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(400)
 }
