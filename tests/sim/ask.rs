@@ -13,7 +13,7 @@ use promox_storage::{Database, Db, Recall};
 use serde_json::{Value, json};
 
 /// How long a request may take, by the wall: no seed comes near it.
-const LIMIT: Duration = Duration::from_secs(600);
+const LIMIT: Duration = Duration::from_secs(30);
 
 /// Who asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -382,6 +382,7 @@ tuple_keys!(A);
 tuple_keys!(A, B);
 tuple_keys!(A, B, C);
 tuple_keys!(A, B, C, D);
+tuple_keys!(A, B, C, D, E);
 
 #[doc(hidden)]
 pub fn put_text(text: &str, out: &mut Vec<u8>) {

@@ -231,7 +231,7 @@ pub(crate) fn check_available(choice: &Choice, enabled: &[Method], sandbox: bool
     let (method, provider) = (choice.method, choice.provider);
     let (pointer, what, remedy) = if enabled.contains(&method) {
         let remedy = "payment.sandbox = true in its configuration switches pretend money on";
-        ("/payment/provider", format!("the provider {provider} is switched off"), remedy)
+        ("/payment/provider", format!("{method} by {provider} is switched off"), remedy)
     } else {
         let remedy = "PATCH /api/settings/payments changes its methods";
         ("/payment/method", format!("{method} is switched off"), remedy)

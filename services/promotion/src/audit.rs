@@ -116,11 +116,12 @@ fn check_person(tx: &Tx<'_>, report: &mut Report, hold: &Hold, held: &HeldUse) -
     for key in hold.person.iter() {
         // Uses in periods are removed when their period is long over.
         let forever = held.person_limits.iter().any(|(since, _)| *since == Timestamp::EPOCH);
-        let there = tx.get::<PersonUse>(&(id, key.name.clone(), at, order))?.is_some();
+        let exact = key.exact.clone().unwrap_or_default();
+        let there = tx.get::<PersonUse>(&(id, key.name.clone(), at, order, exact.clone()))?.is_some();
         report.check(BY_PERSON, there || !forever, || format!("promotion {id} order {order} is not counted"));
         for used in tx.scan::<PersonUse>().prefix((id, key.name.as_str())).before(at).rows() {
             let used = used?;
-            if used.exact == key.exact {
+            if used.exact == exact {
                 before.insert((used.used_at, used.order_id));
             }
         }

@@ -130,12 +130,11 @@ record! {
 }
 
 record! {
-    /// A live use of a promotion that limits uses by person, under one of the things that the person is known by.
+    /// A live use of a promotion that limits uses by person, under one of the things that the person is known by: `person`
+    /// is the name of a [`PersonKey`] and `exact` what tells persons apart under it, empty where nothing does.
     pub(crate) struct PersonUse in Promox.promotion_person_uses = 545,
-        key(promotion_id: PromotionId, person: String, used_at: Timestamp, order_id: OrderId)
+        key(promotion_id: PromotionId, person: String, used_at: Timestamp, order_id: OrderId, exact: String)
     {
-        /// What tells the person apart under this name, as in [`PersonKey`].
-        exact: Option<String>,
         /// When nobody asks for it any more.
         ends_at: Option<Timestamp>,
     }

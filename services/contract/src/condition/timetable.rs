@@ -3,6 +3,8 @@
 //! So a clock change needs no rule of its own: hours that it leaves out never come that day, hours that it repeats come
 //! twice.
 
+use std::time::Duration;
+
 use jiff::civil::{Date, Time};
 use jiff::tz::TimeZone;
 use jiff::{ToSpan, Zoned};
@@ -79,8 +81,9 @@ impl Timetable {
                 turns.extend(self.clock_shows(date, minute));
             }
         }
-        let at = now.to_jiff();
-        let changes = self.zone.preceding(at).next().into_iter().chain(self.zone.following(at).next());
+        // A change of the clocks at this very moment is one that has happened.
+        let (at, after) = (now.to_jiff(), (now + Duration::from_micros(1)).to_jiff());
+        let changes = self.zone.preceding(after).next().into_iter().chain(self.zone.following(at).next());
         turns.extend(changes.map(|change| Timestamp::from_jiff(change.timestamp())));
         let since = turns.iter().filter(|turn| **turn <= now).max().copied();
         (since, turns.into_iter().filter(|turn| *turn > now).min())

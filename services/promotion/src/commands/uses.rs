@@ -108,7 +108,7 @@ fn fit(
         person: key.name.clone(),
         used_at: tx.now(),
         order_id,
-        exact: key.exact.clone(),
+        exact: key.exact.clone().unwrap_or_default(),
         ends_at: counting.person_ends,
     });
     let held = HeldUse {
@@ -136,7 +136,7 @@ pub(crate) fn person_is_through(
         for key in &person.keys {
             for used in tx.scan::<PersonUse>().prefix((id, key.name.as_str())).from(limit.since).rows() {
                 let used = used?;
-                if person.is(key, used.exact.as_deref()) {
+                if person.is(key, Some(used.exact.as_str()).filter(|exact| !exact.is_empty())) {
                     orders.insert(used.order_id);
                 }
                 if orders.len() >= most {
@@ -181,7 +181,8 @@ pub(crate) fn release(tx: &mut Tx<'_>, order_id: OrderId) -> Result<(), StoreErr
             give_back(tx, held, name)?;
         }
         for key in hold.person.iter().filter(|_| !held.person_limits.is_empty()) {
-            tx.delete::<PersonUse>(&(held.promotion_id, key.name.clone(), hold.held_at, order_id))?;
+            let exact = key.exact.clone().unwrap_or_default();
+            tx.delete::<PersonUse>(&(held.promotion_id, key.name.clone(), hold.held_at, order_id, exact))?;
         }
         if let Some(mut logged) = tx.get::<Use>(&(held.promotion_id, order_id))? {
             logged.released_at = Some(tx.now());
@@ -229,7 +230,8 @@ pub(crate) fn sweep(tx: &mut Tx<'_>, before: Timestamp) -> Result<bool, StoreErr
     }
     let uses: Vec<PersonUse> = tx.scan_by::<PersonUseByEnd>().before(Some(before)).collect(SWEEP)?;
     for used in &uses {
-        tx.delete::<PersonUse>(&(used.promotion_id, used.person.clone(), used.used_at, used.order_id))?;
+        let (person, exact) = (used.person.clone(), used.exact.clone());
+        tx.delete::<PersonUse>(&(used.promotion_id, person, used.used_at, used.order_id, exact))?;
     }
     Ok(over.len() == SWEEP || uses.len() == SWEEP)
 }
