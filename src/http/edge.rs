@@ -208,12 +208,14 @@ impl<'a> Exchange<'a> {
             BodyKind::Json => self.edge.request_timeout,
             BodyKind::Stream(_) => self.edge.upload_timeout,
         };
+        let now = open.node.clock.now();
         let mut cx = Cx {
             principal: Principal::Anonymous,
             cart_token: context::token(headers, &context::CART_TOKEN),
             order_token: context::token(headers, &context::ORDER_TOKEN),
-            now: open.node.clock.now(),
+            now,
             deadline: tokio::time::Instant::now() + limit,
+            ends_at: now + limit,
             request_id: self.id.clone(),
             traceparent: context::traceparent(headers),
             if_match: conditions::if_match(headers)?,

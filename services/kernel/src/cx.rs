@@ -63,6 +63,8 @@ pub struct Cx {
     pub now: Timestamp,
     /// When nobody waits any more.
     pub deadline: Instant,
+    /// The deadline by the node's clock, for what is stored of it.
+    pub ends_at: Timestamp,
     /// Names the request in logs and answers.
     pub request_id: Arc<str>,
     /// W3C trace context.
@@ -88,6 +90,7 @@ impl Cx {
             order_token: None,
             now: node.clock.now(),
             deadline: Instant::now() + limit,
+            ends_at: node.clock.now() + limit,
             request_id: name.into(),
             traceparent: None,
             if_match: None,
@@ -96,6 +99,14 @@ impl Cx {
             claim: None,
             node: node.clone(),
         }
+    }
+
+    /// The context of a part of the work that may take this long from now on, within the deadline of the whole.
+    #[must_use]
+    pub fn within(&self, limit: Duration) -> Self {
+        let deadline = self.deadline.min(Instant::now() + limit);
+        let ends_at = self.ends_at.min(self.node.clock.now() + limit);
+        Self { deadline, ends_at, ..self.clone() }
     }
 
     /// Asks another service, as the same caller, under the same deadline, without the idempotency key.

@@ -6,7 +6,6 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use promox_contract::ids::OrderId;
 use promox_kernel::{Cx, Error, Job};
-use tokio::time::Instant;
 
 use crate::Orders;
 use crate::checkout::steps::TakeUp;
@@ -51,8 +50,7 @@ impl Orders {
                 Ok::<_, Error>(sagas.into_iter().filter(running).map(|saga| saga.order_id).collect())
             })
             .await?;
-        let deadline = cx.deadline.min(Instant::now() + START_PATIENCE);
-        self.take_up_all(&Cx { deadline, ..cx.clone() }, left, TakeUp::Any).await;
+        self.take_up_all(&cx.within(START_PATIENCE), left, TakeUp::Any).await;
         Ok(())
     }
 
@@ -65,8 +63,7 @@ impl Orders {
             })
             .await?;
         let more = due.len() == BATCH;
-        let deadline = cx.deadline.min(Instant::now() + DRIVE_LIMIT);
-        self.take_up_all(&Cx { deadline, ..cx.clone() }, due, TakeUp::Due(cx.now)).await;
+        self.take_up_all(&cx.within(DRIVE_LIMIT), due, TakeUp::Due(cx.now)).await;
         Ok(more)
     }
 

@@ -7,7 +7,6 @@ use promox_contract::order::{OrderConfirmed, OrderFact, OrderFailed, OrderStatus
 use promox_contract::payment::{PaymentOutcome, PaymentStatus};
 use promox_kernel::{Claim, Cx, Error, Reply, Response, Sealed, Timestamp};
 use promox_storage::{Recall, Tx};
-use tokio::time::Instant;
 
 use crate::api::OrderView;
 use crate::checkout::{Confirmation, Draft, Opening, OrderedCart, Undo};
@@ -26,7 +25,7 @@ pub(crate) const ACTION_LIFE: Duration = Duration::from_mins(30);
 /// Until when a driver holds its saga: a little longer than it lives. At its deadline a driver is dropped wherever it stands,
 /// so a longer lease would leave the saga to nobody for the rest of it.
 pub(crate) fn lease(cx: &Cx) -> Timestamp {
-    cx.node.clock.now() + cx.deadline.saturating_duration_since(Instant::now()) + LEASE_MARGIN
+    cx.ends_at + LEASE_MARGIN
 }
 
 /// A saga as one driver holds it.
