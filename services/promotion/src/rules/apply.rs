@@ -165,7 +165,9 @@ impl Turn<'_, '_> {
             }
         }
         for (own, money) in by_line(&portions).zip(money) {
-            let Some(first) = own.first().filter(|_| serve || own.iter().any(|it| !it.off.is_zero())) else { continue };
+            // A line at its floor can still be paid above it, by what was rounded before.
+            let changed = serve || money > 0 || own.iter().any(|it| !it.off.is_zero());
+            let Some(first) = own.first().filter(|_| changed) else { continue };
             self.state.take(&mut self.effect, first.line, money, own, serve);
             self.purse -= money;
         }

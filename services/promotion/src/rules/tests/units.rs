@@ -328,3 +328,16 @@ fn thousands_of_units_are_counted() {
     let nth = json!({"actions": [{"type": "EVERY_NTH", "every": 7, "percentOff": "33"}, {"type": "PACK", "size": 5, "price": "7.77"}]});
     assert!(off(&[nth], &cart(lines)).iter().sum::<i64>() > 0);
 }
+
+#[test]
+fn a_line_at_its_floor_is_paid_at_its_floor() {
+    // The first promotion brings both lines of S2 to their floor and rounds one of them to a penny above it.
+    let of = |name, price, floor| Goods { name, price, quantity: 1, category: 0, floor, discountable: true };
+    let goods = [of(0, 3_571, 0), of(1, 1_500, 0), of(2, 1_500, 750), of(2, 1_500, 750)];
+    let cart = cart(goods.iter().map(|it| line(it, 1, false)).collect());
+    let per_unit = |value: &str| json!({"type": "AMOUNT_OFF", "per": "UNIT", "scope": "ORDER", "value": value});
+    let half = json!({"type": "TIERED", "basis": "LINE_QUANTITY", "tiers": [{"from": 1, "percentOff": "50"}]});
+    let first = json!({"actions": [per_unit("9.60"), half]});
+    assert_eq!(off(std::slice::from_ref(&first), &cart), [3_138, 1_319, 750, 749]);
+    assert_eq!(off(&[first, json!({"actions": [per_unit("1.54")]})], &cart), [3_571, 1_500, 750, 750]);
+}
