@@ -13,6 +13,8 @@ use crate::{Amount, Currency, Email, Sku, Timestamp};
 pub enum ColumnType {
     Boolean,
     BigInt,
+    /// A `bigint` in SQL; rows and keys write it without a sign.
+    Unsigned,
     Text,
     Numeric,
     Timestamptz,
@@ -26,6 +28,8 @@ pub trait Column: Sized {
     const TYPE: ColumnType;
     /// Whether it may be null.
     const NULLABLE: bool = false;
+    /// Whether keys hold a folded form of it, from which the value itself cannot be read back.
+    const FOLDED: bool = false;
 
     /// Appends it.
     fn put(&self, out: &mut Vec<u8>);
@@ -115,7 +119,7 @@ impl KeyPart for i64 {
 }
 
 impl Column for u32 {
-    const TYPE: ColumnType = ColumnType::BigInt;
+    const TYPE: ColumnType = ColumnType::Unsigned;
     fn put(&self, out: &mut Vec<u8>) {
         put_varint(u64::from(*self), out);
     }
@@ -235,9 +239,10 @@ impl Column for Amount {
 
 /// Columns that are text with a form of their own.
 macro_rules! text_column {
-    ($($type:ty, $text:expr, $key:expr);+ $(;)?) => {$(
+    ($($type:ty, $text:expr, $key:expr, $folded:literal);+ $(;)?) => {$(
         impl Column for $type {
             const TYPE: ColumnType = ColumnType::Text;
+            const FOLDED: bool = $folded;
             fn put(&self, out: &mut Vec<u8>) {
                 put_bytes($text(self).as_bytes(), out);
             }
@@ -253,14 +258,15 @@ macro_rules! text_column {
     )+};
 }
 text_column! {
-    Sku, Sku::as_str, Sku::fold;
-    Email, Email::as_str, Email::normal;
-    Currency, |currency: &Currency| currency.code(), |currency: &Currency| currency.code();
+    Sku, Sku::as_str, Sku::fold, true;
+    Email, Email::as_str, Email::normal, true;
+    Currency, |currency: &Currency| currency.code(), |currency: &Currency| currency.code(), false;
 }
 
 impl<T: Column> Column for Option<T> {
     const TYPE: ColumnType = T::TYPE;
     const NULLABLE: bool = true;
+    const FOLDED: bool = T::FOLDED;
     fn put(&self, out: &mut Vec<u8>) {
         self.is_some().put(out);
         if let Some(value) = self {

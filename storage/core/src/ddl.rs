@@ -1,54 +1,109 @@
 //! The schema as SQL: what a relational engine makes of the tables, and what a review sees of a change to them.
+//!
+//! Tables and indexes order and compare rows as keys do: text by its bytes, nulls first, and no entry where the first column of
+//! an index is null. Identifiers are quoted, because some columns are named like keywords.
 
 use std::fmt::{self, Write as _};
 
 use promox_kernel::encoding::ColumnType;
 
-use crate::{ColumnDef, IndexDef, Schema, TableDef};
+use crate::{ColumnDef, Database, IndexDef, Schema, TableDef};
 
 impl Schema {
-    /// The statements that make all tables and indexes in a PostgreSQL database, each with its number as a comment.
-    pub fn ddl(&self) -> String {
+    /// The statements that create the tables and indexes of one database in PostgreSQL 15, each with its number as a comment.
+    pub fn ddl(&self, database: Database) -> String {
         let mut text = String::new();
         // Writing to a string does not fail.
-        let _ = self.tables().iter().try_for_each(|table| table_ddl(table, &mut text));
+        let _ = self.tables_of(database).try_for_each(|table| table_ddl(table, &mut text));
+        text
+    }
+
+    /// A script for `psql` that creates both databases with their tables.
+    pub fn sql_script(&self) -> String {
+        let mut text = String::from("\\set ON_ERROR_STOP on\n");
+        for database in Database::ALL {
+            let name = database.sql_name();
+            let _ = write!(text, "\ncreate database {name} template template0 encoding 'UTF8';\n\\connect {name}\n\n");
+            text.push_str(self.ddl(database).trim_end());
+            text.push('\n');
+        }
         text
     }
 }
 
-fn table_ddl(table: &TableDef, text: &mut String) -> fmt::Result {
-    let name = table.full_name();
-    writeln!(text, "create table {name} ( -- {}", table.space.0)?;
-    for column in table.columns {
-        writeln!(text, "    {},", column_ddl(column))?;
+impl ColumnDef {
+    /// The column that keys and indexes use: for a folded column the one beside it that holds the folded form.
+    pub fn key_name(&self) -> String {
+        if self.folded { format!("{}_folded", self.name) } else { self.name.to_owned() }
     }
-    writeln!(text, "    primary key ({})\n);", table.key.join(", "))?;
-    table.indexes.iter().try_for_each(|index| index_ddl(&name, index, text))?;
+}
+
+fn table_ddl(table: &TableDef, text: &mut String) -> fmt::Result {
+    writeln!(text, "create table {} ( -- {}", quoted(table.name), table.space.0)?;
+    for column in table.columns {
+        writeln!(text, "    {},", column_ddl(column.name, column))?;
+        if column.folded && table.is_key_column(column.name) {
+            writeln!(text, "    {},", column_ddl(&column.key_name(), column))?;
+        }
+    }
+    writeln!(text, "    primary key ({})\n);", key_list(table, table.key).join(", "))?;
+    table.indexes.iter().try_for_each(|index| index_ddl(table, index, text))?;
     writeln!(text)
 }
 
-fn column_ddl(column: &ColumnDef) -> String {
+fn column_ddl(name: &str, column: &ColumnDef) -> String {
     let null = if column.nullable { "" } else { " not null" };
-    format!("{} {}{null}", column.name, type_name(column.column_type))
+    format!("{} {}{null}", quoted(name), type_name(column.column_type))
 }
 
-/// Nulls never collide in a unique index, which is what PostgreSQL does unless told otherwise.
-fn index_ddl(table: &str, index: &IndexDef, text: &mut String) -> fmt::Result {
+/// An index that is not unique ends with the row's key, so that its order is total.
+fn index_ddl(table: &TableDef, index: &IndexDef, text: &mut String) -> fmt::Result {
     let kind = if index.unique { "unique index" } else { "index" };
-    let (name, columns) = (snake_case(index.name), index.columns.join(", "));
-    writeln!(text, "create {kind} {name} on {table} ({columns}); -- {}", index.space.0)
+    let (name, on) = (quoted(&index.sql_name(table)), quoted(table.name));
+    let mut columns = index.columns.to_vec();
+    if !index.unique {
+        columns.extend(table.key.iter().filter(|key| !index.columns.contains(key)));
+    }
+    write!(text, "create {kind} {name} on {on} ({})", key_list(table, &columns).join(", "))?;
+    let nullable = |name: &&str| table.column(name).is_some_and(|column| column.nullable);
+    if index.unique && index.columns.iter().skip(1).any(nullable) {
+        write!(text, " nulls not distinct")?;
+    }
+    if let Some(first) = index.columns.first().and_then(|name| table.column(name)).filter(|first| first.nullable) {
+        write!(text, " where {} is not null", quoted(&first.key_name()))?;
+    }
+    writeln!(text, "; -- {}", index.space.0)
 }
 
-/// Text sorts by its bytes, as keys do.
+/// Columns as a key lists them.
+fn key_list(table: &TableDef, names: &[&str]) -> Vec<String> {
+    let columns = names.iter().filter_map(|name| table.column(name)).enumerate();
+    let nulls = |at: usize, column: &ColumnDef| if column.nullable && at > 0 { " nulls first" } else { "" };
+    columns.map(|(at, column)| format!("{}{}", quoted(&column.key_name()), nulls(at, column))).collect()
+}
+
+fn quoted(identifier: &str) -> String {
+    format!("\"{identifier}\"")
+}
+
 fn type_name(column: ColumnType) -> &'static str {
     match column {
         ColumnType::Boolean => "boolean",
-        ColumnType::BigInt => "bigint",
+        ColumnType::BigInt | ColumnType::Unsigned => "bigint",
         ColumnType::Text => "text collate \"C\"",
         ColumnType::Numeric => "numeric",
         ColumnType::Timestamptz => "timestamptz",
         ColumnType::Jsonb => "jsonb",
         ColumnType::Bytea => "bytea",
+    }
+}
+
+impl IndexDef {
+    /// Its name in a relational engine, unique in its database: `orders_by_user` for the index `OrderByUser` of `orders`.
+    pub fn sql_name(&self, table: &TableDef) -> String {
+        let name = snake_case(self.name);
+        let what = name.split_once("_by_").map_or(name.as_str(), |(_, columns)| columns);
+        format!("{}_by_{what}", table.name)
     }
 }
 

@@ -25,6 +25,14 @@ impl Database {
         }
     }
 
+    /// Its name on a database server, `"ecommerce_db"`.
+    pub const fn sql_name(self) -> &'static str {
+        match self {
+            Self::Ecommerce => "ecommerce_db",
+            Self::Promox => "promox_db",
+        }
+    }
+
     /// Its number in keys: 0 or 1.
     pub const fn number(self) -> u32 {
         self as u32
@@ -40,6 +48,8 @@ pub struct ColumnDef {
     pub column_type: ColumnType,
     /// Whether it may be null.
     pub nullable: bool,
+    /// Whether keys hold a folded form of it.
+    pub folded: bool,
 }
 
 /// An index. Its entries' keys are its columns, followed by the row's key unless it is unique; their values are the row's key.
@@ -79,6 +89,16 @@ impl TableDef {
     pub fn full_name(&self) -> String {
         format!("{}.{}", self.database.name(), self.name)
     }
+
+    /// The column with this name.
+    pub fn column(&self, name: &str) -> Option<&'static ColumnDef> {
+        self.columns.iter().find(|column| column.name == name)
+    }
+
+    /// Whether a column is part of the key or of an index.
+    pub(crate) fn is_key_column(&self, name: &str) -> bool {
+        self.key.contains(&name) || self.indexes.iter().any(|index| index.columns.contains(&name))
+    }
 }
 
 /// All tables of a store, the system's among them.
@@ -88,7 +108,7 @@ pub struct Schema {
 }
 
 impl Schema {
-    /// The tables of all services, checked: a number used twice is named in the error.
+    /// The tables of all services, checked: a number, or a name within a database, that is used twice is named in the error.
     pub fn new(services: impl IntoIterator<Item = &'static [&'static TableDef]>) -> Result<Self, String> {
         let mut tables: Vec<&'static TableDef> = crate::SYSTEM_TABLES.to_vec();
         tables.extend(services.into_iter().flatten());
@@ -101,7 +121,32 @@ impl Schema {
                 }
             }
         }
-        Ok(Self { tables })
+        let schema = Self { tables };
+        Database::ALL.into_iter().try_for_each(|database| schema.check_names(database))?;
+        Ok(schema)
+    }
+
+    /// In a relational engine the tables and indexes of a database share one namespace, with names of at most 63 bytes.
+    fn check_names(&self, database: Database) -> Result<(), String> {
+        let mut names = std::collections::BTreeSet::new();
+        for table in self.tables_of(database) {
+            let indexes = table.indexes.iter().map(|index| index.sql_name(table));
+            for name in std::iter::once(table.name.to_owned()).chain(indexes) {
+                if name.len() > 63 {
+                    return Err(format!("{name} is longer than 63 bytes"));
+                }
+                if let Some(name) = names.replace(name) {
+                    return Err(format!("{name} is there twice in {}", database.sql_name()));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The tables of one database: its own, and the system's, which each database has.
+    pub fn tables_of(&self, database: Database) -> impl Iterator<Item = &'static TableDef> + '_ {
+        let system = |table: &TableDef| crate::SYSTEM_TABLES.iter().any(|system| system.space == table.space);
+        self.tables.iter().copied().filter(move |table| system(table) || table.database == database)
     }
 
     /// All tables, the system's first.

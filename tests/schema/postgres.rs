@@ -1,0 +1,106 @@
+//! A PostgreSQL 15 server of a test's own: Debian's package, in a temporary directory, on a Unix socket, gone with the test.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::os::unix::fs::{MetadataExt as _, chown};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+/// Where Debian puts version 15; `PROMOX_POSTGRES_BIN` names another directory.
+const DEBIAN: &str = "/usr/lib/postgresql/15/bin";
+
+pub(super) struct Postgres {
+    dir: TempDir,
+    bin: PathBuf,
+    server: Child,
+}
+
+impl Postgres {
+    /// Starts an empty server. Fails, with what to install, where there is none.
+    pub(super) fn start() -> Self {
+        let bin = std::env::var_os("PROMOX_POSTGRES_BIN").map_or_else(|| PathBuf::from(DEBIAN), PathBuf::from);
+        assert!(
+            bin.join("initdb").exists(),
+            "PostgreSQL 15 is not installed in {}: apt-get install postgresql-15, or name its directory in PROMOX_POSTGRES_BIN",
+            bin.display()
+        );
+        let dir = tempfile::Builder::new().prefix("promox-pg").tempdir().unwrap();
+        if is_root() {
+            let id = |flag| output(Command::new("id").args([flag, "postgres"])).trim().parse().unwrap();
+            chown(dir.path(), Some(id("-u")), Some(id("-g"))).unwrap();
+        }
+        let data = dir.path().join("data");
+        let plain = ["--username=postgres", "--auth=trust", "--no-sync", "--locale=C", "--encoding=UTF8"];
+        output(as_server(&bin.join("initdb"), dir.path()).args(plain).arg("--pgdata").arg(&data));
+        let server = serve(&bin, dir.path(), &data);
+        Self { dir, bin, server }
+    }
+
+    /// What `psql` prints, in `database`: rows a line, columns separated by bars. Fails with what it says of an error.
+    pub(super) fn psql(&self, database: &str, args: &[&str]) -> String {
+        output(&mut self.client(database, args))
+    }
+
+    /// What `psql` says of a statement that fails.
+    pub(super) fn refused(&self, database: &str, statement: &str) -> String {
+        let Output { status, stderr, .. } = self.client(database, &["-c", statement]).output().unwrap();
+        assert!(!status.success(), "{statement} was taken");
+        String::from_utf8(stderr).unwrap()
+    }
+
+    fn client(&self, database: &str, args: &[&str]) -> Command {
+        let mut psql = Command::new(self.bin.join("psql"));
+        psql.args(["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set=ON_ERROR_STOP=1"]);
+        psql.args(["--username=postgres", "--dbname", database]).args(args);
+        // Nothing of the environment says which server or options.
+        psql.env_clear().env("PGHOST", self.dir.path());
+        psql
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        let data = self.dir.path().join("data");
+        let mut stop = as_server(&self.bin.join("pg_ctl"), self.dir.path());
+        let _ = stop.arg("stop").arg("--pgdata").arg(data).arg("--mode=immediate").output();
+        let _ = self.server.wait();
+    }
+}
+
+fn is_root() -> bool {
+    Path::new("/proc/self").metadata().unwrap().uid() == 0
+}
+
+/// A command as the user that a server may run as, which root is not. It ends with the test, also with one that is killed.
+fn as_server(program: &Path, dir: &Path) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "QUIT"]);
+    if is_root() {
+        command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups"]);
+    }
+    command.arg(program).current_dir(dir);
+    command
+}
+
+/// Starts the server and waits until it says that it takes connections.
+fn serve(bin: &Path, dir: &Path, data: &Path) -> Child {
+    let mut command = as_server(&bin.join("postgres"), dir);
+    command.arg("-D").arg(data).arg("-k").arg(dir);
+    command.args(["-c", "listen_addresses=", "-c", "fsync=off", "-c", "log_destination=stderr"]);
+    let mut server = command.stderr(Stdio::piped()).spawn().unwrap();
+    let mut log = BufReader::new(server.stderr.take().unwrap());
+    let mut said = String::new();
+    while !said.contains("ready to accept connections") {
+        let read = log.read_line(&mut said).unwrap();
+        assert!(read > 0, "the server did not start: {said}");
+    }
+    std::thread::spawn(move || log.read_to_end(&mut Vec::new()));
+    server
+}
+
+fn output(command: &mut Command) -> String {
+    let Output { status, stdout, stderr } = command.output().unwrap();
+    assert!(status.success(), "{command:?}: {}", String::from_utf8_lossy(&stderr));
+    String::from_utf8(stdout).unwrap()
+}
