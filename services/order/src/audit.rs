@@ -13,10 +13,10 @@ use promox_kernel::Amount;
 use promox_storage::{Audit, Database, Event, Report, StoreError, Tx};
 
 use crate::Orders;
-use crate::benefits;
 use crate::commands::fulfil::{all_back, money_is_back};
 use crate::commands::leaving;
 use crate::events::ORDER_NEWS;
+use crate::order_facts;
 use crate::queries::net;
 use crate::records::{CreditNote, Leaver, Order, OrderItem, Return, ReturnByOrder, ReturnStatus, Saga};
 use crate::rules::states;
@@ -51,11 +51,11 @@ impl Audit for Orders {
             check_saga(tx, &order, report)?;
             check_erased(tx, &order, report)?;
             state_sold(&order, &lines, &returns, report);
-            benefits::state(&order, &lines, report);
+            order_facts::state(&order, &lines, report);
         }
         for saga in tx.scan::<Saga>().rows() {
             let order_id = saga?.order_id;
-            benefits::open(order_id, report);
+            order_facts::open(order_id, report);
             report.open(SOLD, order_id);
             report.open(SPENT, order_id);
             report.open(EARNED, order_id);
@@ -116,7 +116,7 @@ fn check_order(order: &Order, lines: &[OrderItem], report: &mut Report) {
     if !matches!(order.status, OrderStatus::Pending | OrderStatus::Failed | OrderStatus::Cancelled) {
         let revenue: Amount = lines.iter().map(|line| net(order, line)).sum();
         report.left(COUNTED, order.id, counted(revenue, order.returned_net));
-        benefits::state_counted(order, lines, report);
+        order_facts::state_counted(order, lines, report);
     }
     let refunded: Amount = order.refunds.iter().map(|refund| refund.amount).sum();
     if !refunded.is_zero() {

@@ -6,11 +6,11 @@ use promox_contract::user::UserErased;
 use promox_kernel::{Amount, Error, Timestamp};
 use promox_storage::{Consumer, Event, Tx};
 
-use crate::checkout::steps::{note, note_payment_status, touch};
-use crate::checkout::{confirm_paid, note_failed_payment};
+use crate::checkout::transitions::{confirm_captured, expire_failed};
 use crate::commands::fulfil::finish;
 use crate::commands::{cancel, leaving, returns};
 use crate::exact::Exact;
+use crate::order_row::{note, note_payment_status, touch};
 use crate::queries::items;
 use crate::records::{Order, OrderRefund, Saga};
 use crate::rules::states;
@@ -42,7 +42,7 @@ impl Consumer for OrderNews {
 fn apply(tx: &mut Tx<'_>, event: &Event) -> Result<(), Error> {
     if event.is::<PaymentCaptured>() {
         let fact: PaymentCaptured = event.fact()?;
-        confirm_paid(tx, fact.order_id, &captured(&fact))
+        confirm_captured(tx, fact.order_id, &captured(&fact))
     } else if event.is::<PaymentFailed>() {
         payment_failed(tx, &event.fact()?)
     } else if event.is::<PaymentRefunded>() {
@@ -91,7 +91,7 @@ fn refunded(tx: &mut Tx<'_>, fact: &PaymentRefunded, at: Timestamp) -> Result<()
 /// unless goods have left already.
 fn payment_failed(tx: &mut Tx<'_>, fact: &PaymentFailed) -> Result<(), Error> {
     if tx.get::<Saga>(&fact.order_id)?.is_some() {
-        return note_failed_payment(tx, fact.order_id);
+        return expire_failed(tx, fact.order_id);
     }
     let Some(mut order) = tx.get::<Order>(&fact.order_id)? else { return Ok(()) };
     let uncaptured = [PaymentStatus::Pending, PaymentStatus::Authorized, PaymentStatus::Voided];

@@ -22,9 +22,10 @@ use crate::api::{
     ApproveReturn, CancelOrder, DeliverFulfilment, FulfilmentView, GetInvoice, GetOrder, GetTimeline, ListOrders,
     LookUpOrder, OrderView, PlaceOrder, QuoteOrder, QuoteView, RejectReturn, RequestReturn, ReturnView, ShipOrder,
 };
-use crate::checkout::steps::TakeUp;
-use crate::checkout::{Asker, Driver, steps};
+use crate::checkout::transitions::Resumable;
+use crate::checkout::{Driver, transitions};
 use crate::commands::{cancel, fulfil, leaving, returns};
+use crate::pricing::{PricingRequest, Strictness, assess};
 use crate::records::{Order, OrderByUser, OrderItem, Return, ReturnId, TimelineEntry};
 use crate::rules::request;
 use crate::settings::{
@@ -32,7 +33,7 @@ use crate::settings::{
     PaymentSettings, PutPayments, PutShipping, PutStore, PutTaxes, ShippingSettings, StoreSettings, TaxSettings,
     change, currency,
 };
-use crate::{invoice, queries, reject};
+use crate::{invoice, order_row, queries, reject};
 
 /// Orders of a person's export at most.
 const MOST_EXPORTED: usize = 10_000;
@@ -91,10 +92,10 @@ impl Handle<LookUpOrder> for Orders {
 impl Handle<CancelOrder> for Orders {
     async fn handle(&self, cx: &Cx, op: CancelOrder) -> Result<OrderView, Error> {
         let reason = multiline(&op.reason, 1, 1_000).map_err(|detail| Error::field("/reason", detail))?;
-        let (caller, id, until) = (cx.clone(), op.id, steps::lease(cx));
-        let held = self.db.write(cx, move |tx| cancel::cancel(tx, &caller, id, &reason, until)).await?;
-        if let Some(held) = held {
-            return Driver::new(self, cx, held).undo().await;
+        let (caller, id, until) = (cx.clone(), op.id, transitions::lease_end(cx));
+        let lease = self.db.write(cx, move |tx| cancel::cancel(tx, &caller, id, &reason, until)).await?;
+        if let Some(lease) = lease {
+            return Driver::new(self, cx, lease).compensate().await;
         }
         self.db.read(|tx| queries::view(tx, queries::visible(tx, cx, id, "order:cancel")?)).await
     }
@@ -155,7 +156,7 @@ impl Handle<ResumeCheckout> for Orders {
     async fn handle(&self, cx: &Cx, op: ResumeCheckout) -> Result<Resumed, Error> {
         let again_at = async || self.db.read(|tx| queries::payment_due(tx, op.order_id)).await;
         if again_at().await?.is_some_and(|due| due <= cx.now) {
-            self.take_up(&cx.elevated(), op.order_id, TakeUp::Due(cx.now)).await?;
+            self.resume(&cx.elevated(), op.order_id, Resumable::DueAt(cx.now)).await?;
         }
         Ok(Resumed { again_at: again_at().await? })
     }
@@ -233,17 +234,17 @@ impl Orders {
 
 impl Handle<CancelVoided> for Orders {
     async fn handle(&self, cx: &Cx, op: CancelVoided) -> Result<VoidedOrder, Error> {
-        let until = steps::lease(cx);
+        let until = transitions::lease_end(cx);
         let cancel = move |tx: &mut Tx<'_>| {
-            let order = steps::order(tx, op.order_id)?;
+            let order = order_row::load(tx, op.order_id)?;
             if fulfil::came_back(&order, &queries::items(tx, order.id)?) {
                 return Ok((false, None));
             }
-            cancel::of_order(tx, order, (&op.actor, &op.reason), until).map(|held| (true, held))
+            cancel::of_order(tx, order, (&op.actor, &op.reason), until).map(|lease| (true, lease))
         };
-        let (cancelled, held) = self.db.write(cx, cancel).await?;
-        if let Some(held) = held {
-            Driver::new(self, cx, held).undo().await?;
+        let (cancelled, lease) = self.db.write(cx, cancel).await?;
+        if let Some(lease) = lease {
+            Driver::new(self, cx, lease).compensate().await?;
         }
         Ok(VoidedOrder { cancelled })
     }
@@ -251,7 +252,7 @@ impl Handle<CancelVoided> for Orders {
 
 impl Handle<StandingOfOrder> for Orders {
     async fn handle(&self, _: &Cx, op: StandingOfOrder) -> Result<OrderStanding, Error> {
-        let order = self.db.read(|tx| steps::order(tx, op.order_id)).await?;
+        let order = self.db.read(|tx| order_row::load(tx, op.order_id)).await?;
         Ok(OrderStanding { status: order.status })
     }
 }
@@ -318,11 +319,8 @@ impl Handle<DescribeOrder> for Orders {
 
 impl Handle<PriceCart> for Orders {
     async fn handle(&self, cx: &Cx, op: PriceCart) -> Result<PricedCart, Error> {
-        let mut body = PlaceOrder::of_items(op.items);
-        body.promotion_code = op.promotion_code;
-        body.coupon_codes = op.coupon_codes;
         let settings = self.settings.get(&self.db).await?;
-        let priced = self.assess(cx, &body, Asker::Cart, settings).await?.priced;
+        let priced = assess(cx, &PricingRequest::from(op), Strictness::Cart, &settings).await?.priced;
         let line = |line: crate::api::LineView| {
             Some(PricedLine {
                 sku: line.sku,
@@ -421,28 +419,5 @@ impl Orders {
             }
         }
         change(&self.db, cx, wanted).await
-    }
-}
-
-impl PlaceOrder {
-    /// A request for these lines and nothing else.
-    pub(crate) fn of_items(items: Vec<promox_contract::inventory::SkuQuantity>) -> Self {
-        Self {
-            items: Some(items),
-            promotion_code: None,
-            coupon_code: None,
-            coupon_codes: Vec::new(),
-            flash_sale_reservation_ids: Vec::new(),
-            points_to_redeem: None,
-            email: None,
-            shipping_address: None,
-            billing_address: None,
-            shipping_method: None,
-            payment: None,
-            quote_id: None,
-            channel: None,
-            attributes: std::collections::BTreeMap::new(),
-            note: None,
-        }
     }
 }

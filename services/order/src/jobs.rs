@@ -8,7 +8,7 @@ use promox_contract::ids::OrderId;
 use promox_kernel::{Cx, Error, Job};
 
 use crate::Orders;
-use crate::checkout::steps::TakeUp;
+use crate::checkout::transitions::Resumable;
 use crate::records::{Return, ReturnByDue, ReturnId, Saga, SagaByDue};
 
 /// Sagas or returns that one run takes up.
@@ -22,9 +22,9 @@ const START_PATIENCE: Duration = Duration::from_millis(1_500);
 pub(crate) fn jobs(orders: &Arc<Orders>) -> Vec<Job> {
     let (sagas, returns, keys) = (orders.clone(), orders.clone(), orders.clone());
     vec![
-        Job::new("order.take_up_sagas", Duration::from_secs(1), move |cx| {
+        Job::new("order.resume_sagas", Duration::from_secs(1), move |cx| {
             let orders = sagas.clone();
-            async move { orders.take_up_due(&cx).await }
+            async move { orders.resume_due(&cx).await }
         }),
         Job::new("order.move_returns", Duration::from_secs(1), move |cx| {
             let orders = returns.clone();
@@ -50,11 +50,11 @@ impl Orders {
                 Ok::<_, Error>(sagas.into_iter().filter(running).map(|saga| saga.order_id).collect())
             })
             .await?;
-        self.take_up_all(&cx.within(START_PATIENCE), left, TakeUp::Any).await;
+        self.resume_all(&cx.within(START_PATIENCE), left, Resumable::Always).await;
         Ok(())
     }
 
-    async fn take_up_due(&self, cx: &Cx) -> Result<bool, Error> {
+    async fn resume_due(&self, cx: &Cx) -> Result<bool, Error> {
         let due: Vec<OrderId> = self
             .db
             .read(|tx| {
@@ -63,19 +63,19 @@ impl Orders {
             })
             .await?;
         let more = due.len() == BATCH;
-        self.take_up_all(&cx.within(DRIVE_LIMIT), due, TakeUp::Due(cx.now)).await;
+        self.resume_all(&cx.within(DRIVE_LIMIT), due, Resumable::DueAt(cx.now)).await;
         Ok(more)
     }
 
     /// Takes sagas up side by side, so that one whose provider is silent keeps no other waiting.
-    async fn take_up_all(&self, cx: &Cx, orders: Vec<OrderId>, which: TakeUp) {
+    async fn resume_all(&self, cx: &Cx, orders: Vec<OrderId>, resumable: Resumable) {
         for batch in orders.chunks(BATCH) {
-            join_all(batch.iter().map(|id| self.take_up_one(cx, *id, which))).await;
+            join_all(batch.iter().map(|id| self.resume_one(cx, *id, resumable))).await;
         }
     }
 
-    async fn take_up_one(&self, cx: &Cx, id: OrderId, which: TakeUp) {
-        if let Err(error) = self.take_up(cx, id, which).await {
+    async fn resume_one(&self, cx: &Cx, id: OrderId, resumable: Resumable) {
+        if let Err(error) = self.resume(cx, id, resumable).await {
             tracing::warn!(order = id.0, %error, "a saga could not go on; it is taken up again");
         }
     }

@@ -5,7 +5,6 @@
 
 mod api;
 mod audit;
-mod benefits;
 mod checkout;
 mod commands;
 mod events;
@@ -16,12 +15,15 @@ mod handlers;
 mod history;
 mod invoice;
 mod jobs;
+mod order_facts;
+mod order_row;
+mod pricing;
+mod pricing_terms;
 mod queries;
 mod records;
 mod reject;
 mod rules;
 mod settings;
-mod terms;
 #[cfg(test)]
 mod tests;
 mod tokens;
@@ -55,7 +57,7 @@ pub struct Orders {
     /// The settings of a store that has none yet.
     fresh: StoreSettings,
     settings: settings::SettingsCache,
-    quotes: checkout::Quotes,
+    quotes: pricing::Quotes,
     guesses: guesses::Guesses,
 }
 
@@ -78,7 +80,7 @@ impl Orders {
             db,
             fresh,
             settings: settings::SettingsCache::default(),
-            quotes: checkout::Quotes::new(cache.clone()),
+            quotes: pricing::Quotes::new(cache.clone()),
             guesses: guesses::Guesses::new(cache, limited),
         })
     }

@@ -31,24 +31,23 @@ pub(crate) fn owns(cx: &Cx, order: &Order) -> bool {
 
 /// When the payment of a checkout may be taken by somebody else than its driver; null when it is not to be taken.
 pub(crate) fn payment_due(tx: &Tx<'_>, id: OrderId) -> Result<Option<Timestamp>, Error> {
-    let paying = |saga: &Saga| matches!(saga.step, SagaStep::Paying | SagaStep::Confirming);
+    let paying = |saga: &Saga| saga.step == SagaStep::Paying;
     Ok(tx.get::<Saga>(&id)?.filter(paying).map(|saga| saga.due_at))
 }
 
 /// An order with its lines, parcels and returns.
 pub(crate) fn view(tx: &Tx<'_>, order: Order) -> Result<OrderView, Error> {
     let items = items(tx, order.id)?;
-    let moved = !matches!(order.status, OrderStatus::Pending | OrderStatus::Failed);
-    let mut view = fresh_view(order, items);
-    // What was taken over from another system came with its parcels and returns.
-    if moved && (view.version > 2 || view.imported) {
+    let was_confirmed = !matches!(order.status, OrderStatus::Pending | OrderStatus::Failed);
+    let mut view = view_of_rows(order, items);
+    if was_confirmed {
         (view.fulfilments, view.returns) = parts(tx, view.id)?;
     }
     Ok(view)
 }
 
-/// An order with its lines, of which nothing was shipped yet.
-pub(crate) fn fresh_view(order: Order, items: Vec<OrderItem>) -> OrderView {
+/// An order that has neither parcels nor returns, with its lines.
+pub(crate) fn view_of_rows(order: Order, items: Vec<OrderItem>) -> OrderView {
     let payment = order.payment_id.zip(order.payment_status);
     let totals = totals(&order);
     let details = order.details.0;

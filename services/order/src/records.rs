@@ -13,7 +13,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::api::Address;
-use crate::checkout::Draft;
+use crate::checkout::draft::Draft;
 use crate::exact::Exact;
 
 id! {
@@ -163,7 +163,6 @@ text_enum! {
         Holding = "HOLDING",
         Paying = "PAYING",
         AwaitingAction = "AWAITING_ACTION",
-        Confirming = "CONFIRMING",
         Undoing = "UNDOING",
     }
 }

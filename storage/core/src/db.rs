@@ -5,6 +5,7 @@ use std::sync::Arc;
 use promox_kernel::{Cx, Timestamp};
 use tokio::sync::oneshot;
 
+use crate::replay::NewAnswer;
 use crate::{Database, Engine, Lane, Reader, Stamp, StoreError, Tx, Work, WorkOrder};
 
 /// One database of the store. Cheap to clone.
@@ -42,7 +43,7 @@ impl Db {
     }
 
     /// Runs a transaction and answers when it is durable. The closure may run again, so it acts only through `tx`;
-    /// an error drops all its changes.
+    /// an error drops all its changes. An answer that it keeps for the idempotency key of `cx` is recorded there.
     pub async fn write<T, E, F>(&self, cx: &Cx, work: F) -> Result<T, E>
     where
         T: Send + 'static,
@@ -82,9 +83,13 @@ impl Db {
     {
         let (answer, answered) = oneshot::channel();
         let stamp = Stamp { now: cx.now, traceparent: cx.traceparent.clone() };
-        let work = Box::new(Closure { work, result: None, answer });
+        let work = Box::new(Closure { work, result: None, stored: None, answer });
         self.engine.submit(WorkOrder { database: self.database, lane, stamp, locks, work });
-        answered.await.unwrap_or_else(|_| Err(StoreError::Stopped.into()))
+        let (result, stored) = answered.await.unwrap_or_else(|_| (Err(StoreError::Stopped.into()), None));
+        if let (Some(claim), Some(stored), Ok(_)) = (&cx.claim, stored, &result) {
+            stored.record(claim);
+        }
+        result
     }
 
     /// A state that may be held for minutes; at most two at a time.
@@ -107,7 +112,8 @@ impl Db {
 struct Closure<T, E, F> {
     work: F,
     result: Option<Result<T, E>>,
-    answer: oneshot::Sender<Result<T, E>>,
+    stored: Option<NewAnswer>,
+    answer: oneshot::Sender<(Result<T, E>, Option<NewAnswer>)>,
 }
 
 impl<T, E, F> Work for Closure<T, E, F>
@@ -120,6 +126,7 @@ where
         let result = (self.work)(tx);
         let commits = result.is_ok();
         self.result = Some(result);
+        self.stored = tx.take_answer();
         commits
     }
 
@@ -128,11 +135,11 @@ where
     }
 
     fn answer(self: Box<Self>) {
-        let Self { work, result, answer } = *self;
+        let Self { work, result, stored, answer } = *self;
         // What the closure holds, perhaps the last handle of the store, goes before the answer: who has the answer may
         // close the store, and no store is closed from within.
         drop(work);
         // Nobody may wait any more; the work is done all the same.
-        let _ = answer.send(result.unwrap_or_else(|| Err(StoreError::Stopped.into())));
+        let _ = answer.send((result.unwrap_or_else(|| Err(StoreError::Stopped.into())), stored));
     }
 }

@@ -29,6 +29,23 @@ pub enum Recall {
     Decided(Response),
 }
 
+/// An answer that a transaction keeps for an idempotency key.
+#[derive(Debug)]
+pub(crate) struct NewAnswer {
+    caller: String,
+    key: String,
+    response: Response,
+}
+
+impl NewAnswer {
+    /// Tells the request that used the key that its answer is kept; any other request is left alone.
+    pub(crate) fn record(self, claim: &Claim) {
+        if claim.caller == self.caller && claim.key == self.key {
+            let _ = claim.recorded.set(self.response);
+        }
+    }
+}
+
 impl Tx<'_> {
     /// What is known of a key.
     pub fn recall(&self, claim: &Claim) -> Result<Recall, StoreError> {
@@ -54,7 +71,7 @@ impl Tx<'_> {
         self.delete::<Kept>(&self.kept_key(claim)).map(drop)
     }
 
-    /// Keeps a decided answer.
+    /// Keeps a decided answer. When it is durable, the request that used the key finds it recorded on its claim.
     pub fn keep(&mut self, claim: &Claim, response: &Response) -> Result<(), StoreError> {
         let subject = self.get::<Kept>(&self.kept_key(claim))?.and_then(|kept| kept.subject);
         let mut row = self.kept_row(claim, subject);
@@ -67,7 +84,11 @@ impl Tx<'_> {
             row.media_type = Some((*media_type).to_owned());
             row.body = body.to_vec();
         }
-        self.put(&row)
+        self.put(&row)?;
+        if let Some(response) = response.copy() {
+            self.set_answer(NewAnswer { caller: claim.caller.clone(), key: claim.key.clone(), response });
+        }
+        Ok(())
     }
 
     fn kept_key(&self, claim: &Claim) -> (u32, String, String) {
@@ -121,21 +142,14 @@ impl Db {
         F: Fn(&mut Tx<'_>) -> Result<T, Error> + Send + 'static,
     {
         let Some(claim) = cx.claim.clone() else { return self.write(cx, work).await };
-        let kept_by = claim.clone();
-        let (reply, kept) = self
-            .write(cx, move |tx| {
-                let reply = work(tx)?;
-                let kept = reply.kept(kept_by.status)?;
-                if let Some(response) = &kept {
-                    tx.keep(&kept_by, response)?;
-                }
-                Ok::<_, Error>((reply, kept))
-            })
-            .await?;
-        if let Some(response) = kept {
-            let _ = claim.recorded.set(response);
-        }
-        Ok(reply)
+        let answering = move |tx: &mut Tx<'_>| {
+            let reply = work(tx)?;
+            if let Some(response) = reply.kept(claim.status)? {
+                tx.keep(&claim, &response)?;
+            }
+            Ok(reply)
+        };
+        self.write(cx, answering).await
     }
 
     /// Removes keys older than 24 hours, one bounded batch; whether there may be more. One that is claimed and not decided stays

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use promox_kernel::{Fact, Timestamp};
 
 use crate::record::{decode, key_bytes};
+use crate::replay::NewAnswer;
 use crate::row::encode_row_into;
 use crate::system::{Sequence, SequenceKey};
 use crate::{
@@ -59,6 +60,8 @@ pub struct Tx<'a> {
     only_reads: bool,
     /// Where rows are encoded and keys are put together for a look into the overlay.
     scratch: Cell<Vec<u8>>,
+    /// The answer that it keeps for an idempotency key.
+    answer: Option<NewAnswer>,
 }
 
 impl std::fmt::Debug for Tx<'_> {
@@ -82,12 +85,23 @@ impl<'a> Tx<'a> {
             broken: None,
             only_reads: false,
             scratch: Cell::default(),
+            answer: None,
         }
     }
 
     /// Reads what somebody looks at: nothing is decided by it, and nothing can be written.
     pub fn reading(reader: &'a dyn Reader, database: Database) -> Self {
         Self { only_reads: true, ..Self::new(reader, database, Stamp::default()) }
+    }
+
+    /// Notes the answer that it keeps for an idempotency key.
+    pub(crate) fn set_answer(&mut self, answer: NewAnswer) {
+        self.answer = Some(answer);
+    }
+
+    /// The answer that it keeps for an idempotency key, if it keeps one.
+    pub(crate) fn take_answer(&mut self) -> Option<NewAnswer> {
+        self.answer.take()
     }
 
     /// Whether nothing is decided by what it reads.

@@ -66,7 +66,7 @@ impl Desk {
     pub(crate) async fn rest(&self) {
         let promox = &self.clients.promox;
         let (mut consumers, jobs) = (self.consumers.lock().await, promox.jobs());
-        let due = ["order.move_returns", "order.take_up_sagas", "payment.settle_refunds", "analytics.follow"];
+        let due = ["order.move_returns", "order.resume_sagas", "payment.settle_refunds", "analytics.follow"];
         for _ in 0..3 {
             for consumer in &mut *consumers {
                 while consumer.turn(promox.node()).await.unwrap() {}

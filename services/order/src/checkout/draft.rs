@@ -3,15 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
-use promox_contract::buyer::Buyer;
-use promox_contract::ids::{CampaignId, FlashReservationId, FlashSaleId};
+use promox_contract::ids::CartId;
 use promox_contract::payment::PaymentChoice;
-use promox_contract::promotion::PromotionUse;
-use promox_kernel::{Amount, Claim, Email, UserId};
+use promox_kernel::{Claim, Email, UserId};
 use serde::{Deserialize, Serialize};
 
 use crate::api::Address;
-use crate::rules::pricing::Priced;
+use crate::pricing::Entitlements;
+use crate::rules::price::Priced;
 
 /// A saga's memory. The order to be is in it until its row exists.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -59,32 +58,12 @@ pub(crate) struct NewOrder {
     pub(crate) channel: Option<String>,
     pub(crate) note: Option<String>,
     pub(crate) attributes: BTreeMap<String, String>,
-    /// What is held beside stock.
-    #[serde(default)]
-    pub(crate) extras: Extras,
+    /// What is to be held beside stock.
+    #[serde(default, rename = "extras")]
+    pub(crate) entitlements: Entitlements,
     /// Points that it earns.
     #[serde(default)]
     pub(crate) points_earned: i64,
-}
-
-/// What a checkout holds beside stock. Most orders hold nothing of it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub(crate) struct Extras {
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(crate) uses: Vec<PromotionUse>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(crate) flash_reservations: Vec<FlashReservationId>,
-    /// The campaigns of the flash sales that they are of.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub(crate) flash_campaigns: BTreeMap<FlashSaleId, CampaignId>,
-    /// Who buys, where uses are counted.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) buyer: Option<Buyer>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) address_key: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) points_multiplier: Option<Amount>,
 }
 
 /// Why everything is given back.
@@ -128,4 +107,11 @@ impl StoredClaim {
             recorded: OnceLock::new(),
         }
     }
+}
+
+/// The state of the cart that is ordered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct OrderedCart {
+    pub(crate) id: CartId,
+    pub(crate) version: i64,
 }

@@ -5,9 +5,10 @@ use promox_contract::order::{OrderCancelled, OrderStatus};
 use promox_kernel::{Cx, Error, Sealed, Timestamp};
 use promox_storage::Tx;
 
-use crate::checkout::steps::{Held, fact, note, touch};
-use crate::checkout::{Draft, Undo};
+use crate::checkout::draft::{Draft, Undo};
+use crate::checkout::transitions::SagaLease;
 use crate::commands::returns;
+use crate::order_row::{fact, note, touch};
 use crate::queries::visible;
 use crate::records::{Order, Saga, SagaStep};
 use crate::reject;
@@ -20,7 +21,7 @@ pub(crate) fn cancel(
     id: OrderId,
     reason: &str,
     until: Timestamp,
-) -> Result<Option<Held>, Error> {
+) -> Result<Option<SagaLease>, Error> {
     let order = visible(tx, cx, id, "order:cancel")?;
     of_order(tx, order, (&cx.principal.name(), reason), until)
 }
@@ -31,7 +32,7 @@ pub(crate) fn of_order(
     order: Order,
     (actor, reason): (&str, &str),
     until: Timestamp,
-) -> Result<Option<Held>, Error> {
+) -> Result<Option<SagaLease>, Error> {
     if order.status == OrderStatus::Cancelled {
         return Ok(None);
     }
@@ -52,7 +53,7 @@ pub(crate) fn begin(
     mut order: Order,
     (actor, reason): (&str, &str),
     due_at: Timestamp,
-) -> Result<Held, Error> {
+) -> Result<SagaLease, Error> {
     let attempt = take_over(tx, order.id)?;
     returns::reject_all(tx, order.id)?;
     order.status = OrderStatus::Cancelled;
@@ -60,7 +61,7 @@ pub(crate) fn begin(
     touch(tx, &mut order)?;
     tx.put(&Saga { due_at, ..undo_saga(tx, &order, attempt, reason)? })?;
     tx.emit(order.id, &OrderCancelled(fact(&order)))?;
-    Ok(Held { order_id: order.id, attempt })
+    Ok(SagaLease { order_id: order.id, attempt })
 }
 
 /// A checkout that waits for its buyer is taken over; one that runs is left alone.

@@ -10,7 +10,7 @@ use promox_kernel::{Amount, Cx, Error, FieldError, Json, bounded};
 use promox_storage::Tx;
 
 use crate::api::{FulfilmentView, ShipOrder};
-use crate::checkout::steps::{fact, note, order, touch};
+use crate::order_row::{self, fact, note, touch};
 use crate::queries::{fulfilment_view, items};
 use crate::records::{Fulfilment, FulfilmentId, FulfilmentStatus, Order, OrderItem};
 use crate::reject;
@@ -24,7 +24,7 @@ pub(crate) fn ship(
     payment: Option<&PaymentOutcome>,
 ) -> Result<FulfilmentView, Error> {
     check(op)?;
-    let mut order = order(tx, op.id)?;
+    let mut order = order_row::load(tx, op.id)?;
     if !matches!(order.status, OrderStatus::Confirmed | OrderStatus::Processing) || order.imported {
         let message = format!("An order that is {} has nothing to ship.", order.status);
         return Err(reject::state("NOT_SHIPPABLE", message, order.status));
@@ -149,7 +149,7 @@ pub(crate) fn deliver(tx: &mut Tx<'_>, cx: &Cx, id: OrderId, fid: FulfilmentId) 
     }
     fulfilment.status = FulfilmentStatus::Delivered;
     fulfilment.delivered_at = Some(tx.now());
-    let mut order = order(tx, id)?;
+    let mut order = order_row::load(tx, id)?;
     if order.imported {
         let message = "The parcels of an imported order are as the other system has them.";
         return Err(reject::state("NOT_SHIPPABLE", message, order.status));

@@ -8,7 +8,7 @@ use promox_kernel::{Error, Timestamp, UserId};
 use promox_storage::{StoreError, Tx};
 
 use crate::api::Address;
-use crate::checkout::steps::touch;
+use crate::order_row::touch;
 use crate::records::{
     Fulfilment, FulfilmentByOrder, Leaver, Order, OrderByUser, Return, ReturnByOrder, ReturnStatus, Saga,
 };

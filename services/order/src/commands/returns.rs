@@ -13,8 +13,8 @@ use promox_storage::{Recall, Tx};
 use rust_decimal::Decimal;
 
 use crate::api::{ApproveReturn, RequestReturn, ReturnView};
-use crate::checkout::steps::{fact, note, note_payment, order, touch};
 use crate::commands::fulfil::{advance, all_back, as_sold, finish};
+use crate::order_row::{self, fact, note, note_payment, touch};
 use crate::queries::{items, net, return_view, visible};
 use crate::records::{Approval, Order, OrderItem, Return, ReturnByOrder, ReturnId, ReturnStatus};
 use crate::reject;
@@ -77,7 +77,7 @@ pub(crate) fn request(
 /// A return and its order.
 pub(crate) fn load(tx: &Tx<'_>, rid: ReturnId) -> Result<(Return, Order), Error> {
     let row = tx.get::<Return>(&rid)?.ok_or_else(|| Error::not_found("return"))?;
-    let order = order(tx, row.order_id)?;
+    let order = order_row::load(tx, row.order_id)?;
     Ok((row, order))
 }
 
@@ -146,7 +146,7 @@ pub(crate) fn begin_approval(tx: &mut Tx<'_>, cx: &Cx, op: &ApproveReturn) -> Re
         return Ok(());
     }
     refuse_decided(&row)?;
-    let mut order = order(tx, op.id)?;
+    let mut order = order_row::load(tx, op.id)?;
     if !states::returnable(order.status) {
         return Err(not_returnable(&order));
     }
@@ -214,7 +214,7 @@ fn shipping_paid(order: &Order, lines: &[OrderItem]) -> Amount {
 pub(crate) fn approve(tx: &mut Tx<'_>, rid: ReturnId, settled: Option<&ReturnSettlement>) -> Result<ReturnView, Error> {
     let mut row = tx.get::<Return>(&rid)?.ok_or_else(|| Error::not_found("return"))?;
     let Some(mut approval) = row.approval.0.clone().filter(|_| row.is_settling()) else { return Ok(return_view(row)) };
-    let mut order = order(tx, row.order_id)?;
+    let mut order = order_row::load(tx, row.order_id)?;
     let lines = items(tx, row.order_id)?;
     let zero = order.currency.zero();
     row.refund = settled.map_or(zero, |settled| settled.refund);
@@ -302,7 +302,7 @@ pub(crate) fn reject(tx: &mut Tx<'_>, cx: &Cx, id: OrderId, rid: ReturnId) -> Re
     row.status = ReturnStatus::Rejected;
     row.decided_at = Some(tx.now());
     tx.put(&row)?;
-    let mut order = order(tx, id)?;
+    let mut order = order_row::load(tx, id)?;
     note(&mut order, tx.now(), "RETURN", "FAILED", &format!("Return {rid} was rejected."), &cx.principal.name());
     touch(tx, &mut order)?;
     Ok(return_view(row))

@@ -9,7 +9,7 @@ use promox_contract::order::OrderStatus;
 use promox_kernel::{Amount, Currency, Email, Json, Sku, Timestamp, bounded};
 
 use super::document::{Customer, Document, DocumentType, GivenBack, Line, Parcel, Points, Shipping};
-use crate::checkout::steps::note;
+use crate::order_row::note;
 use crate::queries::net;
 use crate::records::{
     Approval, CreditLine, CreditNote, CreditNoteId, Fulfilment, FulfilmentId, FulfilmentStatus, Order, OrderDetails,

@@ -1,6 +1,6 @@
 //! The pure domain of orders: prices, tax, shipping, what may follow what, what a return gives back.
 
-pub(crate) mod pricing;
+pub(crate) mod price;
 pub(crate) mod request;
 pub(crate) mod returns;
 pub(crate) mod shipping;

@@ -1,6 +1,5 @@
 //! What a checkout's request must be before anything is asked or held.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 
 use promox_contract::inventory::SkuQuantity;
@@ -54,36 +53,28 @@ pub(crate) fn check(request: &PlaceOrder) -> Result<(), Error> {
     if faults.is_empty() { Ok(()) } else { Err(Error::invalid(faults)) }
 }
 
-/// The request with its regions as rates name them. Where the country is taxed by region, goods are shipped to one that is
-/// understood, or not at all: without it they would be taxed at another rate, or at none.
-pub(crate) fn in_regions<'a>(request: &'a PlaceOrder, taxes: &TaxSettings) -> Result<Cow<'a, PlaceOrder>, Error> {
+/// Replaces the regions of a request's addresses by the codes that tax rates name. Where the country is taxed by region, a
+/// shipping address without a region, or with one that is not understood, is refused: its tax would be unknown.
+pub(crate) fn regions_to_codes(request: &mut PlaceOrder, taxes: &TaxSettings) -> Result<(), Error> {
     let mut faults = Vec::new();
-    let mut code_of = |address: &Option<Address>, at: &str, required: bool| {
-        let address = address.as_ref().filter(|address| taxes.is_by_region(&address.country))?;
+    let mut to_code = |address: &mut Option<Address>, pointer: &str, required: bool| {
+        let Some(address) = address.as_mut().filter(|address| taxes.is_by_region(&address.country)) else { return };
         let text = address.region.as_deref().unwrap_or_default();
         if text.trim().is_empty() {
             if required {
                 let detail = format!("the region decides the tax in {}", address.country);
-                faults.push(FieldError { pointer: at.to_owned(), code: "MISSING".into(), detail });
+                faults.push(FieldError { pointer: pointer.to_owned(), code: "MISSING".into(), detail });
             }
-            return None;
+            return;
         }
-        let code = taxes.facts().region(&address.country, text).map_err(|detail| FieldError::new(at, detail));
-        code.map_err(|fault| faults.push(fault)).ok().filter(|code| code != text)
+        match taxes.facts().region(&address.country, text) {
+            Ok(code) => address.region = Some(code),
+            Err(detail) => faults.push(FieldError::new(pointer, detail)),
+        }
     };
-    let shipping = code_of(&request.shipping_address, "/shippingAddress/region", true);
-    let billing = code_of(&request.billing_address, "/billingAddress/region", false);
-    if !faults.is_empty() {
-        return Err(Error::invalid(faults));
-    }
-    let mut request = Cow::Borrowed(request);
-    if let Some(code) = shipping {
-        request.to_mut().shipping_address.iter_mut().for_each(|address| address.region = Some(code.clone()));
-    }
-    if let Some(code) = billing {
-        request.to_mut().billing_address.iter_mut().for_each(|address| address.region = Some(code.clone()));
-    }
-    Ok(request)
+    to_code(&mut request.shipping_address, "/shippingAddress/region", true);
+    to_code(&mut request.billing_address, "/billingAddress/region", false);
+    if faults.is_empty() { Ok(()) } else { Err(Error::invalid(faults)) }
 }
 
 /// Faults of lines: too many, none, or of a quantity that cannot be sold.

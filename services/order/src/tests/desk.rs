@@ -16,10 +16,13 @@ use promox_storage::{
 };
 
 use crate::api::{LineView, OrderView};
-use crate::checkout::steps::{self, Begun, Held};
-use crate::checkout::{Confirmation, Draft, Extras, NewOrder, Opening, StoredClaim};
+use crate::checkout::draft::{Draft, NewOrder, StoredClaim};
+use crate::checkout::rows::{ConfirmedRows, PendingRows};
+use crate::checkout::transitions::{self, Begun, SagaLease};
+use crate::order_row;
+use crate::pricing::Entitlements;
 use crate::records::Saga;
-use crate::rules::pricing::Priced;
+use crate::rules::price::Priced;
 use crate::{OrderNews, Orders, StoreSettings};
 
 pub(super) const BUYER: UserId = UserId(7);
@@ -93,43 +96,50 @@ impl Desk {
     }
 
     /// A saga at its beginning, and the draft that it was begun with.
-    pub(super) async fn begin(&self, lines: &[Line], claim: Option<Claim>) -> (Held, Draft) {
+    pub(super) async fn begin(&self, lines: &[Line], claim: Option<Claim>) -> (SagaLease, Draft) {
         let draft = Draft { claim: claim.as_ref().map(StoredClaim::of), ..draft(lines) };
         let sealed = Sealed::of(&draft).unwrap();
         let claim = claim.map(Arc::new);
-        let until = steps::lease(&self.cx());
-        match self.write(move |tx| steps::begin(tx, &sealed, claim.as_deref(), None, until)).await.unwrap() {
-            Begun::New(held) => (held, draft),
-            _ => panic!("the key was used before"),
+        let lease_end = transitions::lease_end(&self.cx());
+        match self.write(move |tx| transitions::begin(tx, &sealed, claim.as_deref(), None, lease_end)).await.unwrap() {
+            Begun::New(lease) => (lease, draft),
+            Begun::Undecided(_) => panic!("the key was used before"),
         }
     }
 
     /// Writes the PENDING order of a saga.
-    pub(super) async fn open_order(&self, held: &Held, draft: &Draft) -> Result<Arc<Opening>, Error> {
-        let opening = Arc::new(Opening::of(draft, held.order_id, self.node.clock.now()).unwrap());
-        let (held, opened) = (held.clone(), opening.clone());
-        self.write(move |tx| steps::open_order(tx, &held, &opened)).await.map(|()| opening)
+    pub(super) async fn open_order(&self, lease: &SagaLease, draft: &Draft) -> Result<Arc<PendingRows>, Error> {
+        let pending = Arc::new(PendingRows::of(draft, lease.order_id, self.node.clock.now()).unwrap());
+        let (lease, rows) = (lease.clone(), pending.clone());
+        self.write(move |tx| transitions::open(tx, &lease, &rows)).await.map(|()| pending)
     }
 
-    /// Confirms an order as it was opened; the answer, unless it is not so any more.
-    pub(super) async fn confirm_opened(&self, held: &Held, opening: &Arc<Opening>) -> Result<Option<OrderView>, Error> {
-        let ready = Arc::new(Confirmation::of(opening, Some(&paid()), self.node.clock.now())?);
-        let (held, opening, writing) = (held.clone(), opening.clone(), ready.clone());
-        let confirmed = self.write(move |tx| steps::confirm_opened(tx, &held, &opening, &writing)).await?;
-        Ok(confirmed.then(|| ready.answer.clone()))
+    /// Confirms an order by rows that were made ready from `pending`; whether they were used, and the answer.
+    pub(super) async fn confirm_prepared(
+        &self,
+        lease: &SagaLease,
+        pending: &Arc<PendingRows>,
+    ) -> Result<(bool, OrderView), Error> {
+        let ready = Arc::new(ConfirmedRows::of(pending, Some(&paid()), self.node.clock.now())?);
+        let (lease, pending, rows) = (lease.clone(), pending.clone(), ready.clone());
+        let confirm = move |tx: &mut Tx<'_>| transitions::confirm(tx, &lease, Some(&paid()), Some((&*pending, &*rows)));
+        let anew = self.write(confirm).await?;
+        Ok((anew.is_none(), anew.unwrap_or_else(|| ready.answer.clone())))
     }
 
-    pub(super) async fn confirm(&self, held: &Held) -> Result<OrderView, Error> {
-        let (held, paid) = (held.clone(), paid());
-        self.write(move |tx| steps::confirm(tx, &held, Some(&paid))).await
+    /// Confirms an order as it stands.
+    pub(super) async fn confirm(&self, lease: &SagaLease) -> Result<OrderView, Error> {
+        let lease = lease.clone();
+        let view = self.write(move |tx| transitions::confirm(tx, &lease, Some(&paid()), None)).await?;
+        view.ok_or_else(|| Error::internal("no rows were made ready, and none were written"))
     }
 
     /// A confirmed order of these lines.
     pub(super) async fn sold(&self, lines: &[Line]) -> OrderId {
-        let (held, draft) = self.begin(lines, None).await;
-        self.open_order(&held, &draft).await.unwrap();
-        self.confirm(&held).await.unwrap();
-        held.order_id
+        let (lease, draft) = self.begin(lines, None).await;
+        self.open_order(&lease, &draft).await.unwrap();
+        self.confirm(&lease).await.unwrap();
+        lease.order_id
     }
 
     /// Lets orders follow what payments told.
@@ -139,7 +149,7 @@ impl Desk {
     }
 
     pub(super) async fn status(&self, id: OrderId) -> OrderStatus {
-        self.db.read(|tx| steps::order(tx, id)).await.unwrap().status
+        self.db.read(|tx| order_row::load(tx, id)).await.unwrap().status
     }
 
     pub(super) async fn saga(&self, id: OrderId) -> Option<Saga> {
@@ -225,7 +235,7 @@ fn draft(lines: &[Line]) -> Draft {
         channel: None,
         note: None,
         attributes: std::collections::BTreeMap::default(),
-        extras: Extras::default(),
+        entitlements: Entitlements::default(),
         points_earned: 0,
     };
     Draft { order: Some(Box::new(order)), actor: "user:7".into(), ..Draft::default() }

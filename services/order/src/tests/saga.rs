@@ -10,8 +10,9 @@ use promox_storage::Recall;
 
 use super::desk::{Desk, Line, claim, paid};
 use crate::api::ShipOrder;
-use crate::checkout::steps::{self, TakeUp};
+use crate::checkout::transitions::{self, Resumable};
 use crate::commands::{cancel, fulfil};
+use crate::order_row;
 use crate::records::SagaStep;
 
 const LINES: [Line; 2] = [("A", 2, "1.50", "0.00"), ("B", 1, "4.00", "1.00")];
@@ -43,12 +44,14 @@ async fn what_is_made_ready_outside_is_what_would_be_written_inside() {
         let (held, draft) = desk.begin(&LINES, Some(claim("k"))).await;
         let opening = desk.open_order(&held, &draft).await.unwrap();
         let view = if ready {
-            desk.confirm_opened(&held, &opening).await.unwrap().unwrap()
+            let (used, view) = desk.confirm_prepared(&held, &opening).await.unwrap();
+            assert!(used);
+            view
         } else {
             desk.confirm(&held).await.unwrap()
         };
         let Recall::Decided(kept) = desk.db.recall(&claim("k")).await.unwrap() else { panic!("nothing is kept") };
-        let order = desk.db.read(|tx| steps::order(tx, held.order_id)).await.unwrap();
+        let order = desk.db.read(|tx| order_row::load(tx, held.order_id)).await.unwrap();
         left.push((format!("{order:?} {kept:?}"), serde_json::to_value(view).unwrap(), desk.told().await));
         assert!(desk.saga(held.order_id).await.is_none());
         desk.verify();
@@ -63,15 +66,15 @@ async fn an_order_that_somebody_changed_is_not_confirmed_as_it_was_opened() {
     let opening = desk.open_order(&held, &draft).await.unwrap();
     let id = held.order_id;
     let erase = move |tx: &mut promox_storage::Tx<'_>| {
-        let mut order = steps::order(tx, id)?;
+        let mut order = order_row::load(tx, id)?;
         order.email = None;
-        steps::touch(tx, &mut order)
+        order_row::touch(tx, &mut order)
     };
     desk.write(erase).await.unwrap();
-    assert!(desk.confirm_opened(&held, &opening).await.unwrap().is_none());
-    assert_eq!(desk.status(id).await, OrderStatus::Pending);
-    assert_eq!(desk.confirm(&held).await.unwrap().email, None);
-    assert!(desk.confirm_opened(&held, &opening).await.is_err(), "the saga is over");
+    let (used, view) = desk.confirm_prepared(&held, &opening).await.unwrap();
+    assert!(!used, "what was made ready is of the order as it was opened");
+    assert_eq!((view.status, view.email), (OrderStatus::Confirmed, None));
+    assert!(desk.confirm_prepared(&held, &opening).await.is_err(), "the saga is over");
     desk.verify();
 }
 
@@ -79,9 +82,9 @@ async fn an_order_that_somebody_changed_is_not_confirmed_as_it_was_opened() {
 async fn the_same_key_begins_one_saga() {
     let desk = Desk::open();
     let (held, draft) = desk.begin(&LINES, Some(claim("k"))).await;
-    let (sealed, until) = (promox_kernel::Sealed::of(&draft).unwrap(), steps::lease(&desk.cx()));
-    let again = desk.write(move |tx| steps::begin(tx, &sealed, Some(&claim("k")), None, until)).await.unwrap();
-    assert!(matches!(again, steps::Begun::Claimed(id) if id == held.order_id));
+    let (sealed, until) = (promox_kernel::Sealed::of(&draft).unwrap(), transitions::lease_end(&desk.cx()));
+    let again = desk.write(move |tx| transitions::begin(tx, &sealed, Some(&claim("k")), None, until)).await.unwrap();
+    assert!(matches!(again, transitions::Begun::Undecided(id) if id == held.order_id));
 }
 
 #[tokio::test]
@@ -89,12 +92,12 @@ async fn a_driver_that_lost_its_saga_writes_nothing_more() {
     let desk = Desk::open();
     let (first, draft) = desk.begin(&LINES, None).await;
     let id = first.order_id;
-    let until = steps::lease(&desk.cx());
-    let take_up = move |tx: &mut promox_storage::Tx<'_>| steps::take_up(tx, id, TakeUp::Any, until);
+    let until = transitions::lease_end(&desk.cx());
+    let take_up = move |tx: &mut promox_storage::Tx<'_>| transitions::resume(tx, id, Resumable::Always, until);
     let (second, step) = desk.write(take_up).await.unwrap().unwrap();
     assert_eq!(step, SagaStep::Holding);
     assert!(desk.open_order(&first, &draft).await.is_err());
-    assert!(desk.db.read(|tx| steps::order(tx, id)).await.is_err(), "no order by the first");
+    assert!(desk.db.read(|tx| order_row::load(tx, id)).await.is_err(), "no order by the first");
     desk.open_order(&second, &draft).await.unwrap();
     assert!(desk.confirm(&first).await.is_err());
     assert_eq!(desk.status(id).await, OrderStatus::Pending);
@@ -107,7 +110,7 @@ async fn a_driver_that_lost_its_saga_writes_nothing_more() {
 async fn a_refusal_before_the_payment_leaves_no_order_and_no_claim() {
     let desk = Desk::open();
     let (held, _) = desk.begin(&LINES, Some(claim("k"))).await;
-    desk.write(move |tx| steps::abandon(tx, &held)).await.unwrap();
+    desk.write(move |tx| transitions::abandon(tx, &held)).await.unwrap();
     assert!(matches!(desk.db.recall(&claim("k")).await.unwrap(), Recall::New));
     assert_eq!(desk.told().await, [""; 0]);
     desk.verify();
@@ -120,15 +123,15 @@ async fn a_decline_leaves_a_failed_order_that_is_undone_once() {
     desk.open_order(&held, &draft).await.unwrap();
     let outcome = PaymentOutcome { status: PaymentStatus::Failed, decline_code: Some("DO_NOT_HONOR".into()), ..paid() };
     let driver = held.clone();
-    desk.write(move |tx| steps::fail(tx, &driver, Some(&outcome), "The payment was declined.")).await.unwrap();
+    desk.write(move |tx| transitions::fail(tx, &driver, Some(&outcome), "The payment was declined.")).await.unwrap();
     assert_eq!(desk.status(held.order_id).await, OrderStatus::Failed);
     let saga = desk.saga(held.order_id).await.unwrap();
     assert_eq!(saga.step, SagaStep::Undoing);
     assert_eq!(saga.draft.open().unwrap().undo.unwrap().reason, "The payment was declined.");
     let driver = held.clone();
-    desk.write(move |tx| steps::undone(tx, &driver, None)).await.unwrap();
+    desk.write(move |tx| transitions::compensated(tx, &driver, None)).await.unwrap();
     let driver = held.clone();
-    assert!(desk.write(move |tx| steps::undone(tx, &driver, None)).await.is_err());
+    assert!(desk.write(move |tx| transitions::compensated(tx, &driver, None)).await.is_err());
     assert_eq!(desk.told().await, ["ORDER_CREATED", "ORDER_FAILED"]);
     desk.verify();
 }
@@ -140,11 +143,13 @@ async fn a_cancel_takes_a_waiting_saga_over_and_leaves_a_running_one_alone() {
     desk.open_order(&held, &draft).await.unwrap();
     let (id, cx) = (held.order_id, desk.buyer());
     let cancel = move |cx: promox_kernel::Cx| {
-        move |tx: &mut promox_storage::Tx<'_>| cancel::cancel(tx, &cx, id, "changed my mind", steps::lease(&cx))
+        move |tx: &mut promox_storage::Tx<'_>| {
+            cancel::cancel(tx, &cx, id, "changed my mind", transitions::lease_end(&cx))
+        }
     };
     assert!(desk.write(cancel(cx.clone())).await.is_err(), "its payment is being taken");
     let (driver, waiting) = (held.clone(), PaymentOutcome { status: PaymentStatus::RequiresAction, ..paid() });
-    desk.write(move |tx| steps::await_action(tx, &driver, &waiting)).await.unwrap();
+    desk.write(move |tx| transitions::await_action(tx, &driver, &waiting)).await.unwrap();
     assert!(desk.write(cancel(cx.clone())).await.unwrap().is_some());
     assert!(desk.confirm(&held).await.is_err(), "a late yes finds another driver");
     assert!(desk.write(cancel(cx)).await.unwrap().is_none(), "cancelling again changes nothing");
@@ -160,7 +165,7 @@ async fn an_order_whose_payment_is_voided_by_its_provider_is_cancelled_unless_go
         let (held, draft) = desk.begin(&LINES, None).await;
         desk.open_order(&held, &draft).await.unwrap();
         let (driver, authorized) = (held.clone(), PaymentOutcome { status: PaymentStatus::Authorized, ..paid() });
-        desk.write(move |tx| steps::confirm(tx, &driver, Some(&authorized))).await.unwrap();
+        desk.write(move |tx| transitions::confirm(tx, &driver, Some(&authorized), None)).await.unwrap();
         let id = held.order_id;
         if ships {
             let (cx, parcel) = (desk.cx(), ("Post".to_owned(), "1".to_owned()));
@@ -184,7 +189,7 @@ async fn a_lease_ends_with_its_driver() {
     let now = desk.node.clock.now();
     for limit in [Duration::ZERO, Duration::from_millis(1_500), Duration::from_secs(30)] {
         let cx = promox_kernel::Cx::system(&desk.node, "test", limit);
-        let held_for = steps::lease(&cx).since(now);
+        let held_for = transitions::lease_end(&cx).since(now);
         let most = limit + Duration::from_secs(1);
         assert!(held_for >= Duration::from_secs(1) && held_for <= most, "{limit:?} {held_for:?}");
     }
@@ -197,7 +202,7 @@ async fn a_saga_is_taken_up_when_it_is_due_and_by_one() {
     let (id, due) = (held.order_id, desk.saga(held.order_id).await.unwrap().due_at);
     let take_up = async |at: Timestamp| {
         let until = at + Duration::from_secs(30);
-        desk.write(move |tx| steps::take_up(tx, id, TakeUp::Due(at), until)).await.unwrap()
+        desk.write(move |tx| transitions::resume(tx, id, Resumable::DueAt(at), until)).await.unwrap()
     };
     assert!(take_up(due - Duration::from_micros(1)).await.is_none(), "it is driven");
     assert_eq!(take_up(due).await.unwrap().0.attempt, 2);
@@ -210,7 +215,7 @@ async fn a_driver_that_cannot_go_on_hands_its_saga_over_at_once() {
     let (held, _) = desk.begin(&LINES, None).await;
     // Nobody answers for stock and payments here.
     for (tries, pause) in [(1, 1), (2, 2), (3, 4)] {
-        desk.orders.take_up(&desk.cx(), held.order_id, TakeUp::Any).await.unwrap_err();
+        desk.orders.resume(&desk.cx(), held.order_id, Resumable::Always).await.unwrap_err();
         let saga = desk.saga(held.order_id).await.unwrap();
         let wait = saga.due_at.since(desk.node.clock.now()).as_secs();
         assert_eq!((saga.tries, wait, saga.last_error.is_some()), (tries, pause, true));
@@ -259,13 +264,13 @@ async fn a_checkout_whose_last_step_the_store_was_too_busy_for_is_decided_a_seco
     desk.open_order(&held, &draft).await.unwrap();
     // It is taken up by the first write; the second, its last step, is refused.
     desk.refuse_write(2);
-    let refused = desk.orders.take_up(&desk.cx(), held.order_id, TakeUp::Any).await.unwrap_err();
+    let refused = desk.orders.resume(&desk.cx(), held.order_id, Resumable::Always).await.unwrap_err();
     assert!(refused.will_pass(), "{refused}");
     let twin = async || desk.orders.present(held.order_id).await.unwrap();
     assert!(twin().await.undecided, "the same key is told the present state");
     desk.node.clock.advance(Duration::from_secs(1));
     let now = desk.node.clock.now();
-    desk.orders.take_up(&desk.cx(), held.order_id, TakeUp::Due(now)).await.unwrap();
+    desk.orders.resume(&desk.cx(), held.order_id, Resumable::DueAt(now)).await.unwrap();
     assert_eq!((twin().await.status, twin().await.undecided), (OrderStatus::Confirmed, false));
     assert!(matches!(desk.db.recall(&claim("k")).await.unwrap(), Recall::Decided(answer) if answer.status == 201));
     desk.verify();

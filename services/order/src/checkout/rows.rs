@@ -1,5 +1,5 @@
-//! The rows that an order begins with and those that it is confirmed with, made ready before the transactions that write
-//! them: in these every order waits for every other.
+//! The rows that an order begins with and those that it is confirmed with, made ready outside the transactions that write
+//! them: one thread runs every transaction, so there each microsecond delays every other order.
 
 use promox_contract::ids::OrderId;
 use promox_contract::order::{FigureUse, OrderConfirmed, OrderCreated, OrderStatus};
@@ -9,41 +9,40 @@ use promox_kernel::{Error, Json, Reply as _, Response, Sealed, Timestamp};
 use promox_storage::Prepared;
 
 use crate::api::{LineView, OrderView};
-use crate::checkout::steps::{self, note};
-use crate::checkout::{Draft, Extras, NewOrder, StoredClaim};
-use crate::queries;
+use crate::checkout::draft::{Draft, NewOrder, StoredClaim};
+use crate::order_row::{fact, note, note_payment};
+use crate::pricing::Entitlements;
 use crate::records::{Order, OrderDetails, OrderItem};
-use crate::tokens;
+use crate::rules::states;
+use crate::{queries, reject, tokens};
 
-/// An order to be written, and what its saga still has to remember then.
-pub(crate) struct Opening {
+/// A PENDING order, ready to be written.
+pub(crate) struct PendingRows {
     order: Order,
     items: Vec<OrderItem>,
-    /// The order's row.
-    pub(crate) row: Prepared<Order>,
-    /// Its lines' rows.
+    pub(crate) order_row: Prepared<Order>,
     pub(crate) item_rows: Vec<Prepared<OrderItem>>,
     pub(crate) created: OrderCreated,
-    /// What the saga still remembers.
-    pub(crate) rest: Sealed<Draft>,
+    /// What the saga remembers once these rows are written.
+    pub(crate) draft_after: Sealed<Draft>,
     claim: Option<StoredClaim>,
     token: Option<String>,
 }
 
-impl Opening {
+impl PendingRows {
     /// The rows of a draft's order.
     pub(crate) fn of(draft: &Draft, id: OrderId, now: Timestamp) -> Result<Self, Error> {
         let Some(new) = draft.order.as_deref() else { return Err(Error::internal("a saga without its order")) };
         let lines = (0..).zip(&new.priced.lines);
-        let items: Vec<_> = lines.map(|(number, line)| item(id, number, line, &new.extras)).collect();
+        let items: Vec<_> = lines.map(|(number, line)| item(id, number, line, &new.entitlements)).collect();
         let mut order = pending_order(now, id, new.clone(), draft);
         note(&mut order, now, "HOLD", "DONE", "Stock is held.", &draft.actor);
         note(&mut order, now, "CREATE", "DONE", "The order waits for its payment.", &draft.actor);
         Ok(Self {
-            row: Prepared::of(&order),
+            order_row: Prepared::of(&order),
             item_rows: items.iter().map(Prepared::of).collect(),
-            created: OrderCreated(steps::fact(&order)),
-            rest: Sealed::of(&draft.without_order())?,
+            created: OrderCreated(fact(&order)),
+            draft_after: Sealed::of(&draft.without_order())?,
             claim: draft.claim.clone(),
             token: draft.token.clone(),
             order,
@@ -51,36 +50,52 @@ impl Opening {
         })
     }
 
-    /// The order's number.
+    /// The order's id.
     pub(crate) fn id(&self) -> OrderId {
         self.order.id
     }
 }
 
-/// What an order becomes by a payment that is good, if it still is as it was opened.
-pub(crate) struct Confirmation {
-    pub(crate) row: Prepared<Order>,
-    pub(crate) confirmed: OrderConfirmed,
-    /// What is answered.
+/// The same order CONFIRMED, with the answer to its request.
+pub(crate) struct ConfirmedRows {
+    pub(crate) order_row: Prepared<Order>,
+    pub(crate) event: OrderConfirmed,
     pub(crate) answer: OrderView,
-    /// The same as it is kept with the request's idempotency key.
-    pub(crate) kept: Option<(StoredClaim, Response)>,
+    /// The answer as it is stored for the request's idempotency key.
+    pub(crate) stored: Option<(StoredClaim, Response)>,
 }
 
-impl Confirmation {
-    /// The confirmed order.
-    pub(crate) fn of(opening: &Opening, paid: Option<&PaymentOutcome>, now: Timestamp) -> Result<Self, Error> {
-        let mut order = opening.order.clone();
-        steps::become_confirmed(&mut order, paid, now)?;
-        let (row, confirmed) = (Prepared::of(&order), OrderConfirmed(steps::fact(&order)));
-        let mut answer = queries::fresh_view(order, opening.items.clone());
-        answer.order_token.clone_from(&opening.token);
-        let kept = match &opening.claim {
+impl ConfirmedRows {
+    /// What a pending order becomes by a good payment; `None` where nothing was to pay.
+    pub(crate) fn of(pending: &PendingRows, paid: Option<&PaymentOutcome>, now: Timestamp) -> Result<Self, Error> {
+        let mut order = pending.order.clone();
+        become_confirmed(&mut order, paid, now)?;
+        let (order_row, event) = (Prepared::of(&order), OrderConfirmed(fact(&order)));
+        let mut answer = queries::view_of_rows(order, pending.items.clone());
+        answer.order_token.clone_from(&pending.token);
+        let stored = match &pending.claim {
             Some(claim) => answer.kept(claim.status())?.map(|response| (claim.clone(), response)),
             None => None,
         };
-        Ok(Self { row, confirmed, answer, kept })
+        Ok(Self { order_row, event, answer, stored })
     }
+}
+
+/// Makes an order CONFIRMED. 409 `INVALID_STATE` when it is in a state that this cannot follow.
+pub(crate) fn become_confirmed(order: &mut Order, paid: Option<&PaymentOutcome>, now: Timestamp) -> Result<(), Error> {
+    if !states::may_follow(order.status, OrderStatus::Confirmed) {
+        return Err(reject::state("INVALID_STATE", "The order cannot be confirmed any more.", order.status));
+    }
+    note_payment(order, paid);
+    if let Some(paid) = paid {
+        let detail = format!("Payment {} is {}.", paid.id, paid.status);
+        note(order, now, "TAKE_PAYMENT", "DONE", &detail, "system");
+    }
+    order.status = OrderStatus::Confirmed;
+    note(order, now, "CONFIRM", "DONE", "The order is confirmed.", "system");
+    order.version += 1;
+    order.updated_at = now;
+    Ok(())
 }
 
 fn pending_order(now: Timestamp, id: OrderId, new: NewOrder, draft: &Draft) -> Order {
@@ -121,9 +136,9 @@ fn pending_order(now: Timestamp, id: OrderId, new: NewOrder, draft: &Draft) -> O
             note: new.note,
             attributes: new.attributes,
             applied: new.priced.applied,
-            uses: new.extras.uses.iter().map(used).collect(),
+            uses: new.entitlements.uses.iter().map(used).collect(),
             rejected: new.priced.rejected,
-            points_multiplier: new.extras.points_multiplier,
+            points_multiplier: new.entitlements.points_multiplier,
             customer: None,
             decline_code: None,
         }),
@@ -138,7 +153,7 @@ fn used(held: &PromotionUse) -> FigureUse {
     FigureUse { promotion_id: held.promotion_id, campaign_id: held.campaign_id, cost: held.amount }
 }
 
-fn item(order_id: OrderId, number: u32, line: &LineView, extras: &Extras) -> OrderItem {
+fn item(order_id: OrderId, number: u32, line: &LineView, entitlements: &Entitlements) -> OrderItem {
     OrderItem {
         order_id,
         line: number,
@@ -159,6 +174,6 @@ fn item(order_id: OrderId, number: u32, line: &LineView, extras: &Extras) -> Ord
         delivered: 0,
         returned: 0,
         withdrawn: 0,
-        campaign_id: line.flash_sale_id.and_then(|sale| extras.flash_campaigns.get(&sale).copied()),
+        campaign_id: line.flash_sale_id.and_then(|sale| entitlements.flash_campaigns.get(&sale).copied()),
     }
 }

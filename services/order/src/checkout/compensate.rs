@@ -1,0 +1,45 @@
+//! Compensates in reverse: the money first, then the holds. Each step may be repeated; one that fails is tried again for ever.
+
+use promox_contract::payment::{CancelPayment, PaymentOfOrder};
+use promox_kernel::{Error, Kind};
+
+use crate::api::OrderView;
+use crate::checkout::Driver;
+use crate::checkout::holds::HoldSet;
+use crate::checkout::transitions;
+use crate::{order_row, queries};
+
+impl Driver<'_> {
+    /// Gives back the order's money and holds; what fails is scheduled to be tried again, and is no error here.
+    pub(crate) async fn compensate(&self) -> Result<OrderView, Error> {
+        match self.give_back().await {
+            Ok(view) => Ok(view),
+            Err(error) => {
+                let id = self.lease.order_id;
+                tracing::warn!(order = id.0, %error, "a compensation failed; it is tried again");
+                let text = error.to_string();
+                self.step(move |tx, lease| transitions::compensate_later(tx, lease, &text)).await?;
+                self.orders.db.read(|tx| queries::view(tx, order_row::load(tx, id)?)).await
+            }
+        }
+    }
+
+    async fn give_back(&self) -> Result<OrderView, Error> {
+        let order_id = self.lease.order_id;
+        let saga = self.orders.db.read(|tx| transitions::leased(tx, &self.lease)).await?;
+        let reason = saga.draft.open()?.undo.map(|undo| undo.reason).unwrap_or_default();
+        let cx = self.cx.elevated();
+        cx.call(CancelPayment { order_id, reason }).await?;
+        let read = |tx: &promox_storage::Tx<'_>| {
+            let order = order_row::load(tx, order_id)?;
+            Ok::<_, Error>(HoldSet::of(&order, &queries::items(tx, order_id)?))
+        };
+        self.orders.db.read(read).await?.release(&cx, order_id).await?;
+        let paid = match cx.call(PaymentOfOrder { order_id }).await {
+            Ok(paid) => Some(paid),
+            Err(error) if error.kind() == Kind::NotFound => None,
+            Err(error) => return Err(error),
+        };
+        self.step(move |tx, lease| transitions::compensated(tx, lease, paid.as_ref())).await
+    }
+}

@@ -1,0 +1,291 @@
+//! Drives a saga from the step it stands at to its end, or to where it has to wait.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use promox_contract::cart::{CartForCheckout, EmptyCart};
+use promox_contract::ids::OrderId;
+use promox_contract::order::OrderStatus;
+use promox_contract::payment::{PaymentOfOrder, PaymentOutcome, PaymentStatus, TakePayment};
+use promox_kernel::{Cx, Error, Kind, Sealed};
+use promox_storage::{Recall, Tx};
+
+use crate::Orders;
+use crate::api::{OrderView, PlaceOrder};
+use crate::checkout::draft::{Draft, OrderedCart};
+use crate::checkout::holds::{self, HoldSet};
+use crate::checkout::rows::{ConfirmedRows, PendingRows};
+use crate::checkout::transitions::{self, Begun, Resumable, SagaLease};
+use crate::commands::leaving;
+use crate::records::{Order, Saga, SagaStep};
+use crate::{order_row, queries, reject};
+
+/// The pause before a silent provider is asked again.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+
+/// How often an order is priced at most, while other buyers take the last of its automatic promotions.
+const MOST_PRICINGS: u32 = 4;
+
+/// One run of a saga by one driver.
+pub(crate) struct Driver<'a> {
+    pub(crate) orders: &'a Orders,
+    pub(crate) cx: &'a Cx,
+    pub(crate) lease: SagaLease,
+    /// The rows of the order, if this driver has opened it.
+    pending: Option<Arc<PendingRows>>,
+}
+
+impl Orders {
+    /// Places an order. The answer is 202 while its payment is undecided.
+    pub(crate) async fn place(&self, cx: &Cx, mut body: PlaceOrder) -> Result<OrderView, Error> {
+        if let Some(claim) = &cx.claim
+            && let Recall::Undecided(order) = self.db.recall(claim).await?
+        {
+            return self.present(OrderId(order)).await;
+        }
+        let mut pricings = 1;
+        loop {
+            let (draft, cart) = self.prepare(cx, &mut body).await?;
+            let (sealed, claim) = (Sealed::of(&draft)?, cx.claim.clone());
+            let (buyer, lease_end) = (cx.principal.user(), transitions::lease_end(cx));
+            let begin = move |tx: &mut Tx<'_>| {
+                leaving::refuse(tx, buyer)?;
+                transitions::begin(tx, &sealed, claim.as_deref(), cart, lease_end)
+            };
+            let lease = match self.db.write(cx, begin).await? {
+                Begun::Undecided(order) => return self.present(order).await,
+                Begun::New(lease) => lease,
+            };
+            let mut driver = Driver::new(self, cx, lease);
+            let result = match driver.check_cart(cart).await {
+                Ok(()) => driver.checkout(&draft).await,
+                Err(error) => Err(error),
+            };
+            let result = driver.release_on_error(result).await;
+            let lost = |error: &Error| draft.order.as_deref().is_some_and(|order| holds::lost_automatic(error, order));
+            match result {
+                Err(error) if pricings < MOST_PRICINGS && body.quote_id.is_none() && lost(&error) => pricings += 1,
+                result => return result,
+            }
+        }
+    }
+
+    /// The present state of an order whose request is repeated: 402 when its payment was declined, 503 before it exists.
+    pub(crate) async fn present(&self, id: OrderId) -> Result<OrderView, Error> {
+        self.db
+            .read(|tx| {
+                let Some(order) = tx.get::<Order>(&id)? else {
+                    return Err(Error::unavailable("CHECKOUT_IN_PROGRESS", "The checkout is still running.", 1));
+                };
+                if order.status == OrderStatus::Failed {
+                    return Err(reject::declined(order.id, order.details.decline_code.as_deref()));
+                }
+                let saga = tx.get::<Saga>(&id)?;
+                let mut view = queries::view(tx, order)?;
+                view.undecided = saga.is_some_and(|saga| saga.step != SagaStep::AwaitingAction);
+                Ok(view)
+            })
+            .await
+    }
+
+    /// Resumes a saga at the step it stands at; nothing happens when there is none to resume.
+    pub(crate) async fn resume(&self, cx: &Cx, order_id: OrderId, resumable: Resumable) -> Result<(), Error> {
+        let lease_end = transitions::lease_end(cx);
+        let take = move |tx: &mut Tx<'_>| transitions::resume(tx, order_id, resumable, lease_end);
+        let Some((lease, step)) = self.db.write(cx, take).await? else { return Ok(()) };
+        let mut driver = Driver::new(self, cx, lease);
+        let result = match step {
+            SagaStep::Holding => driver.hold_again().await,
+            SagaStep::Paying => driver.pay_again().await,
+            SagaStep::AwaitingAction => driver.expire_action().await,
+            SagaStep::Undoing => driver.compensate().await.map(drop),
+        };
+        driver.release_on_error(result).await
+    }
+}
+
+impl<'a> Driver<'a> {
+    pub(crate) fn new(orders: &'a Orders, cx: &'a Cx, lease: SagaLease) -> Self {
+        Self { orders, cx, lease, pending: None }
+    }
+
+    /// Writes one step of the saga.
+    pub(super) async fn step<T: Send + 'static>(
+        &self,
+        work: impl Fn(&mut Tx<'_>, &SagaLease) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let lease = self.lease.clone();
+        self.orders.db.write(self.cx, move |tx| work(tx, &lease)).await
+    }
+
+    /// Ends the lease after an error that left the saga unfinished, so that nobody waits for the lease's end.
+    async fn release_on_error<T>(&self, result: Result<T, Error>) -> Result<T, Error> {
+        let Err(error) = &result else { return result };
+        if error.kind() == Kind::Declined {
+            return result;
+        }
+        if matches!(self.orders.db.read(|tx| transitions::unfinished(tx, &self.lease)).await, Ok(Some(_))) {
+            let text = error.to_string();
+            if let Err(error) = self.step(move |tx, lease| transitions::release(tx, lease, &text)).await {
+                tracing::warn!(order = self.lease.order_id.0, %error, "a saga could not be released; its lease ends soon");
+            }
+        }
+        result
+    }
+
+    async fn checkout(&mut self, draft: &Draft) -> Result<OrderView, Error> {
+        self.hold(draft).await?;
+        let pending = Arc::new(PendingRows::of(draft, self.lease.order_id, self.cx.now)?);
+        let rows = pending.clone();
+        self.step(move |tx, lease| transitions::open(tx, lease, &rows)).await?;
+        self.pending = Some(pending);
+        self.pay(draft).await
+    }
+
+    /// Checks, now that no other checkout can begin on the cart, that it still holds what was read of it before.
+    async fn check_cart(&self, cart: Option<OrderedCart>) -> Result<(), Error> {
+        let Some(cart) = cart else { return Ok(()) };
+        let now = self.cx.call(CartForCheckout {}).await;
+        if now.as_ref().is_ok_and(|now| now.cart_id == cart.id && now.version == cart.version) {
+            return Ok(());
+        }
+        self.step(transitions::abandon).await?;
+        now?;
+        Err(Error::conflict("CART_CHANGED", "The cart changed while it was being ordered; look at it and order again."))
+    }
+
+    /// Holds everything at once. A refusal leaves no order; while something may still be held, the saga stays and goes on.
+    async fn hold(&self, draft: &Draft) -> Result<(), Error> {
+        let Some(order) = &draft.order else { return Ok(()) };
+        let Err(refusal) = holds::hold_all(self.cx, self.lease.order_id, order).await? else { return Ok(()) };
+        self.step(transitions::abandon).await?;
+        Err(refusal)
+    }
+
+    /// Goes on holding after a crash. Only the cart's owner can be told whether a cart has changed, so a checkout of a cart ends
+    /// here, before anything was promised; the owner's request, when it is repeated, begins anew.
+    async fn hold_again(&mut self) -> Result<(), Error> {
+        let draft = self.draft().await?;
+        if self.cart().await?.is_some() {
+            return self.give_up(&draft).await;
+        }
+        match self.checkout(&draft).await {
+            Err(error) if error.is_decided() => Ok(()),
+            other => other.map(drop),
+        }
+    }
+
+    async fn give_up(&self, draft: &Draft) -> Result<(), Error> {
+        if let Some(order) = &draft.order {
+            HoldSet::wanted(order).release(&self.cx.elevated(), self.lease.order_id).await?;
+        }
+        self.step(transitions::abandon).await
+    }
+
+    async fn pay_again(&self) -> Result<(), Error> {
+        let draft = self.draft().await?;
+        match self.pay(&draft).await {
+            Err(error) if error.kind() == Kind::Declined => Ok(()),
+            other => other.map(drop),
+        }
+    }
+
+    /// Takes the payment and goes where its outcome leads.
+    async fn pay(&self, draft: &Draft) -> Result<OrderView, Error> {
+        let Some(choice) = &draft.choice else { return self.confirm(None).await };
+        let id = self.lease.order_id;
+        let (amount, currency, user_id) = if let Some(new) = draft.order.as_deref() {
+            (new.priced.totals.total, new.priced.currency, new.user_id)
+        } else {
+            let order = self.orders.db.read(|tx| order_row::load(tx, id)).await?;
+            (order.total, order.currency, order.user_id)
+        };
+        let take = TakePayment { order_id: id, amount, currency, choice: choice.clone(), user_id };
+        let outcome = match self.cx.call(take).await {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                tracing::warn!(order = id.0, %error, "the payment's outcome is unknown; it is asked for again");
+                return self.ask_again(None).await;
+            }
+        };
+        self.follow(outcome).await
+    }
+
+    async fn follow(&self, outcome: PaymentOutcome) -> Result<OrderView, Error> {
+        match outcome.status {
+            _ if outcome.undecided => self.ask_again(Some(outcome)).await,
+            PaymentStatus::RequiresAction => {
+                self.step(move |tx, lease| transitions::await_action(tx, lease, &outcome)).await
+            }
+            PaymentStatus::Failed | PaymentStatus::Voided => {
+                self.decline(Some(outcome), "The payment was declined.").await
+            }
+            _ => self.confirm(Some(outcome)).await,
+        }
+    }
+
+    async fn ask_again(&self, outcome: Option<PaymentOutcome>) -> Result<OrderView, Error> {
+        self.step(move |tx, lease| transitions::ask_again(tx, lease, outcome.as_ref(), ASK_AGAIN)).await
+    }
+
+    /// Empties the cart and confirms the order: the point of no return is passed.
+    async fn confirm(&self, outcome: Option<PaymentOutcome>) -> Result<OrderView, Error> {
+        self.empty_cart().await?;
+        let prepared = match &self.pending {
+            Some(pending) => {
+                let confirmed = ConfirmedRows::of(pending, outcome.as_ref(), self.cx.now)?;
+                Some((pending.clone(), Arc::new(confirmed)))
+            }
+            None => None,
+        };
+        let rows = prepared.clone();
+        let confirm = move |tx: &mut Tx<'_>, lease: &SagaLease| {
+            let rows = rows.as_ref().map(|(pending, confirmed)| (&**pending, &**confirmed));
+            transitions::confirm(tx, lease, outcome.as_ref(), rows)
+        };
+        let view = self.step(confirm).await?;
+        let prepared = prepared.map(|(_, confirmed)| confirmed.answer.clone());
+        view.or(prepared).ok_or_else(|| Error::internal("a confirmation without its answer"))
+    }
+
+    /// The cart that is ordered, if one is.
+    async fn cart(&self) -> Result<Option<OrderedCart>, Error> {
+        let order_id = self.lease.order_id;
+        let saga = self.orders.db.read(|tx| tx.get::<Saga>(&order_id)).await?;
+        let cart = saga.and_then(|saga| saga.cart_id.zip(saga.cart_version));
+        Ok(cart.map(|(id, version)| OrderedCart { id, version }))
+    }
+
+    async fn empty_cart(&self) -> Result<(), Error> {
+        let order_id = self.lease.order_id;
+        let Some(OrderedCart { id: cart_id, version }) = self.cart().await? else { return Ok(()) };
+        match self.cx.elevated().call(EmptyCart { cart_id, order_id, version }).await {
+            // The money is taken: a cart that another order took cannot stop this one any more.
+            Err(error) if error.kind() == Kind::Conflict => Ok(()),
+            other => other,
+        }
+    }
+
+    async fn decline(&self, outcome: Option<PaymentOutcome>, reason: &'static str) -> Result<OrderView, Error> {
+        let code = outcome.as_ref().and_then(|outcome| outcome.decline_code.clone());
+        self.step(move |tx, lease| transitions::fail(tx, lease, outcome.as_ref(), reason)).await?;
+        self.compensate().await?;
+        Err(reject::declined(self.lease.order_id, code.as_deref()))
+    }
+
+    /// Ends a checkout whose buyer's time is over, unless the money has come in the meantime.
+    async fn expire_action(&self) -> Result<(), Error> {
+        let outcome = self.cx.call(PaymentOfOrder { order_id: self.lease.order_id }).await?;
+        match outcome.status {
+            PaymentStatus::Captured | PaymentStatus::Authorized => self.confirm(Some(outcome)).await.map(drop),
+            _ => match self.decline(Some(outcome), "The payment was not confirmed in time.").await {
+                Err(error) if error.kind() == Kind::Declined => Ok(()),
+                other => other.map(drop),
+            },
+        }
+    }
+
+    async fn draft(&self) -> Result<Draft, Error> {
+        self.orders.db.read(|tx| transitions::leased(tx, &self.lease)?.draft.open()).await
+    }
+}

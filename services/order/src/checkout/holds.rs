@@ -1,0 +1,190 @@
+//! What a checkout holds in other services: stock, uses of promotions, campaigns' budgets, coupons, points, flash pieces.
+//!
+//! Everything is held at once, and released one after the other in reverse. A hold and a release may both be repeated.
+
+use std::collections::{BTreeMap, HashMap};
+
+use futures_util::future::join_all;
+use promox_contract::campaign::{CampaignAmount, HoldBudgets, ReleaseBudgets};
+use promox_contract::coupon::{HoldCoupons, ReleaseCoupons};
+use promox_contract::flashsale::{ClaimReservations, ReleaseClaims};
+use promox_contract::ids::{CampaignId, OrderId, PromotionId, VariantId};
+use promox_contract::inventory::{GiveBackStock, HoldStock, VariantQuantity};
+use promox_contract::promotion::{HoldUses, PromotionUse, ReleaseUses};
+use promox_contract::reward::{HoldPoints, ReleasePoints};
+use promox_kernel::{Amount, Cx, Error};
+
+use crate::checkout::draft::NewOrder;
+use crate::records::{Order, OrderItem};
+use crate::rules::request;
+
+/// Something that an order holds in another service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hold {
+    Stock,
+    Uses,
+    Budgets,
+    Coupons,
+    Points,
+    FlashPieces,
+}
+
+impl Hold {
+    /// All of them, in the order of holding.
+    const ALL: [Self; 6] = [Self::Stock, Self::Uses, Self::Budgets, Self::Coupons, Self::Points, Self::FlashPieces];
+
+    /// Whether an order to be wants this.
+    fn is_wanted(self, order: &NewOrder) -> bool {
+        let wants = &order.entitlements;
+        match self {
+            Self::Stock => true,
+            Self::Uses => !wants.uses.is_empty(),
+            Self::Budgets => wants.uses.iter().any(|used| used.campaign_id.is_some()),
+            Self::Coupons => wants.uses.iter().any(|used| used.coupon_code.is_some()),
+            Self::Points => order.priced.totals.points_redeemed > 0,
+            Self::FlashPieces => !wants.flash_reservations.is_empty(),
+        }
+    }
+
+    /// Whether an order may hold this or have used it up, as far as its own rows say.
+    fn is_of(self, order: &Order, items: &[OrderItem]) -> bool {
+        let applied = &order.details.applied;
+        match self {
+            Self::Stock => true,
+            Self::Uses | Self::Budgets => !applied.is_empty(),
+            Self::Coupons => applied.iter().any(|applied| applied.coupon_code.is_some()),
+            Self::Points => order.points_redeemed > 0 || order.points_earned > 0,
+            Self::FlashPieces => items.iter().any(|item| item.flash_sale_id.is_some()),
+        }
+    }
+
+    async fn hold(self, cx: &Cx, order_id: OrderId, order: &NewOrder) -> Result<(), Error> {
+        let (user_id, wants) = (order.user_id, &order.entitlements);
+        let (uses, buyer) = (&wants.uses, || wants.buyer.clone().unwrap_or_default());
+        match self {
+            Self::Stock => cx.call(HoldStock { order_id, items: stock_items(order)? }).await.map(drop),
+            Self::Uses => {
+                let (address_key, uses) = (wants.address_key.clone(), uses.clone());
+                cx.call(HoldUses { order_id, buyer: buyer(), address_key, uses }).await
+            }
+            Self::Budgets => cx.call(HoldBudgets { order_id, amounts: amounts(uses) }).await,
+            Self::Coupons => {
+                let codes = uses.iter().filter_map(|used| used.coupon_code.clone()).collect();
+                cx.call(HoldCoupons { order_id, buyer: buyer(), codes }).await
+            }
+            Self::Points => match user_id {
+                Some(user_id) => cx.call(HoldPoints { order_id, user_id, points: points(order) }).await,
+                None => Ok(()),
+            },
+            Self::FlashPieces => {
+                let reservation_ids = wants.flash_reservations.clone();
+                cx.call(ClaimReservations { order_id, user_id, reservation_ids }).await
+            }
+        }
+    }
+
+    async fn release(self, cx: &Cx, order_id: OrderId) -> Result<(), Error> {
+        match self {
+            Self::Stock => cx.call(GiveBackStock { order_id }).await,
+            Self::Uses => cx.call(ReleaseUses { order_id }).await,
+            Self::Budgets => cx.call(ReleaseBudgets { order_id }).await,
+            Self::Coupons => cx.call(ReleaseCoupons { order_id }).await,
+            Self::Points => cx.call(ReleasePoints { order_id }).await,
+            Self::FlashPieces => cx.call(ReleaseClaims { order_id }).await,
+        }
+    }
+}
+
+/// The holds of an order, in the order of holding.
+#[derive(Clone, Debug)]
+pub(crate) struct HoldSet(Vec<Hold>);
+
+impl HoldSet {
+    /// What an order to be wants to hold.
+    pub(crate) fn wanted(order: &NewOrder) -> Self {
+        Self(Hold::ALL.into_iter().filter(|hold| hold.is_wanted(order)).collect())
+    }
+
+    /// What an order holds or has used up, by its own rows.
+    pub(crate) fn of(order: &Order, items: &[OrderItem]) -> Self {
+        Self(Hold::ALL.into_iter().filter(|hold| hold.is_of(order, items)).collect())
+    }
+
+    /// Releases these holds in reverse and gives back what was used up. Stops at the first error.
+    pub(crate) async fn release(&self, cx: &Cx, order_id: OrderId) -> Result<(), Error> {
+        for hold in self.0.iter().rev() {
+            hold.release(cx, order_id).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Holds everything that an order wants, at once. After a refusal, which is the inner error, what was held is released again.
+/// The outer error says that this failed, so that something may still be held.
+pub(crate) async fn hold_all(cx: &Cx, order_id: OrderId, order: &NewOrder) -> Result<Result<(), Error>, Error> {
+    let HoldSet(wanted) = HoldSet::wanted(order);
+    let results = join_all(wanted.iter().map(|hold| hold.hold(cx, order_id, order))).await;
+    // Refused stock is not held, and sold-out goods are refused often: that release is saved.
+    let may_hold = |(hold, result): &(&Hold, &Result<(), Error>)| {
+        **hold != Hold::Stock || !result.as_ref().is_err_and(Error::is_decided)
+    };
+    let held = HoldSet(wanted.iter().zip(&results).filter(may_hold).map(|(hold, _)| *hold).collect());
+    let Some(error) = results.into_iter().find_map(Result::err) else { return Ok(Ok(())) };
+    held.release(&cx.elevated(), order_id).await?;
+    Ok(Err(error))
+}
+
+/// Each variant once; flash lines are set aside already, gifts are held like any goods.
+fn stock_items(order: &NewOrder) -> Result<Vec<VariantQuantity>, Error> {
+    let mut items: Vec<VariantQuantity> = Vec::with_capacity(order.priced.lines.len());
+    let mut places: HashMap<VariantId, usize> = HashMap::with_capacity(order.priced.lines.len());
+    for line in order.priced.lines.iter().filter(|line| line.flash_sale_id.is_none()) {
+        let Some(variant_id) = line.variant_id else { continue };
+        let place = *places.entry(variant_id).or_insert(items.len());
+        match items.get_mut(place) {
+            Some(item) => item.quantity = request::together(item.quantity, line.quantity, "/items")?,
+            None => items.push(VariantQuantity { variant_id, sku: line.sku.clone(), quantity: line.quantity }),
+        }
+    }
+    Ok(items)
+}
+
+fn points(order: &NewOrder) -> u32 {
+    u32::try_from(order.priced.totals.points_redeemed).unwrap_or(u32::MAX)
+}
+
+/// What each campaign pays.
+fn amounts(uses: &[PromotionUse]) -> Vec<CampaignAmount> {
+    let mut by_campaign: BTreeMap<CampaignId, Amount> = BTreeMap::new();
+    for used in uses {
+        if let Some(campaign) = used.campaign_id {
+            *by_campaign.entry(campaign).or_default() += used.amount;
+        }
+    }
+    by_campaign.into_iter().map(|(campaign_id, amount)| CampaignAmount { campaign_id, amount }).collect()
+}
+
+/// Whether a refusal is about a promotion or a gift that the buyer did not ask for: then the order is priced again without
+/// it.
+pub(crate) fn lost_automatic(error: &Error, order: &NewOrder) -> bool {
+    if error.code() == "INSUFFICIENT_STOCK" {
+        return lost_gift(error, order);
+    }
+    if error.code() != "PROMOTION_INVALID" {
+        return false;
+    }
+    let id = |name: &str| error.members().get(name).and_then(serde_json::Value::as_i64);
+    let about = |used: &&PromotionUse| {
+        id("promotionId").map(PromotionId) == Some(used.promotion_id)
+            || (id("campaignId").is_some() && id("campaignId").map(CampaignId) == used.campaign_id)
+    };
+    order.entitlements.uses.iter().filter(about).any(|used| !used.named)
+}
+
+/// Whether what is short was to be given.
+fn lost_gift(error: &Error, order: &NewOrder) -> bool {
+    let short = error.members().get("items").and_then(serde_json::Value::as_array);
+    let skus: Vec<&str> = short.into_iter().flatten().filter_map(|item| item.get("sku")?.as_str()).collect();
+    let mut gifts = order.priced.lines.iter().filter(|line| line.unit_price.is_zero() && !line.list_price.is_zero());
+    gifts.any(|gift| skus.iter().any(|sku| gift.sku.fold() == sku.to_lowercase()))
+}

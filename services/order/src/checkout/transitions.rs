@@ -1,0 +1,330 @@
+//! The transactions of a checkout's saga. Each checks that its driver still holds the saga, and writes one step.
+
+use std::time::Duration;
+
+use promox_contract::ids::OrderId;
+use promox_contract::order::{OrderConfirmed, OrderFailed, OrderStatus};
+use promox_contract::payment::{PaymentOutcome, PaymentStatus};
+use promox_kernel::{Claim, Cx, Error, Reply, Sealed, Timestamp};
+use promox_storage::{Recall, Tx};
+
+use crate::api::OrderView;
+use crate::checkout::draft::{Draft, OrderedCart, StoredClaim, Undo};
+use crate::checkout::rows::{self, ConfirmedRows, PendingRows};
+use crate::order_row::{self, fact, note, note_payment, touch};
+use crate::queries::view;
+use crate::records::{Order, Saga, SagaByCart, SagaStep};
+use crate::reject;
+
+/// How much longer a lease lasts than its driver.
+const LEASE_MARGIN: Duration = Duration::from_secs(1);
+/// The longest pause before a saga that could not be advanced is resumed.
+const LONGEST_PAUSE: Duration = Duration::from_secs(32);
+/// How long the buyer has to do what the provider asks for.
+pub(crate) const ACTION_LIFE: Duration = Duration::from_mins(30);
+
+/// When the lease of a driver that runs under `cx` ends: a little after its deadline, at which it is dropped wherever it
+/// stands. A longer lease would leave the saga to nobody for the rest of it.
+pub(crate) fn lease_end(cx: &Cx) -> Timestamp {
+    cx.ends_at + LEASE_MARGIN
+}
+
+/// A driver's hold on a saga. It is lost when another driver resumes the saga, which counts `attempt` up.
+#[derive(Clone, Debug)]
+pub(crate) struct SagaLease {
+    pub(crate) order_id: OrderId,
+    pub(crate) attempt: i64,
+}
+
+/// The result of [`begin`].
+pub(crate) enum Begun {
+    New(SagaLease),
+    /// The idempotency key was used before, for this order, and its answer is not decided.
+    Undecided(OrderId),
+}
+
+/// Claims the idempotency key and writes the saga, before anything is held. The lease lasts until `lease_end`.
+///
+/// 409 `CHECKOUT_IN_PROGRESS` when the cart is being ordered, or when the key's answer was decided since the request came:
+/// repeating the request gives it.
+pub(crate) fn begin(
+    tx: &mut Tx<'_>,
+    draft: &Sealed<Draft>,
+    claim: Option<&Claim>,
+    cart: Option<OrderedCart>,
+    lease_end: Timestamp,
+) -> Result<Begun, Error> {
+    if let Some(claim) = claim {
+        match tx.recall(claim)? {
+            Recall::Undecided(order) => return Ok(Begun::Undecided(OrderId(order))),
+            Recall::Decided(_) => return Err(reject::in_progress()),
+            Recall::New | Recall::OtherRequest => {}
+        }
+    }
+    if let Some(cart) = cart
+        && tx.get_by::<SagaByCart>(Some(cart.id))?.is_some()
+    {
+        return Err(reject::in_progress());
+    }
+    let order_id = OrderId(tx.next_id::<Order>()?);
+    if let Some(claim) = claim {
+        tx.claim(claim, order_id.0)?;
+    }
+    tx.insert(&Saga {
+        order_id,
+        step: SagaStep::Holding,
+        attempt: 1,
+        due_at: lease_end,
+        cart_id: cart.map(|cart| cart.id),
+        cart_version: cart.map(|cart| cart.version),
+        draft: draft.clone(),
+        tries: 0,
+        last_error: None,
+        created_at: tx.now(),
+    })?;
+    Ok(Begun::New(SagaLease { order_id, attempt: 1 }))
+}
+
+/// The saga, while this driver holds it; 409 `CHECKOUT_IN_PROGRESS` after that.
+pub(crate) fn leased(tx: &Tx<'_>, lease: &SagaLease) -> Result<Saga, Error> {
+    match tx.get::<Saga>(&lease.order_id)? {
+        Some(saga) if saga.attempt == lease.attempt => Ok(saga),
+        _ => Err(reject::in_progress()),
+    }
+}
+
+/// When a saga may be resumed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Resumable {
+    /// When it is due at this time: its lease has ended, so nobody drives it.
+    DueAt(Timestamp),
+    /// At any time: its driver ended with the last process.
+    Always,
+}
+
+/// Takes the lease of a saga until `lease_end`; `None` when there is no saga to resume.
+pub(crate) fn resume(
+    tx: &mut Tx<'_>,
+    order_id: OrderId,
+    resumable: Resumable,
+    lease_end: Timestamp,
+) -> Result<Option<(SagaLease, SagaStep)>, Error> {
+    let free = |saga: &Saga| match resumable {
+        Resumable::DueAt(now) => saga.due_at <= now,
+        Resumable::Always => true,
+    };
+    let Some(mut saga) = tx.get::<Saga>(&order_id)?.filter(free) else { return Ok(None) };
+    saga.attempt += 1;
+    saga.due_at = lease_end;
+    tx.put(&saga)?;
+    Ok(Some((SagaLease { order_id, attempt: saga.attempt }, saga.step)))
+}
+
+/// Ends the lease of a saga that its driver could not advance, so that it is resumed after a pause: 1 second, doubled with each
+/// failure in a row, at most 32 seconds. A saga that has ended, was resumed by another driver or waits for its buyer is left alone.
+pub(crate) fn release(tx: &mut Tx<'_>, lease: &SagaLease, error: &str) -> Result<(), Error> {
+    let Some(mut saga) = unfinished(tx, lease)? else { return Ok(()) };
+    saga.tries += 1;
+    saga.due_at = tx.now() + pause(saga.tries - 1).min(LONGEST_PAUSE);
+    saga.last_error = Some(error.to_owned());
+    Ok(tx.put(&saga)?)
+}
+
+/// The saga, if this driver holds it and it does not wait for its buyer.
+pub(crate) fn unfinished(tx: &Tx<'_>, lease: &SagaLease) -> Result<Option<Saga>, Error> {
+    let ours = |saga: &Saga| saga.attempt == lease.attempt && saga.step != SagaStep::AwaitingAction;
+    Ok(tx.get::<Saga>(&lease.order_id)?.filter(ours))
+}
+
+/// The pause after so many failures in a row: from 1 second to 4 minutes.
+fn pause(tries: i64) -> Duration {
+    Duration::from_secs(1_u64 << tries.clamp(0, 8))
+}
+
+/// Ends a checkout that was refused before its payment: it leaves no order and no claim on the idempotency key.
+pub(crate) fn abandon(tx: &mut Tx<'_>, lease: &SagaLease) -> Result<(), Error> {
+    let saga = leased(tx, lease)?;
+    if let Some(claim) = saga.draft.open()?.claim {
+        tx.unclaim(&claim.to_claim())?;
+    }
+    tx.delete::<Saga>(&lease.order_id)?;
+    Ok(())
+}
+
+/// Writes the order, PENDING, once everything is held. Its payment comes next.
+pub(crate) fn open(tx: &mut Tx<'_>, lease: &SagaLease, pending: &PendingRows) -> Result<(), Error> {
+    let mut saga = leased(tx, lease)?;
+    tx.insert_prepared(&pending.order_row)?;
+    for item in &pending.item_rows {
+        tx.insert_prepared(item)?;
+    }
+    saga.step = SagaStep::Paying;
+    saga.draft = pending.draft_after.clone();
+    tx.put(&saga)?;
+    Ok(tx.emit(pending.id(), &pending.created)?)
+}
+
+/// Confirms the order, keeps the request's answer and ends the saga. `paid` is the good payment; `None` where nothing was to pay.
+///
+/// `prepared` are the rows of an order as this driver opened it and those that it is confirmed with. When the order still is as
+/// it was opened, these are written and the answer is theirs: `None`. Otherwise the order is confirmed as it stands now.
+pub(crate) fn confirm(
+    tx: &mut Tx<'_>,
+    lease: &SagaLease,
+    paid: Option<&PaymentOutcome>,
+    prepared: Option<(&PendingRows, &ConfirmedRows)>,
+) -> Result<Option<OrderView>, Error> {
+    let saga = leased(tx, lease)?;
+    if let Some((pending, confirmed)) = prepared
+        && tx.swap_prepared(&pending.order_row, &confirmed.order_row)?
+    {
+        tx.delete::<Saga>(&lease.order_id)?;
+        tx.emit(pending.id(), &confirmed.event)?;
+        if let Some((claim, response)) = &confirmed.stored {
+            tx.keep(&claim.to_claim(), response)?;
+        }
+        return Ok(None);
+    }
+    let mut order = order_row::load(tx, lease.order_id)?;
+    rows::become_confirmed(&mut order, paid, tx.now())?;
+    tx.put(&order)?;
+    tx.delete::<Saga>(&lease.order_id)?;
+    tx.emit(order.id, &OrderConfirmed(fact(&order)))?;
+    let view = view(tx, order)?;
+    keep(tx, view, &saga.draft.open()?).map(Some)
+}
+
+/// Suspends the saga while the buyer does what the provider asks for, and keeps the answer that says so.
+pub(crate) fn await_action(tx: &mut Tx<'_>, lease: &SagaLease, paid: &PaymentOutcome) -> Result<OrderView, Error> {
+    let mut saga = leased(tx, lease)?;
+    let mut order = order_row::load(tx, lease.order_id)?;
+    note_payment(&mut order, Some(paid));
+    note(&mut order, tx.now(), "TAKE_PAYMENT", "WAITING", "The buyer has to confirm the payment.", "system");
+    touch(tx, &mut order)?;
+    let mut draft = saga.draft.open()?;
+    let mut view = view(tx, order)?;
+    if let Some(payment) = &mut view.payment {
+        payment.action.clone_from(&paid.action);
+    }
+    let view = keep(tx, view, &draft)?;
+    draft.claim = None;
+    draft.token = None;
+    saga.draft = Sealed::of(&draft)?;
+    saga.step = SagaStep::AwaitingAction;
+    saga.due_at = saga.created_at + ACTION_LIFE;
+    tx.put(&saga)?;
+    Ok(view)
+}
+
+/// Schedules another question to a provider that has not answered, after `wait`. The answer says that the order is undecided.
+pub(crate) fn ask_again(
+    tx: &mut Tx<'_>,
+    lease: &SagaLease,
+    paid: Option<&PaymentOutcome>,
+    wait: Duration,
+) -> Result<OrderView, Error> {
+    let mut saga = leased(tx, lease)?;
+    saga.due_at = tx.now() + wait;
+    saga.tries = 0;
+    tx.put(&saga)?;
+    let mut order = order_row::load(tx, lease.order_id)?;
+    if paid.is_some() && order.payment_id.is_none() {
+        note_payment(&mut order, paid);
+        note(&mut order, tx.now(), "TAKE_PAYMENT", "WAITING", "The provider has not answered yet.", "system");
+        touch(tx, &mut order)?;
+    }
+    let mut view = view(tx, order)?;
+    view.order_token = saga.draft.open()?.token;
+    view.undecided = true;
+    Ok(view)
+}
+
+/// Marks the order FAILED because its payment failed for good. The saga compensates next.
+pub(crate) fn fail(
+    tx: &mut Tx<'_>,
+    lease: &SagaLease,
+    paid: Option<&PaymentOutcome>,
+    reason: &str,
+) -> Result<(), Error> {
+    let mut saga = leased(tx, lease)?;
+    let mut order = order_row::load(tx, lease.order_id)?;
+    note_payment(&mut order, paid);
+    order.details.decline_code = paid.and_then(|paid| paid.decline_code.clone());
+    order.status = OrderStatus::Failed;
+    note(&mut order, tx.now(), "TAKE_PAYMENT", "FAILED", reason, "system");
+    touch(tx, &mut order)?;
+    saga.step = SagaStep::Undoing;
+    saga.draft = Sealed::of(&Draft { undo: Some(Undo { reason: reason.to_owned() }), ..saga.draft.open()? })?;
+    tx.put(&saga)?;
+    Ok(tx.emit(order.id, &OrderFailed(fact(&order)))?)
+}
+
+/// Ends the saga of an order whose money and holds are all given back.
+pub(crate) fn compensated(
+    tx: &mut Tx<'_>,
+    lease: &SagaLease,
+    paid: Option<&PaymentOutcome>,
+) -> Result<OrderView, Error> {
+    leased(tx, lease)?;
+    let mut order = order_row::load(tx, lease.order_id)?;
+    note_payment(&mut order, paid);
+    note(&mut order, tx.now(), "UNDO", "DONE", "Stock and money are given back.", "system");
+    touch(tx, &mut order)?;
+    tx.delete::<Saga>(&lease.order_id)?;
+    view(tx, order)
+}
+
+/// Schedules another try of a compensation that failed: after 2 seconds, doubled with each failure, at most 4 minutes, for ever.
+pub(crate) fn compensate_later(tx: &mut Tx<'_>, lease: &SagaLease, error: &str) -> Result<(), Error> {
+    let mut saga = leased(tx, lease)?;
+    saga.tries += 1;
+    saga.due_at = tx.now() + pause(saga.tries);
+    saga.last_error = Some(error.to_owned());
+    Ok(tx.put(&saga)?)
+}
+
+/// Confirms a checkout that waits for its payment, on news of the capture.
+pub(crate) fn confirm_captured(tx: &mut Tx<'_>, order_id: OrderId, paid: &PaymentOutcome) -> Result<(), Error> {
+    let Some(saga) = tx.get::<Saga>(&order_id)? else { return note_capture(tx, order_id, paid) };
+    if saga.step != SagaStep::AwaitingAction {
+        return Ok(());
+    }
+    if saga.cart_id.is_some() {
+        // The cart is emptied before the order is confirmed, in another service: a driver does both.
+        return Ok(tx.put(&Saga { step: SagaStep::Paying, due_at: tx.now(), ..saga })?);
+    }
+    let lease = SagaLease { order_id, attempt: saga.attempt };
+    confirm(tx, &lease, Some(paid), None).map(drop)
+}
+
+/// Notes a manual capture for an order that is confirmed already.
+fn note_capture(tx: &mut Tx<'_>, order_id: OrderId, paid: &PaymentOutcome) -> Result<(), Error> {
+    let Some(mut order) = tx.get::<Order>(&order_id)? else { return Ok(()) };
+    if !matches!(order.payment_status, Some(PaymentStatus::Pending | PaymentStatus::Authorized)) {
+        return Ok(());
+    }
+    note_payment(&mut order, Some(paid));
+    note(&mut order, tx.now(), "TAKE_PAYMENT", "DONE", "The payment was captured.", "system");
+    touch(tx, &mut order)
+}
+
+/// Ends a checkout that waits for its buyer, on news that its payment failed: it is due at once.
+pub(crate) fn expire_failed(tx: &mut Tx<'_>, order_id: OrderId) -> Result<(), Error> {
+    let Some(mut saga) = tx.get::<Saga>(&order_id)? else { return Ok(()) };
+    if saga.step == SagaStep::AwaitingAction {
+        saga.due_at = tx.now();
+        tx.put(&saga)?;
+    }
+    Ok(())
+}
+
+/// Completes an answer by the guest's token and keeps it with the request's idempotency key.
+fn keep(tx: &mut Tx<'_>, mut view: OrderView, draft: &Draft) -> Result<OrderView, Error> {
+    view.order_token.clone_from(&draft.token);
+    if let Some(claim) = draft.claim.as_ref().map(StoredClaim::to_claim)
+        && let Some(response) = view.kept(claim.status)?
+    {
+        tx.keep(&claim, &response)?;
+    }
+    Ok(view)
+}

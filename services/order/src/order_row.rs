@@ -1,0 +1,70 @@
+//! An order's row, as every change of an order loads, annotates and writes it.
+
+use promox_contract::ids::OrderId;
+use promox_contract::order::OrderFact;
+use promox_contract::payment::{PaymentOutcome, PaymentStatus};
+use promox_kernel::{Error, Timestamp};
+use promox_storage::Tx;
+
+use crate::records::{Order, TimelineEntry};
+
+/// An order that must be there: 404 without it.
+pub(crate) fn load(tx: &Tx<'_>, id: OrderId) -> Result<Order, Error> {
+    tx.get::<Order>(&id)?.ok_or_else(|| Error::not_found("order"))
+}
+
+/// What events about an order say.
+pub(crate) fn fact(order: &Order) -> OrderFact {
+    OrderFact {
+        order_id: order.id,
+        user_id: order.user_id,
+        total: order.total,
+        currency: order.currency,
+        points_multiplier: order.details.points_multiplier,
+        points_redeemed: order.points_redeemed,
+        points_earned: order.points_earned,
+    }
+}
+
+/// Adds an entry to an order's timeline.
+pub(crate) fn note(order: &mut Order, at: Timestamp, step: &str, status: &str, detail: &str, actor: &str) {
+    order.timeline.push(TimelineEntry {
+        at,
+        step: step.to_owned(),
+        status: status.to_owned(),
+        detail: detail.to_owned(),
+        actor: actor.to_owned(),
+    });
+}
+
+/// Writes a changed order as its next version.
+pub(crate) fn touch(tx: &mut Tx<'_>, order: &mut Order) -> Result<(), Error> {
+    order.version += 1;
+    order.updated_at = tx.now();
+    Ok(tx.put(order)?)
+}
+
+/// Takes over what a payment says of itself.
+pub(crate) fn note_payment(order: &mut Order, paid: Option<&PaymentOutcome>) {
+    if let Some(paid) = paid {
+        order.payment_id = Some(paid.id);
+        note_payment_status(order, paid.status);
+    }
+}
+
+/// Takes over a payment's status, unless a further one is known already: answers and events overtake each other.
+pub(crate) fn note_payment_status(order: &mut Order, status: PaymentStatus) {
+    use PaymentStatus as Status;
+    let rank = |status: PaymentStatus| match status {
+        Status::Pending => 0,
+        Status::RequiresAction => 1,
+        Status::Authorized => 2,
+        Status::Failed | Status::Voided => 3,
+        Status::Captured => 4,
+        Status::PartiallyRefunded => 5,
+        Status::Refunded => 6,
+    };
+    if order.payment_status.is_none_or(|known| rank(status) >= rank(known)) {
+        order.payment_status = Some(status);
+    }
+}

@@ -1,0 +1,236 @@
+//! Prices a request: asks the other services what its goods, codes, buyer and points are worth, and puts it together.
+
+use promox_contract::buyer::Buyer;
+use promox_contract::cart::{CartContents, CartForCheckout};
+use promox_contract::coupon::ResolveCodes;
+use promox_contract::inventory::SkuQuantity;
+use promox_contract::promotion::{CartLine, EvaluateCart, Evaluation, Offer};
+use promox_contract::reward::ValuePoints;
+use promox_kernel::{Amount, Cx, Email, Error, Kind};
+
+use super::entitlements::Entitlements;
+use super::lines::{Reserved, describe, flash_lines, gift_lines};
+use super::request::{NamedCode, PricingRequest, Strictness};
+use crate::api::{LineView, ShippingOption};
+use crate::rules::price::{self, Basket, Priced};
+use crate::rules::{request, shipping};
+use crate::settings::{Settings, TaxSettings};
+
+/// A warning of a price that was worked out without an e-mail address.
+const LIMITS_UNCHECKED: &str = "Without an e-mail address limits per user are left unchecked.";
+
+/// A priced request.
+pub(crate) struct Assessment {
+    /// Whether shipping or tax depends on a shipping address.
+    pub(crate) needs_address: bool,
+    /// The cart that the items are from, if the request named none.
+    pub(crate) cart: Option<CartContents>,
+    pub(crate) codes: Vec<NamedCode>,
+    /// The address that an order would be confirmed to.
+    pub(crate) email: Option<Email>,
+    /// The ways to ship, cheapest first.
+    pub(crate) options: Vec<ShippingOption>,
+    pub(crate) priced: Priced,
+    /// How many lines at the end of the order are gifts.
+    gifts: usize,
+    pub(crate) offers: Vec<Offer>,
+    pub(crate) entitlements: Entitlements,
+    pub(crate) warnings: Vec<String>,
+}
+
+impl Assessment {
+    /// The lines that were asked for, without gifts.
+    pub(crate) fn asked_lines(&self) -> impl Iterator<Item = &LineView> {
+        let lines = &self.priced.lines;
+        lines.iter().take(lines.len().saturating_sub(self.gifts))
+    }
+}
+
+/// Prices a request by these settings. Nothing is held or written.
+///
+/// Errors are refusals of what was asked for, as far as `strictness` says, and of services that do not answer.
+pub(crate) async fn assess(
+    cx: &Cx,
+    request: &PricingRequest,
+    strictness: Strictness,
+    settings: &Settings,
+) -> Result<Assessment, Error> {
+    let strict = strictness == Strictness::Order;
+    let (items, cart) = match &request.items {
+        Some(items) => (items.clone(), None),
+        None => cart_or_reservations(cart(cx).await, request)?,
+    };
+    let codes = request.codes(cart.as_ref());
+    let all_known = strict || strictness == Strictness::Quote && request.items.is_some();
+    let mut lines = describe(cx, request::merge(items)?, request.channel.as_deref(), all_known).await?;
+    let Reserved { lines: reserved, campaigns: flash_campaigns, mut warnings } =
+        flash_lines(cx, &request.reservations, strict).await?;
+    lines.extend(reserved);
+    if lines.is_empty() {
+        return Err(Error::field("/items", "nothing that can be bought"));
+    }
+    check_classes(&lines, &settings.taxes, strict, &mut warnings)?;
+    let buyer = Buyer::identify(cx, cx.principal.user(), request.email.clone()).await?;
+    let email = buyer.email().cloned();
+    let cart_to_evaluate = Evaluated { cx, request, buyer: &buyer, settings, lines: &lines, codes: &codes };
+    let Shipped { options, chosen, mut evaluation } = cart_to_evaluate.evaluate_shipped(strict).await?;
+    let offers = std::mem::take(&mut evaluation.offers);
+    warnings.append(&mut evaluation.warnings);
+    let entitlements = Entitlements {
+        buyer: Some(buyer).filter(|_| !evaluation.uses.is_empty() || request.is_quoted),
+        uses: std::mem::take(&mut evaluation.uses),
+        flash_reservations: request.reservations.clone(),
+        flash_campaigns,
+        address_key: request.address_key(),
+        points_multiplier: evaluation.points_multiplier,
+    };
+    let gift_lines = gift_lines(cx, &evaluation.gifts).await?;
+    let gifts = gift_lines.len();
+    lines.extend(gift_lines);
+    let mut basket = Basket {
+        lines: &lines,
+        currency: settings.store.currency,
+        address: request.shipping_address.as_ref(),
+        taxes: &settings.taxes,
+        shipping: chosen.as_ref(),
+        points: 0,
+        points_value: Amount::ZERO,
+    };
+    let mut priced = price::price(&basket, evaluation.clone())?;
+    if let Some(points) = request.points.filter(|points| *points > 0) {
+        basket.points_value = points_value(cx, points, &priced).await?;
+        basket.points = points;
+        priced = price::price(&basket, evaluation)?;
+    }
+    if email.is_none() && !warnings.iter().any(|known| known == LIMITS_UNCHECKED) {
+        warnings.push(LIMITS_UNCHECKED.to_owned());
+    }
+    let needs_address = !settings.shipping.zones.is_empty() || !settings.taxes.rates.is_empty();
+    Ok(Assessment { needs_address, cart, codes, email, options, priced, gifts, offers, entitlements, warnings })
+}
+
+/// The caller's cart and its items.
+async fn cart(cx: &Cx) -> Result<(Vec<SkuQuantity>, Option<CartContents>), Error> {
+    if cx.principal.user().is_none() && cx.cart_token.is_none() {
+        return Err(Error::field("/items", "name the items, or send a cart token or log in to order your cart"));
+    }
+    let cart = cx.call(CartForCheckout {}).await?;
+    Ok((cart.items.clone(), Some(cart)))
+}
+
+/// The caller's cart. With flash reservations named, no cart or an empty one is an order of those alone.
+fn cart_or_reservations(
+    cart: Result<(Vec<SkuQuantity>, Option<CartContents>), Error>,
+    request: &PricingRequest,
+) -> Result<(Vec<SkuQuantity>, Option<CartContents>), Error> {
+    let is_empty = |error: &Error| error.kind() == Kind::NotFound || error.code() == "CART_EMPTY";
+    match cart {
+        Err(error) if is_empty(&error) && !request.reservations.is_empty() => Ok((Vec::new(), None)),
+        cart => cart,
+    }
+}
+
+/// Goods of a tax class that the store does not have cannot be sold, because their tax is unknown: an error if `strict`, else a
+/// warning.
+fn check_classes(
+    lines: &[CartLine],
+    taxes: &TaxSettings,
+    strict: bool,
+    warnings: &mut Vec<String>,
+) -> Result<(), Error> {
+    if taxes.rates.is_empty() {
+        return Ok(());
+    }
+    let untaxed = lines.iter().map(|line| &line.item).find(|item| !taxes.has_class(&item.tax_class));
+    let Some(item) = untaxed else { return Ok(()) };
+    let message = format!("{} has the tax class \"{}\", which the store does not have.", item.sku, item.tax_class);
+    if strict {
+        return Err(Error::refused("UNKNOWN_TAX_CLASS", message)
+            .with("sku", &item.sku)
+            .with("taxClass", &item.tax_class));
+    }
+    warnings.push(message);
+    Ok(())
+}
+
+/// Promotions and the way to ship, settled together.
+struct Shipped {
+    options: Vec<ShippingOption>,
+    chosen: Option<ShippingOption>,
+    evaluation: Evaluation,
+}
+
+/// What promotions are evaluated on.
+#[derive(Clone, Copy)]
+struct Evaluated<'a> {
+    cx: &'a Cx,
+    request: &'a PricingRequest,
+    buyer: &'a Buyer,
+    settings: &'a Settings,
+    lines: &'a [CartLine],
+    codes: &'a [NamedCode],
+}
+
+impl Evaluated<'_> {
+    /// Evaluates promotions and chooses the way to ship. Shipping rates go by the goods after discounts, so when discounts
+    /// lead to another rate, promotions are evaluated a second time with it.
+    async fn evaluate_shipped(self, strict: bool) -> Result<Shipped, Error> {
+        let Self { request, settings, .. } = self;
+        let (address, wanted) = (request.shipping_address.as_ref(), request.shipping_method.as_deref());
+        let ways = |goods| shipping::options(&settings.shipping, address, goods, settings.store.currency);
+        let subtotal = price::subtotal(self.lines)?;
+        let options = ways(subtotal);
+        let chosen = match shipping::choose(&options, wanted) {
+            Err(error) if strict && address.is_some() => return Err(error),
+            chosen => chosen.ok().cloned(),
+        };
+        let evaluation = self.evaluate(chosen.as_ref()).await?;
+        let discount = evaluation.goods_discount();
+        if discount.is_zero() {
+            return Ok(Shipped { options, chosen, evaluation });
+        }
+        let options = ways(subtotal - discount);
+        let settled = shipping::choose(&options, wanted).ok().cloned();
+        if settled == chosen {
+            return Ok(Shipped { options, chosen, evaluation });
+        }
+        let evaluation = self.evaluate(settled.as_ref()).await?;
+        Ok(Shipped { options, chosen: settled, evaluation })
+    }
+
+    async fn evaluate(self, shipping: Option<&ShippingOption>) -> Result<Evaluation, Error> {
+        let Self { cx, request, buyer, .. } = self;
+        let codes: Vec<String> = self.codes.iter().map(|named| named.code.clone()).collect();
+        let coupons = if codes.is_empty() {
+            Vec::new()
+        } else {
+            cx.call(ResolveCodes { codes: codes.clone(), buyer: buyer.clone() }).await?.coupons
+        };
+        cx.call(EvaluateCart {
+            lines: self.lines.to_vec(),
+            currency: self.settings.store.currency,
+            buyer: buyer.clone(),
+            codes,
+            coupons,
+            shipping: shipping.map_or(Amount::ZERO, |option| option.amount),
+            shipping_method: shipping.map(|option| option.method.clone()),
+            country: request.shipping_address.as_ref().map(|address| address.country.clone()),
+            payment_method: request.payment_method.clone(),
+            channel: request.channel.clone(),
+            attributes: request.attributes.clone(),
+            address_key: request.address_key(),
+        })
+        .await
+    }
+}
+
+/// The value of points in money; refused when the buyer cannot spend that many here.
+async fn points_value(cx: &Cx, points: u32, priced: &Priced) -> Result<Amount, Error> {
+    let refused = |reason: &str| {
+        Error::refused("POINTS_INSUFFICIENT", format!("{points} points cannot be spent here.")).with("reason", reason)
+    };
+    let Some(user_id) = cx.principal.user() else { return Err(refused("NOT_LOGGED_IN")) };
+    let (total, currency) = (priced.totals.total, priced.currency);
+    let value = cx.call(ValuePoints { user_id, points, total, currency }).await?;
+    if value.spendable < points || value.value.is_zero() { Err(refused("NOT_ENOUGH")) } else { Ok(value.value) }
+}

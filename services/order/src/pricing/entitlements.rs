@@ -1,0 +1,30 @@
+//! What a price relies on beside stock, to be held before the order is placed.
+
+use std::collections::BTreeMap;
+
+use promox_contract::buyer::Buyer;
+use promox_contract::ids::{CampaignId, FlashReservationId, FlashSaleId};
+use promox_contract::promotion::PromotionUse;
+use promox_kernel::Amount;
+use serde::{Deserialize, Serialize};
+
+/// The promotions, coupons and flash reservations behind a price. Most orders rely on none.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct Entitlements {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) uses: Vec<PromotionUse>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) flash_reservations: Vec<FlashReservationId>,
+    /// The campaigns of the reservations' sales.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) flash_campaigns: BTreeMap<FlashSaleId, CampaignId>,
+    /// Who buys; left out where no use is counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) buyer: Option<Buyer>,
+    /// The shipping address in the form that limits per address compare.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) address_key: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) points_multiplier: Option<Amount>,
+}

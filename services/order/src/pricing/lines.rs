@@ -1,0 +1,116 @@
+//! The goods of a request as the catalogue has them: items, flash reservations and gifts.
+
+use std::collections::BTreeMap;
+
+use promox_contract::flashsale::{FlashLines, ReservedLines};
+use promox_contract::ids::{CampaignId, FlashReservationId, FlashSaleId};
+use promox_contract::inventory::{AvailableStock, SkuQuantity};
+use promox_contract::product::DescribeForSale;
+use promox_contract::promotion::{CartLine, Gift, RejectReason};
+use promox_kernel::{Cx, Error, FieldError};
+
+use crate::reject;
+use crate::rules::request;
+
+/// Items as lines at the catalogue's prices. An item of an unknown SKU is left out, or refused if `all_known`.
+pub(super) async fn describe(
+    cx: &Cx,
+    items: Vec<SkuQuantity>,
+    channel: Option<&str>,
+    all_known: bool,
+) -> Result<Vec<CartLine>, Error> {
+    if items.is_empty() {
+        return Ok(Vec::new());
+    }
+    let skus = items.iter().map(|item| item.sku.clone()).collect();
+    let mut by_sku = cx.call(DescribeForSale { skus, channel: channel.map(str::to_owned) }).await?.by_sku();
+    let mut lines: Vec<CartLine> = Vec::with_capacity(items.len());
+    let mut faults = Vec::new();
+    for (i, item) in items.into_iter().enumerate() {
+        match by_sku.remove(&item.sku) {
+            Some(found) => {
+                // A variant may be named by its SKU and by a former one: that is one line.
+                let again = |line: &&mut CartLine| line.item.variant_id == found.variant_id;
+                let known = if found.former_skus.is_empty() { None } else { lines.iter_mut().find(again) };
+                match known {
+                    Some(line) => {
+                        let at = format!("/items/{i}/quantity");
+                        line.quantity = request::together(line.quantity, item.quantity, &at)?;
+                    }
+                    None => lines.push(CartLine { item: found, quantity: item.quantity, flash_sale_id: None }),
+                }
+            }
+            None => faults.push(FieldError {
+                pointer: format!("/items/{i}/sku"),
+                code: "UNKNOWN_SKU".into(),
+                detail: format!("\"{}\" is not sold here", item.sku),
+            }),
+        }
+    }
+    if all_known && !faults.is_empty() { Err(Error::invalid(faults)) } else { Ok(lines) }
+}
+
+/// Flash reservations as lines.
+#[derive(Default)]
+pub(super) struct Reserved {
+    pub(super) lines: Vec<CartLine>,
+    /// The campaigns of the reservations' sales.
+    pub(super) campaigns: BTreeMap<FlashSaleId, CampaignId>,
+    pub(super) warnings: Vec<String>,
+}
+
+/// The lines of the named reservations. One that cannot be ordered is an error if `strict`, else a warning.
+pub(super) async fn flash_lines(cx: &Cx, named: &[FlashReservationId], strict: bool) -> Result<Reserved, Error> {
+    if named.is_empty() {
+        return Ok(Reserved::default());
+    }
+    let asked = ReservedLines { user_id: cx.principal.user(), reservation_ids: named.to_vec() };
+    let FlashLines { lines: found, refused } = cx.call(asked).await?;
+    let mut reserved = Reserved::default();
+    for id in named.iter().filter(|id| !found.iter().any(|line| line.reservation_id == **id)) {
+        let reason = refused.iter().find(|refused| refused.reservation_id == *id).map(|refused| refused.reason);
+        let error = reject::reservation_refused(*id, reason.unwrap_or(RejectReason::Unknown));
+        if strict {
+            return Err(error);
+        }
+        reserved.warnings.push(error.message().to_owned());
+    }
+    for flash in found {
+        reserved.campaigns.extend(flash.campaign_id.map(|campaign| (flash.flash_sale_id, campaign)));
+        let item = SkuQuantity { sku: flash.sku, quantity: flash.quantity };
+        let described = describe(cx, vec![item], None, false).await?;
+        if described.is_empty() {
+            let error = reject::reservation_refused(flash.reservation_id, RejectReason::NoMatchingItems);
+            if strict {
+                return Err(error);
+            }
+            reserved.warnings.push(error.message().to_owned());
+        }
+        for mut line in described {
+            line.item.price = flash.sale_price;
+            line.flash_sale_id = Some(flash.flash_sale_id);
+            reserved.lines.push(line);
+        }
+    }
+    Ok(reserved)
+}
+
+/// Gifts as lines at zero, as far as they are in stock.
+pub(super) async fn gift_lines(cx: &Cx, gifts: &[Gift]) -> Result<Vec<CartLine>, Error> {
+    if gifts.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut lines = Vec::with_capacity(gifts.len());
+    for gift in gifts {
+        let item = SkuQuantity { sku: gift.sku.clone(), quantity: gift.quantity };
+        lines.extend(describe(cx, vec![item], None, false).await?);
+    }
+    let variants = lines.iter().map(|line| line.item.variant_id).collect();
+    let available = cx.call(AvailableStock { variants }).await?.available;
+    let in_stock = lines.into_iter().zip(available).filter(|(line, available)| *available >= line.quantity);
+    let free = |(mut line, _): (CartLine, u32)| {
+        line.item.price = line.item.currency.zero();
+        line
+    };
+    Ok(in_stock.map(free).collect())
+}

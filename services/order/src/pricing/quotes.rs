@@ -1,0 +1,85 @@
+//! Quoted prices by the quote's id, in the cache: losing one costs the buyer another request, never money.
+//!
+//! What a quote is bound to is cached as digests, so the cache holds no address of a buyer.
+
+use promox_kernel::{Error, Timestamp};
+use promox_storage::{Cache, CacheSpace};
+use serde::{Deserialize, Serialize};
+
+use super::assess::Assessment;
+use super::entitlements::Entitlements;
+use crate::rules::price::Priced;
+use crate::tokens::digest_hex;
+
+/// What an order that names a quote must agree with.
+pub(crate) struct QuoteTerms {
+    /// Must be exactly the quote's: items, codes, address, shipping method, points.
+    pub(crate) required: String,
+    /// Must contain what the quote said: who asks, how it is paid, where it is sold. A quote that left one of these open was
+    /// given no price for it, so an order may add it.
+    pub(crate) optional: Vec<String>,
+}
+
+/// The space of the cache that quotes are in.
+const QUOTES: CacheSpace = CacheSpace { name: "quotes", most: 20_000, most_bytes: 64 << 20 };
+
+/// The quotes that can still be redeemed.
+#[derive(Debug)]
+pub(crate) struct Quotes(Cache);
+
+/// A quote as it is cached.
+#[derive(Debug, Serialize, Deserialize)]
+struct Quote {
+    /// Digest of [`QuoteTerms::required`].
+    goods: String,
+    /// Digests of [`QuoteTerms::optional`].
+    terms: Vec<String>,
+    priced: Priced,
+    extras: Entitlements,
+}
+
+impl Quotes {
+    pub(crate) fn new(cache: Cache) -> Self {
+        Self(cache)
+    }
+
+    /// Remembers a price under an id from `now` until `expires_at`.
+    pub(crate) fn remember(
+        &self,
+        id: &str,
+        terms: &QuoteTerms,
+        assessment: &Assessment,
+        (now, expires_at): (Timestamp, Timestamp),
+    ) {
+        let quote = Quote {
+            goods: digest_hex(&terms.required),
+            terms: terms.optional.iter().map(|term| digest_hex(term)).collect(),
+            priced: assessment.priced.clone(),
+            extras: Entitlements { address_key: None, buyer: None, ..assessment.entitlements.clone() },
+        };
+        self.0.put(QUOTES, id.as_bytes(), now, &quote, expires_at);
+    }
+
+    /// The quoted price and what it relies on. `own` is what the order's own price would rely on.
+    ///
+    /// 409 `QUOTE_EXPIRED` for an unknown quote, 409 `QUOTE_MISMATCH` when the order asks for something else.
+    pub(crate) fn redeem(
+        &self,
+        id: &str,
+        terms: &QuoteTerms,
+        own: Entitlements,
+        now: Timestamp,
+    ) -> Result<(Priced, Entitlements), Error> {
+        let Some(quote) = self.0.get::<Quote>(QUOTES, id.as_bytes(), now) else {
+            return Err(Error::conflict("QUOTE_EXPIRED", "The quote is over; ask for a new one."));
+        };
+        let optional: Vec<String> = terms.optional.iter().map(|term| digest_hex(term)).collect();
+        if quote.goods != digest_hex(&terms.required) || !quote.terms.iter().all(|term| optional.contains(term)) {
+            let message = "The order has other items, codes, address or method than the quote, or is somebody else's.";
+            return Err(Error::conflict("QUOTE_MISMATCH", message));
+        }
+        // The digests agree, so the order's address is the quote's; the buyer is who places the order.
+        let buyer = own.buyer.filter(|_| !quote.extras.uses.is_empty());
+        Ok((quote.priced, Entitlements { address_key: own.address_key, buyer, ..quote.extras }))
+    }
+}

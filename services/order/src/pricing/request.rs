@@ -1,0 +1,109 @@
+//! A request for a price, whoever asks: an order, a quote or a cart.
+
+use std::collections::BTreeMap;
+
+use promox_contract::cart::CartContents;
+use promox_contract::ids::FlashReservationId;
+use promox_contract::inventory::SkuQuantity;
+use promox_contract::order::PriceCart;
+use promox_kernel::Email;
+
+use crate::api::{Address, PlaceOrder};
+
+/// How pricing treats what cannot be bought as it was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Strictness {
+    /// An order: refuses it.
+    Order,
+    /// A quote: reports it, but refuses items of an unknown SKU, which nobody can price.
+    Quote,
+    /// A cart, whose items may have left the catalogue since: leaves it out.
+    Cart,
+}
+
+/// A code that the buyer named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct NamedCode {
+    pub(crate) code: String,
+    /// Whether it was named as a coupon's, which decides how a refusal calls it.
+    pub(crate) is_coupon: bool,
+}
+
+/// What is to be priced, and all that may decide its price.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct PricingRequest {
+    /// `None` for the caller's cart.
+    pub(crate) items: Option<Vec<SkuQuantity>>,
+    promotion_codes: Vec<String>,
+    coupon_codes: Vec<String>,
+    pub(crate) reservations: Vec<FlashReservationId>,
+    pub(crate) points: Option<u32>,
+    pub(crate) email: Option<Email>,
+    pub(crate) shipping_address: Option<Address>,
+    pub(crate) shipping_method: Option<String>,
+    pub(crate) payment_method: Option<String>,
+    pub(crate) channel: Option<String>,
+    pub(crate) attributes: BTreeMap<String, String>,
+    /// Whether a quote's price will take the place of the one worked out here.
+    pub(crate) is_quoted: bool,
+}
+
+impl From<&PlaceOrder> for PricingRequest {
+    fn from(body: &PlaceOrder) -> Self {
+        Self {
+            items: body.items.clone(),
+            promotion_codes: body.promotion_code.iter().cloned().collect(),
+            coupon_codes: body.coupon_code.iter().chain(&body.coupon_codes).cloned().collect(),
+            reservations: body.flash_sale_reservation_ids.clone(),
+            points: body.points_to_redeem,
+            email: body.email.clone(),
+            shipping_address: body.shipping_address.clone(),
+            shipping_method: body.shipping_method.clone(),
+            payment_method: body.payment.as_ref().map(|payment| payment.method.clone()),
+            channel: body.channel.clone(),
+            attributes: body.attributes.clone(),
+            is_quoted: body.quote_id.is_some(),
+        }
+    }
+}
+
+impl From<PriceCart> for PricingRequest {
+    fn from(cart: PriceCart) -> Self {
+        Self {
+            items: Some(cart.items),
+            promotion_codes: cart.promotion_code.into_iter().collect(),
+            coupon_codes: cart.coupon_codes,
+            ..Self::default()
+        }
+    }
+}
+
+impl PricingRequest {
+    /// The codes that the buyer named in the request or put into the cart, each once: promotions' before coupons'.
+    pub(crate) fn codes(&self, cart: Option<&CartContents>) -> Vec<NamedCode> {
+        let in_cart = cart.map(|cart| (&cart.promotion_code, &cart.coupon_codes));
+        let promotions = self.promotion_codes.iter().chain(in_cart.into_iter().flat_map(|cart| cart.0));
+        let coupons = self.coupon_codes.iter().chain(in_cart.into_iter().flat_map(|cart| cart.1));
+        let all = promotions.map(|code| (code, false)).chain(coupons.map(|code| (code, true)));
+        let mut named: Vec<NamedCode> = Vec::new();
+        for (code, is_coupon) in all {
+            if !named.iter().any(|known| known.code == *code) {
+                named.push(NamedCode { code: code.clone(), is_coupon });
+            }
+        }
+        named
+    }
+
+    /// The shipping address in the form that limits per address compare.
+    pub(crate) fn address_key(&self) -> Option<String> {
+        self.shipping_address.as_ref().map(address_key)
+    }
+}
+
+/// An address without case, spaces and punctuation.
+fn address_key(address: &Address) -> String {
+    let parts = [Some(&address.line1), address.line2.as_ref(), Some(&address.city), address.postal_code.as_ref()];
+    let text: String =
+        parts.into_iter().flatten().flat_map(|part| part.chars()).filter(|c| c.is_alphanumeric()).collect();
+    format!("{} {}", address.country, text.to_lowercase())
+}
