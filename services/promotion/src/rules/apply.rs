@@ -10,7 +10,7 @@ use super::deeds::{Cut, Deed};
 use super::exact::{Exact, Ratio};
 use super::filter::Filter;
 use super::language::{Basis, Per, Scope};
-use super::numbers::{Percent, apportion, share, to_minor};
+use super::numbers::{Percent, apportion, share as share_money, to_minor};
 use super::runs::{Portion, share_out};
 use super::state::{Effect, FreeGoods, State};
 
@@ -32,7 +32,8 @@ pub(crate) fn act(rule: &Rule, state: &mut State<'_>, it: &Circumstances) -> Res
 }
 
 fn act_within(rule: &Rule, state: &mut State<'_>, circumstances: &Circumstances, purse: i64) -> Effect {
-    let mut turn = Turn { rule, state, circumstances, effect: Effect::default(), purse };
+    let effect = state.begin_effect();
+    let mut turn = Turn { rule, state, circumstances, effect, purse };
     for deed in &rule.deeds {
         turn.carry_out(deed);
     }
@@ -68,15 +69,12 @@ impl Turn<'_, '_> {
             }
             Deed::Amount { value, scope: Scope::Shipping, .. } => self.ship_cheaper(*value),
             Deed::FreeShipping { most } => self.ship_cheaper(self.state.shipping.min(*most)),
-            Deed::Percent { percent, scope, items, most, units } => {
-                let lines = self.lines(items);
-                if *scope == Scope::Order {
-                    let amount = percent.of_exact(self.cost_of(&lines, *units)).half_up();
-                    self.give_shared(&lines, amount.min(*most));
-                } else {
-                    self.percent_off_items(*percent, &lines, *most, *units);
-                }
+            Deed::Percent { percent, scope: Scope::Order, items, most, units } => {
+                let portions = self.units(items);
+                let amount = percent.of_exact(cost_of_dearest(&portions, *units)).half_up();
+                self.give_shared(portions, amount.min(*most));
             }
+            Deed::Percent { percent, items, most, units, .. } => self.percent_off_items(*percent, items, *most, *units),
             Deed::Amount { value, scope, items, per, units } => self.amount_off(*value, *scope, items, *per, *units),
             Deed::FixedPrice { value, whole, items } => self.fixed_price(*value, *whole, items),
             Deed::Tiered { basis, items, once, tiers } => self.tiered(*basis, items, *once, tiers),
@@ -90,26 +88,13 @@ impl Turn<'_, '_> {
         }
     }
 
-    /// The lines that a filter means, in order.
-    fn lines(&self, filter: &Filter) -> Vec<usize> {
-        self.state.matching(self.rule, filter).map(|(i, _)| i).collect()
-    }
-
-    /// At most so many units of each line, the dearest.
-    fn dearest(&self, lines: &[usize], units: u32) -> Vec<Portion> {
-        let mut found = Vec::with_capacity(lines.len());
-        for i in lines {
-            self.state.units_of(*i).into_iter().for_each(|runs| runs.dearest(*i, units, &mut found));
+    /// The units of all lines that a filter matches: lines in order, in each the dearest units first.
+    fn units(&self, items: &Filter) -> Vec<Portion> {
+        let mut found = Vec::with_capacity(self.state.cart.lines.len());
+        for (line, _) in self.state.matching(self.rule, items) {
+            self.state.units_of(line).into_iter().for_each(|runs| runs.dearest_first(line, &mut found));
         }
         found
-    }
-
-    /// What at most so many units of each line still cost, the dearest.
-    fn cost_of(&self, lines: &[usize], units: u32) -> Exact {
-        if units == u32::MAX {
-            return lines.iter().map(|i| self.state.cost_of(*i)).sum();
-        }
-        self.dearest(lines, units).iter().map(Portion::cost).sum()
     }
 
     /// Lets so much come off each unit, as far as its floor allows.
@@ -129,17 +114,15 @@ impl Turn<'_, '_> {
         }
     }
 
-    /// An amount shared over all units of lines in proportion to what they still cost.
-    fn shared(&self, lines: &[usize], amount: Exact) -> Vec<Portion> {
-        let mut portions = self.dearest(lines, u32::MAX);
-        self.cut_each(&mut portions, |portion| portion.price);
-        share_out(&mut portions, amount);
-        portions
+    /// Lets an amount come off units in proportion to what they cost.
+    fn share(&self, portions: &mut [Portion], amount: Exact) {
+        self.cut_each(portions, |portion| portion.price);
+        share_out(portions, amount);
     }
 
-    /// Shares an amount over all units of lines.
-    fn give_shared(&mut self, lines: &[usize], total: i64) {
-        let portions = self.shared(lines, Exact::whole(total));
+    /// Gives an amount on units together.
+    fn give_shared(&mut self, mut portions: Vec<Portion>, total: i64) {
+        self.share(&mut portions, Exact::whole(total));
         self.give(portions, Rounding::Once(None), false);
     }
 
@@ -159,11 +142,11 @@ impl Turn<'_, '_> {
         }
         if total > allowed {
             let whole: Exact = portions.iter().map(Portion::amount).sum();
-            money = share(allowed, &money, &money);
-            if let Some(ratio) = Ratio::between(Exact::whole(allowed).min(whole), whole) {
-                portions.iter_mut().for_each(|portion| portion.off = portion.off.scaled(ratio));
-            }
+            money = share_money(allowed, &money, &money);
+            let ratio = Ratio::of(Exact::whole(allowed), whole);
+            portions.iter_mut().for_each(|portion| portion.off = portion.off.scaled(ratio));
         }
+        self.effect.lines.reserve(money.len());
         for (own, money) in by_line(&portions).zip(money) {
             // A line at its floor can still be paid above it, by what was rounded before.
             let changed = serve || money > 0 || own.iter().any(|it| !it.off.is_zero());
@@ -175,53 +158,56 @@ impl Turn<'_, '_> {
 
     /// What comes off each line in money, of lines in the order of portions.
     fn in_money(&self, portions: &[Portion], rounding: Rounding) -> Vec<i64> {
-        let lines: Vec<(usize, Exact)> =
-            by_line(portions).filter_map(|of| Some((of.first()?.line, of.iter().map(Portion::amount).sum()))).collect();
-        let at_floor = |(line, part): &(usize, Exact)| self.comes_to(*line, *part, self.state.floor_of(*line));
-        let whole = match rounding {
+        let price = match rounding {
             Rounding::Line(price) => {
-                let landed = |it: &(usize, Exact)| at_floor(it).or_else(|| self.comes_to(it.0, it.1, price?));
-                let money = |it: &(usize, Exact)| landed(it).unwrap_or_else(|| it.1.half_up());
-                return lines.iter().map(|it| money(it).clamp(0, self.state.room_of(it.0))).collect();
+                let mut money = Vec::with_capacity(portions.len());
+                money.extend(by_line(portions).map(|own| self.line_money(own, price)));
+                return money;
             }
             Rounding::Once(price) => price,
         };
-        let rooms: Vec<i64> = lines.iter().map(|(line, _)| self.state.room_of(*line)).collect();
-        if lines.iter().all(|it| at_floor(it).is_some()) {
-            return rooms;
+        let line = |own: &[Portion]| own.first().map_or(0, |portion| portion.line);
+        let floor_of = |own| self.comes_to(own, self.state.floor_of(line(own)));
+        if by_line(portions).all(|own| floor_of(own).is_some()) {
+            return by_line(portions).map(|own| self.state.room_of(line(own))).collect();
         }
-        let total: Exact = lines.iter().map(|(_, part)| *part).sum();
-        let comes_to = |price: &i64| {
-            let cost: Exact = lines.iter().map(|(line, _)| self.state.cost_of(*line)).sum();
-            cost == Exact::whole(*price).plus(total)
-        };
-        let paid: i64 = lines.iter().map(|(line, _)| self.state.left_of(*line)).sum();
-        let landed = whole.filter(comes_to).map(|price| paid - price);
-        let parts: Vec<Exact> = lines.into_iter().map(|(_, part)| part).collect();
-        apportion(landed.unwrap_or_else(|| total.half_up()).max(0), &parts, &rooms)
+        let mut parts = Vec::with_capacity(portions.len());
+        parts.extend(by_line(portions).map(|own| (amount_of(own), self.state.room_of(line(own)))));
+        let total: Exact = parts.iter().map(|(part, _)| *part).sum();
+        let landed = price.and_then(|price| {
+            let cost: Exact = by_line(portions).map(|own| self.state.cost_of(line(own))).sum();
+            let paid = by_line(portions).map(|own| self.state.left_of(line(own))).sum::<i64>();
+            (cost == Exact::whole(price).plus(total)).then(|| paid - price)
+        });
+        apportion(landed.unwrap_or_else(|| total.half_up()).max(0), &parts)
     }
 
-    /// What comes off a line when its units come to just a price each, whatever was rounded before; `None` when they do not.
-    fn comes_to(&self, line: usize, part: Exact, price: i64) -> Option<i64> {
+    /// What comes off a line in money when it is rounded by itself.
+    fn line_money(&self, own: &[Portion], price: Option<i64>) -> i64 {
+        let Some(discounted) = own.iter().find(|portion| !portion.only_serves) else { return 0 };
+        let at_floor = self.comes_to(own, self.state.floor_of(discounted.line));
+        let landed = at_floor.or_else(|| self.comes_to(own, price?));
+        landed.unwrap_or_else(|| amount_of(own).half_up()).clamp(0, self.state.room_of(discounted.line))
+    }
+
+    /// What comes off a line when all its units come to just a price each, whatever was rounded before; `None` when they do
+    /// not.
+    fn comes_to(&self, own: &[Portion], price: i64) -> Option<i64> {
+        let line = own.first()?.line;
         let quantity = self.state.cart.lines.get(line).map_or(0, |line| i64::from(line.quantity));
         let least = price.saturating_mul(quantity);
-        (self.state.cost_of(line) == Exact::whole(least).plus(part)).then(|| self.state.left_of(line) - least)
+        let after = Exact::whole(least).plus(amount_of(own));
+        (self.state.cost_of(line) == after).then(|| self.state.left_of(line) - least)
     }
 
     fn ship_cheaper(&mut self, amount: i64) {
         self.purse -= self.state.take_shipping(&mut self.effect, amount, self.purse);
     }
 
-    /// A percentage of the dearest units of each line.
-    fn percent_of(&self, percent: Percent, lines: &[usize], units: u32) -> Vec<Portion> {
-        let mut portions = self.dearest(lines, units);
+    /// A percentage of the dearest units of each line, at most an amount for all of them.
+    fn percent_off_items(&mut self, percent: Percent, items: &Filter, most: i64, units: u32) {
+        let mut portions = dearest_of_lines(self.units(items), units);
         self.cut_each(&mut portions, |portion| percent.of_exact(portion.price));
-        portions
-    }
-
-    /// A percentage of each line, at most an amount for all of them.
-    fn percent_off_items(&mut self, percent: Percent, lines: &[usize], most: i64, units: u32) {
-        let mut portions = self.percent_of(percent, lines, units);
         let money = self.in_money(&portions, Rounding::Line(None));
         if money.iter().sum::<i64>() <= most {
             return self.give_money(portions, money, false);
@@ -231,105 +217,114 @@ impl Turn<'_, '_> {
     }
 
     fn amount_off(&mut self, value: i64, scope: Scope, items: &Filter, per: Per, units: u32) {
-        let lines = self.lines(items);
-        let cost_of = |i: &usize| self.cost_of(&[*i], units);
-        if per == Per::Order {
-            let most = self.cost_of(&lines, units).half_up();
-            return self.give_shared(&lines, value.min(most));
-        }
-        if scope == Scope::Items && per == Per::Unit {
-            let mut portions = self.dearest(&lines, units);
-            self.cut_each(&mut portions, |portion| Self::cut_of(Cut::Amount(value), portion.price));
-            return self.give(portions, Rounding::Line(None), false);
-        }
-        if scope == Scope::Items {
-            let amounts = lines.iter().map(|i| cost_of(i).min(Exact::whole(value)));
-            let portions = self.for_each(&lines, amounts);
-            return self.give(portions, Rounding::Line(None), false);
-        }
-        let amounts = lines.iter().map(|i| match per {
-            Per::Unit => {
-                let amount = |it: &Portion| Self::cut_of(Cut::Amount(value), it.price).times(it.units);
-                self.dearest(&[*i], units).iter().map(amount).sum()
+        let mut portions = self.units(items);
+        let off_unit = |portion: &Portion| Self::cut_of(Cut::Amount(value), portion.price);
+        match (scope, per) {
+            (_, Per::Order) => {
+                let most = cost_of_dearest(&portions, units).half_up();
+                self.give_shared(portions, value.min(most));
             }
-            Per::Line | Per::Order => cost_of(i).min(Exact::whole(value)),
-        });
-        let total = amounts.sum::<Exact>().half_up();
-        self.give_shared(&lines, total);
-    }
-
-    /// An amount for each line, shared over its units.
-    fn for_each(&self, lines: &[usize], amounts: impl Iterator<Item = Exact>) -> Vec<Portion> {
-        lines.iter().zip(amounts).flat_map(|(i, amount)| self.shared(&[*i], amount)).collect()
+            (Scope::Items, Per::Unit) => {
+                let mut counted = dearest_of_lines(portions, units);
+                self.cut_each(&mut counted, off_unit);
+                self.give(counted, Rounding::Line(None), false);
+            }
+            (Scope::Items, Per::Line) => {
+                for own in portions.chunk_by_mut(same_line) {
+                    let amount = cost_of_dearest(own, units).min(Exact::whole(value));
+                    self.share(own, amount);
+                }
+                self.give(portions, Rounding::Line(None), false);
+            }
+            (_, Per::Unit) => {
+                let counted = dearest_of_lines(portions.clone(), units);
+                let total: Exact = counted.iter().map(|portion| off_unit(portion).times(portion.units)).sum();
+                self.give_shared(portions, total.half_up());
+            }
+            (_, Per::Line) => {
+                let of_line = |own: &[Portion]| cost_of_dearest(own, units).min(Exact::whole(value));
+                let total: Exact = by_line(&portions).map(of_line).sum();
+                self.give_shared(portions, total.half_up());
+            }
+        }
     }
 
     fn fixed_price(&mut self, value: i64, whole: bool, items: &Filter) {
-        let lines = self.lines(items);
+        let mut portions = self.units(items);
         if whole {
-            let excess = self.cost_of(&lines, u32::MAX).less(Exact::whole(value));
-            let portions = self.shared(&lines, excess);
+            let excess = cost_of(&portions).less(Exact::whole(value));
+            self.share(&mut portions, excess);
             self.give(portions, Rounding::Once(Some(value)), false);
         } else {
-            let portions = self.over_price(&lines, value);
+            self.cut_each(&mut portions, |portion| Self::cut_of(Cut::Price(value), portion.price));
             self.give(portions, Rounding::Line(Some(value)), false);
         }
     }
 
-    /// What units cost beyond a price.
-    fn over_price(&self, lines: &[usize], price: i64) -> Vec<Portion> {
-        let mut portions = self.dearest(lines, u32::MAX);
-        self.cut_each(&mut portions, |portion| Self::cut_of(Cut::Price(price), portion.price));
-        portions
-    }
-
     fn tiered(&mut self, basis: Basis, items: &Filter, once: bool, tiers: &[(i64, Cut)]) {
-        let lines: Vec<usize> = self.lines(items);
-        let quantity = |i: &usize| self.state.cart.lines.get(*i).map_or(0, |line| i64::from(line.quantity));
-        let measure = |lines: &[usize]| match basis {
-            Basis::Subtotal | Basis::LineSubtotal => self.cost_of(lines, u32::MAX).half_down(),
-            Basis::Quantity | Basis::LineQuantity => lines.iter().map(quantity).sum(),
+        let portions = self.units(items);
+        let measure = |own: &[Portion]| match basis {
+            Basis::Subtotal | Basis::LineSubtotal => cost_of(own).half_down(),
+            Basis::Quantity | Basis::LineQuantity => own.iter().map(|portion| i64::from(portion.units)).sum(),
         };
-        let reached = |lines: &[usize]| {
-            let measure = measure(lines);
+        let reached = |own: &[Portion]| {
+            let measure = measure(own);
             tiers.iter().rposition(|(from, _)| *from <= measure)
         };
-        let whole = matches!(basis, Basis::Subtotal | Basis::Quantity);
-        let all = if whole { reached(&lines) } else { None };
-        let tier_of: Vec<Option<usize>> = lines.iter().map(|i| if whole { all } else { reached(&[*i]) }).collect();
-        let mut given: Vec<(Portion, Option<i64>)> = Vec::new();
-        for (tier, (_, cut)) in tiers.iter().enumerate() {
-            let here = |(i, of): (&usize, &Option<usize>)| (*of == Some(tier)).then_some(*i);
-            let of_tier: Vec<usize> = lines.iter().zip(&tier_of).filter_map(here).collect();
-            let (portions, rounding) = self.tier(&of_tier, *cut, once);
-            let money = self.in_money(&portions, rounding);
-            for (of, money) in by_line(&portions).zip(money) {
-                given.extend(of.iter().enumerate().map(|(i, it)| (*it, (i == 0).then_some(money))));
-            }
+        if matches!(basis, Basis::Subtotal | Basis::Quantity) {
+            let Some((_, cut)) = reached(&portions).and_then(|tier| tiers.get(tier)) else { return };
+            let (portions, rounding) = self.tier(portions, *cut, once);
+            return self.give(portions, rounding, false);
         }
-        given.sort_by_key(|(portion, _)| portion.line);
-        let money = given.iter().filter_map(|(_, money)| *money).collect();
-        self.give_money(given.into_iter().map(|(portion, _)| portion).collect(), money, false);
+        // Lines at different tiers: each tier is shared and rounded by itself, and all are given at once.
+        let tier_of: Vec<Option<usize>> = by_line(&portions).map(reached).collect();
+        let mut given: Vec<(Vec<Portion>, i64)> = Vec::with_capacity(tier_of.len());
+        for (tier, (_, cut)) in tiers.iter().enumerate() {
+            let here = by_line(&portions).zip(&tier_of).filter(|(_, reached)| **reached == Some(tier));
+            let own: Vec<Portion> = here.flat_map(|(own, _)| own).copied().collect();
+            let (own, rounding) = self.tier(own, *cut, once);
+            if own.iter().all(|portion| portion.off.is_zero()) {
+                continue;
+            }
+            let money = self.in_money(&own, rounding);
+            given.extend(by_line(&own).map(<[Portion]>::to_vec).zip(money));
+        }
+        given.sort_by_key(|(own, _)| own.first().map(|portion| portion.line));
+        let (portions, money): (Vec<Vec<Portion>>, Vec<i64>) = given.into_iter().unzip();
+        self.give_money(portions.concat(), money, false);
     }
 
     /// A tier's benefit on its lines: an amount or percentage once for them together, or for each.
-    fn tier(&self, lines: &[usize], cut: Cut, once: bool) -> (Vec<Portion>, Rounding) {
-        match (cut, once) {
+    fn tier(&self, mut portions: Vec<Portion>, cut: Cut, once: bool) -> (Vec<Portion>, Rounding) {
+        let rounding = match (cut, once) {
             (Cut::Percent(percent), true) => {
-                let amount = percent.of_exact(self.cost_of(lines, u32::MAX)).half_up();
-                (self.shared(lines, Exact::whole(amount)), Rounding::Once(None))
+                let amount = percent.of_exact(cost_of(&portions)).half_up();
+                self.share(&mut portions, Exact::whole(amount));
+                Rounding::Once(None)
             }
-            (Cut::Amount(amount), true) => (self.shared(lines, Exact::whole(amount)), Rounding::Once(None)),
-            (Cut::Percent(percent), false) => (self.percent_of(percent, lines, u32::MAX), Rounding::Line(None)),
+            (Cut::Amount(amount), true) => {
+                self.share(&mut portions, Exact::whole(amount));
+                Rounding::Once(None)
+            }
             (Cut::Amount(amount), false) => {
-                (self.for_each(lines, std::iter::repeat(Exact::whole(amount))), Rounding::Line(None))
+                portions.chunk_by_mut(same_line).for_each(|own| self.share(own, Exact::whole(amount)));
+                Rounding::Line(None)
             }
-            (Cut::Price(price), _) => (self.over_price(lines, price), Rounding::Line(Some(price))),
-        }
+            (Cut::Percent(_), false) => {
+                self.cut_each(&mut portions, |portion| Self::cut_of(cut, portion.price));
+                Rounding::Line(None)
+            }
+            (Cut::Price(price), _) => {
+                self.cut_each(&mut portions, |portion| Self::cut_of(cut, portion.price));
+                Rounding::Line(Some(price))
+            }
+        };
+        (portions, rounding)
     }
 
     /// One unit of the lowest price, be it nothing; of equals the earlier line's.
     fn cheapest(&mut self, items: &Filter, cut: Cut) {
-        let units = self.dearest(&self.lines(items), u32::MAX);
+        let units = self.units(items);
         let place = |it: &Portion| {
             let served =
                 self.state.units_of(it.line).and_then(|runs| runs.as_slice().get(it.run)).map(|run| run.served);
@@ -361,5 +356,43 @@ impl Turn<'_, '_> {
 
 /// Portions by their lines; they come in the order of lines.
 fn by_line(portions: &[Portion]) -> impl Iterator<Item = &[Portion]> {
-    portions.chunk_by(|a, b| a.line == b.line)
+    portions.chunk_by(same_line)
+}
+
+fn same_line(a: &Portion, b: &Portion) -> bool {
+    a.line == b.line
+}
+
+/// What comes off units together.
+fn amount_of(portions: &[Portion]) -> Exact {
+    portions.iter().map(Portion::amount).sum()
+}
+
+/// What units cost together.
+fn cost_of(portions: &[Portion]) -> Exact {
+    portions.iter().map(Portion::cost).sum()
+}
+
+/// What the dearest units of each line cost, at most so many of a line.
+fn cost_of_dearest(portions: &[Portion], most: u32) -> Exact {
+    if most == u32::MAX {
+        return cost_of(portions);
+    }
+    cost_of(&dearest_of_lines(portions.to_vec(), most))
+}
+
+/// The dearest units of each line, at most so many of a line; they come dearest first.
+fn dearest_of_lines(mut portions: Vec<Portion>, most: u32) -> Vec<Portion> {
+    if most == u32::MAX {
+        return portions;
+    }
+    for own in portions.chunk_by_mut(same_line) {
+        let mut left = most;
+        for portion in own {
+            portion.units = portion.units.min(left);
+            left -= portion.units;
+        }
+    }
+    portions.retain(|portion| portion.units > 0);
+    portions
 }

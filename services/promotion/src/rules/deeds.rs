@@ -341,7 +341,7 @@ fn tier_cut(tier: &Tier, at: &str, faults: &mut Faults) -> Option<Cut> {
 /// Whether of two tiers of a kind the higher gives less.
 fn crosses(lower: Cut, higher: Cut) -> bool {
     match (lower, higher) {
-        (Cut::Percent(lower), Cut::Percent(higher)) => higher < lower,
+        (Cut::Percent(lower), Cut::Percent(higher)) => higher.is_below(lower),
         (Cut::Amount(lower), Cut::Amount(higher)) => higher < lower,
         (Cut::Price(lower), Cut::Price(higher)) => higher > lower,
         _ => false,

@@ -1,183 +1,113 @@
-//! Exact amounts: fractions of a minor unit, never negative, rounded only where money is given.
+//! Amounts as exact as decisions need them: a fixed-point value, and a fingerprint that says when two amounts are equal.
 //!
-//! A fraction is kept in 128 bits and reduced when it would no longer fit. Of one that does not fit even then, the digits
-//! beyond [`FINE`] parts of a minor unit are rounded; it takes several discounts shared over different goods to get there.
+//! Unit prices are fractions whose denominators grow with every shared discount, without a useful bound. What the engine
+//! asks of them is less than the fraction itself: which of two is larger, what they round to, and whether they are
+//! equal, or whole, or a half. Order and rounding come from a value in parts of 2^-64 minor units, which each operation
+//! keeps to the nearest few parts. Equality comes from the fraction modulo a prime: equal fractions have equal
+//! fingerprints, and unequal ones that are this close in value share one with a probability of 2^-61. So ties and
+//! boundaries are seen exactly, every operation takes constant time, and nothing is rounded to decide.
 
 use std::cmp::Ordering;
 use std::iter::Sum;
 
 use super::numbers::MOST;
 
-/// Parts of a minor unit that are kept of a fraction which does not fit 128 bits.
-const FINE: u128 = 1 << 40;
+/// Fractional bits of a value.
+const FRACTION: u32 = 64;
+/// Half a minor unit.
+const HALF: Exact = Exact { parts: 1 << (FRACTION - 1), print: 1 << 60 };
+/// How far the values of equal amounts may lie apart: many times what the operations of one evaluation add up to.
+const NEAR: u128 = 1 << 48;
+/// The modulus of fingerprints, 2^61 - 1. It exceeds every whole amount of a cart.
+const PRIME: u64 = (1 << 61) - 1;
 
-/// An amount in minor units, as a fraction.
+/// An amount in minor units, never negative.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Exact {
-    numerator: u128,
-    denominator: u128,
+    /// Its value in parts of 2^-64 minor units.
+    parts: u128,
+    /// Its fingerprint: numerator over denominator modulo [`PRIME`].
+    print: u64,
 }
 
 impl Exact {
     /// Nothing.
-    pub(crate) const ZERO: Self = Self { numerator: 0, denominator: 1 };
+    pub(crate) const ZERO: Self = Self { parts: 0, print: 0 };
 
-    /// Whole minor units; what is negative is nothing.
+    /// Whole minor units; negative ones count as zero.
     pub(crate) fn whole(minor: i64) -> Self {
-        Self { numerator: u128::from(minor.max(0).unsigned_abs()), denominator: 1 }
+        let minor = minor.max(0).unsigned_abs();
+        Self { parts: u128::from(minor) << FRACTION, print: reduce(minor) }
     }
 
     /// An amount divided by a number of units.
     pub(crate) fn divided(minor: i64, units: u32) -> Self {
-        Self { denominator: u128::from(units.max(1)), ..Self::whole(minor) }
+        let (whole, units) = (Self::whole(minor), u64::from(units.max(1)));
+        Self { parts: whole.parts / u128::from(units), print: mul(whole.print, inverse(units)) }
     }
 
+    /// Whether the amount is zero.
     pub(crate) fn is_zero(self) -> bool {
-        self.numerator == 0
+        self.print == 0 && self.parts < NEAR
     }
 
-    /// So many times the amount.
+    /// A multiple of the amount.
     pub(crate) fn times(self, units: u32) -> Self {
-        if units == 1 { self } else { self.scaled(Ratio::of(u128::from(units), 1)) }
+        if units == 1 {
+            return self;
+        }
+        Self { parts: self.parts.saturating_mul(u128::from(units)), print: mul(self.print, u64::from(units)) }
     }
 
-    /// The amount multiplied with a ratio.
+    /// The amount multiplied by a ratio.
     pub(crate) fn scaled(self, ratio: Ratio) -> Self {
-        if self.denominator == FINE {
-            let part = ratio.of.checked_mul(ratio.over);
-            let (part, whole) = part.map_or_else(|| ratio.reduced(), |part| (part, ratio.to));
-            return Self { numerator: proportion(self.numerator, part, whole), denominator: FINE };
-        }
-        // Amounts of one cart mostly have denominators that are multiples of each other.
-        if (ratio.over == self.denominator || ratio.over > 1 && self.denominator.is_multiple_of(ratio.over))
-            && let Some(product) =
-                (Self { denominator: self.denominator / ratio.over, ..self }).product(ratio.of, ratio.to)
-        {
-            return product;
-        }
-        let part = ratio.of.checked_mul(ratio.over);
-        part.and_then(|part| self.product(part, ratio.to)).unwrap_or_else(|| self.scaled_narrowly(ratio))
-    }
-
-    /// The product of reduced fractions, or what is nearest to it.
-    #[cold]
-    fn scaled_narrowly(self, ratio: Ratio) -> Self {
-        let (it, (of, to)) = (self.reduced(), ratio.reduced());
-        let (down, across) = (gcd(it.numerator, to), gcd(of, it.denominator));
-        let crossed = Self { numerator: it.numerator / down, denominator: it.denominator / across };
-        let (of, to) = (of / across, to / down);
-        crossed
-            .product(of, to)
-            .unwrap_or_else(|| Self { numerator: proportion(crossed.fine(), of, to), denominator: FINE })
-    }
-
-    fn product(self, of: u128, to: u128) -> Option<Self> {
-        let numerator = self.numerator.checked_mul(of)?;
-        Some(Self { numerator, denominator: self.denominator.checked_mul(to)? })
+        let (low, high) = self.parts.carrying_mul(ratio.parts, 0);
+        Self { parts: (high << 1) | (low >> 127), print: mul(self.print, ratio.print) }
     }
 
     /// The sum of two amounts.
     pub(crate) fn plus(self, other: Self) -> Self {
-        if self.is_zero() || other.is_zero() {
-            return if self.is_zero() { other } else { self };
-        }
-        self.merged(other, u128::checked_add)
+        Self { parts: self.parts.saturating_add(other.parts), print: add(self.print, other.print) }
     }
 
-    /// What is left when another amount is taken off; nothing when that is more.
+    /// The amount less another, and zero when the other is larger.
     pub(crate) fn less(self, other: Self) -> Self {
-        if other.is_zero() {
-            return self;
+        if self <= other {
+            return Self::ZERO;
         }
-        if self <= other { Self::ZERO } else { self.merged(other, u128::checked_sub) }
+        Self { parts: self.parts.saturating_sub(other.parts), print: sub(self.print, other.print) }
     }
 
-    fn merged(self, other: Self, merge: fn(u128, u128) -> Option<u128>) -> Self {
-        let coarse = self.denominator == FINE || other.denominator == FINE;
-        let tried = if coarse { None } else { self.over_one(other, merge) };
-        let exact = tried.or_else(|| if coarse { None } else { self.reduced().over_one(other.reduced(), merge) });
-        exact.unwrap_or_else(|| Self {
-            numerator: merge(self.fine(), other.fine()).unwrap_or_default(),
-            denominator: FINE,
-        })
+    /// The whole minor units of the amount, and its remaining fraction.
+    pub(crate) fn split(self) -> (i64, Self) {
+        let whole = self.as_whole().unwrap_or(units(self.parts));
+        let rest = self.parts.saturating_sub(u128::from(whole) << FRACTION);
+        (money(whole), Self { parts: rest, print: sub(self.print, reduce(whole)) })
     }
 
-    /// Two amounts merged over one denominator, if that fits.
-    fn over_one(self, other: Self, merge: fn(u128, u128) -> Option<u128>) -> Option<Self> {
-        let (a, b) = (self.denominator, other.denominator);
-        if a == b {
-            return Some(Self { numerator: merge(self.numerator, other.numerator)?, denominator: a });
-        }
-        let common = common_part(a, b);
-        let (of_self, of_other) = (b / common, a / common);
-        let numerator = merge(self.numerator.checked_mul(of_self)?, other.numerator.checked_mul(of_other)?)?;
-        Some(Self { numerator, denominator: a.checked_mul(of_self)? })
-    }
-
-    /// The same with a denominator of 64 bits, if reducing does it.
-    pub(crate) fn narrowed(self) -> Self {
-        if bits(self.denominator) > 64 && self.denominator != FINE { self.reduced() } else { self }
-    }
-
-    fn reduced(self) -> Self {
-        if self.denominator == 1 {
-            return self;
-        }
-        let common = gcd(self.numerator, self.denominator);
-        Self { numerator: self.numerator / common, denominator: self.denominator / common }
-    }
-
-    /// In [`FINE`] parts, to the nearest.
-    fn fine(self) -> u128 {
-        if self.denominator == FINE {
-            return self.numerator;
-        }
-        let (whole, rest) = self.divide();
-        let excess = bits(self.denominator).saturating_sub(u128::BITS - bits(FINE) - 1);
-        let (rest, denominator) = (rest >> excess, self.denominator >> excess);
-        whole.saturating_mul(FINE).saturating_add((rest * FINE + denominator / 2) / denominator.max(1))
-    }
-
-    /// The whole minor units of it, and its fraction in parts of 2^63: equal fractions have equal parts.
-    pub(crate) fn split(self) -> (i64, u64) {
-        let (whole, rest) = self.divide();
-        let excess = bits(self.denominator).saturating_sub(64);
-        let parts = ((rest >> excess) << 63) / (self.denominator >> excess);
-        (narrow(whole), u64::try_from(parts).unwrap_or(u64::MAX))
-    }
-
-    /// In whole minor units, half a unit rounded up.
+    /// The amount in whole minor units, half a unit rounded up.
     pub(crate) fn half_up(self) -> i64 {
-        let (whole, rest) = self.divide();
-        narrow(whole + u128::from(rest >= self.denominator - rest))
+        let raised = self.plus(HALF);
+        money(raised.as_whole().unwrap_or(units(raised.parts)))
     }
 
-    /// In whole minor units, half a unit rounded down.
+    /// The amount in whole minor units, half a unit rounded down.
     pub(crate) fn half_down(self) -> i64 {
-        let (whole, rest) = self.divide();
-        narrow(whole + u128::from(rest > self.denominator - rest))
+        let raised = self.plus(HALF);
+        money(raised.as_whole().map_or(units(raised.parts), |whole| whole.saturating_sub(1)))
     }
 
-    fn divide(self) -> (u128, u128) {
-        if self.denominator == 1 {
-            return (self.numerator, 0);
-        }
-        match (u64::try_from(self.numerator), u64::try_from(self.denominator)) {
-            (Ok(numerator), Ok(denominator)) => {
-                (u128::from(numerator / denominator), u128::from(numerator % denominator))
-            }
-            _ => (self.numerator / self.denominator, self.numerator % self.denominator),
-        }
+    /// The whole minor units that the amount comes to exactly; `None` when it has a fraction.
+    fn as_whole(self) -> Option<u64> {
+        let nearest = units(self.parts.saturating_add(HALF.parts));
+        let is_near = self.parts.abs_diff(u128::from(nearest) << FRACTION) < NEAR;
+        (is_near && self.print == reduce(nearest)).then_some(nearest)
     }
 }
 
 impl Ord for Exact {
     fn cmp(&self, other: &Self) -> Ordering {
-        if self.denominator == other.denominator {
-            return self.numerator.cmp(&other.numerator);
-        }
-        let products = self.numerator.checked_mul(other.denominator).zip(other.numerator.checked_mul(self.denominator));
-        products.map_or_else(|| by_quotients(*self, *other), |(a, b)| a.cmp(&b))
+        if self == other { Ordering::Equal } else { (self.parts, self.print).cmp(&(other.parts, other.print)) }
     }
 }
 
@@ -189,7 +119,7 @@ impl PartialOrd for Exact {
 
 impl PartialEq for Exact {
     fn eq(&self, other: &Self) -> bool {
-        self.cmp(other).is_eq()
+        self.print == other.print && self.parts.abs_diff(other.parts) < NEAR
     }
 }
 
@@ -201,133 +131,101 @@ impl Sum for Exact {
     }
 }
 
-/// Compares fractions whose products do not fit, by their continued fractions.
-fn by_quotients(mut a: Exact, mut b: Exact) -> Ordering {
-    let mut turned = false;
-    loop {
-        let (whole_a, whole_b) = (a.numerator / a.denominator, b.numerator / b.denominator);
-        let (rest_a, rest_b) = (a.numerator % a.denominator, b.numerator % b.denominator);
-        let found = match whole_a.cmp(&whole_b) {
-            Ordering::Equal if rest_a == 0 || rest_b == 0 => rest_a.min(1).cmp(&rest_b.min(1)),
-            Ordering::Equal => {
-                a = Exact { numerator: a.denominator, denominator: rest_a };
-                b = Exact { numerator: b.denominator, denominator: rest_b };
-                turned = !turned;
-                continue;
-            }
-            unequal => unequal,
-        };
-        return if turned { found.reverse() } else { found };
-    }
-}
-
-/// What an amount is multiplied with: `of × over ÷ to`.
-#[derive(Clone, Copy, Debug)]
+/// A factor from 0 to 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ratio {
-    of: u128,
-    to: u128,
-    /// A part of what is multiplied that many amounts have as their denominator.
-    over: u128,
+    /// Its value in parts of 2^-127.
+    parts: u128,
+    /// Its fingerprint, as that of an amount.
+    print: u64,
 }
 
 impl Ratio {
-    /// `of ÷ to`.
-    pub(crate) fn of(of: u128, to: u128) -> Self {
-        Self { of, to, over: 1 }
-    }
+    /// The factor 1.
+    pub(crate) const ONE: Self = Self { parts: 1 << 127, print: 1 };
+    /// One millionth; its fingerprint is the inverse of a million.
+    const MILLIONTH: Self = Self { parts: (1 << 127) / 1_000_000, print: 499_097_413_501_294_842 };
 
-    /// How much of `whole` an amount is; `None` where there is nothing.
-    pub(crate) fn between(amount: Exact, whole: Exact) -> Option<Self> {
-        if whole.is_zero() {
-            return None;
+    /// A number of millionths, at most a million.
+    pub(crate) fn millionths(count: u32) -> Self {
+        if count >= 1_000_000 {
+            return Self::ONE;
         }
-        let (amount, whole) = (amount.reduced(), whole.reduced());
-        if amount.denominator == whole.denominator {
-            return Some(Self::of(amount.numerator, whole.numerator));
+        let print = mul(Self::MILLIONTH.print, u64::from(count));
+        Self { parts: Self::MILLIONTH.parts * u128::from(count), print }
+    }
+
+    /// An amount's part of a larger one; 1 where the other is not larger.
+    pub(crate) fn of(amount: Exact, whole: Exact) -> Self {
+        if amount >= whole {
+            return Self::ONE;
         }
-        if let Some(to) = whole.numerator.checked_mul(amount.denominator) {
-            return Some(Self { of: amount.numerator, to, over: whole.denominator });
+        // What is multiplied is part of the whole: bits that no product of that size shows are left out.
+        let bits = (2 * FRACTION + 2 - units(whole.parts).leading_zeros()).min(127);
+        let (mut quotient, mut rest, mut missing) = (0, amount.parts, bits);
+        while missing > 0 {
+            let step = rest.leading_zeros().clamp(1, missing);
+            rest <<= step;
+            quotient = (quotient << step) | (rest / whole.parts);
+            rest %= whole.parts;
+            missing -= step;
         }
-        Some(Self::of(amount.fine(), whole.fine().max(1)))
-    }
-
-    fn reduced(self) -> (u128, u128) {
-        let common = gcd(self.over, self.to);
-        let (over, to) = (self.over / common, self.to / common);
-        let common = gcd(self.of, to);
-        let (of, to) = (self.of / common, to / common);
-        of.checked_mul(over).map_or_else(
-            // The last digits of both are left out.
-            || ((of >> 32).saturating_mul(over >> 32), (to >> 64).max(1)),
-            |of| (of, to),
-        )
+        Self { parts: quotient << (127 - bits), print: mul(amount.print, inverse(whole.print)) }
     }
 }
 
-/// The greatest common divisor of denominators, by a look where one is a multiple of the other.
-fn common_part(a: u128, b: u128) -> u128 {
-    if a == 1 || b == 1 {
-        return 1;
-    }
-    let (small, large) = (a.min(b), a.max(b));
-    let multiple = match (u64::try_from(small), u64::try_from(large)) {
-        (Ok(small), Ok(large)) => large.is_multiple_of(small),
-        _ => large.is_multiple_of(small),
-    };
-    if multiple { small } else { gcd(a, b) }
+/// The whole minor units of a value.
+fn units(parts: u128) -> u64 {
+    u64::try_from(parts >> FRACTION).unwrap_or(u64::MAX)
 }
 
-/// `amount × part ÷ whole`. Of what is too large for 128 bits the last digits are left out of the ratio.
-fn proportion(amount: u128, part: u128, whole: u128) -> u128 {
-    let excess = (bits(amount) + bits(part)).saturating_sub(u128::BITS);
-    let whole = (whole >> excess).max(1);
-    (amount.saturating_mul(part >> excess)).saturating_add(whole / 2) / whole
+/// Minor units as an amount of money; no cart has more than [`MOST`].
+fn money(units: u64) -> i64 {
+    i64::try_from(units).unwrap_or(MOST)
 }
 
-fn bits(value: u128) -> u32 {
-    u128::BITS - value.leading_zeros()
+fn reduce(value: u64) -> u64 {
+    let folded = (value & PRIME) + (value >> 61);
+    if folded >= PRIME { folded - PRIME } else { folded }
 }
 
-/// The greatest common divisor, at least 1, without a division.
-fn gcd(mut a: u128, mut b: u128) -> u128 {
-    if a == 0 || b == 0 {
-        return a.max(b).max(1);
-    }
-    let twos = (a | b).trailing_zeros();
-    a >>= a.trailing_zeros();
-    while b != 0 {
-        b >>= b.trailing_zeros();
-        if let (Ok(a), Ok(b)) = (u64::try_from(a), u64::try_from(b)) {
-            return u128::from(small_gcd(a, b)) << twos;
-        }
-        (a, b) = (a.min(b), a.max(b) - a.min(b));
-    }
-    a << twos
+fn add(a: u64, b: u64) -> u64 {
+    reduce(a + b)
 }
 
-/// The same of odd numbers in 64 bits.
-fn small_gcd(mut a: u64, mut b: u64) -> u64 {
-    while b != 0 {
-        b >>= b.trailing_zeros();
-        (a, b) = (a.min(b), a.max(b) - a.min(b));
-    }
-    a
+fn sub(a: u64, b: u64) -> u64 {
+    reduce(a + PRIME - b)
 }
 
-/// Into 64 bits; what does not fit is above [`MOST`] and never comes from amounts within it.
-fn narrow(value: u128) -> i64 {
-    i64::try_from(value).unwrap_or(MOST)
+fn mul(a: u64, b: u64) -> u64 {
+    let (low, high) = a.carrying_mul(b, 0);
+    reduce((low & PRIME) + ((high << 3) | (low >> 61)))
+}
+
+/// The multiplicative inverse: the power of [`PRIME`] - 2, which is 59 ones and then 01 in binary.
+fn inverse(a: u64) -> u64 {
+    let a2 = chain(a, a, 1);
+    let a4 = chain(a2, a2, 2);
+    let a8 = chain(a4, a4, 4);
+    let a16 = chain(a8, a8, 8);
+    let a32 = chain(a16, a16, 16);
+    let a48 = chain(a32, a16, 16);
+    let a56 = chain(a48, a8, 8);
+    let a58 = chain(a56, a2, 2);
+    let a59 = chain(a58, a, 1);
+    chain(a59, a, 2)
+}
+
+/// A power whose exponent gets so many more binary digits, which are those of `next`.
+fn chain(power: u64, next: u64, digits: u32) -> u64 {
+    mul((0..digits).fold(power, |power, _| mul(power, power)), next)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use num_bigint::BigInt;
+    use num_bigint::BigUint;
     use proptest::prelude::*;
-
-    fn exact(numerator: u128, denominator: u128) -> Exact {
-        Exact { numerator, denominator }
-    }
 
     #[test]
     fn thirds_make_a_whole() {
@@ -336,61 +234,122 @@ mod tests {
         assert_eq!([third; 3].into_iter().sum::<Exact>(), Exact::whole(10));
         assert_eq!(Exact::whole(10).less(third).less(third), third);
         assert_eq!(third.less(Exact::whole(4)), Exact::ZERO);
+        assert!(third.times(3).less(Exact::whole(10)).is_zero() && !third.is_zero());
     }
 
     #[test]
     fn halves_round_as_asked() {
-        for (numerator, up, down) in [(4, 2, 2), (5, 3, 2), (3, 2, 1), (1, 1, 0), (0, 0, 0)] {
-            assert_eq!((exact(numerator, 2).half_up(), exact(numerator, 2).half_down()), (up, down), "{numerator}");
+        for (minor, units, up, down) in
+            [(4, 2, 2, 2), (5, 2, 3, 2), (3, 2, 2, 1), (1, 2, 1, 0), (0, 2, 0, 0), (7, 3, 2, 2), (8, 3, 3, 3)]
+        {
+            let amount = Exact::divided(minor, units);
+            assert_eq!((amount.half_up(), amount.half_down()), (up, down), "{minor}/{units}");
         }
-        assert_eq!((exact(7, 3).half_up(), exact(8, 3).half_down()), (2, 3));
+        // Thirds of halves: a value that no finite number of binary digits reaches.
+        let halves = Exact::divided(5, 3).times(3).scaled(Ratio::millionths(500_000));
+        assert_eq!((halves.half_up(), halves.half_down()), (3, 2));
     }
 
     #[test]
     fn ratios_are_exact() {
-        let of = |amount, whole| Ratio::between(amount, whole).unwrap();
-        assert_eq!(Exact::whole(30).scaled(of(Exact::whole(1), Exact::whole(3))), Exact::whole(10));
-        assert_eq!(exact(5, 7).scaled(of(exact(7, 3), exact(5, 3))), Exact::whole(1));
-        assert!(Ratio::between(Exact::whole(1), Exact::ZERO).is_none());
+        let third = Ratio::of(Exact::whole(1), Exact::whole(3));
+        assert_eq!(Exact::whole(30).scaled(third), Exact::whole(10));
+        let whole = Exact::divided(7, 3);
+        assert_eq!(whole.scaled(Ratio::of(Exact::divided(5, 7), whole)), Exact::divided(5, 7));
+        assert_eq!(Ratio::of(Exact::whole(2), Exact::whole(1)), Ratio::ONE);
+        assert_eq!(Exact::whole(MOST).scaled(Ratio::millionths(1)), Exact::whole(MOST / 1_000_000));
+        assert_eq!(Exact::whole(MOST).scaled(Ratio::of(Exact::whole(1), Exact::whole(MOST))), Exact::whole(1));
     }
 
     #[test]
-    fn what_does_not_fit_is_near() {
-        // Denominators that share nothing grow until they no longer fit.
-        let mut amount = Exact::whole(1_000_000);
-        let (mut numerator, mut denominator) = (BigInt::from(1_000_000), BigInt::from(1));
-        for prime in [1_000_003_u32, 999_983, 1_000_033, 999_979, 1_000_037, 999_961, 1_000_039, 999_959] {
-            amount = amount.scaled(Ratio::of(u128::from(prime - 1), u128::from(prime)));
-            amount = amount.plus(Exact::divided(1, prime));
-            numerator = numerator * (prime - 1) + &denominator;
-            denominator *= prime;
+    fn inverses_multiply_to_one() {
+        assert_eq!(Ratio::MILLIONTH.print, inverse(1_000_000));
+        for value in [1, 2, 3, 1_000_000, PRIME - 1] {
+            assert_eq!(mul(value, inverse(value)), 1, "{value}");
         }
-        let (whole, parts) = (&numerator / &denominator, (numerator % &denominator) * FINE / denominator);
-        let known = amount.fine();
-        let wanted = u128::try_from(whole * FINE + parts).unwrap();
-        assert!(known.abs_diff(wanted) < 100, "{known} instead of {wanted} parts");
+    }
+
+    /// A step from one amount to the next, and back to some earlier one.
+    #[derive(Clone, Debug)]
+    enum Step {
+        Percent(u32),
+        Share(i64, usize),
+        Plus(usize),
+        Less(usize),
+        Times(u32),
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let step = prop_oneof![
+            3 => (1_u32..1_000_000).prop_map(Step::Percent),
+            2 => (1_u32..100).prop_map(|percent| Step::Percent(percent * 10_000)),
+            3 => (1_i64..10_000, any::<usize>()).prop_map(|(amount, of)| Step::Share(amount, of)),
+            1 => any::<usize>().prop_map(Step::Plus),
+            2 => any::<usize>().prop_map(Step::Less),
+            1 => (1_u32..10).prop_map(Step::Times),
+        ];
+        prop::collection::vec(step, 1..14)
+    }
+
+    /// A fraction of any size.
+    type Fraction = (BigUint, BigUint);
+
+    /// Takes a step with both, and answers the new amount.
+    fn take(step: &Step, known: &[(Exact, Fraction)]) -> (Exact, Fraction) {
+        let at = |of: usize| &known[of % known.len()];
+        let (exact, (n, d)) = known.last().unwrap();
+        let big = |n: u64| BigUint::from(n);
+        match step {
+            Step::Percent(count) => {
+                (exact.scaled(Ratio::millionths(*count)), (n * big((*count).into()), d * big(1_000_000)))
+            }
+            Step::Share(amount, of) => {
+                let (whole, (wn, wd)) = at(*of);
+                let amount_of = Exact::whole(*amount);
+                if amount_of >= *whole {
+                    return (*exact, (n.clone(), d.clone()));
+                }
+                let ratio = Ratio::of(amount_of, *whole);
+                (exact.scaled(ratio), (n * wd * big(amount.unsigned_abs()), d * wn))
+            }
+            Step::Plus(of) => {
+                let (other, (on, od)) = at(*of);
+                (exact.plus(*other), (n * od + on * d, d * od))
+            }
+            Step::Less(of) => {
+                let (other, (on, od)) = at(*of);
+                let (a, b) = (n * od, on * d);
+                (exact.less(*other), (if a > b { a - b } else { BigUint::ZERO }, d * od))
+            }
+            Step::Times(units) => (exact.times(*units), (n * big((*units).into()), d.clone())),
+        }
     }
 
     proptest! {
         #[test]
-        fn fractions_add_and_compare_as_they_should(a in 0_u64..1 << 40, b in 1_u64..1 << 20, c in 0_u64..1 << 40, d in 1_u64..1 << 20) {
-            let (first, second) = (exact(a.into(), b.into()), exact(c.into(), d.into()));
-            let wide = |n: u64, d: u64| u128::from(n) * u128::from(d);
-            prop_assert_eq!(first.cmp(&second), wide(a, d).cmp(&wide(c, b)));
-            prop_assert_eq!(by_quotients(first, second), wide(a, d).cmp(&wide(c, b)));
-            prop_assert_eq!(first.plus(second), exact(wide(a, d) + wide(c, b), wide(b, d)));
-            prop_assert_eq!(first.plus(second).less(second), first);
-            prop_assert_eq!(first.reduced(), first);
-            let (whole, parts) = first.split();
-            prop_assert_eq!(u128::try_from(whole).unwrap(), u128::from(a / b));
-            prop_assert_eq!(parts == 0, a % b == 0 );
-        }
-
-        #[test]
-        fn coarse_values_are_to_the_nearest(a in 0_u64..1 << 50, b in 1_u64..1 << 40) {
-            let fine = exact(a.into(), b.into()).fine();
-            let nearest = (u128::from(a) * FINE * 2 + u128::from(b)) / (2 * u128::from(b));
-            prop_assert_eq!(fine, nearest);
+        fn amounts_compare_and_round_as_fractions_of_any_size_do(start in 1_i64..1_000_000, units in 1_u32..9, steps in steps()) {
+            let mut known = vec![(Exact::divided(start, units), (BigUint::from(start.unsigned_abs()), BigUint::from(units)))];
+            for step in &steps {
+                let next = take(step, &known);
+                if next.1.0.bits() > next.1.1.bits() + 50 {
+                    break; // More than any cart comes to.
+                }
+                known.push(next);
+            }
+            for (exact, (n, d)) in &known {
+                let whole = n / d;
+                let rounded = (n * 2_u32 + d) / (d * 2_u32);
+                let is_half = n * 2_u32 == (&whole * 2_u32 + 1_u32) * d;
+                let down = &rounded - u32::from(is_half);
+                prop_assert_eq!(BigUint::from(exact.half_up().unsigned_abs()), rounded);
+                prop_assert_eq!(BigUint::from(exact.half_down().unsigned_abs()), down);
+                prop_assert_eq!(BigUint::from(exact.split().0.unsigned_abs()), whole.clone());
+                prop_assert_eq!(exact.split().1.is_zero(), &whole * d == *n);
+                prop_assert_eq!(exact.is_zero(), *n == BigUint::ZERO);
+                for (other, (on, od)) in &known {
+                    prop_assert_eq!(exact.cmp(other), (n * od).cmp(&(on * d)));
+                }
+            }
         }
     }
 }

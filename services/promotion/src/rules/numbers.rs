@@ -22,43 +22,51 @@ pub(crate) fn to_amount(minor: i64, currency: Currency) -> Amount {
     Amount(Decimal::new(minor, currency.exponent()))
 }
 
-/// A percentage in millionths: above 0, at most 100, at most 4 decimals.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Percent(i64);
+/// A percentage: above 0, at most 100, at most 4 decimals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Percent {
+    millionths: i64,
+    ratio: Ratio,
+}
 
 impl Percent {
     /// All of it.
-    pub(crate) const ALL: Self = Self(WHOLE);
+    pub(crate) const ALL: Self = Self { millionths: WHOLE, ratio: Ratio::ONE };
 
     /// `None` for what is not above 0 and at most 100 with at most 4 decimals.
     pub(crate) fn new(value: Amount) -> Option<Self> {
         let millionths = value.0.checked_mul(Decimal::from(10_000))?;
-        let whole = millionths.is_integer().then(|| i64::try_from(millionths).ok()).flatten()?;
-        (1..=WHOLE).contains(&whole).then_some(Self(whole))
+        let count = millionths.is_integer().then(|| u32::try_from(millionths).ok()).flatten()?;
+        let millionths = i64::from(count);
+        (1..=WHOLE).contains(&millionths).then(|| Self { millionths, ratio: Ratio::millionths(count) })
+    }
+
+    /// Whether it is less than another.
+    pub(crate) fn is_below(self, other: Self) -> bool {
+        self.millionths < other.millionths
     }
 
     /// This much of an amount, exactly.
     pub(crate) fn of_exact(self, amount: Exact) -> Exact {
-        let (of, to) = if self.0 % 10_000 == 0 { (self.0 / 10_000, WHOLE / 10_000) } else { (self.0, WHOLE) };
-        amount.scaled(Ratio::of(u128::from(of.unsigned_abs()), u128::from(to.unsigned_abs())))
+        amount.scaled(self.ratio)
     }
 
     /// This much of an amount, rounded half-up.
     pub(crate) fn of(self, amount: i64) -> i64 {
-        match amount.checked_mul(self.0) {
+        match amount.checked_mul(self.millionths) {
             Some(product) if product < i64::MAX - WHOLE => (product + WHOLE / 2) / WHOLE,
-            _ => narrow(half_up(i128::from(amount) * i128::from(self.0), i128::from(WHOLE))),
+            _ => narrow(half_up(i128::from(amount) * i128::from(self.millionths), i128::from(WHOLE))),
         }
     }
 
     /// This much of an amount, never rounded up: a cap is not passed.
     pub(crate) fn at_most(self, amount: i64) -> i64 {
-        narrow(i128::from(amount) * i128::from(self.0) / i128::from(WHOLE))
+        narrow(i128::from(amount) * i128::from(self.millionths) / i128::from(WHOLE))
     }
 
     /// What is left of a price when this is taken off, the price rounded half-up.
     pub(crate) fn off(self, price: i64) -> i64 {
-        narrow(half_up(i128::from(price) * i128::from(WHOLE - self.0), i128::from(WHOLE)))
+        narrow(half_up(i128::from(price) * i128::from(WHOLE - self.millionths), i128::from(WHOLE)))
     }
 }
 
@@ -72,13 +80,13 @@ fn narrow(value: i128) -> i64 {
     i64::try_from(value).unwrap_or(MOST)
 }
 
-/// Shares a whole total over lines by what each exactly gets of it, by largest remainder, ties to the earlier line. What
-/// a line has no room for, because money was rounded before, goes to the others.
-pub(crate) fn apportion(total: i64, parts: &[Exact], rooms: &[i64]) -> Vec<i64> {
+/// Shares a whole total over lines by what each exactly gets of it, by largest remainder, ties to the earlier line. Each line
+/// comes with the room it has for money: what it cannot take, because money was rounded before, goes to the others.
+pub(crate) fn apportion(total: i64, parts: &[(Exact, i64)]) -> Vec<i64> {
     let mut left = total;
-    let mut remainders: Vec<(u64, usize)> = Vec::with_capacity(parts.len());
+    let mut remainders: Vec<(Exact, usize)> = Vec::with_capacity(parts.len());
     let mut shares = Vec::with_capacity(parts.len());
-    for (i, (part, room)) in parts.iter().zip(rooms).enumerate() {
+    for (i, (part, room)) in parts.iter().enumerate() {
         let (whole, remainder) = part.split();
         let share = whole.min(*room).min(left);
         left -= share;
@@ -96,7 +104,7 @@ pub(crate) fn apportion(total: i64, parts: &[Exact], rooms: &[i64]) -> Vec<i64> 
         set(&mut shares, i, more);
         left -= 1;
     }
-    for (share, room) in shares.iter_mut().zip(rooms) {
+    for (share, (_, room)) in shares.iter_mut().zip(parts) {
         let more = (room - *share).clamp(0, left);
         *share += more;
         left -= more;
@@ -219,7 +227,8 @@ mod tests {
             (5, [Exact::ZERO, third(7), third(8)], open, [0, 2, 3]),
             (9, [third(9); 3], [3, 3, 2], [3, 3, 2]),
         ] {
-            assert_eq!(apportion(total, &parts, &rooms), want, "{total} as {parts:?} in {rooms:?}");
+            let lines: Vec<(Exact, i64)> = parts.into_iter().zip(rooms).collect();
+            assert_eq!(apportion(total, &lines), want, "{total} as {lines:?}");
         }
     }
 

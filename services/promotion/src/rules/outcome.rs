@@ -29,8 +29,12 @@ pub(crate) fn report<'a>(
     offers: Vec<Offer>,
 ) -> Evaluation {
     let currency = cart.currency;
+    let mut counts = vec![0; cart.lines.len()];
+    for (i, _) in given.iter().flat_map(|one| &one.effect.lines) {
+        counts.get_mut(*i).into_iter().for_each(|count| *count += 1);
+    }
     let mut answer = Evaluation {
-        line_discounts: vec![Vec::new(); cart.lines.len()],
+        line_discounts: counts.into_iter().map(Vec::with_capacity).collect(),
         shipping_discount: currency.zero(),
         offers,
         ..Evaluation::default()

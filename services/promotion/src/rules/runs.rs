@@ -28,9 +28,16 @@ pub(crate) struct Portion {
     pub(crate) units: u32,
     pub(crate) price: Exact,
     pub(crate) off: Exact,
+    /// Whether these units serve an application without becoming cheaper, as those that are bought do.
+    pub(crate) only_serves: bool,
 }
 
 impl Portion {
+    /// Units with nothing off them yet.
+    pub(crate) fn of(line: usize, run: usize, units: u32, price: Exact) -> Self {
+        Self { line, run, units, price, off: Exact::ZERO, only_serves: false }
+    }
+
     /// What comes off all of them.
     pub(crate) fn amount(&self) -> Exact {
         self.off.times(self.units)
@@ -65,50 +72,44 @@ impl Runs {
         }
     }
 
-    /// Adds at most so many units to a list, those that cost most, nothing off them yet; of equals those that served nothing
-    /// first.
-    pub(crate) fn dearest(&self, line: usize, most: u32, found: &mut Vec<Portion>) {
-        let mut left = most;
-        let mut add = |run: usize, it: &Run| {
-            let units = it.units.min(left);
-            left -= units;
-            if units > 0 {
-                found.push(Portion { line, run, units, price: it.price, off: Exact::ZERO });
-            }
-        };
+    /// Adds all units to a list, those that cost most first, of equals those that served nothing first; nothing off them yet.
+    pub(crate) fn dearest_first(&self, line: usize, found: &mut Vec<Portion>) {
+        let portion = |(run, it): (usize, &Run)| Portion::of(line, run, it.units, it.price);
         match self {
-            Self::One(run) => add(0, run),
+            Self::One(run) => found.push(portion((0, run))),
             Self::Several(runs) => {
                 let mut order: Vec<(usize, &Run)> = runs.iter().enumerate().collect();
                 order.sort_by(|(_, a), (_, b)| b.price.cmp(&a.price).then(a.served.cmp(&b.served)));
-                order.into_iter().for_each(|(run, it)| add(run, it));
+                found.extend(order.into_iter().map(portion));
             }
         }
     }
 
-    /// Takes off what portions say; they serve an application if told.
-    pub(crate) fn cut(&mut self, portions: &[Portion], serve: bool) {
+    /// Takes off what portions say; they serve an application if told. Answers the units as they were.
+    pub(crate) fn cut(&mut self, portions: &[Portion], serve: bool) -> Self {
         if let (Self::One(run), [portion]) = (&mut *self, portions)
             && portion.units == run.units
         {
-            run.price = run.price.less(portion.off).narrowed();
+            let before = Self::One(*run);
+            run.price = run.price.less(portion.off);
             run.served |= serve;
-            return;
+            return before;
         }
         let mut after: Vec<Run> = Vec::with_capacity(portions.len() + 1);
         for (place, run) in self.as_slice().iter().enumerate() {
             let mut rest = *run;
             for portion in portions.iter().filter(|portion| portion.run == place) {
                 rest.units -= portion.units.min(rest.units);
-                let (price, served) = (run.price.less(portion.off).narrowed(), run.served || serve);
+                let (price, served) = (run.price.less(portion.off), run.served || serve);
                 join(&mut after, Run { units: portion.units, price, served });
             }
             join(&mut after, rest);
         }
-        *self = match after.as_slice() {
+        let after = match after.as_slice() {
             [run] => Self::One(*run),
             _ => Self::Several(after),
         };
+        std::mem::replace(self, after)
     }
 }
 
@@ -126,28 +127,21 @@ fn join(runs: &mut Vec<Run>, more: Run) {
 /// Shares an amount over units in proportion to what they cost. No unit gives more than stands in its `off`: what it cannot
 /// give moves on to the others.
 pub(crate) fn share_out(portions: &mut [Portion], amount: Exact) {
-    let mut open: Vec<usize> = (0..portions.len()).collect();
+    let mut open: Vec<&mut Portion> = portions.iter_mut().collect();
     let mut left = amount;
     loop {
-        let cost: Exact = open.iter().filter_map(|i| portions.get(*i)).map(Portion::cost).sum();
-        let Some(ratio) = Ratio::between(left, cost) else { break };
-        let shares: Vec<(usize, Exact)> =
-            open.iter().filter_map(|i| portions.get(*i).map(|it| (*i, it.price.scaled(ratio)))).collect();
-        let before = open.len();
-        open.clear();
-        for (i, share) in &shares {
-            let Some(portion) = portions.get(*i) else { continue };
-            if *share > portion.off {
-                left = left.less(portion.amount());
-            } else {
-                open.push(*i);
-            }
+        let cost: Exact = open.iter().map(|portion| portion.cost()).sum();
+        if left >= cost {
+            return; // All that is open gives what it can.
         }
+        let (ratio, before) = (Ratio::of(left, cost), open.len());
+        open.retain(|portion| {
+            let is_full = portion.price.scaled(ratio) > portion.off;
+            left = if is_full { left.less(portion.amount()) } else { left };
+            !is_full
+        });
         if open.len() == before {
-            for (i, share) in shares {
-                portions.get_mut(i).into_iter().for_each(|portion| portion.off = share);
-            }
-            break;
+            return open.into_iter().for_each(|portion| portion.off = portion.price.scaled(ratio));
         }
     }
 }

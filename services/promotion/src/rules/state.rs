@@ -32,6 +32,8 @@ pub(crate) struct State<'a> {
     gifts: Vec<(Sku, u32)>,
     /// For each line the first line of its SKU, worked out when it is first asked for.
     ranks: OnceCell<Vec<usize>>,
+    /// Lines as they were before the latest effect changed them, in the order of the changes.
+    journal: Vec<(usize, LineState)>,
 }
 
 /// A line as it stands.
@@ -57,8 +59,6 @@ pub(crate) struct FreeGoods {
 pub(crate) struct Effect {
     /// What came off lines, each line once an action.
     pub(crate) lines: Vec<(usize, i64)>,
-    /// Lines as they were before they were changed, in the order of the changes.
-    before: Vec<(usize, LineState)>,
     pub(crate) goods: i64,
     pub(crate) shipping: i64,
     pub(crate) gifts: Vec<FreeGoods>,
@@ -96,6 +96,7 @@ impl<'a> State<'a> {
             campaigns: Vec::new(),
             gifts: Vec::new(),
             ranks: OnceCell::new(),
+            journal: Vec::new(),
         }
     }
 
@@ -185,8 +186,8 @@ impl<'a> State<'a> {
     /// Takes an amount of money off a line, and off its units what makes it up exactly; they serve an application if told.
     pub(crate) fn take(&mut self, effect: &mut Effect, i: usize, money: i64, off: &[Portion], serve: bool) {
         let Some(line) = self.lines.get_mut(i) else { return };
-        effect.before.push((i, line.clone()));
-        line.units.cut(off, serve);
+        let before = LineState { left: line.left, units: line.units.cut(off, serve) };
+        self.journal.push((i, before));
         line.left -= money;
         self.goods.set(None);
         self.cap -= money;
@@ -213,11 +214,17 @@ impl<'a> State<'a> {
         value
     }
 
-    /// Takes an effect back, as if its promotion had never been tried. Effects come back in reverse order.
+    /// Begins an effect: what was done before stays done.
+    pub(crate) fn begin_effect(&mut self) -> Effect {
+        self.journal.clear();
+        Effect::default()
+    }
+
+    /// Takes the latest effect back, as if its promotion had never been tried.
     pub(crate) fn undo(&mut self, effect: &Effect) {
-        for (i, before) in effect.before.iter().rev() {
-            if let Some(line) = self.lines.get_mut(*i) {
-                line.clone_from(before);
+        for (i, before) in self.journal.drain(..).rev() {
+            if let Some(line) = self.lines.get_mut(i) {
+                *line = before;
             }
         }
         self.goods.set(None);

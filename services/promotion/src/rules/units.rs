@@ -24,7 +24,12 @@ struct Stack {
 impl Stack {
     /// Some of the units, nothing off them yet.
     fn portion(&self, units: u32) -> Portion {
-        Portion { line: self.line, run: self.run, units, price: self.price, off: Exact::ZERO }
+        Portion::of(self.line, self.run, units, self.price)
+    }
+
+    /// Some of the units, which serve and stay as dear as they are.
+    fn serving(&self, units: u32) -> Portion {
+        Portion { only_serves: true, ..self.portion(units) }
     }
 
     fn is(&self, other: &Self) -> bool {
@@ -75,10 +80,10 @@ impl Turn<'_, '_> {
         let reserved = (times * sizes.0).saturating_sub(only_buy);
         let given = cheapest(got, times * sizes.1, |stack| among(stack, &bought), shared - reserved);
         let paid = dearest(bought.clone(), times * sizes.0, &given);
-        let portion = |(stack, units): &(Stack, u32)| stack.portion(*units);
-        let mut got: Vec<Portion> = given.iter().map(portion).collect();
-        self.cut_each(&mut got, |portion| percent.of_exact(portion.price));
-        self.serve(got.into_iter().chain(paid.iter().map(portion)).collect(), Rounding::Line(None));
+        let mut portions: Vec<Portion> = given.iter().map(|(stack, units)| stack.portion(*units)).collect();
+        self.cut_each(&mut portions, |portion| percent.of_exact(portion.price));
+        portions.extend(paid.iter().map(|(stack, units)| stack.serving(*units)));
+        self.serve(portions, Rounding::Line(None));
     }
 
     /// Dearest first, in full groups, the last of each.
@@ -93,7 +98,7 @@ impl Turn<'_, '_> {
             let end = served.min(start + u64::from(stack.free));
             let cheaper = end / every - start / every;
             nths.push(stack.portion(few(cheaper)));
-            others.push(stack.portion(few(end - start - cheaper)));
+            others.push(stack.serving(few(end - start - cheaper)));
             start = end;
         }
         self.cut_each(&mut nths, |portion| percent.of_exact(portion.price));

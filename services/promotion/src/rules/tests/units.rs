@@ -341,3 +341,63 @@ fn a_line_at_its_floor_is_paid_at_its_floor() {
     assert_eq!(off(std::slice::from_ref(&first), &cart), [3_138, 1_319, 750, 749]);
     assert_eq!(off(&[first, json!({"actions": [per_unit("1.54")]})], &cart), [3_571, 1_500, 750, 750]);
 }
+
+#[test]
+fn a_line_that_only_serves_is_not_discounted() {
+    // The first two promotions bring every unit of S0 to its floor and round its second line to a penny above it. That line
+    // is bought by the third one, which takes nothing off it.
+    let of = |name, price, floor| Goods { name, price, quantity: 1, category: 0, floor, discountable: true };
+    let (s0, s1) = (of(0, 3_029, 1_514), of(1, 2_642, 0));
+    let lines =
+        [line(&s0, 3, false), line(&s0, 2, true), line(&s0, 1, false), line(&s1, 1, false), line(&s1, 1, false)];
+    let percent = |value: &str| json!({"type": "PERCENT_OFF", "value": value});
+    let one = || json!({"quantity": 1, "percentOff": "100"});
+    let tiers = json!({"type": "TIERED", "basis": "SUBTOTAL", "tiers": [{"from": "10.00", "percentOff": "23"}]});
+    let buy_get = json!({"type": "BUY_X_GET_Y", "buy": {"quantity": 1}, "get": one()});
+    let promotions = [
+        json!({"actions": [percent("13.57")], "includeFlash": true}),
+        json!({"actions": [tiers]}),
+        json!({"actions": [percent("22.79"), buy_get]}),
+    ];
+    assert_eq!(off(&promotions, &cart(lines.into())), [4_545, 0, 1_514, 2_642, 2_642]);
+}
+
+#[test]
+fn large_carts_are_priced_whatever_stacks() {
+    // Every promotion shares an amount over other lines than the one before it, so that as fractions the denominators of unit
+    // prices would double in length with each.
+    let of = |name: usize| Goods {
+        name,
+        price: 500 + i64::try_from(name).unwrap() * 7,
+        quantity: 3,
+        category: i64::try_from(name % 7).unwrap(),
+        floor: 0,
+        discountable: true,
+    };
+    let lines: Vec<Line> = (0..1_000).map(|name| line(&of(name), 3, false)).collect();
+    let promotion = |i: i64| {
+        let categories = [i % 7, (i + 1) % 7, (i + 3) % 7];
+        json!({"actions": [{"type": "PERCENT_OFF", "value": format!("1.{:04}", 331 + i * 97), "items": {"categories": categories}}]})
+    };
+    let promotions: Vec<Value> = (0..20).map(promotion).collect();
+    let off = off(&promotions, &cart(lines));
+    assert!(off.iter().all(|off| *off > 0));
+}
+
+#[test]
+fn a_tier_that_gives_nothing_rounds_nothing() {
+    // S0 comes to its floor and a penny by the second promotion. The third one's tier for it is an amount that no unit has
+    // room for, while its other tier brings S2 to its floor.
+    let of =
+        |name, price, quantity, category, floor| Goods { name, price, quantity, category, floor, discountable: true };
+    let goods = [of(0, 1_500, 5, 1, 1_125), of(1, 1_500, 4, 0, 0), of(2, 1_000, 3, 1, 500), of(3, 333, 6, 0, 166)];
+    let both = |of: &Goods| [line(of, of.quantity, false), line(of, 1, true)];
+    let tiers = json!([{"from": "20.00", "percentOff": "100"}, {"from": "40.00", "amountOff": "0.01"}]);
+    let promotions = [
+        json!({"actions": [{"type": "AMOUNT_OFF", "per": "LINE", "value": "1.73"}], "includeFlash": true}),
+        json!({"actions": [{"type": "PERCENT_OFF", "value": "100", "items": {"skus": ["S0"]}}], "includeFlash": true}),
+        json!({"actions": [{"type": "TIERED", "basis": "LINE_SUBTOTAL", "items": {"categories": [1]}, "tiers": tiers}]}),
+    ];
+    let cart = cart(goods.iter().flat_map(both).collect());
+    assert_eq!(off(&promotions, &cart), [1_874, 0, 429, 54, 1_500, 0, 143, 0]);
+}
