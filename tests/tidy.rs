@@ -287,6 +287,12 @@ fn quoted_names(text: &str) -> impl Iterator<Item = &str> {
     text.split("```").step_by(2).flat_map(|prose| prose.lines().flat_map(|line| line.split('`').skip(1).step_by(2)))
 }
 
+/// What a document links to in this project, by its path from the document.
+fn links(text: &str) -> impl Iterator<Item = &str> {
+    let targets = text.split("](").skip(1).filter_map(|rest| rest.split_once(')').map(|(target, _)| target));
+    targets.filter(|target| !target.contains("://") && !target.starts_with('#'))
+}
+
 /// Whether it reads like a file or folder of this project.
 fn is_path(name: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || "._-/".contains(c);
@@ -298,6 +304,35 @@ fn is_path(name: &str) -> bool {
         && (ending || below || name == ".ci/run")
 }
 
+/// The crates that a manifest depends on, by their names in code; those of the workspace too.
+fn dependencies(manifest: &str) -> Vec<String> {
+    let manifest: toml::Table = manifest.parse().unwrap();
+    let names = |table: &toml::Table, key: &str| {
+        let listed = table.get(key).and_then(toml::Value::as_table);
+        listed.map(|table| table.keys().map(|name| name.replace('-', "_")).collect::<Vec<_>>()).unwrap_or_default()
+    };
+    let shared = manifest.get("workspace").and_then(toml::Value::as_table);
+    let shared = shared.map(|workspace| names(workspace, "dependencies")).unwrap_or_default();
+    [names(&manifest, "dependencies"), names(&manifest, "dev-dependencies"), shared].concat()
+}
+
+#[test]
+fn every_dependency_is_used() {
+    let sources = sources();
+    let mut unused = Vec::new();
+    for manifest in every_file().iter().filter(|path| path.ends_with("Cargo.toml")) {
+        let room = manifest.parent().unwrap();
+        // The workspace's manifest names what all rooms share.
+        let own = |source: &&Source| source.path.starts_with(room);
+        let code: String = sources.iter().filter(own).map(|source| source.code.as_str()).collect();
+        let words: BTreeSet<&str> = code.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').collect();
+        let text = fs::read_to_string(root().join(manifest)).unwrap();
+        let missing = dependencies(&text).into_iter().filter(|name| !words.contains(name.as_str()));
+        unused.extend(missing.map(|name| format!("{}: {name}", manifest.display())));
+    }
+    none(&unused, "what a crate depends on, it uses");
+}
+
 #[test]
 fn documents_name_only_what_there_is() {
     let all = every_file();
@@ -306,11 +341,13 @@ fn documents_name_only_what_there_is() {
         MADE_BY_PEOPLE.contains(&name) || root().join(name).exists() || all.iter().any(|path| path.ends_with(name))
     };
     let mut wrong = Vec::new();
-    for document in ["README.md", "ARCHITECTURE.md", "fixtures/demo/README.md"] {
+    let is_document = |path: &&PathBuf| path.extension().is_some_and(|extension| extension == "md");
+    for document in all.iter().filter(is_document) {
         let text = fs::read_to_string(root().join(document)).unwrap();
-        wrong.extend(
-            quoted_names(&text).filter(|name| is_path(name) && !exists(name)).map(|name| format!("{document}: {name}")),
-        );
+        let missing = quoted_names(&text).filter(|name| is_path(name) && !exists(name));
+        wrong.extend(missing.map(|name| format!("{}: {name}", document.display())));
+        let broken = links(&text).filter(|target| !root().join(document).with_file_name(target).exists());
+        wrong.extend(broken.map(|target| format!("{}: {target}", document.display())));
     }
     for source in sources() {
         let comments = source.text.lines().filter_map(|line| Some(line.trim_start().split_once("//")?.1));
@@ -328,5 +365,9 @@ fn the_checks_see_what_they_look_for() {
     assert!(!code.contains('"') && code.lines().count() == 6);
     let names: Vec<&str> = quoted_names("see `src/main.rs` and `let x`\n```\n`no.rs`\n```\n").collect();
     assert_eq!(names, ["src/main.rs", "let x"]);
+    let manifest = "[dependencies]\nb-c.workspace = true\n[dev-dependencies]\nd = { path = \"e\" }\n[lints]\nf = 1\n";
+    assert_eq!(dependencies(manifest), ["b_c", "d"]);
+    let targets: Vec<&str> = links("[a](docs/a.md), [b](https://b.example), [c](#c)").collect();
+    assert_eq!(targets, ["docs/a.md"]);
     assert!(is_path("src/main.rs") && is_path("services/order/") && !is_path("let x") && !is_path("/api/orders"));
 }

@@ -73,10 +73,10 @@ mod tests {
     }
 
     #[test]
-    fn every_setting_is_in_the_readme() {
-        let readme = include_str!("../../README.md");
+    fn every_setting_is_documented() {
+        let document = include_str!("../../docs/settings.md");
         for Setting { key, value, .. } in load(None, [], &[]).unwrap().list {
-            let row = readme.lines().find(|line| line.starts_with(&format!("| `{key}` |")));
+            let row = document.lines().find(|line| line.starts_with(&format!("| `{key}` |")));
             let shown =
                 if ["\"\"", "[]"].contains(&value.as_str()) { "|  |".to_owned() } else { format!("| `{value}` |") };
             assert!(row.is_some_and(|row| row.contains(&shown)), "{key} = {value}: {row:?}");

@@ -177,10 +177,10 @@ mod tests {
     }
 
     #[test]
-    fn every_verb_is_in_the_readme() {
-        let readme = include_str!("../../README.md");
+    fn every_verb_is_documented() {
+        let document = include_str!("../../docs/operations.md");
         for verb in Cli::command().get_subcommands() {
-            assert!(readme.contains(&format!("| `promox {}", verb.get_name())), "{}", verb.get_name());
+            assert!(document.contains(&format!("| `promox {}", verb.get_name())), "{}", verb.get_name());
         }
     }
 }

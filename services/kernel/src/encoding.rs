@@ -439,6 +439,17 @@ mod tests {
         }
 
         #[test]
+        fn columns_are_postcard(number: i64, count: u32, text: String, flag: Option<bool>, bytes: Vec<u8>) {
+            let mut row = Vec::new();
+            number.put(&mut row);
+            count.put(&mut row);
+            text.put(&mut row);
+            flag.put(&mut row);
+            bytes.put(&mut row);
+            prop_assert_eq!(postcard::from_bytes(&row), Ok((number, count, text, flag, bytes)));
+        }
+
+        #[test]
         fn broken_columns_are_no_values_and_no_panics(bytes: Vec<u8>) {
             let _ = (i64::take(&mut bytes.as_slice()), String::take(&mut bytes.as_slice()));
             let _ = (Decimal::take(&mut bytes.as_slice()), <Option<Timestamp> as Column>::take(&mut bytes.as_slice()));
