@@ -36,6 +36,22 @@ async fn a_guest_buys_two_lines() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_company_is_named_on_its_order_and_invoice() {
+    let shop = Shop::start().await;
+    shop.product("A-1", "19.90", 10).await;
+    let mut body = order_of(&[("A-1", 1)], "tok_visa");
+    body["billingAddress"] = json!({"name": "Ada", "company": "Engines Ltd", "vatId": "GB123456789", "line1": "1 Road", "city": "Bath", "country": "GB"});
+    let order = shop.anyone.post("/api/orders", &body).await.expect(201);
+    let path = format!("/api/orders/{}", order["id"]);
+    let stored = shop.admin.get(&path).await.expect(200);
+    assert_eq!(stored["billingAddress"], body["billingAddress"]);
+    let invoice = shop.admin.get(&format!("{path}/invoice")).await;
+    let page = String::from_utf8_lossy(&invoice.bytes).into_owned();
+    assert!(page.contains("Engines Ltd") && page.contains("VAT ID GB123456789"), "{page}");
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_short_is_refused_and_leaves_no_order() {
     let shop = Shop::start().await;
     shop.product("A", "1.00", 2).await;
@@ -61,6 +77,8 @@ async fn every_token_of_the_sandbox_does_what_it_says() {
         assert!(declined["declineCode"].is_string());
         let order = shop.admin.get(&format!("/api/orders/{}", declined["orderId"])).await.expect(200);
         assert_eq!(order["status"], "FAILED");
+        let invoice = shop.admin.get(&format!("/api/orders/{}/invoice", declined["orderId"])).await;
+        invoice.refused(409, "ORDER_NOT_CONFIRMED");
     }
     assert_eq!(shop.stock_of("A").await, (100, 0), "a decline holds nothing");
     assert_eq!(place("tok_flaky").await.expect(201)["status"], "CONFIRMED");

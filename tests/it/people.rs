@@ -172,7 +172,9 @@ async fn an_address_book_has_one_default() {
     let second = ada.post(book, &address("2 Road")).await.expect(201);
     assert_eq!((&first["isDefault"], &second["isDefault"]), (&json!(true), &json!(false)));
     let path = format!("{book}/{}", second["id"]);
-    ada.patch(&path, &json!({"isDefault": true, "line2": "Flat 2"})).await.expect(200);
+    let work = json!({"isDefault": true, "line2": "Flat 2", "company": "Engines Ltd", "vatId": "GB123456789"});
+    let changed = ada.patch(&path, &work).await.expect(200);
+    assert_eq!((&changed["company"], &changed["vatId"]), (&work["company"], &work["vatId"]));
     let defaults: Vec<Value> =
         crate::shop::all(&ada, book).await.into_iter().filter(|it| it["isDefault"] == true).collect();
     assert_eq!((defaults.len(), &defaults[0]["id"]), (1, &second["id"]));

@@ -56,16 +56,13 @@ impl Currency {
         Amount(Decimal::new(1, self.exponent()))
     }
 
-    /// Takes an amount as it was sent: at most the currency's digits, none lost, not beyond 10^18.
+    /// Takes an amount as it was sent: at most the currency's digits, none lost, at most 10^18 of its smallest unit.
     ///
     /// The error says what is wrong with it, for people.
     pub fn exact(self, amount: Amount) -> Result<Amount, String> {
-        if amount.0.abs() > LARGEST {
-            return Err("an amount is at most 10^18".to_owned());
-        }
-        let rounded = self.round(amount.0);
-        if rounded.0 == amount.0 {
-            Ok(rounded)
+        if self.round(amount.0).0 == amount.0 {
+            let within = self.minor_units(amount).map(|_| self.round(amount.0));
+            within.ok_or_else(|| "an amount is at most 10^18 in the currency's smallest unit".to_owned())
         } else {
             Err(format!("{} has {} digits after the point at most", self.code(), self.exponent()))
         }
@@ -365,6 +362,16 @@ mod tests {
         let yen: Currency = "JPY".parse().unwrap();
         assert!(yen.exact(amount("19.9")).is_err());
         assert_eq!(yen.exact(amount("19")).unwrap().to_string(), "19");
+    }
+
+    #[test]
+    fn an_exact_amount_fits_its_minor_units() {
+        let largest = amount("10000000000000000.00");
+        assert_eq!(Currency::GBP.exact(largest).unwrap(), largest);
+        assert_eq!(Currency::GBP.minor_units(largest), Some(1_000_000_000_000_000_000));
+        for beyond in ["10000000000000000.01", "999999999999999999.99", "-92233720368547758.08"] {
+            assert!(Currency::GBP.exact(amount(beyond)).is_err(), "{beyond}");
+        }
     }
 
     #[test]

@@ -21,6 +21,12 @@ use crate::records::{FulfilmentId, FulfilmentStatus, ReturnId, ReturnStatus, Tim
 pub struct Address {
     /// To whom.
     pub name: String,
+    /// The company, if the buyer is one or the parcel goes to one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub company: Option<String>,
+    /// The company's VAT number, as the buyer states it: it is kept and shown, and does not change the tax.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vat_id: Option<String>,
     /// Street and number.
     pub line1: String,
     /// What does not fit the first line.

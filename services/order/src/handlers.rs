@@ -5,8 +5,8 @@ use std::sync::Arc;
 use promox_contract::ids::OrderId;
 use promox_contract::inventory::{Restock, SkuQuantity};
 use promox_contract::order::{
-    CancelVoided, DescribeOrder, OpenOrders, OrderDescription, OrderStanding, OwnsOrder, PrepareErasure, PriceCart,
-    PricedCart, PricedLine, ResumeCheckout, Resumed, StandingOfOrder, StoreFacts, StoreProfile, VoidedOrder,
+    CancelVoided, DescribeOrder, OpenOrders, OrderDescription, OrderStanding, OrderStatus, OwnsOrder, PrepareErasure,
+    PriceCart, PricedCart, PricedLine, ResumeCheckout, Resumed, StandingOfOrder, StoreFacts, StoreProfile, VoidedOrder,
 };
 use promox_contract::payment::{PaymentOfOrder, PaymentOutcome, SettleReturn};
 use promox_contract::product::{ResolveSkus, UsedTaxClasses};
@@ -73,6 +73,10 @@ impl Handle<GetInvoice> for Orders {
     async fn handle(&self, cx: &Cx, op: GetInvoice) -> Result<Download, Error> {
         let store = self.settings.get(&self.db).await?;
         let view = self.db.read(|tx| queries::view(tx, queries::visible(tx, cx, op.id, "order:read")?)).await?;
+        if matches!(view.status, OrderStatus::Pending | OrderStatus::Failed) {
+            let message = format!("There is no invoice for an order that is {}.", view.status);
+            return Err(reject::state("ORDER_NOT_CONFIRMED", message, view.status));
+        }
         let page = invoice::render(&store.facts(), &view)?;
         Ok(Download::bytes("text/html; charset=utf-8", page))
     }

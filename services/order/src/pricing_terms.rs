@@ -29,5 +29,6 @@ impl Handle<PricingTerms> for Orders {
 /// An address of which country and region are known: rates ask for no more.
 fn region_of(country: String, region: Option<String>) -> Address {
     let (name, line1, city) = (String::new(), String::new(), String::new());
-    Address { name, line1, line2: None, city, postal_code: None, region, country, phone: None }
+    let (company, vat_id, line2, postal_code, phone) = (None, None, None, None, None);
+    Address { name, company, vat_id, line1, line2, city, postal_code, region, country, phone }
 }

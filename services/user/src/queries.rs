@@ -255,6 +255,7 @@ pub(crate) fn address_view(row: Address) -> AddressView {
         id: row.id,
         name: row.name,
         company: row.company,
+        vat_id: row.vat_id,
         line1: row.line1,
         line2: row.line2,
         city: row.city,

@@ -165,6 +165,7 @@ record! {
         created_at: Timestamp,
         updated_at: Timestamp,
         version: i64,
+        vat_id: Option<String>,
     }
 }
 

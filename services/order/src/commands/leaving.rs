@@ -114,6 +114,8 @@ pub(crate) fn erase(tx: &mut Tx<'_>, user_id: UserId) -> Result<(), Error> {
 fn without_person(address: Address) -> Address {
     Address {
         name: ERASED.to_owned(),
+        company: None,
+        vat_id: None,
         line1: ERASED.to_owned(),
         line2: None,
         city: ERASED.to_owned(),
@@ -127,7 +129,7 @@ fn without_person(address: Address) -> Address {
 pub(crate) fn is_erased(tx: &Tx<'_>, order: &Order) -> Result<bool, StoreError> {
     let details = &order.details;
     let address = details.shipping_address.as_ref();
-    let nobody = address.is_none_or(|to| to.name == ERASED && to.line1 == ERASED && to.city == ERASED);
+    let nobody = address.is_none_or(|to| *to == without_person(to.clone()));
     let nothing = order.email.is_none() && order.mailbox.is_none() && details.billing_address.is_none();
     let ended = matches!(ends(tx, order, Duration::ZERO)?, Ends::At(_));
     Ok(nobody && nothing && details.note.is_none() && details.attributes.is_empty() && ended)

@@ -95,6 +95,8 @@ pub(crate) fn item_faults(items: &[SkuQuantity], at: &str, faults: &mut Vec<Fiel
 fn address_faults(address: &Address, at: &str, faults: &mut Vec<FieldError>) {
     let required = [(&address.name, "name"), (&address.line1, "line1"), (&address.city, "city")];
     let optional = [
+        (&address.company, "company"),
+        (&address.vat_id, "vatId"),
         (&address.line2, "line2"),
         (&address.postal_code, "postalCode"),
         (&address.region, "region"),

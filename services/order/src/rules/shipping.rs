@@ -77,6 +77,8 @@ mod tests {
     fn to(country: &str, subtotal: &str) -> Vec<String> {
         let address = Address {
             name: "A".into(),
+            company: None,
+            vat_id: None,
             line1: "1".into(),
             line2: None,
             city: "C".into(),

@@ -30,6 +30,8 @@ mod tests {
     fn address(country: &str, region: Option<&str>) -> Address {
         Address {
             name: "A".into(),
+            company: None,
+            vat_id: None,
             line1: "1".into(),
             line2: None,
             city: "C".into(),

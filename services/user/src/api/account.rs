@@ -176,6 +176,8 @@ pub struct AddressView {
     pub name: String,
     /// The company.
     pub company: Option<String>,
+    /// The company's VAT number.
+    pub vat_id: Option<String>,
     /// Street and number.
     pub line1: String,
     /// What else the street needs.
@@ -221,6 +223,8 @@ pub struct CreateAddress {
     pub name: String,
     /// The company.
     pub company: Option<String>,
+    /// The company's VAT number.
+    pub vat_id: Option<String>,
     /// Street and number.
     pub line1: String,
     /// What else the street needs.
@@ -252,6 +256,9 @@ pub struct UpdateAddress {
     /// The company.
     #[serde(default)]
     pub company: Patch<String>,
+    /// The company's VAT number.
+    #[serde(default)]
+    pub vat_id: Patch<String>,
     /// Street and number.
     pub line1: Option<String>,
     /// What else the street needs.

@@ -26,6 +26,7 @@ fn entered(user: UserId, id: i64, it: CreateAddress, now: Timestamp) -> Address 
         id,
         name: it.name,
         company: it.company,
+        vat_id: it.vat_id,
         line1: it.line1,
         line2: it.line2,
         city: it.city,
@@ -116,6 +117,7 @@ fn request(row: &Address) -> CreateAddress {
     CreateAddress {
         name: row.name.clone(),
         company: row.company.clone(),
+        vat_id: row.vat_id.clone(),
         line1: row.line1.clone(),
         line2: row.line2.clone(),
         city: row.city.clone(),

@@ -26,6 +26,7 @@ pub(crate) fn check(address: CreateAddress, taxes: &TaxFacts) -> Result<CreateAd
     let checked = CreateAddress {
         name: faults.take("/name", line(&address.name)),
         company: faults.optional("/company", address.company.as_deref(), line),
+        vat_id: faults.optional("/vatId", address.vat_id.as_deref(), line),
         line1: faults.take("/line1", line(&address.line1)),
         line2: faults.optional("/line2", address.line2.as_deref(), line),
         city: faults.take("/city", line(&address.city)),
@@ -49,8 +50,9 @@ pub(crate) fn patched(mut address: CreateAddress, patch: UpdateAddress) -> Creat
     set(&mut address.line1, patch.line1);
     set(&mut address.city, patch.city);
     set(&mut address.country, patch.country);
-    let optional: [(&mut Option<String>, Patch<String>); 5] = [
+    let optional: [(&mut Option<String>, Patch<String>); 6] = [
         (&mut address.company, patch.company),
+        (&mut address.vat_id, patch.vat_id),
         (&mut address.line2, patch.line2),
         (&mut address.postal_code, patch.postal_code),
         (&mut address.region, patch.region),

@@ -14,6 +14,7 @@ fn address(name: &str) -> CreateAddress {
     CreateAddress {
         name: name.to_owned(),
         company: None,
+        vat_id: None,
         line1: "12 St James's Square".to_owned(),
         line2: None,
         city: "London".to_owned(),
