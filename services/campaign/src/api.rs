@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::records::{CampaignStatus, MoveReason, SegmentId};
 
 /// A page of campaigns, newest first.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ListCampaigns {
     /// Only those that stand so.
@@ -95,7 +95,7 @@ pub struct DeleteCampaign {
 operation! { DeleteCampaign => (), "campaign.delete", Delete "/api/campaigns/{id}", Permission("campaign:write"), 204, "Deletes a campaign that has never been ACTIVE." }
 
 /// A campaign's moves, oldest first.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ListHistory {
     /// Whose.
@@ -177,7 +177,7 @@ pub struct MoveView {
 }
 
 /// A page of segments, by name.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ListSegments {
     /// Items a page.

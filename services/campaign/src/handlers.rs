@@ -31,7 +31,7 @@ async fn store(cx: &Cx) -> Result<StoreFacts, Error> {
 
 impl Handle<ListCampaigns> for Campaigns {
     async fn handle(&self, _: &Cx, op: ListCampaigns) -> Result<Page<CampaignView>, Error> {
-        self.db.read(|tx| queries::list(tx, op)).await
+        self.db.read(|tx| queries::list(tx, op.clone())).await
     }
 }
 
@@ -89,7 +89,7 @@ async fn refuse_named(cx: &Cx, segment: Segment) -> Result<(), Error> {
 
 impl Handle<ListHistory> for Campaigns {
     async fn handle(&self, _: &Cx, op: ListHistory) -> Result<Page<MoveView>, Error> {
-        self.db.read(|tx| queries::history(tx, op)).await
+        self.db.read(|tx| queries::history(tx, op.clone())).await
     }
 }
 
@@ -102,7 +102,7 @@ impl Handle<MoveCampaign> for Campaigns {
 
 impl Handle<ListSegments> for Campaigns {
     async fn handle(&self, _: &Cx, op: ListSegments) -> Result<Page<SegmentView>, Error> {
-        self.db.read(|tx| queries::segments(tx, op)).await
+        self.db.read(|tx| queries::segments(tx, op.clone())).await
     }
 }
 

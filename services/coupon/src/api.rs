@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::records::{BatchId, BatchStatus, CouponStatus, RedemptionStatus};
 
 /// A page of coupons, by code; of a promotion, the single ones first and then batch by batch.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ListCoupons {
     /// Only keys to this promotion.
@@ -105,7 +105,7 @@ text_enum! {
 }
 
 /// A coupon's redemptions: the live ones, unless said otherwise; oldest first, of ALL the live ones first.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ListRedemptions {
     /// Whose.
@@ -149,7 +149,7 @@ pub struct CreateBatch {
 operation! { CreateBatch => BatchView, "coupon.bulk", Post "/api/coupons/bulk", Permission("coupon:write"), 202, "Makes many coupons.", keyed }
 
 /// Batches, newest first.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ListBatches {
     /// Only keys to this promotion.

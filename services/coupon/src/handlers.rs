@@ -89,7 +89,7 @@ impl Coupons {
 
 impl Handle<ListCoupons> for Coupons {
     async fn handle(&self, cx: &Cx, op: ListCoupons) -> Result<Page<CouponView>, Error> {
-        self.db.read(|tx| queries::list(tx, op, cx.now)).await
+        self.db.read(|tx| queries::list(tx, op.clone(), cx.now)).await
     }
 }
 
@@ -137,7 +137,7 @@ impl Handle<UpdateCoupon> for Coupons {
 
 impl Handle<ListRedemptions> for Coupons {
     async fn handle(&self, _: &Cx, op: ListRedemptions) -> Result<Page<RedemptionView>, Error> {
-        self.db.read(|tx| queries::redemptions(tx, op)).await
+        self.db.read(|tx| queries::redemptions(tx, op.clone())).await
     }
 }
 
@@ -197,7 +197,7 @@ fn pattern(op: &CreateBatch) -> Result<Pattern, FieldError> {
 
 impl Handle<ListBatches> for Coupons {
     async fn handle(&self, _: &Cx, op: ListBatches) -> Result<Page<BatchView>, Error> {
-        self.db.read(|tx| queries::batches(tx, op)).await
+        self.db.read(|tx| queries::batches(tx, op.clone())).await
     }
 }
 

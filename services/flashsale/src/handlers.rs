@@ -37,7 +37,7 @@ const READINGS: usize = 4;
 
 impl Handle<ListSales> for FlashSales {
     async fn handle(&self, cx: &Cx, op: ListSales) -> Result<Page<SaleView>, Error> {
-        let mut page = self.db.read(|tx| queries::list(tx, op)).await?;
+        let mut page = self.db.read(|tx| queries::list(tx, op.clone())).await?;
         name_items(cx, &mut page.items).await?;
         Ok(page)
     }
@@ -45,7 +45,7 @@ impl Handle<ListSales> for FlashSales {
 
 impl Handle<ListActiveSales> for FlashSales {
     async fn handle(&self, cx: &Cx, op: ListActiveSales) -> Result<Page<SaleView>, Error> {
-        let mut page = self.db.read(|tx| queries::active(tx, op, cx.now)).await?;
+        let mut page = self.db.read(|tx| queries::active(tx, op.clone(), cx.now)).await?;
         let ids: Vec<CampaignId> = page.items.iter().filter_map(|sale| sale.campaign_id).collect();
         let running = running(cx, ids).await?;
         page.items.retain(|sale| sale.campaign_id.is_none_or(|id| running.contains(&id)));

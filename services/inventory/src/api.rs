@@ -19,7 +19,7 @@ pub struct GetStock {
 operation! { GetStock => StockView, "inventory.get", Get "/api/inventory/{sku}", Permission("inventory:read"), 200, "One SKU's stock." }
 
 /// A page of stock, by SKU.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ListStock {
     /// Only those at or below their threshold, or only the others.
@@ -67,7 +67,7 @@ pub struct AdjustStock {
 operation! { AdjustStock => StockView, "inventory.adjust", Post "/api/inventory/{sku}/adjustments", Permission("inventory:write"), 201, "Moves stock in or out by hand.", keyed }
 
 /// A SKU's movements, newest first.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ListMovements {
     /// Which.

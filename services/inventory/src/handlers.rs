@@ -72,13 +72,13 @@ async fn variants(cx: &Cx, items: &[SkuQuantity]) -> Result<Vec<VariantQuantity>
 impl Handle<GetStock> for Inventory {
     async fn handle(&self, cx: &Cx, op: GetStock) -> Result<StockView, Error> {
         let of = variant(cx, &op.sku).await?;
-        self.db.read(|tx| queries::stock(tx, of)).await
+        self.db.read(|tx| queries::stock(tx, of.clone())).await
     }
 }
 
 impl Handle<ListStock> for Inventory {
     async fn handle(&self, cx: &Cx, op: ListStock) -> Result<Page<StockView>, Error> {
-        let mut page = self.db.read(|tx| queries::list(tx, op)).await?;
+        let mut page = self.db.read(|tx| queries::list(tx, op.clone())).await?;
         let skus = page.items.iter().map(|stock| stock.sku.clone()).collect();
         let found = cx.call(ResolveSkus { skus }).await?.variants;
         for (stock, of) in page.items.iter_mut().zip(found) {
@@ -91,7 +91,7 @@ impl Handle<ListStock> for Inventory {
 impl Handle<ListMovements> for Inventory {
     async fn handle(&self, cx: &Cx, op: ListMovements) -> Result<Page<MovementView>, Error> {
         let of = variant(cx, &op.sku).await?;
-        self.db.read(|tx| queries::movements(tx, of.variant_id, op)).await
+        self.db.read(|tx| queries::movements(tx, of.variant_id, op.clone())).await
     }
 }
 

@@ -20,7 +20,7 @@ use crate::{Notifications, queries, reject, rules};
 impl Handle<ListInbox> for Notifications {
     async fn handle(&self, cx: &Cx, op: ListInbox) -> Result<Page<Notification>, Error> {
         let user = caller(cx)?;
-        self.db.read(|tx| queries::inbox(tx, user, op)).await
+        self.db.read(|tx| queries::inbox(tx, user, op.clone())).await
     }
 }
 
@@ -76,7 +76,7 @@ impl Handle<PatchNotificationSettings> for Notifications {
 
 impl Handle<ListTemplates> for Notifications {
     async fn handle(&self, _: &Cx, op: ListTemplates) -> Result<Page<TemplateView>, Error> {
-        self.db.read(|tx| queries::all_templates(tx, op.limit, op.cursor)).await
+        self.db.read(|tx| queries::all_templates(tx, op.limit, op.cursor.clone())).await
     }
 }
 
@@ -127,7 +127,7 @@ impl Handle<PreviewTemplate> for Notifications {
 
 impl Handle<ListDeliveries> for Notifications {
     async fn handle(&self, _: &Cx, op: ListDeliveries) -> Result<Page<DeliveryView>, Error> {
-        self.db.read(|tx| queries::deliveries(tx, op)).await
+        self.db.read(|tx| queries::deliveries(tx, op.clone())).await
     }
 }
 

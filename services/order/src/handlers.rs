@@ -58,7 +58,7 @@ impl Handle<GetOrder> for Orders {
 
 impl Handle<ListOrders> for Orders {
     async fn handle(&self, cx: &Cx, op: ListOrders) -> Result<Page<OrderView>, Error> {
-        self.db.read(|tx| queries::list(tx, cx, op)).await
+        self.db.read(|tx| queries::list(tx, cx, op.clone())).await
     }
 }
 

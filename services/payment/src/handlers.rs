@@ -69,8 +69,8 @@ impl Handle<ListPayments> for Payments {
             return self.db.read(|tx| queries::page_of_order(tx, order_id)).await;
         }
         match cx.principal.user() {
-            _ if all => self.db.read(|tx| queries::all(tx, op.limit, op.cursor)).await,
-            Some(user) => self.db.read(|tx| queries::of_user(tx, user, op.limit, op.cursor)).await,
+            _ if all => self.db.read(|tx| queries::all(tx, op.limit, op.cursor.clone())).await,
+            Some(user) => self.db.read(|tx| queries::of_user(tx, user, op.limit, op.cursor.clone())).await,
             None => Err(Error::field("?orderId", "name the order whose token you send")),
         }
     }
@@ -80,7 +80,7 @@ impl Handle<GetPayment> for Payments {
     async fn handle(&self, cx: &Cx, op: GetPayment) -> Result<PaymentView, Error> {
         let payment = self.db.read(|tx| queries::payment(tx, op.id)).await?;
         self.authorise(cx, &payment, "payment:read").await?;
-        Ok(self.db.read(|tx| queries::view(tx, payment)).await?)
+        Ok(self.db.read(|tx| queries::view(tx, payment.clone())).await?)
     }
 }
 
@@ -96,7 +96,7 @@ impl Handle<ConfirmPayment> for Payments {
         let payment = self.db.read(|tx| queries::payment(tx, op.id)).await?;
         self.authorise(cx, &payment, "payment:write").await?;
         if payment.status == PaymentStatus::Captured {
-            return Ok(self.db.read(|tx| queries::view(tx, payment)).await?);
+            return Ok(self.db.read(|tx| queries::view(tx, payment.clone())).await?);
         }
         payment.check_confirm()?;
         self.check_pretended(payment.provider)?;
@@ -140,7 +140,7 @@ impl Handle<VoidPayment> for Payments {
         }
         let now = self.db.read(|tx| queries::payment(tx, op.id)).await?;
         if now.check_void().is_ok() {
-            let mut view = self.db.read(|tx| queries::view(tx, now)).await?;
+            let mut view = self.db.read(|tx| queries::view(tx, now.clone())).await?;
             view.waiting = true;
             return Ok(view);
         }
@@ -162,7 +162,7 @@ impl Handle<CreateRefund> for Payments {
         let refund = self.open_refund(cx, op).await?;
         let Some(reference) = self.ask_refund(cx, refund).await? else {
             let payment = self.put_off(cx, refund).await?.payment;
-            let mut view = self.db.read(|tx| queries::view(tx, payment)).await?;
+            let mut view = self.db.read(|tx| queries::view(tx, payment.clone())).await?;
             view.waiting = true;
             return Ok(view);
         };

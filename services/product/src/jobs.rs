@@ -44,8 +44,13 @@ impl Products {
         let indexed = self.index.epoch();
         let (mut next, mut damaged) = (Some(ProductId(1)), Warnings::default());
         while let Some(first) = next {
-            let batch = |tx: &Tx<'_>| tx.scan::<Product>().from(first).readable(REBUILT_AT_ONCE, &mut damaged);
-            let products = self.db.read(batch).await?;
+            let batch = |tx: &Tx<'_>| {
+                let mut damaged = damaged.clone();
+                let products = tx.scan::<Product>().from(first).readable(REBUILT_AT_ONCE, &mut damaged)?;
+                Ok::<_, StoreError>((products, damaged))
+            };
+            let products: Vec<Product>;
+            (products, damaged) = self.db.read(batch).await?;
             next = products.get(REBUILT_AT_ONCE - 1).map(|last| ProductId(last.id.0 + 1));
             self.shelves.write().extend(&products);
             let fresh: Vec<Product> = products.into_iter().filter(|product| product.epoch > indexed).collect();

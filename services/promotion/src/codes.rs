@@ -62,7 +62,7 @@ impl Promotions {
 impl Handle<PromotionCodesTaken> for Promotions {
     async fn handle(&self, _: &Cx, op: PromotionCodesTaken) -> Result<TakenCodes, Error> {
         bound(op.codes.len(), "/codes")?;
-        Ok(TakenCodes { taken: self.db.read(|tx| queries::taken(tx, op.codes)).await? })
+        Ok(TakenCodes { taken: self.db.read(|tx| queries::taken(tx, op.codes.clone())).await? })
     }
 }
 

@@ -40,7 +40,7 @@ async fn desk(cx: &Cx) -> Result<Desk, Error> {
 impl Handle<ListPromotions> for Promotions {
     async fn handle(&self, cx: &Cx, op: ListPromotions) -> Result<Page<PromotionView>, Error> {
         let currency = currency(cx).await?;
-        self.db.read(|tx| queries::list(tx, op, currency)).await
+        self.db.read(|tx| queries::list(tx, op.clone(), currency)).await
     }
 }
 
@@ -53,7 +53,7 @@ impl Handle<GetPromotion> for Promotions {
 
 impl Handle<ListUsage> for Promotions {
     async fn handle(&self, _: &Cx, op: ListUsage) -> Result<Page<UsageView>, Error> {
-        self.db.read(|tx| queries::usage(tx, op)).await
+        self.db.read(|tx| queries::usage(tx, op.clone())).await
     }
 }
 

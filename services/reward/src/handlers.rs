@@ -100,7 +100,7 @@ impl Handle<ListTransactions> for Rewards {
     async fn handle(&self, cx: &Cx, op: ListTransactions) -> Result<Page<TransactionView>, Error> {
         may_read(cx, op.id)?;
         self.check_user(cx, op.id).await?;
-        self.db.read(|tx| queries::transactions(tx, op)).await
+        self.db.read(|tx| queries::transactions(tx, op.clone())).await
     }
 }
 
@@ -108,7 +108,7 @@ impl Handle<ListUserAchievements> for Rewards {
     async fn handle(&self, cx: &Cx, op: ListUserAchievements) -> Result<Page<UserAchievementView>, Error> {
         may_read(cx, op.id)?;
         self.check_user(cx, op.id).await?;
-        self.db.read(|tx| queries::user_achievements(tx, op)).await
+        self.db.read(|tx| queries::user_achievements(tx, op.clone())).await
     }
 }
 
@@ -116,7 +116,7 @@ impl Handle<ListRedemptions> for Rewards {
     async fn handle(&self, cx: &Cx, op: ListRedemptions) -> Result<Page<RedemptionView>, Error> {
         may_read(cx, op.id)?;
         self.check_user(cx, op.id).await?;
-        self.db.read(|tx| queries::redemptions(tx, op)).await
+        self.db.read(|tx| queries::redemptions(tx, op.clone())).await
     }
 }
 
@@ -173,7 +173,7 @@ impl Rewards {
 
 impl Handle<ListAchievements> for Rewards {
     async fn handle(&self, _: &Cx, op: ListAchievements) -> Result<Page<AchievementView>, Error> {
-        self.db.read(|tx| queries::achievements(tx, op)).await
+        self.db.read(|tx| queries::achievements(tx, op.clone())).await
     }
 }
 
@@ -211,7 +211,7 @@ impl Handle<DeleteAchievement> for Rewards {
 
 impl Handle<ListOffers> for Rewards {
     async fn handle(&self, _: &Cx, op: ListOffers) -> Result<Page<OfferView>, Error> {
-        self.db.read(|tx| queries::offers(tx, op)).await
+        self.db.read(|tx| queries::offers(tx, op.clone())).await
     }
 }
 

@@ -19,6 +19,7 @@ const ROWS: usize = 6_000;
 const LEVELS: [Level; 3] = [Level::Month, Level::Day, Level::Hour];
 
 /// A part of the work on several periods.
+#[derive(Clone)]
 enum Task {
     Plan(usize),
     Read(usize, Piece, Option<Mark>),
@@ -32,8 +33,12 @@ impl Analytics {
         let generation = self.promox.read(generations::current).await?;
         let Some(generation) = generation.map(|row| row.id) else { return Ok(sums) };
         while !tasks.is_empty() {
-            let read = |tx: &Tx<'_>| work(tx, generation, periods, &mut tasks, &mut sums);
-            self.promox.read(read).await?;
+            let read = |tx: &Tx<'_>| {
+                let (mut tasks, mut sums) = (tasks.clone(), sums.clone());
+                work(tx, generation, periods, &mut tasks, &mut sums)?;
+                Ok::<_, StoreError>((tasks, sums))
+            };
+            (tasks, sums) = self.promox.read(read).await?;
             if !tasks.is_empty() {
                 tokio::task::yield_now().await;
             }

@@ -16,12 +16,18 @@ use crate::rules::rfm::Buyer;
 impl Analytics {
     /// Every known customer who bought in a period, by number.
     pub(crate) async fn buyers(&self, period: Period) -> Result<Vec<Buyer>, Error> {
-        let mut buyers = HashMap::<i64, (i64, Amount, Timestamp)>::new();
+        let mut buyers = Bought::new();
         let generation = self.promox.read(generations::current).await?;
         let mut next = generation.map(|row| (row.id, Mark::at(period.from)));
         while let Some((generation, from)) = next {
-            let read = |tx: &Tx<'_>| take(tx, generation, from, period.to, &mut buyers);
-            next = self.promox.read(read).await?.map(|mark| (generation, mark));
+            let (some, mark) = self.promox.read(|tx| take(tx, generation, from, period.to)).await?;
+            for (buyer, (count, amount, at)) in some {
+                let (orders, revenue, latest) = buyers.entry(buyer).or_insert((0, Amount::ZERO, at));
+                *orders += count;
+                *revenue += amount;
+                *latest = at;
+            }
+            next = mark.map(|mark| (generation, mark));
             tokio::task::yield_now().await;
         }
         let buyer = |(number, (orders, revenue, last))| Buyer { number, orders, revenue, last };
@@ -42,15 +48,12 @@ impl Analytics {
     }
 }
 
-/// Takes entries in from a mark on; where to go on.
-fn take(
-    tx: &Tx<'_>,
-    generation: u32,
-    from: Mark,
-    to: Timestamp,
-    buyers: &mut HashMap<i64, (i64, Amount, Timestamp)>,
-) -> Result<Option<Mark>, StoreError> {
-    let (mut count, mut mark) = (0, None);
+/// Orders, revenue and time of the last order, by customer.
+type Bought = HashMap<i64, (i64, Amount, Timestamp)>;
+
+/// What customers bought by the entries from a mark on, and where to go on.
+fn take(tx: &Tx<'_>, generation: u32, from: Mark, to: Timestamp) -> Result<(Bought, Option<Mark>), StoreError> {
+    let (mut buyers, mut count, mut mark) = (Bought::new(), 0, None);
     for entry in from.entries(tx, generation, to).rows().take(ENTRIES) {
         let entry = entry?;
         count += 1;
@@ -61,5 +64,5 @@ fn take(
         *revenue += entry.measures.revenue;
         *latest = entry.at;
     }
-    Ok(mark.filter(|_| count == ENTRIES))
+    Ok((buyers, mark.filter(|_| count == ENTRIES)))
 }

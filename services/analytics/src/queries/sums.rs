@@ -25,7 +25,7 @@ pub(crate) struct Wanted {
 }
 
 /// The sums of a period.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Sums {
     wanted: Wanted,
     pub(crate) measures: Measures,

@@ -14,7 +14,7 @@ pub use crate::records::PromotionStatus;
 use crate::rules::{Action, Limits, Promotion, Stacking, Stage};
 
 /// Lists promotions, newest first.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ListPromotions {
     /// Only these.
@@ -145,7 +145,7 @@ pub struct DeletePromotion {
 operation! { DeletePromotion => (), "promotion.delete", Delete "/api/promotions/{id}", Permission("promotion:write"), 204, "Removes or archives a promotion." }
 
 /// Lists the uses of a promotion by confirmed orders, newest order first.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 pub struct ListUsage {
     /// Of which promotion.
     pub id: PromotionId,

@@ -92,20 +92,22 @@ impl Handle<ExportMe> for Users {
         let read = |tx: &Tx<'_>| {
             let actor = format!("user:{user_id}");
             let entries = tx.scan_by::<AuditByActor>().prefix(actor.as_str()).backward().collect(EXPORTED_ENTRIES)?;
-            Ok::<_, Error>(PersonalExport {
-                exported_at: cx.now,
-                account: queries::user_view(tx, queries::user(tx, user_id)?)?,
-                addresses: book(tx, user_id)?,
-                sessions: queries::sessions(tx, user_id)?,
-                audit: entries.into_iter().map(queries::audit_view).collect(),
-                orders: orders.0,
-                payments: payments.0,
-                cart: cart.0,
-                notifications: notifications.0,
-                rewards: rewards.0,
-            })
+            let account = queries::user_view(tx, queries::user(tx, user_id)?)?;
+            Ok::<_, Error>((account, book(tx, user_id)?, queries::sessions(tx, user_id)?, entries))
         };
-        self.db.read(read).await
+        let (account, addresses, sessions, entries) = self.db.read(read).await?;
+        Ok(PersonalExport {
+            exported_at: cx.now,
+            account,
+            addresses,
+            sessions,
+            audit: entries.into_iter().map(queries::audit_view).collect(),
+            orders: orders.0,
+            payments: payments.0,
+            cart: cart.0,
+            notifications: notifications.0,
+            rewards: rewards.0,
+        })
     }
 }
 
@@ -128,7 +130,7 @@ fn book(tx: &Tx<'_>, user: UserId) -> Result<Vec<AddressView>, Error> {
 impl Handle<ListAddresses> for Users {
     async fn handle(&self, cx: &Cx, op: ListAddresses) -> Result<Page<AddressView>, Error> {
         let (id, _) = login_of(cx)?;
-        let page = self.db.read(|tx| tx.scan::<Address>().prefix(id).page(op.limit, op.cursor)).await?;
+        let page = self.db.read(|tx| tx.scan::<Address>().prefix(id).page(op.limit, op.cursor.clone())).await?;
         Ok(page.map(queries::address_view))
     }
 }
@@ -162,7 +164,7 @@ impl Users {
     pub(crate) async fn own_view(&self, user: User) -> Result<UserView, Error> {
         let (id, every) = (user.id, self.every_permission());
         let read = |tx: &Tx<'_>| {
-            let view = queries::user_view(tx, user)?;
+            let view = queries::user_view(tx, user.clone())?;
             let allowed = queries::allowed_by_all(tx, &queries::roles_of(tx, id)?, &every)?;
             Ok::<_, Error>(UserView { permissions: Some(allowed.into_iter().collect()), ..view })
         };

@@ -12,7 +12,7 @@ use crate::{Users, queries};
 
 impl Handle<ListUsers> for Users {
     async fn handle(&self, _: &Cx, op: ListUsers) -> Result<Page<UserView>, Error> {
-        self.db.read(|tx| queries::users(tx, op)).await
+        self.db.read(|tx| queries::users(tx, op.clone())).await
     }
 }
 
@@ -36,7 +36,7 @@ impl Handle<UpdateUser> for Users {
 impl Handle<ListRoles> for Users {
     async fn handle(&self, _: &Cx, op: ListRoles) -> Result<Page<RoleView>, Error> {
         let every = self.every_permission();
-        self.db.read(|tx| queries::roles(tx, op.limit, op.cursor, &every)).await
+        self.db.read(|tx| queries::roles(tx, op.limit, op.cursor.clone(), &every)).await
     }
 }
 
