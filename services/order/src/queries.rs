@@ -83,8 +83,10 @@ pub(crate) fn view_of_rows(order: Order, items: Vec<OrderItem>) -> OrderView {
 }
 
 fn parts(tx: &Tx<'_>, id: OrderId) -> Result<(Vec<FulfilmentView>, Vec<ReturnView>), StoreError> {
-    let fulfilments = tx.scan_by::<FulfilmentByOrder>().prefix(id).collect(MOST_SHOWN)?;
-    let returns = tx.scan_by::<ReturnByOrder>().prefix(id).collect(MOST_SHOWN)?;
+    let mut fulfilments = tx.scan_by::<FulfilmentByOrder>().prefix(id).collect(MOST_SHOWN)?;
+    fulfilments.sort_by_key(|row| (row.shipped_at, row.id));
+    let mut returns = tx.scan_by::<ReturnByOrder>().prefix(id).collect(MOST_SHOWN)?;
+    returns.sort_by_key(|row| (row.created_at, row.id));
     Ok((fulfilments.into_iter().map(fulfilment_view).collect(), returns.into_iter().map(return_view).collect()))
 }
 
@@ -240,7 +242,8 @@ pub(crate) fn look_up(tx: &Tx<'_>, number: &str, email: &Email) -> Result<OrderV
 pub(crate) fn describe(tx: &Tx<'_>, id: OrderId) -> Result<OrderDescription, Error> {
     let order = tx.get::<Order>(&id)?.ok_or_else(|| Error::not_found("order"))?;
     let lines = items(tx, id)?.into_iter().filter_map(priced_line).collect();
-    let parcel = tx.scan_by::<FulfilmentByOrder>().prefix(id).backward().first()?;
+    let parcels = tx.scan_by::<FulfilmentByOrder>().prefix(id).collect(MOST_SHOWN)?;
+    let parcel = parcels.into_iter().max_by_key(|row| (row.shipped_at, row.id));
     let totals = totals(&order);
     Ok(OrderDescription {
         id: order.id,

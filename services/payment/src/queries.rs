@@ -65,7 +65,7 @@ pub(crate) fn view(tx: &Tx<'_>, payment: Payment) -> Result<PaymentView, StoreEr
 /// A payment's refunds, oldest first.
 pub(crate) fn refunds(tx: &Tx<'_>, id: PaymentId) -> Result<Vec<Refund>, StoreError> {
     let mut refunds = tx.scan_by::<RefundByReference>().prefix(id).collect(ALL_REFUNDS)?;
-    refunds.sort_by_key(|refund| refund.id);
+    refunds.sort_by_key(|refund| (refund.created_at, refund.id));
     Ok(refunds)
 }
 
