@@ -62,7 +62,7 @@ impl Audit for Analytics {
 /// What the events that were not followed yet speak of is on its way.
 fn note_open(tx: &Tx<'_>, report: &mut Report, current: Option<&Generation>) -> Result<(), StoreError> {
     let place = current.map_or(0, |row| row.shop_position);
-    let log = tx.scan::<Event>().prefix(Database::Ecommerce.number()).from(place.saturating_add(1));
+    let log = tx.scan::<Event>().prefix(Event::log_of(Database::Ecommerce)).from(place.saturating_add(1));
     for event in log.rows() {
         match news(&event?)? {
             Some(News::Order(order)) => {

@@ -22,7 +22,7 @@ impl Email {
 
     /// Lower case, for comparing: one mailbox, one form. Dots and plus tags are kept, they mean different boxes at most hosts.
     pub fn normal(&self) -> String {
-        nfc(&self.0.to_lowercase()).into_owned()
+        normal_form(&self.0)
     }
 
     /// The normal form without a plus tag: `ada@example.com` for `Ada+shop@Example.com`. Where a host delivers all tags to
@@ -34,6 +34,11 @@ impl Email {
             _ => normal,
         }
     }
+}
+
+/// The text of an address in its normal form.
+pub(crate) fn normal_form(text: &str) -> String {
+    nfc(&text.to_lowercase()).into_owned()
 }
 
 impl FromStr for Email {

@@ -28,8 +28,8 @@ pub trait Column: Sized {
     const TYPE: ColumnType;
     /// Whether it may be null.
     const NULLABLE: bool = false;
-    /// Whether keys hold a folded form of it, from which the value itself cannot be read back.
-    const FOLDED: bool = false;
+    /// The form of its text that keys hold, when that is another one: the value cannot be read back from it.
+    const FOLD: Option<fn(&str) -> String> = None;
 
     /// Appends it.
     fn put(&self, out: &mut Vec<u8>);
@@ -75,12 +75,12 @@ fn take_varint(input: &mut &[u8]) -> Option<u64> {
     None
 }
 
-fn put_bytes(bytes: &[u8], out: &mut Vec<u8>) {
+pub(crate) fn put_bytes(bytes: &[u8], out: &mut Vec<u8>) {
     put_varint(bytes.len() as u64, out);
     out.extend_from_slice(bytes);
 }
 
-fn take_bytes<'a>(input: &mut &'a [u8]) -> Option<&'a [u8]> {
+pub(crate) fn take_bytes<'a>(input: &mut &'a [u8]) -> Option<&'a [u8]> {
     let length = usize::try_from(take_varint(input)?).ok()?;
     let (bytes, rest) = input.split_at_checked(length)?;
     *input = rest;
@@ -239,10 +239,10 @@ impl Column for Amount {
 
 /// Columns that are text with a form of their own.
 macro_rules! text_column {
-    ($($type:ty, $text:expr, $key:expr, $folded:literal);+ $(;)?) => {$(
+    ($($type:ty, $text:expr, $key:expr, $fold:expr);+ $(;)?) => {$(
         impl Column for $type {
             const TYPE: ColumnType = ColumnType::Text;
-            const FOLDED: bool = $folded;
+            const FOLD: Option<fn(&str) -> String> = $fold;
             fn put(&self, out: &mut Vec<u8>) {
                 put_bytes($text(self).as_bytes(), out);
             }
@@ -258,15 +258,15 @@ macro_rules! text_column {
     )+};
 }
 text_column! {
-    Sku, Sku::as_str, Sku::fold, true;
-    Email, Email::as_str, Email::normal, true;
-    Currency, |currency: &Currency| currency.code(), |currency: &Currency| currency.code(), false;
+    Sku, Sku::as_str, Sku::fold, Some(crate::text::fold_sku);
+    Email, Email::as_str, Email::normal, Some(crate::email::normal_form);
+    Currency, |currency: &Currency| currency.code(), |currency: &Currency| currency.code(), None;
 }
 
 impl<T: Column> Column for Option<T> {
     const TYPE: ColumnType = T::TYPE;
     const NULLABLE: bool = true;
-    const FOLDED: bool = T::FOLDED;
+    const FOLD: Option<fn(&str) -> String> = T::FOLD;
     fn put(&self, out: &mut Vec<u8>) {
         self.is_some().put(out);
         if let Some(value) = self {

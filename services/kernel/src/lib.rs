@@ -31,6 +31,7 @@ mod strict;
 mod text;
 mod text_enum;
 mod time;
+pub mod value;
 
 pub use bind::{Request, bind_json};
 pub use body::{Body, BodyReader, BodySender};

@@ -51,8 +51,13 @@ impl Sku {
 
     /// The form that keys use: two SKUs are one when their folds are equal.
     pub fn fold(&self) -> String {
-        self.0.to_lowercase()
+        fold_sku(&self.0)
     }
+}
+
+/// The text of a SKU in the form that keys use.
+pub(crate) fn fold_sku(text: &str) -> String {
+    text.to_lowercase()
 }
 
 impl FromStr for Sku {

@@ -18,6 +18,10 @@ const SECOND: i64 = 1_000_000;
 impl Timestamp {
     /// The start of 1970.
     pub const EPOCH: Self = Self(0);
+    /// The start of year 1: the earliest time that a row can hold.
+    pub const EARLIEST: Self = Self(-62_135_596_800_000_000);
+    /// The last microsecond of year 9999: the latest time that a row can hold.
+    pub const LATEST: Self = Self(253_402_300_799_999_999);
 
     /// From whole seconds since 1970.
     pub const fn from_seconds(seconds: i64) -> Self {

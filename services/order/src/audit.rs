@@ -221,7 +221,7 @@ fn state_money(order: &Order, returns: &[Return], report: &mut Report) {
 /// What payments told and orders have not heard yet.
 fn open_unheard(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
     let place = tx.consumer_place(ORDER_NEWS)?;
-    for event in tx.scan::<Event>().prefix(Database::Ecommerce.number()).from(place + 1).rows() {
+    for event in tx.scan::<Event>().prefix(Event::log_of(Database::Ecommerce)).from(place + 1).rows() {
         let event = event?;
         let order_id = if event.is::<PaymentCaptured>() {
             event.fact::<PaymentCaptured>()?.order_id

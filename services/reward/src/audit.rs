@@ -255,7 +255,7 @@ fn check_orders(tx: &Tx<'_>, report: &mut Report, mut ledger: BTreeMap<OrderId, 
 /// Orders that were confirmed and that this service has not followed yet earn in a moment.
 fn open_unfollowed(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
     let place = tx.consumer_place(FOLLOW_SHOP)?;
-    for event in tx.scan::<Event>().prefix(Database::Ecommerce.number()).from(place + 1).rows() {
+    for event in tx.scan::<Event>().prefix(Event::log_of(Database::Ecommerce)).from(place + 1).rows() {
         let event = event?;
         if event.is::<OrderConfirmed>() {
             let OrderConfirmed(OrderFact { order_id, .. }) = event.fact()?;

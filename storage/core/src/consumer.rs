@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use promox_kernel::{Clock, Cx, Error, Node, Timestamp};
 
+use crate::event::PARTITION;
 use crate::system::{DeadLetter, Place};
 use crate::{Database, Db, Event, Lane, StoreError, Tx};
 
@@ -170,13 +171,13 @@ impl ConsumerLoop {
 impl Tx<'_> {
     /// How far a consumer of this database has come.
     pub fn consumer_place(&self, consumer: &str) -> Result<i64, StoreError> {
-        let place = self.get::<Place>(&(self.database().number(), consumer.to_owned()))?;
+        let place = self.get::<Place>(&(self.database().number(), consumer.to_owned(), PARTITION))?;
         Ok(place.map_or(0, |place| place.position))
     }
 
     fn move_place(&mut self, consumer: &str, source: Database, position: i64) -> Result<(), StoreError> {
         let (database, source) = (self.database().number(), Some(source.number()));
-        self.put(&Place { database, consumer: consumer.to_owned(), position, source })
+        self.put(&Place { database, consumer: consumer.to_owned(), partition: PARTITION, position, source })
     }
 }
 

@@ -32,14 +32,14 @@ impl Db {
         self.database
     }
 
-    /// Reads one consistent state, inline. What it reads is durable.
-    #[allow(clippy::unused_async, reason = "a remote engine reads over the network")]
+    /// Reads one consistent state, inline. What it reads is durable. The closure may run again: a remote engine gets what it
+    /// ran into that is not at hand, so that it never waits within a closure.
     pub async fn read<T, E, F>(&self, work: F) -> Result<T, E>
     where
-        F: FnOnce(&Tx<'_>) -> Result<T, E>,
+        E: From<StoreError>,
+        F: Fn(&Tx<'_>) -> Result<T, E>,
     {
-        let snapshot = self.engine.snapshot();
-        work(&Tx::reading(&*snapshot, self.database))
+        read_from(self.engine.snapshot(), self.database, work).await
     }
 
     /// Runs a transaction and answers when it is durable. The closure may run again, so it acts only through `tx`;
@@ -105,6 +105,22 @@ impl Db {
     /// The time of the newest commit.
     pub fn last_commit(&self) -> Timestamp {
         self.engine.last_commit()
+    }
+}
+
+/// Runs a closure on a state until all that it reads is at hand.
+pub(crate) async fn read_from<T, E, F>(mut state: Box<dyn Reader>, database: Database, work: F) -> Result<T, E>
+where
+    E: From<StoreError>,
+    F: Fn(&Tx<'_>) -> Result<T, E>,
+{
+    loop {
+        let (result, wants) = {
+            let tx = Tx::reading(&*state, database);
+            (work(&tx), tx.wants())
+        };
+        let Some(wants) = wants else { return result };
+        state = state.fetch(wants).await?;
     }
 }
 

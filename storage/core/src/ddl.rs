@@ -34,7 +34,7 @@ impl Schema {
 impl ColumnDef {
     /// The column that keys and indexes use: for a folded column the one beside it that holds the folded form.
     pub fn key_name(&self) -> String {
-        if self.folded { format!("{}_folded", self.name) } else { self.name.to_owned() }
+        if self.fold.is_some() { format!("{}_folded", self.name) } else { self.name.to_owned() }
     }
 }
 
@@ -42,7 +42,7 @@ fn table_ddl(table: &TableDef, text: &mut String) -> fmt::Result {
     writeln!(text, "create table {} ( -- {}", quoted(table.name), table.space.0)?;
     for column in table.columns {
         writeln!(text, "    {},", column_ddl(column.name, column))?;
-        if column.folded && table.is_key_column(column.name) {
+        if column.fold.is_some() && table.is_key_column(column.name) {
             writeln!(text, "    {},", column_ddl(&column.key_name(), column))?;
         }
     }

@@ -1,56 +1,16 @@
 //! The contract between transactions and engines: an engine reads, runs work in order, and applies one batch at the end.
 
 use std::fmt;
+use std::pin::Pin;
 
 use bytes::Bytes;
 use promox_kernel::Timestamp;
 
-use crate::{Database, NewEvent, Report, Stamp, StoreError, Tx};
+use crate::{Database, KeyRange, NewEvent, Reads, Report, Stamp, StoreError, Tx, Version, Wants};
 
 /// The number of a table or an index: its keys lie together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Space(pub u16);
-
-/// Keys of one space: from `start`, up to but not including `end`, which is open when `None`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KeyRange {
-    /// The space.
-    pub space: Space,
-    /// The first key.
-    pub start: Vec<u8>,
-    /// The first key after the range.
-    pub end: Option<Vec<u8>>,
-}
-
-impl KeyRange {
-    /// Every key of a space.
-    pub fn all(space: Space) -> Self {
-        Self { space, start: Vec::new(), end: None }
-    }
-
-    /// Every key that begins with `prefix`.
-    pub fn prefix(space: Space, prefix: Vec<u8>) -> Self {
-        let end = next_prefix(&prefix);
-        Self { space, start: prefix, end }
-    }
-
-    /// Whether no key can be in it.
-    pub fn is_empty(&self) -> bool {
-        self.end.as_ref().is_some_and(|end| *end <= self.start)
-    }
-}
-
-/// The first key after all that begin with `prefix`.
-fn next_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
-    let mut next = prefix.to_vec();
-    while let Some(last) = next.pop() {
-        if last < u8::MAX {
-            next.push(last + 1);
-            return Some(next);
-        }
-    }
-    None
-}
 
 /// The order of a scan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +24,10 @@ pub enum Direction {
 /// A key without its space, and its value.
 pub type Item = (Vec<u8>, Bytes);
 
-/// One consistent state of the store.
+/// One consistent state of the store, as far as it is at hand.
+///
+/// A reader never waits. What a remote engine has not fetched yet is [`StoreError::Unfetched`]: the engine fetches what the
+/// transaction ran into ([`Tx::wants`]), and the closure runs again.
 pub trait Reader: Send {
     /// The value of a key.
     fn get(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>, StoreError>;
@@ -80,7 +43,23 @@ pub trait Reader: Send {
         range: &KeyRange,
         direction: Direction,
     ) -> Box<dyn Iterator<Item = Result<Item, StoreError>> + 'a>;
+
+    /// The version of a key that is there, on an engine that checks at the commit what a transaction read.
+    fn version(&self, space: Space, key: &[u8]) -> Option<Version> {
+        let _ = (space, key);
+        None
+    }
+
+    /// This state, or a newer one that is durable, in which `wants` is at hand beside what was before. A reader that has
+    /// everything at hand is never asked.
+    fn fetch(self: Box<Self>, wants: Wants) -> Fetching {
+        drop(wants);
+        Box::pin(std::future::ready(Err(StoreError::Unfetched)))
+    }
 }
+
+/// A state that is being fetched.
+pub type Fetching = Pin<Box<dyn Future<Output = Result<Box<dyn Reader>, StoreError>> + Send>>;
 
 /// One change: a value, or `None` for gone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,6 +72,17 @@ pub struct Write {
     pub value: Option<Bytes>,
 }
 
+/// A key that must be free when the transaction commits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// The table or the unique index.
+    pub space: Space,
+    /// The key.
+    pub key: Vec<u8>,
+    /// Its name, for [`StoreError::Duplicate`].
+    pub name: &'static str,
+}
+
 /// What a transaction changes, in key order, and the events it tells.
 #[derive(Debug, Default)]
 pub struct Batch {
@@ -100,6 +90,12 @@ pub struct Batch {
     pub writes: Vec<Write>,
     /// Events, in the order they were told; the engine gives them their positions.
     pub events: Vec<NewEvent>,
+    /// How many ids of which tables it has given out.
+    pub ids: Vec<(Space, i64)>,
+    /// Keys that the write itself checks, if the engine asked for that ([`Tx::claiming`]).
+    pub claims: Vec<Claim>,
+    /// What was read, if the engine asked for that ([`Tx::logging`]).
+    pub reads: Reads,
 }
 
 /// Who goes first: bulk work gets at most a quarter of a group.
@@ -146,7 +142,7 @@ pub trait Engine: Send + Sync + 'static {
     /// Queues work. It is always answered: with its result once that is durable, or with an error.
     fn submit(&self, order: WorkOrder);
 
-    /// The newest durable state. Cheap; do not keep it long.
+    /// The newest durable state, as far as it is at hand. Cheap; do not keep it long.
     fn snapshot(&self) -> Box<dyn Reader>;
 
     /// A state that may be held for minutes (backup, export, verify): at most two at a time, else [`StoreError::Busy`].
@@ -162,17 +158,5 @@ pub trait Engine: Send + Sync + 'static {
     fn audit(&self, report: &mut Report) -> Result<(), StoreError> {
         let _ = report;
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_prefix_ends_where_the_next_one_begins() {
-        assert_eq!(KeyRange::prefix(Space(1), vec![1, 0xFF]).end, Some(vec![2]));
-        assert_eq!(KeyRange::prefix(Space(1), vec![0xFF, 0xFF]).end, None);
-        assert_eq!(KeyRange::prefix(Space(1), Vec::new()).end, None);
     }
 }

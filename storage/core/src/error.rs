@@ -29,6 +29,19 @@ pub enum StoreError {
         /// Which limit.
         limit: &'static str,
     },
+    /// A value that not every engine takes.
+    Unstorable {
+        /// The table and the column.
+        column: String,
+        /// What is in it.
+        what: &'static str,
+    },
+    /// Others changed what the transaction read, again and again: it has done nothing and may be run again.
+    Conflict,
+    /// The connection was lost during the commit: whether the transaction was committed is not known.
+    Unknown,
+    /// What is read is not at hand. An engine gets it and runs the closure again, so that nobody else sees this error.
+    Unfetched,
     /// The queue is full or the work waited too long: it has not run.
     Busy,
     /// The disk is full: reads go on.
@@ -45,6 +58,10 @@ impl fmt::Display for StoreError {
             Self::Duplicate { index } => write!(f, "there is already a row with this value in {index}"),
             Self::Damaged { place } | Self::DamagedRow { place, .. } => write!(f, "damaged data: {place}"),
             Self::TooLarge { limit } => write!(f, "the transaction is over the limit: {limit}"),
+            Self::Unstorable { column, what } => write!(f, "{column} holds {what}, which cannot be stored"),
+            Self::Conflict => f.write_str("others kept changing what the transaction read"),
+            Self::Unknown => f.write_str("it is not known whether the transaction was committed"),
+            Self::Unfetched => f.write_str("what is read is not at hand"),
             Self::Busy => f.write_str("the store is busy"),
             Self::Full => f.write_str("the disk is full"),
             Self::Stopped => f.write_str("the store has stopped after a failed write"),
@@ -59,6 +76,17 @@ impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Busy => Self::unavailable("BUSY", "The store is busy; try again.", 1),
+            StoreError::Conflict => {
+                Self::unavailable("CONFLICTING_CHANGES", "Others are changing the same data; try again.", 1)
+            }
+            StoreError::Unknown => Self::unavailable(
+                "OUTCOME_UNKNOWN",
+                "It is not known whether this was done. Look, or repeat the request with the same Idempotency-Key.",
+                3,
+            ),
+            StoreError::Unstorable { column, what } => {
+                Self::new(Kind::Schema, "INVALID_VALUE", format!("{column} holds {what}, which cannot be stored."))
+            }
             StoreError::Full => Self::new(Kind::Full, "DISK_FULL", "The disk is full; reading goes on."),
             StoreError::Stopped => Self::unavailable("STOPPED", "The store is restarting.", 3),
             StoreError::Duplicate { index } => Self::conflict("DUPLICATE", format!("This value is taken ({index}).")),

@@ -2,7 +2,7 @@
 
 use promox_kernel::{Fact, Timestamp};
 
-use crate::{Stamp, StoreError, record};
+use crate::{Database, Stamp, StoreError, record};
 
 /// An event told in a transaction that has not been committed yet.
 #[derive(Clone, Debug)]
@@ -23,9 +23,12 @@ pub struct NewEvent {
     pub kept_days: Option<u32>,
 }
 
+/// The partition of every event.
+pub(crate) const PARTITION: u32 = 0;
+
 record! {
-    /// An event as it stands in the outbox. `position` is dense and in commit order.
-    pub struct Event in Ecommerce.outbox = 4, key(database: u32, position: i64) {
+    /// An event as it stands in the outbox. `position` is dense within a partition, and in the order of commits.
+    pub struct Event in Ecommerce.outbox = 4, key(database: u32, partition: u32, position: i64) {
         /// `"ORDER_CONFIRMED"`.
         kind: String,
         /// The version of its data.
@@ -47,6 +50,11 @@ record! {
 }
 
 impl Event {
+    /// The log of a database, by which its events' keys begin. Each has one partition so far.
+    pub const fn log_of(database: Database) -> (u32, u32) {
+        (database.number(), PARTITION)
+    }
+
     /// Whether it is of the type that `F` says.
     pub fn is<F: Fact>(&self) -> bool {
         self.kind == F::TYPE

@@ -8,7 +8,8 @@ use parking_lot::Mutex;
 use promox_kernel::Timestamp;
 
 use crate::{
-    Database, Db, Direction, Engine, Item, KeyRange, Reader, Space, StoreError, Tx, WorkOrder, Write, stamp_events,
+    Database, Db, Direction, Engine, IdBlocks, Item, KeyRange, Reader, Space, StoreError, Tx, WorkOrder, Write,
+    stamp_events, take_ids,
 };
 
 /// Long reads at once, as on every engine.
@@ -24,6 +25,7 @@ struct State {
     subscribers: Vec<flume::Sender<()>>,
     /// Counts, by its clones, the long reads there are.
     long_reads: Arc<()>,
+    ids: IdBlocks,
 }
 
 /// Keeps the tables of both databases in memory.
@@ -85,12 +87,16 @@ impl Engine for MemoryEngine {
 impl State {
     fn run(&mut self, order: &mut WorkOrder) -> Result<(), StoreError> {
         let below = Snapshot(self.rows.clone(), None);
-        let mut tx = Tx::new(&below, order.database, order.stamp.clone());
-        let commits = order.work.run(&mut tx);
-        let batch = tx.finish()?;
-        if !commits {
-            return Ok(());
-        }
+        let batch = loop {
+            let mut tx = Tx::new(&below, order.database, order.stamp.clone()).with_ids(&self.ids);
+            let commits = order.work.run(&mut tx);
+            match tx.wants() {
+                Some(wants) => self.take_ids(order.database, &wants.ids)?,
+                None => break tx.finish().map(|batch| commits.then_some(batch))?,
+            }
+        };
+        let Some(batch) = batch else { return Ok(()) };
+        self.ids.give(&batch.ids);
         if let Some(last) = self.positions.get_mut(order.database as usize) {
             let told = !batch.events.is_empty();
             let events = stamp_events(order.database, last, batch.events);
@@ -102,6 +108,16 @@ impl State {
             }
         }
         self.last_commit = self.last_commit.max(order.stamp.now);
+        Ok(())
+    }
+
+    fn take_ids(&mut self, database: Database, wanted: &[(Space, i64)]) -> Result<(), StoreError> {
+        for (space, given) in wanted {
+            let below = Snapshot(self.rows.clone(), None);
+            let (block, writes) = take_ids(&below, database, *space, *given)?;
+            writes.into_iter().for_each(|write| apply(&mut self.rows, write));
+            self.ids.add(*space, block);
+        }
         Ok(())
     }
 }
@@ -126,9 +142,10 @@ impl Reader for Snapshot {
         range: &KeyRange,
         direction: Direction,
     ) -> Box<dyn Iterator<Item = Result<Item, StoreError>> + 'a> {
-        let from = (range.space, range.start.clone());
-        let until = match &range.end {
-            Some(end) => (range.space, end.clone()),
+        let (start, end) = range.bytes();
+        let from = (range.space, start);
+        let until = match end {
+            Some(end) => (range.space, end),
             None => (Space(range.space.0.saturating_add(1)), Vec::new()),
         };
         if from >= until {

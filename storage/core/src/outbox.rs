@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use promox_kernel::{Error, Job};
 
-use crate::event::EventByEnd;
+use crate::event::{EventByEnd, PARTITION};
 use crate::system::{DeadLetter, Place, Removed};
 use crate::{Db, Event, Lane, Report, StoreError, Tx};
 
@@ -47,7 +47,7 @@ fn prune(tx: &mut Tx<'_>, passed: i64) -> Result<bool, StoreError> {
     let gone = |event: &&Event| event.database == number && event.position <= passed && event.position < last;
     let positions: Vec<i64> = over.iter().filter(gone).take(BATCH).map(|event| event.position).collect();
     for position in &positions {
-        tx.delete::<Event>(&(number, *position))?;
+        tx.delete::<Event>(&(number, PARTITION, *position))?;
     }
     if positions.is_empty() {
         return Ok(false);
@@ -67,7 +67,7 @@ impl Tx<'_> {
     pub fn audit_outbox(&self, report: &mut Report) -> Result<(), StoreError> {
         let number = self.database().number();
         let (mut count, mut last) = (0, 0);
-        for event in self.scan::<Event>().prefix(number).rows() {
+        for event in self.scan::<Event>().prefix(Event::log_of(self.database())).rows() {
             last = event?.position;
             count += 1;
         }

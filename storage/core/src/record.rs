@@ -153,7 +153,7 @@ macro_rules! record {
             name: stringify!($name),
             column_type: <$type as $crate::macros::Column>::TYPE,
             nullable: <$type as $crate::macros::Column>::NULLABLE,
-            folded: <$type as $crate::macros::Column>::FOLDED,
+            fold: <$type as $crate::macros::Column>::FOLD,
         }
     };
     (@unique unique) => { true };

@@ -7,7 +7,7 @@ use crate::{Space, StoreError};
 /// The layout written today.
 const LAYOUT: u8 = 1;
 /// Layout byte and checksum.
-const HEADER: usize = 5;
+pub(crate) const HEADER: usize = 5;
 
 fn checksum(space: Space, key: &[u8], columns: &[u8]) -> u32 {
     let crc = crc32c::crc32c(&space.0.to_be_bytes());

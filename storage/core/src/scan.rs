@@ -8,18 +8,15 @@ use bytes::Bytes;
 use promox_kernel::encoding::KeyPart;
 use promox_kernel::{Cursor, Error, Limit, Page, Warnings};
 
-use crate::record::{decode, key_bytes};
-use crate::{Direction, IndexDef, Item, KeyRange, Record, Space, StoreError, Tx};
+use crate::record::key_bytes;
+use crate::{Direction, Edge, IndexDef, Item, KeyRange, Record, Space, StoreError, Tx};
 
 /// A scan being described. `prefix`, `from` and `before` take the leading columns of the key as a value or a tuple.
 #[derive(Debug)]
 pub struct Scan<'s, 't, R> {
     tx: &'s Tx<'t>,
-    space: Space,
     indexed: bool,
-    prefix: Vec<u8>,
-    start: Option<Vec<u8>>,
-    end: Option<Vec<u8>>,
+    range: KeyRange,
     direction: Direction,
     row: PhantomData<R>,
 }
@@ -34,35 +31,34 @@ impl<'s, 't, R: Record> Scan<'s, 't, R> {
     }
 
     fn new(tx: &'s Tx<'t>, space: Space, indexed: bool) -> Self {
-        let direction = Direction::Forward;
-        Self { tx, space, indexed, prefix: Vec::new(), start: None, end: None, direction, row: PhantomData }
+        Self { tx, indexed, range: KeyRange::all(space), direction: Direction::Forward, row: PhantomData }
     }
 
     /// Only keys whose leading columns are these.
     #[must_use]
     pub fn prefix(mut self, columns: impl KeyPart) -> Self {
-        self.prefix = key_bytes(&columns);
+        self.range.prefix = key_bytes(&columns);
         self
     }
 
-    /// Only keys that begin with these bytes of a text's characters: the last column's text may go on.
+    /// Only keys in which the text after the prefix begins with this.
     #[must_use]
     pub fn text_prefix(mut self, text: &str) -> Self {
-        self.prefix.extend_from_slice(text.as_bytes());
+        self.range.text.extend_from_slice(text.as_bytes());
         self
     }
 
     /// Only keys from here on; `columns` follow those of the prefix.
     #[must_use]
     pub fn from(mut self, columns: impl KeyPart) -> Self {
-        self.start = Some(self.after_prefix(&columns));
+        self.range.from = Some(Edge { parts: key_bytes(&columns), after: false });
         self
     }
 
     /// Only keys before this; `columns` follow those of the prefix.
     #[must_use]
     pub fn before(mut self, columns: impl KeyPart) -> Self {
-        self.end = Some(self.after_prefix(&columns));
+        self.range.until = Some(key_bytes(&columns));
         self
     }
 
@@ -73,52 +69,42 @@ impl<'s, 't, R: Record> Scan<'s, 't, R> {
         self
     }
 
-    fn after_prefix(&self, columns: &impl KeyPart) -> Vec<u8> {
-        let mut bytes = self.prefix.clone();
-        columns.put_key(&mut bytes);
-        bytes
-    }
-
-    fn range(&self) -> KeyRange {
-        let mut range = KeyRange::prefix(self.space, self.prefix.clone());
-        if let Some(start) = &self.start {
-            range.start.clone_from(start);
-        }
-        if let Some(end) = &self.end {
-            range.end = Some(end.clone());
-        }
-        range
-    }
-
-    /// What of the range lies beyond a cursor: the key of a row, after the space that it was found in. One of another list is
-    /// refused, for the key would be some other place in this one.
-    fn range_after(&self, cursor: Option<Cursor>) -> Result<KeyRange, Error> {
-        let mut range = self.range();
-        let Some(Cursor(place)) = cursor else { return Ok(range) };
-        let key = place.strip_prefix(&self.space.0.to_be_bytes()).filter(|key| key.starts_with(&self.prefix));
-        let key = key.ok_or_else(|| Error::field("?cursor", "not a cursor of this list; start again without one"))?;
+    /// Cuts the range off at a cursor, the key of a row after the space that it was found in. A cursor of another list is
+    /// refused, since its key would be some other place in this one.
+    fn after(&mut self, cursor: Option<Cursor>) -> Result<(), Error> {
+        let Some(Cursor(place)) = cursor else { return Ok(()) };
+        let KeyRange { space, prefix, text, .. } = &self.range;
+        let key = place.strip_prefix(&space.0.to_be_bytes());
+        let rest = key.and_then(|key| key.strip_prefix(prefix.as_slice())).filter(|rest| rest.starts_with(text));
+        let rest = rest.ok_or_else(|| Error::field("?cursor", "not a cursor of this list; start again without one"))?;
         match self.direction {
-            Direction::Forward => range.start = range.start.max([key, &[0]].concat()),
+            Direction::Forward => {
+                let later = self.range.from.as_ref().is_none_or(|from| from.parts.as_slice() <= rest);
+                if later {
+                    self.range.from = Some(Edge { parts: rest.to_vec(), after: true });
+                }
+            }
             Direction::Backward => {
-                range.end = Some(range.end.map_or_else(|| key.to_vec(), |end| end.min(key.to_vec())));
+                if self.range.until.as_ref().is_none_or(|until| rest < until.as_slice()) {
+                    self.range.until = Some(rest.to_vec());
+                }
             }
         }
-        Ok(range)
+        Ok(())
     }
 
     /// The rows, read as they are asked for.
     pub fn rows(self) -> impl Iterator<Item = Result<R, StoreError>> + use<'s, 't, R> {
-        let range = self.range();
-        self.rows_in(&range).map(|found| found.map(|(_, row)| row))
+        self.found().map(|found| found.map(|(_, row)| row))
     }
 
     /// Rows with the key that they were found by.
-    fn rows_in(&self, range: &KeyRange) -> impl Iterator<Item = Result<(Vec<u8>, R), StoreError>> + use<'s, 't, R> {
-        let (tx, indexed) = (self.tx, self.indexed);
-        tx.items(range, self.direction).map(move |item| {
+    fn found(self) -> impl Iterator<Item = Result<(Vec<u8>, R), StoreError>> + use<'s, 't, R> {
+        let Self { tx, indexed, range, direction, .. } = self;
+        tx.items(&range, direction).map(move |item| {
             tx.count_read()?;
-            let (key, value) = item?;
-            let row = if indexed { follow(tx, &value)? } else { decode(&key, &value)? };
+            let (key, value) = item.map_err(|error| tx.scan_failed(error, &range, direction))?;
+            let row = if indexed { follow(tx, &value)? } else { tx.decode(&key, &value)? };
             Ok((key, row))
         })
     }
@@ -151,16 +137,21 @@ impl<'s, 't, R: Record> Scan<'s, 't, R> {
 
     /// The page after `cursor`, of the rows that `keep` lets pass. A page of a read is for somebody to look at: a row of it
     /// that is damaged is left out, with a warning. In a transaction that writes, what is read decides, and it is an error.
-    pub fn page_of(self, limit: Limit, cursor: Option<Cursor>, keep: impl Fn(&R) -> bool) -> Result<Page<R>, Error> {
-        let range = self.range_after(cursor)?;
-        let of_space = self.space.0.to_be_bytes();
+    pub fn page_of(
+        mut self,
+        limit: Limit,
+        cursor: Option<Cursor>,
+        keep: impl Fn(&R) -> bool,
+    ) -> Result<Page<R>, Error> {
+        self.after(cursor)?;
+        let (tx, of_space) = (self.tx, self.range.space.0.to_be_bytes());
         let mut items = Vec::new();
         let mut last = None;
         let mut more = false;
         let mut warnings = Warnings::default();
-        for found in self.rows_in(&range) {
+        for found in self.found() {
             let (key, row) = match found {
-                Err(StoreError::DamagedRow { table, place }) if self.tx.only_reads() => {
+                Err(StoreError::DamagedRow { table, place }) if tx.only_reads() => {
                     warnings.left_out(&table, &place);
                     continue;
                 }
@@ -188,7 +179,8 @@ impl<'s, 't, R: Record> Scan<'s, 't, R> {
 fn follow<R: Record>(tx: &Tx<'_>, key: &[u8]) -> Result<R, StoreError> {
     tx.get_by_bytes(key)?.ok_or_else(|| {
         let table = R::TABLE.full_name();
-        StoreError::DamagedRow { place: format!("an index of {table} leads to no row, key {key:02x?}"), table }
+        let place = format!("an index of {table} leads to no row, key {key:02x?}");
+        tx.break_off(StoreError::DamagedRow { place, table })
     })
 }
 

@@ -1,8 +1,9 @@
 //! Tables as engines see them: names, numbers, columns, indexes.
 
-use promox_kernel::encoding::ColumnType;
+use promox_kernel::encoding::{Column, ColumnType};
+use promox_kernel::value::{Unstorable, check_column, skip_column};
 
-use crate::Space;
+use crate::{Space, StoreError};
 
 /// One of the two databases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -40,7 +41,7 @@ impl Database {
 }
 
 /// A column.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct ColumnDef {
     /// Its name, `snake_case`.
     pub name: &'static str,
@@ -48,8 +49,8 @@ pub struct ColumnDef {
     pub column_type: ColumnType,
     /// Whether it may be null.
     pub nullable: bool,
-    /// Whether keys hold a folded form of it.
-    pub folded: bool,
+    /// The form of its text that keys hold, when that is another one.
+    pub fold: Option<fn(&str) -> String>,
 }
 
 /// An index. Its entries' keys are its columns, followed by the row's key unless it is unique; their values are the row's key.
@@ -93,6 +94,32 @@ impl TableDef {
     /// The column with this name.
     pub fn column(&self, name: &str) -> Option<&'static ColumnDef> {
         self.columns.iter().find(|column| column.name == name)
+    }
+
+    /// The version that a row says itself, when the table has a column `version`: who changes a row raises it.
+    pub(crate) fn row_version(&self, mut columns: &[u8]) -> Option<i64> {
+        for column in self.columns {
+            if column.name == "version" && column.column_type == ColumnType::BigInt && !column.nullable {
+                return <i64 as Column>::take(&mut columns);
+            }
+            skip_column(column.column_type, column.nullable, &mut columns)?;
+        }
+        None
+    }
+
+    /// Refuses columns with a value that not every engine takes.
+    pub(crate) fn check_values(&self, mut columns: &[u8]) -> Result<(), StoreError> {
+        for column in self.columns {
+            let Some(checked) = check_column(column.column_type, column.nullable, &mut columns) else { break };
+            if let Err(fault) = checked {
+                let what = match fault {
+                    Unstorable::Nul => "the character U+0000",
+                    Unstorable::Time => "a time outside of the years 1 to 9999",
+                };
+                return Err(StoreError::Unstorable { column: format!("{}.{}", self.full_name(), column.name), what });
+            }
+        }
+        Ok(())
     }
 
     /// Whether a column is part of the key or of an index.

@@ -1,14 +1,16 @@
 //! Tables that belong to no service: sequences, outbox, consumers' places, idempotency keys, dead letters.
 //!
-//! Numbers 1 to 31 are theirs. Their keys begin with the database, so that each database has its own.
+//! Numbers 1 to 31 are theirs. Each database has its own: where an engine keeps both in one place, the database in front of the key
+//! tells them apart.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use promox_kernel::Timestamp;
 
+use crate::event::PARTITION;
 use crate::record::key_bytes;
-use crate::{Database, Event, NewEvent, Record, TableDef, Write, encode_row, record};
+use crate::{Database, Event, NewEvent, Record, StoreError, TableDef, Tx, Write, encode_row, record};
 
 record! {
     /// The next id of a table.
@@ -16,12 +18,10 @@ record! {
         next: i64,
     }
 }
-/// The number of the table.
-pub(crate) type SequenceKey = u32;
 
 record! {
     /// How far a consumer has come: moved in the transaction of its effect.
-    pub(crate) struct Place in Ecommerce.consumer_places = 6, key(database: u32, consumer: String) {
+    pub(crate) struct Place in Ecommerce.consumer_places = 6, key(database: u32, consumer: String, partition: u32) {
         position: i64,
         /// Whose outbox the position is in; null for the database's own, before both were told apart.
         source: Option<u32>,
@@ -57,9 +57,32 @@ record! {
     index KeptByHour = 11 (database, hour);
 }
 
-/// The tables every store has.
+record! {
+    /// How often what is derived from a service's rows became another.
+    pub(crate) struct Epoch in Ecommerce.epochs = 12, key(database: u32, name: String) {
+        value: i64,
+    }
+}
+
+/// The tables that each database has.
 pub const SYSTEM_TABLES: &[&TableDef] =
-    &[Sequence::TABLE, Event::TABLE, Place::TABLE, DeadLetter::TABLE, Removed::TABLE, Kept::TABLE];
+    &[Sequence::TABLE, Event::TABLE, Place::TABLE, DeadLetter::TABLE, Removed::TABLE, Kept::TABLE, Epoch::TABLE];
+
+impl Tx<'_> {
+    /// The epoch of values that are derived from rows; 0 before the first change. Who keeps such values in memory, with the epoch
+    /// that they are of, compares the two, in whatever transaction of the database relies on them.
+    pub fn epoch(&self, name: &str) -> Result<i64, StoreError> {
+        let epoch = self.get::<Epoch>(&(self.database().number(), name.to_owned()))?;
+        Ok(epoch.map_or(0, |epoch| epoch.value))
+    }
+
+    /// Begins another epoch: the owner of the rows changes, in this transaction, what values are derived from. The new epoch.
+    pub fn begin_epoch(&mut self, name: &str) -> Result<i64, StoreError> {
+        let value = self.epoch(name)? + 1;
+        self.put(&Epoch { database: self.database().number(), name: name.to_owned(), value })?;
+        Ok(value)
+    }
+}
 
 /// Gives events their positions, after `last`, and makes them rows of the outbox of `database`.
 pub fn stamp_events(database: Database, last: &mut i64, events: Vec<NewEvent>) -> Vec<Write> {
@@ -67,6 +90,7 @@ pub fn stamp_events(database: Database, last: &mut i64, events: Vec<NewEvent>) -
         *last += 1;
         Event {
             database: database.number(),
+            partition: PARTITION,
             position: *last,
             kind: event.kind.to_owned(),
             version: event.version,

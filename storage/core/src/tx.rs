@@ -2,7 +2,7 @@
 //!
 //! Nothing remote, no clock and no randomness: time comes in with the [`Stamp`].
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -11,11 +11,10 @@ use promox_kernel::{Fact, Timestamp};
 
 use crate::record::{decode, key_bytes};
 use crate::replay::NewAnswer;
-use crate::row::encode_row_into;
-use crate::system::{Sequence, SequenceKey};
+use crate::row::{HEADER, encode_row_into};
 use crate::{
-    Batch, Database, Direction, Event, Index, IndexDef, Item, KeyRange, NewEvent, Reader, Record, Scan, Space,
-    StoreError, Write,
+    Batch, Claim, Database, Direction, Event, IdBlocks, Index, IndexDef, Item, KeyRange, NewEvent, Reader, Reads,
+    Record, Scan, Space, StoreError, Wants, Write,
 };
 
 /// Row and index changes of one transaction at most.
@@ -56,8 +55,16 @@ pub struct Tx<'a> {
     bytes: usize,
     reads: Cell<usize>,
     most_reads: usize,
-    broken: Option<StoreError>,
+    broken: OnceCell<StoreError>,
+    wants: RefCell<Wants>,
     only_reads: bool,
+    /// Where ids come from, and how many it has given out.
+    ids: Option<&'a IdBlocks>,
+    given: BTreeMap<Space, i64>,
+    /// What it read, when the engine asked for that.
+    log: Option<RefCell<Reads>>,
+    /// Keys that must be free, when the engine checks that with the write.
+    claims: Option<Vec<Claim>>,
     /// Where rows are encoded and keys are put together for a look into the overlay.
     scratch: Cell<Vec<u8>>,
     /// The answer that it keeps for an idempotency key.
@@ -82,11 +89,35 @@ impl<'a> Tx<'a> {
             bytes: 0,
             reads: Cell::new(0),
             most_reads: MOST_READS,
-            broken: None,
+            broken: OnceCell::new(),
+            wants: RefCell::default(),
             only_reads: false,
+            ids: None,
+            given: BTreeMap::new(),
+            log: None,
+            claims: None,
             scratch: Cell::default(),
             answer: None,
         }
+    }
+
+    /// Gives out ids of these blocks.
+    #[must_use]
+    pub fn with_ids(self, ids: &'a IdBlocks) -> Self {
+        Self { ids: Some(ids), ..self }
+    }
+
+    /// Notes what it reads, for an engine that checks at the commit that it still holds.
+    #[must_use]
+    pub fn logging(self) -> Self {
+        Self { log: Some(RefCell::default()), ..self }
+    }
+
+    /// Leaves it to the write to check that keys are free: the closure goes on as if they were, and the engine answers
+    /// [`StoreError::Duplicate`] in its place.
+    #[must_use]
+    pub fn claiming(self) -> Self {
+        Self { claims: Some(Vec::new()), ..self }
     }
 
     /// Reads what somebody looks at: nothing is decided by it, and nothing can be written.
@@ -131,7 +162,12 @@ impl<'a> Tx<'a> {
 
     pub(crate) fn get_by_bytes<R: Record>(&self, key: &[u8]) -> Result<Option<R>, StoreError> {
         self.count_read()?;
-        self.raw(R::TABLE.space, key)?.map(|row| decode(key, &row)).transpose()
+        self.raw(R::TABLE.space, key)?.map(|row| self.decode(key, &row)).transpose()
+    }
+
+    /// Reads a row that was found under `key`.
+    pub(crate) fn decode<R: Record>(&self, key: &[u8], row: &[u8]) -> Result<R, StoreError> {
+        decode(key, row).map_err(|error| self.break_off(error))
     }
 
     /// The row that a unique index leads to; `columns` are the index's, as a tuple.
@@ -159,7 +195,7 @@ impl<'a> Tx<'a> {
     pub fn put<R: Record>(&mut self, row: &R) -> Result<(), StoreError> {
         let key = row.key_bytes();
         if !R::TABLE.indexes.is_empty() {
-            let old = self.raw(R::TABLE.space, &key)?.map(|old| decode::<R>(&key, &old)).transpose()?;
+            let old = self.raw(R::TABLE.space, &key)?.map(|old| self.decode::<R>(&key, &old)).transpose()?;
             self.move_entries(&entries(old.as_ref()), entries(Some(row)), &key)?;
         }
         self.put_row(row, key)
@@ -175,27 +211,42 @@ impl<'a> Tx<'a> {
 
     /// A key that is to be written must be free; otherwise the transaction ends.
     pub(crate) fn check_free<R: Record>(&mut self, key: &[u8]) -> Result<(), StoreError> {
-        match self.raw(R::TABLE.space, key)? {
-            Some(_) => Err(self.break_off(StoreError::Duplicate { index: R::TABLE.name })),
-            None => Ok(()),
-        }
+        self.claim_key(R::TABLE.space, key, R::TABLE.name)
+    }
+
+    /// Ends the transaction unless a key of a table or a unique index is free, or has the write check that.
+    fn claim_key(&mut self, space: Space, key: &[u8], name: &'static str) -> Result<(), StoreError> {
+        let taken = match (self.own(space, key), &mut self.claims) {
+            (Some(own), _) => own.is_some(),
+            (None, Some(claims)) => {
+                claims.push(Claim { space, key: key.to_vec(), name });
+                false
+            }
+            (None, None) => self.below(space, key)?.is_some(),
+        };
+        if taken { Err(self.break_off(StoreError::Duplicate { index: name })) } else { Ok(()) }
     }
 
     /// Removes a row and its index entries; whether it was there.
     pub fn delete<R: Record>(&mut self, key: &R::Key) -> Result<bool, StoreError> {
         let key = key_bytes(key);
         let Some(old) = self.raw(R::TABLE.space, &key)? else { return Ok(false) };
-        self.move_entries(&entries(Some(&decode::<R>(&key, &old)?)), Vec::new(), &key)?;
+        self.move_entries(&entries(Some(&self.decode::<R>(&key, &old)?)), Vec::new(), &key)?;
         self.change(R::TABLE.space, key, None)?;
         Ok(true)
     }
 
-    /// The next id of a table, from 1. An id of a transaction that is dropped may be given again, or never.
+    /// An id of a table that no other row has had. The first is 1; nothing follows from their order, since each node gives out
+    /// ids of its own blocks. An id of a transaction that is dropped may be given again, or never.
     pub fn next_id<R: Record>(&mut self) -> Result<i64, StoreError> {
-        let key: SequenceKey = u32::from(R::TABLE.space.0);
-        let next = self.get::<Sequence>(&key)?.map_or(1, |sequence| sequence.next);
-        self.put(&Sequence { space: key, next: next + 1 })?;
-        Ok(next)
+        let space = R::TABLE.space;
+        let given = self.given.entry(space).or_default();
+        if let Some(id) = self.ids.and_then(|ids| ids.get(space, *given)) {
+            *given += 1;
+            return Ok(id);
+        }
+        self.wants.get_mut().ids.push((space, *given));
+        Err(self.break_off(StoreError::Unfetched))
     }
 
     /// Tells an event, in this transaction.
@@ -213,23 +264,35 @@ impl<'a> Tx<'a> {
         Ok(())
     }
 
+    /// What it ran into that is not at hand. When there is any, the closure is to run again with it.
+    pub fn wants(&self) -> Option<Wants> {
+        let wants = self.wants.take();
+        (!wants.is_empty()).then_some(wants)
+    }
+
     /// Ends the transaction: what it changes, or why it must not.
     pub fn finish(self) -> Result<Batch, StoreError> {
-        if let Some(error) = self.broken {
+        if let Some(error) = self.broken.into_inner() {
             return Err(error);
         }
         let writes = self.overlay.into_iter().map(|((space, key), value)| Write { space, key, value }).collect();
-        Ok(Batch { writes, events: self.events })
+        Ok(Batch {
+            writes,
+            events: self.events,
+            ids: self.given.into_iter().collect(),
+            claims: self.claims.unwrap_or_default(),
+            reads: self.log.map(RefCell::into_inner).unwrap_or_default(),
+        })
     }
 
     /// Events of this transaction's database after a position, oldest first.
     pub fn events_after(&self, position: i64, limit: usize) -> Result<Vec<Event>, StoreError> {
-        self.scan::<Event>().prefix(self.database.number()).from(position.saturating_add(1)).collect(limit)
+        self.scan::<Event>().prefix(Event::log_of(self.database)).from(position.saturating_add(1)).collect(limit)
     }
 
     /// The position of the newest event of this transaction's database; 0 before the first.
     pub fn last_position(&self) -> Result<i64, StoreError> {
-        let last = self.scan::<Event>().prefix(self.database.number()).backward().first()?;
+        let last = self.scan::<Event>().prefix(Event::log_of(self.database)).backward().first()?;
         Ok(last.map_or(0, |event| event.position))
     }
 
@@ -237,8 +300,26 @@ impl<'a> Tx<'a> {
     pub(crate) fn raw(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
         match self.own(space, key) {
             Some(value) => Ok(value),
-            None => self.reader.get(space, key),
+            None => self.below(space, key),
         }
+    }
+
+    /// The bytes that stand below its own changes.
+    fn below(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        let found = match self.reader.get(space, key) {
+            Ok(found) => found,
+            Err(error) => {
+                if error == StoreError::Unfetched {
+                    self.wants.borrow_mut().keys.push((space, key.to_vec()));
+                }
+                return Err(self.break_off(error));
+            }
+        };
+        if let Some(log) = &self.log {
+            let version = found.as_ref().and_then(|_| self.reader.version(space, key));
+            log.borrow_mut().keys.push((space, key.to_vec(), version));
+        }
+        Ok(found)
     }
 
     /// What this transaction itself says of a key.
@@ -262,30 +343,50 @@ impl<'a> Tx<'a> {
         range: &KeyRange,
         direction: Direction,
     ) -> Box<dyn Iterator<Item = Result<Item, StoreError>> + 's> {
-        if range.is_empty() {
+        let (start, end) = range.bytes();
+        if end.as_ref().is_some_and(|end| *end <= start) {
             return Box::new(std::iter::empty());
         }
-        let below = self.reader.scan(range, direction);
-        let from = (range.space, range.start.clone());
-        let until = match &range.end {
-            Some(end) => (range.space, end.clone()),
+        let mut below = self.reader.scan(range, direction);
+        if let Some(log) = &self.log {
+            below = crate::reads::noted(below, log, self.reader, range, direction);
+        }
+        if self.overlay.is_empty() {
+            return below;
+        }
+        let until = match end {
+            Some(end) => (range.space, end),
             None => (Space(range.space.0.saturating_add(1)), Vec::new()),
         };
-        let own = self.overlay.range(from..until).map(|((_, key), value)| (key, value));
+        let own = self.overlay.range((range.space, start)..until).map(|((_, key), value)| (key, value));
         match direction {
             Direction::Forward => crate::scan::merge(below, own, direction),
             Direction::Backward => crate::scan::merge(below, own.rev(), direction),
         }
     }
 
+    /// Breaks the transaction by an error that a scan came to.
+    pub(crate) fn scan_failed(&self, error: StoreError, range: &KeyRange, direction: Direction) -> StoreError {
+        if error == StoreError::Unfetched {
+            self.wants.borrow_mut().ranges.push((range.clone(), direction));
+        }
+        self.break_off(error)
+    }
+
     pub(crate) fn count_read(&self) -> Result<(), StoreError> {
         self.reads.set(self.reads.get() + 1);
-        if self.reads.get() > self.most_reads { Err(StoreError::TooLarge { limit: "rows read" }) } else { Ok(()) }
+        if self.reads.get() <= self.most_reads {
+            return Ok(());
+        }
+        Err(self.break_off(StoreError::TooLarge { limit: "rows read" }))
     }
 
     fn put_row<R: Record>(&mut self, row: &R, key: Vec<u8>) -> Result<(), StoreError> {
         let scratch = self.scratch.get_mut();
         encode_row_into(scratch, R::TABLE.space, &key, |out| row.put_columns(out));
+        if let Err(error) = R::TABLE.check_values(scratch.get(HEADER..).unwrap_or_default()) {
+            return Err(self.break_off(error));
+        }
         let bytes = Bytes::copy_from_slice(scratch);
         self.change(R::TABLE.space, key, Some(bytes))
     }
@@ -301,8 +402,8 @@ impl<'a> Tx<'a> {
             if gone.iter().any(|(kept, same)| kept.space == index.space && *same == entry) {
                 continue;
             }
-            if index.unique && self.raw(index.space, &entry)?.is_some() {
-                return Err(self.break_off(StoreError::Duplicate { index: index.name }));
+            if index.unique {
+                self.claim_key(index.space, &entry, index.name)?;
             }
             self.change(index.space, entry, Some(Bytes::copy_from_slice(key)))?;
         }
@@ -322,8 +423,8 @@ impl<'a> Tx<'a> {
     }
 
     /// A broken transaction never commits, whatever its closure makes of the error.
-    fn break_off(&mut self, error: StoreError) -> StoreError {
-        self.broken = Some(error.clone());
+    pub(crate) fn break_off(&self, error: StoreError) -> StoreError {
+        let _ = self.broken.set(error.clone());
         error
     }
 }

@@ -3,8 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use promox_kernel::{Clock, Cx, Entropy, Limit, Node, Timestamp};
-use promox_storage::{Database, Db, MemoryEngine, StoreError, Tx, record};
+use promox_storage::{
+    Database, Db, Direction, Item, KeyRange, MemoryEngine, Reader, Space, Stamp, StoreError, Tx, record,
+};
 
 record! {
     /// A shelf.
@@ -76,6 +79,38 @@ async fn a_duplicate_ends_the_transaction_even_when_the_closure_goes_on() {
     assert_eq!(db.read(|tx| tx.get::<Shelf>(&1)).await.unwrap(), None);
 }
 
+/// A state that cannot be read.
+struct Broken;
+
+impl Reader for Broken {
+    fn get(&self, _: Space, _: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        Err(StoreError::Io("a lost connection".to_owned()))
+    }
+
+    fn scan<'a>(&'a self, _: &KeyRange, _: Direction) -> Box<dyn Iterator<Item = Result<Item, StoreError>> + 'a> {
+        Box::new(std::iter::once(Err(StoreError::Io("a lost connection".to_owned()))))
+    }
+}
+
+/// Nothing may be decided by a read that failed, whatever the closure makes of its error.
+#[test]
+fn a_failed_read_ends_the_transaction_even_when_the_closure_goes_on() {
+    type Swallows = fn(&mut Tx<'_>) -> bool;
+    let reads: [Swallows; 6] = [
+        |tx| tx.get::<Shelf>(&1).is_err(),
+        |tx| tx.get_by::<ShelfByAisle>("A").is_err(),
+        |tx| tx.scan::<Book>().first().is_err(),
+        |tx| tx.scan_by::<ShelfByKeeper>().rows().all(|row| row.is_err()),
+        |tx| tx.put(&shelf(1, "A", None)).is_err(),
+        |tx| tx.delete::<Shelf>(&1).is_err(),
+    ];
+    for swallows in reads {
+        let mut tx = Tx::new(&Broken, Database::Ecommerce, Stamp::default());
+        assert!(swallows(&mut tx));
+        assert_eq!(tx.finish().err(), Some(StoreError::Io("a lost connection".to_owned())));
+    }
+}
+
 #[tokio::test]
 async fn scans_see_own_writes_and_pages_go_on_where_they_stopped() {
     let db = db();
@@ -98,7 +133,7 @@ async fn scans_see_own_writes_and_pages_go_on_where_they_stopped() {
                 .read(|tx| {
                     let scan = tx.scan::<Book>().prefix(0_i64);
                     let scan = if backward { scan.backward() } else { scan };
-                    scan.page(Limit::default(), cursor.take())
+                    scan.page(Limit::default(), cursor.clone())
                 })
                 .await
                 .unwrap();

@@ -33,7 +33,7 @@ const MOST_NAMED: usize = 5;
 
 const IDENTITY_MAGIC: [u8; 8] = *b"PROMOXD1";
 /// The layout of everything on disk, rows among it: raised whenever one of them changes. Backups state it too.
-pub(crate) const LAYOUT: u32 = 2;
+pub(crate) const LAYOUT: u32 = 3;
 
 /// What a directory holds.
 #[derive(Clone, Debug, PartialEq, Eq)]

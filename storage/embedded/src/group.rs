@@ -3,7 +3,9 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
-use promox_storage::{Batch, Database, StoreError, Tx, Work, WorkOrder, Write, stamp_events};
+use promox_storage::{
+    Batch, Database, IdBlocks, Space, StoreError, Tx, Work, WorkOrder, Write, stamp_events, take_ids,
+};
 
 use crate::journal::Reach;
 use crate::journal::frame::FrameBuffer;
@@ -23,6 +25,16 @@ pub(crate) struct Working {
     pub(crate) frame: FrameBuffer,
     /// Where the changes of the transaction at hand end in what it adds to the frame.
     pub(crate) ends: Vec<usize>,
+    /// Ids of the group being made and of those before it.
+    pub(crate) ids: IdBlocks,
+}
+
+/// What a run of a closure came to.
+enum Run {
+    /// The ids of these tables have run out, after so many.
+    Wants(Vec<(Space, i64)>),
+    /// What it changes; nothing when it refused.
+    Ended(Option<Batch>),
 }
 
 /// The transactions of a group that wait for their answer.
@@ -51,6 +63,8 @@ impl Working {
         self.table = view.memory.clone();
         self.reach = view.reach;
         self.frame.clear();
+        // Blocks that were taken in it are not.
+        self.ids.clear();
     }
 
     /// Runs one transaction and adds it to the group.
@@ -63,22 +77,44 @@ impl Working {
     }
 
     fn attempt(&mut self, order: &mut WorkOrder, view: &View) -> Result<bool, StoreError> {
-        let layers = Layers { memory: &self.table.rows, ..view.layers() };
-        let (database, stamp, work) = (order.database, order.stamp.clone(), &mut order.work);
-        let now = stamp.now;
-        let attempt = || {
-            let mut tx = Tx::new(&layers, database, stamp);
-            let commits = work.run(&mut tx);
-            tx.finish().map(|batch| commits.then_some(batch))
+        let now = order.stamp.now;
+        let batch = loop {
+            match self.run_closure(order, view)? {
+                Run::Wants(ids) => self.take_ids(order.database, view, &ids)?,
+                Run::Ended(batch) => break batch,
+            }
         };
-        let result = quiet::on_this_thread(|| catch_unwind(AssertUnwindSafe(attempt)));
-        let batch =
-            result.map_err(|panic| StoreError::Io(format!("a transaction panicked: {}", quiet::words(&*panic))))?;
-        let Some(batch) = batch? else { return Ok(false) };
-        let told = self.apply(database, batch)?;
+        let Some(batch) = batch else { return Ok(false) };
+        let told = self.apply(order.database, batch)?;
         let time = &mut self.reach.mark.time;
         *time = now.max(*time);
         Ok(told)
+    }
+
+    fn run_closure(&mut self, order: &mut WorkOrder, view: &View) -> Result<Run, StoreError> {
+        let layers = Layers { memory: &self.table.rows, ..view.layers() };
+        let (database, stamp, work, ids) = (order.database, order.stamp.clone(), &mut order.work, &self.ids);
+        let attempt = || {
+            let mut tx = Tx::new(&layers, database, stamp).with_ids(ids);
+            let commits = work.run(&mut tx);
+            match tx.wants() {
+                Some(wants) => Ok(Run::Wants(wants.ids)),
+                None => tx.finish().map(|batch| Run::Ended(commits.then_some(batch))),
+            }
+        };
+        let result = quiet::on_this_thread(|| catch_unwind(AssertUnwindSafe(attempt)));
+        result.map_err(|panic| StoreError::Io(format!("a transaction panicked: {}", quiet::words(&*panic))))?
+    }
+
+    /// Takes blocks of ids for tables whose ids have run out. They are part of the group, whatever becomes of the transaction.
+    fn take_ids(&mut self, database: Database, view: &View, wanted: &[(Space, i64)]) -> Result<(), StoreError> {
+        for (space, given) in wanted {
+            let layers = Layers { memory: &self.table.rows, ..view.layers() };
+            let (block, writes) = take_ids(&layers, database, *space, *given)?;
+            self.put(writes.iter());
+            self.ids.add(*space, block);
+        }
+        Ok(())
     }
 
     fn apply(&mut self, database: Database, batch: Batch) -> Result<bool, StoreError> {
@@ -93,6 +129,7 @@ impl Working {
             None => Vec::new(),
         };
         self.put(batch.writes.iter().chain(&stamped));
+        self.ids.give(&batch.ids);
         Ok(told)
     }
 

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::ops::Bound;
 
 use bytes::Bytes;
-use promox_storage::{Direction, Item, KeyRange, StoreError};
+use promox_storage::{Direction, Item, KeyRange, Space, StoreError};
 
 use crate::key::{Key, SPACE};
 use crate::table::Rows;
@@ -30,11 +30,11 @@ pub(crate) struct MergeScan<'a> {
 /// A range of keys with their space.
 type Bounds = (Bound<Vec<u8>>, Bound<Vec<u8>>);
 
-fn bounds(range: &KeyRange) -> Bounds {
-    let space = range.space.0.to_be_bytes();
-    let start = [&space[..], &range.start].concat();
-    let end = match (&range.end, range.space.0.checked_add(1)) {
-        (Some(end), _) => Bound::Excluded([&space[..], end].concat()),
+fn bounds(space: Space, start: &[u8], end: Option<&[u8]>) -> Bounds {
+    let prefix = space.0.to_be_bytes();
+    let start = [&prefix[..], start].concat();
+    let end = match (end, space.0.checked_add(1)) {
+        (Some(end), _) => Bound::Excluded([&prefix[..], end].concat()),
         (None, Some(next)) => Bound::Excluded(next.to_be_bytes().to_vec()),
         (None, None) => Bound::Unbounded,
     };
@@ -59,14 +59,15 @@ impl<'a> MergeScan<'a> {
         range: &KeyRange,
         direction: Direction,
     ) -> Box<dyn Iterator<Item = Result<Item, StoreError>> + 'a> {
-        if range.is_empty() {
+        let (start, end) = range.bytes();
+        if end.as_ref().is_some_and(|end| *end <= start) {
             return Box::new(std::iter::empty());
         }
-        let bounds = bounds(range);
+        let bounds = bounds(range.space, &start, end.as_deref());
         let tables = [Some(layers.memory), layers.frozen];
         let tables = tables.into_iter().flatten().filter(|rows| !rows.is_empty());
         let above = tables.map(|rows| rows_source(rows, &bounds, direction));
-        let below = layers.base.source(range.space, &range.start, range.end.as_deref(), direction);
+        let below = layers.base.source(range.space, &start, end.as_deref(), direction);
         Box::new(Self::new(above.chain(std::iter::once(below)), direction))
     }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use flume::{Receiver, RecvTimeoutError, TryRecvError};
 use promox_kernel::Timestamp;
-use promox_storage::{StoreError, WorkOrder};
+use promox_storage::{IdBlocks, StoreError, WorkOrder};
 
 use crate::group::{Group, Working};
 use crate::journal::frame::FrameBuffer;
@@ -86,7 +86,7 @@ impl Writer {
     ) -> Self {
         let view = shared.published.load();
         let (table, frame) = (view.memory.clone(), FrameBuffer::new());
-        let working = Working { table, reach: view.reach, frame, ends: Vec::new() };
+        let working = Working { table, reach: view.reach, frame, ends: Vec::new(), ids: IdBlocks::default() };
         drop(view);
         let frozen_at = shared.options.clock.now();
         let since_frozen = working.table.bytes as u64;

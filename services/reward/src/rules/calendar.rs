@@ -10,7 +10,7 @@ use promox_kernel::Timestamp;
 /// What counts for a tier: the last 365 days.
 pub(crate) const TIER_SPAN: Duration = Duration::from_hours(24 * 365);
 /// Never.
-pub(crate) const END_OF_TIME: Timestamp = Timestamp(i64::MAX);
+pub(crate) const END_OF_TIME: Timestamp = Timestamp::LATEST;
 
 /// So many calendar months later, in UTC; the last day of a month that is too short.
 pub(crate) fn months_after(from: Timestamp, months: u32) -> Timestamp {

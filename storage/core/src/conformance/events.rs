@@ -202,11 +202,21 @@ pub(super) async fn events_wait_for_their_consumers(store: Store) {
     consumer.turn(&node).await.unwrap();
     assert_eq!(prune(shop).await, [3]);
     let mut report = Report::default();
-    let snapshot = store.engine.snapshot();
+    let state = store.engine.long_read().unwrap();
     for database in Database::ALL {
-        Tx::unbounded(&*snapshot, database).audit_outbox(&mut report).unwrap();
+        Tx::unbounded(&*state, database).audit_outbox(&mut report).unwrap();
     }
     assert_eq!(report.finish().0, []);
+}
+
+pub(super) async fn epochs_are_counted(store: Store) {
+    let promox = store.database(Database::Promox);
+    assert_eq!(store.read(|tx| tx.epoch("prices")).await, 0);
+    assert_eq!(store.write(|tx| tx.begin_epoch("prices")).await, Ok(1));
+    assert_eq!(store.write(|tx| Ok((tx.begin_epoch("prices")?, tx.begin_epoch("taxes")?))).await, Ok((2, 1)));
+    let _ = store.write(|tx| tx.begin_epoch("prices").and(Err::<(), _>(StoreError::Busy))).await;
+    assert_eq!(store.read(|tx| Ok((tx.epoch("prices")?, tx.epoch("taxes")?))).await, (2, 1));
+    assert_eq!(promox.read(|tx| tx.epoch("prices")).await, Ok::<_, StoreError>(0));
 }
 
 fn claim(key: &str, fingerprint: u8) -> Claim {

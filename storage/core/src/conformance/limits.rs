@@ -52,12 +52,15 @@ async fn all<F: Future>(work: Vec<F>) -> Vec<F::Output> {
 pub(super) async fn ids_are_given_once(store: Store) {
     let refused = store.write(|tx| tx.next_id::<Shelf>().and(Err::<(), _>(StoreError::Busy))).await;
     assert_eq!(refused, Err(StoreError::Busy));
-    let mut last = 0;
-    for _ in 0..20 {
+    let mut seen = std::collections::BTreeSet::new();
+    for _ in 0..100 {
         let (one, two) = store.write(|tx| Ok((tx.next_id::<Shelf>()?, tx.next_id::<Shelf>()?))).await.unwrap();
-        assert!(last < one && one < two, "{last}, {one}, {two}");
-        last = two;
+        assert!(seen.insert(one) && seen.insert(two), "{one} or {two} was given twice");
     }
+    assert_eq!(seen.first(), Some(&1));
+    let many =
+        store.write(|tx| (0..1_000).map(|_| tx.next_id::<Shelf>()).collect::<Result<Vec<_>, _>>()).await.unwrap();
+    assert!(many.into_iter().all(|id| seen.insert(id)), "many at once");
     assert!(store.write(|tx| tx.next_id::<Book>()).await.unwrap() < 3, "each table counts for itself");
 }
 

@@ -4,7 +4,8 @@ use promox_kernel::{Cursor, Limit};
 
 use super::tables::Book;
 use super::{Store, cx};
-use crate::{Database, Stamp, StoreError, Tx};
+use crate::db::read_from;
+use crate::{Database, StoreError, Tx};
 
 async fn fill(store: &Store, shelves: i64, places: u32) {
     store
@@ -56,7 +57,7 @@ pub(super) async fn pages_go_on(store: Store) {
                 .read(|tx| {
                     let scan = tx.scan::<Book>().prefix(1_i64);
                     let scan = if backward { scan.backward() } else { scan };
-                    scan.page(Limit::default(), cursor.take()).map_err(|error| StoreError::Io(error.to_string()))
+                    scan.page(Limit::default(), cursor.clone()).map_err(|error| StoreError::Io(error.to_string()))
                 })
                 .await;
             seen.extend(page.items.iter().map(|book| book.place));
@@ -83,12 +84,11 @@ pub(super) async fn a_snapshot_stands_still(store: Store) {
     let before = store.engine.snapshot();
     store.write(|tx| tx.delete::<Book>(&(1, 0)).and_then(|_| tx.insert(&book(1, 7)))).await.unwrap();
     let after = store.engine.snapshot();
-    let read = |reader: &dyn crate::Reader| {
-        let tx = Tx::new(reader, Database::Ecommerce, Stamp::default());
-        places(tx.scan::<Book>().collect(99).unwrap())
-    };
-    assert_eq!(read(&*before), [(1, 0), (1, 1), (1, 2)]);
-    assert_eq!(read(&*after), [(1, 1), (1, 2), (1, 7)]);
+    let all = |tx: &Tx<'_>| tx.scan::<Book>().collect(99);
+    let before: Result<_, StoreError> = read_from(before, Database::Ecommerce, all).await;
+    let after: Result<_, StoreError> = read_from(after, Database::Ecommerce, all).await;
+    assert_eq!(places(before.unwrap()), [(1, 0), (1, 1), (1, 2)]);
+    assert_eq!(places(after.unwrap()), [(1, 1), (1, 2), (1, 7)]);
 }
 
 pub(super) async fn a_read_after_an_answer_sees_it(store: Store) {

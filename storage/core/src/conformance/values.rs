@@ -5,6 +5,7 @@ use rust_decimal::Decimal;
 
 use super::tables::{BookByTitle, Sample, SampleByNumber, SampleByTime};
 use super::{Store, tables::Book};
+use crate::{Prepared, StoreError};
 
 fn sample(name: &str) -> Sample {
     Sample {
@@ -29,7 +30,7 @@ async fn round_trip(store: &Store, row: Sample) {
 
 pub(super) async fn text_sorts_by_bytes(store: Store) {
     let sorted =
-        ["", "\u{0}", "\u{0}a", " ", "10", "9", "A", "AB", "B", "Z", "a", "a\u{0}", "ab", "z", "Ä", "é", "日", "😀"];
+        ["", "\u{1}", "\u{1}a", " ", "10", "9", "A", "AB", "B", "Z", "a", "a\u{1}", "ab", "z", "Ä", "é", "日", "😀"];
     let rows: Vec<Sample> = sorted.iter().map(|name| sample(name)).collect();
     store
         .write(move |tx| {
@@ -47,7 +48,7 @@ pub(super) async fn text_sorts_by_bytes(store: Store) {
     assert_eq!(titles.collect::<Vec<_>>(), sorted, "as an index");
     let with_a =
         store.read(|tx| tx.scan::<Sample>().text_prefix("a").collect(99)).await.into_iter().map(|row| row.name);
-    assert_eq!(with_a.collect::<Vec<_>>(), ["a", "a\u{0}", "ab"]);
+    assert_eq!(with_a.collect::<Vec<_>>(), ["a", "a\u{1}", "ab"]);
 }
 
 pub(super) async fn numbers_sort_by_value(store: Store) {
@@ -56,7 +57,8 @@ pub(super) async fn numbers_sort_by_value(store: Store) {
         .write(move |tx| {
             let rows = sorted.iter().rev();
             rows.into_iter().try_for_each(|number| {
-                let row = Sample { number: *number, at: Timestamp(*number), ..sample(&number.to_string()) };
+                let at = Timestamp((*number).clamp(Timestamp::EARLIEST.0, Timestamp::LATEST.0));
+                let row = Sample { number: *number, at, ..sample(&number.to_string()) };
                 tx.insert(&row)
             })
         })
@@ -65,7 +67,7 @@ pub(super) async fn numbers_sort_by_value(store: Store) {
     let numbers = store.read(|tx| tx.scan_by::<SampleByNumber>().collect(99)).await;
     assert_eq!(numbers.into_iter().map(|row| row.number).collect::<Vec<_>>(), sorted);
     let times = store.read(|tx| tx.scan_by::<SampleByTime>().collect(99)).await;
-    assert_eq!(times.into_iter().map(|row| row.at.0).collect::<Vec<_>>(), sorted);
+    assert_eq!(times.into_iter().map(|row| row.number).collect::<Vec<_>>(), sorted);
     let above = store.read(|tx| tx.scan_by::<SampleByNumber>().from(0_i64).before(128_i64).collect(99)).await;
     assert_eq!(above.into_iter().map(|row| row.number).collect::<Vec<_>>(), [0, 1, 127]);
 }
@@ -89,9 +91,38 @@ pub(super) async fn decimals_keep_their_scale(store: Store) {
 
 pub(super) async fn time_has_microseconds(store: Store) {
     // Whole microseconds, before 1970 too, within what a relational timestamp can hold.
-    for micros in [0, 1, -1, 1_800_000_000_123_456, -1_800_000_000_123_457, 253_402_300_799_999_999] {
+    let ends = [Timestamp::EARLIEST.0, Timestamp::LATEST.0];
+    for micros in [0, 1, -1, 1_800_000_000_123_456, -1_800_000_000_123_457].into_iter().chain(ends) {
         round_trip(&store, Sample { at: Timestamp(micros), ..sample(&micros.to_string()) }).await;
     }
+}
+
+pub(super) async fn what_some_engine_refuses_all_refuse(store: Store) {
+    let nul = "the character U+0000";
+    let time = "a time outside of the years 1 to 9999";
+    for (row, column, what) in [
+        (sample("a\0b"), "name", nul),
+        (Sample { note: Some("\0".to_owned()), ..sample("note") }, "note", nul),
+        (Sample { document: Json(vec!["a\0b".to_owned()]), ..sample("document") }, "document", nul),
+        (Sample { at: Timestamp(i64::MIN), ..sample("before all time") }, "at", time),
+        (Sample { at: Timestamp(Timestamp::EARLIEST.0 - 1), ..sample("too early") }, "at", time),
+        (Sample { at: Timestamp(Timestamp::LATEST.0 + 1), ..sample("too late") }, "at", time),
+        (Sample { at: Timestamp(i64::MAX), ..sample("after all time") }, "at", time),
+    ] {
+        let refusal = StoreError::Unstorable { column: format!("ecommerce.conformance_samples.{column}"), what };
+        let (put, prepared) = (row.clone(), row);
+        let swallowed = store
+            .write(move |tx| {
+                let _ = tx.put(&put);
+                Ok(())
+            })
+            .await;
+        assert_eq!(swallowed, Err(refusal.clone()));
+        assert_eq!(store.write(move |tx| tx.insert_prepared(&Prepared::of(&prepared))).await, Err(refusal));
+    }
+    assert_eq!(store.read(|tx| tx.scan::<Sample>().first()).await, None);
+    // What a document says of an escape is no escape.
+    round_trip(&store, Sample { document: Json(vec!["\\u0000".to_owned()]), ..sample("escaped") }).await;
 }
 
 pub(super) async fn odd_values_survive(store: Store) {

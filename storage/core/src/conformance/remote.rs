@@ -1,0 +1,322 @@
+//! An engine that is far away from its nodes, in memory: the contract as an engine over a network keeps it.
+//!
+//! A node has nothing at hand. What a closure runs into is fetched, all of one state, and the closure runs again. A transaction
+//! commits when what it read still stands; otherwise it runs again on a newer state. Keys that must be free are checked by the
+//! write, and ids come in blocks of the node's own.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use imbl::OrdMap;
+use parking_lot::Mutex;
+use promox_kernel::Timestamp;
+
+use crate::{
+    Batch, Database, Db, Direction, Engine, Fetching, IdBlocks, Item, KeyRange, Reader, ScanRead, Schema, Space,
+    StoreError, Tx, Version, Wants, WorkOrder, Write, stamp_events, take_ids,
+};
+
+/// How often a transaction runs on newer states before it is refused.
+const MOST_RUNS: usize = 16;
+
+type Rows = OrdMap<(Space, Vec<u8>), (Bytes, Version)>;
+
+/// What all nodes share.
+#[derive(Default)]
+struct Server {
+    rows: Rows,
+    commits: Version,
+    positions: [i64; 2],
+    last_commit: Timestamp,
+    subscribers: Vec<flume::Sender<()>>,
+    long_reads: Arc<()>,
+}
+
+/// What happens between a closure and its commit.
+type Meanwhile = Box<dyn FnOnce() + Send>;
+
+/// One node of a store that is far away.
+pub struct RemoteEngine {
+    server: Arc<Mutex<Server>>,
+    /// The tables of the indexes, with whose entries rows are fetched.
+    tables: Arc<BTreeMap<Space, Space>>,
+    ids: Mutex<IdBlocks>,
+    meanwhile: Mutex<Option<Meanwhile>>,
+    /// Whether a commit checks what was read. Without that, histories are not serializable.
+    checks_reads: bool,
+}
+
+impl std::fmt::Debug for RemoteEngine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "a node of a store with {} rows", self.server.lock().rows.len())
+    }
+}
+
+impl RemoteEngine {
+    /// The first node of an empty store with these tables.
+    pub fn new(schema: &Schema) -> Arc<Self> {
+        let indexes =
+            schema.tables().iter().flat_map(|table| table.indexes.iter().map(|index| (index.space, table.space)));
+        Arc::new(Self {
+            server: Arc::default(),
+            tables: Arc::new(indexes.collect()),
+            ids: Mutex::default(),
+            meanwhile: Mutex::default(),
+            checks_reads: true,
+        })
+    }
+
+    /// Another node of the same store. One that does not check what was read is a control: its histories are not serializable.
+    pub fn node(&self, checks_reads: bool) -> Arc<Self> {
+        Arc::new(Self {
+            server: self.server.clone(),
+            tables: self.tables.clone(),
+            ids: Mutex::default(),
+            meanwhile: Mutex::default(),
+            checks_reads,
+        })
+    }
+
+    /// One of its databases.
+    pub fn database(self: &Arc<Self>, database: Database) -> Db {
+        Db::new(self.clone(), database)
+    }
+
+    /// Does something between the next closure and its commit.
+    pub fn meanwhile(&self, happens: impl FnOnce() + Send + 'static) {
+        *self.meanwhile.lock() = Some(Box::new(happens));
+    }
+
+    fn state(&self) -> State {
+        let rows = self.server.lock().rows.clone();
+        State { rows, tables: self.tables.clone(), keys: BTreeSet::new(), ranges: Vec::new() }
+    }
+
+    fn run(&self, order: &mut WorkOrder) -> Result<(), StoreError> {
+        for _ in 0..MOST_RUNS {
+            let Some(batch) = self.run_once(order)? else { return Ok(()) };
+            if let Some(happens) = self.meanwhile.lock().take() {
+                happens();
+            }
+            if self.commit(order, batch)? {
+                return Ok(());
+            }
+        }
+        Err(StoreError::Conflict)
+    }
+
+    /// Runs the closure on one state until all that it wants is at hand; its batch, unless it refused.
+    fn run_once(&self, order: &mut WorkOrder) -> Result<Option<Batch>, StoreError> {
+        let mut state = self.state();
+        loop {
+            let wants = {
+                let ids = self.ids.lock();
+                let mut tx = Tx::new(&state, order.database, order.stamp.clone()).with_ids(&ids).logging().claiming();
+                let commits = order.work.run(&mut tx);
+                match tx.wants() {
+                    Some(wants) => wants,
+                    None => return tx.finish().map(|batch| commits.then_some(batch)),
+                }
+            };
+            for (space, given) in &wants.ids {
+                self.take_ids(order.database, *space, *given)?;
+            }
+            state.learn(wants);
+        }
+    }
+
+    /// Takes a block of ids, in a commit of its own.
+    fn take_ids(&self, database: Database, space: Space, given: i64) -> Result<(), StoreError> {
+        let mut server = self.server.lock();
+        let (block, writes) = take_ids(&Whole(server.rows.clone(), None), database, space, given)?;
+        server.apply(writes);
+        self.ids.lock().add(space, block);
+        Ok(())
+    }
+
+    /// Commits what was read still standing; whether it did.
+    fn commit(&self, order: &WorkOrder, batch: Batch) -> Result<bool, StoreError> {
+        let mut server = self.server.lock();
+        if self.checks_reads && !server.still_stands(&batch) {
+            return Ok(false);
+        }
+        if let Some(taken) =
+            batch.claims.into_iter().find(|claim| server.rows.contains_key(&(claim.space, claim.key.clone())))
+        {
+            return Err(StoreError::Duplicate { index: taken.name });
+        }
+        self.ids.lock().give(&batch.ids);
+        let told = !batch.events.is_empty();
+        let mut last = server.positions[order.database as usize];
+        let events = stamp_events(order.database, &mut last, batch.events);
+        server.positions[order.database as usize] = last;
+        server.apply(batch.writes.into_iter().chain(events));
+        server.last_commit = server.last_commit.max(order.stamp.now);
+        if told {
+            server
+                .subscribers
+                .retain(|subscriber| !matches!(subscriber.try_send(()), Err(flume::TrySendError::Disconnected(()))));
+        }
+        Ok(true)
+    }
+}
+
+impl Server {
+    fn apply(&mut self, writes: impl IntoIterator<Item = Write>) {
+        self.commits += 1;
+        for write in writes {
+            match write.value {
+                Some(value) => self.rows.insert((write.space, write.key), (value, self.commits)),
+                None => self.rows.remove(&(write.space, write.key)),
+            };
+        }
+    }
+
+    fn still_stands(&self, batch: &Batch) -> bool {
+        let version = |space: Space, key: &[u8]| self.rows.get(&(space, key.to_vec())).map(|(_, version)| *version);
+        let scan = |read: &ScanRead| {
+            let now = items(&self.rows, &read.range, read.direction).map(|(key, _, version)| (key, Some(version)));
+            let most = if read.whole { usize::MAX } else { read.found.len() };
+            now.take(most).eq(read.found.iter().cloned())
+        };
+        batch.reads.keys.iter().all(|(space, key, then)| version(*space, key) == *then)
+            && batch.reads.scans.iter().all(scan)
+    }
+}
+
+/// The rows of a range.
+fn items<'a>(
+    rows: &'a Rows,
+    range: &KeyRange,
+    direction: Direction,
+) -> Box<dyn Iterator<Item = (Vec<u8>, Bytes, Version)> + 'a> {
+    let (start, end) = range.bytes();
+    let from = (range.space, start);
+    let until = end.map_or_else(|| (Space(range.space.0.saturating_add(1)), Vec::new()), |end| (range.space, end));
+    if from >= until {
+        return Box::new(std::iter::empty());
+    }
+    let found = rows.range(from..until).map(|((_, key), (value, version))| (key.clone(), value.clone(), *version));
+    match direction {
+        Direction::Forward => Box::new(found),
+        Direction::Backward => Box::new(found.rev()),
+    }
+}
+
+impl Engine for RemoteEngine {
+    fn submit(&self, mut order: WorkOrder) {
+        if let Err(error) = self.run(&mut order) {
+            order.work.fail(error);
+        }
+        order.work.answer();
+    }
+
+    fn snapshot(&self) -> Box<dyn Reader> {
+        Box::new(self.state())
+    }
+
+    fn long_read(&self) -> Result<Box<dyn Reader>, StoreError> {
+        let server = self.server.lock();
+        let permit = server.long_reads.clone();
+        // The store's own and this one are two more.
+        if Arc::strong_count(&permit) > 3 {
+            return Err(StoreError::Busy);
+        }
+        Ok(Box::new(Whole(server.rows.clone(), Some(permit))))
+    }
+
+    fn subscribe(&self) -> flume::Receiver<()> {
+        let (sender, receiver) = flume::bounded(1);
+        self.server.lock().subscribers.push(sender);
+        receiver
+    }
+
+    fn last_commit(&self) -> Timestamp {
+        self.server.lock().last_commit
+    }
+}
+
+/// One state of the store, of which a node knows what it has asked for.
+struct State {
+    rows: Rows,
+    tables: Arc<BTreeMap<Space, Space>>,
+    keys: BTreeSet<(Space, Vec<u8>)>,
+    ranges: Vec<KeyRange>,
+}
+
+impl State {
+    fn learn(&mut self, wants: Wants) {
+        for (space, key) in wants.keys {
+            if let Some((row, _)) = self.rows.get(&(space, key.clone())) {
+                let row = row.to_vec();
+                self.learn_row(space, row);
+            }
+            self.keys.insert((space, key));
+        }
+        for (range, direction) in wants.ranges {
+            let found: Vec<_> = items(&self.rows, &range, direction).collect();
+            for (key, value, _) in found {
+                self.learn_row(range.space, value.to_vec());
+                self.keys.insert((range.space, key));
+            }
+            self.ranges.push(range);
+        }
+    }
+
+    /// An index entry brings its row with it.
+    fn learn_row(&mut self, index: Space, row: Vec<u8>) {
+        if let Some(table) = self.tables.get(&index) {
+            self.keys.insert((*table, row));
+        }
+    }
+}
+
+impl Reader for State {
+    fn get(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        let key = (space, key.to_vec());
+        if !self.keys.contains(&key) {
+            return Err(StoreError::Unfetched);
+        }
+        Ok(self.rows.get(&key).map(|(value, _)| value.clone()))
+    }
+
+    fn scan<'a>(
+        &'a self,
+        range: &KeyRange,
+        direction: Direction,
+    ) -> Box<dyn Iterator<Item = Result<Item, StoreError>> + 'a> {
+        if !self.ranges.contains(range) {
+            return Box::new(std::iter::once(Err(StoreError::Unfetched)));
+        }
+        Box::new(items(&self.rows, range, direction).map(|(key, value, _)| Ok((key, value))))
+    }
+
+    fn version(&self, space: Space, key: &[u8]) -> Option<Version> {
+        self.rows.get(&(space, key.to_vec())).map(|(_, version)| *version)
+    }
+
+    fn fetch(mut self: Box<Self>, wants: Wants) -> Fetching {
+        Box::pin(async move {
+            self.learn(wants);
+            Ok::<Box<dyn Reader>, _>(self)
+        })
+    }
+}
+
+/// A state with all of its rows at hand, and for a long read its permit.
+struct Whole(Rows, #[expect(dead_code, reason = "held, never read")] Option<Arc<()>>);
+
+impl Reader for Whole {
+    fn get(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        Ok(self.0.get(&(space, key.to_vec())).map(|(value, _)| value.clone()))
+    }
+
+    fn scan<'a>(
+        &'a self,
+        range: &KeyRange,
+        direction: Direction,
+    ) -> Box<dyn Iterator<Item = Result<Item, StoreError>> + 'a> {
+        Box::new(items(&self.0, range, direction).map(|(key, value, _)| Ok((key, value))))
+    }
+}

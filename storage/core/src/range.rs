@@ -1,0 +1,173 @@
+//! Ranges of keys: as bytes for engines that keep sorted keys, and by whole columns for those that keep typed ones.
+
+use promox_kernel::value::Value;
+
+use crate::{ColumnDef, Space, TableDef};
+
+/// Keys of one space. Every bound consists of whole parts of a key, so that it can be read back as values of columns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyRange {
+    /// The space.
+    pub space: Space,
+    /// The leading parts that all keys share.
+    pub prefix: Vec<u8>,
+    /// What the text that follows the prefix begins with; empty for anything.
+    pub text: Vec<u8>,
+    /// Where it begins; the parts follow the prefix.
+    pub from: Option<Edge>,
+    /// The parts, after the prefix, of the first key beyond the end.
+    pub until: Option<Vec<u8>>,
+}
+
+/// The lower end of a range.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Edge {
+    /// Whole parts of a key.
+    pub parts: Vec<u8>,
+    /// Whether a key of just these parts is left out: the parts are then a whole key.
+    pub after: bool,
+}
+
+impl KeyRange {
+    /// Every key of a space.
+    pub const fn all(space: Space) -> Self {
+        Self::prefix(space, Vec::new())
+    }
+
+    /// Every key that begins with these parts.
+    pub const fn prefix(space: Space, prefix: Vec<u8>) -> Self {
+        Self { space, prefix, text: Vec::new(), from: None, until: None }
+    }
+
+    /// The first key, and the first one beyond the end, if there is an end.
+    pub fn bytes(&self) -> (Vec<u8>, Option<Vec<u8>>) {
+        let mut start = Vec::with_capacity(self.prefix.len() + 24);
+        start.extend_from_slice(&self.prefix);
+        start.extend_from_slice(&self.text);
+        let mut end = next_prefix(&start);
+        if let Some(until) = &self.until {
+            let until = [self.prefix.as_slice(), until].concat();
+            end = Some(end.map_or_else(|| until.clone(), |end| end.min(until.clone())));
+        }
+        if let Some(from) = &self.from {
+            let after: &[u8] = if from.after { &[0] } else { &[] };
+            start = start.max([self.prefix.as_slice(), &from.parts, after].concat());
+        }
+        (start, end)
+    }
+}
+
+/// The first key after all that begin with `prefix`.
+fn next_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
+    let mut next = prefix.to_vec();
+    while let Some(last) = next.pop() {
+        if last < u8::MAX {
+            next.push(last + 1);
+            return Some(next);
+        }
+    }
+    None
+}
+
+/// A range by the values of columns. All of them follow each other in the key.
+#[derive(Clone, Debug)]
+pub struct TypedRange {
+    /// The columns of the key, in its order.
+    pub columns: Vec<&'static ColumnDef>,
+    /// What the leading columns are equal to.
+    pub prefix: Vec<Value>,
+    /// What the text of the column after the prefix begins with.
+    pub text: Option<String>,
+    /// What the columns after the prefix are not less than, or, when the flag is set, greater than.
+    pub from: Option<(Vec<Value>, bool)>,
+    /// What the columns after the prefix are less than.
+    pub until: Option<Vec<Value>>,
+}
+
+impl TableDef {
+    /// The columns of a key of the table or of one of its indexes, in the key's order; `None` when the space is another table's.
+    pub fn key_columns(&self, space: Space) -> Option<Vec<&'static ColumnDef>> {
+        let names = if space == self.space {
+            self.key.to_vec()
+        } else {
+            let index = self.indexes.iter().find(|index| index.space == space)?;
+            let key = if index.unique { &[] } else { self.key };
+            [index.columns, key].concat()
+        };
+        names.into_iter().map(|name| self.column(name)).collect()
+    }
+
+    /// The values of a key, whole or of leading parts alone; folded columns give their folded form.
+    pub fn key_values(&self, space: Space, key: &[u8]) -> Option<Vec<Value>> {
+        values_of(&self.key_columns(space)?, key)
+    }
+
+    /// A range of the table or of one of its indexes by values.
+    pub fn typed_range(&self, range: &KeyRange) -> Option<TypedRange> {
+        let columns = self.key_columns(range.space)?;
+        let prefix = values_of(&columns, &range.prefix)?;
+        let rest = columns.get(prefix.len()..)?;
+        let from = match &range.from {
+            Some(edge) => Some((values_of(rest, &edge.parts)?, edge.after)),
+            None => None,
+        };
+        let until = match &range.until {
+            Some(parts) => Some(values_of(rest, parts)?),
+            None => None,
+        };
+        let text = (!range.text.is_empty()).then(|| String::from_utf8(range.text.clone()));
+        Some(TypedRange { text: text.transpose().ok()?, columns, prefix, from, until })
+    }
+
+    /// The values of a row's columns, of a row that was written with all of them.
+    pub fn row_values(&self, mut columns: &[u8]) -> Option<Vec<Value>> {
+        self.columns.iter().map(|column| Value::take(column.column_type, column.nullable, &mut columns)).collect()
+    }
+
+    /// A row's columns from their values.
+    pub fn row_columns(&self, values: &[Value]) -> Option<Vec<u8>> {
+        let mut row = Vec::with_capacity(128);
+        for (column, value) in self.columns.iter().zip(values) {
+            value.put(column.column_type, column.nullable, &mut row)?;
+        }
+        (self.columns.len() == values.len()).then_some(row)
+    }
+}
+
+/// The values of leading columns, as far as the bytes go.
+fn values_of(columns: &[&'static ColumnDef], mut key: &[u8]) -> Option<Vec<Value>> {
+    let mut values = Vec::with_capacity(columns.len());
+    for column in columns {
+        if key.is_empty() {
+            break;
+        }
+        values.push(Value::take_key(column.column_type, column.nullable, &mut key)?);
+    }
+    key.is_empty().then_some(values)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_ends_where_the_next_one_begins() {
+        let end = |prefix: Vec<u8>| KeyRange::prefix(Space(1), prefix).bytes().1;
+        assert_eq!(end(vec![1, 0xFF]), Some(vec![2]));
+        assert_eq!(end(vec![0xFF, 0xFF]), None);
+        assert_eq!(end(Vec::new()), None);
+    }
+
+    #[test]
+    fn the_narrower_bound_counts() {
+        let range = KeyRange {
+            text: vec![5],
+            from: Some(Edge { parts: vec![4], after: false }),
+            until: Some(vec![7]),
+            ..KeyRange::prefix(Space(1), vec![1])
+        };
+        assert_eq!(range.bytes(), (vec![1, 5], Some(vec![1, 6])));
+        let range = KeyRange { text: Vec::new(), from: Some(Edge { parts: vec![4], after: true }), ..range };
+        assert_eq!(range.bytes(), (vec![1, 4, 0], Some(vec![1, 7])));
+    }
+}
