@@ -9,36 +9,24 @@
 //! a budget, the store's cap and a limit are never passed; what does not apply changes nothing. Each unit keeps an exact price
 //! of its own, so how the units of a SKU stand in lines changes nothing but the rounding of a line and action.
 
-mod apply;
-mod ask;
-mod bands;
-mod cart;
+mod actions;
+mod catalogue;
 mod compile;
-mod deeds;
 mod evaluate;
-mod exact;
-mod faults;
-mod filter;
-mod gate;
-mod index;
 mod language;
-mod limits;
-mod numbers;
-mod offers;
-mod outcome;
-mod runs;
-mod scale;
-mod schedule;
-mod shelf;
-mod state;
+mod minor_units;
 #[cfg(test)]
 pub(crate) mod tests;
-mod units;
 
-pub use cart::{Allowance, CampaignStanding, Cart, Circumstances, Detail, GiftStock, Line, LineInput, NamedCode};
-pub use compile::{Needs, Rule};
+pub use catalogue::index::RuleSet;
+pub use compile::Rule;
+pub use compile::needs::Needs;
+pub use evaluate::cart::{Cart, Line, LineInput};
+pub use evaluate::context::{Allowance, CampaignStanding, Circumstances, Detail, GiftStock, NamedCode};
 pub use evaluate::evaluate;
-pub use index::RuleSet;
-pub use language::*;
-pub use limits::{Counted, Counter, Counting, PersonLimit, TOTAL};
-pub(crate) use numbers::{to_amount, to_minor};
+pub use evaluate::limits::{Counted, Counter, Counting, PersonLimit, TOTAL};
+pub use language::action::{Action, ActionType, Basis, Part, Per, Scope, Stage, Tier};
+pub use language::promotion::{
+    CountedPer, Limits, Period, PeriodLimit, Promotion, Stacking, StackingMode, WhenShort, normal_code,
+};
+pub(crate) use minor_units::{to_amount, to_minor};

@@ -9,10 +9,10 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::examples::promotion;
-use crate::rules::ask::Ask;
-use crate::rules::gate::admits;
-use crate::rules::shelf::{cut, is_affordable};
-use crate::rules::state::State;
+use crate::rules::catalogue::prices::{cut, is_affordable};
+use crate::rules::evaluate::conditions::Ask;
+use crate::rules::evaluate::eligibility::admits;
+use crate::rules::evaluate::state::State;
 use crate::rules::{CampaignStanding, Cart, Circumstances, Line, LineInput, Rule, RuleSet, to_amount};
 
 fn pence(minor: i64) -> Amount {

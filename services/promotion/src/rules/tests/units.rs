@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 
 use super::examples::promotion;
 use super::model::Model;
-use crate::rules::exact::Exact;
-use crate::rules::state::State;
-use crate::rules::{Cart, Circumstances, Detail, Line, LineInput, Rule, RuleSet, apply, evaluate, to_amount};
+use crate::rules::evaluate::exact::Exact;
+use crate::rules::evaluate::state::State;
+use crate::rules::{Cart, Circumstances, Detail, Line, LineInput, Rule, RuleSet, actions, evaluate, to_amount};
 
 fn pence(minor: i64) -> Amount {
     to_amount(minor, Currency::GBP)
@@ -219,8 +219,8 @@ fn prices(documents: &[Value], cart: &Cart) -> Vec<(String, bool, Exact, bool)> 
     let (set, it) = (set(documents), Circumstances::default());
     let mut state = State::new(cart, &it);
     for rule in set.cart() {
-        if (crate::rules::ask::Ask { rule, state: &state, circumstances: &it }).holds() {
-            apply::act(rule, &mut state, &it).unwrap();
+        if (crate::rules::evaluate::conditions::Ask { rule, state: &state, circumstances: &it }).holds() {
+            actions::act(rule, &mut state, &it).unwrap();
         }
     }
     let mut found = Vec::new();

@@ -2,7 +2,7 @@
 
 use promox_kernel::{Amount, Currency, FieldError};
 
-use super::numbers::Percent;
+use crate::rules::minor_units::Percent;
 
 /// Units that an action may name.
 pub(crate) const MOST_UNITS: u32 = 9_999;

@@ -6,12 +6,12 @@ use promox_kernel::{Amount, Currency};
 use rust_decimal::Decimal;
 use serde_json::Value;
 
-use super::cart::Circumstances;
-use super::compile::Rule;
-use super::exact::Exact;
-use super::filter::Filter;
-use super::numbers::to_amount;
-use super::state::State;
+use crate::rules::compile::Rule;
+use crate::rules::evaluate::context::Circumstances;
+use crate::rules::evaluate::exact::Exact;
+use crate::rules::evaluate::state::State;
+use crate::rules::language::filter::Filter;
+use crate::rules::minor_units::to_amount;
 
 /// What a cart, its buyer and the time answer to a promotion's conditions.
 #[derive(Clone, Copy)]

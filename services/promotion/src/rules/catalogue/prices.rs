@@ -6,14 +6,15 @@ use std::sync::Arc;
 
 use promox_contract::promotion::{RejectDetail, RejectReason};
 
-use super::ask::Ask;
-use super::cart::{Cart, Circumstances, Line};
-use super::compile::Rule;
-use super::deeds::Deed;
-use super::gate::admits;
-use super::index::RuleSet;
-use super::numbers::to_minor;
-use super::state::State;
+use crate::rules::actions::action::Deed;
+use crate::rules::catalogue::index::RuleSet;
+use crate::rules::compile::Rule;
+use crate::rules::evaluate::cart::{Cart, Line};
+use crate::rules::evaluate::conditions::Ask;
+use crate::rules::evaluate::context::Circumstances;
+use crate::rules::evaluate::eligibility::admits;
+use crate::rules::evaluate::state::State;
+use crate::rules::minor_units::to_minor;
 
 /// A price on the shelf, and which rules made it: the place of each and what it took off a unit, in order.
 #[derive(Clone, Debug, Default)]
@@ -112,7 +113,7 @@ impl<'a> Shelf<'a> {
 type Placed<'a> = (u32, &'a Arc<Rule>);
 
 /// Whether a rule's campaign can pay for one unit of a line.
-pub(super) fn is_affordable(rule: &Rule, cart: &Cart, line: &Line, it: &Circumstances) -> bool {
+pub(crate) fn is_affordable(rule: &Rule, cart: &Cart, line: &Line, it: &Circumstances) -> bool {
     let left = rule.campaign.and_then(|id| it.campaigns.get(&id)?.left);
     let left = left.and_then(|left| to_minor(left, cart.currency));
     left.is_none_or(|left| line.list - cut(rule, line, line.list) <= left)
@@ -141,7 +142,7 @@ pub(crate) fn refusal(rule: &Rule, cart: &Cart, it: &Circumstances) -> (RejectRe
 }
 
 /// What a unit costs after a rule's actions, never below the product's floor.
-pub(super) fn cut(rule: &Rule, line: &Line, price: i64) -> i64 {
+pub(crate) fn cut(rule: &Rule, line: &Line, price: i64) -> i64 {
     let mut unit = price;
     for deed in &rule.deeds {
         let lower = match deed {

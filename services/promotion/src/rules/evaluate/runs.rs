@@ -1,7 +1,7 @@
 //! Units and their prices. Units of a line that cost the same are a run, so that thousands of them are counted and not listed.
 
-use super::cart::Line;
-use super::exact::{Exact, Ratio};
+use crate::rules::evaluate::cart::Line;
+use crate::rules::evaluate::exact::{Exact, Ratio};
 
 /// Units of a line at one price.
 #[derive(Clone, Copy, Debug)]

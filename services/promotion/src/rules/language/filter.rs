@@ -1,32 +1,13 @@
 //! Which lines an action or a condition is about.
 
-use std::collections::hash_map::DefaultHasher;
-use std::hash::{Hash, Hasher};
-
 use promox_contract::condition::{ItemFilter, Lines};
-use promox_kernel::{Currency, FieldError, Sku};
+use promox_kernel::{Currency, FieldError};
 
-use super::cart::Line;
-use super::faults::Faults;
+use crate::rules::evaluate::cart::{Line, SkuKey};
+use crate::rules::language::faults::Faults;
 
 /// Members of a list at most.
 const MOST_MEMBERS: usize = 5_000;
-
-/// A SKU as it is compared: by its hash first, then by its letters.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct SkuKey {
-    pub(crate) hash: u64,
-    pub(crate) fold: String,
-}
-
-impl SkuKey {
-    pub(crate) fn of(sku: &Sku) -> Self {
-        let fold = sku.fold();
-        let mut hasher = DefaultHasher::new();
-        fold.hash(&mut hasher);
-        Self { hash: hasher.finish(), fold }
-    }
-}
 
 /// A filter as it is matched. Lists are sorted; an empty list says nothing.
 #[derive(Clone, Debug)]

@@ -3,8 +3,8 @@
 use promox_contract::promotion::RejectReason;
 use promox_kernel::Timestamp;
 
-use super::cart::Circumstances;
-use super::compile::Rule;
+use crate::rules::compile::Rule;
+use crate::rules::evaluate::context::Circumstances;
 
 /// Whether a promotion applies at all now, else why not.
 pub(crate) fn admits(rule: &Rule, it: &Circumstances) -> Result<(), RejectReason> {

@@ -3,7 +3,8 @@
 use promox_contract::condition::{Condition, ItemFilter};
 use promox_kernel::{Amount, Currency};
 
-use super::language::{Action, ActionType, Basis, Promotion};
+use crate::rules::language::action::{Action, ActionType, Basis};
+use crate::rules::language::promotion::Promotion;
 
 impl Promotion {
     /// The same with its amounts in a currency's scale. It type-checks, so none has more digits than that.

@@ -1,19 +1,29 @@
 //! A promotion read once: checked member by member, and turned into what the evaluator works with.
 
-use promox_contract::condition::{Condition, CustomerField, Field, Leaf, Operator, Subject, Test, Wanted};
-use promox_contract::ids::{CampaignId, PromotionId};
-use promox_kernel::{Amount, Currency, FieldError, Sku, bounded};
+pub(crate) mod actions;
+pub(crate) mod anchor;
+pub(crate) mod needs;
 
-use super::deeds::{self, Deed};
-use super::faults::Faults;
-use super::filter::Filter;
-use super::language::{Limits, PeriodLimit, Promotion, StackingMode, Stage, WhenShort, normal_code};
-use super::schedule::Window;
+use promox_contract::condition::{Condition, Subject, Test};
+use promox_contract::ids::{CampaignId, PromotionId};
+use promox_kernel::{Amount, Currency, FieldError, bounded};
+
+use crate::rules::actions::action::Deed;
+use crate::rules::compile::actions::read_action;
+use crate::rules::compile::anchor::{Anchor, anchor, least_subtotal};
+use crate::rules::compile::needs::{Needs, needs};
+use crate::rules::language::action::Stage;
+use crate::rules::language::faults::Faults;
+use crate::rules::language::filter::Filter;
+use crate::rules::language::promotion::{Limits, PeriodLimit, Promotion, StackingMode, WhenShort, normal_code};
+use crate::rules::language::schedule::Window;
 
 /// Actions of a promotion at most.
 const MOST_ACTIONS: usize = 8;
+
 /// Periodic limits of a promotion at most.
 const MOST_PERIODS: usize = 8;
+
 /// How far priorities go either way.
 const MOST_PRIORITY: i32 = 1_000_000;
 
@@ -44,53 +54,6 @@ pub struct Rule {
     /// Whether a cart may be so much short of it that it is worth an offer.
     pub(crate) may_be_offered: bool,
     needs: Needs,
-}
-
-/// What a cart must have for a promotion to be worth a look.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Anchor {
-    /// Its code or a coupon of its.
-    Named,
-    /// A buyer in one of these segments.
-    Segments(Vec<String>),
-    /// A line of one of these.
-    Lines(Keys),
-    /// Nothing in particular.
-    Anything,
-}
-
-/// What lines are found by.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Keys {
-    pub(crate) skus: Vec<u64>,
-    pub(crate) products: Vec<i64>,
-    pub(crate) categories: Vec<i64>,
-    /// Names and values.
-    pub(crate) attributes: Vec<(String, String)>,
-    /// Lowest and highest prices of a unit.
-    pub(crate) bands: Vec<(i64, i64)>,
-}
-
-/// What has to be found out before a promotion can be evaluated.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[allow(clippy::struct_excessive_bools, reason = "each says whether one question has to be asked")]
-pub struct Needs {
-    /// The account's address, age and attributes.
-    pub profile: bool,
-    /// Earlier orders.
-    pub purchases: bool,
-    /// The reward tier.
-    pub tier: bool,
-    /// The segments.
-    pub segments: bool,
-    /// What is left of limits or budget.
-    pub limits: bool,
-    /// Prices and stock of goods that come free.
-    pub gifts: Vec<Sku>,
-    /// Whether a condition asks about the time.
-    pub time: bool,
-    /// Whether a condition asks who buys, or where.
-    pub who: bool,
 }
 
 impl Rule {
@@ -221,7 +184,7 @@ fn read_actions(it: &Promotion, faults: &mut Faults) -> Vec<Deed> {
     if !(1..=MOST_ACTIONS).contains(&it.actions.len()) {
         faults.at("/actions", format!("a promotion has 1 to {MOST_ACTIONS} actions"));
     }
-    let read = |(i, action)| deeds::read(action, it.stage, &format!("/actions/{i}"), faults);
+    let read = |(i, action)| read_action(action, it.stage, &format!("/actions/{i}"), faults);
     it.actions.iter().enumerate().filter_map(read).collect()
 }
 
@@ -247,75 +210,6 @@ fn check_limits(it: &Promotion, faults: &mut Faults) -> Option<i64> {
     faults.optional_amount("/limits/budget", limits.budget)
 }
 
-/// The narrowest thing that a cart must have for the promotion to be worth a look.
-fn anchor(when: Option<&Test<Filter>>, deeds: &[Deed]) -> Anchor {
-    let mut found = Anchor::Anything;
-    let mut look = |leaf: &Leaf<Filter>| {
-        if let (Field::Customer(CustomerField::Segments), Operator::In | Operator::Contains) = (&leaf.field, leaf.op) {
-            found = match &leaf.wanted {
-                Wanted::Texts(names) => Anchor::Segments(names.clone()),
-                Wanted::Text(name) => Anchor::Segments(vec![name.clone()]),
-                _ => return,
-            };
-        } else if found == Anchor::Anything && asks_for_some(leaf) {
-            found = lines(&[&leaf.items]).unwrap_or(Anchor::Anything);
-        }
-    };
-    if let Some(when) = when {
-        when.necessary(&mut look);
-    }
-    if found != Anchor::Anything {
-        return found;
-    }
-    let needed: Option<Vec<Vec<&Filter>>> = deeds.iter().map(Deed::needs).collect();
-    needed.and_then(|filters| lines(&filters.concat())).unwrap_or(Anchor::Anything)
-}
-
-/// Whether a comparison holds only with some units of its items in the cart.
-fn asks_for_some(leaf: &Leaf<Filter>) -> bool {
-    let at_least = match (leaf.op, &leaf.wanted) {
-        (Operator::Gte | Operator::Eq, Wanted::Number(wanted)) => *wanted,
-        (Operator::Gt, Wanted::Number(wanted)) => wanted.saturating_add(1),
-        _ => 0,
-    };
-    leaf.field.is_of_items() && at_least > 0
-}
-
-/// Lines that any of these filters can match at all; `None` when one of them names none.
-fn lines(filters: &[&Filter]) -> Option<Anchor> {
-    let mut keys = Keys::default();
-    for filter in filters {
-        if !filter.skus.is_empty() {
-            keys.skus.extend(filter.skus.iter().map(|sku| sku.hash));
-        } else if !filter.products.is_empty() {
-            keys.products.extend(&filter.products);
-        } else if !filter.categories.is_empty() {
-            keys.categories.extend(&filter.categories);
-        } else if let Some((name, values)) = filter.attribute() {
-            keys.attributes.extend(values.iter().map(|value| (name.clone(), value.clone())));
-        } else if let Some(band) = filter.band() {
-            keys.bands.push(band);
-        } else {
-            return None;
-        }
-    }
-    (!filters.is_empty()).then_some(Anchor::Lines(keys))
-}
-
-fn least_subtotal(when: Option<&Test<Filter>>) -> i64 {
-    let mut least = 0;
-    if let Some(when) = when {
-        when.necessary(&mut |leaf| {
-            if let (Field::CartSubtotal, Operator::Gte | Operator::Gt, Wanted::Number(wanted)) =
-                (&leaf.field, leaf.op, &leaf.wanted)
-            {
-                least = least.max(*wanted);
-            }
-        });
-    }
-    least
-}
-
 fn may_be_offered(when: Option<&Test<Filter>>) -> bool {
     let mut may = false;
     if let Some(when) = when {
@@ -324,49 +218,4 @@ fn may_be_offered(when: Option<&Test<Filter>>) -> bool {
         });
     }
     may
-}
-
-fn needs(when: Option<&Test<Filter>>, deeds: &[Deed], limits: &Limits) -> Needs {
-    let gift = |deed: &Deed| if let Deed::Gift { sku, .. } = deed { Some(sku.clone()) } else { None };
-    let mut needs = Needs {
-        limits: *limits != Limits { when_short: limits.when_short, ..Limits::default() },
-        gifts: deeds.iter().filter_map(gift).collect(),
-        ..Needs::default()
-    };
-    if let Some(when) = when {
-        when.leaves(&mut |leaf| match &leaf.field {
-            Field::Customer(field) => {
-                needs.who = true;
-                needs.of_customer(field);
-            }
-            Field::Channel => needs.who = true,
-            Field::Weekday | Field::Hour => needs.time = true,
-            _ => {}
-        });
-    }
-    needs
-}
-
-impl Needs {
-    fn of_customer(&mut self, field: &CustomerField) {
-        match field {
-            CustomerField::Tier => self.tier = true,
-            CustomerField::Segments => self.segments = true,
-            CustomerField::OrderCount | CustomerField::TotalSpent => self.purchases = true,
-            CustomerField::RegisteredDays | CustomerField::Email | CustomerField::Attribute(_) => self.profile = true,
-            CustomerField::Id | CustomerField::IsGuest => {}
-        }
-    }
-
-    /// Adds what another promotion needs.
-    pub fn add(&mut self, other: &Self) {
-        self.profile |= other.profile;
-        self.purchases |= other.purchases;
-        self.tier |= other.tier;
-        self.segments |= other.segments;
-        self.limits |= other.limits;
-        self.time |= other.time;
-        self.who |= other.who;
-        self.gifts.extend(other.gifts.iter().cloned());
-    }
 }

@@ -4,34 +4,31 @@
 //! most. Each exclusive one is tried alone. The buyer gets the better, of equals the stackable ones. The same inputs give
 //! the same answer: nothing here knows a clock, a store or a random number.
 
+pub(crate) mod cart;
+pub(crate) mod conditions;
+pub(crate) mod context;
+pub(crate) mod eligibility;
+pub(crate) mod exact;
+pub(crate) mod limits;
+mod offers;
+pub(crate) mod report;
+pub(crate) mod runs;
+pub(crate) mod state;
+
 use std::sync::Arc;
 
 use promox_contract::promotion::{Evaluation, RejectDetail, RejectReason};
 
-use super::apply::act;
-use super::ask::Ask;
-use super::cart::{Cart, Circumstances, Detail, NamedCode};
-use super::compile::Rule;
-use super::gate::admits;
-use super::index::RuleSet;
-use super::offers::Offers;
-use super::outcome;
-use super::state::{Effect, State};
-
-/// A promotion with an effect, and what named it.
-pub(crate) struct Given<'a> {
-    pub(crate) rule: &'a Arc<Rule>,
-    pub(crate) effect: Effect,
-    pub(crate) named: Option<&'a NamedCode>,
-}
-
-/// A promotion or code without one.
-pub(crate) struct Refused<'a> {
-    pub(crate) rule: Option<&'a Rule>,
-    pub(crate) named: Option<&'a NamedCode>,
-    pub(crate) reason: RejectReason,
-    pub(crate) details: Vec<RejectDetail>,
-}
+use crate::rules::actions::act;
+use crate::rules::catalogue::index::RuleSet;
+use crate::rules::compile::Rule;
+use crate::rules::evaluate::cart::Cart;
+use crate::rules::evaluate::conditions::Ask;
+use crate::rules::evaluate::context::{Circumstances, Detail, NamedCode};
+use crate::rules::evaluate::eligibility::admits;
+use crate::rules::evaluate::offers::Offers;
+use crate::rules::evaluate::report::{Given, Refused};
+use crate::rules::evaluate::state::{Effect, State};
 
 /// Works a cart out.
 pub fn evaluate(set: &RuleSet, cart: &Cart, it: &Circumstances, named: &[NamedCode], detail: Detail) -> Evaluation {
@@ -42,7 +39,7 @@ pub fn evaluate(set: &RuleSet, cart: &Cart, it: &Circumstances, named: &[NamedCo
     let alone = run.best_alone(&exclusive, &mut state);
     let together = run.together(&stackable, &mut state);
     let given = run.better(alone, together, &mut state);
-    outcome::report(set, cart, (it, detail), given, run.refused, run.offers.best(&state))
+    report::report(set, cart, (it, detail), given, run.refused, run.offers.best(&state))
 }
 
 /// An evaluation under way.

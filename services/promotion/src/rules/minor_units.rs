@@ -6,12 +6,14 @@
 use promox_kernel::{Amount, Currency};
 use rust_decimal::Decimal;
 
-use super::exact::{Exact, Ratio};
+use crate::rules::evaluate::exact::{Exact, Ratio};
 
 /// The most that a cart, a price or a budget comes to, in minor units.
 pub(crate) const MOST: i64 = 1_000_000_000_000_000_000;
+
 /// A hundred percent.
 const WHOLE: i64 = 1_000_000;
+
 /// An amount in minor units, rounded half-up.
 pub(crate) fn to_minor(amount: Amount, currency: Currency) -> Option<i64> {
     currency.minor_units(currency.round(amount.0))

@@ -1,19 +1,37 @@
 //! An evaluation in the words of the contract.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use promox_contract::promotion::{
-    AppliedPromotion, Evaluation, Gift, LineDiscount, Offer, PromotionUse, RejectedPromotion,
+    AppliedPromotion, Evaluation, Gift, LineDiscount, Offer, PromotionUse, RejectDetail, RejectReason,
+    RejectedPromotion,
 };
 use promox_kernel::{Amount, Currency};
 use rust_decimal::Decimal;
 
-use super::cart::{Cart, Circumstances, Detail};
-use super::compile::Rule;
-use super::evaluate::{Given, Refused};
-use super::index::RuleSet;
-use super::numbers::to_amount;
-use super::shelf::{self, Shelf};
+use crate::rules::catalogue::index::RuleSet;
+use crate::rules::catalogue::prices::{self, Shelf};
+use crate::rules::compile::Rule;
+use crate::rules::evaluate::cart::Cart;
+use crate::rules::evaluate::context::{Circumstances, Detail, NamedCode};
+use crate::rules::evaluate::state::Effect;
+use crate::rules::minor_units::to_amount;
+
+/// A promotion with an effect, and what named it.
+pub(crate) struct Given<'a> {
+    pub(crate) rule: &'a Arc<Rule>,
+    pub(crate) effect: Effect,
+    pub(crate) named: Option<&'a NamedCode>,
+}
+
+/// A promotion or code without one.
+pub(crate) struct Refused<'a> {
+    pub(crate) rule: Option<&'a Rule>,
+    pub(crate) named: Option<&'a NamedCode>,
+    pub(crate) reason: RejectReason,
+    pub(crate) details: Vec<RejectDetail>,
+}
 
 /// Promotions without an effect that are told at most.
 const MOST_REFUSED: usize = 200;
@@ -44,7 +62,7 @@ pub(crate) fn report<'a>(
         let room = MOST_REFUSED.saturating_sub(refused.len());
         let idle = (0..).zip(set.shelf()).filter(|(position, _)| !gave.contains_key(position));
         refused.extend(idle.take(room).map(|(_, rule)| {
-            let (reason, details) = shelf::refusal(rule, cart, it);
+            let (reason, details) = prices::refusal(rule, cart, it);
             Refused { rule: Some(rule), named: None, reason, details }
         }));
     }

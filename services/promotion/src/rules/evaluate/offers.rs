@@ -3,13 +3,14 @@
 use promox_contract::promotion::Offer;
 use promox_kernel::Amount;
 
-use super::ask::Ask;
-use super::compile::Rule;
-use super::deeds::Deed;
-use super::state::State;
+use crate::rules::actions::action::Deed;
+use crate::rules::compile::Rule;
+use crate::rules::evaluate::conditions::Ask;
+use crate::rules::evaluate::state::State;
 
 /// Offers that are told.
 const MOST: usize = 3;
+
 /// Promotions that are looked at for offers.
 const LOOKED_AT: usize = 32;
 

@@ -10,12 +10,13 @@ use promox_contract::ids::CampaignId;
 use promox_kernel::Sku;
 use rust_decimal::Decimal;
 
-use super::cart::{Cart, Circumstances, Line};
-use super::compile::Rule;
-use super::exact::Exact;
-use super::filter::Filter;
-use super::numbers::{Percent, to_minor};
-use super::runs::{Portion, Runs};
+use crate::rules::compile::Rule;
+use crate::rules::evaluate::cart::{Cart, Line};
+use crate::rules::evaluate::context::Circumstances;
+use crate::rules::evaluate::exact::Exact;
+use crate::rules::evaluate::runs::{Portion, Runs};
+use crate::rules::language::filter::Filter;
+use crate::rules::minor_units::{Percent, to_minor};
 
 /// A cart as it stands after some promotions.
 #[derive(Clone, Debug)]

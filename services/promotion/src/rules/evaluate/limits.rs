@@ -7,9 +7,9 @@ use promox_contract::condition::weekday;
 use promox_contract::promotion::RejectReason;
 use promox_kernel::Timestamp;
 
-use super::compile::Rule;
-use super::language::{CountedPer, Period};
-use super::schedule::Window;
+use crate::rules::compile::Rule;
+use crate::rules::language::promotion::{CountedPer, Period};
+use crate::rules::language::schedule::Window;
 
 /// The buyer as limits count: as a person, and by digests of e-mail address and shipping address.
 #[derive(Clone, Debug, Default)]

@@ -1,69 +1,24 @@
-//! Actions as they are carried out: read once with every fault pointed at.
+//! Reads the actions of a promotion, noting every fault with its pointer.
 
-use promox_kernel::{Amount, Sku};
+use promox_kernel::Amount;
 use rust_decimal::Decimal;
 
-use super::faults::Faults;
-use super::filter::Filter;
-use super::language::{Action, ActionType, Basis, Part, Per, Scope, Stage, Tier};
-use super::numbers::Percent;
+use crate::rules::actions::action::{Cut, Deed};
+use crate::rules::language::action::{Action, ActionType, Basis, Part, Per, Scope, Stage, Tier};
+use crate::rules::language::faults::Faults;
+use crate::rules::language::filter::Filter;
 
 /// Parts of a bundle and tiers of a ladder at most.
 const MOST_PARTS: usize = 20;
+
 /// Units of all parts of a bundle at most.
 const MOST_BUNDLED: u32 = 200;
+
 /// The largest factor of points.
 const MOST_POINTS: i64 = 1_000;
 
-/// What a promotion does.
-#[derive(Clone, Debug)]
-pub(crate) enum Deed {
-    Percent { percent: Percent, scope: Scope, items: Filter, most: i64, units: u32 },
-    Amount { value: i64, scope: Scope, items: Filter, per: Per, units: u32 },
-    FixedPrice { value: i64, whole: bool, items: Filter },
-    BuyGet { buy: (Filter, u32), get: (Filter, u32), percent: Percent, most: u32 },
-    EveryNth { items: Filter, every: u32, percent: Percent },
-    Pack { items: Filter, size: u32, cut: Cut },
-    Bundle { parts: Vec<(Filter, u32)>, price: i64 },
-    Tiered { basis: Basis, items: Filter, once: bool, tiers: Vec<(i64, Cut)> },
-    Cheapest { items: Filter, cut: Cut },
-    FreeShipping { most: i64 },
-    Gift { sku: Sku, quantity: u32 },
-    Points { factor: Decimal },
-}
-
-/// What comes off a price, or what the price becomes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Cut {
-    Percent(Percent),
-    Amount(i64),
-    Price(i64),
-}
-
-impl Deed {
-    /// The filters whose lines it needs; `None` when it can do something without any line in particular.
-    pub(crate) fn needs(&self) -> Option<Vec<&Filter>> {
-        match self {
-            Self::Percent { scope: Scope::Shipping, .. }
-            | Self::Amount { scope: Scope::Shipping, .. }
-            | Self::FreeShipping { .. }
-            | Self::Gift { .. }
-            | Self::Points { .. } => None,
-            Self::Percent { items, .. }
-            | Self::Amount { items, .. }
-            | Self::FixedPrice { items, .. }
-            | Self::EveryNth { items, .. }
-            | Self::Pack { items, .. }
-            | Self::Tiered { items, .. }
-            | Self::Cheapest { items, .. } => Some(vec![items]),
-            Self::BuyGet { get, .. } => Some(vec![&get.0]),
-            Self::Bundle { parts, .. } => parts.first().map(|(filter, _)| vec![filter]),
-        }
-    }
-}
-
 /// Reads the action at a pointer; `None` when it has no meaning.
-pub(crate) fn read(action: &Action, stage: Stage, pointer: &str, faults: &mut Faults) -> Option<Deed> {
+pub(crate) fn read_action(action: &Action, stage: Stage, pointer: &str, faults: &mut Faults) -> Option<Deed> {
     let mut reader = Reader { action, stage, pointer, faults };
     reader.refuse_strangers();
     reader.refuse_on_the_shelf();

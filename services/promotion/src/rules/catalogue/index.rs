@@ -6,10 +6,12 @@ use std::sync::Arc;
 
 use promox_contract::ids::{CampaignId, PromotionId};
 
-use super::bands::Bands;
-use super::cart::{Cart, Line};
-use super::compile::{Anchor, Keys, Needs, Rule};
-use super::language::Stage;
+use crate::rules::catalogue::bands::Bands;
+use crate::rules::compile::Rule;
+use crate::rules::compile::anchor::{Anchor, Keys};
+use crate::rules::compile::needs::Needs;
+use crate::rules::evaluate::cart::{Cart, Line};
+use crate::rules::language::action::Stage;
 
 /// Promotions just out of reach that are looked at for offers.
 const NEAR: usize = 8;

@@ -10,14 +10,15 @@
 use std::cmp::Ordering;
 use std::iter::Sum;
 
-use super::numbers::MOST;
-
 /// Fractional bits of a value.
 const FRACTION: u32 = 64;
+
 /// Half a minor unit.
 const HALF: Exact = Exact { parts: 1 << (FRACTION - 1), print: 1 << 60 };
+
 /// How far the values of equal amounts may lie apart: many times what the operations of one evaluation add up to.
 const NEAR: u128 = 1 << 48;
+
 /// The modulus of fingerprints, 2^61 - 1. It exceeds every whole amount of a cart.
 const PRIME: u64 = (1 << 61) - 1;
 
@@ -179,9 +180,9 @@ fn units(parts: u128) -> u64 {
     u64::try_from(parts >> FRACTION).unwrap_or(u64::MAX)
 }
 
-/// Minor units as an amount of money; no cart has more than [`MOST`].
+/// Minor units as an amount of money.
 fn money(units: u64) -> i64 {
-    i64::try_from(units).unwrap_or(MOST)
+    i64::try_from(units).unwrap_or(i64::MAX)
 }
 
 fn reduce(value: u64) -> u64 {
@@ -226,6 +227,9 @@ mod tests {
     use super::*;
     use num_bigint::BigUint;
     use proptest::prelude::*;
+
+    /// The most that a cart comes to.
+    const MOST: i64 = 1_000_000_000_000_000_000;
 
     #[test]
     fn thirds_make_a_whole() {

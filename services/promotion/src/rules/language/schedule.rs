@@ -5,8 +5,8 @@ use promox_contract::condition::Timetable;
 use promox_contract::promotion::RejectReason;
 use promox_kernel::Timestamp;
 
-use super::faults::Faults;
-use super::language::Promotion;
+use crate::rules::language::faults::Faults;
+use crate::rules::language::promotion::Promotion;
 
 /// Microseconds after which hours of the day begin somewhere in the world.
 const QUARTER_OF_AN_HOUR: i64 = 15 * 60_000_000;

@@ -1,0 +1,55 @@
+//! Actions as they are carried out.
+
+use promox_kernel::Sku;
+use rust_decimal::Decimal;
+
+use crate::rules::language::action::{Basis, Per, Scope};
+use crate::rules::language::filter::Filter;
+use crate::rules::minor_units::Percent;
+
+/// What a promotion does.
+#[derive(Clone, Debug)]
+pub(crate) enum Deed {
+    Percent { percent: Percent, scope: Scope, items: Filter, most: i64, units: u32 },
+    Amount { value: i64, scope: Scope, items: Filter, per: Per, units: u32 },
+    FixedPrice { value: i64, whole: bool, items: Filter },
+    BuyGet { buy: (Filter, u32), get: (Filter, u32), percent: Percent, most: u32 },
+    EveryNth { items: Filter, every: u32, percent: Percent },
+    Pack { items: Filter, size: u32, cut: Cut },
+    Bundle { parts: Vec<(Filter, u32)>, price: i64 },
+    Tiered { basis: Basis, items: Filter, once: bool, tiers: Vec<(i64, Cut)> },
+    Cheapest { items: Filter, cut: Cut },
+    FreeShipping { most: i64 },
+    Gift { sku: Sku, quantity: u32 },
+    Points { factor: Decimal },
+}
+
+/// What comes off a price, or what the price becomes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cut {
+    Percent(Percent),
+    Amount(i64),
+    Price(i64),
+}
+
+impl Deed {
+    /// The filters whose lines it needs; `None` when it can do something without any line in particular.
+    pub(crate) fn needs(&self) -> Option<Vec<&Filter>> {
+        match self {
+            Self::Percent { scope: Scope::Shipping, .. }
+            | Self::Amount { scope: Scope::Shipping, .. }
+            | Self::FreeShipping { .. }
+            | Self::Gift { .. }
+            | Self::Points { .. } => None,
+            Self::Percent { items, .. }
+            | Self::Amount { items, .. }
+            | Self::FixedPrice { items, .. }
+            | Self::EveryNth { items, .. }
+            | Self::Pack { items, .. }
+            | Self::Tiered { items, .. }
+            | Self::Cheapest { items, .. } => Some(vec![items]),
+            Self::BuyGet { get, .. } => Some(vec![&get.0]),
+            Self::Bundle { parts, .. } => parts.first().map(|(filter, _)| vec![filter]),
+        }
+    }
+}

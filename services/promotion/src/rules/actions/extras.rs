@@ -1,0 +1,30 @@
+//! Actions besides prices: shipping, free goods, points.
+
+use promox_kernel::Sku;
+use rust_decimal::Decimal;
+
+use crate::rules::actions::turn::Turn;
+use crate::rules::evaluate::state::FreeGoods;
+use crate::rules::minor_units::to_minor;
+
+impl Turn<'_, '_> {
+    pub(super) fn ship_cheaper(&mut self, amount: i64) {
+        self.purse -= self.state.take_shipping(&mut self.effect, amount, self.purse);
+    }
+
+    /// Goods for free, whole or not at all: while in stock beside what the cart has of them, and within the budget.
+    pub(super) fn gift(&mut self, sku: &Sku, quantity: u32) {
+        let Some(stock) = self.circumstances.gifts.get(sku) else { return };
+        let price = to_minor(stock.price, self.state.cart.currency).unwrap_or(i64::MAX);
+        let there = self.state.wanted_of(&stock.sku) + u64::from(quantity) <= u64::from(stock.available);
+        if there && price.saturating_mul(i64::from(quantity)) <= self.purse {
+            let goods = FreeGoods { sku: stock.sku.clone(), quantity, price };
+            self.purse -= self.state.give(&mut self.effect, goods);
+        }
+    }
+
+    pub(super) fn multiply_points(&mut self, factor: Decimal) {
+        let product = self.effect.points.unwrap_or(Decimal::ONE).saturating_mul(factor);
+        self.effect.points = Some(product).filter(|product| *product != Decimal::ONE);
+    }
+}

@@ -1,0 +1,85 @@
+//! Units that actions count. A unit serves one application across all of them.
+//!
+//! Units are not listed one by one: those of a line that cost the same and have not served yet are a stack.
+
+use crate::rules::actions::turn::{Rounding, Turn};
+use crate::rules::evaluate::exact::Exact;
+use crate::rules::evaluate::runs::{Portion, Runs, share_out};
+use crate::rules::language::filter::Filter;
+
+/// Units of a line at one price that served nothing yet.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stack {
+    pub(super) line: usize,
+    /// The place of the run in its line.
+    pub(super) run: usize,
+    pub(super) free: u32,
+    pub(super) price: Exact,
+    /// Where they stand among equals: with the first line of their SKU.
+    pub(super) rank: (usize, bool),
+}
+
+impl Stack {
+    /// Some of the units, nothing off them yet.
+    pub(super) fn portion(&self, units: u32) -> Portion {
+        Portion::of(self.line, self.run, units, self.price)
+    }
+
+    /// Some of the units, which serve and stay as dear as they are.
+    pub(super) fn serving(&self, units: u32) -> Portion {
+        Portion { only_serves: true, ..self.portion(units) }
+    }
+
+    pub(super) fn is(&self, other: &Self) -> bool {
+        (self.line, self.run) == (other.line, other.run)
+    }
+}
+
+/// Dearest first, ties to the earlier line.
+pub(super) fn dearest_first(stacks: &mut [Stack]) {
+    stacks.sort_by(|a, b| b.price.cmp(&a.price).then(a.rank.cmp(&b.rank)).then(a.line.cmp(&b.line)));
+}
+
+pub(super) fn total(stacks: impl Iterator<Item = u32>) -> u64 {
+    stacks.map(u64::from).sum()
+}
+
+/// As many as fit 32 bits: no line has more units.
+pub(super) fn few(units: u64) -> u32 {
+    u32::try_from(units).unwrap_or(u32::MAX)
+}
+
+impl Turn<'_, '_> {
+    /// The free units of the lines that a filter means, in line order.
+    pub(super) fn stacks(&self, filter: &Filter) -> Vec<Stack> {
+        let mut found = Vec::new();
+        for (line, _) in self.state.matching(self.rule, filter) {
+            let runs = self.state.units_of(line).map(Runs::as_slice).unwrap_or_default();
+            for (run, it) in runs.iter().enumerate().filter(|(_, it)| !it.served) {
+                found.push(Stack { line, run, free: it.units, price: it.price, rank: self.state.rank_of(line) });
+            }
+        }
+        found
+    }
+
+    /// `times` sets of units that cost together `price` instead, shared by what they cost; `None` when that saves nothing.
+    pub(super) fn at_price(&self, set: &[(Stack, u32)], price: i64, times: u32) -> Option<Vec<Portion>> {
+        let mut portions: Vec<Portion> = set.iter().map(|(stack, units)| stack.portion(*units)).collect();
+        let cost: Exact = portions.iter().map(Portion::cost).sum();
+        let saving = cost.less(Exact::whole(price));
+        if saving.is_zero() {
+            return None;
+        }
+        self.cut_each(&mut portions, |portion| portion.price);
+        share_out(&mut portions, saving);
+        portions.iter_mut().for_each(|portion| portion.units = portion.units.saturating_mul(times));
+        Some(portions)
+    }
+
+    /// Takes off units what they give, and lets all of them serve an application, if it is anything.
+    pub(super) fn serve(&mut self, mut portions: Vec<Portion>, rounding: Rounding) {
+        portions.retain(|portion| portion.units > 0);
+        portions.sort_by_key(|portion| (portion.line, portion.run));
+        self.give(portions, rounding, true);
+    }
+}

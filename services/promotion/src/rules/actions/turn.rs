@@ -1,0 +1,188 @@
+//! A promotion's turn on a cart: which units it discounts, and what that comes to in money.
+
+use crate::rules::actions::action::Cut;
+use crate::rules::compile::Rule;
+use crate::rules::evaluate::context::Circumstances;
+use crate::rules::evaluate::exact::{Exact, Ratio};
+use crate::rules::evaluate::runs::{Portion, share_out};
+use crate::rules::evaluate::state::{Effect, State};
+use crate::rules::language::filter::Filter;
+use crate::rules::minor_units::apportion;
+use crate::rules::minor_units::share as share_money;
+
+/// A promotion's turn on a cart.
+pub(crate) struct Turn<'t, 's> {
+    pub(super) rule: &'t Rule,
+    pub(super) state: &'t mut State<'s>,
+    pub(super) circumstances: &'t Circumstances,
+    pub(super) effect: Effect,
+    /// What it may still give.
+    pub(super) purse: i64,
+}
+
+/// How what comes off units exactly becomes money, half a unit rounded up. An action that gives units a price names it: where
+/// all of a line or of the goods come to it, just that is paid, whatever was rounded before.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Rounding {
+    /// For each line by itself; the price is a unit's.
+    Line(Option<i64>),
+    /// Once for all lines, then shared by largest remainder; the price is that of the goods.
+    Once(Option<i64>),
+}
+
+impl Turn<'_, '_> {
+    /// The units of all lines that a filter matches: lines in order, in each the dearest units first.
+    pub(super) fn units(&self, items: &Filter) -> Vec<Portion> {
+        let mut found = Vec::with_capacity(self.state.cart.lines.len());
+        for (line, _) in self.state.matching(self.rule, items) {
+            self.state.units_of(line).into_iter().for_each(|runs| runs.dearest_first(line, &mut found));
+        }
+        found
+    }
+
+    /// Lets so much come off each unit, as far as its floor allows.
+    pub(super) fn cut_each(&self, portions: &mut [Portion], wanted: impl Fn(&Portion) -> Exact) {
+        for portion in portions {
+            let (off, floor) = (wanted(portion), self.state.floor_of(portion.line));
+            portion.off = if floor == 0 { off } else { off.min(portion.price.less(Exact::whole(floor))) };
+        }
+    }
+
+    /// What comes off a unit of a price.
+    pub(super) fn cut_of(cut: Cut, price: Exact) -> Exact {
+        match cut {
+            Cut::Percent(percent) => percent.of_exact(price),
+            Cut::Amount(amount) => price.min(Exact::whole(amount)),
+            Cut::Price(wanted) => price.less(Exact::whole(wanted)),
+        }
+    }
+
+    /// Lets an amount come off units in proportion to what they cost.
+    pub(super) fn share(&self, portions: &mut [Portion], amount: Exact) {
+        self.cut_each(portions, |portion| portion.price);
+        share_out(portions, amount);
+    }
+
+    /// Gives an amount on units together.
+    pub(super) fn give_shared(&mut self, mut portions: Vec<Portion>, total: i64) {
+        self.share(&mut portions, Exact::whole(total));
+        self.give(portions, Rounding::Once(None), false);
+    }
+
+    /// Takes off units what portions say, which come in the order of lines. If it is anything, the units serve an
+    /// application if told.
+    pub(super) fn give(&mut self, portions: Vec<Portion>, rounding: Rounding, serve: bool) {
+        let money = self.in_money(&portions, rounding);
+        self.give_money(portions, money, serve);
+    }
+
+    /// The same with what comes off each line in money, within the purse and the store's cap; what is over comes off all in
+    /// proportion.
+    pub(super) fn give_money(&mut self, mut portions: Vec<Portion>, mut money: Vec<i64>, serve: bool) {
+        let (allowed, total) = (self.purse.min(self.state.cap).max(0), money.iter().sum::<i64>());
+        if allowed == 0 || portions.iter().all(|portion| portion.off.is_zero()) {
+            return;
+        }
+        if total > allowed {
+            let whole: Exact = portions.iter().map(Portion::amount).sum();
+            money = share_money(allowed, &money, &money);
+            let ratio = Ratio::of(Exact::whole(allowed), whole);
+            portions.iter_mut().for_each(|portion| portion.off = portion.off.scaled(ratio));
+        }
+        self.effect.lines.reserve(money.len());
+        for (own, money) in by_line(&portions).zip(money) {
+            // A line at its floor can still be paid above it, by what was rounded before.
+            let changed = serve || money > 0 || own.iter().any(|it| !it.off.is_zero());
+            let Some(first) = own.first().filter(|_| changed) else { continue };
+            self.state.take(&mut self.effect, first.line, money, own, serve);
+            self.purse -= money;
+        }
+    }
+
+    /// What comes off each line in money, of lines in the order of portions.
+    pub(super) fn in_money(&self, portions: &[Portion], rounding: Rounding) -> Vec<i64> {
+        let price = match rounding {
+            Rounding::Line(price) => {
+                let mut money = Vec::with_capacity(portions.len());
+                money.extend(by_line(portions).map(|own| self.line_money(own, price)));
+                return money;
+            }
+            Rounding::Once(price) => price,
+        };
+        let line = |own: &[Portion]| own.first().map_or(0, |portion| portion.line);
+        let floor_of = |own| self.comes_to(own, self.state.floor_of(line(own)));
+        if by_line(portions).all(|own| floor_of(own).is_some()) {
+            return by_line(portions).map(|own| self.state.room_of(line(own))).collect();
+        }
+        let mut parts = Vec::with_capacity(portions.len());
+        parts.extend(by_line(portions).map(|own| (amount_of(own), self.state.room_of(line(own)))));
+        let total: Exact = parts.iter().map(|(part, _)| *part).sum();
+        let landed = price.and_then(|price| {
+            let cost: Exact = by_line(portions).map(|own| self.state.cost_of(line(own))).sum();
+            let paid = by_line(portions).map(|own| self.state.left_of(line(own))).sum::<i64>();
+            (cost == Exact::whole(price).plus(total)).then(|| paid - price)
+        });
+        apportion(landed.unwrap_or_else(|| total.half_up()).max(0), &parts)
+    }
+
+    /// What comes off a line in money when it is rounded by itself.
+    fn line_money(&self, own: &[Portion], price: Option<i64>) -> i64 {
+        let Some(discounted) = own.iter().find(|portion| !portion.only_serves) else { return 0 };
+        let at_floor = self.comes_to(own, self.state.floor_of(discounted.line));
+        let landed = at_floor.or_else(|| self.comes_to(own, price?));
+        landed.unwrap_or_else(|| amount_of(own).half_up()).clamp(0, self.state.room_of(discounted.line))
+    }
+
+    /// What comes off a line when all its units come to just a price each, whatever was rounded before; `None` when they do
+    /// not.
+    fn comes_to(&self, own: &[Portion], price: i64) -> Option<i64> {
+        let line = own.first()?.line;
+        let quantity = self.state.cart.lines.get(line).map_or(0, |line| i64::from(line.quantity));
+        let least = price.saturating_mul(quantity);
+        let after = Exact::whole(least).plus(amount_of(own));
+        (self.state.cost_of(line) == after).then(|| self.state.left_of(line) - least)
+    }
+}
+
+/// Portions by their lines; they come in the order of lines.
+pub(super) fn by_line(portions: &[Portion]) -> impl Iterator<Item = &[Portion]> {
+    portions.chunk_by(same_line)
+}
+
+pub(super) fn same_line(a: &Portion, b: &Portion) -> bool {
+    a.line == b.line
+}
+
+/// What comes off units together.
+pub(super) fn amount_of(portions: &[Portion]) -> Exact {
+    portions.iter().map(Portion::amount).sum()
+}
+
+/// What units cost together.
+pub(super) fn cost_of(portions: &[Portion]) -> Exact {
+    portions.iter().map(Portion::cost).sum()
+}
+
+/// What the dearest units of each line cost, at most so many of a line.
+pub(super) fn cost_of_dearest(portions: &[Portion], most: u32) -> Exact {
+    if most == u32::MAX {
+        return cost_of(portions);
+    }
+    cost_of(&dearest_of_lines(portions.to_vec(), most))
+}
+
+/// The dearest units of each line, at most so many of a line; they come dearest first.
+pub(super) fn dearest_of_lines(mut portions: Vec<Portion>, most: u32) -> Vec<Portion> {
+    if most == u32::MAX {
+        return portions;
+    }
+    for own in portions.chunk_by_mut(same_line) {
+        let mut left = most;
+        for portion in own {
+            portion.units = portion.units.min(left);
+            left -= portion.units;
+        }
+    }
+    portions.retain(|portion| portion.units > 0);
+    portions
+}
