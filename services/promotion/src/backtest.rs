@@ -14,7 +14,7 @@ use rust_decimal::Decimal;
 use crate::api::{BacktestPromotion, BacktestResult};
 use crate::handlers::{currency, require_gifts};
 use crate::rules::{
-    Allowance, Cart, Circumstances, Counted, Counter, Counting, Detail, Line, LineInput, NamedCode, PersonLimit,
+    Allowance, Cart, Counted, Counter, Counting, Detail, EvaluationContext, Line, LineInput, NamedCode, PersonLimit,
     Promotion, Rule, RuleSet, TOTAL, evaluate, to_minor,
 };
 use crate::{Promotions, facts};
@@ -61,7 +61,7 @@ struct Run {
     set: RuleSet,
     rule: Arc<Rule>,
     named: Vec<NamedCode>,
-    circumstances: Circumstances,
+    context: EvaluationContext,
     skus: HashMap<Sku, Option<Arc<SkuDescription>>>,
     /// What customers have bought in the run.
     bought: HashMap<String, (i64, Amount)>,
@@ -95,14 +95,14 @@ impl Run {
         let key = NamedCode { code, promotion: Some(DRAFT), coupon: promotion.coupon_only, refused: None };
         let gifts = facts::gifts(cx, rule.needs().gifts.clone()).await?;
         let max_discount_percent = cx.call(PricingTerms::default()).await?.max_discount_percent;
-        let circumstances =
-            Circumstances { gifts, max_discount_percent, ignore_dates: true, ..Circumstances::default() };
+        let context =
+            EvaluationContext { gifts, max_discount_percent, ignore_dates: true, ..EvaluationContext::default() };
         Ok(Self {
             currency,
             set: RuleSet::new([rule.clone()]),
             rule,
             named: if on_request { vec![key] } else { Vec::new() },
-            circumstances,
+            context,
             skus: HashMap::new(),
             bought: HashMap::new(),
             known: HashMap::new(),
@@ -138,14 +138,14 @@ impl Run {
         if !counts || order.currency != self.currency {
             return Ok(());
         }
-        self.circumstances.now = order.placed_at;
-        self.circumstances.customer = self.customer(cx, order).await?;
+        self.context.now = order.placed_at;
+        self.context.customer = self.customer(cx, order).await?;
         let counting = self.rule.counting(&buyer(order), order.placed_at);
         let exhausted = self.exhausted(order, &counting);
         let budget_left = self.rule.budget_amount().map(|budget| budget - self.spent);
-        self.circumstances.allowances = HashMap::from([(DRAFT, Allowance { exhausted, budget_left })]);
+        self.context.allowances = HashMap::from([(DRAFT, Allowance { exhausted, budget_left })]);
         let cart = self.cart(order)?;
-        let answer = evaluate(&self.set, &cart, &self.circumstances, &self.named, Detail::Named);
+        let answer = evaluate(&self.set, &cart, &self.context, &self.named, Detail::Named);
         if let Some(used) = answer.uses.first() {
             self.spent += used.amount;
             let limited = |counter: &Counter| counter.most.is_some() || counter.name == TOTAL;

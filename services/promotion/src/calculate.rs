@@ -15,16 +15,16 @@ use rust_decimal::Decimal;
 use crate::api::{CalculateCart, CalculateItem, CalculatedCart, CalculatedLine};
 use crate::pricing::{Question, needs_of, tax_of};
 use crate::rules::{
-    Cart, Circumstances, Detail, GiftStock, Line, LineInput, NamedCode, Promotion, Rule, RuleSet, evaluate,
+    Cart, Detail, EvaluationContext, GiftStock, Line, LineInput, NamedCode, Promotion, Rule, RuleSet, evaluate,
     normal_code, to_amount,
 };
 use crate::{Promotions, facts};
 
 /// Lines, codes and promotions that one cart may bring.
-const MOST_LINES: usize = 1_000;
-const MOST_CODES: usize = 50;
-const MOST_INLINE: usize = 1_000;
-const MOST_UNITS: u32 = 9_999;
+const MAX_LINES: usize = 1_000;
+const MAX_CODES: usize = 50;
+const MAX_INLINE: usize = 1_000;
+const MAX_UNITS: u32 = 9_999;
 
 /// A line with what the evaluator does not ask about.
 struct Described {
@@ -100,9 +100,9 @@ fn check(cx: &Cx, op: &CalculateCart) -> Result<(), Error> {
     }
     let mut faults = Vec::new();
     let counts = [
-        ("/items", op.items.len(), 1, MOST_LINES),
-        ("/codes", op.codes.len(), 0, MOST_CODES),
-        ("/promotions", op.promotions.as_ref().map_or(0, Vec::len), 0, MOST_INLINE),
+        ("/items", op.items.len(), 1, MAX_LINES),
+        ("/codes", op.codes.len(), 0, MAX_CODES),
+        ("/promotions", op.promotions.as_ref().map_or(0, Vec::len), 0, MAX_INLINE),
     ];
     for (pointer, count, least, most) in counts {
         if !(least..=most).contains(&count) {
@@ -114,8 +114,8 @@ fn check(cx: &Cx, op: &CalculateCart) -> Result<(), Error> {
         faults.push(FieldError::new("/shipping/taxRate", "a rate is 0 to 100 percent"));
     }
     for (i, item) in op.items.iter().enumerate() {
-        if !(1..=MOST_UNITS).contains(&item.quantity) {
-            faults.push(FieldError::new(format!("/items/{i}/quantity"), format!("1 to {MOST_UNITS} are taken")));
+        if !(1..=MAX_UNITS).contains(&item.quantity) {
+            faults.push(FieldError::new(format!("/items/{i}/quantity"), format!("1 to {MAX_UNITS} are taken")));
         }
     }
     if faults.is_empty() { Ok(()) } else { Err(Error::invalid(faults)) }
@@ -288,14 +288,14 @@ async fn inline(
         let price = cart.list_price_of(&sku).unwrap_or_default();
         gifts.entry(sku.clone()).or_insert(GiftStock { sku, price, available: u32::MAX });
     }
-    let circumstances = Circumstances {
+    let context = EvaluationContext {
         now: cx.now,
         customer: question.customer.unwrap_or(guest),
         gifts,
         max_discount_percent,
-        ..Circumstances::default()
+        ..EvaluationContext::default()
     };
-    set.put_on_shelf(&mut cart, &circumstances);
+    set.apply_catalogue_prices(&mut cart, &context);
     let mut named: Vec<NamedCode> = Vec::with_capacity(question.codes.len());
     for code in question.codes {
         let normal = normal_code(&code);
@@ -303,7 +303,7 @@ async fn inline(
             named.push(NamedCode { code, promotion: set.by_code(&normal), coupon: false, refused: None });
         }
     }
-    let answer = evaluate(&set, &cart, &circumstances, &named, Detail::Everything);
+    let answer = evaluate(&set, &cart, &context, &named, Detail::Everything);
     Ok((cart, answer))
 }
 
@@ -365,7 +365,7 @@ fn price(
     lines.extend(answer.gifts.iter().map(|gift| gift_line(gift, currency)));
     let mut rejected_promotions = answer.rejected;
     if op.promotions.is_none() && !cx.principal.allows("promotion:read") {
-        rejected_promotions.truncate(MOST_CODES);
+        rejected_promotions.truncate(MAX_CODES);
     }
     CalculatedCart {
         currency,

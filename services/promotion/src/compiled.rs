@@ -13,12 +13,12 @@ use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 
 use crate::records::{Epoch, Promotion, PromotionByChange, PromotionByStatus, PromotionStatus};
-use crate::rules::{Circumstances, Rule, RuleSet};
+use crate::rules::{EvaluationContext, Rule, RuleSet};
 
 /// The one row of the epoch.
 pub(crate) const EPOCH: i64 = 1;
 /// Active promotions at most: all of them are read at once when a node starts.
-pub(crate) const MOST_ACTIVE: usize = 15_000;
+pub(crate) const MAX_ACTIVE: usize = 15_000;
 
 /// FNV-1a, for a digest that tells epochs apart and protects nothing.
 const FNV_OFFSET: u64 = 0xCBF2_9CE4_8422_2325;
@@ -43,24 +43,24 @@ impl Compiled {
 
     /// Changes whenever a price on the shelf may have: with the promotions, with the time as rules begin and end, with what
     /// campaigns have left. 0 without price rules. All nodes come to the same number.
-    pub(crate) fn shelf_epoch(&self, it: &Circumstances) -> i64 {
-        self.epoch_of_prices(it, |left| left.to_i64().unwrap_or(i64::MAX))
+    pub(crate) fn catalogue_epoch(&self, context: &EvaluationContext) -> i64 {
+        self.epoch_of_prices(context, |left| left.to_i64().unwrap_or(i64::MAX))
     }
 
     /// The same, but for budgets changing only as they halve: for what would be worked out anew for the whole catalogue.
-    pub(crate) fn coarse_shelf_epoch(&self, it: &Circumstances) -> i64 {
-        self.epoch_of_prices(it, |left| left.to_i64().and_then(i64::checked_ilog2).map_or(-1, i64::from))
+    pub(crate) fn coarse_catalogue_epoch(&self, context: &EvaluationContext) -> i64 {
+        self.epoch_of_prices(context, |left| left.to_i64().and_then(i64::checked_ilog2).map_or(-1, i64::from))
     }
 
-    fn epoch_of_prices(&self, it: &Circumstances, budget: impl Fn(Decimal) -> i64) -> i64 {
-        if self.set.shelf().is_empty() {
+    fn epoch_of_prices(&self, context: &EvaluationContext, budget: impl Fn(Decimal) -> i64) -> i64 {
+        if self.set.catalogue().is_empty() {
             return 0;
         }
         let mut digest = Digest(FNV_OFFSET);
         digest.add(self.epoch);
-        digest.add(self.steady_since(it.now).0);
-        for id in self.set.shelf_campaigns() {
-            let standing = it.campaigns.get(id);
+        digest.add(self.steady_since(context.now).0);
+        for id in self.set.catalogue_campaigns() {
+            let standing = context.campaigns.get(id);
             digest.add(standing.map_or(-1, |standing| i64::from(standing.refused.is_none())));
             let left = standing.and_then(|standing| standing.left);
             digest.add(left.map_or(-1, |left| budget(left.0 * Decimal::ONE_THOUSAND)));
@@ -82,7 +82,7 @@ impl Compiled {
             let (began, ends) = rule.steady(now);
             (since.max(began), until.min(ends))
         };
-        let found = self.set.shelf().iter().fold(forever, both);
+        let found = self.set.catalogue().iter().fold(forever, both);
         *self.steady.lock() = Some(found);
         found.0
     }
@@ -159,7 +159,7 @@ fn take(rules: &mut BTreeMap<PromotionId, Arc<Rule>>, promotion: &Promotion, cur
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rules::tests::shelf::{circumstances, moment, shelf_rules};
+    use crate::rules::tests::catalogue::{catalogue_rules, context, moment};
     use crate::rules::{Cart, Line, LineInput, Promotion as Document};
     use promox_kernel::Amount;
     use proptest::prelude::*;
@@ -176,7 +176,7 @@ mod tests {
         Compiled { epoch: 1, currency: Currency::GBP, rules, set, steady: Mutex::default() }
     }
 
-    fn prices(it: &Compiled, at: &Circumstances) -> Vec<i64> {
+    fn prices(it: &Compiled, at: &EvaluationContext) -> Vec<i64> {
         let line = |n: i64| {
             let price = Amount(Decimal::from(n * 7 % 60 + 1));
             let input = LineInput {
@@ -194,19 +194,19 @@ mod tests {
             };
             Line::new(input, Currency::GBP).unwrap()
         };
-        it.set.shelf_prices(&Cart::on_shelf(Currency::GBP, (0..30).map(line).collect(), None), at)
+        it.set.catalogue_prices(&Cart::of_catalogue(Currency::GBP, (0..30).map(line).collect(), None), at)
     }
 
     proptest! {
         #[test]
-        fn prices_of_one_epoch_are_the_same(rules in shelf_rules(8), it in circumstances(), moments in prop::collection::vec(moment(), 1..6)) {
+        fn prices_of_one_epoch_are_the_same(rules in catalogue_rules(8), it in context(), moments in prop::collection::vec(moment(), 1..6)) {
             // One node is asked at times that go back and forth, another once: both say the same.
             let node = compiled(&rules);
             let mut seen: Vec<(i64, Vec<i64>)> = Vec::new();
             for now in moments {
-                let at = Circumstances { now, ..it.clone() };
-                let (epoch, prices) = (node.shelf_epoch(&at), prices(&node, &at));
-                prop_assert_eq!(epoch, compiled(&rules).shelf_epoch(&at));
+                let at = EvaluationContext { now, ..it.clone() };
+                let (epoch, prices) = (node.catalogue_epoch(&at), prices(&node, &at));
+                prop_assert_eq!(epoch, compiled(&rules).catalogue_epoch(&at));
                 prop_assert_eq!(epoch == 0, rules.is_empty());
                 for (other, then) in &seen {
                     prop_assert!(*other != epoch || *then == prices, "{now}: the epoch of other prices");

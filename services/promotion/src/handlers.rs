@@ -26,7 +26,7 @@ use crate::rules::{self, Rule, normal_code};
 use crate::{Promotions, digest, queries};
 
 /// Codes and ids that one question takes.
-const MOST_ASKED: usize = 10_000;
+const MAX_ASKED: usize = 10_000;
 
 /// The currency that promotions are written in.
 pub(crate) async fn currency(cx: &Cx) -> Result<Currency, Error> {
@@ -82,7 +82,7 @@ impl Handle<UpdatePromotion> for Promotions {
         cx.check_version(before.version)?;
         let document = admit(cx, merged(&before.document, op)?, Some(&before.document)).await?;
         let (desk, version) = (desk(cx).await?, before.version);
-        let shelf = before.document.stage == rules::Stage::Catalog || document.stage == rules::Stage::Catalog;
+        let catalogue = before.document.stage == rules::Stage::Catalog || document.stage == rules::Stage::Catalog;
         let claim = self.claim_new_code(cx, &document, Some(&before.document)).await?;
         let claimed = claim.clone();
         let work = move |tx: &mut Tx<'_>| promotions::update(tx, &desk, (id, version), &document, claimed.as_ref());
@@ -91,8 +91,8 @@ impl Handle<UpdatePromotion> for Promotions {
             self.release_code(cx, claim).await;
         }
         let view = view?;
-        if shelf {
-            self.tell_shelf(cx).await;
+        if catalogue {
+            self.announce_catalogue(cx).await;
         }
         Ok(view)
     }
@@ -221,7 +221,7 @@ impl Promotions {
             _ => 0,
         };
         let view = self.db.write(cx, move |tx| promotions::transit(tx, &desk, id, to, active)).await?;
-        self.tell_shelf(cx).await;
+        self.announce_catalogue(cx).await;
         Ok(view)
     }
 }
@@ -249,7 +249,7 @@ impl Handle<DeletePromotion> for Promotions {
         let desk = desk(cx).await?;
         let referred = referred(cx, op.id).await?;
         self.db.write(cx, move |tx| promotions::delete(tx, &desk, op.id, referred)).await?;
-        self.tell_shelf(cx).await;
+        self.announce_catalogue(cx).await;
         Ok(())
     }
 }
@@ -273,7 +273,7 @@ impl Handle<EvaluateCart> for Promotions {
 
 impl Handle<ShelfPrices> for Promotions {
     async fn handle(&self, cx: &Cx, op: ShelfPrices) -> Result<ShelfPriceList, Error> {
-        self.on_shelf(cx, op).await
+        self.price_catalogue(cx, op).await
     }
 }
 
@@ -302,8 +302,8 @@ impl Handle<DescribePromotions> for Promotions {
 
 /// Refuses a question about too much at once.
 pub(crate) fn bound(count: usize, pointer: &str) -> Result<(), Error> {
-    if count > MOST_ASKED {
-        return Err(Error::field(pointer, format!("{MOST_ASKED} are taken at once")));
+    if count > MAX_ASKED {
+        return Err(Error::field(pointer, format!("{MAX_ASKED} are taken at once")));
     }
     Ok(())
 }

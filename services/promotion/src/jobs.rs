@@ -29,10 +29,10 @@ pub(crate) fn sweep_counters(promotions: &Arc<Promotions>) -> Job {
 const TOLD_EVERY: Duration = Duration::from_millis(250);
 
 /// Tells how the catalogue's price rules stand.
-pub(crate) fn signal_shelf(promotions: &Arc<Promotions>) -> Job {
+pub(crate) fn signal_catalogue(promotions: &Arc<Promotions>) -> Job {
     let promotions = promotions.clone();
     Job::new("promotion.signal_shelf", TOLD_EVERY, move |cx| {
         let promotions = promotions.clone();
-        async move { promotions.signal_shelf(&cx).await.map(|()| false) }
+        async move { promotions.signal_catalogue(&cx).await.map(|()| false) }
     })
 }

@@ -18,6 +18,7 @@ pub mod api;
 mod audit;
 mod backtest;
 mod calculate;
+mod catalogue;
 mod codes;
 mod commands;
 mod compiled;
@@ -31,7 +32,6 @@ mod queries;
 mod records;
 mod reject;
 pub mod rules;
-mod shelf;
 #[cfg(test)]
 mod tests;
 
@@ -97,6 +97,6 @@ impl Promotions {
 
     /// What it does by the clock: old counters go, and what the catalogue's price rules do is told.
     pub fn jobs(self: &Arc<Self>) -> Vec<Job> {
-        vec![jobs::sweep_counters(self), jobs::signal_shelf(self)]
+        vec![jobs::sweep_counters(self), jobs::signal_catalogue(self)]
     }
 }

@@ -9,7 +9,7 @@ use promox_kernel::{Amount, Cx, Error, Principal};
 use promox_storage::{StoreError, Tx};
 
 use crate::compiled::Compiled;
-use crate::rules::{Cart, Circumstances, Detail, Line, LineInput, NamedCode, Needs, Rule, evaluate, normal_code};
+use crate::rules::{Cart, Detail, EvaluationContext, Line, LineInput, NamedCode, Needs, Rule, evaluate, normal_code};
 use crate::{Promotions, digest, facts, queries};
 
 /// A cart and who asks about it.
@@ -32,9 +32,9 @@ impl Promotions {
             return Ok(nothing(&question.cart));
         }
         let named = self.name_codes(&compiled, &question.codes, &question.coupons).await?;
-        let (circumstances, unchecked) = self.circumstances(cx, &compiled, &question, &named).await?;
+        let (context, unchecked) = self.evaluation_context(cx, &compiled, &question, &named).await?;
         let cart = &question.cart;
-        let mut answer = evaluate(&compiled.set, cart, &circumstances, &named, question.detail);
+        let mut answer = evaluate(&compiled.set, cart, &context, &named, question.detail);
         if unchecked {
             answer.warnings.push("Without an e-mail address limits per user are left unchecked.".to_owned());
         }
@@ -46,9 +46,9 @@ impl Promotions {
     pub(crate) async fn answer_from_list(&self, cx: &Cx, mut question: Question) -> Result<(Cart, Evaluation), Error> {
         let compiled = self.compiled(&question.cart).await?;
         let named = self.name_codes(&compiled, &question.codes, &question.coupons).await?;
-        let (circumstances, unchecked) = self.circumstances(cx, &compiled, &question, &named).await?;
-        compiled.set.put_on_shelf(&mut question.cart, &circumstances);
-        let mut answer = evaluate(&compiled.set, &question.cart, &circumstances, &named, question.detail);
+        let (context, unchecked) = self.evaluation_context(cx, &compiled, &question, &named).await?;
+        compiled.set.apply_catalogue_prices(&mut question.cart, &context);
+        let mut answer = evaluate(&compiled.set, &question.cart, &context, &named, question.detail);
         if unchecked {
             answer.warnings.push("Without an e-mail address limits per user are left unchecked.".to_owned());
         }
@@ -90,13 +90,13 @@ impl Promotions {
     }
 
     /// Everything else that the answer depends on, and whether some limit stays unchecked.
-    async fn circumstances(
+    async fn evaluation_context(
         &self,
         cx: &Cx,
         compiled: &Compiled,
         question: &Question,
         named: &[NamedCode],
-    ) -> Result<(Circumstances, bool), Error> {
+    ) -> Result<(EvaluationContext, bool), Error> {
         let (set, cart) = (&compiled.set, &question.cart);
         let relevant = |segments: &[String]| -> Vec<Arc<Rule>> {
             if question.detail == Detail::Everything {
@@ -107,7 +107,7 @@ impl Promotions {
         };
         let needed = |rules: &[Arc<Rule>]| {
             let mut needs = needs_of(rules);
-            needs.add(set.shelf_needs());
+            needs.add(set.catalogue_needs());
             needs
         };
         let mut rules = relevant(&[]);
@@ -122,7 +122,7 @@ impl Promotions {
             needs = needed(&rules);
         }
         let of_cart = rules.iter().filter_map(|rule| rule.campaign());
-        let campaigns = of_cart.chain(set.shelf_campaigns().iter().copied()).collect();
+        let campaigns = of_cart.chain(set.catalogue_campaigns().iter().copied()).collect();
         let campaigns = facts::campaigns(cx, campaigns, &customer).await?;
         let gifts = facts::gifts(cx, needs.gifts).await?;
         let max_discount_percent =
@@ -131,9 +131,9 @@ impl Promotions {
         let (allowances, unchecked) = self.db.read(|tx| queries::allowances(tx, &rules, &buyer, cx.now)).await?;
         let now = cx.now;
         let ignore_dates = false;
-        let circumstances =
-            Circumstances { now, customer, allowances, campaigns, gifts, max_discount_percent, ignore_dates };
-        Ok((circumstances, unchecked))
+        let context =
+            EvaluationContext { now, customer, allowances, campaigns, gifts, max_discount_percent, ignore_dates };
+        Ok((context, unchecked))
     }
 }
 

@@ -14,7 +14,7 @@ use promox_contract::ids::PromotionId;
 use promox_contract::promotion::{Customer, Evaluation};
 use promox_kernel::{Amount, Currency};
 use promox_promotion::rules::{
-    Cart, Circumstances, Detail, Line, LineInput, NamedCode, Promotion, Rule, RuleSet, evaluate, normal_code,
+    Cart, Detail, EvaluationContext, Line, LineInput, NamedCode, Promotion, Rule, RuleSet, evaluate, normal_code,
 };
 use serde_json::{Value, json};
 
@@ -41,7 +41,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Box<dyn Error>> {
         let (set, cart) = (promotions_of(promotions)?, cart_of(lines)?);
         let segments = vec!["segment-7".to_owned()];
         let customer = Customer { segments, ..Customer::default() };
-        let it = Circumstances { customer, ..Circumstances::default() };
+        let it = EvaluationContext { customer, ..EvaluationContext::default() };
         let named = NAMED.map(|code| named(code, &set));
         let ask = || evaluate(&set, &cart, &it, &named, Detail::Named);
         let measured = measure(Duration::from_secs(options.seconds), ask);

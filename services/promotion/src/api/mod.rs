@@ -11,7 +11,7 @@ use serde_json::Value;
 
 pub use self::calculate::*;
 pub use crate::records::PromotionStatus;
-use crate::rules::{Action, Limits, Promotion, Stacking, Stage};
+use crate::rules::{ActionSpec, Limits, Promotion, Stacking, Stage};
 
 /// Lists promotions, newest first.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -107,7 +107,7 @@ pub struct UpdatePromotion {
     pub when: Patch<Value>,
     /// [`Promotion::actions`].
     #[serde(default)]
-    #[schemars(with = "Option<Vec<Action>>")]
+    #[schemars(with = "Option<Vec<ActionSpec>>")]
     pub actions: Patch<Value>,
     /// [`Promotion::limits`].
     #[serde(default)]
@@ -210,7 +210,7 @@ pub struct PromotionView {
     /// What must hold.
     pub when: Option<Condition>,
     /// What it gives.
-    pub actions: Vec<Action>,
+    pub actions: Vec<ActionSpec>,
     /// How often and how much.
     pub limits: Option<Limits>,
     /// Uses by live orders.

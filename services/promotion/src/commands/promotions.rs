@@ -6,7 +6,7 @@ use promox_kernel::{Amount, Currency, Cx, Json};
 use promox_storage::{StoreError, Tx};
 
 use super::{codes, rule_rows};
-use crate::compiled::{EPOCH, MOST_ACTIVE, epoch};
+use crate::compiled::{EPOCH, MAX_ACTIVE, epoch};
 use crate::queries::{self, counted};
 use crate::records::{Epoch, Promotion, PromotionByCode, PromotionStatus as Status};
 use crate::reject::{Reject, allowed};
@@ -147,8 +147,8 @@ pub(crate) fn transit(
     if !allowed(before.status).contains(&to) {
         return Err(Reject::Transition { from: before.status, to });
     }
-    if to == Status::Active && active >= MOST_ACTIVE {
-        return Err(Reject::TooManyActive { most: MOST_ACTIVE });
+    if to == Status::Active && active >= MAX_ACTIVE {
+        return Err(Reject::TooManyActive { most: MAX_ACTIVE });
     }
     let row = Promotion {
         status: to,

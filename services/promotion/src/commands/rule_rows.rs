@@ -6,7 +6,7 @@ use promox_kernel::Json;
 use promox_storage::{StoreError, Tx};
 
 use crate::records::{RuleKind, RuleRow};
-use crate::rules::{Action, Promotion};
+use crate::rules::{ActionSpec, Promotion};
 
 /// The rows that a promotion's document stands for: its conditions from the outermost inwards, then its actions in their order.
 pub(crate) fn rows(id: PromotionId, document: &Promotion) -> Vec<RuleRow> {
@@ -102,7 +102,7 @@ fn blank(promotion_id: PromotionId, before: &[RuleRow], kind: RuleKind, pointer:
     }
 }
 
-fn action_row(row: RuleRow, action: &Action) -> RuleRow {
+fn action_row(row: RuleRow, action: &ActionSpec) -> RuleRow {
     RuleRow {
         action: Some(action.kind),
         value: action.value,

@@ -15,7 +15,7 @@ use crate::reject::Reject;
 use crate::rules::{Counted, Counter, PersonLimit, Rule, TOTAL};
 
 /// Uses of an order at most.
-pub(crate) const MOST_USES: usize = 200;
+pub(crate) const MAX_USES: usize = 200;
 /// Counters that one sweep removes.
 const SWEEP: usize = 500;
 
@@ -239,8 +239,8 @@ pub(crate) fn sweep(tx: &mut Tx<'_>, before: Timestamp) -> Result<bool, StoreErr
 /// The uses of an order, each promotion once: what was evaluated, checked before anything is counted.
 pub(crate) fn check(uses: &[PromotionUse]) -> Result<(), promox_kernel::Error> {
     let mut seen = BTreeMap::new();
-    if uses.len() > MOST_USES {
-        return Err(promox_kernel::Error::field("/uses", format!("an order uses {MOST_USES} promotions at most")));
+    if uses.len() > MAX_USES {
+        return Err(promox_kernel::Error::field("/uses", format!("an order uses {MAX_USES} promotions at most")));
     }
     for (i, one) in uses.iter().enumerate() {
         if one.amount.is_negative() {

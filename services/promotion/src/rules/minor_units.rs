@@ -9,7 +9,7 @@ use rust_decimal::Decimal;
 use crate::rules::evaluate::exact::{Exact, Ratio};
 
 /// The most that a cart, a price or a budget comes to, in minor units.
-pub(crate) const MOST: i64 = 1_000_000_000_000_000_000;
+pub(crate) const MAX_MINOR_UNITS: i64 = 1_000_000_000_000_000_000;
 
 /// A hundred percent.
 const WHOLE: i64 = 1_000_000;
@@ -77,9 +77,9 @@ fn half_up(numerator: i128, denominator: i128) -> i128 {
     (numerator + denominator / 2) / denominator.max(1)
 }
 
-/// Into 64 bits; what does not fit is above [`MOST`] and never comes from amounts within it.
+/// Into 64 bits; what does not fit is above [`MAX_MINOR_UNITS`] and never comes from amounts within it.
 fn narrow(value: i128) -> i64 {
-    i64::try_from(value).unwrap_or(MOST)
+    i64::try_from(value).unwrap_or(MAX_MINOR_UNITS)
 }
 
 /// Shares a whole total over lines by what each exactly gets of it, by largest remainder, ties to the earlier line. Each line
@@ -174,11 +174,11 @@ fn divide(total: i64, weight: i64, sum: i128) -> (i64, u128) {
     let (total, weight, sum) = (total.unsigned_abs(), weight.unsigned_abs(), sum.unsigned_abs());
     if let (Some(product), Ok(sum)) = (total.checked_mul(weight), u64::try_from(sum)) {
         let quotient = product / sum.max(1);
-        return (i64::try_from(quotient).unwrap_or(MOST), u128::from(product % sum.max(1)));
+        return (i64::try_from(quotient).unwrap_or(MAX_MINOR_UNITS), u128::from(product % sum.max(1)));
     }
     let product = u128::from(total) * u128::from(weight);
     let quotient = product / sum.max(1);
-    (i64::try_from(quotient).unwrap_or(MOST), product % sum.max(1))
+    (i64::try_from(quotient).unwrap_or(MAX_MINOR_UNITS), product % sum.max(1))
 }
 
 #[cfg(test)]
@@ -211,7 +211,7 @@ mod tests {
         assert_eq!(percent("10").of(5), 1);
         assert_eq!(percent("33.3333").of(10_000), 3333);
         assert_eq!(percent("33.3333").of_exact(Exact::whole(3)), Exact::divided(999_999, 1_000_000));
-        assert_eq!(percent("100").of(MOST), MOST);
+        assert_eq!(percent("100").of(MAX_MINOR_UNITS), MAX_MINOR_UNITS);
         assert_eq!(percent("50").off(1), 1);
         for bad in ["0", "-1", "100.0001", "1.00001"] {
             assert_eq!(Percent::new(bad.parse().unwrap()), None, "{bad}");

@@ -2,7 +2,7 @@
 //!
 //! All of it is pure. A [`Promotion`] is what people write, with the conditions and schedules of
 //! [`promox_contract::condition`]; [`Rule::compile`] checks it and points at every fault; a [`RuleSet`] orders and indexes
-//! rules; [`evaluate`] works a [`Cart`] out under [`Circumstances`]. Cart, quote, calculate, order and backtest all call it,
+//! rules; [`evaluate`] works a [`Cart`] out under [`EvaluationContext`]. Cart, quote, calculate, order and backtest all call it,
 //! so the same inputs give the same answer everywhere.
 //!
 //! What holds: discounts of a line never exceed what it costs, nor its floor; each promotion's shares sum to its amount;
@@ -22,10 +22,10 @@ pub use catalogue::index::RuleSet;
 pub use compile::Rule;
 pub use compile::needs::Needs;
 pub use evaluate::cart::{Cart, Line, LineInput};
-pub use evaluate::context::{Allowance, CampaignStanding, Circumstances, Detail, GiftStock, NamedCode};
+pub use evaluate::context::{Allowance, CampaignStanding, Detail, EvaluationContext, GiftStock, NamedCode};
 pub use evaluate::evaluate;
 pub use evaluate::limits::{Counted, Counter, Counting, PersonLimit, TOTAL};
-pub use language::action::{Action, ActionType, Basis, Part, Per, Scope, Stage, Tier};
+pub use language::action::{ActionSpec, ActionType, Basis, Part, Per, Scope, Stage, Tier};
 pub use language::promotion::{
     CountedPer, Limits, Period, PeriodLimit, Promotion, Stacking, StackingMode, WhenShort, normal_code,
 };

@@ -9,16 +9,16 @@ use crate::rules::minor_units::Percent;
 
 /// What a promotion does.
 #[derive(Clone, Debug)]
-pub(crate) enum Deed {
+pub(crate) enum Action {
     Percent { percent: Percent, scope: Scope, items: Filter, most: i64, units: u32 },
     Amount { value: i64, scope: Scope, items: Filter, per: Per, units: u32 },
     FixedPrice { value: i64, whole: bool, items: Filter },
     BuyGet { buy: (Filter, u32), get: (Filter, u32), percent: Percent, most: u32 },
     EveryNth { items: Filter, every: u32, percent: Percent },
-    Pack { items: Filter, size: u32, cut: Cut },
+    Pack { items: Filter, size: u32, discount: Discount },
     Bundle { parts: Vec<(Filter, u32)>, price: i64 },
-    Tiered { basis: Basis, items: Filter, once: bool, tiers: Vec<(i64, Cut)> },
-    Cheapest { items: Filter, cut: Cut },
+    Tiered { basis: Basis, items: Filter, once: bool, tiers: Vec<(i64, Discount)> },
+    Cheapest { items: Filter, discount: Discount },
     FreeShipping { most: i64 },
     Gift { sku: Sku, quantity: u32 },
     Points { factor: Decimal },
@@ -26,13 +26,13 @@ pub(crate) enum Deed {
 
 /// What comes off a price, or what the price becomes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Cut {
+pub(crate) enum Discount {
     Percent(Percent),
     Amount(i64),
     Price(i64),
 }
 
-impl Deed {
+impl Action {
     /// The filters whose lines it needs; `None` when it can do something without any line in particular.
     pub(crate) fn needs(&self) -> Option<Vec<&Filter>> {
         match self {

@@ -1,6 +1,6 @@
 //! Actions that count units: buy and get, every n-th, packs.
 
-use crate::rules::actions::action::Cut;
+use crate::rules::actions::action::Discount;
 use crate::rules::actions::stacks::{Stack, dearest_first, few, total};
 use crate::rules::actions::turn::{Rounding, Turn};
 use crate::rules::evaluate::runs::Portion;
@@ -25,7 +25,7 @@ impl Turn<'_, '_> {
         let given = cheapest(got, times * sizes.1, |stack| among(stack, &bought), shared - reserved);
         let paid = dearest(bought.clone(), times * sizes.0, &given);
         let mut portions: Vec<Portion> = given.iter().map(|(stack, units)| stack.portion(*units)).collect();
-        self.cut_each(&mut portions, |portion| percent.of_exact(portion.price));
+        self.discount_each(&mut portions, |portion| percent.of_exact(portion.price));
         portions.extend(paid.iter().map(|(stack, units)| stack.serving(*units)));
         self.serve(portions, Rounding::Line(None));
     }
@@ -45,13 +45,13 @@ impl Turn<'_, '_> {
             others.push(stack.serving(few(end - start - cheaper)));
             start = end;
         }
-        self.cut_each(&mut nths, |portion| percent.of_exact(portion.price));
+        self.discount_each(&mut nths, |portion| percent.of_exact(portion.price));
         nths.append(&mut others);
         self.serve(nths, Rounding::Line(None));
     }
 
     /// Full packs in line order, cheaper by a percentage, by an amount a unit, or at a price a pack.
-    pub(super) fn pack(&mut self, items: &Filter, size: u32, cut: Cut) {
+    pub(super) fn pack(&mut self, items: &Filter, size: u32, discount: Discount) {
         let mut stacks = self.stacks(items);
         // Units of a SKU stand together, the dearest first, in whichever lines they are.
         stacks.sort_by(|a, b| {
@@ -65,12 +65,12 @@ impl Turn<'_, '_> {
             rest -= u64::from(units);
             packed.push((stack, units));
         }
-        if let Cut::Price(price) = cut {
+        if let Discount::Price(price) = discount {
             let portions = self.priced_packs(&packed, size, price);
             return self.serve(portions, Rounding::Once(None));
         }
         let mut portions: Vec<Portion> = packed.iter().map(|(stack, units)| stack.portion(*units)).collect();
-        self.cut_each(&mut portions, |portion| Self::cut_of(cut, portion.price));
+        self.discount_each(&mut portions, |portion| Self::discount_on(discount, portion.price));
         self.serve(portions, Rounding::Line(None));
     }
 

@@ -1,6 +1,6 @@
 //! Percentages, amounts and prices of units and of the goods together.
 
-use crate::rules::actions::action::Cut;
+use crate::rules::actions::action::Discount;
 use crate::rules::actions::turn::{Rounding, Turn, by_line, cost_of, cost_of_dearest, dearest_of_lines, same_line};
 use crate::rules::evaluate::exact::Exact;
 use crate::rules::evaluate::runs::{Portion, share_out};
@@ -12,7 +12,7 @@ impl Turn<'_, '_> {
     /// A percentage of the dearest units of each line, at most an amount for all of them.
     pub(super) fn percent_off_items(&mut self, percent: Percent, items: &Filter, most: i64, units: u32) {
         let mut portions = dearest_of_lines(self.units(items), units);
-        self.cut_each(&mut portions, |portion| percent.of_exact(portion.price));
+        self.discount_each(&mut portions, |portion| percent.of_exact(portion.price));
         let money = self.in_money(&portions, Rounding::Line(None));
         if money.iter().sum::<i64>() <= most {
             return self.give_money(portions, money, false);
@@ -23,7 +23,7 @@ impl Turn<'_, '_> {
 
     pub(super) fn amount_off(&mut self, value: i64, scope: Scope, items: &Filter, per: Per, units: u32) {
         let mut portions = self.units(items);
-        let off_unit = |portion: &Portion| Self::cut_of(Cut::Amount(value), portion.price);
+        let off_unit = |portion: &Portion| Self::discount_on(Discount::Amount(value), portion.price);
         match (scope, per) {
             (_, Per::Order) => {
                 let most = cost_of_dearest(&portions, units).half_up();
@@ -31,7 +31,7 @@ impl Turn<'_, '_> {
             }
             (Scope::Items, Per::Unit) => {
                 let mut counted = dearest_of_lines(portions, units);
-                self.cut_each(&mut counted, off_unit);
+                self.discount_each(&mut counted, off_unit);
                 self.give(counted, Rounding::Line(None), false);
             }
             (Scope::Items, Per::Line) => {
@@ -61,13 +61,13 @@ impl Turn<'_, '_> {
             self.share(&mut portions, excess);
             self.give(portions, Rounding::Once(Some(value)), false);
         } else {
-            self.cut_each(&mut portions, |portion| Self::cut_of(Cut::Price(value), portion.price));
+            self.discount_each(&mut portions, |portion| Self::discount_on(Discount::Price(value), portion.price));
             self.give(portions, Rounding::Line(Some(value)), false);
         }
     }
 
     /// One unit of the lowest price, be it nothing; of equals the earlier line's.
-    pub(super) fn cheapest(&mut self, items: &Filter, cut: Cut) {
+    pub(super) fn cheapest(&mut self, items: &Filter, discount: Discount) {
         let units = self.units(items);
         let place = |it: &Portion| {
             let served =
@@ -77,7 +77,7 @@ impl Turn<'_, '_> {
         let cheapest = units.into_iter().min_by(|a, b| a.price.cmp(&b.price).then_with(|| place(a).cmp(&place(b))));
         let Some(unit) = cheapest else { return };
         let mut portions = vec![Portion { units: 1, ..unit }];
-        self.cut_each(&mut portions, |portion| Self::cut_of(cut, portion.price));
+        self.discount_each(&mut portions, |portion| Self::discount_on(discount, portion.price));
         self.give(portions, Rounding::Line(None), false);
     }
 }

@@ -8,18 +8,18 @@ use crate::rules::evaluate::state::FreeGoods;
 use crate::rules::minor_units::to_minor;
 
 impl Turn<'_, '_> {
-    pub(super) fn ship_cheaper(&mut self, amount: i64) {
-        self.purse -= self.state.take_shipping(&mut self.effect, amount, self.purse);
+    pub(super) fn discount_shipping(&mut self, amount: i64) {
+        self.budget -= self.state.take_shipping(&mut self.effect, amount, self.budget);
     }
 
     /// Goods for free, whole or not at all: while in stock beside what the cart has of them, and within the budget.
     pub(super) fn gift(&mut self, sku: &Sku, quantity: u32) {
-        let Some(stock) = self.circumstances.gifts.get(sku) else { return };
+        let Some(stock) = self.context.gifts.get(sku) else { return };
         let price = to_minor(stock.price, self.state.cart.currency).unwrap_or(i64::MAX);
         let there = self.state.wanted_of(&stock.sku) + u64::from(quantity) <= u64::from(stock.available);
-        if there && price.saturating_mul(i64::from(quantity)) <= self.purse {
+        if there && price.saturating_mul(i64::from(quantity)) <= self.budget {
             let goods = FreeGoods { sku: stock.sku.clone(), quantity, price };
-            self.purse -= self.state.give(&mut self.effect, goods);
+            self.budget -= self.state.give(&mut self.effect, goods);
         }
     }
 

@@ -70,7 +70,7 @@ impl Turn<'_, '_> {
         if saving.is_zero() {
             return None;
         }
-        self.cut_each(&mut portions, |portion| portion.price);
+        self.discount_each(&mut portions, |portion| portion.price);
         share_out(&mut portions, saving);
         portions.iter_mut().for_each(|portion| portion.units = portion.units.saturating_mul(times));
         Some(portions)

@@ -1,6 +1,6 @@
 //! Tiers: the benefit grows with what is bought.
 
-use crate::rules::actions::action::Cut;
+use crate::rules::actions::action::Discount;
 use crate::rules::actions::turn::{Rounding, Turn, by_line, cost_of, same_line};
 use crate::rules::evaluate::exact::Exact;
 use crate::rules::evaluate::runs::Portion;
@@ -8,7 +8,7 @@ use crate::rules::language::action::Basis;
 use crate::rules::language::filter::Filter;
 
 impl Turn<'_, '_> {
-    pub(super) fn tiered(&mut self, basis: Basis, items: &Filter, once: bool, tiers: &[(i64, Cut)]) {
+    pub(super) fn tiered(&mut self, basis: Basis, items: &Filter, once: bool, tiers: &[(i64, Discount)]) {
         let portions = self.units(items);
         let measure = |own: &[Portion]| match basis {
             Basis::Subtotal | Basis::LineSubtotal => cost_of(own).half_down(),
@@ -19,17 +19,17 @@ impl Turn<'_, '_> {
             tiers.iter().rposition(|(from, _)| *from <= measure)
         };
         if matches!(basis, Basis::Subtotal | Basis::Quantity) {
-            let Some((_, cut)) = reached(&portions).and_then(|tier| tiers.get(tier)) else { return };
-            let (portions, rounding) = self.tier(portions, *cut, once);
+            let Some((_, discount)) = reached(&portions).and_then(|tier| tiers.get(tier)) else { return };
+            let (portions, rounding) = self.tier(portions, *discount, once);
             return self.give(portions, rounding, false);
         }
         // Lines at different tiers: each tier is shared and rounded by itself, and all are given at once.
         let tier_of: Vec<Option<usize>> = by_line(&portions).map(reached).collect();
         let mut given: Vec<(Vec<Portion>, i64)> = Vec::with_capacity(tier_of.len());
-        for (tier, (_, cut)) in tiers.iter().enumerate() {
+        for (tier, (_, discount)) in tiers.iter().enumerate() {
             let here = by_line(&portions).zip(&tier_of).filter(|(_, reached)| **reached == Some(tier));
             let own: Vec<Portion> = here.flat_map(|(own, _)| own).copied().collect();
-            let (own, rounding) = self.tier(own, *cut, once);
+            let (own, rounding) = self.tier(own, *discount, once);
             if own.iter().all(|portion| portion.off.is_zero()) {
                 continue;
             }
@@ -42,27 +42,27 @@ impl Turn<'_, '_> {
     }
 
     /// A tier's benefit on its lines: an amount or percentage once for them together, or for each.
-    fn tier(&self, mut portions: Vec<Portion>, cut: Cut, once: bool) -> (Vec<Portion>, Rounding) {
-        let rounding = match (cut, once) {
-            (Cut::Percent(percent), true) => {
+    fn tier(&self, mut portions: Vec<Portion>, discount: Discount, once: bool) -> (Vec<Portion>, Rounding) {
+        let rounding = match (discount, once) {
+            (Discount::Percent(percent), true) => {
                 let amount = percent.of_exact(cost_of(&portions)).half_up();
                 self.share(&mut portions, Exact::whole(amount));
                 Rounding::Once(None)
             }
-            (Cut::Amount(amount), true) => {
+            (Discount::Amount(amount), true) => {
                 self.share(&mut portions, Exact::whole(amount));
                 Rounding::Once(None)
             }
-            (Cut::Amount(amount), false) => {
+            (Discount::Amount(amount), false) => {
                 portions.chunk_by_mut(same_line).for_each(|own| self.share(own, Exact::whole(amount)));
                 Rounding::Line(None)
             }
-            (Cut::Percent(_), false) => {
-                self.cut_each(&mut portions, |portion| Self::cut_of(cut, portion.price));
+            (Discount::Percent(_), false) => {
+                self.discount_each(&mut portions, |portion| Self::discount_on(discount, portion.price));
                 Rounding::Line(None)
             }
-            (Cut::Price(price), _) => {
-                self.cut_each(&mut portions, |portion| Self::cut_of(cut, portion.price));
+            (Discount::Price(price), _) => {
+                self.discount_each(&mut portions, |portion| Self::discount_on(discount, portion.price));
                 Rounding::Line(Some(price))
             }
         };

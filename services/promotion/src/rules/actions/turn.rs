@@ -1,8 +1,8 @@
 //! A promotion's turn on a cart: which units it discounts, and what that comes to in money.
 
-use crate::rules::actions::action::Cut;
+use crate::rules::actions::action::Discount;
 use crate::rules::compile::Rule;
-use crate::rules::evaluate::context::Circumstances;
+use crate::rules::evaluate::context::EvaluationContext;
 use crate::rules::evaluate::exact::{Exact, Ratio};
 use crate::rules::evaluate::runs::{Portion, share_out};
 use crate::rules::evaluate::state::{Effect, State};
@@ -14,10 +14,10 @@ use crate::rules::minor_units::share as share_money;
 pub(crate) struct Turn<'t, 's> {
     pub(super) rule: &'t Rule,
     pub(super) state: &'t mut State<'s>,
-    pub(super) circumstances: &'t Circumstances,
+    pub(super) context: &'t EvaluationContext,
     pub(super) effect: Effect,
     /// What it may still give.
-    pub(super) purse: i64,
+    pub(super) budget: i64,
 }
 
 /// How what comes off units exactly becomes money, half a unit rounded up. An action that gives units a price names it: where
@@ -41,7 +41,7 @@ impl Turn<'_, '_> {
     }
 
     /// Lets so much come off each unit, as far as its floor allows.
-    pub(super) fn cut_each(&self, portions: &mut [Portion], wanted: impl Fn(&Portion) -> Exact) {
+    pub(super) fn discount_each(&self, portions: &mut [Portion], wanted: impl Fn(&Portion) -> Exact) {
         for portion in portions {
             let (off, floor) = (wanted(portion), self.state.floor_of(portion.line));
             portion.off = if floor == 0 { off } else { off.min(portion.price.less(Exact::whole(floor))) };
@@ -49,17 +49,17 @@ impl Turn<'_, '_> {
     }
 
     /// What comes off a unit of a price.
-    pub(super) fn cut_of(cut: Cut, price: Exact) -> Exact {
-        match cut {
-            Cut::Percent(percent) => percent.of_exact(price),
-            Cut::Amount(amount) => price.min(Exact::whole(amount)),
-            Cut::Price(wanted) => price.less(Exact::whole(wanted)),
+    pub(super) fn discount_on(discount: Discount, price: Exact) -> Exact {
+        match discount {
+            Discount::Percent(percent) => percent.of_exact(price),
+            Discount::Amount(amount) => price.min(Exact::whole(amount)),
+            Discount::Price(wanted) => price.less(Exact::whole(wanted)),
         }
     }
 
     /// Lets an amount come off units in proportion to what they cost.
     pub(super) fn share(&self, portions: &mut [Portion], amount: Exact) {
-        self.cut_each(portions, |portion| portion.price);
+        self.discount_each(portions, |portion| portion.price);
         share_out(portions, amount);
     }
 
@@ -76,10 +76,10 @@ impl Turn<'_, '_> {
         self.give_money(portions, money, serve);
     }
 
-    /// The same with what comes off each line in money, within the purse and the store's cap; what is over comes off all in
+    /// The same with what comes off each line in money, within the budget and the store's cap; what is over comes off all in
     /// proportion.
     pub(super) fn give_money(&mut self, mut portions: Vec<Portion>, mut money: Vec<i64>, serve: bool) {
-        let (allowed, total) = (self.purse.min(self.state.cap).max(0), money.iter().sum::<i64>());
+        let (allowed, total) = (self.budget.min(self.state.cap).max(0), money.iter().sum::<i64>());
         if allowed == 0 || portions.iter().all(|portion| portion.off.is_zero()) {
             return;
         }
@@ -95,7 +95,7 @@ impl Turn<'_, '_> {
             let changed = serve || money > 0 || own.iter().any(|it| !it.off.is_zero());
             let Some(first) = own.first().filter(|_| changed) else { continue };
             self.state.take(&mut self.effect, first.line, money, own, serve);
-            self.purse -= money;
+            self.budget -= money;
         }
     }
 

@@ -20,13 +20,13 @@ const NEAR: usize = 8;
 #[derive(Debug, Default)]
 pub struct RuleSet {
     cart: Vec<Arc<Rule>>,
-    shelf: Vec<Arc<Rule>>,
+    catalogue: Vec<Arc<Rule>>,
     cart_index: Index,
-    shelf_index: Index,
+    catalogue_index: Index,
     by_id: HashMap<PromotionId, u32>,
     by_code: HashMap<String, PromotionId>,
-    shelf_needs: Needs,
-    shelf_campaigns: Vec<CampaignId>,
+    catalogue_needs: Needs,
+    catalogue_campaigns: Vec<CampaignId>,
 }
 
 /// Positions of rules by what a cart must have.
@@ -112,8 +112,8 @@ impl RuleSet {
     pub fn new(rules: impl IntoIterator<Item = Arc<Rule>>) -> Self {
         let mut all: Vec<Arc<Rule>> = rules.into_iter().collect();
         all.sort_by_key(|rule| (std::cmp::Reverse(rule.priority), rule.id));
-        let (shelf, cart) = all.into_iter().partition(|rule: &Arc<Rule>| rule.stage == Stage::Catalog);
-        let mut set = Self { cart, shelf, ..Self::default() };
+        let (catalogue, cart) = all.into_iter().partition(|rule: &Arc<Rule>| rule.stage == Stage::Catalog);
+        let mut set = Self { cart, catalogue, ..Self::default() };
         for (position, rule) in (0..).zip(&set.cart) {
             set.cart_index.add(position, rule);
             set.by_id.insert(rule.id, position);
@@ -121,43 +121,43 @@ impl RuleSet {
                 set.by_code.insert(code.clone(), rule.id);
             }
         }
-        for (position, rule) in (0..).zip(&set.shelf) {
-            set.shelf_index.add(position, rule);
+        for (position, rule) in (0..).zip(&set.catalogue) {
+            set.catalogue_index.add(position, rule);
         }
-        for rule in &set.shelf {
-            set.shelf_needs.add(rule.needs());
-            set.shelf_campaigns.extend(rule.campaign);
+        for rule in &set.catalogue {
+            set.catalogue_needs.add(rule.needs());
+            set.catalogue_campaigns.extend(rule.campaign);
         }
-        set.shelf_campaigns.sort_unstable();
-        set.shelf_campaigns.dedup();
+        set.catalogue_campaigns.sort_unstable();
+        set.catalogue_campaigns.dedup();
         set.cart_index.finish();
-        set.shelf_index.finish();
+        set.catalogue_index.finish();
         set
     }
 
     /// Whether there is nothing in it.
     pub fn is_empty(&self) -> bool {
-        self.cart.is_empty() && self.shelf.is_empty()
+        self.cart.is_empty() && self.catalogue.is_empty()
     }
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.cart.len() + self.shelf.len()
+        self.cart.len() + self.catalogue.len()
     }
 
     /// Price rules of the catalogue, in their order of application.
-    pub fn shelf(&self) -> &[Arc<Rule>] {
-        &self.shelf
+    pub fn catalogue(&self) -> &[Arc<Rule>] {
+        &self.catalogue
     }
 
-    /// What has to be found out before prices on the shelf can be worked out.
-    pub fn shelf_needs(&self) -> &Needs {
-        &self.shelf_needs
+    /// What has to be found out before prices on the catalogue can be worked out.
+    pub fn catalogue_needs(&self) -> &Needs {
+        &self.catalogue_needs
     }
 
     /// The campaigns of price rules, each once.
-    pub fn shelf_campaigns(&self) -> &[CampaignId] {
-        &self.shelf_campaigns
+    pub fn catalogue_campaigns(&self) -> &[CampaignId] {
+        &self.catalogue_campaigns
     }
 
     /// Promotions of the cart, in their order of application.
@@ -207,21 +207,21 @@ impl RuleSet {
     }
 
     /// A price rule of the catalogue at its place in the order.
-    pub(crate) fn shelf_rule(&self, position: u32) -> Option<&Arc<Rule>> {
-        self.shelf.get(usize::try_from(position).ok()?)
+    pub(crate) fn catalogue_rule(&self, position: u32) -> Option<&Arc<Rule>> {
+        self.catalogue.get(usize::try_from(position).ok()?)
     }
 
     /// The price rules of the catalogue that could lower a line's price when a unit of it costs so much, in order.
-    pub(crate) fn shelf_candidates(&self, line: &Line, unit: i64, segments: &[String]) -> Vec<u32> {
-        let mut found: Vec<u32> = self.shelf_index.always.iter().map(|(_, position)| *position).collect();
-        self.shelf_index.of_line(line, unit, &mut found);
-        self.shelf_index.of_segments(segments, &mut found);
+    pub(crate) fn catalogue_candidates(&self, line: &Line, unit: i64, segments: &[String]) -> Vec<u32> {
+        let mut found: Vec<u32> = self.catalogue_index.always.iter().map(|(_, position)| *position).collect();
+        self.catalogue_index.of_line(line, unit, &mut found);
+        self.catalogue_index.of_segments(segments, &mut found);
         in_order(found)
     }
 
     /// Whether which price rules could apply depends on the price.
-    pub(crate) fn shelf_goes_by_price(&self) -> bool {
-        !self.shelf_index.by_price.is_empty()
+    pub(crate) fn catalogue_depends_on_price(&self) -> bool {
+        !self.catalogue_index.by_price.is_empty()
     }
 
     /// The promotions whose evaluation a cart could depend on: candidates, near ones and named ones.

@@ -6,45 +6,51 @@ use std::sync::Arc;
 
 use promox_contract::promotion::{RejectDetail, RejectReason};
 
-use crate::rules::actions::action::Deed;
+use crate::rules::actions::action::Action;
 use crate::rules::catalogue::index::RuleSet;
 use crate::rules::compile::Rule;
 use crate::rules::evaluate::cart::{Cart, Line};
-use crate::rules::evaluate::conditions::Ask;
-use crate::rules::evaluate::context::Circumstances;
-use crate::rules::evaluate::eligibility::admits;
+use crate::rules::evaluate::conditions::ConditionContext;
+use crate::rules::evaluate::context::EvaluationContext;
+use crate::rules::evaluate::eligibility::check_eligibility;
 use crate::rules::evaluate::state::State;
 use crate::rules::minor_units::to_minor;
 
 /// A price on the shelf, and which rules made it: the place of each and what it took off a unit, in order.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Shelved {
+pub(crate) struct CataloguePrice {
     pub(crate) unit: i64,
     pub(crate) by: Vec<(u32, i64)>,
 }
 
 /// The shelf as one buyer sees it at one time in one channel. Only rules that could mean a line are looked at, and each is
 /// asked once whether it holds.
-pub(crate) struct Shelf<'a> {
+pub(crate) struct CataloguePrices<'a> {
     set: &'a RuleSet,
     cart: &'a Cart,
-    it: &'a Circumstances,
+    context: &'a EvaluationContext,
     state: State<'a>,
     /// For each rule whether it holds, once it was asked.
     holding: Vec<Cell<Option<bool>>>,
 }
 
-impl<'a> Shelf<'a> {
+impl<'a> CataloguePrices<'a> {
     /// The shelf for the buyer, channel and time of a cart.
-    pub(crate) fn new(set: &'a RuleSet, cart: &'a Cart, it: &'a Circumstances) -> Self {
-        Self { set, cart, it, state: State::new(cart, it), holding: vec![Cell::new(None); set.shelf().len()] }
+    pub(crate) fn new(set: &'a RuleSet, cart: &'a Cart, context: &'a EvaluationContext) -> Self {
+        Self {
+            set,
+            cart,
+            context,
+            state: State::new(cart, context),
+            holding: vec![Cell::new(None); set.catalogue().len()],
+        }
     }
 
     /// What a unit of a line costs by the rules that hold. Flash lines have their own price. A rule whose campaign cannot
     /// pay for one unit any more does not hold: no order could be placed at its price.
-    pub(crate) fn price(&self, line: &Line) -> Shelved {
-        let mut best = Shelved { unit: line.list, by: Vec::new() };
-        if line.flash || !line.discountable || self.set.shelf().is_empty() {
+    pub(crate) fn price(&self, line: &Line) -> CataloguePrice {
+        let mut best = CataloguePrice { unit: line.list, by: Vec::new() };
+        if line.flash || !line.discountable || self.set.catalogue().is_empty() {
             return best;
         }
         let (alone, together): (Vec<Placed<'_>>, Vec<Placed<'_>>) =
@@ -53,9 +59,9 @@ impl<'a> Shelf<'a> {
             best = self.in_sequence(line, together);
         }
         for (position, rule) in alone {
-            let unit = cut(rule, line, line.list);
+            let unit = price_after(rule, line, line.list);
             if unit < best.unit {
-                best = Shelved { unit, by: vec![(position, line.list - unit)] };
+                best = CataloguePrice { unit, by: vec![(position, line.list - unit)] };
             }
         }
         best
@@ -63,13 +69,16 @@ impl<'a> Shelf<'a> {
 
     /// The rules that could lower a line's price from what it is, in order: they hold, and their campaigns can pay.
     fn candidates(&self, line: &Line, unit: i64) -> Vec<Placed<'a>> {
-        let positions = self.set.shelf_candidates(line, unit, &self.it.customer.segments);
-        let rules = positions.into_iter().filter_map(|position| Some((position, self.set.shelf_rule(position)?)));
-        rules.filter(|placed| self.holds(*placed) && is_affordable(placed.1, self.cart, line, self.it)).collect()
+        let positions = self.set.catalogue_candidates(line, unit, &self.context.customer.segments);
+        let rules = positions.into_iter().filter_map(|position| Some((position, self.set.catalogue_rule(position)?)));
+        rules.filter(|placed| self.holds(*placed) && is_affordable(placed.1, self.cart, line, self.context)).collect()
     }
 
     fn holds(&self, (position, rule): Placed<'_>) -> bool {
-        let ask = || admits(rule, self.it).is_ok() && Ask { rule, state: &self.state, circumstances: self.it }.holds();
+        let ask = || {
+            check_eligibility(rule, self.context).is_ok()
+                && ConditionContext { rule, state: &self.state, context: self.context }.holds()
+        };
         let Some(known) = usize::try_from(position).ok().and_then(|place| self.holding.get(place)) else {
             return ask();
         };
@@ -80,32 +89,32 @@ impl<'a> Shelf<'a> {
 
     /// Stackable rules one after the other, of a group the one that gives the most at the turn of the first that gives
     /// anything. Which of them could apply is asked anew as the price falls, where it depends on that.
-    fn in_sequence(&self, line: &Line, mut rules: Vec<Placed<'a>>) -> Shelved {
-        let mut shelved = Shelved { unit: line.list, by: Vec::new() };
+    fn in_sequence(&self, line: &Line, mut rules: Vec<Placed<'a>>) -> CataloguePrice {
+        let mut priced = CataloguePrice { unit: line.list, by: Vec::new() };
         let mut done: Vec<&str> = Vec::new();
         let mut next = 0;
         while let Some((position, rule)) = rules.get(rules.partition_point(|(place, _)| *place < next)).copied() {
             next = position + 1;
-            let own = cut(rule, line, shelved.unit);
+            let own = price_after(rule, line, priced.unit);
             let spent = rule.group.as_deref().is_some_and(|group| done.contains(&group));
-            if spent || own >= shelved.unit {
+            if spent || own >= priced.unit {
                 continue;
             }
             let mut turn = (position, own);
             if let Some(group) = &rule.group {
                 done.push(group);
                 let members = rules.iter().filter(|(_, it)| it.group.as_ref() == Some(group));
-                let tried = members.map(|(place, it)| ((cut(it, line, shelved.unit), it.id), *place));
+                let tried = members.map(|(place, it)| ((price_after(it, line, priced.unit), it.id), *place));
                 turn = tried.min().map_or(turn, |((unit, _), place)| (place, unit));
             }
-            shelved.by.push((turn.0, shelved.unit - turn.1));
-            shelved.unit = turn.1;
-            if self.set.shelf_goes_by_price() {
-                rules = self.candidates(line, shelved.unit);
+            priced.by.push((turn.0, priced.unit - turn.1));
+            priced.unit = turn.1;
+            if self.set.catalogue_depends_on_price() {
+                rules = self.candidates(line, priced.unit);
                 rules.retain(|(_, rule)| !rule.exclusive);
             }
         }
-        shelved
+        priced
     }
 }
 
@@ -113,27 +122,27 @@ impl<'a> Shelf<'a> {
 type Placed<'a> = (u32, &'a Arc<Rule>);
 
 /// Whether a rule's campaign can pay for one unit of a line.
-pub(crate) fn is_affordable(rule: &Rule, cart: &Cart, line: &Line, it: &Circumstances) -> bool {
-    let left = rule.campaign.and_then(|id| it.campaigns.get(&id)?.left);
+pub(crate) fn is_affordable(rule: &Rule, cart: &Cart, line: &Line, context: &EvaluationContext) -> bool {
+    let left = rule.campaign.and_then(|id| context.campaigns.get(&id)?.left);
     let left = left.and_then(|left| to_minor(left, cart.currency));
-    left.is_none_or(|left| line.list - cut(rule, line, line.list) <= left)
+    left.is_none_or(|left| line.list - price_after(rule, line, line.list) <= left)
 }
 
 /// Why a rule lowers no price of a cart.
-pub(crate) fn refusal(rule: &Rule, cart: &Cart, it: &Circumstances) -> (RejectReason, Vec<RejectDetail>) {
-    if let Err(reason) = admits(rule, it) {
+pub(crate) fn refusal(rule: &Rule, cart: &Cart, context: &EvaluationContext) -> (RejectReason, Vec<RejectDetail>) {
+    if let Err(reason) = check_eligibility(rule, context) {
         return (reason, Vec::new());
     }
-    let state = State::new(cart, it);
-    let ask = Ask { rule, state: &state, circumstances: it };
-    if !ask.holds() {
-        return ask.explain();
+    let state = State::new(cart, context);
+    let conditions = ConditionContext { rule, state: &state, context };
+    if !conditions.holds() {
+        return conditions.explain();
     }
-    let on_shelf = cart.lines.iter().filter(|line| !line.flash && line.discountable);
-    let mut lowered = on_shelf.filter(|line| cut(rule, line, line.list) < line.list).peekable();
+    let at_list = cart.lines.iter().filter(|line| !line.flash && line.discountable);
+    let mut lowered = at_list.filter(|line| price_after(rule, line, line.list) < line.list).peekable();
     let reason = if lowered.peek().is_none() {
         RejectReason::NoMatchingItems
-    } else if lowered.any(|line| is_affordable(rule, cart, line, it)) {
+    } else if lowered.any(|line| is_affordable(rule, cart, line, context)) {
         RejectReason::NotCombinable
     } else {
         RejectReason::BudgetExhausted
@@ -142,15 +151,15 @@ pub(crate) fn refusal(rule: &Rule, cart: &Cart, it: &Circumstances) -> (RejectRe
 }
 
 /// What a unit costs after a rule's actions, never below the product's floor.
-pub(crate) fn cut(rule: &Rule, line: &Line, price: i64) -> i64 {
+pub(crate) fn price_after(rule: &Rule, line: &Line, price: i64) -> i64 {
     let mut unit = price;
-    for deed in &rule.deeds {
-        let lower = match deed {
-            Deed::Percent { percent, items, most, .. } if items.matches_at(line, unit) => {
+    for action in &rule.actions {
+        let lower = match action {
+            Action::Percent { percent, items, most, .. } if items.matches_at(line, unit) => {
                 percent.off(unit).max(unit.saturating_sub(*most))
             }
-            Deed::Amount { value, items, .. } if items.matches_at(line, unit) => unit.saturating_sub(*value).max(0),
-            Deed::FixedPrice { value, items, .. } if items.matches_at(line, unit) => *value,
+            Action::Amount { value, items, .. } if items.matches_at(line, unit) => unit.saturating_sub(*value).max(0),
+            Action::FixedPrice { value, items, .. } if items.matches_at(line, unit) => *value,
             _ => unit,
         };
         unit = lower.max(line.floor).min(unit);
@@ -160,16 +169,16 @@ pub(crate) fn cut(rule: &Rule, line: &Line, price: i64) -> i64 {
 
 impl RuleSet {
     /// Puts the prices of the catalogue's rules on a cart whose lines have list prices only.
-    pub fn put_on_shelf(&self, cart: &mut Cart, it: &Circumstances) {
-        let prices = self.shelf_prices(cart, it);
+    pub fn apply_catalogue_prices(&self, cart: &mut Cart, context: &EvaluationContext) {
+        let prices = self.catalogue_prices(cart, context);
         for (line, unit) in cart.lines.iter_mut().zip(prices).filter(|(line, _)| !line.flash) {
             line.reprice(unit);
         }
     }
 
     /// What a unit of each line costs on the shelf, in minor units of the cart's currency.
-    pub fn shelf_prices(&self, cart: &Cart, it: &Circumstances) -> Vec<i64> {
-        let shelf = Shelf::new(self, cart, it);
-        cart.lines.iter().map(|line| shelf.price(line).unit).collect()
+    pub fn catalogue_prices(&self, cart: &Cart, context: &EvaluationContext) -> Vec<i64> {
+        let catalogue = CataloguePrices::new(self, cart, context);
+        cart.lines.iter().map(|line| catalogue.price(line).unit).collect()
     }
 }

@@ -2,7 +2,7 @@
 
 use promox_contract::condition::{CustomerField, Field, Leaf, Operator, Test, Wanted};
 
-use crate::rules::actions::action::Deed;
+use crate::rules::actions::action::Action;
 use crate::rules::language::filter::Filter;
 
 /// What a cart must have for a promotion to be worth a look.
@@ -31,7 +31,7 @@ pub(crate) struct Keys {
 }
 
 /// The narrowest thing that a cart must have for the promotion to be worth a look.
-pub(super) fn anchor(when: Option<&Test<Filter>>, deeds: &[Deed]) -> Anchor {
+pub(super) fn anchor(when: Option<&Test<Filter>>, actions: &[Action]) -> Anchor {
     let mut found = Anchor::Anything;
     let mut look = |leaf: &Leaf<Filter>| {
         if let (Field::Customer(CustomerField::Segments), Operator::In | Operator::Contains) = (&leaf.field, leaf.op) {
@@ -50,7 +50,7 @@ pub(super) fn anchor(when: Option<&Test<Filter>>, deeds: &[Deed]) -> Anchor {
     if found != Anchor::Anything {
         return found;
     }
-    let needed: Option<Vec<Vec<&Filter>>> = deeds.iter().map(Deed::needs).collect();
+    let needed: Option<Vec<Vec<&Filter>>> = actions.iter().map(Action::needs).collect();
     needed.and_then(|filters| lines(&filters.concat())).unwrap_or(Anchor::Anything)
 }
 

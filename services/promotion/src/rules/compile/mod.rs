@@ -8,7 +8,7 @@ use promox_contract::condition::{Condition, Subject, Test};
 use promox_contract::ids::{CampaignId, PromotionId};
 use promox_kernel::{Amount, Currency, FieldError, bounded};
 
-use crate::rules::actions::action::Deed;
+use crate::rules::actions::action::Action;
 use crate::rules::compile::actions::read_action;
 use crate::rules::compile::anchor::{Anchor, anchor, least_subtotal};
 use crate::rules::compile::needs::{Needs, needs};
@@ -19,13 +19,13 @@ use crate::rules::language::promotion::{Limits, PeriodLimit, Promotion, Stacking
 use crate::rules::language::schedule::Window;
 
 /// Actions of a promotion at most.
-const MOST_ACTIONS: usize = 8;
+const MAX_ACTIONS: usize = 8;
 
 /// Periodic limits of a promotion at most.
-const MOST_PERIODS: usize = 8;
+const MAX_PERIODS: usize = 8;
 
 /// How far priorities go either way.
-const MOST_PRIORITY: i32 = 1_000_000;
+const MAX_PRIORITY: i32 = 1_000_000;
 
 /// A promotion that can be evaluated.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ pub struct Rule {
     pub(crate) include_flash: bool,
     pub(crate) window: Window,
     pub(crate) when: Option<Test<Filter>>,
-    pub(crate) deeds: Vec<Deed>,
+    pub(crate) actions: Vec<Action>,
     pub(crate) limits: Limits,
     pub(crate) budget: Option<i64>,
     pub(crate) give_rest: bool,
@@ -68,7 +68,7 @@ impl Rule {
         check_head(promotion, &mut faults);
         let window = Window::of(promotion, &mut faults);
         let when = promotion.when.as_ref().and_then(|when| read_condition(when, promotion.stage, &mut faults));
-        let deeds = read_actions(promotion, &mut faults);
+        let actions = read_actions(promotion, &mut faults);
         let limits = promotion.limits.clone().unwrap_or_default();
         let budget = check_limits(promotion, &mut faults);
         if !faults.is_empty() {
@@ -88,12 +88,12 @@ impl Rule {
             group: promotion.stacking.group.clone(),
             include_flash: promotion.include_flash,
             window,
-            anchor: if named { Anchor::Named } else { anchor(when.as_ref(), &deeds) },
+            anchor: if named { Anchor::Named } else { anchor(when.as_ref(), &actions) },
             least_subtotal: least_subtotal(when.as_ref()),
             may_be_offered: !named && may_be_offered(when.as_ref()),
-            needs: needs(when.as_ref(), &deeds, &limits),
+            needs: needs(when.as_ref(), &actions, &limits),
             when,
-            deeds,
+            actions,
             budget,
             give_rest: limits.when_short == Some(WhenShort::GiveRest),
             limits,
@@ -133,8 +133,8 @@ fn check_head(it: &Promotion, faults: &mut Faults) {
     if let Some(code) = &it.code {
         check_code(code, faults);
     }
-    if !(-MOST_PRIORITY..=MOST_PRIORITY).contains(&it.priority) {
-        faults.at("/priority", format!("a priority is between -{MOST_PRIORITY} and {MOST_PRIORITY}"));
+    if !(-MAX_PRIORITY..=MAX_PRIORITY).contains(&it.priority) {
+        faults.at("/priority", format!("a priority is between -{MAX_PRIORITY} and {MAX_PRIORITY}"));
     }
     if let Some(group) = &it.stacking.group {
         if let Err(fault) = bounded(group, 1, 64) {
@@ -145,7 +145,7 @@ fn check_head(it: &Promotion, faults: &mut Faults) {
         }
     }
     if it.stage == Stage::Catalog {
-        check_on_the_shelf(it, faults);
+        check_catalogue_rule(it, faults);
     }
 }
 
@@ -158,7 +158,7 @@ fn check_code(code: &str, faults: &mut Faults) {
 }
 
 /// What the shelf shows is what everybody pays: it knows no codes, and nothing is counted before there is an order.
-fn check_on_the_shelf(it: &Promotion, faults: &mut Faults) {
+fn check_catalogue_rule(it: &Promotion, faults: &mut Faults) {
     if it.code.is_some() {
         faults.at("/code", "a price rule of the catalogue has no code");
     }
@@ -180,9 +180,9 @@ fn read_condition(when: &Condition, stage: Stage, faults: &mut Faults) -> Option
     faults.noting(|at| Test::read(when, &format!("{at}/when"), subject, currency))
 }
 
-fn read_actions(it: &Promotion, faults: &mut Faults) -> Vec<Deed> {
-    if !(1..=MOST_ACTIONS).contains(&it.actions.len()) {
-        faults.at("/actions", format!("a promotion has 1 to {MOST_ACTIONS} actions"));
+fn read_actions(it: &Promotion, faults: &mut Faults) -> Vec<Action> {
+    if !(1..=MAX_ACTIONS).contains(&it.actions.len()) {
+        faults.at("/actions", format!("a promotion has 1 to {MAX_ACTIONS} actions"));
     }
     let read = |(i, action)| read_action(action, it.stage, &format!("/actions/{i}"), faults);
     it.actions.iter().enumerate().filter_map(read).collect()
@@ -195,8 +195,8 @@ fn check_limits(it: &Promotion, faults: &mut Faults) -> Option<i64> {
             faults.at(pointer, "a limit is at least 1");
         }
     }
-    if limits.periods.len() > MOST_PERIODS {
-        faults.at("/limits/periods", format!("{MOST_PERIODS} periodic limits are taken"));
+    if limits.periods.len() > MAX_PERIODS {
+        faults.at("/limits/periods", format!("{MAX_PERIODS} periodic limits are taken"));
     }
     for (i, period) in limits.periods.iter().enumerate() {
         if period.count == 0 {

@@ -3,7 +3,7 @@
 use promox_contract::condition::{CustomerField, Field, Test};
 use promox_kernel::Sku;
 
-use crate::rules::actions::action::Deed;
+use crate::rules::actions::action::Action;
 use crate::rules::language::filter::Filter;
 use crate::rules::language::promotion::Limits;
 
@@ -29,11 +29,11 @@ pub struct Needs {
     pub who: bool,
 }
 
-pub(super) fn needs(when: Option<&Test<Filter>>, deeds: &[Deed], limits: &Limits) -> Needs {
-    let gift = |deed: &Deed| if let Deed::Gift { sku, .. } = deed { Some(sku.clone()) } else { None };
+pub(super) fn needs(when: Option<&Test<Filter>>, actions: &[Action], limits: &Limits) -> Needs {
+    let gift = |action: &Action| if let Action::Gift { sku, .. } = action { Some(sku.clone()) } else { None };
     let mut needs = Needs {
         limits: *limits != Limits { when_short: limits.when_short, ..Limits::default() },
-        gifts: deeds.iter().filter_map(gift).collect(),
+        gifts: actions.iter().filter_map(gift).collect(),
         ..Needs::default()
     };
     if let Some(when) = when {

@@ -8,7 +8,7 @@ use promox_contract::ids::FlashSaleId;
 use promox_contract::product::SkuDescription;
 use promox_kernel::{Amount, Currency, Error, Sku};
 
-use crate::rules::minor_units::{MOST, to_amount, to_minor};
+use crate::rules::minor_units::{MAX_MINOR_UNITS, to_amount, to_minor};
 
 /// A SKU as it is compared: by its hash first, then by its letters.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -105,7 +105,7 @@ impl Line {
 
     /// A line that as a whole costs `subtotal` in minor units, whatever its unit price says.
     pub(crate) fn costing(input: LineInput, subtotal: i64, currency: Currency) -> Option<Self> {
-        if !(0..=MOST).contains(&subtotal) {
+        if !(0..=MAX_MINOR_UNITS).contains(&subtotal) {
             return None;
         }
         Some(Self {
@@ -166,7 +166,7 @@ impl Cart {
         let too_large = || Error::field("/items", "this cart costs more than can be counted");
         let shipping = to_minor(shipping, currency).ok_or_else(too_large)?;
         let total = lines.iter().try_fold(shipping, |sum, line| sum.checked_add(line.subtotal));
-        total.filter(|total| (0..=MOST).contains(total)).ok_or_else(too_large)?;
+        total.filter(|total| (0..=MAX_MINOR_UNITS).contains(total)).ok_or_else(too_large)?;
         Ok(Self {
             currency,
             lines,
@@ -180,7 +180,7 @@ impl Cart {
     }
 
     /// Goods on the shelf, which nobody has put in a cart: they are priced one by one and not added up.
-    pub(crate) fn on_shelf(currency: Currency, lines: Vec<Line>, channel: Option<String>) -> Self {
+    pub(crate) fn of_catalogue(currency: Currency, lines: Vec<Line>, channel: Option<String>) -> Self {
         let channel = channel.unwrap_or_else(|| "WEB".to_owned());
         Self {
             currency,

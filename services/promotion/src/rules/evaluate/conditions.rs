@@ -7,7 +7,7 @@ use rust_decimal::Decimal;
 use serde_json::Value;
 
 use crate::rules::compile::Rule;
-use crate::rules::evaluate::context::Circumstances;
+use crate::rules::evaluate::context::EvaluationContext;
 use crate::rules::evaluate::exact::Exact;
 use crate::rules::evaluate::state::State;
 use crate::rules::language::filter::Filter;
@@ -15,10 +15,10 @@ use crate::rules::minor_units::to_amount;
 
 /// What a cart, its buyer and the time answer to a promotion's conditions.
 #[derive(Clone, Copy)]
-pub(crate) struct Ask<'a> {
+pub(crate) struct ConditionContext<'a> {
     pub(crate) rule: &'a Rule,
     pub(crate) state: &'a State<'a>,
-    pub(crate) circumstances: &'a Circumstances,
+    pub(crate) context: &'a EvaluationContext,
 }
 
 /// A condition that does not hold.
@@ -28,9 +28,9 @@ pub(crate) struct Unmet<'a> {
     inverted: bool,
 }
 
-impl Facts<Filter> for Ask<'_> {
+impl Facts<Filter> for ConditionContext<'_> {
     fn actual<'f>(&'f self, leaf: &'f Leaf<Filter>) -> Actual<'f> {
-        let (cart, customer) = (self.state.cart, &self.circumstances.customer);
+        let (cart, customer) = (self.state.cart, &self.context.customer);
         let text = |text: &'f Option<String>| text.as_deref().map_or(Actual::Unknown, Actual::Text);
         match &leaf.field {
             Field::CartSubtotal => Actual::Number(self.state.goods()),
@@ -45,15 +45,15 @@ impl Facts<Filter> for Ask<'_> {
             Field::PaymentMethod => text(&cart.payment_method),
             Field::Channel => Actual::Text(&cart.channel),
             Field::Weekday => {
-                let (day, _) = self.rule.window.day_and_hour(self.circumstances.now);
+                let (day, _) = self.rule.window.day_and_hour(self.context.now);
                 DAYS.get(day).map_or(Actual::Unknown, |day| Actual::Text(day))
             }
-            Field::Hour => Actual::Number(self.rule.window.day_and_hour(self.circumstances.now).1),
+            Field::Hour => Actual::Number(self.rule.window.day_and_hour(self.context.now).1),
         }
     }
 }
 
-impl<'a> Ask<'a> {
+impl<'a> ConditionContext<'a> {
     /// Whether the promotion's conditions hold.
     pub(crate) fn holds(self) -> bool {
         self.rule.when.as_ref().is_none_or(|test| test.holds(&self))

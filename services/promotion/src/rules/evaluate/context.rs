@@ -37,7 +37,7 @@ pub struct GiftStock {
 
 /// Everything an answer depends on beside the cart and the promotions.
 #[derive(Clone, Debug, Default)]
-pub struct Circumstances {
+pub struct EvaluationContext {
     /// The time it is.
     pub now: Timestamp,
     /// The buyer.

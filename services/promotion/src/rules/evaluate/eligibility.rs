@@ -4,17 +4,17 @@ use promox_contract::promotion::RejectReason;
 use promox_kernel::Timestamp;
 
 use crate::rules::compile::Rule;
-use crate::rules::evaluate::context::Circumstances;
+use crate::rules::evaluate::context::EvaluationContext;
 
 /// Whether a promotion applies at all now, else why not.
-pub(crate) fn admits(rule: &Rule, it: &Circumstances) -> Result<(), RejectReason> {
-    if it.ignore_dates {
-        rule.window.check_hours(it.now)?;
+pub(crate) fn check_eligibility(rule: &Rule, context: &EvaluationContext) -> Result<(), RejectReason> {
+    if context.ignore_dates {
+        rule.window.check_hours(context.now)?;
     } else {
-        rule.window.check(it.now)?;
+        rule.window.check(context.now)?;
     }
     if let Some(campaign) = rule.campaign {
-        let standing = it.campaigns.get(&campaign).ok_or(RejectReason::Paused)?;
+        let standing = context.campaigns.get(&campaign).ok_or(RejectReason::Paused)?;
         if let Some(reason) = standing.refused {
             return Err(reason);
         }
@@ -22,7 +22,7 @@ pub(crate) fn admits(rule: &Rule, it: &Circumstances) -> Result<(), RejectReason
             return Err(RejectReason::BudgetExhausted);
         }
     }
-    match it.allowances.get(&rule.id).and_then(|allowance| allowance.exhausted) {
+    match context.allowances.get(&rule.id).and_then(|allowance| allowance.exhausted) {
         Some(reason) => Err(reason),
         None => Ok(()),
     }
@@ -35,7 +35,7 @@ impl Rule {
     }
 
     /// Whether its time and its campaign let it apply now.
-    pub fn applies_now(&self, it: &Circumstances) -> bool {
-        admits(self, it).is_ok()
+    pub fn applies_now(&self, context: &EvaluationContext) -> bool {
+        check_eligibility(self, context).is_ok()
     }
 }

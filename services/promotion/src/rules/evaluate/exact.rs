@@ -229,7 +229,7 @@ mod tests {
     use proptest::prelude::*;
 
     /// The most that a cart comes to.
-    const MOST: i64 = 1_000_000_000_000_000_000;
+    const MAX_MINOR_UNITS: i64 = 1_000_000_000_000_000_000;
 
     #[test]
     fn thirds_make_a_whole() {
@@ -261,8 +261,14 @@ mod tests {
         let whole = Exact::divided(7, 3);
         assert_eq!(whole.scaled(Ratio::of(Exact::divided(5, 7), whole)), Exact::divided(5, 7));
         assert_eq!(Ratio::of(Exact::whole(2), Exact::whole(1)), Ratio::ONE);
-        assert_eq!(Exact::whole(MOST).scaled(Ratio::millionths(1)), Exact::whole(MOST / 1_000_000));
-        assert_eq!(Exact::whole(MOST).scaled(Ratio::of(Exact::whole(1), Exact::whole(MOST))), Exact::whole(1));
+        assert_eq!(
+            Exact::whole(MAX_MINOR_UNITS).scaled(Ratio::millionths(1)),
+            Exact::whole(MAX_MINOR_UNITS / 1_000_000)
+        );
+        assert_eq!(
+            Exact::whole(MAX_MINOR_UNITS).scaled(Ratio::of(Exact::whole(1), Exact::whole(MAX_MINOR_UNITS))),
+            Exact::whole(1)
+        );
     }
 
     #[test]

@@ -23,34 +23,40 @@ use crate::rules::actions::act;
 use crate::rules::catalogue::index::RuleSet;
 use crate::rules::compile::Rule;
 use crate::rules::evaluate::cart::Cart;
-use crate::rules::evaluate::conditions::Ask;
-use crate::rules::evaluate::context::{Circumstances, Detail, NamedCode};
-use crate::rules::evaluate::eligibility::admits;
+use crate::rules::evaluate::conditions::ConditionContext;
+use crate::rules::evaluate::context::{Detail, EvaluationContext, NamedCode};
+use crate::rules::evaluate::eligibility::check_eligibility;
 use crate::rules::evaluate::offers::Offers;
-use crate::rules::evaluate::report::{Given, Refused};
+use crate::rules::evaluate::report::{Applied, Rejected};
 use crate::rules::evaluate::state::{Effect, State};
 
 /// Works a cart out.
-pub fn evaluate(set: &RuleSet, cart: &Cart, it: &Circumstances, named: &[NamedCode], detail: Detail) -> Evaluation {
-    let mut run = Run { set, cart, it, detail, asked: Vec::new(), refused: Vec::new(), offers: Offers::default() };
+pub fn evaluate(
+    set: &RuleSet,
+    cart: &Cart,
+    context: &EvaluationContext,
+    named: &[NamedCode],
+    detail: Detail,
+) -> Evaluation {
+    let mut run = Run { set, cart, context, detail, asked: Vec::new(), refused: Vec::new(), offers: Offers::default() };
     run.resolve(named);
-    let (stackable, exclusive) = run.admitted();
-    let mut state = State::new(cart, it);
+    let (stackable, exclusive) = run.eligible();
+    let mut state = State::new(cart, context);
     let alone = run.best_alone(&exclusive, &mut state);
     let together = run.together(&stackable, &mut state);
     let given = run.better(alone, together, &mut state);
-    report::report(set, cart, (it, detail), given, run.refused, run.offers.best(&state))
+    report::report(set, cart, (context, detail), given, run.refused, run.offers.best(&state))
 }
 
 /// An evaluation under way.
 struct Run<'a> {
     set: &'a RuleSet,
     cart: &'a Cart,
-    it: &'a Circumstances,
+    context: &'a EvaluationContext,
     detail: Detail,
     /// Promotions that the buyer named, by position.
     asked: Vec<(u32, &'a NamedCode)>,
-    refused: Vec<Refused<'a>>,
+    refused: Vec<Rejected<'a>>,
     offers: Offers<'a>,
 }
 
@@ -76,7 +82,7 @@ impl<'a> Run<'a> {
                 }
             };
             let rule = found.map(|(_, rule)| &**rule);
-            self.refused.push(Refused { rule, named: Some(code), reason, details: Vec::new() });
+            self.refused.push(Rejected { rule, named: Some(code), reason, details: Vec::new() });
         }
     }
 
@@ -85,10 +91,10 @@ impl<'a> Run<'a> {
     }
 
     /// The promotions that may act now: stackable ones and exclusive ones, in order.
-    fn admitted(&mut self) -> (Vec<Placed<'a>>, Vec<Placed<'a>>) {
+    fn eligible(&mut self) -> (Vec<Placed<'a>>, Vec<Placed<'a>>) {
         let mut positions = match self.detail {
             Detail::Named => {
-                [self.set.candidates(self.cart, &self.it.customer.segments), self.set.near(self.cart)].concat()
+                [self.set.candidates(self.cart, &self.context.customer.segments), self.set.near(self.cart)].concat()
             }
             Detail::Everything => (0..).take(self.set.cart().len()).collect(),
         };
@@ -102,7 +108,7 @@ impl<'a> Run<'a> {
             if on_request && self.named(position).is_none() {
                 continue;
             }
-            match admits(rule, self.it) {
+            match check_eligibility(rule, self.context) {
                 Err(reason) => self.refuse((position, rule), reason, Vec::new()),
                 Ok(()) if rule.exclusive => exclusive.push((position, rule)),
                 Ok(()) => stackable.push((position, rule)),
@@ -117,23 +123,23 @@ impl<'a> Run<'a> {
 
     fn refuse(&mut self, (position, rule): Placed<'a>, reason: RejectReason, details: Vec<RejectDetail>) {
         if self.is_told(position) {
-            self.refused.push(Refused { rule: Some(rule), named: self.named(position), reason, details });
+            self.refused.push(Rejected { rule: Some(rule), named: self.named(position), reason, details });
         }
     }
 
     /// Lets a promotion act on the cart as it stands; why not, when it has no effect.
     fn attempt(&mut self, placed: Placed<'a>, state: &mut State<'a>) -> Option<Effect> {
         let (position, rule) = placed;
-        let ask = Ask { rule, state, circumstances: self.it };
-        if !ask.holds() {
-            self.offers.consider(rule, ask);
+        let conditions = ConditionContext { rule, state, context: self.context };
+        if !conditions.holds() {
+            self.offers.consider(rule, conditions);
             if self.is_told(position) {
-                let (reason, details) = ask.explain();
+                let (reason, details) = conditions.explain();
                 self.refuse(placed, reason, details);
             }
             return None;
         }
-        match act(rule, state, self.it) {
+        match act(rule, state, self.context) {
             Ok(effect) if effect.is_any() => return Some(effect),
             Ok(effect) => {
                 state.undo(&effect);
@@ -174,7 +180,7 @@ impl<'a> Run<'a> {
                 let others = rest.iter().filter(|(_, rule)| rule.group.as_deref() == Some(group));
                 turn = self.best_of_group(turn, others, state);
             }
-            state.charge(turn.0.1, turn.1.amount(), self.it);
+            state.charge(turn.0.1, turn.1.amount(), self.context);
             acted.push(turn);
         }
         acted
@@ -201,7 +207,7 @@ impl<'a> Run<'a> {
             let loser = if better { std::mem::replace(&mut best, (*placed, effect)).0 } else { *placed };
             self.refuse(loser, RejectReason::NotCombinable, Vec::new());
         }
-        let again = act(best.0.1, state, self.it);
+        let again = act(best.0.1, state, self.context);
         (best.0, again.unwrap_or_default())
     }
 
@@ -211,15 +217,15 @@ impl<'a> Run<'a> {
         alone: Vec<(Placed<'a>, Effect)>,
         together: Vec<(Placed<'a>, Effect)>,
         state: &mut State<'a>,
-    ) -> Vec<Given<'a>> {
+    ) -> Vec<Applied<'a>> {
         let stacked: i64 = together.iter().map(|(_, effect)| effect.amount()).sum();
         let best = alone.first().map(|(_, effect)| effect.amount());
         let exclusive = best.is_some_and(|best| best > stacked || together.is_empty());
         let mut alone = alone.into_iter();
         let winners = if exclusive {
             let (placed, _) = alone.next().unzip();
-            *state = State::new(self.cart, self.it);
-            let effect = placed.and_then(|(_, rule): Placed<'a>| act(rule, state, self.it).ok());
+            *state = State::new(self.cart, self.context);
+            let effect = placed.and_then(|(_, rule): Placed<'a>| act(rule, state, self.context).ok());
             together.into_iter().for_each(|(loser, _)| self.refuse(loser, RejectReason::NotCombinable, Vec::new()));
             placed.zip(effect).into_iter().collect()
         } else {
@@ -228,7 +234,7 @@ impl<'a> Run<'a> {
         alone.for_each(|(loser, _)| self.refuse(loser, RejectReason::NotCombinable, Vec::new()));
         winners
             .into_iter()
-            .map(|((position, rule), effect)| Given { rule, effect, named: self.named(position) })
+            .map(|((position, rule), effect)| Applied { rule, effect, named: self.named(position) })
             .collect()
     }
 }

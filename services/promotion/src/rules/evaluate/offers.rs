@@ -3,16 +3,16 @@
 use promox_contract::promotion::Offer;
 use promox_kernel::Amount;
 
-use crate::rules::actions::action::Deed;
+use crate::rules::actions::action::Action;
 use crate::rules::compile::Rule;
-use crate::rules::evaluate::conditions::Ask;
+use crate::rules::evaluate::conditions::ConditionContext;
 use crate::rules::evaluate::state::State;
 
 /// Offers that are told.
-const MOST: usize = 3;
+const MAX_OFFERS: usize = 3;
 
 /// Promotions that are looked at for offers.
-const LOOKED_AT: usize = 32;
+const MAX_EXAMINED: usize = 32;
 
 /// Offers found so far.
 #[derive(Default)]
@@ -23,12 +23,12 @@ pub(crate) struct Offers<'a> {
 
 impl<'a> Offers<'a> {
     /// Looks at a promotion whose conditions do not hold.
-    pub(crate) fn consider(&mut self, rule: &'a Rule, ask: Ask<'_>) {
-        if !rule.may_be_offered || self.looked == LOOKED_AT {
+    pub(crate) fn consider(&mut self, rule: &'a Rule, conditions: ConditionContext<'_>) {
+        if !rule.may_be_offered || self.looked == MAX_EXAMINED {
             return;
         }
         self.looked += 1;
-        if let Some((field, missing, amount)) = ask.one_missing() {
+        if let Some((field, missing, amount)) = conditions.one_missing() {
             self.found.push((rule, field, missing, amount));
         }
     }
@@ -41,12 +41,12 @@ impl<'a> Offers<'a> {
             let far = if field.ends_with("ubtotal") { *missing } else { missing.saturating_mul(average) };
             (far, rule.id)
         });
-        self.found.into_iter().take(MOST).map(|(rule, field, _, missing)| offer(rule, field, missing)).collect()
+        self.found.into_iter().take(MAX_OFFERS).map(|(rule, field, _, missing)| offer(rule, field, missing)).collect()
     }
 }
 
 fn offer(rule: &Rule, field: String, missing: Amount) -> Offer {
-    let free_shipping = matches!(rule.deeds.first(), Some(Deed::FreeShipping { .. }));
+    let free_shipping = matches!(rule.actions.first(), Some(Action::FreeShipping { .. }));
     let gain = if free_shipping { "free shipping" } else { rule.name.as_str() };
     let message = format!("{missing} more for {gain}");
     Offer { promotion_id: rule.id, name: rule.name.clone(), field, missing, message }

@@ -11,22 +11,22 @@ use promox_kernel::{Amount, Currency};
 use rust_decimal::Decimal;
 
 use crate::rules::catalogue::index::RuleSet;
-use crate::rules::catalogue::prices::{self, Shelf};
+use crate::rules::catalogue::prices::{self, CataloguePrices};
 use crate::rules::compile::Rule;
 use crate::rules::evaluate::cart::Cart;
-use crate::rules::evaluate::context::{Circumstances, Detail, NamedCode};
+use crate::rules::evaluate::context::{Detail, EvaluationContext, NamedCode};
 use crate::rules::evaluate::state::Effect;
 use crate::rules::minor_units::to_amount;
 
 /// A promotion with an effect, and what named it.
-pub(crate) struct Given<'a> {
+pub(crate) struct Applied<'a> {
     pub(crate) rule: &'a Arc<Rule>,
     pub(crate) effect: Effect,
     pub(crate) named: Option<&'a NamedCode>,
 }
 
 /// A promotion or code without one.
-pub(crate) struct Refused<'a> {
+pub(crate) struct Rejected<'a> {
     pub(crate) rule: Option<&'a Rule>,
     pub(crate) named: Option<&'a NamedCode>,
     pub(crate) reason: RejectReason,
@@ -34,16 +34,16 @@ pub(crate) struct Refused<'a> {
 }
 
 /// Promotions without an effect that are told at most.
-const MOST_REFUSED: usize = 200;
+const MAX_REJECTED: usize = 200;
 
 /// Puts together what was given and what was refused; the catalogue's price rules stand first where they gave, and last
 /// where they did not and everything is to be told.
 pub(crate) fn report<'a>(
     set: &'a RuleSet,
     cart: &Cart,
-    (it, detail): (&Circumstances, Detail),
-    given: Vec<Given<'_>>,
-    mut refused: Vec<Refused<'a>>,
+    (context, detail): (&EvaluationContext, Detail),
+    given: Vec<Applied<'_>>,
+    mut refused: Vec<Rejected<'a>>,
     offers: Vec<Offer>,
 ) -> Evaluation {
     let currency = cart.currency;
@@ -57,41 +57,46 @@ pub(crate) fn report<'a>(
         offers,
         ..Evaluation::default()
     };
-    let gave = add_shelf(&mut answer, set, cart, it);
+    let gave = add_catalogue(&mut answer, set, cart, context);
     if detail == Detail::Everything {
-        let room = MOST_REFUSED.saturating_sub(refused.len());
-        let idle = (0..).zip(set.shelf()).filter(|(position, _)| !gave.contains_key(position));
+        let room = MAX_REJECTED.saturating_sub(refused.len());
+        let idle = (0..).zip(set.catalogue()).filter(|(position, _)| !gave.contains_key(position));
         refused.extend(idle.take(room).map(|(_, rule)| {
-            let (reason, details) = prices::refusal(rule, cart, it);
-            Refused { rule: Some(rule), named: None, reason, details }
+            let (reason, details) = prices::refusal(rule, cart, context);
+            Rejected { rule: Some(rule), named: None, reason, details }
         }));
     }
     for one in given {
         add(&mut answer, &one, currency);
     }
-    answer.rejected = refused.into_iter().take(MOST_REFUSED).map(rejected).collect();
+    answer.rejected = refused.into_iter().take(MAX_REJECTED).map(rejected).collect();
     answer
 }
 
 /// What the catalogue's price rules took off, as far as the lines cost what the rules say. Answers the places of those that
 /// took something.
-fn add_shelf(answer: &mut Evaluation, set: &RuleSet, cart: &Cart, it: &Circumstances) -> BTreeMap<u32, i64> {
+fn add_catalogue(
+    answer: &mut Evaluation,
+    set: &RuleSet,
+    cart: &Cart,
+    context: &EvaluationContext,
+) -> BTreeMap<u32, i64> {
     let mut sums: BTreeMap<u32, i64> = BTreeMap::new();
-    if set.shelf().is_empty() {
+    if set.catalogue().is_empty() {
         return sums;
     }
-    let shelf = Shelf::new(set, cart, it);
+    let catalogue = CataloguePrices::new(set, cart, context);
     for line in cart.lines.iter().filter(|line| !line.flash) {
-        let shelved = shelf.price(line);
-        if shelved.unit == line.unit {
-            for (position, off) in shelved.by {
+        let priced = catalogue.price(line);
+        if priced.unit == line.unit {
+            for (position, off) in priced.by {
                 *sums.entry(position).or_default() += off.saturating_mul(i64::from(line.quantity));
             }
         }
     }
     sums.retain(|_, sum| *sum > 0);
     for (position, sum) in &sums {
-        let Some(rule) = set.shelf_rule(*position) else { continue };
+        let Some(rule) = set.catalogue_rule(*position) else { continue };
         let amount = to_amount(*sum, cart.currency);
         answer.applied.push(applied(rule, amount, cart.currency.zero()));
         answer.uses.push(use_of(rule, amount));
@@ -114,7 +119,7 @@ fn use_of(rule: &Rule, amount: Amount) -> PromotionUse {
     PromotionUse { promotion_id: rule.id, campaign_id: rule.campaign, coupon_code: None, named: false, amount }
 }
 
-fn add(answer: &mut Evaluation, one: &Given<'_>, currency: Currency) {
+fn add(answer: &mut Evaluation, one: &Applied<'_>, currency: Currency) {
     let (rule, effect) = (one.rule, &one.effect);
     let coupon_code = one.named.filter(|named| named.coupon).map(|named| named.code.clone());
     let code = one.named.filter(|named| !named.coupon).and(rule.code.clone());
@@ -144,7 +149,7 @@ fn add(answer: &mut Evaluation, one: &Given<'_>, currency: Currency) {
     answer.uses.push(PromotionUse { coupon_code, named: one.named.is_some(), ..used });
 }
 
-fn rejected(one: Refused<'_>) -> RejectedPromotion {
+fn rejected(one: Rejected<'_>) -> RejectedPromotion {
     RejectedPromotion {
         promotion_id: one.rule.map(|rule| rule.id).or(one.named.and_then(|named| named.promotion)),
         code: one.named.map(|named| named.code.clone()),

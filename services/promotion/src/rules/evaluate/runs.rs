@@ -86,7 +86,7 @@ impl Runs {
     }
 
     /// Takes off what portions say; they serve an application if told. Answers the units as they were.
-    pub(crate) fn cut(&mut self, portions: &[Portion], serve: bool) -> Self {
+    pub(crate) fn discount(&mut self, portions: &[Portion], serve: bool) -> Self {
         if let (Self::One(run), [portion]) = (&mut *self, portions)
             && portion.units == run.units
         {

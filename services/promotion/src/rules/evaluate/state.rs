@@ -12,7 +12,7 @@ use rust_decimal::Decimal;
 
 use crate::rules::compile::Rule;
 use crate::rules::evaluate::cart::{Cart, Line};
-use crate::rules::evaluate::context::Circumstances;
+use crate::rules::evaluate::context::EvaluationContext;
 use crate::rules::evaluate::exact::Exact;
 use crate::rules::evaluate::runs::{Portion, Runs};
 use crate::rules::language::filter::Filter;
@@ -81,9 +81,9 @@ impl Effect {
 
 impl<'a> State<'a> {
     /// A cart before any promotion.
-    pub(crate) fn new(cart: &'a Cart, circumstances: &Circumstances) -> Self {
+    pub(crate) fn new(cart: &'a Cart, context: &EvaluationContext) -> Self {
         let goods = cart.lines.iter().map(|line| line.subtotal).sum();
-        let cap = match circumstances.max_discount_percent {
+        let cap = match context.max_discount_percent {
             None => i64::MAX,
             Some(percent) => Percent::new(percent).map_or(0, |percent| percent.at_most(goods)),
         };
@@ -155,24 +155,24 @@ impl<'a> State<'a> {
     }
 
     /// What is left of a promotion's budget and its campaign's; `None` without either.
-    pub(crate) fn budget(&self, rule: &Rule, circumstances: &Circumstances) -> Option<i64> {
+    pub(crate) fn budget(&self, rule: &Rule, context: &EvaluationContext) -> Option<i64> {
         let currency = self.cart.currency;
-        let own = circumstances.allowances.get(&rule.id).and_then(|allowance| allowance.budget_left);
+        let own = context.allowances.get(&rule.id).and_then(|allowance| allowance.budget_left);
         let own = own.and_then(|left| to_minor(left, currency)).or(rule.budget);
-        let campaigns = rule.campaign.and_then(|id| self.campaign(id, circumstances));
+        let campaigns = rule.campaign.and_then(|id| self.campaign(id, context));
         own.into_iter().chain(campaigns).min().map(|left| left.max(0))
     }
 
-    fn campaign(&self, id: CampaignId, circumstances: &Circumstances) -> Option<i64> {
+    fn campaign(&self, id: CampaignId, context: &EvaluationContext) -> Option<i64> {
         let known = self.campaigns.iter().find(|(known, _)| *known == id).map(|(_, left)| *left);
-        let told = || circumstances.campaigns.get(&id)?.left;
+        let told = || context.campaigns.get(&id)?.left;
         known.or_else(|| told().and_then(|left| to_minor(left, self.cart.currency)))
     }
 
     /// Settles an effect's amount with its campaign's budget.
-    pub(crate) fn charge(&mut self, rule: &Rule, amount: i64, circumstances: &Circumstances) {
+    pub(crate) fn charge(&mut self, rule: &Rule, amount: i64, context: &EvaluationContext) {
         let Some(id) = rule.campaign else { return };
-        let Some(left) = self.campaign(id, circumstances) else { return };
+        let Some(left) = self.campaign(id, context) else { return };
         self.campaigns.retain(|(known, _)| *known != id);
         self.campaigns.push((id, left - amount));
     }
@@ -187,7 +187,7 @@ impl<'a> State<'a> {
     /// Takes an amount of money off a line, and off its units what makes it up exactly; they serve an application if told.
     pub(crate) fn take(&mut self, effect: &mut Effect, i: usize, money: i64, off: &[Portion], serve: bool) {
         let Some(line) = self.lines.get_mut(i) else { return };
-        let before = LineState { left: line.left, units: line.units.cut(off, serve) };
+        let before = LineState { left: line.left, units: line.units.discount(off, serve) };
         self.journal.push((i, before));
         line.left -= money;
         self.goods.set(None);

@@ -54,7 +54,8 @@ text_enum! {
 /// What a promotion gives. Which members belong to which type is said in section 5 of the contract; others are refused.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Action {
+#[schemars(rename = "Action")]
+pub struct ActionSpec {
     /// What it does.
     #[serde(rename = "type")]
     pub kind: ActionType,
@@ -148,7 +149,7 @@ pub struct Tier {
     pub unit_price: Option<Amount>,
 }
 
-impl Action {
+impl ActionSpec {
     /// Its scope: `ORDER` unless said, `ITEMS` on the shelf; none for actions without.
     pub(crate) fn scope_in(&self, stage: Stage) -> Option<Scope> {
         use ActionType::{AmountOff, FixedPrice, PercentOff, Tiered};

@@ -5,7 +5,7 @@ use promox_kernel::{Amount, Currency, FieldError};
 use crate::rules::minor_units::Percent;
 
 /// Units that an action may name.
-pub(crate) const MOST_UNITS: u32 = 9_999;
+pub(crate) const MAX_UNITS: u32 = 9_999;
 
 /// Faults so far. What cannot be read is noted and stands for something harmless, so that all faults are found at once.
 #[derive(Debug)]
@@ -88,9 +88,9 @@ impl Faults {
     /// A number of units.
     pub(crate) fn units(&mut self, pointer: &str, value: Option<u32>, least: u32) -> u32 {
         match value {
-            Some(value) if (least..=MOST_UNITS).contains(&value) => value,
+            Some(value) if (least..=MAX_UNITS).contains(&value) => value,
             Some(_) => {
-                self.at(pointer, format!("{least} to {MOST_UNITS} are taken"));
+                self.at(pointer, format!("{least} to {MAX_UNITS} are taken"));
                 least
             }
             None => {

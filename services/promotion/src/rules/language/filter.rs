@@ -7,7 +7,7 @@ use crate::rules::evaluate::cart::{Line, SkuKey};
 use crate::rules::language::faults::Faults;
 
 /// Members of a list at most.
-const MOST_MEMBERS: usize = 5_000;
+const MAX_MEMBERS: usize = 5_000;
 
 /// A filter as it is matched. Lists are sorted; an empty list says nothing.
 #[derive(Clone, Debug)]
@@ -96,8 +96,8 @@ impl Lines for Filter {
 
 fn sorted<T, K: Ord>(list: Option<&[T]>, pointer: &str, faults: &mut Faults, key: impl Fn(&T) -> K) -> Vec<K> {
     let Some(list) = list else { return Vec::new() };
-    if list.is_empty() || list.len() > MOST_MEMBERS {
-        faults.at(pointer, format!("1 to {MOST_MEMBERS} members are taken; leave the key out for all"));
+    if list.is_empty() || list.len() > MAX_MEMBERS {
+        faults.at(pointer, format!("1 to {MAX_MEMBERS} members are taken; leave the key out for all"));
     }
     let mut keys: Vec<K> = list.iter().map(key).collect();
     keys.sort_unstable();

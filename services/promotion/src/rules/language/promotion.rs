@@ -6,7 +6,7 @@ use promox_kernel::{Amount, Sku, Timestamp, text_enum};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::rules::language::action::{Action, ActionType, Stage};
+use crate::rules::language::action::{ActionSpec, ActionType, Stage};
 
 text_enum! {
     /// Whether a promotion goes together with others.
@@ -77,7 +77,7 @@ pub struct Promotion {
     pub when: Option<Condition>,
     /// What it gives, in order; 1 to 8.
     #[serde(default)]
-    pub actions: Vec<Action>,
+    pub actions: Vec<ActionSpec>,
     /// How often and how much.
     #[serde(default)]
     pub limits: Option<Limits>,
@@ -161,7 +161,7 @@ impl Promotion {
 
     /// What it gives away, with the place of the action.
     pub(crate) fn gifts(&self) -> impl Iterator<Item = (usize, &Sku)> {
-        let gift = |action: &'_ Action| action.kind == ActionType::Gift;
+        let gift = |action: &'_ ActionSpec| action.kind == ActionType::Gift;
         let gifts = self.actions.iter().enumerate().filter(move |(_, action)| gift(action));
         gifts.filter_map(|(i, action)| action.sku.as_ref().map(|sku| (i, sku)))
     }

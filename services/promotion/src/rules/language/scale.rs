@@ -3,7 +3,7 @@
 use promox_contract::condition::{Condition, ItemFilter};
 use promox_kernel::{Amount, Currency};
 
-use crate::rules::language::action::{Action, ActionType, Basis};
+use crate::rules::language::action::{ActionSpec, ActionType, Basis};
 use crate::rules::language::promotion::Promotion;
 
 impl Promotion {
@@ -41,7 +41,7 @@ fn in_filter(filter: &mut ItemFilter, visit: &mut impl FnMut(&mut Amount)) {
     }
 }
 
-fn in_action(action: &mut Action, visit: &mut impl FnMut(&mut Amount)) {
+fn in_action(action: &mut ActionSpec, visit: &mut impl FnMut(&mut Amount)) {
     if matches!(action.kind, ActionType::AmountOff | ActionType::FixedPrice) {
         action.value.iter_mut().for_each(&mut *visit);
     }

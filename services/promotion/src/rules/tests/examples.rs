@@ -14,8 +14,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::rules::{
-    Allowance, CampaignStanding, Cart, Circumstances, Detail, GiftStock, Line, LineInput, NamedCode, Promotion, Rule,
-    RuleSet, evaluate, normal_code,
+    Allowance, CampaignStanding, Cart, Detail, EvaluationContext, GiftStock, Line, LineInput, NamedCode, Promotion,
+    Rule, RuleSet, evaluate, normal_code,
 };
 
 /// What else an example may set.
@@ -108,7 +108,7 @@ pub(super) fn rules(documents: &[Value], currency: Currency) -> RuleSet {
     RuleSet::new((1..).zip(documents).map(compile))
 }
 
-fn circumstances(it: &Setting) -> Circumstances {
+fn context(it: &Setting) -> EvaluationContext {
     let amount = |text: &str| text.parse::<Amount>().ok();
     let allowance = |text: &String| Allowance { exhausted: text.parse().ok(), budget_left: amount(text) };
     let standing = |text: &String| CampaignStanding { refused: text.parse().ok(), left: amount(text) };
@@ -116,7 +116,7 @@ fn circumstances(it: &Setting) -> Circumstances {
         let (price, available) = text.split_once(" x ").unwrap();
         GiftStock { sku: sku.parse().unwrap(), price: price.parse().unwrap(), available: available.parse().unwrap() }
     };
-    Circumstances {
+    EvaluationContext {
         now: it.at.unwrap_or_else(|| "2026-11-23T12:00:00Z".parse().unwrap()),
         customer: it.customer.clone(),
         allowances: it.left.iter().map(|(id, text)| (PromotionId(*id), allowance(text))).collect(),
@@ -238,9 +238,9 @@ fn answer(lines: &str, promotions: &[Value], setting: &Setting) -> String {
     cart.payment_method.clone_from(&setting.payment);
     cart.channel = setting.channel.clone().unwrap_or(cart.channel);
     cart.attributes.clone_from(&setting.attributes);
-    let it = circumstances(setting);
-    if !set.shelf().is_empty() {
-        set.put_on_shelf(&mut cart, &it);
+    let it = context(setting);
+    if !set.catalogue().is_empty() {
+        set.apply_catalogue_prices(&mut cart, &it);
     }
     let detail = if setting.everything { Detail::Everything } else { Detail::Named };
     let answer = evaluate(&set, &cart, &it, &named(setting, &set), detail);

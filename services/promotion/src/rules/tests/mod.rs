@@ -1,9 +1,9 @@
 //! Worked examples and properties of the evaluator.
 
+pub(crate) mod catalogue;
 mod examples;
 mod faults;
 mod model;
 mod properties;
-pub(crate) mod shelf;
 mod time;
 mod units;

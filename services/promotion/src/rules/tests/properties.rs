@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::examples::{check_books, promotion};
 use crate::rules::{
-    Allowance, Cart, Circumstances, Detail, GiftStock, Line, LineInput, Rule, RuleSet, evaluate, to_amount,
+    Allowance, Cart, Detail, EvaluationContext, GiftStock, Line, LineInput, Rule, RuleSet, evaluate, to_amount,
 };
 
 fn pence(minor: i64) -> Amount {
@@ -132,13 +132,13 @@ fn set(documents: &[Value]) -> RuleSet {
     RuleSet::new((1..).zip(documents).map(|(id, document)| rule(id, document)))
 }
 
-fn circumstances(cap: Option<i64>) -> Circumstances {
+fn context(cap: Option<i64>) -> EvaluationContext {
     let gift = GiftStock { sku: "G".parse().unwrap(), price: pence(250), available: 1 };
-    Circumstances {
+    EvaluationContext {
         customer: Customer::default(),
         gifts: [("G".parse().unwrap(), gift)].into(),
         max_discount_percent: cap.map(|cap| Amount(Decimal::from(cap))),
-        ..Circumstances::default()
+        ..EvaluationContext::default()
     }
 }
 
@@ -153,7 +153,7 @@ fn same(a: &Evaluation, b: &Evaluation) -> Result<(), TestCaseError> {
 proptest! {
     #[test]
     fn books_balance_and_bounds_hold(lines in lines(), promotions in promotions(), cap in prop::option::of(1_i64..100)) {
-        let (cart, set, it) = (cart(&lines), set(&promotions), circumstances(cap));
+        let (cart, set, it) = (cart(&lines), set(&promotions), context(cap));
         let answer = evaluate(&set, &cart, &it, &[], Detail::Named);
         check_books(&cart, &answer);
         let mut goods = Amount::ZERO;
@@ -179,7 +179,7 @@ proptest! {
 
     #[test]
     fn the_same_question_has_the_same_answer(lines in lines(), promotions in promotions()) {
-        let (cart, it) = (cart(&lines), circumstances(None));
+        let (cart, it) = (cart(&lines), context(None));
         let first = evaluate(&set(&promotions), &cart, &it, &[], Detail::Named);
         let again = evaluate(&set(&promotions), &cart, &it, &[], Detail::Named);
         same(&first, &again)?;
@@ -187,13 +187,13 @@ proptest! {
 
     #[test]
     fn the_index_leaves_nothing_out(lines in lines(), promotions in promotions()) {
-        let (cart, set, it) = (cart(&lines), set(&promotions), circumstances(None));
+        let (cart, set, it) = (cart(&lines), set(&promotions), context(None));
         same(&evaluate(&set, &cart, &it, &[], Detail::Named), &evaluate(&set, &cart, &it, &[], Detail::Everything))?;
     }
 
     #[test]
     fn what_does_not_apply_changes_nothing(lines in lines(), promotions in promotions(), action in action()) {
-        let (cart, it) = (cart(&lines), circumstances(None));
+        let (cart, it) = (cart(&lines), context(None));
         let never = json!({"field": "cart.quantity", "op": "GTE", "value": 1_000_000});
         for when in [never, json!({"field": "channel", "op": "EQ", "value": "POS"})] {
             let mut more = promotions.clone();
@@ -206,7 +206,7 @@ proptest! {
     #[test]
     fn the_order_of_lines_changes_no_sum(lines in lines(), action in orderless(), turn in 0_usize..8) {
         let set = set(&[json!({"actions": [action]})]);
-        let it = circumstances(None);
+        let it = context(None);
         let mut turned = lines.clone();
         turned.rotate_left(turn % lines.len());
         turned.reverse();
@@ -221,7 +221,7 @@ proptest! {
     fn a_budget_is_never_passed(lines in lines(), action in action(), left in 0_i64..5_000, rest: bool) {
         let when_short = if rest { "GIVE_REST" } else { "REFUSE" };
         let set = set(&[json!({"actions": [action], "limits": {"budget": "1000000.00", "whenShort": when_short}})]);
-        let mut it = circumstances(None);
+        let mut it = context(None);
         let allowance = Allowance { exhausted: None, budget_left: Some(pence(left)) };
         it.allowances = [(PromotionId(1), allowance)].into();
         let answer = evaluate(&set, &cart(&lines), &it, &[], Detail::Named);

@@ -7,7 +7,7 @@ use promox_kernel::{Currency, Timestamp};
 use serde_json::{Value, json};
 
 use super::examples::promotion;
-use crate::rules::{Circumstances, Counted, Counting, PersonLimit, Rule};
+use crate::rules::{Counted, Counting, EvaluationContext, PersonLimit, Rule};
 
 fn rule(members: Value) -> Rule {
     let mut document = json!({"actions": [{"type": "FREE_SHIPPING"}]});
@@ -16,7 +16,7 @@ fn rule(members: Value) -> Rule {
 }
 
 fn open(rule: &Rule, at: &str) -> bool {
-    rule.applies_now(&Circumstances { now: at.parse().unwrap(), ..Circumstances::default() })
+    rule.applies_now(&EvaluationContext { now: at.parse().unwrap(), ..EvaluationContext::default() })
 }
 
 #[test]

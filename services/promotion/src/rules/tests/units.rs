@@ -11,7 +11,7 @@ use super::examples::promotion;
 use super::model::Model;
 use crate::rules::evaluate::exact::Exact;
 use crate::rules::evaluate::state::State;
-use crate::rules::{Cart, Circumstances, Detail, Line, LineInput, Rule, RuleSet, actions, evaluate, to_amount};
+use crate::rules::{Cart, Detail, EvaluationContext, Line, LineInput, Rule, RuleSet, actions, evaluate, to_amount};
 
 fn pence(minor: i64) -> Amount {
     to_amount(minor, Currency::GBP)
@@ -209,17 +209,17 @@ fn set(documents: &[Value]) -> RuleSet {
 
 /// What comes off each line of a cart.
 fn off(documents: &[Value], cart: &Cart) -> Vec<i64> {
-    let answer = evaluate(&set(documents), cart, &Circumstances::default(), &[], Detail::Named);
+    let answer = evaluate(&set(documents), cart, &EvaluationContext::default(), &[], Detail::Named);
     let minor = |amount: Amount| crate::rules::to_minor(amount, Currency::GBP).unwrap();
     answer.line_discounts.iter().map(|discounts| minor(discounts.iter().map(|it| it.amount).sum())).collect()
 }
 
 /// The exact prices of all units, by SKU and whether they are of a flash sale, after all promotions that give anything.
 fn prices(documents: &[Value], cart: &Cart) -> Vec<(String, bool, Exact, bool)> {
-    let (set, it) = (set(documents), Circumstances::default());
+    let (set, it) = (set(documents), EvaluationContext::default());
     let mut state = State::new(cart, &it);
     for rule in set.cart() {
-        if (crate::rules::evaluate::conditions::Ask { rule, state: &state, circumstances: &it }).holds() {
+        if (crate::rules::evaluate::conditions::ConditionContext { rule, state: &state, context: &it }).holds() {
             actions::act(rule, &mut state, &it).unwrap();
         }
     }

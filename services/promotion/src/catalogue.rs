@@ -9,47 +9,47 @@ use promox_kernel::{Currency, Cx, Error};
 
 use crate::compiled::Compiled;
 use crate::handlers::currency;
-use crate::rules::{Cart, Circumstances, Line, LineInput, to_amount};
+use crate::rules::{Cart, EvaluationContext, Line, LineInput, to_amount};
 use crate::{Promotions, facts};
 
 impl Promotions {
     /// What SKUs cost on the shelf now.
-    pub(crate) async fn on_shelf(&self, cx: &Cx, op: ShelfPrices) -> Result<ShelfPriceList, Error> {
+    pub(crate) async fn price_catalogue(&self, cx: &Cx, op: ShelfPrices) -> Result<ShelfPriceList, Error> {
         let (compiled, currency) = self.current(cx).await?;
-        if compiled.set.shelf().is_empty() {
+        if compiled.set.catalogue().is_empty() {
             return Ok(ShelfPriceList::default());
         }
         let user = cx.principal.user().filter(|_| !op.anonymous);
-        let it = self.shelf_circumstances(cx, &compiled, user).await?;
-        let personal = !compiled.set.shelf_campaigns().is_empty() || compiled.set.shelf_needs().who;
-        let (epoch, told) = (compiled.shelf_epoch(&it), compiled.coarse_shelf_epoch(&it));
+        let it = self.catalogue_context(cx, &compiled, user).await?;
+        let personal = !compiled.set.catalogue_campaigns().is_empty() || compiled.set.catalogue_needs().who;
+        let (epoch, told) = (compiled.catalogue_epoch(&it), compiled.coarse_catalogue_epoch(&it));
         if op.items.is_empty() {
             return Ok(ShelfPriceList { prices: Vec::new(), epoch, personal, told });
         }
         let listed: Vec<_> = op.items.iter().map(|item| (item.list_price, item.currency == currency)).collect();
         let lines: Option<Vec<Line>> = op.items.into_iter().map(|item| on_list(item, currency)).collect();
         let lines = lines.ok_or_else(|| Error::field("/items", "a price is at most 10^18 minor units"))?;
-        let cart = Cart::on_shelf(currency, lines, op.channel);
-        let prices = compiled.set.shelf_prices(&cart, &it).into_iter().zip(listed);
+        let cart = Cart::of_catalogue(currency, lines, op.channel);
+        let prices = compiled.set.catalogue_prices(&cart, &it).into_iter().zip(listed);
         let prices = prices.map(|(price, (list, ours))| if ours { to_amount(price, currency) } else { list });
         Ok(ShelfPriceList { prices: prices.collect(), epoch, personal, told })
     }
 
     /// Tells the other services of this node how the catalogue's price rules stand.
-    pub(crate) async fn signal_shelf(&self, cx: &Cx) -> Result<(), Error> {
+    pub(crate) async fn signal_catalogue(&self, cx: &Cx) -> Result<(), Error> {
         let (compiled, _) = self.current(cx).await?;
         let mut epoch = 0;
-        if !compiled.set.shelf().is_empty() {
-            let it = self.shelf_circumstances(cx, &compiled, None).await?;
-            epoch = compiled.coarse_shelf_epoch(&it);
+        if !compiled.set.catalogue().is_empty() {
+            let it = self.catalogue_context(cx, &compiled, None).await?;
+            epoch = compiled.coarse_catalogue_epoch(&it);
         }
         self.shelf.tell(compiled.epoch, epoch);
         Ok(())
     }
 
     /// The same after a change, which is made whatever comes of telling: the job tells it again.
-    pub(crate) async fn tell_shelf(&self, cx: &Cx) {
-        if let Err(error) = self.signal_shelf(cx).await {
+    pub(crate) async fn announce_catalogue(&self, cx: &Cx) {
+        if let Err(error) = self.signal_catalogue(cx).await {
             tracing::warn!(%error, "what the catalogue's price rules do is told a moment later");
         }
     }
@@ -60,21 +60,21 @@ impl Promotions {
     }
 
     /// What prices on the shelf depend on: who looks, how campaigns stand, the time.
-    async fn shelf_circumstances(
+    async fn catalogue_context(
         &self,
         cx: &Cx,
         compiled: &Compiled,
         user: Option<promox_kernel::UserId>,
-    ) -> Result<Circumstances, Error> {
-        let needs = compiled.set.shelf_needs();
+    ) -> Result<EvaluationContext, Error> {
+        let needs = compiled.set.catalogue_needs();
         let buyer = if needs.purchases || needs.segments || needs.profile {
             Buyer::identify(cx, user, None).await?
         } else {
             Buyer { user_id: user, ..Buyer::default() }
         };
         let customer: Customer = facts::customer(cx, &buyer, needs).await?;
-        let campaigns = facts::campaigns(cx, compiled.set.shelf_campaigns().to_vec(), &customer).await?;
-        Ok(Circumstances { now: cx.now, customer, campaigns, ..Circumstances::default() })
+        let campaigns = facts::campaigns(cx, compiled.set.catalogue_campaigns().to_vec(), &customer).await?;
+        Ok(EvaluationContext { now: cx.now, customer, campaigns, ..EvaluationContext::default() })
     }
 }
 

@@ -9,11 +9,11 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::examples::promotion;
-use crate::rules::catalogue::prices::{cut, is_affordable};
-use crate::rules::evaluate::conditions::Ask;
-use crate::rules::evaluate::eligibility::admits;
+use crate::rules::catalogue::prices::{is_affordable, price_after};
+use crate::rules::evaluate::conditions::ConditionContext;
+use crate::rules::evaluate::eligibility::check_eligibility;
 use crate::rules::evaluate::state::State;
-use crate::rules::{CampaignStanding, Cart, Circumstances, Line, LineInput, Rule, RuleSet, to_amount};
+use crate::rules::{CampaignStanding, Cart, EvaluationContext, Line, LineInput, Rule, RuleSet, to_amount};
 
 fn pence(minor: i64) -> Amount {
     to_amount(minor, Currency::GBP)
@@ -64,7 +64,7 @@ fn action() -> impl Strategy<Value = Value> {
 }
 
 /// Rules with hours, dates, campaigns, groups and conditions.
-pub(crate) fn shelf_rules(most: usize) -> impl Strategy<Value = Vec<Value>> {
+pub(crate) fn catalogue_rules(most: usize) -> impl Strategy<Value = Vec<Value>> {
     let stacking = prop_oneof![
         2 => Just(json!({"mode": "EXCLUSIVE"})),
         3 => Just(json!({"mode": "STACKABLE"})),
@@ -99,14 +99,14 @@ pub(crate) fn shelf_rules(most: usize) -> impl Strategy<Value = Vec<Value>> {
 }
 
 /// How campaigns stand, who looks, and when.
-pub(crate) fn circumstances() -> impl Strategy<Value = Circumstances> {
+pub(crate) fn context() -> impl Strategy<Value = EvaluationContext> {
     let standing = prop_oneof![
         Just(CampaignStanding { refused: None, left: None }),
         Just(CampaignStanding { refused: Some(RejectReason::Paused), left: None }),
         (0_i64..2_000).prop_map(|left| CampaignStanding { refused: None, left: Some(pence(left)) }),
     ];
     let campaigns = prop::collection::vec(standing, 2);
-    (campaigns, any::<bool>(), moment()).prop_map(|(campaigns, vip, now)| Circumstances {
+    (campaigns, any::<bool>(), moment()).prop_map(|(campaigns, vip, now)| EvaluationContext {
         now,
         customer: Customer {
             is_guest: !vip,
@@ -114,7 +114,7 @@ pub(crate) fn circumstances() -> impl Strategy<Value = Circumstances> {
             ..Customer::default()
         },
         campaigns: (1..).map(CampaignId).zip(campaigns).collect(),
-        ..Circumstances::default()
+        ..EvaluationContext::default()
     })
 }
 
@@ -124,27 +124,27 @@ pub(crate) fn moment() -> impl Strategy<Value = Timestamp> {
     (0_i64..26 * 24 * 60).prop_map(move |minute| Timestamp(start.0 + minute * 60_000_000))
 }
 
-fn walk(rules: &[Arc<Rule>], cart: &Cart, line: &Line, it: &Circumstances) -> i64 {
+fn walk(rules: &[Arc<Rule>], cart: &Cart, line: &Line, it: &EvaluationContext) -> i64 {
     if !line.discountable {
         return line.list;
     }
     let state = State::new(cart, it);
     let holds = |rule: &&Arc<Rule>| {
-        admits(rule, it).is_ok()
-            && (Ask { rule, state: &state, circumstances: it }).holds()
+        check_eligibility(rule, it).is_ok()
+            && (ConditionContext { rule, state: &state, context: it }).holds()
             && is_affordable(rule, cart, line, it)
     };
     let (alone, together): (Vec<&Arc<Rule>>, Vec<&Arc<Rule>>) =
         rules.iter().filter(holds).partition(|rule| rule.exclusive);
-    let lowest = alone.into_iter().map(|rule| cut(rule, line, line.list)).min().unwrap_or(line.list);
+    let lowest = alone.into_iter().map(|rule| price_after(rule, line, line.list)).min().unwrap_or(line.list);
     let (mut price, mut done) = (line.list, Vec::new());
     for rule in &together {
-        let own = cut(rule, line, price);
+        let own = price_after(rule, line, price);
         if own >= price || rule.group.as_ref().is_some_and(|group| done.contains(group)) {
             continue;
         }
         let members = together.iter().filter(|other| rule.group.is_some() && other.group == rule.group);
-        price = members.map(|other| cut(other, line, price)).min().unwrap_or(own);
+        price = members.map(|other| price_after(other, line, price)).min().unwrap_or(own);
         done.extend(rule.group.clone());
     }
     price.min(lowest)
@@ -154,28 +154,28 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
     #[test]
-    fn rules_found_by_index_make_the_prices_of_a_walk_over_all(lines in lines(), documents in shelf_rules(24), it in circumstances(), app: bool) {
+    fn rules_found_by_index_make_the_prices_of_a_walk_over_all(lines in lines(), documents in catalogue_rules(24), it in context(), app: bool) {
         let rule = |(id, document): (i64, &Value)| {
             Arc::new(Rule::compile(PromotionId(id), &promotion(document.clone()), Currency::GBP, "").unwrap())
         };
         let set = RuleSet::new((1..).zip(&documents).map(rule));
-        let cart = Cart::on_shelf(Currency::GBP, lines, app.then(|| "APP".to_owned()));
-        let want: Vec<i64> = cart.lines.iter().map(|line| walk(set.shelf(), &cart, line, &it)).collect();
-        prop_assert_eq!(set.shelf_prices(&cart, &it), want);
+        let cart = Cart::of_catalogue(Currency::GBP, lines, app.then(|| "APP".to_owned()));
+        let want: Vec<i64> = cart.lines.iter().map(|line| walk(set.catalogue(), &cart, line, &it)).collect();
+        prop_assert_eq!(set.catalogue_prices(&cart, &it), want);
     }
 
     #[test]
-    fn nothing_changes_within_a_steady_time(documents in shelf_rules(3), it in circumstances(), part in 0_i64..1_000) {
+    fn nothing_changes_within_a_steady_time(documents in catalogue_rules(3), it in context(), part in 0_i64..1_000) {
         for document in documents {
             let rule = Rule::compile(PromotionId(1), &promotion(document), Currency::GBP, "").unwrap();
             let (since, until) = rule.steady(it.now);
             prop_assert!(since <= it.now && it.now < until);
             let (first, end) = (since.0.max(0), until.0.min(it.now.0 * 2));
             let other = Timestamp(first + (end - 1 - first) / 1_000 * part);
-            let cart = Cart::on_shelf(Currency::GBP, Vec::new(), None);
+            let cart = Cart::of_catalogue(Currency::GBP, Vec::new(), None);
             let applies = |now: Timestamp| {
-                let it = Circumstances { now, ..it.clone() };
-                admits(&rule, &it).is_ok() && (Ask { rule: &rule, state: &State::new(&cart, &it), circumstances: &it }).holds()
+                let it = EvaluationContext { now, ..it.clone() };
+                check_eligibility(&rule, &it).is_ok() && (ConditionContext { rule: &rule, state: &State::new(&cart, &it), context: &it }).holds()
             };
             prop_assert_eq!(applies(other), applies(it.now));
             prop_assert_eq!(rule.steady(other), (since, until), "the same time for whoever asks within it");
