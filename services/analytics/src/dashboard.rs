@@ -21,7 +21,8 @@ use crate::rules::period::{Period, period};
 use crate::rules::ratios::{average, ratio};
 use crate::rules::sold::Sold;
 use crate::views::{
-    CouponFigures, Figure, FlashFigures, PeriodFigures, PointFigures, ProductFigures, PromotionFigures, Summary,
+    CouponFigures, Figure, FlashFigures, PeriodFigures, PointFigures, ProductFigures, PromotionFigures, SalesFigures,
+    Summary,
 };
 
 /// Names that one read looks up.
@@ -62,17 +63,19 @@ fn figures(store: &Store, period: Period, sums: &Sums, liability: i64) -> Period
     PeriodFigures {
         from: period.from,
         to: period.to,
-        orders: it.orders,
-        revenue: store.told(it.revenue),
-        discounts: store.told(it.discounts),
-        refunds: store.told(it.refunds),
-        returned: store.told(it.returned),
-        net_revenue: store.told(sums.net_revenue()),
-        average_order_value: average(it.revenue, it.orders, store.currency),
-        items_sold: it.items,
-        new_customers: it.new_customers,
-        returning_customers: sums.returning_customers(),
-        conversion_rate: ratio(it.orders, it.views),
+        sales: SalesFigures {
+            orders: it.orders,
+            revenue: store.told(it.revenue),
+            discounts: store.told(it.discounts),
+            refunds: store.told(it.refunds),
+            returned: store.told(it.returned),
+            net_revenue: store.told(sums.net_revenue()),
+            average_order_value: average(it.revenue, it.orders, store.currency),
+            items_sold: it.items,
+            new_customers: it.new_customers,
+            returning_customers: sums.returning_customers(),
+            conversion_rate: ratio(it.orders, it.views),
+        },
         coupons: CouponFigures { issued: it.coupons_issued, redeemed: it.coupons_redeemed },
         points: PointFigures {
             awarded: it.points_awarded,
@@ -124,17 +127,7 @@ impl Analytics {
             from: now.from,
             to: now.to,
             currency: store.currency,
-            orders: now.orders,
-            revenue: now.revenue,
-            discounts: now.discounts,
-            refunds: now.refunds,
-            returned: now.returned,
-            net_revenue: now.net_revenue,
-            average_order_value: now.average_order_value,
-            items_sold: now.items_sold,
-            new_customers: now.new_customers,
-            returning_customers: now.returning_customers,
-            conversion_rate: now.conversion_rate,
+            sales: now.sales,
             top_products: self.top_products(store, &sums, ProductOrder::Revenue, TOP).await?,
             top_promotions: top_promotions(cx, store, &sums).await?,
             flash_sales: top_flash_sales(cx, store, &sums).await?,

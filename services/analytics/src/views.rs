@@ -37,14 +37,10 @@ pub struct PointFigures {
     pub liability: i64,
 }
 
-/// The figures of a period.
+/// What was sold in a period.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct PeriodFigures {
-    /// From here on.
-    pub from: Timestamp,
-    /// Up to but not including here.
-    pub to: Timestamp,
+pub struct SalesFigures {
     /// Orders placed in it that are neither pending, failed nor cancelled.
     pub orders: i64,
     /// Their goods after discounts, without tax and shipping, before points.
@@ -70,6 +66,19 @@ pub struct PeriodFigures {
     pub returning_customers: i64,
     /// Orders ÷ visits with a PRODUCT_VIEWED; null without any.
     pub conversion_rate: Option<Amount>,
+}
+
+/// The figures of a period.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PeriodFigures {
+    /// From here on.
+    pub from: Timestamp,
+    /// Up to but not including here.
+    pub to: Timestamp,
+    /// What was sold.
+    #[serde(flatten)]
+    pub sales: SalesFigures,
     /// Coupons.
     pub coupons: CouponFigures,
     /// Points.
@@ -86,31 +95,9 @@ pub struct Summary {
     pub to: Timestamp,
     /// The store's currency.
     pub currency: Currency,
-    /// Orders placed in it that are neither pending, failed nor cancelled.
-    pub orders: i64,
-    /// Their goods after discounts, without tax and shipping, before points.
-    pub revenue: Amount,
-    /// What promotions took off their goods.
-    pub discounts: Amount,
-    /// Money given back in it, by its date and as it was paid, with tax and shipping, whatever became of the order; imported
-    /// credit notes among it. Points that came back are no money.
-    pub refunds: Amount,
-    /// What of the revenue came back by now: the goods of returns, without tax and shipping. A refund of money alone counts the
-    /// same share of the revenue that was left of its order as it was of the money and points that were left of it. Never more
-    /// than the order's revenue, and all of it once everything is back.
-    pub returned: Amount,
-    /// Revenue − returned: an order that was given back whole comes to nothing.
-    pub net_revenue: Amount,
-    /// Revenue ÷ orders.
-    pub average_order_value: Amount,
-    /// Units in the orders.
-    pub items_sold: i64,
-    /// Known customers whose first order is among them.
-    pub new_customers: i64,
-    /// Known customers among them whose first order was before.
-    pub returning_customers: i64,
-    /// Orders ÷ visits with a PRODUCT_VIEWED; null without any.
-    pub conversion_rate: Option<Amount>,
+    /// What was sold.
+    #[serde(flatten)]
+    pub sales: SalesFigures,
     /// The ten products of the greatest revenue.
     pub top_products: Vec<ProductFigures>,
     /// The ten promotions of the greatest revenue.
@@ -128,51 +115,41 @@ pub struct Summary {
 impl Table for Summary {
     const COLUMNS: &'static [&'static str] = &["figure", "value", "previous"];
     fn rows(&self) -> Vec<Vec<String>> {
-        let now = PeriodFigures {
-            from: self.from,
-            to: self.to,
-            conversion_rate: self.conversion_rate,
-            orders: self.orders,
-            revenue: self.revenue,
-            discounts: self.discounts,
-            refunds: self.refunds,
-            returned: self.returned,
-            net_revenue: self.net_revenue,
-            average_order_value: self.average_order_value,
-            items_sold: self.items_sold,
-            new_customers: self.new_customers,
-            returning_customers: self.returning_customers,
-            coupons: self.coupons.clone(),
-            points: self.points.clone(),
-        };
-        let rows = figures(&now).into_iter().zip(figures(&self.previous));
-        rows.map(|((name, value), (_, before))| vec![name.to_owned(), value, before]).collect()
+        let now = figures((self.from, self.to), &self.sales, &self.coupons, &self.points);
+        let before = &self.previous;
+        let before = figures((before.from, before.to), &before.sales, &before.coupons, &before.points);
+        now.into_iter().zip(before).map(|((name, value), (_, before))| vec![name.to_owned(), value, before]).collect()
     }
 }
 
-fn figures(of: &PeriodFigures) -> [(&'static str, String); 21] {
+fn figures(
+    (from, to): (Timestamp, Timestamp),
+    sales: &SalesFigures,
+    coupons: &CouponFigures,
+    points: &PointFigures,
+) -> [(&'static str, String); 21] {
     [
-        ("from", of.from.to_string()),
-        ("to", of.to.to_string()),
-        ("orders", of.orders.to_string()),
-        ("revenue", of.revenue.to_string()),
-        ("discounts", of.discounts.to_string()),
-        ("refunds", of.refunds.to_string()),
-        ("returned", of.returned.to_string()),
-        ("netRevenue", of.net_revenue.to_string()),
-        ("averageOrderValue", of.average_order_value.to_string()),
-        ("itemsSold", of.items_sold.to_string()),
-        ("newCustomers", of.new_customers.to_string()),
-        ("returningCustomers", of.returning_customers.to_string()),
-        ("conversionRate", cell(of.conversion_rate)),
-        ("couponsIssued", of.coupons.issued.to_string()),
-        ("couponsRedeemed", of.coupons.redeemed.to_string()),
-        ("pointsAwarded", of.points.awarded.to_string()),
-        ("pointsRedeemed", of.points.redeemed.to_string()),
-        ("pointsExpired", of.points.expired.to_string()),
-        ("pointsRestored", of.points.restored.to_string()),
-        ("pointsRevoked", of.points.revoked.to_string()),
-        ("pointsLiability", of.points.liability.to_string()),
+        ("from", from.to_string()),
+        ("to", to.to_string()),
+        ("orders", sales.orders.to_string()),
+        ("revenue", sales.revenue.to_string()),
+        ("discounts", sales.discounts.to_string()),
+        ("refunds", sales.refunds.to_string()),
+        ("returned", sales.returned.to_string()),
+        ("netRevenue", sales.net_revenue.to_string()),
+        ("averageOrderValue", sales.average_order_value.to_string()),
+        ("itemsSold", sales.items_sold.to_string()),
+        ("newCustomers", sales.new_customers.to_string()),
+        ("returningCustomers", sales.returning_customers.to_string()),
+        ("conversionRate", cell(sales.conversion_rate)),
+        ("couponsIssued", coupons.issued.to_string()),
+        ("couponsRedeemed", coupons.redeemed.to_string()),
+        ("pointsAwarded", points.awarded.to_string()),
+        ("pointsRedeemed", points.redeemed.to_string()),
+        ("pointsExpired", points.expired.to_string()),
+        ("pointsRestored", points.restored.to_string()),
+        ("pointsRevoked", points.revoked.to_string()),
+        ("pointsLiability", points.liability.to_string()),
     ]
 }
 

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use promox_contract::ids::VariantId;
 use promox_contract::inventory::{AvailableStock, SkuQuantity};
-use promox_contract::order::{PriceCart, PricedCart, PricedLine, StoreProfile, Totals};
+use promox_contract::order::{PriceCart, PricedCart, StoreProfile, Totals};
+use promox_contract::order_line::OrderLine;
 use promox_contract::product::{DescribeSkus, ResolveSkus, VariantRef};
 use promox_contract::promotion::RejectedPromotion;
 use promox_kernel::{Amount, Currency, Cx, Error, Sku};
@@ -41,7 +42,7 @@ pub(crate) async fn view(cx: &Cx, contents: Contents, mut warnings: Vec<CartWarn
     let priced = price(cx, &contents, &sold).await?;
     // What comes free stands after what is bought, and may be of the same variant: the first line is the cart's own.
     let by_variant = priced.lines.iter().rev().filter_map(|line| Some((line.variant_id?, line)));
-    let lines: BTreeMap<VariantId, &PricedLine> = by_variant.collect();
+    let lines: BTreeMap<VariantId, &OrderLine> = by_variant.collect();
     let mut items = Vec::with_capacity(contents.items.len());
     for item in &contents.items {
         let line = lines.get(&item.variant_id).copied();
@@ -115,10 +116,10 @@ fn nothing(currency: Currency) -> PricedCart {
     }
 }
 
-fn line_view(item: &CartItem, line: Option<&PricedLine>, available: u32) -> CartLine {
+fn line_view(item: &CartItem, line: Option<&OrderLine>, available: u32) -> CartLine {
     CartLine {
         sku: line.map_or_else(|| item.sku.clone(), |line| line.sku.clone()),
-        product_id: line.map(|line| line.product_id),
+        product_id: line.and_then(|line| line.product_id),
         name: line.map(|line| line.name.clone()),
         quantity: item.quantity,
         unit_price: line.map(|line| line.unit_price),

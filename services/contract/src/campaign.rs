@@ -1,6 +1,6 @@
 //! What others ask of campaigns: whether they run, what is left of their budgets, which segments a customer is in.
 
-use promox_kernel::{Amount, UserId, fact, json_reply, operation};
+use promox_kernel::{Amount, UserId, facts, json_reply, operation};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -102,16 +102,7 @@ pub struct CampaignFact {
     pub by: Option<UserId>,
 }
 
-macro_rules! campaign_facts {
-    ($($(#[$meta:meta])* $name:ident = $text:literal),+ $(,)?) => {$(
-        $(#[$meta])*
-        #[derive(Clone, Debug, Serialize, Deserialize)]
-        #[serde(transparent)]
-        pub struct $name(pub CampaignFact);
-        fact! { $name = $text in "campaign" }
-    )+};
-}
-campaign_facts! {
+facts! { CampaignFact in "campaign":
     /// A campaign became ACTIVE.
     CampaignStarted = "CAMPAIGN_STARTED",
     /// A campaign was paused.

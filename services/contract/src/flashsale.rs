@@ -1,6 +1,6 @@
 //! What others ask of flash sales: the lines of reservations that an order names.
 
-use promox_kernel::{Amount, Sku, UserId, fact, json_reply, operation};
+use promox_kernel::{Amount, Sku, UserId, facts, json_reply, operation};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -136,16 +136,7 @@ pub struct FlashSaleFact {
     pub flash_sale_id: FlashSaleId,
 }
 
-macro_rules! flash_facts {
-    ($($(#[$meta:meta])* $name:ident = $text:literal),+ $(,)?) => {$(
-        $(#[$meta])*
-        #[derive(Clone, Debug, Serialize, Deserialize)]
-        #[serde(transparent)]
-        pub struct $name(pub FlashSaleFact);
-        fact! { $name = $text in "flash_sale" }
-    )+};
-}
-flash_facts! {
+facts! { FlashSaleFact in "flash_sale":
     /// A sale began.
     FlashSaleStarted = "FLASH_SALE_STARTED",
     /// Nothing is left of a sale.

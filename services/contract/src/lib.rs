@@ -1,7 +1,7 @@
 //! What crosses services: operations one service asks of another, events, codes.
 //!
 //! One file a service that is asked or that tells. Nothing here decides anything but [`condition`], the language that
-//! promotions and segments share, and [`buyer`], which says who is one person.
+//! promotions and segments share, [`buyer`], which says who is one person, and [`order_line`], the arithmetic of lines.
 
 pub mod analytics;
 pub mod audit;
@@ -16,6 +16,7 @@ pub mod import;
 pub mod inventory;
 pub mod notification;
 pub mod order;
+pub mod order_line;
 pub mod payment;
 pub mod product;
 pub mod promotion;

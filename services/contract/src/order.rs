@@ -1,12 +1,13 @@
 //! What others ask of orders: prices of a cart, the store's settings, an order to write about; and what orders tell.
 
-use promox_kernel::{Amount, Currency, Email, Timestamp, UserId, fact, json_reply, operation, text_enum};
+use promox_kernel::{Amount, Currency, Email, Timestamp, UserId, fact, facts, json_reply, operation, text_enum};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::buyer::Buyer;
 use crate::ids::OrderId;
 use crate::inventory::SkuQuantity;
+use crate::order_line::OrderLine;
 use crate::promotion::{AppliedPromotion, RejectedPromotion};
 
 text_enum! {
@@ -89,7 +90,7 @@ pub struct PricedCart {
     /// The currency.
     pub currency: Currency,
     /// The lines, each SKU once.
-    pub lines: Vec<PricedLine>,
+    pub lines: Vec<OrderLine>,
     /// Promotions with an effect.
     pub applied_promotions: Vec<AppliedPromotion>,
     /// Codes and promotions without one, and why.
@@ -98,34 +99,6 @@ pub struct PricedCart {
     pub totals: Totals,
 }
 json_reply!(PricedCart);
-
-/// A line with its price.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct PricedLine {
-    /// Which.
-    pub sku: promox_kernel::Sku,
-    /// The variant; null for what was imported.
-    pub variant_id: Option<crate::ids::VariantId>,
-    /// The product.
-    pub product_id: crate::ids::ProductId,
-    /// Its name.
-    pub name: String,
-    /// How many.
-    pub quantity: u32,
-    /// What one costs.
-    pub unit_price: Amount,
-    /// What one costs without price rules.
-    pub list_price: Amount,
-    /// Quantity × unit price.
-    pub subtotal: Amount,
-    /// What promotions take off.
-    pub discount: Amount,
-    /// Tax on the line, inside or on top of the total as the store says.
-    pub tax: Amount,
-    /// Subtotal − discount, plus tax when prices exclude it.
-    pub total: Amount,
-}
 
 /// The sums of a cart or an order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -177,7 +150,7 @@ pub struct OrderDescription {
     /// The currency.
     pub currency: Currency,
     /// The lines.
-    pub lines: Vec<PricedLine>,
+    pub lines: Vec<OrderLine>,
     /// The sums.
     pub totals: Totals,
     /// When it was placed.
@@ -355,33 +328,9 @@ pub struct FigureRefund {
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FigureLine {
-    /// Which.
-    pub sku: promox_kernel::Sku,
-    /// The variant; null for what was imported.
-    pub variant_id: Option<crate::ids::VariantId>,
-    /// The product; null for what was imported.
-    pub product_id: Option<crate::ids::ProductId>,
-    /// Its name.
-    pub name: String,
-    /// How many.
-    pub quantity: u32,
-    /// What one cost.
-    pub unit_price: Amount,
-    /// What one would have cost without price rules and flash sales.
-    pub list_price: Amount,
-    /// Quantity × unit price.
-    pub subtotal: Amount,
-    /// What promotions took off.
-    pub discount: Amount,
-    /// Tax.
-    pub tax: Amount,
-    /// Units that came back.
-    pub returned: u32,
-    /// What they come to of the line after discounts, without tax.
-    pub returned_net: Amount,
-    /// The flash sale that it was sold in.
-    pub flash_sale_id: Option<crate::ids::FlashSaleId>,
-    /// The campaign that the sale was of when it was ordered.
+    /// What was sold.
+    pub line: OrderLine,
+    /// The campaign that the line's flash sale was of when it was ordered.
     pub campaign_id: Option<crate::ids::CampaignId>,
 }
 
@@ -460,16 +409,7 @@ pub struct OrderFact {
     pub points_earned: i64,
 }
 
-macro_rules! order_facts {
-    ($($(#[$meta:meta])* $name:ident = $text:literal),+ $(,)?) => {$(
-        $(#[$meta])*
-        #[derive(Clone, Debug, Serialize, Deserialize)]
-        #[serde(transparent)]
-        pub struct $name(pub OrderFact);
-        fact! { $name = $text in "order" }
-    )+};
-}
-order_facts! {
+facts! { OrderFact in "order":
     /// An order was placed and waits for its payment.
     OrderCreated = "ORDER_CREATED",
     /// An order is good: its holds are to be posted, its messages sent.

@@ -1,6 +1,6 @@
 //! What others ask of rewards: what points are worth to a buyer.
 
-use promox_kernel::{Amount, Currency, UserId, fact, json_reply, operation};
+use promox_kernel::{Amount, Currency, UserId, fact, facts, json_reply, operation};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -124,16 +124,7 @@ pub struct PointsFact {
     pub reference: String,
 }
 
-macro_rules! points_facts {
-    ($($(#[$meta:meta])* $name:ident = $text:literal),+ $(,)?) => {$(
-        $(#[$meta])*
-        #[derive(Clone, Debug, Serialize, Deserialize)]
-        #[serde(transparent)]
-        pub struct $name(pub PointsFact);
-        fact! { $name = $text in "reward" }
-    )+};
-}
-points_facts! {
+facts! { PointsFact in "reward":
     /// Points were given.
     PointsAwarded = "POINTS_AWARDED",
     /// Points were spent.

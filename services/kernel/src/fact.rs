@@ -27,3 +27,16 @@ macro_rules! fact {
         }
     )+};
 }
+
+/// Declares events that say the same: `facts! { OrderFact in "order": OrderCreated = "ORDER_CREATED", … }` makes of each name a
+/// type around `OrderFact` and a [`Fact`]. The call's own crate has `serde`.
+#[macro_export]
+macro_rules! facts {
+    ($payload:ident in $topic:literal: $($(#[$meta:meta])* $name:ident = $text:literal),+ $(,)?) => {$(
+        $(#[$meta])*
+        #[derive(Clone, Debug, ::serde::Serialize, ::serde::Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub $payload);
+        $crate::fact! { $name = $text in $topic }
+    )+};
+}

@@ -46,7 +46,7 @@ pub use fact::Fact;
 pub use if_match::IfMatch;
 pub use job::Job;
 pub use listeners::{Listeners, Told, server_sent};
-pub use money::{Amount, Currency, allocate, round_half_up};
+pub use money::{Amount, Currency, round_half_up};
 pub use op::{Access, BodyKind, Method, Op, Replay, service_of};
 pub use page::{Cursor, Limit, ListWarning, Page, Warnings};
 pub use patch::{Patch, nullable};

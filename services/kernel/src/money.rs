@@ -281,43 +281,9 @@ pub fn round_half_up(value: Decimal, digits: u32) -> Decimal {
     value.round_dp_with_strategy(digits, RoundingStrategy::MidpointAwayFromZero)
 }
 
-/// Shares `total` over `weights` in proportion, in minor units of `currency`, by largest remainder; ties go to the
-/// earlier share. The shares always sum to `total`. All weights zero: everything goes to the first.
-///
-/// `total` and the weights are not negative.
-pub fn allocate(total: Amount, weights: &[Amount], currency: Currency) -> Vec<Amount> {
-    let sum: Decimal = weights.iter().map(|weight| weight.0).sum();
-    if sum.is_zero() {
-        return weights.iter().enumerate().map(|(i, _)| if i == 0 { total } else { currency.zero() }).collect();
-    }
-    let digits = currency.exponent();
-    let exact = weights.iter().map(|weight| total.0 * weight.0 / sum);
-    let (mut shares, remainders): (Vec<Decimal>, Vec<Decimal>) = exact
-        .map(|share| {
-            let floor = share.round_dp_with_strategy(digits, RoundingStrategy::ToZero);
-            (floor, share - floor)
-        })
-        .unzip();
-    let mut left = total.0 - shares.iter().sum::<Decimal>();
-    let mut order: Vec<usize> = (0..shares.len()).collect();
-    order.sort_by(|a, b| remainders.get(*b).cmp(&remainders.get(*a)).then(a.cmp(b)));
-    let unit = currency.minor_unit().0;
-    for index in order.into_iter().cycle() {
-        if left < unit {
-            break;
-        }
-        if let Some(share) = shares.get_mut(index) {
-            *share += unit;
-            left -= unit;
-        }
-    }
-    shares.into_iter().map(|share| currency.round(share)).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
 
     fn amount(text: &str) -> Amount {
         text.parse().unwrap()
@@ -377,16 +343,5 @@ mod tests {
     #[test]
     fn largest_is_ten_to_the_eighteenth() {
         assert_eq!(LARGEST.to_string(), "1000000000000000000");
-    }
-
-    proptest! {
-        #[test]
-        fn shares_sum_to_the_total(total in 0_i64..10_000_000, weights in prop::collection::vec(0_i64..100_000, 1..40)) {
-            let total = Amount(Decimal::new(total, 2));
-            let weights: Vec<Amount> = weights.into_iter().map(|w| Amount(Decimal::new(w, 2))).collect();
-            let shares = allocate(total, &weights, Currency::GBP);
-            prop_assert_eq!(shares.iter().copied().sum::<Amount>(), total);
-            prop_assert!(shares.iter().all(|share| !share.is_negative()));
-        }
     }
 }

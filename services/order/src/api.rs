@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use promox_contract::ids::{FlashReservationId, FlashSaleId, OrderId, PaymentId, ProductId, VariantId};
+use promox_contract::ids::{FlashReservationId, OrderId, PaymentId};
 use promox_contract::inventory::SkuQuantity;
 use promox_contract::order::{OrderStatus, Totals};
+use promox_contract::order_line::OrderLine;
 use promox_contract::payment::{PaymentAction, PaymentChoice, PaymentStatus};
-use promox_contract::promotion::{AppliedPromotion, LineDiscount, Offer, RejectedPromotion};
-use promox_kernel::{
-    Amount, Currency, Cursor, Download, Email, Limit, Page, Sku, Timestamp, UserId, json_reply, operation,
-};
+use promox_contract::promotion::{AppliedPromotion, Offer, RejectedPromotion};
+use promox_kernel::{Amount, Currency, Cursor, Download, Email, Limit, Page, Timestamp, UserId, json_reply, operation};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -116,7 +115,7 @@ pub struct QuoteView {
     /// Whether prices carry their tax inside.
     pub prices_include_tax: bool,
     /// The lines.
-    pub lines: Vec<LineView>,
+    pub lines: Vec<OrderLine>,
     /// Promotions with an effect, in order of application.
     pub applied_promotions: Vec<AppliedPromotion>,
     /// What has no effect, and why.
@@ -148,39 +147,6 @@ pub struct ShippingOption {
     pub amount: Amount,
 }
 
-/// A line of an order.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct LineView {
-    /// Its SKU when it was sold; later calls on the order take it as well as those that the variant has or had.
-    pub sku: Sku,
-    /// The variant, which keeps its id under another SKU; null for what was imported.
-    pub variant_id: Option<VariantId>,
-    /// The product; null for what was imported.
-    pub product_id: Option<ProductId>,
-    /// Its name when it was sold.
-    pub name: String,
-    /// How many.
-    pub quantity: u32,
-    /// What one costs.
-    pub unit_price: Amount,
-    /// What one costs without price rules.
-    pub list_price: Amount,
-    /// The flash sale it was reserved in.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub flash_sale_id: Option<FlashSaleId>,
-    /// Quantity × unit price.
-    pub subtotal: Amount,
-    /// What promotions take off.
-    pub discount: Amount,
-    /// By which.
-    pub discounts: Vec<LineDiscount>,
-    /// Tax.
-    pub tax: Amount,
-    /// Subtotal − discount, plus tax when prices exclude it.
-    pub total: Amount,
-}
-
 /// An order.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -201,7 +167,7 @@ pub struct OrderView {
     /// Whether prices carry their tax inside.
     pub prices_include_tax: bool,
     /// The lines.
-    pub lines: Vec<LineView>,
+    pub lines: Vec<OrderLine>,
     /// Promotions with an effect, in order of application.
     pub applied_promotions: Vec<AppliedPromotion>,
     /// What has no effect, and why.

@@ -17,7 +17,6 @@ use crate::commands::fulfil::{all_back, money_is_back};
 use crate::commands::leaving;
 use crate::events::ORDER_NEWS;
 use crate::order_facts;
-use crate::queries::net;
 use crate::records::{CreditNote, Leaver, Order, OrderItem, Return, ReturnByOrder, ReturnStatus, Saga};
 use crate::rules::states;
 
@@ -114,7 +113,7 @@ fn check_order(order: &Order, lines: &[OrderItem], report: &mut Report) {
     let history = order.imported || !order.timeline.is_empty();
     report.check("an order has its history", history, tag);
     if !matches!(order.status, OrderStatus::Pending | OrderStatus::Failed | OrderStatus::Cancelled) {
-        let revenue: Amount = lines.iter().map(|line| net(order, line)).sum();
+        let revenue: Amount = lines.iter().map(|line| line.net(order.prices_include_tax)).sum();
         report.left(COUNTED, order.id, counted(revenue, order.returned_net));
         order_facts::state_counted(order, lines, report);
     }
@@ -142,7 +141,7 @@ fn check_returns(order: &Order, lines: &[OrderItem], returns: &[Return], report:
     let total: Amount = lines.iter().map(|line| line.total).sum();
     let whole = !lines.is_empty() && all_back(lines);
     report.check("refunds of all units = what was paid for them", !whole || order.returned == total, tag);
-    let revenue: Amount = lines.iter().map(|line| net(order, line)).sum();
+    let revenue: Amount = lines.iter().map(|line| line.net(order.prices_include_tax)).sum();
     let within = order.returned <= total
         && order.given_back <= order.total
         && order.returned_points <= order.points_redeemed

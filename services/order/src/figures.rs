@@ -13,9 +13,8 @@ use promox_contract::user::AccountsOf;
 use promox_kernel::{Amount, Cx, Email, Error, Handle, Timestamp, UserId};
 use promox_storage::{StoreError, Tx};
 
-use crate::queries::{items, net, totals};
+use crate::queries::{items, totals};
 use crate::records::{CreditNote, CreditNoteId, Order, OrderByCreated, OrderByMailbox, OrderByUser, OrderItem};
-use crate::rules::returns;
 use crate::{Orders, tokens};
 
 /// Orders of one answer unless said.
@@ -152,7 +151,7 @@ fn by_time(tx: &Tx<'_>, op: &OrderFigures) -> Result<OrderFigureList, Error> {
 }
 
 fn figure(tx: &Tx<'_>, order: Order) -> Result<OrderFigure, Error> {
-    let lines = items(tx, order.id)?.into_iter().map(|item| line(&order, item)).collect();
+    let lines = items(tx, order.id)?.into_iter().map(figure_line).collect();
     Ok(OrderFigure {
         id: order.id,
         status: order.status,
@@ -181,24 +180,8 @@ fn uses(order: &Order) -> Vec<FigureUse> {
     uses.into_values().collect()
 }
 
-fn line(order: &Order, item: OrderItem) -> FigureLine {
-    let returned_net = returns::share(net(order, &item), item.quantity, 0, item.returned, order.currency);
-    FigureLine {
-        returned: item.returned,
-        returned_net,
-        sku: item.sku,
-        variant_id: item.variant_id,
-        product_id: item.product_id,
-        name: item.name,
-        quantity: item.quantity,
-        unit_price: item.unit_price,
-        list_price: item.list_price,
-        subtotal: item.subtotal,
-        discount: item.discount,
-        tax: item.tax,
-        flash_sale_id: item.flash_sale_id,
-        campaign_id: item.campaign_id,
-    }
+fn figure_line(item: OrderItem) -> FigureLine {
+    FigureLine { campaign_id: item.campaign_id, line: item.into_line() }
 }
 
 /// Names the customer without naming the person.

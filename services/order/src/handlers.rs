@@ -6,7 +6,7 @@ use promox_contract::ids::OrderId;
 use promox_contract::inventory::{Restock, SkuQuantity};
 use promox_contract::order::{
     CancelVoided, DescribeOrder, OpenOrders, OrderDescription, OrderStanding, OrderStatus, OwnsOrder, PrepareErasure,
-    PriceCart, PricedCart, PricedLine, ResumeCheckout, Resumed, StandingOfOrder, StoreFacts, StoreProfile, VoidedOrder,
+    PriceCart, PricedCart, ResumeCheckout, Resumed, StandingOfOrder, StoreFacts, StoreProfile, VoidedOrder,
 };
 use promox_contract::payment::{PaymentOfOrder, PaymentOutcome, SettleReturn};
 use promox_contract::product::{ResolveSkus, UsedTaxClasses};
@@ -325,24 +325,9 @@ impl Handle<PriceCart> for Orders {
     async fn handle(&self, cx: &Cx, op: PriceCart) -> Result<PricedCart, Error> {
         let settings = self.settings.get(&self.db).await?;
         let priced = assess(cx, &PricingRequest::from(op), Strictness::Cart, &settings).await?.priced;
-        let line = |line: crate::api::LineView| {
-            Some(PricedLine {
-                sku: line.sku,
-                variant_id: line.variant_id,
-                product_id: line.product_id?,
-                name: line.name,
-                quantity: line.quantity,
-                unit_price: line.unit_price,
-                list_price: line.list_price,
-                subtotal: line.subtotal,
-                discount: line.discount,
-                tax: line.tax,
-                total: line.total,
-            })
-        };
         Ok(PricedCart {
             currency: priced.currency,
-            lines: priced.lines.into_iter().filter_map(line).collect(),
+            lines: priced.lines,
             applied_promotions: priced.applied,
             rejected_promotions: priced.rejected,
             totals: priced.totals,

@@ -7,6 +7,7 @@ use promox_contract::flashsale::TAKEN;
 use promox_contract::ids::OrderId;
 use promox_contract::inventory::units_out;
 use promox_contract::order::OrderStatus;
+use promox_contract::order_line::is_gift;
 use promox_contract::promotion::{USED, shares};
 use promox_kernel::Amount;
 use promox_storage::Report;
@@ -24,7 +25,7 @@ pub(crate) fn state(order: &Order, lines: &[OrderItem], report: &mut Report) {
         report.left(USED, order.id, shares(taken));
     }
     // A gift's price comes out of its promotion's budget, and which promotion that is does not stand in the line.
-    if lines.iter().any(|line| line.unit_price.is_zero() && !line.list_price.is_zero()) {
+    if lines.iter().any(|line| is_gift(line.unit_price, line.list_price)) {
         report.open(USED, order.id);
     }
     let coupons = applied.iter().filter(|it| it.coupon_code.is_some());

@@ -1,7 +1,7 @@
 //! The terms that carts are priced on, for the promotion service: the cap on discounts, shipping and tax of an address.
 
 use promox_contract::promotion::{PricingTerms, PricingTermsReply};
-use promox_kernel::{Amount, Cx, Error, Handle};
+use promox_kernel::{Cx, Error, Handle};
 
 use crate::Orders;
 use crate::api::Address;
@@ -14,7 +14,7 @@ impl Handle<PricingTerms> for Orders {
         let (address, currency) = (address.as_ref(), settings.store.currency);
         let options = shipping::options(&settings.shipping, address, op.subtotal, currency);
         let chosen = shipping::choose(&options, op.shipping_method.as_deref()).ok();
-        let rate = |class: &str| Amount(tax::rate(&settings.taxes, address, class));
+        let rate = |class: &str| tax::rate(&settings.taxes, address, class);
         Ok(PricingTermsReply {
             prices_include_tax: settings.taxes.prices_include_tax,
             max_discount_percent: settings.store.max_discount_percent,

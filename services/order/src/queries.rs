@@ -1,11 +1,11 @@
 //! Reads: an order as its owner sees it, lists, look-up.
 
 use promox_contract::ids::OrderId;
-use promox_contract::order::{OrderDescription, OrderStatus, PricedLine, Totals};
-use promox_kernel::{Amount, Cursor, Cx, Email, Error, Limit, Page, Principal, Timestamp, UserId};
+use promox_contract::order::{OrderDescription, OrderStatus, Totals};
+use promox_kernel::{Cursor, Cx, Email, Error, Limit, Page, Principal, Timestamp, UserId};
 use promox_storage::{StoreError, Tx};
 
-use crate::api::{FulfilmentView, LineView, ListOrders, OrderPayment, OrderView, ReturnView};
+use crate::api::{FulfilmentView, ListOrders, OrderPayment, OrderView, ReturnView};
 use crate::records::{
     Fulfilment, FulfilmentByOrder, Order, OrderByCreated, OrderByMailbox, OrderByNumber, OrderByStatus, OrderByUser,
     OrderItem, Return, ReturnByOrder, Saga, SagaStep,
@@ -59,7 +59,7 @@ pub(crate) fn view_of_rows(order: Order, items: Vec<OrderItem>) -> OrderView {
         email: order.email,
         currency: order.currency,
         prices_include_tax: order.prices_include_tax,
-        lines: items.into_iter().map(line_view).collect(),
+        lines: items.into_iter().map(OrderItem::into_line).collect(),
         applied_promotions: details.applied,
         rejected_promotions: details.rejected,
         totals,
@@ -107,30 +107,6 @@ pub(crate) fn totals(order: &Order) -> Totals {
 /// An order's lines, in order.
 pub(crate) fn items(tx: &Tx<'_>, id: OrderId) -> Result<Vec<OrderItem>, StoreError> {
     tx.scan::<OrderItem>().prefix(id).rows().collect()
-}
-
-/// What a line is of the goods' revenue: after discounts, without tax.
-pub(crate) fn net(order: &Order, line: &OrderItem) -> Amount {
-    let paid = line.subtotal - line.discount;
-    if order.prices_include_tax { paid - line.tax } else { paid }
-}
-
-fn line_view(item: OrderItem) -> LineView {
-    LineView {
-        sku: item.sku,
-        variant_id: item.variant_id,
-        product_id: item.product_id,
-        name: item.name,
-        quantity: item.quantity,
-        unit_price: item.unit_price,
-        list_price: item.list_price,
-        flash_sale_id: item.flash_sale_id,
-        subtotal: item.subtotal,
-        discount: item.discount,
-        discounts: item.discounts.0,
-        tax: item.tax,
-        total: item.total,
-    }
 }
 
 /// A parcel as it is shown.
@@ -241,7 +217,7 @@ pub(crate) fn look_up(tx: &Tx<'_>, number: &str, email: &Email) -> Result<OrderV
 /// What a message about an order says.
 pub(crate) fn describe(tx: &Tx<'_>, id: OrderId) -> Result<OrderDescription, Error> {
     let order = tx.get::<Order>(&id)?.ok_or_else(|| Error::not_found("order"))?;
-    let lines = items(tx, id)?.into_iter().filter_map(priced_line).collect();
+    let lines = items(tx, id)?.into_iter().map(OrderItem::into_line).collect();
     let parcels = tx.scan_by::<FulfilmentByOrder>().prefix(id).collect(MOST_SHOWN)?;
     let parcel = parcels.into_iter().max_by_key(|row| (row.shipped_at, row.id));
     let totals = totals(&order);
@@ -257,21 +233,5 @@ pub(crate) fn describe(tx: &Tx<'_>, id: OrderId) -> Result<OrderDescription, Err
         totals,
         created_at: order.created_at,
         tracking: parcel.map(|parcel| (parcel.carrier, parcel.tracking_number)),
-    })
-}
-
-fn priced_line(item: OrderItem) -> Option<PricedLine> {
-    Some(PricedLine {
-        sku: item.sku,
-        variant_id: item.variant_id,
-        product_id: item.product_id?,
-        name: item.name,
-        quantity: item.quantity,
-        unit_price: item.unit_price,
-        list_price: item.list_price,
-        subtotal: item.subtotal,
-        discount: item.discount,
-        tax: item.tax,
-        total: item.total,
     })
 }

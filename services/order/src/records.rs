@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use promox_contract::ids::{CampaignId, CartId, FlashSaleId, OrderId, PaymentId, ProductId, VariantId};
 use promox_contract::inventory::SkuQuantity;
 use promox_contract::order::{FigureUse, OrderStatus};
+use promox_contract::order_line::{OrderLine, net};
 use promox_contract::payment::PaymentStatus;
 use promox_contract::promotion::{AppliedPromotion, LineDiscount, RejectedPromotion};
 use promox_kernel::{Amount, Currency, Email, Json, Sealed, Sku, Timestamp, UserId, id, text_enum};
@@ -154,6 +155,58 @@ record! {
         withdrawn: u32,
         /// The campaign of its flash sale, as it was when it was ordered.
         campaign_id: Option<CampaignId>,
+    }
+}
+
+impl OrderItem {
+    /// The row of a line as it is sold: nothing of it is shipped or came back.
+    pub(crate) fn of(order_id: OrderId, number: u32, line: &OrderLine, campaign_id: Option<CampaignId>) -> Self {
+        Self {
+            order_id,
+            line: number,
+            sku: line.sku.clone(),
+            variant_id: line.variant_id,
+            product_id: line.product_id,
+            name: line.name.clone(),
+            quantity: line.quantity,
+            unit_price: line.unit_price,
+            list_price: line.list_price,
+            subtotal: line.subtotal,
+            discount: line.discount,
+            tax: line.tax,
+            total: line.total,
+            flash_sale_id: line.flash_sale_id,
+            discounts: Json(line.discounts.clone()),
+            shipped: 0,
+            delivered: 0,
+            returned: 0,
+            withdrawn: 0,
+            campaign_id,
+        }
+    }
+
+    /// The line as it was sold.
+    pub(crate) fn into_line(self) -> OrderLine {
+        OrderLine {
+            sku: self.sku,
+            variant_id: self.variant_id,
+            product_id: self.product_id,
+            name: self.name,
+            quantity: self.quantity,
+            unit_price: self.unit_price,
+            list_price: self.list_price,
+            flash_sale_id: self.flash_sale_id,
+            subtotal: self.subtotal,
+            discount: self.discount,
+            discounts: self.discounts.0,
+            tax: self.tax,
+            total: self.total,
+        }
+    }
+
+    /// What the line is of the goods' revenue: after discounts, without tax.
+    pub(crate) fn net(&self, tax_inside: bool) -> Amount {
+        net(self.subtotal - self.discount, self.tax, tax_inside)
     }
 }
 

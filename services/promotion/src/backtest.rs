@@ -6,6 +6,7 @@ use std::sync::Arc;
 use promox_contract::buyer::{Buyer, Person, PersonKey};
 use promox_contract::ids::PromotionId;
 use promox_contract::order::{FigureLine, OrderFigure, OrderFigures, OrderStatus};
+use promox_contract::order_line::OrderLine;
 use promox_contract::product::{DescribeSkus, SkuDescription};
 use promox_contract::promotion::{Customer, Evaluation, PricingTerms, RejectReason};
 use promox_kernel::{Amount, Currency, Cx, Error, Handle, Sku, Timestamp, UserId};
@@ -116,7 +117,7 @@ impl Run {
     /// Finds out what the SKUs of a page are today: their categories, attributes and floors.
     async fn describe(&mut self, cx: &Cx, page: &[OrderFigure]) -> Result<(), Error> {
         let mut unknown: Vec<Sku> = Vec::new();
-        for line in page.iter().flat_map(|order| &order.lines) {
+        for FigureLine { line, .. } in page.iter().flat_map(|order| &order.lines) {
             if !self.skus.contains_key(&line.sku) {
                 self.skus.insert(line.sku.clone(), None);
                 unknown.push(line.sku.clone());
@@ -196,12 +197,12 @@ impl Run {
 
     /// The order as a cart: its lines cost what they came to then.
     fn cart(&self, order: &OrderFigure) -> Result<Cart, Error> {
-        let lines: Option<Vec<Line>> = order.lines.iter().map(|line| self.line(line)).collect();
+        let lines: Option<Vec<Line>> = order.lines.iter().map(|it| self.line(&it.line)).collect();
         let lines = lines.ok_or_else(|| Error::internal(format_args!("order {} cannot be counted", order.id)))?;
         Cart::new(self.currency, lines, order.totals.shipping - order.totals.shipping_discount)
     }
 
-    fn line(&self, line: &FigureLine) -> Option<Line> {
+    fn line(&self, line: &OrderLine) -> Option<Line> {
         let known = self.skus.get(&line.sku).and_then(Option::as_ref);
         let cost = to_minor(line.subtotal - line.discount, self.currency)?;
         let input = LineInput {
@@ -226,9 +227,9 @@ impl Run {
         sums.touched += i64::from(!answer.uses.is_empty());
         sums.given += answer.uses.iter().map(|used| used.amount).sum::<Amount>();
         sums.shipping += answer.shipping_discount;
-        for (line, discounts) in order.lines.iter().zip(&answer.line_discounts) {
+        for (FigureLine { line, .. }, discounts) in order.lines.iter().zip(&answer.line_discounts) {
             let paid = line.subtotal - line.discount;
-            let net = if order.prices_include_tax { paid - line.tax } else { paid };
+            let net = line.net(order.prices_include_tax);
             let off: Amount = discounts.iter().map(|discount| discount.amount).sum();
             sums.before += net;
             sums.after += if paid.is_zero() || off.is_zero() {

@@ -7,13 +7,14 @@ use promox_contract::buyer::Buyer;
 use promox_contract::coupon::ResolveCodes;
 use promox_contract::ids::{ProductId, PromotionId};
 use promox_contract::order::{StoreProfile, Totals};
+use promox_contract::order_line::tax_of;
 use promox_contract::product::{DescribeSkus, SkuDescription};
 use promox_contract::promotion::{Customer, Evaluation, PricingTerms, PricingTermsReply};
 use promox_kernel::{Amount, Currency, Cx, Error, FieldError, Handle, Kind, Sku};
 use rust_decimal::Decimal;
 
 use crate::api::{CalculateCart, CalculateItem, CalculatedCart, CalculatedLine};
-use crate::pricing::{Question, needs_of, tax_of};
+use crate::pricing::{Question, needs_of};
 use crate::rules::{
     Cart, Detail, EvaluationContext, GiftStock, Line, LineInput, NamedCode, Promotion, Rule, RuleSet, evaluate,
     normal_code, to_amount,

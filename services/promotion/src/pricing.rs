@@ -5,7 +5,7 @@ use std::sync::Arc;
 use promox_contract::buyer::Buyer;
 use promox_contract::coupon::ResolvedCode;
 use promox_contract::promotion::{Customer, EvaluateCart, Evaluation, PricingTerms, RejectReason};
-use promox_kernel::{Amount, Cx, Error, Principal};
+use promox_kernel::{Cx, Error, Principal};
 use promox_storage::{StoreError, Tx};
 
 use crate::compiled::Compiled;
@@ -229,11 +229,4 @@ impl Question {
             detail: Detail::Named,
         })
     }
-}
-
-/// The tax of what is paid, inside it or on top of it.
-pub(crate) fn tax_of(paid: Amount, percent: Amount, inside: bool, currency: promox_kernel::Currency) -> Amount {
-    let hundred = rust_decimal::Decimal::ONE_HUNDRED;
-    let base = if inside { hundred + percent.0 } else { hundred };
-    currency.round(paid.0 * percent.0 / base)
 }

@@ -15,6 +15,7 @@ use promox_contract::order::{
     FigureLine, OrderFigure, OrderFigureList, OrderFigures, OrderImported, OrderStatus, StoreFacts, StoreProfile,
     Totals,
 };
+use promox_contract::order_line::OrderLine;
 use promox_embedded::{EmbeddedEngine, Options as StoreOptions};
 use promox_kernel::{Amount, Clock, Currency, Cx, Entropy, Error, Handle, Node, Op, Registry, Timestamp, bind_json};
 use promox_storage::{Database, Db, Schema};
@@ -70,7 +71,7 @@ impl Played {
         let price = |salt| Currency::GBP.exact(format!("{}.99", 1 + chance(salt, 90)).parse()?);
         let line = |n: u64| {
             let price = price(100 + n)?;
-            Ok::<_, String>(FigureLine {
+            let line = OrderLine {
                 sku: format!("SKU-{}", chance(n, self.products)).parse()?,
                 variant_id: None,
                 product_id: None,
@@ -78,17 +79,17 @@ impl Played {
                 quantity: 1,
                 unit_price: price,
                 list_price: price,
+                flash_sale_id: None,
                 subtotal: price,
                 discount: Amount::ZERO,
+                discounts: Vec::new(),
                 tax: Amount::ZERO,
-                returned: 0,
-                returned_net: Amount::ZERO,
-                flash_sale_id: None,
-                campaign_id: None,
-            })
+                total: price,
+            };
+            Ok::<_, String>(FigureLine { line, campaign_id: None })
         };
         let lines = (0..self.lines).map(line).collect::<Result<Vec<_>, _>>().map_err(Error::internal)?;
-        let subtotal = lines.iter().map(|line| line.subtotal).sum();
+        let subtotal = lines.iter().map(|it| it.line.subtotal).sum();
         let zero = Amount::ZERO;
         Ok(OrderFigure {
             id,

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use promox_contract::order::{CreditFigure, FigureLine, OrderFigure, OrderStatus};
+use promox_contract::order_line::OrderLine;
 use promox_kernel::{Amount, Timestamp};
 use promox_storage::{Database, StoreError, Tx};
 
@@ -200,11 +201,11 @@ fn number_customer(tx: &mut Tx<'_>, name: &str) -> Result<i64, StoreError> {
 /// The numbers of all SKUs of a batch, by their folded form. How a SKU was written and called when it was ordered last is noted, whatever became of the order;
 /// of two at one instant, by what they say and not by which is heard of first.
 fn number_products(tx: &mut Tx<'_>, batch: &Batch) -> Result<BTreeMap<String, i64>, StoreError> {
-    let mut latest = BTreeMap::<String, (Timestamp, &FigureLine)>::new();
+    let mut latest = BTreeMap::<String, (Timestamp, &OrderLine)>::new();
     for order in batch.orders.values().filter(|order| order.status != OrderStatus::Pending) {
-        for line in &order.lines {
+        for FigureLine { line, .. } in &order.lines {
             let known = latest.entry(line.sku.fold()).or_insert((order.placed_at, line));
-            let is_later = |known: &(Timestamp, &FigureLine)| {
+            let is_later = |known: &(Timestamp, &OrderLine)| {
                 (order.placed_at, &line.name, line.sku.as_str()) > (known.0, &known.1.name, known.1.sku.as_str())
             };
             if is_later(known) {
@@ -219,7 +220,7 @@ fn number_products(tx: &mut Tx<'_>, batch: &Batch) -> Result<BTreeMap<String, i6
     Ok(numbers)
 }
 
-fn number_product(tx: &mut Tx<'_>, line: &FigureLine, at: Timestamp) -> Result<i64, StoreError> {
+fn number_product(tx: &mut Tx<'_>, line: &OrderLine, at: Timestamp) -> Result<i64, StoreError> {
     let product_id = line.product_id.map(|id| id.0);
     let Some(known) = tx.get_by::<NumberedSkuBySku>(line.sku.clone())? else {
         let number = tx.next_id::<NumberedSku>()?;

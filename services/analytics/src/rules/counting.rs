@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use promox_contract::analytics::below_list;
 use promox_contract::order::{FigureLine, FigureUse, OrderFigure, OrderStatus};
+use promox_contract::order_line::OrderLine;
 use promox_kernel::encoding::{Column, ColumnType};
 use promox_kernel::{Amount, Timestamp};
 
@@ -139,12 +140,6 @@ pub(crate) fn counts(status: OrderStatus) -> bool {
     !matches!(status, OrderStatus::Pending | OrderStatus::Failed | OrderStatus::Cancelled)
 }
 
-/// What of a line is revenue: goods after discounts, with the tax that its price carries inside taken out.
-fn revenue(line: &FigureLine, tax_inside: bool) -> Amount {
-    let paid = line.subtotal - line.discount;
-    if tax_inside { paid - line.tax } else { paid }
-}
-
 /// Whether an order was placed here: what was imported came through another shop's checkout.
 pub(crate) fn placed(order: &OrderFigure) -> i64 {
     i64::from(!order.imported)
@@ -156,8 +151,8 @@ pub(crate) fn measures(order: &OrderFigure) -> Measures {
     Measures {
         orders: 1,
         placed: placed(order),
-        items: order.lines.iter().map(|line| i64::from(line.quantity)).sum(),
-        revenue: order.lines.iter().map(|line| revenue(line, inside)).sum(),
+        items: order.lines.iter().map(|it| i64::from(it.line.quantity)).sum(),
+        revenue: order.lines.iter().map(|it| it.line.net(inside)).sum(),
         discounts: order.totals.discount,
         returned: order.returned,
         ..Measures::default()
@@ -165,14 +160,14 @@ pub(crate) fn measures(order: &OrderFigure) -> Measures {
 }
 
 /// What was sold of each product; `number` knows the products' numbers.
-pub(crate) fn sold(order: &OrderFigure, number: impl Fn(&FigureLine) -> Option<i64>) -> Products {
+pub(crate) fn sold(order: &OrderFigure, number: impl Fn(&OrderLine) -> Option<i64>) -> Products {
     let mut products = BTreeMap::<i64, Sold>::new();
-    for line in &order.lines {
+    for FigureLine { line, .. } in &order.lines {
         let Some(number) = number(line) else { continue };
         let sold = products.entry(number).or_default();
         sold.orders = 1;
         sold.units += i64::from(line.quantity);
-        sold.revenue += revenue(line, order.prices_include_tax);
+        sold.revenue += line.net(order.prices_include_tax);
     }
     Products(products.into_iter().collect())
 }
@@ -201,11 +196,11 @@ pub(crate) fn refunds(order: &OrderFigure) -> BTreeMap<Timestamp, Amount> {
 /// What was sold in flash sales.
 pub(crate) fn flash(order: &OrderFigure) -> Flash {
     let mut sales = BTreeMap::<i64, (i64, Amount)>::new();
-    for line in &order.lines {
+    for FigureLine { line, .. } in &order.lines {
         let Some(sale) = line.flash_sale_id else { continue };
         let (units, sum) = sales.entry(sale.0).or_default();
         *units += i64::from(line.quantity);
-        *sum += revenue(line, order.prices_include_tax);
+        *sum += line.net(order.prices_include_tax);
     }
     let part = |(sale, (units, revenue)): (i64, (i64, Amount))| FlashPart { sale, units, revenue: plain(revenue) };
     Flash(sales.into_iter().map(part).collect())
@@ -214,8 +209,8 @@ pub(crate) fn flash(order: &OrderFigure) -> Flash {
 /// What campaigns' flash sales cost. A piece that was dearer than its list price cost nothing.
 pub(crate) fn campaign_sales(order: &OrderFigure) -> CampaignSales {
     let mut sales = BTreeMap::<(i64, i64), Amount>::new();
-    for line in &order.lines {
-        let (Some(sale), Some(campaign)) = (line.flash_sale_id, line.campaign_id) else { continue };
+    for FigureLine { line, campaign_id } in &order.lines {
+        let (Some(sale), Some(campaign)) = (line.flash_sale_id, *campaign_id) else { continue };
         *sales.entry((sale.0, campaign.0)).or_default() += below_list(line.list_price, line.unit_price, line.quantity);
     }
     let part = |((sale, campaign), cost): ((i64, i64), Amount)| CampaignSale { sale, campaign, cost: plain(cost) };

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use promox_contract::analytics::{COUNTED, CREDITED, FLASH_SALES, REFUNDED, below_list, counted};
 use promox_contract::ids::{CampaignId, FlashSaleId};
-use promox_contract::order::{FigureRefund, OrderFigure, OrderStatus};
+use promox_contract::order::{FigureLine, FigureRefund, OrderFigure, OrderStatus};
 use promox_contract::promotion::shares;
 use promox_kernel::{Amount, Timestamp};
 use proptest::prelude::*;
@@ -106,8 +106,8 @@ impl Model {
                 let sku = |n: u8| format!("S{n}");
                 let lines = lines.iter().map(|(n, units, price)| {
                     let mut line = line((&sku(*n), *units, &pence(*price).to_string(), "0.01"));
-                    line.list_price += pence(5);
-                    line.flash_sale_id = (*n >= 8).then(|| FlashSaleId(i64::from(*n)));
+                    line.line.list_price += pence(5);
+                    line.line.flash_sale_id = (*n >= 8).then(|| FlashSaleId(i64::from(*n)));
                     line.campaign_id = (*n >= 9).then(|| CampaignId(i64::from(*n % 2 + 1)));
                     line
                 });
@@ -191,7 +191,7 @@ impl Naive {
         let notes = model.notes.values().filter(|(at, _)| within(*at)).map(|(_, sum)| *sum);
         let mut naive = Self {
             orders: i64::try_from(orders.len()).unwrap(),
-            items: orders.iter().flat_map(|it| &it.lines).map(|line| i64::from(line.quantity)).sum(),
+            items: orders.iter().flat_map(|it| &it.lines).map(|it| i64::from(it.line.quantity)).sum(),
             revenue: orders.iter().map(|it| goods(it)).sum(),
             refunds: refunds.chain(notes).sum(),
             returned: orders.iter().map(|it| it.returned).sum(),
@@ -209,7 +209,7 @@ impl Naive {
 
     fn count(&mut self, order: &OrderFigure, goods: Amount, firsts: &BTreeMap<&str, (Timestamp, i64)>) {
         let mut seen = BTreeSet::new();
-        for line in &order.lines {
+        for FigureLine { line, .. } in &order.lines {
             let (orders, units, sum) = self.products.entry(line.sku.fold()).or_default();
             *orders += i64::from(seen.insert(line.sku.fold()));
             *units += i64::from(line.quantity);
@@ -226,7 +226,7 @@ impl Naive {
             }
         }
         let sales =
-            order.lines.iter().filter_map(|line| Some((line.flash_sale_id?.0, line.campaign_id?.0, line.quantity)));
+            order.lines.iter().filter_map(|it| Some((it.line.flash_sale_id?.0, it.campaign_id?.0, it.line.quantity)));
         let mut seen = BTreeSet::new();
         for (sale, campaign, units) in sales {
             let (uses, sum) = campaigns.entry(campaign).or_default();
@@ -270,8 +270,8 @@ impl Naive {
 fn states(model: &Model, report: &mut promox_storage::Report) {
     for order in model.counted() {
         report.left(COUNTED, order.id, counted(order.totals.subtotal - order.totals.discount, order.returned));
-        let sold = shares(order.lines.iter().filter_map(|line| {
-            Some((line.campaign_id?.0, below_list(line.list_price, line.unit_price, line.quantity)))
+        let sold = shares(order.lines.iter().filter_map(|FigureLine { line, campaign_id }| {
+            Some(((*campaign_id)?.0, below_list(line.list_price, line.unit_price, line.quantity)))
         }));
         if !sold.is_empty() {
             report.left(FLASH_SALES, order.id, sold);

@@ -28,33 +28,33 @@ async fn orders_count_while_they_are_neither_failed_nor_cancelled() {
     world.order(order(3, "order:3", at("2024-03-02T11:00:00Z"), vec![line(("B", 1, "1.25", "0"))])).await;
     world.follow().await;
     let told = summary(&world, "2024-03-01", "2024-04-01").await;
-    assert_eq!((told.orders, told.items_sold), (3, 8));
-    assert_eq!((told.revenue.to_string(), told.discounts.to_string()), ("33.25".into(), "3.00".into()));
-    assert_eq!(told.average_order_value.to_string(), "11.08");
-    assert_eq!((told.new_customers, told.returning_customers), (1, 0));
-    assert_eq!(told.conversion_rate, None);
+    assert_eq!((told.sales.orders, told.sales.items_sold), (3, 8));
+    assert_eq!((told.sales.revenue.to_string(), told.sales.discounts.to_string()), ("33.25".into(), "3.00".into()));
+    assert_eq!(told.sales.average_order_value.to_string(), "11.08");
+    assert_eq!((told.sales.new_customers, told.sales.returning_customers), (1, 0));
+    assert_eq!(told.sales.conversion_rate, None);
     let best: Vec<_> =
         told.top_products.iter().map(|it| (it.sku.as_str(), it.orders, it.quantity, it.revenue.to_string())).collect();
     assert_eq!(best, [("A", 2, 3, "27.00".to_owned()), ("B", 2, 5, "6.25".to_owned())]);
     world.order(promox_contract::order::OrderFigure { status: OrderStatus::Cancelled, ..first }).await;
     world.follow().await;
     let told = summary(&world, "2024-03-01", "2024-04-01").await;
-    assert_eq!((told.orders, told.revenue.to_string()), (2, "16.25".to_owned()));
-    assert_eq!((told.new_customers, told.returning_customers), (1, 0), "the second order is now the first");
+    assert_eq!((told.sales.orders, told.sales.revenue.to_string()), (2, "16.25".to_owned()));
+    assert_eq!((told.sales.new_customers, told.sales.returning_customers), (1, 0), "the second order is now the first");
     let later = summary(&world, "2024-03-02T10:30:00", "2024-04-01").await;
     assert_eq!(
-        (later.orders, later.new_customers, later.returning_customers),
+        (later.sales.orders, later.sales.new_customers, later.sales.returning_customers),
         (1, 0, 0),
         "an anonymous order is nobody's"
     );
-    assert_eq!(later.previous.orders, 1);
+    assert_eq!(later.previous.sales.orders, 1);
 }
 
 #[tokio::test]
 async fn tax_inside_a_price_is_no_revenue() {
     let world = World::new();
     let mut taxed = line(("A", 1, "12.00", "0"));
-    taxed.tax = amount("2.00");
+    taxed.line.tax = amount("2.00");
     let mut inside = order(1, "user:1", at("2024-03-01T10:00:00Z"), vec![taxed]);
     inside.prices_include_tax = true;
     let mut outside = inside.clone();
@@ -62,7 +62,7 @@ async fn tax_inside_a_price_is_no_revenue() {
     world.order(inside).await;
     world.order(outside).await;
     world.follow().await;
-    assert_eq!(summary(&world, "2024-03-01", "2024-03-02").await.revenue.to_string(), "22.00");
+    assert_eq!(summary(&world, "2024-03-01", "2024-03-02").await.sales.revenue.to_string(), "22.00");
 }
 
 #[tokio::test]
@@ -80,18 +80,18 @@ async fn refunds_count_by_their_dates_and_what_came_back_with_its_order() {
     world.refunded(undone.clone()).await;
     world.follow().await;
     let day = summary(&world, "2024-03-05", "2024-03-06").await;
-    let told = (day.refunds.to_string(), day.returned.to_string(), day.net_revenue.to_string());
+    let told = (day.sales.refunds.to_string(), day.sales.returned.to_string(), day.sales.net_revenue.to_string());
     assert_eq!(told, ("15.90".into(), "0.00".into(), "0.00".into()), "what came back counts with its order");
     let day = summary(&world, "2024-03-01", "2024-03-02").await;
-    let told = (day.refunds.to_string(), day.returned.to_string(), day.net_revenue.to_string());
+    let told = (day.sales.refunds.to_string(), day.sales.returned.to_string(), day.sales.net_revenue.to_string());
     assert_eq!(told, ("0.00".into(), "20.00".into(), "10.00".into()));
     world.order(promox_contract::order::OrderFigure { status: OrderStatus::Cancelled, ..undone }).await;
     world.note(7, amount("-2.50"), at("2024-03-05T23:59:59.999999Z")).await;
     world.follow().await;
     let day = summary(&world, "2024-03-05", "2024-03-06").await;
-    assert_eq!(day.refunds.to_string(), "18.40", "the money of a cancelled order went out all the same");
+    assert_eq!(day.sales.refunds.to_string(), "18.40", "the money of a cancelled order went out all the same");
     let all = summary(&world, "2024-03-01", "2024-04-01").await;
-    let told = (all.revenue.to_string(), all.returned.to_string(), all.net_revenue.to_string());
+    let told = (all.sales.revenue.to_string(), all.sales.returned.to_string(), all.sales.net_revenue.to_string());
     assert_eq!(told, ("20.00".into(), "10.00".into(), "10.00".into()));
     let op = ListSeries {
         metric: Some(Metric::Returned),
@@ -144,8 +144,8 @@ async fn a_campaign_has_what_its_flash_sales_sold() {
     let world = World::new();
     let flash = |sale: i64, campaign: Option<i64>, units: u32, list: &str| {
         let mut piece = line(("A", units, "5.00", "0"));
-        (piece.flash_sale_id, piece.campaign_id) = (Some(FlashSaleId(sale)), campaign.map(CampaignId));
-        piece.list_price = amount(list);
+        (piece.line.flash_sale_id, piece.campaign_id) = (Some(FlashSaleId(sale)), campaign.map(CampaignId));
+        piece.line.list_price = amount(list);
         piece
     };
     let day = at("2024-03-01T10:00:00Z");
@@ -175,7 +175,7 @@ async fn a_campaign_has_what_its_flash_sales_sold() {
 async fn flash_sales_coupons_and_points_are_counted() {
     let world = World::new();
     let mut flash = line(("A", 3, "5.00", "0"));
-    (flash.flash_sale_id, flash.product_id) = (Some(FlashSaleId(4)), Some(ProductId(8)));
+    (flash.line.flash_sale_id, flash.line.product_id) = (Some(FlashSaleId(4)), Some(ProductId(8)));
     world.order(order(1, "user:1", at("2024-03-01T10:00:00Z"), vec![flash, line(("A", 1, "9.00", "0"))])).await;
     let (day, next) = (at("2024-03-01T10:00:00Z"), at("2024-03-02T10:00:00Z"));
     let promotion_id = PromotionId(5);
@@ -224,7 +224,7 @@ async fn a_chart_adds_up_to_its_period() {
             Figure::Amount(Some(amount)) => amount,
             other => panic!("{other:?}"),
         });
-        assert_eq!(values.sum::<Amount>(), total.revenue, "{granularity}");
+        assert_eq!(values.sum::<Amount>(), total.sales.revenue, "{granularity}");
         assert!(series.items.windows(2).all(|two| two[0].to == two[1].from));
     }
     let top = ListTopProducts {

@@ -13,6 +13,7 @@ use promox_contract::order::{
     OrderCancelled, OrderConfirmed, OrderCreated, OrderFact, OrderFailed, OrderFigure, OrderFigureList, OrderFigures,
     OrderImported, OrderRefunded, OrderStatus, StoreFacts, StoreProfile, Totals,
 };
+use promox_contract::order_line::OrderLine;
 use promox_contract::promotion::{DescribePromotions, PromotionDescription, PromotionDescriptions};
 use promox_kernel::{
     Amount, Clock, Currency, Cx, Entropy, Error, Fact, Handle, Node, Op, Registry, Timestamp, register,
@@ -195,7 +196,8 @@ impl World {
 /// A line of an order: SKU, quantity, unit price, discount.
 pub(super) fn line((sku, quantity, price, discount): (&str, u32, &str, &str)) -> FigureLine {
     let (unit_price, discount) = (amount(price), amount(discount));
-    FigureLine {
+    let subtotal = unit_price.times(i64::from(quantity)).unwrap();
+    let line = OrderLine {
         sku: sku.parse().unwrap(),
         variant_id: None,
         product_id: None,
@@ -203,20 +205,20 @@ pub(super) fn line((sku, quantity, price, discount): (&str, u32, &str, &str)) ->
         quantity,
         unit_price,
         list_price: unit_price,
-        subtotal: unit_price.times(i64::from(quantity)).unwrap(),
-        discount,
-        tax: Amount::ZERO,
-        returned: 0,
-        returned_net: Amount::ZERO,
         flash_sale_id: None,
-        campaign_id: None,
-    }
+        subtotal,
+        discount,
+        discounts: Vec::new(),
+        tax: Amount::ZERO,
+        total: subtotal - discount,
+    };
+    FigureLine { line, campaign_id: None }
 }
 
 /// An order of these lines.
 pub(super) fn order(id: i64, customer: &str, placed_at: Timestamp, lines: Vec<FigureLine>) -> OrderFigure {
-    let subtotal: Amount = lines.iter().map(|line| line.subtotal).sum();
-    let discount: Amount = lines.iter().map(|line| line.discount).sum();
+    let subtotal: Amount = lines.iter().map(|it| it.line.subtotal).sum();
+    let discount: Amount = lines.iter().map(|it| it.line.discount).sum();
     OrderFigure {
         id: OrderId(id),
         status: OrderStatus::Confirmed,

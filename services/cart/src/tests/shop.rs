@@ -7,7 +7,8 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use promox_contract::ids::{ProductId, VariantId};
 use promox_contract::inventory::{Availability, AvailableStock};
-use promox_contract::order::{PriceCart, PricedCart, PricedLine, StoreFacts, StoreProfile, Totals};
+use promox_contract::order::{PriceCart, PricedCart, StoreFacts, StoreProfile, Totals};
+use promox_contract::order_line::OrderLine;
 use promox_contract::product::{DescribeSkus, ResolveSkus, ResolvedSkus, SkuDescription, SkuDescriptions, VariantRef};
 use promox_contract::promotion::{RejectReason, RejectedPromotion};
 use promox_kernel::{
@@ -86,21 +87,23 @@ impl Handle<PriceCart> for Shelf {
         let lines = op.items.iter().filter_map(|item| {
             let (sku, (pence, _)) = shelf.get_key_value(&item.sku)?;
             let subtotal = pounds(pence * i64::from(item.quantity));
-            Some(PricedLine {
+            Some(OrderLine {
                 sku: sku.clone(),
                 variant_id: Some(variant(sku)),
-                product_id: ProductId(1),
+                product_id: Some(ProductId(1)),
                 name: format!("A {sku}"),
                 quantity: item.quantity,
                 unit_price: pounds(*pence),
                 list_price: pounds(*pence),
+                flash_sale_id: None,
                 subtotal,
                 discount: pounds(0),
+                discounts: Vec::new(),
                 tax: pounds(0),
                 total: subtotal,
             })
         });
-        let lines: Vec<PricedLine> = lines.collect();
+        let lines: Vec<OrderLine> = lines.collect();
         let sum = lines.iter().map(|line| line.subtotal).sum();
         let codes: BTreeSet<String> = op.promotion_code.into_iter().chain(op.coupon_codes).collect();
         let rejected = codes.into_iter().map(|code| RejectedPromotion {

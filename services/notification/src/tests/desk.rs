@@ -8,9 +8,10 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use promox_contract::ids::{OrderId, ProductId};
 use promox_contract::order::{
-    DescribeOrder, OrderConfirmed, OrderCreated, OrderDescription, OrderShipped, OrderStatus, PricedLine, StoreFacts,
-    StoreProfile, Totals,
+    DescribeOrder, OrderConfirmed, OrderCreated, OrderDescription, OrderShipped, OrderStatus, StoreFacts, StoreProfile,
+    Totals,
 };
+use promox_contract::order_line::OrderLine;
 use promox_contract::user::{DescribeUsers, UserDescription, UserDescriptions, UserRegistered};
 use promox_kernel::{
     Amount, Clock, Currency, Cx, Email, Entropy, Error, Fact, Handle, Limit, Node, Principal, Registry, Timestamp,
@@ -80,16 +81,18 @@ fn pence(pence: i64) -> Amount {
 }
 
 fn description(id: OrderId, user_id: Option<UserId>, email: Option<Email>) -> OrderDescription {
-    let line = PricedLine {
+    let line = OrderLine {
         sku: "85123A".parse().unwrap(),
         variant_id: None,
-        product_id: ProductId(1),
+        product_id: Some(ProductId(1)),
         name: "A <white> holder".to_owned(),
         quantity: 6,
         unit_price: pence(255),
         list_price: pence(255),
+        flash_sale_id: None,
         subtotal: pence(1_530),
         discount: pence(0),
+        discounts: Vec::new(),
         tax: pence(0),
         total: pence(1_530),
     };

@@ -185,6 +185,6 @@ pub(crate) fn lost_automatic(error: &Error, order: &NewOrder) -> bool {
 fn lost_gift(error: &Error, order: &NewOrder) -> bool {
     let short = error.members().get("items").and_then(serde_json::Value::as_array);
     let skus: Vec<&str> = short.into_iter().flatten().filter_map(|item| item.get("sku")?.as_str()).collect();
-    let mut gifts = order.priced.lines.iter().filter(|line| line.unit_price.is_zero() && !line.list_price.is_zero());
+    let mut gifts = order.priced.lines.iter().filter(|line| line.is_gift());
     gifts.any(|gift| skus.iter().any(|sku| gift.sku.fold() == sku.to_lowercase()))
 }

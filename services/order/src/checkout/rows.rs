@@ -3,15 +3,15 @@
 
 use promox_contract::ids::OrderId;
 use promox_contract::order::{FigureUse, OrderConfirmed, OrderCreated, OrderStatus};
+use promox_contract::order_line::OrderLine;
 use promox_contract::payment::PaymentOutcome;
 use promox_contract::promotion::PromotionUse;
 use promox_kernel::{Error, Json, Reply as _, Response, Sealed, Timestamp};
 use promox_storage::Prepared;
 
-use crate::api::{LineView, OrderView};
+use crate::api::OrderView;
 use crate::checkout::draft::{Draft, NewOrder, StoredClaim};
 use crate::order_row::{fact, note, note_payment};
-use crate::pricing::Entitlements;
 use crate::records::{Order, OrderDetails, OrderItem};
 use crate::rules::states;
 use crate::{queries, reject, tokens};
@@ -34,7 +34,9 @@ impl PendingRows {
     pub(crate) fn of(draft: &Draft, id: OrderId, now: Timestamp) -> Result<Self, Error> {
         let Some(new) = draft.order.as_deref() else { return Err(Error::internal("a saga without its order")) };
         let lines = (0..).zip(&new.priced.lines);
-        let items: Vec<_> = lines.map(|(number, line)| item(id, number, line, &new.entitlements)).collect();
+        let campaigns = &new.entitlements.flash_campaigns;
+        let campaign = |line: &OrderLine| line.flash_sale_id.and_then(|sale| campaigns.get(&sale).copied());
+        let items: Vec<_> = lines.map(|(number, line)| OrderItem::of(id, number, line, campaign(line))).collect();
         let mut order = pending_order(now, id, new.clone(), draft);
         note(&mut order, now, "HOLD", "DONE", "Stock is held.", &draft.actor);
         note(&mut order, now, "CREATE", "DONE", "The order waits for its payment.", &draft.actor);
@@ -151,29 +153,4 @@ fn pending_order(now: Timestamp, id: OrderId, new: NewOrder, draft: &Draft) -> O
 
 fn used(held: &PromotionUse) -> FigureUse {
     FigureUse { promotion_id: held.promotion_id, campaign_id: held.campaign_id, cost: held.amount }
-}
-
-fn item(order_id: OrderId, number: u32, line: &LineView, entitlements: &Entitlements) -> OrderItem {
-    OrderItem {
-        order_id,
-        line: number,
-        sku: line.sku.clone(),
-        variant_id: line.variant_id,
-        product_id: line.product_id,
-        name: line.name.clone(),
-        quantity: line.quantity,
-        unit_price: line.unit_price,
-        list_price: line.list_price,
-        subtotal: line.subtotal,
-        discount: line.discount,
-        tax: line.tax,
-        total: line.total,
-        flash_sale_id: line.flash_sale_id,
-        discounts: Json(line.discounts.clone()),
-        shipped: 0,
-        delivered: 0,
-        returned: 0,
-        withdrawn: 0,
-        campaign_id: line.flash_sale_id.and_then(|sale| entitlements.flash_campaigns.get(&sale).copied()),
-    }
 }

@@ -15,7 +15,7 @@ use rust_decimal::Decimal;
 use crate::api::{ApproveReturn, RequestReturn, ReturnView};
 use crate::commands::fulfil::{advance, all_back, as_sold, finish};
 use crate::order_row::{self, fact, note, note_payment, touch};
-use crate::queries::{items, net, return_view, visible};
+use crate::queries::{items, return_view, visible};
 use crate::records::{Approval, Order, OrderItem, Return, ReturnByOrder, ReturnId, ReturnStatus};
 use crate::reject;
 use crate::rules::returns::{Split, Worth};
@@ -113,7 +113,7 @@ fn give_back(order: &Order, lines: &mut [OrderItem], wanted: &[SkuQuantity]) -> 
             let units = (line.quantity - line.returned).min(*left);
             let share = |of| returns::share(of, line.quantity, line.returned, units, order.currency);
             worth.total += share(line.total);
-            worth.net += share(net(order, line));
+            worth.net += share(line.net(order.prices_include_tax));
             // Goods that the buyer has are given back before goods that never left.
             line.withdrawn += units.saturating_sub(line.shipped.saturating_sub(line.returned - line.withdrawn));
             line.returned += units;
@@ -286,7 +286,7 @@ pub(crate) fn count_refund(order: &mut Order, lines: &[OrderItem], amount: Amoun
 }
 
 fn revenue(order: &Order, lines: &[OrderItem]) -> Amount {
-    lines.iter().map(|line| net(order, line)).sum()
+    lines.iter().map(|line| line.net(order.prices_include_tax)).sum()
 }
 
 /// Rejects a return.

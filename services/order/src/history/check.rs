@@ -10,7 +10,6 @@ use promox_kernel::{Amount, Currency, Email, Json, Sku, Timestamp, bounded};
 
 use super::document::{Customer, Document, DocumentType, GivenBack, Line, Parcel, Points, Shipping};
 use crate::order_row::note;
-use crate::queries::net;
 use crate::records::{
     Approval, CreditLine, CreditNote, CreditNoteId, Fulfilment, FulfilmentId, FulfilmentStatus, Order, OrderDetails,
     OrderItem, Return, ReturnId, ReturnStatus,
@@ -468,8 +467,8 @@ impl Head<'_> {
             return Err((CODE, format!("{points} points given back of {}", order.points_redeemed)));
         }
         let share = |of: Amount, it: &OrderItem| returns::share(of, it.quantity, 0, it.returned, currency);
-        let revenue: Amount = items.iter().map(|it| net(order, it)).sum();
-        let goods = items.iter().map(|it| share(net(order, it), it)).sum();
+        let revenue: Amount = items.iter().map(|it| it.net(order.prices_include_tax)).sum();
+        let goods = items.iter().map(|it| share(it.net(order.prices_include_tax), it)).sum();
         let returned = self.amount(if by_units { goods } else { order.returned_net }, CODE)?;
         if returned > revenue {
             return Err((CODE, format!("goods of {returned} came back of {revenue}")));

@@ -4,6 +4,7 @@ use promox_contract::buyer::Buyer;
 use promox_contract::cart::{CartContents, CartForCheckout};
 use promox_contract::coupon::ResolveCodes;
 use promox_contract::inventory::SkuQuantity;
+use promox_contract::order_line::OrderLine;
 use promox_contract::promotion::{CartLine, EvaluateCart, Evaluation, Offer};
 use promox_contract::reward::ValuePoints;
 use promox_kernel::{Amount, Cx, Email, Error, Kind};
@@ -11,7 +12,7 @@ use promox_kernel::{Amount, Cx, Email, Error, Kind};
 use super::entitlements::Entitlements;
 use super::lines::{Reserved, describe, flash_lines, gift_lines};
 use super::request::{NamedCode, PricingRequest, Strictness};
-use crate::api::{LineView, ShippingOption};
+use crate::api::ShippingOption;
 use crate::rules::price::{self, Basket, Priced};
 use crate::rules::{request, shipping};
 use crate::settings::{Settings, TaxSettings};
@@ -40,7 +41,7 @@ pub(crate) struct Assessment {
 
 impl Assessment {
     /// The lines that were asked for, without gifts.
-    pub(crate) fn asked_lines(&self) -> impl Iterator<Item = &LineView> {
+    pub(crate) fn asked_lines(&self) -> impl Iterator<Item = &OrderLine> {
         let lines = &self.priced.lines;
         lines.iter().take(lines.len().saturating_sub(self.gifts))
     }

@@ -1,11 +1,12 @@
 //! The price of an order: lines, promotions, shipping, tax, points, and the total to the cent.
 
 use promox_contract::order::Totals;
+use promox_contract::order_line::{OrderLine, tax_of};
 use promox_contract::promotion::{AppliedPromotion, CartLine, Evaluation, RejectedPromotion};
 use promox_kernel::{Amount, Currency, Error};
 use serde::{Deserialize, Serialize};
 
-use crate::api::{Address, LineView, ShippingOption};
+use crate::api::{Address, ShippingOption};
 use crate::rules::tax;
 use crate::settings::TaxSettings;
 
@@ -26,7 +27,7 @@ pub(crate) struct Basket<'a> {
 pub(crate) struct Priced {
     pub(crate) currency: Currency,
     pub(crate) prices_include_tax: bool,
-    pub(crate) lines: Vec<LineView>,
+    pub(crate) lines: Vec<OrderLine>,
     pub(crate) totals: Totals,
     pub(crate) shipping_method: Option<String>,
     pub(crate) applied: Vec<AppliedPromotion>,
@@ -49,13 +50,13 @@ pub(crate) fn price(basket: &Basket<'_>, evaluation: Evaluation) -> Result<Price
     let goods_total = subtotal(basket.lines)?;
     let currency = basket.currency;
     let discounts = evaluation.line_discounts.into_iter().chain(std::iter::repeat(Vec::new()));
-    let lines: Vec<LineView> =
+    let lines: Vec<OrderLine> =
         basket.lines.iter().zip(discounts).map(|(line, discounts)| price_line(basket, line, discounts)).collect();
     let shipping = basket.shipping.map_or(currency.zero(), |option| option.amount);
     let shipped = shipping - evaluation.shipping_discount;
     let inside = basket.taxes.prices_include_tax;
     let shipping_rate = tax::rate(basket.taxes, basket.address, &basket.taxes.shipping_tax_class);
-    let shipping_tax = tax::tax_of(shipped, shipping_rate, inside, currency);
+    let shipping_tax = tax_of(shipped, shipping_rate, inside, currency);
     let on_top = if inside { currency.zero() } else { shipping_tax };
     let line_totals: Amount = lines.iter().map(|line| line.total).sum();
     let totals = Totals {
@@ -83,15 +84,15 @@ fn price_line(
     basket: &Basket<'_>,
     line: &CartLine,
     discounts: Vec<promox_contract::promotion::LineDiscount>,
-) -> LineView {
+) -> OrderLine {
     let (item, currency) = (&line.item, basket.currency);
     let inside = basket.taxes.prices_include_tax;
     let subtotal = item.price.times(i64::from(line.quantity)).unwrap_or(Amount::ZERO);
     let discount: Amount = discounts.iter().map(|discount| discount.amount).sum();
     let left = subtotal - discount;
     let rate = tax::rate(basket.taxes, basket.address, &item.tax_class);
-    let tax = tax::tax_of(left, rate, inside, currency);
-    LineView {
+    let tax = tax_of(left, rate, inside, currency);
+    OrderLine {
         sku: item.sku.clone(),
         variant_id: Some(item.variant_id),
         product_id: Some(item.product_id),

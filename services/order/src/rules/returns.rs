@@ -1,18 +1,20 @@
-//! What a return gives back: the units' running share of what their line cost, so that all units give exactly that.
+//! What a return gives back: shares of what was paid, in running sums, so that all parts together give exactly the whole.
 
-use promox_kernel::{Amount, Currency};
+use promox_kernel::{Amount, Currency, round_half_up};
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive as _;
 
-/// What units `before + 1 ..= before + now` of a line of `quantity` units give back, of `total` in all.
+/// What `part` of `whole` has of `total`, not rounded; all of it when the part is the whole or more.
+fn portion(total: Decimal, part: Decimal, whole: Decimal) -> Decimal {
+    if part >= whole { total } else { total * part / whole }
+}
+
+/// What the units `before + 1 ..= before + now` of a line of `quantity` units have of `total`.
 ///
-/// It is the difference of two running shares, each rounded half-up, so the parts always sum to the whole.
+/// It is the difference of two running portions, each rounded half-up, so the units of a line have all of it, in whatever parts
+/// they are returned.
 pub(crate) fn share(total: Amount, quantity: u32, before: u32, now: u32, currency: Currency) -> Amount {
-    let running = |units: u32| match units {
-        0 => currency.zero(),
-        units if units >= quantity => currency.round(total.0),
-        units => currency.round(total.0 * Decimal::from(units) / Decimal::from(quantity)),
-    };
+    let running = |units: u32| currency.round(portion(total.0, units.into(), quantity.into()));
     running(before.saturating_add(now)) - running(before)
 }
 
@@ -32,9 +34,11 @@ pub(crate) struct Split {
     pub(crate) points: i64,
 }
 
-/// How goods worth `before..before + now`, of `whole` in all, are paid back when `points` worth `points_value` paid a part:
-/// running shares again, so that all goods give back all their points and all their money. Points pay goods before shipping:
-/// where they are worth more than the goods, the rest of them paid for shipping and stays with it.
+/// How goods worth `now` are paid back, after others worth `before`, of an order whose goods are worth `whole` and of which `points`
+/// worth `points_value` paid a part.
+///
+/// Both shares are differences of running portions, so all goods give back all their points and all their money. Points pay goods
+/// before shipping: where they are worth more than the goods, the rest of them paid for shipping and is not given back here.
 pub(crate) fn split(
     whole: Amount,
     before: Amount,
@@ -48,8 +52,8 @@ pub(crate) fn split(
     }
     let for_goods = points_value.min(whole);
     let of_goods = Decimal::from(points) * for_goods.0 / points_value.0;
-    let by_points = |part: Amount| currency.round(for_goods.0 * part.0 / whole.0);
-    let units = |part: Amount| promox_kernel::round_half_up(of_goods * part.0 / whole.0, 0).to_i64().unwrap_or(0);
+    let by_points = |part: Amount| currency.round(portion(for_goods.0, part.0, whole.0));
+    let units = |part: Amount| round_half_up(portion(of_goods, part.0, whole.0), 0).to_i64().unwrap_or(0);
     let after = before + now;
     Split { money: now - (by_points(after) - by_points(before)), points: units(after) - units(before) }
 }
@@ -57,7 +61,7 @@ pub(crate) fn split(
 /// What a refund of money alone takes of the revenue that is left: the same share of it as `amount` is of `paid`, the money and
 /// points that are left.
 pub(crate) fn share_of_rest(rest: Amount, amount: Amount, paid: Decimal, currency: Currency) -> Amount {
-    if amount.0 >= paid { rest } else { currency.round(rest.0 * amount.0 / paid) }
+    currency.round(portion(rest.0, amount.0, paid))
 }
 
 #[cfg(test)]

@@ -1,25 +1,16 @@
-//! Tax of an amount: by country or region and class, half-up, inside the price or on top of it.
+//! Tax rates: by country or region, and class.
 
-use promox_kernel::{Amount, Currency};
-use rust_decimal::Decimal;
+use promox_kernel::Amount;
 
 use crate::api::Address;
 use crate::settings::TaxSettings;
 
 /// The rate in percent for goods of a class shipped to an address, whose region is the code that rates have; zero where none is set.
-pub(crate) fn rate(settings: &TaxSettings, address: Option<&Address>, class: &str) -> Decimal {
-    let Some(address) = address else { return Decimal::ZERO };
+pub(crate) fn rate(settings: &TaxSettings, address: Option<&Address>, class: &str) -> Amount {
+    let Some(address) = address else { return Amount::ZERO };
     let matching = settings.rates.iter().filter(|rate| rate.country == address.country && rate.tax_class == class);
     let regional = matching.clone().find(|rate| rate.region.is_some() && rate.region == address.region);
-    regional
-        .or_else(|| matching.clone().find(|rate| rate.region.is_none()))
-        .map_or(Decimal::ZERO, |rate| rate.percent.0)
-}
-
-/// The tax of what is paid: inside it when prices include tax, else on top.
-pub(crate) fn tax_of(paid: Amount, rate: Decimal, inside: bool, currency: Currency) -> Amount {
-    let base = if inside { Decimal::ONE_HUNDRED + rate } else { Decimal::ONE_HUNDRED };
-    currency.round(paid.0 * rate / base)
+    regional.or_else(|| matching.clone().find(|rate| rate.region.is_none())).map_or(Amount::ZERO, |rate| rate.percent)
 }
 
 #[cfg(test)]
@@ -57,19 +48,5 @@ mod tests {
         assert_eq!(of("US", Some("NY"), "STANDARD"), "1");
         assert_eq!(of("US", None, "BOOKS"), "0");
         assert_eq!(of("DE", None, "STANDARD"), "0");
-    }
-
-    #[test]
-    fn tax_rounds_half_up_inside_and_on_top() {
-        for (paid, rate, inside, want) in [
-            ("120.00", "20", true, "20.00"),
-            ("100.00", "20", false, "20.00"),
-            ("0.05", "10", false, "0.01"),
-            ("9.99", "19", true, "1.60"),
-            ("0.00", "20", true, "0.00"),
-        ] {
-            let tax = tax_of(paid.parse().unwrap(), rate.parse().unwrap(), inside, Currency::GBP);
-            assert_eq!(tax.to_string(), want, "{paid} at {rate}");
-        }
     }
 }

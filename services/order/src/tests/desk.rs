@@ -7,6 +7,7 @@ use std::time::Duration;
 use promox_contract::ids::{OrderId, PaymentId, VariantId};
 use promox_contract::inventory::SkuQuantity;
 use promox_contract::order::{OrderStatus, Totals};
+use promox_contract::order_line::OrderLine;
 use promox_contract::payment::{PaymentOutcome, PaymentStatus};
 use promox_kernel::{
     Amount, Claim, Clock, Currency, Cx, Entropy, Error, Node, Principal, Registry, Sealed, Timestamp, UserId,
@@ -15,7 +16,7 @@ use promox_storage::{
     Audit, Cache, ConsumerLoop, Database, Db, Engine, MemoryEngine, Reader, Report, StoreError, Tx, WorkOrder,
 };
 
-use crate::api::{LineView, OrderView};
+use crate::api::OrderView;
 use crate::checkout::draft::{Draft, NewOrder, StoredClaim};
 use crate::checkout::rows::{ConfirmedRows, PendingRows};
 use crate::checkout::transitions::{self, Begun, SagaLease};
@@ -203,8 +204,8 @@ pub(super) fn paid() -> PaymentOutcome {
 }
 
 fn draft(lines: &[Line]) -> Draft {
-    let lines: Vec<LineView> = lines.iter().map(line).collect();
-    let sum = |part: fn(&LineView) -> Amount| lines.iter().map(part).sum::<Amount>();
+    let lines: Vec<OrderLine> = lines.iter().map(line).collect();
+    let sum = |part: fn(&OrderLine) -> Amount| lines.iter().map(part).sum::<Amount>();
     let zero = Currency::GBP.zero();
     let totals = Totals {
         subtotal: sum(|line| line.subtotal),
@@ -241,7 +242,7 @@ fn draft(lines: &[Line]) -> Draft {
     Draft { order: Some(Box::new(order)), actor: "user:7".into(), ..Draft::default() }
 }
 
-fn line((sku, quantity, price, discount): &Line) -> LineView {
+fn line((sku, quantity, price, discount): &Line) -> OrderLine {
     let (price, discount): (Amount, Amount) = (price.parse().unwrap(), discount.parse().unwrap());
     let subtotal = price.times(i64::from(*quantity)).unwrap();
     let shares = vec![promox_contract::promotion::LineDiscount {
@@ -249,7 +250,7 @@ fn line((sku, quantity, price, discount): &Line) -> LineView {
         coupon_code: None,
         amount: discount,
     }];
-    LineView {
+    OrderLine {
         sku: sku.parse().unwrap(),
         variant_id: Some(VariantId(1)),
         product_id: None,

@@ -26,7 +26,6 @@ pub use evaluate::context::{Allowance, CampaignStanding, Detail, EvaluationConte
 pub use evaluate::evaluate;
 pub use evaluate::limits::{Counted, Counter, Counting, PersonLimit, TOTAL};
 pub use language::action::{ActionSpec, ActionType, Basis, Part, Per, Scope, Stage, Tier};
-pub use language::promotion::{
-    CountedPer, Limits, Period, PeriodLimit, Promotion, Stacking, StackingMode, WhenShort, normal_code,
-};
+pub use language::promotion::{CountedPer, Limits, Period, PeriodLimit, Promotion, Stacking, StackingMode, WhenShort};
 pub(crate) use minor_units::{to_amount, to_minor};
+pub use promox_contract::coupon::normal_code;

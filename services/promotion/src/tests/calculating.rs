@@ -2,6 +2,7 @@
 
 use promox_contract::ids::OrderId;
 use promox_contract::order::{FigureLine, OrderFigure, OrderStatus, Totals};
+use promox_contract::order_line::OrderLine;
 use promox_kernel::{Amount, Currency, Kind, Timestamp};
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
@@ -141,24 +142,27 @@ async fn carts_of_other_shops_are_worked_out_by_their_own_rules() {
 fn order(id: i64, status: OrderStatus, lines: &[(&str, u32, &str)]) -> OrderFigure {
     let placed_at: Timestamp = "2010-12-01T08:00:00Z".parse().unwrap();
     let zero = Currency::GBP.zero();
-    let line = |(sku, quantity, price): &(&str, u32, &str)| FigureLine {
-        sku: sku.parse().unwrap(),
-        variant_id: None,
-        product_id: None,
-        name: (*sku).to_owned(),
-        quantity: *quantity,
-        unit_price: amount(price),
-        list_price: amount(price),
-        subtotal: amount(price).times(i64::from(*quantity)).unwrap(),
-        discount: zero,
-        tax: zero,
-        returned: 0,
-        returned_net: Amount::ZERO,
-        flash_sale_id: None,
-        campaign_id: None,
+    let line = |(sku, quantity, price): &(&str, u32, &str)| {
+        let subtotal = amount(price).times(i64::from(*quantity)).unwrap();
+        let line = OrderLine {
+            sku: sku.parse().unwrap(),
+            variant_id: None,
+            product_id: None,
+            name: (*sku).to_owned(),
+            quantity: *quantity,
+            unit_price: amount(price),
+            list_price: amount(price),
+            flash_sale_id: None,
+            subtotal,
+            discount: zero,
+            discounts: Vec::new(),
+            tax: zero,
+            total: subtotal,
+        };
+        FigureLine { line, campaign_id: None }
     };
     let lines: Vec<FigureLine> = lines.iter().map(line).collect();
-    let subtotal: Amount = lines.iter().map(|line| line.subtotal).sum();
+    let subtotal: Amount = lines.iter().map(|it| it.line.subtotal).sum();
     OrderFigure {
         id: OrderId(id),
         status,

@@ -5,6 +5,7 @@ pub(crate) mod anchor;
 pub(crate) mod needs;
 
 use promox_contract::condition::{Condition, Subject, Test};
+use promox_contract::coupon::normal_code;
 use promox_contract::ids::{CampaignId, PromotionId};
 use promox_kernel::{Amount, Currency, FieldError, bounded};
 
@@ -15,7 +16,7 @@ use crate::rules::compile::needs::{Needs, needs};
 use crate::rules::language::action::Stage;
 use crate::rules::language::faults::Faults;
 use crate::rules::language::filter::Filter;
-use crate::rules::language::promotion::{Limits, PeriodLimit, Promotion, StackingMode, WhenShort, normal_code};
+use crate::rules::language::promotion::{Limits, PeriodLimit, Promotion, StackingMode, WhenShort};
 use crate::rules::language::schedule::Window;
 
 /// Actions of a promotion at most.

@@ -166,8 +166,3 @@ impl Promotion {
         gifts.filter_map(|(i, action)| action.sku.as_ref().map(|sku| (i, sku)))
     }
 }
-
-/// A code in the one namespace of promotions and coupons: upper case, without spaces, `-` and `_`.
-pub fn normal_code(code: &str) -> String {
-    code.chars().filter(|c| !c.is_whitespace() && *c != '-' && *c != '_').flat_map(char::to_uppercase).collect()
-}
