@@ -18,6 +18,7 @@ use promox_product::Products;
 use promox_promotion::Promotions;
 use promox_reward::Rewards;
 use promox_storage::{Audit, Cache, Consumer, ConsumerLoop, Database, Db, Schema, TableDef, prune_events};
+use promox_store::Store;
 use promox_user::Users;
 
 use crate::background::Background;
@@ -29,7 +30,7 @@ use crate::verify::Auditor;
 use crate::{setup, store};
 
 /// The tables of all services.
-const TABLES: [&[&TableDef]; 13] = [
+const TABLES: [&[&TableDef]; 14] = [
     Analytics::TABLES,
     Campaigns::TABLES,
     Carts::TABLES,
@@ -42,6 +43,7 @@ const TABLES: [&[&TableDef]; 13] = [
     Products::TABLES,
     Promotions::TABLES,
     Rewards::TABLES,
+    Store::TABLES,
     Users::TABLES,
 ];
 /// How long recovery may take before the server is ready.
@@ -75,6 +77,7 @@ pub struct Services {
     pub products: Arc<Products>,
     promotions: Arc<Promotions>,
     rewards: Arc<Rewards>,
+    store: Arc<Store>,
     /// Users, which the command line gives administrators.
     pub users: Arc<Users>,
 }
@@ -91,11 +94,12 @@ impl Services {
             flash_sales: FlashSales::new(promox.clone()),
             inventory: Inventory::new(shop.clone()),
             notifications: Notifications::new(shop.clone(), setup::mail(settings)?).map_err(Exit::config)?,
-            orders: Orders::new(shop.clone(), cache.clone(), setup::store(settings), limited),
+            orders: Orders::new(shop.clone(), cache.clone(), limited),
             payments: Payments::new(shop.clone(), setup::payment(settings)),
             products: Products::new(shop.clone(), &setup::index(settings), promotions.shelf()).map_err(Exit::io)?,
             promotions,
             rewards: Rewards::new(promox.clone()),
+            store: Store::new(shop.clone(), setup::store(settings)),
             users: Users::new(shop.clone(), cache.clone(), setup::user(settings)),
         })
     }
@@ -113,6 +117,7 @@ impl Services {
         self.products.register(registry);
         self.promotions.register(registry);
         self.rewards.register(registry);
+        self.store.register(registry);
         self.users.register(registry);
     }
 
@@ -151,12 +156,14 @@ impl Services {
             self.products.clone(),
             self.promotions.clone(),
             self.rewards.clone(),
+            self.store.clone(),
             self.users.clone(),
         ]
     }
 
     /// What has to be right before the server is ready.
     async fn recover(&self, cx: &Cx) -> Result<(), Error> {
+        self.store.begin(cx).await?;
         self.users.start(cx).await?;
         self.products.recover(cx).await?;
         self.orders.recover(cx).await?;
@@ -182,7 +189,7 @@ impl Promox {
     /// Opens the store, recovers what was interrupted, and lets `server` serve.
     pub async fn open(loaded: &Loaded, server: &Server) -> Result<Self, Exit> {
         let promox = Self::assemble(loaded, Some(server))?;
-        setup::check_currency(&promox.services.orders, loaded).await?;
+        setup::check_currency(&promox.services.store, loaded).await?;
         promox.recover().await?;
         let cx = Cx::system(&promox.node, "setup", RECOVERY_LIMIT);
         setup::first_admin(&promox.services.users, &cx, &loaded.settings).await?;
@@ -201,9 +208,9 @@ impl Promox {
     /// Opens the store like [`Promox::headless`], for work that may be the first on it: a new store gets its settings.
     pub async fn headless_writing(loaded: &Loaded) -> Result<Self, Exit> {
         let promox = Self::headless(loaded)?;
-        setup::check_currency(&promox.services.orders, loaded).await?;
+        setup::check_currency(&promox.services.store, loaded).await?;
         let cx = Cx::system(&promox.node, "setup", RECOVERY_LIMIT);
-        promox.services.orders.begin(&cx).await.map_err(Exit::data)?;
+        promox.services.store.begin(&cx).await.map_err(Exit::data)?;
         Ok(promox)
     }
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use promox_kernel::Cx;
 use promox_notification::{MailSettings, MailTransport, SmtpSecurity, SmtpSettings};
-use promox_order::{Orders, StoreSettings};
 use promox_product::IndexPlace;
+use promox_store::{Store, StoreSettings};
 use promox_user::{UserSettings, Users};
 use serde_json::json;
 
@@ -18,10 +18,10 @@ use crate::http::Server;
 const PRETEND_MONEY: &str = "PRETEND MONEY IS ON: the sandbox confirms orders that nobody pays for (payment.sandbox)";
 
 /// Refuses a configuration that says another currency than the store's own.
-pub(crate) async fn check_currency(orders: &Orders, loaded: &Loaded) -> Result<(), Exit> {
+pub(crate) async fn check_currency(store: &Store, loaded: &Loaded) -> Result<(), Exit> {
     let said = loaded.list.iter().find(|setting| setting.key == "store.currency");
     let Some(said) = said.filter(|setting| setting.origin != Origin::Default) else { return Ok(()) };
-    let (wanted, own) = (loaded.settings.store.currency, orders.currency().await.map_err(Exit::data)?);
+    let (wanted, own) = (loaded.settings.store.currency, store.currency().await.map_err(Exit::data)?);
     match own.filter(|own| *own != wanted) {
         None => Ok(()),
         Some(own) => Err(Exit::config(format_args!(

@@ -15,12 +15,13 @@ use promox_inventory::Inventory;
 use promox_kernel::{
     Body, BodyReader, Clock, Content, Cx, Entropy, Error, Job, Node, Principal, Registry, Request, Timestamp, UserId,
 };
-use promox_order::{ExportHistory, HistoryFormat, ImportOrders, OrderImportReport, Orders, StoreSettings};
+use promox_order::{ExportHistory, HistoryFormat, ImportOrders, OrderImportReport, Orders};
 use promox_payment::Payments;
 use promox_product::{IndexPlace, Products};
 use promox_promotion::Promotions;
 use promox_reward::Rewards;
 use promox_storage::{Audit, Cache, Consumer, ConsumerLoop, Database, Db, Engine, MemoryEngine, Report, Tx};
+use promox_store::{Store, StoreSettings};
 use promox_user::{UserSettings, Users};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -51,7 +52,8 @@ impl Shop {
         let (campaigns, flash_sales) = (Campaigns::new(promox.clone()), FlashSales::new(promox.clone()));
         let coupons = Coupons::new(promox.clone(), cache.clone(), false);
         let (carts, inventory) = (Carts::new(shop.clone()), Inventory::new(shop.clone()));
-        let orders = Orders::new(shop.clone(), cache.clone(), StoreSettings::default(), false);
+        let orders = Orders::new(shop.clone(), cache.clone(), false);
+        let store = Store::new(shop.clone(), StoreSettings::default());
         let payments = Payments::new(
             shop.clone(),
             promox_payment::Settings { sandbox: true, ..promox_payment::Settings::default() },
@@ -70,8 +72,9 @@ impl Shop {
         promotions.register(&mut registry);
         rewards.register(&mut registry);
         users.register(&mut registry);
+        store.register(&mut registry);
         node.install(registry);
-        orders.begin(&Cx::system(&node, "test", Duration::from_secs(60))).await.unwrap();
+        store.begin(&Cx::system(&node, "test", Duration::from_secs(60))).await.unwrap();
         let of_shop = [carts.consumers(), inventory.consumers(), orders.consumers()].concat();
         let engine_side =
             [campaigns.shop_consumers(), flash_sales.shop_consumers(), promotions.shop_consumers()].concat();
@@ -80,8 +83,19 @@ impl Shop {
         consumers.extend(followers(engine_side, &shop, &promox));
         consumers.extend(followers(rewards.promox_consumers(), &promox, &promox));
         let jobs = [orders.jobs(), payments.jobs(), inventory.jobs(), promotions.jobs(), analytics.jobs()].concat();
-        let audits: Vec<Arc<dyn Audit>> =
-            vec![analytics, campaigns, carts, coupons, flash_sales, inventory, orders, payments, promotions, rewards];
+        let audits: Vec<Arc<dyn Audit>> = vec![
+            analytics,
+            campaigns,
+            carts,
+            coupons,
+            flash_sales,
+            inventory,
+            orders,
+            payments,
+            promotions,
+            rewards,
+            store,
+        ];
         Self { engine, node, clock, consumers, jobs, audits }
     }
 
@@ -257,9 +271,9 @@ async fn fill(shop: &Shop, tax_inside: bool) {
     }
     let method = json!({"method": "STANDARD", "name": "Standard", "amount": "4.96"});
     let zones = json!({"zones": [{"name": "All", "countries": ["*"], "methods": [method]}]});
-    shop.make("order.patch_shipping", &[], zones).await;
+    shop.make("store.patch_shipping", &[], zones).await;
     let rates = json!([{"country": "DE", "taxClass": "STANDARD", "percent": "19"}]);
-    shop.make("order.patch_taxes", &[], json!({"pricesIncludeTax": tax_inside, "rates": rates})).await;
+    shop.make("store.patch_taxes", &[], json!({"pricesIncludeTax": tax_inside, "rates": rates})).await;
     shop.make("reward.patch_settings", &[], json!({"pointsPerUnit": "3", "pointValue": "0.01"})).await;
     let campaign = shop.make("campaign.create", &[], json!({"name": "Spring", "budget": "1000.00"})).await;
     shop.make("campaign.move", &[("id", &campaign["id"])], json!({"to": "ACTIVE"})).await;

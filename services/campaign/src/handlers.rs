@@ -6,9 +6,8 @@ use promox_contract::campaign::{
 use promox_contract::condition::{Condition, Subject, Test};
 use promox_contract::flashsale::SaleReferring;
 use promox_contract::ids::{CampaignId, FlashSaleId, PromotionId};
-use promox_contract::order::{StoreFacts, StoreProfile};
 use promox_contract::promotion::PromotionReferring;
-use promox_contract::store::write_amounts;
+use promox_contract::store::{StoreFacts, StoreProfile, write_amounts};
 use promox_kernel::{Amount, Currency, Cx, Error, FieldError, Handle, Page, Patch, UserId, bounded};
 
 use crate::api::{

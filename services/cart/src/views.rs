@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use promox_contract::ids::VariantId;
 use promox_contract::inventory::{AvailableStock, SkuQuantity};
-use promox_contract::order::{PriceCart, PricedCart, StoreProfile, Totals};
+use promox_contract::order::{PriceCart, PricedCart, Totals};
 use promox_contract::order_line::OrderLine;
 use promox_contract::product::{DescribeSkus, ResolveSkus, VariantRef};
 use promox_contract::promotion::RejectedPromotion;
+use promox_contract::store::StoreProfile;
 use promox_kernel::{Amount, Currency, Cx, Error, Sku};
 
 use crate::api::{CartCodes, CartLine, CartView, CartWarning, WarningCode};

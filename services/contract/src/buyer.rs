@@ -15,7 +15,7 @@ use promox_kernel::{Cx, Email, Error, UserId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::order::StoreProfile;
+use crate::store::StoreProfile;
 use crate::user::DescribeUsers;
 
 /// Bytes of a digest that are kept.

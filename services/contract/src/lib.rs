@@ -21,5 +21,6 @@ pub mod payment;
 pub mod product;
 pub mod promotion;
 pub mod reward;
+pub mod settings;
 pub mod store;
 pub mod user;

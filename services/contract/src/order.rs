@@ -1,4 +1,4 @@
-//! What others ask of orders: prices of a cart, the store's settings, an order to write about; and what orders tell.
+//! What others ask of orders: prices of a cart, an order to write about; and what orders tell.
 
 use promox_kernel::{Amount, Currency, Email, Timestamp, UserId, fact, facts, json_reply, operation, text_enum};
 use schemars::JsonSchema;
@@ -24,30 +24,6 @@ text_enum! {
         Refunded = "REFUNDED",
     }
 }
-
-/// Asks for the store's settings that others go by.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct StoreProfile {}
-operation! { StoreProfile => StoreFacts, "order.store_profile", internal, "The store's currency, zone and name." }
-
-/// The store's settings that others go by.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct StoreFacts {
-    /// The store's name.
-    pub name: String,
-    /// The one currency of the store.
-    pub currency: Currency,
-    /// The IANA time zone of its days.
-    pub timezone: String,
-    /// The language of its messages, `"en"`.
-    pub locale: String,
-    /// Whether plus tags of e-mail addresses tell no persons apart.
-    #[serde(default)]
-    pub ignore_plus_tags: bool,
-}
-json_reply!(StoreFacts);
 
 /// Goes on with a checkout whose driver is gone: its payment is taken, or asked for again. One that is still driven, or waits
 /// for its buyer, is left alone.

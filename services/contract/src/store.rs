@@ -8,12 +8,58 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::payment::PaymentMethod;
+use crate::settings::Settings;
+
+/// Asks for the store's settings that others go by.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StoreProfile {}
+operation! { StoreProfile => StoreFacts, "store.profile", internal, "The store's currency, zone and name." }
+
+/// The store's settings that others go by.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StoreFacts {
+    /// The store's name.
+    pub name: String,
+    /// The one currency of the store.
+    pub currency: Currency,
+    /// The IANA time zone of its days.
+    pub timezone: String,
+    /// The language of its messages, `"en"`.
+    pub locale: String,
+    /// Whether plus tags of e-mail addresses tell no persons apart.
+    #[serde(default)]
+    pub ignore_plus_tags: bool,
+}
+json_reply!(StoreFacts);
+
+/// Asks for all settings, unless they are those of the epoch that is known already.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CurrentSettings {
+    /// The epoch of the settings that the caller has; null for none. Ask through
+    /// [`SettingsCache`](crate::settings::SettingsCache).
+    pub known_epoch: Option<i64>,
+}
+operation! { CurrentSettings => SettingsNow, "store.current_settings", internal, "All settings, if they have changed." }
+
+/// The answer to [`CurrentSettings`].
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SettingsNow {
+    /// The epoch of the settings.
+    pub epoch: i64,
+    /// The settings; null when the caller has them.
+    pub changed: Option<Settings>,
+}
+json_reply!(SettingsNow);
 
 /// Asks for the ways to pay that the store has switched on.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct StorePayments {}
-operation! { StorePayments => EnabledMethods, "order.store_payments", internal, "The ways to pay that are switched on." }
+operation! { StorePayments => EnabledMethods, "store.payments", internal, "The ways to pay that are switched on." }
 
 /// The ways to pay that the store has switched on, whether or not a provider is there for them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -28,7 +74,7 @@ json_reply!(EnabledMethods);
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct StoreTaxes {}
-operation! { StoreTaxes => TaxFacts, "order.store_taxes", internal, "The store's tax classes and taxed regions." }
+operation! { StoreTaxes => TaxFacts, "store.taxes", internal, "The store's tax classes and taxed regions." }
 
 /// The store's tax classes, and the regions that it taxes apart.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -62,7 +108,7 @@ pub struct PledgeAmounts {
     /// The currency that the amounts were read in.
     pub currency: Currency,
 }
-operation! { PledgeAmounts => AmountsPledged, "order.pledge_amounts", internal, "Keeps the currency while amounts are written." }
+operation! { PledgeAmounts => AmountsPledged, "store.pledge_amounts", internal, "Keeps the currency while amounts are written." }
 
 /// The answer to [`PledgeAmounts`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -80,7 +126,7 @@ pub struct SettleAmounts {
     /// Whether any were written.
     pub written: bool,
 }
-operation! { SettleAmounts => (), "order.settle_amounts", internal, "Says what became of pledged amounts." }
+operation! { SettleAmounts => (), "store.settle_amounts", internal, "Says what became of pledged amounts." }
 
 /// Does work that writes amounts in `currency`, which cannot change meanwhile; `written` says of what came of it whether any
 /// are written. What is refused as a whole fixes nothing.

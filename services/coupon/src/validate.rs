@@ -2,9 +2,9 @@
 
 use promox_contract::buyer::Buyer;
 use promox_contract::coupon::{ResolvedCode, normal_code};
-use promox_contract::order::StoreProfile;
 use promox_contract::product::DescribeSkus;
 use promox_contract::promotion::{CartLine, EvaluateCart, Evaluation, RejectDetail, RejectReason};
+use promox_contract::store::StoreProfile;
 use promox_kernel::{Amount, Currency, Cx, Error, FieldError, Principal};
 
 use crate::api::{ValidateCoupon, Validation};

@@ -9,9 +9,9 @@ use promox_contract::flashsale::{
     ReleaseClaims, ReservedLines, SaleReferring,
 };
 use promox_contract::ids::{CampaignId, FlashSaleId};
-use promox_contract::order::StoreProfile;
 use promox_contract::product::{DescribeSkus, ResolveSkus, SkuDescriptions};
 use promox_contract::promotion::{Customer, RejectReason};
+use promox_contract::store::StoreProfile;
 use promox_contract::user::AccountsOf;
 use promox_kernel::{Cx, Download, Error, Handle, Kind, Page, Sku, UserId};
 use promox_storage::{Lane, StoreError, Tx};

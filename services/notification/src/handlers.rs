@@ -1,7 +1,7 @@
 //! Operations on notifications: authorise, one read or write, convert.
 
 use promox_contract::notification::SendMessage;
-use promox_contract::order::{StoreFacts, StoreProfile};
+use promox_contract::store::{StoreFacts, StoreProfile};
 use promox_contract::user::{ExportNotifications, PersonalData};
 use promox_kernel::{Cx, Error, Handle, Kind, Page, UserId, bounded};
 use promox_storage::Tx;

@@ -4,7 +4,8 @@
 
 use futures_util::StreamExt;
 use futures_util::stream;
-use promox_contract::order::{DescribeOrder, StoreFacts, StoreProfile};
+use promox_contract::order::DescribeOrder;
+use promox_contract::store::{StoreFacts, StoreProfile};
 use promox_contract::user::DescribeUsers;
 use promox_kernel::{Cx, Email, Error, Kind, UserId};
 use promox_storage::Lane;

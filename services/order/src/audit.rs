@@ -8,7 +8,7 @@ use promox_contract::payment::{
 };
 use promox_contract::product::{VARIANTS, variant_named};
 use promox_contract::reward::{EARNED, SPENT};
-use promox_contract::store::{IN_CURRENCY, IN_DIGITS, TAX_CLASSES};
+use promox_contract::store::IN_CURRENCY;
 use promox_kernel::Amount;
 use promox_storage::{Audit, Database, Event, Report, StoreError, Tx};
 
@@ -29,7 +29,6 @@ impl Audit for Orders {
     }
 
     fn audit(&self, tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
-        self.audit_settings(tx, report)?;
         let mut items = tx.scan::<OrderItem>().rows().peekable();
         for order in tx.scan::<Order>().rows() {
             let order = order?;
@@ -66,23 +65,6 @@ impl Audit for Orders {
         for note in tx.scan::<CreditNote>().rows() {
             let note = note?;
             report.left(CREDITED, note.id, note.total.0.normalize());
-        }
-        Ok(())
-    }
-}
-
-impl Orders {
-    /// States what others may name of the settings, and checks what they say in money.
-    fn audit_settings(&self, tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
-        let settings = self.settings.get_in(tx)?;
-        let currency = settings.store.currency;
-        report.knows(IN_CURRENCY, currency.code());
-        (0..=currency.exponent()).for_each(|digits| report.knows(IN_DIGITS, digits.to_string()));
-        settings.taxes.class_names().into_iter().for_each(|class| report.knows(TAX_CLASSES, class));
-        for amount in settings.shipping.amounts() {
-            let good = currency.exact(amount).is_ok();
-            report
-                .check("settings: shipping rates are in the store's currency", good, || format!("{amount} {currency}"));
         }
         Ok(())
     }

@@ -1,18 +1,13 @@
 //! Operations: authorise, one read or write, convert.
 
-use std::sync::Arc;
-
 use promox_contract::ids::OrderId;
 use promox_contract::inventory::{Restock, SkuQuantity};
 use promox_contract::order::{
     CancelVoided, DescribeOrder, OpenOrders, OrderDescription, OrderStanding, OrderStatus, OwnsOrder, PrepareErasure,
-    PriceCart, PricedCart, ResumeCheckout, Resumed, StandingOfOrder, StoreFacts, StoreProfile, VoidedOrder,
+    PriceCart, PricedCart, ResumeCheckout, Resumed, StandingOfOrder, VoidedOrder,
 };
 use promox_contract::payment::{PaymentOfOrder, PaymentOutcome, SettleReturn};
-use promox_contract::product::{ResolveSkus, UsedTaxClasses};
-use promox_contract::store::{
-    AmountsPledged, EnabledMethods, PledgeAmounts, SettleAmounts, StorePayments, StoreTaxes, TaxFacts,
-};
+use promox_contract::product::ResolveSkus;
 use promox_contract::user::{ExportOrders, PersonalData};
 use promox_kernel::{Cx, Download, Error, Handle, Kind, Page, multiline};
 use promox_storage::Tx;
@@ -28,11 +23,6 @@ use crate::commands::{cancel, fulfil, leaving, returns};
 use crate::pricing::{PricingRequest, Strictness, assess};
 use crate::records::{Order, OrderByUser, OrderItem, Return, ReturnId, TimelineEntry};
 use crate::rules::request;
-use crate::settings::{
-    Change, GetPayments, GetShipping, GetStore, GetTaxes, PatchPayments, PatchShipping, PatchStore, PatchTaxes,
-    PaymentSettings, PutPayments, PutShipping, PutStore, PutTaxes, ShippingSettings, StoreSettings, TaxSettings,
-    change, currency,
-};
 use crate::{invoice, order_row, queries, reject};
 
 /// Orders of a person's export at most.
@@ -71,13 +61,13 @@ impl Handle<GetTimeline> for Orders {
 
 impl Handle<GetInvoice> for Orders {
     async fn handle(&self, cx: &Cx, op: GetInvoice) -> Result<Download, Error> {
-        let store = self.settings.get(&self.db).await?;
+        let store = self.settings.get(cx).await?.facts();
         let view = self.db.read(|tx| queries::view(tx, queries::visible(tx, cx, op.id, "order:read")?)).await?;
         if matches!(view.status, OrderStatus::Pending | OrderStatus::Failed) {
             let message = format!("There is no invoice for an order that is {}.", view.status);
             return Err(reject::state("ORDER_NOT_CONFIRMED", message, view.status));
         }
-        let page = invoice::render(&store.facts(), &view)?;
+        let page = invoice::render(&store, &view)?;
         Ok(Download::bytes("text/html; charset=utf-8", page))
     }
 }
@@ -263,47 +253,8 @@ impl Handle<StandingOfOrder> for Orders {
 
 impl Handle<PrepareErasure> for Orders {
     async fn handle(&self, cx: &Cx, op: PrepareErasure) -> Result<OpenOrders, Error> {
-        let return_days = self.settings.get(&self.db).await?.store.return_days;
+        let return_days = self.settings.get(cx).await?.store.return_days;
         self.db.write(cx, move |tx| leaving::prepare(tx, op.user_id, return_days)).await
-    }
-}
-
-impl Handle<StoreProfile> for Orders {
-    async fn handle(&self, _: &Cx, _: StoreProfile) -> Result<StoreFacts, Error> {
-        Ok(self.settings.get(&self.db).await?.facts())
-    }
-}
-
-impl Handle<StorePayments> for Orders {
-    async fn handle(&self, _: &Cx, _: StorePayments) -> Result<EnabledMethods, Error> {
-        Ok(EnabledMethods { methods: self.settings.get(&self.db).await?.payments.methods.clone() })
-    }
-}
-
-impl Handle<StoreTaxes> for Orders {
-    async fn handle(&self, _: &Cx, _: StoreTaxes) -> Result<TaxFacts, Error> {
-        Ok(self.settings.get(&self.db).await?.taxes.facts())
-    }
-}
-
-impl Handle<PledgeAmounts> for Orders {
-    async fn handle(&self, cx: &Cx, op: PledgeAmounts) -> Result<AmountsPledged, Error> {
-        let currency = op.currency;
-        let settled = |tx: &promox_storage::Tx<'_>| {
-            currency::check(tx, currency)?;
-            Ok::<_, Error>(currency::any_written(tx)?)
-        };
-        if self.db.read(settled).await? {
-            return Ok(AmountsPledged { pending: false });
-        }
-        let pending = self.db.write(cx, move |tx| currency::pledge(tx, currency)).await?;
-        Ok(AmountsPledged { pending })
-    }
-}
-
-impl Handle<SettleAmounts> for Orders {
-    async fn handle(&self, cx: &Cx, op: SettleAmounts) -> Result<(), Error> {
-        self.db.write(cx, move |tx| currency::settle(tx, op.written)).await
     }
 }
 
@@ -323,7 +274,7 @@ impl Handle<DescribeOrder> for Orders {
 
 impl Handle<PriceCart> for Orders {
     async fn handle(&self, cx: &Cx, op: PriceCart) -> Result<PricedCart, Error> {
-        let settings = self.settings.get(&self.db).await?;
+        let settings = self.settings.get(cx).await?;
         let priced = assess(cx, &PricingRequest::from(op), Strictness::Cart, &settings).await?.priced;
         Ok(PricedCart {
             currency: priced.currency,
@@ -345,68 +296,5 @@ impl Handle<ExportOrders> for Orders {
             })
             .await?;
         serde_json::to_value(views).map(PersonalData).map_err(Error::internal)
-    }
-}
-
-/// The handlers of a group of settings.
-macro_rules! settings_handlers {
-    ($($get:ty, $put:ty, $patch:ty, $type:ty, $field:ident;)+) => {$(
-        impl Handle<$get> for Orders {
-            async fn handle(&self, _: &Cx, _: $get) -> Result<$type, Error> {
-                let settings = self.settings.get(&self.db).await?;
-                Ok(Arc::unwrap_or_clone(settings).$field)
-            }
-        }
-        impl Handle<$put> for Orders {
-            async fn handle(&self, cx: &Cx, op: $put) -> Result<$type, Error> {
-                change(&self.db, cx, Change::Whole(op.0)).await
-            }
-        }
-        impl Handle<$patch> for Orders {
-            async fn handle(&self, cx: &Cx, op: $patch) -> Result<$type, Error> {
-                change::<$type>(&self.db, cx, Change::Part(op.0)).await
-            }
-        }
-    )+};
-}
-settings_handlers! {
-    GetStore, PutStore, PatchStore, StoreSettings, store;
-    GetShipping, PutShipping, PatchShipping, ShippingSettings, shipping;
-    GetPayments, PutPayments, PatchPayments, PaymentSettings, payments;
-}
-
-impl Handle<GetTaxes> for Orders {
-    async fn handle(&self, _: &Cx, _: GetTaxes) -> Result<TaxSettings, Error> {
-        Ok(self.settings.get(&self.db).await?.taxes.clone())
-    }
-}
-
-impl Handle<PutTaxes> for Orders {
-    async fn handle(&self, cx: &Cx, op: PutTaxes) -> Result<TaxSettings, Error> {
-        self.change_taxes(cx, Change::Whole(op.0)).await
-    }
-}
-
-impl Handle<PatchTaxes> for Orders {
-    async fn handle(&self, cx: &Cx, op: PatchTaxes) -> Result<TaxSettings, Error> {
-        self.change_taxes(cx, Change::Part(op.0)).await
-    }
-}
-
-impl Orders {
-    /// Changes taxes; a class that products have stays. One that a product gets at this very moment is not sold, and the auditor
-    /// names it.
-    async fn change_taxes(&self, cx: &Cx, wanted: Change<TaxSettings>) -> Result<TaxSettings, Error> {
-        let settings = self.settings.get(&self.db).await?;
-        let (before, after) = (&settings.taxes, wanted.of(&settings.taxes, &settings.store)?);
-        let classes: Vec<String> =
-            before.class_names().difference(&after.class_names()).map(|class| (*class).to_owned()).collect();
-        if !classes.is_empty() {
-            let uses = cx.elevated().call(UsedTaxClasses { classes }).await?.uses;
-            if !uses.is_empty() {
-                return Err(reject::tax_class_in_use(&uses));
-            }
-        }
-        change(&self.db, cx, wanted).await
     }
 }

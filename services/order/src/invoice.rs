@@ -1,7 +1,7 @@
 //! The printable invoice.
 
 use askama::Template;
-use promox_contract::order::StoreFacts;
+use promox_contract::store::StoreFacts;
 use promox_kernel::Error;
 
 use crate::api::OrderView;

@@ -40,7 +40,6 @@ pub(crate) fn jobs(orders: &Arc<Orders>) -> Vec<Job> {
 impl Orders {
     /// Takes up every saga that the last process left, before the server is ready. Those that wait for a buyer go on waiting.
     pub async fn recover(&self, cx: &Cx) -> Result<(), Error> {
-        self.begin(cx).await?;
         let left: Vec<OrderId> = self
             .db
             .read(|tx| {

@@ -8,8 +8,8 @@ use crate::api::Address;
 use crate::rules::{shipping, tax};
 
 impl Handle<PricingTerms> for Orders {
-    async fn handle(&self, _: &Cx, op: PricingTerms) -> Result<PricingTermsReply, Error> {
-        let settings = self.settings.get(&self.db).await?;
+    async fn handle(&self, cx: &Cx, op: PricingTerms) -> Result<PricingTermsReply, Error> {
+        let settings = self.settings.get(cx).await?;
         let address = op.country.map(|country| region_of(country.to_ascii_uppercase(), op.region));
         let (address, currency) = (address.as_ref(), settings.store.currency);
         let options = shipping::options(&settings.shipping, address, op.subtotal, currency);

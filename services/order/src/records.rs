@@ -328,14 +328,6 @@ record! {
 }
 
 record! {
-    /// A group of the store's settings.
-    pub(crate) struct Setting in Ecommerce.store_settings = 222, key(name: String) {
-        value: Json<serde_json::Value>,
-        version: i64,
-    }
-}
-
-record! {
     /// A credit note from another system.
     pub(crate) struct CreditNote in Ecommerce.credit_notes = 224, key(id: CreditNoteId) {
         number: String,

@@ -1,7 +1,6 @@
 //! Refusals that a caller may branch on, with their stable codes.
 
 use promox_contract::ids::{FlashReservationId, OrderId};
-use promox_contract::product::TaxClassUse;
 use promox_contract::promotion::{RejectReason, RejectedPromotion};
 use promox_kernel::{Amount, Currency, Error, Kind};
 
@@ -78,14 +77,4 @@ pub(crate) fn fee(most: Amount, currency: Currency) -> Error {
 /// An order has all the returns that it may have.
 pub(crate) fn too_many_returns(most: usize) -> Error {
     Error::conflict("TOO_MANY_RETURNS", format!("An order has at most {most} returns."))
-}
-
-/// A tax class that products have would be gone.
-pub(crate) fn tax_class_in_use(uses: &[TaxClassUse]) -> Error {
-    let named: Vec<String> = uses.iter().map(|it| format!("{} ({})", it.tax_class, it.sku)).collect();
-    let message = format!(
-        "Products have tax classes that would be gone: {}. Give these products another class, or list the class in classes.",
-        named.join(", ")
-    );
-    Error::conflict("TAX_CLASS_IN_USE", message).with("uses", uses)
 }

@@ -5,12 +5,11 @@ use std::sync::Arc;
 use promox_contract::ids::{CategoryId, ProductId, VariantId};
 use promox_contract::import::ImportReport;
 use promox_contract::inventory::AvailableStock;
-use promox_contract::order::StoreProfile;
 use promox_contract::product::{
     DescribeForSale, DescribeSkus, ResolveSkus, ResolvedSkus, SkuDescriptions, TaxClassUse, TaxClassUses,
     UsedTaxClasses,
 };
-use promox_contract::store::{StoreTaxes, write_amounts};
+use promox_contract::store::{StoreProfile, StoreTaxes, write_amounts};
 use promox_kernel::{Access, Amount, Cx, Download, Error, FieldError, Handle, Sku, Warnings};
 use promox_storage::{Lane, StoreError, Tx};
 

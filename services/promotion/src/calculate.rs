@@ -6,10 +6,11 @@ use std::sync::Arc;
 use promox_contract::buyer::Buyer;
 use promox_contract::coupon::ResolveCodes;
 use promox_contract::ids::{ProductId, PromotionId};
-use promox_contract::order::{StoreProfile, Totals};
+use promox_contract::order::Totals;
 use promox_contract::order_line::tax_of;
 use promox_contract::product::{DescribeSkus, SkuDescription};
 use promox_contract::promotion::{Customer, Evaluation, PricingTerms, PricingTermsReply};
+use promox_contract::store::StoreProfile;
 use promox_kernel::{Amount, Currency, Cx, Error, FieldError, Handle, Kind, Sku};
 use rust_decimal::Decimal;
 

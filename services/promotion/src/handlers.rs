@@ -3,14 +3,13 @@
 use promox_contract::campaign::CampaignStates;
 use promox_contract::coupon::CouponsRefer;
 use promox_contract::ids::{CampaignId, PromotionId};
-use promox_contract::order::StoreProfile;
 use promox_contract::product::DescribeSkus;
 use promox_contract::promotion::{
     DescribePromotions, EvaluateCart, Evaluation, HoldUses, PromotionDescriptions, PromotionReferring,
     ReferringPromotion, ReleaseUses, ShelfPriceList, ShelfPrices,
 };
 use promox_contract::reward::OffersRefer;
-use promox_contract::store::write_amounts;
+use promox_contract::store::{StoreProfile, write_amounts};
 use promox_kernel::{Currency, Cx, Error, FieldError, Handle, Page, Patch, Sku, bind_json};
 use promox_storage::Tx;
 use serde_json::{Map, Value};

@@ -2,12 +2,11 @@
 
 use promox_contract::coupon::IssueCoupon;
 use promox_contract::ids::PromotionId;
-use promox_contract::order::StoreProfile;
 use promox_contract::promotion::{DescribePromotions, Referred};
 use promox_contract::reward::{
     HoldPoints, OffersRefer, PointsEarned, PointsFor, PointsValue, ReleasePoints, TierName, TierOf, ValuePoints,
 };
-use promox_contract::store::write_amounts;
+use promox_contract::store::{StoreProfile, write_amounts};
 use promox_contract::user::{DescribeUsers, ExportRewards, PersonalData};
 use promox_kernel::{Cx, Error, FieldError, Handle, Kind, Page, UserId};
 use promox_storage::Tx;

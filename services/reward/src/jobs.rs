@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::civil::Date;
-use promox_contract::order::{FirstPaidOrder, StoreProfile};
+use promox_contract::order::FirstPaidOrder;
+use promox_contract::store::StoreProfile;
 use promox_contract::user::BornOn;
 use promox_kernel::{Cx, Error, Job, Json, UserId};
 use promox_storage::{Lane, Tx};

@@ -12,10 +12,10 @@ use promox_analytics::Analytics;
 use promox_analytics::api::{GetSummary, ListSeries, ListTopProducts};
 use promox_contract::ids::OrderId;
 use promox_contract::order::{
-    FigureLine, OrderFigure, OrderFigureList, OrderFigures, OrderImported, OrderStatus, StoreFacts, StoreProfile,
-    Totals,
+    FigureLine, OrderFigure, OrderFigureList, OrderFigures, OrderImported, OrderStatus, Totals,
 };
 use promox_contract::order_line::OrderLine;
+use promox_contract::store::{StoreFacts, StoreProfile};
 use promox_embedded::{EmbeddedEngine, Options as StoreOptions};
 use promox_kernel::{Amount, Clock, Currency, Cx, Entropy, Error, Handle, Node, Op, Registry, Timestamp, bind_json};
 use promox_storage::{Database, Db, Schema};

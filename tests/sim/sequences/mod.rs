@@ -95,12 +95,12 @@ impl Desk {
             self.done("inventory.count", &[("sku", &json!(sku))], json!({"onHand": STOCK})).await;
         }
         let methods = json!({"methods": ["CARD", "CASH_ON_DELIVERY", "BANK_TRANSFER"]});
-        self.done("order.patch_payments", &[], methods).await;
+        self.done("store.patch_payments", &[], methods).await;
         let method = json!({"method": "POST", "name": "Post", "amount": "4.96"});
         let zones = json!({"zones": [{"name": "Home", "countries": ["GB"], "methods": [method]}]});
-        self.done("order.patch_shipping", &[], zones).await;
+        self.done("store.patch_shipping", &[], zones).await;
         let rate = json!({"country": "GB", "taxClass": "STANDARD", "percent": "20"});
-        self.done("order.patch_taxes", &[], json!({"pricesIncludeTax": true, "rates": [rate]})).await;
+        self.done("store.patch_taxes", &[], json!({"pricesIncludeTax": true, "rates": [rate]})).await;
         let off = json!({"name": "Off", "couponOnly": true, "actions": [{"type": "PERCENT_OFF", "value": "15"}]});
         let promotion = self.done("promotion.create", &[], off).await["id"].clone();
         self.done("promotion.activate", &[("id", &promotion)], Value::Null).await;

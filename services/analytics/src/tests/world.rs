@@ -11,10 +11,11 @@ use promox_contract::ids::{FlashSaleId, OrderId, PromotionId};
 use promox_contract::order::{
     CreditFigure, CreditFigureList, CreditFigures, CreditNoteImported, FigureLine, FigureRefund, FigureUse,
     OrderCancelled, OrderConfirmed, OrderCreated, OrderFact, OrderFailed, OrderFigure, OrderFigureList, OrderFigures,
-    OrderImported, OrderRefunded, OrderStatus, StoreFacts, StoreProfile, Totals,
+    OrderImported, OrderRefunded, OrderStatus, Totals,
 };
 use promox_contract::order_line::OrderLine;
 use promox_contract::promotion::{DescribePromotions, PromotionDescription, PromotionDescriptions};
+use promox_contract::store::{StoreFacts, StoreProfile};
 use promox_kernel::{
     Amount, Clock, Currency, Cx, Entropy, Error, Fact, Handle, Node, Op, Registry, Timestamp, register,
 };

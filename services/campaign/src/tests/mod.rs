@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use promox_contract::flashsale::{ReferringSale, SaleReferring};
 use promox_contract::ids::PromotionId;
-use promox_contract::order::{Purchases, PurchasesOf, StoreFacts, StoreProfile};
+use promox_contract::order::{Purchases, PurchasesOf};
 use promox_contract::promotion::{PromotionReferring, ReferringPromotion};
 use promox_contract::reward::{TierName, TierOf};
-use promox_contract::store::{AmountsPledged, PledgeAmounts};
+use promox_contract::store::{AmountsPledged, PledgeAmounts, StoreFacts, StoreProfile};
 use promox_contract::user::{DescribeUsers, UserDescriptions};
 use promox_kernel::{
     Clock, Content, Currency, Cx, Entropy, Error, Handle, Node, Op, Principal, Registry, Reply, Timestamp, UserId,

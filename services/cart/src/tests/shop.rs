@@ -7,10 +7,11 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use promox_contract::ids::{ProductId, VariantId};
 use promox_contract::inventory::{Availability, AvailableStock};
-use promox_contract::order::{PriceCart, PricedCart, StoreFacts, StoreProfile, Totals};
+use promox_contract::order::{PriceCart, PricedCart, Totals};
 use promox_contract::order_line::OrderLine;
 use promox_contract::product::{DescribeSkus, ResolveSkus, ResolvedSkus, SkuDescription, SkuDescriptions, VariantRef};
 use promox_contract::promotion::{RejectReason, RejectedPromotion};
+use promox_contract::store::{StoreFacts, StoreProfile};
 use promox_kernel::{
     Amount, Clock, Currency, Cx, Entropy, Error, Handle, Node, Op, Principal, Registry, Sku, Timestamp, UserId,
     register,

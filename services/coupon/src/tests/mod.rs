@@ -10,12 +10,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use promox_contract::ids::{ProductId, PromotionId, VariantId};
-use promox_contract::order::{StoreFacts, StoreProfile};
 use promox_contract::product::{DescribeSkus, SkuDescription, SkuDescriptions};
 use promox_contract::promotion::{
     AppliedPromotion, ClaimCodes, DescribePromotions, EvaluateCart, Evaluation, PromotionCodesTaken,
     PromotionDescription, PromotionDescriptions, RejectReason, RejectedPromotion, ReleaseCodes, TakenCodes,
 };
+use promox_contract::store::{StoreFacts, StoreProfile};
 use promox_contract::user::{DescribeUsers, UserDescription, UserDescriptions};
 use promox_kernel::{
     Amount, Clock, Content, Currency, Cx, Entropy, Error, Handle, Node, Op, Principal, Registry, Reply, Timestamp,

@@ -13,8 +13,9 @@ use promox_contract::ids::{CampaignId, FlashReservationId, FlashSaleId, OrderId,
 use promox_contract::inventory::{
     ChangeSetAside, EndSetAside, Held, SellSetAside, SetAside, UnsellSetAside, VariantQuantity,
 };
-use promox_contract::order::{OrderConfirmed, OrderFact, StoreFacts, StoreProfile};
+use promox_contract::order::{OrderConfirmed, OrderFact};
 use promox_contract::product::{DescribeSkus, ResolveSkus, ResolvedSkus, SkuDescription, SkuDescriptions, VariantRef};
+use promox_contract::store::{StoreFacts, StoreProfile};
 use promox_contract::user::{AccountIds, AccountsOf, DescribeUsers, UserDescription, UserDescriptions};
 use promox_kernel::{
     Amount, Claim, Clock, Currency, Cx, Entropy, Error, Handle, Node, Op, Principal, Registry, Sku, Timestamp, UserId,

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use minijinja::Value;
-use promox_contract::order::{OrderDescription, StoreFacts};
+use promox_contract::order::OrderDescription;
+use promox_contract::store::StoreFacts;
 use serde_json::{Map, Value as Json, json};
 
 /// The store, for every template.

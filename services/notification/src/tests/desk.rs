@@ -8,10 +8,10 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use promox_contract::ids::{OrderId, ProductId};
 use promox_contract::order::{
-    DescribeOrder, OrderConfirmed, OrderCreated, OrderDescription, OrderShipped, OrderStatus, StoreFacts, StoreProfile,
-    Totals,
+    DescribeOrder, OrderConfirmed, OrderCreated, OrderDescription, OrderShipped, OrderStatus, Totals,
 };
 use promox_contract::order_line::OrderLine;
+use promox_contract::store::{StoreFacts, StoreProfile};
 use promox_contract::user::{DescribeUsers, UserDescription, UserDescriptions, UserRegistered};
 use promox_kernel::{
     Amount, Clock, Currency, Cx, Email, Entropy, Error, Fact, Handle, Limit, Node, Principal, Registry, Timestamp,

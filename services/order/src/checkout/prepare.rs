@@ -17,7 +17,7 @@ impl Orders {
     /// The draft of the order that a request asks for, and the cart that it is from, if it is from one.
     pub(crate) async fn prepare(&self, cx: &Cx, body: &mut PlaceOrder) -> Result<(Draft, Option<OrderedCart>), Error> {
         request::check(body)?;
-        let settings = self.settings.get(&self.db).await?;
+        let settings = self.settings.get(cx).await?;
         request::regions_to_codes(body, &settings.taxes)?;
         require_email(cx, body)?;
         let request = PricingRequest::from(&*body);

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use promox_contract::import::{ImportReport, RowError, RowOutcome};
+use promox_contract::settings::Settings;
 use promox_contract::store::write_amounts;
 use promox_kernel::{Amount, Body, Cx, Download, Error, Handle, json_reply, operation, text_enum};
 use promox_storage::{Lane, Tx};
@@ -21,7 +22,6 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Orders;
-use crate::settings::Settings;
 
 /// Rows that one transaction writes, about.
 const CHUNK_ROWS: usize = 2_000;
@@ -121,7 +121,7 @@ impl OrderImportReport {
 
 impl Handle<ImportOrders> for Orders {
     async fn handle(&self, cx: &Cx, op: ImportOrders) -> Result<OrderImportReport, Error> {
-        let settings = self.settings.get(&self.db).await?;
+        let settings = self.settings.get(cx).await?;
         // An import that ended half-way may have left orders.
         let taken = |done: &Result<OrderImportReport, Error>| {
             let written = |it: &ImportReport| it.created + it.updated + it.skipped > 0;

@@ -15,7 +15,7 @@ use super::request::{NamedCode, PricingRequest, Strictness};
 use crate::api::ShippingOption;
 use crate::rules::price::{self, Basket, Priced};
 use crate::rules::{request, shipping};
-use crate::settings::{Settings, TaxSettings};
+use promox_contract::settings::{Settings, TaxSettings};
 
 /// A warning of a price that was worked out without an e-mail address.
 const LIMITS_UNCHECKED: &str = "Without an e-mail address limits per user are left unchecked.";

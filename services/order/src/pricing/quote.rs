@@ -18,7 +18,7 @@ impl Orders {
     /// Prices an order without placing it, and remembers the price.
     pub(crate) async fn quote(&self, cx: &Cx, mut body: PlaceOrder) -> Result<QuoteView, Error> {
         request::check(&body)?;
-        let settings = self.settings.get(&self.db).await?;
+        let settings = self.settings.get(cx).await?;
         request::regions_to_codes(&mut body, &settings.taxes)?;
         let request = PricingRequest::from(&body);
         let assessment = assess(cx, &request, Strictness::Quote, &settings).await?;

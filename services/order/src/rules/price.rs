@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::{Address, ShippingOption};
 use crate::rules::tax;
-use crate::settings::TaxSettings;
+use promox_contract::settings::TaxSettings;
 
 /// What is priced.
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 use promox_kernel::{Amount, Currency, Error};
 
 use crate::api::{Address, ShippingOption};
-use crate::settings::{ShippingMethod, ShippingSettings};
+use promox_contract::settings::{ShippingMethod, ShippingSettings};
 
 /// The ways to ship goods of `subtotal` to an address. Without zones there is one free way; where no zone matches, none.
 pub(crate) fn options(
@@ -56,7 +56,7 @@ pub(crate) fn choose<'a>(options: &'a [ShippingOption], wanted: Option<&str>) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::{ShippingRate, Zone};
+    use promox_contract::settings::{ShippingRate, Zone};
 
     fn settings() -> ShippingSettings {
         let flat = |method: &str, amount: &str| ShippingMethod {

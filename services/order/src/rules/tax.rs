@@ -3,7 +3,7 @@
 use promox_kernel::Amount;
 
 use crate::api::Address;
-use crate::settings::TaxSettings;
+use promox_contract::settings::TaxSettings;
 
 /// The rate in percent for goods of a class shipped to an address, whose region is the code that rates have; zero where none is set.
 pub(crate) fn rate(settings: &TaxSettings, address: Option<&Address>, class: &str) -> Amount {
@@ -16,7 +16,7 @@ pub(crate) fn rate(settings: &TaxSettings, address: Option<&Address>, class: &st
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::TaxRate;
+    use promox_contract::settings::TaxRate;
 
     fn address(country: &str, region: Option<&str>) -> Address {
         Address {

@@ -16,6 +16,7 @@ use promox_storage::{
     Audit, Cache, ConsumerLoop, Database, Db, Engine, MemoryEngine, Reader, Report, StoreError, Tx, WorkOrder,
 };
 
+use super::new_store::register_new_store;
 use crate::api::OrderView;
 use crate::checkout::draft::{Draft, NewOrder, StoredClaim};
 use crate::checkout::rows::{ConfirmedRows, PendingRows};
@@ -24,7 +25,7 @@ use crate::order_row;
 use crate::pricing::Entitlements;
 use crate::records::Saga;
 use crate::rules::price::Priced;
-use crate::{OrderNews, Orders, StoreSettings};
+use crate::{OrderNews, Orders};
 
 pub(super) const BUYER: UserId = UserId(7);
 
@@ -57,7 +58,7 @@ impl Engine for Busy {
     }
 }
 
-/// A node with nothing but orders.
+/// A node with nothing but orders and the settings of a new store.
 pub(super) struct Desk {
     pub(super) db: Db,
     pub(super) node: Arc<Node>,
@@ -70,8 +71,10 @@ impl Desk {
         let engine = Arc::new(Busy { engine: MemoryEngine::new(), refuses: AtomicU32::new(0) });
         let db = Db::new(engine.clone(), Database::Ecommerce);
         let node = Node::new(Clock::manual(Timestamp::from_seconds(1_800_000_000)), Entropy::seeded(7));
-        node.install(Registry::default());
-        let orders = Orders::new(db.clone(), Cache::in_memory(), StoreSettings::default(), false);
+        let mut registry = Registry::default();
+        register_new_store(&mut registry);
+        node.install(registry);
+        let orders = Orders::new(db.clone(), Cache::in_memory(), false);
         Self { db, node, engine, orders }
     }
 

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use promox_contract::order::{CreditFigures, OrderFigure, OrderFigures};
+use promox_contract::store::IN_CURRENCY;
 use promox_kernel::{Amount, Body, BodyReader, Clock, Content, Cx, Entropy, Node, Op, Registry, Timestamp};
 use promox_storage::{Audit, Cache, Database, Engine, MemoryEngine, Report, Tx};
 
-use crate::settings::StoreSettings;
+use super::new_store::register_new_store;
 use crate::{ExportHistory, HistoryFormat, ImportOrders, OrderImportReport, Orders};
 
 pub(super) struct Shop {
@@ -23,7 +24,8 @@ impl Shop {
         let engine = MemoryEngine::new();
         let db = engine.database(Database::Ecommerce);
         let mut registry = Registry::default();
-        let orders = Orders::new(db, Cache::in_memory(), StoreSettings::default(), false);
+        let orders = Orders::new(db, Cache::in_memory(), false);
+        register_new_store(&mut registry);
         orders.register(&mut registry);
         node.install(registry);
         let cx = Cx::system(&node, "test", Duration::from_secs(60));
@@ -60,6 +62,7 @@ impl Shop {
     pub(super) fn verify(&self) {
         let reader = self.engine.snapshot();
         let mut report = Report::default();
+        report.knows(IN_CURRENCY, "GBP");
         self.orders.audit(&Tx::unbounded(&*reader, Database::Ecommerce), &mut report).unwrap();
         for table in Orders::TABLES {
             report.check_table(&*reader, table).unwrap();

@@ -13,10 +13,9 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use promox_contract::ids::VariantId;
 use promox_contract::inventory::{Availability, AvailableStock, StockChanged};
-use promox_contract::order::{StoreFacts, StoreProfile};
 use promox_contract::product::{ResolveSkus, SkuDescription, VariantRef};
 use promox_contract::promotion::{ShelfPriceList, ShelfPrices, ShelfSignal};
-use promox_contract::store::{AmountsPledged, PledgeAmounts, StoreTaxes, TaxFacts};
+use promox_contract::store::{AmountsPledged, PledgeAmounts, StoreFacts, StoreProfile, StoreTaxes, TaxFacts};
 use promox_kernel::{
     Amount, Clock, Content, Currency, Cx, Entropy, Error, Handle, Node, Op, Principal, Registry, Reply, Timestamp,
     bind_json,

@@ -12,8 +12,7 @@ use promox_contract::coupon::{CouponCodesTaken, CouponsRefer, ResolveCodes, Reso
 use promox_contract::ids::{CampaignId, CategoryId, OrderId, ProductId, PromotionId, VariantId};
 use promox_contract::inventory::{Availability, AvailableStock};
 use promox_contract::order::{
-    OrderConfirmed, OrderFact, OrderFigure, OrderFigureList, OrderFigures, Purchases, PurchasesOf, StoreFacts,
-    StoreProfile,
+    OrderConfirmed, OrderFact, OrderFigure, OrderFigureList, OrderFigures, Purchases, PurchasesOf,
 };
 use promox_contract::product::{DescribeSkus, SkuDescription, SkuDescriptions};
 use promox_contract::promotion::{
@@ -21,7 +20,7 @@ use promox_contract::promotion::{
     RejectReason, ReleaseUses, TakenCodes,
 };
 use promox_contract::reward::{OffersRefer, TierName, TierOf};
-use promox_contract::store::{AmountsPledged, PledgeAmounts};
+use promox_contract::store::{AmountsPledged, PledgeAmounts, StoreFacts, StoreProfile};
 use promox_contract::user::{DescribeUsers, UserDescription, UserDescriptions};
 use promox_kernel::{
     Amount, Clock, Currency, Cx, Entropy, Error, Handle, Node, Op, Principal, Registry, Timestamp, UserId, register,

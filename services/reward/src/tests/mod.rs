@@ -13,12 +13,10 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use promox_contract::coupon::{IssueCoupon, IssuedCoupon};
 use promox_contract::ids::OrderId;
-use promox_contract::order::{
-    FirstPaid, FirstPaidOrder, OrderCancelled, OrderConfirmed, OrderFact, OrderReturned, StoreFacts, StoreProfile,
-};
+use promox_contract::order::{FirstPaid, FirstPaidOrder, OrderCancelled, OrderConfirmed, OrderFact, OrderReturned};
 use promox_contract::promotion::{DescribePromotions, PromotionDescription, PromotionDescriptions};
 use promox_contract::reward::{HoldPoints, ReleasePoints};
-use promox_contract::store::{AmountsPledged, PledgeAmounts};
+use promox_contract::store::{AmountsPledged, PledgeAmounts, StoreFacts, StoreProfile};
 use promox_contract::user::{BirthdayPage, BornOn, DescribeUsers, UserDescription, UserDescriptions};
 use promox_kernel::{
     Amount, Clock, Content, Currency, Cx, Entropy, Error, Fact, Handle, Node, Op, Principal, Registry, Reply,

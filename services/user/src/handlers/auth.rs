@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use promox_contract::cart::MergeGuestCart;
-use promox_contract::order::StoreProfile;
+use promox_contract::store::StoreProfile;
 use promox_kernel::{Cx, Email, Error, Handle, Principal, UserId};
 use promox_storage::Tx;
 

@@ -14,8 +14,8 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use promox_contract::cart::MergeGuestCart;
 use promox_contract::notification::SendMessage;
-use promox_contract::order::{OpenOrders, PrepareErasure, StoreFacts, StoreProfile};
-use promox_contract::store::{StoreTaxes, TaxFacts};
+use promox_contract::order::{OpenOrders, PrepareErasure};
+use promox_contract::store::{StoreFacts, StoreProfile, StoreTaxes, TaxFacts};
 use promox_contract::user::{
     Authenticate, ExportCarts, ExportNotifications, ExportOrders, ExportPayments, ExportRewards, PersonalData,
 };

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use promox_contract::ids::{FlashSaleId, ProductId, VariantId};
-use promox_contract::order::{StoreFacts, StoreProfile};
 use promox_contract::product::{DescribeSkus, ResolveSkus, ResolvedSkus, SkuDescription, SkuDescriptions, VariantRef};
+use promox_contract::store::{StoreFacts, StoreProfile};
 use promox_embedded::{EmbeddedEngine, Options as StoreOptions};
 use promox_flashsale::FlashSales;
 use promox_flashsale::api::{CreateReservation, CreateSale, SaleItemInput};

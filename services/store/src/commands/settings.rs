@@ -1,18 +1,21 @@
 //! Settings as they change: written at the first start, replaced or patched afterwards.
 
 use promox_contract::audit::Audited;
-use promox_kernel::{Currency, Cx, Error, FieldError, Json};
+use promox_contract::settings::{PaymentSettings, ShippingSettings, StoreSettings, TaxSettings};
+use promox_kernel::{Cx, Error, FieldError, Json};
 use promox_storage::{Db, StoreError, Tx};
 
-use super::{Group, PaymentSettings, ShippingSettings, StoreSettings, TaxSettings, bump, currency, load};
+use super::currency;
+use crate::queries::{EPOCH, epoch, load};
 use crate::records::Setting;
+use crate::rules::Group;
 
-/// What becomes of a group.
+/// A change of a group.
 #[derive(Clone, Debug)]
 pub(crate) enum Change<G: Group> {
-    /// All of it.
+    /// It is replaced as a whole.
     Whole(G),
-    /// What a merge patch names.
+    /// What a merge patch names is replaced.
     Part(G::Patch),
 }
 
@@ -32,16 +35,6 @@ impl<G: Group> Change<G> {
         faults.extend(group.faults(store));
         if faults.is_empty() { Ok(group) } else { Err(Error::invalid(faults)) }
     }
-}
-
-/// The store's own currency, once its settings are written.
-pub(crate) async fn own_currency(db: &Db) -> Result<Option<Currency>, StoreError> {
-    let written = |tx: &Tx<'_>| tx.get::<Setting>(&StoreSettings::NAME.to_owned());
-    db.read(|tx| match written(tx)? {
-        Some(_) => load::<StoreSettings>(tx).map(|store| Some(store.currency)),
-        None => Ok(None),
-    })
-    .await
 }
 
 /// Writes the settings of a new store; those of any other stay as they are. Nothing else may run on the store yet.
@@ -100,4 +93,10 @@ fn write<G: Group>(tx: &mut Tx<'_>, group: &G, version: i64) -> Result<G, Error>
 
 fn value<G: Group>(group: &G) -> Result<serde_json::Value, Error> {
     serde_json::to_value(group).map_err(Error::internal)
+}
+
+/// Counts the epoch up, so that every service reads the settings again.
+fn bump(tx: &mut Tx<'_>) -> Result<(), StoreError> {
+    let epoch = epoch(tx)?;
+    tx.put(&Setting { name: EPOCH.to_owned(), value: Json(serde_json::Value::Null), version: epoch + 1 })
 }

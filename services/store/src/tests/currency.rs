@@ -3,7 +3,7 @@
 use promox_kernel::Currency;
 
 use super::desk::Desk;
-use crate::settings::currency;
+use crate::commands::currency;
 
 #[tokio::test]
 async fn a_pledge_keeps_the_currency_until_it_is_settled() {

@@ -3,11 +3,12 @@
 //! A service that may write the first one pledges it before and settles the pledge after: between the two the currency does
 //! not change, so no amount of another currency slips in, and what was refused fixes nothing.
 
+use promox_contract::settings::StoreSettings;
 use promox_kernel::{Currency, Error, Json};
 use promox_storage::{StoreError, Tx};
 use serde::{Deserialize, Serialize};
 
-use super::{StoreSettings, load};
+use crate::queries::load;
 use crate::records::Setting;
 
 /// The row that says so.

@@ -3,15 +3,15 @@
 use std::collections::HashSet;
 use std::hash::Hash;
 
+use promox_contract::settings::{
+    PaymentSettings, ShippingMethod, ShippingSettings, StoreSettings, TaxRate, TaxSettings, Zone,
+};
 use promox_kernel::{Amount, Currency, FieldError, bounded, region};
 use rust_decimal::Decimal;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{
-    PaymentPatch, PaymentSettings, ShippingMethod, ShippingPatch, ShippingSettings, StorePatch, StoreSettings,
-    TaxPatch, TaxRate, TaxSettings, Zone,
-};
+use crate::api::{PaymentPatch, ShippingPatch, StorePatch, TaxPatch};
 
 /// Characters of a code: a shipping method's, a tax class.
 const LONGEST_CODE: usize = 64;
@@ -172,15 +172,6 @@ fn method_faults(method: &ShippingMethod, currency: Currency, at: &str, faults: 
     }
     if !method.rates.is_empty() && !method.rates.iter().any(|rate| rate.from.is_zero()) {
         faults.push(FieldError::new(format!("{at}/rates"), "one rate begins at 0, so that every order has one"));
-    }
-}
-
-impl ShippingSettings {
-    /// Every amount in it.
-    pub(crate) fn amounts(&self) -> impl Iterator<Item = Amount> {
-        self.zones.iter().flat_map(|zone| &zone.methods).flat_map(|method| {
-            method.amount.into_iter().chain(method.rates.iter().flat_map(|rate| [rate.from, rate.amount]))
-        })
     }
 }
 

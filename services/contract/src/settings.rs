@@ -1,0 +1,271 @@
+//! The store's settings, as the services that go by them read them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+use promox_kernel::{Amount, Currency, Cx, Error, json_reply, nullable};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::payment::PaymentMethod;
+use crate::store::{CurrentSettings, StoreFacts, TaxFacts};
+
+/// The days of a withdrawal in the EU, which most shops elsewhere give too.
+const RETURN_DAYS: u32 = 14;
+
+/// The tax class that every store has.
+const STANDARD: &str = "STANDARD";
+
+/// The store itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StoreSettings {
+    /// The store's name.
+    pub name: String,
+    /// The one currency of the store; fixed once there is a price, rate or amount (409 `CURRENCY_FIXED`).
+    pub currency: Currency,
+    /// The IANA time zone of its days.
+    pub timezone: String,
+    /// The language of its messages.
+    pub locale: String,
+    /// What cart promotions together may take off the goods, in percent; null for no cap.
+    #[serde(deserialize_with = "nullable")]
+    #[schemars(required)]
+    pub max_discount_percent: Option<Amount>,
+    /// Whether `ada+shop@example.com` counts as the person of `ada@example.com`: for limits per user, `customer.orderCount`
+    /// and referrals, of what was counted before too. No address is refused or changed by it.
+    pub ignore_plus_tags: bool,
+    /// Days after its last parcel was delivered, or shipped while that is not said, in which an order may still come back:
+    /// the erasure of an account waits for them.
+    pub return_days: u32,
+    /// Counts its changes. Sent with a change it must be the present one, as `If-Match` must.
+    #[serde(default)]
+    pub version: i64,
+}
+json_reply!(StoreSettings, etag version);
+
+impl Default for StoreSettings {
+    fn default() -> Self {
+        Self {
+            name: "promox".to_owned(),
+            currency: Currency::GBP,
+            timezone: "UTC".to_owned(),
+            locale: "en".to_owned(),
+            max_discount_percent: None,
+            ignore_plus_tags: false,
+            return_days: RETURN_DAYS,
+            version: 0,
+        }
+    }
+}
+
+/// Where is shipped to, and for how much. Without zones shipping is free everywhere.
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ShippingSettings {
+    /// The zones; the first that has the country counts.
+    pub zones: Vec<Zone>,
+    /// Counts its changes. Sent with a change it must be the present one, as `If-Match` must.
+    #[serde(default)]
+    pub version: i64,
+}
+json_reply!(ShippingSettings, etag version);
+
+impl ShippingSettings {
+    /// Every amount in it.
+    pub fn amounts(&self) -> impl Iterator<Item = Amount> {
+        self.zones.iter().flat_map(|zone| &zone.methods).flat_map(|method| {
+            method.amount.into_iter().chain(method.rates.iter().flat_map(|rate| [rate.from, rate.amount]))
+        })
+    }
+}
+
+/// Countries that are shipped to alike.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Zone {
+    /// Its name.
+    pub name: String,
+    /// ISO 3166-1 alpha-2 codes, in any case of letters; `*` for all others.
+    #[serde(deserialize_with = "promox_kernel::country::capitals")]
+    pub countries: Vec<String>,
+    /// The ways to ship there.
+    pub methods: Vec<ShippingMethod>,
+}
+
+/// A way to ship: a flat amount, or rates by what the goods come to after discounts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ShippingMethod {
+    /// Its code, `"STANDARD"`.
+    pub method: String,
+    /// Its name.
+    pub name: String,
+    /// A flat amount; else `rates` say it.
+    #[serde(default)]
+    pub amount: Option<Amount>,
+    /// Amounts by threshold: the one with the highest `from` that the goods reach.
+    #[serde(default)]
+    pub rates: Vec<ShippingRate>,
+}
+
+/// An amount from a threshold on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ShippingRate {
+    /// What the goods come to at least.
+    pub from: Amount,
+    /// What shipping costs then.
+    pub amount: Amount,
+}
+
+/// How it is taxed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TaxSettings {
+    /// Whether catalogue prices carry their tax inside.
+    pub prices_include_tax: bool,
+    /// The tax class of shipping, one of the store's.
+    pub shipping_tax_class: String,
+    /// The tax classes of the store, STANDARD always among them; null for those that rates name. One that products have cannot be
+    /// taken away (409 `TAX_CLASS_IN_USE` with `uses`).
+    #[serde(deserialize_with = "nullable")]
+    #[schemars(required)]
+    pub classes: Option<Vec<String>>,
+    /// The rates.
+    pub rates: Vec<TaxRate>,
+    /// Counts its changes. Sent with a change it must be the present one, as `If-Match` must.
+    #[serde(default)]
+    pub version: i64,
+}
+json_reply!(TaxSettings, etag version);
+
+impl Default for TaxSettings {
+    fn default() -> Self {
+        Self {
+            prices_include_tax: true,
+            shipping_tax_class: STANDARD.to_owned(),
+            classes: None,
+            rates: Vec::new(),
+            version: 0,
+        }
+    }
+}
+
+/// The rate of a class in a country, or a region of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TaxRate {
+    /// ISO 3166-1 alpha-2, in any case of letters.
+    #[serde(deserialize_with = "promox_kernel::country::capital")]
+    pub country: String,
+    /// An ISO 3166-2 code, `CA` or `US-CA`, or the region's name; kept as the code without the country. Null for the whole country;
+    /// a region's rate counts before its country's.
+    #[serde(default)]
+    pub region: Option<String>,
+    /// The class of goods, `"STANDARD"`.
+    pub tax_class: String,
+    /// In percent, 0 to 100, at most 4 decimals.
+    pub percent: Amount,
+}
+
+impl TaxSettings {
+    /// The store's tax classes: STANDARD, and those that are listed, else those that rates name.
+    pub fn class_names(&self) -> BTreeSet<&str> {
+        let named = self.rates.iter().map(|rate| rate.tax_class.as_str()).filter(|_| self.classes.is_none());
+        let listed = self.classes.iter().flatten().map(String::as_str);
+        named.chain(listed).chain([STANDARD]).collect()
+    }
+
+    /// Whether goods may have a class.
+    pub fn has_class(&self, class: &str) -> bool {
+        let named = || self.rates.iter().any(|rate| rate.tax_class == class);
+        class == STANDARD || self.classes.as_ref().map_or_else(named, |listed| listed.iter().any(|it| it == class))
+    }
+
+    /// Whether a country has rates by region: what is shipped there needs one.
+    pub fn is_by_region(&self, country: &str) -> bool {
+        self.rates.iter().any(|rate| rate.country == country && rate.region.is_some())
+    }
+
+    /// What other services go by.
+    pub fn facts(&self) -> TaxFacts {
+        let mut regions: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for rate in &self.rates {
+            if let Some(region) = &rate.region {
+                regions.entry(rate.country.clone()).or_default().push(region.clone());
+            }
+        }
+        TaxFacts { classes: self.class_names().into_iter().map(str::to_owned).collect(), regions }
+    }
+}
+
+/// How it is paid.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PaymentSettings {
+    /// The ways to pay that are switched on. `CARD` also needs a provider that the configuration switches on
+    /// (`payment.sandbox` for pretend money): without one no card is taken. What an order chose while it was on is captured, voided and refunded also afterwards.
+    pub methods: Vec<PaymentMethod>,
+    /// Counts its changes. Sent with a change it must be the present one, as `If-Match` must.
+    #[serde(default)]
+    pub version: i64,
+}
+json_reply!(PaymentSettings, etag version);
+
+impl Default for PaymentSettings {
+    fn default() -> Self {
+        Self { methods: vec![PaymentMethod::Card], version: 0 }
+    }
+}
+
+/// All settings at one epoch, which every change of any of them counts up.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Settings {
+    /// The store itself.
+    pub store: StoreSettings,
+    /// How goods are shipped.
+    pub shipping: ShippingSettings,
+    /// How they are taxed.
+    pub taxes: TaxSettings,
+    /// How they are paid.
+    pub payments: PaymentSettings,
+}
+
+impl Settings {
+    /// What other services go by.
+    pub fn facts(&self) -> StoreFacts {
+        let store = &self.store;
+        StoreFacts {
+            name: store.name.clone(),
+            currency: store.currency,
+            timezone: store.timezone.clone(),
+            locale: store.locale.clone(),
+            ignore_plus_tags: store.ignore_plus_tags,
+        }
+    }
+}
+
+/// The settings in the memory of a service that goes by them, brought up to date whenever they are asked for.
+#[derive(Debug, Default)]
+pub struct SettingsCache(RwLock<Option<(i64, Arc<Settings>)>>);
+
+impl SettingsCache {
+    /// The settings of now.
+    pub async fn get(&self, cx: &Cx) -> Result<Arc<Settings>, Error> {
+        let known = self.0.read().clone();
+        let asked = CurrentSettings { known_epoch: known.as_ref().map(|(epoch, _)| *epoch) };
+        let answer = cx.call(asked).await?;
+        match (answer.changed, known) {
+            (Some(changed), _) => {
+                let settings = Arc::new(changed);
+                *self.0.write() = Some((answer.epoch, settings.clone()));
+                Ok(settings)
+            }
+            (None, Some((_, settings))) => Ok(settings),
+            (None, None) => Err(Error::internal("the store's settings were not told")),
+        }
+    }
+}

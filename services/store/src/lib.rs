@@ -1,0 +1,63 @@
+//! Store service: the store's name, currency and time zone, and how it ships, taxes and is paid.
+//!
+//! It owns the settings, in four groups, and the pledge that fixes the currency. What always holds: a new store's settings are
+//! written once, before anything else; each change is of the version that it names; the currency never changes once there is an
+//! amount in it, in whatever service.
+
+mod api;
+mod audit;
+mod commands;
+mod handlers;
+mod queries;
+mod records;
+mod reject;
+mod rules;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use promox_contract::store::{CurrentSettings, PledgeAmounts, SettleAmounts, StorePayments, StoreProfile, StoreTaxes};
+use promox_kernel::{Currency, Cx, Error, Registry, register};
+use promox_storage::{Db, Record, TableDef};
+
+pub use api::*;
+
+/// The store service.
+#[derive(Debug)]
+pub struct Store {
+    db: Db,
+    /// The settings that a new store begins with.
+    initial: StoreSettings,
+    settings: queries::CachedSettings,
+}
+
+impl Store {
+    /// Its tables.
+    pub const TABLES: &'static [&'static TableDef] = &[records::Setting::TABLE];
+
+    /// The service on its database. A new store begins with the settings `initial`.
+    pub fn new(db: Db, initial: StoreSettings) -> Arc<Self> {
+        Arc::new(Self { db, initial, settings: queries::CachedSettings::default() })
+    }
+
+    /// Registers its operations.
+    pub fn register(self: &Arc<Self>, registry: &mut Registry) {
+        register!(registry, self;
+            GetStore, PutStore, PatchStore, GetShipping, PutShipping, PatchShipping, GetTaxes, PutTaxes, PatchTaxes,
+            GetPayments, PutPayments, PatchPayments,
+            StoreProfile, StorePayments, StoreTaxes, CurrentSettings, PledgeAmounts, SettleAmounts,
+        );
+    }
+
+    /// Writes the settings of a new store; from then on they are the store's own, whatever the configuration says. Nothing else may
+    /// run on the store yet.
+    pub async fn begin(&self, cx: &Cx) -> Result<(), Error> {
+        commands::settings::begin(&self.db, cx, &self.initial).await
+    }
+
+    /// The store's own currency; none before [`Store::begin`].
+    pub async fn currency(&self) -> Result<Option<Currency>, Error> {
+        Ok(queries::own_currency(&self.db).await?)
+    }
+}

@@ -1,0 +1,73 @@
+//! Reads: the groups as they are kept, and all of them in memory at one epoch.
+
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+use promox_contract::settings::{Settings, StoreSettings};
+use promox_kernel::Currency;
+use promox_storage::{Db, StoreError, Tx};
+
+use crate::records::Setting;
+use crate::rules::Group;
+
+/// The row that every change of settings counts up.
+pub(crate) const EPOCH: &str = "epoch";
+
+/// All settings at one epoch.
+#[derive(Clone, Debug)]
+pub(crate) struct AtEpoch {
+    pub(crate) epoch: i64,
+    pub(crate) settings: Arc<Settings>,
+}
+
+/// Settings in memory, read again when the epoch's row has moved on.
+#[derive(Debug, Default)]
+pub(crate) struct CachedSettings(RwLock<Option<AtEpoch>>);
+
+impl CachedSettings {
+    /// The settings of now.
+    pub(crate) async fn get(&self, db: &Db) -> Result<Arc<Settings>, StoreError> {
+        Ok(self.at_epoch(db).await?.settings)
+    }
+
+    /// The settings of now and their epoch.
+    pub(crate) async fn at_epoch(&self, db: &Db) -> Result<AtEpoch, StoreError> {
+        db.read(|tx| self.get_in(tx)).await
+    }
+
+    /// The settings as a transaction sees them.
+    pub(crate) fn get_in(&self, tx: &Tx<'_>) -> Result<AtEpoch, StoreError> {
+        let epoch = epoch(tx)?;
+        if let Some(current) = self.0.read().clone().filter(|current| current.epoch == epoch) {
+            return Ok(current);
+        }
+        let settings = Settings { store: load(tx)?, shipping: load(tx)?, taxes: load(tx)?, payments: load(tx)? };
+        let current = AtEpoch { epoch, settings: Arc::new(settings) };
+        *self.0.write() = Some(current.clone());
+        Ok(current)
+    }
+}
+
+/// How often settings were changed.
+pub(crate) fn epoch(tx: &Tx<'_>) -> Result<i64, StoreError> {
+    Ok(tx.get::<Setting>(&EPOCH.to_owned())?.map_or(0, |row| row.version))
+}
+
+/// A group as it is kept. A node writes all of them before it serves; until then they are a new store's.
+pub(crate) fn load<G: Group>(tx: &Tx<'_>) -> Result<G, StoreError> {
+    let Some(row) = tx.get::<Setting>(&G::NAME.to_owned())? else { return Ok(G::default()) };
+    let mut group: G = serde_json::from_value(row.value.0)
+        .map_err(|error| StoreError::Damaged { place: format!("settings {}: {error}", G::NAME) })?;
+    group.set_version(row.version);
+    Ok(group)
+}
+
+/// The store's own currency, once its settings are written.
+pub(crate) async fn own_currency(db: &Db) -> Result<Option<Currency>, StoreError> {
+    let written = |tx: &Tx<'_>| tx.get::<Setting>(&StoreSettings::NAME.to_owned());
+    db.read(|tx| match written(tx)? {
+        Some(_) => load::<StoreSettings>(tx).map(|store| Some(store.currency)),
+        None => Ok(None),
+    })
+    .await
+}

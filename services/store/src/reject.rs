@@ -1,0 +1,14 @@
+//! Refusals of the store service.
+
+use promox_contract::product::TaxClassUse;
+use promox_kernel::Error;
+
+/// 409 `TAX_CLASS_IN_USE`: products have a tax class that would be gone.
+pub(crate) fn tax_class_in_use(uses: &[TaxClassUse]) -> Error {
+    let named: Vec<String> = uses.iter().map(|it| format!("{} ({})", it.tax_class, it.sku)).collect();
+    let message = format!(
+        "Products have tax classes that would be gone: {}. Give these products another class, or list the class in classes.",
+        named.join(", ")
+    );
+    Error::conflict("TAX_CLASS_IN_USE", message).with("uses", uses)
+}
