@@ -18,7 +18,7 @@ use crate::commands::campaigns::Store;
 use crate::commands::segments::Membership;
 use crate::commands::{budgets, campaigns, moves, segments};
 use crate::records::Segment;
-use crate::reject::Reject;
+use crate::reject;
 use crate::{Campaigns, facts, queries};
 
 /// Accounts that a segment lists at most: all of them can be exchanged in one transaction.
@@ -38,7 +38,7 @@ impl Handle<CreateCampaign> for Campaigns {
     async fn handle(&self, cx: &Cx, op: CreateCampaign) -> Result<CampaignView, Error> {
         let StoreFacts { currency, timezone, .. } = store(cx).await?;
         let (store, caller) = (Store { currency, timezone }, cx.clone());
-        let made = self.db.answer(cx, move |tx| Ok(campaigns::create(tx, &caller, &store, &op)?));
+        let made = self.db.answer(cx, move |tx| campaigns::create(tx, &caller, &store, &op));
         write_amounts(cx, currency, made, Result::is_ok).await
     }
 }
@@ -52,7 +52,7 @@ impl Handle<GetCampaign> for Campaigns {
 impl Handle<UpdateCampaign> for Campaigns {
     async fn handle(&self, cx: &Cx, op: UpdateCampaign) -> Result<CampaignView, Error> {
         let (caller, locks) = (cx.clone(), vec![budgets::lock(op.id)]);
-        Ok(self.db.write_locked(cx, locks, move |tx| campaigns::update(tx, &caller, &op)).await?)
+        self.db.write_locked(cx, locks, move |tx| campaigns::update(tx, &caller, &op)).await
     }
 }
 
@@ -61,7 +61,7 @@ impl Handle<DeleteCampaign> for Campaigns {
         self.db.read(|tx| campaigns::deletable(tx, cx, op.id)).await?;
         refuse_used(cx, op.id).await?;
         let caller = cx.clone();
-        Ok(self.db.write(cx, move |tx| campaigns::delete(tx, &caller, op.id)).await?)
+        self.db.write(cx, move |tx| campaigns::delete(tx, &caller, op.id)).await
     }
 }
 
@@ -69,10 +69,10 @@ impl Handle<DeleteCampaign> for Campaigns {
 async fn refuse_used(cx: &Cx, id: CampaignId) -> Result<(), Error> {
     let asked = PromotionReferring { campaign_id: Some(id), segment: None };
     if let Some(PromotionId(id)) = cx.call(asked).await?.promotion_id {
-        return Err(Reject::Used { member: "promotionId", what: "promotion", id }.into());
+        return Err(reject::used("promotionId", "promotion", id));
     }
     if let Some(FlashSaleId(id)) = cx.call(SaleReferring { campaign_id: id }).await?.flash_sale_id {
-        return Err(Reject::Used { member: "flashSaleId", what: "flash sale", id }.into());
+        return Err(reject::used("flashSaleId", "flash sale", id));
     }
     Ok(())
 }
@@ -81,7 +81,7 @@ async fn refuse_used(cx: &Cx, id: CampaignId) -> Result<(), Error> {
 async fn refuse_named(cx: &Cx, segment: Segment) -> Result<(), Error> {
     let asked = PromotionReferring { campaign_id: None, segment: Some(segment.name) };
     match cx.call(asked).await?.promotion_id {
-        Some(promotion_id) => Err(Reject::SegmentNamed { promotion_id }.into()),
+        Some(promotion_id) => Err(reject::segment_named(promotion_id)),
         None => Ok(()),
     }
 }
@@ -95,7 +95,7 @@ impl Handle<ListHistory> for Campaigns {
 impl Handle<MoveCampaign> for Campaigns {
     async fn handle(&self, cx: &Cx, op: MoveCampaign) -> Result<CampaignView, Error> {
         let caller = cx.clone();
-        self.db.answer(cx, move |tx| Ok(moves::request(tx, &caller, op.id, op.to)?)).await
+        self.db.answer(cx, move |tx| moves::request(tx, &caller, op.id, op.to)).await
     }
 }
 
@@ -115,7 +115,7 @@ impl Handle<CreateSegment> for Campaigns {
             _ => return Err(one_of_both()),
         };
         let caller = cx.clone();
-        let made = self.db.answer(cx, move |tx| Ok(segments::create(tx, &caller, (&name, currency), &who)?));
+        let made = self.db.answer(cx, move |tx| segments::create(tx, &caller, (&name, currency), &who));
         write_amounts(cx, currency, made, Result::is_ok).await
     }
 }
@@ -165,7 +165,7 @@ impl Handle<UpdateSegment> for Campaigns {
         }
         let work =
             move |tx: &mut promox_storage::Tx<'_>| segments::update(tx, &caller, id, (name.as_deref(), who.as_ref()));
-        Ok(self.db.write(cx, work).await?)
+        self.db.write(cx, work).await
     }
 }
 
@@ -173,7 +173,7 @@ impl Handle<DeleteSegment> for Campaigns {
     async fn handle(&self, cx: &Cx, op: DeleteSegment) -> Result<(), Error> {
         refuse_named(cx, self.db.read(|tx| segments::deletable(tx, cx, op.id)).await?).await?;
         let caller = cx.clone();
-        Ok(self.db.write(cx, move |tx| segments::delete(tx, &caller, op.id)).await?)
+        self.db.write(cx, move |tx| segments::delete(tx, &caller, op.id)).await
     }
 }
 
@@ -204,7 +204,7 @@ impl Handle<HoldBudgets> for Campaigns {
             return Err(Error::field("/amounts", "an amount is not negative"));
         }
         let locks = op.amounts.iter().map(|it| budgets::lock(it.campaign_id)).collect();
-        Ok(self.db.write_locked(cx, locks, move |tx| budgets::hold(tx, op.order_id, &op.amounts)).await?)
+        self.db.write_locked(cx, locks, move |tx| budgets::hold(tx, op.order_id, &op.amounts)).await
     }
 }
 

@@ -1,6 +1,7 @@
 //! Operations on carts: authorise, one read or write, convert.
 
 use promox_contract::cart::{CartContents, CartForCheckout, EmptyCart, MergeGuestCart};
+use promox_contract::codes;
 use promox_contract::ids::VariantId;
 use promox_contract::user::{ExportCarts, PersonalData};
 use promox_kernel::{Cx, Error, Handle, Kind, UserId};
@@ -154,7 +155,7 @@ impl Carts {
                 decided => return Ok(decided),
             }
         }
-        Err(Error::new(Kind::Conflict, "CART_BUSY", "The guest's cart is being changed; try again."))
+        Err(Error::new(Kind::Conflict, codes::CART_BUSY, "The guest's cart is being changed; try again."))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Reads: whose cart it is and what is in it.
 
 use promox_contract::cart::CartContents;
+use promox_contract::codes;
 use promox_contract::ids::CartId;
 use promox_contract::inventory::SkuQuantity;
 use promox_kernel::{Cx, Error, Kind, UserId};
@@ -25,7 +26,9 @@ impl Holder {
         match (cx.principal.user(), &cx.cart_token) {
             (Some(user), _) => Ok(Self::User(user)),
             (None, Some(token)) => Ok(Self::Guest(token_hash(token))),
-            (None, None) => Err(Error::new(Kind::Unauthenticated, "UNAUTHENTICATED", "Log in or send a cart token.")),
+            (None, None) => {
+                Err(Error::new(Kind::Unauthenticated, codes::UNAUTHENTICATED, "Log in or send a cart token."))
+            }
         }
     }
 }

@@ -1,26 +1,19 @@
 //! Why a cart refuses, with the codes that callers may branch on.
 
+use promox_contract::codes;
+use promox_contract::refusal::Short;
 use promox_kernel::{Error, FieldError, Sku};
-use serde::Serialize;
 
 use crate::rules::MOST_LINES;
-
-/// What of a SKU is short.
-#[derive(Serialize)]
-struct Short<'a> {
-    sku: &'a Sku,
-    asked: u32,
-    available: u32,
-}
 
 /// 409: there are fewer than asked for.
 pub(crate) fn insufficient_stock(sku: &Sku, asked: u32, available: u32) -> Error {
     let message = format!("{available} of {sku} can be bought, {asked} are asked for.");
-    Error::conflict("INSUFFICIENT_STOCK", message)
+    Error::conflict(codes::INSUFFICIENT_STOCK, message)
         .with("sku", sku)
         .with("asked", asked)
         .with("available", available)
-        .with("items", [Short { sku, asked, available }])
+        .with("items", [Short { sku: sku.clone(), asked, available }])
 }
 
 /// 422: the catalogue does not sell it.
@@ -31,17 +24,17 @@ pub(crate) fn unknown_sku(sku: &Sku) -> Error {
 
 /// 422: no room for another line.
 pub(crate) fn cart_full() -> Error {
-    Error::refused("CART_FULL", format!("A cart has at most {MOST_LINES} lines."))
+    Error::refused(codes::CART_FULL, format!("A cart has at most {MOST_LINES} lines."))
 }
 
 /// 422: nothing to order.
 pub(crate) fn cart_empty() -> Error {
-    Error::refused("CART_EMPTY", "There is nothing in the cart.")
+    Error::refused(codes::CART_EMPTY, "There is nothing in the cart.")
 }
 
 /// 409: another order has these contents.
 pub(crate) fn already_ordered() -> Error {
-    Error::conflict("CART_ALREADY_ORDERED", "Another order has taken what was in this cart.")
+    Error::conflict(codes::CART_ALREADY_ORDERED, "Another order has taken what was in this cart.")
 }
 
 /// 404: the cart has no line of this variant.

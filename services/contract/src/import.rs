@@ -1,6 +1,6 @@
 //! What an import answers: what became of its rows, and why some were refused.
 
-use promox_kernel::{Error, json_reply};
+use promox_kernel::{Error, Kind, json_reply};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -79,4 +79,9 @@ impl ImportReport {
             self.errors.push(error);
         }
     }
+}
+
+/// Whether a row of an import failed by its own fault, so that the others can go on.
+pub fn is_row_fault(error: &Error) -> bool {
+    matches!(error.kind(), Kind::Schema | Kind::Refused | Kind::Conflict | Kind::NotFound)
 }

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
+use promox_contract::codes;
 use promox_contract::coupon::normal_code;
 use promox_kernel::{Cx, Error, Kind, Principal, Timestamp};
 use promox_storage::{Cache, CacheSpace, Change};
@@ -75,7 +76,7 @@ impl Guesses {
             return Ok(());
         }
         let wait = WINDOW.saturating_sub(cx.now.since(Timestamp(tried.since))).as_secs();
-        let error = Error::new(Kind::Throttled, "TOO_MANY_GUESSES", "Too many wrong codes; try again later.");
+        let error = Error::new(Kind::Throttled, codes::TOO_MANY_GUESSES, "Too many wrong codes; try again later.");
         Err(error.retry_after(u32::try_from(wait).unwrap_or(1).max(1)))
     }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use promox_contract::buyer::Buyer;
+use promox_contract::codes;
 use promox_contract::coupon::{
     CouponCodesTaken, CouponsRefer, HoldCoupons, IssueCoupon, IssuedCoupon, ReleaseCoupons, ResolveCodes, ResolvedCode,
     ResolvedCodes, normal_code,
@@ -22,7 +23,7 @@ use crate::claims::Claim;
 use crate::commands::batches::NewBatch;
 use crate::commands::singles::{NewCoupon, unknown_promotion, unknown_user};
 use crate::commands::{batches, redeeming, singles};
-use crate::reject::Reject;
+use crate::reject;
 use crate::rules::code;
 use crate::rules::pattern::Pattern;
 use crate::rules::person::Redeemer;
@@ -64,7 +65,7 @@ impl Coupons {
                 return Ok(((code.clone(), code), claim));
             }
         }
-        Err(Error::unavailable("NO_FREE_CODE", "No free code was found; try again.", 1))
+        Err(Error::unavailable(codes::NO_FREE_CODE, "No free code was found; try again.", 1))
     }
 
     /// The code that is asked for, claimed, when nobody has it.
@@ -72,7 +73,7 @@ impl Coupons {
         let code = code::check(text).map_err(|fault| Error::field("/code", fault))?;
         match self.claim_free(cx, &code.1).await? {
             Some(claim) => Ok((code, claim)),
-            None => Err(Reject::Taken { code: code.0 }.into()),
+            None => Err(reject::taken(code.0)),
         }
     }
 
@@ -109,7 +110,7 @@ impl Handle<CreateCoupon> for Coupons {
             None => self.free_code(cx).await?,
         };
         let (new, caller) = (NewCoupon { code, promotion_id: op.promotion_id, user_id: op.user_id, terms }, cx.clone());
-        let made = self.db.answer(cx, move |tx| Ok(singles::create(tx, &caller, &new)?)).await;
+        let made = self.db.answer(cx, move |tx| singles::create(tx, &caller, &new)).await;
         claim.release(cx).await;
         made
     }
@@ -131,7 +132,7 @@ impl Handle<UpdateCoupon> for Coupons {
             self.check_user(cx, Some(id)).await?;
         }
         let (normal, caller) = (normal_code(&op.code), cx.clone());
-        Ok(self.db.write(cx, move |tx| singles::update(tx, &caller, &normal, &op)).await?)
+        self.db.write(cx, move |tx| singles::update(tx, &caller, &normal, &op)).await
     }
 }
 
@@ -146,7 +147,7 @@ impl Handle<CreateBatch> for Coupons {
         let new = batch(&op, cx)?;
         self.check_promotion(cx, op.promotion_id).await?;
         let caller = cx.clone();
-        Ok(self.db.write(cx, move |tx| batches::create(tx, &caller, &new)).await?)
+        self.db.write(cx, move |tx| batches::create(tx, &caller, &new)).await
     }
 }
 
@@ -217,7 +218,7 @@ impl Handle<ExportBatch> for Coupons {
 impl Handle<DisableBatch> for Coupons {
     async fn handle(&self, cx: &Cx, op: DisableBatch) -> Result<BatchView, Error> {
         let caller = cx.clone();
-        self.db.answer(cx, move |tx| Ok(batches::disable(tx, &caller, op.id)?)).await
+        self.db.answer(cx, move |tx| batches::disable(tx, &caller, op.id)).await
     }
 }
 
@@ -251,12 +252,11 @@ impl Handle<RedeemCoupon> for Coupons {
         if known.is_none()
             && let Some(reason) = self.promotion_refuses(cx, &op.code, buyer).await?
         {
-            return Err(Reject::Invalid { code: op.code, reason }.into());
+            return Err(reject::invalid(op.code, reason));
         }
         let caller = cx.clone();
-        let redeem = move |tx: &mut promox_storage::Tx<'_>| {
-            Ok(redeeming::redeem(tx, &caller, (&op.code, &reference), &redeemer)?)
-        };
+        let redeem =
+            move |tx: &mut promox_storage::Tx<'_>| redeeming::redeem(tx, &caller, (&op.code, &reference), &redeemer);
         self.db.answer(cx, redeem).await
     }
 }
@@ -264,7 +264,7 @@ impl Handle<RedeemCoupon> for Coupons {
 impl Handle<ReleaseCoupon> for Coupons {
     async fn handle(&self, cx: &Cx, op: ReleaseCoupon) -> Result<RedemptionView, Error> {
         let caller = cx.clone();
-        self.db.answer(cx, move |tx| Ok(redeeming::release(tx, &caller, &op.code, &op.reference)?)).await
+        self.db.answer(cx, move |tx| redeeming::release(tx, &caller, &op.code, &op.reference)).await
     }
 }
 
@@ -306,7 +306,7 @@ impl Handle<HoldCoupons> for Coupons {
     async fn handle(&self, cx: &Cx, op: HoldCoupons) -> Result<(), Error> {
         let person = Redeemer::new(&op.buyer).or_nobody();
         let locks = op.codes.iter().map(|code| format!("coupon:{}", normal_code(code)).into_bytes()).collect();
-        Ok(self.db.write_locked(cx, locks, move |tx| redeeming::hold(tx, op.order_id, &person, &op.codes)).await?)
+        self.db.write_locked(cx, locks, move |tx| redeeming::hold(tx, op.order_id, &person, &op.codes)).await
     }
 }
 
@@ -325,8 +325,7 @@ impl Handle<IssueCoupon> for Coupons {
             let (code, claim) = self.free_code(cx).await?;
             let new = NewCoupon { code, promotion_id: op.promotion_id, user_id: Some(op.user_id), terms };
             let reference = op.reference.clone();
-            let issued: Result<String, Error> =
-                self.db.write(cx, move |tx| Ok::<_, Error>(singles::issue(tx, &reference, &new)?)).await;
+            let issued: Result<String, Error> = self.db.write(cx, move |tx| singles::issue(tx, &reference, &new)).await;
             claim.release(cx).await;
             match issued {
                 Ok(code) => return Ok(IssuedCoupon { code }),
@@ -334,7 +333,7 @@ impl Handle<IssueCoupon> for Coupons {
                 Err(error) => return Err(error),
             }
         }
-        Err(Error::unavailable("NO_FREE_CODE", "No free code was found; try again.", 1))
+        Err(Error::unavailable(codes::NO_FREE_CODE, "No free code was found; try again.", 1))
     }
 }
 

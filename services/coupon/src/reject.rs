@@ -1,65 +1,46 @@
 //! What coupons refuse, and the codes a caller may branch on.
 
+use promox_contract::codes;
 use promox_contract::promotion::RejectReason;
 use promox_kernel::Error;
-use promox_storage::{StoreError, carries_errors};
 
-/// Why a command was refused.
-#[derive(Debug)]
-pub(crate) enum Reject {
-    /// The code is not good for this buyer now.
-    Invalid { code: String, reason: RejectReason },
-    /// Another coupon or a promotion has the code.
-    Taken { code: String },
-    /// The reference gave its redemption back.
-    Released { reference: String },
-    /// The redemption is an order's.
-    Pinned,
-    /// Fewer redemptions than there are cannot be the limit.
-    AlreadyRedeemed { redeemed: u32 },
-    /// The coupon's batch is disabled.
-    BatchDisabled,
-    /// There is no such thing.
-    Absent(&'static str),
-    /// The caller knows another version, or something else that has its words already.
-    Other(Error),
-    /// The store did not do it.
-    Store(StoreError),
+/// The code is not good for this buyer now.
+pub(crate) fn invalid(code: String, reason: RejectReason) -> Error {
+    Error::refused(codes::COUPON_INVALID, format!("The coupon \"{code}\" cannot be used: {}.", words(reason)))
+        .with("code", code)
+        .with("reason", reason)
 }
 
-carries_errors!(Reject);
+/// Another coupon or a promotion has the code.
+pub(crate) fn taken(code: String) -> Error {
+    Error::conflict(codes::CODE_TAKEN, format!("The code \"{code}\" is taken: choose another."))
+}
 
-impl From<Reject> for Error {
-    fn from(reject: Reject) -> Self {
-        match reject {
-            Reject::Invalid { code, reason } => {
-                Self::refused("COUPON_INVALID", format!("The coupon \"{code}\" cannot be used: {}.", words(reason)))
-                    .with("code", code)
-                    .with("reason", reason)
-            }
-            Reject::Taken { code } => {
-                Self::conflict("CODE_TAKEN", format!("The code \"{code}\" is taken: choose another."))
-            }
-            Reject::Released { reference } => Self::conflict(
-                "REDEMPTION_RELEASED",
-                format!("\"{reference}\" has given its redemption back: take a new reference."),
-            ),
-            Reject::Pinned => {
-                Self::conflict("REDEMPTION_PINNED", "The redemption is an order's: cancel the order to release it.")
-            }
-            Reject::AlreadyRedeemed { redeemed } => Self::conflict(
-                "ALREADY_REDEEMED",
-                format!("It is redeemed {redeemed} times: the limit cannot be below that."),
-            )
-            .with("redeemed", redeemed),
-            Reject::BatchDisabled => {
-                Self::conflict("BATCH_DISABLED", "Its whole batch is disabled: make a new coupon instead.")
-            }
-            Reject::Absent(what) => Self::not_found(what),
-            Reject::Other(error) => error,
-            Reject::Store(error) => error.into(),
-        }
-    }
+/// The reference gave its redemption back.
+pub(crate) fn released(reference: String) -> Error {
+    Error::conflict(
+        codes::REDEMPTION_RELEASED,
+        format!("\"{reference}\" has given its redemption back: take a new reference."),
+    )
+}
+
+/// The redemption is an order's.
+pub(crate) fn pinned() -> Error {
+    Error::conflict(codes::REDEMPTION_PINNED, "The redemption is an order's: cancel the order to release it.")
+}
+
+/// Fewer redemptions than there are cannot be the limit.
+pub(crate) fn already_redeemed(redeemed: u32) -> Error {
+    Error::conflict(
+        codes::ALREADY_REDEEMED,
+        format!("It is redeemed {redeemed} times: the limit cannot be below that."),
+    )
+    .with("redeemed", redeemed)
+}
+
+/// The coupon's batch is disabled.
+pub(crate) fn batch_disabled() -> Error {
+    Error::conflict(codes::BATCH_DISABLED, "Its whole batch is disabled: make a new coupon instead.")
 }
 
 /// A reason for people.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use promox_contract::buyer::Buyer;
 use promox_contract::campaign::CampaignStates;
+use promox_contract::codes;
 use promox_contract::flashsale::{
     ClaimReservations, DescribeFlashSales, FlashLines, FlashRefusal, FlashSaleDescriptions, ReferringSale,
     ReleaseClaims, ReservedLines, SaleReferring,
@@ -24,7 +25,7 @@ use crate::commands::holds::Reserver;
 use crate::commands::{claims, holds, sales};
 use crate::gates::{self, Freed, SaleFacts, SaleGate};
 use crate::records::{Draft, FlashItem, FlashSale, SaleStatus, Terms, UserCount};
-use crate::reject::Reject;
+use crate::reject;
 use crate::stocking::Stocked;
 use crate::{FlashSales, queries, rules, stream};
 
@@ -78,7 +79,7 @@ impl Handle<UpdateSale> for FlashSales {
         cx.check_version(version)?;
         let terms = check(cx, before.clone().patched(op)).await?;
         if terms == before {
-            return Ok(self.db.read(|tx| queries::sale(tx, id)).await?);
+            return self.db.read(|tx| queries::sale(tx, id)).await;
         }
         let draft = Draft { terms, by: cx.principal.name() };
         self.db.write(cx, move |tx| sales::change(tx, id, version, &draft)).await?;
@@ -87,10 +88,10 @@ impl Handle<UpdateSale> for FlashSales {
 }
 
 /// The terms of a sale that is not over, as they stand, and its version.
-fn terms(tx: &Tx<'_>, id: FlashSaleId) -> Result<(i64, Terms), Reject> {
+fn terms(tx: &Tx<'_>, id: FlashSaleId) -> Result<(i64, Terms), Error> {
     let sale = queries::listed(tx, id)?;
     if sale.is_over() {
-        return Err(Reject::Over { status: sale.status });
+        return Err(reject::over(sale.status));
     }
     Ok((sale.version, sale.terms(&queries::items(tx, id)?)))
 }
@@ -116,8 +117,8 @@ async fn check_campaign(cx: &Cx, id: CampaignId, user: UserId) -> Result<(), Err
     let customer = Customer { id: Some(user), ..Customer::default() };
     let states = cx.call(CampaignStates { ids: vec![id], customer: Some(customer) }).await?.items;
     match states.first().filter(|state| state.running) {
-        None => Err(Reject::NotActive { status: SaleStatus::Active }.into()),
-        Some(state) if !state.in_audience => Err(Reject::NotForYou.into()),
+        None => Err(reject::not_active(SaleStatus::Active)),
+        Some(state) if !state.in_audience => Err(reject::not_for_you()),
         Some(_) => Ok(()),
     }
 }
@@ -151,7 +152,7 @@ impl FlashSales {
         cx: &Cx,
         id: FlashSaleId,
         action: &'static str,
-        work: fn(&mut Tx<'_>, FlashSaleId) -> Result<FlashSale, Reject>,
+        work: fn(&mut Tx<'_>, FlashSaleId) -> Result<FlashSale, Error>,
     ) -> Result<SaleView, Error> {
         let caller = cx.clone();
         let work = move |tx: &mut Tx<'_>| {
@@ -199,7 +200,7 @@ impl Handle<CreateReservation> for FlashSales {
         if let Some(campaign) = gate.about().campaign_id {
             check_campaign(cx, campaign, user).await?;
         }
-        let pass = gate.take(item, user, quantity).await.map_err(Reject::from)?;
+        let pass = gate.take(item, user, quantity).await.map_err(reject::by_gate)?;
         let reserver = Reserver { user_id: user, others: other_accounts(cx, user).await? };
         let reserve = move |tx: &mut Tx<'_>| {
             let made = holds::reserve(tx, id, item, &reserver, quantity)?;
@@ -256,7 +257,7 @@ async fn name_items(cx: &Cx, sales: &mut [SaleView]) -> Result<(), Error> {
 }
 
 fn not_a_user() -> Error {
-    Error::new(Kind::Forbidden, "FORBIDDEN", "Only users reserve.")
+    Error::new(Kind::Forbidden, codes::FORBIDDEN, "Only users reserve.")
 }
 
 impl FlashSales {
@@ -303,7 +304,7 @@ impl FlashSales {
     /// A write that gives pieces back, in the rows and then at the gates.
     async fn freeing<F>(&self, cx: &Cx, lane: Lane, work: F) -> Result<(), Error>
     where
-        F: Fn(&mut Tx<'_>) -> Result<Vec<Freed>, Reject> + Send + 'static,
+        F: Fn(&mut Tx<'_>) -> Result<Vec<Freed>, Error> + Send + 'static,
     {
         let doubt = self.gates.in_doubt();
         let freed = self.db.write_in(cx, lane, work).await;
@@ -311,14 +312,14 @@ impl FlashSales {
             self.gates.give(freed.iter().cloned()).await;
         }
         doubt.settle();
-        Ok(freed.map(drop)?)
+        freed.map(drop)
     }
 }
 
-fn open(tx: &Tx<'_>, id: FlashSaleId) -> Result<(FlashSale, Vec<FlashItem>), Reject> {
+fn open(tx: &Tx<'_>, id: FlashSaleId) -> Result<(FlashSale, Vec<FlashItem>), Error> {
     let sale = queries::listed(tx, id)?;
     if !sale.is_open() {
-        return Err(Reject::NotActive { status: sale.status });
+        return Err(reject::not_active(sale.status));
     }
     let items = queries::items(tx, id)?;
     Ok((sale, items))
@@ -380,7 +381,7 @@ impl Handle<ClaimReservations> for FlashSales {
     async fn handle(&self, cx: &Cx, op: ClaimReservations) -> Result<(), Error> {
         check_named(op.reservation_ids.len())?;
         let claim = move |tx: &mut Tx<'_>| claims::claim(tx, op.order_id, op.user_id, &op.reservation_ids);
-        Ok(self.db.write(cx, claim).await?)
+        self.db.write(cx, claim).await
     }
 }
 

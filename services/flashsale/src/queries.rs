@@ -14,15 +14,14 @@ use crate::records::{
     FlashHold, FlashItem, FlashPurchase, FlashSale, HoldByClaim, HoldByLapse, PurchaseByDue, PurchaseStatus, SaleByDue,
     SaleByListed, SaleByOpen,
 };
-use crate::reject::Reject;
 
 /// Sales that sell at once, at most, as far as the clock's jobs look.
 const MOST_OPEN: usize = 1_000;
 
 /// A sale that is shown.
-pub(crate) fn listed(tx: &Tx<'_>, id: FlashSaleId) -> Result<FlashSale, Reject> {
+pub(crate) fn listed(tx: &Tx<'_>, id: FlashSaleId) -> Result<FlashSale, Error> {
     let sale = tx.get::<FlashSale>(&id)?.filter(|sale| sale.listed.is_some());
-    sale.ok_or(Reject::Absent("flash sale"))
+    sale.ok_or(Error::not_found("flash sale"))
 }
 
 /// A sale's items, in their order.
@@ -58,7 +57,7 @@ pub(crate) fn view(tx: &Tx<'_>, sale: FlashSale) -> Result<SaleView, StoreError>
 }
 
 /// One sale.
-pub(crate) fn sale(tx: &Tx<'_>, id: FlashSaleId) -> Result<SaleView, Reject> {
+pub(crate) fn sale(tx: &Tx<'_>, id: FlashSaleId) -> Result<SaleView, Error> {
     Ok(view(tx, listed(tx, id)?)?)
 }
 

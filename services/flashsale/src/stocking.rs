@@ -13,7 +13,7 @@ use promox_storage::{Lane, Tx};
 use crate::commands::{claims, holds, sales};
 use crate::gates::Freed;
 use crate::records::{FlashPurchase, FlashSale, PurchaseStatus, SaleStatus, Terms};
-use crate::reject::{self, Reject};
+use crate::reject;
 use crate::{FlashSales, queries, rules};
 
 /// Purchases that the inventory is told of at once.
@@ -106,7 +106,7 @@ impl FlashSales {
     /// Ends reservations of one sale, a bounded batch; how many.
     pub(crate) async fn expire(&self, cx: &Cx, id: FlashSaleId) -> Result<usize, Error> {
         let doubt = self.gates.in_doubt();
-        let freed: Result<Vec<Freed>, Reject> = self.db.write_in(cx, Lane::Bulk, move |tx| holds::expire(tx, id)).await;
+        let freed: Result<Vec<Freed>, Error> = self.db.write_in(cx, Lane::Bulk, move |tx| holds::expire(tx, id)).await;
         if let Ok(freed) = &freed {
             self.gates.give(freed.iter().cloned()).await;
         }

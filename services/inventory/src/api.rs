@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use crate::records::{MovementKind, ReservationStatus};
-pub use crate::reject::Short;
+pub use promox_contract::refusal::Short;
 
 /// One SKU's stock.
 #[derive(Debug, Deserialize, JsonSchema)]

@@ -19,7 +19,6 @@ use crate::api::{
 use crate::commands::stock::{Adjustment, Count};
 use crate::commands::{aside, holds, stock};
 use crate::records::Reservation;
-use crate::reject::Reject;
 use crate::{Inventory, queries, rules};
 
 /// Items of a reservation at most.
@@ -99,14 +98,14 @@ impl Handle<CountStock> for Inventory {
     async fn handle(&self, cx: &Cx, op: CountStock) -> Result<StockView, Error> {
         let count = Count::read(&op, variant(cx, &op.sku).await?)?;
         let (locks, caller) = (locks(std::iter::once(count.variant())), cx.clone());
-        Ok(self.db.write_locked(cx, locks, move |tx| stock::count(tx, &caller, &count)).await?)
+        self.db.write_locked(cx, locks, move |tx| stock::count(tx, &caller, &count)).await
     }
 }
 
 impl Handle<AdjustStock> for Inventory {
     async fn handle(&self, cx: &Cx, op: AdjustStock) -> Result<StockView, Error> {
         let (adjustment, caller) = (Adjustment::read(&op, variant(cx, &op.sku).await?)?, cx.clone());
-        self.db.answer(cx, move |tx| Ok(stock::adjust(tx, &caller, &adjustment)?)).await
+        self.db.answer(cx, move |tx| stock::adjust(tx, &caller, &adjustment)).await
     }
 }
 
@@ -148,7 +147,7 @@ impl Handle<ReleaseReservation> for Inventory {
 impl Inventory {
     async fn answer_reservation<F>(&self, cx: &Cx, action: &'static str, work: F) -> Result<ReservationView, Error>
     where
-        F: Fn(&mut Tx<'_>) -> Result<Reservation, Reject> + Send + 'static,
+        F: Fn(&mut Tx<'_>) -> Result<Reservation, Error> + Send + 'static,
     {
         let actor = cx.principal.name();
         let answer = move |tx: &mut Tx<'_>| {
@@ -182,7 +181,7 @@ impl Handle<HoldStock> for Inventory {
 
 impl Handle<GiveBackStock> for Inventory {
     async fn handle(&self, cx: &Cx, op: GiveBackStock) -> Result<(), Error> {
-        Ok(self.db.write(cx, move |tx| holds::give_back(tx, op.order_id)).await?)
+        self.db.write(cx, move |tx| holds::give_back(tx, op.order_id)).await
     }
 }
 
@@ -194,7 +193,7 @@ impl Handle<Restock> for Inventory {
         let variants: Vec<VariantRef> = found.into_iter().flatten().collect();
         let locks = item_locks(&op.items);
         let restock = move |tx: &mut Tx<'_>| holds::restock(tx, &op.reference, op.order_id, &op.items, &variants);
-        Ok(self.db.write_locked(cx, locks, restock).await?)
+        self.db.write_locked(cx, locks, restock).await
     }
 }
 
@@ -231,7 +230,7 @@ impl Handle<ChangeSetAside> for Inventory {
         rules::check_items(&op.items, MOST_ITEMS)?;
         let locks = item_locks(&op.items);
         let change = move |tx: &mut Tx<'_>| aside::change(tx, &op.reference, &op.items);
-        Ok(self.db.write_locked(cx, locks, change).await?)
+        self.db.write_locked(cx, locks, change).await
     }
 }
 
@@ -239,18 +238,18 @@ impl Handle<SellSetAside> for Inventory {
     async fn handle(&self, cx: &Cx, op: SellSetAside) -> Result<(), Error> {
         let locks = locks(op.sales.iter().flat_map(|sale| &sale.items).map(|item| item.variant_id));
         let sell = move |tx: &mut Tx<'_>| aside::sell(tx, &op.set_aside, &op.sales);
-        Ok(self.db.write_locked(cx, locks, sell).await?)
+        self.db.write_locked(cx, locks, sell).await
     }
 }
 
 impl Handle<UnsellSetAside> for Inventory {
     async fn handle(&self, cx: &Cx, op: UnsellSetAside) -> Result<(), Error> {
-        Ok(self.db.write(cx, move |tx| aside::unsell(tx, &op.set_aside, &op.reference)).await?)
+        self.db.write(cx, move |tx| aside::unsell(tx, &op.set_aside, &op.reference)).await
     }
 }
 
 impl Handle<EndSetAside> for Inventory {
     async fn handle(&self, cx: &Cx, op: EndSetAside) -> Result<(), Error> {
-        Ok(self.db.write(cx, move |tx| aside::finish(tx, &op.reference, &op.keep)).await?)
+        self.db.write(cx, move |tx| aside::finish(tx, &op.reference, &op.keep)).await
     }
 }

@@ -2,10 +2,11 @@
 
 use promox_contract::inventory::VariantQuantity;
 use promox_contract::product::VariantRef;
+use promox_contract::refusal::Short;
 use promox_kernel::{Error, FieldError, bounded};
 
 use crate::records::{HeldLine, Location, Stock, Taken};
-use crate::reject::{Reject, Short};
+use crate::reject;
 
 /// Where stock lies unless said otherwise, and where holds take from first.
 pub(crate) const MAIN: &str = "MAIN";
@@ -110,31 +111,31 @@ impl Stock {
     }
 
     /// Refuses to leave less than what is promised, at the place and in all. What comes in is always taken.
-    pub(crate) fn check_movement(&self, name: &str, delta: i64) -> Result<(), Reject> {
+    pub(crate) fn check_movement(&self, name: &str, delta: i64) -> Result<(), Error> {
         let (on_hand, reserved) = self.at(name);
         if delta < 0 && on_hand + delta < reserved {
-            return Err(Reject::Reserved { sku: self.sku.clone(), location: name.to_owned(), reserved });
+            return Err(reject::reserved(self.sku.clone(), name.to_owned(), reserved));
         }
         if delta < 0 && self.available() + delta < 0 {
             let location = "all locations".to_owned();
-            return Err(Reject::Reserved { sku: self.sku.clone(), location, reserved: self.reserved });
+            return Err(reject::reserved(self.sku.clone(), location, self.reserved));
         }
         if on_hand.saturating_add(delta) > MOST_PIECES {
-            return Err(Error::field("/delta", format!("a location holds at most {MOST_PIECES}")).into());
+            return Err(Error::field("/delta", format!("a location holds at most {MOST_PIECES}")));
         }
         let known = name == MAIN || self.elsewhere.iter().any(|place| place.name == name);
         if !known && self.elsewhere.len() + 1 >= MOST_LOCATIONS {
-            return Err(Reject::TooManyLocations { most: MOST_LOCATIONS });
+            return Err(reject::too_many_locations(MOST_LOCATIONS));
         }
         Ok(())
     }
 
     /// Refuses to end backorder while pieces are owed.
-    pub(crate) fn check_backorder(&self) -> Result<(), Reject> {
+    pub(crate) fn check_backorder(&self) -> Result<(), Error> {
         if self.backorder || self.available() >= 0 {
             return Ok(());
         }
-        Err(Reject::Owed { sku: self.sku.clone(), owed: -self.available() })
+        Err(reject::owed(self.sku.clone(), -self.available()))
     }
 }
 

@@ -1,5 +1,6 @@
 //! Operations on notifications: authorise, one read or write, convert.
 
+use promox_contract::codes;
 use promox_contract::notification::SendMessage;
 use promox_contract::store::{StoreFacts, StoreProfile};
 use promox_contract::user::{ExportNotifications, PersonalData};
@@ -190,7 +191,7 @@ async fn store(cx: &Cx) -> Result<StoreFacts, Error> {
 }
 
 fn caller(cx: &Cx) -> Result<UserId, Error> {
-    let fault = || Error::new(Kind::Unauthenticated, "UNAUTHENTICATED", "Log in and send the access token.");
+    let fault = || Error::new(Kind::Unauthenticated, codes::UNAUTHENTICATED, "Log in and send the access token.");
     cx.principal.user().ok_or_else(fault)
 }
 

@@ -1,5 +1,6 @@
 //! Why notifications refuse, with the codes that callers may branch on.
 
+use promox_contract::codes;
 use promox_kernel::{Error, FieldError};
 
 use crate::kinds::{Channel, MessageKind};
@@ -37,15 +38,15 @@ pub(crate) fn no_such_channel(index: usize, kind: MessageKind, channel: Channel)
 
 /// 422: too many locales of one template.
 pub(crate) fn too_many_locales() -> Error {
-    Error::refused("TOO_MANY_LOCALES", "A template is kept in at most 50 locales.")
+    Error::refused(codes::TOO_MANY_LOCALES, "A template is kept in at most 50 locales.")
 }
 
 /// 409: it was sent.
 pub(crate) fn already_sent() -> Error {
-    Error::conflict("ALREADY_SENT", "This message was sent.")
+    Error::conflict(codes::ALREADY_SENT, "This message was sent.")
 }
 
 /// 409: the body carried a secret and is gone.
 pub(crate) fn body_gone() -> Error {
-    Error::conflict("MESSAGE_GONE", "This message carried a secret and is no longer kept: ask for a new one.")
+    Error::conflict(codes::MESSAGE_GONE, "This message carried a secret and is no longer kept: ask for a new one.")
 }

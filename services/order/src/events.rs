@@ -1,5 +1,6 @@
 //! What orders do on news of others: captures that were waited for, failures, refunds, erased people.
 
+use promox_contract::codes;
 use promox_contract::order::{OrderRefunded, OrderStatus};
 use promox_contract::payment::{PaymentCaptured, PaymentFailed, PaymentOutcome, PaymentRefunded, PaymentStatus};
 use promox_contract::user::UserErased;
@@ -102,7 +103,11 @@ fn payment_failed(tx: &mut Tx<'_>, fact: &PaymentFailed) -> Result<(), Error> {
     let reason = "The payment was voided by its provider.";
     if states::may_follow(order.status, OrderStatus::Cancelled) {
         if returns::any_moving(tx, order.id)? {
-            return Err(Error::unavailable("RETURN_IN_PROGRESS", "A return of the order is being carried out.", 1));
+            return Err(Error::unavailable(
+                codes::RETURN_IN_PROGRESS,
+                "A return of the order is being carried out.",
+                1,
+            ));
         }
         let now = tx.now();
         return cancel::begin(tx, order, ("system", reason), now).map(drop);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use promox_contract::codes;
 use promox_kernel::{Cx, Error, Kind, Timestamp};
 use promox_storage::{Cache, CacheSpace, Change};
 
@@ -40,7 +41,7 @@ impl Guesses {
             Some((since, count)) if count >= MOST => {
                 let wait = WINDOW.saturating_sub(cx.now.since(Timestamp(since))).as_secs();
                 let error =
-                    Error::new(Kind::Throttled, "TOO_MANY_GUESSES", "Too many wrong look-ups; try again later.");
+                    Error::new(Kind::Throttled, codes::TOO_MANY_GUESSES, "Too many wrong look-ups; try again later.");
                 Err(error.retry_after(u32::try_from(wait).unwrap_or(1).max(1)))
             }
             _ => Ok(()),

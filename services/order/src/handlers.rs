@@ -1,5 +1,6 @@
 //! Operations: authorise, one read or write, convert.
 
+use promox_contract::codes;
 use promox_contract::ids::OrderId;
 use promox_contract::inventory::{Restock, SkuQuantity};
 use promox_contract::order::{
@@ -65,7 +66,7 @@ impl Handle<GetInvoice> for Orders {
         let view = self.db.read(|tx| queries::view(tx, queries::visible(tx, cx, op.id, "order:read")?)).await?;
         if matches!(view.status, OrderStatus::Pending | OrderStatus::Failed) {
             let message = format!("There is no invoice for an order that is {}.", view.status);
-            return Err(reject::state("ORDER_NOT_CONFIRMED", message, view.status));
+            return Err(reject::state(codes::ORDER_NOT_CONFIRMED, message, view.status));
         }
         let page = invoice::render(&store, &view)?;
         Ok(Download::bytes("text/html; charset=utf-8", page))

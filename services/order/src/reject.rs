@@ -1,12 +1,13 @@
 //! Refusals that a caller may branch on, with their stable codes.
 
+use promox_contract::codes;
 use promox_contract::ids::{FlashReservationId, OrderId};
 use promox_contract::promotion::{RejectReason, RejectedPromotion};
 use promox_kernel::{Amount, Currency, Error, Kind};
 
 /// The payment was declined; the order is there, FAILED.
 pub(crate) fn declined(order: OrderId, code: Option<&str>) -> Error {
-    Error::new(Kind::Declined, "PAYMENT_DECLINED", "The payment was declined; nothing was charged.")
+    Error::new(Kind::Declined, codes::PAYMENT_DECLINED, "The payment was declined; nothing was charged.")
         .with("declineCode", code.unwrap_or("DECLINED"))
         .with("orderId", order)
 }
@@ -14,9 +15,9 @@ pub(crate) fn declined(order: OrderId, code: Option<&str>) -> Error {
 /// A code that the buyer named does not apply: nothing is charged.
 pub(crate) fn code_refused(rejected: &RejectedPromotion, is_coupon: bool) -> Error {
     let (code, what, member) = if is_coupon {
-        ("COUPON_INVALID", "coupon", "couponCode")
+        (codes::COUPON_INVALID, "coupon", "couponCode")
     } else {
-        ("PROMOTION_INVALID", "promotion code", "promotionCode")
+        (codes::PROMOTION_INVALID, "promotion code", "promotionCode")
     };
     let name = rejected.code.clone().unwrap_or_default();
     Error::refused(code, format!("The {what} \"{name}\" does not apply: {}.", rejected.reason))
@@ -33,7 +34,7 @@ pub(crate) fn reservation_refused(id: FlashReservationId, reason: RejectReason) 
         RejectReason::NoMatchingItems => format!("What reservation {id} is of is not sold any more."),
         _ => format!("Reservation {id} has lapsed, ended with its sale, or was ordered already: reserve again."),
     };
-    Error::refused("FLASH_RESERVATION_INVALID", message).with("reason", reason).with("reservationId", id)
+    Error::refused(codes::FLASH_RESERVATION_INVALID, message).with("reason", reason).with("reservationId", id)
 }
 
 /// A state that does not allow this.
@@ -44,13 +45,13 @@ pub(crate) fn state(code: &'static str, message: impl Into<String>, status: impl
 /// A checkout of the same order or cart is running.
 pub(crate) fn in_progress() -> Error {
     let message = "This is being checked out at this moment; look again in a second.";
-    Error::conflict("CHECKOUT_IN_PROGRESS", message).retry_after(1)
+    Error::conflict(codes::CHECKOUT_IN_PROGRESS, message).retry_after(1)
 }
 
 /// A return of the order is being carried out.
 pub(crate) fn return_in_progress() -> Error {
     let message = "A return of this order is being carried out at this moment; look again in a second.";
-    Error::conflict("RETURN_IN_PROGRESS", message).retry_after(1)
+    Error::conflict(codes::RETURN_IN_PROGRESS, message).retry_after(1)
 }
 
 /// Goods are to leave that nobody has paid for.
@@ -59,22 +60,22 @@ pub(crate) fn unpaid(needed: Amount, secured: Amount, currency: Currency) -> Err
         "What would be shipped costs {needed} {currency} and {secured} {currency} of it is paid: send `confirm: true` to \
          ship it all the same."
     );
-    Error::conflict("UNPAID", message).with("needed", needed).with("paid", secured)
+    Error::conflict(codes::UNPAID, message).with("needed", needed).with("paid", secured)
 }
 
 /// More shipping is to be given back than was paid for it.
 pub(crate) fn shipping_refund(left: Amount, currency: Currency) -> Error {
     let message = format!("At most {left} {currency} of shipping can be given back still.");
-    Error::refused("SHIPPING_REFUND_EXCEEDS_PAID", message).with("pointer", "/shippingRefund").with("left", left)
+    Error::refused(codes::SHIPPING_REFUND_EXCEEDS_PAID, message).with("pointer", "/shippingRefund").with("left", left)
 }
 
 /// A fee is more than what it is taken off.
 pub(crate) fn fee(most: Amount, currency: Currency) -> Error {
     let message = format!("The return is worth {most} {currency} in money: its fee cannot be more.");
-    Error::refused("FEE_EXCEEDS_REFUND", message).with("pointer", "/fee").with("most", most)
+    Error::refused(codes::FEE_EXCEEDS_REFUND, message).with("pointer", "/fee").with("most", most)
 }
 
 /// An order has all the returns that it may have.
 pub(crate) fn too_many_returns(most: usize) -> Error {
-    Error::conflict("TOO_MANY_RETURNS", format!("An order has at most {most} returns."))
+    Error::conflict(codes::TOO_MANY_RETURNS, format!("An order has at most {most} returns."))
 }

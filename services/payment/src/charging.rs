@@ -15,7 +15,7 @@ use crate::commands::refund::{self, Returned};
 use crate::gateway::{Answer, Charge, Failed};
 use crate::queries;
 use crate::records::{Attempt, AttemptOutcome, Payment, Provider, Settlement};
-use crate::reject::{self, Reject};
+use crate::reject;
 use crate::rules::{self, News};
 
 /// What is left of a request's time for writing the answer down.
@@ -147,18 +147,18 @@ impl Payments {
 }
 
 /// Hears news of a payment that is there.
-pub(crate) fn hear(tx: &mut Tx<'_>, id: PaymentId, news: &News) -> Result<Payment, Reject> {
+pub(crate) fn hear(tx: &mut Tx<'_>, id: PaymentId, news: &News) -> Result<Payment, Error> {
     let payment = queries::payment(tx, id)?;
     Ok(charge::hear(tx, payment, news)?)
 }
 
 /// One order, one payment: it is not asked for again with another amount, nor once the order has ended.
-fn check_same(known: &Payment, due: &Due) -> Result<(), Reject> {
+fn check_same(known: &Payment, due: &Due) -> Result<(), Error> {
     if (known.amount, known.currency) != (due.amount, due.currency) {
-        return Err(Reject::Mismatch { amount: known.amount, currency: known.currency });
+        return Err(reject::mismatch(known.amount, known.currency));
     }
     if known.undecided() && known.cancelled_at.is_some() {
-        return Err(Reject::Cancelled);
+        return Err(reject::cancelled());
     }
     Ok(())
 }

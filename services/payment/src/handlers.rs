@@ -19,7 +19,7 @@ use crate::charging;
 use crate::commands::charge::{self, Due};
 use crate::commands::refund::{self, Returned};
 use crate::records::{Payment, Provider};
-use crate::reject::{self, Reject};
+use crate::reject;
 use crate::rules::{self, News};
 use crate::{Payments, queries, webhooks};
 
@@ -44,7 +44,7 @@ impl Payments {
         action: &'static str,
         before: Payment,
         news: News,
-        check: fn(&Payment) -> Result<(), Reject>,
+        check: fn(&Payment) -> Result<(), Error>,
     ) -> Result<PaymentView, Error> {
         let actor = cx.principal.name();
         let (id, was) = (before.id, before.status);
@@ -191,9 +191,9 @@ impl Payments {
             }
             let entry = Audited::new(actor.clone(), "payment.refund", format!("payment:{}", op.id), (), refund);
             tx.emit(op.id, &entry)?;
-            Ok::<_, Reject>(refund)
+            Ok::<_, Error>(refund)
         };
-        Ok(self.db.write(cx, work).await?)
+        self.db.write(cx, work).await
     }
 }
 

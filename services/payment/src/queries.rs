@@ -9,7 +9,7 @@ use crate::api::{MethodView, PaymentView, RefundView};
 use crate::records::{
     Cancellation, Method, Payment, PaymentByCreated, PaymentByOrder, PaymentByUser, Refund, RefundByReference,
 };
-use crate::reject::Reject;
+use crate::reject;
 use crate::rules::{self, ALL_REFUNDS};
 
 /// Payments of one user that an export holds.
@@ -70,8 +70,8 @@ pub(crate) fn refunds(tx: &Tx<'_>, id: PaymentId) -> Result<Vec<Refund>, StoreEr
 }
 
 /// The payment, which must be there.
-pub(crate) fn payment(tx: &Tx<'_>, id: PaymentId) -> Result<Payment, Reject> {
-    tx.get::<Payment>(&id)?.ok_or(Reject::Absent("payment"))
+pub(crate) fn payment(tx: &Tx<'_>, id: PaymentId) -> Result<Payment, Error> {
+    tx.get::<Payment>(&id)?.ok_or(Error::not_found("payment"))
 }
 
 /// The payment of an order, if it has one.
@@ -80,10 +80,10 @@ pub(crate) fn of_order(tx: &Tx<'_>, order_id: OrderId) -> Result<Option<Payment>
 }
 
 /// The payment of an order that may be paid; `None` when nobody has tried yet.
-pub(crate) fn to_be_paid(tx: &Tx<'_>, order_id: OrderId) -> Result<Option<Payment>, Reject> {
+pub(crate) fn to_be_paid(tx: &Tx<'_>, order_id: OrderId) -> Result<Option<Payment>, Error> {
     let known = of_order(tx, order_id)?;
     if known.is_none() && tx.get::<Cancellation>(&order_id)?.is_some() {
-        return Err(Reject::Cancelled);
+        return Err(reject::cancelled());
     }
     Ok(known)
 }

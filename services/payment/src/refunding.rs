@@ -6,7 +6,6 @@ use crate::Payments;
 use crate::commands::refund;
 use crate::queries;
 use crate::records::{Payment, Refund};
-use crate::reject::Reject;
 use crate::rules;
 
 /// Refunds that one run of the job asks for.
@@ -24,7 +23,7 @@ impl Payments {
     /// Asks the provider to give money back, by the refund's own key; its name for it, or `None` when it is silent.
     pub(crate) async fn ask_refund(&self, cx: &Cx, id: i64) -> Result<Option<String>, Error> {
         let read = self.db.read(|tx| {
-            let refund = tx.get::<Refund>(&id)?.ok_or(Reject::Absent("refund"))?;
+            let refund = tx.get::<Refund>(&id)?.ok_or(Error::not_found("refund"))?;
             queries::payment(tx, refund.payment_id)
         });
         let (payment, key) = (read.await?, rules::refund_key(id));

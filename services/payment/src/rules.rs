@@ -5,7 +5,7 @@ use promox_contract::payment::{PaymentAction, PaymentChoice, PaymentStatus as St
 use promox_kernel::{Amount, Currency, Error, FieldError, Timestamp};
 
 use crate::records::{Attempt, Method, Payment, Provider};
-use crate::reject::Reject;
+use crate::reject;
 
 /// Attempts that a payment shows.
 const MOST_ATTEMPTS: usize = 20;
@@ -115,36 +115,36 @@ impl Payment {
     }
 
     /// Refuses to capture what is not there to capture.
-    pub(crate) fn check_capture(&self) -> Result<(), Reject> {
+    pub(crate) fn check_capture(&self) -> Result<(), Error> {
         let by_hand = self.provider == Provider::Manual && self.status == Status::Pending;
         if self.cancelled_at.is_none() && (by_hand || self.status == Status::Authorized) {
             return Ok(());
         }
-        Err(Reject::Transition { from: self.status, to: Status::Captured })
+        Err(reject::transition(self.status, Status::Captured))
     }
 
     /// Refuses to go on with what waits for nobody's action.
-    pub(crate) fn check_confirm(&self) -> Result<(), Reject> {
+    pub(crate) fn check_confirm(&self) -> Result<(), Error> {
         if self.status == Status::RequiresAction && self.cancelled_at.is_none() {
             return Ok(());
         }
-        Err(Reject::Transition { from: self.status, to: Status::Captured })
+        Err(reject::transition(self.status, Status::Captured))
     }
 
     /// Refuses to void what was captured or failed.
-    pub(crate) fn check_void(&self) -> Result<(), Reject> {
+    pub(crate) fn check_void(&self) -> Result<(), Error> {
         match self.status {
             Status::Pending | Status::RequiresAction | Status::Authorized => Ok(()),
-            from => Err(Reject::Transition { from, to: Status::Voided }),
+            from => Err(reject::transition(from, Status::Voided)),
         }
     }
 
     /// Refuses a refund of more than what is left.
-    pub(crate) fn check_refund(&self, amount: Amount) -> Result<(), Reject> {
+    pub(crate) fn check_refund(&self, amount: Amount) -> Result<(), Error> {
         if amount <= self.left() {
             return Ok(());
         }
-        Err(Reject::Exceeds { left: self.left(), currency: self.currency })
+        Err(reject::exceeds(self.left(), self.currency))
     }
 
     /// Ends it: what is captured from now on is given back. The first reason stays.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use promox_contract::codes;
 use promox_contract::payment::PaymentAction;
 use promox_kernel::{Amount, Body, Currency, Error, Kind, Timestamp};
 use serde::Deserialize;
@@ -46,7 +47,7 @@ pub(crate) async fn read(provider: Provider, secret: &str, body: Body, now: Time
     };
     let event_id = verify(secret, &body.headers, &bytes, now)?;
     let sent: Sent = serde_json::from_slice(&bytes).map_err(|fault| {
-        Error::new(Kind::Malformed, "MALFORMED_JSON", format!("The webhook cannot be read: {fault}"))
+        Error::new(Kind::Malformed, codes::MALFORMED_JSON, format!("The webhook cannot be read: {fault}"))
     })?;
     Ok(Notice { provider, event_id, subject: subject(&sent)?, kind: sent.kind })
 }
@@ -84,7 +85,7 @@ fn key_bytes(secret: &str) -> Result<Vec<u8>, Error> {
 }
 
 fn refused(why: impl std::fmt::Display) -> Error {
-    Error::new(Kind::Unauthenticated, "BAD_SIGNATURE", format!("The webhook is not taken: {why}."))
+    Error::new(Kind::Unauthenticated, codes::BAD_SIGNATURE, format!("The webhook is not taken: {why}."))
 }
 
 fn subject(sent: &Sent) -> Result<Subject, Error> {

@@ -1,12 +1,13 @@
 //! What a caller may branch on, with its stable codes.
 
+use promox_contract::codes;
 use promox_contract::ids::{ProductId, VariantId};
-use promox_kernel::{Error, Kind, Sku};
+use promox_kernel::{Error, Sku};
 
 /// 409 `SKU_TAKEN`.
 pub(crate) fn sku_taken(sku: &Sku, by: ProductId) -> Error {
     Error::conflict(
-        "SKU_TAKEN",
+        codes::SKU_TAKEN,
         format!("The sku {sku} belongs to product {by} already, as its own or as a former one."),
     )
     .with("productId", by)
@@ -14,7 +15,7 @@ pub(crate) fn sku_taken(sku: &Sku, by: ProductId) -> Error {
 
 /// 409 `SKU_TAKEN`: another variant of the same product has it, or had.
 pub(crate) fn sku_of_sibling(sku: &Sku, by: VariantId) -> Error {
-    Error::conflict("SKU_TAKEN", format!("The sku {sku} belongs to variant {by} of this product already."))
+    Error::conflict(codes::SKU_TAKEN, format!("The sku {sku} belongs to variant {by} of this product already."))
         .with("variantId", by)
 }
 
@@ -22,32 +23,27 @@ pub(crate) fn sku_of_sibling(sku: &Sku, by: VariantId) -> Error {
 pub(crate) fn too_many_former_skus(sku: &Sku, most: usize) -> Error {
     let message =
         format!("The variant that would be called {sku} had {most} other skus; take one of them back instead.");
-    Error::refused("TOO_MANY_FORMER_SKUS", message)
+    Error::refused(codes::TOO_MANY_FORMER_SKUS, message)
 }
 
 /// 409 `SLUG_TAKEN`: only for a slug that was given.
 pub(crate) fn slug_taken(slug: &str) -> Error {
-    Error::conflict("SLUG_TAKEN", format!("The slug {slug} is taken; leave it out to have one made."))
+    Error::conflict(codes::SLUG_TAKEN, format!("The slug {slug} is taken; leave it out to have one made."))
 }
 
 /// 409 `CATEGORY_NOT_EMPTY`.
 pub(crate) fn category_not_empty() -> Error {
     let message = "Products or categories hang on this category: say with ?moveTo= where they go.";
-    Error::conflict("CATEGORY_NOT_EMPTY", message)
+    Error::conflict(codes::CATEGORY_NOT_EMPTY, message)
 }
 
 /// 422 `CATEGORY_MISPLACED`: a circle, or too deep.
 pub(crate) fn category_misplaced(why: &str) -> Error {
-    Error::refused("CATEGORY_MISPLACED", format!("/parentId: {why}."))
+    Error::refused(codes::CATEGORY_MISPLACED, format!("/parentId: {why}."))
 }
 
 /// 409 `TOO_MANY_CATEGORIES`.
 pub(crate) fn too_many_categories() -> Error {
     let most = crate::rules::MOST_CATEGORIES;
-    Error::conflict("TOO_MANY_CATEGORIES", format!("A shop has at most {most} categories."))
-}
-
-/// Whether a row of an import failed by its own fault, so that the others can go on.
-pub(crate) fn is_row_fault(error: &Error) -> bool {
-    matches!(error.kind(), Kind::Schema | Kind::Refused | Kind::Conflict | Kind::NotFound)
+    Error::conflict(codes::TOO_MANY_CATEGORIES, format!("A shop has at most {most} categories."))
 }

@@ -19,7 +19,6 @@ use rust_decimal::Decimal;
 use crate::commands::achievements::{self, Happened};
 use crate::commands::{accounts, orders, referrals};
 use crate::records::{EarlyUse, OrderPoints, OrderPointsStatus};
-use crate::reject::Reject;
 use crate::rules::achievement::{CountedEvent, Undone};
 use crate::rules::ladder::Tier;
 use crate::settings::{Terms, TermsCache};
@@ -62,7 +61,7 @@ impl Consumer for FollowShop {
     }
 }
 
-fn follow(tx: &mut Tx<'_>, terms: &Terms, event: &Event) -> Result<(), Reject> {
+fn follow(tx: &mut Tx<'_>, terms: &Terms, event: &Event) -> Result<(), Error> {
     let at = event.occurred_at;
     if event.is::<OrderConfirmed>() {
         let OrderConfirmed(fact) = event.fact()?;
@@ -99,7 +98,7 @@ fn follow(tx: &mut Tx<'_>, terms: &Terms, event: &Event) -> Result<(), Reject> {
 }
 
 /// An order was placed: it may give the signup bonus, and may count for achievements.
-fn placed(tx: &mut Tx<'_>, terms: &Terms, event: &Event, counted: bool) -> Result<(), Reject> {
+fn placed(tx: &mut Tx<'_>, terms: &Terms, event: &Event, counted: bool) -> Result<(), Error> {
     let (OrderCreated(fact), at) = (event.fact()?, event.occurred_at);
     let Some(user_id) = fact.user_id else { return Ok(()) };
     accounts::welcome_with_order(tx, terms, user_id, fact.order_id)?;
@@ -119,12 +118,12 @@ fn count_order(
     event: CountedEvent,
     fact: &OrderFact,
     at: Timestamp,
-) -> Result<(), Reject> {
+) -> Result<(), Error> {
     let Some(user_id) = fact.user_id else { return Ok(()) };
     achievements::count(tx, terms, of_order(event, user_id, fact, at)).map(drop)
 }
 
-fn confirmed(tx: &mut Tx<'_>, terms: &Terms, fact: &OrderFact, at: Timestamp) -> Result<(), Reject> {
+fn confirmed(tx: &mut Tx<'_>, terms: &Terms, fact: &OrderFact, at: Timestamp) -> Result<(), Error> {
     let counts = orders::confirm(tx, terms, fact, at)?;
     if counts {
         count_order(tx, terms, CountedEvent::OrderConfirmed, fact, at)?;
@@ -144,7 +143,7 @@ fn confirmed(tx: &mut Tx<'_>, terms: &Terms, fact: &OrderFact, at: Timestamp) ->
 
 /// The order's saga gives its points back itself; here only what it counted for is counted out. Promotions that it used may be
 /// heard of later: they find the note.
-fn cancelled(tx: &mut Tx<'_>, terms: &Terms, fact: &OrderFact) -> Result<(), Reject> {
+fn cancelled(tx: &mut Tx<'_>, terms: &Terms, fact: &OrderFact) -> Result<(), Error> {
     let Some(user_id) = fact.user_id else { return Ok(()) };
     referrals::undone(tx, terms, user_id, fact.order_id)?;
     accounts::take_welcome_back(tx, terms, user_id, fact.order_id)?;
@@ -161,7 +160,7 @@ fn cancelled(tx: &mut Tx<'_>, terms: &Terms, fact: &OrderFact) -> Result<(), Rej
     Ok(tx.put(&OrderPoints { cancelled_at: Some(now), ..row })?)
 }
 
-fn returned(tx: &mut Tx<'_>, terms: &Terms, fact: &OrderReturned, at: Timestamp) -> Result<(), Reject> {
+fn returned(tx: &mut Tx<'_>, terms: &Terms, fact: &OrderReturned, at: Timestamp) -> Result<(), Error> {
     orders::return_part(tx, terms, fact)?;
     let Some(user_id) = fact.user_id else { return Ok(()) };
     if fact.returned >= fact.whole {
@@ -171,7 +170,7 @@ fn returned(tx: &mut Tx<'_>, terms: &Terms, fact: &OrderReturned, at: Timestamp)
     achievements::count(tx, terms, Happened { event, user_id, of, amount, at }).map(drop)
 }
 
-fn registered(tx: &mut Tx<'_>, terms: &Terms, fact: &UserRegistered, at: Timestamp) -> Result<(), Reject> {
+fn registered(tx: &mut Tx<'_>, terms: &Terms, fact: &UserRegistered, at: Timestamp) -> Result<(), Error> {
     accounts::welcome(tx, terms, fact)?;
     let happened = |event, user_id| Happened { event, user_id, of: 0, amount: Amount::ZERO, at };
     achievements::count(tx, terms, happened(CountedEvent::UserRegistered, fact.user_id)).map(drop)
@@ -218,7 +217,7 @@ impl Consumer for FollowPromotions {
     }
 }
 
-fn count(tx: &mut Tx<'_>, terms: &Terms, event: &Event) -> Result<(), Reject> {
+fn count(tx: &mut Tx<'_>, terms: &Terms, event: &Event) -> Result<(), Error> {
     let at = event.occurred_at;
     if event.is::<PromotionApplied>() {
         return applied(tx, terms, &event.fact()?, at);
@@ -252,7 +251,7 @@ fn count(tx: &mut Tx<'_>, terms: &Terms, event: &Event) -> Result<(), Reject> {
 }
 
 /// A promotion had an effect on an order. Of one that was not heard of yet it is kept, of one that is undone it is nothing.
-fn applied(tx: &mut Tx<'_>, terms: &Terms, fact: &PromotionApplied, at: Timestamp) -> Result<(), Reject> {
+fn applied(tx: &mut Tx<'_>, terms: &Terms, fact: &PromotionApplied, at: Timestamp) -> Result<(), Error> {
     let Some(user_id) = fact.user_id else { return Ok(()) };
     let PromotionApplied { order_id, promotion_id, amount, .. } = *fact;
     let used = EarlyUse { order_id, promotion_id, user_id, amount, at };
@@ -271,7 +270,7 @@ fn use_of(used: &EarlyUse) -> Happened {
 }
 
 /// A tier was reached. Falling to a lower one is nothing to be had.
-fn risen(tx: &mut Tx<'_>, terms: &Terms, fact: &TierChanged, at: Timestamp) -> Result<(), Reject> {
+fn risen(tx: &mut Tx<'_>, terms: &Terms, fact: &TierChanged, at: Timestamp) -> Result<(), Error> {
     let (from, to) = (fact.from.parse::<Tier>(), fact.to.parse::<Tier>());
     if !matches!((from, to), (Ok(from), Ok(to)) if from < to) {
         return Ok(());
@@ -286,7 +285,7 @@ fn moved(
     terms: &Terms,
     event: CountedEvent,
     (fact, at): (&PointsFact, Timestamp),
-) -> Result<(), Reject> {
+) -> Result<(), Error> {
     if fact.reference.starts_with("achievement:") {
         return Ok(());
     }

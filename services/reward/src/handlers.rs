@@ -1,5 +1,6 @@
 //! Operations: one read or one write each; taking an offer of the catalogue is three steps.
 
+use promox_contract::codes;
 use promox_contract::coupon::IssueCoupon;
 use promox_contract::ids::PromotionId;
 use promox_contract::promotion::{DescribePromotions, Referred};
@@ -20,7 +21,7 @@ use crate::api::{
 use crate::commands::{accounts, achievements, catalogue, orders};
 use crate::queries::{achievement_view, offer_view, redemption_view};
 use crate::records::{Account, EntryByUser, Redemption, RedemptionByUser, RedemptionStatus, Unlocked};
-use crate::reject::Reject;
+use crate::reject;
 use crate::rules::ladder::Ladder;
 use crate::rules::worth;
 use crate::settings::{self, RewardSettings};
@@ -123,7 +124,7 @@ impl Handle<AdjustPoints> for Rewards {
     async fn handle(&self, cx: &Cx, op: AdjustPoints) -> Result<AccountView, Error> {
         self.check_user(cx, op.id).await?;
         let (caller, terms) = (cx.clone(), self.terms.clone());
-        self.db.answer(cx, move |tx| Ok(accounts::adjust(tx, &*terms.at(tx)?, &caller, &op)?)).await
+        self.db.answer(cx, move |tx| accounts::adjust(tx, &*terms.at(tx)?, &caller, &op)).await
     }
 }
 
@@ -189,7 +190,7 @@ impl Handle<CreateAchievement> for Rewards {
         if let Some(Err(detail)) = money.map(|sum| currency.exact(sum)) {
             return Err(Error::field("/rule/sum", detail));
         }
-        let made = self.db.answer(cx, move |tx| Ok(achievements::create(tx, &caller, &op)?));
+        let made = self.db.answer(cx, move |tx| achievements::create(tx, &caller, &op));
         write_amounts(cx, currency, made, |made| made.is_ok() && money.is_some()).await
     }
 }
@@ -197,14 +198,14 @@ impl Handle<CreateAchievement> for Rewards {
 impl Handle<UpdateAchievement> for Rewards {
     async fn handle(&self, cx: &Cx, op: UpdateAchievement) -> Result<AchievementView, Error> {
         let caller = cx.clone();
-        Ok(self.db.write(cx, move |tx| achievements::update(tx, &caller, &op)).await?)
+        self.db.write(cx, move |tx| achievements::update(tx, &caller, &op)).await
     }
 }
 
 impl Handle<DeleteAchievement> for Rewards {
     async fn handle(&self, cx: &Cx, op: DeleteAchievement) -> Result<(), Error> {
         let caller = cx.clone();
-        Ok(self.db.write(cx, move |tx| achievements::delete(tx, &caller, op.id)).await?)
+        self.db.write(cx, move |tx| achievements::delete(tx, &caller, op.id)).await
     }
 }
 
@@ -224,7 +225,7 @@ impl Handle<CreateOffer> for Rewards {
     async fn handle(&self, cx: &Cx, op: CreateOffer) -> Result<OfferView, Error> {
         self.check_promotion(cx, op.promotion_id).await?;
         let caller = cx.clone();
-        self.db.answer(cx, move |tx| Ok(catalogue::create(tx, &caller, &op)?)).await
+        self.db.answer(cx, move |tx| catalogue::create(tx, &caller, &op)).await
     }
 }
 
@@ -234,14 +235,14 @@ impl Handle<UpdateOffer> for Rewards {
             self.check_promotion(cx, id).await?;
         }
         let caller = cx.clone();
-        Ok(self.db.write(cx, move |tx| catalogue::update(tx, &caller, &op)).await?)
+        self.db.write(cx, move |tx| catalogue::update(tx, &caller, &op)).await
     }
 }
 
 impl Handle<DeleteOffer> for Rewards {
     async fn handle(&self, cx: &Cx, op: DeleteOffer) -> Result<(), Error> {
         let caller = cx.clone();
-        Ok(self.db.write(cx, move |tx| catalogue::delete(tx, &caller, op.id)).await?)
+        self.db.write(cx, move |tx| catalogue::delete(tx, &caller, op.id)).await
     }
 }
 
@@ -254,7 +255,7 @@ impl Handle<RedeemOffer> for Rewards {
         let done = self.finish(cx, taken).await?;
         if done.status == RedemptionStatus::Failed {
             let message = "No coupon can be made for this offer any more; your points are back.";
-            return Err(Error::conflict("OFFER_ENDED", message));
+            return Err(Error::conflict(codes::OFFER_ENDED, message));
         }
         Ok(redemption_view(done))
     }
@@ -264,14 +265,14 @@ impl Handle<ValuePoints> for Rewards {
     async fn handle(&self, cx: &Cx, op: ValuePoints) -> Result<PointsValue, Error> {
         let read = |tx: &Tx<'_>| {
             let terms = self.terms.at(tx)?;
-            let value = worth::pay(op.points, &terms.settings, op.total, op.currency).map_err(Reject::Unfit)?;
+            let value = worth::pay(op.points, &terms.settings, op.total, op.currency).map_err(reject::unfit)?;
             let spendable = queries::standing(tx, op.user_id, cx.now)?.1.spendable;
             if spendable < i64::from(op.points) {
-                return Err(Reject::NotEnough { asked: i64::from(op.points), spendable });
+                return Err(reject::not_enough(i64::from(op.points), spendable));
             }
             Ok(PointsValue { spendable: u32::try_from(spendable).unwrap_or(u32::MAX), value })
         };
-        Ok(self.db.read(read).await?)
+        self.db.read(read).await
     }
 }
 
@@ -307,14 +308,14 @@ impl Handle<HoldPoints> for Rewards {
         let terms = self.terms.clone();
         let hold =
             move |tx: &mut Tx<'_>| orders::hold(tx, &*terms.at(tx)?, op.order_id, (op.user_id, i64::from(op.points)));
-        Ok(self.db.write_locked(cx, vec![orders::lock(op.user_id)], hold).await?)
+        self.db.write_locked(cx, vec![orders::lock(op.user_id)], hold).await
     }
 }
 
 impl Handle<ReleasePoints> for Rewards {
     async fn handle(&self, cx: &Cx, op: ReleasePoints) -> Result<(), Error> {
         let terms = self.terms.clone();
-        Ok(self.db.write(cx, move |tx| orders::release(tx, &*terms.at(tx)?, op.order_id)).await?)
+        self.db.write(cx, move |tx| orders::release(tx, &*terms.at(tx)?, op.order_id)).await
     }
 }
 

@@ -114,7 +114,7 @@ impl Rewards {
         }
         let terms = self.terms.clone();
         let work = move |tx: &mut Tx<'_>| accounts::keep_time(tx, &*terms.at(tx)?);
-        Ok(self.db.write_in(cx, Lane::Bulk, work).await?)
+        self.db.write_in(cx, Lane::Bulk, work).await
     }
 
     /// What requests of the last process left between points and coupon is nobody's now: it is gone on with at once.
@@ -175,7 +175,7 @@ impl Rewards {
             let terms = terms.at(tx)?;
             users.iter().try_for_each(|user| accounts::celebrate(tx, &terms, *user, year))
         };
-        Ok(self.db.write_in(cx, Lane::Bulk, work).await?)
+        self.db.write_in(cx, Lane::Bulk, work).await
     }
 }
 

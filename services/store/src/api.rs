@@ -1,6 +1,7 @@
 //! Requests of the store's settings: reading, replacing and patching each group.
 
 use promox_contract::payment::PaymentMethod;
+
 pub use promox_contract::settings::{
     PaymentSettings, ShippingMethod, ShippingRate, ShippingSettings, StoreSettings, TaxRate, TaxSettings, Zone,
 };

@@ -1,5 +1,6 @@
 //! Refusals of the store service.
 
+use promox_contract::codes;
 use promox_contract::product::TaxClassUse;
 use promox_kernel::Error;
 
@@ -10,5 +11,5 @@ pub(crate) fn tax_class_in_use(uses: &[TaxClassUse]) -> Error {
         "Products have tax classes that would be gone: {}. Give these products another class, or list the class in classes.",
         named.join(", ")
     );
-    Error::conflict("TAX_CLASS_IN_USE", message).with("uses", uses)
+    Error::conflict(codes::TAX_CLASS_IN_USE, message).with("uses", uses)
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use argon2::{Algorithm, Argon2, Params, Version};
+use promox_contract::codes;
 use promox_kernel::{Entropy, Error};
 use tokio::sync::Semaphore;
 
@@ -51,7 +52,7 @@ impl Passwords {
 
     /// Runs at its turn. The turn lasts until the work is done, even when the caller has gone.
     async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
-        let busy = || Error::unavailable("BUSY", "Too many logins at this moment; try again.", 1);
+        let busy = || Error::unavailable(codes::BUSY, "Too many logins at this moment; try again.", 1);
         let turn = tokio::time::timeout(PATIENCE, self.turns.clone().acquire_owned()).await;
         let turn = turn.map_err(|_| busy())?.map_err(|_| busy())?;
         let done = tokio::task::spawn_blocking(move || {

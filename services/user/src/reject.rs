@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use promox_contract::codes;
 use promox_kernel::{Error, FieldError, Kind};
 
 fn unauthenticated(code: &'static str, message: &str) -> Error {
@@ -10,43 +11,46 @@ fn unauthenticated(code: &'static str, message: &str) -> Error {
 
 /// The one answer to an unknown address and to a wrong password.
 pub(crate) fn invalid_credentials() -> Error {
-    unauthenticated("INVALID_CREDENTIALS", "The address or the password is wrong.")
+    unauthenticated(codes::INVALID_CREDENTIALS, "The address or the password is wrong.")
 }
 
 pub(crate) fn invalid_token() -> Error {
-    unauthenticated("TOKEN_INVALID", "The token is not one of ours: log in again.")
+    unauthenticated(codes::TOKEN_INVALID, "The token is not one of ours: log in again.")
 }
 
 pub(crate) fn expired_token() -> Error {
-    unauthenticated("TOKEN_EXPIRED", "The token has expired: refresh it or log in again.")
+    unauthenticated(codes::TOKEN_EXPIRED, "The token has expired: refresh it or log in again.")
 }
 
 pub(crate) fn ended_session() -> Error {
-    unauthenticated("SESSION_ENDED", "This login has ended: log in again.")
+    unauthenticated(codes::SESSION_ENDED, "This login has ended: log in again.")
 }
 
 pub(crate) fn reused_token() -> Error {
-    unauthenticated("TOKEN_REUSED", "This refresh token was used before, so its login has been ended: log in again.")
+    unauthenticated(
+        codes::TOKEN_REUSED,
+        "This refresh token was used before, so its login has been ended: log in again.",
+    )
 }
 
 pub(crate) fn no_account() -> Error {
-    Error::new(Kind::Forbidden, "FORBIDDEN", "Only a user has an account.")
+    Error::new(Kind::Forbidden, codes::FORBIDDEN, "Only a user has an account.")
 }
 
 pub(crate) fn blocked() -> Error {
-    Error::new(Kind::Forbidden, "ACCOUNT_BLOCKED", "This account is blocked; ask the shop.")
+    Error::new(Kind::Forbidden, codes::ACCOUNT_BLOCKED, "This account is blocked; ask the shop.")
 }
 
 pub(crate) fn locked(wait: Duration) -> Error {
     let seconds = whole_seconds(wait);
     let message = format!("Too many failed attempts: try again in {seconds} seconds.");
-    Error::new(Kind::Throttled, "ACCOUNT_LOCKED", message).retry_after(seconds)
+    Error::new(Kind::Throttled, codes::ACCOUNT_LOCKED, message).retry_after(seconds)
 }
 
 pub(crate) fn too_many_attempts(wait: Duration) -> Error {
     let seconds = whole_seconds(wait);
     let message = format!("Too many failed attempts from this address: try again in {seconds} seconds.");
-    Error::new(Kind::Throttled, "TOO_MANY_ATTEMPTS", message).retry_after(seconds)
+    Error::new(Kind::Throttled, codes::TOO_MANY_ATTEMPTS, message).retry_after(seconds)
 }
 
 /// Rounded up, so that who waits as long as told is let in.
@@ -64,11 +68,11 @@ pub(crate) fn referral_code_unknown() -> Error {
 }
 
 pub(crate) fn email_taken() -> Error {
-    Error::conflict("EMAIL_TAKEN", "There is an account with this address: log in, or ask for a new password.")
+    Error::conflict(codes::EMAIL_TAKEN, "There is an account with this address: log in, or ask for a new password.")
 }
 
 pub(crate) fn one_time_token_invalid() -> Error {
-    Error::refused("TOKEN_INVALID", "The token is unknown, used or over: ask for a new one.")
+    Error::refused(codes::TOKEN_INVALID, "The token is unknown, used or over: ask for a new one.")
 }
 
 pub(crate) fn wrong_password() -> Error {
@@ -80,43 +84,43 @@ pub(crate) fn wrong_password() -> Error {
 }
 
 pub(crate) fn last_admin() -> Error {
-    Error::conflict("LAST_ADMIN", "This is the last active administrator: make another one first.")
+    Error::conflict(codes::LAST_ADMIN, "This is the last active administrator: make another one first.")
 }
 
 pub(crate) fn has_admin() -> Error {
-    Error::conflict("ADMIN_EXISTS", "There is an administrator: log in.")
+    Error::conflict(codes::ADMIN_EXISTS, "There is an administrator: log in.")
 }
 
 pub(crate) fn erased() -> Error {
-    Error::conflict("USER_ERASED", "This account was erased and cannot be changed.")
+    Error::conflict(codes::USER_ERASED, "This account was erased and cannot be changed.")
 }
 
 pub(crate) fn erasing() -> Error {
     let message =
         "The erasure of this account was asked for: it waits for orders that are not shipped or can still come back.";
-    Error::conflict("ERASURE_REQUESTED", message)
+    Error::conflict(codes::ERASURE_REQUESTED, message)
 }
 
 pub(crate) fn beyond_reach() -> Error {
-    Error::new(Kind::Forbidden, "BEYOND_YOUR_PERMISSIONS", "This takes or gives permissions that you do not have.")
+    Error::new(Kind::Forbidden, codes::BEYOND_YOUR_PERMISSIONS, "This takes or gives permissions that you do not have.")
 }
 
 pub(crate) fn role_taken(name: &str) -> Error {
-    Error::conflict("ROLE_TAKEN", format!("There is a role {name} already."))
+    Error::conflict(codes::ROLE_TAKEN, format!("There is a role {name} already."))
 }
 
 pub(crate) fn role_in_use(name: &str) -> Error {
-    Error::conflict("ROLE_IN_USE", format!("Somebody has the role {name}: take it away first."))
+    Error::conflict(codes::ROLE_IN_USE, format!("Somebody has the role {name}: take it away first."))
 }
 
 pub(crate) fn role_built_in(name: &str) -> Error {
-    Error::conflict("ROLE_BUILT_IN", format!("The role {name} always is: it cannot be deleted."))
+    Error::conflict(codes::ROLE_BUILT_IN, format!("The role {name} always is: it cannot be deleted."))
 }
 
 pub(crate) fn admin_is_fixed() -> Error {
-    Error::conflict("ROLE_BUILT_IN", "ADMIN always allows everything.")
+    Error::conflict(codes::ROLE_BUILT_IN, "ADMIN always allows everything.")
 }
 
 pub(crate) fn book_full(most: usize) -> Error {
-    Error::conflict("ADDRESS_LIMIT", format!("An address book has at most {most} entries: remove one first."))
+    Error::conflict(codes::ADDRESS_LIMIT, format!("An address book has at most {most} entries: remove one first."))
 }

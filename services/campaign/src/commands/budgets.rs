@@ -2,12 +2,12 @@
 
 use promox_contract::campaign::CampaignAmount;
 use promox_contract::ids::{CampaignId, OrderId};
-use promox_kernel::Amount;
+use promox_kernel::{Amount, Error};
 use promox_storage::{StoreError, Tx};
 
 use super::moves::end_if_spent;
 use crate::records::{BudgetUse, Campaign, OrderEnd, UseStatus};
-use crate::reject::Reject;
+use crate::reject;
 
 fn of_order(tx: &Tx<'_>, order_id: OrderId) -> Result<Vec<BudgetUse>, StoreError> {
     tx.scan::<BudgetUse>().prefix(order_id).rows().collect()
@@ -15,20 +15,20 @@ fn of_order(tx: &Tx<'_>, order_id: OrderId) -> Result<Vec<BudgetUse>, StoreError
 
 /// Takes budgets for an order, all or nothing. What the order has already is answered again; what it gave back it does not
 /// get again.
-pub(crate) fn hold(tx: &mut Tx<'_>, order_id: OrderId, amounts: &[CampaignAmount]) -> Result<(), Reject> {
+pub(crate) fn hold(tx: &mut Tx<'_>, order_id: OrderId, amounts: &[CampaignAmount]) -> Result<(), Error> {
     let known = of_order(tx, order_id)?;
     let released = known.iter().any(|it| it.status == UseStatus::Released);
     if released || tx.get::<OrderEnd>(&order_id)?.is_some() {
-        return Err(Reject::Released { order_id });
+        return Err(reject::released(order_id));
     }
     if !known.is_empty() {
         return Ok(());
     }
     let mut taken = Vec::with_capacity(amounts.len());
     for it in amounts {
-        let campaign = tx.get::<Campaign>(&it.campaign_id)?.ok_or(Reject::Absent("campaign"))?;
+        let campaign = tx.get::<Campaign>(&it.campaign_id)?.ok_or(Error::not_found("campaign"))?;
         if let Some(left) = campaign.left().filter(|left| *left < it.amount) {
-            return Err(Reject::Exhausted { campaign_id: it.campaign_id, left });
+            return Err(reject::exhausted(it.campaign_id, left));
         }
         taken.push((campaign, it.amount));
     }

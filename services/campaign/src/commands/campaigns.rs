@@ -11,7 +11,7 @@ use super::moves::{self, Cause};
 use crate::api::{CampaignView, CreateCampaign, UpdateCampaign};
 use crate::queries::campaign_view;
 use crate::records::{Campaign, CampaignStatus as Status, Move, MoveReason, SegmentByName, SegmentId};
-use crate::reject::Reject;
+use crate::reject;
 
 /// Segments of an audience at most.
 const MOST_AUDIENCE: usize = 50;
@@ -34,7 +34,7 @@ impl Campaign {
 }
 
 /// Makes a draft.
-pub(crate) fn create(tx: &mut Tx<'_>, cx: &Cx, store: &Store, asked: &CreateCampaign) -> Result<CampaignView, Reject> {
+pub(crate) fn create(tx: &mut Tx<'_>, cx: &Cx, store: &Store, asked: &CreateCampaign) -> Result<CampaignView, Error> {
     let mut faults = Vec::new();
     let now = tx.now();
     let mut campaign = Campaign {
@@ -137,8 +137,8 @@ fn note(
 }
 
 /// Changes the members that are sent.
-pub(crate) fn update(tx: &mut Tx<'_>, cx: &Cx, asked: &UpdateCampaign) -> Result<CampaignView, Reject> {
-    let before = tx.get::<Campaign>(&asked.id)?.ok_or(Reject::Absent("campaign"))?;
+pub(crate) fn update(tx: &mut Tx<'_>, cx: &Cx, asked: &UpdateCampaign) -> Result<CampaignView, Error> {
+    let before = tx.get::<Campaign>(&asked.id)?.ok_or(Error::not_found("campaign"))?;
     cx.check_version(before.version)?;
     let mut after = before.clone();
     let mut faults = Vec::new();
@@ -191,36 +191,36 @@ fn change(
 }
 
 /// Refuses what the state of a campaign does not allow.
-fn check_change(before: &Campaign, after: &Campaign) -> Result<(), Reject> {
+fn check_change(before: &Campaign, after: &Campaign) -> Result<(), Error> {
     let named = Campaign { name: after.name.clone(), description: after.description.clone(), ..before.clone() };
     if before.status.is_over() && *after != named {
-        return Err(Reject::Closed { status: before.status });
+        return Err(reject::closed(before.status));
     }
     if before.starts_at != after.starts_at && before.started_at.is_some() {
-        return Err(Reject::Started);
+        return Err(reject::started());
     }
     if before.status == Status::Scheduled && after.starts_at.is_none() {
-        return Err(Reject::NoStart);
+        return Err(reject::no_start());
     }
     let taken = before.spent + before.held;
     if after.budget.is_some_and(|budget| budget < taken) {
-        return Err(Reject::BudgetTaken { taken, currency: before.currency });
+        return Err(reject::budget_taken(taken, before.currency));
     }
     Ok(())
 }
 
 /// A campaign that has never been ACTIVE, as the caller knows it.
-pub(crate) fn deletable(tx: &Tx<'_>, cx: &Cx, id: CampaignId) -> Result<Campaign, Reject> {
-    let campaign = tx.get::<Campaign>(&id)?.ok_or(Reject::Absent("campaign"))?;
+pub(crate) fn deletable(tx: &Tx<'_>, cx: &Cx, id: CampaignId) -> Result<Campaign, Error> {
+    let campaign = tx.get::<Campaign>(&id)?.ok_or(Error::not_found("campaign"))?;
     cx.check_version(campaign.version)?;
     if campaign.started_at.is_some() {
-        return Err(Reject::Kept { status: campaign.status });
+        return Err(reject::kept(campaign.status));
     }
     Ok(campaign)
 }
 
 /// Deletes what has never been ACTIVE.
-pub(crate) fn delete(tx: &mut Tx<'_>, cx: &Cx, id: CampaignId) -> Result<(), Reject> {
+pub(crate) fn delete(tx: &mut Tx<'_>, cx: &Cx, id: CampaignId) -> Result<(), Error> {
     let campaign = deletable(tx, cx, id)?;
     for number in 1..=campaign.moves {
         tx.delete::<Move>(&(id, number))?;

@@ -3,13 +3,13 @@
 use promox_contract::audit::Audited;
 use promox_contract::campaign::{CampaignEnded, CampaignFact, CampaignPaused, CampaignStarted};
 use promox_contract::ids::CampaignId;
-use promox_kernel::{Cx, UserId};
+use promox_kernel::{Cx, Error, UserId};
 use promox_storage::{StoreError, Tx};
 
 use crate::api::CampaignView;
 use crate::queries::campaign_view;
 use crate::records::{Campaign, CampaignByDue, CampaignStatus as Status, Move, MoveReason};
-use crate::reject::Reject;
+use crate::reject;
 use crate::rules::machine::allowed;
 
 /// Moves that one sweep makes at most.
@@ -66,12 +66,12 @@ pub(crate) fn enter(
 }
 
 /// Moves a campaign because somebody asks for it.
-pub(crate) fn request(tx: &mut Tx<'_>, cx: &Cx, id: CampaignId, to: Status) -> Result<CampaignView, Reject> {
-    let mut campaign = tx.get::<Campaign>(&id)?.ok_or(Reject::Absent("campaign"))?;
+pub(crate) fn request(tx: &mut Tx<'_>, cx: &Cx, id: CampaignId, to: Status) -> Result<CampaignView, Error> {
+    let mut campaign = tx.get::<Campaign>(&id)?.ok_or(Error::not_found("campaign"))?;
     cx.check_version(campaign.version)?;
     let from = campaign.status;
     if !allowed(from).contains(&to) {
-        return Err(Reject::Transition { from, to });
+        return Err(reject::transition(from, to));
     }
     check(tx, &campaign, to)?;
     let now = tx.now();
@@ -87,17 +87,17 @@ pub(crate) fn request(tx: &mut Tx<'_>, cx: &Cx, id: CampaignId, to: Status) -> R
 }
 
 /// Refuses to start what cannot run.
-fn check(tx: &Tx<'_>, campaign: &Campaign, to: Status) -> Result<(), Reject> {
+fn check(tx: &Tx<'_>, campaign: &Campaign, to: Status) -> Result<(), Error> {
     if !matches!(to, Status::Scheduled | Status::Active) {
         return Ok(());
     }
     if campaign.ends_at.is_some_and(|end| end <= tx.now()) {
-        return Err(Reject::Over);
+        return Err(reject::over());
     }
     if to == Status::Scheduled && campaign.starts_at.is_none() {
-        return Err(Reject::NoStart);
+        return Err(reject::no_start());
     }
-    if campaign.is_spent() { Err(Reject::Spent) } else { Ok(()) }
+    if campaign.is_spent() { Err(reject::spent()) } else { Ok(()) }
 }
 
 /// Ends a campaign whose budget confirmed orders have taken. The caller writes the row.

@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 
 use promox_contract::audit::Audited;
 use promox_contract::condition::Condition;
-use promox_kernel::{Currency, Cx, Json, UserId};
+use promox_kernel::{Currency, Cx, Error, Json, UserId};
 use promox_storage::{StoreError, Tx};
 use serde_json::{Value, json};
 
 use crate::api::SegmentView;
 use crate::queries::{MOST_SEGMENTS, SEGMENTS, segment_view};
 use crate::records::{Campaign, Epoch, Member, Segment, SegmentByName, SegmentId};
-use crate::reject::Reject;
+use crate::reject;
 
 /// Who is in a segment.
 #[derive(Clone, Debug)]
@@ -49,10 +49,10 @@ pub(crate) fn create(
     cx: &Cx,
     (name, currency): (&str, Currency),
     who: &Membership,
-) -> Result<SegmentView, Reject> {
+) -> Result<SegmentView, Error> {
     check_name(tx, name, None)?;
     if tx.scan::<Segment>().collect(MOST_SEGMENTS)?.len() >= MOST_SEGMENTS {
-        return Err(Reject::TooManySegments { most: MOST_SEGMENTS });
+        return Err(reject::too_many_segments(MOST_SEGMENTS));
     }
     let now = tx.now();
     let mut segment = Segment {
@@ -72,9 +72,9 @@ pub(crate) fn create(
     Ok(segment_view(segment))
 }
 
-fn check_name(tx: &Tx<'_>, name: &str, own: Option<SegmentId>) -> Result<(), Reject> {
+fn check_name(tx: &Tx<'_>, name: &str, own: Option<SegmentId>) -> Result<(), Error> {
     match tx.get_by::<SegmentByName>((name,))? {
-        Some(other) if Some(other.id) != own => Err(Reject::NameTaken { name: name.to_owned() }),
+        Some(other) if Some(other.id) != own => Err(reject::name_taken(name.to_owned())),
         _ => Ok(()),
     }
 }
@@ -85,7 +85,7 @@ pub(crate) fn update(
     cx: &Cx,
     id: SegmentId,
     (name, who): (Option<&str>, Option<&Membership>),
-) -> Result<SegmentView, Reject> {
+) -> Result<SegmentView, Error> {
     let before = known(tx, cx, id)?;
     let mut after = before.clone();
     if let Some(name) = name {
@@ -106,26 +106,26 @@ pub(crate) fn update(
 }
 
 /// A segment as the caller knows it.
-pub(crate) fn known(tx: &Tx<'_>, cx: &Cx, id: SegmentId) -> Result<Segment, Reject> {
-    let segment = tx.get::<Segment>(&id)?.ok_or(Reject::Absent("segment"))?;
+pub(crate) fn known(tx: &Tx<'_>, cx: &Cx, id: SegmentId) -> Result<Segment, Error> {
+    let segment = tx.get::<Segment>(&id)?.ok_or(Error::not_found("segment"))?;
     cx.check_version(segment.version)?;
     Ok(segment)
 }
 
 /// A segment that is no campaign's audience.
-pub(crate) fn deletable(tx: &Tx<'_>, cx: &Cx, id: SegmentId) -> Result<Segment, Reject> {
+pub(crate) fn deletable(tx: &Tx<'_>, cx: &Cx, id: SegmentId) -> Result<Segment, Error> {
     let segment = known(tx, cx, id)?;
     for campaign in tx.scan::<Campaign>().backward().rows() {
         let campaign = campaign?;
         if campaign.audience.contains(&id) {
-            return Err(Reject::SegmentInUse { campaign_id: campaign.id });
+            return Err(reject::segment_in_use(campaign.id));
         }
     }
     Ok(segment)
 }
 
 /// Deletes a segment that is no campaign's audience.
-pub(crate) fn delete(tx: &mut Tx<'_>, cx: &Cx, id: SegmentId) -> Result<(), Reject> {
+pub(crate) fn delete(tx: &mut Tx<'_>, cx: &Cx, id: SegmentId) -> Result<(), Error> {
     let segment = deletable(tx, cx, id)?;
     move_members(tx, id, &segment.ids(), &BTreeSet::new())?;
     tx.delete::<Segment>(&id)?;

@@ -3,14 +3,13 @@
 use promox_contract::audit::Audited;
 use promox_contract::coupon::CouponsIssued;
 use promox_contract::ids::PromotionId;
-use promox_kernel::Cx;
+use promox_kernel::{Cx, Error};
 use promox_storage::{Recall, StoreError, Tx};
 use serde_json::json;
 
 use crate::api::BatchView;
 use crate::queries::batch_view;
 use crate::records::{Batch, BatchId, BatchStatus, Coupon};
-use crate::reject::Reject;
 use crate::rules::standing::Terms;
 
 /// A batch to be made.
@@ -23,11 +22,11 @@ pub(crate) struct NewBatch {
 }
 
 /// Asks for a batch. The same idempotency key finds the same batch again, as far as it is.
-pub(crate) fn create(tx: &mut Tx<'_>, cx: &Cx, new: &NewBatch) -> Result<BatchView, Reject> {
+pub(crate) fn create(tx: &mut Tx<'_>, cx: &Cx, new: &NewBatch) -> Result<BatchView, Error> {
     if let Some(claim) = &cx.claim
         && let Recall::Undecided(id) = tx.recall(claim)?
     {
-        return tx.get::<Batch>(&BatchId(id))?.map(batch_view).ok_or(Reject::Absent("batch"));
+        return tx.get::<Batch>(&BatchId(id))?.map(batch_view).ok_or(Error::not_found("batch"));
     }
     let batch = Batch {
         id: BatchId(tx.next_id::<Batch>()?),
@@ -108,8 +107,8 @@ pub(crate) fn give_up(tx: &mut Tx<'_>, id: BatchId) -> Result<(), StoreError> {
 }
 
 /// Takes a batch out of use. Asking again changes nothing.
-pub(crate) fn disable(tx: &mut Tx<'_>, cx: &Cx, id: BatchId) -> Result<BatchView, Reject> {
-    let mut batch = tx.get::<Batch>(&id)?.ok_or(Reject::Absent("batch"))?;
+pub(crate) fn disable(tx: &mut Tx<'_>, cx: &Cx, id: BatchId) -> Result<BatchView, Error> {
+    let mut batch = tx.get::<Batch>(&id)?.ok_or(Error::not_found("batch"))?;
     cx.check_version(batch.version)?;
     if batch.disabled_at.is_none() {
         batch.status = BatchStatus::Disabled;

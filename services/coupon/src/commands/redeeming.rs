@@ -10,7 +10,7 @@ use promox_storage::{StoreError, Tx};
 use crate::api::RedemptionView;
 use crate::queries::{self, redemption_view};
 use crate::records::{Coupon, OrderEnd, Redemption, RedemptionByReference, RedemptionStatus};
-use crate::reject::Reject;
+use crate::reject;
 use crate::rules::code::subject;
 use crate::rules::person::Redeemer;
 
@@ -20,8 +20,8 @@ pub(crate) fn order_reference(order_id: OrderId) -> String {
 }
 
 /// A code that is good for this person now, or why it is not.
-fn good(tx: &Tx<'_>, code: &str, person: &Redeemer) -> Result<Coupon, Reject> {
-    let invalid = |reason| Reject::Invalid { code: code.to_owned(), reason };
+fn good(tx: &Tx<'_>, code: &str, person: &Redeemer) -> Result<Coupon, Error> {
+    let invalid = |reason| reject::invalid(code.to_owned(), reason);
     let coupon = tx.get::<Coupon>(&normal_code(code))?.ok_or_else(|| invalid(RejectReason::Unknown))?;
     match queries::reason(tx, &coupon, person, tx.now())? {
         Some(reason) => Err(invalid(reason)),
@@ -86,14 +86,14 @@ pub(crate) fn redeem(
     cx: &Cx,
     (code, reference): (&str, &str),
     person: &Redeemer,
-) -> Result<RedemptionView, Reject> {
+) -> Result<RedemptionView, Error> {
     let normal = normal_code(code);
     if tx.get::<Coupon>(&normal)?.is_none() {
-        return Err(Reject::Absent("coupon"));
+        return Err(Error::not_found("coupon"));
     }
     match tx.get_by::<RedemptionByReference>((reference, &normal))? {
         Some(known) if known.status == RedemptionStatus::Live => return Ok(redemption_view(known)),
-        Some(_) => return Err(Reject::Released { reference: reference.to_owned() }),
+        Some(_) => return Err(reject::released(reference.to_owned())),
         None => {}
     }
     let coupon = good(tx, code, person)?;
@@ -103,11 +103,11 @@ pub(crate) fn redeem(
 }
 
 /// Gives a caller's redemption back. Asking again changes nothing.
-pub(crate) fn release(tx: &mut Tx<'_>, cx: &Cx, code: &str, reference: &str) -> Result<RedemptionView, Reject> {
+pub(crate) fn release(tx: &mut Tx<'_>, cx: &Cx, code: &str, reference: &str) -> Result<RedemptionView, Error> {
     let known = tx.get_by::<RedemptionByReference>((reference, normal_code(code)))?;
-    let known = known.ok_or(Reject::Absent("redemption"))?;
+    let known = known.ok_or(Error::not_found("redemption"))?;
     if known.order_id.is_some() {
-        return Err(Reject::Pinned);
+        return Err(reject::pinned());
     }
     if known.status == RedemptionStatus::Released {
         return Ok(redemption_view(known));
@@ -128,11 +128,11 @@ fn of_order(tx: &Tx<'_>, order_id: OrderId) -> Result<Vec<Redemption>, StoreErro
 
 /// Redeems an order's coupons, all or nothing. What the order has already is answered again; what it gave back it does not
 /// get again.
-pub(crate) fn hold(tx: &mut Tx<'_>, order_id: OrderId, person: &Redeemer, codes: &[String]) -> Result<(), Reject> {
+pub(crate) fn hold(tx: &mut Tx<'_>, order_id: OrderId, person: &Redeemer, codes: &[String]) -> Result<(), Error> {
     let known = of_order(tx, order_id)?;
     let ended = known.iter().any(|it| it.status == RedemptionStatus::Released);
     if ended || tx.get::<OrderEnd>(&order_id)?.is_some() {
-        return Err(Reject::Released { reference: order_reference(order_id) });
+        return Err(reject::released(order_reference(order_id)));
     }
     if !known.is_empty() {
         return Ok(());

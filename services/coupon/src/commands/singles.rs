@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::api::{CouponSwitch, CouponView, UpdateCoupon};
 use crate::queries::{Batches, batch_disabled};
 use crate::records::{Coupon, Issue};
-use crate::reject::Reject;
+use crate::reject;
 use crate::rules::code::subject;
 use crate::rules::standing::Terms;
 
@@ -86,10 +86,10 @@ pub(crate) fn note(
 }
 
 /// Makes one, unless the code is taken.
-fn insert(tx: &mut Tx<'_>, new: &NewCoupon) -> Result<Coupon, Reject> {
+fn insert(tx: &mut Tx<'_>, new: &NewCoupon) -> Result<Coupon, Error> {
     let coupon = new.row(tx.now());
     if tx.get::<Coupon>(&coupon.code)?.is_some() {
-        return Err(Reject::Taken { code: new.code.0.clone() });
+        return Err(reject::taken(new.code.0.clone()));
     }
     tx.insert(&coupon)?;
     tx.emit(coupon.promotion_id, &CouponsIssued { promotion_id: coupon.promotion_id, count: 1 })?;
@@ -97,7 +97,7 @@ fn insert(tx: &mut Tx<'_>, new: &NewCoupon) -> Result<Coupon, Reject> {
 }
 
 /// Makes a coupon.
-pub(crate) fn create(tx: &mut Tx<'_>, cx: &Cx, new: &NewCoupon) -> Result<CouponView, Reject> {
+pub(crate) fn create(tx: &mut Tx<'_>, cx: &Cx, new: &NewCoupon) -> Result<CouponView, Error> {
     let coupon = insert(tx, new)?;
     note(tx, cx, "coupon.create", &coupon.code, (Value::Null, coupon.trace()))?;
     let now = tx.now();
@@ -105,8 +105,8 @@ pub(crate) fn create(tx: &mut Tx<'_>, cx: &Cx, new: &NewCoupon) -> Result<Coupon
 }
 
 /// Changes the members of a coupon that are sent.
-pub(crate) fn update(tx: &mut Tx<'_>, cx: &Cx, normal: &String, change: &UpdateCoupon) -> Result<CouponView, Reject> {
-    let before = tx.get::<Coupon>(normal)?.ok_or(Reject::Absent("coupon"))?;
+pub(crate) fn update(tx: &mut Tx<'_>, cx: &Cx, normal: &String, change: &UpdateCoupon) -> Result<CouponView, Error> {
+    let before = tx.get::<Coupon>(normal)?.ok_or(Error::not_found("coupon"))?;
     cx.check_version(before.version)?;
     let mut after = before.clone();
     let mut terms = before.terms();
@@ -118,12 +118,12 @@ pub(crate) fn update(tx: &mut Tx<'_>, cx: &Cx, normal: &String, change: &UpdateC
     check(&terms)?;
     after.set_terms(terms);
     if after.max_redemptions.is_some_and(|most| most < after.redeemed) {
-        return Err(Reject::AlreadyRedeemed { redeemed: after.redeemed });
+        return Err(reject::already_redeemed(after.redeemed));
     }
     if let Some(switch) = change.status {
         after.disabled = switch == CouponSwitch::Disabled;
         if !after.disabled && batch_disabled(tx, &before)? {
-            return Err(Reject::BatchDisabled);
+            return Err(reject::batch_disabled());
         }
     }
     if after != before {
@@ -141,7 +141,7 @@ fn check(terms: &Terms) -> Result<(), Error> {
 }
 
 /// Takes a coupon that was issued elsewhere. What a row leaves out stays as it is.
-pub(crate) fn import(tx: &mut Tx<'_>, cx: &Cx, new: &NewCoupon) -> Result<RowOutcome, Reject> {
+pub(crate) fn import(tx: &mut Tx<'_>, cx: &Cx, new: &NewCoupon) -> Result<RowOutcome, Error> {
     check(&new.terms)?;
     let Some(before) = tx.get::<Coupon>(&new.code.1)? else {
         let coupon = insert(tx, new)?;
@@ -149,7 +149,7 @@ pub(crate) fn import(tx: &mut Tx<'_>, cx: &Cx, new: &NewCoupon) -> Result<RowOut
         return Ok(RowOutcome::Created);
     };
     if before.promotion_id != new.promotion_id || before.batch_id.is_some() {
-        return Err(Reject::Taken { code: new.code.0.clone() });
+        return Err(reject::taken(new.code.0.clone()));
     }
     let mut after = before.clone();
     let known = before.terms();
@@ -163,7 +163,7 @@ pub(crate) fn import(tx: &mut Tx<'_>, cx: &Cx, new: &NewCoupon) -> Result<RowOut
     after.set_terms(terms);
     after.user_id = new.user_id.or(before.user_id);
     if after.max_redemptions.is_some_and(|most| most < after.redeemed) {
-        return Err(Reject::AlreadyRedeemed { redeemed: after.redeemed });
+        return Err(reject::already_redeemed(after.redeemed));
     }
     if after == before {
         return Ok(RowOutcome::Skipped);
@@ -175,7 +175,7 @@ pub(crate) fn import(tx: &mut Tx<'_>, cx: &Cx, new: &NewCoupon) -> Result<RowOut
 }
 
 /// Issues a personal coupon, once a reference; its code as it is written.
-pub(crate) fn issue(tx: &mut Tx<'_>, reference: &str, new: &NewCoupon) -> Result<String, Reject> {
+pub(crate) fn issue(tx: &mut Tx<'_>, reference: &str, new: &NewCoupon) -> Result<String, Error> {
     if let Some(known) = tx.get::<Issue>(&reference.to_owned())? {
         return Ok(known.code);
     }

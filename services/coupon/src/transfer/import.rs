@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use promox_contract::codes;
 use promox_contract::ids::PromotionId;
-use promox_contract::import::{ImportReport, RowError};
+use promox_contract::import::{ImportReport, RowError, is_row_fault};
 use promox_contract::promotion::DescribePromotions;
 use promox_contract::user::DescribeUsers;
 use promox_kernel::{Cx, Error, Kind, UserId};
@@ -15,7 +16,7 @@ use crate::Coupons;
 use crate::api::ImportCoupons;
 use crate::claims::Claim;
 use crate::commands::singles::{self, NewCoupon, unknown_promotion, unknown_user};
-use crate::reject::Reject;
+use crate::reject;
 use crate::rules::code;
 use crate::rules::standing::Terms;
 
@@ -27,7 +28,7 @@ const AHEAD: usize = 2;
 /// Takes a stream of rows.
 pub(crate) async fn import(coupons: &Coupons, cx: &Cx, asked: ImportCoupons) -> Result<ImportReport, Error> {
     let Some(reader) = asked.body.reader else {
-        return Err(Error::new(Kind::Malformed, "BODY_MISSING", "Send the rows as the body."));
+        return Err(Error::new(Kind::Malformed, codes::BODY_MISSING, "Send the rows as the body."));
     };
     let (sender, mut chunks) = mpsc::channel::<Vec<Parsed>>(AHEAD);
     let is_csv = asked.body.media_type == "text/csv";
@@ -73,7 +74,7 @@ async fn take(
         } else if let Some(id) = new.user_id.filter(|id| !users.contains(id)) {
             unknown_user(id)
         } else if taken.contains(&new.code.1) {
-            Reject::Taken { code: new.code.0.clone() }.into()
+            reject::taken(new.code.0.clone())
         } else {
             return true;
         };
@@ -138,8 +139,8 @@ async fn commit(
         for (row, new) in &rows {
             outcomes.push(match singles::import(tx, &caller, new) {
                 Ok(outcome) => Ok(outcome),
-                Err(Reject::Store(error)) => return Err(Error::from(error)),
-                Err(reject) => Err(RowError::of(*row, &reject.into())),
+                Err(error) if is_row_fault(&error) => Err(RowError::of(*row, &error)),
+                Err(error) => return Err(error),
             });
         }
         Ok(outcomes)

@@ -2,7 +2,7 @@
 
 use promox_contract::ids::{FlashReservationId, FlashSaleId, OrderId};
 use promox_contract::promotion::RejectReason;
-use promox_kernel::UserId;
+use promox_kernel::{Error, UserId};
 use promox_storage::{StoreError, Tx};
 
 use super::{holds, sales};
@@ -10,7 +10,7 @@ use crate::gates::Freed;
 use crate::records::{
     FlashHold, FlashItem, FlashPurchase, FlashSale, HoldByOrder, HoldStatus, PurchaseStatus, ReleasedOrder,
 };
-use crate::reject::Reject;
+use crate::reject;
 
 /// Reservations that one order names at most.
 const MOST: usize = 1_000;
@@ -21,17 +21,17 @@ pub(crate) fn claim(
     order_id: OrderId,
     user_id: Option<UserId>,
     ids: &[FlashReservationId],
-) -> Result<(), Reject> {
+) -> Result<(), Error> {
     let released = tx.get::<ReleasedOrder>(&order_id)?.is_some();
     let mut fresh: Vec<FlashHold> = Vec::with_capacity(ids.len());
     for id in ids {
-        let invalid = |reason| Reject::Invalid { id: *id, reason };
+        let invalid = |reason| reject::invalid(*id, reason);
         let hold = tx.get::<FlashHold>(id)?.filter(|hold| Some(hold.user_id) == user_id);
         let hold = hold.ok_or_else(|| invalid(RejectReason::Unknown))?;
         if hold.order_id == Some(order_id) && matches!(hold.status, HoldStatus::Claimed | HoldStatus::Bought) {
             continue;
         }
-        let sale = tx.get::<FlashSale>(&hold.sale_id)?.ok_or(Reject::Absent("flash sale"))?;
+        let sale = tx.get::<FlashSale>(&hold.sale_id)?.ok_or(Error::not_found("flash sale"))?;
         if released || !hold.is_good(&sale, tx.now()) {
             return Err(invalid(RejectReason::Expired));
         }
@@ -52,7 +52,7 @@ fn of_order(tx: &Tx<'_>, order_id: OrderId) -> Result<Vec<FlashHold>, StoreError
 }
 
 /// Gives back what an order claimed or bought, once; what it claims later is refused.
-pub(crate) fn release(tx: &mut Tx<'_>, order_id: OrderId) -> Result<Vec<Freed>, Reject> {
+pub(crate) fn release(tx: &mut Tx<'_>, order_id: OrderId) -> Result<Vec<Freed>, Error> {
     let at = tx.now();
     if tx.get::<ReleasedOrder>(&order_id)?.is_none() {
         tx.insert(&ReleasedOrder { order_id, at })?;
@@ -69,8 +69,8 @@ pub(crate) fn release(tx: &mut Tx<'_>, order_id: OrderId) -> Result<Vec<Freed>, 
 }
 
 /// A claim without its order: the user's reservation again while its time lasts, else back to the sale.
-fn unclaim(tx: &mut Tx<'_>, mut hold: FlashHold) -> Result<Option<Freed>, Reject> {
-    let sale = tx.get::<FlashSale>(&hold.sale_id)?.ok_or(Reject::Absent("flash sale"))?;
+fn unclaim(tx: &mut Tx<'_>, mut hold: FlashHold) -> Result<Option<Freed>, Error> {
+    let sale = tx.get::<FlashSale>(&hold.sale_id)?.ok_or(Error::not_found("flash sale"))?;
     hold.order_id = None;
     if !hold.in_time(&sale, tx.now()) {
         return holds::end(tx, hold, HoldStatus::Released).map(Some);
@@ -83,7 +83,7 @@ fn unclaim(tx: &mut Tx<'_>, mut hold: FlashHold) -> Result<Option<Freed>, Reject
 }
 
 /// A purchase without its order: back to the sale, and the inventory is to hear of it.
-fn unbuy(tx: &mut Tx<'_>, hold: FlashHold) -> Result<Freed, Reject> {
+fn unbuy(tx: &mut Tx<'_>, hold: FlashHold) -> Result<Freed, Error> {
     if let Some(mut purchase) = tx.get::<FlashPurchase>(&hold.id)? {
         purchase.status = PurchaseStatus::Released;
         purchase.released_at = Some(tx.now());
@@ -94,16 +94,16 @@ fn unbuy(tx: &mut Tx<'_>, hold: FlashHold) -> Result<Freed, Reject> {
     holds::end(tx, hold, HoldStatus::Released)
 }
 
-fn change_sold(tx: &mut Tx<'_>, hold: &FlashHold, delta: i64) -> Result<FlashItem, Reject> {
+fn change_sold(tx: &mut Tx<'_>, hold: &FlashHold, delta: i64) -> Result<FlashItem, Error> {
     let row = tx.get::<FlashItem>(&(hold.sale_id, hold.item))?;
-    let mut row = row.ok_or(Reject::Absent("item in this sale"))?;
+    let mut row = row.ok_or(Error::not_found("item in this sale"))?;
     row.sold += delta;
     tx.put(&row)?;
     Ok(row)
 }
 
 /// The order is confirmed: its claims are purchases, and the inventory is to hear of them.
-pub(crate) fn buy(tx: &mut Tx<'_>, order_id: OrderId) -> Result<(), Reject> {
+pub(crate) fn buy(tx: &mut Tx<'_>, order_id: OrderId) -> Result<(), Error> {
     let claimed = of_order(tx, order_id)?.into_iter().filter(|hold| hold.status == HoldStatus::Claimed);
     for mut hold in claimed {
         let item = change_sold(tx, &hold, i64::from(hold.quantity))?;

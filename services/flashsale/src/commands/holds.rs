@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use promox_contract::flashsale::{FlashSaleFact, FlashSaleSoldOut};
 use promox_contract::ids::{FlashReservationId, FlashSaleId};
-use promox_kernel::{Amount, Timestamp, UserId};
+use promox_kernel::{Amount, Error, Timestamp, UserId};
 use promox_storage::{StoreError, Tx};
 
 use super::sales;
 use crate::gates::Freed;
 use crate::queries;
 use crate::records::{FlashHold, FlashItem, FlashSale, HoldByLapse, HoldStatus, SaleStatus, UserCount};
-use crate::reject::Reject;
+use crate::reject;
 
 /// Reservations that one sweep ends at most.
 pub(crate) const SWEEP: usize = 500;
@@ -39,16 +39,16 @@ pub(crate) fn reserve(
     item: u32,
     reserver: &Reserver,
     quantity: u32,
-) -> Result<Reserved, Reject> {
+) -> Result<Reserved, Error> {
     let user_id = reserver.user_id;
     let now = tx.now();
-    let sale = tx.get::<FlashSale>(&sale_id)?.ok_or(Reject::Absent("flash sale"))?;
+    let sale = tx.get::<FlashSale>(&sale_id)?.ok_or(Error::not_found("flash sale"))?;
     if !sale.sells_at(now) {
-        return Err(Reject::NotActive { status: sale.status });
+        return Err(reject::not_active(sale.status));
     }
-    let mut row = tx.get::<FlashItem>(&(sale_id, item))?.ok_or(Reject::Absent("item in this sale"))?;
+    let mut row = tx.get::<FlashItem>(&(sale_id, item))?.ok_or(Error::not_found("item in this sale"))?;
     if row.left() < i64::from(quantity) {
-        return Err(Reject::SoldOut { left: row.left() });
+        return Err(reject::sold_out(row.left()));
     }
     let mut of_others = 0;
     for other in reserver.others.iter().filter(|_| row.per_user_limit.is_some()) {
@@ -79,12 +79,12 @@ pub(crate) fn reserve(
 }
 
 /// Changes what a user has of an item with a limit, and keeps to the limit, which other accounts of the person use up too.
-fn count(tx: &mut Tx<'_>, item: &FlashItem, user_id: UserId, (delta, of_others): (i64, i64)) -> Result<(), Reject> {
+fn count(tx: &mut Tx<'_>, item: &FlashItem, user_id: UserId, (delta, of_others): (i64, i64)) -> Result<(), Error> {
     let Some(limit) = item.per_user_limit else { return Ok(()) };
     let key = (item.sale_id, item.item, user_id);
     let taken = tx.get::<UserCount>(&key)?.map_or(0, |count| count.taken) + delta;
     if delta > 0 && taken + of_others > i64::from(limit) {
-        return Err(Reject::LimitReached { limit });
+        return Err(reject::limit_reached(limit));
     }
     if taken > 0 {
         tx.put(&UserCount { sale_id: item.sale_id, item: item.item, user_id, taken })?;
@@ -107,9 +107,9 @@ fn sell_out(tx: &mut Tx<'_>, mut sale: FlashSale) -> Result<(), StoreError> {
 }
 
 /// Gives a reservation's pieces back to the sale, which sells again if it was sold out.
-pub(super) fn free(tx: &mut Tx<'_>, hold: &FlashHold) -> Result<Freed, Reject> {
+pub(super) fn free(tx: &mut Tx<'_>, hold: &FlashHold) -> Result<Freed, Error> {
     let (sale_id, quantity) = (hold.sale_id, i64::from(hold.quantity));
-    let mut row = tx.get::<FlashItem>(&(sale_id, hold.item))?.ok_or(Reject::Absent("item in this sale"))?;
+    let mut row = tx.get::<FlashItem>(&(sale_id, hold.item))?.ok_or(Error::not_found("item in this sale"))?;
     count(tx, &row, hold.user_id, (-quantity, 0))?;
     row.taken -= quantity;
     tx.put(&row)?;
@@ -125,7 +125,7 @@ pub(super) fn free(tx: &mut Tx<'_>, hold: &FlashHold) -> Result<Freed, Reject> {
 }
 
 /// Ends a reservation that is nobody's any more.
-pub(super) fn end(tx: &mut Tx<'_>, mut hold: FlashHold, status: HoldStatus) -> Result<Freed, Reject> {
+pub(super) fn end(tx: &mut Tx<'_>, mut hold: FlashHold, status: HoldStatus) -> Result<Freed, Error> {
     let freed = free(tx, &hold)?;
     hold.status = status;
     hold.live_in = None;
@@ -140,19 +140,19 @@ pub(crate) fn give_back(
     sale_id: FlashSaleId,
     id: FlashReservationId,
     user_id: UserId,
-) -> Result<Vec<Freed>, Reject> {
+) -> Result<Vec<Freed>, Error> {
     let hold = tx.get::<FlashHold>(&id)?.filter(|hold| hold.sale_id == sale_id && hold.user_id == user_id);
-    let hold = hold.ok_or(Reject::Absent("reservation"))?;
+    let hold = hold.ok_or(Error::not_found("reservation"))?;
     match hold.status {
         HoldStatus::Held => Ok(vec![end(tx, hold, HoldStatus::Released)?]),
         HoldStatus::Released | HoldStatus::Expired => Ok(Vec::new()),
-        HoldStatus::Claimed | HoldStatus::Bought => Err(Reject::Ordered),
+        HoldStatus::Claimed | HoldStatus::Bought => Err(reject::ordered()),
     }
 }
 
 /// Ends reservations of a sale whose time is up, all of them when the sale is over: one bounded batch.
-pub(crate) fn expire(tx: &mut Tx<'_>, sale_id: FlashSaleId) -> Result<Vec<Freed>, Reject> {
-    let sale = tx.get::<FlashSale>(&sale_id)?.ok_or(Reject::Absent("flash sale"))?;
+pub(crate) fn expire(tx: &mut Tx<'_>, sale_id: FlashSaleId) -> Result<Vec<Freed>, Error> {
+    let sale = tx.get::<FlashSale>(&sale_id)?.ok_or(Error::not_found("flash sale"))?;
     let scan = tx.scan_by::<HoldByLapse>().prefix(Some(sale_id));
     let soon = tx.now() + Duration::from_micros(1);
     let lapsed = if sale.is_over() { scan.collect(SWEEP)? } else { scan.before(soon).collect(SWEEP)? };

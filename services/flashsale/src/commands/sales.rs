@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::queries;
 use crate::records::{Draft, FlashItem, FlashSale, SaleStatus, Terms};
-use crate::reject::Reject;
+use crate::reject;
 
 /// How long the one who asked for a draft has it to himself; then the clock's job takes it up.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -83,13 +83,13 @@ fn say(sale: &mut FlashSale, terms: &Terms) {
 
 /// Begins to change a sale that has not started; a sale that sells is changed at once. `version` is what the terms were
 /// worked out from.
-pub(crate) fn change(tx: &mut Tx<'_>, id: FlashSaleId, version: i64, draft: &Draft) -> Result<(), Reject> {
+pub(crate) fn change(tx: &mut Tx<'_>, id: FlashSaleId, version: i64, draft: &Draft) -> Result<(), Error> {
     let mut sale = queries::listed(tx, id)?;
     if sale.version != version || sale.draft.is_some() {
-        return Err(Reject::Changing);
+        return Err(reject::changing());
     }
     if sale.is_over() {
-        return Err(Reject::Over { status: sale.status });
+        return Err(reject::over(sale.status));
     }
     if sale.is_open() {
         amend(tx, &mut sale, draft)?;
@@ -100,10 +100,10 @@ pub(crate) fn change(tx: &mut Tx<'_>, id: FlashSaleId, version: i64, draft: &Dra
     Ok(tx.put(&sale)?)
 }
 
-fn amend(tx: &mut Tx<'_>, sale: &mut FlashSale, draft: &Draft) -> Result<(), Reject> {
+fn amend(tx: &mut Tx<'_>, sale: &mut FlashSale, draft: &Draft) -> Result<(), Error> {
     let before = sale.terms(&queries::items(tx, sale.id)?);
     if !before.amends(&draft.terms) {
-        return Err(Reject::Running);
+        return Err(reject::running());
     }
     say(sale, &draft.terms);
     sale.open_until = Some(sale.ends_at);
@@ -118,8 +118,8 @@ fn touch(tx: &Tx<'_>, sale: &mut FlashSale) {
 }
 
 /// The stock is set aside: the sale is as its draft says, and starts if its time has come.
-pub(crate) fn settle(tx: &mut Tx<'_>, id: FlashSaleId) -> Result<FlashSale, Reject> {
-    let mut sale = tx.get::<FlashSale>(&id)?.ok_or(Reject::Absent("flash sale"))?;
+pub(crate) fn settle(tx: &mut Tx<'_>, id: FlashSaleId) -> Result<FlashSale, Error> {
+    let mut sale = tx.get::<FlashSale>(&id)?.ok_or(Error::not_found("flash sale"))?;
     let Some(Json(Draft { terms, by })) = sale.draft.take() else { return Ok(sale) };
     let old = queries::items(tx, id)?;
     let before = sale.listed.map(|_| sale.terms(&old));
@@ -191,8 +191,8 @@ fn end(tx: &mut Tx<'_>, sale: &mut FlashSale, status: SaleStatus) -> Result<(), 
 }
 
 /// Moves a sale that is due; how it stands then.
-pub(crate) fn advance(tx: &mut Tx<'_>, id: FlashSaleId) -> Result<SaleStatus, Reject> {
-    let mut sale = tx.get::<FlashSale>(&id)?.ok_or(Reject::Absent("flash sale"))?;
+pub(crate) fn advance(tx: &mut Tx<'_>, id: FlashSaleId) -> Result<SaleStatus, Error> {
+    let mut sale = tx.get::<FlashSale>(&id)?.ok_or(Error::not_found("flash sale"))?;
     if sale.draft.is_none() && !sale.is_over() {
         by_clock(tx, &mut sale)?;
         tx.put(&sale)?;
@@ -201,11 +201,11 @@ pub(crate) fn advance(tx: &mut Tx<'_>, id: FlashSaleId) -> Result<SaleStatus, Re
 }
 
 /// Cancels a sale; again changes nothing.
-pub(crate) fn cancel(tx: &mut Tx<'_>, id: FlashSaleId) -> Result<FlashSale, Reject> {
+pub(crate) fn cancel(tx: &mut Tx<'_>, id: FlashSaleId) -> Result<FlashSale, Error> {
     let mut sale = queries::listed(tx, id)?;
     match sale.status {
         SaleStatus::Cancelled => Ok(sale),
-        SaleStatus::Ended => Err(Reject::Over { status: sale.status }),
+        SaleStatus::Ended => Err(reject::over(sale.status)),
         _ => {
             end(tx, &mut sale, SaleStatus::Cancelled)?;
             tx.put(&sale)?;
@@ -215,10 +215,10 @@ pub(crate) fn cancel(tx: &mut Tx<'_>, id: FlashSaleId) -> Result<FlashSale, Reje
 }
 
 /// Takes a sale off the lists; the books keep it.
-pub(crate) fn delete(tx: &mut Tx<'_>, id: FlashSaleId) -> Result<FlashSale, Reject> {
+pub(crate) fn delete(tx: &mut Tx<'_>, id: FlashSaleId) -> Result<FlashSale, Error> {
     let mut sale = queries::listed(tx, id)?;
     if sale.is_open() {
-        return Err(Reject::Running);
+        return Err(reject::running());
     }
     if !sale.is_over() {
         end(tx, &mut sale, SaleStatus::Cancelled)?;

@@ -205,7 +205,7 @@ async fn a_gate_in_doubt_is_read_again() {
     let user = promox_kernel::UserId(1);
     let doubt = market.sales.gates.in_doubt();
     let give = move |tx: &mut promox_storage::Tx<'_>| crate::commands::holds::give_back(tx, id, rid, user).map(drop);
-    market.promox.write(&market.cx(), give).await.map_err(Error::from).unwrap();
+    market.promox.write(&market.cx(), give).await.unwrap();
     assert_eq!(market.reserve(id, 2, 1).await.unwrap_err().code(), "SOLD_OUT", "the gate does not know");
     drop(doubt);
     market.granted(id, 2, 1).await;

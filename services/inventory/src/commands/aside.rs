@@ -2,7 +2,8 @@
 
 use promox_contract::ids::OrderId;
 use promox_contract::inventory::{SetAsideSale, VariantQuantity};
-use promox_kernel::Json;
+use promox_contract::refusal::{InsufficientStock, Short};
+use promox_kernel::{Error, Json};
 use promox_storage::{StoreError, Tx};
 
 use super::Book;
@@ -12,7 +13,7 @@ use crate::records::{
     AsideSale, AsideSaleByOrder, HeldLine, MovementKind, Reservation, ReservationByReference,
     ReservationStatus as Status,
 };
-use crate::reject::{Reject, Short};
+use crate::reject;
 use crate::rules;
 
 /// Purchases that one order makes of set-asides at most.
@@ -23,22 +24,22 @@ fn known(tx: &Tx<'_>, reference: &str) -> Result<Option<Reservation>, StoreError
 }
 
 /// The live set-aside of this reference.
-fn live(tx: &Tx<'_>, reference: &str) -> Result<Reservation, Reject> {
-    let held = known(tx, reference)?.ok_or(Reject::Absent("set-aside"))?;
-    if held.status == Status::Held { Ok(held) } else { Err(Reject::Ended { status: held.status }) }
+fn live(tx: &Tx<'_>, reference: &str) -> Result<Reservation, Error> {
+    let held = known(tx, reference)?.ok_or(Error::not_found("set-aside"))?;
+    if held.status == Status::Held { Ok(held) } else { Err(reject::ended(held.status)) }
 }
 
 /// Sets stock aside. One that is there is answered again; one that has ended is not revived.
-pub(crate) fn begin(tx: &mut Tx<'_>, reference: &str, items: &[VariantQuantity]) -> Result<i64, Reject> {
+pub(crate) fn begin(tx: &mut Tx<'_>, reference: &str, items: &[VariantQuantity]) -> Result<i64, Error> {
     match known(tx, reference)? {
         Some(held) if held.status == Status::Held => Ok(held.id),
-        Some(ended) => Err(Reject::Ended { status: ended.status }),
+        Some(ended) => Err(reject::ended(ended.status)),
         None => Ok(holds::take(tx, reference.to_owned(), items, None)?.id),
     }
 }
 
 /// Holds just these quantities from now on: more is taken, what is too much is let go, a variant not named goes back whole.
-pub(crate) fn change(tx: &mut Tx<'_>, reference: &str, items: &[VariantQuantity]) -> Result<(), Reject> {
+pub(crate) fn change(tx: &mut Tx<'_>, reference: &str, items: &[VariantQuantity]) -> Result<(), Error> {
     let mut held = live(tx, reference)?;
     let mut book = Book::default();
     for line in &mut held.lines.0 {
@@ -54,7 +55,7 @@ pub(crate) fn change(tx: &mut Tx<'_>, reference: &str, items: &[VariantQuantity]
         short.extend(grow(tx, &mut book, &mut held.lines.0, item)?);
     }
     if !short.is_empty() {
-        return Err(Reject::Insufficient(short));
+        return Err(InsufficientStock { items: short }.into());
     }
     tx.put(&held)?;
     Ok(book.close(tx)?)
@@ -90,7 +91,7 @@ fn grow(
 }
 
 /// Sells pieces that were set aside, each reference once: on hand and reserved go down together.
-pub(crate) fn sell(tx: &mut Tx<'_>, reference: &str, sales: &[SetAsideSale]) -> Result<(), Reject> {
+pub(crate) fn sell(tx: &mut Tx<'_>, reference: &str, sales: &[SetAsideSale]) -> Result<(), Error> {
     let mut fresh = Vec::new();
     for sale in sales {
         if tx.get::<AsideSale>(&sale.reference)?.is_none() {
@@ -109,7 +110,7 @@ pub(crate) fn sell(tx: &mut Tx<'_>, reference: &str, sales: &[SetAsideSale]) -> 
     Ok(book.close(tx)?)
 }
 
-fn sell_one(tx: &mut Tx<'_>, book: &mut Book, held: &mut Reservation, sale: &SetAsideSale) -> Result<(), Reject> {
+fn sell_one(tx: &mut Tx<'_>, book: &mut Book, held: &mut Reservation, sale: &SetAsideSale) -> Result<(), Error> {
     let order = order_reference(sale.order_id);
     let cause = Cause { kind: MovementKind::Sale, reason: None, reference: Some(&order) };
     let mut lines = Vec::with_capacity(sale.items.len());
@@ -117,7 +118,7 @@ fn sell_one(tx: &mut Tx<'_>, book: &mut Book, held: &mut Reservation, sale: &Set
         let line = held.lines.0.iter_mut().find(|line| line.variant_id == item.variant_id);
         let left = line.as_ref().map_or(0, |line| line.quantity);
         let sold = line.and_then(|line| line.split(item.quantity));
-        let sold = sold.ok_or_else(|| Reject::NotAside { sku: item.sku.clone(), left })?;
+        let sold = sold.ok_or_else(|| reject::not_aside(item.sku.clone(), left))?;
         holds::post_line(tx, book, &sold, cause)?;
         lines.push(sold);
     }
@@ -127,7 +128,7 @@ fn sell_one(tx: &mut Tx<'_>, book: &mut Book, held: &mut Reservation, sale: &Set
 
 /// Puts what was sold and is still out back: into the set-aside while it lives, else into stock. A sale that is not known
 /// yet will not be made.
-pub(crate) fn unsell(tx: &mut Tx<'_>, set_aside: &str, reference: &str) -> Result<(), Reject> {
+pub(crate) fn unsell(tx: &mut Tx<'_>, set_aside: &str, reference: &str) -> Result<(), Error> {
     let Some(mut sale) = tx.get::<AsideSale>(&reference.to_owned())? else {
         let (reference, at) = (reference.to_owned(), tx.now());
         return Ok(tx.insert(&AsideSale { reference, order_id: None, lines: Json(Vec::new()), undone: true, at })?);
@@ -158,7 +159,7 @@ pub(crate) fn unsell(tx: &mut Tx<'_>, set_aside: &str, reference: &str) -> Resul
 }
 
 /// Ends a set-aside but for what is kept; the one that keeps nothing is released.
-pub(crate) fn finish(tx: &mut Tx<'_>, reference: &str, keep: &[VariantQuantity]) -> Result<(), Reject> {
+pub(crate) fn finish(tx: &mut Tx<'_>, reference: &str, keep: &[VariantQuantity]) -> Result<(), Error> {
     let Some(mut held) = known(tx, reference)? else { return holds::refuse_late(tx, reference.to_owned()) };
     if held.status != Status::Held {
         return Ok(());

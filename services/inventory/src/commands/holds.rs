@@ -5,7 +5,8 @@ use std::time::Duration;
 use promox_contract::ids::OrderId;
 use promox_contract::inventory::VariantQuantity;
 use promox_contract::product::VariantRef;
-use promox_kernel::{Json, Timestamp};
+use promox_contract::refusal::InsufficientStock;
+use promox_kernel::{Error, Json, Timestamp};
 use promox_storage::{StoreError, Tx};
 
 use super::book::Cause;
@@ -14,7 +15,7 @@ use crate::records::{
     AsideSale, HeldLine, MovementKind, Reservation, ReservationByLapse, ReservationByReference,
     ReservationStatus as Status, Restocked,
 };
-use crate::reject::Reject;
+use crate::reject;
 use crate::rules::{self, MAIN};
 
 /// Reservations that one sweep ends at most, and the lines after which it stops.
@@ -27,11 +28,11 @@ pub(crate) fn order_reference(order_id: OrderId) -> String {
 }
 
 /// Holds for an order, pinned. A hold that is there is answered again; one that has ended is not revived.
-pub(crate) fn hold(tx: &mut Tx<'_>, order_id: OrderId, items: &[VariantQuantity]) -> Result<Reservation, Reject> {
+pub(crate) fn hold(tx: &mut Tx<'_>, order_id: OrderId, items: &[VariantQuantity]) -> Result<Reservation, Error> {
     let reference = order_reference(order_id);
     match tx.get_by::<ReservationByReference>(&reference)? {
         Some(known) if matches!(known.status, Status::Held | Status::Confirmed) => Ok(known),
-        Some(ended) => Err(Reject::Ended { status: ended.status }),
+        Some(ended) => Err(reject::ended(ended.status)),
         None => take(tx, reference, items, None),
     }
 }
@@ -42,10 +43,10 @@ pub(crate) fn reserve(
     reference: &str,
     items: &[VariantQuantity],
     ttl: Duration,
-) -> Result<Reservation, Reject> {
+) -> Result<Reservation, Error> {
     match tx.get_by::<ReservationByReference>(reference)? {
         Some(known) if rules::same_items(&known.lines, items) => Ok(known),
-        Some(other) => Err(Reject::ReferenceTaken { id: other.id }),
+        Some(other) => Err(reject::reference_taken(other.id)),
         None => take(tx, reference.to_owned(), items, Some(tx.now() + ttl)),
     }
 }
@@ -55,7 +56,7 @@ pub(crate) fn take(
     reference: String,
     items: &[VariantQuantity],
     expires_at: Option<Timestamp>,
-) -> Result<Reservation, Reject> {
+) -> Result<Reservation, Error> {
     let mut book = Book::default();
     let (mut lines, mut short) = (Vec::with_capacity(items.len()), Vec::new());
     for item in items {
@@ -67,7 +68,7 @@ pub(crate) fn take(
         }
     }
     if !short.is_empty() {
-        return Err(Reject::Insufficient(short));
+        return Err(InsufficientStock { items: short }.into());
     }
     book.close(tx)?;
     let reservation = Reservation {
@@ -138,29 +139,29 @@ pub(crate) fn post_order(tx: &mut Tx<'_>, book: &mut Book, order_id: OrderId) ->
 }
 
 /// A caller's own reservation: an order's is not theirs to end.
-fn own(tx: &Tx<'_>, id: i64) -> Result<Reservation, Reject> {
-    let known = tx.get::<Reservation>(&id)?.ok_or(Reject::Absent("reservation"))?;
-    if known.expires_at.is_none() { Err(Reject::Pinned) } else { Ok(known) }
+fn own(tx: &Tx<'_>, id: i64) -> Result<Reservation, Error> {
+    let known = tx.get::<Reservation>(&id)?.ok_or(Error::not_found("reservation"))?;
+    if known.expires_at.is_none() { Err(reject::pinned()) } else { Ok(known) }
 }
 
 /// Confirms a reservation in time. Asking again changes nothing.
-pub(crate) fn confirm(tx: &mut Tx<'_>, id: i64) -> Result<Reservation, Reject> {
+pub(crate) fn confirm(tx: &mut Tx<'_>, id: i64) -> Result<Reservation, Error> {
     let known = own(tx, id)?;
     match (known.status, known.lapses_at) {
         (Status::Confirmed, _) => Ok(known),
-        (Status::Held, Some(at)) if at <= tx.now() => Err(Reject::Lapsed { at }),
+        (Status::Held, Some(at)) if at <= tx.now() => Err(reject::lapsed(at)),
         (Status::Held, _) => {
             let mut book = Book::default();
             let confirmed = post(tx, &mut book, known)?;
             book.close(tx)?;
             Ok(confirmed)
         }
-        (status, _) => Err(Reject::Ended { status }),
+        (status, _) => Err(reject::ended(status)),
     }
 }
 
 /// Releases a reservation. Asking again, or after it lapsed, changes nothing.
-pub(crate) fn release(tx: &mut Tx<'_>, id: i64) -> Result<Reservation, Reject> {
+pub(crate) fn release(tx: &mut Tx<'_>, id: i64) -> Result<Reservation, Error> {
     let known = own(tx, id)?;
     match known.status {
         Status::Held => {
@@ -170,7 +171,7 @@ pub(crate) fn release(tx: &mut Tx<'_>, id: i64) -> Result<Reservation, Reject> {
             Ok(released)
         }
         Status::Released | Status::Expired => Ok(known),
-        status => Err(Reject::Ended { status }),
+        status => Err(reject::ended(status)),
     }
 }
 
@@ -194,7 +195,7 @@ pub(crate) fn expire(tx: &mut Tx<'_>) -> Result<bool, StoreError> {
 }
 
 /// Gives back what an order held or bought. Without a hold, it notes that a late one must not be taken.
-pub(crate) fn give_back(tx: &mut Tx<'_>, order_id: OrderId) -> Result<(), Reject> {
+pub(crate) fn give_back(tx: &mut Tx<'_>, order_id: OrderId) -> Result<(), Error> {
     let reference = order_reference(order_id);
     let Some(known) = tx.get_by::<ReservationByReference>(&reference)? else { return refuse_late(tx, reference) };
     let mut book = Book::default();
@@ -207,7 +208,7 @@ pub(crate) fn give_back(tx: &mut Tx<'_>, order_id: OrderId) -> Result<(), Reject
 }
 
 /// Notes that a hold of this reference must not be taken any more.
-pub(crate) fn refuse_late(tx: &mut Tx<'_>, reference: String) -> Result<(), Reject> {
+pub(crate) fn refuse_late(tx: &mut Tx<'_>, reference: String) -> Result<(), Error> {
     let (id, now) = (tx.next_id::<Reservation>()?, tx.now());
     let ended = Reservation {
         id,
@@ -241,7 +242,7 @@ pub(crate) fn restock(
     order_id: OrderId,
     items: &[VariantQuantity],
     variants: &[VariantRef],
-) -> Result<(), Reject> {
+) -> Result<(), Error> {
     if tx.get::<Restocked>(&reference.to_owned())?.is_some() {
         return Ok(());
     }
@@ -271,7 +272,7 @@ fn restock_sold(
     (held, mut aside): (Option<Reservation>, Vec<AsideSale>),
     items: &[VariantQuantity],
     cause: Cause<'_>,
-) -> Result<(), Reject> {
+) -> Result<(), Error> {
     let mut held = held.map(|held| posted(tx, book, held)).transpose()?;
     for item in items {
         let mut left = item.quantity;
@@ -284,7 +285,7 @@ fn restock_sold(
             }
         }
         if left > 0 {
-            return Err(Reject::NotSold { sku: item.sku.clone(), left: item.quantity - left });
+            return Err(reject::not_sold(item.sku.clone(), item.quantity - left));
         }
     }
     held.iter().try_for_each(|held| tx.put(held))?;
@@ -292,10 +293,10 @@ fn restock_sold(
 }
 
 /// An order's hold once its goods have left: the return may overtake the event that confirms it.
-fn posted(tx: &mut Tx<'_>, book: &mut Book, held: Reservation) -> Result<Reservation, Reject> {
+fn posted(tx: &mut Tx<'_>, book: &mut Book, held: Reservation) -> Result<Reservation, Error> {
     match held.status {
         Status::Held => Ok(post(tx, book, held)?),
         Status::Confirmed => Ok(held),
-        status => Err(Reject::Ended { status }),
+        status => Err(reject::ended(status)),
     }
 }

@@ -11,7 +11,6 @@ use super::book::Cause;
 use crate::api::{AdjustStock, CountStock, StockView};
 use crate::queries::stock_view;
 use crate::records::{MovementKind, Stock};
-use crate::reject::Reject;
 use crate::rules::{self, MAIN, MOST_PIECES};
 
 /// A count whose members were checked.
@@ -45,7 +44,7 @@ impl Count {
 }
 
 /// Takes a count.
-pub(crate) fn count(tx: &mut Tx<'_>, cx: &Cx, count: &Count) -> Result<StockView, Reject> {
+pub(crate) fn count(tx: &mut Tx<'_>, cx: &Cx, count: &Count) -> Result<StockView, Error> {
     let id = count.of.variant_id;
     let before = tx.get::<Stock>(&id)?;
     cx.check_version(before.as_ref().map_or(0, |stock| stock.version))?;
@@ -89,9 +88,9 @@ impl Adjustment {
 }
 
 /// Moves stock by hand.
-pub(crate) fn adjust(tx: &mut Tx<'_>, cx: &Cx, adjustment: &Adjustment) -> Result<StockView, Reject> {
+pub(crate) fn adjust(tx: &mut Tx<'_>, cx: &Cx, adjustment: &Adjustment) -> Result<StockView, Error> {
     let Adjustment { of, delta, reason, location } = adjustment;
-    let before = tx.get::<Stock>(&of.variant_id)?.ok_or(Reject::Absent("SKU in stock"))?;
+    let before = tx.get::<Stock>(&of.variant_id)?.ok_or(Error::not_found("SKU in stock"))?;
     before.check_movement(location, *delta)?;
     let mut book = Book::default();
     book.begin(tx, of)?;
@@ -101,8 +100,8 @@ pub(crate) fn adjust(tx: &mut Tx<'_>, cx: &Cx, adjustment: &Adjustment) -> Resul
     answer(tx, cx, "inventory.adjust", of.variant_id, Some(before))
 }
 
-fn answer(tx: &mut Tx<'_>, cx: &Cx, action: &str, id: VariantId, before: Option<Stock>) -> Result<StockView, Reject> {
-    let after = tx.get::<Stock>(&id)?.ok_or(Reject::Absent("SKU in stock"))?;
+fn answer(tx: &mut Tx<'_>, cx: &Cx, action: &str, id: VariantId, before: Option<Stock>) -> Result<StockView, Error> {
+    let after = tx.get::<Stock>(&id)?.ok_or(Error::not_found("SKU in stock"))?;
     let after = stock_view(after);
     let subject = format!("sku:{}", after.sku);
     let entry = Audited::new(cx.principal.name(), action, subject, before.map(stock_view), &after);

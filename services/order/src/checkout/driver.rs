@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use promox_contract::cart::{CartForCheckout, EmptyCart};
+use promox_contract::codes;
 use promox_contract::ids::OrderId;
 use promox_contract::order::OrderStatus;
 use promox_contract::payment::{PaymentOfOrder, PaymentOutcome, PaymentStatus, TakePayment};
@@ -75,7 +76,7 @@ impl Orders {
         self.db
             .read(|tx| {
                 let Some(order) = tx.get::<Order>(&id)? else {
-                    return Err(Error::unavailable("CHECKOUT_IN_PROGRESS", "The checkout is still running.", 1));
+                    return Err(Error::unavailable(codes::CHECKOUT_IN_PROGRESS, "The checkout is still running.", 1));
                 };
                 if order.status == OrderStatus::Failed {
                     return Err(reject::declined(order.id, order.details.decline_code.as_deref()));
@@ -151,7 +152,10 @@ impl<'a> Driver<'a> {
         }
         self.step(transitions::abandon).await?;
         now?;
-        Err(Error::conflict("CART_CHANGED", "The cart changed while it was being ordered; look at it and order again."))
+        Err(Error::conflict(
+            codes::CART_CHANGED,
+            "The cart changed while it was being ordered; look at it and order again.",
+        ))
     }
 
     /// Holds everything at once. A refusal leaves no order; while something may still be held, the saga stays and goes on.

@@ -8,9 +8,11 @@ use futures_util::future::join_all;
 use promox_contract::campaign::{CampaignAmount, HoldBudgets, ReleaseBudgets};
 use promox_contract::coupon::{HoldCoupons, ReleaseCoupons};
 use promox_contract::flashsale::{ClaimReservations, ReleaseClaims};
-use promox_contract::ids::{CampaignId, OrderId, PromotionId, VariantId};
+use promox_contract::ids::{CampaignId, OrderId, VariantId};
 use promox_contract::inventory::{GiveBackStock, HoldStock, VariantQuantity};
+use promox_contract::order_line::OrderLine;
 use promox_contract::promotion::{HoldUses, PromotionUse, ReleaseUses};
+use promox_contract::refusal::{InsufficientStock, PromotionUnusable};
 use promox_contract::reward::{HoldPoints, ReleasePoints};
 use promox_kernel::{Amount, Cx, Error};
 
@@ -164,27 +166,16 @@ fn amounts(uses: &[PromotionUse]) -> Vec<CampaignAmount> {
     by_campaign.into_iter().map(|(campaign_id, amount)| CampaignAmount { campaign_id, amount }).collect()
 }
 
-/// Whether a refusal is about a promotion or a gift that the buyer did not ask for: then the order is priced again without
-/// it.
+/// Whether a refusal is about a promotion or a gift that the buyer did not ask for. Then the order is priced again without it.
 pub(crate) fn lost_automatic(error: &Error, order: &NewOrder) -> bool {
-    if error.code() == "INSUFFICIENT_STOCK" {
-        return lost_gift(error, order);
+    if let Some(InsufficientStock { items }) = InsufficientStock::of(error) {
+        let is_short = |gift: &OrderLine| items.iter().any(|short| short.sku.fold() == gift.sku.fold());
+        return order.priced.lines.iter().any(|line| line.is_gift() && is_short(line));
     }
-    if error.code() != "PROMOTION_INVALID" {
-        return false;
-    }
-    let id = |name: &str| error.members().get(name).and_then(serde_json::Value::as_i64);
-    let about = |used: &&PromotionUse| {
-        id("promotionId").map(PromotionId) == Some(used.promotion_id)
-            || (id("campaignId").is_some() && id("campaignId").map(CampaignId) == used.campaign_id)
+    let Some(unusable) = PromotionUnusable::of(error) else { return false };
+    let is_meant = |used: &&PromotionUse| {
+        unusable.promotion_id == Some(used.promotion_id)
+            || (unusable.campaign_id.is_some() && unusable.campaign_id == used.campaign_id)
     };
-    order.entitlements.uses.iter().filter(about).any(|used| !used.named)
-}
-
-/// Whether what is short was to be given.
-fn lost_gift(error: &Error, order: &NewOrder) -> bool {
-    let short = error.members().get("items").and_then(serde_json::Value::as_array);
-    let skus: Vec<&str> = short.into_iter().flatten().filter_map(|item| item.get("sku")?.as_str()).collect();
-    let mut gifts = order.priced.lines.iter().filter(|line| line.is_gift());
-    gifts.any(|gift| skus.iter().any(|sku| gift.sku.fold() == sku.to_lowercase()))
+    order.entitlements.uses.iter().filter(is_meant).any(|used| !used.named)
 }

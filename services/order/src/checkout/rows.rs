@@ -1,6 +1,7 @@
 //! The rows that an order begins with and those that it is confirmed with, made ready outside the transactions that write
 //! them: one thread runs every transaction, so there each microsecond delays every other order.
 
+use promox_contract::codes;
 use promox_contract::ids::OrderId;
 use promox_contract::order::{FigureUse, OrderConfirmed, OrderCreated, OrderStatus};
 use promox_contract::order_line::OrderLine;
@@ -86,7 +87,7 @@ impl ConfirmedRows {
 /// Makes an order CONFIRMED. 409 `INVALID_STATE` when it is in a state that this cannot follow.
 pub(crate) fn become_confirmed(order: &mut Order, paid: Option<&PaymentOutcome>, now: Timestamp) -> Result<(), Error> {
     if !states::may_follow(order.status, OrderStatus::Confirmed) {
-        return Err(reject::state("INVALID_STATE", "The order cannot be confirmed any more.", order.status));
+        return Err(reject::state(codes::INVALID_STATE, "The order cannot be confirmed any more.", order.status));
     }
     note_payment(order, paid);
     if let Some(paid) = paid {

@@ -1,5 +1,6 @@
 //! Cancelling: the order is CANCELLED at once, and a saga gives everything back.
 
+use promox_contract::codes;
 use promox_contract::ids::OrderId;
 use promox_contract::order::{OrderCancelled, OrderStatus};
 use promox_kernel::{Cx, Error, Sealed, Timestamp};
@@ -38,7 +39,7 @@ pub(crate) fn of_order(
     }
     if !states::may_follow(order.status, OrderStatus::Cancelled) || order.imported {
         let message = format!("An order that is {} cannot be cancelled any more.", order.status);
-        return Err(reject::state("NOT_CANCELLABLE", message, order.status));
+        return Err(reject::state(codes::NOT_CANCELLABLE, message, order.status));
     }
     if returns::any_moving(tx, order.id)? {
         return Err(reject::return_in_progress());

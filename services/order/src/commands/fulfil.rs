@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use promox_contract::codes;
 use promox_contract::ids::OrderId;
 use promox_contract::inventory::{SkuQuantity, VariantQuantity};
 use promox_contract::order::{OrderDelivered, OrderShipped, OrderStatus};
@@ -27,7 +28,7 @@ pub(crate) fn ship(
     let mut order = order_row::load(tx, op.id)?;
     if !matches!(order.status, OrderStatus::Confirmed | OrderStatus::Processing) || order.imported {
         let message = format!("An order that is {} has nothing to ship.", order.status);
-        return Err(reject::state("NOT_SHIPPABLE", message, order.status));
+        return Err(reject::state(codes::NOT_SHIPPABLE, message, order.status));
     }
     let mut lines = items(tx, op.id)?;
     let parcel = match &op.items {
@@ -35,7 +36,7 @@ pub(crate) fn ship(
         None => lines.iter().filter(|line| shippable(line) > 0).map(whole).collect(),
     };
     if parcel.is_empty() {
-        return Err(Error::conflict("NOTHING_LEFT_TO_SHIP", "There is nothing left to ship in this order."));
+        return Err(Error::conflict(codes::NOTHING_LEFT_TO_SHIP, "There is nothing left to ship in this order."));
     }
     take_units(&mut lines, &parcel)?;
     if !op.confirm {
@@ -135,7 +136,7 @@ fn take_units(lines: &mut [OrderItem], parcel: &[SkuQuantity]) -> Result<(), Err
         None => Ok(()),
         Some(item) => {
             let message = format!("There are not {} of \"{}\" left to ship in this order.", item.quantity, item.sku);
-            Err(Error::conflict("NOTHING_LEFT_TO_SHIP", message).with("sku", &item.sku))
+            Err(Error::conflict(codes::NOTHING_LEFT_TO_SHIP, message).with("sku", &item.sku))
         }
     }
 }
@@ -152,7 +153,7 @@ pub(crate) fn deliver(tx: &mut Tx<'_>, cx: &Cx, id: OrderId, fid: FulfilmentId) 
     let mut order = order_row::load(tx, id)?;
     if order.imported {
         let message = "The parcels of an imported order are as the other system has them.";
-        return Err(reject::state("NOT_SHIPPABLE", message, order.status));
+        return Err(reject::state(codes::NOT_SHIPPABLE, message, order.status));
     }
     let mut lines = items(tx, id)?;
     for item in fulfilment.items.iter() {

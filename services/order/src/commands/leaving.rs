@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use promox_contract::codes;
 use promox_contract::order::{OpenOrders, OrderStatus};
 use promox_kernel::{Error, Timestamp, UserId};
 use promox_storage::{StoreError, Tx};
@@ -22,7 +23,9 @@ const ERASED: &str = "erased";
 pub(crate) fn refuse(tx: &Tx<'_>, buyer: Option<UserId>) -> Result<(), Error> {
     let Some(user_id) = buyer else { return Ok(()) };
     match tx.get::<Leaver>(&user_id)? {
-        Some(_) => Err(Error::conflict("ERASURE_REQUESTED", "This account is to be erased and orders nothing more.")),
+        Some(_) => {
+            Err(Error::conflict(codes::ERASURE_REQUESTED, "This account is to be erased and orders nothing more."))
+        }
         None => Ok(()),
     }
 }

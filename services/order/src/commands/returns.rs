@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 
+use promox_contract::codes;
 use promox_contract::ids::OrderId;
 use promox_contract::inventory::SkuQuantity;
 use promox_contract::order::{OrderDelivered, OrderReturned, OrderStatus};
@@ -101,7 +102,7 @@ pub(crate) fn reject_all(tx: &mut Tx<'_>, id: OrderId) -> Result<(), Error> {
 
 fn not_returnable(order: &Order) -> Error {
     let message = format!("Nothing of an order that is {} can be returned.", order.status);
-    reject::state("NOT_RETURNABLE", message, order.status)
+    reject::state(codes::NOT_RETURNABLE, message, order.status)
 }
 
 /// Counts units as returned; what they are worth, or why they cannot be returned.
@@ -124,7 +125,7 @@ fn give_back(order: &Order, lines: &mut [OrderItem], wanted: &[SkuQuantity]) -> 
         None => Ok(worth),
         Some(item) => {
             let message = format!("There are not {} of \"{}\" left to return in this order.", item.quantity, item.sku);
-            Err(Error::conflict("NOTHING_LEFT_TO_RETURN", message).with("sku", &item.sku))
+            Err(Error::conflict(codes::NOTHING_LEFT_TO_RETURN, message).with("sku", &item.sku))
         }
     }
 }
@@ -316,7 +317,7 @@ fn refuse_decided(row: &Return) -> Result<(), Error> {
     if row.status == ReturnStatus::Requested {
         return Ok(());
     }
-    Err(reject::state("RETURN_DECIDED", format!("The return is {} already.", row.status), row.status))
+    Err(reject::state(codes::RETURN_DECIDED, format!("The return is {} already.", row.status), row.status))
 }
 
 /// Money and goods of an approved return have moved.

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::io::{BufRead, BufReader, Read};
 
 use csv::{ByteRecord, StringRecord};
+use promox_contract::codes;
 use promox_contract::import::RowError;
 use promox_kernel::{Body, BodyReader, Error, Kind};
 use serde_json::{Map, Value};
@@ -59,7 +60,7 @@ fn read_csv(reader: BodyReader, gather: &mut Gather) -> Result<(), Error> {
 }
 
 fn unreadable(error: &dyn std::fmt::Display) -> Error {
-    Error::new(Kind::Malformed, "MALFORMED_CSV", format!("The file cannot be read: {error}"))
+    Error::new(Kind::Malformed, codes::MALFORMED_CSV, format!("The file cannot be read: {error}"))
 }
 
 fn read_lines(reader: BodyReader, gather: &mut Gather) -> Result<(), Error> {
@@ -76,7 +77,7 @@ fn read_lines(reader: BodyReader, gather: &mut Gather) -> Result<(), Error> {
         }
         if read > LONGEST_LINE {
             let message = format!("Line {row} is over {LONGEST_LINE} bytes.");
-            return Err(Error::new(Kind::TooLarge, "LINE_TOO_LONG", message));
+            return Err(Error::new(Kind::TooLarge, codes::LINE_TOO_LONG, message));
         }
         if line.iter().all(u8::is_ascii_whitespace) {
             continue;

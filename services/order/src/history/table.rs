@@ -3,6 +3,7 @@
 //! Members of members have a point in their column's name, lists are JSON in a cell, an empty cell is a member left out.
 
 use csv::{ByteRecord, StringRecord};
+use promox_contract::codes;
 use promox_kernel::{Amount, Error, Kind};
 use serde_json::{Map, Value};
 
@@ -158,7 +159,7 @@ impl Table {
         let has = |name: &str| places.iter().any(|(_, column)| column.name == name);
         if let Some(name) = REQUIRED.into_iter().find(|name| !has(name)) {
             let message = format!("The header has no column \"{name}\".");
-            return Err(Error::new(Kind::Malformed, "MISSING_COLUMN", message).with("column", name));
+            return Err(Error::new(Kind::Malformed, codes::MISSING_COLUMN, message).with("column", name));
         }
         let is_typed = has("type");
         let is_online_retail = names.iter().any(|name| name == "invoiceno");

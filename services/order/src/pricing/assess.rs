@@ -2,11 +2,13 @@
 
 use promox_contract::buyer::Buyer;
 use promox_contract::cart::{CartContents, CartForCheckout};
+use promox_contract::codes;
 use promox_contract::coupon::ResolveCodes;
 use promox_contract::inventory::SkuQuantity;
 use promox_contract::order_line::OrderLine;
 use promox_contract::promotion::{CartLine, EvaluateCart, Evaluation, Offer};
 use promox_contract::reward::ValuePoints;
+use promox_contract::settings::{Settings, TaxSettings};
 use promox_kernel::{Amount, Cx, Email, Error, Kind};
 
 use super::entitlements::Entitlements;
@@ -15,7 +17,6 @@ use super::request::{NamedCode, PricingRequest, Strictness};
 use crate::api::ShippingOption;
 use crate::rules::price::{self, Basket, Priced};
 use crate::rules::{request, shipping};
-use promox_contract::settings::{Settings, TaxSettings};
 
 /// A warning of a price that was worked out without an e-mail address.
 const LIMITS_UNCHECKED: &str = "Without an e-mail address limits per user are left unchecked.";
@@ -124,7 +125,7 @@ fn cart_or_reservations(
     cart: Result<(Vec<SkuQuantity>, Option<CartContents>), Error>,
     request: &PricingRequest,
 ) -> Result<(Vec<SkuQuantity>, Option<CartContents>), Error> {
-    let is_empty = |error: &Error| error.kind() == Kind::NotFound || error.code() == "CART_EMPTY";
+    let is_empty = |error: &Error| error.kind() == Kind::NotFound || error.code() == codes::CART_EMPTY;
     match cart {
         Err(error) if is_empty(&error) && !request.reservations.is_empty() => Ok((Vec::new(), None)),
         cart => cart,
@@ -146,7 +147,7 @@ fn check_classes(
     let Some(item) = untaxed else { return Ok(()) };
     let message = format!("{} has the tax class \"{}\", which the store does not have.", item.sku, item.tax_class);
     if strict {
-        return Err(Error::refused("UNKNOWN_TAX_CLASS", message)
+        return Err(Error::refused(codes::UNKNOWN_TAX_CLASS, message)
             .with("sku", &item.sku)
             .with("taxClass", &item.tax_class));
     }
@@ -228,7 +229,8 @@ impl Evaluated<'_> {
 /// The value of points in money; refused when the buyer cannot spend that many here.
 async fn points_value(cx: &Cx, points: u32, priced: &Priced) -> Result<Amount, Error> {
     let refused = |reason: &str| {
-        Error::refused("POINTS_INSUFFICIENT", format!("{points} points cannot be spent here.")).with("reason", reason)
+        Error::refused(codes::POINTS_INSUFFICIENT, format!("{points} points cannot be spent here."))
+            .with("reason", reason)
     };
     let Some(user_id) = cx.principal.user() else { return Err(refused("NOT_LOGGED_IN")) };
     let (total, currency) = (priced.totals.total, priced.currency);

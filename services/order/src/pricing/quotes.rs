@@ -2,6 +2,7 @@
 //!
 //! What a quote is bound to is cached as digests, so the cache holds no address of a buyer.
 
+use promox_contract::codes;
 use promox_kernel::{Error, Timestamp};
 use promox_storage::{Cache, CacheSpace};
 use serde::{Deserialize, Serialize};
@@ -71,12 +72,12 @@ impl Quotes {
         now: Timestamp,
     ) -> Result<(Priced, Entitlements), Error> {
         let Some(quote) = self.0.get::<Quote>(QUOTES, id.as_bytes(), now) else {
-            return Err(Error::conflict("QUOTE_EXPIRED", "The quote is over; ask for a new one."));
+            return Err(Error::conflict(codes::QUOTE_EXPIRED, "The quote is over; ask for a new one."));
         };
         let optional: Vec<String> = terms.optional.iter().map(|term| digest_hex(term)).collect();
         if quote.goods != digest_hex(&terms.required) || !quote.terms.iter().all(|term| optional.contains(term)) {
             let message = "The order has other items, codes, address or method than the quote, or is somebody else's.";
-            return Err(Error::conflict("QUOTE_MISMATCH", message));
+            return Err(Error::conflict(codes::QUOTE_MISMATCH, message));
         }
         // The digests agree, so the order's address is the quote's; the buyer is who places the order.
         let buyer = own.buyer.filter(|_| !quote.extras.uses.is_empty());

@@ -1,14 +1,15 @@
 //! The price of an order: lines, promotions, shipping, tax, points, and the total to the cent.
 
+use promox_contract::codes;
 use promox_contract::order::Totals;
 use promox_contract::order_line::{OrderLine, tax_of};
 use promox_contract::promotion::{AppliedPromotion, CartLine, Evaluation, RejectedPromotion};
+use promox_contract::settings::TaxSettings;
 use promox_kernel::{Amount, Currency, Error};
 use serde::{Deserialize, Serialize};
 
 use crate::api::{Address, ShippingOption};
 use crate::rules::tax;
-use promox_contract::settings::TaxSettings;
 
 /// What is priced.
 #[derive(Debug)]
@@ -42,7 +43,7 @@ pub(crate) fn subtotal(lines: &[CartLine]) -> Result<Amount, Error> {
 }
 
 fn too_large() -> Error {
-    Error::refused("AMOUNT_TOO_LARGE", "The order comes to more than 10^18; order less at a time.")
+    Error::refused(codes::AMOUNT_TOO_LARGE, "The order comes to more than 10^18; order less at a time.")
 }
 
 /// Puts prices, discounts, shipping and tax together.

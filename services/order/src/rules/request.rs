@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 
 use promox_contract::inventory::SkuQuantity;
+use promox_contract::settings::TaxSettings;
 use promox_kernel::{Error, FieldError, bounded, country, multiline};
 
 use crate::api::{Address, PlaceOrder};
-use promox_contract::settings::TaxSettings;
 
 /// Units of one line at most.
 pub(crate) const MOST_UNITS: u32 = 1_000_000;

@@ -1,9 +1,10 @@
 //! Ways to ship: the first zone that has the country, each method's amount for these goods, cheapest first.
 
+use promox_contract::codes;
+use promox_contract::settings::{ShippingMethod, ShippingSettings};
 use promox_kernel::{Amount, Currency, Error};
 
 use crate::api::{Address, ShippingOption};
-use promox_contract::settings::{ShippingMethod, ShippingSettings};
 
 /// The ways to ship goods of `subtotal` to an address. Without zones there is one free way; where no zone matches, none.
 pub(crate) fn options(
@@ -41,14 +42,14 @@ fn amount(method: &ShippingMethod, subtotal: Amount) -> Amount {
 /// The way that was asked for, else the cheapest.
 pub(crate) fn choose<'a>(options: &'a [ShippingOption], wanted: Option<&str>) -> Result<&'a ShippingOption, Error> {
     let Some(cheapest) = options.first() else {
-        return Err(Error::refused("SHIPPING_UNAVAILABLE", "We do not ship to this address."));
+        return Err(Error::refused(codes::SHIPPING_UNAVAILABLE, "We do not ship to this address."));
     };
     match wanted {
         None => Ok(cheapest),
         Some(wanted) => options.iter().find(|option| option.method == wanted).ok_or_else(|| {
             let methods: Vec<&str> = options.iter().map(|option| option.method.as_str()).collect();
             let message = format!("\"{wanted}\" does not ship to this address; {} do.", methods.join(", "));
-            Error::refused("SHIPPING_UNAVAILABLE", message).with("methods", methods)
+            Error::refused(codes::SHIPPING_UNAVAILABLE, message).with("methods", methods)
         }),
     }
 }

@@ -1,9 +1,9 @@
 //! Tax rates: by country or region, and class.
 
+use promox_contract::settings::TaxSettings;
 use promox_kernel::Amount;
 
 use crate::api::Address;
-use promox_contract::settings::TaxSettings;
 
 /// The rate in percent for goods of a class shipped to an address, whose region is the code that rates have; zero where none is set.
 pub(crate) fn rate(settings: &TaxSettings, address: Option<&Address>, class: &str) -> Amount {

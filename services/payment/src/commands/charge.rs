@@ -2,13 +2,13 @@
 
 use promox_contract::ids::{OrderId, PaymentId};
 use promox_contract::payment::{PaymentCaptured, PaymentFailed, PaymentStatus as Status};
-use promox_kernel::{Amount, Currency, Json, UserId};
+use promox_kernel::{Amount, Currency, Error, Json, UserId};
 use promox_storage::{StoreError, Tx};
 
 use super::{enter, keep, refund};
 use crate::queries;
 use crate::records::{Attempt, Cancellation, EntryKind, Payment, Provider, ProviderEvent};
-use crate::reject::Reject;
+use crate::reject;
 use crate::rules::{self, Choice, News};
 
 /// What an order is to pay, checked.
@@ -202,7 +202,7 @@ pub(crate) enum Subject {
 }
 
 /// Hears a webhook once; the payment that it is news for.
-pub(crate) fn hear_notice(tx: &mut Tx<'_>, notice: &Notice) -> Result<Option<Payment>, Reject> {
+pub(crate) fn hear_notice(tx: &mut Tx<'_>, notice: &Notice) -> Result<Option<Payment>, Error> {
     let (provider, event_id) = (notice.provider, notice.event_id.clone());
     if tx.get::<ProviderEvent>(&(provider, event_id.clone()))?.is_some() {
         return Ok(None);
@@ -210,11 +210,11 @@ pub(crate) fn hear_notice(tx: &mut Tx<'_>, notice: &Notice) -> Result<Option<Pay
     let payment = match &notice.subject {
         Subject::Charge { order_id, news, amount } => {
             let payment = queries::of_order(tx, *order_id)?.filter(|it| it.provider == provider);
-            let payment = payment.ok_or(Reject::Absent("payment"))?;
+            let payment = payment.ok_or(Error::not_found("payment"))?;
             let (due, all) = (payment.due(), payment.amount);
             let known = |(sum, currency)| currency == payment.currency && (sum == due || (due.is_zero() && sum == all));
             if amount.is_some_and(|amount| !known(amount)) {
-                return Err(Reject::Mismatch { amount: due, currency: payment.currency });
+                return Err(reject::mismatch(due, payment.currency));
             }
             match rules::next(payment.status, news) {
                 Some(_) => Some(hear(tx, payment, news)?),

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use promox_contract::ids::{OrderId, PaymentId};
 use promox_contract::payment::PaymentRefunded;
-use promox_kernel::{Amount, Timestamp};
+use promox_kernel::{Amount, Error, Timestamp};
 use promox_storage::{StoreError, Tx};
 
 use super::charge::Ending;
 use super::{enter, keep};
 use crate::queries;
 use crate::records::{EntryKind, Payment, Refund, RefundByDue, RefundByReference, RefundStatus, Settlement};
-use crate::reject::Reject;
+use crate::reject;
 use crate::rules::{self, MOST_REFUNDS, Settled};
 
 /// What names the refund of an order that ended.
@@ -63,12 +63,12 @@ pub(crate) fn unsettled(tx: &Tx<'_>, payment_id: PaymentId) -> Result<Option<i64
 }
 
 /// Opens a refund that an administrator asks for; all that is left unless an amount is said.
-pub(crate) fn request(tx: &mut Tx<'_>, id: PaymentId, amount: Option<Amount>, reason: &str) -> Result<i64, Reject> {
+pub(crate) fn request(tx: &mut Tx<'_>, id: PaymentId, amount: Option<Amount>, reason: &str) -> Result<i64, Error> {
     let mut payment = queries::payment(tx, id)?;
     let amount = amount.map(|amount| rules::money(amount, payment.currency)).transpose()?;
     let amount = amount.unwrap_or_else(|| payment.left());
     if amount.is_zero() {
-        return Err(Reject::Exceeds { left: payment.left(), currency: payment.currency });
+        return Err(reject::exceeds(payment.left(), payment.currency));
     }
     payment.check_refund(amount)?;
     check_number(tx, id)?;
@@ -96,8 +96,8 @@ pub(crate) struct Decided {
 }
 
 /// Decides what a return gives, once: the money is claimed, or no longer due, in the transaction that says so.
-pub(crate) fn for_return(tx: &mut Tx<'_>, asked: &Returned) -> Result<Decided, Reject> {
-    let mut payment = queries::of_order(tx, asked.order_id)?.ok_or(Reject::Absent("payment"))?;
+pub(crate) fn for_return(tx: &mut Tx<'_>, asked: &Returned) -> Result<Decided, Error> {
+    let mut payment = queries::of_order(tx, asked.order_id)?.ok_or(Error::not_found("payment"))?;
     if let Some(settlement) = tx.get::<Settlement>(&asked.return_id)? {
         let next = unfinished(tx, payment, &settlement)?;
         return Ok(Decided { settlement, next });
@@ -129,17 +129,17 @@ fn unfinished(tx: &Tx<'_>, payment: Payment, settlement: &Settlement) -> Result<
     Ok(if ends { Ending::Void(Box::new(payment)) } else { Ending::Done })
 }
 
-fn check_number(tx: &Tx<'_>, id: PaymentId) -> Result<(), Reject> {
+fn check_number(tx: &Tx<'_>, id: PaymentId) -> Result<(), Error> {
     let refunds = queries::refunds(tx, id)?;
     if refunds.iter().filter(|refund| rules::return_of(&refund.reference).is_none()).count() < MOST_REFUNDS {
         return Ok(());
     }
-    Err(Reject::TooManyRefunds { most: MOST_REFUNDS })
+    Err(reject::too_many_refunds(MOST_REFUNDS))
 }
 
 /// The provider gave the money back: it is entered, once.
-pub(crate) fn settle(tx: &mut Tx<'_>, id: i64, reference: &str) -> Result<Payment, Reject> {
-    let mut refund = tx.get::<Refund>(&id)?.ok_or(Reject::Absent("refund"))?;
+pub(crate) fn settle(tx: &mut Tx<'_>, id: i64, reference: &str) -> Result<Payment, Error> {
+    let mut refund = tx.get::<Refund>(&id)?.ok_or(Error::not_found("refund"))?;
     let mut payment = queries::payment(tx, refund.payment_id)?;
     if refund.status == RefundStatus::Succeeded {
         return Ok(payment);
@@ -171,8 +171,8 @@ fn tell(tx: &mut Tx<'_>, payment: &Payment, refund: &Refund) -> Result<(), Store
 }
 
 /// The provider has not answered: it is asked again later, each time later, for ever.
-pub(crate) fn postpone(tx: &mut Tx<'_>, id: i64) -> Result<Payment, Reject> {
-    let mut refund = tx.get::<Refund>(&id)?.ok_or(Reject::Absent("refund"))?;
+pub(crate) fn postpone(tx: &mut Tx<'_>, id: i64) -> Result<Payment, Error> {
+    let mut refund = tx.get::<Refund>(&id)?.ok_or(Error::not_found("refund"))?;
     if refund.status == RefundStatus::Pending {
         refund.tries = refund.tries.saturating_add(1);
         let pause = (1_u64 << refund.tries.min(16)).min(LONGEST_PAUSE);

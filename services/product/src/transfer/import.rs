@@ -1,6 +1,7 @@
 //! The import: rows in chunks of one transaction each; what fails by its own fault is reported and harms no other.
 
-use promox_contract::import::{ImportReport, RowError};
+use promox_contract::codes;
+use promox_contract::import::{ImportReport, RowError, is_row_fault};
 use promox_contract::store::write_amounts;
 use promox_kernel::{Body, Cx, Error, Kind};
 use promox_storage::{Lane, Tx};
@@ -9,7 +10,6 @@ use tokio::sync::mpsc;
 use super::parse::{self, Parsed};
 use crate::commands::{self, Desk, ImportRow};
 use crate::queries::epochs;
-use crate::reject::is_row_fault;
 use crate::{Products, api};
 
 /// Rows of one transaction.
@@ -30,7 +30,7 @@ fn any_taken(done: &Result<ImportReport, Error>) -> bool {
 
 async fn import_stream(products: &Products, cx: &Cx, desk: &Desk, body: Body) -> Result<ImportReport, Error> {
     let Some(reader) = body.reader else {
-        return Err(Error::new(Kind::Malformed, "BODY_MISSING", "Send the rows as the body."));
+        return Err(Error::new(Kind::Malformed, codes::BODY_MISSING, "Send the rows as the body."));
     };
     let tree = products.db.read(|tx| products.trees.at(tx, &epochs(tx)?)).await?;
     let (sender, mut chunks) = mpsc::channel::<Vec<Parsed>>(AHEAD);

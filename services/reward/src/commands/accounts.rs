@@ -14,7 +14,6 @@ use super::referrals;
 use crate::api::{AccountView, AdjustPoints};
 use crate::queries;
 use crate::records::{Account, AccountByDue, AccountByLadder, EntryKind, Lot, Progress};
-use crate::reject::Reject;
 use crate::settings::{SignupBonusOn, Terms};
 
 /// What a signup bonus refers to, and how what it refers to begins when an order gave it.
@@ -27,14 +26,14 @@ const SWEEP: usize = 50;
 const BIRTHDAYS_APART: Duration = Duration::from_hours(24 * 300);
 
 /// Gives or takes points by hand.
-pub(crate) fn adjust(tx: &mut Tx<'_>, terms: &Terms, cx: &Cx, asked: &AdjustPoints) -> Result<AccountView, Reject> {
+pub(crate) fn adjust(tx: &mut Tx<'_>, terms: &Terms, cx: &Cx, asked: &AdjustPoints) -> Result<AccountView, Error> {
     let reason = bounded(&asked.reason, 1, 200).map_err(|detail| Error::field("/reason", detail))?;
     if asked.points == 0 || asked.points.abs() > MOST_ADJUSTED {
-        return Err(Error::field("/points", "1 to 1,000,000,000 points up or down").into());
+        return Err(Error::field("/points", "1 to 1,000,000,000 points up or down"));
     }
     let mut book = Book::open(tx, terms, asked.id)?;
     if book.account.erased_at.is_some() {
-        return Err(Reject::Absent("account"));
+        return Err(Error::not_found("account"));
     }
     let cause = Cause::of(EntryKind::Adjust, format!("adjustment: {reason}"));
     match asked.points {
@@ -47,11 +46,11 @@ pub(crate) fn adjust(tx: &mut Tx<'_>, terms: &Terms, cx: &Cx, asked: &AdjustPoin
     let (before, after) = (json!({ "balance": before }), json!({ "balance": after, "reason": reason }));
     tx.emit(asked.id, &Audited::new(actor, "reward.adjust", subject, before, after))?;
     let view = queries::account(tx, terms, asked.id, tx.now())?;
-    view.ok_or(Reject::Absent("account"))
+    view.ok_or(Error::not_found("account"))
 }
 
 /// Somebody registered: the bonus for it, and the note of who sent them.
-pub(crate) fn welcome(tx: &mut Tx<'_>, terms: &Terms, fact: &UserRegistered) -> Result<(), Reject> {
+pub(crate) fn welcome(tx: &mut Tx<'_>, terms: &Terms, fact: &UserRegistered) -> Result<(), Error> {
     let bonus = i64::from(terms.settings.signup_bonus);
     if bonus > 0 {
         let with_order = terms.settings.signup_bonus_on == SignupBonusOn::FirstOrder;
@@ -65,7 +64,7 @@ pub(crate) fn welcome(tx: &mut Tx<'_>, terms: &Terms, fact: &UserRegistered) -> 
 }
 
 /// An order was placed: the first one gives the signup bonus to who was to have it for that.
-pub(crate) fn welcome_with_order(tx: &mut Tx<'_>, terms: &Terms, user: UserId, order: OrderId) -> Result<(), Reject> {
+pub(crate) fn welcome_with_order(tx: &mut Tx<'_>, terms: &Terms, user: UserId, order: OrderId) -> Result<(), Error> {
     if !tx.get::<Account>(&user)?.is_some_and(|account| account.signup_due) {
         return Ok(());
     }
@@ -79,7 +78,7 @@ pub(crate) fn welcome_with_order(tx: &mut Tx<'_>, terms: &Terms, user: UserId, o
 }
 
 /// An order that gave the signup bonus came to nothing: the bonus goes, and the next order gives it.
-pub(crate) fn take_welcome_back(tx: &mut Tx<'_>, terms: &Terms, user: UserId, order: OrderId) -> Result<(), Reject> {
+pub(crate) fn take_welcome_back(tx: &mut Tx<'_>, terms: &Terms, user: UserId, order: OrderId) -> Result<(), Error> {
     let account = tx.get::<Account>(&user)?.filter(|account| account.signup_order == Some(order));
     let Some(Account { signup_lot, .. }) = account else { return Ok(()) };
     let points = signup_lot.map(|id| tx.get::<Lot>(&id)).transpose()?.flatten().map_or(0, |lot| lot.points);
@@ -97,7 +96,7 @@ fn signup_with(kind: EntryKind, order: OrderId) -> Cause {
 }
 
 /// It is somebody's birthday.
-pub(crate) fn celebrate(tx: &mut Tx<'_>, terms: &Terms, user_id: UserId, year: i16) -> Result<(), Reject> {
+pub(crate) fn celebrate(tx: &mut Tx<'_>, terms: &Terms, user_id: UserId, year: i16) -> Result<(), Error> {
     let mut book = Book::open(tx, terms, user_id)?;
     let now = book.now();
     if book.account.birthday_at.is_some_and(|last| now.since(last) < BIRTHDAYS_APART) {
@@ -112,7 +111,7 @@ pub(crate) fn celebrate(tx: &mut Tx<'_>, terms: &Terms, user_id: UserId, year: i
 }
 
 /// A person is gone: what they had is forfeited, how far they had come is dropped, the books stay.
-pub(crate) fn erase(tx: &mut Tx<'_>, terms: &Terms, user_id: UserId) -> Result<(), Reject> {
+pub(crate) fn erase(tx: &mut Tx<'_>, terms: &Terms, user_id: UserId) -> Result<(), Error> {
     for progress in tx.scan::<Progress>().prefix(user_id).collect(MOST_DUE)? {
         tx.delete::<Progress>(&(user_id, progress.achievement_id))?;
     }
@@ -134,7 +133,7 @@ pub(crate) fn any_due(tx: &Tx<'_>, terms: &Terms, now: Timestamp) -> Result<bool
 }
 
 /// Brings accounts up to date, one bounded batch; whether there may be more.
-pub(crate) fn keep_time(tx: &mut Tx<'_>, terms: &Terms) -> Result<bool, Reject> {
+pub(crate) fn keep_time(tx: &mut Tx<'_>, terms: &Terms) -> Result<bool, Error> {
     let soon = Some(tx.now() + INSTANT);
     let mut accounts = tx.scan_by::<AccountByDue>().before(soon).collect(SWEEP)?;
     accounts.extend(tx.scan_by::<AccountByLadder>().before(terms.ladder.version).collect(SWEEP)?);

@@ -12,7 +12,7 @@ use crate::queries::{self, achievement_view};
 use crate::records::{
     Account, Achievement, AchievementByCode, AchievementId, Counted, EntryKind, Mark, Progress, Unlocked,
 };
-use crate::reject::Reject;
+use crate::reject;
 use crate::rules::achievement::{CountedEvent, Undone};
 use crate::settings::Terms;
 
@@ -60,7 +60,7 @@ fn note(tx: &mut Tx<'_>, cx: &Cx, action: &str, id: AchievementId, change: (Valu
 }
 
 /// Makes an achievement.
-pub(crate) fn create(tx: &mut Tx<'_>, cx: &Cx, asked: &CreateAchievement) -> Result<AchievementView, Reject> {
+pub(crate) fn create(tx: &mut Tx<'_>, cx: &Cx, asked: &CreateAchievement) -> Result<AchievementView, Error> {
     let now = tx.now();
     let row = Achievement {
         id: AchievementId(tx.next_id::<Achievement>()?),
@@ -77,10 +77,10 @@ pub(crate) fn create(tx: &mut Tx<'_>, cx: &Cx, asked: &CreateAchievement) -> Res
     };
     refuse(faults_of(&row))?;
     if tx.get_by::<AchievementByCode>((Some(&asked.code),))?.is_some() {
-        return Err(Reject::CodeTaken { code: asked.code.clone() });
+        return Err(reject::code_taken(asked.code.clone()));
     }
     if tx.scan_by::<AchievementByCode>().collect(MOST)?.len() == MOST {
-        return Err(Reject::TooMany { what: "achievements", most: MOST });
+        return Err(reject::too_many("achievements", MOST));
     }
     tx.insert(&row)?;
     note(tx, cx, "achievement.create", row.id, (Value::Null, trace(&row)))?;
@@ -88,7 +88,7 @@ pub(crate) fn create(tx: &mut Tx<'_>, cx: &Cx, asked: &CreateAchievement) -> Res
 }
 
 /// Changes the members that are sent.
-pub(crate) fn update(tx: &mut Tx<'_>, cx: &Cx, asked: &UpdateAchievement) -> Result<AchievementView, Reject> {
+pub(crate) fn update(tx: &mut Tx<'_>, cx: &Cx, asked: &UpdateAchievement) -> Result<AchievementView, Error> {
     let before = queries::achievement(tx, asked.id)?;
     cx.check_version(before.version)?;
     let mut after = before.clone();
@@ -99,7 +99,7 @@ pub(crate) fn update(tx: &mut Tx<'_>, cx: &Cx, asked: &UpdateAchievement) -> Res
     if let Some(rule) = &asked.rule {
         if rule.event != before.rule.event {
             let detail = format!("it counts {}; make another achievement to count something else", before.rule.event);
-            return Err(Error::field("/rule/event", detail).into());
+            return Err(Error::field("/rule/event", detail));
         }
         after.rule = Json(rule.clone());
     }
@@ -116,7 +116,7 @@ pub(crate) fn update(tx: &mut Tx<'_>, cx: &Cx, asked: &UpdateAchievement) -> Res
 }
 
 /// Deletes an achievement; who has it keeps it.
-pub(crate) fn delete(tx: &mut Tx<'_>, cx: &Cx, id: AchievementId) -> Result<(), Reject> {
+pub(crate) fn delete(tx: &mut Tx<'_>, cx: &Cx, id: AchievementId) -> Result<(), Error> {
     let mut row = queries::achievement(tx, id)?;
     cx.check_version(row.version)?;
     row.code = None;
@@ -170,7 +170,7 @@ fn progress(tx: &Tx<'_>, user_id: UserId, id: AchievementId) -> Result<Progress,
 }
 
 /// Counts what happened for all achievements that ask for it, and grants those that are reached; whether any has further to go.
-pub(crate) fn count(tx: &mut Tx<'_>, terms: &Terms, it: Happened) -> Result<bool, Reject> {
+pub(crate) fn count(tx: &mut Tx<'_>, terms: &Terms, it: Happened) -> Result<bool, Error> {
     let erased = |account: Option<Account>| account.is_some_and(|account| account.erased_at.is_some());
     let concerned = concerned(tx, it.event, it.at)?;
     if concerned.is_empty() || erased(tx.get::<Account>(&it.user_id)?) {
@@ -194,7 +194,7 @@ pub(crate) fn count(tx: &mut Tx<'_>, terms: &Terms, it: Happened) -> Result<bool
 }
 
 /// Counts what can be undone, and remembers it for that.
-pub(crate) fn count_undoable(tx: &mut Tx<'_>, terms: &Terms, it: Happened) -> Result<(), Reject> {
+pub(crate) fn count_undoable(tx: &mut Tx<'_>, terms: &Terms, it: Happened) -> Result<(), Error> {
     if !count(tx, terms, it)? {
         return Ok(());
     }
@@ -237,7 +237,7 @@ pub(crate) fn count_out(
     Ok(())
 }
 
-fn unlock(tx: &mut Tx<'_>, terms: &Terms, user_id: UserId, achievement: &Achievement) -> Result<(), Reject> {
+fn unlock(tx: &mut Tx<'_>, terms: &Terms, user_id: UserId, achievement: &Achievement) -> Result<(), Error> {
     let (points, at) = (achievement.points, tx.now());
     tx.insert(&Unlocked { user_id, achievement_id: achievement.id, points, at })?;
     let code = achievement.last_code.clone();

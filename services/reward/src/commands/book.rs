@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use promox_contract::ids::OrderId;
 use promox_contract::reward::{PointsAwarded, PointsExpired, PointsFact, PointsRestored, PointsRevoked, TierChanged};
-use promox_kernel::{Timestamp, UserId};
+use promox_kernel::{Error, Timestamp, UserId};
 use promox_storage::{StoreError, Tx};
 
 use crate::queries;
 use crate::records::{Account, Entry, EntryByCount, EntryId, EntryKind, Lot, LotByOpen, LotByPending, LotId, Part};
-use crate::reject::Reject;
+use crate::reject;
 use crate::rules::calendar::{END_OF_TIME, TIER_SPAN, days_after, months_after};
 use crate::settings::{Shortfall, Terms};
 
@@ -90,13 +90,13 @@ fn fresh(tx: &Tx<'_>, terms: &Terms, user_id: UserId) -> Account {
 
 impl<'a, 't> Book<'a, 't> {
     /// Opens a user's book: what has become available, lapsed or stopped counting by now is entered first.
-    pub(crate) fn open(tx: &'a mut Tx<'t>, terms: &'a Terms, user_id: UserId) -> Result<Self, Reject> {
+    pub(crate) fn open(tx: &'a mut Tx<'t>, terms: &'a Terms, user_id: UserId) -> Result<Self, Error> {
         let book = Self::open_partly(tx, terms, user_id)?;
-        if book.is_behind() { Err(Reject::Busy) } else { Ok(book) }
+        if book.is_behind() { Err(reject::busy()) } else { Ok(book) }
     }
 
     /// The same, as far as one transaction goes; whether there is more is told by [`Self::is_behind`].
-    pub(crate) fn open_partly(tx: &'a mut Tx<'t>, terms: &'a Terms, user_id: UserId) -> Result<Self, Reject> {
+    pub(crate) fn open_partly(tx: &'a mut Tx<'t>, terms: &'a Terms, user_id: UserId) -> Result<Self, Error> {
         let account = tx.get::<Account>(&user_id)?.unwrap_or_else(|| fresh(tx, terms, user_id));
         let mut book = Self { tx, terms, account, settled: 0, passed: false };
         book.settle()?;
@@ -270,13 +270,13 @@ impl<'a, 't> Book<'a, 't> {
     }
 
     /// Spends points, those first that lapse first; from which lots they came.
-    pub(crate) fn spend(&mut self, points: i64, cause: &Cause) -> Result<Vec<Part>, Reject> {
+    pub(crate) fn spend(&mut self, points: i64, cause: &Cause) -> Result<Vec<Part>, Error> {
         if points > self.account.balance {
-            return Err(Reject::NotEnough { asked: points, spendable: self.account.balance });
+            return Err(reject::not_enough(points, self.account.balance));
         }
         let (drawn, parts) = self.draw(points)?;
         if drawn < points {
-            return Err(Reject::Scattered { most: MOST_SPENT });
+            return Err(reject::scattered(MOST_SPENT));
         }
         self.enter(-points, cause, Counts::default())?;
         Ok(parts)
@@ -379,12 +379,12 @@ impl<'a, 't> Book<'a, 't> {
     }
 
     /// Takes points by hand.
-    pub(crate) fn remove(&mut self, points: i64, cause: &Cause) -> Result<(), Reject> {
+    pub(crate) fn remove(&mut self, points: i64, cause: &Cause) -> Result<(), Error> {
         if points > self.account.balance {
-            return Err(Reject::BelowZero { balance: self.account.balance });
+            return Err(reject::below_zero(self.account.balance));
         }
         if self.draw(points)?.0 < points {
-            return Err(Reject::Scattered { most: MOST_SPENT });
+            return Err(reject::scattered(MOST_SPENT));
         }
         Ok(self.tell_revoked(points, cause, Counts::default())?)
     }
@@ -424,7 +424,7 @@ impl<'a, 't> Book<'a, 't> {
     }
 
     /// Collects what is owed, works the tier out, and writes the account.
-    pub(crate) fn close(mut self) -> Result<Account, Reject> {
+    pub(crate) fn close(mut self) -> Result<Account, Error> {
         let owed = self.account.debt.min(self.account.balance);
         if owed > 0 {
             let (owed, _) = self.draw(owed)?;

@@ -15,7 +15,6 @@ use crate::queries::{self, offer_view};
 use crate::records::{
     EntryKind, Offer, OfferId, Redemption, RedemptionByDue, RedemptionId, RedemptionStatus as Status,
 };
-use crate::reject::Reject;
 use crate::settings::Terms;
 
 /// How long the request that took an offer is left alone with it.
@@ -61,7 +60,7 @@ fn note(
 }
 
 /// Makes an offer.
-pub(crate) fn create(tx: &mut Tx<'_>, cx: &Cx, asked: &CreateOffer) -> Result<OfferView, Reject> {
+pub(crate) fn create(tx: &mut Tx<'_>, cx: &Cx, asked: &CreateOffer) -> Result<OfferView, Error> {
     let now = tx.now();
     let offer = Offer {
         id: OfferId(tx.next_id::<Offer>()?),
@@ -82,7 +81,7 @@ pub(crate) fn create(tx: &mut Tx<'_>, cx: &Cx, asked: &CreateOffer) -> Result<Of
 }
 
 /// Changes the members that are sent.
-pub(crate) fn update(tx: &mut Tx<'_>, cx: &Cx, asked: &UpdateOffer) -> Result<OfferView, Reject> {
+pub(crate) fn update(tx: &mut Tx<'_>, cx: &Cx, asked: &UpdateOffer) -> Result<OfferView, Error> {
     let before = queries::offer(tx, asked.id)?;
     cx.check_version(before.version)?;
     let mut after = before.clone();
@@ -104,7 +103,7 @@ pub(crate) fn update(tx: &mut Tx<'_>, cx: &Cx, asked: &UpdateOffer) -> Result<Of
 }
 
 /// Deletes an offer.
-pub(crate) fn delete(tx: &mut Tx<'_>, cx: &Cx, id: OfferId) -> Result<(), Reject> {
+pub(crate) fn delete(tx: &mut Tx<'_>, cx: &Cx, id: OfferId) -> Result<(), Error> {
     let mut offer = queries::offer(tx, id)?;
     cx.check_version(offer.version)?;
     offer.listed = None;
@@ -119,11 +118,11 @@ pub(crate) fn take(
     terms: &Terms,
     cx: &Cx,
     (user_id, offer_id): (UserId, OfferId),
-) -> Result<Redemption, Reject> {
+) -> Result<Redemption, Error> {
     if let Some(claim) = &cx.claim
         && let Recall::Undecided(id) = tx.recall(claim)?
     {
-        return tx.get::<Redemption>(&RedemptionId(id))?.ok_or(Reject::Absent("redemption"));
+        return tx.get::<Redemption>(&RedemptionId(id))?.ok_or(Error::not_found("redemption"));
     }
     let offer = queries::offer(tx, offer_id)?;
     let id = RedemptionId(tx.next_id::<Redemption>()?);
@@ -153,13 +152,13 @@ pub(crate) fn take(
     Ok(redemption)
 }
 
-fn pending(tx: &Tx<'_>, id: RedemptionId) -> Result<Result<Redemption, Redemption>, Reject> {
-    let row = tx.get::<Redemption>(&id)?.ok_or(Reject::Absent("redemption"))?;
+fn pending(tx: &Tx<'_>, id: RedemptionId) -> Result<Result<Redemption, Redemption>, Error> {
+    let row = tx.get::<Redemption>(&id)?.ok_or(Error::not_found("redemption"))?;
     Ok(if row.status == Status::Pending { Ok(row) } else { Err(row) })
 }
 
 /// The coupon is there.
-pub(crate) fn issued(tx: &mut Tx<'_>, id: RedemptionId, code: &str) -> Result<Redemption, Reject> {
+pub(crate) fn issued(tx: &mut Tx<'_>, id: RedemptionId, code: &str) -> Result<Redemption, Error> {
     let mut row = match pending(tx, id)? {
         Ok(row) => row,
         Err(done) => return Ok(done),
@@ -173,7 +172,7 @@ pub(crate) fn issued(tx: &mut Tx<'_>, id: RedemptionId, code: &str) -> Result<Re
 }
 
 /// There is no such coupon any more: the points go back.
-pub(crate) fn failed(tx: &mut Tx<'_>, terms: &Terms, id: RedemptionId) -> Result<Redemption, Reject> {
+pub(crate) fn failed(tx: &mut Tx<'_>, terms: &Terms, id: RedemptionId) -> Result<Redemption, Error> {
     let mut row = match pending(tx, id)? {
         Ok(row) => row,
         Err(done) => return Ok(done),
@@ -193,7 +192,7 @@ fn end(tx: &mut Tx<'_>, row: &mut Redemption) -> Result<(), StoreError> {
 }
 
 /// It is not known whether there is a coupon: it is asked for again later.
-pub(crate) fn later(tx: &mut Tx<'_>, id: RedemptionId) -> Result<Redemption, Reject> {
+pub(crate) fn later(tx: &mut Tx<'_>, id: RedemptionId) -> Result<Redemption, Error> {
     let mut row = match pending(tx, id)? {
         Ok(row) => row,
         Err(done) => return Ok(done),

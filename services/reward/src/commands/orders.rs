@@ -3,12 +3,12 @@
 use promox_contract::ids::OrderId;
 use promox_contract::order::{OrderFact, OrderReturned};
 use promox_contract::reward::{PointsFact, PointsRedeemed};
-use promox_kernel::{Amount, Json, Timestamp, UserId};
+use promox_kernel::{Amount, Error, Json, Timestamp, UserId};
 use promox_storage::Tx;
 
 use super::book::{Book, Cause};
 use crate::records::{EntryKind, OrderPoints, OrderPointsStatus as Status, Part};
-use crate::reject::Reject;
+use crate::reject;
 use crate::rules::returns::gone;
 use crate::rules::worth;
 use crate::settings::Terms;
@@ -38,12 +38,12 @@ pub(crate) fn hold(
     terms: &Terms,
     order_id: OrderId,
     (user_id, points): (UserId, i64),
-) -> Result<(), Reject> {
+) -> Result<(), Error> {
     if let Some(known) = tx.get::<OrderPoints>(&order_id)? {
         return match known.status {
-            Status::Released => Err(Reject::Released { order_id }),
+            Status::Released => Err(reject::released(order_id)),
             _ if known.redeemed == points && known.user_id == Some(user_id) => Ok(()),
-            _ => Err(Reject::OtherHold { order_id, points: known.redeemed }),
+            _ => Err(reject::other_hold(order_id, known.redeemed)),
         };
     }
     let mut book = Book::open(tx, terms, user_id)?;
@@ -56,7 +56,7 @@ pub(crate) fn hold(
 
 /// An order is confirmed: what it holds is spent, what it earns is given, at once or when the return window ends. Whether it
 /// counts: one that gave back before does not.
-pub(crate) fn confirm(tx: &mut Tx<'_>, terms: &Terms, fact: &OrderFact, at: Timestamp) -> Result<bool, Reject> {
+pub(crate) fn confirm(tx: &mut Tx<'_>, terms: &Terms, fact: &OrderFact, at: Timestamp) -> Result<bool, Error> {
     let Some(user_id) = fact.user_id else { return Ok(false) };
     let order_id = fact.order_id;
     let known = tx.get::<OrderPoints>(&order_id)?;
@@ -81,7 +81,7 @@ pub(crate) fn confirm(tx: &mut Tx<'_>, terms: &Terms, fact: &OrderFact, at: Time
 }
 
 /// A part of an order came back: the points that paid it go back, those that it earned are taken back.
-pub(crate) fn return_part(tx: &mut Tx<'_>, terms: &Terms, fact: &OrderReturned) -> Result<(), Reject> {
+pub(crate) fn return_part(tx: &mut Tx<'_>, terms: &Terms, fact: &OrderReturned) -> Result<(), Error> {
     let Some(mut row) = tx.get::<OrderPoints>(&fact.order_id)?.filter(|row| row.status == Status::Posted) else {
         return Ok(());
     };
@@ -114,7 +114,7 @@ fn take_parts(parts: &mut Vec<Part>, points: i64) -> Vec<Part> {
 
 /// Gives an order's points back, held or spent, and takes back what it earned, once. Without any, it notes that late ones
 /// must not be taken.
-pub(crate) fn release(tx: &mut Tx<'_>, terms: &Terms, order_id: OrderId) -> Result<(), Reject> {
+pub(crate) fn release(tx: &mut Tx<'_>, terms: &Terms, order_id: OrderId) -> Result<(), Error> {
     let Some(mut row) = tx.get::<OrderPoints>(&order_id)? else {
         let row = untouched(tx, order_id, None, Status::Released);
         return Ok(tx.insert(&row)?);

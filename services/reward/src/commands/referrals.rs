@@ -4,13 +4,12 @@ use std::time::Duration;
 
 use promox_contract::ids::OrderId;
 use promox_contract::user::UserRegistered;
-use promox_kernel::{Amount, Timestamp, UserId};
+use promox_kernel::{Amount, Error, Timestamp, UserId};
 use promox_storage::{StoreError, Tx};
 
 use super::achievements::{self, Happened};
 use super::book::{Book, Cause, INSTANT};
 use crate::records::{EntryKind, LotId, Referral, ReferralByDue, ReferralStatus as Status};
-use crate::reject::Reject;
 use crate::rules::achievement::CountedEvent;
 use crate::settings::Terms;
 
@@ -46,7 +45,7 @@ pub(crate) fn wake(tx: &mut Tx<'_>, user_id: UserId) -> Result<(), StoreError> {
 }
 
 /// An order was cancelled or came back whole: what was given for it is taken back, and the next order may earn it.
-pub(crate) fn undone(tx: &mut Tx<'_>, terms: &Terms, user_id: UserId, order_id: OrderId) -> Result<(), Reject> {
+pub(crate) fn undone(tx: &mut Tx<'_>, terms: &Terms, user_id: UserId, order_id: OrderId) -> Result<(), Error> {
     let Some(mut row) = tx.get::<Referral>(&user_id)? else { return Ok(()) };
     if row.status != Status::Given || row.order_id != Some(order_id) {
         return Ok(());
@@ -87,7 +86,7 @@ pub(crate) enum Found {
 }
 
 /// Goes on with a referral that is still as it was when it was looked at.
-pub(crate) fn settle(tx: &mut Tx<'_>, terms: &Terms, seen: &Referral, found: Found) -> Result<(), Reject> {
+pub(crate) fn settle(tx: &mut Tx<'_>, terms: &Terms, seen: &Referral, found: Found) -> Result<(), Error> {
     let Some(row) = tx.get::<Referral>(&seen.user_id)?.filter(|row| row == seen) else { return Ok(()) };
     let (order_id, now) = match found {
         Found::First(order_id) => (order_id, tx.now()),
@@ -114,7 +113,7 @@ fn award(
     user_id: UserId,
     points: i64,
     reference: String,
-) -> Result<Option<LotId>, Reject> {
+) -> Result<Option<LotId>, Error> {
     if points == 0 {
         return Ok(None);
     }

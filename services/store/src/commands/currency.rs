@@ -3,6 +3,7 @@
 //! A service that may write the first one pledges it before and settles the pledge after: between the two the currency does
 //! not change, so no amount of another currency slips in, and what was refused fixes nothing.
 
+use promox_contract::codes;
 use promox_contract::settings::StoreSettings;
 use promox_kernel::{Currency, Error, Json};
 use promox_storage::{StoreError, Tx};
@@ -45,7 +46,7 @@ pub(crate) fn check(tx: &Tx<'_>, currency: Currency) -> Result<(), Error> {
         return Ok(());
     }
     let message = format!("The store's currency became {own} at this moment: send amounts in it.");
-    Err(Error::conflict("CURRENCY_CHANGED", message).retry_after(1))
+    Err(Error::conflict(codes::CURRENCY_CHANGED, message).retry_after(1))
 }
 
 /// Whether amounts were written before.
@@ -89,5 +90,5 @@ pub(crate) fn guard(tx: &Tx<'_>, now: Currency, wanted: Currency) -> Result<(), 
         return Ok(());
     }
     let message = format!("There are prices, rates or amounts in {now}: the store's currency cannot change any more.");
-    Err(Error::conflict("CURRENCY_FIXED", message).with("currency", now))
+    Err(Error::conflict(codes::CURRENCY_FIXED, message).with("currency", now))
 }

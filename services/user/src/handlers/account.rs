@@ -1,5 +1,6 @@
 //! What users do with their own account.
 
+use promox_contract::codes;
 use promox_contract::order::PrepareErasure;
 use promox_contract::store::StoreTaxes;
 use promox_contract::user::{ExportCarts, ExportNotifications, ExportOrders, ExportPayments, ExportRewards};
@@ -118,7 +119,7 @@ async fn part<O: Op>(cx: &Cx, op: O) -> Result<O::Reply, Error> {
             tracing::error!(service = O::SERVICE, %error, "a part of an export is missing");
         }
         let message = format!("The {} service did not give its part; try again.", O::SERVICE);
-        Error::unavailable("EXPORT_INCOMPLETE", message, 5)
+        Error::unavailable(codes::EXPORT_INCOMPLETE, message, 5)
     })
 }
 

@@ -1,0 +1,112 @@
+//! Refusals that another service acts on, as both sides know them.
+
+use promox_kernel::{Error, Sku};
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::codes;
+use crate::ids::{CampaignId, PromotionId};
+use crate::promotion::RejectReason;
+
+/// Goods that a message names at most.
+const MOST_NAMED: usize = 5;
+
+/// A SKU of which there is less than was asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Short {
+    /// Which.
+    pub sku: Sku,
+    /// How many were asked for.
+    pub asked: u32,
+    /// How many there are.
+    pub available: u32,
+}
+
+/// 409 `INSUFFICIENT_STOCK` with every SKU that is short.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct InsufficientStock {
+    /// What is short.
+    pub items: Vec<Short>,
+}
+
+impl InsufficientStock {
+    /// What a refusal says, if it is this one.
+    pub fn of(error: &Error) -> Option<Self> {
+        said(error, codes::INSUFFICIENT_STOCK)
+    }
+}
+
+impl From<InsufficientStock> for Error {
+    fn from(InsufficientStock { items }: InsufficientStock) -> Self {
+        let named = |it: &Short| format!("{} ({} asked, {} there)", it.sku, it.asked, it.available);
+        let words: Vec<String> = items.iter().take(MOST_NAMED).map(named).collect();
+        let more = if items.len() > words.len() { " and others" } else { "" };
+        let message = format!("Not enough in stock: {}{more}.", words.join(", "));
+        Self::conflict(codes::INSUFFICIENT_STOCK, message).with("items", items)
+    }
+}
+
+/// 422 `PROMOTION_INVALID` for a promotion, or the promotions of a campaign, that an order cannot use.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PromotionUnusable {
+    /// The promotion.
+    #[serde(default)]
+    pub promotion_id: Option<PromotionId>,
+    /// The campaign whose budget would pay for it.
+    #[serde(default)]
+    pub campaign_id: Option<CampaignId>,
+    /// Why.
+    pub reason: RejectReason,
+}
+
+impl PromotionUnusable {
+    /// What a refusal says, if it is this one.
+    pub fn of(error: &Error) -> Option<Self> {
+        said(error, codes::PROMOTION_INVALID)
+    }
+
+    /// The refusal, with words for people.
+    pub fn refusal(&self, message: String) -> Error {
+        let mut error = Error::refused(codes::PROMOTION_INVALID, message).with("reason", self.reason);
+        if let Some(id) = self.promotion_id {
+            error = error.with("promotionId", id);
+        }
+        if let Some(id) = self.campaign_id {
+            error = error.with("campaignId", id);
+        }
+        error
+    }
+}
+
+/// What a refusal of this code says beside its message.
+fn said<T: DeserializeOwned>(error: &Error, code: &str) -> Option<T> {
+    if error.code() != code {
+        return None;
+    }
+    serde_json::from_value(Value::Object(error.members().clone())).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_says_to_others_what_it_was_made_of() {
+        let short = Short { sku: "A-1".parse().unwrap(), asked: 3, available: 1 };
+        let stock = InsufficientStock { items: vec![short] };
+        let error = Error::from(stock.clone());
+        assert_eq!(error.message(), "Not enough in stock: A-1 (3 asked, 1 there).");
+        assert_eq!(InsufficientStock::of(&error), Some(stock));
+        assert_eq!(PromotionUnusable::of(&error), None, "it is about something else");
+        let unusable = PromotionUnusable {
+            promotion_id: None,
+            campaign_id: Some(CampaignId(7)),
+            reason: RejectReason::BudgetExhausted,
+        };
+        assert_eq!(PromotionUnusable::of(&unusable.refusal(String::new())), Some(unusable));
+    }
+}
