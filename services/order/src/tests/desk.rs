@@ -68,11 +68,17 @@ pub(super) struct Desk {
 
 impl Desk {
     pub(super) fn open() -> Self {
+        Self::open_among(|_| {})
+    }
+
+    /// A desk among other services, which `register` registers.
+    pub(super) fn open_among(register: impl FnOnce(&mut Registry)) -> Self {
         let engine = Arc::new(Busy { engine: MemoryEngine::new(), refuses: AtomicU32::new(0) });
         let db = Db::new(engine.clone(), Database::Ecommerce);
         let node = Node::new(Clock::manual(Timestamp::from_seconds(1_800_000_000)), Entropy::seeded(7));
         let mut registry = Registry::default();
         register_new_store(&mut registry);
+        register(&mut registry);
         node.install(registry);
         let orders = Orders::new(db.clone(), Cache::in_memory(), false);
         Self { db, node, engine, orders }
@@ -101,7 +107,12 @@ impl Desk {
 
     /// A saga at its beginning, and the draft that it was begun with.
     pub(super) async fn begin(&self, lines: &[Line], claim: Option<Claim>) -> (SagaLease, Draft) {
-        let draft = Draft { claim: claim.as_ref().map(StoredClaim::of), ..draft(lines) };
+        self.begin_with(draft(lines), claim).await
+    }
+
+    /// A saga of this draft at its beginning.
+    pub(super) async fn begin_with(&self, draft: Draft, claim: Option<Claim>) -> (SagaLease, Draft) {
+        let draft = Draft { claim: claim.as_ref().map(StoredClaim::of), ..draft };
         let sealed = Sealed::of(&draft).unwrap();
         let claim = claim.map(Arc::new);
         let lease_end = transitions::lease_end(&self.cx());
@@ -206,7 +217,7 @@ pub(super) fn paid() -> PaymentOutcome {
     }
 }
 
-fn draft(lines: &[Line]) -> Draft {
+pub(super) fn draft(lines: &[Line]) -> Draft {
     let lines: Vec<OrderLine> = lines.iter().map(line).collect();
     let sum = |part: fn(&OrderLine) -> Amount| lines.iter().map(part).sum::<Amount>();
     let zero = Currency::GBP.zero();

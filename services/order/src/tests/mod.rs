@@ -2,7 +2,9 @@
 
 mod desk;
 mod history;
+mod matrix;
 mod new_store;
+mod others;
 mod returns;
 mod round_trip;
 mod saga;

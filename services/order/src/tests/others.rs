@@ -1,0 +1,180 @@
+//! The services that a checkout holds in and is paid by, each of whose operations can fail once, before or after it acts.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use promox_contract::campaign::{HoldBudgets, ReleaseBudgets};
+use promox_contract::coupon::{HoldCoupons, ReleaseCoupons};
+use promox_contract::flashsale::{ClaimReservations, ReleaseClaims};
+use promox_contract::ids::ReservationId;
+use promox_contract::inventory::{GiveBackStock, Held, HoldStock};
+use promox_contract::payment::{CancelPayment, PaymentOfOrder, PaymentOutcome, PaymentStatus, TakePayment};
+use promox_contract::promotion::{HoldUses, ReleaseUses};
+use promox_contract::reward::{HoldPoints, ReleasePoints};
+use promox_kernel::{Cx, Error, Handle, Op, Registry, register};
+
+use super::desk::paid;
+
+/// How an operation fails, once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// Nothing answers, and nothing was done.
+    Before,
+    /// It was done, and nothing answers.
+    After,
+    /// It is refused for good.
+    Refused,
+}
+
+/// Where a hold stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    Held,
+    Released,
+}
+
+/// What the other services know of the one order.
+#[derive(Debug, Default)]
+pub(super) struct Others {
+    plan: Mutex<BTreeMap<&'static str, Fault>>,
+    holds: Mutex<BTreeMap<&'static str, Standing>>,
+    payment: Mutex<Option<PaymentStatus>>,
+    /// How often money was taken.
+    pub(super) charges: Mutex<u32>,
+}
+
+impl Others {
+    /// Others of whom `operation` fails once.
+    pub(super) fn failing(operation: &'static str, fault: Fault) -> Arc<Self> {
+        Arc::new(Self { plan: Mutex::new(BTreeMap::from([(operation, fault)])), ..Self::default() })
+    }
+
+    /// Has another operation fail once, too.
+    pub(super) fn fail_too(&self, operation: &'static str, fault: Fault) {
+        self.plan.lock().insert(operation, fault);
+    }
+
+    pub(super) fn register(self: &Arc<Self>, registry: &mut Registry) {
+        register!(registry, self;
+            HoldStock, GiveBackStock, HoldUses, ReleaseUses, HoldBudgets, ReleaseBudgets, HoldCoupons, ReleaseCoupons,
+            HoldPoints, ReleasePoints, ClaimReservations, ReleaseClaims, TakePayment, CancelPayment, PaymentOfOrder,
+        );
+    }
+
+    /// What is held.
+    pub(super) fn held(&self) -> Vec<&'static str> {
+        let holds = self.holds.lock();
+        holds.iter().filter(|(_, standing)| **standing == Standing::Held).map(|(service, _)| *service).collect()
+    }
+
+    /// Where the payment stands.
+    pub(super) fn payment(&self) -> Option<PaymentStatus> {
+        *self.payment.lock()
+    }
+
+    /// Does `work` for an operation, as its fault has it.
+    fn act<T>(&self, operation: &'static str, work: impl Fn() -> Result<T, Error>) -> Result<T, Error> {
+        let fault = self.plan.lock().remove(operation);
+        let silent = || Error::unavailable("SILENT", "Nothing answers.", 1);
+        match fault {
+            Some(Fault::Before) => Err(silent()),
+            Some(Fault::Refused) => Err(Error::conflict("REFUSED", "It is refused.")),
+            Some(Fault::After) => work().and(Err(silent())),
+            // Whoever did not hear the answer asks again.
+            None => work().and_then(|_| work()),
+        }
+    }
+
+    fn hold(&self, operation: &'static str, service: &'static str) -> Result<(), Error> {
+        self.act(operation, || match self.holds.lock().entry(service).or_insert(Standing::Held) {
+            Standing::Held => Ok(()),
+            Standing::Released => Err(Error::conflict("RELEASED", "The order has released this.")),
+        })
+    }
+
+    fn release(&self, operation: &'static str, service: &'static str) -> Result<(), Error> {
+        self.act(operation, || {
+            self.holds.lock().insert(service, Standing::Released);
+            Ok(())
+        })
+    }
+
+    fn outcome(&self) -> PaymentOutcome {
+        PaymentOutcome { status: self.payment().unwrap_or(PaymentStatus::Failed), ..paid() }
+    }
+}
+
+/// Handlers of a service's hold and release.
+macro_rules! holds {
+    ($($service:literal: $hold:ty, $release:ty;)+) => {$(
+        impl Handle<$hold> for Others {
+            async fn handle(&self, _: &Cx, _: $hold) -> Result<(), Error> {
+                self.hold(<$hold as Op>::NAME, $service)
+            }
+        }
+        impl Handle<$release> for Others {
+            async fn handle(&self, _: &Cx, _: $release) -> Result<(), Error> {
+                self.release(<$release as Op>::NAME, $service)
+            }
+        }
+    )+};
+}
+holds! {
+    "promotion": HoldUses, ReleaseUses;
+    "campaign": HoldBudgets, ReleaseBudgets;
+    "coupon": HoldCoupons, ReleaseCoupons;
+    "reward": HoldPoints, ReleasePoints;
+    "flashsale": ClaimReservations, ReleaseClaims;
+}
+
+impl Handle<HoldStock> for Others {
+    async fn handle(&self, _: &Cx, _: HoldStock) -> Result<Held, Error> {
+        self.hold(HoldStock::NAME, "inventory").map(|()| Held { reservation_id: ReservationId(1) })
+    }
+}
+
+impl Handle<GiveBackStock> for Others {
+    async fn handle(&self, _: &Cx, _: GiveBackStock) -> Result<(), Error> {
+        self.release(GiveBackStock::NAME, "inventory")
+    }
+}
+
+impl Handle<TakePayment> for Others {
+    async fn handle(&self, _: &Cx, _: TakePayment) -> Result<PaymentOutcome, Error> {
+        let taken = self.act(TakePayment::NAME, || {
+            let mut payment = self.payment.lock();
+            if payment.is_none() {
+                *payment = Some(PaymentStatus::Captured);
+                *self.charges.lock() += 1;
+            }
+            Ok(())
+        });
+        match taken {
+            Err(error) if error.is_decided() => *self.payment.lock() = Some(PaymentStatus::Failed),
+            taken => taken?,
+        }
+        Ok(self.outcome())
+    }
+}
+
+impl Handle<CancelPayment> for Others {
+    async fn handle(&self, _: &Cx, _: CancelPayment) -> Result<(), Error> {
+        self.act(CancelPayment::NAME, || {
+            let mut payment = self.payment.lock();
+            if *payment == Some(PaymentStatus::Captured) {
+                *payment = Some(PaymentStatus::Refunded);
+            }
+            Ok(())
+        })
+    }
+}
+
+impl Handle<PaymentOfOrder> for Others {
+    async fn handle(&self, _: &Cx, _: PaymentOfOrder) -> Result<PaymentOutcome, Error> {
+        self.act(PaymentOfOrder::NAME, || match self.payment() {
+            Some(_) => Ok(self.outcome()),
+            None => Err(Error::not_found("payment")),
+        })
+    }
+}
