@@ -1,11 +1,14 @@
-//! The wiring of a node: the only file that names every service.
+//! The wiring of a node: the list of services, the only place that names them, and what runs them.
 
+use std::any::Any;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use promox_analytics::Analytics;
 use promox_campaign::Campaigns;
 use promox_cart::Carts;
+use promox_contract::promotion::ShelfSignal;
 use promox_coupon::Coupons;
 use promox_embedded::EmbeddedEngine;
 use promox_flashsale::FlashSales;
@@ -17,7 +20,7 @@ use promox_payment::Payments;
 use promox_product::Products;
 use promox_promotion::Promotions;
 use promox_reward::Rewards;
-use promox_storage::{Audit, Cache, Consumer, ConsumerLoop, Database, Db, Schema, TableDef, prune_events};
+use promox_storage::{Cache, ConsumerLoop, Database, Db, DynService, Schema, Service, TableDef, prune_events};
 use promox_store::Store;
 use promox_user::Users;
 
@@ -29,146 +32,78 @@ use crate::ops::Backups;
 use crate::verify::Auditor;
 use crate::{setup, store};
 
-/// The tables of all services.
-const TABLES: [&[&TableDef]; 14] = [
-    Analytics::TABLES,
-    Campaigns::TABLES,
-    Carts::TABLES,
-    Coupons::TABLES,
-    FlashSales::TABLES,
-    Inventory::TABLES,
-    Notifications::TABLES,
-    Orders::TABLES,
-    Payments::TABLES,
-    Products::TABLES,
-    Promotions::TABLES,
-    Rewards::TABLES,
-    Store::TABLES,
-    Users::TABLES,
-];
 /// How long recovery may take before the server is ready.
 const RECOVERY_LIMIT: Duration = Duration::from_secs(60);
 
+/// Every service, in the order in which they recover: who is called comes before who calls.
+fn services() -> Vec<Entry> {
+    vec![
+        Entry::of(|with| Ok(Store::new(with.shop(), setup::store(with.settings)))),
+        Entry::of(|with| Ok(Users::new(with.shop(), with.cache.clone(), setup::user(with.settings)))),
+        Entry::of(|with| Ok(Inventory::new(with.shop()))),
+        Entry::of(|with| Ok(Promotions::new(with.promox(), with.shelf.clone()))),
+        Entry::of(|with| {
+            Products::new(with.shop(), &setup::index(with.settings), with.shelf.clone()).map_err(Exit::io)
+        }),
+        Entry::of(|with| Ok(Carts::new(with.shop()))),
+        Entry::of(|with| Ok(Campaigns::new(with.promox()))),
+        Entry::of(|with| Ok(Coupons::new(with.promox(), with.cache.clone(), with.settings.limits.enabled))),
+        Entry::of(|with| Ok(Payments::new(with.shop(), setup::payment(with.settings)))),
+        Entry::of(|with| Notifications::new(with.shop(), setup::mail(with.settings)?).map_err(Exit::config)),
+        Entry::of(|with| Ok(Orders::new(with.shop(), with.cache.clone(), with.settings.limits.enabled))),
+        Entry::of(|with| Ok(Rewards::new(with.promox()))),
+        Entry::of(|with| Ok(FlashSales::new(with.promox()))),
+        Entry::of(|with| Ok(Analytics::new(with.shop(), with.promox()))),
+    ]
+}
+
+/// What services are made of.
+struct Parts<'a> {
+    settings: &'a Settings,
+    engine: &'a Arc<EmbeddedEngine>,
+    cache: &'a Cache,
+    shelf: Arc<ShelfSignal>,
+}
+
+impl Parts<'_> {
+    fn shop(&self) -> Db {
+        self.engine.database(Database::Ecommerce)
+    }
+
+    fn promox(&self) -> Db {
+        self.engine.database(Database::Promox)
+    }
+}
+
+type Make = Box<dyn Fn(&Parts<'_>) -> Result<Arc<dyn DynService>, Exit>>;
+
+/// A service that a node can run.
+struct Entry {
+    name: &'static str,
+    tables: &'static [&'static TableDef],
+    make: Make,
+}
+
+impl Entry {
+    fn of<S: Service>(make: impl Fn(&Parts<'_>) -> Result<Arc<S>, Exit> + 'static) -> Self {
+        let make: Make = Box::new(move |parts| Ok(make(parts)?));
+        Self { name: S::NAME, tables: S::TABLES, make }
+    }
+}
+
 /// A running node.
-#[derive(Debug)]
 pub struct Promox {
     node: Arc<Node>,
     engine: Arc<EmbeddedEngine>,
-    services: Services,
+    services: Vec<Arc<dyn DynService>>,
     background: Background,
     auditor: Arc<Auditor>,
     backups: Arc<Backups>,
 }
 
-/// Every service of a node.
-#[derive(Debug)]
-pub struct Services {
-    /// Analytics, which the command line makes anew.
-    pub analytics: Arc<Analytics>,
-    campaigns: Arc<Campaigns>,
-    carts: Arc<Carts>,
-    coupons: Arc<Coupons>,
-    flash_sales: Arc<FlashSales>,
-    inventory: Arc<Inventory>,
-    notifications: Arc<Notifications>,
-    orders: Arc<Orders>,
-    payments: Arc<Payments>,
-    /// Products, which the command line fills.
-    pub products: Arc<Products>,
-    promotions: Arc<Promotions>,
-    rewards: Arc<Rewards>,
-    store: Arc<Store>,
-    /// Users, which the command line gives administrators.
-    pub users: Arc<Users>,
-}
-
-impl Services {
-    fn new(settings: &Settings, shop: &Db, promox: &Db, cache: &Cache) -> Result<Self, Exit> {
-        let limited = settings.limits.enabled;
-        let promotions = Promotions::new(promox.clone());
-        Ok(Self {
-            analytics: Analytics::new(shop.clone(), promox.clone()),
-            campaigns: Campaigns::new(promox.clone()),
-            carts: Carts::new(shop.clone()),
-            coupons: Coupons::new(promox.clone(), cache.clone(), limited),
-            flash_sales: FlashSales::new(promox.clone()),
-            inventory: Inventory::new(shop.clone()),
-            notifications: Notifications::new(shop.clone(), setup::mail(settings)?).map_err(Exit::config)?,
-            orders: Orders::new(shop.clone(), cache.clone(), limited),
-            payments: Payments::new(shop.clone(), setup::payment(settings)),
-            products: Products::new(shop.clone(), &setup::index(settings), promotions.shelf()).map_err(Exit::io)?,
-            promotions,
-            rewards: Rewards::new(promox.clone()),
-            store: Store::new(shop.clone(), setup::store(settings)),
-            users: Users::new(shop.clone(), cache.clone(), setup::user(settings)),
-        })
-    }
-
-    fn register(&self, registry: &mut Registry) {
-        self.analytics.register(registry);
-        self.campaigns.register(registry);
-        self.carts.register(registry);
-        self.coupons.register(registry);
-        self.flash_sales.register(registry);
-        self.inventory.register(registry);
-        self.notifications.register(registry);
-        self.orders.register(registry);
-        self.payments.register(registry);
-        self.products.register(registry);
-        self.promotions.register(registry);
-        self.rewards.register(registry);
-        self.store.register(registry);
-        self.users.register(registry);
-    }
-
-    /// What follows from the shop's events.
-    fn consumers(&self) -> Vec<Arc<dyn Consumer>> {
-        let (carts, inventory, notifications) =
-            (self.carts.consumers(), self.inventory.consumers(), self.notifications.consumers());
-        let selling = [carts, inventory, self.orders.consumers(), self.payments.consumers()].concat();
-        [selling, notifications, self.users.consumers()].concat()
-    }
-
-    /// What follows from the shop's events in the promotion engine's database.
-    fn promox_consumers(&self) -> Vec<Arc<dyn Consumer>> {
-        let (campaigns, flash_sales) = (self.campaigns.shop_consumers(), self.flash_sales.shop_consumers());
-        [campaigns, flash_sales, self.promotions.shop_consumers(), self.rewards.shop_consumers()].concat()
-    }
-
-    fn jobs(&self) -> Vec<Job> {
-        let selling = [self.carts.jobs(), self.inventory.jobs(), self.orders.jobs(), self.payments.jobs()];
-        let promoting = [self.campaigns.jobs(), self.coupons.jobs(), self.flash_sales.jobs(), self.promotions.jobs()];
-        let others = [self.analytics.jobs(), self.notifications.jobs(), self.products.jobs(), self.users.jobs()];
-        [selling.concat(), promoting.concat(), others.concat(), self.rewards.jobs()].concat()
-    }
-
-    fn audits(&self) -> Vec<Arc<dyn Audit>> {
-        vec![
-            self.analytics.clone(),
-            self.campaigns.clone(),
-            self.carts.clone(),
-            self.coupons.clone(),
-            self.flash_sales.clone(),
-            self.inventory.clone(),
-            self.notifications.clone(),
-            self.orders.clone(),
-            self.payments.clone(),
-            self.products.clone(),
-            self.promotions.clone(),
-            self.rewards.clone(),
-            self.store.clone(),
-            self.users.clone(),
-        ]
-    }
-
-    /// What has to be right before the server is ready.
-    async fn recover(&self, cx: &Cx) -> Result<(), Error> {
-        self.store.begin(cx).await?;
-        self.users.start(cx).await?;
-        self.products.recover(cx).await?;
-        self.orders.recover(cx).await?;
-        self.rewards.recover(cx).await?;
-        self.flash_sales.recover(cx).await
+impl fmt::Debug for Promox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.services.iter().map(|service| service.name())).finish()
     }
 }
 
@@ -189,14 +124,16 @@ impl Promox {
     /// Opens the store, recovers what was interrupted, and lets `server` serve.
     pub async fn open(loaded: &Loaded, server: &Server) -> Result<Self, Exit> {
         let promox = Self::assemble(loaded, Some(server))?;
-        setup::check_currency(&promox.services.store, loaded).await?;
+        promox.check_currency(loaded).await?;
         promox.recover().await?;
-        let cx = Cx::system(&promox.node, "setup", RECOVERY_LIMIT);
-        setup::first_admin(&promox.services.users, &cx, &loaded.settings).await?;
+        if let Some(users) = promox.find::<Users>() {
+            let cx = Cx::system(&promox.node, "setup", RECOVERY_LIMIT);
+            setup::first_admin(&users, &cx, &loaded.settings).await?;
+        }
         store::observe(&promox.engine, server);
         setup::warn_of_pretend_money(&loaded.settings, server);
         promox.start_background();
-        server.open(&promox.node, &|service| Some(promox.database(database_of(service))))?;
+        server.open(&promox.node, &|name| promox.keys_of(name))?;
         Ok(promox)
     }
 
@@ -208,10 +145,17 @@ impl Promox {
     /// Opens the store like [`Promox::headless`], for work that may be the first on it: a new store gets its settings.
     pub async fn headless_writing(loaded: &Loaded) -> Result<Self, Exit> {
         let promox = Self::headless(loaded)?;
-        setup::check_currency(&promox.services.store, loaded).await?;
+        promox.check_currency(loaded).await?;
         let cx = Cx::system(&promox.node, "setup", RECOVERY_LIMIT);
-        promox.services.store.begin(&cx).await.map_err(Exit::data)?;
+        promox.service::<Store>().map_err(Exit::internal)?.begin(&cx).await.map_err(Exit::data)?;
         Ok(promox)
+    }
+
+    async fn check_currency(&self, loaded: &Loaded) -> Result<(), Exit> {
+        match self.find::<Store>() {
+            Some(store) => setup::check_currency(&store, loaded).await,
+            None => Ok(()),
+        }
     }
 
     fn assemble(loaded: &Loaded, server: Option<&Server>) -> Result<Self, Exit> {
@@ -222,33 +166,51 @@ impl Promox {
         Self::on(settings, ground, server)
     }
 
-    /// A node on a ground of its caller's: nothing is recovered, nothing runs by the clock.
+    /// A node with all services on a ground of its caller's: nothing is recovered, nothing runs by the clock.
     pub fn on(settings: &Settings, ground: Ground, server: Option<&Server>) -> Result<Self, Exit> {
+        Self::running(&|_| true, settings, ground, server)
+    }
+
+    /// A node with the services whose names are `wanted`. The others' tables stay in the schema, so that every node of a
+    /// store agrees on it.
+    pub fn running(
+        wanted: &dyn Fn(&str) -> bool,
+        settings: &Settings,
+        ground: Ground,
+        server: Option<&Server>,
+    ) -> Result<Self, Exit> {
         let Ground { engine, clock, entropy, cache } = ground;
         let node = Node::new(clock, entropy);
-        let (shop, promox) = (engine.database(Database::Ecommerce), engine.database(Database::Promox));
-        let services = Services::new(settings, &shop, &promox, &cache)?;
-        let auditor = Auditor::new(engine.clone(), schema()?, services.audits());
+        let shelf = Arc::new(ShelfSignal::new(ShelfSignal::UNKNOWN));
+        let parts = Parts { settings, engine: &engine, cache: &cache, shelf };
+        let made = services().into_iter().filter(|entry| wanted(entry.name)).map(|entry| (entry.make)(&parts));
+        let services = made.collect::<Result<Vec<_>, _>>()?;
+        let auditor = Auditor::new(engine.clone(), schema()?, services.clone());
         let mut registry = Registry::default();
-        services.register(&mut registry);
+        services.iter().for_each(|service| service.clone().register(&mut registry));
         auditor.register(&mut registry);
         let backups = Backups::new(engine.clone());
         backups.register(&mut registry);
         if let Some(server) = server {
             server.register(&mut registry);
         }
-        services
-            .users
-            .set_permissions(registry.entries().iter().filter_map(|entry| entry.access.permission()).collect());
+        let permissions = registry.entries().iter().filter_map(|entry| entry.access.permission()).collect();
         node.install(registry);
         let background = Background::new(&node);
-        Ok(Self { node, engine, services, background, auditor, backups })
+        let promox = Self { node, engine, services, background, auditor, backups };
+        if let Some(users) = promox.find::<Users>() {
+            users.set_permissions(permissions);
+        }
+        Ok(promox)
     }
 
     /// Ends what was interrupted: before anything is asked, and before anything runs by the clock.
     pub async fn recover(&self) -> Result<(), Exit> {
         let cx = Cx::system(&self.node, "recovery", RECOVERY_LIMIT);
-        self.services.recover(&cx).await.map_err(Exit::data)
+        for service in &self.services {
+            service.recover(&cx).await.map_err(Exit::data)?;
+        }
+        Ok(())
     }
 
     fn start_background(&self) {
@@ -256,33 +218,47 @@ impl Promox {
         self.jobs().into_iter().for_each(|job| self.background.job(job));
     }
 
-    /// What follows from events.
+    /// What follows from events, of every service.
     pub fn consumers(&self) -> Vec<ConsumerLoop> {
-        let (shop, promox) = (self.database(Database::Ecommerce), self.database(Database::Promox));
-        let follow = |consumers: Vec<Arc<dyn Consumer>>, from: &Db, to: &Db| {
-            let follow = |consumer| ConsumerLoop::new(consumer, from.clone(), to.clone());
-            consumers.into_iter().map(follow).collect::<Vec<_>>()
+        let follow = |service: &Arc<dyn DynService>| {
+            let target = self.database(service.database());
+            let consumers = service.clone().consumers().into_iter();
+            let follow = move |consumer: Arc<dyn promox_storage::Consumer>| {
+                let source = self.database(consumer.source());
+                ConsumerLoop::new(consumer, source, target.clone())
+            };
+            consumers.map(follow).collect::<Vec<_>>()
         };
-        let mut loops = follow(self.services.consumers(), &shop, &shop);
-        loops.extend(follow(self.services.promox_consumers(), &shop, &promox));
-        loops.extend(follow(self.services.users.promox_consumers(), &promox, &shop));
-        loops.extend(follow(self.services.rewards.promox_consumers(), &promox, &promox));
-        loops
+        self.services.iter().flat_map(follow).collect()
     }
 
     /// What is done by the clock.
     pub fn jobs(&self) -> Vec<Job> {
         let (shop, promox) = (self.database(Database::Ecommerce), self.database(Database::Promox));
         let both = vec![shop.clone(), promox.clone()];
-        let mut jobs = self.services.jobs();
+        let mut jobs: Vec<Job> = self.services.iter().flat_map(|service| service.clone().jobs()).collect();
         jobs.push(prune_events("shop.prune_events", shop, both.clone()));
         jobs.push(prune_events("promox.prune_events", promox, both));
         jobs
     }
 
-    /// Its services.
-    pub fn services(&self) -> &Services {
-        &self.services
+    /// One of its services; an error when this node does not run it.
+    pub fn service<S: Service>(&self) -> Result<Arc<S>, Error> {
+        self.find().ok_or_else(|| Error::internal(format_args!("this node does not run the {} service", S::NAME)))
+    }
+
+    fn find<S: Service>(&self) -> Option<Arc<S>> {
+        let of_type = |service: &Arc<dyn DynService>| {
+            let any: Arc<dyn Any + Send + Sync> = service.clone();
+            any.downcast::<S>().ok()
+        };
+        self.services.iter().find_map(of_type)
+    }
+
+    /// Where a service of this node keeps its idempotency keys.
+    fn keys_of(&self, name: &str) -> Option<Db> {
+        let service = self.services.iter().find(|service| service.name() == name)?;
+        Some(self.database(service.database()))
     }
 
     /// What its requests share.
@@ -313,13 +289,39 @@ impl Promox {
 
 /// The tables of all services.
 pub fn schema() -> Result<Schema, Exit> {
-    Schema::new(TABLES).map_err(Exit::internal)
+    Schema::new(services().iter().map(|entry| entry.tables)).map_err(Exit::internal)
 }
 
-/// The database that a service's tables are in.
-fn database_of(service: &str) -> Database {
-    match service {
-        "campaign" | "promotion" | "flashsale" | "coupon" | "reward" | "analytics" => Database::Promox,
-        _ => Database::Ecommerce,
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names() -> Vec<&'static str> {
+        services().iter().map(|entry| entry.name).collect()
+    }
+
+    #[tokio::test]
+    async fn a_node_runs_the_services_that_it_is_told_to() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut settings = Settings::default();
+        dir.path().clone_into(&mut settings.data.dir);
+        let engine = store::open(&settings, schema().unwrap()).unwrap();
+        let (clock, entropy) = (Clock::manual(promox_kernel::Timestamp::EPOCH), Entropy::seeded(1));
+        let ground = Ground { engine, clock, entropy, cache: Cache::in_memory() };
+        let wanted = ["inventory", "user"];
+        let promox = Promox::running(&|name| wanted.contains(&name), &settings, ground, None).unwrap();
+        promox.recover().await.unwrap();
+        let registered = promox.node().registry().unwrap().entries().iter().map(|entry| entry.service);
+        let registered: std::collections::BTreeSet<_> = registered.filter(|name| names().contains(name)).collect();
+        assert_eq!(registered.into_iter().collect::<Vec<_>>(), wanted);
+        assert!(promox.service::<Users>().is_ok() && promox.service::<Orders>().is_err());
+        assert!(promox.consumers().iter().all(|consumer| wanted.iter().any(|name| consumer.name().starts_with(name))));
+        promox.close().await;
+    }
+
+    #[test]
+    fn names_of_services_are_their_own() {
+        let distinct: std::collections::BTreeSet<_> = names().into_iter().collect();
+        assert_eq!(distinct.len(), names().len());
     }
 }

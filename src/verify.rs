@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use promox_kernel::{Cx, Error, Handle, Registry, json_reply, operation, register};
-use promox_storage::{Audit, Database, Engine, Report, Schema, StoreError, Tx};
+use promox_storage::{Database, DynService, Engine, Report, Schema, StoreError, Tx};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -43,24 +43,24 @@ pub struct Broken {
     pub detail: String,
 }
 
-/// The services' auditors, and the tables to check.
+/// The services to audit, and the tables to check.
 #[derive(Clone)]
 pub struct Auditor {
     engine: Arc<dyn Engine>,
     schema: Schema,
-    audits: Vec<Arc<dyn Audit>>,
+    services: Vec<Arc<dyn DynService>>,
 }
 
 impl std::fmt::Debug for Auditor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "an auditor of {} services", self.audits.len())
+        write!(f, "an auditor of {} services", self.services.len())
     }
 }
 
 impl Auditor {
     /// An auditor of these services' books.
-    pub fn new(engine: Arc<dyn Engine>, schema: Schema, audits: Vec<Arc<dyn Audit>>) -> Arc<Self> {
-        Arc::new(Self { engine, schema, audits })
+    pub fn new(engine: Arc<dyn Engine>, schema: Schema, services: Vec<Arc<dyn DynService>>) -> Arc<Self> {
+        Arc::new(Self { engine, schema, services })
     }
 
     /// Registers its operation.
@@ -76,8 +76,8 @@ impl Auditor {
             let checked = report.check_table(&*reader, table);
             report.readable(checked)?;
         }
-        for audit in &self.audits {
-            let checked = audit.audit(&Tx::unbounded(&*reader, audit.database()), &mut report);
+        for service in &self.services {
+            let checked = service.audit(&Tx::unbounded(&*reader, service.database()), &mut report);
             report.readable(checked)?;
         }
         for database in Database::ALL {

@@ -40,7 +40,8 @@ impl Analytics {
                 bar.set_length(all);
                 bar.set_position(done);
             };
-            let done = promox.services().analytics.rebuild(&cx, told).await;
+            let done =
+                promox.service::<promox_analytics::Analytics>().map_err(Exit::internal)?.rebuild(&cx, told).await;
             promox.close().await;
             bar.finish_and_clear();
             done.map_err(refused)?;

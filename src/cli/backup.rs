@@ -130,7 +130,7 @@ mod tests {
             assert!(restore(&again, &file).unwrap().items > 0);
             assert!(restore(&again, &file).is_err(), "nothing is restored over a store");
             let promox = Promox::headless(&again).unwrap();
-            assert!(promox.services().users.has_admin().await.unwrap());
+            assert!(promox.service::<promox_user::Users>().unwrap().has_admin().await.unwrap());
             assert!(promox.auditor().run().unwrap().clean);
             promox.close().await;
         }

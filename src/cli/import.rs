@@ -11,8 +11,8 @@ use promox_contract::import::ImportReport;
 use promox_contract::inventory::{SetStock, StockCount};
 use promox_kernel::{Cx, Error};
 use promox_order::ImportOrders;
-use promox_product::ImportProducts;
 use promox_product::online_retail::{self, CatalogReport, ProductRow};
+use promox_product::{ImportProducts, Products};
 
 use super::{Common, progress, refused, transfer};
 use crate::exit::Exit;
@@ -104,8 +104,9 @@ async fn online_retail(promox: &Promox, cx: &Cx, file: File) -> Result<(), Exit>
 async fn put_in(promox: &Promox, cx: &Cx, rows: &[ProductRow]) -> Result<ImportReport, Error> {
     let bar = progress::items(rows.len() as u64, "products");
     let mut whole = ImportReport::default();
+    let products = promox.service::<Products>()?;
     for chunk in rows.chunks(STEP) {
-        let part = promox.services().products.import_catalog(cx, chunk).await?;
+        let part = products.import_catalog(cx, chunk).await?;
         whole.created += part.created;
         whole.updated += part.updated;
         whole.skipped += part.skipped;

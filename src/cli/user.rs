@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use promox_kernel::Cx;
-use promox_user::EnsuredAdmin;
+use promox_user::{EnsuredAdmin, Users};
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 
 use super::Common;
@@ -49,7 +49,9 @@ impl User {
             let promox = Promox::headless_writing(&loaded).await?;
             let cx = Cx::system(promox.node(), "command line", LIMIT);
             let admin = &loaded.settings.admin;
-            let done = promox.services().users.ensure_admin(&cx, &admin.email, &admin.password).await;
+            let users = promox.service::<Users>().map_err(Exit::internal)?;
+            let done = users.ensure_admin(&cx, &admin.email, &admin.password).await;
+            drop(users);
             promox.close().await;
             match done.map_err(|error| Exit::usage(super::refused(error)))? {
                 EnsuredAdmin::Created => println!("{email} is an administrator now."),

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use promox_analytics::Analytics;
 use promox_campaign::Campaigns;
 use promox_cart::Carts;
+use promox_contract::promotion::ShelfSignal;
 use promox_coupon::Coupons;
 use promox_flashsale::FlashSales;
 use promox_inventory::Inventory;
@@ -20,13 +21,15 @@ use promox_payment::Payments;
 use promox_product::{IndexPlace, Products};
 use promox_promotion::Promotions;
 use promox_reward::Rewards;
-use promox_storage::{Audit, Cache, Consumer, ConsumerLoop, Database, Db, Engine, MemoryEngine, Report, Tx};
+use promox_storage::{Cache, ConsumerLoop, Database, DynService, Engine, MemoryEngine, Report, Tx};
 use promox_store::{Store, StoreSettings};
 use promox_user::{UserSettings, Users};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 const SKUS: [&str; 4] = ["A", "B", "FREE", "PENNY"];
+/// Services whose work by the clock is stepped.
+const STEPPED: [&str; 5] = ["order.", "payment.", "inventory.", "promotion.", "analytics."];
 const PRICES: [&str; 4] = ["6.00", "3.33", "0.00", "0.01"];
 
 /// All services on one engine, with what they do by events and by the clock stepped by hand.
@@ -36,7 +39,7 @@ struct Shop {
     clock: Clock,
     consumers: Vec<ConsumerLoop>,
     jobs: Vec<Job>,
-    audits: Vec<Arc<dyn Audit>>,
+    services: Vec<Arc<dyn DynService>>,
 }
 
 impl Shop {
@@ -46,8 +49,9 @@ impl Shop {
         let clock = Clock::manual(Timestamp::from_seconds(1_800_000_000));
         let node = Node::new(clock.clone(), Entropy::seeded(1));
         let cache = Cache::in_memory();
-        let promotions = Promotions::new(promox.clone());
-        let products = Products::new(shop.clone(), &IndexPlace::Memory, promotions.shelf()).unwrap();
+        let shelf = Arc::new(ShelfSignal::new(ShelfSignal::UNKNOWN));
+        let promotions = Promotions::new(promox.clone(), shelf.clone());
+        let products = Products::new(shop.clone(), &IndexPlace::Memory, shelf).unwrap();
         let (analytics, rewards) = (Analytics::new(shop.clone(), promox.clone()), Rewards::new(promox.clone()));
         let (campaigns, flash_sales) = (Campaigns::new(promox.clone()), FlashSales::new(promox.clone()));
         let coupons = Coupons::new(promox.clone(), cache.clone(), false);
@@ -59,31 +63,7 @@ impl Shop {
             promox_payment::Settings { sandbox: true, ..promox_payment::Settings::default() },
         );
         let users = Users::new(shop.clone(), cache, UserSettings { limits_enabled: false, ..UserSettings::default() });
-        let mut registry = Registry::default();
-        analytics.register(&mut registry);
-        campaigns.register(&mut registry);
-        carts.register(&mut registry);
-        coupons.register(&mut registry);
-        flash_sales.register(&mut registry);
-        inventory.register(&mut registry);
-        orders.register(&mut registry);
-        payments.register(&mut registry);
-        products.register(&mut registry);
-        promotions.register(&mut registry);
-        rewards.register(&mut registry);
-        users.register(&mut registry);
-        store.register(&mut registry);
-        node.install(registry);
-        store.begin(&Cx::system(&node, "test", Duration::from_secs(60))).await.unwrap();
-        let of_shop = [carts.consumers(), inventory.consumers(), orders.consumers()].concat();
-        let engine_side =
-            [campaigns.shop_consumers(), flash_sales.shop_consumers(), promotions.shop_consumers()].concat();
-        let engine_side = [engine_side, rewards.shop_consumers()].concat();
-        let mut consumers = followers(of_shop, &shop, &shop);
-        consumers.extend(followers(engine_side, &shop, &promox));
-        consumers.extend(followers(rewards.promox_consumers(), &promox, &promox));
-        let jobs = [orders.jobs(), payments.jobs(), inventory.jobs(), promotions.jobs(), analytics.jobs()].concat();
-        let audits: Vec<Arc<dyn Audit>> = vec![
+        let services: Vec<Arc<dyn DynService>> = vec![
             analytics,
             campaigns,
             carts,
@@ -92,11 +72,20 @@ impl Shop {
             inventory,
             orders,
             payments,
+            products,
             promotions,
             rewards,
-            store,
+            store.clone(),
+            users,
         ];
-        Self { engine, node, clock, consumers, jobs, audits }
+        let mut registry = Registry::default();
+        services.iter().for_each(|service| service.clone().register(&mut registry));
+        node.install(registry);
+        store.begin(&Cx::system(&node, "test", Duration::from_secs(60))).await.unwrap();
+        let consumers = services.iter().flat_map(|service| followers(&engine, service)).collect();
+        let jobs = services.iter().flat_map(|service| service.clone().jobs());
+        let jobs = jobs.filter(|job| STEPPED.iter().any(|service| job.name.starts_with(service))).collect();
+        Self { engine, node, clock, consumers, jobs, services }
     }
 
     fn cx(&self) -> Cx {
@@ -218,15 +207,19 @@ impl Shop {
     fn verify(&self) {
         let reader = self.engine.long_read().unwrap();
         let mut report = Report::default();
-        for audit in &self.audits {
-            audit.audit(&Tx::unbounded(&*reader, audit.database()), &mut report).unwrap();
+        for service in &self.services {
+            service.audit(&Tx::unbounded(&*reader, service.database()), &mut report).unwrap();
         }
         assert_eq!(report.finish().0, []);
     }
 }
 
-fn followers(consumers: Vec<Arc<dyn Consumer>>, from: &Db, to: &Db) -> Vec<ConsumerLoop> {
-    consumers.into_iter().map(|consumer| ConsumerLoop::new(consumer, from.clone(), to.clone())).collect()
+fn followers(engine: &Arc<MemoryEngine>, service: &Arc<dyn DynService>) -> Vec<ConsumerLoop> {
+    let target = engine.database(service.database());
+    let consumers = service.clone().consumers().into_iter();
+    consumers
+        .map(|consumer| ConsumerLoop::new(consumer.clone(), engine.database(consumer.source()), target.clone()))
+        .collect()
 }
 
 /// What is done to an order after it was placed.

@@ -6,9 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use promox_contract::analytics::{COUNTED, CREDITED, FLASH_SALES, REFUNDED, counted};
 use promox_contract::promotion::shares;
 use promox_kernel::{Amount, Timestamp};
-use promox_storage::{Audit, Database, Event, Record, Report, StoreError, Tx};
+use promox_storage::{Database, Event, Record, Report, StoreError, Tx};
 
-use crate::Analytics;
 use crate::commands::deltas::{Attributed, Bucket, Deltas, Sign};
 use crate::commands::generations;
 use crate::events::{News, news};
@@ -25,38 +24,33 @@ const SUMS: &str = "analytics: every roll-up is the sum of its entries";
 const ENTERED: &str = "analytics: every refund is entered at its time";
 const FIRSTS: &str = "analytics: a customer has one first order";
 
-impl Audit for Analytics {
-    fn database(&self) -> Database {
-        Database::Promox
+/// Checks every row of this service, and states what other services must agree with.
+pub(crate) fn audit(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
+    let current = generations::current(tx)?;
+    note_open(tx, report, current.as_ref())?;
+    let Some(generation) = current.map(|row| row.id) else { return Ok(()) };
+    let mut refunds = BTreeMap::<i64, Amount>::new();
+    for row in tx.scan::<Refunded>().prefix(generation).rows() {
+        let row = row?;
+        let entry = tx.get::<Entry>(&(generation, row.at, EntryKind::Refund, row.order_id))?;
+        let entered = entry.map_or(Amount::ZERO, |entry| entry.measures.refunds);
+        report.check(ENTERED, entered == row.amount, || format!("order {} at {}", row.order_id, row.at));
+        *refunds.entry(row.order_id).or_default() += entered;
     }
-
-    fn audit(&self, tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
-        let current = generations::current(tx)?;
-        note_open(tx, report, current.as_ref())?;
-        let Some(generation) = current.map(|row| row.id) else { return Ok(()) };
-        let mut refunds = BTreeMap::<i64, Amount>::new();
-        for row in tx.scan::<Refunded>().prefix(generation).rows() {
-            let row = row?;
-            let entry = tx.get::<Entry>(&(generation, row.at, EntryKind::Refund, row.order_id))?;
-            let entered = entry.map_or(Amount::ZERO, |entry| entry.measures.refunds);
-            report.check(ENTERED, entered == row.amount, || format!("order {} at {}", row.order_id, row.at));
-            *refunds.entry(row.order_id).or_default() += entered;
+    refunds.into_iter().for_each(|(order, sum)| report.right(REFUNDED, order, sum.0.normalize()));
+    let mut month = Month::new(generation);
+    for entry in tx.scan::<Entry>().prefix(generation).rows() {
+        let entry = entry?;
+        state(report, &entry);
+        check_first(tx, report, &entry)?;
+        if Level::Month.floor(entry.at) != month.start {
+            month.check(tx, report)?;
+            month = Month { start: Level::Month.floor(entry.at), rows: month.rows, ..Month::new(generation) };
         }
-        refunds.into_iter().for_each(|(order, sum)| report.right(REFUNDED, order, sum.0.normalize()));
-        let mut month = Month::new(generation);
-        for entry in tx.scan::<Entry>().prefix(generation).rows() {
-            let entry = entry?;
-            state(report, &entry);
-            check_first(tx, report, &entry)?;
-            if Level::Month.floor(entry.at) != month.start {
-                month.check(tx, report)?;
-                month = Month { start: Level::Month.floor(entry.at), rows: month.rows, ..Month::new(generation) };
-            }
-            month.add(&entry);
-        }
-        month.check(tx, report)?;
-        month.check_counts(tx, report)
+        month.add(&entry);
     }
+    month.check(tx, report)?;
+    month.check_counts(tx, report)
 }
 
 /// What the events that were not followed yet speak of is on its way.

@@ -35,7 +35,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use promox_kernel::{Cx, Error, Job, Listeners, Registry, register};
-use promox_storage::{Db, Record, TableDef};
+use promox_storage::{Database, Db, Record, Report, Service, StoreError, TableDef, Tx};
 
 use crate::api::{
     FollowFigures, GetCampaignFigures, GetFunnel, GetPromotionFigures, GetRfm, GetState, GetSummary, ListSeries,
@@ -55,8 +55,29 @@ pub struct Analytics {
 }
 
 impl Analytics {
-    /// The tables it owns.
-    pub const TABLES: &[&TableDef] = &[
+    /// The service on its database; of the shop's it reads the event log.
+    pub fn new(shop: Db, promox: Db) -> Arc<Self> {
+        let listeners = Listeners::at_most(stream::MOST_LISTENERS);
+        Arc::new(Self { shop, promox, places: Mutex::default(), following: tokio::sync::Mutex::default(), listeners })
+    }
+
+    /// Makes every figure anew from the event logs, at once: for the command line, where nothing runs by the clock. `told`
+    /// hears how many events of how many were followed.
+    pub async fn rebuild(&self, cx: &Cx, mut told: impl FnMut(u64, u64)) -> Result<(), Error> {
+        self.begin_rebuild(cx).await?;
+        while let Some(rebuild) = self.state().await?.rebuild {
+            let (done, all) = rebuild.events();
+            told(done, all);
+            self.follow(cx).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Service for Analytics {
+    const NAME: &'static str = "analytics";
+    const DATABASE: Database = Database::Promox;
+    const TABLES: &'static [&'static TableDef] = &[
         records::Generation::TABLE,
         records::Entry::TABLE,
         records::Refunded::TABLE,
@@ -72,32 +93,16 @@ impl Analytics {
         records::Visit::TABLE,
     ];
 
-    /// The service on its database; of the shop's it reads the event log.
-    pub fn new(shop: Db, promox: Db) -> Arc<Self> {
-        let listeners = Listeners::at_most(stream::MOST_LISTENERS);
-        Arc::new(Self { shop, promox, places: Mutex::default(), following: tokio::sync::Mutex::default(), listeners })
-    }
-
-    /// Registers its operations.
-    pub fn register(self: &Arc<Self>, registry: &mut Registry) {
+    fn register(self: &Arc<Self>, registry: &mut Registry) {
         register!(registry, self; GetSummary, ListSeries, ListTopProducts, GetFunnel, GetRfm, GetPromotionFigures);
         register!(registry, self; GetCampaignFigures, FollowFigures, RecordEvent, GetState, Rebuild);
     }
 
-    /// What it does by the clock.
-    pub fn jobs(self: &Arc<Self>) -> Vec<Job> {
+    fn jobs(self: &Arc<Self>) -> Vec<Job> {
         jobs::all(self)
     }
 
-    /// Makes every figure anew from the event logs, at once: for the command line, where nothing runs by the clock. `told`
-    /// hears how many events of how many were followed.
-    pub async fn rebuild(&self, cx: &Cx, mut told: impl FnMut(u64, u64)) -> Result<(), Error> {
-        self.begin_rebuild(cx).await?;
-        while let Some(rebuild) = self.state().await?.rebuild {
-            let (done, all) = rebuild.events();
-            told(done, all);
-            self.follow(cx).await?;
-        }
-        Ok(())
+    fn audit(&self, tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
+        audit::audit(tx, report)
     }
 }

@@ -7,40 +7,34 @@ use promox_contract::ids::{CampaignId, OrderId};
 use promox_contract::promotion::shares;
 use promox_contract::store::IN_CURRENCY;
 use promox_kernel::{Amount, UserId};
-use promox_storage::{Audit, Database, Report, StoreError, Tx};
+use promox_storage::{Report, StoreError, Tx};
 
-use crate::Campaigns;
 use crate::records::{BudgetUse, Campaign, CampaignStatus, Member, Move, Segment, SegmentId, UseStatus};
 use crate::rules::machine::allowed;
 
 /// What orders took of a campaign, spent and held.
 type Taken = BTreeMap<CampaignId, (Amount, Amount)>;
 
-impl Audit for Campaigns {
-    fn database(&self) -> Database {
-        Database::Promox
+/// Checks every row of this service, and states what other services must agree with.
+pub(crate) fn audit(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
+    let segments = check_segments(tx, report)?;
+    let mut taken = read_uses(tx, report)?;
+    let mut moves = 0;
+    for campaign in tx.scan::<Campaign>().rows() {
+        let campaign = campaign?;
+        report.names(IN_CURRENCY, campaign.currency.code(), || format!("campaign {}", campaign.id));
+        check_budget(report, &campaign, taken.remove(&campaign.id).unwrap_or_default());
+        moves += check_history(tx, report, &campaign)?;
+        let known = campaign.audience.iter().all(|id| segments.contains(id));
+        report.check("campaign: an audience is of segments", known, || format!("campaign {}", campaign.id));
+        report.check("campaign: it is due when its state says", campaign.due() == campaign.due_at, || {
+            format!("campaign {}", campaign.id)
+        });
     }
-
-    fn audit(&self, tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
-        let segments = check_segments(tx, report)?;
-        let mut taken = read_uses(tx, report)?;
-        let mut moves = 0;
-        for campaign in tx.scan::<Campaign>().rows() {
-            let campaign = campaign?;
-            report.names(IN_CURRENCY, campaign.currency.code(), || format!("campaign {}", campaign.id));
-            check_budget(report, &campaign, taken.remove(&campaign.id).unwrap_or_default());
-            moves += check_history(tx, report, &campaign)?;
-            let known = campaign.audience.iter().all(|id| segments.contains(id));
-            report.check("campaign: an audience is of segments", known, || format!("campaign {}", campaign.id));
-            report.check("campaign: it is due when its state says", campaign.due() == campaign.due_at, || {
-                format!("campaign {}", campaign.id)
-            });
-        }
-        report.check("campaign: budgets are taken of campaigns", taken.is_empty(), || format!("{:?}", taken.keys()));
-        let all = tx.scan::<Move>().rows().try_fold(0, |count, row| row.map(|_| count + 1))?;
-        report.check("campaign: every move is a campaign's", moves == all, || format!("{moves} of {all}"));
-        Ok(())
-    }
+    report.check("campaign: budgets are taken of campaigns", taken.is_empty(), || format!("{:?}", taken.keys()));
+    let all = tx.scan::<Move>().rows().try_fold(0, |count, row| row.map(|_| count + 1))?;
+    report.check("campaign: every move is a campaign's", moves == all, || format!("{moves} of {all}"));
+    Ok(())
 }
 
 fn read_uses(tx: &Tx<'_>, report: &mut Report) -> Result<Taken, StoreError> {

@@ -3,7 +3,7 @@
 use promox_contract::ids::OrderId;
 use promox_contract::order::OrderConfirmed;
 use promox_kernel::Error;
-use promox_storage::{Consumer, Event, Tx};
+use promox_storage::{Consumer, Database, Event, Tx};
 
 use crate::commands::budgets;
 
@@ -14,6 +14,10 @@ pub(crate) struct PostBudgets;
 impl Consumer for PostBudgets {
     fn name(&self) -> &'static str {
         "campaign.post_budgets"
+    }
+
+    fn source(&self) -> Database {
+        Database::Ecommerce
     }
 
     fn wants(&self, event: &Event) -> bool {

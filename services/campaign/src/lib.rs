@@ -33,7 +33,7 @@ use std::sync::Arc;
 
 use promox_contract::campaign::{CampaignStates, HoldBudgets, ReleaseBudgets, SegmentsOf};
 use promox_kernel::{Job, Registry, register};
-use promox_storage::{Consumer, Db, Record, TableDef};
+use promox_storage::{Consumer, Database, Db, Record, Report, Service, StoreError, TableDef, Tx};
 
 pub use api::*;
 pub use records::{CampaignStatus, MoveReason, SegmentId};
@@ -46,8 +46,16 @@ pub struct Campaigns {
 }
 
 impl Campaigns {
-    /// The tables it owns.
-    pub const TABLES: &'static [&'static TableDef] = &[
+    /// The service on its database.
+    pub fn new(db: Db) -> Arc<Self> {
+        Arc::new(Self { db, segments: Arc::default() })
+    }
+}
+
+impl Service for Campaigns {
+    const NAME: &'static str = "campaign";
+    const DATABASE: Database = Database::Promox;
+    const TABLES: &'static [&'static TableDef] = &[
         records::Campaign::TABLE,
         records::Move::TABLE,
         records::BudgetUse::TABLE,
@@ -57,26 +65,22 @@ impl Campaigns {
         records::Epoch::TABLE,
     ];
 
-    /// The service on its database.
-    pub fn new(db: Db) -> Arc<Self> {
-        Arc::new(Self { db, segments: Arc::default() })
-    }
-
-    /// Registers its operations.
-    pub fn register(self: &Arc<Self>, registry: &mut Registry) {
+    fn register(self: &Arc<Self>, registry: &mut Registry) {
         register!(registry, self; ListCampaigns, CreateCampaign, GetCampaign, UpdateCampaign, DeleteCampaign);
         register!(registry, self; ListHistory, MoveCampaign);
         register!(registry, self; ListSegments, CreateSegment, GetSegment, UpdateSegment, DeleteSegment);
         register!(registry, self; CampaignStates, SegmentsOf, HoldBudgets, ReleaseBudgets);
     }
 
-    /// What follows from the shop's events: budgets are spent when orders are confirmed.
-    pub fn shop_consumers(self: &Arc<Self>) -> Vec<Arc<dyn Consumer>> {
+    fn consumers(self: &Arc<Self>) -> Vec<Arc<dyn Consumer>> {
         vec![Arc::new(events::PostBudgets)]
     }
 
-    /// What it does by the clock: campaigns start and end.
-    pub fn jobs(self: &Arc<Self>) -> Vec<Job> {
+    fn jobs(self: &Arc<Self>) -> Vec<Job> {
         vec![jobs::keep_time(self)]
+    }
+
+    fn audit(&self, tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
+        audit::audit(tx, report)
     }
 }

@@ -1,39 +1,33 @@
 //! What the auditor recomputes of carts.
 
 use promox_contract::product::{VARIANTS, variant_named};
-use promox_storage::{Audit, Database, Report, StoreError, Tx};
+use promox_storage::{Report, StoreError, Tx};
 
-use crate::Carts;
 use crate::records::{Cart, CartItem, CartMerge, CartOrder};
 use crate::rules::{MOST_LINES, MOST_UNITS};
 
-impl Audit for Carts {
-    fn database(&self) -> Database {
-        self.db.database()
+/// Checks every row of this service, and states what other services must agree with.
+pub(crate) fn audit(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
+    for cart in tx.scan::<Cart>().rows() {
+        check_cart(tx, report, &cart?)?;
     }
-
-    fn audit(&self, tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
-        for cart in tx.scan::<Cart>().rows() {
-            check_cart(tx, report, &cart?)?;
-        }
-        for item in tx.scan::<CartItem>().rows() {
-            let item = item?;
-            report.names(VARIANTS, variant_named(item.variant_id, None), || format!("cart {}", item.cart_id));
-            let owned = tx.get::<Cart>(&item.cart_id)?.is_some();
-            report.check("references: a line is in a cart", owned, || format!("cart {} {}", item.cart_id, item.sku));
-            let fits = (1..=MOST_UNITS).contains(&item.quantity);
-            report.check("cart: a line has 1 to 9999 units", fits, || format!("cart {} {}", item.cart_id, item.sku));
-        }
-        for merge in tx.scan::<CartMerge>().rows() {
-            let merge = merge?;
-            let conserved = merge.guest_units + merge.own_units == merge.merged_units + merge.capped_units;
-            let given = merge.capped_units >= 0 && merge.merged_units >= merge.own_units;
-            report.check("cart: a merge conserves quantities", conserved && given, || {
-                format!("guest cart {}", merge.guest_cart)
-            });
-        }
-        Ok(())
+    for item in tx.scan::<CartItem>().rows() {
+        let item = item?;
+        report.names(VARIANTS, variant_named(item.variant_id, None), || format!("cart {}", item.cart_id));
+        let owned = tx.get::<Cart>(&item.cart_id)?.is_some();
+        report.check("references: a line is in a cart", owned, || format!("cart {} {}", item.cart_id, item.sku));
+        let fits = (1..=MOST_UNITS).contains(&item.quantity);
+        report.check("cart: a line has 1 to 9999 units", fits, || format!("cart {} {}", item.cart_id, item.sku));
     }
+    for merge in tx.scan::<CartMerge>().rows() {
+        let merge = merge?;
+        let conserved = merge.guest_units + merge.own_units == merge.merged_units + merge.capped_units;
+        let given = merge.capped_units >= 0 && merge.merged_units >= merge.own_units;
+        report.check("cart: a merge conserves quantities", conserved && given, || {
+            format!("guest cart {}", merge.guest_cart)
+        });
+    }
+    Ok(())
 }
 
 fn check_cart(tx: &Tx<'_>, report: &mut Report, cart: &Cart) -> Result<(), StoreError> {

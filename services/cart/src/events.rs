@@ -2,7 +2,7 @@
 
 use promox_contract::user::UserErased;
 use promox_kernel::Error;
-use promox_storage::{Consumer, Event, Tx};
+use promox_storage::{Consumer, Database, Event, Tx};
 
 use crate::commands::drop_cart;
 use crate::records::CartByUser;
@@ -13,6 +13,10 @@ pub(crate) struct EraseUser;
 impl Consumer for EraseUser {
     fn name(&self) -> &'static str {
         "cart.erase_user"
+    }
+
+    fn source(&self) -> Database {
+        Database::Ecommerce
     }
 
     fn wants(&self, event: &Event) -> bool {

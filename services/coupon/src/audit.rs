@@ -6,9 +6,8 @@ use promox_contract::coupon::REDEEMED;
 use promox_contract::ids::OrderId;
 use promox_contract::promotion::shares;
 use promox_kernel::Amount;
-use promox_storage::{Audit, Database, Report, StoreError, Tx};
+use promox_storage::{Report, StoreError, Tx};
 
-use crate::Coupons;
 use crate::commands::redeeming::order_reference;
 use crate::records::{Batch, BatchId, BatchStatus, Coupon, Redemption, RedemptionStatus};
 
@@ -27,42 +26,37 @@ struct Told {
     limited: BTreeMap<i64, (String, Vec<PersonName>, u32)>,
 }
 
-impl Audit for Coupons {
-    fn database(&self) -> Database {
-        Database::Promox
-    }
-
-    fn audit(&self, tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
-        let mut told = read_redemptions(tx, report)?;
-        let mut made: BTreeMap<BatchId, i64> = BTreeMap::new();
-        for coupon in tx.scan::<Coupon>().rows() {
-            let coupon = coupon?;
-            let live = told.live.remove(&coupon.code).unwrap_or(0);
-            report.check("coupon: redeemed = live redemptions", live == coupon.redeemed, || {
-                format!("a coupon of promotion {}: {} against {live}", coupon.promotion_id, coupon.redeemed)
-            });
-            report.check(
-                "coupon: live redemptions ≤ limit",
-                coupon.max_redemptions.is_none_or(|most| live <= most),
-                || format!("a coupon of promotion {}: {live} of {:?}", coupon.promotion_id, coupon.max_redemptions),
-            );
-            if let Some(id) = coupon.batch_id {
-                *made.entry(id).or_default() += 1;
-            }
-        }
-        report.check("coupon: every redemption is of a coupon", told.live.is_empty(), || {
-            format!("{} codes are redeemed and not there", told.live.len())
+/// Checks every row of this service, and states what other services must agree with.
+pub(crate) fn audit(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
+    let mut told = read_redemptions(tx, report)?;
+    let mut made: BTreeMap<BatchId, i64> = BTreeMap::new();
+    for coupon in tx.scan::<Coupon>().rows() {
+        let coupon = coupon?;
+        let live = told.live.remove(&coupon.code).unwrap_or(0);
+        report.check("coupon: redeemed = live redemptions", live == coupon.redeemed, || {
+            format!("a coupon of promotion {}: {} against {live}", coupon.promotion_id, coupon.redeemed)
         });
-        for (id, (code, names, limit)) in &told.limited {
-            let of = |name: &PersonName| told.uses.get(&(code.clone(), name.clone())).into_iter().flatten();
-            let until: BTreeSet<&i64> = names.iter().flat_map(of).filter(|other| *other <= id).collect();
-            let within = until.len() <= usize::try_from(*limit).unwrap_or(usize::MAX);
-            report.check("coupon: a person's live redemptions ≤ limit", within, || {
-                format!("redemption {id} is number {} of {limit}", until.len())
-            });
+        report.check(
+            "coupon: live redemptions ≤ limit",
+            coupon.max_redemptions.is_none_or(|most| live <= most),
+            || format!("a coupon of promotion {}: {live} of {:?}", coupon.promotion_id, coupon.max_redemptions),
+        );
+        if let Some(id) = coupon.batch_id {
+            *made.entry(id).or_default() += 1;
         }
-        check_batches(tx, report, &made)
     }
+    report.check("coupon: every redemption is of a coupon", told.live.is_empty(), || {
+        format!("{} codes are redeemed and not there", told.live.len())
+    });
+    for (id, (code, names, limit)) in &told.limited {
+        let of = |name: &PersonName| told.uses.get(&(code.clone(), name.clone())).into_iter().flatten();
+        let until: BTreeSet<&i64> = names.iter().flat_map(of).filter(|other| *other <= id).collect();
+        let within = until.len() <= usize::try_from(*limit).unwrap_or(usize::MAX);
+        report.check("coupon: a person's live redemptions ≤ limit", within, || {
+            format!("redemption {id} is number {} of {limit}", until.len())
+        });
+    }
+    check_batches(tx, report, &made)
 }
 
 fn read_redemptions(tx: &Tx<'_>, report: &mut Report) -> Result<Told, StoreError> {

@@ -38,7 +38,7 @@ use std::sync::Arc;
 
 use promox_contract::coupon::{CouponCodesTaken, CouponsRefer, HoldCoupons, IssueCoupon, ReleaseCoupons, ResolveCodes};
 use promox_kernel::{Job, Registry, register};
-use promox_storage::{Cache, Db, Record, TableDef};
+use promox_storage::{Cache, Database, Db, Record, Report, Service, StoreError, TableDef, Tx};
 
 pub use api::*;
 pub use records::{BatchId, BatchStatus, CouponStatus, RedemptionStatus};
@@ -51,8 +51,16 @@ pub struct Coupons {
 }
 
 impl Coupons {
-    /// The tables it owns.
-    pub const TABLES: &'static [&'static TableDef] = &[
+    /// The service on its database; `limited` turns the limit on guessing codes on.
+    pub fn new(db: Db, cache: Cache, limited: bool) -> Arc<Self> {
+        Arc::new(Self { db, guesses: guesses::Guesses::new(cache, limited) })
+    }
+}
+
+impl Service for Coupons {
+    const NAME: &'static str = "coupon";
+    const DATABASE: Database = Database::Promox;
+    const TABLES: &'static [&'static TableDef] = &[
         records::Coupon::TABLE,
         records::Batch::TABLE,
         records::Redemption::TABLE,
@@ -60,13 +68,7 @@ impl Coupons {
         records::Issue::TABLE,
     ];
 
-    /// The service on its database; `limited` turns the limit on guessing codes on.
-    pub fn new(db: Db, cache: Cache, limited: bool) -> Arc<Self> {
-        Arc::new(Self { db, guesses: guesses::Guesses::new(cache, limited) })
-    }
-
-    /// Registers its operations.
-    pub fn register(self: &Arc<Self>, registry: &mut Registry) {
+    fn register(self: &Arc<Self>, registry: &mut Registry) {
         register!(registry, self; ListCoupons, CreateCoupon, GetCoupon, UpdateCoupon, ListRedemptions);
         register!(registry, self; CreateBatch, ListBatches, GetBatch, ExportBatch, DisableBatch, ImportCoupons);
         register!(registry, self; ValidateCoupon, RedeemCoupon, ReleaseCoupon);
@@ -74,8 +76,11 @@ impl Coupons {
         register!(registry, self; CouponsRefer);
     }
 
-    /// What it does by the clock: batches are made.
-    pub fn jobs(self: &Arc<Self>) -> Vec<Job> {
+    fn jobs(self: &Arc<Self>) -> Vec<Job> {
         vec![jobs::make_codes(self)]
+    }
+
+    fn audit(&self, tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
+        audit::audit(tx, report)
     }
 }

@@ -8,9 +8,8 @@ use promox_contract::inventory::units_out;
 use promox_contract::product::{VARIANTS, variant_named};
 use promox_contract::store::IN_CURRENCY;
 use promox_kernel::UserId;
-use promox_storage::{Audit, Database, Report, StoreError, Tx};
+use promox_storage::{Report, StoreError, Tx};
 
-use crate::FlashSales;
 use crate::queries;
 use crate::records::{
     FlashHold, FlashItem, FlashPurchase, FlashSale, HoldStatus, PurchaseByDue, PurchaseStatus, SaleStatus, UserCount,
@@ -30,39 +29,34 @@ struct Counted {
     orders: BTreeMap<OrderId, Vec<(ItemKey, i64)>>,
 }
 
-impl Audit for FlashSales {
-    fn database(&self) -> Database {
-        Database::Promox
-    }
-
-    fn audit(&self, tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
-        let mut counted = Counted::default();
-        read_holds(tx, report, &mut counted)?;
-        read_purchases(tx, report, &mut counted)?;
-        for sale in tx.scan::<FlashSale>().rows() {
-            let sale = sale?;
-            check_sale(tx, report, &sale)?;
-            report.names(IN_CURRENCY, sale.currency.code(), || format!("flash sale {}", sale.id));
-            for item in queries::items(tx, sale.id)? {
-                let exact = sale.currency.minor_units(item.sale_price).is_some();
-                report.check("flash sale: prices have no more digits than their currency", exact, || {
-                    format!("flash sale {} {}: {}", sale.id, item.sku, item.sale_price)
-                });
-            }
-            state_aside(tx, report, &sale, &counted)?;
+/// Checks every row of this service, and states what other services must agree with.
+pub(crate) fn audit(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
+    let mut counted = Counted::default();
+    read_holds(tx, report, &mut counted)?;
+    read_purchases(tx, report, &mut counted)?;
+    for sale in tx.scan::<FlashSale>().rows() {
+        let sale = sale?;
+        check_sale(tx, report, &sale)?;
+        report.names(IN_CURRENCY, sale.currency.code(), || format!("flash sale {}", sale.id));
+        for item in queries::items(tx, sale.id)? {
+            let exact = sale.currency.minor_units(item.sale_price).is_some();
+            report.check("flash sale: prices have no more digits than their currency", exact, || {
+                format!("flash sale {} {}: {}", sale.id, item.sku, item.sale_price)
+            });
         }
-        state_orders(tx, report, &counted)?;
-        let mut limits = BTreeMap::new();
-        for item in tx.scan::<FlashItem>().rows() {
-            let item = item?;
-            report.names(VARIANTS, variant_named(item.variant_id, None), || format!("flash sale {}", item.sale_id));
-            limits.extend(item.per_user_limit.map(|limit| ((item.sale_id, item.item), i64::from(limit))));
-            check_item(report, &item, &mut counted);
-        }
-        let stray = counted.held.len() + counted.bought.len();
-        report.check("flash sale: every reservation is of an item", stray == 0, || format!("{stray} are of none"));
-        check_users(tx, report, &limits, counted.users)
+        state_aside(tx, report, &sale, &counted)?;
     }
+    state_orders(tx, report, &counted)?;
+    let mut limits = BTreeMap::new();
+    for item in tx.scan::<FlashItem>().rows() {
+        let item = item?;
+        report.names(VARIANTS, variant_named(item.variant_id, None), || format!("flash sale {}", item.sale_id));
+        limits.extend(item.per_user_limit.map(|limit| ((item.sale_id, item.item), i64::from(limit))));
+        check_item(report, &item, &mut counted);
+    }
+    let stray = counted.held.len() + counted.bought.len();
+    report.check("flash sale: every reservation is of an item", stray == 0, || format!("{stray} are of none"));
+    check_users(tx, report, &limits, counted.users)
 }
 
 fn read_holds(tx: &Tx<'_>, report: &mut Report, counted: &mut Counted) -> Result<(), StoreError> {

@@ -3,7 +3,7 @@
 use promox_contract::ids::OrderId;
 use promox_contract::order::OrderConfirmed;
 use promox_kernel::Error;
-use promox_storage::{Consumer, Event, Tx};
+use promox_storage::{Consumer, Database, Event, Tx};
 
 use crate::commands::claims;
 
@@ -14,6 +14,10 @@ pub(crate) struct BuyClaims;
 impl Consumer for BuyClaims {
     fn name(&self) -> &'static str {
         "flashsale.buy_claims"
+    }
+
+    fn source(&self) -> Database {
+        Database::Ecommerce
     }
 
     fn wants(&self, event: &Event) -> bool {

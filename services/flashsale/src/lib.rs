@@ -38,7 +38,7 @@ use std::sync::Arc;
 use promox_contract::flashsale::{ClaimReservations, DescribeFlashSales, ReleaseClaims, ReservedLines, SaleReferring};
 use promox_contract::ids::FlashSaleId;
 use promox_kernel::{Cx, Error, Job, Listeners, Registry, register};
-use promox_storage::{Consumer, Db, Record, TableDef};
+use promox_storage::{Consumer, Database, Db, Record, Report, Service, StoreError, TableDef, Tx};
 
 use crate::api::{
     CancelSale, CreateReservation, CreateSale, DeleteSale, FollowSale, GetSale, ListActiveSales, ListSales,
@@ -55,8 +55,16 @@ pub struct FlashSales {
 }
 
 impl FlashSales {
-    /// The tables it owns.
-    pub const TABLES: &[&TableDef] = &[
+    /// The service on its database.
+    pub fn new(db: Db) -> Arc<Self> {
+        Arc::new(Self { db, gates: Gates::default(), listeners: Listeners::at_most(stream::MOST_LISTENERS) })
+    }
+}
+
+impl Service for FlashSales {
+    const NAME: &'static str = "flashsale";
+    const DATABASE: Database = Database::Promox;
+    const TABLES: &'static [&'static TableDef] = &[
         records::FlashSale::TABLE,
         records::FlashItem::TABLE,
         records::FlashHold::TABLE,
@@ -65,31 +73,26 @@ impl FlashSales {
         records::ReleasedOrder::TABLE,
     ];
 
-    /// The service on its database.
-    pub fn new(db: Db) -> Arc<Self> {
-        Arc::new(Self { db, gates: Gates::default(), listeners: Listeners::at_most(stream::MOST_LISTENERS) })
-    }
-
-    /// Registers its operations.
-    pub fn register(self: &Arc<Self>, registry: &mut Registry) {
+    fn register(self: &Arc<Self>, registry: &mut Registry) {
         register!(registry, self; ListSales, ListActiveSales, GetSale, CreateSale, UpdateSale, CancelSale, DeleteSale);
         register!(registry, self; CreateReservation, ReleaseReservation, FollowSale);
         register!(registry, self; DescribeFlashSales, ReservedLines, ClaimReservations, ReleaseClaims, SaleReferring);
     }
 
-    /// What follows from the shop's events: confirmed orders have bought what they claimed.
-    pub fn shop_consumers(self: &Arc<Self>) -> Vec<Arc<dyn Consumer>> {
+    fn consumers(self: &Arc<Self>) -> Vec<Arc<dyn Consumer>> {
         vec![Arc::new(events::BuyClaims)]
     }
 
-    /// What it does by the clock.
-    pub fn jobs(self: &Arc<Self>) -> Vec<Job> {
+    fn jobs(self: &Arc<Self>) -> Vec<Job> {
         jobs::all(self)
     }
 
-    /// Moves sales over the time that the node was down and reads the gates, before the node is ready. What cannot be
-    /// settled with the inventory now is left to the jobs.
-    pub async fn recover(&self, cx: &Cx) -> Result<(), Error> {
+    fn audit(&self, tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
+        audit::audit(tx, report)
+    }
+
+    async fn recover(&self, cx: &Cx) -> Result<(), Error> {
+        // Sales move over the time that the node was down. What cannot be settled with the inventory now is left to the jobs.
         while self.turn(cx).await.unwrap_or(false) {}
         self.open_gates().await
     }

@@ -6,9 +6,8 @@ use promox_contract::flashsale::ASIDE;
 use promox_contract::ids::VariantId;
 use promox_contract::inventory::{SOLD, units_out};
 use promox_contract::product::{VARIANTS, variant_named};
-use promox_storage::{Audit, Database, Report, StoreError, Tx};
+use promox_storage::{Report, StoreError, Tx};
 
-use crate::Inventory;
 use crate::records::{AsideSale, Movement, Reservation, ReservationStatus as Status, Stock};
 
 /// What the ledger says of a variant.
@@ -19,36 +18,31 @@ struct Entered {
     gap: bool,
 }
 
-impl Audit for Inventory {
-    fn database(&self) -> Database {
-        Database::Ecommerce
+/// Checks every row of this service, and states what other services must agree with.
+pub(crate) fn audit(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
+    let ledger = read_ledger(tx, report)?;
+    let mut held = read_holds(tx, report)?;
+    check_sales(tx, report)?;
+    let none = Entered::default();
+    let mut known = 0;
+    for stock in tx.scan::<Stock>().rows() {
+        let stock = stock?;
+        let named = variant_named(stock.variant_id, Some(stock.product_id));
+        report.names(VARIANTS, named, || format!("stock of {}", stock.sku));
+        let entered = ledger.get(&stock.variant_id).unwrap_or(&none);
+        known += usize::from(ledger.contains_key(&stock.variant_id));
+        check_stock(report, &stock, entered);
+        check_places(report, &stock, &mut held);
     }
-
-    fn audit(&self, tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
-        let ledger = read_ledger(tx, report)?;
-        let mut held = read_holds(tx, report)?;
-        check_sales(tx, report)?;
-        let none = Entered::default();
-        let mut known = 0;
-        for stock in tx.scan::<Stock>().rows() {
-            let stock = stock?;
-            let named = variant_named(stock.variant_id, Some(stock.product_id));
-            report.names(VARIANTS, named, || format!("stock of {}", stock.sku));
-            let entered = ledger.get(&stock.variant_id).unwrap_or(&none);
-            known += usize::from(ledger.contains_key(&stock.variant_id));
-            check_stock(report, &stock, entered);
-            check_places(report, &stock, &mut held);
-        }
-        report.check("stock: every movement is of a variant in stock", known == ledger.len(), || {
-            format!("{} of {} variants with movements have stock", known, ledger.len())
+    report.check("stock: every movement is of a variant in stock", known == ledger.len(), || {
+        format!("{} of {} variants with movements have stock", known, ledger.len())
+    });
+    for ((id, place), quantity) in held {
+        report.check("stock: reserved = sum of live holds", quantity == 0, || {
+            format!("{quantity} of variant {id} at {place} are held and not reserved")
         });
-        for ((id, place), quantity) in held {
-            report.check("stock: reserved = sum of live holds", quantity == 0, || {
-                format!("{quantity} of variant {id} at {place} are held and not reserved")
-            });
-        }
-        Ok(())
     }
+    Ok(())
 }
 
 fn read_ledger(tx: &Tx<'_>, report: &mut Report) -> Result<BTreeMap<VariantId, Entered>, StoreError> {

@@ -5,7 +5,7 @@ use promox_contract::ids::OrderId;
 use promox_contract::order::OrderConfirmed;
 use promox_contract::product::SkuChanged;
 use promox_kernel::Error;
-use promox_storage::{Consumer, Event, Tx};
+use promox_storage::{Consumer, Database, Event, Tx};
 
 use crate::commands::{Book, holds, stock};
 
@@ -19,6 +19,10 @@ pub(crate) const POST_HOLDS: &str = "inventory.post_holds";
 impl Consumer for PostHolds {
     fn name(&self) -> &'static str {
         POST_HOLDS
+    }
+
+    fn source(&self) -> Database {
+        Database::Ecommerce
     }
 
     fn wants(&self, event: &Event) -> bool {
@@ -41,6 +45,10 @@ pub(crate) struct FollowSkus;
 impl Consumer for FollowSkus {
     fn name(&self) -> &'static str {
         "inventory.follow_skus"
+    }
+
+    fn source(&self) -> Database {
+        Database::Ecommerce
     }
 
     fn wants(&self, event: &Event) -> bool {

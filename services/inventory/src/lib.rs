@@ -39,7 +39,7 @@ use promox_contract::inventory::{
     UnsellSetAside,
 };
 use promox_kernel::{Job, Registry, register};
-use promox_storage::{Consumer, Db, Record, TableDef};
+use promox_storage::{Consumer, Database, Db, Record, Report, Service, StoreError, TableDef, Tx};
 
 use crate::api::{
     AdjustStock, ConfirmReservation, CountStock, CreateReservation, GetReservation, GetStock, ListMovements, ListStock,
@@ -53,8 +53,16 @@ pub struct Inventory {
 }
 
 impl Inventory {
-    /// The tables it owns.
-    pub const TABLES: &[&TableDef] = &[
+    /// The service on its database.
+    pub fn new(db: Db) -> Arc<Self> {
+        Arc::new(Self { db })
+    }
+}
+
+impl Service for Inventory {
+    const NAME: &'static str = "inventory";
+    const DATABASE: Database = Database::Ecommerce;
+    const TABLES: &'static [&'static TableDef] = &[
         records::Stock::TABLE,
         records::Movement::TABLE,
         records::Reservation::TABLE,
@@ -62,26 +70,22 @@ impl Inventory {
         records::AsideSale::TABLE,
     ];
 
-    /// The service on its database.
-    pub fn new(db: Db) -> Arc<Self> {
-        Arc::new(Self { db })
-    }
-
-    /// Registers its operations.
-    pub fn register(self: &Arc<Self>, registry: &mut Registry) {
+    fn register(self: &Arc<Self>, registry: &mut Registry) {
         register!(registry, self; GetStock, ListStock, CountStock, AdjustStock, ListMovements);
         register!(registry, self; CreateReservation, GetReservation, ConfirmReservation, ReleaseReservation);
         register!(registry, self; AvailableStock, HoldStock, GiveBackStock, Restock, SetStock);
         register!(registry, self; SetAside, ChangeSetAside, SellSetAside, UnsellSetAside, EndSetAside);
     }
 
-    /// What follows from events: holds are confirmed when their orders are, and labels follow the catalogue.
-    pub fn consumers(self: &Arc<Self>) -> Vec<Arc<dyn Consumer>> {
+    fn consumers(self: &Arc<Self>) -> Vec<Arc<dyn Consumer>> {
         vec![Arc::new(events::PostHolds), Arc::new(events::FollowSkus)]
     }
 
-    /// What it does by the clock: reservations lapse.
-    pub fn jobs(self: &Arc<Self>) -> Vec<Job> {
+    fn jobs(self: &Arc<Self>) -> Vec<Job> {
         vec![jobs::expire_holds(self)]
+    }
+
+    fn audit(&self, tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
+        audit::audit(tx, report)
     }
 }

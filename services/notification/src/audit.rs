@@ -1,31 +1,25 @@
 //! What the auditor recomputes of notifications.
 
-use promox_storage::{Audit, Database, Report, StoreError, Tx};
+use promox_storage::{Report, StoreError, Tx};
 
-use crate::Notifications;
 use crate::records::{Delivery, DeliveryStatus, InboxItem, MessageBody};
 
-impl Audit for Notifications {
-    fn database(&self) -> Database {
-        self.db.database()
+/// Checks every row of this service, and states what other services must agree with.
+pub(crate) fn audit(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
+    for row in tx.scan::<Delivery>().rows() {
+        check_delivery(report, &row?);
     }
-
-    fn audit(&self, tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
-        for row in tx.scan::<Delivery>().rows() {
-            check_delivery(report, &row?);
-        }
-        for body in tx.scan::<MessageBody>().rows() {
-            let id = body?.delivery_id;
-            let waiting = tx.get::<Delivery>(&id)?.is_some_and(|row| row.due_at.is_some());
-            report.check("notification: a secret is kept only until it is sent", waiting, || format!("delivery {id}"));
-        }
-        for item in tx.scan::<InboxItem>().rows() {
-            let item = item?;
-            let told = item.unread_of == item.read_at.is_none().then_some(item.user_id);
-            report.check("notification: an item is read or listed as unread", told, || format!("item {}", item.id));
-        }
-        Ok(())
+    for body in tx.scan::<MessageBody>().rows() {
+        let id = body?.delivery_id;
+        let waiting = tx.get::<Delivery>(&id)?.is_some_and(|row| row.due_at.is_some());
+        report.check("notification: a secret is kept only until it is sent", waiting, || format!("delivery {id}"));
     }
+    for item in tx.scan::<InboxItem>().rows() {
+        let item = item?;
+        let told = item.unread_of == item.read_at.is_none().then_some(item.user_id);
+        report.check("notification: an item is read or listed as unread", told, || format!("item {}", item.id));
+    }
+    Ok(())
 }
 
 fn check_delivery(report: &mut Report, row: &Delivery) {

@@ -10,7 +10,7 @@ use promox_contract::order::{
 use promox_contract::payment::PaymentRefunded;
 use promox_contract::user::{UserErased, UserRegistered};
 use promox_kernel::{Amount, Currency, Error, Fact, UserId};
-use promox_storage::{Consumer, Event, StoreError, Tx};
+use promox_storage::{Consumer, Database, Event, StoreError, Tx};
 use serde_json::{Map, Value, json};
 
 use crate::commands::{self, About};
@@ -40,6 +40,10 @@ fn kind_of(event: &Event) -> Option<MessageKind> {
 impl Consumer for WriteDeliveries {
     fn name(&self) -> &'static str {
         "notification.write_deliveries"
+    }
+
+    fn source(&self) -> Database {
+        Database::Ecommerce
     }
 
     fn wants(&self, event: &Event) -> bool {
@@ -109,6 +113,10 @@ pub(crate) struct EraseUser;
 impl Consumer for EraseUser {
     fn name(&self) -> &'static str {
         "notification.erase_user"
+    }
+
+    fn source(&self) -> Database {
+        Database::Ecommerce
     }
 
     fn wants(&self, event: &Event) -> bool {

@@ -5,7 +5,7 @@
 //! is tried again with growing pauses and in the end goes to the dead letters. Messages that carry a secret come by
 //! [`promox_contract::notification::SendMessage`]: they are rendered at once, and their body goes when it was sent.
 //!
-//! What always holds, and is checked by [`promox_storage::Audit`]: exactly one delivery an event; a delivery is due if and only
+//! What always holds, and is checked by [`Service::audit`]: exactly one delivery an event; a delivery is due if and only
 //! if it is still to be sent; a kept body belongs to a delivery that is; an inbox item is unread in its index or read.
 //! A delivery is sent at least once: a crash between sending and recording repeats it under the same message id.
 
@@ -33,7 +33,7 @@ use std::sync::Arc;
 use promox_contract::notification::SendMessage;
 use promox_contract::user::ExportNotifications;
 use promox_kernel::{Email, Job, Registry, register};
-use promox_storage::{Consumer, Db, Record, TableDef};
+use promox_storage::{Consumer, Database, Db, Record, Report, Service, StoreError, TableDef, Tx};
 
 pub use kinds::{Channel, MessageKind};
 pub use settings::{MailSettings, MailTransport, SmtpSecurity, SmtpSettings};
@@ -58,8 +58,19 @@ pub struct Notifications {
 }
 
 impl Notifications {
-    /// The tables it owns.
-    pub const TABLES: &[&TableDef] = &[
+    /// The service on its database; the error says what is wrong with the settings.
+    pub fn new(db: Db, settings: MailSettings) -> Result<Arc<Self>, String> {
+        let (from, merchant) = settings.addresses()?;
+        let transport = Transport::new(settings.transport)?;
+        let public_url = settings.public_url.trim_end_matches('/').to_owned();
+        Ok(Arc::new(Self { db, renderer: Renderer::new()?, transport, from, merchant, public_url }))
+    }
+}
+
+impl Service for Notifications {
+    const NAME: &'static str = "notification";
+    const DATABASE: Database = Database::Ecommerce;
+    const TABLES: &'static [&'static TableDef] = &[
         records::InboxItem::TABLE,
         records::Delivery::TABLE,
         records::MessageBody::TABLE,
@@ -68,29 +79,22 @@ impl Notifications {
         records::StoredTemplate::TABLE,
     ];
 
-    /// The service on its database; the error says what is wrong with the settings.
-    pub fn new(db: Db, settings: MailSettings) -> Result<Arc<Self>, String> {
-        let (from, merchant) = settings.addresses()?;
-        let transport = Transport::new(settings.transport)?;
-        let public_url = settings.public_url.trim_end_matches('/').to_owned();
-        Ok(Arc::new(Self { db, renderer: Renderer::new()?, transport, from, merchant, public_url }))
-    }
-
-    /// Registers its operations.
-    pub fn register(self: &Arc<Self>, registry: &mut Registry) {
+    fn register(self: &Arc<Self>, registry: &mut Registry) {
         register!(registry, self; ListInbox, MarkRead, GetPreferences, PutPreferences);
         register!(registry, self; GetNotificationSettings, PutNotificationSettings, PatchNotificationSettings);
         register!(registry, self; ListTemplates, GetTemplate, PutTemplate, PreviewTemplate);
         register!(registry, self; ListDeliveries, RetryDelivery, SendMessage, ExportNotifications);
     }
 
-    /// What follows from events: deliveries, and forgetting whom an erasure names.
-    pub fn consumers(self: &Arc<Self>) -> Vec<Arc<dyn Consumer>> {
+    fn consumers(self: &Arc<Self>) -> Vec<Arc<dyn Consumer>> {
         vec![Arc::new(events::WriteDeliveries), Arc::new(events::EraseUser)]
     }
 
-    /// What it does by the clock: sends what is due, prunes what is old.
-    pub fn jobs(self: &Arc<Self>) -> Vec<Job> {
+    fn jobs(self: &Arc<Self>) -> Vec<Job> {
         vec![jobs::send_due(self), jobs::prune(self)]
+    }
+
+    fn audit(&self, tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
+        audit::audit(tx, report)
     }
 }

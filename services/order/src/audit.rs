@@ -10,7 +10,7 @@ use promox_contract::product::{VARIANTS, variant_named};
 use promox_contract::reward::{EARNED, SPENT};
 use promox_contract::store::IN_CURRENCY;
 use promox_kernel::Amount;
-use promox_storage::{Audit, Database, Event, Report, StoreError, Tx};
+use promox_storage::{Database, Event, Report, StoreError, Tx};
 
 use crate::Orders;
 use crate::commands::fulfil::{all_back, money_is_back};
@@ -23,51 +23,44 @@ use crate::rules::states;
 /// How often a return may be tried before it counts as one that does not move: by then it has been tried for some minutes.
 const MOST_TRIES: i64 = 8;
 
-impl Audit for Orders {
-    fn database(&self) -> Database {
-        Database::Ecommerce
-    }
-
-    fn audit(&self, tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
-        let mut items = tx.scan::<OrderItem>().rows().peekable();
-        for order in tx.scan::<Order>().rows() {
-            let order = order?;
-            let mut lines = Vec::new();
-            while let Some(item) = items.next_if(|item| item.as_ref().is_ok_and(|item| item.order_id == order.id)) {
-                lines.push(item?);
+/// Checks every row of this service, and states what other services must agree with.
+pub(crate) fn audit(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
+    let mut items = tx.scan::<OrderItem>().rows().peekable();
+    for order in tx.scan::<Order>().rows() {
+        let order = order?;
+        let mut lines = Vec::new();
+        while let Some(item) = items.next_if(|item| item.as_ref().is_ok_and(|item| item.order_id == order.id)) {
+            lines.push(item?);
+        }
+        let returns: Vec<Return> = tx.scan_by::<ReturnByOrder>().prefix(order.id).rows().collect::<Result<_, _>>()?;
+        check_order(&order, &lines, report);
+        check_returns(&order, &lines, &returns, report);
+        state_money(&order, &returns, report);
+        for line in &lines {
+            if let Some(id) = line.variant_id {
+                report.names(VARIANTS, variant_named(id, line.product_id), || format!("order {}", order.id));
             }
-            let returns: Vec<Return> =
-                tx.scan_by::<ReturnByOrder>().prefix(order.id).rows().collect::<Result<_, _>>()?;
-            check_order(&order, &lines, report);
-            check_returns(&order, &lines, &returns, report);
-            state_money(&order, &returns, report);
-            for line in &lines {
-                if let Some(id) = line.variant_id {
-                    report.names(VARIANTS, variant_named(id, line.product_id), || format!("order {}", order.id));
-                }
-            }
-            check_saga(tx, &order, report)?;
-            check_erased(tx, &order, report)?;
-            state_sold(&order, &lines, &returns, report);
-            order_facts::state(&order, &lines, report);
         }
-        for saga in tx.scan::<Saga>().rows() {
-            let order_id = saga?.order_id;
-            order_facts::open(order_id, report);
-            report.open(SOLD, order_id);
-            report.open(SPENT, order_id);
-            report.open(EARNED, order_id);
-        }
-        open_unheard(tx, report)?;
-        report.check("no orphan: every line has its order", items.next().is_none(), || {
-            "a line without an order".to_owned()
-        });
-        for note in tx.scan::<CreditNote>().rows() {
-            let note = note?;
-            report.left(CREDITED, note.id, note.total.0.normalize());
-        }
-        Ok(())
+        check_saga(tx, &order, report)?;
+        check_erased(tx, &order, report)?;
+        state_sold(&order, &lines, &returns, report);
+        order_facts::state(&order, &lines, report);
     }
+    for saga in tx.scan::<Saga>().rows() {
+        let order_id = saga?.order_id;
+        order_facts::open(order_id, report);
+        report.open(SOLD, order_id);
+        report.open(SPENT, order_id);
+        report.open(EARNED, order_id);
+    }
+    open_unheard(tx, report)?;
+    report
+        .check("no orphan: every line has its order", items.next().is_none(), || "a line without an order".to_owned());
+    for note in tx.scan::<CreditNote>().rows() {
+        let note = note?;
+        report.left(CREDITED, note.id, note.total.0.normalize());
+    }
+    Ok(())
 }
 
 fn check_order(order: &Order, lines: &[OrderItem], report: &mut Report) {

@@ -5,7 +5,7 @@ use promox_contract::order::{OrderRefunded, OrderStatus};
 use promox_contract::payment::{PaymentCaptured, PaymentFailed, PaymentOutcome, PaymentRefunded, PaymentStatus};
 use promox_contract::user::UserErased;
 use promox_kernel::{Amount, Error, Timestamp};
-use promox_storage::{Consumer, Event, Tx};
+use promox_storage::{Consumer, Database, Event, Tx};
 
 use crate::checkout::transitions::{confirm_captured, expire_failed};
 use crate::commands::fulfil::finish;
@@ -26,6 +26,10 @@ pub struct OrderNews;
 impl Consumer for OrderNews {
     fn name(&self) -> &'static str {
         ORDER_NEWS
+    }
+
+    fn source(&self) -> Database {
+        Database::Ecommerce
     }
 
     fn wants(&self, event: &Event) -> bool {

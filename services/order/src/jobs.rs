@@ -39,7 +39,7 @@ pub(crate) fn jobs(orders: &Arc<Orders>) -> Vec<Job> {
 
 impl Orders {
     /// Takes up every saga that the last process left, before the server is ready. Those that wait for a buyer go on waiting.
-    pub async fn recover(&self, cx: &Cx) -> Result<(), Error> {
+    pub(crate) async fn resume_interrupted(&self, cx: &Cx) -> Result<(), Error> {
         let left: Vec<OrderId> = self
             .db
             .read(|tx| {

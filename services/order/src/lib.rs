@@ -36,8 +36,8 @@ use promox_contract::order::{
 use promox_contract::promotion::PricingTerms;
 use promox_contract::settings::SettingsCache;
 use promox_contract::user::ExportOrders;
-use promox_kernel::{Job, Registry, register};
-use promox_storage::{Cache, Consumer, Db, Record, TableDef};
+use promox_kernel::{Cx, Error, Job, Registry, register};
+use promox_storage::{Cache, Consumer, Database, Db, Record, Report, Service, StoreError, TableDef, Tx};
 
 pub use api::*;
 pub use events::OrderNews;
@@ -54,17 +54,6 @@ pub struct Orders {
 }
 
 impl Orders {
-    /// Its tables.
-    pub const TABLES: &'static [&'static TableDef] = &[
-        records::Order::TABLE,
-        records::OrderItem::TABLE,
-        records::Saga::TABLE,
-        records::Fulfilment::TABLE,
-        records::Return::TABLE,
-        records::CreditNote::TABLE,
-        records::Leaver::TABLE,
-    ];
-
     /// The service on its database. `limited` turns the limit on guessing on.
     pub fn new(db: Db, cache: Cache, limited: bool) -> Arc<Self> {
         Arc::new(Self {
@@ -74,9 +63,22 @@ impl Orders {
             guesses: guesses::Guesses::new(cache, limited),
         })
     }
+}
 
-    /// Registers its operations.
-    pub fn register(self: &Arc<Self>, registry: &mut Registry) {
+impl Service for Orders {
+    const NAME: &'static str = "order";
+    const DATABASE: Database = Database::Ecommerce;
+    const TABLES: &'static [&'static TableDef] = &[
+        records::Order::TABLE,
+        records::OrderItem::TABLE,
+        records::Saga::TABLE,
+        records::Fulfilment::TABLE,
+        records::Return::TABLE,
+        records::CreditNote::TABLE,
+        records::Leaver::TABLE,
+    ];
+
+    fn register(self: &Arc<Self>, registry: &mut Registry) {
         register!(registry, self;
             QuoteOrder, PlaceOrder, ListOrders, LookUpOrder, GetOrder, GetTimeline, GetInvoice, CancelOrder, ShipOrder,
             DeliverFulfilment, RequestReturn, ApproveReturn, RejectReturn, ImportOrders, ExportHistory,
@@ -86,13 +88,19 @@ impl Orders {
         );
     }
 
-    /// What it does on events.
-    pub fn consumers(&self) -> Vec<Arc<dyn Consumer>> {
+    fn consumers(self: &Arc<Self>) -> Vec<Arc<dyn Consumer>> {
         vec![Arc::new(OrderNews)]
     }
 
-    /// What it does by the clock.
-    pub fn jobs(self: &Arc<Self>) -> Vec<Job> {
+    fn jobs(self: &Arc<Self>) -> Vec<Job> {
         jobs::jobs(self)
+    }
+
+    fn audit(&self, tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
+        audit::audit(tx, report)
+    }
+
+    async fn recover(&self, cx: &Cx) -> Result<(), Error> {
+        self.resume_interrupted(cx).await
     }
 }

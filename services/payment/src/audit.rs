@@ -4,51 +4,46 @@ use promox_contract::analytics::GIVEN_BACK;
 use promox_contract::payment::{DUE, GAVE, PAID, PaymentStatus as Status, SETTLED, gave};
 use promox_contract::store::IN_CURRENCY;
 use promox_kernel::Amount;
-use promox_storage::{Audit, Database, Report, StoreError, Tx};
+use promox_storage::{Report, StoreError, Tx};
 
 use crate::records::{Payment, PaymentEntry, Refund, RefundByReference, RefundStatus, Settlement};
-use crate::{Payments, queries, rules};
+use crate::{queries, rules};
 
-impl Audit for Payments {
-    fn database(&self) -> Database {
-        Database::Ecommerce
-    }
-
-    fn audit(&self, tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
-        let (mut entries, mut refunds) = (0, 0);
-        for payment in tx.scan::<Payment>().rows() {
-            let payment = payment?;
-            report.names(IN_CURRENCY, payment.currency.code(), || format!("payment {}", payment.id));
-            let exact = payment.currency.minor_units(payment.amount).is_some();
-            report.check("payment: an amount has no more digits than its currency", exact, || {
-                format!("payment {}: {} {}", payment.id, payment.amount, payment.currency)
-            });
-            entries += check_ledger(tx, report, &payment)?;
-            refunds += check_refunds(tx, report, &payment)?;
-            check_sums(report, &payment);
-            if payment.captured > Amount::ZERO && payment.cancelled_at.is_none() {
-                report.right(PAID, payment.order_id, payment.captured);
-            }
-            if payment.refunded > Amount::ZERO {
-                report.left(GIVEN_BACK, payment.order_id, payment.refunded.0.normalize());
-            }
-            if matches!(payment.status, Status::Pending | Status::Authorized) && payment.cancelled_at.is_none() {
-                report.right(DUE, payment.order_id, payment.due());
-            }
-        }
-        for settlement in tx.scan::<Settlement>().rows() {
-            check_settlement(tx, report, &settlement?)?;
-        }
-        let all_entries = count(tx.scan::<PaymentEntry>().rows())?;
-        report.check("payment: every entry is of a payment", entries == all_entries, || {
-            format!("{entries} of {all_entries}")
+/// Checks every row of this service, and states what other services must agree with.
+pub(crate) fn audit(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
+    let (mut entries, mut refunds) = (0, 0);
+    for payment in tx.scan::<Payment>().rows() {
+        let payment = payment?;
+        report.names(IN_CURRENCY, payment.currency.code(), || format!("payment {}", payment.id));
+        let exact = payment.currency.minor_units(payment.amount).is_some();
+        report.check("payment: an amount has no more digits than its currency", exact, || {
+            format!("payment {}: {} {}", payment.id, payment.amount, payment.currency)
         });
-        let all_refunds = count(tx.scan::<Refund>().rows())?;
-        report.check("payment: every refund is of a payment", refunds == all_refunds, || {
-            format!("{refunds} of {all_refunds}")
-        });
-        Ok(())
+        entries += check_ledger(tx, report, &payment)?;
+        refunds += check_refunds(tx, report, &payment)?;
+        check_sums(report, &payment);
+        if payment.captured > Amount::ZERO && payment.cancelled_at.is_none() {
+            report.right(PAID, payment.order_id, payment.captured);
+        }
+        if payment.refunded > Amount::ZERO {
+            report.left(GIVEN_BACK, payment.order_id, payment.refunded.0.normalize());
+        }
+        if matches!(payment.status, Status::Pending | Status::Authorized) && payment.cancelled_at.is_none() {
+            report.right(DUE, payment.order_id, payment.due());
+        }
     }
+    for settlement in tx.scan::<Settlement>().rows() {
+        check_settlement(tx, report, &settlement?)?;
+    }
+    let all_entries = count(tx.scan::<PaymentEntry>().rows())?;
+    report.check("payment: every entry is of a payment", entries == all_entries, || {
+        format!("{entries} of {all_entries}")
+    });
+    let all_refunds = count(tx.scan::<Refund>().rows())?;
+    report.check("payment: every refund is of a payment", refunds == all_refunds, || {
+        format!("{refunds} of {all_refunds}")
+    });
+    Ok(())
 }
 
 fn count<T>(mut rows: impl Iterator<Item = Result<T, StoreError>>) -> Result<usize, StoreError> {

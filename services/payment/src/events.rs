@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use promox_contract::order::OrderCreated;
 use promox_kernel::Error;
-use promox_storage::{Consumer, Event, Tx};
+use promox_storage::{Consumer, Database, Event, Tx};
 
 use crate::queries;
 use crate::records::{Cancellation, UnpaidOrder};
@@ -19,6 +19,10 @@ pub(crate) struct FollowOrders;
 impl Consumer for FollowOrders {
     fn name(&self) -> &'static str {
         "payment.follow_orders"
+    }
+
+    fn source(&self) -> Database {
+        Database::Ecommerce
     }
 
     fn wants(&self, event: &Event) -> bool {

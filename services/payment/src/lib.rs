@@ -38,7 +38,7 @@ use std::time::Duration;
 use promox_contract::payment::{CancelPayment, CheckPaymentChoice, PaymentOfOrder, SettleReturn, TakePayment};
 use promox_contract::user::ExportPayments;
 use promox_kernel::{Job, Registry, register};
-use promox_storage::{Consumer, Db, Record, TableDef};
+use promox_storage::{Consumer, Database, Db, Record, Report, Service, StoreError, TableDef, Tx};
 
 use crate::api::{
     CapturePayment, ConfirmPayment, CreateRefund, GetPayment, ListMethods, ListPayments, ReceiveWebhook, VoidPayment,
@@ -78,8 +78,17 @@ pub struct Payments {
 }
 
 impl Payments {
-    /// The tables it owns.
-    pub const TABLES: &[&TableDef] = &[
+    /// The service on its database.
+    pub fn new(db: Db, settings: Settings) -> Arc<Self> {
+        let gateways = Gateways::new(settings.sandbox_latency);
+        Arc::new(Self { db, settings, gateways })
+    }
+}
+
+impl Service for Payments {
+    const NAME: &'static str = "payment";
+    const DATABASE: Database = Database::Ecommerce;
+    const TABLES: &'static [&'static TableDef] = &[
         records::Payment::TABLE,
         records::PaymentEntry::TABLE,
         records::Refund::TABLE,
@@ -89,27 +98,22 @@ impl Payments {
         records::ProviderEvent::TABLE,
     ];
 
-    /// The service on its database.
-    pub fn new(db: Db, settings: Settings) -> Arc<Self> {
-        let gateways = Gateways::new(settings.sandbox_latency);
-        Arc::new(Self { db, settings, gateways })
-    }
-
-    /// Registers its operations.
-    pub fn register(self: &Arc<Self>, registry: &mut Registry) {
+    fn register(self: &Arc<Self>, registry: &mut Registry) {
         register!(registry, self; ListPayments, ListMethods, GetPayment, ConfirmPayment, CapturePayment, VoidPayment);
         register!(registry, self; CreateRefund, ReceiveWebhook);
         register!(registry, self; CheckPaymentChoice, TakePayment, PaymentOfOrder, CancelPayment, SettleReturn);
         register!(registry, self; ExportPayments);
     }
 
-    /// What it does on events: it notes orders that stay unpaid.
-    pub fn consumers(&self) -> Vec<Arc<dyn Consumer>> {
+    fn consumers(self: &Arc<Self>) -> Vec<Arc<dyn Consumer>> {
         vec![Arc::new(events::FollowOrders)]
     }
 
-    /// What it does by the clock: refunds that a provider has not answered, old webhooks, and orders that stay unpaid.
-    pub fn jobs(self: &Arc<Self>) -> Vec<Job> {
+    fn jobs(self: &Arc<Self>) -> Vec<Job> {
         vec![jobs::settle_refunds(self), jobs::prune_events(self), jobs::take_up_orders(self)]
+    }
+
+    fn audit(&self, tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
+        audit::audit(tx, report)
     }
 }

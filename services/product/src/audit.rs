@@ -5,9 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use promox_contract::ids::{CategoryId, ProductId, VariantId};
 use promox_contract::product::{VARIANTS, variant_named};
 use promox_contract::store::{IN_CURRENCY, TAX_CLASSES};
-use promox_storage::{Audit, Database, Report, StoreError, Tx};
+use promox_storage::{Report, StoreError, Tx};
 
-use crate::Products;
 use crate::queries::epochs;
 use crate::records::{Category, Product, Shelving, VariantSku};
 
@@ -18,33 +17,28 @@ const TREES: &str = "category: trees without circles or orphans";
 const PRICES: &str = "product: prices are not negative and in the currency's scale";
 const EPOCHS: &str = "catalogue: no product is newer than its epoch";
 
-impl Audit for Products {
-    fn database(&self) -> Database {
-        Database::Ecommerce
+/// Checks every row of this service, and states what other services must agree with.
+pub(crate) fn audit(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
+    let categories = audit_categories(tx, report)?;
+    let epoch = epochs(tx)?.catalogue;
+    let mut shelved: BTreeSet<(CategoryId, ProductId)> = BTreeSet::new();
+    for row in tx.scan::<Shelving>().rows() {
+        let row = row?;
+        shelved.insert((row.category_id, row.product_id));
     }
-
-    fn audit(&self, tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
-        let categories = audit_categories(tx, report)?;
-        let epoch = epochs(tx)?.catalogue;
-        let mut shelved: BTreeSet<(CategoryId, ProductId)> = BTreeSet::new();
-        for row in tx.scan::<Shelving>().rows() {
-            let row = row?;
-            shelved.insert((row.category_id, row.product_id));
+    let mut variants = BTreeSet::new();
+    for product in tx.scan::<Product>().rows() {
+        let product = product?;
+        audit_variants(tx, report, &product, &mut variants)?;
+        audit_prices(report, &product);
+        report.check(EPOCHS, product.epoch <= epoch, || format!("product {}", product.id));
+        for id in product.category_ids.iter() {
+            let there = categories.contains(id) && shelved.remove(&(*id, product.id));
+            report.check(SHELVES, there, || format!("product {} in category {id}", product.id));
         }
-        let mut variants = BTreeSet::new();
-        for product in tx.scan::<Product>().rows() {
-            let product = product?;
-            audit_variants(tx, report, &product, &mut variants)?;
-            audit_prices(report, &product);
-            report.check(EPOCHS, product.epoch <= epoch, || format!("product {}", product.id));
-            for id in product.category_ids.iter() {
-                let there = categories.contains(id) && shelved.remove(&(*id, product.id));
-                report.check(SHELVES, there, || format!("product {} in category {id}", product.id));
-            }
-        }
-        report.check(SHELVES, shelved.is_empty(), || format!("{shelved:?} without a product that says so"));
-        audit_skus(tx, report)
     }
+    report.check(SHELVES, shelved.is_empty(), || format!("{shelved:?} without a product that says so"));
+    audit_skus(tx, report)
 }
 
 /// Every SKU that was ever given leads to a product; one of a variant that the product has is the one it has, or one that it

@@ -18,19 +18,19 @@ const INDEXED_AT_ONCE: usize = 500;
 /// A commit of the index costs up to 150 ms: at most one in this time.
 const COMMIT_EVERY: Duration = Duration::from_secs(1);
 
-impl Products {
-    /// The work that the node drives.
-    pub fn jobs(self: &Arc<Self>) -> Vec<Job> {
-        let service = self.clone();
-        let turn = move |cx: Cx| {
-            let service = service.clone();
-            async move { service.turn(&cx).await }
-        };
-        vec![Job::new("product.index", Duration::from_millis(250), turn)]
-    }
+/// Keeps lists and the search index up to date.
+pub(crate) fn jobs(products: &Arc<Products>) -> Vec<Job> {
+    let service = products.clone();
+    let turn = move |cx: Cx| {
+        let service = service.clone();
+        async move { service.turn(&cx).await }
+    };
+    vec![Job::new("product.index", Duration::from_millis(250), turn)]
+}
 
-    /// Rebuilds what memory holds from rows, before the service answers; other services are up to be asked.
-    pub async fn recover(&self, cx: &Cx) -> Result<(), Error> {
+impl Products {
+    /// Rebuilds what memory holds from rows, before the service answers.
+    pub(crate) async fn load(&self, cx: &Cx) -> Result<(), Error> {
         let start = |tx: &Tx<'_>| {
             let epochs = epochs(tx)?;
             self.shelves.write().plant(self.trees.at(tx, &epochs)?, epochs.categories);

@@ -33,8 +33,8 @@ use std::sync::Arc;
 use parking_lot::RwLock;
 use promox_contract::product::{DescribeForSale, DescribeSkus, ResolveSkus, UsedTaxClasses};
 use promox_contract::promotion::ShelfSignal;
-use promox_kernel::{Error, Registry, register};
-use promox_storage::{Db, Follower, Record, TableDef};
+use promox_kernel::{Cx, Error, Job, Registry, register};
+use promox_storage::{Database, Db, Follower, Record, Report, Service, StoreError, TableDef, Tx};
 
 pub use api::*;
 pub use search::IndexPlace;
@@ -61,15 +61,6 @@ pub struct Products {
 }
 
 impl Products {
-    /// The tables it owns.
-    pub const TABLES: &[&TableDef] = &[
-        records::Product::TABLE,
-        records::VariantSku::TABLE,
-        records::Category::TABLE,
-        records::Shelving::TABLE,
-        records::Epochs::TABLE,
-    ];
-
     /// The service on its database, with its search index at `place`; `signal` says whether price rules are active.
     pub fn new(db: Db, place: &IndexPlace, signal: Arc<ShelfSignal>) -> Result<Arc<Self>, Error> {
         Ok(Arc::new(Self {
@@ -84,14 +75,37 @@ impl Products {
             committed: parking_lot::Mutex::default(),
         }))
     }
+}
 
-    /// Registers its operations.
-    pub fn register(self: &Arc<Self>, registry: &mut Registry) {
+impl Service for Products {
+    const NAME: &'static str = "product";
+    const DATABASE: Database = Database::Ecommerce;
+    const TABLES: &'static [&'static TableDef] = &[
+        records::Product::TABLE,
+        records::VariantSku::TABLE,
+        records::Category::TABLE,
+        records::Shelving::TABLE,
+        records::Epochs::TABLE,
+    ];
+
+    fn register(self: &Arc<Self>, registry: &mut Registry) {
         register!(registry, self;
             ListProducts, SuggestProducts, GetProduct, GetProductBySku, GetProductBySlug,
             CreateProduct, UpdateProduct, ArchiveProduct, ImportProducts, ExportProducts,
             ListCategories, GetCategory, CreateCategory, UpdateCategory, DeleteCategory,
             DescribeSkus, DescribeForSale, ResolveSkus, UsedTaxClasses,
         );
+    }
+
+    fn jobs(self: &Arc<Self>) -> Vec<Job> {
+        jobs::jobs(self)
+    }
+
+    fn audit(&self, tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
+        audit::audit(tx, report)
+    }
+
+    async fn recover(&self, cx: &Cx) -> Result<(), Error> {
+        self.load(cx).await
     }
 }

@@ -7,9 +7,8 @@ use promox_contract::ids::{OrderId, PromotionId};
 use promox_contract::promotion::{USED, shares};
 use promox_contract::store::IN_DIGITS;
 use promox_kernel::{Amount, Timestamp};
-use promox_storage::{Audit, Database, Report, StoreError, Tx};
+use promox_storage::{Report, StoreError, Tx};
 
-use crate::Promotions;
 use crate::commands::rule_rows;
 use crate::records::{Count, HeldUse, Hold, HoldStatus, PersonUse, Promotion, RuleRow, Use};
 use crate::rules::{ActionType, TOTAL};
@@ -31,37 +30,32 @@ type PersonBooks = BTreeMap<(PromotionId, String), BTreeSet<(Timestamp, OrderId)
 
 const BY_PERSON: &str = "promotion: a person's uses = live uses of orders";
 
-impl Audit for Promotions {
-    fn database(&self) -> Database {
-        Database::Promox
+/// Checks every row of this service, and states what other services must agree with.
+pub(crate) fn audit(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
+    let (mut books, persons) = read_holds(tx, report)?;
+    check_persons(tx, report, &persons)?;
+    for count in tx.scan::<Count>().rows() {
+        check_count(report, &count?, &mut books);
     }
-
-    fn audit(&self, tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
-        let (mut books, persons) = read_holds(tx, report)?;
-        check_persons(tx, report, &persons)?;
-        for count in tx.scan::<Count>().rows() {
-            check_count(report, &count?, &mut books);
-        }
-        for ((id, name), live) in books {
-            // Counters of periods are removed when their period is long over.
-            let removable = name.contains(':');
-            report.check("promotion: uses = live uses of orders", removable || live.uses == 0, || {
-                format!("promotion {id} {name}: {} uses are not counted", live.uses)
-            });
-        }
-        let mut rules = 0;
-        for promotion in tx.scan::<Promotion>().rows() {
-            let promotion = promotion?;
-            if let Some(digits) = promotion.document.most_digits() {
-                report.names(IN_DIGITS, digits.to_string(), || format!("promotion {}", promotion.id));
-            }
-            check_limits(tx, report, &promotion)?;
-            rules += check_rules(tx, report, &promotion)?;
-        }
-        let kept = tx.scan::<RuleRow>().rows().try_fold(0, |count, row| row.map(|_| count + 1))?;
-        report.check(RULES, rules == kept, || format!("{kept} rows, {rules} of them of a promotion"));
-        check_log(tx, report)
+    for ((id, name), live) in books {
+        // Counters of periods are removed when their period is long over.
+        let removable = name.contains(':');
+        report.check("promotion: uses = live uses of orders", removable || live.uses == 0, || {
+            format!("promotion {id} {name}: {} uses are not counted", live.uses)
+        });
     }
+    let mut rules = 0;
+    for promotion in tx.scan::<Promotion>().rows() {
+        let promotion = promotion?;
+        if let Some(digits) = promotion.document.most_digits() {
+            report.names(IN_DIGITS, digits.to_string(), || format!("promotion {}", promotion.id));
+        }
+        check_limits(tx, report, &promotion)?;
+        rules += check_rules(tx, report, &promotion)?;
+    }
+    let kept = tx.scan::<RuleRow>().rows().try_fold(0, |count, row| row.map(|_| count + 1))?;
+    report.check(RULES, rules == kept, || format!("{kept} rows, {rules} of them of a promotion"));
+    check_log(tx, report)
 }
 
 fn read_holds(tx: &Tx<'_>, report: &mut Report) -> Result<(Books, PersonBooks), StoreError> {

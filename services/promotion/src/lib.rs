@@ -42,7 +42,7 @@ use promox_contract::promotion::{
     ReleaseUses, ShelfPrices, ShelfSignal,
 };
 use promox_kernel::{Job, Registry, register};
-use promox_storage::{Consumer, Db, Record, TableDef};
+use promox_storage::{Consumer, Database, Db, Record, Report, Service, StoreError, TableDef, Tx};
 
 use crate::api::{
     ActivatePromotion, ArchivePromotion, BacktestPromotion, CalculateCart, CreatePromotion, DeletePromotion,
@@ -59,8 +59,16 @@ pub struct Promotions {
 }
 
 impl Promotions {
-    /// The tables it owns.
-    pub const TABLES: &[&TableDef] = &[
+    /// The service on its database; `shelf` tells the services of this node whether price rules of the catalogue are active.
+    pub fn new(db: Db, shelf: Arc<ShelfSignal>) -> Arc<Self> {
+        Arc::new(Self { db, compiler: Arc::default(), shelf })
+    }
+}
+
+impl Service for Promotions {
+    const NAME: &'static str = "promotion";
+    const DATABASE: Database = Database::Promox;
+    const TABLES: &'static [&'static TableDef] = &[
         records::Promotion::TABLE,
         records::RuleRow::TABLE,
         records::Epoch::TABLE,
@@ -71,18 +79,7 @@ impl Promotions {
         records::CodeClaim::TABLE,
     ];
 
-    /// The service on its database.
-    pub fn new(db: Db) -> Arc<Self> {
-        Arc::new(Self { db, compiler: Arc::default(), shelf: Arc::new(ShelfSignal::new(ShelfSignal::UNKNOWN)) })
-    }
-
-    /// What says whether price rules of the catalogue are active, to the services of this node.
-    pub fn shelf(&self) -> Arc<ShelfSignal> {
-        self.shelf.clone()
-    }
-
-    /// Registers its operations.
-    pub fn register(self: &Arc<Self>, registry: &mut Registry) {
+    fn register(self: &Arc<Self>, registry: &mut Registry) {
         register!(registry, self; ListPromotions, CreatePromotion, GetPromotion, UpdatePromotion, DeletePromotion);
         register!(registry, self; ActivatePromotion, PausePromotion, ArchivePromotion, ListUsage);
         register!(registry, self; CalculateCart, BacktestPromotion);
@@ -90,13 +87,15 @@ impl Promotions {
         register!(registry, self; PromotionCodesTaken, ClaimCodes, ReleaseCodes, PromotionReferring);
     }
 
-    /// What follows from the shop's events: uses are logged when their orders are confirmed.
-    pub fn shop_consumers(self: &Arc<Self>) -> Vec<Arc<dyn Consumer>> {
+    fn consumers(self: &Arc<Self>) -> Vec<Arc<dyn Consumer>> {
         vec![Arc::new(events::PostUses)]
     }
 
-    /// What it does by the clock: old counters go, and what the catalogue's price rules do is told.
-    pub fn jobs(self: &Arc<Self>) -> Vec<Job> {
+    fn jobs(self: &Arc<Self>) -> Vec<Job> {
         vec![jobs::sweep_counters(self), jobs::signal_catalogue(self)]
+    }
+
+    fn audit(&self, tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
+        audit::audit(tx, report)
     }
 }

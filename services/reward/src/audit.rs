@@ -7,9 +7,8 @@ use promox_contract::order::{OrderConfirmed, OrderFact};
 use promox_contract::reward::{EARNED, SPENT};
 use promox_contract::store::IN_DIGITS;
 use promox_kernel::{Timestamp, UserId};
-use promox_storage::{Audit, Database, Event, Report, StoreError, Tx};
+use promox_storage::{Database, Event, Report, StoreError, Tx};
 
-use crate::Rewards;
 use crate::commands::accounts::SIGNUP;
 use crate::events::FOLLOW_SHOP;
 use crate::records::{
@@ -66,54 +65,47 @@ fn check_referrals(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
     Ok(())
 }
 
-impl Audit for Rewards {
-    fn database(&self) -> Database {
-        Database::Promox
-    }
-
-    fn audit(&self, tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
-        let ladder: Ladder = load(tx)?;
-        check_referrals(tx, report)?;
-        let mut ledger = read_ledger(tx, report)?;
-        let mut lots = read_lots(tx, report, &mut ledger.lapsed)?;
-        for account in tx.scan::<Account>().rows() {
-            let account = account?;
-            let sums = ledger.users.remove(&account.user_id).unwrap_or_default();
-            check_sums(report, &account, &sums);
-            let lies = lots.remove(&account.user_id).unwrap_or_default();
-            report.check(
-                "points: what lies in the lots = balance and pending",
-                lies == (account.balance, account.pending),
-                || format!("user {}: {lies:?} against {} and {}", account.user_id, account.balance, account.pending),
-            );
-            if account.ladder == ladder.version {
-                let tier = ladder.tier(account.tier_points);
-                report.check("points: tier = f(ledger)", tier == account.tier, || {
-                    format!("user {} is {} and should be {tier}", account.user_id, account.tier)
-                });
-            }
-        }
-        for (user, bonuses) in &ledger.signups {
-            let live = bonuses.values().filter(|live| **live).count();
-            report.check("points: one signup bonus a user", live <= 1, || format!("user {user}: {bonuses:?}"));
-        }
+/// Checks every row of this service, and states what other services must agree with.
+pub(crate) fn audit(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
+    let ladder: Ladder = load(tx)?;
+    check_referrals(tx, report)?;
+    let mut ledger = read_ledger(tx, report)?;
+    let mut lots = read_lots(tx, report, &mut ledger.lapsed)?;
+    for account in tx.scan::<Account>().rows() {
+        let account = account?;
+        let sums = ledger.users.remove(&account.user_id).unwrap_or_default();
+        check_sums(report, &account, &sums);
+        let lies = lots.remove(&account.user_id).unwrap_or_default();
         report.check(
-            "points: every entry and lot is of an account",
-            ledger.users.is_empty() && lots.is_empty(),
-            || format!("{:?} and {:?}", ledger.users.keys(), lots.keys()),
+            "points: what lies in the lots = balance and pending",
+            lies == (account.balance, account.pending),
+            || format!("user {}: {lies:?} against {} and {}", account.user_id, account.balance, account.pending),
         );
-        for achievement in tx.scan::<Achievement>().rows() {
-            let achievement = achievement?;
-            if let Some(sum) = achievement.rule.money() {
-                let digits = sum.0.normalize().scale().to_string();
-                report.names(IN_DIGITS, digits, || format!("achievement {}", achievement.id));
-            }
+        if account.ladder == ladder.version {
+            let tier = ladder.tier(account.tier_points);
+            report.check("points: tier = f(ledger)", tier == account.tier, || {
+                format!("user {} is {} and should be {tier}", account.user_id, account.tier)
+            });
         }
-        check_orders(tx, report, ledger.orders)?;
-        open_unfollowed(tx, report)?;
-        check_redemptions(tx, report)?;
-        check_achievements(tx, report)
     }
+    for (user, bonuses) in &ledger.signups {
+        let live = bonuses.values().filter(|live| **live).count();
+        report.check("points: one signup bonus a user", live <= 1, || format!("user {user}: {bonuses:?}"));
+    }
+    report.check("points: every entry and lot is of an account", ledger.users.is_empty() && lots.is_empty(), || {
+        format!("{:?} and {:?}", ledger.users.keys(), lots.keys())
+    });
+    for achievement in tx.scan::<Achievement>().rows() {
+        let achievement = achievement?;
+        if let Some(sum) = achievement.rule.money() {
+            let digits = sum.0.normalize().scale().to_string();
+            report.names(IN_DIGITS, digits, || format!("achievement {}", achievement.id));
+        }
+    }
+    check_orders(tx, report, ledger.orders)?;
+    open_unfollowed(tx, report)?;
+    check_redemptions(tx, report)?;
+    check_achievements(tx, report)
 }
 
 /// One pass over the ledger.

@@ -13,7 +13,7 @@ use promox_contract::promotion::PromotionApplied;
 use promox_contract::reward::{PointsAwarded, PointsFact, PointsRedeemed, PointsRestored, PointsRevoked, TierChanged};
 use promox_contract::user::{UserErased, UserRegistered};
 use promox_kernel::{Amount, Error, Timestamp, UserId};
-use promox_storage::{Consumer, Event, StoreError, Tx};
+use promox_storage::{Consumer, Database, Event, StoreError, Tx};
 use rust_decimal::Decimal;
 
 use crate::commands::achievements::{self, Happened};
@@ -33,6 +33,10 @@ pub(crate) struct FollowShop(pub(crate) Arc<TermsCache>);
 impl Consumer for FollowShop {
     fn name(&self) -> &'static str {
         FOLLOW_SHOP
+    }
+
+    fn source(&self) -> Database {
+        Database::Ecommerce
     }
 
     fn wants(&self, event: &Event) -> bool {
@@ -193,6 +197,10 @@ pub(crate) struct FollowPromotions(pub(crate) Arc<TermsCache>);
 impl Consumer for FollowPromotions {
     fn name(&self) -> &'static str {
         "reward.follow_promotions"
+    }
+
+    fn source(&self) -> Database {
+        Database::Promox
     }
 
     fn wants(&self, event: &Event) -> bool {

@@ -117,8 +117,8 @@ impl Rewards {
         self.db.write_in(cx, Lane::Bulk, work).await
     }
 
-    /// What requests of the last process left between points and coupon is nobody's now: it is gone on with at once.
-    pub async fn recover(&self, cx: &Cx) -> Result<(), Error> {
+    /// Makes redemptions due that requests of the last process left between points and coupon.
+    pub(crate) async fn take_over_redemptions(&self, cx: &Cx) -> Result<(), Error> {
         while self.db.write(cx, |tx| catalogue::take_over(tx, BATCH)).await? {}
         Ok(())
     }

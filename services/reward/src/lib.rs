@@ -41,8 +41,8 @@ use std::sync::Arc;
 
 use promox_contract::reward::{HoldPoints, OffersRefer, PointsFor, ReleasePoints, TierOf, ValuePoints};
 use promox_contract::user::ExportRewards;
-use promox_kernel::{Job, Registry, register};
-use promox_storage::{Consumer, Db, Record, TableDef};
+use promox_kernel::{Cx, Error, Job, Registry, register};
+use promox_storage::{Consumer, Database, Db, Record, Report, Service, StoreError, TableDef, Tx};
 
 pub use api::*;
 pub use records::{AchievementId, EntryId, EntryKind, OfferId, RedemptionId, RedemptionStatus};
@@ -58,8 +58,16 @@ pub struct Rewards {
 }
 
 impl Rewards {
-    /// The tables it owns.
-    pub const TABLES: &'static [&'static TableDef] = &[
+    /// The service on its database.
+    pub fn new(db: Db) -> Arc<Self> {
+        Arc::new(Self { db, terms: Arc::default() })
+    }
+}
+
+impl Service for Rewards {
+    const NAME: &'static str = "reward";
+    const DATABASE: Database = Database::Promox;
+    const TABLES: &'static [&'static TableDef] = &[
         records::Account::TABLE,
         records::Entry::TABLE,
         records::Lot::TABLE,
@@ -75,13 +83,7 @@ impl Rewards {
         records::Referral::TABLE,
     ];
 
-    /// The service on its database.
-    pub fn new(db: Db) -> Arc<Self> {
-        Arc::new(Self { db, terms: Arc::default() })
-    }
-
-    /// Registers its operations.
-    pub fn register(self: &Arc<Self>, registry: &mut Registry) {
+    fn register(self: &Arc<Self>, registry: &mut Registry) {
         register!(registry, self; GetAccount, ListTransactions, ListUserAchievements, ListRedemptions, AdjustPoints);
         register!(registry, self; GetTiers, PutTiers, GetRewardSettings, PutRewardSettings, PatchRewardSettings);
         register!(registry, self; ListAchievements, GetAchievement, CreateAchievement, UpdateAchievement, DeleteAchievement);
@@ -90,18 +92,11 @@ impl Rewards {
         register!(registry, self; OffersRefer);
     }
 
-    /// What follows from the shop's events: points are spent, earned and taken back, bonuses given, persons dropped.
-    pub fn shop_consumers(self: &Arc<Self>) -> Vec<Arc<dyn Consumer>> {
-        vec![Arc::new(events::FollowShop(self.terms.clone()))]
+    fn consumers(self: &Arc<Self>) -> Vec<Arc<dyn Consumer>> {
+        vec![Arc::new(events::FollowShop(self.terms.clone())), Arc::new(events::FollowPromotions(self.terms.clone()))]
     }
 
-    /// What follows from the promotion engine's events: achievements are counted.
-    pub fn promox_consumers(self: &Arc<Self>) -> Vec<Arc<dyn Consumer>> {
-        vec![Arc::new(events::FollowPromotions(self.terms.clone()))]
-    }
-
-    /// What it does by the clock.
-    pub fn jobs(self: &Arc<Self>) -> Vec<Job> {
+    fn jobs(self: &Arc<Self>) -> Vec<Job> {
         vec![
             jobs::keep_time(self),
             jobs::finish_redemptions(self),
@@ -109,5 +104,13 @@ impl Rewards {
             jobs::celebrate(self),
             jobs::prune_keys(self),
         ]
+    }
+
+    fn audit(&self, tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
+        audit::audit(tx, report)
+    }
+
+    async fn recover(&self, cx: &Cx) -> Result<(), Error> {
+        self.take_over_redemptions(cx).await
     }
 }

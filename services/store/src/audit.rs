@@ -1,26 +1,20 @@
 //! What the store states of its settings for others to agree with, and what it can prove of them itself.
 
 use promox_contract::store::{IN_CURRENCY, IN_DIGITS, TAX_CLASSES};
-use promox_storage::{Audit, Database, Report, StoreError, Tx};
+use promox_storage::{Report, StoreError, Tx};
 
 use crate::Store;
 
-impl Audit for Store {
-    fn database(&self) -> Database {
-        Database::Ecommerce
+/// States the currency, its digits and the tax classes, and checks that shipping rates are in that currency.
+pub(crate) fn audit(store: &Store, tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
+    let settings = store.settings.get_in(tx)?.settings;
+    let currency = settings.store.currency;
+    report.knows(IN_CURRENCY, currency.code());
+    (0..=currency.exponent()).for_each(|digits| report.knows(IN_DIGITS, digits.to_string()));
+    settings.taxes.class_names().into_iter().for_each(|class| report.knows(TAX_CLASSES, class));
+    for amount in settings.shipping.amounts() {
+        let good = currency.exact(amount).is_ok();
+        report.check("settings: shipping rates are in the store's currency", good, || format!("{amount} {currency}"));
     }
-
-    fn audit(&self, tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
-        let settings = self.settings.get_in(tx)?.settings;
-        let currency = settings.store.currency;
-        report.knows(IN_CURRENCY, currency.code());
-        (0..=currency.exponent()).for_each(|digits| report.knows(IN_DIGITS, digits.to_string()));
-        settings.taxes.class_names().into_iter().for_each(|class| report.knows(TAX_CLASSES, class));
-        for amount in settings.shipping.amounts() {
-            let good = currency.exact(amount).is_ok();
-            report
-                .check("settings: shipping rates are in the store's currency", good, || format!("{amount} {currency}"));
-        }
-        Ok(())
-    }
+    Ok(())
 }

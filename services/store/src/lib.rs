@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use promox_contract::store::{CurrentSettings, PledgeAmounts, SettleAmounts, StorePayments, StoreProfile, StoreTaxes};
 use promox_kernel::{Currency, Cx, Error, Registry, register};
-use promox_storage::{Db, Record, TableDef};
+use promox_storage::{Database, Db, Record, Report, Service, StoreError, TableDef, Tx};
 
 pub use api::*;
 
@@ -33,21 +33,9 @@ pub struct Store {
 }
 
 impl Store {
-    /// Its tables.
-    pub const TABLES: &'static [&'static TableDef] = &[records::Setting::TABLE];
-
     /// The service on its database. A new store begins with the settings `initial`.
     pub fn new(db: Db, initial: StoreSettings) -> Arc<Self> {
         Arc::new(Self { db, initial, settings: queries::CachedSettings::default() })
-    }
-
-    /// Registers its operations.
-    pub fn register(self: &Arc<Self>, registry: &mut Registry) {
-        register!(registry, self;
-            GetStore, PutStore, PatchStore, GetShipping, PutShipping, PatchShipping, GetTaxes, PutTaxes, PatchTaxes,
-            GetPayments, PutPayments, PatchPayments,
-            StoreProfile, StorePayments, StoreTaxes, CurrentSettings, PledgeAmounts, SettleAmounts,
-        );
     }
 
     /// Writes the settings of a new store; from then on they are the store's own, whatever the configuration says. Nothing else may
@@ -59,5 +47,27 @@ impl Store {
     /// The store's own currency; none before [`Store::begin`].
     pub async fn currency(&self) -> Result<Option<Currency>, Error> {
         Ok(queries::own_currency(&self.db).await?)
+    }
+}
+
+impl Service for Store {
+    const NAME: &'static str = "store";
+    const DATABASE: Database = Database::Ecommerce;
+    const TABLES: &'static [&'static TableDef] = &[records::Setting::TABLE];
+
+    fn register(self: &Arc<Self>, registry: &mut Registry) {
+        register!(registry, self;
+            GetStore, PutStore, PatchStore, GetShipping, PutShipping, PatchShipping, GetTaxes, PutTaxes, PatchTaxes,
+            GetPayments, PutPayments, PatchPayments,
+            StoreProfile, StorePayments, StoreTaxes, CurrentSettings, PledgeAmounts, SettleAmounts,
+        );
+    }
+
+    fn audit(&self, tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
+        audit::audit(self, tx, report)
+    }
+
+    async fn recover(&self, cx: &Cx) -> Result<(), Error> {
+        self.begin(cx).await
     }
 }

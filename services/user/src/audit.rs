@@ -1,9 +1,8 @@
 //! The part of `promox verify` that is this service's: it recomputes what always holds from the rows.
 
 use promox_kernel::UserId;
-use promox_storage::{Audit, Database, Report, StoreError, Tx};
+use promox_storage::{Report, StoreError, Tx};
 
-use crate::Users;
 use crate::api::UserStatus;
 use crate::commands::audit_log::HEAD;
 use crate::records::{
@@ -18,18 +17,13 @@ const SESSIONS: &str = "tokens: at most one live refresh token a family, none of
 const ADDRESSES: &str = "addresses: one default a book";
 const TERMS: &str = "search: the words of each user, no others";
 
-impl Audit for Users {
-    fn database(&self) -> Database {
-        Database::Ecommerce
-    }
-
-    fn audit(&self, tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
-        users(tx, report)?;
-        references(tx, report)?;
-        sessions(tx, report)?;
-        addresses(tx, report)?;
-        audit_trail(tx, report)
-    }
+/// Checks every row of this service, and states what other services must agree with.
+pub(crate) fn audit(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
+    users(tx, report)?;
+    references(tx, report)?;
+    sessions(tx, report)?;
+    addresses(tx, report)?;
+    audit_trail(tx, report)
 }
 
 fn is_user(tx: &Tx<'_>, id: UserId) -> Result<bool, StoreError> {

@@ -4,17 +4,20 @@ use std::sync::Arc;
 
 use promox_contract::audit::Audited;
 use promox_kernel::Error;
-use promox_storage::{Consumer, Event, Tx};
+use promox_storage::{Consumer, Database, Event, Tx};
 
-use crate::Users;
 use crate::commands::audit_log;
 
 /// Appends AUDITED events of one database to the chain.
-struct AuditLog(&'static str);
+struct AuditLog(&'static str, Database);
 
 impl Consumer for AuditLog {
     fn name(&self) -> &'static str {
         self.0
+    }
+
+    fn source(&self) -> Database {
+        self.1
     }
 
     fn wants(&self, event: &Event) -> bool {
@@ -26,14 +29,10 @@ impl Consumer for AuditLog {
     }
 }
 
-impl Users {
-    /// What follows from the shop's events: its audited changes go to the trail.
-    pub fn consumers(self: &Arc<Self>) -> Vec<Arc<dyn Consumer>> {
-        vec![Arc::new(AuditLog("user.audit"))]
-    }
-
-    /// The same for the events of the promotion engine's database; it writes to the shop's.
-    pub fn promox_consumers(self: &Arc<Self>) -> Vec<Arc<dyn Consumer>> {
-        vec![Arc::new(AuditLog("user.audit_promox"))]
-    }
+/// Both databases' audited changes go to the trail, each by its own outbox.
+pub(crate) fn consumers() -> Vec<Arc<dyn Consumer>> {
+    vec![
+        Arc::new(AuditLog("user.audit", Database::Ecommerce)),
+        Arc::new(AuditLog("user.audit_promox", Database::Promox)),
+    ]
 }

@@ -17,30 +17,30 @@ use crate::{Users, queries};
 /// Messages of one batch.
 const BATCH: usize = 50;
 
-impl Users {
-    /// Its work by the clock.
-    pub fn jobs(self: &Arc<Self>) -> Vec<Job> {
-        let (sender, eraser, pruner, rotator) = (self.clone(), self.clone(), self.clone(), self.clone());
-        vec![
-            Job::new("user.send_messages", Duration::from_secs(1), move |cx| {
-                let users = sender.clone();
-                async move { users.send_messages(&cx).await }
-            }),
-            Job::new("user.erase", Duration::from_secs(1), move |cx| {
-                let users = eraser.clone();
-                async move { users.erase_due(&cx).await }
-            }),
-            Job::new("user.prune", Duration::from_mins(10), move |cx| {
-                let users = pruner.clone();
-                async move { users.db.write_in(&cx, Lane::Bulk, |tx| Ok(prune::expired(tx)?)).await }
-            }),
-            Job::new("user.rotate_keys", Duration::from_hours(1), move |cx| {
-                let users = rotator.clone();
-                async move { users.rotate_keys(&cx).await.map(|()| false) }
-            }),
-        ]
-    }
+/// Sends messages, carries out erasures, prunes what is over and rotates keys.
+pub(crate) fn jobs(users: &Arc<Users>) -> Vec<Job> {
+    let (sender, eraser, pruner, rotator) = (users.clone(), users.clone(), users.clone(), users.clone());
+    vec![
+        Job::new("user.send_messages", Duration::from_secs(1), move |cx| {
+            let users = sender.clone();
+            async move { users.send_messages(&cx).await }
+        }),
+        Job::new("user.erase", Duration::from_secs(1), move |cx| {
+            let users = eraser.clone();
+            async move { users.erase_due(&cx).await }
+        }),
+        Job::new("user.prune", Duration::from_mins(10), move |cx| {
+            let users = pruner.clone();
+            async move { users.db.write_in(&cx, Lane::Bulk, |tx| Ok(prune::expired(tx)?)).await }
+        }),
+        Job::new("user.rotate_keys", Duration::from_hours(1), move |cx| {
+            let users = rotator.clone();
+            async move { users.rotate_keys(&cx).await.map(|()| false) }
+        }),
+    ]
+}
 
+impl Users {
     /// Looks whether erasures still wait for orders, and carries out those that do not.
     async fn erase_due(&self, cx: &Cx) -> Result<bool, Error> {
         let due = self.db.read(|tx| erasures::due(tx, cx.now, BATCH)).await?;

@@ -30,8 +30,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use promox_contract::user::{AccountsOf, Authenticate, BornOn, DescribeUsers};
-use promox_kernel::{Registry, register};
-use promox_storage::{Cache, Db, Record, TableDef};
+use promox_kernel::{Cx, Error, Job, Registry, register};
+use promox_storage::{Cache, Consumer, Database, Db, Record, Report, Service, StoreError, TableDef, Tx};
 
 pub use start::EnsuredAdmin;
 
@@ -97,24 +97,6 @@ impl fmt::Debug for Users {
 }
 
 impl Users {
-    /// The tables it owns.
-    pub const TABLES: &[&TableDef] = &[
-        records::User::TABLE,
-        records::UserRole::TABLE,
-        records::UserTerm::TABLE,
-        records::Role::TABLE,
-        records::RolePermission::TABLE,
-        records::Session::TABLE,
-        records::OneTimeToken::TABLE,
-        records::MessageRequest::TABLE,
-        records::Address::TABLE,
-        records::Erasure::TABLE,
-        records::SigningKey::TABLE,
-        records::AccessVersion::TABLE,
-        records::AuditEntry::TABLE,
-        records::AuditHead::TABLE,
-    ];
-
     /// The service on its database.
     pub fn new(db: Db, cache: Cache, settings: UserSettings) -> Arc<Self> {
         let lifetime = Duration::from_secs(settings.access_minutes.saturating_mul(60));
@@ -134,16 +116,6 @@ impl Users {
         let _ = self.every_permission.set(Arc::new(permissions::every(&registered)));
     }
 
-    /// Registers its operations.
-    pub fn register(self: &Arc<Self>, registry: &mut Registry) {
-        register!(registry, self;
-            Register, Login, Refresh, Logout, LogoutAll, ForgotPassword, ResetPassword, VerifyEmail, SetUpAdmin,
-            GetJwks, GetMe, UpdateMe, EraseMe, ChangePassword, ExportMe,
-            ListAddresses, CreateAddress, UpdateAddress, DeleteAddress,
-            ListUsers, GetUser, UpdateUser, ListRoles, GetRole, CreateRole, UpdateRole, DeleteRole,
-            ListPermissions, ListAudit, Authenticate, DescribeUsers, AccountsOf, BornOn);
-    }
-
     /// Every permission there is.
     fn every_permission(&self) -> Arc<BTreeSet<String>> {
         self.every_permission.get().cloned().unwrap_or_else(|| Arc::new(permissions::every(&[])))
@@ -152,5 +124,51 @@ impl Users {
     /// How long a refresh token lives.
     fn refresh_lifetime(&self) -> Duration {
         Duration::from_secs(self.settings.refresh_days.saturating_mul(24 * 3600))
+    }
+}
+
+impl Service for Users {
+    const NAME: &'static str = "user";
+    const DATABASE: Database = Database::Ecommerce;
+    const TABLES: &'static [&'static TableDef] = &[
+        records::User::TABLE,
+        records::UserRole::TABLE,
+        records::UserTerm::TABLE,
+        records::Role::TABLE,
+        records::RolePermission::TABLE,
+        records::Session::TABLE,
+        records::OneTimeToken::TABLE,
+        records::MessageRequest::TABLE,
+        records::Address::TABLE,
+        records::Erasure::TABLE,
+        records::SigningKey::TABLE,
+        records::AccessVersion::TABLE,
+        records::AuditEntry::TABLE,
+        records::AuditHead::TABLE,
+    ];
+
+    fn register(self: &Arc<Self>, registry: &mut Registry) {
+        register!(registry, self;
+            Register, Login, Refresh, Logout, LogoutAll, ForgotPassword, ResetPassword, VerifyEmail, SetUpAdmin,
+            GetJwks, GetMe, UpdateMe, EraseMe, ChangePassword, ExportMe,
+            ListAddresses, CreateAddress, UpdateAddress, DeleteAddress,
+            ListUsers, GetUser, UpdateUser, ListRoles, GetRole, CreateRole, UpdateRole, DeleteRole,
+            ListPermissions, ListAudit, Authenticate, DescribeUsers, AccountsOf, BornOn);
+    }
+
+    fn consumers(self: &Arc<Self>) -> Vec<Arc<dyn Consumer>> {
+        events::consumers()
+    }
+
+    fn jobs(self: &Arc<Self>) -> Vec<Job> {
+        jobs::jobs(self)
+    }
+
+    fn audit(&self, tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
+        audit::audit(tx, report)
+    }
+
+    async fn recover(&self, cx: &Cx) -> Result<(), Error> {
+        self.prepare(cx).await
     }
 }

@@ -1,7 +1,5 @@
 //! What happens before the server is ready: roles, a key, and the way to the first administrator.
 
-use std::sync::Arc;
-
 use promox_kernel::{Cx, Email, Error};
 
 use crate::Users;
@@ -21,8 +19,8 @@ pub enum EnsuredAdmin {
 }
 
 impl Users {
-    /// Makes the roles of a new store and a key that signs. To be called before the server is ready.
-    pub async fn start(self: &Arc<Self>, cx: &Cx) -> Result<(), Error> {
+    /// Makes the roles of a new store and a key that signs.
+    pub(crate) async fn prepare(&self, cx: &Cx) -> Result<(), Error> {
         self.db.write(cx, |tx| Ok::<_, Error>(roles::seed(tx)?)).await?;
         self.rotate_keys(cx).await
     }

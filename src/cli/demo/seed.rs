@@ -13,6 +13,7 @@ use promox_order::{DeliverFulfilment, ImportOrders, PlaceOrder, ShipOrder};
 use promox_product::{CreateCategory, ImportProducts};
 use promox_promotion::api::{ActivatePromotion, CreatePromotion};
 use promox_store::{PatchShipping, PatchTaxes};
+use promox_user::Users;
 use promox_user::api::{CreateAddress, Register};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -53,7 +54,7 @@ async fn fill(promox: &Promox, cx: &Cx) -> Result<(), Error> {
     let report = cx.call(ImportOrders { body: body("application/x-ndjson", dated(cx.now)?).await }).await?.report;
     whole(report.failed, report.errors.first().map(|error| &error.detail))?;
     customer(cx).await?;
-    promox.services().users.ensure_admin(cx, ADMIN.0, ADMIN.1).await?;
+    promox.service::<Users>()?.ensure_admin(cx, ADMIN.0, ADMIN.1).await?;
     promotions(cx).await?;
     settle(promox, cx).await
 }

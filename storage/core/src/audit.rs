@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{Database, Reader, StoreError, Tx};
+use crate::{Reader, StoreError};
 
 /// An invariant that does not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,14 +11,6 @@ pub struct Finding {
     pub invariant: &'static str,
     /// What breaks it.
     pub detail: String,
-}
-
-/// What a service checks. It reads through a long read, so it may look at every row.
-pub trait Audit: Send + Sync + 'static {
-    /// The database its tables are in.
-    fn database(&self) -> Database;
-    /// Checks, and states facts.
-    fn audit(&self, tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError>;
 }
 
 /// Findings, and the two sides of what two services must agree on.

@@ -21,6 +21,9 @@ pub trait Consumer: Send + Sync + 'static {
     /// Names its place, `"inventory.post_holds"`. Never renamed.
     fn name(&self) -> &'static str;
 
+    /// The database whose events it reads.
+    fn source(&self) -> Database;
+
     /// Whether it has anything to do with this event.
     fn wants(&self, event: &Event) -> bool;
 

@@ -25,10 +25,11 @@ mod replay;
 mod row;
 mod scan;
 mod schema;
+mod service;
 mod system;
 mod tx;
 
-pub use audit::{Audit, Finding, Report};
+pub use audit::{Finding, Report};
 pub use cache::{Cache, CacheEngine, CacheSpace, Change, MOST_CACHE_KEY, MOST_CACHE_VALUE, MemoryCache};
 pub use consumer::{Consumer, ConsumerLoop, Follower};
 pub use db::Db;
@@ -47,6 +48,7 @@ pub use replay::Recall;
 pub use row::{decode_row, encode_row};
 pub use scan::Scan;
 pub use schema::{ColumnDef, Database, IndexDef, Schema, TableDef};
+pub use service::{DynService, Service};
 pub use system::{SYSTEM_TABLES, stamp_events};
 pub use tx::{Stamp, Tx};
 

@@ -18,7 +18,7 @@ use promox_contract::order_line::OrderLine;
 use promox_contract::store::{StoreFacts, StoreProfile};
 use promox_embedded::{EmbeddedEngine, Options as StoreOptions};
 use promox_kernel::{Amount, Clock, Currency, Cx, Entropy, Error, Handle, Node, Op, Registry, Timestamp, bind_json};
-use promox_storage::{Database, Db, Schema};
+use promox_storage::{Database, Db, Schema, Service};
 
 use crate::latency::Latencies;
 

@@ -15,7 +15,7 @@ use promox_contract::promotion::{
 use promox_coupon::{BatchStatus, Coupons, CreateBatch, GetBatch, ListCoupons};
 use promox_embedded::{EmbeddedEngine, Options as StoreOptions};
 use promox_kernel::{Clock, Cx, Entropy, Error, Handle, Node, Op, Registry, Timestamp, bind_json};
-use promox_storage::{Cache, Database, Db, Schema, StoreError};
+use promox_storage::{Cache, Database, Db, Schema, Service, StoreError};
 use tokio::task::JoinSet;
 
 use crate::latency::Latencies;

@@ -19,6 +19,7 @@ use crate::api::{GetState, Rebuild};
 use crate::queries::sums::Wanted;
 use crate::rules::counting::counts;
 use crate::rules::period::Period;
+use promox_storage::Service as _;
 
 #[derive(Clone, Debug)]
 enum Act {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use promox_contract::order::{OrderFigure, OrderStatus};
-use promox_storage::{Database, Direction, Engine as _, KeyRange};
+use promox_storage::{Database, Direction, Engine as _, KeyRange, Service};
 
 use super::world::{World, amount, at, line, order, refund, used};
 use crate::Analytics;

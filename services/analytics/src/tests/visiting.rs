@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use promox_contract::analytics::{COUNTED, VisitStage, counted};
 use promox_contract::order::{OrderFigure, OrderStatus};
-use promox_storage::Report;
+use promox_storage::{Report, Service};
 
 use super::world::{World, amount, at, line, order};
 use crate::api::{GetFunnel, GetSummary, RecordEvent};

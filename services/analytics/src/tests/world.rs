@@ -19,7 +19,7 @@ use promox_contract::store::{StoreFacts, StoreProfile};
 use promox_kernel::{
     Amount, Clock, Currency, Cx, Entropy, Error, Fact, Handle, Node, Op, Registry, Timestamp, register,
 };
-use promox_storage::{Audit, Database, Db, Engine, Finding, MemoryEngine, Report, Tx};
+use promox_storage::{Database, Db, Engine, Finding, MemoryEngine, Report, Service, Tx};
 
 use crate::Analytics;
 

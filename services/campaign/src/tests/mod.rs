@@ -18,7 +18,7 @@ use promox_kernel::{
     Clock, Content, Currency, Cx, Entropy, Error, Handle, Node, Op, Principal, Registry, Reply, Timestamp, UserId,
     bind_json,
 };
-use promox_storage::{Audit, ConsumerLoop, Database, Db, MemoryEngine, Report, Tx};
+use promox_storage::{ConsumerLoop, Database, Db, MemoryEngine, Report, Service, Tx};
 use serde_json::{Value, json};
 
 use crate::{Campaigns, CreateCampaign, GetCampaign, MoveCampaign};
@@ -105,7 +105,7 @@ impl Shop {
         registry.register::<PromotionReferring, _>(&store);
         registry.register::<SaleReferring, _>(&store);
         node.install(registry);
-        let posting = ConsumerLoop::new(campaigns.shop_consumers().remove(0), orders.clone(), db.clone());
+        let posting = ConsumerLoop::new(campaigns.consumers().remove(0), orders.clone(), db.clone());
         Self { node, db, orders, campaigns, posting }
     }
 
@@ -171,7 +171,7 @@ impl Shop {
         for table in Campaigns::TABLES {
             report.check_table(&*reader, table).unwrap();
         }
-        self.campaigns.audit(&Tx::unbounded(&*reader, self.campaigns.database()), &mut report).unwrap();
+        self.campaigns.audit(&Tx::unbounded(&*reader, Campaigns::DATABASE), &mut report).unwrap();
         // What other services must agree with is for the auditor of a whole node.
         let (mut findings, checked) = report.finish();
         findings.retain(|it| it.invariant != promox_contract::campaign::BUDGETED);

@@ -16,7 +16,7 @@ use promox_kernel::{
     Amount, Clock, Currency, Cx, Entropy, Error, Handle, Node, Op, Principal, Registry, Sku, Timestamp, UserId,
     register,
 };
-use promox_storage::{Audit, Database, Db, MemoryEngine, Report, Tx};
+use promox_storage::{Database, Db, MemoryEngine, Report, Service, Tx};
 
 use crate::Carts;
 use crate::api::{CartView, CreateCart};

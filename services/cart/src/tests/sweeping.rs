@@ -5,7 +5,7 @@ use std::time::Duration;
 use promox_contract::cart::CartAbandoned;
 use promox_contract::user::UserErased;
 use promox_kernel::{Error, Kind, UserId};
-use promox_storage::{ConsumerLoop, StoreError};
+use promox_storage::{ConsumerLoop, Service, StoreError};
 
 use super::shop::{Shop, add};
 use crate::api::GetCart;

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::{Shop, pointers, refusal};
 use crate::{CreateBatch, DisableBatch, ExportBatch, GetBatch, GetCoupon, ListBatches, ListCoupons, UpdateCoupon};
+use promox_storage::Service as _;
 
 /// The lines of a batch's export.
 async fn exported(shop: &Shop, id: i64) -> Vec<String> {

@@ -21,7 +21,7 @@ use promox_kernel::{
     Amount, Claim, Clock, Currency, Cx, Entropy, Error, Handle, Node, Op, Principal, Registry, Sku, Timestamp, UserId,
     register,
 };
-use promox_storage::{Audit, ConsumerLoop, Database, Db, Engine, Event, MemoryEngine, Report, Tx};
+use promox_storage::{ConsumerLoop, Database, Db, Engine, Event, MemoryEngine, Report, Service, Tx};
 
 use crate::FlashSales;
 use crate::api::{
@@ -291,7 +291,7 @@ impl Market {
         register!(registry, &around; DescribeSkus, CampaignStates, SetAside, ChangeSetAside, SellSetAside, UnsellSetAside);
         register!(registry, &around; EndSetAside, ResolveSkus, StoreProfile, DescribeUsers, AccountsOf);
         node.install(registry);
-        let consumer = ConsumerLoop::new(sales.shop_consumers().remove(0), shop.clone(), promox.clone());
+        let consumer = ConsumerLoop::new(sales.consumers().remove(0), shop.clone(), promox.clone());
         Self { node, around, sales, promox, shop, engine, consumer }
     }
 

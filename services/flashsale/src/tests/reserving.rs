@@ -8,6 +8,7 @@ use tokio::task::JoinSet;
 
 use super::market::{Market, START, item};
 use crate::api::SaleStatus;
+use promox_storage::Service as _;
 
 fn codes(results: &[Result<FlashReservationId, Error>]) -> (usize, usize, usize) {
     let count = |code: &str| results.iter().filter(|it| it.as_ref().is_err_and(|error| error.code() == code)).count();

@@ -14,7 +14,7 @@ use promox_contract::product::{ResolveSkus, ResolvedSkus, VariantRef};
 use promox_kernel::{
     Amount, Clock, Currency, Cx, Entropy, Error, Handle, Node, Op, Registry, Sku, Timestamp, register,
 };
-use promox_storage::{Audit, ConsumerLoop, Database, Db, Event, MemoryEngine, Report, Tx};
+use promox_storage::{ConsumerLoop, Database, Db, Event, MemoryEngine, Report, Service, Tx};
 
 /// The shop.
 pub(crate) struct Shop {

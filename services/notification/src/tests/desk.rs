@@ -17,7 +17,7 @@ use promox_kernel::{
     Amount, Clock, Currency, Cx, Email, Entropy, Error, Fact, Handle, Limit, Node, Principal, Registry, Timestamp,
     UserId, register,
 };
-use promox_storage::{Audit, ConsumerLoop, Database, Db, MemoryEngine, Report, Tx};
+use promox_storage::{ConsumerLoop, Database, Db, MemoryEngine, Report, Service, Tx};
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 

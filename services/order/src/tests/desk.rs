@@ -13,7 +13,7 @@ use promox_kernel::{
     Amount, Claim, Clock, Currency, Cx, Entropy, Error, Node, Principal, Registry, Sealed, Timestamp, UserId,
 };
 use promox_storage::{
-    Audit, Cache, ConsumerLoop, Database, Db, Engine, MemoryEngine, Reader, Report, StoreError, Tx, WorkOrder,
+    Cache, ConsumerLoop, Database, Db, Engine, MemoryEngine, Reader, Report, Service, StoreError, Tx, WorkOrder,
 };
 
 use super::new_store::register_new_store;

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use promox_contract::order::{CreditFigures, OrderFigure, OrderFigures};
 use promox_contract::store::IN_CURRENCY;
 use promox_kernel::{Amount, Body, BodyReader, Clock, Content, Cx, Entropy, Node, Op, Registry, Timestamp};
-use promox_storage::{Audit, Cache, Database, Engine, MemoryEngine, Report, Tx};
+use promox_storage::{Cache, Database, Engine, MemoryEngine, Report, Service, Tx};
 
 use super::new_store::register_new_store;
 use crate::{ExportHistory, HistoryFormat, ImportOrders, OrderImportReport, Orders};

@@ -6,6 +6,7 @@ use promox_contract::payment::PaymentStatus as Status;
 use promox_kernel::Kind;
 
 use super::shop::Shop;
+use promox_storage::Service as _;
 
 #[tokio::test]
 async fn the_end_of_an_order_voids_or_gives_back_once() {

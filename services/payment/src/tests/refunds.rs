@@ -5,7 +5,7 @@ use std::time::Duration;
 use promox_contract::ids::OrderId;
 use promox_contract::payment::{PaymentStatus as Status, ReturnSettlement, SETTLED, SettleReturn, gave};
 use promox_kernel::{Error, Kind, Reply};
-use promox_storage::Recall;
+use promox_storage::{Recall, Service};
 use tokio::task::JoinSet;
 
 use super::shop::{Shop, refund_op};

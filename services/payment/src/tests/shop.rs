@@ -18,7 +18,7 @@ use promox_kernel::{
     Claim, Clock, Currency, Cx, Entropy, Error, Handle, Node, Op, Principal, Registry, Timestamp, UserId,
 };
 use promox_storage::{
-    Audit, Database, Db, Engine, Event, Finding, MemoryEngine, Reader, Report, StoreError, Tx, WorkOrder,
+    Database, Db, Engine, Event, Finding, MemoryEngine, Reader, Report, Service, StoreError, Tx, WorkOrder,
 };
 
 use crate::api::{CreateRefund, GetPayment, PaymentView};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use promox_contract::ids::OrderId;
 use promox_contract::order::{OrderCreated, OrderFact};
 use promox_kernel::Currency;
-use promox_storage::{ConsumerLoop, StoreError};
+use promox_storage::{ConsumerLoop, Service, StoreError};
 
 use super::shop::Shop;
 use crate::records::UnpaidOrder;

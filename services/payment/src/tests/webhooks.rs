@@ -10,6 +10,7 @@ use promox_kernel::{Body, BodyReader, Error, Kind};
 
 use super::shop::{SECRET, Shop};
 use crate::api::ReceiveWebhook;
+use promox_storage::Service as _;
 
 fn sign(secret: &str, id: &str, at: i64, body: &str) -> String {
     let key = STANDARD.decode(secret.trim_start_matches("whsec_")).unwrap();

@@ -20,7 +20,7 @@ use promox_kernel::{
     Amount, Clock, Content, Currency, Cx, Entropy, Error, Handle, Node, Op, Principal, Registry, Reply, Timestamp,
     bind_json,
 };
-use promox_storage::{Audit, Database, Db, MemoryEngine, Report, Tx};
+use promox_storage::{Database, Db, MemoryEngine, Report, Service, Tx};
 use rust_decimal::Decimal;
 use serde_json::Value;
 
@@ -175,7 +175,7 @@ impl Shop {
             report.check_table(&*reader, table).unwrap();
         }
         let audit = &*self.products;
-        audit.audit(&Tx::unbounded(&*reader, audit.database()), &mut report).unwrap();
+        audit.audit(&Tx::unbounded(&*reader, Products::DATABASE), &mut report).unwrap();
         let (findings, checked) = report.finish();
         assert!(findings.is_empty() && checked > 0, "{findings:?}");
     }

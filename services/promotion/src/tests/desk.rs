@@ -17,7 +17,7 @@ use promox_contract::order::{
 use promox_contract::product::{DescribeSkus, SkuDescription, SkuDescriptions};
 use promox_contract::promotion::{
     CartLine, EvaluateCart, Evaluation, HoldUses, PricingTerms, PricingTermsReply, PromotionUse, Referred,
-    RejectReason, ReleaseUses, TakenCodes,
+    RejectReason, ReleaseUses, ShelfSignal, TakenCodes,
 };
 use promox_contract::reward::{OffersRefer, TierName, TierOf};
 use promox_contract::store::{AmountsPledged, PledgeAmounts, StoreFacts, StoreProfile};
@@ -25,7 +25,7 @@ use promox_contract::user::{DescribeUsers, UserDescription, UserDescriptions};
 use promox_kernel::{
     Amount, Clock, Currency, Cx, Entropy, Error, Handle, Node, Op, Principal, Registry, Timestamp, UserId, register,
 };
-use promox_storage::{Audit, ConsumerLoop, Database, Db, Event, Finding, MemoryEngine, Report, Tx};
+use promox_storage::{ConsumerLoop, Database, Db, Event, Finding, MemoryEngine, Report, Service, Tx};
 use serde_json::{Value, json};
 
 use crate::Promotions;
@@ -236,14 +236,14 @@ impl Shop {
         let engine = MemoryEngine::new();
         let (db, ecommerce) = (engine.database(Database::Promox), engine.database(Database::Ecommerce));
         let node = Node::new(Clock::manual("2026-11-23T12:00:00Z".parse().unwrap()), Entropy::seeded(1));
-        let (promotions, desk) = (Promotions::new(db.clone()), Arc::new(Desk::default()));
+        let (promotions, desk) = (Promotions::new(db.clone(), shelf_signal()), Arc::new(Desk::default()));
         let mut registry = Registry::default();
         promotions.register(&mut registry);
         register!(registry, &desk; StoreProfile, PledgeAmounts, PricingTerms, DescribeSkus, AvailableStock, ResolveCodes);
         register!(registry, &desk; CouponCodesTaken, DescribeUsers, PurchasesOf, TierOf, SegmentsOf, CampaignStates);
         register!(registry, &desk; OrderFigures, CouponsRefer, OffersRefer);
         node.install(registry);
-        let posting = ConsumerLoop::new(promotions.shop_consumers().remove(0), ecommerce.clone(), db.clone());
+        let posting = ConsumerLoop::new(promotions.consumers().remove(0), ecommerce.clone(), db.clone());
         Self { node, desk, promotions, db, ecommerce, engine, posting }
     }
 
@@ -389,7 +389,7 @@ impl Shop {
     /// Another node on the same store.
     pub(crate) fn twin(&self) -> Self {
         let mut twin = Self::open();
-        let (promotions, desk) = (Promotions::new(self.db.clone()), self.desk.clone());
+        let (promotions, desk) = (Promotions::new(self.db.clone(), shelf_signal()), self.desk.clone());
         let node = Node::new(self.node.clock.clone(), Entropy::seeded(2));
         let mut registry = Registry::default();
         promotions.register(&mut registry);
@@ -399,4 +399,8 @@ impl Shop {
         twin.promotions = promotions;
         twin
     }
+}
+
+fn shelf_signal() -> Arc<ShelfSignal> {
+    Arc::new(ShelfSignal::new(ShelfSignal::UNKNOWN))
 }

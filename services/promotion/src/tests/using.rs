@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::desk::{Shop, buyer};
 use crate::api::{GetPromotion, ListUsage, UpdatePromotion, UsageView};
+use promox_storage::Service as _;
 
 fn reason(error: &Error) -> (String, String) {
     (error.code().to_owned(), error.members()["reason"].as_str().unwrap_or_default().to_owned())

@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::*;
 use crate::api::{CreateAchievement, DeleteAchievement, ListAchievements, ListUserAchievements, UpdateAchievement};
+use promox_storage::Service as _;
 
 async fn make(shop: &Shop, code: &str, rule: Value) -> Value {
     let body = json!({"code": code, "name": code, "rule": rule, "points": 10});
@@ -221,7 +222,7 @@ async fn following_the_log_again_counts_nothing_twice() {
         shop.count().await;
         assert_eq!(far(&shop, 7, "SAVER").await.0, order - 1, "it waits for its order");
         shop.confirmed(order, 7, 0).await;
-        shop.counting = ConsumerLoop::new(shop.rewards.promox_consumers().remove(0), shop.db.clone(), shop.db.clone());
+        shop.counting = ConsumerLoop::new(shop.rewards.consumers().remove(1), shop.db.clone(), shop.db.clone());
         shop.count().await;
     }
     assert_eq!(far(&shop, 7, "SAVER").await.0, 2);

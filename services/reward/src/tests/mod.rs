@@ -22,7 +22,7 @@ use promox_kernel::{
     Amount, Clock, Content, Currency, Cx, Entropy, Error, Fact, Handle, Node, Op, Principal, Registry, Reply,
     Timestamp, UserId, bind_json,
 };
-use promox_storage::{Audit, ConsumerLoop, Database, Db, MemoryEngine, Report, Tx};
+use promox_storage::{ConsumerLoop, Database, Db, MemoryEngine, Report, Service, Tx};
 use serde_json::{Value, json};
 
 use crate::api::{AdjustPoints, GetAccount, ListTransactions, PatchRewardSettings, PutTiers};
@@ -136,8 +136,8 @@ impl Shop {
         promox_kernel::register!(registry, &others;
             StoreProfile, PledgeAmounts, DescribeUsers, DescribePromotions, IssueCoupon, BornOn, FirstPaidOrder);
         node.install(registry);
-        let following = ConsumerLoop::new(rewards.shop_consumers().remove(0), orders.clone(), db.clone());
-        let counting = ConsumerLoop::new(rewards.promox_consumers().remove(0), db.clone(), db.clone());
+        let following = ConsumerLoop::new(rewards.consumers().remove(0), orders.clone(), db.clone());
+        let counting = ConsumerLoop::new(rewards.consumers().remove(1), db.clone(), db.clone());
         Self { node, db, orders, rewards, others, following, counting }
     }
 
@@ -300,7 +300,7 @@ impl Shop {
         for table in Rewards::TABLES {
             report.check_table(&*reader, table).unwrap();
         }
-        let tx = Tx::unbounded(&*reader, self.rewards.database());
+        let tx = Tx::unbounded(&*reader, Rewards::DATABASE);
         for order in 0..200_i64 {
             report.open(promox_contract::reward::SPENT, order);
             report.open(promox_contract::reward::EARNED, order);

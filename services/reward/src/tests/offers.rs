@@ -6,6 +6,7 @@ use serde_json::json;
 use super::*;
 use crate::api::{CreateOffer, DeleteOffer, GetOffer, ListOffers, ListRedemptions, RedeemOffer, UpdateOffer};
 use crate::commands::catalogue;
+use promox_storage::Service as _;
 
 async fn offer(shop: &Shop) -> Value {
     let body = json!({"name": "Five off", "points": 100, "promotionId": 3, "validDays": 30});

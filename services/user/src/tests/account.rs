@@ -9,6 +9,7 @@ use crate::api::{
 use promox_contract::order::OpenOrders;
 use promox_contract::user::{BornOn, DescribeUsers, UserErased, UserRegistered};
 use promox_kernel::{Kind, Limit, Patch};
+use promox_storage::Service as _;
 
 fn address(name: &str) -> CreateAddress {
     CreateAddress {

@@ -20,7 +20,7 @@ use promox_contract::user::{
     Authenticate, ExportCarts, ExportNotifications, ExportOrders, ExportPayments, ExportRewards, PersonalData,
 };
 use promox_kernel::{Clock, Currency, Cx, Email, Entropy, Error, Handle, Node, Op, Principal, Registry, Timestamp};
-use promox_storage::{Audit, Cache, ConsumerLoop, Database, Db, MemoryEngine, Report, Tx};
+use promox_storage::{Cache, Consumer, ConsumerLoop, Database, Db, MemoryEngine, Report, Service, Tx};
 
 use crate::api::{LoggedIn, Login, Register, Secret};
 use crate::{UserSettings, Users};
@@ -104,7 +104,7 @@ impl Shop {
         users.set_permissions(registry.entries().iter().filter_map(|entry| entry.access.permission()).collect());
         node.install(registry);
         let shop = Self { node, users, others, engine, clock };
-        shop.users.start(&shop.system()).await.unwrap();
+        shop.users.recover(&shop.system()).await.unwrap();
         shop
     }
 
@@ -157,7 +157,8 @@ impl Shop {
 
     /// Lets the audit trail catch up.
     async fn consume(&self) {
-        for consumer in self.users.consumers() {
+        let shop = |consumer: &Arc<dyn Consumer>| consumer.source() == Database::Ecommerce;
+        for consumer in self.users.consumers().into_iter().filter(shop) {
             let mut consumer = ConsumerLoop::new(consumer, self.db(), self.db());
             while consumer.turn(&self.node).await.unwrap() {}
         }

@@ -8,6 +8,7 @@ use crate::api::{
 };
 use crate::records::{Role, RolePermission};
 use promox_kernel::{Kind, Limit, UserId};
+use promox_storage::Service as _;
 
 fn texts(items: &[&str]) -> Vec<String> {
     items.iter().map(|item| (*item).to_owned()).collect()
@@ -47,7 +48,7 @@ async fn a_role_of_an_earlier_release_gains_what_it_was_made_without() {
     for (version, gains) in [(1, true), (2, false)] {
         shop.users.db.write(&shop.system(), move |tx| as_before(tx, version)).await.unwrap();
         for _ in 0..2 {
-            shop.users.start(&shop.system()).await.unwrap();
+            shop.users.recover(&shop.system()).await.unwrap();
             let role = shop.ask(&admin, GetRole { name: "MANAGER".to_owned() }).await.unwrap();
             assert_eq!(role.permissions.contains(&"analytics:write".to_owned()), gains);
             assert_eq!(role.version, 2, "once, and never against an administrator's will");

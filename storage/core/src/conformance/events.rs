@@ -67,6 +67,9 @@ impl Consumer for Badges {
     fn name(&self) -> &'static str {
         "conformance.badges"
     }
+    fn source(&self) -> Database {
+        Database::Ecommerce
+    }
 
     fn wants(&self, event: &Event) -> bool {
         event.is::<Moved>()
@@ -115,6 +118,9 @@ impl Consumer for Unlucky {
     fn name(&self) -> &'static str {
         "conformance.unlucky"
     }
+    fn source(&self) -> Database {
+        Database::Ecommerce
+    }
 
     fn wants(&self, event: &Event) -> bool {
         self.badges.wants(event)
@@ -161,6 +167,9 @@ struct Reader;
 impl Consumer for Reader {
     fn name(&self) -> &'static str {
         "conformance.reader"
+    }
+    fn source(&self) -> Database {
+        Database::Ecommerce
     }
 
     fn wants(&self, _: &Event) -> bool {

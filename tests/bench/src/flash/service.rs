@@ -17,7 +17,7 @@ use promox_inventory::api::CountStock;
 use promox_kernel::{
     Amount, Clock, Currency, Cx, Entropy, Error, Handle, Node, Principal, Registry, Sku, Timestamp, UserId,
 };
-use promox_storage::{Database, Schema};
+use promox_storage::{Database, Schema, Service};
 
 use super::{LIMIT, Options, line};
 use crate::cpu;
