@@ -13,7 +13,7 @@ use promox_coupon::Coupons;
 use promox_embedded::EmbeddedEngine;
 use promox_flashsale::FlashSales;
 use promox_inventory::Inventory;
-use promox_kernel::{Clock, Cx, Entropy, Error, Job, Node, Registry};
+use promox_kernel::{Calls, Clock, Cx, Entropy, Error, Job, Node, Registry};
 use promox_notification::Notifications;
 use promox_order::Orders;
 use promox_payment::Payments;
@@ -180,7 +180,8 @@ impl Promox {
         server: Option<&Server>,
     ) -> Result<Self, Exit> {
         let Ground { engine, clock, entropy, cache } = ground;
-        let node = Node::new(clock, entropy);
+        let calls = if settings.server.encode_calls { Calls::Encoded } else { Calls::Direct };
+        let node = Node::calling(clock, entropy, calls);
         let shelf = Arc::new(ShelfSignal::new(ShelfSignal::UNKNOWN));
         let parts = Parts { settings, engine: &engine, cache: &cache, shelf };
         let made = services().into_iter().filter(|entry| wanted(entry.name)).map(|entry| (entry.make)(&parts));

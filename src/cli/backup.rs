@@ -106,7 +106,7 @@ mod tests {
     async fn token(promox: &Promox) -> String {
         let cx = Cx::system(promox.node(), "test", Duration::from_secs(60));
         let login = Login { email: EMAIL.parse().unwrap(), password: Secret(PASSWORD.to_owned()) };
-        cx.call(login).await.unwrap().access_token.0
+        cx.run(login).await.unwrap().access_token.0
     }
 
     #[tokio::test(flavor = "multi_thread")]

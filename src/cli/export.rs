@@ -54,11 +54,11 @@ impl Export {
         let asked = match &self.what {
             What::Catalog { file } => {
                 let format = if is_csv(file) { ExportFormat::Csv } else { ExportFormat::Ndjson };
-                cx.call(ExportProducts { format: Some(format) }).await
+                cx.run(ExportProducts { format: Some(format) }).await
             }
             What::History { .. } => {
                 let format = if is_csv(file) { HistoryFormat::Csv } else { HistoryFormat::Ndjson };
-                cx.call(ExportHistory { format: Some(format) }).await
+                cx.run(ExportHistory { format: Some(format) }).await
             }
         };
         let length = save(asked, file.clone()).await?;

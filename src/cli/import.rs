@@ -72,7 +72,7 @@ async fn catalog(promox: &Promox, cx: &Cx, path: &Path, file: File) -> Result<()
         return online_retail(promox, cx, file).await;
     }
     let body = transfer::body(path, file)?;
-    let report = cx.call(ImportProducts { body }).await.map_err(refused)?;
+    let report = cx.run(ImportProducts { body }).await.map_err(refused)?;
     print_report(&report);
     if report.failed > 0 && report.created + report.updated + report.skipped == 0 {
         return Err(Exit::data(format_args!("{}: no row could be taken", path.display())));
@@ -94,7 +94,7 @@ async fn online_retail(promox: &Promox, cx: &Cx, file: File) -> Result<(), Exit>
     let (rows, read) = reading.await.map_err(Exit::internal)?;
     let report = put_in(promox, cx, &rows).await.map_err(refused)?;
     let items = rows.iter().map(|row| StockCount { sku: row.sku.clone(), on_hand: row.stock }).collect();
-    let counted = cx.call(SetStock { items }).await.map_err(refused)?;
+    let counted = cx.run(SetStock { items }).await.map_err(refused)?;
     print_read(&read);
     print_report(&report);
     println!("{} stock counts, {} refused", rows.len(), counted.refused.len());
@@ -120,7 +120,7 @@ async fn put_in(promox: &Promox, cx: &Cx, rows: &[ProductRow]) -> Result<ImportR
 
 async fn history(cx: &Cx, path: &Path, file: File) -> Result<(), Exit> {
     let body = transfer::body(path, file)?;
-    let report = cx.call(ImportOrders { body }).await.map_err(refused)?;
+    let report = cx.run(ImportOrders { body }).await.map_err(refused)?;
     let (orders, notes) = (&report.orders, &report.credit_notes);
     println!("{} orders with {} rows come to {}", orders.documents, orders.rows, orders.total);
     println!("{} credit notes with {} rows come to {}", notes.documents, notes.rows, notes.total);

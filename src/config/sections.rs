@@ -62,6 +62,8 @@ pub struct Server {
     pub drain_timeout_ms: u64,
     /// Whether large answers are compressed for clients that ask for it.
     pub compression: bool,
+    /// Whether services of this process call each other encoded, as between nodes: for tests.
+    pub encode_calls: bool,
     /// Origins of pages that may call the API from a browser; `*` is any.
     pub cors_origins: Vec<String>,
     /// Addresses or networks whose `X-Forwarded-For` is believed.
@@ -82,6 +84,7 @@ impl Default for Server {
             upload_timeout_ms: 600_000,
             drain_timeout_ms: 20_000,
             compression: true,
+            encode_calls: false,
             cors_origins: Vec::new(),
             trusted_proxies: Vec::new(),
         }

@@ -21,7 +21,7 @@ use promox_payment::Payments;
 use promox_product::{IndexPlace, Products};
 use promox_promotion::Promotions;
 use promox_reward::Rewards;
-use promox_storage::{Cache, ConsumerLoop, Database, DynService, Engine, MemoryEngine, Report, Tx};
+use promox_storage::{Cache, ConsumerLoop, Database, DynService, Engine, MemoryEngine, Report, Service, Tx};
 use promox_store::{Store, StoreSettings};
 use promox_user::{UserSettings, Users};
 use proptest::prelude::*;
@@ -76,12 +76,14 @@ impl Shop {
             promotions,
             rewards,
             store.clone(),
-            users,
+            users.clone(),
         ];
         let mut registry = Registry::default();
         services.iter().for_each(|service| service.clone().register(&mut registry));
         node.install(registry);
-        store.begin(&Cx::system(&node, "test", Duration::from_secs(60))).await.unwrap();
+        let cx = Cx::system(&node, "test", Duration::from_secs(60));
+        store.begin(&cx).await.unwrap();
+        Service::recover(&*users, &cx).await.unwrap();
         let consumers = services.iter().flat_map(|service| followers(&engine, service)).collect();
         let jobs = services.iter().flat_map(|service| service.clone().jobs());
         let jobs = jobs.filter(|job| STEPPED.iter().any(|service| job.name.starts_with(service))).collect();

@@ -158,7 +158,7 @@ fn loaded(dir: PathBuf, settings: &[(String, String)]) -> Loaded {
     load(None, all, &[]).unwrap()
 }
 
-/// What every shop of the tests is set to.
+/// What every shop of the tests is set to. `PROMOX_TEST_CALLS=encoded` has its services call each other as between nodes.
 pub(crate) fn own_settings(dir: &Path) -> Vec<(String, String)> {
     let own = [
         ("PROMOX_SERVER__LISTEN", "127.0.0.1:0"),
@@ -168,7 +168,9 @@ pub(crate) fn own_settings(dir: &Path) -> Vec<(String, String)> {
         ("PROMOX_ADMIN_EMAIL", EMAIL),
         ("PROMOX_ADMIN_PASSWORD", PASSWORD),
     ];
-    own.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    let encoded = std::env::var("PROMOX_TEST_CALLS").is_ok_and(|calls| calls == "encoded");
+    let calls = encoded.then_some(("PROMOX_SERVER__ENCODE_CALLS", "true"));
+    own.iter().chain(&calls).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
 /// Everybody's first login: the admin's.

@@ -60,6 +60,16 @@ fn the_same_seed_is_the_same_story() {
     assert_ne!(first, other, "another seed, the same story");
 }
 
+#[test]
+fn a_story_does_not_tell_whether_services_share_a_process() {
+    let beginning = Beginning::new();
+    for seed in [3, 5] {
+        let direct = Story::new(seed, &beginning).tell().digest;
+        let encoded = Story::new(seed, &beginning).with_encoded_calls().tell().digest;
+        assert_eq!(direct, encoded, "seed {seed} ends in other bytes when calls are encoded");
+    }
+}
+
 /// The negative control: a store that does not sync must not come through.
 #[test]
 fn a_disk_that_never_syncs_is_noticed() {

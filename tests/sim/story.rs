@@ -94,6 +94,12 @@ impl Beginning {
 }
 
 impl Story {
+    /// The same story with every call between services encoded and decoded.
+    pub(crate) fn with_encoded_calls(mut self) -> Self {
+        self.world.settings.server.encode_calls = true;
+        self
+    }
+
     pub(crate) fn new(seed: u64, beginning: &Beginning) -> Self {
         let entropy = Entropy::seeded(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ 0xBEEF);
         let world = World {

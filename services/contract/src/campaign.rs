@@ -8,7 +8,7 @@ use crate::ids::{CampaignId, OrderId};
 use crate::promotion::Customer;
 
 /// Asks how campaigns stand for a customer now. Unknown ones are left out.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CampaignStates {
     /// Which.
@@ -19,7 +19,7 @@ pub struct CampaignStates {
 operation! { CampaignStates => CampaignStateList, "campaign.states", internal, "How campaigns stand." }
 
 /// The answer to [`CampaignStates`].
-#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CampaignStateList {
     /// Those found.
@@ -28,7 +28,7 @@ pub struct CampaignStateList {
 json_reply!(CampaignStateList);
 
 /// How a campaign stands.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CampaignState {
     /// Which.
@@ -44,7 +44,7 @@ pub struct CampaignState {
 }
 
 /// Asks which segments a customer is in, by name.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SegmentsOf {
     /// The customer, segments left out.
@@ -53,7 +53,7 @@ pub struct SegmentsOf {
 operation! { SegmentsOf => SegmentNames, "campaign.segments_of", internal, "Which segments a customer is in." }
 
 /// Segments by name.
-#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SegmentNames {
     /// The names.
@@ -63,7 +63,7 @@ json_reply!(SegmentNames);
 
 /// Takes budgets for an order, all or nothing, pinned until the order ends: 422 `PROMOTION_INVALID` with reason
 /// `BUDGET_EXHAUSTED` and the campaign when one has not enough. Asking again for the same order changes nothing.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HoldBudgets {
     /// For which order.
@@ -84,7 +84,7 @@ pub struct CampaignAmount {
 }
 
 /// Gives an order's budgets back, held or spent, once.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ReleaseBudgets {
     /// Whose.

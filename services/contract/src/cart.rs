@@ -8,13 +8,13 @@ use crate::ids::{CartId, OrderId};
 use crate::inventory::SkuQuantity;
 
 /// Asks for the caller's cart (by login, else by cart token) to check it out; 404 without one, 422 `CART_EMPTY` when nothing is in it.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CartForCheckout {}
 operation! { CartForCheckout => CartContents, "cart.for_checkout", internal, "The caller's cart, to be ordered." }
 
 /// What is in a cart.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CartContents {
     /// The cart.
@@ -33,7 +33,7 @@ json_reply!(CartContents);
 /// Takes out of a cart what an order was placed from: lines put in or changed since `version` stay. Asking again for the
 /// same order changes nothing. One order a cart's contents: when another order took that version or a later one, this is
 /// 409 `CART_ALREADY_ORDERED` and changes nothing.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EmptyCart {
     /// Which.
@@ -46,7 +46,7 @@ pub struct EmptyCart {
 operation! { EmptyCart => (), "cart.empty", internal, "Empties a cart that was ordered." }
 
 /// Merges a guest's cart into a user's at login. An unknown or ended token changes nothing.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MergeGuestCart {
     /// The guest cart's secret.

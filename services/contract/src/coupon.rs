@@ -14,7 +14,7 @@ pub fn normal_code(code: &str) -> String {
 }
 
 /// Asks which of these codes are coupons. Codes that are none are left out.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ResolveCodes {
     /// The codes as they were written.
@@ -47,7 +47,7 @@ pub struct ResolvedCode {
 
 /// Redeems coupons for an order, all or nothing, pinned until the order ends: 422 `COUPON_INVALID` with `code` and `reason`
 /// when one is not good any more. Asking again for the same order changes nothing.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HoldCoupons {
     /// For which order.
@@ -60,7 +60,7 @@ pub struct HoldCoupons {
 operation! { HoldCoupons => (), "coupon.hold", internal, "Redeems coupons for an order." }
 
 /// Gives an order's redemptions back, once.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ReleaseCoupons {
     /// Whose.
@@ -69,7 +69,7 @@ pub struct ReleaseCoupons {
 operation! { ReleaseCoupons => (), "coupon.release_order", internal, "Gives an order's redemptions back." }
 
 /// Makes a personal coupon, once a reference: for points redeemed from the catalogue.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct IssueCoupon {
     /// Once a reference: `reward:7`.
@@ -93,7 +93,7 @@ pub struct IssuedCoupon {
 json_reply!(IssuedCoupon);
 
 /// Asks which of these codes, in normal form, coupons have already.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CouponCodesTaken {
     /// The codes in normal form.
@@ -112,7 +112,7 @@ pub struct CouponsIssued {
 }
 
 /// Asks whether there are coupons for a promotion, or are to be.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CouponsRefer {
     /// Which.

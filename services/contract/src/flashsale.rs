@@ -8,7 +8,7 @@ use crate::ids::{CampaignId, FlashReservationId, FlashSaleId, OrderId};
 use crate::promotion::RejectReason;
 
 /// Asks for the buyer's reservations, to order them.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ReservedLines {
     /// The buyer.
@@ -60,7 +60,7 @@ pub struct FlashLine {
 }
 
 /// Asks for the names of sales, over or deleted ones among them; unknown ones are left out.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DescribeFlashSales {
     /// Which.
@@ -69,7 +69,7 @@ pub struct DescribeFlashSales {
 operation! { DescribeFlashSales => FlashSaleDescriptions, "flashsale.describe", internal, "Names of flash sales." }
 
 /// The answer to [`DescribeFlashSales`].
-#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FlashSaleDescriptions {
     /// Those found.
@@ -78,7 +78,7 @@ pub struct FlashSaleDescriptions {
 json_reply!(FlashSaleDescriptions);
 
 /// A sale as other services need to know it.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FlashSaleDescription {
     /// Which.
@@ -89,7 +89,7 @@ pub struct FlashSaleDescription {
 
 /// Makes reservations an order's: they live as long as its saga, even when the sale ends. 422 `FLASH_RESERVATION_INVALID`
 /// with `reason` when one is not there, not the buyer's, or lapsed. Asking again for the same order changes nothing.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ClaimReservations {
     /// Which order.
@@ -102,7 +102,7 @@ pub struct ClaimReservations {
 operation! { ClaimReservations => (), "flashsale.claim", internal, "Makes flash reservations an order's." }
 
 /// Gives an order's flash pieces back, claimed or bought, once.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ReleaseClaims {
     /// Whose.
@@ -111,7 +111,7 @@ pub struct ReleaseClaims {
 operation! { ReleaseClaims => (), "flashsale.release", internal, "Gives an order's flash pieces back." }
 
 /// Asks for a sale under a campaign, deleted ones apart, so that the campaign does not go away under it.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SaleReferring {
     /// Which campaign.
@@ -120,7 +120,7 @@ pub struct SaleReferring {
 operation! { SaleReferring => ReferringSale, "flashsale.referring", internal, "A flash sale under a campaign." }
 
 /// The answer to [`SaleReferring`].
-#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ReferringSale {
     /// The first one found.

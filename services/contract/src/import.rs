@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 const MOST_ERRORS: usize = 1_000;
 
 /// What became of the rows of an import.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ImportReport {
     /// Rows that made something new.

@@ -29,7 +29,7 @@ pub struct VariantQuantity {
 }
 
 /// Asks how much of each variant can be sold now.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AvailableStock {
     /// The variants.
@@ -38,7 +38,7 @@ pub struct AvailableStock {
 operation! { AvailableStock => Availability, "inventory.available", internal, "How much of each variant can be sold." }
 
 /// The answer to [`AvailableStock`].
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Availability {
     /// For each variant asked, in order: what can be sold. One that was never counted has 0; with `backorder` the number
@@ -49,7 +49,7 @@ json_reply!(Availability);
 
 /// Holds stock for an order, all or nothing. Pinned from the start: the hold lives until the order's saga ends it.
 /// Asking again for the same order changes nothing. Short stock is 409 `INSUFFICIENT_STOCK` naming every short SKU.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HoldStock {
     /// For whom.
@@ -60,7 +60,7 @@ pub struct HoldStock {
 operation! { HoldStock => Held, "inventory.hold", internal, "Holds stock for an order." }
 
 /// The hold.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Held {
     /// Its id.
@@ -70,7 +70,7 @@ json_reply!(Held);
 
 /// Gives back what an order held or bought: a live hold is released, a posted one is put back into stock by movements.
 /// Asking again changes nothing; an order without a hold is fine.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GiveBackStock {
     /// Whose.
@@ -79,7 +79,7 @@ pub struct GiveBackStock {
 operation! { GiveBackStock => (), "inventory.give_back", internal, "Gives back what an order held." }
 
 /// Puts returned units back, once a reference.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Restock {
     /// `return:7`.
@@ -92,7 +92,7 @@ pub struct Restock {
 operation! { Restock => (), "inventory.restock", internal, "Puts returned units back into stock." }
 
 /// Counts stock for an import of the catalogue, at the default location. Runs beside other work, in chunks.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SetStock {
     /// The counts; of a SKU that stands twice the last one holds.
@@ -101,7 +101,7 @@ pub struct SetStock {
 operation! { SetStock => CountsTaken, "inventory.set", internal, "Counts stock for an import." }
 
 /// What there is of a SKU.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct StockCount {
     /// Which.
@@ -111,7 +111,7 @@ pub struct StockCount {
 }
 
 /// The answer to [`SetStock`].
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CountsTaken {
     /// SKUs that stay as they were, because no product has them, more of them is promised than was counted, or the count is
@@ -156,7 +156,7 @@ fact! {
 
 /// Sets stock aside for a flash sale, all or nothing: one reservation that never lapses. 409 `INSUFFICIENT_STOCK` naming every
 /// short SKU. Asking again for the same reference changes nothing.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SetAside {
     /// `flash-sale:7`.
@@ -168,7 +168,7 @@ operation! { SetAside => Held, "inventory.set_aside", internal, "Sets stock asid
 
 /// Changes what a set-aside holds to just these quantities, all or nothing, as long as nothing was sold from it. 409
 /// `INSUFFICIENT_STOCK` naming every short SKU. Asking again changes nothing.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ChangeSetAside {
     /// `flash-sale:7`.
@@ -179,7 +179,7 @@ pub struct ChangeSetAside {
 operation! { ChangeSetAside => (), "inventory.change_set_aside", internal, "Changes what a set-aside holds." }
 
 /// Sells pieces that were set aside, once a reference: on hand and reserved go down together.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SellSetAside {
     /// `flash-sale:7`.
@@ -202,7 +202,7 @@ pub struct SetAsideSale {
 }
 
 /// Puts pieces that were sold from a set-aside back, once a reference: into the set-aside while it lives, else into stock.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UnsellSetAside {
     /// `flash-sale:7`.
@@ -213,7 +213,7 @@ pub struct UnsellSetAside {
 operation! { UnsellSetAside => (), "inventory.unsell_set_aside", internal, "Puts pieces sold from a set-aside back." }
 
 /// Ends a set-aside: what is left of it, less `keep` (what live claims may still buy), goes back into stock. Asking again changes nothing more.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EndSetAside {
     /// `flash-sale:7`.

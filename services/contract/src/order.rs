@@ -27,7 +27,7 @@ text_enum! {
 
 /// Goes on with a checkout whose driver is gone: its payment is taken, or asked for again. One that is still driven, or waits
 /// for its buyer, is left alone.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ResumeCheckout {
     /// Whose.
@@ -45,7 +45,7 @@ pub struct Resumed {
 json_reply!(Resumed);
 
 /// Prices a cart with the engine that charges. Unknown SKUs are left out, codes that do not apply are reported; nothing fails but an empty cart.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PriceCart {
     /// The lines.
@@ -60,7 +60,7 @@ pub struct PriceCart {
 operation! { PriceCart => PricedCart, "order.price_cart", internal, "Prices a cart." }
 
 /// A cart with its prices.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PricedCart {
     /// The currency.
@@ -99,7 +99,7 @@ pub struct Totals {
 }
 
 /// Asks for what a message about an order says; 404 without one.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DescribeOrder {
     /// Which.
@@ -108,7 +108,7 @@ pub struct DescribeOrder {
 operation! { DescribeOrder => OrderDescription, "order.describe", internal, "What a message about an order says." }
 
 /// What a message about an order says.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OrderDescription {
     /// The order.
@@ -137,7 +137,7 @@ pub struct OrderDescription {
 json_reply!(OrderDescription);
 
 /// Asks whether the caller may see an order as its own: by login, or by the order's token. 404 if not, or without such an order.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OwnsOrder {
     /// Which.
@@ -147,7 +147,7 @@ operation! { OwnsOrder => (), "order.owns", internal, "Whether the caller may se
 
 /// Asks what a customer has bought: earlier orders neither failed nor cancelled that share the account or an address with the
 /// buyer, as [`Buyer`](crate::buyer::Buyer) says.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PurchasesOf {
     /// Who asks to buy.
@@ -167,7 +167,7 @@ pub struct Purchases {
 json_reply!(Purchases);
 
 /// Says that an account is to be erased: from now on it orders nothing more. Asked again, it changes nothing.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PrepareErasure {
     /// Whose.
@@ -188,7 +188,7 @@ json_reply!(OpenOrders);
 
 /// Asks for the first order that somebody paid and kept: the oldest one that shares the account or an address with it, of which
 /// money was taken, and that was neither cancelled nor came back whole.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FirstPaidOrder {
     /// Whose.
@@ -212,7 +212,7 @@ pub struct FirstPaid {
 json_reply!(FirstPaid);
 
 /// Asks for orders as projections and backtests count them, placed and imported alike.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OrderFigures {
     /// These orders; unknown ones are left out.
@@ -234,7 +234,7 @@ pub struct OrderFigures {
 operation! { OrderFigures => OrderFigureList, "order.figures", internal, "Orders as projections count them." }
 
 /// The answer to [`OrderFigures`].
-#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OrderFigureList {
     /// The orders.
@@ -243,7 +243,7 @@ pub struct OrderFigureList {
 json_reply!(OrderFigureList);
 
 /// An order as projections count it.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OrderFigure {
     /// Which.
@@ -301,7 +301,7 @@ pub struct FigureRefund {
 }
 
 /// A line as projections count it.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FigureLine {
     /// What was sold.
@@ -311,7 +311,7 @@ pub struct FigureLine {
 }
 
 /// Asks for imported credit notes, oldest first.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CreditFigures {
     /// After this id; 0 for the first.
@@ -322,7 +322,7 @@ pub struct CreditFigures {
 operation! { CreditFigures => CreditFigureList, "order.credit_figures", internal, "Imported credit notes." }
 
 /// The answer to [`CreditFigures`].
-#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CreditFigureList {
     /// The notes.
@@ -331,7 +331,7 @@ pub struct CreditFigureList {
 json_reply!(CreditFigureList);
 
 /// A credit note.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CreditFigure {
     /// Its id.
@@ -446,7 +446,7 @@ fact! {
 
 /// Cancels an order whose payment is voided: it gives back all that a cancel gives back. After the first shipment it is refused,
 /// unless all goods are back: then the order stays as it is, and ends when it hears that its payment is void.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CancelVoided {
     /// Which.
@@ -468,7 +468,7 @@ pub struct VoidedOrder {
 json_reply!(VoidedOrder);
 
 /// Asks where an order stands; 404 without one.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct StandingOfOrder {
     /// Which.

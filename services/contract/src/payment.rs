@@ -62,7 +62,7 @@ pub struct PaymentChoice {
 
 /// Checks a choice before anything is held: unknown providers and methods, those that are switched off, and missing tokens are
 /// refused with a pointer.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CheckPaymentChoice {
     /// The choice.
@@ -72,7 +72,7 @@ operation! { CheckPaymentChoice => (), "payment.check_choice", internal, "Checks
 
 /// Takes an order's money: authorises and captures a card, notes a manual payment. One payment an order: asking again
 /// goes on with what is there, with the same key towards the provider, so nothing is ever charged twice.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TakePayment {
     /// For what.
@@ -90,7 +90,7 @@ pub struct TakePayment {
 operation! { TakePayment => PaymentOutcome, "payment.take", internal, "Takes an order's money." }
 
 /// Where the payment of an order stands, 404 without one. It asks nobody outside.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PaymentOfOrder {
     /// Which order.
@@ -138,7 +138,7 @@ pub struct PaymentAction {
 
 /// Ends an order's payment because the order ended: an uncaptured one is voided, a captured one refunded by what is left.
 /// Asking again changes nothing; an order without a payment is fine. A capture that comes later is given back too.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CancelPayment {
     /// Whose payment.
@@ -151,7 +151,7 @@ operation! { CancelPayment => (), "payment.cancel", internal, "Ends an order's p
 /// Decides what an approved return gives of its order's payment, and gives it, once a return. What was captured is refunded as
 /// far as it is left; what was never captured is no longer due. Asking again gives the same answer. The amounts are decided
 /// before the provider is asked: a silent provider delays the money, not the answer. 404 without a payment.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SettleReturn {
     /// Whose payment.

@@ -10,7 +10,7 @@ use crate::ids::{CategoryId, ProductId, VariantId};
 
 /// Asks what these SKUs are and cost now, for the caller. A former SKU finds the variant that had it; SKUs that are unknown
 /// or not ACTIVE are left out.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DescribeSkus {
     /// The SKUs, each once.
@@ -19,7 +19,7 @@ pub struct DescribeSkus {
 operation! { DescribeSkus => SkuDescriptions, "product.describe_skus", internal, "What SKUs are and cost." }
 
 /// The same for a sale in some channel: what an order or a quote charges.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DescribeForSale {
     /// The SKUs, each once.
@@ -30,7 +30,7 @@ pub struct DescribeForSale {
 operation! { DescribeForSale => SkuDescriptions, "product.describe_for_sale", internal, "What SKUs are and cost in a channel." }
 
 /// What was found.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SkuDescriptions {
     /// In the order asked, each variant once.
@@ -91,7 +91,7 @@ pub struct SkuDescription {
 
 /// Asks which variants these SKUs belong to, now or formerly, whatever the state of their products. A SKU that names only a
 /// product of several variants leads to none.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ResolveSkus {
     /// The SKUs.
@@ -100,7 +100,7 @@ pub struct ResolveSkus {
 operation! { ResolveSkus => ResolvedSkus, "product.resolve_skus", internal, "Which variants SKUs belong to." }
 
 /// The answer to [`ResolveSkus`].
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ResolvedSkus {
     /// For each SKU asked, in order.
@@ -167,7 +167,7 @@ fact! {
 }
 
 /// Asks which of these tax classes products have.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UsedTaxClasses {
     /// The classes.

@@ -95,7 +95,7 @@ pub struct CartLine {
 }
 
 /// Asks what a cart is given off. Nothing is held and nothing counted.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EvaluateCart {
     /// The lines, each SKU once, flash lines apart.
@@ -221,7 +221,7 @@ pub struct HoldUses {
 operation! { HoldUses => (), "promotion.hold_uses", internal, "Takes an order's uses of promotions." }
 
 /// Gives an order's uses back, held or posted, once.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ReleaseUses {
     /// Whose.
@@ -230,7 +230,7 @@ pub struct ReleaseUses {
 operation! { ReleaseUses => (), "promotion.release_uses", internal, "Gives an order's uses of promotions back." }
 
 /// Asks what SKUs cost on the shelf now, by the catalogue's price rules, for the caller.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ShelfPrices {
     /// The SKUs with their list prices.
@@ -243,7 +243,7 @@ pub struct ShelfPrices {
 operation! { ShelfPrices => ShelfPriceList, "promotion.shelf_prices", internal, "What SKUs cost by the catalogue's rules." }
 
 /// The answer to [`ShelfPrices`].
-#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ShelfPriceList {
     /// For each item, in order: its price now; empty when no price rule is active, which leaves all list prices.
@@ -292,7 +292,7 @@ impl ShelfSignal {
 }
 
 /// Asks whether promotions exist, and their names; unknown ones are left out.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DescribePromotions {
     /// Which.
@@ -301,7 +301,7 @@ pub struct DescribePromotions {
 operation! { DescribePromotions => PromotionDescriptions, "promotion.describe", internal, "Names of promotions." }
 
 /// The answer to [`DescribePromotions`].
-#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PromotionDescriptions {
     /// Those found.
@@ -310,7 +310,7 @@ pub struct PromotionDescriptions {
 json_reply!(PromotionDescriptions);
 
 /// A promotion as other services need to know.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PromotionDescription {
     /// Which.
@@ -322,7 +322,7 @@ pub struct PromotionDescription {
 }
 
 /// Asks which of these codes promotions have already.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PromotionCodesTaken {
     /// The codes in normal form.
@@ -331,7 +331,7 @@ pub struct PromotionCodesTaken {
 operation! { PromotionCodesTaken => TakenCodes, "promotion.codes_taken", internal, "Which codes promotions have." }
 
 /// Codes that are somebody else's.
-#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TakenCodes {
     /// In normal form.
@@ -343,7 +343,7 @@ json_reply!(TakenCodes);
 /// share one namespace. Those that a promotion has are answered and not claimed; while a promotion is about to have one of
 /// them, this waits, and is 503 `CODES_BUSY` in the end. A claim lapses after two minutes; claiming again under the same
 /// owner replaces it.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ClaimCodes {
     /// Names the claim, to release it.
@@ -357,7 +357,7 @@ pub struct ClaimCodes {
 operation! { ClaimCodes => TakenCodes, "promotion.claim_codes", internal, "Claims codes for coupons." }
 
 /// Releases a claim: its coupons are made, or are not to be.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ReleaseCodes {
     /// Whose.
@@ -366,7 +366,7 @@ pub struct ReleaseCodes {
 operation! { ReleaseCodes => (), "promotion.release_codes", internal, "Releases claimed codes." }
 
 /// Asks for a promotion that refers to a campaign, or by name to a segment, so that neither goes away under it.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PromotionReferring {
     /// To this campaign.
@@ -377,7 +377,7 @@ pub struct PromotionReferring {
 operation! { PromotionReferring => ReferringPromotion, "promotion.referring", internal, "A promotion that refers to something." }
 
 /// The answer to [`PromotionReferring`].
-#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ReferringPromotion {
     /// The first one found.
@@ -386,7 +386,7 @@ pub struct ReferringPromotion {
 json_reply!(ReferringPromotion);
 
 /// Whether anything refers to a promotion, so that it cannot go away.
-#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Referred {
     /// Whether.
@@ -451,7 +451,7 @@ pub struct LineDiscount {
 
 /// Asks the order service on which terms carts are priced: the cap on discounts, how an address is shipped to, which tax
 /// rates hold there.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PricingTerms {
     /// ISO 3166 country of the address; null for none yet.

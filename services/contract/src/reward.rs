@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{OrderId, PromotionId};
 
 /// Asks what so many points of a user would pay of an order.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ValuePoints {
     /// Whose.
@@ -34,7 +34,7 @@ json_reply!(PointsValue);
 
 /// Takes points for an order, oldest first, pinned until the order ends: 422 `POINTS_INSUFFICIENT` with `reason` when there
 /// are not enough. Asking again for the same order changes nothing.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HoldPoints {
     /// For which order.
@@ -47,7 +47,7 @@ pub struct HoldPoints {
 operation! { HoldPoints => (), "reward.hold_points", internal, "Takes points for an order." }
 
 /// Gives an order's points back, held or spent, and takes back what it earned, once.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ReleasePoints {
     /// Whose.
@@ -56,7 +56,7 @@ pub struct ReleasePoints {
 operation! { ReleasePoints => (), "reward.release_points", internal, "Gives an order's points back." }
 
 /// Asks for a user's tier; a user without an account in rewards has the lowest.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TierOf {
     /// Whose.
@@ -74,7 +74,7 @@ pub struct TierName {
 json_reply!(TierName);
 
 /// Asks whether points buy coupons of a promotion, or somebody waits for one.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OffersRefer {
     /// Which.
@@ -83,7 +83,7 @@ pub struct OffersRefer {
 operation! { OffersRefer => crate::promotion::Referred, "reward.refer", internal, "Whether offers are of a promotion." }
 
 /// Asks how many points an order will earn, to show it: `floor(base × rate × tier multiplier × promotion multiplier)`.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PointsFor {
     /// Whose order; guests earn none.

@@ -56,7 +56,7 @@ pub struct SettingsNow {
 json_reply!(SettingsNow);
 
 /// Asks for the ways to pay that the store has switched on.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct StorePayments {}
 operation! { StorePayments => EnabledMethods, "store.payments", internal, "The ways to pay that are switched on." }
@@ -71,7 +71,7 @@ pub struct EnabledMethods {
 json_reply!(EnabledMethods);
 
 /// Asks for the store's tax classes, and for the regions that it taxes apart.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct StoreTaxes {}
 operation! { StoreTaxes => TaxFacts, "store.taxes", internal, "The store's tax classes and taxed regions." }
@@ -102,7 +102,7 @@ impl TaxFacts {
 
 /// Says that amounts in the store's currency are about to be written: until it is settled the currency stays as it is.
 /// 409 `CURRENCY_CHANGED` when it is another one by now. Ask through [`write_amounts`].
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PledgeAmounts {
     /// The currency that the amounts were read in.
@@ -120,7 +120,7 @@ pub struct AmountsPledged {
 json_reply!(AmountsPledged);
 
 /// Says what became of pledged amounts: written, they fix the currency for good.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SettleAmounts {
     /// Whether any were written.

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Asks who holds an access token. A token that is malformed, expired or of an ended session is refused as unauthenticated.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Authenticate {
     /// The token as it stood after `Bearer`.
@@ -20,7 +20,7 @@ pub struct Authenticate {
 operation! { Authenticate => Authenticated, "user.authenticate", internal, "Who holds an access token." }
 
 /// Who holds the token.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Authenticated {
     /// The account.
@@ -40,7 +40,7 @@ impl Authenticated {
 }
 
 /// Asks for what is needed to write to users and to price for them. Unknown and erased ones are left out.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DescribeUsers {
     /// Which.
@@ -49,7 +49,7 @@ pub struct DescribeUsers {
 operation! { DescribeUsers => UserDescriptions, "user.describe", internal, "Who users are." }
 
 /// The answer to [`DescribeUsers`].
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UserDescriptions {
     /// Those found.
@@ -58,7 +58,7 @@ pub struct UserDescriptions {
 json_reply!(UserDescriptions);
 
 /// A user, as other services need to know.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UserDescription {
     /// The account.
@@ -74,7 +74,7 @@ pub struct UserDescription {
 }
 
 /// Asks which accounts have one of these addresses. At most 1,000 accounts are answered.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AccountsOf {
     /// The addresses.
@@ -85,7 +85,7 @@ pub struct AccountsOf {
 operation! { AccountsOf => AccountIds, "user.accounts_of", internal, "Which accounts have an address." }
 
 /// The answer to [`AccountsOf`].
-#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AccountIds {
     /// Those found, each once.
@@ -94,7 +94,7 @@ pub struct AccountIds {
 json_reply!(AccountIds);
 
 /// Asks who was born on certain days of a year, some accounts at a time.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BornOn {
     /// The days, `MM-DD`.
@@ -105,7 +105,7 @@ pub struct BornOn {
 operation! { BornOn => BirthdayPage, "user.born_on", internal, "Who was born on a day of the year." }
 
 /// The answer to [`BornOn`].
-#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BirthdayPage {
     /// Those among the accounts looked at.
@@ -144,7 +144,7 @@ fact! {
 macro_rules! export_operation {
     ($($(#[$meta:meta])* $name:ident = $op:literal),+ $(,)?) => {$(
         $(#[$meta])*
-        #[derive(Clone, Debug, Deserialize, JsonSchema)]
+        #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
         #[serde(rename_all = "camelCase")]
         pub struct $name {
             /// Whose.
@@ -167,7 +167,7 @@ export_operation! {
 }
 
 /// What a service holds about a user.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct PersonalData(pub serde_json::Value);
 json_reply!(PersonalData);

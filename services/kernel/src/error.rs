@@ -4,11 +4,11 @@ use std::borrow::Cow;
 use std::fmt;
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// What kind of refusal it is. The HTTP edge turns it into a status, in one place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Kind {
     /// The request cannot be read at all.
     Malformed,
@@ -49,7 +49,7 @@ pub enum Kind {
 }
 
 /// One fault in a request, by JSON pointer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FieldError {
     /// RFC 6901 pointer into the body, or `?name` for a query member.
     pub pointer: String,
@@ -71,11 +71,12 @@ const DAMAGED: &str = "DATA_DAMAGED";
 /// See [`DAMAGED`].
 const TABLE: &str = "table";
 
-/// Why an operation was refused.
-#[derive(Debug, Clone)]
+/// Why an operation was refused. Between nodes it crosses whole, its cause included; what clients see is made at the edge.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Error(Box<Inner>);
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct Inner {
     kind: Kind,
     code: Cow<'static, str>,

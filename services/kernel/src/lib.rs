@@ -32,12 +32,13 @@ mod text;
 mod text_enum;
 mod time;
 pub mod value;
+mod wire;
 
 pub use bind::{Request, bind_json};
 pub use body::{Body, BodyReader, BodySender};
 pub use clock::Clock;
 pub use country::country;
-pub use cx::{Claim, Cx, Node};
+pub use cx::{Calls, Claim, Cx, Node};
 pub use email::Email;
 pub use encoding::{Json, Sealed};
 pub use entropy::Entropy;
@@ -55,6 +56,7 @@ pub use registry::{Entry, Handle, Registry};
 pub use reply::{Content, Download, Reply, Response, to_json};
 pub use text::{Sku, bounded, multiline, nfc};
 pub use time::Timestamp;
+pub use wire::Wire;
 
 /// What the macros of this crate need from their callers' point of view.
 #[doc(hidden)]

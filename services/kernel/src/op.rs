@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
-use crate::{Body, Cx, Error, Kind, Principal, Reply};
+use crate::{Body, Cx, Error, Kind, Principal, Reply, Wire};
 
 /// The HTTP methods in use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -105,7 +105,7 @@ pub enum Replay {
 /// What is asked of a service. Its fields are bound from path, query and body, by their serde names.
 ///
 /// Declare the constants with [`operation!`](crate::operation).
-pub trait Op: DeserializeOwned + JsonSchema + Send + Sync + 'static {
+pub trait Op: DeserializeOwned + JsonSchema + Send + Sync + Sized + 'static {
     /// What is answered.
     type Reply: Reply;
     /// The service that handles it, `"order"`.
@@ -127,6 +127,9 @@ pub trait Op: DeserializeOwned + JsonSchema + Send + Sync + 'static {
     /// How the body comes.
     const BODY: BodyKind = BodyKind::Json;
 
+    /// How services on different nodes ask for it; none for what clients alone ask for, by HTTP.
+    const WIRE: Option<Wire<Self>> = None;
+
     /// Receives the raw body of an operation with [`BodyKind::Stream`].
     fn attach(&mut self, _body: Body) {}
 }
@@ -147,6 +150,7 @@ macro_rules! operation {
             const ACCESS: $crate::Access = $crate::Access::Internal;
             const STATUS: u16 = 200;
             const SUMMARY: &'static str = $summary;
+            const WIRE: Option<$crate::Wire<Self>> = Some($crate::Wire::new());
         }
     };
     ($op:ty => $reply:ty, $name:literal, $method:ident $path:literal, $access:expr, $status:literal, $summary:literal $(, $($rest:tt)+)?) => {

@@ -9,9 +9,13 @@ use std::sync::Arc;
 
 use schemars::{Schema, SchemaGenerator};
 
-use crate::{Access, BodyKind, Cx, Error, Method, Op, Replay, Reply, Request, Response};
+use crate::wire::{Head, decode_checked, encode};
+use crate::{
+    Access, BodyKind, Cx, Error, Method, Node, Op, Replay, Reply, Request, Response, Wire,
+};
 
 type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+type Answer = Box<dyn Fn(Cx, &[u8]) -> BoxFuture<Result<Vec<u8>, Error>> + Send + Sync>;
 type Run = Box<dyn Fn(Cx, Request) -> BoxFuture<Result<Response, Error>> + Send + Sync>;
 
 /// A service that handles an operation. Write it as `async fn handle(&self, cx: &Cx, op: O) -> Result<O::Reply, Error>`.
@@ -43,6 +47,7 @@ pub struct Entry {
     /// The schemas of the operation and, when it is JSON, of its reply.
     pub schemas: fn(&mut SchemaGenerator) -> (Schema, Option<Schema>),
     run: Run,
+    answer: Option<Answer>,
 }
 
 impl fmt::Debug for Entry {
@@ -55,6 +60,14 @@ impl Entry {
     /// Binds the request, checks access, handles it.
     pub fn run(&self, cx: Cx, request: Request) -> BoxFuture<Result<Response, Error>> {
         (self.run)(cx, request)
+    }
+
+    /// Handles an internal operation that came encoded; the encoded reply. Its access is not checked: the caller is a node.
+    async fn answer(&self, cx: Cx, op: &[u8]) -> Result<Vec<u8>, Error> {
+        let Some(answer) = &self.answer else {
+            return Err(never_crosses(self.name));
+        };
+        answer(cx, op).await
     }
 }
 
@@ -95,6 +108,7 @@ impl Registry {
             body: O::BODY,
             schemas: |generator| (O::json_schema(generator), O::Reply::schema(generator)),
             run: runner::<O, H>(service.clone()),
+            answer: O::WIRE.map(|wire| answerer::<O, H>(service.clone(), wire)),
         });
     }
 
@@ -108,9 +122,42 @@ impl Registry {
         let callable = self.callable.get(&TypeId::of::<O>()).and_then(|it| it.downcast_ref::<Callable<O>>());
         match callable {
             Some(callable) => (callable.0)(cx, op).await,
-            None => Err(Error::internal(format_args!("no service handles {}", O::NAME))),
+            None => Err(unknown(O::NAME)),
         }
     }
+
+    /// Asks for an operation as another node would: what is asked, its context and what is answered cross as bytes.
+    pub(crate) async fn call_encoded<O: Op>(&self, cx: &Cx, op: &O) -> Result<O::Reply, Error> {
+        let wire = O::WIRE.ok_or_else(|| never_crosses(O::NAME))?;
+        match self.serve(&cx.node, O::NAME, &encode(&Head::of(cx))?, &(wire.encode)(op)?).await {
+            Ok(reply) => (wire.decode_reply)(&reply),
+            Err(refusal) => Err(decode_checked(&refusal)?),
+        }
+    }
+
+    /// Handles a call by an operation's name; the encoded reply, or the encoded refusal.
+    async fn serve(&self, node: &Arc<Node>, name: &str, head: &[u8], op: &[u8]) -> Result<Vec<u8>, Vec<u8>> {
+        let handled = async {
+            let entry = self.entries.iter().find(|entry| entry.name == name).ok_or_else(|| unknown(name))?;
+            entry.answer(decode_checked::<Head>(head)?.context(node), op).await
+        };
+        handled.await.map_err(|refusal| encode(&refusal).unwrap_or_default())
+    }
+}
+
+fn never_crosses(name: &str) -> Error {
+    Error::internal(format_args!("{name} is for clients: no service asks another for it"))
+}
+
+fn unknown(name: &str) -> Error {
+    Error::internal(format_args!("no service of this node handles {name}"))
+}
+
+fn answerer<O: Op, H: Handle<O>>(service: Arc<H>, wire: Wire<O>) -> Answer {
+    Box::new(move |cx, op| {
+        let (service, op, encode) = (service.clone(), (wire.decode)(op), wire.encode_reply);
+        Box::pin(async move { encode(&service.handle(&cx, op?).await?) })
+    })
 }
 
 fn runner<O: Op, H: Handle<O>>(service: Arc<H>) -> Run {

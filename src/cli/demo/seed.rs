@@ -45,13 +45,13 @@ pub(super) async fn seed(promox: &Promox) -> Result<(), Exit> {
 }
 
 async fn fill(promox: &Promox, cx: &Cx) -> Result<(), Error> {
-    cx.call(bind_json::<PatchShipping>(SHIPPING.as_bytes())?).await?;
-    cx.call(bind_json::<PatchTaxes>(TAXES.as_bytes())?).await?;
+    cx.run(bind_json::<PatchShipping>(SHIPPING.as_bytes())?).await?;
+    cx.run(bind_json::<PatchTaxes>(TAXES.as_bytes())?).await?;
     categories(cx).await?;
-    let report = cx.call(ImportProducts { body: body("text/csv", CATALOG.to_owned()).await }).await?;
+    let report = cx.run(ImportProducts { body: body("text/csv", CATALOG.to_owned()).await }).await?;
     whole(report.failed, report.errors.first().map(|error| &error.detail))?;
     stock(cx).await?;
-    let report = cx.call(ImportOrders { body: body("application/x-ndjson", dated(cx.now)?).await }).await?.report;
+    let report = cx.run(ImportOrders { body: body("application/x-ndjson", dated(cx.now)?).await }).await?.report;
     whole(report.failed, report.errors.first().map(|error| &error.detail))?;
     customer(cx).await?;
     promox.service::<Users>()?.ensure_admin(cx, ADMIN.0, ADMIN.1).await?;
@@ -100,7 +100,7 @@ async fn categories(cx: &Cx) -> Result<(), Error> {
     let mut known: BTreeMap<String, CategoryId> = BTreeMap::new();
     for (position, Shelf { slug, name, below }) in (0..).zip(shelves) {
         let parent_id = below.and_then(|below| known.get(&below).copied());
-        let made = cx.call(CreateCategory { name, slug: Some(slug.clone()), parent_id, position }).await?;
+        let made = cx.run(CreateCategory { name, slug: Some(slug.clone()), parent_id, position }).await?;
         known.insert(slug, made.id);
     }
     Ok(())
@@ -112,7 +112,7 @@ async fn stock(cx: &Cx) -> Result<(), Error> {
     for (sku, on_hand) in pieces {
         items.push(StockCount { sku: sku.parse::<Sku>().map_err(Error::internal)?, on_hand });
     }
-    cx.call(SetStock { items }).await.map(drop)
+    cx.run(SetStock { items }).await.map(drop)
 }
 
 /// The past orders with dates of the last days.
@@ -145,13 +145,13 @@ async fn promotions(cx: &Cx) -> Result<(), Error> {
     let promotions: Vec<Value> = serde_json::from_str(PROMOTIONS).map_err(Error::internal)?;
     for mut promotion in promotions {
         let coupons = promotion.as_object_mut().and_then(|members| members.remove("coupons"));
-        let id = cx.call(read::<CreatePromotion>(&promotion)?).await?.id;
-        cx.call(ActivatePromotion { id }).await?;
+        let id = cx.run(read::<CreatePromotion>(&promotion)?).await?.id;
+        cx.run(ActivatePromotion { id }).await?;
         let coupons: Vec<Map<String, Value>> =
             serde_json::from_value(coupons.unwrap_or_else(|| Value::Array(Vec::new()))).map_err(Error::internal)?;
         for mut coupon in coupons {
             coupon.insert("promotionId".to_owned(), id.0.into());
-            cx.call(read::<CreateCoupon>(&Value::Object(coupon))?).await?;
+            cx.run(read::<CreateCoupon>(&Value::Object(coupon))?).await?;
         }
     }
     Ok(())
@@ -161,17 +161,17 @@ async fn promotions(cx: &Cx) -> Result<(), Error> {
 async fn customer(cx: &Cx) -> Result<(), Error> {
     let fixture: Customer = serde_json::from_str(CUSTOMER).map_err(Error::internal)?;
     let account = Cx { principal: Principal::Anonymous, ..cx.clone() };
-    let user = account.call(read::<Register>(&fixture.account)?).await?.user.id;
+    let user = account.run(read::<Register>(&fixture.account)?).await?.user.id;
     let own = Cx { principal: logged_in(user), ..cx.clone() };
-    own.call(read::<CreateAddress>(&fixture.address)?).await?;
+    own.run(read::<CreateAddress>(&fixture.address)?).await?;
     let mut placed = Vec::new();
     for order in &fixture.orders {
-        placed.push(own.call(read::<PlaceOrder>(order)?).await?.id);
+        placed.push(own.run(read::<PlaceOrder>(order)?).await?.id);
     }
     if let Some(id) = placed.first().copied() {
         let (carrier, tracking_number) = ("Royal Mail".to_owned(), "RM 1843 2710 9GB".to_owned());
-        let parcel = cx.call(ShipOrder { id, items: None, carrier, tracking_number, confirm: false }).await?;
-        cx.call(DeliverFulfilment { id, fid: parcel.id }).await?;
+        let parcel = cx.run(ShipOrder { id, items: None, carrier, tracking_number, confirm: false }).await?;
+        cx.run(DeliverFulfilment { id, fid: parcel.id }).await?;
     }
     Ok(())
 }

@@ -1,0 +1,113 @@
+//! How a call crosses from one node to another: MessagePack with named members, so that a node may know members that the
+//! other does not. Times keep their microseconds, which their text form rounds away.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use crate::{Cx, Error, Node, Op, Principal, Timestamp};
+
+/// Encodes a value for another node.
+pub(crate) fn encode(value: &impl Serialize) -> Result<Vec<u8>, Error> {
+    rmp_serde::to_vec_named(value).map_err(Error::internal)
+}
+
+/// Decodes what another node encoded.
+fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
+    rmp_serde::from_slice(bytes).map_err(Error::internal)
+}
+
+/// Decodes a value and makes sure that it is encoded to the same bytes again: nothing of it was lost on the way.
+pub(crate) fn decode_checked<T: Serialize + DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
+    let value = decode(bytes)?;
+    if encode(&value)? == bytes {
+        return Ok(value);
+    }
+    Err(Error::internal(format_args!("{} does not survive being encoded and decoded", std::any::type_name::<T>())))
+}
+
+/// How an internal operation and its reply are encoded and decoded.
+pub struct Wire<O: Op> {
+    pub(crate) encode: fn(&O) -> Result<Vec<u8>, Error>,
+    pub(crate) decode: fn(&[u8]) -> Result<O, Error>,
+    pub(crate) encode_reply: fn(&O::Reply) -> Result<Vec<u8>, Error>,
+    pub(crate) decode_reply: fn(&[u8]) -> Result<O::Reply, Error>,
+}
+
+impl<O: Op> std::fmt::Debug for Wire<O> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(O::NAME)
+    }
+}
+
+impl<O> Wire<O>
+where
+    O: Op<Reply: Serialize + DeserializeOwned> + Serialize,
+{
+    /// The one encoding there is.
+    #[allow(clippy::new_without_default, reason = "it is a constant")]
+    pub const fn new() -> Self {
+        Self {
+            encode: |op| encode(op),
+            decode: decode_checked,
+            encode_reply: |reply| encode(reply),
+            decode_reply: decode_checked,
+        }
+    }
+}
+
+/// What of a request's context crosses with a call. The idempotency key and `If-Match` are of the first operation alone.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Head {
+    principal: Principal,
+    cart_token: Option<Arc<str>>,
+    order_token: Option<Arc<str>>,
+    now: Timestamp,
+    /// Time left until nobody waits any more; the clocks of two nodes need not agree.
+    left: Duration,
+    ends_at: Timestamp,
+    request_id: Arc<str>,
+    traceparent: Option<Arc<str>>,
+    client: Option<IpAddr>,
+    accept: Option<Arc<str>>,
+}
+
+impl Head {
+    pub(crate) fn of(cx: &Cx) -> Self {
+        Self {
+            principal: cx.principal.clone(),
+            cart_token: cx.cart_token.clone(),
+            order_token: cx.order_token.clone(),
+            now: cx.now,
+            left: cx.deadline.saturating_duration_since(Instant::now()),
+            ends_at: cx.ends_at,
+            request_id: cx.request_id.clone(),
+            traceparent: cx.traceparent.clone(),
+            client: cx.client,
+            accept: cx.accept.clone(),
+        }
+    }
+
+    /// The context of the call on the node that handles it.
+    pub(crate) fn context(self, node: &Arc<Node>) -> Cx {
+        Cx {
+            principal: self.principal,
+            cart_token: self.cart_token,
+            order_token: self.order_token,
+            now: self.now,
+            deadline: Instant::now() + self.left,
+            ends_at: self.ends_at,
+            request_id: self.request_id,
+            traceparent: self.traceparent,
+            if_match: None,
+            client: self.client,
+            accept: self.accept,
+            claim: None,
+            node: node.clone(),
+        }
+    }
+}
