@@ -20,7 +20,9 @@ use promox_payment::Payments;
 use promox_product::Products;
 use promox_promotion::Promotions;
 use promox_reward::Rewards;
-use promox_storage::{Cache, ConsumerLoop, Database, Db, DynService, Schema, Service, TableDef, prune_events};
+use promox_storage::{
+    Cache, ConsumerLoop, Database, Db, DynService, EventLog, Schema, Service, TableDef, prune_events,
+};
 use promox_store::Store;
 use promox_user::Users;
 
@@ -29,8 +31,9 @@ use crate::config::{Loaded, Settings};
 use crate::exit::Exit;
 use crate::http::Server;
 use crate::ops::Backups;
+use crate::permissions::Permissions;
 use crate::verify::Auditor;
-use crate::{setup, store};
+use crate::{idempotency, setup, store};
 
 /// How long recovery may take before the server is ready.
 const RECOVERY_LIMIT: Duration = Duration::from_secs(60);
@@ -53,7 +56,7 @@ fn services() -> Vec<Entry> {
         Entry::of(|with| Ok(Orders::new(with.shop(), with.cache.clone(), with.settings.limits.enabled))),
         Entry::of(|with| Ok(Rewards::new(with.promox()))),
         Entry::of(|with| Ok(FlashSales::new(with.promox()))),
-        Entry::of(|with| Ok(Analytics::new(with.shop(), with.promox()))),
+        Entry::of(|with| Ok(Analytics::new(with.promox(), EventLog::of(&with.shop())))),
     ]
 }
 
@@ -133,7 +136,7 @@ impl Promox {
         store::observe(&promox.engine, server);
         setup::warn_of_pretend_money(&loaded.settings, server);
         promox.start_background();
-        server.open(&promox.node, &|name| promox.keys_of(name))?;
+        server.open(&promox.node)?;
         Ok(promox)
     }
 
@@ -189,20 +192,21 @@ impl Promox {
         let auditor = Auditor::new(engine.clone(), schema()?, services.clone());
         let mut registry = Registry::default();
         services.iter().for_each(|service| service.clone().register(&mut registry));
+        for database in Database::ALL {
+            let keeper = idempotency::keeper(engine.database(database));
+            let own = services.iter().filter(|service| service.database() == database);
+            own.for_each(|service| registry.keep_keys(service.name(), &keeper));
+        }
         auditor.register(&mut registry);
         let backups = Backups::new(engine.clone());
         backups.register(&mut registry);
         if let Some(server) = server {
             server.register(&mut registry);
         }
-        let permissions = registry.entries().iter().filter_map(|entry| entry.access.permission()).collect();
+        Permissions::register(&mut registry);
         node.install(registry);
         let background = Background::new(&node);
-        let promox = Self { node, engine, services, background, auditor, backups };
-        if let Some(users) = promox.find::<Users>() {
-            users.set_permissions(permissions);
-        }
-        Ok(promox)
+        Ok(Self { node, engine, services, background, auditor, backups })
     }
 
     /// Ends what was interrupted: before anything is asked, and before anything runs by the clock.
@@ -254,12 +258,6 @@ impl Promox {
             any.downcast::<S>().ok()
         };
         self.services.iter().find_map(of_type)
-    }
-
-    /// Where a service of this node keeps its idempotency keys.
-    fn keys_of(&self, name: &str) -> Option<Db> {
-        let service = self.services.iter().find(|service| service.name() == name)?;
-        Some(self.database(service.database()))
     }
 
     /// What its requests share.

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, VARY, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use hyper::body::Body as _;
-use promox_kernel::{Content, Error, Kind, Response};
+use promox_kernel::{Content, Cx, Error, Kind, Response};
 
 use super::buckets::Standing;
 use super::compress::{self, Coding, Squeeze};
@@ -12,22 +12,14 @@ use super::payload::Payload;
 use super::problem;
 use super::status::status;
 
-const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 const LIMIT: HeaderName = HeaderName::from_static("ratelimit-limit");
 const REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
 const RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
 
-/// What an operation came to.
-pub(super) struct Outcome {
-    /// The reply, or a refusal that is kept with its idempotency key.
-    pub(super) response: Response,
-    /// Whether it was given before.
-    pub(super) replayed: bool,
-}
-
-/// A reply for the wire. `coding` is what the client wants it compressed by.
-pub(super) fn reply(outcome: Outcome, coding: Option<Coding>) -> http::Response<Payload> {
-    let Response { status, headers, content } = outcome.response;
+/// A reply for the wire, or a refusal that was stored with its idempotency key. `coding` is what the client wants it
+/// compressed by.
+pub(super) fn reply(reply: Response, coding: Option<Coding>) -> http::Response<Payload> {
+    let Response { status, headers, content } = reply;
     let (media_type, payload, coded) = carry(content, coding);
     let mut response = http::Response::new(payload);
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -43,9 +35,6 @@ pub(super) fn reply(outcome: Outcome, coding: Option<Coding>) -> http::Response<
     if let Some(coding) = coded {
         map.insert(CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
         map.append(VARY, HeaderValue::from_static("accept-encoding"));
-    }
-    if outcome.replayed {
-        map.insert(REPLAYED, HeaderValue::from_static("true"));
     }
     response
 }
@@ -92,9 +81,9 @@ pub(super) fn refusal(
     response
 }
 
-/// A refusal as the answer that is kept with an idempotency key.
-pub(super) fn kept_refusal(error: &Error, request_id: &str, path: &str) -> Response {
-    let document = problem::document(error, request_id, path);
+/// A refusal as the answer that is stored with an idempotency key.
+pub(crate) fn stored_refusal(error: &Error, cx: &Cx) -> Response {
+    let document = problem::document(error, &cx.request_id, cx.path.as_deref().unwrap_or_default());
     let content = Content::Bytes(problem::MEDIA_TYPE, document);
     Response { status: status(error.kind()).as_u16(), headers: Vec::new(), content }
 }

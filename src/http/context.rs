@@ -121,8 +121,8 @@ pub(super) fn query(raw: &str) -> Result<Vec<(String, String)>, Error> {
     Ok(form_urlencoded::parse(raw.as_bytes()).into_owned().collect())
 }
 
-/// Whose keys a request's is one of. Anonymous callers share theirs, but what an order's token opens is answered again to
-/// nobody without that token.
+/// The caller an idempotency key belongs to. Anonymous callers share theirs, but what an order's token opens is answered again
+/// to nobody without that token.
 pub(super) fn key_space(access: Access, cx: &Cx) -> String {
     match (&cx.principal, access, &cx.order_token) {
         (Principal::Anonymous, Access::Owner(_), Some(token)) => {
@@ -132,6 +132,15 @@ pub(super) fn key_space(access: Access, cx: &Cx) -> String {
         }
         _ => cx.principal.name(),
     }
+}
+
+/// A digest of what is asked: method, path with query, and body.
+pub(super) fn fingerprint(method: &str, path: &str, body: &[u8]) -> [u8; 32] {
+    let mut context = digest::Context::new(&digest::SHA256);
+    for part in [method.as_bytes(), b"\n", path.as_bytes(), b"\n", body] {
+        context.update(part);
+    }
+    context.finish().as_ref().first_chunk().copied().unwrap_or_default()
 }
 
 /// The key of `Idempotency-Key`, 1 to 255 printable ASCII characters.

@@ -21,7 +21,7 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
 use super::actuator::LIVENESS;
-use super::answer::{self, Outcome};
+use super::answer;
 use super::buckets::{Buckets, Standing};
 use super::compress::Coding;
 use super::conditions;
@@ -31,7 +31,6 @@ use super::health::Health;
 use super::incoming::{self, Bounds};
 use super::metrics::Metrics;
 use super::payload::Payload;
-use super::replay::{Replays, fingerprint};
 use super::router::{Found, Permit, Route, Router};
 use crate::config::{Settings, Subnet};
 
@@ -57,7 +56,6 @@ pub(super) struct Edge {
 pub(super) struct Open {
     pub(super) node: Arc<Node>,
     pub(super) router: Router,
-    pub(super) replays: Replays,
 }
 
 /// Where a request comes from.
@@ -167,7 +165,7 @@ fn method_of(method: &Method) -> Option<promox_kernel::Method> {
 
 impl<'a> Exchange<'a> {
     /// Does what is asked.
-    async fn run(&mut self, body: Incoming) -> Result<Outcome, Error> {
+    async fn run(&mut self, body: Incoming) -> Result<Response, Error> {
         self.edge.heads.check(self.parts)?;
         let Some(open) = self.edge.open.get() else { return self.early() };
         let (route, path) = self.find(open)?;
@@ -182,12 +180,12 @@ impl<'a> Exchange<'a> {
     }
 
     /// Before the services are up, all there is to say is that the process lives.
-    fn early(&self) -> Result<Outcome, Error> {
+    fn early(&self) -> Result<Response, Error> {
         if self.parts.uri.path() != LIVENESS {
             return Err(starting());
         }
         let content = Content::Json(Bytes::from_static(br#"{"status":"UP"}"#));
-        Ok(Outcome { response: Response { status: 200, headers: Vec::new(), content }, replayed: false })
+        Ok(Response { status: 200, headers: Vec::new(), content })
     }
 
     fn find(&mut self, open: &'a Open) -> Result<(&'a Route, Vec<(String, String)>), Error> {
@@ -217,6 +215,7 @@ impl<'a> Exchange<'a> {
             deadline: tokio::time::Instant::now() + limit,
             ends_at: now + limit,
             request_id: self.id.clone(),
+            path: Some(self.parts.uri.path().into()),
             traceparent: context::traceparent(headers),
             if_match: conditions::if_match(headers)?,
             client: Some(self.client),
@@ -262,16 +261,15 @@ impl<'a> Exchange<'a> {
     }
 
     /// A read runs on its connection and ends with it.
-    async fn read_only(&self, open: &Open, route: &Route, cx: Cx, request: Request) -> Result<Outcome, Error> {
+    async fn read_only(&self, open: &Open, route: &Route, cx: Cx, request: Request) -> Result<Response, Error> {
         let registry = open.node.registry()?;
         let entry = registry.entries().get(route.entry).ok_or_else(starting)?;
         let span = tracing::debug_span!("read", operation = entry.name, request = %self.id);
-        let (accepted, deadline) = (cx.accept.clone(), cx.deadline);
-        let response = caught(in_time(deadline, entry.run(cx, request))).instrument(span).await?;
+        let response = caught(cx.in_time(entry.run(cx.clone(), request))).instrument(span).await?;
         if let Some(media_type) = response.content.media_type() {
-            accept::choose(accepted.as_deref(), &[media_type])?;
+            accept::choose(cx.accept.as_deref(), &[media_type])?;
         }
-        Ok(Outcome { response, replayed: false })
+        Ok(response)
     }
 
     /// What changes something runs on the node's task set, to its own deadline, whether its client waits or not.
@@ -282,30 +280,22 @@ impl<'a> Exchange<'a> {
         mut cx: Cx,
         request: Request,
         permit: Permit,
-    ) -> Result<Outcome, Error> {
-        let claim = self.claim(route, &cx, &request)?;
-        cx.claim.clone_from(&claim);
+    ) -> Result<Response, Error> {
+        cx.claim = self.claim(route, &cx, &request)?;
         let registry = open.node.registry()?;
         let entry = registry.entries().get(route.entry).ok_or_else(starting)?;
         let span = tracing::debug_span!("write", operation = entry.name, request = %self.id);
-        let work = in_time(cx.deadline, entry.run(cx.clone(), request));
-        let task = match claim.zip(route.keys.clone()) {
-            None => self.edge.tasks.spawn(plain(work, permit).instrument(span)),
-            Some((claim, keys)) => {
-                let (edge, path) = (self.edge.clone(), self.parts.uri.path().to_owned());
-                let keyed = async move {
-                    let _permit = permit;
-                    let open = edge.open.get().ok_or_else(starting)?;
-                    open.replays.run(&keys, cx, claim, &path, work).await
-                };
-                self.edge.tasks.spawn(keyed.instrument(span))
-            }
+        let work = entry.run(cx.clone(), request);
+        let kept = async move {
+            let _permit = permit;
+            // Who keeps the answer for a key does so beyond the deadline, and looks after it by itself.
+            if cx.claim.is_some() { work.await } else { cx.in_time(work).await }
         };
-        task.await.unwrap_or_else(|error| Err(Error::internal(error)))
+        self.edge.tasks.spawn(kept.instrument(span)).await.unwrap_or_else(|error| Err(Error::internal(error)))
     }
 
     fn claim(&self, route: &Route, cx: &Cx, request: &Request) -> Result<Option<Arc<Claim>>, Error> {
-        if route.keys.is_none() {
+        if !route.keyed {
             return Ok(None);
         }
         let Some(key) = context::idempotency_key(&self.parts.headers)? else { return Ok(None) };
@@ -313,18 +303,18 @@ impl<'a> Exchange<'a> {
         Ok(Some(Arc::new(Claim {
             caller: context::key_space(route.access, cx),
             key,
-            fingerprint: fingerprint(self.parts.method.as_str(), path, &request.body),
+            fingerprint: context::fingerprint(self.parts.method.as_str(), path, &request.body),
             status: route.status,
             recorded: OnceLock::new(),
         })))
     }
 
-    fn respond(&self, result: Result<Outcome, Error>, peer: Peer) -> http::Response<Payload> {
+    fn respond(&self, result: Result<Response, Error>, peer: Peer) -> http::Response<Payload> {
         let (parts, edge) = (self.parts, self.edge);
         let mut response = match result {
-            Ok(outcome) => {
+            Ok(response) => {
                 let coding = if edge.compression { Coding::wanted(&parts.headers) } else { None };
-                answer::reply(outcome, coding)
+                answer::reply(response, coding)
             }
             Err(error) => self.refuse(&error),
         };
@@ -378,20 +368,6 @@ async fn authenticate(cx: &Cx, headers: &http::HeaderMap, access: Access) -> Res
     let Some(token) = context::bearer(headers)? else { return Ok(Principal::Anonymous) };
     let asked = Authenticate { token: token.to_owned(), leaving: access == Access::Account };
     cx.call(asked).await.map(promox_contract::user::Authenticated::principal)
-}
-
-async fn plain(work: impl Future<Output = Result<Response, Error>>, permit: Permit) -> Result<Outcome, Error> {
-    let response = work.await?;
-    drop(permit);
-    Ok(Outcome { response, replayed: false })
-}
-
-async fn in_time(
-    deadline: tokio::time::Instant,
-    work: impl Future<Output = Result<Response, Error>>,
-) -> Result<Response, Error> {
-    let late = |_| Error::unavailable("DEADLINE_EXCEEDED", "This took too long; whether it was done is not known.", 1);
-    tokio::time::timeout_at(deadline, work).await.map_err(late)?
 }
 
 /// A panic of a read is that request's fault alone, not its connection's.

@@ -21,7 +21,6 @@ mod metrics;
 mod openapi;
 mod payload;
 mod problem;
-mod replay;
 mod router;
 mod server;
 mod status;
@@ -31,6 +30,7 @@ mod unread;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use answer::stored_refusal;
 pub use health::{Component, Health};
 pub use metrics::Metrics;
 pub use router::Conflict;

@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use http::HeaderValue;
 use percent_encoding::percent_decode_str;
 use promox_kernel::{Access, BodyKind, Entry, Error, Kind, Method, Registry, Replay};
-use promox_storage::Db;
 
 use super::buckets::Rate;
 use super::metrics::{Metrics, Operation};
@@ -40,8 +39,8 @@ pub(super) struct Route {
     pub(super) body: BodyKind,
     pub(super) status: u16,
     pub(super) method: Method,
-    /// Where its idempotency keys are kept.
-    pub(super) keys: Option<Db>,
+    /// Whether it takes idempotency keys.
+    pub(super) keyed: bool,
     pub(super) service: Arc<Service>,
     /// How often a client may ask; none for what watches over the server.
     pub(super) rate: Option<Rate>,
@@ -98,13 +97,8 @@ pub(super) enum Found<'a> {
 }
 
 impl Router {
-    /// The routes of all operations. `keys` tells where a service keeps idempotency keys.
-    pub(super) fn new(
-        registry: &Registry,
-        limits: &Limits,
-        metrics: &Metrics,
-        keys: &dyn Fn(&str) -> Option<Db>,
-    ) -> Result<Self, Conflict> {
+    /// The routes of all operations.
+    pub(super) fn new(registry: &Registry, limits: &Limits, metrics: &Metrics) -> Result<Self, Conflict> {
         let mut services: HashMap<&'static str, Arc<Service>> = HashMap::new();
         let mut shapes: BTreeMap<String, BTreeMap<Method, usize>> = BTreeMap::new();
         let mut routes: Vec<Route> = Vec::new();
@@ -124,7 +118,7 @@ impl Router {
                 body: entry.body,
                 status: entry.status,
                 method: entry.method,
-                keys: kept_keys(entry, keys)?,
+                keyed: is_keyed(entry)?,
                 service,
                 rate: rate(entry.name, index, limits),
                 counters: metrics.operation(entry.service, entry.name),
@@ -187,13 +181,12 @@ fn paths(shapes: BTreeMap<String, BTreeMap<Method, usize>>) -> Result<matchit::R
     Ok(paths)
 }
 
-fn kept_keys(entry: &Entry, keys: &dyn Fn(&str) -> Option<Db>) -> Result<Option<Db>, Conflict> {
-    if entry.replay == Replay::No {
-        return Ok(None);
+/// Whether an operation takes idempotency keys, which its service then keeps.
+fn is_keyed(entry: &Entry) -> Result<bool, Conflict> {
+    if entry.keeps_keys() {
+        return Ok(entry.replay == Replay::Keyed);
     }
-    let missing =
-        || Conflict::Operations(format!("{entry:?} takes idempotency keys and its service has nowhere to keep them"));
-    keys(entry.service).ok_or_else(missing).map(Some)
+    Err(Conflict::Operations(format!("{entry:?} takes idempotency keys and its service has nowhere to keep them")))
 }
 
 /// Operations that cost much or that invite guessing, and how often a client may ask for them in a minute, unless

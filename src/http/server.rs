@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use promox_kernel::{Node, Registry};
-use promox_storage::Db;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -18,7 +17,6 @@ use super::docs;
 use super::edge::{Edge, Open};
 use super::health::Health;
 use super::metrics::Metrics;
-use super::replay::Replays;
 use super::router::{Conflict, Router};
 use super::tls::Certificate;
 use crate::config::{Limits, Loaded};
@@ -117,13 +115,12 @@ impl Server {
         docs::Docs::new(&loaded.settings).register(registry);
     }
 
-    /// Serves the operations of a node whose registry is installed. `keys` tells in which database a service keeps
-    /// its idempotency keys.
-    pub fn open(&self, node: &Arc<Node>, keys: &dyn Fn(&str) -> Option<Db>) -> Result<(), Conflict> {
+    /// Serves the operations of a node whose registry is installed.
+    pub fn open(&self, node: &Arc<Node>) -> Result<(), Conflict> {
         let edge = &self.shared.edge;
         let registry = node.registry().map_err(|error| Conflict::Operations(error.to_string()))?;
-        let router = Router::new(registry, &self.shared.loaded.settings.limits, &edge.metrics, keys)?;
-        let open = Open { node: node.clone(), router, replays: Replays::default() };
+        let router = Router::new(registry, &self.shared.loaded.settings.limits, &edge.metrics)?;
+        let open = Open { node: node.clone(), router };
         edge.open.set(open).map_err(|_| Conflict::Operations("the server is open already".to_owned()))?;
         edge.health.set_ready(true);
         Ok(())

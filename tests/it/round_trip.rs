@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use promox::permissions::Permissions;
 use promox_analytics::Analytics;
 use promox_campaign::Campaigns;
 use promox_cart::Carts;
@@ -21,7 +22,7 @@ use promox_payment::Payments;
 use promox_product::{IndexPlace, Products};
 use promox_promotion::Promotions;
 use promox_reward::Rewards;
-use promox_storage::{Cache, ConsumerLoop, Database, DynService, Engine, MemoryEngine, Report, Service, Tx};
+use promox_storage::{Cache, ConsumerLoop, Database, DynService, Engine, EventLog, MemoryEngine, Report, Service, Tx};
 use promox_store::{Store, StoreSettings};
 use promox_user::{UserSettings, Users};
 use proptest::prelude::*;
@@ -52,7 +53,7 @@ impl Shop {
         let shelf = Arc::new(ShelfSignal::new(ShelfSignal::UNKNOWN));
         let promotions = Promotions::new(promox.clone(), shelf.clone());
         let products = Products::new(shop.clone(), &IndexPlace::Memory, shelf).unwrap();
-        let (analytics, rewards) = (Analytics::new(shop.clone(), promox.clone()), Rewards::new(promox.clone()));
+        let (analytics, rewards) = (Analytics::new(promox.clone(), EventLog::of(&shop)), Rewards::new(promox.clone()));
         let (campaigns, flash_sales) = (Campaigns::new(promox.clone()), FlashSales::new(promox.clone()));
         let coupons = Coupons::new(promox.clone(), cache.clone(), false);
         let (carts, inventory) = (Carts::new(shop.clone()), Inventory::new(shop.clone()));
@@ -80,6 +81,7 @@ impl Shop {
         ];
         let mut registry = Registry::default();
         services.iter().for_each(|service| service.clone().register(&mut registry));
+        Permissions::register(&mut registry);
         node.install(registry);
         let cx = Cx::system(&node, "test", Duration::from_secs(60));
         store.begin(&cx).await.unwrap();

@@ -140,31 +140,16 @@ impl Clients {
         if entry.replay == Replay::No || key.is_empty() {
             return open_or(entry.run(cx, request).await.and_then(answer_of), ask);
         }
-        let claim = Arc::new(claim(entry, key, ask));
-        let keys = self.keys_of(entry.service);
-        match keys.recall(&claim).await.ok()? {
-            Recall::Decided(response) => return answer_of(response).ok(),
-            Recall::OtherRequest => panic!("{key} was used for another request"),
-            Recall::New | Recall::Undecided(_) => {}
-        }
-        cx.claim = Some(claim.clone());
-        let (answer, kept) = match entry.run(cx.clone(), request).await {
-            Ok(response) if response.status == 202 => return None,
-            Ok(response) => {
-                let copy = Response { status: response.status, headers: Vec::new(), content: text_of(&response) };
-                (answer_of(response).ok()?, copy)
+        cx.claim = Some(Arc::new(claim(entry, key, ask)));
+        match entry.run(cx, request).await {
+            Ok(response) if response.status == 202 => None,
+            Ok(response) => answer_of(response).ok(),
+            Err(error) if error.code() == "IDEMPOTENCY_IN_PROGRESS" => None,
+            Err(error) => {
+                assert_ne!(error.code(), "IDEMPOTENCY_KEY_REUSED", "{key} was used for another request");
+                open_or(Err(error), ask)
             }
-            Err(error) if error.is_decided() => {
-                let refusal = refusal(&error);
-                let kept = Recall::refusal(refusal.0, refusal.1.to_string().into());
-                (refusal, kept)
-            }
-            Err(error) => return open_or(Err(error), ask),
-        };
-        if claim.recorded.get().is_none() {
-            keys.settle(&cx, claim, kept).await.ok()?;
         }
-        Some(answer)
     }
 
     /// What the store has kept of a key.
@@ -203,22 +188,6 @@ fn answer_of(response: Response) -> Result<Answer, Error> {
         _ => Value::Null,
     };
     Ok((response.status, body))
-}
-
-fn text_of(response: &Response) -> Content {
-    match &response.content {
-        Content::Json(text) => Content::Json(text.clone()),
-        _ => Content::Empty,
-    }
-}
-
-fn refusal(error: &Error) -> Answer {
-    let status = match error.kind() {
-        Kind::Declined => 402,
-        Kind::Refused => 422,
-        _ => 409,
-    };
-    (status, json!({"code": error.code(), "message": error.message()}))
 }
 
 /// An answer, or nothing when the outcome is open: the store has stopped, is busy or full. What is nobody's plan is a bug.

@@ -154,7 +154,7 @@ impl Analytics {
         let mut described = Vec::with_capacity(leading.len());
         for some in leading.chunks(NAMES) {
             let found = |tx: &Tx<'_>| some.iter().map(|(number, _)| tx.get::<NumberedSku>(number)).collect();
-            let rows: Vec<Option<NumberedSku>> = self.promox.read::<_, StoreError, _>(found).await?;
+            let rows: Vec<Option<NumberedSku>> = self.db.read::<_, StoreError, _>(found).await?;
             described.extend(rows.into_iter().zip(some).filter_map(|(row, (_, sold))| Some((row?, *sold))));
         }
         described.sort_by_cached_key(|(row, sold)| (Reverse(worth(sold)), row.sku.fold()));

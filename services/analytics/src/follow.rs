@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use promox_contract::ids::OrderId;
 use promox_contract::order::{CreditFigures, OrderFigure, OrderFigures};
 use promox_kernel::{Cx, Error};
-use promox_storage::{Database, Db, Lane, StoreError};
+use promox_storage::{Database, EventLog, Lane, StoreError};
 
 use crate::Analytics;
 use crate::commands::generations;
@@ -50,10 +50,10 @@ impl Analytics {
     /// One batch of each log into each generation that follows; whether there is more at once.
     pub(crate) async fn follow(&self, cx: &Cx) -> Result<bool, Error> {
         let _alone = self.following.lock().await;
-        let mut generations = self.promox.read(generations::all).await?;
+        let mut generations = self.db.read(generations::all).await?;
         if !generations.iter().any(|it| it.status == GenerationStatus::Current) {
-            self.promox.write(cx, generations::ensure).await?;
-            generations = self.promox.read(generations::all).await?;
+            self.db.write(cx, generations::ensure).await?;
+            generations = self.db.read(generations::all).await?;
         }
         let mut more = false;
         for generation in generations.iter().filter(|it| it.status != GenerationStatus::Retired) {
@@ -69,25 +69,25 @@ impl Analytics {
 
     /// A rebuild that has come to the ends of both logs is shown from now on, if it is as far as the one shown.
     async fn take_over(&self, cx: &Cx, id: u32) -> Result<bool, Error> {
-        let row = self.promox.read(|tx| tx.get::<Generation>(&id)).await?;
+        let row = self.db.read(|tx| tx.get::<Generation>(&id)).await?;
         let Some(row) = row else { return Ok(false) };
         for source in Database::ALL {
             self.write_place(cx, &row, source).await?;
         }
-        Ok(self.promox.write(cx, move |tx| generations::take_over(tx, id)).await?)
+        Ok(self.db.write(cx, move |tx| generations::take_over(tx, id)).await?)
     }
 
-    fn log(&self, source: Database) -> &Db {
+    fn log(&self, source: Database) -> &EventLog {
         match source {
             Database::Ecommerce => &self.shop,
-            Database::Promox => &self.promox,
+            Database::Promox => &self.own,
         }
     }
 
     /// The next events of a log into a generation; whether there may be more.
     async fn turn(&self, cx: &Cx, row: &Generation, source: Database) -> Result<bool, Error> {
         let place = self.places.lock().of(row, source);
-        let events = self.log(source).read(|tx| tx.events_after(place, EVENTS)).await?;
+        let events = self.log(source).after(place, EVENTS).await?;
         let Some(last) = events.last().map(|event| event.position) else { return Ok(false) };
         let told = events.iter().map(|event| Ok(news(event)?.map(|news| (event.position, news))));
         let told: Vec<(i64, News)> = told.filter_map(Result::transpose).collect::<Result<_, StoreError>>()?;
@@ -111,7 +111,7 @@ impl Analytics {
             let (news, last): (Vec<News>, usize) = (part.iter().map(|(_, news)| news.clone()).collect(), part.len());
             let batch = self.figures(cx, news).await?;
             let now = Step { from: place, to, ..step };
-            let written = self.promox.write_in(cx, Lane::Bulk, move |tx| project::project(tx, id, now, &batch)).await;
+            let written = self.db.write_in(cx, Lane::Bulk, move |tx| project::project(tx, id, now, &batch)).await;
             match written {
                 Ok(reached) if reached == to => place = to,
                 Ok(elsewhere) => {

@@ -233,10 +233,10 @@ impl Handle<RecordEvent> for Analytics {
         let session = digest(&SHA256, op.session_id.as_bytes()).as_ref().to_vec();
         let RecordEvent { stage, product_id, .. } = op;
         let now = cx.now;
-        if self.promox.read(|tx| visits::is_known(tx, &session, stage, now)).await? {
+        if self.db.read(|tx| visits::is_known(tx, &session, stage, now)).await? {
             return Ok(());
         }
-        Ok(self.promox.write_in(cx, Lane::Bulk, move |tx| visits::record(tx, &session, stage, product_id)).await?)
+        Ok(self.db.write_in(cx, Lane::Bulk, move |tx| visits::record(tx, &session, stage, product_id)).await?)
     }
 }
 
@@ -263,14 +263,14 @@ impl Analytics {
             let entry = Audited::new(actor.clone(), "analytics.rebuild", subject, (), row.started_at);
             tx.emit(i64::from(row.id), &entry)
         };
-        Ok(self.promox.write(cx, begin).await?)
+        Ok(self.db.write(cx, begin).await?)
     }
 
     #[allow(clippy::redundant_closure_for_method_calls, reason = "the method alone is not general over lifetimes")]
     pub(crate) async fn state(&self) -> Result<StateView, StoreError> {
-        let shop: i64 = self.shop.read(|tx| tx.last_position()).await?;
+        let shop = self.shop.last_position().await?;
         let read = |tx: &promox_storage::Tx<'_>| Ok::<_, StoreError>((generations::all(tx)?, tx.last_position()?));
-        let (rows, promox) = self.promox.read(read).await?;
+        let (rows, promox) = self.db.read(read).await?;
         let places = self.places.lock();
         let view = |row: &Generation| GenerationView {
             generation: row.id,

@@ -41,9 +41,9 @@ impl Analytics {
         let now = cx.now;
         let due =
             |tx: &Tx<'_>| Ok::<_, StoreError>((generations::over(tx, now)?.is_some(), visits::any_over(tx, now)?));
-        let (rows, visits) = self.promox.read(due).await?;
-        let rows = rows && self.promox.write_in(cx, Lane::Bulk, generations::sweep).await?;
-        let visits = visits && self.promox.write_in(cx, Lane::Bulk, visits::sweep).await?;
+        let (rows, visits) = self.db.read(due).await?;
+        let rows = rows && self.db.write_in(cx, Lane::Bulk, generations::sweep).await?;
+        let visits = visits && self.db.write_in(cx, Lane::Bulk, visits::sweep).await?;
         Ok(rows || visits)
     }
 }

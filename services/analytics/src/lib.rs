@@ -35,7 +35,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use promox_kernel::{Cx, Error, Job, Listeners, Registry, register};
-use promox_storage::{Database, Db, Record, Report, Service, StoreError, TableDef, Tx};
+use promox_storage::{Database, Db, EventLog, Record, Report, Service, StoreError, TableDef, Tx};
 
 use crate::api::{
     FollowFigures, GetCampaignFigures, GetFunnel, GetPromotionFigures, GetRfm, GetState, GetSummary, ListSeries,
@@ -46,8 +46,11 @@ use crate::follow::Places;
 /// The analytics service.
 #[derive(Debug)]
 pub struct Analytics {
-    shop: Db,
-    promox: Db,
+    db: Db,
+    /// What the shop told.
+    shop: EventLog,
+    /// What the promotion engine told, in whose database the figures are.
+    own: EventLog,
     places: Mutex<Places>,
     /// One at a time follows.
     following: tokio::sync::Mutex<()>,
@@ -55,10 +58,17 @@ pub struct Analytics {
 }
 
 impl Analytics {
-    /// The service on its database; of the shop's it reads the event log.
-    pub fn new(shop: Db, promox: Db) -> Arc<Self> {
-        let listeners = Listeners::at_most(stream::MOST_LISTENERS);
-        Arc::new(Self { shop, promox, places: Mutex::default(), following: tokio::sync::Mutex::default(), listeners })
+    /// The service on its database, following its own event log and the shop's.
+    pub fn new(db: Db, shop: EventLog) -> Arc<Self> {
+        let own = EventLog::of(&db);
+        Arc::new(Self {
+            db,
+            shop,
+            own,
+            places: Mutex::default(),
+            following: tokio::sync::Mutex::default(),
+            listeners: Listeners::at_most(stream::MOST_LISTENERS),
+        })
     }
 
     /// Makes every figure anew from the event logs, at once: for the command line, where nothing runs by the clock. `told`

@@ -11,7 +11,7 @@ use crate::payment::PaymentMethod;
 use crate::settings::Settings;
 
 /// Asks for the store's settings that others go by.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct StoreProfile {}
 operation! { StoreProfile => StoreFacts, "store.profile", internal, "The store's currency, zone and name." }

@@ -140,6 +140,21 @@ fact! {
     UserErased = "USER_ERASED" in "user",
 }
 
+/// Asks the node which permissions its operations name, so that an administrator has them all.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NamedPermissions {}
+operation! { NamedPermissions => PermissionNames, "node.permissions", internal, "Permissions that operations name." }
+
+/// The answer to [`NamedPermissions`].
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PermissionNames {
+    /// `resource:action` names.
+    pub names: BTreeSet<String>,
+}
+json_reply!(PermissionNames);
+
 /// Asks a service for all that it holds about a user, for the user's export. One operation a service, so that each answers for itself.
 macro_rules! export_operation {
     ($($(#[$meta:meta])* $name:ident = $op:literal),+ $(,)?) => {$(

@@ -84,6 +84,8 @@ pub struct Cx {
     pub ends_at: Timestamp,
     /// Names the request in logs and answers.
     pub request_id: Arc<str>,
+    /// The path it came by, as a refusal names it; none for what no client asked.
+    pub path: Option<Arc<str>>,
     /// W3C trace context.
     pub traceparent: Option<Arc<str>>,
     /// The versions of `If-Match`.
@@ -109,6 +111,7 @@ impl Cx {
             deadline: Instant::now() + limit,
             ends_at: node.clock.now() + limit,
             request_id: name.into(),
+            path: None,
             traceparent: None,
             if_match: None,
             client: None,
@@ -130,7 +133,7 @@ impl Cx {
     pub async fn call<O: Op>(&self, op: O) -> Result<O::Reply, Error> {
         match self.node.calls {
             Calls::Direct => self.run(op).await,
-            Calls::Encoded => self.in_time::<O>(self.node.registry()?.call_encoded(self, &op)).await,
+            Calls::Encoded => self.answered::<O>(self.node.registry()?.call_encoded(self, &op)).await,
         }
     }
 
@@ -140,10 +143,17 @@ impl Cx {
         let mut cx = self.clone();
         cx.claim = None;
         cx.if_match = None;
-        self.in_time::<O>(self.node.registry()?.call(cx, op)).await
+        self.answered::<O>(self.node.registry()?.call(cx, op)).await
     }
 
-    async fn in_time<O: Op>(&self, answer: impl Future<Output = Result<O::Reply, Error>>) -> Result<O::Reply, Error> {
+    /// Does the work of this request within its deadline; what then still runs is dropped.
+    pub async fn in_time<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        let message = "This took too long; whether it was done is not known.";
+        let late = |_| Error::unavailable("DEADLINE_EXCEEDED", message, 1);
+        tokio::time::timeout_at(self.deadline, work).await.map_err(late)?
+    }
+
+    async fn answered<O: Op>(&self, answer: impl Future<Output = Result<O::Reply, Error>>) -> Result<O::Reply, Error> {
         tokio::time::timeout_at(self.deadline, answer).await.map_err(|_| {
             Error::unavailable("DEADLINE_EXCEEDED", format!("{} did not answer in time.", O::SERVICE), 1)
         })?

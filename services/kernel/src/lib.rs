@@ -52,7 +52,7 @@ pub use op::{Access, BodyKind, Method, Op, Replay, service_of};
 pub use page::{Cursor, Limit, ListWarning, Page, Warnings};
 pub use patch::{Patch, nullable};
 pub use principal::{Principal, UserId};
-pub use registry::{Entry, Handle, Registry};
+pub use registry::{BoxFuture, Entry, Handle, KeyKeeper, Registry};
 pub use reply::{Content, Download, Reply, Response, to_json};
 pub use text::{Sku, bounded, multiline, nfc};
 pub use time::Timestamp;

@@ -10,11 +10,14 @@ use std::sync::Arc;
 use schemars::{Schema, SchemaGenerator};
 
 use crate::wire::{Head, decode_checked, encode};
-use crate::{
-    Access, BodyKind, Cx, Error, Method, Node, Op, Replay, Reply, Request, Response, Wire,
-};
+use crate::{Access, BodyKind, Claim, Cx, Error, Method, Node, Op, Replay, Reply, Request, Response, Wire};
 
-type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+/// Runs work for an idempotency key at most once at a time and answers a key that is decided, where the effect is.
+pub type KeyKeeper =
+    Arc<dyn Fn(Cx, Arc<Claim>, BoxFuture<Result<Response, Error>>) -> BoxFuture<Result<Response, Error>> + Send + Sync>;
+
+/// A future that can be sent to another thread.
+pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 type Answer = Box<dyn Fn(Cx, &[u8]) -> BoxFuture<Result<Vec<u8>, Error>> + Send + Sync>;
 type Run = Box<dyn Fn(Cx, Request) -> BoxFuture<Result<Response, Error>> + Send + Sync>;
 
@@ -48,6 +51,7 @@ pub struct Entry {
     pub schemas: fn(&mut SchemaGenerator) -> (Schema, Option<Schema>),
     run: Run,
     answer: Option<Answer>,
+    keys: Option<KeyKeeper>,
 }
 
 impl fmt::Debug for Entry {
@@ -57,9 +61,17 @@ impl fmt::Debug for Entry {
 }
 
 impl Entry {
-    /// Binds the request, checks access, handles it.
+    /// Binds the request, checks access, handles it; with an idempotency key, once.
     pub fn run(&self, cx: Cx, request: Request) -> BoxFuture<Result<Response, Error>> {
-        (self.run)(cx, request)
+        match (&self.keys, cx.claim.clone()) {
+            (Some(keys), Some(claim)) => keys(cx.clone(), claim, (self.run)(cx, request)),
+            _ => (self.run)(cx, request),
+        }
+    }
+
+    /// Whether the service keeps idempotency keys, if the operation takes any.
+    pub fn keeps_keys(&self) -> bool {
+        self.replay == Replay::No || self.keys.is_some()
     }
 
     /// Handles an internal operation that came encoded; the encoded reply. Its access is not checked: the caller is a node.
@@ -109,7 +121,14 @@ impl Registry {
             schemas: |generator| (O::json_schema(generator), O::Reply::schema(generator)),
             run: runner::<O, H>(service.clone()),
             answer: O::WIRE.map(|wire| answerer::<O, H>(service.clone(), wire)),
+            keys: None,
         });
+    }
+
+    /// Has `keeper` keep the idempotency keys of a service's operations that take them.
+    pub fn keep_keys(&mut self, service: &str, keeper: &KeyKeeper) {
+        let keyed = |entry: &&mut Entry| entry.service == service && entry.replay == Replay::Keyed;
+        self.entries.iter_mut().filter(keyed).for_each(|entry| entry.keys = Some(keeper.clone()));
     }
 
     /// Every operation, in order of registration.

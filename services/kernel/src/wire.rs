@@ -102,6 +102,7 @@ impl Head {
             deadline: Instant::now() + self.left,
             ends_at: self.ends_at,
             request_id: self.request_id,
+            path: None,
             traceparent: self.traceparent,
             if_match: None,
             client: self.client,

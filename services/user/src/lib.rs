@@ -26,12 +26,14 @@ mod tokens;
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
-use promox_contract::user::{AccountsOf, Authenticate, BornOn, DescribeUsers};
+use promox_contract::user::{AccountsOf, Authenticate, BornOn, DescribeUsers, NamedPermissions};
 use promox_kernel::{Cx, Error, Job, Registry, register};
 use promox_storage::{Cache, Consumer, Database, Db, Record, Report, Service, StoreError, TableDef, Tx};
+
+use tokio::sync::OnceCell;
 
 pub use start::EnsuredAdmin;
 
@@ -87,7 +89,8 @@ pub struct Users {
     tokens: Tokens,
     accounts: Accounts,
     guesses: Guesses,
-    every_permission: OnceLock<Arc<BTreeSet<String>>>,
+    /// Permissions there are, once they have been asked for.
+    every_permission: OnceCell<Arc<BTreeSet<String>>>,
 }
 
 impl fmt::Debug for Users {
@@ -106,19 +109,15 @@ impl Users {
             tokens: Tokens::new(&settings.issuer, &settings.audience, lifetime),
             accounts: Accounts::new(),
             guesses: Guesses::new(&cache, settings.limits_enabled),
-            every_permission: OnceLock::new(),
+            every_permission: OnceCell::new(),
             settings,
         })
     }
 
-    /// Names the permissions that operations ask for, once, when all services are registered.
-    pub fn set_permissions(&self, registered: Vec<&'static str>) {
-        let _ = self.every_permission.set(Arc::new(permissions::every(&registered)));
-    }
-
     /// Every permission there is.
-    fn every_permission(&self) -> Arc<BTreeSet<String>> {
-        self.every_permission.get().cloned().unwrap_or_else(|| Arc::new(permissions::every(&[])))
+    async fn every_permission(&self, cx: &Cx) -> Result<Arc<BTreeSet<String>>, Error> {
+        let ask = || async { Ok(Arc::new(permissions::every(cx.call(NamedPermissions {}).await?.names))) };
+        self.every_permission.get_or_try_init(ask).await.cloned()
     }
 
     /// How long a refresh token lives.

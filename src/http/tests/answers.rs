@@ -149,11 +149,11 @@ async fn a_client_has_its_rate_and_a_switch_turns_rates_off() {
 
 #[tokio::test]
 async fn until_it_is_open_the_server_says_that_it_starts() {
-    let rig = Rig::closed(&[]).await;
+    let rig = Rig::closed(&[], None).await;
     let answer = rig.get("/actuator/health").await;
     assert_eq!((answer.status, answer.code().as_str(), answer.header("retry-after")), (503, "STARTING", "1"));
     assert_eq!(rig.get("/actuator/health/liveness").await.body, r#"{"status":"UP"}"#);
-    let Err(Conflict::Operations(fault)) = rig.server.open(&rig.node, &|_| None) else { panic!("it is not refused") };
+    let Err(Conflict::Operations(fault)) = rig.server.open(&rig.node) else { panic!("it is not refused") };
     assert!(fault.contains("probe.make"), "a keyed operation without a place for keys: {fault}");
 }
 

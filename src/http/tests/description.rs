@@ -117,6 +117,7 @@ fn a_route_stands_once() {
     probe.register(&mut registry);
     let limits = crate::config::Limits::default();
     let keys = promox_storage::MemoryEngine::new().database(promox_storage::Database::Ecommerce);
-    let router = Router::new(&registry, &limits, &Metrics::new(), &|_| Some(keys.clone()));
+    registry.keep_keys("probe", &crate::idempotency::keeper(keys));
+    let router = Router::new(&registry, &limits, &Metrics::new());
     assert!(matches!(router, Err(Conflict::Operations(_))));
 }

@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use promox_kernel::{Clock, Entropy, Node, Registry, Timestamp};
-use promox_storage::{Database, MemoryEngine};
+use promox_storage::{Database, Db, MemoryEngine};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -32,14 +32,14 @@ struct Rig {
 
 impl Rig {
     async fn start(settings: &[(&str, &str)]) -> Self {
-        let rig = Self::closed(settings).await;
-        let engine = MemoryEngine::new();
-        rig.server.open(&rig.node, &|_| Some(engine.database(Database::Ecommerce))).unwrap();
+        let keys = MemoryEngine::new().database(Database::Ecommerce);
+        let rig = Self::closed(settings, Some(keys)).await;
+        rig.server.open(&rig.node).unwrap();
         rig
     }
 
-    /// A server that listens and is not open yet.
-    async fn closed(settings: &[(&str, &str)]) -> Self {
+    /// A server that listens and is not open yet; `keys` is where idempotency keys go.
+    async fn closed(settings: &[(&str, &str)], keys: Option<Db>) -> Self {
         let listen = ("PROMOX_SERVER__LISTEN", "127.0.0.1:0");
         let environment = settings.iter().chain([&listen]).map(|(name, value)| ((*name).into(), (*value).into()));
         let loaded = load(None, environment, &[]).unwrap();
@@ -49,6 +49,9 @@ impl Rig {
         let probe = Probe::new();
         probe.register(&mut registry);
         server.register(&mut registry);
+        if let Some(keys) = keys {
+            registry.keep_keys("probe", &crate::idempotency::keeper(keys));
+        }
         node.install(registry);
         Self { address: server.address(), server, probe, node }
     }

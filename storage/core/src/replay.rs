@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use promox_kernel::{Claim, Content, Cx, Error, Json, Reply, Response};
 
 use crate::system::{Kept, KeptByHour};
@@ -169,13 +168,5 @@ impl Db {
             Ok::<_, Error>(old.len() == PRUNE_BATCH)
         })
         .await
-    }
-}
-
-/// The problem document of a refusal as a response that can be kept.
-impl Recall {
-    /// A kept answer of a refusal: `body` is its problem document.
-    pub fn refusal(status: u16, body: Bytes) -> Response {
-        Response { status, headers: Vec::new(), content: Content::Bytes("application/problem+json", body) }
     }
 }

@@ -18,7 +18,7 @@ use promox_contract::order_line::OrderLine;
 use promox_contract::store::{StoreFacts, StoreProfile};
 use promox_embedded::{EmbeddedEngine, Options as StoreOptions};
 use promox_kernel::{Amount, Clock, Currency, Cx, Entropy, Error, Handle, Node, Op, Registry, Timestamp, bind_json};
-use promox_storage::{Database, Db, Schema, Service};
+use promox_storage::{Database, Db, EventLog, Schema, Service};
 
 use crate::latency::Latencies;
 
@@ -143,7 +143,7 @@ async fn measure(options: &Options, path: &std::path::Path) -> Result<(), Failur
     let engine = EmbeddedEngine::open(StoreOptions::new(path), Schema::new([Analytics::TABLES])?)?;
     let (shop, promox) = (engine.database(Database::Ecommerce), engine.database(Database::Promox));
     let node = Node::new(Clock::real(Timestamp::EPOCH), Entropy::system());
-    let analytics = Analytics::new(shop.clone(), promox);
+    let analytics = Analytics::new(promox, EventLog::of(&shop));
     let Options { orders, lines, products, customers, .. } = *options;
     let played = Arc::new(Played { orders, lines, products, customers });
     let mut registry = Registry::default();

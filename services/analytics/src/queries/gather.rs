@@ -30,7 +30,7 @@ impl Analytics {
     pub(crate) async fn sums(&self, periods: &[Period], wanted: Wanted) -> Result<Vec<Sums>, Error> {
         let mut sums: Vec<Sums> = periods.iter().map(|_| Sums::of(wanted)).collect();
         let mut tasks: Vec<Task> = (0..periods.len()).rev().map(Task::Plan).collect();
-        let generation = self.promox.read(generations::current).await?;
+        let generation = self.db.read(generations::current).await?;
         let Some(generation) = generation.map(|row| row.id) else { return Ok(sums) };
         while !tasks.is_empty() {
             let read = |tx: &Tx<'_>| {
@@ -38,7 +38,7 @@ impl Analytics {
                 work(tx, generation, periods, &mut tasks, &mut sums)?;
                 Ok::<_, StoreError>((tasks, sums))
             };
-            (tasks, sums) = self.promox.read(read).await?;
+            (tasks, sums) = self.db.read(read).await?;
             if !tasks.is_empty() {
                 tokio::task::yield_now().await;
             }
@@ -52,7 +52,7 @@ impl Analytics {
         let periods: Vec<Period> = times.iter().map(month).collect();
         let sums = self.sums(&periods, Wanted::default()).await?;
         let before = |tx: &Tx<'_>| periods.iter().map(|period| held_before(tx, period.from)).collect();
-        let before: Vec<i64> = self.promox.read::<_, StoreError, _>(before).await?;
+        let before: Vec<i64> = self.db.read::<_, StoreError, _>(before).await?;
         Ok(sums.iter().zip(before).map(|(sums, before)| sums.measures.points_held() + before).collect())
     }
 

@@ -17,10 +17,10 @@ impl Analytics {
     /// Every known customer who bought in a period, by number.
     pub(crate) async fn buyers(&self, period: Period) -> Result<Vec<Buyer>, Error> {
         let mut buyers = Bought::new();
-        let generation = self.promox.read(generations::current).await?;
+        let generation = self.db.read(generations::current).await?;
         let mut next = generation.map(|row| (row.id, Mark::at(period.from)));
         while let Some((generation, from)) = next {
-            let (some, mark) = self.promox.read(|tx| take(tx, generation, from, period.to)).await?;
+            let (some, mark) = self.db.read(|tx| take(tx, generation, from, period.to)).await?;
             for (buyer, (count, amount, at)) in some {
                 let (orders, revenue, latest) = buyers.entry(buyer).or_insert((0, Amount::ZERO, at));
                 *orders += count;
@@ -42,7 +42,7 @@ impl Analytics {
         let mut names = Vec::with_capacity(numbers.len());
         for some in numbers.chunks(NAMES) {
             let read = |tx: &Tx<'_>| some.iter().map(|number| name(tx, number)).collect::<Result<Vec<_>, StoreError>>();
-            names.extend(self.promox.read(read).await?);
+            names.extend(self.db.read(read).await?);
         }
         Ok(names)
     }

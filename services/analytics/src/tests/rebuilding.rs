@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use promox_contract::order::{OrderFigure, OrderStatus};
-use promox_storage::{Database, Direction, Engine as _, KeyRange, Service};
+use promox_storage::{Database, Direction, Engine as _, EventLog, KeyRange, Service};
 
 use super::world::{World, amount, at, line, order, refund, used};
 use crate::Analytics;
@@ -87,7 +87,7 @@ async fn following_again_from_the_rows_changes_nothing() {
     world.order(order(1, "user:1", at("2024-03-01T10:00:00Z"), vec![line(("A", 2, "10.00", "3.00"))])).await;
     world.follow().await;
     let before = rows(&world, 1);
-    let again = Analytics::new(world.shop.clone(), world.promox.clone());
+    let again = Analytics::new(world.promox.clone(), EventLog::of(&world.shop));
     while again.follow(&world.cx()).await.unwrap() {}
     assert_eq!(rows(&world, 1), before, "another process begins where the first one was");
     let state = world.call(GetState {}).await.unwrap().current.unwrap();

@@ -19,7 +19,7 @@ use promox_contract::store::{StoreFacts, StoreProfile};
 use promox_kernel::{
     Amount, Clock, Currency, Cx, Entropy, Error, Fact, Handle, Node, Op, Registry, Timestamp, register,
 };
-use promox_storage::{Database, Db, Engine, Finding, MemoryEngine, Report, Service, Tx};
+use promox_storage::{Database, Db, Engine, EventLog, Finding, MemoryEngine, Report, Service, Tx};
 
 use crate::Analytics;
 
@@ -108,7 +108,7 @@ impl World {
         let (shop, promox) = (engine.database(Database::Ecommerce), engine.database(Database::Promox));
         let clock = Clock::manual(at("2024-03-15T12:00:30Z"));
         let node = Node::new(clock.clone(), Entropy::seeded(1));
-        let analytics = Analytics::new(shop.clone(), promox.clone());
+        let analytics = Analytics::new(promox.clone(), EventLog::of(&shop));
         let played = Arc::new(Played::default());
         *played.zone.lock() = "Europe/London".to_owned();
         let mut world = Self { engine, shop, promox, node, clock, analytics, played };
@@ -119,7 +119,7 @@ impl World {
     /// Another process begins on the same rows and events.
     pub(super) fn restart(&mut self) {
         self.node = Node::new(self.clock.clone(), Entropy::seeded(1));
-        self.analytics = Analytics::new(self.shop.clone(), self.promox.clone());
+        self.analytics = Analytics::new(self.promox.clone(), EventLog::of(&self.shop));
         let (mut registry, played) = (Registry::default(), &self.played);
         self.analytics.register(&mut registry);
         register!(registry, played; StoreProfile, OrderFigures, CreditFigures, DescribePromotions, CampaignStates);

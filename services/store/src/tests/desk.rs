@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use promox_kernel::{Clock, Cx, Entropy, Error, Node, Registry, Timestamp};
-use promox_storage::{Database, Db, MemoryEngine, Tx};
+use promox_storage::{Database, Db, MemoryEngine, Service as _, Tx};
 
 use crate::{Store, StoreSettings};
 

@@ -24,7 +24,7 @@ impl Handle<GetMe> for Users {
     async fn handle(&self, cx: &Cx, _: GetMe) -> Result<UserView, Error> {
         let (id, _) = login_of(cx)?;
         let user = self.db.read(|tx| queries::user(tx, id)).await?;
-        self.own_view(user).await
+        self.own_view(cx, user).await
     }
 }
 
@@ -33,7 +33,7 @@ impl Handle<UpdateMe> for Users {
         let (id, _) = login_of(cx)?;
         let who = cx.clone();
         let user = self.db.write(cx, move |tx| accounts::update_profile(tx, &who, id, &op)).await?;
-        self.own_view(user).await
+        self.own_view(cx, user).await
     }
 }
 
@@ -162,8 +162,8 @@ impl Handle<DeleteAddress> for Users {
 
 impl Users {
     /// A user as they see themselves, with what they may do.
-    pub(crate) async fn own_view(&self, user: User) -> Result<UserView, Error> {
-        let (id, every) = (user.id, self.every_permission());
+    pub(crate) async fn own_view(&self, cx: &Cx, user: User) -> Result<UserView, Error> {
+        let (id, every) = (user.id, self.every_permission(cx).await?);
         let read = |tx: &Tx<'_>| {
             let view = queries::user_view(tx, user.clone())?;
             let allowed = queries::allowed_by_all(tx, &queries::roles_of(tx, id)?, &every)?;

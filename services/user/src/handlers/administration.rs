@@ -24,7 +24,7 @@ impl Handle<GetUser> for Users {
 
 impl Handle<UpdateUser> for Users {
     async fn handle(&self, cx: &Cx, op: UpdateUser) -> Result<UserView, Error> {
-        let (who, every) = (cx.clone(), self.every_permission());
+        let (who, every) = (cx.clone(), self.every_permission(cx).await?);
         let work = move |tx: &mut Tx<'_>| {
             let user = administration::update(tx, &who, &op, &every)?;
             Ok(queries::user_view(tx, user)?)
@@ -34,22 +34,22 @@ impl Handle<UpdateUser> for Users {
 }
 
 impl Handle<ListRoles> for Users {
-    async fn handle(&self, _: &Cx, op: ListRoles) -> Result<Page<RoleView>, Error> {
-        let every = self.every_permission();
+    async fn handle(&self, cx: &Cx, op: ListRoles) -> Result<Page<RoleView>, Error> {
+        let every = self.every_permission(cx).await?;
         self.db.read(|tx| queries::roles(tx, op.limit, op.cursor.clone(), &every)).await
     }
 }
 
 impl Handle<GetRole> for Users {
-    async fn handle(&self, _: &Cx, op: GetRole) -> Result<RoleView, Error> {
-        let every = self.every_permission();
+    async fn handle(&self, cx: &Cx, op: GetRole) -> Result<RoleView, Error> {
+        let every = self.every_permission(cx).await?;
         self.db.read(|tx| Ok(queries::role_view(tx, queries::role(tx, &op.name)?, &every)?)).await
     }
 }
 
 impl Handle<CreateRole> for Users {
     async fn handle(&self, cx: &Cx, op: CreateRole) -> Result<RoleView, Error> {
-        let (who, every) = (cx.clone(), self.every_permission());
+        let (who, every) = (cx.clone(), self.every_permission(cx).await?);
         let work = move |tx: &mut Tx<'_>| {
             let role = roles::create(tx, &who, &op, &every)?;
             Ok(queries::role_view(tx, role, &every)?)
@@ -60,7 +60,7 @@ impl Handle<CreateRole> for Users {
 
 impl Handle<UpdateRole> for Users {
     async fn handle(&self, cx: &Cx, op: UpdateRole) -> Result<RoleView, Error> {
-        let (who, every) = (cx.clone(), self.every_permission());
+        let (who, every) = (cx.clone(), self.every_permission(cx).await?);
         let work = move |tx: &mut Tx<'_>| {
             let role = roles::update(tx, &who, &op, &every)?;
             Ok(queries::role_view(tx, role, &every)?)
@@ -77,8 +77,8 @@ impl Handle<DeleteRole> for Users {
 }
 
 impl Handle<ListPermissions> for Users {
-    async fn handle(&self, _: &Cx, op: ListPermissions) -> Result<Page<PermissionView>, Error> {
-        let every = self.every_permission();
+    async fn handle(&self, cx: &Cx, op: ListPermissions) -> Result<Page<PermissionView>, Error> {
+        let every = self.every_permission(cx).await?;
         let after = op.cursor.map(|cursor| String::from_utf8_lossy(&cursor.0).into_owned()).unwrap_or_default();
         let mut names: Vec<&String> = every.iter().filter(|name| **name > after).take(op.limit.get() + 1).collect();
         let more = names.len() > op.limit.get();

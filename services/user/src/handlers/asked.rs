@@ -21,7 +21,7 @@ impl Handle<Authenticate> for Users {
         let token = self.verify(cx.now, &op.token).await?;
         let (user, remembered) = (token.user, self.accounts.recall(token.user));
         let was = remembered.clone();
-        let every = self.every_permission();
+        let every = self.every_permission(cx).await?;
         let account = self.db.read(|tx| queries::account(tx, user, remembered.clone(), &every)).await?;
         if !was.is_some_and(|was| std::sync::Arc::ptr_eq(&was, &account)) {
             self.accounts.keep(user, account.clone());

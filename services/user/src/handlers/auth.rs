@@ -230,7 +230,7 @@ impl Users {
     async fn logged_in(&self, cx: &Cx, user: User, session: &Session, token: &RefreshToken) -> Result<LoggedIn, Error> {
         let access_token = self.access_token(cx, &user, session).await?;
         Ok(LoggedIn {
-            user: self.own_view(user).await?,
+            user: self.own_view(cx, user).await?,
             access_token: Secret(access_token),
             refresh_token: Secret(token.text()),
             expires_in: self.tokens.lifetime().as_secs(),

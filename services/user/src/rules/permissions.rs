@@ -60,9 +60,9 @@ pub(crate) const GAINED: [(&str, &str); 1] = [("MANAGER", "analytics:write")];
 const ELSEWHERE: &[&str] = &["notification:read", "notification:write", "ops:read", "payment:write", "webhook:write"];
 
 /// Every permission there is: those that operations name, and those that the seeds speak of.
-pub(crate) fn every(registered: &[&str]) -> BTreeSet<String> {
-    let seeded = SEEDS.iter().flat_map(|seed| seed.permissions);
-    seeded.chain(ELSEWHERE).chain(registered).map(|name| (*name).to_owned()).collect()
+pub(crate) fn every(named: BTreeSet<String>) -> BTreeSet<String> {
+    let seeded = SEEDS.iter().flat_map(|seed| seed.permissions).chain(ELSEWHERE);
+    seeded.map(|name| (*name).to_owned()).chain(named).collect()
 }
 
 /// Whether a role is one that always is.
@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn permissions_are_resource_and_action() {
-        for permission in every(&["audit:read"]) {
+        for permission in every(BTreeSet::from(["audit:read".to_owned()])) {
             assert_eq!(permission.split(':').count(), 2, "{permission}");
         }
     }

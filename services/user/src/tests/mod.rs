@@ -17,7 +17,8 @@ use promox_contract::notification::SendMessage;
 use promox_contract::order::{OpenOrders, PrepareErasure};
 use promox_contract::store::{StoreFacts, StoreProfile, StoreTaxes, TaxFacts};
 use promox_contract::user::{
-    Authenticate, ExportCarts, ExportNotifications, ExportOrders, ExportPayments, ExportRewards, PersonalData,
+    Authenticate, ExportCarts, ExportNotifications, ExportOrders, ExportPayments, ExportRewards, NamedPermissions,
+    PermissionNames, PersonalData,
 };
 use promox_kernel::{Clock, Currency, Cx, Email, Entropy, Error, Handle, Node, Op, Principal, Registry, Timestamp};
 use promox_storage::{Cache, Consumer, ConsumerLoop, Database, Db, MemoryEngine, Report, Service, Tx};
@@ -71,6 +72,12 @@ impl Handle<StoreTaxes> for Others {
         Ok(TaxFacts { classes: vec!["STANDARD".to_owned()], regions })
     }
 }
+impl Handle<NamedPermissions> for Others {
+    async fn handle(&self, cx: &Cx, _: NamedPermissions) -> Result<PermissionNames, Error> {
+        let named = cx.node.registry()?.entries().iter().filter_map(|entry| entry.access.permission());
+        Ok(PermissionNames { names: named.map(str::to_owned).collect() })
+    }
+}
 macro_rules! exports {
     ($($op:ty),+) => {$(
         impl Handle<$op> for Others {
@@ -101,7 +108,7 @@ impl Shop {
         promox_kernel::register!(registry, &others; SendMessage, MergeGuestCart, StoreProfile, StoreTaxes, PrepareErasure);
         promox_kernel::register!(registry, &others; ExportOrders, ExportPayments, ExportCarts, ExportNotifications);
         promox_kernel::register!(registry, &others; ExportRewards);
-        users.set_permissions(registry.entries().iter().filter_map(|entry| entry.access.permission()).collect());
+        promox_kernel::register!(registry, &others; NamedPermissions);
         node.install(registry);
         let shop = Self { node, users, others, engine, clock };
         shop.users.recover(&shop.system()).await.unwrap();

@@ -1,0 +1,25 @@
+//! The permissions that the operations of this node name, for the service that gives them to people.
+
+use std::sync::Arc;
+
+use promox_contract::user::{NamedPermissions, PermissionNames};
+use promox_kernel::{Cx, Error, Handle, Registry, register};
+
+/// Reads them from the registry.
+#[derive(Clone, Copy, Debug)]
+pub struct Permissions;
+
+impl Permissions {
+    /// Registers its operation.
+    pub fn register(registry: &mut Registry) {
+        let own = Arc::new(Self);
+        register!(registry, &own; NamedPermissions);
+    }
+}
+
+impl Handle<NamedPermissions> for Permissions {
+    async fn handle(&self, cx: &Cx, _: NamedPermissions) -> Result<PermissionNames, Error> {
+        let named = cx.node.registry()?.entries().iter().filter_map(|entry| entry.access.permission());
+        Ok(PermissionNames { names: named.map(str::to_owned).collect() })
+    }
+}

@@ -1,0 +1,24 @@
+//! The event log of a database, for services that follow it and own none of its tables.
+
+use crate::{Db, Event, StoreError};
+
+/// What a database has told. It reads events and nothing else.
+#[derive(Clone, Debug)]
+pub struct EventLog(Db);
+
+impl EventLog {
+    /// The log of this database.
+    pub fn of(db: &Db) -> Self {
+        Self(db.clone())
+    }
+
+    /// The first events after `position` that are still kept, at most `most`.
+    pub async fn after(&self, position: i64, most: usize) -> Result<Vec<Event>, StoreError> {
+        self.0.read(|tx| tx.events_after(position, most)).await
+    }
+
+    /// The position of the newest event; 0 before the first.
+    pub async fn last_position(&self) -> Result<i64, StoreError> {
+        self.0.read(|tx| tx.last_position()).await
+    }
+}
