@@ -4,6 +4,7 @@
 pub mod background;
 pub mod cli;
 pub mod config;
+pub mod engine;
 pub mod exit;
 pub mod http;
 mod idempotency;
@@ -12,5 +13,5 @@ pub mod node;
 pub mod ops;
 pub mod permissions;
 mod setup;
-pub mod store;
+
 pub mod verify;

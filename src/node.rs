@@ -33,7 +33,7 @@ use crate::http::Server;
 use crate::ops::Backups;
 use crate::permissions::Permissions;
 use crate::verify::Auditor;
-use crate::{idempotency, setup, store};
+use crate::{engine, idempotency, setup};
 
 /// How long recovery may take before the server is ready.
 const RECOVERY_LIMIT: Duration = Duration::from_secs(60);
@@ -133,7 +133,7 @@ impl Promox {
             let cx = Cx::system(&promox.node, "setup", RECOVERY_LIMIT);
             setup::first_admin(&users, &cx, &loaded.settings).await?;
         }
-        store::observe(&promox.engine, server);
+        engine::observe(&promox.engine, server);
         setup::warn_of_pretend_money(&loaded.settings, server);
         promox.start_background();
         server.open(&promox.node)?;
@@ -163,9 +163,9 @@ impl Promox {
 
     fn assemble(loaded: &Loaded, server: Option<&Server>) -> Result<Self, Exit> {
         let settings = &loaded.settings;
-        let engine = store::open(settings, schema()?)?;
-        let clock = store::clock(settings, &engine)?;
-        let ground = Ground { engine, clock, entropy: Entropy::system(), cache: store::cache(settings) };
+        let engine = engine::open(settings, schema()?)?;
+        let clock = engine::clock(settings, &engine)?;
+        let ground = Ground { engine, clock, entropy: Entropy::system(), cache: engine::cache(settings) };
         Self::on(settings, ground, server)
     }
 
@@ -304,7 +304,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut settings = Settings::default();
         dir.path().clone_into(&mut settings.data.dir);
-        let engine = store::open(&settings, schema().unwrap()).unwrap();
+        let engine = engine::open(&settings, schema().unwrap()).unwrap();
         let (clock, entropy) = (Clock::manual(promox_kernel::Timestamp::EPOCH), Entropy::seeded(1));
         let ground = Ground { engine, clock, entropy, cache: Cache::in_memory() };
         let wanted = ["inventory", "user"];

@@ -9,7 +9,7 @@ use promox_embedded::dump_journal;
 use super::Common;
 use crate::config::Loaded;
 use crate::exit::Exit;
-use crate::{log, node, store};
+use crate::{engine, log, node};
 
 /// Look into the journal.
 #[derive(Debug, Args)]
@@ -45,7 +45,7 @@ impl Journal {
 
 fn reset(loaded: &Loaded, accept_loss: bool) -> Result<(), Exit> {
     log::start(&loaded.settings.log);
-    let end = promox_embedded::reset_journal(&store::options(&loaded.settings), &node::schema()?, accept_loss)?;
+    let end = promox_embedded::reset_journal(&engine::options(&loaded.settings), &node::schema()?, accept_loss)?;
     println!(
         "The checkpoint has every group to number {}, of {}; after a clean stop that is all.",
         end.group, end.time

@@ -12,7 +12,7 @@ use promox_embedded::{Copied, Holds};
 use super::{Common, progress, transfer};
 use crate::config::Loaded;
 use crate::exit::Exit;
-use crate::{log, node, store};
+use crate::{engine, log, node};
 
 /// Bytes that are read at a time.
 const CHUNK: usize = 1 << 20;
@@ -48,7 +48,7 @@ pub(super) fn restore(loaded: &Loaded, path: &Path) -> Result<Copied, Exit> {
     }
     let before = Before::of(dir);
     let bar = progress::bytes(file.metadata().map_err(Exit::io)?.len());
-    let (options, schema) = (store::options(&loaded.settings), node::schema()?);
+    let (options, schema) = (engine::options(&loaded.settings), node::schema()?);
     let mut input = BufReader::with_capacity(CHUNK, file);
     let restored =
         promox_embedded::restore(&options, &schema, path, &mut input, |copied| bar.set_position(copied.bytes));

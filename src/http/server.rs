@@ -11,15 +11,15 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::actuator::{self, Actuator};
-use super::connection::Connections;
-use super::docs;
-use super::edge::{Edge, Open};
-use super::health::Health;
-use super::metrics::Metrics;
-use super::router::{Conflict, Router};
-use super::tls::Certificate;
 use crate::config::{Limits, Loaded};
+use crate::http::actuator::endpoints::{self, Actuator};
+use crate::http::actuator::health::Health;
+use crate::http::actuator::metrics::Metrics;
+use crate::http::description::docs;
+use crate::http::edge::exchange::{Edge, Open};
+use crate::http::edge::router::{Conflict, Router};
+use crate::http::wire::connection::Connections;
+use crate::http::wire::tls::Certificate;
 use crate::log::Levels;
 
 /// The pause after an accept that failed: the process is out of descriptors, which takes a moment to pass.
@@ -105,7 +105,7 @@ impl Server {
     /// Registers the server's own operations: health, metrics, levels, the API description and its pages.
     pub fn register(&self, registry: &mut Registry) {
         let Shared { edge, loaded, levels } = &*self.shared;
-        let parts = actuator::Parts {
+        let parts = endpoints::Parts {
             metrics: edge.metrics.clone(),
             health: edge.health.clone(),
             levels: levels.clone(),

@@ -6,6 +6,7 @@ use promox_kernel::{Download, Limit, operation, text_enum};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+pub use crate::rules::metric::Metric;
 pub use crate::rules::period::Granularity;
 pub use crate::views::{
     CampaignView, Funnel, PeriodFigures, ProductFigures, PromotionView, Rfm, Series, StateView, Summary, TopProducts,
@@ -25,29 +26,6 @@ pub struct GetSummary {
 operation! {
     GetSummary => Tabled<Summary>, "analytics.summary", Get "/api/analytics/dashboard/summary", Permission("analytics:read"), 200,
     "What was sold in a period, and in the one before it. JSON, or CSV by Accept. Orders that were placed in it and are neither pending, failed nor cancelled count; what of their revenue came back counts with them, the money that was given back by its own date."
-}
-
-text_enum! {
-    /// What a chart shows.
-    Metric {
-        Orders = "orders",
-        Revenue = "revenue",
-        Discounts = "discounts",
-        Refunds = "refunds",
-        Returned = "returned",
-        NetRevenue = "netRevenue",
-        AverageOrderValue = "averageOrderValue",
-        ItemsSold = "itemsSold",
-        NewCustomers = "newCustomers",
-        ReturningCustomers = "returningCustomers",
-        Visits = "visits",
-        ProductViews = "productViews",
-        ConversionRate = "conversionRate",
-        CouponsIssued = "couponsIssued",
-        CouponsRedeemed = "couponsRedeemed",
-        PointsAwarded = "pointsAwarded",
-        PointsRedeemed = "pointsRedeemed",
-    }
 }
 
 /// One figure over time. The parts add up to the period: the first and the last are cut by its ends.

@@ -5,7 +5,8 @@ use promox_kernel::{Amount, Currency, Sku, Timestamp, json_reply};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::api::{Granularity, Metric};
+use crate::rules::metric::Metric;
+use crate::rules::period::Granularity;
 use crate::rules::rfm::Segment;
 use crate::table::{Table, cell};
 

@@ -1,13 +1,19 @@
 //! Reads: a SKU's stock, pages of stock and movements, what can be sold, a reservation.
 
-use promox_contract::ids::{ReservationId, VariantId};
+use promox_contract::ids::{OrderId, ReservationId, VariantId};
 use promox_contract::inventory::{Availability, SkuQuantity};
 use promox_contract::product::VariantRef;
 use promox_kernel::{Error, Page, Timestamp};
 use promox_storage::{StoreError, Tx};
 
 use crate::api::{ListMovements, ListStock, LocationView, MovementView, ReservationView, StockView};
-use crate::records::{Movement, Reservation, ReservationByLapse, ReservationStatus, Stock, StockByLow, StockBySku};
+use crate::records::{
+    AsideSale, AsideSaleByOrder, Movement, Reservation, ReservationByLapse, ReservationStatus, Stock, StockByLow,
+    StockBySku,
+};
+
+/// Purchases that one order makes of set-asides at most.
+const MOST_SALES: usize = 1_000;
 
 pub(crate) fn stock_view(stock: Stock) -> StockView {
     StockView {
@@ -102,4 +108,11 @@ pub(crate) fn reservation(tx: &Tx<'_>, id: ReservationId, now: Timestamp) -> Res
 pub(crate) fn has_lapsed(tx: &Tx<'_>, now: Timestamp) -> Result<bool, StoreError> {
     let soonest = tx.scan_by::<ReservationByLapse>().first()?;
     Ok(soonest.and_then(|it| it.lapses_at).is_some_and(|at| at <= now))
+}
+
+/// What an order bought of set-asides, and did not undo.
+pub(crate) fn sales_of(tx: &Tx<'_>, order_id: OrderId) -> Result<Vec<AsideSale>, StoreError> {
+    let mut sales = tx.scan_by::<AsideSaleByOrder>().prefix(Some(order_id)).collect(MOST_SALES)?;
+    sales.retain(|sale| !sale.undone);
+    Ok(sales)
 }

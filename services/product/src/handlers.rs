@@ -26,10 +26,8 @@ use crate::queries::{describe, epochs, owner, resolve, sum_available, view};
 use crate::records::{Category, Epochs, Product, ProductBySlug, ProductByTaxClass};
 use crate::rules::{Branch, Ruled, ShelfPrice, Tree};
 use crate::search::{Query, ResultSet};
-use crate::{Products, transfer};
+use crate::{Products, READ, transfer};
 
-/// Sees what is not on the shelf, and costs.
-pub(crate) const READ: &str = "product:read";
 /// Completions of one answer.
 const MOST_SUGGESTIONS: usize = 10;
 

@@ -43,6 +43,9 @@ use pages::Pages;
 use queries::TreeCache;
 use search::{Projection, ResultCache, SearchIndex};
 
+/// Lets a caller see what is not on sale, and what products cost the shop.
+pub(crate) const READ: &str = "product:read";
+
 /// The product service.
 #[derive(Debug)]
 pub struct Products {

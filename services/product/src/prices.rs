@@ -12,14 +12,13 @@ use promox_contract::promotion::{ShelfPriceList, ShelfPrices, ShelfSignal};
 use promox_kernel::{Amount, Cx, Error, Principal};
 use promox_storage::{StoreError, Tx};
 
-use crate::Products;
 use crate::api::ProductChange;
 use crate::commands::{self, Desk};
-use crate::handlers::READ;
 use crate::pages::{Found, Rendered};
 use crate::queries::{describe_all, epochs};
 use crate::records::{Epochs, Product};
 use crate::rules::Ruled;
+use crate::{Products, READ};
 
 /// Products that are priced at once for lists.
 const PRICED_AT_ONCE: usize = 200;

@@ -8,11 +8,11 @@ use crate::api::{
     AccountView, AchievementView, Expiring, ListAchievements, ListOffers, ListRedemptions, ListTransactions,
     ListUserAchievements, OfferView, RedemptionView, TransactionView, UserAchievementStatus, UserAchievementView,
 };
-use crate::commands::book::INSTANT;
 use crate::records::{
     Account, Achievement, AchievementByCode, Entry, EntryByCount, EntryByUser, Lot, LotByOpen, LotByPending, Offer,
     OfferByListed, Progress, Redemption, RedemptionByDue, RedemptionByUser, Unlocked,
 };
+use crate::rules::calendar::INSTANT;
 use crate::rules::calendar::TIER_SPAN;
 use crate::rules::ladder::Tier;
 use crate::settings::Terms;

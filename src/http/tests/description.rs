@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use super::Rig;
 use super::probe::Probe;
-use crate::http::metrics::Metrics;
-use crate::http::router::{Conflict, Router};
+use crate::http::actuator::metrics::Metrics;
+use crate::http::edge::router::{Conflict, Router};
 
 /// Every reference in a document.
 fn references(value: &Value, found: &mut BTreeSet<String>) {

@@ -9,63 +9,63 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
-pub(super) struct Probe {
-    pub(super) made: AtomicU64,
+pub(crate) struct Probe {
+    pub(crate) made: AtomicU64,
     /// Gets a permit when a slow operation begins, gives it one to go on, and gets one when it is done.
-    pub(super) entered: Semaphore,
-    pub(super) released: Semaphore,
-    pub(super) done: Semaphore,
+    pub(crate) entered: Semaphore,
+    pub(crate) released: Semaphore,
+    pub(crate) done: Semaphore,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct GetThing {
+pub(crate) struct GetThing {
     id: u32,
     tag: Option<String>,
 }
 promox_kernel::operation! { GetThing => Thing, "probe.get", Get "/things/{id}", Anyone, 200, "A thing." }
 
 #[derive(Debug, Deserialize, JsonSchema)]
-pub(super) struct GetNamed {
+pub(crate) struct GetNamed {
     name: String,
 }
 promox_kernel::operation! { GetNamed => Thing, "probe.named", Get "/things/named/{name}", Anyone, 200, "A thing by name." }
 
 #[derive(Debug, Deserialize, JsonSchema)]
-pub(super) struct GetSecret {}
+pub(crate) struct GetSecret {}
 promox_kernel::operation! { GetSecret => Thing, "probe.secret", Get "/secret", Permission("probe:read"), 200, "A secret." }
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct MakeThing {
+pub(crate) struct MakeThing {
     name: String,
 }
 promox_kernel::operation! { MakeThing => Thing, "probe.make", Post "/things", Anyone, 201, "Makes a thing.", keyed }
 
 #[derive(Debug, Deserialize, JsonSchema)]
-pub(super) struct ChangeThing {
+pub(crate) struct ChangeThing {
     id: u32,
 }
 promox_kernel::operation! { ChangeThing => Thing, "probe.change", Patch "/things/{id}", Anyone, 200, "Changes a thing." }
 
 #[derive(Debug, Deserialize, JsonSchema)]
-pub(super) struct SlowThing {}
+pub(crate) struct SlowThing {}
 promox_kernel::operation! { SlowThing => (), "probe.slow", Post "/slow", Anyone, 204, "Takes its time.", keyed }
 
 #[derive(Debug, Deserialize, JsonSchema)]
-pub(super) struct Fail {}
+pub(crate) struct Fail {}
 promox_kernel::operation! { Fail => (), "probe.fail", Get "/fail", Anyone, 204, "Panics." }
 
 #[derive(Debug, Deserialize, JsonSchema)]
-pub(super) struct Long {}
+pub(crate) struct Long {}
 promox_kernel::operation! { Long => Download, "probe.long", Get "/long", Anyone, 200, "A long text." }
 
 #[derive(Debug, Deserialize, JsonSchema)]
-pub(super) struct Trickle {}
+pub(crate) struct Trickle {}
 promox_kernel::operation! { Trickle => Download, "probe.trickle", Get "/trickle", Anyone, 200, "A text in pieces." }
 
 #[derive(Debug, Deserialize, JsonSchema)]
-pub(super) struct Upload {
+pub(crate) struct Upload {
     #[serde(skip)]
     #[schemars(skip)]
     body: Body,
@@ -76,7 +76,7 @@ promox_kernel::operation! {
 
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Thing {
+pub(crate) struct Thing {
     id: u64,
     name: String,
     version: i64,
@@ -85,19 +85,19 @@ promox_kernel::json_reply!(Thing, etag version);
 
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Received {
+pub(crate) struct Received {
     bytes: usize,
     media_type: String,
 }
 promox_kernel::json_reply!(Received);
 
 impl Probe {
-    pub(super) fn new() -> Arc<Self> {
+    pub(crate) fn new() -> Arc<Self> {
         let none = || Semaphore::new(0);
         Arc::new(Self { made: AtomicU64::new(0), entered: none(), released: none(), done: none() })
     }
 
-    pub(super) fn register(self: &Arc<Self>, registry: &mut Registry) {
+    pub(crate) fn register(self: &Arc<Self>, registry: &mut Registry) {
         promox_kernel::register!(registry, self;
             GetThing, GetNamed, GetSecret, MakeThing, ChangeThing, SlowThing, Fail, Long, Trickle, Upload, Authenticate);
     }

@@ -1,6 +1,5 @@
 //! Stock set aside for a sale: one pinned hold, sold from piece by piece, and ended when the sale does.
 
-use promox_contract::ids::OrderId;
 use promox_contract::inventory::{SetAsideSale, VariantQuantity};
 use promox_contract::refusal::{InsufficientStock, Short};
 use promox_kernel::{Error, Json};
@@ -10,14 +9,10 @@ use super::Book;
 use super::book::Cause;
 use super::holds::{self, order_reference};
 use crate::records::{
-    AsideSale, AsideSaleByOrder, HeldLine, MovementKind, Reservation, ReservationByReference,
-    ReservationStatus as Status,
+    AsideSale, HeldLine, MovementKind, Reservation, ReservationByReference, ReservationStatus as Status,
 };
 use crate::reject;
 use crate::rules;
-
-/// Purchases that one order makes of set-asides at most.
-const MOST_SALES: usize = 1_000;
 
 fn known(tx: &Tx<'_>, reference: &str) -> Result<Option<Reservation>, StoreError> {
     tx.get_by::<ReservationByReference>(reference)
@@ -177,11 +172,4 @@ pub(crate) fn finish(tx: &mut Tx<'_>, reference: &str, keep: &[VariantQuantity])
         tx.put(&held)?;
     }
     Ok(book.close(tx)?)
-}
-
-/// What an order bought of set-asides, and did not undo.
-pub(crate) fn sales_of(tx: &Tx<'_>, order_id: OrderId) -> Result<Vec<AsideSale>, StoreError> {
-    let mut sales = tx.scan_by::<AsideSaleByOrder>().prefix(Some(order_id)).collect(MOST_SALES)?;
-    sales.retain(|sale| !sale.undone);
-    Ok(sales)
 }

@@ -9,8 +9,9 @@ use promox_contract::refusal::InsufficientStock;
 use promox_kernel::{Error, Json, Timestamp};
 use promox_storage::{StoreError, Tx};
 
+use super::Book;
 use super::book::Cause;
-use super::{Book, aside};
+use crate::queries;
 use crate::records::{
     AsideSale, HeldLine, MovementKind, Reservation, ReservationByLapse, ReservationByReference,
     ReservationStatus as Status, Restocked,
@@ -249,7 +250,7 @@ pub(crate) fn restock(
     let mut book = Book::default();
     let cause = Cause { kind: MovementKind::Return, reason: None, reference: Some(reference) };
     let held = tx.get_by::<ReservationByReference>(order_reference(order_id))?;
-    let aside = aside::sales_of(tx, order_id)?;
+    let aside = queries::sales_of(tx, order_id)?;
     if held.is_none() && aside.is_empty() {
         for item in items {
             if let Some(of) = variants.iter().find(|of| of.variant_id == item.variant_id) {

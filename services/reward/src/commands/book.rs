@@ -13,7 +13,7 @@ use promox_storage::{StoreError, Tx};
 use crate::queries;
 use crate::records::{Account, Entry, EntryByCount, EntryId, EntryKind, Lot, LotByOpen, LotByPending, LotId, Part};
 use crate::reject;
-use crate::rules::calendar::{END_OF_TIME, TIER_SPAN, days_after, months_after};
+use crate::rules::calendar::{END_OF_TIME, INSTANT, TIER_SPAN, days_after, months_after};
 use crate::settings::{Shortfall, Terms};
 
 /// Lots that become available or lapse in one transaction at most.
@@ -23,8 +23,6 @@ const MOST_SPENT: usize = 1_000;
 /// How long at least what is earned with an order that is not paid yet is pending: twice what a buyer has to confirm a
 /// payment.
 const UNPAID: Duration = Duration::from_hours(1);
-/// The smallest step of time.
-pub(crate) const INSTANT: Duration = Duration::from_micros(1);
 
 /// A user's book, open in a transaction. What is entered counts when it is closed.
 pub(crate) struct Book<'a, 't> {

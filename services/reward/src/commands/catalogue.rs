@@ -9,12 +9,13 @@ use promox_kernel::{Cx, Error, FieldError, Json, UserId, bounded, multiline};
 use promox_storage::{Recall, StoreError, Tx};
 use serde_json::{Value, json};
 
-use super::book::{Book, Cause, INSTANT};
+use super::book::{Book, Cause};
 use crate::api::{CreateOffer, OfferView, UpdateOffer};
 use crate::queries::{self, offer_view};
 use crate::records::{
     EntryKind, Offer, OfferId, Redemption, RedemptionByDue, RedemptionId, RedemptionStatus as Status,
 };
+use crate::rules::calendar::INSTANT;
 use crate::settings::Terms;
 
 /// How long the request that took an offer is left alone with it.

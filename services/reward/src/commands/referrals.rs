@@ -8,9 +8,10 @@ use promox_kernel::{Amount, Error, Timestamp, UserId};
 use promox_storage::{StoreError, Tx};
 
 use super::achievements::{self, Happened};
-use super::book::{Book, Cause, INSTANT};
+use super::book::{Book, Cause};
 use crate::records::{EntryKind, LotId, Referral, ReferralByDue, ReferralStatus as Status};
 use crate::rules::achievement::CountedEvent;
+use crate::rules::calendar::INSTANT;
 use crate::settings::Terms;
 
 /// The first pause before an order that is not paid yet is asked about again; it doubles up to the longest.

@@ -9,6 +9,8 @@ use promox_kernel::Timestamp;
 
 /// What counts for a tier: the last 365 days.
 pub(crate) const TIER_SPAN: Duration = Duration::from_hours(24 * 365);
+/// The smallest step of time.
+pub(crate) const INSTANT: Duration = Duration::from_micros(1);
 /// Never.
 pub(crate) const END_OF_TIME: Timestamp = Timestamp::LATEST;
 

@@ -13,24 +13,24 @@ use tokio_rustls::TlsAcceptor;
 use crate::config::Tls;
 
 /// The certificate in use. A file that cannot be read or does not fit leaves the last good one in use.
-pub(super) struct Certificate {
+pub(crate) struct Certificate {
     settings: Tls,
     current: ArcSwap<ServerConfig>,
 }
 
 impl Certificate {
     /// Reads the files; the sentence says which one is wrong and why.
-    pub(super) fn load(settings: &Tls) -> Result<Self, String> {
+    pub(crate) fn load(settings: &Tls) -> Result<Self, String> {
         Ok(Self { settings: settings.clone(), current: ArcSwap::new(read(settings)?) })
     }
 
     /// What shakes hands with the next client.
-    pub(super) fn acceptor(&self) -> TlsAcceptor {
+    pub(crate) fn acceptor(&self) -> TlsAcceptor {
         TlsAcceptor::from(self.current.load_full())
     }
 
     /// Looks at the files every so often and takes what has changed; never ends.
-    pub(super) async fn follow(&self) {
+    pub(crate) async fn follow(&self) {
         let mut seen = self.stamp();
         loop {
             tokio::time::sleep(Duration::from_millis(self.settings.reload_ms)).await;

@@ -16,20 +16,17 @@ use http::{HeaderMap, HeaderValue};
 use promox_kernel::{Error, Kind};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::activity::Activity;
-use super::edge::{Edge, Peer};
-use super::status::status;
-use super::{context, cors, problem};
+use crate::http::edge::context;
+use crate::http::edge::cors;
+use crate::http::edge::exchange::{Edge, Peer};
+use crate::http::edge::problem;
+use crate::http::edge::status::status;
+use crate::http::wire::activity::Activity;
 
 /// How a head of HTTP/1 begins.
 const HEAD: &[u8] = b"HTTP/1.";
 /// Bytes of a refused request that are read on, so that its client meets the answer and not a connection that was reset.
 const MOST_DRAINED: usize = 1 << 20;
-
-/// A head with more bytes or more headers than are taken.
-pub(super) fn head_too_large() -> Error {
-    Error::new(Kind::HeadTooLarge, "HEAD_TOO_LARGE", "The request's address and headers are larger than is taken.")
-}
 
 /// What hyper's bare answer stands for.
 fn meant(bare: &[u8]) -> Error {
@@ -41,7 +38,7 @@ fn meant(bare: &[u8]) -> Error {
             "This is no request of HTTP/1.1: its head cannot be read.",
         );
     }
-    head_too_large()
+    context::head_too_large()
 }
 
 /// The bare answer with the document and the headers that every refusal has.
@@ -72,7 +69,7 @@ fn completed(edge: &Edge, peer: Peer, bare: &[u8]) -> Bytes {
 }
 
 /// A stream on which bare answers are completed.
-pub(super) struct Completed<S> {
+pub(crate) struct Completed<S> {
     stream: S,
     activity: Arc<Activity>,
     edge: Arc<Edge>,
@@ -88,7 +85,7 @@ struct Refusal {
 }
 
 impl<S> Completed<S> {
-    pub(super) fn new(stream: S, activity: Arc<Activity>, edge: Arc<Edge>, peer: Peer) -> Self {
+    pub(crate) fn new(stream: S, activity: Arc<Activity>, edge: Arc<Edge>, peer: Peer) -> Self {
         Self { stream, activity, edge, peer, refusal: None }
     }
 

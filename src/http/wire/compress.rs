@@ -9,7 +9,7 @@ use http::{HeaderMap, header};
 use promox_kernel::Error;
 
 /// Answers below this many bytes are sent as they are: they fit a packet or two anyway.
-pub(super) const LEAST: usize = 1_400;
+pub(crate) const LEAST: usize = 1_400;
 /// How hard to try: fast levels, for answers are made once and sent once.
 const DEFLATE_LEVEL: u32 = 4;
 const BROTLI_LEVEL: u32 = 3;
@@ -17,7 +17,7 @@ const BROTLI_WINDOW: u32 = 20;
 
 /// A coding that both sides know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Coding {
+pub(crate) enum Coding {
     Brotli,
     Gzip,
     Deflate,
@@ -25,7 +25,7 @@ pub(super) enum Coding {
 
 impl Coding {
     /// Its name in `Content-Encoding`.
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Brotli => "br",
             Self::Gzip => "gzip",
@@ -34,7 +34,7 @@ impl Coding {
     }
 
     /// What `Accept-Encoding` asks for; among equals br, then gzip.
-    pub(super) fn wanted(headers: &HeaderMap) -> Option<Self> {
+    pub(crate) fn wanted(headers: &HeaderMap) -> Option<Self> {
         let text = headers.get(header::ACCEPT_ENCODING)?.to_str().ok()?;
         let known = [Self::Deflate, Self::Gzip, Self::Brotli];
         let best = known.into_iter().max_by_key(|coding| weight(text, coding.name()))?;
@@ -66,7 +66,7 @@ fn thousandths(text: &str) -> u32 {
 }
 
 /// Whether a media type shrinks; pictures and archives are compressed already, and events must not wait in a buffer.
-pub(super) fn shrinks(media_type: &str) -> bool {
+pub(crate) fn shrinks(media_type: &str) -> bool {
     let bare = media_type.split(';').next().unwrap_or_default().trim();
     bare != "text/event-stream"
         && (bare.starts_with("text/")
@@ -76,14 +76,14 @@ pub(super) fn shrinks(media_type: &str) -> bool {
 }
 
 /// A compressor that takes chunks and gives chunks.
-pub(super) enum Squeeze {
+pub(crate) enum Squeeze {
     Brotli(Box<brotli::CompressorWriter<Vec<u8>>>),
     Gzip(Box<GzEncoder<Vec<u8>>>),
     Deflate(Box<ZlibEncoder<Vec<u8>>>),
 }
 
 impl Squeeze {
-    pub(super) fn new(coding: Coding) -> Self {
+    pub(crate) fn new(coding: Coding) -> Self {
         let level = Compression::new(DEFLATE_LEVEL);
         match coding {
             Coding::Brotli => Self::Brotli(Box::new(brotli::CompressorWriter::new(
@@ -98,7 +98,7 @@ impl Squeeze {
     }
 
     /// Takes a chunk; gives what is ready, which may be nothing yet.
-    pub(super) fn push(&mut self, chunk: &[u8]) -> Result<Bytes, Error> {
+    pub(crate) fn push(&mut self, chunk: &[u8]) -> Result<Bytes, Error> {
         let ready = match self {
             Self::Brotli(writer) => writer.write_all(chunk).map(|()| std::mem::take(writer.get_mut())),
             Self::Gzip(writer) => writer.write_all(chunk).map(|()| std::mem::take(writer.get_mut())),
@@ -108,7 +108,7 @@ impl Squeeze {
     }
 
     /// The rest.
-    pub(super) fn finish(self) -> Result<Bytes, Error> {
+    pub(crate) fn finish(self) -> Result<Bytes, Error> {
         let rest = match self {
             Self::Brotli(writer) => Ok(writer.into_inner()),
             Self::Gzip(writer) => writer.finish(),
@@ -119,7 +119,7 @@ impl Squeeze {
 }
 
 /// All of `bytes` at once.
-pub(super) fn whole(coding: Coding, bytes: &[u8]) -> Result<Bytes, Error> {
+pub(crate) fn whole(coding: Coding, bytes: &[u8]) -> Result<Bytes, Error> {
     let mut squeeze = Squeeze::new(coding);
     let first = squeeze.push(bytes)?;
     let rest = squeeze.finish()?;

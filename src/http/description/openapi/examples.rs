@@ -7,15 +7,15 @@ use serde_json::{Map, Value};
 const EXAMPLES: &str = include_str!("examples.json");
 
 /// All of them, read once a document.
-pub(super) struct Examples(Map<String, Value>);
+pub(crate) struct Examples(Map<String, Value>);
 
 impl Examples {
-    pub(super) fn read() -> Self {
+    pub(crate) fn read() -> Self {
         Self(serde_json::from_str(EXAMPLES).unwrap_or_default())
     }
 
     /// The body of an operation.
-    pub(super) fn of(&self, operation: &str) -> Option<&Value> {
+    pub(crate) fn of(&self, operation: &str) -> Option<&Value> {
         self.0.get(operation)
     }
 }

@@ -11,7 +11,7 @@ use super::openapi;
 use crate::config::Settings;
 
 /// The service `docs`.
-pub(super) struct Docs {
+pub(crate) struct Docs {
     title: String,
     url: String,
     description: OnceLock<Bytes>,
@@ -19,33 +19,33 @@ pub(super) struct Docs {
 
 /// The API description.
 #[derive(Debug, Deserialize, JsonSchema)]
-pub(super) struct GetDescription {}
+pub(crate) struct GetDescription {}
 promox_kernel::operation! {
     GetDescription => Download, "docs.openapi", Get "/openapi.json", Anyone, 200, "This description, OpenAPI 3.1."
 }
 
 /// The page.
 #[derive(Debug, Deserialize, JsonSchema)]
-pub(super) struct GetPage {}
+pub(crate) struct GetPage {}
 promox_kernel::operation! { GetPage => Download, "docs.page", Get "/docs", Anyone, 200, "A page that shows this description." }
 
 /// What the page does.
 #[derive(Debug, Deserialize, JsonSchema)]
-pub(super) struct GetScript {}
+pub(crate) struct GetScript {}
 promox_kernel::operation! { GetScript => Download, "docs.script", Get "/docs/page.js", Anyone, 200, "The page's script." }
 
 /// How the page looks.
 #[derive(Debug, Deserialize, JsonSchema)]
-pub(super) struct GetStyle {}
+pub(crate) struct GetStyle {}
 promox_kernel::operation! { GetStyle => Download, "docs.style", Get "/docs/page.css", Anyone, 200, "The page's style." }
 
 impl Docs {
-    pub(super) fn new(settings: &Settings) -> Arc<Self> {
+    pub(crate) fn new(settings: &Settings) -> Arc<Self> {
         let (title, url) = (settings.store.name.clone(), settings.server.public_url.clone());
         Arc::new(Self { title, url, description: OnceLock::new() })
     }
 
-    pub(super) fn register(self: &Arc<Self>, registry: &mut Registry) {
+    pub(crate) fn register(self: &Arc<Self>, registry: &mut Registry) {
         promox_kernel::register!(registry, self; GetDescription, GetPage, GetScript, GetStyle);
     }
 }

@@ -4,17 +4,17 @@ use bytes::Bytes;
 use promox_kernel::Error;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-use super::status::status;
+use crate::http::edge::status::status;
 
 /// The media type of problem documents.
-pub(super) const MEDIA_TYPE: &str = "application/problem+json";
+pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
 
 /// Members that an error cannot replace with its own.
 const STANDARD: [&str; 8] = ["type", "title", "status", "detail", "instance", "code", "requestId", "errors"];
 
 /// The document of an error that happened to the request `request_id` for `instance`, which is empty when it could not be
 /// read.
-pub(super) fn document(error: &Error, request_id: &str, instance: &str) -> Bytes {
+pub(crate) fn document(error: &Error, request_id: &str, instance: &str) -> Bytes {
     let problem = Problem { error, request_id, instance };
     serde_json::to_vec(&problem).map(Bytes::from).unwrap_or_default()
 }

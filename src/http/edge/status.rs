@@ -4,7 +4,7 @@ use http::StatusCode;
 use promox_kernel::Kind;
 
 /// The status of a kind.
-pub(super) fn status(kind: Kind) -> StatusCode {
+pub(crate) fn status(kind: Kind) -> StatusCode {
     match kind {
         Kind::Malformed => StatusCode::BAD_REQUEST,
         Kind::Unauthenticated => StatusCode::UNAUTHORIZED,

@@ -16,11 +16,11 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::activity::{Activity, Tracked, Watch};
-use super::edge::{Edge, Peer};
-use super::tls::Certificate;
-use super::unread::Completed;
 use crate::config::{Limits, Server};
+use crate::http::edge::exchange::{Edge, Peer};
+use crate::http::wire::activity::{Activity, Tracked, Watch};
+use crate::http::wire::tls::Certificate;
+use crate::http::wire::unread::Completed;
 
 /// Streams that a client may have reset before we answered.
 const RESET_STREAMS: usize = 64;
@@ -42,7 +42,7 @@ where
 }
 
 /// How connections are served.
-pub(super) struct Connections {
+pub(crate) struct Connections {
     edge: Arc<Edge>,
     builder: Builder<Tasks>,
     certificate: Option<Arc<Certificate>>,
@@ -53,7 +53,7 @@ pub(super) struct Connections {
 }
 
 /// Counts a connection as open until it is dropped.
-pub(super) struct Seat(Arc<Edge>);
+pub(crate) struct Seat(Arc<Edge>);
 
 impl Drop for Seat {
     fn drop(&mut self) {
@@ -62,7 +62,7 @@ impl Drop for Seat {
 }
 
 impl Connections {
-    pub(super) fn new(
+    pub(crate) fn new(
         edge: Arc<Edge>,
         server: &Server,
         limits: &Limits,
@@ -80,12 +80,12 @@ impl Connections {
     }
 
     /// The task set that connections run on.
-    pub(super) fn tasks(&self) -> &TaskTracker {
+    pub(crate) fn tasks(&self) -> &TaskTracker {
         &self.edge.tasks
     }
 
     /// A seat for one more connection, if there is room.
-    pub(super) fn seat(&self, most: usize) -> Option<Seat> {
+    pub(crate) fn seat(&self, most: usize) -> Option<Seat> {
         let traffic = &self.edge.metrics.traffic;
         let open = traffic.connections.fetch_add(1, Ordering::Relaxed);
         let seat = Seat(self.edge.clone());
@@ -98,7 +98,7 @@ impl Connections {
     }
 
     /// Serves a connection until its client leaves, it is overdue, or `closing` and its last answer is out.
-    pub(super) async fn serve(self: Arc<Self>, stream: TcpStream, seat: Seat, closing: CancellationToken) {
+    pub(crate) async fn serve(self: Arc<Self>, stream: TcpStream, seat: Seat, closing: CancellationToken) {
         let Ok(address) = stream.peer_addr() else { return };
         // Answers are written whole; waiting for more would only delay them.
         let _ = stream.set_nodelay(true);

@@ -9,10 +9,10 @@ use http_body_util::Full;
 use hyper::body::{Body, Frame, SizeHint};
 use promox_kernel::{BodyReader, Error};
 
-use super::compress::Squeeze;
+use crate::http::wire::compress::Squeeze;
 
 /// What is sent.
-pub(super) enum Payload {
+pub(crate) enum Payload {
     /// All there is.
     Whole(Full<Bytes>),
     /// As it comes.
@@ -22,24 +22,24 @@ pub(super) enum Payload {
 type Next = Pin<Box<dyn Future<Output = (BodyReader, Option<Result<Bytes, Error>>)> + Send>>;
 
 /// A stream of chunks.
-pub(super) struct Chunks {
+pub(crate) struct Chunks {
     next: Option<Next>,
     squeeze: Option<Squeeze>,
 }
 
 impl Payload {
     /// All of these bytes.
-    pub(super) fn whole(bytes: Bytes) -> Self {
+    pub(crate) fn whole(bytes: Bytes) -> Self {
         Self::Whole(Full::new(bytes))
     }
 
     /// Nothing.
-    pub(super) fn empty() -> Self {
+    pub(crate) fn empty() -> Self {
         Self::whole(Bytes::new())
     }
 
     /// What `reader` gives, compressed by `squeeze` if there is one.
-    pub(super) fn stream(reader: BodyReader, squeeze: Option<Squeeze>) -> Self {
+    pub(crate) fn stream(reader: BodyReader, squeeze: Option<Squeeze>) -> Self {
         Self::Stream(Box::new(Chunks { next: Some(advance(reader)), squeeze }))
     }
 }

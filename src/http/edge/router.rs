@@ -9,9 +9,9 @@ use http::HeaderValue;
 use percent_encoding::percent_decode_str;
 use promox_kernel::{Access, BodyKind, Entry, Error, Kind, Method, Registry, Replay};
 
-use super::buckets::Rate;
-use super::metrics::{Metrics, Operation};
 use crate::config::Limits;
+use crate::http::actuator::metrics::{Metrics, Operation};
+use crate::http::edge::buckets::Rate;
 
 /// Why the operations cannot be served.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,36 +32,36 @@ impl fmt::Display for Conflict {
 impl std::error::Error for Conflict {}
 
 /// One operation as the edge serves it.
-pub(super) struct Route {
+pub(crate) struct Route {
     /// Where the registry has it.
-    pub(super) entry: usize,
-    pub(super) access: Access,
-    pub(super) body: BodyKind,
-    pub(super) status: u16,
-    pub(super) method: Method,
+    pub(crate) entry: usize,
+    pub(crate) access: Access,
+    pub(crate) body: BodyKind,
+    pub(crate) status: u16,
+    pub(crate) method: Method,
     /// Whether it takes idempotency keys.
-    pub(super) keyed: bool,
-    pub(super) service: Arc<Service>,
+    pub(crate) keyed: bool,
+    pub(crate) service: Arc<Service>,
     /// How often a client may ask; none for what watches over the server.
-    pub(super) rate: Option<Rate>,
-    pub(super) counters: Arc<Operation>,
+    pub(crate) rate: Option<Rate>,
+    pub(crate) counters: Arc<Operation>,
     parameters: Vec<&'static str>,
 }
 
 /// A service's permits: so many requests at once, the rest is told to come back.
 #[derive(Debug)]
-pub(super) struct Service {
+pub(crate) struct Service {
     name: &'static str,
     running: AtomicUsize,
     most: usize,
 }
 
 /// Leave to run one request of a service.
-pub(super) struct Permit(Arc<Service>);
+pub(crate) struct Permit(Arc<Service>);
 
 impl Service {
     /// Takes a permit, or says that the service is full.
-    pub(super) fn enter(self: &Arc<Self>) -> Result<Permit, Error> {
+    pub(crate) fn enter(self: &Arc<Self>) -> Result<Permit, Error> {
         let permit = Permit(self.clone());
         if self.running.fetch_add(1, Ordering::Relaxed) < self.most {
             return Ok(permit);
@@ -83,13 +83,13 @@ struct Methods {
 }
 
 /// All routes.
-pub(super) struct Router {
+pub(crate) struct Router {
     paths: matchit::Router<Methods>,
     routes: Vec<Route>,
 }
 
 /// What a method and a path find.
-pub(super) enum Found<'a> {
+pub(crate) enum Found<'a> {
     /// An operation and the path's values.
     Route(&'a Route, Vec<(String, String)>),
     /// A path that takes other methods.
@@ -98,7 +98,7 @@ pub(super) enum Found<'a> {
 
 impl Router {
     /// The routes of all operations.
-    pub(super) fn new(registry: &Registry, limits: &Limits, metrics: &Metrics) -> Result<Self, Conflict> {
+    pub(crate) fn new(registry: &Registry, limits: &Limits, metrics: &Metrics) -> Result<Self, Conflict> {
         let mut services: HashMap<&'static str, Arc<Service>> = HashMap::new();
         let mut shapes: BTreeMap<String, BTreeMap<Method, usize>> = BTreeMap::new();
         let mut routes: Vec<Route> = Vec::new();
@@ -130,7 +130,7 @@ impl Router {
     }
 
     /// Finds the route of a path as it stood in the request; a method of no operation finds what the path takes.
-    pub(super) fn find(&self, method: Option<Method>, path: &str) -> Result<Found<'_>, Error> {
+    pub(crate) fn find(&self, method: Option<Method>, path: &str) -> Result<Found<'_>, Error> {
         let nothing = || Error::new(Kind::NotFound, "NO_SUCH_ROUTE", "There is nothing at this address.");
         let found = self.paths.at(path).map_err(|_| nothing())?;
         let index = method.and_then(|method| found.value.routes.get(&method));

@@ -18,13 +18,13 @@ const MOST_DRAINED: usize = 8 << 20;
 
 /// What one body may take.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Bounds {
+pub(crate) struct Bounds {
     /// Bytes of a JSON body.
-    pub(super) json: usize,
+    pub(crate) json: usize,
     /// Bytes of an upload.
-    pub(super) upload: u64,
+    pub(crate) upload: u64,
     /// Time for a JSON body, or for the next piece of an upload.
-    pub(super) patience: Duration,
+    pub(crate) patience: Duration,
 }
 
 fn too_large(limit: u64) -> Error {
@@ -65,7 +65,7 @@ fn announces_more(headers: &HeaderMap, limit: u64) -> bool {
 }
 
 /// Refuses a body where none is taken.
-pub(super) fn none(body: &Incoming) -> Result<(), Error> {
+pub(crate) fn none(body: &Incoming) -> Result<(), Error> {
     if body.size_hint().exact() == Some(0) {
         return Ok(());
     }
@@ -74,7 +74,7 @@ pub(super) fn none(body: &Incoming) -> Result<(), Error> {
 
 /// A JSON body, whole. What a refused client still sends is read on for a moment, so that it meets the refusal and not a
 /// connection that was reset.
-pub(super) async fn json(headers: &HeaderMap, mut body: Incoming, bounds: Bounds) -> Result<Bytes, Error> {
+pub(crate) async fn json(headers: &HeaderMap, mut body: Incoming, bounds: Bounds) -> Result<Bytes, Error> {
     let read = checked(headers, &mut body, bounds).await;
     if matches!(&read, Err(error) if matches!(error.kind(), Kind::TooLarge | Kind::UnsupportedMedia)) {
         let _ = timeout(LINGER.min(bounds.patience), drain(&mut body)).await;
@@ -130,7 +130,7 @@ async fn collect(body: &mut Incoming, limit: usize) -> Result<Bytes, Error> {
 }
 
 /// An upload of one of the taken types; a task hands it on while the operation reads.
-pub(super) fn upload(
+pub(crate) fn upload(
     headers: &HeaderMap,
     body: Incoming,
     taken: &[&str],

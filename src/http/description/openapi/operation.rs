@@ -7,7 +7,7 @@ use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 /// The operation object of an entry; `example` is a body as it could be sent.
-pub(super) fn describe(entry: &Entry, generator: &mut SchemaGenerator, example: Option<&Value>) -> Value {
+pub(crate) fn describe(entry: &Entry, generator: &mut SchemaGenerator, example: Option<&Value>) -> Value {
     let (request, reply) = (entry.schemas)(generator);
     let mut fields = Fields::of(resolved(&request, generator));
     let mut parameters = fields.path(entry.path);

@@ -8,24 +8,24 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::health::Health;
-use super::metrics::{Metrics, OperationReport};
 use crate::config::Setting;
+use crate::http::actuator::health::Health;
+use crate::http::actuator::metrics::{Metrics, OperationReport};
 use crate::log::Levels;
 
 /// What it tells about.
-pub(super) struct Parts {
-    pub(super) metrics: Metrics,
-    pub(super) health: Health,
-    pub(super) levels: Levels,
-    pub(super) settings: Vec<Setting>,
+pub(crate) struct Parts {
+    pub(crate) metrics: Metrics,
+    pub(crate) health: Health,
+    pub(crate) levels: Levels,
+    pub(crate) settings: Vec<Setting>,
 }
 
 /// Where the process says that it lives, also before anything else works.
-pub(super) const LIVENESS: &str = "/actuator/health/liveness";
+pub(crate) const LIVENESS: &str = "/actuator/health/liveness";
 
 /// The service `ops`.
-pub(super) struct Actuator {
+pub(crate) struct Actuator {
     parts: Parts,
 }
 
@@ -34,7 +34,7 @@ macro_rules! questions {
     ($($(#[$meta:meta])* $name:ident => $reply:ty, $op:literal, $path:literal, $access:expr, $summary:literal;)+) => {$(
         $(#[$meta])*
         #[derive(Debug, Deserialize, JsonSchema)]
-        pub(super) struct $name {}
+        pub(crate) struct $name {}
         promox_kernel::operation! { $name => $reply, $op, Get $path, $access, 200, $summary }
     )+};
 }
@@ -63,7 +63,7 @@ questions! {
 /// Changes a log level while the server runs.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct SetLogger {
+pub(crate) struct SetLogger {
     /// A target such as `promox::http`, or `root`.
     logger: String,
     /// The level, or null to follow the root again.
@@ -88,7 +88,7 @@ promox_kernel::text_enum! {
 /// How everything is.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct HealthView {
+pub(crate) struct HealthView {
     status: State,
     /// The parts by name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -98,7 +98,7 @@ pub(super) struct HealthView {
 /// How a part is.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct ComponentView {
+pub(crate) struct ComponentView {
     status: State,
     details: Value,
 }
@@ -106,7 +106,7 @@ pub(super) struct ComponentView {
 /// What it is.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct InfoView {
+pub(crate) struct InfoView {
     name: &'static str,
     version: &'static str,
     now: Timestamp,
@@ -116,7 +116,7 @@ pub(super) struct InfoView {
 /// How the operations have been doing.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct MetricsView {
+pub(crate) struct MetricsView {
     connections: i64,
     in_flight: i64,
     operations: Vec<OperationReport>,
@@ -125,7 +125,7 @@ pub(super) struct MetricsView {
 /// The log levels in force.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct LoggersView {
+pub(crate) struct LoggersView {
     levels: Vec<Level>,
     /// By target; `root` is everything else.
     loggers: BTreeMap<String, String>,
@@ -134,14 +134,14 @@ pub(super) struct LoggersView {
 /// The settings in force.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct EnvironmentView {
+pub(crate) struct EnvironmentView {
     settings: Vec<SettingView>,
 }
 
 /// A setting.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct SettingView {
+pub(crate) struct SettingView {
     key: String,
     value: String,
     origin: String,
@@ -161,11 +161,11 @@ impl HealthView {
 }
 
 impl Actuator {
-    pub(super) fn new(parts: Parts) -> Arc<Self> {
+    pub(crate) fn new(parts: Parts) -> Arc<Self> {
         Arc::new(Self { parts })
     }
 
-    pub(super) fn register(self: &Arc<Self>, registry: &mut Registry) {
+    pub(crate) fn register(self: &Arc<Self>, registry: &mut Registry) {
         promox_kernel::register!(registry, self;
             GetHealth, GetLiveness, GetReadiness, GetInfo, GetMetrics, GetPrometheus, GetLoggers, SetLogger,
             GetEnvironment);

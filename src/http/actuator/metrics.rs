@@ -24,7 +24,7 @@ const BOUNDS: [u64; 16] = [
 
 /// One operation's counters.
 #[derive(Debug, Default)]
-pub(super) struct Operation {
+pub(crate) struct Operation {
     service: &'static str,
     name: &'static str,
     statuses: [AtomicU64; STATUSES.len()],
@@ -36,7 +36,7 @@ pub(super) struct Operation {
 
 impl Operation {
     /// Counts an answer.
-    pub(super) fn answered(&self, status: u16, took: Duration) {
+    pub(crate) fn answered(&self, status: u16, took: Duration) {
         let status = STATUSES.iter().position(|known| *known == status);
         let status = status.and_then(|at| self.statuses.get(at)).unwrap_or(&self.others);
         status.fetch_add(1, Ordering::Relaxed);
@@ -60,25 +60,25 @@ impl Operation {
 /// How an operation has been doing since the start.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct OperationReport {
-    pub(super) operation: &'static str,
-    pub(super) service: &'static str,
-    pub(super) requests: u64,
+pub(crate) struct OperationReport {
+    pub(crate) operation: &'static str,
+    pub(crate) service: &'static str,
+    pub(crate) requests: u64,
     /// Answers of 500 and above.
-    pub(super) errors: u64,
+    pub(crate) errors: u64,
     /// Upper bounds in microseconds; null when slower than all bounds.
-    pub(super) p50_micros: Option<u64>,
-    pub(super) p95_micros: Option<u64>,
-    pub(super) p99_micros: Option<u64>,
+    pub(crate) p50_micros: Option<u64>,
+    pub(crate) p95_micros: Option<u64>,
+    pub(crate) p99_micros: Option<u64>,
 }
 
 /// The counters of the whole edge.
 #[derive(Debug, Default)]
-pub(super) struct Traffic {
-    pub(super) connections: AtomicI64,
-    pub(super) accepted: AtomicU64,
-    pub(super) turned_away: AtomicU64,
-    pub(super) in_flight: AtomicI64,
+pub(crate) struct Traffic {
+    pub(crate) connections: AtomicI64,
+    pub(crate) accepted: AtomicU64,
+    pub(crate) turned_away: AtomicU64,
+    pub(crate) in_flight: AtomicI64,
     operations: Mutex<Vec<Arc<Operation>>>,
 }
 
@@ -109,7 +109,7 @@ fn report(operation: &Operation) -> OperationReport {
 /// Everything that `/actuator/prometheus` shows. Clones share it.
 #[derive(Clone)]
 pub struct Metrics {
-    pub(super) traffic: Arc<Traffic>,
+    pub(crate) traffic: Arc<Traffic>,
     registry: Arc<Mutex<Registry>>,
     started: Instant,
 }
@@ -121,7 +121,7 @@ impl fmt::Debug for Metrics {
 }
 
 impl Metrics {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let traffic = Arc::new(Traffic::default());
         let mut registry = Registry::with_prefix("promox");
         registry.register_collector(Box::new(Shown(traffic.clone())));
@@ -134,30 +134,30 @@ impl Metrics {
     }
 
     /// The counters of an operation; call it once for each.
-    pub(super) fn operation(&self, service: &'static str, name: &'static str) -> Arc<Operation> {
+    pub(crate) fn operation(&self, service: &'static str, name: &'static str) -> Arc<Operation> {
         let operation = Arc::new(Operation { service, name, ..Operation::default() });
         self.traffic.operations.lock().push(operation.clone());
         operation
     }
 
     /// How long the server has been up.
-    pub(super) fn uptime(&self) -> Duration {
+    pub(crate) fn uptime(&self) -> Duration {
         self.started.elapsed()
     }
 
     /// Open connections and requests that run.
-    pub(super) fn open(&self) -> (i64, i64) {
+    pub(crate) fn open(&self) -> (i64, i64) {
         (self.traffic.connections.load(Ordering::Relaxed), self.traffic.in_flight.load(Ordering::Relaxed))
     }
 
     /// How every operation that was asked for has been doing.
-    pub(super) fn report(&self) -> Vec<OperationReport> {
+    pub(crate) fn report(&self) -> Vec<OperationReport> {
         let operations = self.traffic.operations.lock();
         operations.iter().map(|operation| report(operation)).filter(|report| report.requests > 0).collect()
     }
 
     /// All metrics in the text format of `OpenMetrics`.
-    pub(super) fn text(&self) -> Result<String, fmt::Error> {
+    pub(crate) fn text(&self) -> Result<String, fmt::Error> {
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &self.registry.lock())?;
         Ok(text)

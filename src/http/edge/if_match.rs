@@ -5,7 +5,7 @@ use promox_kernel::{Error, IfMatch, Kind};
 
 /// The versions that the request insists on; `*` insists on no more than that there is something to change, which every
 /// change does. A weak tag never matches, nor does a tag that is not one of ours.
-pub(super) fn if_match(headers: &HeaderMap) -> Result<Option<IfMatch>, Error> {
+pub(crate) fn read(headers: &HeaderMap) -> Result<Option<IfMatch>, Error> {
     if !headers.contains_key(header::IF_MATCH) {
         return Ok(None);
     }
@@ -66,7 +66,7 @@ mod tests {
             headers.append(header::IF_MATCH, line.parse().unwrap());
         }
         let matched = |asked: IfMatch| [7, 8].map(|version| asked.check(version).is_ok()).to_vec();
-        if_match(&headers).map(|asked| asked.map(matched)).map_err(|error| error.kind())
+        read(&headers).map(|asked| asked.map(matched)).map_err(|error| error.kind())
     }
 
     #[test]

@@ -20,26 +20,26 @@ use promox_kernel::{
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
-use super::actuator::LIVENESS;
-use super::answer;
-use super::buckets::{Buckets, Standing};
-use super::compress::Coding;
-use super::conditions;
-use super::context::{self, Heads, Ids};
-use super::cors::{self, Cors};
-use super::health::Health;
-use super::incoming::{self, Bounds};
-use super::metrics::Metrics;
-use super::payload::Payload;
-use super::router::{Found, Permit, Route, Router};
 use crate::config::{Settings, Subnet};
+use crate::http::actuator::endpoints::LIVENESS;
+use crate::http::actuator::health::Health;
+use crate::http::actuator::metrics::Metrics;
+use crate::http::edge::answer;
+use crate::http::edge::buckets::{Buckets, Standing};
+use crate::http::edge::context::{self, Heads, Ids};
+use crate::http::edge::cors::{self, Cors};
+use crate::http::edge::if_match;
+use crate::http::edge::incoming::{self, Bounds};
+use crate::http::edge::router::{Found, Permit, Route, Router};
+use crate::http::wire::compress::Coding;
+use crate::http::wire::payload::Payload;
 
 /// What all connections share.
-pub(super) struct Edge {
-    pub(super) tasks: TaskTracker,
-    pub(super) metrics: Metrics,
-    pub(super) health: Health,
-    pub(super) open: OnceLock<Open>,
+pub(crate) struct Edge {
+    pub(crate) tasks: TaskTracker,
+    pub(crate) metrics: Metrics,
+    pub(crate) health: Health,
+    pub(crate) open: OnceLock<Open>,
     ids: Ids,
     cors: Cors,
     buckets: Option<Buckets>,
@@ -53,16 +53,16 @@ pub(super) struct Edge {
 }
 
 /// What requests need once the services are up.
-pub(super) struct Open {
-    pub(super) node: Arc<Node>,
-    pub(super) router: Router,
+pub(crate) struct Open {
+    pub(crate) node: Arc<Node>,
+    pub(crate) router: Router,
 }
 
 /// Where a request comes from.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Peer {
-    pub(super) address: IpAddr,
-    pub(super) secure: bool,
+pub(crate) struct Peer {
+    pub(crate) address: IpAddr,
+    pub(crate) secure: bool,
 }
 
 /// A request on its way, and what has been found out about it.
@@ -93,7 +93,7 @@ impl Drop for Flight<'_> {
 }
 
 impl Edge {
-    pub(super) fn new(settings: &Settings) -> Self {
+    pub(crate) fn new(settings: &Settings) -> Self {
         let (server, limits) = (&settings.server, &settings.limits);
         Self {
             tasks: TaskTracker::new(),
@@ -118,12 +118,12 @@ impl Edge {
     }
 
     /// The name of a request: the one in its headers, or a new one.
-    pub(super) fn name_of(&self, headers: &http::HeaderMap) -> Arc<str> {
+    pub(crate) fn name_of(&self, headers: &http::HeaderMap) -> Arc<str> {
         self.ids.of(headers)
     }
 
     /// Answers a request.
-    pub(super) async fn answer(
+    pub(crate) async fn answer(
         self: Arc<Self>,
         peer: Peer,
         request: http::Request<Incoming>,
@@ -217,7 +217,7 @@ impl<'a> Exchange<'a> {
             request_id: self.id.clone(),
             path: Some(self.parts.uri.path().into()),
             traceparent: context::traceparent(headers),
-            if_match: conditions::if_match(headers)?,
+            if_match: if_match::read(headers)?,
             client: Some(self.client),
             accept: context::accept(headers),
             claim: None,

@@ -34,17 +34,17 @@ impl Health {
     }
 
     /// Says whether requests are taken: after recovery, until shutdown.
-    pub(super) fn set_ready(&self, ready: bool) {
+    pub(crate) fn set_ready(&self, ready: bool) {
         self.0.ready.store(ready, Ordering::Release);
     }
 
     /// Whether requests are taken.
-    pub(super) fn is_ready(&self) -> bool {
+    pub(crate) fn is_ready(&self) -> bool {
         self.0.ready.load(Ordering::Acquire)
     }
 
     /// How every part is.
-    pub(super) fn ask(&self) -> BTreeMap<&'static str, Result<Value, String>> {
+    pub(crate) fn ask(&self) -> BTreeMap<&'static str, Result<Value, String>> {
         self.0.components.read().iter().map(|(name, component)| (*name, component())).collect()
     }
 }

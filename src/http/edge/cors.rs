@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
-use super::payload::Payload;
+use crate::http::wire::payload::Payload;
 
 /// What a page may send.
 const HEADERS: &str =
@@ -14,14 +14,14 @@ const EXPOSED: &str = "etag, idempotent-replayed, location, ratelimit-limit, rat
 const REMEMBERED: &str = "600";
 
 /// The origins that may call.
-pub(super) struct Cors {
+pub(crate) struct Cors {
     any: bool,
     origins: Vec<String>,
 }
 
 impl Cors {
     /// The configured origins; `*` is any.
-    pub(super) fn new(origins: &[String]) -> Self {
+    pub(crate) fn new(origins: &[String]) -> Self {
         Self { any: origins.iter().any(|origin| origin == "*"), origins: origins.to_vec() }
     }
 
@@ -33,7 +33,7 @@ impl Cors {
     }
 
     /// Marks an answer as readable by the request's page.
-    pub(super) fn mark(&self, request: &HeaderMap, answer: &mut HeaderMap) {
+    pub(crate) fn mark(&self, request: &HeaderMap, answer: &mut HeaderMap) {
         if !self.any && !self.origins.is_empty() {
             answer.append(header::VARY, HeaderValue::from_static("origin"));
         }
@@ -44,7 +44,7 @@ impl Cors {
     }
 
     /// The answer to `OPTIONS`: what the path takes, and for a page of an allowed origin that it may.
-    pub(super) fn options(&self, request: &HeaderMap, allow: &HeaderValue) -> http::Response<Payload> {
+    pub(crate) fn options(&self, request: &HeaderMap, allow: &HeaderValue) -> http::Response<Payload> {
         let mut answer = http::Response::new(Payload::empty());
         *answer.status_mut() = StatusCode::NO_CONTENT;
         let headers = answer.headers_mut();
@@ -59,7 +59,7 @@ impl Cors {
 }
 
 /// Headers that keep a browser from doing more with an answer than it is for.
-pub(super) fn guard(headers: &mut HeaderMap, secure: bool) {
+pub(crate) fn guard(headers: &mut HeaderMap, secure: bool) {
     const POLICY: HeaderValue = HeaderValue::from_static(
         "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: https:; frame-ancestors 'none'; \
          base-uri 'none'; form-action 'self'",

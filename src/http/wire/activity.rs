@@ -14,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// One connection's signs of life.
 #[derive(Debug)]
-pub(super) struct Activity {
+pub(crate) struct Activity {
     opened: Instant,
     moved: AtomicU64,
     /// When the head that is being read began, in milliseconds after `opened`, plus one; 0 for none.
@@ -29,7 +29,7 @@ pub(super) struct Activity {
 
 impl Activity {
     /// A connection that was just opened: its first head is due.
-    pub(super) fn new() -> Arc<Self> {
+    pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self {
             opened: Instant::now(),
             moved: AtomicU64::new(0),
@@ -46,7 +46,7 @@ impl Activity {
     }
 
     /// A head is whole and its request runs until the guard is dropped.
-    pub(super) fn request(self: &Arc<Self>, version: http::Version) -> Running {
+    pub(crate) fn request(self: &Arc<Self>, version: http::Version) -> Running {
         if version == http::Version::HTTP_2 {
             self.multiplexed.store(true, Ordering::Relaxed);
         }
@@ -60,14 +60,14 @@ impl Activity {
     }
 
     /// All that hyper had to write is written.
-    pub(super) fn flushed(&self) {
+    pub(crate) fn flushed(&self) {
         if self.running.load(Ordering::Relaxed) == 0 {
             self.settled.store(true, Ordering::Relaxed);
         }
     }
 
     /// Whether a head that is written now answers no request that was read.
-    pub(super) fn is_settled(&self) -> bool {
+    pub(crate) fn is_settled(&self) -> bool {
         self.settled.load(Ordering::Relaxed) && !self.other_version.load(Ordering::Relaxed)
     }
 
@@ -85,7 +85,7 @@ impl Activity {
 }
 
 /// A request that runs.
-pub(super) struct Running(Arc<Activity>);
+pub(crate) struct Running(Arc<Activity>);
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -94,7 +94,7 @@ impl Drop for Running {
 }
 
 /// Looks whether a connection is overdue.
-pub(super) struct Watch {
+pub(crate) struct Watch {
     activity: Arc<Activity>,
     header: Duration,
     idle: Duration,
@@ -103,17 +103,17 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    pub(super) fn new(activity: Arc<Activity>, header: Duration, idle: Duration) -> Self {
+    pub(crate) fn new(activity: Arc<Activity>, header: Duration, idle: Duration) -> Self {
         Self { activity, header, idle, moved: 0, still_since: Instant::now() }
     }
 
     /// How often to look.
-    pub(super) fn pause(&self) -> Duration {
+    pub(crate) fn pause(&self) -> Duration {
         (self.header.min(self.idle) / 4).max(Duration::from_millis(5))
     }
 
     /// Whether a head takes too long, or nothing has moved for too long while no request runs.
-    pub(super) fn is_overdue(&mut self) -> bool {
+    pub(crate) fn is_overdue(&mut self) -> bool {
         let activity = &self.activity;
         let moved = activity.moved.load(Ordering::Relaxed);
         if moved != self.moved || activity.running.load(Ordering::Relaxed) > 0 {
@@ -127,13 +127,13 @@ impl Watch {
 }
 
 /// A stream that counts what moves.
-pub(super) struct Tracked<S> {
+pub(crate) struct Tracked<S> {
     stream: S,
     activity: Arc<Activity>,
 }
 
 impl<S> Tracked<S> {
-    pub(super) fn new(stream: S, activity: Arc<Activity>) -> Self {
+    pub(crate) fn new(stream: S, activity: Arc<Activity>) -> Self {
         Self { stream, activity }
     }
 }

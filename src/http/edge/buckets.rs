@@ -17,7 +17,7 @@ const SECOND: u64 = 1_000_000;
 
 /// How fast a bucket refills and how much it holds.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Rate {
+pub(crate) struct Rate {
     /// Which buckets it fills: operations of one number share them.
     class: usize,
     burst: u32,
@@ -27,7 +27,7 @@ pub(super) struct Rate {
 
 impl Rate {
     /// A bucket of `burst`, refilled by `count` in `seconds`.
-    pub(super) fn new(class: usize, burst: u32, count: u32, seconds: u32) -> Self {
+    pub(crate) fn new(class: usize, burst: u32, count: u32, seconds: u32) -> Self {
         let interval = (u64::from(seconds) * SECOND / u64::from(count.max(1))).max(1);
         Self { class, burst, interval }
     }
@@ -39,13 +39,13 @@ impl Rate {
 
 /// How a client stands after a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Standing {
+pub(crate) struct Standing {
     /// What its bucket holds when full.
-    pub(super) limit: u32,
+    pub(crate) limit: u32,
     /// What is left in it.
-    pub(super) remaining: u32,
+    pub(crate) remaining: u32,
     /// Seconds until it is full again.
-    pub(super) reset: u64,
+    pub(crate) reset: u64,
 }
 
 /// Whose bucket: a user's, else an address's (of IPv6 the network of one customer).
@@ -56,7 +56,7 @@ enum Client {
 }
 
 /// All buckets.
-pub(super) struct Buckets {
+pub(crate) struct Buckets {
     started: Instant,
     hasher: RandomState,
     most: usize,
@@ -65,13 +65,13 @@ pub(super) struct Buckets {
 
 impl Buckets {
     /// Buckets of at most so many clients.
-    pub(super) fn new(clients: usize) -> Self {
+    pub(crate) fn new(clients: usize) -> Self {
         let most = (clients / SHARDS).max(1);
         Self { started: Instant::now(), hasher: RandomState::new(), most, shards: Default::default() }
     }
 
     /// Takes a token; the error says when there will be one.
-    pub(super) fn take(&self, rate: Rate, who: &Principal, address: IpAddr) -> (Standing, Result<(), Error>) {
+    pub(crate) fn take(&self, rate: Rate, who: &Principal, address: IpAddr) -> (Standing, Result<(), Error>) {
         let now = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
         self.take_at(now, rate, who, address)
     }

@@ -13,7 +13,7 @@ use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
 /// The document's JSON text.
-pub(super) fn document(registry: &Registry, title: &str, url: &str) -> Result<Bytes, Error> {
+pub(crate) fn document(registry: &Registry, title: &str, url: &str) -> Result<Bytes, Error> {
     serde_json::to_vec(&describe(registry, title, url)).map(Bytes::from).map_err(Error::internal)
 }
 

@@ -6,11 +6,11 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use hyper::body::Body as _;
 use promox_kernel::{Content, Cx, Error, Kind, Response};
 
-use super::buckets::Standing;
-use super::compress::{self, Coding, Squeeze};
-use super::payload::Payload;
-use super::problem;
-use super::status::status;
+use crate::http::edge::buckets::Standing;
+use crate::http::edge::problem;
+use crate::http::edge::status::status;
+use crate::http::wire::compress::{self, Coding, Squeeze};
+use crate::http::wire::payload::Payload;
 
 const LIMIT: HeaderName = HeaderName::from_static("ratelimit-limit");
 const REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
@@ -18,7 +18,7 @@ const RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
 
 /// A reply for the wire, or a refusal that was stored with its idempotency key. `coding` is what the client wants it
 /// compressed by.
-pub(super) fn reply(reply: Response, coding: Option<Coding>) -> http::Response<Payload> {
+pub(crate) fn reply(reply: Response, coding: Option<Coding>) -> http::Response<Payload> {
     let Response { status, headers, content } = reply;
     let (media_type, payload, coded) = carry(content, coding);
     let mut response = http::Response::new(payload);
@@ -58,7 +58,7 @@ fn carry(content: Content, coding: Option<Coding>) -> (Option<&'static str>, Pay
 }
 
 /// A refusal for the wire.
-pub(super) fn refusal(
+pub(crate) fn refusal(
     error: &Error,
     request_id: &str,
     path: &str,
@@ -89,14 +89,14 @@ pub(crate) fn stored_refusal(error: &Error, cx: &Cx) -> Response {
 }
 
 /// Tells how the client stands with its rate.
-pub(super) fn rate_headers(headers: &mut HeaderMap, standing: Standing) {
+pub(crate) fn rate_headers(headers: &mut HeaderMap, standing: Standing) {
     headers.insert(LIMIT, HeaderValue::from(standing.limit));
     headers.insert(REMAINING, HeaderValue::from(standing.remaining));
     headers.insert(RESET, HeaderValue::from(standing.reset));
 }
 
 /// The answer to `HEAD`: everything but the body.
-pub(super) fn bare(method: &Method, response: &mut http::Response<Payload>) {
+pub(crate) fn bare(method: &Method, response: &mut http::Response<Payload>) {
     if method != Method::HEAD {
         return;
     }

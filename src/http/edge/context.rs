@@ -9,14 +9,13 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, Version, header};
 use promox_kernel::{Access, Cx, Entropy, Error, Kind, Principal};
 
-use super::unread::head_too_large;
 use crate::config::Subnet;
 
-pub(super) const CART_TOKEN: HeaderName = HeaderName::from_static("x-cart-token");
-pub(super) const ORDER_TOKEN: HeaderName = HeaderName::from_static("x-order-token");
-pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-pub(super) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+pub(crate) const CART_TOKEN: HeaderName = HeaderName::from_static("x-cart-token");
+pub(crate) const ORDER_TOKEN: HeaderName = HeaderName::from_static("x-order-token");
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// How long a secret in a header may be.
@@ -26,18 +25,18 @@ const LONGEST_ACCEPT: usize = 1024;
 const LONGEST_KEY: usize = 255;
 
 /// Names requests that come without a name.
-pub(super) struct Ids {
+pub(crate) struct Ids {
     prefix: String,
     next: AtomicU64,
 }
 
 impl Ids {
-    pub(super) fn new(entropy: &Entropy) -> Self {
+    pub(crate) fn new(entropy: &Entropy) -> Self {
         Self { prefix: entropy.code(8).to_lowercase(), next: AtomicU64::new(1) }
     }
 
     /// The name the client gave, if it is at most 128 printable ASCII characters, else a new one.
-    pub(super) fn of(&self, headers: &HeaderMap) -> Arc<str> {
+    pub(crate) fn of(&self, headers: &HeaderMap) -> Arc<str> {
         let given = text(headers, &REQUEST_ID).filter(|id| id.len() <= LONGEST_ID && is_graphic(id));
         given.map_or_else(
             || format!("{}-{:x}", self.prefix, self.next.fetch_add(1, Ordering::Relaxed)).into(),
@@ -47,9 +46,9 @@ impl Ids {
 }
 
 /// What a head may have.
-pub(super) struct Heads {
-    pub(super) bytes: u32,
-    pub(super) headers: usize,
+pub(crate) struct Heads {
+    pub(crate) bytes: u32,
+    pub(crate) headers: usize,
 }
 
 impl Heads {
@@ -57,7 +56,7 @@ impl Heads {
     const EACH: usize = 32;
 
     /// Refuses a head of HTTP/2 that is too large; of HTTP/1 none comes this far.
-    pub(super) fn check(&self, parts: &Parts) -> Result<(), Error> {
+    pub(crate) fn check(&self, parts: &Parts) -> Result<(), Error> {
         if parts.version != Version::HTTP_2 {
             return Ok(());
         }
@@ -69,6 +68,11 @@ impl Heads {
     }
 }
 
+/// A head with more bytes or more headers than are taken.
+pub(crate) fn head_too_large() -> Error {
+    Error::new(Kind::HeadTooLarge, "HEAD_TOO_LARGE", "The request's address and headers are larger than is taken.")
+}
+
 fn is_graphic(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
@@ -78,17 +82,17 @@ fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
 }
 
 /// A token of a guest's cart or order.
-pub(super) fn token(headers: &HeaderMap, name: &HeaderName) -> Option<Arc<str>> {
+pub(crate) fn token(headers: &HeaderMap, name: &HeaderName) -> Option<Arc<str>> {
     text(headers, name).filter(|token| token.len() <= LONGEST_TOKEN && is_graphic(token)).map(Into::into)
 }
 
 /// The media types that the client takes, when they are of a sane length.
-pub(super) fn accept(headers: &HeaderMap) -> Option<Arc<str>> {
+pub(crate) fn accept(headers: &HeaderMap) -> Option<Arc<str>> {
     text(headers, &header::ACCEPT).filter(|types| types.len() <= LONGEST_ACCEPT).map(Into::into)
 }
 
 /// The access token of `Authorization: Bearer`; any other scheme is refused, so that nobody believes to be logged in.
-pub(super) fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Error> {
+pub(crate) fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Error> {
     let Some(value) = headers.get(header::AUTHORIZATION) else { return Ok(None) };
     let fault = || {
         let message = "The header Authorization is to be: Bearer and the access token.";
@@ -101,7 +105,7 @@ pub(super) fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Error> {
 }
 
 /// A W3C trace context, when it is one of version 00.
-pub(super) fn traceparent(headers: &HeaderMap) -> Option<Arc<str>> {
+pub(crate) fn traceparent(headers: &HeaderMap) -> Option<Arc<str>> {
     let value = text(headers, &TRACEPARENT)?;
     let parts: Vec<&str> = value.split('-').collect();
     let hex = |part: &str, length: usize| {
@@ -114,7 +118,7 @@ pub(super) fn traceparent(headers: &HeaderMap) -> Option<Arc<str>> {
 }
 
 /// The members of a query, decoded.
-pub(super) fn query(raw: &str) -> Result<Vec<(String, String)>, Error> {
+pub(crate) fn query(raw: &str) -> Result<Vec<(String, String)>, Error> {
     let whole = percent_encoding::percent_decode_str(raw).decode_utf8();
     let fault = |_| Error::new(Kind::Malformed, "MALFORMED_QUERY", "The query is not percent-encoded UTF-8.");
     whole.map_err(fault)?;
@@ -123,7 +127,7 @@ pub(super) fn query(raw: &str) -> Result<Vec<(String, String)>, Error> {
 
 /// The caller an idempotency key belongs to. Anonymous callers share theirs, but what an order's token opens is answered again
 /// to nobody without that token.
-pub(super) fn key_space(access: Access, cx: &Cx) -> String {
+pub(crate) fn key_space(access: Access, cx: &Cx) -> String {
     match (&cx.principal, access, &cx.order_token) {
         (Principal::Anonymous, Access::Owner(_), Some(token)) => {
             let digest = digest::digest(&digest::SHA256, token.as_bytes());
@@ -135,7 +139,7 @@ pub(super) fn key_space(access: Access, cx: &Cx) -> String {
 }
 
 /// A digest of what is asked: method, path with query, and body.
-pub(super) fn fingerprint(method: &str, path: &str, body: &[u8]) -> [u8; 32] {
+pub(crate) fn fingerprint(method: &str, path: &str, body: &[u8]) -> [u8; 32] {
     let mut context = digest::Context::new(&digest::SHA256);
     for part in [method.as_bytes(), b"\n", path.as_bytes(), b"\n", body] {
         context.update(part);
@@ -144,7 +148,7 @@ pub(super) fn fingerprint(method: &str, path: &str, body: &[u8]) -> [u8; 32] {
 }
 
 /// The key of `Idempotency-Key`, 1 to 255 printable ASCII characters.
-pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Error> {
+pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Error> {
     let mut given = headers.get_all(&IDEMPOTENCY_KEY).iter();
     let Some(value) = given.next() else { return Ok(None) };
     // Of two keys nobody could say under which the answer is kept.
@@ -156,7 +160,7 @@ pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Err
 }
 
 /// The client's address: the peer's, unless it is a trusted proxy, which says whom it speaks for.
-pub(super) fn client(headers: &HeaderMap, peer: IpAddr, trusted: &[Subnet]) -> IpAddr {
+pub(crate) fn client(headers: &HeaderMap, peer: IpAddr, trusted: &[Subnet]) -> IpAddr {
     let is_trusted = |address: IpAddr| trusted.iter().any(|subnet| subnet.contains(address));
     if !is_trusted(peer) {
         return peer;

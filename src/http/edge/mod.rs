@@ -1,0 +1,12 @@
+//! One request from its head to its answer: routing, limits, headers, body, operation, reply.
+
+pub(crate) mod answer;
+pub(crate) mod buckets;
+pub(crate) mod context;
+pub(crate) mod cors;
+pub(crate) mod exchange;
+pub(crate) mod if_match;
+pub(crate) mod incoming;
+pub(crate) mod problem;
+pub(crate) mod router;
+pub(crate) mod status;
