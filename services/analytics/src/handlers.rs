@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use aws_lc_rs::digest::{SHA256, digest};
 use promox_contract::audit::Audited;
 use promox_contract::campaign::CampaignStates;
 use promox_contract::promotion::DescribePromotions;
-use promox_kernel::{Amount, Cx, Download, Error, Handle};
+use promox_kernel::{Amount, Cx, Download, Error, Handle, sha256};
 use promox_storage::{Database, Lane, StoreError};
 
 use crate::Analytics;
@@ -230,7 +229,7 @@ impl Handle<RecordEvent> for Analytics {
         if !sane {
             return Err(Error::field("/sessionId", "8 to 128 printable ASCII characters without space"));
         }
-        let session = digest(&SHA256, op.session_id.as_bytes()).as_ref().to_vec();
+        let session = sha256([op.session_id.as_bytes()]).to_vec();
         let RecordEvent { stage, product_id, .. } = op;
         let now = cx.now;
         if self.db.read(|tx| visits::is_known(tx, &session, stage, now)).await? {

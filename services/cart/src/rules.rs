@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use aws_lc_rs::digest;
-use promox_kernel::{Error, FieldError, Timestamp, bounded};
+use promox_kernel::{Error, FieldError, Timestamp, bounded, sha256};
 
 /// Units of a line at most.
 pub(crate) const MOST_UNITS: u32 = 9_999;
@@ -80,7 +79,7 @@ fn normal(code: &str) -> String {
 
 /// How a token is kept.
 pub(crate) fn token_hash(token: &str) -> Vec<u8> {
-    digest::digest(&digest::SHA256, token.as_bytes()).as_ref().to_vec()
+    sha256([token.as_bytes()]).to_vec()
 }
 
 /// When a cart that is touched now will be abandoned.

@@ -8,10 +8,9 @@
 //! Whether `ada+shop@example.com` is `ada@example.com` is the store's to say, and can be said anew at any time, so a
 //! [`PersonKey`] holds the mailbox that an address is of and, beside it, the address itself.
 
-use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use promox_kernel::{Cx, Email, Error, UserId};
+use promox_kernel::{Cx, Email, Error, UserId, sha256};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -123,8 +122,7 @@ impl Person {
 
 /// A short digest in letters that any column and log may hold.
 pub fn digest_of(text: &str) -> String {
-    let whole = digest(&SHA256, text.as_bytes());
-    URL_SAFE_NO_PAD.encode(whole.as_ref().get(..KEPT).unwrap_or_default())
+    URL_SAFE_NO_PAD.encode(sha256([text.as_bytes()]).get(..KEPT).unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -5,10 +5,9 @@
 
 use std::time::Duration;
 
-use aws_lc_rs::digest::{SHA256, digest};
 use promox_contract::codes;
 use promox_contract::coupon::normal_code;
-use promox_kernel::{Cx, Error, Kind, Principal, Timestamp};
+use promox_kernel::{Cx, Error, Kind, Principal, Timestamp, sha256};
 use promox_storage::{Cache, CacheSpace, Change};
 use serde::{Deserialize, Serialize};
 
@@ -45,8 +44,8 @@ fn client(cx: &Cx) -> Vec<u8> {
 }
 
 fn short(code: &str) -> u32 {
-    let whole = digest(&SHA256, normal_code(code).as_bytes());
-    whole.as_ref().iter().take(4).fold(0, |short, byte| (short << 8) | u32::from(*byte))
+    let [a, b, c, d, ..] = sha256([normal_code(code).as_bytes()]);
+    u32::from_be_bytes([a, b, c, d])
 }
 
 /// Wrong codes by client, in the cache: its loss would cost a guesser a little less time.

@@ -3,11 +3,14 @@
 //! Nothing here does I/O: time and randomness come from [`Clock`] and [`Entropy`], which the edge hands in.
 
 pub mod accept;
+mod back_off;
 mod bind;
 mod body;
+mod bounded;
 mod clock;
 pub mod country;
 mod cx;
+mod digest;
 mod email;
 pub mod encoding;
 mod entropy;
@@ -34,11 +37,14 @@ mod time;
 pub mod value;
 mod wire;
 
+pub use back_off::BackOff;
 pub use bind::{Request, bind_json};
 pub use body::{Body, BodyReader, BodySender};
+pub use bounded::Bounded;
 pub use clock::Clock;
 pub use country::country;
 pub use cx::{Calls, Claim, Cx, Node};
+pub use digest::sha256;
 pub use email::Email;
 pub use encoding::{Json, Sealed};
 pub use entropy::Entropy;

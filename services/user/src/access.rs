@@ -8,9 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use promox_kernel::{Error, Timestamp, UserId};
+use promox_kernel::{Bounded, Error, Timestamp, UserId};
 
-use crate::bounded::Bounded;
 use crate::reject;
 use crate::tokens::Verified;
 

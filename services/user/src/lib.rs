@@ -8,7 +8,6 @@
 mod access;
 pub mod api;
 mod audit;
-mod bounded;
 mod commands;
 mod events;
 mod handlers;

@@ -3,8 +3,7 @@
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
-use aws_lc_rs::digest::{SHA256, digest};
-use promox_kernel::{Cx, Email, Error, Timestamp};
+use promox_kernel::{Cx, Email, Error, Timestamp, sha256};
 use promox_storage::{Cache, CacheSpace, Change};
 
 use crate::reject;
@@ -138,7 +137,7 @@ fn attempts((failures, last): Kept) -> Attempts {
 
 /// A guess by its digest: the cache lies on a disk, and is told no addresses.
 fn key((email, network): &Guess) -> Vec<u8> {
-    digest(&SHA256, format!("{email}\n{network:?}").as_bytes()).as_ref().to_vec()
+    sha256([format!("{email}\n{network:?}").as_bytes()]).to_vec()
 }
 
 /// Where the client is: its address, of IPv6 the /64 that one subscriber has.

@@ -12,10 +12,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use parking_lot::{Mutex, RwLock};
-use promox_kernel::{Error, Timestamp, UserId};
+use promox_kernel::{Bounded, Error, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 
-use crate::bounded::Bounded;
 use crate::records::SigningKey;
 use crate::reject;
 use crate::rules::secrets;

@@ -4,10 +4,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use aws_lc_rs::digest;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, Version, header};
-use promox_kernel::{Access, Cx, Entropy, Error, Kind, Principal};
+use promox_kernel::{Access, Cx, Entropy, Error, Kind, Principal, sha256};
 
 use crate::config::Subnet;
 
@@ -130,8 +129,7 @@ pub(crate) fn query(raw: &str) -> Result<Vec<(String, String)>, Error> {
 pub(crate) fn key_space(access: Access, cx: &Cx) -> String {
     match (&cx.principal, access, &cx.order_token) {
         (Principal::Anonymous, Access::Owner(_), Some(token)) => {
-            let digest = digest::digest(&digest::SHA256, token.as_bytes());
-            let first = digest.as_ref().first_chunk().copied().map_or(0, u128::from_be_bytes);
+            let first = sha256([token.as_bytes()]).first_chunk().copied().map_or(0, u128::from_be_bytes);
             format!("order-token:{first:032x}")
         }
         _ => cx.principal.name(),
@@ -140,11 +138,7 @@ pub(crate) fn key_space(access: Access, cx: &Cx) -> String {
 
 /// A digest of what is asked: method, path with query, and body.
 pub(crate) fn fingerprint(method: &str, path: &str, body: &[u8]) -> [u8; 32] {
-    let mut context = digest::Context::new(&digest::SHA256);
-    for part in [method.as_bytes(), b"\n", path.as_bytes(), b"\n", body] {
-        context.update(part);
-    }
-    context.finish().as_ref().first_chunk().copied().unwrap_or_default()
+    sha256([method.as_bytes(), b"\n", path.as_bytes(), b"\n", body])
 }
 
 /// The key of `Idempotency-Key`, 1 to 255 printable ASCII characters.

@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use aws_lc_rs::digest::{SHA256, digest};
 use promox_contract::coupon::normal_code;
+use promox_kernel::sha256;
 
 /// Characters of a code as written, at most.
 const LONGEST_WRITTEN: usize = 64;
@@ -28,8 +28,7 @@ pub(crate) fn check(text: &str) -> Result<(String, String), String> {
 
 /// Sixteen bytes of a digest, in hexadecimal.
 pub(crate) fn fingerprint(text: &str) -> String {
-    let whole = digest(&SHA256, text.as_bytes());
-    whole.as_ref().iter().take(16).fold(String::with_capacity(32), |mut hex, byte| {
+    sha256([text.as_bytes()]).iter().take(16).fold(String::with_capacity(32), |mut hex, byte| {
         let _ = write!(hex, "{byte:02x}");
         hex
     })

@@ -98,7 +98,7 @@ async fn what_fails_is_tried_again_with_growing_pauses_until_it_is_given_up() {
         let given_up = failed == rules::MOST_ATTEMPTS;
         let want = if given_up { DeliveryStatus::Dead } else { DeliveryStatus::Failed };
         assert_eq!((delivery.status, delivery.next_attempt_at.is_none()), (want, given_up));
-        desk.node.clock.advance(rules::pause(failed));
+        desk.node.clock.advance(rules::PAUSES.after(failed));
     }
     desk.verify();
     std::fs::remove_file(&blocked).unwrap();
@@ -175,7 +175,7 @@ async fn a_dead_letter_with_a_secret_cannot_be_sent_again() {
     desk.cx().call(reset("reset:1", "first")).await.unwrap();
     for failed in 1..=rules::MOST_ATTEMPTS {
         desk.notifications.send_due(&desk.cx()).await.unwrap();
-        desk.node.clock.advance(rules::pause(failed));
+        desk.node.clock.advance(rules::PAUSES.after(failed));
     }
     let dead = desk.deliveries().await.remove(0);
     assert_eq!(dead.status, DeliveryStatus::Dead);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use promox_contract::audit::Audited;
 use promox_contract::reward::{PointsFact, PointsRedeemed};
-use promox_kernel::{Cx, Error, FieldError, Json, UserId, bounded, multiline};
+use promox_kernel::{BackOff, Cx, Error, FieldError, Json, UserId, bounded, multiline};
 use promox_storage::{Recall, StoreError, Tx};
 use serde_json::{Value, json};
 
@@ -20,6 +20,8 @@ use crate::settings::Terms;
 
 /// How long the request that took an offer is left alone with it.
 const REQUEST: Duration = Duration::from_secs(30);
+/// The pauses before a coupon is asked for again.
+const PAUSES: BackOff = BackOff { first: Duration::from_secs(2), doublings: 7 };
 /// The most that an offer costs.
 const MOST_POINTS: i64 = 1_000_000_000;
 /// The longest that a coupon is good.
@@ -199,7 +201,7 @@ pub(crate) fn later(tx: &mut Tx<'_>, id: RedemptionId) -> Result<Redemption, Err
         Err(done) => return Ok(done),
     };
     row.tries += 1;
-    row.due_at = Some(tx.now() + Duration::from_secs(1 << row.tries.clamp(0, 8)));
+    row.due_at = Some(tx.now() + PAUSES.after(row.tries));
     tx.put(&row)?;
     Ok(row)
 }

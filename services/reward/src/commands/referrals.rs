@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use promox_contract::ids::OrderId;
 use promox_contract::user::UserRegistered;
-use promox_kernel::{Amount, Error, Timestamp, UserId};
+use promox_kernel::{Amount, BackOff, Error, Timestamp, UserId};
 use promox_storage::{StoreError, Tx};
 
 use super::achievements::{self, Happened};
@@ -14,9 +14,8 @@ use crate::rules::achievement::CountedEvent;
 use crate::rules::calendar::INSTANT;
 use crate::settings::Terms;
 
-/// The first pause before an order that is not paid yet is asked about again; it doubles up to the longest.
-const PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE_DOUBLINGS: i64 = 14;
+/// The pauses before an order that is not paid yet is asked about again.
+const PAUSES: BackOff = BackOff { first: Duration::from_secs(2), doublings: 13 };
 
 /// Notes who sent somebody.
 pub(crate) fn note(tx: &mut Tx<'_>, fact: &UserRegistered) -> Result<(), StoreError> {
@@ -65,9 +64,8 @@ pub(crate) fn undone(tx: &mut Tx<'_>, terms: &Terms, user_id: UserId, order_id: 
 
 fn put_due(tx: &mut Tx<'_>, row: Referral, tries: i64) -> Result<(), StoreError> {
     let now = tx.now();
-    let doublings = tries.min(LONGEST_PAUSE_DOUBLINGS);
-    let pause = if tries == 0 { Duration::ZERO } else { PAUSE * (1 << doublings.unsigned_abs().min(31)) };
-    tx.put(&Referral { status: Status::Due, due_at: Some(now + pause), tries, changed_at: now, ..row })
+    let due_at = Some(now + PAUSES.after(tries));
+    tx.put(&Referral { status: Status::Due, due_at, tries, changed_at: now, ..row })
 }
 
 /// Referrals to be looked at.

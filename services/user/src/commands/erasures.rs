@@ -5,7 +5,7 @@ use std::time::Duration;
 use promox_contract::audit::Audited;
 use promox_contract::order::OpenOrders;
 use promox_contract::user::UserErased;
-use promox_kernel::{Cx, Error, Timestamp, UserId};
+use promox_kernel::{BackOff, Cx, Error, Timestamp, UserId};
 use promox_storage::{StoreError, Tx};
 use serde_json::json;
 
@@ -16,9 +16,8 @@ use crate::records::{Address, EndReason, Erasure, ErasureByDue, Purpose, UserRol
 use crate::rules::{addresses, permissions};
 use crate::{queries, reject};
 
-/// The pause before orders are asked about again; it doubles up to the longest.
-const PAUSE: Duration = Duration::from_secs(1);
-const MOST_DOUBLINGS: u32 = 9;
+/// The pauses before orders are asked about again.
+const PAUSES: BackOff = BackOff { first: Duration::from_secs(2), doublings: 8 };
 
 /// Asks for the erasure of an account: its logins end, but for the one that asked, which may ask how it stands.
 pub(crate) fn request(tx: &mut Tx<'_>, cx: &Cx, id: UserId, session: i64) -> Result<Erasure, Error> {
@@ -61,7 +60,7 @@ pub(crate) fn settle(tx: &mut Tx<'_>, cx: &Cx, id: UserId, orders: &OpenOrders) 
     }
     (erasure.open_orders, erasure.not_before) = (orders.open, orders.until);
     erasure.tries += 1;
-    erasure.due_at = tx.now() + PAUSE * (1 << erasure.tries.min(MOST_DOUBLINGS));
+    erasure.due_at = tx.now() + PAUSES.after(erasure.tries);
     tx.put(&erasure)?;
     Ok(Some(erasure))
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use promox_kernel::Timestamp;
+use promox_kernel::{BackOff, Timestamp};
 
 /// What failures cost.
 #[derive(Clone, Copy, Debug)]
@@ -16,6 +16,9 @@ pub(crate) struct Policy {
     /// After so long without a failure all are forgotten.
     pub(crate) forget: Duration,
 }
+
+/// The waits between failures that cost nothing and the lock.
+const DOUBLING: BackOff = BackOff { first: Duration::from_secs(1), doublings: 16 };
 
 /// Passwords of one account from one network.
 pub(crate) const PASSWORDS: Policy =
@@ -46,7 +49,7 @@ impl Policy {
         if failures < self.free {
             Duration::ZERO
         } else if failures < self.lock_at {
-            Duration::from_secs(1 << (failures - self.free).min(16)).min(self.lock)
+            DOUBLING.after(failures - self.free + 1).min(self.lock)
         } else {
             self.lock
         }

@@ -1,6 +1,6 @@
 //! The audit trail's chain: each entry's hash covers the entry and the hash of the one before.
 
-use aws_lc_rs::digest::{Context, SHA256};
+use promox_kernel::sha256;
 
 use crate::records::AuditEntry;
 
@@ -11,16 +11,9 @@ pub(crate) const ROOT: [u8; 32] = [0; 32];
 pub(crate) fn hash(entry: &AuditEntry) -> Vec<u8> {
     let numbers = [entry.id, i64::from(entry.source), entry.position, entry.at.0].map(i64::to_be_bytes);
     let texts = [&entry.actor, &entry.action, &entry.subject, &entry.before, &entry.after];
-    let mut digest = Context::new(&SHA256);
-    digest.update(&entry.previous_hash);
-    for number in &numbers {
-        digest.update(number);
-    }
-    for text in texts {
-        digest.update(&(text.len() as u64).to_be_bytes());
-        digest.update(text.as_bytes());
-    }
-    digest.finish().as_ref().to_vec()
+    let lengths = texts.map(|text| (text.len() as u64).to_be_bytes());
+    let texts = lengths.iter().zip(texts).flat_map(|(length, text)| [&length[..], text.as_bytes()]);
+    sha256([&entry.previous_hash[..]].into_iter().chain(numbers.iter().map(|number| &number[..])).chain(texts)).to_vec()
 }
 
 /// Hexadecimal digits.

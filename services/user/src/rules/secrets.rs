@@ -1,14 +1,13 @@
 //! Opaque secrets: refresh tokens and the tokens of messages. Only their hashes are stored.
 
-use aws_lc_rs::digest::{SHA256, digest};
-use promox_kernel::Entropy;
+use promox_kernel::{Entropy, sha256};
 
 /// Characters of 256 bits in base64url.
 const LENGTH: usize = 43;
 
 /// The SHA-256 of a secret. It needs no salt: the secret is 256 random bits.
 pub(crate) fn hash(secret: &str) -> Vec<u8> {
-    digest(&SHA256, secret.as_bytes()).as_ref().to_vec()
+    sha256([secret.as_bytes()]).to_vec()
 }
 
 /// A refresh token: the secret of its family, which stays, and its own, which is good once.

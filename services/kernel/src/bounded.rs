@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use std::hash::Hash;
 
 /// Two generations: what is used moves to the young one; when that is full the old one is forgotten.
-pub(crate) struct Bounded<K, V> {
+#[derive(Debug)]
+pub struct Bounded<K, V> {
     young: HashMap<K, V>,
     old: HashMap<K, V>,
     half: usize,
@@ -13,12 +14,12 @@ pub(crate) struct Bounded<K, V> {
 
 impl<K: Hash + Eq, V: Clone> Bounded<K, V> {
     /// A map of at most `most` entries.
-    pub(crate) fn new(most: usize) -> Self {
+    pub fn new(most: usize) -> Self {
         Self { young: HashMap::new(), old: HashMap::new(), half: (most / 2).max(1) }
     }
 
     /// The value of a key.
-    pub(crate) fn get<Q: Hash + Eq + ?Sized>(&mut self, key: &Q) -> Option<V>
+    pub fn get<Q: Hash + Eq + ?Sized>(&mut self, key: &Q) -> Option<V>
     where
         K: Borrow<Q>,
     {
@@ -30,8 +31,8 @@ impl<K: Hash + Eq, V: Clone> Bounded<K, V> {
         Some(value)
     }
 
-    /// Keeps a value.
-    pub(crate) fn put(&mut self, key: K, value: V) {
+    /// Keeps a value under a key.
+    pub fn put(&mut self, key: K, value: V) {
         self.old.remove(&key);
         if self.young.len() >= self.half && !self.young.contains_key(&key) {
             self.old = std::mem::take(&mut self.young);
@@ -40,7 +41,7 @@ impl<K: Hash + Eq, V: Clone> Bounded<K, V> {
     }
 
     /// Forgets a key.
-    pub(crate) fn remove<Q: Hash + Eq + ?Sized>(&mut self, key: &Q)
+    pub fn remove<Q: Hash + Eq + ?Sized>(&mut self, key: &Q)
     where
         K: Borrow<Q>,
     {
