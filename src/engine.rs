@@ -1,4 +1,4 @@
-//! The embedded store as the settings want it, its clock, and what it tells of itself.
+//! The storage engine that the settings ask for, its clock, its metrics and its health.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,10 +16,10 @@ use crate::config::{Settings, Shares};
 use crate::exit::Exit;
 use crate::http::Server;
 
-/// How far the wall may be behind the newest commit before somebody has to look at it.
+/// How far the wall clock may be behind the newest commit before the start is refused.
 const CLOCK_SLACK: Duration = Duration::from_mins(5);
 
-/// How the settings want the engine.
+/// The engine's options, from the settings.
 pub fn options(settings: &Settings) -> Options {
     let (storage, mebi) = (&settings.storage, 1 << 20);
     let shares = Shares::of(storage);
@@ -54,7 +54,7 @@ pub fn clock(settings: &Settings, engine: &EmbeddedEngine) -> Result<Clock, Exit
     Ok(Clock::real(if last == Timestamp::EPOCH { wall } else { last }))
 }
 
-/// Lets the server show the engine's numbers and health. Neither keeps the engine open.
+/// Adds the engine's metrics and health to the server's. Neither keeps the engine open.
 pub fn observe(engine: &Arc<EmbeddedEngine>, server: &Server) {
     let (scraped, asked) = (Arc::downgrade(engine), Arc::downgrade(engine));
     server.metrics().collect(Box::new(Numbers(Box::new(move || scraped.upgrade().map(|engine| engine.metrics())))));
@@ -86,7 +86,7 @@ fn checkpoint_age(metrics: &Metrics) -> u64 {
 
 type Source = dyn Fn() -> Option<Metrics> + Send + Sync;
 
-/// The engine's numbers for a scraper.
+/// The engine's metrics for Prometheus.
 struct Numbers(Box<Source>);
 
 impl fmt::Debug for Numbers {

@@ -110,16 +110,16 @@ impl fmt::Debug for Promox {
     }
 }
 
-/// What a node stands on: the machine's own, or what a simulator makes of it.
+/// What a node depends on outside of itself: the machine's own, or a simulator's.
 #[derive(Debug)]
-pub struct Ground {
-    /// Where rows are.
+pub struct Environment {
+    /// The storage engine.
     pub engine: Arc<EmbeddedEngine>,
-    /// Where time comes from.
+    /// The clock.
     pub clock: Clock,
-    /// Where randomness comes from.
+    /// The source of randomness.
     pub entropy: Entropy,
-    /// Where what may be lost is.
+    /// The cache.
     pub cache: Cache,
 }
 
@@ -140,12 +140,12 @@ impl Promox {
         Ok(promox)
     }
 
-    /// Opens the store for one piece of work by the command line: no port, nothing is recovered, nothing runs by the clock.
+    /// Opens the store for one command: no port is bound, nothing is recovered, and no job runs.
     pub fn headless(loaded: &Loaded) -> Result<Self, Exit> {
         Self::assemble(loaded, None)
     }
 
-    /// Opens the store like [`Promox::headless`], for work that may be the first on it: a new store gets its settings.
+    /// Opens the store like [`Promox::headless`], for a command that writes: a new store gets its settings first.
     pub async fn headless_writing(loaded: &Loaded) -> Result<Self, Exit> {
         let promox = Self::headless(loaded)?;
         promox.check_currency(loaded).await?;
@@ -165,13 +165,13 @@ impl Promox {
         let settings = &loaded.settings;
         let engine = engine::open(settings, schema()?)?;
         let clock = engine::clock(settings, &engine)?;
-        let ground = Ground { engine, clock, entropy: Entropy::system(), cache: engine::cache(settings) };
-        Self::on(settings, ground, server)
+        let environment = Environment { engine, clock, entropy: Entropy::system(), cache: engine::cache(settings) };
+        Self::on(settings, environment, server)
     }
 
-    /// A node with all services on a ground of its caller's: nothing is recovered, nothing runs by the clock.
-    pub fn on(settings: &Settings, ground: Ground, server: Option<&Server>) -> Result<Self, Exit> {
-        Self::running(&|_| true, settings, ground, server)
+    /// A node with all services in the caller's environment. Nothing is recovered, and no job runs.
+    pub fn on(settings: &Settings, environment: Environment, server: Option<&Server>) -> Result<Self, Exit> {
+        Self::running(&|_| true, settings, environment, server)
     }
 
     /// A node with the services whose names are `wanted`. The others' tables stay in the schema, so that every node of a
@@ -179,10 +179,10 @@ impl Promox {
     pub fn running(
         wanted: &dyn Fn(&str) -> bool,
         settings: &Settings,
-        ground: Ground,
+        environment: Environment,
         server: Option<&Server>,
     ) -> Result<Self, Exit> {
-        let Ground { engine, clock, entropy, cache } = ground;
+        let Environment { engine, clock, entropy, cache } = environment;
         let calls = if settings.server.encode_calls { Calls::Encoded } else { Calls::Direct };
         let node = Node::calling(clock, entropy, calls);
         let shelf = Arc::new(ShelfSignal::new(ShelfSignal::UNKNOWN));
@@ -209,7 +209,7 @@ impl Promox {
         Ok(Self { node, engine, services, background, auditor, backups })
     }
 
-    /// Ends what was interrupted: before anything is asked, and before anything runs by the clock.
+    /// Recovers every service, before any request or job.
     pub async fn recover(&self) -> Result<(), Exit> {
         let cx = Cx::system(&self.node, "recovery", RECOVERY_LIMIT);
         for service in &self.services {
@@ -223,7 +223,7 @@ impl Promox {
         self.jobs().into_iter().for_each(|job| self.background.job(job));
     }
 
-    /// What follows from events, of every service.
+    /// The consumers of every service.
     pub fn consumers(&self) -> Vec<ConsumerLoop> {
         let follow = |service: &Arc<dyn DynService>| {
             let target = self.database(service.database());
@@ -237,7 +237,7 @@ impl Promox {
         self.services.iter().flat_map(follow).collect()
     }
 
-    /// What is done by the clock.
+    /// The jobs of every service and of the store.
     pub fn jobs(&self) -> Vec<Job> {
         let (shop, promox) = (self.database(Database::Ecommerce), self.database(Database::Promox));
         let both = vec![shop.clone(), promox.clone()];
@@ -270,7 +270,7 @@ impl Promox {
         self.engine.database(database)
     }
 
-    /// Checks the books.
+    /// Checks every invariant.
     pub fn auditor(&self) -> &Arc<Auditor> {
         &self.auditor
     }
@@ -280,7 +280,7 @@ impl Promox {
         &self.backups
     }
 
-    /// Stops what it does by itself and closes the store; call it when the server is shut down.
+    /// Stops consumers and jobs and closes the store; call it after the server has shut down.
     pub async fn close(self) {
         self.background.stop().await;
     }
@@ -306,9 +306,9 @@ mod tests {
         dir.path().clone_into(&mut settings.data.dir);
         let engine = engine::open(&settings, schema().unwrap()).unwrap();
         let (clock, entropy) = (Clock::manual(promox_kernel::Timestamp::EPOCH), Entropy::seeded(1));
-        let ground = Ground { engine, clock, entropy, cache: Cache::in_memory() };
+        let environment = Environment { engine, clock, entropy, cache: Cache::in_memory() };
         let wanted = ["inventory", "user"];
-        let promox = Promox::running(&|name| wanted.contains(&name), &settings, ground, None).unwrap();
+        let promox = Promox::running(&|name| wanted.contains(&name), &settings, environment, None).unwrap();
         promox.recover().await.unwrap();
         let registered = promox.node().registry().unwrap().entries().iter().map(|entry| entry.service);
         let registered: std::collections::BTreeSet<_> = registered.filter(|name| names().contains(name)).collect();

@@ -1,6 +1,6 @@
 //! The auditor: recomputes every invariant of the books from the rows of one consistent state.
 //!
-//! `promox verify` runs it on a closed store, `GET /api/ops/verify` on a live one, every scenario test at its end.
+//! `promox verify` runs it offline, `GET /api/ops/verify` on a running server, and every scenario test at its end.
 
 use std::sync::Arc;
 

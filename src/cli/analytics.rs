@@ -1,4 +1,4 @@
-//! `promox analytics`: makes the figures of a closed store anew.
+//! `promox analytics`: rebuilds the figures of a store that no server has open.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::log;
 /// How long a rebuild may take.
 const LIMIT: Duration = Duration::from_hours(24);
 
-/// Look after the figures.
+/// Maintain the analytics figures.
 #[derive(Debug, Args)]
 pub(super) struct Analytics {
     #[command(subcommand)]
@@ -21,7 +21,7 @@ pub(super) struct Analytics {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Make every figure anew from the event logs; the same events make the same figures.
+    /// Rebuild every figure from the event logs. The same events give the same figures.
     Rebuild,
 }
 
@@ -45,7 +45,7 @@ impl Analytics {
             promox.close().await;
             bar.finish_and_clear();
             done.map_err(refused)?;
-            println!("The figures of {last} events were made anew.");
+            println!("Rebuilt the figures from {last} events.");
             Ok(())
         })
     }

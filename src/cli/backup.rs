@@ -1,4 +1,4 @@
-//! `promox backup`: all that a store holds at one moment, in one file; of a live store through its server.
+//! `promox backup`: a consistent copy of a whole store in one file, taken offline or through a running server.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,21 +13,21 @@ use crate::exit::Exit;
 use crate::log;
 use crate::ops;
 
-/// Where a server hands out backups.
+/// The path that backups are downloaded from.
 const PATH: &str = "/api/ops/backup";
 
-/// Write a backup of a closed store, or with `--url` of a live one.
+/// Back up a store that no server has open, or a running one with `--url`.
 #[derive(Debug, Args)]
 pub(super) struct Backup {
-    /// The file, which must not be there yet, or a directory for a new one.
+    /// The file to create, or a directory to create it in.
     file: PathBuf,
-    /// Ask the server at this address instead of opening the data directory.
+    /// Download the backup from the server at this address instead of opening the data directory.
     #[arg(long, requires = "token")]
     url: Option<String>,
-    /// An access token of somebody who may (`ops:write`).
+    /// An access token with the permission `ops:write`.
     #[arg(long, env = "PROMOX_TOKEN", hide_env_values = true)]
     token: Option<String>,
-    /// Trust the certificates of this file too (PEM).
+    /// Also trust the certificate authorities in this file (PEM).
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
 }
@@ -43,12 +43,12 @@ impl Backup {
                 _ => closed(&loaded, &file).await,
             }
         })?;
-        println!("{} has {length} bytes", file.display());
+        println!("Wrote {length} bytes to {}", file.display());
         Ok(())
     }
 }
 
-/// The file itself, or one with the time in its name in a directory.
+/// The file itself, or a file named after the time if the path is a directory.
 fn named(path: &Path) -> PathBuf {
     if path.is_dir() { path.join(ops::file_name(promox_kernel::Clock::wall())) } else { path.to_owned() }
 }

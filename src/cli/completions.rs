@@ -1,4 +1,4 @@
-//! `promox completions`: a script that lets a shell complete verbs and flags.
+//! `promox completions`: a script that completes commands and options in a shell.
 
 use clap::{Args, CommandFactory as _};
 use clap_complete::Shell;

@@ -1,4 +1,4 @@
-//! `promox config`: whether the settings are valid, and what they are.
+//! `promox config`: validates and prints the settings.
 
 use clap::{Args, Subcommand};
 
@@ -6,7 +6,7 @@ use super::Common;
 use crate::config::{Setting, Shares, exposed};
 use crate::exit::Exit;
 
-/// Look at the settings.
+/// Check or print the settings.
 #[derive(Debug, Args)]
 pub(super) struct Config {
     #[command(subcommand)]
@@ -15,9 +15,9 @@ pub(super) struct Config {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Say whether the settings are valid, and name files with secrets that others can read.
+    /// Validate the settings, and warn about files with secrets that other users can read.
     Check,
-    /// Print every setting and where it came from, as a file that `--config` reads; secrets are masked.
+    /// Print every setting and its origin in the format that `--config` reads. Secrets are masked.
     Print,
 }
 

@@ -1,4 +1,4 @@
-//! `promox export`: the catalogue or past orders of a closed store into a file that `promox import` reads back.
+//! `promox export`: writes the catalogue or past orders of a store that no server has open, for `promox import`.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -12,10 +12,10 @@ use super::{Common, transfer};
 use crate::exit::Exit;
 use crate::log;
 
-/// How long an export may take.
+/// The time limit of an export.
 const LIMIT: Duration = Duration::from_hours(1);
 
-/// Write the catalogue or past orders to a file that the import reads back.
+/// Export the catalogue or past orders to a file that `import` reads.
 #[derive(Debug, Args)]
 pub(super) struct Export {
     #[command(subcommand)]
@@ -24,14 +24,14 @@ pub(super) struct Export {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Every product: CSV by the file's ending, else NDJSON.
+    /// Export all products, as CSV if the file name ends in .csv, else as NDJSON.
     Catalog {
-        /// The file; it must not be there yet.
+        /// The file to create.
         file: PathBuf,
     },
-    /// Every order and every credit note: CSV by the file's ending, else NDJSON.
+    /// Export all orders and credit notes, as CSV if the file name ends in .csv, else as NDJSON.
     History {
-        /// The file; it must not be there yet.
+        /// The file to create.
         file: PathBuf,
     },
 }
@@ -62,7 +62,7 @@ impl Export {
             }
         };
         let length = save(asked, file.clone()).await?;
-        println!("{} has {length} bytes", file.display());
+        println!("Wrote {length} bytes to {}", file.display());
         Ok(())
     }
 }
@@ -74,7 +74,7 @@ fn is_csv(file: &Path) -> bool {
 /// Writes what an operation streams into a new file.
 async fn save(asked: Result<Download, Error>, file: PathBuf) -> Result<u64, Exit> {
     let Content::Stream(_, reader) = asked.map_err(super::refused)?.content else {
-        return Err(Exit::internal("an export is a stream"));
+        return Err(Exit::internal("the export did not answer with a stream"));
     };
     tokio::task::spawn_blocking(move || transfer::save(reader, &file)).await.map_err(Exit::internal)?
 }

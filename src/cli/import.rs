@@ -1,4 +1,4 @@
-//! `promox import`: a catalogue or past orders from a file into a closed store.
+//! `promox import`: reads a catalogue or past orders from a file into a store that no server has open.
 
 use std::fmt::Display;
 use std::fs::File;
@@ -19,14 +19,14 @@ use crate::exit::Exit;
 use crate::log;
 use crate::node::Promox;
 
-/// How long an import may take.
+/// The time limit of an import.
 const LIMIT: Duration = Duration::from_hours(6);
-/// Row errors that are printed.
+/// The number of row errors that are printed.
 const MOST_PRINTED: usize = 20;
-/// Products that are put in between two moves of the bar.
+/// Products imported between two updates of the progress bar.
 const STEP: usize = 200;
 
-/// Take a catalogue or past orders from a file.
+/// Import a catalogue or past orders from a file.
 #[derive(Debug, Args)]
 pub(super) struct Import {
     #[command(subcommand)]
@@ -35,14 +35,14 @@ pub(super) struct Import {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Products: our own CSV or NDJSON, or the sales of the Online Retail data set, from which a catalogue is made.
+    /// Import products from our CSV or NDJSON, or derive a catalogue from the sales of the Online Retail data set.
     Catalog {
-        /// The file.
+        /// The file to read.
         file: PathBuf,
     },
-    /// Past orders and credit notes, with the prices and dates they had: CSV with a row a line, or NDJSON.
+    /// Import past orders and credit notes with their original prices and dates, from CSV with one row per line item or NDJSON.
     History {
-        /// The file.
+        /// The file to read.
         file: PathBuf,
     },
 }
@@ -75,7 +75,7 @@ async fn catalog(promox: &Promox, cx: &Cx, path: &Path, file: File) -> Result<()
     let report = cx.run(ImportProducts { body }).await.map_err(refused)?;
     print_report(&report);
     if report.failed > 0 && report.created + report.updated + report.skipped == 0 {
-        return Err(Exit::data(format_args!("{}: no row could be taken", path.display())));
+        return Err(Exit::data(format_args!("{}: none of its rows could be imported", path.display())));
     }
     Ok(())
 }
@@ -122,8 +122,8 @@ async fn history(cx: &Cx, path: &Path, file: File) -> Result<(), Exit> {
     let body = transfer::body(path, file)?;
     let report = cx.run(ImportOrders { body }).await.map_err(refused)?;
     let (orders, notes) = (&report.orders, &report.credit_notes);
-    println!("{} orders with {} rows come to {}", orders.documents, orders.rows, orders.total);
-    println!("{} credit notes with {} rows come to {}", notes.documents, notes.rows, notes.total);
+    println!("{} orders with {} rows, total {}", orders.documents, orders.rows, orders.total);
+    println!("{} credit notes with {} rows, total {}", notes.documents, notes.rows, notes.total);
     print_report(&report.report);
     Ok(())
 }
@@ -142,8 +142,8 @@ fn print_report(report: &ImportReport) {
 }
 
 fn print_counts(created: u64, updated: u64, skipped: u64, failed: u64) {
-    println!("{created} new, {updated} changed, {skipped} the same");
-    println!("{failed} left out");
+    println!("{created} created, {updated} updated, {skipped} unchanged");
+    println!("{failed} refused");
 }
 
 fn print_errors(errors: impl ExactSizeIterator<Item = (u64, impl Display, impl Display)>) {

@@ -1,4 +1,4 @@
-//! `promox journal`: the store's journal as text, for people who look for what happened.
+//! `promox journal`: prints the store's journal, and recovers from a damaged one.
 
 use std::io::{BufWriter, Write as _};
 
@@ -11,7 +11,7 @@ use crate::config::Loaded;
 use crate::exit::Exit;
 use crate::{engine, log, node};
 
-/// Look into the journal.
+/// Inspect the journal.
 #[derive(Debug, Args)]
 pub(super) struct Journal {
     #[command(subcommand)]
@@ -20,12 +20,12 @@ pub(super) struct Journal {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Print every group and every change that the journal still holds.
+    /// Print every transaction group and change in the journal.
     Dump,
-    /// Go on from the checkpoint when the journal is damaged: says how far the checkpoint goes, and changes nothing without
-    /// `--accept-loss`.
+    /// Continue from the checkpoint when the journal is damaged. Without `--accept-loss` it only reports the checkpoint's
+    /// position.
     Reset {
-        /// Begin the journal anew. What was acknowledged after the checkpoint is lost: nothing after a clean stop.
+        /// Start a new journal. Changes acknowledged after the checkpoint are lost; after a clean stop there are none.
         #[arg(long)]
         accept_loss: bool,
     },
@@ -51,9 +51,9 @@ fn reset(loaded: &Loaded, accept_loss: bool) -> Result<(), Exit> {
         end.group, end.time
     );
     if accept_loss {
-        println!("The journal begins anew after it.");
+        println!("Started a new journal after it.");
     } else {
-        println!("Nothing was changed. With --accept-loss the journal begins anew after it: what is later is lost.");
+        println!("Nothing was changed. --accept-loss starts a new journal after it; later changes are lost.");
     }
     Ok(())
 }

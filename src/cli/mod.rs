@@ -1,4 +1,4 @@
-//! The command line: one file a verb, one line a verb in [`Command`].
+//! The command line: one file and one line of [`Command`] per command.
 
 mod analytics;
 mod backup;
@@ -38,16 +38,16 @@ struct Cli {
     command: Command,
 }
 
-/// What every verb takes.
+/// Options of every command.
 #[derive(Debug, Args)]
 struct Common {
-    /// Read settings from this file (TOML).
+    /// Read settings from this TOML file.
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Keep the data in this directory.
+    /// Store data in this directory.
     #[arg(long, global = true, value_name = "DIR")]
     data_dir: Option<String>,
-    /// Log at this level: error, warn, info, debug, or by target, info,promox=debug.
+    /// Log level: error, warn, info, debug, or per target such as info,promox=debug.
     #[arg(long, global = true, value_name = "LEVEL")]
     log_level: Option<String>,
 }
@@ -56,25 +56,25 @@ struct Common {
 enum Command {
     /// Serve the shop.
     Serve(serve::Serve),
-    /// Serve a fresh sample shop.
+    /// Serve a new sample shop.
     Demo(demo::Demo),
-    /// Take a catalogue or past orders from a file.
+    /// Import a catalogue or past orders from a file.
     Import(import::Import),
-    /// Write the catalogue or past orders to a file that the import reads back.
+    /// Export the catalogue or past orders to a file that `import` reads.
     Export(export::Export),
-    /// Write a backup of a live or a closed store.
+    /// Back up a store, offline or through a running server.
     Backup(backup::Backup),
-    /// Make a store from a backup.
+    /// Restore a store from a backup.
     Restore(restore::Restore),
-    /// Check every invariant of the books of a closed store.
+    /// Check every invariant of a store that no server has open.
     Verify(verify::Verify),
-    /// Look after the figures.
+    /// Maintain the analytics figures.
     Analytics(analytics::Analytics),
-    /// Look after accounts.
+    /// Manage accounts.
     User(user::User),
-    /// Look at the settings.
+    /// Check or print the settings.
     Config(config::Config),
-    /// Look into the journal.
+    /// Inspect the journal.
     Journal(journal::Journal),
     /// Print a completion script for a shell.
     Completions(completions::Completions),
@@ -127,8 +127,8 @@ fn runtime(settings: &Settings) -> Result<Runtime, Exit> {
     builder.enable_all().thread_name("promox").thread_keep_alive(THREAD_IDLE).build().map_err(Exit::io)
 }
 
-/// Opens the store that there is: what looks into a store makes none where there is none, say in a directory whose name
-/// was mistyped.
+/// Opens an existing store. A command that inspects a store must not create one, say in a directory whose name was
+/// mistyped.
 fn opened(loaded: &Loaded) -> Result<Promox, Exit> {
     let dir = &loaded.settings.data.dir;
     match promox_embedded::look(dir)? {
@@ -139,7 +139,7 @@ fn opened(loaded: &Loaded) -> Result<Promox, Exit> {
     }
 }
 
-/// Why an operation was refused, for people.
+/// A refusal as an exit message.
 fn refused(error: promox_kernel::Error) -> Exit {
     let said = error.errors().first().map_or(error.message(), |fault| &fault.detail);
     match error.cause() {
@@ -148,7 +148,7 @@ fn refused(error: promox_kernel::Error) -> Exit {
     }
 }
 
-/// Does what the command line asks.
+/// Runs the command line.
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,

@@ -1,4 +1,4 @@
-//! Progress of long work, shown when somebody watches standard error.
+//! Progress bars of long commands, shown when standard error is a terminal.
 
 use std::borrow::Cow;
 use std::io::{IsTerminal as _, stderr};
@@ -9,22 +9,22 @@ use indicatif::{ProgressBar, ProgressStyle};
 /// How often a spinner turns.
 const TURN: Duration = Duration::from_millis(120);
 
-/// A bar over so many bytes; hidden when nobody watches.
+/// A bar over a number of bytes.
 pub(super) fn bytes(length: u64) -> ProgressBar {
     bar(length, "{bar:40} {bytes}/{total_bytes} {bytes_per_sec} {eta}")
 }
 
-/// A bar over so many things.
+/// A bar over a number of items.
 pub(super) fn items(length: u64, what: &'static str) -> ProgressBar {
     bar(length, "{bar:40} {pos}/{len} {msg} {eta}").with_message(what)
 }
 
-/// Bytes of which nobody knows how many there will be.
+/// A spinner that counts bytes when their total is unknown.
 pub(super) fn stream() -> ProgressBar {
     spinner("{spinner} {bytes} {bytes_per_sec}", "")
 }
 
-/// Work of which nobody knows how long it takes.
+/// A spinner for work of unknown length.
 pub(super) fn waiting(what: impl Into<Cow<'static, str>>) -> ProgressBar {
     spinner("{spinner} {msg} {elapsed}", what)
 }

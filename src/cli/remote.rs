@@ -1,4 +1,4 @@
-//! A running server, asked by the command line over HTTP or HTTPS.
+//! An HTTP client for commands that work with a running server.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -19,10 +19,10 @@ use tokio_util::task::TaskTracker;
 
 use crate::exit::Exit;
 
-/// Bytes of a refusal that are read.
+/// The most bytes of an error response that are read.
 const LONGEST_REFUSAL: usize = 64 << 10;
 
-/// A server, and who asks it.
+/// A server and the access token to use.
 #[derive(Debug)]
 pub(super) struct Remote {
     uri: Uri,
@@ -34,7 +34,7 @@ pub(super) struct Remote {
 impl Remote {
     /// The server at `url`. `authority` is a file of certificates, PEM, that are trusted beside the public ones.
     pub(super) fn new(url: &str, token: String, authority: Option<&Path>) -> Result<Self, Exit> {
-        let fault = || Exit::usage(format_args!("--url: \"{url}\" is no address such as https://shop.example.com"));
+        let fault = || Exit::usage(format_args!("--url: \"{url}\" is not an address such as https://shop.example.com"));
         let uri: Uri = url.trim_end_matches('/').parse().map_err(|_| fault())?;
         let roots = match uri.scheme_str() {
             Some("http") => None,
@@ -79,7 +79,7 @@ impl Remote {
         sender.send_request(request).await.map_err(Exit::io)
     }
 
-    /// The body of a good answer; a refusal ends with the server's own words.
+    /// The body of a successful response; an error carries the server's message.
     async fn read(&self, response: Response<Incoming>) -> Result<BodyReader, Exit> {
         let status = response.status();
         if !status.is_success() {
@@ -99,7 +99,7 @@ impl Remote {
     }
 }
 
-/// Hands the body on; a connection that is cut is an error, never an end.
+/// Passes the body on. A connection that is cut is an error, not an end of the body.
 async fn forward(mut body: Incoming, sender: BodySender) {
     while let Some(frame) = body.frame().await {
         let chunk = match frame {
@@ -112,7 +112,7 @@ async fn forward(mut body: Incoming, sender: BodySender) {
     }
 }
 
-/// The public authorities, and those of a file.
+/// The public certificate authorities and those in a file.
 fn roots(authority: Option<&Path>) -> Result<RootCertStore, Exit> {
     let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     if let Some(file) = authority {

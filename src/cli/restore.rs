@@ -1,4 +1,4 @@
-//! `promox restore`: a store from a backup. All of it is checked before there is a store.
+//! `promox restore`: a store from a backup, which is verified whole before the store exists.
 
 use std::collections::HashSet;
 use std::ffi::OsString;
@@ -14,13 +14,13 @@ use crate::config::Loaded;
 use crate::exit::Exit;
 use crate::{engine, log, node};
 
-/// Bytes that are read at a time.
+/// Bytes read at a time.
 const CHUNK: usize = 1 << 20;
 
-/// Make a store in an empty data directory from a backup.
+/// Restore a backup into an empty data directory.
 #[derive(Debug, Args)]
 pub(super) struct Restore {
-    /// The backup.
+    /// The backup file.
     file: PathBuf,
 }
 
@@ -44,7 +44,7 @@ pub(super) fn restore(loaded: &Loaded, path: &Path) -> Result<Copied, Exit> {
     let file = transfer::open(path)?;
     let dir = &loaded.settings.data.dir;
     if promox_embedded::look(dir)? == Holds::Store {
-        return Err(Exit::usage(format_args!("{} has a store already; name an empty directory", dir.display())));
+        return Err(Exit::usage(format_args!("{} already has a store; name an empty directory", dir.display())));
     }
     let before = Before::of(dir);
     let bar = progress::bytes(file.metadata().map_err(Exit::io)?.len());
@@ -59,7 +59,7 @@ pub(super) fn restore(loaded: &Loaded, path: &Path) -> Result<Copied, Exit> {
     Ok(restored?)
 }
 
-/// What was at the place of the store before, so that a restore that fails leaves it as it was.
+/// What was there before, so that a failed restore leaves it unchanged.
 struct Before<'a> {
     dir: &'a Path,
     /// The outermost directory that was not there.

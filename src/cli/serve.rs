@@ -1,4 +1,4 @@
-//! `promox serve`: takes the port, opens the store, serves until it is told to stop.
+//! `promox serve`: binds the port, opens the store and serves until it is stopped.
 
 use std::net::SocketAddr;
 
@@ -26,14 +26,14 @@ impl Serve {
         let loaded = common.load(listen.into_iter().collect())?;
         let levels = log::start(&loaded.settings.log);
         super::runtime(&loaded.settings)?.block_on(async {
-            // The port comes first, so that a busy one leaves the data untouched.
+            // Bind first, so that a busy port leaves the data untouched.
             let server = Server::bind(&loaded, levels).await?;
             serve(&loaded, server, |address| tracing::info!(%address, "ready")).await
         })
     }
 }
 
-/// Opens the store behind `server`, says so by `ready`, and serves until SIGTERM or SIGINT.
+/// Opens the store behind `server`, calls `ready`, and serves until SIGTERM or SIGINT.
 pub(super) async fn serve(loaded: &Loaded, server: Server, ready: impl FnOnce(SocketAddr)) -> Result<(), Exit> {
     let mut terminate = signal(SignalKind::terminate()).map_err(Exit::io)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Exit::io)?;

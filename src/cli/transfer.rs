@@ -1,6 +1,6 @@
-//! Files in and out of operations: a file as an operation's body, an operation's stream as a file.
+//! Files as request bodies and response streams as files.
 //!
-//! A file that is written appears under its name only when it is whole and safe on disk.
+//! An output file appears under its name only when it is complete and synced.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, BufWriter, Read};
@@ -14,15 +14,15 @@ use promox_kernel::{Body, BodyReader, BodySender, Error};
 use super::progress;
 use crate::exit::Exit;
 
-/// Bytes that are read at a time.
+/// Bytes read at a time.
 const CHUNK: usize = 64 << 10;
 
-/// Opens a file that the command line names.
+/// Opens a file named on the command line.
 pub(super) fn open(path: &Path) -> Result<File, Exit> {
     File::open(path).map_err(|error| Exit::usage(format_args!("{}: {error}", path.display())))
 }
 
-/// The file as an operation's body, read on a thread of its own; NDJSON by its ending, else CSV.
+/// The file as a request body, read on its own thread: NDJSON by its extension, else CSV.
 pub(super) fn body(path: &Path, file: File) -> Result<Body, Exit> {
     let length = file.metadata().map_err(Exit::io)?.len();
     let media_type = if is_ndjson(path) { "application/x-ndjson" } else { "text/csv" }.to_owned();
@@ -31,7 +31,7 @@ pub(super) fn body(path: &Path, file: File) -> Result<Body, Exit> {
     Ok(Body { media_type, reader: Some(reader), headers: Vec::new() })
 }
 
-/// Whether a file's name says that it has JSON lines.
+/// Whether the file name has an extension of NDJSON.
 pub(super) fn is_ndjson(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "ndjson" || extension == "jsonl")
 }
@@ -52,7 +52,7 @@ fn feed(mut file: File, bar: &ProgressBar, sender: &BodySender) {
     bar.finish_and_clear();
 }
 
-/// Writes all that `reader` gives into a new file; how many bytes that were.
+/// Writes a stream to a new file and returns its length in bytes.
 pub(super) fn save(mut reader: impl Read, path: &Path) -> Result<u64, Exit> {
     let bar = progress::stream();
     let saved = create(path, |out| io::copy(&mut bar.wrap_read(&mut reader), out));
@@ -60,10 +60,10 @@ pub(super) fn save(mut reader: impl Read, path: &Path) -> Result<u64, Exit> {
     saved
 }
 
-/// Makes a new file of what `fill` writes.
+/// Creates a file with what `fill` writes.
 pub(super) fn create(path: &Path, fill: impl FnOnce(&mut BufWriter<File>) -> io::Result<u64>) -> Result<u64, Exit> {
     if path.exists() {
-        return Err(Exit::usage(format_args!("{} is there already: nothing was written", path.display())));
+        return Err(Exit::usage(format_args!("{} already exists: nothing was written", path.display())));
     }
     let partial = beside(path);
     let filled = private(&partial).and_then(|file| {
@@ -79,14 +79,14 @@ pub(super) fn create(path: &Path, fill: impl FnOnce(&mut BufWriter<File>) -> io:
     })
 }
 
-/// A file for who runs this alone: what leaves a store has addresses in it, and a backup has password hashes.
+/// A file that only this user can read: exports contain addresses, and backups contain password hashes.
 fn private(path: &Path) -> io::Result<File> {
     let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
     file.set_permissions(Permissions::from_mode(0o600))?;
     Ok(file)
 }
 
-/// The name a file has until it is whole.
+/// The name of a file until it is complete.
 fn beside(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".partial");

@@ -1,4 +1,4 @@
-//! `promox user`: what has to be done to accounts of a closed store.
+//! `promox user`: manages accounts of a store that no server has open.
 
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use std::time::Duration;
@@ -14,12 +14,12 @@ use crate::exit::Exit;
 use crate::log;
 use crate::node::Promox;
 
-/// How long it may take.
+/// The time limit.
 const LIMIT: Duration = Duration::from_secs(60);
-/// Where the password may come from; each is a setting.
+/// The environment variables that the password may come from; each is a setting.
 const VARIABLES: [&str; 3] = ["PROMOX_ADMIN_PASSWORD", "PROMOX_ADMIN_PASSWORD_FILE", "PROMOX_ADMIN__PASSWORD"];
 
-/// Look after accounts.
+/// Manage accounts.
 #[derive(Debug, Args)]
 pub(super) struct User {
     #[command(subcommand)]
@@ -28,10 +28,10 @@ pub(super) struct User {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Make somebody an administrator: a new account, or the one that has this address. The password comes from
-    /// `PROMOX_ADMIN_PASSWORD`, else it is asked for.
+    /// Make the account with this e-mail address an administrator, creating it if needed. The password is read from
+    /// `PROMOX_ADMIN_PASSWORD`, else prompted for.
     AddAdmin {
-        /// The address.
+        /// The e-mail address.
         email: String,
     },
 }
@@ -54,9 +54,9 @@ impl User {
             drop(users);
             promox.close().await;
             match done.map_err(|error| Exit::usage(super::refused(error)))? {
-                EnsuredAdmin::Created => println!("{email} is an administrator now."),
+                EnsuredAdmin::Created => println!("{email} is now an administrator."),
                 EnsuredAdmin::Promoted => {
-                    println!("{email} is an administrator now, with this password; its logins have ended.");
+                    println!("{email} is now an administrator with this password; its sessions have ended.");
                 }
             }
             Ok(())
@@ -64,7 +64,7 @@ impl User {
     }
 }
 
-/// Reads a password from standard input; at a terminal it asks, and does not show what is typed.
+/// Reads a password from standard input; a terminal is prompted, without echo.
 fn ask() -> io::Result<String> {
     let input = io::stdin();
     let before = if input.is_terminal() { tcgetattr(&input).ok() } else { None };

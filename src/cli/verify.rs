@@ -1,4 +1,4 @@
-//! `promox verify`: recomputes every invariant of the books of a closed store and prints what breaks.
+//! `promox verify`: recomputes every invariant of a store that no server has open and prints violations.
 
 use clap::Args;
 
@@ -6,7 +6,7 @@ use super::{Common, progress};
 use crate::exit::Exit;
 use crate::log;
 
-/// Check the books.
+/// Check every invariant of a store that no server has open.
 #[derive(Debug, Args)]
 pub(super) struct Verify {}
 
@@ -22,7 +22,7 @@ impl Verify {
         for found in &verdict.findings {
             println!("{}: {}", found.invariant, found.detail);
         }
-        println!("{} checks, {} broken", verdict.checks, verdict.broken);
-        if verdict.clean { Ok(()) } else { Err(Exit::data("the books do not agree")) }
+        println!("{} checks, {} violations", verdict.checks, verdict.broken);
+        if verdict.clean { Ok(()) } else { Err(Exit::data("the store violates invariants; see the list above")) }
     }
 }

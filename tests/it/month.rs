@@ -142,9 +142,9 @@ async fn a_month_is_taken_as_history_by_the_command_line() {
     let done = promox(dir.path(), &["import", "history", month.path.to_str().unwrap()]);
     let told = String::from_utf8(done.stdout).unwrap();
     assert_eq!(done.status.code(), Some(0), "{told}");
-    assert!(told.contains(&format!("{} orders with {} rows come to {}", sales.0, sales.1, sales.2)), "{told}");
-    assert!(told.contains(&format!("{} credit notes with {} rows come to {}", notes.0, notes.1, notes.2)), "{told}");
-    assert!(told.contains(&format!("{} left out", month.bad.len())), "{told}");
+    assert!(told.contains(&format!("{} orders with {} rows, total {}", sales.0, sales.1, sales.2)), "{told}");
+    assert!(told.contains(&format!("{} credit notes with {} rows, total {}", notes.0, notes.1, notes.2)), "{told}");
+    assert!(told.contains(&format!("{} refused", month.bad.len())), "{told}");
     crate::process::verify(dir.path());
 }
 

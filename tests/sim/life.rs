@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use promox::background::Background;
 use promox::config::Settings;
-use promox::node::{Ground, Promox, schema};
+use promox::node::{Environment, Promox, schema};
 use promox_embedded::disk::{Fault, FaultyDisk};
 use promox_embedded::{Assembled, Checkpointer, EmbeddedEngine, Options, Turn, Writer};
 use promox_kernel::{Clock, Entropy};
@@ -81,8 +81,8 @@ impl Life {
         let assembled = EmbeddedEngine::assemble(options, &schema().unwrap());
         let Assembled { engine, writer, checkpointer } = assembled.expect("what a power cut left is opened");
         let World { settings, clock, entropy, cache } = world.clone();
-        let ground = Ground { engine, clock: clock.clone(), entropy, cache };
-        let promox = Arc::new(Promox::on(&settings, ground, None).expect("a node"));
+        let environment = Environment { engine, clock: clock.clone(), entropy, cache };
+        let promox = Arc::new(Promox::on(&settings, environment, None).expect("a node"));
         let background = Background::new(promox.node());
         let (disk, idle, still) = (disk.faulty().clone(), 0, true);
         let mut life = Self {

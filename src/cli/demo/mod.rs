@@ -1,4 +1,4 @@
-//! `promox demo`: a fresh sample shop, and lines to try it with that work as they are printed.
+//! `promox demo`: a new sample shop, and commands to try it that work as printed.
 
 mod seed;
 
@@ -15,8 +15,7 @@ use crate::http::Server;
 use crate::log::{self, Levels};
 use crate::node::Promox;
 
-/// What the sample shop's own settings are, unless somebody sets them. It listens to this machine only: its passwords
-/// are known.
+/// Defaults of the sample shop. It listens on loopback only, because its passwords are public.
 const SETTINGS: [(&str, &str); 5] = [
     ("server.listen", "127.0.0.1:8080"),
     ("store.name", "Lanterns and Co"),
@@ -24,10 +23,10 @@ const SETTINGS: [(&str, &str); 5] = [
     ("log.level", "warn"),
     ("payment.sandbox", "true"),
 ];
-/// What to try; `{url}` is where the shop is.
+/// Commands to try; `{url}` stands for the shop's address.
 const HINTS: &str = include_str!("hints.txt");
 
-/// Serve a fresh sample shop, in a directory that is gone afterwards unless `--data-dir` names one.
+/// Serve a new sample shop, in a temporary directory unless `--data-dir` names one.
 #[derive(Debug, Args)]
 pub(super) struct Demo {
     /// Listen on this address and port.
@@ -59,12 +58,12 @@ async fn demo(loaded: Loaded, levels: Levels) -> Result<(), Exit> {
     serve::serve(&loaded, server, |address| println!("{}", hints(address, &dir))).await
 }
 
-/// Whether nobody has set a key.
+/// Whether a setting has its default.
 fn is_default(loaded: &Loaded, key: &str) -> bool {
     loaded.list.iter().any(|setting| setting.key == key && setting.origin == Origin::Default)
 }
 
-/// The directory that was asked for, which has to be empty, or a new one that is gone afterwards.
+/// The requested directory, which must be empty, or a new temporary one.
 fn directory(loaded: &Loaded) -> Result<(PathBuf, Option<TempDir>), Exit> {
     if is_default(loaded, "data.dir") {
         let made = tempfile::Builder::new().prefix("promox-demo-").tempdir().map_err(Exit::io)?;

@@ -1,4 +1,4 @@
-//! Fills a fresh store out of the fixtures, through the same operations that everybody uses.
+//! Fills a new store from the fixtures, through the same operations that clients use.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -30,15 +30,15 @@ const PROMOTIONS: &str = include_str!("../../../fixtures/demo/promotions.json");
 const CUSTOMER: &str = include_str!("../../../fixtures/demo/customer.json");
 const ORDERS: &str = include_str!("../../../fixtures/demo/orders.ndjson");
 
-/// The administrator of a sample shop; everybody knows the password.
+/// The administrator of a sample shop, with a public password.
 pub(super) const ADMIN: (&str, &str) = ("admin@promox.example", "the keys to the shop");
 /// The job that brings the figures up to date.
 const FIGURES: &str = "analytics.follow";
-/// How long it may take.
+/// The time limit.
 const LIMIT: Duration = Duration::from_secs(60);
 const DAY: u64 = 24 * 3600;
 
-/// Fills the store.
+/// Fills a new store with the sample shop.
 pub(super) async fn seed(promox: &Promox) -> Result<(), Exit> {
     let cx = Cx::system(promox.node(), "demo", LIMIT);
     fill(promox, &cx).await.map_err(|error| Exit::internal(format_args!("the sample shop cannot be made: {error}")))
@@ -59,7 +59,7 @@ async fn fill(promox: &Promox, cx: &Cx) -> Result<(), Error> {
     settle(promox, cx).await
 }
 
-/// What follows from all that has happened: the figures and the points are there when the shop opens.
+/// Runs consumers and the figures to their end, so that figures and points are there when the shop opens.
 async fn settle(promox: &Promox, cx: &Cx) -> Result<(), Error> {
     let (mut consumers, mut busy) = (promox.consumers(), true);
     while busy {
@@ -76,7 +76,7 @@ async fn settle(promox: &Promox, cx: &Cx) -> Result<(), Error> {
     Ok(())
 }
 
-/// Every row of a fixture is good.
+/// Fails unless every row of a fixture was taken.
 fn whole(failed: u64, first: Option<&String>) -> Result<(), Error> {
     first.map_or(Ok(()), |first| Err(Error::internal(format_args!("{failed} rows were refused: {first}"))))
 }

@@ -1,4 +1,4 @@
-//! What the headers of a request say about it: who, from where, under which id and conditions.
+//! What the headers of a request say: the caller, the client's address, the request id, conditions.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ const LONGEST_ID: usize = 128;
 const LONGEST_ACCEPT: usize = 1024;
 const LONGEST_KEY: usize = 255;
 
-/// Names requests that come without a name.
+/// Generates ids for requests that come without one.
 pub(crate) struct Ids {
     prefix: String,
     next: AtomicU64,
@@ -44,7 +44,7 @@ impl Ids {
     }
 }
 
-/// What a head may have.
+/// The limits of a request's head.
 pub(crate) struct Heads {
     pub(crate) bytes: u32,
     pub(crate) headers: usize,
@@ -94,7 +94,7 @@ pub(crate) fn accept(headers: &HeaderMap) -> Option<Arc<str>> {
 pub(crate) fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Error> {
     let Some(value) = headers.get(header::AUTHORIZATION) else { return Ok(None) };
     let fault = || {
-        let message = "The header Authorization is to be: Bearer and the access token.";
+        let message = "The Authorization header must be \"Bearer\" followed by an access token.";
         Error::new(Kind::Unauthenticated, "MALFORMED_AUTHORIZATION", message)
     };
     let (scheme, token) = value.to_str().ok().and_then(|text| text.split_once(' ')).ok_or_else(fault)?;
@@ -149,7 +149,7 @@ pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Err
     let only = given.next().is_none();
     let printable = |key: &&str| only && key.len() <= LONGEST_KEY && !key.is_empty();
     let key = value.to_str().ok().filter(printable).filter(|key| key.bytes().all(|byte| (b' '..=b'~').contains(&byte)));
-    let message = "The header Idempotency-Key is to be 1 to 255 printable ASCII characters.";
+    let message = "The Idempotency-Key header must be 1 to 255 printable ASCII characters.";
     key.map(|key| Some(key.to_owned())).ok_or_else(|| Error::new(Kind::Malformed, "MALFORMED_IDEMPOTENCY_KEY", message))
 }
 

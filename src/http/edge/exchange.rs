@@ -34,7 +34,7 @@ use crate::http::edge::router::{Found, Permit, Route, Router};
 use crate::http::wire::compress::Coding;
 use crate::http::wire::payload::Payload;
 
-/// What all connections share.
+/// State shared by all connections.
 pub(crate) struct Edge {
     pub(crate) tasks: TaskTracker,
     pub(crate) metrics: Metrics,
@@ -52,7 +52,7 @@ pub(crate) struct Edge {
     access_log: bool,
 }
 
-/// What requests need once the services are up.
+/// What requests need once the node is ready.
 pub(crate) struct Open {
     pub(crate) node: Arc<Node>,
     pub(crate) router: Router,
@@ -65,7 +65,7 @@ pub(crate) struct Peer {
     pub(crate) secure: bool,
 }
 
-/// A request on its way, and what has been found out about it.
+/// A request being handled, and what is known of it so far.
 struct Exchange<'a> {
     edge: &'a Arc<Edge>,
     parts: &'a Parts,
@@ -164,7 +164,7 @@ fn method_of(method: &Method) -> Option<promox_kernel::Method> {
 }
 
 impl<'a> Exchange<'a> {
-    /// Does what is asked.
+    /// Handles the request.
     async fn run(&mut self, body: Incoming) -> Result<Response, Error> {
         self.edge.heads.check(self.parts)?;
         let Some(open) = self.edge.open.get() else { return self.early() };
@@ -179,7 +179,7 @@ impl<'a> Exchange<'a> {
         self.detached(open, route, cx, request, permit).await
     }
 
-    /// Before the services are up, all there is to say is that the process lives.
+    /// Before the node is ready, only liveness is answered.
     fn early(&self) -> Result<Response, Error> {
         if self.parts.uri.path() != LIVENESS {
             return Err(starting());
@@ -227,11 +227,11 @@ impl<'a> Exchange<'a> {
         if let Ok(principal) = &caller {
             cx.principal = principal.clone();
         }
-        // Who cannot be authenticated pays by address, so that tokens cannot be tried without end.
+        // A failed authentication counts against the address's rate, so that tokens cannot be guessed without limit.
         self.throttle(route, &cx.principal)?;
         caller?;
         route.access.check(&cx)?;
-        // What changes something is not begun for who could not read the answer.
+        // Nothing is changed for a client that does not accept the answer's media type.
         if !route.method.is_safe() && route.status != 204 {
             cx.prefers(&[accept::JSON])?;
         }
@@ -260,7 +260,7 @@ impl<'a> Exchange<'a> {
         Ok(Request { path, query, body, raw })
     }
 
-    /// A read runs on its connection and ends with it.
+    /// Reads run on the connection's task and are dropped with it.
     async fn read_only(&self, open: &Open, route: &Route, cx: Cx, request: Request) -> Result<Response, Error> {
         let registry = open.node.registry()?;
         let entry = registry.entries().get(route.entry).ok_or_else(starting)?;
@@ -272,7 +272,7 @@ impl<'a> Exchange<'a> {
         Ok(response)
     }
 
-    /// What changes something runs on the node's task set, to its own deadline, whether its client waits or not.
+    /// Writes run on the node's task set to their own deadline, whether the client waits or not.
     async fn detached(
         &self,
         open: &Open,
@@ -288,7 +288,7 @@ impl<'a> Exchange<'a> {
         let work = entry.run(cx.clone(), request);
         let kept = async move {
             let _permit = permit;
-            // Who keeps the answer for a key does so beyond the deadline, and looks after it by itself.
+            // With a key, the keeper applies the deadline: it stores the answer even after it.
             if cx.claim.is_some() { work.await } else { cx.in_time(work).await }
         };
         self.edge.tasks.spawn(kept.instrument(span)).await.unwrap_or_else(|error| Err(Error::internal(error)))
@@ -339,7 +339,7 @@ impl<'a> Exchange<'a> {
         answer::refusal(error, &self.id, self.parts.uri.path(), self.allow)
     }
 
-    /// Our own faults are logged here, once, with their cause, which nobody outside gets to see.
+    /// Internal errors are logged here, once, with their cause, which is never sent to clients.
     fn log(&self, error: &Error) {
         let (request_id, path) = (&*self.id, self.parts.uri.path());
         if error.kind() == Kind::Internal {
@@ -363,14 +363,14 @@ impl<'a> Exchange<'a> {
     }
 }
 
-/// Who asks: nobody, or who holds the access token.
+/// The caller: anonymous, or the user who holds the access token.
 async fn authenticate(cx: &Cx, headers: &http::HeaderMap, access: Access) -> Result<Principal, Error> {
     let Some(token) = context::bearer(headers)? else { return Ok(Principal::Anonymous) };
     let asked = Authenticate { token: token.to_owned(), leaving: access == Access::Account };
     cx.call(asked).await.map(promox_contract::user::Authenticated::principal)
 }
 
-/// A panic of a read is that request's fault alone, not its connection's.
+/// Turns a panic of a read into that request's error, so that its connection lives on.
 async fn caught(work: impl Future<Output = Result<Response, Error>>) -> Result<Response, Error> {
     let mut work = pin!(work);
     std::future::poll_fn(|cx| {

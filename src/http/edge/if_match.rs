@@ -25,7 +25,7 @@ pub(crate) fn read(headers: &HeaderMap) -> Result<Option<IfMatch>, Error> {
 }
 
 fn malformed() -> Error {
-    let message = "The header If-Match is to be * or a list of ETags as they were answered, such as \"7\".";
+    let message = "The If-Match header must be * or a list of ETags as they were returned, such as \"7\".";
     Error::new(Kind::Malformed, "MALFORMED_IF_MATCH", message)
 }
 
