@@ -1,7 +1,7 @@
-//! What a node does by itself: services' jobs by the clock, and consumers that follow the outboxes.
+//! A node's background work: jobs on a schedule, and consumers that follow the event logs.
 //!
-//! Each runs on its own task and ends between two batches, so a shutdown never cuts one. An error is logged and the same
-//! work is tried again after a pause; nothing is skipped.
+//! Each runs on its own task and stops between two batches, so a shutdown never interrupts one. A failed batch is logged
+//! and retried after a pause; nothing is skipped.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,12 +11,12 @@ use promox_storage::ConsumerLoop;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// How long one batch of a job may take.
+/// The time limit of one batch of a job.
 const BATCH_LIMIT: Duration = Duration::from_mins(1);
 /// The pause after a batch that failed.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// The node's own work.
+/// The tasks of a node's jobs and consumers.
 #[derive(Debug)]
 pub struct Background {
     node: Arc<Node>,
@@ -30,7 +30,7 @@ impl Background {
         Self { node: node.clone(), tasks: TaskTracker::new(), closing: CancellationToken::new() }
     }
 
-    /// Runs a job every so often.
+    /// Runs a job on its schedule until the node stops.
     pub fn job(&self, job: Job) {
         let (node, closing) = (self.node.clone(), self.closing.clone());
         self.tasks.spawn(async move {
@@ -44,7 +44,7 @@ impl Background {
         });
     }
 
-    /// Drives a consumer: at once, and whenever its source says that there is more.
+    /// Runs a consumer now, and whenever its source has new events.
     pub fn consumer(&self, mut consumer: ConsumerLoop) {
         let (node, closing) = (self.node.clone(), self.closing.clone());
         self.tasks.spawn(async move {
@@ -54,7 +54,7 @@ impl Background {
                     Ok(true) => continue,
                     Ok(false) => closing.run_until_cancelled(consumer.wait(&signals, &node.clock)).await,
                     Err(error) => {
-                        tracing::warn!(consumer = consumer.name(), %error, "a batch failed and is tried again");
+                        tracing::warn!(consumer = consumer.name(), %error, "a batch failed and will be retried");
                         closing.run_until_cancelled(node.clock.sleep(PAUSE)).await.map(|()| true)
                     }
                 };
@@ -65,7 +65,7 @@ impl Background {
         });
     }
 
-    /// Lets every batch that runs come to its end, and starts no other.
+    /// Waits for running batches and starts no others.
     pub async fn stop(self) {
         self.closing.cancel();
         self.tasks.close();
@@ -73,12 +73,12 @@ impl Background {
     }
 }
 
-/// One batch of a job; whether there is more to do at once.
+/// Runs one batch of a job; `true` when there is more to do at once.
 async fn batch(job: &Job, node: &Arc<Node>) -> Result<bool, Error> {
     let cx = Cx::system(node, job.name, BATCH_LIMIT);
     let late = |_| Error::unavailable("DEADLINE_EXCEEDED", "the batch took too long", 1);
     let result = tokio::time::timeout_at(cx.deadline, job.run(cx)).await.map_err(late).and_then(|result| result);
-    result.inspect_err(|error| tracing::warn!(job = job.name, %error, "a batch failed and is tried again"))
+    result.inspect_err(|error| tracing::warn!(job = job.name, %error, "a batch failed and will be retried"))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! How the program ends: a code that scripts can branch on, and a sentence for people.
+//! How the program ends: an exit code for scripts and a message for people.
 
 use std::fmt;
 use std::process::ExitCode;
@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use crate::config::Faults;
 use crate::http::{BindError, Conflict};
 
-/// Why the program ends without having done what was asked.
+/// Why the program failed.
 #[derive(Debug)]
 pub struct Exit {
     code: u8,
@@ -24,7 +24,7 @@ impl Exit {
         Self { code: 65, message: message.to_string() }
     }
 
-    /// 70: a fault of the program itself.
+    /// 70: a bug in the program.
     pub fn internal(message: impl fmt::Display) -> Self {
         Self { code: 70, message: message.to_string() }
     }

@@ -1,4 +1,4 @@
-//! Logs: lines on standard error, and levels that change while the server runs.
+//! Logging to standard error, with levels that can be changed while the server runs.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::config::{Log, LogFormat};
 
 type Apply = dyn Fn(Targets) -> bool + Send + Sync;
 
-/// The levels in force, by target. Clones share them.
+/// The current levels by target, shared by clones.
 #[derive(Clone)]
 pub struct Levels(Arc<Inner>);
 
@@ -29,11 +29,11 @@ impl std::fmt::Debug for Levels {
     }
 }
 
-/// The name of the level of everything that has no level of its own.
+/// The name of the default level.
 pub const ROOT: &str = "root";
 
 impl Levels {
-    /// Levels as text says, `info,promox=debug`; `apply` brings them into force.
+    /// Parses levels such as `info,promox=debug`; `apply` makes them current.
     pub fn new(text: &str, apply: impl Fn(Targets) -> bool + Send + Sync + 'static) -> Self {
         let targets: Targets = text.parse().unwrap_or_default();
         let mut levels: BTreeMap<String, LevelFilter> =
@@ -44,7 +44,7 @@ impl Levels {
         levels
     }
 
-    /// Levels that nothing listens to, for a server whose process logs by itself.
+    /// Levels without effect, for a server in a process that does its own logging.
     pub fn detached() -> Self {
         Self::new("off", |_| true)
     }
@@ -54,7 +54,7 @@ impl Levels {
         self.0.levels.lock().iter().map(|(target, level)| (target.clone(), level.to_string())).collect()
     }
 
-    /// Sets a target's level, or takes it back with `None`; whether it is in force now.
+    /// Sets a target's level, or removes it with `None`; `true` when it took effect.
     pub fn set(&self, target: &str, level: Option<LevelFilter>) -> bool {
         {
             let mut levels = self.0.levels.lock();

@@ -1,4 +1,4 @@
-//! What the settings mean to each service, and the way to the first administrator.
+//! The settings of each service, derived from the configuration, and the first administrator.
 
 use std::path::Path;
 use std::time::Duration;
@@ -14,10 +14,10 @@ use crate::config::{Loaded, MailMode, MailTls, Origin, Settings, Shares};
 use crate::exit::Exit;
 use crate::http::Server;
 
-/// What is said while the sandbox is on.
+/// The warning while the payment sandbox is on.
 const PRETEND_MONEY: &str = "PRETEND MONEY IS ON: the sandbox confirms orders that nobody pays for (payment.sandbox)";
 
-/// Refuses a configuration that says another currency than the store's own.
+/// Refuses a configured currency that differs from the store's.
 pub(crate) async fn check_currency(store: &Store, loaded: &Loaded) -> Result<(), Exit> {
     let said = loaded.list.iter().find(|setting| setting.key == "store.currency");
     let Some(said) = said.filter(|setting| setting.origin != Origin::Default) else { return Ok(()) };
@@ -63,7 +63,7 @@ pub(crate) fn payment(settings: &Settings) -> promox_payment::Settings {
     }
 }
 
-/// Says in the log and in the health answer whether pretend money confirms orders.
+/// Reports in the log and in the health answer whether the payment sandbox is on.
 pub(crate) fn warn_of_pretend_money(settings: &Settings, server: &Server) {
     let on = settings.payment.sandbox;
     if on {
@@ -111,7 +111,7 @@ fn roots(file: &Path) -> Result<Vec<u8>, Exit> {
     std::fs::read(file).map_err(|error| Exit::config(format_args!("mail.roots: {}: {error}", file.display())))
 }
 
-/// Makes the administrator that the environment names on a store that has none; without one prints a one-time link.
+/// Creates the configured administrator of a store that has none; without one configured prints a one-time token.
 pub(crate) async fn first_admin(users: &Users, cx: &Cx, settings: &Settings) -> Result<(), Exit> {
     if users.has_admin().await.map_err(Exit::data)? {
         return Ok(());

@@ -1,4 +1,4 @@
-//! What the types cannot say: ranges, and settings that need each other.
+//! Validation beyond types: ranges, and settings that depend on each other.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use promox_contract::condition::Timetable;
 
 use super::{MailMode, Settings, Shares};
 
-/// Every broken rule as `(key, sentence)`.
+/// Every violated rule as `(key, message)`.
 pub(super) fn check(settings: &Settings) -> Vec<(&'static str, String)> {
     let mut broken = ranges(settings);
     broken.extend(memory(settings));
@@ -16,7 +16,7 @@ pub(super) fn check(settings: &Settings) -> Vec<(&'static str, String)> {
     broken
 }
 
-/// Each number between its least and its most.
+/// Numbers outside of their ranges.
 fn ranges(settings: &Settings) -> Vec<(&'static str, String)> {
     let Settings { server, tls, storage, limits, auth, .. } = settings;
     let wide = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);

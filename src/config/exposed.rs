@@ -1,13 +1,13 @@
-//! Files with secrets in them that others of the machine can read or change.
+//! Files with secrets that other users of the machine can read or change.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use super::{Loaded, Origin, overlay};
 
-/// What others of the group may do with a file.
+/// The permission bits of the group.
 const GROUP: u32 = 0o070;
-/// What anybody may do with it.
+/// The permission bits of everyone else.
 const ANYBODY: u32 = 0o007;
 
 /// A sentence for each file with a secret that others can read or change: the configuration file when it holds one, the

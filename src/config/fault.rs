@@ -1,10 +1,10 @@
-//! What is wrong with the settings: the key, where its value came from, and what to do.
+//! Invalid settings: the key, the origin of its value, and what to do.
 
 use std::fmt;
 
 use super::Origin;
 
-/// One wrong setting.
+/// One invalid setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     /// `limits.enabled`.
@@ -15,7 +15,7 @@ pub struct Fault {
     pub message: String,
 }
 
-/// Everything that is wrong; never empty.
+/// All invalid settings; never empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Faults(pub Vec<Fault>);
 

@@ -1,4 +1,4 @@
-//! How `storage.memory_mib` is divided: every cache and table of the program that grows has its share here and no other.
+//! How `storage.memory_mib` is divided. Every cache and table that grows has its share here.
 //!
 //! Hashing passwords and the search index's writer need what they need; of what is left the rows that wait for a checkpoint
 //! get half, the cache a sixteenth, and the pages of the checkpoint file the rest.
@@ -9,7 +9,7 @@ use std::thread::available_parallelism;
 use super::Storage;
 
 const MIB: usize = 1 << 20;
-/// What hashing one password takes: argon2id with 19 MiB.
+/// The memory of hashing one password: argon2id with 19 MiB.
 const HASH: usize = 19 * MIB;
 /// What the search index's writer gathers before it writes, and what goes with that.
 const SEARCH: usize = 16 * MIB;
@@ -32,7 +32,7 @@ pub struct Shares {
 }
 
 impl Shares {
-    /// How it is divided on this machine.
+    /// The shares on this machine.
     pub fn of(storage: &Storage) -> Self {
         Self::on(storage, available_parallelism().map_or(1, usize::from))
     }

@@ -11,15 +11,15 @@ use super::{Fault, Faults, Settings, check};
 /// Where a value came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// Nobody set it.
+    /// The built-in default.
     Default,
     /// The configuration file.
     File(PathBuf),
-    /// A variable of the environment.
+    /// An environment variable.
     Variable(String),
-    /// A file that a variable names.
+    /// A file named by an environment variable.
     VariableFile(String, PathBuf),
-    /// A flag of the command line.
+    /// A command line flag.
     Flag(&'static str),
 }
 
@@ -34,7 +34,7 @@ impl fmt::Display for Origin {
     }
 }
 
-/// A flag of the command line and the key that it sets.
+/// A command line flag and the key it sets.
 #[derive(Clone, Debug)]
 pub struct Flag {
     /// `--listen`.
@@ -45,7 +45,7 @@ pub struct Flag {
     pub value: String,
 }
 
-/// One setting as it stands, for people.
+/// One setting, for display.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Setting {
     /// `limits.enabled`.
@@ -56,7 +56,7 @@ pub struct Setting {
     pub origin: Origin,
 }
 
-/// Settings that hold, and where each came from.
+/// Validated settings and the origin of each.
 #[derive(Clone, Debug)]
 pub struct Loaded {
     /// The settings.
@@ -65,10 +65,10 @@ pub struct Loaded {
     pub list: Vec<Setting>,
 }
 
-/// Keys that are never shown.
+/// Keys of secrets, which are never shown.
 const SECRETS: [&str; 3] = ["mail.password", "payment.sandbox_webhook_secret", "admin.password"];
 
-/// What is shown in place of a secret.
+/// What masks a secret.
 const MASK: &str = "\"********\"";
 
 /// Whether a setting is a secret, and set.
@@ -76,7 +76,7 @@ pub(super) fn is_masked(setting: &Setting) -> bool {
     SECRETS.contains(&setting.key.as_str()) && setting.value == MASK
 }
 
-/// Variables without `__` that are settings all the same.
+/// Environment variables without `__` that are settings.
 const NAMED: [(&str, &str); 2] = [("PROMOX_ADMIN_EMAIL", "admin.email"), ("PROMOX_ADMIN_PASSWORD", "admin.password")];
 
 /// Reads all sources and validates the whole. `environment` is everything the process was given.

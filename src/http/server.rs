@@ -1,4 +1,4 @@
-//! The server: takes its port first, answers "starting" until the services are up, and drains when it closes.
+//! The server: binds its port first, answers 503 `STARTING` until the node is ready, and drains on shutdown.
 
 use std::fmt;
 use std::io;
@@ -22,10 +22,10 @@ use crate::http::wire::connection::Connections;
 use crate::http::wire::tls::Certificate;
 use crate::log::Levels;
 
-/// The pause after an accept that failed: the process is out of descriptors, which takes a moment to pass.
+/// The pause after a failed accept: the process is out of descriptors for a moment.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Why there is no server.
+/// Why the server could not start.
 #[derive(Debug)]
 pub enum BindError {
     /// The address is in use.
@@ -40,7 +40,7 @@ impl fmt::Display for BindError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Busy(address) => {
-                write!(f, "{address} is in use by another program; nothing was touched. Choose another with --listen")
+                write!(f, "{address} is in use by another program. Choose another address with --listen")
             }
             Self::Address(address, error) => write!(f, "server.listen: cannot listen on {address}: {error}"),
             Self::Certificate(error) => write!(f, "tls.certificate, tls.key: {error}"),
@@ -73,7 +73,7 @@ impl fmt::Debug for Shared {
 }
 
 impl Server {
-    /// Takes the port and begins to accept; every request is told to come back until [`Server::open`].
+    /// Binds the port and begins to accept. Requests are answered 503 `STARTING` until [`Server::open`].
     pub async fn bind(loaded: &Loaded, levels: Levels) -> Result<Self, BindError> {
         let settings = &loaded.settings;
         let tls = &settings.tls;
@@ -126,22 +126,22 @@ impl Server {
         Ok(())
     }
 
-    /// Where parts of the server say how they are.
+    /// The health of the server's parts.
     pub fn health(&self) -> Health {
         self.shared.edge.health.clone()
     }
 
-    /// Where parts of the server add metrics.
+    /// The server's metrics.
     pub fn metrics(&self) -> Metrics {
         self.shared.edge.metrics.clone()
     }
 
-    /// The task set that shutdown waits for.
+    /// The tasks that shutdown waits for.
     pub fn tasks(&self) -> TaskTracker {
         self.tasks.clone()
     }
 
-    /// Stops accepting, lets what runs come to its end, and says whether all of it did within the limit.
+    /// Stops accepting and waits for running requests; `true` when all ended within the limit.
     pub async fn shutdown(self) -> bool {
         self.closing.cancel();
         self.tasks.close();

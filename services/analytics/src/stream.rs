@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use promox_kernel::{Amount, Cx, Error, Timestamp, Told, server_sent};
+use promox_kernel::{Amount, Cx, Error, Streamed, Timestamp, server_sent};
 use serde::Serialize;
 
 use crate::Analytics;
@@ -38,7 +38,7 @@ struct News {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Figures(Arc<str>);
 
-impl Told for Figures {
+impl Streamed for Figures {
     fn event(&self, _: Option<&Self>) -> Bytes {
         server_sent("figures", &self.0)
     }
@@ -72,7 +72,7 @@ impl Analytics {
     pub(crate) async fn tell_listeners(&self, cx: &Cx) -> Result<bool, Error> {
         if !self.listeners.topics().is_empty() {
             let figures = figures(self, cx).await?;
-            self.listeners.tell(&BTreeMap::from([((), Some(figures))]), cx.now);
+            self.listeners.publish(&BTreeMap::from([((), Some(figures))]), cx.now);
         }
         Ok(false)
     }

@@ -53,7 +53,7 @@ impl FlashSales {
         for id in followed {
             states.insert(id, self.db.read(|tx| stream::state(tx, id)).await?);
         }
-        self.listeners.tell(&states, cx.now);
+        self.listeners.publish(&states, cx.now);
         Ok(false)
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use promox_contract::ids::{FlashSaleId, VariantId};
-use promox_kernel::{Sku, Told, server_sent};
+use promox_kernel::{Sku, Streamed, server_sent};
 use promox_storage::{StoreError, Tx};
 use serde::Serialize;
 
@@ -50,7 +50,7 @@ pub(crate) fn state(tx: &Tx<'_>, id: FlashSaleId) -> Result<Option<State>, Store
     Ok(Some(State { status: sale.status, json: json.into() }))
 }
 
-impl Told for State {
+impl Streamed for State {
     fn event(&self, before: Option<&Self>) -> Bytes {
         let name = match before {
             _ if self.is_last() => "end",

@@ -52,7 +52,7 @@ pub use error::{Error, FieldError, Kind};
 pub use fact::Fact;
 pub use if_match::IfMatch;
 pub use job::Job;
-pub use listeners::{Listeners, Told, server_sent};
+pub use listeners::{Listeners, Streamed, server_sent};
 pub use money::{Amount, Currency, round_half_up};
 pub use op::{Access, BodyKind, Method, Op, Replay, service_of};
 pub use page::{Cursor, Limit, ListWarning, Page, Warnings};

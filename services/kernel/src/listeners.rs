@@ -1,7 +1,7 @@
-//! Server-sent events: who listens to what, and what each was told last.
+//! Server-sent events: which listener follows which topic, and the last state each was sent.
 //!
-//! A listener is a channel with little room. A job of the clock offers what has changed since the listener could last take
-//! something, so that a rush is a few events a second and a slow listener skips to the newest.
+//! A listener is a small channel. A job publishes the current states: a listener is sent what changed since it last had room,
+//! so that a burst becomes a few events per second and a slow listener skips to the newest state.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -11,15 +11,15 @@ use parking_lot::Mutex;
 
 use crate::{BodyReader, BodySender, Error, Timestamp};
 
-/// A listener that hears nothing else hears this often that the stream lives; it is also how one that left is noticed.
+/// How often an idle listener is sent a comment. It keeps proxies from closing the stream, and shows who has left.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-/// A state of something that is told as it changes.
-pub trait Told: Clone + PartialEq + Send + 'static {
-    /// The event that leads here from an earlier state, or from nothing. Write it with [`server_sent`].
+/// A state that listeners are sent whenever it changes.
+pub trait Streamed: Clone + PartialEq + Send + 'static {
+    /// The event that leads here from an earlier state, or from none. Write it with [`server_sent`].
     fn event(&self, before: Option<&Self>) -> Bytes;
 
-    /// Whether nothing comes after it: the stream ends.
+    /// Whether it is final, which ends the stream.
     fn is_last(&self) -> bool {
         false
     }
@@ -34,15 +34,15 @@ pub fn server_sent(name: &str, data: &str) -> Bytes {
 struct Listener<K, T> {
     topic: K,
     sender: BodySender,
-    told: T,
+    sent: T,
     heard_at: Timestamp,
 }
 
-impl<K, T: Told> Listener<K, T> {
-    /// Tells what is new; whether it still listens.
-    fn tell(&mut self, state: &T, now: Timestamp) -> bool {
-        let chunk = if *state != self.told {
-            state.event(Some(&self.told))
+impl<K, T: Streamed> Listener<K, T> {
+    /// Sends what is new; `false` when the listener has left or the state is final.
+    fn publish(&mut self, state: &T, now: Timestamp) -> bool {
+        let chunk = if *state != self.sent {
+            state.event(Some(&self.sent))
         } else if now.since(self.heard_at) >= KEEP_ALIVE {
             Bytes::from_static(b": still here\n\n")
         } else {
@@ -50,7 +50,7 @@ impl<K, T: Told> Listener<K, T> {
         };
         match self.sender.offer(chunk) {
             Some(true) => {
-                self.told = state.clone();
+                self.sent = state.clone();
                 self.heard_at = now;
                 !state.is_last()
             }
@@ -60,20 +60,20 @@ impl<K, T: Told> Listener<K, T> {
     }
 }
 
-/// Everybody on this node who listens to topics named by `K`.
+/// The listeners of this node to topics named by `K`.
 #[derive(Debug)]
 pub struct Listeners<K, T> {
     most: usize,
     all: Mutex<Vec<Listener<K, T>>>,
 }
 
-impl<K: Ord + Copy, T: Told> Listeners<K, T> {
-    /// Nobody yet, and so many at once at most.
+impl<K: Ord + Copy, T: Streamed> Listeners<K, T> {
+    /// No listeners yet, and at most this many at a time.
     pub fn at_most(most: usize) -> Self {
         Self { most, all: Mutex::default() }
     }
 
-    /// Takes a listener in, who hears at once how its topic stands. After a last state that is all. 503 when there are too many.
+    /// Adds a listener, which is sent the topic's state at once; a final one ends its stream. 503 `TOO_MANY_LISTENERS` at the limit.
     pub fn join(&self, topic: K, state: T, now: Timestamp) -> Result<BodyReader, Error> {
         let (sender, reader) = BodyReader::pair();
         let mut all = self.all.lock();
@@ -82,20 +82,20 @@ impl<K: Ord + Copy, T: Told> Listeners<K, T> {
         }
         sender.offer(state.event(None));
         if !state.is_last() {
-            all.push(Listener { topic, sender, told: state, heard_at: now });
+            all.push(Listener { topic, sender, sent: state, heard_at: now });
         }
         Ok(reader)
     }
 
-    /// What anybody listens to.
+    /// The topics that have listeners.
     pub fn topics(&self) -> BTreeSet<K> {
         self.all.lock().iter().map(|listener| listener.topic).collect()
     }
 
-    /// Tells everybody what is new, and lets those go who left or whose topic is over or gone (`None`).
-    pub fn tell(&self, states: &BTreeMap<K, Option<T>>, now: Timestamp) {
+    /// Sends every listener what is new, and drops those that left or whose topic has ended or is gone (`None`).
+    pub fn publish(&self, states: &BTreeMap<K, Option<T>>, now: Timestamp) {
         self.all.lock().retain_mut(|listener| match states.get(&listener.topic) {
-            Some(Some(state)) => listener.tell(state, now),
+            Some(Some(state)) => listener.publish(state, now),
             Some(None) => false,
             None => true,
         });
@@ -109,7 +109,7 @@ mod tests {
     #[derive(Clone, Debug, PartialEq)]
     struct Count(u32);
 
-    impl Told for Count {
+    impl Streamed for Count {
         fn event(&self, before: Option<&Self>) -> Bytes {
             server_sent(if before.is_some() { "more" } else { "first" }, &self.0.to_string())
         }
@@ -123,8 +123,8 @@ mod tests {
         Some(String::from_utf8(chunk.to_vec()).unwrap())
     }
 
-    fn tell(listeners: &Listeners<u8, Count>, count: Option<u32>, now: Timestamp) {
-        listeners.tell(&BTreeMap::from([(7, count.map(Count))]), now);
+    fn publish(listeners: &Listeners<u8, Count>, count: Option<u32>, now: Timestamp) {
+        listeners.publish(&BTreeMap::from([(7, count.map(Count))]), now);
     }
 
     #[tokio::test]
@@ -133,16 +133,16 @@ mod tests {
         let mut slow = listeners.join(7, Count(0), now).unwrap();
         let mut other = listeners.join(8, Count(5), now).unwrap();
         drop(listeners.join(7, Count(0), now).unwrap());
-        (1..=100).for_each(|n| tell(&listeners, Some(n), now));
+        (1..=100).for_each(|n| publish(&listeners, Some(n), now));
         assert_eq!(listeners.all.lock().len(), 2);
         assert_eq!(listeners.topics(), BTreeSet::from([7, 8]));
         assert_eq!(heard(&mut slow).await.unwrap(), "event: first\ndata: 0\n\n");
         for n in 1..8 {
             assert_eq!(heard(&mut slow).await.unwrap(), format!("event: more\ndata: {n}\n\n"));
         }
-        tell(&listeners, Some(100), now);
+        publish(&listeners, Some(100), now);
         assert_eq!(heard(&mut slow).await.unwrap(), "event: more\ndata: 100\n\n");
-        tell(&listeners, Some(100), now + KEEP_ALIVE);
+        publish(&listeners, Some(100), now + KEEP_ALIVE);
         assert_eq!(heard(&mut slow).await.unwrap(), ": still here\n\n");
         assert_eq!(heard(&mut other).await.unwrap(), "event: first\ndata: 5\n\n");
     }
@@ -153,8 +153,8 @@ mod tests {
         let mut told = listeners.join(7, Count(1), now).unwrap();
         let mut gone = listeners.join(8, Count(1), now).unwrap();
         let mut late = listeners.join(7, Count(1_000), now).unwrap();
-        tell(&listeners, Some(1_000), now);
-        listeners.tell(&BTreeMap::from([(8, None)]), now);
+        publish(&listeners, Some(1_000), now);
+        listeners.publish(&BTreeMap::from([(8, None)]), now);
         for (reader, want) in [(&mut told, vec!["1", "1000"]), (&mut gone, vec!["1"]), (&mut late, vec!["1000"])] {
             for data in want {
                 assert!(heard(reader).await.unwrap().ends_with(&format!("data: {data}\n\n")));
