@@ -8,7 +8,6 @@ use std::time::Duration;
 use promox_analytics::Analytics;
 use promox_campaign::Campaigns;
 use promox_cart::Carts;
-use promox_contract::promotion::ShelfSignal;
 use promox_coupon::Coupons;
 use promox_embedded::EmbeddedEngine;
 use promox_flashsale::FlashSales;
@@ -21,7 +20,7 @@ use promox_product::Products;
 use promox_promotion::Promotions;
 use promox_reward::Rewards;
 use promox_storage::{
-    Cache, ConsumerLoop, Database, Db, DynService, EventLog, Schema, Service, TableDef, prune_events,
+    Cache, ConsumerLoop, Database, Db, DynService, Epochs, EventLog, Schema, Service, TableDef, prune_events,
 };
 use promox_store::Store;
 use promox_user::Users;
@@ -44,9 +43,9 @@ fn services() -> Vec<Entry> {
         Entry::of(|with| Ok(Store::new(with.shop(), setup::store(with.settings)))),
         Entry::of(|with| Ok(Users::new(with.shop(), with.cache.clone(), setup::user(with.settings)))),
         Entry::of(|with| Ok(Inventory::new(with.shop()))),
-        Entry::of(|with| Ok(Promotions::new(with.promox(), with.shelf.clone()))),
+        Entry::of(|with| Ok(Promotions::new(with.promox()))),
         Entry::of(|with| {
-            Products::new(with.shop(), &setup::index(with.settings), with.shelf.clone()).map_err(Exit::io)
+            Products::new(with.shop(), &setup::index(with.settings), Epochs::of(&with.promox())).map_err(Exit::io)
         }),
         Entry::of(|with| Ok(Carts::new(with.shop()))),
         Entry::of(|with| Ok(Campaigns::new(with.promox()))),
@@ -65,7 +64,6 @@ struct Parts<'a> {
     settings: &'a Settings,
     engine: &'a Arc<EmbeddedEngine>,
     cache: &'a Cache,
-    shelf: Arc<ShelfSignal>,
 }
 
 impl Parts<'_> {
@@ -185,8 +183,7 @@ impl Promox {
         let Environment { engine, clock, entropy, cache } = environment;
         let calls = if settings.server.encode_calls { Calls::Encoded } else { Calls::Direct };
         let node = Node::calling(clock, entropy, calls);
-        let shelf = Arc::new(ShelfSignal::new(ShelfSignal::UNKNOWN));
-        let parts = Parts { settings, engine: &engine, cache: &cache, shelf };
+        let parts = Parts { settings, engine: &engine, cache: &cache };
         let made = services().into_iter().filter(|entry| wanted(entry.name)).map(|entry| (entry.make)(&parts));
         let services = made.collect::<Result<Vec<_>, _>>()?;
         let auditor = Auditor::new(engine.clone(), schema()?, services.clone());

@@ -10,7 +10,6 @@ use promox::permissions::Permissions;
 use promox_analytics::Analytics;
 use promox_campaign::Campaigns;
 use promox_cart::Carts;
-use promox_contract::promotion::ShelfSignal;
 use promox_coupon::Coupons;
 use promox_flashsale::FlashSales;
 use promox_inventory::Inventory;
@@ -22,7 +21,9 @@ use promox_payment::Payments;
 use promox_product::{IndexPlace, Products};
 use promox_promotion::Promotions;
 use promox_reward::Rewards;
-use promox_storage::{Cache, ConsumerLoop, Database, DynService, Engine, EventLog, MemoryEngine, Report, Service, Tx};
+use promox_storage::{
+    Cache, ConsumerLoop, Database, DynService, Engine, Epochs, EventLog, MemoryEngine, Report, Service, Tx,
+};
 use promox_store::{Store, StoreSettings};
 use promox_user::{UserSettings, Users};
 use proptest::prelude::*;
@@ -50,9 +51,8 @@ impl Shop {
         let clock = Clock::manual(Timestamp::from_seconds(1_800_000_000));
         let node = Node::new(clock.clone(), Entropy::seeded(1));
         let cache = Cache::in_memory();
-        let shelf = Arc::new(ShelfSignal::new(ShelfSignal::UNKNOWN));
-        let promotions = Promotions::new(promox.clone(), shelf.clone());
-        let products = Products::new(shop.clone(), &IndexPlace::Memory, shelf).unwrap();
+        let promotions = Promotions::new(promox.clone());
+        let products = Products::new(shop.clone(), &IndexPlace::Memory, Epochs::of(&promox)).unwrap();
         let (analytics, rewards) = (Analytics::new(promox.clone(), EventLog::of(&shop)), Rewards::new(promox.clone()));
         let (campaigns, flash_sales) = (Campaigns::new(promox.clone()), FlashSales::new(promox.clone()));
         let coupons = Coupons::new(promox.clone(), cache.clone(), false);

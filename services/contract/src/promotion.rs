@@ -1,8 +1,6 @@
 //! What others ask of promotions: prices on the shelf, and what a cart is given off.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use promox_kernel::{Amount, Currency, Email, UserId, fact, json_reply, operation, text_enum};
 use schemars::JsonSchema;
@@ -253,43 +251,14 @@ pub struct ShelfPriceList {
     pub epoch: i64,
     /// Whether some price depends on who asks or where it is sold, so that nothing derived is for everybody.
     pub personal: bool,
-    /// What [`ShelfSignal::epoch`] tells while these prices stand.
+    /// 0 when no price rule is active; another number whenever anonymous visitors' prices may have changed. It is coarser than
+    /// `epoch`: a list sorted by price is brought up to date as often as this changes. See [`SHELF_EPOCH`].
     pub told: i64,
 }
 json_reply!(ShelfPriceList);
 
-/// What the services of one node share about the catalogue's price rules, so that a shop without any asks nobody: the
-/// promotion service tells, before it answers a change, and again as rules come and go by the clock.
-#[derive(Debug)]
-pub struct ShelfSignal {
-    epoch: AtomicI64,
-    /// The promotions' own epoch that it was told of: an older word never undoes a newer one.
-    told_at: Mutex<i64>,
-}
-
-impl ShelfSignal {
-    /// Nothing is known yet: there may be rules.
-    pub const UNKNOWN: i64 = -1;
-
-    /// A signal before anything was told.
-    pub const fn new(epoch: i64) -> Self {
-        Self { epoch: AtomicI64::new(epoch), told_at: Mutex::new(-1) }
-    }
-
-    /// 0 when no price rule is active; another number whenever the prices of anonymous visitors may have changed.
-    pub fn epoch(&self) -> i64 {
-        self.epoch.load(Ordering::Acquire)
-    }
-
-    /// Tells how it is at an epoch of the promotions.
-    pub fn tell(&self, at: i64, epoch: i64) {
-        let mut told_at = self.told_at.lock().unwrap_or_else(PoisonError::into_inner);
-        if *told_at <= at {
-            *told_at = at;
-            self.epoch.store(epoch, Ordering::Release);
-        }
-    }
-}
+/// Names the epoch, in the promotion service's database, that it begins whenever [`ShelfPriceList::told`] may have changed.
+pub const SHELF_EPOCH: &str = "promotion.shelf";
 
 /// Asks whether promotions exist, and their names; unknown ones are left out.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]

@@ -32,9 +32,8 @@ use std::sync::Arc;
 
 use parking_lot::RwLock;
 use promox_contract::product::{DescribeForSale, DescribeSkus, ResolveSkus, UsedTaxClasses};
-use promox_contract::promotion::ShelfSignal;
 use promox_kernel::{Cx, Error, Job, Registry, register};
-use promox_storage::{Database, Db, Follower, Record, Report, Service, StoreError, TableDef, Tx};
+use promox_storage::{Database, Db, Epochs, Follower, Record, Report, Service, StoreError, TableDef, Tx};
 
 pub use api::*;
 pub use search::IndexPlace;
@@ -50,8 +49,9 @@ pub(crate) const READ: &str = "product:read";
 #[derive(Debug)]
 pub struct Products {
     db: Db,
-    /// Whether price rules of the catalogue are active.
-    signal: Arc<ShelfSignal>,
+    /// Where the price rules of the catalogue have their epoch.
+    epochs: Epochs,
+    told: prices::ShelfTold,
     trees: Arc<TreeCache>,
     pages: Pages,
     shelves: RwLock<Projection>,
@@ -64,11 +64,12 @@ pub struct Products {
 }
 
 impl Products {
-    /// The service on its database, with its search index at `place`; `signal` says whether price rules are active.
-    pub fn new(db: Db, place: &IndexPlace, signal: Arc<ShelfSignal>) -> Result<Arc<Self>, Error> {
+    /// The service on its database, with its search index at `place`; `epochs` are those of the promotion engine's database.
+    pub fn new(db: Db, place: &IndexPlace, epochs: Epochs) -> Result<Arc<Self>, Error> {
         Ok(Arc::new(Self {
             db,
-            signal,
+            epochs,
+            told: prices::ShelfTold::default(),
             trees: Arc::default(),
             pages: Pages::default(),
             shelves: RwLock::default(),

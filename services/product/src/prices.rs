@@ -1,14 +1,15 @@
 //! Prices by the catalogue's price rules, as the promotion service works them out for whoever asks.
 //!
-//! A shop without price rules pays one look at a signal. With rules, pages that are the same for everybody are rendered once
+//! A shop without price rules pays one look at the epoch that the promotion service begins when they change. With rules, pages that are the same for everybody are rendered once
 //! an epoch of the rules, others each time; lists are sorted by what an anonymous visitor pays, brought up to date by a job.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use promox_contract::ids::ProductId;
 use promox_contract::product::SkuDescription;
-use promox_contract::promotion::{ShelfPriceList, ShelfPrices, ShelfSignal};
+use promox_contract::promotion::{SHELF_EPOCH, ShelfPriceList, ShelfPrices};
 use promox_kernel::{Amount, Cx, Error, Principal};
 use promox_storage::{StoreError, Tx};
 
@@ -43,11 +44,28 @@ pub(crate) enum Shown {
     Row(Box<Product>, Vec<SkuDescription>, i64),
 }
 
+/// Told of prices that changed while they were read.
+const UNSETTLED: i64 = -1;
+
+/// What was told of the price rules, and the epoch that it is of.
+pub(crate) type ShelfTold = Mutex<Option<(i64, i64)>>;
+
 impl Products {
+    /// What is told of the price rules now: 0 while none is active. It is asked for once an epoch.
+    async fn told(&self, cx: &Cx) -> Result<i64, Error> {
+        let epoch = self.epochs.current(SHELF_EPOCH).await?;
+        if let Some((_, told)) = self.told.lock().filter(|(known, _)| *known == epoch) {
+            return Ok(told);
+        }
+        let told = cx.call(ShelfPrices { items: Vec::new(), channel: None, anonymous: true }).await?.told;
+        *self.told.lock() = Some((epoch, told));
+        Ok(told)
+    }
+
     /// How this caller's prices are made now.
     pub(crate) async fn prices(&self, cx: &Cx, channel: Option<String>) -> Result<Prices, Error> {
         let staff = cx.principal.allows(READ);
-        if self.signal.epoch() == 0 {
+        if self.told(cx).await? == 0 {
             return Ok(Prices { epoch: 0, shared: !staff, staff, channel });
         }
         let rules = cx.call(ShelfPrices { items: Vec::new(), channel: channel.clone(), anonymous: false }).await?;
@@ -133,7 +151,7 @@ impl Products {
 
     /// What the variants of a product will cost this caller once it is written, asked before: its answer is kept with it.
     pub(crate) async fn prices_of_draft(&self, desk: &Desk, change: &ProductChange) -> Result<Vec<Amount>, Error> {
-        if self.signal.epoch() == 0 {
+        if self.told(&desk.cx).await? == 0 {
             return Ok(Vec::new());
         }
         let draft = self.db.read(|tx| commands::draft(tx, &desk.open(tx)?, change.clone())).await?;
@@ -142,7 +160,7 @@ impl Products {
 
     /// The same of several products, asked for at once.
     pub(crate) async fn prices_of_each(&self, cx: &Cx, products: &[Product]) -> Result<Vec<Vec<Amount>>, Error> {
-        if self.signal.epoch() == 0 || products.is_empty() {
+        if self.told(cx).await? == 0 || products.is_empty() {
             return Ok(vec![Vec::new(); products.len()]);
         }
         let tree = self.db.read(|tx| self.trees.at(tx, &epochs(tx)?)).await?;
@@ -164,7 +182,7 @@ impl Products {
         items: &mut [SkuDescription],
         channel: Option<String>,
     ) -> Result<(), Error> {
-        if self.signal.epoch() == 0 || items.is_empty() {
+        if self.told(cx).await? == 0 || items.is_empty() {
             return Ok(());
         }
         let asked = ShelfPrices { items: items.to_vec(), channel, anonymous: false };
@@ -175,10 +193,7 @@ impl Products {
 
     /// Brings the prices that lists go by up to the price rules; whether products came meanwhile.
     pub(crate) async fn reprice(&self, cx: &Cx) -> Result<bool, Error> {
-        let told = self.signal.epoch();
-        if told == ShelfSignal::UNKNOWN {
-            return Ok(false);
-        }
+        let told = self.told(cx).await?;
         // The job may have run for a while: prices of an earlier moment than what was told of would be kept for good.
         let cx = &Cx { now: cx.node.clock.now(), ..cx.clone() };
         let (known, ids) = {
@@ -226,7 +241,7 @@ impl Products {
             };
             let (rows, items) = self.db.read(read).await?;
             let list = cx.call(ShelfPrices { items, channel: None, anonymous: true }).await?;
-            told = if told.is_none_or(|told| told == list.told) { Some(list.told) } else { Some(ShelfSignal::UNKNOWN) };
+            told = if told.is_none_or(|told| told == list.told) { Some(list.told) } else { Some(UNSETTLED) };
             let mut list = list.prices.as_slice();
             for product in rows {
                 let (own, others) = list.split_at_checked(product.variants.len()).unwrap_or_default();
@@ -236,6 +251,6 @@ impl Products {
             ids = rest;
             tokio::task::yield_now().await;
         }
-        Ok((prices, told.unwrap_or(ShelfSignal::UNKNOWN)))
+        Ok((prices, told.unwrap_or(UNSETTLED)))
     }
 }

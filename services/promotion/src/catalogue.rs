@@ -1,10 +1,10 @@
-//! The catalogue stage as the shelf asks for it: what SKUs cost now, and a signal that says when that changes.
+//! The catalogue stage for product pages: what SKUs cost now, and an epoch that begins when that changes.
 
 use std::sync::Arc;
 
 use promox_contract::buyer::Buyer;
 use promox_contract::product::SkuDescription;
-use promox_contract::promotion::{Customer, ShelfPriceList, ShelfPrices};
+use promox_contract::promotion::{Customer, SHELF_EPOCH, ShelfPriceList, ShelfPrices};
 use promox_kernel::{Currency, Cx, Error};
 
 use crate::compiled::Compiled;
@@ -35,7 +35,7 @@ impl Promotions {
         Ok(ShelfPriceList { prices: prices.collect(), epoch, personal, told })
     }
 
-    /// Tells the other services of this node how the catalogue's price rules stand.
+    /// Begins another shelf epoch when the catalogue's price rules stand otherwise than when the last one was begun.
     pub(crate) async fn signal_catalogue(&self, cx: &Cx) -> Result<(), Error> {
         let (compiled, _) = self.current(cx).await?;
         let mut epoch = 0;
@@ -43,11 +43,14 @@ impl Promotions {
             let it = self.catalogue_context(cx, &compiled, None).await?;
             epoch = compiled.coarse_catalogue_epoch(&it);
         }
-        self.shelf.tell(compiled.epoch, epoch);
+        if *self.shelf.lock() != Some(epoch) {
+            self.db.write(cx, |tx| tx.begin_epoch(SHELF_EPOCH)).await?;
+            *self.shelf.lock() = Some(epoch);
+        }
         Ok(())
     }
 
-    /// The same after a change, which is made whatever comes of telling: the job tells it again.
+    /// Signals after a change, which stands even if this fails: the job signals again.
     pub(crate) async fn announce_catalogue(&self, cx: &Cx) {
         if let Err(error) = self.signal_catalogue(cx).await {
             tracing::warn!(%error, "what the catalogue's price rules do is told a moment later");

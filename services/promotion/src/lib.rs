@@ -37,9 +37,10 @@ mod tests;
 
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use promox_contract::promotion::{
     ClaimCodes, DescribePromotions, EvaluateCart, HoldUses, PromotionCodesTaken, PromotionReferring, ReleaseCodes,
-    ReleaseUses, ShelfPrices, ShelfSignal,
+    ReleaseUses, ShelfPrices,
 };
 use promox_kernel::{Job, Registry, register};
 use promox_storage::{Consumer, Database, Db, Record, Report, Service, StoreError, TableDef, Tx};
@@ -55,13 +56,14 @@ use crate::compiled::Compiler;
 pub struct Promotions {
     db: Db,
     compiler: Arc<Compiler>,
-    shelf: Arc<ShelfSignal>,
+    /// What the newest shelf epoch was begun for; unknown before the first.
+    shelf: Mutex<Option<i64>>,
 }
 
 impl Promotions {
-    /// The service on its database; `shelf` tells the services of this node whether price rules of the catalogue are active.
-    pub fn new(db: Db, shelf: Arc<ShelfSignal>) -> Arc<Self> {
-        Arc::new(Self { db, compiler: Arc::default(), shelf })
+    /// The service on its database.
+    pub fn new(db: Db) -> Arc<Self> {
+        Arc::new(Self { db, compiler: Arc::default(), shelf: Mutex::default() })
     }
 }
 

@@ -11,6 +11,7 @@ mod consumer;
 mod db;
 mod ddl;
 mod engine;
+mod epochs;
 mod error;
 mod event;
 mod event_log;
@@ -35,6 +36,7 @@ pub use cache::{Cache, CacheEngine, CacheSpace, Change, MOST_CACHE_KEY, MOST_CAC
 pub use consumer::{Consumer, ConsumerLoop, Follower};
 pub use db::Db;
 pub use engine::{Batch, Claim, Direction, Engine, Fetching, Item, Lane, Reader, Space, Work, WorkOrder, Write};
+pub use epochs::Epochs;
 pub use error::StoreError;
 pub use event::{Event, EventByEnd, NewEvent};
 pub use event_log::EventLog;

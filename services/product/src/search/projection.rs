@@ -76,7 +76,7 @@ pub(crate) struct Projection {
     /// The tree whose categories they stand in, and the epoch that it is of.
     pub(super) tree: Arc<Tree>,
     pub(super) categories: i64,
-    /// What the signal of price rules said when prices were worked out: 0 when all are list prices.
+    /// What was told of the price rules when prices were worked out: 0 when all are list prices.
     pub(crate) shelf: i64,
     /// Products that have list prices yet where price rules are active.
     pub(crate) unpriced: BTreeSet<ProductId>,

@@ -14,13 +14,13 @@ use parking_lot::Mutex;
 use promox_contract::ids::VariantId;
 use promox_contract::inventory::{Availability, AvailableStock, StockChanged};
 use promox_contract::product::{ResolveSkus, SkuDescription, VariantRef};
-use promox_contract::promotion::{ShelfPriceList, ShelfPrices, ShelfSignal};
+use promox_contract::promotion::{ShelfPriceList, ShelfPrices};
 use promox_contract::store::{AmountsPledged, PledgeAmounts, StoreFacts, StoreProfile, StoreTaxes, TaxFacts};
 use promox_kernel::{
     Amount, Clock, Content, Currency, Cx, Entropy, Error, Handle, Node, Op, Principal, Registry, Reply, Timestamp,
     bind_json,
 };
-use promox_storage::{Database, Db, MemoryEngine, Report, Service, Tx};
+use promox_storage::{Database, Db, Epochs, MemoryEngine, Report, Service, Tx};
 use rust_decimal::Decimal;
 use serde_json::Value;
 
@@ -85,7 +85,7 @@ struct Shop {
     db: Db,
     products: Arc<Products>,
     others: Arc<Others>,
-    signal: Arc<ShelfSignal>,
+    promox: Db,
 }
 
 impl Shop {
@@ -97,8 +97,8 @@ impl Shop {
     /// Starts the service over what is in the store.
     async fn over(db: Db, others: Arc<Others>, place: &IndexPlace) -> Self {
         let node = Node::new(Clock::manual(Timestamp::from_seconds(1_800_000_000)), Entropy::seeded(1));
-        let signal = Arc::new(ShelfSignal::new(0));
-        let products = Products::new(db.clone(), place, signal.clone()).unwrap();
+        let promox = MemoryEngine::new().database(Database::Promox);
+        let products = Products::new(db.clone(), place, Epochs::of(&promox)).unwrap();
         let mut registry = Registry::default();
         products.register(&mut registry);
         registry.register::<AvailableStock, _>(&others);
@@ -107,7 +107,7 @@ impl Shop {
         registry.register::<StoreTaxes, _>(&others);
         registry.register::<ShelfPrices, _>(&others);
         node.install(registry);
-        let shop = Self { node, db, products, others, signal };
+        let shop = Self { node, db, products, others, promox };
         shop.products.recover(&shop.staff()).await.unwrap();
         shop
     }

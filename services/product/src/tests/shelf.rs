@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use promox_contract::product::DescribeSkus;
+use promox_contract::promotion::SHELF_EPOCH;
 use promox_kernel::{Sku, UserId};
 use serde_json::json;
 
@@ -24,9 +25,9 @@ impl Shop {
     }
 
     /// A rule takes so many percent off for visitors and users.
-    fn rule(&self, visitors: i64, users: i64) {
+    async fn rule(&self, visitors: i64, users: i64) {
         *self.others.rule.lock() = (visitors, users);
-        self.signal.tell(0, visitors);
+        self.promox.write(&self.staff(), |tx| tx.begin_epoch(SHELF_EPOCH)).await.unwrap();
     }
 }
 
@@ -39,7 +40,7 @@ async fn a_page_shows_the_callers_price_beside_the_list_price_at_once() {
     let shop = shop().await;
     let page = shop.visit::<GetProduct>(json!({"id": 1})).await.unwrap();
     assert_eq!(prices(&page), ("10.00", "10.00"));
-    shop.rule(10, 20);
+    shop.rule(10, 20).await;
     for _ in 0..2 {
         let page = shop.visit::<GetProduct>(json!({"id": 1})).await.unwrap();
         assert_eq!(prices(&page), ("9.00", "10.00"));
@@ -51,7 +52,7 @@ async fn a_page_shows_the_callers_price_beside_the_list_price_at_once() {
     assert_eq!(prices(&staff), ("18.00", "20.00"));
     let page = shop.visit::<GetProduct>(json!({"id": 1})).await.unwrap();
     assert_eq!(prices(&page), ("18.00", "20.00"), "a new list price is ruled too");
-    shop.rule(0, 0);
+    shop.rule(0, 0).await;
     let page = shop.visit::<GetProduct>(json!({"id": 1})).await.unwrap();
     assert_eq!(prices(&page), ("20.00", "20.00"));
     shop.verify();
@@ -60,7 +61,7 @@ async fn a_page_shows_the_callers_price_beside_the_list_price_at_once() {
 #[tokio::test]
 async fn lists_go_by_a_visitors_price_and_show_the_callers() {
     let shop = shop().await;
-    shop.rule(50, 10);
+    shop.rule(50, 10).await;
     shop.settle().await;
     let asked = json!({"sort": "price", "maxPrice": "4.75"});
     let list = shop.ask_as::<ListProducts>(shop.user(), asked.clone()).await.unwrap();
@@ -74,7 +75,7 @@ async fn lists_go_by_a_visitors_price_and_show_the_callers() {
     let list = shop.visit::<ListProducts>(asked.clone()).await.unwrap();
     assert_eq!(list["total"], 3, "a product that changed is ruled again");
     assert_eq!(list["items"][0]["price"], "1.00");
-    shop.rule(0, 0);
+    shop.rule(0, 0).await;
     shop.settle().await;
     assert_eq!(shop.visit::<ListProducts>(asked).await.unwrap()["total"], 2, "all at list prices again");
 }
@@ -82,7 +83,7 @@ async fn lists_go_by_a_visitors_price_and_show_the_callers() {
 #[tokio::test]
 async fn others_are_told_both_prices() {
     let shop = shop().await;
-    shop.rule(10, 10);
+    shop.rule(10, 10).await;
     let skus: Vec<Sku> = ["C", "A"].map(|sku| sku.parse().unwrap()).into();
     let told = shop.visitor().call(DescribeSkus { skus }).await.unwrap().items;
     let told: Vec<_> = told.iter().map(|it| (it.price.to_string(), it.list_price.to_string())).collect();

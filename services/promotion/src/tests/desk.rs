@@ -17,7 +17,7 @@ use promox_contract::order::{
 use promox_contract::product::{DescribeSkus, SkuDescription, SkuDescriptions};
 use promox_contract::promotion::{
     CartLine, EvaluateCart, Evaluation, HoldUses, PricingTerms, PricingTermsReply, PromotionUse, Referred,
-    RejectReason, ReleaseUses, ShelfSignal, TakenCodes,
+    RejectReason, ReleaseUses, TakenCodes,
 };
 use promox_contract::reward::{OffersRefer, TierName, TierOf};
 use promox_contract::store::{AmountsPledged, PledgeAmounts, StoreFacts, StoreProfile};
@@ -236,7 +236,7 @@ impl Shop {
         let engine = MemoryEngine::new();
         let (db, ecommerce) = (engine.database(Database::Promox), engine.database(Database::Ecommerce));
         let node = Node::new(Clock::manual("2026-11-23T12:00:00Z".parse().unwrap()), Entropy::seeded(1));
-        let (promotions, desk) = (Promotions::new(db.clone(), shelf_signal()), Arc::new(Desk::default()));
+        let (promotions, desk) = (Promotions::new(db.clone()), Arc::new(Desk::default()));
         let mut registry = Registry::default();
         promotions.register(&mut registry);
         register!(registry, &desk; StoreProfile, PledgeAmounts, PricingTerms, DescribeSkus, AvailableStock, ResolveCodes);
@@ -389,7 +389,7 @@ impl Shop {
     /// Another node on the same store.
     pub(crate) fn twin(&self) -> Self {
         let mut twin = Self::open();
-        let (promotions, desk) = (Promotions::new(self.db.clone(), shelf_signal()), self.desk.clone());
+        let (promotions, desk) = (Promotions::new(self.db.clone()), self.desk.clone());
         let node = Node::new(self.node.clock.clone(), Entropy::seeded(2));
         let mut registry = Registry::default();
         promotions.register(&mut registry);
@@ -399,8 +399,4 @@ impl Shop {
         twin.promotions = promotions;
         twin
     }
-}
-
-fn shelf_signal() -> Arc<ShelfSignal> {
-    Arc::new(ShelfSignal::new(ShelfSignal::UNKNOWN))
 }
