@@ -35,7 +35,7 @@ impl<'a> Range<'a> {
     }
 }
 
-/// `0.5` as 500. What is no weight counts as a full one: who misspells it still wants an answer.
+/// `0.5` as 500. A malformed weight counts as 1, so that the client still gets an answer.
 fn thousandths(text: &str) -> u32 {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let digits: String = fraction.chars().chain("000".chars()).take(3).collect();
@@ -66,7 +66,7 @@ pub fn preferred<'a>(accept: Option<&str>, offered: &[&'a str]) -> Option<&'a st
     liked.rev().max_by_key(|(liking, _)| *liking).map(|(_, media_type)| media_type)
 }
 
-/// The same, or a refusal when the client takes none.
+/// The media type the client prefers among those offered; 406 when it accepts none.
 pub fn choose<'a>(accept: Option<&str>, offered: &[&'a str]) -> Result<&'a str, Error> {
     preferred(accept, offered).ok_or_else(|| {
         let message =

@@ -1,7 +1,7 @@
 //! From a request to an operation: path, query and body members become the fields of one struct.
 //!
-//! Texts of path and query turn into numbers and enums where the field asks for them; `attr.color=red` becomes the member
-//! `color` of the field `attr`. A member that no field takes is an error, so that a typo is never silently ignored.
+//! Text in path and query is converted to the field's type; `attr.color=red` becomes the member `color` of the field
+//! `attr`. An unknown member is an error, so that a typo is never silently ignored.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -250,7 +250,7 @@ impl<'a> Members<'a> {
         }
     }
 
-    /// Takes the members of a JSON object; an empty body has none.
+    /// The members of a JSON object; an empty body has none.
     fn json(&mut self, body: &'a [u8]) -> Result<(), Error> {
         if body.iter().all(u8::is_ascii_whitespace) {
             return Ok(());
@@ -319,7 +319,7 @@ impl<'de: 'a, 'a> serde::Deserialize<'de> for Object<'a> {
     }
 }
 
-/// Members as serde asks for them.
+/// Members as serde reads them.
 struct Access<'a> {
     members: std::vec::IntoIter<(String, Source<'a>)>,
     value: Option<Source<'a>>,
@@ -350,7 +350,7 @@ impl<'de> MapAccess<'de> for Access<'de> {
 struct Texts<'a>(Vec<&'a str>);
 
 impl<'a> Texts<'a> {
-    /// The one text of a field that is no list; of two nobody could say which counts.
+    /// The only value of a field that is not a list; two values are ambiguous.
     fn one(&self) -> Result<&'a str, serde_json::Error> {
         match self.0.as_slice() {
             [one] => Ok(one),

@@ -76,7 +76,7 @@ impl io::Read for BodyReader {
 }
 
 impl BodySender {
-    /// Hands on a chunk, waiting for room; `false` when nobody reads any more.
+    /// Sends a chunk, waiting for room; `false` when the reader is gone.
     pub async fn send(&self, chunk: Result<Bytes, Error>) -> bool {
         self.0.send_async(chunk).await.is_ok()
     }

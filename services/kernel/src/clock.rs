@@ -16,7 +16,8 @@ pub struct Clock(Arc<Kind>);
 enum Kind {
     /// The later of the wall and a floor at the start, then the machine's monotonic clock.
     Real { base: Timestamp, started: Instant },
-    /// The microseconds, and what wakes who sleeps: in the order in which they fell asleep, so that a test is repeatable.
+    /// The time in microseconds, and the wakers of sleeping tasks in the order in which they began to sleep, so that tests are
+    /// repeatable.
     Manual { now: AtomicI64, moved: Notify },
 }
 
@@ -45,7 +46,7 @@ impl Clock {
         }
     }
 
-    /// Moves a manual clock on and wakes who sleeps; a real clock is left alone.
+    /// Advances a manual clock and wakes tasks that are due. It has no effect on a real clock.
     pub fn advance(&self, span: Duration) {
         if let Kind::Manual { now, moved } = &*self.0 {
             let micros = i64::try_from(span.as_micros()).unwrap_or(i64::MAX);

@@ -55,7 +55,7 @@ impl Node {
 /// An idempotency key as a caller used it, and the answer once it is decided.
 #[derive(Debug)]
 pub struct Claim {
-    /// Who used it: `user:7`, or `anonymous` for all others.
+    /// The caller: `user:7`, or `anonymous` for all others.
     pub caller: String,
     /// The key as sent.
     pub key: String,
@@ -70,7 +70,7 @@ pub struct Claim {
 /// The context of one request. Cheap to clone; a clone is the same request.
 #[derive(Clone, Debug)]
 pub struct Cx {
-    /// Who asks.
+    /// The caller.
     pub principal: Principal,
     /// The guest cart's secret, as sent.
     pub cart_token: Option<Arc<str>>,
@@ -78,9 +78,9 @@ pub struct Cx {
     pub order_token: Option<Arc<str>>,
     /// When the request came, the one time that all of it uses.
     pub now: Timestamp,
-    /// When nobody waits any more.
+    /// When the caller stops waiting.
     pub deadline: Instant,
-    /// The deadline by the node's clock, for what is stored of it.
+    /// The deadline by the node's clock, for deadlines that are stored.
     pub ends_at: Timestamp,
     /// Names the request in logs and answers.
     pub request_id: Arc<str>,
@@ -101,7 +101,7 @@ pub struct Cx {
 }
 
 impl Cx {
-    /// The context of work that promox does by itself.
+    /// The context of background work.
     pub fn system(node: &Arc<Node>, name: &str, limit: Duration) -> Self {
         Self {
             principal: Principal::System,
@@ -129,7 +129,7 @@ impl Cx {
         Self { deadline, ends_at, ..self.clone() }
     }
 
-    /// Asks another service, as the same caller, under the same deadline, without the idempotency key.
+    /// Calls another service as the same caller and under the same deadline, without the idempotency key and `If-Match`.
     pub async fn call<O: Op>(&self, op: O) -> Result<O::Reply, Error> {
         match self.node.calls {
             Calls::Direct => self.run(op).await,
@@ -137,8 +137,8 @@ impl Cx {
         }
     }
 
-    /// Runs any operation of this node in place, as the same caller, under the same deadline, without the idempotency key: for
-    /// the command line and the node itself. Access is not checked.
+    /// Runs an operation on this node in place, as the same caller and under the same deadline, without the idempotency key and
+    /// `If-Match`: for the command line. Access is not checked.
     pub async fn run<O: Op>(&self, op: O) -> Result<O::Reply, Error> {
         let mut cx = self.clone();
         cx.claim = None;
@@ -146,7 +146,7 @@ impl Cx {
         self.answered::<O>(self.node.registry()?.call(cx, op)).await
     }
 
-    /// Does the work of this request within its deadline; what then still runs is dropped.
+    /// Runs work until the request's deadline, then drops it: 503 `DEADLINE_EXCEEDED`.
     pub async fn in_time<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         let message = "This took too long; whether it was done is not known.";
         let late = |_| Error::unavailable("DEADLINE_EXCEEDED", message, 1);
@@ -159,13 +159,13 @@ impl Cx {
         })?
     }
 
-    /// The same request as promox itself: for what the caller sets off but may not do.
+    /// The same request as the system: for effects that the caller may cause but not request.
     #[must_use]
     pub fn elevated(&self) -> Self {
         Self { principal: Principal::System, claim: None, ..self.clone() }
     }
 
-    /// Which of these media types the caller likes best; a refusal when it takes none.
+    /// The media type the caller prefers among those offered; 406 when it accepts none.
     pub fn prefers<'a>(&self, offered: &[&'a str]) -> Result<&'a str, Error> {
         accept::choose(self.accept.as_deref(), offered)
     }

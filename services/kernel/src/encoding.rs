@@ -34,7 +34,7 @@ pub trait Column: Sized {
     /// Appends it.
     fn put(&self, out: &mut Vec<u8>);
 
-    /// Takes it off the front; `None` when the bytes do not hold one.
+    /// Decodes it from the front of the bytes; `None` when they do not hold one.
     fn take(input: &mut &[u8]) -> Option<Self>;
 
     /// What it is in a row written before the column was added; `None` when the row is then broken.

@@ -1,4 +1,4 @@
-//! The one error of every operation: what kind, which code, what to tell people.
+//! The error of every operation: its kind, stable code and message.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -40,11 +40,11 @@ pub enum Kind {
     Refused,
     /// Too many requests.
     Throttled,
-    /// Not now: busy, not ready, too slow.
+    /// Busy, not ready or too slow.
     Unavailable,
     /// The disk is full; reads go on.
     Full,
-    /// Our own fault.
+    /// A bug or a failure of the server.
     Internal,
 }
 
@@ -55,7 +55,7 @@ pub struct FieldError {
     pub pointer: String,
     /// Stable code, UPPER_SNAKE.
     pub code: Cow<'static, str>,
-    /// What is wrong, for people.
+    /// What is wrong, in a sentence.
     pub detail: String,
 }
 
@@ -134,7 +134,7 @@ impl Error {
         Self::new(Kind::Unavailable, code, message).retry_after(seconds)
     }
 
-    /// 500: `cause` goes to the log, never to the caller.
+    /// 500. `cause` is logged and never sent to the caller.
     pub fn internal(cause: impl fmt::Display) -> Self {
         let mut error = Self::new(Kind::Internal, "INTERNAL", "Something went wrong on our side.");
         error.0.cause = Some(cause.to_string());
@@ -171,8 +171,8 @@ impl Error {
         self
     }
 
-    /// Whether it is the moment's fault alone: the store is busy or full, or somebody does not answer. The same may go well
-    /// later, and nothing is to be concluded from it.
+    /// Whether it is transient: the store is busy or full, or a service does not answer. A retry may succeed, and nothing follows
+    /// from the failure.
     pub fn will_pass(&self) -> bool {
         matches!(self.kind(), Kind::Unavailable | Kind::Full)
     }

@@ -8,11 +8,11 @@ use serde_json::{Map, Value};
 
 use crate::FieldError;
 
-/// Values that are read alone; a body with more is told of the faults of the first.
+/// The most values that are checked one by one; of a body with more, the first are checked.
 const MOST_VALUES: usize = 500;
-/// Faults that are told.
+/// The most faults that are reported.
 const MOST_FAULTS: usize = 100;
-/// The code of what is not there.
+/// The code of a missing member.
 pub(crate) const MISSING: &str = "MISSING";
 
 /// A step from a value to one inside it.

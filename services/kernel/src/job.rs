@@ -1,4 +1,4 @@
-//! Work by the clock: what a service does by itself every so often, in bounded batches.
+//! Jobs: scheduled work of a service, in bounded batches.
 
 use std::fmt;
 use std::future::Future;
@@ -10,7 +10,7 @@ use crate::{Cx, Error};
 
 type Run = Arc<dyn Fn(Cx) -> Pin<Box<dyn Future<Output = Result<bool, Error>> + Send>> + Send + Sync>;
 
-/// A sweep, a retry, a roll-up: run every `every` on the node's clock.
+/// A periodic job, such as a sweep, a retry or a roll-up, run every `every` on the node's clock.
 #[derive(Clone)]
 pub struct Job {
     /// `"inventory.expire_holds"`.

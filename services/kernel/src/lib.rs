@@ -1,6 +1,6 @@
-//! What every service speaks: ids, money, time, errors, operations, permissions, pages.
+//! The vocabulary of every service: ids, money, time, errors, operations, permissions, pages.
 //!
-//! Nothing here does I/O: time and randomness come from [`Clock`] and [`Entropy`], which the edge hands in.
+//! Nothing here does I/O: time and randomness come from [`Clock`] and [`Entropy`], which the edge provides.
 
 pub mod accept;
 mod back_off;

@@ -1,4 +1,4 @@
-//! An operation: a plain struct that says what is asked, and where and by whom it may be asked.
+//! An operation: a plain struct with a request's arguments, its route and its access.
 
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
@@ -34,29 +34,29 @@ impl Method {
     }
 }
 
-/// Who may ask, at the least.
+/// The least that a caller must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// Anyone.
+    /// Everyone.
     Anyone,
-    /// A user, or who holds a cart token; the handler looks the cart up by either.
+    /// A user or the holder of a cart token; the handler finds the cart by either.
     Guest,
     /// A user, for own things.
     User,
     /// A user, for own things, also by the login that asked for the account's erasure, until that is done.
     Account,
-    /// A user for own things, who holds an order token, or who has the permission; the handler compares owners.
+    /// The owner, the holder of an order token, or a user with the permission; the handler compares owners.
     Owner(&'static str),
-    /// Who has the permission.
+    /// A user with the permission.
     Permission(&'static str),
-    /// Who signs: the handler verifies.
+    /// The signer of the request; the handler verifies the signature.
     Signed,
     /// Other services only: no route.
     Internal,
 }
 
 impl Access {
-    /// Whether this caller may ask at all. Ownership is the handler's to check.
+    /// Refuses callers without the access. Ownership is checked by the handler.
     pub fn check(self, cx: &Cx) -> Result<(), Error> {
         let known = cx.principal != Principal::Anonymous;
         let granted = match self {
@@ -102,11 +102,11 @@ pub enum Replay {
     Keyed,
 }
 
-/// What is asked of a service. Its fields are bound from path, query and body, by their serde names.
+/// A request to a service. Its fields are bound from path, query and body by their serde names.
 ///
 /// Declare the constants with [`operation!`](crate::operation).
 pub trait Op: DeserializeOwned + JsonSchema + Send + Sync + Sized + 'static {
-    /// What is answered.
+    /// The reply.
     type Reply: Reply;
     /// The service that handles it, `"order"`.
     const SERVICE: &'static str;
@@ -116,9 +116,9 @@ pub trait Op: DeserializeOwned + JsonSchema + Send + Sync + Sized + 'static {
     const METHOD: Method;
     /// The path with `{field}` for fields, empty for internal operations.
     const PATH: &'static str;
-    /// Who may ask.
+    /// Who may call it.
     const ACCESS: Access;
-    /// The status of a good answer.
+    /// The status of success.
     const STATUS: u16;
     /// What it does, in a sentence, for the API description.
     const SUMMARY: &'static str;
@@ -127,7 +127,7 @@ pub trait Op: DeserializeOwned + JsonSchema + Send + Sync + Sized + 'static {
     /// How the body comes.
     const BODY: BodyKind = BodyKind::Json;
 
-    /// How services on different nodes ask for it; none for what clients alone ask for, by HTTP.
+    /// How services on different nodes call it; none for operations of clients, which cross as HTTP.
     const WIRE: Option<Wire<Self>> = None;
 
     /// Receives the raw body of an operation with [`BodyKind::Stream`].

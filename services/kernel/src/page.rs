@@ -10,7 +10,7 @@ use serde::{Serialize, Serializer};
 
 use crate::Error;
 
-/// How many items a page has at most: 1 to 200, 20 unless said.
+/// The most items of a page: 1 to 200, 20 by default.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit(usize);
 

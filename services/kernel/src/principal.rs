@@ -1,4 +1,4 @@
-//! Who asks.
+//! Callers.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -10,10 +10,10 @@ crate::id! {
     UserId
 }
 
-/// Who asks for an operation.
+/// The caller of an operation.
 #[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Principal {
-    /// Nobody we know.
+    /// A caller without credentials.
     #[default]
     Anonymous,
     /// A logged-in user, with the permissions of all roles.
@@ -25,7 +25,7 @@ pub enum Principal {
         /// `resource:action` names.
         permissions: Arc<BTreeSet<String>>,
     },
-    /// promox itself: jobs, consumers, the command line.
+    /// The system itself: jobs, consumers, the command line.
     System,
 }
 

@@ -69,12 +69,12 @@ impl Entry {
         }
     }
 
-    /// Whether the service keeps idempotency keys, if the operation takes any.
+    /// Whether idempotency keys can be kept, if the operation takes any.
     pub fn keeps_keys(&self) -> bool {
         self.replay == Replay::No || self.keys.is_some()
     }
 
-    /// Handles an internal operation that came encoded; the encoded reply. Its access is not checked: the caller is a node.
+    /// Handles an encoded internal operation and returns the encoded reply. Access is not checked: the caller is a node.
     async fn answer(&self, cx: Cx, op: &[u8]) -> Result<Vec<u8>, Error> {
         let Some(answer) = &self.answer else {
             return Err(never_crosses(self.name));
@@ -136,7 +136,7 @@ impl Registry {
         &self.entries
     }
 
-    /// Asks for an operation in process. Its access is not checked: the caller is a service.
+    /// Runs an operation in process. Access is not checked: the caller is a service.
     pub async fn call<O: Op>(&self, cx: Cx, op: O) -> Result<O::Reply, Error> {
         let callable = self.callable.get(&TypeId::of::<O>()).and_then(|it| it.downcast_ref::<Callable<O>>());
         match callable {
@@ -145,7 +145,7 @@ impl Registry {
         }
     }
 
-    /// Asks for an operation as another node would: what is asked, its context and what is answered cross as bytes.
+    /// Calls an operation as another node would: the operation, its context and the reply cross as bytes.
     pub(crate) async fn call_encoded<O: Op>(&self, cx: &Cx, op: &O) -> Result<O::Reply, Error> {
         let wire = O::WIRE.ok_or_else(|| never_crosses(O::NAME))?;
         match self.serve(&cx.node, O::NAME, &encode(&Head::of(cx))?, &(wire.encode)(op)?).await {
@@ -154,7 +154,7 @@ impl Registry {
         }
     }
 
-    /// Handles a call by an operation's name; the encoded reply, or the encoded refusal.
+    /// Handles a call by the operation's name and returns the encoded reply or the encoded error.
     async fn serve(&self, node: &Arc<Node>, name: &str, head: &[u8], op: &[u8]) -> Result<Vec<u8>, Vec<u8>> {
         let handled = async {
             let entry = self.entries.iter().find(|entry| entry.name == name).ok_or_else(|| unknown(name))?;
@@ -165,7 +165,7 @@ impl Registry {
 }
 
 fn never_crosses(name: &str) -> Error {
-    Error::internal(format_args!("{name} is for clients: no service asks another for it"))
+    Error::internal(format_args!("{name} is an operation of clients; services do not call it"))
 }
 
 fn unknown(name: &str) -> Error {

@@ -1,4 +1,4 @@
-//! What is answered: JSON with its status and headers, or a document.
+//! Replies: JSON with status and headers, or a document.
 
 use bytes::Bytes;
 use schemars::{JsonSchema, Schema, SchemaGenerator};

@@ -1,4 +1,4 @@
-//! How JSON that somebody sends is read. Objects as objects: serde would take an array for a struct, member by member in
+//! How JSON from clients is read. Objects as objects: serde would take an array for a struct, member by member in
 //! their order, which no description of ours says and which a member that is added later would silently shift. Texts in
 //! Unicode NFC with LF at the ends of lines, as they are kept and compared.
 

@@ -60,14 +60,15 @@ where
     }
 }
 
-/// What of a request's context crosses with a call. The idempotency key and `If-Match` are of the first operation alone.
+/// The part of a request's context that crosses with a call. The idempotency key and `If-Match` belong to the first operation
+/// alone.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Head {
     principal: Principal,
     cart_token: Option<Arc<str>>,
     order_token: Option<Arc<str>>,
     now: Timestamp,
-    /// Time left until nobody waits any more; the clocks of two nodes need not agree.
+    /// The time left until the deadline; the clocks of two nodes need not agree.
     left: Duration,
     ends_at: Timestamp,
     request_id: Arc<str>,
