@@ -23,7 +23,7 @@ pub(crate) fn circles(root: &Path, sources: &[Source]) -> Vec<String> {
     found.into_iter().collect()
 }
 
-fn reached<'a>(graph: &'a Graph, from: &Module) -> BTreeSet<&'a Module> {
+fn reached<'a>(graph: &'a Graph, from: &'a Module) -> BTreeSet<&'a Module> {
     let (mut seen, mut next) = (BTreeSet::new(), vec![from]);
     while let Some(module) = next.pop() {
         next.extend(graph[module].iter().filter(|named| seen.insert(*named)));

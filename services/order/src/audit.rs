@@ -12,7 +12,6 @@ use promox_contract::store::IN_CURRENCY;
 use promox_kernel::Amount;
 use promox_storage::{Database, Event, Report, StoreError, Tx};
 
-use crate::Orders;
 use crate::commands::fulfil::{all_back, money_is_back};
 use crate::commands::leaving;
 use crate::events::ORDER_NEWS;

@@ -66,7 +66,7 @@ mod tests {
             headers.append(header::IF_MATCH, line.parse().unwrap());
         }
         let matched = |asked: IfMatch| [7, 8].map(|version| asked.check(version).is_ok()).to_vec();
-        read(&headers).map(|asked| asked.map(matched)).map_err(|error| error.kind())
+        super::read(&headers).map(|asked| asked.map(matched)).map_err(|error| error.kind())
     }
 
     #[test]

@@ -9,11 +9,12 @@ use promox_kernel::{Cx, Error, Timestamp, UserId, bounded};
 use promox_storage::{StoreError, Tx};
 use serde_json::json;
 
-use super::book::{Book, Cause, INSTANT, MOST_DUE};
+use super::book::{Book, Cause, MOST_DUE};
 use super::referrals;
 use crate::api::{AccountView, AdjustPoints};
 use crate::queries;
 use crate::records::{Account, AccountByDue, AccountByLadder, EntryKind, Lot, Progress};
+use crate::rules::calendar::INSTANT;
 use crate::settings::{SignupBonusOn, Terms};
 
 /// What a signup bonus refers to, and how what it refers to begins when an order gave it.
