@@ -167,7 +167,9 @@ async fn a_refused_hold_releases_the_others_whatever_step_fails() {
             let (desk, id) = begun(&others).await;
             others.fail_too(step, fault);
             drive(&desk, id).await;
-            assert!(!ended(&desk, &others, id, &tag).await, "{tag}");
+            // A release that failed has the saga hold again, and a refusal that was of the moment may be gone by then.
+            let confirmed = ended(&desk, &others, id, &tag).await;
+            assert!(!confirmed || step == ReleaseClaims::NAME, "{tag}");
         }
     }
 }
