@@ -89,11 +89,9 @@ impl Keys {
             Err(error) if error.is_decided() => stored_refusal(&error, cx),
             Err(error) => return Err(error),
         };
-        let decided = response.status != 202;
-        if let Some(kept) = response.copy().filter(|_| decided)
-            && let Err(error) = self.db.settle(cx, claim, kept).await
-        {
-            tracing::warn!(request_id = %cx.request_id, %error, "an answer could not be kept with its idempotency key");
+        // An answer that cannot be kept is not given: asked again, the same key must get the same one.
+        if let Some(kept) = response.copy().filter(|_| response.status != 202) {
+            self.db.settle(cx, claim, kept).await?;
         }
         Ok(response)
     }
