@@ -18,6 +18,10 @@ impl EventLog {
     }
 
     /// The position of the newest event; 0 before the first.
+    #[allow(
+        clippy::redundant_closure_for_method_calls,
+        reason = "the method's path is not general enough in its lifetime"
+    )]
     pub async fn last_position(&self) -> Result<i64, StoreError> {
         self.0.read(|tx| tx.last_position()).await
     }
