@@ -17,6 +17,9 @@ use crate::{
     StoreError, Tx, Version, Wants, WorkOrder, Write, stamp_events, take_ids,
 };
 
+/// Fetches of a closure that bring single keys and ranges; those after them bring whole tables, or a closure that reads thousands
+/// of rows would run thousands of times.
+const MOST_SINGLE_FETCHES: usize = 32;
 /// How often a transaction runs on newer states before it is refused.
 const MOST_RUNS: usize = 16;
 
@@ -90,7 +93,8 @@ impl RemoteEngine {
 
     fn state(&self) -> State {
         let rows = self.server.lock().rows.clone();
-        State { rows, tables: self.tables.clone(), keys: BTreeSet::new(), ranges: Vec::new() }
+        let (keys, ranges, whole) = (BTreeSet::new(), Vec::new(), BTreeSet::new());
+        State { rows, tables: self.tables.clone(), keys, ranges, whole, fetches: 0 }
     }
 
     fn run(&self, order: &mut WorkOrder) -> Result<(), StoreError> {
@@ -243,10 +247,21 @@ struct State {
     tables: Arc<BTreeMap<Space, Space>>,
     keys: BTreeSet<(Space, Vec<u8>)>,
     ranges: Vec<KeyRange>,
+    /// Tables and indexes that it has asked for whole.
+    whole: BTreeSet<Space>,
+    fetches: usize,
 }
 
 impl State {
     fn learn(&mut self, wants: Wants) {
+        self.fetches += 1;
+        if self.fetches > MOST_SINGLE_FETCHES {
+            let spaces = wants.keys.iter().map(|(space, _)| *space);
+            for space in spaces.chain(wants.ranges.iter().map(|(range, _)| range.space)) {
+                self.whole.extend(self.tables.get(&space).copied());
+                self.whole.insert(space);
+            }
+        }
         for (space, key) in wants.keys {
             if let Some((row, _)) = self.rows.get(&(space, key.clone())) {
                 let row = row.to_vec();
@@ -275,7 +290,7 @@ impl State {
 impl Reader for State {
     fn get(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
         let key = (space, key.to_vec());
-        if !self.keys.contains(&key) {
+        if !self.whole.contains(&space) && !self.keys.contains(&key) {
             return Err(StoreError::Unfetched);
         }
         Ok(self.rows.get(&key).map(|(value, _)| value.clone()))
@@ -286,7 +301,7 @@ impl Reader for State {
         range: &KeyRange,
         direction: Direction,
     ) -> Box<dyn Iterator<Item = Result<Item, StoreError>> + 'a> {
-        if !self.ranges.contains(range) {
+        if !self.whole.contains(&range.space) && !self.ranges.contains(range) {
             return Box::new(std::iter::once(Err(StoreError::Unfetched)));
         }
         Box::new(items(&self.rows, range, direction).map(|(key, value, _)| Ok((key, value))))
