@@ -65,7 +65,7 @@ impl Handle<CalculateCart> for Promotions {
 }
 
 impl Promotions {
-    /// The cart on the shelf and what it is given off, on these terms.
+    /// The cart at catalogue prices and its discounts, on these terms.
     async fn work_out(
         &self,
         cx: &Cx,
@@ -97,7 +97,7 @@ fn check(cx: &Cx, op: &CalculateCart) -> Result<(), Error> {
     let privileged =
         shipping || own_facts || op.at.is_some() || op.promotions.is_some() || op.items.iter().any(foreign);
     if privileged && !cx.principal.allows("promotion:write") {
-        let message = "Prices, customers, times and promotions of one's own take the permission promotion:write.";
+        let message = "Supplying prices, customers, times or promotions takes the permission promotion:write.";
         return Err(Error::new(Kind::Forbidden, "FORBIDDEN", message));
     }
     let mut faults = Vec::new();
@@ -108,7 +108,7 @@ fn check(cx: &Cx, op: &CalculateCart) -> Result<(), Error> {
     ];
     for (pointer, count, least, most) in counts {
         if !(least..=most).contains(&count) {
-            faults.push(FieldError::new(pointer, format!("{least} to {most} are taken")));
+            faults.push(FieldError::new(pointer, format!("must have {least} to {most} entries")));
         }
     }
     let shipping_rate = op.shipping.as_ref().and_then(|it| it.tax_rate);
@@ -117,7 +117,7 @@ fn check(cx: &Cx, op: &CalculateCart) -> Result<(), Error> {
     }
     for (i, item) in op.items.iter().enumerate() {
         if !(1..=MAX_UNITS).contains(&item.quantity) {
-            faults.push(FieldError::new(format!("/items/{i}/quantity"), format!("1 to {MAX_UNITS} are taken")));
+            faults.push(FieldError::new(format!("/items/{i}/quantity"), format!("must be from 1 to {MAX_UNITS}")));
         }
     }
     if faults.is_empty() { Ok(()) } else { Err(Error::invalid(faults)) }

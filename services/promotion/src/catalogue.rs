@@ -13,7 +13,7 @@ use crate::rules::{Cart, EvaluationContext, Line, LineInput, to_amount};
 use crate::{Promotions, facts};
 
 impl Promotions {
-    /// What SKUs cost on the shelf now.
+    /// The catalogue prices of SKUs now.
     pub(crate) async fn price_catalogue(&self, cx: &Cx, op: ShelfPrices) -> Result<ShelfPriceList, Error> {
         let (compiled, currency) = self.current(cx).await?;
         if compiled.set.catalogue().is_empty() {
@@ -53,7 +53,7 @@ impl Promotions {
     /// Signals after a change, which stands even if this fails: the job signals again.
     pub(crate) async fn announce_catalogue(&self, cx: &Cx) {
         if let Err(error) = self.signal_catalogue(cx).await {
-            tracing::warn!(%error, "what the catalogue's price rules do is told a moment later");
+            tracing::warn!(%error, "price rules could not be published; the job will do it");
         }
     }
 
@@ -62,7 +62,7 @@ impl Promotions {
         Ok((self.db.read(|tx| self.compiler.at(tx, currency)).await?, currency))
     }
 
-    /// What prices on the shelf depend on: who looks, how campaigns stand, the time.
+    /// What catalogue prices depend on: the customer, the states of campaigns, the time.
     async fn catalogue_context(
         &self,
         cx: &Cx,

@@ -302,7 +302,7 @@ impl Handle<DescribePromotions> for Promotions {
 /// Refuses a question about too much at once.
 pub(crate) fn bound(count: usize, pointer: &str) -> Result<(), Error> {
     if count > MAX_ASKED {
-        return Err(Error::field(pointer, format!("{MAX_ASKED} are taken at once")));
+        return Err(Error::field(pointer, format!("at most {MAX_ASKED} are allowed at once")));
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Work by the clock: counters of periods that ended are removed, and the shelf learns what began and ended.
+//! Scheduled work: removes counters of periods that ended, and publishes what began and ended.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,10 +25,10 @@ pub(crate) fn sweep_counters(promotions: &Arc<Promotions>) -> Job {
     })
 }
 
-/// How soon what begins or ends by the clock, or on another node, is told.
+/// The interval at which changes by the clock, or on another node, are published.
 const TOLD_EVERY: Duration = Duration::from_millis(250);
 
-/// Tells how the catalogue's price rules stand.
+/// Publishes the state of price rules.
 pub(crate) fn signal_catalogue(promotions: &Arc<Promotions>) -> Job {
     let promotions = promotions.clone();
     Job::new("promotion.signal_shelf", TOLD_EVERY, move |cx| {

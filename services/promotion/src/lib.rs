@@ -1,4 +1,4 @@
-//! Promotion service: what a cart is given off, and how often and how much of it there is.
+//! Promotion service: discounts applied to a cart, and the limits on how often and how much is granted.
 //!
 //! Tables: `promotions` (as they were written), `promotion_rules` (each of their conditions and actions, typed),
 //! `promotion_epochs` (one row), `promotion_counts` (uses of each, in all and by address and period), `promotion_person_uses`

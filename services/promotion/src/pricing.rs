@@ -25,7 +25,7 @@ pub(crate) struct Question {
 }
 
 impl Promotions {
-    /// Works a cart out by the promotions that are active.
+    /// Evaluates the active promotions on a cart.
     pub(crate) async fn answer(&self, cx: &Cx, question: Question) -> Result<Evaluation, Error> {
         let compiled = self.compiled(&question.cart).await?;
         if compiled.set.is_empty() && question.codes.is_empty() {
@@ -42,7 +42,7 @@ impl Promotions {
         Ok(answer)
     }
 
-    /// The same with the catalogue's price rules put on lines that have list prices only.
+    /// Evaluates the active promotions on a cart whose lines have list prices only, after applying price rules.
     pub(crate) async fn answer_from_list(&self, cx: &Cx, mut question: Question) -> Result<(Cart, Evaluation), Error> {
         let compiled = self.compiled(&question.cart).await?;
         let named = self.name_codes(&compiled, &question.codes, &question.coupons).await?;

@@ -96,7 +96,7 @@ record! {
     pub(crate) struct Count in Promox.promotion_counts = 536, key(promotion_id: PromotionId, name: String) {
         uses: i64,
         spent: Amount,
-        /// When nobody asks for it any more.
+        /// When it expires.
         ends_at: Option<Timestamp>,
     }
     index CountByEnd = 537 (ends_at);
@@ -135,7 +135,7 @@ record! {
     pub(crate) struct PersonUse in Promox.promotion_person_uses = 545,
         key(promotion_id: PromotionId, person: String, used_at: Timestamp, order_id: OrderId, exact: String)
     {
-        /// When nobody asks for it any more.
+        /// When it expires.
         ends_at: Option<Timestamp>,
     }
     index PersonUseByEnd = 546 (ends_at);

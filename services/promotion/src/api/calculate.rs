@@ -25,7 +25,7 @@ pub struct CalculateCart {
     pub shipping: Option<CalculateShipping>,
     /// Where it is sold: `WEB` unless said.
     pub channel: Option<String>,
-    /// How it is paid.
+    /// The payment method.
     pub payment_method: Option<String>,
     /// The cart's own attributes.
     #[serde(default)]
@@ -49,19 +49,19 @@ operation! { CalculateCart => CalculatedCart, "promotion.calculate", Post "/api/
 pub struct CalculateItem {
     /// What.
     pub sku: Sku,
-    /// How many.
+    /// The number of units.
     pub quantity: u32,
     /// What one costs without price rules; the catalogue's price unless said.
     pub unit_price: Option<Amount>,
-    /// Its categories and all above them.
+    /// Its categories and all their ancestors.
     pub category_ids: Option<Vec<i64>>,
     /// Its attributes.
     pub attributes: Option<BTreeMap<String, String>>,
     /// Its tax rate, in percent.
     pub tax_rate: Option<Amount>,
-    /// The least a unit may cost.
+    /// The floor price of a unit.
     pub floor_price: Option<Amount>,
-    /// Whether promotions may touch it.
+    /// Whether promotions may discount it.
     pub discountable: Option<bool>,
 }
 
@@ -117,11 +117,11 @@ pub struct CalculatedLine {
     /// Its name here.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// How many.
+    /// The number of units.
     pub quantity: u32,
     /// What one costs.
     pub unit_price: Amount,
-    /// What one costs without price rules.
+    /// The list price of one, before price rules.
     pub list_price: Amount,
     /// Quantity × unit price.
     pub subtotal: Amount,
@@ -153,9 +153,9 @@ operation! { BacktestPromotion => BacktestResult, "promotion.backtest", Post "/a
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BacktestResult {
-    /// From when on.
+    /// The start of the span.
     pub from: Timestamp,
-    /// Until when.
+    /// The end of the span, exclusive.
     pub to: Timestamp,
     /// The currency.
     pub currency: Currency,

@@ -25,10 +25,10 @@ pub struct ListPromotions {
     pub campaign_id: Option<CampaignId>,
     /// Only whose name or code has this in it.
     pub q: Option<String>,
-    /// How many.
+    /// The most entries of a page.
     #[serde(default)]
     pub limit: Limit,
-    /// Where to go on.
+    /// The cursor of the next page.
     pub cursor: Option<Cursor>,
 }
 operation! { ListPromotions => Page<PromotionView>, "promotion.list", Get "/api/promotions", Permission("promotion:read"), 200, "Promotions." }
@@ -149,10 +149,10 @@ operation! { DeletePromotion => (), "promotion.delete", Delete "/api/promotions/
 pub struct ListUsage {
     /// Of which promotion.
     pub id: PromotionId,
-    /// How many.
+    /// The most entries of a page.
     #[serde(default)]
     pub limit: Limit,
-    /// Where to go on.
+    /// The cursor of the next page.
     pub cursor: Option<Cursor>,
 }
 operation! { ListUsage => Page<UsageView>, "promotion.usage", Get "/api/promotions/{id}/usage", Permission("promotion:read"), 200, "Uses of a promotion." }
@@ -185,33 +185,33 @@ pub struct PromotionView {
     pub name: String,
     /// Where it stands.
     pub status: PromotionStatus,
-    /// The code that asks for it.
+    /// The code that activates it.
     pub code: Option<String>,
-    /// Whether it applies through its coupons alone.
+    /// Whether it applies through its coupons only.
     pub coupon_only: bool,
     /// Its campaign.
     pub campaign_id: Option<CampaignId>,
-    /// Where it works.
+    /// The stage that it applies in.
     pub stage: Stage,
-    /// The higher, the earlier.
+    /// Higher priorities apply first.
     pub priority: i32,
-    /// Whether it goes together with others.
+    /// How it combines with others.
     pub stacking: Stacking,
-    /// Whether it touches lines of flash sales.
+    /// Whether it discounts lines of flash sales.
     pub include_flash: bool,
-    /// From when on.
+    /// When it begins.
     pub starts_at: Option<Timestamp>,
-    /// Until when.
+    /// When it ends, exclusive.
     pub ends_at: Option<Timestamp>,
     /// Its time zone.
     pub timezone: String,
     /// Its hours of the week.
     pub schedule: Option<Schedule>,
-    /// What must hold.
+    /// The conditions.
     pub when: Option<Condition>,
-    /// What it gives.
+    /// Its actions, in order.
     pub actions: Vec<ActionSpec>,
-    /// How often and how much.
+    /// Its limits.
     pub limits: Option<Limits>,
     /// Uses by live orders.
     pub uses: i64,

@@ -244,7 +244,7 @@ pub(crate) fn check(uses: &[PromotionUse]) -> Result<(), promox_kernel::Error> {
     }
     for (i, one) in uses.iter().enumerate() {
         if one.amount.is_negative() {
-            return Err(promox_kernel::Error::field(format!("/uses/{i}/amount"), "what is used is not negative"));
+            return Err(promox_kernel::Error::field(format!("/uses/{i}/amount"), "must not be negative"));
         }
         if seen.insert(one.promotion_id.0, i).is_some() {
             return Err(promox_kernel::Error::field(format!("/uses/{i}/promotionId"), "each promotion once"));

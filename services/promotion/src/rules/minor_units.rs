@@ -8,10 +8,10 @@ use rust_decimal::Decimal;
 
 use crate::rules::evaluate::exact::{Exact, Ratio};
 
-/// The most that a cart, a price or a budget comes to, in minor units.
+/// The largest amount of a cart, price or budget, in minor units.
 pub(crate) const MAX_MINOR_UNITS: i64 = 1_000_000_000_000_000_000;
 
-/// A hundred percent.
+/// 100 %, in millionths.
 const WHOLE: i64 = 1_000_000;
 
 /// An amount in minor units, rounded half-up.
@@ -32,10 +32,10 @@ pub(crate) struct Percent {
 }
 
 impl Percent {
-    /// All of it.
+    /// 100 %.
     pub(crate) const ALL: Self = Self { millionths: WHOLE, ratio: Ratio::ONE };
 
-    /// `None` for what is not above 0 and at most 100 with at most 4 decimals.
+    /// Reads a percentage; `None` unless it is above 0, at most 100 and has at most 4 decimals.
     pub(crate) fn new(value: Amount) -> Option<Self> {
         let millionths = value.0.checked_mul(Decimal::from(10_000))?;
         let count = millionths.is_integer().then(|| u32::try_from(millionths).ok()).flatten()?;
@@ -43,17 +43,17 @@ impl Percent {
         (1..=WHOLE).contains(&millionths).then(|| Self { millionths, ratio: Ratio::millionths(count) })
     }
 
-    /// Whether it is less than another.
+    /// Whether the percentage is lower than another.
     pub(crate) fn is_below(self, other: Self) -> bool {
         self.millionths < other.millionths
     }
 
-    /// This much of an amount, exactly.
+    /// The percentage of an amount, not rounded.
     pub(crate) fn of_exact(self, amount: Exact) -> Exact {
         amount.scaled(self.ratio)
     }
 
-    /// This much of an amount, rounded half-up.
+    /// The percentage of an amount in minor units, rounded half-up.
     pub(crate) fn of(self, amount: i64) -> i64 {
         match amount.checked_mul(self.millionths) {
             Some(product) if product < i64::MAX - WHOLE => (product + WHOLE / 2) / WHOLE,
@@ -61,12 +61,12 @@ impl Percent {
         }
     }
 
-    /// This much of an amount, never rounded up: a cap is not passed.
+    /// The percentage of an amount in minor units, rounded down, so that a cap is not exceeded.
     pub(crate) fn at_most(self, amount: i64) -> i64 {
         narrow(i128::from(amount) * i128::from(self.millionths) / i128::from(WHOLE))
     }
 
-    /// What is left of a price when this is taken off, the price rounded half-up.
+    /// A price less the percentage, rounded half-up.
     pub(crate) fn off(self, price: i64) -> i64 {
         narrow(half_up(i128::from(price) * i128::from(WHOLE - self.millionths), i128::from(WHOLE)))
     }
@@ -77,7 +77,7 @@ fn half_up(numerator: i128, denominator: i128) -> i128 {
     (numerator + denominator / 2) / denominator.max(1)
 }
 
-/// Into 64 bits; what does not fit is above [`MAX_MINOR_UNITS`] and never comes from amounts within it.
+/// Narrows to 64 bits. A larger value cannot result from amounts up to [`MAX_MINOR_UNITS`].
 fn narrow(value: i128) -> i64 {
     i64::try_from(value).unwrap_or(MAX_MINOR_UNITS)
 }
@@ -148,7 +148,7 @@ fn set(values: &mut [i64], i: usize, value: i64) {
     }
 }
 
-/// Shares a total over the open lines.
+/// Shares a total over the lines that are not full.
 fn spread(total: i64, weights: &[i64], open: &[usize], shares: &mut [i64]) {
     let sum: i128 = open.iter().map(|i| i128::from(at(weights, *i))).sum();
     let mut left = total;
@@ -169,7 +169,7 @@ fn spread(total: i64, weights: &[i64], open: &[usize], shares: &mut [i64]) {
     }
 }
 
-/// `total × weight ÷ sum`, and what remains; none is negative, the sum is not zero.
+/// The quotient and remainder of `total × weight ÷ sum`; nothing is negative, and the sum is not zero.
 fn divide(total: i64, weight: i64, sum: i128) -> (i64, u128) {
     let (total, weight, sum) = (total.unsigned_abs(), weight.unsigned_abs(), sum.unsigned_abs());
     if let (Some(product), Ok(sum)) = (total.checked_mul(weight), u64::try_from(sum)) {

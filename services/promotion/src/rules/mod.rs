@@ -1,13 +1,14 @@
 //! The rules engine: the language of promotions, its compiler and its evaluator.
 //!
-//! All of it is pure. A [`Promotion`] is what people write, with the conditions and schedules of
-//! [`promox_contract::condition`]; [`Rule::compile`] checks it and points at every fault; a [`RuleSet`] orders and indexes
-//! rules; [`evaluate`] works a [`Cart`] out under [`EvaluationContext`]. Cart, quote, calculate, order and backtest all call it,
-//! so the same inputs give the same answer everywhere.
+//! It is pure. A [`Promotion`] is a document, with the conditions and schedules of [`promox_contract::condition`];
+//! [`Rule::compile`] checks it and reports every fault with a pointer; a [`RuleSet`] orders and indexes rules; [`evaluate`]
+//! applies them to a [`Cart`] in an [`EvaluationContext`]. Cart, quote, calculate, order and backtest all call it, so the same
+//! inputs give the same answer everywhere.
 //!
-//! What holds: discounts of a line never exceed what it costs, nor its floor; each promotion's shares sum to its amount;
-//! a budget, the store's cap and a limit are never passed; what does not apply changes nothing. Each unit keeps an exact price
-//! of its own, so how the units of a SKU stand in lines changes nothing but the rounding of a line and action.
+//! Invariants: the discounts of a line never take it below zero or its floor; the shares of a promotion sum to its amount;
+//! budgets, limits and the store's cap are never exceeded; a promotion that does not apply changes nothing. Each unit has an
+//! exact price of its own, so how the units of a SKU are split into lines affects nothing but the rounding of a line and
+//! action.
 
 mod actions;
 mod catalogue;

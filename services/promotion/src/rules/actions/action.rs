@@ -1,4 +1,4 @@
-//! Actions as they are carried out.
+//! Actions as they are evaluated.
 
 use promox_kernel::Sku;
 use rust_decimal::Decimal;
@@ -24,7 +24,7 @@ pub(crate) enum Action {
     Points { factor: Decimal },
 }
 
-/// What comes off a price, or what the price becomes.
+/// A discount on a price, or the new price.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Discount {
     Percent(Percent),
@@ -33,7 +33,7 @@ pub(crate) enum Discount {
 }
 
 impl Action {
-    /// The filters whose lines it needs; `None` when it can do something without any line in particular.
+    /// The filters of which it needs a line; `None` when it can have an effect without one.
     pub(crate) fn needs(&self) -> Option<Vec<&Filter>> {
         match self {
             Self::Percent { scope: Scope::Shipping, .. }

@@ -1,11 +1,11 @@
-//! Bundles: units that make up its parts, at one price together.
+//! Bundles: units that make up the parts, at one price together.
 
 use crate::rules::actions::stacks::Stack;
 use crate::rules::actions::turn::{Rounding, Turn};
 use crate::rules::language::filter::Filter;
 
 impl Turn<'_, '_> {
-    /// The dearest units that make up a bundle, as often as there are some, at one price a bundle.
+    /// Discounts the dearest units that make up a bundle, as often as units last.
     pub(super) fn bundle(&mut self, parts: &[(Filter, u32)], price: i64) {
         let wanted: Vec<u32> = parts.iter().map(|(_, quantity)| *quantity).collect();
         let mut goods = self.goods_for(parts);
@@ -24,7 +24,7 @@ impl Turn<'_, '_> {
         self.serve(portions, Rounding::Once(None));
     }
 
-    /// The free units that are good for some part of a bundle, dearest first.
+    /// The units that have not served and fit some part of a bundle, dearest first.
     fn goods_for(&self, parts: &[(Filter, u32)]) -> Vec<Bundled> {
         let mut goods: Vec<Bundled> = Vec::new();
         for (part, (filter, _)) in (0..).zip(parts) {
@@ -44,7 +44,7 @@ impl Turn<'_, '_> {
     }
 }
 
-/// Free units, and the parts of a bundle that they are good for, one bit a part.
+/// Units that have not served, and the parts of a bundle that they fit, one bit a part.
 #[derive(Clone, Copy, Debug)]
 struct Bundled {
     stack: Stack,
@@ -94,7 +94,7 @@ impl<'a> Bundling<'a> {
         (missing == 0).then(|| self.members.into_iter().map(units).filter(|(_, units)| *units > 0).collect())
     }
 
-    /// Takes as many units of some goods in as there is room for. Answers how many.
+    /// Adds as many units of some goods as there is room for. Returns how many.
     fn join(&mut self, place: usize, it: &Bundled, missing: u32) -> u32 {
         let member = self.members.len();
         self.members.push(Member { place, fits: it.fits, parts: vec![0; self.wanted.len()] });
@@ -117,7 +117,7 @@ impl<'a> Bundling<'a> {
         self.wanted.get(part).copied().unwrap_or(0) - self.filled.get(part).copied().unwrap_or(0)
     }
 
-    /// Puts one more unit of a member into some part, moving others on where that is full.
+    /// Puts one more unit of a member into a part, moving others on where that part is full.
     fn admit(&mut self, member: usize, tried: &mut u32) -> bool {
         let fits = self.members.get(member).map_or(0, |it| it.fits);
         for part in 0..self.wanted.len() {

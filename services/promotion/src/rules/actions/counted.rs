@@ -8,7 +8,7 @@ use crate::rules::language::filter::Filter;
 use crate::rules::minor_units::Percent;
 
 impl Turn<'_, '_> {
-    /// The dearest units are bought, the cheapest become cheaper, as often as units last.
+    /// Discounts the cheapest units and counts the dearest as bought, as often as units last.
     pub(super) fn buy_get(&mut self, buy: &(Filter, u32), get: &(Filter, u32), percent: Percent, most: u32) {
         let (bought, got) = (self.stacks(&buy.0), self.stacks(&get.0));
         // Both come in the order of lines.
@@ -30,7 +30,7 @@ impl Turn<'_, '_> {
         self.serve(portions, Rounding::Line(None));
     }
 
-    /// Dearest first, in full groups, the last of each.
+    /// Discounts the last unit of each full group, dearest first.
     pub(super) fn every_nth(&mut self, items: &Filter, every: u32, percent: Percent) {
         let mut stacks = self.stacks(items);
         dearest_first(&mut stacks);
@@ -50,7 +50,7 @@ impl Turn<'_, '_> {
         self.serve(nths, Rounding::Line(None));
     }
 
-    /// Full packs in line order, cheaper by a percentage, by an amount a unit, or at a price a pack.
+    /// Discounts full packs in line order by a percentage, by an amount a unit, or to a price a pack.
     pub(super) fn pack(&mut self, items: &Filter, size: u32, discount: Discount) {
         let mut stacks = self.stacks(items);
         // Units of a SKU stand together, the dearest first, in whichever lines they are.
@@ -74,7 +74,7 @@ impl Turn<'_, '_> {
         self.serve(portions, Rounding::Line(None));
     }
 
-    /// Packs of units that follow each other, each at a price. Packs within one stack are counted, not walked.
+    /// Packs of consecutive units, each at a price. Packs within one stack are computed at once.
     fn priced_packs(&self, packed: &[(Stack, u32)], size: u32, price: i64) -> Vec<Portion> {
         let mut portions = Vec::new();
         let mut open: Vec<(Stack, u32)> = Vec::new();
@@ -102,7 +102,7 @@ impl Turn<'_, '_> {
     }
 }
 
-/// How often buying and getting can be served by units that are good for the one, the other, or both.
+/// How often an action applies, given the units that fit buying only, getting only, or both.
 fn applications(sizes: (u64, u64), only_buy: u64, only_get: u64, shared: u64, most: u64) -> u64 {
     let fits = |n: u64| (n * sizes.0).saturating_sub(only_buy) + (n * sizes.1).saturating_sub(only_get) <= shared;
     let (mut low, mut high) = (0, most.min((only_buy + shared) / sizes.0.max(1)));
@@ -117,7 +117,7 @@ fn applications(sizes: (u64, u64), only_buy: u64, only_get: u64, shared: u64, mo
     low
 }
 
-/// The cheapest units, ties to the earlier line; of those that buying could use too, at most `quota`.
+/// The cheapest units, ties to the earlier line; at most `quota` of those that buying could also use.
 fn cheapest(
     mut stacks: Vec<Stack>,
     mut wanted: u64,
@@ -141,7 +141,7 @@ fn cheapest(
     taken
 }
 
-/// The dearest units that are not taken already.
+/// The dearest units that are not taken yet.
 fn dearest(mut stacks: Vec<Stack>, mut wanted: u64, taken: &[(Stack, u32)]) -> Vec<(Stack, u32)> {
     dearest_first(&mut stacks);
     let mut bought = Vec::new();

@@ -9,7 +9,7 @@ use crate::rules::language::filter::Filter;
 use crate::rules::minor_units::Percent;
 
 impl Turn<'_, '_> {
-    /// A percentage of the dearest units of each line, at most an amount for all of them.
+    /// Discounts the dearest units of each line by a percentage, at most by an amount in all.
     pub(super) fn percent_off_items(&mut self, percent: Percent, items: &Filter, most: i64, units: u32) {
         let mut portions = dearest_of_lines(self.units(items), units);
         self.discount_each(&mut portions, |portion| percent.of_exact(portion.price));
@@ -66,7 +66,7 @@ impl Turn<'_, '_> {
         }
     }
 
-    /// One unit of the lowest price, be it nothing; of equals the earlier line's.
+    /// Discounts one unit of the lowest price, even if that is zero; of equal ones that of the earlier line.
     pub(super) fn cheapest(&mut self, items: &Filter, discount: Discount) {
         let units = self.units(items);
         let place = |it: &Portion| {

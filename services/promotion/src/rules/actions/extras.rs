@@ -1,4 +1,4 @@
-//! Actions besides prices: shipping, free goods, points.
+//! Actions on something other than prices: shipping, gifts, points.
 
 use promox_kernel::Sku;
 use rust_decimal::Decimal;
@@ -12,7 +12,7 @@ impl Turn<'_, '_> {
         self.budget -= self.state.take_shipping(&mut self.effect, amount, self.budget);
     }
 
-    /// Goods for free, whole or not at all: while in stock beside what the cart has of them, and within the budget.
+    /// Adds a gift, in full or not at all: if stock suffices besides what the cart has of it, and within the budget.
     pub(super) fn gift(&mut self, sku: &Sku, quantity: u32) {
         let Some(stock) = self.context.gifts.get(sku) else { return };
         let price = to_minor(stock.price, self.state.cart.currency).unwrap_or(i64::MAX);

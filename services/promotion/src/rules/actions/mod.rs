@@ -1,4 +1,4 @@
-//! A promotion's turn: its actions in order, each on what the one before it left.
+//! Applies a promotion: its actions in order, each on the result of the one before.
 
 pub(crate) mod action;
 mod bundle;
@@ -18,7 +18,7 @@ use crate::rules::evaluate::context::EvaluationContext;
 use crate::rules::evaluate::state::{Effect, State};
 use crate::rules::language::action::Scope;
 
-/// Lets a promotion act within its budget; whether its conditions hold is asked before. What it did stands in the state.
+/// Applies a promotion to the state, within its budget. Its conditions are checked before.
 pub(crate) fn act(rule: &Rule, state: &mut State<'_>, context: &EvaluationContext) -> Result<Effect, RejectReason> {
     match state.budget(rule, context) {
         None => Ok(act_within(rule, state, context, i64::MAX)),
@@ -59,7 +59,7 @@ impl Turn<'_, '_> {
                 self.give_shared(portions, amount.min(*most));
             }
             Action::Percent { percent, items, most, units, .. } => {
-                self.percent_off_items(*percent, items, *most, *units)
+                self.percent_off_items(*percent, items, *most, *units);
             }
             Action::Amount { value, scope, items, per, units } => self.amount_off(*value, *scope, items, *per, *units),
             Action::FixedPrice { value, whole, items } => self.fixed_price(*value, *whole, items),

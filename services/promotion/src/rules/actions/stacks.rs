@@ -7,25 +7,25 @@ use crate::rules::evaluate::exact::Exact;
 use crate::rules::evaluate::runs::{Portion, Runs, share_out};
 use crate::rules::language::filter::Filter;
 
-/// Units of a line at one price that served nothing yet.
+/// Units of a line at one price that have not served.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Stack {
     pub(super) line: usize,
-    /// The place of the run in its line.
+    /// The index of the run in its line.
     pub(super) run: usize,
     pub(super) free: u32,
     pub(super) price: Exact,
-    /// Where they stand among equals: with the first line of their SKU.
+    /// Their order among units of equal price.
     pub(super) rank: (usize, bool),
 }
 
 impl Stack {
-    /// Some of the units, nothing off them yet.
+    /// Some of the units, without a discount.
     pub(super) fn portion(&self, units: u32) -> Portion {
         Portion::of(self.line, self.run, units, self.price)
     }
 
-    /// Some of the units, which serve and stay as dear as they are.
+    /// Some of the units, which serve without a discount.
     pub(super) fn serving(&self, units: u32) -> Portion {
         Portion { only_serves: true, ..self.portion(units) }
     }
@@ -44,13 +44,13 @@ pub(super) fn total(stacks: impl Iterator<Item = u32>) -> u64 {
     stacks.map(u64::from).sum()
 }
 
-/// As many as fit 32 bits: no line has more units.
+/// Narrows to 32 bits, which hold the units of any line.
 pub(super) fn few(units: u64) -> u32 {
     u32::try_from(units).unwrap_or(u32::MAX)
 }
 
 impl Turn<'_, '_> {
-    /// The free units of the lines that a filter means, in line order.
+    /// The units that have not served, of the lines that a filter matches, in line order.
     pub(super) fn stacks(&self, filter: &Filter) -> Vec<Stack> {
         let mut found = Vec::new();
         for (line, _) in self.state.matching(self.rule, filter) {
@@ -62,7 +62,8 @@ impl Turn<'_, '_> {
         found
     }
 
-    /// `times` sets of units that cost together `price` instead, shared by what they cost; `None` when that saves nothing.
+    /// The discounts that make `times` sets of units cost `price` each, shared in proportion to unit prices; `None` when that
+    /// saves nothing.
     pub(super) fn at_price(&self, set: &[(Stack, u32)], price: i64, times: u32) -> Option<Vec<Portion>> {
         let mut portions: Vec<Portion> = set.iter().map(|(stack, units)| stack.portion(*units)).collect();
         let cost: Exact = portions.iter().map(Portion::cost).sum();
@@ -76,7 +77,7 @@ impl Turn<'_, '_> {
         Some(portions)
     }
 
-    /// Takes off units what they give, and lets all of them serve an application, if it is anything.
+    /// Applies the discounts of units and marks all of them as served, unless there is no discount.
     pub(super) fn serve(&mut self, mut portions: Vec<Portion>, rounding: Rounding) {
         portions.retain(|portion| portion.units > 0);
         portions.sort_by_key(|portion| (portion.line, portion.run));

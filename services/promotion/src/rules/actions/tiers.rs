@@ -41,7 +41,7 @@ impl Turn<'_, '_> {
         self.give_money(portions.concat(), money, false);
     }
 
-    /// A tier's benefit on its lines: an amount or percentage once for them together, or for each.
+    /// The discounts of a tier on its lines: an amount or percentage once for all of them, or for each.
     fn tier(&self, mut portions: Vec<Portion>, discount: Discount, once: bool) -> (Vec<Portion>, Rounding) {
         let rounding = match (discount, once) {
             (Discount::Percent(percent), true) => {

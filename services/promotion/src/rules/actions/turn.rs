@@ -16,7 +16,7 @@ pub(crate) struct Turn<'t, 's> {
     pub(super) state: &'t mut State<'s>,
     pub(super) context: &'t EvaluationContext,
     pub(super) effect: Effect,
-    /// What it may still give.
+    /// The largest discount that is still allowed.
     pub(super) budget: i64,
 }
 
@@ -24,7 +24,7 @@ pub(crate) struct Turn<'t, 's> {
 /// all of a line or of the goods come to it, just that is paid, whatever was rounded before.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Rounding {
-    /// For each line by itself; the price is a unit's.
+    /// For each line on its own; the price is that of a unit.
     Line(Option<i64>),
     /// Once for all lines, then shared by largest remainder; the price is that of the goods.
     Once(Option<i64>),
@@ -40,7 +40,7 @@ impl Turn<'_, '_> {
         found
     }
 
-    /// Lets so much come off each unit, as far as its floor allows.
+    /// Sets the discount of each unit, as far as its floor allows.
     pub(super) fn discount_each(&self, portions: &mut [Portion], wanted: impl Fn(&Portion) -> Exact) {
         for portion in portions {
             let (off, floor) = (wanted(portion), self.state.floor_of(portion.line));
@@ -48,7 +48,7 @@ impl Turn<'_, '_> {
         }
     }
 
-    /// What comes off a unit of a price.
+    /// The discount on a unit of a price.
     pub(super) fn discount_on(discount: Discount, price: Exact) -> Exact {
         match discount {
             Discount::Percent(percent) => percent.of_exact(price),
@@ -57,13 +57,13 @@ impl Turn<'_, '_> {
         }
     }
 
-    /// Lets an amount come off units in proportion to what they cost.
+    /// Shares an amount over units in proportion to their prices.
     pub(super) fn share(&self, portions: &mut [Portion], amount: Exact) {
         self.discount_each(portions, |portion| portion.price);
         share_out(portions, amount);
     }
 
-    /// Gives an amount on units together.
+    /// Discounts units together by a whole amount.
     pub(super) fn give_shared(&mut self, mut portions: Vec<Portion>, total: i64) {
         self.share(&mut portions, Exact::whole(total));
         self.give(portions, Rounding::Once(None), false);
@@ -99,7 +99,7 @@ impl Turn<'_, '_> {
         }
     }
 
-    /// What comes off each line in money, of lines in the order of portions.
+    /// The discount of each line in money, in the order of the portions.
     pub(super) fn in_money(&self, portions: &[Portion], rounding: Rounding) -> Vec<i64> {
         let price = match rounding {
             Rounding::Line(price) => {
@@ -125,7 +125,7 @@ impl Turn<'_, '_> {
         apportion(landed.unwrap_or_else(|| total.half_up()).max(0), &parts)
     }
 
-    /// What comes off a line in money when it is rounded by itself.
+    /// The discount of a line in money when it is rounded on its own.
     fn line_money(&self, own: &[Portion], price: Option<i64>) -> i64 {
         let Some(discounted) = own.iter().find(|portion| !portion.only_serves) else { return 0 };
         let at_floor = self.comes_to(own, self.state.floor_of(discounted.line));
@@ -144,7 +144,7 @@ impl Turn<'_, '_> {
     }
 }
 
-/// Portions by their lines; they come in the order of lines.
+/// Portions by line. They must be in the order of lines.
 pub(super) fn by_line(portions: &[Portion]) -> impl Iterator<Item = &[Portion]> {
     portions.chunk_by(same_line)
 }
@@ -153,17 +153,17 @@ pub(super) fn same_line(a: &Portion, b: &Portion) -> bool {
     a.line == b.line
 }
 
-/// What comes off units together.
+/// The discount on units together.
 pub(super) fn amount_of(portions: &[Portion]) -> Exact {
     portions.iter().map(Portion::amount).sum()
 }
 
-/// What units cost together.
+/// The cost of units together.
 pub(super) fn cost_of(portions: &[Portion]) -> Exact {
     portions.iter().map(Portion::cost).sum()
 }
 
-/// What the dearest units of each line cost, at most so many of a line.
+/// The cost of the dearest units of each line, at most `most` of a line.
 pub(super) fn cost_of_dearest(portions: &[Portion], most: u32) -> Exact {
     if most == u32::MAX {
         return cost_of(portions);
@@ -171,7 +171,7 @@ pub(super) fn cost_of_dearest(portions: &[Portion], most: u32) -> Exact {
     cost_of(&dearest_of_lines(portions.to_vec(), most))
 }
 
-/// The dearest units of each line, at most so many of a line; they come dearest first.
+/// The dearest units of each line, at most `most` of a line. The units of a line must be dearest first.
 pub(super) fn dearest_of_lines(mut portions: Vec<Portion>, most: u32) -> Vec<Portion> {
     if most == u32::MAX {
         return portions;

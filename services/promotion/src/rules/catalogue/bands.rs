@@ -1,6 +1,6 @@
-//! Ranges of prices, found by a price within them without a look at the others.
+//! Price ranges, found by a price within them in logarithmic time.
 
-/// Ranges, each with the place of the promotion it belongs to.
+/// Ranges, each with the position of its promotion.
 #[derive(Debug, Default)]
 pub(crate) struct Bands {
     /// Lowest and highest price and place, by the lowest price.
@@ -15,7 +15,7 @@ impl Bands {
         self.bands.push((lowest, highest, place));
     }
 
-    /// Makes ready to be asked.
+    /// Builds the tree. It must be called before a look-up.
     pub(crate) fn finish(&mut self) {
         self.bands.sort_unstable();
         let leaves = self.bands.len().next_power_of_two();
@@ -28,12 +28,12 @@ impl Bands {
         self.highest = levels.into_iter().rev().flatten().collect();
     }
 
-    /// Whether there are none.
+    /// Whether there are no ranges.
     pub(crate) fn is_empty(&self) -> bool {
         self.bands.is_empty()
     }
 
-    /// Adds the places of all ranges that a price is in.
+    /// Adds the positions of all ranges that contain a price.
     pub(crate) fn at(&self, price: i64, found: &mut Vec<u32>) {
         let begun = self.bands.partition_point(|(lowest, ..)| *lowest <= price);
         if begun == 0 {

@@ -1,5 +1,5 @@
-//! All promotions that may apply, ordered, and found by what a cart has: its SKUs, products, categories, attributes and
-//! prices, its buyer's segments, and the codes that were named.
+//! All promotions that may apply, in order, indexed by what a cart has: its SKUs, products, categories, attributes and
+//! prices, its buyer's segments, and the codes that were entered.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::rules::compile::needs::Needs;
 use crate::rules::evaluate::cart::{Cart, Line};
 use crate::rules::language::action::Stage;
 
-/// Promotions just out of reach that are looked at for offers.
+/// The most promotions just out of reach that are examined for offers.
 const NEAR: usize = 8;
 
 /// Compiled promotions in their order of application, indexed.
@@ -38,7 +38,7 @@ struct Index {
     by_attribute: HashMap<String, HashMap<String, Vec<u32>>>,
     by_price: Bands,
     by_segment: BTreeMap<String, Vec<u32>>,
-    /// Those that need nothing in particular, by what the goods must come to at least.
+    /// Those without a key, by the least subtotal of goods that they require.
     always: Vec<(i64, u32)>,
 }
 
@@ -65,13 +65,13 @@ impl Index {
         keys.bands.iter().for_each(|band| self.by_price.add(*band, position));
     }
 
-    /// Brings what is found by order into order.
+    /// Sorts what is found by order.
     fn finish(&mut self) {
         self.always.sort_unstable();
         self.by_price.finish();
     }
 
-    /// Those that a line may be meant by when a unit of it costs so much.
+    /// Adds those that may match a line at a unit price.
     fn of_line(&self, line: &Line, unit: i64, found: &mut Vec<u32>) {
         let mut extend = |positions: Option<&Vec<u32>>| found.extend(positions.into_iter().flatten());
         if !self.by_sku.is_empty() {
@@ -95,7 +95,7 @@ impl Index {
         }
     }
 
-    /// Where those begin that the goods do not reach.
+    /// Those whose least subtotal the goods reach, and those beyond.
     fn reach(&self, goods: i64) -> (&[(i64, u32)], &[(i64, u32)]) {
         self.always.split_at(self.always.partition_point(|(least, _)| *least <= goods))
     }
@@ -108,7 +108,7 @@ fn in_order(mut found: Vec<u32>) -> Vec<u32> {
 }
 
 impl RuleSet {
-    /// Promotions, ordered and indexed.
+    /// Orders and indexes promotions.
     pub fn new(rules: impl IntoIterator<Item = Arc<Rule>>) -> Self {
         let mut all: Vec<Arc<Rule>> = rules.into_iter().collect();
         all.sort_by_key(|rule| (std::cmp::Reverse(rule.priority), rule.id));
@@ -135,42 +135,42 @@ impl RuleSet {
         set
     }
 
-    /// Whether there is nothing in it.
+    /// Whether it is empty.
     pub fn is_empty(&self) -> bool {
         self.cart.is_empty() && self.catalogue.is_empty()
     }
 
-    /// How many there are.
+    /// The number of promotions.
     pub fn len(&self) -> usize {
         self.cart.len() + self.catalogue.len()
     }
 
-    /// Price rules of the catalogue, in their order of application.
+    /// The price rules of the CATALOG stage, in order of application.
     pub fn catalogue(&self) -> &[Arc<Rule>] {
         &self.catalogue
     }
 
-    /// What has to be found out before prices on the catalogue can be worked out.
+    /// What has to be looked up before catalogue prices can be computed.
     pub fn catalogue_needs(&self) -> &Needs {
         &self.catalogue_needs
     }
 
-    /// The campaigns of price rules, each once.
+    /// The campaigns of price rules, without duplicates.
     pub fn catalogue_campaigns(&self) -> &[CampaignId] {
         &self.catalogue_campaigns
     }
 
-    /// Promotions of the cart, in their order of application.
+    /// The promotions of the CART stage, in order of application.
     pub(crate) fn cart(&self) -> &[Arc<Rule>] {
         &self.cart
     }
 
-    /// The promotion that a code in normal form asks for.
+    /// The promotion with a code, given in normal form.
     pub fn by_code(&self, normal: &str) -> Option<PromotionId> {
         self.by_code.get(normal).copied()
     }
 
-    /// Where a promotion of the cart stands in the order.
+    /// The position of a cart promotion in the order of application.
     pub(crate) fn position(&self, id: PromotionId) -> Option<u32> {
         self.by_id.get(&id).copied()
     }
@@ -179,17 +179,17 @@ impl RuleSet {
         self.cart.get(usize::try_from(position).ok()?)
     }
 
-    /// A promotion of the cart by its id.
+    /// A cart promotion by id.
     pub fn get(&self, id: PromotionId) -> Option<&Arc<Rule>> {
         self.rule(self.position(id)?)
     }
 
-    /// Whether the buyer's segments decide which promotions are looked at.
+    /// Whether candidates depend on the buyer's segments.
     pub fn asks_for_segments(&self) -> bool {
         !self.cart_index.by_segment.is_empty()
     }
 
-    /// Positions of the promotions of the cart that could apply to it, in order, beside those that are named.
+    /// Positions of the cart promotions that could apply without a code, in order.
     pub(crate) fn candidates(&self, cart: &Cart, segments: &[String]) -> Vec<u32> {
         let goods = cart.lines.iter().map(|line| line.subtotal).sum();
         let (reached, _) = self.cart_index.reach(goods);
@@ -199,19 +199,19 @@ impl RuleSet {
         in_order(found)
     }
 
-    /// Those that the cart is nearest to reaching.
+    /// Positions of the promotions whose least subtotal the cart is nearest to.
     pub(crate) fn near(&self, cart: &Cart) -> Vec<u32> {
         let goods = cart.lines.iter().map(|line| line.subtotal).sum();
         let (_, beyond) = self.cart_index.reach(goods);
         beyond.iter().take(NEAR).map(|(_, position)| *position).collect()
     }
 
-    /// A price rule of the catalogue at its place in the order.
+    /// A price rule by its position in the order of application.
     pub(crate) fn catalogue_rule(&self, position: u32) -> Option<&Arc<Rule>> {
         self.catalogue.get(usize::try_from(position).ok()?)
     }
 
-    /// The price rules of the catalogue that could lower a line's price when a unit of it costs so much, in order.
+    /// Positions of the price rules that could lower a line's price at a unit price, in order.
     pub(crate) fn catalogue_candidates(&self, line: &Line, unit: i64, segments: &[String]) -> Vec<u32> {
         let mut found: Vec<u32> = self.catalogue_index.always.iter().map(|(_, position)| *position).collect();
         self.catalogue_index.of_line(line, unit, &mut found);
@@ -219,12 +219,12 @@ impl RuleSet {
         in_order(found)
     }
 
-    /// Whether which price rules could apply depends on the price.
+    /// Whether candidates among price rules depend on the price.
     pub(crate) fn catalogue_depends_on_price(&self) -> bool {
         !self.catalogue_index.by_price.is_empty()
     }
 
-    /// The promotions whose evaluation a cart could depend on: candidates, near ones and named ones.
+    /// The promotions that the evaluation of a cart could depend on: candidates, near ones and named ones.
     pub fn relevant<'s>(
         &'s self,
         cart: &Cart,

@@ -1,4 +1,4 @@
-//! The catalogue stage: what a unit costs on the shelf. The lowest of every exclusive price rule alone and all stackable
+//! The CATALOG stage: catalogue prices of units. A price is the lowest of each exclusive price rule alone and all stackable
 //! ones in sequence.
 
 use std::cell::Cell;
@@ -16,26 +16,26 @@ use crate::rules::evaluate::eligibility::check_eligibility;
 use crate::rules::evaluate::state::State;
 use crate::rules::minor_units::to_minor;
 
-/// A price on the shelf, and which rules made it: the place of each and what it took off a unit, in order.
+/// A catalogue price, and the rules that made it: the position of each and its discount on a unit, in order.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct CataloguePrice {
     pub(crate) unit: i64,
     pub(crate) by: Vec<(u32, i64)>,
 }
 
-/// The shelf as one buyer sees it at one time in one channel. Only rules that could mean a line are looked at, and each is
-/// asked once whether it holds.
+/// Catalogue prices for one buyer at one time in one channel. Only rules that could match a line are examined, and the
+/// conditions of each are evaluated once.
 pub(crate) struct CataloguePrices<'a> {
     set: &'a RuleSet,
     cart: &'a Cart,
     context: &'a EvaluationContext,
     state: State<'a>,
-    /// For each rule whether it holds, once it was asked.
+    /// For each rule whether it applies, once known.
     holding: Vec<Cell<Option<bool>>>,
 }
 
 impl<'a> CataloguePrices<'a> {
-    /// The shelf for the buyer, channel and time of a cart.
+    /// Catalogue prices for the buyer, channel and time of a cart.
     pub(crate) fn new(set: &'a RuleSet, cart: &'a Cart, context: &'a EvaluationContext) -> Self {
         Self {
             set,
@@ -118,7 +118,7 @@ impl<'a> CataloguePrices<'a> {
     }
 }
 
-/// A rule at its place in the order.
+/// A rule with its position in the order of application.
 type Placed<'a> = (u32, &'a Arc<Rule>);
 
 /// Whether a rule's campaign can pay for one unit of a line.
@@ -168,7 +168,7 @@ pub(crate) fn price_after(rule: &Rule, line: &Line, price: i64) -> i64 {
 }
 
 impl RuleSet {
-    /// Puts the prices of the catalogue's rules on a cart whose lines have list prices only.
+    /// Applies price rules to a cart whose lines have list prices only.
     pub fn apply_catalogue_prices(&self, cart: &mut Cart, context: &EvaluationContext) {
         let prices = self.catalogue_prices(cart, context);
         for (line, unit) in cart.lines.iter_mut().zip(prices).filter(|(line, _)| !line.flash) {
@@ -176,7 +176,7 @@ impl RuleSet {
         }
     }
 
-    /// What a unit of each line costs on the shelf, in minor units of the cart's currency.
+    /// The catalogue price of each line's unit, in minor units of the cart's currency.
     pub fn catalogue_prices(&self, cart: &Cart, context: &EvaluationContext) -> Vec<i64> {
         let catalogue = CataloguePrices::new(self, cart, context);
         cart.lines.iter().map(|line| catalogue.price(line).unit).collect()

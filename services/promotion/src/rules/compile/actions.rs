@@ -2,22 +2,23 @@
 
 use promox_kernel::Amount;
 use rust_decimal::Decimal;
+use serde_json::Value;
 
 use crate::rules::actions::action::{Action, Discount};
 use crate::rules::language::action::{ActionSpec, ActionType, Basis, Part, Per, Scope, Stage, Tier};
 use crate::rules::language::faults::Faults;
 use crate::rules::language::filter::Filter;
 
-/// Parts of a bundle and tiers of a ladder at most.
+/// The most parts of a bundle, and the most tiers.
 const MAX_PARTS: usize = 20;
 
-/// Units of all parts of a bundle at most.
+/// The most units of all parts of a bundle.
 const MAX_BUNDLED: u32 = 200;
 
 /// The largest factor of points.
 const MAX_POINTS: i64 = 1_000;
 
-/// Reads the action at a pointer; `None` when it has no meaning.
+/// Reads the action at a pointer. Faults are noted; `None` when nothing can stand in for what is wrong.
 pub(crate) fn read_action(spec: &ActionSpec, stage: Stage, pointer: &str, faults: &mut Faults) -> Option<Action> {
     let mut reader = Reader { spec, stage, pointer, faults };
     reader.refuse_strangers();
@@ -37,36 +38,15 @@ impl Reader<'_> {
         format!("{}/{member}", self.pointer)
     }
 
-    /// Members that are there and do not belong to the type.
+    /// Notes members that the type does not have.
     fn refuse_strangers(&mut self) {
         let spec = self.spec;
-        let members: [(&str, bool); 18] = [
-            ("value", spec.value.is_some()),
-            ("scope", spec.scope.is_some()),
-            ("items", spec.items.is_some()),
-            ("maxDiscount", spec.max_discount.is_some()),
-            ("maxUnitsPerLine", spec.max_units_per_line.is_some()),
-            ("per", spec.per.is_some()),
-            ("buy", spec.buy.is_some()),
-            ("get", spec.get.is_some()),
-            ("maxApplications", spec.max_applications.is_some()),
-            ("every", spec.every.is_some()),
-            ("size", spec.size.is_some()),
-            ("parts", spec.parts.is_some()),
-            ("price", spec.price.is_some()),
-            ("percentOff", spec.percent_off.is_some()),
-            ("amountOff", spec.amount_off.is_some()),
-            ("basis", spec.basis.is_some()),
-            ("tiers", spec.tiers.is_some()),
-            ("sku", spec.sku.is_some()),
-        ];
-        let mut there: Vec<&str> = members.iter().filter(|(_, there)| *there).map(|(name, _)| *name).collect();
-        if spec.quantity.is_some() {
-            there.push("quantity");
-        }
         let known = members_of(spec.kind);
-        for name in there.into_iter().filter(|name| !known.contains(name)) {
-            self.faults.at(&self.at(name), format!("{} has no {name}", spec.kind));
+        // Members that are not given are not serialised.
+        if let Ok(Value::Object(given)) = serde_json::to_value(spec) {
+            for name in given.keys().filter(|name| *name != "type" && !known.contains(&name.as_str())) {
+                self.faults.at(&self.at(name), format!("{} has no {name}", spec.kind));
+            }
         }
         if spec.scope == Some(Scope::Shipping) {
             for (name, there) in
@@ -79,23 +59,23 @@ impl Reader<'_> {
         }
     }
 
-    /// On the shelf there are units with their prices, and nothing else.
+    /// Notes what stage CATALOG does not allow: it has unit prices and nothing else.
     fn refuse_in_catalogue(&mut self) {
         if self.stage == Stage::Cart {
             return;
         }
         let spec = self.spec;
         if !matches!(spec.kind, ActionType::PercentOff | ActionType::AmountOff | ActionType::FixedPrice) {
-            self.faults.at(&self.at("type"), "on the shelf there are PERCENT_OFF, AMOUNT_OFF and FIXED_PRICE only");
+            self.faults.at(&self.at("type"), "stage CATALOG takes PERCENT_OFF, AMOUNT_OFF and FIXED_PRICE only");
         }
         if spec.scope.is_some_and(|scope| scope != Scope::Items) {
-            self.faults.at(&self.at("scope"), "on the shelf an action gives off ITEMS");
+            self.faults.at(&self.at("scope"), "in stage CATALOG the scope is ITEMS");
         }
         if spec.per.is_some_and(|per| per != Per::Unit) {
-            self.faults.at(&self.at("per"), "on the shelf an amount is off a UNIT");
+            self.faults.at(&self.at("per"), "in stage CATALOG an amount is per UNIT");
         }
         if spec.max_units_per_line.is_some() {
-            self.faults.at(&self.at("maxUnitsPerLine"), "on the shelf there are no lines");
+            self.faults.at(&self.at("maxUnitsPerLine"), "stage CATALOG has no lines");
         }
     }
 
@@ -130,7 +110,7 @@ impl Reader<'_> {
             ActionType::Gift => {
                 let quantity = self.faults.units(&self.at("quantity"), spec.quantity, 1);
                 if spec.sku.is_none() {
-                    self.faults.missing(&self.at("sku"), "what comes free");
+                    self.faults.missing(&self.at("sku"), "the SKU of the gift");
                 }
                 Action::Gift { sku: spec.sku.clone()?, quantity }
             }
@@ -182,7 +162,7 @@ impl Reader<'_> {
         }
         let (buy, get) = (spec.buy.as_ref()?, spec.get.as_ref()?);
         if buy.percent_off.is_some() {
-            self.faults.at(&self.at("buy/percentOff"), "what is bought costs what it costs");
+            self.faults.at(&self.at("buy/percentOff"), "units that are bought have no discount; set it on get");
         }
         let percent = self.faults.percent(&self.at("get/percentOff"), get.percent_off);
         let most = match spec.max_applications {
@@ -232,7 +212,7 @@ impl Reader<'_> {
         Some(Action::Points { factor: good?.0 })
     }
 
-    /// The one of percentOff, amountOff and, for packs, price.
+    /// Reads the one of percentOff, amountOff and, for packs, price.
     fn discount(&mut self) -> Option<Discount> {
         let spec = self.spec;
         let price = ("price", spec.price, self.spec.kind == ActionType::Pack);
@@ -247,15 +227,15 @@ impl Reader<'_> {
     fn tiered(&mut self, scope: Scope) -> Option<Action> {
         let spec = self.spec;
         if scope == Scope::Shipping {
-            self.faults.at(&self.at("scope"), "a ladder is for ORDER or ITEMS");
+            self.faults.at(&self.at("scope"), "the scope of tiers is ORDER or ITEMS");
         }
         if spec.basis.is_none() {
-            self.faults.missing(&self.at("basis"), "what the tiers are measured on");
+            self.faults.missing(&self.at("basis"), "what the tiers are measured by");
         }
         let (basis, tiers) = (spec.basis?, spec.tiers.as_deref().unwrap_or_default());
         let pointer = self.at("tiers");
         if !(1..=MAX_PARTS).contains(&tiers.len()) {
-            self.faults.at(&pointer, format!("a ladder has 1 to {MAX_PARTS} tiers"));
+            self.faults.at(&pointer, format!("give 1 to {MAX_PARTS} tiers"));
         }
         let mut read: Vec<(i64, Discount)> = Vec::with_capacity(tiers.len());
         for (i, tier) in tiers.iter().enumerate() {
@@ -264,9 +244,10 @@ impl Reader<'_> {
             let Some(discount) = tier_discount(tier, &at, self.faults) else { continue };
             if let Some((below, lower)) = read.last() {
                 if from <= *below {
-                    self.faults.at(&format!("{at}/from"), "tiers rise: this one begins at or below the one before it");
+                    self.faults
+                        .at(&format!("{at}/from"), "tiers must ascend: this one begins at or below the one before it");
                 } else if crosses(*lower, discount) {
-                    self.faults.at(&at, "a higher tier gives no less than the one below it");
+                    self.faults.at(&at, "a higher tier must not grant less than the one below it");
                 }
             }
             read.push((from, discount));
@@ -295,7 +276,7 @@ fn tier_discount(tier: &Tier, at: &str, faults: &mut Faults) -> Option<Discount>
     one_discount(members, at, faults)
 }
 
-/// Whether of two tiers of a kind the higher gives less.
+/// Whether the higher of two tiers of the same kind grants less.
 fn crosses(lower: Discount, higher: Discount) -> bool {
     match (lower, higher) {
         (Discount::Percent(lower), Discount::Percent(higher)) => higher.is_below(lower),
@@ -305,7 +286,7 @@ fn crosses(lower: Discount, higher: Discount) -> bool {
     }
 }
 
-/// Exactly one of a percentage, an amount and, where allowed, a price.
+/// Reads exactly one of a percentage, an amount and, where allowed, a price.
 fn one_discount(members: [(&str, Option<Amount>, bool); 3], pointer: &str, faults: &mut Faults) -> Option<Discount> {
     let names: Vec<&str> = members.iter().filter(|(_, _, allowed)| *allowed).map(|(name, ..)| *name).collect();
     let there: Vec<(usize, &str, Amount)> = members
@@ -344,7 +325,7 @@ fn members_of(kind: ActionType) -> &'static [&'static str] {
 }
 
 impl Faults {
-    /// An optional amount above zero that is no part of an action.
+    /// Reads an optional amount above zero.
     pub(crate) fn optional_amount(&mut self, pointer: &str, value: Option<Amount>) -> Option<i64> {
         value?;
         let minor = self.amount(pointer, value);

@@ -1,24 +1,24 @@
-//! What a cart must have for a promotion to be worth a look, so that it can be found by index.
+//! What a cart must have for a promotion to be a candidate, which is what it is indexed by.
 
 use promox_contract::condition::{CustomerField, Field, Leaf, Operator, Test, Wanted};
 
 use crate::rules::actions::action::Action;
 use crate::rules::language::filter::Filter;
 
-/// What a cart must have for a promotion to be worth a look.
+/// What a cart must have for a promotion to be a candidate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Anchor {
-    /// Its code or a coupon of its.
+    /// The promotion's code, or a coupon for it.
     Named,
     /// A buyer in one of these segments.
     Segments(Vec<String>),
-    /// A line of one of these.
+    /// A line with one of these keys.
     Lines(Keys),
     /// Nothing in particular.
     Anything,
 }
 
-/// What lines are found by.
+/// Keys of lines.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Keys {
     pub(crate) skus: Vec<u64>,
@@ -30,7 +30,7 @@ pub(crate) struct Keys {
     pub(crate) bands: Vec<(i64, i64)>,
 }
 
-/// The narrowest thing that a cart must have for the promotion to be worth a look.
+/// The narrowest requirement on a cart that conditions and actions imply.
 pub(super) fn anchor(when: Option<&Test<Filter>>, actions: &[Action]) -> Anchor {
     let mut found = Anchor::Anything;
     let mut look = |leaf: &Leaf<Filter>| {
@@ -54,7 +54,7 @@ pub(super) fn anchor(when: Option<&Test<Filter>>, actions: &[Action]) -> Anchor 
     needed.and_then(|filters| lines(&filters.concat())).unwrap_or(Anchor::Anything)
 }
 
-/// Whether a comparison holds only with some units of its items in the cart.
+/// Whether a comparison can hold only if the cart has some of its items.
 fn asks_for_some(leaf: &Leaf<Filter>) -> bool {
     let at_least = match (leaf.op, &leaf.wanted) {
         (Operator::Gte | Operator::Eq, Wanted::Number(wanted)) => *wanted,
@@ -64,7 +64,7 @@ fn asks_for_some(leaf: &Leaf<Filter>) -> bool {
     leaf.field.is_of_items() && at_least > 0
 }
 
-/// Lines that any of these filters can match at all; `None` when one of them names none.
+/// The keys of lines that these filters can match; `None` when one of them has no key.
 fn lines(filters: &[&Filter]) -> Option<Anchor> {
     let mut keys = Keys::default();
     for filter in filters {

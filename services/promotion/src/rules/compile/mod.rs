@@ -1,4 +1,4 @@
-//! A promotion read once: checked member by member, and turned into what the evaluator works with.
+//! Compiles promotions: checks each member and builds the rule that is evaluated.
 
 pub(crate) mod actions;
 pub(crate) mod anchor;
@@ -19,16 +19,16 @@ use crate::rules::language::filter::Filter;
 use crate::rules::language::promotion::{Limits, PeriodLimit, Promotion, StackingMode, WhenShort};
 use crate::rules::language::schedule::Window;
 
-/// Actions of a promotion at most.
+/// The most actions of a promotion.
 const MAX_ACTIONS: usize = 8;
 
-/// Periodic limits of a promotion at most.
+/// The most periodic limits of a promotion.
 const MAX_PERIODS: usize = 8;
 
-/// How far priorities go either way.
+/// The largest priority, and the lowest with its sign changed.
 const MAX_PRIORITY: i32 = 1_000_000;
 
-/// A promotion that can be evaluated.
+/// A compiled promotion.
 #[derive(Debug)]
 #[allow(clippy::struct_excessive_bools, reason = "each is a member of the language")]
 pub struct Rule {
@@ -50,15 +50,15 @@ pub struct Rule {
     pub(crate) budget: Option<i64>,
     pub(crate) give_rest: bool,
     pub(crate) anchor: Anchor,
-    /// What the goods must come to at least, whatever else holds.
+    /// The least subtotal of goods that its conditions require.
     pub(crate) least_subtotal: i64,
-    /// Whether a cart may be so much short of it that it is worth an offer.
+    /// Whether it may be offered to a cart that falls short of its conditions.
     pub(crate) may_be_offered: bool,
     needs: Needs,
 }
 
 impl Rule {
-    /// Reads a promotion whose document stands at `pointer` of the request. The errors point at every fault.
+    /// Compiles the promotion at `pointer` of the request. The error lists every fault with its pointer.
     pub fn compile(
         id: PromotionId,
         promotion: &Promotion,
@@ -111,7 +111,7 @@ impl Rule {
         &self.name
     }
 
-    /// What it may give in all.
+    /// The budget: the most it may grant in all.
     pub fn budget_amount(&self) -> Option<Amount> {
         self.limits.budget
     }
@@ -121,7 +121,7 @@ impl Rule {
         self.campaign
     }
 
-    /// What has to be found out for it.
+    /// What has to be looked up for it.
     pub fn needs(&self) -> &Needs {
         &self.needs
     }
@@ -158,7 +158,7 @@ fn check_code(code: &str, faults: &mut Faults) {
     }
 }
 
-/// What the shelf shows is what everybody pays: it knows no codes, and nothing is counted before there is an order.
+/// Notes what a price rule cannot have: everybody pays catalogue prices, so they take no codes, and no use is counted.
 fn check_catalogue_rule(it: &Promotion, faults: &mut Faults) {
     if it.code.is_some() {
         faults.at("/code", "a price rule of the catalogue has no code");
@@ -197,7 +197,7 @@ fn check_limits(it: &Promotion, faults: &mut Faults) -> Option<i64> {
         }
     }
     if limits.periods.len() > MAX_PERIODS {
-        faults.at("/limits/periods", format!("{MAX_PERIODS} periodic limits are taken"));
+        faults.at("/limits/periods", format!("at most {MAX_PERIODS} periodic limits are allowed"));
     }
     for (i, period) in limits.periods.iter().enumerate() {
         if period.count == 0 {

@@ -1,4 +1,4 @@
-//! What has to be found out before a promotion can be evaluated.
+//! What has to be looked up before a promotion can be evaluated.
 
 use promox_contract::condition::{CustomerField, Field, Test};
 use promox_kernel::Sku;
@@ -7,7 +7,7 @@ use crate::rules::actions::action::Action;
 use crate::rules::language::filter::Filter;
 use crate::rules::language::promotion::Limits;
 
-/// What has to be found out before a promotion can be evaluated.
+/// What has to be looked up before a promotion can be evaluated.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[allow(clippy::struct_excessive_bools, reason = "each says whether one question has to be asked")]
 pub struct Needs {
@@ -19,13 +19,13 @@ pub struct Needs {
     pub tier: bool,
     /// The segments.
     pub segments: bool,
-    /// What is left of limits or budget.
+    /// Remaining limits and budget.
     pub limits: bool,
-    /// Prices and stock of goods that come free.
+    /// Prices and stock of gifts.
     pub gifts: Vec<Sku>,
-    /// Whether a condition asks about the time.
+    /// Whether a condition depends on the time.
     pub time: bool,
-    /// Whether a condition asks who buys, or where.
+    /// Whether a condition depends on the buyer or the channel.
     pub who: bool,
 }
 

@@ -10,7 +10,7 @@ use promox_kernel::{Amount, Currency, Error, Sku};
 
 use crate::rules::minor_units::{MAX_MINOR_UNITS, to_amount, to_minor};
 
-/// A SKU as it is compared: by its hash first, then by its letters.
+/// A SKU as it is compared: by its hash, then case-folded text.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct SkuKey {
     pub(crate) hash: u64,
@@ -26,51 +26,51 @@ impl SkuKey {
     }
 }
 
-/// A line as the evaluator works on it, in minor units.
+/// A line of the cart, in minor units.
 #[derive(Clone, Debug)]
 pub struct Line {
     pub(crate) key: SkuKey,
-    /// Keys of the SKUs that it had before: a filter that names one of them means it too.
+    /// Keys of its former SKUs, which filters also match.
     pub(crate) former: Vec<SkuKey>,
     pub(crate) sku: Sku,
     pub(crate) product: Option<i64>,
     pub(crate) categories: Vec<i64>,
     pub(crate) attributes: BTreeMap<String, String>,
     pub(crate) quantity: u32,
-    /// What one costs without price rules.
+    /// The list price of one, before price rules.
     pub(crate) list: i64,
-    /// What one costs now.
+    /// The price of one.
     pub(crate) unit: i64,
-    /// What the line costs before promotions of the cart.
+    /// The price of the line before cart promotions.
     pub(crate) subtotal: i64,
-    /// The least a unit may cost.
+    /// The floor price of a unit.
     pub(crate) floor: i64,
     pub(crate) discountable: bool,
     pub(crate) flash: bool,
 }
 
-/// What a line is made of.
+/// The input of a line.
 #[derive(Clone, Debug)]
 pub struct LineInput {
-    /// What is bought.
+    /// The SKU.
     pub sku: Sku,
-    /// The SKUs that it had before.
+    /// Its former SKUs.
     pub former_skus: Vec<Sku>,
-    /// Its product, if it has one here.
+    /// Its product, if this store has it.
     pub product_id: Option<i64>,
-    /// Its categories and all above them.
+    /// Its categories and all their ancestors.
     pub category_ids: Vec<i64>,
     /// Its attributes.
     pub attributes: BTreeMap<String, String>,
-    /// How many.
+    /// The number of units.
     pub quantity: u32,
-    /// What one costs without price rules.
+    /// The list price of one, before price rules.
     pub list_price: Amount,
-    /// What one costs now.
+    /// The price of one.
     pub unit_price: Amount,
-    /// The least a unit may cost.
+    /// The floor price of a unit.
     pub floor_price: Option<Amount>,
-    /// Whether promotions may touch it.
+    /// Whether promotions may discount it.
     pub discountable: bool,
     /// The flash sale it was reserved in.
     pub flash_sale_id: Option<FlashSaleId>,
@@ -96,14 +96,14 @@ impl LineInput {
 }
 
 impl Line {
-    /// A line in a currency; `None` when it costs more than can be counted.
+    /// A line in a currency; `None` when an amount is negative or too large.
     pub fn new(input: LineInput, currency: Currency) -> Option<Self> {
         let unit = to_minor(input.unit_price, currency)?;
         let subtotal = unit.checked_mul(i64::from(input.quantity))?;
         Self::costing(input, subtotal, currency)
     }
 
-    /// A line that as a whole costs `subtotal` in minor units, whatever its unit price says.
+    /// A line with a subtotal in minor units that need not be a multiple of its unit price.
     pub(crate) fn costing(input: LineInput, subtotal: i64, currency: Currency) -> Option<Self> {
         if !(0..=MAX_MINOR_UNITS).contains(&subtotal) {
             return None;
@@ -125,17 +125,17 @@ impl Line {
         })
     }
 
-    /// The keys of every SKU that it has or had.
+    /// The keys of its present and former SKUs.
     pub(crate) fn keys(&self) -> impl Iterator<Item = &SkuKey> {
         self.former.iter().chain([&self.key])
     }
 
-    /// What may still be taken off when so much is left of the line.
+    /// The largest discount when `left` is paid for the line.
     pub(crate) fn room(&self, left: i64) -> i64 {
         left.saturating_sub(self.floor.saturating_mul(i64::from(self.quantity))).max(0)
     }
 
-    /// Puts another unit price on the shelf.
+    /// Sets the catalogue price of a unit.
     pub(crate) fn reprice(&mut self, unit: i64) {
         self.unit = unit;
         self.subtotal = unit.saturating_mul(i64::from(self.quantity));
@@ -148,20 +148,20 @@ pub struct Cart {
     pub(crate) currency: Currency,
     pub(crate) lines: Vec<Line>,
     pub(crate) shipping: i64,
-    /// How it is shipped.
+    /// The shipping method.
     pub shipping_method: Option<String>,
-    /// Whereto, ISO 3166.
+    /// The destination, ISO 3166.
     pub country: Option<String>,
-    /// How it is paid.
+    /// The payment method.
     pub payment_method: Option<String>,
-    /// Where it is sold.
+    /// The sales channel.
     pub channel: String,
     /// The cart's own attributes.
     pub attributes: BTreeMap<String, String>,
 }
 
 impl Cart {
-    /// A cart of lines with what shipping costs. It comes to at most 10^18 minor units, so that nothing overflows.
+    /// A cart of lines with a shipping price. An error if it comes to more than 10^18 minor units, which rules out overflow.
     pub fn new(currency: Currency, lines: Vec<Line>, shipping: Amount) -> Result<Self, Error> {
         let too_large = || Error::field("/items", "this cart costs more than can be counted");
         let shipping = to_minor(shipping, currency).ok_or_else(too_large)?;
@@ -179,7 +179,7 @@ impl Cart {
         })
     }
 
-    /// Goods on the shelf, which nobody has put in a cart: they are priced one by one and not added up.
+    /// Goods to be given catalogue prices. They are priced one by one and may together exceed the limit of a cart.
     pub(crate) fn of_catalogue(currency: Currency, lines: Vec<Line>, channel: Option<String>) -> Self {
         let channel = channel.unwrap_or_else(|| "WEB".to_owned());
         Self {
@@ -194,17 +194,17 @@ impl Cart {
         }
     }
 
-    /// What a unit of a line costs and what the line does, in minor units.
+    /// The unit price and the subtotal of a line, in minor units.
     pub(crate) fn line_prices(&self, i: usize) -> (i64, i64) {
         self.lines.get(i).map_or((0, 0), |line| (line.unit, line.subtotal))
     }
 
-    /// What a SKU costs without price rules, if it is in the cart.
+    /// The list price of a SKU, if it is in the cart.
     pub(crate) fn list_price_of(&self, sku: &Sku) -> Option<Amount> {
         self.lines.iter().find(|line| line.sku == *sku).map(|line| to_amount(line.list, self.currency))
     }
 
-    /// What its goods cost before promotions of the cart.
+    /// The price of its goods before cart promotions.
     pub(crate) fn goods(&self) -> Amount {
         to_amount(self.lines.iter().map(|line| line.subtotal).sum(), self.currency)
     }

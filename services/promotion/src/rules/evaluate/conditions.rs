@@ -1,4 +1,4 @@
-//! Conditions asked of a cart as it stands, and what to say of those that do not hold.
+//! Evaluates conditions on a cart in its current state and explains those that do not hold.
 
 use promox_contract::condition::{Actual, CustomerFacts, DAYS, Facts, Field, Leaf, Operator, Test, ValueType, Wanted};
 use promox_contract::promotion::{RejectDetail, RejectReason};
@@ -13,7 +13,7 @@ use crate::rules::evaluate::state::State;
 use crate::rules::language::filter::Filter;
 use crate::rules::minor_units::to_amount;
 
-/// What a cart, its buyer and the time answer to a promotion's conditions.
+/// What the conditions of a promotion are evaluated on: the cart, its buyer and the time.
 #[derive(Clone, Copy)]
 pub(crate) struct ConditionContext<'a> {
     pub(crate) rule: &'a Rule,
@@ -24,7 +24,7 @@ pub(crate) struct ConditionContext<'a> {
 /// A condition that does not hold.
 pub(crate) struct Unmet<'a> {
     leaf: &'a Leaf<Filter>,
-    /// Whether it should not hold and does.
+    /// Whether it holds but stands under a `not`.
     inverted: bool,
 }
 
@@ -68,7 +68,7 @@ impl<'a> ConditionContext<'a> {
         })
     }
 
-    /// Every comparison that keeps the promotion's conditions from holding.
+    /// All comparisons that make the conditions fail.
     pub(crate) fn unmet(self) -> Vec<Unmet<'a>> {
         let mut found = Vec::new();
         if let Some(test) = &self.rule.when {
@@ -117,7 +117,7 @@ impl<'a> ConditionContext<'a> {
         }
     }
 
-    /// How much of an amount or a quantity is missing until a comparison holds, in its own units and as an amount.
+    /// How much an amount or quantity lacks for a comparison to hold, in minor units or pieces and as an amount.
     fn missing(self, it: &Unmet<'_>) -> Option<(i64, Amount)> {
         let (Actual::Number(actual), Wanted::Number(wanted)) = (self.actual(it.leaf), &it.leaf.wanted) else {
             return None;
@@ -133,7 +133,7 @@ impl<'a> ConditionContext<'a> {
         (missing > 0).then(|| (missing, in_units(missing, &it.leaf.field, self.state.cart.currency)))
     }
 
-    /// The one amount or quantity of the cart that is missing, if nothing else is.
+    /// The amount or quantity that the cart lacks, if it is the only unmet condition.
     pub(crate) fn one_missing(self) -> Option<(String, i64, Amount)> {
         let unmet = self.unmet();
         let [only] = unmet.as_slice() else { return None };
@@ -148,7 +148,7 @@ fn in_units(number: i64, field: &Field, currency: Currency) -> Amount {
     if field.value_type() == ValueType::Money { to_amount(number, currency) } else { Amount(Decimal::from(number)) }
 }
 
-/// What a comparison under a `not` asks for.
+/// The operator that a negated comparison amounts to.
 fn opposite(op: Operator) -> &'static str {
     match op {
         Operator::Eq => "NE",

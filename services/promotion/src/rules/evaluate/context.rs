@@ -6,72 +6,72 @@ use promox_contract::ids::{CampaignId, PromotionId};
 use promox_contract::promotion::{Customer, RejectReason};
 use promox_kernel::{Amount, Sku, Timestamp};
 
-/// What is left of a promotion for this buyer now.
+/// What remains of a promotion's limits for this buyer now.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Allowance {
-    /// Why it cannot be used any more, if so.
+    /// Why it cannot be used any more; `None` while it can.
     pub exhausted: Option<RejectReason>,
-    /// What is left of its budget.
+    /// Its remaining budget; `None` without one.
     pub budget_left: Option<Amount>,
 }
 
-/// How a campaign stands for this buyer now.
+/// The state of a campaign for this buyer now.
 #[derive(Clone, Copy, Debug)]
 pub struct CampaignStanding {
-    /// Why what belongs to it does not apply, if so.
+    /// Why its promotions do not apply; `None` while they do.
     pub refused: Option<RejectReason>,
-    /// What is left of its budget.
+    /// Its remaining budget; `None` without one.
     pub left: Option<Amount>,
 }
 
-/// What goods that may come free cost, and how many there are.
+/// Price and stock of a gift.
 #[derive(Clone, Debug)]
 pub struct GiftStock {
-    /// What they are called now, whatever a rule calls them.
+    /// Its present SKU; rules may name a former one.
     pub sku: Sku,
-    /// The catalogue's price of one.
+    /// The catalogue price of one.
     pub price: Amount,
-    /// How many can be had.
+    /// Units in stock.
     pub available: u32,
 }
 
-/// Everything an answer depends on beside the cart and the promotions.
+/// What an evaluation depends on besides the cart and the promotions.
 #[derive(Clone, Debug, Default)]
 pub struct EvaluationContext {
-    /// The time it is.
+    /// The time.
     pub now: Timestamp,
     /// The buyer.
     pub customer: Customer,
-    /// What is left of promotions that have limits. One without an entry has all of its limits left.
+    /// What remains of promotions with limits. A promotion without an entry has not been used.
     pub allowances: HashMap<PromotionId, Allowance>,
-    /// How campaigns stand. A promotion of a campaign without an entry does not apply.
+    /// The states of campaigns. Promotions of a campaign without an entry do not apply.
     pub campaigns: HashMap<CampaignId, CampaignStanding>,
-    /// Goods that come free, by SKU.
+    /// Gifts by SKU.
     pub gifts: HashMap<Sku, GiftStock>,
-    /// What promotions of the cart together may take off the goods, in percent.
+    /// The largest discount of all cart promotions together on the goods, in percent.
     pub max_discount_percent: Option<Amount>,
-    /// Whether start and end of promotions count; a draft run over the past has none.
+    /// Whether to ignore the start and end of promotions, as a backtest does.
     pub ignore_dates: bool,
 }
 
-/// A code that the buyer named, as far as it is known what it is.
+/// A code that the buyer entered, and what it resolved to.
 #[derive(Clone, Debug)]
 pub struct NamedCode {
-    /// As it was written.
+    /// As entered.
     pub code: String,
-    /// What it is the key to, if it is known.
+    /// The promotion that it unlocks, if known.
     pub promotion: Option<PromotionId>,
     /// Whether it is a coupon.
     pub coupon: bool,
-    /// Why it is not good, if it is not.
+    /// Why it is not valid; `None` if it is.
     pub refused: Option<RejectReason>,
 }
 
-/// How much is said about promotions without an effect.
+/// Which promotions without an effect are reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Detail {
-    /// Codes that were named.
+    /// Those whose codes were entered.
     Named,
-    /// Every promotion.
+    /// All of them.
     Everything,
 }

@@ -1,4 +1,4 @@
-//! What is asked of a promotion before its conditions: its time, its campaign, what is left of its limits.
+//! Eligibility of a promotion before its conditions: its dates and hours, its campaign, and its limits.
 
 use promox_contract::promotion::RejectReason;
 use promox_kernel::Timestamp;
@@ -6,7 +6,7 @@ use promox_kernel::Timestamp;
 use crate::rules::compile::Rule;
 use crate::rules::evaluate::context::EvaluationContext;
 
-/// Whether a promotion applies at all now, else why not.
+/// Checks whether a promotion may apply now. The error is the reason why not.
 pub(crate) fn check_eligibility(rule: &Rule, context: &EvaluationContext) -> Result<(), RejectReason> {
     if context.ignore_dates {
         rule.window.check_hours(context.now)?;
@@ -29,12 +29,12 @@ pub(crate) fn check_eligibility(rule: &Rule, context: &EvaluationContext) -> Res
 }
 
 impl Rule {
-    /// A time around now in which the clock alone changes nothing about it: since when, and until when, exclusive.
+    /// The span around `now` in which eligibility does not change by the clock; the end is exclusive.
     pub fn steady(&self, now: Timestamp) -> (Timestamp, Timestamp) {
         self.window.steady(now, self.needs().time)
     }
 
-    /// Whether its time and its campaign let it apply now.
+    /// Whether its dates, hours, campaign and limits let it apply now.
     pub fn applies_now(&self, context: &EvaluationContext) -> bool {
         check_eligibility(self, context).is_ok()
     }

@@ -32,7 +32,7 @@ pub(crate) struct Exact {
 }
 
 impl Exact {
-    /// Nothing.
+    /// Zero.
     pub(crate) const ZERO: Self = Self { parts: 0, print: 0 };
 
     /// Whole minor units; negative ones count as zero.

@@ -11,7 +11,7 @@ use crate::rules::compile::Rule;
 use crate::rules::language::promotion::{CountedPer, Period};
 use crate::rules::language::schedule::Window;
 
-/// The buyer as limits count: as a person, and by digests of e-mail address and shipping address.
+/// The buyer as limits count them: as a person, and by digests of e-mail address and shipping address.
 #[derive(Clone, Debug, Default)]
 pub struct Counted {
     /// The person.
@@ -22,36 +22,36 @@ pub struct Counted {
     pub address: Option<String>,
 }
 
-/// A counter that a use goes by.
+/// A counter that a use increments.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Counter {
     /// Its name among the promotion's counters.
     pub name: String,
-    /// How many uses it takes; `None` for one that only counts.
+    /// The most uses it allows; `None` if it has no limit.
     pub most: Option<u32>,
-    /// What a buyer is told when it is full.
+    /// The reason reported when it is full.
     pub reason: RejectReason,
-    /// When nobody asks for it any more.
+    /// When it expires.
     pub ends: Option<Timestamp>,
 }
 
 /// A limit on the uses of one person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PersonLimit {
-    /// Uses from here on count.
+    /// The time from which uses count.
     pub since: Timestamp,
-    /// How many there may be.
+    /// The most uses.
     pub most: u32,
 }
 
 /// How a use counts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counting {
-    /// The counters that it goes by.
+    /// The counters that it increments.
     pub counters: Vec<Counter>,
     /// The limits on the person's own uses; none when there is none, or the person is not known.
     pub person: Vec<PersonLimit>,
-    /// When nobody asks for the person's use any more; null for never.
+    /// When the person's use expires; `None` for never.
     pub person_ends: Option<Timestamp>,
     /// Whether some limit cannot be checked because the buyer is not known.
     pub unchecked: bool,
@@ -108,7 +108,7 @@ impl Counting {
     }
 }
 
-/// The period that holds now where the promotion is: when it began there, its first day, and when it ends.
+/// The current period in the promotion's time zone: when it began, its first day, and when it ends.
 fn span(window: &Window, period: Period, now: Timestamp) -> (Timestamp, Date, Timestamp) {
     let today = window.date(now);
     let (first, next) = match period {

@@ -1,4 +1,4 @@
-//! The evaluator: a cart, its buyer, the time and the promotions in; what is given off, by what and why not, out.
+//! The evaluator: takes a cart, its buyer, the time and the promotions, and returns the discounts with reasons.
 //!
 //! Stackable promotions act one after the other, each on what the earlier ones left; of a group the one that gives the
 //! most. Each exclusive one is tried alone. The buyer gets the better, of equals the stackable ones. The same inputs give
@@ -30,7 +30,7 @@ use crate::rules::evaluate::offers::Offers;
 use crate::rules::evaluate::report::{Applied, Rejected};
 use crate::rules::evaluate::state::{Effect, State};
 
-/// Works a cart out.
+/// Evaluates promotions on a cart.
 pub fn evaluate(
     set: &RuleSet,
     cart: &Cart,
@@ -48,23 +48,23 @@ pub fn evaluate(
     report::report(set, cart, (context, detail), given, run.refused, run.offers.best(&state))
 }
 
-/// An evaluation under way.
+/// An evaluation in progress.
 struct Run<'a> {
     set: &'a RuleSet,
     cart: &'a Cart,
     context: &'a EvaluationContext,
     detail: Detail,
-    /// Promotions that the buyer named, by position.
+    /// Promotions that the buyer named by code, by position.
     asked: Vec<(u32, &'a NamedCode)>,
     refused: Vec<Rejected<'a>>,
     offers: Offers<'a>,
 }
 
-/// A promotion at its place in the order.
+/// A promotion with its position in the order of application.
 type Placed<'a> = (u32, &'a Arc<Rule>);
 
 impl<'a> Run<'a> {
-    /// Finds out what the codes are. A promotion applies once: a second coupon for it goes with nothing.
+    /// Resolves the codes. A promotion applies once: a second coupon for it is rejected.
     fn resolve(&mut self, named: &'a [NamedCode]) {
         for code in named {
             let found = code.promotion.and_then(|id| self.set.position(id));
@@ -90,7 +90,7 @@ impl<'a> Run<'a> {
         self.asked.iter().find(|(known, _)| *known == position).map(|(_, code)| *code)
     }
 
-    /// The promotions that may act now: stackable ones and exclusive ones, in order.
+    /// The eligible promotions, stackable and exclusive ones, each in order of application.
     fn eligible(&mut self) -> (Vec<Placed<'a>>, Vec<Placed<'a>>) {
         let mut positions = match self.detail {
             Detail::Named => {
@@ -127,7 +127,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Lets a promotion act on the cart as it stands; why not, when it has no effect.
+    /// Applies a promotion to the current state. Notes the reason when it has no effect.
     fn attempt(&mut self, placed: Placed<'a>, state: &mut State<'a>) -> Option<Effect> {
         let (position, rule) = placed;
         let conditions = ConditionContext { rule, state, context: self.context };
@@ -150,7 +150,7 @@ impl<'a> Run<'a> {
         None
     }
 
-    /// Each exclusive promotion tried alone: those with an effect, the best first.
+    /// Tries each exclusive promotion alone. Returns those with an effect, the best first.
     fn best_alone(&mut self, exclusive: &[Placed<'a>], state: &mut State<'a>) -> Vec<(Placed<'a>, Effect)> {
         let mut tried = Vec::new();
         for placed in exclusive {
@@ -163,7 +163,7 @@ impl<'a> Run<'a> {
         tried
     }
 
-    /// All stackable promotions in order.
+    /// Applies all stackable promotions in order.
     fn together(&mut self, stackable: &[Placed<'a>], state: &mut State<'a>) -> Vec<(Placed<'a>, Effect)> {
         let mut acted = Vec::new();
         let mut done: Vec<&str> = Vec::new();
@@ -211,7 +211,7 @@ impl<'a> Run<'a> {
         (best.0, again.unwrap_or_default())
     }
 
-    /// The better of the best exclusive promotion and all stackable ones; the losers go with nothing.
+    /// Chooses the better of the best exclusive promotion and all stackable ones, and rejects the others.
     fn better(
         &mut self,
         alone: Vec<(Placed<'a>, Effect)>,

@@ -8,10 +8,10 @@ use crate::rules::compile::Rule;
 use crate::rules::evaluate::conditions::ConditionContext;
 use crate::rules::evaluate::state::State;
 
-/// Offers that are told.
+/// The most offers in an answer.
 const MAX_OFFERS: usize = 3;
 
-/// Promotions that are looked at for offers.
+/// The most promotions that are examined for offers.
 const MAX_EXAMINED: usize = 32;
 
 /// Offers found so far.
@@ -22,7 +22,7 @@ pub(crate) struct Offers<'a> {
 }
 
 impl<'a> Offers<'a> {
-    /// Looks at a promotion whose conditions do not hold.
+    /// Examines a promotion whose conditions do not hold.
     pub(crate) fn consider(&mut self, rule: &'a Rule, conditions: ConditionContext<'_>) {
         if !rule.may_be_offered || self.looked == MAX_EXAMINED {
             return;
@@ -33,7 +33,7 @@ impl<'a> Offers<'a> {
         }
     }
 
-    /// The nearest ones; a quantity is as far as so many average units cost.
+    /// The nearest offers. The distance of a quantity is what that many average units cost.
     pub(crate) fn best(mut self, state: &State<'_>) -> Vec<Offer> {
         let units: i64 = state.cart.lines.iter().map(|line| i64::from(line.quantity)).sum();
         let average = (state.goods() / units.max(1)).max(1);

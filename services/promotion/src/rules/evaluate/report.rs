@@ -1,4 +1,4 @@
-//! An evaluation in the words of the contract.
+//! Reports an evaluation in the types of the contract.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,14 +18,14 @@ use crate::rules::evaluate::context::{Detail, EvaluationContext, NamedCode};
 use crate::rules::evaluate::state::Effect;
 use crate::rules::minor_units::to_amount;
 
-/// A promotion with an effect, and what named it.
+/// A promotion with an effect, and the code that named it.
 pub(crate) struct Applied<'a> {
     pub(crate) rule: &'a Arc<Rule>,
     pub(crate) effect: Effect,
     pub(crate) named: Option<&'a NamedCode>,
 }
 
-/// A promotion or code without one.
+/// A promotion or code without an effect.
 pub(crate) struct Rejected<'a> {
     pub(crate) rule: Option<&'a Rule>,
     pub(crate) named: Option<&'a NamedCode>,
@@ -33,7 +33,7 @@ pub(crate) struct Rejected<'a> {
     pub(crate) details: Vec<RejectDetail>,
 }
 
-/// Promotions without an effect that are told at most.
+/// The most rejected promotions in an answer.
 const MAX_REJECTED: usize = 200;
 
 /// Puts together what was given and what was refused; the catalogue's price rules stand first where they gave, and last

@@ -8,42 +8,42 @@ use crate::rules::evaluate::exact::{Exact, Ratio};
 pub(crate) struct Run {
     pub(crate) units: u32,
     pub(crate) price: Exact,
-    /// Whether they served an application of a promotion that counts units.
+    /// Whether they served an application of an action that counts units.
     pub(crate) served: bool,
 }
 
-/// All units of a line; of most lines they cost the same.
+/// All units of a line. In most lines they cost the same.
 #[derive(Clone, Debug)]
 pub(crate) enum Runs {
     One(Run),
     Several(Vec<Run>),
 }
 
-/// Units of a run, and what comes off each of them.
+/// Units of a run, and the discount on each.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Portion {
     pub(crate) line: usize,
-    /// The place of the run in its line.
+    /// The index of the run in its line.
     pub(crate) run: usize,
     pub(crate) units: u32,
     pub(crate) price: Exact,
     pub(crate) off: Exact,
-    /// Whether these units serve an application without becoming cheaper, as those that are bought do.
+    /// Whether these units serve an application without a discount, as bought ones do.
     pub(crate) only_serves: bool,
 }
 
 impl Portion {
-    /// Units with nothing off them yet.
+    /// Units without a discount.
     pub(crate) fn of(line: usize, run: usize, units: u32, price: Exact) -> Self {
         Self { line, run, units, price, off: Exact::ZERO, only_serves: false }
     }
 
-    /// What comes off all of them.
+    /// The discount on all of them.
     pub(crate) fn amount(&self) -> Exact {
         self.off.times(self.units)
     }
 
-    /// What all of them cost.
+    /// The cost of all of them.
     pub(crate) fn cost(&self) -> Exact {
         self.price.times(self.units)
     }
@@ -64,7 +64,7 @@ impl Runs {
         }
     }
 
-    /// What all of them cost.
+    /// The cost of all of them.
     pub(crate) fn cost(&self) -> Exact {
         match self {
             Self::One(run) => run.price.times(run.units),
@@ -72,7 +72,7 @@ impl Runs {
         }
     }
 
-    /// Adds all units to a list, those that cost most first, of equals those that served nothing first; nothing off them yet.
+    /// Adds all units to a list without a discount, the dearest first, of equal ones those that have not served first.
     pub(crate) fn dearest_first(&self, line: usize, found: &mut Vec<Portion>) {
         let portion = |(run, it): (usize, &Run)| Portion::of(line, run, it.units, it.price);
         match self {
@@ -85,7 +85,7 @@ impl Runs {
         }
     }
 
-    /// Takes off what portions say; they serve an application if told. Answers the units as they were.
+    /// Applies the discounts of portions, and marks the units as served if told. Returns the units as they were before.
     pub(crate) fn discount(&mut self, portions: &[Portion], serve: bool) -> Self {
         if let (Self::One(run), [portion]) = (&mut *self, portions)
             && portion.units == run.units
@@ -113,7 +113,7 @@ impl Runs {
     }
 }
 
-/// Adds units to those of the same price.
+/// Adds units to the run with their price.
 fn join(runs: &mut Vec<Run>, more: Run) {
     if more.units == 0 {
         return;

@@ -1,4 +1,4 @@
-//! A cart as promotions leave it, and what each of them did: an effect that can be taken back.
+//! The state of a cart between promotions, and the effect of each, which can be undone.
 //!
 //! A line costs whole minor units, which its buyer pays; each of its units has an exact price of its own, which the next
 //! promotion sees. Both start equal and differ by rounding only.
@@ -18,47 +18,47 @@ use crate::rules::evaluate::runs::{Portion, Runs};
 use crate::rules::language::filter::Filter;
 use crate::rules::minor_units::{Percent, to_minor};
 
-/// A cart as it stands after some promotions.
+/// A cart after some promotions have been applied.
 #[derive(Clone, Debug)]
 pub(crate) struct State<'a> {
     pub(crate) cart: &'a Cart,
     lines: Vec<LineState>,
-    /// What the goods cost, since it was last asked for.
+    /// What the goods cost; cleared when a line changes.
     goods: Cell<Option<i64>>,
     pub(crate) shipping: i64,
-    /// What may still be taken off the goods under the store's cap.
+    /// The discount on goods that the store's cap still allows.
     pub(crate) cap: i64,
-    /// What is left of campaigns' budgets, once a promotion of theirs took some.
+    /// Remaining budgets of campaigns whose promotions have used some.
     campaigns: Vec<(CampaignId, i64)>,
     gifts: Vec<(Sku, u32)>,
-    /// For each line the first line of its SKU, worked out when it is first asked for.
+    /// For each line the first line with its SKU; computed on first use.
     ranks: OnceCell<Vec<usize>>,
     /// Lines as they were before the latest effect changed them, in the order of the changes.
     journal: Vec<(usize, LineState)>,
 }
 
-/// A line as it stands.
+/// The current state of a line.
 #[derive(Clone, Debug)]
 struct LineState {
-    /// What is paid for it, in whole minor units.
+    /// What the buyer pays for it, in minor units.
     left: i64,
-    /// Its units at their exact prices.
+    /// The exact prices of its units.
     units: Runs,
 }
 
-/// Goods that come free.
+/// A free gift.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct FreeGoods {
     pub(crate) sku: Sku,
     pub(crate) quantity: u32,
-    /// The catalogue's price of one.
+    /// The catalogue price of one.
     pub(crate) price: i64,
 }
 
-/// What a promotion did to a cart.
+/// The changes that a promotion made to a cart.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Effect {
-    /// What came off lines, each line once an action.
+    /// Discounts by line, one entry an action.
     pub(crate) lines: Vec<(usize, i64)>,
     pub(crate) goods: i64,
     pub(crate) shipping: i64,
@@ -68,12 +68,12 @@ pub(crate) struct Effect {
 }
 
 impl Effect {
-    /// What it is worth to the buyer, and takes out of budgets: goods, shipping, and gifts at their catalogue price.
+    /// Its value to the buyer, which budgets are charged with: goods, shipping, and gifts at their catalogue price.
     pub(crate) fn amount(&self) -> i64 {
         self.goods.saturating_add(self.shipping).saturating_add(self.gift_value)
     }
 
-    /// Whether it did anything.
+    /// Whether anything changed.
     pub(crate) fn is_any(&self) -> bool {
         self.amount() > 0 || !self.gifts.is_empty() || self.points.is_some()
     }
@@ -101,7 +101,7 @@ impl<'a> State<'a> {
         }
     }
 
-    /// What the goods still cost, rounded once for all of them.
+    /// What the goods cost now, rounded once for all of them.
     pub(crate) fn goods(&self) -> i64 {
         let sum = || self.lines.iter().map(|line| line.units.cost()).sum::<Exact>().half_down();
         let goods = self.goods.get().unwrap_or_else(sum);
@@ -109,12 +109,12 @@ impl<'a> State<'a> {
         goods
     }
 
-    /// What is still paid for a line.
+    /// What is paid for a line now.
     pub(crate) fn left_of(&self, i: usize) -> i64 {
         self.lines.get(i).map_or(0, |line| line.left)
     }
 
-    /// What may still be taken off what is paid for a line.
+    /// The largest discount that a line's price and floor allow.
     pub(crate) fn room_of(&self, i: usize) -> i64 {
         self.cart.lines.get(i).map_or(0, |line| line.room(self.left_of(i)))
     }
@@ -124,17 +124,17 @@ impl<'a> State<'a> {
         self.lines.get(i).map(|line| &line.units)
     }
 
-    /// What the units of a line cost exactly.
+    /// The exact cost of a line's units.
     pub(crate) fn cost_of(&self, i: usize) -> Exact {
         self.units_of(i).map_or(Exact::ZERO, Runs::cost)
     }
 
-    /// The least that a unit of a line may cost.
+    /// The floor price of a line's units.
     pub(crate) fn floor_of(&self, i: usize) -> i64 {
         self.cart.lines.get(i).map_or(0, |line| line.floor)
     }
 
-    /// Where a line's units stand among equals: with the first line of their SKU, those of flash sales last.
+    /// The order of units with equal prices: by the first line of their SKU, those of flash sales last.
     pub(crate) fn rank_of(&self, i: usize) -> (usize, bool) {
         let ranks = self.ranks.get_or_init(|| {
             let mut first: HashMap<&str, usize> = HashMap::with_capacity(self.cart.lines.len());
@@ -144,7 +144,7 @@ impl<'a> State<'a> {
         (ranks.get(i).copied().unwrap_or(i), self.cart.lines.get(i).is_some_and(|line| line.flash))
     }
 
-    /// The lines that a promotion sees through a filter, in order.
+    /// The lines that a promotion may discount and a filter matches, in order.
     pub(crate) fn matching<'s>(
         &'s self,
         rule: &'s Rule,
@@ -154,7 +154,7 @@ impl<'a> State<'a> {
         self.cart.lines.iter().enumerate().filter(move |(_, line)| seen(line) && filter.matches(line))
     }
 
-    /// What is left of a promotion's budget and its campaign's; `None` without either.
+    /// The remaining budget of a promotion or its campaign, whichever is lower; `None` if neither has one.
     pub(crate) fn budget(&self, rule: &Rule, context: &EvaluationContext) -> Option<i64> {
         let currency = self.cart.currency;
         let own = context.allowances.get(&rule.id).and_then(|allowance| allowance.budget_left);
@@ -169,7 +169,7 @@ impl<'a> State<'a> {
         known.or_else(|| told().and_then(|left| to_minor(left, self.cart.currency)))
     }
 
-    /// Settles an effect's amount with its campaign's budget.
+    /// Charges an amount to the budget of a promotion's campaign.
     pub(crate) fn charge(&mut self, rule: &Rule, amount: i64, context: &EvaluationContext) {
         let Some(id) = rule.campaign else { return };
         let Some(left) = self.campaign(id, context) else { return };
@@ -184,7 +184,8 @@ impl<'a> State<'a> {
         bought.chain(given).sum()
     }
 
-    /// Takes an amount of money off a line, and off its units what makes it up exactly; they serve an application if told.
+    /// Discounts a line by an amount of money and its units by the exact discounts of `off`, and marks these units as
+    /// served if told.
     pub(crate) fn take(&mut self, effect: &mut Effect, i: usize, money: i64, off: &[Portion], serve: bool) {
         let Some(line) = self.lines.get_mut(i) else { return };
         let before = LineState { left: line.left, units: line.units.discount(off, serve) };
@@ -198,7 +199,7 @@ impl<'a> State<'a> {
         }
     }
 
-    /// Takes an amount off shipping. Answers what was taken.
+    /// Discounts shipping, at most by `most`. Returns the discount.
     pub(crate) fn take_shipping(&mut self, effect: &mut Effect, amount: i64, most: i64) -> i64 {
         let taken = amount.min(most).min(self.shipping).max(0);
         self.shipping -= taken;
@@ -206,7 +207,7 @@ impl<'a> State<'a> {
         taken
     }
 
-    /// Gives goods. Answers what they are worth.
+    /// Adds a gift. Returns its value.
     pub(crate) fn give(&mut self, effect: &mut Effect, goods: FreeGoods) -> i64 {
         let value = goods.price.saturating_mul(i64::from(goods.quantity));
         effect.gift_value = effect.gift_value.saturating_add(value);
@@ -215,13 +216,13 @@ impl<'a> State<'a> {
         value
     }
 
-    /// Begins an effect: what was done before stays done.
+    /// Begins an effect; earlier ones can no longer be undone.
     pub(crate) fn begin_effect(&mut self) -> Effect {
         self.journal.clear();
         Effect::default()
     }
 
-    /// Takes the latest effect back, as if its promotion had never been tried.
+    /// Undoes the latest effect.
     pub(crate) fn undo(&mut self, effect: &Effect) {
         for (i, before) in self.journal.drain(..).rev() {
             if let Some(line) = self.lines.get_mut(i) {

@@ -9,22 +9,22 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 text_enum! {
-    /// Where a promotion works: on the shelf, or on the cart after it.
+    /// Where a promotion applies: to catalogue prices, or to the cart after them.
     Stage { Catalog = "CATALOG", Cart = "CART" }
 }
 
 text_enum! {
-    /// What an action gives off.
+    /// What an action discounts.
     Scope { Order = "ORDER", Items = "ITEMS", Shipping = "SHIPPING" }
 }
 
 text_enum! {
-    /// What an amount is given for.
+    /// What an amount is granted for.
     Per { Unit = "UNIT", Line = "LINE", Order = "ORDER" }
 }
 
 text_enum! {
-    /// What the tiers of a ladder are measured on.
+    /// What tiers are measured by.
     Basis {
         Subtotal = "SUBTOTAL",
         Quantity = "QUANTITY",
@@ -51,7 +51,7 @@ text_enum! {
     }
 }
 
-/// What a promotion gives. Which members belong to which type is said in section 5 of the contract; others are refused.
+/// What a promotion grants. Members that the type does not have are refused.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "Action")]
@@ -62,40 +62,41 @@ pub struct ActionSpec {
     /// A percentage, an amount, a price or a factor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<Amount>,
-    /// What it gives off; `ORDER` unless said, `ITEMS` on the shelf.
+    /// What it discounts. The default is `ORDER`, in stage `CATALOG` `ITEMS`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scope: Option<Scope>,
     /// Which lines.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub items: Option<ItemFilter>,
-    /// The most it takes off; on the shelf: off a unit.
+    /// The largest discount; in stage `CATALOG`, on a unit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_discount: Option<Amount>,
-    /// Units of a line that count at most, those that cost most. Under `ORDER`, and `per` `LINE`, more than they cost is never given.
+    /// The most units of a line that count, the dearest first. With scope `ORDER`, or per `LINE`, the discount never exceeds
+    /// their price.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_units_per_line: Option<u32>,
-    /// What `AMOUNT_OFF` is given for.
+    /// What `AMOUNT_OFF` is granted for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub per: Option<Per>,
     /// The units that have to be bought.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub buy: Option<Part>,
-    /// The units that become cheaper for it.
+    /// The units that are discounted in return.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub get: Option<Part>,
-    /// How often it applies at most.
+    /// The most applications.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_applications: Option<u32>,
-    /// Every how manyth unit.
+    /// Discount every n-th unit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub every: Option<u32>,
-    /// Units of a pack.
+    /// The number of units in a pack.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<u32>,
     /// The parts of a bundle.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parts: Option<Vec<Part>>,
-    /// What a pack or a bundle costs.
+    /// The price of a pack or a bundle.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub price: Option<Amount>,
     /// Percent off a unit.
@@ -104,39 +105,39 @@ pub struct ActionSpec {
     /// An amount off a unit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub amount_off: Option<Amount>,
-    /// What a ladder's tiers are measured on.
+    /// What tiers are measured by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub basis: Option<Basis>,
-    /// A ladder.
+    /// The tiers, in ascending order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tiers: Option<Vec<Tier>>,
-    /// What comes free.
+    /// The SKU of the gift.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sku: Option<Sku>,
-    /// How many of it.
+    /// The number of gifts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quantity: Option<u32>,
 }
 
-/// So many units of some lines.
+/// A number of units of some lines.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Part {
-    /// Which lines; all unless said.
+    /// Which lines; all by default.
     #[serde(default)]
     pub items: ItemFilter,
     /// How many units.
     pub quantity: u32,
-    /// Percent off these; only of `get`.
+    /// Percent off these units; `get` only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub percent_off: Option<Amount>,
 }
 
-/// A step of a ladder: one of `percentOff`, `amountOff`, `unitPrice`.
+/// A tier with one of `percentOff`, `amountOff`, `unitPrice`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Tier {
-    /// From this amount or quantity on.
+    /// The amount or quantity that the tier begins at.
     pub from: Amount,
     /// Percent off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -144,13 +145,13 @@ pub struct Tier {
     /// An amount off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub amount_off: Option<Amount>,
-    /// What a unit costs.
+    /// The price of a unit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unit_price: Option<Amount>,
 }
 
 impl ActionSpec {
-    /// Its scope: `ORDER` unless said, `ITEMS` on the shelf; none for actions without.
+    /// Its scope, by default `ORDER`, in stage `CATALOG` `ITEMS`; `None` for types without one.
     pub(crate) fn scope_in(&self, stage: Stage) -> Option<Scope> {
         use ActionType::{AmountOff, FixedPrice, PercentOff, Tiered};
         let usual = if stage == Stage::Catalog { Scope::Items } else { Scope::Order };
@@ -158,7 +159,7 @@ impl ActionSpec {
         self.scope.or(scoped.then_some(usual))
     }
 
-    /// What its amount is for: `UNIT` under `ITEMS`, else `ORDER`, unless said.
+    /// What its amount is granted for, by default `UNIT` with scope `ITEMS`, else `ORDER`.
     pub(crate) fn per_in(&self, stage: Stage) -> Option<Per> {
         let usual = if self.scope_in(stage) == Some(Scope::Items) { Per::Unit } else { Per::Order };
         self.per.or((self.kind == ActionType::AmountOff).then_some(usual))

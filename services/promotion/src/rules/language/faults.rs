@@ -4,10 +4,10 @@ use promox_kernel::{Amount, Currency, FieldError};
 
 use crate::rules::minor_units::Percent;
 
-/// Units that an action may name.
+/// The most units that an action may name.
 pub(crate) const MAX_UNITS: u32 = 9_999;
 
-/// Faults so far. What cannot be read is noted and stands for something harmless, so that all faults are found at once.
+/// Collects faults. A value that cannot be read is noted and replaced by a harmless one, so that all faults are found at once.
 #[derive(Debug)]
 pub(crate) struct Faults {
     prefix: String,
@@ -16,7 +16,7 @@ pub(crate) struct Faults {
 }
 
 impl Faults {
-    /// None yet, of a document that stands at `prefix` of the request.
+    /// An empty collection for a document at `prefix` of the request.
     pub(crate) fn new(prefix: &str, currency: Currency) -> Self {
         Self { prefix: prefix.to_owned(), currency, list: Vec::new() }
     }
@@ -26,28 +26,28 @@ impl Faults {
         self.list.push(FieldError::new(format!("{}{pointer}", self.prefix), detail));
     }
 
-    /// Notes a member that has to be there.
+    /// Notes a missing member.
     pub(crate) fn missing(&mut self, pointer: &str, detail: &str) {
         let pointer = format!("{}{pointer}", self.prefix);
         self.list.push(FieldError { pointer, code: "MISSING".into(), detail: detail.to_owned() });
     }
 
-    /// Lets a part be read at this document's pointer, and notes the faults that it is refused with.
+    /// Reads a part with the prefix of this document, and notes the faults that it returns.
     pub(crate) fn noting<T>(&mut self, read: impl FnOnce(&str) -> Result<T, Vec<FieldError>>) -> Option<T> {
         read(&self.prefix).map_err(|found| self.list.extend(found)).ok()
     }
 
-    /// What was found.
+    /// All faults.
     pub(crate) fn finish(self) -> Vec<FieldError> {
         self.list
     }
 
-    /// Whether nothing was found.
+    /// Whether there are no faults.
     pub(crate) fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
 
-    /// A percentage.
+    /// Reads a percentage.
     pub(crate) fn percent(&mut self, pointer: &str, value: Option<Amount>) -> Percent {
         let Some(value) = value else {
             self.missing(pointer, "a percentage");
@@ -59,7 +59,7 @@ impl Faults {
         })
     }
 
-    /// An amount above zero.
+    /// Reads an amount above zero, in minor units.
     pub(crate) fn amount(&mut self, pointer: &str, value: Option<Amount>) -> i64 {
         let amount = self.price(pointer, value);
         if value.is_some_and(Amount::is_zero) {
@@ -68,7 +68,7 @@ impl Faults {
         amount
     }
 
-    /// A price, which may be zero.
+    /// Reads a price, which may be zero, in minor units.
     pub(crate) fn price(&mut self, pointer: &str, value: Option<Amount>) -> i64 {
         let Some(value) = value else {
             self.missing(pointer, "an amount");
@@ -85,12 +85,12 @@ impl Faults {
         minor.unwrap_or(0)
     }
 
-    /// A number of units.
+    /// Reads a number of units.
     pub(crate) fn units(&mut self, pointer: &str, value: Option<u32>, least: u32) -> u32 {
         match value {
             Some(value) if (least..=MAX_UNITS).contains(&value) => value,
             Some(_) => {
-                self.at(pointer, format!("{least} to {MAX_UNITS} are taken"));
+                self.at(pointer, format!("must be a whole number from {least} to {MAX_UNITS}"));
                 least
             }
             None => {

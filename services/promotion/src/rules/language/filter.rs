@@ -1,4 +1,4 @@
-//! Which lines an action or a condition is about.
+//! Filters: which lines an action or a condition matches.
 
 use promox_contract::condition::{ItemFilter, Lines};
 use promox_kernel::{Currency, FieldError};
@@ -6,10 +6,10 @@ use promox_kernel::{Currency, FieldError};
 use crate::rules::evaluate::cart::{Line, SkuKey};
 use crate::rules::language::faults::Faults;
 
-/// Members of a list at most.
+/// The most members of a list.
 const MAX_MEMBERS: usize = 5_000;
 
-/// A filter as it is matched. Lists are sorted; an empty list says nothing.
+/// A compiled filter. Lists are sorted; an empty list matches everything.
 #[derive(Clone, Debug)]
 pub(crate) struct Filter {
     pub(crate) skus: Vec<SkuKey>,
@@ -24,7 +24,7 @@ pub(crate) struct Filter {
 }
 
 impl Filter {
-    /// Reads a filter that stands at `pointer`; none is every line.
+    /// Reads the filter at `pointer`. Without one, every line matches.
     pub(crate) fn read(filter: Option<&ItemFilter>, pointer: &str, faults: &mut Faults) -> Self {
         let usual = ItemFilter::default();
         let filter = filter.unwrap_or(&usual);
@@ -45,22 +45,22 @@ impl Filter {
         read
     }
 
-    /// Whether a line is meant.
+    /// Whether it matches a line.
     pub(crate) fn matches(&self, line: &Line) -> bool {
         self.matches_at(line, line.unit)
     }
 
-    /// Whether a line is meant when a unit of it costs so much.
+    /// Whether it matches a line at a unit price.
     pub(crate) fn matches_at(&self, line: &Line, unit: i64) -> bool {
         self.every_line || self.matches_members(line, unit)
     }
 
-    /// The prices of a unit that it matches, unless that is any.
+    /// The range of unit prices that it matches; `None` if it has none.
     pub(crate) fn band(&self) -> Option<(i64, i64)> {
         (self.min > 0 || self.max < i64::MAX).then_some((self.min, self.max))
     }
 
-    /// The attribute that it asks for with the fewest values.
+    /// The attribute with the fewest values that it requires.
     pub(crate) fn attribute(&self) -> Option<&(String, Vec<String>)> {
         self.attributes.iter().min_by_key(|(_, values)| values.len())
     }
@@ -97,7 +97,7 @@ impl Lines for Filter {
 fn sorted<T, K: Ord>(list: Option<&[T]>, pointer: &str, faults: &mut Faults, key: impl Fn(&T) -> K) -> Vec<K> {
     let Some(list) = list else { return Vec::new() };
     if list.is_empty() || list.len() > MAX_MEMBERS {
-        faults.at(pointer, format!("1 to {MAX_MEMBERS} members are taken; leave the key out for all"));
+        faults.at(pointer, format!("give 1 to {MAX_MEMBERS} members, or leave the key out to match all"));
     }
     let mut keys: Vec<K> = list.iter().map(key).collect();
     keys.sort_unstable();

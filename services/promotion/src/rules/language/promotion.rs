@@ -9,22 +9,22 @@ use serde::{Deserialize, Serialize};
 use crate::rules::language::action::{ActionSpec, ActionType, Stage};
 
 text_enum! {
-    /// Whether a promotion goes together with others.
+    /// How a promotion combines with others.
     StackingMode { Stackable = "STACKABLE", Exclusive = "EXCLUSIVE" }
 }
 
 text_enum! {
-    /// What happens when less budget is left than the discount.
+    /// What happens when the remaining budget is less than the discount.
     WhenShort { Refuse = "REFUSE", GiveRest = "GIVE_REST" }
 }
 
 text_enum! {
-    /// Who a periodic limit counts.
+    /// What a periodic limit counts by.
     CountedPer { User = "USER", Email = "EMAIL", Address = "ADDRESS", Total = "TOTAL" }
 }
 
 text_enum! {
-    /// How long a periodic limit counts, in the promotion's time zone.
+    /// The period of a limit, in the promotion's time zone.
     Period { Day = "DAY", Week = "WEEK", Month = "MONTH" }
 }
 
@@ -36,49 +36,49 @@ pub struct Promotion {
     /// The caller's id of a promotion that is not stored here; only in `promotions[]` of `calculate`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<i64>,
-    /// What people call it. Left out, it is empty, which is refused together with whatever else is wrong.
+    /// Its name. A missing name is read as empty, so that it is reported together with other faults.
     #[serde(default)]
     pub name: String,
-    /// The code that asks for it; null for an automatic one.
+    /// The code that activates it; null for an automatic one.
     #[serde(default)]
     pub code: Option<String>,
-    /// Whether it applies through its coupons alone.
+    /// Whether it applies through its coupons only.
     #[serde(default)]
     pub coupon_only: bool,
-    /// The campaign that it belongs to, and applies with.
+    /// The campaign that it belongs to. It applies only while the campaign runs.
     #[serde(default)]
     pub campaign_id: Option<CampaignId>,
-    /// On the shelf or on the cart; `CART` unless said.
+    /// The stage that it applies in; `CART` by default.
     #[serde(default = "cart")]
     pub stage: Stage,
-    /// The higher, the earlier.
+    /// Higher priorities apply first.
     #[serde(default)]
     pub priority: i32,
-    /// Whether it goes together with others.
+    /// How it combines with others.
     #[serde(default)]
     pub stacking: Stacking,
-    /// Whether it touches lines of flash sales.
+    /// Whether it discounts lines of flash sales.
     #[serde(default)]
     pub include_flash: bool,
-    /// From when on.
+    /// When it begins.
     #[serde(default)]
     pub starts_at: Option<Timestamp>,
-    /// Until when, exclusive.
+    /// When it ends, exclusive.
     #[serde(default)]
     pub ends_at: Option<Timestamp>,
     /// The IANA time zone of its schedule, conditions and periods.
     #[serde(default = "utc")]
     pub timezone: String,
-    /// The hours of the week it runs in.
+    /// The hours of the week that it applies in.
     #[serde(default)]
     pub schedule: Option<Schedule>,
-    /// What must hold.
+    /// The conditions.
     #[serde(default)]
     pub when: Option<Condition>,
-    /// What it gives, in order; 1 to 8.
+    /// Its actions, in order; 1 to 8.
     #[serde(default)]
     pub actions: Vec<ActionSpec>,
-    /// How often and how much.
+    /// Its limits.
     #[serde(default)]
     pub limits: Option<Limits>,
 }
@@ -91,59 +91,59 @@ fn utc() -> String {
     "UTC".to_owned()
 }
 
-/// Whether a promotion goes together with others.
+/// How a promotion combines with others.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Stacking {
-    /// `STACKABLE` on the cart and `EXCLUSIVE` on the shelf unless said.
+    /// The default is `STACKABLE`, in stage `CATALOG` `EXCLUSIVE`.
     #[serde(default)]
     pub mode: Option<StackingMode>,
-    /// Of the stackable ones of a group one applies: the one that gives the most.
+    /// Of the stackable promotions of a group one applies, the one with the largest discount.
     #[serde(default)]
     pub group: Option<String>,
 }
 
-/// How often and how much.
+/// Limits on the uses of a promotion.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Limits {
-    /// Uses in all.
+    /// The most uses in all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub total: Option<u32>,
-    /// Uses a user, by account and by normalised address.
+    /// The most uses of a person, by account and normalised address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub per_user: Option<u32>,
-    /// What it may give in all.
+    /// The budget: the most it may grant in all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget: Option<Amount>,
-    /// What happens when less is left than the discount; `REFUSE` unless said.
+    /// What happens when the remaining budget is less than the discount; `REFUSE` by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub when_short: Option<WhenShort>,
-    /// Uses in a day, week or month.
+    /// Limits by day, week or month.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub periods: Vec<PeriodLimit>,
 }
 
-/// Uses in a period.
+/// A limit on uses in a period.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PeriodLimit {
-    /// Who is counted.
+    /// What is counted by.
     pub per: CountedPer,
-    /// How long.
+    /// The period.
     pub period: Period,
-    /// How many.
+    /// The most uses in the period.
     pub count: u32,
 }
 
 impl Promotion {
-    /// How it stacks, by its stage unless said.
+    /// Its stacking mode, by default that of its stage.
     pub fn stacking_mode(&self) -> StackingMode {
         let usual = if self.stage == Stage::Catalog { StackingMode::Exclusive } else { StackingMode::Stackable };
         self.stacking.mode.unwrap_or(usual)
     }
 
-    /// The same with what goes without saying said, as it is kept and shown.
+    /// The promotion with all defaults filled in, as it is stored and shown.
     #[must_use]
     pub fn spelled_out(mut self) -> Self {
         self.id = None;
@@ -159,7 +159,7 @@ impl Promotion {
         self
     }
 
-    /// What it gives away, with the place of the action.
+    /// The gifts it grants, each with the index of its action.
     pub(crate) fn gifts(&self) -> impl Iterator<Item = (usize, &Sku)> {
         let gift = |action: &'_ ActionSpec| action.kind == ActionType::Gift;
         let gifts = self.actions.iter().enumerate().filter(move |(_, action)| gift(action));

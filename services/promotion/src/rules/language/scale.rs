@@ -1,4 +1,4 @@
-//! Amounts of a promotion as they are kept and shown: with all the digits of the store's currency, as amounts are everywhere.
+//! Amounts of a promotion as they are stored and shown: with all decimal digits of the store's currency.
 
 use promox_contract::condition::{Condition, ItemFilter};
 use promox_kernel::{Amount, Currency};
@@ -7,14 +7,14 @@ use crate::rules::language::action::{ActionSpec, ActionType, Basis};
 use crate::rules::language::promotion::Promotion;
 
 impl Promotion {
-    /// The same with its amounts in a currency's scale. It type-checks, so none has more digits than that.
+    /// The promotion with its amounts in the scale of a currency. It must type-check, so that no digits are lost.
     #[must_use]
     pub fn in_scale(mut self, currency: Currency) -> Self {
         self.each_amount(&mut |amount| *amount = currency.round(amount.0));
         self
     }
 
-    /// The most digits after the point that an amount of it has; `None` without amounts.
+    /// The most decimal digits of any of its amounts; `None` without amounts.
     pub(crate) fn most_digits(&self) -> Option<u32> {
         let mut most = None;
         self.clone().each_amount(&mut |amount| most = most.max(Some(amount.0.normalize().scale())));
@@ -59,7 +59,7 @@ fn in_action(action: &mut ActionSpec, visit: &mut impl FnMut(&mut Amount)) {
     filters.for_each(|filter| in_filter(filter, visit));
 }
 
-/// Of a condition only the lines it is about: its value stands as it was written.
+/// Visits the item filters of a condition. Its value stays as written.
 fn in_condition(condition: &mut Condition, visit: &mut impl FnMut(&mut Amount)) {
     if let Some(items) = &mut condition.items {
         in_filter(items, visit);

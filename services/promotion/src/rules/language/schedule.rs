@@ -8,7 +8,7 @@ use promox_kernel::Timestamp;
 use crate::rules::language::faults::Faults;
 use crate::rules::language::promotion::Promotion;
 
-/// Microseconds after which hours of the day begin somewhere in the world.
+/// A quarter of an hour in microseconds: hours begin at multiples of it in every time zone.
 const QUARTER_OF_AN_HOUR: i64 = 15 * 60_000_000;
 
 /// When a promotion runs.
@@ -20,7 +20,7 @@ pub(crate) struct Window {
 }
 
 impl Window {
-    /// The window of a promotion; faults are noted.
+    /// Reads the window of a promotion and notes faults.
     pub(crate) fn of(promotion: &Promotion, faults: &mut Faults) -> Self {
         let read = |at: &str| Timetable::read(&promotion.timezone, promotion.schedule.as_ref(), at);
         let hours = faults.noting(read).unwrap_or_default();
@@ -34,7 +34,7 @@ impl Window {
         Self { starts: promotion.starts_at, ends: promotion.ends_at, hours }
     }
 
-    /// Whether it runs, else why not.
+    /// Checks whether the promotion runs. The error is the reason why not.
     pub(crate) fn check(&self, now: Timestamp) -> Result<(), RejectReason> {
         if self.starts.is_some_and(|starts| now < starts) {
             return Err(RejectReason::NotStarted);
@@ -45,7 +45,7 @@ impl Window {
         self.check_hours(now)
     }
 
-    /// The same without start and end: for orders of the past.
+    /// Checks the hours of the week only, for orders of the past.
     pub(crate) fn check_hours(&self, now: Timestamp) -> Result<(), RejectReason> {
         if self.hours.is_open(now) { Ok(()) } else { Err(RejectReason::NotStarted) }
     }
@@ -69,17 +69,17 @@ impl Window {
         (since, until)
     }
 
-    /// The day of the week, Monday 0, and the hour, where the promotion is.
+    /// The day of the week (Monday is 0) and the hour, in the promotion's time zone.
     pub(crate) fn day_and_hour(&self, now: Timestamp) -> (usize, i64) {
         self.hours.day_and_hour(now)
     }
 
-    /// The date where the promotion is.
+    /// The date in the promotion's time zone.
     pub(crate) fn date(&self, now: Timestamp) -> Date {
         self.hours.date(now)
     }
 
-    /// When a local date begins.
+    /// When a date of the promotion's time zone begins.
     pub(crate) fn start_of(&self, date: Date) -> Timestamp {
         self.hours.start_of(date)
     }
