@@ -1,7 +1,8 @@
 //! Prices by the catalogue's price rules, as the promotion service works them out for whoever asks.
 //!
-//! A shop without price rules pays one look at the epoch that the promotion service begins when they change. With rules, pages that are the same for everybody are rendered once
-//! an epoch of the rules, others each time; lists are sorted by what an anonymous visitor pays, brought up to date by a job.
+//! The promotion service begins an epoch when its price rules change. Without rules, a page costs one look at that epoch. With rules,
+//! pages that are the same for everybody are rendered once per epoch, others each time; lists are sorted by what an anonymous
+//! visitor pays, which a job keeps up to date.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -44,14 +45,14 @@ pub(crate) enum Shown {
     Row(Box<Product>, Vec<SkuDescription>, i64),
 }
 
-/// Told of prices that changed while they were read.
+/// The rules' state of prices that changed while they were read: equal to no state.
 const UNSETTLED: i64 = -1;
 
-/// What was told of the price rules, and the epoch that it is of.
+/// An epoch of the price rules, and the state of the rules in it.
 pub(crate) type ShelfTold = Mutex<Option<(i64, i64)>>;
 
 impl Products {
-    /// What is told of the price rules now: 0 while none is active. It is asked for once an epoch.
+    /// The state of the price rules now; 0 while none is active. The promotion service is asked once per epoch.
     async fn told(&self, cx: &Cx) -> Result<i64, Error> {
         let epoch = self.epochs.current(SHELF_EPOCH).await?;
         if let Some((_, told)) = self.told.lock().filter(|(known, _)| *known == epoch) {
