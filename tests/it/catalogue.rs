@@ -151,6 +151,32 @@ async fn categories_are_a_tree_without_circles() {
     shop.close().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_category_that_a_promotion_names_stays() {
+    let shop = Shop::start().await;
+    let (lamps, attic) = (category(&shop, "Lamps", None).await, category(&shop, "Attic", None).await);
+    let of_lamps = json!({"categories": [lamps["id"]]});
+    let condition = json!({"field": "items.quantity", "op": "GTE", "value": 2, "items": of_lamps});
+    let percent = |items: &Value| json!({"type": "PERCENT_OFF", "value": "5", "scope": "ITEMS", "items": items});
+    let bundle = json!({"type": "BUNDLE_PRICE", "parts": [{"items": of_lamps, "quantity": 2}], "price": "5.00"});
+    for document in [
+        json!({"name": "By a filter", "actions": [percent(&of_lamps)]}),
+        json!({"name": "By a part", "actions": [bundle]}),
+        json!({"name": "By a condition", "when": {"not": condition}, "actions": [percent(&json!({}))]}),
+    ] {
+        let promotion = shop.admin.post("/api/promotions", &document).await.expect(201);
+        for query in ["", &format!("?moveTo={}", attic["id"])] {
+            let path = format!("/api/categories/{}{query}", lamps["id"]);
+            let refused = shop.admin.delete(&path).await.refused(409, "CATEGORY_IN_USE");
+            assert_eq!(refused["promotionId"], promotion["id"], "{document}");
+        }
+        let archive = format!("/api/promotions/{}/archive", promotion["id"]);
+        shop.admin.post(&archive, &json!({})).await.expect(200);
+    }
+    assert_eq!(shop.admin.delete(&format!("/api/categories/{}", lamps["id"])).await.status, 204);
+    shop.close().await;
+}
+
 /// A small shop that can be searched.
 async fn searchable() -> Shop {
     let shop = Shop::start().await;

@@ -67,7 +67,7 @@ impl Handle<DeleteCampaign> for Campaigns {
 
 /// Refuses while something belongs to a campaign, which would be left without it.
 async fn refuse_used(cx: &Cx, id: CampaignId) -> Result<(), Error> {
-    let asked = PromotionReferring { campaign_id: Some(id), segment: None };
+    let asked = PromotionReferring { campaign_id: Some(id), ..PromotionReferring::default() };
     if let Some(PromotionId(id)) = cx.call(asked).await?.promotion_id {
         return Err(reject::used("promotionId", "promotion", id));
     }
@@ -79,7 +79,7 @@ async fn refuse_used(cx: &Cx, id: CampaignId) -> Result<(), Error> {
 
 /// Refuses while a promotion's conditions name a segment: without it they would mean something else.
 async fn refuse_named(cx: &Cx, segment: Segment) -> Result<(), Error> {
-    let asked = PromotionReferring { campaign_id: None, segment: Some(segment.name) };
+    let asked = PromotionReferring { segment: Some(segment.name), ..PromotionReferring::default() };
     match cx.call(asked).await?.promotion_id {
         Some(promotion_id) => Err(reject::segment_named(promotion_id)),
         None => Ok(()),

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::buyer::Buyer;
-use crate::ids::{CampaignId, FlashSaleId, OrderId, PromotionId};
+use crate::ids::{CampaignId, CategoryId, FlashSaleId, OrderId, PromotionId};
 use crate::product::SkuDescription;
 
 text_enum! {
@@ -334,14 +334,16 @@ pub struct ReleaseCodes {
 }
 operation! { ReleaseCodes => (), "promotion.release_codes", internal, "Releases claimed codes." }
 
-/// Asks for a promotion that refers to a campaign, or by name to a segment, so that neither goes away under it.
+/// Asks for a promotion that refers to a campaign, a category, or by name to a segment, so that none of them goes away under it.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PromotionReferring {
     /// To this campaign.
     pub campaign_id: Option<CampaignId>,
-    /// To this segment, unless it is archived.
+    /// To this segment, unless the promotion is archived.
     pub segment: Option<String>,
+    /// To this category in a filter, unless the promotion is archived.
+    pub category_id: Option<CategoryId>,
 }
 operation! { PromotionReferring => ReferringPromotion, "promotion.referring", internal, "A promotion that refers to something." }
 

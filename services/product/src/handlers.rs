@@ -9,6 +9,7 @@ use promox_contract::product::{
     DescribeForSale, DescribeSkus, ResolveSkus, ResolvedSkus, SkuDescriptions, TaxClassUse, TaxClassUses,
     UsedTaxClasses,
 };
+use promox_contract::promotion::PromotionReferring;
 use promox_contract::store::{StoreProfile, StoreTaxes, write_amounts};
 use promox_kernel::{Access, Amount, Cx, Download, Error, FieldError, Handle, Sku, Warnings};
 use promox_storage::{Lane, StoreError, Tx};
@@ -26,7 +27,7 @@ use crate::queries::{describe, epochs, owner, resolve, sum_available, view};
 use crate::records::{Category, Epochs, Product, ProductBySlug, ProductByTaxClass};
 use crate::rules::{Branch, Ruled, ShelfPrice, Tree};
 use crate::search::{Query, ResultSet};
-use crate::{Products, READ, transfer};
+use crate::{Products, READ, reject, transfer};
 
 /// Completions of one answer.
 const MOST_SUGGESTIONS: usize = 10;
@@ -340,6 +341,10 @@ impl Handle<DeleteCategory> for Products {
         let DeleteCategory { id, move_to } = asked;
         let known = self.db.read(|tx| tx.get::<Category>(&id)).await?;
         cx.check_version(known.ok_or_else(|| Error::not_found("category"))?.version)?;
+        let named = PromotionReferring { category_id: Some(id), ..PromotionReferring::default() };
+        if let Some(promotion) = cx.call(named).await?.promotion_id {
+            return Err(reject::category_in_use(promotion));
+        }
         loop {
             while let Some(to) = move_to {
                 let moving = desk.clone();

@@ -1,7 +1,7 @@
 //! What a caller may branch on, with its stable codes.
 
 use promox_contract::codes;
-use promox_contract::ids::{ProductId, VariantId};
+use promox_contract::ids::{ProductId, PromotionId, VariantId};
 use promox_kernel::{Error, Sku};
 
 /// 409 `SKU_TAKEN`.
@@ -35,6 +35,13 @@ pub(crate) fn slug_taken(slug: &str) -> Error {
 pub(crate) fn category_not_empty() -> Error {
     let message = "Products or categories hang on this category: say with ?moveTo= where they go.";
     Error::conflict(codes::CATEGORY_NOT_EMPTY, message)
+}
+
+/// 409 `CATEGORY_IN_USE`, with `promotionId`.
+pub(crate) fn category_in_use(promotion: PromotionId) -> Error {
+    let message =
+        format!("Promotion {promotion} names this category: take it out of the promotion, or archive that, first.");
+    Error::conflict(codes::CATEGORY_IN_USE, message).with("promotionId", promotion)
 }
 
 /// 422 `CATEGORY_MISPLACED`: a circle, or too deep.

@@ -105,18 +105,28 @@ pub(crate) fn describe(tx: &Tx<'_>, ids: &[PromotionId]) -> Result<Vec<Promotion
     Ok(found)
 }
 
-/// A promotion that refers to a campaign, or, while it is not archived, to a segment.
+/// A promotion that refers to a campaign, or, while it is not archived, to a segment or a category.
 pub(crate) fn referring(tx: &Tx<'_>, op: &PromotionReferring) -> Result<Option<PromotionId>, StoreError> {
     if let Some(id) = op.campaign_id
         && let Some(row) = tx.scan_by::<PromotionByCampaign>().prefix(Some(id)).first()?
     {
         return Ok(Some(row.id));
     }
-    let Some(segment) = &op.segment else { return Ok(None) };
+    if op.segment.is_none() && op.category_id.is_none() {
+        return Ok(None);
+    }
+    let refers = |document: &rules::Promotion| {
+        let when = document.when.as_ref();
+        let named = op
+            .segment
+            .as_ref()
+            .is_some_and(|segment| when.is_some_and(|when| when.names("customer.segments", segment)));
+        named || op.category_id.is_some_and(|id| document.names_category(id.0))
+    };
     for status in [PromotionStatus::Active, PromotionStatus::Paused, PromotionStatus::Draft] {
         for row in tx.scan_by::<PromotionByStatus>().prefix(status).rows() {
             let row = row?;
-            if row.document.when.as_ref().is_some_and(|when| when.names("customer.segments", segment)) {
+            if refers(&row.document) {
                 return Ok(Some(row.id));
             }
         }

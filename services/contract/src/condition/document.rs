@@ -78,6 +78,13 @@ impl Condition {
         let mut within = self.all.iter().flatten().chain(self.any.iter().flatten()).chain(self.not.as_deref());
         here || within.any(|condition| condition.names(field, text))
     }
+
+    /// Whether it is about the goods of a category somewhere.
+    pub fn names_category(&self, id: i64) -> bool {
+        let here = self.items.as_ref().is_some_and(|items| items.names_category(id));
+        let mut within = self.all.iter().flatten().chain(self.any.iter().flatten()).chain(self.not.as_deref());
+        here || within.any(|condition| condition.names_category(id))
+    }
 }
 
 /// Which lines: members of a list are alternatives, keys must all match. An empty filter is every line.
@@ -108,6 +115,13 @@ pub struct ItemFilter {
     /// Not what this filter matches.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exclude: Option<Box<ItemFilter>>,
+}
+
+impl ItemFilter {
+    /// Whether it names this category itself, whatever stands above or below it.
+    pub fn names_category(&self, id: i64) -> bool {
+        self.categories.as_ref().is_some_and(|categories| categories.contains(&id))
+    }
 }
 
 /// A text, or several of which one is enough.

@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use promox_contract::ids::VariantId;
 use promox_contract::inventory::{Availability, AvailableStock, StockChanged};
 use promox_contract::product::{ResolveSkus, SkuDescription, VariantRef};
-use promox_contract::promotion::{ShelfPriceList, ShelfPrices};
+use promox_contract::promotion::{PromotionReferring, ReferringPromotion, ShelfPriceList, ShelfPrices};
 use promox_contract::store::{AmountsPledged, PledgeAmounts, StoreFacts, StoreProfile, StoreTaxes, TaxFacts};
 use promox_kernel::{
     Amount, Clock, Content, Currency, Cx, Entropy, Error, Handle, Node, Op, Principal, Registry, Reply, Timestamp,
@@ -32,6 +32,12 @@ struct Others {
     stock: Mutex<BTreeMap<VariantId, u32>>,
     /// Percent that a price rule takes off, for anonymous visitors and for users; 0 for no rule.
     rule: Mutex<(i64, i64)>,
+}
+
+impl Handle<PromotionReferring> for Others {
+    async fn handle(&self, _: &Cx, _: PromotionReferring) -> Result<ReferringPromotion, Error> {
+        Ok(ReferringPromotion::default())
+    }
 }
 
 impl Handle<ShelfPrices> for Others {
@@ -106,6 +112,7 @@ impl Shop {
         registry.register::<PledgeAmounts, _>(&others);
         registry.register::<StoreTaxes, _>(&others);
         registry.register::<ShelfPrices, _>(&others);
+        registry.register::<PromotionReferring, _>(&others);
         node.install(registry);
         let shop = Self { node, db, products, others, promox };
         shop.products.recover(&shop.staff()).await.unwrap();

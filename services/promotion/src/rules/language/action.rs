@@ -151,6 +151,12 @@ pub struct Tier {
 }
 
 impl ActionSpec {
+    /// All filters of lines that it has.
+    pub(crate) fn filters(&self) -> impl Iterator<Item = &ItemFilter> {
+        let parts = self.buy.iter().chain(&self.get).chain(self.parts.iter().flatten());
+        self.items.iter().chain(parts.map(|part| &part.items))
+    }
+
     /// Its scope, by default `ORDER`, in stage `CATALOG` `ITEMS`; `None` for types without one.
     pub(crate) fn scope_in(&self, stage: Stage) -> Option<Scope> {
         use ActionType::{AmountOff, FixedPrice, PercentOff, Tiered};

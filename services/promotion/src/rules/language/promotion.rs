@@ -159,6 +159,12 @@ impl Promotion {
         self
     }
 
+    /// Whether a condition or an action names this category.
+    pub(crate) fn names_category(&self, id: i64) -> bool {
+        let acts_on = |action: &ActionSpec| action.filters().any(|filter| filter.names_category(id));
+        self.when.as_ref().is_some_and(|when| when.names_category(id)) || self.actions.iter().any(acts_on)
+    }
+
     /// The gifts it grants, each with the index of its action.
     pub(crate) fn gifts(&self) -> impl Iterator<Item = (usize, &Sku)> {
         let gift = |action: &'_ ActionSpec| action.kind == ActionType::Gift;
