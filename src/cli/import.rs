@@ -97,7 +97,10 @@ async fn online_retail(promox: &Promox, cx: &Cx, file: File) -> Result<(), Exit>
     let counted = cx.run(SetStock { items }).await.map_err(refused)?;
     print_read(&read);
     print_report(&report);
-    println!("{} stock counts, {} refused", rows.len(), counted.refused.len());
+    let refused = counted.refused.len();
+    let left = refused.saturating_add(usize::try_from(counted.kept).unwrap_or(usize::MAX));
+    let new = rows.len().saturating_sub(left);
+    println!("{new} stock counts, {} kept, {refused} refused", counted.kept);
     Ok(())
 }
 

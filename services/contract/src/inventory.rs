@@ -91,14 +91,14 @@ pub struct Restock {
 }
 operation! { Restock => (), "inventory.restock", internal, "Puts returned units back into stock." }
 
-/// Counts stock for an import of the catalogue, at the default location. Runs beside other work, in chunks.
+/// Gives SKUs that were never counted the first count of an import, at the default location. Runs beside other work, in chunks.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SetStock {
-    /// The counts; of a SKU that stands twice the last one holds.
+    /// The counts, each SKU once.
     pub items: Vec<StockCount>,
 }
-operation! { SetStock => CountsTaken, "inventory.set", internal, "Counts stock for an import." }
+operation! { SetStock => CountsTaken, "inventory.set", internal, "First stock counts of an import." }
 
 /// What there is of a SKU.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -114,9 +114,10 @@ pub struct StockCount {
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CountsTaken {
-    /// SKUs that stay as they were, because no product has them, more of them is promised than was counted, or the count is
-    /// beyond all bounds.
+    /// SKUs without a count, because no product has them or the count is out of bounds.
     pub refused: Vec<Sku>,
+    /// How many SKUs kept the stock that they had.
+    pub kept: u64,
 }
 json_reply!(CountsTaken);
 

@@ -199,7 +199,7 @@ impl Handle<Restock> for Inventory {
 
 impl Handle<SetStock> for Inventory {
     async fn handle(&self, cx: &Cx, op: SetStock) -> Result<CountsTaken, Error> {
-        let mut all = CountsTaken { refused: Vec::new() };
+        let mut all = CountsTaken { refused: Vec::new(), kept: 0 };
         for chunk in op.items.chunks(CHUNK) {
             let skus = chunk.iter().map(|count| count.sku.clone()).collect();
             let found = cx.call(ResolveSkus { skus }).await?.variants;
@@ -210,7 +210,9 @@ impl Handle<SetStock> for Inventory {
                     None => all.refused.push(count.sku.clone()),
                 }
             }
-            all.refused.extend(self.db.write_in(cx, Lane::Bulk, move |tx| stock::set(tx, &counts)).await?);
+            let taken = self.db.write_in(cx, Lane::Bulk, move |tx| stock::set(tx, &counts)).await?;
+            all.refused.extend(taken.refused);
+            all.kept += taken.kept;
         }
         Ok(all)
     }

@@ -2,8 +2,9 @@
 
 use promox_contract::audit::Audited;
 use promox_contract::ids::VariantId;
+use promox_contract::inventory::CountsTaken;
 use promox_contract::product::{SkuChanged, VariantRef};
-use promox_kernel::{Cx, Error, Sku, multiline};
+use promox_kernel::{Cx, Error, multiline};
 use promox_storage::{StoreError, Tx};
 
 use super::Book;
@@ -109,22 +110,26 @@ fn answer(tx: &mut Tx<'_>, cx: &Cx, action: &str, id: VariantId, before: Option<
     Ok(after)
 }
 
-/// Counts of an import, at `MAIN`. Answers the SKUs of which more is promised than is counted: they stay as they were.
-pub(crate) fn set(tx: &mut Tx<'_>, counts: &[(VariantRef, u32)]) -> Result<Vec<Sku>, StoreError> {
+/// First counts of an import, at `MAIN`. A SKU that has stock keeps it: what was sold and counted since is not undone by an import.
+pub(crate) fn set(tx: &mut Tx<'_>, counts: &[(VariantRef, u32)]) -> Result<CountsTaken, StoreError> {
     let mut book = Book::default();
-    let mut refused = Vec::new();
+    let mut taken = CountsTaken { refused: Vec::new(), kept: 0 };
     for (of, on_hand) in counts {
-        let stock = book.begin(tx, of)?;
-        let delta = i64::from(*on_hand) - stock.at(MAIN).0;
-        if stock.check_movement(MAIN, delta).is_err() {
-            refused.push(of.sku.clone());
+        if tx.get::<Stock>(&of.variant_id)?.is_some() {
+            taken.kept += 1;
             continue;
         }
+        let delta = i64::from(*on_hand);
+        if delta > MOST_PIECES {
+            taken.refused.push(of.sku.clone());
+            continue;
+        }
+        book.begin(tx, of)?;
         let cause = Cause { kind: MovementKind::Count, reason: Some("import"), reference: None };
         book.enter(tx, of.variant_id, (MAIN, delta), cause)?;
     }
     book.close(tx)?;
-    Ok(refused)
+    Ok(taken)
 }
 
 /// Takes the SKU that a variant has been given. One that was never counted gets its row now, so that a count which asked for

@@ -129,15 +129,17 @@ async fn backorder_sells_what_is_owed_and_ends_only_when_it_is_paid() {
 }
 
 #[tokio::test]
-async fn an_import_counts_many_and_names_what_it_left() {
+async fn an_import_counts_what_was_never_counted() {
     let shop = Shop::open();
     shop.stock("SKU-7", 5).await;
     shop.hold(1, &[("SKU-7", 4)]).await.unwrap();
     let count = |n: u32| StockCount { sku: format!("sku-{n}").parse().unwrap(), on_hand: n % 9 };
     let mut items: Vec<StockCount> = (0..450).map(count).collect();
-    items[7].on_hand = 3;
-    let taken = shop.call(SetStock { items }).await.unwrap();
-    assert_eq!(taken.refused, ["SKU-7".parse().unwrap()]);
+    items[8].on_hand = 2_000_000_000;
+    let taken = shop.call(SetStock { items: items.clone() }).await.unwrap();
+    assert_eq!((taken.refused, taken.kept), (vec!["SKU-8".parse().unwrap()], 1));
+    let again = shop.call(SetStock { items }).await.unwrap();
+    assert_eq!((again.refused.len(), again.kept), (1, 449), "an import again changes no stock");
     assert_eq!(shop.numbers("SKU-7").await, (5, 4));
     assert_eq!(shop.available("sku-449").await, 8);
     shop.verify();
