@@ -1,10 +1,10 @@
 //! Following the two event logs: events are read in order, the figures that they speak of are asked for, and each batch is
 //! written with its place in one transaction, in the bulk lane, so that no checkout waits for it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use promox_contract::ids::OrderId;
-use promox_contract::order::{CreditFigures, OrderFigure, OrderFigures};
+use promox_contract::order::{CreditFigure, CreditFigures, OrderFigure, OrderFigures};
 use promox_kernel::{Cx, Error};
 use promox_storage::{Database, EventLog, Lane, StoreError};
 
@@ -20,6 +20,8 @@ const EVENTS: usize = 512;
 const FIGURES: usize = 200;
 /// Credit notes that are asked for at once.
 const NOTES: usize = 500;
+/// What one transaction may weigh, in lines of orders: the store's writer does nothing else meanwhile.
+const WEIGHT: usize = 400;
 /// Events that may be passed over before the place is written down.
 const PASSED_OVER: i64 = 4_096;
 
@@ -100,17 +102,15 @@ impl Analytics {
         Ok(events.len() == EVENTS)
     }
 
-    /// Writes news in as few transactions as the store's limits allow.
+    /// Writes news in transactions that are short enough for others to pass between them.
     async fn project(&self, cx: &Cx, id: u32, step: Step, told: Vec<(i64, News)>) -> Result<(), Error> {
-        let (mut place, mut parts) = (step.from, vec![told]);
-        while let Some(mut part) = parts.pop() {
-            let to = match (parts.is_empty(), part.last()) {
-                (false, Some((position, _))) => *position,
-                _ => step.to,
-            };
-            let (news, last): (Vec<News>, usize) = (part.iter().map(|(_, news)| news.clone()).collect(), part.len());
-            let batch = self.figures(cx, news).await?;
-            let now = Step { from: place, to, ..step };
+        let known = self.figures(cx, &told).await?;
+        let mut parts = known.cut(told);
+        let mut place = step.from;
+        loop {
+            let part = parts.pop_front().unwrap_or_default();
+            let to = if parts.is_empty() { step.to } else { part.last().map_or(place, |(position, _)| *position) };
+            let (batch, now) = (known.batch(&part), Step { from: place, to, ..step });
             let written = self.db.write_in(cx, Lane::Bulk, move |tx| project::project(tx, id, now, &batch)).await;
             match written {
                 Ok(reached) if reached == to => place = to,
@@ -119,11 +119,16 @@ impl Analytics {
                     self.places.lock().pass(id, step.source, elsewhere);
                     return Ok(());
                 }
-                Err(StoreError::TooLarge { .. }) if last > 1 => {
-                    let later = part.split_off(last / 2);
-                    parts.extend([later, part]);
+                Err(StoreError::TooLarge { .. }) if part.len() > 1 => {
+                    let mut first = part;
+                    let later = first.split_off(first.len() / 2);
+                    parts.push_front(later);
+                    parts.push_front(first);
                 }
                 Err(error) => return Err(error.into()),
+            }
+            if place == step.to {
+                break;
             }
         }
         self.places.lock().pass(id, step.source, step.to);
@@ -140,26 +145,73 @@ impl Analytics {
     }
 
     /// The figures that news speak of.
-    async fn figures(&self, cx: &Cx, news: Vec<News>) -> Result<Batch, Error> {
-        let order = |news: &News| if let News::Order(id) = news { Some(*id) } else { None };
-        let note = |news: &News| if let News::CreditNote(id) = news { Some(*id) } else { None };
-        let ids: BTreeSet<i64> = news.iter().filter_map(order).collect();
-        let mut notes: BTreeSet<i64> = news.iter().filter_map(note).collect();
-        let mut batch = Batch { news, ..Batch::default() };
+    async fn figures(&self, cx: &Cx, told: &[(i64, News)]) -> Result<Figures, Error> {
+        let order = |(_, news): &(i64, News)| if let News::Order(id) = news { Some(*id) } else { None };
+        let note = |(_, news): &(i64, News)| if let News::CreditNote(id) = news { Some(*id) } else { None };
+        let ids: BTreeSet<i64> = told.iter().filter_map(order).collect();
+        let mut notes: BTreeSet<i64> = told.iter().filter_map(note).collect();
+        let mut figures = Figures::default();
         let ids: Vec<OrderId> = ids.into_iter().map(OrderId).collect();
         for some in ids.chunks(FIGURES) {
             let orders = order_figures(cx, some.to_vec()).await?;
-            batch.orders.extend(orders.into_iter().map(|order| (order.id.0, order)));
+            figures.orders.extend(orders.into_iter().map(|order| (order.id.0, order)));
         }
         while let Some(first) = notes.pop_first() {
             let asked = CreditFigures { after: first - 1, limit: NOTES };
             for figure in cx.call(asked).await?.items {
                 if figure.id == first || notes.remove(&figure.id) {
-                    batch.notes.insert(figure.id, figure);
+                    figures.notes.insert(figure.id, figure);
                 }
             }
         }
-        Ok(batch)
+        Ok(figures)
+    }
+}
+
+/// The figures that some news speak of.
+#[derive(Debug, Default)]
+struct Figures {
+    orders: BTreeMap<i64, OrderFigure>,
+    notes: BTreeMap<i64, CreditFigure>,
+}
+
+impl Figures {
+    /// What an item of news costs to write: its order's lines, each of which has a product's row at every level.
+    fn weight(&self, news: &News) -> usize {
+        let lines = |id: &i64| self.orders.get(id).map_or(0, |order| order.lines.len());
+        1 + if let News::Order(id) = news { lines(id) } else { 0 }
+    }
+
+    /// Parts that weigh at most [`WEIGHT`] each, or are a single item.
+    fn cut(&self, told: Vec<(i64, News)>) -> VecDeque<Vec<(i64, News)>> {
+        let (mut parts, mut weight) = (VecDeque::<Vec<(i64, News)>>::new(), 0);
+        for item in told {
+            let more = self.weight(&item.1);
+            match parts.back_mut().filter(|_| weight + more <= WEIGHT) {
+                Some(part) => {
+                    part.push(item);
+                    weight += more;
+                }
+                None => {
+                    parts.push_back(vec![item]);
+                    weight = more;
+                }
+            }
+        }
+        parts
+    }
+
+    fn batch(&self, part: &[(i64, News)]) -> Batch {
+        let mut batch = Batch::default();
+        for (_, news) in part {
+            match news {
+                News::Order(id) => batch.orders.extend(self.orders.get(id).map(|order| (*id, order.clone()))),
+                News::CreditNote(id) => batch.notes.extend(self.notes.get(id).map(|note| (*id, note.clone()))),
+                _ => {}
+            }
+            batch.news.push(news.clone());
+        }
+        batch
     }
 }
 
