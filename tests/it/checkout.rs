@@ -363,10 +363,20 @@ async fn zones_and_taxes_decide_what_is_paid() {
     let mut body = order_of(&[("A", 1)], "tok_visa");
     let missing = shop.anyone.post("/api/orders", &body).await.expect(422);
     assert_eq!(missing["errors"][0]["pointer"], "/shippingAddress");
+    let quote = shop.anyone.post("/api/orders/quote", &body).await.expect(200);
+    assert_eq!(quote["shippingOptions"], json!([]), "it depends on the address");
     let address = |country: &str| json!({"name": "A", "line1": "1 Road", "city": "Town", "country": country});
     body["shippingAddress"] = address("FR");
-    shop.anyone.post("/api/orders", &body).await.refused(422, "SHIPPING_UNAVAILABLE");
+    for path in ["/api/orders", "/api/orders/quote"] {
+        shop.anyone.post(path, &body).await.refused(422, "SHIPPING_UNAVAILABLE");
+    }
     body["shippingAddress"] = address("GB");
+    body["shippingMethod"] = json!("DRONE");
+    for path in ["/api/orders", "/api/orders/quote"] {
+        let refused = shop.anyone.post(path, &body).await.refused(422, "SHIPPING_UNAVAILABLE");
+        assert_eq!(refused["methods"], json!(["STANDARD"]));
+    }
+    body.as_object_mut().unwrap().remove("shippingMethod");
     let order = shop.anyone.post("/api/orders", &body).await.expect(201);
     assert_eq!(order["lines"][0]["total"], "120.00");
     assert_eq!((order["totals"]["tax"].as_str(), order["totals"]["total"].as_str()), (Some("21.00"), Some("125.99")));

@@ -330,11 +330,11 @@ async fn totals_that_overflow_are_refused() {
     let shop = Shop::start().await;
     shop.product("BIG", "9999999999999999.00", 1_000_000).await;
     shop.product("BIG2", "9999999999999999.00", 1_000_000).await;
-    let cases = [(&[("BIG", 1_000_000)][..], "AMOUNT_TOO_LARGE"), (&[("BIG", 1), ("BIG2", 1)], "VALIDATION_FAILED")];
-    for (lines, code) in cases {
+    let cases = [&[("BIG", 1_000_000)][..], &[("BIG", 1), ("BIG2", 1)]];
+    for lines in cases {
         for path in ["/api/orders", "/api/orders/quote"] {
             let answer = shop.anyone.post(path, &order_of(lines, "tok_visa")).await;
-            assert_eq!(problem(&answer, &[422], path)["code"], code);
+            assert_eq!(problem(&answer, &[422], path)["code"], "AMOUNT_TOO_LARGE");
         }
     }
     assert_eq!(shop.stock_of("BIG").await, (1_000_000, 0));

@@ -75,7 +75,7 @@ pub(crate) async fn assess(
     let buyer = Buyer::identify(cx, cx.principal.user(), request.email.clone()).await?;
     let email = buyer.email().cloned();
     let cart_to_evaluate = Evaluated { cx, request, buyer: &buyer, settings, lines: &lines, codes: &codes };
-    let Shipped { options, chosen, mut evaluation } = cart_to_evaluate.evaluate_shipped(strict).await?;
+    let Shipped { options, chosen, mut evaluation } = cart_to_evaluate.evaluate_shipped(strictness != Strictness::Cart).await?;
     let offers = std::mem::take(&mut evaluation.offers);
     warnings.append(&mut evaluation.warnings);
     let entitlements = Entitlements {
@@ -175,15 +175,18 @@ struct Evaluated<'a> {
 
 impl Evaluated<'_> {
     /// Evaluates promotions and chooses the way to ship. Shipping rates go by the goods after discounts, so when discounts
-    /// lead to another rate, promotions are evaluated a second time with it.
-    async fn evaluate_shipped(self, strict: bool) -> Result<Shipped, Error> {
+    /// lead to another rate, promotions are evaluated a second time with it. Goods that cannot be shipped as asked are an error
+    /// if `refuse`, else shipped at no known rate.
+    async fn evaluate_shipped(self, refuse: bool) -> Result<Shipped, Error> {
         let Self { request, settings, .. } = self;
         let (address, wanted) = (request.shipping_address.as_ref(), request.shipping_method.as_deref());
         let ways = |goods| shipping::options(&settings.shipping, address, goods, settings.store.currency);
-        let subtotal = price::subtotal(self.lines)?;
+        let subtotal = price::subtotal(self.lines, settings.store.currency)?;
         let options = ways(subtotal);
+        // Before an address is named the ways are not known, unless the same one leads everywhere.
+        let are_ways_known = address.is_some() || settings.shipping.zones.is_empty();
         let chosen = match shipping::choose(&options, wanted) {
-            Err(error) if strict && address.is_some() => return Err(error),
+            Err(error) if refuse && are_ways_known => return Err(error),
             chosen => chosen.ok().cloned(),
         };
         let evaluation = self.evaluate(chosen.as_ref()).await?;

@@ -15,7 +15,8 @@ use crate::api::{Address, PlaceOrder};
 pub(crate) enum Strictness {
     /// An order: refuses it.
     Order,
-    /// A quote: reports it, but refuses items of an unknown SKU, which nobody can price.
+    /// A quote: reports it, but refuses items of an unknown SKU, which nobody can price, and an address or a method that
+    /// nothing ships to or by.
     Quote,
     /// A cart, whose items may have left the catalogue since: leaves it out.
     Cart,

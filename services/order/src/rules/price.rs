@@ -35,21 +35,27 @@ pub(crate) struct Priced {
     pub(crate) rejected: Vec<RejectedPromotion>,
 }
 
-/// What the goods come to before promotions of the cart.
-pub(crate) fn subtotal(lines: &[CartLine]) -> Result<Amount, Error> {
-    lines.iter().try_fold(Amount::ZERO, |sum, line| {
+/// What the goods come to before promotions of the cart; 422 `AMOUNT_TOO_LARGE` beyond 10^18 minor units.
+pub(crate) fn subtotal(lines: &[CartLine], currency: Currency) -> Result<Amount, Error> {
+    let sum = lines.iter().try_fold(Amount::ZERO, |sum, line| {
         line.item.price.times(i64::from(line.quantity)).and_then(|amount| sum.plus(amount)).ok_or_else(too_large)
-    })
+    })?;
+    within_bounds(sum, currency)
+}
+
+fn within_bounds(amount: Amount, currency: Currency) -> Result<Amount, Error> {
+    currency.minor_units(currency.round(amount.0)).map(|_| amount).ok_or_else(too_large)
 }
 
 fn too_large() -> Error {
-    Error::refused(codes::AMOUNT_TOO_LARGE, "The order comes to more than 10^18; order less at a time.")
+    let message = "The order comes to more than 10^18 of the currency's smallest unit; order less at a time.";
+    Error::refused(codes::AMOUNT_TOO_LARGE, message)
 }
 
 /// Puts prices, discounts, shipping and tax together.
 pub(crate) fn price(basket: &Basket<'_>, evaluation: Evaluation) -> Result<Priced, Error> {
-    let goods_total = subtotal(basket.lines)?;
     let currency = basket.currency;
+    let goods_total = subtotal(basket.lines, currency)?;
     let discounts = evaluation.line_discounts.into_iter().chain(std::iter::repeat(Vec::new()));
     let lines: Vec<OrderLine> =
         basket.lines.iter().zip(discounts).map(|(line, discounts)| price_line(basket, line, discounts)).collect();
@@ -70,6 +76,7 @@ pub(crate) fn price(basket: &Basket<'_>, evaluation: Evaluation) -> Result<Price
         points_value: currency.round(basket.points_value.0),
         total: currency.round((line_totals + shipped + on_top - basket.points_value).0),
     };
+    within_bounds(totals.total, currency)?;
     Ok(Priced {
         currency,
         prices_include_tax: inside,
