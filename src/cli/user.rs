@@ -41,7 +41,11 @@ impl User {
         let What::AddAdmin { email } = self.what;
         let mut flags = vec![Flag { name: "EMAIL", key: "admin.email", value: email.clone() }];
         if !VARIABLES.iter().any(|name| std::env::var_os(name).is_some()) {
-            flags.push(Flag { name: "standard input", key: "admin.password", value: ask().map_err(Exit::io)? });
+            let value = ask().map_err(Exit::io)?;
+            if value.is_empty() {
+                return Err(Exit::usage("a password is needed: set PROMOX_ADMIN_PASSWORD, or write it to standard input"));
+            }
+            flags.push(Flag { name: "standard input", key: "admin.password", value });
         }
         let loaded = common.load(flags)?;
         log::start(&loaded.settings.log);

@@ -80,10 +80,19 @@ fn mail(settings: &Settings) -> Vec<(&'static str, String)> {
     Vec::new()
 }
 
+/// Whether a text is levels, each for everything or for a target. A bare word that is no level would be read as the name of a
+/// target, and silence everything else.
+fn are_levels(text: &str) -> bool {
+    let is_level = |part: &str| part.parse::<tracing::level_filters::LevelFilter>().is_ok();
+    let parts = text.split(',').all(|part| is_level(part.rsplit('=').next().unwrap_or_default().trim()));
+    parts && text.parse::<tracing_subscriber::filter::Targets>().is_ok()
+}
+
 fn texts(settings: &Settings) -> Vec<(&'static str, String)> {
     let mut broken = Vec::new();
-    if let Err(error) = settings.log.level.parse::<tracing_subscriber::filter::Targets>() {
-        broken.push(("log.level", format!("not a level such as info or info,promox=debug: {error}")));
+    if !are_levels(&settings.log.level) {
+        let message = "not levels such as info or info,promox=debug (off, error, warn, info, debug, trace)";
+        broken.push(("log.level", message.to_owned()));
     }
     if settings.store.name.trim().is_empty() {
         broken.push(("store.name", "a shop needs a name".to_owned()));

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
@@ -174,13 +175,29 @@ impl Tree {
         self.values.get(key).map_or(Origin::Default, |(_, origin)| origin.clone())
     }
 
+    /// Where clients reach the shop, unless somebody says: this host, at the port that it listens on.
+    fn derive_public_url(&mut self) {
+        let is_set = |key: &str| self.values.get(key).is_some_and(|(value, _)| value.as_str() != Some(""));
+        let scheme = if is_set("tls.certificate") { "https" } else { "http" };
+        let listen = self.values.get("server.listen").and_then(|(value, _)| value.as_str());
+        let port = listen.and_then(|listen| listen.parse::<SocketAddr>().ok()).map_or(0, |listen| listen.port());
+        if port != 0 && self.origin("server.public_url") == Origin::Default {
+            let url = Value::String(format!("{scheme}://localhost:{port}"));
+            self.set("server.public_url".to_owned(), Origin::Default, url);
+        }
+    }
+
     fn finish(mut self) -> Result<Loaded, Faults> {
+        self.derive_public_url();
         let settings: Option<Settings> = match serde_path_to_error::deserialize(Value::Table(self.table())) {
             Ok(settings) => Some(settings),
             Err(error) => {
                 let path = error.path().to_string();
                 let key = path.split('[').next().unwrap_or_default().to_owned();
-                let message = error.into_inner().message().to_owned();
+                let mut message = error.into_inner().message().to_owned();
+                if key == "server.listen" {
+                    message = "an address and a port are wanted, such as 127.0.0.1:8080".to_owned();
+                }
                 let origin = self.origin(&key);
                 self.fault(key, origin, message);
                 None
@@ -278,6 +295,15 @@ mod tests {
     }
 
     #[test]
+    fn the_public_address_follows_the_listener_unless_it_is_set() {
+        let url = |pairs: &[(&str, &str)]| load(None, env(pairs), &[]).unwrap().settings.server.public_url;
+        assert_eq!(url(&[]), "http://localhost:8080");
+        assert_eq!(url(&[("PROMOX_SERVER__LISTEN", "127.0.0.1:8301")]), "http://localhost:8301");
+        let both = [("PROMOX_SERVER__LISTEN", "127.0.0.1:8301"), ("PROMOX_SERVER__PUBLIC_URL", "https://shop.example")];
+        assert_eq!(url(&both), "https://shop.example");
+    }
+
+    #[test]
     fn every_fault_names_its_key_and_source() {
         let table = [
             ("PROMOX_LIMITS__ENABELD", "true", "limits.enabeld"),
@@ -289,6 +315,7 @@ mod tests {
             ("PROMOX_SERVER__LISTEN", "8080", "server.listen"),
             ("PROMOX_SERVER__TRUSTED_PROXIES", "10.0.0.0/33", "server.trusted_proxies"),
             ("PROMOX_LOG__LEVEL", "info,promox=loud", "log.level"),
+            ("PROMOX_LOG__LEVEL", "inof", "log.level"),
             ("PROMOX_LOG__FORMAT", "xml", "log.format"),
             ("PROMOX_STORAGE__MEMORY_MIB", "66", "storage.memory_mib"),
             ("PROMOX_TLS__KEY", "key.pem", "tls.certificate"),

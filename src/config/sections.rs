@@ -42,7 +42,7 @@ pub struct Settings {
 pub struct Server {
     /// The address and port to listen on.
     pub listen: SocketAddr,
-    /// Where clients reach the shop; links in messages begin with it.
+    /// Where clients reach the shop; links in messages begin with it. By default this host at the port of `listen`.
     pub public_url: String,
     /// Threads that serve requests; 0 is one a core.
     pub workers: usize,

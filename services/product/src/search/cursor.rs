@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use promox_contract::ids::ProductId;
-use promox_kernel::{Amount, Cursor, Error};
+use promox_kernel::{Amount, Cursor, Error, Timestamp};
 
 use super::projection::Entry;
 use crate::api::Sort;
@@ -20,7 +20,7 @@ enum Key {
     Name(String),
     Price(Amount),
     PriceDescending(Amount),
-    Age,
+    Created(Timestamp),
     Score(u32),
 }
 
@@ -30,7 +30,7 @@ impl Position {
             Sort::Name => Key::Name(entry.name.clone().into()),
             Sort::Price => Key::Price(entry.price),
             Sort::PriceDescending => Key::PriceDescending(entry.price),
-            Sort::Newest => Key::Age,
+            Sort::Newest => Key::Created(entry.created_at),
             Sort::Relevance => Key::Score(score.unwrap_or_default()),
         };
         Self { key, id: entry.id }
@@ -43,7 +43,7 @@ impl Position {
             Key::Name(name) => (*entry.name).cmp(name.as_str()).then(by_id),
             Key::Price(price) => entry.price.cmp(price).then(by_id),
             Key::PriceDescending(price) => price.cmp(&entry.price).then(by_id.reverse()),
-            Key::Age => by_id.reverse(),
+            Key::Created(at) => at.cmp(&entry.created_at).then(by_id.reverse()),
             Key::Score(other) => other.cmp(&score.unwrap_or_default()).then(by_id),
         };
         order != Ordering::Greater
@@ -54,7 +54,7 @@ impl Position {
             Key::Name(name) => (b'n', name.clone().into_bytes()),
             Key::Price(price) => (b'p', price.to_string().into_bytes()),
             Key::PriceDescending(price) => (b'd', price.to_string().into_bytes()),
-            Key::Age => (b'a', Vec::new()),
+            Key::Created(at) => (b'a', at.0.to_be_bytes().to_vec()),
             Key::Score(score) => (b's', score.to_be_bytes().to_vec()),
         };
         let mut bytes = vec![tag];
@@ -77,7 +77,7 @@ impl Position {
             b'n' => Key::Name(text()?),
             b'p' => Key::Price(text()?.parse().ok()?),
             b'd' => Key::PriceDescending(text()?.parse().ok()?),
-            b'a' => Key::Age,
+            b'a' => Key::Created(Timestamp(i64::from_be_bytes(key.try_into().ok()?))),
             b's' => Key::Score(u32::from_be_bytes(key.try_into().ok()?)),
             _ => return None,
         };
@@ -89,7 +89,7 @@ impl Position {
             Key::Name(_) => Sort::Name,
             Key::Price(_) => Sort::Price,
             Key::PriceDescending(_) => Sort::PriceDescending,
-            Key::Age => Sort::Newest,
+            Key::Created(_) => Sort::Newest,
             Key::Score(_) => Sort::Relevance,
         }
     }
@@ -102,13 +102,13 @@ mod tests {
     #[test]
     fn cursors_read_as_written_and_nothing_else_does() {
         let id = ProductId(7);
-        for key in [Key::Name("ä".into()), Key::Price(Amount::ZERO), Key::Age, Key::Score(15)] {
+        for key in [Key::Name("ä".into()), Key::Price(Amount::ZERO), Key::Created(Timestamp(5)), Key::Score(15)] {
             let position = Position { key, id };
             assert_eq!(Position::read(&position.write(), position.sort()).unwrap(), position);
         }
-        for bytes in [&b""[..], b"n", b"x12345678", b"p12345678abc", b"s12345678abc"] {
+        for bytes in [&b""[..], b"n", b"x12345678", b"p12345678abc", b"s12345678abc", b"a12345678"] {
             assert!(Position::parse(bytes).is_none(), "{bytes:?}");
         }
-        assert!(Position::read(&Position { key: Key::Age, id }.write(), Sort::Name).is_err());
+        assert!(Position::read(&Position { key: Key::Created(Timestamp(5)), id }.write(), Sort::Name).is_err());
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use promox_contract::ids::{CategoryId, ProductId, VariantId};
-use promox_kernel::{Amount, Warnings};
+use promox_kernel::{Amount, Timestamp, Warnings};
 use promox_storage::{StoreError, Tx};
 
 use super::values::{Values, index, number};
@@ -22,6 +22,7 @@ const SORTED_ANEW: usize = 64;
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) id: ProductId,
+    pub(super) created_at: Timestamp,
     /// In lower case.
     pub(super) name: Box<str>,
     /// What an anonymous visitor pays.
@@ -217,6 +218,7 @@ impl Projection {
         }
         let mut entry = Entry {
             id: product.id,
+            created_at: product.created_at,
             name: product.name.to_lowercase().into(),
             price: Ruled::default().front_price(&product.variants),
             status: product.status,
@@ -285,7 +287,7 @@ impl Projection {
             Sort::Name => (&a.name, a.id).cmp(&(&b.name, b.id)),
             Sort::Price => (a.price, a.id).cmp(&(b.price, b.id)),
             Sort::PriceDescending => (b.price, b.id).cmp(&(a.price, a.id)),
-            Sort::Newest | Sort::Relevance => b.id.cmp(&a.id),
+            Sort::Newest | Sort::Relevance => (b.created_at, b.id).cmp(&(a.created_at, a.id)),
         }
     }
 

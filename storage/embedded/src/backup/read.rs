@@ -39,8 +39,12 @@ impl<'a> Source<'a> {
     }
 
     pub(super) fn header(&mut self) -> Result<Header, OpenError> {
-        let block = self.block()?;
-        let mut rest = block.strip_prefix(&MAGIC).ok_or_else(|| self.damaged("it is not a backup of promox"))?;
+        let block = match self.block() {
+            // Any other file fails here, because its first bytes are no length.
+            Err(OpenError::Damaged { .. }) => Err(self.damaged("it is no backup of promox, or its header is damaged")),
+            read => read,
+        }?;
+        let mut rest = block.strip_prefix(&MAGIC).ok_or_else(|| self.damaged("it is no backup of promox"))?;
         let layout = take_number(&mut rest).map(u32::from_le_bytes);
         check_layout(layout.ok_or_else(|| self.damaged("its header is too short"))?, &self.path)?;
         decode_header(rest).ok_or_else(|| self.damaged("its header does not decode"))
