@@ -47,8 +47,8 @@ pub fn clock(settings: &Settings, engine: &EmbeddedEngine) -> Result<Clock, Exit
     let (last, wall) = (engine.last_commit(), Clock::wall());
     if last.since(wall) > CLOCK_SLACK && !settings.data.accept_clock {
         return Err(Exit::config(format_args!(
-            "data.accept_clock: this machine's clock says {wall}, the store was last written at {last}. Set the clock, \
-             or start with data.accept_clock = true to go on from the store's time"
+            "data.accept_clock: this machine's clock says {wall}, but the store was last written at {last}. \
+                 Correct the clock, or start with data.accept_clock = true to continue from the store's time"
         )));
     }
     Ok(Clock::real(if last == Timestamp::EPOCH { wall } else { last }))
@@ -61,7 +61,7 @@ pub fn observe(engine: &Arc<EmbeddedEngine>, server: &Server) {
     let health = move || {
         let metrics = asked.upgrade().map(|engine| engine.metrics()).ok_or("the store is closed")?;
         if metrics.read_only {
-            Err("the disk is full: reads go on, writes wait for space".to_owned())
+            Err("the disk is full: reads continue, writes wait for space".to_owned())
         } else {
             Ok(facts(&metrics))
         }
@@ -115,7 +115,7 @@ fn counters(metrics: &Metrics) -> [(&'static str, &'static str, u64); 7] {
         ("store_transactions", "Transactions answered", metrics.transactions),
         ("store_sync_micros", "Microseconds in writing and syncing the journal", micros(metrics.sync_total)),
         ("store_journal_bytes", "Bytes of journal written", metrics.journal_bytes),
-        ("store_refused_busy", "Transactions refused for want of time or room", metrics.refused_busy),
+        ("store_refused_busy", "Transactions refused because of a timeout or a full queue", metrics.refused_busy),
         ("store_refused_full", "Transactions refused because the disk was full", metrics.refused_full),
         ("store_checkpoints", "Checkpoints", metrics.checkpoints),
     ]
@@ -123,14 +123,14 @@ fn counters(metrics: &Metrics) -> [(&'static str, &'static str, u64); 7] {
 
 fn gauges(metrics: &Metrics) -> [(&'static str, &'static str, u64); 9] {
     [
-        ("store_queue_depth", "Transactions that wait", metrics.queue_depth),
-        ("store_last_group", "Transactions of the newest group", metrics.last_group),
-        ("store_last_sync_micros", "Microseconds of the newest group's sync", micros(metrics.last_sync)),
+        ("store_queue_depth", "Transactions waiting", metrics.queue_depth),
+        ("store_last_group", "Transactions of the latest group", metrics.last_group),
+        ("store_last_sync_micros", "Microseconds of the latest group's sync", micros(metrics.last_sync)),
         ("store_memory_table_bytes", "Bytes of committed rows in memory", metrics.memory_table_bytes),
-        ("store_last_checkpoint_micros", "Microseconds of the newest checkpoint", micros(metrics.last_checkpoint)),
-        ("store_checkpoint_age_seconds", "Seconds since the newest checkpoint", checkpoint_age(metrics)),
-        ("store_position", "The newest group's number", metrics.position),
-        ("store_applied_position", "The number that the checkpoint holds", metrics.applied_position),
+        ("store_last_checkpoint_micros", "Microseconds of the latest checkpoint", micros(metrics.last_checkpoint)),
+        ("store_checkpoint_age_seconds", "Seconds since the latest checkpoint", checkpoint_age(metrics)),
+        ("store_position", "The latest group's number", metrics.position),
+        ("store_applied_position", "The latest group that the checkpoint contains", metrics.applied_position),
         ("store_read_only", "1 while the disk is full", u64::from(metrics.read_only)),
     ]
 }

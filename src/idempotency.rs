@@ -51,7 +51,7 @@ impl Keys {
         if self.running.lock().insert(key.clone()) {
             return Ok(Turn { running: self.running.clone(), key });
         }
-        let message = "A request with this Idempotency-Key runs at this moment: ask again when it is done.";
+        let message = "A request with this Idempotency-Key is in progress: retry when it has finished.";
         Err(Error::conflict("IDEMPOTENCY_IN_PROGRESS", message).retry_after(1))
     }
 
@@ -69,7 +69,7 @@ impl Keys {
                 Ok(response)
             }
             Recall::OtherRequest => {
-                let message = "This Idempotency-Key was used for another request: take a new key.";
+                let message = "This Idempotency-Key was used for a different request: use a new key.";
                 Err(Error::refused("IDEMPOTENCY_KEY_REUSED", message))
             }
             Recall::New | Recall::Undecided(_) => {

@@ -132,7 +132,7 @@ impl Promox {
             setup::first_admin(&users, &cx, &loaded.settings).await?;
         }
         engine::observe(&promox.engine, server);
-        setup::warn_of_pretend_money(&loaded.settings, server);
+        setup::warn_of_test_money(&loaded.settings, server);
         promox.start_background();
         server.open(&promox.node)?;
         Ok(promox)

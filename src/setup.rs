@@ -15,7 +15,7 @@ use crate::exit::Exit;
 use crate::http::Server;
 
 /// The warning while the payment sandbox is on.
-const PRETEND_MONEY: &str = "PRETEND MONEY IS ON: the sandbox confirms orders that nobody pays for (payment.sandbox)";
+const TEST_MONEY: &str = "TEST MONEY IS ON: the sandbox confirms orders that nobody pays for (payment.sandbox)";
 
 /// Refuses a configured currency that differs from the store's.
 pub(crate) async fn check_currency(store: &Store, loaded: &Loaded) -> Result<(), Exit> {
@@ -25,8 +25,8 @@ pub(crate) async fn check_currency(store: &Store, loaded: &Loaded) -> Result<(),
     match own.filter(|own| *own != wanted) {
         None => Ok(()),
         Some(own) => Err(Exit::config(format_args!(
-            "store.currency ({}): {wanted} is said, but the currency of this store is {own}. Leave it out, or say {own}: \
-             a store's currency is its own from its first start on",
+            "store.currency ({}): {wanted} is configured, but the currency of this store is {own}. Remove the \
+                 setting, or set it to {own}: the currency is only set at the first start",
             said.origin
         ))),
     }
@@ -64,12 +64,12 @@ pub(crate) fn payment(settings: &Settings) -> promox_payment::Settings {
 }
 
 /// Reports in the log and in the health answer whether the payment sandbox is on.
-pub(crate) fn warn_of_pretend_money(settings: &Settings, server: &Server) {
+pub(crate) fn warn_of_test_money(settings: &Settings, server: &Server) {
     let on = settings.payment.sandbox;
     if on {
-        tracing::warn!("{PRETEND_MONEY}");
+        tracing::warn!("{TEST_MONEY}");
     }
-    let details = if on { json!({"sandbox": on, "warning": PRETEND_MONEY}) } else { json!({"sandbox": on}) };
+    let details = if on { json!({"sandbox": on, "warning": TEST_MONEY}) } else { json!({"sandbox": on}) };
     server.health().add("payments", Box::new(move || Ok(details.clone())));
 }
 
@@ -120,7 +120,7 @@ pub(crate) async fn first_admin(users: &Users, cx: &Cx, settings: &Settings) -> 
     if admin.email.is_empty() {
         let token = users.setup_token(cx).await.map_err(Exit::data)?;
         let url = &settings.server.public_url;
-        eprintln!("There is no administrator yet. Make one, once: POST {url}/api/auth/setup");
+        eprintln!("There is no administrator yet. Create one, once: POST {url}/api/auth/setup");
         eprintln!(r#"  {{"token":"{token}","email":"…","password":"…"}}"#);
         return Ok(());
     }

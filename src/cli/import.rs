@@ -100,7 +100,7 @@ async fn online_retail(promox: &Promox, cx: &Cx, file: File) -> Result<(), Exit>
     let refused = counted.refused.len();
     let left = refused.saturating_add(usize::try_from(counted.kept).unwrap_or(usize::MAX));
     let new = rows.len().saturating_sub(left);
-    println!("{new} stock counts, {} kept, {refused} refused", counted.kept);
+    println!("{new} stock counts set, {} kept, {refused} refused", counted.kept);
     Ok(())
 }
 

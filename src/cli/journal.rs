@@ -47,13 +47,16 @@ fn reset(loaded: &Loaded, accept_loss: bool) -> Result<(), Exit> {
     log::start(&loaded.settings.log);
     let end = promox_embedded::reset_journal(&engine::options(&loaded.settings), &node::schema()?, accept_loss)?;
     println!(
-        "The checkpoint has every group to number {}, of {}; after a clean stop that is all.",
+        "The checkpoint contains every group up to number {}, of {}; after a clean stop that is all.",
         end.group, end.time
     );
     if accept_loss {
-        println!("Started a new journal after it.");
+        println!("Started a new journal after the checkpoint.");
     } else {
-        println!("Nothing was changed. --accept-loss starts a new journal after it; later changes are lost.");
+        println!(
+            "Nothing was changed. --accept-loss starts a new journal after the checkpoint; later changes \
+             are lost."
+        );
     }
     Ok(())
 }

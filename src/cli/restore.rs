@@ -31,7 +31,7 @@ impl Restore {
         let copied = restore(&loaded, &self.file)?;
         let dir = loaded.settings.data.dir.display();
         println!(
-            "{dir} has the store of {}: {} rows and index entries, all checked",
+            "{dir} now has the store of {}: {} rows and index entries, all checked",
             self.file.display(),
             copied.items
         );
@@ -85,7 +85,7 @@ impl<'a> Before<'a> {
         for path in new {
             let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
             if let Err(error) = removed {
-                tracing::warn!(path = %path.display(), %error, "what the restore began could not be removed");
+                tracing::warn!(path = %path.display(), %error, "the files of a failed restore could not be removed");
             }
         }
     }

@@ -45,9 +45,9 @@ pub(super) async fn serve(loaded: &Loaded, server: Server, ready: impl FnOnce(So
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
-    tracing::info!("closing: no new connections, what runs comes to its end");
+    tracing::info!("shutting down: no new connections, running requests are finishing");
     if !server.shutdown().await {
-        tracing::warn!("some requests did not end in time");
+        tracing::warn!("some requests did not finish in time");
     }
     promox.close().await;
     Ok(())

@@ -47,7 +47,7 @@ fn ranges(settings: &Settings) -> Vec<(&'static str, String)> {
         ("auth.refresh_days", auth.refresh_days, 1, 3650),
     ];
     let outside = |(_, value, least, most): &(&str, u64, u64, u64)| value < least || value > most;
-    let sentence = |(key, value, least, most)| (key, format!("{value} is not between {least} and {most}"));
+    let sentence = |(key, value, least, most)| (key, format!("must be between {least} and {most}; got {value}"));
     table.into_iter().filter(outside).map(sentence).collect()
 }
 
@@ -58,7 +58,10 @@ fn memory(settings: &Settings) -> Vec<(&'static str, String)> {
     if memory >= least {
         return Vec::new();
     }
-    let needed = format!("{memory} is too little with storage.checkpoint_mib = {checkpoint}: {least} is the least");
+    let needed = format!(
+        "{memory} is too little with storage.checkpoint_mib = {checkpoint}: at least {least} \
+         is needed"
+    );
     vec![("storage.memory_mib", needed)]
 }
 
@@ -75,7 +78,7 @@ fn tls(settings: &Settings) -> Vec<(&'static str, String)> {
 fn mail(settings: &Settings) -> Vec<(&'static str, String)> {
     let mail = &settings.mail;
     if mail.mode == MailMode::Smtp && mail.host.is_empty() {
-        return vec![("mail.host", "mail.mode is smtp: name the server".to_owned())];
+        return vec![("mail.host", "mail.mode is smtp: name the mail server".to_owned())];
     }
     Vec::new()
 }
@@ -91,26 +94,32 @@ fn are_levels(text: &str) -> bool {
 fn texts(settings: &Settings) -> Vec<(&'static str, String)> {
     let mut broken = Vec::new();
     if !are_levels(&settings.log.level) {
-        let message = "not levels such as info or info,promox=debug (off, error, warn, info, debug, trace)";
+        let message = "must be levels such as info or info,promox=debug (off, error, warn, info, debug, trace)";
         broken.push(("log.level", message.to_owned()));
     }
     if settings.store.name.trim().is_empty() {
-        broken.push(("store.name", "a shop needs a name".to_owned()));
+        broken.push(("store.name", "must not be empty".to_owned()));
     }
     let zone = &settings.store.time_zone;
     if Timetable::read(zone, None, "").is_err() {
-        broken.push(("store.time_zone", format!("\"{zone}\" is not an IANA time zone such as Europe/London")));
+        broken.push(("store.time_zone", format!("must be an IANA time zone such as Europe/London; got \"{zone}\"")));
     }
     if settings.data.dir.as_os_str().is_empty() {
-        broken.push(("data.dir", "name a directory".to_owned()));
+        broken.push(("data.dir", "must name a directory".to_owned()));
     }
     if settings.admin.email.is_empty() != settings.admin.password.is_empty() {
         let key = if settings.admin.email.is_empty() { "admin.email" } else { "admin.password" };
-        broken.push((key, "the first administrator needs an address and a password".to_owned()));
+        broken.push((key, "the first administrator needs both an e-mail address and a password".to_owned()));
     }
     let url = &settings.server.public_url;
     if !(url.starts_with("http://") || url.starts_with("https://")) || url.parse::<http::Uri>().is_err() {
-        broken.push(("server.public_url", format!("\"{url}\" is no address such as https://shop.example.com")));
+        broken.push((
+            "server.public_url",
+            format!(
+                "must be an address such as https://shop.example.com; got \
+             \"{url}\""
+            ),
+        ));
     }
     broken
 }

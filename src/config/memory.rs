@@ -63,7 +63,11 @@ impl fmt::Display for Shares {
         let mib = |bytes: usize| bytes / MIB;
         let (table, pages, cache) = (mib(self.table), mib(self.pages), mib(self.cache));
         let (hashing, search) = (mib(self.hashing()), mib(self.search));
-        write!(f, "pages {pages}, rows that wait {table}, hashing {hashing}, search {search}, cache {cache} MiB")
+        write!(
+            f,
+            "pages {pages}, uncheckpointed rows {table}, password hashing {hashing}, search {search}, \
+             cache {cache} MiB"
+        )
     }
 }
 
@@ -78,10 +82,10 @@ mod tests {
     #[test]
     fn shares_come_to_the_whole() {
         for (memory, cores, shown) in [
-            (256, 2, "pages 88, rows that wait 101, hashing 38, search 16, cache 12 MiB"),
-            (256, 64, "pages 80, rows that wait 91, hashing 57, search 16, cache 11 MiB"),
-            (67, 2, "pages 14, rows that wait 16, hashing 19, search 16, cache 2 MiB"),
-            (4096, 8, "pages 1718, rows that wait 1964, hashing 152, search 16, cache 245 MiB"),
+            (256, 2, "pages 88, uncheckpointed rows 101, password hashing 38, search 16, cache 12 MiB"),
+            (256, 64, "pages 80, uncheckpointed rows 91, password hashing 57, search 16, cache 11 MiB"),
+            (67, 2, "pages 14, uncheckpointed rows 16, password hashing 19, search 16, cache 2 MiB"),
+            (4096, 8, "pages 1718, uncheckpointed rows 1964, password hashing 152, search 16, cache 245 MiB"),
         ] {
             let shares = Shares::on(&storage(memory, 8), cores);
             assert_eq!(shares.to_string(), shown);

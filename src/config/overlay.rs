@@ -146,8 +146,8 @@ impl Tree {
     /// Sets a key from text, in the type that its default has.
     fn text(&mut self, key: &str, origin: Origin, text: &str) {
         let value = match self.values.get(key).map(|(value, _)| value) {
-            Some(Value::Boolean(_)) => text.trim().parse().map(Value::Boolean).map_err(|_| "true or false is wanted"),
-            Some(Value::Integer(_)) => text.trim().parse().map(Value::Integer).map_err(|_| "a whole number is wanted"),
+            Some(Value::Boolean(_)) => text.trim().parse().map(Value::Boolean).map_err(|_| "must be true or false"),
+            Some(Value::Integer(_)) => text.trim().parse().map(Value::Integer).map_err(|_| "must be a whole number"),
             Some(Value::Array(_)) => {
                 let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
                 Ok(Value::Array(parts.map(|part| Value::String(part.to_owned())).collect()))
@@ -156,14 +156,14 @@ impl Tree {
         };
         match value {
             Ok(value) => self.set(key.to_owned(), origin, value),
-            Err(wanted) => self.fault(key.to_owned(), origin, format!("\"{text}\" is not taken: {wanted}")),
+            Err(wanted) => self.fault(key.to_owned(), origin, format!("{wanted}; got \"{text}\"")),
         }
     }
 
     fn set(&mut self, key: String, origin: Origin, value: Value) {
         match self.values.get_mut(&key) {
             Some(slot) => *slot = (value, origin),
-            None => self.fault(key, origin, "there is no such setting".to_owned()),
+            None => self.fault(key, origin, "there is no setting with this name".to_owned()),
         }
     }
 

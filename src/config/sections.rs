@@ -213,7 +213,7 @@ pub struct Rate {
 impl FromStr for Rate {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        let fault = || format!("\"{text}\" is no rate such as order.look_up=30/60 (30 in 60 seconds)");
+        let fault = || format!("must be a rate such as order.look_up=30/60 (30 in 60 seconds); got \"{text}\"");
         let (operation, rate) = text.split_once('=').ok_or_else(fault)?;
         let (count, seconds) = rate.split_once('/').ok_or_else(fault)?;
         let number = |text: &str| text.trim().parse::<u32>().ok().filter(|number| *number > 0).ok_or_else(fault);
@@ -254,7 +254,7 @@ impl Subnet {
 impl FromStr for Subnet {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        let fault = || format!("\"{text}\" is no address or network such as 10.0.0.0/8");
+        let fault = || format!("must be an address or network such as 10.0.0.0/8; got \"{text}\"");
         let (base, bits) = text.split_once('/').map_or((text, None), |(base, bits)| (base, Some(bits)));
         let base: IpAddr = base.trim().parse().map_err(|_| fault())?;
         let most = if base.is_ipv4() { 32 } else { 128 };
@@ -401,7 +401,7 @@ pub enum MailTls {
 pub struct Payment {
     /// How long a provider may take to answer before the order is answered 202 and settled in the background.
     pub timeout_ms: u64,
-    /// Whether the sandbox takes cards: pretend money, for trying promox out.
+    /// Whether the sandbox takes cards: test money, for trying promox out.
     pub sandbox: bool,
     /// What signs the sandbox's webhooks; empty: none are taken.
     pub sandbox_webhook_secret: String,

@@ -121,7 +121,7 @@ impl Server {
         let registry = node.registry().map_err(|error| Conflict::Operations(error.to_string()))?;
         let router = Router::new(registry, &self.shared.loaded.settings.limits, &edge.metrics)?;
         let open = Open { node: node.clone(), router };
-        edge.open.set(open).map_err(|_| Conflict::Operations("the server is open already".to_owned()))?;
+        edge.open.set(open).map_err(|_| Conflict::Operations("the server is already open".to_owned()))?;
         edge.health.set_ready(true);
         Ok(())
     }

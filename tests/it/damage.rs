@@ -65,7 +65,7 @@ fn is_refused(dir: &Path) {
     let output = promox(dir, &["verify"]);
     let words = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(65), "{words}");
-    assert!(words.contains("all data reads: data.redb, table "), "{words}");
+    assert!(words.contains("all stored data can be read: data.redb, table "), "{words}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -169,7 +169,7 @@ async fn pretend_money_confirms_nothing_once_it_is_switched_off() {
     shop.product("A", "10.00", 50).await;
     let health = shop.anyone.get("/actuator/health").await.expect(200);
     let said = health["components"]["payments"]["details"].clone();
-    assert!(said["sandbox"] == true && said["warning"].as_str().unwrap().contains("PRETEND MONEY"), "{health}");
+    assert!(said["sandbox"] == true && said["warning"].as_str().unwrap().contains("TEST MONEY"), "{health}");
     let paid = shop.anyone.post("/api/orders", &order_of(&[("A", 1)], "tok_visa")).await.expect(201);
     let waiting = shop.anyone.post("/api/orders", &order_of(&[("A", 1)], "tok_requires_action")).await.expect(201);
     let dir = shop.close_and_keep().await;

@@ -25,7 +25,9 @@ pub struct GetSummary {
 }
 operation! {
     GetSummary => Tabled<Summary>, "analytics.summary", Get "/api/analytics/dashboard/summary", Permission("analytics:read"), 200,
-    "What was sold in a period, and in the one before it. JSON, or CSV by Accept. Orders that were placed in it and are neither pending, failed nor cancelled count; what of their revenue came back counts with them, the money that was given back by its own date."
+    "Sales of a period, and of the one before it. JSON, or CSV by Accept. Counts orders that were placed in the \
+         period and are neither pending, failed nor cancelled; returned revenue is deducted from its order, and \
+         refunded money is counted by the date of the refund."
 }
 
 /// One figure over time. The parts add up to the period: the first and the last are cut by its ends.
@@ -42,7 +44,8 @@ pub struct ListSeries {
     /// Up to but not including here.
     pub to: Option<String>,
 }
-operation! { ListSeries => Tabled<Series>, "analytics.timeseries", Get "/api/analytics/timeseries", Permission("analytics:read"), 200, "One figure over time. JSON, or CSV by Accept." }
+operation! { ListSeries => Tabled<Series>, "analytics.timeseries", Get "/api/analytics/timeseries", Permission("analytics:read"), 200, "\
+One figure over time. JSON, or CSV by Accept." }
 
 text_enum! {
     /// What the best products are best at.
@@ -67,7 +70,8 @@ pub struct ListTopProducts {
     /// Up to but not including here.
     pub to: Option<String>,
 }
-operation! { ListTopProducts => Tabled<TopProducts>, "analytics.top_products", Get "/api/analytics/products/top", Permission("analytics:read"), 200, "The products that were sold best. JSON, or CSV by Accept." }
+operation! { ListTopProducts => Tabled<TopProducts>, "analytics.top_products", Get "/api/analytics/products/top", Permission("analytics:read"), 200, "\
+The best-selling products. JSON, or CSV by Accept." }
 
 /// How many visits came how far.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -78,7 +82,8 @@ pub struct GetFunnel {
     /// Up to but not including here.
     pub to: Option<String>,
 }
-operation! { GetFunnel => Tabled<Funnel>, "analytics.funnel", Get "/api/analytics/funnel", Permission("analytics:read"), 200, "How many visits came how far. JSON, or CSV by Accept." }
+operation! { GetFunnel => Tabled<Funnel>, "analytics.funnel", Get "/api/analytics/funnel", Permission("analytics:read"), 200, "\
+How many visits reached each step. JSON, or CSV by Accept." }
 
 /// Customers by how lately, how often and for how much they bought in a period.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -105,7 +110,8 @@ pub struct GetPromotionFigures {
     /// Up to but not including here.
     pub to: Option<String>,
 }
-operation! { GetPromotionFigures => Tabled<PromotionView>, "analytics.promotion", Get "/api/analytics/promotions/{id}", Permission("analytics:read"), 200, "What a promotion cost and brought, with its ROI. JSON, or CSV by Accept." }
+operation! { GetPromotionFigures => Tabled<PromotionView>, "analytics.promotion", Get "/api/analytics/promotions/{id}", Permission("analytics:read"), 200, "\
+What a promotion cost and earned, with its ROI. JSON, or CSV by Accept." }
 
 /// What a campaign did in a period.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -118,13 +124,15 @@ pub struct GetCampaignFigures {
     /// Up to but not including here.
     pub to: Option<String>,
 }
-operation! { GetCampaignFigures => Tabled<CampaignView>, "analytics.campaign", Get "/api/analytics/campaigns/{id}", Permission("analytics:read"), 200, "What a campaign's promotions and flash sales cost and brought, with its ROI. JSON, or CSV by Accept." }
+operation! { GetCampaignFigures => Tabled<CampaignView>, "analytics.campaign", Get "/api/analytics/campaigns/{id}", Permission("analytics:read"), 200, "\
+What a campaign's promotions and flash sales cost and earned, with its ROI. JSON, or CSV by Accept." }
 
 /// The running day of the store as server-sent events: `figures` at once and whenever they change, about once a second.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FollowFigures {}
-operation! { FollowFigures => Download, "analytics.live", Get "/api/analytics/live", Permission("analytics:read"), 200, "The running day's figures as server-sent events." }
+operation! { FollowFigures => Download, "analytics.live", Get "/api/analytics/live", Permission("analytics:read"), 200, "\
+Today's figures as server-sent events." }
 
 /// Tells what a shopper did. The session is a name that the shop's page makes up; a pause of half an hour ends a visit.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -139,16 +147,19 @@ pub struct RecordEvent {
     #[serde(default)]
     pub product_id: Option<ProductId>,
 }
-operation! { RecordEvent => (), "analytics.record", Post "/api/analytics/events", Anyone, 204, "Tells that a shopper looked at a product, put one into a cart, or began a checkout." }
+operation! { RecordEvent => (), "analytics.record", Post "/api/analytics/events", Anyone, 204, "Records that a \
+shopper viewed a product, added one to a cart, or began a checkout." }
 
 /// How far the figures have followed the events.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetState {}
-operation! { GetState => StateView, "analytics.state", Get "/api/analytics/state", Permission("analytics:read"), 200, "How far the figures have followed the events, and whether a rebuild runs." }
+operation! { GetState => StateView, "analytics.state", Get "/api/analytics/state", Permission("analytics:read"), 200, "\
+How far the figures have followed the events, and whether a rebuild is running." }
 
 /// Makes every figure anew from the event logs. The present ones are shown and followed until the new ones take their place.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Rebuild {}
-operation! { Rebuild => StateView, "analytics.rebuild", Post "/api/analytics/rebuild", Permission("analytics:write"), 202, "Makes every figure anew from the event logs; one that runs already goes on." }
+operation! { Rebuild => StateView, "analytics.rebuild", Post "/api/analytics/rebuild", Permission("analytics:write"), 202, "\
+Rebuilds every figure from the event logs; if a rebuild is running already, it continues." }

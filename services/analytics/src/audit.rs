@@ -184,7 +184,7 @@ impl Month {
             places.iter().for_each(|place| want.mark(*place, true));
             let row = tx.get::<BuyerRollup>(&(self.generation, bucket.0, bucket.1, chunk))?;
             let same = row.is_some_and(|row| row.members == want);
-            report.check("analytics: the buyers of a bucket are those of its orders", same, || {
+            report.check("analytics: the buyers of a bucket = the buyers of its orders", same, || {
                 format!("chunk {chunk} of the {} {}", bucket.0, bucket.1)
             });
             self.rows.buyers += 1;
@@ -206,8 +206,8 @@ impl Month {
             ("first orders", count::<First>(tx, generation)?, self.rows.firsts),
         ];
         for (what, found, want) in counts {
-            report.check("analytics: there are no other roll-ups", found == want, || {
-                format!("{found} rows of {what}, {want} belong there")
+            report.check("analytics: no other roll-ups exist", found == want, || {
+                format!("{found} rows of {what}, {want} expected")
             });
         }
         Ok(())

@@ -45,7 +45,8 @@ impl Handle<ListSeries> for Analytics {
             Error::field(
                 "?granularity",
                 format!(
-                    "a chart has at most {most} parts of a {granularity}: ask for longer ones, or for a shorter period"
+                    "a chart has at most {most} points of a {granularity}: use a coarser granularity or a \
+                         shorter period"
                 ),
             )
         })?;
@@ -227,7 +228,7 @@ impl Handle<RecordEvent> for Analytics {
         let sane =
             (8..=128).contains(&op.session_id.len()) && op.session_id.bytes().all(|byte| byte.is_ascii_graphic());
         if !sane {
-            return Err(Error::field("/sessionId", "8 to 128 printable ASCII characters without space"));
+            return Err(Error::field("/sessionId", "must be 8 to 128 printable ASCII characters without spaces"));
         }
         let session = sha256([op.session_id.as_bytes()]).to_vec();
         let RecordEvent { stage, product_id, .. } = op;

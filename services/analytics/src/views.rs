@@ -448,13 +448,14 @@ macro_rules! attributed_view {
 attributed_view! {
     /// What a promotion did in a period.
     PromotionView, promotion_id: PromotionId, "promotionId",
-    "What it took off goods and shipping, and gifts at their catalogue price.", "How often it was used."
+    "Its discounts on goods and shipping, and gifts at their catalog price.", "How often it was used."
 }
 attributed_view! {
     /// What a campaign's promotions and flash sales did in a period. An order counts once, however many of them it used.
     CampaignView, campaign_id: CampaignId, "campaignId",
-    "What its promotions took off goods and shipping, gifts at their catalogue price, and what its flash sales' pieces cost less than by their list prices. As those prices are: with the tax that they carry inside.",
-    "How often its promotions and flash sales were used: each once an order."
+    "The discounts of its promotions on goods and shipping, gifts at their catalog price, and the difference \
+         between list and sale price of its flash sale units. Tax that the prices include is included here too.",
+    "How often its promotions and flash sales were used, each counted once per order."
 }
 
 /// How far a log was followed.

@@ -43,7 +43,8 @@ pub struct CreateCampaign {
     /// Names of segments; it applies to who is in any of them. Everybody unless said.
     pub audience: Option<Vec<String>>,
 }
-operation! { CreateCampaign => CampaignView, "campaign.create", Post "/api/campaigns", Permission("campaign:write"), 201, "Makes a campaign, a DRAFT.", keyed }
+operation! { CreateCampaign => CampaignView, "campaign.create", Post "/api/campaigns", Permission("campaign:write"), 201, "\
+Creates a campaign in status DRAFT.", keyed }
 
 /// One campaign.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -83,7 +84,8 @@ pub struct UpdateCampaign {
     #[serde(default)]
     pub audience: Patch<Vec<String>>,
 }
-operation! { UpdateCampaign => CampaignView, "campaign.update", Patch "/api/campaigns/{id}", Permission("campaign:write"), 200, "Changes a campaign." }
+operation! { UpdateCampaign => CampaignView, "campaign.update", Patch "/api/campaigns/{id}", Permission("campaign:write"), 200, "\
+Updates a campaign." }
 
 /// Deletes a campaign that has never been ACTIVE. 409 `CAMPAIGN_IN_USE` while a promotion or a flash sale is under it.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -106,7 +108,8 @@ pub struct ListHistory {
     /// Where the last page ended.
     pub cursor: Option<Cursor>,
 }
-operation! { ListHistory => Page<MoveView>, "campaign.history", Get "/api/campaigns/{id}/history", Permission("campaign:write"), 200, "A campaign's moves, oldest first." }
+operation! { ListHistory => Page<MoveView>, "campaign.history", Get "/api/campaigns/{id}/history", Permission("campaign:write"), 200, "\
+The status history of a campaign, oldest first." }
 
 /// Moves a campaign. 409 `INVALID_TRANSITION` lists where it can go. Activated before its `startsAt`, it starts now.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -117,7 +120,8 @@ pub struct MoveCampaign {
     /// Where to.
     pub to: CampaignStatus,
 }
-operation! { MoveCampaign => CampaignView, "campaign.move", Post "/api/campaigns/{id}/transitions", Permission("campaign:write"), 200, "Moves a campaign.", keyed }
+operation! { MoveCampaign => CampaignView, "campaign.move", Post "/api/campaigns/{id}/transitions", Permission("campaign:write"), 200, "\
+Moves a campaign to another status.", keyed }
 
 /// A campaign.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -186,7 +190,8 @@ pub struct ListSegments {
     /// Where the last page ended.
     pub cursor: Option<Cursor>,
 }
-operation! { ListSegments => Page<SegmentView>, "campaign.segments", Get "/api/segments", Permission("campaign:write"), 200, "Segments of customers, by name." }
+operation! { ListSegments => Page<SegmentView>, "campaign.segments", Get "/api/segments", Permission("campaign:write"), 200, "\
+Customer segments, by name." }
 
 /// Makes a segment, of a rule or of listed accounts.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -199,7 +204,8 @@ pub struct CreateSegment {
     /// Or who is in it by account, up to 8,000.
     pub user_ids: Option<Vec<UserId>>,
 }
-operation! { CreateSegment => SegmentView, "campaign.create_segment", Post "/api/segments", Permission("campaign:write"), 201, "Makes a segment of customers.", keyed }
+operation! { CreateSegment => SegmentView, "campaign.create_segment", Post "/api/segments", Permission("campaign:write"), 201, "\
+Creates a customer segment.", keyed }
 
 /// One segment.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -226,7 +232,8 @@ pub struct UpdateSegment {
     #[serde(default)]
     pub user_ids: Patch<Vec<UserId>>,
 }
-operation! { UpdateSegment => SegmentView, "campaign.update_segment", Patch "/api/segments/{id}", Permission("campaign:write"), 200, "Changes a segment." }
+operation! { UpdateSegment => SegmentView, "campaign.update_segment", Patch "/api/segments/{id}", Permission("campaign:write"), 200, "\
+Updates a segment." }
 
 /// Deletes a segment that is no campaign's audience and that no conditions of a promotion name, else 409 `SEGMENT_IN_USE`.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -235,7 +242,8 @@ pub struct DeleteSegment {
     /// Which.
     pub id: SegmentId,
 }
-operation! { DeleteSegment => (), "campaign.delete_segment", Delete "/api/segments/{id}", Permission("campaign:write"), 204, "Deletes a segment that nothing refers to." }
+operation! { DeleteSegment => (), "campaign.delete_segment", Delete "/api/segments/{id}", Permission("campaign:write"), 204, "\
+Deletes a segment that nothing refers to." }
 
 /// A segment of customers.
 #[derive(Debug, Serialize, JsonSchema)]

@@ -26,14 +26,20 @@ pub(crate) fn audit(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> 
         check_budget(report, &campaign, taken.remove(&campaign.id).unwrap_or_default());
         moves += check_history(tx, report, &campaign)?;
         let known = campaign.audience.iter().all(|id| segments.contains(id));
-        report.check("campaign: an audience is of segments", known, || format!("campaign {}", campaign.id));
-        report.check("campaign: it is due when its state says", campaign.due() == campaign.due_at, || {
+        report.check("campaign: its audience consists of existing segments", known, || {
+            format!("campaign {}", campaign.id)
+        });
+        report.check("campaign: its due time matches its status", campaign.due() == campaign.due_at, || {
             format!("campaign {}", campaign.id)
         });
     }
-    report.check("campaign: budgets are taken of campaigns", taken.is_empty(), || format!("{:?}", taken.keys()));
+    report.check("campaign: budget uses belong to existing campaigns", taken.is_empty(), || {
+        format!("{:?}", taken.keys())
+    });
     let all = tx.scan::<Move>().rows().try_fold(0, |count, row| row.map(|_| count + 1))?;
-    report.check("campaign: every move is a campaign's", moves == all, || format!("{moves} of {all}"));
+    report.check("campaign: every status change belongs to a campaign", moves == all, || {
+        format!("{moves} of {all} status changes")
+    });
     Ok(())
 }
 
@@ -61,11 +67,14 @@ fn check_budget(report: &mut Report, campaign: &Campaign, (spent, held): (Amount
     let exact = budget.is_none_or(|budget| currency.minor_units(budget).is_some());
     report.check("campaign: a budget has no more digits than its currency", exact, || format!("campaign {id}"));
     let same = (spent, held) == (campaign.spent, campaign.held);
-    report.check("campaign: spent and held are what orders took", same, || {
-        format!("campaign {id}: {} and {} against {spent} and {held}", campaign.spent, campaign.held)
+    report.check("campaign: spent and held = the uses of orders", same, || {
+        format!(
+            "campaign {id}: {} spent and {} held, but its uses sum to {spent} and {held}",
+            campaign.spent, campaign.held
+        )
     });
     report.check("campaign: spent ≤ budget", budget.is_none_or(|budget| spent + held <= budget), || {
-        format!("campaign {id}: {spent} and {held} of {budget:?}")
+        format!("campaign {id}: {spent} spent and {held} held of {budget:?}")
     });
     let runs = matches!(campaign.status, CampaignStatus::Active | CampaignStatus::Paused);
     report.check("campaign: it ends when its budget is spent", !(runs && campaign.is_spent()), || {
@@ -84,13 +93,15 @@ fn check_history(tx: &Tx<'_>, report: &mut Report, campaign: &Campaign) -> Resul
             (Some(from), Some(at)) => from == at && allowed(from).contains(&entry.to),
             _ => false,
         };
-        report.check("campaign: its history is a path of the graph", follows && entry.number == number, || {
-            format!("campaign {} move {}", campaign.id, entry.number)
-        });
+        report.check(
+            "campaign: its history follows the allowed transitions",
+            follows && entry.number == number,
+            || format!("campaign {} status change {}", campaign.id, entry.number),
+        );
         at = Some(entry.to);
     }
     let whole = at == Some(campaign.status) && number == campaign.moves;
-    report.check("campaign: its history ends where it stands", whole, || format!("campaign {}", campaign.id));
+    report.check("campaign: its history ends in its status", whole, || format!("campaign {}", campaign.id));
     Ok(number)
 }
 
@@ -101,17 +112,25 @@ fn check_segments(tx: &Tx<'_>, report: &mut Report) -> Result<BTreeSet<SegmentId
     for segment in tx.scan::<Segment>().rows() {
         let segment = segment?;
         report.names(IN_CURRENCY, segment.currency.code(), || format!("segment {}", segment.id));
-        report.check("segment: a rule or a list", segment.rule.is_some() != segment.user_ids.is_some(), || {
-            format!("segment {}", segment.id)
-        });
+        report.check(
+            "segment: it has either a rule or a list of users",
+            segment.rule.is_some() != segment.user_ids.is_some(),
+            || format!("segment {}", segment.id),
+        );
         listed.extend(segment.user_ids.iter().flat_map(|ids| ids.iter().map(|id| (*id, segment.id))));
         segments.insert(segment.id);
     }
     for member in tx.scan::<Member>().rows() {
         let member = member?;
         let known = listed.remove(&(member.user_id, member.segment_id));
-        report.check("segment: members are listed", known, || format!("{member:?}"));
+        report.check("segment: every member is in its list", known, || format!("{member:?}"));
     }
-    report.check("segment: who is listed is a member", listed.is_empty(), || format!("{} are not", listed.len()));
+    report.check("segment: every listed user is a member", listed.is_empty(), || {
+        format!(
+            "{} listed users are not \
+         members",
+            listed.len()
+        )
+    });
     Ok(segments)
 }

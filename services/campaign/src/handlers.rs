@@ -125,7 +125,7 @@ fn segment_name(name: &str) -> Result<String, Error> {
 }
 
 fn one_of_both() -> Error {
-    let detail = "a segment has a rule or userIds, one of them".to_owned();
+    let detail = "a segment must have either a rule or userIds".to_owned();
     Error::invalid(vec![FieldError { pointer: "/rule".to_owned(), code: "MISSING".into(), detail }])
 }
 
@@ -138,7 +138,7 @@ fn listed(mut ids: Vec<UserId>) -> Result<Membership, Error> {
     ids.sort_unstable();
     ids.dedup();
     if ids.len() > MOST_LISTED {
-        return Err(Error::field("/userIds", format!("at most {MOST_LISTED} accounts are listed: use a rule")));
+        return Err(Error::field("/userIds", format!("must list at most {MOST_LISTED} accounts; use a rule for more")));
     }
     Ok(Membership::Listed(ids))
 }
@@ -201,7 +201,7 @@ impl Handle<SegmentsOf> for Campaigns {
 impl Handle<HoldBudgets> for Campaigns {
     async fn handle(&self, cx: &Cx, op: HoldBudgets) -> Result<(), Error> {
         if op.amounts.iter().any(|it| it.amount < Amount::ZERO) {
-            return Err(Error::field("/amounts", "an amount is not negative"));
+            return Err(Error::field("/amounts", "must not be negative"));
         }
         let locks = op.amounts.iter().map(|it| budgets::lock(it.campaign_id)).collect();
         self.db.write_locked(cx, locks, move |tx| budgets::hold(tx, op.order_id, &op.amounts)).await

@@ -14,41 +14,47 @@ pub(crate) fn transition(from: CampaignStatus, to: CampaignStatus) -> Error {
     let allowed = allowed(from);
     let names: Vec<&str> = allowed.iter().map(|status| status.as_str()).collect();
     let words = if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
-    Error::conflict(codes::INVALID_TRANSITION, format!("From {from} it can become {words}, not {to}."))
+    Error::conflict(codes::INVALID_TRANSITION, format!("A campaign that is {from} can become {words}, not {to}."))
         .with("from", from)
         .with("allowed", allowed)
 }
 
 /// It cannot be scheduled without a start.
 pub(crate) fn no_start() -> Error {
-    Error::conflict(codes::START_MISSING, "It has no startsAt: set one, or activate it at once.")
+    Error::conflict(codes::START_MISSING, "The campaign has no startsAt: set one, or activate it at once.")
 }
 
 /// Its end has passed.
 pub(crate) fn over() -> Error {
-    Error::conflict(codes::CAMPAIGN_OVER, "Its endsAt has passed: set a later one first.")
+    Error::conflict(codes::CAMPAIGN_OVER, "The campaign's endsAt has passed: set a later one first.")
 }
 
 /// Its budget is spent.
 pub(crate) fn spent() -> Error {
-    Error::conflict(codes::BUDGET_SPENT, "Its budget is spent: raise it first.")
+    Error::conflict(codes::BUDGET_SPENT, "The campaign's budget is spent: raise it first.")
 }
 
 /// What is over is not changed any more, but for its name and description.
 pub(crate) fn closed(status: CampaignStatus) -> Error {
-    Error::conflict(codes::CAMPAIGN_CLOSED, format!("It is {status}: only its name and description can be changed."))
+    Error::conflict(
+        codes::CAMPAIGN_CLOSED,
+        format!(
+            "The campaign is {status}: only its name and description \
+         can be changed."
+        ),
+    )
 }
 
 /// It runs already: its start stays.
 pub(crate) fn started() -> Error {
-    Error::conflict(codes::CAMPAIGN_STARTED, "It has started: its startsAt cannot be changed any more.")
+    Error::conflict(codes::CAMPAIGN_STARTED, "The campaign has started: its startsAt can no longer be changed.")
 }
 
 /// More than the new budget is taken already.
 pub(crate) fn budget_taken(taken: Amount, currency: Currency) -> Error {
     Error::conflict(
         codes::BUDGET_TAKEN,
-        format!("Orders have taken {taken} {currency} of it: the budget cannot be below that."),
+        format!("Orders have used {taken} {currency} of the budget: it cannot be lower than that."),
     )
     .with("taken", taken)
 }
@@ -57,7 +63,7 @@ pub(crate) fn budget_taken(taken: Amount, currency: Currency) -> Error {
 pub(crate) fn kept(status: CampaignStatus) -> Error {
     Error::conflict(
         codes::CAMPAIGN_KEPT,
-        format!("It is {status} and has run: the books keep it. End or cancel it instead."),
+        format!("The campaign is {status} and has run, so it cannot be deleted. End or cancel it instead."),
     )
 }
 
@@ -70,14 +76,14 @@ pub(crate) fn exhausted(campaign_id: CampaignId, left: Amount) -> Error {
 
 /// The order gave its budgets back.
 pub(crate) fn released(order_id: OrderId) -> Error {
-    Error::conflict(codes::BUDGET_RELEASED, format!("Order {order_id} has given its budgets back."))
+    Error::conflict(codes::BUDGET_RELEASED, format!("The budget uses of order {order_id} were already released."))
 }
 
 /// Something belongs to the campaign.
 pub(crate) fn used(member: &'static str, what: &'static str, id: i64) -> Error {
     Error::conflict(
         codes::CAMPAIGN_IN_USE,
-        format!("The {what} {id} is under it: take that out first, or cancel the campaign."),
+        format!("The {what} {id} belongs to this campaign: remove it first, or cancel the campaign."),
     )
     .with(member, id)
 }
@@ -86,23 +92,29 @@ pub(crate) fn used(member: &'static str, what: &'static str, id: i64) -> Error {
 pub(crate) fn segment_named(promotion_id: PromotionId) -> Error {
     Error::conflict(
         codes::SEGMENT_IN_USE,
-        format!("The conditions of promotion {promotion_id} name it: change those first."),
+        format!("The conditions of promotion {promotion_id} refer to this segment: change them first."),
     )
     .with("promotionId", promotion_id)
 }
 
 /// A campaign has the segment as its audience.
 pub(crate) fn segment_in_use(campaign_id: CampaignId) -> Error {
-    Error::conflict(codes::SEGMENT_IN_USE, format!("It is the audience of campaign {campaign_id}: change that first."))
-        .with("campaignId", campaign_id)
+    Error::conflict(
+        codes::SEGMENT_IN_USE,
+        format!(
+            "The segment is in the audience of campaign {campaign_id}: \
+         change that first."
+        ),
+    )
+    .with("campaignId", campaign_id)
 }
 
 /// Another segment has the name.
 pub(crate) fn name_taken(name: String) -> Error {
-    Error::conflict(codes::SEGMENT_NAME_TAKEN, format!("There is a segment \"{name}\" already."))
+    Error::conflict(codes::SEGMENT_NAME_TAKEN, format!("A segment named \"{name}\" already exists."))
 }
 
 /// So many segments there can be.
 pub(crate) fn too_many_segments(most: usize) -> Error {
-    Error::conflict(codes::TOO_MANY_SEGMENTS, format!("There can be {most} segments: delete one first."))
+    Error::conflict(codes::TOO_MANY_SEGMENTS, format!("The limit of {most} segments is reached: delete one first."))
 }

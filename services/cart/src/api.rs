@@ -11,19 +11,22 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CreateCart {}
-operation! { CreateCart => CartView, "cart.create", Post "/api/carts", Anyone, 201, "Opens a guest's cart; its token is shown this once." }
+operation! { CreateCart => CartView, "cart.create", Post "/api/carts", Anyone, 201, "Creates a guest's cart; \
+its token is shown only once." }
 
 /// Reads the caller's cart: by login, else by `X-Cart-Token`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetCart {}
-operation! { GetCart => CartView, "cart.get", Get "/api/carts/current", Guest, 200, "The caller's cart at the prices of now." }
+operation! { GetCart => CartView, "cart.get", Get "/api/carts/current", Guest, 200, "The caller's cart at \
+current prices." }
 
 /// Ends the caller's cart.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DeleteCart {}
-operation! { DeleteCart => (), "cart.delete", Delete "/api/carts/current", Guest, 204, "Drops the caller's cart with all that is in it." }
+operation! { DeleteCart => (), "cart.delete", Delete "/api/carts/current", Guest, 204, "Deletes the caller's \
+cart with its contents." }
 
 /// Puts units of a SKU into the cart; those that are in it already are added to.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -35,7 +38,8 @@ pub struct AddItem {
     #[schemars(range(min = 1, max = 9999))]
     pub quantity: u32,
 }
-operation! { AddItem => CartView, "cart.add_item", Post "/api/carts/current/items", Guest, 200, "Puts units of a SKU into the cart." }
+operation! { AddItem => CartView, "cart.add_item", Post "/api/carts/current/items", Guest, 200, "Adds units of \
+a SKU to the cart." }
 
 /// Sets how many units of a line there are.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -56,7 +60,8 @@ pub struct RemoveItem {
     /// Which.
     pub sku: Sku,
 }
-operation! { RemoveItem => (), "cart.remove_item", Delete "/api/carts/current/items/{sku}", Guest, 204, "Takes a line out of the cart." }
+operation! { RemoveItem => (), "cart.remove_item", Delete "/api/carts/current/items/{sku}", Guest, 204, "\
+Removes a line from the cart." }
 
 /// Sets the cart's codes: what is left out is cleared. Codes that do not apply yet are kept, with the reason in `warnings`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]

@@ -15,7 +15,8 @@ pub(crate) fn audit(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> 
         let item = item?;
         report.names(VARIANTS, variant_named(item.variant_id, None), || format!("cart {}", item.cart_id));
         let owned = tx.get::<Cart>(&item.cart_id)?.is_some();
-        report.check("references: a line is in a cart", owned, || format!("cart {} {}", item.cart_id, item.sku));
+        report
+            .check("references: every line belongs to a cart", owned, || format!("cart {} {}", item.cart_id, item.sku));
         let fits = (1..=MOST_UNITS).contains(&item.quantity);
         report.check("cart: a line has 1 to 9999 units", fits, || format!("cart {} {}", item.cart_id, item.sku));
     }
@@ -33,15 +34,16 @@ pub(crate) fn audit(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> 
 fn check_cart(tx: &Tx<'_>, report: &mut Report, cart: &Cart) -> Result<(), StoreError> {
     let items: Vec<CartItem> = tx.scan::<CartItem>().prefix(cart.id).rows().collect::<Result<_, _>>()?;
     let counted = items.len() == cart.lines as usize && cart.lines <= MOST_LINES;
-    report.check("cart: it has the lines that it counts, at most 1,000", counted, || {
-        format!("cart {} counts {}, has {}", cart.id, cart.lines, items.len())
+    report.check("cart: it counts its lines, at most 1,000", counted, || {
+        format!("cart {} counts {} lines, but has {}", cart.id, cart.lines, items.len())
     });
     let ended = cart.merged_by.is_none() || items.is_empty();
     report.check("cart: a merged cart is empty", ended, || format!("cart {}", cart.id));
     let held = cart.user_id.is_some() != cart.token_hash.is_some();
-    report.check("cart: it is a user's or a guest's", held, || format!("cart {}", cart.id));
+    report.check("cart: it belongs to a user or a guest", held, || format!("cart {}", cart.id));
     let taken = tx.scan::<CartOrder>().prefix(cart.id).backward().first()?.map_or(0, |order| order.version);
     let fresh = items.iter().all(|item| item.version > taken && item.version <= cart.version);
-    report.check("cart: one order a cart", fresh, || format!("cart {} has lines that were ordered", cart.id));
+    report
+        .check("cart: an ordered cart has no lines", fresh, || format!("cart {} has lines that were ordered", cart.id));
     Ok(())
 }

@@ -155,7 +155,12 @@ impl Carts {
                 decided => return Ok(decided),
             }
         }
-        Err(Error::new(Kind::Conflict, codes::CART_BUSY, "The guest's cart is being changed; try again."))
+        Err(Error::new(
+            Kind::Conflict,
+            codes::CART_BUSY,
+            "The guest's cart is being changed by another request; \
+             try again.",
+        ))
     }
 }
 

@@ -98,9 +98,9 @@ fn move_lines(
 
 fn capped(sku: &Sku, asked: u32, after: u32, room: bool) -> CartWarning {
     let detail = if room {
-        format!("{asked} of {sku} would have been in the cart, {after} are: there are no more.")
+        format!("{asked} of {sku} were wanted, but only {after} are in the cart: there is no more stock.")
     } else {
-        format!("{sku} did not fit: a cart has at most {} lines.", rules::MOST_LINES)
+        format!("{sku} was left out: a cart has at most {} lines.", rules::MOST_LINES)
     };
     CartWarning {
         code: WarningCode::QuantityCapped,

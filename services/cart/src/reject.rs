@@ -8,7 +8,7 @@ use crate::rules::MOST_LINES;
 
 /// 409: there are fewer than asked for.
 pub(crate) fn insufficient_stock(sku: &Sku, asked: u32, available: u32) -> Error {
-    let message = format!("{available} of {sku} can be bought, {asked} are asked for.");
+    let message = format!("Only {available} of {sku} can be bought; {asked} were requested.");
     Error::conflict(codes::INSUFFICIENT_STOCK, message)
         .with("sku", sku)
         .with("asked", asked)
@@ -29,12 +29,12 @@ pub(crate) fn cart_full() -> Error {
 
 /// 422: nothing to order.
 pub(crate) fn cart_empty() -> Error {
-    Error::refused(codes::CART_EMPTY, "There is nothing in the cart.")
+    Error::refused(codes::CART_EMPTY, "The cart is empty.")
 }
 
 /// 409: another order has these contents.
 pub(crate) fn already_ordered() -> Error {
-    Error::conflict(codes::CART_ALREADY_ORDERED, "Another order has taken what was in this cart.")
+    Error::conflict(codes::CART_ALREADY_ORDERED, "The contents of this cart were already ordered.")
 }
 
 /// 404: the cart has no line of this variant.

@@ -20,7 +20,7 @@ pub(crate) fn quantity(sent: u32) -> Result<u32, Error> {
     if (1..=MOST_UNITS).contains(&sent) {
         Ok(sent)
     } else {
-        Err(Error::field("/quantity", format!("a quantity is 1 to {MOST_UNITS}")))
+        Err(Error::field("/quantity", format!("must be 1 to {MOST_UNITS}")))
     }
 }
 
@@ -28,7 +28,7 @@ pub(crate) fn quantity(sent: u32) -> Result<u32, Error> {
 pub(crate) fn added(before: u32, more: u32) -> Result<u32, Error> {
     let sum = before.saturating_add(more);
     if sum > MOST_UNITS {
-        let detail = format!("a line holds at most {MOST_UNITS} units, {before} are in it already");
+        let detail = format!("a line holds at most {MOST_UNITS} units; {before} are in it already");
         return Err(Error::field("/quantity", detail));
     }
     Ok(sum)
@@ -52,7 +52,7 @@ pub(crate) fn promotion_code(sent: Option<String>) -> Result<Option<String>, Err
 /// The coupons' codes as they were sent, each once.
 pub(crate) fn coupon_codes(sent: &[String]) -> Result<Vec<String>, Error> {
     if sent.len() > MOST_COUPONS {
-        return Err(Error::field("/couponCodes", format!("a cart takes at most {MOST_COUPONS} coupons")));
+        return Err(Error::field("/couponCodes", format!("must have at most {MOST_COUPONS} coupons")));
     }
     let mut codes = Vec::new();
     for (index, code) in sent.iter().enumerate() {

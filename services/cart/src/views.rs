@@ -136,10 +136,10 @@ fn line_warning(item: &CartLine, sold: bool) -> Option<CartWarning> {
     let (code, detail) = match (sold, item.quantity <= available) {
         (true, true) => return None,
         (true, false) => {
-            let detail = format!("{available} of {} can be bought, {} are in the cart.", item.sku, item.quantity);
+            let detail = format!("Only {available} of {} can be bought; {} are in the cart.", item.sku, item.quantity);
             (WarningCode::InsufficientStock, detail)
         }
-        (false, _) => (WarningCode::ProductUnavailable, format!("{} is not sold any more.", item.sku)),
+        (false, _) => (WarningCode::ProductUnavailable, format!("{} is no longer sold.", item.sku)),
     };
     Some(CartWarning {
         code,

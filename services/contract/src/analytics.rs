@@ -7,16 +7,16 @@ use serde::{Deserialize, Serialize};
 use crate::ids::ProductId;
 
 /// Orders and analytics both state the revenue of each order that counts, and what of it came back.
-pub const COUNTED: &str = "analytics: totals = what the orders say at the same position";
+pub const COUNTED: &str = "analytics: totals = the orders' totals at the same position";
 /// Orders and analytics both state each imported credit note.
 pub const CREDITED: &str = "analytics: refunds = the imported credit notes at the same position";
 /// Orders and analytics both state what each order that counts bought of campaigns' flash sales, as
 /// [`shares`](crate::promotion::shares) of the difference to the list prices.
 pub const FLASH_SALES: &str = "analytics: a campaign's flash sales = the flash lines of its orders";
 /// Payments and orders both state the money that was given back of each order.
-pub const GIVEN_BACK: &str = "an order's refunds = what its payment gave back";
+pub const GIVEN_BACK: &str = "an order's refunds = the refunds of its payment";
 /// Orders and analytics both state the money that was given back of each order.
-pub const REFUNDED: &str = "analytics: refunds = what the orders say at the same position";
+pub const REFUNDED: &str = "analytics: refunds = the orders' refunds at the same position";
 
 /// What [`COUNTED`] states of an order: its revenue, and what of it came back.
 pub fn counted(revenue: Amount, returned: Amount) -> String {

@@ -16,7 +16,7 @@ pub struct CampaignStates {
     /// For whom: decides the audience; null leaves it unchecked.
     pub customer: Option<Customer>,
 }
-operation! { CampaignStates => CampaignStateList, "campaign.states", internal, "How campaigns stand." }
+operation! { CampaignStates => CampaignStateList, "campaign.states", internal, "The status of campaigns." }
 
 /// The answer to [`CampaignStates`].
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -50,7 +50,7 @@ pub struct SegmentsOf {
     /// The customer, segments left out.
     pub customer: Customer,
 }
-operation! { SegmentsOf => SegmentNames, "campaign.segments_of", internal, "Which segments a customer is in." }
+operation! { SegmentsOf => SegmentNames, "campaign.segments_of", internal, "The segments that a customer is in." }
 
 /// Segments by name.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -71,7 +71,7 @@ pub struct HoldBudgets {
     /// How much of each, each campaign once.
     pub amounts: Vec<CampaignAmount>,
 }
-operation! { HoldBudgets => (), "campaign.hold_budgets", internal, "Takes campaigns' budgets for an order." }
+operation! { HoldBudgets => (), "campaign.hold_budgets", internal, "Holds campaign budgets for an order." }
 
 /// An amount of a campaign's budget.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -90,7 +90,7 @@ pub struct ReleaseBudgets {
     /// Whose.
     pub order_id: OrderId,
 }
-operation! { ReleaseBudgets => (), "campaign.release_budgets", internal, "Gives an order's budgets back." }
+operation! { ReleaseBudgets => (), "campaign.release_budgets", internal, "Releases an order's campaign budgets." }
 
 /// What every event of a campaign says.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -113,4 +113,4 @@ facts! { CampaignFact in "campaign":
 
 /// What promotions and campaigns both state of each order, for the auditor to compare:
 /// [`shares`](crate::promotion::shares) of the campaigns that pay for its promotions.
-pub const BUDGETED: &str = "campaign: spent = discounts of live orders under it";
+pub const BUDGETED: &str = "campaign: spent = discounts of active orders that use it";

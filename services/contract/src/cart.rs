@@ -11,7 +11,7 @@ use crate::inventory::SkuQuantity;
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CartForCheckout {}
-operation! { CartForCheckout => CartContents, "cart.for_checkout", internal, "The caller's cart, to be ordered." }
+operation! { CartForCheckout => CartContents, "cart.for_checkout", internal, "The caller's cart, for checkout." }
 
 /// What is in a cart.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]

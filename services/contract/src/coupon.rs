@@ -66,7 +66,7 @@ pub struct ReleaseCoupons {
     /// Whose.
     pub order_id: OrderId,
 }
-operation! { ReleaseCoupons => (), "coupon.release_order", internal, "Gives an order's redemptions back." }
+operation! { ReleaseCoupons => (), "coupon.release_order", internal, "Releases an order's redemptions." }
 
 /// Makes a personal coupon, once a reference: for points redeemed from the catalogue.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -81,7 +81,7 @@ pub struct IssueCoupon {
     /// Days it is good from now; null for ever.
     pub valid_days: Option<u32>,
 }
-operation! { IssueCoupon => IssuedCoupon, "coupon.issue", internal, "Makes a personal coupon." }
+operation! { IssueCoupon => IssuedCoupon, "coupon.issue", internal, "Creates a personal coupon." }
 
 /// The coupon that was made.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -99,7 +99,8 @@ pub struct CouponCodesTaken {
     /// The codes in normal form.
     pub codes: Vec<String>,
 }
-operation! { CouponCodesTaken => crate::promotion::TakenCodes, "coupon.codes_taken", internal, "Which codes coupons have." }
+operation! { CouponCodesTaken => crate::promotion::TakenCodes, "coupon.codes_taken", internal, "Which codes are \
+used by coupons." }
 
 /// Coupons came to be: one, an import's, or a part of a batch.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -118,7 +119,8 @@ pub struct CouponsRefer {
     /// Which.
     pub promotion_id: PromotionId,
 }
-operation! { CouponsRefer => crate::promotion::Referred, "coupon.refer", internal, "Whether there are coupons for a promotion." }
+operation! { CouponsRefer => crate::promotion::Referred, "coupon.refer", internal, "Whether coupons refer to a \
+promotion." }
 
 /// A coupon was redeemed by an order or a reference.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -150,4 +152,4 @@ fact! {
 
 /// What orders and coupons both state of each order, for the auditor to compare: the promotions that coupons were the keys
 /// to, by [`shares`](crate::promotion::shares) of nothing. No code is named.
-pub const REDEEMED: &str = "coupon: each live redemption is tied to exactly one live order and back";
+pub const REDEEMED: &str = "coupon: each active redemption belongs to exactly one active order and vice versa";

@@ -16,7 +16,8 @@ pub struct ReservedLines {
     /// Which.
     pub reservation_ids: Vec<FlashReservationId>,
 }
-operation! { ReservedLines => FlashLines, "flashsale.reserved_lines", internal, "The lines of flash reservations." }
+operation! { ReservedLines => FlashLines, "flashsale.reserved_lines", internal, "The lines of flash sale \
+reservations." }
 
 /// The reservations that are good.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -66,7 +67,7 @@ pub struct DescribeFlashSales {
     /// Which.
     pub ids: Vec<FlashSaleId>,
 }
-operation! { DescribeFlashSales => FlashSaleDescriptions, "flashsale.describe", internal, "Names of flash sales." }
+operation! { DescribeFlashSales => FlashSaleDescriptions, "flashsale.describe", internal, "The names of flash sales." }
 
 /// The answer to [`DescribeFlashSales`].
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -99,7 +100,7 @@ pub struct ClaimReservations {
     /// Which.
     pub reservation_ids: Vec<FlashReservationId>,
 }
-operation! { ClaimReservations => (), "flashsale.claim", internal, "Makes flash reservations an order's." }
+operation! { ClaimReservations => (), "flashsale.claim", internal, "Assigns flash sale reservations to an order." }
 
 /// Gives an order's flash pieces back, claimed or bought, once.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -108,7 +109,7 @@ pub struct ReleaseClaims {
     /// Whose.
     pub order_id: OrderId,
 }
-operation! { ReleaseClaims => (), "flashsale.release", internal, "Gives an order's flash pieces back." }
+operation! { ReleaseClaims => (), "flashsale.release", internal, "Releases an order's flash sale units." }
 
 /// Asks for a sale under a campaign, deleted ones apart, so that the campaign does not go away under it.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -117,7 +118,7 @@ pub struct SaleReferring {
     /// Which campaign.
     pub campaign_id: CampaignId,
 }
-operation! { SaleReferring => ReferringSale, "flashsale.referring", internal, "A flash sale under a campaign." }
+operation! { SaleReferring => ReferringSale, "flashsale.referring", internal, "A flash sale of a campaign." }
 
 /// The answer to [`SaleReferring`].
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -147,7 +148,7 @@ facts! { FlashSaleFact in "flash_sale":
 
 /// What orders and flash sales both state of each order, for the auditor to compare: pieces by sale and SKU, as
 /// [`units_out`](crate::inventory::units_out) writes them.
-pub const TAKEN: &str = "flash sale: what is taken for orders = their flash lines";
+pub const TAKEN: &str = "flash sale: units taken for orders = their flash lines";
 /// What flash sales and the inventory both state of each sale: what is set aside, as
 /// [`units_out`](crate::inventory::units_out) writes it.
-pub const ASIDE: &str = "flash sale: what is set aside = what the inventory holds for it";
+pub const ASIDE: &str = "flash sale: units allocated = the inventory's allocation";

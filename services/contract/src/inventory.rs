@@ -35,7 +35,7 @@ pub struct AvailableStock {
     /// The variants.
     pub variants: Vec<VariantId>,
 }
-operation! { AvailableStock => Availability, "inventory.available", internal, "How much of each variant can be sold." }
+operation! { AvailableStock => Availability, "inventory.available", internal, "The available stock of variants." }
 
 /// The answer to [`AvailableStock`].
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -76,7 +76,7 @@ pub struct GiveBackStock {
     /// Whose.
     pub order_id: OrderId,
 }
-operation! { GiveBackStock => (), "inventory.give_back", internal, "Gives back what an order held." }
+operation! { GiveBackStock => (), "inventory.give_back", internal, "Releases the stock held for an order." }
 
 /// Puts returned units back, once a reference.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -98,7 +98,7 @@ pub struct SetStock {
     /// The counts, each SKU once.
     pub items: Vec<StockCount>,
 }
-operation! { SetStock => CountsTaken, "inventory.set", internal, "First stock counts of an import." }
+operation! { SetStock => CountsTaken, "inventory.set", internal, "Sets the initial stock of an import." }
 
 /// What there is of a SKU.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -165,7 +165,7 @@ pub struct SetAside {
     /// What.
     pub items: Vec<VariantQuantity>,
 }
-operation! { SetAside => Held, "inventory.set_aside", internal, "Sets stock aside for a sale." }
+operation! { SetAside => Held, "inventory.set_aside", internal, "Allocates stock to a sale." }
 
 /// Changes what a set-aside holds to just these quantities, all or nothing, as long as nothing was sold from it. 409
 /// `INSUFFICIENT_STOCK` naming every short SKU. Asking again changes nothing.
@@ -177,7 +177,7 @@ pub struct ChangeSetAside {
     /// What, each variant once.
     pub items: Vec<VariantQuantity>,
 }
-operation! { ChangeSetAside => (), "inventory.change_set_aside", internal, "Changes what a set-aside holds." }
+operation! { ChangeSetAside => (), "inventory.change_set_aside", internal, "Changes the size of an allocation." }
 
 /// Sells pieces that were set aside, once a reference: on hand and reserved go down together.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -188,7 +188,7 @@ pub struct SellSetAside {
     /// Which pieces, each reference once.
     pub sales: Vec<SetAsideSale>,
 }
-operation! { SellSetAside => (), "inventory.sell_set_aside", internal, "Sells pieces that were set aside." }
+operation! { SellSetAside => (), "inventory.sell_set_aside", internal, "Sells units of an allocation." }
 
 /// Pieces that an order bought.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -211,7 +211,7 @@ pub struct UnsellSetAside {
     /// `flash-purchase:12`.
     pub reference: String,
 }
-operation! { UnsellSetAside => (), "inventory.unsell_set_aside", internal, "Puts pieces sold from a set-aside back." }
+operation! { UnsellSetAside => (), "inventory.unsell_set_aside", internal, "Returns sold units to an allocation." }
 
 /// Ends a set-aside: what is left of it, less `keep` (what live claims may still buy), goes back into stock. Asking again changes nothing more.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -222,10 +222,10 @@ pub struct EndSetAside {
     /// What stays set aside for orders on their way.
     pub keep: Vec<VariantQuantity>,
 }
-operation! { EndSetAside => (), "inventory.end_set_aside", internal, "Gives back what is left of a set-aside." }
+operation! { EndSetAside => (), "inventory.end_set_aside", internal, "Releases the rest of an allocation." }
 
 /// What orders and stock both state of each order, for the auditor to compare: [`units_out`].
-pub const SOLD: &str = "sold = quantities of confirmed orders, less what was restocked";
+pub const SOLD: &str = "sold = quantities of confirmed orders, less restocked units";
 
 /// Units that left by what they are of, each once and in order, without those of which none is out: `"17×2 18×1"`.
 pub fn units_out<K: Ord + std::fmt::Display>(units: impl IntoIterator<Item = (K, i64)>) -> String {

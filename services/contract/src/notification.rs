@@ -23,4 +23,4 @@ pub struct SendMessage {
     /// greet `name` if it is there.
     pub data: Map<String, Value>,
 }
-operation! { SendMessage => (), "notification.send", internal, "Sends one message by a template." }
+operation! { SendMessage => (), "notification.send", internal, "Sends a message from a template." }

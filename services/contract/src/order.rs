@@ -33,7 +33,8 @@ pub struct ResumeCheckout {
     /// Whose.
     pub order_id: OrderId,
 }
-operation! { ResumeCheckout => Resumed, "order.resume_checkout", internal, "Goes on with a checkout that nobody drives." }
+operation! { ResumeCheckout => Resumed, "order.resume_checkout", internal, "Resumes a checkout that no request \
+is driving." }
 
 /// What a checkout that was to be resumed came to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -105,7 +106,7 @@ pub struct DescribeOrder {
     /// Which.
     pub order_id: OrderId,
 }
-operation! { DescribeOrder => OrderDescription, "order.describe", internal, "What a message about an order says." }
+operation! { DescribeOrder => OrderDescription, "order.describe", internal, "The order data that messages show." }
 
 /// What a message about an order says.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -143,7 +144,7 @@ pub struct OwnsOrder {
     /// Which.
     pub order_id: OrderId,
 }
-operation! { OwnsOrder => (), "order.owns", internal, "Whether the caller may see an order as its own." }
+operation! { OwnsOrder => (), "order.owns", internal, "Whether the caller may see an order." }
 
 /// Asks what a customer has bought: earlier orders neither failed nor cancelled that share the account or an address with the
 /// buyer, as [`Buyer`](crate::buyer::Buyer) says.
@@ -153,7 +154,7 @@ pub struct PurchasesOf {
     /// Who asks to buy.
     pub buyer: Buyer,
 }
-operation! { PurchasesOf => Purchases, "order.purchases_of", internal, "What a customer has bought." }
+operation! { PurchasesOf => Purchases, "order.purchases_of", internal, "A customer's purchase totals." }
 
 /// The answer to [`PurchasesOf`].
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -173,7 +174,7 @@ pub struct PrepareErasure {
     /// Whose.
     pub user_id: UserId,
 }
-operation! { PrepareErasure => OpenOrders, "order.prepare_erasure", internal, "Which orders an erasure waits for." }
+operation! { PrepareErasure => OpenOrders, "order.prepare_erasure", internal, "The orders that an erasure waits for." }
 
 /// The orders of an account that an erasure waits for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -196,7 +197,8 @@ pub struct FirstPaidOrder {
     /// Who sent them.
     pub referrer: UserId,
 }
-operation! { FirstPaidOrder => FirstPaid, "order.first_paid", internal, "The first order that somebody paid and kept." }
+operation! { FirstPaidOrder => FirstPaid, "order.first_paid", internal, "A customer's first order that was paid \
+and kept." }
 
 /// The answer to [`FirstPaidOrder`].
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -456,7 +458,8 @@ pub struct CancelVoided {
     /// Who voids it, for the order's timeline.
     pub actor: String,
 }
-operation! { CancelVoided => VoidedOrder, "order.cancel_voided", internal, "Cancels an order whose payment is voided." }
+operation! { CancelVoided => VoidedOrder, "order.cancel_voided", internal, "Cancels an order whose payment was \
+voided." }
 
 /// The answer to [`CancelVoided`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -474,7 +477,7 @@ pub struct StandingOfOrder {
     /// Which.
     pub order_id: OrderId,
 }
-operation! { StandingOfOrder => OrderStanding, "order.standing", internal, "Where an order stands." }
+operation! { StandingOfOrder => OrderStanding, "order.standing", internal, "The status of an order." }
 
 /// The answer to [`StandingOfOrder`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -7,13 +7,13 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{OrderId, PaymentId};
 
 /// Orders and payments both state what is captured for each order that is paid for.
-pub const PAID: &str = "a paid order has one live capture, equal to its total";
+pub const PAID: &str = "a paid order has one active capture, equal to its total";
 /// Orders and payments both state what is still to be captured for each order that waits for its money.
 pub const DUE: &str = "an order that waits for its money has a payment that can be captured";
 /// Orders and payments both state what each approved return gave: refunded and no longer due.
-pub const SETTLED: &str = "a return says what its payment gave";
+pub const SETTLED: &str = "a return's refund = its payment's refund";
 /// Orders and payments both state what was given back of each order in money.
-pub const GAVE: &str = "an order knows what its payment gave back";
+pub const GAVE: &str = "an order's refunds = its payment's refunds";
 
 /// What a return gave, as both state it.
 pub fn gave(refund: Amount, voided: Amount) -> String {
@@ -68,7 +68,7 @@ pub struct CheckPaymentChoice {
     /// The choice.
     pub choice: PaymentChoice,
 }
-operation! { CheckPaymentChoice => (), "payment.check_choice", internal, "Checks a choice of payment." }
+operation! { CheckPaymentChoice => (), "payment.check_choice", internal, "Validates a payment method and token." }
 
 /// Takes an order's money: authorises and captures a card, notes a manual payment. One payment an order: asking again
 /// goes on with what is there, with the same key towards the provider, so nothing is ever charged twice.
@@ -87,7 +87,7 @@ pub struct TakePayment {
     #[serde(default)]
     pub user_id: Option<UserId>,
 }
-operation! { TakePayment => PaymentOutcome, "payment.take", internal, "Takes an order's money." }
+operation! { TakePayment => PaymentOutcome, "payment.take", internal, "Charges an order." }
 
 /// Where the payment of an order stands, 404 without one. It asks nobody outside.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -96,7 +96,7 @@ pub struct PaymentOfOrder {
     /// Which order.
     pub order_id: OrderId,
 }
-operation! { PaymentOfOrder => PaymentOutcome, "payment.of_order", internal, "Where an order's payment stands." }
+operation! { PaymentOfOrder => PaymentOutcome, "payment.of_order", internal, "The status of an order's payment." }
 
 /// Where a payment stands.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -146,7 +146,7 @@ pub struct CancelPayment {
     /// Why, for the books.
     pub reason: String,
 }
-operation! { CancelPayment => (), "payment.cancel", internal, "Ends an order's payment and gives the money back." }
+operation! { CancelPayment => (), "payment.cancel", internal, "Ends an order's payment and refunds it." }
 
 /// Decides what an approved return gives of its order's payment, and gives it, once a return. What was captured is refunded as
 /// far as it is left; what was never captured is no longer due. Asking again gives the same answer. The amounts are decided
@@ -167,7 +167,7 @@ pub struct SettleReturn {
     /// Why, for the books.
     pub reason: String,
 }
-operation! { SettleReturn => ReturnSettlement, "payment.settle_return", internal, "Gives a return's money back." }
+operation! { SettleReturn => ReturnSettlement, "payment.settle_return", internal, "Refunds a return." }
 
 /// What a return gave.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -16,7 +16,7 @@ pub struct DescribeSkus {
     /// The SKUs, each once.
     pub skus: Vec<Sku>,
 }
-operation! { DescribeSkus => SkuDescriptions, "product.describe_skus", internal, "What SKUs are and cost." }
+operation! { DescribeSkus => SkuDescriptions, "product.describe_skus", internal, "Names and prices of SKUs." }
 
 /// The same for a sale in some channel: what an order or a quote charges.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -27,7 +27,8 @@ pub struct DescribeForSale {
     /// Where it is sold: `WEB` unless said.
     pub channel: Option<String>,
 }
-operation! { DescribeForSale => SkuDescriptions, "product.describe_for_sale", internal, "What SKUs are and cost in a channel." }
+operation! { DescribeForSale => SkuDescriptions, "product.describe_for_sale", internal, "Names and prices of \
+SKUs in a channel." }
 
 /// What was found.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -97,7 +98,7 @@ pub struct ResolveSkus {
     /// The SKUs.
     pub skus: Vec<Sku>,
 }
-operation! { ResolveSkus => ResolvedSkus, "product.resolve_skus", internal, "Which variants SKUs belong to." }
+operation! { ResolveSkus => ResolvedSkus, "product.resolve_skus", internal, "The variants that SKUs belong to." }
 
 /// The answer to [`ResolveSkus`].
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -173,7 +174,8 @@ pub struct UsedTaxClasses {
     /// The classes.
     pub classes: Vec<String>,
 }
-operation! { UsedTaxClasses => TaxClassUses, "product.used_tax_classes", internal, "Which tax classes products have." }
+operation! { UsedTaxClasses => TaxClassUses, "product.used_tax_classes", internal, "The tax classes in use by \
+products." }
 
 /// The answer to [`UsedTaxClasses`].
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -195,7 +197,7 @@ pub struct TaxClassUse {
 }
 
 /// What hangs on a variant names one of the catalogue, by [`variant_named`]; the catalogue says which it has or had.
-pub const VARIANTS: &str = "references: what hangs on a variant is of one of the catalogue, and of its product";
+pub const VARIANTS: &str = "references: a variant that a row refers to exists and belongs to its product";
 
 /// How the auditor names a variant, by itself or as one of its product.
 pub fn variant_named(id: VariantId, of: Option<ProductId>) -> String {

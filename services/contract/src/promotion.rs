@@ -121,7 +121,7 @@ pub struct EvaluateCart {
     /// The shipping address in a form that limits per address compare.
     pub address_key: Option<String>,
 }
-operation! { EvaluateCart => Evaluation, "promotion.evaluate_cart", internal, "What a cart is given off." }
+operation! { EvaluateCart => Evaluation, "promotion.evaluate_cart", internal, "Discounts applied to a cart." }
 
 /// What a cart is given off.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -225,7 +225,7 @@ pub struct ReleaseUses {
     /// Whose.
     pub order_id: OrderId,
 }
-operation! { ReleaseUses => (), "promotion.release_uses", internal, "Gives an order's uses of promotions back." }
+operation! { ReleaseUses => (), "promotion.release_uses", internal, "Releases an order's uses of promotions." }
 
 /// Asks what SKUs cost on the shelf now, by the catalogue's price rules, for the caller.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -238,7 +238,8 @@ pub struct ShelfPrices {
     /// Whether an anonymous visitor's prices are wanted, whoever asks.
     pub anonymous: bool,
 }
-operation! { ShelfPrices => ShelfPriceList, "promotion.shelf_prices", internal, "What SKUs cost by the catalogue's rules." }
+operation! { ShelfPrices => ShelfPriceList, "promotion.shelf_prices", internal, "Catalog prices of SKUs, after \
+price rules." }
 
 /// The answer to [`ShelfPrices`].
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -267,7 +268,7 @@ pub struct DescribePromotions {
     /// Which.
     pub ids: Vec<PromotionId>,
 }
-operation! { DescribePromotions => PromotionDescriptions, "promotion.describe", internal, "Names of promotions." }
+operation! { DescribePromotions => PromotionDescriptions, "promotion.describe", internal, "The names of promotions." }
 
 /// The answer to [`DescribePromotions`].
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -297,7 +298,8 @@ pub struct PromotionCodesTaken {
     /// The codes in normal form.
     pub codes: Vec<String>,
 }
-operation! { PromotionCodesTaken => TakenCodes, "promotion.codes_taken", internal, "Which codes promotions have." }
+operation! { PromotionCodesTaken => TakenCodes, "promotion.codes_taken", internal, "Which codes are used by \
+promotions." }
 
 /// Codes that are somebody else's.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -345,7 +347,8 @@ pub struct PromotionReferring {
     /// To this category in a filter, unless the promotion is archived.
     pub category_id: Option<CategoryId>,
 }
-operation! { PromotionReferring => ReferringPromotion, "promotion.referring", internal, "A promotion that refers to something." }
+operation! { PromotionReferring => ReferringPromotion, "promotion.referring", internal, "A promotion that \
+refers to an entity." }
 
 /// The answer to [`PromotionReferring`].
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -436,7 +439,8 @@ pub struct PricingTerms {
     /// The tax classes whose rates are wanted.
     pub tax_classes: Vec<String>,
 }
-operation! { PricingTerms => PricingTermsReply, "order.pricing_terms", internal, "On which terms carts are priced." }
+operation! { PricingTerms => PricingTermsReply, "order.pricing_terms", internal, "The terms that carts are \
+priced on." }
 
 /// The answer to [`PricingTerms`].
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -458,7 +462,7 @@ pub struct PricingTermsReply {
 json_reply!(PricingTermsReply);
 
 /// What orders and promotions both state of each order, for the auditor to compare: [`shares`] of its promotions.
-pub const USED: &str = "promotion: uses = orders, spent = discounts of live orders";
+pub const USED: &str = "promotion: uses = orders, spent = discounts of active orders";
 
 /// Amounts by what took them, each once and in order: `"3=2.5 7=10"`.
 pub fn shares(parts: impl IntoIterator<Item = (i64, Amount)>) -> String {

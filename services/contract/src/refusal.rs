@@ -41,7 +41,7 @@ impl InsufficientStock {
 
 impl From<InsufficientStock> for Error {
     fn from(InsufficientStock { items }: InsufficientStock) -> Self {
-        let named = |it: &Short| format!("{} ({} asked, {} there)", it.sku, it.asked, it.available);
+        let named = |it: &Short| format!("{} ({} requested, {} available)", it.sku, it.asked, it.available);
         let words: Vec<String> = items.iter().take(MOST_NAMED).map(named).collect();
         let more = if items.len() > words.len() { " and others" } else { "" };
         let message = format!("Not enough in stock: {}{more}.", words.join(", "));

@@ -19,7 +19,7 @@ pub struct ValuePoints {
     /// In which currency.
     pub currency: Currency,
 }
-operation! { ValuePoints => PointsValue, "reward.value_points", internal, "What points would pay." }
+operation! { ValuePoints => PointsValue, "reward.value_points", internal, "How much of a total points can pay." }
 
 /// What points would pay.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -44,7 +44,7 @@ pub struct HoldPoints {
     /// How many.
     pub points: u32,
 }
-operation! { HoldPoints => (), "reward.hold_points", internal, "Takes points for an order." }
+operation! { HoldPoints => (), "reward.hold_points", internal, "Holds points for an order." }
 
 /// Gives an order's points back, held or spent, and takes back what it earned, once.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -53,7 +53,7 @@ pub struct ReleasePoints {
     /// Whose.
     pub order_id: OrderId,
 }
-operation! { ReleasePoints => (), "reward.release_points", internal, "Gives an order's points back." }
+operation! { ReleasePoints => (), "reward.release_points", internal, "Releases an order's points." }
 
 /// Asks for a user's tier; a user without an account in rewards has the lowest.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -80,7 +80,8 @@ pub struct OffersRefer {
     /// Which.
     pub promotion_id: PromotionId,
 }
-operation! { OffersRefer => crate::promotion::Referred, "reward.refer", internal, "Whether offers are of a promotion." }
+operation! { OffersRefer => crate::promotion::Referred, "reward.refer", internal, "Whether reward offers refer \
+to a promotion." }
 
 /// Asks how many points an order will earn, to show it: `floor(base × rate × tier multiplier × promotion multiplier)`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -105,10 +106,10 @@ pub struct PointsEarned {
 json_reply!(PointsEarned);
 
 /// What orders and rewards both state of each order that lives, for the auditor to compare: the points that were spent on it.
-pub const SPENT: &str = "points spent on an order are held by that order";
+pub const SPENT: &str = "points spent on an order = points held by that order";
 
 /// What both state of each confirmed order: the points that it earned when it was confirmed.
-pub const EARNED: &str = "points: earned = the rule on the order";
+pub const EARNED: &str = "points: earned = the points of the order's rule";
 
 /// What every event of points says.
 #[derive(Clone, Debug, Serialize, Deserialize)]

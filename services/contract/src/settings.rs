@@ -206,7 +206,7 @@ impl TaxSettings {
 #[serde(rename_all = "camelCase")]
 pub struct PaymentSettings {
     /// The ways to pay that are switched on. `CARD` also needs a provider that the configuration switches on
-    /// (`payment.sandbox` for pretend money): without one no card is taken. What an order chose while it was on is captured, voided and refunded also afterwards.
+    /// (`payment.sandbox` for test money): without one no card is taken. What an order chose while it was on is captured, voided and refunded also afterwards.
     pub methods: Vec<PaymentMethod>,
     /// Counts its changes. Sent with a change it must be the present one, as `If-Match` must.
     #[serde(default)]
@@ -265,7 +265,7 @@ impl SettingsCache {
                 Ok(settings)
             }
             (None, Some((_, settings))) => Ok(settings),
-            (None, None) => Err(Error::internal("the store's settings were not told")),
+            (None, None) => Err(Error::internal("the store's settings are missing")),
         }
     }
 }

@@ -42,7 +42,8 @@ pub struct CurrentSettings {
     /// [`SettingsCache`](crate::settings::SettingsCache).
     pub known_epoch: Option<i64>,
 }
-operation! { CurrentSettings => SettingsNow, "store.current_settings", internal, "All settings, if they have changed." }
+operation! { CurrentSettings => SettingsNow, "store.current_settings", internal, "All settings, if they have \
+changed." }
 
 /// The answer to [`CurrentSettings`].
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -59,7 +60,7 @@ json_reply!(SettingsNow);
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct StorePayments {}
-operation! { StorePayments => EnabledMethods, "store.payments", internal, "The ways to pay that are switched on." }
+operation! { StorePayments => EnabledMethods, "store.payments", internal, "The payment methods that are enabled." }
 
 /// The ways to pay that the store has switched on, whether or not a provider is there for them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -108,7 +109,8 @@ pub struct PledgeAmounts {
     /// The currency that the amounts were read in.
     pub currency: Currency,
 }
-operation! { PledgeAmounts => AmountsPledged, "store.pledge_amounts", internal, "Keeps the currency while amounts are written." }
+operation! { PledgeAmounts => AmountsPledged, "store.pledge_amounts", internal, "Locks the currency while \
+amounts are written." }
 
 /// The answer to [`PledgeAmounts`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -126,7 +128,7 @@ pub struct SettleAmounts {
     /// Whether any were written.
     pub written: bool,
 }
-operation! { SettleAmounts => (), "store.settle_amounts", internal, "Says what became of pledged amounts." }
+operation! { SettleAmounts => (), "store.settle_amounts", internal, "Reports the outcome of a currency lock." }
 
 /// Does work that writes amounts in `currency`, which cannot change meanwhile; `written` says of what came of it whether any
 /// are written. What is refused as a whole fixes nothing.

@@ -17,7 +17,7 @@ pub struct Authenticate {
     #[serde(default)]
     pub leaving: bool,
 }
-operation! { Authenticate => Authenticated, "user.authenticate", internal, "Who holds an access token." }
+operation! { Authenticate => Authenticated, "user.authenticate", internal, "The user who holds an access token." }
 
 /// Who holds the token.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -46,7 +46,7 @@ pub struct DescribeUsers {
     /// Which.
     pub ids: Vec<UserId>,
 }
-operation! { DescribeUsers => UserDescriptions, "user.describe", internal, "Who users are." }
+operation! { DescribeUsers => UserDescriptions, "user.describe", internal, "Names and addresses of users." }
 
 /// The answer to [`DescribeUsers`].
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -82,7 +82,7 @@ pub struct AccountsOf {
     /// Whether accounts whose addresses differ in plus tags alone count too.
     pub ignore_plus_tags: bool,
 }
-operation! { AccountsOf => AccountIds, "user.accounts_of", internal, "Which accounts have an address." }
+operation! { AccountsOf => AccountIds, "user.accounts_of", internal, "The accounts with an e-mail address." }
 
 /// The answer to [`AccountsOf`].
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -102,7 +102,7 @@ pub struct BornOn {
     /// Only accounts after this one; null for the first.
     pub after: Option<UserId>,
 }
-operation! { BornOn => BirthdayPage, "user.born_on", internal, "Who was born on a day of the year." }
+operation! { BornOn => BirthdayPage, "user.born_on", internal, "Users by birthday." }
 
 /// The answer to [`BornOn`].
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -144,7 +144,8 @@ fact! {
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct NamedPermissions {}
-operation! { NamedPermissions => PermissionNames, "node.permissions", internal, "Permissions that operations name." }
+operation! { NamedPermissions => PermissionNames, "node.permissions", internal, "Registers the permissions of \
+operations." }
 
 /// The answer to [`NamedPermissions`].
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -165,7 +166,7 @@ macro_rules! export_operation {
             /// Whose.
             pub user_id: UserId,
         }
-        operation! { $name => PersonalData, $op, internal, "All that is held about a user." }
+        operation! { $name => PersonalData, $op, internal, "All data held about a user." }
     )+};
 }
 export_operation! {

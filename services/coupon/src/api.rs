@@ -50,7 +50,8 @@ pub struct CreateCoupon {
     /// Until when, the moment itself not included.
     pub ends_at: Option<Timestamp>,
 }
-operation! { CreateCoupon => CouponView, "coupon.create", Post "/api/coupons", Permission("coupon:write"), 201, "Makes one coupon.", keyed }
+operation! { CreateCoupon => CouponView, "coupon.create", Post "/api/coupons", Permission("coupon:write"), 201, "\
+Creates a coupon.", keyed }
 
 /// One coupon.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -93,7 +94,8 @@ pub struct UpdateCoupon {
     #[serde(default)]
     pub ends_at: Patch<Timestamp>,
 }
-operation! { UpdateCoupon => CouponView, "coupon.update", Patch "/api/coupons/{code}", Permission("coupon:write"), 200, "Changes a coupon." }
+operation! { UpdateCoupon => CouponView, "coupon.update", Patch "/api/coupons/{code}", Permission("coupon:write"), 200, "\
+Updates a coupon." }
 
 text_enum! {
     /// Which redemptions are listed.
@@ -146,7 +148,8 @@ pub struct CreateBatch {
     /// For how many days they are good from now, 1 to 3,650; the earlier of both ends counts.
     pub valid_days: Option<u32>,
 }
-operation! { CreateBatch => BatchView, "coupon.bulk", Post "/api/coupons/bulk", Permission("coupon:write"), 202, "Makes many coupons.", keyed }
+operation! { CreateBatch => BatchView, "coupon.bulk", Post "/api/coupons/bulk", Permission("coupon:write"), 202, "\
+Creates a batch of coupons.", keyed }
 
 /// Batches, newest first.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -169,7 +172,8 @@ pub struct GetBatch {
     /// Which.
     pub id: BatchId,
 }
-operation! { GetBatch => BatchView, "coupon.batch", Get "/api/coupons/batches/{id}", Permission("coupon:write"), 200, "One batch, and how far it is." }
+operation! { GetBatch => BatchView, "coupon.batch", Get "/api/coupons/batches/{id}", Permission("coupon:write"), 200, "\
+One batch and its progress." }
 
 /// A batch's codes as they are now, in key order: `code,status,redeemed,maxRedemptions,endsAt`.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -178,7 +182,9 @@ pub struct ExportBatch {
     /// Which.
     pub id: BatchId,
 }
-operation! { ExportBatch => Download, "coupon.export", Get "/api/coupons/batches/{id}/export", Permission("coupon:write"), 200, "A batch's codes as CSV. A row whose stored data is damaged is left out; the stream is then cut at its end, so that it never passes for whole, and the log names the row." }
+operation! { ExportBatch => Download, "coupon.export", Get "/api/coupons/batches/{id}/export", Permission("coupon:write"), 200, "\
+A batch's codes as CSV. A row whose stored data is damaged is left out; the stream then ends with an \
+error, so that the client can tell that it is incomplete, and the log names the row." }
 
 /// Takes a whole batch out of use, at once and for good; codes that are not made yet are not made.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -187,7 +193,8 @@ pub struct DisableBatch {
     /// Which.
     pub id: BatchId,
 }
-operation! { DisableBatch => BatchView, "coupon.disable_batch", Post "/api/coupons/batches/{id}/disable", Permission("coupon:write"), 200, "Takes a batch out of use.", keyed }
+operation! { DisableBatch => BatchView, "coupon.disable_batch", Post "/api/coupons/batches/{id}/disable", Permission("coupon:write"), 200, "\
+Disables a batch.", keyed }
 
 /// Takes codes that were issued elsewhere; a code that is known is changed. One bad row harms no other.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -201,7 +208,8 @@ pub struct ImportCoupons {
     #[schemars(skip)]
     pub body: Body,
 }
-operation! { ImportCoupons => ImportReport, "coupon.import", Post "/api/coupons/import", Permission("coupon:write"), 200, "Takes codes that were issued elsewhere.", stream ["text/csv", "application/x-ndjson"], body }
+operation! { ImportCoupons => ImportReport, "coupon.import", Post "/api/coupons/import", Permission("coupon:write"), 200, "\
+Imports codes that were issued elsewhere.", stream ["text/csv", "application/x-ndjson"], body }
 
 /// Asks whether a code is good for these goods, and for how much. Who tries wrong codes too often gets 429.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -215,7 +223,8 @@ pub struct ValidateCoupon {
     /// The buyer's address, which limits per user go by; an account's own unless said.
     pub email: Option<Email>,
 }
-operation! { ValidateCoupon => Validation, "coupon.validate", Post "/api/coupons/validate", Anyone, 200, "Whether a code is good, and for how much." }
+operation! { ValidateCoupon => Validation, "coupon.validate", Post "/api/coupons/validate", Anyone, 200, "\
+Whether a code is valid, and the discount it gives." }
 
 /// Redeems a coupon outside an order: at a till, by another shop. 422 `COUPON_INVALID` with `reason` when it is not good, or
 /// its promotion does not apply. Asking again with the same reference changes nothing.
@@ -242,7 +251,8 @@ pub struct ReleaseCoupon {
     /// The name that it was redeemed under.
     pub reference: String,
 }
-operation! { ReleaseCoupon => RedemptionView, "coupon.release", Post "/api/coupons/{code}/release", Permission("coupon:redeem"), 200, "Gives a redemption back.", keyed }
+operation! { ReleaseCoupon => RedemptionView, "coupon.release", Post "/api/coupons/{code}/release", Permission("coupon:redeem"), 200, "\
+Releases a redemption.", keyed }
 
 /// A coupon.
 #[derive(Debug, Serialize, JsonSchema)]

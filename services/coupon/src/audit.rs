@@ -33,26 +33,26 @@ pub(crate) fn audit(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> 
     for coupon in tx.scan::<Coupon>().rows() {
         let coupon = coupon?;
         let live = told.live.remove(&coupon.code).unwrap_or(0);
-        report.check("coupon: redeemed = live redemptions", live == coupon.redeemed, || {
-            format!("a coupon of promotion {}: {} against {live}", coupon.promotion_id, coupon.redeemed)
+        report.check("coupon: redeemed = active redemptions", live == coupon.redeemed, || {
+            format!("a coupon of promotion {}: {} recorded, {live} active", coupon.promotion_id, coupon.redeemed)
         });
         report.check(
-            "coupon: live redemptions ≤ limit",
+            "coupon: active redemptions ≤ limit",
             coupon.max_redemptions.is_none_or(|most| live <= most),
-            || format!("a coupon of promotion {}: {live} of {:?}", coupon.promotion_id, coupon.max_redemptions),
+            || format!("a coupon of promotion {}: {live} active of {:?}", coupon.promotion_id, coupon.max_redemptions),
         );
         if let Some(id) = coupon.batch_id {
             *made.entry(id).or_default() += 1;
         }
     }
-    report.check("coupon: every redemption is of a coupon", told.live.is_empty(), || {
-        format!("{} codes are redeemed and not there", told.live.len())
+    report.check("coupon: every redemption belongs to a coupon", told.live.is_empty(), || {
+        format!("{} redeemed codes do not exist", told.live.len())
     });
     for (id, (code, names, limit)) in &told.limited {
         let of = |name: &PersonName| told.uses.get(&(code.clone(), name.clone())).into_iter().flatten();
         let until: BTreeSet<&i64> = names.iter().flat_map(of).filter(|other| *other <= id).collect();
         let within = until.len() <= usize::try_from(*limit).unwrap_or(usize::MAX);
-        report.check("coupon: a person's live redemptions ≤ limit", within, || {
+        report.check("coupon: a person's active redemptions ≤ limit", within, || {
             format!("redemption {id} is number {} of {limit}", until.len())
         });
     }
@@ -65,7 +65,7 @@ fn read_redemptions(tx: &Tx<'_>, report: &mut Report) -> Result<Told, StoreError
     for redemption in tx.scan::<Redemption>().rows() {
         let redemption = redemption?;
         let live = redemption.status == RedemptionStatus::Live;
-        report.check("coupon: a redemption is live or given back", live == redemption.released_at.is_none(), || {
+        report.check("coupon: a redemption is active or released", live == redemption.released_at.is_none(), || {
             format!("redemption {} is {}", redemption.id, redemption.status)
         });
         let tied = redemption.order_id.map(order_reference).is_none_or(|reference| reference == redemption.reference);
@@ -100,13 +100,15 @@ fn check_batches(tx: &Tx<'_>, report: &mut Report, made: &BTreeMap<BatchId, i64>
     for batch in tx.scan::<Batch>().rows() {
         let batch = batch?;
         let codes = made.get(&batch.id).copied().unwrap_or(0);
-        report.check("coupon: a batch has the codes that it says", codes == batch.generated, || {
-            format!("batch {}: {} against {codes}", batch.id, batch.generated)
+        report.check("coupon: a batch counts its codes", codes == batch.generated, || {
+            format!("batch {}: {} recorded, {codes} found", batch.id, batch.generated)
         });
         let whole = batch.status != BatchStatus::Completed || batch.generated == batch.count;
-        report.check("coupon: a completed batch is whole", whole, || format!("batch {}", batch.id));
+        report.check("coupon: a completed batch is complete", whole, || format!("batch {}", batch.id));
         let making = batch.making.is_some() == (batch.status == BatchStatus::Generating);
-        report.check("coupon: a batch is made while it is GENERATING", making, || format!("batch {}", batch.id));
+        report.check("coupon: a batch is being generated while it is GENERATING", making, || {
+            format!("batch {}", batch.id)
+        });
     }
     Ok(())
 }

@@ -27,7 +27,7 @@ impl Claim {
     /// Ends it. One that cannot be ended now lapses by itself.
     pub(crate) async fn release(self, cx: &Cx) {
         if let Err(error) = cx.call(ReleaseCodes { owner: self.owner }).await {
-            tracing::warn!(%error, "codes stay claimed until their claim lapses");
+            tracing::warn!(%error, "could not release claimed codes; they stay claimed until the claim expires");
         }
     }
 }

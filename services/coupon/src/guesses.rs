@@ -75,7 +75,12 @@ impl Guesses {
             return Ok(());
         }
         let wait = WINDOW.saturating_sub(cx.now.since(Timestamp(tried.since))).as_secs();
-        let error = Error::new(Kind::Throttled, codes::TOO_MANY_GUESSES, "Too many wrong codes; try again later.");
+        let error = Error::new(
+            Kind::Throttled,
+            codes::TOO_MANY_GUESSES,
+            "Too many wrong coupon codes; try \
+             again later.",
+        );
         Err(error.retry_after(u32::try_from(wait).unwrap_or(1).max(1)))
     }
 

@@ -65,7 +65,7 @@ impl Coupons {
                 return Ok(((code.clone(), code), claim));
             }
         }
-        Err(Error::unavailable(codes::NO_FREE_CODE, "No free code was found; try again.", 1))
+        Err(Error::unavailable(codes::NO_FREE_CODE, "No unused code was found; try again.", 1))
     }
 
     /// The code that is asked for, claimed, when nobody has it.
@@ -162,10 +162,10 @@ fn batch(op: &CreateBatch, cx: &Cx) -> Result<NewBatch, Error> {
     };
     let mut faults = terms.faults();
     if !(1..=MOST_CODES).contains(&op.count) {
-        faults.push(FieldError::new("/count", format!("1 to {MOST_CODES} codes are made at once")));
+        faults.push(FieldError::new("/count", format!("must be 1 to {MOST_CODES}")));
     }
     if op.valid_days.is_some_and(|valid| !(1..=MOST_DAYS).contains(&valid)) {
-        faults.push(FieldError::new("/validDays", format!("1 to {MOST_DAYS} days are taken")));
+        faults.push(FieldError::new("/validDays", format!("must be 1 to {MOST_DAYS} days")));
     }
     let pattern = pattern(op).map_err(|fault| faults.push(fault)).ok();
     match pattern {
@@ -181,17 +181,17 @@ fn batch(op: &CreateBatch, cx: &Cx) -> Result<NewBatch, Error> {
 fn pattern(op: &CreateBatch) -> Result<Pattern, FieldError> {
     if let Some(text) = &op.pattern {
         if op.prefix.is_some() || op.length.is_some() {
-            return Err(FieldError::new("/pattern", "a pattern says it all: leave out prefix and length"));
+            return Err(FieldError::new("/pattern", "a pattern excludes prefix and length: leave them out"));
         }
         return Pattern::parse(text).map_err(|fault| FieldError::new("/pattern", fault));
     }
     let prefix = op.prefix.as_deref().unwrap_or_default().trim();
     if prefix.chars().count() > 20 || prefix.contains('#') {
-        return Err(FieldError::new("/prefix", "up to 20 letters, digits and separators are taken"));
+        return Err(FieldError::new("/prefix", "must be up to 20 letters, digits and separators"));
     }
     let length = op.length.map_or(LENGTH, |length| usize::try_from(length).unwrap_or(usize::MAX));
     if !(6..=20).contains(&length) {
-        return Err(FieldError::new("/length", "6 to 20 random characters are taken"));
+        return Err(FieldError::new("/length", "must be 6 to 20 random characters"));
     }
     Pattern::parse(&format!("{prefix}{}", "#".repeat(length))).map_err(|fault| FieldError::new("/prefix", fault))
 }
@@ -237,7 +237,7 @@ impl Handle<ValidateCoupon> for Coupons {
 fn reference(text: &str) -> Result<String, Error> {
     let reference = bounded(text, 1, 100).map_err(|fault| Error::field("/reference", fault))?;
     if reference.starts_with("order:") {
-        return Err(Error::field("/reference", "references that begin with order: are the orders' own"));
+        return Err(Error::field("/reference", "references that begin with order: are reserved for orders"));
     }
     Ok(reference)
 }
@@ -333,7 +333,7 @@ impl Handle<IssueCoupon> for Coupons {
                 Err(error) => return Err(error),
             }
         }
-        Err(Error::unavailable(codes::NO_FREE_CODE, "No free code was found; try again.", 1))
+        Err(Error::unavailable(codes::NO_FREE_CODE, "No unused code was found; try again.", 1))
     }
 }
 

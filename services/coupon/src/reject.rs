@@ -13,49 +13,49 @@ pub(crate) fn invalid(code: String, reason: RejectReason) -> Error {
 
 /// Another coupon or a promotion has the code.
 pub(crate) fn taken(code: String) -> Error {
-    Error::conflict(codes::CODE_TAKEN, format!("The code \"{code}\" is taken: choose another."))
+    Error::conflict(codes::CODE_TAKEN, format!("The code \"{code}\" is already in use: choose another."))
 }
 
 /// The reference gave its redemption back.
 pub(crate) fn released(reference: String) -> Error {
     Error::conflict(
         codes::REDEMPTION_RELEASED,
-        format!("\"{reference}\" has given its redemption back: take a new reference."),
+        format!("The redemption of \"{reference}\" was released: use a new reference."),
     )
 }
 
 /// The redemption is an order's.
 pub(crate) fn pinned() -> Error {
-    Error::conflict(codes::REDEMPTION_PINNED, "The redemption is an order's: cancel the order to release it.")
+    Error::conflict(codes::REDEMPTION_PINNED, "The redemption belongs to an order: cancel the order to release it.")
 }
 
 /// Fewer redemptions than there are cannot be the limit.
 pub(crate) fn already_redeemed(redeemed: u32) -> Error {
     Error::conflict(
         codes::ALREADY_REDEEMED,
-        format!("It is redeemed {redeemed} times: the limit cannot be below that."),
+        format!("The coupon was redeemed {redeemed} times: the limit cannot be lower than that."),
     )
     .with("redeemed", redeemed)
 }
 
 /// The coupon's batch is disabled.
 pub(crate) fn batch_disabled() -> Error {
-    Error::conflict(codes::BATCH_DISABLED, "Its whole batch is disabled: make a new coupon instead.")
+    Error::conflict(codes::BATCH_DISABLED, "The coupon's whole batch is disabled: create a new coupon instead.")
 }
 
 /// A reason for people.
 fn words(reason: RejectReason) -> &'static str {
     match reason {
-        RejectReason::Unknown => "there is no such code",
-        RejectReason::NotStarted => "it is not good yet",
+        RejectReason::Unknown => "this code does not exist",
+        RejectReason::NotStarted => "it is not valid yet",
         RejectReason::Expired => "it has expired",
         RejectReason::Paused => "it is disabled",
-        RejectReason::LimitReached => "it has been used as often as it may",
-        RejectReason::UserLimitReached => "you have used it as often as one may",
+        RejectReason::LimitReached => "its limit of redemptions is reached",
+        RejectReason::UserLimitReached => "you have reached the limit of redemptions per user",
         RejectReason::BudgetExhausted => "its budget is spent",
-        RejectReason::NotEligible => "it is somebody else's",
+        RejectReason::NotEligible => "it belongs to another user",
         RejectReason::ConditionsNotMet => "its conditions are not met",
-        RejectReason::NotCombinable => "something better applies",
-        RejectReason::NoMatchingItems => "it is for other goods",
+        RejectReason::NotCombinable => "a better discount applies",
+        RejectReason::NoMatchingItems => "it is for other items",
     }
 }

@@ -119,11 +119,11 @@ async fn lines(cx: &Cx, asked: &ValidateCoupon) -> Result<Vec<CartLine>, Error> 
         return Ok(Vec::new());
     }
     if asked.items.len() > MOST_ITEMS {
-        return Err(Error::field("/items", format!("at most {MOST_ITEMS} items are taken")));
+        return Err(Error::field("/items", format!("must have at most {MOST_ITEMS} items")));
     }
     for (i, item) in asked.items.iter().enumerate() {
         if item.quantity == 0 {
-            return Err(Error::field(format!("/items/{i}/quantity"), "a quantity is 1 or more"));
+            return Err(Error::field(format!("/items/{i}/quantity"), "must be 1 or more"));
         }
     }
     let skus = asked.items.iter().map(|item| item.sku.clone()).collect();

@@ -41,7 +41,8 @@ pub struct CreateSale {
     #[serde(default)]
     pub reservation_ttl_seconds: Option<u32>,
 }
-operation! { CreateSale => SaleView, "flashsale.create", Post "/api/flash-sales", Permission("flashsale:write"), 201, "Makes a flash sale and sets its stock aside.", keyed }
+operation! { CreateSale => SaleView, "flashsale.create", Post "/api/flash-sales", Permission("flashsale:write"), 201, "\
+Creates a flash sale and allocates its stock.", keyed }
 
 /// Changes a sale: all of it before it starts, its name and end while it sells.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -63,7 +64,8 @@ pub struct UpdateSale {
     /// How long a reservation lasts.
     pub reservation_ttl_seconds: Option<u32>,
 }
-operation! { UpdateSale => SaleView, "flashsale.update", Patch "/api/flash-sales/{id}", Permission("flashsale:write"), 200, "Changes a flash sale." }
+operation! { UpdateSale => SaleView, "flashsale.update", Patch "/api/flash-sales/{id}", Permission("flashsale:write"), 200, "\
+Updates a flash sale." }
 
 /// Ends a sale before its time: what is left goes back into stock, reservations that no order names end with it.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -81,7 +83,8 @@ pub struct DeleteSale {
     /// Which.
     pub id: FlashSaleId,
 }
-operation! { DeleteSale => (), "flashsale.delete", Delete "/api/flash-sales/{id}", Permission("flashsale:write"), 204, "Deletes a flash sale that does not sell." }
+operation! { DeleteSale => (), "flashsale.delete", Delete "/api/flash-sales/{id}", Permission("flashsale:write"), 204, "\
+Deletes a flash sale that is not running." }
 
 /// One sale.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -116,7 +119,8 @@ pub struct ListActiveSales {
     /// Where the last page ended.
     pub cursor: Option<Cursor>,
 }
-operation! { ListActiveSales => Page<SaleView>, "flashsale.active", Get "/api/flash-sales/active", Anyone, 200, "Flash sales that sell now." }
+operation! { ListActiveSales => Page<SaleView>, "flashsale.active", Get "/api/flash-sales/active", Anyone, 200, "\
+Flash sales that are running now." }
 
 /// A sale.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -180,7 +184,8 @@ pub struct CreateReservation {
     /// How many, at least 1.
     pub quantity: u32,
 }
-operation! { CreateReservation => ReservationView, "flashsale.reserve", Post "/api/flash-sales/{id}/reservations", User, 201, "Reserves pieces in a flash sale.", keyed }
+operation! { CreateReservation => ReservationView, "flashsale.reserve", Post "/api/flash-sales/{id}/reservations", User, 201, "\
+Reserves units in a flash sale.", keyed }
 
 /// A reservation, to be named in an order.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -204,7 +209,8 @@ pub struct ReleaseReservation {
     /// Which.
     pub rid: FlashReservationId,
 }
-operation! { ReleaseReservation => (), "flashsale.release_reservation", Delete "/api/flash-sales/{id}/reservations/{rid}", User, 204, "Gives a flash reservation back." }
+operation! { ReleaseReservation => (), "flashsale.release_reservation", Delete "/api/flash-sales/{id}/reservations/{rid}", User, 204, "\
+Releases a flash sale reservation." }
 
 /// A sale as server-sent events: `remaining` at once and whenever it changes (a few times a second at most), `start`, and
 /// `end`, after which the stream ends. Each carries `{flashSaleId,status,items:[{variantId,sku,remaining,sold}]}`, with the SKUs
@@ -215,4 +221,5 @@ pub struct FollowSale {
     /// Which.
     pub id: FlashSaleId,
 }
-operation! { FollowSale => Download, "flashsale.stream", Get "/api/flash-sales/{id}/stream", Anyone, 200, "A flash sale as server-sent events." }
+operation! { FollowSale => Download, "flashsale.stream", Get "/api/flash-sales/{id}/stream", Anyone, 200, "\
+Streams a flash sale as server-sent events." }

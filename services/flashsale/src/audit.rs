@@ -55,7 +55,7 @@ pub(crate) fn audit(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> 
         check_item(report, &item, &mut counted);
     }
     let stray = counted.held.len() + counted.bought.len();
-    report.check("flash sale: every reservation is of an item", stray == 0, || format!("{stray} are of none"));
+    report.check("flash sale: every reservation belongs to an item", stray == 0, || format!("{stray} do not"));
     check_users(tx, report, &limits, counted.users)
 }
 
@@ -78,13 +78,15 @@ fn read_holds(tx: &Tx<'_>, report: &mut Report, counted: &mut Counted) -> Result
         let marked = hold.live_in == held.then_some(hold.sale_id)
             && hold.claimed_in == claimed.then_some(hold.sale_id)
             && (!claimed || hold.order_id.is_some());
-        report.check("flash sale: a reservation is one's own, an order's, or over", marked, || {
+        report.check("flash sale: a reservation belongs to its user or an order, or has ended", marked, || {
             format!("reservation {} is {}", hold.id, hold.status)
         });
         let bought = tx.get::<FlashPurchase>(&hold.id)?.is_some_and(|it| it.status == PurchaseStatus::Bought);
-        report.check("flash sale: what is bought is a purchase", bought == (hold.status == HoldStatus::Bought), || {
-            format!("reservation {} is {}", hold.id, hold.status)
-        });
+        report.check(
+            "flash sale: a confirmed reservation has a purchase",
+            bought == (hold.status == HoldStatus::Bought),
+            || format!("reservation {} is {}", hold.id, hold.status),
+        );
     }
     Ok(())
 }
@@ -94,7 +96,7 @@ fn read_purchases(tx: &Tx<'_>, report: &mut Report, counted: &mut Counted) -> Re
         let purchase = purchase?;
         let known = tx.get::<FlashHold>(&purchase.id)?;
         let same = known.is_some_and(|hold| hold.user_id == purchase.user_id && hold.quantity == purchase.quantity);
-        report.check("flash sale: a purchase is of its reservation", same, || format!("purchase {}", purchase.id));
+        report.check("flash sale: a purchase belongs to its reservation", same, || format!("purchase {}", purchase.id));
         if purchase.status == PurchaseStatus::Bought {
             let (key, quantity) = ((purchase.sale_id, purchase.item), i64::from(purchase.quantity));
             *counted.bought.entry(key).or_default() += quantity;
@@ -143,12 +145,14 @@ fn state_orders(tx: &Tx<'_>, report: &mut Report, counted: &Counted) -> Result<(
 
 fn check_sale(tx: &Tx<'_>, report: &mut Report, sale: &FlashSale) -> Result<(), StoreError> {
     let open = sale.open_until == sale.is_open().then_some(sale.ends_at);
-    report.check("flash sale: it is open while it sells", open, || format!("sale {} is {}", sale.id, sale.status));
+    report.check("flash sale: it is open while it is running", open, || format!("sale {} is {}", sale.id, sale.status));
     if sale.is_open() {
         let left = crate::queries::items(tx, sale.id)?.iter().any(|item| item.left() > 0);
-        report.check("flash sale: sold out is nothing left", left == (sale.status == SaleStatus::Active), || {
-            format!("sale {} is {}", sale.id, sale.status)
-        });
+        report.check(
+            "flash sale: SOLD_OUT means that nothing is left",
+            left == (sale.status == SaleStatus::Active),
+            || format!("sale {} is {}", sale.id, sale.status),
+        );
     }
     Ok(())
 }
@@ -157,14 +161,14 @@ fn check_item(report: &mut Report, item: &FlashItem, counted: &mut Counted) {
     let FlashItem { sale_id, sku, stock, taken, sold, .. } = item;
     let key = (*sale_id, item.item);
     let (held, bought) = (counted.held.remove(&key).unwrap_or(0), counted.bought.remove(&key).unwrap_or(0));
-    report.check("flash sale: 0 ≤ taken ≤ set aside", (0..=*stock).contains(taken), || {
-        format!("sale {sale_id}, {sku}: {taken} of {stock}")
+    report.check("flash sale: 0 ≤ taken ≤ allocated", (0..=*stock).contains(taken), || {
+        format!("sale {sale_id}, {sku}: {taken} taken of {stock}")
     });
-    report.check("flash sale: taken = purchases + live holds", *taken == held + bought, || {
-        format!("sale {sale_id}, {sku}: {taken} against {held} held and {bought} bought")
+    report.check("flash sale: taken = purchases + active holds", *taken == held + bought, || {
+        format!("sale {sale_id}, {sku}: {taken} taken, but {held} held and {bought} bought")
     });
     report.check("flash sale: sold = purchases", *sold == bought, || {
-        format!("sale {sale_id}, {sku}: {sold} against {bought}")
+        format!("sale {sale_id}, {sku}: {sold} sold, but {bought} bought")
     });
 }
 
@@ -179,15 +183,15 @@ fn check_users(
         let count = count?;
         let has = users.remove(&(count.sale_id, count.item, count.user_id)).unwrap_or(0);
         let limit = limits.get(&(count.sale_id, count.item)).copied().unwrap_or(0);
-        report.check("flash sale: nobody is over the limit", count.taken <= limit, || {
+        report.check("flash sale: no user exceeds the limit", count.taken <= limit, || {
             format!("sale {}: user {} has {} of {limit}", count.sale_id, count.user_id, count.taken)
         });
-        report.check("flash sale: a user's count is what the user has", count.taken == has, || {
-            format!("sale {}: user {} has {has}, counted {}", count.sale_id, count.user_id, count.taken)
+        report.check("flash sale: a user's count = the user's reservations and purchases", count.taken == has, || {
+            format!("sale {}: user {} has {has}, but {} are counted", count.sale_id, count.user_id, count.taken)
         });
     }
-    report.check("flash sale: a user's count is what the user has", users.is_empty(), || {
-        format!("{} users are not counted", users.len())
+    report.check("flash sale: a user's count = the user's reservations and purchases", users.is_empty(), || {
+        format!("{} users have no count", users.len())
     });
     Ok(())
 }

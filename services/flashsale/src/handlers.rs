@@ -107,7 +107,7 @@ async fn check(cx: &Cx, mut terms: Terms) -> Result<Terms, Error> {
     if let Some(id) = terms.campaign_id
         && cx.call(CampaignStates { ids: vec![id], customer: None }).await?.items.is_empty()
     {
-        return Err(Error::field("/campaignId", "there is no such campaign"));
+        return Err(Error::field("/campaignId", "this campaign does not exist"));
     }
     Ok(terms)
 }
@@ -257,7 +257,7 @@ async fn name_items(cx: &Cx, sales: &mut [SaleView]) -> Result<(), Error> {
 }
 
 fn not_a_user() -> Error {
-    Error::new(Kind::Forbidden, codes::FORBIDDEN, "Only users reserve.")
+    Error::new(Kind::Forbidden, codes::FORBIDDEN, "Only logged-in users can reserve.")
 }
 
 impl FlashSales {
@@ -389,7 +389,7 @@ fn check_named(named: usize) -> Result<(), Error> {
     if named <= MOST_NAMED {
         return Ok(());
     }
-    let detail = format!("an order names at most {MOST_NAMED} reservations");
+    let detail = format!("must name at most {MOST_NAMED} reservations");
     Err(Error::field("/flashSaleReservationIds", detail))
 }
 

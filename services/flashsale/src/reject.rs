@@ -12,34 +12,34 @@ use crate::records::{SaleStatus, Terms};
 /// Fewer are left than were asked for.
 pub(crate) fn sold_out(left: i64) -> Error {
     let message = match left {
-        ..=0 => "Nothing is left of this.".to_owned(),
-        left => format!("Only {left} are left of this."),
+        ..=0 => "This item is sold out.".to_owned(),
+        left => format!("Only {left} of this item are left."),
     };
     Error::conflict(codes::SOLD_OUT, message).with("remaining", left.max(0))
 }
 
 /// The user has as many as one may have.
 pub(crate) fn limit_reached(limit: u32) -> Error {
-    let message = format!("{limit} a buyer may have of this, reservations and purchases together.");
+    let message = format!("A buyer may have {limit} of this item, reservations and purchases together.");
     Error::conflict(codes::LIMIT_REACHED, message).with("perUserLimit", limit)
 }
 
 /// The sale does not sell now.
 pub(crate) fn not_active(status: SaleStatus) -> Error {
-    Error::conflict(codes::NOT_ACTIVE, "This sale does not sell now.").with("status", status)
+    Error::conflict(codes::NOT_ACTIVE, "This sale is not running.").with("status", status)
 }
 
 /// The sale's campaign is for others.
 pub(crate) fn not_for_you() -> Error {
-    Error::conflict(codes::NOT_ACTIVE, "This sale is for others: it does not sell to you.")
+    Error::conflict(codes::NOT_ACTIVE, "This sale is limited to other customers.")
         .with("reason", RejectReason::NotEligible)
 }
 
 /// A reservation cannot be ordered.
 pub(crate) fn invalid(id: FlashReservationId, reason: RejectReason) -> Error {
     let message = match reason {
-        RejectReason::Unknown => format!("Reservation {id} is not there, or not yours."),
-        _ => format!("Reservation {id} has lapsed or was ordered already: reserve again."),
+        RejectReason::Unknown => format!("Reservation {id} does not exist or is not yours."),
+        _ => format!("Reservation {id} has expired or was already ordered: reserve again."),
     };
     Error::refused(codes::FLASH_RESERVATION_INVALID, message).with("reason", reason).with("reservationId", id)
 }
@@ -48,24 +48,25 @@ pub(crate) fn invalid(id: FlashReservationId, reason: RejectReason) -> Error {
 pub(crate) fn running() -> Error {
     Error::conflict(
         codes::SALE_RUNNING,
-        "The sale sells already: its name and end can change, or cancel it and make another.",
+        "The sale is running: only its name and end can be changed. For anything else, cancel it and create \
+             another one.",
     )
 }
 
 /// The sale is over.
 pub(crate) fn over(status: SaleStatus) -> Error {
-    Error::conflict(codes::INVALID_TRANSITION, format!("The sale is {status}: nothing of it can change."))
+    Error::conflict(codes::INVALID_TRANSITION, format!("The sale is {status} and can no longer be changed."))
         .with("allowed", Vec::<SaleStatus>::new())
 }
 
 /// Somebody else changes the sale at this moment.
 pub(crate) fn changing() -> Error {
-    Error::conflict(codes::SALE_CHANGING, "The sale is being changed at this moment: read it again.")
+    Error::conflict(codes::SALE_CHANGING, "The sale is being changed by another request: read it again and retry.")
 }
 
 /// The reservation is an order's.
 pub(crate) fn ordered() -> Error {
-    Error::conflict(codes::RESERVATION_ORDERED, "The reservation is an order's: cancel the order.")
+    Error::conflict(codes::RESERVATION_ORDERED, "The reservation belongs to an order: cancel the order.")
 }
 
 /// The gate of a sale lets nobody through.

@@ -128,15 +128,15 @@ impl Terms {
             Err(fault) => faults.push(FieldError::new("/name", fault)),
         }
         if self.ends_at <= self.starts_at {
-            faults.push(FieldError::new("/endsAt", "a sale ends after it starts"));
+            faults.push(FieldError::new("/endsAt", "must be after startsAt"));
         } else if self.ends_at <= now {
-            faults.push(FieldError::new("/endsAt", "this time is past"));
+            faults.push(FieldError::new("/endsAt", "must be in the future"));
         }
         if !TTL.contains(&self.ttl_seconds) {
-            faults.push(FieldError::new("/reservationTtlSeconds", "a reservation lasts 60 to 3600 seconds"));
+            faults.push(FieldError::new("/reservationTtlSeconds", "must be 60 to 3600 seconds"));
         }
         if self.items.is_empty() || self.items.len() > MOST_ITEMS {
-            faults.push(FieldError::new("/items", format!("a sale has 1 to {MOST_ITEMS} items")));
+            faults.push(FieldError::new("/items", format!("must have 1 to {MOST_ITEMS} items")));
         }
         self.currency = described.items.first().map_or(self.currency, |found| found.currency);
         check_items(&mut self.items, described, &mut faults);
@@ -163,13 +163,13 @@ fn check_items(items: &mut [ItemTerms], described: SkuDescriptions, faults: &mut
             faults.push(FieldError::new(format!("/items/{at}/{member}"), detail));
         };
         if !(1..=MOST_STOCK).contains(&item.stock) {
-            fault("stock", format!("1 to {MOST_STOCK} pieces can be set aside"));
+            fault("stock", format!("must be 1 to {MOST_STOCK} units"));
         }
         if item.per_user_limit == Some(0) {
-            fault("perUserLimit", "a limit is at least 1; leave it out for none".to_owned());
+            fault("perUserLimit", "must be at least 1; omit it for no limit".to_owned());
         }
         if item.sale_price.is_negative() {
-            fault("salePrice", "a price is not negative".to_owned());
+            fault("salePrice", "must not be negative".to_owned());
         }
         let Some(found) = known.get(&item.sku) else {
             let (pointer, detail) = (format!("/items/{at}/sku"), format!("\"{}\" is not sold here", item.sku));
@@ -177,7 +177,7 @@ fn check_items(items: &mut [ItemTerms], described: SkuDescriptions, faults: &mut
             continue;
         };
         if !seen.insert(found.variant_id) {
-            fault("sku", "this sku stands twice".to_owned());
+            fault("sku", "duplicate sku".to_owned());
         }
         item.variant_id = Some(found.variant_id);
         item.sku = found.sku.clone();
@@ -193,7 +193,7 @@ pub(crate) fn check_quantity(quantity: u32) -> Result<(), Error> {
     if (1..=MOST_STOCK).contains(&quantity) {
         return Ok(());
     }
-    Err(Error::field("/quantity", format!("a quantity is 1 to {MOST_STOCK}")))
+    Err(Error::field("/quantity", format!("must be 1 to {MOST_STOCK}")))
 }
 
 /// How the inventory knows what is set aside for a sale.

@@ -60,7 +60,8 @@ impl FlashSales {
             match self.advance(cx, &sale).await {
                 Ok(again) => more |= again,
                 Err(error) => {
-                    tracing::warn!(sale = sale.id.0, %error, "a flash sale could not be moved; it is tried again");
+                    tracing::warn!(sale = sale.id.0, %error, "the state of a flash sale could not be updated; \
+                         will retry");
                     failed = Some(error);
                 }
             }
@@ -124,7 +125,7 @@ impl FlashSales {
             match self.tell(cx, id, due).await {
                 Ok(()) => more |= full,
                 Err(error) => {
-                    tracing::warn!(sale = id.0, %error, "purchases are not settled yet; it is tried again");
+                    tracing::warn!(sale = id.0, %error, "purchases are not settled yet; will retry");
                     failed = Some(error);
                 }
             }

@@ -16,7 +16,8 @@ pub struct GetStock {
     /// Which.
     pub sku: Sku,
 }
-operation! { GetStock => StockView, "inventory.get", Get "/api/inventory/{sku}", Permission("inventory:read"), 200, "One SKU's stock." }
+operation! { GetStock => StockView, "inventory.get", Get "/api/inventory/{sku}", Permission("inventory:read"), 200, "\
+The stock of one SKU." }
 
 /// A page of stock, by SKU.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -49,7 +50,8 @@ pub struct CountStock {
     /// Whether more may be sold than there is. What is sold then makes `onHand` negative: it is owed.
     pub backorder: Option<bool>,
 }
-operation! { CountStock => StockView, "inventory.count", Put "/api/inventory/{sku}", Permission("inventory:write"), 200, "Counts a SKU at a location." }
+operation! { CountStock => StockView, "inventory.count", Put "/api/inventory/{sku}", Permission("inventory:write"), 200, "\
+Sets the counted stock of a SKU at a location." }
 
 /// A movement by hand: a delivery, breakage, theft.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -64,7 +66,8 @@ pub struct AdjustStock {
     /// Where; `MAIN` unless said.
     pub location: Option<String>,
 }
-operation! { AdjustStock => StockView, "inventory.adjust", Post "/api/inventory/{sku}/adjustments", Permission("inventory:write"), 201, "Moves stock in or out by hand.", keyed }
+operation! { AdjustStock => StockView, "inventory.adjust", Post "/api/inventory/{sku}/adjustments", Permission("inventory:write"), 201, "\
+Adjusts stock manually.", keyed }
 
 /// A SKU's movements, newest first.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -78,7 +81,8 @@ pub struct ListMovements {
     /// Where the last page ended.
     pub cursor: Option<Cursor>,
 }
-operation! { ListMovements => Page<MovementView>, "inventory.movements", Get "/api/inventory/{sku}/movements", Permission("inventory:read"), 200, "A SKU's movements, newest first." }
+operation! { ListMovements => Page<MovementView>, "inventory.movements", Get "/api/inventory/{sku}/movements", Permission("inventory:read"), 200, "\
+A SKU's stock movements, newest first." }
 
 /// Reserves stock, all or nothing. The same reference with the same items answers the same reservation.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -91,7 +95,8 @@ pub struct CreateReservation {
     /// When it lapses unless it is confirmed: 1 second to 7 days.
     pub ttl_seconds: u32,
 }
-operation! { CreateReservation => ReservationView, "inventory.reserve", Post "/api/inventory/reservations", Permission("inventory:write"), 201, "Reserves stock for a while.", keyed }
+operation! { CreateReservation => ReservationView, "inventory.reserve", Post "/api/inventory/reservations", Permission("inventory:write"), 201, "\
+Reserves stock for a limited time.", keyed }
 
 /// One reservation.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -109,7 +114,8 @@ pub struct ConfirmReservation {
     /// Which.
     pub id: ReservationId,
 }
-operation! { ConfirmReservation => ReservationView, "inventory.confirm", Post "/api/inventory/reservations/{id}/confirm", Permission("inventory:write"), 200, "Confirms a reservation: the goods leave the stock.", keyed }
+operation! { ConfirmReservation => ReservationView, "inventory.confirm", Post "/api/inventory/reservations/{id}/confirm", Permission("inventory:write"), 200, "\
+Confirms a reservation: its goods leave the stock.", keyed }
 
 /// Releases a reservation: the goods can be sold again.
 #[derive(Debug, Deserialize, JsonSchema)]

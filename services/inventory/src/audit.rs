@@ -34,12 +34,12 @@ pub(crate) fn audit(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> 
         check_stock(report, &stock, entered);
         check_places(report, &stock, &mut held);
     }
-    report.check("stock: every movement is of a variant in stock", known == ledger.len(), || {
+    report.check("stock: every movement belongs to a variant in stock", known == ledger.len(), || {
         format!("{} of {} variants with movements have stock", known, ledger.len())
     });
     for ((id, place), quantity) in held {
-        report.check("stock: reserved = sum of live holds", quantity == 0, || {
-            format!("{quantity} of variant {id} at {place} are held and not reserved")
+        report.check("stock: reserved = sum of active holds", quantity == 0, || {
+            format!("{quantity} of variant {id} at {place} are held but not reserved")
         });
     }
     Ok(())
@@ -53,12 +53,16 @@ fn read_ledger(tx: &Tx<'_>, report: &mut Report) -> Result<BTreeMap<VariantId, E
         entered.sum += movement.delta;
         entered.gap |= movement.number != entered.newest + 1;
         entered.newest = movement.number;
-        report.check("stock: each movement says what is on hand after it", entered.sum == movement.on_hand, || {
-            format!(
-                "variant {} movement {}: {} against {}",
-                movement.variant_id, movement.number, movement.on_hand, entered.sum
-            )
-        });
+        report.check(
+            "stock: each movement records the stock on hand after it",
+            entered.sum == movement.on_hand,
+            || {
+                format!(
+                    "variant {} movement {}: {} recorded, {} expected",
+                    movement.variant_id, movement.number, movement.on_hand, entered.sum
+                )
+            },
+        );
     }
     Ok(ledger)
 }
@@ -69,20 +73,18 @@ fn read_holds(tx: &Tx<'_>, report: &mut Report) -> Result<BTreeMap<(VariantId, S
     for reservation in tx.scan::<Reservation>().rows() {
         let reservation = reservation?;
         let live = reservation.status == Status::Held;
-        report.check("stock: a hold has ended or is live", live == reservation.ended_at.is_none(), || {
+        report.check("stock: a hold is active or has ended", live == reservation.ended_at.is_none(), || {
             format!("reservation {} is {}", reservation.id, reservation.status)
         });
-        report.check("stock: an ended hold cannot lapse", live || reservation.lapses_at.is_none(), || {
+        report.check("stock: an ended hold has no expiry", live || reservation.lapses_at.is_none(), || {
             format!("reservation {} is {}", reservation.id, reservation.status)
         });
         state_sold(&reservation, report);
         state_aside(&reservation, report);
         for line in reservation.lines.iter() {
-            report.check(
-                "stock: no more comes back than was sold",
-                line.out() + line.restocked == line.quantity,
-                || format!("reservation {}: {} of variant {}", reservation.id, line.restocked, line.variant_id),
-            );
+            report.check("stock: restocked ≤ sold", line.out() + line.restocked == line.quantity, || {
+                format!("reservation {}: {} restocked of variant {}", reservation.id, line.restocked, line.variant_id)
+            });
             for taken in line.taken().into_iter().filter(|_| live) {
                 *held.entry((line.variant_id, taken.location)).or_default() += i64::from(taken.quantity);
             }
@@ -117,8 +119,8 @@ fn check_sales(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
         let sale = sale?;
         for line in sale.lines.iter() {
             let back = line.out() + line.restocked == line.quantity && (!sale.undone || line.out() == 0);
-            report.check("stock: no more comes back than was sold", back, || {
-                format!("{}: {} of variant {}", sale.reference, line.restocked, line.variant_id)
+            report.check("stock: restocked ≤ sold", back, || {
+                format!("{}: {} restocked of variant {}", sale.reference, line.restocked, line.variant_id)
             });
         }
     }
@@ -128,14 +130,16 @@ fn check_sales(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
 fn check_stock(report: &mut Report, stock: &Stock, entered: &Entered) {
     let Stock { sku, on_hand, reserved, .. } = stock;
     report.check("stock: on hand = sum of movements", *on_hand == entered.sum, || {
-        format!("{sku}: {on_hand} against {}", entered.sum)
+        format!("{sku}: {on_hand} on hand, but the movements sum to {}", entered.sum)
     });
     let whole = !entered.gap && entered.newest == stock.movements;
-    report.check("stock: the ledger has no gap", whole, || format!("{sku}: {} of {}", entered.newest, stock.movements));
+    report.check("stock: the ledger has no gap", whole, || {
+        format!("{sku}: last movement {} of {}", entered.newest, stock.movements)
+    });
     report.check("stock: available = on hand − reserved ≥ 0", stock.backorder || stock.available() >= 0, || {
         format!("{sku}: {on_hand} on hand, {reserved} reserved")
     });
-    report.check("stock: low is what is at or below its threshold", stock.low.is_some() == stock.is_low(), || {
+    report.check("stock: low = available ≤ threshold", stock.low.is_some() == stock.is_low(), || {
         format!("{sku}: {} available, threshold {}", stock.available(), stock.threshold)
     });
 }
@@ -143,7 +147,7 @@ fn check_stock(report: &mut Report, stock: &Stock, entered: &Entered) {
 fn check_places(report: &mut Report, stock: &Stock, held: &mut BTreeMap<(VariantId, String), i64>) {
     for place in stock.places() {
         let live = held.remove(&(stock.variant_id, place.name.clone())).unwrap_or(0);
-        report.check("stock: reserved = sum of live holds", live == place.reserved, || {
+        report.check("stock: reserved = sum of active holds", live == place.reserved, || {
             format!("{} at {}: {} reserved, {live} held", stock.sku, place.name, place.reserved)
         });
     }

@@ -113,10 +113,16 @@ impl Handle<CreateReservation> for Inventory {
     async fn handle(&self, cx: &Cx, op: CreateReservation) -> Result<ReservationView, Error> {
         let reference = bounded(&op.reference, 1, 100).map_err(|fault| Error::field("/reference", fault))?;
         if let Some(taken) = OTHERS.iter().find(|taken| reference.starts_with(**taken)) {
-            return Err(Error::field("/reference", format!("references that begin with {taken} are promox's own")));
+            return Err(Error::field(
+                "/reference",
+                format!(
+                    "references that begin with {taken} are reserved for \
+                 promox"
+                ),
+            ));
         }
         if !(1..=LONGEST_TTL).contains(&op.ttl_seconds) {
-            return Err(Error::field("/ttlSeconds", format!("1 to {LONGEST_TTL} seconds are taken")));
+            return Err(Error::field("/ttlSeconds", format!("must be 1 to {LONGEST_TTL} seconds")));
         }
         let items = variants(cx, &op.items).await?;
         rules::check_items(&items, MOST_ITEMS)?;

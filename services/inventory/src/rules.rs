@@ -220,17 +220,17 @@ pub(crate) fn short(item: &VariantQuantity, available: u32) -> Short {
 /// Checks the items of a hold: some, each variant once, quantities in bounds.
 pub(crate) fn check_items(items: &[VariantQuantity], most: usize) -> Result<(), Error> {
     if items.is_empty() || items.len() > most {
-        return Err(Error::field("/items", format!("1 to {most} items are taken, these are {}", items.len())));
+        return Err(Error::field("/items", format!("must have 1 to {most} items; got {}", items.len())));
     }
     let mut seen = std::collections::BTreeSet::new();
     let mut faults = Vec::new();
     for (at, item) in items.iter().enumerate() {
         if !(1..=MOST_QUANTITY).contains(&item.quantity) {
-            let detail = format!("a quantity is 1 to {MOST_QUANTITY}");
+            let detail = format!("must be 1 to {MOST_QUANTITY}");
             faults.push(FieldError::new(format!("/items/{at}/quantity"), detail));
         }
         if !seen.insert(item.variant_id) {
-            faults.push(FieldError::new(format!("/items/{at}/sku"), "this sku stands twice: add the quantities"));
+            faults.push(FieldError::new(format!("/items/{at}/sku"), "duplicate sku: add the quantities"));
         }
     }
     if faults.is_empty() { Ok(()) } else { Err(Error::invalid(faults)) }
@@ -243,7 +243,7 @@ pub(crate) fn location(name: Option<&str>) -> Result<String, Error> {
     if name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_') {
         return Ok(name);
     }
-    Err(Error::field("/location", "a location is letters, digits, - and _"))
+    Err(Error::field("/location", "must be letters, digits, - and _"))
 }
 
 #[cfg(test)]

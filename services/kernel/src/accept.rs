@@ -69,8 +69,7 @@ pub fn preferred<'a>(accept: Option<&str>, offered: &[&'a str]) -> Option<&'a st
 /// The media type the client prefers among those offered; 406 when it accepts none.
 pub fn choose<'a>(accept: Option<&str>, offered: &[&'a str]) -> Result<&'a str, Error> {
     preferred(accept, offered).ok_or_else(|| {
-        let message =
-            format!("What is answered here is {}, which the header Accept does not take.", offered.join(" or "));
+        let message = format!("The response is {}, which the Accept header does not allow.", offered.join(" or "));
         Error::new(Kind::NotAcceptable, "NOT_ACCEPTABLE", message)
     })
 }

@@ -133,7 +133,7 @@ struct Place {
 }
 
 fn unknown(pointer: String) -> FieldError {
-    FieldError { pointer, code: "UNKNOWN_MEMBER".into(), detail: "There is no such member here.".to_owned() }
+    FieldError { pointer, code: "UNKNOWN_MEMBER".into(), detail: "There is no member of this name.".to_owned() }
 }
 
 fn read<T: DeserializeOwned>(members: Members<'_>, place: &Place) -> Result<T, Error> {
@@ -164,7 +164,7 @@ fn unknowns(paths: &[String], place: &Place) -> impl Iterator<Item = FieldError>
 
 fn fault(error: &serde_json::Error, path: &str, place: &Place) -> Error {
     if error.is_syntax() || error.is_eof() {
-        return Error::new(Kind::Malformed, "MALFORMED_JSON", format!("The body is not JSON: {error}"));
+        return Error::new(Kind::Malformed, "MALFORMED_JSON", format!("The body is not valid JSON: {error}"));
     }
     let detail = error.to_string();
     let detail = detail.split(" at line ").next().unwrap_or_default().to_owned();
@@ -195,23 +195,22 @@ fn for_people(detail: &str) -> String {
         "u64" | "usize" => "a whole number that is not negative",
         "i32" => "a whole number from -2147483648 to 2147483647",
         "i8" | "i16" | "i64" | "isize" => "a whole number",
-        "a string" => "a text",
         "a boolean" => "true or false",
-        "a sequence" => "a list",
+        "a sequence" => "an array",
         "a map" => "an object",
         structure if structure.starts_with("struct ") => "an object",
         other => other,
     };
     let found = match found {
         "map" => "an object",
-        "sequence" => "a list",
+        "sequence" => "an array",
         found => ["integer `", "floating point `", "boolean `"]
             .iter()
             .find_map(|kind| found.strip_prefix(kind))
             .or_else(|| found.strip_prefix("string "))
             .map_or(found, |value| value.trim_end_matches('`')),
     };
-    format!("{wanted} is wanted here, not {found}")
+    format!("must be {wanted}; got {found}")
 }
 
 /// `items[0].sku` as `/items/0/sku`; members of path and query as `?name`.
@@ -256,12 +255,19 @@ impl<'a> Members<'a> {
             return Ok(());
         }
         if depth(body) > DEEPEST {
-            return Err(Error::new(Kind::Malformed, "JSON_TOO_DEEP", format!("JSON may nest {DEEPEST} levels deep.")));
+            return Err(Error::new(
+                Kind::Malformed,
+                "JSON_TOO_DEEP",
+                format!(
+                    "JSON may nest at most {DEEPEST} \
+                 levels deep."
+                ),
+            ));
         }
         let object: Object<'a> = serde_json::from_slice(body).map_err(|error| fault(&error, "", &Place::default()))?;
         for (name, value) in object.0 {
             if self.0.iter().any(|(known, source)| *known == name && matches!(source, Source::Json(_))) {
-                let detail = "This member stands twice.".to_owned();
+                let detail = "duplicate member".to_owned();
                 return Err(Error::invalid(vec![FieldError {
                     pointer: format!("/{name}"),
                     code: "DUPLICATE_MEMBER".into(),
@@ -354,7 +360,7 @@ impl<'a> Texts<'a> {
     fn one(&self) -> Result<&'a str, serde_json::Error> {
         match self.0.as_slice() {
             [one] => Ok(one),
-            _ => Err(de::Error::custom("this is given more than once")),
+            _ => Err(de::Error::custom("given more than once")),
         }
     }
 }
@@ -460,7 +466,7 @@ mod tests {
         let refused = change(r#"{"name":null}"#).unwrap_err();
         assert_eq!(
             (refused.errors()[0].pointer.as_str(), refused.errors()[0].detail.as_str()),
-            ("/name", "this cannot be null")
+            ("/name", "must not be null")
         );
         assert_eq!(change(r#"{"note":[]}"#).unwrap_err().errors()[0].pointer, "/note");
         assert_eq!(change("{}").unwrap().name, None);
@@ -470,18 +476,12 @@ mod tests {
     fn what_is_of_the_wrong_kind_is_told_to_people() {
         let refused = |body: &str| bind_json::<Lines>(body.as_bytes()).unwrap_err().errors()[0].detail.clone();
         for (body, want) in [
-            (r#"{"items":[{"sku":5,"quantity":1}]}"#, "a text is wanted here, not 5"),
-            (r#"{"items":[{"sku":"A","quantity":-1}]}"#, "a whole number from 0 to 4294967295 is wanted here, not -1"),
-            (
-                r#"{"items":[{"sku":"A","quantity":"1"}]}"#,
-                "a whole number from 0 to 4294967295 is wanted here, not \"1\"",
-            ),
-            (
-                r#"{"items":[{"sku":"A","quantity":1.5}]}"#,
-                "a whole number from 0 to 4294967295 is wanted here, not 1.5",
-            ),
-            (r#"{"items":[{"sku":null,"quantity":1}]}"#, "a text is wanted here, not null"),
-            (r#"{"items":{}}"#, "a list is wanted here, not an object"),
+            (r#"{"items":[{"sku":5,"quantity":1}]}"#, "must be a string; got 5"),
+            (r#"{"items":[{"sku":"A","quantity":-1}]}"#, "must be a whole number from 0 to 4294967295; got -1"),
+            (r#"{"items":[{"sku":"A","quantity":"1"}]}"#, "must be a whole number from 0 to 4294967295; got \"1\""),
+            (r#"{"items":[{"sku":"A","quantity":1.5}]}"#, "must be a whole number from 0 to 4294967295; got 1.5"),
+            (r#"{"items":[{"sku":null,"quantity":1}]}"#, "must be a string; got null"),
+            (r#"{"items":{}}"#, "must be an array; got an object"),
             (r#"{"items":[{"sku":"A"}]}"#, "quantity is missing"),
         ] {
             assert_eq!(refused(body), want, "{body}");

@@ -52,7 +52,7 @@ impl BodyReader {
                 return Err(Error::new(
                     crate::Kind::TooLarge,
                     "BODY_TOO_LARGE",
-                    format!("The body is over {limit} bytes."),
+                    format!("The body exceeds {limit} bytes."),
                 ));
             }
         }

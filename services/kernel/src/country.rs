@@ -14,7 +14,7 @@ pub fn country(text: &str) -> Result<String, String> {
     if code.len() == 2 && (code == IN_USE || iso_country::Country::from_str(&code).is_ok()) {
         return Ok(code);
     }
-    Err("a country is its ISO 3166-1 code of two letters, such as GB".to_owned())
+    Err("must be an ISO 3166-1 country code of two letters, such as GB".to_owned())
 }
 
 /// Reads a code in capital letters, however it was written; whether it is one is for [`country`] to say. For serde's

@@ -148,7 +148,7 @@ impl Cx {
 
     /// Runs work until the request's deadline, then drops it: 503 `DEADLINE_EXCEEDED`.
     pub async fn in_time<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-        let message = "This took too long; whether it was done is not known.";
+        let message = "This took too long; it is unknown whether it was done.";
         let late = |_| Error::unavailable("DEADLINE_EXCEEDED", message, 1);
         tokio::time::timeout_at(self.deadline, work).await.map_err(late)?
     }

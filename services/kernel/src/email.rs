@@ -44,7 +44,7 @@ pub(crate) fn normal_form(text: &str) -> String {
 impl FromStr for Email {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        let fault = || "not an e-mail address such as ada@example.com".to_owned();
+        let fault = || "must be an e-mail address such as ada@example.com".to_owned();
         let text = nfc(text.trim());
         let (local, domain) = text.rsplit_once('@').ok_or_else(fault)?;
         // Quoted parts, which may hold anything, are nobody's address.

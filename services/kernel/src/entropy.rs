@@ -61,7 +61,7 @@ impl Entropy {
 #[allow(clippy::disallowed_methods, reason = "this is the edge where randomness enters")]
 fn system_fill(bytes: &mut [u8]) {
     let filled = aws_lc_rs::rand::fill(bytes);
-    assert!(filled.is_ok(), "the operating system gives no randomness");
+    assert!(filled.is_ok(), "the operating system provides no randomness");
 }
 
 /// `SplitMix64`, Steele, Lea and Flood, 2014.

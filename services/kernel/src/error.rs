@@ -143,8 +143,7 @@ impl Error {
 
     /// 500: stored data of a table is damaged; `place` goes to the log.
     pub fn damaged(table: &str, place: impl fmt::Display) -> Self {
-        let message =
-            format!("Stored data of {table} is damaged and cannot be read; the server's log names the place.");
+        let message = format!("Stored data of {table} is damaged and cannot be read; the server's log says where.");
         let mut error = Self::new(Kind::Internal, DAMAGED, message).with(TABLE, table);
         error.0.cause = Some(place.to_string());
         error

@@ -36,7 +36,7 @@ macro_rules! id {
                 let by_client = d.is_human_readable();
                 let id = <i64 as $crate::macros::serde::Deserialize>::deserialize(d)?;
                 if by_client && id < 1 {
-                    return Err($crate::macros::serde::de::Error::custom("an id is a positive integer"));
+                    return Err($crate::macros::serde::de::Error::custom("must be a positive integer"));
                 }
                 Ok(Self(id))
             }

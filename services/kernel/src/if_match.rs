@@ -15,7 +15,7 @@ impl IfMatch {
         if self.0.contains(&version) {
             return Ok(());
         }
-        let message = format!("{self}, it is at {version}: read it again.");
+        let message = format!("{self}, but the resource is at version {version}: read it again.");
         Err(Error::new(Kind::Precondition, "VERSION_MISMATCH", message))
     }
 }
@@ -35,10 +35,10 @@ impl FromIterator<i64> for IfMatch {
 impl fmt::Display for IfMatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &*self.0 {
-            [] => f.write_str("The header If-Match names no version"),
-            [only] => write!(f, "You have version {only}"),
+            [] => f.write_str("If-Match names no version"),
+            [only] => write!(f, "If-Match names version {only}"),
             [first, rest @ ..] => {
-                write!(f, "You have version {first}")?;
+                write!(f, "If-Match names version {first}")?;
                 rest.iter().try_for_each(|version| write!(f, " or {version}"))
             }
         }

@@ -78,7 +78,7 @@ impl<K: Ord + Copy, T: Streamed> Listeners<K, T> {
         let (sender, reader) = BodyReader::pair();
         let mut all = self.all.lock();
         if all.len() >= self.most {
-            return Err(Error::unavailable("TOO_MANY_LISTENERS", "Too many listen here now; try again.", 5));
+            return Err(Error::unavailable("TOO_MANY_LISTENERS", "Too many clients are listening; try again.", 5));
         }
         sender.offer(state.event(None));
         if !state.is_last() {

@@ -62,9 +62,9 @@ impl Currency {
     pub fn exact(self, amount: Amount) -> Result<Amount, String> {
         if self.round(amount.0).0 == amount.0 {
             let within = self.minor_units(amount).map(|_| self.round(amount.0));
-            within.ok_or_else(|| "an amount is at most 10^18 in the currency's smallest unit".to_owned())
+            within.ok_or_else(|| "must be at most 10^18 in the currency's smallest unit".to_owned())
         } else {
-            Err(format!("{} has {} digits after the point at most", self.code(), self.exponent()))
+            Err(format!("{} allows at most {} digits after the point", self.code(), self.exponent()))
         }
     }
 
@@ -87,7 +87,7 @@ impl FromStr for Currency {
     fn from_str(code: &str) -> Result<Self, String> {
         iso_currency::Currency::from_code(code)
             .map(Self)
-            .ok_or_else(|| format!("\"{code}\" is no ISO 4217 currency code"))
+            .ok_or_else(|| format!("must be an ISO 4217 currency code; got \"{code}\""))
     }
 }
 
@@ -218,8 +218,8 @@ impl Amount {
     fn bounded(exact: Option<Decimal>, text: &str) -> Result<Self, String> {
         match exact {
             Some(value) if value.abs() <= LARGEST => Ok(Self(value)),
-            Some(_) => Err("an amount is at most 10^18".to_owned()),
-            None => Err(format!("\"{}\" is no decimal amount", text.chars().take(40).collect::<String>())),
+            Some(_) => Err("must be at most 10^18".to_owned()),
+            None => Err(format!("must be a decimal amount; got \"{}\"", text.chars().take(40).collect::<String>())),
         }
     }
 }

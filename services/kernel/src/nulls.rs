@@ -23,7 +23,7 @@ impl<'de> Deserializer<'de> for Value<'de> {
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
         if self.0.get() == "null" {
-            return Err(de::Error::custom("this cannot be null"));
+            return Err(de::Error::custom("must not be null"));
         }
         visitor.visit_some(&mut serde_json::Deserializer::from_str(self.0.get()))
     }

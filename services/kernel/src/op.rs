@@ -68,7 +68,7 @@ impl Access {
         };
         match (granted, known) {
             (true, _) => Ok(()),
-            (false, true) => Err(Error::new(Kind::Forbidden, "FORBIDDEN", "Your roles do not allow this.")),
+            (false, true) => Err(Error::new(Kind::Forbidden, "FORBIDDEN", "Your roles do not permit this.")),
             (false, false) => {
                 Err(Error::new(Kind::Unauthenticated, "UNAUTHENTICATED", "Log in and send the access token."))
             }

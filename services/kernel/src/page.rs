@@ -32,7 +32,7 @@ impl<'de> Deserialize<'de> for Limit {
         let limit = u64::deserialize(d)?;
         match usize::try_from(limit) {
             Ok(limit @ 1..=200) => Ok(Self(limit)),
-            _ => Err(de::Error::custom("a limit is 1 to 200")),
+            _ => Err(de::Error::custom("must be 1 to 200")),
         }
     }
 }
@@ -59,7 +59,7 @@ impl Serialize for Cursor {
 impl<'de> Deserialize<'de> for Cursor {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<'de, str>::deserialize(d)?;
-        let fault = || de::Error::custom("not a cursor of this list; start again without one");
+        let fault = || de::Error::custom("must be a cursor of this list; start again without one");
         let bytes = URL_SAFE_NO_PAD.decode(text.as_bytes()).map_err(|_| fault())?;
         if bytes.len() > 1024 { Err(fault()) } else { Ok(Self(bytes)) }
     }
@@ -118,7 +118,7 @@ impl Warnings {
 
     /// Notes that a damaged row is left out, here and in the log, which is told where it is.
     pub fn left_out(&mut self, table: &str, place: &str) {
-        tracing::error!(place, "a damaged row is left out of a list");
+        tracing::error!(place, "a damaged row was left out of a list");
         let at = self.0.iter().position(|warning| warning.table == table);
         let rows = at.and_then(|at| self.0.get(at)).map_or(0, |warning| warning.rows) + 1;
         let what = if rows == 1 { "row is" } else { "rows are" };

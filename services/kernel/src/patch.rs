@@ -36,7 +36,7 @@ impl<T> Patch<T> {
     pub fn replace(self, member: &mut T, pointer: &str, faults: &mut Vec<FieldError>) {
         match self {
             Self::Keep => {}
-            Self::Clear => faults.push(FieldError::new(pointer, "this cannot be null")),
+            Self::Clear => faults.push(FieldError::new(pointer, "must not be null")),
             Self::Set(value) => *member = value,
         }
     }

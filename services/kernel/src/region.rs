@@ -49,16 +49,13 @@ fn unknown(country: &str, text: &str) -> String {
     let text: String = text.trim().chars().take(40).collect();
     let known = regions(country);
     let Some(first) = known.first() else { return format!("{country} has no regions in ISO 3166-2; got \"{text}\"") };
-    let wanted = format!(
-        "a region of {country} is its ISO 3166-2 code, such as {} ({}); got \"{text}\"",
-        bare(first),
-        first.name
-    );
+    let wanted =
+        format!("must be an ISO 3166-2 region of {country}, such as {} ({}); got \"{text}\"", bare(first), first.name);
     if known.len() > MOST_LISTED {
         return wanted;
     }
     let codes: Vec<&str> = known.iter().map(bare).collect();
-    format!("{wanted}. There are {}", codes.join(", "))
+    format!("{wanted}. The codes are {}", codes.join(", "))
 }
 
 #[cfg(test)]

@@ -165,7 +165,7 @@ impl Registry {
 }
 
 fn never_crosses(name: &str) -> Error {
-    Error::internal(format_args!("{name} is an operation of clients; services do not call it"))
+    Error::internal(format_args!("{name} is for clients only; services must not call it"))
 }
 
 fn unknown(name: &str) -> Error {

@@ -9,7 +9,7 @@ use icu_normalizer::ComposingNormalizerBorrowed;
 /// error is for people.
 pub fn bounded(text: &str, least: usize, most: usize) -> Result<String, String> {
     if text.trim().contains(['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}']) {
-        return Err("this is one line: line ends are not taken".to_owned());
+        return Err("must be a single line".to_owned());
     }
     multiline(text, least, most)
 }
@@ -20,10 +20,10 @@ pub fn multiline(text: &str, least: usize, most: usize) -> Result<String, String
     let text = as_kept(text.trim());
     let length = text.chars().count();
     if text.chars().any(|c| c.is_control() && c != '\n' && c != '\t') {
-        return Err("control characters are not taken".to_owned());
+        return Err("must not contain control characters".to_owned());
     }
     if length < least || length > most {
-        return Err(format!("{least} to {most} characters are taken, these are {length}"));
+        return Err(format!("must have {least} to {most} characters; got {length}"));
     }
     Ok(text.into_owned())
 }
@@ -66,7 +66,7 @@ impl FromStr for Sku {
         let text = nfc(text.trim());
         let length = text.chars().count();
         if length == 0 || length > 64 || text.chars().any(is_unprintable) {
-            return Err("a sku is 1 to 64 printable characters".to_owned());
+            return Err("must be 1 to 64 printable characters".to_owned());
         }
         Ok(Self(text.into_owned()))
     }

@@ -33,7 +33,7 @@ macro_rules! text_enum {
             fn from_str(text: &str) -> Result<Self, String> {
                 match text {
                     $($text => Ok(Self::$variant),)+
-                    _ => Err(format!("\"{text}\" is none of {}", [$($text),+].join(", "))),
+                    _ => Err(format!("must be one of {}; got \"{text}\"", [$($text),+].join(", "))),
                 }
             }
         }

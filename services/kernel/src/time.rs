@@ -71,7 +71,9 @@ impl fmt::Display for Timestamp {
 impl FromStr for Timestamp {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        text.parse().map(Self::from_jiff).map_err(|_| "not an RFC 3339 time such as 2026-11-23T05:33:00Z".to_owned())
+        text.parse()
+            .map(Self::from_jiff)
+            .map_err(|_| "must be an RFC 3339 time such as 2026-11-23T05:33:00Z".to_owned())
     }
 }
 

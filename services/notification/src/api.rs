@@ -33,7 +33,8 @@ pub struct MarkRead {
     /// Whether it is read.
     pub read: bool,
 }
-operation! { MarkRead => Notification, "notification.mark_read", Patch "/api/notifications/{id}", User, 200, "Marks an item of the inbox as read or unread." }
+operation! { MarkRead => Notification, "notification.mark_read", Patch "/api/notifications/{id}", User, 200, "\
+Marks an inbox item as read or unread." }
 
 /// An item of an inbox.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -62,7 +63,8 @@ json_reply!(Notification);
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetPreferences {}
-operation! { GetPreferences => PreferencesView, "notification.preferences", Get "/api/notifications/preferences", User, 200, "What the caller is written about, by kind and channel." }
+operation! { GetPreferences => PreferencesView, "notification.preferences", Get "/api/notifications/preferences", User, 200, "\
+The caller's message preferences, by kind and channel." }
 
 /// Sets what the caller is written about; what is not named goes back to being sent.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -71,7 +73,8 @@ pub struct PutPreferences {
     /// By kind and channel.
     pub preferences: Vec<Preference>,
 }
-operation! { PutPreferences => PreferencesView, "notification.set_preferences", Put "/api/notifications/preferences", User, 200, "Sets what the caller is written about." }
+operation! { PutPreferences => PreferencesView, "notification.set_preferences", Put "/api/notifications/preferences", User, 200, "\
+Sets the caller's message preferences." }
 
 /// Whether a kind of message goes by a channel.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -114,7 +117,8 @@ pub struct PreferenceView {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetNotificationSettings {}
-operation! { GetNotificationSettings => NotificationSettings, "notification.settings", Get "/api/notifications/settings", Permission("notification:write"), 200, "Which messages the shop sends beside those that the order demands." }
+operation! { GetNotificationSettings => NotificationSettings, "notification.settings", Get "/api/notifications/settings", Permission("notification:write"), 200, "\
+Which optional messages the shop sends." }
 
 /// Replaces the settings of messages; every member is named.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -125,7 +129,8 @@ pub struct PutNotificationSettings {
     /// The version that is changed, when it is sent: it must be the present one.
     pub version: Option<i64>,
 }
-operation! { PutNotificationSettings => NotificationSettings, "notification.put_settings", Put "/api/notifications/settings", Permission("notification:write"), 200, "Replaces the settings of messages." }
+operation! { PutNotificationSettings => NotificationSettings, "notification.put_settings", Put "/api/notifications/settings", Permission("notification:write"), 200, "\
+Replaces the message settings." }
 
 /// Changes the settings of messages; what is not named stays as it is.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -136,7 +141,8 @@ pub struct PatchNotificationSettings {
     /// The version that is changed, when it is sent: it must be the present one.
     pub version: Option<i64>,
 }
-operation! { PatchNotificationSettings => NotificationSettings, "notification.patch_settings", Patch "/api/notifications/settings", Permission("notification:write"), 200, "Changes settings of messages; what is not named stays." }
+operation! { PatchNotificationSettings => NotificationSettings, "notification.patch_settings", Patch "/api/notifications/settings", Permission("notification:write"), 200, "\
+Updates the message settings; omitted members stay as they are." }
 
 /// Which messages the shop sends beside those that the order demands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
@@ -180,7 +186,8 @@ pub struct GetTemplate {
     /// The store's unless said.
     pub locale: Option<String>,
 }
-operation! { GetTemplate => TemplateView, "notification.get_template", Get "/api/notifications/templates/{key}", Permission("notification:write"), 200, "The template that is used for a channel and locale." }
+operation! { GetTemplate => TemplateView, "notification.get_template", Get "/api/notifications/templates/{key}", Permission("notification:write"), 200, "\
+The template in use for a channel and locale." }
 
 /// Sets a template. It must render with sample data, full and sparse.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -199,7 +206,8 @@ pub struct PutTemplate {
     /// The text.
     pub text: String,
 }
-operation! { PutTemplate => TemplateView, "notification.put_template", Put "/api/notifications/templates/{key}", Permission("notification:write"), 200, "Sets a template; one that does not render is refused." }
+operation! { PutTemplate => TemplateView, "notification.put_template", Put "/api/notifications/templates/{key}", Permission("notification:write"), 200, "\
+Sets a template; one that does not render is rejected." }
 
 /// Renders a template, or the draft of one, with sample data.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -274,7 +282,8 @@ pub struct ListDeliveries {
     /// Where the last page ended.
     pub cursor: Option<Cursor>,
 }
-operation! { ListDeliveries => Page<DeliveryView>, "notification.list_deliveries", Get "/api/notifications/deliveries", Permission("notification:read"), 200, "What is and was sent, with every attempt." }
+operation! { ListDeliveries => Page<DeliveryView>, "notification.list_deliveries", Get "/api/notifications/deliveries", Permission("notification:read"), 200, "\
+Queued and sent messages, with every delivery attempt." }
 
 /// Tries a delivery again, now.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -283,7 +292,8 @@ pub struct RetryDelivery {
     /// Which.
     pub id: DeliveryId,
 }
-operation! { RetryDelivery => DeliveryView, "notification.retry_delivery", Post "/api/notifications/deliveries/{id}/retry", Permission("notification:write"), 200, "Tries a delivery again, now." }
+operation! { RetryDelivery => DeliveryView, "notification.retry_delivery", Post "/api/notifications/deliveries/{id}/retry", Permission("notification:write"), 200, "\
+Retries a delivery now." }
 
 /// A delivery.
 #[derive(Clone, Debug, Serialize, JsonSchema)]

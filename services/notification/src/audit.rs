@@ -17,20 +17,23 @@ pub(crate) fn audit(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> 
     for item in tx.scan::<InboxItem>().rows() {
         let item = item?;
         let told = item.unread_of == item.read_at.is_none().then_some(item.user_id);
-        report.check("notification: an item is read or listed as unread", told, || format!("item {}", item.id));
+        report
+            .check("notification: an unread item is in the index of unread ones", told, || format!("item {}", item.id));
     }
     Ok(())
 }
 
 fn check_delivery(report: &mut Report, row: &Delivery) {
     let open = matches!(row.status, DeliveryStatus::Pending | DeliveryStatus::Failed);
-    report.check("notification: a delivery is due while it is still to be sent", open == row.due_at.is_some(), || {
-        format!("delivery {} is {}", row.id, row.status)
-    });
+    report.check(
+        "notification: a delivery has a due time while it is to be sent",
+        open == row.due_at.is_some(),
+        || format!("delivery {} is {}", row.id, row.status),
+    );
     let queued = row.queue.is_some() == row.due_at.is_some();
-    report.check("notification: what is due is in a queue", queued, || format!("delivery {}", row.id));
+    report.check("notification: every due delivery is in a queue", queued, || format!("delivery {}", row.id));
     let sent = row.attempts.last().is_some_and(|last| last.sent);
-    report.check("notification: what is SENT was taken by its last attempt", sent == is_sent(row), || {
+    report.check("notification: a SENT delivery was accepted by its last attempt", sent == is_sent(row), || {
         format!("delivery {} is {}", row.id, row.status)
     });
 }

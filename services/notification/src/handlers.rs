@@ -219,12 +219,12 @@ fn sizes(source: Source, channel: Channel) -> Result<Source, Error> {
     ];
     for (pointer, part, most) in parts {
         if part.is_some_and(|part| part.len() > most) {
-            return Err(Error::field(pointer, format!("a template's part has at most {most} bytes here")));
+            return Err(Error::field(pointer, format!("must have at most {most} bytes")));
         }
     }
     match (channel, source.html.is_some()) {
-        (Channel::Email, false) => Err(Error::field("/html", "an e-mail has an HTML part")),
-        (Channel::Inbox, true) => Err(Error::field("/html", "the inbox shows text only")),
+        (Channel::Email, false) => Err(Error::field("/html", "an e-mail must have an HTML part")),
+        (Channel::Inbox, true) => Err(Error::field("/html", "the inbox shows plain text only")),
         _ => Ok(source),
     }
 }

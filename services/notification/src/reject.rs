@@ -27,26 +27,26 @@ pub(crate) fn no_template() -> Error {
 
 /// 422: what the law or the order demands cannot be turned off.
 pub(crate) fn mandatory(index: usize, kind: MessageKind) -> FieldError {
-    let detail = format!("{kind} by e-mail is always sent");
+    let detail = format!("{kind} is always sent by e-mail");
     FieldError { pointer: format!("/preferences/{index}/enabled"), code: "MANDATORY_MESSAGE".into(), detail }
 }
 
 /// 422: no message of this kind goes by this channel.
 pub(crate) fn no_such_channel(index: usize, kind: MessageKind, channel: Channel) -> FieldError {
-    FieldError::new(format!("/preferences/{index}/channel"), format!("{kind} does not go by {channel}"))
+    FieldError::new(format!("/preferences/{index}/channel"), format!("{kind} is not sent by {channel}"))
 }
 
 /// 422: too many locales of one template.
 pub(crate) fn too_many_locales() -> Error {
-    Error::refused(codes::TOO_MANY_LOCALES, "A template is kept in at most 50 locales.")
+    Error::refused(codes::TOO_MANY_LOCALES, "A template can have at most 50 locales.")
 }
 
 /// 409: it was sent.
 pub(crate) fn already_sent() -> Error {
-    Error::conflict(codes::ALREADY_SENT, "This message was sent.")
+    Error::conflict(codes::ALREADY_SENT, "This message was already sent.")
 }
 
 /// 409: the body carried a secret and is gone.
 pub(crate) fn body_gone() -> Error {
-    Error::conflict(codes::MESSAGE_GONE, "This message carried a secret and is no longer kept: ask for a new one.")
+    Error::conflict(codes::MESSAGE_GONE, "This message contained a secret and is no longer stored: request a new one.")
 }

@@ -31,7 +31,7 @@ pub(crate) fn attempt_detail(text: &str) -> String {
 pub(crate) fn locale(text: &str) -> Result<String, Error> {
     let mut parts = text.trim().split(['-', '_']);
     let language = parts.next().unwrap_or_default().to_ascii_lowercase();
-    let fault = || Error::field("/locale", "a locale is a language and perhaps a region, such as en or en-GB");
+    let fault = || Error::field("/locale", "must be a language with an optional region, such as en or en-GB");
     if !(2..=3).contains(&language.len()) || !language.chars().all(|c| c.is_ascii_lowercase()) {
         return Err(fault());
     }

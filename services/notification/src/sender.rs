@@ -125,12 +125,12 @@ impl Notifications {
             (Subject::Order, Some(order_id), _) => {
                 let order = cx.call(DescribeOrder { order_id }).await?;
                 let members = context::order(&order, &row.facts);
-                let to = order.email.ok_or_else(|| Obstacle::Never("the buyer is no longer known".to_owned()))?;
+                let to = order.email.ok_or_else(|| Obstacle::Never("the buyer no longer exists".to_owned()))?;
                 Ok(Addressed { to, user: order.user_id, locale: None, members })
             }
             (Subject::User, _, Some(user)) => {
                 let found = cx.call(DescribeUsers { ids: vec![user] }).await?.items.into_iter().next();
-                let found = found.ok_or_else(|| Obstacle::Never("the user is no longer known".to_owned()))?;
+                let found = found.ok_or_else(|| Obstacle::Never("the user no longer exists".to_owned()))?;
                 let members = Map::from_iter([("name".to_owned(), json!(found.name))]);
                 let locale = found.attributes.get("locale").cloned();
                 Ok(Addressed { to: found.email, user: Some(user), locale, members })
@@ -139,7 +139,7 @@ impl Notifications {
                 let members = row.facts.0.clone();
                 Ok(Addressed { to: self.merchant.clone(), user: None, locale: None, members })
             }
-            _ => Err(Obstacle::Never("the message is no longer kept".to_owned())),
+            _ => Err(Obstacle::Never("the message is no longer stored".to_owned())),
         }
     }
 

@@ -58,8 +58,10 @@ pub enum SmtpSecurity {
 impl MailSettings {
     /// The sender, and who is told of low stock.
     pub(crate) fn addresses(&self) -> Result<(Mailbox, Email), String> {
-        let from: Mailbox =
-            self.from.parse().map_err(|_| format!("\"{}\" is no sender such as Shop <a@b.example>", self.from))?;
+        let from: Mailbox = self
+            .from
+            .parse()
+            .map_err(|_| format!("must be a sender such as Shop <a@b.example>; got \"{}\"", self.from))?;
         let merchant = if self.merchant.trim().is_empty() { from.email.to_string() } else { self.merchant.clone() };
         Ok((from, merchant.parse()?))
     }

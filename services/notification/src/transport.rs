@@ -106,7 +106,7 @@ async fn submit(server: &AsyncSmtpTransport<Tokio1Executor>, mail: &Mail) -> Res
 
 fn server(settings: SmtpSettings) -> Result<AsyncSmtpTransport<Tokio1Executor>, String> {
     if settings.host.trim().is_empty() {
-        return Err("a mail server needs a host".to_owned());
+        return Err("smtp mode without a mail server".to_owned());
     }
     let tls = match settings.security {
         SmtpSecurity::None => Tls::None,

@@ -98,7 +98,8 @@ pub struct PlaceOrder {
     #[serde(default)]
     pub note: Option<String>,
 }
-operation! { PlaceOrder => OrderView, "order.place", Post "/api/orders", Anyone, 201, "Checks out: holds, takes the payment, confirms.", keyed }
+operation! { PlaceOrder => OrderView, "order.place", Post "/api/orders", Anyone, 201, "Places an order: holds \
+stock and discounts, takes the payment, confirms.", keyed }
 
 /// The same body as [`PlaceOrder`]: the price, and nothing else happens.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -283,7 +284,8 @@ pub struct GetTimeline {
     /// Which.
     pub id: OrderId,
 }
-operation! { GetTimeline => Page<TimelineEntry>, "order.timeline", Get "/api/orders/{id}/timeline", Owner("order:read"), 200, "Every step of an order." }
+operation! { GetTimeline => Page<TimelineEntry>, "order.timeline", Get "/api/orders/{id}/timeline", Owner("order:read"), 200, "\
+The history of an order." }
 
 /// A printable invoice.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -292,7 +294,8 @@ pub struct GetInvoice {
     /// Which.
     pub id: OrderId,
 }
-operation! { GetInvoice => Download, "order.invoice", Get "/api/orders/{id}/invoice", Owner("order:read"), 200, "A printable invoice, HTML." }
+operation! { GetInvoice => Download, "order.invoice", Get "/api/orders/{id}/invoice", Owner("order:read"), 200, "\
+A printable invoice, as HTML." }
 
 /// A guest's order; both must match.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -303,7 +306,8 @@ pub struct LookUpOrder {
     /// The address that it was placed with.
     pub email: Email,
 }
-operation! { LookUpOrder => OrderView, "order.look_up", Get "/api/orders/lookup", Anyone, 200, "A guest's order by number and e-mail." }
+operation! { LookUpOrder => OrderView, "order.look_up", Get "/api/orders/lookup", Anyone, 200, "A guest's \
+order, by number and e-mail address." }
 
 /// Cancels an order before its first shipment, also after a refund: stock, coupon, uses, points and what money is left go back,
 /// and returns that were asked for are rejected. Cancelling again changes nothing. After the first shipment it is 409
@@ -316,7 +320,8 @@ pub struct CancelOrder {
     /// Why.
     pub reason: String,
 }
-operation! { CancelOrder => OrderView, "order.cancel", Post "/api/orders/{id}/cancel", Owner("order:cancel"), 200, "Cancels an order and gives everything back.", keyed }
+operation! { CancelOrder => OrderView, "order.cancel", Post "/api/orders/{id}/cancel", Owner("order:cancel"), 200, "\
+Cancels an order and returns its stock, discounts, points and payment.", keyed }
 
 /// Ships some or all of an order. Goods that are not paid for are 409 `UNPAID`, with what is `needed` and `paid`, unless
 /// `confirm` is true; what is collected on delivery counts as paid.
@@ -347,7 +352,8 @@ pub struct DeliverFulfilment {
     /// Which parcel.
     pub fid: FulfilmentId,
 }
-operation! { DeliverFulfilment => FulfilmentView, "order.deliver", Post "/api/orders/{id}/fulfilments/{fid}/deliver", Permission("order:fulfil"), 200, "Notes that a parcel arrived.", keyed }
+operation! { DeliverFulfilment => FulfilmentView, "order.deliver", Post "/api/orders/{id}/fulfilments/{fid}/deliver", Permission("order:fulfil"), 200, "\
+Records that a parcel was delivered.", keyed }
 
 /// A parcel.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -383,7 +389,8 @@ pub struct RequestReturn {
     /// Why.
     pub reason: String,
 }
-operation! { RequestReturn => ReturnView, "order.request_return", Post "/api/orders/{id}/returns", Owner("order:return"), 201, "Asks to give units back.", keyed }
+operation! { RequestReturn => ReturnView, "order.request_return", Post "/api/orders/{id}/returns", Owner("order:return"), 201, "\
+Requests a return of units.", keyed }
 
 /// Approves a return: the refund goes out, the goods go back into stock. It gives what its units cost, with `shippingRefund`, as far
 /// as earlier refunds have left the money, less `fee`; the part that points paid goes back as points. What was not captured
@@ -405,7 +412,8 @@ pub struct ApproveReturn {
     #[serde(default)]
     pub fee: Option<Amount>,
 }
-operation! { ApproveReturn => ReturnView, "order.approve_return", Post "/api/orders/{id}/returns/{rid}/approve", Permission("order:return"), 200, "Approves a return and refunds it.", keyed }
+operation! { ApproveReturn => ReturnView, "order.approve_return", Post "/api/orders/{id}/returns/{rid}/approve", Permission("order:return"), 200, "\
+Approves a return and refunds it.", keyed }
 
 /// Rejects a return.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -416,7 +424,8 @@ pub struct RejectReturn {
     /// Which return.
     pub rid: ReturnId,
 }
-operation! { RejectReturn => ReturnView, "order.reject_return", Post "/api/orders/{id}/returns/{rid}/reject", Permission("order:return"), 200, "Rejects a return.", keyed }
+operation! { RejectReturn => ReturnView, "order.reject_return", Post "/api/orders/{id}/returns/{rid}/reject", Permission("order:return"), 200, "\
+Rejects a return.", keyed }
 
 /// A return.
 #[derive(Clone, Debug, Serialize, JsonSchema)]

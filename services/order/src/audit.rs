@@ -79,13 +79,13 @@ fn check_order(order: &Order, lines: &[OrderItem], report: &mut Report) {
     let shipping_tax = if inside { Amount::ZERO } else { order.tax - sum(|l| l.tax) };
     let total = sum(|l| l.total) + shipping + shipping_tax - order.points_value;
     report.check("order: total = lines − discounts + shipping + tax − points", total == order.total, || {
-        format!("order {}: {total} against {}", order.id, order.total)
+        format!("order {}: its parts come to {total}, not to {}", order.id, order.total)
     });
     for line in lines {
         check_line(order, line, report);
     }
     let history = order.imported || !order.timeline.is_empty();
-    report.check("an order has its history", history, tag);
+    report.check("order: it has a history", history, tag);
     if !matches!(order.status, OrderStatus::Pending | OrderStatus::Failed | OrderStatus::Cancelled) {
         let revenue: Amount = lines.iter().map(|line| line.net(order.prices_include_tax)).sum();
         report.left(COUNTED, order.id, counted(revenue, order.returned_net));
@@ -120,31 +120,33 @@ fn check_returns(order: &Order, lines: &[OrderItem], returns: &[Return], report:
         && order.given_back <= order.total
         && order.returned_points <= order.points_redeemed
         && order.returned_net <= revenue;
-    report.check("refunds: money, points and revenue that went back are within what was paid", within, tag);
+    report.check("refunds: money, points and revenue returned are within what was paid", within, tag);
     for row in returns {
         let decided = row.status != ReturnStatus::Requested;
         let approved = row.approval.is_some() && row.status != ReturnStatus::Rejected;
         let moves = row.due_at.is_none() || approved;
-        report.check("returns: money and goods move for an approval only", moves, || format!("return {}", row.id));
-        report.check("returns: one is decided when it says so", decided == row.decided_at.is_some(), || {
+        report.check("returns: money and goods move only after an approval", moves, || format!("return {}", row.id));
+        report.check("returns: a decided one has a decision time", decided == row.decided_at.is_some(), || {
             format!("return {}", row.id)
         });
-        report.check("returns: an approved one moves", row.due_at.is_none() || row.tries < MOST_TRIES, || {
-            format!("return {} has been tried {} times", row.id, row.tries)
-        });
+        report.check(
+            "returns: an approved one is retried within its limit",
+            row.due_at.is_none() || row.tries < MOST_TRIES,
+            || format!("return {} has been tried {} times", row.id, row.tries),
+        );
     }
     if order.imported || returns.iter().any(Return::is_settling) {
         return;
     }
     report.check(
-        "order: of one that came back whole no revenue is left",
+        "order: a completely returned one has no revenue left",
         !whole || order.returned_net == revenue,
         || format!("order {}: {} of {revenue}", order.id, order.returned_net),
     );
     let live = was_confirmed(order);
     let ended = whole && money_is_back(order);
     report.check(
-        "order: REFUNDED = all its goods and all its money are back",
+        "order: REFUNDED = all its goods and all its money are returned",
         !live || ended == (order.status == OrderStatus::Refunded),
         tag,
     );
@@ -155,7 +157,7 @@ fn check_returns(order: &Order, lines: &[OrderItem], returns: &[Return], report:
         .map(|item| item.quantity)
         .sum();
     let counted: u32 = lines.iter().map(|line| line.returned).sum();
-    report.check("returns: the units of approved ones are those that came back", given == counted, tag);
+    report.check("returns: units of approved returns = returned units of the lines", given == counted, tag);
 }
 
 /// What payments must say of an order too: its capture or what is due of it, and what went back by each return and in all.
@@ -170,7 +172,7 @@ fn state_money(order: &Order, returns: &[Return], report: &mut Report) {
             Some(PaymentStatus::Pending | PaymentStatus::Authorized) => report.left(DUE, order.id, due),
             Some(PaymentStatus::Voided) => {
                 let confirmed = order.status == OrderStatus::Confirmed;
-                report.check("order: none is confirmed whose payment is void", !confirmed, || {
+                report.check("order: no confirmed order has a voided payment", !confirmed, || {
                     format!("order {}", order.id)
                 });
             }
@@ -251,7 +253,7 @@ fn check_line(order: &Order, line: &OrderItem, report: &mut Report) {
     report.check("order: 0 ≤ line discount ≤ line", bounded, tag);
     let shares: Amount = line.discounts.iter().map(|share| share.amount).sum();
     // Another system's discounts came without their promotions.
-    report.check("order: a discount's shares sum to it", order.imported || shares == line.discount, tag);
+    report.check("order: a line's discount = sum of its shares", order.imported || shares == line.discount, tag);
     report.check("order: delivered ≤ shipped ≤ ordered, returned ≤ shipped or withdrawn", states::units_fit(line), tag);
 }
 
@@ -260,7 +262,7 @@ fn check_erased(tx: &Tx<'_>, order: &Order, report: &mut Report) -> Result<(), S
     let Some(user_id) = order.user_id else { return Ok(()) };
     if tx.get::<Leaver>(&user_id)?.is_some_and(|leaver| leaver.erased_at.is_some()) {
         let erased = leaving::is_erased(tx, order)?;
-        report.check("erasure: nothing of the person is left, and no order waits for them", erased, || {
+        report.check("erasure: no personal data is left, and no order waits for the person", erased, || {
             format!("order {}", order.id)
         });
     }
@@ -271,7 +273,7 @@ fn check_erased(tx: &Tx<'_>, order: &Order, report: &mut Report) -> Result<(), S
 fn check_saga(tx: &Tx<'_>, order: &Order, report: &mut Report) -> Result<(), StoreError> {
     let saga = tx.get::<Saga>(&order.id)?;
     let pending = order.status == OrderStatus::Pending;
-    report.check("saga: terminal or alive", !pending || saga.is_some(), || {
+    report.check("saga: a pending order has a saga", !pending || saga.is_some(), || {
         format!("order {} is PENDING without a saga", order.id)
     });
     if saga.is_some() {
@@ -279,6 +281,6 @@ fn check_saga(tx: &Tx<'_>, order: &Order, report: &mut Report) -> Result<(), Sto
     }
     let undoes = |saga: &Saga| saga.draft.open().is_ok_and(|draft| draft.undo.is_some());
     let undoing = saga.as_ref().is_none_or(|saga| pending || undoes(saga));
-    report.check("saga: a decided order's saga only undoes", undoing, || format!("order {}", order.id));
+    report.check("saga: a decided order's saga only compensates", undoing, || format!("order {}", order.id));
     Ok(())
 }

@@ -85,7 +85,7 @@ fn refunded(tx: &mut Tx<'_>, fact: &PaymentRefunded, at: Timestamp) -> Result<()
         returns::count_refund(&mut order, &lines, fact.amount);
     }
     finish(&mut order, &lines);
-    let detail = format!("{} of {} given back.", fact.amount, fact.captured);
+    let detail = format!("{} of {} refunded.", fact.amount, fact.captured);
     note(&mut order, tx.now(), "REFUND", "DONE", &detail, "system");
     touch(tx, &mut order)?;
     let (order_id, amount, currency) = (order.id, fact.amount, order.currency);
@@ -107,11 +107,7 @@ fn payment_failed(tx: &mut Tx<'_>, fact: &PaymentFailed) -> Result<(), Error> {
     let reason = "The payment was voided by its provider.";
     if states::may_follow(order.status, OrderStatus::Cancelled) {
         if returns::any_moving(tx, order.id)? {
-            return Err(Error::unavailable(
-                codes::RETURN_IN_PROGRESS,
-                "A return of the order is being carried out.",
-                1,
-            ));
+            return Err(Error::unavailable(codes::RETURN_IN_PROGRESS, "A return of the order is in progress.", 1));
         }
         let now = tx.now();
         return cancel::begin(tx, order, ("system", reason), now).map(drop);

@@ -40,8 +40,12 @@ impl Guesses {
         match self.cache.get::<Wrong>(ADDRESSES, &address(cx), cx.now) {
             Some((since, count)) if count >= MOST => {
                 let wait = WINDOW.saturating_sub(cx.now.since(Timestamp(since))).as_secs();
-                let error =
-                    Error::new(Kind::Throttled, codes::TOO_MANY_GUESSES, "Too many wrong look-ups; try again later.");
+                let error = Error::new(
+                    Kind::Throttled,
+                    codes::TOO_MANY_GUESSES,
+                    "Too many wrong order look-ups; try \
+                         again later.",
+                );
                 Err(error.retry_after(u32::try_from(wait).unwrap_or(1).max(1)))
             }
             _ => Ok(()),

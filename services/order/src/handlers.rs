@@ -206,7 +206,8 @@ impl Orders {
         match self.give_return_back(cx, row).await {
             Ok(()) => self.db.write(cx, move |tx| returns::moved(tx, rid)).await,
             Err(error) => {
-                tracing::warn!(return_id = rid.0, %error, "a return's refund or restock did not work; it is tried again");
+                tracing::warn!(return_id = rid.0, %error, "refunding or restocking a return failed and will be \
+                     retried");
                 self.db.write(cx, move |tx| returns::moved_later(tx, rid)).await
             }
         }

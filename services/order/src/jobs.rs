@@ -75,7 +75,7 @@ impl Orders {
 
     async fn resume_one(&self, cx: &Cx, id: OrderId, resumable: Resumable) {
         if let Err(error) = self.resume(cx, id, resumable).await {
-            tracing::warn!(order = id.0, %error, "a saga could not go on; it is taken up again");
+            tracing::warn!(order = id.0, %error, "a saga could not be resumed and will be retried");
         }
     }
 

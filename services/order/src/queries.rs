@@ -158,7 +158,7 @@ struct Wanted {
 /// A page of orders, newest first.
 pub(crate) fn list(tx: &Tx<'_>, cx: &Cx, op: ListOrders) -> Result<Page<OrderView>, Error> {
     if op.from.zip(op.to).is_some_and(|(from, to)| from > to) {
-        return Err(Error::field("?to", "the end of a period does not come before its beginning"));
+        return Err(Error::field("?to", "must not be before its start"));
     }
     let sees_all = cx.principal.allows("order:read");
     let own = match &cx.principal {

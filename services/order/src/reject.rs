@@ -29,10 +29,10 @@ pub(crate) fn code_refused(rejected: &RejectedPromotion, is_coupon: bool) -> Err
 /// A flash reservation that the buyer named cannot be ordered.
 pub(crate) fn reservation_refused(id: FlashReservationId, reason: RejectReason) -> Error {
     let message = match reason {
-        RejectReason::Unknown => format!("Reservation {id} is not there, or not yours."),
-        RejectReason::Paused => format!("The sale of reservation {id} is paused: order it when it goes on."),
-        RejectReason::NoMatchingItems => format!("What reservation {id} is of is not sold any more."),
-        _ => format!("Reservation {id} has lapsed, ended with its sale, or was ordered already: reserve again."),
+        RejectReason::Unknown => format!("Reservation {id} does not exist or is not yours."),
+        RejectReason::Paused => format!("The sale of reservation {id} is paused: order it when the sale resumes."),
+        RejectReason::NoMatchingItems => format!("The item of reservation {id} is no longer sold."),
+        _ => format!("Reservation {id} has expired, ended with its sale, or was already ordered: reserve again."),
     };
     Error::refused(codes::FLASH_RESERVATION_INVALID, message).with("reason", reason).with("reservationId", id)
 }
@@ -44,38 +44,38 @@ pub(crate) fn state(code: &'static str, message: impl Into<String>, status: impl
 
 /// A checkout of the same order or cart is running.
 pub(crate) fn in_progress() -> Error {
-    let message = "This is being checked out at this moment; look again in a second.";
+    let message = "A checkout of this is in progress; look again in a second.";
     Error::conflict(codes::CHECKOUT_IN_PROGRESS, message).retry_after(1)
 }
 
 /// A return of the order is being carried out.
 pub(crate) fn return_in_progress() -> Error {
-    let message = "A return of this order is being carried out at this moment; look again in a second.";
+    let message = "A return of this order is in progress; look again in a second.";
     Error::conflict(codes::RETURN_IN_PROGRESS, message).retry_after(1)
 }
 
 /// Goods are to leave that nobody has paid for.
 pub(crate) fn unpaid(needed: Amount, secured: Amount, currency: Currency) -> Error {
     let message = format!(
-        "What would be shipped costs {needed} {currency} and {secured} {currency} of it is paid: send `confirm: true` to \
-         ship it all the same."
+        "The units to ship cost {needed} {currency}, of which {secured} {currency} is paid: send `confirm: \
+             true` to ship them anyway."
     );
     Error::conflict(codes::UNPAID, message).with("needed", needed).with("paid", secured)
 }
 
 /// More shipping is to be given back than was paid for it.
 pub(crate) fn shipping_refund(left: Amount, currency: Currency) -> Error {
-    let message = format!("At most {left} {currency} of shipping can be given back still.");
+    let message = format!("At most {left} {currency} of shipping can still be refunded.");
     Error::refused(codes::SHIPPING_REFUND_EXCEEDS_PAID, message).with("pointer", "/shippingRefund").with("left", left)
 }
 
 /// A fee is more than what it is taken off.
 pub(crate) fn fee(most: Amount, currency: Currency) -> Error {
-    let message = format!("The return is worth {most} {currency} in money: its fee cannot be more.");
+    let message = format!("The return is worth {most} {currency} in money: its fee must not be higher.");
     Error::refused(codes::FEE_EXCEEDS_REFUND, message).with("pointer", "/fee").with("most", most)
 }
 
 /// An order has all the returns that it may have.
 pub(crate) fn too_many_returns(most: usize) -> Error {
-    Error::conflict(codes::TOO_MANY_RETURNS, format!("An order has at most {most} returns."))
+    Error::conflict(codes::TOO_MANY_RETURNS, format!("An order can have at most {most} returns."))
 }

@@ -35,7 +35,8 @@ operation! { GetPayment => PaymentView, "payment.get", Get "/api/payments/{id}",
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ListMethods {}
-operation! { ListMethods => Page<MethodView>, "payment.methods", Get "/api/payments/methods", Anyone, 200, "How one can pay." }
+operation! { ListMethods => Page<MethodView>, "payment.methods", Get "/api/payments/methods", Anyone, 200, "The \
+available payment methods." }
 
 /// Goes on with a payment whose buyer did what the provider asked.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -44,7 +45,8 @@ pub struct ConfirmPayment {
     /// Which.
     pub id: PaymentId,
 }
-operation! { ConfirmPayment => PaymentView, "payment.confirm", Post "/api/payments/{id}/confirm", Owner("payment:write"), 200, "Goes on after REQUIRES_ACTION.", keyed }
+operation! { ConfirmPayment => PaymentView, "payment.confirm", Post "/api/payments/{id}/confirm", Owner("payment:write"), 200, "\
+Continues after REQUIRES_ACTION.", keyed }
 
 /// Notes that a payment by hand has come, or takes what was authorised: always all that is due, which is the amount less what
 /// returns took off before. The order has to be confirmed: while its checkout runs this is 409 `CHECKOUT_IN_PROGRESS`.
@@ -54,7 +56,8 @@ pub struct CapturePayment {
     /// Which.
     pub id: PaymentId,
 }
-operation! { CapturePayment => PaymentView, "payment.capture", Post "/api/payments/{id}/capture", Permission("payment:write"), 200, "Captures a payment, whole.", keyed }
+operation! { CapturePayment => PaymentView, "payment.capture", Post "/api/payments/{id}/capture", Permission("payment:write"), 200, "\
+Captures a payment in full.", keyed }
 
 /// Ends a payment that was not captured, and cancels its order with all that a cancel gives back. After the first shipment it is
 /// 409 `NOT_CANCELLABLE`: return the goods instead, which ends what is due; once all are back, a fee that is still due can be
@@ -66,7 +69,8 @@ pub struct VoidPayment {
     /// Which.
     pub id: PaymentId,
 }
-operation! { VoidPayment => PaymentView, "payment.void", Post "/api/payments/{id}/void", Permission("payment:write"), 200, "Voids a payment that was not captured and cancels its order.", keyed }
+operation! { VoidPayment => PaymentView, "payment.void", Post "/api/payments/{id}/void", Permission("payment:write"), 200, "\
+Voids a payment that was not captured and cancels its order.", keyed }
 
 /// Gives money back. It moves money only: the order and its stock stay as they are, so that it can still be cancelled, returned
 /// or, with `confirm`, shipped; an order is REFUNDED once its goods are back too. Without an `Idempotency-Key` a request
@@ -81,7 +85,8 @@ pub struct CreateRefund {
     /// Why, for the books: 1 to 200 characters.
     pub reason: String,
 }
-operation! { CreateRefund => PaymentView, "payment.refund", Post "/api/payments/{id}/refunds", Permission("payment:refund"), 201, "Refunds a payment, whole or in part.", keyed }
+operation! { CreateRefund => PaymentView, "payment.refund", Post "/api/payments/{id}/refunds", Permission("payment:refund"), 201, "\
+Refunds a payment in full or in part.", keyed }
 
 /// A provider's news, signed by the Standard Webhooks scheme (`webhook-id`, `webhook-timestamp`, `webhook-signature`).
 /// The sandbox's body: `{"type":"payment.captured","data":{"key":"order-7-charge","reference":"…","amount":"19.90","currency":"GBP"}}`;
@@ -96,7 +101,8 @@ pub struct ReceiveWebhook {
     #[schemars(skip)]
     pub body: Body,
 }
-operation! { ReceiveWebhook => (), "payment.webhook", Post "/api/payments/webhooks/{provider}", Signed, 204, "Hears a provider's news.", stream ["application/json"], body }
+operation! { ReceiveWebhook => (), "payment.webhook", Post "/api/payments/webhooks/{provider}", Signed, 204, "\
+Receives a provider's webhook.", stream ["application/json"], body }
 
 /// A payment.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -176,7 +182,7 @@ pub struct RefundView {
 pub struct MethodView {
     /// For `payment.method` of an order.
     pub method: Method,
-    /// For `payment.provider` of an order. What `sandbox` takes is pretend money.
+    /// For `payment.provider` of an order. Payments of `sandbox` are test money.
     pub provider: Provider,
     /// What to call it.
     pub name: &'static str,

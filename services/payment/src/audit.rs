@@ -36,11 +36,11 @@ pub(crate) fn audit(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> 
         check_settlement(tx, report, &settlement?)?;
     }
     let all_entries = count(tx.scan::<PaymentEntry>().rows())?;
-    report.check("payment: every entry is of a payment", entries == all_entries, || {
+    report.check("payment: every entry belongs to a payment", entries == all_entries, || {
         format!("{entries} of {all_entries}")
     });
     let all_refunds = count(tx.scan::<Refund>().rows())?;
-    report.check("payment: every refund is of a payment", refunds == all_refunds, || {
+    report.check("payment: every refund belongs to a payment", refunds == all_refunds, || {
         format!("{refunds} of {all_refunds}")
     });
     Ok(())
@@ -61,7 +61,7 @@ fn check_ledger(tx: &Tx<'_>, report: &mut Report, payment: &Payment) -> Result<u
         if let Some(sum) = sums.get_mut(entry.kind as usize) {
             *sum += entry.amount;
         }
-        report.check("payment: an entry is more than nothing", entry.amount > Amount::ZERO, || {
+        report.check("payment: an entry has a positive amount", entry.amount > Amount::ZERO, || {
             format!("payment {} entry {}", payment.id, entry.number)
         });
     }
@@ -69,12 +69,13 @@ fn check_ledger(tx: &Tx<'_>, report: &mut Report, payment: &Payment) -> Result<u
     report.check("payment: the ledger has no gap", whole, || format!("payment {}", payment.id));
     let want = [payment.authorized, payment.captured, payment.refunded];
     let [authorized, captured, refunded, voided] = sums;
-    report.check("payment: the ledger's sums are the payment's", [authorized, captured, refunded] == want, || {
-        format!("payment {}: {authorized}, {captured}, {refunded}", payment.id)
+    report.check("payment: totals = sums of the ledger", [authorized, captured, refunded] == want, || {
+        format!(
+            "payment {}: the ledger has {authorized} authorised, {captured} captured, {refunded} refunded",
+            payment.id
+        )
     });
-    report.check("payment: only what was authorised is voided", voided <= authorized, || {
-        format!("payment {}", payment.id)
-    });
+    report.check("payment: voided ≤ authorised", voided <= authorized, || format!("payment {}", payment.id));
     Ok(usize::try_from(number).unwrap_or(0))
 }
 
@@ -84,10 +85,10 @@ fn check_refunds(tx: &Tx<'_>, report: &mut Report, payment: &Payment) -> Result<
     let sum = |status| refunds.iter().filter(|it| it.status == status).map(|it| it.amount).sum::<Amount>();
     let sums = (sum(RefundStatus::Succeeded), sum(RefundStatus::Pending));
     report.check("payment: refunded = sum of refunds", sums == (payment.refunded, payment.refunding), || {
-        format!("payment {}: {} and {} pending", payment.id, sums.0, sums.1)
+        format!("payment {}: refunds come to {} and {} pending", payment.id, sums.0, sums.1)
     });
     let alive = |refund: &Refund| (refund.status == RefundStatus::Pending) == refund.due_at.is_some();
-    report.check("payment: a pending refund is asked for again", refunds.iter().all(alive), || {
+    report.check("payment: a pending refund is due for a retry", refunds.iter().all(alive), || {
         format!("payment {}", payment.id)
     });
     let known =
@@ -105,7 +106,7 @@ fn check_settlement(tx: &Tx<'_>, report: &mut Report, settlement: &Settlement) -
     report.right(SETTLED, *return_id, gave(*refund, *voided));
     let known = tx.get_by::<RefundByReference>((*payment_id, &rules::return_reference(*return_id)))?;
     let claimed = known.map_or(Amount::ZERO, |refund| refund.amount);
-    report.check("payment: a return's refund is what was decided", claimed == *refund, || {
+    report.check("payment: a return's refund is the amount decided", claimed == *refund, || {
         format!("return {return_id}: {claimed} of {refund}")
     });
     Ok(())
@@ -116,10 +117,14 @@ fn check_sums(report: &mut Report, payment: &Payment) {
     let falling = [*amount, *authorized, *captured, *refunded + *refunding, *refunding, Amount::ZERO];
     let ordered = falling.is_sorted_by(|a, b| a >= b);
     report.check("payment: authorised ≥ captured ≥ refunded ≥ 0", ordered, || {
-        format!("payment {id}: {authorized}, {captured}, {refunded} and {refunding}")
+        format!(
+            "payment {id}: {authorized} authorised, {captured} captured, {refunded} refunded and \
+             {refunding} pending"
+        )
     });
     let whole = captured.is_zero() || *captured == payment.due();
-    report.check("payment: a capture is whole", whole, || format!("payment {id}: {captured} of {amount}"));
+    report
+        .check("payment: a capture is for the full amount", whole, || format!("payment {id}: {captured} of {amount}"));
     let fits = match payment.status {
         Status::Pending | Status::RequiresAction | Status::Failed => captured.is_zero(),
         Status::Voided => captured.is_zero() && payment.due().is_zero(),
@@ -128,13 +133,13 @@ fn check_sums(report: &mut Report, payment: &Payment) {
         Status::PartiallyRefunded => refunded < captured && *refunded > Amount::ZERO,
         Status::Refunded => refunded == captured && !captured.is_zero(),
     };
-    report.check("payment: the status is what the sums say", fits, || format!("payment {id} is {}", payment.status));
+    report.check("payment: the status matches the totals", fits, || format!("payment {id} is {}", payment.status));
     let holds_token = matches!(payment.status, Status::Pending | Status::RequiresAction);
     report.check("payment: a token is kept only while it may be used", holds_token || payment.token.is_none(), || {
         format!("payment {id} is {}", payment.status)
     });
     let ended = payment.cancelled_at.is_none() || payment.left() <= Amount::ZERO;
-    report.check("payment: what an ended order paid goes back", ended, || {
+    report.check("payment: the payment of an ended order is refunded", ended, || {
         format!("payment {id}: {} left", payment.left())
     });
 }

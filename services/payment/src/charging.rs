@@ -39,8 +39,8 @@ impl Payments {
         }
     }
 
-    /// Refuses to have pretend money confirm an order while the sandbox is off, also one that was placed while it was on.
-    pub(crate) fn check_pretended(&self, provider: Provider) -> Result<(), Error> {
+    /// Refuses sandbox payments while the sandbox is off, also for orders placed while it was on.
+    pub(crate) fn check_sandbox(&self, provider: Provider) -> Result<(), Error> {
         if provider == Provider::Sandbox && !self.settings.sandbox { Err(reject::sandbox_off()) } else { Ok(()) }
     }
 
@@ -58,7 +58,7 @@ impl Payments {
             token: due.choice.token.clone().unwrap_or_default(),
             tried: known.map_or(0, |known| known.tries),
         };
-        let (news, attempts) = match self.check_pretended(due.choice.provider) {
+        let (news, attempts) = match self.check_sandbox(due.choice.provider) {
             Ok(()) => self.charge(cx, due.choice.provider, &asked).await,
             Err(reject) => (News::Declined { code: reject.code().to_owned() }, Vec::new()),
         };

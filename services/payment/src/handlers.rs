@@ -24,7 +24,7 @@ use crate::rules::{self, News};
 use crate::{Payments, queries, webhooks};
 
 /// Why a payment is void that an administrator voided.
-const BY_HAND: &str = "voided by hand";
+const BY_HAND: &str = "voided manually";
 
 impl Payments {
     /// Refuses who neither has the permission nor owns the order: to them there is no such payment.
@@ -71,7 +71,7 @@ impl Handle<ListPayments> for Payments {
         match cx.principal.user() {
             _ if all => self.db.read(|tx| queries::all(tx, op.limit, op.cursor.clone())).await,
             Some(user) => self.db.read(|tx| queries::of_user(tx, user, op.limit, op.cursor.clone())).await,
-            None => Err(Error::field("?orderId", "name the order whose token you send")),
+            None => Err(Error::field("?orderId", "name the order that the token belongs to")),
         }
     }
 }
@@ -99,7 +99,7 @@ impl Handle<ConfirmPayment> for Payments {
             return Ok(self.db.read(|tx| queries::view(tx, payment.clone())).await?);
         }
         payment.check_confirm()?;
-        self.check_pretended(payment.provider)?;
+        self.check_sandbox(payment.provider)?;
         let key = rules::charge_key(payment.order_id);
         let call = self.gateways.of(payment.provider).confirm(&cx.node.clock, &key);
         let reference = self.reach(cx, call).await.ok_or_else(reject::no_answer)?;

@@ -98,7 +98,7 @@ impl Payments {
         match cx.call(ResumeCheckout { order_id: id }).await {
             Ok(resumed) => (id, resumed.again_at),
             Err(error) => {
-                tracing::warn!(order = id.0, %error, "an unpaid order could not be taken up; it is tried again");
+                tracing::warn!(order = id.0, %error, "an unpaid order could not be resumed and will be retried");
                 (id, Some(cx.now + PUT_OFF))
             }
         }

@@ -50,7 +50,7 @@ use crate::gateway::Gateways;
 pub struct Settings {
     /// How long a provider may take to answer.
     pub provider_limit: Duration,
-    /// Whether the sandbox takes its pretend money.
+    /// Whether the sandbox accepts test cards.
     pub sandbox: bool,
     /// What signs the sandbox's webhooks (`whsec_…` in base64, or any text); empty: none are taken.
     pub sandbox_webhook_secret: String,

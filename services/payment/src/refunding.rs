@@ -43,7 +43,7 @@ impl Payments {
 
     /// The provider is silent: the job asks it again.
     pub(crate) async fn put_off(&self, cx: &Cx, id: i64) -> Result<Settled, Error> {
-        tracing::warn!(refund = id, "the provider has not answered for a refund; it is asked again");
+        tracing::warn!(refund = id, "the provider has not answered a refund request; will ask again");
         let payment = self.db.write(cx, move |tx| refund::postpone(tx, id)).await?;
         Ok(Settled { payment, waiting: true })
     }

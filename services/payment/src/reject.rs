@@ -14,7 +14,7 @@ pub(crate) fn transition(from: PaymentStatus, to: PaymentStatus) -> Error {
 pub(crate) fn exceeds(left: Amount, currency: Currency) -> Error {
     Error::refused(
         codes::REFUND_EXCEEDS_CAPTURED,
-        format!("At most {left} {currency} of this payment can be refunded still."),
+        format!("At most {left} {currency} of this payment can still be refunded."),
     )
     .with("pointer", "/amount")
     .with("left", left)
@@ -22,31 +22,31 @@ pub(crate) fn exceeds(left: Amount, currency: Currency) -> Error {
 
 /// The payment has all the refunds it may have.
 pub(crate) fn too_many_refunds(most: usize) -> Error {
-    Error::refused(codes::TOO_MANY_REFUNDS, format!("A payment has at most {most} refunds by hand."))
+    Error::refused(codes::TOO_MANY_REFUNDS, format!("A payment can have at most {most} manual refunds."))
 }
 
 /// The order has a payment of another amount or currency.
 pub(crate) fn mismatch(amount: Amount, currency: Currency) -> Error {
-    Error::conflict(codes::PAYMENT_MISMATCH, format!("The order's payment is one of {amount} {currency}."))
+    Error::conflict(codes::PAYMENT_MISMATCH, format!("The order's payment is for {amount} {currency}."))
 }
 
 /// The order ended: it takes no payment.
 pub(crate) fn cancelled() -> Error {
-    Error::conflict(codes::PAYMENT_CANCELLED, "The order has ended: it takes no payment.")
+    Error::conflict(codes::PAYMENT_CANCELLED, "The order has ended and takes no payment.")
 }
 
 /// The provider has not answered: what was asked may have happened, and asking again is safe.
 pub(crate) fn no_answer() -> Error {
-    Error::unavailable(codes::PROVIDER_SILENT, "The payment provider has not answered; ask again.", 2)
+    Error::unavailable(codes::PROVIDER_SILENT, "The payment provider has not answered; try again.", 2)
 }
 
 /// The sandbox was switched off since the order was placed.
 pub(crate) fn sandbox_off() -> Error {
-    Error::conflict(codes::SANDBOX_OFF, "The sandbox is switched off: its pretend money pays for nothing.")
+    Error::conflict(codes::SANDBOX_OFF, "The sandbox is switched off: its test money pays for nothing.")
 }
 
 /// The order's checkout has not ended: its payment is the checkout's.
 pub(crate) fn in_checkout() -> Error {
-    let message = "The order is being checked out at this moment; look again in a second.";
+    let message = "A checkout of the order is in progress; look again in a second.";
     Error::conflict(codes::CHECKOUT_IN_PROGRESS, message).retry_after(1)
 }

@@ -190,7 +190,7 @@ pub(crate) fn return_of(reference: &str) -> Option<i64> {
 pub(crate) fn money(amount: Amount, currency: Currency) -> Result<Amount, Error> {
     let exact = currency.exact(amount).map_err(|fault| Error::field("/amount", fault))?;
     if exact <= Amount::ZERO {
-        return Err(Error::field("/amount", "an amount is more than nothing"));
+        return Err(Error::field("/amount", "must be greater than zero"));
     }
     Ok(exact)
 }
@@ -225,16 +225,16 @@ pub(crate) fn check_available(choice: &Choice, enabled: &[Method], sandbox: bool
     }
     let methods: Vec<&str> = available(enabled, sandbox).map(|(_, method, _)| method.as_str()).collect();
     let instead = match methods.as_slice() {
-        [] => "this store takes no payment yet".to_owned(),
-        methods => format!("this store takes {}", methods.join(", ")),
+        [] => "this store accepts no payment yet".to_owned(),
+        methods => format!("this store accepts {}", methods.join(", ")),
     };
     let (method, provider) = (choice.method, choice.provider);
     let (pointer, what, remedy) = if enabled.contains(&method) {
-        let remedy = "payment.sandbox = true in its configuration switches pretend money on";
-        ("/payment/provider", format!("{method} by {provider} is switched off"), remedy)
+        let remedy = "payment.sandbox = true in its configuration enables test money";
+        ("/payment/provider", format!("{method} by {provider} is not enabled"), remedy)
     } else {
         let remedy = "PATCH /api/settings/payments changes its methods";
-        ("/payment/method", format!("{method} is switched off"), remedy)
+        ("/payment/method", format!("{method} is not enabled"), remedy)
     };
     let detail = format!("{what}: {instead}; {remedy}");
     Err(Error::invalid(vec![FieldError { pointer: pointer.into(), code: "METHOD_OFF".into(), detail }]))
@@ -249,7 +249,7 @@ pub(crate) fn choose(choice: &PaymentChoice) -> Result<Choice, Error> {
         None => usual,
     };
     if !METHODS.iter().any(|(by, how, _)| (*by, *how) == (provider, method)) {
-        return Err(Error::field("/payment/method", format!("{provider} does not take {method}")));
+        return Err(Error::field("/payment/method", format!("{provider} does not accept {method}")));
     }
     let token = if provider == Provider::Sandbox { Some(token(choice.token.as_deref())?) } else { None };
     Ok(Choice { provider, method, token })
@@ -257,7 +257,7 @@ pub(crate) fn choose(choice: &PaymentChoice) -> Result<Choice, Error> {
 
 fn token(token: Option<&str>) -> Result<String, Error> {
     let Some(token) = token.map(str::trim).filter(|token| !token.is_empty()) else {
-        let detail = "a card is paid by the provider's token for it".to_owned();
+        let detail = "a card payment needs the provider's token for the card".to_owned();
         return Err(Error::invalid(vec![FieldError {
             pointer: "/payment/token".into(),
             code: "MISSING".into(),
@@ -265,14 +265,11 @@ fn token(token: Option<&str>) -> Result<String, Error> {
         }]));
     };
     if token.len() > 255 || !token.chars().all(|c| c.is_ascii_graphic() || c == ' ') {
-        return Err(Error::field("/payment/token", "a token is 1 to 255 printable characters"));
+        return Err(Error::field("/payment/token", "must be 1 to 255 printable characters"));
     }
     let digits = token.chars().filter(char::is_ascii_digit).count();
     if digits >= 12 && token.chars().all(|c| c.is_ascii_digit() || c == ' ' || c == '-') {
-        return Err(Error::field(
-            "/payment/token",
-            "this looks like a card number, which is never taken: send a token",
-        ));
+        return Err(Error::field("/payment/token", "looks like a card number, which is never accepted: send a token"));
     }
     Ok(token.to_owned())
 }

@@ -60,12 +60,12 @@ fn verify(secret: &str, headers: &[(String, String)], body: &[u8], now: Timestam
     };
     let (id, at, signatures) = (header("webhook-id")?, header("webhook-timestamp")?, header("webhook-signature")?);
     if id.is_empty() || id.len() > LONGEST_ID {
-        return Err(refused(format!("webhook-id has 1 to {LONGEST_ID} characters")));
+        return Err(refused(format!("webhook-id must have 1 to {LONGEST_ID} characters")));
     }
-    let sent: i64 = at.parse().map_err(|_| refused("webhook-timestamp is in seconds since 1970"))?;
+    let sent: i64 = at.parse().map_err(|_| refused("webhook-timestamp must be in seconds since 1970"))?;
     let sent = Timestamp::from_seconds(sent);
     if now.since(sent).max(sent.since(now)) > TOLERANCE {
-        return Err(refused("webhook-timestamp is too far from now"));
+        return Err(refused("webhook-timestamp is too far from the current time"));
     }
     let message = [id.as_bytes(), b".", at.as_bytes(), b".", body].concat();
     let key = hmac::Key::new(hmac::HMAC_SHA256, &key_bytes(secret)?);
@@ -73,7 +73,7 @@ fn verify(secret: &str, headers: &[(String, String)], body: &[u8], now: Timestam
         let tag = signature.strip_prefix("v1,").and_then(|text| STANDARD.decode(text).ok());
         tag.is_some_and(|tag| hmac::verify(&key, &message, &tag).is_ok())
     };
-    if signatures.split(' ').any(good) { Ok(id.to_owned()) } else { Err(refused("no signature fits")) }
+    if signatures.split(' ').any(good) { Ok(id.to_owned()) } else { Err(refused("no signature matches")) }
 }
 
 /// `whsec_` and base64, or the text itself.
@@ -85,7 +85,7 @@ fn key_bytes(secret: &str) -> Result<Vec<u8>, Error> {
 }
 
 fn refused(why: impl std::fmt::Display) -> Error {
-    Error::new(Kind::Unauthenticated, codes::BAD_SIGNATURE, format!("The webhook is not taken: {why}."))
+    Error::new(Kind::Unauthenticated, codes::BAD_SIGNATURE, format!("The webhook was rejected: {why}."))
 }
 
 fn subject(sent: &Sent) -> Result<Subject, Error> {

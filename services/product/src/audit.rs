@@ -11,11 +11,11 @@ use crate::queries::epochs;
 use crate::records::{Category, Product, Shelving, VariantSku};
 
 const SKUS: &str = "product: every variant's sku leads to its product and back";
-const ALIASES: &str = "product: each sku, present or former, leads to one variant of one product";
-const SHELVES: &str = "product: categories and products name each other";
-const TREES: &str = "category: trees without circles or orphans";
-const PRICES: &str = "product: prices are not negative and in the currency's scale";
-const EPOCHS: &str = "catalogue: no product is newer than its epoch";
+const ALIASES: &str = "product: each sku, current or former, leads to one variant of one product";
+const SHELVES: &str = "product: categories and products refer to each other";
+const TREES: &str = "category: trees without cycles or orphans";
+const PRICES: &str = "product: prices are not negative and have the currency's digits";
+const EPOCHS: &str = "catalog: no product is newer than the catalog's epoch";
 
 /// Checks every row of this service, and states what other services must agree with.
 pub(crate) fn audit(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
@@ -37,7 +37,7 @@ pub(crate) fn audit(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> 
             report.check(SHELVES, there, || format!("product {} in category {id}", product.id));
         }
     }
-    report.check(SHELVES, shelved.is_empty(), || format!("{shelved:?} without a product that says so"));
+    report.check(SHELVES, shelved.is_empty(), || format!("{shelved:?} without a product that names the category"));
     audit_skus(tx, report)
 }
 
@@ -55,7 +55,7 @@ fn audit_skus(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
             *present.entry(id).or_default() += usize::from(!row.former);
             let before = owners.insert(id, row.product_id);
             let one = before.is_none_or(|product| product == row.product_id);
-            report.check(ALIASES, one, || format!("variant {id} is of two products, by {}", row.sku));
+            report.check(ALIASES, one, || format!("variant {id} belongs to two products, by {}", row.sku));
         }
     }
     for (id, skus) in present {
@@ -84,11 +84,16 @@ fn audit_categories(tx: &Tx<'_>, report: &mut Report) -> Result<BTreeSet<Categor
         let mut steps = 0;
         let mut at = Some(*id);
         while let Some(parent) = at.filter(|_| steps <= parents.len()) {
-            report.check(TREES, parents.contains_key(&parent), || format!("category {parent} above {id} is not there"));
+            report.check(TREES, parents.contains_key(&parent), || {
+                format!(
+                    "category {parent}, the parent of \
+                 {id}, does not exist"
+                )
+            });
             at = parents.get(&parent).copied().flatten();
             steps += 1;
         }
-        report.check(TREES, at.is_none(), || format!("category {id} hangs in a circle"));
+        report.check(TREES, at.is_none(), || format!("category {id} is in a cycle"));
     }
     Ok(parents.into_keys().collect())
 }
@@ -110,7 +115,7 @@ fn audit_variants(
         }
     }
     let own = tx.get::<VariantSku>(&product.sku)?.is_some_and(|found| found.product_id == product.id);
-    report.check(SKUS, own, || format!("{} of product {} is another's", product.sku, product.id));
+    report.check(SKUS, own, || format!("{} of product {} belongs to another product", product.sku, product.id));
     Ok(())
 }
 

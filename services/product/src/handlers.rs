@@ -137,7 +137,7 @@ impl Handle<ListProducts> for Products {
             _ => Some(ProductStatus::Active),
         };
         if asked.sort == Some(Sort::Relevance) && asked.q.as_deref().is_none_or(|q| q.trim().is_empty()) {
-            return Err(Error::field("?sort", "relevance goes with q: say what is looked for, or sort otherwise"));
+            return Err(Error::field("?sort", "relevance needs q: give search words, or sort by something else"));
         }
         check_prices(cx, &asked).await?;
         if asked.in_stock.is_some() {

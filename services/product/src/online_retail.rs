@@ -119,7 +119,7 @@ impl Columns {
     /// A row's sale; `None` for one that sells nothing.
     fn sale(&self, record: &csv::ByteRecord) -> Result<Option<Sale>, String> {
         let cell = |at: usize| record.get(at).map(|bytes| String::from_utf8_lossy(bytes).trim().to_owned());
-        let missing = || format!("the row has {} fields only", record.len());
+        let missing = || format!("the row has only {} fields", record.len());
         let sku = parsed::<Sku>("StockCode", cell(self.code).ok_or_else(missing)?)?;
         let quantity = parsed::<i64>("Quantity", cell(self.quantity).ok_or_else(missing)?)?;
         let price = parsed::<Amount>("UnitPrice", cell(self.price).ok_or_else(missing)?)?;
@@ -147,7 +147,13 @@ pub fn catalog(reader: impl Read) -> (Vec<ProductRow>, CatalogReport) {
     let columns = match rows.byte_headers().map(Columns::of) {
         Ok(Some(columns)) => columns,
         Ok(None) => {
-            report.refuse(0, "BAD_HEADER", "StockCode, Description, Quantity and UnitPrice are needed".to_owned());
+            report.refuse(
+                0,
+                "BAD_HEADER",
+                "the columns StockCode, Description, Quantity and UnitPrice are \
+                 required"
+                    .to_owned(),
+            );
             return (Vec::new(), report);
         }
         Err(error) => {

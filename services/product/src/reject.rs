@@ -8,39 +8,37 @@ use promox_kernel::{Error, Sku};
 pub(crate) fn sku_taken(sku: &Sku, by: ProductId) -> Error {
     Error::conflict(
         codes::SKU_TAKEN,
-        format!("The sku {sku} belongs to product {by} already, as its own or as a former one."),
+        format!("The sku {sku} already belongs to product {by}, as a current or former one."),
     )
     .with("productId", by)
 }
 
 /// 409 `SKU_TAKEN`: another variant of the same product has it, or had.
 pub(crate) fn sku_of_sibling(sku: &Sku, by: VariantId) -> Error {
-    Error::conflict(codes::SKU_TAKEN, format!("The sku {sku} belongs to variant {by} of this product already."))
+    Error::conflict(codes::SKU_TAKEN, format!("The sku {sku} already belongs to variant {by} of this product."))
         .with("variantId", by)
 }
 
 /// 422 `TOO_MANY_FORMER_SKUS`.
 pub(crate) fn too_many_former_skus(sku: &Sku, most: usize) -> Error {
-    let message =
-        format!("The variant that would be called {sku} had {most} other skus; take one of them back instead.");
+    let message = format!("The variant that would become {sku} has had {most} other skus; reuse one of those instead.");
     Error::refused(codes::TOO_MANY_FORMER_SKUS, message)
 }
 
 /// 409 `SLUG_TAKEN`: only for a slug that was given.
 pub(crate) fn slug_taken(slug: &str) -> Error {
-    Error::conflict(codes::SLUG_TAKEN, format!("The slug {slug} is taken; leave it out to have one made."))
+    Error::conflict(codes::SLUG_TAKEN, format!("The slug {slug} is in use; omit it to have one generated."))
 }
 
 /// 409 `CATEGORY_NOT_EMPTY`.
 pub(crate) fn category_not_empty() -> Error {
-    let message = "Products or categories hang on this category: say with ?moveTo= where they go.";
+    let message = "The category has products or subcategories: use ?moveTo= to name the category to move them to.";
     Error::conflict(codes::CATEGORY_NOT_EMPTY, message)
 }
 
 /// 409 `CATEGORY_IN_USE`, with `promotionId`.
 pub(crate) fn category_in_use(promotion: PromotionId) -> Error {
-    let message =
-        format!("Promotion {promotion} names this category: take it out of the promotion, or archive that, first.");
+    let message = format!("Promotion {promotion} refers to this category: change or archive the promotion first.");
     Error::conflict(codes::CATEGORY_IN_USE, message).with("promotionId", promotion)
 }
 
@@ -52,5 +50,5 @@ pub(crate) fn category_misplaced(why: &str) -> Error {
 /// 409 `TOO_MANY_CATEGORIES`.
 pub(crate) fn too_many_categories() -> Error {
     let most = crate::rules::MOST_CATEGORIES;
-    Error::conflict(codes::TOO_MANY_CATEGORIES, format!("A shop has at most {most} categories."))
+    Error::conflict(codes::TOO_MANY_CATEGORIES, format!("A shop can have at most {most} categories."))
 }

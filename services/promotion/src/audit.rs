@@ -28,7 +28,7 @@ type Books = BTreeMap<(PromotionId, String), Live>;
 /// Live uses of promotions that limit them by person, under each thing that the person is known by: when and by which order.
 type PersonBooks = BTreeMap<(PromotionId, String), BTreeSet<(Timestamp, OrderId)>>;
 
-const BY_PERSON: &str = "promotion: a person's uses = live uses of orders";
+const BY_PERSON: &str = "promotion: a person's uses = active uses of orders";
 
 /// Checks every row of this service, and states what other services must agree with.
 pub(crate) fn audit(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
@@ -40,7 +40,7 @@ pub(crate) fn audit(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> 
     for ((id, name), live) in books {
         // Counters of periods are removed when their period is long over.
         let removable = name.contains(':');
-        report.check("promotion: uses = live uses of orders", removable || live.uses == 0, || {
+        report.check("promotion: uses = active uses of orders", removable || live.uses == 0, || {
             format!("promotion {id} {name}: {} uses are not counted", live.uses)
         });
     }
@@ -63,7 +63,7 @@ fn read_holds(tx: &Tx<'_>, report: &mut Report) -> Result<(Books, PersonBooks), 
     for hold in tx.scan::<Hold>().rows() {
         let hold = hold?;
         let live = hold.status != HoldStatus::Released;
-        report.check("promotion: uses are live or given back", live == hold.ended_at.is_none(), || {
+        report.check("promotion: a use is active or released", live == hold.ended_at.is_none(), || {
             format!("order {} is {}", hold.order_id, hold.status)
         });
         if live {
@@ -152,12 +152,12 @@ fn state_uses(tx: &Tx<'_>, report: &mut Report, hold: &Hold) -> Result<(), Store
 
 fn check_count(report: &mut Report, count: &Count, books: &mut Books) {
     let live = books.remove(&(count.promotion_id, count.name.clone())).unwrap_or_default();
-    report.check("promotion: uses = live uses of orders", live.uses == count.uses, || {
-        format!("promotion {} {}: {} against {}", count.promotion_id, count.name, count.uses, live.uses)
+    report.check("promotion: uses = active uses of orders", live.uses == count.uses, || {
+        format!("promotion {} {}: {} counted, {} active", count.promotion_id, count.name, count.uses, live.uses)
     });
     let agreed = count.name != TOTAL || live.spent == count.spent;
-    report.check("promotion: spent = discounts of live orders", agreed, || {
-        format!("promotion {}: {} against {}", count.promotion_id, count.spent, live.spent)
+    report.check("promotion: spent = discounts of active orders", agreed, || {
+        format!("promotion {}: {} counted, {} given", count.promotion_id, count.spent, live.spent)
     });
 }
 
@@ -193,7 +193,7 @@ fn check_log(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
             let held = hold.uses.iter().find(|held| held.promotion_id == logged.promotion_id);
             released == logged.released_at.is_some() && held.is_some_and(|held| held.amount == logged.amount)
         });
-        report.check("promotion: each logged use is an order's", agrees, || {
+        report.check("promotion: each logged use belongs to an order", agrees, || {
             format!("promotion {} order {}", logged.promotion_id, logged.order_id)
         });
     }

@@ -30,7 +30,7 @@ const DRAFT: PromotionId = PromotionId(1);
 impl Handle<BacktestPromotion> for Promotions {
     async fn handle(&self, cx: &Cx, op: BacktestPromotion) -> Result<BacktestResult, Error> {
         if op.from >= op.to {
-            return Err(Error::field("/to", "it ends before it begins"));
+            return Err(Error::field("/to", "must be after from"));
         }
         let currency = currency(cx).await?;
         let mut run = Run::new(cx, &op.promotion, currency).await?;

@@ -97,7 +97,7 @@ fn check(cx: &Cx, op: &CalculateCart) -> Result<(), Error> {
     let privileged =
         shipping || own_facts || op.at.is_some() || op.promotions.is_some() || op.items.iter().any(foreign);
     if privileged && !cx.principal.allows("promotion:write") {
-        let message = "Supplying prices, customers, times or promotions takes the permission promotion:write.";
+        let message = "Supplying prices, customers, times or promotions requires the permission promotion:write.";
         return Err(Error::new(Kind::Forbidden, "FORBIDDEN", message));
     }
     let mut faults = Vec::new();
@@ -113,7 +113,7 @@ fn check(cx: &Cx, op: &CalculateCart) -> Result<(), Error> {
     }
     let shipping_rate = op.shipping.as_ref().and_then(|it| it.tax_rate);
     if shipping_rate.is_some_and(|rate| !is_rate(rate)) {
-        faults.push(FieldError::new("/shipping/taxRate", "a rate is 0 to 100 percent"));
+        faults.push(FieldError::new("/shipping/taxRate", "must be a rate from 0 to 100 percent"));
     }
     for (i, item) in op.items.iter().enumerate() {
         if !(1..=MAX_UNITS).contains(&item.quantity) {
@@ -143,7 +143,7 @@ async fn describe(cx: &Cx, items: &[CalculateItem], currency: Currency) -> Resul
                 }
                 Some(_) => faults.push(FieldError::new(
                     format!("/items/{i}/unitPrice"),
-                    format!("{} stands here at another price already", item.sku),
+                    format!("{} has another price in an earlier line", item.sku),
                 )),
                 None => {
                     places.insert(line.input.sku.clone(), lines.len());
@@ -166,13 +166,16 @@ fn line(item: &CalculateItem, known: Option<&SkuDescription>, currency: Currency
     let amount = |member: &'static str, amount: Option<Amount>| match amount {
         Some(amount) if amount.is_negative() || currency.minor_units(amount).is_none() => {
             let digits = currency.exponent();
-            let detail = format!("an amount of {currency}, not negative, with {digits} digits after the point at most");
+            let detail = format!(
+                "must be an amount of {currency}, not negative, with at most {digits} digits \
+                 after the point"
+            );
             Err((member, "INVALID_VALUE", detail))
         }
         amount => Ok(amount),
     };
     if item.tax_rate.is_some_and(|rate| !is_rate(rate)) {
-        return Err(("taxRate", "INVALID_VALUE", "a rate is 0 to 100 percent".to_owned()));
+        return Err(("taxRate", "INVALID_VALUE", "must be a rate from 0 to 100 percent".to_owned()));
     }
     let (price, floor) = (amount("unitPrice", item.unit_price)?, amount("floorPrice", item.floor_price)?);
     let mut input = match (price, known) {
@@ -241,9 +244,9 @@ async fn question(
     currency: Currency,
 ) -> Result<Question, Error> {
     let built: Option<Vec<Line>> = lines.iter().map(|line| Line::new(line.input.clone(), currency)).collect();
-    let built = built.ok_or_else(|| Error::field("/items", "a line costs more than can be counted"))?;
+    let built = built.ok_or_else(|| Error::field("/items", "the line's total is too large"))?;
     if terms.shipping.is_negative() || currency.minor_units(terms.shipping).is_none() {
-        return Err(Error::field("/shipping/amount", format!("an amount of {currency}, not negative")));
+        return Err(Error::field("/shipping/amount", format!("must be an amount of {currency}, not negative")));
     }
     let mut cart = Cart::new(currency, built, terms.shipping)?;
     cart.shipping_method.clone_from(&terms.shipping_method);
@@ -316,7 +319,7 @@ fn compile_inline(promotions: &[Promotion], currency: Currency) -> Result<Vec<Ar
         let id = promotion.id.unwrap_or(i + 1);
         let code = promotion.code.as_deref().map(normal_code);
         if id < 1 || ids.contains(&id) {
-            faults.push(FieldError::new(format!("/promotions/{i}/id"), "ids are positive and each is given once"));
+            faults.push(FieldError::new(format!("/promotions/{i}/id"), "ids must be positive and unique"));
         }
         if code.as_ref().is_some_and(|code| codes.contains(code)) {
             faults.push(FieldError::new(format!("/promotions/{i}/code"), "another of these promotions has this code"));

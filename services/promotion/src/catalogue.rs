@@ -28,7 +28,7 @@ impl Promotions {
         }
         let listed: Vec<_> = op.items.iter().map(|item| (item.list_price, item.currency == currency)).collect();
         let lines: Option<Vec<Line>> = op.items.into_iter().map(|item| on_list(item, currency)).collect();
-        let lines = lines.ok_or_else(|| Error::field("/items", "a price is at most 10^18 minor units"))?;
+        let lines = lines.ok_or_else(|| Error::field("/items", "must be at most 10^18 minor units"))?;
         let cart = Cart::of_catalogue(currency, lines, op.channel);
         let prices = compiled.set.catalogue_prices(&cart, &it).into_iter().zip(listed);
         let prices = prices.map(|(price, (list, ours))| if ours { to_amount(price, currency) } else { list });
@@ -53,7 +53,7 @@ impl Promotions {
     /// Signals after a change, which stands even if this fails: the job signals again.
     pub(crate) async fn announce_catalogue(&self, cx: &Cx) {
         if let Err(error) = self.signal_catalogue(cx).await {
-            tracing::warn!(%error, "price rules could not be published; the job will do it");
+            tracing::warn!(%error, "price rules could not be published; the job will retry");
         }
     }
 

@@ -46,7 +46,7 @@ impl Promotions {
             }
             cx.node.clock.sleep(WAITS).await;
         }
-        Err(Error::unavailable("CODES_BUSY", "Others are about to have such codes: try again.", 1))
+        Err(Error::unavailable("CODES_BUSY", "Another request is claiming these codes: try again.", 1))
     }
 
     /// Ends a claim that came to nothing.
@@ -54,7 +54,7 @@ impl Promotions {
         let Some(owner) = owner else { return };
         let released = self.db.write(cx, move |tx| codes::release(tx, &owner)).await;
         if let Err(error) = released {
-            tracing::warn!(%error, "a code stays claimed until its claim lapses");
+            tracing::warn!(%error, "could not release a claimed code; it stays claimed until the claim expires");
         }
     }
 }

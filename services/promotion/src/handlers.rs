@@ -59,7 +59,7 @@ impl Handle<ListUsage> for Promotions {
 impl Handle<CreatePromotion> for Promotions {
     async fn handle(&self, cx: &Cx, op: CreatePromotion) -> Result<PromotionView, Error> {
         if op.0.id.is_some() {
-            return Err(Error::field("/id", "promox gives ids; this member is for promotions[] of calculate"));
+            return Err(Error::field("/id", "promox assigns ids; this member is for promotions[] of calculate only"));
         }
         let document = admit(cx, op.0, None).await?;
         let claim = self.claim_new_code(cx, &document, None).await?;
@@ -125,14 +125,14 @@ pub(crate) async fn require_gifts(cx: &Cx, promotion: &rules::Promotion, pointer
     let known = cx.call(DescribeSkus { skus: gifts.iter().map(|(_, sku)| sku.clone()).collect() }).await?.by_sku();
     let strange = gifts.into_iter().filter(|(_, sku)| !known.contains_key(sku));
     let fault =
-        |(i, sku)| FieldError::new(format!("{pointer}/actions/{i}/sku"), format!("{sku} is not in the catalogue"));
+        |(i, sku)| FieldError::new(format!("{pointer}/actions/{i}/sku"), format!("{sku} is not in the catalog"));
     let faults: Vec<FieldError> = strange.map(fault).collect();
     if faults.is_empty() { Ok(()) } else { Err(Error::invalid(faults)) }
 }
 
 async fn require_campaign(cx: &Cx, id: CampaignId) -> Result<(), Error> {
     let known = cx.call(CampaignStates { ids: vec![id], customer: None }).await?.items;
-    if known.is_empty() { Err(Error::field("/campaignId", "there is no such campaign")) } else { Ok(()) }
+    if known.is_empty() { Err(Error::field("/campaignId", "this campaign does not exist")) } else { Ok(()) }
 }
 
 /// The document after a merge patch (RFC 7396).

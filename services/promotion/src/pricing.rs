@@ -36,7 +36,7 @@ impl Promotions {
         let cart = &question.cart;
         let mut answer = evaluate(&compiled.set, cart, &context, &named, question.detail);
         if unchecked {
-            answer.warnings.push("Without an e-mail address limits per user are left unchecked.".to_owned());
+            answer.warnings.push("Without an e-mail address, limits per user are not checked.".to_owned());
         }
         conceal(cx, &mut answer);
         Ok(answer)
@@ -50,7 +50,7 @@ impl Promotions {
         compiled.set.apply_catalogue_prices(&mut question.cart, &context);
         let mut answer = evaluate(&compiled.set, &question.cart, &context, &named, question.detail);
         if unchecked {
-            answer.warnings.push("Without an e-mail address limits per user are left unchecked.".to_owned());
+            answer.warnings.push("Without an e-mail address, limits per user are not checked.".to_owned());
         }
         conceal(cx, &mut answer);
         Ok((question.cart, answer))
@@ -212,7 +212,7 @@ impl Question {
             Line::new(LineInput::of(it.item, it.quantity, it.flash_sale_id), currency)
         };
         let lines: Option<Vec<Line>> = op.lines.into_iter().map(line).collect();
-        let lines = lines.ok_or_else(|| Error::field("/items", "a line costs more than can be counted"))?;
+        let lines = lines.ok_or_else(|| Error::field("/items", "the line's total is too large"))?;
         let mut cart = Cart::new(currency, lines, op.shipping)?;
         cart.shipping_method = op.shipping_method;
         cart.country = op.country;

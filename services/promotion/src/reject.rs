@@ -46,7 +46,7 @@ impl From<Reject> for Error {
     fn from(reject: Reject) -> Self {
         match reject {
             Reject::Exhausted { id, name, reason } => {
-                Self::refused("PROMOTION_INVALID", format!("\"{name}\" cannot be used any more: {reason}."))
+                Self::refused("PROMOTION_INVALID", format!("\"{name}\" can no longer be used: {reason}."))
                     .with("promotionId", id)
                     .with("reason", reason)
             }
@@ -64,14 +64,14 @@ impl From<Reject> for Error {
                 .with("allowed", allowed)
             }
             Reject::BelowUse { pointer, used } => {
-                Self::field(pointer, format!("{used} are used already: a limit is no lower than that"))
+                Self::field(pointer, format!("must not be lower than the {used} uses so far"))
             }
             Reject::TooManyActive { most } => Self::refused(
                 "TOO_MANY_ACTIVE",
-                format!("{most} promotions may be active at once: pause or archive some first."),
+                format!("At most {most} promotions can be active at once: pause or archive some first."),
             ),
             Reject::Released => {
-                Self::conflict("USES_RELEASED", "The order's uses were given back and are not taken again.")
+                Self::conflict("USES_RELEASED", "The order's uses were released and cannot be taken again.")
             }
             Reject::Absent(what) => Self::not_found(what),
             Reject::Other(error) => error,

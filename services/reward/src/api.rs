@@ -17,7 +17,8 @@ pub struct GetAccount {
     /// The user's id.
     pub id: UserId,
 }
-operation! { GetAccount => AccountView, "reward.get_account", Get "/api/rewards/account/{id}", User, 200, "A user's points and tier: one's own, or all with reward:read." }
+operation! { GetAccount => AccountView, "reward.get_account", Get "/api/rewards/account/{id}", User, 200, "A \
+user's points and tier; of another user with reward:read." }
 
 /// A user's points.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -71,7 +72,8 @@ pub struct ListTransactions {
     /// Where the page before ended.
     pub cursor: Option<Cursor>,
 }
-operation! { ListTransactions => Page<TransactionView>, "reward.list_transactions", Get "/api/rewards/account/{id}/transactions", User, 200, "The ledger of a user's points." }
+operation! { ListTransactions => Page<TransactionView>, "reward.list_transactions", Get "/api/rewards/account/{id}/transactions", User, 200, "\
+The points ledger of a user." }
 
 /// An entry of the ledger.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -121,7 +123,8 @@ pub struct ListUserAchievements {
     /// Where the page before ended.
     pub cursor: Option<Cursor>,
 }
-operation! { ListUserAchievements => Page<UserAchievementView>, "reward.list_user_achievements", Get "/api/rewards/account/{id}/achievements", User, 200, "What a user has achieved." }
+operation! { ListUserAchievements => Page<UserAchievementView>, "reward.list_user_achievements", Get "/api/rewards/account/{id}/achievements", User, 200, "\
+A user's achievements." }
 
 /// An achievement of a user.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -160,7 +163,8 @@ pub struct AdjustPoints {
     /// Why, for the ledger and the audit log: 1 to 200 characters.
     pub reason: String,
 }
-operation! { AdjustPoints => AccountView, "reward.adjust", Post "/api/rewards/account/{id}/adjust", Permission("reward:write"), 200, "Gives or takes points by hand.", keyed }
+operation! { AdjustPoints => AccountView, "reward.adjust", Post "/api/rewards/account/{id}/adjust", Permission("reward:write"), 200, "\
+Adds or deducts points manually.", keyed }
 
 /// Reads the ladder of tiers.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -178,19 +182,22 @@ operation! { PutTiers => Ladder, "reward.put_tiers", Put "/api/rewards/tiers", P
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetRewardSettings {}
-operation! { GetRewardSettings => RewardSettings, "reward.get_settings", Get "/api/rewards/settings", Permission("reward:write"), 200, "What users earn, and what points are good for." }
+operation! { GetRewardSettings => RewardSettings, "reward.get_settings", Get "/api/rewards/settings", Permission("reward:write"), 200, "\
+How users earn points and what the points are worth." }
 
 /// Changes the settings of rewards by a merge patch: what is left out stays as it is.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct PatchRewardSettings(pub RewardPatch);
-operation! { PatchRewardSettings => RewardSettings, "reward.patch_settings", Patch "/api/rewards/settings", Permission("reward:write"), 200, "Changes the settings of rewards." }
+operation! { PatchRewardSettings => RewardSettings, "reward.patch_settings", Patch "/api/rewards/settings", Permission("reward:write"), 200, "\
+Updates the reward settings." }
 
 /// Replaces the settings of rewards as a whole: every member is sent, so that nothing is reset silently.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct PutRewardSettings(pub RewardSettings);
-operation! { PutRewardSettings => RewardSettings, "reward.put_settings", Put "/api/rewards/settings", Permission("reward:write"), 200, "Replaces the settings of rewards." }
+operation! { PutRewardSettings => RewardSettings, "reward.put_settings", Put "/api/rewards/settings", Permission("reward:write"), 200, "\
+Replaces the reward settings." }
 
 /// Lists achievements, by code.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -202,7 +209,8 @@ pub struct ListAchievements {
     /// Where the page before ended.
     pub cursor: Option<Cursor>,
 }
-operation! { ListAchievements => Page<AchievementView>, "reward.list_achievements", Get "/api/rewards/achievements", Anyone, 200, "What can be achieved." }
+operation! { ListAchievements => Page<AchievementView>, "reward.list_achievements", Get "/api/rewards/achievements", Anyone, 200, "\
+The achievements that users can earn." }
 
 /// Asks for one achievement.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -230,7 +238,8 @@ pub struct CreateAchievement {
     /// Its badge: a name or the address of a picture.
     pub badge: Option<String>,
 }
-operation! { CreateAchievement => AchievementView, "reward.create_achievement", Post "/api/rewards/achievements", Permission("reward:write"), 201, "Makes an achievement.", keyed }
+operation! { CreateAchievement => AchievementView, "reward.create_achievement", Post "/api/rewards/achievements", Permission("reward:write"), 201, "\
+Creates an achievement.", keyed }
 
 /// Changes an achievement; who has it keeps it.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -251,7 +260,8 @@ pub struct UpdateAchievement {
     #[serde(default)]
     pub badge: Patch<String>,
 }
-operation! { UpdateAchievement => AchievementView, "reward.update_achievement", Patch "/api/rewards/achievements/{id}", Permission("reward:write"), 200, "Changes an achievement." }
+operation! { UpdateAchievement => AchievementView, "reward.update_achievement", Patch "/api/rewards/achievements/{id}", Permission("reward:write"), 200, "\
+Updates an achievement." }
 
 /// Deletes an achievement; who has it keeps it.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -299,7 +309,8 @@ pub struct ListOffers {
     /// Where the page before ended.
     pub cursor: Option<Cursor>,
 }
-operation! { ListOffers => Page<OfferView>, "reward.list_offers", Get "/api/rewards/catalogue", Anyone, 200, "What points buy." }
+operation! { ListOffers => Page<OfferView>, "reward.list_offers", Get "/api/rewards/catalogue", Anyone, 200, "\
+The offers that points can buy." }
 
 /// Asks for one offer.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -325,7 +336,8 @@ pub struct CreateOffer {
     /// Days that the coupon is good from when it is taken; null for ever.
     pub valid_days: Option<u32>,
 }
-operation! { CreateOffer => OfferView, "reward.create_offer", Post "/api/rewards/catalogue", Permission("reward:write"), 201, "Makes an offer.", keyed }
+operation! { CreateOffer => OfferView, "reward.create_offer", Post "/api/rewards/catalogue", Permission("reward:write"), 201, "\
+Creates an offer.", keyed }
 
 /// Changes an offer; coupons that were taken stay as they are.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -346,7 +358,8 @@ pub struct UpdateOffer {
     #[serde(default)]
     pub valid_days: Patch<u32>,
 }
-operation! { UpdateOffer => OfferView, "reward.update_offer", Patch "/api/rewards/catalogue/{id}", Permission("reward:write"), 200, "Changes an offer." }
+operation! { UpdateOffer => OfferView, "reward.update_offer", Patch "/api/rewards/catalogue/{id}", Permission("reward:write"), 200, "\
+Updates an offer." }
 
 /// Deletes an offer; coupons that were taken stay.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -389,7 +402,8 @@ pub struct RedeemOffer {
     /// Which.
     pub id: OfferId,
 }
-operation! { RedeemOffer => RedemptionView, "reward.redeem_offer", Post "/api/rewards/catalogue/{id}/redeem", User, 201, "Takes points for a personal coupon.", keyed }
+operation! { RedeemOffer => RedemptionView, "reward.redeem_offer", Post "/api/rewards/catalogue/{id}/redeem", User, 201, "\
+Exchanges points for a personal coupon.", keyed }
 
 /// Lists what a user took of the catalogue, newest first.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -403,7 +417,8 @@ pub struct ListRedemptions {
     /// Where the page before ended.
     pub cursor: Option<Cursor>,
 }
-operation! { ListRedemptions => Page<RedemptionView>, "reward.list_redemptions", Get "/api/rewards/account/{id}/redemptions", User, 200, "What a user took of the catalogue." }
+operation! { ListRedemptions => Page<RedemptionView>, "reward.list_redemptions", Get "/api/rewards/account/{id}/redemptions", User, 200, "\
+The offers that a user has redeemed." }
 
 /// An offer that was taken.
 #[derive(Clone, Debug, Serialize, JsonSchema)]

@@ -58,7 +58,7 @@ fn check_referrals(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
             right &= lot
                 .is_none_or(|lot| given && lot.is_some_and(|lot| lot.user_id == user_id && lot.points == row.points));
         }
-        report.check("points: a referral gives both once, for one order", right, || {
+        report.check("points: a referral rewards both users once, for one order", right, || {
             format!("user {} is {}", row.user_id, row.status)
         });
     }
@@ -76,25 +76,28 @@ pub(crate) fn audit(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> 
         let sums = ledger.users.remove(&account.user_id).unwrap_or_default();
         check_sums(report, &account, &sums);
         let lies = lots.remove(&account.user_id).unwrap_or_default();
-        report.check(
-            "points: what lies in the lots = balance and pending",
-            lies == (account.balance, account.pending),
-            || format!("user {}: {lies:?} against {} and {}", account.user_id, account.balance, account.pending),
-        );
+        report.check("points: sum of lots = balance and pending", lies == (account.balance, account.pending), || {
+            format!(
+                "user {}: the lots sum to {lies:?}, the account has {} and {}",
+                account.user_id, account.balance, account.pending
+            )
+        });
         if account.ladder == ladder.version {
             let tier = ladder.tier(account.tier_points);
-            report.check("points: tier = f(ledger)", tier == account.tier, || {
+            report.check("points: the tier matches the ledger", tier == account.tier, || {
                 format!("user {} is {} and should be {tier}", account.user_id, account.tier)
             });
         }
     }
     for (user, bonuses) in &ledger.signups {
         let live = bonuses.values().filter(|live| **live).count();
-        report.check("points: one signup bonus a user", live <= 1, || format!("user {user}: {bonuses:?}"));
+        report.check("points: one signup bonus per user", live <= 1, || format!("user {user}: {bonuses:?}"));
     }
-    report.check("points: every entry and lot is of an account", ledger.users.is_empty() && lots.is_empty(), || {
-        format!("{:?} and {:?}", ledger.users.keys(), lots.keys())
-    });
+    report.check(
+        "points: every entry and lot belongs to an account",
+        ledger.users.is_empty() && lots.is_empty(),
+        || format!("{:?} and {:?}", ledger.users.keys(), lots.keys()),
+    );
     for achievement in tx.scan::<Achievement>().rows() {
         let achievement = achievement?;
         if let Some(sum) = achievement.rule.money() {
@@ -120,7 +123,7 @@ fn read_ledger(tx: &Tx<'_>, report: &mut Report) -> Result<Ledger, StoreError> {
         };
         at.insert(entry.user_id, settled_at);
         ledger.users.entry(entry.user_id).or_default().add(&entry, settled_at);
-        report.check("points: an entry moves points", entry.points != 0 || entry.counted != 0, || {
+        report.check("points: an entry changes points", entry.points != 0 || entry.counted != 0, || {
             format!("entry {}", entry.id)
         });
         if entry.kind == EntryKind::SignupBonus || entry.reference.starts_with(SIGNUP) {
@@ -168,18 +171,21 @@ impl OfOrder {
 fn check_sums(report: &mut Report, account: &Account, sums: &Sums) {
     let Account { user_id, balance, pending, .. } = account;
     report.check("points: sum of entries = balance", (sums.balance, sums.pending) == (*balance, *pending), || {
-        format!("user {user_id}: {} and {} against {balance} and {pending}", sums.balance, sums.pending)
+        format!(
+            "user {user_id}: the entries sum to {} and {}, the account has {balance} and {pending}",
+            sums.balance, sums.pending
+        )
     });
     let positive = *balance >= 0 && *pending >= 0 && account.debt >= 0;
     report.check("points: a balance is not negative", positive, || {
         format!("user {user_id}: {balance}, {pending}, {}", account.debt)
     });
     let earned = (sums.earned, sums.tier_points) == (account.lifetime_earned, account.tier_points);
-    report.check("points: earned = sum of what counts", earned, || {
-        format!("user {user_id}: {} and {} of the last 365 days", sums.earned, sums.tier_points)
+    report.check("points: earned = sum of entries that count", earned, || {
+        format!("user {user_id}: {} earned, {} in the last 365 days", sums.earned, sums.tier_points)
     });
     let gone = account.erased_at.is_none() || balance + pending == 0 || account.due_at.is_some();
-    report.check("points: who is gone has none", gone, || format!("user {user_id}"));
+    report.check("points: an erased user has none", gone, || format!("user {user_id}"));
 }
 
 /// What lies in each user's lots, available and pending.
@@ -199,14 +205,14 @@ fn read_lots(
         }
         let open = lot.remaining > 0 && lot.pending_for.is_none();
         let whole = (0..=lot.points).contains(&lot.remaining) && lot.open_for.is_some() == open;
-        report.check("points: 0 ≤ left of a lot ≤ given", whole, || format!("lot {}", lot.id));
+        report.check("points: 0 ≤ rest of a lot ≤ points granted", whole, || format!("lot {}", lot.id));
         let entered = lapsed.remove(&format!("lot:{}", lot.id)) == lot.expired_at.is_some();
         let empty = lot.expired_at.is_none() || lot.remaining == 0;
-        report.check("points: a lot that lapsed is empty, and in the ledger", entered && empty, || {
+        report.check("points: an expired lot is empty and recorded in the ledger", entered && empty, || {
             format!("lot {}", lot.id)
         });
     }
-    report.check("points: what lapses is a lot", lapsed.is_empty(), || format!("{lapsed:?}"));
+    report.check("points: every expiry belongs to a lot", lapsed.is_empty(), || format!("{lapsed:?}"));
     Ok(lies)
 }
 
@@ -221,15 +227,18 @@ fn check_orders(tx: &Tx<'_>, report: &mut Report, mut ledger: BTreeMap<OrderId, 
         };
         let restored = entered.restored == row.given_back || erased && entered.restored <= row.given_back;
         let same = (entered.redeemed, entered.earned) == (row.redeemed, row.earned) && restored;
-        report.check("points: an order's row says what the ledger says", same, || {
-            format!("order {}: {entered:?} against {} − {}, {}", row.order_id, row.redeemed, row.given_back, row.earned)
+        report.check("points: an order's points = its ledger entries", same, || {
+            format!(
+                "order {}: the ledger has {entered:?}, the order {} − {}, {}",
+                row.order_id, row.redeemed, row.given_back, row.earned
+            )
         });
         let held: i64 = row.parts.iter().map(|part| part.points).sum();
-        report.check("points: what an order holds is in its parts", held == row.redeemed - row.given_back, tag);
+        report.check("points: an order's hold = its parts", held == row.redeemed - row.given_back, tag);
         let within = row.given_back <= row.redeemed && (0..=row.earned).contains(&row.taken_back);
         let ended =
             row.status != OrderPointsStatus::Released || (row.given_back, row.taken_back) == (row.redeemed, row.earned);
-        report.check("points: given back once, taken back with the return", within && ended, tag);
+        report.check("points: returned once, deducted with the return", within && ended, tag);
         if row.status != OrderPointsStatus::Released && row.redeemed > 0 {
             report.right(SPENT, row.order_id, row.redeemed);
         }
@@ -240,7 +249,7 @@ fn check_orders(tx: &Tx<'_>, report: &mut Report, mut ledger: BTreeMap<OrderId, 
             report.open(EARNED, row.order_id);
         }
     }
-    report.check("points: what an order moves is in its row", ledger.is_empty(), || format!("{ledger:?}"));
+    report.check("points: every order in the ledger has a row", ledger.is_empty(), || format!("{ledger:?}"));
     Ok(())
 }
 
@@ -264,7 +273,8 @@ fn check_redemptions(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError>
         let whole = sum == row.points
             && (row.status == RedemptionStatus::Issued) == row.coupon_code.is_some()
             && (row.status == RedemptionStatus::Pending) == row.due_at.is_some();
-        report.check("points: an offer is paid, then issued or given back", whole, || format!("redemption {}", row.id));
+        report
+            .check("points: an offer is paid for, then issued or refunded", whole, || format!("redemption {}", row.id));
     }
     Ok(())
 }
@@ -275,22 +285,21 @@ fn check_achievements(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError
     for it in tx.scan::<Counted>().rows() {
         let it = it?;
         let tag = || format!("{} {} of user {}", it.event, it.of, it.user_id);
-        report.check("achievements: what counts has happened", it.times > 0 && !it.amount.is_negative(), tag);
+        report.check("achievements: a counted event has happened", it.times > 0 && !it.amount.is_negative(), tag);
         if matches!(it.event, CountedEvent::OrderCreated | CountedEvent::PromotionApplied) {
             let row = tx.get::<OrderPoints>(&OrderId(it.of))?;
             let lives = row.is_none_or(|row| row.cancelled_at.is_none());
-            report.check("achievements: what a cancelled order did counts no more", lives, tag);
+            report.check("achievements: a cancelled order's events no longer count", lives, tag);
         }
     }
     for it in tx.scan::<EarlyUse>().rows() {
         let it = it?;
         let early = tx.get::<OrderPoints>(&it.order_id)?.is_none_or(|row| row.counted_at.is_none());
-        report
-            .check("achievements: what waits for its order counts with it", early, || format!("order {}", it.order_id));
+        report.check("achievements: an event waits for its order to count", early, || format!("order {}", it.order_id));
     }
     for it in tx.scan::<Unlocked>().rows() {
         let it = it?;
-        report.check("achievements: who has one has one that is", known.contains(&it.achievement_id), || {
+        report.check("achievements: an earned achievement exists", known.contains(&it.achievement_id), || {
             format!("user {} achievement {}", it.user_id, it.achievement_id)
         });
     }

@@ -69,13 +69,14 @@ impl Rewards {
                 Ok(self.db.write(cx, work).await?)
             }
             Err(error) if error.is_decided() || matches!(error.kind(), Kind::NotFound | Kind::Schema) => {
-                tracing::warn!(redemption = id.0, %error, "no coupon can be made; its points go back");
+                tracing::warn!(redemption = id.0, %error, "the coupon of an offer cannot be created; its points \
+                     are refunded");
                 let terms = self.terms.clone();
                 let work = move |tx: &mut Tx<'_>| catalogue::failed(tx, &*terms.at(tx)?, id);
                 Ok(self.db.write(cx, work).await?)
             }
             Err(error) => {
-                tracing::warn!(redemption = id.0, %error, "no coupon was made yet; it is asked for again");
+                tracing::warn!(redemption = id.0, %error, "the coupon of an offer was not created yet; will retry");
                 Ok(self.db.write(cx, move |tx| catalogue::later(tx, id)).await?)
             }
         }
@@ -254,7 +255,7 @@ impl Handle<RedeemOffer> for Rewards {
         let taken = self.db.write_locked(cx, vec![orders::lock(user_id)], take).await?;
         let done = self.finish(cx, taken).await?;
         if done.status == RedemptionStatus::Failed {
-            let message = "No coupon can be made for this offer any more; your points are back.";
+            let message = "A coupon for this offer can no longer be created; your points have been refunded.";
             return Err(Error::conflict(codes::OFFER_ENDED, message));
         }
         Ok(redemption_view(done))

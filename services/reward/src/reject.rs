@@ -8,24 +8,26 @@ use crate::rules::worth::Unfit;
 
 /// There are not so many points to spend.
 pub(crate) fn not_enough(asked: i64, spendable: i64) -> Error {
-    insufficient("NOT_ENOUGH", format!("{asked} points are asked for, {spendable} can be spent."))
+    insufficient("NOT_ENOUGH", format!("{asked} points were requested, but only {spendable} can be spent."))
         .with("asked", asked)
         .with("spendable", spendable)
 }
 
 /// They are spread over more lots than are taken at once.
 pub(crate) fn scattered(most: usize) -> Error {
-    let message = format!("So many points lie in more than {most} lots: spend fewer at once.");
+    let message = format!("That many points are spread over more than {most} lots: spend fewer at once.");
     insufficient("TOO_MANY_LOTS", message)
 }
 
 /// Points do not pay so much of an order, or nothing.
 pub(crate) fn unfit(unfit: Unfit) -> Error {
     let limit = |reason: &str, words: &str, amount: Amount| {
-        insufficient(reason, format!("Points pay {words} {amount} of this order.")).with("limit", amount)
+        insufficient(reason, format!("Points can pay {words} {amount} of this order.")).with("limit", amount)
     };
     match unfit {
-        Unfit::WorthNothing => insufficient("WORTH_NOTHING", "So many points are worth nothing here.".to_owned()),
+        Unfit::WorthNothing => {
+            insufficient("WORTH_NOTHING", "That many points have no value for this order.".to_owned())
+        }
         Unfit::BelowShare(least) => limit("BELOW_SHARE", "at least", least),
         Unfit::AboveShare(most) => limit("ABOVE_SHARE", "at most", most),
     }
@@ -33,33 +35,33 @@ pub(crate) fn unfit(unfit: Unfit) -> Error {
 
 /// An adjustment would take more than there is.
 pub(crate) fn below_zero(balance: i64) -> Error {
-    Error::conflict(codes::POINTS_INSUFFICIENT, format!("The balance is {balance} points; it cannot go below zero."))
+    Error::conflict(codes::POINTS_INSUFFICIENT, format!("The balance is {balance} points and cannot become negative."))
         .with("balance", balance)
 }
 
 /// The order gave its points back.
 pub(crate) fn released(order_id: OrderId) -> Error {
-    Error::conflict(codes::POINTS_RELEASED, format!("Order {order_id} has given its points back."))
+    Error::conflict(codes::POINTS_RELEASED, format!("The points of order {order_id} were already released."))
 }
 
 /// The order took another number of points.
 pub(crate) fn other_hold(order_id: OrderId, points: i64) -> Error {
-    Error::conflict(codes::POINTS_HELD, format!("Order {order_id} has taken {points} points already."))
+    Error::conflict(codes::POINTS_HELD, format!("Order {order_id} already holds {points} points."))
 }
 
 /// Another achievement has the code.
 pub(crate) fn code_taken(code: String) -> Error {
-    Error::conflict(codes::CODE_TAKEN, format!("There is an achievement \"{code}\" already."))
+    Error::conflict(codes::CODE_TAKEN, format!("An achievement with the code \"{code}\" already exists."))
 }
 
 /// So many there can be.
 pub(crate) fn too_many(what: &'static str, most: usize) -> Error {
-    Error::conflict(codes::TOO_MANY, format!("There can be {most} {what}: delete one first."))
+    Error::conflict(codes::TOO_MANY, format!("The limit of {most} {what} is reached: delete one first."))
 }
 
 /// More of an account is due than one transaction does; a job is at it.
 pub(crate) fn busy() -> Error {
-    Error::unavailable(codes::ACCOUNT_BUSY, "The account is being brought up to date.", 1)
+    Error::unavailable(codes::ACCOUNT_BUSY, "The account is being brought up to date; try again.", 1)
 }
 
 fn insufficient(reason: &str, message: String) -> Error {

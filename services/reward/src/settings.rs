@@ -188,28 +188,33 @@ impl Group for RewardSettings {
         let within = |it: Amount, most: i64, decimals: u32| {
             !it.is_negative() && it.0 <= Decimal::from(most) && it.0.normalize().scale() <= decimals
         };
-        check(within(self.points_per_unit, 1_000, 4), "pointsPerUnit", "0 to 1,000 with at most 4 decimals");
+        check(within(self.points_per_unit, 1_000, 4), "pointsPerUnit", "must be 0 to 1,000 with at most 4 decimals");
         let value = self.point_value.is_none_or(|value| within(value, 1_000_000, 6));
-        check(value, "pointValue", "0 to 1,000,000 with at most 6 decimals");
-        check(self.pending_days <= LONGEST_PENDING, "pendingDays", "0 to 365 days");
+        check(value, "pointValue", "must be 0 to 1,000,000 with at most 6 decimals");
+        check(self.pending_days <= LONGEST_PENDING, "pendingDays", "must be 0 to 365 days");
         let months = self.expiry_months.is_none_or(|months| (1..=MOST_MONTHS).contains(&months));
-        check(months, "expiryMonths", "1 to 120 months; null for never");
+        check(months, "expiryMonths", "must be 1 to 120 months; null for never");
         let lapse_pending = self.expiry_months.is_some_and(|months| self.pending_days >= months.saturating_mul(28));
-        check(!lapse_pending, "expiryMonths", "points would lapse before they are there: longer than pendingDays");
+        check(
+            !lapse_pending,
+            "expiryMonths",
+            "points would expire before they become available: must be longer \
+             than pendingDays",
+        );
         for (bonus, member) in [
             (self.signup_bonus, "signupBonus"),
             (self.referral_bonus, "referralBonus"),
             (self.birthday_bonus, "birthdayBonus"),
         ] {
-            check(bonus <= MOST_BONUS, member, "0 to 1,000,000 points");
+            check(bonus <= MOST_BONUS, member, "must be 0 to 1,000,000 points");
         }
         for (percent, member) in
             [(self.min_share_percent, "minSharePercent"), (self.max_share_percent, "maxSharePercent")]
         {
-            check(within(percent, 100, 4), member, "a percentage is 0 to 100 with at most 4 decimals");
+            check(within(percent, 100, 4), member, "must be a percentage from 0 to 100 with at most 4 decimals");
         }
         let ordered = self.min_share_percent <= self.max_share_percent;
-        check(ordered, "minSharePercent", "not above maxSharePercent");
+        check(ordered, "minSharePercent", "must not be above maxSharePercent");
         faults
     }
 }

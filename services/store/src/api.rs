@@ -77,13 +77,13 @@ macro_rules! settings_operations {
         pub struct $get {}
         operation! { $get => $type, $get_name, Get $path, Anyone, 200, $what }
 
-        #[doc = concat!("Replaces as a whole, every member sent, so that nothing is reset silently: ", $what)]
+        #[doc = concat!("Replaces the whole; every member must be sent, so that nothing is reset silently: ", $what)]
         #[derive(Clone, Debug, Deserialize, JsonSchema)]
         #[serde(transparent)]
         pub struct $put(pub $type);
         operation! { $put => $type, $put_name, Put $path, Permission("settings:write"), 200, $what }
 
-        #[doc = concat!("Changes by a merge patch, what is left out staying as it is: ", $what)]
+        #[doc = concat!("Applies a merge patch; omitted members stay as they are: ", $what)]
         #[derive(Clone, Debug, Deserialize, JsonSchema)]
         #[serde(transparent)]
         pub struct $change(pub $patch);
@@ -98,5 +98,5 @@ settings_operations! {
     [GetTaxes "store.get_taxes", PutTaxes "store.put_taxes", PatchTaxes "store.patch_taxes"]
         TaxSettings, TaxPatch, "/api/settings/taxes", "Tax rates.";
     [GetPayments "store.get_payments", PutPayments "store.put_payments", PatchPayments "store.patch_payments"]
-        PaymentSettings, PaymentPatch, "/api/settings/payments", "The ways to pay that are switched on.";
+        PaymentSettings, PaymentPatch, "/api/settings/payments", "The payment methods that are enabled.";
 }

@@ -8,7 +8,8 @@ use promox_kernel::Error;
 pub(crate) fn tax_class_in_use(uses: &[TaxClassUse]) -> Error {
     let named: Vec<String> = uses.iter().map(|it| format!("{} ({})", it.tax_class, it.sku)).collect();
     let message = format!(
-        "Products have tax classes that would be gone: {}. Give these products another class, or list the class in classes.",
+        "Products use tax classes that would be removed: {}. Give these products another class, or list the \
+             class in classes.",
         named.join(", ")
     );
     Error::conflict(codes::TAX_CLASS_IN_USE, message).with("uses", uses)

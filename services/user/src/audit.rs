@@ -10,12 +10,12 @@ use crate::records::{
 };
 use crate::rules::{chain, terms};
 
-const CHAIN: &str = "audit: a chain that verifies";
-const ERASED: &str = "erasure: nothing of the person is left";
+const CHAIN: &str = "audit: the hash chain verifies";
+const ERASED: &str = "erasure: no personal data is left";
 const ORPHANS: &str = "references: no orphan";
-const SESSIONS: &str = "tokens: at most one live refresh token a family, none of an ended one";
-const ADDRESSES: &str = "addresses: one default a book";
-const TERMS: &str = "search: the words of each user, no others";
+const SESSIONS: &str = "tokens: at most one active refresh token per login, none for an ended one";
+const ADDRESSES: &str = "addresses: one default per address book";
+const TERMS: &str = "search: the index has exactly the words of each user";
 
 /// Checks every row of this service, and states what other services must agree with.
 pub(crate) fn audit(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
@@ -46,15 +46,16 @@ fn users(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
         report.check(ERASED, !(erased && person), || format!("user {}", user.id));
         let asked = tx.get::<Erasure>(&user.id)?.is_some();
         report.check(
-            "erasure: what was asked for waits or is done",
+            "erasure: a requested erasure is pending or done",
             asked == (user.status == UserStatus::Erasing),
             || format!("user {} is {}", user.id, user.status),
         );
-        report.check("an account has an address", erased || user.email.is_some(), || format!("user {}", user.id));
+        report
+            .check("an erased account has an address", erased || user.email.is_some(), || format!("user {}", user.id));
         for term in terms::terms(&user) {
             expected_terms += 1;
             let there = tx.get::<UserTerm>(&(term, user.id))?.is_some();
-            report.check(TERMS, there, || format!("user {} is not found by a word of theirs", user.id));
+            report.check(TERMS, there, || format!("user {} is not found by one of their words", user.id));
         }
     }
     let mut found = 0_usize;
@@ -62,7 +63,7 @@ fn users(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
         term?;
         found += 1;
     }
-    report.check(TERMS, found == expected_terms, || format!("{found} words, {expected_terms} belong there"));
+    report.check(TERMS, found == expected_terms, || format!("{found} words are indexed, {expected_terms} expected"));
     Ok(())
 }
 
@@ -96,7 +97,7 @@ fn sessions(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
             Some(user) => ended || matches!(user.status, UserStatus::Active | UserStatus::Erasing),
             None => false,
         };
-        report.check("tokens: no live login of who may not log in", good, || format!("session {}", row.id));
+        report.check("tokens: no active login of a user who may not log in", good, || format!("session {}", row.id));
     }
     Ok(())
 }
@@ -105,7 +106,7 @@ fn addresses(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
     let mut book: Option<(UserId, usize)> = None;
     let mut close = |book: Option<(UserId, usize)>| {
         if let Some((user, defaults)) = book {
-            report.check(ADDRESSES, defaults == 1, || format!("user {user} has {defaults}"));
+            report.check(ADDRESSES, defaults == 1, || format!("user {user} has {defaults} default addresses"));
         }
     };
     for row in tx.scan::<Address>().rows() {
@@ -134,6 +135,12 @@ fn audit_trail(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
         previous = entry.hash;
     }
     let head = tx.get::<AuditHead>(&HEAD)?.map_or((0, chain::ROOT.to_vec()), |head| (head.entries, head.hash));
-    report.check(CHAIN, head == (entries, previous), || format!("it ends at {entries}, its head says {}", head.0));
+    report.check(CHAIN, head == (entries, previous), || {
+        format!(
+            "the log ends at {entries}, but its head says \
+         {}",
+            head.0
+        )
+    });
     Ok(())
 }

@@ -58,7 +58,7 @@ impl Users {
         let more = due.len() == BATCH;
         for request in due {
             if let Err(error) = self.send_message(cx, &request).await {
-                tracing::warn!(purpose = %request.purpose, %error, "a message could not be sent and is tried again");
+                tracing::warn!(purpose = %request.purpose, %error, "a message could not be sent and will be retried");
             }
         }
         Ok(more)

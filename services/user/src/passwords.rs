@@ -52,7 +52,7 @@ impl Passwords {
 
     /// Runs at its turn. The turn lasts until the work is done, even when the caller has gone.
     async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
-        let busy = || Error::unavailable(codes::BUSY, "Too many logins at this moment; try again.", 1);
+        let busy = || Error::unavailable(codes::BUSY, "Too many logins are in progress; try again.", 1);
         let turn = tokio::time::timeout(PATIENCE, self.turns.clone().acquire_owned()).await;
         let turn = turn.map_err(|_| busy())?.map_err(|_| busy())?;
         let done = tokio::task::spawn_blocking(move || {

@@ -218,7 +218,7 @@ fn ids(
 }
 
 fn too_wide() -> Error {
-    Error::field("?q", "too many accounts had to be looked at for this page: give more letters or fewer filters")
+    Error::field("?q", "this page would examine too many accounts: search for more letters or use fewer filters")
 }
 
 /// A role as others see it.
@@ -273,7 +273,7 @@ pub(crate) fn address_view(row: Address) -> AddressView {
 /// A page of the audit trail, newest first. Every filter has an index, so a page costs what it shows.
 pub(crate) fn audit(tx: &Tx<'_>, op: &ListAudit) -> Result<Page<AuditEntryView>, Error> {
     if op.from.zip(op.to).is_some_and(|(from, to)| from > to) {
-        return Err(Error::field("?to", "the end of a period does not come before its beginning"));
+        return Err(Error::field("?to", "must not be before its start"));
     }
     let scan = match (op.actor.as_deref(), op.action.as_deref()) {
         (None, None) => tx.scan_by::<AuditByTime>(),

@@ -11,11 +11,11 @@ fn unauthenticated(code: &'static str, message: &str) -> Error {
 
 /// The one answer to an unknown address and to a wrong password.
 pub(crate) fn invalid_credentials() -> Error {
-    unauthenticated(codes::INVALID_CREDENTIALS, "The address or the password is wrong.")
+    unauthenticated(codes::INVALID_CREDENTIALS, "The e-mail address or the password is wrong.")
 }
 
 pub(crate) fn invalid_token() -> Error {
-    unauthenticated(codes::TOKEN_INVALID, "The token is not one of ours: log in again.")
+    unauthenticated(codes::TOKEN_INVALID, "The access token is not valid: log in again.")
 }
 
 pub(crate) fn expired_token() -> Error {
@@ -27,18 +27,15 @@ pub(crate) fn ended_session() -> Error {
 }
 
 pub(crate) fn reused_token() -> Error {
-    unauthenticated(
-        codes::TOKEN_REUSED,
-        "This refresh token was used before, so its login has been ended: log in again.",
-    )
+    unauthenticated(codes::TOKEN_REUSED, "This refresh token was already used, so its login was ended: log in again.")
 }
 
 pub(crate) fn no_account() -> Error {
-    Error::new(Kind::Forbidden, codes::FORBIDDEN, "Only a user has an account.")
+    Error::new(Kind::Forbidden, codes::FORBIDDEN, "This requires a user's login.")
 }
 
 pub(crate) fn blocked() -> Error {
-    Error::new(Kind::Forbidden, codes::ACCOUNT_BLOCKED, "This account is blocked; ask the shop.")
+    Error::new(Kind::Forbidden, codes::ACCOUNT_BLOCKED, "This account is blocked; contact the shop.")
 }
 
 pub(crate) fn locked(wait: Duration) -> Error {
@@ -59,7 +56,7 @@ fn whole_seconds(wait: Duration) -> u32 {
 }
 
 pub(crate) fn referral_code_unknown() -> Error {
-    let detail = "nobody has this referral code: correct it or leave it out".to_owned();
+    let detail = "this referral code does not exist: correct it or omit it".to_owned();
     Error::invalid(vec![FieldError {
         pointer: "/referralCode".to_owned(),
         code: "REFERRAL_CODE_UNKNOWN".into(),
@@ -68,27 +65,27 @@ pub(crate) fn referral_code_unknown() -> Error {
 }
 
 pub(crate) fn email_taken() -> Error {
-    Error::conflict(codes::EMAIL_TAKEN, "There is an account with this address: log in, or ask for a new password.")
+    Error::conflict(codes::EMAIL_TAKEN, "An account with this address exists: log in, or request a new password.")
 }
 
 pub(crate) fn one_time_token_invalid() -> Error {
-    Error::refused(codes::TOKEN_INVALID, "The token is unknown, used or over: ask for a new one.")
+    Error::refused(codes::TOKEN_INVALID, "The token is unknown, used or expired: request a new one.")
 }
 
 pub(crate) fn wrong_password() -> Error {
     Error::invalid(vec![FieldError {
         pointer: "/currentPassword".to_owned(),
         code: "WRONG_PASSWORD".into(),
-        detail: "This is not your password.".to_owned(),
+        detail: "The current password is wrong.".to_owned(),
     }])
 }
 
 pub(crate) fn last_admin() -> Error {
-    Error::conflict(codes::LAST_ADMIN, "This is the last active administrator: make another one first.")
+    Error::conflict(codes::LAST_ADMIN, "This is the last active administrator: create another one first.")
 }
 
 pub(crate) fn has_admin() -> Error {
-    Error::conflict(codes::ADMIN_EXISTS, "There is an administrator: log in.")
+    Error::conflict(codes::ADMIN_EXISTS, "An administrator exists already: log in.")
 }
 
 pub(crate) fn erased() -> Error {
@@ -96,29 +93,34 @@ pub(crate) fn erased() -> Error {
 }
 
 pub(crate) fn erasing() -> Error {
-    let message =
-        "The erasure of this account was asked for: it waits for orders that are not shipped or can still come back.";
+    let message = "The erasure of this account was requested: it waits for orders that have not been shipped or can still \
+             be returned.";
     Error::conflict(codes::ERASURE_REQUESTED, message)
 }
 
 pub(crate) fn beyond_reach() -> Error {
-    Error::new(Kind::Forbidden, codes::BEYOND_YOUR_PERMISSIONS, "This takes or gives permissions that you do not have.")
+    Error::new(
+        Kind::Forbidden,
+        codes::BEYOND_YOUR_PERMISSIONS,
+        "This grants or revokes permissions that you do \
+         not have yourself.",
+    )
 }
 
 pub(crate) fn role_taken(name: &str) -> Error {
-    Error::conflict(codes::ROLE_TAKEN, format!("There is a role {name} already."))
+    Error::conflict(codes::ROLE_TAKEN, format!("A role named {name} already exists."))
 }
 
 pub(crate) fn role_in_use(name: &str) -> Error {
-    Error::conflict(codes::ROLE_IN_USE, format!("Somebody has the role {name}: take it away first."))
+    Error::conflict(codes::ROLE_IN_USE, format!("The role {name} is still assigned to a user: unassign it first."))
 }
 
 pub(crate) fn role_built_in(name: &str) -> Error {
-    Error::conflict(codes::ROLE_BUILT_IN, format!("The role {name} always is: it cannot be deleted."))
+    Error::conflict(codes::ROLE_BUILT_IN, format!("The role {name} is built in and cannot be deleted."))
 }
 
 pub(crate) fn admin_is_fixed() -> Error {
-    Error::conflict(codes::ROLE_BUILT_IN, "ADMIN always allows everything.")
+    Error::conflict(codes::ROLE_BUILT_IN, "The role ADMIN always has every permission.")
 }
 
 pub(crate) fn book_full(most: usize) -> Error {

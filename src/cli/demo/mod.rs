@@ -75,7 +75,8 @@ fn directory(loaded: &Loaded) -> Result<(PathBuf, Option<TempDir>), Exit> {
         return Ok((dir, None));
     }
     Err(Exit::usage(format_args!(
-        "{0} is not empty, and a sample shop is a fresh one. To go on with what is there: promox serve --data-dir {0}",
+        "{0} is not empty, and a sample shop needs an empty directory. To continue with the shop there: promox \
+             serve --data-dir {0}",
         dir.display()
     )))
 }

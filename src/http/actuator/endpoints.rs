@@ -43,9 +43,10 @@ questions! {
     /// How everything is.
     GetHealth => HealthView, "ops.health", "/actuator/health", Anyone, "The server's health and that of its parts.";
     /// Whether to restart it.
-    GetLiveness => HealthView, "ops.liveness", "/actuator/health/liveness", Anyone, "Whether the process lives.";
+    GetLiveness => HealthView, "ops.liveness", "/actuator/health/liveness", Anyone, "Whether the process is alive.";
     /// Whether to send it requests.
-    GetReadiness => HealthView, "ops.readiness", "/actuator/health/readiness", Anyone, "Whether requests are taken.";
+    GetReadiness => HealthView, "ops.readiness", "/actuator/health/readiness", Anyone, "Whether the server \
+         takes requests.";
     /// What it is.
     GetInfo => InfoView, "ops.info", "/actuator/info", Permission("ops:read"), "Name, version and uptime.";
     /// How its operations have been doing.
@@ -54,10 +55,10 @@ questions! {
     /// The same and more for a scraper.
     GetPrometheus => Download, "ops.prometheus", "/actuator/prometheus", Anyone, "All metrics in OpenMetrics text.";
     /// The log levels in force.
-    GetLoggers => LoggersView, "ops.loggers", "/actuator/loggers", Permission("ops:read"), "The log levels in force.";
+    GetLoggers => LoggersView, "ops.loggers", "/actuator/loggers", Permission("ops:read"), "The current log levels.";
     /// The settings in force.
     GetEnvironment => EnvironmentView, "ops.env", "/actuator/env", Permission("ops:read"),
-        "Every setting and where it came from, secrets masked.";
+        "Every setting and its origin, secrets masked.";
 }
 
 /// Changes a log level while the server runs.

@@ -172,14 +172,14 @@ impl Collector for Shown {
         let traffic = &self.0;
         for (name, help, gauge) in [
             ("http_connections", "Open connections", &traffic.connections),
-            ("http_requests_in_flight", "Requests that run", &traffic.in_flight),
+            ("http_requests_in_flight", "Requests in progress", &traffic.in_flight),
         ] {
             let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
             metric.encode_gauge(&gauge.load(Ordering::Relaxed))?;
         }
         for (name, help, counter) in [
             ("http_connections_accepted", "Connections accepted", &traffic.accepted),
-            ("http_connections_turned_away", "Connections closed for want of room", &traffic.turned_away),
+            ("http_connections_turned_away", "Connections closed because the limit was reached", &traffic.turned_away),
         ] {
             let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
             metric.encode_counter::<NoLabelSet, u64, f64>(&counter.load(Ordering::Relaxed), None)?;
@@ -191,7 +191,7 @@ impl Collector for Shown {
 }
 
 fn requests(encoder: &mut DescriptorEncoder<'_>, operations: &[Arc<Operation>]) -> Result<(), fmt::Error> {
-    let help = "Requests answered, by operation and status";
+    let help = "Responses by operation and status";
     let mut metric = encoder.encode_descriptor("http_requests", help, None, MetricType::Counter)?;
     for operation in operations {
         for (status, count) in operation.by_status() {
@@ -204,7 +204,7 @@ fn requests(encoder: &mut DescriptorEncoder<'_>, operations: &[Arc<Operation>]) 
 }
 
 fn durations(encoder: &mut DescriptorEncoder<'_>, operations: &[Arc<Operation>]) -> Result<(), fmt::Error> {
-    let help = "From a request's head to its answer";
+    let help = "Time from a request's head to its response";
     let unit = prometheus_client::registry::Unit::Seconds;
     let mut metric = encoder.encode_descriptor("http_request_duration", help, Some(&unit), MetricType::Histogram)?;
     for operation in operations {

@@ -69,7 +69,7 @@ impl Heads {
 
 /// A head with more bytes or more headers than are taken.
 pub(crate) fn head_too_large() -> Error {
-    Error::new(Kind::HeadTooLarge, "HEAD_TOO_LARGE", "The request's address and headers are larger than is taken.")
+    Error::new(Kind::HeadTooLarge, "HEAD_TOO_LARGE", "The request's address and headers are too large.")
 }
 
 fn is_graphic(text: &str) -> bool {

@@ -193,7 +193,7 @@ impl<'a> Exchange<'a> {
             Found::Route(route, values) => Ok((route, values)),
             Found::OtherMethods(allow) => {
                 self.allow = Some(allow);
-                let message = format!("This address takes {}.", allow.to_str().unwrap_or_default());
+                let message = format!("This address allows {}.", allow.to_str().unwrap_or_default());
                 Err(Error::new(Kind::MethodNotAllowed, "METHOD_NOT_ALLOWED", message))
             }
         }

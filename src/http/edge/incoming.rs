@@ -28,19 +28,20 @@ pub(crate) struct Bounds {
 }
 
 fn too_large(limit: u64) -> Error {
-    Error::new(Kind::TooLarge, "BODY_TOO_LARGE", format!("A body here may have {limit} bytes.")).with("limit", limit)
+    Error::new(Kind::TooLarge, "BODY_TOO_LARGE", format!("The body must have at most {limit} bytes here."))
+        .with("limit", limit)
 }
 
 fn too_slow() -> Error {
-    Error::new(Kind::Malformed, "BODY_TIMEOUT", "The body did not come in time.")
+    Error::new(Kind::Malformed, "BODY_TIMEOUT", "The body did not arrive in time.")
 }
 
 fn broken(error: &hyper::Error) -> Error {
-    Error::new(Kind::Malformed, "BODY_CUT", format!("The body broke off: {error}"))
+    Error::new(Kind::Malformed, "BODY_CUT", format!("The connection was lost while the body was read: {error}"))
 }
 
 fn wrong_type(taken: &str) -> Error {
-    let message = format!("A body of this type is not taken here; taken is {taken}.");
+    let message = format!("This media type is not supported here; send {taken}.");
     Error::new(Kind::UnsupportedMedia, "UNSUPPORTED_MEDIA_TYPE", message)
 }
 

@@ -66,7 +66,15 @@ impl Service {
         if self.running.fetch_add(1, Ordering::Relaxed) < self.most {
             return Ok(permit);
         }
-        Err(Error::unavailable("SERVICE_BUSY", format!("The {} service is at its limit.", self.name), 1))
+        Err(Error::unavailable(
+            "SERVICE_BUSY",
+            format!(
+                "The {} service has reached its limit of concurrent \
+             requests.",
+                self.name
+            ),
+            1,
+        ))
     }
 }
 
@@ -186,7 +194,7 @@ fn is_keyed(entry: &Entry) -> Result<bool, Conflict> {
     if entry.keeps_keys() {
         return Ok(entry.replay == Replay::Keyed);
     }
-    Err(Conflict::Operations(format!("{entry:?} takes idempotency keys and its service has nowhere to keep them")))
+    Err(Conflict::Operations(format!("{entry:?} takes idempotency keys, but its service has no table for them")))
 }
 
 /// Operations that cost much or that invite guessing, and how often a client may ask for them in a minute, unless

@@ -108,7 +108,7 @@ impl Connections {
             Some(certificate) => match timeout(self.handshake, certificate.acceptor().accept(stream)).await {
                 Ok(Ok(stream)) => self.converse(stream, peer, &closing).await,
                 Ok(Err(error)) => tracing::debug!(client = %peer.address, %error, "the TLS handshake failed"),
-                Err(_) => tracing::debug!(client = %peer.address, "the TLS handshake took too long"),
+                Err(_) => tracing::debug!(client = %peer.address, "the TLS handshake timed out"),
             },
         }
         drop(seat);
@@ -140,7 +140,7 @@ impl Connections {
                 biased;
                 result = connection.as_mut() => {
                     if let Err(error) = result {
-                        tracing::debug!(client = %peer.address, error, "a connection broke off");
+                        tracing::debug!(client = %peer.address, error, "a connection was lost");
                     }
                     return;
                 }

@@ -70,7 +70,7 @@ impl Chunks {
                 Ok(bytes) if bytes.is_empty() => {}
                 Ok(bytes) => return Poll::Ready(Some(Ok(Frame::data(bytes)))),
                 Err(error) => {
-                    tracing::warn!(%error, "a streamed answer broke off");
+                    tracing::warn!(%error, "a streamed response failed");
                     self.next = None;
                     return Poll::Ready(Some(Err(error)));
                 }

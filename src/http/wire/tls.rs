@@ -41,9 +41,13 @@ impl Certificate {
             match read(&self.settings) {
                 Ok(config) => {
                     self.current.store(config);
-                    tracing::info!(certificate = %self.settings.certificate.display(), "took a renewed certificate");
+                    tracing::info!(certificate = %self.settings.certificate.display(), "loaded a renewed certificate");
                 }
-                Err(error) => tracing::warn!(error, "the changed certificate is not usable, the last one stays"),
+                Err(error) => tracing::warn!(
+                    error,
+                    "the changed certificate is not usable; the last one stays \
+                     in use"
+                ),
             }
             seen = now;
         }

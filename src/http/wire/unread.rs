@@ -35,7 +35,7 @@ fn meant(bare: &[u8]) -> Error {
         return Error::new(
             Kind::Malformed,
             "MALFORMED_REQUEST",
-            "This is no request of HTTP/1.1: its head cannot be read.",
+            "This is not an HTTP/1.1 request: its head cannot be read.",
         );
     }
     context::head_too_large()
@@ -44,7 +44,7 @@ fn meant(bare: &[u8]) -> Error {
 /// The bare answer with the document and the headers that every refusal has.
 fn completed(edge: &Edge, peer: Peer, bare: &[u8]) -> Bytes {
     let (error, id) = (meant(bare), edge.name_of(&HeaderMap::new()));
-    tracing::debug!(client = %peer.address, request_id = &*id, %error, "a head could not be read");
+    tracing::debug!(client = %peer.address, request_id = &*id, %error, "the head of a request could not be read");
     let document = problem::document(&error, &id, "");
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(problem::MEDIA_TYPE));

@@ -72,7 +72,7 @@ impl Report {
         for ((invariant, key), [left, right]) in std::mem::take(&mut self.sides) {
             let words = |word: &Option<String>| word.clone().unwrap_or_else(|| "nothing".to_owned());
             let agree = left == right || open.contains(&(invariant, key));
-            self.check(invariant, agree, || format!("{key}: {} against {}", words(&left), words(&right)));
+            self.check(invariant, agree, || format!("{key}: {} and {} differ", words(&left), words(&right)));
         }
         for ((invariant, name), by) in std::mem::take(&mut self.named) {
             if let Some(known) = self.known.get(invariant) {
@@ -87,7 +87,7 @@ impl Report {
     pub fn readable(&mut self, checked: Result<(), StoreError>) -> Result<(), StoreError> {
         match checked {
             Err(StoreError::DamagedRow { place, .. } | StoreError::Damaged { place }) => {
-                self.check("all data reads", false, || place);
+                self.check("all stored data can be read", false, || place);
                 Ok(())
             }
             checked => checked,

@@ -141,7 +141,7 @@ impl ConsumerLoop {
             if error.will_pass() {
                 return Err(error);
             }
-            tracing::error!(consumer = self.consumer.name(), position, %error, "an event goes to the dead letters");
+            tracing::error!(consumer = self.consumer.name(), position, %error, "moving an event to the dead letters");
             self.bury(cx, position, error.to_string()).await?;
         }
         self.commit(cx, Vec::new(), last).await

@@ -61,7 +61,7 @@ impl fmt::Display for StoreError {
             Self::Unstorable { column, what } => write!(f, "{column} holds {what}, which cannot be stored"),
             Self::Conflict => f.write_str("others kept changing what the transaction read"),
             Self::Unknown => f.write_str("it is not known whether the transaction was committed"),
-            Self::Unfetched => f.write_str("what is read is not at hand"),
+            Self::Unfetched => f.write_str("a row that was read has not been fetched"),
             Self::Busy => f.write_str("the store is busy"),
             Self::Full => f.write_str("the disk is full"),
             Self::Stopped => f.write_str("the store has stopped after a failed write"),
@@ -77,19 +77,25 @@ impl From<StoreError> for Error {
         match error {
             StoreError::Busy => Self::unavailable("BUSY", "The store is busy; try again.", 1),
             StoreError::Conflict => {
-                Self::unavailable("CONFLICTING_CHANGES", "Others are changing the same data; try again.", 1)
+                Self::unavailable("CONFLICTING_CHANGES", "Other requests are changing the same data; try again.", 1)
             }
             StoreError::Unknown => Self::unavailable(
                 "OUTCOME_UNKNOWN",
-                "It is not known whether this was done. Look, or repeat the request with the same Idempotency-Key.",
+                "It is not known whether this was done. Check, or repeat the request with the same Idempotency-Key.",
                 3,
             ),
             StoreError::Unstorable { column, what } => {
                 Self::new(Kind::Schema, "INVALID_VALUE", format!("{column} holds {what}, which cannot be stored."))
             }
-            StoreError::Full => Self::new(Kind::Full, "DISK_FULL", "The disk is full; reading goes on."),
+            StoreError::Full => Self::new(Kind::Full, "DISK_FULL", "The disk is full; reads continue."),
             StoreError::Stopped => Self::unavailable("STOPPED", "The store is restarting.", 3),
-            StoreError::Duplicate { index } => Self::conflict("DUPLICATE", format!("This value is taken ({index}).")),
+            StoreError::Duplicate { index } => Self::conflict(
+                "DUPLICATE",
+                format!(
+                    "This value is already in \
+                 use ({index})."
+                ),
+            ),
             StoreError::DamagedRow { table, place } => Self::damaged(&table, place),
             other => Self::internal(other),
         }

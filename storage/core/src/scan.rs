@@ -76,7 +76,8 @@ impl<'s, 't, R: Record> Scan<'s, 't, R> {
         let KeyRange { space, prefix, text, .. } = &self.range;
         let key = place.strip_prefix(&space.0.to_be_bytes());
         let rest = key.and_then(|key| key.strip_prefix(prefix.as_slice())).filter(|rest| rest.starts_with(text));
-        let rest = rest.ok_or_else(|| Error::field("?cursor", "not a cursor of this list; start again without one"))?;
+        let rest =
+            rest.ok_or_else(|| Error::field("?cursor", "must be a cursor of this list; start again without one"))?;
         match self.direction {
             Direction::Forward => {
                 let later = self.range.from.as_ref().is_none_or(|from| from.parts.as_slice() <= rest);

@@ -97,7 +97,13 @@ impl SledCache {
             wipe(&self.dir, &why);
             Open::guarded(&self.dir, self.memory)
         });
-        let opened = opened.inspect_err(|why| tracing::warn!(why, "there is no cache; it is done without"));
+        let opened = opened.inspect_err(|why| {
+            tracing::warn!(
+                why,
+                "the cache cannot be opened; continuing \
+             without it"
+            )
+        });
         opened.map_or(State::Gone, State::Open)
     }
 
@@ -137,7 +143,7 @@ impl CacheEngine for SledCache {
 }
 
 fn wipe(dir: &Path, why: &str) {
-    tracing::warn!(why, dir = %dir.display(), "the cache is broken: it is wiped and begins empty");
+    tracing::warn!(why, dir = %dir.display(), "the cache is damaged: starting with an empty one");
     // If it cannot be removed it will not open either, and is done without.
     let _ = fs::remove_dir_all(dir);
 }

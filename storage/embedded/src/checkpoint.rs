@@ -112,7 +112,7 @@ impl Checkpointer {
             return;
         }
         if let Err(error) = self.segments.prepare() {
-            self.failed("a journal segment could not be prepared", &error);
+            self.failed("a journal segment could not be preallocated", &error);
         }
     }
 

@@ -79,8 +79,8 @@ impl Holds {
         let what = match self {
             Self::Nothing | Self::Start | Self::Store => return Ok(()),
             Self::Restore => format!(
-                "a restore into it did not come to its end (it has a file named {RESTORING}); run promox restore \
-                 again, or empty the directory to begin with a new shop"
+                "a restore into it did not finish (it has a file named {RESTORING}); run promox restore again, \
+                     or empty the directory to begin with a new shop"
             ),
             Self::Others(names) if names.iter().any(|name| name == base::FILE) => {
                 let what = format!("it is missing beside {}", base::FILE);
@@ -224,10 +224,10 @@ fn decode_identity(bytes: &[u8], path: &Path) -> Result<StoreId, OpenError> {
     if crc32c::crc32c(content) != u32::from_le_bytes(*crc) {
         return Err(damaged("its checksum fails"));
     }
-    let rest = content.strip_prefix(&IDENTITY_MAGIC).ok_or_else(|| damaged("it is not of a store"))?;
+    let rest = content.strip_prefix(&IDENTITY_MAGIC).ok_or_else(|| damaged("it is not the file of a store"))?;
     let (layout, id) = rest.split_first_chunk().ok_or_else(|| damaged("it is too short"))?;
     check_layout(u32::from_le_bytes(*layout), path)?;
-    id.try_into().map_err(|_| damaged("it has another length"))
+    id.try_into().map_err(|_| damaged("its length is wrong"))
 }
 
 /// Data of another layout is refused, by name.

@@ -167,13 +167,13 @@ impl fmt::Display for OpenError {
                 }
                 write!(f, ": {what}; restore a backup into an empty directory (promox restore)")?;
                 if file.extension().is_some_and(|end| end == "journal") {
-                    f.write_str(", or go on from the checkpoint (promox journal reset)")?;
+                    f.write_str(", or continue from the checkpoint (promox journal reset)")?;
                 }
                 Ok(())
             }
-            Self::NoStore { dir, what } => write!(f, "{} holds no store: {what}", dir.display()),
+            Self::NoStore { dir, what } => write!(f, "{} contains no store: {what}", dir.display()),
             Self::OtherLayout { file, found, supported } => {
-                write!(f, "{} is of layout {found}, and this version reads layout {supported} only: ", file.display())?;
+                write!(f, "{} has layout {found}, and this version reads layout {supported} only: ", file.display())?;
                 f.write_str(
                     "export with the version that wrote it (promox export) and import with this one (promox import)",
                 )

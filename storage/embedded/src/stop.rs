@@ -36,7 +36,8 @@ pub type StopHook = Arc<dyn Fn(&Stop) + Send + Sync>;
 /// Leaves the process: after a failed write only a restart knows what survived.
 pub fn leave_process() -> StopHook {
     Arc::new(|stop| {
-        tracing::error!(%stop, code = stop.code, "the store has stopped; leaving, a restart recovers what was acknowledged");
+        tracing::error!(%stop, code = stop.code, "the store has stopped; exiting, a restart recovers what was \
+             acknowledged");
         std::process::exit(stop.code)
     })
 }

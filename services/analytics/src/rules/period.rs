@@ -34,14 +34,19 @@ pub(crate) struct Period {
 
 /// An instant as it was asked for: RFC 3339, or a date or time of the store's zone.
 fn instant(text: &str, zone: &TimeZone, pointer: &str) -> Result<Timestamp, Error> {
-    let fault =
-        || Error::field(pointer, "a time such as 2026-11-23T05:33:00Z, or a day of the store such as 2026-11-23");
+    let fault = || {
+        Error::field(
+            pointer,
+            "must be a time such as 2026-11-23T05:33:00Z, or a day of the store such as \
+             2026-11-23",
+        )
+    };
     let found = match text.parse::<jiff::Timestamp>() {
         Ok(time) => time,
         Err(_) => local(text).ok_or_else(fault)?.to_zoned(zone.clone()).map_err(|_| fault())?.timestamp(),
     };
     if !YEARS.contains(&found.to_zoned(TimeZone::UTC).year()) {
-        return Err(Error::field(pointer, "between the years 1900 and 2200"));
+        return Err(Error::field(pointer, "must be between the years 1900 and 2200"));
     }
     Ok(Timestamp::from_jiff(found))
 }
@@ -74,7 +79,7 @@ pub(crate) fn period(from: Option<&str>, to: Option<&str>, now: Timestamp, zone:
         None => days_later(to, -DEFAULT_DAYS, zone),
     };
     if from >= to {
-        return Err(Error::field("?from", "a period begins before it ends: from is to be before to"));
+        return Err(Error::field("?from", "from must be before to"));
     }
     Ok(Period { from, to })
 }

@@ -7,10 +7,16 @@ use rust_decimal::Decimal;
 const DIGITS: u32 = 4;
 
 /// What the answers say about how ROI comes about.
-pub(crate) const ROI: &str = "(attributed revenue − cost) ÷ cost. Attributed revenue: goods after discounts, without tax and shipping, before points, of every counted order that it had an effect on. Cost: what it took off goods and shipping, and gifts at their catalogue price.";
+pub(crate) const ROI: &str = "(attributed revenue − cost) ÷ cost. Attributed revenue: goods after discounts, \
+     without tax and shipping, before points, of every counted order that it had an effect on. Cost: its \
+     discounts on goods and shipping, and gifts at their catalog price.";
 
 /// What the answers say about how a campaign's ROI comes about.
-pub(crate) const CAMPAIGN_ROI: &str = "(attributed revenue − cost) ÷ cost. Attributed revenue: goods after discounts, without tax and shipping, before points, of every counted order that one of its promotions had an effect on or that has a piece of one of its flash sales. Cost: what its promotions took off goods and shipping, gifts at their catalogue price, and the list prices of its flash sales' pieces less what was paid for them.";
+pub(crate) const CAMPAIGN_ROI: &str = "(attributed revenue − cost) ÷ cost. Attributed revenue: goods after \
+     discounts, without tax and shipping, before points, of every counted order that one of its promotions had \
+     an effect on or that has a unit of one of its flash sales. Cost: the discounts of its promotions on goods \
+     and shipping, gifts at their catalog price, and the list prices of its flash sale units less what was paid \
+     for them.";
 
 /// One number in relation to another, null without any to relate to.
 pub(crate) fn ratio(part: impl Into<Decimal>, whole: impl Into<Decimal>) -> Option<Amount> {

@@ -80,7 +80,11 @@ fn text(text: &str, (least, most): (usize, usize), pointer: &str, faults: &mut V
 
 fn amount(budget: Amount, currency: Currency, faults: &mut Vec<FieldError>) -> Option<Amount> {
     let exact = currency.exact(budget).and_then(|budget| {
-        if budget > Amount::ZERO { Ok(budget) } else { Err("a budget is above zero; leave it out for none".to_owned()) }
+        if budget > Amount::ZERO {
+            Ok(budget)
+        } else {
+            Err("must be greater than zero; omit it for no budget".to_owned())
+        }
     });
     exact.map_err(|detail| faults.push(FieldError::new("/budget", detail))).ok()
 }
@@ -88,7 +92,7 @@ fn amount(budget: Amount, currency: Currency, faults: &mut Vec<FieldError>) -> O
 /// The segments of these names.
 fn audience(tx: &Tx<'_>, names: &[String], faults: &mut Vec<FieldError>) -> Result<Vec<SegmentId>, StoreError> {
     if names.len() > MOST_AUDIENCE {
-        faults.push(FieldError::new("/audience", format!("at most {MOST_AUDIENCE} segments are taken")));
+        faults.push(FieldError::new("/audience", format!("must have at most {MOST_AUDIENCE} segments")));
         return Ok(Vec::new());
     }
     let mut ids = Vec::with_capacity(names.len());
@@ -99,7 +103,7 @@ fn audience(tx: &Tx<'_>, names: &[String], faults: &mut Vec<FieldError>) -> Resu
             None => faults.push(FieldError {
                 pointer: format!("/audience/{i}"),
                 code: "UNKNOWN_SEGMENT".into(),
-                detail: format!("there is no segment \"{name}\""),
+                detail: format!("there is no segment named \"{name}\""),
             }),
         }
     }
@@ -116,11 +120,11 @@ fn check_times(campaign: &Campaign, now: Timestamp, faults: &mut Vec<FieldError>
     let from = starts_at.map_or(now, |start| start.max(now));
     match (*starts_at, *ends_at) {
         (Some(start), Some(end)) if end <= start => {
-            faults.push(FieldError::new("/endsAt", "it ends before it starts"));
+            faults.push(FieldError::new("/endsAt", "must be after startsAt"));
         }
-        (_, Some(end)) if end <= now => faults.push(FieldError::new("/endsAt", "this time has passed: it never comes")),
+        (_, Some(end)) if end <= now => faults.push(FieldError::new("/endsAt", "must be in the future")),
         (_, Some(end)) if !hours.ever_comes(from, end) => {
-            faults.push(FieldError::new("/schedule", "these hours never come between startsAt and endsAt"));
+            faults.push(FieldError::new("/schedule", "the schedule has no time between startsAt and endsAt"));
         }
         _ => {}
     }

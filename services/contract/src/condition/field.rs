@@ -216,16 +216,16 @@ impl Subject {
     pub(super) fn check(self, field: &Field, name: &str) -> Result<(), String> {
         match (self, field) {
             (Self::Customer, Field::Customer(CustomerField::Segments)) => {
-                Err("a segment cannot ask for segments".to_owned())
+                Err("a segment cannot refer to segments".to_owned())
             }
             (Self::Cart, _)
             | (_, Field::Customer(_))
             | (Self::Shelf, Field::Channel | Field::Weekday | Field::Hour) => Ok(()),
             (Self::Shelf, _) => {
-                Err("on the shelf a condition may ask about the customer, the channel and the time only".to_owned())
+                Err("a condition on catalog prices may use customer, channel and time fields only".to_owned())
             }
             (Self::Customer, _) => {
-                Err(format!("\"{name}\" is not about customers: a segment asks for customer.… only"))
+                Err(format!("\"{name}\" is not a customer field: a segment uses customer.… fields only"))
             }
         }
     }

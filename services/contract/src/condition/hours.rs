@@ -47,22 +47,22 @@ impl Hours {
         for (i, name) in schedule.days.iter().flatten().enumerate() {
             match DAYS.iter().position(|day| day == name).and_then(|day| days.get_mut(day)) {
                 Some(day) => *day = true,
-                None => fault(&format!("/days/{i}"), &format!("\"{name}\" is none of {}", DAYS.join(", "))),
+                None => fault(&format!("/days/{i}"), &format!("must be one of {}; got \"{name}\"", DAYS.join(", "))),
             }
         }
         if schedule.days.as_ref().is_some_and(Vec::is_empty) {
-            fault("/days", "a schedule without days never comes");
+            fault("/days", "a schedule must have at least one day");
         }
         let from = minute(schedule.from.as_deref().unwrap_or("00:00"));
         let to = minute(schedule.to.as_deref().unwrap_or("24:00"));
         if from.is_none_or(|from| from == DAY) {
-            fault("/from", "a time of the day such as 17:00");
+            fault("/from", "must be a time of day such as 17:00");
         }
         if to.is_none() {
-            fault("/to", "a time of the day such as 22:00, or 24:00 for its end");
+            fault("/to", "must be a time of day such as 22:00, or 24:00 for its end");
         }
         if from.is_some() && from == to {
-            fault("/to", "hours that end when they begin never come");
+            fault("/to", "must end after it starts");
         }
         (faults.len() == known).then_some(Self { days, from: from?, to: to? })
     }

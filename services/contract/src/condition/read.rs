@@ -65,14 +65,14 @@ impl Reader {
         let comparison = it.field.is_some() || it.op.is_some() || it.value.is_some() || it.items.is_some();
         let forms = [it.all.is_some(), it.any.is_some(), it.not.is_some(), comparison];
         if forms.iter().filter(|form| **form).count() != 1 {
-            self.fault(pointer, "a condition is one of all, any, not, or a comparison of field, op and value");
+            self.fault(pointer, "must be one of all, any, not, or a comparison of field, op and value");
             return None;
         }
         if comparison {
             return self.leaf(it, pointer).map(|leaf| Test::Leaf(Box::new(leaf)));
         }
         if depth == DEEPEST {
-            self.fault(pointer, format!("conditions nest {DEEPEST} levels deep at most"));
+            self.fault(pointer, format!("must nest at most {DEEPEST} levels deep"));
             return None;
         }
         if let Some(inner) = &it.not {
@@ -84,7 +84,7 @@ impl Reader {
         let any = it.any.as_deref().unwrap_or_default();
         let pointer = format!("{pointer}/any");
         if any.is_empty() {
-            self.fault(&pointer, "any of nothing never holds");
+            self.fault(&pointer, "an empty any never matches");
         }
         self.several(any, &pointer, depth).map(Test::Any)
     }
@@ -103,11 +103,11 @@ impl Reader {
         let field = self.field(&name, &format!("{pointer}/field"))?;
         let at = format!("{pointer}/items");
         if it.items.is_some() && !field.is_of_items() {
-            self.fault(&at, "only items.… fields are about some lines");
+            self.fault(&at, "only items.… fields can be restricted to some lines");
         }
         let items = I::read_filter(it.items.as_deref(), &at, self.currency, &mut self.faults);
         if !field.value_type().compares(op) {
-            self.fault(format!("{pointer}/op"), format!("{op} does not compare {name}"));
+            self.fault(format!("{pointer}/op"), format!("{op} cannot compare {name}"));
             return None;
         }
         let wanted = self.wanted(&field, op, &value, (&name, &format!("{pointer}/value")))?;
@@ -118,19 +118,19 @@ impl Reader {
     fn count(&mut self, it: &Condition, pointer: &str) {
         self.comparisons += 1;
         if self.comparisons == MOST_COMPARISONS + 1 {
-            self.fault(pointer, format!("a condition has {MOST_COMPARISONS} comparisons at most"));
+            self.fault(pointer, format!("must have at most {MOST_COMPARISONS} comparisons"));
         }
         for (name, absent) in [("field", it.field.is_none()), ("op", it.op.is_none()), ("value", it.value.is_none())] {
             if absent {
                 let (pointer, detail) =
-                    (format!("{pointer}/{name}"), "a comparison has field, op and value".to_owned());
+                    (format!("{pointer}/{name}"), "a comparison must have field, op and value".to_owned());
                 self.faults.push(FieldError { pointer, code: "MISSING".into(), detail });
             }
         }
     }
 
     fn field(&mut self, name: &str, pointer: &str) -> Option<Field> {
-        let found = Field::parse(name).ok_or_else(|| format!("there is no field \"{name}\""));
+        let found = Field::parse(name).ok_or_else(|| format!("there is no field named \"{name}\""));
         let known = found.and_then(|field| self.subject.check(&field, name).map(|()| field));
         known.map_err(|detail| self.fault(pointer, detail)).ok()
     }
@@ -142,10 +142,10 @@ impl Reader {
         }
         let read = match field.value_type() {
             ValueType::Attribute if op.is_order() => decimal(value).map(Wanted::Decimal).ok_or("a number"),
-            ValueType::Flag => value.as_bool().map(Wanted::Flag).ok_or("true or false"),
+            ValueType::Flag => value.as_bool().map(Wanted::Flag).ok_or("must be true or false"),
             _ => single(field, value, self.currency),
         };
-        read.map_err(|wants| self.fault(at, format!("{name} is compared with {wants}"))).ok()
+        read.map_err(|wants| self.fault(at, format!("{name} must be compared with {wants}"))).ok()
     }
 
     fn list(&mut self, field: &Field, value: &Value, (name, at): (&str, &str)) -> Option<Wanted> {
@@ -160,7 +160,7 @@ impl Reader {
                 Ok(Wanted::Number(number)) => numbers.push(number),
                 Ok(Wanted::Text(text)) => texts.push(text),
                 Ok(_) => {}
-                Err(wants) => self.fault(format!("{at}/{i}"), format!("{name} is compared with {wants}")),
+                Err(wants) => self.fault(format!("{at}/{i}"), format!("{name} must be compared with {wants}")),
             }
         }
         Some(if field.value_type().is_number() { Wanted::Numbers(numbers) } else { Wanted::Texts(texts) })
@@ -184,10 +184,10 @@ fn single(field: &Field, value: &Value, currency: Currency) -> Result<Wanted, &'
             Value::String(text) => Ok(Wanted::Text(text.clone())),
             Value::Number(number) => Ok(Wanted::Text(number.to_string())),
             Value::Bool(flag) => Ok(Wanted::Text(flag.to_string())),
-            _ => Err("a text"),
+            _ => Err("a string"),
         },
         ValueType::Text | ValueType::List => {
-            value.as_str().map(|text| Wanted::Text(field.fold(text).into_owned())).ok_or("a text")
+            value.as_str().map(|text| Wanted::Text(field.fold(text).into_owned())).ok_or("a string")
         }
         ValueType::Flag => Err("true or false"),
     }

@@ -34,7 +34,7 @@ impl Timetable {
     pub fn read(timezone: &str, schedule: Option<&Schedule>, at: &str) -> Result<Self, Vec<FieldError>> {
         let mut faults = Vec::new();
         let zone = TimeZone::get(timezone).map_err(|_| {
-            let detail = format!("\"{timezone}\" is no IANA time zone such as Europe/London");
+            let detail = format!("must be an IANA time zone such as Europe/London; got \"{timezone}\"");
             faults.push(FieldError::new(format!("{at}/timezone"), detail));
         });
         let hours = schedule.and_then(|schedule| Hours::read(schedule, &format!("{at}/schedule"), &mut faults));

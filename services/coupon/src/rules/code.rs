@@ -16,12 +16,16 @@ const NOT_TAKEN: &str = "/\\?#%\"'<>,;";
 pub(crate) fn check(text: &str) -> Result<(String, String), String> {
     let written = text.trim();
     if let Some(bad) = written.chars().find(|c| c.is_control() || NOT_TAKEN.contains(*c)) {
-        return Err(format!("{bad:?} is not taken in a code"));
+        return Err(format!("a code must not contain {bad:?}"));
     }
     let normal = normal_code(written);
     let length = normal.chars().count();
     if !NORMAL.contains(&length) || written.chars().count() > LONGEST_WRITTEN {
-        return Err(format!("a code has {} to {} characters beside spaces, - and _", NORMAL.start(), NORMAL.end()));
+        return Err(format!(
+            "a code must have {} to {} characters, spaces, - and _ not counted",
+            NORMAL.start(),
+            NORMAL.end()
+        ));
     }
     Ok((written.to_owned(), normal))
 }

@@ -39,7 +39,7 @@ impl Pattern {
         let places = text.trim().chars().map(place).collect::<Result<Vec<_>, _>>()?;
         let free = places.iter().filter(|place| **place == Place::Free).count();
         if places.len() > LONGEST || free == 0 || free > MOST_FREE {
-            return Err(format!("a pattern has up to {LONGEST} characters, 1 to {MOST_FREE} of them #"));
+            return Err(format!("a pattern must have up to {LONGEST} characters, 1 to {MOST_FREE} of them #"));
         }
         Ok(Self { places, free: u32::try_from(free).unwrap_or(0) })
     }
@@ -58,7 +58,7 @@ impl Pattern {
         if self.stratum(count) >= SPARSE {
             return Ok(());
         }
-        Err(format!("{count} codes of this pattern could be guessed: give it more #"))
+        Err(format!("{count} codes of this pattern could be guessed: add more #"))
     }
 
     /// How many numbers a stratum has when `count` codes are wanted.
@@ -100,7 +100,7 @@ fn place(c: char) -> Result<Place, String> {
         '#' => Ok(Place::Free),
         '-' | '_' | ' ' => Ok(Place::Separator(c)),
         _ if c.is_ascii_alphanumeric() => Ok(Place::Fixed(c.to_ascii_uppercase())),
-        _ => Err(format!("{c:?} is not taken in a pattern: letters, digits, -, _, spaces and # are")),
+        _ => Err(format!("a pattern must not contain {c:?}: letters, digits, -, _, spaces and # are allowed")),
     }
 }
 

@@ -64,13 +64,13 @@ impl Terms {
         let mut faults = Vec::new();
         for (pointer, limit) in [("/maxRedemptions", self.max_redemptions), ("/perUserLimit", self.per_user_limit)] {
             if limit == Some(0) {
-                faults.push(FieldError::new(pointer, "a limit is 1 or more; leave it out for none"));
+                faults.push(FieldError::new(pointer, "must be 1 or more; omit it for no limit"));
             }
         }
         if let (Some(start), Some(end)) = (self.starts_at, self.ends_at)
             && end <= start
         {
-            faults.push(FieldError::new("/endsAt", format!("it would end before it starts, at {start}")));
+            faults.push(FieldError::new("/endsAt", format!("must be after the start, {start}")));
         }
         faults
     }

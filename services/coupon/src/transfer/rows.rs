@@ -81,15 +81,16 @@ impl<R: Read> Lines<R> {
 
     fn header(&mut self) -> Result<csv::StringRecord, RowError> {
         let bad = |detail: String| RowError::new(0, "BAD_HEADER", detail);
-        let line = self.next(0).ok_or_else(|| bad("a header is needed, at the least \"code\"".to_owned()))??;
+        let line =
+            self.next(0).ok_or_else(|| bad("a header with at least the column \"code\" is required".to_owned()))??;
         let names = record(0, line.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(line))?;
         if let Some(unknown) = names.iter().find(|name| !COLUMNS.contains(name)) {
-            return Err(bad(format!("there is no column \"{unknown}\"; there are {}", COLUMNS.join(", "))));
+            return Err(bad(format!("there is no column \"{unknown}\"; the columns are {}", COLUMNS.join(", "))));
         }
         if names.iter().any(|name| name == "code") {
             return Ok(names);
         }
-        Err(bad("a column code is needed".to_owned()))
+        Err(bad("the column code is required".to_owned()))
     }
 }
 

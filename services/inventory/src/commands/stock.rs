@@ -28,10 +28,10 @@ impl Count {
     /// What is said of a variant.
     pub(crate) fn read(op: &CountStock, of: VariantRef) -> Result<Self, Error> {
         if !(0..=MOST_PIECES).contains(&op.on_hand) {
-            return Err(Error::field("/onHand", format!("a count is 0 to {MOST_PIECES}")));
+            return Err(Error::field("/onHand", format!("must be 0 to {MOST_PIECES}")));
         }
         if op.low_stock_threshold.is_some_and(|threshold| !(0..=MOST_PIECES).contains(&threshold)) {
-            return Err(Error::field("/lowStockThreshold", format!("a threshold is 0 to {MOST_PIECES}")));
+            return Err(Error::field("/lowStockThreshold", format!("must be 0 to {MOST_PIECES}")));
         }
         let location = rules::location(op.location.as_deref())?;
         let (threshold, backorder) = (op.low_stock_threshold, op.backorder);
@@ -80,7 +80,7 @@ impl Adjustment {
     /// What is said of a variant.
     pub(crate) fn read(op: &AdjustStock, of: VariantRef) -> Result<Self, Error> {
         if op.delta == 0 || !(-MOST_PIECES..=MOST_PIECES).contains(&op.delta) {
-            return Err(Error::field("/delta", format!("a movement is up to {MOST_PIECES} either way, not 0")));
+            return Err(Error::field("/delta", format!("must be up to {MOST_PIECES} in either direction, not 0")));
         }
         let reason = multiline(&op.reason, 1, 200).map_err(|fault| Error::field("/reason", fault))?;
         let location = rules::location(op.location.as_deref())?;

@@ -60,16 +60,18 @@ fn by_mail(kind: MessageKind) -> (&'static str, &'static str, &'static str) {
 /// Title and text.
 fn in_inbox(kind: MessageKind) -> (&'static str, &'static str) {
     match kind {
-        MessageKind::OrderReceived => {
-            ("Order {{ order.number }} received", "Thank you. We write again when its payment is complete.")
-        }
+        MessageKind::OrderReceived => (
+            "Thank you. We will write again when the payment is complete.",
+            "Thank you. We write again when its payment is complete.",
+        ),
         MessageKind::OrderConfirmed => (
             "Order {{ order.number }} confirmed",
             "Thank you. The total is {{ order.totals.total }} {{ order.currency }}.",
         ),
-        MessageKind::OrderCancelled => {
-            ("Order {{ order.number }} cancelled", "What is left of your payment, if you had paid, goes back to you.")
-        }
+        MessageKind::OrderCancelled => (
+            "Anything that you have paid will be refunded.",
+            "What is left of your payment, if you had paid, goes back to you.",
+        ),
         MessageKind::OrderFailed => {
             ("Order {{ order.number }} failed", "It could not be completed; you were not charged.")
         }
@@ -77,18 +79,18 @@ fn in_inbox(kind: MessageKind) -> (&'static str, &'static str) {
             "Order {{ order.number }} shipped",
             "It is on its way{% if tracking %}: {{ tracking.carrier }}, {{ tracking.number }}{% endif %}.",
         ),
-        MessageKind::OrderDelivered => ("Order {{ order.number }} delivered", "We hope that you like it."),
+        MessageKind::OrderDelivered => ("We hope you like it.", "We hope that you like it."),
         MessageKind::OrderReturned => {
-            let text = "We took back what you returned.\
-                {% if refund.some %} You are given back {{ refund.amount }} {{ refund.currency }}.{% endif %}\
-                {% if voided.some %} {{ voided.amount }} {{ voided.currency }} no longer have to be paid.{% endif %}\
-                {% if points %} {{ points }} points go back to your account.{% endif %}";
+            let text = "We received the items that you returned. {% if refund.some %} We are refunding {{ \
+                 refund.amount }} {{ refund.currency }}.{% endif %} {% if voided.some %} {{ voided.amount }} {{ \
+                 voided.currency }} no longer have to be paid.{% endif %} {% if points %} {{ points }} points \
+                 go back to your account.{% endif %}";
             ("Return of order {{ order.number }}", text)
         }
         MessageKind::PaymentRefunded => {
             ("Refund for order {{ order.number }}", "We refunded {{ refund.amount }} {{ refund.currency }}.")
         }
-        MessageKind::PaymentFailed => ("Payment of order {{ order.number }} failed", "It did not go through."),
+        MessageKind::PaymentFailed => ("Your payment did not go through.", "It did not go through."),
         MessageKind::Welcome => ("Welcome", "Your account at {{ store.name }} is ready."),
         MessageKind::VerifyEmail => ("Confirm your address", "We sent you a message to confirm your address."),
         MessageKind::PasswordReset => ("New password", "We sent you a message to set a new password."),

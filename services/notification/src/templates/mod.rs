@@ -82,7 +82,7 @@ impl Renderer {
     pub(crate) fn render(&self, source: &Source, context: &Value) -> Result<Message, Fault> {
         let subject = one_line(&self.part("subject", "subject.txt", &source.subject, context)?);
         if subject.is_empty() {
-            return Err(Fault { part: "subject", line: None, detail: "it renders to nothing".to_owned() });
+            return Err(Fault { part: "subject", line: None, detail: "must not render to nothing".to_owned() });
         }
         let html = match &source.html {
             Some(html) => self.part("html", "message.html", html, context)?,
@@ -130,7 +130,7 @@ struct Bounded(Vec<u8>);
 impl io::Write for Bounded {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.0.len() + bytes.len() > MOST_RENDERED {
-            return Err(io::Error::other(format!("it renders to more than {MOST_RENDERED} bytes")));
+            return Err(io::Error::other(format!("must not render to more than {MOST_RENDERED} bytes")));
         }
         self.0.extend_from_slice(bytes);
         Ok(bytes.len())

@@ -16,7 +16,7 @@ impl Driver<'_> {
             Ok(view) => Ok(view),
             Err(error) => {
                 let id = self.lease.order_id;
-                tracing::warn!(order = id.0, %error, "a compensation failed; it is tried again");
+                tracing::warn!(order = id.0, %error, "a compensation failed and will be retried");
                 let text = error.to_string();
                 self.step(move |tx, lease| transitions::compensate_later(tx, lease, &text)).await?;
                 self.orders.db.read(|tx| queries::view(tx, order_row::load(tx, id)?)).await

@@ -152,10 +152,7 @@ impl<'a> Driver<'a> {
         }
         self.step(transitions::abandon).await?;
         now?;
-        Err(Error::conflict(
-            codes::CART_CHANGED,
-            "The cart changed while it was being ordered; look at it and order again.",
-        ))
+        Err(Error::conflict(codes::CART_CHANGED, "The cart changed during the checkout; review it and order again."))
     }
 
     /// Holds everything at once. A refusal leaves no order; while something may still be held, the saga stays and goes on.
@@ -208,7 +205,8 @@ impl<'a> Driver<'a> {
         let outcome = match self.cx.call(take).await {
             Ok(outcome) => outcome,
             Err(error) => {
-                tracing::warn!(order = id.0, %error, "the payment's outcome is unknown; it is asked for again");
+                tracing::warn!(order = id.0, %error, "the outcome of the payment is unknown; asking the \
+                     provider again");
                 return self.ask_again(None).await;
             }
         };
@@ -249,7 +247,7 @@ impl<'a> Driver<'a> {
         };
         let view = self.step(confirm).await?;
         let prepared = prepared.map(|(_, confirmed)| confirmed.answer.clone());
-        view.or(prepared).ok_or_else(|| Error::internal("a confirmation without its answer"))
+        view.or(prepared).ok_or_else(|| Error::internal("a confirmation without its reply"))
     }
 
     /// The cart that is ordered, if one is.

@@ -32,7 +32,7 @@ impl Orders {
         };
         refuse_bad_codes(&priced, &assessment.codes)?;
         if assessment.needs_address && body.shipping_address.is_none() {
-            return Err(missing("/shippingAddress", "where it is shipped to decides shipping and tax"));
+            return Err(missing("/shippingAddress", "the shipping address determines shipping and tax"));
         }
         let choice = payment_choice(cx, body, priced.totals.total).await?;
         let guest = cx.principal.user().is_none();
@@ -69,7 +69,7 @@ async fn payment_choice(cx: &Cx, body: &PlaceOrder, total: Amount) -> Result<Opt
         return Ok(None);
     }
     let Some(choice) = body.payment.clone() else {
-        return Err(missing("/payment", &format!("how the {total} are paid")));
+        return Err(missing("/payment", &format!("the payment method for the {total}")));
     };
     cx.call(CheckPaymentChoice { choice: choice.clone() }).await?;
     Ok(Some(choice))
@@ -113,5 +113,5 @@ fn require_email(cx: &Cx, body: &PlaceOrder) -> Result<(), Error> {
     if body.email.is_some() || cx.principal.user().is_some() {
         return Ok(());
     }
-    Err(missing("/email", "a guest's e-mail address"))
+    Err(missing("/email", "a guest must give an e-mail address"))
 }

@@ -40,7 +40,7 @@ impl PendingRows {
         let items: Vec<_> = lines.map(|(number, line)| OrderItem::of(id, number, line, campaign(line))).collect();
         let mut order = pending_order(now, id, new.clone(), draft);
         note(&mut order, now, "HOLD", "DONE", "Stock is held.", &draft.actor);
-        note(&mut order, now, "CREATE", "DONE", "The order waits for its payment.", &draft.actor);
+        note(&mut order, now, "CREATE", "DONE", "The order awaits its payment.", &draft.actor);
         Ok(Self {
             order_row: Prepared::of(&order),
             item_rows: items.iter().map(Prepared::of).collect(),
@@ -87,7 +87,7 @@ impl ConfirmedRows {
 /// Makes an order CONFIRMED. 409 `INVALID_STATE` when it is in a state that this cannot follow.
 pub(crate) fn become_confirmed(order: &mut Order, paid: Option<&PaymentOutcome>, now: Timestamp) -> Result<(), Error> {
     if !states::may_follow(order.status, OrderStatus::Confirmed) {
-        return Err(reject::state(codes::INVALID_STATE, "The order cannot be confirmed any more.", order.status));
+        return Err(reject::state(codes::INVALID_STATE, "The order can no longer be confirmed.", order.status));
     }
     note_payment(order, paid);
     if let Some(paid) = paid {

@@ -199,7 +199,7 @@ pub(crate) fn await_action(tx: &mut Tx<'_>, lease: &SagaLease, paid: &PaymentOut
     let mut saga = leased(tx, lease)?;
     let mut order = order_row::load(tx, lease.order_id)?;
     note_payment(&mut order, Some(paid));
-    note(&mut order, tx.now(), "TAKE_PAYMENT", "WAITING", "The buyer has to confirm the payment.", "system");
+    note(&mut order, tx.now(), "TAKE_PAYMENT", "WAITING", "The buyer must confirm the payment.", "system");
     touch(tx, &mut order)?;
     let mut draft = saga.draft.open()?;
     let mut view = view(tx, order)?;
@@ -268,7 +268,7 @@ pub(crate) fn compensated(
     leased(tx, lease)?;
     let mut order = order_row::load(tx, lease.order_id)?;
     note_payment(&mut order, paid);
-    note(&mut order, tx.now(), "UNDO", "DONE", "Stock and money are given back.", "system");
+    note(&mut order, tx.now(), "UNDO", "DONE", "Stock and money have been returned.", "system");
     touch(tx, &mut order)?;
     tx.delete::<Saga>(&lease.order_id)?;
     view(tx, order)

@@ -38,7 +38,7 @@ pub(crate) fn of_order(
         return Ok(None);
     }
     if !states::may_follow(order.status, OrderStatus::Cancelled) || order.imported {
-        let message = format!("An order that is {} cannot be cancelled any more.", order.status);
+        let message = format!("An order that is {} can no longer be cancelled.", order.status);
         return Err(reject::state(codes::NOT_CANCELLABLE, message, order.status));
     }
     if returns::any_moving(tx, order.id)? {

@@ -36,7 +36,7 @@ pub(crate) fn ship(
         None => lines.iter().filter(|line| shippable(line) > 0).map(whole).collect(),
     };
     if parcel.is_empty() {
-        return Err(Error::conflict(codes::NOTHING_LEFT_TO_SHIP, "There is nothing left to ship in this order."));
+        return Err(Error::conflict(codes::NOTHING_LEFT_TO_SHIP, "This order has nothing left to ship."));
     }
     take_units(&mut lines, &parcel)?;
     if !op.confirm {
@@ -54,7 +54,7 @@ pub(crate) fn ship(
         delivered_at: None,
     };
     tx.insert(&fulfilment)?;
-    let detail = format!("Parcel {id} left by {} {}.", fulfilment.carrier, fulfilment.tracking_number);
+    let detail = format!("Parcel {id} shipped with {} {}.", fulfilment.carrier, fulfilment.tracking_number);
     note(&mut order, tx.now(), "SHIP", "DONE", &detail, &cx.principal.name());
     put(tx, &lines)?;
     advance(&mut order, &lines);
@@ -135,7 +135,7 @@ fn take_units(lines: &mut [OrderItem], parcel: &[SkuQuantity]) -> Result<(), Err
     match parcel.iter().find(|item| wanted.get(&item.sku.fold()).is_some_and(|left| *left > 0)) {
         None => Ok(()),
         Some(item) => {
-            let message = format!("There are not {} of \"{}\" left to ship in this order.", item.quantity, item.sku);
+            let message = format!("Fewer than {} of \"{}\" are left to ship in this order.", item.quantity, item.sku);
             Err(Error::conflict(codes::NOTHING_LEFT_TO_SHIP, message).with("sku", &item.sku))
         }
     }
@@ -152,7 +152,7 @@ pub(crate) fn deliver(tx: &mut Tx<'_>, cx: &Cx, id: OrderId, fid: FulfilmentId) 
     fulfilment.delivered_at = Some(tx.now());
     let mut order = order_row::load(tx, id)?;
     if order.imported {
-        let message = "The parcels of an imported order are as the other system has them.";
+        let message = "The parcels of an imported order cannot be changed.";
         return Err(reject::state(codes::NOT_SHIPPABLE, message, order.status));
     }
     let mut lines = items(tx, id)?;
@@ -165,7 +165,7 @@ pub(crate) fn deliver(tx: &mut Tx<'_>, cx: &Cx, id: OrderId, fid: FulfilmentId) 
         }
     }
     tx.put(&fulfilment)?;
-    note(&mut order, tx.now(), "DELIVER", "DONE", &format!("Parcel {fid} arrived."), &cx.principal.name());
+    note(&mut order, tx.now(), "DELIVER", "DONE", &format!("Parcel {fid} was delivered."), &cx.principal.name());
     put(tx, &lines)?;
     let arrived = advance(&mut order, &lines) == Some(OrderStatus::Delivered);
     touch(tx, &mut order)?;

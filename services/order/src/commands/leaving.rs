@@ -24,7 +24,7 @@ pub(crate) fn refuse(tx: &Tx<'_>, buyer: Option<UserId>) -> Result<(), Error> {
     let Some(user_id) = buyer else { return Ok(()) };
     match tx.get::<Leaver>(&user_id)? {
         Some(_) => {
-            Err(Error::conflict(codes::ERASURE_REQUESTED, "This account is to be erased and orders nothing more."))
+            Err(Error::conflict(codes::ERASURE_REQUESTED, "This account is to be erased and cannot place orders."))
         }
         None => Ok(()),
     }

@@ -101,7 +101,7 @@ pub(crate) fn reject_all(tx: &mut Tx<'_>, id: OrderId) -> Result<(), Error> {
 }
 
 fn not_returnable(order: &Order) -> Error {
-    let message = format!("Nothing of an order that is {} can be returned.", order.status);
+    let message = format!("An order that is {} cannot be returned.", order.status);
     reject::state(codes::NOT_RETURNABLE, message, order.status)
 }
 
@@ -124,7 +124,7 @@ fn give_back(order: &Order, lines: &mut [OrderItem], wanted: &[SkuQuantity]) -> 
     match wanted.iter().find(|item| left.get(&item.sku.fold()).is_some_and(|left| *left > 0)) {
         None => Ok(worth),
         Some(item) => {
-            let message = format!("There are not {} of \"{}\" left to return in this order.", item.quantity, item.sku);
+            let message = format!("Fewer than {} of \"{}\" are left to return in this order.", item.quantity, item.sku);
             Err(Error::conflict(codes::NOTHING_LEFT_TO_RETURN, message).with("sku", &item.sku))
         }
     }
@@ -178,7 +178,7 @@ fn terms(
     let mut faults = Vec::new();
     let mut money = |amount: Option<Amount>, at: &str| match order.currency.exact(amount.unwrap_or_default()) {
         Ok(amount) if amount.is_negative() => {
-            faults.push(FieldError::new(at, "an amount is not negative"));
+            faults.push(FieldError::new(at, "must not be negative"));
             Amount::ZERO
         }
         Ok(amount) => amount,
@@ -243,12 +243,12 @@ pub(crate) fn approve(tx: &mut Tx<'_>, rid: ReturnId, settled: Option<&ReturnSet
 /// What a return did, for people.
 fn told(order: &Order, row: &Return) -> String {
     let currency = order.currency;
-    let mut parts = vec![format!("Return {} gives {} {currency} back", row.id, row.refund)];
+    let mut parts = vec![format!("Return {} refunds {} {currency}", row.id, row.refund)];
     if !row.voided.is_zero() {
         parts.push(format!("{} {currency} are no longer due", row.voided));
     }
     if row.points > 0 {
-        parts.push(format!("{} points go back", row.points));
+        parts.push(format!("{} points are returned", row.points));
     }
     parts.join(", ") + "."
 }
@@ -317,7 +317,7 @@ fn refuse_decided(row: &Return) -> Result<(), Error> {
     if row.status == ReturnStatus::Requested {
         return Ok(());
     }
-    Err(reject::state(codes::RETURN_DECIDED, format!("The return is {} already.", row.status), row.status))
+    Err(reject::state(codes::RETURN_DECIDED, format!("The return is already {}.", row.status), row.status))
 }
 
 /// Money and goods of an approved return have moved.

@@ -101,7 +101,7 @@ pub(crate) fn check(document: &Document, terms: &Terms) -> Result<Checked, Vec<F
     match document.lines.len() {
         0 => faults.push((None, "NO_LINES", format!("{} has no lines", document.number))),
         1..=MOST_LINES => {}
-        more => faults.push((None, "TOO_MANY_LINES", format!("{more} lines; a document has {MOST_LINES} at most"))),
+        more => faults.push((None, "TOO_MANY_LINES", format!("{more} lines; a document has at most {MOST_LINES}"))),
     }
     if let Some(other) = document.currency.filter(|currency| *currency != terms.currency) {
         let detail = format!("{} is in {other}, the store in {}", document.number, terms.currency);
@@ -125,9 +125,9 @@ fn date(text: &str, terms: &Terms) -> Result<Timestamp, (&'static str, String)> 
         Some(Timestamp::from_jiff(civil.to_zoned(terms.zone.clone()).ok()?.timestamp()))
     };
     let at = text.parse::<Timestamp>().ok().or_else(zoned);
-    let at = at.ok_or_else(|| ("INVALID_DATE", format!("\"{text}\" is no date")))?;
+    let at = at.ok_or_else(|| ("INVALID_DATE", format!("\"{text}\" is not a date")))?;
     if at > terms.latest {
-        return Err(("DATE_TO_COME", format!("\"{text}\" is still to come")));
+        return Err(("DATE_TO_COME", format!("\"{text}\" is in the future")));
     }
     Ok(at)
 }
@@ -170,7 +170,7 @@ impl Head<'_> {
             ..Document::default()
         };
         if faults.is_empty() && plain != *document {
-            let detail = "a credit note has customer, currency and lines of sku, name, quantity and unitPrice, no more";
+            let detail = "a credit note has customer, currency and lines of sku, name, quantity and unitPrice only";
             faults.push((None, "INVALID_CREDIT_NOTE", detail.to_owned()));
         }
         let total = currency.exact(lines.iter().map(|line| line.total).sum());
@@ -182,11 +182,11 @@ impl Head<'_> {
 
     fn credit_line(&self, line: &Line) -> Held<CreditLine> {
         if line.quantity >= 0 {
-            let detail = format!("{}: quantities are negative on a credit note", line.quantity);
+            let detail = format!("{}: quantities must be negative on a credit note", line.quantity);
             return Err(("INVALID_QUANTITY", detail));
         }
         if line.discount.is_some_and(|discount| !discount.is_zero()) {
-            let detail = "a credit note has no discounts: its prices are what was given back";
+            let detail = "a credit note must have no discounts: its prices are what was refunded";
             return Err(("INVALID_DISCOUNT", detail.to_owned()));
         }
         let (sku, name) = named(line)?;
@@ -197,11 +197,11 @@ impl Head<'_> {
     /// An amount of the store's currency that is not negative.
     fn amount(&self, amount: Amount, code: &'static str) -> Held<Amount> {
         let exact = self.terms.currency.exact(amount).map_err(|detail| (code, detail))?;
-        if exact.is_negative() { Err((code, format!("{exact} is less than nothing"))) } else { Ok(exact) }
+        if exact.is_negative() { Err((code, format!("{exact} is negative"))) } else { Ok(exact) }
     }
 
     fn times(&self, price: Amount, quantity: i64) -> Held<Amount> {
-        let product = price.times(quantity).ok_or_else(|| ("AMOUNT_TOO_LARGE", "over 10^18".to_owned()))?;
+        let product = price.times(quantity).ok_or_else(|| ("AMOUNT_TOO_LARGE", "exceeds 10^18".to_owned()))?;
         Ok(self.terms.currency.round(product.0))
     }
 
@@ -235,8 +235,9 @@ impl Head<'_> {
     fn item(&self, at: usize, line: &Line, tax_inside: bool) -> Held<OrderItem> {
         let (sku, name) = named(line)?;
         let quantity = u32::try_from(line.quantity).ok().filter(|quantity| *quantity > 0);
-        let quantity = quantity
-            .ok_or_else(|| ("INVALID_QUANTITY", format!("{}: quantities are positive on an order", line.quantity)))?;
+        let quantity = quantity.ok_or_else(|| {
+            ("INVALID_QUANTITY", format!("{}: quantities must be positive on an order", line.quantity))
+        })?;
         let unit_price = self.amount(line.unit_price, "INVALID_PRICE")?;
         let list_price = self.amount(line.list_price.unwrap_or(unit_price), "INVALID_PRICE")?;
         let subtotal = self.times(unit_price, line.quantity)?;
@@ -244,7 +245,7 @@ impl Head<'_> {
         let tax = self.amount(line.tax.unwrap_or_default(), "INVALID_TAX")?;
         let paid = subtotal - discount;
         if tax_inside && tax > paid {
-            return Err(("INVALID_TAX", format!("{tax} is more than the {paid} that it is inside of")));
+            return Err(("INVALID_TAX", format!("{tax} is more than the {paid} that includes it")));
         }
         let item = OrderItem {
             order_id: OrderId(0),
@@ -269,8 +270,8 @@ impl Head<'_> {
             campaign_id: line.campaign_id,
         };
         if !states::units_fit(&item) {
-            let detail =
-                "delivered ≤ shipped, shipped + withdrawn ≤ quantity, withdrawn ≤ returned ≤ shipped + withdrawn";
+            let detail = "delivered ≤ shipped, shipped + withdrawn ≤ quantity, withdrawn ≤ returned ≤ shipped + \
+                     withdrawn must hold";
             return Err(("INVALID_UNITS", detail.to_owned()));
         }
         Ok(item)
@@ -284,7 +285,7 @@ impl Head<'_> {
         }
         let parts: Amount = line.discounts.iter().map(|part| part.amount).sum();
         if !line.discounts.is_empty() && parts != discount {
-            return Err(("INVALID_DISCOUNT", format!("its discounts come to {parts}, not to {discount}")));
+            return Err(("INVALID_DISCOUNT", format!("its discounts sum to {parts}, not to {discount}")));
         }
         Ok(discount)
     }
@@ -334,16 +335,16 @@ impl Head<'_> {
     }
 
     fn past(&self, at: Timestamp) -> Held<Timestamp> {
-        if at > self.terms.latest { Err(("DATE_TO_COME", format!("\"{at}\" is still to come"))) } else { Ok(at) }
+        if at > self.terms.latest { Err(("DATE_TO_COME", format!("\"{at}\" is in the future"))) } else { Ok(at) }
     }
 
     fn details(&self, document: &Document, faults: &mut Vec<Fault>) -> OrderDetails {
         let number = text(document.customer.as_ref(), 200, "INVALID_CUSTOMER", faults);
         if number.is_some() && document.user_id.is_some() {
-            faults.push((None, "INVALID_CUSTOMER", "either userId or customer, not both".to_owned()));
+            faults.push((None, "INVALID_CUSTOMER", "give either userId or customer, not both".to_owned()));
         }
         if let Some(use_) = document.promotion_uses.iter().find(|it| self.amount(it.cost, "").is_err()) {
-            faults.push((None, "INVALID_PROMOTION", format!("{} is no cost", use_.cost)));
+            faults.push((None, "INVALID_PROMOTION", format!("{} is negative", use_.cost)));
         }
         let payment = document.payment.clone().unwrap_or_default();
         let method = document.shipping.as_ref().and_then(|shipping| shipping.method.as_ref());
@@ -374,7 +375,7 @@ impl Head<'_> {
         let total = sum(|it| it.total) + shipping.amount - shipping.discount + on_top - points.value;
         let total = self.amount(total, "TOTAL_MISMATCH")?;
         if let Some(said) = document.total.filter(|said| *said != total) {
-            return Err(("TOTAL_MISMATCH", format!("the total is {said}, its parts come to {total}")));
+            return Err(("TOTAL_MISMATCH", format!("the total is {said}, but its parts sum to {total}")));
         }
         let email = document.email.as_deref().filter(|text| !text.is_empty()).map(str::parse::<Email>);
         let email = email.transpose().map_err(|detail| ("INVALID_EMAIL", detail))?;
@@ -412,10 +413,10 @@ impl Head<'_> {
             updated_at: self.at,
         };
         if order.status == OrderStatus::Pending {
-            return Err(("INVALID_STATUS", "an order that is still being decided is no history".to_owned()));
+            return Err(("INVALID_STATUS", "an order that is still being decided cannot be imported".to_owned()));
         }
         self.take_back(&mut order, items, backs, document.goods_returned.is_none())?;
-        note(&mut order, self.at, "IMPORT", "DONE", "Taken over from another system.", "system");
+        note(&mut order, self.at, "IMPORT", "DONE", "Imported from another system.", "system");
         Ok(order)
     }
 
@@ -424,7 +425,7 @@ impl Head<'_> {
         let Shipping { method, amount, discount, tax } = shipping.cloned().unwrap_or_default();
         let (amount, discount) = (self.amount(amount, CODE)?, self.amount(discount, CODE)?);
         if discount > amount {
-            return Err((CODE, format!("{discount} off is more than the {amount} that shipping costs")));
+            return Err((CODE, format!("a discount of {discount} is more than the shipping cost of {amount}")));
         }
         Ok(Shipping { method, amount, discount, tax: self.amount(tax, CODE)? })
     }
@@ -433,10 +434,7 @@ impl Head<'_> {
         let Points { redeemed, value, earned } = points.cloned().unwrap_or_default();
         let value = self.amount(value, "INVALID_POINTS")?;
         if redeemed < 0 || earned < 0 || (redeemed == 0 && !value.is_zero()) {
-            return Err((
-                "INVALID_POINTS",
-                "points are not less than none, and only points are worth something".to_owned(),
-            ));
+            return Err(("INVALID_POINTS", "points must not be negative, and only points have a value".to_owned()));
         }
         Ok(Points { redeemed, value, earned })
     }
@@ -455,23 +453,23 @@ impl Head<'_> {
         }
         let given = alone + backs.iter().map(|back| back.refund + back.voided).sum();
         if refunded > order.total || given > order.total {
-            return Err(("INVALID_REFUND", format!("{} given back of {}", refunded.max(given), order.total)));
+            return Err(("INVALID_REFUND", format!("{} refunded of {}", refunded.max(given), order.total)));
         }
         let of_lines = items.iter().filter(|it| it.returned > 0).map(|it| (it.sku.fold(), it.returned));
         let of_returns = backs.iter().flat_map(|back| back.items.iter()).map(|it| (it.sku.fold(), it.quantity));
         if units(of_lines) != units(of_returns) {
-            return Err((CODE, "the units of the returns are not those that the lines say came back".to_owned()));
+            return Err((CODE, "the returned units differ from those of the lines".to_owned()));
         }
         let points: i64 = backs.iter().map(|back| back.points).sum();
         if points > order.points_redeemed || backs.iter().any(|back| back.points < 0) {
-            return Err((CODE, format!("{points} points given back of {}", order.points_redeemed)));
+            return Err((CODE, format!("{points} points returned of {}", order.points_redeemed)));
         }
         let share = |of: Amount, it: &OrderItem| returns::share(of, it.quantity, 0, it.returned, currency);
         let revenue: Amount = items.iter().map(|it| it.net(order.prices_include_tax)).sum();
         let goods = items.iter().map(|it| share(it.net(order.prices_include_tax), it)).sum();
         let returned = self.amount(if by_units { goods } else { order.returned_net }, CODE)?;
         if returned > revenue {
-            return Err((CODE, format!("goods of {returned} came back of {revenue}")));
+            return Err((CODE, format!("returned revenue of {returned} exceeds {revenue}")));
         }
         order.returned = currency.round(items.iter().map(|it| share(it.total, it)).sum::<Amount>().0);
         order.returned_points = points;

@@ -54,7 +54,7 @@ pub struct ImportOrders {
 }
 operation! {
     ImportOrders => OrderImportReport, "order.import", Post "/api/orders/import", Permission("order:import"), 200,
-    "Takes past orders and credit notes from another system.",
+    "Imports past orders and credit notes from another system.",
     stream ["text/csv", "application/x-ndjson"], body
 }
 
@@ -81,7 +81,8 @@ pub struct ExportHistory {
     #[serde(default)]
     pub format: Option<HistoryFormat>,
 }
-operation! { ExportHistory => Download, "order.export", Get "/api/orders/export", Permission("order:read"), 200, "Every order and every credit note, in the form that the import takes: NDJSON, or CSV by Accept or format." }
+operation! { ExportHistory => Download, "order.export", Get "/api/orders/export", Permission("order:read"), 200, "\
+Exports all orders and credit notes in the format of the import: NDJSON, or CSV by Accept or format." }
 
 /// What an import of orders did. `created`, `updated` and `skipped` count documents, `failed` the faults that were found.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
@@ -167,7 +168,7 @@ impl Orders {
             if let Some(outcome) = outcome {
                 report.count(document, outcome);
             } else {
-                let detail = format!("{} is an order that was placed here", document.number);
+                let detail = format!("{} is the number of an order that was placed here", document.number);
                 report.report.refuse(RowError::new(*row, "NUMBER_TAKEN", detail));
             }
         }

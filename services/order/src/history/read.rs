@@ -51,7 +51,7 @@ fn read_csv(reader: BodyReader, gather: &mut Gather) -> Result<(), Error> {
         row += 1;
         let read = table.row(&record);
         if table.passes_over(&read) {
-            gather.fail(row, "INVALID_PRICE", "without a price nothing was sold; the row is left out");
+            gather.fail(row, "INVALID_PRICE", "a row without a price is not a sale and is left out");
         } else {
             gather.row(row, read);
         }
@@ -76,7 +76,7 @@ fn read_lines(reader: BodyReader, gather: &mut Gather) -> Result<(), Error> {
             return Ok(());
         }
         if read > LONGEST_LINE {
-            let message = format!("Line {row} is over {LONGEST_LINE} bytes.");
+            let message = format!("Line {row} is longer than {LONGEST_LINE} bytes.");
             return Err(Error::new(Kind::TooLarge, codes::LINE_TOO_LONG, message));
         }
         if line.iter().all(u8::is_ascii_whitespace) {
@@ -166,7 +166,7 @@ impl Gather {
             }
         };
         if !self.seen.insert((check::kind(document), checked.number.clone())) {
-            let detail = format!("{} came before; rows of a document stand together", checked.number);
+            let detail = format!("{} came before; rows of a document must be consecutive", checked.number);
             return self.fail(first, "NUMBER_TWICE", detail);
         }
         self.chunk.weight += checked.weight();

@@ -221,7 +221,7 @@ fn read(column: &Column, text: &str) -> Result<Option<Value>, (&'static str, Str
     }
     let value = match column.form {
         Form::Text => Value::String(text.to_owned()),
-        Form::Whole => text.parse::<i64>().map_err(|_| fault(format!("\"{text}\" is no whole number")))?.into(),
+        Form::Whole => text.parse::<i64>().map_err(|_| fault(format!("\"{text}\" is not a whole number")))?.into(),
         Form::Amount => {
             text.parse::<Amount>().map_err(fault)?;
             Value::String(text.to_owned())

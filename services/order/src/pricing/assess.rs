@@ -19,7 +19,7 @@ use crate::rules::price::{self, Basket, Priced};
 use crate::rules::{request, shipping};
 
 /// A warning of a price that was worked out without an e-mail address.
-const LIMITS_UNCHECKED: &str = "Without an e-mail address limits per user are left unchecked.";
+const LIMITS_UNCHECKED: &str = "Without an e-mail address, limits per user are not checked.";
 
 /// A priced request.
 pub(crate) struct Assessment {
@@ -69,7 +69,7 @@ pub(crate) async fn assess(
         flash_lines(cx, &request.reservations, strict).await?;
     lines.extend(reserved);
     if lines.is_empty() {
-        return Err(Error::field("/items", "nothing that can be bought"));
+        return Err(Error::field("/items", "there is nothing that can be bought"));
     }
     check_classes(&lines, &settings.taxes, strict, &mut warnings)?;
     let buyer = Buyer::identify(cx, cx.principal.user(), request.email.clone()).await?;
@@ -114,7 +114,7 @@ pub(crate) async fn assess(
 /// The caller's cart and its items.
 async fn cart(cx: &Cx) -> Result<(Vec<SkuQuantity>, Option<CartContents>), Error> {
     if cx.principal.user().is_none() && cx.cart_token.is_none() {
-        return Err(Error::field("/items", "name the items, or send a cart token or log in to order your cart"));
+        return Err(Error::field("/items", "name the items, send a cart token, or log in to order your cart"));
     }
     let cart = cx.call(CartForCheckout {}).await?;
     Ok((cart.items.clone(), Some(cart)))
@@ -232,7 +232,7 @@ impl Evaluated<'_> {
 /// The value of points in money; refused when the buyer cannot spend that many here.
 async fn points_value(cx: &Cx, points: u32, priced: &Priced) -> Result<Amount, Error> {
     let refused = |reason: &str| {
-        Error::refused(codes::POINTS_INSUFFICIENT, format!("{points} points cannot be spent here."))
+        Error::refused(codes::POINTS_INSUFFICIENT, format!("{points} points cannot be redeemed here."))
             .with("reason", reason)
     };
     let Some(user_id) = cx.principal.user() else { return Err(refused("NOT_LOGGED_IN")) };

@@ -28,7 +28,7 @@ impl Orders {
         self.quotes.remember(&quote_id, &terms, &assessment, (cx.now, expires_at));
         let mut warnings = assessment.warnings;
         if assessment.needs_address && request.shipping_address.is_none() {
-            warnings.push("Shipping and tax are not in it: where it is shipped to decides them.".to_owned());
+            warnings.push("Shipping and tax are not included: they depend on the shipping address.".to_owned());
         }
         let priced = assessment.priced;
         Ok(QuoteView {

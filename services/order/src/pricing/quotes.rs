@@ -72,11 +72,12 @@ impl Quotes {
         now: Timestamp,
     ) -> Result<(Priced, Entitlements), Error> {
         let Some(quote) = self.0.get::<Quote>(QUOTES, id.as_bytes(), now) else {
-            return Err(Error::conflict(codes::QUOTE_EXPIRED, "The quote is over; ask for a new one."));
+            return Err(Error::conflict(codes::QUOTE_EXPIRED, "The quote has expired; request a new one."));
         };
         let optional: Vec<String> = terms.optional.iter().map(|term| digest_hex(term)).collect();
         if quote.goods != digest_hex(&terms.required) || !quote.terms.iter().all(|term| optional.contains(term)) {
-            let message = "The order has other items, codes, address or method than the quote, or is somebody else's.";
+            let message = "The order has other items, codes, address or method than the quote, or the quote is \
+                 another buyer's.";
             return Err(Error::conflict(codes::QUOTE_MISMATCH, message));
         }
         // The digests agree, so the order's address is the quote's; the buyer is who places the order.

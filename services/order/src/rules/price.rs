@@ -48,7 +48,7 @@ fn within_bounds(amount: Amount, currency: Currency) -> Result<Amount, Error> {
 }
 
 fn too_large() -> Error {
-    let message = "The order comes to more than 10^18 of the currency's smallest unit; order less at a time.";
+    let message = "The order exceeds 10^18 of the currency's smallest unit: order less at a time.";
     Error::refused(codes::AMOUNT_TOO_LARGE, message)
 }
 

@@ -37,18 +37,21 @@ pub(crate) fn check(request: &PlaceOrder) -> Result<(), Error> {
     if request.attributes.len() > 50
         || request.attributes.iter().any(|(name, value)| name.len() > 100 || value.len() > 1_000)
     {
-        faults
-            .push(FieldError::new("/attributes", "at most 50 attributes, names of 100 and values of 1,000 characters"));
+        faults.push(FieldError::new(
+            "/attributes",
+            "must have at most 50 attributes, with names of 100 and values \
+                 of 1,000 characters",
+        ));
     }
     for (i, id) in request.flash_sale_reservation_ids.iter().enumerate() {
         // Its pieces are there once, so a second line of them would be of nothing.
         if request.flash_sale_reservation_ids.iter().take(i).any(|known| known == id) {
-            faults.push(FieldError::new(format!("/flashSaleReservationIds/{i}"), "this reservation is named already"));
+            faults.push(FieldError::new(format!("/flashSaleReservationIds/{i}"), "duplicate reservation"));
         }
     }
     let codes = request.coupon_codes.len() + request.flash_sale_reservation_ids.len();
     if codes > 50 {
-        faults.push(FieldError::new("/couponCodes", "at most 50 codes and reservations"));
+        faults.push(FieldError::new("/couponCodes", "must name at most 50 codes and reservations"));
     }
     if faults.is_empty() { Ok(()) } else { Err(Error::invalid(faults)) }
 }
@@ -62,7 +65,7 @@ pub(crate) fn regions_to_codes(request: &mut PlaceOrder, taxes: &TaxSettings) ->
         let text = address.region.as_deref().unwrap_or_default();
         if text.trim().is_empty() {
             if required {
-                let detail = format!("the region decides the tax in {}", address.country);
+                let detail = format!("the tax in {} depends on the region", address.country);
                 faults.push(FieldError { pointer: pointer.to_owned(), code: "MISSING".into(), detail });
             }
             return;
@@ -80,14 +83,14 @@ pub(crate) fn regions_to_codes(request: &mut PlaceOrder, taxes: &TaxSettings) ->
 /// Faults of lines: too many, none, or of a quantity that cannot be sold.
 pub(crate) fn item_faults(items: &[SkuQuantity], at: &str, faults: &mut Vec<FieldError>) {
     if items.is_empty() {
-        faults.push(FieldError::new(at, "at least one line"));
+        faults.push(FieldError::new(at, "must have at least one line"));
     }
     if items.len() > MOST_LINES {
-        faults.push(FieldError::new(at, format!("at most {MOST_LINES} lines")));
+        faults.push(FieldError::new(at, format!("must have at most {MOST_LINES} lines")));
     }
     for (i, item) in items.iter().enumerate() {
         if item.quantity == 0 || item.quantity > MOST_UNITS {
-            faults.push(FieldError::new(format!("{at}/{i}/quantity"), format!("1 to {MOST_UNITS}")));
+            faults.push(FieldError::new(format!("{at}/{i}/quantity"), format!("must be 1 to {MOST_UNITS}")));
         }
     }
 }
@@ -134,7 +137,7 @@ pub(crate) fn merge(items: Vec<SkuQuantity>) -> Result<Vec<SkuQuantity>, Error> 
 pub(crate) fn together(units: u32, more: u32, at: &str) -> Result<u32, Error> {
     let sum = units.saturating_add(more);
     if sum > MOST_UNITS {
-        return Err(Error::field(at, format!("with the lines of the same sku before it over {MOST_UNITS}")));
+        return Err(Error::field(at, format!("exceeds {MOST_UNITS} together with earlier lines of the same sku")));
     }
     Ok(sum)
 }

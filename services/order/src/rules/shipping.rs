@@ -48,7 +48,7 @@ pub(crate) fn choose<'a>(options: &'a [ShippingOption], wanted: Option<&str>) ->
         None => Ok(cheapest),
         Some(wanted) => options.iter().find(|option| option.method == wanted).ok_or_else(|| {
             let methods: Vec<&str> = options.iter().map(|option| option.method.as_str()).collect();
-            let message = format!("\"{wanted}\" does not ship to this address; {} do.", methods.join(", "));
+            let message = format!("\"{wanted}\" does not ship to this address; available are {}", methods.join(", "));
             Error::refused(codes::SHIPPING_UNAVAILABLE, message).with("methods", methods)
         }),
     }

@@ -105,7 +105,7 @@ mod tests {
         let answer = ask(&first, "tok_visa", 0).await;
         let second = Sandbox::new(Duration::ZERO);
         assert_eq!(ask(&second, "tok_visa", 0).await, answer);
-        assert_eq!(ask(&second, "tok_timeout", 1).await, answer, "the books know of a first call");
+        assert_eq!(ask(&second, "tok_timeout", 1).await, answer, "the sandbox remembers the first call");
         assert_eq!(ask(&first, "tok_flaky", 0).await, Err(Failed));
         assert_eq!(ask(&first, "tok_flaky", 0).await, Err(Failed));
         assert_eq!(ask(&first, "tok_flaky", 0).await, answer);

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ListCategories {}
-operation! { ListCategories => CategoryTree, "product.list_categories", Get "/api/categories", Anyone, 200, "The tree of categories." }
+operation! { ListCategories => CategoryTree, "product.list_categories", Get "/api/categories", Anyone, 200, "\
+The category tree." }
 
 /// The categories at the top, each with those below it.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -86,7 +87,8 @@ pub struct CreateCategory {
     #[serde(default)]
     pub position: u32,
 }
-operation! { CreateCategory => CategoryView, "product.create_category", Post "/api/categories", Permission("product:write"), 201, "Makes a category." }
+operation! { CreateCategory => CategoryView, "product.create_category", Post "/api/categories", Permission("product:write"), 201, "\
+Creates a category." }
 
 /// Changes members of a category (JSON Merge Patch).
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -107,7 +109,8 @@ pub struct UpdateCategory {
     #[serde(default)]
     pub position: Patch<u32>,
 }
-operation! { UpdateCategory => CategoryView, "product.update_category", Patch "/api/categories/{id}", Permission("product:write"), 200, "Changes a category." }
+operation! { UpdateCategory => CategoryView, "product.update_category", Patch "/api/categories/{id}", Permission("product:write"), 200, "\
+Updates a category." }
 
 /// Removes a category.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -118,4 +121,5 @@ pub struct DeleteCategory {
     /// Where its products and the categories below it go.
     pub move_to: Option<CategoryId>,
 }
-operation! { DeleteCategory => (), "product.delete_category", Delete "/api/categories/{id}", Permission("product:write"), 204, "Removes a category; what hangs on it goes to `moveTo`." }
+operation! { DeleteCategory => (), "product.delete_category", Delete "/api/categories/{id}", Permission("product:write"), 204, "\
+Deletes a category; its products and subcategories move to `moveTo`." }

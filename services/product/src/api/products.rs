@@ -163,8 +163,10 @@ product_members! {
         id: ProductKey,
     } into
 }
-operation! { CreateProduct => ProductView, "product.create", Post "/api/products", Permission("product:write"), 201, "Puts a product into the catalogue.", keyed }
-operation! { UpdateProduct => ProductView, "product.update", Patch "/api/products/{id}", Permission("product:write"), 200, "Changes a product." }
+operation! { CreateProduct => ProductView, "product.create", Post "/api/products", Permission("product:write"), 201, "\
+Creates a product.", keyed }
+operation! { UpdateProduct => ProductView, "product.update", Patch "/api/products/{id}", Permission("product:write"), 200, "\
+Updates a product." }
 
 /// A product's id in a request whose other members all have defaults; the path always gives it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -191,7 +193,8 @@ pub struct ArchiveProduct {
     /// Which.
     pub id: ProductId,
 }
-operation! { ArchiveProduct => (), "product.archive", Delete "/api/products/{id}", Permission("product:write"), 204, "Archives a product; past orders keep what they sold." }
+operation! { ArchiveProduct => (), "product.archive", Delete "/api/products/{id}", Permission("product:write"), 204, "\
+Archives a product; past orders keep their data." }
 
 /// One product.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -202,7 +205,7 @@ pub struct GetProduct {
     /// Where it would be sold, for its price: `WEB` unless said.
     pub channel: Option<String>,
 }
-operation! { GetProduct => ProductPage, "product.get", Get "/api/products/{id}", Anyone, 200, "A product by its id." }
+operation! { GetProduct => ProductPage, "product.get", Get "/api/products/{id}", Anyone, 200, "A product by id." }
 
 /// One product by a SKU.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -213,7 +216,8 @@ pub struct GetProductBySku {
     /// Where it would be sold, for its price: `WEB` unless said.
     pub channel: Option<String>,
 }
-operation! { GetProductBySku => ProductPage, "product.get_by_sku", Get "/api/products/sku/{sku}", Anyone, 200, "A product by its own or a variant's SKU." }
+operation! { GetProductBySku => ProductPage, "product.get_by_sku", Get "/api/products/sku/{sku}", Anyone, 200, "\
+A product by its own SKU or a variant's." }
 
 /// One product by its slug.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -224,7 +228,8 @@ pub struct GetProductBySlug {
     /// Where it would be sold, for its price: `WEB` unless said.
     pub channel: Option<String>,
 }
-operation! { GetProductBySlug => ProductPage, "product.get_by_slug", Get "/api/products/slug/{slug}", Anyone, 200, "A product by its slug." }
+operation! { GetProductBySlug => ProductPage, "product.get_by_slug", Get "/api/products/slug/{slug}", Anyone, 200, "\
+A product by slug." }
 
 /// A product as it is shown.
 #[derive(Clone, Debug, Serialize, JsonSchema)]

@@ -170,7 +170,8 @@ pub struct SuggestProducts {
     #[serde(default)]
     pub q: String,
 }
-operation! { SuggestProducts => Suggestions, "product.suggest", Get "/api/products/suggest", Anyone, 200, "At most ten completions." }
+operation! { SuggestProducts => Suggestions, "product.suggest", Get "/api/products/suggest", Anyone, 200, "Up \
+to ten completions." }
 
 /// At most ten, best first.
 #[derive(Clone, Debug, Serialize, JsonSchema)]

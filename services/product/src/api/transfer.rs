@@ -15,7 +15,8 @@ pub struct ImportProducts {
     #[schemars(skip)]
     pub body: Body,
 }
-operation! { ImportProducts => ImportReport, "product.import", Post "/api/products/import", Permission("product:write"), 200, "Creates and updates products by SKU.", stream ["text/csv", "application/x-ndjson"], body }
+operation! { ImportProducts => ImportReport, "product.import", Post "/api/products/import", Permission("product:write"), 200, "\
+Creates and updates products by SKU.", stream ["text/csv", "application/x-ndjson"], body }
 
 text_enum! {
     /// How an export is written.
@@ -34,4 +35,7 @@ pub struct ExportProducts {
     /// Left out, the header `Accept` chooses: `text/csv` or `application/x-ndjson`; `csv` when it leaves that open.
     pub format: Option<ExportFormat>,
 }
-operation! { ExportProducts => Download, "product.export", Get "/api/products/export", Permission("product:write"), 200, "Every product, in a form that the import takes. A row whose stored data is damaged is left out; the stream is then cut at its end, so that it never passes for whole, and the log names the row." }
+operation! { ExportProducts => Download, "product.export", Get "/api/products/export", Permission("product:write"), 200, "\
+Exports every product in a format of the import. A row whose stored data is damaged is left out; the \
+stream then ends with an error, so that the client can tell that it is incomplete, and the log names the \
+row." }

@@ -56,7 +56,7 @@ pub(crate) fn update_category(
     let mut after = before.clone();
     match &asked.name {
         Patch::Keep => {}
-        Patch::Clear => return Err(Error::field("/name", "this cannot be null")),
+        Patch::Clear => return Err(Error::field("/name", "must not be null")),
         Patch::Set(name) => after.name = named(name)?,
     }
     asked.parent_id.clone().apply(&mut after.parent_id);
@@ -149,7 +149,7 @@ pub(crate) fn delete_category(
 /// `to` exists and is not what is removed, nor below it; what hangs on `from` fits under it.
 fn check_move(session: &Session<'_>, from: CategoryId, to: CategoryId) -> Result<(), Error> {
     if session.tree.get(to).is_none() {
-        return Err(Error::field("?moveTo", "there is no such category"));
+        return Err(Error::field("?moveTo", "this category does not exist"));
     }
     let refused = session.tree.refuses(Some(from), to);
     refused.map_or(Ok(()), |why| Err(Error::field("?moveTo", why)))
@@ -180,7 +180,7 @@ fn given(slug: &str) -> Result<String, Error> {
 fn check_parent(tree: &Tree, id: Option<CategoryId>, parent: Option<CategoryId>) -> Result<(), Error> {
     let Some(parent) = parent else { return Ok(()) };
     if tree.get(parent).is_none() {
-        return Err(Error::field("/parentId", "there is no such category"));
+        return Err(Error::field("/parentId", "this category does not exist"));
     }
     tree.refuses(id, parent).map_or(Ok(()), |why| Err(reject::category_misplaced(why)))
 }

@@ -62,7 +62,7 @@ pub(crate) fn archive(tx: &mut Tx<'_>, session: &Session<'_>, id: ProductId) -> 
 /// Creates or changes the product of a row. Its SKUs, present or former, only say what is meant: they rename nothing.
 pub(crate) fn upsert(tx: &mut Tx<'_>, session: &Session<'_>, row: ImportRow) -> Result<RowOutcome, Error> {
     let mut change = row.change;
-    let Patch::Set(sku) = &change.sku else { return Err(Error::field("/sku", "a row has a sku")) };
+    let Patch::Set(sku) = &change.sku else { return Err(Error::field("/sku", "every row must have a sku")) };
     let before = of_row(tx, sku, row.variant.is_some())?;
     if let Some(variant) = row.variant {
         change.variants = Patch::Set(merge_variant(before.as_ref(), variant));

@@ -54,7 +54,7 @@ pub(crate) fn compose(base: Option<&Product>, change: ProductChange, terms: &Ter
     };
     let slug = slug_choice(base.is_none(), change.slug.clone(), &mut faults);
     if base.is_none() && change.name == Patch::Keep {
-        faults.missing("/name", "a product has a name");
+        faults.missing("/name", "a product must have a name");
     }
     let reprices = !matches!(change.price, Patch::Keep) || !matches!(change.variants, Patch::Keep);
     if reprices {
@@ -79,12 +79,12 @@ fn blank(change: &ProductChange, terms: &Terms<'_>) -> Result<Product, Error> {
     };
     let Some(sku) = first else {
         let mut faults = Faults::default();
-        faults.missing("/sku", "a product has a sku, or variants that have one");
+        faults.missing("/sku", "a product must have a sku, or variants with skus");
         if change.name == Patch::Keep {
-            faults.missing("/name", "a product has a name");
+            faults.missing("/name", "a product must have a name");
         }
         if change.price == Patch::Keep {
-            faults.missing("/price", "a product has a price");
+            faults.missing("/price", "a product must have a price");
         }
         return Err(faults.into_error());
     };
@@ -133,7 +133,7 @@ fn describe(product: &mut Product, change: ProductChange, terms: &Terms<'_>, fau
             class.trim().clone_into(&mut product.tax_class);
         }
         Patch::Set(_) => {
-            let detail = format!("one of the store's tax classes: {}", terms.tax_classes.join(", "));
+            let detail = format!("must be one of the store's tax classes: {}", terms.tax_classes.join(", "));
             faults.code("/taxClass", "UNKNOWN_TAX_CLASS", detail);
         }
     }
@@ -167,12 +167,12 @@ struct Wares {
 fn categorise(ids: &mut Vec<CategoryId>, change: Patch<Vec<CategoryId>>, tree: &Tree, faults: &mut Faults) {
     let Some(wanted) = change.or_default() else { return };
     if wanted.len() > MOST_CATEGORIES_OF_A_PRODUCT {
-        return faults.note("/categoryIds", format!("at most {MOST_CATEGORIES_OF_A_PRODUCT} are taken"));
+        return faults.note("/categoryIds", format!("must have at most {MOST_CATEGORIES_OF_A_PRODUCT} entries"));
     }
     ids.clear();
     for (index, id) in wanted.into_iter().enumerate() {
         if tree.get(id).is_none() {
-            faults.note(format!("/categoryIds/{index}"), "there is no such category");
+            faults.note(format!("/categoryIds/{index}"), "this category does not exist");
         } else if !ids.contains(&id) {
             ids.push(id);
         }
@@ -196,7 +196,7 @@ fn attribute(
         }
     }
     if attributes.len() > MOST_ATTRIBUTES {
-        faults.note("/attributes", format!("at most {MOST_ATTRIBUTES} are taken"));
+        faults.note("/attributes", format!("must have at most {MOST_ATTRIBUTES} entries"));
     }
 }
 
@@ -212,13 +212,17 @@ fn name_value(pointer: &str, members: &mut BTreeMap<String, String>, name: &str,
 fn illustrate(images: &mut Vec<Image>, change: Patch<Vec<Image>>, faults: &mut Faults) {
     let Some(wanted) = change.or_default() else { return };
     if wanted.len() > MOST_IMAGES {
-        return faults.note("/images", format!("at most {MOST_IMAGES} are taken"));
+        return faults.note("/images", format!("must have at most {MOST_IMAGES} entries"));
     }
     images.clear();
     for (index, mut image) in wanted.into_iter().enumerate() {
         let web = ["https://", "http://", "/"].iter().any(|start| image.url.starts_with(start));
         if !web || image.url.chars().any(|c| c.is_control() || c.is_whitespace()) || image.url.len() > 2048 {
-            faults.note(format!("/images/{index}/url"), "an address is https://…, http://… or /…, at most 2048 long");
+            faults.note(
+                format!("/images/{index}/url"),
+                "must be https://…, http://… or /…, at most 2048 \
+                 characters long",
+            );
         }
         if let Some(alt) = image.alt {
             image.alt = faults.text(&format!("/images/{index}/alt"), &alt, 0, 200);
@@ -231,7 +235,7 @@ fn illustrate(images: &mut Vec<Image>, change: Patch<Vec<Image>>, faults: &mut F
 fn vary(base: Option<&Product>, product: &mut Product, wares: Wares, faults: &mut Faults) -> Vec<Variant> {
     match &wares.sku {
         Patch::Set(sku) => product.sku = sku.clone(),
-        Patch::Clear => faults.note("/sku", "this cannot be null"),
+        Patch::Clear => faults.note("/sku", "must not be null"),
         Patch::Keep => {}
     }
     let simple = base.is_none_or(Product::is_simple);
@@ -277,8 +281,8 @@ fn itself(base: Option<&Product>, product: &Product, wares: Wares, faults: &mut 
     }
     match wares.price {
         Patch::Set(price) => variant.price = price,
-        Patch::Clear => faults.note("/price", "this cannot be null"),
-        Patch::Keep if before.is_none() => faults.missing("/price", "a product has a price"),
+        Patch::Clear => faults.note("/price", "must not be null"),
+        Patch::Keep if before.is_none() => faults.missing("/price", "a product must have a price"),
         Patch::Keep => {}
     }
     wares.compare_at_price.apply(&mut variant.compare_at_price);
@@ -294,11 +298,11 @@ fn itself(base: Option<&Product>, product: &Product, wares: Wares, faults: &mut 
 /// Variants as listed; what the product says of price, former price and cost holds for those that say nothing.
 fn listed(list: &[VariantInput], wares: &Wares, faults: &mut Faults) -> Vec<Variant> {
     if list.len() > MOST_VARIANTS {
-        faults.note("/variants", format!("at most {MOST_VARIANTS} are taken"));
+        faults.note("/variants", format!("must have at most {MOST_VARIANTS} entries"));
         return Vec::new();
     }
     if wares.barcode != Patch::Keep {
-        faults.note("/barcode", "a product with variants has barcodes on them");
+        faults.note("/barcode", "a product with variants must have its barcodes on them");
     }
     let mut seen = BTreeSet::new();
     list.iter()
@@ -306,7 +310,7 @@ fn listed(list: &[VariantInput], wares: &Wares, faults: &mut Faults) -> Vec<Vari
         .map(|(position, input)| {
             let at = format!("/variants/{position}");
             if !seen.insert(input.sku.fold()) {
-                faults.code(format!("{at}/sku"), "DUPLICATE", "this sku stands twice in the list");
+                faults.code(format!("{at}/sku"), "DUPLICATE", "duplicate sku");
             }
             variant(&at, input, wares, faults)
         })
@@ -317,7 +321,7 @@ fn variant(at: &str, input: &VariantInput, wares: &Wares, faults: &mut Faults) -
     let otherwise = |patch: &Patch<Amount>| if let Patch::Set(amount) = patch { Some(*amount) } else { None };
     let price = input.price.or_else(|| otherwise(&wares.price));
     if price.is_none() {
-        faults.missing(&format!("{at}/price"), "a variant has a price, or its product has one for all");
+        faults.missing(&format!("{at}/price"), "a variant must have a price, or its product one for all");
     }
     let name = input.name.as_deref().unwrap_or_default();
     let barcode = input.barcode.as_deref();
@@ -326,7 +330,7 @@ fn variant(at: &str, input: &VariantInput, wares: &Wares, faults: &mut Faults) -
         name_value(&format!("{at}/options"), &mut options, name, value, faults);
     }
     if options.len() > MOST_OPTIONS {
-        faults.note(format!("{at}/options"), format!("at most {MOST_OPTIONS} are taken"));
+        faults.note(format!("{at}/options"), format!("must have at most {MOST_OPTIONS} entries"));
     }
     Variant {
         id: NEW,

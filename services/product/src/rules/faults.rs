@@ -43,7 +43,7 @@ impl Faults {
         match patch {
             Patch::Keep => {}
             Patch::Clear if least == 0 => member.clear(),
-            Patch::Clear => self.note(pointer, "this cannot be null"),
+            Patch::Clear => self.note(pointer, "must not be null"),
             Patch::Set(text) => {
                 let checked = if least == 0 { multiline(&text, least, most) } else { bounded(&text, least, most) };
                 if let Some(text) = self.take(pointer, checked) {
@@ -65,7 +65,7 @@ impl Faults {
     /// Brings an amount into the currency's scale; it is not negative.
     pub(super) fn money(&mut self, pointer: &str, amount: &mut Amount, currency: Currency) {
         if amount.is_negative() {
-            return self.note(pointer, "an amount here is not negative");
+            return self.note(pointer, "must not be negative");
         }
         if let Some(exact) = self.take(pointer, currency.exact(*amount)) {
             *amount = exact;

@@ -47,7 +47,7 @@ pub(crate) fn identify(
             continue;
         }
         if let Some(first) = places.insert(variant.id, place) {
-            let detail = format!("this is the variant at /variants/{first} again, by another of its skus");
+            let detail = format!("this is the variant of /variants/{first}, by another of its skus");
             faults.code(format!("/variants/{place}/sku"), "DUPLICATE", detail);
         }
     }

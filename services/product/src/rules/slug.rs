@@ -27,7 +27,7 @@ pub(crate) fn slug_of(name: &str, otherwise: &str) -> String {
 pub(crate) fn check_slug(slug: &str) -> Result<String, String> {
     let part = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_alphanumeric() && !c.is_uppercase());
     if slug.len() > LONGEST || !slug.split('-').all(part) {
-        return Err(format!("a slug is at most {LONGEST} lower-case letters and digits, with hyphens between words"));
+        return Err(format!("must be at most {LONGEST} lower-case letters and digits, with hyphens between words"));
     }
     Ok(slug.to_owned())
 }

@@ -88,13 +88,13 @@ impl Tree {
     pub(crate) fn refuses(&self, id: Option<CategoryId>, parent: CategoryId) -> Option<&'static str> {
         let above = self.lineage(parent);
         if above.is_empty() {
-            return Some("there is no such category");
+            return Some("this category does not exist");
         }
         if id.is_some_and(|id| above.contains(&id)) {
-            return Some("a category cannot hang under itself or one below it");
+            return Some("a category cannot be its own parent or below itself");
         }
         let below = id.map_or(1, |id| self.height(id));
-        (above.len() + below > DEEPEST).then_some("categories nest at most 16 deep")
+        (above.len() + below > DEEPEST).then_some("categories must nest at most 16 levels deep")
     }
 
     /// Levels from a category down, itself counted.

@@ -66,7 +66,7 @@ impl Position {
     /// Reads a cursor of a list in this order.
     pub(super) fn read(cursor: &Cursor, sort: Sort) -> Result<Self, Error> {
         let position = Self::parse(&cursor.0).filter(|position| position.sort() == sort);
-        position.ok_or_else(|| Error::field("?cursor", "not a cursor of this list; start again without one"))
+        position.ok_or_else(|| Error::field("?cursor", "must be a cursor of this list; start again without one"))
     }
 
     fn parse(bytes: &[u8]) -> Option<Self> {

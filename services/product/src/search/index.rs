@@ -60,7 +60,7 @@ impl SearchIndex {
         let opened = match place {
             IndexPlace::Memory => Self::make(None),
             IndexPlace::Directory(path) => Self::make(Some(path)).or_else(|error| {
-                tracing::warn!(%error, path = %path.display(), "the search index is made anew");
+                tracing::warn!(%error, path = %path.display(), "rebuilding the search index");
                 let _ = std::fs::remove_dir_all(path);
                 Self::make(Some(path))
             }),

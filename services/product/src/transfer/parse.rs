@@ -80,12 +80,12 @@ impl Header {
         };
         if let Some(unknown) = names.iter().find(|name| !known(name)) {
             return Err(format!(
-                "there is no column \"{unknown}\"; there are {}, attr.NAME and option.NAME",
+                "there is no column \"{unknown}\"; the columns are {}, attr.NAME and option.NAME",
                 COLUMNS.join(", ")
             ));
         }
         if !names.iter().any(|name| name == "sku") {
-            return Err("a column sku is needed".to_owned());
+            return Err("the column sku is required".to_owned());
         }
         Ok(Self(names))
     }
@@ -121,7 +121,7 @@ impl<'r> Cells<'r> {
     }
 
     fn parsed<T: FromStr>(&self, name: &str, what: &str) -> Result<Option<T>, String> {
-        let parse = |text: &&str| text.parse().map_err(|_| format!("{name}: \"{text}\" is no {what}"));
+        let parse = |text: &&str| text.parse().map_err(|_| format!("{name}: \"{text}\" must be a {what}"));
         self.0.get(name).map(parse).transpose()
     }
 
@@ -137,7 +137,7 @@ impl<'r> Cells<'r> {
     }
 
     fn read(&self, tree: &Tree) -> Result<(ProductChange, Option<VariantInput>), String> {
-        let sku: Sku = self.parsed("sku", "sku")?.ok_or("sku: a row has one")?;
+        let sku: Sku = self.parsed("sku", "sku")?.ok_or("sku: every row must have one")?;
         let of: Option<Sku> = self.parsed("productSku", "sku")?;
         let mut change = self.product(tree)?;
         change.sku = Patch::Set(of.clone().unwrap_or_else(|| sku.clone()));
@@ -155,7 +155,7 @@ impl<'r> Cells<'r> {
             return Ok((change, Some(variant)));
         }
         if variant.name.is_some() || !variant.options.is_empty() {
-            return Err("variantName and options need productSku".to_owned());
+            return Err("variantName and options require productSku".to_owned());
         }
         change.price = patch(variant.price);
         change.compare_at_price = patch(variant.compare_at_price);
@@ -176,7 +176,7 @@ impl<'r> Cells<'r> {
             name: patch(self.text("name")),
             slug: patch(self.text("slug")),
             description: patch(self.text("description")),
-            status: patch(self.parsed("status", "status: ACTIVE, DRAFT or ARCHIVED are taken")?),
+            status: patch(self.parsed("status", "status: must be ACTIVE, DRAFT or ARCHIVED")?),
             category_ids: patch(categories),
             attributes: patch(Some(attributes).filter(|attributes| !attributes.is_empty())),
             images: patch(self.list("images").map(|urls| urls.map(image).collect())),
@@ -218,6 +218,6 @@ fn parse_line(row: u64, line: &[u8]) -> Parsed {
     if matches!(change.sku, Patch::Set(_)) {
         Ok(ImportRow { row, change, variant: None })
     } else {
-        Err(RowError::new(row, "MISSING", "/sku: a line has the product's own sku"))
+        Err(RowError::new(row, "MISSING", "/sku: a line must have the product's own sku"))
     }
 }

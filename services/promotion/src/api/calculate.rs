@@ -41,7 +41,8 @@ pub struct CalculateCart {
     /// Promotions to evaluate in place of the stored ones.
     pub promotions: Option<Vec<Promotion>>,
 }
-operation! { CalculateCart => CalculatedCart, "promotion.calculate", Post "/api/promotions/calculate", Anyone, 200, "Works a cart out." }
+operation! { CalculateCart => CalculatedCart, "promotion.calculate", Post "/api/promotions/calculate", Anyone, 200, "\
+Prices a cart." }
 
 /// Goods of a cart.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -147,7 +148,8 @@ pub struct BacktestPromotion {
     /// Up to here, exclusive.
     pub to: Timestamp,
 }
-operation! { BacktestPromotion => BacktestResult, "promotion.backtest", Post "/api/promotions/backtest", Permission("promotion:write"), 200, "Runs a draft over past orders." }
+operation! { BacktestPromotion => BacktestResult, "promotion.backtest", Post "/api/promotions/backtest", Permission("promotion:write"), 200, "\
+Evaluates a draft against past orders." }
 
 /// What a draft would have done.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]

@@ -37,7 +37,8 @@ operation! { ListPromotions => Page<PromotionView>, "promotion.list", Get "/api/
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct CreatePromotion(pub Promotion);
-operation! { CreatePromotion => PromotionView, "promotion.create", Post "/api/promotions", Permission("promotion:write"), 201, "Makes a promotion.", keyed }
+operation! { CreatePromotion => PromotionView, "promotion.create", Post "/api/promotions", Permission("promotion:write"), 201, "\
+Creates a promotion.", keyed }
 
 /// Asks for a promotion.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -114,7 +115,8 @@ pub struct UpdatePromotion {
     #[schemars(with = "Option<Limits>")]
     pub limits: Patch<Value>,
 }
-operation! { UpdatePromotion => PromotionView, "promotion.update", Patch "/api/promotions/{id}", Permission("promotion:write"), 200, "Changes a promotion." }
+operation! { UpdatePromotion => PromotionView, "promotion.update", Patch "/api/promotions/{id}", Permission("promotion:write"), 200, "\
+Updates a promotion." }
 
 macro_rules! moves {
     ($($(#[$meta:meta])* $name:ident = $op:literal $path:literal $summary:literal;)+) => {$(
@@ -129,7 +131,7 @@ macro_rules! moves {
 }
 moves! {
     /// Lets a DRAFT or PAUSED promotion apply.
-    ActivatePromotion = "promotion.activate" "/api/promotions/{id}/activate" "Lets a promotion apply.";
+    ActivatePromotion = "promotion.activate" "/api/promotions/{id}/activate" "Activates a promotion.";
     /// Keeps an ACTIVE promotion from applying, at once and everywhere.
     PausePromotion = "promotion.pause" "/api/promotions/{id}/pause" "Pauses a promotion.";
     /// Ends a promotion for good and gives its code free.
@@ -142,7 +144,8 @@ pub struct DeletePromotion {
     /// Which.
     pub id: PromotionId,
 }
-operation! { DeletePromotion => (), "promotion.delete", Delete "/api/promotions/{id}", Permission("promotion:write"), 204, "Removes or archives a promotion." }
+operation! { DeletePromotion => (), "promotion.delete", Delete "/api/promotions/{id}", Permission("promotion:write"), 204, "\
+Deletes a promotion, or archives it if it was used." }
 
 /// Lists the uses of a promotion by confirmed orders, newest order first.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]

@@ -76,7 +76,7 @@ pub(crate) fn redeem(tx: &mut Tx<'_>, owner: Option<&String>) -> Result<(), Reje
     match owner {
         Some(owner) if !release(tx, owner)? => Err(Reject::Other(promox_kernel::Error::unavailable(
             "CLAIM_LAPSED",
-            "This took too long to be sure of the code: try again.",
+            "Checking that the code is unused took too long: try again.",
             1,
         ))),
         _ => Ok(()),

@@ -91,7 +91,7 @@ pub(crate) fn update(
     if before.version != version {
         return Err(Reject::Other(promox_kernel::Error::conflict(
             "CHANGED_MEANWHILE",
-            "It was changed meanwhile: try again.",
+            "It was changed by another request: try again.",
         )));
     }
     if before.status == Status::Archived {

@@ -240,14 +240,14 @@ pub(crate) fn sweep(tx: &mut Tx<'_>, before: Timestamp) -> Result<bool, StoreErr
 pub(crate) fn check(uses: &[PromotionUse]) -> Result<(), promox_kernel::Error> {
     let mut seen = BTreeMap::new();
     if uses.len() > MAX_USES {
-        return Err(promox_kernel::Error::field("/uses", format!("an order uses {MAX_USES} promotions at most")));
+        return Err(promox_kernel::Error::field("/uses", format!("an order can use at most {MAX_USES} promotions")));
     }
     for (i, one) in uses.iter().enumerate() {
         if one.amount.is_negative() {
             return Err(promox_kernel::Error::field(format!("/uses/{i}/amount"), "must not be negative"));
         }
         if seen.insert(one.promotion_id.0, i).is_some() {
-            return Err(promox_kernel::Error::field(format!("/uses/{i}/promotionId"), "each promotion once"));
+            return Err(promox_kernel::Error::field(format!("/uses/{i}/promotionId"), "must be unique"));
         }
     }
     Ok(())

@@ -30,7 +30,7 @@ const BIRTHDAYS_APART: Duration = Duration::from_hours(24 * 300);
 pub(crate) fn adjust(tx: &mut Tx<'_>, terms: &Terms, cx: &Cx, asked: &AdjustPoints) -> Result<AccountView, Error> {
     let reason = bounded(&asked.reason, 1, 200).map_err(|detail| Error::field("/reason", detail))?;
     if asked.points == 0 || asked.points.abs() > MOST_ADJUSTED {
-        return Err(Error::field("/points", "1 to 1,000,000,000 points up or down"));
+        return Err(Error::field("/points", "must be 1 to 1,000,000,000 points in either direction"));
     }
     let mut book = Book::open(tx, terms, asked.id)?;
     if book.account.erased_at.is_some() {

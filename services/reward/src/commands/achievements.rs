@@ -30,7 +30,7 @@ fn faults_of(row: &Achievement) -> Vec<FieldError> {
     let mut faults = row.rule.faults();
     let mut fault = |pointer: &str, detail: String| faults.push(FieldError::new(pointer, detail));
     if !is_code(&row.last_code) {
-        fault("/code", "a code is 1 to 40 of A-Z, 0-9 and _".to_owned());
+        fault("/code", "must be 1 to 40 of A-Z, 0-9 and _".to_owned());
     }
     let texts = [("/name", bounded(&row.name, 1, 200)), ("/description", multiline(&row.description, 0, 2_000))];
     for (pointer, checked) in texts {
@@ -42,7 +42,7 @@ fn faults_of(row: &Achievement) -> Vec<FieldError> {
         fault("/badge", detail);
     }
     if row.points > i64::from(MOST_POINTS) {
-        fault("/points", "0 to 1,000,000 points".to_owned());
+        fault("/points", "must be 0 to 1,000,000 points".to_owned());
     }
     faults
 }
@@ -98,7 +98,7 @@ pub(crate) fn update(tx: &mut Tx<'_>, cx: &Cx, asked: &UpdateAchievement) -> Res
     after.description = asked.description.clone().or_default().unwrap_or(after.description);
     if let Some(rule) = &asked.rule {
         if rule.event != before.rule.event {
-            let detail = format!("it counts {}; make another achievement to count something else", before.rule.event);
+            let detail = format!("it counts {}; create another achievement to count something else", before.rule.event);
             return Err(Error::field("/rule/event", detail));
         }
         after.rule = Json(rule.clone());

@@ -36,10 +36,10 @@ fn faults_of(offer: &Offer) -> Vec<FieldError> {
         }
     }
     if !(1..=MOST_POINTS).contains(&offer.points) {
-        faults.push(FieldError::new("/points", "1 to 1,000,000,000 points"));
+        faults.push(FieldError::new("/points", "must be 1 to 1,000,000,000 points"));
     }
     if offer.valid_days.is_some_and(|days| days == 0 || days > LONGEST_DAYS) {
-        faults.push(FieldError::new("/validDays", "1 to 3,650 days; null for ever"));
+        faults.push(FieldError::new("/validDays", "must be 1 to 3,650 days; null for no expiry"));
     }
     faults
 }

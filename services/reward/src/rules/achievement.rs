@@ -136,17 +136,17 @@ impl Rule {
         let mut faults = Vec::new();
         let mut fault = |member: &str, detail: &str| faults.push(FieldError::new(format!("/rule/{member}"), detail));
         if self.count.is_some_and(|count| count == 0 || count as usize > MOST_COUNTED) {
-            fault("count", "1 to 1,000 events");
+            fault("count", "must be 1 to 1,000 events");
         }
         let unit = self.event.unit();
         match self.sum {
-            Some(_) if unit.is_none() => fault("sum", "only orders, returns, promotions and points come to a sum"),
-            Some(sum) if sum <= Amount::ZERO => fault("sum", "above zero; leave it out for none"),
-            Some(sum) if unit == Some(Unit::Points) && !sum.0.fract().is_zero() => fault("sum", "whole points"),
+            Some(_) if unit.is_none() => fault("sum", "only orders, returns, promotions and points can be summed"),
+            Some(sum) if sum <= Amount::ZERO => fault("sum", "must be greater than zero; omit it for none"),
+            Some(sum) if unit == Some(Unit::Points) && !sum.0.fract().is_zero() => fault("sum", "must be whole points"),
             _ => {}
         }
         if self.within.is_some_and(|days| days.0 == 0 || days.0 > LONGEST_DAYS) {
-            fault("within", "1 to 3,650 days");
+            fault("within", "must be 1 to 3,650 days");
         }
         faults
     }

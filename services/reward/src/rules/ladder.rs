@@ -80,7 +80,7 @@ impl Ladder {
     pub(crate) fn faults(&self) -> Vec<FieldError> {
         let mut faults = Vec::new();
         if self.tiers.len() != Tier::ALL.len() {
-            faults.push(FieldError::new("/tiers", "the ladder has all five tiers, from BRONZE to DIAMOND"));
+            faults.push(FieldError::new("/tiers", "must have all five tiers, from BRONZE to DIAMOND"));
         }
         for (i, step) in self.tiers.iter().enumerate() {
             let below = i.checked_sub(1).and_then(|i| self.tiers.get(i));
@@ -94,12 +94,12 @@ impl TierStep {
     fn faults(&self, wanted: Option<&Tier>, below: Option<&Self>, at: &str, faults: &mut Vec<FieldError>) {
         let mut fault = |member: &str, detail: String| faults.push(FieldError::new(format!("{at}/{member}"), detail));
         if let Some(wanted) = wanted.filter(|wanted| **wanted != self.tier) {
-            fault("tier", format!("here stands {wanted}: the tiers go from BRONZE to DIAMOND"));
+            fault("tier", format!("must be {wanted}: the tiers go from BRONZE to DIAMOND"));
         }
         match below {
-            None if self.threshold != 0 => fault("threshold", "the lowest tier begins at 0".to_owned()),
+            None if self.threshold != 0 => fault("threshold", "must be 0 for the lowest tier".to_owned()),
             Some(below) if self.threshold <= below.threshold => {
-                fault("threshold", format!("above the {} of the tier below", below.threshold));
+                fault("threshold", format!("must be above the {} of the tier below", below.threshold));
             }
             _ => {}
         }
@@ -107,12 +107,12 @@ impl TierStep {
             || self.multiplier.0 > Decimal::from(HIGHEST)
             || self.multiplier.0.normalize().scale() > 4
         {
-            fault("multiplier", format!("above 0, at most {HIGHEST}, with at most 4 decimals"));
+            fault("multiplier", format!("must be above 0 and at most {HIGHEST}, with at most 4 decimals"));
         } else if let Some(below) = below.filter(|below| self.multiplier < below.multiplier) {
-            fault("multiplier", format!("not less than the {} of the tier below", below.multiplier));
+            fault("multiplier", format!("must not be less than the {} of the tier below", below.multiplier));
         }
         if self.perks.len() > MOST_PERKS || self.perks.iter().any(|perk| perk.chars().count() > 200) {
-            fault("perks", format!("at most {MOST_PERKS} perks of 200 characters"));
+            fault("perks", format!("must be at most {MOST_PERKS} perks of 200 characters"));
         }
     }
 }

@@ -32,12 +32,12 @@ const TAMPERING: [(&str, Tamper); 9] = [
     ("sum of entries = balance", |tx| account(tx, |row| row.balance += 1)),
     ("sum of entries = balance", |tx| Ok(tx.delete::<Entry>(&EntryId(1)).map(drop)?)),
     ("a balance is not negative", |tx| account(tx, |row| row.debt = -1)),
-    ("earned = sum of what counts", |tx| account(tx, |row| row.tier_points += 1)),
-    ("tier = f(ledger)", |tx| account(tx, |row| row.tier = Tier::Gold)),
-    ("what lies in the lots = balance and pending", |tx| lot(tx, |row| row.remaining -= 1)),
-    ("a lot that lapsed is empty, and in the ledger", |tx| lot(tx, |row| row.expired_at = Some(row.available_at))),
-    ("an order's row says what the ledger says", |tx| order(tx, |row| row.earned += 1)),
-    ("what an order holds is in its parts", |tx| order(tx, |row| row.parts.0.clear())),
+    ("earned = sum of entries that count", |tx| account(tx, |row| row.tier_points += 1)),
+    ("the tier matches the ledger", |tx| account(tx, |row| row.tier = Tier::Gold)),
+    ("sum of lots = balance and pending", |tx| lot(tx, |row| row.remaining -= 1)),
+    ("an expired lot is empty and recorded in the ledger", |tx| lot(tx, |row| row.expired_at = Some(row.available_at))),
+    ("an order's points = its ledger entries", |tx| order(tx, |row| row.earned += 1)),
+    ("an order's hold = its parts", |tx| order(tx, |row| row.parts.0.clear())),
 ];
 
 #[tokio::test]

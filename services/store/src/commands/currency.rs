@@ -45,7 +45,7 @@ pub(crate) fn check(tx: &Tx<'_>, currency: Currency) -> Result<(), Error> {
     if own == currency {
         return Ok(());
     }
-    let message = format!("The store's currency became {own} at this moment: send amounts in it.");
+    let message = format!("The store's currency has just become {own}: send amounts in it.");
     Err(Error::conflict(codes::CURRENCY_CHANGED, message).retry_after(1))
 }
 
@@ -89,6 +89,6 @@ pub(crate) fn guard(tx: &Tx<'_>, now: Currency, wanted: Currency) -> Result<(), 
     if now == wanted || amounts == Amounts::default() {
         return Ok(());
     }
-    let message = format!("There are prices, rates or amounts in {now}: the store's currency cannot change any more.");
+    let message = format!("The store has prices, rates or amounts in {now}: its currency can no longer be changed.");
     Err(Error::conflict(codes::CURRENCY_FIXED, message).with("currency", now))
 }

@@ -68,16 +68,20 @@ impl Group for StoreSettings {
         let mut faults = Vec::new();
         length(&self.name, LONGEST_NAME, "/name", &mut faults);
         if jiff::tz::TimeZone::get(&self.timezone).is_err() {
-            faults.push(FieldError::new("/timezone", "not an IANA time zone such as Europe/London"));
+            faults.push(FieldError::new("/timezone", "must be an IANA time zone such as Europe/London"));
         }
         if !is_locale(&self.locale) {
-            faults.push(FieldError::new("/locale", "a language tag such as en or pt-BR"));
+            faults.push(FieldError::new("/locale", "must be a language tag such as en or pt-BR"));
         }
         if self.max_discount_percent.is_some_and(|percent| !is_percent(percent)) {
-            faults.push(FieldError::new("/maxDiscountPercent", "a percentage is 0 to 100 with at most 4 decimals"));
+            faults.push(FieldError::new(
+                "/maxDiscountPercent",
+                "must be a percentage from 0 to 100 with at most \
+                 4 decimals",
+            ));
         }
         if self.return_days > MOST_RETURN_DAYS {
-            faults.push(FieldError::new("/returnDays", format!("0 to {MOST_RETURN_DAYS} days")));
+            faults.push(FieldError::new("/returnDays", format!("must be 0 to {MOST_RETURN_DAYS} days")));
         }
         faults
     }
@@ -130,14 +134,18 @@ fn zone_faults<'a>(
         let pointer = format!("{at}/countries/{c}");
         match promox_kernel::country(country) {
             Err(detail) if country != "*" => faults.push(FieldError::new(pointer, detail)),
-            _ => once(countries, country, "this country stands in the zones already", pointer, faults),
+            _ => once(countries, country, "duplicate country", pointer, faults),
         }
     }
     if zone.countries.is_empty() {
-        faults.push(FieldError::new(format!("{at}/countries"), "a zone has at least one country, or * for all others"));
+        faults.push(FieldError::new(
+            format!("{at}/countries"),
+            "a zone must have at least one country, or * for \
+             all others",
+        ));
     }
     if zone.methods.is_empty() {
-        faults.push(FieldError::new(format!("{at}/methods"), "a zone has at least one method"));
+        faults.push(FieldError::new(format!("{at}/methods"), "a zone must have at least one method"));
     }
     let mut methods = HashSet::new();
     for (m, method) in zone.methods.iter().enumerate() {
@@ -145,14 +153,14 @@ fn zone_faults<'a>(
         length(&method.method, LONGEST_CODE, &format!("{at}/method"), faults);
         length(&method.name, LONGEST_NAME, &format!("{at}/name"), faults);
         let pointer = format!("{at}/method");
-        once(&mut methods, method.method.as_str(), "this method stands in the zone already", pointer, faults);
+        once(&mut methods, method.method.as_str(), "duplicate method in this zone", pointer, faults);
         method_faults(method, currency, &at, faults);
     }
 }
 
 fn method_faults(method: &ShippingMethod, currency: Currency, at: &str, faults: &mut Vec<FieldError>) {
     if method.amount.is_some() != method.rates.is_empty() {
-        faults.push(FieldError::new(at, "a method has either an amount or rates"));
+        faults.push(FieldError::new(at, "a method must have either an amount or rates"));
     }
     let amounts = method.amount.iter().map(|amount| (format!("{at}/amount"), *amount));
     let rates = method.rates.iter().enumerate().flat_map(|(r, rate)| {
@@ -161,17 +169,21 @@ fn method_faults(method: &ShippingMethod, currency: Currency, at: &str, faults: 
     for (pointer, amount) in amounts.chain(rates) {
         match currency.exact(amount) {
             Ok(amount) if !amount.is_negative() => {}
-            Ok(_) => faults.push(FieldError::new(pointer, "not less than zero")),
+            Ok(_) => faults.push(FieldError::new(pointer, "must not be negative")),
             Err(detail) => faults.push(FieldError::new(pointer, detail)),
         }
     }
     let mut thresholds = HashSet::new();
     for (r, rate) in method.rates.iter().enumerate() {
         let pointer = format!("{at}/rates/{r}/from");
-        once(&mut thresholds, rate.from.0.normalize(), "another rate begins here already", pointer, faults);
+        once(&mut thresholds, rate.from.0.normalize(), "another rate starts at this amount", pointer, faults);
     }
     if !method.rates.is_empty() && !method.rates.iter().any(|rate| rate.from.is_zero()) {
-        faults.push(FieldError::new(format!("{at}/rates"), "one rate begins at 0, so that every order has one"));
+        faults.push(FieldError::new(
+            format!("{at}/rates"),
+            "one rate must start at 0, so that every order has a \
+             rate",
+        ));
     }
 }
 
@@ -205,12 +217,12 @@ impl Group for TaxSettings {
         for (c, class) in self.classes.iter().flatten().enumerate() {
             let at = format!("/classes/{c}");
             length(class, LONGEST_CODE, &at, &mut faults);
-            once(&mut listed, class, "this class is in the list already", at, &mut faults);
+            once(&mut listed, class, "duplicate class", at, &mut faults);
         }
         let classes = self.class_names();
         if !classes.contains(self.shipping_tax_class.as_str()) {
-            let fault =
-                "no rate names this tax class, so shipping would be free of tax: if that is meant, list it in classes";
+            let fault = "no rate names this tax class, so shipping would be tax-free: if that is intended, list the \
+                     class in classes";
             faults.push(FieldError::new("/shippingTaxClass", fault));
         }
         let mut seen = HashSet::new();
@@ -218,10 +230,10 @@ impl Group for TaxSettings {
             let at = format!("/rates/{r}");
             rate_faults(rate, &at, &mut faults);
             if !classes.contains(rate.tax_class.as_str()) {
-                faults.push(FieldError::new(format!("{at}/taxClass"), "classes are listed, and this is none of them"));
+                faults.push(FieldError::new(format!("{at}/taxClass"), "must be one of the listed classes"));
             }
             let what = (&rate.country, &rate.region, &rate.tax_class);
-            once(&mut seen, what, "another rate is for the same place and class", at, &mut faults);
+            once(&mut seen, what, "another rate has the same place and class", at, &mut faults);
         }
         faults
     }
@@ -243,7 +255,7 @@ impl Group for PaymentSettings {
     fn faults(&self, _: &StoreSettings) -> Vec<FieldError> {
         let (mut faults, mut seen) = (Vec::new(), HashSet::new());
         for (m, method) in self.methods.iter().enumerate() {
-            once(&mut seen, *method, "this method is in the list already", format!("/methods/{m}"), &mut faults);
+            once(&mut seen, *method, "duplicate method", format!("/methods/{m}"), &mut faults);
         }
         faults
     }
@@ -258,7 +270,7 @@ fn rate_faults(rate: &TaxRate, at: &str, faults: &mut Vec<FieldError>) {
     }
     length(&rate.tax_class, LONGEST_CODE, &format!("{at}/taxClass"), faults);
     if !is_percent(rate.percent) {
-        faults.push(FieldError::new(format!("{at}/percent"), "0 to 100 with at most 4 decimals"));
+        faults.push(FieldError::new(format!("{at}/percent"), "must be 0 to 100 with at most 4 decimals"));
     }
 }
 

@@ -81,7 +81,8 @@ pub struct UpdateMe {
     #[serde(default)]
     pub attributes: Patch<BTreeMap<String, Option<String>>>,
 }
-operation! { UpdateMe => UserView, "user.update_me", Patch "/api/users/me", User, 200, "Changes the caller's profile." }
+operation! { UpdateMe => UserView, "user.update_me", Patch "/api/users/me", User, 200, "Updates the caller's \
+profile." }
 
 /// Erases the caller's account: the books stay, the person goes. All logins end at once, and the account orders nothing more.
 /// What is held is kept for the orders that still need it, and goes by itself when the last of them is shipped or ended
@@ -121,7 +122,8 @@ operation! { ChangePassword => (), "user.change_password", Put "/api/users/me/pa
 /// All that is held about the caller.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct ExportMe {}
-operation! { ExportMe => PersonalExport, "user.export_me", Get "/api/users/me/export", User, 200, "All that is held about the caller." }
+operation! { ExportMe => PersonalExport, "user.export_me", Get "/api/users/me/export", User, 200, "Exports all \
+data held about the caller." }
 
 /// All that is held about a user.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -213,7 +215,8 @@ pub struct ListAddresses {
     /// From where.
     pub cursor: Option<Cursor>,
 }
-operation! { ListAddresses => Page<AddressView>, "user.list_addresses", Get "/api/users/me/addresses", User, 200, "The caller's address book." }
+operation! { ListAddresses => Page<AddressView>, "user.list_addresses", Get "/api/users/me/addresses", User, 200, "\
+The caller's address book." }
 
 /// Enters an address.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -243,7 +246,8 @@ pub struct CreateAddress {
     #[serde(default)]
     pub is_default: bool,
 }
-operation! { CreateAddress => AddressView, "user.create_address", Post "/api/users/me/addresses", User, 201, "Enters an address; the first one is the default." }
+operation! { CreateAddress => AddressView, "user.create_address", Post "/api/users/me/addresses", User, 201, "\
+Adds an address; the first one becomes the default." }
 
 /// Changes an address.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -280,7 +284,8 @@ pub struct UpdateAddress {
     /// True makes it the default; the default ceases to be one when another becomes it.
     pub is_default: Option<bool>,
 }
-operation! { UpdateAddress => AddressView, "user.update_address", Patch "/api/users/me/addresses/{id}", User, 200, "Changes an address." }
+operation! { UpdateAddress => AddressView, "user.update_address", Patch "/api/users/me/addresses/{id}", User, 200, "\
+Updates an address." }
 
 /// Removes an address.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -288,4 +293,5 @@ pub struct DeleteAddress {
     /// Which.
     pub id: i64,
 }
-operation! { DeleteAddress => (), "user.delete_address", Delete "/api/users/me/addresses/{id}", User, 204, "Removes an address; the oldest left becomes the default." }
+operation! { DeleteAddress => (), "user.delete_address", Delete "/api/users/me/addresses/{id}", User, 204, "\
+Deletes an address; the oldest remaining one becomes the default." }

@@ -23,7 +23,8 @@ pub struct ListUsers {
     /// From where.
     pub cursor: Option<Cursor>,
 }
-operation! { ListUsers => Page<UserView>, "user.list", Get "/api/users", Permission("user:read"), 200, "Users, by words, role and status." }
+operation! { ListUsers => Page<UserView>, "user.list", Get "/api/users", Permission("user:read"), 200, "Users, \
+filtered by words, role and status." }
 
 /// A user.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -44,7 +45,8 @@ pub struct UpdateUser {
     /// All roles from now on.
     pub roles: Option<Vec<String>>,
 }
-operation! { UpdateUser => UserView, "user.update", Patch "/api/users/{id}", Permission("user:write"), 200, "Blocks, unblocks, gives roles; at once. 409 LAST_ADMIN." }
+operation! { UpdateUser => UserView, "user.update", Patch "/api/users/{id}", Permission("user:write"), 200, "\
+Blocks or unblocks a user, or assigns roles; takes effect at once. 409 LAST_ADMIN." }
 
 /// A role.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
@@ -77,7 +79,8 @@ pub struct ListRoles {
     /// From where.
     pub cursor: Option<Cursor>,
 }
-operation! { ListRoles => Page<RoleView>, "user.list_roles", Get "/api/roles", Permission("role:write"), 200, "Roles by name." }
+operation! { ListRoles => Page<RoleView>, "user.list_roles", Get "/api/roles", Permission("role:write"), 200, "\
+Roles, by name." }
 
 /// A role.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -99,7 +102,8 @@ pub struct CreateRole {
     /// What it allows, `resource:action`.
     pub permissions: Vec<String>,
 }
-operation! { CreateRole => RoleView, "user.create_role", Post "/api/roles", Permission("role:write"), 201, "Makes a role." }
+operation! { CreateRole => RoleView, "user.create_role", Post "/api/roles", Permission("role:write"), 201, "\
+Creates a role." }
 
 /// Changes a role.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -112,7 +116,8 @@ pub struct UpdateRole {
     /// All that it allows from now on.
     pub permissions: Option<Vec<String>>,
 }
-operation! { UpdateRole => RoleView, "user.update_role", Patch "/api/roles/{name}", Permission("role:write"), 200, "Changes a role; at once for everybody who has it." }
+operation! { UpdateRole => RoleView, "user.update_role", Patch "/api/roles/{name}", Permission("role:write"), 200, "\
+Updates a role; takes effect at once for everyone who has it." }
 
 /// Deletes a role.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -120,7 +125,8 @@ pub struct DeleteRole {
     /// Which.
     pub name: String,
 }
-operation! { DeleteRole => (), "user.delete_role", Delete "/api/roles/{name}", Permission("role:write"), 204, "Deletes a role that nobody has." }
+operation! { DeleteRole => (), "user.delete_role", Delete "/api/roles/{name}", Permission("role:write"), 204, "\
+Deletes a role that no user has." }
 
 /// Permissions.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -132,7 +138,8 @@ pub struct ListPermissions {
     /// From where.
     pub cursor: Option<Cursor>,
 }
-operation! { ListPermissions => Page<PermissionView>, "user.list_permissions", Get "/api/permissions", Permission("role:write"), 200, "All permissions that roles can have." }
+operation! { ListPermissions => Page<PermissionView>, "user.list_permissions", Get "/api/permissions", Permission("role:write"), 200, "\
+All permissions that roles can have." }
 
 /// A permission.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
@@ -164,7 +171,8 @@ pub struct ListAudit {
     /// From where.
     pub cursor: Option<Cursor>,
 }
-operation! { ListAudit => Page<AuditEntryView>, "user.list_audit", Get "/api/audit", Permission("audit:read"), 200, "Who changed what, newest first." }
+operation! { ListAudit => Page<AuditEntryView>, "user.list_audit", Get "/api/audit", Permission("audit:read"), 200, "\
+The audit log of administrative changes, newest first." }
 
 /// An entry of the audit trail.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]

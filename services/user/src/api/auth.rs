@@ -46,7 +46,8 @@ pub struct Register {
     /// The code of who sent them.
     pub referral_code: Option<String>,
 }
-operation! { Register => LoggedIn, "user.register", Post "/api/auth/register", Anyone, 201, "Makes an account and logs it in; merges the guest cart of X-Cart-Token." }
+operation! { Register => LoggedIn, "user.register", Post "/api/auth/register", Anyone, 201, "Creates an account \
+and logs it in; merges the guest cart of X-Cart-Token." }
 
 /// Logs in.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -66,7 +67,8 @@ pub struct Refresh {
     /// The refresh token; good once.
     pub refresh_token: Secret,
 }
-operation! { Refresh => LoggedIn, "user.refresh", Post "/api/auth/refresh", Anyone, 200, "New tokens for a refresh token, which is good once: presented again it ends its login (401 TOKEN_REUSED)." }
+operation! { Refresh => LoggedIn, "user.refresh", Post "/api/auth/refresh", Anyone, 200, "Issues new tokens for \
+a refresh token, which can be used once: using it again ends its login (401 TOKEN_REUSED)." }
 
 /// Ends the login of the access token.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -85,7 +87,8 @@ pub struct ForgotPassword {
     /// The address.
     pub email: Email,
 }
-operation! { ForgotPassword => Accepted, "user.forgot_password", Post "/api/auth/password/forgot", Anyone, 202, "Sends a password reset to the address, if it is an account's; the answer does not tell." }
+operation! { ForgotPassword => Accepted, "user.forgot_password", Post "/api/auth/password/forgot", Anyone, 202, "\
+Sends a password reset to the address if an account has it; the response does not reveal whether one does." }
 
 /// What is answered to work that goes on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
@@ -105,7 +108,8 @@ pub struct ResetPassword {
     /// The new password.
     pub password: Secret,
 }
-operation! { ResetPassword => (), "user.reset_password", Post "/api/auth/password/reset", Anyone, 204, "Sets a new password by the token of a message and ends all logins." }
+operation! { ResetPassword => (), "user.reset_password", Post "/api/auth/password/reset", Anyone, 204, "Sets a \
+new password with the token from a message and ends all logins." }
 
 /// Confirms an address by a token.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -114,7 +118,8 @@ pub struct VerifyEmail {
     /// The token of the message; good once.
     pub token: Secret,
 }
-operation! { VerifyEmail => (), "user.verify_email", Post "/api/auth/email/verify", Anyone, 204, "Confirms an address by the token of a message." }
+operation! { VerifyEmail => (), "user.verify_email", Post "/api/auth/email/verify", Anyone, 204, "Confirms an \
+e-mail address with the token from a message." }
 
 /// Makes the first administrator by the token that the server printed at its first start.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -127,7 +132,8 @@ pub struct SetUpAdmin {
     /// The administrator's password.
     pub password: Secret,
 }
-operation! { SetUpAdmin => LoggedIn, "user.set_up_admin", Post "/api/auth/setup", Anyone, 201, "Makes the first administrator by the one-time token that the server printed." }
+operation! { SetUpAdmin => LoggedIn, "user.set_up_admin", Post "/api/auth/setup", Anyone, 201, "Creates the \
+first administrator with the one-time token that the server printed." }
 
 /// A login's tokens.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -147,7 +153,8 @@ json_reply!(LoggedIn);
 /// The public keys that verify access tokens.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct GetJwks {}
-operation! { GetJwks => Jwks, "user.jwks", Get "/.well-known/jwks.json", Anyone, 200, "The public keys that verify access tokens (RFC 7517)." }
+operation! { GetJwks => Jwks, "user.jwks", Get "/.well-known/jwks.json", Anyone, 200, "The public keys that \
+verify access tokens (RFC 7517)." }
 
 /// A JSON Web Key Set.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]

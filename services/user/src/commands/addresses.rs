@@ -67,7 +67,11 @@ pub(crate) fn update(
 ) -> Result<Address, Error> {
     let before = entry(tx, cx, user, op.id)?;
     if before.is_default && op.is_default == Some(false) {
-        return Err(Error::field("/isDefault", "one address is the default: make another one the default instead"));
+        return Err(Error::field(
+            "/isDefault",
+            "one address must be the default: make another one the default \
+             instead",
+        ));
     }
     let checked = check(patched(request(&before), op.clone()), taxes)?;
     let mut row = Address {

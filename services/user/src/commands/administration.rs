@@ -55,11 +55,11 @@ pub(crate) fn update(tx: &mut Tx<'_>, cx: &Cx, op: &UpdateUser, every: &BTreeSet
 fn wanted_roles(tx: &Tx<'_>, op: &UpdateUser, had: &[String]) -> Result<Vec<String>, Error> {
     let mut faults = Faults::default();
     if matches!(op.status, Some(UserStatus::Erased | UserStatus::Erasing)) {
-        faults.note(FieldError::new("/status", "an account is erased by its owner; BLOCKED keeps it out"));
+        faults.note(FieldError::new("/status", "only its owner can erase an account; use BLOCKED to lock it"));
     }
     let Some(roles) = &op.roles else { return faults.finish().map(|()| had.to_vec()) };
     if roles.len() > MOST_ROLES {
-        faults.note(FieldError::new("/roles", format!("a user has at most {MOST_ROLES} roles")));
+        faults.note(FieldError::new("/roles", format!("must have at most {MOST_ROLES} roles")));
     }
     for (place, role) in roles.iter().enumerate().take(MOST_ROLES) {
         if tx.get::<Role>(role)?.is_none() {

@@ -128,7 +128,7 @@ pub(crate) fn delete(tx: &mut Tx<'_>, cx: &Cx, name: &str) -> Result<(), Error> 
 
 fn known(faults: &mut Faults, wanted: &[String], every: &BTreeSet<String>) -> BTreeSet<String> {
     if wanted.len() > MOST_PERMISSIONS {
-        faults.note(FieldError::new("/permissions", format!("a role has at most {MOST_PERMISSIONS} permissions")));
+        faults.note(FieldError::new("/permissions", format!("must have at most {MOST_PERMISSIONS} permissions")));
     }
     for (place, permission) in wanted.iter().enumerate().filter(|(_, permission)| !every.contains(*permission)) {
         faults.note(FieldError {

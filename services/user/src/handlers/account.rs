@@ -46,7 +46,7 @@ impl Handle<EraseMe> for Users {
             Ok(Some(erasure)) => Ok(queries::erasure_view(&erasure)),
             Ok(None) => Ok(ErasureView { status: UserStatus::Erased, ..queries::erasure_view(&erasure) }),
             Err(error) => {
-                tracing::warn!(user = id.0, %error, "an erasure could not be looked at and is tried again");
+                tracing::warn!(user = id.0, %error, "an erasure could not be checked and will be retried");
                 Ok(queries::erasure_view(&erasure))
             }
         }
@@ -118,7 +118,7 @@ async fn part<O: Op>(cx: &Cx, op: O) -> Result<O::Reply, Error> {
         if error.kind() == Kind::Internal {
             tracing::error!(service = O::SERVICE, %error, "a part of an export is missing");
         }
-        let message = format!("The {} service did not give its part; try again.", O::SERVICE);
+        let message = format!("The {} service did not provide its part; try again.", O::SERVICE);
         Error::unavailable(codes::EXPORT_INCOMPLETE, message, 5)
     })
 }

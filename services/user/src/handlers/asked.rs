@@ -53,7 +53,7 @@ impl Users {
 impl Handle<DescribeUsers> for Users {
     async fn handle(&self, _: &Cx, op: DescribeUsers) -> Result<UserDescriptions, Error> {
         if op.ids.len() > MOST_DESCRIBED {
-            return Err(Error::field("/ids", format!("at most {MOST_DESCRIBED} at once")));
+            return Err(Error::field("/ids", format!("must have at most {MOST_DESCRIBED} entries")));
         }
         let found = self.db.read(|tx| {
             let users = op.ids.iter().map(|id: &UserId| tx.get::<User>(id));

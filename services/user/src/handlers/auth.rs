@@ -67,7 +67,8 @@ impl Handle<Refresh> for Users {
         match rotated {
             Rotated::Fresh(session, user) => self.logged_in(cx, *user, &session, &next).await,
             Rotated::Reused(session) => {
-                tracing::warn!(session, request = %cx.request_id, "a used refresh token was presented: its login has ended");
+                tracing::warn!(session, request = %cx.request_id, "a used refresh token was presented: its \
+                     login has ended");
                 Err(reject::reused_token())
             }
         }
@@ -100,7 +101,7 @@ impl Handle<ForgotPassword> for Users {
             let work = move |tx: &mut Tx<'_>| Ok::<_, Error>(messages::request(tx, Purpose::PasswordReset, &op.email)?);
             self.db.write(cx, work).await?;
         }
-        Ok(Accepted { message: "If this is an account's address, a message is on its way.".to_owned() })
+        Ok(Accepted { message: "If an account has this address, a message has been sent to it.".to_owned() })
     }
 }
 
@@ -243,7 +244,7 @@ impl Users {
             return Ok(token);
         }
         self.rotate_keys(cx).await?;
-        issue()?.ok_or_else(|| Error::internal("there is no key that signs"))
+        issue()?.ok_or_else(|| Error::internal("no signing key"))
     }
 }
 

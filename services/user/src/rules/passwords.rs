@@ -20,12 +20,12 @@ pub(crate) fn check(password: &str, email: Option<&Email>, pointer: &str) -> Res
         Err(FieldError { pointer: pointer.to_owned(), code: code.into(), detail: detail.to_owned() })
     };
     match password.chars().count() {
-        0..8 => return fault("PASSWORD_TOO_SHORT", "A password has at least 8 characters."),
+        0..8 => return fault("PASSWORD_TOO_SHORT", "must have at least 8 characters"),
         8..=128 => {}
-        _ => return fault("PASSWORD_TOO_LONG", "A password has at most 128 characters."),
+        _ => return fault("PASSWORD_TOO_LONG", "must have at most 128 characters"),
     }
     if is_common(password) || email.is_some_and(|email| is_of_address(password, email)) {
-        return fault("PASSWORD_TOO_COMMON", "This password is among the first that are tried: choose another one.");
+        return fault("PASSWORD_TOO_COMMON", "is among the most common passwords; choose another one");
     }
     Ok(())
 }

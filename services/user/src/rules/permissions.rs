@@ -19,9 +19,9 @@ pub(crate) struct Seed {
 /// The roles of a new store. ADMIN needs no list: it has every permission there is.
 pub(crate) const SEEDS: [Seed; 4] = [
     Seed { name: ADMIN, description: "Everything.", permissions: &[] },
-    Seed { name: CUSTOMER, description: "Own things.", permissions: &[] },
-    Seed { name: "MANAGER", description: "Runs the shop; reads payments and users.", permissions: MANAGER },
-    Seed { name: "SUPPORT", description: "Helps buyers: orders, returns, refunds.", permissions: SUPPORT },
+    Seed { name: CUSTOMER, description: "Their own account, cart and orders.", permissions: &[] },
+    Seed { name: "MANAGER", description: "Manages the shop; reads payments and users.", permissions: MANAGER },
+    Seed { name: "SUPPORT", description: "Supports customers: orders, returns, refunds.", permissions: SUPPORT },
 ];
 
 const MANAGER: &[&str] = &[
@@ -78,7 +78,7 @@ pub(crate) fn role_name(name: &str) -> Result<String, String> {
     if well_formed {
         Ok(name.to_owned())
     } else {
-        Err("a role is 2 to 40 of A-Z, 0-9 and _, a letter first".to_owned())
+        Err("must be 2 to 40 of A-Z, 0-9 and _, starting with a letter".to_owned())
     }
 }
 

@@ -19,13 +19,13 @@ pub(crate) fn phone(text: &str) -> Result<String, String> {
     if text.chars().all(written) && text.chars().filter(char::is_ascii_digit).count() >= 4 {
         Ok(text)
     } else {
-        Err("a phone number is digits, spaces and + - ( ) . /, at least four digits".to_owned())
+        Err("must be digits, spaces and + - ( ) . /, with at least four digits".to_owned())
     }
 }
 
 /// A day of birth: a date since 1900, not after today (UTC, and a day of grace for zones ahead of it).
 pub(crate) fn birth_date(text: &str, now: Timestamp) -> Result<String, String> {
-    let fault = || "a day of birth is a date such as 1990-12-31, since 1900 and not in the future".to_owned();
+    let fault = || "must be a date such as 1990-12-31, not before 1900 and not in the future".to_owned();
     let date: jiff::civil::Date = text.parse().map_err(|_| fault())?;
     let today = now.to_jiff().to_zoned(jiff::tz::TimeZone::UTC).date();
     let latest = today.tomorrow().unwrap_or(today);
@@ -55,7 +55,7 @@ pub(crate) fn merge_attributes(
         }
     }
     if attributes.len() > MOST_ATTRIBUTES {
-        return Err(format!("an account has at most {MOST_ATTRIBUTES} attributes"));
+        return Err(format!("must have at most {MOST_ATTRIBUTES} attributes"));
     }
     Ok(())
 }

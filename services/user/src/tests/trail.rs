@@ -93,7 +93,7 @@ async fn a_trail_that_was_tampered_with_does_not_verify() {
             })
             .await
             .unwrap();
-        assert!(shop.findings().contains(&"audit: a chain that verifies"), "{name}");
+        assert!(shop.findings().contains(&"audit: the hash chain verifies"), "{name}");
     }
 }
 

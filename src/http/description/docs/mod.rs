@@ -27,7 +27,8 @@ promox_kernel::operation! {
 /// The page.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub(crate) struct GetPage {}
-promox_kernel::operation! { GetPage => Download, "docs.page", Get "/docs", Anyone, 200, "A page that shows this description." }
+promox_kernel::operation! { GetPage => Download, "docs.page", Get "/docs", Anyone, 200, "A page that renders \
+this description." }
 
 /// What the page does.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -37,7 +38,8 @@ promox_kernel::operation! { GetScript => Download, "docs.script", Get "/docs/pag
 /// How the page looks.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub(crate) struct GetStyle {}
-promox_kernel::operation! { GetStyle => Download, "docs.style", Get "/docs/page.css", Anyone, 200, "The page's style." }
+promox_kernel::operation! { GetStyle => Download, "docs.style", Get "/docs/page.css", Anyone, 200, "The page's \
+style sheet." }
 
 impl Docs {
     pub(crate) fn new(settings: &Settings) -> Arc<Self> {

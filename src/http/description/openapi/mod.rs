@@ -49,8 +49,8 @@ fn describe(registry: &Registry, title: &str, url: &str) -> Value {
 }
 
 const DESCRIPTION: &str = "JSON in camelCase; money as decimal strings; times in RFC 3339, UTC; errors as \
-    application/problem+json with a stable `code`. Lists take `limit` and `cursor` and answer `items` and `nextCursor`. \
-    Unknown members of a request are an error.";
+     application/problem+json with a stable `code`. Lists take `limit` and `cursor` and return `items` and \
+     `nextCursor`. Unknown members in a request are an error.";
 
 /// Schemas as requests are read, collected under `components`.
 fn generator() -> SchemaGenerator {
@@ -74,15 +74,16 @@ fn tags(registry: &Registry) -> Vec<Value> {
 fn problem() -> Value {
     json!({
         "type": "object",
-        "description": "What went wrong, RFC 9457. Some codes add members of their own.",
+        "description": "A problem, RFC 9457. Some codes add members of their own.",
         "required": ["type", "title", "status", "detail", "code", "requestId"],
         "properties": {
             "type": {"type": "string", "format": "uri"},
             "title": {"type": "string"},
             "status": {"type": "integer"},
-            "detail": {"type": "string", "description": "For people."},
-            "instance": {"type": "string", "description": "The path; absent when the request's head could not be read."},
-            "code": {"type": "string", "description": "Stable, to branch on.", "example": "INSUFFICIENT_STOCK"},
+            "detail": {"type": "string", "description": "A human-readable explanation."},
+            "instance": {"type": "string", "description": "The request path; absent when the head of the \
+                 request could not be read."},
+            "code": {"type": "string", "description": "Stable code to branch on.", "example": "INSUFFICIENT_STOCK"},
             "requestId": {"type": "string"},
             "errors": {
                 "type": "array",
@@ -90,7 +91,8 @@ fn problem() -> Value {
                     "type": "object",
                     "required": ["pointer", "code", "detail"],
                     "properties": {
-                        "pointer": {"type": "string", "description": "Into the body; ?name for a query member."},
+                        "pointer": {"type": "string", "description": "JSON pointer into the body; ?name for a \
+                             query parameter."},
                         "code": {"type": "string"},
                         "detail": {"type": "string"},
                     },
@@ -104,28 +106,31 @@ fn parameters() -> Value {
     json!({
         "IdempotencyKey": {
             "name": "Idempotency-Key", "in": "header", "schema": {"type": "string", "minLength": 1, "maxLength": 255},
-            "description": "The same key, path and body give the first decided answer again. Kept for 24 hours at least.",
+            "description": "Repeating a request with the same key, path and body returns the first decided \
+                 response. Keys are kept for at least 24 hours.",
         },
         "IfMatch": {
             "name": "If-Match", "in": "header", "schema": {"type": "string"}, "example": "\"7\"",
-            "description": "ETags as they were read, or *; 412 when the resource is at none of these versions. Weak tags never match.",
+            "description": "ETags as returned, or *; 412 when the resource matches none of these versions. Weak \
+                 tags never match.",
         },
         "RequestId": {
             "name": "X-Request-Id", "in": "header", "schema": {"type": "string", "maxLength": 128},
-            "description": "Names the request in logs and errors; made up when absent, always returned.",
+            "description": "Identifies the request in logs and errors; generated when absent, always returned.",
         },
     })
 }
 
 fn headers() -> Value {
     json!({
-        "RequestId": {"description": "The request's name.", "schema": {"type": "string"}},
-        "RetryAfter": {"description": "Seconds until another try makes sense.", "schema": {"type": "integer"}},
+        "RequestId": {"description": "The request's id.", "schema": {"type": "string"}},
+        "RetryAfter": {"description": "Seconds to wait before a retry.", "schema": {"type": "integer"}},
         "Warning": {
-            "description": "`299 promox \"…\"` for each table of which damaged rows are left out, as `warnings` says too; else it is not sent.",
+            "description": "`299 promox \"…\"` for each table with damaged rows that were left out, as \
+                 `warnings` says too; otherwise absent.",
             "schema": {"type": "string"},
         },
-        "IdempotentReplayed": {"description": "`true` when it was answered before.", "schema": {"type": "string"}},
+        "IdempotentReplayed": {"description": "`true` when this is a stored response.", "schema": {"type": "string"}},
     })
 }
 
@@ -144,18 +149,18 @@ fn responses() -> Value {
     };
     json!({
         "Malformed": problem("The request cannot be read."),
-        "Unauthenticated": problem("No or bad credentials."),
+        "Unauthenticated": problem("Missing or invalid credentials."),
         "Forbidden": problem("Not allowed."),
-        "NotFound": problem("Absent, or not yours."),
-        "NotAcceptable": problem("The header Accept does not take what is answered here."),
-        "Conflict": problem("In conflict with the present state."),
-        "Precondition": problem("The resource is not at the version of If-Match."),
+        "NotFound": problem("Absent, or not the caller's."),
+        "NotAcceptable": problem("The Accept header allows none of the available media types."),
+        "Conflict": problem("In conflict with the current state."),
+        "Precondition": problem("The resource does not match If-Match."),
         "TooLarge": problem("The body is too large."),
-        "UnsupportedMedia": problem("The body's media type is not taken."),
-        "Invalid": problem("Well-formed, but it does not fit the schema or a rule of the business."),
+        "UnsupportedMedia": problem("The media type of the body is not supported."),
+        "Invalid": problem("Well-formed, but violates the schema or a business rule."),
         "Throttled": later("Too many requests."),
-        "Unavailable": later("Not now."),
-        "Problem": problem("Any other error; 500 `DATA_DAMAGED` names the `table` whose stored data does not read."),
+        "Unavailable": later("Temporarily unavailable."),
+        "Problem": problem("Any other error; 500 `DATA_DAMAGED` names the `table` whose stored data cannot be read."),
     })
 }
 

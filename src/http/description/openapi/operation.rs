@@ -86,7 +86,7 @@ impl Fields {
         let is_map = schema.get("additionalProperties").is_some();
         let mut parameter = json!({"name": name, "in": "query", "required": self.is_required(name), "schema": schema});
         if is_map {
-            parameter["description"] = json!(format!("Written as `{name}.NAME=value`, once for each name."));
+            parameter["description"] = json!(format!("Written as `{name}.NAME=value`, once per name."));
         } else if let Some(description) = description {
             parameter["description"] = description;
         }

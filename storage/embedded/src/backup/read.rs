@@ -41,10 +41,10 @@ impl<'a> Source<'a> {
     pub(super) fn header(&mut self) -> Result<Header, OpenError> {
         let block = match self.block() {
             // Any other file fails here, because its first bytes are no length.
-            Err(OpenError::Damaged { .. }) => Err(self.damaged("it is no backup of promox, or its header is damaged")),
+            Err(OpenError::Damaged { .. }) => Err(self.damaged("it is not a promox backup, or its header is damaged")),
             read => read,
         }?;
-        let mut rest = block.strip_prefix(&MAGIC).ok_or_else(|| self.damaged("it is no backup of promox"))?;
+        let mut rest = block.strip_prefix(&MAGIC).ok_or_else(|| self.damaged("it is not a promox backup"))?;
         let layout = take_number(&mut rest).map(u32::from_le_bytes);
         check_layout(layout.ok_or_else(|| self.damaged("its header is too short"))?, &self.path)?;
         decode_header(rest).ok_or_else(|| self.damaged("its header does not decode"))
@@ -64,7 +64,7 @@ impl<'a> Source<'a> {
     fn end(&mut self) -> Result<(), OpenError> {
         let count = self.block()?;
         if count != self.copied.items.to_le_bytes() {
-            return Err(self.damaged("it does not hold as many items as its end says"));
+            return Err(self.damaged("it does not contain as many items as its end says"));
         }
         Ok(())
     }
@@ -75,7 +75,7 @@ impl<'a> Source<'a> {
         self.read(&mut crc)?;
         let length = usize::try_from(u32::from_le_bytes(length)).unwrap_or(usize::MAX);
         if length > MOST_BLOCK {
-            return Err(self.damaged("a block is longer than any"));
+            return Err(self.damaged("a block is longer than the limit"));
         }
         let mut block = vec![0; length];
         self.read(&mut block)?;
@@ -89,7 +89,7 @@ impl<'a> Source<'a> {
 
     fn read(&mut self, out: &mut [u8]) -> Result<(), OpenError> {
         self.input.read_exact(out).map_err(|error| match error.kind() {
-            std::io::ErrorKind::UnexpectedEof => self.damaged("it ends too soon"),
+            std::io::ErrorKind::UnexpectedEof => self.damaged("it is truncated"),
             _ => OpenError::io(&self.path, &error),
         })
     }

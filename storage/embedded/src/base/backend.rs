@@ -31,9 +31,12 @@ impl Room {
             return;
         }
         if full {
-            tracing::error!("the disk is full or nearly so: reads go on, writes are refused until there is room");
+            tracing::error!(
+                "the disk is full or nearly full: reads continue, writes are refused until there is \
+                 space"
+            );
         } else {
-            tracing::info!("there is room on the disk again: writes go on");
+            tracing::info!("there is space on the disk again: writes continue");
         }
     }
 

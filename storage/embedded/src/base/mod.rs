@@ -223,7 +223,7 @@ impl CheckpointFile {
         let file = disk.open(&path).map_err(|error| OpenError::io(&path, &error))?;
         let mut builder = Database::builder();
         builder.set_cache_size(cache).set_repair_callback(|repair| {
-            tracing::info!(progress = repair.progress(), "repairing the checkpoint file after an unclean end");
+            tracing::info!(progress = repair.progress(), "repairing the checkpoint file after an unclean shutdown");
         });
         let opened = catch_quietly(|| builder.create_with_backend(Backend::new(file, room)));
         let database =

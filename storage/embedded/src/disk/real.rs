@@ -46,7 +46,8 @@ impl Disk for RealDisk {
     fn make_private(&self, dir: &Path) -> io::Result<()> {
         let was_private = tighten(dir, &fs::metadata(dir)?);
         if !was_private {
-            tracing::info!(dir = %dir.display(), "others could reach the data: it is private now, and all that is in it");
+            tracing::info!(dir = %dir.display(), "other users could access the data: it is private now, with \
+                 everything in it");
         }
         // What is deeper down cannot be reached by others, and there may be very much of it.
         walk(dir, if was_private { 2 } else { usize::MAX });
@@ -110,8 +111,8 @@ fn tighten(path: &Path, found: &Metadata) -> bool {
         return true;
     }
     match fs::set_permissions(path, Permissions::from_mode(mode & !OTHERS)) {
-        Ok(()) => tracing::debug!(path = %path.display(), "others could read or change it: it is private now"),
-        Err(error) => tracing::warn!(path = %path.display(), %error, "others can read or change it"),
+        Ok(()) => tracing::debug!(path = %path.display(), "other users could read or change it: it is private now"),
+        Err(error) => tracing::warn!(path = %path.display(), %error, "other users can read or change it"),
     }
     false
 }

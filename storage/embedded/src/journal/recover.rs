@@ -68,7 +68,7 @@ pub(crate) fn recover(
 pub(crate) fn reread(disk: &dyn Disk, dir: &Path, store: &StoreId, from: Reach, until: u64) -> Result<(), OpenError> {
     let recovery = Recovery { store, apply: |_: &Frame<'_>| Ok(()), until: Some(until), reach: from, replayed: 0 };
     let reached = recovery.run(disk, dir, from)?.reach;
-    let what = format!("it ends with group {}, and group {until} was committed", reached.mark.position);
+    let what = format!("it ends with group {}, but group {until} was committed", reached.mark.position);
     if reached.mark.position < until {
         return Err(damaged(&segment::path(dir, reached.place.segment), None, what));
     }
@@ -133,7 +133,7 @@ impl<A: FnMut(&Frame<'_>) -> Result<(), String>> Recovery<'_, A> {
         }
         let next = sealed.last().map_or(from.place.segment, |sealed| sealed.number + 1);
         let tail = tail.ok_or_else(|| {
-            let what = format!("it is missing; the journal goes on in it after group {}", self.reach.mark.position);
+            let what = format!("it is missing; the journal continues in it after group {}", self.reach.mark.position);
             damaged(&segment::path(dir, next), None, what)
         })?;
         Ok(Recovered { reach: self.reach, tail, sealed, unused, replayed: self.replayed })
@@ -155,7 +155,7 @@ impl<A: FnMut(&Frame<'_>) -> Result<(), String>> Recovery<'_, A> {
                 format!("it has {len} bytes of the {} that its header states", header.len),
             )),
             Some(_) => Ok(Read { seed: segment::seed(self.store, number), path, number, bytes }),
-            None => Err(damaged(&path, Some(0), format!("its header does not read; it has {len} bytes"))),
+            None => Err(damaged(&path, Some(0), format!("its header cannot be read; it has {len} bytes"))),
         }
     }
 
@@ -197,7 +197,7 @@ impl<A: FnMut(&Frame<'_>) -> Result<(), String>> Recovery<'_, A> {
         let found = Frame::read(read.bytes.get(offset..).unwrap_or_default(), read.seed);
         let found = found.filter(|frame| frame.mark.position == mark.position);
         found.map(|frame| offset + frame.len).ok_or_else(|| {
-            let what = format!("group {}, the last one of the checkpoint, does not read", mark.position);
+            let what = format!("group {}, the last one of the checkpoint, cannot be read", mark.position);
             damaged(&read.path, Some(place.offset), what)
         })
     }
@@ -208,9 +208,12 @@ impl<A: FnMut(&Frame<'_>) -> Result<(), String>> Recovery<'_, A> {
         let Some((later, what)) = later(&read.bytes, offset, read.seed, next) else { return Ok(()) };
         let what = match what {
             Later::Frame(position) => {
-                format!("groups {next} to {} do not read; group {position} at {later} does", position - 1)
+                format!("groups {next} to {} cannot be read, but group {position} at {later} can", position - 1)
             }
-            Later::Seal(last) => format!("groups {next} to {last} do not read, and the seal at {later} counts them"),
+            Later::Seal(last) => format!(
+                "groups {next} to {last} cannot be read, but the seal at {later} \
+                 counts them"
+            ),
         };
         Err(damaged(&read.path, Some(offset as u64), what))
     }
@@ -224,7 +227,7 @@ impl<A: FnMut(&Frame<'_>) -> Result<(), String>> Recovery<'_, A> {
         let Some((_, what)) = later(&read.bytes, HEADER, read.seed, next) else { return Ok(()) };
         let (Later::Frame(position) | Later::Seal(position)) = what;
         let what = format!(
-            "what should follow group {} does not read; group {position} in {} does",
+            "what should follow group {} cannot be read, but group {position} in {} can",
             next - 1,
             read.path.display()
         );

@@ -50,7 +50,7 @@ fn every_other_layout_is_refused_by_name_and_left_as_it_is() {
         let dir = tempfile::tempdir().unwrap();
         copy(&layout, dir.path());
         let error = EmbeddedEngine::open(at(dir.path()), schema()).unwrap_err();
-        let words = format!("is of layout {name}, and this version reads layout {LAYOUT} only: export with");
+        let words = format!("has layout {name}, and this version reads layout {LAYOUT} only: export with");
         assert!(error.exit_code() == 65 && error.to_string().contains(&words), "{error}");
         for part in ["store", "data.redb"] {
             assert_eq!(fs::read(dir.path().join(part)).unwrap(), fs::read(layout.join(part)).unwrap());

@@ -131,7 +131,7 @@ async fn a_backup_of_another_layout_is_refused_by_name() {
         let crc = crc32c(&header).to_le_bytes();
         let other = [&stream[..4], &crc, &header, &stream[8 + length..]].concat();
         let error = restored(&MemoryDisk::new(), &other).unwrap_err();
-        let words = format!("the backup is of layout {layout}, and this version reads layout 3 only");
+        let words = format!("the backup has layout {layout}, and this version reads layout 3 only");
         assert!(error.exit_code() == 65 && error.to_string().contains(&words), "{error}");
     }
 }

@@ -45,7 +45,7 @@ impl Reader<'_> {
         // Members that are not given are not serialised.
         if let Ok(Value::Object(given)) = serde_json::to_value(spec) {
             for name in given.keys().filter(|name| *name != "type" && !known.contains(&name.as_str())) {
-                self.faults.at(&self.at(name), format!("{} has no {name}", spec.kind));
+                self.faults.at(&self.at(name), format!("{} has no member {name}", spec.kind));
             }
         }
         if spec.scope == Some(Scope::Shipping) {
@@ -53,7 +53,7 @@ impl Reader<'_> {
                 [("items", spec.items.is_some()), ("maxUnitsPerLine", spec.max_units_per_line.is_some())]
             {
                 if there {
-                    self.faults.at(&self.at(name), "shipping has no lines");
+                    self.faults.at(&self.at(name), "a shipping discount has no lines");
                 }
             }
         }
@@ -66,13 +66,13 @@ impl Reader<'_> {
         }
         let spec = self.spec;
         if !matches!(spec.kind, ActionType::PercentOff | ActionType::AmountOff | ActionType::FixedPrice) {
-            self.faults.at(&self.at("type"), "stage CATALOG takes PERCENT_OFF, AMOUNT_OFF and FIXED_PRICE only");
+            self.faults.at(&self.at("type"), "stage CATALOG allows PERCENT_OFF, AMOUNT_OFF and FIXED_PRICE only");
         }
         if spec.scope.is_some_and(|scope| scope != Scope::Items) {
-            self.faults.at(&self.at("scope"), "in stage CATALOG the scope is ITEMS");
+            self.faults.at(&self.at("scope"), "must be ITEMS in stage CATALOG");
         }
         if spec.per.is_some_and(|per| per != Per::Unit) {
-            self.faults.at(&self.at("per"), "in stage CATALOG an amount is per UNIT");
+            self.faults.at(&self.at("per"), "must be UNIT in stage CATALOG");
         }
         if spec.max_units_per_line.is_some() {
             self.faults.at(&self.at("maxUnitsPerLine"), "stage CATALOG has no lines");
@@ -139,7 +139,7 @@ impl Reader<'_> {
     fn amount_off(&mut self, scope: Scope) -> Action {
         let per = self.spec.per_in(self.stage).unwrap_or(Per::Order);
         if scope == Scope::Shipping && per != Per::Order {
-            self.faults.at(&self.at("per"), "an amount off shipping is per ORDER");
+            self.faults.at(&self.at("per"), "must be ORDER for an amount off shipping");
         }
         let value = self.faults.amount(&self.at("value"), self.spec.value);
         Action::Amount { value, scope, items: self.items(), per, units: self.units_per_line() }
@@ -147,7 +147,7 @@ impl Reader<'_> {
 
     fn fixed_price(&mut self, scope: Scope) -> Action {
         if scope == Scope::Shipping {
-            self.faults.at(&self.at("scope"), "FIXED_PRICE is for ITEMS, a unit, or for the ORDER as a whole");
+            self.faults.at(&self.at("scope"), "must be ITEMS, for each unit, or ORDER, for the order as a whole");
         }
         let value = self.faults.price(&self.at("value"), self.spec.value);
         Action::FixedPrice { value, whole: scope == Scope::Order, items: self.items() }
@@ -162,7 +162,7 @@ impl Reader<'_> {
         }
         let (buy, get) = (spec.buy.as_ref()?, spec.get.as_ref()?);
         if buy.percent_off.is_some() {
-            self.faults.at(&self.at("buy/percentOff"), "units that are bought have no discount; set it on get");
+            self.faults.at(&self.at("buy/percentOff"), "bought units have no discount; set it on get");
         }
         let percent = self.faults.percent(&self.at("get/percentOff"), get.percent_off);
         let most = match spec.max_applications {
@@ -183,17 +183,17 @@ impl Reader<'_> {
         let parts = spec.parts.as_deref().unwrap_or_default();
         let pointer = self.at("parts");
         if !(1..=MAX_PARTS).contains(&parts.len()) {
-            self.faults.at(&pointer, format!("a bundle has 1 to {MAX_PARTS} parts"));
+            self.faults.at(&pointer, format!("must have 1 to {MAX_PARTS} parts"));
         }
         let mut read = Vec::with_capacity(parts.len());
         for (i, part) in parts.iter().enumerate() {
             if part.percent_off.is_some() {
-                self.faults.at(&format!("{pointer}/{i}/percentOff"), "a bundle has one price");
+                self.faults.at(&format!("{pointer}/{i}/percentOff"), "a bundle has a single price");
             }
             read.push(self.part(part, &format!("parts/{i}")));
         }
         if read.iter().map(|(_, quantity)| *quantity).fold(0, u32::saturating_add) > MAX_BUNDLED {
-            self.faults.at(&pointer, format!("a bundle has {MAX_BUNDLED} units at most"));
+            self.faults.at(&pointer, format!("must have at most {MAX_BUNDLED} units"));
         }
         Action::Bundle { parts: read, price: self.faults.price(&self.at("price"), spec.price) }
     }
@@ -204,10 +204,8 @@ impl Reader<'_> {
             value.0 > Decimal::ZERO && value.0 <= Decimal::from(MAX_POINTS) && value.0.normalize().scale() <= 4
         });
         if good.is_none() {
-            self.faults.at(
-                &self.at("value"),
-                format!("a factor is above 0 and at most {MAX_POINTS}, with at most 4 decimals"),
-            );
+            self.faults
+                .at(&self.at("value"), format!("must be above 0 and at most {MAX_POINTS}, with at most 4 decimals"));
         }
         Some(Action::Points { factor: good?.0 })
     }
@@ -227,15 +225,15 @@ impl Reader<'_> {
     fn tiered(&mut self, scope: Scope) -> Option<Action> {
         let spec = self.spec;
         if scope == Scope::Shipping {
-            self.faults.at(&self.at("scope"), "the scope of tiers is ORDER or ITEMS");
+            self.faults.at(&self.at("scope"), "must be ORDER or ITEMS for tiers");
         }
         if spec.basis.is_none() {
-            self.faults.missing(&self.at("basis"), "what the tiers are measured by");
+            self.faults.missing(&self.at("basis"), "the measure of the tiers");
         }
         let (basis, tiers) = (spec.basis?, spec.tiers.as_deref().unwrap_or_default());
         let pointer = self.at("tiers");
         if !(1..=MAX_PARTS).contains(&tiers.len()) {
-            self.faults.at(&pointer, format!("give 1 to {MAX_PARTS} tiers"));
+            self.faults.at(&pointer, format!("must have 1 to {MAX_PARTS} tiers"));
         }
         let mut read: Vec<(i64, Discount)> = Vec::with_capacity(tiers.len());
         for (i, tier) in tiers.iter().enumerate() {
@@ -245,7 +243,7 @@ impl Reader<'_> {
             if let Some((below, lower)) = read.last() {
                 if from <= *below {
                     self.faults
-                        .at(&format!("{at}/from"), "tiers must ascend: this one begins at or below the one before it");
+                        .at(&format!("{at}/from"), "tiers must ascend: this one starts at or below the one before it");
                 } else if crosses(*lower, discount) {
                     self.faults.at(&at, "a higher tier must not grant less than the one below it");
                 }
@@ -261,7 +259,7 @@ impl Reader<'_> {
         }
         let whole = from.0.is_integer().then(|| i64::try_from(from.0).ok()).flatten().filter(|from| *from >= 0);
         if whole.is_none() {
-            self.faults.at(&format!("{at}/from"), "a quantity is a whole number");
+            self.faults.at(&format!("{at}/from"), "must be a whole number");
         }
         whole.unwrap_or(0)
     }

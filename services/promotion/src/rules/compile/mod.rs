@@ -135,14 +135,14 @@ fn check_head(it: &Promotion, faults: &mut Faults) {
         check_code(code, faults);
     }
     if !(-MAX_PRIORITY..=MAX_PRIORITY).contains(&it.priority) {
-        faults.at("/priority", format!("a priority is between -{MAX_PRIORITY} and {MAX_PRIORITY}"));
+        faults.at("/priority", format!("must be from -{MAX_PRIORITY} to {MAX_PRIORITY}"));
     }
     if let Some(group) = &it.stacking.group {
         if let Err(fault) = bounded(group, 1, 64) {
             faults.at("/stacking/group", fault);
         }
         if it.stacking_mode() == StackingMode::Exclusive {
-            faults.at("/stacking/group", "an EXCLUSIVE promotion stands alone, in no group");
+            faults.at("/stacking/group", "an EXCLUSIVE promotion must not be in a group");
         }
     }
     if it.stage == Stage::Catalog {
@@ -154,24 +154,24 @@ fn check_code(code: &str, faults: &mut Faults) {
     let normal = normal_code(code);
     let printable = code.chars().all(|c| c.is_ascii_graphic() || c == ' ');
     if normal.is_empty() || code.chars().count() > 64 || !printable {
-        faults.at("/code", "a code is 1 to 64 letters, digits and signs, spaces, - and _ not counted");
+        faults.at("/code", "must be 1 to 64 letters, digits and signs, spaces, - and _ not counted");
     }
 }
 
 /// Notes what a price rule cannot have: everybody pays catalogue prices, so they take no codes, and no use is counted.
 fn check_catalogue_rule(it: &Promotion, faults: &mut Faults) {
     if it.code.is_some() {
-        faults.at("/code", "a price rule of the catalogue has no code");
+        faults.at("/code", "a price rule must not have a code");
     }
     if it.coupon_only {
-        faults.at("/couponOnly", "a price rule of the catalogue has no coupons");
+        faults.at("/couponOnly", "a price rule must not be couponOnly");
     }
     if it.limits.as_ref().is_some_and(|limits| *limits != Limits { when_short: limits.when_short, ..Limits::default() })
     {
-        faults.at("/limits", "a price rule of the catalogue has no limits; give it a campaign with a budget instead");
+        faults.at("/limits", "a price rule must not have limits; give it a campaign with a budget instead");
     }
     if it.include_flash {
-        faults.at("/includeFlash", "price rules pass flash sales by");
+        faults.at("/includeFlash", "price rules do not apply to flash sales");
     }
 }
 
@@ -183,7 +183,7 @@ fn read_condition(when: &Condition, stage: Stage, faults: &mut Faults) -> Option
 
 fn read_actions(it: &Promotion, faults: &mut Faults) -> Vec<Action> {
     if !(1..=MAX_ACTIONS).contains(&it.actions.len()) {
-        faults.at("/actions", format!("a promotion has 1 to {MAX_ACTIONS} actions"));
+        faults.at("/actions", format!("must have 1 to {MAX_ACTIONS} actions"));
     }
     let read = |(i, action)| read_action(action, it.stage, &format!("/actions/{i}"), faults);
     it.actions.iter().enumerate().filter_map(read).collect()
@@ -193,19 +193,23 @@ fn check_limits(it: &Promotion, faults: &mut Faults) -> Option<i64> {
     let limits = it.limits.as_ref()?;
     for (pointer, count) in [("/limits/total", limits.total), ("/limits/perUser", limits.per_user)] {
         if count == Some(0) {
-            faults.at(pointer, "a limit is at least 1");
+            faults.at(pointer, "must be at least 1");
         }
     }
     if limits.periods.len() > MAX_PERIODS {
-        faults.at("/limits/periods", format!("at most {MAX_PERIODS} periodic limits are allowed"));
+        faults.at("/limits/periods", format!("must have at most {MAX_PERIODS} periodic limits"));
     }
     for (i, period) in limits.periods.iter().enumerate() {
         if period.count == 0 {
-            faults.at(&format!("/limits/periods/{i}/count"), "a limit is at least 1");
+            faults.at(&format!("/limits/periods/{i}/count"), "must be at least 1");
         }
         let same = |other: &PeriodLimit| (other.per, other.period) == (period.per, period.period);
         if limits.periods.iter().take(i).any(same) {
-            faults.at(&format!("/limits/periods/{i}"), "another of these limits counts the same: keep the lower one");
+            faults.at(
+                &format!("/limits/periods/{i}"),
+                "another limit has the same period and scope: keep the \
+                 lower one",
+            );
         }
     }
     faults.optional_amount("/limits/budget", limits.budget)

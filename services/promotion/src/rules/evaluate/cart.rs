@@ -163,7 +163,7 @@ pub struct Cart {
 impl Cart {
     /// A cart of lines with a shipping price. An error if it comes to more than 10^18 minor units, which rules out overflow.
     pub fn new(currency: Currency, lines: Vec<Line>, shipping: Amount) -> Result<Self, Error> {
-        let too_large = || Error::field("/items", "this cart costs more than can be counted");
+        let too_large = || Error::field("/items", "the cart's total is too large");
         let shipping = to_minor(shipping, currency).ok_or_else(too_large)?;
         let total = lines.iter().try_fold(shipping, |sum, line| sum.checked_add(line.subtotal));
         total.filter(|total| (0..=MAX_MINOR_UNITS).contains(total)).ok_or_else(too_large)?;

@@ -54,7 +54,7 @@ impl Faults {
             return Percent::ALL;
         };
         Percent::new(value).unwrap_or_else(|| {
-            self.at(pointer, "a percentage is above 0 and at most 100, with at most 4 decimals");
+            self.at(pointer, "must be a percentage above 0 and at most 100, with at most 4 decimals");
             Percent::ALL
         })
     }
@@ -63,7 +63,7 @@ impl Faults {
     pub(crate) fn amount(&mut self, pointer: &str, value: Option<Amount>) -> i64 {
         let amount = self.price(pointer, value);
         if value.is_some_and(Amount::is_zero) {
-            self.at(pointer, "an amount above zero");
+            self.at(pointer, "must be an amount above zero");
         }
         amount
     }
@@ -77,10 +77,10 @@ impl Faults {
         let minor = self.currency.minor_units(value);
         if minor.is_none() {
             let (code, digits) = (self.currency.code(), self.currency.exponent());
-            self.at(pointer, format!("{code} has {digits} digits after the point at most"));
+            self.at(pointer, format!("{code} allows at most {digits} digits after the point"));
         }
         if value.is_negative() {
-            self.at(pointer, "an amount is not negative");
+            self.at(pointer, "must not be negative");
         }
         minor.unwrap_or(0)
     }
@@ -94,7 +94,7 @@ impl Faults {
                 least
             }
             None => {
-                self.missing(pointer, "how many");
+                self.missing(pointer, "the number of units");
                 least
             }
         }

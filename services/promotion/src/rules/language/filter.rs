@@ -97,7 +97,7 @@ impl Lines for Filter {
 fn sorted<T, K: Ord>(list: Option<&[T]>, pointer: &str, faults: &mut Faults, key: impl Fn(&T) -> K) -> Vec<K> {
     let Some(list) = list else { return Vec::new() };
     if list.is_empty() || list.len() > MAX_MEMBERS {
-        faults.at(pointer, format!("give 1 to {MAX_MEMBERS} members, or leave the key out to match all"));
+        faults.at(pointer, format!("must have 1 to {MAX_MEMBERS} members; omit the key to match all"));
     }
     let mut keys: Vec<K> = list.iter().map(key).collect();
     keys.sort_unstable();
@@ -109,7 +109,7 @@ fn attributes(filter: &ItemFilter, pointer: &str, faults: &mut Faults) -> Vec<(S
     let mut all = Vec::new();
     for (name, values) in filter.attributes.iter().flatten() {
         if values.texts().is_empty() {
-            faults.at(&format!("{pointer}/attributes/{name}"), "at least one value");
+            faults.at(&format!("{pointer}/attributes/{name}"), "must have at least one value");
         }
         all.push((name.clone(), values.texts().to_vec()));
     }
@@ -120,7 +120,7 @@ fn exclude(filter: &ItemFilter, pointer: &str, faults: &mut Faults) -> Option<Bo
     let excluded = filter.exclude.as_deref()?;
     let pointer = format!("{pointer}/exclude");
     if excluded.exclude.is_some() {
-        faults.at(&format!("{pointer}/exclude"), "an exclusion has no exclusions of its own");
+        faults.at(&format!("{pointer}/exclude"), "an exclusion must not have exclusions of its own");
         return None;
     }
     if *excluded == ItemFilter::default() {

@@ -25,9 +25,9 @@ impl Window {
         let read = |at: &str| Timetable::read(&promotion.timezone, promotion.schedule.as_ref(), at);
         let hours = faults.noting(read).unwrap_or_default();
         match (promotion.starts_at, promotion.ends_at) {
-            (Some(starts), Some(ends)) if starts >= ends => faults.at("/endsAt", "it ends before it starts"),
+            (Some(starts), Some(ends)) if starts >= ends => faults.at("/endsAt", "must be after startsAt"),
             (Some(starts), Some(ends)) if !hours.ever_comes(starts, ends) => {
-                faults.at("/schedule", "these hours never come between startsAt and endsAt");
+                faults.at("/schedule", "the schedule has no time between startsAt and endsAt");
             }
             _ => {}
         }
