@@ -5,9 +5,11 @@ use promox_contract::ids::{CampaignId, OrderId};
 use promox_contract::order::OrderConfirmed;
 use promox_contract::promotion::RejectReason;
 use promox_kernel::{Amount, Error};
+use promox_storage::Database;
+use promox_testkit::code;
 use serde_json::{Value, json};
 
-use super::{Shop, code};
+use super::Shop;
 use crate::{GetCampaign, UpdateCampaign};
 
 async fn hold(shop: &Shop, order: i64, amounts: &[(i64, &str)]) -> Result<Value, Error> {
@@ -21,15 +23,14 @@ async fn release(shop: &Shop, order: i64) {
     shop.call(ReleaseBudgets { order_id: OrderId(order) }).await.unwrap();
 }
 
-/// Tells that orders are confirmed, as the order service does, and lets the consumer follow.
-async fn confirm(shop: &mut Shop, orders: &[i64]) {
+/// Confirms orders, as the order service does, and lets the consumer follow.
+async fn confirm(shop: &Shop, orders: &[i64]) {
     for order in orders {
         let fact = json!({"orderId": order, "userId": null, "total": "0.00", "currency": "GBP"});
         let fact: OrderConfirmed = serde_json::from_value(fact).unwrap();
-        let id = *order;
-        shop.orders.write(&shop.staff(), move |tx| Ok::<_, Error>(tx.emit(id, &fact)?)).await.unwrap();
+        shop.emit(Database::Ecommerce, *order, fact).await;
     }
-    while shop.posting.turn(&shop.node).await.unwrap() {}
+    shop.consume().await;
 }
 
 async fn numbers(shop: &Shop, id: i64) -> (String, String, String) {
@@ -55,7 +56,7 @@ fn of(spent: &str, held: &str, status: &str) -> (String, String, String) {
 
 #[tokio::test]
 async fn a_budget_is_held_spent_and_never_passed() {
-    let mut shop = Shop::open();
+    let shop = Shop::open();
     let (id, other) = (running(&shop, "10.00").await, running(&shop, "100.00").await);
     hold(&shop, 1, &[(id, "6.00")]).await.unwrap();
     hold(&shop, 1, &[(id, "6.00")]).await.unwrap();
@@ -67,11 +68,11 @@ async fn a_budget_is_held_spent_and_never_passed() {
     assert_eq!(left(&shop, id).await, (Some("0.00".parse().unwrap()), Some(RejectReason::BudgetExhausted)));
     assert_eq!(numbers(&shop, id).await, of("0.00", "10.00", "ACTIVE"), "holds only make it exhausted");
     shop.verify();
-    confirm(&mut shop, &[1]).await;
+    confirm(&shop, &[1]).await;
     assert_eq!(numbers(&shop, id).await, of("6.00", "4.00", "ACTIVE"));
     release(&shop, 3).await;
     release(&shop, 3).await;
-    confirm(&mut shop, &[3]).await;
+    confirm(&shop, &[3]).await;
     assert_eq!(numbers(&shop, id).await, of("6.00", "0.00", "ACTIVE"));
     assert_eq!(code(hold(&shop, 3, &[(id, "1.00")]).await), "BUDGET_RELEASED");
     shop.verify();
@@ -79,14 +80,14 @@ async fn a_budget_is_held_spent_and_never_passed() {
 
 #[tokio::test]
 async fn confirmed_spending_that_reaches_the_budget_ends_it() {
-    let mut shop = Shop::open();
+    let shop = Shop::open();
     let id = running(&shop, "10.00").await;
     hold(&shop, 1, &[(id, "7.00")]).await.unwrap();
     hold(&shop, 2, &[(id, "3.00")]).await.unwrap();
     shop.go(id, "PAUSED").await.unwrap();
-    confirm(&mut shop, &[1, 2, 1]).await;
+    confirm(&shop, &[1, 2, 1]).await;
     assert_eq!(numbers(&shop, id).await, of("10.00", "0.00", "ENDED"));
-    assert_eq!(shop.told().await.last(), Some(&("CAMPAIGN_ENDED".to_owned(), id)));
+    assert_eq!(shop.campaign_events().await.last(), Some(&("CAMPAIGN_ENDED".to_owned(), id)));
     release(&shop, 2).await;
     assert_eq!(numbers(&shop, id).await, of("7.00", "0.00", "ENDED"), "over is over");
     shop.verify();
@@ -94,17 +95,17 @@ async fn confirmed_spending_that_reaches_the_budget_ends_it() {
 
 #[tokio::test]
 async fn a_budget_is_not_cut_below_what_is_taken() {
-    let mut shop = Shop::open();
+    let shop = Shop::open();
     let id = running(&shop, "50.00").await;
     hold(&shop, 1, &[(id, "6.00")]).await.unwrap();
     let cut = async |budget: Value| shop.ask::<UpdateCampaign>(json!({"id": id, "budget": budget})).await;
     assert_eq!(code(cut("5.99".into()).await), "BUDGET_TAKEN");
     assert_eq!(cut("6.00".into()).await.unwrap()["status"], "ACTIVE");
-    confirm(&mut shop, &[1]).await;
+    confirm(&shop, &[1]).await;
     assert_eq!(numbers(&shop, id).await.2, "ENDED");
     let id = running(&shop, "50.00").await;
     hold(&shop, 2, &[(id, "6.00")]).await.unwrap();
-    confirm(&mut shop, &[2]).await;
+    confirm(&shop, &[2]).await;
     let ended = shop.ask::<UpdateCampaign>(json!({"id": id, "budget": "6"})).await.unwrap();
     assert_eq!((ended["status"].as_str(), ended["budget"].as_str()), (Some("ENDED"), Some("6.00")));
     shop.verify();
@@ -112,13 +113,13 @@ async fn a_budget_is_not_cut_below_what_is_taken() {
 
 #[tokio::test]
 async fn what_gave_back_first_is_not_taken_later_and_no_budget_has_no_end() {
-    let mut shop = Shop::open();
+    let shop = Shop::open();
     let id = shop.create(json!({})).await;
     shop.go(id, "ACTIVE").await.unwrap();
     release(&shop, 1).await;
     assert_eq!(code(hold(&shop, 1, &[(id, "1.00")]).await), "BUDGET_RELEASED");
     hold(&shop, 2, &[(id, "1000000.00")]).await.unwrap();
-    confirm(&mut shop, &[1, 2, 99]).await;
+    confirm(&shop, &[1, 2, 99]).await;
     assert_eq!(numbers(&shop, id).await, of("1000000.00", "0.00", "ACTIVE"));
     release(&shop, 2).await;
     assert_eq!(numbers(&shop, id).await, of("0.00", "0.00", "ACTIVE"));

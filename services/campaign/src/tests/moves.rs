@@ -4,9 +4,10 @@ use promox_contract::campaign::CampaignStates;
 use promox_contract::ids::CampaignId;
 use promox_contract::promotion::RejectReason;
 use promox_kernel::Kind;
+use promox_testkit::{code, pointers};
 use serde_json::{Value, json};
 
-use super::{Shop, code, pointers};
+use super::Shop;
 use crate::{CreateCampaign, DeleteCampaign, GetCampaign, ListCampaigns, ListHistory, UpdateCampaign};
 
 async fn reason(shop: &Shop, id: i64) -> Option<RejectReason> {
@@ -48,7 +49,7 @@ async fn every_move_is_the_graphs() {
         path(&shop, 1).await,
         "DRAFT/CREATED ACTIVE/REQUESTED PAUSED/REQUESTED ACTIVE/REQUESTED ENDED/REQUESTED"
     );
-    let kinds: Vec<_> = shop.told().await.into_iter().map(|(kind, _)| kind).collect();
+    let kinds: Vec<_> = shop.campaign_events().await.into_iter().map(|(kind, _)| kind).collect();
     assert_eq!(kinds, ["CAMPAIGN_STARTED", "CAMPAIGN_PAUSED", "CAMPAIGN_STARTED", "CAMPAIGN_ENDED"]);
     shop.verify();
 }
@@ -61,11 +62,11 @@ async fn the_clock_starts_and_ends_them_and_decides_before_the_row_follows() {
     shop.go(id, "SCHEDULED").await.unwrap();
     shop.node.clock.advance(std::time::Duration::from_secs(3600));
     assert_eq!((reason(&shop, id).await, shop.status(id).await.as_str()), (None, "SCHEDULED"));
-    shop.pass(0).await;
+    shop.pass_hours(0).await;
     assert_eq!(shop.status(id).await, "ACTIVE");
     shop.node.clock.advance(std::time::Duration::from_secs(7200));
     assert_eq!((reason(&shop, id).await, shop.status(id).await.as_str()), (Some(RejectReason::Expired), "ACTIVE"));
-    shop.pass(0).await;
+    shop.pass_hours(0).await;
     assert_eq!(shop.status(id).await, "ENDED");
     assert_eq!(path(&shop, id).await, "DRAFT/CREATED SCHEDULED/REQUESTED ACTIVE/SCHEDULE ENDED/SCHEDULE");
     shop.verify();
@@ -81,8 +82,8 @@ async fn what_passed_while_nothing_ran_is_made_up_for_in_its_order() {
         shop.go(id, "SCHEDULED").await.unwrap();
     }
     shop.go(running, "ACTIVE").await.unwrap();
-    shop.pass(48).await;
-    let told: Vec<_> = shop.told().await.into_iter().skip(1).collect();
+    shop.pass_hours(48).await;
+    let told: Vec<_> = shop.campaign_events().await.into_iter().skip(1).collect();
     let expected = [
         ("CAMPAIGN_STARTED", whole),
         ("CAMPAIGN_STARTED", open),
@@ -105,7 +106,7 @@ async fn activated_early_it_starts_now_and_late_it_does_not() {
     let moved = shop.ask::<UpdateCampaign>(json!({"id": id, "startsAt": "2026-11-24T00:00:00Z"})).await;
     assert_eq!(code(moved), "CAMPAIGN_STARTED");
     shop.go(id, "PAUSED").await.unwrap();
-    shop.pass(24 * 10).await;
+    shop.pass_hours(24 * 10).await;
     assert_eq!(shop.status(id).await, "PAUSED", "what is paused does not move by itself");
     assert_eq!(code(shop.go(id, "ACTIVE").await), "CAMPAIGN_OVER");
     shop.go(id, "CANCELLED").await.unwrap();
@@ -124,7 +125,7 @@ async fn a_schedule_decides_by_the_hour() {
     shop.go(id, "ACTIVE").await.unwrap();
     for expected in [Some(RejectReason::NotStarted), None, Some(RejectReason::NotStarted)] {
         assert_eq!(reason(&shop, id).await, expected);
-        shop.pass(1).await;
+        shop.pass_hours(1).await;
     }
     let all_day = shop.ask::<UpdateCampaign>(json!({"id": id, "schedule": null})).await.unwrap();
     assert!(all_day["schedule"].is_null());

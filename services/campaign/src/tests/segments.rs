@@ -4,9 +4,10 @@ use promox_contract::campaign::{CampaignStates, SegmentsOf};
 use promox_contract::ids::CampaignId;
 use promox_contract::promotion::Customer;
 use promox_kernel::{Kind, UserId};
+use promox_testkit::{code, pointers};
 use serde_json::{Value, json};
 
-use super::{Shop, code, pointers};
+use super::Shop;
 use crate::{CreateSegment, DeleteSegment, GetSegment, ListSegments, UpdateCampaign, UpdateSegment};
 
 fn customer(id: i64, orders: i64) -> Customer {

@@ -22,7 +22,7 @@ async fn an_order_takes_what_it_was_placed_from_and_leaves_what_came_since() {
     add(&user, "B", 1).await.unwrap();
     let empty = |order, version| {
         let (cart_id, order_id) = (taken.cart_id, OrderId(order));
-        let cx = shop.system();
+        let cx = shop.cx();
         async move { cx.call(EmptyCart { cart_id, order_id, version }).await }
     };
     empty(7, taken.version).await.unwrap();
@@ -44,7 +44,7 @@ async fn a_login_merges_the_guests_cart_and_an_unknown_token_changes_nothing() {
     let shop = Shop::open();
     shop.stock("A", 100, 10);
     let (token, _) = shop.guest_cart(&[("A", 2)]).await;
-    let system = shop.system();
+    let system = shop.cx();
     for cart_token in ["unknown".to_owned(), token.clone(), token] {
         system.call(MergeGuestCart { cart_token, user_id: UserId(3) }).await.unwrap();
     }

@@ -1,9 +1,10 @@
 //! What a shopper does: put in, change, take out, name codes, log in.
 
-use promox_kernel::{Cx, Kind, Principal, UserId};
+use promox_kernel::{Cx, Kind, UserId};
 use promox_storage::Tx;
+use promox_testkit::sample::{pence, sku, variant};
 
-use super::shop::{Shop, add, lines, pounds, sku, variant};
+use super::shop::{Shop, add, lines};
 use crate::api::{ChangeItem, CreateCart, DeleteCart, GetCart, MergeCart, RemoveItem, SetCodes, WarningCode};
 use crate::commands::{new_cart, put_line, touch};
 use crate::queries::Holder;
@@ -21,11 +22,11 @@ async fn a_guest_shops_by_token_and_sees_the_prices_of_now() {
     assert_eq!(token.len(), 43, "256 bits in base64url");
     assert!(cart.token.is_none(), "a token is shown once");
     let shown: Vec<_> = cart.items.iter().map(|item| (item.sku.as_str(), item.quantity, item.line_total)).collect();
-    assert_eq!(shown, [("B", 3, Some(pounds(750))), ("A", 1, Some(pounds(1_990)))], "the same sku adds up");
-    assert_eq!(cart.totals.total, pounds(2_740));
+    assert_eq!(shown, [("B", 3, Some(pence(750))), ("A", 1, Some(pence(1_990)))], "the same sku adds up");
+    assert_eq!(cart.totals.total, pence(2_740));
     shop.stock("B", 300, 100);
     let cart = shop.guest(&token).call(GetCart {}).await.unwrap();
-    assert_eq!(cart.totals.total, pounds(2_890));
+    assert_eq!(cart.totals.total, pence(2_890));
     assert_eq!(cart.warnings, []);
     shop.verify();
 }
@@ -35,7 +36,7 @@ async fn an_unknown_token_or_none_leads_nowhere() {
     let shop = Shop::open();
     let error = shop.guest("guess").call(GetCart {}).await.unwrap_err();
     assert_eq!(error.kind(), Kind::NotFound);
-    let nobody = Cx { principal: Principal::Anonymous, ..shop.system() };
+    let nobody = shop.anonymous();
     assert_eq!(nobody.call(GetCart {}).await.unwrap_err().kind(), Kind::Unauthenticated);
     assert!(shop.user(1).call(GetCart {}).await.unwrap().items.is_empty(), "a user has a cart from the start");
 }
@@ -81,7 +82,7 @@ async fn a_change_that_names_an_older_version_is_refused() {
     let later = add(&user, "A", 1).await.unwrap().version;
     let at = |version: i64| {
         let cx = Cx { if_match: Some(version.into()), ..user.clone() };
-        let carts = shop.carts.clone();
+        let carts = shop.service.clone();
         async move { promox_kernel::Handle::handle(&*carts, &cx, ChangeItem { sku: sku("A"), quantity: 9 }).await }
     };
     assert_eq!(at(seen).await.unwrap_err().kind(), Kind::Precondition);
@@ -105,10 +106,10 @@ async fn what_cannot_be_bought_any_more_is_shown_with_a_warning() {
     let want =
         [(WarningCode::InsufficientStock, sku("A"), Some(2)), (WarningCode::ProductUnavailable, sku("B"), Some(0))];
     assert_eq!(warned, want);
-    assert_eq!((cart.items[1].unit_price, cart.totals.total), (None, pounds(1_000)));
+    assert_eq!((cart.items[1].unit_price, cart.totals.total), (None, pence(1_000)));
     shop.shelf.0.lock().clear();
     let cart = user.call(GetCart {}).await.unwrap();
-    assert_eq!((cart.items.len(), cart.totals.total), (3, pounds(0)), "a cart of vanished things costs nothing");
+    assert_eq!((cart.items.len(), cart.totals.total), (3, pence(0)), "a cart of vanished things costs nothing");
 }
 
 #[tokio::test]
@@ -186,7 +187,7 @@ async fn a_cart_has_room_for_a_thousand_lines() {
         }
         touch(tx, &mut cart)
     };
-    shop.db.write(&shop.system(), fill).await.unwrap();
+    shop.db.write(&shop.cx(), fill).await.unwrap();
     assert_eq!(add(&user, "S1000", 1).await.unwrap_err().code(), "CART_FULL");
     add(&user, "S0000", 1).await.unwrap();
     let merged = user.call(MergeCart { cart_token: token }).await.unwrap();

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use promox_contract::cart::CartAbandoned;
 use promox_contract::user::UserErased;
-use promox_kernel::{Error, Kind, UserId};
-use promox_storage::{ConsumerLoop, Service, StoreError};
+use promox_kernel::{Kind, UserId};
+use promox_storage::{Database, StoreError};
 
 use super::shop::{Shop, add};
 use crate::api::GetCart;
@@ -13,16 +13,10 @@ use crate::api::GetCart;
 const DAY: Duration = Duration::from_hours(24);
 
 impl Shop {
-    async fn run_jobs(&self) {
-        for job in self.carts.jobs() {
-            while job.run(self.system()).await.unwrap() {}
-        }
-    }
-
     async fn abandoned(&self) -> Vec<CartAbandoned> {
-        let events = self.db.read(|tx| tx.events_after(0, 1_000)).await.unwrap();
-        let told = events.iter().filter(|event| event.is::<CartAbandoned>()).map(promox_storage::Event::fact);
-        told.collect::<Result<_, StoreError>>().unwrap()
+        let events = self.events().await;
+        let facts = events.iter().filter(|event| event.is::<CartAbandoned>()).map(promox_storage::Event::fact);
+        facts.collect::<Result<_, StoreError>>().unwrap()
     }
 }
 
@@ -33,18 +27,18 @@ async fn an_idle_cart_is_told_of_once_until_it_is_touched() {
     let user = shop.user(1);
     add(&user, "A", 1).await.unwrap();
     shop.user(2).call(GetCart {}).await.unwrap();
-    shop.run_jobs().await;
+    shop.work().await;
     assert!(shop.abandoned().await.is_empty());
-    shop.node.clock.advance(DAY + Duration::from_secs(1));
-    shop.run_jobs().await;
-    shop.run_jobs().await;
-    shop.node.clock.advance(DAY * 3);
-    shop.run_jobs().await;
+    shop.advance(DAY + Duration::from_secs(1));
+    shop.work().await;
+    shop.work().await;
+    shop.advance(DAY * 3);
+    shop.work().await;
     let told = shop.abandoned().await;
     assert_eq!((told.len(), told[0].user_id), (1, Some(UserId(1))), "an empty cart is not abandoned");
     add(&shop.user(1), "A", 1).await.unwrap();
-    shop.node.clock.advance(DAY * 2);
-    shop.run_jobs().await;
+    shop.advance(DAY * 2);
+    shop.work().await;
     assert_eq!(shop.abandoned().await.len(), 2);
     shop.verify();
 }
@@ -58,10 +52,10 @@ async fn old_guest_carts_go_and_users_carts_stay() {
     for _ in 0..150 {
         tokens.push(shop.guest_cart(&[("A", 1)]).await.0);
     }
-    shop.node.clock.advance(DAY * 29);
+    shop.advance(DAY * 29);
     add(&shop.guest(&tokens[0]), "A", 1).await.unwrap();
-    shop.node.clock.advance(DAY * 2);
-    shop.run_jobs().await;
+    shop.advance(DAY * 2);
+    shop.work().await;
     assert!(shop.guest(&tokens[0]).call(GetCart {}).await.is_ok());
     assert_eq!(shop.guest(&tokens[1]).call(GetCart {}).await.unwrap_err().kind(), Kind::NotFound);
     assert_eq!(shop.guest(&tokens[149]).call(GetCart {}).await.unwrap_err().kind(), Kind::NotFound);
@@ -75,12 +69,8 @@ async fn an_erased_users_cart_goes() {
     shop.stock("A", 100, 10);
     let before = add(&shop.user(1), "A", 1).await.unwrap().id;
     add(&shop.user(2), "A", 1).await.unwrap();
-    let erased = UserErased { user_id: UserId(1) };
-    shop.db.write(&shop.system(), move |tx| Ok::<_, Error>(tx.emit(UserId(1), &erased)?)).await.unwrap();
-    for consumer in shop.carts.consumers() {
-        let mut turns = ConsumerLoop::new(consumer, shop.db.clone(), shop.db.clone());
-        while turns.turn(&shop.node).await.unwrap() {}
-    }
+    shop.emit(Database::Ecommerce, 1, UserErased { user_id: UserId(1) }).await;
+    shop.consume().await;
     assert_ne!(shop.user(1).call(GetCart {}).await.unwrap().id, before);
     assert_eq!(shop.user(2).call(GetCart {}).await.unwrap().items.len(), 1);
     shop.verify();

@@ -1,9 +1,10 @@
 //! Batches: made in key order, gone on with after a restart, disabled by one row.
 
 use promox_kernel::{Claim, Cx};
+use promox_testkit::pointers;
 use serde_json::{Value, json};
 
-use super::{Shop, pointers, refusal};
+use super::{Shop, open, refusal, service};
 use crate::{CreateBatch, DisableBatch, ExportBatch, GetBatch, GetCoupon, ListBatches, ListCoupons, UpdateCoupon};
 use promox_storage::Service as _;
 
@@ -23,14 +24,14 @@ async fn batch(shop: &Shop, id: i64) -> (i64, String) {
 
 #[tokio::test]
 async fn codes_are_unique_sorted_and_written_by_their_pattern() {
-    let shop = Shop::open();
+    let shop = open();
     let body = json!({"count": 12_345, "promotionId": 1, "pattern": "save-####-####", "validDays": 30});
     let made = shop.ask::<CreateBatch>(body).await.unwrap();
     assert_eq!(
         (made["status"].as_str(), made["endsAt"].as_str()),
         (Some("GENERATING"), Some("2027-02-14T08:00:00.000Z"))
     );
-    shop.settle().await;
+    shop.work().await;
     assert_eq!(batch(&shop, 1).await, (12_345, "COMPLETED".into()));
     let lines = exported(&shop, 1).await;
     assert_eq!((lines.len(), lines[0].as_str()), (12_346, "code,status,redeemed,maxRedemptions,endsAt"));
@@ -48,25 +49,25 @@ async fn codes_are_unique_sorted_and_written_by_their_pattern() {
         "it looks at some rows only"
     );
     assert_eq!(shop.ask::<ListBatches>(json!({})).await.unwrap()["items"].as_array().unwrap().len(), 1);
-    let issued: i64 = shop.told("COUPONS_ISSUED").await.iter().map(|it| it["count"].as_i64().unwrap()).sum();
+    let issued: i64 = shop.events_of("COUPONS_ISSUED").await.iter().map(|it| it["count"].as_i64().unwrap()).sum();
     assert_eq!(issued, 12_345);
     shop.verify();
 }
 
 #[tokio::test]
 async fn a_batch_goes_on_where_a_stop_left_it_and_small_ones_go_first() {
-    let shop = Shop::open();
+    let shop = open();
     shop.ask::<CreateBatch>(json!({"count": 20_000, "promotionId": 1, "prefix": "BIG-"})).await.unwrap();
-    let job = shop.coupons.jobs().remove(0);
-    assert!(job.run(shop.staff()).await.unwrap());
+    let job = shop.service.jobs().remove(0);
+    assert!(job.run(shop.cx()).await.unwrap());
     assert_eq!(batch(&shop, 1).await, (8_000, "GENERATING".into()));
     shop.verify();
-    let shop = Shop::over(shop.db.clone());
+    let shop = shop.restart(service);
     shop.ask::<CreateBatch>(json!({"count": 10, "promotionId": 2, "length": 8})).await.unwrap();
-    let job = shop.coupons.jobs().remove(0);
-    assert!(job.run(shop.staff()).await.unwrap());
+    let job = shop.service.jobs().remove(0);
+    assert!(job.run(shop.cx()).await.unwrap());
     assert_eq!((batch(&shop, 2).await, batch(&shop, 1).await.0), ((10, "COMPLETED".into()), 8_000));
-    shop.settle().await;
+    shop.work().await;
     assert_eq!(batch(&shop, 1).await, (20_000, "COMPLETED".into()));
     assert_eq!(exported(&shop, 2).await[1].split(',').next().unwrap().len(), 8);
     shop.verify();
@@ -74,11 +75,11 @@ async fn a_batch_goes_on_where_a_stop_left_it_and_small_ones_go_first() {
 
 #[tokio::test]
 async fn codes_of_one_pattern_do_not_collide_between_batches() {
-    let shop = Shop::open();
+    let shop = open();
     for _ in 0..5 {
         shop.ask::<CreateBatch>(json!({"count": 900, "promotionId": 1, "pattern": "####"})).await.unwrap();
     }
-    shop.settle().await;
+    shop.work().await;
     for id in 1..=5 {
         assert_eq!(batch(&shop, id).await, (900, "COMPLETED".into()));
     }
@@ -87,13 +88,13 @@ async fn codes_of_one_pattern_do_not_collide_between_batches() {
 
 #[tokio::test]
 async fn one_row_disables_a_batch() {
-    let shop = Shop::open();
+    let shop = open();
     shop.ask::<CreateBatch>(json!({"count": 10_000, "promotionId": 1})).await.unwrap();
-    shop.coupons.jobs().remove(0).run(shop.staff()).await.unwrap();
+    shop.service.jobs().remove(0).run(shop.cx()).await.unwrap();
     for _ in 0..2 {
         assert_eq!(shop.ask::<DisableBatch>(json!({"id": 1})).await.unwrap()["status"], "DISABLED");
     }
-    shop.settle().await;
+    shop.work().await;
     assert_eq!(batch(&shop, 1).await.0, 8_000, "what is disabled is not made");
     let page = shop.ask::<ListCoupons>(json!({"batchId": 1, "limit": 1})).await.unwrap();
     let code = page["items"][0]["code"].clone();
@@ -105,7 +106,7 @@ async fn one_row_disables_a_batch() {
 
 #[tokio::test]
 async fn the_same_key_finds_the_same_batch() {
-    let shop = Shop::open();
+    let shop = open();
     let claim = Claim {
         caller: "user:1".into(),
         key: "k".into(),
@@ -113,17 +114,17 @@ async fn the_same_key_finds_the_same_batch() {
         status: 202,
         recorded: std::sync::OnceLock::new(),
     };
-    let cx = Cx { claim: Some(claim.into()), ..shop.staff() };
+    let cx = Cx { claim: Some(claim.into()), ..shop.cx() };
     let body = json!({"count": 10, "promotionId": 1});
     let first = shop.ask_as::<CreateBatch>(cx.clone(), body.clone()).await.unwrap();
-    shop.settle().await;
+    shop.work().await;
     let again = shop.ask_as::<CreateBatch>(cx, body).await.unwrap();
     assert_eq!((&again["id"], again["generated"].as_i64()), (&first["id"], Some(10)));
 }
 
 #[tokio::test]
 async fn faults_of_a_batch_are_pointed_at() {
-    let shop = Shop::open();
+    let shop = open();
     let cases: [(Value, &[&str]); 8] = [
         (json!({"count": 0, "promotionId": 1}), &["/count"]),
         (json!({"count": 10_000_001, "promotionId": 1}), &["/count"]),

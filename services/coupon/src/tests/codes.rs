@@ -4,14 +4,15 @@ use promox_contract::buyer::Buyer;
 use promox_contract::coupon::{CouponCodesTaken, IssueCoupon, ResolveCodes};
 use promox_contract::promotion::RejectReason;
 use promox_kernel::{Kind, Principal};
+use promox_testkit::pointers;
 use serde_json::json;
 
-use super::{ADA, PROMOTION, Shop, pointers, refusal};
+use super::{ADA, PROMOTION, open, refusal};
 use crate::{CreateCoupon, GetCoupon, ListCoupons, UpdateCoupon, ValidateCoupon};
 
 #[tokio::test]
 async fn one_code_has_many_writings_and_one_owner() {
-    let shop = Shop::open();
+    let shop = open();
     let made = shop.ask::<CreateCoupon>(json!({"code": "Welcome-100", "promotionId": 1})).await.unwrap();
     assert_eq!((made["code"].as_str(), made["status"].as_str()), (Some("Welcome-100"), Some("ACTIVE")));
     for writing in ["WELCOME100", "welcome 100", "wel_come-100"] {
@@ -25,14 +26,14 @@ async fn one_code_has_many_writings_and_one_owner() {
     assert_eq!(taken.taken, ["WELCOME100"]);
     let drawn = shop.ask::<CreateCoupon>(json!({"promotionId": 1})).await.unwrap();
     assert_eq!(drawn["code"].as_str().unwrap().len(), 12);
-    assert_eq!(shop.told("COUPONS_ISSUED").await.len(), 2);
-    assert!(!shop.told("AUDITED").await[0].to_string().contains("WELCOME"), "a code is worth money");
+    assert_eq!(shop.events_of("COUPONS_ISSUED").await.len(), 2);
+    assert!(!shop.events_of("AUDITED").await[0].to_string().contains("WELCOME"), "a code is worth money");
     shop.verify();
 }
 
 #[tokio::test]
 async fn faults_are_pointed_at() {
-    let shop = Shop::open();
+    let shop = open();
     for (body, pointer) in [
         (json!({"code": "ok-code", "promotionId": 9}), "/promotionId"),
         (json!({"code": "a/b", "promotionId": 1}), "/code"),
@@ -51,14 +52,14 @@ async fn faults_are_pointed_at() {
 
 #[tokio::test]
 async fn a_patch_changes_what_it_names_and_respects_versions() {
-    let shop = Shop::open();
+    let shop = open();
     shop.ask::<CreateCoupon>(json!({"code": "SPRING", "promotionId": 1, "maxRedemptions": 5})).await.unwrap();
     let off = shop.ask::<UpdateCoupon>(json!({"code": "spring", "status": "DISABLED"})).await.unwrap();
     assert_eq!((off["status"].as_str(), off["version"].as_i64()), (Some("DISABLED"), Some(2)));
     let on = json!({"code": "SPRING", "status": "ACTIVE", "maxRedemptions": null, "endsAt": "2027-01-15T07:00:00Z"});
     let on = shop.ask::<UpdateCoupon>(on).await.unwrap();
     assert_eq!((on["status"].as_str(), on["maxRedemptions"].is_null()), (Some("EXPIRED"), true));
-    let mut stale = shop.staff();
+    let mut stale = shop.cx();
     stale.if_match = Some(2.into());
     let refused = shop.ask_as::<UpdateCoupon>(stale, json!({"code": "SPRING", "perUserLimit": 1})).await;
     assert_eq!(refused.unwrap_err().kind(), Kind::Precondition);
@@ -67,7 +68,7 @@ async fn a_patch_changes_what_it_names_and_respects_versions() {
 
 #[tokio::test]
 async fn lists_filter_and_go_on() {
-    let shop = Shop::open();
+    let shop = open();
     for (code, promotion) in [("CCC", 1), ("AAA", 2), ("BBB", 1), ("DDD", 1)] {
         shop.ask::<CreateCoupon>(json!({"code": code, "promotionId": promotion})).await.unwrap();
     }
@@ -87,7 +88,7 @@ async fn lists_filter_and_go_on() {
 
 #[tokio::test]
 async fn codes_resolve_with_the_reason_why_not() {
-    let shop = Shop::open();
+    let shop = open();
     for body in [
         json!({"code": "GOOD", "promotionId": 1}),
         json!({"code": "SOON", "promotionId": 1, "startsAt": "2030-01-01T00:00:00Z"}),
@@ -112,26 +113,26 @@ async fn codes_resolve_with_the_reason_why_not() {
 
 #[tokio::test]
 async fn judging_tells_the_discount_and_hides_from_strangers_what_a_guess_could_use() {
-    let shop = Shop::open();
+    let shop = open();
     shop.ask::<CreateCoupon>(json!({"code": "TEN", "promotionId": 1})).await.unwrap();
     shop.ask::<CreateCoupon>(json!({"code": "OLD", "promotionId": 1, "endsAt": "2020-01-01T00:00:00Z"})).await.unwrap();
     let judge = async |cx, code: &str| {
         let body = json!({"code": code, "items": [{"sku": "A", "quantity": 2}, {"sku": "a", "quantity": 1}]});
         shop.ask_as::<ValidateCoupon>(cx, body).await
     };
-    let good = judge(shop.visitor(), "t-e-n").await.unwrap();
+    let good = judge(shop.anonymous(), "t-e-n").await.unwrap();
     assert_eq!((good["valid"].as_bool(), good["discount"].as_str()), (Some(true), Some("3.00")));
-    assert_eq!(judge(shop.visitor(), "OLD").await.unwrap()["reason"], "UNKNOWN");
-    assert_eq!(judge(shop.staff(), "OLD").await.unwrap()["reason"], "EXPIRED");
+    assert_eq!(judge(shop.anonymous(), "OLD").await.unwrap()["reason"], "UNKNOWN");
+    assert_eq!(judge(shop.cx(), "OLD").await.unwrap()["reason"], "EXPIRED");
     let unsold = json!({"code": "TEN", "items": [{"sku": "Z", "quantity": 1}]});
     assert_eq!(pointers(shop.ask::<ValidateCoupon>(unsold).await), ["/items/0/sku"]);
     for i in 0..18 {
-        assert_eq!(judge(shop.visitor(), &format!("NONE-{i}")).await.unwrap()["valid"], false);
-        assert_eq!(judge(shop.visitor(), "no_ne-0").await.unwrap()["valid"], false, "the same one counts once");
+        assert_eq!(judge(shop.anonymous(), &format!("NONE-{i}")).await.unwrap()["valid"], false);
+        assert_eq!(judge(shop.anonymous(), "no_ne-0").await.unwrap()["valid"], false, "the same one counts once");
     }
     let resolve = async |codes: &[&str]| {
         let codes = codes.iter().map(|code| (*code).to_owned()).collect();
-        shop.visitor().call(ResolveCodes { codes, buyer: Buyer::default() }).await
+        shop.anonymous().call(ResolveCodes { codes, buyer: Buyer::default() }).await
     };
     assert_eq!(resolve(&["TEN", "SUMMER"]).await.unwrap().coupons.len(), 1, "neither is a guess");
     assert!(resolve(&["NONE-18"]).await.unwrap().coupons.is_empty(), "the twentieth, with the one that is over");
@@ -139,15 +140,15 @@ async fn judging_tells_the_discount_and_hides_from_strangers_what_a_guess_could_
     let refused = resolve(&["TEN", "NONE-19"]).await.unwrap_err();
     assert_eq!(refused.code(), "TOO_MANY_GUESSES");
     shop.ask::<CreateCoupon>(json!({"code": "NEW", "promotionId": 1})).await.unwrap();
-    let guesser = judge(shop.visitor(), "NEW").await.unwrap_err();
+    let guesser = judge(shop.anonymous(), "NEW").await.unwrap_err();
     assert_eq!((guesser.kind(), guesser.retry_after_seconds()), (Kind::Throttled, Some(600)));
-    let other = promox_kernel::Cx { client: Some([10, 0, 0, 1].into()), ..shop.visitor() };
+    let other = promox_kernel::Cx { client: Some([10, 0, 0, 1].into()), ..shop.anonymous() };
     assert!(judge(other, "NEW").await.is_ok());
 }
 
 #[tokio::test]
 async fn a_personal_coupon_is_issued_once_a_reference() {
-    let shop = Shop::open();
+    let shop = open();
     let issue = |reference: &str| IssueCoupon {
         reference: reference.into(),
         promotion_id: PROMOTION,
@@ -162,7 +163,7 @@ async fn a_personal_coupon_is_issued_once_a_reference() {
     assert_eq!(shown["endsAt"], "2027-02-14T08:00:00.000Z");
     let stranger = promox_kernel::Cx {
         principal: Principal::User { id: promox_kernel::UserId(8), session: 1, permissions: std::sync::Arc::default() },
-        ..shop.staff()
+        ..shop.cx()
     };
     assert!(shop.ask_as::<GetCoupon>(stranger, json!({"code": first})).await.is_err());
     shop.verify();

@@ -6,7 +6,7 @@ use promox_contract::ids::OrderId;
 use promox_kernel::UserId;
 use serde_json::json;
 
-use super::Shop;
+use super::open;
 use crate::CreateCoupon;
 
 /// Addresses as they are written, in normal form, and without their tag.
@@ -35,7 +35,7 @@ async fn limits_of_a_person_hold_for_any_redemptions_and_releases() {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             usize::try_from(state >> 33).unwrap() % sides
         };
-        let (shop, mut live) = (Shop::open(), Vec::<Redeemed>::new());
+        let (shop, mut live) = (open(), Vec::<Redeemed>::new());
         let most = 1 + roll(4);
         shop.ask::<CreateCoupon>(json!({"code": "MANY", "promotionId": 1, "perUserLimit": most})).await.unwrap();
         for order in 1..80 {

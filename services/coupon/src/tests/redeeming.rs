@@ -6,7 +6,7 @@ use promox_contract::ids::OrderId;
 use promox_kernel::{Error, Kind, UserId};
 use serde_json::{Value, json};
 
-use super::{ADA, Shop, refusal};
+use super::{ADA, Shop, open, refusal};
 use crate::{CreateCoupon, GetCoupon, ListRedemptions, RedeemCoupon, ReleaseCoupon, UpdateCoupon};
 
 async fn hold(shop: &Shop, order: i64, user_id: Option<UserId>, email: &str, codes: &[&str]) -> Result<Value, Error> {
@@ -32,7 +32,7 @@ async fn redeemed(shop: &Shop, code: &str) -> (i64, String) {
 
 #[tokio::test]
 async fn a_reference_redeems_once_and_gives_back_once() {
-    let shop = Shop::open();
+    let shop = open();
     shop.ask::<CreateCoupon>(json!({"code": "ONCE", "promotionId": 1, "maxRedemptions": 1})).await.unwrap();
     let first = shop.ask::<RedeemCoupon>(json!({"code": "once", "reference": "till-1"})).await.unwrap();
     let again = shop.ask::<RedeemCoupon>(json!({"code": "ONCE", "reference": "till-1"})).await.unwrap();
@@ -48,7 +48,7 @@ async fn a_reference_redeems_once_and_gives_back_once() {
     let late = shop.ask::<RedeemCoupon>(json!({"code": "ONCE", "reference": "till-1"})).await;
     assert_eq!(refusal(late).0, "REDEMPTION_RELEASED");
     assert!(shop.ask::<RedeemCoupon>(json!({"code": "ONCE", "reference": "till-2"})).await.is_ok());
-    assert_eq!((shop.told("COUPON_REDEEMED").await.len(), shop.told("COUPON_RELEASED").await.len()), (2, 1));
+    assert_eq!((shop.events_of("COUPON_REDEEMED").await.len(), shop.events_of("COUPON_RELEASED").await.len()), (2, 1));
     let listed = async |status: Value| {
         let page = shop.ask::<ListRedemptions>(json!({"code": "ONCE", "status": status})).await.unwrap();
         page["items"].as_array().unwrap().iter().map(|it| it["reference"].to_string()).collect::<Vec<_>>().join(",")
@@ -61,7 +61,7 @@ async fn a_reference_redeems_once_and_gives_back_once() {
 
 #[tokio::test]
 async fn an_order_holds_all_or_nothing_and_does_not_come_back() {
-    let shop = Shop::open();
+    let shop = open();
     for code in ["AAA", "BBB"] {
         let body = json!({"code": code, "promotionId": 1, "maxRedemptions": 1});
         shop.ask::<CreateCoupon>(body).await.unwrap();
@@ -86,7 +86,7 @@ async fn an_order_holds_all_or_nothing_and_does_not_come_back() {
 
 #[tokio::test]
 async fn a_limit_per_user_counts_by_account_and_by_address() {
-    let shop = Shop::open();
+    let shop = open();
     let body = json!({"code": "PERUSER", "promotionId": 1, "perUserLimit": 1});
     shop.ask::<CreateCoupon>(body).await.unwrap();
     let reached = || ("COUPON_INVALID".to_owned(), Some("USER_LIMIT_REACHED".to_owned()));
@@ -108,7 +108,7 @@ async fn a_limit_per_user_counts_by_account_and_by_address() {
 
 #[tokio::test]
 async fn each_redemption_of_a_person_counts_once_by_whatever_it_is_known_to_be_theirs() {
-    let shop = Shop::open();
+    let shop = open();
     shop.ask::<CreateCoupon>(json!({"code": "TWICE", "promotionId": 1, "perUserLimit": 2})).await.unwrap();
     let reached = || ("COUPON_INVALID".to_owned(), Some("USER_LIMIT_REACHED".to_owned()));
     let (mine, codes) = (account(ADA), ["TWICE"]);
@@ -128,7 +128,7 @@ async fn each_redemption_of_a_person_counts_once_by_whatever_it_is_known_to_be_t
 
 #[tokio::test]
 async fn a_personal_coupon_is_for_nobody_else() {
-    let shop = Shop::open();
+    let shop = open();
     shop.ask::<CreateCoupon>(json!({"code": "ADAS", "promotionId": 1, "userId": 7})).await.unwrap();
     let foreign = ("COUPON_INVALID".to_owned(), Some("NOT_ELIGIBLE".to_owned()));
     assert_eq!(refusal(hold(&shop, 1, Some(UserId(8)), "b@example.com", &["ADAS"]).await), foreign);

@@ -6,7 +6,7 @@ use promox_contract::import::ImportReport;
 use promox_kernel::{Body, BodyReader};
 use serde_json::json;
 
-use super::Shop;
+use super::{Shop, open};
 use crate::{GetCoupon, ImportCoupons};
 
 async fn import(shop: &Shop, media_type: &str, text: &str, promotion: Option<i64>) -> ImportReport {
@@ -23,7 +23,7 @@ fn counts(report: &ImportReport) -> (u64, u64, u64, u64) {
 
 #[tokio::test]
 async fn one_bad_row_harms_no_other() {
-    let shop = Shop::open();
+    let shop = open();
     let csv = "code,promotionId,maxRedemptions,endsAt\r\nOLD-1,1,5,2030-01-01T00:00:00Z\nOLD-2,,,\n\nSUMMER,1,,\nOLD-3,9,,\nOLD-4,1\nOLD-5,1,many,\n\"a/b\",1,,\nold 1,1,5,\n";
     let report = import(&shop, "text/csv", csv, Some(2)).await;
     assert_eq!(counts(&report), (2, 0, 1, 5), "{report:?}");
@@ -37,7 +37,7 @@ async fn one_bad_row_harms_no_other() {
 
 #[tokio::test]
 async fn lines_of_json_create_and_change() {
-    let shop = Shop::open();
+    let shop = open();
     let lines = "{\"code\":\"VIP-1\",\"promotionId\":1,\"userId\":7}\n{\"code\":\"VIP-2\"}\n{\"code\":\"VIP-3\",\"promotionId\":1,\"limit\":1}\n";
     let report = import(&shop, "application/x-ndjson", lines, None).await;
     let errors: Vec<_> = report.errors.iter().map(|it| (it.row, it.code.as_str())).collect();
@@ -52,7 +52,7 @@ async fn lines_of_json_create_and_change() {
 
 #[tokio::test]
 async fn a_header_that_is_not_known_is_one_error() {
-    let shop = Shop::open();
+    let shop = open();
     for bad in ["", "promotionId\n1\n", "code,colour\nA,red\n"] {
         let report = import(&shop, "text/csv", bad, Some(1)).await;
         assert_eq!((report.failed, report.errors[0].code.as_str()), (1, "BAD_HEADER"), "{bad}");

@@ -48,7 +48,7 @@ async fn what_is_set_aside_is_reserved_and_nobody_elses() {
     assert_eq!(shop.set_aside(&[("A", 8)]).await.unwrap(), id, "once a reference");
     assert_eq!(shop.numbers("A").await, (10, 8));
     assert!(shop.hold(1, &[("A", 3)]).await.is_err());
-    shop.node.clock.advance(std::time::Duration::from_hours(1_000));
+    shop.advance(std::time::Duration::from_hours(1_000));
     assert!(!shop.sweep().await, "it never lapses");
     let op = CreateReservation { reference: "flash-sale:8".into(), items: by_sku(&[("A", 1)]), ttl_seconds: 9 };
     assert_eq!(shop.call(op).await.unwrap_err().kind(), Kind::Schema);
@@ -126,14 +126,14 @@ async fn it_changes_all_or_nothing_before_it_is_sold_from() {
 
 #[tokio::test]
 async fn a_return_finds_what_the_order_bought_of_a_set_aside() {
-    let mut shop = Shop::open();
+    let shop = Shop::open();
     shop.stock("A", 10).await;
     shop.set_aside(&[("A", 4)]).await.unwrap();
     shop.hold(11, &[("A", 1)]).await.unwrap();
     shop.hold(12, &[]).await.unwrap();
     shop.confirm(11).await;
     shop.confirm(12).await;
-    shop.post().await;
+    shop.consume().await;
     shop.sell(&[(1, 11, "A", 2), (2, 12, "A", 1)]).await.unwrap();
     assert_eq!(shop.numbers("A").await, (6, 1));
     shop.restock("return:1", 11, &[("A", 2)]).await.unwrap();

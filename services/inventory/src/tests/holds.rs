@@ -37,13 +37,13 @@ async fn a_hold_is_all_or_nothing_and_names_every_short_sku() {
 
 #[tokio::test]
 async fn an_order_goes_through_hold_sale_and_return() {
-    let mut shop = Shop::open();
+    let shop = Shop::open();
     shop.stock("A", 2).await;
     shop.count("A", 3, Some("SHOP"), None).await.unwrap();
     shop.hold(1, &[("A", 4)]).await.unwrap();
     shop.confirm(1).await;
     shop.confirm(1).await;
-    shop.post().await;
+    shop.consume().await;
     assert_eq!(shop.numbers("A").await, (1, 0));
     shop.restock("return:1", 1, &[("A", 1)]).await.unwrap();
     shop.restock("return:1", 1, &[("A", 1)]).await.unwrap();
@@ -72,12 +72,12 @@ async fn an_order_goes_through_hold_sale_and_return() {
 
 #[tokio::test]
 async fn an_ended_hold_is_not_revived_whatever_comes_late() {
-    let mut shop = Shop::open();
+    let shop = Shop::open();
     shop.stock("A", 5).await;
     shop.hold(1, &[("A", 1)]).await.unwrap();
     shop.give_back(1).await.unwrap();
     shop.confirm(1).await;
-    shop.post().await;
+    shop.consume().await;
     assert_eq!(shop.numbers("A").await, (5, 0), "confirmed after it was given back");
     assert_eq!(shop.hold(1, &[("A", 1)]).await.unwrap_err().code(), "RESERVATION_ENDED");
     shop.give_back(2).await.unwrap();
@@ -91,12 +91,12 @@ async fn an_ended_hold_is_not_revived_whatever_comes_late() {
 
 #[tokio::test]
 async fn a_return_may_overtake_the_confirmation() {
-    let mut shop = Shop::open();
+    let shop = Shop::open();
     shop.stock("A", 5).await;
     shop.hold(1, &[("A", 3)]).await.unwrap();
     shop.confirm(1).await;
     shop.restock("return:1", 1, &[("A", 2)]).await.unwrap();
-    shop.post().await;
+    shop.consume().await;
     assert_eq!(shop.numbers("A").await, (4, 0));
     shop.verify();
 }
@@ -111,7 +111,7 @@ async fn reservations_are_one_a_reference_and_lapse() {
     assert_eq!(shop.call(reserve("x", &[("A", 2)], 60)).await.unwrap_err().code(), "REFERENCE_TAKEN");
     assert_eq!(shop.call(reserve("order:1", &[("A", 2)], 60)).await.unwrap_err().kind(), Kind::Schema);
     assert!(!shop.sweep().await);
-    shop.node.clock.advance(Duration::from_mins(1));
+    shop.advance(Duration::from_mins(1));
     let late = shop.call(ConfirmReservation { id: made.id }).await.unwrap_err();
     assert_eq!(late.code(), "RESERVATION_EXPIRED");
     assert_eq!(shop.call(GetReservation { id: made.id }).await.unwrap().status, Status::Expired);
@@ -141,7 +141,7 @@ async fn reservations_are_confirmed_or_released_once() {
     ] {
         assert_eq!(code.code(), "RESERVATION_PINNED");
     }
-    shop.node.clock.advance(Duration::from_secs(1_000_000));
+    shop.advance(Duration::from_secs(1_000_000));
     shop.sweep().await;
     assert_eq!(shop.numbers("A").await, (2, 1), "an order's hold never lapses");
     shop.verify();
@@ -154,7 +154,7 @@ async fn many_sweeps_end_what_lapsed_in_bounded_batches() {
     for n in 0..450 {
         shop.call(reserve(&format!("r{n}"), &[("A", 2)], 60)).await.unwrap();
     }
-    shop.node.clock.advance(Duration::from_secs(61));
+    shop.advance(Duration::from_secs(61));
     let mut sweeps = 1;
     while shop.sweep().await {
         sweeps += 1;
@@ -165,7 +165,7 @@ async fn many_sweeps_end_what_lapsed_in_bounded_batches() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_last_pieces_are_sold_once() {
-    let mut shop = Shop::open();
+    let shop = Shop::open();
     shop.stock("A", 40).await;
     shop.stock("B", 30).await;
     let mut buyers = JoinSet::new();
@@ -187,7 +187,7 @@ async fn the_last_pieces_are_sold_once() {
     }
     let bought: i64 =
         answers.iter().filter(|(order, held)| *held && order % 5 != 0).map(|(order, _)| 1 + order % 2).sum();
-    shop.post().await;
+    shop.consume().await;
     assert_eq!(shop.numbers("A").await, (40 - bought, 0));
     assert!((35..=40).contains(&bought), "{bought} pieces are sold and the rest is not enough for anybody");
     shop.verify();

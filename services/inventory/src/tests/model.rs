@@ -124,7 +124,7 @@ impl Model {
     }
 }
 
-async fn act(shop: &mut Shop, model: &mut Model, act: Act) {
+async fn act(shop: &Shop, model: &mut Model, act: Act) {
     match act {
         Act::Count(sku, n) => {
             let good = n >= model.on_hand[sku] || n >= model.reserved(sku);
@@ -155,7 +155,7 @@ async fn act(shop: &mut Shop, model: &mut Model, act: Act) {
             model.confirmed.push(format!("order:{order}"));
         }
         Act::Post => {
-            shop.post().await;
+            shop.consume().await;
             for name in std::mem::take(&mut model.confirmed) {
                 model.sell(&name);
             }
@@ -173,7 +173,7 @@ async fn act(shop: &mut Shop, model: &mut Model, act: Act) {
     }
 }
 
-async fn reservations(shop: &mut Shop, model: &mut Model, act: Act) {
+async fn reservations(shop: &Shop, model: &mut Model, act: Act) {
     match act {
         Act::Reserve(n, sku, quantity) => {
             let lines = vec![(sku, i64::from(quantity), 0)];
@@ -210,7 +210,7 @@ async fn reservations(shop: &mut Shop, model: &mut Model, act: Act) {
             }
         }
         Act::Wait(seconds) => {
-            shop.node.clock.advance(Duration::from_secs(seconds));
+            shop.advance(Duration::from_secs(seconds));
             model.now += seconds;
         }
         _ => {
@@ -231,9 +231,9 @@ proptest! {
     fn the_inventory_is_its_model(script in prop::collection::vec(acts(), 1..60)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(async {
-            let (mut shop, mut model) = (Shop::open(), Model::default());
+            let (shop, mut model) = (Shop::open(), Model::default());
             for step in script {
-                act(&mut shop, &mut model, step).await;
+                act(&shop, &mut model, step).await;
                 for (at, sku) in SKUS.iter().enumerate() {
                     let want = u32::try_from(model.on_hand[at] - model.reserved(at)).unwrap();
                     assert_eq!(shop.available(sku).await, want, "{sku}");

@@ -164,7 +164,7 @@ async fn search_follows_within_a_turn_and_survives_a_start() {
     let directory = std::env::temp_dir().join(format!("promox-product-search-{}", std::process::id()));
     let place = IndexPlace::Directory(directory.clone());
     for round in 0..2 {
-        let again = Shop::over(shop.db.clone(), shop.others.clone(), &place).await;
+        let again = shop.reopen(&place).await;
         assert_eq!(again.visit::<ListProducts>(json!({"q": "scales"})).await.unwrap()["total"], 2, "{round}");
         again.ask::<UpdateProduct>(json!({"id": 1, "name": format!("Green lantern {round}")})).await.unwrap();
         again.settle().await;

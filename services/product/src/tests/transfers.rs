@@ -14,18 +14,18 @@ async fn import(shop: &Shop, media_type: &str, text: &str) -> ImportReport {
     let (sender, reader) = BodyReader::pair();
     let chunks: Vec<_> = text.as_bytes().chunks(4_096).map(<[u8]>::to_vec).collect();
     let body = Body { media_type: media_type.to_owned(), reader: Some(reader), headers: Vec::new() };
-    let cx = shop.staff();
+    let cx = shop.cx();
     let sending = async move {
         for chunk in chunks {
             sender.send(Ok(chunk.into())).await;
         }
     };
-    let importing = shop.products.handle(&cx, ImportProducts { body });
+    let importing = shop.service.handle(&cx, ImportProducts { body });
     tokio::join!(importing, sending).0.unwrap()
 }
 
 async fn export(shop: &Shop, format: ExportFormat) -> String {
-    let answer = shop.products.handle(&shop.staff(), ExportProducts { format: Some(format) }).await.unwrap();
+    let answer = shop.service.handle(&shop.cx(), ExportProducts { format: Some(format) }).await.unwrap();
     let Content::Stream(_, reader) = answer.content else { panic!("an export is a stream") };
     String::from_utf8(reader.collect(1 << 20).await.unwrap()).unwrap()
 }
@@ -157,7 +157,7 @@ async fn sales_make_a_catalogue() {
     assert!(!rows[2].discountable && rows[2].attributes["kind"] == "charge");
     let shop = Shop::open().await;
     let cx = Cx::system(&shop.node, "import", Duration::from_secs(60));
-    assert_eq!(counts(&shop.products.import_catalog(&cx, &rows).await.unwrap()), (3, 0, 0, 0));
-    assert_eq!(counts(&shop.products.import_catalog(&cx, &rows).await.unwrap()), (0, 0, 3, 0));
+    assert_eq!(counts(&shop.service.import_catalog(&cx, &rows).await.unwrap()), (3, 0, 0, 0));
+    assert_eq!(counts(&shop.service.import_catalog(&cx, &rows).await.unwrap()), (0, 0, 3, 0));
     shop.verify();
 }
