@@ -1,6 +1,7 @@
 //! Random trade against a plain model: whatever happens to orders, in whichever batches it is followed, the figures of any
 //! period are the naive sums over the orders as they then are.
 
+use promox_testkit::sample::at;
 use std::collections::{BTreeMap, BTreeSet};
 use std::task::{Context, Waker};
 use std::time::Duration;
@@ -14,7 +15,7 @@ use proptest::prelude::*;
 use rust_decimal::Decimal;
 
 use super::rebuilding::rows;
-use super::world::{World, at, line, order, used};
+use super::world::{World, line, order, used};
 use crate::api::{GetState, Rebuild};
 use crate::queries::sums::Wanted;
 use crate::rules::counting::counts;
@@ -135,18 +136,18 @@ impl Model {
                 world.note(id, -pence(amount), time(minute, 0)).await;
             }
             Act::Follow => world.follow().await,
-            Act::Turn => drop(world.analytics.follow(&world.cx()).await.unwrap()),
+            Act::Turn => drop(world.service.follow(&world.cx()).await.unwrap()),
             Act::Abandon(polls) => {
                 let cx = world.cx();
-                let mut turn = Box::pin(world.analytics.follow(&cx));
+                let mut turn = Box::pin(world.service.follow(&cx));
                 let mut context = Context::from_waker(Waker::noop());
                 let _ = (0..polls).any(|_| turn.as_mut().poll(&mut context).is_ready());
             }
             Act::Rebuild => drop(world.call(Rebuild {}).await.unwrap()),
             Act::Restart => world.restart(),
             Act::Sweep => {
-                world.clock.advance(Duration::from_secs(61));
-                world.analytics.jobs().pop().unwrap().run(world.cx()).await.unwrap();
+                world.advance(Duration::from_secs(61));
+                world.service.jobs().pop().unwrap().run(world.cx()).await.unwrap();
             }
         }
     }
@@ -242,10 +243,10 @@ impl Naive {
 
     async fn told(world: &World, period: Period) -> Self {
         let wanted = Wanted { buyers: true, products: true, promotions: true, campaigns: true, flash_sales: true };
-        let sums = world.analytics.sum(period, wanted).await.unwrap();
+        let sums = world.service.sum(period, wanted).await.unwrap();
         let mut products = BTreeMap::new();
         for (number, sold) in sums.products() {
-            let row = world.promox.read(|tx| tx.get::<crate::records::NumberedSku>(&number)).await.unwrap().unwrap();
+            let row = world.db.read(|tx| tx.get::<crate::records::NumberedSku>(&number)).await.unwrap().unwrap();
             products.insert(row.sku.fold(), (sold.orders, sold.units, sold.revenue));
         }
         Self {
@@ -292,12 +293,12 @@ async fn check(acts: &[Act], ends: &[(u32, u32, i64)]) {
     for act in acts {
         model.act(&mut world, act).await;
         if matches!(act, Act::Turn | Act::Abandon(_) | Act::Sweep | Act::Restart) {
-            assert_eq!(world.findings(|report| states(&model, report)), [], "{act:?}");
+            assert_eq!(world.findings_with(|report| states(&model, report)), [], "{act:?}");
         }
     }
-    assert_eq!(world.findings(|report| states(&model, report)), [], "what is not followed yet is on its way");
+    assert_eq!(world.findings_with(|report| states(&model, report)), [], "what is not followed yet is on its way");
     world.follow().await;
-    assert_eq!(world.findings(|report| states(&model, report)), []);
+    assert_eq!(world.findings_with(|report| states(&model, report)), []);
     let mut periods: Vec<Period> =
         ends.iter().map(|(a, b, micros)| Period { from: time(*a.min(b), *micros), to: time(*a.max(b), 2) }).collect();
     periods.push(Period { from: at("1970-01-01T00:00:00Z"), to: at("2100-01-01T00:00:00Z") });

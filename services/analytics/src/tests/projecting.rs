@@ -5,8 +5,10 @@ use promox_contract::ids::{CampaignId, FlashSaleId, OrderId, ProductId, Promotio
 use promox_contract::order::OrderStatus;
 use promox_contract::reward::{PointsAwarded, PointsExpired, PointsFact, PointsRedeemed};
 use promox_kernel::{Amount, UserId};
+use promox_storage::Database;
+use promox_testkit::sample::{amount, at};
 
-use super::world::{World, amount, at, line, order, refund, used};
+use super::world::{World, line, order, refund, used};
 use crate::api::{
     GetCampaignFigures, GetPromotionFigures, GetSummary, ListSeries, ListTopProducts, Metric, ProductOrder,
 };
@@ -179,17 +181,22 @@ async fn flash_sales_coupons_and_points_are_counted() {
     world.order(order(1, "user:1", at("2024-03-01T10:00:00Z"), vec![flash, line(("A", 1, "9.00", "0"))])).await;
     let (day, next) = (at("2024-03-01T10:00:00Z"), at("2024-03-02T10:00:00Z"));
     let promotion_id = PromotionId(5);
-    world.tell(&world.promox, day, 5, CouponsIssued { promotion_id, count: 1_000 }).await;
+    world.emit_at(Database::Promox, day, 5, CouponsIssued { promotion_id, count: 1_000 }).await;
     for (id, reference) in [(1, "order:1"), (2, "order:2")] {
         world
-            .tell(&world.promox, day, id, CouponRedeemed { promotion_id, reference: reference.into(), user_id: None })
+            .emit_at(
+                Database::Promox,
+                day,
+                id,
+                CouponRedeemed { promotion_id, reference: reference.into(), user_id: None },
+            )
             .await;
     }
-    world.tell(&world.promox, next, 2, CouponReleased { promotion_id, reference: "order:2".into() }).await;
+    world.emit_at(Database::Promox, next, 2, CouponReleased { promotion_id, reference: "order:2".into() }).await;
     let points = |points| PointsFact { user_id: UserId(1), points, value: None, reference: String::new() };
-    world.tell(&world.promox, day, 1, PointsAwarded(points(100))).await;
-    world.tell(&world.promox, next, 1, PointsRedeemed(points(30))).await;
-    world.tell(&world.promox, next, 1, PointsExpired(points(5))).await;
+    world.emit_at(Database::Promox, day, 1, PointsAwarded(points(100))).await;
+    world.emit_at(Database::Promox, next, 1, PointsRedeemed(points(30))).await;
+    world.emit_at(Database::Promox, next, 1, PointsExpired(points(5))).await;
     world.follow().await;
     let told = summary(&world, "2024-03-01", "2024-03-02").await;
     assert_eq!((told.coupons.issued, told.coupons.redeemed), (1_000, 1));

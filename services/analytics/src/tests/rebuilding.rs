@@ -1,11 +1,12 @@
 //! A rebuild ends where the rows were, is shown when it is there, and what it replaced goes.
 
+use promox_testkit::sample::{amount, at};
 use std::time::Duration;
 
 use promox_contract::order::{OrderFigure, OrderStatus};
 use promox_storage::{Database, Direction, Engine as _, EventLog, KeyRange, Service};
 
-use super::world::{World, amount, at, line, order, refund, used};
+use super::world::{World, line, order, refund, used};
 use crate::Analytics;
 use crate::api::{GetState, GetSummary, Rebuild};
 
@@ -60,8 +61,8 @@ async fn a_rebuild_makes_the_same_rows_and_takes_their_place() {
     assert_eq!((state.current.unwrap().generation, state.rebuild), (2, None));
     assert_eq!(rows(&world, 2), before);
     assert_eq!(serde_json::to_value(world.call(op()).await.unwrap().body).unwrap(), told);
-    world.clock.advance(Duration::from_secs(61));
-    let sweep = world.analytics.jobs().pop().unwrap();
+    world.advance(Duration::from_secs(61));
+    let sweep = world.service.jobs().pop().unwrap();
     while sweep.run(world.cx()).await.unwrap() {}
     assert!(rows(&world, 1).is_empty());
     assert_eq!(rows(&world, 2), before);
@@ -74,7 +75,7 @@ async fn the_command_line_hears_how_far_a_rebuild_is() {
         world.order(order(id, "order:", at("2024-03-01T10:00:00Z"), vec![line(("A", 1, "1.00", "0"))])).await;
     }
     let mut told = Vec::new();
-    world.analytics.rebuild(&world.cx(), |done, all| told.push((done, all))).await.unwrap();
+    world.service.rebuild(&world.cx(), |done, all| told.push((done, all))).await.unwrap();
     assert_eq!(told[0], (0, 1_501), "the events, and the one that tells of the rebuild");
     assert!(told.len() > 2 && told.is_sorted() && told.iter().all(|(done, all)| done <= all), "{told:?}");
     let current = world.call(GetState {}).await.unwrap().current.unwrap();
@@ -87,10 +88,10 @@ async fn following_again_from_the_rows_changes_nothing() {
     world.order(order(1, "user:1", at("2024-03-01T10:00:00Z"), vec![line(("A", 2, "10.00", "3.00"))])).await;
     world.follow().await;
     let before = rows(&world, 1);
-    let again = Analytics::new(world.promox.clone(), EventLog::of(&world.shop));
+    let again = Analytics::new(world.db.clone(), EventLog::of(&world.database(Database::Ecommerce)));
     while again.follow(&world.cx()).await.unwrap() {}
     assert_eq!(rows(&world, 1), before, "another process begins where the first one was");
     let state = world.call(GetState {}).await.unwrap().current.unwrap();
     assert_eq!((state.shop.position, state.shop.last), (1, 1));
-    assert_eq!(world.shop.database(), Database::Ecommerce);
+    assert_eq!(world.database(Database::Ecommerce).database(), Database::Ecommerce);
 }

@@ -1,12 +1,13 @@
 //! Visits: each is told once a stage, pauses part them, and orders are held against them.
 
+use promox_testkit::sample::{amount, at};
 use std::time::Duration;
 
 use promox_contract::analytics::{COUNTED, VisitStage, counted};
 use promox_contract::order::{OrderFigure, OrderStatus};
 use promox_storage::{Report, Service};
 
-use super::world::{World, amount, at, line, order};
+use super::world::{World, line, order};
 use crate::api::{GetFunnel, GetSummary, RecordEvent};
 
 async fn record(world: &World, session: &str, stage: VisitStage) {
@@ -24,10 +25,10 @@ async fn visits_are_counted_once_until_a_pause() {
     record(&world, "session-2", VisitStage::ProductViewed).await;
     record(&world, "session-3", VisitStage::CheckoutStarted).await;
     for _ in 0..5 {
-        world.clock.advance(Duration::from_secs(20 * 60));
+        world.advance(Duration::from_secs(20 * 60));
         record(&world, "session-1", VisitStage::ProductViewed).await;
     }
-    world.clock.advance(Duration::from_secs(31 * 60));
+    world.advance(Duration::from_secs(31 * 60));
     record(&world, "session-1", VisitStage::ProductViewed).await;
     world.order(order(1, "user:1", at("2024-03-15T13:00:00Z"), vec![line(("A", 1, "1.00", "0"))])).await;
     world.follow().await;
@@ -56,10 +57,10 @@ async fn a_session_that_could_be_anything_is_refused() {
 async fn visits_that_are_over_are_forgotten() {
     let world = World::new();
     record(&world, "session-1", VisitStage::ProductViewed).await;
-    world.clock.advance(Duration::from_secs(31 * 60));
-    let sweep = world.analytics.jobs().pop().unwrap();
+    world.advance(Duration::from_secs(31 * 60));
+    let sweep = world.service.jobs().pop().unwrap();
     assert!(!sweep.run(world.cx()).await.unwrap());
-    let left = world.promox.read(|tx| tx.scan::<crate::records::Visit>().collect(10)).await.unwrap();
+    let left = world.db.read(|tx| tx.scan::<crate::records::Visit>().collect(10)).await.unwrap();
     assert!(left.is_empty());
 }
 
@@ -94,5 +95,5 @@ async fn every_order_that_is_placed_is_in_the_funnel() {
     let states = |report: &mut Report| {
         [1, 9].iter().for_each(|id| report.left(COUNTED, *id, counted(amount("1.00"), amount("0.00"))));
     };
-    assert_eq!(world.findings(states), []);
+    assert_eq!(world.findings_with(states), []);
 }

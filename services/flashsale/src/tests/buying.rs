@@ -1,5 +1,6 @@
 //! Reservations in orders: claimed, bought, undone; and a sale that ends while orders are on their way.
 
+use promox_testkit::sample::sku;
 use std::sync::atomic::Ordering;
 
 use promox_contract::ids::FlashReservationId;
@@ -18,7 +19,7 @@ async fn lines_are_the_buyers_own_and_good() {
     let line = &lines[0];
     assert_eq!((line.reservation_id, line.flash_sale_id, line.quantity), (mine, id, 2));
     assert_eq!((line.sku.as_str(), line.sale_price.to_string().as_str()), ("A", "4.50"));
-    market.node.clock.advance(std::time::Duration::from_secs(600));
+    market.advance(std::time::Duration::from_secs(600));
     assert!(market.lines(1, &[mine]).await.is_empty(), "lapsed, swept or not");
     let guest = promox_contract::flashsale::ReservedLines { user_id: None, reservation_ids: vec![mine] };
     assert!(market.call(guest).await.unwrap().lines.is_empty());
@@ -48,7 +49,7 @@ async fn a_claim_is_all_or_nothing_and_says_why_not() {
 
 #[tokio::test]
 async fn a_confirmed_order_has_bought_and_the_inventory_hears_of_it_once() {
-    let mut market = Market::open();
+    let market = Market::open();
     let id = market.started(vec![item("A", 10, Some(3))]).await;
     let rid = market.granted(id, 1, 3).await;
     market.claim(7, 1, &[rid]).await.unwrap();
@@ -87,7 +88,7 @@ async fn a_claim_without_its_order_is_the_users_again_while_its_time_lasts() {
 
 #[tokio::test]
 async fn a_cancelled_order_gives_its_pieces_back_to_the_sale_once() {
-    let mut market = Market::open();
+    let market = Market::open();
     let id = market.started(vec![item("A", 3, Some(3))]).await;
     let rid = market.granted(id, 1, 3).await;
     market.claim(7, 1, &[rid]).await.unwrap();
@@ -106,7 +107,7 @@ async fn a_cancelled_order_gives_its_pieces_back_to_the_sale_once() {
 
 #[tokio::test]
 async fn a_cancel_overtakes_the_confirmation_and_the_warehouse() {
-    let mut market = Market::open();
+    let market = Market::open();
     let id = market.started(vec![item("A", 4, None)]).await;
     let (one, two) = (market.granted(id, 1, 1).await, market.granted(id, 1, 2).await);
     market.claim(1, 1, &[one]).await.unwrap();
@@ -126,7 +127,7 @@ async fn a_cancel_overtakes_the_confirmation_and_the_warehouse() {
 
 #[tokio::test]
 async fn a_sale_ends_but_for_orders_on_their_way() {
-    let mut market = Market::open();
+    let market = Market::open();
     let id = market.started(vec![item("A", 10, None)]).await;
     market.wait(3_400).await;
     let ids = [market.granted(id, 1, 1).await, market.granted(id, 2, 2).await, market.granted(id, 3, 3).await];
@@ -148,8 +149,8 @@ async fn a_sale_ends_but_for_orders_on_their_way() {
 
 #[tokio::test]
 async fn many_purchases_are_settled_in_batches_when_the_warehouse_opens() {
-    let mut market = Market::open();
-    market.around.warehouse.lock().free.insert(super::market::sku("A"), 1_000);
+    let market = Market::open();
+    market.around.warehouse.lock().free.insert(sku("A"), 1_000);
     let id = market.started(vec![item("A", 1_000, None)]).await;
     market.around.closed.store(true, Ordering::SeqCst);
     for order in 1..=450 {
@@ -157,7 +158,7 @@ async fn many_purchases_are_settled_in_batches_when_the_warehouse_opens() {
         market.claim(order, order, &[rid]).await.unwrap();
         market.confirm(order).await;
     }
-    assert!(market.work().await.is_err());
+    assert!(market.try_work().await.is_err());
     assert_eq!(market.aside(id, "A"), 1_000);
     market.around.closed.store(false, Ordering::SeqCst);
     market.wait(1).await;

@@ -1,27 +1,26 @@
 //! The market: the service between two ends that are played, the catalogue with its warehouse and the orders.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use promox_contract::campaign::{CampaignState, CampaignStateList, CampaignStates};
 use promox_contract::flashsale::{ClaimReservations, FlashLine, ReleaseClaims, ReservedLines};
-use promox_contract::ids::{CampaignId, FlashReservationId, FlashSaleId, OrderId, ProductId, ReservationId, VariantId};
+use promox_contract::ids::{CampaignId, FlashReservationId, FlashSaleId, OrderId, ReservationId};
 use promox_contract::inventory::{
     ChangeSetAside, EndSetAside, Held, SellSetAside, SetAside, UnsellSetAside, VariantQuantity,
 };
-use promox_contract::order::{OrderConfirmed, OrderFact};
-use promox_contract::product::{DescribeSkus, ResolveSkus, ResolvedSkus, SkuDescription, SkuDescriptions, VariantRef};
+use promox_contract::order::OrderConfirmed;
+use promox_contract::product::{DescribeSkus, SkuDescriptions};
 use promox_contract::store::{StoreFacts, StoreProfile};
 use promox_contract::user::{AccountIds, AccountsOf, DescribeUsers, UserDescription, UserDescriptions};
-use promox_kernel::{
-    Amount, Claim, Clock, Currency, Cx, Entropy, Error, Handle, Node, Op, Principal, Registry, Sku, Timestamp, UserId,
-    register,
-};
-use promox_storage::{ConsumerLoop, Database, Db, Engine, Event, MemoryEngine, Report, Service, Tx};
+use promox_kernel::{Cx, Error, Sku, Timestamp, UserId};
+use promox_storage::{Database, Service as _, Tx};
+use promox_testkit::sample::{amount, email, order_fact, sku, sku_description, store_facts, user_description};
+use promox_testkit::{Databases, Harness, Setup};
 
 use crate::FlashSales;
 use crate::api::{
@@ -30,12 +29,6 @@ use crate::api::{
 use crate::gates;
 use crate::queries;
 use crate::records::UserCount;
-
-/// The id of a SKU's variant: the same for each writing.
-pub(super) fn variant(sku: &Sku) -> VariantId {
-    let hash = sku.fold().bytes().fold(7_i64, |hash, byte| (hash * 131 + i64::from(byte)) % 1_000_000_007);
-    VariantId(hash + 1)
-}
 
 /// What lies in the warehouse, what is set aside of it, and what was sold of that.
 #[derive(Debug, Default)]
@@ -90,102 +83,33 @@ impl Around {
         }
         Ok(self.warehouse.lock())
     }
-}
 
-impl Handle<DescribeSkus> for Around {
-    async fn handle(&self, _: &Cx, op: DescribeSkus) -> Result<SkuDescriptions, Error> {
+    fn describe(&self, _: &Cx, op: DescribeSkus) -> Result<SkuDescriptions, Error> {
         let warehouse = self.warehouse.lock();
         let found = op.skus.iter().filter_map(|sku| warehouse.free.get_key_value(sku));
-        let describe = |(sku, _): (&Sku, &u32)| SkuDescription {
-            variant_id: variant(sku),
-            sku: sku.clone(),
-            former_skus: Vec::new(),
-            product_id: ProductId(1),
-            name: sku.to_string(),
-            price: "9.99".parse().unwrap(),
-            list_price: "9.99".parse().unwrap(),
-            currency: Currency::GBP,
-            category_ids: Vec::new(),
-            attributes: BTreeMap::new(),
-            tax_class: "STANDARD".into(),
-            weight_grams: None,
-            discountable: true,
-            floor_price: None,
-            cost: None,
-        };
-        Ok(SkuDescriptions { items: found.map(describe).collect() })
+        Ok(SkuDescriptions { items: found.map(|(sku, _)| sku_description(sku, amount("9.99"))).collect() })
     }
-}
 
-impl Handle<StoreProfile> for Around {
-    async fn handle(&self, _: &Cx, _: StoreProfile) -> Result<StoreFacts, Error> {
-        let (name, timezone, locale) = ("Shop".to_owned(), "UTC".to_owned(), "en".to_owned());
-        Ok(StoreFacts { name, currency: Currency::GBP, timezone, locale, ignore_plus_tags: true })
-    }
-}
-
-/// Accounts 900,070 to 900,079 are one person's, by plus tags; every other is somebody else's.
-impl Handle<DescribeUsers> for Around {
-    async fn handle(&self, _: &Cx, op: DescribeUsers) -> Result<UserDescriptions, Error> {
-        let email = |id: UserId| {
-            if (900_070..900_080).contains(&id.0) {
-                format!("ada+{id}@example.com")
-            } else {
-                format!("user{id}@example.com")
-            }
-        };
-        let describe = |id: UserId| UserDescription {
-            id,
-            email: email(id).parse().unwrap(),
-            name: None,
-            registered_at: Timestamp::EPOCH,
-            attributes: BTreeMap::new(),
-        };
-        Ok(UserDescriptions { items: op.ids.into_iter().map(describe).collect() })
-    }
-}
-
-impl Handle<AccountsOf> for Around {
-    async fn handle(&self, _: &Cx, op: AccountsOf) -> Result<AccountIds, Error> {
-        let ada = op.emails.iter().any(|email| email.mailbox() == "ada@example.com");
-        Ok(AccountIds { ids: if ada { (900_070..900_080).map(UserId).collect() } else { Vec::new() } })
-    }
-}
-
-impl Handle<ResolveSkus> for Around {
-    async fn handle(&self, _: &Cx, op: ResolveSkus) -> Result<ResolvedSkus, Error> {
-        let of = |sku: Sku| Some(VariantRef { variant_id: variant(&sku), product_id: ProductId(1), sku });
-        Ok(ResolvedSkus { variants: op.skus.into_iter().map(of).collect() })
-    }
-}
-
-impl Handle<CampaignStates> for Around {
-    async fn handle(&self, _: &Cx, op: CampaignStates) -> Result<CampaignStateList, Error> {
+    fn campaigns(&self, _: &Cx, op: CampaignStates) -> Result<CampaignStateList, Error> {
         let running = !self.paused.load(Ordering::SeqCst);
         let known = op.ids.into_iter().filter(|id| *id == CampaignId(5));
         let state = |id| CampaignState { id, running, reason: None, in_audience: true, left: None };
         Ok(CampaignStateList { items: known.map(state).collect() })
     }
-}
 
-impl Handle<SetAside> for Around {
-    async fn handle(&self, _: &Cx, op: SetAside) -> Result<Held, Error> {
+    fn set_aside(&self, _: &Cx, op: SetAside) -> Result<Held, Error> {
         let mut warehouse = self.open()?;
         if !warehouse.aside.contains_key(&op.reference) {
             warehouse.change(&op.reference, &op.items)?;
         }
         Ok(Held { reservation_id: ReservationId(1) })
     }
-}
 
-impl Handle<ChangeSetAside> for Around {
-    async fn handle(&self, _: &Cx, op: ChangeSetAside) -> Result<(), Error> {
+    fn change(&self, _: &Cx, op: ChangeSetAside) -> Result<(), Error> {
         self.open()?.change(&op.reference, &op.items)
     }
-}
 
-impl Handle<SellSetAside> for Around {
-    async fn handle(&self, _: &Cx, op: SellSetAside) -> Result<(), Error> {
+    fn sell(&self, _: &Cx, op: SellSetAside) -> Result<(), Error> {
         let mut warehouse = self.open()?;
         for sale in op.sales {
             if warehouse.undone.contains(&sale.reference) || warehouse.sold.contains_key(&sale.reference) {
@@ -198,10 +122,8 @@ impl Handle<SellSetAside> for Around {
         }
         Ok(())
     }
-}
 
-impl Handle<UnsellSetAside> for Around {
-    async fn handle(&self, _: &Cx, op: UnsellSetAside) -> Result<(), Error> {
+    fn unsell(&self, _: &Cx, op: UnsellSetAside) -> Result<(), Error> {
         let mut warehouse = self.open()?;
         warehouse.undone.insert(op.reference.clone());
         let Some((sku, quantity)) = warehouse.sold.remove(&op.reference) else { return Ok(()) };
@@ -214,10 +136,8 @@ impl Handle<UnsellSetAside> for Around {
         }
         Ok(())
     }
-}
 
-impl Handle<EndSetAside> for Around {
-    async fn handle(&self, _: &Cx, op: EndSetAside) -> Result<(), Error> {
+    fn end(&self, _: &Cx, op: EndSetAside) -> Result<(), Error> {
         let mut warehouse = self.open()?;
         let mut aside = warehouse.aside.remove(&op.reference).unwrap_or_default();
         for (sku, left) in &mut aside {
@@ -233,26 +153,33 @@ impl Handle<EndSetAside> for Around {
     }
 }
 
-/// A running node with flash sales.
-pub(super) struct Market {
-    pub(super) node: Arc<Node>,
-    pub(super) around: Arc<Around>,
-    pub(super) sales: Arc<FlashSales>,
-    pub(super) promox: Db,
-    shop: Db,
-    engine: Arc<MemoryEngine>,
-    consumer: ConsumerLoop,
+/// The accounts of one person, by plus tags; every other account is somebody else's.
+const ADA: std::ops::Range<i64> = 900_070..900_080;
+
+fn user(id: UserId) -> UserDescription {
+    let user = user_description(id);
+    if ADA.contains(&id.0) { UserDescription { email: email(&format!("ada+{id}@example.com")), ..user } } else { user }
 }
 
-pub(super) fn sku(text: &str) -> Sku {
-    text.parse().unwrap()
+/// A running node with flash sales.
+pub(super) struct Market {
+    harness: Harness<FlashSales>,
+    pub(super) around: Arc<Around>,
+}
+
+impl Deref for Market {
+    type Target = Harness<FlashSales>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.harness
+    }
 }
 
 pub(super) const START: Timestamp = Timestamp::from_seconds(1_800_000_000);
 
 /// An item to sell.
 pub(super) fn item(name: &str, stock: u32, per_user_limit: Option<u32>) -> SaleItemInput {
-    SaleItemInput { sku: sku(name), sale_price: "4.50".parse().unwrap(), stock, per_user_limit }
+    SaleItemInput { sku: sku(name), sale_price: amount("4.50"), stock, per_user_limit }
 }
 
 /// A sale from a minute to an hour after [`START`].
@@ -267,54 +194,39 @@ pub(super) fn plan(items: Vec<SaleItemInput>) -> CreateSale {
     }
 }
 
+fn service(databases: &Databases) -> Arc<FlashSales> {
+    FlashSales::new(databases.promox.clone())
+}
+
 impl Market {
     /// A hundred A and a hundred B in the warehouse.
     pub(super) fn open() -> Self {
         let around = Arc::new(Around::default());
         around.warehouse.lock().free = BTreeMap::from([(sku("A"), 100), (sku("B"), 100)]);
-        Self::on(MemoryEngine::new(), around, Clock::manual(START))
+        let harness = Setup::at_time(START)
+            .answer(|_, _: StoreProfile| Ok(StoreFacts { ignore_plus_tags: true, ..store_facts() }))
+            .answer(|_, op: DescribeUsers| Ok(UserDescriptions { items: op.ids.into_iter().map(user).collect() }))
+            .answer(|_, op: AccountsOf| {
+                let ada = op.emails.iter().any(|email| email.mailbox() == "ada@example.com");
+                Ok(AccountIds { ids: if ada { ADA.map(UserId).collect() } else { Vec::new() } })
+            })
+            .answer_from(&around, Around::describe)
+            .answer_from(&around, Around::campaigns)
+            .answer_from(&around, Around::set_aside)
+            .answer_from(&around, Around::change)
+            .answer_from(&around, Around::sell)
+            .answer_from(&around, Around::unsell)
+            .answer_from(&around, Around::end)
+            .shared(&[promox_contract::flashsale::ASIDE, promox_contract::flashsale::TAKEN])
+            .start(service);
+        Self { harness, around }
     }
 
     /// The same books after a start.
     pub(super) async fn reopen(self) -> Self {
-        let market = Self::on(self.engine, self.around, self.node.clock.clone());
-        market.sales.recover(&market.cx()).await.unwrap();
-        market
-    }
-
-    fn on(engine: Arc<MemoryEngine>, around: Arc<Around>, clock: Clock) -> Self {
-        let (shop, promox) = (engine.database(Database::Ecommerce), engine.database(Database::Promox));
-        let node = Node::new(clock, Entropy::seeded(1));
-        let sales = FlashSales::new(promox.clone());
-        let mut registry = Registry::default();
-        sales.register(&mut registry);
-        register!(registry, &around; DescribeSkus, CampaignStates, SetAside, ChangeSetAside, SellSetAside, UnsellSetAside);
-        register!(registry, &around; EndSetAside, ResolveSkus, StoreProfile, DescribeUsers, AccountsOf);
-        node.install(registry);
-        let consumer = ConsumerLoop::new(sales.consumers().remove(0), shop.clone(), promox.clone());
-        Self { node, around, sales, promox, shop, engine, consumer }
-    }
-
-    pub(super) fn cx(&self) -> Cx {
-        Cx::system(&self.node, "test", Duration::from_mins(1))
-    }
-
-    pub(super) fn user(&self, id: i64) -> Cx {
-        Cx { principal: Principal::User { id: UserId(id), session: 1, permissions: Arc::default() }, ..self.cx() }
-    }
-
-    pub(super) fn keyed(&self, key: &str) -> Cx {
-        let (caller, recorded) = ("user:1".into(), OnceLock::new());
-        let claim = Claim { caller, key: key.into(), fingerprint: [0; 32], status: 201, recorded };
-        Cx { claim: Some(Arc::new(claim)), ..self.cx() }
-    }
-
-    pub(super) async fn run<O: Op>(&self, cx: Cx, op: O) -> Result<O::Reply, Error> {
-        self.node.registry()?.call(cx, op).await
-    }
-
-    pub(super) async fn call<O: Op>(&self, op: O) -> Result<O::Reply, Error> {
-        self.run(self.cx(), op).await
+        let harness = self.restart(service);
+        harness.service.recover(&harness.cx()).await.unwrap();
+        Self { harness, around: self.around }
     }
 
     pub(super) async fn make(&self, items: Vec<SaleItemInput>) -> FlashSaleId {
@@ -369,33 +281,15 @@ impl Market {
         self.call(ReleaseClaims { order_id: OrderId(order) }).await.unwrap();
     }
 
-    /// Tells that an order is confirmed, as the order service does.
-    pub(super) async fn confirm(&mut self, order: i64) {
-        let fact = OrderFact {
-            order_id: OrderId(order),
-            user_id: None,
-            total: Amount::ZERO,
-            currency: Currency::GBP,
-            points_multiplier: None,
-            points_redeemed: 0,
-            points_earned: 0,
-        };
-        let told = OrderConfirmed(fact);
-        self.shop.write(&self.cx(), move |tx| tx.emit(order, &told)).await.unwrap();
-        while self.consumer.turn(&self.node).await.unwrap() {}
+    /// Confirms an order as the order service does.
+    pub(super) async fn confirm(&self, order: i64) {
+        self.emit(Database::Ecommerce, order, OrderConfirmed(order_fact(order))).await;
+        self.consume().await;
     }
 
     /// Lets time pass, and the jobs do all they have to.
     pub(super) async fn wait(&self, seconds: u64) {
-        self.node.clock.advance(Duration::from_secs(seconds));
-        self.work().await.unwrap();
-    }
-
-    pub(super) async fn work(&self) -> Result<(), Error> {
-        for job in self.sales.jobs() {
-            while job.run(self.cx()).await? {}
-        }
-        Ok(())
+        self.pass(Duration::from_secs(seconds)).await;
     }
 
     pub(super) fn free(&self, name: &str) -> u32 {
@@ -406,31 +300,19 @@ impl Market {
         self.around.warehouse.lock().aside[&format!("flash-sale:{id}")][&sku(name)]
     }
 
-    /// Kinds of the events told so far, without the audit trail's.
-    pub(super) async fn told(&self) -> Vec<String> {
-        let events: Vec<Event> = self.promox.read(|tx| tx.events_after(0, 10_000)).await.unwrap();
-        let kinds = events.into_iter().map(|event| event.kind).filter(|kind| kind != "AUDITED");
-        kinds.map(|kind| kind.trim_start_matches("FLASH_SALE_").to_owned()).collect()
+    /// What happened to sales, in events, oldest first.
+    pub(super) async fn sale_events(&self) -> Vec<String> {
+        let types = self.event_types("FLASH_SALE_").await;
+        types.iter().map(|kind| kind.trim_start_matches("FLASH_SALE_").to_owned()).collect()
     }
 
     /// The auditor finds nothing, and every gate is what the rows say.
     pub(super) fn verify(&self) {
-        let reader = Engine::snapshot(&*self.engine);
-        let mut report = Report::default();
+        self.harness.verify();
+        let reader = self.db.long_read().unwrap();
         let tx = Tx::unbounded(&*reader, Database::Promox);
-        self.sales.audit(&tx, &mut report).unwrap();
-        for table in FlashSales::TABLES {
-            report.check_table(&*reader, table).unwrap();
-        }
-        // What other services must agree with is for the auditor of a whole node.
-        let (mut findings, checked) = report.finish();
-        findings.retain(|it| {
-            ![promox_contract::flashsale::ASIDE, promox_contract::flashsale::TAKEN].contains(&it.invariant)
-        });
-        assert_eq!(findings, []);
-        assert!(checked > 0);
         for sale in queries::open(&tx).unwrap() {
-            let Some(gate) = self.sales.gates.get(sale.id) else { continue };
+            let Some(gate) = self.service.gates.get(sale.id) else { continue };
             let items = queries::items(&tx, sale.id).unwrap();
             let users: Vec<UserCount> = tx.scan().prefix(sale.id).rows().collect::<Result<_, _>>().unwrap();
             let rows = gates::read(&sale, &items, &users);

@@ -1,5 +1,6 @@
 //! Sales by the clock: they start, sell out, end and close, also over what passed while the node was down.
 
+use promox_testkit::sample::sku;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ async fn a_sale_starts_and_ends_at_its_times() {
         market.wait(seconds).await;
         assert_eq!((market.sale(id).await.status, market.free("A")), (status, free));
     }
-    assert_eq!(market.told().await, ["STARTED", "ENDED"]);
+    assert_eq!(market.sale_events().await, ["STARTED", "ENDED"]);
     market.verify();
 }
 
@@ -41,19 +42,19 @@ async fn what_passed_while_the_node_was_down_is_caught_up_with() {
     let gone = market.make(vec![item("A", 10, None)]).await;
     let ends_at = START + Duration::from_hours(9);
     let now = market.call(CreateSale { ends_at, ..plan(vec![item("B", 10, None)]) }).await.unwrap().id;
-    market.node.clock.advance(Duration::from_hours(2));
+    market.advance(Duration::from_hours(2));
     let market = market.reopen().await;
     assert_eq!(market.sale(gone).await.status, SaleStatus::Ended);
     assert_eq!(market.sale(now).await.status, SaleStatus::Active);
     assert_eq!((market.free("A"), market.free("B")), (100, 90));
-    assert_eq!(market.told().await, ["STARTED", "ENDED", "STARTED"]);
+    assert_eq!(market.sale_events().await, ["STARTED", "ENDED", "STARTED"]);
     market.verify();
 }
 
 #[tokio::test]
 async fn reservations_end_with_the_sale_and_all_goes_back() {
     let market = Market::open();
-    market.around.warehouse.lock().free.insert(super::market::sku("A"), 1_500);
+    market.around.warehouse.lock().free.insert(sku("A"), 1_500);
     let id = market.started(vec![item("A", 1_500, None)]).await;
     market.wait(3_500).await;
     for user in 1..=1_100 {
@@ -71,8 +72,8 @@ async fn a_closed_warehouse_delays_what_goes_back_and_loses_nothing() {
     let market = Market::open();
     let id = market.started(vec![item("A", 10, None)]).await;
     market.around.closed.store(true, Ordering::SeqCst);
-    market.node.clock.advance(Duration::from_hours(2));
-    assert!(market.work().await.is_err());
+    market.advance(Duration::from_hours(2));
+    assert!(market.try_work().await.is_err());
     assert_eq!((market.sale(id).await.status, market.free("A")), (SaleStatus::Ended, 90));
     let market = market.reopen().await;
     market.around.closed.store(false, Ordering::SeqCst);

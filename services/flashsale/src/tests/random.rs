@@ -48,7 +48,7 @@ impl Story {
             13..=15 => self.market.confirm(1 + i64::try_from(self.below(10)).unwrap().min(self.orders)).await,
             16 => self.market.release(1 + self.orders - i64::try_from(self.below(6)).unwrap().min(self.orders)).await,
             17 => self.market.wait(self.entropy.below(400)).await,
-            18 => self.market.work().await.unwrap(),
+            18 => self.market.try_work().await.unwrap(),
             _ if self.below(30) == 0 => {
                 let id = self.sales[self.below(self.sales.len())];
                 let _ = self.market.call(CancelSale { id }).await;

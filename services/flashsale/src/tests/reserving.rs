@@ -1,5 +1,6 @@
 //! Reservations: granted, refused, raced for, given back and lapsed; and the gate after a start.
 
+use promox_testkit::sample::sku;
 use std::time::Duration;
 
 use promox_contract::ids::{FlashReservationId, FlashSaleId};
@@ -78,7 +79,7 @@ async fn what_cannot_be_reserved_is_refused_with_its_code() {
     assert_eq!(elsewhere.errors()[0].pointer, "/sku");
     assert_eq!(market.reserve(id, 1, 0).await.unwrap_err().errors()[0].pointer, "/quantity");
     assert_eq!(market.call(Market::reservation(id, "A", 1)).await.unwrap_err().kind(), Kind::Forbidden);
-    market.node.clock.advance(Duration::from_hours(1));
+    market.advance(Duration::from_hours(1));
     assert_eq!(code(market.reserve(id, 5, 1).await), "NOT_ACTIVE", "by the clock, before the job has moved it");
     market.verify();
 }
@@ -89,7 +90,7 @@ async fn a_keyed_reservation_keeps_its_answer_with_its_effect() {
     let id = market.started(vec![item("A", 10, None)]).await;
     let cx = promox_kernel::Cx { claim: market.keyed("k").claim, ..market.user(1) };
     market.run(cx.clone(), Market::reservation(id, "A", 1)).await.unwrap();
-    let kept = market.promox.recall(cx.claim.as_ref().unwrap()).await.unwrap();
+    let kept = market.db.recall(cx.claim.as_ref().unwrap()).await.unwrap();
     assert!(matches!(kept, promox_storage::Recall::Decided(response) if response.status == 201));
     market.verify();
 }
@@ -101,7 +102,7 @@ async fn the_last_pieces_are_reserved_once() {
     let results = rush(&market, id, (0..300).map(|n| (1 + n % 150, 1)).collect()).await;
     assert_eq!(codes(&results), (50, 250, 0));
     assert_eq!((market.first(id).await, market.sale(id).await.status), ((0, 0), SaleStatus::SoldOut));
-    assert_eq!(market.told().await, ["STARTED", "SOLD_OUT"]);
+    assert_eq!(market.sale_events().await, ["STARTED", "SOLD_OUT"]);
     market.verify();
 }
 
@@ -154,22 +155,22 @@ async fn a_reservation_goes_back_once_and_only_by_its_user() {
         assert_eq!((market.first(id).await, market.sale(id).await.status), ((2, 0), SaleStatus::Active));
     }
     market.granted(id, 1, 2).await;
-    assert_eq!(market.told().await, ["STARTED", "SOLD_OUT", "SOLD_OUT"]);
+    assert_eq!(market.sale_events().await, ["STARTED", "SOLD_OUT", "SOLD_OUT"]);
     market.verify();
 }
 
 #[tokio::test]
 async fn reservations_lapse_at_their_time_in_bounded_batches() {
     let market = Market::open();
-    market.around.warehouse.lock().free.insert(super::market::sku("A"), 2_000);
+    market.around.warehouse.lock().free.insert(sku("A"), 2_000);
     let id = market.started(vec![item("A", 2_000, Some(1))]).await;
     for user in 1..=1_200 {
         market.granted(id, user, 1).await;
     }
     market.wait(599).await;
     assert_eq!(market.first(id).await, (800, 0));
-    market.node.clock.advance(Duration::from_secs(1));
-    let lapse = market.sales.jobs().remove(1);
+    market.advance(Duration::from_secs(1));
+    let lapse = market.service.jobs().remove(1);
     let mut batches = 1;
     while lapse.run(market.cx()).await.unwrap() {
         batches += 1;
@@ -189,7 +190,7 @@ async fn the_gate_after_a_start_is_what_the_rows_say() {
     market.give_back(id, 1, rid).await.unwrap();
     market.granted(id, 1, 2).await;
     let market = market.reopen().await;
-    assert!(market.sales.gates.get(id).is_some(), "read before the node is ready");
+    assert!(market.service.gates.get(id).is_some(), "read before the node is ready");
     market.verify();
     assert_eq!(market.reserve(id, 1, 2).await.unwrap_err().code(), "LIMIT_REACHED");
     market.granted(id, 1, 1).await;
@@ -204,9 +205,9 @@ async fn a_gate_in_doubt_is_read_again() {
     let rid = market.granted(id, 1, 2).await;
     // Somebody gives the pieces back in the rows and leaves before the gate knows.
     let user = promox_kernel::UserId(1);
-    let doubt = market.sales.gates.in_doubt();
+    let doubt = market.service.gates.in_doubt();
     let give = move |tx: &mut promox_storage::Tx<'_>| crate::commands::holds::give_back(tx, id, rid, user).map(drop);
-    market.promox.write(&market.cx(), give).await.unwrap();
+    market.db.write(&market.cx(), give).await.unwrap();
     assert_eq!(market.reserve(id, 2, 1).await.unwrap_err().code(), "SOLD_OUT", "the gate does not know");
     drop(doubt);
     market.granted(id, 2, 1).await;

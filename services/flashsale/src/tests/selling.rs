@@ -1,12 +1,13 @@
 //! Sales made, changed, listed and taken off; what is refused, with its pointers; stock set aside all or nothing.
 
+use promox_testkit::sample::sku;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use promox_contract::ids::{CampaignId, FlashSaleId};
 use promox_kernel::{Cx, Error, Kind, Limit, Patch};
 
-use super::market::{Market, START, item, plan, sku};
+use super::market::{Market, START, item, plan};
 use crate::api::{
     CancelSale, CreateSale, DeleteSale, GetSale, ListActiveSales, ListSales, SaleItemInput, SaleStatus, UpdateSale,
 };
@@ -157,7 +158,7 @@ async fn a_sale_is_cancelled_once_and_deleted_when_it_does_not_sell() {
     assert_eq!(market.call(DeleteSale { id }).await.unwrap_err().kind(), Kind::NotFound);
     market.wait(0).await;
     assert_eq!((market.free("B"), list(&market, None).await.len()), (100, 0));
-    assert_eq!(market.told().await, ["STARTED", "ENDED"]);
+    assert_eq!(market.sale_events().await, ["STARTED", "ENDED"]);
     let ended = market.make(vec![item("A", 1, None)]).await;
     market.wait(3600).await;
     assert_eq!(market.call(CancelSale { id: ended }).await.unwrap_err().code(), "INVALID_TRANSITION");

@@ -1,50 +1,33 @@
 //! A shop's writing desk: notifications on a node where orders and users are known, with mail as files in a folder.
 
-use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use parking_lot::Mutex;
 use promox_contract::ids::{OrderId, ProductId};
-use promox_contract::order::{
-    DescribeOrder, OrderConfirmed, OrderCreated, OrderDescription, OrderShipped, OrderStatus, Totals,
-};
+use promox_contract::order::{DescribeOrder, OrderConfirmed, OrderDescription, OrderStatus};
 use promox_contract::order_line::OrderLine;
 use promox_contract::store::{StoreFacts, StoreProfile};
 use promox_contract::user::{DescribeUsers, UserDescription, UserDescriptions, UserRegistered};
-use promox_kernel::{
-    Amount, Clock, Currency, Cx, Email, Entropy, Error, Fact, Handle, Limit, Node, Principal, Registry, Timestamp,
-    UserId, register,
-};
-use promox_storage::{ConsumerLoop, Database, Db, MemoryEngine, Report, Service, Tx};
-use serde::{Deserialize, Serialize};
+use promox_kernel::{Amount, Currency, Cx, Email, Error, Fact, Limit, Timestamp, UserId};
+use promox_storage::Database;
+use promox_testkit::sample::{email, order_fact, order_line, pence, sku, store_facts, totals, user_description};
+use promox_testkit::{Harness, Setup};
 use tempfile::TempDir;
 
 use crate::api::{DeliveryView, ListDeliveries};
 use crate::{MailSettings, MailTransport, Notifications};
 
-/// Who is known: order 1 is user 7's, order 2 a guest's, order 3 lost its buyer; others are not there.
+/// The orders: 1 is user 7's, 2 a guest's, 3 lost its buyer; others are not there.
 #[derive(Default)]
-pub(super) struct Files {
+pub(super) struct Orders {
     /// While set, orders do not answer.
     pub(super) away: Mutex<bool>,
 }
 
-impl Handle<StoreProfile> for Files {
-    async fn handle(&self, _: &Cx, _: StoreProfile) -> Result<StoreFacts, Error> {
-        Ok(StoreFacts {
-            name: "Tea & Co".to_owned(),
-            currency: Currency::GBP,
-            timezone: "UTC".to_owned(),
-            locale: "en".to_owned(),
-            ignore_plus_tags: false,
-        })
-    }
-}
-
-impl Handle<DescribeOrder> for Files {
-    async fn handle(&self, _: &Cx, op: DescribeOrder) -> Result<OrderDescription, Error> {
+impl Orders {
+    fn describe(&self, _: &Cx, op: DescribeOrder) -> Result<OrderDescription, Error> {
         if *self.away.lock() {
             return Err(Error::unavailable("BUSY", "Not now.", 1));
         }
@@ -58,43 +41,11 @@ impl Handle<DescribeOrder> for Files {
     }
 }
 
-impl Handle<DescribeUsers> for Files {
-    async fn handle(&self, _: &Cx, op: DescribeUsers) -> Result<UserDescriptions, Error> {
-        let known = op.ids.into_iter().filter(|id| id.0 == 7);
-        let items = known.map(|id| UserDescription {
-            id,
-            email: email("ada@example.com"),
-            name: Some("Ada".to_owned()),
-            registered_at: Timestamp::EPOCH,
-            attributes: BTreeMap::new(),
-        });
-        Ok(UserDescriptions { items: items.collect() })
-    }
-}
-
-pub(super) fn email(text: &str) -> Email {
-    text.parse().unwrap()
-}
-
-fn pence(pence: i64) -> Amount {
-    format!("{}.{:02}", pence / 100, pence % 100).parse().unwrap()
-}
-
 fn description(id: OrderId, user_id: Option<UserId>, email: Option<Email>) -> OrderDescription {
     let line = OrderLine {
-        sku: "85123A".parse().unwrap(),
-        variant_id: None,
         product_id: Some(ProductId(1)),
         name: "A <white> holder".to_owned(),
-        quantity: 6,
-        unit_price: pence(255),
-        list_price: pence(255),
-        flash_sale_id: None,
-        subtotal: pence(1_530),
-        discount: pence(0),
-        discounts: Vec::new(),
-        tax: pence(0),
-        total: pence(1_530),
+        ..order_line(sku("85123A"), 6, pence(255), Amount::ZERO)
     };
     OrderDescription {
         id,
@@ -104,47 +55,11 @@ fn description(id: OrderId, user_id: Option<UserId>, email: Option<Email>) -> Or
         email,
         name: Some("Ada".to_owned()),
         currency: Currency::GBP,
+        totals: totals([&line]),
         lines: vec![line],
-        totals: Totals {
-            subtotal: pence(1_530),
-            discount: pence(0),
-            shipping: pence(0),
-            shipping_discount: pence(0),
-            tax: pence(0),
-            points_redeemed: 0,
-            points_value: pence(0),
-            total: pence(1_530),
-        },
         created_at: Timestamp::EPOCH,
         tracking: Some(("Royal Mail".to_owned(), "RM1".to_owned())),
     }
-}
-
-/// An event of an order: which one is all that is read of it.
-#[derive(Clone, Serialize, Deserialize)]
-pub(super) struct Confirmed {}
-
-impl Fact for Confirmed {
-    const TYPE: &'static str = OrderConfirmed::TYPE;
-    const TOPIC: &'static str = OrderConfirmed::TOPIC;
-}
-
-/// The one before it.
-#[derive(Clone, Serialize, Deserialize)]
-pub(super) struct Created {}
-
-impl Fact for Created {
-    const TYPE: &'static str = OrderCreated::TYPE;
-    const TOPIC: &'static str = OrderCreated::TOPIC;
-}
-
-/// Another one.
-#[derive(Clone, Serialize, Deserialize)]
-pub(super) struct Shipped {}
-
-impl Fact for Shipped {
-    const TYPE: &'static str = OrderShipped::TYPE;
-    const TOPIC: &'static str = OrderShipped::TOPIC;
 }
 
 /// A registration, in the event's own form.
@@ -152,13 +67,24 @@ pub(super) fn registered(user: i64) -> UserRegistered {
     serde_json::from_value(serde_json::json!({"userId": user})).unwrap()
 }
 
+/// An order's confirmation.
+pub(super) fn confirmed(order: i64) -> OrderConfirmed {
+    OrderConfirmed(order_fact(order))
+}
+
 /// A node with notifications.
 pub(super) struct Desk {
-    pub(super) node: Arc<Node>,
-    pub(super) files: Arc<Files>,
-    pub(super) notifications: Arc<Notifications>,
-    pub(super) db: Db,
-    pub(super) folder: TempDir,
+    harness: Harness<Notifications>,
+    pub(super) orders: Arc<Orders>,
+    folder: TempDir,
+}
+
+impl Deref for Desk {
+    type Target = Harness<Notifications>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.harness
+    }
 }
 
 impl Desk {
@@ -168,52 +94,35 @@ impl Desk {
         Self::with(folder, transport)
     }
 
+    /// A desk where user 7 is known.
     pub(super) fn with(folder: TempDir, transport: MailTransport) -> Self {
-        let db = MemoryEngine::new().database(Database::Ecommerce);
-        let node = Node::new(Clock::manual("2026-11-23T05:33:00Z".parse().unwrap()), Entropy::seeded(7));
         let settings = MailSettings {
             from: "Tea & Co <shop@example.com>".to_owned(),
             merchant: String::new(),
             public_url: "https://shop.example/".to_owned(),
             transport,
         };
-        let files = Arc::new(Files::default());
-        let notifications = Notifications::new(db.clone(), settings).unwrap();
-        let mut registry = Registry::default();
-        register!(registry, &files; StoreProfile, DescribeOrder, DescribeUsers);
-        notifications.register(&mut registry);
-        node.install(registry);
-        Self { node, files, notifications, db, folder }
+        let orders = Arc::<Orders>::default();
+        let ada = |id| UserDescription {
+            email: email("ada@example.com"),
+            name: Some("Ada".to_owned()),
+            ..user_description(id)
+        };
+        let harness = Setup::at("2026-11-23T05:33:00Z")
+            .answer(|_, _: StoreProfile| Ok(StoreFacts { name: "Tea & Co".to_owned(), ..store_facts() }))
+            .answer(move |_, op: DescribeUsers| {
+                let known = op.ids.into_iter().filter(|id| id.0 == 7);
+                Ok(UserDescriptions { items: known.map(ada).collect() })
+            })
+            .answer_from(&orders, Orders::describe)
+            .start(|databases| Notifications::new(databases.ecommerce.clone(), settings).unwrap());
+        Self { harness, orders, folder }
     }
 
-    pub(super) fn cx(&self) -> Cx {
-        Cx::system(&self.node, "test", Duration::from_secs(30))
-    }
-
-    pub(super) fn user(&self, id: i64) -> Cx {
-        Cx { principal: Principal::User { id: UserId(id), session: 1, permissions: Arc::default() }, ..self.cx() }
-    }
-
-    /// Tells an event and lets the consumers see it.
-    pub(super) async fn tell<F: Fact + Clone + Sync>(&self, aggregate: i64, fact: F) {
-        self.db.write(&self.cx(), move |tx| Ok::<_, Error>(tx.emit(aggregate, &fact)?)).await.unwrap();
+    /// Writes an event and lets the consumers apply it.
+    pub(super) async fn follow<F: Fact + Clone + Sync>(&self, aggregate: i64, fact: F) {
+        self.emit(Database::Ecommerce, aggregate, fact).await;
         self.consume().await;
-    }
-
-    pub(super) async fn consume(&self) {
-        for consumer in self.notifications.consumers() {
-            let mut turns = ConsumerLoop::new(consumer, self.db.clone(), self.db.clone());
-            while turns.turn(&self.node).await.unwrap() {}
-        }
-    }
-
-    /// Lets the clock's work be done, until there is no more of it.
-    pub(super) async fn work(&self) {
-        for job in self.notifications.jobs() {
-            for _ in 0..10 {
-                job.run(self.cx()).await.unwrap();
-            }
-        }
     }
 
     pub(super) async fn deliveries(&self) -> Vec<DeliveryView> {
@@ -231,17 +140,6 @@ impl Desk {
             }
         }
         mails
-    }
-
-    /// The auditor finds nothing.
-    pub(super) fn verify(&self) {
-        let reader = self.db.long_read().unwrap();
-        let mut report = Report::default();
-        self.notifications.audit(&Tx::unbounded(&*reader, Database::Ecommerce), &mut report).unwrap();
-        for table in Notifications::TABLES {
-            report.check_table(&*reader, table).unwrap();
-        }
-        assert_eq!(report.finish().0, []);
     }
 }
 

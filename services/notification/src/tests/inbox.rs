@@ -1,9 +1,11 @@
 //! The inbox, and what a user wants to hear of.
 
+use promox_contract::order::OrderShipped;
 use promox_contract::user::ExportNotifications;
 use promox_kernel::{Kind, Limit, UserId};
+use promox_testkit::sample::order_fact;
 
-use super::desk::{Confirmed, Desk, Shipped, registered};
+use super::desk::{Desk, confirmed, registered};
 use crate::api::{GetPreferences, ListInbox, MarkRead, Notification, NotificationId, Preference, PutPreferences};
 use crate::{Channel, MessageKind};
 
@@ -22,8 +24,8 @@ impl Desk {
 #[tokio::test]
 async fn a_user_finds_orders_in_the_inbox_and_reads_them() {
     let desk = Desk::open();
-    desk.tell(1, Confirmed {}).await;
-    desk.tell(1, Shipped {}).await;
+    desk.follow(1, confirmed(1)).await;
+    desk.follow(1, OrderShipped(order_fact(1))).await;
     desk.work().await;
     let inbox = desk.inbox(7, true).await;
     let titles: Vec<&str> = inbox.iter().map(|item| item.title.as_str()).collect();
@@ -48,12 +50,12 @@ async fn a_user_finds_orders_in_the_inbox_and_reads_them() {
 async fn what_is_not_wanted_is_not_sent_and_what_is_demanded_is() {
     let desk = Desk::open();
     desk.mute(MessageKind::Welcome, Channel::Email).await.unwrap();
-    desk.tell(7, registered(7)).await;
+    desk.follow(7, registered(7)).await;
     desk.work().await;
     assert_eq!((desk.mails().len(), desk.inbox(7, true).await.len()), (0, 1), "the inbox has it all the same");
     assert!(desk.deliveries().await.is_empty());
     desk.mute(MessageKind::OrderConfirmed, Channel::Inbox).await.unwrap();
-    desk.tell(1, Confirmed {}).await;
+    desk.follow(1, confirmed(1)).await;
     desk.work().await;
     assert_eq!((desk.mails().len(), desk.inbox(7, true).await.len()), (1, 1));
     for (kind, channel, code) in [

@@ -1,5 +1,8 @@
 //! From an event to a mail: exactly one delivery an event, every attempt kept, pauses, dead letters.
 
+use promox_contract::order::OrderCreated;
+use promox_testkit::sample::email;
+use promox_testkit::sample::order_fact;
 use std::time::Duration;
 
 use promox_contract::ids::{OrderId, PaymentId, ProductId, VariantId};
@@ -10,7 +13,7 @@ use promox_contract::user::UserErased;
 use promox_kernel::{Currency, Kind, Limit, UserId};
 use serde_json::{Map, json};
 
-use super::desk::{Confirmed, Created, Desk, email, registered};
+use super::desk::{Desk, confirmed, registered};
 use crate::api::{
     DeliveryStatus, ListDeliveries, PatchNotificationSettings, PutNotificationSettings, PutTemplate, RetryDelivery,
 };
@@ -19,8 +22,8 @@ use crate::{MailTransport, MessageKind, rules};
 #[tokio::test]
 async fn an_event_becomes_one_mail() {
     let desk = Desk::open();
-    desk.tell(1, Confirmed {}).await;
-    desk.tell(2, Confirmed {}).await;
+    desk.follow(1, confirmed(1)).await;
+    desk.follow(2, confirmed(2)).await;
     let waiting = desk.deliveries().await;
     assert!(waiting.iter().all(|delivery| delivery.status == DeliveryStatus::Pending));
     desk.work().await;
@@ -50,8 +53,8 @@ async fn each_event_is_written_about_in_its_own_words() {
         currency: Currency::GBP,
         return_id: None,
     };
-    desk.tell(1, refund).await;
-    desk.tell(7, registered(7)).await;
+    desk.follow(1, refund).await;
+    desk.follow(7, registered(7)).await;
     let low = StockLow {
         variant_id: VariantId(1),
         product_id: ProductId(1),
@@ -59,7 +62,7 @@ async fn each_event_is_written_about_in_its_own_words() {
         available: 3,
         threshold: 5,
     };
-    desk.tell(1, low).await;
+    desk.follow(1, low).await;
     desk.work().await;
     let mails = desk.mails();
     assert!(mails[0].contains("7.65 GBP") && mails[0].contains("guest@example.com"), "{}", mails[0]);
@@ -71,9 +74,9 @@ async fn each_event_is_written_about_in_its_own_words() {
 #[tokio::test]
 async fn whom_nobody_knows_any_more_is_a_dead_letter() {
     let desk = Desk::open();
-    desk.tell(3, Confirmed {}).await;
-    desk.tell(4, Confirmed {}).await;
-    desk.tell(9, registered(9)).await;
+    desk.follow(3, confirmed(3)).await;
+    desk.follow(4, confirmed(4)).await;
+    desk.follow(9, registered(9)).await;
     desk.work().await;
     let dead = desk.deliveries().await;
     assert!(dead.iter().all(|delivery| delivery.status == DeliveryStatus::Dead && delivery.attempts.len() == 1));
@@ -89,16 +92,16 @@ async fn what_fails_is_tried_again_with_growing_pauses_until_it_is_given_up() {
     let blocked = folder.path().join("mail");
     std::fs::write(&blocked, "a file where the folder should be").unwrap();
     let desk = Desk::with(folder, MailTransport::Files(blocked.clone()));
-    desk.tell(1, Confirmed {}).await;
+    desk.follow(1, confirmed(1)).await;
     for failed in 1..=rules::MOST_ATTEMPTS {
-        desk.notifications.send_due(&desk.cx()).await.unwrap();
-        desk.notifications.send_due(&desk.cx()).await.unwrap();
+        desk.service.send_due(&desk.cx()).await.unwrap();
+        desk.service.send_due(&desk.cx()).await.unwrap();
         let delivery = desk.deliveries().await.remove(0);
         assert_eq!(delivery.attempts.len(), failed, "once a pause");
         let given_up = failed == rules::MOST_ATTEMPTS;
         let want = if given_up { DeliveryStatus::Dead } else { DeliveryStatus::Failed };
         assert_eq!((delivery.status, delivery.next_attempt_at.is_none()), (want, given_up));
-        desk.node.clock.advance(rules::PAUSES.after(failed));
+        desk.advance(rules::PAUSES.after(failed));
     }
     desk.verify();
     std::fs::remove_file(&blocked).unwrap();
@@ -114,13 +117,13 @@ async fn what_fails_is_tried_again_with_growing_pauses_until_it_is_given_up() {
 #[tokio::test]
 async fn a_service_that_does_not_answer_is_no_attempt() {
     let desk = Desk::open();
-    desk.tell(1, Confirmed {}).await;
-    *desk.files.away.lock() = true;
+    desk.follow(1, confirmed(1)).await;
+    *desk.orders.away.lock() = true;
     desk.work().await;
     let waiting = desk.deliveries().await.remove(0);
     assert_eq!((waiting.status, waiting.attempts.len()), (DeliveryStatus::Pending, 0));
-    *desk.files.away.lock() = false;
-    desk.node.clock.advance(Duration::from_secs(31));
+    *desk.orders.away.lock() = false;
+    desk.advance(Duration::from_secs(31));
     desk.work().await;
     assert_eq!(desk.deliveries().await[0].status, DeliveryStatus::Sent);
 }
@@ -157,10 +160,10 @@ async fn a_message_with_a_secret_is_sent_once_and_not_kept() {
 async fn who_waits_for_a_message_is_not_behind_a_rush_of_orders() {
     let desk = Desk::open();
     for _ in 0..100 {
-        desk.tell(1, Confirmed {}).await;
+        desk.follow(1, confirmed(1)).await;
     }
     desk.cx().call(reset("reset:1", "first")).await.unwrap();
-    desk.notifications.send_due(&desk.cx()).await.unwrap();
+    desk.service.send_due(&desk.cx()).await.unwrap();
     let mails = desk.mails();
     assert!(mails.len() < 100 && mails.iter().any(|mail| mail.contains("reset/first")), "{}", mails.len());
     desk.verify();
@@ -174,8 +177,8 @@ async fn a_dead_letter_with_a_secret_cannot_be_sent_again() {
     let desk = Desk::with(folder, MailTransport::Files(blocked));
     desk.cx().call(reset("reset:1", "first")).await.unwrap();
     for failed in 1..=rules::MOST_ATTEMPTS {
-        desk.notifications.send_due(&desk.cx()).await.unwrap();
-        desk.node.clock.advance(rules::PAUSES.after(failed));
+        desk.service.send_due(&desk.cx()).await.unwrap();
+        desk.advance(rules::PAUSES.after(failed));
     }
     let dead = desk.deliveries().await.remove(0);
     assert_eq!(dead.status, DeliveryStatus::Dead);
@@ -195,7 +198,7 @@ async fn a_template_that_fails_on_real_data_gives_way_to_the_built_in_one() {
         text: "Own words".to_owned(),
     };
     desk.cx().call(put).await.unwrap();
-    desk.tell(1, Confirmed {}).await;
+    desk.follow(1, confirmed(1)).await;
     desk.work().await;
     assert!(desk.mails()[0].contains("Subject: Your order N-1"));
 }
@@ -203,10 +206,10 @@ async fn a_template_that_fails_on_real_data_gives_way_to_the_built_in_one() {
 #[tokio::test]
 async fn old_deliveries_and_mails_are_pruned() {
     let desk = Desk::open();
-    desk.tell(1, Confirmed {}).await;
+    desk.follow(1, confirmed(1)).await;
     desk.work().await;
-    desk.node.clock.advance(Duration::from_hours(24 * 40));
-    desk.tell(2, Confirmed {}).await;
+    desk.advance(Duration::from_hours(24 * 40));
+    desk.follow(2, confirmed(2)).await;
     desk.work().await;
     let left = desk.deliveries().await;
     assert_eq!((left.len(), left[0].order_id, desk.mails().len()), (1, Some(OrderId(2)), 1));
@@ -216,11 +219,11 @@ async fn old_deliveries_and_mails_are_pruned() {
 #[tokio::test]
 async fn an_erased_user_is_forgotten() {
     let desk = Desk::open();
-    desk.tell(1, Confirmed {}).await;
-    desk.tell(7, registered(7)).await;
+    desk.follow(1, confirmed(1)).await;
+    desk.follow(7, registered(7)).await;
     desk.work().await;
     desk.cx().call(reset("reset:1", "first")).await.unwrap();
-    desk.tell(7, UserErased { user_id: UserId(7) }).await;
+    desk.follow(7, UserErased { user_id: UserId(7) }).await;
     desk.work().await;
     assert_eq!(desk.mails().len(), 2, "what was not sent yet is not sent any more");
     assert_eq!(desk.deliveries().await.len(), 1, "the order's stays: it names the order only");
@@ -232,7 +235,7 @@ async fn an_erased_user_is_forgotten() {
 #[tokio::test]
 async fn an_order_is_acknowledged_when_the_shop_wants_that() {
     let desk = Desk::open();
-    desk.tell(1, Created {}).await;
+    desk.follow(1, OrderCreated(order_fact(1))).await;
     desk.work().await;
     assert_eq!(desk.deliveries().await.len(), 0, "a new store writes when the payment is complete");
     let set = |order_received| PatchNotificationSettings { order_received, version: None };
@@ -241,8 +244,8 @@ async fn an_order_is_acknowledged_when_the_shop_wants_that() {
     assert_eq!(desk.cx().call(set(None)).await.unwrap(), settings, "what is not named stays");
     let stale = PutNotificationSettings { order_received: false, version: Some(0) };
     assert_eq!(desk.cx().call(stale).await.unwrap_err().code(), "VERSION_MISMATCH");
-    desk.tell(1, Created {}).await;
-    desk.tell(1, Confirmed {}).await;
+    desk.follow(1, OrderCreated(order_fact(1))).await;
+    desk.follow(1, confirmed(1)).await;
     desk.work().await;
     let mails = desk.mails();
     assert_eq!(mails.len(), 2);

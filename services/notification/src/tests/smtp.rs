@@ -8,7 +8,7 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
-use super::desk::{Confirmed, Desk};
+use super::desk::{Desk, confirmed};
 use crate::api::DeliveryStatus;
 use crate::{MailTransport, SmtpSecurity, SmtpSettings};
 
@@ -120,8 +120,8 @@ fn spawn(server: impl Future<Output = ()> + Send + 'static) {
 
 async fn deliver(settings: SmtpSettings) -> Desk {
     let desk = Desk::with(tempfile::tempdir().unwrap(), MailTransport::Smtp(settings));
-    desk.tell(1, Confirmed {}).await;
-    desk.notifications.send_due(&desk.cx()).await.unwrap();
+    desk.follow(1, confirmed(1)).await;
+    desk.service.send_due(&desk.cx()).await.unwrap();
     desk.verify();
     desk
 }

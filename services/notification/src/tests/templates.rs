@@ -3,7 +3,7 @@
 use promox_kernel::{Cx, Error, Kind, Limit};
 use serde_json::{Map, json};
 
-use super::desk::{Confirmed, Desk};
+use super::desk::{Desk, confirmed};
 use crate::Channel;
 use crate::api::{GetTemplate, ListTemplates, PreviewTemplate, PutTemplate, TemplateView};
 
@@ -31,7 +31,7 @@ async fn a_merchants_template_is_used_and_stands_in_for_its_language() {
     assert_eq!((desk.template(None).await.version, desk.template(None).await.customized), (0, false));
     let view = desk.cx().call(put(None, "Danke {{ order.number }}", "<b>{{ name }}</b>")).await.unwrap();
     assert_eq!((view.version, view.customized, view.locale.as_str()), (1, true, "en"));
-    desk.tell(1, Confirmed {}).await;
+    desk.follow(1, confirmed(1)).await;
     desk.work().await;
     assert!(desk.mails()[0].contains("Subject: Danke N-1"));
     let region = desk.template(Some("en_gb")).await;
@@ -67,7 +67,7 @@ async fn an_older_version_does_not_overwrite_a_newer_one() {
     let desk = Desk::open();
     let at = |version: i64, subject: &'static str| {
         let cx = Cx { if_match: Some(version.into()), ..desk.cx() };
-        let notifications = desk.notifications.clone();
+        let notifications = desk.service.clone();
         async move {
             let answer: Result<TemplateView, Error> =
                 promox_kernel::Handle::handle(&*notifications, &cx, put(None, subject, "x")).await;

@@ -1,35 +1,30 @@
 //! What an import takes and what it refuses, and what an export writes.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::ops::Deref;
 
 use bytes::Bytes;
 use promox_contract::order::{CreditFigures, OrderFigure, OrderFigures};
 use promox_contract::store::IN_CURRENCY;
-use promox_kernel::{Amount, Body, BodyReader, Clock, Content, Cx, Entropy, Node, Op, Registry, Timestamp};
-use promox_storage::{Cache, Database, Engine, MemoryEngine, Report, Service, Tx};
+use promox_kernel::{Amount, Body, BodyReader, Content};
+use promox_storage::Cache;
+use promox_testkit::{Harness, Setup};
 
-use super::new_store::register_new_store;
 use crate::{ExportHistory, HistoryFormat, ImportOrders, OrderImportReport, Orders};
 
-pub(super) struct Shop {
-    engine: Arc<MemoryEngine>,
-    orders: Arc<Orders>,
-    cx: Cx,
+pub(super) struct Shop(Harness<Orders>);
+
+impl Deref for Shop {
+    type Target = Harness<Orders>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
 }
 
 impl Shop {
     pub(super) fn open() -> Self {
-        let node = Node::new(Clock::manual(Timestamp::from_seconds(2_000_000_000)), Entropy::seeded(1));
-        let engine = MemoryEngine::new();
-        let db = engine.database(Database::Ecommerce);
-        let mut registry = Registry::default();
-        let orders = Orders::new(db, Cache::in_memory(), false);
-        register_new_store(&mut registry);
-        orders.register(&mut registry);
-        node.install(registry);
-        let cx = Cx::system(&node, "test", Duration::from_secs(60));
-        Self { engine, orders, cx }
+        let setup = Setup::at("2033-05-18T03:33:20Z");
+        Self(setup.start(|databases| Orders::new(databases.ecommerce.clone(), Cache::in_memory(), false)))
     }
 
     pub(super) async fn import(&self, format: HistoryFormat, text: &str) -> OrderImportReport {
@@ -38,38 +33,27 @@ impl Shop {
         let media_type = if format == HistoryFormat::Csv { "text/csv" } else { "application/x-ndjson" };
         let body = Body { media_type: media_type.into(), reader: Some(reader), headers: Vec::new() };
         let sending = async move { sender.send(Ok(bytes)).await };
-        let (report, _) = tokio::join!(self.cx.call(ImportOrders { body }), sending);
+        let (report, _) = tokio::join!(self.call(ImportOrders { body }), sending);
         report.unwrap()
     }
 
     pub(super) async fn export(&self, format: HistoryFormat) -> String {
-        let download = self.cx.call(ExportHistory { format: Some(format) }).await.unwrap();
+        let download = self.call(ExportHistory { format: Some(format) }).await.unwrap();
         let Content::Stream(_, reader) = download.content else { panic!("not a stream") };
         String::from_utf8(reader.collect(64 << 20).await.unwrap()).unwrap()
-    }
-
-    pub(super) async fn call<O: Op>(&self, op: O) -> O::Reply {
-        self.cx.call(op).await.unwrap()
     }
 
     /// What analytics goes by.
     async fn figures(&self) -> Vec<OrderFigure> {
         let asked = OrderFigures { ids: Vec::new(), from: None, to: None, after: None, limit: None };
-        self.cx.call(asked).await.unwrap().items
+        self.call(asked).await.unwrap().items
     }
 
     /// The auditor finds nothing in the orders' own books.
     pub(super) fn verify(&self) {
-        let reader = self.engine.snapshot();
-        let mut report = Report::default();
-        report.knows(IN_CURRENCY, "GBP");
-        self.orders.audit(&Tx::unbounded(&*reader, Database::Ecommerce), &mut report).unwrap();
-        for table in Orders::TABLES {
-            report.check_table(&*reader, table).unwrap();
-        }
         let alone = |invariant: &str| !invariant.starts_with("analytics") && invariant.contains(':');
-        let (findings, _) = report.finish();
-        let own: Vec<_> = findings.into_iter().filter(|finding| alone(finding.invariant)).collect();
+        let findings = self.findings_with(|report| report.knows(IN_CURRENCY, "GBP")).into_iter();
+        let own: Vec<_> = findings.filter(|finding| alone(finding.invariant)).collect();
         assert_eq!(own, []);
     }
 }
@@ -150,7 +134,7 @@ C6,B,B,1,2024-03-01,1.00
     assert_eq!(faults, wanted);
     assert_eq!((done.report.created, done.orders.documents, done.credit_notes.documents), (3, 2, 1));
     assert_eq!((done.orders.rows, done.orders.total.to_string()), (3, "3.00".into()));
-    let notes = shop.cx.call(CreditFigures { after: 0, limit: 10 }).await.unwrap().items;
+    let notes = shop.call(CreditFigures { after: 0, limit: 10 }).await.unwrap().items;
     assert_eq!(notes.iter().map(|note| note.total.to_string()).collect::<Vec<_>>(), ["-1.00"]);
     shop.verify();
 }

@@ -77,20 +77,20 @@ fn everything() -> Draft {
 
 /// A saga that was begun, among these other services.
 async fn begun(others: &Arc<Others>) -> (Desk, OrderId) {
-    let desk = Desk::open_among(|registry| others.register(registry));
+    let desk = Desk::open_among(|setup| others.register(setup));
     let (lease, _) = desk.begin_with(everything(), None).await;
     (desk, lease.order_id)
 }
 
 /// Resumes a saga as a start and then the sweeper do, until it has ended.
 async fn drive(desk: &Desk, id: OrderId) {
-    let _ = desk.orders.resume(&desk.cx(), id, Resumable::Always).await;
+    let _ = desk.service.resume(&desk.cx(), id, Resumable::Always).await;
     for _ in 0..20 {
         let Some(saga) = desk.saga(id).await else { return };
         let now = desk.node.clock.now();
-        desk.node.clock.advance(saga.due_at.since(now));
+        desk.advance(saga.due_at.since(now));
         let due = Resumable::DueAt(desk.node.clock.now());
-        let _ = desk.orders.resume(&desk.cx(), id, due).await;
+        let _ = desk.service.resume(&desk.cx(), id, due).await;
     }
     panic!("a saga without an end");
 }
@@ -136,7 +136,7 @@ async fn a_checkout_ends_whatever_write_the_store_is_too_busy_for() {
     for nth in 1..=8 {
         let others = Arc::new(Others::default());
         let (desk, id) = begun(&others).await;
-        desk.refuse_write(nth);
+        desk.engine.refuse_write(nth);
         drive(&desk, id).await;
         confirmed += u32::from(ended(&desk, &others, id, &format!("write {nth}")).await);
     }

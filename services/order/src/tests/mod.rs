@@ -3,7 +3,6 @@
 mod desk;
 mod history;
 mod matrix;
-mod new_store;
 mod others;
 mod returns;
 mod round_trip;

@@ -1,5 +1,6 @@
 //! The services that a checkout holds in and is paid by, each of whose operations can fail once, before or after it acts.
 
+use promox_testkit::Setup;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use promox_contract::inventory::{GiveBackStock, Held, HoldStock};
 use promox_contract::payment::{CancelPayment, PaymentOfOrder, PaymentOutcome, PaymentStatus, TakePayment};
 use promox_contract::promotion::{HoldUses, ReleaseUses};
 use promox_contract::reward::{HoldPoints, ReleasePoints};
-use promox_kernel::{Cx, Error, Handle, Op, Registry, register};
+use promox_kernel::{Cx, Error, Handle, Op, register};
 
 use super::desk::paid;
 
@@ -55,8 +56,8 @@ impl Others {
         self.plan.lock().insert(operation, fault);
     }
 
-    pub(super) fn register(self: &Arc<Self>, registry: &mut Registry) {
-        register!(registry, self;
+    pub(super) fn register(self: &Arc<Self>, setup: &mut Setup) {
+        register!(setup, self;
             HoldStock, GiveBackStock, HoldUses, ReleaseUses, HoldBudgets, ReleaseBudgets, HoldCoupons, ReleaseCoupons,
             HoldPoints, ReleasePoints, ClaimReservations, ReleaseClaims, TakePayment, CancelPayment, PaymentOfOrder,
         );

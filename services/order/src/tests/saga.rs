@@ -32,7 +32,7 @@ async fn a_checkout_goes_from_its_claim_to_its_answer() {
     assert_eq!((view.status, view.totals.total.to_string()), (OrderStatus::Confirmed, "6.00".to_owned()));
     assert!(desk.saga(held.order_id).await.is_none());
     assert!(matches!(desk.db.recall(&claim("k")).await.unwrap(), Recall::Decided(answer) if answer.status == 201));
-    assert_eq!(desk.told().await, ["ORDER_CREATED", "ORDER_CONFIRMED"]);
+    assert_eq!(desk.event_types("").await, ["ORDER_CREATED", "ORDER_CONFIRMED"]);
     desk.verify();
 }
 
@@ -52,7 +52,7 @@ async fn what_is_made_ready_outside_is_what_would_be_written_inside() {
         };
         let Recall::Decided(kept) = desk.db.recall(&claim("k")).await.unwrap() else { panic!("nothing is kept") };
         let order = desk.db.read(|tx| order_row::load(tx, held.order_id)).await.unwrap();
-        left.push((format!("{order:?} {kept:?}"), serde_json::to_value(view).unwrap(), desk.told().await));
+        left.push((format!("{order:?} {kept:?}"), serde_json::to_value(view).unwrap(), desk.event_types("").await));
         assert!(desk.saga(held.order_id).await.is_none());
         desk.verify();
     }
@@ -112,7 +112,7 @@ async fn a_refusal_before_the_payment_leaves_no_order_and_no_claim() {
     let (held, _) = desk.begin(&LINES, Some(claim("k"))).await;
     desk.write(move |tx| transitions::abandon(tx, &held)).await.unwrap();
     assert!(matches!(desk.db.recall(&claim("k")).await.unwrap(), Recall::New));
-    assert_eq!(desk.told().await, [""; 0]);
+    assert_eq!(desk.event_types("").await, [""; 0]);
     desk.verify();
 }
 
@@ -132,7 +132,7 @@ async fn a_decline_leaves_a_failed_order_that_is_undone_once() {
     desk.write(move |tx| transitions::compensated(tx, &driver, None)).await.unwrap();
     let driver = held.clone();
     assert!(desk.write(move |tx| transitions::compensated(tx, &driver, None)).await.is_err());
-    assert_eq!(desk.told().await, ["ORDER_CREATED", "ORDER_FAILED"]);
+    assert_eq!(desk.event_types("").await, ["ORDER_CREATED", "ORDER_FAILED"]);
     desk.verify();
 }
 
@@ -154,7 +154,7 @@ async fn a_cancel_takes_a_waiting_saga_over_and_leaves_a_running_one_alone() {
     assert!(desk.confirm(&held).await.is_err(), "a late yes finds another driver");
     assert!(desk.write(cancel(cx)).await.unwrap().is_none(), "cancelling again changes nothing");
     assert_eq!(desk.status(id).await, OrderStatus::Cancelled);
-    assert_eq!(desk.told().await, ["ORDER_CREATED", "ORDER_CANCELLED"]);
+    assert_eq!(desk.event_types("").await, ["ORDER_CREATED", "ORDER_CANCELLED"]);
     desk.verify();
 }
 
@@ -174,7 +174,7 @@ async fn an_order_whose_payment_is_voided_by_its_provider_is_cancelled_unless_go
         }
         let failed = PaymentFailed { payment_id: PaymentId(1), order_id: id, code: "VOIDED".into() };
         desk.write(move |tx| Ok(tx.emit(1, &failed)?)).await.unwrap();
-        desk.follow().await;
+        desk.consume().await;
         assert_eq!(desk.status(id).await, status);
         let saga = desk.saga(id).await;
         assert_eq!(saga.is_some(), !ships, "what was held is given back by the saga that the sweeper finds");
@@ -215,7 +215,7 @@ async fn a_driver_that_cannot_go_on_hands_its_saga_over_at_once() {
     let (held, _) = desk.begin(&LINES, None).await;
     // Nobody answers for stock and payments here.
     for (tries, pause) in [(1, 1), (2, 2), (3, 4)] {
-        desk.orders.resume(&desk.cx(), held.order_id, Resumable::Always).await.unwrap_err();
+        desk.service.resume(&desk.cx(), held.order_id, Resumable::Always).await.unwrap_err();
         let saga = desk.saga(held.order_id).await.unwrap();
         let wait = saga.due_at.since(desk.node.clock.now()).as_secs();
         assert_eq!((saga.tries, wait, saga.last_error.is_some()), (tries, pause, true));
@@ -228,13 +228,13 @@ async fn a_checkout_that_is_resumed_is_taken_up_only_when_nobody_drives_it() {
     let desk = Desk::open();
     let (held, draft) = desk.begin(&LINES, None).await;
     let (id, attempt) = (held.order_id, |saga: Option<crate::records::Saga>| saga.map(|saga| saga.attempt));
-    let resume = async || desk.orders.handle(&desk.cx(), ResumeCheckout { order_id: id }).await;
+    let resume = async || desk.service.handle(&desk.cx(), ResumeCheckout { order_id: id }).await;
     assert_eq!(resume().await.unwrap().again_at, None, "its payment is not to be taken yet");
     desk.open_order(&held, &draft).await.unwrap();
     let due = desk.saga(id).await.unwrap().due_at;
     assert_eq!(resume().await.unwrap().again_at, Some(due));
     assert_eq!(attempt(desk.saga(id).await), Some(1), "its driver is left alone");
-    desk.node.clock.advance(due.since(desk.node.clock.now()));
+    desk.advance(due.since(desk.node.clock.now()));
     assert_eq!(resume().await.unwrap().again_at, None, "it was driven to its end");
     assert_eq!((desk.status(id).await, attempt(desk.saga(id).await)), (OrderStatus::Confirmed, None));
     desk.verify();
@@ -246,12 +246,12 @@ async fn a_key_outlives_its_day_until_it_is_decided() {
     let (held, draft) = desk.begin(&LINES, Some(claim("k"))).await;
     desk.open_order(&held, &draft).await.unwrap();
     let day = Duration::from_hours(30);
-    desk.node.clock.advance(day);
+    desk.advance(day);
     assert!(!desk.db.prune_keys(&desk.cx()).await.unwrap());
     let recalled = desk.db.recall(&claim("k")).await.unwrap();
     assert!(matches!(recalled, Recall::Undecided(id) if id == held.order_id.0), "the same request is not done twice");
     desk.confirm(&held).await.unwrap();
-    desk.node.clock.advance(day);
+    desk.advance(day);
     desk.db.prune_keys(&desk.cx()).await.unwrap();
     assert!(matches!(desk.db.recall(&claim("k")).await.unwrap(), Recall::New));
     desk.verify();
@@ -263,14 +263,14 @@ async fn a_checkout_whose_last_step_the_store_was_too_busy_for_is_decided_a_seco
     let (held, draft) = desk.begin(&LINES, Some(claim("k"))).await;
     desk.open_order(&held, &draft).await.unwrap();
     // It is taken up by the first write; the second, its last step, is refused.
-    desk.refuse_write(2);
-    let refused = desk.orders.resume(&desk.cx(), held.order_id, Resumable::Always).await.unwrap_err();
+    desk.engine.refuse_write(2);
+    let refused = desk.service.resume(&desk.cx(), held.order_id, Resumable::Always).await.unwrap_err();
     assert!(refused.will_pass(), "{refused}");
-    let twin = async || desk.orders.present(held.order_id).await.unwrap();
+    let twin = async || desk.service.present(held.order_id).await.unwrap();
     assert!(twin().await.undecided, "the same key is told the present state");
-    desk.node.clock.advance(Duration::from_secs(1));
+    desk.advance(Duration::from_secs(1));
     let now = desk.node.clock.now();
-    desk.orders.resume(&desk.cx(), held.order_id, Resumable::DueAt(now)).await.unwrap();
+    desk.service.resume(&desk.cx(), held.order_id, Resumable::DueAt(now)).await.unwrap();
     assert_eq!((twin().await.status, twin().await.undecided), (OrderStatus::Confirmed, false));
     assert!(matches!(desk.db.recall(&claim("k")).await.unwrap(), Recall::Decided(answer) if answer.status == 201));
     desk.verify();

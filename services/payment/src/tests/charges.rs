@@ -5,7 +5,7 @@ use std::time::Duration;
 use promox_contract::ids::{OrderId, PaymentId};
 use promox_contract::payment::{PaymentOfOrder, PaymentStatus as Status};
 use promox_contract::user::ExportPayments;
-use promox_kernel::{Currency, Kind, Limit, UserId};
+use promox_kernel::{Currency, Kind, Limit};
 
 use super::shop::{OWNER, Shop};
 use crate::api::{AttemptOutcome, CapturePayment, ConfirmPayment, GetPayment, ListPayments, VoidPayment};
@@ -37,8 +37,8 @@ async fn every_token_does_what_it_is_for() {
             assert_eq!(shop.take(order, token, "19.90").await.unwrap(), outcome, "{token} again");
         }
     }
-    let failed = shop.told().await.iter().filter(|kind| *kind == "PAYMENT_FAILED").count();
-    assert_eq!((shop.told().await.len(), failed), (5, 3));
+    let failed = shop.event_types("PAYMENT").await.iter().filter(|kind| *kind == "PAYMENT_FAILED").count();
+    assert_eq!((shop.event_types("PAYMENT").await.len(), failed), (5, 3));
     shop.verify();
 }
 
@@ -55,7 +55,7 @@ async fn a_silent_provider_is_asked_again_with_the_same_key() {
         (decided.id, decided.status, decided.captured.to_string()),
         (silent.id, Status::Captured, "5.00".into())
     );
-    assert_eq!(shop.told().await, ["PAYMENT_CAPTURED"]);
+    assert_eq!(shop.event_types("PAYMENT").await, ["PAYMENT_CAPTURED"]);
     shop.verify();
 }
 
@@ -88,12 +88,12 @@ async fn a_request_never_waits_past_its_deadline() {
 #[tokio::test]
 async fn an_answer_that_could_not_be_written_is_asked_for_again() {
     let shop = Shop::open();
-    shop.break_writes(true);
+    shop.engine.refuse_writes(true);
     assert_eq!(shop.take(1, "tok_visa", "5.00").await.unwrap_err().kind(), Kind::Unavailable);
-    shop.break_writes(false);
+    shop.engine.refuse_writes(false);
     assert_eq!(shop.call(PaymentOfOrder { order_id: OrderId(1) }).await.unwrap_err().kind(), Kind::NotFound);
     assert_eq!(shop.take(1, "tok_visa", "5.00").await.unwrap().captured.to_string(), "5.00");
-    assert_eq!(shop.told().await, ["PAYMENT_CAPTURED"]);
+    assert_eq!(shop.event_types("PAYMENT").await, ["PAYMENT_CAPTURED"]);
     shop.verify();
 }
 
@@ -102,7 +102,7 @@ async fn one_order_is_paid_once_however_many_ask() {
     let shop = Shop::open();
     let (a, b) = tokio::join!(shop.take(1, "tok_visa", "5.00"), shop.take(1, "tok_visa", "5.00"));
     assert_eq!(a.unwrap(), b.unwrap());
-    assert_eq!(shop.told().await, ["PAYMENT_CAPTURED"]);
+    assert_eq!(shop.event_types("PAYMENT").await, ["PAYMENT_CAPTURED"]);
     assert_eq!(shop.take(1, "tok_visa", "6.00").await.unwrap_err().code(), "PAYMENT_MISMATCH");
     shop.verify();
 }
@@ -126,10 +126,10 @@ async fn a_buyer_confirms_what_needs_action() {
     let waiting = shop.take(1, "tok_requires_action", "5.00").await.unwrap();
     assert_eq!(waiting.action.map(|action| action.kind).as_deref(), Some("REDIRECT"));
     let op = || ConfirmPayment { id: waiting.id };
-    assert_eq!(shop.run(shop.user(UserId(8)), op()).await.unwrap_err().kind(), Kind::NotFound);
-    assert_eq!(shop.run(shop.user(OWNER), op()).await.unwrap().status, Status::Captured);
-    assert_eq!(shop.run(shop.user(OWNER), op()).await.unwrap().status, Status::Captured);
-    assert_eq!(shop.told().await, ["PAYMENT_CAPTURED"]);
+    assert_eq!(shop.run(shop.user(8), op()).await.unwrap_err().kind(), Kind::NotFound);
+    assert_eq!(shop.run(shop.user(OWNER.0), op()).await.unwrap().status, Status::Captured);
+    assert_eq!(shop.run(shop.user(OWNER.0), op()).await.unwrap().status, Status::Captured);
+    assert_eq!(shop.event_types("PAYMENT").await, ["PAYMENT_CAPTURED"]);
     shop.take(2, "tok_declined", "5.00").await.unwrap();
     assert_eq!(shop.call(ConfirmPayment { id: PaymentId(2) }).await.unwrap_err().code(), "INVALID_TRANSITION");
     shop.verify();
@@ -151,7 +151,7 @@ async fn what_is_paid_by_hand_is_captured_or_voided_by_hand() {
     shop.take(3, "tok_visa", "1.00").await.unwrap();
     assert_eq!(capture(PaymentId(3)).await.unwrap_err().code(), "INVALID_TRANSITION");
     assert_eq!(capture(PaymentId(99)).await.unwrap_err().kind(), Kind::NotFound);
-    assert_eq!(shop.told().await, ["PAYMENT_CAPTURED", "PAYMENT_CAPTURED"]);
+    assert_eq!(shop.event_types("PAYMENT").await, ["PAYMENT_CAPTURED", "PAYMENT_CAPTURED"]);
     shop.verify();
 }
 
@@ -161,10 +161,8 @@ async fn only_its_owner_and_who_may_see_a_payment() {
     shop.take(1, "tok_visa", "1.00").await.unwrap();
     shop.take(100, "tok_visa", "2.00").await.unwrap();
     let get = |cx, id| shop.run(cx, GetPayment { id: PaymentId(id) });
-    assert!(get(shop.user(OWNER), 1).await.is_ok() && get(shop.guest("guest"), 2).await.is_ok());
-    for (cx, id) in
-        [(shop.user(UserId(8)), 1), (shop.user(OWNER), 2), (shop.guest("guess"), 2), (shop.guest("guest"), 1)]
-    {
+    assert!(get(shop.user(OWNER.0), 1).await.is_ok() && get(shop.guest("guest"), 2).await.is_ok());
+    for (cx, id) in [(shop.user(8), 1), (shop.user(OWNER.0), 2), (shop.guest("guess"), 2), (shop.guest("guest"), 1)] {
         assert_eq!(get(cx, id).await.unwrap_err().kind(), Kind::NotFound);
     }
     let list = async |cx, order: Option<i64>| {
@@ -174,11 +172,11 @@ async fn only_its_owner_and_who_may_see_a_payment() {
     };
     assert_eq!(list(shop.cx(), None).await.unwrap(), [2, 1]);
     assert_eq!(list(shop.cx(), Some(100)).await.unwrap(), [2]);
-    assert_eq!(list(shop.user(OWNER), None).await.unwrap(), [1]);
-    assert_eq!(list(shop.user(UserId(8)), None).await.unwrap(), [0_i64; 0]);
+    assert_eq!(list(shop.user(OWNER.0), None).await.unwrap(), [1]);
+    assert_eq!(list(shop.user(8), None).await.unwrap(), [0_i64; 0]);
     assert_eq!(list(shop.guest("guest"), Some(100)).await.unwrap(), [2]);
     assert_eq!(list(shop.guest("guest"), None).await.unwrap_err().kind(), Kind::Schema);
-    assert_eq!(list(shop.user(OWNER), Some(100)).await.unwrap_err().kind(), Kind::NotFound);
+    assert_eq!(list(shop.user(OWNER.0), Some(100)).await.unwrap_err().kind(), Kind::NotFound);
     let all = shop.call(ExportPayments { user_id: OWNER }).await.unwrap().0;
     assert_eq!((all[0]["orderId"].as_i64(), all.as_array().map(Vec::len)), (Some(1), Some(1)));
     assert!(!all.to_string().contains("tok_visa"));
@@ -200,7 +198,7 @@ async fn lists_go_by_time_whatever_the_ids_say() {
         shop.run(cx, op).await.unwrap();
     }
     let list = || ListPayments { order_id: None, limit: Limit::default(), cursor: None };
-    for cx in [shop.cx(), shop.user(OWNER)] {
+    for cx in [shop.cx(), shop.user(OWNER.0)] {
         let page = shop.run(cx, list()).await.unwrap();
         assert_eq!(page.items.iter().map(|it| it.order_id.0).collect::<Vec<_>>(), [3, 1, 2]);
     }

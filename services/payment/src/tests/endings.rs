@@ -27,7 +27,7 @@ async fn the_end_of_an_order_voids_or_gives_back_once() {
     let id = shop.by_hand(9, "9.00").await.id.0;
     shop.cancel(9).await.unwrap();
     assert_eq!(shop.stands(id).await.0, Status::Voided);
-    assert_eq!(shop.told().await, ["PAYMENT_CAPTURED", "PAYMENT_REFUNDED", "PAYMENT_FAILED"]);
+    assert_eq!(shop.event_types("PAYMENT").await, ["PAYMENT_CAPTURED", "PAYMENT_REFUNDED", "PAYMENT_FAILED"]);
     shop.verify();
 }
 
@@ -37,7 +37,7 @@ async fn an_order_that_ended_unpaid_takes_no_payment() {
     shop.cancel(1).await.unwrap();
     shop.cancel(1).await.unwrap();
     assert_eq!(shop.take(1, "tok_visa", "5.00").await.unwrap_err().code(), "PAYMENT_CANCELLED");
-    assert_eq!(shop.told().await, [""; 0]);
+    assert_eq!(shop.event_types("PAYMENT").await, [""; 0]);
     shop.verify();
 }
 
@@ -53,7 +53,7 @@ async fn an_answer_that_comes_after_the_end_is_given_back() {
     ended.unwrap();
     let taken = taken.unwrap();
     assert_eq!((taken.status, taken.refunded.to_string()), (Status::Refunded, "5.00".into()));
-    assert_eq!(shop.told().await, ["PAYMENT_CAPTURED", "PAYMENT_REFUNDED"]);
+    assert_eq!(shop.event_types("PAYMENT").await, ["PAYMENT_CAPTURED", "PAYMENT_REFUNDED"]);
     shop.verify();
 }
 
@@ -84,7 +84,7 @@ async fn a_silent_provider_makes_the_end_wait_not_repeat() {
     quick.cancel(2).await.unwrap();
     assert_eq!(quick.stands(2).await.0, Status::Voided);
     quick.node.clock.advance(Duration::from_mins(1));
-    let job = quick.payments.jobs().remove(0);
+    let job = quick.service.jobs().remove(0);
     assert!(!job.run(quick.cx()).await.unwrap());
     assert_eq!(quick.stands(1).await, (Status::Refunded, "9.00".into(), "9.00".into()));
     quick.cancel(1).await.unwrap();
@@ -96,9 +96,9 @@ async fn a_silent_provider_makes_the_end_wait_not_repeat() {
 async fn an_end_that_could_not_be_written_is_asked_for_again() {
     let shop = Shop::open();
     shop.take(1, "tok_visa", "9.00").await.unwrap();
-    shop.break_writes(true);
+    shop.engine.refuse_writes(true);
     shop.cancel(1).await.unwrap_err();
-    shop.break_writes(false);
+    shop.engine.refuse_writes(false);
     shop.cancel(1).await.unwrap();
     assert_eq!(shop.stands(1).await.0, Status::Refunded);
     shop.verify();

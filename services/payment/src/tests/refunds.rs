@@ -46,7 +46,7 @@ async fn refunds_take_from_what_is_left() {
     shop.by_hand(2, "5.00").await;
     assert_eq!(shop.refund(2, Some("1")).await.unwrap_err().code(), "REFUND_EXCEEDS_CAPTURED");
     assert_eq!(shop.refund(99, None).await.unwrap_err().kind(), Kind::NotFound);
-    assert_eq!(shop.told().await, ["PAYMENT_CAPTURED", "PAYMENT_REFUNDED", "PAYMENT_REFUNDED"]);
+    assert_eq!(shop.event_types("PAYMENT").await, ["PAYMENT_CAPTURED", "PAYMENT_REFUNDED", "PAYMENT_REFUNDED"]);
     shop.verify();
 }
 
@@ -92,7 +92,7 @@ async fn what_was_not_captured_is_no_longer_due() {
         let all = settle(&shop, 2, (3, "12.00", "0"), true).await.unwrap();
         assert_eq!((all.voided.to_string(), all.payment.status), ("16.96".into(), Status::Voided), "shipping with it");
     }
-    assert_eq!(shop.told().await, ["PAYMENT_CAPTURED", "PAYMENT_REFUNDED"]);
+    assert_eq!(shop.event_types("PAYMENT").await, ["PAYMENT_CAPTURED", "PAYMENT_REFUNDED"]);
     shop.verify();
 }
 
@@ -105,7 +105,7 @@ async fn a_silent_provider_delays_a_return_s_money_and_not_its_answer() {
     assert_eq!((settled.refund.to_string(), settled.payment.left.to_string()), ("4.00".into(), "6.00".into()));
     assert_eq!(slow.stands(1).await.2, "0.00");
     quick.node.clock.advance(Duration::from_mins(1));
-    quick.payments.jobs().remove(0).run(quick.cx()).await.unwrap();
+    quick.service.jobs().remove(0).run(quick.cx()).await.unwrap();
     assert_eq!(quick.stands(1).await.2, "4.00");
     quick.verify();
 }
@@ -160,15 +160,15 @@ async fn a_refund_whose_answer_was_not_written_goes_on_by_itself() {
     let asking = slow.run(slow.keyed("k"), refund_op(1, None));
     let breaking = async {
         tokio::task::yield_now().await;
-        slow.break_writes(true);
-        slow.node.clock.advance(Duration::from_secs(1));
+        slow.engine.refuse_writes(true);
+        slow.advance(Duration::from_secs(1));
     };
     let (asked, ()) = tokio::join!(asking, breaking);
     assert_eq!(asked.unwrap_err().kind(), Kind::Unavailable);
-    shop.break_writes(false);
+    shop.engine.refuse_writes(false);
     assert_eq!(shop.stands(1).await.2, "0.00");
-    shop.node.clock.advance(Duration::from_mins(1));
-    shop.payments.jobs().remove(0).run(shop.cx()).await.unwrap();
+    shop.advance(Duration::from_mins(1));
+    shop.service.jobs().remove(0).run(shop.cx()).await.unwrap();
     assert_eq!(shop.stands(1).await, (Status::Refunded, "10.00".into(), "10.00".into()));
     let view = shop.run(shop.keyed("k"), refund_op(1, None)).await.unwrap();
     assert_eq!(view.refunds.len(), 1, "the key leads to the same refund");
@@ -182,7 +182,7 @@ async fn verify_sees_a_return_that_says_other_than_what_was_given() {
     shop.refund(1, Some("10.00")).await.unwrap();
     assert_eq!(for_return(&shop, 1, (7, "12.00")).await.unwrap().refund.to_string(), "6.96");
     for (said, found) in [("12.00", true), ("6.96", false)] {
-        let findings = shop.findings(|report| {
+        let findings = shop.findings_with(|report| {
             report.left(SETTLED, 7, gave(said.parse().unwrap(), promox_kernel::Currency::GBP.zero()));
         });
         assert_eq!(findings.iter().any(|finding| finding.invariant == SETTLED), found, "{said}: {findings:?}");

@@ -1,8 +1,8 @@
-//! A node with payments, an order service that knows its owners, and an engine whose writes can be made to fail.
+//! A node with payments, and an order service that knows its owners.
 
 use std::future::Future;
+use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -14,46 +14,14 @@ use promox_contract::order::{
 use promox_contract::payment::{
     CancelPayment, DUE, GAVE, PAID, PaymentChoice, PaymentOutcome, PaymentStatus, SETTLED, TakePayment,
 };
-use promox_kernel::{
-    Claim, Clock, Currency, Cx, Entropy, Error, Handle, Node, Op, Principal, Registry, Timestamp, UserId,
-};
-use promox_storage::{
-    Database, Db, Engine, Event, Finding, MemoryEngine, Reader, Report, Service, StoreError, Tx, WorkOrder,
-};
+use promox_kernel::{Currency, Cx, Error, Handle, Timestamp, UserId};
+use promox_testkit::{Databases, Harness, Setup};
 
 use crate::api::{CreateRefund, GetPayment, PaymentView};
 use crate::{Payments, Settings};
 
 pub(super) const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 pub(super) const OWNER: UserId = UserId(7);
-
-/// The memory engine; while it is broken, no write is done.
-pub(super) struct Breakable {
-    engine: Arc<MemoryEngine>,
-    broken: AtomicBool,
-}
-
-impl Engine for Breakable {
-    fn submit(&self, mut order: WorkOrder) {
-        if self.broken.load(Ordering::SeqCst) {
-            order.work.fail(StoreError::Busy);
-            return order.work.answer();
-        }
-        self.engine.submit(order);
-    }
-    fn snapshot(&self) -> Box<dyn Reader> {
-        self.engine.snapshot()
-    }
-    fn long_read(&self) -> Result<Box<dyn Reader>, StoreError> {
-        self.engine.long_read()
-    }
-    fn subscribe(&self) -> flume::Receiver<()> {
-        self.engine.subscribe()
-    }
-    fn last_commit(&self) -> Timestamp {
-        self.engine.last_commit()
-    }
-}
 
 /// Orders below 100 are [`OWNER`]'s; others belong to who holds the token `guest`. Checkouts that are to go on are noted.
 #[derive(Default)]
@@ -64,27 +32,10 @@ pub(super) struct Owners {
     pub(super) again_at: Mutex<Option<Timestamp>>,
 }
 
-impl Handle<ResumeCheckout> for Owners {
-    async fn handle(&self, _: &Cx, op: ResumeCheckout) -> Result<Resumed, Error> {
+impl Owners {
+    fn resume(&self, _: &Cx, op: ResumeCheckout) -> Result<Resumed, Error> {
         self.resumed.lock().push(op.order_id.0);
         Ok(Resumed { again_at: *self.again_at.lock() })
-    }
-}
-
-impl Handle<OwnsOrder> for Owners {
-    async fn handle(&self, cx: &Cx, op: OwnsOrder) -> Result<(), Error> {
-        let own = match op.order_id.0 {
-            ..100 => cx.principal.user() == Some(OWNER),
-            _ => cx.order_token.as_deref() == Some("guest"),
-        };
-        if own { Ok(()) } else { Err(Error::not_found("order")) }
-    }
-}
-
-/// Every order has ended its checkout.
-impl Handle<StandingOfOrder> for Owners {
-    async fn handle(&self, _: &Cx, _: StandingOfOrder) -> Result<OrderStanding, Error> {
-        Ok(OrderStanding { status: OrderStatus::Confirmed })
     }
 }
 
@@ -96,70 +47,54 @@ impl Handle<CancelVoided> for Owners {
     }
 }
 
+fn owns(cx: &Cx, op: OwnsOrder) -> Result<(), Error> {
+    let own = match op.order_id.0 {
+        ..100 => cx.principal.user() == Some(OWNER),
+        _ => cx.order_token.as_deref() == Some("guest"),
+    };
+    if own { Ok(()) } else { Err(Error::not_found("order")) }
+}
+
 /// The shop.
 pub(super) struct Shop {
-    pub(super) node: Arc<Node>,
-    pub(super) db: Db,
-    pub(super) payments: Arc<Payments>,
+    harness: Harness<Payments>,
     pub(super) owners: Arc<Owners>,
-    engine: Arc<Breakable>,
+}
+
+impl Deref for Shop {
+    type Target = Harness<Payments>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.harness
+    }
+}
+
+fn service(databases: &Databases, sandbox_latency: Duration) -> Arc<Payments> {
+    let sandbox_webhook_secret = SECRET.into();
+    let settings = Settings { sandbox: true, sandbox_webhook_secret, sandbox_latency, ..Settings::default() };
+    Payments::new(databases.ecommerce.clone(), settings)
 }
 
 impl Shop {
+    /// A shop whose orders have all ended their checkouts.
     pub(super) fn open() -> Self {
-        let engine = Arc::new(Breakable { engine: MemoryEngine::new(), broken: AtomicBool::new(false) });
-        Self::on(engine, Clock::manual(Timestamp::from_seconds(1_800_000_000)), Duration::ZERO)
+        let owners = Arc::<Owners>::default();
+        let mut setup = Setup::at("2027-01-15T08:00:00Z")
+            .answer(owns)
+            .answer(|_, _: StandingOfOrder| Ok(OrderStanding { status: OrderStatus::Confirmed }))
+            .answer_from(&owners, Owners::resume)
+            .shared(&[PAID, DUE, SETTLED, GAVE, GIVEN_BACK]);
+        setup.register::<CancelVoided, _>(&owners);
+        Self { harness: setup.start(|databases| service(databases, Duration::ZERO)), owners }
     }
 
     /// The same books after a start, with a provider that takes its time.
     pub(super) fn reopen(&self, latency: Duration) -> Self {
-        Self::on(self.engine.clone(), self.node.clock.clone(), latency)
-    }
-
-    fn on(engine: Arc<Breakable>, clock: Clock, sandbox_latency: Duration) -> Self {
-        let db = Db::new(engine.clone(), Database::Ecommerce);
-        let sandbox_webhook_secret = SECRET.into();
-        let settings = Settings { sandbox: true, sandbox_webhook_secret, sandbox_latency, ..Settings::default() };
-        let payments = Payments::new(db.clone(), settings);
-        let owners = Arc::<Owners>::default();
-        let node = node(clock, &payments, &owners);
-        Self { node, db, payments, owners, engine }
-    }
-
-    pub(super) fn break_writes(&self, broken: bool) {
-        self.engine.broken.store(broken, Ordering::SeqCst);
-    }
-
-    pub(super) fn cx(&self) -> Cx {
-        Cx::system(&self.node, "test", Duration::from_mins(1))
-    }
-
-    pub(super) fn user(&self, id: UserId) -> Cx {
-        Cx { principal: Principal::User { id, session: 1, permissions: Arc::default() }, ..self.cx() }
+        Self { harness: self.restart(|databases| service(databases, latency)), owners: self.owners.clone() }
     }
 
     pub(super) fn guest(&self, token: &str) -> Cx {
-        Cx { principal: Principal::Anonymous, order_token: Some(token.into()), ..self.cx() }
-    }
-
-    pub(super) fn keyed(&self, key: &str) -> Cx {
-        let claim = Claim {
-            caller: "user:1".into(),
-            key: key.into(),
-            fingerprint: [0; 32],
-            status: 201,
-            recorded: std::sync::OnceLock::new(),
-        };
-        Cx { claim: Some(Arc::new(claim)), ..self.cx() }
-    }
-
-    /// Calls an operation as the edge does, key and all.
-    pub(super) async fn run<O: Op>(&self, cx: Cx, op: O) -> Result<O::Reply, Error> {
-        self.node.registry()?.call(cx, op).await
-    }
-
-    pub(super) async fn call<O: Op>(&self, op: O) -> Result<O::Reply, Error> {
-        self.run(self.cx(), op).await
+        Cx { order_token: Some(token.into()), ..self.anonymous() }
     }
 
     /// Waits for work that sleeps on the clock, moving it on in small steps.
@@ -169,7 +104,7 @@ impl Shop {
             tokio::select! {
                 biased;
                 done = &mut work => return done,
-                () = tokio::task::yield_now() => self.node.clock.advance(Duration::from_millis(50)),
+                () = tokio::task::yield_now() => self.advance(Duration::from_millis(50)),
             }
         }
     }
@@ -213,49 +148,9 @@ impl Shop {
         let view = self.payment(id).await;
         (view.status, view.captured.to_string(), view.refunded.to_string())
     }
-
-    /// Kinds of the events told so far, without the audit trail's.
-    pub(super) async fn told(&self) -> Vec<String> {
-        let events: Vec<Event> = self.db.read(|tx| tx.events_after(0, 1_000)).await.unwrap();
-        events.into_iter().map(|event| event.kind).filter(|kind| kind.starts_with("PAYMENT")).collect()
-    }
-
-    /// The auditor finds nothing.
-    pub(super) fn verify(&self) {
-        let findings = self.findings(|_| {});
-        // What orders and figures state too has one side only here.
-        let shared = |it: &str| [PAID, DUE, SETTLED, GAVE, GIVEN_BACK].contains(&it);
-        let own: Vec<_> = findings.into_iter().filter(|it| !shared(it.invariant)).collect();
-        assert_eq!(own, []);
-    }
-
-    /// What the auditor finds when others have stated something.
-    pub(super) fn findings(&self, state: impl FnOnce(&mut Report)) -> Vec<Finding> {
-        let reader = self.engine.snapshot();
-        let mut report = Report::default();
-        state(&mut report);
-        let tx = Tx::unbounded(&*reader, Database::Ecommerce);
-        self.payments.audit(&tx, &mut report).unwrap();
-        for table in Payments::TABLES {
-            report.check_table(&*reader, table).unwrap();
-        }
-        report.finish().0
-    }
 }
 
 pub(super) fn refund_op(id: i64, amount: Option<&str>) -> CreateRefund {
     let amount = amount.map(|amount| amount.parse().unwrap());
     CreateRefund { id: PaymentId(id), amount, reason: "broken in the post".into() }
-}
-
-fn node(clock: Clock, payments: &Arc<Payments>, owners: &Arc<Owners>) -> Arc<Node> {
-    let node = Node::new(clock, Entropy::seeded(1));
-    let mut registry = Registry::default();
-    payments.register(&mut registry);
-    registry.register::<OwnsOrder, _>(owners);
-    registry.register::<ResumeCheckout, _>(owners);
-    registry.register::<StandingOfOrder, _>(owners);
-    registry.register::<CancelVoided, _>(owners);
-    node.install(registry);
-    node
 }

@@ -1,26 +1,17 @@
 //! Orders that were placed and are not paid: they are looked after, and what is decided or driven is left alone.
 
+use promox_testkit::sample::{amount, order_fact};
 use std::time::Duration;
 
-use promox_contract::ids::OrderId;
 use promox_contract::order::{OrderCreated, OrderFact};
-use promox_kernel::Currency;
-use promox_storage::{ConsumerLoop, Service, StoreError};
+use promox_storage::{Database, StoreError};
 
 use super::shop::Shop;
 use crate::records::UnpaidOrder;
 
 async fn placed(shop: &Shop, order: i64, total: &str) {
-    let fact = OrderFact {
-        order_id: OrderId(order),
-        user_id: None,
-        total: total.parse().unwrap(),
-        currency: Currency::GBP,
-        points_multiplier: None,
-        points_redeemed: 0,
-        points_earned: 0,
-    };
-    shop.db.write(&shop.cx(), move |tx| tx.emit(order, &OrderCreated(fact.clone()))).await.unwrap();
+    let fact = OrderFact { total: amount(total), ..order_fact(order) };
+    shop.emit(Database::Ecommerce, order, OrderCreated(fact)).await;
 }
 
 async fn unpaid(shop: &Shop) -> Vec<i64> {
@@ -29,25 +20,22 @@ async fn unpaid(shop: &Shop) -> Vec<i64> {
 }
 
 async fn look_after(shop: &Shop) {
-    let jobs = shop.payments.jobs();
-    let job = jobs.iter().find(|job| job.name == "payment.take_up_orders").unwrap();
-    while job.run(shop.cx()).await.unwrap() {}
+    shop.run_job("payment.take_up_orders").await;
 }
 
 #[tokio::test]
 async fn only_orders_that_stay_unpaid_are_looked_after() {
     let shop = Shop::open();
-    let mut following = ConsumerLoop::new(shop.payments.consumers().remove(0), shop.db.clone(), shop.db.clone());
     let start = shop.node.clock.now();
     for order in 1..=4 {
         placed(&shop, order, if order == 4 { "0.00" } else { "5.00" }).await;
     }
     shop.take(1, "tok_visa", "5.00").await.unwrap();
     shop.cancel(3).await.unwrap();
-    while following.turn(&shop.node).await.unwrap() {}
+    shop.consume().await;
     assert_eq!(unpaid(&shop).await, [0; 0], "who placed them has some seconds");
-    shop.node.clock.advance(Duration::from_secs(5));
-    while following.turn(&shop.node).await.unwrap() {}
+    shop.advance(Duration::from_secs(5));
+    shop.consume().await;
     assert_eq!(unpaid(&shop).await, [2], "1 is paid, 3 has ended, 4 costs nothing");
 
     let driven_until = shop.node.clock.now() + Duration::from_secs(20);
@@ -56,7 +44,7 @@ async fn only_orders_that_stay_unpaid_are_looked_after() {
         look_after(&shop).await;
     }
     assert_eq!(*shop.owners.resumed.lock(), [2], "a driver that lives is waited for");
-    shop.node.clock.advance(driven_until.since(shop.node.clock.now()) + Duration::from_micros(1));
+    shop.advance(driven_until.since(shop.node.clock.now()) + Duration::from_micros(1));
     *shop.owners.again_at.lock() = None;
     look_after(&shop).await;
     look_after(&shop).await;
@@ -69,10 +57,9 @@ async fn only_orders_that_stay_unpaid_are_looked_after() {
 #[tokio::test]
 async fn a_payment_that_is_decided_meanwhile_is_left_alone() {
     let shop = Shop::open();
-    let mut following = ConsumerLoop::new(shop.payments.consumers().remove(0), shop.db.clone(), shop.db.clone());
     placed(&shop, 1, "5.00").await;
     assert!(shop.take(1, "tok_timeout", "5.00").await.unwrap().undecided);
-    while following.turn(&shop.node).await.unwrap() {}
+    shop.consume().await;
     assert_eq!(unpaid(&shop).await, [1]);
     shop.take(1, "tok_timeout", "5.00").await.unwrap();
     look_after(&shop).await;

@@ -48,7 +48,7 @@ async fn news_is_heard_once_and_in_any_order() {
             post(&shop, &format!("evt_{}", n % kinds.len()), kind, CHARGE).await.unwrap();
         }
         assert_eq!(shop.stands(1).await, (Status::Captured, "9.00".into(), "0.00".into()), "{}", kinds[first]);
-        let captures = shop.told().await.iter().filter(|kind| *kind == "PAYMENT_CAPTURED").count();
+        let captures = shop.event_types("PAYMENT").await.iter().filter(|kind| *kind == "PAYMENT_CAPTURED").count();
         assert_eq!(captures, 1);
         shop.verify();
     }
@@ -63,7 +63,7 @@ async fn a_capture_after_the_end_is_given_back_once() {
         post(&shop, id, "payment.captured", CHARGE).await.unwrap();
     }
     assert_eq!(shop.stands(1).await, (Status::Refunded, "9.00".into(), "9.00".into()));
-    assert_eq!(shop.told().await, ["PAYMENT_CAPTURED", "PAYMENT_REFUNDED"]);
+    assert_eq!(shop.event_types("PAYMENT").await, ["PAYMENT_CAPTURED", "PAYMENT_REFUNDED"]);
     shop.take(2, "tok_declined", "9.00").await.unwrap();
     let late = CHARGE.replace("order-1", "order-2");
     post(&shop, "evt_3", "payment.captured", &late).await.unwrap();
@@ -140,8 +140,8 @@ async fn what_is_not_signed_or_does_not_fit_is_not_heard() {
 async fn old_webhooks_are_forgotten() {
     let shop = Shop::open();
     post(&shop, "evt_1", "anything", "{}").await.unwrap();
-    let job = shop.payments.jobs().remove(1);
-    shop.node.clock.advance(Duration::from_hours(31 * 24));
+    let job = shop.service.jobs().remove(1);
+    shop.advance(Duration::from_hours(31 * 24));
     assert!(!job.run(shop.cx()).await.unwrap());
     let left = shop.db.read(|tx| tx.scan::<crate::records::ProviderEvent>().first()).await.unwrap();
     assert_eq!(left, None);

@@ -4,10 +4,11 @@ use promox_contract::ids::OrderId;
 use promox_contract::order::{FigureLine, OrderFigure, OrderStatus, Totals};
 use promox_contract::order_line::OrderLine;
 use promox_kernel::{Amount, Currency, Kind, Timestamp};
+use promox_testkit::sample::amount;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
-use super::desk::{Shop, amount};
+use super::desk::Shop;
 use crate::api::{BacktestPromotion, CalculateCart, CalculatedCart};
 
 async fn calculate(shop: &Shop, body: Value) -> Result<CalculatedCart, promox_kernel::Error> {

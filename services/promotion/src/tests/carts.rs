@@ -1,5 +1,6 @@
 //! Carts worked out by what is stored: at once after every change, with the facts that are asked for and no others.
 
+use promox_testkit::sample::amount;
 use std::sync::atomic::Ordering;
 
 use promox_contract::promotion::RejectReason::{
@@ -8,7 +9,7 @@ use promox_contract::promotion::RejectReason::{
 use promox_contract::promotion::ShelfPrices;
 use serde_json::json;
 
-use super::desk::{Shop, amount, buyer, campaign, goods};
+use super::desk::{Shop, buyer, campaign, goods};
 use crate::api::{ActivatePromotion, PausePromotion};
 use crate::rules::normal_code;
 
@@ -138,7 +139,7 @@ async fn the_shelf_shows_prices_and_when_they_change() {
     shop.active(json!({"stage": "CATALOG", "when": gold, "actions": half})).await;
     let before = shop.call(ask(true)).await.unwrap();
     assert_eq!(before.prices, [amount("10.00"), amount("0.99")]);
-    shop.later(std::time::Duration::from_hours(1));
+    shop.advance(std::time::Duration::from_hours(1));
     let after = shop.call(ask(true)).await.unwrap();
     assert_eq!(after.prices, [amount("9.00"), amount("0.89")]);
     assert_ne!(before.epoch, after.epoch);

@@ -139,7 +139,7 @@ async fn patches_merge_and_mind_the_version() {
     assert_eq!(error.errors()[0].pointer, "/name");
     let mut cx = shop.cx();
     cx.if_match = Some(1.into());
-    let stale = shop.promotions.clone();
+    let stale = shop.service.clone();
     let op = Shop::read::<UpdatePromotion>(&json!({"id": id, "name": "X"})).unwrap();
     let error = promox_kernel::Handle::handle(&*stale, &cx, op).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Precondition);

@@ -61,7 +61,7 @@ async fn limits_of_a_person_hold_for_any_orders_and_cancels() {
                     continue;
                 }
                 1 => {
-                    shop.later(Duration::from_hours(u64::try_from(dice.roll(20)).unwrap()));
+                    shop.advance(Duration::from_hours(u64::try_from(dice.roll(20)).unwrap()));
                     continue;
                 }
                 _ => {}

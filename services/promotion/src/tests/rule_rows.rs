@@ -2,9 +2,10 @@
 
 use promox_contract::ids::PromotionId;
 use promox_storage::StoreError;
+use promox_testkit::sample::amount;
 use serde_json::{Value, json};
 
-use super::desk::{Shop, amount};
+use super::desk::Shop;
 use crate::api::{ArchivePromotion, DeletePromotion, UpdatePromotion};
 use crate::records::{RuleKind, RuleRow};
 use crate::rules::{ActionType, Scope};

@@ -130,16 +130,16 @@ async fn periods_begin_anew() {
     shop.hold(1, Some(7), &[(id, "1.00")]).await.unwrap();
     let again = shop.hold(2, Some(7), &[(id, "1.00")]).await.unwrap_err();
     assert_eq!(reason(&again), refused(RejectReason::UserLimitReached));
-    shop.later(Duration::from_hours(24));
+    shop.advance(Duration::from_hours(24));
     shop.hold(3, Some(7), &[(id, "1.00")]).await.unwrap();
-    shop.later(Duration::from_hours(24));
+    shop.advance(Duration::from_hours(24));
     let again = shop.hold(4, Some(7), &[(id, "1.00")]).await.unwrap_err();
     assert_eq!(reason(&again), refused(RejectReason::LimitReached));
-    shop.later(Duration::from_hours(24 * 6));
+    shop.advance(Duration::from_hours(24 * 6));
     shop.hold(5, Some(7), &[(id, "1.00")]).await.unwrap();
     shop.verify();
-    shop.later(Duration::from_hours(24 * 120));
-    let sweep = shop.promotions.jobs().remove(0);
+    shop.advance(Duration::from_hours(24 * 120));
+    let sweep = shop.service.jobs().remove(0);
     assert!(!sweep.run(shop.cx()).await.unwrap());
     shop.verify();
     shop.release(5).await;
@@ -149,7 +149,7 @@ async fn periods_begin_anew() {
 
 #[tokio::test]
 async fn confirmed_uses_are_logged_and_told_once() {
-    let mut shop = Shop::open();
+    let shop = Shop::open();
     let (a, b) = (shop.active(json!({})).await, shop.active(json!({})).await);
     shop.hold(1, Some(7), &[(a, "1.00"), (b, "2.00")]).await.unwrap();
     shop.hold(2, None, &[(a, "3.00")]).await.unwrap();
@@ -160,7 +160,7 @@ async fn confirmed_uses_are_logged_and_told_once() {
     let logged = usage(&shop, a).await;
     assert_eq!((logged.len(), logged[0].order_id.0, logged[0].amount.to_string().as_str()), (1, 1, "1.00"));
     assert_eq!(logged[0].used_at, shop.now());
-    assert_eq!(shop.told("PROMOTION_APPLIED").await, 2);
+    assert_eq!(shop.events_of("PROMOTION_APPLIED").await.len(), 2);
     shop.verify();
     shop.release(1).await;
     shop.release(1).await;

@@ -20,9 +20,9 @@ async fn anothers_account_looks_like_none() {
     shop.adjust(7, 5).await.unwrap();
     let asked = json!({"id": 7});
     for error in [
-        shop.user::<GetAccount>(8, asked.clone()).await.unwrap_err(),
-        shop.user::<ListTransactions>(8, asked.clone()).await.unwrap_err(),
-        shop.user::<ListUserAchievements>(8, asked.clone()).await.unwrap_err(),
+        shop.customer::<GetAccount>(8, asked.clone()).await.unwrap_err(),
+        shop.customer::<ListTransactions>(8, asked.clone()).await.unwrap_err(),
+        shop.customer::<ListUserAchievements>(8, asked.clone()).await.unwrap_err(),
         shop.staff::<GetAccount>(json!({"id": 100})).await.unwrap_err(),
         shop.adjust(100, 5).await.unwrap_err(),
     ] {
@@ -52,7 +52,7 @@ async fn adjustments_never_go_below_zero() {
 async fn points_lapse_once_the_oldest_first() {
     let shop = Shop::with(json!({"expiryMonths": 1})).await;
     shop.adjust(7, 100).await.unwrap();
-    shop.pass(10).await;
+    shop.pass_days(10).await;
     shop.adjust(7, 50).await.unwrap();
     shop.hold(1, 7, 30).await.unwrap();
     let expiring = shop.account(7).await["expiring"].clone();
@@ -61,9 +61,9 @@ async fn points_lapse_once_the_oldest_first() {
         json!([
         {"points": 70, "at": "2026-12-23T12:00:00.000Z"}, {"points": 50, "at": "2027-01-03T12:00:00.000Z"}])
     );
-    shop.pass(20).await;
+    shop.pass_days(20).await;
     assert_eq!(shop.has(7).await, (50, 0));
-    shop.pass(20).await;
+    shop.pass_days(20).await;
     assert_eq!(shop.has(7).await, (0, 0));
     let entries =
         [entry("ADJUST", 100), entry("ADJUST", 50), entry("REDEEM", -30), entry("EXPIRE", -70), entry("EXPIRE", -50)];
@@ -73,11 +73,11 @@ async fn points_lapse_once_the_oldest_first() {
 
 #[tokio::test]
 async fn tiers_follow_the_ledger_up_and_down() {
-    let mut shop = Shop::with(json!({"pendingDays": 30})).await;
+    let shop = Shop::with(json!({"pendingDays": 30})).await;
     shop.ladder([0, 100, 200, 300, 400]).await;
     shop.confirmed(1, 7, 150).await;
     assert_eq!(tier(&shop, 7).await, "SILVER", "pending points are earned too");
-    shop.pass(100).await;
+    shop.pass_days(100).await;
     shop.confirmed(2, 7, 150).await;
     let account = shop.account(7).await;
     assert_eq!(
@@ -86,14 +86,14 @@ async fn tiers_follow_the_ledger_up_and_down() {
     );
     shop.returned(2, 7, 60, 0).await;
     assert_eq!(shop.account(7).await["tierPoints"], 210);
-    shop.node.clock.advance(Duration::from_hours(24 * 265));
+    shop.advance(Duration::from_hours(24 * 265));
     assert_eq!(tier(&shop, 7).await, "BRONZE", "the clock decides, before any job has run");
-    shop.run_jobs().await;
+    shop.work().await;
     assert_eq!(shop.account(7).await["lifetimeEarned"], 210);
     shop.ladder([0, 10, 20, 30, 40]).await;
     assert_eq!(tier(&shop, 7).await, "DIAMOND");
-    shop.run_jobs().await;
-    let changes = shop.events(7).await.into_iter().filter(|kind| kind == "TIER_CHANGED").count();
+    shop.work().await;
+    let changes = shop.account_events(7).await.into_iter().filter(|kind| kind == "TIER_CHANGED").count();
     assert_eq!(changes, 5, "up twice, down with the return, down with the year, up with the ladder");
     shop.verify();
 }
@@ -106,49 +106,49 @@ async fn a_ladder_that_crosses_itself_is_refused() {
     ladder.as_object_mut().unwrap().remove("version");
     assert_eq!(pointers(shop.staff::<PutTiers>(ladder.clone()).await), ["/tiers/3/threshold"]);
     ladder["tiers"][3]["threshold"] = json!(6_000);
-    let cx = Cx { if_match: Some(3.into()), ..shop.cx(1, &["reward:write"]) };
-    assert_eq!(code(shop.ask::<PutTiers>(cx, ladder.clone()).await), "VERSION_MISMATCH");
+    let cx = Cx { if_match: Some(3.into()), ..shop.member(1, &["reward:write"]) };
+    assert_eq!(code(shop.ask_as::<PutTiers>(cx, ladder.clone()).await), "VERSION_MISMATCH");
     assert_eq!(shop.staff::<PutTiers>(ladder).await.unwrap()["version"], 1);
     let crossed = json!({"minSharePercent": "60", "maxSharePercent": "50"});
     assert_eq!(pointers(shop.staff::<PatchRewardSettings>(crossed).await), ["/minSharePercent"]);
-    assert_eq!(shop.user::<PutTiers>(7, json!({"tiers": []})).await.unwrap_err().kind(), Kind::Forbidden);
+    assert_eq!(shop.customer::<PutTiers>(7, json!({"tiers": []})).await.unwrap_err().kind(), Kind::Forbidden);
     shop.verify();
 }
 
 #[tokio::test]
 async fn sending_friends_gives_a_bonus_with_their_first_paid_order() {
-    let mut shop = Shop::with(json!({"signupBonus": 50, "referralBonus": 20, "pendingDays": 5})).await;
+    let shop = Shop::with(json!({"signupBonus": 50, "referralBonus": 20, "pendingDays": 5})).await;
     let registered = |user: i64, referrer: Option<i64>| UserRegistered {
         user_id: UserId(user),
         referral_code: None,
         referrer: referrer.map(UserId),
     };
-    shop.told(registered(7, None)).await;
+    shop.follow(registered(7, None)).await;
     for user in 8..13 {
-        shop.told(registered(user, Some(7))).await;
+        shop.follow(registered(user, Some(7))).await;
     }
-    shop.run_jobs().await;
+    shop.work().await;
     assert_eq!((shop.has(7).await, shop.has(8).await), ((50, 0), (50, 0)), "a registration is no order");
     // Confirmed and to be paid at the door: nothing yet.
     shop.confirmed(1, 8, 0).await;
-    shop.run_jobs().await;
+    shop.work().await;
     assert_eq!(shop.has(7).await, (50, 0));
     shop.paid(1, 8);
-    shop.pass(1).await;
+    shop.pass_days(1).await;
     assert_eq!((shop.has(7).await, shop.has(8).await), ((50, 20), (50, 20)));
     shop.confirmed(2, 8, 0).await;
-    shop.run_jobs().await;
+    shop.work().await;
     assert_eq!(shop.has(7).await, (50, 20), "the first order alone");
-    shop.pass(5).await;
+    shop.pass_days(5).await;
     assert_eq!((shop.has(7).await, shop.has(8).await), ((70, 0), (70, 0)));
     assert_eq!(shop.entries(8).await, [entry("SIGNUP_BONUS", 50), entry("REFERRAL_BONUS", 20)]);
     // What is undone is taken back, and due again with the next.
     shop.paid(0, 8);
     shop.cancelled(1, 8).await;
-    shop.run_jobs().await;
+    shop.work().await;
     assert_eq!((shop.has(7).await, shop.has(8).await), ((50, 0), (50, 0)));
     shop.paid(2, 8);
-    shop.pass(1).await;
+    shop.pass_days(1).await;
     assert_eq!((shop.has(7).await, shop.has(8).await), ((50, 20), (50, 20)));
     shop.paid(0, 8);
     shop.returned(2, 8, 40, 0).await;
@@ -162,27 +162,27 @@ async fn sending_friends_gives_a_bonus_with_their_first_paid_order() {
     ]);
     shop.confirmed(9, 9, 0).await;
     shop.confirmed(10, 10, 0).await;
-    shop.pass(10).await;
+    shop.pass_days(10).await;
     assert_eq!(shop.has(7).await, (50, 0));
     shop.verify();
 }
 
 #[tokio::test]
 async fn the_first_order_gives_the_signup_bonus_once() {
-    let mut shop = Shop::with(json!({"signupBonus": 50, "signupBonusOn": "FIRST_ORDER"})).await;
+    let shop = Shop::with(json!({"signupBonus": 50, "signupBonusOn": "FIRST_ORDER"})).await;
     let registered = |user| UserRegistered { user_id: UserId(user), referral_code: None, referrer: None };
     let placed = |order, user| OrderCreated(fact(order, user, 0));
-    shop.told(registered(7)).await;
+    shop.follow(registered(7)).await;
     assert_eq!(shop.entries(7).await, []);
-    shop.told(placed(1, 7)).await;
+    shop.follow(placed(1, 7)).await;
     assert_eq!(shop.has(7).await, (0, 50), "it pays nothing before its order is paid");
-    shop.told(placed(2, 7)).await;
-    shop.told(OrderFailed(fact(1, 7, 0))).await;
+    shop.follow(placed(2, 7)).await;
+    shop.follow(OrderFailed(fact(1, 7, 0))).await;
     assert_eq!(shop.has(7).await, (0, 0), "an order that failed takes it back");
-    shop.told(placed(3, 7)).await;
-    shop.told(placed(4, 7)).await;
+    shop.follow(placed(3, 7)).await;
+    shop.follow(placed(4, 7)).await;
     shop.confirmed(3, 7, 0).await;
-    shop.pass(1).await;
+    shop.pass_days(1).await;
     assert_eq!(shop.has(7).await, (50, 0));
     shop.cancelled(4, 7).await;
     shop.returned(3, 7, 1, 0).await;
@@ -191,21 +191,21 @@ async fn the_first_order_gives_the_signup_bonus_once() {
     assert_eq!(entries, [entry("SIGNUP_BONUS", 50), entry("REVOKE", -50), entry("SIGNUP_BONUS", 50)]);
     shop.cancelled(3, 7).await;
     assert_eq!(shop.has(7).await, (0, 0));
-    shop.told(placed(5, 7)).await;
+    shop.follow(placed(5, 7)).await;
     assert_eq!(shop.has(7).await, (0, 50), "the next order gives it");
     shop.verify();
 }
 
 #[tokio::test]
 async fn what_the_signup_bonus_is_for_is_decided_at_the_registration() {
-    let mut shop = Shop::with(json!({"signupBonus": 50})).await;
+    let shop = Shop::with(json!({"signupBonus": 50})).await;
     let registered = |user| UserRegistered { user_id: UserId(user), referral_code: None, referrer: None };
-    shop.told(registered(7)).await;
+    shop.follow(registered(7)).await;
     shop.set(json!({"signupBonus": 60, "signupBonusOn": "FIRST_ORDER", "version": 1})).await;
-    shop.told(registered(8)).await;
+    shop.follow(registered(8)).await;
     shop.set(json!({"signupBonus": 70, "signupBonusOn": "REGISTRATION", "version": 2})).await;
     for user in [7, 8, 9] {
-        shop.told(OrderCreated(fact(user, user, 0))).await;
+        shop.follow(OrderCreated(fact(user, user, 0))).await;
     }
     assert_eq!((shop.has(7).await, shop.has(8).await, shop.has(9).await), ((50, 0), (0, 70), (0, 0)));
     shop.verify();
@@ -215,16 +215,16 @@ async fn what_the_signup_bonus_is_for_is_decided_at_the_registration() {
 async fn birthdays_come_once_a_year_and_are_made_up_for() {
     let shop = Shop::with(json!({"birthdayBonus": 25})).await;
     *shop.others.born.lock() = vec![(UserId(7), "11-23"), (UserId(8), "11-25"), (UserId(9), "02-29")];
-    shop.run_jobs().await;
-    shop.run_jobs().await;
+    shop.work().await;
+    shop.work().await;
     assert_eq!((shop.has(7).await, shop.has(8).await), ((25, 0), (0, 0)));
-    shop.pass(3).await;
+    shop.pass_days(3).await;
     assert_eq!(shop.has(8).await, (25, 0), "two days ago nobody was here to celebrate");
     *shop.others.born.lock() = vec![(UserId(7), "11-27"), (UserId(9), "02-29")];
-    shop.pass(1).await;
+    shop.pass_days(1).await;
     assert_eq!(shop.has(7).await, (25, 0), "another day of birth does not make another birthday");
     for _ in 0..110 {
-        shop.pass(1).await;
+        shop.pass_days(1).await;
     }
     assert_eq!(shop.has(9).await, (25, 0), "2027 has no 29 February");
     shop.verify();
@@ -232,19 +232,19 @@ async fn birthdays_come_once_a_year_and_are_made_up_for() {
 
 #[tokio::test]
 async fn who_is_erased_has_nothing_and_gets_nothing() {
-    let mut shop = Shop::with(json!({"pendingDays": 5})).await;
+    let shop = Shop::with(json!({"pendingDays": 5})).await;
     shop.adjust(7, 100).await.unwrap();
     shop.hold(1, 7, 40).await.unwrap();
     shop.confirmed(1, 7, 30).await;
     shop.hold(2, 7, 10).await.unwrap();
-    shop.told(UserErased { user_id: UserId(7) }).await;
+    shop.follow(UserErased { user_id: UserId(7) }).await;
     assert_eq!(shop.has(7).await, (0, 0));
     shop.confirmed(3, 7, 30).await;
     shop.release(1).await;
     shop.release(2).await;
     assert_eq!(shop.has(7).await, (0, 0), "the books stay, the person is gone");
     assert_eq!(shop.adjust(7, 5).await.unwrap_err().kind(), Kind::NotFound);
-    shop.pass(10).await;
+    shop.pass_days(10).await;
     let sum: i64 = shop.entries(7).await.iter().map(|it| it.1).sum();
     assert_eq!(sum, 0);
     shop.verify();

@@ -10,7 +10,6 @@ use serde_json::json;
 
 use super::*;
 use crate::api::{CreateAchievement, DeleteAchievement, ListAchievements, ListUserAchievements, UpdateAchievement};
-use promox_storage::Service as _;
 
 async fn make(shop: &Shop, code: &str, rule: Value) -> Value {
     let body = json!({"code": code, "name": code, "rule": rule, "points": 10});
@@ -18,22 +17,22 @@ async fn make(shop: &Shop, code: &str, rule: Value) -> Value {
 }
 
 async fn unlocked(shop: &Shop, user: i64) -> Vec<String> {
-    let page = shop.user::<ListUserAchievements>(user, json!({ "id": user })).await.unwrap();
+    let page = shop.customer::<ListUserAchievements>(user, json!({ "id": user })).await.unwrap();
     page["items"].as_array().unwrap().iter().map(|it| it["code"].as_str().unwrap().to_owned()).collect()
 }
 
 #[tokio::test]
 async fn orders_unlock_achievements_once() {
-    let mut shop = Shop::open();
+    let shop = Shop::open();
     make(&shop, "FIRST", json!({"event": "ORDER_CONFIRMED"})).await;
     make(&shop, "BIG", json!({"event": "ORDER_CONFIRMED", "sum": "250.00"})).await;
     make(&shop, "QUICK", json!({"event": "ORDER_CONFIRMED", "count": 2, "within": "P7D"})).await;
     shop.confirmed(1, 7, 0).await;
     assert_eq!(unlocked(&shop, 7).await, ["FIRST"]);
-    shop.pass(8).await;
+    shop.pass_days(8).await;
     shop.confirmed(2, 7, 0).await;
     assert_eq!(unlocked(&shop, 7).await, ["FIRST"], "too slow, and not enough yet");
-    let open = shop.user::<ListUserAchievements>(7, json!({"id": 7, "status": "IN_PROGRESS"})).await.unwrap();
+    let open = shop.customer::<ListUserAchievements>(7, json!({"id": 7, "status": "IN_PROGRESS"})).await.unwrap();
     let open: Vec<_> =
         open["items"].as_array().unwrap().iter().map(|it| (it["code"].clone(), it["count"].clone())).collect();
     assert_eq!(open, [(json!("BIG"), json!(2)), (json!("QUICK"), json!(1))]);
@@ -41,16 +40,16 @@ async fn orders_unlock_achievements_once() {
     assert_eq!(unlocked(&shop, 7).await, ["FIRST", "BIG", "QUICK"]);
     shop.confirmed(4, 7, 0).await;
     assert_eq!(shop.has(7).await, (30, 0), "each gives its points once");
-    let told = shop.events(7).await.into_iter().filter(|kind| kind == "ACHIEVEMENT_UNLOCKED").count();
+    let told = shop.account_events(7).await.into_iter().filter(|kind| kind == "ACHIEVEMENT_UNLOCKED").count();
     assert_eq!(told, 3);
     shop.verify();
 }
 
 #[tokio::test]
 async fn a_cancelled_order_counts_no_more() {
-    let mut shop = Shop::open();
+    let shop = Shop::open();
     shop.confirmed(9, 7, 0).await;
-    shop.pass(1).await;
+    shop.pass_days(1).await;
     make(&shop, "TWO", json!({"event": "ORDER_CONFIRMED", "count": 2})).await;
     shop.cancelled(9, 7).await;
     shop.confirmed(1, 7, 0).await;
@@ -64,15 +63,15 @@ async fn a_cancelled_order_counts_no_more() {
 
 #[tokio::test]
 async fn friends_are_counted_for_who_sent_them() {
-    let mut shop = Shop::open();
+    let shop = Shop::open();
     make(&shop, "WELCOME", json!({"event": "USER_REGISTERED"})).await;
     make(&shop, "FRIENDS", json!({"event": "USER_REFERRED", "count": 2})).await;
     for user in [8, 9] {
-        shop.told(UserRegistered { user_id: UserId(user), referral_code: None, referrer: Some(UserId(7)) }).await;
+        shop.follow(UserRegistered { user_id: UserId(user), referral_code: None, referrer: Some(UserId(7)) }).await;
         assert_eq!(unlocked(&shop, 7).await, Vec::<String>::new());
         shop.paid(user, user);
         shop.confirmed(user, user, 0).await;
-        shop.run_jobs().await;
+        shop.work().await;
     }
     assert_eq!(unlocked(&shop, 7).await, ["FRIENDS"]);
     assert_eq!(unlocked(&shop, 9).await, ["WELCOME"]);
@@ -81,7 +80,7 @@ async fn friends_are_counted_for_who_sent_them() {
 
 /// How far a user is with an achievement: count and sum.
 async fn far(shop: &Shop, user: i64, code: &str) -> (i64, String) {
-    let page = shop.user::<ListUserAchievements>(user, json!({"id": user, "status": "IN_PROGRESS"})).await.unwrap();
+    let page = shop.customer::<ListUserAchievements>(user, json!({"id": user, "status": "IN_PROGRESS"})).await.unwrap();
     let open = page["items"].as_array().unwrap().iter().find(|it| it["code"] == code);
     open.map_or((0, "0".to_owned()), |it| {
         let sum: rust_decimal::Decimal = it["sum"].as_str().unwrap_or("0").parse().unwrap();
@@ -101,9 +100,9 @@ fn redeemed(user: Option<i64>) -> CouponRedeemed {
 
 #[tokio::test]
 async fn every_event_of_a_user_counts_and_what_is_undone_no_more() {
-    let mut shop = Shop::open();
-    shop.happened(1, redeemed(Some(7))).await;
-    shop.node.clock.advance(std::time::Duration::from_secs(1));
+    let shop = Shop::open();
+    shop.promotion_event(1, redeemed(Some(7))).await;
+    shop.advance(std::time::Duration::from_secs(1));
     for (code, sum) in [
         ("ORDER_CREATED", true),
         ("ORDER_DELIVERED", true),
@@ -119,21 +118,21 @@ async fn every_event_of_a_user_counts_and_what_is_undone_no_more() {
     }
     let lately = |code: &str| format!("{code}_LATELY");
     for order in [1, 2, 3] {
-        shop.told(OrderCreated(fact(order, 7, 0))).await;
+        shop.follow(OrderCreated(fact(order, 7, 0))).await;
     }
-    shop.told(OrderFailed(fact(1, 7, 0))).await;
+    shop.follow(OrderFailed(fact(1, 7, 0))).await;
     shop.confirmed(2, 7, 100).await;
     shop.confirmed(3, 7, 40).await;
     shop.confirmed(4, 7, 10).await;
-    shop.told(OrderDelivered(fact(3, 7, 0))).await;
+    shop.follow(OrderDelivered(fact(3, 7, 0))).await;
     for (order, off) in [(2, "1.50"), (2, "2.00"), (3, "4.00")] {
-        shop.happened(3, used(order, 7, off)).await;
+        shop.promotion_event(3, used(order, 7, off)).await;
     }
     for (redemption, user) in [(2, Some(7)), (3, None), (4, Some(7)), (5, Some(8))] {
-        shop.happened(redemption, redeemed(user)).await;
+        shop.promotion_event(redemption, redeemed(user)).await;
     }
     let released = CouponReleased { promotion_id: PromotionId(3), reference: "till:7".to_owned() };
-    shop.happened(4, released).await;
+    shop.promotion_event(4, released).await;
     shop.adjust(7, 25).await.unwrap();
     shop.count().await;
     for (code, want) in [
@@ -151,8 +150,8 @@ async fn every_event_of_a_user_counts_and_what_is_undone_no_more() {
     // A quarter of the third order comes back, the second is cancelled before its last promotion is heard of, the fourth after.
     shop.returned(3, 7, 25, 0).await;
     shop.cancelled(2, 7).await;
-    shop.happened(3, used(2, 7, "9.00")).await;
-    shop.happened(3, used(4, 7, "0.25")).await;
+    shop.promotion_event(3, used(2, 7, "9.00")).await;
+    shop.promotion_event(3, used(4, 7, "0.25")).await;
     shop.count().await;
     shop.cancelled(4, 7).await;
     shop.count().await;
@@ -172,7 +171,7 @@ async fn every_event_of_a_user_counts_and_what_is_undone_no_more() {
 
 #[tokio::test]
 async fn points_that_were_spent_count_until_they_come_back() {
-    let mut shop = Shop::with(json!({})).await;
+    let shop = Shop::with(json!({})).await;
     make(&shop, "SPENDER", json!({"event": "POINTS_REDEEMED", "sum": "1000"})).await;
     shop.adjust(7, 500).await.unwrap();
     for order in [1, 2] {
@@ -190,7 +189,7 @@ async fn points_that_were_spent_count_until_they_come_back() {
 
 #[tokio::test]
 async fn what_achievements_give_leads_to_no_others_and_falling_is_no_rise() {
-    let mut shop = Shop::open();
+    let shop = Shop::open();
     shop.ladder([0, 50, 500, 5_000, 50_000]).await;
     make(&shop, "FIRST", json!({"event": "ORDER_CONFIRMED"})).await;
     make(&shop, "COLLECTOR", json!({"event": "POINTS_AWARDED", "sum": "55"})).await;
@@ -199,7 +198,7 @@ async fn what_achievements_give_leads_to_no_others_and_falling_is_no_rise() {
     shop.count().await;
     assert_eq!(unlocked(&shop, 7).await, ["FIRST"], "its ten points are not collected");
     assert_eq!((far(&shop, 7, "COLLECTOR").await.0, far(&shop, 7, "CLIMBER").await.0), (1, 1));
-    shop.pass(366).await;
+    shop.pass_days(366).await;
     shop.count().await;
     assert_eq!(far(&shop, 7, "CLIMBER").await.0, 1, "silver lapsed");
     shop.confirmed(2, 7, 50).await;
@@ -215,20 +214,19 @@ async fn what_achievements_give_leads_to_no_others_and_falling_is_no_rise() {
 
 #[tokio::test]
 async fn following_the_log_again_counts_nothing_twice() {
-    let mut shop = Shop::open();
+    let shop = Shop::open();
     make(&shop, "SAVER", json!({"event": "PROMOTION_APPLIED", "count": 3})).await;
     for order in [1, 2] {
-        shop.happened(3, used(order, 7, "1.00")).await;
+        shop.promotion_event(3, used(order, 7, "1.00")).await;
         shop.count().await;
         assert_eq!(far(&shop, 7, "SAVER").await.0, order - 1, "it waits for its order");
         shop.confirmed(order, 7, 0).await;
-        shop.counting = ConsumerLoop::new(shop.rewards.consumers().remove(1), shop.db.clone(), shop.db.clone());
         shop.count().await;
     }
     assert_eq!(far(&shop, 7, "SAVER").await.0, 2);
     shop.release(3).await;
-    shop.happened(3, used(3, 7, "1.00")).await;
-    shop.happened(3, used(4, 7, "1.00")).await;
+    shop.promotion_event(3, used(3, 7, "1.00")).await;
+    shop.promotion_event(3, used(4, 7, "1.00")).await;
     shop.count().await;
     shop.release(4).await;
     shop.confirmed(3, 7, 0).await;
@@ -239,7 +237,7 @@ async fn following_the_log_again_counts_nothing_twice() {
 
 #[tokio::test]
 async fn achievements_are_edited_and_deleted_and_stay_with_who_has_them() {
-    let mut shop = Shop::open();
+    let shop = Shop::open();
     let made = make(&shop, "FIRST", json!({"event": "ORDER_CONFIRMED"})).await;
     let taken = json!({"code": "FIRST", "name": "Again", "rule": {"event": "ORDER_CONFIRMED"}});
     assert_eq!(code(shop.staff::<CreateAchievement>(taken.clone()).await), "CODE_TAKEN");

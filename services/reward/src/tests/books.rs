@@ -2,6 +2,7 @@
 
 use promox_contract::ids::OrderId;
 use promox_kernel::UserId;
+use promox_storage::Tx;
 use serde_json::json;
 
 use super::*;
@@ -43,12 +44,12 @@ const TAMPERING: [(&str, Tamper); 9] = [
 #[tokio::test]
 async fn tampering_is_found_out() {
     for (invariant, tamper) in TAMPERING {
-        let mut shop = Shop::with(json!({})).await;
+        let shop = Shop::with(json!({})).await;
         shop.adjust(7, 100).await.unwrap();
         shop.hold(1, 7, 40).await.unwrap();
         shop.confirmed(1, 7, 30).await;
         shop.verify();
-        shop.db.write(&shop.cx(1, &[]), tamper).await.unwrap();
+        shop.db.write(&shop.cx(), tamper).await.unwrap();
         let findings = shop.findings();
         assert!(findings.iter().any(|found| found.contains(invariant)), "{invariant}: {findings:?}");
     }

@@ -7,6 +7,7 @@ mod model;
 mod offers;
 mod ordering;
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,19 +17,18 @@ use promox_contract::ids::OrderId;
 use promox_contract::order::{FirstPaid, FirstPaidOrder, OrderCancelled, OrderConfirmed, OrderFact, OrderReturned};
 use promox_contract::promotion::{DescribePromotions, PromotionDescription, PromotionDescriptions};
 use promox_contract::reward::{HoldPoints, ReleasePoints};
-use promox_contract::store::{AmountsPledged, PledgeAmounts, StoreFacts, StoreProfile};
+use promox_contract::store::{StoreFacts, StoreProfile};
 use promox_contract::user::{BirthdayPage, BornOn, DescribeUsers, UserDescription, UserDescriptions};
-use promox_kernel::{
-    Amount, Clock, Content, Currency, Cx, Entropy, Error, Fact, Handle, Node, Op, Principal, Registry, Reply,
-    Timestamp, UserId, bind_json,
-};
-use promox_storage::{ConsumerLoop, Database, Db, MemoryEngine, Report, Service, Tx};
+use promox_kernel::{Currency, Cx, Error, Fact, Op, UserId};
+use promox_storage::Database;
+use promox_testkit::sample::{amount, order_fact, store_facts, user_description};
+use promox_testkit::{Harness, Setup, code, pointers};
 use serde_json::{Value, json};
 
 use crate::api::{AdjustPoints, GetAccount, ListTransactions, PatchRewardSettings, PutTiers};
 use crate::{RewardSettings, Rewards};
 
-/// The other services as far as this one asks them: accounts 1 to 99 are there, and promotions 1 to 9.
+/// What the other services answer from.
 #[derive(Default)]
 struct Others {
     /// What making a coupon is answered, if not with one.
@@ -41,55 +41,13 @@ struct Others {
     paid: Mutex<Vec<(UserId, FirstPaid)>>,
 }
 
-impl Handle<FirstPaidOrder> for Others {
-    async fn handle(&self, _: &Cx, op: FirstPaidOrder) -> Result<FirstPaid, Error> {
+impl Others {
+    fn first_paid(&self, _: &Cx, op: FirstPaidOrder) -> Result<FirstPaid, Error> {
         let paid = self.paid.lock();
         Ok(paid.iter().find(|(user, _)| *user == op.user_id).map(|(_, first)| first.clone()).unwrap_or_default())
     }
-}
 
-impl Handle<StoreProfile> for Others {
-    async fn handle(&self, _: &Cx, _: StoreProfile) -> Result<StoreFacts, Error> {
-        let timezone = "Europe/London".to_owned();
-        Ok(StoreFacts {
-            name: "Shop".into(),
-            currency: Currency::GBP,
-            timezone,
-            locale: "en".into(),
-            ignore_plus_tags: false,
-        })
-    }
-}
-
-impl Handle<PledgeAmounts> for Others {
-    async fn handle(&self, _: &Cx, _: PledgeAmounts) -> Result<AmountsPledged, Error> {
-        Ok(AmountsPledged { pending: false })
-    }
-}
-
-impl Handle<DescribeUsers> for Others {
-    async fn handle(&self, cx: &Cx, op: DescribeUsers) -> Result<UserDescriptions, Error> {
-        let describe = |id: UserId| UserDescription {
-            id,
-            email: format!("user{id}@example.com").parse().unwrap(),
-            name: None,
-            registered_at: cx.now,
-            attributes: std::collections::BTreeMap::new(),
-        };
-        Ok(UserDescriptions { items: op.ids.into_iter().filter(|id| id.0 < 100).map(describe).collect() })
-    }
-}
-
-impl Handle<DescribePromotions> for Others {
-    async fn handle(&self, _: &Cx, op: DescribePromotions) -> Result<PromotionDescriptions, Error> {
-        let known = op.ids.into_iter().filter(|id| id.0 < 10);
-        let items = known.map(|id| PromotionDescription { id, name: "P".into(), campaign_id: None });
-        Ok(PromotionDescriptions { items: items.collect() })
-    }
-}
-
-impl Handle<IssueCoupon> for Others {
-    async fn handle(&self, _: &Cx, op: IssueCoupon) -> Result<IssuedCoupon, Error> {
+    fn issue_coupon(&self, _: &Cx, op: IssueCoupon) -> Result<IssuedCoupon, Error> {
         if let Some(error) = self.coupons_fail.lock().clone() {
             return Err(error);
         }
@@ -99,10 +57,8 @@ impl Handle<IssueCoupon> for Others {
         }
         Ok(IssuedCoupon { code: format!("CODE-{}", op.reference) })
     }
-}
 
-impl Handle<BornOn> for Others {
-    async fn handle(&self, _: &Cx, op: BornOn) -> Result<BirthdayPage, Error> {
+    fn birthdays(&self, _: &Cx, op: BornOn) -> Result<BirthdayPage, Error> {
         // One account a page, so that pages are turned.
         let born = self.born.lock();
         let after = op.after.map_or(0, |after| after.0);
@@ -115,30 +71,39 @@ impl Handle<BornOn> for Others {
 
 /// A node with the reward service whole. It is Monday, 23 November 2026, noon.
 struct Shop {
-    node: Arc<Node>,
-    db: Db,
-    orders: Db,
-    rewards: Arc<Rewards>,
+    harness: Harness<Rewards>,
     others: Arc<Others>,
-    following: ConsumerLoop,
-    counting: ConsumerLoop,
+}
+
+impl Deref for Shop {
+    type Target = Harness<Rewards>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.harness
+    }
 }
 
 impl Shop {
+    /// A shop with accounts 1 to 99 and promotions 1 to 9.
     fn open() -> Self {
-        let engine = MemoryEngine::new();
-        let (db, orders) = (engine.database(Database::Promox), engine.database(Database::Ecommerce));
-        let noon = "2026-11-23T12:00:00Z".parse::<Timestamp>().unwrap();
-        let node = Node::new(Clock::manual(noon), Entropy::seeded(1));
-        let (rewards, others) = (Rewards::new(db.clone()), Arc::<Others>::default());
-        let mut registry = Registry::default();
-        rewards.register(&mut registry);
-        promox_kernel::register!(registry, &others;
-            StoreProfile, PledgeAmounts, DescribeUsers, DescribePromotions, IssueCoupon, BornOn, FirstPaidOrder);
-        node.install(registry);
-        let following = ConsumerLoop::new(rewards.consumers().remove(0), orders.clone(), db.clone());
-        let counting = ConsumerLoop::new(rewards.consumers().remove(1), db.clone(), db.clone());
-        Self { node, db, orders, rewards, others, following, counting }
+        let others = Arc::<Others>::default();
+        let harness = Setup::at("2026-11-23T12:00:00Z")
+            .answer(|_, _: StoreProfile| Ok(StoreFacts { timezone: "Europe/London".to_owned(), ..store_facts() }))
+            .answer(|cx, op: DescribeUsers| {
+                let known = op.ids.into_iter().filter(|id| id.0 < 100);
+                let describe = |id| UserDescription { registered_at: cx.now, ..user_description(id) };
+                Ok(UserDescriptions { items: known.map(describe).collect() })
+            })
+            .answer(|_, op: DescribePromotions| {
+                let known = op.ids.into_iter().filter(|id| id.0 < 10);
+                let describe = |id| PromotionDescription { id, name: "P".into(), campaign_id: None };
+                Ok(PromotionDescriptions { items: known.map(describe).collect() })
+            })
+            .answer_from(&others, Others::first_paid)
+            .answer_from(&others, Others::issue_coupon)
+            .answer_from(&others, Others::birthdays)
+            .start(|databases| Rewards::new(databases.promox.clone()));
+        Self { harness, others }
     }
 
     /// A shop where points are worth a penny, with some more settings.
@@ -164,51 +129,30 @@ impl Shop {
         self.staff::<PutTiers>(json!({ "tiers": steps })).await.unwrap();
     }
 
-    fn cx(&self, user: i64, permissions: &[&str]) -> Cx {
-        let permissions = Arc::new(permissions.iter().map(|it| (*it).to_owned()).collect());
-        let principal = Principal::User { id: UserId(user), session: 1, permissions };
-        Cx { principal, ..Cx::system(&self.node, "test", Duration::from_secs(60)) }
-    }
-
-    /// Asks as staff, account 1, in JSON.
+    /// Sends a request in JSON as staff, account 1.
     async fn staff<O: Op>(&self, json: Value) -> Result<Value, Error> {
-        self.ask::<O>(self.cx(1, &["reward:read", "reward:write"]), json).await
+        self.ask_as::<O>(self.member(1, &["reward:read", "reward:write"]), json).await
     }
 
-    /// Asks as a customer.
-    async fn user<O: Op>(&self, user: i64, json: Value) -> Result<Value, Error> {
-        self.ask::<O>(self.cx(user, &[]), json).await
+    /// Sends a request in JSON as a customer.
+    async fn customer<O: Op>(&self, user: i64, json: Value) -> Result<Value, Error> {
+        self.ask_as::<O>(self.user(user), json).await
     }
 
-    async fn ask<O: Op>(&self, cx: Cx, json: Value) -> Result<Value, Error> {
-        O::ACCESS.check(&cx)?;
-        let op: O = bind_json(json.to_string().as_bytes())?;
-        match self.node.registry()?.call(cx, op).await?.respond(O::STATUS)?.content {
-            Content::Json(bytes) => Ok(serde_json::from_slice(&bytes).unwrap()),
-            _ => Ok(Value::Null),
-        }
+    /// Writes an event of the shop, and lets rewards follow it.
+    async fn follow<F: Fact + Clone + Sync>(&self, fact: F) {
+        self.emit(Database::Ecommerce, 1, fact).await;
+        self.consume_from(Database::Ecommerce).await;
     }
 
-    async fn call<O: Op>(&self, op: O) -> Result<O::Reply, Error> {
-        self.cx(1, &[]).call(op).await
-    }
-
-    /// Tells something of the shop, and lets rewards follow.
-    async fn told<F: Fact + Clone + Sync>(&mut self, fact: F) {
-        let cx = self.cx(1, &[]);
-        self.orders.write(&cx, move |tx| tx.emit(1, &fact)).await.unwrap();
-        while self.following.turn(&self.node).await.unwrap() {}
-    }
-
-    /// Tells something of the promotion engine of a number; it is followed by [`Self::count`].
-    async fn happened<F: Fact + Clone + Sync>(&self, of: i64, fact: F) {
-        let cx = self.cx(1, &[]);
-        self.db.write(&cx, move |tx| tx.emit(of, &fact)).await.unwrap();
+    /// Writes an event of the promotion engine; [`Self::count`] follows it.
+    async fn promotion_event<F: Fact + Clone + Sync>(&self, aggregate: i64, fact: F) {
+        self.emit(Database::Promox, aggregate, fact).await;
     }
 
     /// Lets achievements follow the promotion engine.
-    async fn count(&mut self) {
-        while self.counting.turn(&self.node).await.unwrap() {}
+    async fn count(&self) {
+        self.consume_from(Database::Promox).await;
     }
 
     async fn hold(&self, order: i64, user: i64, points: u32) -> Result<(), Error> {
@@ -219,8 +163,8 @@ impl Shop {
         self.call(ReleasePoints { order_id: OrderId(order) }).await.unwrap();
     }
 
-    async fn confirmed(&mut self, order: i64, user: i64, earned: i64) {
-        self.told(OrderConfirmed(fact(order, user, earned))).await;
+    async fn confirmed(&self, order: i64, user: i64, earned: i64) {
+        self.follow(OrderConfirmed(fact(order, user, earned))).await;
     }
 
     /// Says what is the first order that an account paid and kept; 0 for none.
@@ -231,15 +175,15 @@ impl Shop {
         paid.push((UserId(user), FirstPaid { order_id, by_account: true, of_referrer: false }));
     }
 
-    async fn cancelled(&mut self, order: i64, user: i64) {
-        self.told(OrderCancelled(fact(order, user, 0))).await;
+    async fn cancelled(&self, order: i64, user: i64) {
+        self.follow(OrderCancelled(fact(order, user, 0))).await;
         self.release(order).await;
     }
 
     /// Goods for so much of 100.00 have come back, the last of them with so many points.
-    async fn returned(&mut self, order: i64, user: i64, returned: i64, points: i64) {
+    async fn returned(&self, order: i64, user: i64, returned: i64, points: i64) {
         let money = |units: i64| Currency::GBP.round(rust_decimal::Decimal::from(units));
-        self.told(OrderReturned {
+        self.follow(OrderReturned {
             order_id: OrderId(order),
             return_id: returned,
             user_id: Some(UserId(user)),
@@ -258,7 +202,7 @@ impl Shop {
     }
 
     async fn account(&self, user: i64) -> Value {
-        self.user::<GetAccount>(user, json!({ "id": user })).await.unwrap()
+        self.customer::<GetAccount>(user, json!({ "id": user })).await.unwrap()
     }
 
     /// Balance and pending points.
@@ -269,46 +213,31 @@ impl Shop {
 
     /// Types and points of a user's entries, oldest first.
     async fn entries(&self, user: i64) -> Vec<(String, i64)> {
-        let page = self.user::<ListTransactions>(user, json!({"id": user, "limit": 200})).await.unwrap();
+        let page = self.customer::<ListTransactions>(user, json!({"id": user, "limit": 200})).await.unwrap();
         let items = page["items"].as_array().unwrap().iter().rev();
         items.map(|it| (it["type"].as_str().unwrap().to_owned(), it["points"].as_i64().unwrap())).collect()
     }
 
-    /// Lets time pass, and the jobs follow it.
-    async fn pass(&self, days: u64) {
-        self.node.clock.advance(Duration::from_hours(24 * days));
-        self.run_jobs().await;
+    /// Moves the clock on and lets the jobs do what has become due.
+    async fn pass_days(&self, days: u64) {
+        self.pass(Duration::from_hours(24 * days)).await;
     }
 
-    async fn run_jobs(&self) {
-        for job in self.rewards.jobs() {
-            while job.run(Cx::system(&self.node, "job", Duration::from_secs(60))).await.unwrap() {}
-        }
-    }
-
-    /// What was told of a user.
-    async fn events(&self, user: i64) -> Vec<String> {
-        let events = self.db.read(|tx| tx.events_after(0, 10_000)).await.unwrap();
-        let of_user = events.into_iter().filter(|event| event.topic == "reward" && event.aggregate_id == user);
+    /// The types of the events of a user's account.
+    async fn account_events(&self, user: i64) -> Vec<String> {
+        let events = self.events().await.into_iter();
+        let of_user = events.filter(|event| event.topic == "reward" && event.aggregate_id == user);
         of_user.map(|event| event.kind).collect()
     }
 
-    /// What the auditor finds; what the orders would state is stated for them.
+    /// What the auditor finds; what the orders would state is still on its way.
     fn findings(&self) -> Vec<String> {
-        let reader = self.db.long_read().unwrap();
-        let mut report = Report::default();
-        for table in Rewards::TABLES {
-            report.check_table(&*reader, table).unwrap();
-        }
-        let tx = Tx::unbounded(&*reader, Rewards::DATABASE);
-        for order in 0..200_i64 {
-            report.open(promox_contract::reward::SPENT, order);
-            report.open(promox_contract::reward::EARNED, order);
-        }
-        self.rewards.audit(&tx, &mut report).unwrap();
-        tx.audit_outbox(&mut report).unwrap();
-        let (findings, checked) = report.finish();
-        assert!(checked > 0);
+        let findings = self.findings_with(|report| {
+            for order in 0..200_i64 {
+                report.open(promox_contract::reward::SPENT, order);
+                report.open(promox_contract::reward::EARNED, order);
+            }
+        });
         findings.into_iter().map(|finding| format!("{}: {}", finding.invariant, finding.detail)).collect()
     }
 
@@ -318,27 +247,7 @@ impl Shop {
 }
 
 fn fact(order: i64, user: i64, earned: i64) -> OrderFact {
-    OrderFact {
-        order_id: OrderId(order),
-        user_id: Some(UserId(user)),
-        total: "100.00".parse().unwrap(),
-        currency: Currency::GBP,
-        points_multiplier: None,
-        points_redeemed: 0,
-        points_earned: earned,
-    }
-}
-
-fn amount(text: &str) -> Amount {
-    text.parse().unwrap()
-}
-
-fn code<T: std::fmt::Debug>(result: Result<T, Error>) -> String {
-    result.unwrap_err().code().to_owned()
-}
-
-fn pointers(result: Result<Value, Error>) -> Vec<String> {
-    result.unwrap_err().errors().iter().map(|fault| fault.pointer.clone()).collect()
+    OrderFact { user_id: Some(UserId(user)), total: amount("100.00"), points_earned: earned, ..order_fact(order) }
 }
 
 fn entry(kind: &str, points: i64) -> (String, i64) {

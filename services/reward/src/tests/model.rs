@@ -1,5 +1,6 @@
 //! The ledger against a plain model of lots: earn, hold, confirm, return, release, adjust, and time that passes.
 
+use promox_kernel::{Amount, Timestamp};
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
@@ -192,7 +193,7 @@ impl Notebook {
 
 async fn play(steps: Vec<Step>, carries: bool) {
     let shortfall = if carries { "CARRY" } else { "WAIVE" };
-    let mut shop = Shop::with(json!({"pendingDays": PENDING, "expiryMonths": 1, "returnShortfall": shortfall})).await;
+    let shop = Shop::with(json!({"pendingDays": PENDING, "expiryMonths": 1, "returnShortfall": shortfall})).await;
     let mut book = Notebook { carries, ..Notebook::default() };
     for step in steps {
         let now = shop.node.clock.now();
@@ -224,13 +225,13 @@ async fn play(steps: Vec<Step>, carries: bool) {
                 }
             }
             Step::Pass(days) => {
-                shop.pass(days).await;
+                shop.pass_days(days).await;
                 let later = shop.node.clock.now();
                 book.lapse(later);
                 book.collect(later);
             }
         }
-        shop.run_jobs().await;
+        shop.work().await;
         book.lapse(now);
         let now = shop.node.clock.now();
         assert_eq!(shop.has(USER).await, (book.balance(now), book.pending(now)), "{step:?}");

@@ -1,6 +1,7 @@
 //! The catalogue: offers made and taken; what comes between the points and the coupon.
 
 use promox_kernel::{Kind, UserId};
+use promox_storage::Tx;
 use serde_json::json;
 
 use super::*;
@@ -17,14 +18,14 @@ async fn offer(shop: &Shop) -> Value {
 async fn points_buy_a_personal_coupon() {
     let shop = Shop::open();
     let id = offer(&shop).await;
-    assert_eq!(code(shop.user::<RedeemOffer>(7, json!({ "id": id })).await), "POINTS_INSUFFICIENT");
+    assert_eq!(code(shop.customer::<RedeemOffer>(7, json!({ "id": id })).await), "POINTS_INSUFFICIENT");
     shop.adjust(7, 250).await.unwrap();
-    let taken = shop.user::<RedeemOffer>(7, json!({ "id": id })).await.unwrap();
+    let taken = shop.customer::<RedeemOffer>(7, json!({ "id": id })).await.unwrap();
     assert_eq!((&taken["status"], &taken["couponCode"]), (&json!("ISSUED"), &json!("CODE-reward:1")));
     assert_eq!(shop.has(7).await, (150, 0));
-    let listed = shop.user::<ListRedemptions>(7, json!({"id": 7})).await.unwrap();
+    let listed = shop.customer::<ListRedemptions>(7, json!({"id": 7})).await.unwrap();
     assert_eq!(listed["items"][0], taken);
-    assert_eq!(shop.events(7).await, ["POINTS_AWARDED", "POINTS_REDEEMED"]);
+    assert_eq!(shop.account_events(7).await, ["POINTS_AWARDED", "POINTS_REDEEMED"]);
     shop.verify();
 }
 
@@ -34,13 +35,13 @@ async fn a_coupon_that_is_not_made_yet_is_made_later() {
     let id = offer(&shop).await;
     shop.adjust(7, 100).await.unwrap();
     *shop.others.coupons_fail.lock() = Some(Error::unavailable("BUSY", "Not now.", 1));
-    let taken = shop.user::<RedeemOffer>(7, json!({ "id": id })).await.unwrap();
+    let taken = shop.customer::<RedeemOffer>(7, json!({ "id": id })).await.unwrap();
     assert_eq!((&taken["status"], &taken["couponCode"]), (&json!("PENDING"), &json!(null)));
     shop.verify();
-    shop.pass(1).await;
+    shop.pass_days(1).await;
     *shop.others.coupons_fail.lock() = None;
-    shop.pass(1).await;
-    let listed = shop.user::<ListRedemptions>(7, json!({"id": 7})).await.unwrap();
+    shop.pass_days(1).await;
+    let listed = shop.customer::<ListRedemptions>(7, json!({"id": 7})).await.unwrap();
     assert_eq!(listed["items"][0]["couponCode"], "CODE-reward:1");
     assert_eq!(shop.others.coupons.lock().len(), 1);
     assert_eq!(shop.has(7).await, (0, 0));
@@ -52,14 +53,14 @@ async fn what_a_crash_left_between_points_and_coupon_is_gone_on_with() {
     let shop = Shop::open();
     let id = crate::OfferId(offer(&shop).await.as_i64().unwrap());
     shop.adjust(7, 100).await.unwrap();
-    let (terms, cx) = (shop.rewards.terms.clone(), shop.cx(7, &[]));
+    let (terms, cx) = (shop.service.terms.clone(), shop.user(7));
     let caller = cx.clone();
     let take = move |tx: &mut Tx<'_>| catalogue::take(tx, &*terms.at(tx)?, &caller, (UserId(7), id));
     assert_eq!(shop.db.write(&cx, take).await.unwrap().points, 100);
-    shop.run_jobs().await;
+    shop.work().await;
     assert_eq!(shop.others.coupons.lock().len(), 0, "its request may still be at it");
-    shop.rewards.recover(&cx).await.unwrap();
-    shop.run_jobs().await;
+    shop.service.recover(&cx).await.unwrap();
+    shop.work().await;
     assert_eq!(shop.others.coupons.lock().len(), 1);
     assert_eq!(shop.has(7).await, (0, 0));
     shop.verify();
@@ -71,9 +72,9 @@ async fn what_cannot_be_made_gives_the_points_back() {
     let id = offer(&shop).await;
     shop.adjust(7, 100).await.unwrap();
     *shop.others.coupons_fail.lock() = Some(Error::not_found("promotion"));
-    assert_eq!(code(shop.user::<RedeemOffer>(7, json!({ "id": id })).await), "OFFER_ENDED");
+    assert_eq!(code(shop.customer::<RedeemOffer>(7, json!({ "id": id })).await), "OFFER_ENDED");
     assert_eq!(shop.has(7).await, (100, 0));
-    assert_eq!(shop.events(7).await, ["POINTS_AWARDED"]);
+    assert_eq!(shop.account_events(7).await, ["POINTS_AWARDED"]);
     shop.verify();
 }
 
@@ -91,11 +92,11 @@ async fn offers_are_edited_by_staff_and_seen_by_all() {
     }
     let changed = shop.staff::<UpdateOffer>(json!({"id": id, "points": 5, "validDays": null})).await.unwrap();
     assert_eq!((&changed["points"], &changed["validDays"], &changed["version"]), (&json!(5), &json!(null), &json!(2)));
-    assert_eq!(shop.user::<ListOffers>(7, json!({})).await.unwrap()["items"], json!([changed]));
-    let stale = Cx { if_match: Some(1.into()), ..shop.cx(1, &["reward:write"]) };
-    assert_eq!(code(shop.ask::<DeleteOffer>(stale, json!({ "id": id })).await), "VERSION_MISMATCH");
+    assert_eq!(shop.customer::<ListOffers>(7, json!({})).await.unwrap()["items"], json!([changed]));
+    let stale = Cx { if_match: Some(1.into()), ..shop.member(1, &["reward:write"]) };
+    assert_eq!(code(shop.ask_as::<DeleteOffer>(stale, json!({ "id": id })).await), "VERSION_MISMATCH");
     shop.staff::<DeleteOffer>(json!({ "id": id })).await.unwrap();
-    assert_eq!(shop.user::<GetOffer>(7, json!({ "id": id })).await.unwrap_err().kind(), Kind::NotFound);
-    assert_eq!(shop.user::<RedeemOffer>(7, json!({ "id": id })).await.unwrap_err().kind(), Kind::NotFound);
+    assert_eq!(shop.customer::<GetOffer>(7, json!({ "id": id })).await.unwrap_err().kind(), Kind::NotFound);
+    assert_eq!(shop.customer::<RedeemOffer>(7, json!({ "id": id })).await.unwrap_err().kind(), Kind::NotFound);
     shop.verify();
 }

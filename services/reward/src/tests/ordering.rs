@@ -8,7 +8,7 @@ use super::*;
 
 #[tokio::test]
 async fn an_order_spends_and_earns_once() {
-    let mut shop = Shop::with(json!({"pendingDays": 14})).await;
+    let shop = Shop::with(json!({"pendingDays": 14})).await;
     shop.adjust(7, 500).await.unwrap();
     shop.hold(1, 7, 300).await.unwrap();
     shop.hold(1, 7, 300).await.unwrap();
@@ -20,8 +20,8 @@ async fn an_order_spends_and_earns_once() {
     assert_eq!(shop.has(7).await, (200, 90));
     let entries = [entry("ADJUST", 500), entry("REDEEM", -300), entry("EARN", 90)];
     assert_eq!(shop.entries(7).await, entries);
-    assert_eq!(shop.events(7).await, ["POINTS_AWARDED", "POINTS_REDEEMED", "POINTS_AWARDED"]);
-    shop.pass(14).await;
+    assert_eq!(shop.account_events(7).await, ["POINTS_AWARDED", "POINTS_REDEEMED", "POINTS_AWARDED"]);
+    shop.pass_days(14).await;
     assert_eq!(shop.has(7).await, (290, 0), "the return window is over");
     assert_eq!(shop.entries(7).await, entries, "nothing is entered when it ends");
     shop.verify();
@@ -29,12 +29,12 @@ async fn an_order_spends_and_earns_once() {
 
 #[tokio::test]
 async fn nobody_spends_more_than_there_is_or_what_is_pending() {
-    let mut shop = Shop::with(json!({"pendingDays": 14})).await;
+    let shop = Shop::with(json!({"pendingDays": 14})).await;
     assert_eq!(code(shop.hold(1, 7, 1).await), "POINTS_INSUFFICIENT");
     shop.confirmed(2, 7, 100).await;
     let refused = shop.hold(3, 7, 1).await.unwrap_err();
     assert_eq!(refused.members()["reason"], "NOT_ENOUGH");
-    shop.pass(14).await;
+    shop.pass_days(14).await;
     shop.hold(4, 7, 100).await.unwrap();
     assert_eq!(code(shop.hold(5, 7, 1).await), "POINTS_INSUFFICIENT");
     shop.verify();
@@ -42,9 +42,9 @@ async fn nobody_spends_more_than_there_is_or_what_is_pending() {
 
 #[tokio::test]
 async fn what_is_released_is_as_it_was_once_and_never_taken_again() {
-    let mut shop = Shop::with(json!({"expiryMonths": 2})).await;
+    let shop = Shop::with(json!({"expiryMonths": 2})).await;
     shop.adjust(7, 100).await.unwrap();
-    shop.pass(10).await;
+    shop.pass_days(10).await;
     shop.adjust(7, 100).await.unwrap();
     let before = shop.account(7).await;
     shop.hold(1, 7, 150).await.unwrap();
@@ -58,13 +58,17 @@ async fn what_is_released_is_as_it_was_once_and_never_taken_again() {
     assert_eq!(shop.has(7).await, (200, 0), "an order that gave back earns nothing");
     shop.release(9).await;
     assert_eq!(code(shop.hold(9, 7, 1).await), "POINTS_RELEASED", "a late hold is not taken");
-    assert_eq!(shop.events(7).await, ["POINTS_AWARDED", "POINTS_AWARDED"], "what was never spent is not restored");
+    assert_eq!(
+        shop.account_events(7).await,
+        ["POINTS_AWARDED", "POINTS_AWARDED"],
+        "what was never spent is not restored"
+    );
     shop.verify();
 }
 
 #[tokio::test]
 async fn a_cancelled_order_gives_back_what_it_took_and_what_it_earned() {
-    let mut shop = Shop::with(json!({})).await;
+    let shop = Shop::with(json!({})).await;
     shop.adjust(7, 100).await.unwrap();
     shop.hold(1, 7, 60).await.unwrap();
     shop.confirmed(1, 7, 40).await;
@@ -75,21 +79,21 @@ async fn a_cancelled_order_gives_back_what_it_took_and_what_it_earned() {
     assert_eq!(shop.has(7).await, (100, 0));
     assert_eq!(shop.account(7).await["lifetimeEarned"], 0);
     let told = ["POINTS_AWARDED", "POINTS_REDEEMED", "POINTS_AWARDED", "POINTS_RESTORED", "POINTS_REVOKED"];
-    assert_eq!(shop.events(7).await, told);
+    assert_eq!(shop.account_events(7).await, told);
     shop.verify();
 }
 
 #[tokio::test]
 async fn what_lapsed_while_it_was_spent_lapses_when_it_comes_back() {
-    let mut shop = Shop::with(json!({"expiryMonths": 1})).await;
+    let shop = Shop::with(json!({"expiryMonths": 1})).await;
     shop.adjust(7, 100).await.unwrap();
     shop.hold(1, 7, 60).await.unwrap();
     shop.confirmed(1, 7, 0).await;
-    shop.pass(31).await;
+    shop.pass_days(31).await;
     assert_eq!(shop.has(7).await, (0, 0));
     shop.release(1).await;
     assert_eq!(code(shop.hold(2, 7, 1).await), "POINTS_INSUFFICIENT");
-    shop.run_jobs().await;
+    shop.work().await;
     assert_eq!(shop.has(7).await, (0, 0));
     let expired: i64 = shop.entries(7).await.iter().filter(|it| it.0 == "EXPIRE").map(|it| it.1).sum();
     assert_eq!(expired, -100);
@@ -98,7 +102,7 @@ async fn what_lapsed_while_it_was_spent_lapses_when_it_comes_back() {
 
 #[tokio::test]
 async fn returns_give_points_back_and_take_earned_ones_in_parts() {
-    let mut shop = Shop::with(json!({"pendingDays": 30})).await;
+    let shop = Shop::with(json!({"pendingDays": 30})).await;
     shop.adjust(7, 100).await.unwrap();
     shop.hold(1, 7, 100).await.unwrap();
     shop.confirmed(1, 7, 10).await;
@@ -111,7 +115,7 @@ async fn returns_give_points_back_and_take_earned_ones_in_parts() {
     assert_eq!(shop.has(7).await, (100, 0), "the last takes the remainder");
     shop.returned(1, 7, 100, 34).await;
     assert_eq!(shop.has(7).await, (100, 0), "no more comes back than was spent");
-    shop.pass(31).await;
+    shop.pass_days(31).await;
     assert_eq!(shop.has(7).await, (100, 0));
     shop.verify();
 }
@@ -119,7 +123,7 @@ async fn returns_give_points_back_and_take_earned_ones_in_parts() {
 #[tokio::test]
 async fn earned_points_that_are_spent_are_forgiven_or_owed() {
     for (shortfall, owed, later) in [("WAIVE", 0, 30), ("CARRY", 20, 10)] {
-        let mut shop = Shop::with(json!({ "returnShortfall": shortfall })).await;
+        let shop = Shop::with(json!({ "returnShortfall": shortfall })).await;
         shop.confirmed(1, 7, 50).await;
         shop.adjust(7, 10).await.unwrap();
         shop.hold(2, 7, 30).await.unwrap();
@@ -137,11 +141,11 @@ async fn earned_points_that_are_spent_are_forgiven_or_owed() {
 
 #[tokio::test]
 async fn what_lapsed_is_not_taken_back_once_more() {
-    let mut shop = Shop::with(json!({"expiryMonths": 1, "returnShortfall": "CARRY"})).await;
+    let shop = Shop::with(json!({"expiryMonths": 1, "returnShortfall": "CARRY"})).await;
     shop.confirmed(1, 7, 50).await;
     shop.hold(2, 7, 20).await.unwrap();
     shop.confirmed(2, 7, 0).await;
-    shop.pass(31).await;
+    shop.pass_days(31).await;
     shop.adjust(7, 100).await.unwrap();
     shop.returned(1, 7, 50, 0).await;
     assert_eq!(shop.has(7).await, (100, 0), "30 of 50 lapsed, and 25 are to be gone");
@@ -168,7 +172,7 @@ async fn points_are_worth_what_the_settings_say_within_the_shares() {
 
 #[tokio::test]
 async fn an_order_earns_by_rate_tier_and_promotion() {
-    let mut shop = Shop::with(json!({"pointsPerUnit": "2"})).await;
+    let shop = Shop::with(json!({"pointsPerUnit": "2"})).await;
     shop.ladder([0, 100, 200, 300, 400]).await;
     let earns = |base: &str, by: &str| PointsFor { user_id: UserId(7), base: amount(base), multiplier: amount(by) };
     assert_eq!(shop.call(earns("10.49", "1")).await.unwrap().points, 20);

@@ -2,19 +2,19 @@
 
 use promox_kernel::Currency;
 
-use super::desk::Desk;
+use super::open;
 use crate::commands::currency;
 
 #[tokio::test]
 async fn a_pledge_keeps_the_currency_until_it_is_settled() {
-    let desk = Desk::open();
+    let shop = open();
     let yen: Currency = "JPY".parse().unwrap();
     let guarded = async || {
-        let answer = desk.write(move |tx| currency::guard(tx, Currency::GBP, yen)).await;
+        let answer = shop.write(move |tx| currency::guard(tx, Currency::GBP, yen)).await;
         answer.err().map(|error| error.code().to_owned())
     };
-    let pledged = async |currency| desk.write(move |tx| currency::pledge(tx, currency)).await;
-    let settled = async |written| desk.write(move |tx| currency::settle(tx, written)).await.unwrap();
+    let pledged = async |currency| shop.write(move |tx| currency::pledge(tx, currency)).await;
+    let settled = async |written| shop.write(move |tx| currency::settle(tx, written)).await.unwrap();
     assert_eq!(guarded().await, None);
     assert!(pledged(Currency::GBP).await.unwrap() && pledged(Currency::GBP).await.unwrap());
     assert_eq!(pledged(yen).await.unwrap_err().code(), "CURRENCY_CHANGED", "the store is one of pounds");
@@ -30,8 +30,8 @@ async fn a_pledge_keeps_the_currency_until_it_is_settled() {
 
 #[tokio::test]
 async fn a_pledge_that_a_crash_left_counts_as_written() {
-    let desk = Desk::open();
-    desk.write(|tx| currency::pledge(tx, Currency::GBP)).await.unwrap();
-    desk.write(currency::settle_all).await.unwrap();
-    assert!(!desk.write(|tx| currency::pledge(tx, Currency::GBP)).await.unwrap());
+    let shop = open();
+    shop.write(|tx| currency::pledge(tx, Currency::GBP)).await.unwrap();
+    shop.write(currency::settle_all).await.unwrap();
+    assert!(!shop.write(|tx| currency::pledge(tx, Currency::GBP)).await.unwrap());
 }

@@ -4,31 +4,31 @@ use promox_contract::settings::SettingsCache;
 use promox_contract::store::CurrentSettings;
 use promox_kernel::{Handle as _, Patch};
 
-use super::desk::Desk;
+use super::open;
 use crate::{PatchStore, StorePatch};
 
 #[tokio::test]
 async fn a_service_reads_the_settings_again_when_they_have_changed() {
-    let desk = Desk::open();
-    let cx = desk.cx();
-    desk.store.begin(&cx).await.unwrap();
+    let shop = open();
+    let cx = shop.cx();
+    shop.service.begin(&cx).await.unwrap();
     let cache = SettingsCache::default();
     assert_eq!(cache.get(&cx).await.unwrap().store.return_days, 14);
     let known_epoch = Some(cx.call(CurrentSettings { known_epoch: None }).await.unwrap().epoch);
     assert!(cx.call(CurrentSettings { known_epoch }).await.unwrap().changed.is_none(), "nothing crosses again");
     let patch = StorePatch { return_days: Patch::Set(30), ..StorePatch::default() };
-    desk.store.handle(&cx, PatchStore(patch)).await.unwrap();
+    shop.service.handle(&cx, PatchStore(patch)).await.unwrap();
     assert_eq!(cache.get(&cx).await.unwrap().store.return_days, 30);
 }
 
 #[tokio::test]
 async fn the_settings_of_a_new_store_are_written_once() {
-    let desk = Desk::open();
-    let cx = desk.cx();
-    assert_eq!(desk.store.currency().await.unwrap(), None);
-    desk.store.begin(&cx).await.unwrap();
+    let shop = open();
+    let cx = shop.cx();
+    assert_eq!(shop.service.currency().await.unwrap(), None);
+    shop.service.begin(&cx).await.unwrap();
     let epoch = cx.call(CurrentSettings { known_epoch: None }).await.unwrap().epoch;
-    desk.store.begin(&cx).await.unwrap();
+    shop.service.begin(&cx).await.unwrap();
     assert_eq!(cx.call(CurrentSettings { known_epoch: None }).await.unwrap().epoch, epoch);
-    assert!(desk.store.currency().await.unwrap().is_some());
+    assert!(shop.service.currency().await.unwrap().is_some());
 }

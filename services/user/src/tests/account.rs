@@ -40,7 +40,7 @@ async fn profiles_are_patched_and_faults_change_nothing() {
         "name": " Ada Lovelace ", "birthDate": "1990-12-10", "attributes": { "size": "M", "gone": null }
     }))
     .unwrap();
-    let me = shop.ask(&cx, change).await.unwrap();
+    let me = shop.run(&cx, change).await.unwrap();
     assert_eq!(
         (me.name.as_deref(), me.birth_date.as_deref(), me.version),
         (Some("Ada Lovelace"), Some("1990-12-10"), 2)
@@ -48,15 +48,15 @@ async fn profiles_are_patched_and_faults_change_nothing() {
     assert_eq!(me.attributes, BTreeMap::from([("size".to_owned(), "M".to_owned())]));
     let faulty: UpdateMe =
         serde_json::from_value(serde_json::json!({ "name": "", "birthDate": "2999-01-01", "phone": null })).unwrap();
-    let error = shop.ask(&cx, faulty).await.unwrap_err();
+    let error = shop.run(&cx, faulty).await.unwrap_err();
     let pointers: Vec<&str> = error.errors().iter().map(|fault| fault.pointer.as_str()).collect();
     assert_eq!(pointers, ["/name", "/birthDate"]);
-    assert_eq!(shop.ask(&cx, GetMe {}).await.unwrap(), me);
+    assert_eq!(shop.run(&cx, GetMe {}).await.unwrap(), me);
     let stale = Cx { if_match: Some(1.into()), ..cx.clone() };
     let cleared = || UpdateMe { name: Patch::Clear, ..serde_json::from_str("{}").unwrap() };
-    assert_eq!(shop.ask(&stale, cleared()).await.unwrap_err().kind(), Kind::Precondition);
-    assert_eq!(shop.ask(&cx, cleared()).await.unwrap().name, None);
-    assert!(shop.findings().is_empty());
+    assert_eq!(shop.run(&stale, cleared()).await.unwrap_err().kind(), Kind::Precondition);
+    assert_eq!(shop.run(&cx, cleared()).await.unwrap().name, None);
+    shop.verify();
 }
 
 #[tokio::test]
@@ -64,41 +64,41 @@ async fn an_address_book_has_one_default() {
     let shop = Shop::open().await;
     let (ada, eve) = (shop.register("ada@example.com").await, shop.register("eve@example.com").await);
     let cx = shop.bearer(&ada.access_token).await.unwrap();
-    let first = shop.ask(&cx, address("home")).await.unwrap();
+    let first = shop.run(&cx, address("home")).await.unwrap();
     assert!(first.is_default && first.country == "GB");
-    let second = shop.ask(&cx, address("work")).await.unwrap();
+    let second = shop.run(&cx, address("work")).await.unwrap();
     assert!(!second.is_default);
-    let moved = shop.ask(&cx, patch(serde_json::json!({ "id": second.id, "isDefault": true }))).await.unwrap();
+    let moved = shop.run(&cx, patch(serde_json::json!({ "id": second.id, "isDefault": true }))).await.unwrap();
     assert!(moved.is_default);
     let off = patch(serde_json::json!({ "id": second.id, "isDefault": false }));
-    assert_eq!(shop.ask(&cx, off).await.unwrap_err().errors()[0].pointer, "/isDefault");
+    assert_eq!(shop.run(&cx, off).await.unwrap_err().errors()[0].pointer, "/isDefault");
     let odd = patch(serde_json::json!({ "id": second.id, "country": "Great Britain" }));
-    assert_eq!(shop.ask(&cx, odd).await.unwrap_err().errors()[0].pointer, "/country");
+    assert_eq!(shop.run(&cx, odd).await.unwrap_err().errors()[0].pointer, "/country");
     let other = shop.bearer(&eve.access_token).await.unwrap();
-    assert_eq!(shop.ask(&other, DeleteAddress { id: first.id }).await.unwrap_err().kind(), Kind::NotFound);
-    shop.ask(&cx, DeleteAddress { id: second.id }).await.unwrap();
-    let book = shop.ask(&cx, ListAddresses { limit: Limit::default(), cursor: None }).await.unwrap().items;
+    assert_eq!(shop.run(&other, DeleteAddress { id: first.id }).await.unwrap_err().kind(), Kind::NotFound);
+    shop.run(&cx, DeleteAddress { id: second.id }).await.unwrap();
+    let book = shop.run(&cx, ListAddresses { limit: Limit::default(), cursor: None }).await.unwrap().items;
     assert_eq!(book.iter().map(|entry| (entry.id, entry.is_default)).collect::<Vec<_>>(), [(first.id, true)]);
-    assert!(shop.findings().is_empty());
+    shop.verify();
 }
 
 #[tokio::test]
 async fn an_erased_user_leaves_a_number_and_nothing_else() {
     let shop = Shop::open().await;
     let named = Register { name: Some("Ada Lovelace".to_owned()), ..registration("ada@example.com") };
-    let ada = shop.ask(&shop.anonymous(), named).await.unwrap();
+    let ada = shop.run(shop.anonymous(), named).await.unwrap();
     let cx = shop.bearer(&ada.access_token).await.unwrap();
-    shop.ask(&cx, address("home")).await.unwrap();
-    shop.ask(&cx, EraseMe {}).await.unwrap();
+    shop.run(&cx, address("home")).await.unwrap();
+    shop.run(&cx, EraseMe {}).await.unwrap();
     assert_eq!(shop.bearer(&ada.access_token).await.unwrap_err().code(), "SESSION_ENDED");
     let again = Refresh { refresh_token: ada.refresh_token };
-    assert_eq!(shop.ask(&shop.anonymous(), again).await.unwrap_err().code(), "SESSION_ENDED");
+    assert_eq!(shop.run(shop.anonymous(), again).await.unwrap_err().code(), "SESSION_ENDED");
     assert_eq!(shop.login("ada@example.com", PASSWORD).await.unwrap_err().code(), "INVALID_CREDENTIALS");
-    shop.run("user.send_messages").await;
+    shop.run_job("user.send_messages").await;
     assert!(shop.others.messages.lock().is_empty());
-    let described = shop.ask(&shop.system(), DescribeUsers { ids: vec![ada.user.id] }).await.unwrap();
+    let described = shop.run(shop.cx(), DescribeUsers { ids: vec![ada.user.id] }).await.unwrap();
     assert!(described.items.is_empty());
-    let reader = shop.db().long_read().unwrap();
+    let reader = shop.db.long_read().unwrap();
     for table in Users::TABLES {
         let range = promox_storage::KeyRange::all(table.space);
         for item in reader.scan(&range, promox_storage::Direction::Forward) {
@@ -110,10 +110,10 @@ async fn an_erased_user_leaves_a_number_and_nothing_else() {
             }
         }
     }
-    let events = shop.db().read(|tx| tx.events_after(0, 100)).await.unwrap();
+    let events = shop.events().await;
     assert_eq!(events.iter().filter(|event| event.is::<UserErased>()).count(), 1);
     assert_ne!(shop.register("ada@example.com").await.user.id, ada.user.id, "the address is free again");
-    assert!(shop.findings().is_empty());
+    shop.verify();
 }
 
 #[tokio::test]
@@ -126,16 +126,16 @@ async fn birthdays_are_found_by_their_day_until_the_person_is_gone() {
         let user = shop.register(email).await;
         let cx = shop.bearer(&user.access_token).await.unwrap();
         let change = serde_json::from_value(serde_json::json!({ "birthDate": day })).unwrap();
-        shop.ask::<UpdateMe>(&cx, change).await.unwrap();
+        shop.run::<UpdateMe>(&cx, change).await.unwrap();
         born.push((user.user.id, cx));
     }
     let ask = |days: &[&str], after| BornOn { days: days.iter().map(|it| (*it).to_owned()).collect(), after };
-    let found = shop.ask(&shop.system(), ask(&["12-10"], None)).await.unwrap();
+    let found = shop.run(shop.cx(), ask(&["12-10"], None)).await.unwrap();
     assert_eq!((found.user_ids, found.next), (vec![born[0].0, born[1].0], None));
-    let found = shop.ask(&shop.system(), ask(&["12-10", "02-28"], Some(born[0].0))).await.unwrap();
+    let found = shop.run(shop.cx(), ask(&["12-10", "02-28"], Some(born[0].0))).await.unwrap();
     assert_eq!(found.user_ids, [born[1].0, born[2].0]);
-    shop.ask(&born[1].1, EraseMe {}).await.unwrap();
-    assert_eq!(shop.ask(&shop.system(), ask(&["12-10"], None)).await.unwrap().user_ids, [born[0].0]);
+    shop.run(&born[1].1, EraseMe {}).await.unwrap();
+    assert_eq!(shop.run(shop.cx(), ask(&["12-10"], None)).await.unwrap().user_ids, [born[0].0]);
 }
 
 #[tokio::test]
@@ -143,9 +143,9 @@ async fn an_erasure_waits_for_orders_and_is_done_by_itself() {
     let shop = Shop::open().await;
     let (ada, other) = (shop.register("ada@example.com").await, shop.login("ada@example.com", PASSWORD).await.unwrap());
     let cx = shop.bearer(&ada.access_token).await.unwrap();
-    let until = shop.clock.now() + Duration::from_hours(24);
+    let until = shop.node.clock.now() + Duration::from_hours(24);
     *shop.others.open.lock() = OpenOrders { open: 2, until: Some(until) };
-    let asked = shop.ask(&cx, EraseMe {}).await.unwrap();
+    let asked = shop.run(&cx, EraseMe {}).await.unwrap();
     assert_eq!((asked.status, asked.open_orders, asked.not_before), (UserStatus::Erasing, 2, Some(until)));
     // Nobody gets in any more; the login that asked may ask again and is answered the same.
     assert_eq!(shop.bearer(&other.access_token).await.unwrap_err().code(), "SESSION_ENDED");
@@ -154,28 +154,28 @@ async fn an_erasure_waits_for_orders_and_is_done_by_itself() {
     let strict = shop.anonymous().call(Authenticate { token, leaving: false }).await;
     assert_eq!(strict.unwrap_err().code(), "SESSION_ENDED");
     let refresh = Refresh { refresh_token: ada.refresh_token };
-    assert_eq!(shop.ask(&shop.anonymous(), refresh).await.unwrap_err().code(), "SESSION_ENDED");
-    assert_eq!(shop.ask(&cx, EraseMe {}).await.unwrap(), asked);
-    assert_eq!(shop.ask(&shop.anonymous(), registration("ada@example.com")).await.unwrap_err().code(), "EMAIL_TAKEN");
-    let described = shop.ask(&shop.system(), DescribeUsers { ids: vec![ada.user.id] }).await.unwrap();
+    assert_eq!(shop.run(shop.anonymous(), refresh).await.unwrap_err().code(), "SESSION_ENDED");
+    assert_eq!(shop.run(&cx, EraseMe {}).await.unwrap(), asked);
+    assert_eq!(shop.run(shop.anonymous(), registration("ada@example.com")).await.unwrap_err().code(), "EMAIL_TAKEN");
+    let described = shop.run(shop.cx(), DescribeUsers { ids: vec![ada.user.id] }).await.unwrap();
     assert_eq!(described.items.len(), 1, "its orders are still written about");
     let admin = shop.admin().await;
-    let seen = shop.ask(&admin, crate::api::GetUser { id: ada.user.id }).await.unwrap();
+    let seen = shop.run(&admin, crate::api::GetUser { id: ada.user.id }).await.unwrap();
     assert_eq!(seen.erasure.map(|it| it.open_orders), Some(2));
-    assert!(shop.findings().is_empty());
+    shop.verify();
     // It is looked at again and again, also while orders cannot be asked.
     shop.others.down.store(true, std::sync::atomic::Ordering::Relaxed);
-    shop.clock.advance(Duration::from_hours(1));
-    let job = shop.users.jobs().into_iter().find(|job| job.name == "user.erase").unwrap();
-    assert!(job.run(shop.system()).await.is_err());
+    shop.advance(Duration::from_hours(1));
+    let job = shop.service.jobs().into_iter().find(|job| job.name == "user.erase").unwrap();
+    assert!(job.run(shop.cx()).await.is_err());
     shop.others.down.store(false, std::sync::atomic::Ordering::Relaxed);
     *shop.others.open.lock() = OpenOrders::default();
-    shop.run("user.erase").await;
-    let gone = shop.ask(&admin, crate::api::GetUser { id: ada.user.id }).await.unwrap();
+    shop.run_job("user.erase").await;
+    let gone = shop.run(&admin, crate::api::GetUser { id: ada.user.id }).await.unwrap();
     assert_eq!((gone.status, gone.email, gone.erasure), (UserStatus::Erased, None, None));
     assert!(shop.login("ada@example.com", PASSWORD).await.is_err());
     shop.register("ada@example.com").await;
-    assert!(shop.findings().is_empty());
+    shop.verify();
 }
 
 #[tokio::test]
@@ -183,10 +183,10 @@ async fn nobody_sends_themselves_by_a_plus_tag() {
     let shop = Shop::open().await;
     let code = shop.register("ada@example.com").await.user.referral_code;
     let own = Register { referral_code: code.clone(), ..registration("Ada+2@example.com") };
-    let own = shop.ask(&shop.anonymous(), own).await.unwrap().user.id;
+    let own = shop.run(shop.anonymous(), own).await.unwrap().user.id;
     let friend = Register { referral_code: code, ..registration("eve@example.com") };
-    let friend = shop.ask(&shop.anonymous(), friend).await.unwrap().user.id;
-    let events = shop.db().read(|tx| tx.events_after(0, 1_000)).await.unwrap();
+    let friend = shop.run(shop.anonymous(), friend).await.unwrap().user.id;
+    let events = shop.events().await;
     let registered = events.iter().filter(|event| event.is::<UserRegistered>());
     let facts: Vec<UserRegistered> = registered.map(|event| event.fact().unwrap()).collect();
     let referrer = |id| facts.iter().find(|fact| fact.user_id == id).unwrap().referrer.is_some();
@@ -198,8 +198,8 @@ async fn an_export_is_whole_or_not_at_all() {
     let shop = Shop::open().await;
     let ada = shop.register("ada@example.com").await;
     let cx = shop.bearer(&ada.access_token).await.unwrap();
-    shop.ask(&cx, address("home")).await.unwrap();
-    let export = shop.ask(&cx, ExportMe {}).await.unwrap();
+    shop.run(&cx, address("home")).await.unwrap();
+    let export = shop.run(&cx, ExportMe {}).await.unwrap();
     assert_eq!((export.account.id, export.addresses.len(), export.sessions.len()), (ada.user.id, 1, 1));
     for (part, service) in [
         (&export.orders, "order"),
@@ -211,5 +211,5 @@ async fn an_export_is_whole_or_not_at_all() {
         assert_eq!(part["by"], service);
     }
     shop.others.down.store(true, Ordering::Relaxed);
-    assert_eq!(shop.ask(&cx, ExportMe {}).await.unwrap_err().kind(), Kind::Unavailable);
+    assert_eq!(shop.run(&cx, ExportMe {}).await.unwrap_err().kind(), Kind::Unavailable);
 }

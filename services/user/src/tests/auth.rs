@@ -1,9 +1,14 @@
 //! Registering, logging in, staying logged in, and what to do without the password.
 
+use std::net::{IpAddr, Ipv4Addr};
+
+use promox_contract::user::UserRegistered;
+use promox_kernel::Entropy;
+use promox_kernel::Kind;
+use promox_storage::Tx;
+
 use super::*;
 use crate::api::{ChangePassword, ForgotPassword, GetMe, Logout, LogoutAll, Refresh, ResetPassword, VerifyEmail};
-use promox_contract::user::UserRegistered;
-use promox_kernel::Kind;
 
 fn refresh(token: &Secret) -> Refresh {
     Refresh { refresh_token: token.clone() }
@@ -14,18 +19,18 @@ async fn an_address_has_one_account_however_it_is_written() {
     let shop = Shop::open().await;
     let ada = shop.register("Ada@Example.com").await;
     assert_eq!((ada.user.id.0, ada.user.roles.as_slice(), ada.expires_in), (1, &["CUSTOMER".to_owned()][..], 900));
-    let again = shop.ask(&shop.anonymous(), registration("ADA@example.COM")).await.unwrap_err();
+    let again = shop.run(shop.anonymous(), registration("ADA@example.COM")).await.unwrap_err();
     assert_eq!((again.kind(), again.code()), (Kind::Conflict, "EMAIL_TAKEN"));
     let friend = Register { referral_code: ada.user.referral_code.clone(), ..registration("eve@example.com") };
-    let friend = shop.ask(&shop.anonymous(), friend).await.unwrap();
-    let events = shop.db().read(|tx| tx.events_after(0, 100)).await.unwrap();
+    let friend = shop.run(shop.anonymous(), friend).await.unwrap();
+    let events = shop.events().await;
     let told = events.iter().rfind(|event| event.is::<UserRegistered>()).unwrap();
     let told = told.fact::<UserRegistered>().unwrap();
     assert_eq!(
         (told.user_id, told.referral_code, told.referrer),
         (friend.user.id, ada.user.referral_code, Some(ada.user.id))
     );
-    assert!(shop.findings().is_empty());
+    shop.verify();
 }
 
 #[tokio::test]
@@ -37,7 +42,7 @@ async fn every_fault_of_a_registration_is_named() {
         phone: Some("call me".to_owned()),
         ..registration("ada@example.com")
     };
-    let error = shop.ask(&shop.anonymous(), faulty).await.unwrap_err();
+    let error = shop.run(shop.anonymous(), faulty).await.unwrap_err();
     let pointers: Vec<&str> = error.errors().iter().map(|fault| fault.pointer.as_str()).collect();
     assert_eq!(pointers, ["/name", "/phone", "/password"]);
 }
@@ -66,14 +71,14 @@ async fn failures_lock_the_account_for_that_network_until_time_has_passed() {
         (Kind::Throttled, "ACCOUNT_LOCKED", Some(1))
     );
     let elsewhere = Cx { client: Some(IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1))), ..shop.anonymous() };
-    assert!(shop.ask(&elsewhere, login("ada@example.com", PASSWORD)).await.is_ok(), "others are not locked out");
+    assert!(shop.run(&elsewhere, login("ada@example.com", PASSWORD)).await.is_ok(), "others are not locked out");
     for wait in [1, 2, 4, 8, 16] {
-        shop.clock.advance(Duration::from_secs(wait));
+        shop.advance(Duration::from_secs(wait));
         assert_eq!(shop.login("ada@example.com", "wrong").await.unwrap_err().code(), "INVALID_CREDENTIALS");
     }
-    shop.clock.advance(Duration::from_secs(899));
+    shop.advance(Duration::from_secs(899));
     assert_eq!(shop.login("ada@example.com", PASSWORD).await.unwrap_err().retry_after_seconds(), Some(1));
-    shop.clock.advance(Duration::from_secs(1));
+    shop.advance(Duration::from_secs(1));
     assert!(shop.login("ada@example.com", PASSWORD).await.is_ok());
     assert_eq!(shop.login("ada@example.com", "wrong").await.unwrap_err().code(), "INVALID_CREDENTIALS", "forgotten");
 }
@@ -83,33 +88,33 @@ async fn a_refresh_token_is_good_once_and_its_reuse_ends_the_login() {
     let shop = Shop::open().await;
     let first = shop.register("ada@example.com").await;
     let other = shop.login("ada@example.com", PASSWORD).await.unwrap();
-    let second = shop.ask(&shop.anonymous(), refresh(&first.refresh_token)).await.unwrap();
+    let second = shop.run(shop.anonymous(), refresh(&first.refresh_token)).await.unwrap();
     assert_ne!(first.refresh_token, second.refresh_token);
     assert!(shop.bearer(&first.access_token).await.is_ok(), "the access token lives on");
     for token in [&first.refresh_token, &first.refresh_token, &second.refresh_token] {
-        let reused = shop.ask(&shop.anonymous(), refresh(token)).await.unwrap_err();
+        let reused = shop.run(shop.anonymous(), refresh(token)).await.unwrap_err();
         assert_eq!((reused.kind(), reused.code()), (Kind::Unauthenticated, "TOKEN_REUSED"));
     }
     for token in [&first.access_token, &second.access_token] {
         assert_eq!(shop.bearer(token).await.unwrap_err().code(), "SESSION_ENDED");
     }
     assert!(shop.bearer(&other.access_token).await.is_ok(), "another login stands");
-    assert!(shop.ask(&shop.anonymous(), refresh(&other.refresh_token)).await.is_ok());
+    assert!(shop.run(shop.anonymous(), refresh(&other.refresh_token)).await.is_ok());
     for odd in [secret(""), secret("x"), secret(&"x".repeat(86))] {
-        assert_eq!(shop.ask(&shop.anonymous(), refresh(&odd)).await.unwrap_err().code(), "TOKEN_INVALID");
+        assert_eq!(shop.run(shop.anonymous(), refresh(&odd)).await.unwrap_err().code(), "TOKEN_INVALID");
     }
-    assert!(shop.findings().is_empty());
+    shop.verify();
 }
 
 #[tokio::test]
 async fn refresh_tokens_expire_and_are_forgotten() {
     let shop = Shop::open().await;
     let ada = shop.register("ada@example.com").await;
-    shop.clock.advance(Duration::from_hours(24 * 30));
-    assert_eq!(shop.ask(&shop.anonymous(), refresh(&ada.refresh_token)).await.unwrap_err().code(), "TOKEN_EXPIRED");
-    shop.clock.advance(Duration::from_secs(1));
-    shop.run("user.prune").await;
-    assert_eq!(shop.ask(&shop.anonymous(), refresh(&ada.refresh_token)).await.unwrap_err().code(), "TOKEN_INVALID");
+    shop.advance(Duration::from_hours(24 * 30));
+    assert_eq!(shop.run(shop.anonymous(), refresh(&ada.refresh_token)).await.unwrap_err().code(), "TOKEN_EXPIRED");
+    shop.advance(Duration::from_secs(1));
+    shop.run_job("user.prune").await;
+    assert_eq!(shop.run(shop.anonymous(), refresh(&ada.refresh_token)).await.unwrap_err().code(), "TOKEN_INVALID");
 }
 
 #[tokio::test]
@@ -118,14 +123,14 @@ async fn logging_out_counts_at_once() {
     let (one, two) = (shop.register("ada@example.com").await, shop.login("ada@example.com", PASSWORD).await.unwrap());
     let three = shop.login("ada@example.com", PASSWORD).await.unwrap();
     let cx = shop.bearer(&one.access_token).await.unwrap();
-    shop.ask(&cx, Logout {}).await.unwrap();
+    shop.run(&cx, Logout {}).await.unwrap();
     assert_eq!(shop.bearer(&one.access_token).await.unwrap_err().code(), "SESSION_ENDED");
-    assert_eq!(shop.ask(&shop.anonymous(), refresh(&one.refresh_token)).await.unwrap_err().code(), "SESSION_ENDED");
+    assert_eq!(shop.run(shop.anonymous(), refresh(&one.refresh_token)).await.unwrap_err().code(), "SESSION_ENDED");
     let cx = shop.bearer(&two.access_token).await.unwrap();
-    shop.ask(&cx, LogoutAll {}).await.unwrap();
+    shop.run(&cx, LogoutAll {}).await.unwrap();
     for gone in [two, three] {
         assert_eq!(shop.bearer(&gone.access_token).await.unwrap_err().code(), "SESSION_ENDED");
-        assert!(shop.ask(&shop.anonymous(), refresh(&gone.refresh_token)).await.is_err());
+        assert!(shop.run(shop.anonymous(), refresh(&gone.refresh_token)).await.is_err());
     }
     let again = shop.login("ada@example.com", PASSWORD).await.unwrap();
     assert!(shop.bearer(&again.access_token).await.is_ok());
@@ -136,29 +141,29 @@ async fn the_guests_cart_comes_along_and_never_keeps_anybody_out() {
     let shop = Shop::open().await;
     let ada = shop.register("ada@example.com").await;
     let guest = Cx { cart_token: Some("cart-secret".into()), ..shop.anonymous() };
-    shop.ask(&guest, login("ada@example.com", PASSWORD)).await.unwrap();
+    shop.run(&guest, login("ada@example.com", PASSWORD)).await.unwrap();
     {
         let merged = shop.others.merged.lock();
         assert_eq!((merged.len(), merged[0].cart_token.as_str(), merged[0].user_id), (1, "cart-secret", ada.user.id));
     }
     shop.others.down.store(true, Ordering::Relaxed);
-    assert!(shop.ask(&guest, login("ada@example.com", PASSWORD)).await.is_ok());
+    assert!(shop.run(&guest, login("ada@example.com", PASSWORD)).await.is_ok());
 }
 
 #[tokio::test]
 async fn a_forgotten_password_is_set_anew_once_and_ends_all_logins() {
     let shop = Shop::open().await;
     let ada = shop.register("ada@example.com").await;
-    shop.run("user.send_messages").await;
+    shop.run_job("user.send_messages").await;
     shop.others.messages.lock().clear();
     for address in ["nobody@example.com", "ADA@example.com"] {
-        shop.ask(&shop.anonymous(), ForgotPassword { email: email(address) }).await.unwrap();
+        shop.run(shop.anonymous(), ForgotPassword { email: email(address) }).await.unwrap();
     }
     shop.others.down.store(true, Ordering::Relaxed);
-    shop.run("user.send_messages").await;
+    shop.run_job("user.send_messages").await;
     shop.others.down.store(false, Ordering::Relaxed);
-    shop.clock.advance(Duration::from_secs(20));
-    shop.run("user.send_messages").await;
+    shop.advance(Duration::from_secs(20));
+    shop.run_job("user.send_messages").await;
     {
         let messages = shop.others.messages.lock();
         assert_eq!(messages.len(), 1, "only who has an account is written to, and again when it failed");
@@ -166,32 +171,32 @@ async fn a_forgotten_password_is_set_anew_once_and_ends_all_logins() {
     }
     let token = shop.mailed_token();
     let reset = |password: &str| ResetPassword { token: token.clone(), password: secret(password) };
-    assert!(shop.ask(&shop.anonymous(), reset("short")).await.is_err(), "a bad password does not cost the token");
-    shop.ask(&shop.anonymous(), reset("a quite different one")).await.unwrap();
-    assert_eq!(shop.ask(&shop.anonymous(), reset("and once more")).await.unwrap_err().code(), "TOKEN_INVALID");
+    assert!(shop.run(shop.anonymous(), reset("short")).await.is_err(), "a bad password does not cost the token");
+    shop.run(shop.anonymous(), reset("a quite different one")).await.unwrap();
+    assert_eq!(shop.run(shop.anonymous(), reset("and once more")).await.unwrap_err().code(), "TOKEN_INVALID");
     assert_eq!(shop.bearer(&ada.access_token).await.unwrap_err().code(), "SESSION_ENDED");
     assert!(shop.login("ada@example.com", PASSWORD).await.is_err());
     assert!(shop.login("ada@example.com", "a quite different one").await.unwrap().user.email_verified);
-    assert!(shop.findings().is_empty());
+    shop.verify();
 }
 
 #[tokio::test]
 async fn tokens_of_messages_expire_and_serve_one_purpose() {
     let shop = Shop::open().await;
     let ada = shop.register("ada@example.com").await;
-    shop.run("user.send_messages").await;
+    shop.run_job("user.send_messages").await;
     let token = shop.mailed_token();
     let reset = ResetPassword { token: token.clone(), password: secret("a quite different one") };
-    assert_eq!(shop.ask(&shop.anonymous(), reset).await.unwrap_err().code(), "TOKEN_INVALID");
-    shop.ask(&shop.anonymous(), VerifyEmail { token: token.clone() }).await.unwrap();
-    assert!(shop.ask(&shop.anonymous(), VerifyEmail { token }).await.is_err());
+    assert_eq!(shop.run(shop.anonymous(), reset).await.unwrap_err().code(), "TOKEN_INVALID");
+    shop.run(shop.anonymous(), VerifyEmail { token: token.clone() }).await.unwrap();
+    assert!(shop.run(shop.anonymous(), VerifyEmail { token }).await.is_err());
     let cx = shop.bearer(&ada.access_token).await.unwrap();
-    assert!(shop.ask(&cx, GetMe {}).await.unwrap().email_verified);
-    shop.ask(&shop.anonymous(), ForgotPassword { email: email("ada@example.com") }).await.unwrap();
-    shop.run("user.send_messages").await;
+    assert!(shop.run(&cx, GetMe {}).await.unwrap().email_verified);
+    shop.run(shop.anonymous(), ForgotPassword { email: email("ada@example.com") }).await.unwrap();
+    shop.run_job("user.send_messages").await;
     let reset = ResetPassword { token: shop.mailed_token(), password: secret("a quite different one") };
-    shop.clock.advance(Duration::from_hours(1));
-    assert_eq!(shop.ask(&shop.anonymous(), reset).await.unwrap_err().code(), "TOKEN_INVALID");
+    shop.advance(Duration::from_hours(1));
+    assert_eq!(shop.run(shop.anonymous(), reset).await.unwrap_err().code(), "TOKEN_INVALID");
 }
 
 #[tokio::test]
@@ -199,8 +204,8 @@ async fn one_address_is_not_flooded_with_messages() {
     let shop = Shop::open().await;
     shop.register("ada@example.com").await;
     for _ in 0..20 {
-        shop.ask(&shop.anonymous(), ForgotPassword { email: email("ada@example.com") }).await.unwrap();
-        shop.run("user.send_messages").await;
+        shop.run(shop.anonymous(), ForgotPassword { email: email("ada@example.com") }).await.unwrap();
+        shop.run_job("user.send_messages").await;
     }
     let resets = shop.others.messages.lock().iter().filter(|message| message.template == "password_reset").count();
     assert_eq!(resets, 5);
@@ -216,8 +221,8 @@ async fn a_changed_password_ends_the_other_logins_only() {
         current_password: secret(current),
         new_password: secret("a quite different one"),
     };
-    assert_eq!(shop.ask(&cx, change("wrong")).await.unwrap_err().errors()[0].code, "WRONG_PASSWORD");
-    shop.ask(&cx, change(PASSWORD)).await.unwrap();
+    assert_eq!(shop.run(&cx, change("wrong")).await.unwrap_err().errors()[0].code, "WRONG_PASSWORD");
+    shop.run(&cx, change(PASSWORD)).await.unwrap();
     assert!(shop.bearer(&here.access_token).await.is_ok());
     assert!(shop.bearer(&there.access_token).await.is_err());
     assert!(shop.login("ada@example.com", "a quite different one").await.is_ok());
@@ -234,14 +239,14 @@ async fn logins_of_one_user_are_bounded() {
         crate::commands::sessions::open(tx, ada.user.id, &token, Duration::from_hours(1)).map(drop)
     };
     for _ in 0..crate::queries::MOST_SESSIONS {
-        shop.clock.advance(Duration::from_secs(1));
-        shop.db().write(&shop.system(), open).await.unwrap();
+        shop.advance(Duration::from_secs(1));
+        shop.db.write(&shop.cx(), open).await.unwrap();
     }
     assert_eq!(
         shop.bearer(&ada.access_token).await.unwrap_err().code(),
         "SESSION_ENDED",
         "the one that rested longest"
     );
-    let live = shop.db().read(|tx| crate::queries::live_sessions(tx, ada.user.id)).await.unwrap();
+    let live = shop.db.read(|tx| crate::queries::live_sessions(tx, ada.user.id)).await.unwrap();
     assert_eq!(live.len(), crate::queries::MOST_SESSIONS);
 }

@@ -1,12 +1,14 @@
 //! Access tokens: forged, expired, misdirected ones; keys that come and go.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use promox_kernel::Handle as _;
+
 use super::*;
 use crate::api::GetJwks;
 use crate::commands::keys;
 use crate::tokens::{Claims, new_key};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
 
 fn part(json: &serde_json::Value) -> String {
     URL_SAFE_NO_PAD.encode(json.to_string())
@@ -18,10 +20,10 @@ async fn refusal(shop: &Shop, token: String) -> String {
 
 /// The key that signs, ready to sign what it never would, and good claims to spoil.
 async fn forge(shop: &Shop, session: i64) -> (EncodingKey, String, Claims) {
-    let key = shop.db().read(keys::all).await.unwrap().remove(0);
+    let key = shop.db.read(keys::all).await.unwrap().remove(0);
     let pair = aws_lc_rs::signature::Ed25519KeyPair::from_seed_unchecked(&key.seed.unwrap()).unwrap();
     let encoding = EncodingKey::from_ed_der(pair.to_pkcs8().unwrap().as_ref());
-    let now = shop.clock.now().seconds();
+    let now = shop.node.clock.now().seconds();
     let (iss, aud) = ("promox".to_owned(), "promox".to_owned());
     let claims = Claims { iss, aud, sub: "1".to_owned(), sid: session, ver: 1, iat: now, nbf: now, exp: now + 900 };
     (encoding, key.kid, claims)
@@ -40,7 +42,7 @@ async fn forged_tokens_are_refused() {
     let good = ada.access_token.0.clone();
     let [header, payload, signature] = good.split('.').collect::<Vec<_>>().try_into().unwrap();
     let (_, kid, claims) = forge(&shop, 1).await;
-    let public = shop.db().read(keys::all).await.unwrap().remove(0).public_key;
+    let public = shop.db.read(keys::all).await.unwrap().remove(0).public_key;
     let hmac = |secret: &[u8]| {
         let header = Header { kid: Some(kid.clone()), ..Header::new(Algorithm::HS256) };
         jsonwebtoken::encode(&header, &claims, &EncodingKey::from_secret(secret)).unwrap()
@@ -114,7 +116,7 @@ async fn every_claim_is_required_and_checked() {
         claims.as_object_mut().unwrap().remove(name);
         assert_eq!(refusal(&shop, sign(&key, Some(&kid), &claims)).await, "TOKEN_INVALID", "without {name}");
     }
-    let stranger = new_key([9; 32], shop.clock.now(), shop.clock.now()).unwrap();
+    let stranger = new_key([9; 32], shop.node.clock.now(), shop.node.clock.now()).unwrap();
     let pair = aws_lc_rs::signature::Ed25519KeyPair::from_seed_unchecked(&[9; 32]).unwrap();
     let strange = EncodingKey::from_ed_der(pair.to_pkcs8().unwrap().as_ref());
     for (name, kid) in
@@ -132,9 +134,9 @@ async fn every_claim_is_required_and_checked() {
 async fn tokens_expire_even_when_they_are_remembered() {
     let shop = Shop::open().await;
     let ada = shop.register("ada@example.com").await;
-    shop.clock.advance(Duration::from_secs(899));
+    shop.advance(Duration::from_secs(899));
     assert!(shop.bearer(&ada.access_token).await.is_ok());
-    shop.clock.advance(Duration::from_secs(1));
+    shop.advance(Duration::from_secs(1));
     assert_eq!(shop.bearer(&ada.access_token).await.unwrap_err().code(), "TOKEN_EXPIRED");
 }
 
@@ -142,25 +144,25 @@ async fn tokens_expire_even_when_they_are_remembered() {
 async fn keys_rotate_without_logging_anyone_out() {
     let shop = Shop::open().await;
     let ada = shop.register("ada@example.com").await;
-    let jwks = async || shop.ask(&shop.system(), GetJwks {}).await;
+    let jwks = async || shop.run(shop.cx(), GetJwks {}).await;
     assert_eq!(jwks().await.unwrap().keys.len(), 1);
-    shop.clock.advance(Duration::from_mins(30 * 24 * 60 - 30));
+    shop.advance(Duration::from_mins(30 * 24 * 60 - 30));
     let before = shop.login("ada@example.com", PASSWORD).await.unwrap();
     for _ in 0..3 {
-        shop.clock.advance(Duration::from_mins(30));
-        shop.run("user.rotate_keys").await;
+        shop.advance(Duration::from_mins(30));
+        shop.run_job("user.rotate_keys").await;
     }
     let published = jwks().await.unwrap().keys;
     assert_eq!(published.len(), 2, "the old key's tokens may live");
-    let again = shop.ask(&shop.anonymous(), crate::api::Refresh { refresh_token: before.refresh_token }).await.unwrap();
+    let again = shop.run(shop.anonymous(), crate::api::Refresh { refresh_token: before.refresh_token }).await.unwrap();
     assert!(shop.bearer(&again.access_token).await.is_ok());
     let kid = |token: &Secret| jsonwebtoken::decode_header(&token.0).unwrap().kid.unwrap();
     assert_eq!(kid(&again.access_token), published[0].kid);
     assert_ne!(kid(&ada.access_token), published[0].kid);
-    let retired = shop.db().read(keys::all).await.unwrap();
+    let retired = shop.db.read(keys::all).await.unwrap();
     assert_eq!(retired.iter().filter(|key| key.seed.is_some()).count(), 1, "the old private half is wiped");
-    shop.clock.advance(Duration::from_hours(26));
-    shop.run("user.rotate_keys").await;
+    shop.advance(Duration::from_hours(26));
+    shop.run_job("user.rotate_keys").await;
     assert_eq!(jwks().await.unwrap().keys.len(), 1);
 }
 
@@ -168,7 +170,7 @@ async fn keys_rotate_without_logging_anyone_out() {
 async fn a_node_that_has_just_started_knows_the_keys_of_before() {
     let shop = Shop::open().await;
     let ada = shop.register("ada@example.com").await;
-    let restarted = Users::new(shop.db(), Cache::in_memory(), UserSettings::default());
+    let restarted = Users::new(shop.db.clone(), Cache::in_memory(), UserSettings::default());
     let asked = Authenticate { token: ada.access_token.0, leaving: false };
     assert_eq!(restarted.handle(&shop.anonymous(), asked).await.unwrap().user, ada.user.id);
 }
