@@ -22,7 +22,6 @@ mod audit;
 mod claims;
 mod commands;
 mod generate;
-mod guesses;
 mod handlers;
 mod jobs;
 mod queries;
@@ -31,6 +30,7 @@ mod reject;
 mod rules;
 #[cfg(test)]
 mod tests;
+mod throttle;
 mod transfer;
 mod validate;
 
@@ -47,13 +47,13 @@ pub use records::{BatchId, BatchStatus, CouponStatus, RedemptionStatus};
 #[derive(Debug)]
 pub struct Coupons {
     db: Db,
-    guesses: guesses::Guesses,
+    guesses: throttle::GuessThrottle,
 }
 
 impl Coupons {
     /// The service on its database; `limited` turns the limit on guessing codes on.
     pub fn new(db: Db, cache: Cache, limited: bool) -> Arc<Self> {
-        Arc::new(Self { db, guesses: guesses::Guesses::new(cache, limited) })
+        Arc::new(Self { db, guesses: throttle::GuessThrottle::new(&cache, limited) })
     }
 }
 

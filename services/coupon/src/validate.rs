@@ -42,7 +42,7 @@ impl Coupons {
     /// Judges a code, and counts wrong ones.
     pub(crate) async fn judge(&self, cx: &Cx, asked: ValidateCoupon) -> Result<Validation, Error> {
         let code = asked.code.clone();
-        self.guesses.admit(cx, std::slice::from_ref(&code))?;
+        self.guesses.check(cx, std::slice::from_ref(&code))?;
         let currency = cx.call(StoreProfile {}).await?.currency;
         let verdict = self.verdict(cx, asked, currency).await?;
         let anonymous = cx.principal == Principal::Anonymous;

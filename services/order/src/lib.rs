@@ -10,7 +10,6 @@ mod commands;
 mod events;
 mod exact;
 mod figures;
-mod guesses;
 mod handlers;
 mod history;
 mod invoice;
@@ -25,6 +24,7 @@ mod reject;
 mod rules;
 #[cfg(test)]
 mod tests;
+mod throttle;
 mod tokens;
 
 use std::sync::Arc;
@@ -50,7 +50,7 @@ pub struct Orders {
     db: Db,
     settings: SettingsCache,
     quotes: pricing::Quotes,
-    guesses: guesses::Guesses,
+    look_ups: throttle::LookUpThrottle,
 }
 
 impl Orders {
@@ -60,7 +60,7 @@ impl Orders {
             db,
             settings: SettingsCache::default(),
             quotes: pricing::Quotes::new(cache.clone()),
-            guesses: guesses::Guesses::new(cache, limited),
+            look_ups: throttle::LookUpThrottle::new(&cache, limited),
         })
     }
 }

@@ -44,7 +44,7 @@ use api::{
 };
 use passwords::Passwords;
 use rules::permissions;
-use throttle::Guesses;
+use throttle::GuessThrottle;
 use tokens::Tokens;
 
 /// What the node decides for this service.
@@ -87,7 +87,7 @@ pub struct Users {
     passwords: Passwords,
     tokens: Tokens,
     accounts: Accounts,
-    guesses: Guesses,
+    guesses: GuessThrottle,
     /// Permissions there are, once they have been asked for.
     every_permission: OnceCell<Arc<BTreeSet<String>>>,
 }
@@ -107,7 +107,7 @@ impl Users {
             passwords: Passwords::new(settings.hashing_turns),
             tokens: Tokens::new(&settings.issuer, &settings.audience, lifetime),
             accounts: Accounts::new(),
-            guesses: Guesses::new(&cache, settings.limits_enabled),
+            guesses: GuessThrottle::new(&cache, settings.limits_enabled),
             every_permission: OnceCell::new(),
             settings,
         })

@@ -29,6 +29,7 @@ mod scan;
 mod schema;
 mod service;
 mod system;
+mod throttle;
 mod tx;
 
 pub use audit::{Finding, Report};
@@ -54,6 +55,7 @@ pub use scan::Scan;
 pub use schema::{ColumnDef, Database, IndexDef, Schema, TableDef};
 pub use service::{DynService, Service};
 pub use system::{SYSTEM_TABLES, stamp_events};
+pub use throttle::{Pace, Throttle};
 pub use tx::{Stamp, Tx};
 
 /// What the macros of this crate need.

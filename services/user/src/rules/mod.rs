@@ -1,7 +1,6 @@
 //! The pure domain: no tables, no context, `now` is an argument.
 
 pub(crate) mod addresses;
-pub(crate) mod attempts;
 pub(crate) mod chain;
 pub(crate) mod faults;
 pub(crate) mod passwords;

@@ -1,0 +1,62 @@
+//! Limits on guessing: who tries codes that are none too often waits, wherever codes are tried.
+//!
+//! Different codes count, not tries: a cart that keeps a code which is not good any more is looked at as often as one likes.
+//! Who has to wait may go on with the codes tried before, which tell nothing new.
+
+use std::time::Duration;
+
+use promox_contract::codes;
+use promox_contract::coupon::normal_code;
+use promox_kernel::{Cx, Error, Kind, Principal};
+use promox_storage::{Cache, CacheSpace, Pace, Throttle};
+
+/// Different wrong codes of a client.
+const PACE: Pace = Pace::Window { most: 20, span: Duration::from_mins(10) };
+/// Clients that are remembered.
+const CLIENTS: CacheSpace = CacheSpace { name: "wrong coupon codes", most: 65_536, most_bytes: 8 << 20 };
+
+/// A client: the account, or else the address.
+fn client(cx: &Cx) -> String {
+    match cx.principal.user() {
+        Some(user) => format!("user {user}"),
+        None => format!("{:?}", cx.client),
+    }
+}
+
+/// Wrong codes by client.
+#[derive(Debug)]
+pub(crate) struct GuessThrottle(Option<Throttle>);
+
+impl GuessThrottle {
+    pub(crate) fn new(cache: &Cache, enabled: bool) -> Self {
+        Self(enabled.then(|| Throttle::new(cache, CLIENTS, PACE)))
+    }
+
+    /// The limit, if this caller's guesses are counted at all.
+    fn of(&self, cx: &Cx) -> Option<&Throttle> {
+        self.0.as_ref().filter(|_| cx.principal != Principal::System)
+    }
+
+    /// Whether guesses of this caller are counted at all.
+    pub(crate) fn counts(&self, cx: &Cx) -> bool {
+        self.of(cx).is_some()
+    }
+
+    /// Refuses a caller who guessed too often and now tries a code that was not tried before.
+    pub(crate) fn check(&self, cx: &Cx, codes: &[String]) -> Result<(), Error> {
+        let Some(throttle) = self.of(cx).filter(|_| !codes.is_empty()) else { return Ok(()) };
+        let codes: Vec<String> = codes.iter().map(|code| normal_code(code)).collect();
+        throttle.check_guesses(&client(cx), &codes, cx.now).map_err(|wait| {
+            let message = "Too many wrong coupon codes; try again later.";
+            let seconds = u32::try_from(wait.as_secs()).unwrap_or(1).max(1);
+            Error::new(Kind::Throttled, codes::TOO_MANY_GUESSES, message).retry_after(seconds)
+        })
+    }
+
+    /// Remembers what became of codes; the good ones only of who has wrong ones.
+    pub(crate) fn note(&self, cx: &Cx, wrong: &[&String], good: &[&String]) {
+        let Some(throttle) = self.of(cx) else { return };
+        let normal = |codes: &[&String]| codes.iter().map(|code| normal_code(code)).collect::<Vec<String>>();
+        throttle.note_guesses(&client(cx), &normal(wrong), &normal(good), cx.now);
+    }
+}

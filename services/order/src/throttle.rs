@@ -1,0 +1,43 @@
+//! Limits on guessing: an address that looks up wrong orders too often waits.
+
+use std::time::Duration;
+
+use promox_contract::codes;
+use promox_kernel::{Cx, Error, Kind};
+use promox_storage::{Cache, CacheSpace, Pace, Throttle};
+
+/// Wrong look-ups of an address.
+const PACE: Pace = Pace::Window { most: 10, span: Duration::from_mins(15) };
+/// Addresses that are remembered.
+const ADDRESSES: CacheSpace = CacheSpace { name: "wrong order look-ups", most: 65_536, most_bytes: 4 << 20 };
+
+/// Wrong look-ups by address.
+#[derive(Debug)]
+pub(crate) struct LookUpThrottle(Option<Throttle>);
+
+fn address(cx: &Cx) -> String {
+    format!("{:?}", cx.client)
+}
+
+impl LookUpThrottle {
+    pub(crate) fn new(cache: &Cache, enabled: bool) -> Self {
+        Self(enabled.then(|| Throttle::new(cache, ADDRESSES, PACE)))
+    }
+
+    /// Refuses an address with too many wrong look-ups.
+    pub(crate) fn check(&self, cx: &Cx) -> Result<(), Error> {
+        let Some(throttle) = &self.0 else { return Ok(()) };
+        throttle.check(&address(cx), cx.now).map_err(|wait| {
+            let message = "Too many wrong order look-ups; try again later.";
+            let seconds = u32::try_from(wait.as_secs()).unwrap_or(1).max(1);
+            Error::new(Kind::Throttled, codes::TOO_MANY_GUESSES, message).retry_after(seconds)
+        })
+    }
+
+    /// Counts a wrong look-up.
+    pub(crate) fn wrong(&self, cx: &Cx) {
+        if let Some(throttle) = &self.0 {
+            throttle.fail(&address(cx), cx.now);
+        }
+    }
+}
