@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use promox_contract::user::{NamedPermissions, PermissionNames};
+use promox_contract::user::{GetNodePermissions, PermissionNames};
 use promox_kernel::{Cx, Error, Handle, Registry, register};
 
 /// Reads them from the registry.
@@ -13,12 +13,12 @@ impl Permissions {
     /// Registers its operation.
     pub fn register(registry: &mut Registry) {
         let own = Arc::new(Self);
-        register!(registry, &own; NamedPermissions);
+        register!(registry, &own; GetNodePermissions);
     }
 }
 
-impl Handle<NamedPermissions> for Permissions {
-    async fn handle(&self, cx: &Cx, _: NamedPermissions) -> Result<PermissionNames, Error> {
+impl Handle<GetNodePermissions> for Permissions {
+    async fn handle(&self, cx: &Cx, _: GetNodePermissions) -> Result<PermissionNames, Error> {
         let named = cx.node.registry()?.entries().iter().filter_map(|entry| entry.access.permission());
         Ok(PermissionNames { names: named.map(str::to_owned).collect() })
     }

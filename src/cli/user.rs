@@ -43,7 +43,9 @@ impl User {
         if !VARIABLES.iter().any(|name| std::env::var_os(name).is_some()) {
             let value = ask().map_err(Exit::io)?;
             if value.is_empty() {
-                return Err(Exit::usage("a password is needed: set PROMOX_ADMIN_PASSWORD, or write it to standard input"));
+                return Err(Exit::usage(
+                    "a password is needed: set PROMOX_ADMIN_PASSWORD, or write it to standard input",
+                ));
             }
             flags.push(Flag { name: "standard input", key: "admin.password", value });
         }

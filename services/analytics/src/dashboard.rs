@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use promox_contract::flashsale::DescribeFlashSales;
 use promox_contract::ids::{FlashSaleId, ProductId, PromotionId};
 use promox_contract::promotion::DescribePromotions;
-use promox_contract::store::StoreProfile;
+use promox_contract::store::GetStoreProfile;
 use promox_kernel::{Amount, Currency, Cx, Error};
 use promox_storage::{StoreError, Tx};
 use rust_decimal::Decimal;
@@ -41,7 +41,7 @@ pub(crate) struct Store {
 impl Store {
     /// Asks for it.
     pub(crate) async fn of(cx: &Cx) -> Result<Self, Error> {
-        let facts = cx.call(StoreProfile {}).await?;
+        let facts = cx.call(GetStoreProfile {}).await?;
         let zone = TimeZone::get(&facts.timezone).map_err(Error::internal)?;
         Ok(Self { currency: facts.currency, timezone: facts.timezone, zone })
     }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use promox_contract::ids::OrderId;
-use promox_contract::order::{CreditFigure, CreditFigures, OrderFigure, OrderFigures};
+use promox_contract::order::{CreditFigure, ListCreditFigures, ListOrderFigures, OrderFigure};
 use promox_kernel::{Cx, Error};
 use promox_storage::{Database, EventLog, Lane, StoreError};
 
@@ -157,7 +157,7 @@ impl Analytics {
             figures.orders.extend(orders.into_iter().map(|order| (order.id.0, order)));
         }
         while let Some(first) = notes.pop_first() {
-            let asked = CreditFigures { after: first - 1, limit: NOTES };
+            let asked = ListCreditFigures { after: first - 1, limit: NOTES };
             for figure in cx.call(asked).await?.items {
                 if figure.id == first || notes.remove(&figure.id) {
                     figures.notes.insert(figure.id, figure);
@@ -219,7 +219,7 @@ impl Figures {
 async fn order_figures(cx: &Cx, ids: Vec<OrderId>) -> Result<Vec<OrderFigure>, Error> {
     let (mut figures, mut parts) = (Vec::with_capacity(ids.len()), vec![ids]);
     while let Some(mut ids) = parts.pop() {
-        let asked = OrderFigures { ids: ids.clone(), from: None, to: None, after: None, limit: None };
+        let asked = ListOrderFigures { ids: ids.clone(), from: None, to: None, after: None, limit: None };
         match cx.call(asked).await {
             Ok(answer) => figures.extend(answer.items),
             Err(error) if ids.len() > 1 && !error.will_pass() => {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use promox_contract::audit::Audited;
-use promox_contract::campaign::CampaignStates;
+use promox_contract::campaign::GetCampaignStates;
 use promox_contract::promotion::DescribePromotions;
 use promox_kernel::{Amount, Cx, Download, Error, Handle, sha256};
 use promox_storage::{Database, Lane, StoreError};
@@ -192,7 +192,7 @@ impl Handle<GetCampaignFigures> for Analytics {
         let mut sums = self.sum(period, Wanted { campaigns: true, ..Wanted::default() }).await?;
         let part = sums.campaigns.remove(&op.id.0);
         if part.is_none() {
-            let known = cx.call(CampaignStates { ids: vec![op.id], customer: None }).await?;
+            let known = cx.call(GetCampaignStates { ids: vec![op.id], customer: None }).await?;
             known.items.first().ok_or_else(|| Error::not_found("campaign"))?;
         }
         let Attributed { orders, redemptions, new_customers, revenue, cost } = part.unwrap_or_default();

@@ -1,9 +1,9 @@
 //! Who a customer is, as far as rules of segments ask and the caller left out.
 
 use promox_contract::buyer::Buyer;
-use promox_contract::order::PurchasesOf;
+use promox_contract::order::GetPurchaseTotals;
 use promox_contract::promotion::Customer;
-use promox_contract::reward::TierOf;
+use promox_contract::reward::GetTier;
 use promox_contract::user::DescribeUsers;
 use promox_kernel::{Cx, Error};
 
@@ -18,12 +18,12 @@ pub(crate) async fn complete(cx: &Cx, mut customer: Customer) -> Result<Customer
     let known = customer.id.is_some() || customer.email.is_some();
     if known && customer.order_count == 0 && customer.total_spent.is_zero() {
         let buyer = Buyer::identify(cx, customer.id, customer.email.clone()).await?;
-        let purchases = cx.call(PurchasesOf { buyer }).await?;
+        let purchases = cx.call(GetPurchaseTotals { buyer }).await?;
         customer.order_count = purchases.count;
         customer.total_spent = purchases.total;
     }
     if let (Some(user_id), None) = (customer.id, &customer.tier) {
-        customer.tier = Some(cx.call(TierOf { user_id }).await?.tier);
+        customer.tier = Some(cx.call(GetTier { user_id }).await?.tier);
     }
     Ok(customer)
 }

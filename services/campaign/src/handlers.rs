@@ -1,13 +1,13 @@
 //! Operations: one read or one write each.
 
 use promox_contract::campaign::{
-    CampaignStateList, CampaignStates, HoldBudgets, ReleaseBudgets, SegmentNames, SegmentsOf,
+    CampaignStateList, GetCampaignStates, GetCustomerSegments, HoldBudgets, ReleaseBudgets, SegmentNames,
 };
 use promox_contract::condition::{Condition, Subject, Test};
-use promox_contract::flashsale::SaleReferring;
+use promox_contract::flashsale::FindReferencingSale;
 use promox_contract::ids::{CampaignId, FlashSaleId, PromotionId};
-use promox_contract::promotion::PromotionReferring;
-use promox_contract::store::{StoreFacts, StoreProfile, write_amounts};
+use promox_contract::promotion::FindReferencingPromotion;
+use promox_contract::store::{GetStoreProfile, StoreProfile, write_amounts};
 use promox_kernel::{Amount, Currency, Cx, Error, FieldError, Handle, Page, Patch, UserId, bounded};
 
 use crate::api::{
@@ -24,8 +24,8 @@ use crate::{Campaigns, facts, queries};
 /// Accounts that a segment lists at most: all of them can be exchanged in one transaction.
 const MOST_LISTED: usize = 8_000;
 
-async fn store(cx: &Cx) -> Result<StoreFacts, Error> {
-    cx.call(StoreProfile {}).await
+async fn store(cx: &Cx) -> Result<StoreProfile, Error> {
+    cx.call(GetStoreProfile {}).await
 }
 
 impl Handle<ListCampaigns> for Campaigns {
@@ -36,7 +36,7 @@ impl Handle<ListCampaigns> for Campaigns {
 
 impl Handle<CreateCampaign> for Campaigns {
     async fn handle(&self, cx: &Cx, op: CreateCampaign) -> Result<CampaignView, Error> {
-        let StoreFacts { currency, timezone, .. } = store(cx).await?;
+        let StoreProfile { currency, timezone, .. } = store(cx).await?;
         let (store, caller) = (Store { currency, timezone }, cx.clone());
         let made = self.db.answer(cx, move |tx| campaigns::create(tx, &caller, &store, &op));
         write_amounts(cx, currency, made, Result::is_ok).await
@@ -67,11 +67,11 @@ impl Handle<DeleteCampaign> for Campaigns {
 
 /// Refuses while something belongs to a campaign, which would be left without it.
 async fn refuse_used(cx: &Cx, id: CampaignId) -> Result<(), Error> {
-    let asked = PromotionReferring { campaign_id: Some(id), ..PromotionReferring::default() };
+    let asked = FindReferencingPromotion { campaign_id: Some(id), ..FindReferencingPromotion::default() };
     if let Some(PromotionId(id)) = cx.call(asked).await?.promotion_id {
         return Err(reject::used("promotionId", "promotion", id));
     }
-    if let Some(FlashSaleId(id)) = cx.call(SaleReferring { campaign_id: id }).await?.flash_sale_id {
+    if let Some(FlashSaleId(id)) = cx.call(FindReferencingSale { campaign_id: id }).await?.flash_sale_id {
         return Err(reject::used("flashSaleId", "flash sale", id));
     }
     Ok(())
@@ -79,7 +79,7 @@ async fn refuse_used(cx: &Cx, id: CampaignId) -> Result<(), Error> {
 
 /// Refuses while a promotion's conditions name a segment: without it they would mean something else.
 async fn refuse_named(cx: &Cx, segment: Segment) -> Result<(), Error> {
-    let asked = PromotionReferring { segment: Some(segment.name), ..PromotionReferring::default() };
+    let asked = FindReferencingPromotion { segment: Some(segment.name), ..FindReferencingPromotion::default() };
     match cx.call(asked).await?.promotion_id {
         Some(promotion_id) => Err(reject::segment_named(promotion_id)),
         None => Ok(()),
@@ -177,8 +177,8 @@ impl Handle<DeleteSegment> for Campaigns {
     }
 }
 
-impl Handle<CampaignStates> for Campaigns {
-    async fn handle(&self, cx: &Cx, op: CampaignStates) -> Result<CampaignStateList, Error> {
+impl Handle<GetCampaignStates> for Campaigns {
+    async fn handle(&self, cx: &Cx, op: GetCampaignStates) -> Result<CampaignStateList, Error> {
         let by_rule = |tx: &promox_storage::Tx<'_>| queries::audience_by_rule(tx, &*self.segments.at(tx)?, &op.ids);
         let customer = match op.customer {
             Some(customer) if self.db.read(by_rule).await? => Some(facts::complete(cx, customer).await?),
@@ -191,8 +191,8 @@ impl Handle<CampaignStates> for Campaigns {
     }
 }
 
-impl Handle<SegmentsOf> for Campaigns {
-    async fn handle(&self, _: &Cx, op: SegmentsOf) -> Result<SegmentNames, Error> {
+impl Handle<GetCustomerSegments> for Campaigns {
+    async fn handle(&self, _: &Cx, op: GetCustomerSegments) -> Result<SegmentNames, Error> {
         let names = |tx: &promox_storage::Tx<'_>| self.segments.at(tx)?.names_of(tx, &op.customer);
         Ok(SegmentNames { names: self.db.read(names).await? })
     }

@@ -31,7 +31,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use promox_contract::campaign::{CampaignStates, HoldBudgets, ReleaseBudgets, SegmentsOf};
+use promox_contract::campaign::{GetCampaignStates, GetCustomerSegments, HoldBudgets, ReleaseBudgets};
 use promox_kernel::{Job, Registry, register};
 use promox_storage::{Consumer, Database, Db, Record, Report, Service, StoreError, TableDef, Tx};
 
@@ -69,7 +69,7 @@ impl Service for Campaigns {
         register!(registry, self; ListCampaigns, CreateCampaign, GetCampaign, UpdateCampaign, DeleteCampaign);
         register!(registry, self; ListHistory, MoveCampaign);
         register!(registry, self; ListSegments, CreateSegment, GetSegment, UpdateSegment, DeleteSegment);
-        register!(registry, self; CampaignStates, SegmentsOf, HoldBudgets, ReleaseBudgets);
+        register!(registry, self; GetCampaignStates, GetCustomerSegments, HoldBudgets, ReleaseBudgets);
     }
 
     fn consumers(self: &Arc<Self>) -> Vec<Arc<dyn Consumer>> {

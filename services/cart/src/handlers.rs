@@ -1,6 +1,6 @@
 //! Operations on carts: authorise, one read or write, convert.
 
-use promox_contract::cart::{CartContents, CartForCheckout, EmptyCart, MergeGuestCart};
+use promox_contract::cart::{CartContents, EmptyCart, GetCartForCheckout, MergeGuestCart};
 use promox_contract::codes;
 use promox_contract::ids::VariantId;
 use promox_contract::user::{ExportCarts, PersonalData};
@@ -105,8 +105,8 @@ impl Handle<MergeGuestCart> for Carts {
     }
 }
 
-impl Handle<CartForCheckout> for Carts {
-    async fn handle(&self, cx: &Cx, _: CartForCheckout) -> Result<CartContents, Error> {
+impl Handle<GetCartForCheckout> for Carts {
+    async fn handle(&self, cx: &Cx, _: GetCartForCheckout) -> Result<CartContents, Error> {
         let holder = Holder::of(cx)?;
         let contents = self.db.read(|tx| queries::contents(tx, &holder)).await?;
         contents.ok_or_else(reject::no_cart)?.for_checkout()

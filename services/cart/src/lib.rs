@@ -22,7 +22,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use promox_contract::cart::{CartForCheckout, EmptyCart, MergeGuestCart};
+use promox_contract::cart::{EmptyCart, GetCartForCheckout, MergeGuestCart};
 use promox_contract::user::ExportCarts;
 use promox_kernel::{Job, Registry, register};
 use promox_storage::{Consumer, Database, Db, Record, Report, Service, StoreError, TableDef, Tx};
@@ -50,7 +50,7 @@ impl Service for Carts {
 
     fn register(self: &Arc<Self>, registry: &mut Registry) {
         register!(registry, self; CreateCart, GetCart, DeleteCart, AddItem, ChangeItem, RemoveItem, SetCodes, MergeCart);
-        register!(registry, self; CartForCheckout, EmptyCart, MergeGuestCart, ExportCarts);
+        register!(registry, self; GetCartForCheckout, EmptyCart, MergeGuestCart, ExportCarts);
     }
 
     fn consumers(self: &Arc<Self>) -> Vec<Arc<dyn Consumer>> {

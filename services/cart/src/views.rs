@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use promox_contract::ids::VariantId;
-use promox_contract::inventory::{AvailableStock, SkuQuantity};
+use promox_contract::inventory::{GetAvailableStock, SkuQuantity};
 use promox_contract::order::{PriceCart, PricedCart, Totals};
 use promox_contract::order_line::OrderLine;
 use promox_contract::product::{DescribeSkus, ResolveSkus, VariantRef};
 use promox_contract::promotion::RejectedPromotion;
-use promox_contract::store::StoreProfile;
+use promox_contract::store::GetStoreProfile;
 use promox_kernel::{Amount, Currency, Cx, Error, Sku};
 
 use crate::api::{CartCodes, CartLine, CartView, CartWarning, WarningCode};
@@ -21,7 +21,7 @@ pub(crate) async fn available(cx: &Cx, variants: Vec<VariantId>) -> Result<Avail
     if variants.is_empty() {
         return Ok(Available::new());
     }
-    let found = cx.call(AvailableStock { variants: variants.clone() }).await?;
+    let found = cx.call(GetAvailableStock { variants: variants.clone() }).await?;
     Ok(variants.into_iter().zip(found.available).collect())
 }
 
@@ -85,7 +85,7 @@ async fn price(cx: &Cx, contents: &Contents, sold: &BTreeMap<VariantId, Sku>) ->
     };
     let items: Vec<SkuQuantity> = contents.items.iter().filter_map(quantity).collect();
     if items.is_empty() {
-        let currency = cx.call(StoreProfile {}).await?.currency;
+        let currency = cx.call(GetStoreProfile {}).await?.currency;
         return Ok(nothing(currency));
     }
     cx.call(PriceCart {

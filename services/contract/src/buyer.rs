@@ -14,7 +14,7 @@ use promox_kernel::{Cx, Email, Error, UserId, sha256};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::store::StoreProfile;
+use crate::store::GetStoreProfile;
 use crate::user::DescribeUsers;
 
 /// Bytes of a digest that are kept.
@@ -37,7 +37,7 @@ pub struct Buyer {
 impl Buyer {
     /// A buyer with what the user service and the store's settings add to it.
     pub async fn identify(cx: &Cx, user_id: Option<UserId>, given_email: Option<Email>) -> Result<Self, Error> {
-        let ignore_plus_tags = cx.call(StoreProfile {}).await?.ignore_plus_tags;
+        let ignore_plus_tags = cx.call(GetStoreProfile {}).await?.ignore_plus_tags;
         let account_email = match user_id {
             Some(id) => cx.call(DescribeUsers { ids: vec![id] }).await?.items.pop().map(|user| user.email),
             None => None,

@@ -10,15 +10,15 @@ use crate::promotion::Customer;
 /// Asks how campaigns stand for a customer now. Unknown ones are left out.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct CampaignStates {
+pub struct GetCampaignStates {
     /// Which.
     pub ids: Vec<CampaignId>,
     /// For whom: decides the audience; null leaves it unchecked.
     pub customer: Option<Customer>,
 }
-operation! { CampaignStates => CampaignStateList, "campaign.states", internal, "The status of campaigns." }
+operation! { GetCampaignStates => CampaignStateList, "campaign.states", internal, "The status of campaigns." }
 
-/// The answer to [`CampaignStates`].
+/// The answer to [`GetCampaignStates`].
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CampaignStateList {
@@ -46,11 +46,11 @@ pub struct CampaignState {
 /// Asks which segments a customer is in, by name.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct SegmentsOf {
+pub struct GetCustomerSegments {
     /// The customer, segments left out.
     pub customer: Customer,
 }
-operation! { SegmentsOf => SegmentNames, "campaign.segments_of", internal, "The segments that a customer is in." }
+operation! { GetCustomerSegments => SegmentNames, "campaign.get_customer_segments", internal, "The segments that a customer is in." }
 
 /// Segments by name.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]

@@ -10,8 +10,8 @@ use crate::inventory::SkuQuantity;
 /// Asks for the caller's cart (by login, else by cart token) to check it out; 404 without one, 422 `CART_EMPTY` when nothing is in it.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct CartForCheckout {}
-operation! { CartForCheckout => CartContents, "cart.for_checkout", internal, "The caller's cart, for checkout." }
+pub struct GetCartForCheckout {}
+operation! { GetCartForCheckout => CartContents, "cart.for_checkout", internal, "The caller's cart, for checkout." }
 
 /// What is in a cart.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]

@@ -95,11 +95,11 @@ json_reply!(IssuedCoupon);
 /// Asks which of these codes, in normal form, coupons have already.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct CouponCodesTaken {
+pub struct FindCouponCodes {
     /// The codes in normal form.
     pub codes: Vec<String>,
 }
-operation! { CouponCodesTaken => crate::promotion::TakenCodes, "coupon.codes_taken", internal, "Which codes are \
+operation! { FindCouponCodes => crate::promotion::CodesInUse, "coupon.codes_taken", internal, "Which codes are \
 used by coupons." }
 
 /// Coupons came to be: one, an import's, or a part of a batch.
@@ -115,11 +115,11 @@ pub struct CouponsIssued {
 /// Asks whether there are coupons for a promotion, or are to be.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct CouponsRefer {
+pub struct IsPromotionReferencedByCoupons {
     /// Which.
     pub promotion_id: PromotionId,
 }
-operation! { CouponsRefer => crate::promotion::Referred, "coupon.refer", internal, "Whether coupons refer to a \
+operation! { IsPromotionReferencedByCoupons => crate::promotion::IsReferenced, "coupon.is_promotion_referenced", internal, "Whether coupons refer to a \
 promotion." }
 
 /// A coupon was redeemed by an order or a reference.

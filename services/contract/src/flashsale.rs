@@ -10,13 +10,13 @@ use crate::promotion::RejectReason;
 /// Asks for the buyer's reservations, to order them.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct ReservedLines {
+pub struct GetReservedLines {
     /// The buyer.
     pub user_id: Option<UserId>,
     /// Which.
     pub reservation_ids: Vec<FlashReservationId>,
 }
-operation! { ReservedLines => FlashLines, "flashsale.reserved_lines", internal, "The lines of flash sale \
+operation! { GetReservedLines => FlashLines, "flashsale.reserved_lines", internal, "The lines of flash sale \
 reservations." }
 
 /// The reservations that are good.
@@ -114,20 +114,20 @@ operation! { ReleaseClaims => (), "flashsale.release", internal, "Releases an or
 /// Asks for a sale under a campaign, deleted ones apart, so that the campaign does not go away under it.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct SaleReferring {
+pub struct FindReferencingSale {
     /// Which campaign.
     pub campaign_id: CampaignId,
 }
-operation! { SaleReferring => ReferringSale, "flashsale.referring", internal, "A flash sale of a campaign." }
+operation! { FindReferencingSale => ReferencingSale, "flashsale.find_referencing", internal, "A flash sale of a campaign." }
 
-/// The answer to [`SaleReferring`].
+/// The answer to [`FindReferencingSale`].
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct ReferringSale {
+pub struct ReferencingSale {
     /// The first one found.
     pub flash_sale_id: Option<FlashSaleId>,
 }
-json_reply!(ReferringSale);
+json_reply!(ReferencingSale);
 
 /// What every event of a flash sale says.
 #[derive(Clone, Debug, Serialize, Deserialize)]

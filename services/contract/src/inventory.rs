@@ -31,13 +31,13 @@ pub struct VariantQuantity {
 /// Asks how much of each variant can be sold now.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct AvailableStock {
+pub struct GetAvailableStock {
     /// The variants.
     pub variants: Vec<VariantId>,
 }
-operation! { AvailableStock => Availability, "inventory.available", internal, "The available stock of variants." }
+operation! { GetAvailableStock => Availability, "inventory.available", internal, "The available stock of variants." }
 
-/// The answer to [`AvailableStock`].
+/// The answer to [`GetAvailableStock`].
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Availability {
@@ -159,41 +159,41 @@ fact! {
 /// short SKU. Asking again for the same reference changes nothing.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct SetAside {
+pub struct AllocateStock {
     /// `flash-sale:7`.
     pub reference: String,
     /// What.
     pub items: Vec<VariantQuantity>,
 }
-operation! { SetAside => Held, "inventory.set_aside", internal, "Allocates stock to a sale." }
+operation! { AllocateStock => Held, "inventory.allocate", internal, "Allocates stock to a sale." }
 
 /// Changes what a set-aside holds to just these quantities, all or nothing, as long as nothing was sold from it. 409
 /// `INSUFFICIENT_STOCK` naming every short SKU. Asking again changes nothing.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct ChangeSetAside {
+pub struct ChangeAllocation {
     /// `flash-sale:7`.
     pub reference: String,
     /// What, each variant once.
     pub items: Vec<VariantQuantity>,
 }
-operation! { ChangeSetAside => (), "inventory.change_set_aside", internal, "Changes the size of an allocation." }
+operation! { ChangeAllocation => (), "inventory.change_allocation", internal, "Changes the size of an allocation." }
 
 /// Sells pieces that were set aside, once a reference: on hand and reserved go down together.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct SellSetAside {
+pub struct SellFromAllocation {
     /// `flash-sale:7`.
     pub set_aside: String,
     /// Which pieces, each reference once.
-    pub sales: Vec<SetAsideSale>,
+    pub sales: Vec<AllocationSale>,
 }
-operation! { SellSetAside => (), "inventory.sell_set_aside", internal, "Sells units of an allocation." }
+operation! { SellFromAllocation => (), "inventory.sell_from_allocation", internal, "Sells units of an allocation." }
 
 /// Pieces that an order bought.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct SetAsideSale {
+pub struct AllocationSale {
     /// `flash-purchase:12`.
     pub reference: String,
     /// By which order.
@@ -205,24 +205,24 @@ pub struct SetAsideSale {
 /// Puts pieces that were sold from a set-aside back, once a reference: into the set-aside while it lives, else into stock.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct UnsellSetAside {
+pub struct ReturnToAllocation {
     /// `flash-sale:7`.
     pub set_aside: String,
     /// `flash-purchase:12`.
     pub reference: String,
 }
-operation! { UnsellSetAside => (), "inventory.unsell_set_aside", internal, "Returns sold units to an allocation." }
+operation! { ReturnToAllocation => (), "inventory.return_to_allocation", internal, "Returns sold units to an allocation." }
 
 /// Ends a set-aside: what is left of it, less `keep` (what live claims may still buy), goes back into stock. Asking again changes nothing more.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct EndSetAside {
+pub struct EndAllocation {
     /// `flash-sale:7`.
     pub reference: String,
     /// What stays set aside for orders on their way.
     pub keep: Vec<VariantQuantity>,
 }
-operation! { EndSetAside => (), "inventory.end_set_aside", internal, "Releases the rest of an allocation." }
+operation! { EndAllocation => (), "inventory.end_allocation", internal, "Releases the rest of an allocation." }
 
 /// What orders and stock both state of each order, for the auditor to compare: [`units_out`].
 pub const SOLD: &str = "sold = quantities of confirmed orders, less restocked units";

@@ -33,17 +33,17 @@ pub struct ResumeCheckout {
     /// Whose.
     pub order_id: OrderId,
 }
-operation! { ResumeCheckout => Resumed, "order.resume_checkout", internal, "Resumes a checkout that no request \
+operation! { ResumeCheckout => ResumedCheckout, "order.resume_checkout", internal, "Resumes a checkout that no request \
 is driving." }
 
 /// What a checkout that was to be resumed came to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Resumed {
+pub struct ResumedCheckout {
     /// When to ask again; null when its payment is no longer to be taken.
     pub again_at: Option<Timestamp>,
 }
-json_reply!(Resumed);
+json_reply!(ResumedCheckout);
 
 /// Prices a cart with the engine that charges. Unknown SKUs are left out, codes that do not apply are reported; nothing fails but an empty cart.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -140,32 +140,32 @@ json_reply!(OrderDescription);
 /// Asks whether the caller may see an order as its own: by login, or by the order's token. 404 if not, or without such an order.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct OwnsOrder {
+pub struct CheckOrderAccess {
     /// Which.
     pub order_id: OrderId,
 }
-operation! { OwnsOrder => (), "order.owns", internal, "Whether the caller may see an order." }
+operation! { CheckOrderAccess => (), "order.check_access", internal, "Whether the caller may see an order." }
 
 /// Asks what a customer has bought: earlier orders neither failed nor cancelled that share the account or an address with the
 /// buyer, as [`Buyer`](crate::buyer::Buyer) says.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct PurchasesOf {
+pub struct GetPurchaseTotals {
     /// Who asks to buy.
     pub buyer: Buyer,
 }
-operation! { PurchasesOf => Purchases, "order.purchases_of", internal, "A customer's purchase totals." }
+operation! { GetPurchaseTotals => PurchaseTotals, "order.get_purchase_totals", internal, "A customer's purchase totals." }
 
-/// The answer to [`PurchasesOf`].
+/// The answer to [`GetPurchaseTotals`].
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Purchases {
+pub struct PurchaseTotals {
     /// How many orders.
     pub count: i64,
     /// What they came to.
     pub total: Amount,
 }
-json_reply!(Purchases);
+json_reply!(PurchaseTotals);
 
 /// Says that an account is to be erased: from now on it orders nothing more. Asked again, it changes nothing.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -191,19 +191,19 @@ json_reply!(OpenOrders);
 /// money was taken, and that was neither cancelled nor came back whole.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct FirstPaidOrder {
+pub struct FindFirstPaidOrder {
     /// Whose.
     pub user_id: UserId,
     /// Who sent them.
     pub referrer: UserId,
 }
-operation! { FirstPaidOrder => FirstPaid, "order.first_paid", internal, "A customer's first order that was paid \
+operation! { FindFirstPaidOrder => FirstPaidOrder, "order.find_first_paid", internal, "A customer's first order that was paid \
 and kept." }
 
-/// The answer to [`FirstPaidOrder`].
+/// The answer to [`FindFirstPaidOrder`].
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct FirstPaid {
+pub struct FirstPaidOrder {
     /// The order, if there is one.
     pub order_id: Option<OrderId>,
     /// Whether the account itself placed it: an order before it was an account's means no new customer.
@@ -211,12 +211,12 @@ pub struct FirstPaid {
     /// Whether the order shares an address with who sent them, so that both are one person.
     pub of_referrer: bool,
 }
-json_reply!(FirstPaid);
+json_reply!(FirstPaidOrder);
 
 /// Asks for orders as projections and backtests count them, placed and imported alike.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct OrderFigures {
+pub struct ListOrderFigures {
     /// These orders; unknown ones are left out.
     #[serde(default)]
     pub ids: Vec<OrderId>,
@@ -233,9 +233,9 @@ pub struct OrderFigures {
     #[serde(default)]
     pub limit: Option<usize>,
 }
-operation! { OrderFigures => OrderFigureList, "order.figures", internal, "Orders as projections count them." }
+operation! { ListOrderFigures => OrderFigureList, "order.figures", internal, "Orders as projections count them." }
 
-/// The answer to [`OrderFigures`].
+/// The answer to [`ListOrderFigures`].
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OrderFigureList {
@@ -315,15 +315,15 @@ pub struct FigureLine {
 /// Asks for imported credit notes, oldest first.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct CreditFigures {
+pub struct ListCreditFigures {
     /// After this id; 0 for the first.
     pub after: i64,
     /// At most so many.
     pub limit: usize,
 }
-operation! { CreditFigures => CreditFigureList, "order.credit_figures", internal, "Imported credit notes." }
+operation! { ListCreditFigures => CreditFigureList, "order.credit_figures", internal, "Imported credit notes." }
 
-/// The answer to [`CreditFigures`].
+/// The answer to [`ListCreditFigures`].
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CreditFigureList {
@@ -450,7 +450,7 @@ fact! {
 /// unless all goods are back: then the order stays as it is, and ends when it hears that its payment is void.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct CancelVoided {
+pub struct CancelVoidedOrder {
     /// Which.
     pub order_id: OrderId,
     /// Why, for the books.
@@ -458,10 +458,10 @@ pub struct CancelVoided {
     /// Who voids it, for the order's timeline.
     pub actor: String,
 }
-operation! { CancelVoided => VoidedOrder, "order.cancel_voided", internal, "Cancels an order whose payment was \
+operation! { CancelVoidedOrder => VoidedOrder, "order.cancel_voided", internal, "Cancels an order whose payment was \
 voided." }
 
-/// The answer to [`CancelVoided`].
+/// The answer to [`CancelVoidedOrder`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct VoidedOrder {
@@ -473,17 +473,17 @@ json_reply!(VoidedOrder);
 /// Asks where an order stands; 404 without one.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct StandingOfOrder {
+pub struct GetOrderStatus {
     /// Which.
     pub order_id: OrderId,
 }
-operation! { StandingOfOrder => OrderStanding, "order.standing", internal, "The status of an order." }
+operation! { GetOrderStatus => CurrentOrderStatus, "order.get_status", internal, "The status of an order." }
 
-/// The answer to [`StandingOfOrder`].
+/// The answer to [`GetOrderStatus`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct OrderStanding {
+pub struct CurrentOrderStatus {
     /// Where it stands.
     pub status: OrderStatus,
 }
-json_reply!(OrderStanding);
+json_reply!(CurrentOrderStatus);

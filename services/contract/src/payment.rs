@@ -92,11 +92,11 @@ operation! { TakePayment => PaymentOutcome, "payment.take", internal, "Charges a
 /// Where the payment of an order stands, 404 without one. It asks nobody outside.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct PaymentOfOrder {
+pub struct GetOrderPayment {
     /// Which order.
     pub order_id: OrderId,
 }
-operation! { PaymentOfOrder => PaymentOutcome, "payment.of_order", internal, "The status of an order's payment." }
+operation! { GetOrderPayment => PaymentOutcome, "payment.get_for_order", internal, "The status of an order's payment." }
 
 /// Where a payment stands.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -170,14 +170,14 @@ fact! {
 /// Asks which of these tax classes products have.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct UsedTaxClasses {
+pub struct FindUsedTaxClasses {
     /// The classes.
     pub classes: Vec<String>,
 }
-operation! { UsedTaxClasses => TaxClassUses, "product.used_tax_classes", internal, "The tax classes in use by \
+operation! { FindUsedTaxClasses => TaxClassUses, "product.used_tax_classes", internal, "The tax classes in use by \
 products." }
 
-/// The answer to [`UsedTaxClasses`].
+/// The answer to [`FindUsedTaxClasses`].
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TaxClassUses {

@@ -230,7 +230,7 @@ operation! { ReleaseUses => (), "promotion.release_uses", internal, "Releases an
 /// Asks what SKUs cost on the shelf now, by the catalogue's price rules, for the caller.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct ShelfPrices {
+pub struct GetCatalogPrices {
     /// The SKUs with their list prices.
     pub items: Vec<SkuDescription>,
     /// Where it is sold: `WEB` unless said.
@@ -238,13 +238,13 @@ pub struct ShelfPrices {
     /// Whether an anonymous visitor's prices are wanted, whoever asks.
     pub anonymous: bool,
 }
-operation! { ShelfPrices => ShelfPriceList, "promotion.shelf_prices", internal, "Catalog prices of SKUs, after \
+operation! { GetCatalogPrices => CatalogPrices, "promotion.get_catalog_prices", internal, "Catalog prices of SKUs, after \
 price rules." }
 
-/// The answer to [`ShelfPrices`].
+/// The answer to [`GetCatalogPrices`].
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct ShelfPriceList {
+pub struct CatalogPrices {
     /// For each item, in order: its price now; empty when no price rule is active, which leaves all list prices.
     pub prices: Vec<Amount>,
     /// Changes whenever the price of an anonymous visitor may have changed: what was derived from another epoch is stale.
@@ -253,13 +253,13 @@ pub struct ShelfPriceList {
     /// Whether some price depends on who asks or where it is sold, so that nothing derived is for everybody.
     pub personal: bool,
     /// 0 when no price rule is active; another number whenever anonymous visitors' prices may have changed. It is coarser than
-    /// `epoch`: a list sorted by price is brought up to date as often as this changes. See [`SHELF_EPOCH`].
+    /// `epoch`: a list sorted by price is brought up to date as often as this changes. See [`CATALOG_PRICE_EPOCH`].
     pub told: i64,
 }
-json_reply!(ShelfPriceList);
+json_reply!(CatalogPrices);
 
-/// Names the epoch, in the promotion service's database, that it begins whenever [`ShelfPriceList::told`] may have changed.
-pub const SHELF_EPOCH: &str = "promotion.shelf";
+/// Names the epoch, in the promotion service's database, that it begins whenever [`CatalogPrices::told`] may have changed.
+pub const CATALOG_PRICE_EPOCH: &str = "promotion.shelf";
 
 /// Asks whether promotions exist, and their names; unknown ones are left out.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -294,21 +294,21 @@ pub struct PromotionDescription {
 /// Asks which of these codes promotions have already.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct PromotionCodesTaken {
+pub struct FindPromotionCodes {
     /// The codes in normal form.
     pub codes: Vec<String>,
 }
-operation! { PromotionCodesTaken => TakenCodes, "promotion.codes_taken", internal, "Which codes are used by \
+operation! { FindPromotionCodes => CodesInUse, "promotion.codes_taken", internal, "Which codes are used by \
 promotions." }
 
 /// Codes that are somebody else's.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct TakenCodes {
+pub struct CodesInUse {
     /// In normal form.
     pub taken: Vec<String>,
 }
-json_reply!(TakenCodes);
+json_reply!(CodesInUse);
 
 /// Claims codes for coupons that are about to be made, so that no promotion takes them meanwhile: promotions and coupons
 /// share one namespace. Those that a promotion has are answered and not claimed; while a promotion is about to have one of
@@ -325,7 +325,7 @@ pub struct ClaimCodes {
     /// is asked when they are drawn.
     pub span: Option<(String, String)>,
 }
-operation! { ClaimCodes => TakenCodes, "promotion.claim_codes", internal, "Claims codes for coupons." }
+operation! { ClaimCodes => CodesInUse, "promotion.claim_codes", internal, "Claims codes for coupons." }
 
 /// Releases a claim: its coupons are made, or are not to be.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -339,7 +339,7 @@ operation! { ReleaseCodes => (), "promotion.release_codes", internal, "Releases 
 /// Asks for a promotion that refers to a campaign, a category, or by name to a segment, so that none of them goes away under it.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct PromotionReferring {
+pub struct FindReferencingPromotion {
     /// To this campaign.
     pub campaign_id: Option<CampaignId>,
     /// To this segment, unless the promotion is archived.
@@ -347,26 +347,26 @@ pub struct PromotionReferring {
     /// To this category in a filter, unless the promotion is archived.
     pub category_id: Option<CategoryId>,
 }
-operation! { PromotionReferring => ReferringPromotion, "promotion.referring", internal, "A promotion that \
+operation! { FindReferencingPromotion => ReferencingPromotion, "promotion.find_referencing", internal, "A promotion that \
 refers to an entity." }
 
-/// The answer to [`PromotionReferring`].
+/// The answer to [`FindReferencingPromotion`].
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct ReferringPromotion {
+pub struct ReferencingPromotion {
     /// The first one found.
     pub promotion_id: Option<PromotionId>,
 }
-json_reply!(ReferringPromotion);
+json_reply!(ReferencingPromotion);
 
 /// Whether anything refers to a promotion, so that it cannot go away.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Referred {
+pub struct IsReferenced {
     /// Whether.
     pub referred: bool,
 }
-json_reply!(Referred);
+json_reply!(IsReferenced);
 
 /// A customer as rules ask about one.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -427,7 +427,7 @@ pub struct LineDiscount {
 /// rates hold there.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct PricingTerms {
+pub struct GetPricingTerms {
     /// ISO 3166 country of the address; null for none yet.
     pub country: Option<String>,
     /// Region of the address.
@@ -439,13 +439,13 @@ pub struct PricingTerms {
     /// The tax classes whose rates are wanted.
     pub tax_classes: Vec<String>,
 }
-operation! { PricingTerms => PricingTermsReply, "order.pricing_terms", internal, "The terms that carts are \
+operation! { GetPricingTerms => PricingTerms, "order.pricing_terms", internal, "The terms that carts are \
 priced on." }
 
-/// The answer to [`PricingTerms`].
+/// The answer to [`GetPricingTerms`].
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct PricingTermsReply {
+pub struct PricingTerms {
     /// Whether prices carry their tax inside.
     pub prices_include_tax: bool,
     /// What promotions of the cart together may take off the goods, in percent; null for no cap.
@@ -459,7 +459,7 @@ pub struct PricingTermsReply {
     /// The rate of each class asked for, in order, in percent.
     pub tax_percents: Vec<Amount>,
 }
-json_reply!(PricingTermsReply);
+json_reply!(PricingTerms);
 
 /// What orders and promotions both state of each order, for the auditor to compare: [`shares`] of its promotions.
 pub const USED: &str = "promotion: uses = orders, spent = discounts of active orders";

@@ -58,11 +58,11 @@ operation! { ReleasePoints => (), "reward.release_points", internal, "Releases a
 /// Asks for a user's tier; a user without an account in rewards has the lowest.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct TierOf {
+pub struct GetTier {
     /// Whose.
     pub user_id: UserId,
 }
-operation! { TierOf => TierName, "reward.tier_of", internal, "A user's tier." }
+operation! { GetTier => TierName, "reward.get_tier", internal, "A user's tier." }
 
 /// A tier by name.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -76,17 +76,17 @@ json_reply!(TierName);
 /// Asks whether points buy coupons of a promotion, or somebody waits for one.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct OffersRefer {
+pub struct IsPromotionReferencedByOffers {
     /// Which.
     pub promotion_id: PromotionId,
 }
-operation! { OffersRefer => crate::promotion::Referred, "reward.refer", internal, "Whether reward offers refer \
+operation! { IsPromotionReferencedByOffers => crate::promotion::IsReferenced, "reward.is_promotion_referenced", internal, "Whether reward offers refer \
 to a promotion." }
 
 /// Asks how many points an order will earn, to show it: `floor(base × rate × tier multiplier × promotion multiplier)`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct PointsFor {
+pub struct EstimatePoints {
     /// Whose order; guests earn none.
     pub user_id: UserId,
     /// What is paid for goods, without tax, less the points' value.
@@ -94,9 +94,9 @@ pub struct PointsFor {
     /// The promotions' multiplier.
     pub multiplier: Amount,
 }
-operation! { PointsFor => PointsEarned, "reward.points_for", internal, "How many points an order earns." }
+operation! { EstimatePoints => PointsEarned, "reward.estimate_points", internal, "How many points an order earns." }
 
-/// The answer to [`PointsFor`].
+/// The answer to [`EstimatePoints`].
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PointsEarned {

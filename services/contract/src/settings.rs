@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::payment::PaymentMethod;
-use crate::store::{CurrentSettings, StoreFacts, TaxFacts};
+use crate::store::{GetCurrentSettings, StoreProfile, StoreTaxes};
 
 /// The days of a withdrawal in the EU, which most shops elsewhere give too.
 const RETURN_DAYS: u32 = 14;
@@ -190,14 +190,14 @@ impl TaxSettings {
     }
 
     /// What other services go by.
-    pub fn facts(&self) -> TaxFacts {
+    pub fn facts(&self) -> StoreTaxes {
         let mut regions: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for rate in &self.rates {
             if let Some(region) = &rate.region {
                 regions.entry(rate.country.clone()).or_default().push(region.clone());
             }
         }
-        TaxFacts { classes: self.class_names().into_iter().map(str::to_owned).collect(), regions }
+        StoreTaxes { classes: self.class_names().into_iter().map(str::to_owned).collect(), regions }
     }
 }
 
@@ -236,9 +236,9 @@ pub struct Settings {
 
 impl Settings {
     /// What other services go by.
-    pub fn facts(&self) -> StoreFacts {
+    pub fn facts(&self) -> StoreProfile {
         let store = &self.store;
-        StoreFacts {
+        StoreProfile {
             name: store.name.clone(),
             currency: store.currency,
             timezone: store.timezone.clone(),
@@ -256,7 +256,7 @@ impl SettingsCache {
     /// The settings of now.
     pub async fn get(&self, cx: &Cx) -> Result<Arc<Settings>, Error> {
         let known = self.0.read().clone();
-        let asked = CurrentSettings { known_epoch: known.as_ref().map(|(epoch, _)| *epoch) };
+        let asked = GetCurrentSettings { known_epoch: known.as_ref().map(|(epoch, _)| *epoch) };
         let answer = cx.call(asked).await?;
         match (answer.changed, known) {
             (Some(changed), _) => {

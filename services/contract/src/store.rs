@@ -13,13 +13,13 @@ use crate::settings::Settings;
 /// Asks for the store's settings that others go by.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct StoreProfile {}
-operation! { StoreProfile => StoreFacts, "store.profile", internal, "The store's currency, zone and name." }
+pub struct GetStoreProfile {}
+operation! { GetStoreProfile => StoreProfile, "store.profile", internal, "The store's currency, zone and name." }
 
 /// The store's settings that others go by.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct StoreFacts {
+pub struct StoreProfile {
     /// The store's name.
     pub name: String,
     /// The one currency of the store.
@@ -32,35 +32,35 @@ pub struct StoreFacts {
     #[serde(default)]
     pub ignore_plus_tags: bool,
 }
-json_reply!(StoreFacts);
+json_reply!(StoreProfile);
 
 /// Asks for all settings, unless they are those of the epoch that is known already.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct CurrentSettings {
+pub struct GetCurrentSettings {
     /// The epoch of the settings that the caller has; null for none. Ask through
     /// [`SettingsCache`](crate::settings::SettingsCache).
     pub known_epoch: Option<i64>,
 }
-operation! { CurrentSettings => SettingsNow, "store.current_settings", internal, "All settings, if they have \
+operation! { GetCurrentSettings => SettingsSnapshot, "store.current_settings", internal, "All settings, if they have \
 changed." }
 
-/// The answer to [`CurrentSettings`].
+/// The answer to [`GetCurrentSettings`].
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct SettingsNow {
+pub struct SettingsSnapshot {
     /// The epoch of the settings.
     pub epoch: i64,
     /// The settings; null when the caller has them.
     pub changed: Option<Settings>,
 }
-json_reply!(SettingsNow);
+json_reply!(SettingsSnapshot);
 
 /// Asks for the ways to pay that the store has switched on.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct StorePayments {}
-operation! { StorePayments => EnabledMethods, "store.payments", internal, "The payment methods that are enabled." }
+pub struct ListEnabledPaymentMethods {}
+operation! { ListEnabledPaymentMethods => EnabledMethods, "store.payments", internal, "The payment methods that are enabled." }
 
 /// The ways to pay that the store has switched on, whether or not a provider is there for them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -74,21 +74,21 @@ json_reply!(EnabledMethods);
 /// Asks for the store's tax classes, and for the regions that it taxes apart.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct StoreTaxes {}
-operation! { StoreTaxes => TaxFacts, "store.taxes", internal, "The store's tax classes and taxed regions." }
+pub struct GetStoreTaxes {}
+operation! { GetStoreTaxes => StoreTaxes, "store.taxes", internal, "The store's tax classes and taxed regions." }
 
 /// The store's tax classes, and the regions that it taxes apart.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct TaxFacts {
+pub struct StoreTaxes {
     /// The classes that goods may have.
     pub classes: Vec<String>,
     /// Regions with rates of their own, by country: ISO 3166-2 codes without the country.
     pub regions: BTreeMap<String, Vec<String>>,
 }
-json_reply!(TaxFacts);
+json_reply!(StoreTaxes);
 
-impl TaxFacts {
+impl StoreTaxes {
     /// The region of an address as rates name it. In a country that is taxed by region, one that is not understood is an error
     /// for people; elsewhere it stands as it was written.
     pub fn region(&self, country: &str, text: &str) -> Result<String, String> {
@@ -105,30 +105,30 @@ impl TaxFacts {
 /// 409 `CURRENCY_CHANGED` when it is another one by now. Ask through [`write_amounts`].
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct PledgeAmounts {
+pub struct LockCurrency {
     /// The currency that the amounts were read in.
     pub currency: Currency,
 }
-operation! { PledgeAmounts => AmountsPledged, "store.pledge_amounts", internal, "Locks the currency while \
+operation! { LockCurrency => CurrencyLock, "store.lock_currency", internal, "Locks the currency while \
 amounts are written." }
 
-/// The answer to [`PledgeAmounts`].
+/// The answer to [`LockCurrency`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct AmountsPledged {
+pub struct CurrencyLock {
     /// Whether it is to be settled; not where amounts were written before.
     pub pending: bool,
 }
-json_reply!(AmountsPledged);
+json_reply!(CurrencyLock);
 
 /// Says what became of pledged amounts: written, they fix the currency for good.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct SettleAmounts {
+pub struct SettleCurrencyLock {
     /// Whether any were written.
     pub written: bool,
 }
-operation! { SettleAmounts => (), "store.settle_amounts", internal, "Reports the outcome of a currency lock." }
+operation! { SettleCurrencyLock => (), "store.settle_currency_lock", internal, "Reports the outcome of a currency lock." }
 
 /// Does work that writes amounts in `currency`, which cannot change meanwhile; `written` says of what came of it whether any
 /// are written. What is refused as a whole fixes nothing.
@@ -139,12 +139,12 @@ pub async fn write_amounts<T>(
     written: impl FnOnce(&Result<T, Error>) -> bool,
 ) -> Result<T, Error> {
     let own = cx.elevated();
-    let AmountsPledged { pending } = own.call(PledgeAmounts { currency }).await?;
+    let CurrencyLock { pending } = own.call(LockCurrency { currency }).await?;
     let done = work.await;
     if pending {
         let written = written(&done);
         // A pledge that is left behind counts as written from the next start on, which is the safe side.
-        drop(own.call(SettleAmounts { written }).await);
+        drop(own.call(SettleCurrencyLock { written }).await);
     }
     done
 }

@@ -76,15 +76,15 @@ pub struct UserDescription {
 /// Asks which accounts have one of these addresses. At most 1,000 accounts are answered.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct AccountsOf {
+pub struct FindAccounts {
     /// The addresses.
     pub emails: Vec<Email>,
     /// Whether accounts whose addresses differ in plus tags alone count too.
     pub ignore_plus_tags: bool,
 }
-operation! { AccountsOf => AccountIds, "user.accounts_of", internal, "The accounts with an e-mail address." }
+operation! { FindAccounts => AccountIds, "user.find_accounts", internal, "The accounts with an e-mail address." }
 
-/// The answer to [`AccountsOf`].
+/// The answer to [`FindAccounts`].
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AccountIds {
@@ -96,15 +96,15 @@ json_reply!(AccountIds);
 /// Asks who was born on certain days of a year, some accounts at a time.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct BornOn {
+pub struct ListBirthdays {
     /// The days, `MM-DD`.
     pub days: Vec<String>,
     /// Only accounts after this one; null for the first.
     pub after: Option<UserId>,
 }
-operation! { BornOn => BirthdayPage, "user.born_on", internal, "Users by birthday." }
+operation! { ListBirthdays => BirthdayPage, "user.list_birthdays", internal, "Users by birthday." }
 
-/// The answer to [`BornOn`].
+/// The answer to [`ListBirthdays`].
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BirthdayPage {
@@ -143,11 +143,11 @@ fact! {
 /// Asks the node which permissions its operations name, so that an administrator has them all.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct NamedPermissions {}
-operation! { NamedPermissions => PermissionNames, "node.permissions", internal, "Registers the permissions of \
+pub struct GetNodePermissions {}
+operation! { GetNodePermissions => PermissionNames, "node.permissions", internal, "Registers the permissions of \
 operations." }
 
-/// The answer to [`NamedPermissions`].
+/// The answer to [`GetNodePermissions`].
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PermissionNames {

@@ -1,6 +1,6 @@
 //! Makes the codes of a batch: drawn outside the transaction, checked against coupons and promotions, added chunk by chunk.
 
-use promox_contract::promotion::PromotionCodesTaken;
+use promox_contract::promotion::FindPromotionCodes;
 use promox_kernel::{Cx, Entropy, Error};
 use promox_storage::Lane;
 
@@ -75,7 +75,7 @@ impl Coupons {
     /// Those of these codes, in normal form, that a coupon or a promotion has.
     pub(crate) async fn taken(&self, cx: &Cx, codes: &[String]) -> Result<Vec<String>, Error> {
         let mut taken = self.db.read(|tx| queries::taken(tx, codes)).await?;
-        taken.extend(cx.call(PromotionCodesTaken { codes: codes.to_vec() }).await?.taken);
+        taken.extend(cx.call(FindPromotionCodes { codes: codes.to_vec() }).await?.taken);
         Ok(taken)
     }
 }

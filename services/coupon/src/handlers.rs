@@ -5,12 +5,12 @@ use std::time::Duration;
 use promox_contract::buyer::Buyer;
 use promox_contract::codes;
 use promox_contract::coupon::{
-    CouponCodesTaken, CouponsRefer, HoldCoupons, IssueCoupon, IssuedCoupon, ReleaseCoupons, ResolveCodes, ResolvedCode,
-    ResolvedCodes, normal_code,
+    FindCouponCodes, HoldCoupons, IsPromotionReferencedByCoupons, IssueCoupon, IssuedCoupon, ReleaseCoupons,
+    ResolveCodes, ResolvedCode, ResolvedCodes, normal_code,
 };
 use promox_contract::ids::PromotionId;
 use promox_contract::import::ImportReport;
-use promox_contract::promotion::{DescribePromotions, PromotionCodesTaken, Referred, RejectReason, TakenCodes};
+use promox_contract::promotion::{CodesInUse, DescribePromotions, FindPromotionCodes, IsReferenced, RejectReason};
 use promox_contract::user::DescribeUsers;
 use promox_kernel::{Cx, Download, Error, FieldError, Handle, Kind, Page, Patch, Principal, UserId, bounded};
 
@@ -288,7 +288,7 @@ impl Coupons {
         let others: Vec<String> =
             codes.iter().filter(|code| coupon(code).is_none()).map(|it| normal_code(it)).collect();
         let promotions =
-            if others.is_empty() { Vec::new() } else { cx.call(PromotionCodesTaken { codes: others }).await?.taken };
+            if others.is_empty() { Vec::new() } else { cx.call(FindPromotionCodes { codes: others }).await?.taken };
         let hidden = |reason: Option<RejectReason>| {
             reason.is_some_and(|reason| veiled(reason, anonymous) == RejectReason::Unknown)
         };
@@ -337,14 +337,14 @@ impl Handle<IssueCoupon> for Coupons {
     }
 }
 
-impl Handle<CouponsRefer> for Coupons {
-    async fn handle(&self, _: &Cx, op: CouponsRefer) -> Result<Referred, Error> {
-        Ok(Referred { referred: self.db.read(|tx| queries::refer(tx, op.promotion_id)).await? })
+impl Handle<IsPromotionReferencedByCoupons> for Coupons {
+    async fn handle(&self, _: &Cx, op: IsPromotionReferencedByCoupons) -> Result<IsReferenced, Error> {
+        Ok(IsReferenced { referred: self.db.read(|tx| queries::refer(tx, op.promotion_id)).await? })
     }
 }
 
-impl Handle<CouponCodesTaken> for Coupons {
-    async fn handle(&self, _: &Cx, op: CouponCodesTaken) -> Result<TakenCodes, Error> {
-        Ok(TakenCodes { taken: self.db.read(|tx| queries::taken(tx, &op.codes)).await? })
+impl Handle<FindCouponCodes> for Coupons {
+    async fn handle(&self, _: &Cx, op: FindCouponCodes) -> Result<CodesInUse, Error> {
+        Ok(CodesInUse { taken: self.db.read(|tx| queries::taken(tx, &op.codes)).await? })
     }
 }

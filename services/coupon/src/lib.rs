@@ -36,7 +36,9 @@ mod validate;
 
 use std::sync::Arc;
 
-use promox_contract::coupon::{CouponCodesTaken, CouponsRefer, HoldCoupons, IssueCoupon, ReleaseCoupons, ResolveCodes};
+use promox_contract::coupon::{
+    FindCouponCodes, HoldCoupons, IsPromotionReferencedByCoupons, IssueCoupon, ReleaseCoupons, ResolveCodes,
+};
 use promox_kernel::{Job, Registry, register};
 use promox_storage::{Cache, Database, Db, Record, Report, Service, StoreError, TableDef, Tx};
 
@@ -72,8 +74,8 @@ impl Service for Coupons {
         register!(registry, self; ListCoupons, CreateCoupon, GetCoupon, UpdateCoupon, ListRedemptions);
         register!(registry, self; CreateBatch, ListBatches, GetBatch, ExportBatch, DisableBatch, ImportCoupons);
         register!(registry, self; ValidateCoupon, RedeemCoupon, ReleaseCoupon);
-        register!(registry, self; ResolveCodes, HoldCoupons, ReleaseCoupons, IssueCoupon, CouponCodesTaken);
-        register!(registry, self; CouponsRefer);
+        register!(registry, self; ResolveCodes, HoldCoupons, ReleaseCoupons, IssueCoupon, FindCouponCodes);
+        register!(registry, self; IsPromotionReferencedByCoupons);
     }
 
     fn jobs(self: &Arc<Self>) -> Vec<Job> {

@@ -4,7 +4,7 @@ use promox_contract::buyer::Buyer;
 use promox_contract::coupon::{ResolvedCode, normal_code};
 use promox_contract::product::DescribeSkus;
 use promox_contract::promotion::{CartLine, EvaluateCart, Evaluation, RejectDetail, RejectReason};
-use promox_contract::store::StoreProfile;
+use promox_contract::store::GetStoreProfile;
 use promox_kernel::{Amount, Currency, Cx, Error, FieldError, Principal};
 
 use crate::api::{ValidateCoupon, Validation};
@@ -43,7 +43,7 @@ impl Coupons {
     pub(crate) async fn judge(&self, cx: &Cx, asked: ValidateCoupon) -> Result<Validation, Error> {
         let code = asked.code.clone();
         self.guesses.check(cx, std::slice::from_ref(&code))?;
-        let currency = cx.call(StoreProfile {}).await?.currency;
+        let currency = cx.call(GetStoreProfile {}).await?.currency;
         let verdict = self.verdict(cx, asked, currency).await?;
         let anonymous = cx.principal == Principal::Anonymous;
         let unknown = verdict.reason.map(|reason| veiled(reason, anonymous)) == Some(RejectReason::Unknown);
@@ -87,7 +87,7 @@ impl Coupons {
         let (codes, redeemer) = ([code.to_owned()], Redeemer::new(&buyer));
         let found = self.db.read(|tx| queries::resolve(tx, &codes, &redeemer, cx.now)).await?.pop();
         let Some(found) = found.filter(|found| found.reason.is_none()) else { return Ok(None) };
-        let currency = cx.call(StoreProfile {}).await?.currency;
+        let currency = cx.call(GetStoreProfile {}).await?.currency;
         let named = !redeemer.person.is_unknown();
         let cart = cart(code.to_owned(), buyer, Some(found), currency);
         let reason = read(cx.call(cart).await?, code).whatever_the_goods().reason;

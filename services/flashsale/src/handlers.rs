@@ -3,17 +3,17 @@
 use std::sync::Arc;
 
 use promox_contract::buyer::Buyer;
-use promox_contract::campaign::CampaignStates;
+use promox_contract::campaign::GetCampaignStates;
 use promox_contract::codes;
 use promox_contract::flashsale::{
-    ClaimReservations, DescribeFlashSales, FlashLines, FlashRefusal, FlashSaleDescriptions, ReferringSale,
-    ReleaseClaims, ReservedLines, SaleReferring,
+    ClaimReservations, DescribeFlashSales, FindReferencingSale, FlashLines, FlashRefusal, FlashSaleDescriptions,
+    GetReservedLines, ReferencingSale, ReleaseClaims,
 };
 use promox_contract::ids::{CampaignId, FlashSaleId};
 use promox_contract::product::{DescribeSkus, ResolveSkus, SkuDescriptions};
 use promox_contract::promotion::{Customer, RejectReason};
-use promox_contract::store::StoreProfile;
-use promox_contract::user::AccountsOf;
+use promox_contract::store::GetStoreProfile;
+use promox_contract::user::FindAccounts;
 use promox_kernel::{Cx, Download, Error, Handle, Kind, Page, Sku, UserId};
 use promox_storage::{Lane, StoreError, Tx};
 
@@ -105,7 +105,7 @@ async fn check(cx: &Cx, mut terms: Terms) -> Result<Terms, Error> {
     let described = if skus.is_empty() { nothing } else { cx.call(DescribeSkus { skus }).await? };
     terms.check(described, cx.now)?;
     if let Some(id) = terms.campaign_id
-        && cx.call(CampaignStates { ids: vec![id], customer: None }).await?.items.is_empty()
+        && cx.call(GetCampaignStates { ids: vec![id], customer: None }).await?.items.is_empty()
     {
         return Err(Error::field("/campaignId", "this campaign does not exist"));
     }
@@ -115,7 +115,7 @@ async fn check(cx: &Cx, mut terms: Terms) -> Result<Terms, Error> {
 /// Refuses when the campaign does not run, or its audience is without this user.
 async fn check_campaign(cx: &Cx, id: CampaignId, user: UserId) -> Result<(), Error> {
     let customer = Customer { id: Some(user), ..Customer::default() };
-    let states = cx.call(CampaignStates { ids: vec![id], customer: Some(customer) }).await?.items;
+    let states = cx.call(GetCampaignStates { ids: vec![id], customer: Some(customer) }).await?.items;
     match states.first().filter(|state| state.running) {
         None => Err(reject::not_active(SaleStatus::Active)),
         Some(state) if !state.in_audience => Err(reject::not_for_you()),
@@ -128,7 +128,7 @@ async fn running(cx: &Cx, ids: Vec<CampaignId>) -> Result<Vec<CampaignId>, Error
     if ids.is_empty() {
         return Ok(ids);
     }
-    let states = cx.call(CampaignStates { ids, customer: None }).await?.items;
+    let states = cx.call(GetCampaignStates { ids, customer: None }).await?.items;
     Ok(states.into_iter().filter(|state| state.running).map(|state| state.id).collect())
 }
 
@@ -223,12 +223,12 @@ impl Handle<CreateReservation> for FlashSales {
 /// The other accounts of a user's mailbox, where the store says that plus tags tell no persons apart. Otherwise an account
 /// is a person, for an address has one account.
 async fn other_accounts(cx: &Cx, user: UserId) -> Result<Vec<UserId>, Error> {
-    if !cx.call(StoreProfile {}).await?.ignore_plus_tags {
+    if !cx.call(GetStoreProfile {}).await?.ignore_plus_tags {
         return Ok(Vec::new());
     }
     let buyer = Buyer::identify(cx, Some(user), None).await?;
     let emails = buyer.emails().into_iter().cloned().collect();
-    let mut ids = cx.call(AccountsOf { emails, ignore_plus_tags: true }).await?.ids;
+    let mut ids = cx.call(FindAccounts { emails, ignore_plus_tags: true }).await?.ids;
     ids.retain(|id| *id != user);
     Ok(ids)
 }
@@ -332,10 +332,10 @@ impl Handle<ReleaseReservation> for FlashSales {
     }
 }
 
-impl Handle<SaleReferring> for FlashSales {
-    async fn handle(&self, _: &Cx, op: SaleReferring) -> Result<ReferringSale, Error> {
+impl Handle<FindReferencingSale> for FlashSales {
+    async fn handle(&self, _: &Cx, op: FindReferencingSale) -> Result<ReferencingSale, Error> {
         let under: Result<_, StoreError> = self.db.read(|tx| queries::under(tx, op.campaign_id)).await;
-        Ok(ReferringSale { flash_sale_id: under? })
+        Ok(ReferencingSale { flash_sale_id: under? })
     }
 }
 
@@ -346,8 +346,8 @@ impl Handle<DescribeFlashSales> for FlashSales {
     }
 }
 
-impl Handle<ReservedLines> for FlashSales {
-    async fn handle(&self, cx: &Cx, op: ReservedLines) -> Result<FlashLines, Error> {
+impl Handle<GetReservedLines> for FlashSales {
+    async fn handle(&self, cx: &Cx, op: GetReservedLines) -> Result<FlashLines, Error> {
         check_named(op.reservation_ids.len())?;
         let found = self.db.read(|tx| queries::lines(tx, op.user_id, &op.reservation_ids, cx.now));
         let found: Result<_, StoreError> = found.await;
@@ -372,7 +372,7 @@ async fn stopped(cx: &Cx, ids: Vec<CampaignId>) -> Result<Vec<(CampaignId, Rejec
     if ids.is_empty() {
         return Ok(Vec::new());
     }
-    let states = cx.call(CampaignStates { ids, customer: None }).await?.items;
+    let states = cx.call(GetCampaignStates { ids, customer: None }).await?.items;
     let stopped = |reason: &RejectReason| matches!(reason, RejectReason::Paused | RejectReason::Expired);
     Ok(states.into_iter().filter_map(|state| Some((state.id, state.reason.filter(stopped)?))).collect())
 }

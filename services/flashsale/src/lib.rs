@@ -35,7 +35,9 @@ mod tests;
 
 use std::sync::Arc;
 
-use promox_contract::flashsale::{ClaimReservations, DescribeFlashSales, ReleaseClaims, ReservedLines, SaleReferring};
+use promox_contract::flashsale::{
+    ClaimReservations, DescribeFlashSales, FindReferencingSale, GetReservedLines, ReleaseClaims,
+};
 use promox_contract::ids::FlashSaleId;
 use promox_kernel::{Cx, Error, Job, Listeners, Registry, register};
 use promox_storage::{Consumer, Database, Db, Record, Report, Service, StoreError, TableDef, Tx};
@@ -76,7 +78,7 @@ impl Service for FlashSales {
     fn register(self: &Arc<Self>, registry: &mut Registry) {
         register!(registry, self; ListSales, ListActiveSales, GetSale, CreateSale, UpdateSale, CancelSale, DeleteSale);
         register!(registry, self; CreateReservation, ReleaseReservation, FollowSale);
-        register!(registry, self; DescribeFlashSales, ReservedLines, ClaimReservations, ReleaseClaims, SaleReferring);
+        register!(registry, self; DescribeFlashSales, GetReservedLines, ClaimReservations, ReleaseClaims, FindReferencingSale);
     }
 
     fn consumers(self: &Arc<Self>) -> Vec<Arc<dyn Consumer>> {

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use promox_contract::ids::FlashSaleId;
 use promox_contract::inventory::{
-    ChangeSetAside, EndSetAside, SellSetAside, SetAside, SetAsideSale, UnsellSetAside, VariantQuantity,
+    AllocateStock, AllocationSale, ChangeAllocation, EndAllocation, ReturnToAllocation, SellFromAllocation,
+    VariantQuantity,
 };
 use promox_kernel::{Claim, Cx, Error};
 use promox_storage::{Lane, Tx};
@@ -36,9 +37,9 @@ impl FlashSales {
         let (reference, items) = (rules::set_aside(id), terms.stock());
         let cx = cx.elevated();
         let answer = if is_new {
-            cx.call(SetAside { reference, items }).await.map(drop)
+            cx.call(AllocateStock { reference, items }).await.map(drop)
         } else {
-            cx.call(ChangeSetAside { reference, items }).await
+            cx.call(ChangeAllocation { reference, items }).await
         };
         match answer {
             Ok(()) => Ok(Stocked::Yes),
@@ -100,7 +101,7 @@ impl FlashSales {
             self.tell(cx, id, due).await?;
         }
         let kept: Vec<VariantQuantity> = self.db.read(|tx| queries::kept(tx, id)).await?;
-        cx.call(EndSetAside { reference: rules::set_aside(id), keep: kept.clone() }).await?;
+        cx.call(EndAllocation { reference: rules::set_aside(id), keep: kept.clone() }).await?;
         self.db.write(cx, move |tx| sales::close(tx, id, &kept)).await
     }
 
@@ -141,20 +142,20 @@ impl FlashSales {
             due.iter().partition(|purchase| purchase.status == PurchaseStatus::Bought);
         for purchase in released {
             let reference = rules::purchase(purchase.id);
-            cx.call(UnsellSetAside { set_aside: set_aside.clone(), reference }).await?;
+            cx.call(ReturnToAllocation { set_aside: set_aside.clone(), reference }).await?;
         }
         if !bought.is_empty() {
-            cx.call(SellSetAside { set_aside, sales: bought.into_iter().map(sale).collect() }).await?;
+            cx.call(SellFromAllocation { set_aside, sales: bought.into_iter().map(sale).collect() }).await?;
         }
         let told: Vec<_> = due.iter().map(|purchase| (purchase.id, purchase.status)).collect();
         Ok(self.db.write_in(cx, Lane::Bulk, move |tx| claims::told(tx, id, &told)).await?)
     }
 }
 
-fn sale(purchase: &FlashPurchase) -> SetAsideSale {
+fn sale(purchase: &FlashPurchase) -> AllocationSale {
     let (variant_id, sku, quantity) = (purchase.variant_id, purchase.sku.clone(), purchase.quantity);
     let item = VariantQuantity { variant_id, sku, quantity };
-    SetAsideSale { reference: rules::purchase(purchase.id), order_id: purchase.order_id, items: vec![item] }
+    AllocationSale { reference: rules::purchase(purchase.id), order_id: purchase.order_id, items: vec![item] }
 }
 
 /// What a sale is to become, and whether nothing is set aside for it yet.

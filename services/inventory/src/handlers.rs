@@ -5,8 +5,8 @@ use std::time::Duration;
 use promox_contract::audit::Audited;
 use promox_contract::ids::{ReservationId, VariantId};
 use promox_contract::inventory::{
-    Availability, AvailableStock, ChangeSetAside, CountsTaken, EndSetAside, GiveBackStock, Held, HoldStock, Restock,
-    SellSetAside, SetAside, SetStock, SkuQuantity, UnsellSetAside, VariantQuantity,
+    AllocateStock, Availability, ChangeAllocation, CountsTaken, EndAllocation, GetAvailableStock, GiveBackStock, Held,
+    HoldStock, Restock, ReturnToAllocation, SellFromAllocation, SetStock, SkuQuantity, VariantQuantity,
 };
 use promox_contract::product::{ResolveSkus, VariantRef};
 use promox_kernel::{Cx, Error, FieldError, Handle, Page, Sku, bounded};
@@ -167,8 +167,8 @@ impl Inventory {
     }
 }
 
-impl Handle<AvailableStock> for Inventory {
-    async fn handle(&self, _cx: &Cx, op: AvailableStock) -> Result<Availability, Error> {
+impl Handle<GetAvailableStock> for Inventory {
+    async fn handle(&self, _cx: &Cx, op: GetAvailableStock) -> Result<Availability, Error> {
         Ok(self.db.read(|tx| queries::available(tx, &op.variants)).await?)
     }
 }
@@ -224,8 +224,8 @@ impl Handle<SetStock> for Inventory {
     }
 }
 
-impl Handle<SetAside> for Inventory {
-    async fn handle(&self, cx: &Cx, op: SetAside) -> Result<Held, Error> {
+impl Handle<AllocateStock> for Inventory {
+    async fn handle(&self, cx: &Cx, op: AllocateStock) -> Result<Held, Error> {
         rules::check_items(&op.items, MOST_ITEMS)?;
         let locks = item_locks(&op.items);
         let begin = move |tx: &mut Tx<'_>| aside::begin(tx, &op.reference, &op.items);
@@ -233,8 +233,8 @@ impl Handle<SetAside> for Inventory {
     }
 }
 
-impl Handle<ChangeSetAside> for Inventory {
-    async fn handle(&self, cx: &Cx, op: ChangeSetAside) -> Result<(), Error> {
+impl Handle<ChangeAllocation> for Inventory {
+    async fn handle(&self, cx: &Cx, op: ChangeAllocation) -> Result<(), Error> {
         rules::check_items(&op.items, MOST_ITEMS)?;
         let locks = item_locks(&op.items);
         let change = move |tx: &mut Tx<'_>| aside::change(tx, &op.reference, &op.items);
@@ -242,22 +242,22 @@ impl Handle<ChangeSetAside> for Inventory {
     }
 }
 
-impl Handle<SellSetAside> for Inventory {
-    async fn handle(&self, cx: &Cx, op: SellSetAside) -> Result<(), Error> {
+impl Handle<SellFromAllocation> for Inventory {
+    async fn handle(&self, cx: &Cx, op: SellFromAllocation) -> Result<(), Error> {
         let locks = locks(op.sales.iter().flat_map(|sale| &sale.items).map(|item| item.variant_id));
         let sell = move |tx: &mut Tx<'_>| aside::sell(tx, &op.set_aside, &op.sales);
         self.db.write_locked(cx, locks, sell).await
     }
 }
 
-impl Handle<UnsellSetAside> for Inventory {
-    async fn handle(&self, cx: &Cx, op: UnsellSetAside) -> Result<(), Error> {
+impl Handle<ReturnToAllocation> for Inventory {
+    async fn handle(&self, cx: &Cx, op: ReturnToAllocation) -> Result<(), Error> {
         self.db.write(cx, move |tx| aside::unsell(tx, &op.set_aside, &op.reference)).await
     }
 }
 
-impl Handle<EndSetAside> for Inventory {
-    async fn handle(&self, cx: &Cx, op: EndSetAside) -> Result<(), Error> {
+impl Handle<EndAllocation> for Inventory {
+    async fn handle(&self, cx: &Cx, op: EndAllocation) -> Result<(), Error> {
         self.db.write(cx, move |tx| aside::finish(tx, &op.reference, &op.keep)).await
     }
 }

@@ -35,8 +35,8 @@ mod tests;
 use std::sync::Arc;
 
 use promox_contract::inventory::{
-    AvailableStock, ChangeSetAside, EndSetAside, GiveBackStock, HoldStock, Restock, SellSetAside, SetAside, SetStock,
-    UnsellSetAside,
+    AllocateStock, ChangeAllocation, EndAllocation, GetAvailableStock, GiveBackStock, HoldStock, Restock,
+    ReturnToAllocation, SellFromAllocation, SetStock,
 };
 use promox_kernel::{Job, Registry, register};
 use promox_storage::{Consumer, Database, Db, Record, Report, Service, StoreError, TableDef, Tx};
@@ -73,8 +73,8 @@ impl Service for Inventory {
     fn register(self: &Arc<Self>, registry: &mut Registry) {
         register!(registry, self; GetStock, ListStock, CountStock, AdjustStock, ListMovements);
         register!(registry, self; CreateReservation, GetReservation, ConfirmReservation, ReleaseReservation);
-        register!(registry, self; AvailableStock, HoldStock, GiveBackStock, Restock, SetStock);
-        register!(registry, self; SetAside, ChangeSetAside, SellSetAside, UnsellSetAside, EndSetAside);
+        register!(registry, self; GetAvailableStock, HoldStock, GiveBackStock, Restock, SetStock);
+        register!(registry, self; AllocateStock, ChangeAllocation, SellFromAllocation, ReturnToAllocation, EndAllocation);
     }
 
     fn consumers(self: &Arc<Self>) -> Vec<Arc<dyn Consumer>> {

@@ -2,7 +2,7 @@
 
 use promox_contract::codes;
 use promox_contract::notification::SendMessage;
-use promox_contract::store::{StoreFacts, StoreProfile};
+use promox_contract::store::{GetStoreProfile, StoreProfile};
 use promox_contract::user::{ExportNotifications, PersonalData};
 use promox_kernel::{Cx, Error, Handle, Kind, Page, UserId, bounded};
 use promox_storage::Tx;
@@ -186,8 +186,8 @@ impl Named {
     }
 }
 
-async fn store(cx: &Cx) -> Result<StoreFacts, Error> {
-    cx.elevated().call(StoreProfile {}).await
+async fn store(cx: &Cx) -> Result<StoreProfile, Error> {
+    cx.elevated().call(GetStoreProfile {}).await
 }
 
 fn caller(cx: &Cx) -> Result<UserId, Error> {

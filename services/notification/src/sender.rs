@@ -5,7 +5,7 @@
 use futures_util::StreamExt;
 use futures_util::stream;
 use promox_contract::order::DescribeOrder;
-use promox_contract::store::{StoreFacts, StoreProfile};
+use promox_contract::store::{GetStoreProfile, StoreProfile};
 use promox_contract::user::DescribeUsers;
 use promox_kernel::{Cx, Email, Error, Kind, UserId};
 use promox_storage::Lane;
@@ -67,7 +67,7 @@ impl Notifications {
         if due.is_empty() {
             return Ok(false);
         }
-        let store = cx.call(StoreProfile {}).await?;
+        let store = cx.call(GetStoreProfile {}).await?;
         let work: Vec<_> = due.into_iter().map(|(row, body)| self.deliver(cx, &store, row, body)).collect();
         let mut outcomes: Vec<Outcome> = stream::iter(work).buffer_unordered(PARALLEL).collect().await;
         // An inbox shows things in the order in which they happened, not in which mail servers answered.
@@ -77,7 +77,7 @@ impl Notifications {
         Ok(false)
     }
 
-    async fn deliver(&self, cx: &Cx, store: &StoreFacts, row: Delivery, body: Option<MessageBody>) -> Outcome {
+    async fn deliver(&self, cx: &Cx, store: &StoreProfile, row: Delivery, body: Option<MessageBody>) -> Outcome {
         let prepared = match body {
             Some(body) => Ok(kept(body)),
             None => self.prepare(cx, store, &row).await,
@@ -104,7 +104,7 @@ impl Notifications {
         }
     }
 
-    async fn prepare(&self, cx: &Cx, store: &StoreFacts, row: &Delivery) -> Result<Prepared, Obstacle> {
+    async fn prepare(&self, cx: &Cx, store: &StoreProfile, row: &Delivery) -> Result<Prepared, Obstacle> {
         let addressed = self.address(cx, row).await?;
         let locales = rules::locale_chain(addressed.locale.as_deref(), &store.locale);
         let (kind, user) = (row.kind, addressed.user);
@@ -144,7 +144,7 @@ impl Notifications {
     }
 
     /// What a template names: what it is about, and the store. A name that is not known is null.
-    pub(crate) fn context(&self, store: &StoreFacts, mut members: Map<String, Value>) -> minijinja::Value {
+    pub(crate) fn context(&self, store: &StoreProfile, mut members: Map<String, Value>) -> minijinja::Value {
         members.entry("name").or_insert(Value::Null);
         members.insert("store".to_owned(), context::store(store, &self.public_url));
         context::value(&Value::Object(members))

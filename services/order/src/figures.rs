@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, HashSet};
 use promox_contract::buyer::Buyer;
 use promox_contract::ids::OrderId;
 use promox_contract::order::{
-    CreditFigure, CreditFigureList, CreditFigures, FigureLine, FigureRefund, FigureUse, FirstPaid, FirstPaidOrder,
-    OrderFigure, OrderFigureList, OrderFigures, OrderStatus, Purchases, PurchasesOf,
+    CreditFigure, CreditFigureList, FigureLine, FigureRefund, FigureUse, FindFirstPaidOrder, FirstPaidOrder,
+    GetPurchaseTotals, ListCreditFigures, ListOrderFigures, OrderFigure, OrderFigureList, OrderStatus, PurchaseTotals,
 };
 use promox_contract::payment::PaymentStatus;
-use promox_contract::user::AccountsOf;
+use promox_contract::user::FindAccounts;
 use promox_kernel::{Amount, Cx, Email, Error, Handle, Timestamp, UserId};
 use promox_storage::{StoreError, Tx};
 
@@ -24,8 +24,8 @@ const MOST_ROWS: usize = 15_000;
 /// Orders of one customer that are counted.
 const MOST_PURCHASES: usize = 10_000;
 
-impl Handle<PurchasesOf> for Orders {
-    async fn handle(&self, cx: &Cx, op: PurchasesOf) -> Result<Purchases, Error> {
+impl Handle<GetPurchaseTotals> for Orders {
+    async fn handle(&self, cx: &Cx, op: GetPurchaseTotals) -> Result<PurchaseTotals, Error> {
         let buyer = op.buyer;
         let emails: Vec<Email> = buyer.emails().into_iter().cloned().collect();
         // An order's row has no address of its account, but an address has its account.
@@ -33,15 +33,15 @@ impl Handle<PurchasesOf> for Orders {
         let mut accounts = if emails.is_empty() {
             Vec::new()
         } else {
-            cx.call(AccountsOf { emails: emails.clone(), ignore_plus_tags }).await?.ids
+            cx.call(FindAccounts { emails: emails.clone(), ignore_plus_tags }).await?.ids
         };
         accounts.extend(buyer.user_id.filter(|id| !accounts.contains(id)));
         self.db.read(|tx| Ok(purchases(tx, &buyer, &accounts, &emails)?)).await
     }
 }
 
-impl Handle<FirstPaidOrder> for Orders {
-    async fn handle(&self, cx: &Cx, op: FirstPaidOrder) -> Result<FirstPaid, Error> {
+impl Handle<FindFirstPaidOrder> for Orders {
+    async fn handle(&self, cx: &Cx, op: FindFirstPaidOrder) -> Result<FirstPaidOrder, Error> {
         let buyer = Buyer::identify(cx, Some(op.user_id), None).await?;
         let referrer = Buyer::identify(cx, Some(op.referrer), None).await?;
         self.db
@@ -63,10 +63,10 @@ impl Handle<FirstPaidOrder> for Orders {
                         let theirs = |email: &Email| order.email.as_ref().is_some_and(|it| buyer.same(it, email));
                         let of_referrer = referrer.email().is_some_and(theirs);
                         let by_account = order.user_id == Some(op.user_id);
-                        return Ok(FirstPaid { order_id: Some(order.id), by_account, of_referrer });
+                        return Ok(FirstPaidOrder { order_id: Some(order.id), by_account, of_referrer });
                     }
                 }
-                Ok(FirstPaid::default())
+                Ok(FirstPaidOrder::default())
             })
             .await
     }
@@ -85,9 +85,9 @@ fn is_kept(tx: &Tx<'_>, order: &Order) -> Result<bool, StoreError> {
 }
 
 /// Each order once that is of one of these accounts or names one of these addresses.
-fn purchases(tx: &Tx<'_>, buyer: &Buyer, accounts: &[UserId], emails: &[Email]) -> Result<Purchases, StoreError> {
+fn purchases(tx: &Tx<'_>, buyer: &Buyer, accounts: &[UserId], emails: &[Email]) -> Result<PurchaseTotals, StoreError> {
     let mut seen = HashSet::new();
-    let mut found = Purchases::default();
+    let mut found = PurchaseTotals::default();
     let mut add = |order: Order| {
         let good = !matches!(order.status, OrderStatus::Failed | OrderStatus::Cancelled);
         if good && seen.insert(order.id) {
@@ -111,8 +111,8 @@ fn purchases(tx: &Tx<'_>, buyer: &Buyer, accounts: &[UserId], emails: &[Email]) 
     Ok(found)
 }
 
-impl Handle<OrderFigures> for Orders {
-    async fn handle(&self, _: &Cx, op: OrderFigures) -> Result<OrderFigureList, Error> {
+impl Handle<ListOrderFigures> for Orders {
+    async fn handle(&self, _: &Cx, op: ListOrderFigures) -> Result<OrderFigureList, Error> {
         self.db.read(|tx| if op.ids.is_empty() { by_time(tx, &op) } else { by_id(tx, &op.ids) }).await
     }
 }
@@ -127,7 +127,7 @@ fn by_id(tx: &Tx<'_>, ids: &[OrderId]) -> Result<OrderFigureList, Error> {
     Ok(list)
 }
 
-fn by_time(tx: &Tx<'_>, op: &OrderFigures) -> Result<OrderFigureList, Error> {
+fn by_time(tx: &Tx<'_>, op: &ListOrderFigures) -> Result<OrderFigureList, Error> {
     let from = op.from.unwrap_or(Timestamp(i64::MIN));
     let scan = tx.scan_by::<OrderByCreated>();
     let scan = match op.after {
@@ -192,8 +192,8 @@ fn customer(order: &Order) -> String {
     account.or(imported).or_else(guest).unwrap_or_else(|| format!("order:{}", order.id))
 }
 
-impl Handle<CreditFigures> for Orders {
-    async fn handle(&self, _: &Cx, op: CreditFigures) -> Result<CreditFigureList, Error> {
+impl Handle<ListCreditFigures> for Orders {
+    async fn handle(&self, _: &Cx, op: ListCreditFigures) -> Result<CreditFigureList, Error> {
         self.db
             .read(|tx| {
                 let notes = tx.scan::<CreditNote>().from(CreditNoteId(op.after.saturating_add(1))).collect(op.limit)?;

@@ -4,10 +4,10 @@ use promox_contract::codes;
 use promox_contract::ids::OrderId;
 use promox_contract::inventory::{Restock, SkuQuantity};
 use promox_contract::order::{
-    CancelVoided, DescribeOrder, OpenOrders, OrderDescription, OrderStanding, OrderStatus, OwnsOrder, PrepareErasure,
-    PriceCart, PricedCart, ResumeCheckout, Resumed, StandingOfOrder, VoidedOrder,
+    CancelVoidedOrder, CheckOrderAccess, CurrentOrderStatus, DescribeOrder, GetOrderStatus, OpenOrders,
+    OrderDescription, OrderStatus, PrepareErasure, PriceCart, PricedCart, ResumeCheckout, ResumedCheckout, VoidedOrder,
 };
-use promox_contract::payment::{PaymentOfOrder, PaymentOutcome, SettleReturn};
+use promox_contract::payment::{GetOrderPayment, PaymentOutcome, SettleReturn};
 use promox_contract::product::ResolveSkus;
 use promox_contract::user::{ExportOrders, PersonalData};
 use promox_kernel::{Cx, Download, Error, Handle, Kind, Page, multiline};
@@ -108,7 +108,7 @@ impl Handle<ShipOrder> for Orders {
 
 /// Where an order's payment stands, if it has one.
 async fn payment_of(cx: &Cx, order_id: OrderId) -> Result<Option<PaymentOutcome>, Error> {
-    match cx.elevated().call(PaymentOfOrder { order_id }).await {
+    match cx.elevated().call(GetOrderPayment { order_id }).await {
         Ok(payment) => Ok(Some(payment)),
         Err(error) if error.kind() == Kind::NotFound => Ok(None),
         Err(error) => Err(error),
@@ -148,12 +148,12 @@ impl Handle<RejectReturn> for Orders {
 }
 
 impl Handle<ResumeCheckout> for Orders {
-    async fn handle(&self, cx: &Cx, op: ResumeCheckout) -> Result<Resumed, Error> {
+    async fn handle(&self, cx: &Cx, op: ResumeCheckout) -> Result<ResumedCheckout, Error> {
         let again_at = async || self.db.read(|tx| queries::payment_due(tx, op.order_id)).await;
         if again_at().await?.is_some_and(|due| due <= cx.now) {
             self.resume(&cx.elevated(), op.order_id, Resumable::DueAt(cx.now)).await?;
         }
-        Ok(Resumed { again_at: again_at().await? })
+        Ok(ResumedCheckout { again_at: again_at().await? })
     }
 }
 
@@ -228,8 +228,8 @@ impl Orders {
     }
 }
 
-impl Handle<CancelVoided> for Orders {
-    async fn handle(&self, cx: &Cx, op: CancelVoided) -> Result<VoidedOrder, Error> {
+impl Handle<CancelVoidedOrder> for Orders {
+    async fn handle(&self, cx: &Cx, op: CancelVoidedOrder) -> Result<VoidedOrder, Error> {
         let until = transitions::lease_end(cx);
         let cancel = move |tx: &mut Tx<'_>| {
             let order = order_row::load(tx, op.order_id)?;
@@ -246,10 +246,10 @@ impl Handle<CancelVoided> for Orders {
     }
 }
 
-impl Handle<StandingOfOrder> for Orders {
-    async fn handle(&self, _: &Cx, op: StandingOfOrder) -> Result<OrderStanding, Error> {
+impl Handle<GetOrderStatus> for Orders {
+    async fn handle(&self, _: &Cx, op: GetOrderStatus) -> Result<CurrentOrderStatus, Error> {
         let order = self.db.read(|tx| order_row::load(tx, op.order_id)).await?;
-        Ok(OrderStanding { status: order.status })
+        Ok(CurrentOrderStatus { status: order.status })
     }
 }
 
@@ -260,8 +260,8 @@ impl Handle<PrepareErasure> for Orders {
     }
 }
 
-impl Handle<OwnsOrder> for Orders {
-    async fn handle(&self, cx: &Cx, op: OwnsOrder) -> Result<(), Error> {
+impl Handle<CheckOrderAccess> for Orders {
+    async fn handle(&self, cx: &Cx, op: CheckOrderAccess) -> Result<(), Error> {
         let order = self.db.read(|tx| tx.get::<Order>(&op.order_id)).await?;
         let own = order.is_some_and(|order| queries::owns(cx, &order));
         if own { Ok(()) } else { Err(Error::not_found("order")) }

@@ -1,7 +1,7 @@
 //! The printable invoice.
 
 use askama::Template;
-use promox_contract::store::StoreFacts;
+use promox_contract::store::StoreProfile;
 use promox_kernel::Error;
 
 use crate::api::OrderView;
@@ -9,11 +9,11 @@ use crate::api::OrderView;
 #[derive(Template)]
 #[template(path = "invoice.html")]
 struct Invoice<'a> {
-    store: &'a StoreFacts,
+    store: &'a StoreProfile,
     order: &'a OrderView,
 }
 
 /// An order's invoice as HTML; every text of the buyer's is escaped.
-pub(crate) fn render(store: &StoreFacts, order: &OrderView) -> Result<String, Error> {
+pub(crate) fn render(store: &StoreProfile, order: &OrderView) -> Result<String, Error> {
     Invoice { store, order }.render().map_err(Error::internal)
 }

@@ -30,10 +30,10 @@ mod tokens;
 use std::sync::Arc;
 
 use promox_contract::order::{
-    CancelVoided, CreditFigures, DescribeOrder, FirstPaidOrder, OrderFigures, OwnsOrder, PrepareErasure, PriceCart,
-    PurchasesOf, ResumeCheckout, StandingOfOrder,
+    CancelVoidedOrder, CheckOrderAccess, DescribeOrder, FindFirstPaidOrder, GetOrderStatus, GetPurchaseTotals,
+    ListCreditFigures, ListOrderFigures, PrepareErasure, PriceCart, ResumeCheckout,
 };
-use promox_contract::promotion::PricingTerms;
+use promox_contract::promotion::GetPricingTerms;
 use promox_contract::settings::SettingsCache;
 use promox_contract::user::ExportOrders;
 use promox_kernel::{Cx, Error, Job, Registry, register};
@@ -82,9 +82,9 @@ impl Service for Orders {
         register!(registry, self;
             QuoteOrder, PlaceOrder, ListOrders, LookUpOrder, GetOrder, GetTimeline, GetInvoice, CancelOrder, ShipOrder,
             DeliverFulfilment, RequestReturn, ApproveReturn, RejectReturn, ImportOrders, ExportHistory,
-            PriceCart, DescribeOrder, OwnsOrder, ExportOrders, PurchasesOf, FirstPaidOrder, PrepareErasure,
-            OrderFigures, CreditFigures,
-            PricingTerms, ResumeCheckout, CancelVoided, StandingOfOrder,
+            PriceCart, DescribeOrder, CheckOrderAccess, ExportOrders, GetPurchaseTotals, FindFirstPaidOrder, PrepareErasure,
+            ListOrderFigures, ListCreditFigures,
+            GetPricingTerms, ResumeCheckout, CancelVoidedOrder, GetOrderStatus,
         );
     }
 

@@ -1,21 +1,21 @@
 //! The terms that carts are priced on, for the promotion service: the cap on discounts, shipping and tax of an address.
 
-use promox_contract::promotion::{PricingTerms, PricingTermsReply};
+use promox_contract::promotion::{GetPricingTerms, PricingTerms};
 use promox_kernel::{Cx, Error, Handle};
 
 use crate::Orders;
 use crate::api::Address;
 use crate::rules::{shipping, tax};
 
-impl Handle<PricingTerms> for Orders {
-    async fn handle(&self, cx: &Cx, op: PricingTerms) -> Result<PricingTermsReply, Error> {
+impl Handle<GetPricingTerms> for Orders {
+    async fn handle(&self, cx: &Cx, op: GetPricingTerms) -> Result<PricingTerms, Error> {
         let settings = self.settings.get(cx).await?;
         let address = op.country.map(|country| region_of(country.to_ascii_uppercase(), op.region));
         let (address, currency) = (address.as_ref(), settings.store.currency);
         let options = shipping::options(&settings.shipping, address, op.subtotal, currency);
         let chosen = shipping::choose(&options, op.shipping_method.as_deref()).ok();
         let rate = |class: &str| tax::rate(&settings.taxes, address, class);
-        Ok(PricingTermsReply {
+        Ok(PricingTerms {
             prices_include_tax: settings.taxes.prices_include_tax,
             max_discount_percent: settings.store.max_discount_percent,
             shipping_method: chosen.map(|option| option.method.clone()),

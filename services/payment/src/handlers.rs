@@ -1,12 +1,12 @@
 //! Operations: who may, then one read, one write, or one call to a provider between them.
 
 use promox_contract::audit::Audited;
-use promox_contract::order::{CancelVoided, OrderStatus, OwnsOrder, StandingOfOrder};
+use promox_contract::order::{CancelVoidedOrder, CheckOrderAccess, GetOrderStatus, OrderStatus};
 use promox_contract::payment::{
-    CancelPayment, CheckPaymentChoice, PaymentOfOrder, PaymentOutcome, PaymentStatus, ReturnSettlement, SettleReturn,
+    CancelPayment, CheckPaymentChoice, GetOrderPayment, PaymentOutcome, PaymentStatus, ReturnSettlement, SettleReturn,
     TakePayment,
 };
-use promox_contract::store::{EnabledMethods, StorePayments};
+use promox_contract::store::{EnabledMethods, ListEnabledPaymentMethods};
 use promox_contract::user::{ExportPayments, PersonalData};
 use promox_kernel::{Cx, Error, Handle, Kind, Page, multiline};
 use promox_storage::{Recall, Tx};
@@ -33,7 +33,7 @@ impl Payments {
         if cx.principal.allows(permission) || (user.is_some() && user == payment.user_id) {
             return Ok(());
         }
-        let owns = cx.call(OwnsOrder { order_id: payment.order_id }).await;
+        let owns = cx.call(CheckOrderAccess { order_id: payment.order_id }).await;
         owns.map_err(|error| if error.kind() == Kind::NotFound { Error::not_found("payment") } else { error })
     }
 
@@ -64,7 +64,7 @@ impl Handle<ListPayments> for Payments {
         let all = cx.principal.allows("payment:read");
         if let Some(order_id) = op.order_id {
             if !all {
-                cx.call(OwnsOrder { order_id }).await?;
+                cx.call(CheckOrderAccess { order_id }).await?;
             }
             return self.db.read(|tx| queries::page_of_order(tx, order_id)).await;
         }
@@ -86,7 +86,7 @@ impl Handle<GetPayment> for Payments {
 
 impl Handle<ListMethods> for Payments {
     async fn handle(&self, cx: &Cx, _op: ListMethods) -> Result<Page<MethodView>, Error> {
-        let EnabledMethods { methods } = cx.call(StorePayments {}).await?;
+        let EnabledMethods { methods } = cx.call(ListEnabledPaymentMethods {}).await?;
         Ok(queries::methods(&methods, self.settings.sandbox))
     }
 }
@@ -115,7 +115,7 @@ impl Handle<CapturePayment> for Payments {
     async fn handle(&self, cx: &Cx, op: CapturePayment) -> Result<PaymentView, Error> {
         let payment = self.db.read(|tx| queries::payment(tx, op.id)).await?;
         payment.check_capture()?;
-        let standing = cx.call(StandingOfOrder { order_id: payment.order_id }).await?;
+        let standing = cx.call(GetOrderStatus { order_id: payment.order_id }).await?;
         if standing.status == OrderStatus::Pending {
             return Err(reject::in_checkout());
         }
@@ -133,7 +133,7 @@ impl Handle<VoidPayment> for Payments {
         if before.status != PaymentStatus::Voided {
             before.check_void()?;
             let (order_id, actor) = (before.order_id, cx.principal.name());
-            let asked = CancelVoided { order_id, reason: BY_HAND.to_owned(), actor };
+            let asked = CancelVoidedOrder { order_id, reason: BY_HAND.to_owned(), actor };
             if !cx.elevated().call(asked).await?.cancelled {
                 self.void(cx, &before).await?;
             }
@@ -215,7 +215,7 @@ impl Handle<ReceiveWebhook> for Payments {
 impl Handle<CheckPaymentChoice> for Payments {
     async fn handle(&self, cx: &Cx, op: CheckPaymentChoice) -> Result<(), Error> {
         let choice = rules::choose(&op.choice)?;
-        let EnabledMethods { methods } = cx.call(StorePayments {}).await?;
+        let EnabledMethods { methods } = cx.call(ListEnabledPaymentMethods {}).await?;
         rules::check_available(&choice, &methods, self.settings.sandbox)
     }
 }
@@ -233,8 +233,8 @@ impl Handle<TakePayment> for Payments {
     }
 }
 
-impl Handle<PaymentOfOrder> for Payments {
-    async fn handle(&self, _cx: &Cx, op: PaymentOfOrder) -> Result<PaymentOutcome, Error> {
+impl Handle<GetOrderPayment> for Payments {
+    async fn handle(&self, _cx: &Cx, op: GetOrderPayment) -> Result<PaymentOutcome, Error> {
         let payment = self.db.read(|tx| queries::of_order(tx, op.order_id)).await?;
         payment.as_ref().map(queries::outcome).ok_or_else(|| Error::not_found("payment"))
     }

@@ -35,7 +35,7 @@ mod webhooks;
 use std::sync::Arc;
 use std::time::Duration;
 
-use promox_contract::payment::{CancelPayment, CheckPaymentChoice, PaymentOfOrder, SettleReturn, TakePayment};
+use promox_contract::payment::{CancelPayment, CheckPaymentChoice, GetOrderPayment, SettleReturn, TakePayment};
 use promox_contract::user::ExportPayments;
 use promox_kernel::{Job, Registry, register};
 use promox_storage::{Consumer, Database, Db, Record, Report, Service, StoreError, TableDef, Tx};
@@ -101,7 +101,7 @@ impl Service for Payments {
     fn register(self: &Arc<Self>, registry: &mut Registry) {
         register!(registry, self; ListPayments, ListMethods, GetPayment, ConfirmPayment, CapturePayment, VoidPayment);
         register!(registry, self; CreateRefund, ReceiveWebhook);
-        register!(registry, self; CheckPaymentChoice, TakePayment, PaymentOfOrder, CancelPayment, SettleReturn);
+        register!(registry, self; CheckPaymentChoice, TakePayment, GetOrderPayment, CancelPayment, SettleReturn);
         register!(registry, self; ExportPayments);
     }
 

@@ -2,7 +2,7 @@
 //! from rows, so their events only say that there is something to read.
 
 use promox_contract::ids::VariantId;
-use promox_contract::inventory::{AvailableStock, StockChanged};
+use promox_contract::inventory::{GetAvailableStock, StockChanged};
 use promox_kernel::{Cx, Error};
 use promox_storage::{Event, StoreError};
 
@@ -48,7 +48,7 @@ impl Products {
             if variants.is_empty() {
                 return Ok(());
             }
-            let asked = cx.call(AvailableStock { variants: variants.clone() }).await;
+            let asked = cx.call(GetAvailableStock { variants: variants.clone() }).await;
             let mut shelves = self.shelves.write();
             match asked {
                 Ok(answer) => {

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use promox_contract::ids::{CategoryId, ProductId, VariantId};
 use promox_contract::import::ImportReport;
-use promox_contract::inventory::AvailableStock;
+use promox_contract::inventory::GetAvailableStock;
 use promox_contract::product::{
-    DescribeForSale, DescribeSkus, ResolveSkus, ResolvedSkus, SkuDescriptions, TaxClassUse, TaxClassUses,
-    UsedTaxClasses,
+    DescribeForSale, DescribeSkus, FindUsedTaxClasses, ResolveSkus, ResolvedSkus, SkuDescriptions, TaxClassUse,
+    TaxClassUses,
 };
-use promox_contract::promotion::PromotionReferring;
-use promox_contract::store::{StoreProfile, StoreTaxes, write_amounts};
+use promox_contract::promotion::FindReferencingPromotion;
+use promox_contract::store::{GetStoreProfile, GetStoreTaxes, write_amounts};
 use promox_kernel::{Access, Amount, Cx, Download, Error, FieldError, Handle, Sku, Warnings};
 use promox_storage::{Lane, StoreError, Tx};
 
@@ -43,7 +43,7 @@ struct Shelf {
 impl Products {
     /// What a command needs beside its own words.
     pub(crate) async fn desk(&self, cx: &Cx) -> Result<Desk, Error> {
-        let (store, taxes) = (cx.call(StoreProfile {}).await?, cx.call(StoreTaxes {}).await?);
+        let (store, taxes) = (cx.call(GetStoreProfile {}).await?, cx.call(GetStoreTaxes {}).await?);
         let tax_classes = taxes.classes.into();
         Ok(Desk { cx: cx.clone(), currency: store.currency, tax_classes, trees: self.trees.clone() })
     }
@@ -63,7 +63,7 @@ impl Products {
         let found = self.db.read(found).await?;
         let page = self.render(cx, &prices, found.into_iter().collect()).await?.pop();
         let page = page.ok_or_else(|| Error::not_found("product"))?;
-        let stock = cx.call(AvailableStock { variants: page.variants.to_vec() }).await?;
+        let stock = cx.call(GetAvailableStock { variants: page.variants.to_vec() }).await?;
         let json = page.with_available(sum_available(&stock.available));
         Ok(ProductPage { version: page.version, json })
     }
@@ -90,7 +90,7 @@ impl Products {
 
     /// A product just written, with its stock.
     async fn stock_of(&self, cx: &Cx, variants: Vec<VariantId>) -> Result<Option<u32>, Error> {
-        Ok(sum_available(&cx.call(AvailableStock { variants }).await?.available))
+        Ok(sum_available(&cx.call(GetAvailableStock { variants }).await?.available))
     }
 
     /// Categories with the number of products in and below each.
@@ -117,7 +117,7 @@ async fn check_prices(cx: &Cx, asked: &ListProducts) -> Result<(), Error> {
     if bounds.iter().all(|(_, bound)| bound.is_none()) {
         return Ok(());
     }
-    let currency = cx.call(StoreProfile {}).await?.currency;
+    let currency = cx.call(GetStoreProfile {}).await?.currency;
     let fault = |(pointer, bound): (&str, Option<Amount>)| {
         let detail = currency.exact(bound?).err()?;
         Some(FieldError::new(pointer, detail))
@@ -149,7 +149,7 @@ impl Handle<ListProducts> for Products {
         let Shelf { found, next_cursor, result, warnings } = self.read_current(read).await?;
         let pages = self.render(cx, &prices, found).await?;
         let variants = pages.iter().flat_map(|page| page.variants.iter().copied()).collect();
-        let stock = cx.call(AvailableStock { variants }).await?.available;
+        let stock = cx.call(GetAvailableStock { variants }).await?.available;
         let mut stock = stock.as_slice();
         let show = |page: Arc<Rendered>| {
             let (own, rest) = stock.split_at_checked(page.variants.len()).unwrap_or_default();
@@ -235,8 +235,8 @@ impl Handle<DescribeForSale> for Products {
     }
 }
 
-impl Handle<UsedTaxClasses> for Products {
-    async fn handle(&self, _: &Cx, asked: UsedTaxClasses) -> Result<TaxClassUses, Error> {
+impl Handle<FindUsedTaxClasses> for Products {
+    async fn handle(&self, _: &Cx, asked: FindUsedTaxClasses) -> Result<TaxClassUses, Error> {
         let mut uses = Vec::new();
         for tax_class in asked.classes {
             let found = |tx: &Tx<'_>| tx.scan_by::<ProductByTaxClass>().prefix(tax_class.as_str()).first();
@@ -341,7 +341,7 @@ impl Handle<DeleteCategory> for Products {
         let DeleteCategory { id, move_to } = asked;
         let known = self.db.read(|tx| tx.get::<Category>(&id)).await?;
         cx.check_version(known.ok_or_else(|| Error::not_found("category"))?.version)?;
-        let named = PromotionReferring { category_id: Some(id), ..PromotionReferring::default() };
+        let named = FindReferencingPromotion { category_id: Some(id), ..FindReferencingPromotion::default() };
         if let Some(promotion) = cx.call(named).await?.promotion_id {
             return Err(reject::category_in_use(promotion));
         }

@@ -31,7 +31,7 @@ mod tests;
 use std::sync::Arc;
 
 use parking_lot::RwLock;
-use promox_contract::product::{DescribeForSale, DescribeSkus, ResolveSkus, UsedTaxClasses};
+use promox_contract::product::{DescribeForSale, DescribeSkus, FindUsedTaxClasses, ResolveSkus};
 use promox_kernel::{Cx, Error, Job, Registry, register};
 use promox_storage::{Database, Db, Epochs, Follower, Record, Report, Service, StoreError, TableDef, Tx};
 
@@ -97,7 +97,7 @@ impl Service for Products {
             ListProducts, SuggestProducts, GetProduct, GetProductBySku, GetProductBySlug,
             CreateProduct, UpdateProduct, ArchiveProduct, ImportProducts, ExportProducts,
             ListCategories, GetCategory, CreateCategory, UpdateCategory, DeleteCategory,
-            DescribeSkus, DescribeForSale, ResolveSkus, UsedTaxClasses,
+            DescribeSkus, DescribeForSale, ResolveSkus, FindUsedTaxClasses,
         );
     }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use promox_contract::ids::ProductId;
 use promox_contract::product::SkuDescription;
-use promox_contract::promotion::{SHELF_EPOCH, ShelfPriceList, ShelfPrices};
+use promox_contract::promotion::{CATALOG_PRICE_EPOCH, CatalogPrices, GetCatalogPrices};
 use promox_kernel::{Amount, Cx, Error, Principal};
 use promox_storage::{StoreError, Tx};
 
@@ -54,11 +54,11 @@ pub(crate) type ShelfTold = Mutex<Option<(i64, i64)>>;
 impl Products {
     /// The state of the price rules now; 0 while none is active. The promotion service is asked once per epoch.
     async fn told(&self, cx: &Cx) -> Result<i64, Error> {
-        let epoch = self.epochs.current(SHELF_EPOCH).await?;
+        let epoch = self.epochs.current(CATALOG_PRICE_EPOCH).await?;
         if let Some((_, told)) = self.told.lock().filter(|(known, _)| *known == epoch) {
             return Ok(told);
         }
-        let told = cx.call(ShelfPrices { items: Vec::new(), channel: None, anonymous: true }).await?.told;
+        let told = cx.call(GetCatalogPrices { items: Vec::new(), channel: None, anonymous: true }).await?.told;
         *self.told.lock() = Some((epoch, told));
         Ok(told)
     }
@@ -69,7 +69,7 @@ impl Products {
         if self.told(cx).await? == 0 {
             return Ok(Prices { epoch: 0, shared: !staff, staff, channel });
         }
-        let rules = cx.call(ShelfPrices { items: Vec::new(), channel: channel.clone(), anonymous: false }).await?;
+        let rules = cx.call(GetCatalogPrices { items: Vec::new(), channel: channel.clone(), anonymous: false }).await?;
         let anybody = !rules.personal || (cx.principal == Principal::Anonymous && channel.is_none());
         Ok(Prices { epoch: rules.epoch, shared: anybody && !staff, staff, channel })
     }
@@ -124,10 +124,10 @@ impl Products {
         let skus = shown.iter().flat_map(|it| if let Shown::Row(_, skus, _) = it { skus.as_slice() } else { &[] });
         let items: Vec<SkuDescription> = skus.cloned().collect();
         let list = if items.is_empty() {
-            ShelfPriceList::default()
+            CatalogPrices::default()
         } else {
             let anonymous = prices.shared;
-            cx.call(ShelfPrices { items, channel: prices.channel.clone(), anonymous }).await?
+            cx.call(GetCatalogPrices { items, channel: prices.channel.clone(), anonymous }).await?
         };
         let mut rest = list.prices.as_slice();
         let mut pages = Vec::with_capacity(shown.len());
@@ -166,7 +166,7 @@ impl Products {
         }
         let tree = self.db.read(|tx| self.trees.at(tx, &epochs(tx)?)).await?;
         let items = products.iter().flat_map(|product| describe_all(product, &tree)).collect();
-        let prices = cx.call(ShelfPrices { items, channel: None, anonymous: false }).await?.prices;
+        let prices = cx.call(GetCatalogPrices { items, channel: None, anonymous: false }).await?.prices;
         let mut rest = prices.as_slice();
         let own = |product: &Product| {
             let (own, others) = rest.split_at_checked(product.variants.len()).unwrap_or_default();
@@ -186,7 +186,7 @@ impl Products {
         if self.told(cx).await? == 0 || items.is_empty() {
             return Ok(());
         }
-        let asked = ShelfPrices { items: items.to_vec(), channel, anonymous: false };
+        let asked = GetCatalogPrices { items: items.to_vec(), channel, anonymous: false };
         let prices = cx.call(asked).await?.prices;
         items.iter_mut().zip(prices).for_each(|(item, price)| item.price = price);
         Ok(())
@@ -241,7 +241,7 @@ impl Products {
                 Ok((rows, items))
             };
             let (rows, items) = self.db.read(read).await?;
-            let list = cx.call(ShelfPrices { items, channel: None, anonymous: true }).await?;
+            let list = cx.call(GetCatalogPrices { items, channel: None, anonymous: true }).await?;
             told = if told.is_none_or(|told| told == list.told) { Some(list.told) } else { Some(UNSETTLED) };
             let mut list = list.prices.as_slice();
             for product in rows {

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use promox_contract::buyer::{Buyer, Person, PersonKey};
 use promox_contract::ids::PromotionId;
-use promox_contract::order::{FigureLine, OrderFigure, OrderFigures, OrderStatus};
+use promox_contract::order::{FigureLine, ListOrderFigures, OrderFigure, OrderStatus};
 use promox_contract::order_line::OrderLine;
 use promox_contract::product::{DescribeSkus, SkuDescription};
-use promox_contract::promotion::{Customer, Evaluation, PricingTerms, RejectReason};
+use promox_contract::promotion::{Customer, Evaluation, GetPricingTerms, RejectReason};
 use promox_kernel::{Amount, Currency, Cx, Error, Handle, Sku, Timestamp, UserId};
 use rust_decimal::Decimal;
 
@@ -37,7 +37,7 @@ impl Handle<BacktestPromotion> for Promotions {
         let mut after = None;
         loop {
             let (from, to) = (Some(op.from), Some(op.to));
-            let page = cx.call(OrderFigures { ids: Vec::new(), from, to, after, limit: Some(PAGE) }).await?.items;
+            let page = cx.call(ListOrderFigures { ids: Vec::new(), from, to, after, limit: Some(PAGE) }).await?.items;
             let Some(last) = page.last().map(|order| (order.placed_at, order.id)) else { break };
             run.describe(cx, &page).await?;
             for order in &page {
@@ -95,7 +95,7 @@ impl Run {
         let code = promotion.code.clone().unwrap_or_default();
         let key = NamedCode { code, promotion: Some(DRAFT), coupon: promotion.coupon_only, refused: None };
         let gifts = facts::gifts(cx, rule.needs().gifts.clone()).await?;
-        let max_discount_percent = cx.call(PricingTerms::default()).await?.max_discount_percent;
+        let max_discount_percent = cx.call(GetPricingTerms::default()).await?.max_discount_percent;
         let context =
             EvaluationContext { gifts, max_discount_percent, ignore_dates: true, ..EvaluationContext::default() };
         Ok(Self {

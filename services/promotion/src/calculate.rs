@@ -9,8 +9,8 @@ use promox_contract::ids::{ProductId, PromotionId};
 use promox_contract::order::Totals;
 use promox_contract::order_line::tax_of;
 use promox_contract::product::{DescribeSkus, SkuDescription};
-use promox_contract::promotion::{Customer, Evaluation, PricingTerms, PricingTermsReply};
-use promox_contract::store::StoreProfile;
+use promox_contract::promotion::{Customer, Evaluation, GetPricingTerms, PricingTerms};
+use promox_contract::store::GetStoreProfile;
 use promox_kernel::{Amount, Currency, Cx, Error, FieldError, Handle, Kind, Sku};
 use rust_decimal::Decimal;
 
@@ -42,7 +42,7 @@ impl Handle<CalculateCart> for Promotions {
         check(cx, &op)?;
         let currency = match op.currency {
             Some(currency) => currency,
-            None => cx.call(StoreProfile {}).await?.currency,
+            None => cx.call(GetStoreProfile {}).await?.currency,
         };
         let mut cx = cx.clone();
         cx.now = op.at.unwrap_or(cx.now);
@@ -71,7 +71,7 @@ impl Promotions {
         cx: &Cx,
         op: &CalculateCart,
         lines: &[Described],
-        terms: &PricingTermsReply,
+        terms: &PricingTerms,
         currency: Currency,
     ) -> Result<(Cart, Evaluation), Error> {
         let question = question(cx, op, lines, terms, currency).await?;
@@ -219,9 +219,9 @@ fn foreign(item: &CalculateItem, price: Amount) -> LineInput {
 }
 
 /// The store's terms for this cart: shipping, tax, the cap. What the caller says stands above them.
-async fn terms(cx: &Cx, op: &CalculateCart, lines: &[Described], subtotal: Amount) -> Result<PricingTermsReply, Error> {
+async fn terms(cx: &Cx, op: &CalculateCart, lines: &[Described], subtotal: Amount) -> Result<PricingTerms, Error> {
     let shipping = op.shipping.clone().unwrap_or_default();
-    let asked = PricingTerms {
+    let asked = GetPricingTerms {
         country: shipping.country,
         region: None,
         shipping_method: shipping.method.clone(),
@@ -240,7 +240,7 @@ async fn question(
     cx: &Cx,
     op: &CalculateCart,
     lines: &[Described],
-    terms: &PricingTermsReply,
+    terms: &PricingTerms,
     currency: Currency,
 ) -> Result<Question, Error> {
     let built: Option<Vec<Line>> = lines.iter().map(|line| Line::new(line.input.clone(), currency)).collect();
@@ -340,7 +340,7 @@ fn price(
     cx: &Cx,
     op: &CalculateCart,
     described: &[Described],
-    terms: &PricingTermsReply,
+    terms: &PricingTerms,
     (cart, answer): (&Cart, Evaluation),
 ) -> CalculatedCart {
     let (currency, inside) = (cart.currency(), terms.prices_include_tax);
@@ -403,7 +403,7 @@ fn gift_line(gift: &promox_contract::promotion::Gift, currency: Currency) -> Cal
     }
 }
 
-fn totals(lines: &[CalculatedLine], terms: &PricingTermsReply, off: Amount, currency: Currency) -> Totals {
+fn totals(lines: &[CalculatedLine], terms: &PricingTerms, off: Amount, currency: Currency) -> Totals {
     let inside = terms.prices_include_tax;
     let shipped = terms.shipping - off;
     let shipping_tax = tax_of(shipped, terms.shipping_tax_percent, inside, currency);

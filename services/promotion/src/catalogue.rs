@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use promox_contract::buyer::Buyer;
 use promox_contract::product::SkuDescription;
-use promox_contract::promotion::{Customer, SHELF_EPOCH, ShelfPriceList, ShelfPrices};
+use promox_contract::promotion::{CATALOG_PRICE_EPOCH, CatalogPrices, Customer, GetCatalogPrices};
 use promox_kernel::{Currency, Cx, Error};
 
 use crate::compiled::Compiled;
@@ -14,17 +14,17 @@ use crate::{Promotions, facts};
 
 impl Promotions {
     /// The catalogue prices of SKUs now.
-    pub(crate) async fn price_catalogue(&self, cx: &Cx, op: ShelfPrices) -> Result<ShelfPriceList, Error> {
+    pub(crate) async fn price_catalogue(&self, cx: &Cx, op: GetCatalogPrices) -> Result<CatalogPrices, Error> {
         let (compiled, currency) = self.current(cx).await?;
         if compiled.set.catalogue().is_empty() {
-            return Ok(ShelfPriceList::default());
+            return Ok(CatalogPrices::default());
         }
         let user = cx.principal.user().filter(|_| !op.anonymous);
         let it = self.catalogue_context(cx, &compiled, user).await?;
         let personal = !compiled.set.catalogue_campaigns().is_empty() || compiled.set.catalogue_needs().who;
         let (epoch, told) = (compiled.catalogue_epoch(&it), compiled.coarse_catalogue_epoch(&it));
         if op.items.is_empty() {
-            return Ok(ShelfPriceList { prices: Vec::new(), epoch, personal, told });
+            return Ok(CatalogPrices { prices: Vec::new(), epoch, personal, told });
         }
         let listed: Vec<_> = op.items.iter().map(|item| (item.list_price, item.currency == currency)).collect();
         let lines: Option<Vec<Line>> = op.items.into_iter().map(|item| on_list(item, currency)).collect();
@@ -32,7 +32,7 @@ impl Promotions {
         let cart = Cart::of_catalogue(currency, lines, op.channel);
         let prices = compiled.set.catalogue_prices(&cart, &it).into_iter().zip(listed);
         let prices = prices.map(|(price, (list, ours))| if ours { to_amount(price, currency) } else { list });
-        Ok(ShelfPriceList { prices: prices.collect(), epoch, personal, told })
+        Ok(CatalogPrices { prices: prices.collect(), epoch, personal, told })
     }
 
     /// Begins another shelf epoch when the catalogue's price rules stand otherwise than when the last one was begun.
@@ -44,7 +44,7 @@ impl Promotions {
             epoch = compiled.coarse_catalogue_epoch(&it);
         }
         if *self.shelf.lock() != Some(epoch) {
-            self.db.write(cx, |tx| tx.begin_epoch(SHELF_EPOCH)).await?;
+            self.db.write(cx, |tx| tx.begin_epoch(CATALOG_PRICE_EPOCH)).await?;
             *self.shelf.lock() = Some(epoch);
         }
         Ok(())

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use promox_contract::coupon::CouponCodesTaken;
-use promox_contract::promotion::{ClaimCodes, PromotionCodesTaken, ReleaseCodes, TakenCodes};
+use promox_contract::coupon::FindCouponCodes;
+use promox_contract::promotion::{ClaimCodes, CodesInUse, FindPromotionCodes, ReleaseCodes};
 use promox_kernel::{Cx, Error, Handle};
 use promox_storage::Tx;
 
@@ -24,7 +24,7 @@ impl Promotions {
         let owner = format!("promotion:{}", cx.node.entropy.token());
         let (name, wanted) = (owner.clone(), code.clone());
         self.patiently(cx, move |tx| codes::claim(tx, &name, &wanted)).await?;
-        let taken = cx.call(CouponCodesTaken { codes: vec![code.clone()] }).await.map(|answer| answer.taken);
+        let taken = cx.call(FindCouponCodes { codes: vec![code.clone()] }).await.map(|answer| answer.taken);
         match taken {
             Ok(taken) if taken.is_empty() => Ok(owner),
             refused => {
@@ -59,15 +59,15 @@ impl Promotions {
     }
 }
 
-impl Handle<PromotionCodesTaken> for Promotions {
-    async fn handle(&self, _: &Cx, op: PromotionCodesTaken) -> Result<TakenCodes, Error> {
+impl Handle<FindPromotionCodes> for Promotions {
+    async fn handle(&self, _: &Cx, op: FindPromotionCodes) -> Result<CodesInUse, Error> {
         bound(op.codes.len(), "/codes")?;
-        Ok(TakenCodes { taken: self.db.read(|tx| queries::taken(tx, op.codes.clone())).await? })
+        Ok(CodesInUse { taken: self.db.read(|tx| queries::taken(tx, op.codes.clone())).await? })
     }
 }
 
 impl Handle<ClaimCodes> for Promotions {
-    async fn handle(&self, cx: &Cx, op: ClaimCodes) -> Result<TakenCodes, Error> {
+    async fn handle(&self, cx: &Cx, op: ClaimCodes) -> Result<CodesInUse, Error> {
         bound(op.codes.len(), "/codes")?;
         let op = Arc::new(op);
         self.patiently(cx, move |tx| codes::claim_for_coupons(tx, &op)).await

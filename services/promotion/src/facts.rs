@@ -4,13 +4,13 @@
 use std::collections::HashMap;
 
 use promox_contract::buyer::Buyer;
-use promox_contract::campaign::{CampaignStates, SegmentsOf};
+use promox_contract::campaign::{GetCampaignStates, GetCustomerSegments};
 use promox_contract::ids::CampaignId;
-use promox_contract::inventory::AvailableStock;
-use promox_contract::order::PurchasesOf;
+use promox_contract::inventory::GetAvailableStock;
+use promox_contract::order::GetPurchaseTotals;
 use promox_contract::product::DescribeSkus;
 use promox_contract::promotion::{Customer, RejectReason};
-use promox_contract::reward::TierOf;
+use promox_contract::reward::GetTier;
 use promox_contract::user::DescribeUsers;
 use promox_kernel::{Cx, Error, Sku, UserId};
 
@@ -27,15 +27,15 @@ pub(crate) async fn customer(cx: &Cx, buyer: &Buyer, needs: &Needs) -> Result<Cu
         profile(cx, id, &mut customer).await?;
     }
     if (needs.purchases || needs.segments) && (user.is_some() || customer.email.is_some()) {
-        let purchases = cx.call(PurchasesOf { buyer: buyer.clone() }).await?;
+        let purchases = cx.call(GetPurchaseTotals { buyer: buyer.clone() }).await?;
         customer.order_count = purchases.count;
         customer.total_spent = purchases.total;
     }
     if let Some(user_id) = user.filter(|_| needs.tier || needs.segments) {
-        customer.tier = Some(cx.call(TierOf { user_id }).await?.tier);
+        customer.tier = Some(cx.call(GetTier { user_id }).await?.tier);
     }
     if needs.segments {
-        customer.segments = cx.call(SegmentsOf { customer: customer.clone() }).await?.names;
+        customer.segments = cx.call(GetCustomerSegments { customer: customer.clone() }).await?.names;
     }
     Ok(customer)
 }
@@ -59,7 +59,7 @@ pub(crate) async fn campaigns(
     if ids.is_empty() {
         return Ok(HashMap::new());
     }
-    let states = cx.call(CampaignStates { ids, customer: Some(customer.clone()) }).await?.items;
+    let states = cx.call(GetCampaignStates { ids, customer: Some(customer.clone()) }).await?.items;
     let standing = |state: promox_contract::campaign::CampaignState| {
         let refused = match (state.running, state.in_audience) {
             (false, _) => Some(state.reason.unwrap_or(RejectReason::Paused)),
@@ -80,7 +80,7 @@ pub(crate) async fn gifts(cx: &Cx, mut skus: Vec<Sku>) -> Result<HashMap<Sku, Gi
     }
     let found = cx.call(DescribeSkus { skus }).await?.items;
     let variants = found.iter().map(|item| item.variant_id).collect();
-    let available = cx.call(AvailableStock { variants }).await?.available;
+    let available = cx.call(GetAvailableStock { variants }).await?.available;
     let mut gifts = HashMap::with_capacity(found.len());
     for (item, available) in found.into_iter().zip(available) {
         let gift = GiftStock { sku: item.sku.clone(), price: item.price, available };

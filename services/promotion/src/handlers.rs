@@ -1,15 +1,15 @@
 //! Operations: one read or one write each.
 
-use promox_contract::campaign::CampaignStates;
-use promox_contract::coupon::CouponsRefer;
+use promox_contract::campaign::GetCampaignStates;
+use promox_contract::coupon::IsPromotionReferencedByCoupons;
 use promox_contract::ids::{CampaignId, PromotionId};
 use promox_contract::product::DescribeSkus;
 use promox_contract::promotion::{
-    DescribePromotions, EvaluateCart, Evaluation, HoldUses, PromotionDescriptions, PromotionReferring,
-    ReferringPromotion, ReleaseUses, ShelfPriceList, ShelfPrices,
+    CatalogPrices, DescribePromotions, EvaluateCart, Evaluation, FindReferencingPromotion, GetCatalogPrices, HoldUses,
+    PromotionDescriptions, ReferencingPromotion, ReleaseUses,
 };
-use promox_contract::reward::OffersRefer;
-use promox_contract::store::{StoreProfile, write_amounts};
+use promox_contract::reward::IsPromotionReferencedByOffers;
+use promox_contract::store::{GetStoreProfile, write_amounts};
 use promox_kernel::{Currency, Cx, Error, FieldError, Handle, Page, Patch, Sku, bind_json};
 use promox_storage::Tx;
 use serde_json::{Map, Value};
@@ -29,7 +29,7 @@ const MAX_ASKED: usize = 10_000;
 
 /// The currency that promotions are written in.
 pub(crate) async fn currency(cx: &Cx) -> Result<Currency, Error> {
-    Ok(cx.call(StoreProfile {}).await?.currency)
+    Ok(cx.call(GetStoreProfile {}).await?.currency)
 }
 
 async fn desk(cx: &Cx) -> Result<Desk, Error> {
@@ -131,7 +131,7 @@ pub(crate) async fn require_gifts(cx: &Cx, promotion: &rules::Promotion, pointer
 }
 
 async fn require_campaign(cx: &Cx, id: CampaignId) -> Result<(), Error> {
-    let known = cx.call(CampaignStates { ids: vec![id], customer: None }).await?.items;
+    let known = cx.call(GetCampaignStates { ids: vec![id], customer: None }).await?.items;
     if known.is_empty() { Err(Error::field("/campaignId", "this campaign does not exist")) } else { Ok(()) }
 }
 
@@ -255,12 +255,13 @@ impl Handle<DeletePromotion> for Promotions {
 
 /// Whether a coupon or an offer is of this promotion.
 async fn referred(cx: &Cx, promotion_id: PromotionId) -> Result<bool, Error> {
-    Ok(cx.call(CouponsRefer { promotion_id }).await?.referred || cx.call(OffersRefer { promotion_id }).await?.referred)
+    Ok(cx.call(IsPromotionReferencedByCoupons { promotion_id }).await?.referred
+        || cx.call(IsPromotionReferencedByOffers { promotion_id }).await?.referred)
 }
 
-impl Handle<PromotionReferring> for Promotions {
-    async fn handle(&self, _: &Cx, op: PromotionReferring) -> Result<ReferringPromotion, Error> {
-        Ok(ReferringPromotion { promotion_id: self.db.read(|tx| queries::referring(tx, &op)).await? })
+impl Handle<FindReferencingPromotion> for Promotions {
+    async fn handle(&self, _: &Cx, op: FindReferencingPromotion) -> Result<ReferencingPromotion, Error> {
+        Ok(ReferencingPromotion { promotion_id: self.db.read(|tx| queries::referring(tx, &op)).await? })
     }
 }
 
@@ -270,8 +271,8 @@ impl Handle<EvaluateCart> for Promotions {
     }
 }
 
-impl Handle<ShelfPrices> for Promotions {
-    async fn handle(&self, cx: &Cx, op: ShelfPrices) -> Result<ShelfPriceList, Error> {
+impl Handle<GetCatalogPrices> for Promotions {
+    async fn handle(&self, cx: &Cx, op: GetCatalogPrices) -> Result<CatalogPrices, Error> {
         self.price_catalogue(cx, op).await
     }
 }

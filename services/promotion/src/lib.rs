@@ -39,8 +39,8 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use promox_contract::promotion::{
-    ClaimCodes, DescribePromotions, EvaluateCart, HoldUses, PromotionCodesTaken, PromotionReferring, ReleaseCodes,
-    ReleaseUses, ShelfPrices,
+    ClaimCodes, DescribePromotions, EvaluateCart, FindPromotionCodes, FindReferencingPromotion, GetCatalogPrices,
+    HoldUses, ReleaseCodes, ReleaseUses,
 };
 use promox_kernel::{Job, Registry, register};
 use promox_storage::{Consumer, Database, Db, Record, Report, Service, StoreError, TableDef, Tx};
@@ -85,8 +85,8 @@ impl Service for Promotions {
         register!(registry, self; ListPromotions, CreatePromotion, GetPromotion, UpdatePromotion, DeletePromotion);
         register!(registry, self; ActivatePromotion, PausePromotion, ArchivePromotion, ListUsage);
         register!(registry, self; CalculateCart, BacktestPromotion);
-        register!(registry, self; EvaluateCart, HoldUses, ReleaseUses, ShelfPrices, DescribePromotions);
-        register!(registry, self; PromotionCodesTaken, ClaimCodes, ReleaseCodes, PromotionReferring);
+        register!(registry, self; EvaluateCart, HoldUses, ReleaseUses, GetCatalogPrices, DescribePromotions);
+        register!(registry, self; FindPromotionCodes, ClaimCodes, ReleaseCodes, FindReferencingPromotion);
     }
 
     fn consumers(self: &Arc<Self>) -> Vec<Arc<dyn Consumer>> {

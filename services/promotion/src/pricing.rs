@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use promox_contract::buyer::Buyer;
 use promox_contract::coupon::ResolvedCode;
-use promox_contract::promotion::{Customer, EvaluateCart, Evaluation, PricingTerms, RejectReason};
+use promox_contract::promotion::{Customer, EvaluateCart, Evaluation, GetPricingTerms, RejectReason};
 use promox_kernel::{Cx, Error, Principal};
 use promox_storage::{StoreError, Tx};
 
@@ -126,7 +126,7 @@ impl Promotions {
         let campaigns = facts::campaigns(cx, campaigns, &customer).await?;
         let gifts = facts::gifts(cx, needs.gifts).await?;
         let max_discount_percent =
-            if rules.is_empty() { None } else { cx.call(PricingTerms::default()).await?.max_discount_percent };
+            if rules.is_empty() { None } else { cx.call(GetPricingTerms::default()).await?.max_discount_percent };
         let buyer = digest::counted(&question.buyer, question.address_key.as_deref());
         let (allowances, unchecked) = self.db.read(|tx| queries::allowances(tx, &rules, &buyer, cx.now)).await?;
         let now = cx.now;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use promox_contract::ids::PromotionId;
-use promox_contract::promotion::{PromotionDescription, PromotionReferring, RejectReason};
+use promox_contract::promotion::{FindReferencingPromotion, PromotionDescription, RejectReason};
 use promox_kernel::{Amount, Currency, Error, Page, Timestamp};
 use promox_storage::{StoreError, Tx};
 
@@ -106,7 +106,7 @@ pub(crate) fn describe(tx: &Tx<'_>, ids: &[PromotionId]) -> Result<Vec<Promotion
 }
 
 /// A promotion that refers to a campaign, or, while it is not archived, to a segment or a category.
-pub(crate) fn referring(tx: &Tx<'_>, op: &PromotionReferring) -> Result<Option<PromotionId>, StoreError> {
+pub(crate) fn referring(tx: &Tx<'_>, op: &FindReferencingPromotion) -> Result<Option<PromotionId>, StoreError> {
     if let Some(id) = op.campaign_id
         && let Some(row) = tx.scan_by::<PromotionByCampaign>().prefix(Some(id)).first()?
     {

@@ -3,11 +3,12 @@
 use promox_contract::codes;
 use promox_contract::coupon::IssueCoupon;
 use promox_contract::ids::PromotionId;
-use promox_contract::promotion::{DescribePromotions, Referred};
+use promox_contract::promotion::{DescribePromotions, IsReferenced};
 use promox_contract::reward::{
-    HoldPoints, OffersRefer, PointsEarned, PointsFor, PointsValue, ReleasePoints, TierName, TierOf, ValuePoints,
+    EstimatePoints, GetTier, HoldPoints, IsPromotionReferencedByOffers, PointsEarned, PointsValue, ReleasePoints,
+    TierName, ValuePoints,
 };
-use promox_contract::store::{StoreProfile, write_amounts};
+use promox_contract::store::{GetStoreProfile, write_amounts};
 use promox_contract::user::{DescribeUsers, ExportRewards, PersonalData};
 use promox_kernel::{Cx, Error, FieldError, Handle, Kind, Page, UserId};
 use promox_storage::Tx;
@@ -166,7 +167,7 @@ impl Rewards {
         cx: &Cx,
         change: impl Fn(RewardSettings) -> Result<RewardSettings, Error> + Send + 'static,
     ) -> Result<RewardSettings, Error> {
-        let currency = cx.call(StoreProfile {}).await?.currency;
+        let currency = cx.call(GetStoreProfile {}).await?.currency;
         let changed = settings::change(&self.db, cx, change);
         write_amounts(cx, currency, changed, |changed| changed.as_ref().is_ok_and(RewardSettings::has_amounts)).await
     }
@@ -186,7 +187,7 @@ impl Handle<GetAchievement> for Rewards {
 
 impl Handle<CreateAchievement> for Rewards {
     async fn handle(&self, cx: &Cx, op: CreateAchievement) -> Result<AchievementView, Error> {
-        let (caller, currency) = (cx.clone(), cx.call(StoreProfile {}).await?.currency);
+        let (caller, currency) = (cx.clone(), cx.call(GetStoreProfile {}).await?.currency);
         let money = op.rule.money();
         if let Some(Err(detail)) = money.map(|sum| currency.exact(sum)) {
             return Err(Error::field("/rule/sum", detail));
@@ -277,8 +278,8 @@ impl Handle<ValuePoints> for Rewards {
     }
 }
 
-impl Handle<PointsFor> for Rewards {
-    async fn handle(&self, cx: &Cx, op: PointsFor) -> Result<PointsEarned, Error> {
+impl Handle<EstimatePoints> for Rewards {
+    async fn handle(&self, cx: &Cx, op: EstimatePoints) -> Result<PointsEarned, Error> {
         let read = |tx: &Tx<'_>| {
             let terms = self.terms.at(tx)?;
             let tier = terms.ladder.multiplier(queries::tier(tx, &terms, op.user_id, cx.now)?);
@@ -288,14 +289,14 @@ impl Handle<PointsFor> for Rewards {
     }
 }
 
-impl Handle<OffersRefer> for Rewards {
-    async fn handle(&self, _: &Cx, op: OffersRefer) -> Result<Referred, Error> {
-        Ok(Referred { referred: self.db.read(|tx| queries::refer(tx, op.promotion_id)).await? })
+impl Handle<IsPromotionReferencedByOffers> for Rewards {
+    async fn handle(&self, _: &Cx, op: IsPromotionReferencedByOffers) -> Result<IsReferenced, Error> {
+        Ok(IsReferenced { referred: self.db.read(|tx| queries::refer(tx, op.promotion_id)).await? })
     }
 }
 
-impl Handle<TierOf> for Rewards {
-    async fn handle(&self, cx: &Cx, op: TierOf) -> Result<TierName, Error> {
+impl Handle<GetTier> for Rewards {
+    async fn handle(&self, cx: &Cx, op: GetTier) -> Result<TierName, Error> {
         let read = |tx: &Tx<'_>| queries::tier(tx, &*self.terms.at(tx)?, op.user_id, cx.now);
         Ok(TierName { tier: self.db.read(read).await?.to_string() })
     }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::civil::Date;
-use promox_contract::order::FirstPaidOrder;
-use promox_contract::store::StoreProfile;
-use promox_contract::user::BornOn;
+use promox_contract::order::FindFirstPaidOrder;
+use promox_contract::store::GetStoreProfile;
+use promox_contract::user::ListBirthdays;
 use promox_kernel::{Cx, Error, Job, Json, UserId};
 use promox_storage::{Lane, Tx};
 use serde_json::{Value, json};
@@ -137,7 +137,7 @@ impl Rewards {
         let more = due.len() == BATCH;
         for referral in due {
             let (user_id, referrer) = (referral.user_id, referral.referrer);
-            let first = cx.call(FirstPaidOrder { user_id, referrer }).await?;
+            let first = cx.call(FindFirstPaidOrder { user_id, referrer }).await?;
             let found = match first.order_id {
                 None => Found::Nothing,
                 Some(order_id) if first.by_account && !first.of_referrer => Found::First(order_id),
@@ -154,12 +154,12 @@ impl Rewards {
         if self.db.read(|tx| self.terms.at(tx)).await?.settings.birthday_bonus == 0 {
             return Ok(false);
         }
-        let timezone = cx.call(StoreProfile {}).await?.timezone;
+        let timezone = cx.call(GetStoreProfile {}).await?.timezone;
         let row = self.db.read(|tx| tx.get::<Setting>(&BIRTHDAYS.to_owned())).await?;
         let known = row.and_then(|row| Celebrated::read(&row.value));
         let Some(mut step) = Celebrated::next(known, calendar::day(cx.now, &timezone)) else { return Ok(false) };
         let (days, year) = (calendar::born_on(step.day), step.day.year());
-        let page = cx.call(BornOn { days, after: step.after }).await?;
+        let page = cx.call(ListBirthdays { days, after: step.after }).await?;
         for users in page.user_ids.chunks(CELEBRATED) {
             self.give_birthday_bonus(cx, users.to_vec(), year).await?;
         }

@@ -39,7 +39,9 @@ mod tests;
 
 use std::sync::Arc;
 
-use promox_contract::reward::{HoldPoints, OffersRefer, PointsFor, ReleasePoints, TierOf, ValuePoints};
+use promox_contract::reward::{
+    EstimatePoints, GetTier, HoldPoints, IsPromotionReferencedByOffers, ReleasePoints, ValuePoints,
+};
 use promox_contract::user::ExportRewards;
 use promox_kernel::{Cx, Error, Job, Registry, register};
 use promox_storage::{Consumer, Database, Db, Record, Report, Service, StoreError, TableDef, Tx};
@@ -88,8 +90,8 @@ impl Service for Rewards {
         register!(registry, self; GetTiers, PutTiers, GetRewardSettings, PutRewardSettings, PatchRewardSettings);
         register!(registry, self; ListAchievements, GetAchievement, CreateAchievement, UpdateAchievement, DeleteAchievement);
         register!(registry, self; ListOffers, GetOffer, CreateOffer, UpdateOffer, DeleteOffer, RedeemOffer);
-        register!(registry, self; ValuePoints, PointsFor, TierOf, HoldPoints, ReleasePoints, ExportRewards);
-        register!(registry, self; OffersRefer);
+        register!(registry, self; ValuePoints, EstimatePoints, GetTier, HoldPoints, ReleasePoints, ExportRewards);
+        register!(registry, self; IsPromotionReferencedByOffers);
     }
 
     fn consumers(self: &Arc<Self>) -> Vec<Arc<dyn Consumer>> {

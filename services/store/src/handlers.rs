@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use promox_contract::product::UsedTaxClasses;
+use promox_contract::product::FindUsedTaxClasses;
 use promox_contract::store::{
-    AmountsPledged, CurrentSettings, EnabledMethods, PledgeAmounts, SettingsNow, SettleAmounts, StoreFacts,
-    StorePayments, StoreProfile, StoreTaxes, TaxFacts,
+    CurrencyLock, EnabledMethods, GetCurrentSettings, GetStoreProfile, GetStoreTaxes, ListEnabledPaymentMethods,
+    LockCurrency, SettingsSnapshot, SettleCurrencyLock, StoreProfile, StoreTaxes,
 };
 use promox_kernel::{Cx, Error, Handle};
 
@@ -17,49 +17,49 @@ use crate::commands::currency;
 use crate::commands::settings::{Change, change};
 use crate::{PaymentSettings, ShippingSettings, Store, StoreSettings, TaxSettings, reject};
 
-impl Handle<CurrentSettings> for Store {
-    async fn handle(&self, _: &Cx, op: CurrentSettings) -> Result<SettingsNow, Error> {
+impl Handle<GetCurrentSettings> for Store {
+    async fn handle(&self, _: &Cx, op: GetCurrentSettings) -> Result<SettingsSnapshot, Error> {
         let now = self.settings.at_epoch(&self.db).await?;
         let changed = (op.known_epoch != Some(now.epoch)).then(|| Arc::unwrap_or_clone(now.settings));
-        Ok(SettingsNow { epoch: now.epoch, changed })
+        Ok(SettingsSnapshot { epoch: now.epoch, changed })
     }
 }
 
-impl Handle<StoreProfile> for Store {
-    async fn handle(&self, _: &Cx, _: StoreProfile) -> Result<StoreFacts, Error> {
+impl Handle<GetStoreProfile> for Store {
+    async fn handle(&self, _: &Cx, _: GetStoreProfile) -> Result<StoreProfile, Error> {
         Ok(self.settings.get(&self.db).await?.facts())
     }
 }
 
-impl Handle<StorePayments> for Store {
-    async fn handle(&self, _: &Cx, _: StorePayments) -> Result<EnabledMethods, Error> {
+impl Handle<ListEnabledPaymentMethods> for Store {
+    async fn handle(&self, _: &Cx, _: ListEnabledPaymentMethods) -> Result<EnabledMethods, Error> {
         Ok(EnabledMethods { methods: self.settings.get(&self.db).await?.payments.methods.clone() })
     }
 }
 
-impl Handle<StoreTaxes> for Store {
-    async fn handle(&self, _: &Cx, _: StoreTaxes) -> Result<TaxFacts, Error> {
+impl Handle<GetStoreTaxes> for Store {
+    async fn handle(&self, _: &Cx, _: GetStoreTaxes) -> Result<StoreTaxes, Error> {
         Ok(self.settings.get(&self.db).await?.taxes.facts())
     }
 }
 
-impl Handle<PledgeAmounts> for Store {
-    async fn handle(&self, cx: &Cx, op: PledgeAmounts) -> Result<AmountsPledged, Error> {
+impl Handle<LockCurrency> for Store {
+    async fn handle(&self, cx: &Cx, op: LockCurrency) -> Result<CurrencyLock, Error> {
         let currency = op.currency;
         let settled = |tx: &promox_storage::Tx<'_>| {
             currency::check(tx, currency)?;
             Ok::<_, Error>(currency::any_written(tx)?)
         };
         if self.db.read(settled).await? {
-            return Ok(AmountsPledged { pending: false });
+            return Ok(CurrencyLock { pending: false });
         }
         let pending = self.db.write(cx, move |tx| currency::pledge(tx, currency)).await?;
-        Ok(AmountsPledged { pending })
+        Ok(CurrencyLock { pending })
     }
 }
 
-impl Handle<SettleAmounts> for Store {
-    async fn handle(&self, cx: &Cx, op: SettleAmounts) -> Result<(), Error> {
+impl Handle<SettleCurrencyLock> for Store {
+    async fn handle(&self, cx: &Cx, op: SettleCurrencyLock) -> Result<(), Error> {
         self.db.write(cx, move |tx| currency::settle(tx, op.written)).await
     }
 }
@@ -117,7 +117,7 @@ impl Store {
         let classes: Vec<String> =
             before.class_names().difference(&after.class_names()).map(|class| (*class).to_owned()).collect();
         if !classes.is_empty() {
-            let uses = cx.elevated().call(UsedTaxClasses { classes }).await?.uses;
+            let uses = cx.elevated().call(FindUsedTaxClasses { classes }).await?.uses;
             if !uses.is_empty() {
                 return Err(reject::tax_class_in_use(&uses));
             }

@@ -17,7 +17,9 @@ mod tests;
 
 use std::sync::Arc;
 
-use promox_contract::store::{CurrentSettings, PledgeAmounts, SettleAmounts, StorePayments, StoreProfile, StoreTaxes};
+use promox_contract::store::{
+    GetCurrentSettings, GetStoreProfile, GetStoreTaxes, ListEnabledPaymentMethods, LockCurrency, SettleCurrencyLock,
+};
 use promox_kernel::{Currency, Cx, Error, Registry, register};
 use promox_storage::{Database, Db, Record, Report, Service, StoreError, TableDef, Tx};
 
@@ -59,7 +61,7 @@ impl Service for Store {
         register!(registry, self;
             GetStore, PutStore, PatchStore, GetShipping, PutShipping, PatchShipping, GetTaxes, PutTaxes, PatchTaxes,
             GetPayments, PutPayments, PatchPayments,
-            StoreProfile, StorePayments, StoreTaxes, CurrentSettings, PledgeAmounts, SettleAmounts,
+            GetStoreProfile, ListEnabledPaymentMethods, GetStoreTaxes, GetCurrentSettings, LockCurrency, SettleCurrencyLock,
         );
     }
 

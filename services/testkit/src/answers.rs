@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use promox_contract::campaign::{CampaignStateList, CampaignStates};
-use promox_contract::flashsale::{ReferringSale, SaleReferring};
+use promox_contract::campaign::{CampaignStateList, GetCampaignStates};
+use promox_contract::flashsale::{FindReferencingSale, ReferencingSale};
 use promox_contract::product::{ResolveSkus, ResolvedSkus, VariantRef};
-use promox_contract::promotion::{PromotionReferring, ReferringPromotion};
+use promox_contract::promotion::{FindReferencingPromotion, ReferencingPromotion};
 use promox_contract::settings::Settings;
 use promox_contract::store::{
-    AmountsPledged, CurrentSettings, PledgeAmounts, SettingsNow, SettleAmounts, StoreProfile, StoreTaxes, TaxFacts,
+    CurrencyLock, GetCurrentSettings, GetStoreProfile, GetStoreTaxes, LockCurrency, SettingsSnapshot,
+    SettleCurrencyLock, StoreTaxes,
 };
 use promox_contract::user::{DescribeUsers, UserDescriptions};
 use promox_kernel::{Cx, Error, Handle, Op, Registry, Sku};
@@ -38,14 +39,15 @@ impl Answers {
     /// A new store in pounds that knows every account and every SKU, in which nothing refers to anything.
     pub(crate) fn of_a_new_store() -> Self {
         let mut answers = Self::default();
-        answers.closure(|_, _: StoreProfile| Ok(sample::store_facts()));
-        answers.closure(|_, _: CurrentSettings| Ok(SettingsNow { epoch: 1, changed: Some(Settings::default()) }));
-        answers.closure(|_, _: StoreTaxes| {
+        answers.closure(|_, _: GetStoreProfile| Ok(sample::store_facts()));
+        answers
+            .closure(|_, _: GetCurrentSettings| Ok(SettingsSnapshot { epoch: 1, changed: Some(Settings::default()) }));
+        answers.closure(|_, _: GetStoreTaxes| {
             let classes = ["REDUCED", "STANDARD", "ZERO"].map(str::to_owned).to_vec();
-            Ok(TaxFacts { classes, ..TaxFacts::default() })
+            Ok(StoreTaxes { classes, ..StoreTaxes::default() })
         });
-        answers.closure(|_, _: PledgeAmounts| Ok(AmountsPledged { pending: false }));
-        answers.closure(|_, _: SettleAmounts| Ok(()));
+        answers.closure(|_, _: LockCurrency| Ok(CurrencyLock { pending: false }));
+        answers.closure(|_, _: SettleCurrencyLock| Ok(()));
         answers.closure(|_, op: DescribeUsers| {
             Ok(UserDescriptions { items: op.ids.into_iter().map(sample::user_description).collect() })
         });
@@ -53,9 +55,9 @@ impl Answers {
             let variant = |sku: Sku| Some(sample::variant_ref(sku));
             Ok(ResolvedSkus { variants: op.skus.into_iter().map(variant).collect::<Vec<Option<VariantRef>>>() })
         });
-        answers.closure(|_, _: PromotionReferring| Ok(ReferringPromotion::default()));
-        answers.closure(|_, _: SaleReferring| Ok(ReferringSale::default()));
-        answers.closure(|_, _: CampaignStates| Ok(CampaignStateList::default()));
+        answers.closure(|_, _: FindReferencingPromotion| Ok(ReferencingPromotion::default()));
+        answers.closure(|_, _: FindReferencingSale| Ok(ReferencingSale::default()));
+        answers.closure(|_, _: GetCampaignStates| Ok(CampaignStateList::default()));
         answers
     }
 

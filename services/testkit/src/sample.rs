@@ -6,7 +6,7 @@ use promox_contract::ids::{OrderId, ProductId, VariantId};
 use promox_contract::order::{OrderFact, Totals};
 use promox_contract::order_line::OrderLine;
 use promox_contract::product::{SkuDescription, VariantRef};
-use promox_contract::store::StoreFacts;
+use promox_contract::store::StoreProfile;
 use promox_contract::user::UserDescription;
 use promox_kernel::{Amount, Currency, Email, Sku, Timestamp, UserId};
 
@@ -51,8 +51,8 @@ pub fn variant_ref(sku: Sku) -> VariantRef {
 }
 
 /// A store in pounds, its days in UTC.
-pub fn store_facts() -> StoreFacts {
-    StoreFacts {
+pub fn store_facts() -> StoreProfile {
+    StoreProfile {
         name: "Shop".to_owned(),
         currency: Currency::GBP,
         timezone: "UTC".to_owned(),

@@ -28,7 +28,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use promox_contract::user::{AccountsOf, Authenticate, BornOn, DescribeUsers, NamedPermissions};
+use promox_contract::user::{Authenticate, DescribeUsers, FindAccounts, GetNodePermissions, ListBirthdays};
 use promox_kernel::{Cx, Error, Job, Registry, register};
 use promox_storage::{Cache, Consumer, Database, Db, Record, Report, Service, StoreError, TableDef, Tx};
 
@@ -115,7 +115,7 @@ impl Users {
 
     /// Every permission there is.
     async fn every_permission(&self, cx: &Cx) -> Result<Arc<BTreeSet<String>>, Error> {
-        let ask = || async { Ok(Arc::new(permissions::every(cx.call(NamedPermissions {}).await?.names))) };
+        let ask = || async { Ok(Arc::new(permissions::every(cx.call(GetNodePermissions {}).await?.names))) };
         self.every_permission.get_or_try_init(ask).await.cloned()
     }
 
@@ -151,7 +151,7 @@ impl Service for Users {
             GetJwks, GetMe, UpdateMe, EraseMe, ChangePassword, ExportMe,
             ListAddresses, CreateAddress, UpdateAddress, DeleteAddress,
             ListUsers, GetUser, UpdateUser, ListRoles, GetRole, CreateRole, UpdateRole, DeleteRole,
-            ListPermissions, ListAudit, Authenticate, DescribeUsers, AccountsOf, BornOn);
+            ListPermissions, ListAudit, Authenticate, DescribeUsers, FindAccounts, ListBirthdays);
     }
 
     fn consumers(self: &Arc<Self>) -> Vec<Arc<dyn Consumer>> {

@@ -81,7 +81,9 @@ impl Pace {
     /// How long the next try has to wait.
     fn wait(self, tries: &Tries, now: Timestamp) -> Duration {
         match self {
-            Self::Window { most, span } if tries.failures >= most => span.saturating_sub(now.since(Timestamp(tries.first))),
+            Self::Window { most, span } if tries.failures >= most => {
+                span.saturating_sub(now.since(Timestamp(tries.first)))
+            }
             Self::Window { .. } => Duration::ZERO,
             Self::Doubling { free, lock_at, lock, .. } => {
                 let pause = match tries.failures {
@@ -256,7 +258,10 @@ mod tests {
         let look_ups = throttle(Pace::Window { most: 3, span });
         for second in 0..5 {
             let now = START + Duration::from_secs(second);
-            assert_eq!(look_ups.check("ada", now).err().map(|wait| wait.as_secs()), (second > 2).then_some(900 - second));
+            assert_eq!(
+                look_ups.check("ada", now).err().map(|wait| wait.as_secs()),
+                (second > 2).then_some(900 - second)
+            );
             look_ups.fail("ada", now);
         }
         assert!(look_ups.check("ada", START + (span - Duration::from_secs(1))).is_err());

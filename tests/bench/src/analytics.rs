@@ -12,10 +12,10 @@ use promox_analytics::Analytics;
 use promox_analytics::api::{GetSummary, ListSeries, ListTopProducts};
 use promox_contract::ids::OrderId;
 use promox_contract::order::{
-    FigureLine, OrderFigure, OrderFigureList, OrderFigures, OrderImported, OrderStatus, Totals,
+    FigureLine, ListOrderFigures, OrderFigure, OrderFigureList, OrderImported, OrderStatus, Totals,
 };
 use promox_contract::order_line::OrderLine;
-use promox_contract::store::{StoreFacts, StoreProfile};
+use promox_contract::store::{GetStoreProfile, StoreProfile};
 use promox_embedded::{EmbeddedEngine, Options as StoreOptions};
 use promox_kernel::{Amount, Clock, Currency, Cx, Entropy, Error, Handle, Node, Op, Registry, Timestamp, bind_json};
 use promox_storage::{Database, Db, EventLog, Schema, Service};
@@ -118,17 +118,17 @@ impl Played {
     }
 }
 
-impl Handle<OrderFigures> for Played {
-    async fn handle(&self, _: &Cx, asked: OrderFigures) -> Result<OrderFigureList, Error> {
+impl Handle<ListOrderFigures> for Played {
+    async fn handle(&self, _: &Cx, asked: ListOrderFigures) -> Result<OrderFigureList, Error> {
         let items = asked.ids.into_iter().map(|id| self.order(id)).collect::<Result<_, _>>()?;
         Ok(OrderFigureList { items })
     }
 }
 
-impl Handle<StoreProfile> for Played {
-    async fn handle(&self, _: &Cx, _: StoreProfile) -> Result<StoreFacts, Error> {
+impl Handle<GetStoreProfile> for Played {
+    async fn handle(&self, _: &Cx, _: GetStoreProfile) -> Result<StoreProfile, Error> {
         let (name, timezone, locale) = (String::new(), "Europe/London".to_owned(), "en".to_owned());
-        Ok(StoreFacts { name, currency: Currency::GBP, timezone, locale, ignore_plus_tags: false })
+        Ok(StoreProfile { name, currency: Currency::GBP, timezone, locale, ignore_plus_tags: false })
     }
 }
 
@@ -148,8 +148,8 @@ async fn measure(options: &Options, path: &std::path::Path) -> Result<(), Failur
     let played = Arc::new(Played { orders, lines, products, customers });
     let mut registry = Registry::default();
     analytics.register(&mut registry);
-    registry.register::<OrderFigures, _>(&played);
-    registry.register::<StoreProfile, _>(&played);
+    registry.register::<ListOrderFigures, _>(&played);
+    registry.register::<GetStoreProfile, _>(&played);
     node.install(registry);
     tell(&node, &shop, orders).await?;
     let follow = analytics.jobs().into_iter().find(|job| job.name == "analytics.follow").ok_or("no job follows")?;

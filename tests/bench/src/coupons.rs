@@ -9,8 +9,8 @@ use clap::Args;
 use promox_contract::buyer::Buyer;
 use promox_contract::coupon::ResolveCodes;
 use promox_contract::promotion::{
-    ClaimCodes, DescribePromotions, PromotionCodesTaken, PromotionDescription, PromotionDescriptions, ReleaseCodes,
-    TakenCodes,
+    ClaimCodes, CodesInUse, DescribePromotions, FindPromotionCodes, PromotionDescription, PromotionDescriptions,
+    ReleaseCodes,
 };
 use promox_coupon::{BatchStatus, Coupons, CreateBatch, GetBatch, ListCoupons};
 use promox_embedded::{EmbeddedEngine, Options as StoreOptions};
@@ -46,15 +46,15 @@ pub(crate) struct Options {
 /// The promotions as far as coupons ask: every one is there, none has a code.
 struct Promotions;
 
-impl Handle<PromotionCodesTaken> for Promotions {
-    async fn handle(&self, _: &Cx, _: PromotionCodesTaken) -> Result<TakenCodes, Error> {
-        Ok(TakenCodes::default())
+impl Handle<FindPromotionCodes> for Promotions {
+    async fn handle(&self, _: &Cx, _: FindPromotionCodes) -> Result<CodesInUse, Error> {
+        Ok(CodesInUse::default())
     }
 }
 
 impl Handle<ClaimCodes> for Promotions {
-    async fn handle(&self, _: &Cx, _: ClaimCodes) -> Result<TakenCodes, Error> {
-        Ok(TakenCodes::default())
+    async fn handle(&self, _: &Cx, _: ClaimCodes) -> Result<CodesInUse, Error> {
+        Ok(CodesInUse::default())
     }
 }
 
@@ -112,7 +112,7 @@ async fn open(path: &std::path::Path) -> Result<Bench, Failure> {
     let promotions = Arc::new(Promotions);
     coupons.register(&mut registry);
     registry.register::<ClaimCodes, _>(&promotions);
-    registry.register::<PromotionCodesTaken, _>(&promotions);
+    registry.register::<FindPromotionCodes, _>(&promotions);
     registry.register::<ReleaseCodes, _>(&promotions);
     registry.register::<DescribePromotions, _>(&promotions);
     node.install(registry);

@@ -1,7 +1,7 @@
 //! One case: an order is placed, things are done to it, and it is brought to an end.
 
 use promox_contract::ids::OrderId;
-use promox_contract::order::OrderFigures;
+use promox_contract::order::ListOrderFigures;
 use promox_kernel::{Entropy, UserId};
 use serde_json::{Value, json};
 
@@ -266,7 +266,7 @@ impl<'a> Case<'a> {
     /// What of the order's revenue went back, as its figures say.
     async fn figure(&self) -> i64 {
         let id = OrderId(self.id().as_i64().unwrap());
-        let asked = OrderFigures { ids: vec![id], from: None, to: None, after: None, limit: None };
+        let asked = ListOrderFigures { ids: vec![id], from: None, to: None, after: None, limit: None };
         let figures = self.desk.cx().call(asked).await.unwrap();
         minor(&json!(figures.items[0].returned))
     }

@@ -8,13 +8,13 @@ use parking_lot::Mutex;
 use promox_contract::flashsale::{DescribeFlashSales, FlashSaleDescription, FlashSaleDescriptions};
 use promox_contract::ids::{FlashSaleId, OrderId, PromotionId};
 use promox_contract::order::{
-    CreditFigure, CreditFigureList, CreditFigures, CreditNoteImported, FigureLine, FigureRefund, FigureUse,
-    OrderCancelled, OrderConfirmed, OrderCreated, OrderFailed, OrderFigure, OrderFigureList, OrderFigures,
+    CreditFigure, CreditFigureList, CreditNoteImported, FigureLine, FigureRefund, FigureUse, ListCreditFigures,
+    ListOrderFigures, OrderCancelled, OrderConfirmed, OrderCreated, OrderFailed, OrderFigure, OrderFigureList,
     OrderImported, OrderRefunded, OrderStatus,
 };
 use promox_contract::order_line::OrderLine;
 use promox_contract::promotion::{DescribePromotions, PromotionDescription, PromotionDescriptions};
-use promox_contract::store::{StoreFacts, StoreProfile};
+use promox_contract::store::{GetStoreProfile, StoreProfile};
 use promox_kernel::{Amount, Currency, Cx, Error, Fact, Timestamp};
 use promox_storage::{Database, EventLog};
 use promox_testkit::sample::{amount, order_fact, order_line, sku, store_facts, totals};
@@ -31,17 +31,17 @@ pub(super) struct Played {
 }
 
 impl Played {
-    fn profile(&self, _: &Cx, _: StoreProfile) -> Result<StoreFacts, Error> {
-        Ok(StoreFacts { timezone: self.zone.lock().clone(), ..store_facts() })
+    fn profile(&self, _: &Cx, _: GetStoreProfile) -> Result<StoreProfile, Error> {
+        Ok(StoreProfile { timezone: self.zone.lock().clone(), ..store_facts() })
     }
 
-    fn order_figures(&self, _: &Cx, op: OrderFigures) -> Result<OrderFigureList, Error> {
+    fn order_figures(&self, _: &Cx, op: ListOrderFigures) -> Result<OrderFigureList, Error> {
         assert!(!op.ids.is_empty(), "no ids would be all orders");
         let orders = self.orders.lock();
         Ok(OrderFigureList { items: op.ids.iter().filter_map(|id| orders.get(&id.0).cloned()).collect() })
     }
 
-    fn credit_figures(&self, _: &Cx, op: CreditFigures) -> Result<CreditFigureList, Error> {
+    fn credit_figures(&self, _: &Cx, op: ListCreditFigures) -> Result<CreditFigureList, Error> {
         let notes = self.notes.lock();
         Ok(CreditFigureList {
             items: notes.range(op.after + 1..).take(op.limit).map(|(_, note)| note.clone()).collect(),

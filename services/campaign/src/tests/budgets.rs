@@ -1,6 +1,6 @@
 //! Budgets: never passed, spent by confirmed orders, given back once.
 
-use promox_contract::campaign::{CampaignAmount, CampaignStates, HoldBudgets, ReleaseBudgets};
+use promox_contract::campaign::{CampaignAmount, GetCampaignStates, HoldBudgets, ReleaseBudgets};
 use promox_contract::ids::{CampaignId, OrderId};
 use promox_contract::order::OrderConfirmed;
 use promox_contract::promotion::RejectReason;
@@ -40,7 +40,7 @@ async fn numbers(shop: &Shop, id: i64) -> (String, String, String) {
 }
 
 async fn left(shop: &Shop, id: i64) -> (Option<Amount>, Option<RejectReason>) {
-    let mut found = shop.call(CampaignStates { ids: vec![CampaignId(id)], customer: None }).await.unwrap().items;
+    let mut found = shop.call(GetCampaignStates { ids: vec![CampaignId(id)], customer: None }).await.unwrap().items;
     found.pop().map(|state| (state.left, state.reason)).unwrap()
 }
 

@@ -8,10 +8,10 @@ use std::ops::Deref;
 use std::time::Duration;
 
 use promox_contract::ids::PromotionId;
-use promox_contract::order::{Purchases, PurchasesOf};
-use promox_contract::promotion::{PromotionReferring, ReferringPromotion};
-use promox_contract::reward::{TierName, TierOf};
-use promox_contract::store::{StoreFacts, StoreProfile};
+use promox_contract::order::{GetPurchaseTotals, PurchaseTotals};
+use promox_contract::promotion::{FindReferencingPromotion, ReferencingPromotion};
+use promox_contract::reward::{GetTier, TierName};
+use promox_contract::store::{GetStoreProfile, StoreProfile};
 use promox_contract::user::{DescribeUsers, UserDescriptions};
 use promox_kernel::{Currency, Cx, Error, Op, UserId};
 use promox_testkit::sample::store_facts;
@@ -35,15 +35,15 @@ impl Shop {
     /// A shop where account 20 has four orders, everybody is GOLD, and promotion 3 names the segment NAMED.
     fn open() -> Self {
         let harness = Setup::at("2026-11-23T12:00:00Z")
-            .answer(|_, _: StoreProfile| Ok(StoreFacts { timezone: "Europe/London".to_owned(), ..store_facts() }))
-            .answer(|_, op: PurchasesOf| {
+            .answer(|_, _: GetStoreProfile| Ok(StoreProfile { timezone: "Europe/London".to_owned(), ..store_facts() }))
+            .answer(|_, op: GetPurchaseTotals| {
                 let count = if op.buyer.user_id == Some(UserId(20)) { 4 } else { 0 };
-                Ok(Purchases { count, total: Currency::GBP.zero() })
+                Ok(PurchaseTotals { count, total: Currency::GBP.zero() })
             })
-            .answer(|_, _: TierOf| Ok(TierName { tier: "GOLD".to_owned() }))
-            .answer(|_, op: PromotionReferring| {
+            .answer(|_, _: GetTier| Ok(TierName { tier: "GOLD".to_owned() }))
+            .answer(|_, op: FindReferencingPromotion| {
                 let named = op.segment.as_deref() == Some("NAMED");
-                Ok(ReferringPromotion { promotion_id: named.then_some(PromotionId(3)) })
+                Ok(ReferencingPromotion { promotion_id: named.then_some(PromotionId(3)) })
             })
             .answer(|_, _: DescribeUsers| Ok(UserDescriptions { items: Vec::new() }))
             .shared(&[promox_contract::campaign::BUDGETED])

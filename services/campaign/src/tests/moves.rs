@@ -1,6 +1,6 @@
 //! The state machine: asked for, by the clock, and after a stop.
 
-use promox_contract::campaign::CampaignStates;
+use promox_contract::campaign::GetCampaignStates;
 use promox_contract::ids::CampaignId;
 use promox_contract::promotion::RejectReason;
 use promox_kernel::Kind;
@@ -11,7 +11,7 @@ use super::Shop;
 use crate::{CreateCampaign, DeleteCampaign, GetCampaign, ListCampaigns, ListHistory, UpdateCampaign};
 
 async fn reason(shop: &Shop, id: i64) -> Option<RejectReason> {
-    let found = shop.call(CampaignStates { ids: vec![CampaignId(id)], customer: None }).await.unwrap();
+    let found = shop.call(GetCampaignStates { ids: vec![CampaignId(id)], customer: None }).await.unwrap();
     assert_eq!(found.items[0].running, found.items[0].reason.is_none());
     found.items[0].reason
 }

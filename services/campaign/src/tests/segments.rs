@@ -1,6 +1,6 @@
 //! Segments: by rule or by list, and audiences of them.
 
-use promox_contract::campaign::{CampaignStates, SegmentsOf};
+use promox_contract::campaign::{GetCampaignStates, GetCustomerSegments};
 use promox_contract::ids::CampaignId;
 use promox_contract::promotion::Customer;
 use promox_kernel::{Kind, UserId};
@@ -15,7 +15,7 @@ fn customer(id: i64, orders: i64) -> Customer {
 }
 
 async fn segments_of(shop: &Shop, customer: Customer) -> String {
-    shop.call(SegmentsOf { customer }).await.unwrap().names.join(",")
+    shop.call(GetCustomerSegments { customer }).await.unwrap().names.join(",")
 }
 
 fn loyal() -> Value {
@@ -53,7 +53,7 @@ async fn an_audience_is_who_is_in_any_of_its_segments() {
     let id = shop.create(json!({"audience": ["FRIENDS", "LOYAL", "FRIENDS"]})).await;
     shop.go(id, "ACTIVE").await.unwrap();
     let within = async |customer: Option<Customer>| {
-        let found = shop.call(CampaignStates { ids: vec![CampaignId(id), CampaignId(99)], customer }).await.unwrap();
+        let found = shop.call(GetCampaignStates { ids: vec![CampaignId(id), CampaignId(99)], customer }).await.unwrap();
         assert_eq!(found.items.len(), 1, "unknown ones are left out");
         found.items[0].in_audience
     };

@@ -1,6 +1,6 @@
 //! What the checkout does with a cart.
 
-use promox_contract::cart::{CartForCheckout, EmptyCart, MergeGuestCart};
+use promox_contract::cart::{EmptyCart, GetCartForCheckout, MergeGuestCart};
 use promox_contract::ids::OrderId;
 use promox_contract::user::ExportCarts;
 use promox_kernel::{Kind, UserId};
@@ -14,10 +14,10 @@ async fn an_order_takes_what_it_was_placed_from_and_leaves_what_came_since() {
     shop.stock("A", 100, 10);
     shop.stock("B", 100, 10);
     let user = shop.user(1);
-    assert_eq!(user.call(CartForCheckout {}).await.unwrap_err().kind(), Kind::NotFound);
+    assert_eq!(user.call(GetCartForCheckout {}).await.unwrap_err().kind(), Kind::NotFound);
     add(&user, "A", 2).await.unwrap();
     user.call(SetCodes { promotion_code: Some("X".to_owned()), coupon_codes: Vec::new() }).await.unwrap();
-    let taken = user.call(CartForCheckout {}).await.unwrap();
+    let taken = user.call(GetCartForCheckout {}).await.unwrap();
     assert_eq!((taken.items.len(), taken.promotion_code.as_deref()), (1, Some("X")));
     add(&user, "B", 1).await.unwrap();
     let empty = |order, version| {
@@ -31,11 +31,11 @@ async fn an_order_takes_what_it_was_placed_from_and_leaves_what_came_since() {
     empty(7, taken.version).await.unwrap();
     assert_eq!(lines(&user, GetCart {}).await, left, "asking again changes nothing");
     assert_eq!(empty(8, taken.version).await.unwrap_err().code(), "CART_ALREADY_ORDERED");
-    let again = user.call(CartForCheckout {}).await.unwrap();
+    let again = user.call(GetCartForCheckout {}).await.unwrap();
     assert_eq!(again.promotion_code, None, "the code went with the order");
     empty(9, again.version).await.unwrap();
     empty(7, taken.version).await.unwrap();
-    assert_eq!(user.call(CartForCheckout {}).await.unwrap_err().code(), "CART_EMPTY");
+    assert_eq!(user.call(GetCartForCheckout {}).await.unwrap_err().code(), "CART_EMPTY");
     shop.verify();
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use promox_contract::ids::{ProductId, VariantId};
-use promox_contract::inventory::{Availability, AvailableStock};
+use promox_contract::inventory::{Availability, GetAvailableStock};
 use promox_contract::order::{PriceCart, PricedCart};
 use promox_contract::order_line::OrderLine;
 use promox_contract::product::{DescribeSkus, SkuDescription, SkuDescriptions};
@@ -33,7 +33,7 @@ impl Shelf {
         Ok(SkuDescriptions { items: found.map(describe).collect() })
     }
 
-    fn available(&self, _: &Cx, op: AvailableStock) -> Result<Availability, Error> {
+    fn available(&self, _: &Cx, op: GetAvailableStock) -> Result<Availability, Error> {
         let shelf = self.0.lock();
         let stock: BTreeMap<VariantId, u32> = shelf.iter().map(|(sku, (_, stock))| (variant(sku), *stock)).collect();
         Ok(Availability { available: op.variants.iter().map(|id| stock.get(id).copied().unwrap_or(0)).collect() })

@@ -1,7 +1,7 @@
 //! Single codes: made, shown, changed, listed, judged.
 
 use promox_contract::buyer::Buyer;
-use promox_contract::coupon::{CouponCodesTaken, IssueCoupon, ResolveCodes};
+use promox_contract::coupon::{FindCouponCodes, IssueCoupon, ResolveCodes};
 use promox_contract::promotion::RejectReason;
 use promox_kernel::{Kind, Principal};
 use promox_testkit::pointers;
@@ -22,7 +22,7 @@ async fn one_code_has_many_writings_and_one_owner() {
     }
     let promotions = shop.ask::<CreateCoupon>(json!({"code": "sum-mer", "promotionId": 1})).await;
     assert_eq!(refusal(promotions).0, "CODE_TAKEN");
-    let taken = shop.call(CouponCodesTaken { codes: vec!["WELCOME100".into(), "OTHER".into()] }).await.unwrap();
+    let taken = shop.call(FindCouponCodes { codes: vec!["WELCOME100".into(), "OTHER".into()] }).await.unwrap();
     assert_eq!(taken.taken, ["WELCOME100"]);
     let drawn = shop.ask::<CreateCoupon>(json!({"promotionId": 1})).await.unwrap();
     assert_eq!(drawn["code"].as_str().unwrap().len(), 12);

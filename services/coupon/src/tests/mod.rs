@@ -9,8 +9,8 @@ mod transfers;
 use promox_contract::ids::PromotionId;
 use promox_contract::product::{DescribeSkus, SkuDescriptions};
 use promox_contract::promotion::{
-    AppliedPromotion, ClaimCodes, DescribePromotions, EvaluateCart, Evaluation, PromotionCodesTaken,
-    PromotionDescription, PromotionDescriptions, RejectReason, RejectedPromotion, ReleaseCodes, TakenCodes,
+    AppliedPromotion, ClaimCodes, CodesInUse, DescribePromotions, EvaluateCart, Evaluation, FindPromotionCodes,
+    PromotionDescription, PromotionDescriptions, RejectReason, RejectedPromotion, ReleaseCodes,
 };
 use promox_contract::user::{DescribeUsers, UserDescriptions};
 use promox_kernel::{Amount, Currency, Error, UserId};
@@ -21,8 +21,8 @@ use serde_json::Value;
 
 use crate::Coupons;
 
-fn taken(codes: Vec<String>) -> TakenCodes {
-    TakenCodes { taken: codes.into_iter().filter(|code| code == "SUMMER").collect() }
+fn taken(codes: Vec<String>) -> CodesInUse {
+    CodesInUse { taken: codes.into_iter().filter(|code| code == "SUMMER").collect() }
 }
 
 /// Ten per cent off for every coupon.
@@ -60,7 +60,7 @@ fn service(databases: &Databases) -> std::sync::Arc<Coupons> {
 /// A shop where promotions 1 to 3, accounts below 100 and the SKU `a` are there, and `SUMMER` is a promotion's code.
 fn open() -> Shop {
     Setup::at("2027-01-15T08:00:00Z")
-        .answer(|_, op: PromotionCodesTaken| Ok(taken(op.codes)))
+        .answer(|_, op: FindPromotionCodes| Ok(taken(op.codes)))
         .answer(|_, op: ClaimCodes| Ok(taken(op.codes)))
         .answer(|_, _: ReleaseCodes| Ok(()))
         .answer(|_, op: DescribePromotions| {

@@ -21,7 +21,7 @@ async fn lines_are_the_buyers_own_and_good() {
     assert_eq!((line.sku.as_str(), line.sale_price.to_string().as_str()), ("A", "4.50"));
     market.advance(std::time::Duration::from_secs(600));
     assert!(market.lines(1, &[mine]).await.is_empty(), "lapsed, swept or not");
-    let guest = promox_contract::flashsale::ReservedLines { user_id: None, reservation_ids: vec![mine] };
+    let guest = promox_contract::flashsale::GetReservedLines { user_id: None, reservation_ids: vec![mine] };
     assert!(market.call(guest).await.unwrap().lines.is_empty());
 }
 

@@ -7,16 +7,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use promox_contract::campaign::{CampaignState, CampaignStateList, CampaignStates};
-use promox_contract::flashsale::{ClaimReservations, FlashLine, ReleaseClaims, ReservedLines};
+use promox_contract::campaign::{CampaignState, CampaignStateList, GetCampaignStates};
+use promox_contract::flashsale::{ClaimReservations, FlashLine, GetReservedLines, ReleaseClaims};
 use promox_contract::ids::{CampaignId, FlashReservationId, FlashSaleId, OrderId, ReservationId};
 use promox_contract::inventory::{
-    ChangeSetAside, EndSetAside, Held, SellSetAside, SetAside, UnsellSetAside, VariantQuantity,
+    AllocateStock, ChangeAllocation, EndAllocation, Held, ReturnToAllocation, SellFromAllocation, VariantQuantity,
 };
 use promox_contract::order::OrderConfirmed;
 use promox_contract::product::{DescribeSkus, SkuDescriptions};
-use promox_contract::store::{StoreFacts, StoreProfile};
-use promox_contract::user::{AccountIds, AccountsOf, DescribeUsers, UserDescription, UserDescriptions};
+use promox_contract::store::{GetStoreProfile, StoreProfile};
+use promox_contract::user::{AccountIds, DescribeUsers, FindAccounts, UserDescription, UserDescriptions};
 use promox_kernel::{Cx, Error, Sku, Timestamp, UserId};
 use promox_storage::{Database, Service as _, Tx};
 use promox_testkit::sample::{amount, email, order_fact, sku, sku_description, store_facts, user_description};
@@ -90,14 +90,14 @@ impl Around {
         Ok(SkuDescriptions { items: found.map(|(sku, _)| sku_description(sku, amount("9.99"))).collect() })
     }
 
-    fn campaigns(&self, _: &Cx, op: CampaignStates) -> Result<CampaignStateList, Error> {
+    fn campaigns(&self, _: &Cx, op: GetCampaignStates) -> Result<CampaignStateList, Error> {
         let running = !self.paused.load(Ordering::SeqCst);
         let known = op.ids.into_iter().filter(|id| *id == CampaignId(5));
         let state = |id| CampaignState { id, running, reason: None, in_audience: true, left: None };
         Ok(CampaignStateList { items: known.map(state).collect() })
     }
 
-    fn set_aside(&self, _: &Cx, op: SetAside) -> Result<Held, Error> {
+    fn set_aside(&self, _: &Cx, op: AllocateStock) -> Result<Held, Error> {
         let mut warehouse = self.open()?;
         if !warehouse.aside.contains_key(&op.reference) {
             warehouse.change(&op.reference, &op.items)?;
@@ -105,11 +105,11 @@ impl Around {
         Ok(Held { reservation_id: ReservationId(1) })
     }
 
-    fn change(&self, _: &Cx, op: ChangeSetAside) -> Result<(), Error> {
+    fn change(&self, _: &Cx, op: ChangeAllocation) -> Result<(), Error> {
         self.open()?.change(&op.reference, &op.items)
     }
 
-    fn sell(&self, _: &Cx, op: SellSetAside) -> Result<(), Error> {
+    fn sell(&self, _: &Cx, op: SellFromAllocation) -> Result<(), Error> {
         let mut warehouse = self.open()?;
         for sale in op.sales {
             if warehouse.undone.contains(&sale.reference) || warehouse.sold.contains_key(&sale.reference) {
@@ -123,7 +123,7 @@ impl Around {
         Ok(())
     }
 
-    fn unsell(&self, _: &Cx, op: UnsellSetAside) -> Result<(), Error> {
+    fn unsell(&self, _: &Cx, op: ReturnToAllocation) -> Result<(), Error> {
         let mut warehouse = self.open()?;
         warehouse.undone.insert(op.reference.clone());
         let Some((sku, quantity)) = warehouse.sold.remove(&op.reference) else { return Ok(()) };
@@ -137,7 +137,7 @@ impl Around {
         Ok(())
     }
 
-    fn end(&self, _: &Cx, op: EndSetAside) -> Result<(), Error> {
+    fn end(&self, _: &Cx, op: EndAllocation) -> Result<(), Error> {
         let mut warehouse = self.open()?;
         let mut aside = warehouse.aside.remove(&op.reference).unwrap_or_default();
         for (sku, left) in &mut aside {
@@ -204,9 +204,9 @@ impl Market {
         let around = Arc::new(Around::default());
         around.warehouse.lock().free = BTreeMap::from([(sku("A"), 100), (sku("B"), 100)]);
         let harness = Setup::at_time(START)
-            .answer(|_, _: StoreProfile| Ok(StoreFacts { ignore_plus_tags: true, ..store_facts() }))
+            .answer(|_, _: GetStoreProfile| Ok(StoreProfile { ignore_plus_tags: true, ..store_facts() }))
             .answer(|_, op: DescribeUsers| Ok(UserDescriptions { items: op.ids.into_iter().map(user).collect() }))
-            .answer(|_, op: AccountsOf| {
+            .answer(|_, op: FindAccounts| {
                 let ada = op.emails.iter().any(|email| email.mailbox() == "ada@example.com");
                 Ok(AccountIds { ids: if ada { ADA.map(UserId).collect() } else { Vec::new() } })
             })
@@ -268,7 +268,7 @@ impl Market {
     }
 
     pub(super) async fn lines(&self, user: i64, ids: &[FlashReservationId]) -> Vec<FlashLine> {
-        let op = ReservedLines { user_id: Some(UserId(user)), reservation_ids: ids.to_vec() };
+        let op = GetReservedLines { user_id: Some(UserId(user)), reservation_ids: ids.to_vec() };
         self.call(op).await.unwrap().lines
     }
 

@@ -1,6 +1,6 @@
 //! Stock set aside for a sale: one pinned hold, sold from piece by piece, and ended when the sale does.
 
-use promox_contract::inventory::{SetAsideSale, VariantQuantity};
+use promox_contract::inventory::{AllocationSale, VariantQuantity};
 use promox_contract::refusal::{InsufficientStock, Short};
 use promox_kernel::{Error, Json};
 use promox_storage::{StoreError, Tx};
@@ -86,7 +86,7 @@ fn grow(
 }
 
 /// Sells pieces that were set aside, each reference once: on hand and reserved go down together.
-pub(crate) fn sell(tx: &mut Tx<'_>, reference: &str, sales: &[SetAsideSale]) -> Result<(), Error> {
+pub(crate) fn sell(tx: &mut Tx<'_>, reference: &str, sales: &[AllocationSale]) -> Result<(), Error> {
     let mut fresh = Vec::new();
     for sale in sales {
         if tx.get::<AsideSale>(&sale.reference)?.is_none() {
@@ -105,7 +105,7 @@ pub(crate) fn sell(tx: &mut Tx<'_>, reference: &str, sales: &[SetAsideSale]) -> 
     Ok(book.close(tx)?)
 }
 
-fn sell_one(tx: &mut Tx<'_>, book: &mut Book, held: &mut Reservation, sale: &SetAsideSale) -> Result<(), Error> {
+fn sell_one(tx: &mut Tx<'_>, book: &mut Book, held: &mut Reservation, sale: &AllocationSale) -> Result<(), Error> {
     let order = order_reference(sale.order_id);
     let cause = Cause { kind: MovementKind::Sale, reason: None, reference: Some(&order) };
     let mut lines = Vec::with_capacity(sale.items.len());

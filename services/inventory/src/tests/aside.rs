@@ -2,7 +2,9 @@
 
 use crate::api::{CreateReservation, GetReservation, ListMovements, ReservationStatus as Status};
 use promox_contract::ids::OrderId;
-use promox_contract::inventory::{ChangeSetAside, EndSetAside, SellSetAside, SetAside, SetAsideSale, UnsellSetAside};
+use promox_contract::inventory::{
+    AllocateStock, AllocationSale, ChangeAllocation, EndAllocation, ReturnToAllocation, SellFromAllocation,
+};
 use promox_kernel::{Error, Kind, Limit};
 
 use super::shop::{Shop, by_sku, items};
@@ -11,30 +13,30 @@ const SALE: &str = "flash-sale:7";
 
 impl Shop {
     async fn set_aside(&self, wanted: &[(&str, u32)]) -> Result<i64, Error> {
-        let op = SetAside { reference: SALE.into(), items: items(wanted) };
+        let op = AllocateStock { reference: SALE.into(), items: items(wanted) };
         self.call(op).await.map(|held| held.reservation_id.0)
     }
 
     async fn change(&self, wanted: &[(&str, u32)]) -> Result<(), Error> {
-        self.call(ChangeSetAside { reference: SALE.into(), items: items(wanted) }).await
+        self.call(ChangeAllocation { reference: SALE.into(), items: items(wanted) }).await
     }
 
     async fn sell(&self, purchases: &[(i64, i64, &str, u32)]) -> Result<(), Error> {
-        let sale = |(purchase, order, sku, quantity): &(i64, i64, &str, u32)| SetAsideSale {
+        let sale = |(purchase, order, sku, quantity): &(i64, i64, &str, u32)| AllocationSale {
             reference: format!("flash-purchase:{purchase}"),
             order_id: OrderId(*order),
             items: items(&[(*sku, *quantity)]),
         };
-        self.call(SellSetAside { set_aside: SALE.into(), sales: purchases.iter().map(sale).collect() }).await
+        self.call(SellFromAllocation { set_aside: SALE.into(), sales: purchases.iter().map(sale).collect() }).await
     }
 
     async fn unsell(&self, purchase: i64) {
         let reference = format!("flash-purchase:{purchase}");
-        self.call(UnsellSetAside { set_aside: SALE.into(), reference }).await.unwrap();
+        self.call(ReturnToAllocation { set_aside: SALE.into(), reference }).await.unwrap();
     }
 
     async fn end(&self, keep: &[(&str, u32)]) {
-        self.call(EndSetAside { reference: SALE.into(), keep: items(keep) }).await.unwrap();
+        self.call(EndAllocation { reference: SALE.into(), keep: items(keep) }).await.unwrap();
     }
 }
 

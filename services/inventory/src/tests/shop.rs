@@ -6,7 +6,7 @@ use crate::Inventory;
 use crate::api::{CountStock, GetStock, StockView};
 use promox_contract::ids::OrderId;
 use promox_contract::inventory::{
-    AvailableStock, GiveBackStock, HoldStock, Restock, SOLD, SkuQuantity, VariantQuantity,
+    GetAvailableStock, GiveBackStock, HoldStock, Restock, SOLD, SkuQuantity, VariantQuantity,
 };
 use promox_contract::order::OrderConfirmed;
 use promox_contract::product::{ResolveSkus, ResolvedSkus};
@@ -87,7 +87,7 @@ impl Shop {
     }
 
     pub(crate) async fn available(&self, name: &str) -> u32 {
-        self.call(AvailableStock { variants: vec![variant(&sku(name))] }).await.unwrap().available[0]
+        self.call(GetAvailableStock { variants: vec![variant(&sku(name))] }).await.unwrap().available[0]
     }
 
     /// On hand and reserved.

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use minijinja::Value;
 use promox_contract::order::OrderDescription;
-use promox_contract::store::StoreFacts;
+use promox_contract::store::StoreProfile;
 use serde_json::{Map, Value as Json, json};
 
 /// The store, for every template.
-pub(crate) fn store(facts: &StoreFacts, public_url: &str) -> Json {
+pub(crate) fn store(facts: &StoreProfile, public_url: &str) -> Json {
     json!({"name": facts.name, "url": public_url, "locale": facts.locale, "currency": facts.currency})
 }
 

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use promox_contract::ids::{OrderId, ProductId};
 use promox_contract::order::{DescribeOrder, OrderConfirmed, OrderDescription, OrderStatus};
 use promox_contract::order_line::OrderLine;
-use promox_contract::store::{StoreFacts, StoreProfile};
+use promox_contract::store::{GetStoreProfile, StoreProfile};
 use promox_contract::user::{DescribeUsers, UserDescription, UserDescriptions, UserRegistered};
 use promox_kernel::{Amount, Currency, Cx, Email, Error, Fact, Limit, Timestamp, UserId};
 use promox_storage::Database;
@@ -109,7 +109,7 @@ impl Desk {
             ..user_description(id)
         };
         let harness = Setup::at("2026-11-23T05:33:00Z")
-            .answer(|_, _: StoreProfile| Ok(StoreFacts { name: "Tea & Co".to_owned(), ..store_facts() }))
+            .answer(|_, _: GetStoreProfile| Ok(StoreProfile { name: "Tea & Co".to_owned(), ..store_facts() }))
             .answer(move |_, op: DescribeUsers| {
                 let known = op.ids.into_iter().filter(|id| id.0 == 7);
                 Ok(UserDescriptions { items: known.map(ada).collect() })

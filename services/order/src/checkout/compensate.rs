@@ -1,6 +1,6 @@
 //! Compensates in reverse: the money first, then the holds. Each step may be repeated; one that fails is tried again for ever.
 
-use promox_contract::payment::{CancelPayment, PaymentOfOrder};
+use promox_contract::payment::{CancelPayment, GetOrderPayment};
 use promox_kernel::{Error, Kind};
 
 use crate::api::OrderView;
@@ -35,7 +35,7 @@ impl Driver<'_> {
             Ok::<_, Error>(HoldSet::of(&order, &queries::items(tx, order_id)?))
         };
         self.orders.db.read(read).await?.release(&cx, order_id).await?;
-        let paid = match cx.call(PaymentOfOrder { order_id }).await {
+        let paid = match cx.call(GetOrderPayment { order_id }).await {
             Ok(paid) => Some(paid),
             Err(error) if error.kind() == Kind::NotFound => None,
             Err(error) => return Err(error),

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use promox_contract::cart::{CartForCheckout, EmptyCart};
+use promox_contract::cart::{EmptyCart, GetCartForCheckout};
 use promox_contract::codes;
 use promox_contract::ids::OrderId;
 use promox_contract::order::OrderStatus;
-use promox_contract::payment::{PaymentOfOrder, PaymentOutcome, PaymentStatus, TakePayment};
+use promox_contract::payment::{GetOrderPayment, PaymentOutcome, PaymentStatus, TakePayment};
 use promox_kernel::{Cx, Error, Kind, Sealed};
 use promox_storage::{Recall, Tx};
 
@@ -146,7 +146,7 @@ impl<'a> Driver<'a> {
     /// Checks, now that no other checkout can begin on the cart, that it still holds what was read of it before.
     async fn check_cart(&self, cart: Option<OrderedCart>) -> Result<(), Error> {
         let Some(cart) = cart else { return Ok(()) };
-        let now = self.cx.call(CartForCheckout {}).await;
+        let now = self.cx.call(GetCartForCheckout {}).await;
         if now.as_ref().is_ok_and(|now| now.cart_id == cart.id && now.version == cart.version) {
             return Ok(());
         }
@@ -277,7 +277,7 @@ impl<'a> Driver<'a> {
 
     /// Ends a checkout whose buyer's time is over, unless the money has come in the meantime.
     async fn expire_action(&self) -> Result<(), Error> {
-        let outcome = self.cx.call(PaymentOfOrder { order_id: self.lease.order_id }).await?;
+        let outcome = self.cx.call(GetOrderPayment { order_id: self.lease.order_id }).await?;
         match outcome.status {
             PaymentStatus::Captured | PaymentStatus::Authorized => self.confirm(Some(outcome)).await.map(drop),
             _ => match self.decline(Some(outcome), "The payment was not confirmed in time.").await {

@@ -2,7 +2,7 @@
 
 use promox_contract::payment::{CheckPaymentChoice, PaymentChoice};
 use promox_contract::promotion::RejectReason;
-use promox_contract::reward::PointsFor;
+use promox_contract::reward::EstimatePoints;
 use promox_kernel::{Amount, Cx, Error, FieldError};
 
 use crate::Orders;
@@ -94,7 +94,7 @@ async fn points_earned(cx: &Cx, priced: &Priced, multiplier: Option<Amount>) -> 
         if priced.prices_include_tax { priced.lines.iter().map(|line| line.tax).sum() } else { Amount::ZERO };
     let base = totals.subtotal - totals.discount - totals.points_value - inside;
     let multiplier = multiplier.unwrap_or(Amount(rust_decimal::Decimal::ONE));
-    Ok(cx.call(PointsFor { user_id, base, multiplier }).await?.points)
+    Ok(cx.call(EstimatePoints { user_id, base, multiplier }).await?.points)
 }
 
 /// Refuses an order for a code that the buyer named and that does not apply, unless something better took its place.

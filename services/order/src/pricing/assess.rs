@@ -1,7 +1,7 @@
 //! Prices a request: asks the other services what its goods, codes, buyer and points are worth, and puts it together.
 
 use promox_contract::buyer::Buyer;
-use promox_contract::cart::{CartContents, CartForCheckout};
+use promox_contract::cart::{CartContents, GetCartForCheckout};
 use promox_contract::codes;
 use promox_contract::coupon::ResolveCodes;
 use promox_contract::inventory::SkuQuantity;
@@ -75,7 +75,8 @@ pub(crate) async fn assess(
     let buyer = Buyer::identify(cx, cx.principal.user(), request.email.clone()).await?;
     let email = buyer.email().cloned();
     let cart_to_evaluate = Evaluated { cx, request, buyer: &buyer, settings, lines: &lines, codes: &codes };
-    let Shipped { options, chosen, mut evaluation } = cart_to_evaluate.evaluate_shipped(strictness != Strictness::Cart).await?;
+    let Shipped { options, chosen, mut evaluation } =
+        cart_to_evaluate.evaluate_shipped(strictness != Strictness::Cart).await?;
     let offers = std::mem::take(&mut evaluation.offers);
     warnings.append(&mut evaluation.warnings);
     let entitlements = Entitlements {
@@ -116,7 +117,7 @@ async fn cart(cx: &Cx) -> Result<(Vec<SkuQuantity>, Option<CartContents>), Error
     if cx.principal.user().is_none() && cx.cart_token.is_none() {
         return Err(Error::field("/items", "name the items, send a cart token, or log in to order your cart"));
     }
-    let cart = cx.call(CartForCheckout {}).await?;
+    let cart = cx.call(GetCartForCheckout {}).await?;
     Ok((cart.items.clone(), Some(cart)))
 }
 

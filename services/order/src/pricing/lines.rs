@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use promox_contract::flashsale::{FlashLines, ReservedLines};
+use promox_contract::flashsale::{FlashLines, GetReservedLines};
 use promox_contract::ids::{CampaignId, FlashReservationId, FlashSaleId};
-use promox_contract::inventory::{AvailableStock, SkuQuantity};
+use promox_contract::inventory::{GetAvailableStock, SkuQuantity};
 use promox_contract::product::DescribeForSale;
 use promox_contract::promotion::{CartLine, Gift, RejectReason};
 use promox_kernel::{Cx, Error, FieldError};
@@ -64,7 +64,7 @@ pub(super) async fn flash_lines(cx: &Cx, named: &[FlashReservationId], strict: b
     if named.is_empty() {
         return Ok(Reserved::default());
     }
-    let asked = ReservedLines { user_id: cx.principal.user(), reservation_ids: named.to_vec() };
+    let asked = GetReservedLines { user_id: cx.principal.user(), reservation_ids: named.to_vec() };
     let FlashLines { lines: found, refused } = cx.call(asked).await?;
     let mut reserved = Reserved::default();
     for id in named.iter().filter(|id| !found.iter().any(|line| line.reservation_id == **id)) {
@@ -106,7 +106,7 @@ pub(super) async fn gift_lines(cx: &Cx, gifts: &[Gift]) -> Result<Vec<CartLine>,
         lines.extend(describe(cx, vec![item], None, false).await?);
     }
     let variants = lines.iter().map(|line| line.item.variant_id).collect();
-    let available = cx.call(AvailableStock { variants }).await?.available;
+    let available = cx.call(GetAvailableStock { variants }).await?.available;
     let in_stock = lines.into_iter().zip(available).filter(|(line, available)| *available >= line.quantity);
     let free = |(mut line, _): (CartLine, u32)| {
         line.item.price = line.item.currency.zero();

@@ -3,7 +3,7 @@
 use std::ops::Deref;
 
 use bytes::Bytes;
-use promox_contract::order::{CreditFigures, OrderFigure, OrderFigures};
+use promox_contract::order::{ListCreditFigures, ListOrderFigures, OrderFigure};
 use promox_contract::store::IN_CURRENCY;
 use promox_kernel::{Amount, Body, BodyReader, Content};
 use promox_storage::Cache;
@@ -45,7 +45,7 @@ impl Shop {
 
     /// What analytics goes by.
     async fn figures(&self) -> Vec<OrderFigure> {
-        let asked = OrderFigures { ids: Vec::new(), from: None, to: None, after: None, limit: None };
+        let asked = ListOrderFigures { ids: Vec::new(), from: None, to: None, after: None, limit: None };
         self.call(asked).await.unwrap().items
     }
 
@@ -134,7 +134,7 @@ C6,B,B,1,2024-03-01,1.00
     assert_eq!(faults, wanted);
     assert_eq!((done.report.created, done.orders.documents, done.credit_notes.documents), (3, 2, 1));
     assert_eq!((done.orders.rows, done.orders.total.to_string()), (3, "3.00".into()));
-    let notes = shop.call(CreditFigures { after: 0, limit: 10 }).await.unwrap().items;
+    let notes = shop.call(ListCreditFigures { after: 0, limit: 10 }).await.unwrap().items;
     assert_eq!(notes.iter().map(|note| note.total.to_string()).collect::<Vec<_>>(), ["-1.00"]);
     shop.verify();
 }

@@ -10,7 +10,7 @@ use promox_contract::flashsale::{ClaimReservations, ReleaseClaims};
 use promox_contract::ids::{CampaignId, FlashReservationId, FlashSaleId, OrderId, PromotionId};
 use promox_contract::inventory::{GiveBackStock, HoldStock};
 use promox_contract::order::OrderStatus;
-use promox_contract::payment::{CancelPayment, PaymentChoice, PaymentOfOrder, PaymentStatus, TakePayment};
+use promox_contract::payment::{CancelPayment, GetOrderPayment, PaymentChoice, PaymentStatus, TakePayment};
 use promox_contract::promotion::{AppliedPromotion, HoldUses, PromotionUse, ReleaseUses};
 use promox_contract::reward::{HoldPoints, ReleasePoints};
 use promox_kernel::{Amount, Op};
@@ -43,7 +43,7 @@ const BACK: [&str; 8] = [
     ReleaseBudgets::NAME,
     ReleaseUses::NAME,
     GiveBackStock::NAME,
-    PaymentOfOrder::NAME,
+    GetOrderPayment::NAME,
 ];
 
 /// A draft that holds something in every service.

@@ -10,7 +10,7 @@ use promox_contract::coupon::{HoldCoupons, ReleaseCoupons};
 use promox_contract::flashsale::{ClaimReservations, ReleaseClaims};
 use promox_contract::ids::ReservationId;
 use promox_contract::inventory::{GiveBackStock, Held, HoldStock};
-use promox_contract::payment::{CancelPayment, PaymentOfOrder, PaymentOutcome, PaymentStatus, TakePayment};
+use promox_contract::payment::{CancelPayment, GetOrderPayment, PaymentOutcome, PaymentStatus, TakePayment};
 use promox_contract::promotion::{HoldUses, ReleaseUses};
 use promox_contract::reward::{HoldPoints, ReleasePoints};
 use promox_kernel::{Cx, Error, Handle, Op, register};
@@ -59,7 +59,7 @@ impl Others {
     pub(super) fn register(self: &Arc<Self>, setup: &mut Setup) {
         register!(setup, self;
             HoldStock, GiveBackStock, HoldUses, ReleaseUses, HoldBudgets, ReleaseBudgets, HoldCoupons, ReleaseCoupons,
-            HoldPoints, ReleasePoints, ClaimReservations, ReleaseClaims, TakePayment, CancelPayment, PaymentOfOrder,
+            HoldPoints, ReleasePoints, ClaimReservations, ReleaseClaims, TakePayment, CancelPayment, GetOrderPayment,
         );
     }
 
@@ -171,9 +171,9 @@ impl Handle<CancelPayment> for Others {
     }
 }
 
-impl Handle<PaymentOfOrder> for Others {
-    async fn handle(&self, _: &Cx, _: PaymentOfOrder) -> Result<PaymentOutcome, Error> {
-        self.act(PaymentOfOrder::NAME, || match self.payment() {
+impl Handle<GetOrderPayment> for Others {
+    async fn handle(&self, _: &Cx, _: GetOrderPayment) -> Result<PaymentOutcome, Error> {
+        self.act(GetOrderPayment::NAME, || match self.payment() {
             Some(_) => Ok(self.outcome()),
             None => Err(Error::not_found("payment")),
         })

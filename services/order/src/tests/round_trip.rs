@@ -1,6 +1,6 @@
 //! Any history: what one shop exports another one imports, with the same figures and the same export.
 
-use promox_contract::order::{CreditFigures, OrderFigures};
+use promox_contract::order::{ListCreditFigures, ListOrderFigures};
 use promox_kernel::Amount;
 use proptest::prelude::*;
 use rust_decimal::Decimal;
@@ -144,7 +144,7 @@ fn note((number, micros, units, minor): &(String, i64, i64, i64)) -> Value {
 
 /// What the figures are made of, whatever ids the orders have here.
 async fn figures(shop: &Shop) -> Vec<String> {
-    let asked = OrderFigures { ids: Vec::new(), from: None, to: None, after: None, limit: None };
+    let asked = ListOrderFigures { ids: Vec::new(), from: None, to: None, after: None, limit: None };
     let orders = shop.call(asked).await.unwrap().items;
     let nobody = |customer: &str| customer.starts_with("order:");
     let orders = orders.into_iter().map(|mut order| {
@@ -154,7 +154,7 @@ async fn figures(shop: &Shop) -> Vec<String> {
         }
         format!("{order:?}")
     });
-    let mut notes = shop.call(CreditFigures { after: 0, limit: 500 }).await.unwrap().items;
+    let mut notes = shop.call(ListCreditFigures { after: 0, limit: 500 }).await.unwrap().items;
     notes.sort_by_key(|note| (note.issued_at, note.total));
     orders.chain(notes.into_iter().map(|note| format!("{} {}", note.total, note.issued_at.0))).collect()
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use promox_contract::ids::{OrderId, PaymentId};
-use promox_contract::payment::{PaymentOfOrder, PaymentStatus as Status};
+use promox_contract::payment::{GetOrderPayment, PaymentStatus as Status};
 use promox_contract::user::ExportPayments;
 use promox_kernel::{Currency, Kind, Limit};
 
@@ -31,7 +31,7 @@ async fn every_token_does_what_it_is_for() {
         assert_eq!(outcome.captured.to_string(), captured, "{token}");
         let payment = shop.payment(outcome.id.0).await;
         assert_eq!(payment.attempts.len(), attempts, "{token}");
-        let again = shop.call(PaymentOfOrder { order_id: OrderId(order) }).await.unwrap();
+        let again = shop.call(GetOrderPayment { order_id: OrderId(order) }).await.unwrap();
         assert_eq!(again, outcome, "{token}");
         if status != Status::Pending {
             assert_eq!(shop.take(order, token, "19.90").await.unwrap(), outcome, "{token} again");
@@ -91,7 +91,7 @@ async fn an_answer_that_could_not_be_written_is_asked_for_again() {
     shop.engine.refuse_writes(true);
     assert_eq!(shop.take(1, "tok_visa", "5.00").await.unwrap_err().kind(), Kind::Unavailable);
     shop.engine.refuse_writes(false);
-    assert_eq!(shop.call(PaymentOfOrder { order_id: OrderId(1) }).await.unwrap_err().kind(), Kind::NotFound);
+    assert_eq!(shop.call(GetOrderPayment { order_id: OrderId(1) }).await.unwrap_err().kind(), Kind::NotFound);
     assert_eq!(shop.take(1, "tok_visa", "5.00").await.unwrap().captured.to_string(), "5.00");
     assert_eq!(shop.event_types("PAYMENT").await, ["PAYMENT_CAPTURED"]);
     shop.verify();

@@ -9,7 +9,8 @@ use parking_lot::Mutex;
 use promox_contract::analytics::GIVEN_BACK;
 use promox_contract::ids::{OrderId, PaymentId};
 use promox_contract::order::{
-    CancelVoided, OrderStanding, OrderStatus, OwnsOrder, ResumeCheckout, Resumed, StandingOfOrder, VoidedOrder,
+    CancelVoidedOrder, CheckOrderAccess, CurrentOrderStatus, GetOrderStatus, OrderStatus, ResumeCheckout,
+    ResumedCheckout, VoidedOrder,
 };
 use promox_contract::payment::{
     CancelPayment, DUE, GAVE, PAID, PaymentChoice, PaymentOutcome, PaymentStatus, SETTLED, TakePayment,
@@ -33,21 +34,21 @@ pub(super) struct Owners {
 }
 
 impl Owners {
-    fn resume(&self, _: &Cx, op: ResumeCheckout) -> Result<Resumed, Error> {
+    fn resume(&self, _: &Cx, op: ResumeCheckout) -> Result<ResumedCheckout, Error> {
         self.resumed.lock().push(op.order_id.0);
-        Ok(Resumed { again_at: *self.again_at.lock() })
+        Ok(ResumedCheckout { again_at: *self.again_at.lock() })
     }
 }
 
 /// An order that is cancelled ends its payment.
-impl Handle<CancelVoided> for Owners {
-    async fn handle(&self, cx: &Cx, op: CancelVoided) -> Result<VoidedOrder, Error> {
+impl Handle<CancelVoidedOrder> for Owners {
+    async fn handle(&self, cx: &Cx, op: CancelVoidedOrder) -> Result<VoidedOrder, Error> {
         cx.elevated().call(CancelPayment { order_id: op.order_id, reason: op.reason }).await?;
         Ok(VoidedOrder { cancelled: true })
     }
 }
 
-fn owns(cx: &Cx, op: OwnsOrder) -> Result<(), Error> {
+fn owns(cx: &Cx, op: CheckOrderAccess) -> Result<(), Error> {
     let own = match op.order_id.0 {
         ..100 => cx.principal.user() == Some(OWNER),
         _ => cx.order_token.as_deref() == Some("guest"),
@@ -81,10 +82,10 @@ impl Shop {
         let owners = Arc::<Owners>::default();
         let mut setup = Setup::at("2027-01-15T08:00:00Z")
             .answer(owns)
-            .answer(|_, _: StandingOfOrder| Ok(OrderStanding { status: OrderStatus::Confirmed }))
+            .answer(|_, _: GetOrderStatus| Ok(CurrentOrderStatus { status: OrderStatus::Confirmed }))
             .answer_from(&owners, Owners::resume)
             .shared(&[PAID, DUE, SETTLED, GAVE, GIVEN_BACK]);
-        setup.register::<CancelVoided, _>(&owners);
+        setup.register::<CancelVoidedOrder, _>(&owners);
         Self { harness: setup.start(|databases| service(databases, Duration::ZERO)), owners }
     }
 

@@ -13,9 +13,9 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use promox_contract::ids::VariantId;
-use promox_contract::inventory::{Availability, AvailableStock, StockChanged};
+use promox_contract::inventory::{Availability, GetAvailableStock, StockChanged};
 use promox_contract::product::{ResolveSkus, SkuDescription, VariantRef};
-use promox_contract::promotion::{ShelfPriceList, ShelfPrices};
+use promox_contract::promotion::{CatalogPrices, GetCatalogPrices};
 use promox_kernel::{Amount, Currency, Cx, Error, Op};
 use promox_storage::{Database, Epochs, Service};
 use promox_testkit::{Databases, Harness, Setup};
@@ -33,18 +33,18 @@ struct Others {
 }
 
 impl Others {
-    fn shelf_prices(&self, cx: &Cx, op: ShelfPrices) -> Result<ShelfPriceList, Error> {
+    fn shelf_prices(&self, cx: &Cx, op: GetCatalogPrices) -> Result<CatalogPrices, Error> {
         let (visitor, user) = *self.rule.lock();
         if visitor == 0 {
-            return Ok(ShelfPriceList::default());
+            return Ok(CatalogPrices::default());
         }
         let off = if cx.principal.user().is_some() && !op.anonymous { user } else { visitor };
         let price = |it: &SkuDescription| Amount(it.list_price.0 * Decimal::from(100 - off) / Decimal::ONE_HUNDRED);
         let prices = op.items.iter().map(|it| Currency::GBP.round(price(it).0)).collect();
-        Ok(ShelfPriceList { prices, epoch: visitor, personal: visitor != user, told: visitor })
+        Ok(CatalogPrices { prices, epoch: visitor, personal: visitor != user, told: visitor })
     }
 
-    fn available(&self, _: &Cx, op: AvailableStock) -> Result<Availability, Error> {
+    fn available(&self, _: &Cx, op: GetAvailableStock) -> Result<Availability, Error> {
         let stock = self.stock.lock();
         Ok(Availability { available: op.variants.iter().map(|id| stock.get(id).copied().unwrap_or(0)).collect() })
     }

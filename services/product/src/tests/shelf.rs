@@ -1,7 +1,7 @@
 //! What price rules do to pages, lists and descriptions.
 
 use promox_contract::product::DescribeSkus;
-use promox_contract::promotion::SHELF_EPOCH;
+use promox_contract::promotion::CATALOG_PRICE_EPOCH;
 use promox_kernel::Sku;
 use serde_json::json;
 
@@ -20,7 +20,7 @@ impl Shop {
     /// A rule takes so many percent off for visitors and users.
     async fn rule(&self, visitors: i64, users: i64) {
         *self.others.rule.lock() = (visitors, users);
-        self.database(Database::Promox).write(&self.cx(), |tx| tx.begin_epoch(SHELF_EPOCH)).await.unwrap();
+        self.database(Database::Promox).write(&self.cx(), |tx| tx.begin_epoch(CATALOG_PRICE_EPOCH)).await.unwrap();
     }
 }
 

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use promox_contract::promotion::{ClaimCodes, TakenCodes};
+use promox_contract::promotion::{ClaimCodes, CodesInUse};
 use promox_kernel::Json;
 use promox_storage::{StoreError, Tx};
 
@@ -38,7 +38,7 @@ pub(crate) fn claim(tx: &mut Tx<'_>, owner: &str, code: &String) -> Result<Optio
 }
 
 /// Claims codes for coupons; those that are promotions' are answered. `None` while a promotion is about to have one of them.
-pub(crate) fn claim_for_coupons(tx: &mut Tx<'_>, op: &ClaimCodes) -> Result<Option<TakenCodes>, Reject> {
+pub(crate) fn claim_for_coupons(tx: &mut Tx<'_>, op: &ClaimCodes) -> Result<Option<CodesInUse>, Reject> {
     let spanned = |code: &String| {
         op.span.as_ref().is_some_and(|(first, last)| code.len() == first.len() && first <= code && code <= last)
     };
@@ -51,7 +51,7 @@ pub(crate) fn claim_for_coupons(tx: &mut Tx<'_>, op: &ClaimCodes) -> Result<Opti
     if !free.is_empty() || op.span.is_some() {
         put(tx, &op.owner, false, free, op.span.clone())?;
     }
-    Ok(Some(TakenCodes { taken }))
+    Ok(Some(CodesInUse { taken }))
 }
 
 fn put(

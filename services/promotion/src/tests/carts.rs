@@ -3,10 +3,10 @@
 use promox_testkit::sample::amount;
 use std::sync::atomic::Ordering;
 
+use promox_contract::promotion::GetCatalogPrices;
 use promox_contract::promotion::RejectReason::{
     self, ConditionsNotMet, Expired, NotEligible, NotStarted, Paused, Unknown,
 };
-use promox_contract::promotion::ShelfPrices;
 use serde_json::json;
 
 use super::desk::{Shop, buyer, campaign, goods};
@@ -130,7 +130,7 @@ async fn gifts_come_from_the_catalogue_while_in_stock() {
 async fn the_shelf_shows_prices_and_when_they_change() {
     let shop = Shop::open();
     let ask =
-        |anonymous| ShelfPrices { items: vec![goods("A", "10.00"), goods("B", "0.99")], channel: None, anonymous };
+        |anonymous| GetCatalogPrices { items: vec![goods("A", "10.00"), goods("B", "0.99")], channel: None, anonymous };
     let empty = shop.call(ask(true)).await.unwrap();
     assert_eq!((empty.prices.len(), empty.epoch), (0, 0));
     shop.active(json!({"stage": "CATALOG", "startsAt": "2026-11-23T13:00:00Z"})).await;

@@ -7,17 +7,23 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use promox_contract::buyer::Buyer;
-use promox_contract::campaign::{CampaignState, CampaignStateList, CampaignStates, SegmentNames, SegmentsOf};
-use promox_contract::coupon::{CouponCodesTaken, CouponsRefer, ResolveCodes, ResolvedCode, ResolvedCodes};
+use promox_contract::campaign::{
+    CampaignState, CampaignStateList, GetCampaignStates, GetCustomerSegments, SegmentNames,
+};
+use promox_contract::coupon::{
+    FindCouponCodes, IsPromotionReferencedByCoupons, ResolveCodes, ResolvedCode, ResolvedCodes,
+};
 use promox_contract::ids::{CampaignId, CategoryId, OrderId, PromotionId};
-use promox_contract::inventory::{Availability, AvailableStock};
-use promox_contract::order::{OrderConfirmed, OrderFigure, OrderFigureList, OrderFigures, Purchases, PurchasesOf};
+use promox_contract::inventory::{Availability, GetAvailableStock};
+use promox_contract::order::{
+    GetPurchaseTotals, ListOrderFigures, OrderConfirmed, OrderFigure, OrderFigureList, PurchaseTotals,
+};
 use promox_contract::product::{DescribeSkus, SkuDescription, SkuDescriptions};
 use promox_contract::promotion::{
-    CartLine, EvaluateCart, Evaluation, HoldUses, PricingTerms, PricingTermsReply, PromotionUse, Referred,
-    RejectReason, ReleaseUses, TakenCodes,
+    CartLine, CodesInUse, EvaluateCart, Evaluation, GetPricingTerms, HoldUses, IsReferenced, PricingTerms,
+    PromotionUse, RejectReason, ReleaseUses,
 };
-use promox_contract::reward::{OffersRefer, TierName, TierOf};
+use promox_contract::reward::{GetTier, IsPromotionReferencedByOffers, TierName};
 use promox_contract::user::{DescribeUsers, UserDescription, UserDescriptions};
 use promox_kernel::{Amount, Currency, Cx, Error, Op, Timestamp, UserId};
 use promox_storage::Database;
@@ -36,7 +42,7 @@ pub(crate) struct Desk {
     pub(crate) coupons: Mutex<Vec<(String, PromotionId, Option<RejectReason>)>>,
     pub(crate) campaigns: Mutex<Vec<CampaignState>>,
     pub(crate) orders: Mutex<Vec<OrderFigure>>,
-    pub(crate) purchases: Mutex<Purchases>,
+    pub(crate) purchases: Mutex<PurchaseTotals>,
 }
 
 impl Desk {
@@ -53,8 +59,8 @@ impl Desk {
         Ok(ResolvedCodes { coupons: op.codes.into_iter().filter_map(resolve).collect() })
     }
 
-    fn coupons_refer(&self, _: &Cx, op: CouponsRefer) -> Result<Referred, Error> {
-        Ok(Referred { referred: self.coupons.lock().iter().any(|(_, id, _)| *id == op.promotion_id) })
+    fn coupons_refer(&self, _: &Cx, op: IsPromotionReferencedByCoupons) -> Result<IsReferenced, Error> {
+        Ok(IsReferenced { referred: self.coupons.lock().iter().any(|(_, id, _)| *id == op.promotion_id) })
     }
 
     fn users(&self, cx: &Cx, op: DescribeUsers) -> Result<UserDescriptions, Error> {
@@ -67,28 +73,28 @@ impl Desk {
         Ok(UserDescriptions { items: op.ids.into_iter().map(describe).collect() })
     }
 
-    fn purchases(&self, _: &Cx, _: PurchasesOf) -> Result<Purchases, Error> {
+    fn purchases(&self, _: &Cx, _: GetPurchaseTotals) -> Result<PurchaseTotals, Error> {
         self.ask();
         Ok(self.purchases.lock().clone())
     }
 
-    fn tier(&self, _: &Cx, op: TierOf) -> Result<TierName, Error> {
+    fn tier(&self, _: &Cx, op: GetTier) -> Result<TierName, Error> {
         self.ask();
         Ok(TierName { tier: if op.user_id.0 == 7 { "GOLD" } else { "BRONZE" }.into() })
     }
 
-    fn segments(&self, _: &Cx, op: SegmentsOf) -> Result<SegmentNames, Error> {
+    fn segments(&self, _: &Cx, op: GetCustomerSegments) -> Result<SegmentNames, Error> {
         self.ask();
         let gold = op.customer.tier.as_deref() == Some("GOLD");
         Ok(SegmentNames { names: if gold { vec!["VIP".into()] } else { Vec::new() } })
     }
 
-    fn campaigns(&self, _: &Cx, op: CampaignStates) -> Result<CampaignStateList, Error> {
+    fn campaigns(&self, _: &Cx, op: GetCampaignStates) -> Result<CampaignStateList, Error> {
         let known = self.campaigns.lock().clone();
         Ok(CampaignStateList { items: known.into_iter().filter(|it| op.ids.contains(&it.id)).collect() })
     }
 
-    fn orders(&self, _: &Cx, op: OrderFigures) -> Result<OrderFigureList, Error> {
+    fn orders(&self, _: &Cx, op: ListOrderFigures) -> Result<OrderFigureList, Error> {
         let (from, to, limit) = (op.from.unwrap(), op.to.unwrap(), op.limit.unwrap());
         let orders = self.orders.lock();
         let wanted = orders.iter().filter(|it| it.placed_at >= from && it.placed_at < to);
@@ -97,10 +103,10 @@ impl Desk {
     }
 }
 
-fn terms(_: &Cx, op: PricingTerms) -> Result<PricingTermsReply, Error> {
+fn terms(_: &Cx, op: GetPricingTerms) -> Result<PricingTerms, Error> {
     let abroad = op.country.as_deref() == Some("FR");
     let free = op.country.as_deref() == Some("DE") && op.subtotal >= amount("60.00");
-    Ok(PricingTermsReply {
+    Ok(PricingTerms {
         prices_include_tax: true,
         max_discount_percent: None,
         shipping_method: Some("STANDARD".into()),
@@ -161,11 +167,11 @@ impl Shop {
                 let known = op.skus.into_iter().filter(|sku| sku.as_str() != "NONE");
                 Ok(SkuDescriptions { items: known.map(|sku| goods(sku.as_str(), "10.00")).collect() })
             })
-            .answer(|_, op: AvailableStock| Ok(Availability { available: vec![5; op.variants.len()] }))
-            .answer(|_, op: CouponCodesTaken| {
-                Ok(TakenCodes { taken: op.codes.into_iter().filter(|code| code == "COUPON").collect() })
+            .answer(|_, op: GetAvailableStock| Ok(Availability { available: vec![5; op.variants.len()] }))
+            .answer(|_, op: FindCouponCodes| {
+                Ok(CodesInUse { taken: op.codes.into_iter().filter(|code| code == "COUPON").collect() })
             })
-            .answer(|_, _: OffersRefer| Ok(Referred { referred: false }))
+            .answer(|_, _: IsPromotionReferencedByOffers| Ok(IsReferenced { referred: false }))
             .answer_from(&desk, Desk::resolve_codes)
             .answer_from(&desk, Desk::coupons_refer)
             .answer_from(&desk, Desk::users)

@@ -1,6 +1,6 @@
 //! Promotions made, changed, moved and removed.
 
-use promox_contract::promotion::{DescribePromotions, PromotionCodesTaken};
+use promox_contract::promotion::{DescribePromotions, FindPromotionCodes};
 use promox_kernel::Kind;
 use serde_json::{Value, json};
 
@@ -95,8 +95,7 @@ async fn a_code_is_one_promotions_or_a_coupons() {
     for code in ["SUMMER2024", "summer-20 24", "sum_mer2024", "cou-pon"] {
         assert_eq!(shop.create(json!({"code": code})).await.unwrap_err().code(), "CODE_TAKEN", "{code}");
     }
-    let taken =
-        shop.call(PromotionCodesTaken { codes: vec!["SUMMER2024".into(), "OTHER".into()] }).await.unwrap().taken;
+    let taken = shop.call(FindPromotionCodes { codes: vec!["SUMMER2024".into(), "OTHER".into()] }).await.unwrap().taken;
     assert_eq!(taken, ["SUMMER2024"]);
     shop.call(ArchivePromotion { id: first.id }).await.unwrap();
     assert!(shop.create(json!({"code": "summer2024"})).await.is_ok());

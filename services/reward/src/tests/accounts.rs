@@ -1,8 +1,8 @@
 //! Accounts: who sees them, adjustments, tiers over the year, bonuses, and the end of a person.
 
 use promox_contract::ids::OrderId;
-use promox_contract::order::{FirstPaid, OrderCreated, OrderFailed};
-use promox_contract::reward::TierOf;
+use promox_contract::order::{FirstPaidOrder, OrderCreated, OrderFailed};
+use promox_contract::reward::GetTier;
 use promox_contract::user::{UserErased, UserRegistered};
 use promox_kernel::{Kind, UserId};
 use serde_json::json;
@@ -11,7 +11,7 @@ use super::*;
 use crate::api::{GetTiers, ListUserAchievements};
 
 async fn tier(shop: &Shop, user: i64) -> String {
-    shop.call(TierOf { user_id: UserId(user) }).await.unwrap().tier
+    shop.call(GetTier { user_id: UserId(user) }).await.unwrap().tier
 }
 
 #[tokio::test]
@@ -157,8 +157,8 @@ async fn sending_friends_gives_a_bonus_with_their_first_paid_order() {
     assert_eq!((shop.has(7).await, shop.has(8).await), ((50, 0), (50, 0)));
     // Somebody who sends themselves, and somebody who bought as a guest before.
     shop.others.paid.lock().extend([
-        (UserId(9), FirstPaid { order_id: Some(OrderId(9)), by_account: true, of_referrer: true }),
-        (UserId(10), FirstPaid { order_id: Some(OrderId(4)), by_account: false, of_referrer: false }),
+        (UserId(9), FirstPaidOrder { order_id: Some(OrderId(9)), by_account: true, of_referrer: true }),
+        (UserId(10), FirstPaidOrder { order_id: Some(OrderId(4)), by_account: false, of_referrer: false }),
     ]);
     shop.confirmed(9, 9, 0).await;
     shop.confirmed(10, 10, 0).await;

@@ -14,11 +14,13 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use promox_contract::coupon::{IssueCoupon, IssuedCoupon};
 use promox_contract::ids::OrderId;
-use promox_contract::order::{FirstPaid, FirstPaidOrder, OrderCancelled, OrderConfirmed, OrderFact, OrderReturned};
+use promox_contract::order::{
+    FindFirstPaidOrder, FirstPaidOrder, OrderCancelled, OrderConfirmed, OrderFact, OrderReturned,
+};
 use promox_contract::promotion::{DescribePromotions, PromotionDescription, PromotionDescriptions};
 use promox_contract::reward::{HoldPoints, ReleasePoints};
-use promox_contract::store::{StoreFacts, StoreProfile};
-use promox_contract::user::{BirthdayPage, BornOn, DescribeUsers, UserDescription, UserDescriptions};
+use promox_contract::store::{GetStoreProfile, StoreProfile};
+use promox_contract::user::{BirthdayPage, DescribeUsers, ListBirthdays, UserDescription, UserDescriptions};
 use promox_kernel::{Currency, Cx, Error, Fact, Op, UserId};
 use promox_storage::Database;
 use promox_testkit::sample::{amount, order_fact, store_facts, user_description};
@@ -38,11 +40,11 @@ struct Others {
     /// Days of birth, `MM-DD`.
     born: Mutex<Vec<(UserId, &'static str)>>,
     /// Each account's first order that was paid and kept.
-    paid: Mutex<Vec<(UserId, FirstPaid)>>,
+    paid: Mutex<Vec<(UserId, FirstPaidOrder)>>,
 }
 
 impl Others {
-    fn first_paid(&self, _: &Cx, op: FirstPaidOrder) -> Result<FirstPaid, Error> {
+    fn first_paid(&self, _: &Cx, op: FindFirstPaidOrder) -> Result<FirstPaidOrder, Error> {
         let paid = self.paid.lock();
         Ok(paid.iter().find(|(user, _)| *user == op.user_id).map(|(_, first)| first.clone()).unwrap_or_default())
     }
@@ -58,7 +60,7 @@ impl Others {
         Ok(IssuedCoupon { code: format!("CODE-{}", op.reference) })
     }
 
-    fn birthdays(&self, _: &Cx, op: BornOn) -> Result<BirthdayPage, Error> {
+    fn birthdays(&self, _: &Cx, op: ListBirthdays) -> Result<BirthdayPage, Error> {
         // One account a page, so that pages are turned.
         let born = self.born.lock();
         let after = op.after.map_or(0, |after| after.0);
@@ -88,7 +90,7 @@ impl Shop {
     fn open() -> Self {
         let others = Arc::<Others>::default();
         let harness = Setup::at("2026-11-23T12:00:00Z")
-            .answer(|_, _: StoreProfile| Ok(StoreFacts { timezone: "Europe/London".to_owned(), ..store_facts() }))
+            .answer(|_, _: GetStoreProfile| Ok(StoreProfile { timezone: "Europe/London".to_owned(), ..store_facts() }))
             .answer(|cx, op: DescribeUsers| {
                 let known = op.ids.into_iter().filter(|id| id.0 < 100);
                 let describe = |id| UserDescription { registered_at: cx.now, ..user_description(id) };
@@ -172,7 +174,7 @@ impl Shop {
         let order_id = (order > 0).then_some(OrderId(order));
         let mut paid = self.others.paid.lock();
         paid.retain(|(known, _)| known.0 != user);
-        paid.push((UserId(user), FirstPaid { order_id, by_account: true, of_referrer: false }));
+        paid.push((UserId(user), FirstPaidOrder { order_id, by_account: true, of_referrer: false }));
     }
 
     async fn cancelled(&self, order: i64, user: i64) {
@@ -262,7 +264,7 @@ async fn a_new_store_earns_one_point_a_unit_that_is_worth_nothing() {
     assert_eq!(settings["pointValue"], Value::Null);
     assert_eq!(serde_json::to_value(RewardSettings::default()).unwrap(), settings);
     let asked =
-        promox_contract::reward::PointsFor { user_id: UserId(7), base: amount("19.99"), multiplier: amount("1") };
+        promox_contract::reward::EstimatePoints { user_id: UserId(7), base: amount("19.99"), multiplier: amount("1") };
     assert_eq!(shop.call(asked).await.unwrap().points, 19);
     shop.verify();
 }

@@ -1,6 +1,6 @@
 //! Orders: points held, spent, earned, given back and taken back.
 
-use promox_contract::reward::{PointsFor, ValuePoints};
+use promox_contract::reward::{EstimatePoints, ValuePoints};
 use promox_kernel::{Currency, UserId};
 use serde_json::json;
 
@@ -174,7 +174,8 @@ async fn points_are_worth_what_the_settings_say_within_the_shares() {
 async fn an_order_earns_by_rate_tier_and_promotion() {
     let shop = Shop::with(json!({"pointsPerUnit": "2"})).await;
     shop.ladder([0, 100, 200, 300, 400]).await;
-    let earns = |base: &str, by: &str| PointsFor { user_id: UserId(7), base: amount(base), multiplier: amount(by) };
+    let earns =
+        |base: &str, by: &str| EstimatePoints { user_id: UserId(7), base: amount(base), multiplier: amount(by) };
     assert_eq!(shop.call(earns("10.49", "1")).await.unwrap().points, 20);
     shop.confirmed(1, 7, 250).await;
     assert_eq!(shop.call(earns("10.49", "1")).await.unwrap().points, 41, "GOLD earns double");

@@ -1,7 +1,7 @@
 //! Settings as other services read them.
 
 use promox_contract::settings::SettingsCache;
-use promox_contract::store::CurrentSettings;
+use promox_contract::store::GetCurrentSettings;
 use promox_kernel::{Handle as _, Patch};
 
 use super::open;
@@ -14,8 +14,8 @@ async fn a_service_reads_the_settings_again_when_they_have_changed() {
     shop.service.begin(&cx).await.unwrap();
     let cache = SettingsCache::default();
     assert_eq!(cache.get(&cx).await.unwrap().store.return_days, 14);
-    let known_epoch = Some(cx.call(CurrentSettings { known_epoch: None }).await.unwrap().epoch);
-    assert!(cx.call(CurrentSettings { known_epoch }).await.unwrap().changed.is_none(), "nothing crosses again");
+    let known_epoch = Some(cx.call(GetCurrentSettings { known_epoch: None }).await.unwrap().epoch);
+    assert!(cx.call(GetCurrentSettings { known_epoch }).await.unwrap().changed.is_none(), "nothing crosses again");
     let patch = StorePatch { return_days: Patch::Set(30), ..StorePatch::default() };
     shop.service.handle(&cx, PatchStore(patch)).await.unwrap();
     assert_eq!(cache.get(&cx).await.unwrap().store.return_days, 30);
@@ -27,8 +27,8 @@ async fn the_settings_of_a_new_store_are_written_once() {
     let cx = shop.cx();
     assert_eq!(shop.service.currency().await.unwrap(), None);
     shop.service.begin(&cx).await.unwrap();
-    let epoch = cx.call(CurrentSettings { known_epoch: None }).await.unwrap().epoch;
+    let epoch = cx.call(GetCurrentSettings { known_epoch: None }).await.unwrap().epoch;
     shop.service.begin(&cx).await.unwrap();
-    assert_eq!(cx.call(CurrentSettings { known_epoch: None }).await.unwrap().epoch, epoch);
+    assert_eq!(cx.call(GetCurrentSettings { known_epoch: None }).await.unwrap().epoch, epoch);
     assert!(shop.service.currency().await.unwrap().is_some());
 }

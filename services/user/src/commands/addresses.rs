@@ -1,6 +1,6 @@
 //! The address book: exactly one default as long as there is an entry.
 
-use promox_contract::store::TaxFacts;
+use promox_contract::store::StoreTaxes;
 use promox_kernel::{Cx, Error, Timestamp, UserId};
 use promox_storage::{StoreError, Tx};
 
@@ -42,7 +42,7 @@ fn entered(user: UserId, id: i64, it: CreateAddress, now: Timestamp) -> Address 
 }
 
 /// Enters an address.
-pub(crate) fn create(tx: &mut Tx<'_>, user: UserId, op: &CreateAddress, taxes: &TaxFacts) -> Result<Address, Error> {
+pub(crate) fn create(tx: &mut Tx<'_>, user: UserId, op: &CreateAddress, taxes: &StoreTaxes) -> Result<Address, Error> {
     let checked = check(op.clone(), taxes)?;
     let book = book(tx, user)?;
     if book.len() >= MOST {
@@ -63,7 +63,7 @@ pub(crate) fn update(
     cx: &Cx,
     user: UserId,
     op: &UpdateAddress,
-    taxes: &TaxFacts,
+    taxes: &StoreTaxes,
 ) -> Result<Address, Error> {
     let before = entry(tx, cx, user, op.id)?;
     if before.is_default && op.is_default == Some(false) {

@@ -2,7 +2,7 @@
 
 use promox_contract::codes;
 use promox_contract::order::PrepareErasure;
-use promox_contract::store::StoreTaxes;
+use promox_contract::store::GetStoreTaxes;
 use promox_contract::user::{ExportCarts, ExportNotifications, ExportOrders, ExportPayments, ExportRewards};
 use promox_kernel::{Cx, Error, Handle, Kind, Op, Page, UserId};
 use promox_storage::Tx;
@@ -139,7 +139,7 @@ impl Handle<ListAddresses> for Users {
 impl Handle<CreateAddress> for Users {
     async fn handle(&self, cx: &Cx, op: CreateAddress) -> Result<AddressView, Error> {
         let (id, _) = login_of(cx)?;
-        let taxes = cx.call(StoreTaxes {}).await?;
+        let taxes = cx.call(GetStoreTaxes {}).await?;
         self.db.answer(cx, move |tx| addresses::create(tx, id, &op, &taxes).map(queries::address_view)).await
     }
 }
@@ -147,7 +147,7 @@ impl Handle<CreateAddress> for Users {
 impl Handle<UpdateAddress> for Users {
     async fn handle(&self, cx: &Cx, op: UpdateAddress) -> Result<AddressView, Error> {
         let (id, _) = login_of(cx)?;
-        let (who, taxes) = (cx.clone(), cx.call(StoreTaxes {}).await?);
+        let (who, taxes) = (cx.clone(), cx.call(GetStoreTaxes {}).await?);
         self.db.write(cx, move |tx| addresses::update(tx, &who, id, &op, &taxes).map(queries::address_view)).await
     }
 }

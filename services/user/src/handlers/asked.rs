@@ -1,7 +1,7 @@
 //! What other services and the edge ask: who holds a token, who users are.
 
 use promox_contract::user::{
-    AccountIds, AccountsOf, Authenticate, Authenticated, BirthdayPage, BornOn, DescribeUsers, UserDescription,
+    AccountIds, Authenticate, Authenticated, BirthdayPage, DescribeUsers, FindAccounts, ListBirthdays, UserDescription,
     UserDescriptions,
 };
 use promox_kernel::{Cx, Error, Handle, Timestamp, UserId};
@@ -64,15 +64,15 @@ impl Handle<DescribeUsers> for Users {
     }
 }
 
-impl Handle<AccountsOf> for Users {
-    async fn handle(&self, _: &Cx, op: AccountsOf) -> Result<AccountIds, Error> {
+impl Handle<FindAccounts> for Users {
+    async fn handle(&self, _: &Cx, op: FindAccounts) -> Result<AccountIds, Error> {
         let ids = self.db.read(|tx| queries::accounts_of(tx, &op.emails, op.ignore_plus_tags)).await?;
         Ok(AccountIds { ids })
     }
 }
 
-impl Handle<BornOn> for Users {
-    async fn handle(&self, _: &Cx, op: BornOn) -> Result<BirthdayPage, Error> {
+impl Handle<ListBirthdays> for Users {
+    async fn handle(&self, _: &Cx, op: ListBirthdays) -> Result<BirthdayPage, Error> {
         let first = op.after.map_or(1, |after| after.0.saturating_add(1));
         let looked_at = self.db.read(|tx| tx.scan::<User>().from(UserId(first)).collect(MOST_LOOKED_AT)).await?;
         let next = looked_at.last().filter(|_| looked_at.len() == MOST_LOOKED_AT).map(|user| user.id);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use promox_contract::cart::MergeGuestCart;
-use promox_contract::store::StoreProfile;
+use promox_contract::store::GetStoreProfile;
 use promox_kernel::{Cx, Email, Error, Handle, Principal, UserId};
 use promox_storage::Tx;
 
@@ -39,7 +39,7 @@ impl Handle<Register> for Users {
         let ignore_plus_tags = match &referred_by {
             Some(code) => {
                 self.db.read(|tx| accounts::referrer(tx, code)).await?;
-                cx.call(StoreProfile {}).await?.ignore_plus_tags
+                cx.call(GetStoreProfile {}).await?.ignore_plus_tags
             }
             None => false,
         };

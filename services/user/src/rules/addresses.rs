@@ -1,6 +1,6 @@
 //! What an address must have.
 
-use promox_contract::store::TaxFacts;
+use promox_contract::store::StoreTaxes;
 use promox_kernel::{Error, Patch, bounded, country};
 
 use super::faults::Faults;
@@ -19,7 +19,7 @@ fn postal_code(text: &str) -> Result<String, String> {
 }
 
 /// The address with every member checked and trimmed, its region as the store's tax rates name it.
-pub(crate) fn check(address: CreateAddress, taxes: &TaxFacts) -> Result<CreateAddress, Error> {
+pub(crate) fn check(address: CreateAddress, taxes: &StoreTaxes) -> Result<CreateAddress, Error> {
     let mut faults = Faults::default();
     let place = country(&address.country).unwrap_or_default();
     let region = |text: &str| line(text).and_then(|text| taxes.region(&place, &text));

@@ -7,7 +7,7 @@ use crate::api::{
     CreateAddress, DeleteAddress, EraseMe, ExportMe, GetMe, ListAddresses, Refresh, UpdateAddress, UpdateMe, UserStatus,
 };
 use promox_contract::order::OpenOrders;
-use promox_contract::user::{BornOn, DescribeUsers, UserErased, UserRegistered};
+use promox_contract::user::{DescribeUsers, ListBirthdays, UserErased, UserRegistered};
 use promox_kernel::{Kind, Limit, Patch};
 use promox_storage::Service as _;
 
@@ -129,7 +129,7 @@ async fn birthdays_are_found_by_their_day_until_the_person_is_gone() {
         shop.run::<UpdateMe>(&cx, change).await.unwrap();
         born.push((user.user.id, cx));
     }
-    let ask = |days: &[&str], after| BornOn { days: days.iter().map(|it| (*it).to_owned()).collect(), after };
+    let ask = |days: &[&str], after| ListBirthdays { days: days.iter().map(|it| (*it).to_owned()).collect(), after };
     let found = shop.run(shop.cx(), ask(&["12-10"], None)).await.unwrap();
     assert_eq!((found.user_ids, found.next), (vec![born[0].0, born[1].0], None));
     let found = shop.run(shop.cx(), ask(&["12-10", "02-28"], Some(born[0].0))).await.unwrap();

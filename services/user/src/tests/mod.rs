@@ -15,9 +15,9 @@ use parking_lot::Mutex;
 use promox_contract::cart::MergeGuestCart;
 use promox_contract::notification::SendMessage;
 use promox_contract::order::{OpenOrders, PrepareErasure};
-use promox_contract::store::{StoreFacts, StoreProfile, StoreTaxes, TaxFacts};
+use promox_contract::store::{GetStoreProfile, GetStoreTaxes, StoreProfile, StoreTaxes};
 use promox_contract::user::{
-    Authenticate, ExportCarts, ExportNotifications, ExportOrders, ExportPayments, ExportRewards, NamedPermissions,
+    Authenticate, ExportCarts, ExportNotifications, ExportOrders, ExportPayments, ExportRewards, GetNodePermissions,
     PermissionNames, PersonalData,
 };
 use promox_kernel::{Cx, Error, Op, UserId};
@@ -68,12 +68,12 @@ impl Shop {
     async fn open() -> Self {
         let others = Arc::<Others>::default();
         let harness = Setup::at("2026-11-23T05:33:00Z")
-            .answer(|_, _: StoreProfile| Ok(StoreFacts { ignore_plus_tags: true, ..store_facts() }))
-            .answer(|_, _: StoreTaxes| {
+            .answer(|_, _: GetStoreProfile| Ok(StoreProfile { ignore_plus_tags: true, ..store_facts() }))
+            .answer(|_, _: GetStoreTaxes| {
                 let regions = [("US".to_owned(), vec!["CA".to_owned()])].into();
-                Ok(TaxFacts { classes: vec!["STANDARD".to_owned()], regions })
+                Ok(StoreTaxes { classes: vec!["STANDARD".to_owned()], regions })
             })
-            .answer(|cx, _: NamedPermissions| {
+            .answer(|cx, _: GetNodePermissions| {
                 let named = cx.node.registry()?.entries().iter().filter_map(|entry| entry.access.permission());
                 Ok(PermissionNames { names: named.map(str::to_owned).collect() })
             })

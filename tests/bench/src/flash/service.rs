@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use promox_contract::ids::{FlashSaleId, ProductId, VariantId};
 use promox_contract::product::{DescribeSkus, ResolveSkus, ResolvedSkus, SkuDescription, SkuDescriptions, VariantRef};
-use promox_contract::store::{StoreFacts, StoreProfile};
+use promox_contract::store::{GetStoreProfile, StoreProfile};
 use promox_embedded::{EmbeddedEngine, Options as StoreOptions};
 use promox_flashsale::FlashSales;
 use promox_flashsale::api::{CreateReservation, CreateSale, SaleItemInput};
@@ -34,10 +34,10 @@ impl Handle<DescribeSkus> for Catalogue {
     }
 }
 
-impl Handle<StoreProfile> for Catalogue {
-    async fn handle(&self, _: &Cx, _: StoreProfile) -> Result<StoreFacts, Error> {
+impl Handle<GetStoreProfile> for Catalogue {
+    async fn handle(&self, _: &Cx, _: GetStoreProfile) -> Result<StoreProfile, Error> {
         let (name, timezone, locale) = ("Shop".to_owned(), "UTC".to_owned(), "en".to_owned());
-        Ok(StoreFacts { name, currency: Currency::GBP, timezone, locale, ignore_plus_tags: false })
+        Ok(StoreProfile { name, currency: Currency::GBP, timezone, locale, ignore_plus_tags: false })
     }
 }
 
@@ -85,7 +85,7 @@ pub(super) async fn run(options: &Options, dir: &Path) -> Result<(), Failure> {
     sales.register(&mut registry);
     let catalogue = Arc::new(Catalogue);
     registry.register::<DescribeSkus, _>(&catalogue);
-    registry.register::<StoreProfile, _>(&catalogue);
+    registry.register::<GetStoreProfile, _>(&catalogue);
     registry.register::<ResolveSkus, _>(&catalogue);
     node.install(registry);
     let users = Arc::new(AtomicI64::new(1));
