@@ -93,12 +93,12 @@ mod tests {
         let clock = Clock::manual(Timestamp::EPOCH);
         let node = Node::new(clock.clone(), Entropy::seeded(1));
         let (ran, runs) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicUsize::new(0)));
-        let (told, counted) = (ran.clone(), runs.clone());
+        let (signal, counted) = (ran.clone(), runs.clone());
         let background = Background::new(&node);
         background.job(Job::new("test.job", Duration::from_mins(1), move |_| {
-            let (told, run) = (told.clone(), counted.fetch_add(1, Ordering::Relaxed));
+            let (signal, run) = (signal.clone(), counted.fetch_add(1, Ordering::Relaxed));
             async move {
-                told.add_permits(1);
+                signal.add_permits(1);
                 if run == 1 { Err(Error::internal("once")) } else { Ok(run == 0) }
             }
         }));

@@ -41,8 +41,9 @@ pub fn cache(settings: &Settings) -> Cache {
     Cache::new(Arc::new(SledCache::new(settings.data.dir.join("cache"), Shares::of(&settings.storage).cache)))
 }
 
-/// The node's clock: the later of the newest commit and the wall, then monotonic. A wall that is far behind the newest
-/// commit would run every deadline late, so it stops the start unless `data.accept_clock` is set.
+/// The node's clock: starts at the later of the wall clock and the newest commit, then runs monotonically. A wall clock
+/// that is far behind the newest commit would make every deadline late, so the start is refused unless
+/// `data.accept_clock` is set.
 pub fn clock(settings: &Settings, engine: &EmbeddedEngine) -> Result<Clock, Exit> {
     let (last, wall) = (engine.last_commit(), Clock::wall());
     if last.since(wall) > CLOCK_SLACK && !settings.data.accept_clock {
@@ -79,7 +80,7 @@ fn facts(metrics: &Metrics) -> serde_json::Value {
     })
 }
 
-/// Seconds since the newest checkpoint; none was needed yet in a store that has none.
+/// Seconds since the newest checkpoint; none if the store has never needed one.
 fn checkpoint_age(metrics: &Metrics) -> u64 {
     if metrics.checkpoints == 0 { 0 } else { metrics.checkpoint_age.as_secs() }
 }

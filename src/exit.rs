@@ -34,7 +34,7 @@ impl Exit {
         Self { code: 74, message: message.to_string() }
     }
 
-    /// 75: a port or a lock is held by another.
+    /// 75: another process holds a port or a lock.
     pub fn busy(message: impl fmt::Display) -> Self {
         Self { code: 75, message: message.to_string() }
     }

@@ -1,5 +1,5 @@
-//! Idempotency keys, on the node of the service that owns the effect: the first decided answer is given again, byte for byte,
-//! and two twins never run at once.
+//! Idempotency keys, on the node of the service that owns the effect: the first decided reply is returned again, byte
+//! for byte, and two requests with the same key never run at once.
 
 use std::collections::HashSet;
 use std::future::Future;
@@ -11,10 +11,10 @@ use promox_storage::{Db, Recall};
 
 use crate::http::stored_refusal;
 
-/// The header that says that an answer was given before.
+/// The header that marks a stored reply.
 const REPLAYED: (&str, &str) = ("idempotent-replayed", "true");
 
-/// The keys of the services of a database: decided ones in its rows, those that run at this moment in memory.
+/// The keys of the services of one database: decided ones in its rows, running ones in memory.
 #[derive(Clone)]
 struct Keys {
     db: Db,
@@ -23,7 +23,7 @@ struct Keys {
 
 type Running = Mutex<HashSet<(String, String)>>;
 
-/// A key that runs until this is dropped.
+/// A key that is marked as running until this is dropped.
 struct Turn {
     running: Arc<Running>,
     key: (String, String),
@@ -35,7 +35,7 @@ impl Drop for Turn {
     }
 }
 
-/// Keeps the keys of the services whose tables are in this database.
+/// The keys of the services whose tables are in this database.
 pub(crate) fn keeper(db: Db) -> KeyKeeper {
     let keys = Keys { db, running: Arc::default() };
     Arc::new(move |cx, claim, work| {
@@ -45,7 +45,7 @@ pub(crate) fn keeper(db: Db) -> KeyKeeper {
 }
 
 impl Keys {
-    /// Begins a claim, unless its twin runs.
+    /// Begins a claim, unless a request with the same key is running.
     fn begin(&self, claim: &Claim) -> Result<Turn, Error> {
         let key = (claim.caller.clone(), claim.key.clone());
         if self.running.lock().insert(key.clone()) {
@@ -55,7 +55,7 @@ impl Keys {
         Err(Error::conflict("IDEMPOTENCY_IN_PROGRESS", message).retry_after(1))
     }
 
-    /// Gives the decided answer of the claim again, or does `work` within the deadline and keeps what it decides.
+    /// Returns the stored reply of the claim, or runs `work` within the deadline and stores the reply that it decides.
     async fn run(
         &self,
         cx: &Cx,
@@ -79,7 +79,7 @@ impl Keys {
         }
     }
 
-    /// Answers what the deciding transaction recorded; what it left unrecorded is kept now, if it is decided.
+    /// Stores a decided reply that the deciding transaction did not record itself.
     async fn settle(&self, cx: &Cx, claim: Arc<Claim>, result: Result<Response, Error>) -> Result<Response, Error> {
         if let Some(response) = claim.recorded.get().and_then(Response::copy) {
             return Ok(response);
@@ -89,7 +89,7 @@ impl Keys {
             Err(error) if error.is_decided() => stored_refusal(&error, cx),
             Err(error) => return Err(error),
         };
-        // An answer that cannot be kept is not given: asked again, the same key must get the same one.
+        // A reply that cannot be stored is not sent: a retry with the same key must get the same one.
         if let Some(kept) = response.copy().filter(|_| response.status != 202) {
             self.db.settle(cx, claim, kept).await?;
         }

@@ -7,11 +7,11 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    // Whatever is written, by any library, is for who runs this alone.
+    // Files that any library writes are private to the user who runs the program.
     rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
-    // Huge pages would round a small shop up: 12 MiB more of nothing. Where they cannot be done without it is right all the same.
+    // Huge pages would cost a small shop 12 MiB of unused memory. Failing to switch them off is harmless.
     let _ = rustix::thread::disable_transparent_huge_pages(true);
-    // One crypto library for everything; a provider that is installed already is the same one.
+    // One TLS crypto provider for the whole process; an error means that it is already installed.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     promox::cli::main()
 }

@@ -37,7 +37,7 @@ use crate::{engine, idempotency, setup};
 /// How long recovery may take before the server is ready.
 const RECOVERY_LIMIT: Duration = Duration::from_secs(60);
 
-/// Every service, in the order in which they recover: who is called comes before who calls.
+/// Every service, in the order of recovery: a service that is called recovers before its callers.
 fn services() -> Vec<Entry> {
     vec![
         Entry::of(|with| Ok(Store::new(with.shop(), setup::store(with.settings)))),
@@ -59,7 +59,7 @@ fn services() -> Vec<Entry> {
     ]
 }
 
-/// What services are made of.
+/// What services are built from.
 struct Parts<'a> {
     settings: &'a Settings,
     engine: &'a Arc<EmbeddedEngine>,
@@ -108,7 +108,7 @@ impl fmt::Debug for Promox {
     }
 }
 
-/// What a node depends on outside of itself: the machine's own, or a simulator's.
+/// A node's external dependencies: the real ones, or a simulator's.
 #[derive(Debug)]
 pub struct Environment {
     /// The storage engine.
@@ -172,8 +172,8 @@ impl Promox {
         Self::running(&|_| true, settings, environment, server)
     }
 
-    /// A node with the services whose names are `wanted`. The others' tables stay in the schema, so that every node of a
-    /// store agrees on it.
+    /// A node with the services named in `wanted`. The tables of the others stay in the schema, so that all nodes of a
+    /// store agree on it.
     pub fn running(
         wanted: &dyn Fn(&str) -> bool,
         settings: &Settings,
@@ -244,7 +244,7 @@ impl Promox {
         jobs
     }
 
-    /// One of its services; an error when this node does not run it.
+    /// A service of this node; an error if the node does not run it.
     pub fn service<S: Service>(&self) -> Result<Arc<S>, Error> {
         self.find().ok_or_else(|| Error::internal(format_args!("this node does not run the {} service", S::NAME)))
     }
@@ -257,7 +257,7 @@ impl Promox {
         self.services.iter().find_map(of_type)
     }
 
-    /// What its requests share.
+    /// The state that requests share.
     pub fn node(&self) -> &Arc<Node> {
         &self.node
     }

@@ -1,6 +1,6 @@
-//! Backups of the live store: one consistent moment as a checksummed stream, while everything else goes on.
+//! Backups of the live store: a consistent snapshot as a checksummed stream, while the shop keeps running.
 //!
-//! A backup holds all there is, password hashes and signing keys among it, so it asks for a permission of its own.
+//! A backup contains everything, including password hashes and signing keys, so it requires a permission of its own.
 
 use std::fmt;
 use std::io::{self, BufWriter, Write};
@@ -13,7 +13,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::sync::oneshot;
 
-/// Bytes that are sent at once.
+/// Bytes sent at a time.
 const CHUNK: usize = 256 << 10;
 
 /// Takes a backup of the live store.
@@ -44,7 +44,7 @@ impl Backups {
         register!(registry, self; Backup);
     }
 
-    /// Writes a backup of this moment to `out`, on the calling thread; `progress` is told how far it is.
+    /// Writes a backup of the current state to `out`, on the calling thread; reports to `progress`.
     pub fn write(&self, out: &mut dyn Write, progress: impl FnMut(Copied)) -> Result<Copied, BackupError> {
         self.0.backup(out, progress)
     }
@@ -56,14 +56,14 @@ impl Handle<Backup> for Backups {
         let (begun, begins) = oneshot::channel();
         let engine = self.0.clone();
         tokio::task::spawn_blocking(move || send(&engine, sender, begun));
-        // A store that cannot begin is refused; once bytes have gone out, a failure can only cut the stream.
+        // A backup that cannot start is refused; once bytes have been sent, a failure can only break the stream.
         begins.await.map_err(Error::internal)??;
         let file_name = Some(file_name(cx.now));
         Ok(Download { file_name, ..Download::stream("application/octet-stream", reader) })
     }
 }
 
-/// What a backup of this moment is called, `promox-2026-11-23T05-33-00Z.backup`.
+/// The file name of a backup taken now, `promox-2026-11-23T05-33-00Z.backup`.
 pub fn file_name(now: promox_kernel::Timestamp) -> String {
     let time = now.to_string().replace(':', "-");
     format!("promox-{}Z.backup", time.split('.').next().unwrap_or_default())
@@ -75,14 +75,14 @@ fn send(engine: &EmbeddedEngine, sender: BodySender, begun: Begun) {
     let mut sink = Sink { sender, begun: Some(begun) };
     let mut out = BufWriter::with_capacity(CHUNK, &mut sink);
     let written = engine.backup(&mut out, |_| {});
-    // What is still in the buffer of a backup that failed must not look like its end.
+    // The buffered rest of a failed backup must not look like its end.
     let _ = out.into_parts();
     if let Err(error) = written {
         sink.fail(&error);
     }
 }
 
-/// Where the stream goes: to the client, after the answer has begun.
+/// Where the stream goes: to the client, once the response has begun.
 struct Sink {
     sender: BodySender,
     begun: Option<Begun>,

@@ -1,11 +1,11 @@
-//! The permissions that the operations of this node name, for the service that gives them to people.
+//! The permissions that the operations of this node require, for the service that manages roles.
 
 use std::sync::Arc;
 
 use promox_contract::user::{GetNodePermissions, PermissionNames};
 use promox_kernel::{Cx, Error, Handle, Registry, register};
 
-/// Reads them from the registry.
+/// Reads the permissions from the registry.
 #[derive(Clone, Copy, Debug)]
 pub struct Permissions;
 

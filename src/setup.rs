@@ -32,7 +32,7 @@ pub(crate) async fn check_currency(store: &Store, loaded: &Loaded) -> Result<(),
     }
 }
 
-/// The settings of a store that has none yet.
+/// The initial settings of a new store.
 pub(crate) fn store(settings: &Settings) -> StoreSettings {
     StoreSettings {
         name: settings.store.name.clone(),
@@ -111,7 +111,7 @@ fn roots(file: &Path) -> Result<Vec<u8>, Exit> {
     std::fs::read(file).map_err(|error| Exit::config(format_args!("mail.roots: {}: {error}", file.display())))
 }
 
-/// Creates the configured administrator of a store that has none; without one configured prints a one-time token.
+/// Creates the configured administrator if the store has none; without a configured one, prints a one-time token.
 pub(crate) async fn first_admin(users: &Users, cx: &Cx, settings: &Settings) -> Result<(), Exit> {
     if users.has_admin().await.map_err(Exit::data)? {
         return Ok(());

@@ -9,7 +9,7 @@ use promox_storage::{Database, DynService, Engine, Report, Schema, StoreError, T
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Findings that an answer lists; more are only counted.
+/// Findings listed in a reply; further ones are only counted.
 const MOST_SHOWN: usize = 1_000;
 
 /// Checks every invariant of the books on the live store.
@@ -18,28 +18,28 @@ const MOST_SHOWN: usize = 1_000;
 pub struct Verify {}
 operation! { Verify => Verdict, "ops.verify", Get "/api/ops/verify", Permission("ops:read"), 200, "Recomputes every invariant of the books." }
 
-/// What the auditor found.
+/// The result of an audit.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Verdict {
-    /// Whether everything holds.
+    /// Whether all invariants hold.
     pub clean: bool,
-    /// How many checks were made.
+    /// The number of checks made.
     pub checks: u64,
-    /// How many do not hold.
+    /// The number of violations.
     pub broken: u64,
-    /// What does not hold; the first thousand.
-    pub findings: Vec<Broken>,
+    /// The violations; at most the first thousand.
+    pub findings: Vec<Violation>,
 }
 json_reply!(Verdict);
 
-/// An invariant that does not hold.
+/// A violated invariant.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Broken {
-    /// Which.
+pub struct Violation {
+    /// The invariant.
     pub invariant: String,
-    /// What breaks it.
+    /// What violates it.
     pub detail: String,
 }
 
@@ -58,7 +58,7 @@ impl std::fmt::Debug for Auditor {
 }
 
 impl Auditor {
-    /// An auditor of these services' books.
+    /// An auditor of these services.
     pub fn new(engine: Arc<dyn Engine>, schema: Schema, services: Vec<Arc<dyn DynService>>) -> Arc<Self> {
         Arc::new(Self { engine, schema, services })
     }
@@ -90,7 +90,7 @@ impl Auditor {
         let broken = findings.len() as u64;
         let shown = findings.into_iter().take(MOST_SHOWN);
         let findings =
-            shown.map(|found| Broken { invariant: found.invariant.to_owned(), detail: found.detail }).collect();
+            shown.map(|found| Violation { invariant: found.invariant.to_owned(), detail: found.detail }).collect();
         Ok(Verdict { clean: broken == 0, checks, broken, findings })
     }
 }

@@ -35,13 +35,13 @@ impl Analytics {
             let cx = Cx::system(promox.node(), "command line", LIMIT);
             let bar = progress::items(0, "events");
             let mut last = 0;
-            let told = |done, all| {
+            let progress = |done, all| {
                 last = all;
                 bar.set_length(all);
                 bar.set_position(done);
             };
             let done =
-                promox.service::<promox_analytics::Analytics>().map_err(Exit::internal)?.rebuild(&cx, told).await;
+                promox.service::<promox_analytics::Analytics>().map_err(Exit::internal)?.rebuild(&cx, progress).await;
             promox.close().await;
             bar.finish_and_clear();
             done.map_err(refused)?;

@@ -66,8 +66,8 @@ async fn closed(loaded: &Loaded, file: &Path) -> Result<u64, Exit> {
     let written = tokio::task::spawn_blocking(move || {
         let bar = progress::stream();
         transfer::create(&file, |out| {
-            let told = |copied: Copied| bar.set_position(copied.bytes);
-            backups.write(out, told).map(|copied| copied.bytes).map_err(|error| match error {
+            let progress = |copied: Copied| bar.set_position(copied.bytes);
+            backups.write(out, progress).map(|copied| copied.bytes).map_err(|error| match error {
                 BackupError::Io(error) => error,
                 BackupError::Store(error) => io::Error::other(error),
             })

@@ -21,7 +21,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use promox_embedded::Holds;
+use promox_embedded::DirectoryState;
 use tokio::runtime::Runtime;
 
 use crate::config::{Flag, Loaded, Settings, load};
@@ -100,7 +100,7 @@ impl Command {
 }
 
 impl Common {
-    /// The settings of file, environment and flags; `flags` are the verb's own.
+    /// The settings of file, environment and flags; `flags` are those of the command.
     fn load(&self, flags: Vec<Flag>) -> Result<Loaded, Exit> {
         let own = [
             self.data_dir.clone().map(|value| Flag { name: "--data-dir", key: "data.dir", value }),
@@ -114,8 +114,8 @@ impl Common {
     }
 }
 
-/// A thread that hashed a password ends when it has had nothing to do for so long, and gives the memory back: later than the
-/// allocator's own pause of a second, or it keeps it.
+/// A password hashing thread ends after this idle time and returns its memory. It must exceed the allocator's own delay
+/// of a second, or the memory is kept.
 const THREAD_IDLE: Duration = Duration::from_millis(1_500);
 
 /// The runtime that requests run on.
@@ -131,11 +131,13 @@ fn runtime(settings: &Settings) -> Result<Runtime, Exit> {
 /// mistyped.
 fn opened(loaded: &Loaded) -> Result<Promox, Exit> {
     let dir = &loaded.settings.data.dir;
-    match promox_embedded::look(dir)? {
-        Holds::Nothing | Holds::Start => {
+    match promox_embedded::inspect(dir)? {
+        DirectoryState::Empty | DirectoryState::UnfinishedStart => {
             Err(Exit::data(format_args!("there is no store in {}: name its directory with --data-dir", dir.display())))
         }
-        Holds::Store | Holds::Restore | Holds::Others(_) => Promox::headless(loaded),
+        DirectoryState::Store | DirectoryState::UnfinishedRestore | DirectoryState::OtherFiles(_) => {
+            Promox::headless(loaded)
+        }
     }
 }
 

@@ -99,7 +99,7 @@ impl Remote {
     }
 }
 
-/// Passes the body on. A connection that is cut is an error, not an end of the body.
+/// Passes the body on. A lost connection is an error, not the end of the body.
 async fn forward(mut body: Incoming, sender: BodySender) {
     while let Some(frame) = body.frame().await {
         let chunk = match frame {

@@ -7,7 +7,7 @@ use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use promox_embedded::{Copied, Holds};
+use promox_embedded::{Copied, DirectoryState};
 
 use super::{Common, progress, transfer};
 use crate::config::Loaded;
@@ -43,7 +43,7 @@ impl Restore {
 pub(super) fn restore(loaded: &Loaded, path: &Path) -> Result<Copied, Exit> {
     let file = transfer::open(path)?;
     let dir = &loaded.settings.data.dir;
-    if promox_embedded::look(dir)? == Holds::Store {
+    if promox_embedded::inspect(dir)? == DirectoryState::Store {
         return Err(Exit::usage(format_args!("{} already has a store; name an empty directory", dir.display())));
     }
     let before = Before::of(dir);
@@ -59,10 +59,10 @@ pub(super) fn restore(loaded: &Loaded, path: &Path) -> Result<Copied, Exit> {
     Ok(restored?)
 }
 
-/// What was there before, so that a failed restore leaves it unchanged.
+/// The state before the restore, so that a failed one can be undone.
 struct Before<'a> {
     dir: &'a Path,
-    /// The outermost directory that was not there.
+    /// The outermost directory that did not exist.
     missing: Option<&'a Path>,
     names: HashSet<OsString>,
 }
@@ -73,9 +73,9 @@ impl<'a> Before<'a> {
         Self { dir, missing, names: names(dir) }
     }
 
-    /// Removes what is new. A store that came to be in the meantime is somebody else's.
+    /// Removes what the restore created. A store that appeared in the meantime belongs to another process.
     fn put_back(&self) {
-        if !matches!(promox_embedded::look(self.dir), Ok(Holds::Nothing | Holds::Others(_))) {
+        if !matches!(promox_embedded::inspect(self.dir), Ok(DirectoryState::Empty | DirectoryState::OtherFiles(_))) {
             return;
         }
         let new: Vec<PathBuf> = match self.missing {

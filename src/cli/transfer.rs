@@ -31,7 +31,7 @@ pub(super) fn body(path: &Path, file: File) -> Result<Body, Exit> {
     Ok(Body { media_type, reader: Some(reader), headers: Vec::new() })
 }
 
-/// Whether the file name has an extension of NDJSON.
+/// Whether the file name has an NDJSON extension.
 pub(super) fn is_ndjson(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "ndjson" || extension == "jsonl")
 }
@@ -93,7 +93,7 @@ fn beside(path: &Path) -> PathBuf {
     name.into()
 }
 
-/// Makes a new name in a directory survive a power cut.
+/// Makes a new directory entry durable.
 fn sync_parent(path: &Path) -> io::Result<()> {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     File::open(parent.unwrap_or(Path::new(".")))?.sync_all()

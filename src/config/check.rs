@@ -51,7 +51,7 @@ fn ranges(settings: &Settings) -> Vec<(&'static str, String)> {
     table.into_iter().filter(outside).map(sentence).collect()
 }
 
-/// Whether the memory is enough for what shares it.
+/// Whether the memory is enough for everything that shares it.
 fn memory(settings: &Settings) -> Vec<(&'static str, String)> {
     let storage = &settings.storage;
     let (memory, checkpoint, least) = (storage.memory_mib, storage.checkpoint_mib, Shares::least(storage));

@@ -10,8 +10,8 @@ const GROUP: u32 = 0o070;
 /// The permission bits of everyone else.
 const ANYBODY: u32 = 0o007;
 
-/// A sentence for each file with a secret that others can read or change: the configuration file when it holds one, the
-/// file that a secret is read from, the key of the certificate.
+/// A sentence for each file with a secret that others can read or change: a configuration file with secrets, a file
+/// that a secret is read from, the certificate's key.
 pub fn exposed(loaded: &Loaded) -> Vec<String> {
     let mut files: Vec<(&str, &Path)> = Vec::new();
     for setting in loaded.list.iter().filter(|setting| overlay::is_masked(setting)) {
@@ -29,7 +29,7 @@ pub fn exposed(loaded: &Loaded) -> Vec<String> {
 fn sentence(key: &str, path: &Path) -> Option<String> {
     let found = std::fs::metadata(path).ok()?;
     let mode = found.mode() & 0o777;
-    // A file of root's is given to a server by its group: certificates are, and mounted secrets.
+    // Root gives servers access to its files by their group: certificates and mounted secrets are set up this way.
     let by_group = found.uid() == 0 && !rustix::process::geteuid().is_root();
     let others = if by_group { ANYBODY } else { GROUP | ANYBODY };
     let what = format!(

@@ -11,7 +11,7 @@ pub struct Fault {
     pub key: String,
     /// Where the value came from.
     pub origin: Origin,
-    /// What is wrong, for people.
+    /// What is wrong and what to do.
     pub message: String,
 }
 

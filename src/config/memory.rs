@@ -1,7 +1,7 @@
-//! How `storage.memory_mib` is divided. Every cache and table that grows has its share here.
+//! How `storage.memory_mib` is divided. Every cache and table that grows has a share here.
 //!
-//! Hashing passwords and the search index's writer need what they need; of what is left the rows that wait for a checkpoint
-//! get half, the cache a sixteenth, and the pages of the checkpoint file the rest.
+//! Password hashing and the search index's writer get a fixed amount. Of the rest, rows that wait for a checkpoint get
+//! half, the cache a sixteenth, and the pages of the checkpoint file what remains.
 
 use std::fmt;
 use std::thread::available_parallelism;
@@ -11,9 +11,9 @@ use super::Storage;
 const MIB: usize = 1 << 20;
 /// The memory of hashing one password: argon2id with 19 MiB.
 const HASH: usize = 19 * MIB;
-/// What the search index's writer gathers before it writes, and what goes with that.
+/// The write buffer of the search index, with its overhead.
 const SEARCH: usize = 16 * MIB;
-/// Checkpoints' worth of journal that the rows that wait for a checkpoint must have room for.
+/// The waiting rows must have room for this many checkpoints' worth of journal.
 const CHECKPOINTS: usize = 2;
 
 /// The shares, in bytes.
@@ -27,7 +27,7 @@ pub struct Shares {
     pub search: usize,
     /// The cache.
     pub cache: usize,
-    /// Passwords that are hashed at once.
+    /// Passwords hashed at once.
     pub hashing_turns: usize,
 }
 
@@ -37,7 +37,7 @@ impl Shares {
         Self::on(storage, available_parallelism().map_or(1, usize::from))
     }
 
-    /// How it is divided on a machine with so many cores: as many passwords at once, as far as a quarter goes.
+    /// The shares on a machine with this many cores: one password per core at a time, within a quarter of the memory.
     fn on(storage: &Storage, cores: usize) -> Self {
         let memory = usize::try_from(storage.memory_mib).unwrap_or(usize::MAX).saturating_mul(MIB);
         let hashing_turns = (memory / 4 / HASH).clamp(1, cores.max(1));
@@ -52,7 +52,7 @@ impl Shares {
         ((SEARCH + HASH) / MIB) as u64 + table.saturating_mul(2)
     }
 
-    /// Bytes that hashing may take.
+    /// Bytes available for hashing.
     fn hashing(&self) -> usize {
         self.hashing_turns * HASH
     }

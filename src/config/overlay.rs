@@ -53,11 +53,11 @@ pub struct Setting {
     pub key: String,
     /// TOML; a secret reads `"********"`.
     pub value: String,
-    /// Who set it.
+    /// Where the value came from.
     pub origin: Origin,
 }
 
-/// Validated settings and the origin of each.
+/// Validated settings with the origin of each.
 #[derive(Clone, Debug)]
 pub struct Loaded {
     /// The settings.
@@ -69,7 +69,7 @@ pub struct Loaded {
 /// Keys of secrets, which are never shown.
 const SECRETS: [&str; 3] = ["mail.password", "payment.sandbox_webhook_secret", "admin.password"];
 
-/// What masks a secret.
+/// The mask of a secret.
 const MASK: &str = "\"********\"";
 
 /// Whether a setting is a secret, and set.
@@ -80,7 +80,7 @@ pub(super) fn is_masked(setting: &Setting) -> bool {
 /// Environment variables without `__` that are settings.
 const NAMED: [(&str, &str); 2] = [("PROMOX_ADMIN_EMAIL", "admin.email"), ("PROMOX_ADMIN_PASSWORD", "admin.password")];
 
-/// Reads all sources and validates the whole. `environment` is everything the process was given.
+/// Reads all sources and validates the result. `environment` is the whole environment of the process.
 pub fn load(
     file: Option<&Path>,
     environment: impl IntoIterator<Item = (String, String)>,
@@ -99,7 +99,7 @@ pub fn load(
     tree.finish()
 }
 
-/// The values by key, with what was found wrong so far.
+/// The values by key, with the faults found so far.
 struct Tree {
     values: BTreeMap<String, (Value, Origin)>,
     faults: Vec<Fault>,
@@ -127,7 +127,7 @@ impl Tree {
         Ok(())
     }
 
-    /// Takes a variable if it is a setting: a name with `__`, or one of the few that are named in the documents.
+    /// Applies a variable if it is a setting: a name with `__`, or one of the documented short forms.
     fn variable(&mut self, name: &str, value: String) {
         let Some(rest) = name.strip_prefix("PROMOX_") else { return };
         let origin = Origin::Variable(name.to_owned());
@@ -143,7 +143,7 @@ impl Tree {
         }
     }
 
-    /// Sets a key from text, in the type that its default has.
+    /// Sets a key from text, parsed by the type of its default.
     fn text(&mut self, key: &str, origin: Origin, text: &str) {
         let value = match self.values.get(key).map(|(value, _)| value) {
             Some(Value::Boolean(_)) => text.trim().parse().map(Value::Boolean).map_err(|_| "must be true or false"),
@@ -240,7 +240,7 @@ fn key_of(name: &str, rest: &str) -> Option<String> {
     named.or_else(|| rest.contains("__").then(|| rest.to_lowercase().replace("__", ".")))
 }
 
-/// `section.key` and value of each leaf; what is not in a section keeps its bare name.
+/// `section.key` and value of each leaf; keys outside of a section keep their bare name.
 fn leaves(table: Table) -> Vec<(String, Value)> {
     let mut leaves = Vec::new();
     for (section, value) in table {

@@ -1,4 +1,4 @@
-//! The sections and their defaults. Text that is empty means "not set".
+//! The sections and their defaults. Empty text means "not set".
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -16,21 +16,21 @@ pub struct Settings {
     pub server: Server,
     /// TLS on the listener.
     pub tls: Tls,
-    /// Where data lies.
+    /// The data directory and its clock.
     pub data: Data,
     /// The embedded engine.
     pub storage: Storage,
-    /// What one client, one connection, one service may ask for.
+    /// Limits per client, connection and service.
     pub limits: Limits,
-    /// A new store.
+    /// Defaults of a new store.
     pub store: Store,
     /// Logs.
     pub log: Log,
     /// Outgoing mail.
     pub mail: Mail,
-    /// Payment providers.
+    /// Payment settings.
     pub payment: Payment,
-    /// Tokens.
+    /// Token settings.
     pub auth: Auth,
     /// The first administrator.
     pub admin: Admin,
@@ -44,29 +44,29 @@ pub struct Server {
     pub listen: SocketAddr,
     /// Where clients reach the shop; links in messages begin with it. By default this host at the port of `listen`.
     pub public_url: String,
-    /// Threads that serve requests; 0 is one a core.
+    /// Threads that serve requests; 0 means one per core.
     pub workers: usize,
-    /// A request's head must have come by then.
+    /// Deadline for a request's head.
     pub header_timeout_ms: u64,
-    /// A TLS handshake must be done by then.
+    /// Deadline for a TLS handshake.
     pub handshake_timeout_ms: u64,
-    /// A JSON body must have come by then; of an upload, each next piece.
+    /// Deadline for a JSON body, and for each next piece of an upload.
     pub body_timeout_ms: u64,
-    /// A connection on which nothing moves is closed then.
+    /// An idle connection is closed after this.
     pub idle_timeout_ms: u64,
-    /// An operation must be done by then.
+    /// Deadline for an operation.
     pub request_timeout_ms: u64,
-    /// An operation that takes an upload must be done by then.
+    /// Deadline for an operation that takes an upload.
     pub upload_timeout_ms: u64,
-    /// How long a shutdown waits for what is running.
+    /// How long a shutdown waits for running requests.
     pub drain_timeout_ms: u64,
-    /// Whether large answers are compressed for clients that ask for it.
+    /// Whether large responses are compressed for clients that accept it.
     pub compression: bool,
-    /// Whether services of this process call each other encoded, as between nodes: for tests.
+    /// Whether calls between services of this process are encoded, as between nodes: for tests.
     pub encode_calls: bool,
-    /// Origins of pages that may call the API from a browser; `*` is any.
+    /// Origins whose pages may call the API from a browser; `*` means any.
     pub cors_origins: Vec<String>,
-    /// Addresses or networks whose `X-Forwarded-For` is believed.
+    /// Addresses or networks whose `X-Forwarded-For` is trusted.
     pub trusted_proxies: Vec<Subnet>,
 }
 
@@ -91,7 +91,7 @@ impl Default for Server {
     }
 }
 
-/// TLS on the listener: on when both files are named.
+/// TLS on the listener: enabled when both files are named.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Tls {
@@ -99,7 +99,7 @@ pub struct Tls {
     pub certificate: PathBuf,
     /// Its private key, PEM.
     pub key: PathBuf,
-    /// How often the files are looked at for a renewed certificate.
+    /// How often the files are checked for a renewed certificate.
     pub reload_ms: u64,
 }
 
@@ -110,13 +110,13 @@ impl Default for Tls {
 }
 
 impl Tls {
-    /// Whether it is on.
+    /// Whether TLS is enabled.
     pub fn is_on(&self) -> bool {
         !self.certificate.as_os_str().is_empty()
     }
 }
 
-/// Where data lies.
+/// The data directory and its clock.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Data {
@@ -136,11 +136,11 @@ impl Default for Data {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Storage {
-    /// What all caches and tables in memory share.
+    /// Memory that all caches and in-memory tables share.
     pub memory_mib: u64,
-    /// A checkpoint begins when the journal has grown by this.
+    /// A checkpoint starts when the journal has grown by this much.
     pub checkpoint_mib: u64,
-    /// A checkpoint begins at the latest after this.
+    /// A checkpoint starts at the latest after this time.
     pub checkpoint_seconds: u64,
 }
 
@@ -150,7 +150,7 @@ impl Default for Storage {
     }
 }
 
-/// What one client, one connection, one service may ask for.
+/// Limits per client, connection and service.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Limits {
@@ -158,25 +158,25 @@ pub struct Limits {
     pub enabled: bool,
     /// Open connections.
     pub connections: usize,
-    /// A request's head in bytes.
+    /// Size of a request's head in bytes.
     pub header_bytes: u32,
-    /// A request's headers.
+    /// Number of a request's headers.
     pub headers: usize,
-    /// A JSON body in bytes.
+    /// Size of a JSON body in bytes.
     pub body_bytes: usize,
-    /// An upload in MiB.
+    /// Size of an upload in MiB.
     pub upload_mib: u64,
     /// Streams of one HTTP/2 connection.
     pub streams: u32,
-    /// Requests that one service handles at once.
+    /// Concurrent requests of one service.
     pub service_requests: usize,
-    /// Requests a minute of one client, by user, else by address.
+    /// Requests per minute of one client, by user or else by address.
     pub requests_per_minute: u32,
     /// Requests that one client may send at once after a pause.
     pub burst: u32,
-    /// Clients that are remembered at once.
+    /// Clients whose rates are remembered.
     pub clients: usize,
-    /// Operations with a limit of their own, `order.look_up=30/60`: 30 in 60 seconds.
+    /// Limits of single operations; `order.look_up=30/60` means 30 in 60 seconds.
     pub rates: Vec<Rate>,
 }
 
@@ -199,14 +199,14 @@ impl Default for Limits {
     }
 }
 
-/// A rate of an operation: so many in so many seconds.
+/// The rate limit of one operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rate {
     /// The operation's name, `order.look_up`.
     pub operation: String,
-    /// How many.
+    /// The number of requests.
     pub count: u32,
-    /// In how many seconds.
+    /// The period in seconds.
     pub seconds: u32,
 }
 
@@ -235,7 +235,7 @@ pub struct Subnet {
 }
 
 impl Subnet {
-    /// Whether the address lies in it. An IPv4 address counts as such also when it comes mapped into IPv6.
+    /// Whether the address is in the network. IPv4 addresses mapped into IPv6 count as IPv4.
     pub fn contains(&self, address: IpAddr) -> bool {
         match (self.base, address.to_canonical()) {
             (IpAddr::V4(base), IpAddr::V4(address)) => {
@@ -269,7 +269,7 @@ impl std::fmt::Display for Subnet {
     }
 }
 
-/// Serde for a type that is written as text.
+/// Serde for types with a text form.
 macro_rules! as_text {
     ($($name:ty),+) => {$(
         impl Serialize for $name {
@@ -287,7 +287,7 @@ macro_rules! as_text {
 }
 as_text!(Rate, Subnet);
 
-/// A new store; an existing one keeps what its settings say.
+/// Defaults of a new store; an existing store keeps its own settings.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Store {
@@ -311,7 +311,7 @@ impl Default for Store {
 pub struct Log {
     /// A level, or levels by target: `info,promox::http=debug`.
     pub level: String,
-    /// How lines look.
+    /// Format of log lines.
     pub format: LogFormat,
     /// Whether every request is logged.
     pub access: bool,
@@ -323,13 +323,13 @@ impl Default for Log {
     }
 }
 
-/// How log lines look.
+/// Format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
-    /// For people.
+    /// For humans.
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
@@ -347,13 +347,13 @@ pub struct Mail {
     pub port: u16,
     /// How the connection is secured.
     pub tls: MailTls,
-    /// The login, empty for none.
+    /// The user name; empty for none.
     pub user: String,
     /// Its password.
     pub password: String,
-    /// More certificates to trust, PEM: for a server with a certificate of the house.
+    /// A PEM file of additional certificates to trust, for a server with a private one.
     pub roots: PathBuf,
-    /// Where messages to the shop itself go, low stock among them; empty for the sender's address.
+    /// Where messages to the shop itself go, such as low stock; empty means the sender's address.
     pub merchant: String,
 }
 
@@ -379,7 +379,7 @@ impl Default for Mail {
 pub enum MailMode {
     /// `.eml` files under the data directory.
     File,
-    /// A server.
+    /// An SMTP server.
     Smtp,
 }
 
@@ -387,23 +387,23 @@ pub enum MailMode {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum MailTls {
-    /// Not at all.
+    /// Not encrypted.
     None,
-    /// Upgraded after the greeting.
+    /// STARTTLS after the greeting.
     Starttls,
     /// TLS from the first byte.
     Implicit,
 }
 
-/// Payment providers.
+/// Payment settings.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Payment {
     /// How long a provider may take to answer before the order is answered 202 and settled in the background.
     pub timeout_ms: u64,
-    /// Whether the sandbox takes cards: test money, for trying promox out.
+    /// Whether the sandbox accepts its cards: test money, for trying promox out.
     pub sandbox: bool,
-    /// What signs the sandbox's webhooks; empty: none are taken.
+    /// The secret that signs the sandbox's webhooks; when empty, webhooks are rejected.
     pub sandbox_webhook_secret: String,
 }
 
@@ -413,7 +413,7 @@ impl Default for Payment {
     }
 }
 
-/// Tokens.
+/// Token settings.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Auth {
@@ -431,7 +431,7 @@ impl Default for Auth {
     }
 }
 
-/// The first administrator, made on an empty data directory.
+/// The first administrator, created in an empty data directory.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Admin {

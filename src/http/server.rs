@@ -22,7 +22,7 @@ use crate::http::wire::connection::Connections;
 use crate::http::wire::tls::Certificate;
 use crate::log::Levels;
 
-/// The pause after a failed accept: the process is out of descriptors for a moment.
+/// The pause after a failed accept, typically because the process is out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Why the server could not start.
@@ -30,7 +30,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub enum BindError {
     /// The address is in use.
     Busy(SocketAddr),
-    /// The address cannot be listened on.
+    /// The address cannot be bound.
     Address(SocketAddr, io::Error),
     /// The certificate or its key is not usable.
     Certificate(String),
@@ -50,7 +50,7 @@ impl fmt::Display for BindError {
 
 impl std::error::Error for BindError {}
 
-/// A server that listens.
+/// A server that is listening.
 #[derive(Debug)]
 pub struct Server {
     address: SocketAddr,
@@ -73,7 +73,7 @@ impl fmt::Debug for Shared {
 }
 
 impl Server {
-    /// Binds the port and begins to accept. Requests are answered 503 `STARTING` until [`Server::open`].
+    /// Binds the port and starts accepting. Requests get 503 `STARTING` until [`Server::open`].
     pub async fn bind(loaded: &Loaded, levels: Levels) -> Result<Self, BindError> {
         let settings = &loaded.settings;
         let tls = &settings.tls;
@@ -97,7 +97,7 @@ impl Server {
         Ok(Self { address, shared, tasks, closing, drain: Duration::from_millis(settings.server.drain_timeout_ms) })
     }
 
-    /// Where it listens.
+    /// The address it listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -155,8 +155,8 @@ async fn accept(listener: TcpListener, connections: Arc<Connections>, limits: Li
     while let Some(accepted) = closing.run_until_cancelled(listener.accept()).await {
         match accepted {
             Ok((stream, _)) => {
-                let Some(seat) = connections.seat(limits.connections) else { continue };
-                let serving = connections.clone().serve(stream, seat, closing.child_token());
+                let Some(slot) = connections.slot(limits.connections) else { continue };
+                let serving = connections.clone().serve(stream, slot, closing.child_token());
                 connections.tasks().spawn(serving);
             }
             Err(error) => {

@@ -64,7 +64,7 @@ async fn fill(promox: &Promox, cx: &Cx) -> Result<(), Error> {
     settle(promox, cx).await
 }
 
-/// Runs consumers and the figures to their end, so that figures and points are there when the shop opens.
+/// Runs all consumers and rebuilds the figures, so that figures and points are there when the shop opens.
 async fn settle(promox: &Promox, cx: &Cx) -> Result<(), Error> {
     let (mut consumers, mut busy) = (promox.consumers(), true);
     while busy {
@@ -81,7 +81,7 @@ async fn settle(promox: &Promox, cx: &Cx) -> Result<(), Error> {
     Ok(())
 }
 
-/// Fails unless every row of a fixture was taken.
+/// Fails unless every row of a fixture was imported.
 fn whole(failed: u64, first: Option<&String>) -> Result<(), Error> {
     first.map_or(Ok(()), |first| Err(Error::internal(format_args!("{failed} rows were refused: {first}"))))
 }

@@ -1,4 +1,4 @@
-//! The server about itself: health, build, metrics, log levels, settings. Operations like all others.
+//! The actuator: health, build, metrics, log levels and settings of the server, as ordinary operations.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::http::actuator::health::Health;
 use crate::http::actuator::metrics::{Metrics, OperationReport};
 use crate::log::Levels;
 
-/// What it tells about.
+/// The state it reports.
 pub(crate) struct Parts {
     pub(crate) metrics: Metrics,
     pub(crate) health: Health,
@@ -21,7 +21,7 @@ pub(crate) struct Parts {
     pub(crate) settings: Vec<Setting>,
 }
 
-/// Where the process says that it lives, also before anything else works.
+/// The liveness path, which responds before anything else works.
 pub(crate) const LIVENESS: &str = "/actuator/health/liveness";
 
 /// The service `ops`.
@@ -40,23 +40,23 @@ macro_rules! questions {
 }
 
 questions! {
-    /// How everything is.
+    /// Health of the server and its parts.
     GetHealth => HealthView, "ops.health", "/actuator/health", Anyone, "The server's health and that of its parts.";
-    /// Whether to restart it.
+    /// Liveness: whether the process must be restarted.
     GetLiveness => HealthView, "ops.liveness", "/actuator/health/liveness", Anyone, "Whether the process is alive.";
-    /// Whether to send it requests.
+    /// Readiness: whether to send requests.
     GetReadiness => HealthView, "ops.readiness", "/actuator/health/readiness", Anyone, "Whether the server \
          takes requests.";
-    /// What it is.
+    /// Name, version and uptime.
     GetInfo => InfoView, "ops.info", "/actuator/info", Permission("ops:read"), "Name, version and uptime.";
-    /// How its operations have been doing.
+    /// Statistics of all operations.
     GetMetrics => MetricsView, "ops.metrics", "/actuator/metrics", Permission("ops:read"),
         "Requests, errors and latencies of every operation since the start.";
-    /// The same and more for a scraper.
+    /// All metrics in OpenMetrics text.
     GetPrometheus => Download, "ops.prometheus", "/actuator/prometheus", Anyone, "All metrics in OpenMetrics text.";
-    /// The log levels in force.
+    /// The current log levels.
     GetLoggers => LoggersView, "ops.loggers", "/actuator/loggers", Permission("ops:read"), "The current log levels.";
-    /// The settings in force.
+    /// The current settings.
     GetEnvironment => EnvironmentView, "ops.env", "/actuator/env", Permission("ops:read"),
         "Every setting and its origin, secrets masked.";
 }
@@ -82,11 +82,11 @@ promox_kernel::text_enum! {
 }
 
 promox_kernel::text_enum! {
-    /// How something is.
+    /// A health status.
     State { Up = "UP", Down = "DOWN" }
 }
 
-/// How everything is.
+/// Health of the server and its parts.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct HealthView {
@@ -96,7 +96,7 @@ pub(crate) struct HealthView {
     components: BTreeMap<&'static str, ComponentView>,
 }
 
-/// How a part is.
+/// Health of a part.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ComponentView {
@@ -104,7 +104,7 @@ pub(crate) struct ComponentView {
     details: Value,
 }
 
-/// What it is.
+/// Name, version and uptime.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct InfoView {
@@ -114,7 +114,7 @@ pub(crate) struct InfoView {
     uptime_seconds: u64,
 }
 
-/// How the operations have been doing.
+/// Statistics of all operations.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct MetricsView {
@@ -123,7 +123,7 @@ pub(crate) struct MetricsView {
     operations: Vec<OperationReport>,
 }
 
-/// The log levels in force.
+/// The current log levels.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct LoggersView {
@@ -132,7 +132,7 @@ pub(crate) struct LoggersView {
     loggers: BTreeMap<String, String>,
 }
 
-/// The settings in force.
+/// The current settings.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct EnvironmentView {
@@ -179,13 +179,13 @@ impl Actuator {
 
 impl Handle<GetHealth> for Actuator {
     async fn handle(&self, _: &Cx, _: GetHealth) -> Result<HealthView, Error> {
-        let asked = self.parts.health.ask();
-        let up = self.parts.health.is_ready() && asked.values().all(Result::is_ok);
+        let checked = self.parts.health.check();
+        let up = self.parts.health.is_ready() && checked.values().all(Result::is_ok);
         let component = |result| match result {
             Ok(details) => ComponentView { status: State::Up, details },
             Err(fault) => ComponentView { status: State::Down, details: Value::String(fault) },
         };
-        let components = asked.into_iter().map(|(name, result)| (name, component(result))).collect();
+        let components = checked.into_iter().map(|(name, result)| (name, component(result))).collect();
         Ok(HealthView { components, ..HealthView::of(up) })
     }
 }

@@ -1,4 +1,4 @@
-//! Health: whether the process lives, whether it takes requests, and how its parts are.
+//! Health: whether the process is alive, whether it takes requests, and the state of its parts.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use parking_lot::RwLock;
 use serde_json::Value;
 
-/// Asks a part how it is: details when it is well, a sentence when it is not.
+/// A check of one part: details when it is healthy, a sentence when it is not.
 pub type Component = Box<dyn Fn() -> Result<Value, String> + Send + Sync>;
 
 /// The health of the server. Clones share it.
@@ -28,12 +28,12 @@ impl fmt::Debug for Health {
 }
 
 impl Health {
-    /// Adds a part that is asked whenever somebody asks for the server's health.
+    /// Adds a part that is checked whenever the server's health is requested.
     pub fn add(&self, name: &'static str, component: Component) {
         self.0.components.write().insert(name, component);
     }
 
-    /// Says whether requests are taken: after recovery, until shutdown.
+    /// Sets whether requests are taken: after recovery, until shutdown.
     pub(crate) fn set_ready(&self, ready: bool) {
         self.0.ready.store(ready, Ordering::Release);
     }
@@ -43,8 +43,8 @@ impl Health {
         self.0.ready.load(Ordering::Acquire)
     }
 
-    /// How every part is.
-    pub(crate) fn ask(&self) -> BTreeMap<&'static str, Result<Value, String>> {
+    /// The state of every part.
+    pub(crate) fn check(&self) -> BTreeMap<&'static str, Result<Value, String>> {
         self.0.components.read().iter().map(|(name, component)| (*name, component())).collect()
     }
 }

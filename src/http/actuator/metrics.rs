@@ -1,4 +1,4 @@
-//! What the server counts: plain atomics a request, read out when somebody asks.
+//! The server's metrics: atomics that requests update and readers sum up.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use prometheus_client::registry::Registry;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-/// Statuses that are counted by themselves; all others are one.
+/// Statuses with a counter of their own; all others share one.
 const STATUSES: [u16; 23] =
     [200, 201, 202, 204, 304, 400, 401, 402, 403, 404, 405, 406, 409, 412, 413, 415, 422, 429, 500, 502, 503, 504, 507];
 /// Upper bounds of the latency buckets in microseconds.
@@ -35,7 +35,7 @@ pub(crate) struct Operation {
 }
 
 impl Operation {
-    /// Counts an answer.
+    /// Counts a response.
     pub(crate) fn answered(&self, status: u16, took: Duration) {
         let status = STATUSES.iter().position(|known| *known == status);
         let status = status.and_then(|at| self.statuses.get(at)).unwrap_or(&self.others);
@@ -57,14 +57,14 @@ impl Operation {
     }
 }
 
-/// How an operation has been doing since the start.
+/// Statistics of one operation since the start.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct OperationReport {
     pub(crate) operation: &'static str,
     pub(crate) service: &'static str,
     pub(crate) requests: u64,
-    /// Answers of 500 and above.
+    /// Responses with status 500 and above.
     pub(crate) errors: u64,
     /// Upper bounds in microseconds; null when slower than all bounds.
     pub(crate) p50_micros: Option<u64>,
@@ -124,11 +124,11 @@ impl Metrics {
     pub(crate) fn new() -> Self {
         let traffic = Arc::new(Traffic::default());
         let mut registry = Registry::with_prefix("promox");
-        registry.register_collector(Box::new(Shown(traffic.clone())));
+        registry.register_collector(Box::new(TrafficCollector(traffic.clone())));
         Self { traffic, registry: Arc::new(Mutex::new(registry)), started: Instant::now() }
     }
 
-    /// Adds metrics of another part of the server, an engine's say, under the prefix `promox_`.
+    /// Adds metrics of another part of the server, such as the engine, under the prefix `promox_`.
     pub fn collect(&self, collector: Box<dyn Collector>) {
         self.registry.lock().register_collector(collector);
     }
@@ -140,17 +140,17 @@ impl Metrics {
         operation
     }
 
-    /// How long the server has been up.
+    /// The uptime.
     pub(crate) fn uptime(&self) -> Duration {
         self.started.elapsed()
     }
 
-    /// Open connections and requests that run.
+    /// Open connections and requests in progress.
     pub(crate) fn open(&self) -> (i64, i64) {
         (self.traffic.connections.load(Ordering::Relaxed), self.traffic.in_flight.load(Ordering::Relaxed))
     }
 
-    /// How every operation that was asked for has been doing.
+    /// Statistics of every operation that was called.
     pub(crate) fn report(&self) -> Vec<OperationReport> {
         let operations = self.traffic.operations.lock();
         operations.iter().map(|operation| report(operation)).filter(|report| report.requests > 0).collect()
@@ -165,9 +165,9 @@ impl Metrics {
 }
 
 #[derive(Debug)]
-struct Shown(Arc<Traffic>);
+struct TrafficCollector(Arc<Traffic>);
 
-impl Collector for Shown {
+impl Collector for TrafficCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let traffic = &self.0;
         for (name, help, gauge) in [

@@ -1,4 +1,4 @@
-//! How an operator looks after the server: health, metrics, log levels, settings.
+//! Tools for operators: health, metrics, log levels, settings.
 
 pub(crate) mod endpoints;
 pub(crate) mod health;

@@ -1,8 +1,8 @@
-//! Token buckets a client: so many requests at once, refilled at a steady rate.
+//! Token buckets per client: a burst of requests, refilled at a steady rate.
 //!
-//! A bucket is one number, the time at which it will be full again (the generic cell rate algorithm). The table is bounded:
-//! when a shard is full, buckets that are full again are forgotten, and if all are in use the shard starts anew, which
-//! errs on the side of letting requests in.
+//! A bucket is one number, the time at which it will be full again (the generic cell rate algorithm). The table is
+//! bounded: when a shard is full, full buckets are dropped, and if all are in use the shard is cleared, which errs on
+//! the side of letting requests in.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -18,15 +18,15 @@ const SECOND: u64 = 1_000_000;
 /// How fast a bucket refills and how much it holds.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rate {
-    /// Which buckets it fills: operations of one number share them.
+    /// The bucket's number: operations with the same number share buckets.
     class: usize,
     burst: u32,
-    /// Microseconds a token.
+    /// Microseconds per token.
     interval: u64,
 }
 
 impl Rate {
-    /// A bucket of `burst`, refilled by `count` in `seconds`.
+    /// A bucket of `burst` tokens, refilled by `count` in `seconds`.
     pub(crate) fn new(class: usize, burst: u32, count: u32, seconds: u32) -> Self {
         let interval = (u64::from(seconds) * SECOND / u64::from(count.max(1))).max(1);
         Self { class, burst, interval }
@@ -37,18 +37,18 @@ impl Rate {
     }
 }
 
-/// How a client stands after a request.
+/// The state of a client's bucket after a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Standing {
-    /// What its bucket holds when full.
+pub(crate) struct RateState {
+    /// The capacity.
     pub(crate) limit: u32,
-    /// What is left in it.
+    /// The tokens left.
     pub(crate) remaining: u32,
     /// Seconds until it is full again.
     pub(crate) reset: u64,
 }
 
-/// Whose bucket: a user's, else an address's (of IPv6 the network of one customer).
+/// The owner of a bucket: a user, else an address (for IPv6 the network of one customer).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Client {
     User(i64),
@@ -64,22 +64,22 @@ pub(crate) struct Buckets {
 }
 
 impl Buckets {
-    /// Buckets of at most so many clients.
+    /// Buckets for at most this many clients.
     pub(crate) fn new(clients: usize) -> Self {
         let most = (clients / SHARDS).max(1);
         Self { started: Instant::now(), hasher: RandomState::new(), most, shards: Default::default() }
     }
 
-    /// Takes a token; the error says when there will be one.
-    pub(crate) fn take(&self, rate: Rate, who: &Principal, address: IpAddr) -> (Standing, Result<(), Error>) {
+    /// Takes a token; the error says when the next one is available.
+    pub(crate) fn take(&self, rate: Rate, who: &Principal, address: IpAddr) -> (RateState, Result<(), Error>) {
         let now = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
         self.take_at(now, rate, who, address)
     }
 
-    fn take_at(&self, now: u64, rate: Rate, who: &Principal, address: IpAddr) -> (Standing, Result<(), Error>) {
+    fn take_at(&self, now: u64, rate: Rate, who: &Principal, address: IpAddr) -> (RateState, Result<(), Error>) {
         let key = (rate.class, client(who, address));
         let shard = usize::try_from(self.hasher.hash_one(key)).unwrap_or(0) % SHARDS;
-        let Some(shard) = self.shards.get(shard) else { return (standing(rate, 0), Ok(())) };
+        let Some(shard) = self.shards.get(shard) else { return (rate_state(rate, 0), Ok(())) };
         let mut buckets = shard.lock();
         if buckets.len() >= self.most && !buckets.contains_key(&key) {
             buckets.retain(|_, full| *full > now);
@@ -91,17 +91,17 @@ impl Buckets {
         let debt = full.saturating_sub(now) + rate.interval;
         if debt > rate.span() {
             let wait = (debt - rate.span()).div_ceil(SECOND);
-            return (standing(rate, debt - rate.interval), Err(throttled(wait)));
+            return (rate_state(rate, debt - rate.interval), Err(throttled(wait)));
         }
         *full = now + debt;
-        (standing(rate, debt), Ok(()))
+        (rate_state(rate, debt), Ok(()))
     }
 }
 
-fn standing(rate: Rate, debt: u64) -> Standing {
+fn rate_state(rate: Rate, debt: u64) -> RateState {
     let left = rate.span().saturating_sub(debt) / rate.interval;
     let remaining = u32::try_from(left).unwrap_or(u32::MAX);
-    Standing { limit: rate.burst, remaining, reset: debt.div_ceil(SECOND) }
+    RateState { limit: rate.burst, remaining, reset: debt.div_ceil(SECOND) }
 }
 
 fn throttled(seconds: u64) -> Error {
@@ -135,7 +135,7 @@ mod tests {
         assert!(buckets.take_at(SECOND, Rate::new(1, 1, 1, 1), &nobody, address).1.is_ok(), "so have other rates");
         let later = buckets.take_at(2 * SECOND, rate, &nobody, address);
         assert!(later.1.is_ok());
-        assert_eq!(later.0, Standing { limit: 3, remaining: 0, reset: 3 });
+        assert_eq!(later.0, RateState { limit: 3, remaining: 0, reset: 3 });
     }
 
     #[test]

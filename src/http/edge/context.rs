@@ -1,4 +1,4 @@
-//! What the headers of a request say: the caller, the client's address, the request id, conditions.
+//! What the headers of a request say: credentials, the client's address, the request id, conditions.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent"
 pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// How long a secret in a header may be.
+/// The maximum length of a secret in a header.
 const LONGEST_TOKEN: usize = 4096;
 const LONGEST_ID: usize = 128;
 const LONGEST_ACCEPT: usize = 1024;
@@ -34,7 +34,7 @@ impl Ids {
         Self { prefix: entropy.code(8).to_lowercase(), next: AtomicU64::new(1) }
     }
 
-    /// The name the client gave, if it is at most 128 printable ASCII characters, else a new one.
+    /// The client's request id, if it is at most 128 printable ASCII characters, else a new one.
     pub(crate) fn of(&self, headers: &HeaderMap) -> Arc<str> {
         let given = text(headers, &REQUEST_ID).filter(|id| id.len() <= LONGEST_ID && is_graphic(id));
         given.map_or_else(
@@ -45,16 +45,16 @@ impl Ids {
 }
 
 /// The limits of a request's head.
-pub(crate) struct Heads {
+pub(crate) struct HeadLimits {
     pub(crate) bytes: u32,
     pub(crate) headers: usize,
 }
 
-impl Heads {
-    /// What HTTP/2 counts for a header beside its name and its value, RFC 9113.
+impl HeadLimits {
+    /// The overhead that HTTP/2 counts per header, RFC 9113.
     const EACH: usize = 32;
 
-    /// Refuses a head of HTTP/2 that is too large; of HTTP/1 none comes this far.
+    /// Refuses an HTTP/2 head that is too large; for HTTP/1 the connection does so.
     pub(crate) fn check(&self, parts: &Parts) -> Result<(), Error> {
         if parts.version != Version::HTTP_2 {
             return Ok(());
@@ -67,7 +67,7 @@ impl Heads {
     }
 }
 
-/// A head with more bytes or more headers than are taken.
+/// The error for a head with too many bytes or headers.
 pub(crate) fn head_too_large() -> Error {
     Error::new(Kind::HeadTooLarge, "HEAD_TOO_LARGE", "The request's address and headers are too large.")
 }
@@ -85,12 +85,13 @@ pub(crate) fn token(headers: &HeaderMap, name: &HeaderName) -> Option<Arc<str>> 
     text(headers, name).filter(|token| token.len() <= LONGEST_TOKEN && is_graphic(token)).map(Into::into)
 }
 
-/// The media types that the client takes, when they are of a sane length.
+/// The media types that the client accepts, if the header has a reasonable length.
 pub(crate) fn accept(headers: &HeaderMap) -> Option<Arc<str>> {
     text(headers, &header::ACCEPT).filter(|types| types.len() <= LONGEST_ACCEPT).map(Into::into)
 }
 
-/// The access token of `Authorization: Bearer`; any other scheme is refused, so that nobody believes to be logged in.
+/// The access token of `Authorization: Bearer`; any other scheme is an error, so that no client wrongly believes to be
+/// logged in.
 pub(crate) fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Error> {
     let Some(value) = headers.get(header::AUTHORIZATION) else { return Ok(None) };
     let fault = || {
@@ -103,7 +104,7 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Error> {
     if is_bearer { Ok(Some(token)) } else { Err(fault()) }
 }
 
-/// A W3C trace context, when it is one of version 00.
+/// A W3C trace context of version 00.
 pub(crate) fn traceparent(headers: &HeaderMap) -> Option<Arc<str>> {
     let value = text(headers, &TRACEPARENT)?;
     let parts: Vec<&str> = value.split('-').collect();
@@ -124,8 +125,8 @@ pub(crate) fn query(raw: &str) -> Result<Vec<(String, String)>, Error> {
     Ok(form_urlencoded::parse(raw.as_bytes()).into_owned().collect())
 }
 
-/// The caller an idempotency key belongs to. Anonymous callers share theirs, but what an order's token opens is answered again
-/// to nobody without that token.
+/// The caller an idempotency key belongs to. Anonymous callers share one namespace, but a reply that an order token
+/// gives access to is returned only with that token.
 pub(crate) fn key_space(access: Access, cx: &Cx) -> String {
     match (&cx.principal, access, &cx.order_token) {
         (Principal::Anonymous, Access::Owner(_), Some(token)) => {
@@ -136,7 +137,7 @@ pub(crate) fn key_space(access: Access, cx: &Cx) -> String {
     }
 }
 
-/// A digest of what is asked: method, path with query, and body.
+/// A digest of the request: method, path with query, and body.
 pub(crate) fn fingerprint(method: &str, path: &str, body: &[u8]) -> [u8; 32] {
     sha256([method.as_bytes(), b"\n", path.as_bytes(), b"\n", body])
 }
@@ -145,7 +146,7 @@ pub(crate) fn fingerprint(method: &str, path: &str, body: &[u8]) -> [u8; 32] {
 pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Error> {
     let mut given = headers.get_all(&IDEMPOTENCY_KEY).iter();
     let Some(value) = given.next() else { return Ok(None) };
-    // Of two keys nobody could say under which the answer is kept.
+    // With two keys it would be ambiguous which one the reply is stored under.
     let only = given.next().is_none();
     let printable = |key: &&str| only && key.len() <= LONGEST_KEY && !key.is_empty();
     let key = value.to_str().ok().filter(printable).filter(|key| key.bytes().all(|byte| (b' '..=b'~').contains(&byte)));
@@ -153,7 +154,7 @@ pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Err
     key.map(|key| Some(key.to_owned())).ok_or_else(|| Error::new(Kind::Malformed, "MALFORMED_IDEMPOTENCY_KEY", message))
 }
 
-/// The client's address: the peer's, unless it is a trusted proxy, which says whom it speaks for.
+/// The client's address: the peer's, or the one that a trusted proxy reports.
 pub(crate) fn client(headers: &HeaderMap, peer: IpAddr, trusted: &[Subnet]) -> IpAddr {
     let is_trusted = |address: IpAddr| trusted.iter().any(|subnet| subnet.contains(address));
     if !is_trusted(peer) {

@@ -1,4 +1,4 @@
-//! One request from its head to its answer: route, permit, caller, rate, access, body, operation.
+//! One request from its head to its response: route, permit, caller, rate, access, body, operation.
 
 use std::future::Future;
 use std::net::IpAddr;
@@ -24,13 +24,13 @@ use crate::config::{Settings, Subnet};
 use crate::http::actuator::endpoints::LIVENESS;
 use crate::http::actuator::health::Health;
 use crate::http::actuator::metrics::Metrics;
-use crate::http::edge::answer;
-use crate::http::edge::buckets::{Buckets, Standing};
-use crate::http::edge::context::{self, Heads, Ids};
+use crate::http::edge::buckets::{Buckets, RateState};
+use crate::http::edge::context::{self, HeadLimits, Ids};
 use crate::http::edge::cors::{self, Cors};
 use crate::http::edge::if_match;
 use crate::http::edge::incoming::{self, Bounds};
-use crate::http::edge::router::{Found, Permit, Route, Router};
+use crate::http::edge::response;
+use crate::http::edge::router::{Lookup, Permit, Route, Router};
 use crate::http::wire::compress::Coding;
 use crate::http::wire::payload::Payload;
 
@@ -45,7 +45,7 @@ pub(crate) struct Edge {
     buckets: Option<Buckets>,
     trusted: Vec<Subnet>,
     bounds: Bounds,
-    heads: Heads,
+    head_limits: HeadLimits,
     request_timeout: Duration,
     upload_timeout: Duration,
     compression: bool,
@@ -58,7 +58,7 @@ pub(crate) struct Open {
     pub(crate) router: Router,
 }
 
-/// Where a request comes from.
+/// The connection that a request came from.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Peer {
     pub(crate) address: IpAddr,
@@ -73,20 +73,20 @@ struct Exchange<'a> {
     client: IpAddr,
     route: Option<&'a Route>,
     allow: Option<&'a HeaderValue>,
-    standing: Option<Standing>,
+    rate_state: Option<RateState>,
 }
 
-/// Counts a request as in flight until it is dropped, answered or not.
-struct Flight<'a>(&'a AtomicI64);
+/// Counts a request as in flight until it is dropped.
+struct InFlight<'a>(&'a AtomicI64);
 
-impl<'a> Flight<'a> {
+impl<'a> InFlight<'a> {
     fn new(count: &'a AtomicI64) -> Self {
         count.fetch_add(1, Ordering::Relaxed);
         Self(count)
     }
 }
 
-impl Drop for Flight<'_> {
+impl Drop for InFlight<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -109,7 +109,7 @@ impl Edge {
                 upload: limits.upload_mib.saturating_mul(1 << 20),
                 patience: Duration::from_millis(server.body_timeout_ms),
             },
-            heads: Heads { bytes: limits.header_bytes, headers: limits.headers },
+            head_limits: HeadLimits { bytes: limits.header_bytes, headers: limits.headers },
             request_timeout: server.request_timeout(),
             upload_timeout: Duration::from_millis(server.upload_timeout_ms),
             compression: server.compression,
@@ -117,28 +117,28 @@ impl Edge {
         }
     }
 
-    /// The name of a request: the one in its headers, or a new one.
-    pub(crate) fn name_of(&self, headers: &http::HeaderMap) -> Arc<str> {
+    /// The request id: the one in its headers, or a new one.
+    pub(crate) fn request_id_of(&self, headers: &http::HeaderMap) -> Arc<str> {
         self.ids.of(headers)
     }
 
-    /// Answers a request.
-    pub(crate) async fn answer(
+    /// Responds to a request.
+    pub(crate) async fn respond(
         self: Arc<Self>,
         peer: Peer,
         request: http::Request<Incoming>,
     ) -> http::Response<Payload> {
         let started = Instant::now();
-        let _flight = Flight::new(&self.metrics.traffic.in_flight);
+        let _in_flight = InFlight::new(&self.metrics.traffic.in_flight);
         let (parts, body) = request.into_parts();
         let mut exchange = Exchange {
             edge: &self,
             parts: &parts,
-            id: self.name_of(&parts.headers),
+            id: self.request_id_of(&parts.headers),
             client: context::client(&parts.headers, peer.address, &self.trusted),
             route: None,
             allow: None,
-            standing: None,
+            rate_state: None,
         };
         let result = exchange.run(body).await;
         let response = exchange.respond(result, peer);
@@ -151,7 +151,7 @@ fn starting() -> Error {
     Error::unavailable("STARTING", "The server is starting.", 1)
 }
 
-/// The kernel's method; `HEAD` asks as `GET` does.
+/// The kernel's method; `HEAD` is handled as `GET`.
 fn method_of(method: &Method) -> Option<promox_kernel::Method> {
     Some(match method.as_str() {
         "GET" | "HEAD" => promox_kernel::Method::Get,
@@ -166,7 +166,7 @@ fn method_of(method: &Method) -> Option<promox_kernel::Method> {
 impl<'a> Exchange<'a> {
     /// Handles the request.
     async fn run(&mut self, body: Incoming) -> Result<Response, Error> {
-        self.edge.heads.check(self.parts)?;
+        self.edge.head_limits.check(self.parts)?;
         let Some(open) = self.edge.open.get() else { return self.early() };
         let (route, path) = self.find(open)?;
         self.route = Some(route);
@@ -174,12 +174,12 @@ impl<'a> Exchange<'a> {
         let cx = self.admit(open, route).await?;
         let request = self.read(route, path, body).await?;
         if route.method.is_safe() {
-            return self.read_only(open, route, cx, request).await;
+            return self.run_read(open, route, cx, request).await;
         }
         self.detached(open, route, cx, request, permit).await
     }
 
-    /// Before the node is ready, only liveness is answered.
+    /// Before the node is ready, only liveness responds.
     fn early(&self) -> Result<Response, Error> {
         if self.parts.uri.path() != LIVENESS {
             return Err(starting());
@@ -190,8 +190,8 @@ impl<'a> Exchange<'a> {
 
     fn find(&mut self, open: &'a Open) -> Result<(&'a Route, Vec<(String, String)>), Error> {
         match open.router.find(method_of(&self.parts.method), self.parts.uri.path())? {
-            Found::Route(route, values) => Ok((route, values)),
-            Found::OtherMethods(allow) => {
+            Lookup::Route(route, values) => Ok((route, values)),
+            Lookup::OtherMethods(allow) => {
                 self.allow = Some(allow);
                 let message = format!("This address allows {}.", allow.to_str().unwrap_or_default());
                 Err(Error::new(Kind::MethodNotAllowed, "METHOD_NOT_ALLOWED", message))
@@ -199,7 +199,7 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    /// The context of the request, once its caller is known, within the rate and allowed to ask.
+    /// The context of the request, once its caller is known, within the rate limit and authorised.
     async fn admit(&mut self, open: &Open, route: &Route) -> Result<Cx, Error> {
         let headers = &self.parts.headers;
         let limit = match route.body {
@@ -231,7 +231,7 @@ impl<'a> Exchange<'a> {
         self.throttle(route, &cx.principal)?;
         caller?;
         route.access.check(&cx)?;
-        // Nothing is changed for a client that does not accept the answer's media type.
+        // Nothing is changed for a client that does not accept the response's media type.
         if !route.method.is_safe() && route.status != 204 {
             cx.prefers(&[accept::JSON])?;
         }
@@ -240,8 +240,8 @@ impl<'a> Exchange<'a> {
 
     fn throttle(&mut self, route: &Route, principal: &Principal) -> Result<(), Error> {
         let (Some(buckets), Some(rate)) = (&self.edge.buckets, route.rate) else { return Ok(()) };
-        let (standing, result) = buckets.take(rate, principal, self.client);
-        self.standing = Some(standing);
+        let (rate_state, result) = buckets.take(rate, principal, self.client);
+        self.rate_state = Some(rate_state);
         result
     }
 
@@ -261,11 +261,11 @@ impl<'a> Exchange<'a> {
     }
 
     /// Reads run on the connection's task and are dropped with it.
-    async fn read_only(&self, open: &Open, route: &Route, cx: Cx, request: Request) -> Result<Response, Error> {
+    async fn run_read(&self, open: &Open, route: &Route, cx: Cx, request: Request) -> Result<Response, Error> {
         let registry = open.node.registry()?;
         let entry = registry.entries().get(route.entry).ok_or_else(starting)?;
         let span = tracing::debug_span!("read", operation = entry.name, request = %self.id);
-        let response = caught(cx.in_time(entry.run(cx.clone(), request))).instrument(span).await?;
+        let response = catch_panic(cx.in_time(entry.run(cx.clone(), request))).instrument(span).await?;
         if let Some(media_type) = response.content.media_type() {
             accept::choose(cx.accept.as_deref(), &[media_type])?;
         }
@@ -288,7 +288,7 @@ impl<'a> Exchange<'a> {
         let work = entry.run(cx.clone(), request);
         let kept = async move {
             let _permit = permit;
-            // With a key, the keeper applies the deadline: it stores the answer even after it.
+            // With a key, the idempotency store applies the deadline: it stores the reply even afterwards.
             if cx.claim.is_some() { work.await } else { cx.in_time(work).await }
         };
         self.edge.tasks.spawn(kept.instrument(span)).await.unwrap_or_else(|error| Err(Error::internal(error)))
@@ -314,29 +314,29 @@ impl<'a> Exchange<'a> {
         let mut response = match result {
             Ok(response) => {
                 let coding = if edge.compression { Coding::wanted(&parts.headers) } else { None };
-                answer::reply(response, coding)
+                response::reply(response, coding)
             }
             Err(error) => self.refuse(&error),
         };
-        if let Some(standing) = self.standing {
-            answer::rate_headers(response.headers_mut(), standing);
+        if let Some(rate_state) = self.rate_state {
+            response::rate_headers(response.headers_mut(), rate_state);
         }
         cors::guard(response.headers_mut(), peer.secure);
         edge.cors.mark(&parts.headers, response.headers_mut());
         if let Ok(id) = HeaderValue::from_str(&self.id) {
             response.headers_mut().insert(context::REQUEST_ID, id);
         }
-        answer::bare(&parts.method, &mut response);
+        response::strip_body(&parts.method, &mut response);
         response
     }
 
-    /// A refusal; `OPTIONS` is one only where there is nothing.
+    /// Turns a refusal into a response; `OPTIONS` is refused only where no route exists.
     fn refuse(&self, error: &Error) -> http::Response<Payload> {
         if let Some(allow) = self.allow.filter(|_| self.parts.method == Method::OPTIONS) {
             return self.edge.cors.options(&self.parts.headers, allow);
         }
         self.log(error);
-        answer::refusal(error, &self.id, self.parts.uri.path(), self.allow)
+        response::refusal(error, &self.id, self.parts.uri.path(), self.allow)
     }
 
     /// Internal errors are logged here, once, with their cause, which is never sent to clients.
@@ -370,8 +370,8 @@ async fn authenticate(cx: &Cx, headers: &http::HeaderMap, access: Access) -> Res
     cx.call(asked).await.map(promox_contract::user::Authenticated::principal)
 }
 
-/// Turns a panic of a read into that request's error, so that its connection lives on.
-async fn caught(work: impl Future<Output = Result<Response, Error>>) -> Result<Response, Error> {
+/// Turns a panic of a read into an error of that request, so that its connection survives.
+async fn catch_panic(work: impl Future<Output = Result<Response, Error>>) -> Result<Response, Error> {
     let mut work = pin!(work);
     std::future::poll_fn(|cx| {
         let polled = std::panic::catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx)));

@@ -1,10 +1,10 @@
-//! `If-Match`, RFC 9110: `*`, or a list of tags as they were answered.
+//! `If-Match`, RFC 9110: `*`, or a list of tags as they were returned.
 
 use http::{HeaderMap, header};
 use promox_kernel::{Error, IfMatch, Kind};
 
-/// The versions that the request insists on; `*` insists on no more than that there is something to change, which every
-/// change does. A weak tag never matches, nor does a tag that is not one of ours.
+/// The versions that the request requires; `*` only requires that the resource exists, which every change does anyway.
+/// A weak tag never matches, nor does a foreign tag.
 pub(crate) fn read(headers: &HeaderMap) -> Result<Option<IfMatch>, Error> {
     if !headers.contains_key(header::IF_MATCH) {
         return Ok(None);
@@ -34,7 +34,7 @@ struct Tag<'a> {
     strong: bool,
 }
 
-/// The next tag of a list and what follows it. Between two stands a comma; commas that part nothing are passed over.
+/// The next tag of a list and the rest. Tags are separated by commas; empty elements are skipped.
 fn next(list: &str) -> Result<Option<(Tag<'_>, &str)>, Error> {
     let list = list.trim_start_matches([',', ' ', '\t']);
     if list.is_empty() {
@@ -51,7 +51,7 @@ fn next(list: &str) -> Result<Option<(Tag<'_>, &str)>, Error> {
     }
 }
 
-/// The version of a tag as this server writes it: `007` and `+7` are somebody else's.
+/// The version in a tag as this server writes it; `007` and `+7` are foreign tags.
 fn version(tag: &str) -> Option<i64> {
     tag.parse::<i64>().ok().filter(|version| version.to_string() == tag)
 }

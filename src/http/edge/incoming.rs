@@ -1,4 +1,4 @@
-//! Request bodies: JSON read whole under a limit and a deadline, uploads handed on piece by piece.
+//! Request bodies: JSON read whole under a limit and a deadline, uploads passed on piece by piece.
 
 use std::time::Duration;
 
@@ -11,12 +11,12 @@ use promox_kernel::{Body, BodyReader, BodySender, Error, Kind};
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
-/// How long a refused body is read on.
+/// How long a refused body is drained.
 const LINGER: Duration = Duration::from_secs(1);
-/// Bytes of a refused body that are read on.
+/// Bytes of a refused body that are drained.
 const MOST_DRAINED: usize = 8 << 20;
 
-/// What one body may take.
+/// The limits of one body.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bounds {
     /// Bytes of a JSON body.
@@ -51,7 +51,7 @@ fn media_type(headers: &HeaderMap) -> String {
     text.split(';').next().unwrap_or_default().trim().to_lowercase()
 }
 
-/// No body is unpacked: a small one could become a huge one.
+/// Compressed bodies are refused: a small one could expand to a huge one.
 fn refuse_coding(headers: &HeaderMap) -> Result<(), Error> {
     match headers.get(CONTENT_ENCODING) {
         Some(coding) if coding != "identity" => Err(wrong_type("one without Content-Encoding")),
@@ -65,7 +65,7 @@ fn announces_more(headers: &HeaderMap, limit: u64) -> bool {
     length.is_some_and(|length| length > limit)
 }
 
-/// Refuses a body where none is taken.
+/// Refuses a body on an operation that takes none.
 pub(crate) fn none(body: &Incoming) -> Result<(), Error> {
     if body.size_hint().exact() == Some(0) {
         return Ok(());
@@ -73,8 +73,8 @@ pub(crate) fn none(body: &Incoming) -> Result<(), Error> {
     Err(Error::new(Kind::Malformed, "BODY_NOT_TAKEN", "This operation takes no body: send its members in the query."))
 }
 
-/// A JSON body, whole. What a refused client still sends is read on for a moment, so that it meets the refusal and not a
-/// connection that was reset.
+/// A whole JSON body. The rest of a refused body is drained for a moment, so that the client sees the refusal and not a
+/// connection reset.
 pub(crate) async fn json(headers: &HeaderMap, mut body: Incoming, bounds: Bounds) -> Result<Bytes, Error> {
     let read = checked(headers, &mut body, bounds).await;
     if matches!(&read, Err(error) if matches!(error.kind(), Kind::TooLarge | Kind::UnsupportedMedia)) {
@@ -83,7 +83,7 @@ pub(crate) async fn json(headers: &HeaderMap, mut body: Incoming, bounds: Bounds
     read
 }
 
-/// Drops what comes, up to a bound.
+/// Drains the body, up to a limit.
 async fn drain(body: &mut Incoming) {
     let mut left = MOST_DRAINED;
     while let Some(Ok(frame)) = body.frame().await {
@@ -100,7 +100,7 @@ async fn checked(headers: &HeaderMap, body: &mut Incoming, bounds: Bounds) -> Re
         return Ok(Bytes::new());
     }
     let media_type = media_type(headers);
-    // A JSON Patch is a list of changes: read as the resource it would be nonsense.
+    // A JSON Patch is a list of changes: read as a merge patch it would make no sense.
     let is_json = media_type == "application/json" || media_type.ends_with("+json");
     if !is_json || media_type == "application/json-patch+json" {
         return Err(wrong_type("application/json"));
@@ -130,7 +130,7 @@ async fn collect(body: &mut Incoming, limit: usize) -> Result<Bytes, Error> {
     Ok(rest.map_or(first, BytesMut::freeze))
 }
 
-/// An upload of one of the taken types; a task hands it on while the operation reads.
+/// An upload of one of the accepted types; a task passes it on while the operation reads.
 pub(crate) fn upload(
     headers: &HeaderMap,
     body: Incoming,
@@ -147,15 +147,15 @@ pub(crate) fn upload(
         return Err(too_large(bounds.upload));
     }
     let (sender, reader) = BodyReader::pair();
-    tasks.spawn(hand_on(body, sender, bounds));
+    tasks.spawn(forward(body, sender, bounds));
     let named = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
         Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
     };
     Ok(Body { media_type, reader: Some(reader), headers: headers.iter().filter_map(named).collect() })
 }
 
-/// Ends with the body, with the first fault, or when nobody reads any more.
-async fn hand_on(mut body: Incoming, sender: BodySender, bounds: Bounds) {
+/// Ends with the body, at the first fault, or when the reader is dropped.
+async fn forward(mut body: Incoming, sender: BodySender, bounds: Bounds) {
     let mut left = bounds.upload;
     loop {
         let chunk = match timeout(bounds.patience, body.frame()).await {

@@ -1,6 +1,5 @@
-//! One request from its head to its answer: routing, limits, headers, body, operation, reply.
+//! One request from its head to its response: routing, limits, headers, body, operation, reply.
 
-pub(crate) mod answer;
 pub(crate) mod buckets;
 pub(crate) mod context;
 pub(crate) mod cors;
@@ -8,5 +7,6 @@ pub(crate) mod exchange;
 pub(crate) mod if_match;
 pub(crate) mod incoming;
 pub(crate) mod problem;
+pub(crate) mod response;
 pub(crate) mod router;
 pub(crate) mod status;

@@ -9,11 +9,10 @@ use crate::http::edge::status::status;
 /// The media type of problem documents.
 pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
 
-/// Members that an error cannot replace with its own.
+/// Members that an error must not override.
 const STANDARD: [&str; 8] = ["type", "title", "status", "detail", "instance", "code", "requestId", "errors"];
 
-/// The document of an error that happened to the request `request_id` for `instance`, which is empty when it could not be
-/// read.
+/// The document for an error of request `request_id` at `instance`, which is empty when it could not be read.
 pub(crate) fn document(error: &Error, request_id: &str, instance: &str) -> Bytes {
     let problem = Problem { error, request_id, instance };
     serde_json::to_vec(&problem).map(Bytes::from).unwrap_or_default()

@@ -16,9 +16,9 @@ use crate::http::edge::buckets::Rate;
 /// Why the operations cannot be served.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Conflict {
-    /// They do not go together: a fault of the program.
+    /// The operations contradict each other: a bug.
     Operations(String),
-    /// The settings speak of operations that there are not.
+    /// The settings name operations that do not exist.
     Settings(String),
 }
 
@@ -31,24 +31,24 @@ impl fmt::Display for Conflict {
 
 impl std::error::Error for Conflict {}
 
-/// One operation as the edge serves it.
+/// An operation as the edge serves it.
 pub(crate) struct Route {
-    /// Where the registry has it.
+    /// Its index in the registry.
     pub(crate) entry: usize,
     pub(crate) access: Access,
     pub(crate) body: BodyKind,
     pub(crate) status: u16,
     pub(crate) method: Method,
-    /// Whether it takes idempotency keys.
+    /// Whether it accepts idempotency keys.
     pub(crate) keyed: bool,
     pub(crate) service: Arc<Service>,
-    /// How often a client may ask; none for what watches over the server.
+    /// Its rate limit; none for monitoring operations.
     pub(crate) rate: Option<Rate>,
     pub(crate) counters: Arc<Operation>,
     parameters: Vec<&'static str>,
 }
 
-/// A service's permits: so many requests at once, the rest is told to come back.
+/// A service's permits: a limit on concurrent requests, the rest is refused with Retry-After.
 #[derive(Debug)]
 pub(crate) struct Service {
     name: &'static str,
@@ -56,11 +56,11 @@ pub(crate) struct Service {
     most: usize,
 }
 
-/// Leave to run one request of a service.
+/// Permission to run one request of a service.
 pub(crate) struct Permit(Arc<Service>);
 
 impl Service {
-    /// Takes a permit, or says that the service is full.
+    /// Acquires a permit, or fails when the service is at its limit.
     pub(crate) fn enter(self: &Arc<Self>) -> Result<Permit, Error> {
         let permit = Permit(self.clone());
         if self.running.fetch_add(1, Ordering::Relaxed) < self.most {
@@ -84,7 +84,7 @@ impl Drop for Permit {
     }
 }
 
-/// What a path leads to.
+/// The operations of one path.
 struct Methods {
     routes: BTreeMap<Method, usize>,
     allow: HeaderValue,
@@ -96,11 +96,11 @@ pub(crate) struct Router {
     routes: Vec<Route>,
 }
 
-/// What a method and a path find.
-pub(crate) enum Found<'a> {
-    /// An operation and the path's values.
+/// The result of a lookup by method and path.
+pub(crate) enum Lookup<'a> {
+    /// An operation and its path parameters.
     Route(&'a Route, Vec<(String, String)>),
-    /// A path that takes other methods.
+    /// The path exists with other methods only.
     OtherMethods(&'a HeaderValue),
 }
 
@@ -133,21 +133,21 @@ impl Router {
                 parameters,
             });
         }
-        known_rates(registry, limits)?;
+        check_rates(registry, limits)?;
         Ok(Self { paths: paths(shapes)?, routes })
     }
 
-    /// Finds the route of a path as it stood in the request; a method of no operation finds what the path takes.
-    pub(crate) fn find(&self, method: Option<Method>, path: &str) -> Result<Found<'_>, Error> {
+    /// Finds the route of a raw request path; an unknown method yields the methods that the path allows.
+    pub(crate) fn find(&self, method: Option<Method>, path: &str) -> Result<Lookup<'_>, Error> {
         let nothing = || Error::new(Kind::NotFound, "NO_SUCH_ROUTE", "There is nothing at this address.");
         let found = self.paths.at(path).map_err(|_| nothing())?;
         let index = method.and_then(|method| found.value.routes.get(&method));
         let Some(route) = index.and_then(|index| self.routes.get(*index)) else {
-            return Ok(Found::OtherMethods(&found.value.allow));
+            return Ok(Lookup::OtherMethods(&found.value.allow));
         };
         let values = found.params.iter().zip(&route.parameters);
         let values = values.map(|((_, raw), name)| Ok(((*name).to_owned(), decode(raw)?)));
-        Ok(Found::Route(route, values.collect::<Result<_, Error>>()?))
+        Ok(Lookup::Route(route, values.collect::<Result<_, Error>>()?))
     }
 }
 
@@ -157,7 +157,7 @@ fn decode(raw: &str) -> Result<String, Error> {
     text.map(std::borrow::Cow::into_owned).map_err(|_| fault())
 }
 
-/// The path with its parameters numbered, so that two names for one place are one route; and the names.
+/// The path with numbered parameters, so that two names for the same place are one route; and the names.
 fn shape(path: &'static str) -> (String, Vec<&'static str>) {
     let mut names = Vec::new();
     let parts: Vec<String> = path
@@ -189,7 +189,7 @@ fn paths(shapes: BTreeMap<String, BTreeMap<Method, usize>>) -> Result<matchit::R
     Ok(paths)
 }
 
-/// Whether an operation takes idempotency keys, which its service then keeps.
+/// Whether an operation accepts idempotency keys, which its service then stores.
 fn is_keyed(entry: &Entry) -> Result<bool, Conflict> {
     if entry.keeps_keys() {
         return Ok(entry.replay == Replay::Keyed);
@@ -197,8 +197,7 @@ fn is_keyed(entry: &Entry) -> Result<bool, Conflict> {
     Err(Conflict::Operations(format!("{entry:?} takes idempotency keys, but its service has no table for them")))
 }
 
-/// Operations that cost much or that invite guessing, and how often a client may ask for them in a minute, unless
-/// `limits.rates` says otherwise.
+/// Operations that are expensive or invite guessing, with their default limit per minute; `limits.rates` overrides it.
 const CAREFUL: [(&str, u32); 8] = [
     ("user.register", 120),
     ("user.login", 120),
@@ -210,11 +209,11 @@ const CAREFUL: [(&str, u32); 8] = [
     ("analytics.record", 240),
 ];
 
-/// What asks for these comes by the address of its clients or its neighbours, and a server that does not answer it is taken
-/// for dead.
+/// Monitoring calls these from the same address as clients, and a server that does not respond to them is considered
+/// dead.
 const PROBES: [&str; 4] = ["ops.health", "ops.liveness", "ops.readiness", "ops.prometheus"];
 
-/// The rate of an operation: its own, in a bucket of its own, or the one that all others share.
+/// The rate limit of an operation: one of its own with its own buckets, or the common one.
 fn rate(name: &str, index: usize, limits: &Limits) -> Option<Rate> {
     let configured = limits.rates.iter().find(|rate| rate.operation == name).map(|own| (own.count, own.seconds));
     let careful = || CAREFUL.iter().find(|(careful, _)| *careful == name).map(|(_, count)| (*count, 60));
@@ -225,7 +224,7 @@ fn rate(name: &str, index: usize, limits: &Limits) -> Option<Rate> {
     }
 }
 
-fn known_rates(registry: &Registry, limits: &Limits) -> Result<(), Conflict> {
+fn check_rates(registry: &Registry, limits: &Limits) -> Result<(), Conflict> {
     let known = |name: &str| registry.entries().iter().any(|entry| entry.name == name);
     match limits.rates.iter().find(|rate| !known(&rate.operation)) {
         Some(rate) => Err(Conflict::Settings(format!("limits.rates: there is no operation {}", rate.operation))),

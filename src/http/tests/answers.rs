@@ -1,4 +1,4 @@
-//! What goes in and what comes out: routes, bodies, headers, refusals.
+//! Requests and responses: routes, bodies, headers, errors.
 
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};

@@ -1,4 +1,4 @@
-//! Slow and leaving clients, and the end of the server.
+//! Slow and disconnecting clients, and the shutdown of the server.
 
 use std::time::Duration;
 
@@ -65,7 +65,7 @@ async fn a_head_that_cannot_be_read_gets_a_problem_document() {
     ] {
         let what = bad.get(..40).unwrap_or(&bad).to_owned();
         let alone = rig.send(&bad).await;
-        // After a request that was fine, on the same connection and in the same packet.
+        // After a valid request, on the same connection and in the same packet.
         let both = rig.send(&format!("{good}{bad}")).await;
         assert_eq!(both.status, 200, "{what}");
         let (_, second) = both.body.split_once("HTTP/1.1 ").expect("a second answer");
@@ -87,7 +87,7 @@ async fn limits_hold_at_their_value_and_not_one_past_it() {
     let body = |length: usize| format!("{{\"name\":\"{}\"}}", "x".repeat(length - 11));
     assert_eq!(rig.post("/things", &[], &body(2048)).await.status, 201);
     assert_eq!(rig.post("/things", &[], &body(2049)).await.status, 413);
-    // Two headers are the client's own.
+    // Two of the headers are added by the client.
     let headers = |count: usize| vec![("x-one", "1"); count - 2];
     assert_eq!(rig.ask("GET /things/7", &headers(100), "").await.status, 200);
     assert_eq!(rig.ask("GET /things/7", &headers(101), "").await.status, 431);

@@ -1,4 +1,4 @@
-//! The description against the registry, and the server about itself.
+//! The description compared with the registry, and the actuator.
 
 use std::collections::BTreeSet;
 

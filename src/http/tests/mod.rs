@@ -1,4 +1,4 @@
-//! The edge over real sockets, with a small service of its own.
+//! The edge over real sockets, with a small test service.
 
 mod answers;
 mod deadlines;
@@ -38,7 +38,7 @@ impl Rig {
         rig
     }
 
-    /// A server that listens and is not open yet; `keys` is where idempotency keys go.
+    /// A server that is listening but not yet open; `keys` is the idempotency store.
     async fn closed(settings: &[(&str, &str)], keys: Option<Db>) -> Self {
         let listen = ("PROMOX_SERVER__LISTEN", "127.0.0.1:0");
         let environment = settings.iter().chain([&listen]).map(|(name, value)| ((*name).into(), (*value).into()));
@@ -60,7 +60,7 @@ impl Rig {
         TcpStream::connect(self.address).await.unwrap()
     }
 
-    /// Sends a head and a body on a connection of its own and reads the answer to its end.
+    /// Sends a head and a body on a new connection and reads the whole response.
     async fn ask(&self, head: &str, headers: &[(&str, &str)], body: &str) -> Answer {
         self.send(&request(head, headers, body)).await
     }
@@ -90,7 +90,7 @@ fn request(head: &str, headers: &[(&str, &str)], body: &str) -> String {
     format!("{head} HTTP/1.1\r\nhost: shop\r\nconnection: close\r\n{headers}{length}\r\n{body}")
 }
 
-/// An answer as it came over the wire.
+/// A response as received.
 #[derive(Debug)]
 struct Answer {
     status: u16,

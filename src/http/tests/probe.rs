@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 
 pub(crate) struct Probe {
     pub(crate) made: AtomicU64,
-    /// Gets a permit when a slow operation begins, gives it one to go on, and gets one when it is done.
+    /// Signals when a slow operation begins, waits for permission to continue, and signals when it is done.
     pub(crate) entered: Semaphore,
     pub(crate) released: Semaphore,
     pub(crate) done: Semaphore,

@@ -1,4 +1,4 @@
-//! What moves on a connection, so that one on which nothing moves can be closed.
+//! Tracks the activity of a connection, so that an idle one can be closed.
 //!
 //! The stream counts reads and writes; the service says when a request's head is whole and when it is answered. A watcher
 //! looks a few times per deadline, so a deadline may pass by a quarter before it is noticed, and requests pay no timer.
@@ -12,18 +12,18 @@ use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// One connection's signs of life.
+/// The activity of one connection.
 #[derive(Debug)]
 pub(crate) struct Activity {
     opened: Instant,
     moved: AtomicU64,
-    /// When the head that is being read began, in milliseconds after `opened`, plus one; 0 for none.
+    /// When the current head began, in milliseconds after `opened`, plus one; 0 for none.
     head_since: AtomicU64,
     running: AtomicU32,
     multiplexed: AtomicBool,
-    /// Whether all that was answered is flushed and no request has begun since.
+    /// Whether all responses are flushed and no request has begun since.
     settled: AtomicBool,
-    /// Whether a request was of another version than HTTP/1.1.
+    /// Whether any request used a version other than HTTP/1.1.
     other_version: AtomicBool,
 }
 
@@ -45,8 +45,8 @@ impl Activity {
         u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// A head is whole and its request runs until the guard is dropped.
-    pub(crate) fn request(self: &Arc<Self>, version: http::Version) -> Running {
+    /// A head is complete; its request runs until the guard is dropped.
+    pub(crate) fn request(self: &Arc<Self>, version: http::Version) -> RunningRequest {
         if version == http::Version::HTTP_2 {
             self.multiplexed.store(true, Ordering::Relaxed);
         }
@@ -56,17 +56,17 @@ impl Activity {
         self.settled.store(false, Ordering::Relaxed);
         self.head_since.store(0, Ordering::Relaxed);
         self.running.fetch_add(1, Ordering::Relaxed);
-        Running(self.clone())
+        RunningRequest(self.clone())
     }
 
-    /// All that hyper had to write is written.
+    /// hyper has written everything.
     pub(crate) fn flushed(&self) {
         if self.running.load(Ordering::Relaxed) == 0 {
             self.settled.store(true, Ordering::Relaxed);
         }
     }
 
-    /// Whether a head that is written now answers no request that was read.
+    /// Whether a response head that is written now answers no request that was read.
     pub(crate) fn is_settled(&self) -> bool {
         self.settled.load(Ordering::Relaxed) && !self.other_version.load(Ordering::Relaxed)
     }
@@ -84,16 +84,16 @@ impl Activity {
     }
 }
 
-/// A request that runs.
-pub(crate) struct Running(Arc<Activity>);
+/// A running request.
+pub(crate) struct RunningRequest(Arc<Activity>);
 
-impl Drop for Running {
+impl Drop for RunningRequest {
     fn drop(&mut self) {
         self.0.running.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
-/// Looks whether a connection is overdue.
+/// Checks whether a connection is overdue.
 pub(crate) struct Watch {
     activity: Arc<Activity>,
     header: Duration,
@@ -107,12 +107,12 @@ impl Watch {
         Self { activity, header, idle, moved: 0, still_since: Instant::now() }
     }
 
-    /// How often to look.
+    /// The interval between checks.
     pub(crate) fn pause(&self) -> Duration {
         (self.header.min(self.idle) / 4).max(Duration::from_millis(5))
     }
 
-    /// Whether a head takes too long, or nothing has moved for too long while no request runs.
+    /// Whether a head takes too long, or the connection has been idle for too long.
     pub(crate) fn is_overdue(&mut self) -> bool {
         let activity = &self.activity;
         let moved = activity.moved.load(Ordering::Relaxed);
@@ -126,7 +126,7 @@ impl Watch {
     }
 }
 
-/// A stream that counts what moves.
+/// A stream that records its activity.
 pub(crate) struct Tracked<S> {
     stream: S,
     activity: Arc<Activity>,

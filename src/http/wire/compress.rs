@@ -1,4 +1,4 @@
-//! Compression of large answers for clients that ask for it: br, gzip or deflate, whichever they like best.
+//! Compression of large responses for clients that accept it: br, gzip or deflate, by the client's preference.
 
 use std::io::Write as _;
 
@@ -8,14 +8,14 @@ use flate2::write::{GzEncoder, ZlibEncoder};
 use http::{HeaderMap, header};
 use promox_kernel::Error;
 
-/// Answers below this many bytes are sent as they are: they fit a packet or two anyway.
+/// Responses below this many bytes are not compressed: they fit into a packet or two anyway.
 pub(crate) const LEAST: usize = 1_400;
-/// How hard to try: fast levels, for answers are made once and sent once.
+/// The effort: fast levels, because responses are compressed once and sent once.
 const DEFLATE_LEVEL: u32 = 4;
 const BROTLI_LEVEL: u32 = 3;
 const BROTLI_WINDOW: u32 = 20;
 
-/// A coding that both sides know.
+/// A supported coding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Coding {
     Brotli,
@@ -33,7 +33,7 @@ impl Coding {
         }
     }
 
-    /// What `Accept-Encoding` asks for; among equals br, then gzip.
+    /// The coding that `Accept-Encoding` prefers; among equals br, then gzip.
     pub(crate) fn wanted(headers: &HeaderMap) -> Option<Self> {
         let text = headers.get(header::ACCEPT_ENCODING)?.to_str().ok()?;
         let known = [Self::Deflate, Self::Gzip, Self::Brotli];
@@ -57,7 +57,7 @@ fn weight(accepted: &str, name: &str) -> u32 {
     any
 }
 
-/// `0.5` as 500; what is no weight counts as 0.
+/// `0.5` as 500; an invalid weight counts as 0.
 fn thousandths(text: &str) -> u32 {
     let (whole, fraction) = text.trim().split_once('.').unwrap_or((text.trim(), ""));
     let fraction = fraction.get(..fraction.len().min(3)).unwrap_or_default();
@@ -65,7 +65,8 @@ fn thousandths(text: &str) -> u32 {
     digits.parse().unwrap_or(0)
 }
 
-/// Whether a media type shrinks; pictures and archives are compressed already, and events must not wait in a buffer.
+/// Whether a media type benefits from compression; pictures and archives are compressed already, and events must not
+/// wait in a buffer.
 pub(crate) fn shrinks(media_type: &str) -> bool {
     let bare = media_type.split(';').next().unwrap_or_default().trim();
     bare != "text/event-stream"
@@ -75,14 +76,14 @@ pub(crate) fn shrinks(media_type: &str) -> bool {
             || bare == "application/javascript")
 }
 
-/// A compressor that takes chunks and gives chunks.
-pub(crate) enum Squeeze {
+/// A streaming compressor.
+pub(crate) enum Compressor {
     Brotli(Box<brotli::CompressorWriter<Vec<u8>>>),
     Gzip(Box<GzEncoder<Vec<u8>>>),
     Deflate(Box<ZlibEncoder<Vec<u8>>>),
 }
 
-impl Squeeze {
+impl Compressor {
     pub(crate) fn new(coding: Coding) -> Self {
         let level = Compression::new(DEFLATE_LEVEL);
         match coding {
@@ -97,7 +98,7 @@ impl Squeeze {
         }
     }
 
-    /// Takes a chunk; gives what is ready, which may be nothing yet.
+    /// Takes a chunk; returns the compressed bytes that are ready, which may be none.
     pub(crate) fn push(&mut self, chunk: &[u8]) -> Result<Bytes, Error> {
         let ready = match self {
             Self::Brotli(writer) => writer.write_all(chunk).map(|()| std::mem::take(writer.get_mut())),
@@ -107,7 +108,7 @@ impl Squeeze {
         ready.map(Bytes::from).map_err(Error::internal)
     }
 
-    /// The rest.
+    /// The remaining bytes.
     pub(crate) fn finish(self) -> Result<Bytes, Error> {
         let rest = match self {
             Self::Brotli(writer) => Ok(writer.into_inner()),
@@ -118,11 +119,11 @@ impl Squeeze {
     }
 }
 
-/// All of `bytes` at once.
+/// Compresses all of `bytes` at once.
 pub(crate) fn whole(coding: Coding, bytes: &[u8]) -> Result<Bytes, Error> {
-    let mut squeeze = Squeeze::new(coding);
-    let first = squeeze.push(bytes)?;
-    let rest = squeeze.finish()?;
+    let mut compressor = Compressor::new(coding);
+    let first = compressor.push(bytes)?;
+    let rest = compressor.finish()?;
     if first.is_empty() { Ok(rest) } else { Ok([first, rest].concat().into()) }
 }
 

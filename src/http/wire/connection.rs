@@ -1,4 +1,4 @@
-//! One connection: handshake, requests, and its end when it is overdue or the server closes.
+//! One connection: handshake, requests, and its end when it is overdue or the server shuts down.
 
 use std::convert::Infallible;
 use std::pin::pin;
@@ -24,7 +24,7 @@ use crate::http::wire::unread::Completed;
 
 /// Streams that a client may have reset before we answered.
 const RESET_STREAMS: usize = 64;
-/// The headers hyper makes room for without being told.
+/// The number of headers that hyper allows by default.
 const USUAL_HEADERS: usize = 100;
 
 /// hyper's tasks on the node's task set, so that shutdown waits for them.
@@ -53,9 +53,9 @@ pub(crate) struct Connections {
 }
 
 /// Counts a connection as open until it is dropped.
-pub(crate) struct Seat(Arc<Edge>);
+pub(crate) struct ConnectionSlot(Arc<Edge>);
 
-impl Drop for Seat {
+impl Drop for ConnectionSlot {
     fn drop(&mut self) {
         self.0.metrics.traffic.connections.fetch_sub(1, Ordering::Relaxed);
     }
@@ -84,23 +84,23 @@ impl Connections {
         &self.edge.tasks
     }
 
-    /// A seat for one more connection, if there is room.
-    pub(crate) fn seat(&self, most: usize) -> Option<Seat> {
+    /// A slot for one more connection, if the limit allows it.
+    pub(crate) fn slot(&self, most: usize) -> Option<ConnectionSlot> {
         let traffic = &self.edge.metrics.traffic;
         let open = traffic.connections.fetch_add(1, Ordering::Relaxed);
-        let seat = Seat(self.edge.clone());
+        let slot = ConnectionSlot(self.edge.clone());
         if usize::try_from(open).unwrap_or(0) < most {
             traffic.accepted.fetch_add(1, Ordering::Relaxed);
-            return Some(seat);
+            return Some(slot);
         }
         traffic.turned_away.fetch_add(1, Ordering::Relaxed);
         None
     }
 
-    /// Serves a connection until its client leaves, it is overdue, or `closing` and its last answer is out.
-    pub(crate) async fn serve(self: Arc<Self>, stream: TcpStream, seat: Seat, closing: CancellationToken) {
+    /// Serves a connection until its client leaves, it is overdue, or `closing` and its last response is sent.
+    pub(crate) async fn serve(self: Arc<Self>, stream: TcpStream, slot: ConnectionSlot, closing: CancellationToken) {
         let Ok(address) = stream.peer_addr() else { return };
-        // Answers are written whole; waiting for more would only delay them.
+        // Responses are written whole; waiting for more data would only delay them.
         let _ = stream.set_nodelay(true);
         let peer = Peer { address: address.ip().to_canonical(), secure: self.certificate.is_some() };
         match &self.certificate {
@@ -111,7 +111,7 @@ impl Connections {
                 Err(_) => tracing::debug!(client = %peer.address, "the TLS handshake timed out"),
             },
         }
-        drop(seat);
+        drop(slot);
     }
 
     async fn converse<S>(&self, stream: S, peer: Peer, closing: &CancellationToken)
@@ -124,16 +124,16 @@ impl Connections {
         let stream = TokioIo::new(Completed::new(stream, activity.clone(), self.edge.clone(), peer));
         let service = service_fn(|request: http::Request<hyper::body::Incoming>| {
             let running = activity.request(request.version());
-            let answer = self.edge.clone().answer(peer, request);
+            let exchange = self.edge.clone().respond(peer, request);
             async move {
-                let response = answer.await;
+                let response = exchange.await;
                 drop(running);
                 Ok::<_, Infallible>(response)
             }
         });
         let mut connection = pin!(self.builder.serve_connection(stream, service));
         let mut closed = pin!(closing.cancelled());
-        let mut look = pin!(sleep(watch.pause()));
+        let mut check = pin!(sleep(watch.pause()));
         let mut end: Option<Instant> = None;
         loop {
             tokio::select! {
@@ -148,17 +148,17 @@ impl Connections {
                     connection.as_mut().graceful_shutdown();
                     end = Some(Instant::now() + self.drain);
                 }
-                () = look.as_mut() => {
+                () = check.as_mut() => {
                     let now = Instant::now();
                     if end.is_some_and(|end| now >= end) {
                         return;
                     }
                     if end.is_none() && watch.is_overdue() {
-                        // An idle one ends at this; a client of HTTP/2 is told, so that it can ask again elsewhere.
+                        // An idle connection ends here; an HTTP/2 client is notified, so that it can retry elsewhere.
                         connection.as_mut().graceful_shutdown();
                         end = Some(now + watch.pause());
                     }
-                    look.as_mut().reset(now + watch.pause());
+                    check.as_mut().reset(now + watch.pause());
                 }
             }
         }
@@ -168,7 +168,7 @@ impl Connections {
 fn builder(tasks: &TaskTracker, limits: &Limits) -> Builder<Tasks> {
     let mut builder = Builder::new(Tasks(tasks.clone()));
     let head = usize::try_from(limits.header_bytes).unwrap_or(usize::MAX);
-    // Deadlines of HTTP/1 are kept by the watcher, which costs requests no timer.
+    // The watcher enforces HTTP/1 deadlines, which costs requests no timer.
     builder.http1().timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(head);
     if limits.headers != USUAL_HEADERS {
         builder.http1().max_headers(limits.headers);
@@ -177,7 +177,7 @@ fn builder(tasks: &TaskTracker, limits: &Limits) -> Builder<Tasks> {
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits.streams)
-        // What is over the limit by less than this the edge refuses, in words; h2 has none.
+        // HeadLimits slightly over the limit are refused by the edge with a message; h2 would send none.
         .max_header_list_size(limits.header_bytes.saturating_mul(2))
         .max_pending_accept_reset_streams(RESET_STREAMS);
     builder

@@ -1,4 +1,4 @@
-//! Connections: TLS, deadlines, bodies on their way out and their compression, and what could not be read as a request.
+//! Connections: TLS, deadlines, response bodies and their compression, and unreadable requests.
 
 pub(crate) mod activity;
 pub(crate) mod compress;

@@ -1,4 +1,4 @@
-//! The body of a response: whole bytes, a stream, or a stream that is compressed on its way.
+//! The body of a response: whole bytes, or a stream that may be compressed on its way.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -9,13 +9,13 @@ use http_body_util::Full;
 use hyper::body::{Body, Frame, SizeHint};
 use promox_kernel::{BodyReader, Error};
 
-use crate::http::wire::compress::Squeeze;
+use crate::http::wire::compress::Compressor;
 
-/// What is sent.
+/// The content.
 pub(crate) enum Payload {
-    /// All there is.
+    /// Whole bytes.
     Whole(Full<Bytes>),
-    /// As it comes.
+    /// A stream.
     Stream(Box<Chunks>),
 }
 
@@ -24,23 +24,23 @@ type Next = Pin<Box<dyn Future<Output = (BodyReader, Option<Result<Bytes, Error>
 /// A stream of chunks.
 pub(crate) struct Chunks {
     next: Option<Next>,
-    squeeze: Option<Squeeze>,
+    compressor: Option<Compressor>,
 }
 
 impl Payload {
-    /// All of these bytes.
+    /// A payload of these bytes.
     pub(crate) fn whole(bytes: Bytes) -> Self {
         Self::Whole(Full::new(bytes))
     }
 
-    /// Nothing.
+    /// An empty payload.
     pub(crate) fn empty() -> Self {
         Self::whole(Bytes::new())
     }
 
-    /// What `reader` gives, compressed by `squeeze` if there is one.
-    pub(crate) fn stream(reader: BodyReader, squeeze: Option<Squeeze>) -> Self {
-        Self::Stream(Box::new(Chunks { next: Some(advance(reader)), squeeze }))
+    /// A payload of what `reader` yields, compressed by `compressor` if given.
+    pub(crate) fn stream(reader: BodyReader, compressor: Option<Compressor>) -> Self {
+        Self::Stream(Box::new(Chunks { next: Some(advance(reader)), compressor }))
     }
 }
 
@@ -48,7 +48,7 @@ fn advance(mut reader: BodyReader) -> Next {
     Box::pin(async move {
         let chunk = reader.next().await;
         if matches!(chunk, Some(Err(_))) {
-            // An error ends the connection at once: what came before it goes out first.
+            // An error aborts the connection; earlier chunks are sent first.
             tokio::task::yield_now().await;
         }
         (reader, chunk)
@@ -62,9 +62,11 @@ impl Chunks {
             let (reader, chunk) = std::task::ready!(next.as_mut().poll(cx));
             self.next = matches!(chunk, Some(Ok(_))).then(|| advance(reader));
             let out = match chunk {
-                Some(Ok(chunk)) => self.squeeze.as_mut().map_or(Ok(chunk.clone()), |squeeze| squeeze.push(&chunk)),
+                Some(Ok(chunk)) => {
+                    self.compressor.as_mut().map_or(Ok(chunk.clone()), |compressor| compressor.push(&chunk))
+                }
                 Some(Err(error)) => Err(error),
-                None => self.squeeze.take().map_or(Ok(Bytes::new()), Squeeze::finish),
+                None => self.compressor.take().map_or(Ok(Bytes::new()), Compressor::finish),
             };
             match out {
                 Ok(bytes) if bytes.is_empty() => {}

@@ -1,4 +1,4 @@
-//! TLS on the listener: certificate and key from PEM files, looked at again for renewals while the server runs.
+//! TLS on the listener: certificate and key from PEM files, reloaded when they are renewed.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,29 +12,29 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::config::Tls;
 
-/// The certificate in use. A file that cannot be read or does not fit leaves the last good one in use.
+/// The certificate in use. If a file cannot be read or does not match, the last good one stays in use.
 pub(crate) struct Certificate {
     settings: Tls,
     current: ArcSwap<ServerConfig>,
 }
 
 impl Certificate {
-    /// Reads the files; the sentence says which one is wrong and why.
+    /// Reads the files; the error says which one is wrong and why.
     pub(crate) fn load(settings: &Tls) -> Result<Self, String> {
         Ok(Self { settings: settings.clone(), current: ArcSwap::new(read(settings)?) })
     }
 
-    /// What shakes hands with the next client.
+    /// The acceptor for new connections.
     pub(crate) fn acceptor(&self) -> TlsAcceptor {
         TlsAcceptor::from(self.current.load_full())
     }
 
-    /// Looks at the files every so often and takes what has changed; never ends.
+    /// Checks the files regularly and loads changes; never ends.
     pub(crate) async fn follow(&self) {
-        let mut seen = self.stamp();
+        let mut seen = self.file_state();
         loop {
             tokio::time::sleep(Duration::from_millis(self.settings.reload_ms)).await;
-            let now = self.stamp();
+            let now = self.file_state();
             if now == seen {
                 continue;
             }
@@ -53,13 +53,13 @@ impl Certificate {
         }
     }
 
-    /// What tells a changed file: times and lengths.
-    fn stamp(&self) -> [Option<(SystemTime, u64)>; 2] {
-        let stamp = |path: &Path| {
+    /// The times and lengths that reveal a changed file.
+    fn file_state(&self) -> [Option<(SystemTime, u64)>; 2] {
+        let file_state = |path: &Path| {
             let metadata = std::fs::metadata(path).ok()?;
             Some((metadata.modified().ok()?, metadata.len()))
         };
-        [stamp(&self.settings.certificate), stamp(&self.settings.key)]
+        [file_state(&self.settings.certificate), file_state(&self.settings.key)]
     }
 }
 

@@ -1,9 +1,9 @@
-//! The answer to a head that hyper could not read. hyper writes a bare status by itself and tells nobody before; on its way
-//! out it is completed here, so that it is the same document as any other refusal.
+//! The response to a head that hyper could not read. hyper writes a bare status without asking; it is completed here on
+//! its way out, so that the client gets the same document as for any other error.
 //!
-//! What is hyper's own follows from the order of things: all that was answered is flushed, no request has begun since, and
-//! what is written begins as a head. A chunk of a streamed answer begins with its size; HTTP/1.0 has no chunks, so a
-//! connection that has spoken it is left alone, as is one of HTTP/2.
+//! hyper's own response is recognised by the order of events: all responses are flushed, no request has begun since,
+//! and the written bytes start like a head. A chunk of a streamed response starts with its size. HTTP/1.0 has no
+//! chunks, so connections that have used it are left alone, as are those of HTTP/2.
 
 use std::io;
 use std::pin::Pin;
@@ -23,13 +23,13 @@ use crate::http::edge::problem;
 use crate::http::edge::status::status;
 use crate::http::wire::activity::Activity;
 
-/// How a head of HTTP/1 begins.
+/// The start of an HTTP/1 head.
 const HEAD: &[u8] = b"HTTP/1.";
-/// Bytes of a refused request that are read on, so that its client meets the answer and not a connection that was reset.
+/// Bytes of a refused request that are drained, so that its client sees the response and not a connection reset.
 const MOST_DRAINED: usize = 1 << 20;
 
-/// What hyper's bare answer stands for.
-fn meant(bare: &[u8]) -> Error {
+/// The error behind hyper's bare response.
+fn error_behind(bare: &[u8]) -> Error {
     let code = bare.split(|byte| *byte == b' ').nth(1);
     if code == Some(b"400") {
         return Error::new(
@@ -41,9 +41,9 @@ fn meant(bare: &[u8]) -> Error {
     context::head_too_large()
 }
 
-/// The bare answer with the document and the headers that every refusal has.
+/// The bare response with the document and the headers that every error has.
 fn completed(edge: &Edge, peer: Peer, bare: &[u8]) -> Bytes {
-    let (error, id) = (meant(bare), edge.name_of(&HeaderMap::new()));
+    let (error, id) = (error_behind(bare), edge.request_id_of(&HeaderMap::new()));
     tracing::debug!(client = %peer.address, request_id = &*id, %error, "the head of a request could not be read");
     let document = problem::document(&error, &id, "");
     let mut headers = HeaderMap::new();
@@ -54,7 +54,7 @@ fn completed(edge: &Edge, peer: Peer, bare: &[u8]) -> Bytes {
         headers.insert(context::REQUEST_ID, id);
     }
     let mut out = format!("HTTP/1.1 {}\r\n", status(error.kind())).into_bytes();
-    // The rest of hyper's lines stand as they are: the date, and that the connection ends.
+    // hyper's other lines are kept: the date, and `Connection: close`.
     let lines = bare.split(|byte| *byte == b'\n').skip(1).map(<[u8]>::trim_ascii);
     let kept = lines.filter(|line| !line.is_empty() && !line.to_ascii_lowercase().starts_with(b"content-length:"));
     let own: Vec<Vec<u8>> =
@@ -68,7 +68,7 @@ fn completed(edge: &Edge, peer: Peer, bare: &[u8]) -> Bytes {
     out.into()
 }
 
-/// A stream on which bare answers are completed.
+/// A stream on which bare responses are completed.
 pub(crate) struct Completed<S> {
     stream: S,
     activity: Arc<Activity>,
@@ -77,7 +77,7 @@ pub(crate) struct Completed<S> {
     refusal: Option<Refusal>,
 }
 
-/// A completed answer on its way out.
+/// A completed response that is being written.
 struct Refusal {
     left: Bytes,
     is_shut: bool,
@@ -89,7 +89,7 @@ impl<S> Completed<S> {
         Self { stream, activity, edge, peer, refusal: None }
     }
 
-    /// Takes what is written as hyper's own answer, if it is.
+    /// Detects hyper's own response in what is written.
     fn takes(&mut self, bytes: &[u8]) -> bool {
         let is_bare = self.refusal.is_none() && self.activity.is_settled() && bytes.starts_with(HEAD);
         if is_bare {
@@ -101,7 +101,7 @@ impl<S> Completed<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Completed<S> {
-    /// Writes what is left of the completed answer.
+    /// Writes the rest of the completed response.
     fn poll_refusal(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Some(refusal) = &mut self.refusal else { return Poll::Ready(Ok(())) };
         while !refusal.left.is_empty() {
@@ -114,7 +114,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Completed<S> {
         Poll::Ready(Ok(()))
     }
 
-    /// Drops what a refused client still sends, up to a bound; how long is the connection's deadlines' affair.
+    /// Drains what a refused client still sends, up to a limit; the connection's deadlines bound the time.
     fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Some(refusal) = &mut self.refusal else { return Poll::Ready(Ok(())) };
         let mut room = [0; 4096];
@@ -160,7 +160,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Completed<S> {
         self.stream.is_write_vectored()
     }
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // hyper asks for this once it has nothing left to write.
+        // hyper calls this once it has nothing left to write.
         self.activity.flushed();
         ready!(self.poll_refusal(cx))?;
         Pin::new(&mut self.stream).poll_flush(cx)

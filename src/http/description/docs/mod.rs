@@ -1,4 +1,4 @@
-//! The API description and a page that shows it. The page is ours whole: no script, style or font from elsewhere.
+//! The API description and a page that renders it. The page is self-contained: no script, style or font from elsewhere.
 
 use std::sync::{Arc, OnceLock};
 
@@ -30,12 +30,12 @@ pub(crate) struct GetPage {}
 promox_kernel::operation! { GetPage => Download, "docs.page", Get "/docs", Anyone, 200, "A page that renders \
 this description." }
 
-/// What the page does.
+/// The page's script.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub(crate) struct GetScript {}
 promox_kernel::operation! { GetScript => Download, "docs.script", Get "/docs/page.js", Anyone, 200, "The page's script." }
 
-/// How the page looks.
+/// The page's style sheet.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub(crate) struct GetStyle {}
 promox_kernel::operation! { GetStyle => Download, "docs.style", Get "/docs/page.css", Anyone, 200, "The page's \

@@ -1,12 +1,12 @@
-//! Examples of bodies, for those operations whose fields alone do not show what a request looks like. They stand in a file of
-//! their own, which a test sends to a shop.
+//! Example bodies for operations whose fields alone do not show what a request looks like. They are in a file of their
+//! own, which a test sends to a shop.
 
 use serde_json::{Map, Value};
 
 /// The bodies by operation.
 const EXAMPLES: &str = include_str!("examples.json");
 
-/// All of them, read once a document.
+/// All examples; parsed once per document.
 pub(crate) struct Examples(Map<String, Value>);
 
 impl Examples {
@@ -14,7 +14,7 @@ impl Examples {
         Self(serde_json::from_str(EXAMPLES).unwrap_or_default())
     }
 
-    /// The body of an operation.
+    /// The example body of an operation.
     pub(crate) fn of(&self, operation: &str) -> Option<&Value> {
         self.0.get(operation)
     }

@@ -1,4 +1,4 @@
-//! The API description, OpenAPI 3.1, made once from the registry: it cannot say anything that the router does not do.
+//! The API description, OpenAPI 3.1, generated from the registry, so that it always matches the router.
 
 #![allow(clippy::indexing_slicing, reason = "an index into a JSON object that is written makes the member")]
 
@@ -52,7 +52,7 @@ const DESCRIPTION: &str = "JSON in camelCase; money as decimal strings; times in
      application/problem+json with a stable `code`. Lists take `limit` and `cursor` and return `items` and \
      `nextCursor`. Unknown members in a request are an error.";
 
-/// Schemas as requests are read, collected under `components`.
+/// Schemas of requests, collected under `components`.
 fn generator() -> SchemaGenerator {
     let settings = SchemaSettings::draft2020_12().with(|settings| {
         settings.definitions_path = "/components/schemas".into();

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 /// The operation object of an entry; `example` is a body as it could be sent.
 pub(crate) fn describe(entry: &Entry, generator: &mut SchemaGenerator, example: Option<&Value>) -> Value {
     let (request, reply) = (entry.schemas)(generator);
-    let mut fields = Fields::of(resolved(&request, generator));
+    let mut fields = Fields::of(resolve(&request, generator));
     let mut parameters = fields.path(entry.path);
     let in_query = matches!(entry.method, Method::Get | Method::Delete) || entry.body != BodyKind::Json;
     if in_query {
@@ -17,7 +17,7 @@ pub(crate) fn describe(entry: &Entry, generator: &mut SchemaGenerator, example: 
     }
     parameters.extend(header_parameters(entry));
     let is_list =
-        reply.as_ref().is_some_and(|reply| resolved(reply, generator).pointer("/properties/nextCursor").is_some());
+        reply.as_ref().is_some_and(|reply| resolve(reply, generator).pointer("/properties/nextCursor").is_some());
     let mut operation = json!({
         "operationId": entry.name,
         "tags": [entry.service],
@@ -35,13 +35,13 @@ pub(crate) fn describe(entry: &Entry, generator: &mut SchemaGenerator, example: 
     operation
 }
 
-/// The schema itself: an operation that is another's body under its own name refers to that one's.
-fn resolved<'a>(request: &'a Schema, generator: &'a SchemaGenerator) -> &'a Value {
+/// The schema itself: an operation that is the body of another one refers to that one's schema.
+fn resolve<'a>(request: &'a Schema, generator: &'a SchemaGenerator) -> &'a Value {
     let name = request.get("$ref").and_then(Value::as_str).and_then(|path| path.rsplit('/').next());
     name.and_then(|name| generator.definitions().get(name)).unwrap_or(request.as_value())
 }
 
-/// The fields of an operation that are not placed yet.
+/// The fields of an operation that are not yet assigned to a place.
 struct Fields {
     members: Map<String, Value>,
     required: Vec<Value>,
@@ -62,7 +62,7 @@ impl Fields {
         self.required.iter().any(|required| required == name)
     }
 
-    /// Takes the fields that stand in the path.
+    /// Takes the fields that are path parameters.
     fn path(&mut self, path: &str) -> Vec<Value> {
         let names = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
         let names: Vec<&str> = names.map(|name| name.trim_start_matches('*')).collect();
@@ -74,7 +74,7 @@ impl Fields {
         names.iter().map(parameter).collect()
     }
 
-    /// Takes all others as members of the query.
+    /// Takes all remaining fields as query parameters.
     fn query(&mut self) -> Vec<Value> {
         let members = std::mem::take(&mut self.members);
         members.into_iter().map(|(name, schema)| self.query_parameter(&name, schema)).collect()
@@ -105,7 +105,7 @@ impl Fields {
     }
 }
 
-/// A member of a query is there or not; it has no way to be null.
+/// A query parameter is present or absent; it cannot be null.
 fn without_null(mut schema: Value) -> Value {
     let Some(members) = schema.as_object_mut() else { return schema };
     if members.get("default").is_some_and(Value::is_null) {
@@ -170,7 +170,7 @@ fn security(access: Access) -> Value {
     }
 }
 
-/// `is_list`: the answer may leave out what is damaged, and says so.
+/// `is_list`: the response may leave out damaged rows and then says so.
 fn responses(entry: &Entry, reply: Option<Schema>, is_list: bool) -> Value {
     let mut good = json!({
         "description": entry.summary,
@@ -195,7 +195,7 @@ fn responses(entry: &Entry, reply: Option<Schema>, is_list: bool) -> Value {
     responses
 }
 
-/// The refusals that an operation of this shape can meet.
+/// The errors that an operation of this shape can return.
 fn refusals(entry: &Entry) -> Vec<(&'static str, &'static str)> {
     let mut refusals = vec![("400", "Malformed"), ("422", "Invalid"), ("429", "Throttled"), ("503", "Unavailable")];
     if !matches!(entry.access, Access::Anyone | Access::Signed | Access::Internal) {

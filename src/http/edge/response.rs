@@ -1,4 +1,4 @@
-//! A reply or a refusal as it goes over the wire.
+//! Replies and errors in their wire form.
 
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, VARY, WWW_AUTHENTICATE};
@@ -6,21 +6,21 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use hyper::body::Body as _;
 use promox_kernel::{Content, Cx, Error, Kind, Response};
 
-use crate::http::edge::buckets::Standing;
+use crate::http::edge::buckets::RateState;
 use crate::http::edge::problem;
 use crate::http::edge::status::status;
-use crate::http::wire::compress::{self, Coding, Squeeze};
+use crate::http::wire::compress::{self, Coding, Compressor};
 use crate::http::wire::payload::Payload;
 
 const LIMIT: HeaderName = HeaderName::from_static("ratelimit-limit");
 const REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
 const RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
 
-/// A reply for the wire, or a refusal that was stored with its idempotency key. `coding` is what the client wants it
-/// compressed by.
+/// A reply for the wire, or an error that was stored with its idempotency key. `coding` is the compression that the
+/// client prefers.
 pub(crate) fn reply(reply: Response, coding: Option<Coding>) -> http::Response<Payload> {
     let Response { status, headers, content } = reply;
-    let (media_type, payload, coded) = carry(content, coding);
+    let (media_type, payload, coded) = encode(content, coding);
     let mut response = http::Response::new(payload);
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let map = response.headers_mut();
@@ -39,15 +39,15 @@ pub(crate) fn reply(reply: Response, coding: Option<Coding>) -> http::Response<P
     response
 }
 
-/// The content as a payload, with its media type and, if it was compressed, how.
-fn carry(content: Content, coding: Option<Coding>) -> (Option<&'static str>, Payload, Option<Coding>) {
+/// The content as a payload, with its media type and its content coding.
+fn encode(content: Content, coding: Option<Coding>) -> (Option<&'static str>, Payload, Option<Coding>) {
     let (media_type, bytes) = match content {
         Content::Empty => return (None, Payload::empty(), None),
         Content::Json(bytes) => ("application/json", bytes),
         Content::Bytes(media_type, bytes) => (media_type, bytes),
         Content::Stream(media_type, reader) => {
             let coding = coding.filter(|_| compress::shrinks(media_type));
-            return (Some(media_type), Payload::stream(reader, coding.map(Squeeze::new)), coding);
+            return (Some(media_type), Payload::stream(reader, coding.map(Compressor::new)), coding);
         }
     };
     let coding = coding.filter(|_| bytes.len() >= compress::LEAST && compress::shrinks(media_type));
@@ -57,7 +57,7 @@ fn carry(content: Content, coding: Option<Coding>) -> (Option<&'static str>, Pay
     }
 }
 
-/// A refusal for the wire.
+/// An error for the wire.
 pub(crate) fn refusal(
     error: &Error,
     request_id: &str,
@@ -81,22 +81,22 @@ pub(crate) fn refusal(
     response
 }
 
-/// A refusal as the answer that is stored with an idempotency key.
+/// An error as the reply that is stored with an idempotency key.
 pub(crate) fn stored_refusal(error: &Error, cx: &Cx) -> Response {
     let document = problem::document(error, &cx.request_id, cx.path.as_deref().unwrap_or_default());
     let content = Content::Bytes(problem::MEDIA_TYPE, document);
     Response { status: status(error.kind()).as_u16(), headers: Vec::new(), content }
 }
 
-/// Tells how the client stands with its rate.
-pub(crate) fn rate_headers(headers: &mut HeaderMap, standing: Standing) {
-    headers.insert(LIMIT, HeaderValue::from(standing.limit));
-    headers.insert(REMAINING, HeaderValue::from(standing.remaining));
-    headers.insert(RESET, HeaderValue::from(standing.reset));
+/// Adds the rate limit headers.
+pub(crate) fn rate_headers(headers: &mut HeaderMap, rate_state: RateState) {
+    headers.insert(LIMIT, HeaderValue::from(rate_state.limit));
+    headers.insert(REMAINING, HeaderValue::from(rate_state.remaining));
+    headers.insert(RESET, HeaderValue::from(rate_state.reset));
 }
 
-/// The answer to `HEAD`: everything but the body.
-pub(crate) fn bare(method: &Method, response: &mut http::Response<Payload>) {
+/// The response to `HEAD`: everything but the body.
+pub(crate) fn strip_body(method: &Method, response: &mut http::Response<Payload>) {
     if method != Method::HEAD {
         return;
     }
