@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use aws_lc_rs::digest::{Context, SHA256};
-use promox_embedded::disk::{Disk, DiskOp, FaultyDisk, Kept, MemoryDisk};
+use promox_embedded::disk::{Disk, DiskOp, FaultyDisk, MemoryDisk, Persisted};
 use promox_kernel::Entropy;
 
 /// The disk of one life.
@@ -56,18 +56,18 @@ impl SimDisk {
             let kept = match op {
                 DiskOp::Write(file, _, bytes) if synced.get(file).is_none_or(|at| *at < number) => {
                     match entropy.below(3) {
-                        0 => Kept::Nothing,
-                        1 => Kept::First(usize::try_from(entropy.below(bytes.len() as u64)).unwrap()),
-                        _ => Kept::Whole,
+                        0 => Persisted::Nothing,
+                        1 => Persisted::First(usize::try_from(entropy.below(bytes.len() as u64)).unwrap()),
+                        _ => Persisted::Whole,
                     }
                 }
                 DiskOp::Create(..) | DiskOp::Rename(..) | DiskOp::Remove(_) if names_synced < number => {
                     names_lost |= entropy.below(4) == 0;
-                    if names_lost { Kept::Nothing } else { Kept::Whole }
+                    if names_lost { Persisted::Nothing } else { Persisted::Whole }
                 }
-                _ => Kept::Whole,
+                _ => Persisted::Whole,
             };
-            left.redo(op, kept);
+            left.replay(op, kept);
         }
         left
     }

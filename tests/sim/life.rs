@@ -176,7 +176,7 @@ impl Life {
             Trouble::PowerCut => return Err(Cut),
             Trouble::Broken(fault) => self.disk.fail(fault, self.dice.below(3), u64::MAX),
             Trouble::Full(_) => self.disk.fail(Fault::Full, 0, u64::MAX),
-            Trouble::Over => self.disk.heal(),
+            Trouble::Over => self.disk.stop_failing(),
         }
         self.trouble = match *trouble {
             Trouble::Full(steps) => Some((steps, Trouble::Over)),

@@ -1,32 +1,32 @@
-//! The auditor's side of a service: it recomputes its invariants from rows, and states facts that others must agree with.
+//! The auditor's interface for services: a service checks its invariants, and states facts that others must agree with.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{Reader, StoreError};
 
-/// An invariant that does not hold.
+/// A violated invariant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// Which invariant, `"stock: on hand = sum of movements"`.
+    /// The invariant, `"stock: on hand = sum of movements"`.
     pub invariant: &'static str,
-    /// What breaks it.
+    /// What violates it.
     pub detail: String,
 }
 
-/// Findings, and the two sides of what two services must agree on.
+/// Findings, and the facts that two services must agree on.
 #[derive(Debug, Default)]
 pub struct Report {
     findings: Vec<Finding>,
     checked: u64,
     sides: BTreeMap<(&'static str, i64), [Option<String>; 2]>,
     open: BTreeSet<(&'static str, i64)>,
-    /// What rows name, and the first row that does.
+    /// Names that rows refer to, with the first row that does.
     named: BTreeMap<(&'static str, String), String>,
     known: BTreeMap<&'static str, BTreeSet<String>>,
 }
 
 impl Report {
-    /// Notes a finding unless `holds`.
+    /// Adds a finding unless `holds`.
     pub fn check(&mut self, invariant: &'static str, holds: bool, detail: impl FnOnce() -> String) {
         self.checked += 1;
         if !holds {
@@ -34,28 +34,29 @@ impl Report {
         }
     }
 
-    /// One service's word on something: `report.left("a paid order has one live capture, equal to its total", order, total)`.
+    /// One side of a fact: `report.left("a paid order has one live capture, equal to its total", order, total)`.
     pub fn left(&mut self, invariant: &'static str, key: impl Into<i64>, value: impl ToString) {
         self.side(invariant, key.into(), 0, value.to_string());
     }
 
-    /// The other service's word on the same; a key with one side only is a finding.
+    /// The other side of the fact; a key with one side only is a finding.
     pub fn right(&mut self, invariant: &'static str, key: impl Into<i64>, value: impl ToString) {
         self.side(invariant, key.into(), 1, value.to_string());
     }
 
-    /// Something that is on its way in this state, with its next step written down: the sides agree when it has arrived.
+    /// Something that is in progress, with its next step stored: the sides may differ until it is done.
     pub fn open(&mut self, invariant: &'static str, key: impl Into<i64>) {
         self.open.insert((invariant, key.into()));
     }
 
-    /// A row names something that its owner must know: `report.names("product: its tax class is one of the store's", "REDUCED",
+    /// A row refers to a name that its owner must know: `report.names("product: its tax class is one of the store's",
+    /// "REDUCED",
     /// || "product 7")`.
     pub fn names(&mut self, invariant: &'static str, name: impl Into<String>, by: impl FnOnce() -> String) {
         self.named.entry((invariant, name.into())).or_insert_with(by);
     }
 
-    /// The owner's word on what rows may name. Where no owner says a word, nothing is held against them.
+    /// The owner's side: a name that rows may refer to. If no owner states any, the names are not checked.
     pub fn knows(&mut self, invariant: &'static str, name: impl Into<String>) {
         self.known.entry(invariant).or_default().insert(name.into());
     }
@@ -66,7 +67,7 @@ impl Report {
         self.check(invariant, twice.is_none(), || format!("{key} is stated twice"));
     }
 
-    /// All findings, and how many checks were made.
+    /// All findings, and the number of checks.
     pub fn finish(mut self) -> (Vec<Finding>, u64) {
         let open = std::mem::take(&mut self.open);
         for ((invariant, key), [left, right]) in std::mem::take(&mut self.sides) {
@@ -83,7 +84,7 @@ impl Report {
         (self.findings, self.checked)
     }
 
-    /// Takes data that does not read for a finding; what else fails stays an error.
+    /// Turns unreadable data into a finding; other errors stay errors.
     pub fn readable(&mut self, checked: Result<(), StoreError>) -> Result<(), StoreError> {
         match checked {
             Err(StoreError::DamagedRow { place, .. } | StoreError::Damaged { place }) => {

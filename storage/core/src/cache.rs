@@ -1,7 +1,7 @@
-//! Keyed state with a time to live, whose loss costs a retry and never money or access: login throttles, quotes.
+//! Keyed state with a time to live. Losing it costs a retry, never money or access: login throttles, quotes.
 //!
-//! A service names its [`CacheSpace`] and keeps serde values in it; which engine holds them is the node's affair. What an
-//! engine has lost, or what does not decode because another version wrote it, is as if it had never been there.
+//! A service declares its [`CacheSpace`] and stores serde values in it; the node chooses the engine. Entries that an
+//! engine has lost, or that another version wrote in a form that does not decode, count as absent.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
@@ -12,44 +12,44 @@ use promox_kernel::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// The longest key and value; what is longer is not kept.
+/// The longest key and value; longer ones are not stored.
 pub const MOST_CACHE_KEY: usize = 512;
 /// See [`MOST_CACHE_KEY`].
 pub const MOST_CACHE_VALUE: usize = 1 << 20;
 
-/// One kind of cached state and its bounds. When it is full, what ends first makes room.
+/// One kind of cached state and its bounds. When it is full, the entries that expire first are evicted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CacheSpace {
-    /// Its name, alike in every version.
+    /// Its name, stable across versions.
     pub name: &'static str,
-    /// Entries at most.
+    /// The maximum number of entries.
     pub most: usize,
-    /// Bytes of their values at most.
+    /// The maximum total size of the values, in bytes.
     pub most_bytes: usize,
 }
 
-/// What becomes of an entry.
+/// What to do with an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change<T> {
-    /// It stays as it is.
+    /// Keep it unchanged.
     Keep,
-    /// It is this, until its time is over.
+    /// Set it, with an expiry.
     Put {
         /// The value.
         value: T,
-        /// The end of its time.
+        /// The expiry.
         until: Timestamp,
     },
-    /// It is gone.
+    /// Remove it.
     Remove,
 }
 
-/// Where cached state is kept.
+/// A cache engine.
 pub trait CacheEngine: fmt::Debug + Send + Sync + 'static {
-    /// The value of a key whose time is not over.
+    /// The value of a key that has not expired.
     fn get(&self, space: CacheSpace, key: &[u8], now: Timestamp) -> Option<Vec<u8>>;
 
-    /// Changes a value in one step; `change` is called once, or never when there is nothing to keep it in.
+    /// Changes a value atomically; `change` is called once, or never when there is nowhere to store the value.
     fn update(
         &self,
         space: CacheSpace,
@@ -59,7 +59,7 @@ pub trait CacheEngine: fmt::Debug + Send + Sync + 'static {
     );
 }
 
-/// A service's way to the cache. Cheap to clone.
+/// A service's access to the cache. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Cache(Arc<dyn CacheEngine>);
 
@@ -74,23 +74,23 @@ impl Cache {
         Self(Arc::new(MemoryCache::default()))
     }
 
-    /// The value of a key whose time is not over.
+    /// The value of a key that has not expired.
     pub fn get<T: DeserializeOwned>(&self, space: CacheSpace, key: &[u8], now: Timestamp) -> Option<T> {
         decode(&self.0.get(space, key, now)?)
     }
 
-    /// Sets a value until its time is over.
+    /// Sets a value with an expiry.
     pub fn put<T: Serialize>(&self, space: CacheSpace, key: &[u8], now: Timestamp, value: &T, until: Timestamp) {
         self.0.update(space, key, now, &mut |_| encode(value, until));
     }
 
-    /// Forgets a key.
+    /// Removes a key.
     pub fn remove(&self, space: CacheSpace, key: &[u8], now: Timestamp) {
         self.0.update(space, key, now, &mut |_| Change::Remove);
     }
 
-    /// Changes a value in one step: `change` is given what is there, and says what becomes of it and what to answer. It may
-    /// run again, so it acts only through what it returns.
+    /// Changes a value atomically: `change` gets the current value, and returns what to do with it and the result. It
+    /// may run again, so it acts only through what it returns.
     pub fn update<T, A>(
         &self,
         space: CacheSpace,
@@ -111,7 +111,7 @@ impl Cache {
                 Change::Remove => Change::Remove,
             }
         });
-        // Without a cache it is as if nothing had been there.
+        // Without a cache the entry counts as absent.
         answer.unwrap_or_else(|| change(None).1)
     }
 }
@@ -124,7 +124,7 @@ fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
     serde_json::from_slice(bytes).ok()
 }
 
-/// A cache in memory, within the same bounds: for tests, and for a node that keeps none on its disk.
+/// A cache in memory, within the same bounds: for tests, and for nodes without one on disk.
 #[derive(Default)]
 pub struct MemoryCache(Mutex<HashMap<&'static str, Room>>);
 

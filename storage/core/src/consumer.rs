@@ -1,4 +1,4 @@
-//! Consumers: what follows from events. A consumer's place moves in the transaction of its effect.
+//! Consumers: apply the effects of events. A consumer's position moves in the transaction of its effect.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,45 +9,45 @@ use crate::event::PARTITION;
 use crate::system::{DeadLetter, Place};
 use crate::{Database, Db, Event, Lane, StoreError, Tx};
 
-/// Events that one transaction applies at most.
+/// Events applied in one transaction at most.
 const BATCH: usize = 256;
-/// Events a consumer may pass over before it writes its place down.
+/// Events that a consumer may skip before it stores its position.
 const PASSED_OVER: i64 = 4_096;
-/// How long one batch may take.
+/// The time limit of one batch.
 const BATCH_LIMIT: Duration = Duration::from_secs(30);
 
 /// Applies events to its service's tables, each exactly once.
 pub trait Consumer: Send + Sync + 'static {
-    /// Names its place, `"inventory.post_holds"`. Never renamed.
+    /// The name of its position, `"inventory.post_holds"`. Never renamed.
     fn name(&self) -> &'static str;
 
     /// The database whose events it reads.
     fn source(&self) -> Database;
 
-    /// Whether it has anything to do with this event.
+    /// Whether the event is relevant.
     fn wants(&self, event: &Event) -> bool;
 
-    /// Does what follows from the events, which come in order. An error drops the batch's effect; the event that alone
-    /// fails goes to the dead letters.
+    /// Applies the events, in order. An error drops the batch's effect; an event that fails alone goes to the dead
+    /// letters.
     fn apply(&self, tx: &mut Tx<'_>, events: &[Event]) -> Result<(), Error>;
 
-    /// Called when a batch is durable: to wake who waits.
+    /// Called when a batch is durable, to notify waiters.
     fn applied(&self) {}
 
-    /// How old an event is when it is applied, for who looks after what others have left undone; zero for at once.
+    /// The minimum age of an event, for consumers that clean up what others did not finish; zero for none.
     fn delay(&self) -> Duration {
         Duration::ZERO
     }
 }
 
-/// Drives one consumer from `source`'s outbox into `target`'s tables.
+/// Runs one consumer from `source`'s outbox into `target`'s tables.
 pub struct ConsumerLoop {
     consumer: Arc<dyn Consumer>,
     source: Db,
     target: Db,
     place: Option<i64>,
     written: i64,
-    /// When the first event that was too young is old enough.
+    /// When the first event that is too young reaches the minimum age.
     wakes_at: Option<Timestamp>,
 }
 
@@ -58,7 +58,7 @@ impl std::fmt::Debug for ConsumerLoop {
 }
 
 impl ConsumerLoop {
-    /// A loop that starts where the consumer's place is.
+    /// A loop that starts at the consumer's stored position.
     pub fn new(consumer: Arc<dyn Consumer>, source: Db, target: Db) -> Self {
         Self { consumer, source, target, place: None, written: 0, wakes_at: None }
     }
@@ -68,23 +68,23 @@ impl ConsumerLoop {
         self.consumer.name()
     }
 
-    /// Signals when there may be something to do.
+    /// Signals when there may be new events.
     pub fn subscribe(&self) -> flume::Receiver<()> {
         self.source.subscribe()
     }
 
-    /// How far it has come, by its own count.
+    /// Its in-memory position.
     pub fn place(&self) -> i64 {
         self.place.unwrap_or(0)
     }
 
-    /// Applies the next batch; whether there may be more at once.
+    /// Applies the next batch; whether there may be more.
     pub async fn turn(&mut self, node: &Arc<Node>) -> Result<bool, Error> {
         let cx = Cx::system(node, self.consumer.name(), BATCH_LIMIT);
         let place = self.start(&cx).await?;
         let mut events = self.source.read(|tx| tx.events_after(place, BATCH)).await?;
         let full = events.len() == BATCH;
-        self.wakes_at = self.leave_young(&mut events, cx.now);
+        self.wakes_at = self.drop_young(&mut events, cx.now);
         let Some(last) = events.last().map(|event| event.position) else { return Ok(false) };
         let more = full && self.wakes_at.is_none();
         let wanted: Vec<Event> = events.into_iter().filter(|event| self.consumer.wants(event)).collect();
@@ -100,8 +100,8 @@ impl ConsumerLoop {
         Ok(more)
     }
 
-    /// Leaves out the events from the first on that is too young; when that is old enough.
-    fn leave_young(&self, events: &mut Vec<Event>, now: Timestamp) -> Option<Timestamp> {
+    /// Removes the events from the first one that is too young; returns when that one is old enough.
+    fn drop_young(&self, events: &mut Vec<Event>, now: Timestamp) -> Option<Timestamp> {
         let delay = self.consumer.delay();
         let young = |event: &Event| self.consumer.wants(event) && event.occurred_at + delay > now;
         let first = if delay.is_zero() { None } else { events.iter().position(young) }?;
@@ -110,10 +110,10 @@ impl ConsumerLoop {
         due
     }
 
-    /// Waits until there may be something to do: a signal, or an event that has become old enough. Whether `signals` go on.
+    /// Waits for a signal, or for an event to reach the minimum age. Whether `signals` continue.
     pub async fn wait(&self, signals: &flume::Receiver<()>, clock: &Clock) -> bool {
         let Some(due) = self.wakes_at else { return signals.recv_async().await.is_ok() };
-        // What comes meanwhile is younger still.
+        // Newer events are even younger.
         clock.sleep_until(due).await;
         !signals.is_disconnected()
     }
@@ -129,7 +129,7 @@ impl ConsumerLoop {
         Ok(place)
     }
 
-    /// Applies a batch whole, or, when it fails, event by event.
+    /// Applies a batch as a whole, or, when it fails, event by event.
     async fn apply(&self, cx: &Cx, events: Vec<Event>, last: i64) -> Result<(), Error> {
         let Err(error) = self.commit(cx, events.clone(), last).await else { return Ok(()) };
         if error.will_pass() {
@@ -142,7 +142,7 @@ impl ConsumerLoop {
                 return Err(error);
             }
             tracing::error!(consumer = self.consumer.name(), position, %error, "moving an event to the dead letters");
-            self.bury(cx, position, error.to_string()).await?;
+            self.dead_letter(cx, position, error.to_string()).await?;
         }
         self.commit(cx, Vec::new(), last).await
     }
@@ -158,7 +158,7 @@ impl ConsumerLoop {
         self.target.write_in(cx, Lane::Bulk, work).await
     }
 
-    async fn bury(&self, cx: &Cx, position: i64, reason: String) -> Result<(), Error> {
+    async fn dead_letter(&self, cx: &Cx, position: i64, reason: String) -> Result<(), Error> {
         let (consumer, source) = (self.consumer.clone(), self.source.database());
         let work = move |tx: &mut Tx<'_>| {
             let (database, at) = (tx.database().number(), tx.now());
@@ -172,7 +172,7 @@ impl ConsumerLoop {
 }
 
 impl Tx<'_> {
-    /// How far a consumer of this database has come.
+    /// The position of a consumer of this database.
     pub fn consumer_place(&self, consumer: &str) -> Result<i64, StoreError> {
         let place = self.get::<Place>(&(self.database().number(), consumer.to_owned(), PARTITION))?;
         Ok(place.map_or(0, |place| place.position))
@@ -184,7 +184,7 @@ impl Tx<'_> {
     }
 }
 
-/// Follows an outbox with a place that is local and may be lost: for what every node rebuilds in memory.
+/// Follows an outbox with a local position that may be lost: for in-memory projections on every node.
 #[derive(Debug)]
 pub struct Follower {
     source: Db,
@@ -197,12 +197,12 @@ impl Follower {
         Self { source, place }
     }
 
-    /// How far it has come.
+    /// The current position.
     pub fn place(&self) -> i64 {
         self.place
     }
 
-    /// Signals when there may be something to do.
+    /// Signals when there may be new events.
     pub fn subscribe(&self) -> flume::Receiver<()> {
         self.source.subscribe()
     }

@@ -1,7 +1,7 @@
-//! The schema as SQL: what a relational engine makes of the tables, and what a review sees of a change to them.
+//! The schema as SQL for relational engines, which also makes schema changes visible in reviews.
 //!
-//! Tables and indexes order and compare rows as keys do: text by its bytes, nulls first, and no entry where the first column of
-//! an index is null. Identifiers are quoted, because some columns are named like keywords.
+//! Tables and indexes order and compare rows as keys do: text by its bytes, nulls first, and no index entry where the
+//! first column is null. Identifiers are quoted, because some columns are named like keywords.
 
 use std::fmt::{self, Write as _};
 
@@ -32,7 +32,7 @@ impl Schema {
 }
 
 impl ColumnDef {
-    /// The column that keys and indexes use: for a folded column the one beside it that holds the folded form.
+    /// The column that keys and indexes use: for a folded column, the column beside it with the folded form.
     pub fn key_name(&self) -> String {
         if self.fold.is_some() { format!("{}_folded", self.name) } else { self.name.to_owned() }
     }
@@ -56,7 +56,7 @@ fn column_ddl(name: &str, column: &ColumnDef) -> String {
     format!("{} {}{null}", quoted(name), type_name(column.column_type))
 }
 
-/// An index that is not unique ends with the row's key, so that its order is total.
+/// A non-unique index ends with the row's key, so that its order is total.
 fn index_ddl(table: &TableDef, index: &IndexDef, text: &mut String) -> fmt::Result {
     let kind = if index.unique { "unique index" } else { "index" };
     let (name, on) = (quoted(&index.sql_name(table)), quoted(table.name));
@@ -75,7 +75,7 @@ fn index_ddl(table: &TableDef, index: &IndexDef, text: &mut String) -> fmt::Resu
     writeln!(text, "; -- {}", index.space.0)
 }
 
-/// Columns as a key lists them.
+/// Columns in the order of a key.
 fn key_list(table: &TableDef, names: &[&str]) -> Vec<String> {
     let columns = names.iter().filter_map(|name| table.column(name)).enumerate();
     let nulls = |at: usize, column: &ColumnDef| if column.nullable && at > 0 { " nulls first" } else { "" };
@@ -99,7 +99,8 @@ fn type_name(column: ColumnType) -> &'static str {
 }
 
 impl IndexDef {
-    /// Its name in a relational engine, unique in its database: `orders_by_user` for the index `OrderByUser` of `orders`.
+    /// The name in a relational engine, unique in its database: `orders_by_user` for the index `OrderByUser` of
+    /// `orders`.
     pub fn sql_name(&self, table: &TableDef) -> String {
         let name = snake_case(self.name);
         let what = name.split_once("_by_").map_or(name.as_str(), |(_, columns)| columns);

@@ -1,8 +1,8 @@
-//! The epochs of a database, for services that derive values from what another service owns there.
+//! The epochs of a database, for services that derive values from another service's rows in it.
 
 use crate::{Db, StoreError};
 
-/// Reads how often what is derived from rows of a database has changed, and nothing else. See [`Tx::epoch`](crate::Tx::epoch).
+/// Reads epochs of a database, and nothing else. See [`Tx::epoch`](crate::Tx::epoch).
 #[derive(Clone, Debug)]
 pub struct Epochs(Db);
 
@@ -12,7 +12,7 @@ impl Epochs {
         Self(db.clone())
     }
 
-    /// The epoch of values by their name; 0 before their owner first began one.
+    /// The epoch of values by name; 0 before their owner first changed them.
     pub async fn current(&self, name: &str) -> Result<i64, StoreError> {
         self.0.read(|tx| tx.epoch(name)).await
     }

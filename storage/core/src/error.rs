@@ -1,52 +1,54 @@
-//! What can go wrong below a service.
+//! Errors of the store.
 
 use std::fmt;
 
 use promox_kernel::{Error, Kind};
 
-/// Why the store did not do it.
+/// Why the store failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoreError {
-    /// Another row has this value; the unique index is named.
+    /// Another row has this value.
     Duplicate {
-        /// The index, or the table for its key.
+        /// The unique index, or the table for its key.
         index: &'static str,
     },
     /// A row or an index entry whose checksum fails or that does not decode; others of its table may be intact.
     DamagedRow {
         /// The table, or the index.
         table: String,
-        /// File, table, key: whatever is known.
+        /// File, table, key: as far as known.
         place: String,
     },
     /// Bytes whose checksum fails or that do not decode.
     Damaged {
-        /// File, offset, table: whatever is known.
+        /// File, offset, table: as far as known.
         place: String,
     },
-    /// The transaction is over a limit of the store.
+    /// The transaction exceeds a limit of the store.
     TooLarge {
-        /// Which limit.
+        /// The limit.
         limit: &'static str,
     },
-    /// A value that not every engine takes.
+    /// A value that not every engine can store.
     Unstorable {
         /// The table and the column.
         column: String,
-        /// What is in it.
+        /// What it contains.
         what: &'static str,
     },
-    /// Others changed what the transaction read, again and again: it has done nothing and may be run again.
+    /// Concurrent changes invalidated the transaction's reads repeatedly: it has done nothing and may be retried.
     Conflict,
-    /// The connection was lost during the commit: whether the transaction was committed is not known.
+    /// The connection was lost during the commit: it is unknown whether the transaction was committed.
     Unknown,
-    /// What is read is not at hand. An engine gets it and runs the closure again, so that nobody else sees this error.
+    /// A row that was read has not been fetched. An engine fetches it and runs the closure again, so no one else sees
+    /// this error.
     Unfetched,
     /// The queue is full or the work waited too long: it has not run.
     Busy,
-    /// The disk is full: reads go on.
+    /// The disk is full: reads continue.
     Full,
-    /// The engine has stopped after a failed write; whether the last work survived is unknown until it is opened again.
+    /// The engine has stopped after a failed write; whether the last transactions survived is unknown until it is
+    /// reopened.
     Stopped,
     /// Input or output failed.
     Io(String),
@@ -102,8 +104,8 @@ impl From<StoreError> for Error {
     }
 }
 
-/// Lets `?` turn errors of the store and of other operations into a service's own `Reject`, which has a variant `Store` for
-/// the ones and `Other` for the others.
+/// Lets `?` convert store errors and errors of other operations into a service's own `Reject`, with the variants
+/// `Store` and `Other`.
 #[macro_export]
 macro_rules! carries_errors {
     ($reject:ident) => {

@@ -1,10 +1,10 @@
-//! Events: written in the transaction of the change that they tell of, read by position.
+//! Events: written in the transaction of the change that they report, read by position.
 
 use promox_kernel::{Fact, Timestamp};
 
 use crate::{Database, Stamp, StoreError, record};
 
-/// An event told in a transaction that has not been committed yet.
+/// An event emitted in a transaction that is not committed yet.
 #[derive(Clone, Debug)]
 pub struct NewEvent {
     /// The type.
@@ -13,13 +13,13 @@ pub struct NewEvent {
     pub version: u32,
     /// The kind of aggregate.
     pub topic: &'static str,
-    /// Which one.
+    /// The id of the aggregate.
     pub aggregate_id: i64,
     /// JSON.
     pub data: String,
-    /// When, and in which trace.
+    /// The time and trace of the transaction.
     pub stamp: Stamp,
-    /// How many days it is kept; null for ever.
+    /// How many days it is kept; null means forever.
     pub kept_days: Option<u32>,
 }
 
@@ -27,7 +27,7 @@ pub struct NewEvent {
 pub(crate) const PARTITION: u32 = 0;
 
 record! {
-    /// An event as it stands in the outbox. `position` is dense within a partition, and in the order of commits.
+    /// An event in the outbox. `position` is dense within a partition and in commit order.
     pub struct Event in Ecommerce.outbox = 4, key(database: u32, partition: u32, position: i64) {
         /// `"ORDER_CONFIRMED"`.
         kind: String,
@@ -35,7 +35,7 @@ record! {
         version: u32,
         /// The kind of aggregate.
         topic: String,
-        /// Which one.
+        /// The id of the aggregate.
         aggregate_id: i64,
         /// When it happened.
         occurred_at: Timestamp,
@@ -43,24 +43,24 @@ record! {
         traceparent: Option<String>,
         /// JSON.
         data: String,
-        /// When it may be removed; null for never.
+        /// When it may be removed; null means never.
         keep_until: Option<Timestamp>,
     }
     index EventByEnd = 5 (keep_until);
 }
 
 impl Event {
-    /// The log of a database, by which its events' keys begin. Each has one partition so far.
+    /// The log of a database, the prefix of its events' keys. Each has one partition so far.
     pub const fn log_of(database: Database) -> (u32, u32) {
         (database.number(), PARTITION)
     }
 
-    /// Whether it is of the type that `F` says.
+    /// Whether it has the type of `F`.
     pub fn is<F: Fact>(&self) -> bool {
         self.kind == F::TYPE
     }
 
-    /// What it says.
+    /// Its data.
     pub fn fact<F: Fact>(&self) -> Result<F, StoreError> {
         serde_json::from_str(&self.data)
             .map_err(|error| StoreError::Damaged { place: format!("event {} {}: {error}", self.position, self.kind) })

@@ -1,8 +1,8 @@
-//! The event log of a database, for services that follow it and own none of its tables.
+//! The event log of a database, for services that follow it without owning its tables.
 
 use crate::{Db, Event, StoreError};
 
-/// What a database has told. It reads events and nothing else.
+/// The events of a database. It gives access to nothing else.
 #[derive(Clone, Debug)]
 pub struct EventLog(Db);
 
@@ -12,7 +12,7 @@ impl EventLog {
         Self(db.clone())
     }
 
-    /// The first events after `position` that are still kept, at most `most`.
+    /// The first events after `position` that are still stored, at most `most`.
     pub async fn after(&self, position: i64, most: usize) -> Result<Vec<Event>, StoreError> {
         self.0.read(|tx| tx.events_after(position, most)).await
     }

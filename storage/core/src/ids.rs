@@ -1,4 +1,4 @@
-//! Ids in blocks: a node takes a block of a table's ids at once, and its transactions give them out from memory.
+//! Ids in blocks: a node reserves a block of a table's ids, and its transactions assign them from memory.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
@@ -6,15 +6,15 @@ use std::ops::Range;
 use crate::system::Sequence;
 use crate::{Database, Reader, Space, Stamp, StoreError, Tx, Write};
 
-/// Ids that a node takes at once.
+/// Ids per block.
 const BLOCK: i64 = 64;
 
-/// Ids that were taken and not yet given out.
+/// Reserved ids that are not assigned yet.
 #[derive(Debug, Default)]
 pub struct IdBlocks(BTreeMap<Space, VecDeque<Range<i64>>>);
 
 impl IdBlocks {
-    /// The id that is given out after `given` others.
+    /// The id that is assigned after `given` others.
     pub(crate) fn get(&self, space: Space, mut given: i64) -> Option<i64> {
         for block in self.0.get(&space)? {
             let length = block.end - block.start;
@@ -31,7 +31,7 @@ impl IdBlocks {
         self.0.entry(space).or_default().push_back(block);
     }
 
-    /// Takes out what a transaction that committed has given out.
+    /// Removes the ids that a committed transaction has assigned.
     pub fn give(&mut self, given: &[(Space, i64)]) {
         for (space, count) in given {
             let Some(blocks) = self.0.get_mut(space) else { continue };
@@ -48,14 +48,14 @@ impl IdBlocks {
         }
     }
 
-    /// Forgets all blocks: nobody gets their ids any more.
+    /// Drops all blocks: their ids are never assigned.
     pub fn clear(&mut self) {
         self.0.clear();
     }
 }
 
-/// Takes a block of ids out of a table's sequence, for a transaction that has already given out `given`: the block, and the
-/// writes with which it is taken. A transaction that needs many gets them in few blocks.
+/// Reserves a block of a table's sequence for a transaction that has already assigned `given` ids: the block, and the
+/// writes that reserve it. A transaction that needs many gets them in few blocks.
 pub fn take_ids(
     reader: &dyn Reader,
     database: Database,

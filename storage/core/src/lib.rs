@@ -1,7 +1,7 @@
-//! Records, keys, transactions and the engine's contract: all that a service knows of storage.
+//! Records, keys, transactions and the engine interface: everything that services know of storage.
 //!
-//! A table is stated once with [`record!`]. A transaction is a synchronous closure over [`Tx`], of one service; the engine
-//! only reads and applies one batch at the end. What holds on every engine is written down in the conformance suite.
+//! A table is declared once with [`record!`]. A transaction is a synchronous closure over [`Tx`], of one service; the
+//! engine only reads, and applies one batch at the end. The conformance suite states what holds on every engine.
 
 mod audit;
 mod cache;
@@ -58,7 +58,7 @@ pub use system::{SYSTEM_TABLES, stamp_events};
 pub use throttle::{Pace, Throttle};
 pub use tx::{Stamp, Tx};
 
-/// What the macros of this crate need.
+/// Items that the macros of this crate use.
 #[doc(hidden)]
 pub mod macros {
     pub use promox_kernel::Error;

@@ -1,4 +1,4 @@
-//! The memory engine: the same contract on an ordered map, for tests of commands. Nothing survives it.
+//! The memory engine: the same interface on an ordered map, for tests of commands. Nothing is durable.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::{
     stamp_events, take_ids,
 };
 
-/// Long reads at once, as on every engine.
+/// Concurrent long reads, as on every engine.
 const LONG_READS: usize = 2;
 
 type Rows = OrdMap<(Space, Vec<u8>), Bytes>;
@@ -23,12 +23,12 @@ struct State {
     positions: [i64; 2],
     last_commit: Timestamp,
     subscribers: Vec<flume::Sender<()>>,
-    /// Counts, by its clones, the long reads there are.
+    /// Counts the long reads by its clones.
     long_reads: Arc<()>,
     ids: IdBlocks,
 }
 
-/// Keeps the tables of both databases in memory.
+/// Stores the tables of both databases in memory.
 #[derive(Default)]
 pub struct MemoryEngine(Mutex<State>);
 
@@ -98,10 +98,10 @@ impl State {
         let Some(batch) = batch else { return Ok(()) };
         self.ids.give(&batch.ids);
         if let Some(last) = self.positions.get_mut(order.database as usize) {
-            let told = !batch.events.is_empty();
+            let emitted = !batch.events.is_empty();
             let events = stamp_events(order.database, last, batch.events);
             batch.writes.into_iter().chain(events).for_each(|write| apply(&mut self.rows, write));
-            if told {
+            if emitted {
                 self.subscribers.retain(|subscriber| {
                     !matches!(subscriber.try_send(()), Err(flume::TrySendError::Disconnected(())))
                 });
@@ -129,7 +129,7 @@ fn apply(rows: &mut Rows, write: Write) {
     };
 }
 
-/// A state, and for a long read its permit, which is dropped with it.
+/// A state, and for a long read its permit, which is released with it.
 struct Snapshot(Rows, #[expect(dead_code, reason = "held, never read")] Option<Arc<()>>);
 
 impl Reader for Snapshot {

@@ -1,4 +1,4 @@
-//! Keeping the outbox: events whose time is over are removed, and the auditor counts that nothing else is missing.
+//! Maintenance of the outbox: expired events are removed, and the auditor checks that no others are missing.
 
 use std::time::Duration;
 
@@ -8,17 +8,17 @@ use crate::event::{EventByEnd, PARTITION};
 use crate::system::{DeadLetter, Place, Removed};
 use crate::{Db, Event, Lane, Report, StoreError, Tx};
 
-/// Events that one batch removes.
+/// Events removed by one batch.
 const BATCH: usize = 1_000;
-/// Events that one batch looks at: of the other database there may be some whose time is over too.
+/// Events examined by one batch: events of the other database may have expired too.
 const MOST_SEEN: usize = 2_000;
-/// The pause between two looks.
+/// The interval between runs.
 const EVERY: Duration = Duration::from_mins(1);
 
-/// Removes events of `source` whose time is over, in bounded batches.
+/// Removes expired events of `source`, in bounded batches.
 ///
-/// What a consumer that writes into one of `targets` has not passed stays, and so does the newest event, which carries the
-/// position on.
+/// Events that a consumer writing into one of `targets` has not passed stay, and so does the newest event, which
+/// carries the position.
 pub fn prune_events(name: &'static str, source: Db, targets: Vec<Db>) -> Job {
     Job::new(name, EVERY, move |cx| {
         let (source, targets) = (source.clone(), targets.clone());
@@ -63,7 +63,7 @@ fn places(tx: &Tx<'_>) -> Result<Vec<Place>, StoreError> {
 }
 
 impl Tx<'_> {
-    /// Every position is there or was removed when its time was over, and nothing went to the dead letters.
+    /// Every position exists or was removed after its expiry, and there are no dead letters.
     pub fn audit_outbox(&self, report: &mut Report) -> Result<(), StoreError> {
         let number = self.database().number();
         let (mut count, mut last) = (0, 0);

@@ -1,7 +1,7 @@
-//! Rows made ready before the transaction that writes them.
+//! Rows encoded before the transaction that writes them.
 //!
-//! Every transaction of a database runs on one thread, so what a row needs to become bytes, JSON above all, is better done
-//! outside of it wherever the row's content is known before.
+//! Every transaction of a database runs on one thread, so rows whose content is known beforehand, JSON above all, are
+//! better encoded outside of it.
 
 use std::marker::PhantomData;
 
@@ -11,12 +11,12 @@ use crate::row::{HEADER, decode_row, encode_row_into};
 use crate::tx::{Entry, entries};
 use crate::{Record, StoreError, Tx};
 
-/// A row as bytes, with its key and its index entries.
+/// An encoded row, with its key and its index entries.
 pub struct Prepared<R> {
     key: Vec<u8>,
     row: Bytes,
     entries: Vec<Entry>,
-    /// Whether every engine takes its values.
+    /// Whether every engine can store its values.
     checked: Result<(), StoreError>,
     of: PhantomData<fn() -> R>,
 }
@@ -28,7 +28,7 @@ impl<R: Record> std::fmt::Debug for Prepared<R> {
 }
 
 impl<R: Record> Prepared<R> {
-    /// Makes a row ready.
+    /// Encodes a row.
     pub fn of(row: &R) -> Self {
         let (key, mut bytes) = (row.key_bytes(), Vec::new());
         encode_row_into(&mut bytes, R::TABLE.space, &key, |out| row.put_columns(out));
@@ -36,7 +36,7 @@ impl<R: Record> Prepared<R> {
         Self { key, row: bytes.into(), entries: entries(Some(row)), checked, of: PhantomData }
     }
 
-    /// Whether `found`, a row with the same key, is this row: by its version, where rows of the table have one.
+    /// Whether `found`, a row with the same key, is this row: compared by version where the table has one.
     fn is(&self, found: &Bytes) -> Result<bool, StoreError> {
         let version = |row: &[u8]| Ok(R::TABLE.row_version(decode_row(R::TABLE.space, &self.key, row)?));
         match version(&self.row)? {
@@ -54,14 +54,14 @@ impl Tx<'_> {
         self.put_prepared(new)
     }
 
-    /// Writes `new` in the place of `old`, a row with the same key, if that row stands there unchanged; whether it did. Rows of a
-    /// table with a column `version` are unchanged when that is the same, other rows when all their bytes are.
+    /// Replaces `old` with `new`, a row with the same key, if the stored row is unchanged; whether it did. Rows of a
+    /// table with a column `version` are compared by version, other rows by all their bytes.
     pub fn swap_prepared<R: Record>(&mut self, old: &Prepared<R>, new: &Prepared<R>) -> Result<bool, StoreError> {
         if old.key != new.key {
             return Ok(false);
         }
         let Some(found) = self.raw(R::TABLE.space, &old.key)? else { return Ok(false) };
-        if !old.is(&found).map_err(|error| self.break_off(error))? {
+        if !old.is(&found).map_err(|error| self.break_with(error))? {
             return Ok(false);
         }
         self.move_entries(&old.entries, new.entries.clone(), &new.key)?;
@@ -70,7 +70,7 @@ impl Tx<'_> {
     }
 
     fn put_prepared<R: Record>(&mut self, new: &Prepared<R>) -> Result<(), StoreError> {
-        new.checked.clone().map_err(|error| self.break_off(error))?;
+        new.checked.clone().map_err(|error| self.break_with(error))?;
         self.change(R::TABLE.space, new.key.clone(), Some(new.row.clone()))
     }
 }

@@ -1,19 +1,19 @@
-//! Ranges of keys: as bytes for engines that keep sorted keys, and by whole columns for those that keep typed ones.
+//! Ranges of keys: as bytes for engines with sorted keys, and as column values for engines with typed columns.
 
 use promox_kernel::value::Value;
 
 use crate::{ColumnDef, Space, TableDef};
 
-/// Keys of one space. Every bound consists of whole parts of a key, so that it can be read back as values of columns.
+/// Keys of one space. Every bound consists of whole parts of a key, so that it can be decoded into column values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyRange {
     /// The space.
     pub space: Space,
     /// The leading parts that all keys share.
     pub prefix: Vec<u8>,
-    /// What the text that follows the prefix begins with; empty for anything.
+    /// The beginning of the text that follows the prefix; empty for any text.
     pub text: Vec<u8>,
-    /// Where it begins; the parts follow the prefix.
+    /// The lower bound; its parts follow the prefix.
     pub from: Option<Edge>,
     /// The parts, after the prefix, of the first key beyond the end.
     pub until: Option<Vec<u8>>,
@@ -24,7 +24,7 @@ pub struct KeyRange {
 pub struct Edge {
     /// Whole parts of a key.
     pub parts: Vec<u8>,
-    /// Whether a key of just these parts is left out: the parts are then a whole key.
+    /// Whether the key with exactly these parts is excluded: the parts are then a whole key.
     pub after: bool,
 }
 
@@ -57,7 +57,7 @@ impl KeyRange {
     }
 }
 
-/// The first key after all that begin with `prefix`.
+/// The first key after all keys that begin with `prefix`.
 fn next_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
     let mut next = prefix.to_vec();
     while let Some(last) = next.pop() {
@@ -69,23 +69,24 @@ fn next_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
     None
 }
 
-/// A range by the values of columns. All of them follow each other in the key.
+/// A range as column values. The columns are consecutive in the key.
 #[derive(Clone, Debug)]
 pub struct TypedRange {
-    /// The columns of the key, in its order.
+    /// The columns of the key, in order.
     pub columns: Vec<&'static ColumnDef>,
-    /// What the leading columns are equal to.
+    /// The values of the leading columns.
     pub prefix: Vec<Value>,
-    /// What the text of the column after the prefix begins with.
+    /// The beginning of the text in the column after the prefix.
     pub text: Option<String>,
-    /// What the columns after the prefix are not less than, or, when the flag is set, greater than.
+    /// The lower bound of the columns after the prefix, exclusive when the flag is set.
     pub from: Option<(Vec<Value>, bool)>,
-    /// What the columns after the prefix are less than.
+    /// The exclusive upper bound of the columns after the prefix.
     pub until: Option<Vec<Value>>,
 }
 
 impl TableDef {
-    /// The columns of a key of the table or of one of its indexes, in the key's order; `None` when the space is another table's.
+    /// The columns of a key of the table or of one of its indexes, in the key's order; `None` for a space of another
+    /// table.
     pub fn key_columns(&self, space: Space) -> Option<Vec<&'static ColumnDef>> {
         let names = if space == self.space {
             self.key.to_vec()
@@ -97,12 +98,12 @@ impl TableDef {
         names.into_iter().map(|name| self.column(name)).collect()
     }
 
-    /// The values of a key, whole or of leading parts alone; folded columns give their folded form.
+    /// The values of a key or of its leading parts; folded columns give their folded form.
     pub fn key_values(&self, space: Space, key: &[u8]) -> Option<Vec<Value>> {
         values_of(&self.key_columns(space)?, key)
     }
 
-    /// A range of the table or of one of its indexes by values.
+    /// A range of the table or of one of its indexes as values.
     pub fn typed_range(&self, range: &KeyRange) -> Option<TypedRange> {
         let columns = self.key_columns(range.space)?;
         let prefix = values_of(&columns, &range.prefix)?;
@@ -119,7 +120,7 @@ impl TableDef {
         Some(TypedRange { text: text.transpose().ok()?, columns, prefix, from, until })
     }
 
-    /// The values of a row's columns, of a row that was written with all of them.
+    /// The values of a row's columns, if the row was written with all of them.
     pub fn row_values(&self, mut columns: &[u8]) -> Option<Vec<Value>> {
         self.columns.iter().map(|column| Value::take(column.column_type, column.nullable, &mut columns)).collect()
     }

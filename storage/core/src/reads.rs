@@ -1,16 +1,16 @@
-//! What a transaction read, for engines that check at the commit that it still holds.
+//! The read log of a transaction, for engines that validate reads at the commit.
 
 use std::cell::RefCell;
 
 use crate::{Direction, Item, KeyRange, Reader, Space, StoreError};
 
-/// The version of a row or an index entry. An engine gives a key another one whenever it changes.
+/// The version of a row or an index entry. An engine changes it whenever the key changes.
 pub type Version = u64;
 
 /// What a transaction read below its own changes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reads {
-    /// Keys, each with the version that was found; `None` for a key that was absent.
+    /// Keys with the version that was found; `None` for an absent key.
     pub keys: Vec<(Space, Vec<u8>, Option<Version>)>,
     /// Scans.
     pub scans: Vec<ScanRead>,
@@ -23,20 +23,20 @@ pub struct ScanRead {
     pub range: KeyRange,
     /// The direction.
     pub direction: Direction,
-    /// The keys that were found, with their versions, in the scan's order.
+    /// The keys found, with their versions, in the scan's order.
     pub found: Vec<(Vec<u8>, Option<Version>)>,
-    /// Whether it was read to its end. Otherwise nothing beyond the last key that was found was seen.
+    /// Whether it was read to its end. Otherwise nothing beyond the last key was seen.
     pub whole: bool,
 }
 
-/// What a transaction ran into that is not at hand: its engine gets it and runs the transaction again.
+/// What a transaction needs that has not been fetched: its engine fetches it and runs the transaction again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wants {
     /// Keys of rows and index entries.
     pub keys: Vec<(Space, Vec<u8>)>,
     /// Ranges.
     pub ranges: Vec<(KeyRange, Direction)>,
-    /// Tables whose ids have run out, and how many of them the transaction had given out until then.
+    /// Tables whose ids have run out, and how many of them the transaction had assigned until then.
     pub ids: Vec<(Space, i64)>,
 }
 
@@ -49,18 +49,18 @@ impl Wants {
 
 type Items<'a> = Box<dyn Iterator<Item = Result<Item, StoreError>> + 'a>;
 
-/// A scan that notes what it comes to.
-struct Noted<'a> {
+/// A scan that logs what it reads.
+struct LoggedScan<'a> {
     items: Items<'a>,
     log: &'a RefCell<Reads>,
     reader: &'a dyn Reader,
     space: Space,
-    /// Which of the log's scans it is.
+    /// Its index among the log's scans.
     at: usize,
 }
 
-/// Has a scan note in `log` what it comes to.
-pub(crate) fn noted<'a>(
+/// Makes a scan log what it reads in `log`.
+pub(crate) fn logged<'a>(
     items: Items<'a>,
     log: &'a RefCell<Reads>,
     reader: &'a dyn Reader,
@@ -70,10 +70,10 @@ pub(crate) fn noted<'a>(
     let mut reads = log.borrow_mut();
     let at = reads.scans.len();
     reads.scans.push(ScanRead { range: range.clone(), direction, found: Vec::new(), whole: false });
-    Box::new(Noted { items, log, reader, space: range.space, at })
+    Box::new(LoggedScan { items, log, reader, space: range.space, at })
 }
 
-impl Iterator for Noted<'_> {
+impl Iterator for LoggedScan<'_> {
     type Item = Result<Item, StoreError>;
 
     fn next(&mut self) -> Option<Self::Item> {

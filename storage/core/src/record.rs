@@ -1,4 +1,4 @@
-//! A table stated once: from [`record!`] come the struct, its encoding, its columns and its index entries.
+//! A table declared once: [`record!`] generates the struct, its encoding, its columns and its index entries.
 
 use crate::{IndexDef, StoreError, TableDef};
 
@@ -15,9 +15,9 @@ pub trait Record: Sized + Send + 'static {
     fn key(&self) -> Self::Key;
     /// Appends the columns.
     fn put_columns(&self, out: &mut Vec<u8>);
-    /// Reads the columns; a short row gives null or defaults for columns added since.
+    /// Reads the columns; columns that an older row lacks read as null or their default.
     fn take_columns(columns: &[u8]) -> Option<Self>;
-    /// Calls `visit` with each index and the entry's key, as far as the row is in it.
+    /// Calls `visit` with the entry's key for each index that contains the row.
     fn entries(&self, visit: &mut dyn FnMut(&'static IndexDef, Vec<u8>));
 
     /// The row's key as bytes.
@@ -33,7 +33,7 @@ pub(crate) fn key_bytes(key: &impl KeyPart) -> Vec<u8> {
     bytes
 }
 
-/// Reads a row that was found under `key`.
+/// Decodes a row that was found under `key`.
 pub(crate) fn decode<R: Record>(key: &[u8], row: &[u8]) -> Result<R, StoreError> {
     let damaged = |why: &str| {
         let table = R::TABLE.full_name();
@@ -45,13 +45,13 @@ pub(crate) fn decode<R: Record>(key: &[u8], row: &[u8]) -> Result<R, StoreError>
 
 /// An index of a table. Implemented by [`record!`](crate::record).
 pub trait Index: 'static {
-    /// The rows it leads to.
+    /// The rows that it points to.
     type Row: Record;
     /// The index.
     const DEF: &'static IndexDef;
 }
 
-/// States a table.
+/// Declares a table.
 ///
 /// ```
 /// use promox_storage::record;
@@ -68,7 +68,7 @@ pub trait Index: 'static {
 /// }
 /// ```
 ///
-/// The numbers are given once and never used again. Columns are append-only: a new one is an `Option`, or gives
+/// Numbers are assigned once and never reused. Columns are append-only: a new one is an `Option`, or defines
 /// [`Column::absent`](promox_kernel::encoding::Column::absent).
 #[macro_export]
 macro_rules! record {

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use promox_kernel::{Claim, Content, Cx, Error, Json, Reply, Response};
 
-use crate::system::{Kept, KeptByHour};
+use crate::system::{KeptByHour, StoredReply};
 use crate::{Db, Lane, StoreError, Tx};
 
-/// How long a key is kept: 25 hours, so that it is at least 24 whatever minute of the hour it came.
+/// How long a key is stored: 25 hours, so that it is at least 24 whatever minute of the hour it came.
 const KEPT_HOURS: i64 = 25;
-/// How much longer one is kept that was claimed and not decided.
+/// How much longer one is stored that was claimed and not decided.
 const UNDECIDED_HOURS: i64 = 30 * 24;
 /// Keys that one pruning batch removes.
 const PRUNE_BATCH: usize = 1_000;
@@ -37,7 +37,7 @@ pub(crate) struct NewAnswer {
 }
 
 impl NewAnswer {
-    /// Tells the request that used the key that its answer is kept; any other request is left alone.
+    /// Tells the request that used the key that its answer is stored; any other request is left alone.
     pub(crate) fn record(self, claim: &Claim) {
         if claim.caller == self.caller && claim.key == self.key {
             let _ = claim.recorded.set(self.response);
@@ -48,12 +48,12 @@ impl NewAnswer {
 impl Tx<'_> {
     /// What is known of a key.
     pub fn recall(&self, claim: &Claim) -> Result<Recall, StoreError> {
-        let Some(kept) = self.get::<Kept>(&self.kept_key(claim))? else { return Ok(Recall::New) };
-        if kept.fingerprint != claim.fingerprint {
+        let Some(stored) = self.get::<StoredReply>(&self.reply_key(claim))? else { return Ok(Recall::New) };
+        if stored.fingerprint != claim.fingerprint {
             return Ok(Recall::OtherRequest);
         }
-        Ok(match (kept.status, kept.subject) {
-            (Some(status), _) => Recall::Decided(decided(status, kept)),
+        Ok(match (stored.status, stored.subject) {
+            (Some(status), _) => Recall::Decided(decided(status, stored)),
             (None, Some(subject)) => Recall::Undecided(subject),
             (None, None) => Recall::New,
         })
@@ -61,19 +61,19 @@ impl Tx<'_> {
 
     /// Claims a key for work that spans transactions; `subject` finds the work again.
     pub fn claim(&mut self, claim: &Claim, subject: i64) -> Result<(), StoreError> {
-        let row = self.kept_row(claim, Some(subject));
+        let row = self.reply_row(claim, Some(subject));
         self.insert(&row)
     }
 
     /// Gives a claimed key back: the work left nothing behind.
     pub fn unclaim(&mut self, claim: &Claim) -> Result<(), StoreError> {
-        self.delete::<Kept>(&self.kept_key(claim)).map(drop)
+        self.delete::<StoredReply>(&self.reply_key(claim)).map(drop)
     }
 
     /// Keeps a decided answer. When it is durable, the request that used the key finds it recorded on its claim.
     pub fn keep(&mut self, claim: &Claim, response: &Response) -> Result<(), StoreError> {
-        let subject = self.get::<Kept>(&self.kept_key(claim))?.and_then(|kept| kept.subject);
-        let mut row = self.kept_row(claim, subject);
+        let subject = self.get::<StoredReply>(&self.reply_key(claim))?.and_then(|stored| stored.subject);
+        let mut row = self.reply_row(claim, subject);
         row.status = Some(u32::from(response.status));
         row.headers = Json(response.headers.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect());
         if let Content::Json(body) = &response.content {
@@ -90,12 +90,12 @@ impl Tx<'_> {
         Ok(())
     }
 
-    fn kept_key(&self, claim: &Claim) -> (u32, String, String) {
+    fn reply_key(&self, claim: &Claim) -> (u32, String, String) {
         (self.database().number(), claim.caller.clone(), claim.key.clone())
     }
 
-    fn kept_row(&self, claim: &Claim, subject: Option<i64>) -> Kept {
-        Kept {
+    fn reply_row(&self, claim: &Claim, subject: Option<i64>) -> StoredReply {
+        StoredReply {
             database: self.database().number(),
             caller: claim.caller.clone(),
             key: claim.key.clone(),
@@ -110,13 +110,13 @@ impl Tx<'_> {
     }
 }
 
-fn decided(status: u32, kept: Kept) -> Response {
+fn decided(status: u32, stored: StoredReply) -> Response {
     let names = ["etag", "location"];
-    let headers = kept.headers.0.into_iter();
+    let headers = stored.headers.0.into_iter();
     let headers = headers.filter_map(|(name, value)| Some((*names.iter().find(|known| **known == name)?, value)));
-    let content = match kept.media_type.as_deref() {
-        Some("application/json") => Content::Json(kept.body.into()),
-        Some(_) => Content::Bytes("application/problem+json", kept.body.into()),
+    let content = match stored.media_type.as_deref() {
+        Some("application/json") => Content::Json(stored.body.into()),
+        Some(_) => Content::Bytes("application/problem+json", stored.body.into()),
         None => Content::Empty,
     };
     Response { status: u16::try_from(status).unwrap_or(500), headers: headers.collect(), content }
@@ -128,13 +128,13 @@ impl Db {
         self.read(|tx| tx.recall(claim)).await
     }
 
-    /// Keeps an answer that no transaction of the operation has kept: a refusal, or a reply that changed nothing.
+    /// Keeps an answer that no transaction of the operation has stored: a refusal, or a reply that changed nothing.
     pub async fn settle(&self, cx: &Cx, claim: Arc<Claim>, response: Response) -> Result<(), StoreError> {
         let response = Arc::new(response);
         self.write(cx, move |tx| tx.keep(&claim, &response)).await
     }
 
-    /// A write whose result is the operation's answer: it is kept with the idempotency key in the same transaction.
+    /// A write whose result is the operation's answer: it is stored with the idempotency key in the same transaction.
     pub async fn answer<T, F>(&self, cx: &Cx, work: F) -> Result<T, Error>
     where
         T: Reply,
@@ -158,12 +158,12 @@ impl Db {
         self.write_in(cx, Lane::Bulk, move |tx| {
             let oldest = (tx.now() - Duration::from_secs(3600 * KEPT_HOURS.unsigned_abs())).seconds() / 3600;
             let number = tx.database().number();
-            let over = |kept: &Kept| kept.status.is_some() || kept.hour < oldest - UNDECIDED_HOURS;
+            let over = |stored: &StoredReply| stored.status.is_some() || stored.hour < oldest - UNDECIDED_HOURS;
             let old = tx.scan_by::<KeptByHour>().prefix(number).before(oldest).rows();
             let old = old.filter(|row| row.as_ref().map_or(true, over));
-            let old: Vec<Kept> = old.take(PRUNE_BATCH).collect::<Result<_, _>>()?;
-            for kept in &old {
-                tx.delete::<Kept>(&(number, kept.caller.clone(), kept.key.clone()))?;
+            let old: Vec<StoredReply> = old.take(PRUNE_BATCH).collect::<Result<_, _>>()?;
+            for stored in &old {
+                tx.delete::<StoredReply>(&(number, stored.caller.clone(), stored.key.clone()))?;
             }
             Ok::<_, Error>(old.len() == PRUNE_BATCH)
         })

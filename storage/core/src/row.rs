@@ -1,6 +1,6 @@
-//! A row as stored: layout version, checksum over space, key and columns, then the columns.
+//! A stored row: layout version, checksum over space, key and columns, then the columns.
 //!
-//! The checksum covers the key, so that a value that turns up under another key does not pass.
+//! The checksum covers the key, so that a value under a wrong key is detected.
 
 use crate::{Space, StoreError};
 
@@ -21,7 +21,7 @@ pub fn encode_row(space: Space, key: &[u8], put: impl FnOnce(&mut Vec<u8>)) -> V
     row
 }
 
-/// The same into a buffer that is used again.
+/// Writes a row into a buffer that is reused.
 pub(crate) fn encode_row_into(row: &mut Vec<u8>, space: Space, key: &[u8], put: impl FnOnce(&mut Vec<u8>)) {
     row.clear();
     row.extend_from_slice(&[LAYOUT, 0, 0, 0, 0]);
@@ -31,7 +31,7 @@ pub(crate) fn encode_row_into(row: &mut Vec<u8>, space: Space, key: &[u8], put: 
     header.iter_mut().skip(1).zip(crc).for_each(|(byte, crc)| *byte = crc);
 }
 
-/// Checks a row and gives its columns' bytes.
+/// Verifies a row and returns its columns' bytes.
 pub fn decode_row<'a>(space: Space, key: &[u8], row: &'a [u8]) -> Result<&'a [u8], StoreError> {
     let damaged =
         |why: &str| StoreError::Damaged { place: format!("a row of table {} {why}, key {key:02x?}", space.0) };

@@ -11,7 +11,7 @@ use promox_kernel::{Cursor, Error, Limit, Page, Warnings};
 use crate::record::key_bytes;
 use crate::{Direction, Edge, IndexDef, Item, KeyRange, Record, Space, StoreError, Tx};
 
-/// A scan being described. `prefix`, `from` and `before` take the leading columns of the key as a value or a tuple.
+/// A scan builder. `prefix`, `from` and `before` take the leading columns of the key as a value or a tuple.
 #[derive(Debug)]
 pub struct Scan<'s, 't, R> {
     tx: &'s Tx<'t>,
@@ -34,43 +34,43 @@ impl<'s, 't, R: Record> Scan<'s, 't, R> {
         Self { tx, indexed, range: KeyRange::all(space), direction: Direction::Forward, row: PhantomData }
     }
 
-    /// Only keys whose leading columns are these.
+    /// Restricts the scan to keys whose leading columns are these.
     #[must_use]
     pub fn prefix(mut self, columns: impl KeyPart) -> Self {
         self.range.prefix = key_bytes(&columns);
         self
     }
 
-    /// Only keys in which the text after the prefix begins with this.
+    /// Restricts the scan to keys in which the text after the prefix begins with this.
     #[must_use]
     pub fn text_prefix(mut self, text: &str) -> Self {
         self.range.text.extend_from_slice(text.as_bytes());
         self
     }
 
-    /// Only keys from here on; `columns` follow those of the prefix.
+    /// Restricts the scan to keys from here on; `columns` follow those of the prefix.
     #[must_use]
     pub fn from(mut self, columns: impl KeyPart) -> Self {
         self.range.from = Some(Edge { parts: key_bytes(&columns), after: false });
         self
     }
 
-    /// Only keys before this; `columns` follow those of the prefix.
+    /// Restricts the scan to keys before this; `columns` follow those of the prefix.
     #[must_use]
     pub fn before(mut self, columns: impl KeyPart) -> Self {
         self.range.until = Some(key_bytes(&columns));
         self
     }
 
-    /// Descending.
+    /// Scans in descending order.
     #[must_use]
     pub fn backward(mut self) -> Self {
         self.direction = Direction::Backward;
         self
     }
 
-    /// Cuts the range off at a cursor, the key of a row after the space that it was found in. A cursor of another list is
-    /// refused, since its key would be some other place in this one.
+    /// Starts the range after a cursor: a row's key, preceded by its space. A cursor of another list is refused, since
+    /// its key would be an arbitrary position in this one.
     fn after(&mut self, cursor: Option<Cursor>) -> Result<(), Error> {
         let Some(Cursor(place)) = cursor else { return Ok(()) };
         let KeyRange { space, prefix, text, .. } = &self.range;
@@ -94,18 +94,18 @@ impl<'s, 't, R: Record> Scan<'s, 't, R> {
         Ok(())
     }
 
-    /// The rows, read as they are asked for.
+    /// The rows, read lazily.
     pub fn rows(self) -> impl Iterator<Item = Result<R, StoreError>> + use<'s, 't, R> {
         self.found().map(|found| found.map(|(_, row)| row))
     }
 
-    /// Rows with the key that they were found by.
+    /// Rows with the keys that they were found under.
     fn found(self) -> impl Iterator<Item = Result<(Vec<u8>, R), StoreError>> + use<'s, 't, R> {
         let Self { tx, indexed, range, direction, .. } = self;
         tx.items(&range, direction).map(move |item| {
             tx.count_read()?;
             let (key, value) = item.map_err(|error| tx.scan_failed(error, &range, direction))?;
-            let row = if indexed { follow(tx, &value)? } else { tx.decode(&key, &value)? };
+            let row = if indexed { resolve(tx, &value)? } else { tx.decode(&key, &value)? };
             Ok((key, row))
         })
     }
@@ -120,8 +120,8 @@ impl<'s, 't, R: Record> Scan<'s, 't, R> {
         self.rows().take(limit).collect()
     }
 
-    /// The first rows that read, at most `limit`; those that are damaged are left out and noted. For memory that lists are
-    /// made from, and never for what is decided.
+    /// The first readable rows, at most `limit`; damaged ones are left out and logged. For in-memory lists only, never
+    /// for decisions.
     pub fn readable(self, limit: usize, warnings: &mut Warnings) -> Result<Vec<R>, StoreError> {
         let mut rows = Vec::new();
         for found in self.rows() {
@@ -136,8 +136,8 @@ impl<'s, 't, R: Record> Scan<'s, 't, R> {
         Ok(rows)
     }
 
-    /// The page after `cursor`, of the rows that `keep` lets pass. A page of a read is for somebody to look at: a row of it
-    /// that is damaged is left out, with a warning. In a transaction that writes, what is read decides, and it is an error.
+    /// The page after `cursor` of the rows that `keep` accepts. A page of a read transaction is for display: a damaged
+    /// row is left out with a warning. In a write transaction reads decide, so a damaged row is an error.
     pub fn page_of(
         mut self,
         limit: Limit,
@@ -152,7 +152,7 @@ impl<'s, 't, R: Record> Scan<'s, 't, R> {
         let mut warnings = Warnings::default();
         for found in self.found() {
             let (key, row) = match found {
-                Err(StoreError::DamagedRow { table, place }) if tx.only_reads() => {
+                Err(StoreError::DamagedRow { table, place }) if tx.read_only() => {
                     warnings.left_out(&table, &place);
                     continue;
                 }
@@ -177,15 +177,15 @@ impl<'s, 't, R: Record> Scan<'s, 't, R> {
     }
 }
 
-fn follow<R: Record>(tx: &Tx<'_>, key: &[u8]) -> Result<R, StoreError> {
+fn resolve<R: Record>(tx: &Tx<'_>, key: &[u8]) -> Result<R, StoreError> {
     tx.get_by_bytes(key)?.ok_or_else(|| {
         let table = R::TABLE.full_name();
         let place = format!("an index of {table} leads to no row, key {key:02x?}");
-        tx.break_off(StoreError::DamagedRow { place, table })
+        tx.break_with(StoreError::DamagedRow { place, table })
     })
 }
 
-/// Lays a transaction's own changes over what lies below; both come in the same direction.
+/// Merges a transaction's own changes over the layer below; both have the same direction.
 pub(crate) fn merge<'s>(
     below: impl Iterator<Item = Result<Item, StoreError>> + 's,
     own: impl Iterator<Item = (&'s Vec<u8>, &'s Option<Bytes>)> + 's,

@@ -47,18 +47,19 @@ pub struct ColumnDef {
     pub name: &'static str,
     /// Its relational type.
     pub column_type: ColumnType,
-    /// Whether it may be null.
+    /// Whether it is nullable.
     pub nullable: bool,
-    /// The form of its text that keys hold, when that is another one.
+    /// The form of its text in keys, if that differs.
     pub fold: Option<fn(&str) -> String>,
 }
 
-/// An index. Its entries' keys are its columns, followed by the row's key unless it is unique; their values are the row's key.
+/// An index. The key of an entry consists of its columns, followed by the row's key unless the index is unique; its
+/// value is the row's key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IndexDef {
     /// Its name, `"OrderByUser"`.
     pub name: &'static str,
-    /// Its number, given once and stored.
+    /// Its number, assigned once and stored.
     pub space: Space,
     /// Whether no two rows may have the same columns. Rows whose first column is null are not in the index.
     pub unique: bool,
@@ -73,7 +74,7 @@ pub struct TableDef {
     pub database: Database,
     /// Its name, `"orders"`.
     pub name: &'static str,
-    /// Its number, given once and stored.
+    /// Its number, assigned once and stored.
     pub space: Space,
     /// The names of its key's columns.
     pub key: &'static [&'static str],
@@ -96,7 +97,7 @@ impl TableDef {
         self.columns.iter().find(|column| column.name == name)
     }
 
-    /// The version that a row says itself, when the table has a column `version`: who changes a row raises it.
+    /// The version in the row, if the table has a column `version`, which every change raises.
     pub(crate) fn row_version(&self, mut columns: &[u8]) -> Option<i64> {
         for column in self.columns {
             if column.name == "version" && column.column_type == ColumnType::BigInt && !column.nullable {
@@ -107,7 +108,7 @@ impl TableDef {
         None
     }
 
-    /// Refuses columns with a value that not every engine takes.
+    /// Refuses values that not every engine can store.
     pub(crate) fn check_values(&self, mut columns: &[u8]) -> Result<(), StoreError> {
         for column in self.columns {
             let Some(checked) = check_column(column.column_type, column.nullable, &mut columns) else { break };
@@ -128,14 +129,14 @@ impl TableDef {
     }
 }
 
-/// All tables of a store, the system's among them.
+/// All tables of a store, including the system's.
 #[derive(Clone, Debug, Default)]
 pub struct Schema {
     tables: Vec<&'static TableDef>,
 }
 
 impl Schema {
-    /// The tables of all services, checked: a number, or a name within a database, that is used twice is named in the error.
+    /// The tables of all services, checked: a number, or a name within a database, that is used twice is an error.
     pub fn new(services: impl IntoIterator<Item = &'static [&'static TableDef]>) -> Result<Self, String> {
         let mut tables: Vec<&'static TableDef> = crate::SYSTEM_TABLES.to_vec();
         tables.extend(services.into_iter().flatten());
@@ -181,7 +182,7 @@ impl Schema {
         &self.tables
     }
 
-    /// What a space is called in a file: `ecommerce.orders`, `ecommerce.orders/OrderByUser`.
+    /// The name of a space in a file: `ecommerce.orders`, `ecommerce.orders/OrderByUser`.
     pub fn space_names(&self) -> Vec<(Space, String)> {
         let mut names = Vec::new();
         for table in &self.tables {
@@ -199,7 +200,7 @@ impl Schema {
     }
 }
 
-/// Every row decodes and is in each index; each index has no other entries.
+/// Checks that every row decodes and is in each index, and that the indexes have no other entries.
 pub(crate) fn check_table(
     report: &mut crate::Report,
     reader: &dyn crate::Reader,

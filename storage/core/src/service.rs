@@ -1,4 +1,4 @@
-//! What a node runs: a service with its tables, its operations, and the work it does by itself.
+//! The unit that a node runs: a service with its tables, its operations and its background work.
 
 use std::any::Any;
 use std::future::Future;
@@ -9,9 +9,9 @@ use promox_kernel::{Cx, Error, Job, Registry};
 
 use crate::{Consumer, Database, Report, StoreError, TableDef, Tx};
 
-/// A service. A node is a list of them, and knows nothing else about any.
+/// A service. A node is a list of services and knows nothing else about them.
 pub trait Service: Send + Sync + Sized + 'static {
-    /// The name that its operations begin with, `"order"`.
+    /// The prefix of its operations, `"order"`.
     const NAME: &'static str;
     /// The database its tables and idempotency keys are in.
     const DATABASE: Database;
@@ -21,22 +21,22 @@ pub trait Service: Send + Sync + Sized + 'static {
     /// Registers its operations.
     fn register(self: &Arc<Self>, registry: &mut Registry);
 
-    /// What follows from events. Each consumer says whose it reads and writes to this service's tables.
+    /// Its consumers. Each says whose events it reads, and writes to this service's tables.
     fn consumers(self: &Arc<Self>) -> Vec<Arc<dyn Consumer>> {
         Vec::new()
     }
 
-    /// What it does by the clock.
+    /// Its scheduled jobs.
     fn jobs(self: &Arc<Self>) -> Vec<Job> {
         Vec::new()
     }
 
-    /// Recomputes its invariants from rows, and states facts that others must agree with. It reads through a long read, so
-    /// it may look at every row.
+    /// Checks its invariants, and states facts that others must agree with. It uses a long read, so it may read every
+    /// row.
     fn audit(&self, tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError>;
 
-    /// What has to be right before the node is ready: work that was interrupted, memory that is derived from rows. The
-    /// operations of all services can be called.
+    /// Work that must finish before the node is ready: interrupted sagas, memory derived from rows. Operations of all
+    /// services can be called.
     fn recover(&self, cx: &Cx) -> impl Future<Output = Result<(), Error>> + Send {
         let _ = cx;
         std::future::ready(Ok(()))

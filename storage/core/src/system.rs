@@ -1,7 +1,7 @@
-//! Tables that belong to no service: sequences, outbox, consumers' places, idempotency keys, dead letters.
+//! System tables: sequences, outbox, consumers' positions, idempotency keys, dead letters.
 //!
-//! Numbers 1 to 31 are theirs. Each database has its own: where an engine keeps both in one place, the database in front of the key
-//! tells them apart.
+//! Numbers 1 to 31 are reserved for them. Each database has its own: where an engine stores both together, the database
+//! at the front of the key separates them.
 
 use std::time::Duration;
 
@@ -20,10 +20,10 @@ record! {
 }
 
 record! {
-    /// How far a consumer has come: moved in the transaction of its effect.
+    /// A consumer's position, which moves in the transaction of its effect.
     pub(crate) struct Place in Ecommerce.consumer_places = 6, key(database: u32, consumer: String, partition: u32) {
         position: i64,
-        /// Whose outbox the position is in; null for the database's own, before both were told apart.
+        /// The database of the outbox; null for the consumer's own database, as older versions wrote it.
         source: Option<u32>,
     }
 }
@@ -37,15 +37,15 @@ record! {
 }
 
 record! {
-    /// How many events were removed because their time was over.
+    /// How many events were removed after their expiry.
     pub(crate) struct Removed in Ecommerce.removed_events = 9, key(database: u32) {
         count: i64,
     }
 }
 
 record! {
-    /// An idempotency key, and its answer once it is decided.
-    pub(crate) struct Kept in Ecommerce.idempotency_keys = 10, key(database: u32, caller: String, key: String) {
+    /// An idempotency key, and its reply once it is decided.
+    pub(crate) struct StoredReply in Ecommerce.idempotency_keys = 10, key(database: u32, caller: String, key: String) {
         hour: i64,
         fingerprint: Vec<u8>,
         subject: Option<i64>,
@@ -58,7 +58,7 @@ record! {
 }
 
 record! {
-    /// How often what is derived from a service's rows became another.
+    /// How often values derived from a service's rows have changed.
     pub(crate) struct Epoch in Ecommerce.epochs = 12, key(database: u32, name: String) {
         value: i64,
     }
@@ -66,17 +66,18 @@ record! {
 
 /// The tables that each database has.
 pub const SYSTEM_TABLES: &[&TableDef] =
-    &[Sequence::TABLE, Event::TABLE, Place::TABLE, DeadLetter::TABLE, Removed::TABLE, Kept::TABLE, Epoch::TABLE];
+    &[Sequence::TABLE, Event::TABLE, Place::TABLE, DeadLetter::TABLE, Removed::TABLE, StoredReply::TABLE, Epoch::TABLE];
 
 impl Tx<'_> {
-    /// The epoch of values that are derived from rows; 0 before the first change. Who keeps such values in memory, with the epoch
-    /// that they are of, compares the two, in whatever transaction of the database relies on them.
+    /// The epoch of values derived from rows; 0 before the first change. Whoever keeps such values in memory stores
+    /// their epoch with them and compares both, in any transaction of the database that relies on the values.
     pub fn epoch(&self, name: &str) -> Result<i64, StoreError> {
         let epoch = self.get::<Epoch>(&(self.database().number(), name.to_owned()))?;
         Ok(epoch.map_or(0, |epoch| epoch.value))
     }
 
-    /// Begins another epoch: the owner of the rows changes, in this transaction, what values are derived from. The new epoch.
+    /// Increments the epoch: the owner of the rows changes, in this transaction, what values are derived from. Returns
+    /// the new epoch.
     pub fn begin_epoch(&mut self, name: &str) -> Result<i64, StoreError> {
         let value = self.epoch(name)? + 1;
         self.put(&Epoch { database: self.database().number(), name: name.to_owned(), value })?;
@@ -84,7 +85,7 @@ impl Tx<'_> {
     }
 }
 
-/// Gives events their positions, after `last`, and makes them rows of the outbox of `database`.
+/// Assigns positions after `last` to events, and turns them into outbox rows of `database`.
 pub fn stamp_events(database: Database, last: &mut i64, events: Vec<NewEvent>) -> Vec<Write> {
     let stamped = events.into_iter().map(|event| {
         *last += 1;

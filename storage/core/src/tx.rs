@@ -1,6 +1,6 @@
-//! A transaction: reads through an overlay of its own changes, gathers one batch.
+//! A transaction: reads through an overlay of its own changes, and collects one batch.
 //!
-//! Nothing remote, no clock and no randomness: time comes in with the [`Stamp`].
+//! It has no network, clock or randomness: the time comes with the [`Stamp`].
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeMap;
@@ -17,9 +17,9 @@ use crate::{
     Record, Scan, Space, StoreError, Wants, Write,
 };
 
-/// Row and index changes of one transaction at most.
+/// Row and index changes per transaction.
 const MOST_WRITES: usize = 16_384;
-/// Bytes of one transaction's changes at most.
+/// Bytes of changes per transaction.
 const MOST_BYTES: usize = 4 << 20;
 /// Rows that one short read may visit.
 const MOST_READS: usize = 20_000;
@@ -27,7 +27,7 @@ const MOST_READS: usize = 20_000;
 /// An index and the key of a row's entry in it.
 pub(crate) type Entry = (&'static IndexDef, Vec<u8>);
 
-/// A row's index entries; none of no row.
+/// A row's index entries; none for no row.
 pub(crate) fn entries<R: Record>(row: Option<&R>) -> Vec<Entry> {
     let mut found = Vec::new();
     if let Some(row) = row {
@@ -36,16 +36,16 @@ pub(crate) fn entries<R: Record>(row: Option<&R>) -> Vec<Entry> {
     found
 }
 
-/// When and in which trace a transaction happens.
+/// The time and trace of a transaction.
 #[derive(Clone, Debug, Default)]
 pub struct Stamp {
     /// The request's time.
     pub now: Timestamp,
-    /// W3C trace context, carried into events.
+    /// W3C trace context, copied into events.
     pub traceparent: Option<Arc<str>>,
 }
 
-/// A transaction over one database. Reads see its own writes; nothing is seen by others before it is durable.
+/// A transaction over one database. Reads see its own writes; others see nothing before it is durable.
 pub struct Tx<'a> {
     reader: &'a dyn Reader,
     database: Database,
@@ -57,17 +57,17 @@ pub struct Tx<'a> {
     most_reads: usize,
     broken: OnceCell<StoreError>,
     wants: RefCell<Wants>,
-    only_reads: bool,
-    /// Where ids come from, and how many it has given out.
+    read_only: bool,
+    /// The source of ids, and how many it has assigned.
     ids: Option<&'a IdBlocks>,
     given: BTreeMap<Space, i64>,
-    /// What it read, when the engine asked for that.
+    /// The read log, if the engine asked for one.
     log: Option<RefCell<Reads>>,
-    /// Keys that must be free, when the engine checks that with the write.
+    /// Keys that must be free, if the engine checks them with the write.
     claims: Option<Vec<Claim>>,
-    /// Where rows are encoded and keys are put together for a look into the overlay.
+    /// Scratch space for encoding rows and building lookup keys.
     scratch: Cell<Vec<u8>>,
-    /// The answer that it keeps for an idempotency key.
+    /// The reply to store with an idempotency key.
     answer: Option<NewAnswer>,
 }
 
@@ -91,7 +91,7 @@ impl<'a> Tx<'a> {
             most_reads: MOST_READS,
             broken: OnceCell::new(),
             wants: RefCell::default(),
-            only_reads: false,
+            read_only: false,
             ids: None,
             given: BTreeMap::new(),
             log: None,
@@ -101,46 +101,46 @@ impl<'a> Tx<'a> {
         }
     }
 
-    /// Gives out ids of these blocks.
+    /// Assigns ids from these blocks.
     #[must_use]
     pub fn with_ids(self, ids: &'a IdBlocks) -> Self {
         Self { ids: Some(ids), ..self }
     }
 
-    /// Notes what it reads, for an engine that checks at the commit that it still holds.
+    /// Logs reads, for an engine that validates them at the commit.
     #[must_use]
     pub fn logging(self) -> Self {
         Self { log: Some(RefCell::default()), ..self }
     }
 
-    /// Leaves it to the write to check that keys are free: the closure goes on as if they were, and the engine answers
-    /// [`StoreError::Duplicate`] in its place.
+    /// Leaves it to the write to check that keys are free: the closure continues as if they were, and the engine
+    /// returns [`StoreError::Duplicate`] instead.
     #[must_use]
     pub fn claiming(self) -> Self {
         Self { claims: Some(Vec::new()), ..self }
     }
 
-    /// Reads what somebody looks at: nothing is decided by it, and nothing can be written.
+    /// Makes this a read transaction for display: it decides nothing and cannot write.
     pub fn reading(reader: &'a dyn Reader, database: Database) -> Self {
-        Self { only_reads: true, ..Self::new(reader, database, Stamp::default()) }
+        Self { read_only: true, ..Self::new(reader, database, Stamp::default()) }
     }
 
-    /// Notes the answer that it keeps for an idempotency key.
+    /// Sets the reply to store with an idempotency key.
     pub(crate) fn set_answer(&mut self, answer: NewAnswer) {
         self.answer = Some(answer);
     }
 
-    /// The answer that it keeps for an idempotency key, if it keeps one.
+    /// The reply to store with an idempotency key, if any.
     pub(crate) fn take_answer(&mut self) -> Option<NewAnswer> {
         self.answer.take()
     }
 
-    /// Whether nothing is decided by what it reads.
-    pub(crate) fn only_reads(&self) -> bool {
-        self.only_reads
+    /// Whether this is a read transaction for display.
+    pub(crate) fn read_only(&self) -> bool {
+        self.read_only
     }
 
-    /// Reads without a limit on rows: for verify, export and other long reads.
+    /// Lifts the limit on rows: for verify, export and other long reads.
     pub fn unbounded(reader: &'a dyn Reader, database: Database) -> Self {
         Self { most_reads: usize::MAX, ..Self::new(reader, database, Stamp::default()) }
     }
@@ -165,12 +165,12 @@ impl<'a> Tx<'a> {
         self.raw(R::TABLE.space, key)?.map(|row| self.decode(key, &row)).transpose()
     }
 
-    /// Reads a row that was found under `key`.
+    /// Decodes a row that was found under `key`.
     pub(crate) fn decode<R: Record>(&self, key: &[u8], row: &[u8]) -> Result<R, StoreError> {
-        decode(key, row).map_err(|error| self.break_off(error))
+        decode(key, row).map_err(|error| self.break_with(error))
     }
 
-    /// The row that a unique index leads to; `columns` are the index's, as a tuple.
+    /// The row that a unique index points to; `columns` are the index's, as a tuple.
     pub fn get_by<I: Index>(
         &self,
         columns: impl promox_kernel::encoding::KeyPart,
@@ -181,12 +181,12 @@ impl<'a> Tx<'a> {
         }
     }
 
-    /// The rows of a table in the order of their keys.
+    /// The rows of a table in key order.
     pub fn scan<R: Record>(&self) -> Scan<'_, 'a, R> {
         Scan::table(self)
     }
 
-    /// The rows of a table in the order of an index.
+    /// The rows of a table in index order.
     pub fn scan_by<I: Index>(&self) -> Scan<'_, 'a, I::Row> {
         Scan::index(self, I::DEF)
     }
@@ -209,12 +209,12 @@ impl<'a> Tx<'a> {
         self.put_row(row, key)
     }
 
-    /// A key that is to be written must be free; otherwise the transaction ends.
+    /// Fails the transaction unless a key is free.
     pub(crate) fn check_free<R: Record>(&mut self, key: &[u8]) -> Result<(), StoreError> {
         self.claim_key(R::TABLE.space, key, R::TABLE.name)
     }
 
-    /// Ends the transaction unless a key of a table or a unique index is free, or has the write check that.
+    /// Fails the transaction unless a key of a table or a unique index is free, or lets the write check it.
     fn claim_key(&mut self, space: Space, key: &[u8], name: &'static str) -> Result<(), StoreError> {
         let taken = match (self.own(space, key), &mut self.claims) {
             (Some(own), _) => own.is_some(),
@@ -224,10 +224,10 @@ impl<'a> Tx<'a> {
             }
             (None, None) => self.below(space, key)?.is_some(),
         };
-        if taken { Err(self.break_off(StoreError::Duplicate { index: name })) } else { Ok(()) }
+        if taken { Err(self.break_with(StoreError::Duplicate { index: name })) } else { Ok(()) }
     }
 
-    /// Removes a row and its index entries; whether it was there.
+    /// Removes a row and its index entries; whether it existed.
     pub fn delete<R: Record>(&mut self, key: &R::Key) -> Result<bool, StoreError> {
         let key = key_bytes(key);
         let Some(old) = self.raw(R::TABLE.space, &key)? else { return Ok(false) };
@@ -236,8 +236,8 @@ impl<'a> Tx<'a> {
         Ok(true)
     }
 
-    /// An id of a table that no other row has had. The first is 1; nothing follows from their order, since each node gives out
-    /// ids of its own blocks. An id of a transaction that is dropped may be given again, or never.
+    /// An id of a table that no other row has had. The first is 1; their order means nothing, since each node assigns
+    /// ids of its own blocks. An id of a dropped transaction may be assigned again, or never.
     pub fn next_id<R: Record>(&mut self) -> Result<i64, StoreError> {
         let space = R::TABLE.space;
         let given = self.given.entry(space).or_default();
@@ -246,10 +246,10 @@ impl<'a> Tx<'a> {
             return Ok(id);
         }
         self.wants.get_mut().ids.push((space, *given));
-        Err(self.break_off(StoreError::Unfetched))
+        Err(self.break_with(StoreError::Unfetched))
     }
 
-    /// Tells an event, in this transaction.
+    /// Emits an event in this transaction.
     pub fn emit<F: Fact>(&mut self, aggregate_id: impl Into<i64>, fact: &F) -> Result<(), StoreError> {
         let data = serde_json::to_string(fact).map_err(|error| StoreError::Io(error.to_string()))?;
         self.events.push(NewEvent {
@@ -264,13 +264,13 @@ impl<'a> Tx<'a> {
         Ok(())
     }
 
-    /// What it ran into that is not at hand. When there is any, the closure is to run again with it.
+    /// What has not been fetched. If there is any, the closure must run again with it.
     pub fn wants(&self) -> Option<Wants> {
         let wants = self.wants.take();
         (!wants.is_empty()).then_some(wants)
     }
 
-    /// Ends the transaction: what it changes, or why it must not.
+    /// Ends the transaction: its changes, or the error.
     pub fn finish(self) -> Result<Batch, StoreError> {
         if let Some(error) = self.broken.into_inner() {
             return Err(error);
@@ -304,7 +304,7 @@ impl<'a> Tx<'a> {
         }
     }
 
-    /// The bytes that stand below its own changes.
+    /// The bytes below its own changes.
     fn below(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
         let found = match self.reader.get(space, key) {
             Ok(found) => found,
@@ -312,7 +312,7 @@ impl<'a> Tx<'a> {
                 if error == StoreError::Unfetched {
                     self.wants.borrow_mut().keys.push((space, key.to_vec()));
                 }
-                return Err(self.break_off(error));
+                return Err(self.break_with(error));
             }
         };
         if let Some(log) = &self.log {
@@ -322,7 +322,7 @@ impl<'a> Tx<'a> {
         Ok(found)
     }
 
-    /// What this transaction itself says of a key.
+    /// The transaction's own change to a key.
     #[allow(clippy::option_option, reason = "no own change is one thing, an own removal another")]
     fn own(&self, space: Space, key: &[u8]) -> Option<Option<Bytes>> {
         if self.overlay.is_empty() {
@@ -337,7 +337,7 @@ impl<'a> Tx<'a> {
         found
     }
 
-    /// Items of a range, own changes laid over.
+    /// Items of a range, with own changes merged.
     pub(crate) fn items<'s>(
         &'s self,
         range: &KeyRange,
@@ -349,7 +349,7 @@ impl<'a> Tx<'a> {
         }
         let mut below = self.reader.scan(range, direction);
         if let Some(log) = &self.log {
-            below = crate::reads::noted(below, log, self.reader, range, direction);
+            below = crate::reads::logged(below, log, self.reader, range, direction);
         }
         if self.overlay.is_empty() {
             return below;
@@ -365,12 +365,12 @@ impl<'a> Tx<'a> {
         }
     }
 
-    /// Breaks the transaction by an error that a scan came to.
+    /// Breaks the transaction with an error of a scan.
     pub(crate) fn scan_failed(&self, error: StoreError, range: &KeyRange, direction: Direction) -> StoreError {
         if error == StoreError::Unfetched {
             self.wants.borrow_mut().ranges.push((range.clone(), direction));
         }
-        self.break_off(error)
+        self.break_with(error)
     }
 
     pub(crate) fn count_read(&self) -> Result<(), StoreError> {
@@ -378,20 +378,20 @@ impl<'a> Tx<'a> {
         if self.reads.get() <= self.most_reads {
             return Ok(());
         }
-        Err(self.break_off(StoreError::TooLarge { limit: "rows read" }))
+        Err(self.break_with(StoreError::TooLarge { limit: "rows read" }))
     }
 
     fn put_row<R: Record>(&mut self, row: &R, key: Vec<u8>) -> Result<(), StoreError> {
         let scratch = self.scratch.get_mut();
         encode_row_into(scratch, R::TABLE.space, &key, |out| row.put_columns(out));
         if let Err(error) = R::TABLE.check_values(scratch.get(HEADER..).unwrap_or_default()) {
-            return Err(self.break_off(error));
+            return Err(self.break_with(error));
         }
         let bytes = Bytes::copy_from_slice(scratch);
         self.change(R::TABLE.space, key, Some(bytes))
     }
 
-    /// Takes a row's index entries from where they were to where they are to be.
+    /// Updates a row's index entries.
     pub(crate) fn move_entries(&mut self, gone: &[Entry], come: Vec<Entry>, key: &[u8]) -> Result<(), StoreError> {
         for (index, entry) in gone {
             if !come.iter().any(|(kept, same)| kept.space == index.space && same == entry) {
@@ -413,17 +413,17 @@ impl<'a> Tx<'a> {
     pub(crate) fn change(&mut self, space: Space, key: Vec<u8>, value: Option<Bytes>) -> Result<(), StoreError> {
         self.bytes += key.len() + value.as_ref().map_or(0, Bytes::len);
         if self.overlay.len() >= MOST_WRITES {
-            return Err(self.break_off(StoreError::TooLarge { limit: "16,384 row writes" }));
+            return Err(self.break_with(StoreError::TooLarge { limit: "16,384 row writes" }));
         }
         if self.bytes > MOST_BYTES {
-            return Err(self.break_off(StoreError::TooLarge { limit: "4 MiB of changes" }));
+            return Err(self.break_with(StoreError::TooLarge { limit: "4 MiB of changes" }));
         }
         self.overlay.insert((space, key), value);
         Ok(())
     }
 
-    /// A broken transaction never commits, whatever its closure makes of the error.
-    pub(crate) fn break_off(&self, error: StoreError) -> StoreError {
+    /// A broken transaction never commits, whatever its closure does with the error.
+    pub(crate) fn break_with(&self, error: StoreError) -> StoreError {
         let _ = self.broken.set(error.clone());
         error
     }

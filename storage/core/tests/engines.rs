@@ -1,5 +1,5 @@
-//! The engines of this crate keep the contract. On the one that is far away two transactions at once are serializable: what they read is
-//! checked at the commit. Each case has a control, a node that does not check, on which it goes wrong.
+//! The engines of this crate keep the contract. On the remote one concurrent transactions are serializable: reads are
+//! validated at the commit. Each case has a control, a node that does not validate, on which it fails.
 
 #![allow(clippy::unwrap_used, reason = "a test says what is wrong by failing")]
 
@@ -54,7 +54,7 @@ fn shelf(id: i64, aisle: &str) -> Shelf {
     Shelf { id, aisle: aisle.to_owned(), count: 0 }
 }
 
-/// Runs one transaction while another one commits between its closure and its commit; what the second one answered.
+/// Runs one transaction while another one commits between its closure and its commit; the result of the second.
 async fn race<T: Send + 'static>(
     checks_reads: bool,
     before: impl Fn(&mut Tx<'_>) -> Result<(), StoreError> + Send + 'static,
@@ -65,8 +65,8 @@ async fn race<T: Send + 'static>(
     let db = store.database(Database::Ecommerce);
     db.write(&cx(), before).await.unwrap();
     let (node, other): (Arc<RemoteEngine>, Db) = (store.node(checks_reads), db.clone());
-    node.meanwhile(move || {
-        // An engine in memory answers within the call.
+    node.before_commit(move || {
+        // An engine in memory replies within the call.
         let done = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
             runtime.block_on(other.write(&cx(), first))
@@ -81,7 +81,7 @@ fn book(place: u32) -> Book {
     Book { shelf: 1, place, title: String::new() }
 }
 
-/// How high the count of the shelf is after two increments.
+/// The count of the shelf after two increments.
 async fn increments(checks_reads: bool) -> i64 {
     let more = |tx: &mut Tx<'_>| {
         let row = tx.get::<Shelf>(&1)?.unwrap();
@@ -140,7 +140,7 @@ async fn a_range_that_was_read_stands_still() {
     assert_eq!(phantoms(false).await, 3, "the control");
 }
 
-/// The write itself finds that a value was taken meanwhile, whatever the closure made of it.
+/// The write itself detects that a value was taken in the meantime, whatever the closure made of it.
 #[tokio::test]
 async fn a_value_is_taken_once() {
     let insert = |id: i64| move |tx: &mut Tx<'_>| tx.insert(&shelf(id, "A"));

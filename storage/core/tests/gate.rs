@@ -1,10 +1,10 @@
-//! The gate as a model: every order in which two threads can run is tried.
+//! The gate under a model checker: every interleaving of two threads is tried.
 
 use loom::sync::Arc;
 use loom::thread;
 use promox_kernel::UserId;
 
-/// The atomics and locks that loom watches.
+/// The atomics and locks that loom instruments.
 mod sync {
     pub(crate) use loom::sync::Mutex;
     pub(crate) use loom::sync::atomic::{AtomicI64, Ordering};

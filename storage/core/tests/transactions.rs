@@ -1,4 +1,4 @@
-//! Transactions on the memory engine: what a service may rely on.
+//! Transactions on the memory engine: what services rely on.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -92,7 +92,7 @@ impl Reader for Broken {
     }
 }
 
-/// Nothing may be decided by a read that failed, whatever the closure makes of its error.
+/// Nothing may be decided by a failed read, whatever the closure does with its error.
 #[test]
 fn a_failed_read_ends_the_transaction_even_when_the_closure_goes_on() {
     type Swallows = fn(&mut Tx<'_>) -> bool;

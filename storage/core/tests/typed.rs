@@ -1,4 +1,4 @@
-//! Ranges, keys and rows as values of columns say what their bytes say, so that an engine with typed columns can do the same.
+//! Ranges, keys and rows as column values match their bytes, so that an engine with typed columns behaves the same.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test says what is wrong by failing")]
 
@@ -52,7 +52,7 @@ async fn store() -> Arc<MemoryEngine> {
     engine
 }
 
-/// The order that PostgreSQL has with the collation "C" and nulls first.
+/// The order of PostgreSQL with the collation "C" and nulls first.
 fn compare(one: &Value, other: &Value) -> Ordering {
     match (one, other) {
         (Value::Null, Value::Null) => Ordering::Equal,
@@ -124,7 +124,7 @@ async fn typed_ranges_hold_the_keys_that_their_bytes_hold() {
     }
 }
 
-/// A page goes on after the typed values of its cursor.
+/// A page continues after the typed values of its cursor.
 #[tokio::test]
 async fn a_cursor_is_values_too() {
     let engine = store().await;
@@ -144,7 +144,7 @@ async fn a_cursor_is_values_too() {
     assert!(next.items.iter().all(|row| !page.items.contains(row)));
 }
 
-/// A row is its values, and those of folded columns are made for keys.
+/// A row equals its values, and those of folded columns are for keys.
 #[tokio::test]
 async fn rows_are_their_values() {
     let engine = store().await;

@@ -1,6 +1,6 @@
-//! Does one thing many times, without threads or a real disk, so that the instructions of one can be counted:
+//! Repeats one operation many times, without threads or a real disk, so that its instructions can be counted:
 //!
-//! `perf stat -e instructions:u target/release/examples/instructions write 200000`, less the same with half as many.
+//! `perf stat -e instructions:u target/release/examples/instructions write 200000`, minus the count for half as many.
 
 use std::sync::Arc;
 use std::time::Duration;

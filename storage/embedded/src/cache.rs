@@ -1,8 +1,8 @@
-//! The cache on the edge's own disk: sled, which panics on damaged files, so every call is guarded.
+//! The cache on a local disk: sled. It panics on damaged files, so every call is guarded.
 //!
-//! On any failure the whole cache is wiped and begins empty. When not even that works it answers nothing and forgets what
-//! it is told. It is opened by the first who asks, so a shop that needs none has none of its threads and buffers. Writes
-//! are not synced: a power cut may cost the last second.
+//! On any failure the cache is wiped and starts empty. If even that fails, it returns nothing and stores nothing. It is
+//! opened on first use, so a shop that does not need it pays for no threads or buffers. Writes are not synced: a power
+//! cut may lose the last second.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -17,11 +17,11 @@ use sled::{Config, Db, Mode, Tree};
 
 use crate::base::catch_quietly;
 
-/// Entries that one call removes at most because their time is over.
+/// Expired entries removed by one call at most.
 const SWEPT: usize = 64;
-/// Bytes that sled writes at once; it holds a few such buffers.
+/// The size of sled's write buffers; it has a few of them.
 const SEGMENT: usize = 128 << 10;
-/// How often, and after which pause, a cache is tried whose lock is held.
+/// How often, and with which pause, opening is retried while another holder has the lock.
 const LOCK_TRIES: u32 = 100;
 /// See [`LOCK_TRIES`].
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
@@ -34,7 +34,7 @@ pub struct SledCache {
 }
 
 enum State {
-    /// Nobody has asked for it.
+    /// Not used yet.
     Closed,
     Open(Open),
     /// It cannot be opened.
@@ -55,22 +55,22 @@ struct Open {
 /// The entries of one space.
 #[derive(Clone)]
 struct Space {
-    /// Key → end of its time, checksum, value.
+    /// Key → expiry, checksum, value.
     entries: Tree,
-    /// End of its time, key → nothing: what ends first is swept first.
+    /// Expiry, key → nothing: the sweep order.
     ends: Tree,
     count: usize,
-    /// Of all values.
+    /// Total size of the values.
     bytes: usize,
 }
 
 impl SledCache {
-    /// The cache in `dir`; `memory` bytes are sled's.
+    /// The cache in `dir`; sled may use `memory` bytes.
     pub fn new(dir: impl Into<PathBuf>, memory: usize) -> Self {
         Self { dir: dir.into(), memory: memory as u64, state: Mutex::new(State::Closed) }
     }
 
-    /// Runs calls of sled's; on an error or a panic the cache is wiped and begins empty.
+    /// Runs sled calls; on an error or a panic the cache is wiped and starts empty.
     fn guard<T>(&self, work: impl FnOnce(&mut Open) -> sled::Result<T>) -> Option<T> {
         let mut state = self.state.lock();
         if matches!(*state, State::Closed) {
@@ -107,7 +107,7 @@ impl SledCache {
         opened.map_or(State::Gone, State::Open)
     }
 
-    /// Opens it, and waits a moment for threads of the one before that still hold its lock.
+    /// Opens sled, waiting briefly while threads of the previous instance still hold its lock.
     fn unlocked(&self) -> Result<Open, String> {
         let mut opened = Open::guarded(&self.dir, self.memory);
         for _ in 0..LOCK_TRIES {
@@ -121,7 +121,7 @@ impl SledCache {
     }
 }
 
-/// Whether it does not open because somebody has it open; sled says so only in words.
+/// Whether opening failed because another holder has the lock; sled only says so in its message.
 fn is_lock(why: &str) -> bool {
     why.contains("could not acquire lock")
 }
@@ -144,7 +144,7 @@ impl CacheEngine for SledCache {
 
 fn wipe(dir: &Path, why: &str) {
     tracing::warn!(why, dir = %dir.display(), "the cache is damaged: starting with an empty one");
-    // If it cannot be removed it will not open either, and is done without.
+    // If it cannot be removed it cannot be opened either; the node runs without a cache.
     let _ = fs::remove_dir_all(dir);
 }
 
@@ -234,7 +234,7 @@ impl Space {
         self.ends.remove(end_key(until, key)).map(drop)
     }
 
-    /// Removes some of what is over.
+    /// Removes some expired entries.
     fn sweep(&mut self, now: Timestamp) -> sled::Result<()> {
         for _ in 0..SWEPT {
             let Some((end, _)) = self.ends.first()? else { break };

@@ -1,5 +1,5 @@
-//! The checkpointer: moves frozen tables into the checkpoint file, prepares and recycles segments, watches the room on the
-//! disk. Nobody's answer waits for it, unless it falls far behind.
+//! The checkpointer: moves frozen tables into the checkpoint file, prepares and recycles segments, and watches the free
+//! disk space. No reply waits for it, unless it falls far behind.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,19 +16,19 @@ use crate::table::Table;
 use crate::view::{Frozen, View};
 use crate::writer::Turn;
 
-/// What a checkpoint may write for each byte of its table: pages are written anew, and not only the rows that changed.
+/// Bytes that a checkpoint may write per byte of its table: whole pages are written, not only the rows that changed.
 const COPIES: u64 = 2;
-/// Room that must come back beyond what is needed before writes go on.
+/// Additional free space required before writes resume.
 const HYSTERESIS: u64 = 4 << 20;
 
-/// Writes checkpoints, one a turn. A thread loops over it, or a simulator steps it.
+/// Writes checkpoints, one per turn. A thread loops over it, or a simulator steps it.
 #[derive(Debug)]
 pub struct Checkpointer {
     shared: Arc<Shared>,
     file: CheckpointFile,
     segments: Arc<Segments>,
     wake: Receiver<()>,
-    /// Frozen tables that readers may still look at: dropped here, which takes a while, and never by the writer.
+    /// Frozen tables that readers may still use. Dropping them takes a while, so it happens here and not in the writer.
     retired: Vec<Arc<Frozen>>,
 }
 
@@ -37,7 +37,7 @@ impl Checkpointer {
         Self { shared, file, segments, wake, retired: Vec::new() }
     }
 
-    /// Writes a checkpoint if a table waits for it; waits up to `patience` for one.
+    /// Writes a checkpoint if a table is waiting; waits up to `patience` for one.
     pub fn turn(&mut self, patience: Duration) -> Turn {
         self.retired.retain(|frozen| Arc::strong_count(frozen) > 1);
         if self.shared.is_stopped() {
@@ -51,7 +51,7 @@ impl Checkpointer {
         self.prepare();
         let frozen = self.shared.published.load().frozen.clone();
         match frozen {
-            // What is held back from the writer is for this: a checkpoint lets go of journal segments.
+            // The space reserved from the writer is for this: a checkpoint frees journal segments.
             Some(frozen) if free >= COPIES * frozen.table.bytes as u64 => self.checkpoint(frozen),
             _ => self.wait(patience),
         }
@@ -65,8 +65,8 @@ impl Checkpointer {
         }
     }
 
-    /// The writer has ended: what it left goes into the checkpoint, so that the next start finds all of it there and nothing
-    /// that happens to the journal meanwhile passes for its end.
+    /// After the writer has ended, moves the rest of its table into the checkpoint, so that the next start finds
+    /// everything there and later damage to the journal cannot be mistaken for its end.
     fn finish(&mut self) -> Turn {
         let frozen = { self.shared.published.load().frozen.clone() };
         if self.shared.is_stopped() || frozen.is_some() || !self.freeze_rest() {
@@ -76,24 +76,24 @@ impl Checkpointer {
         frozen.map_or(Turn::Ended, |frozen| self.checkpoint(frozen))
     }
 
-    /// Freezes what the writer left; whether there is any.
+    /// Freezes the rest of the writer's table; whether there is any.
     fn freeze_rest(&self) -> bool {
         if self.shared.published.load().memory.rows.is_empty() {
             return false;
         }
         self.shared.published.change(|view| View {
             memory: Table::default(),
-            frozen: Some(Arc::new(Frozen { table: view.memory.clone(), reach: view.reach })),
+            frozen: Some(Arc::new(Frozen { table: view.memory.clone(), reached: view.reached })),
             base: view.base.clone(),
-            reach: view.reach,
+            reached: view.reached,
         });
         true
     }
 
-    /// Refuses writes before the disk is full, and takes them again when there is room; how much there is.
+    /// Refuses writes before the disk is full, and accepts them again when there is space; the free space.
     fn watch_room(&self) -> u64 {
         let options = &self.shared.options;
-        // A disk that does not say is taken to have room: a write that finds none says so itself.
+        // A disk that does not report its space is assumed to have enough: a failing write will show otherwise.
         let free = options.disk.free_space(&options.dir).unwrap_or(u64::MAX);
         let view = self.shared.published.load();
         let waiting = view.memory.bytes + view.frozen.as_ref().map_or(0, |frozen| frozen.table.bytes);
@@ -127,12 +127,12 @@ impl Checkpointer {
     fn checkpoint(&mut self, frozen: Arc<Frozen>) -> Turn {
         let started = Instant::now();
         let written = catch_quietly(|| {
-            self.file.apply(&frozen.table.rows, frozen.reach)?;
+            self.file.apply(&frozen.table.rows, frozen.reached)?;
             self.file.base()
         });
         let base = match written {
             Ok(Ok(base)) => Arc::new(base),
-            // The engine is being closed while the disk is full: the journal has it all.
+            // The engine is closing while the disk is full: the journal has everything.
             Ok(Err(error)) if self.shared.room.is_closing() => {
                 tracing::warn!(%error, "the last checkpoint could not be written; the next start replays the journal");
                 return Turn::Ended;
@@ -144,9 +144,9 @@ impl Checkpointer {
             memory: view.memory.clone(),
             frozen: None,
             base,
-            reach: view.reach,
+            reached: view.reached,
         });
-        if let Err(error) = self.segments.release(frozen.reach.place.segment) {
+        if let Err(error) = self.segments.release(frozen.reached.location.segment) {
             self.failed("journal segments could not be recycled", &error);
         }
         self.retired.push(frozen);

@@ -1,8 +1,9 @@
-//! What a data directory holds, and how a store comes into being in it.
+//! The state of a data directory, and the steps that create a store in it.
 //!
-//! A store is finished when it has its name, the file [`IDENTITY`], which is written last. Until then a file says what has
-//! begun: [`STARTING`] for a first start, which nobody was answered by and which begins anew; [`RESTORING`] for a restore,
-//! which only another restore takes up, so that a shop that was to be brought back is never opened as an empty one.
+//! A store is complete when it has its identity, the file [`IDENTITY`], which is written last. Until then a marker file
+//! says what is in progress: [`STARTING`] for a first start, which has acknowledged nothing and starts over;
+//! [`RESTORING`] for a restore, which only another restore may resume, so that a shop being restored is never opened as
+//! an empty one.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -18,75 +19,79 @@ use crate::open::{OpenError, Options};
 
 /// Where the journal's segments are.
 pub(crate) const JOURNAL: &str = "journal";
-/// The file that names the store and its layout.
+/// The file with the store's identity and layout.
 pub(crate) const IDENTITY: &str = "store";
-/// Says that a first start has begun.
+/// The marker of a first start in progress.
 const STARTING: &str = "starting";
-/// Says that a restore has begun.
+/// The marker of a restore in progress.
 const RESTORING: &str = "restoring";
-/// The name of a store that is being written.
+/// The name of an identity that is being written.
 const IDENTITY_MADE: &str = "store.tmp";
-/// What may lie in a directory that holds nothing: our own lock, and what a file system puts into its root.
+/// Files that may be in an empty directory: our own lock, and what a file system puts into its root.
 const PASSED_OVER: [&str; 2] = [crate::disk::LOCK, "lost+found"];
-/// Names of a directory's content that a refusal lists.
+/// File names that a refusal lists.
 const MOST_NAMED: usize = 5;
 
 const IDENTITY_MAGIC: [u8; 8] = *b"PROMOXD1";
-/// The layout of everything on disk, rows among it: raised whenever one of them changes. Backups state it too.
+/// The layout of everything on disk, including rows: raised whenever any of it changes. Backups carry it too.
 pub(crate) const LAYOUT: u32 = 3;
 
-/// What a directory holds.
+/// The state of a data directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Holds {
-    /// Nothing: a store may be made there.
-    Nothing,
-    /// A store, whole or damaged.
+pub enum DirectoryState {
+    /// Empty: a store may be created.
+    Empty,
+    /// A store, complete or damaged.
     Store,
-    /// A first start that did not come to its end.
-    Start,
-    /// A restore that did not come to its end.
-    Restore,
+    /// An interrupted first start.
+    UnfinishedStart,
+    /// An interrupted restore.
+    UnfinishedRestore,
     /// Other files, with some of their names.
-    Others(Vec<String>),
+    OtherFiles(Vec<String>),
 }
 
-/// What a directory of the machine holds.
-pub fn look(dir: &Path) -> Result<Holds, OpenError> {
-    looked(&crate::disk::RealDisk, dir)
+/// The state of a directory on the real disk.
+pub fn inspect(dir: &Path) -> Result<DirectoryState, OpenError> {
+    inspect_on(&crate::disk::RealDisk, dir)
 }
 
-pub(crate) fn looked(disk: &dyn Disk, dir: &Path) -> Result<Holds, OpenError> {
+pub(crate) fn inspect_on(disk: &dyn Disk, dir: &Path) -> Result<DirectoryState, OpenError> {
     let mut names = match disk.list(dir) {
         Ok(names) => names,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Holds::Nothing),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(DirectoryState::Empty),
         Err(error) => return Err(OpenError::io(dir, &error)),
     };
     names.retain(|name| !PASSED_OVER.contains(&name.as_str()));
     names.sort_unstable();
     let has = |wanted: &str| names.iter().any(|name| name == wanted);
-    let begun = [(IDENTITY, Holds::Store), (RESTORING, Holds::Restore), (STARTING, Holds::Start)];
-    let holds = begun.into_iter().find_map(|(name, holds)| has(name).then_some(holds));
-    match holds {
-        Some(holds) => Ok(holds),
-        None if names.is_empty() => Ok(Holds::Nothing),
-        None => Ok(Holds::Others(names)),
+    let begun = [
+        (IDENTITY, DirectoryState::Store),
+        (RESTORING, DirectoryState::UnfinishedRestore),
+        (STARTING, DirectoryState::UnfinishedStart),
+    ];
+    let state = begun.into_iter().find_map(|(name, state)| has(name).then_some(state));
+    match state {
+        Some(state) => Ok(state),
+        None if names.is_empty() => Ok(DirectoryState::Empty),
+        None => Ok(DirectoryState::OtherFiles(names)),
     }
 }
 
-impl Holds {
-    /// Refuses what no store can be made or opened in.
+impl DirectoryState {
+    /// Refuses directories in which no store can be created or opened.
     pub(crate) fn check(&self, dir: &Path) -> Result<(), OpenError> {
         let what = match self {
-            Self::Nothing | Self::Start | Self::Store => return Ok(()),
-            Self::Restore => format!(
+            Self::Empty | Self::UnfinishedStart | Self::Store => return Ok(()),
+            Self::UnfinishedRestore => format!(
                 "a restore into it did not finish (it has a file named {RESTORING}); run promox restore again, \
                      or empty the directory to begin with a new shop"
             ),
-            Self::Others(names) if names.iter().any(|name| name == base::FILE) => {
+            Self::OtherFiles(names) if names.iter().any(|name| name == base::FILE) => {
                 let what = format!("it is missing beside {}", base::FILE);
                 return Err(OpenError::Damaged { file: dir.join(IDENTITY), offset: None, table: None, what });
             }
-            Self::Others(names) => format!(
+            Self::OtherFiles(names) => format!(
                 "it is not empty (there is {}) and has no file named {IDENTITY}; name the directory of the store, or an \
                  empty one, with --data-dir",
                 listed(names)
@@ -104,20 +109,20 @@ fn listed(names: &[String]) -> String {
     }
 }
 
-/// A store that is being made. Dropped unfinished, it is what a kill would have left.
-pub(crate) struct Making<'a> {
+/// A store being created. Dropping it unfinished leaves the same state as a kill.
+pub(crate) struct NewStore<'a> {
     disk: &'a dyn Disk,
     dir: &'a Path,
     begun: PathBuf,
 }
 
-impl<'a> Making<'a> {
-    /// Says that a first start has begun, in a directory without a store.
+impl<'a> NewStore<'a> {
+    /// Marks the beginning of a first start, in a directory without a store.
     pub(crate) fn start(options: &'a Options) -> io::Result<Self> {
         Self::begin(options, STARTING)
     }
 
-    /// Says that a restore has begun, in a directory without a store.
+    /// Marks the beginning of a restore, in a directory without a store.
     pub(crate) fn restore(options: &'a Options) -> io::Result<Self> {
         Self::begin(options, RESTORING)
     }
@@ -130,7 +135,7 @@ impl<'a> Making<'a> {
         Ok(making)
     }
 
-    /// Removes what an earlier attempt left.
+    /// Removes the files of an earlier attempt.
     fn clear(&self) -> io::Result<()> {
         for left in [base::MADE, base::FILE, IDENTITY_MADE] {
             let path = self.dir.join(left);
@@ -141,12 +146,12 @@ impl<'a> Making<'a> {
         journal::remove(self.disk, &self.dir.join(JOURNAL))
     }
 
-    /// The checkpoint file of the store, until it is whole.
+    /// The checkpoint file of the store, until it is complete.
     pub(crate) fn checkpoint(&self) -> PathBuf {
         self.dir.join(base::MADE)
     }
 
-    /// Makes a store of the checkpoint file: an empty journal that goes on after it, and the name, which comes last.
+    /// Completes the store: an empty journal that continues after the checkpoint, and the identity, which comes last.
     pub(crate) fn finish(self, store: &StoreId, segment_bytes: u64) -> io::Result<()> {
         journal::begin(self.disk, &self.dir.join(JOURNAL), store, segment_bytes)?;
         self.disk.rename(&self.checkpoint(), &self.dir.join(base::FILE))?;
@@ -155,14 +160,14 @@ impl<'a> Making<'a> {
         end_begun(self.disk, self.dir)
     }
 
-    /// Leaves the directory as it was.
+    /// Restores the directory to its previous state.
     pub(crate) fn give_up(self) -> io::Result<()> {
         self.clear()?;
         end_begun(self.disk, self.dir)
     }
 }
 
-/// Removes what says that a store is being made.
+/// Removes the markers.
 fn end_begun(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
     for name in [STARTING, RESTORING] {
         let path = dir.join(name);
@@ -173,13 +178,13 @@ fn end_begun(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
     disk.sync_dir(dir)
 }
 
-/// The name of the store in the directory; in one that holds nothing an empty store is made.
+/// The identity of the store in the directory; an empty directory gets an empty store.
 pub(crate) fn open_or_make(options: &Options, schema: &Schema) -> Result<StoreId, OpenError> {
     let (disk, dir) = (&*options.disk, &options.dir);
     let io = |error: io::Error| OpenError::io(dir, &error);
-    let holds = looked(disk, dir)?;
-    holds.check(dir)?;
-    if holds != Holds::Store {
+    let state = inspect_on(disk, dir)?;
+    state.check(dir)?;
+    if state != DirectoryState::Store {
         return make(options, schema);
     }
     let store = read_identity(disk, dir)?;
@@ -188,17 +193,17 @@ pub(crate) fn open_or_make(options: &Options, schema: &Schema) -> Result<StoreId
         let what = format!("it is missing beside {IDENTITY}");
         return Err(OpenError::Damaged { file: checkpoint, offset: None, table: None, what });
     }
-    // A store that has its name is finished, whatever says that it has begun.
+    // A store with an identity is complete, whatever markers are left.
     end_begun(disk, dir).map_err(io)?;
     Ok(store)
 }
 
 fn make(options: &Options, schema: &Schema) -> Result<StoreId, OpenError> {
     let io = |error: io::Error| OpenError::io(&options.dir, &error);
-    let making = Making::start(options).map_err(io)?;
+    let making = NewStore::start(options).map_err(io)?;
     let store: StoreId = options.entropy.bytes();
     let room = Arc::new(Room::default());
-    // Nobody reads meanwhile: a full disk is an error here, not something to wait out.
+    // There are no readers to wait for: a full disk is an error here.
     room.close();
     let (disk, path, cache) = (&*options.disk, making.checkpoint(), options.page_bytes);
     drop(CheckpointFile::create(disk, path, store, schema, cache, room)?.checked(schema)?);
@@ -206,7 +211,7 @@ fn make(options: &Options, schema: &Schema) -> Result<StoreId, OpenError> {
     Ok(store)
 }
 
-/// The name of the store in `dir`.
+/// The identity of the store in `dir`.
 pub(crate) fn read_identity(disk: &dyn Disk, dir: &Path) -> Result<StoreId, OpenError> {
     let path = dir.join(IDENTITY);
     if !disk.exists(&path).map_err(|error| OpenError::io(&path, &error))? {
@@ -230,7 +235,7 @@ fn decode_identity(bytes: &[u8], path: &Path) -> Result<StoreId, OpenError> {
     id.try_into().map_err(|_| damaged("its length is wrong"))
 }
 
-/// Data of another layout is refused, by name.
+/// Refuses data of another layout.
 pub(crate) fn check_layout(found: u32, file: &Path) -> Result<(), OpenError> {
     if found == LAYOUT {
         return Ok(());

@@ -23,19 +23,19 @@ use crate::shared::Shared;
 use crate::start;
 use crate::stop::Stop;
 use crate::table::Rows;
-use crate::view::{Kept, LongRead, Snapshot};
+use crate::view::{LongRead, Snapshot, SteppedRead};
 use crate::writer::{Queued, Turn, Writer};
 
-/// How long an idle thread sleeps before it looks at the clock.
+/// How long an idle thread sleeps before it checks the clock.
 const PATIENCE: Duration = Duration::from_millis(250);
-/// Long reads at once.
+/// Concurrent long reads.
 const LONG_READS: usize = 2;
-/// How long a long read may last: while it does, the checkpoint file reuses no page.
+/// The time limit of a long read: while it runs, the checkpoint file reuses no page.
 const LONG_READ: Duration = Duration::from_secs(600);
-/// How long it may take to begin.
+/// The time limit for its start.
 const LONG_WAIT: Duration = Duration::from_secs(30);
 
-/// The ends of the lanes that work is put in at: normal and bulk.
+/// The senders of the two lanes: normal and bulk.
 pub(crate) type Senders = (Sender<Option<Queued>>, Sender<Queued>);
 
 /// An engine without threads.
@@ -49,18 +49,18 @@ pub struct Assembled {
     pub checkpointer: Checkpointer,
 }
 
-/// Keeps the tables of both databases in a data directory.
+/// Stores the tables of both databases in a data directory.
 pub struct EmbeddedEngine {
     shared: Arc<Shared>,
     lanes: Option<Senders>,
     /// Asks the writer to hand its table to the checkpointer.
     freeze: Sender<()>,
     threads: Mutex<Vec<JoinHandle<()>>>,
-    /// Counts, by its clones, the long reads there are.
+    /// Counts the long reads by its clones.
     long_reads: Arc<()>,
-    /// Whether threads step the parts, or who called.
+    /// Whether the caller steps the parts instead of threads.
     threaded: AtomicBool,
-    /// Held until the threads have ended: each has it too.
+    /// Held until the threads have ended: each of them has a clone.
     lock: Arc<DirLock>,
 }
 
@@ -71,7 +71,7 @@ impl std::fmt::Debug for EmbeddedEngine {
 }
 
 impl EmbeddedEngine {
-    /// Opens a store: locks it, replays its journal, makes that safe, and starts its threads.
+    /// Opens a store: locks it, replays and syncs its journal, and starts its threads.
     pub fn open(options: Options, schema: Schema) -> Result<Arc<Self>, OpenError> {
         let Assembled { engine, mut writer, mut checkpointer } = Self::assemble(options, &schema)?;
         engine.spawn("store-writer", move |patience| writer.turn(patience))?;
@@ -81,7 +81,7 @@ impl EmbeddedEngine {
         Ok(engine)
     }
 
-    /// Opens a store without threads: who calls steps its parts.
+    /// Opens a store without threads: the caller steps its parts.
     pub fn assemble(options: Options, schema: &Schema) -> Result<Assembled, OpenError> {
         start::assemble(options, schema)
     }
@@ -107,7 +107,7 @@ impl EmbeddedEngine {
             if catch_unwind(AssertUnwindSafe(turns)).is_err() {
                 shared.stop(&Stop::io("a thread of the store has failed", "it panicked, see above"));
             }
-            // Its files are closed before others may open them.
+            // Its files are closed before the lock is released.
             drop(turn);
             drop(lock);
         };
@@ -121,7 +121,7 @@ impl EmbeddedEngine {
         Db::new(self.clone(), database)
     }
 
-    /// The engine's numbers of this moment.
+    /// The engine's current metrics.
     pub fn metrics(&self) -> Metrics {
         let (counters, view) = (&self.shared.counters, self.shared.published.load());
         let waiting = self.lanes.as_ref().map_or(0, |(normal, bulk)| normal.len() + bulk.len());
@@ -138,16 +138,16 @@ impl EmbeddedEngine {
             memory_table_bytes: (view.memory.bytes + frozen) as u64,
             refused_busy: read(&counters.refused_busy),
             refused_full: read(&counters.refused_full),
-            position: view.reach.mark.position,
+            position: view.reached.mark.position,
             read_only: self.shared.room.is_full(),
-            applied_position: view.base.reach.mark.position,
+            applied_position: view.base.reached.mark.position,
             checkpoints: read(&counters.checkpoints),
             last_checkpoint: Duration::from_micros(read(&counters.last_checkpoint_micros)),
             checkpoint_age: self.shared.options.clock.now().since(checkpointed_at),
         }
     }
 
-    /// A long read, how far it goes, and what its spaces are called.
+    /// A long read, its position, and the names of its spaces.
     pub(crate) fn long_read_with_mark(&self) -> Result<(Box<dyn Reader>, Mark, Arc<Names>), StoreError> {
         let permit = self.long_reads.clone();
         if Arc::strong_count(&permit) > 1 + LONG_READS {
@@ -155,21 +155,21 @@ impl EmbeddedEngine {
         }
         if !self.threaded.load(Ordering::Acquire) {
             let view = self.shared.published.load_full();
-            let (mark, names) = (view.reach.mark, view.base.names());
-            return Ok((Box::new(Kept { view, _permit: permit }), mark, names));
+            let (mark, names) = (view.reached.mark, view.base.names());
+            return Ok((Box::new(SteppedRead { view, _permit: permit }), mark, names));
         }
         let base = self.checkpoint()?;
-        let (mark, names, until) = (base.reach.mark, base.names(), Instant::now() + LONG_READ);
+        let (mark, names, until) = (base.reached.mark, base.names(), Instant::now() + LONG_READ);
         Ok((Box::new(LongRead { base, empty: Rows::new(), until, _permit: permit }), mark, names))
     }
 
-    /// Has all that is committed now written to the checkpoint, and waits for that.
+    /// Moves everything that is committed now into the checkpoint, and waits for it.
     pub(crate) fn checkpoint(&self) -> Result<Arc<Base>, StoreError> {
         let started = Instant::now();
-        let target = self.shared.published.load().reach.mark.position;
+        let target = self.shared.published.load().reached.mark.position;
         loop {
             let base = self.shared.published.load().base.clone();
-            if base.reach.mark.position >= target {
+            if base.reached.mark.position >= target {
                 return Ok(base);
             }
             if self.shared.is_stopped() {
@@ -206,7 +206,7 @@ impl EmbeddedEngine {
             TrySendError::Full(queued) => refused(StoreError::Busy)(queued),
             TrySendError::Disconnected(queued) => refused(StoreError::Stopped)(queued),
         })?;
-        // When the lane is full the writer is awake anyhow.
+        // When the lane is full the writer is awake anyway.
         let _ = normal.try_send(None);
         Ok(())
     }
@@ -236,19 +236,19 @@ impl Engine for EmbeddedEngine {
     }
 
     fn last_commit(&self) -> Timestamp {
-        self.shared.published.load().reach.mark.time
+        self.shared.published.load().reached.mark.time
     }
 
     /// Reads the journal again, from the checkpoint to what was committed when this began.
     fn audit(&self, report: &mut Report) -> Result<(), StoreError> {
         let (options, mut view) = (&self.shared.options, self.shared.published.load_full());
         loop {
-            let (from, until) = (view.base.reach, view.reach.mark.position);
+            let (from, until) = (view.base.reached, view.reached.mark.position);
             let dir = options.dir.join(JOURNAL);
             let read = journal::recover::reread(&*options.disk, &dir, &self.shared.store, from, until);
             view = self.shared.published.load_full();
-            // A checkpoint that ended meanwhile has let go of segments: the journal begins elsewhere now.
-            if read.is_ok() || view.base.reach == from {
+            // A checkpoint that finished in the meantime has freed segments: the journal begins elsewhere now.
+            if read.is_ok() || view.base.reached == from {
                 let invariant = "every group that was committed is in the checkpoint or the journal";
                 report
                     .check(invariant, read.is_ok(), || read.err().map_or_else(String::new, |error| error.to_string()));
@@ -259,12 +259,12 @@ impl Engine for EmbeddedEngine {
 }
 
 impl Drop for EmbeddedEngine {
-    /// What is queued is still done; then the threads end.
+    /// Finishes the queued work; then the threads end.
     fn drop(&mut self) {
         self.lanes = None;
         self.shared.room.close();
         let threads = std::mem::take(self.threads.get_mut());
-        // The last handle may be dropped by a transaction, on the writer's own thread, which the other one waits for.
+        // A transaction may drop the last handle on the writer's own thread, which the checkpointer waits for.
         if threads.iter().any(|thread| thread.thread().id() == thread::current().id()) {
             return;
         }

@@ -1,4 +1,5 @@
-//! One group being made: transactions run one after the other, each on what those before it left, none of it visible yet.
+//! A transaction group: its transactions run one after the other, each on the result of those before it, invisible to
+//! readers until the group is durable.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -7,46 +8,46 @@ use promox_storage::{
     Batch, Database, IdBlocks, Space, StoreError, Tx, Work, WorkOrder, Write, stamp_events, take_ids,
 };
 
-use crate::journal::Reach;
+use crate::journal::JournalPosition;
 use crate::journal::frame::FrameBuffer;
 use crate::key::Key;
 use crate::quiet;
 use crate::table::Table;
 use crate::view::{Layers, View};
 
-/// Rows and events of one transaction at most, in bytes.
+/// The maximum size of one transaction's rows and events, in bytes.
 const MOST_BATCH: usize = 8 << 20;
 
-/// The state that the writer works on, ahead of what is published by the group being made.
+/// The state that the writer works on: the published one plus the current group.
 #[derive(Debug)]
 pub(crate) struct Working {
     pub(crate) table: Table,
-    pub(crate) reach: Reach,
+    pub(crate) reached: JournalPosition,
     pub(crate) frame: FrameBuffer,
-    /// Where the changes of the transaction at hand end in what it adds to the frame.
+    /// For each change of the current transaction, the end of its value in the frame.
     pub(crate) ends: Vec<usize>,
-    /// Ids of the group being made and of those before it.
+    /// Ids taken in the current group and in earlier ones.
     pub(crate) ids: IdBlocks,
 }
 
-/// What a run of a closure came to.
+/// The result of running a closure.
 enum Run {
-    /// The ids of these tables have run out, after so many.
+    /// Ids of these tables have run out, after this many.
     Wants(Vec<(Space, i64)>),
-    /// What it changes; nothing when it refused.
+    /// The changes; nothing if the closure refused.
     Ended(Option<Batch>),
 }
 
-/// The transactions of a group that wait for their answer.
+/// The transactions of a group that wait for their replies.
 #[derive(Default)]
 pub(crate) struct Group {
     pub(crate) answers: Vec<Box<dyn Work>>,
-    /// Whether one of them told events.
-    pub(crate) told: bool,
+    /// Whether any of them emitted events.
+    pub(crate) emitted: bool,
 }
 
 impl Group {
-    /// Answers all with the same error.
+    /// Fails all of them with the same error.
     pub(crate) fn fail(&mut self, error: &StoreError) {
         self.answers.iter_mut().for_each(|work| work.fail(error.clone()));
         self.answer();
@@ -58,19 +59,19 @@ impl Group {
 }
 
 impl Working {
-    /// What was published last, forgetting the group being made.
+    /// Returns to the last published state, dropping the current group.
     pub(crate) fn reset(&mut self, view: &View) {
         self.table = view.memory.clone();
-        self.reach = view.reach;
+        self.reached = view.reached;
         self.frame.clear();
-        // Blocks that were taken in it are not.
+        // Id blocks taken in it are dropped as well.
         self.ids.clear();
     }
 
     /// Runs one transaction and adds it to the group.
     pub(crate) fn run(&mut self, mut order: WorkOrder, view: &View, group: &mut Group) {
         match self.attempt(&mut order, view) {
-            Ok(told) => group.told |= told,
+            Ok(emitted) => group.emitted |= emitted,
             Err(error) => order.work.fail(error),
         }
         group.answers.push(order.work);
@@ -85,10 +86,10 @@ impl Working {
             }
         };
         let Some(batch) = batch else { return Ok(false) };
-        let told = self.apply(order.database, batch)?;
-        let time = &mut self.reach.mark.time;
+        let emitted = self.apply(order.database, batch)?;
+        let time = &mut self.reached.mark.time;
         *time = now.max(*time);
-        Ok(told)
+        Ok(emitted)
     }
 
     fn run_closure(&mut self, order: &mut WorkOrder, view: &View) -> Result<Run, StoreError> {
@@ -103,10 +104,11 @@ impl Working {
             }
         };
         let result = quiet::on_this_thread(|| catch_unwind(AssertUnwindSafe(attempt)));
-        result.map_err(|panic| StoreError::Io(format!("a transaction panicked: {}", quiet::words(&*panic))))?
+        result.map_err(|panic| StoreError::Io(format!("a transaction panicked: {}", quiet::message(&*panic))))?
     }
 
-    /// Takes blocks of ids for tables whose ids have run out. They are part of the group, whatever becomes of the transaction.
+    /// Takes blocks of ids for tables whose ids have run out. They belong to the group, even if the transaction is
+    /// refused.
     fn take_ids(&mut self, database: Database, view: &View, wanted: &[(Space, i64)]) -> Result<(), StoreError> {
         for (space, given) in wanted {
             let layers = Layers { memory: &self.table.rows, ..view.layers() };
@@ -118,23 +120,23 @@ impl Working {
     }
 
     fn apply(&mut self, database: Database, batch: Batch) -> Result<bool, StoreError> {
-        let told = !batch.events.is_empty();
+        let emitted = !batch.events.is_empty();
         let rows = batch.writes.iter().map(|write| write.key.len() + write.value.as_ref().map_or(0, Bytes::len));
         let events = batch.events.iter().map(|event| event.data.len() + 128);
         if rows.chain(events).sum::<usize>() > MOST_BATCH {
             return Err(StoreError::TooLarge { limit: "8 MiB of rows and events" });
         }
-        let stamped = match self.reach.mark.outbox.get_mut(database as usize) {
+        let stamped = match self.reached.mark.outbox.get_mut(database as usize) {
             Some(last) => stamp_events(database, last, batch.events),
             None => Vec::new(),
         };
         self.put(batch.writes.iter().chain(&stamped));
         self.ids.give(&batch.ids);
-        Ok(told)
+        Ok(emitted)
     }
 
-    /// Puts a transaction's changes into frame and table. The table's values are parts of one copy of what went into the
-    /// frame: one allocation for all, side by side.
+    /// Adds a transaction's changes to frame and table. The table's values are slices of one copy of what went into the
+    /// frame, so that all of them need a single allocation.
     fn put<'w>(&mut self, writes: impl Iterator<Item = &'w Write> + Clone) {
         let start = self.frame.len();
         self.ends.clear();

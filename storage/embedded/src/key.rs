@@ -1,4 +1,5 @@
-//! Keys in memory: the space's number, then the key. Short ones lie in place, so that comparing follows no pointer.
+//! In-memory keys: the space's number, then the key. Short keys are stored inline, so that comparing them follows no
+//! pointer.
 
 use std::borrow::Borrow;
 use std::cmp::Ordering;
@@ -11,7 +12,7 @@ use crate::table::Rows;
 
 /// Bytes of the space's number.
 pub(crate) const SPACE: usize = 2;
-/// The longest key that lies in place.
+/// The longest inline key.
 const SHORT: usize = 30;
 
 /// A key with its space.
@@ -55,14 +56,14 @@ fn join(space: Space, key: &[u8], out: &mut [u8]) {
     rest.copy_from_slice(key);
 }
 
-/// A key to look for, built without a trip to the allocator when it is of usual length.
+/// A key for lookups, built without an allocation if it has a usual length.
 pub(crate) enum Probe {
     Short(Key),
     Middle(usize, [u8; MIDDLE]),
     Long(Vec<u8>),
 }
 
-/// The longest key that is looked for without the allocator.
+/// The longest lookup key built without an allocation.
 const MIDDLE: usize = 128;
 
 impl Probe {
@@ -81,7 +82,7 @@ impl Probe {
         }
     }
 
-    /// What a table says of the key.
+    /// The key as a table stores it.
     pub(crate) fn find<'r>(&self, rows: &'r Rows) -> Option<&'r Option<Bytes>> {
         match self {
             Self::Short(key) => rows.get(key),
@@ -108,7 +109,8 @@ impl PartialOrd for Key {
     }
 }
 impl Ord for Key {
-    /// As the bytes sort. Short keys are compared by words: what lies behind a key's end is zero, so the length decides last.
+    /// In the order of the bytes. Short keys are compared by words: bytes behind a key's end are zero, so the length
+    /// decides last.
     fn cmp(&self, other: &Self) -> Ordering {
         let (Self::Short(own, one), Self::Short(others, two)) = (self, other) else {
             return self.bytes().cmp(other.bytes());

@@ -1,7 +1,7 @@
 //! The embedded engine: a journal that is the only commit point, a memory table with snapshots, checkpoints into redb.
 //!
-//! What always holds: nobody reads or is answered what is not durable; after a failed write nothing more is acknowledged;
-//! what ends the journal is either a group that was never acknowledged, or it is named as damage.
+//! Invariants: nothing is read or acknowledged before it is durable; after a failed write nothing more is acknowledged;
+//! the end of the journal is either a group that was never acknowledged, or reported as damage.
 
 mod backup;
 mod base;
@@ -28,11 +28,11 @@ mod writer;
 pub use backup::{BackupError, Copied, restore};
 pub use cache::SledCache;
 pub use checkpoint::Checkpointer;
-pub use directory::{Holds, look};
+pub use directory::{DirectoryState, inspect};
 pub use engine::{Assembled, EmbeddedEngine};
 pub use journal::dump_journal;
 pub use metrics::Metrics;
 pub use open::{OpenError, Options};
 pub use reset::{CheckpointEnd, reset_journal};
-pub use stop::{Stop, StopHook, leave_process};
+pub use stop::{Stop, StopHook, exit_process};
 pub use writer::{Turn, Writer};

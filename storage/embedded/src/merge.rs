@@ -1,4 +1,4 @@
-//! The scan that merges the layers of a state: the newest word on a key counts, and one that says "gone" hides it.
+//! The scan that merges the layers of a state: the newest entry of a key counts, and a tombstone hides it.
 
 use std::cmp::Ordering;
 use std::ops::Bound;
@@ -10,10 +10,10 @@ use crate::key::{Key, SPACE};
 use crate::table::Rows;
 use crate::view::Layers;
 
-/// A key without its space, and what a layer says of it.
+/// A key without its space, and its entry in a layer.
 type Head = (Vec<u8>, Option<Bytes>);
 
-/// What a layer has in a range, in one direction.
+/// The entries of a layer in a range, in one direction.
 pub(crate) type Source<'a> = Box<dyn Iterator<Item = Result<Head, StoreError>> + 'a>;
 
 struct Layer<'a> {
@@ -78,7 +78,7 @@ impl<'a> MergeScan<'a> {
         Self { layers, direction }
     }
 
-    /// Takes an error that a layer has come to: its key, if it has one, says nothing, so it waits for no other's.
+    /// Records an error of a layer: it carries no usable key, so it does not wait for another layer's key.
     fn take_error(&mut self) -> Option<StoreError> {
         let failed = |layer: &&mut Layer<'_>| matches!(layer.head, Some(Err(_)));
         let layer = self.layers.iter_mut().find(failed)?;
@@ -87,7 +87,7 @@ impl<'a> MergeScan<'a> {
         Some(error)
     }
 
-    /// Takes the next key of all layers and the newest word on it.
+    /// Takes the next key of all layers with its newest entry.
     fn take(&mut self) -> Option<Head> {
         let mut best: Option<usize> = None;
         for (at, layer) in self.layers.iter().enumerate() {
@@ -132,7 +132,7 @@ impl Iterator for MergeScan<'_> {
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             if let Some(error) = self.take_error() {
-                // Others may follow a row that is damaged, and nothing a file that cannot be read.
+                // A damaged row may be followed by others, an unreadable file by nothing.
                 if !matches!(error, StoreError::DamagedRow { .. }) {
                     self.layers.clear();
                 }

@@ -1,4 +1,4 @@
-//! What the engine tells of itself, read by the server's metrics.
+//! The engine's metrics, as the server reads them.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -20,20 +20,20 @@ pub(crate) struct Counters {
     pub(crate) position: AtomicU64,
 }
 
-/// A moment's numbers.
+/// A snapshot of the metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Metrics {
-    /// Transactions that wait.
+    /// Transactions waiting.
     pub queue_depth: u64,
     /// Groups written since the start.
     pub groups: u64,
     /// Transactions answered since the start.
     pub transactions: u64,
-    /// Transactions of the newest group.
+    /// Transactions of the latest group.
     pub last_group: u64,
-    /// Time in writing and syncing the journal since the start.
+    /// Time spent writing and syncing the journal since the start.
     pub sync_total: Duration,
-    /// Of it the newest group's.
+    /// The same time for the latest group alone.
     pub last_sync: Duration,
     /// Bytes of journal written since the start.
     pub journal_bytes: u64,
@@ -45,15 +45,15 @@ pub struct Metrics {
     pub refused_full: u64,
     /// Checkpoints since the start.
     pub checkpoints: u64,
-    /// How long the newest took.
+    /// How long the latest checkpoint took.
     pub last_checkpoint: Duration,
-    /// How long ago it ended.
+    /// How long ago the latest checkpoint ended.
     pub checkpoint_age: Duration,
-    /// The newest group's number.
+    /// The latest group's number.
     pub position: u64,
-    /// Of it, what the checkpoint holds.
+    /// The latest group that the checkpoint contains.
     pub applied_position: u64,
-    /// Whether the disk is full and only reads go on.
+    /// Whether the disk is full, so that only reads are served.
     pub read_only: bool,
 }
 
@@ -69,7 +69,7 @@ pub(crate) fn read(counter: &AtomicU64) -> u64 {
     counter.load(Ordering::Relaxed)
 }
 
-/// A span in whole microseconds.
+/// A duration in whole microseconds.
 pub(crate) fn micros(span: Duration) -> u64 {
     u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
 }

@@ -1,4 +1,4 @@
-//! How a store is to be opened, and why one is not.
+//! The options for opening a store, and the errors.
 
 use std::fmt;
 use std::io;
@@ -9,37 +9,37 @@ use std::time::{Duration, Instant};
 use promox_kernel::{Clock, Entropy};
 
 use crate::disk::{DirLock, Disk, RealDisk};
-use crate::stop::{StopHook, leave_process};
+use crate::stop::{StopHook, exit_process};
 
-/// How a store is to be opened.
+/// The options for opening a store.
 #[derive(Clone)]
 pub struct Options {
     /// The data directory.
     pub dir: PathBuf,
-    /// The disk it is on.
+    /// The disk that the directory is on.
     pub disk: Arc<dyn Disk>,
-    /// Measures how long work waits and when a checkpoint is due.
+    /// Measures waiting times and the age of checkpoints.
     pub clock: Clock,
-    /// Names a new store.
+    /// Generates the identity of a new store.
     pub entropy: Entropy,
-    /// Bytes of the checkpoint file's pages that are kept in memory.
+    /// Memory for pages of the checkpoint file, in bytes.
     pub page_bytes: usize,
-    /// What committed rows may weigh in memory, half in the table that grows and half in the one that is written down: a
-    /// writer that is further ahead of the checkpointer waits.
+    /// Memory for committed rows, in bytes: half for the growing table and half for the frozen one. A writer that is
+    /// further ahead of the checkpointer waits.
     pub table_bytes: usize,
-    /// A checkpoint begins when the journal has grown by so many bytes.
+    /// A checkpoint starts when the journal has grown by this many bytes.
     pub checkpoint_bytes: u64,
-    /// A checkpoint begins at the latest after this.
+    /// A checkpoint starts at the latest after this time.
     pub checkpoint_every: Duration,
-    /// Bytes of a journal segment.
+    /// The length of a journal segment, in bytes.
     pub segment_bytes: u64,
-    /// Bytes of the disk that stay free: below them, writes are refused and reads go on.
+    /// Reserved free disk space in bytes: below it, writes are refused and reads continue.
     pub reserve_bytes: u64,
-    /// Transactions that may wait in a lane.
+    /// The capacity of a lane, in transactions.
     pub queue: usize,
-    /// How long to wait for a directory that is locked: a process that was killed may hold it for a moment.
+    /// How long to wait for a locked directory: a killed process may hold the lock for a moment.
     pub lock_wait: Duration,
-    /// What is done when the engine stops by itself.
+    /// Called when the engine stops by itself.
     pub on_stop: StopHook,
 }
 
@@ -50,7 +50,7 @@ impl fmt::Debug for Options {
 }
 
 impl Options {
-    /// The edge's defaults, on the machine's own disk.
+    /// The defaults, on the real disk.
     pub fn new(dir: impl Into<PathBuf>) -> Self {
         Self {
             dir: dir.into(),
@@ -65,46 +65,46 @@ impl Options {
             reserve_bytes: 16 << 20,
             queue: 8_192,
             lock_wait: Duration::from_secs(5),
-            on_stop: leave_process(),
+            on_stop: exit_process(),
         }
     }
 
-    /// Checkpoints after so many bytes of journal, in segments twice as long, 64 MiB at most.
+    /// Checkpoints after this many bytes of journal, in segments twice as long, at most 64 MiB.
     #[must_use]
     pub fn checkpoint_after(self, bytes: u64) -> Self {
         Self { checkpoint_bytes: bytes, segment_bytes: (bytes * 2).clamp(1 << 20, 64 << 20), ..self }
     }
 }
 
-/// Why a store was not opened. Nothing has been changed.
+/// Why a store was not opened. Nothing has been changed on disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OpenError {
-    /// Another process has it.
+    /// Another process has the lock.
     Locked {
-        /// Who.
+        /// The holder of the lock.
         holder: String,
     },
     /// Data is damaged.
     Damaged {
         /// The file.
         file: PathBuf,
-        /// Where in it, if it is known.
+        /// The offset, if known.
         offset: Option<u64>,
-        /// The table, if it is known.
+        /// The table, if known.
         table: Option<String>,
-        /// What is wrong there.
+        /// What is wrong.
         what: String,
     },
-    /// The directory holds something, and no finished store.
+    /// The directory contains files but no complete store.
     NoStore {
         /// The directory.
         dir: PathBuf,
-        /// What is there, and what to do.
+        /// What was found, and what to do.
         what: String,
     },
-    /// It has another layout than the one this version reads and writes.
+    /// The data has another layout than this version's.
     OtherLayout {
-        /// The file that says so.
+        /// The file that states the layout.
         file: PathBuf,
         /// The layout of the data.
         found: u32,
@@ -113,23 +113,23 @@ pub enum OpenError {
     },
     /// It was written by a newer version.
     TooNew {
-        /// What was found.
+        /// The version found.
         found: String,
-        /// What this version knows.
+        /// The newest version supported.
         supported: String,
     },
-    /// A new unique index finds rows that have the same value.
+    /// A new unique index has rows with the same value.
     Duplicates {
         /// The index.
         index: String,
-        /// Two rows' keys.
+        /// The keys of two such rows.
         rows: String,
     },
     /// Input or output failed.
     Io {
         /// The file.
         file: PathBuf,
-        /// What happened.
+        /// The error.
         cause: String,
     },
 }
@@ -139,7 +139,7 @@ impl OpenError {
         Self::Io { file: file.to_owned(), cause: error.to_string() }
     }
 
-    /// The exit code of a process that could not open its store.
+    /// The exit code of a process that failed to open its store.
     pub fn exit_code(&self) -> i32 {
         match self {
             Self::Locked { .. } => 75,
@@ -191,8 +191,8 @@ impl fmt::Display for OpenError {
 
 impl std::error::Error for OpenError {}
 
-/// Locks a data directory, which is made if it is not there, waiting a little for one that is being let go. What is in it
-/// is private from then on.
+/// Locks a data directory, creating it if needed, and waits briefly for a lock that is being released. The directory is
+/// made private.
 pub(crate) fn lock(options: &Options) -> Result<DirLock, OpenError> {
     let (disk, dir) = (&options.disk, &options.dir);
     let io = |error: io::Error| OpenError::io(dir, &error);

@@ -1,4 +1,4 @@
-//! Panics that are caught, without the printout: a caught panic of a transaction is an answer, not a crash.
+//! Catches panics without printing them: a caught panic of a transaction is an error reply, not a crash.
 
 use std::any::Any;
 use std::cell::Cell;
@@ -9,7 +9,7 @@ thread_local! {
     static QUIET: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs `work` while panics of this thread print nothing.
+/// Runs `work` without printing panics of this thread.
 pub(crate) fn on_this_thread<T>(work: impl FnOnce() -> T) -> T {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
@@ -26,8 +26,8 @@ pub(crate) fn on_this_thread<T>(work: impl FnOnce() -> T) -> T {
     result
 }
 
-/// What a panic said.
-pub(crate) fn words(panic: &(dyn Any + Send)) -> String {
+/// The message of a panic.
+pub(crate) fn message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no words".to_owned())
 }

@@ -1,4 +1,4 @@
-//! The way on for a store whose journal is damaged and whose checkpoint is not.
+//! Recovery from a damaged journal when the checkpoint is intact.
 
 use std::io;
 use std::sync::Arc;
@@ -7,26 +7,26 @@ use promox_kernel::Timestamp;
 use promox_storage::Schema;
 
 use crate::base::{self, CheckpointFile, Room};
-use crate::directory::{self, Holds, JOURNAL};
+use crate::directory::{self, DirectoryState, JOURNAL};
 use crate::journal;
 use crate::open::{self, OpenError, Options};
 
-/// How far a checkpoint goes.
+/// The position of a checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CheckpointEnd {
-    /// Its last group.
+    /// The last group in it.
     pub group: u64,
-    /// The time of the newest transaction in it.
+    /// The time of the latest transaction in it.
     pub time: Timestamp,
 }
 
-/// How far the checkpoint of a closed store goes. With `discard` the store goes on from there: its journal begins anew, and what
-/// was acknowledged after the checkpoint is lost. After a clean stop that is nothing.
+/// The position of a closed store's checkpoint. With `discard`, a new journal starts after it and changes acknowledged
+/// later are lost. After a clean stop there are none.
 pub fn reset_journal(options: &Options, schema: &Schema, discard: bool) -> Result<CheckpointEnd, OpenError> {
     let (disk, dir) = (&*options.disk, &options.dir);
     let io = |error: io::Error| OpenError::io(dir, &error);
-    match directory::looked(disk, dir)? {
-        Holds::Store => {}
+    match directory::inspect_on(disk, dir)? {
+        DirectoryState::Store => {}
         other => {
             other.check(dir)?;
             return Err(OpenError::NoStore { dir: dir.clone(), what: "name its directory with --data-dir".to_owned() });
@@ -35,12 +35,12 @@ pub fn reset_journal(options: &Options, schema: &Schema, discard: bool) -> Resul
     let _lock = open::lock(options)?;
     let store = directory::read_identity(disk, dir)?;
     let (path, room) = (dir.join(base::FILE), Arc::new(Room::default()));
-    // Nobody reads meanwhile: a full disk is an error here, not something to wait out.
+    // There are no readers to wait for: a full disk is an error here.
     room.close();
     let file = CheckpointFile::open(disk, path, store, schema, options.page_bytes, room)?;
-    let mark = file.base().map_err(|error| file.failure(&error))?.reach.mark;
+    let mark = file.base().map_err(|error| file.failure(&error))?.reached.mark;
     if discard {
-        // A cut between these leaves a store that is refused, and this can be done again.
+        // A power cut between these steps leaves a store that is refused, and the reset can be repeated.
         journal::remove(disk, &dir.join(JOURNAL)).map_err(io)?;
         journal::begin(disk, &dir.join(JOURNAL), &store, options.segment_bytes).map_err(io)?;
         disk.sync_dir(dir).map_err(io)?;

@@ -1,4 +1,4 @@
-//! What the engine's handle, its writer and its checkpointer share.
+//! State shared by the engine's handle, its writer and its checkpointer.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,16 +12,16 @@ use crate::open::Options;
 use crate::stop::Stop;
 use crate::view::Published;
 
-/// What the parts of an engine share.
+/// State shared by the parts of an engine.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) options: Options,
     pub(crate) store: StoreId,
     pub(crate) published: Published,
     pub(crate) counters: Counters,
-    /// Whether the disk is full: writes are refused, reads go on.
+    /// Whether the disk is full: writes are refused, reads continue.
     pub(crate) room: Arc<Room>,
-    /// Wakes who waits for a checkpoint.
+    /// Wakes those who wait for a checkpoint.
     pub(crate) checkpointed: (Mutex<()>, Condvar),
     stopped: AtomicBool,
     subscribers: Mutex<Vec<flume::Sender<()>>>,
@@ -31,7 +31,7 @@ impl Shared {
     pub(crate) fn new(options: Options, store: StoreId, published: Published, room: Arc<Room>) -> Self {
         let counters = Counters::default();
         set(&counters.checkpointed_at, options.clock.now().0.cast_unsigned());
-        set(&counters.position, published.load().reach.mark.position);
+        set(&counters.position, published.load().reached.mark.position);
         Self {
             options,
             store,
@@ -53,7 +53,7 @@ impl Shared {
         self.stopped.store(true, Ordering::Release);
     }
 
-    /// Stops, and tells whom it concerns.
+    /// Stops the engine and runs the stop handler.
     pub(crate) fn stop(&self, stop: &Stop) {
         self.mark_stopped();
         (self.options.on_stop)(stop);

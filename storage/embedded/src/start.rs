@@ -1,4 +1,4 @@
-//! The start: lock, identity, checkpoint, replay, sync, new indexes; then there is an engine.
+//! The start of an engine: lock, identity, checkpoint, replay, sync, new indexes.
 
 use std::io;
 use std::path::Path;
@@ -23,13 +23,13 @@ use crate::table::Table;
 use crate::view::{Published, View};
 use crate::writer::{Lanes, Writer};
 
-/// Bytes that are read at once when the file is read in sequence.
+/// The read size for sequential reads.
 const WARM: usize = 1 << 20;
 
 pub(crate) fn assemble(options: Options, schema: &Schema) -> Result<Assembled, OpenError> {
     let dir = options.dir.clone();
     let io = |error: io::Error| OpenError::io(&dir, &error);
-    directory::looked(&*options.disk, &dir)?.check(&dir)?;
+    directory::inspect_on(&*options.disk, &dir)?.check(&dir)?;
     let lock = open::lock(&options)?;
     let store = directory::open_or_make(&options, schema)?;
     let room = Arc::new(Room::default());
@@ -61,11 +61,11 @@ fn join(
     Assembled { engine, writer, checkpointer }
 }
 
-/// The state that checkpoint and journal give.
+/// The state after the checkpoint and the journal.
 fn replay(options: &Options, store: &StoreId, file: &CheckpointFile) -> Result<(View, Recovered), OpenError> {
     let base = file.base().map_err(|error| file.failure(&error))?;
     let mut table = Table::default();
-    let recovered = recover(&*options.disk, &options.dir.join(JOURNAL), store, base.reach, |frame| {
+    let recovered = recover(&*options.disk, &options.dir.join(JOURNAL), store, base.reached, |frame| {
         let slab = Bytes::copy_from_slice(frame.changes);
         for change in (Frame { changes: &slab, ..*frame }).changes() {
             let change = change.ok_or("a change does not decode")?;
@@ -77,24 +77,24 @@ fn replay(options: &Options, store: &StoreId, file: &CheckpointFile) -> Result<(
     if recovered.replayed > 0 {
         tracing::info!(groups = recovered.replayed, rows = table.rows.len(), "the journal is replayed");
     }
-    Ok((View { memory: table, frozen: None, base: Arc::new(base), reach: recovered.reach }, recovered))
+    Ok((View { memory: table, frozen: None, base: Arc::new(base), reached: recovered.reached }, recovered))
 }
 
-/// Builds the indexes that are new. They are built from the checkpoint, so all else goes into it first.
+/// Builds new indexes. They are built from the checkpoint, so everything else is moved into it first.
 fn build_indexes(file: &CheckpointFile, schema: &Schema, view: View) -> Result<View, OpenError> {
     let missing = file.missing_indexes(schema)?;
     if missing.is_empty() {
         return Ok(view);
     }
-    file.apply(&view.memory.rows, view.reach).map_err(|error| file.failure(&error))?;
+    file.apply(&view.memory.rows, view.reached).map_err(|error| file.failure(&error))?;
     for (table, index) in missing {
-        file.build_index(table, index, view.reach.mark)?;
+        file.build_index(table, index, view.reached.mark)?;
     }
     let base = file.base().map_err(|error| file.failure(&error))?;
-    Ok(View { memory: Table::default(), frozen: None, base: Arc::new(base), reach: view.reach })
+    Ok(View { memory: Table::default(), frozen: None, base: Arc::new(base), reached: view.reached })
 }
 
-/// The segments after recovery. What holds nothing that is needed is removed, and what was being made.
+/// The segments after recovery. Unneeded and incomplete ones are removed.
 fn segments(options: &Options, store: StoreId, recovered: &Recovered) -> io::Result<Arc<Segments>> {
     let dir = options.dir.join(JOURNAL);
     remove_unfinished(options, &dir)?;
@@ -114,7 +114,7 @@ fn remove_unfinished(options: &Options, dir: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Reads the checkpoint file once in sequence, beside everything else: a cold file read at random is far slower.
+/// Reads the checkpoint file sequentially once, in the background: random reads of a cold file are far slower.
 pub(crate) fn warm(shared: &Arc<Shared>) {
     let shared = shared.clone();
     let read = move || {
@@ -128,6 +128,6 @@ pub(crate) fn warm(shared: &Arc<Shared>) {
             }
         }
     };
-    // Without it the store is slower for a while, and right all the same.
+    // Without it the store is slower for a while, but still correct.
     let _ = thread::Builder::new().name("store-warm".to_owned()).spawn(read);
 }

@@ -1,4 +1,4 @@
-//! How an engine ends: what happened, and the exit code that the process is to leave with.
+//! The stop of an engine: the reason and the exit code of the process.
 
 use std::fmt;
 use std::sync::Arc;
@@ -30,11 +30,11 @@ impl fmt::Display for Stop {
     }
 }
 
-/// What is done when an engine stops by itself, once everything that waited has been told.
+/// Called when an engine stops by itself, after everything that waited was failed.
 pub type StopHook = Arc<dyn Fn(&Stop) + Send + Sync>;
 
-/// Leaves the process: after a failed write only a restart knows what survived.
-pub fn leave_process() -> StopHook {
+/// Exits the process: after a failed write only a restart can tell what survived.
+pub fn exit_process() -> StopHook {
     Arc::new(|stop| {
         tracing::error!(%stop, code = stop.code, "the store has stopped; exiting, a restart recovers what was \
              acknowledged");

@@ -1,17 +1,17 @@
-//! The memory table: what was committed since the last checkpoint, ordered, with snapshots that cost nothing.
+//! The memory table: rows committed since the last checkpoint, ordered, with O(1) snapshots.
 
 use bytes::Bytes;
 use imbl::OrdMap;
 
 use crate::key::Key;
 
-/// Rows by key; `None` hides a row that lies below.
+/// Rows by key; `None` is a tombstone that hides a row in a lower layer.
 pub(crate) type Rows = OrdMap<Key, Option<Bytes>>;
 
-/// What a row costs beside its value: its key, its place in the tree, the allocation.
+/// The overhead of a row beside its value: key, tree node, allocation.
 const OVERHEAD: usize = 112;
 
-/// A memory table and what it weighs.
+/// A memory table and its size.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Table {
     pub(crate) rows: Rows,

@@ -1,4 +1,4 @@
-//! What readers see: memory table over frozen table over checkpoint, of one moment, swapped whole.
+//! The state that readers see: memory table over frozen table over checkpoint, consistent and swapped as a whole.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -9,17 +9,17 @@ use parking_lot::Mutex;
 use promox_storage::{Direction, Item, KeyRange, Reader, Space, StoreError};
 
 use crate::base::Base;
-use crate::journal::Reach;
+use crate::journal::JournalPosition;
 use crate::key::Probe;
 use crate::merge::MergeScan;
 use crate::table::{Rows, Table};
 
-/// A memory table on its way into the checkpoint.
+/// A memory table being moved into the checkpoint.
 #[derive(Debug)]
 pub(crate) struct Frozen {
     pub(crate) table: Table,
-    /// How far it goes.
-    pub(crate) reach: Reach,
+    /// Its position.
+    pub(crate) reached: JournalPosition,
 }
 
 /// One durable state of the store.
@@ -28,7 +28,7 @@ pub(crate) struct View {
     pub(crate) memory: Table,
     pub(crate) frozen: Option<Arc<Frozen>>,
     pub(crate) base: Arc<Base>,
-    pub(crate) reach: Reach,
+    pub(crate) reached: JournalPosition,
 }
 
 /// The layers of a state, newest first.
@@ -64,7 +64,7 @@ impl Reader for Layers<'_> {
     }
 }
 
-/// The newest durable state. The writer and the checkpointer change it, readers take it without waiting.
+/// The latest durable state. The writer and the checkpointer replace it, readers take it without waiting.
 #[derive(Debug)]
 pub(crate) struct Published {
     view: ArcSwap<View>,
@@ -80,12 +80,12 @@ impl Published {
         self.view.load()
     }
 
-    /// The same to keep for longer than a request.
+    /// A state that may be held longer than a request.
     pub(crate) fn load_full(&self) -> Arc<View> {
         self.view.load_full()
     }
 
-    /// Swaps the state for one made from it.
+    /// Replaces the state with one derived from it.
     pub(crate) fn change(&self, make: impl FnOnce(&View) -> View) {
         let lock = self.change.lock();
         let next = make(&self.view.load());
@@ -95,12 +95,12 @@ impl Published {
     }
 }
 
-/// A checkpoint held for minutes, by itself, until its time is up.
+/// A checkpoint held for minutes, until its time limit.
 pub(crate) struct LongRead {
     pub(crate) base: Arc<Base>,
     pub(crate) empty: Rows,
     pub(crate) until: Instant,
-    /// Dropped with it: one of the few that there may be.
+    /// Released with it: one of the few permits for long reads.
     pub(crate) _permit: Arc<()>,
 }
 
@@ -132,16 +132,16 @@ impl Reader for LongRead {
     }
 }
 
-/// A reader's hold on a state: to be dropped soon, since it keeps pages of the checkpoint in use.
+/// A reader's reference to a state. It should be dropped soon, since it keeps checkpoint pages in use.
 pub(crate) struct Snapshot(pub(crate) Guard<Arc<View>>);
 
-/// The same for an engine that is stepped: nobody would write the checkpoint that a long read waits for.
-pub(crate) struct Kept {
+/// A long read in a stepped engine: nobody would write the checkpoint that it normally waits for.
+pub(crate) struct SteppedRead {
     pub(crate) view: Arc<View>,
     pub(crate) _permit: Arc<()>,
 }
 
-impl Reader for Kept {
+impl Reader for SteppedRead {
     fn get(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
         self.view.layers().get(space, key)
     }

@@ -1,4 +1,4 @@
-//! The writer: takes what queued, runs it, appends one frame, syncs once, publishes, then answers all.
+//! The writer: takes queued transactions, runs them, appends one frame, syncs once, publishes, then replies to all.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,20 +18,20 @@ use crate::view::{Frozen, View};
 
 /// Transactions of one group at most.
 const MOST_GROUP: usize = 1_024;
-/// Of them from the bulk lane.
+/// Of these, transactions of the bulk lane.
 const MOST_BULK: usize = MOST_GROUP / 4;
-/// A group takes nothing more when its frame is as long as this.
+/// A group is closed when its frame has this length.
 const ENOUGH: usize = 4 << 20;
-/// Bulk work takes nothing more when it has added this to a group: a quarter of what keeps others waiting.
+/// A group takes no more bulk work when it has added this much, so that others do not wait for it.
 const ENOUGH_BULK: usize = 256 << 10;
-/// Work that waited longer is refused: who asked has likely gone.
+/// Work that waited longer is refused: its client has likely gone.
 const MOST_WAIT: Duration = Duration::from_secs(1);
-/// The same of bulk work, which makes way for the other and is asked for by who has time.
+/// The same limit for bulk work, which yields to the normal lane.
 const MOST_BULK_WAIT: Duration = Duration::from_secs(20);
-/// Memory tables that may wait for the checkpointer, in checkpoints' worth of journal, before the writer waits.
+/// Memory waiting for the checkpointer, in checkpoints' worth of journal, beyond which the writer waits.
 const BACKLOG: u64 = 4;
 
-/// Work and when it came.
+/// Work with its arrival time.
 pub(crate) struct Queued {
     pub(crate) order: WorkOrder,
     pub(crate) since: Timestamp,
@@ -39,31 +39,31 @@ pub(crate) struct Queued {
 
 /// The two lanes.
 pub(crate) struct Lanes {
-    /// `None` is a nudge: there is something in the bulk lane.
+    /// `None` only wakes the writer: there is work in the bulk lane.
     pub(crate) normal: Receiver<Option<Queued>>,
     pub(crate) bulk: Receiver<Queued>,
 }
 
-/// What a turn did.
+/// The result of a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Turn {
-    /// It did something; there may be more.
+    /// It did something; there may be more work.
     Worked,
     /// There was nothing to do.
     Idle,
-    /// It waits for the checkpointer.
+    /// It is waiting for the checkpointer.
     Blocked,
-    /// The engine is gone and nothing is left to do.
+    /// The engine is closed and nothing is left to do.
     Ended,
 }
 
-/// Makes groups durable, one a turn. A thread loops over it, or a simulator steps it.
+/// Makes groups durable, one per turn. A thread loops over it, or a simulator steps it.
 pub struct Writer {
     shared: Arc<Shared>,
     lanes: Lanes,
     journal: Journal,
     working: Working,
-    /// Journal since the memory table was frozen last.
+    /// Journal bytes since the memory table was last frozen.
     since_frozen: u64,
     frozen_at: Timestamp,
     checkpointer: flume::Sender<()>,
@@ -72,7 +72,7 @@ pub struct Writer {
 
 impl std::fmt::Debug for Writer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "a writer at group {}", self.working.reach.mark.position)
+        write!(f, "a writer at group {}", self.working.reached.mark.position)
     }
 }
 
@@ -86,14 +86,14 @@ impl Writer {
     ) -> Self {
         let view = shared.published.load();
         let (table, frame) = (view.memory.clone(), FrameBuffer::new());
-        let working = Working { table, reach: view.reach, frame, ends: Vec::new(), ids: IdBlocks::default() };
+        let working = Working { table, reached: view.reached, frame, ends: Vec::new(), ids: IdBlocks::default() };
         drop(view);
         let frozen_at = shared.options.clock.now();
         let since_frozen = working.table.bytes as u64;
         Self { shared, lanes, journal, working, since_frozen, frozen_at, checkpointer, freeze_asked }
     }
 
-    /// Makes one group durable and answers it; waits up to `patience` for work.
+    /// Makes one group durable and replies to it; waits up to `patience` for work.
     pub fn turn(&mut self, patience: Duration) -> Turn {
         if self.shared.is_stopped() {
             return self.refuse(patience);
@@ -114,20 +114,20 @@ impl Writer {
         Turn::Worked
     }
 
-    /// Whether the checkpointer is too far behind. On a full disk it waits, and so that nobody else does, work is then
-    /// taken and refused; while closing nobody waits for it either.
+    /// Whether the checkpointer is too far behind. On a full disk it may stay behind, so then work is taken and refused
+    /// instead of waiting; the same while closing.
     fn is_ahead(&self) -> bool {
         let backlog = self.shared.options.checkpoint_bytes.saturating_mul(BACKLOG);
         let ahead = self.since_frozen >= backlog || self.is_heavy();
         ahead && !self.shared.room.is_full() && !self.shared.room.is_closing()
     }
 
-    /// Whether the table that grows weighs its half of the memory.
+    /// Whether the growing table has used its half of the memory.
     fn is_heavy(&self) -> bool {
         self.working.table.bytes >= self.shared.options.table_bytes / 2
     }
 
-    /// Takes what is queued now: what comes later is the next group's.
+    /// Takes what is queued now; later work goes into the next group.
     fn fill(&mut self, mut first: Option<Queued>, view: &View, group: &mut Group) {
         let waiting = self.lanes.normal.len() + usize::from(first.is_some());
         for _ in 0..waiting.clamp(1, MOST_GROUP) {
@@ -170,7 +170,8 @@ impl Writer {
         }
     }
 
-    /// Makes the group safe and visible, then answers it, refusals too: they may rest on rows of the same group.
+    /// Makes the group durable and visible, then replies, to refused transactions too: their refusals may depend on
+    /// rows of the same group.
     fn commit(&mut self, mut group: Group) {
         let transactions = group.answers.len() as u64;
         if !self.working.frame.is_empty() && !self.append(&mut group) {
@@ -180,17 +181,17 @@ impl Writer {
         add(&counters.transactions, transactions);
         set(&counters.last_group, transactions);
         group.answer();
-        if group.told {
+        if group.emitted {
             self.shared.notify();
         }
     }
 
     fn append(&mut self, group: &mut Group) -> bool {
-        self.working.reach.mark.position += 1;
+        self.working.reached.mark.position += 1;
         let len = self.working.frame.len() as u64;
         let started = Instant::now();
-        match self.journal.append(self.working.reach.mark, &mut self.working.frame) {
-            Ok(place) => self.working.reach.place = place,
+        match self.journal.append(self.working.reached.mark, &mut self.working.frame) {
+            Ok(location) => self.working.reached.location = location,
             Err(AppendError::Full) => {
                 self.shared.room.set_full(true);
                 let view = self.shared.published.load();
@@ -218,20 +219,20 @@ impl Writer {
         add(&counters.journal_bytes, len);
         add(&counters.sync_micros, micros(took));
         set(&counters.last_sync_micros, micros(took));
-        set(&counters.position, self.working.reach.mark.position);
+        set(&counters.position, self.working.reached.mark.position);
     }
 
     fn publish(&self) {
-        let (memory, reach) = (self.working.table.clone(), self.working.reach);
+        let (memory, reached) = (self.working.table.clone(), self.working.reached);
         self.shared.published.change(|view| View {
             memory,
-            reach,
+            reached,
             frozen: view.frozen.clone(),
             base: view.base.clone(),
         });
     }
 
-    /// Hands the memory table to the checkpointer when it is large or old enough, or somebody asked.
+    /// Hands the memory table to the checkpointer when it is large or old enough, or on request.
     fn freeze_if_due(&mut self) {
         let options = &self.shared.options;
         let asked = !self.freeze_asked.is_empty();
@@ -247,17 +248,17 @@ impl Writer {
             return;
         }
         let table = std::mem::take(&mut self.working.table);
-        let frozen = Arc::new(Frozen { table, reach: self.working.reach });
+        let frozen = Arc::new(Frozen { table, reached: self.working.reached });
         self.shared.published.change(|view| View {
             memory: Table::default(),
             frozen: Some(frozen),
             base: view.base.clone(),
-            reach: view.reach,
+            reached: view.reached,
         });
         let _ = self.checkpointer.try_send(());
     }
 
-    /// After a failed write: what waits is told so.
+    /// After a failed write: fails everything that waits.
     fn refuse(&mut self, patience: Duration) -> Turn {
         match self.lanes.wait(patience) {
             Ok(first) => {
@@ -276,7 +277,7 @@ impl Writer {
 
 impl Lanes {
     /// Waits for work: the first of the normal lane, or nothing when only the bulk lane has some. `Err` when none came:
-    /// whether none will come any more.
+    /// whether the engine is closed.
     fn wait(&self, patience: Duration) -> Result<Option<Queued>, bool> {
         if !self.bulk.is_empty() {
             return Ok(self.next());
@@ -290,7 +291,7 @@ impl Lanes {
         item.map_err(|error| error == RecvTimeoutError::Disconnected)
     }
 
-    /// The next of the normal lane.
+    /// The next work of the normal lane.
     fn next(&self) -> Option<Queued> {
         self.normal.try_recv().ok().flatten()
     }

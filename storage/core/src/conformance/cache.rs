@@ -1,4 +1,4 @@
-//! What holds of every cache.
+//! What holds for every cache.
 
 use std::sync::Arc;
 

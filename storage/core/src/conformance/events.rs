@@ -58,7 +58,7 @@ pub(super) async fn subscribers_are_woken(store: Store) {
     assert!(woken.is_ok(), "nobody was woken");
 }
 
-/// Writes a badge for each move, and chokes on one.
+/// Writes a badge for each move, and fails on one.
 struct Badges {
     poison: i64,
 }
@@ -94,7 +94,7 @@ pub(super) async fn consumers_apply_each_once(store: Store) {
     let promox = store.database(Database::Promox);
     let node = Node::new(Clock::manual(NOW), Entropy::seeded(1));
     for _ in 0..2 {
-        // The second loop starts where the first one's place says, and finds nothing to do.
+        // The second loop starts at the stored position, and finds nothing to do.
         let mut consumer = ConsumerLoop::new(Arc::new(Badges { poison: 7 }), store.db(), promox.clone());
         while consumer.turn(&node).await.unwrap() {}
     }
@@ -110,7 +110,7 @@ pub(super) async fn consumers_apply_each_once(store: Store) {
 /// Writes badges on a disk that is full now and then.
 struct Unlucky {
     badges: Badges,
-    /// Bursts of trouble that are still to come, one a batch.
+    /// Transient failures still to come, one per batch.
     full: AtomicU32,
 }
 
@@ -134,7 +134,7 @@ impl Consumer for Unlucky {
     }
 }
 
-/// What passes by itself is nothing to bury an event for: it is applied when there is room again.
+/// A transient failure does not make an event a dead letter: it is applied when there is space again.
 pub(super) async fn consumers_wait_for_room(store: Store) {
     for number in 1..=5 {
         store.write(move |tx| tx.emit(number, &Moved { to: number })).await.unwrap();

@@ -1,4 +1,4 @@
-//! Many at once, ids, and what is too much.
+//! Concurrency, ids, and limits.
 
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ pub(super) async fn increments_are_not_lost(store: Store) {
     assert_eq!(store.read(|tx| tx.get::<Shelf>(&1)).await.unwrap().keeper, Some(TASKS * EACH));
 }
 
-/// Drives futures side by side on this task.
+/// Drives futures concurrently on this task.
 async fn all<F: Future>(work: Vec<F>) -> Vec<F::Output> {
     let mut work: Vec<_> = work.into_iter().map(|one| (Box::pin(one), None)).collect();
     std::future::poll_fn(move |context| {

@@ -1,7 +1,7 @@
 //! What holds on every engine: cases that take any engine, each on an empty store with [`TABLES`].
 //!
-//! An engine's tests run them all: `for case in conformance::cases() { case.run(fresh_engine()).await }`. A case panics when
-//! something does not hold, and names what.
+//! An engine's tests run them all: `for case in conformance::cases() { case.run(fresh_engine()).await }`. A case panics
+//! when something does not hold, and says what.
 
 #![allow(
     clippy::unwrap_used,

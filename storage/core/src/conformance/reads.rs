@@ -62,7 +62,7 @@ pub(super) async fn pages_go_on(store: Store) {
                 .await;
             seen.extend(page.items.iter().map(|book| book.place));
             pages += 1;
-            // What is removed behind the cursor moves nothing before it.
+            // Rows removed behind the cursor shift nothing before it.
             let gone = *seen.first().unwrap();
             store.write(move |tx| tx.delete::<Book>(&(1, gone)).map(drop)).await.unwrap();
             cursor = page.next_cursor;

@@ -1,8 +1,8 @@
-//! An engine that is far away from its nodes, in memory: the contract as an engine over a network keeps it.
+//! A remote engine in memory: it keeps the contract as an engine over a network does.
 //!
-//! A node has nothing at hand. What a closure runs into is fetched, all of one state, and the closure runs again. A transaction
-//! commits when what it read still stands; otherwise it runs again on a newer state. Keys that must be free are checked by the
-//! write, and ids come in blocks of the node's own.
+//! A node has no rows of its own. What a closure needs is fetched, all of one state, and the closure runs again. A
+//! transaction commits if its reads are still valid; otherwise it runs again on a newer state. Keys that must be free
+//! are checked by the write, and ids come in blocks of the node's own.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -17,15 +17,15 @@ use crate::{
     StoreError, Tx, Version, Wants, WorkOrder, Write, stamp_events, take_ids,
 };
 
-/// Fetches of a closure that bring single keys and ranges; those after them bring whole tables, or a closure that reads thousands
-/// of rows would run thousands of times.
+/// Fetches per closure that bring single keys and ranges; later ones bring whole tables, or a closure that reads
+/// thousands of rows would run thousands of times.
 const MOST_SINGLE_FETCHES: usize = 32;
-/// How often a transaction runs on newer states before it is refused.
+/// How often a transaction is retried on newer states before it is refused.
 const MOST_RUNS: usize = 16;
 
 type Rows = OrdMap<(Space, Vec<u8>), (Bytes, Version)>;
 
-/// What all nodes share.
+/// The state that all nodes share.
 #[derive(Default)]
 struct Server {
     rows: Rows,
@@ -36,17 +36,17 @@ struct Server {
     long_reads: Arc<()>,
 }
 
-/// What happens between a closure and its commit.
-type Meanwhile = Box<dyn FnOnce() + Send>;
+/// Runs between a closure and its commit.
+type BeforeCommit = Box<dyn FnOnce() + Send>;
 
-/// One node of a store that is far away.
+/// A node of a remote store.
 pub struct RemoteEngine {
     server: Arc<Mutex<Server>>,
-    /// The tables of the indexes, with whose entries rows are fetched.
+    /// The tables of the indexes, whose entries bring rows with them.
     tables: Arc<BTreeMap<Space, Space>>,
     ids: Mutex<IdBlocks>,
-    meanwhile: Mutex<Option<Meanwhile>>,
-    /// Whether a commit checks what was read. Without that, histories are not serializable.
+    before_commit: Mutex<Option<BeforeCommit>>,
+    /// Whether a commit validates reads. Without that, histories are not serializable.
     checks_reads: bool,
 }
 
@@ -65,18 +65,19 @@ impl RemoteEngine {
             server: Arc::default(),
             tables: Arc::new(indexes.collect()),
             ids: Mutex::default(),
-            meanwhile: Mutex::default(),
+            before_commit: Mutex::default(),
             checks_reads: true,
         })
     }
 
-    /// Another node of the same store. One that does not check what was read is a control: its histories are not serializable.
+    /// Another node of the same store. One that does not validate reads is a control: its histories are not
+    /// serializable.
     pub fn node(&self, checks_reads: bool) -> Arc<Self> {
         Arc::new(Self {
             server: self.server.clone(),
             tables: self.tables.clone(),
             ids: Mutex::default(),
-            meanwhile: Mutex::default(),
+            before_commit: Mutex::default(),
             checks_reads,
         })
     }
@@ -86,9 +87,9 @@ impl RemoteEngine {
         Db::new(self.clone(), database)
     }
 
-    /// Does something between the next closure and its commit.
-    pub fn meanwhile(&self, happens: impl FnOnce() + Send + 'static) {
-        *self.meanwhile.lock() = Some(Box::new(happens));
+    /// Runs something between the next closure and its commit.
+    pub fn before_commit(&self, happens: impl FnOnce() + Send + 'static) {
+        *self.before_commit.lock() = Some(Box::new(happens));
     }
 
     fn state(&self) -> State {
@@ -100,7 +101,7 @@ impl RemoteEngine {
     fn run(&self, order: &mut WorkOrder) -> Result<(), StoreError> {
         for _ in 0..MOST_RUNS {
             let Some(batch) = self.run_once(order)? else { return Ok(()) };
-            if let Some(happens) = self.meanwhile.lock().take() {
+            if let Some(happens) = self.before_commit.lock().take() {
                 happens();
             }
             if self.commit(order, batch)? {
@@ -110,7 +111,7 @@ impl RemoteEngine {
         Err(StoreError::Conflict)
     }
 
-    /// Runs the closure on one state until all that it wants is at hand; its batch, unless it refused.
+    /// Runs the closure on one state until everything it wants is fetched; its batch, unless it refused.
     fn run_once(&self, order: &mut WorkOrder) -> Result<Option<Batch>, StoreError> {
         let mut state = self.state();
         loop {
@@ -126,7 +127,7 @@ impl RemoteEngine {
             for (space, given) in &wants.ids {
                 self.take_ids(order.database, *space, *given)?;
             }
-            state.learn(wants);
+            state.add_fetched(wants);
         }
     }
 
@@ -139,7 +140,7 @@ impl RemoteEngine {
         Ok(())
     }
 
-    /// Commits what was read still standing; whether it did.
+    /// Commits if what was read is still valid; whether it did.
     fn commit(&self, order: &WorkOrder, batch: Batch) -> Result<bool, StoreError> {
         let mut server = self.server.lock();
         if self.checks_reads && !server.still_stands(&batch) {
@@ -151,13 +152,13 @@ impl RemoteEngine {
             return Err(StoreError::Duplicate { index: taken.name });
         }
         self.ids.lock().give(&batch.ids);
-        let told = !batch.events.is_empty();
+        let emitted = !batch.events.is_empty();
         let mut last = server.positions[order.database as usize];
         let events = stamp_events(order.database, &mut last, batch.events);
         server.positions[order.database as usize] = last;
         server.apply(batch.writes.into_iter().chain(events));
         server.last_commit = server.last_commit.max(order.stamp.now);
-        if told {
+        if emitted {
             server
                 .subscribers
                 .retain(|subscriber| !matches!(subscriber.try_send(()), Err(flume::TrySendError::Disconnected(()))));
@@ -223,7 +224,7 @@ impl Engine for RemoteEngine {
     fn long_read(&self) -> Result<Box<dyn Reader>, StoreError> {
         let server = self.server.lock();
         let permit = server.long_reads.clone();
-        // The store's own and this one are two more.
+        // The store's own reference and this one are two more.
         if Arc::strong_count(&permit) > 3 {
             return Err(StoreError::Busy);
         }
@@ -241,19 +242,19 @@ impl Engine for RemoteEngine {
     }
 }
 
-/// One state of the store, of which a node knows what it has asked for.
+/// One state of the store, limited to what a node has fetched.
 struct State {
     rows: Rows,
     tables: Arc<BTreeMap<Space, Space>>,
     keys: BTreeSet<(Space, Vec<u8>)>,
     ranges: Vec<KeyRange>,
-    /// Tables and indexes that it has asked for whole.
+    /// Tables and indexes that were fetched as a whole.
     whole: BTreeSet<Space>,
     fetches: usize,
 }
 
 impl State {
-    fn learn(&mut self, wants: Wants) {
+    fn add_fetched(&mut self, wants: Wants) {
         self.fetches += 1;
         if self.fetches > MOST_SINGLE_FETCHES {
             let spaces = wants.keys.iter().map(|(space, _)| *space);
@@ -265,14 +266,14 @@ impl State {
         for (space, key) in wants.keys {
             if let Some((row, _)) = self.rows.get(&(space, key.clone())) {
                 let row = row.to_vec();
-                self.learn_row(space, row);
+                self.add_fetched_row(space, row);
             }
             self.keys.insert((space, key));
         }
         for (range, direction) in wants.ranges {
             let found: Vec<_> = items(&self.rows, &range, direction).collect();
             for (key, value, _) in found {
-                self.learn_row(range.space, value.to_vec());
+                self.add_fetched_row(range.space, value.to_vec());
                 self.keys.insert((range.space, key));
             }
             self.ranges.push(range);
@@ -280,7 +281,7 @@ impl State {
     }
 
     /// An index entry brings its row with it.
-    fn learn_row(&mut self, index: Space, row: Vec<u8>) {
+    fn add_fetched_row(&mut self, index: Space, row: Vec<u8>) {
         if let Some(table) = self.tables.get(&index) {
             self.keys.insert((*table, row));
         }
@@ -313,13 +314,13 @@ impl Reader for State {
 
     fn fetch(mut self: Box<Self>, wants: Wants) -> Fetching {
         Box::pin(async move {
-            self.learn(wants);
+            self.add_fetched(wants);
             Ok::<Box<dyn Reader>, _>(self)
         })
     }
 }
 
-/// A state with all of its rows at hand, and for a long read its permit.
+/// A state with all of its rows, and for a long read its permit.
 struct Whole(Rows, #[expect(dead_code, reason = "held, never read")] Option<Arc<()>>);
 
 impl Reader for Whole {

@@ -10,7 +10,7 @@ record! {
     pub(super) struct Shelf in Ecommerce.conformance_shelves = 65_000, key(id: i64) {
         /// Where it stands.
         aisle: String,
-        /// Who looks after it.
+        /// Who is in charge of it.
         keeper: Option<i64>,
         /// Its inventory mark, if it has one.
         mark: Option<String>,
@@ -30,7 +30,7 @@ record! {
 }
 
 record! {
-    /// One of everything that a column can hold.
+    /// A row with every type of column.
     pub(super) struct Sample in Ecommerce.conformance_samples = 65_006, key(name: String) {
         /// A number.
         number: i64,
@@ -52,7 +52,7 @@ record! {
 record! {
     /// A row of the other database.
     pub(super) struct Badge in Promox.conformance_badges = 65_009, key(id: i64) {
-        /// What it says.
+        /// Its text.
         text: String,
     }
 }

@@ -1,4 +1,4 @@
-//! Values: what is written is what is read, and it sorts alike everywhere.
+//! Values: they are read as they were written, and sort the same way everywhere.
 
 use promox_kernel::{Json, Timestamp};
 use rust_decimal::Decimal;
@@ -121,7 +121,7 @@ pub(super) async fn what_some_engine_refuses_all_refuse(store: Store) {
         assert_eq!(store.write(move |tx| tx.insert_prepared(&Prepared::of(&prepared))).await, Err(refusal));
     }
     assert_eq!(store.read(|tx| tx.scan::<Sample>().first()).await, None);
-    // What a document says of an escape is no escape.
+    // An escape inside a document's text is not an escape.
     round_trip(&store, Sample { document: Json(vec!["\\u0000".to_owned()]), ..sample("escaped") }).await;
 }
 

@@ -1,8 +1,8 @@
-//! One gate: what is left of something, and what each user has of it.
+//! A gate: the remaining units of something, and what each user has taken.
 //!
-//! Where it and the rows may differ (while it is read from them, or when a caller left half way), it errs towards letting
-//! through: the rows then refuse. `tests/gate.rs` tries every order of two threads on it, with watched atomics and locks in
-//! place of those of its sibling `sync`.
+//! Where it may differ from the rows (while it is loaded from them, or when a caller was cancelled), it errs towards
+//! admitting: the rows then refuse. `tests/gate.rs` tries every interleaving of two threads, with instrumented atomics
+//! and locks in place of the sibling `sync`.
 
 use std::collections::HashMap;
 use std::sync::PoisonError;
@@ -11,25 +11,25 @@ use promox_kernel::UserId;
 
 use super::sync::{AtomicI64, Mutex, Ordering};
 
-/// Why there is no way through.
+/// Why a gate refuses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GateRefusal {
-    /// Fewer are left than were asked for.
+    /// Fewer units are left than requested.
     SoldOut {
-        /// What is left.
+        /// The units left.
         left: i64,
     },
-    /// The user has as many as one may have.
+    /// The user has reached the limit.
     LimitReached {
-        /// How many that is.
+        /// The units that the user has.
         limit: u32,
     },
 }
 
-/// Parts of the users' counts, so that few wait for each other.
+/// Shards of the users' counts, so that few threads contend.
 const SHARDS: usize = 16;
 
-/// What is left, and what each user has.
+/// The remaining units, and what each user has taken.
 #[derive(Debug)]
 pub struct Gate {
     left: AtomicI64,
@@ -38,7 +38,7 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// A gate with so many pieces left. Users are counted where there is a limit.
+    /// A gate with this many units left. Users are counted only if there is a limit.
     pub fn new(left: i64, limit: Option<u32>, users: impl IntoIterator<Item = (UserId, i64)>) -> Self {
         let shards = if limit.is_some() { SHARDS } else { 0 };
         let mut counts: Vec<HashMap<UserId, i64>> = (0..shards).map(|_| HashMap::new()).collect();
@@ -50,7 +50,7 @@ impl Gate {
         Self { left: AtomicI64::new(left), limit, users: counts.into_iter().map(Mutex::new).collect() }
     }
 
-    /// Takes pieces for a user, or says why not.
+    /// Takes units for a user, or says why not.
     pub fn take(&self, user: UserId, quantity: u32) -> Result<(), GateRefusal> {
         let Some((limit, shard)) = self.limit.zip(self.users.get(place(user))) else {
             return self.take_pieces(quantity);
@@ -73,7 +73,7 @@ impl Gate {
         taken.map(drop).map_err(|left| GateRefusal::SoldOut { left })
     }
 
-    /// Gives a user's pieces back.
+    /// Returns a user's units.
     pub fn give(&self, user: UserId, quantity: u32) {
         if let Some(shard) = self.users.get(place(user)) {
             let mut counts = shard.lock().unwrap_or_else(PoisonError::into_inner);
@@ -87,7 +87,7 @@ impl Gate {
         self.left.fetch_add(i64::from(quantity), Ordering::AcqRel);
     }
 
-    /// What is left, and what every user has, by user.
+    /// The remaining units, and what every user has, by user.
     pub fn state(&self) -> (i64, Vec<(UserId, i64)>) {
         let count = |shard: &Mutex<HashMap<UserId, i64>>| shard.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut users: Vec<_> = self.users.iter().flat_map(count).collect();
@@ -96,7 +96,7 @@ impl Gate {
     }
 }
 
-/// The shard of a user: ids are counted up, so neighbours lie in different ones.
+/// The shard of a user: ids are sequential, so neighbours go to different shards.
 fn place(user: UserId) -> usize {
     usize::try_from(user.0.unsigned_abs() % SHARDS as u64).unwrap_or(0)
 }

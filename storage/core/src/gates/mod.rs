@@ -1,8 +1,8 @@
-//! Gates: counters in memory that let a flash sale say no at once, and never yes.
+//! Gates: in-memory counters that let a flash sale refuse at once, but never accept.
 //!
-//! The yes is a hold row, committed by an ordinary transaction while its [`GatePass`] is held. Gates are written down
-//! nowhere: they are read from those rows, before the node is ready and again when in doubt. What would be a round trip to
-//! gates that several nodes share is `async` here too.
+//! Accepting takes a hold row, committed by an ordinary transaction while its [`GatePass`] is held. Gates are not
+//! stored: they are loaded from those rows, before the node is ready and again when in doubt. Operations that are a
+//! round trip to gates shared by nodes are `async` here too.
 
 mod gate;
 mod sync;
@@ -18,7 +18,7 @@ use promox_kernel::UserId;
 
 pub use gate::{Gate, GateRefusal};
 
-/// The gates that belong together, those of one sale, and what is known `about` it.
+/// The gates of one group, those of one sale, with metadata `about` it.
 #[derive(Debug)]
 pub struct GateGroup<M> {
     about: M,
@@ -26,12 +26,12 @@ pub struct GateGroup<M> {
 }
 
 impl<M> GateGroup<M> {
-    /// What the rows say.
+    /// The gates and metadata loaded from the rows.
     pub fn new(about: M, gates: Vec<Gate>) -> Self {
         Self { about, gates }
     }
 
-    /// What is known about it.
+    /// The metadata.
     pub fn about(&self) -> &M {
         &self.about
     }
@@ -41,7 +41,7 @@ impl<M> GateGroup<M> {
         self.gates.get(usize::try_from(number).ok()?)
     }
 
-    /// Takes pieces, which go back unless the pass is used.
+    /// Takes units, which are returned unless the pass is used.
     #[allow(clippy::unused_async, reason = "gates that nodes share are asked over the network")]
     pub async fn take(self: &Arc<Self>, gate: u32, user: UserId, quantity: u32) -> Result<GatePass<M>, GateRefusal> {
         self.gate(gate).map_or(Ok(()), |gate| gate.take(user, quantity))?;
@@ -49,7 +49,7 @@ impl<M> GateGroup<M> {
     }
 }
 
-/// A way through a gate that was taken: dropped, it gives back.
+/// Units taken from a gate; dropping it returns them.
 #[derive(Debug)]
 #[must_use = "a pass that is dropped gives back"]
 pub struct GatePass<M> {
@@ -61,7 +61,7 @@ pub struct GatePass<M> {
 }
 
 impl<M> GatePass<M> {
-    /// The hold row is durable: what was taken stays taken.
+    /// The hold row is durable: the units stay taken.
     pub fn use_up(mut self) {
         self.used = true;
     }
@@ -75,23 +75,24 @@ impl<M> Drop for GatePass<M> {
     }
 }
 
-/// Pieces that the rows have given back.
+/// Units that the rows have returned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GivenBack<K> {
-    /// Of which group.
+    /// The group.
     pub group: K,
-    /// Of which of its gates.
+    /// The gate in the group.
     pub gate: u32,
-    /// Whose they were.
+    /// The user.
     pub user: UserId,
-    /// How many.
+    /// The number of units.
     pub quantity: u32,
 }
 
 /// All gates, in groups by `K`.
 pub struct Gates<K, M> {
     groups: RwLock<HashMap<K, Arc<GateGroup<M>>>>,
-    /// Counts what was given back, and what was taken from gates that do not stand: a gate read meanwhile may have missed it.
+    /// Counts returns, and units taken from gates that have been replaced: a gate loaded in the meantime may have
+    /// missed them.
     given: AtomicU64,
 }
 
@@ -108,22 +109,22 @@ impl<K, M> fmt::Debug for Gates<K, M> {
 }
 
 impl<K: Eq + Hash, M> Gates<K, M> {
-    /// A group that was installed and not forgotten.
+    /// A group that was installed and not dropped.
     pub fn get(&self, group: K) -> Option<Arc<GateGroup<M>>> {
         self.groups.read().get(&group).cloned()
     }
 
-    /// How often pieces were given back so far: ask before reading the rows of a group.
+    /// The number of returns so far: read it before loading the rows of a group.
     pub fn given(&self) -> u64 {
         self.given.load(Ordering::Acquire)
     }
 
-    /// Sets a group up, unless there is one, or pieces were given back since `given`. The one that then stands, if any.
+    /// Installs a group, unless there is one, or units were returned since `given`. The installed one, if any.
     #[allow(clippy::unused_async, reason = "gates that nodes share are told over the network")]
     pub async fn install(&self, group: K, gates: &Arc<GateGroup<M>>, given: u64) -> Option<Arc<GateGroup<M>>> {
         let mut groups = self.groups.write();
         if let Some(known) = groups.get(&group) {
-            // Others have taken from it since these were read.
+            // Others have taken from it since these were loaded.
             return Some(known.clone());
         }
         if self.given() != given {
@@ -133,8 +134,8 @@ impl<K: Eq + Hash, M> Gates<K, M> {
         Some(gates.clone())
     }
 
-    /// Something was taken from these gates for good. When others stand for the group meanwhile, or are being read, they may
-    /// not know of it: they are read again.
+    /// Units were taken from these gates for good. If the group has been replaced or is being loaded, the new gates may
+    /// have missed them: they are loaded again.
     pub fn taken_from(&self, group: K, gates: &Arc<GateGroup<M>>) {
         let stands =
             |groups: &HashMap<K, Arc<GateGroup<M>>>| groups.get(&group).is_some_and(|it| Arc::ptr_eq(it, gates));
@@ -148,12 +149,12 @@ impl<K: Eq + Hash, M> Gates<K, M> {
         }
     }
 
-    /// Drops a group: it is read from the rows when it is needed again.
+    /// Drops a group: it is loaded from the rows when it is needed again.
     pub fn forget(&self, group: K) {
         self.groups.write().remove(&group);
     }
 
-    /// Gives back what the rows have given back.
+    /// Returns the units that the rows have returned.
     #[allow(clippy::unused_async, reason = "gates that nodes share are told over the network")]
     pub async fn give(&self, given: impl IntoIterator<Item = GivenBack<K>>) {
         let groups = self.groups.read();
@@ -165,18 +166,18 @@ impl<K: Eq + Hash, M> Gates<K, M> {
         }
     }
 
-    /// Call before rows give pieces back, and tell it when the gates know.
+    /// Call before rows return units, and settle it when the gates have been updated.
     pub fn in_doubt(&self) -> GateDoubt<'_, K, M> {
         GateDoubt(Some(self))
     }
 }
 
-/// Forgets all gates when it is dropped: whoever was to tell them what the rows gave back has left half way.
+/// Drops all gates when it is dropped: whoever should have updated them was cancelled.
 #[derive(Debug)]
 pub struct GateDoubt<'a, K, M>(Option<&'a Gates<K, M>>);
 
 impl<K, M> GateDoubt<'_, K, M> {
-    /// The gates know, or there is nothing to know.
+    /// The gates are up to date, or there is nothing to update.
     pub fn settle(mut self) {
         self.0 = None;
     }

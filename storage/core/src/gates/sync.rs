@@ -1,4 +1,4 @@
-//! The atomics and locks of the gate. Its model check gives it watched ones in their place.
+//! The atomics and locks of the gate. Its model check substitutes instrumented ones.
 
 pub(crate) use std::sync::Mutex;
 pub(crate) use std::sync::atomic::{AtomicI64, Ordering};

@@ -1,7 +1,7 @@
-//! Backup and restore: one checksummed stream of all rows of one moment, taken while the store is in use.
+//! Backup and restore: a consistent snapshot of all rows as one checksummed stream, taken while the store is in use.
 //!
-//! A header with the moment and the names of tables and indexes; blocks of items in key order, each with its checksum; an
-//! end that counts them. A stream without its end is not a backup. See `FORMAT.md`.
+//! A header with the time and the names of tables and indexes; blocks of items in key order, each with its checksum; a
+//! trailer that counts them. A stream without its trailer is not a backup. See `FORMAT.md`.
 
 mod read;
 mod restore;
@@ -18,23 +18,23 @@ use crate::journal::frame::{Mark, put_varint};
 pub(crate) use read::Item;
 pub use restore::restore;
 
-/// Begins a backup.
+/// The magic number of a backup.
 const MAGIC: [u8; 8] = *b"PROMOXB1";
-/// Bytes of items that make a block.
+/// The size at which a block is closed.
 const BLOCK: usize = 1 << 20;
-/// Bytes that no block is longer than: the longest row and its key fit in.
+/// The maximum size of a block: the longest row and its key fit in.
 const MOST_BLOCK: usize = BLOCK + (16 << 20);
 
-/// What a backup or a restore went over.
+/// The size of a backup or a restore.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Copied {
     /// Rows and index entries.
     pub items: u64,
-    /// Bytes of the stream.
+    /// Length of the stream in bytes.
     pub bytes: u64,
 }
 
-/// Why there is no backup.
+/// Why a backup failed.
 #[derive(Debug)]
 pub enum BackupError {
     /// The store could not be read.
@@ -70,12 +70,12 @@ struct Stream<'a> {
     out: &'a mut dyn Write,
     copied: Copied,
     block: Vec<u8>,
-    /// Over all that was written.
+    /// The checksum of everything written.
     crc: u32,
 }
 
 impl EmbeddedEngine {
-    /// Writes all rows of this moment to `out`; `progress` is told how far it is now and then.
+    /// Writes all rows of the snapshot to `out`, and reports to `progress` regularly.
     pub fn backup(&self, out: &mut dyn Write, mut progress: impl FnMut(Copied)) -> Result<Copied, BackupError> {
         let (reader, mark, names) = self.long_read_with_mark()?;
         let mut stream = Stream { out, copied: Copied::default(), block: Vec::new(), crc: 0 };
@@ -135,7 +135,7 @@ impl Stream<'_> {
         self.framed(&block)
     }
 
-    /// An empty block, then the count of items and the checksum of everything.
+    /// An empty block, then the number of items and the checksum of everything.
     fn end(&mut self) -> io::Result<()> {
         self.flush()?;
         let items = self.copied.items.to_le_bytes();
@@ -144,7 +144,7 @@ impl Stream<'_> {
         self.out.flush()
     }
 
-    /// Writes length, checksum and bytes. The checksum goes over all blocks before too, so that none can be missing.
+    /// Writes length, checksum and bytes. The checksum also covers all earlier blocks, so that none can be missing.
     fn framed(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.crc = crc32c::crc32c_append(self.crc, bytes);
         let length = u32::try_from(bytes.len()).map_err(io::Error::other)?;

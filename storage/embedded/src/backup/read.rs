@@ -1,4 +1,4 @@
-//! Reading a backup's stream: every block's checksum, and its end.
+//! Reads the stream of a backup, verifying every block's checksum and the trailer.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use crate::open::OpenError;
 /// A row or an index entry: space, key, value.
 pub(crate) type Item = (Space, Vec<u8>, Vec<u8>);
 
-/// What a backup says of itself.
+/// The header of a backup.
 pub(super) struct Header {
     pub(super) mark: Mark,
     pub(super) names: Vec<(Space, String)>,

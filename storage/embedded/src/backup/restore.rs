@@ -1,4 +1,4 @@
-//! Restore: a store from a backup's stream. It gets its name when all of it has been checked, and not before.
+//! Restore: a store from a backup's stream. It gets its identity only when everything has been verified.
 
 use std::io::{self, Read};
 use std::path::Path;
@@ -9,14 +9,14 @@ use promox_storage::{Report, Schema};
 use super::Copied;
 use super::read::Source;
 use crate::base::{CheckpointFile, Room};
-use crate::directory::{self, Holds, Making};
+use crate::directory::{self, DirectoryState, NewStore};
 use crate::journal::segment::StoreId;
 use crate::open::{self, OpenError, Options};
 use crate::table::Rows;
 use crate::view::Layers;
 
-/// Makes a store in an empty directory from the backup in `file`, read through `input`. Every checksum, every row and
-/// every index entry is checked before the store can be opened; `progress` is told how far it is now and then.
+/// Creates a store in an empty directory from the backup in `file`, read through `input`. Every checksum, row and index
+/// entry is verified before the store can be opened; reports to `progress` regularly.
 pub fn restore(
     options: &Options,
     schema: &Schema,
@@ -28,12 +28,12 @@ pub fn restore(
     check_empty(options)?;
     let _lock = open::lock(options)?;
     check_empty(options)?;
-    let making = Making::restore(options).map_err(io)?;
+    let making = NewStore::restore(options).map_err(io)?;
     let mut source = Source::new(input, file);
     match fill(options, schema, &making.checkpoint(), &mut source, &mut progress) {
         Ok(store) => making.finish(&store, options.segment_bytes).map_err(io)?,
         Err(error) => {
-            // If it cannot be removed the next restore will.
+            // If it cannot be removed, the next restore will do it.
             let _ = making.give_up();
             return Err(error);
         }
@@ -41,19 +41,19 @@ pub fn restore(
     Ok(source.copied)
 }
 
-/// What an earlier first start or restore left that was cut off is in nobody's way.
+/// Leftovers of an interrupted first start or restore do not count.
 fn check_empty(options: &Options) -> Result<(), OpenError> {
     let dir = &options.dir;
-    match directory::looked(&*options.disk, dir)? {
-        Holds::Store => {
+    match directory::inspect_on(&*options.disk, dir)? {
+        DirectoryState::Store => {
             Err(OpenError::io(dir, &io::Error::other("there is a store already; restore into an empty directory")))
         }
-        Holds::Restore => Ok(()),
+        DirectoryState::UnfinishedRestore => Ok(()),
         other => other.check(dir),
     }
 }
 
-/// Writes and checks the checkpoint file; the name of the new store.
+/// Writes and verifies the checkpoint file; returns the identity of the new store.
 fn fill(
     options: &Options,
     schema: &Schema,
@@ -65,7 +65,7 @@ fn fill(
     let store = options.entropy.bytes();
     let cache = options.page_bytes + options.table_bytes;
     let room = Arc::new(Room::default());
-    // Nobody reads meanwhile: a full disk is an error here, not something to wait out.
+    // There are no readers to wait for: a full disk is an error here.
     room.close();
     let file = CheckpointFile::create(&*options.disk, made.to_owned(), store, schema, cache, room)?;
     file.begin_load(&header.names)?;

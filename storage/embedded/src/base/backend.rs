@@ -1,5 +1,5 @@
-//! redb's way to the disk. A write that finds the disk full waits for room: redb would refuse everything after an error,
-//! reads among it, and checkpoints are off everybody's path.
+//! redb's storage backend. A write that finds the disk full waits for space: after an error redb would refuse
+//! everything, reads included, and nothing waits for checkpoints.
 
 use std::io;
 use std::sync::Arc;
@@ -10,10 +10,10 @@ use redb::StorageBackend;
 
 use crate::disk::{DiskFile, is_full};
 
-/// How often a write that waits for room tries again.
+/// The retry interval of a write that waits for space.
 const AGAIN: Duration = Duration::from_millis(50);
 
-/// Whether the disk has room, and whether anybody still waits for it.
+/// Whether the disk has space, and whether to keep waiting for it.
 #[derive(Debug, Default)]
 pub(crate) struct Room {
     full: AtomicBool,
@@ -21,7 +21,7 @@ pub(crate) struct Room {
 }
 
 impl Room {
-    /// Whether the disk is full: writes are refused, reads go on.
+    /// Whether the disk is full: writes are refused, reads continue.
     pub(crate) fn is_full(&self) -> bool {
         self.full.load(Ordering::Acquire)
     }
@@ -40,7 +40,7 @@ impl Room {
         }
     }
 
-    /// Nobody waits for room any more.
+    /// Stops waiting for space.
     pub(crate) fn close(&self) {
         self.closing.store(true, Ordering::Release);
     }

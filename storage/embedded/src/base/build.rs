@@ -8,20 +8,20 @@ use super::{Bytewise, CheckpointFile, catch_quietly, damaged, definition, sealed
 use crate::journal::frame::Mark;
 use crate::open::OpenError;
 
-/// Space number → position of the store, then the last row's key that is done.
+/// Space number → position of the store, then the key of the last finished row.
 const BUILDING: Bytewise = Bytewise::new("building");
-/// Rows of one chunk.
+/// Rows per chunk.
 const CHUNK: usize = 10_000;
 
-/// One index being built.
+/// An index being built.
 struct Build<'a> {
     table: &'a TableDef,
     index: &'a IndexDef,
-    /// The store's position: a store that has moved since starts the index anew.
+    /// The store's position: if the store has moved since, the build starts over.
     position: u64,
 }
 
-/// What ends a build.
+/// The result of a build step.
 enum Halt {
     Failed(redb::Error),
     Duplicates(String),
@@ -49,7 +49,7 @@ impl CheckpointFile {
         Ok(all.filter(missing).collect())
     }
 
-    /// Builds an index whose table's rows are all in the file.
+    /// Builds an index of a table whose rows are all in the file.
     pub(crate) fn build_index(&self, table: &TableDef, index: &IndexDef, mark: Mark) -> Result<(), OpenError> {
         let build = Build { table, index, position: mark.position };
         tracing::info!(index = index.name, table = table.full_name(), "building a new index");

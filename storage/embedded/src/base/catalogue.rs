@@ -1,4 +1,4 @@
-//! What the checkpoint file says of itself: how far it goes, whose it is, and which tables and indexes are in it.
+//! The metadata in the checkpoint file: its position, its store, and its tables and indexes.
 
 use std::collections::BTreeMap;
 
@@ -9,20 +9,20 @@ use redb::{ReadTransaction, ReadableDatabase, ReadableTable, TableError, WriteTr
 use super::{Bytewise, CheckpointFile, sealed, unsealed};
 use crate::journal::frame::Mark;
 use crate::journal::segment::StoreId;
-use crate::journal::{Place, Reach};
+use crate::journal::{FrameLocation, JournalPosition};
 use crate::open::OpenError;
 
 /// Space number, big-endian → name, checksum.
 pub(super) const CATALOGUE: Bytewise = Bytewise::new("catalogue");
-/// What the catalogue's checksums take for its space: no table has this number.
+/// The space number in the catalogue's checksums: no table has this number.
 const CATALOGUE_SPACE: Space = Space(0);
 /// `mark` → position, time, outbox positions, segment and offset of the last group, store, checksum.
 const META: Bytewise = Bytewise::new("meta");
 const MARK: &[u8] = b"mark";
-/// Bytes of a mark and the store's name.
+/// The length of the mark and the store's identity.
 const MARK_LEN: usize = 64;
 
-/// What the spaces are called.
+/// The names of the spaces.
 #[derive(Debug, Default)]
 pub(crate) struct Names {
     names: Vec<(Space, String)>,
@@ -51,7 +51,7 @@ impl Names {
         self.kinds.get(usize::from(space.0)).and_then(Option::as_ref).map(|(name, _)| name)
     }
 
-    /// What a space is called.
+    /// The name of a space.
     pub(crate) fn of(&self, space: Space) -> String {
         self.known(space).cloned().unwrap_or_else(|| format!("space {}", space.0))
     }
@@ -63,7 +63,7 @@ impl Names {
 }
 
 impl CheckpointFile {
-    /// Compares what is in the file with what this version knows, builds new indexes, and writes down what is new.
+    /// Compares the file with the tables that this version knows, builds new indexes, and records new names.
     pub(super) fn catalogue(&self, schema: &Schema) -> Result<(), OpenError> {
         let stored = self.stored_names().map_err(|error| self.failure(&error))?;
         let transaction = self.database.begin_read().map_err(|error| self.failure(&error.into()))?;
@@ -73,7 +73,7 @@ impl CheckpointFile {
             return Err(super::damaged(&self.path, "it belongs to another store"));
         }
         check_known(&stored, &self.names)?;
-        // An index of a table that is there is written down when it has been built.
+        // A new index of an existing table is recorded only when it has been built.
         let later = self.missing_indexes(schema)?;
         let is_later = |space: Space| later.iter().any(|(_, index)| index.space == space);
         let new = self.names.all().filter(|(space, _)| !stored.contains_key(space) && !is_later(*space));
@@ -113,13 +113,17 @@ impl CheckpointFile {
             }
         }
         if first {
-            write_reach(&transaction, Reach { mark: Mark::default(), place: Place::BEGIN }, &self.store)?;
+            write_position(
+                &transaction,
+                JournalPosition { mark: Mark::default(), location: FrameLocation::BEGIN },
+                &self.store,
+            )?;
         }
         Ok(transaction.commit()?)
     }
 }
 
-/// Writes down a name with its checksum.
+/// Records a name with its checksum.
 pub(super) fn write_name(
     table: &mut redb::Table<'_, &'static [u8], &'static [u8]>,
     space: Space,
@@ -131,7 +135,7 @@ pub(super) fn write_name(
     Ok(())
 }
 
-/// A space that this version does not know, or knows by another name, was written by another version.
+/// A space that is unknown to this version, or has another name, comes from another version.
 pub(super) fn check_known(stored: &BTreeMap<Space, String>, names: &Names) -> Result<(), OpenError> {
     let Some((space, name)) = stored.iter().find(|(space, name)| names.known(**space) != Some(name)) else {
         return Ok(());
@@ -141,38 +145,42 @@ pub(super) fn check_known(stored: &BTreeMap<Space, String>, names: &Names) -> Re
     Err(OpenError::TooNew { found: format!("{name} with the number {}", space.0), supported })
 }
 
-/// How far the checkpoint goes; nowhere in a new file.
-pub(super) fn read_reach(transaction: &ReadTransaction) -> Result<Reach, redb::Error> {
+/// The position of the checkpoint; none in a new file.
+pub(super) fn read_position(transaction: &ReadTransaction) -> Result<JournalPosition, redb::Error> {
     Ok(read_both(transaction)?.0)
 }
 
-fn read_both(transaction: &ReadTransaction) -> Result<(Reach, Option<StoreId>), redb::Error> {
+fn read_both(transaction: &ReadTransaction) -> Result<(JournalPosition, Option<StoreId>), redb::Error> {
     let table = match transaction.open_table(META) {
         Ok(table) => table,
-        Err(TableError::TableDoesNotExist(_)) => return Ok((Reach::default(), None)),
+        Err(TableError::TableDoesNotExist(_)) => return Ok((JournalPosition::default(), None)),
         Err(error) => return Err(error.into()),
     };
-    let Some(value) = table.get(MARK)? else { return Ok((Reach::default(), None)) };
-    let (reach, store) =
+    let Some(value) = table.get(MARK)? else { return Ok((JournalPosition::default(), None)) };
+    let (reached, store) =
         decode(value.value()).ok_or_else(|| redb::Error::Corrupted("the mark fails its checksum".to_owned()))?;
-    Ok((reach, Some(store)))
+    Ok((reached, Some(store)))
 }
 
-pub(super) fn write_reach(transaction: &WriteTransaction, reach: Reach, store: &StoreId) -> Result<(), redb::Error> {
-    let Reach { mark, place } = reach;
+pub(super) fn write_position(
+    transaction: &WriteTransaction,
+    reached: JournalPosition,
+    store: &StoreId,
+) -> Result<(), redb::Error> {
+    let JournalPosition { mark, location } = reached;
     let mut value = Vec::with_capacity(MARK_LEN + 4);
     value.extend_from_slice(&mark.position.to_le_bytes());
     value.extend_from_slice(&mark.time.0.to_le_bytes());
     mark.outbox.iter().for_each(|position| value.extend_from_slice(&position.to_le_bytes()));
-    value.extend_from_slice(&place.segment.to_le_bytes());
-    value.extend_from_slice(&place.offset.to_le_bytes());
+    value.extend_from_slice(&location.segment.to_le_bytes());
+    value.extend_from_slice(&location.offset.to_le_bytes());
     value.extend_from_slice(store);
     value.extend_from_slice(&crc32c::crc32c(&value).to_le_bytes());
     transaction.open_table(META)?.insert(MARK, value.as_slice())?;
     Ok(())
 }
 
-fn decode(value: &[u8]) -> Option<(Reach, StoreId)> {
+fn decode(value: &[u8]) -> Option<(JournalPosition, StoreId)> {
     let (content, crc) = value.split_last_chunk()?;
     if content.len() != MARK_LEN || crc32c::crc32c(content).to_le_bytes() != *crc {
         return None;
@@ -180,6 +188,6 @@ fn decode(value: &[u8]) -> Option<(Reach, StoreId)> {
     let number = |at: usize| Some(i64::from_le_bytes(content.get(at..at + 8)?.try_into().ok()?));
     let mark =
         Mark { position: number(0)?.cast_unsigned(), time: Timestamp(number(8)?), outbox: [number(16)?, number(24)?] };
-    let place = Place { segment: number(32)?.cast_unsigned(), offset: number(40)?.cast_unsigned() };
-    Some((Reach { mark, place }, content.get(48..)?.try_into().ok()?))
+    let location = FrameLocation { segment: number(32)?.cast_unsigned(), offset: number(40)?.cast_unsigned() };
+    Some((JournalPosition { mark, location }, content.get(48..)?.try_into().ok()?))
 }

@@ -1,15 +1,15 @@
-//! Loading: a new checkpoint file from a stream of sorted items. Half loaded, it has no name.
+//! Loading: a new checkpoint file from a stream of sorted items. Until it is complete it has a temporary name.
 
 use promox_storage::Space;
 
 use super::{CheckpointFile, catalogue, check_known, definition, sealed};
 use crate::backup::Item;
 use crate::journal::frame::Mark;
-use crate::journal::{Place, Reach};
+use crate::journal::{FrameLocation, JournalPosition};
 use crate::open::OpenError;
 
 impl CheckpointFile {
-    /// Writes down what will be loaded, once all of it is known to this version.
+    /// Records the names of what will be loaded, if this version knows all of them.
     pub(crate) fn begin_load(&self, names: &[(Space, String)]) -> Result<(), OpenError> {
         check_known(&names.iter().cloned().collect(), &self.names)?;
         let names: Vec<(Space, &str)> = names.iter().map(|(space, name)| (*space, name.as_str())).collect();
@@ -39,12 +39,12 @@ impl CheckpointFile {
         Ok(transaction.commit()?)
     }
 
-    /// Writes down how far the items go: the journal begins after them.
+    /// Records the position of the items: the journal begins after it.
     pub(crate) fn end_load(&self, mark: Mark) -> Result<(), OpenError> {
-        let reach = Reach { mark, place: Place::BEGIN };
+        let reached = JournalPosition { mark, location: FrameLocation::BEGIN };
         let end = || -> Result<(), redb::Error> {
             let transaction = self.begin()?;
-            catalogue::write_reach(&transaction, reach, &self.store)?;
+            catalogue::write_position(&transaction, reached, &self.store)?;
             Ok(transaction.commit()?)
         };
         end().map_err(|error| self.failure(&error))

@@ -1,7 +1,7 @@
-//! The checkpoint: sorted rows in one redb file, a table each space, and how far they go.
+//! The checkpoint: sorted rows in one redb file, with one table per space, and its position.
 //!
-//! redb does not check its pages when it reads them. So rows are checked by the checksum that they carry, index entries by
-//! one that is put behind them here, and a read that redb panics or fails on is damage, not the end of the process.
+//! redb does not verify its pages on reads. So rows are verified by their own checksum and index entries by one that is
+//! appended here, and a read on which redb panics or fails is reported as damage instead of ending the process.
 
 mod backend;
 mod build;
@@ -24,7 +24,7 @@ pub(crate) use catalogue::Names;
 use catalogue::check_known;
 
 use crate::disk::Disk;
-use crate::journal::Reach;
+use crate::journal::JournalPosition;
 use crate::journal::segment::StoreId;
 use crate::key::Key;
 use crate::merge::Source;
@@ -33,25 +33,25 @@ use crate::quiet;
 use crate::table::Rows;
 use backend::Backend;
 
-/// The file in the data directory.
+/// The file's name in the data directory.
 pub(crate) const FILE: &str = "data.redb";
-/// The same until it is whole.
+/// Its temporary name until it is complete.
 pub(crate) const MADE: &str = "data.new";
-/// Rows and entries of a checkpoint that one durable commit takes: short commits keep the journal's syncs short.
+/// Rows and entries per durable commit of a checkpoint: short commits keep the journal's syncs short.
 const COMMIT: usize = 1 << 20;
 
 type Bytewise = TableDefinition<'static, &'static [u8], &'static [u8]>;
 type ReadTable = ReadOnlyTable<&'static [u8], &'static [u8]>;
 
-/// A table held open, and its last key once somebody has looked past it.
+/// A table held open, with its last key once a lookup has gone past it.
 struct Opened {
     table: ReadTable,
     last: OnceLock<Vec<u8>>,
 }
 
 impl Opened {
-    /// Whether a key lies behind the last one: new ids do, and are then not looked for in the tree. A last key whose
-    /// checksum fails says nothing.
+    /// Whether a key is greater than the last one: new ids are, so they are not looked up in the tree. A last key whose
+    /// checksum fails is ignored.
     fn ends_before(&self, key: &[u8], intact: impl Fn(&[u8], &[u8]) -> bool) -> Result<bool, redb::StorageError> {
         if let Some(last) = self.last.get() {
             return Ok(key > last.as_slice());
@@ -62,22 +62,22 @@ impl Opened {
     }
 }
 
-/// One checkpoint, held open for reading.
+/// A checkpoint, held open for reading.
 pub(crate) struct Base {
     tables: Vec<Option<Opened>>,
     names: Arc<Names>,
     failed: Arc<AtomicBool>,
-    pub(crate) reach: Reach,
+    pub(crate) reached: JournalPosition,
 }
 
 impl std::fmt::Debug for Base {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "a checkpoint at group {}", self.reach.mark.position)
+        write!(f, "a checkpoint at group {}", self.reached.mark.position)
     }
 }
 
 impl Base {
-    /// What the spaces are called.
+    /// The names of the spaces.
     pub(crate) fn names(&self) -> Arc<Names> {
         self.names.clone()
     }
@@ -95,7 +95,8 @@ impl Base {
         })
     }
 
-    /// What the checkpoint has of a range of a space. An item that is damaged is an error in its place, and others follow it.
+    /// The items of the checkpoint in a range of a space. A damaged item is an error in its place, and others follow
+    /// it.
     pub(crate) fn source(&self, space: Space, start: &[u8], end: Option<&[u8]>, direction: Direction) -> Source<'_> {
         let Some(table) = self.table(space) else { return Box::new(std::iter::empty()) };
         let range = self.guard(space, || {
@@ -128,7 +129,7 @@ impl Base {
         Box::new(std::iter::from_fn(next))
     }
 
-    /// Checks a value and takes off what was put behind it.
+    /// Verifies a value and removes the checksum that was appended to it.
     fn check(&self, space: Space, key: &[u8], value: &[u8]) -> Result<Bytes, StoreError> {
         let damaged = || {
             let table = self.names.of(space);
@@ -141,7 +142,7 @@ impl Base {
         Ok(Bytes::copy_from_slice(value))
     }
 
-    /// Runs a read of redb's, which may panic on pages that are damaged.
+    /// Runs a redb read, which may panic on damaged pages.
     fn guard<T>(
         &self,
         space: Space,
@@ -161,9 +162,9 @@ impl Base {
     }
 }
 
-/// Runs something of redb's that may panic on damaged pages; what the panic said.
+/// Runs a redb operation that may panic on damaged pages; returns the panic's message.
 pub(crate) fn catch_quietly<T>(work: impl FnOnce() -> T) -> Result<T, String> {
-    quiet::on_this_thread(|| catch_unwind(AssertUnwindSafe(work))).map_err(|panic| quiet::words(&*panic))
+    quiet::on_this_thread(|| catch_unwind(AssertUnwindSafe(work))).map_err(|panic| quiet::message(&*panic))
 }
 
 /// An index entry's value with its checksum.
@@ -183,7 +184,7 @@ fn entry_crc(space: Space, key: &[u8], value: &[u8]) -> u32 {
     crc32c::crc32c_append(crc, value)
 }
 
-/// The file that checkpoints are written to.
+/// The checkpoint file.
 pub(crate) struct CheckpointFile {
     database: Database,
     names: Arc<Names>,
@@ -199,7 +200,7 @@ impl std::fmt::Debug for CheckpointFile {
 }
 
 impl CheckpointFile {
-    /// Opens the file and checks that this version knows all that is in it; the names of what is new are written down.
+    /// Opens the file and checks that this version knows its content; records the names of new spaces.
     pub(crate) fn open(
         disk: &dyn Disk,
         path: PathBuf,
@@ -211,7 +212,7 @@ impl CheckpointFile {
         Self::create(disk, path, store, schema, cache, room)?.checked(schema)
     }
 
-    /// Opens or makes the file, whatever is in it.
+    /// Opens or creates the file, without checking its content.
     pub(crate) fn create(
         disk: &dyn Disk,
         path: PathBuf,
@@ -232,19 +233,19 @@ impl CheckpointFile {
         Ok(Self { database, names, store, path, failed: Arc::default() })
     }
 
-    /// Checks that this version knows all that is in it.
+    /// Checks that this version knows the content of the file.
     pub(crate) fn checked(self, schema: &Schema) -> Result<Self, OpenError> {
         let caught = catch_quietly(|| self.catalogue(schema));
         caught.map_err(|panic| damaged(&self.path, &panic))??;
         Ok(self)
     }
 
-    /// Whether a read has failed for another reason than damage: redb then refuses everything.
+    /// Whether a read has failed for a reason other than damage: redb then refuses everything.
     pub(crate) fn has_failed(&self) -> bool {
         self.failed.load(Ordering::Acquire)
     }
 
-    /// Holds what was committed last open for reading.
+    /// Opens the latest commit for reading.
     pub(crate) fn base(&self) -> Result<Base, redb::Error> {
         catch_quietly(|| self.read_base()).unwrap_or_else(|panic| Err(redb::Error::Corrupted(panic)))
     }
@@ -264,12 +265,12 @@ impl CheckpointFile {
                 *place = Some(Opened { table, last: OnceLock::new() });
             }
         }
-        let reach = catalogue::read_reach(&transaction)?;
-        Ok(Base { tables, names: self.names.clone(), failed: self.failed.clone(), reach })
+        let reached = catalogue::read_position(&transaction)?;
+        Ok(Base { tables, names: self.names.clone(), failed: self.failed.clone(), reached })
     }
 
-    /// Writes a memory table, sorted as it is, in several durable commits; how far it goes is in the last.
-    pub(crate) fn apply(&self, rows: &Rows, reach: Reach) -> Result<(), redb::Error> {
+    /// Writes a sorted memory table in several durable commits; the last one records its position.
+    pub(crate) fn apply(&self, rows: &Rows, reached: JournalPosition) -> Result<(), redb::Error> {
         let mut rows = rows.iter().peekable();
         loop {
             let transaction = self.begin()?;
@@ -278,7 +279,7 @@ impl CheckpointFile {
                 bytes += self.apply_space(&transaction, first, &mut rows, COMMIT - bytes)?;
             }
             if rows.peek().is_none() {
-                catalogue::write_reach(&transaction, reach, &self.store)?;
+                catalogue::write_position(&transaction, reached, &self.store)?;
                 transaction.commit()?;
                 return Ok(());
             }
@@ -286,7 +287,7 @@ impl CheckpointFile {
         }
     }
 
-    /// Writes the rows of one space until it ends or `most` bytes are written; how many that were.
+    /// Writes the rows of one space until it ends or `most` bytes are written; returns their number.
     fn apply_space<'r>(
         &self,
         transaction: &WriteTransaction,

@@ -1,4 +1,4 @@
-//! A disk that fails on demand, over any other: tests say what fails and when.
+//! A disk that fails on demand, layered over any other: tests choose what fails and when.
 
 use std::io;
 use std::path::Path;
@@ -8,34 +8,34 @@ use parking_lot::Mutex;
 
 use super::{DirLock, Disk, DiskFile};
 
-/// What fails.
+/// A kind of fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// A write, with an input/output error.
     Write,
     /// A sync, with an input/output error.
     Sync,
-    /// A write that needs room, as on a full disk.
+    /// A write that allocates space, as on a full disk.
     Full,
-    /// Any write, as on a full disk whose file system copies on write.
+    /// Any write, as on a full disk with a copy-on-write file system.
     NoRoom,
     /// A read.
     Read,
-    /// A sync says it did and did nothing: the negative control of crash tests. It is noticed by nobody.
+    /// A sync that reports success but does nothing: the negative control of crash tests. Nobody notices it.
     SilentSync,
 }
 
 #[derive(Debug, Default)]
 struct Plan {
     fault: Option<Fault>,
-    /// How many more of the operations succeed.
+    /// How many more operations succeed.
     after: u64,
-    /// How many fail from then on.
+    /// How many fail after that.
     times: u64,
     seen: u64,
 }
 
-/// Fails on demand. Clones are the same disk.
+/// Fails on demand. Clones share the same disk.
 #[derive(Clone, Debug)]
 pub struct FaultyDisk {
     inner: Arc<dyn Disk>,
@@ -48,13 +48,13 @@ impl FaultyDisk {
         Self { inner, plan: Arc::default() }
     }
 
-    /// Lets `after` operations of the kind pass, then fails `times` of them.
+    /// Lets `after` operations of the kind succeed, then fails `times` of them.
     pub fn fail(&self, fault: Fault, after: u64, times: u64) {
         *self.plan.lock() = Plan { fault: Some(fault), after, times, seen: 0 };
     }
 
-    /// Works again.
-    pub fn heal(&self) {
+    /// Stops failing.
+    pub fn stop_failing(&self) {
         *self.plan.lock() = Plan::default();
     }
 

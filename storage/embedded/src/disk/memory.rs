@@ -1,4 +1,4 @@
-//! A disk in memory that can write down all it is asked, so that tests rebuild it as a power cut would have left it.
+//! A disk in memory that can record every change, so that tests can rebuild the state after a power cut.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -9,28 +9,28 @@ use parking_lot::Mutex;
 
 use super::{DirLock, Disk, DiskFile};
 
-/// One change that a disk was asked for. Files are named by a number, since names move.
+/// A recorded change. Files are identified by number, since their names change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DiskOp {
-    /// A file came into being.
+    /// A file was created.
     Create(PathBuf, usize),
-    /// Bytes at an offset.
+    /// Bytes were written at an offset.
     Write(usize, u64, Vec<u8>),
-    /// A new length.
+    /// The length was changed.
     SetLen(usize, u64),
-    /// What was written to the file before is safe.
+    /// Earlier writes to the file are durable.
     Sync(usize),
-    /// A file has another name.
+    /// A file was renamed.
     Rename(PathBuf, PathBuf),
-    /// A name is gone.
+    /// A name was removed.
     Remove(PathBuf),
-    /// The names are safe.
+    /// The names are durable.
     SyncDir,
 }
 
-/// What a power cut left of a change.
+/// How much of a change survives a power cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kept {
+pub enum Persisted {
     /// All of it.
     Whole,
     /// The first bytes of a write.
@@ -48,7 +48,7 @@ struct State {
     capacity: Option<u64>,
 }
 
-/// A disk in memory. Clones are the same disk.
+/// A disk in memory. Clones share the same disk.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryDisk(Arc<Mutex<State>>);
 
@@ -58,43 +58,43 @@ impl MemoryDisk {
         Self::default()
     }
 
-    /// An empty disk that writes down what it is asked.
+    /// An empty disk that records its changes.
     pub fn recording() -> Self {
         let disk = Self::new();
         disk.record();
         disk
     }
 
-    /// What it was asked so far, when it is recording.
+    /// The recorded changes.
     pub fn log(&self) -> Vec<DiskOp> {
         self.0.lock().log.clone().unwrap_or_default()
     }
 
-    /// How many changes it was asked for so far, when it is recording.
+    /// The number of recorded changes.
     pub fn log_len(&self) -> usize {
         self.0.lock().log.as_ref().map_or(0, Vec::len)
     }
 
-    /// A new disk as these changes leave it; `kept` says what became of each, by its number.
-    pub fn rebuild(log: &[DiskOp], mut kept: impl FnMut(usize, &DiskOp) -> Kept) -> Self {
+    /// A new disk with these changes; `persisted` says how much of each survives, by its number.
+    pub fn rebuild(log: &[DiskOp], mut persisted: impl FnMut(usize, &DiskOp) -> Persisted) -> Self {
         let mut state = State::default();
         for (number, op) in log.iter().enumerate() {
-            state.redo(op, kept(number, op));
+            state.replay(op, persisted(number, op));
         }
         Self(Arc::new(Mutex::new(state)))
     }
 
-    /// Begins to write down what it is asked, from nothing.
+    /// Starts recording, from nothing.
     pub fn record(&self) {
         self.0.lock().log = Some(Vec::new());
     }
 
-    /// Makes one change of a log, as far as it was kept.
-    pub fn redo(&self, op: &DiskOp, kept: Kept) {
-        self.0.lock().redo(op, kept);
+    /// Applies one recorded change, as far as it was persisted.
+    pub fn replay(&self, op: &DiskOp, persisted: Persisted) {
+        self.0.lock().replay(op, persisted);
     }
 
-    /// A copy of the disk as it is, unlocked.
+    /// An unlocked copy of the disk.
     #[must_use]
     pub fn copy(&self) -> Self {
         let state = self.0.lock();
@@ -102,12 +102,12 @@ impl MemoryDisk {
         Self(Arc::new(Mutex::new(State { names, files, ..State::default() })))
     }
 
-    /// Lets the disk hold so many bytes and no more.
+    /// Limits the capacity of the disk.
     pub fn set_capacity(&self, bytes: Option<u64>) {
         self.0.lock().capacity = bytes;
     }
 
-    /// Names and lengths of all files.
+    /// The names and lengths of all files.
     pub fn files(&self) -> Vec<(PathBuf, usize)> {
         let state = self.0.lock();
         let length = |file: &usize| state.files.get(*file).map_or(0, Vec::len);
@@ -135,22 +135,22 @@ impl State {
         }
     }
 
-    fn redo(&mut self, op: &DiskOp, kept: Kept) {
-        match (op, kept) {
-            // A file's number must exist whatever became of its name.
-            (DiskOp::Create(path, file), kept) => {
+    fn replay(&mut self, op: &DiskOp, persisted: Persisted) {
+        match (op, persisted) {
+            // A file's number must exist whatever happened to its name.
+            (DiskOp::Create(path, file), persisted) => {
                 self.files.resize(self.files.len().max(file + 1), Vec::new());
-                if kept == Kept::Whole {
+                if persisted == Persisted::Whole {
                     self.names.insert(path.clone(), *file);
                 }
             }
-            (DiskOp::Write(file, offset, bytes), Kept::First(first)) => {
+            (DiskOp::Write(file, offset, bytes), Persisted::First(first)) => {
                 self.write(*file, *offset, bytes.get(..first).unwrap_or(bytes));
             }
-            (DiskOp::Write(file, offset, bytes), Kept::Whole) => self.write(*file, *offset, bytes),
-            (DiskOp::SetLen(file, len), Kept::Whole) => self.set_len(*file, *len),
-            (DiskOp::Rename(from, to), Kept::Whole) => drop(self.rename(from, to)),
-            (DiskOp::Remove(path), Kept::Whole) => drop(self.names.remove(path)),
+            (DiskOp::Write(file, offset, bytes), Persisted::Whole) => self.write(*file, *offset, bytes),
+            (DiskOp::SetLen(file, len), Persisted::Whole) => self.set_len(*file, *len),
+            (DiskOp::Rename(from, to), Persisted::Whole) => drop(self.rename(from, to)),
+            (DiskOp::Remove(path), Persisted::Whole) => drop(self.names.remove(path)),
             _ => {}
         }
     }

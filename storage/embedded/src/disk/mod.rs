@@ -1,6 +1,7 @@
-//! All file input and output goes through [`Disk`]: the real one, one in memory, one that fails on demand.
+//! All file input and output goes through [`Disk`]: the real one, one in memory, or one that fails on demand.
 //!
-//! Deliberately absent: buffering. What is written is in the system's hands, and safe after [`DiskFile::sync`] only.
+//! There is deliberately no buffering. Written bytes are in the operating system's hands, and durable only after
+//! [`DiskFile::sync`].
 
 mod faulty;
 mod memory;
@@ -13,36 +14,36 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use faulty::{Fault, FaultyDisk};
-pub use memory::{DiskOp, Kept, MemoryDisk};
+pub use memory::{DiskOp, MemoryDisk, Persisted};
 pub(crate) use real::LOCK;
 pub use real::RealDisk;
 
-/// Held as long as a directory is locked; dropped to unlock.
+/// Holds the lock of a directory until it is dropped.
 pub type DirLock = Box<dyn Any + Send + Sync>;
 
-/// Where files are.
+/// A disk with directories and files.
 pub trait Disk: Debug + Send + Sync + 'static {
-    /// Opens a file to read and write, making it if it is not there.
+    /// Opens a file for reading and writing, creating it if needed.
     fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>>;
     /// The names in a directory.
     fn list(&self, dir: &Path) -> io::Result<Vec<String>>;
-    /// Makes a directory and those above it, private to who runs this, and their names safe.
+    /// Creates a directory and its parents, private to the current user, and syncs their names.
     fn create_dir(&self, dir: &Path) -> io::Result<()>;
-    /// Takes from a directory and what is in it what others were allowed.
+    /// Revokes the access of other users to a directory and its content.
     fn make_private(&self, dir: &Path) -> io::Result<()>;
-    /// Whether there is a file.
+    /// Whether the file exists.
     fn exists(&self, path: &Path) -> io::Result<bool>;
-    /// Gives a file another name, replacing what had it.
+    /// Renames a file, replacing an existing one.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Removes a file.
     fn remove(&self, path: &Path) -> io::Result<()>;
-    /// Removes a directory that is empty.
+    /// Removes an empty directory.
     fn remove_dir(&self, dir: &Path) -> io::Result<()>;
-    /// Makes the names in a directory safe.
+    /// Makes the names in a directory durable.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
-    /// Bytes that can still be written.
+    /// The free space in bytes.
     fn free_space(&self, dir: &Path) -> io::Result<u64>;
-    /// Locks a directory for this process; `Err(holder)` when another has it.
+    /// Locks a directory for this process; `Err(holder)` when another process has it.
     fn lock(&self, dir: &Path) -> io::Result<Result<DirLock, String>>;
 }
 
@@ -54,17 +55,17 @@ pub trait DiskFile: Debug + Send + Sync + 'static {
     fn is_empty(&self) -> io::Result<bool> {
         Ok(self.len()? == 0)
     }
-    /// Reads at an offset until `out` is full or the file ends; how many bytes that were.
+    /// Reads at an offset until `out` is full or the file ends; returns the number of bytes.
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<usize>;
     /// Writes at an offset.
     fn write(&self, offset: u64, bytes: &[u8]) -> io::Result<()>;
-    /// Cuts or lengthens the file; new bytes are zero.
+    /// Truncates or extends the file; new bytes are zero.
     fn set_len(&self, len: u64) -> io::Result<()>;
-    /// Makes what was written safe.
+    /// Makes written bytes durable.
     fn sync(&self) -> io::Result<()>;
 }
 
-/// Bytes written at once when a file is filled with zeros.
+/// The write size when a file is filled with zeros.
 const ZEROS: usize = 256 * 1024;
 
 /// Reads a whole file.
@@ -76,7 +77,7 @@ pub(crate) fn read_whole(file: &dyn DiskFile) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Fills a file with zeros from its end up to `len`, so that later writes allocate nothing. It is not synced.
+/// Extends a file with zeros up to `len`, so that later writes allocate nothing. It is not synced.
 pub(crate) fn fill(file: &dyn DiskFile, len: u64) -> io::Result<()> {
     let zeros = vec![0; ZEROS];
     let mut at = file.len()?;
@@ -88,7 +89,7 @@ pub(crate) fn fill(file: &dyn DiskFile, len: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether an error says that the disk is full.
+/// Whether an error means that the disk is full.
 pub(crate) fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge)
 }

@@ -1,4 +1,4 @@
-//! The machine's own files.
+//! The real disk.
 
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Read, Seek, Write};
@@ -8,17 +8,17 @@ use std::sync::Arc;
 
 use super::{DirLock, Disk, DiskFile};
 
-/// The machine's own files.
+/// The real disk.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RealDisk;
 
-/// The file that is locked in a data directory; it says who has it.
+/// The lock file of a data directory; it names the holder.
 pub(crate) const LOCK: &str = "lock";
-/// The mode of files: for who runs this alone.
+/// The mode of files: private to the current user.
 const FILE: u32 = 0o600;
 /// The mode of directories.
 const DIR: u32 = 0o700;
-/// What others may be allowed.
+/// The permission bits of other users.
 const OTHERS: u32 = 0o077;
 
 impl Disk for RealDisk {
@@ -44,12 +44,12 @@ impl Disk for RealDisk {
     }
 
     fn make_private(&self, dir: &Path) -> io::Result<()> {
-        let was_private = tighten(dir, &fs::metadata(dir)?);
+        let was_private = restrict(dir, &fs::metadata(dir)?);
         if !was_private {
             tracing::info!(dir = %dir.display(), "other users could access the data: it is private now, with \
                  everything in it");
         }
-        // What is deeper down cannot be reached by others, and there may be very much of it.
+        // Other users cannot reached anything deeper, and there may be a lot of it.
         walk(dir, if was_private { 2 } else { usize::MAX });
         Ok(())
     }
@@ -103,9 +103,9 @@ fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(FILE).open(path)
 }
 
-/// Takes from a file or directory what others were allowed; whether they were allowed nothing before. One that belongs to
-/// somebody else is left as it is, and named.
-fn tighten(path: &Path, found: &Metadata) -> bool {
+/// Revokes other users' access to a file or directory; whether they had none before. A file of another owner is left as
+/// it is and reported.
+fn restrict(path: &Path, found: &Metadata) -> bool {
     let mode = found.permissions().mode();
     if mode & OTHERS == 0 {
         return true;
@@ -117,8 +117,8 @@ fn tighten(path: &Path, found: &Metadata) -> bool {
     false
 }
 
-/// Tightens what is in a directory, so many levels deep. What cannot be looked into is not ours, and what goes away meanwhile
-/// is nobody's.
+/// Makes the content of a directory private, down to this many levels. What cannot be read is not ours, and entries
+/// that vanish in the meantime do not matter.
 fn walk(dir: &Path, levels: usize) {
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
         let path = entry.path();
@@ -126,7 +126,7 @@ fn walk(dir: &Path, levels: usize) {
         if found.is_symlink() {
             continue;
         }
-        tighten(&path, &found);
+        restrict(&path, &found);
         if found.is_dir() && levels > 1 {
             walk(&path, levels - 1);
         }

@@ -1,4 +1,4 @@
-//! The journal as text, for people who look for what happened.
+//! The journal as text, for troubleshooting.
 
 use std::fmt::Write as _;
 use std::io::Write;
@@ -14,7 +14,7 @@ use crate::open::OpenError;
 pub fn dump_journal(disk: &dyn Disk, dir: &Path, out: &mut dyn Write) -> Result<(), OpenError> {
     let store = directory::read_identity(disk, dir)?;
     let journal = dir.join(JOURNAL);
-    // The dump shows what is left, whatever the checkpoint has applied: it begins where the oldest segment does.
+    // The dump shows all that is left, even what the checkpoint has applied: it begins at the oldest segment.
     let from = oldest(disk, &journal, &store)?;
     let mut failed = None;
     recover(disk, &journal, &store, from, |frame| {

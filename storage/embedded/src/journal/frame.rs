@@ -1,19 +1,20 @@
-//! Frames: what one group of transactions changes, under one checksum.
+//! Frames: the changes of one transaction group, under one checksum.
 //!
-//! `magic 4 · crc 4 · length 4 · position 8 · time 8 · outbox positions 2 × 8 · changes`, all little-endian. The checksum
-//! covers all after itself, begins with the segment's seed, and so fails for what an earlier use of the file left behind.
+//! `magic 4 · crc 4 · length 4 · position 8 · time 8 · outbox positions 2 × 8 · changes`, all little-endian. The
+//! checksum covers everything after itself and starts with the segment's seed, so it fails for leftovers of an earlier
+//! use of the file.
 
 use promox_kernel::Timestamp;
 use promox_storage::Space;
 
-/// Begins each frame.
+/// The magic number of a frame.
 pub(crate) const MAGIC: [u8; 4] = *b"PMXF";
-/// Bytes before the changes.
+/// The header's length.
 pub(crate) const HEADER: usize = 44;
-/// Where the checksum ends.
+/// The end of the checksum.
 const CHECKED: usize = 8;
 
-/// How far a store has come: the group's dense number, its time, the last event of each database.
+/// A position of the store: the group's dense number, its time, the last event of each database.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Mark {
     pub(crate) position: u64,
@@ -21,7 +22,7 @@ pub(crate) struct Mark {
     pub(crate) outbox: [i64; 2],
 }
 
-/// A frame being filled.
+/// A frame being built.
 #[derive(Debug)]
 pub(crate) struct FrameBuffer(Vec<u8>);
 
@@ -30,7 +31,7 @@ impl FrameBuffer {
         Self(vec![0; HEADER])
     }
 
-    /// Empties it, and gives back what an unusually large group took.
+    /// Clears the frame, and frees the excess memory of an unusually large group.
     pub(crate) fn clear(&mut self) {
         self.0.clear();
         self.0.shrink_to(1 << 20);
@@ -45,12 +46,12 @@ impl FrameBuffer {
         self.0.len()
     }
 
-    /// Bytes from `start` on.
+    /// The bytes from `start` on.
     pub(crate) fn since(&self, start: usize) -> &[u8] {
         self.0.get(start..).unwrap_or_default()
     }
 
-    /// Appends a change, whose value is what it ends with.
+    /// Appends a change; its value is at the end.
     pub(crate) fn put(&mut self, space: Space, key: &[u8], value: Option<&[u8]>) {
         self.0.extend_from_slice(&space.0.to_le_bytes());
         put_varint(key.len() as u64, &mut self.0);
@@ -59,7 +60,7 @@ impl FrameBuffer {
         self.0.extend_from_slice(value.unwrap_or_default());
     }
 
-    /// Writes the header; what it gives is ready for the disk.
+    /// Writes the header and returns the bytes to write to disk.
     pub(crate) fn seal(&mut self, mark: Mark, seed: u32) -> &[u8] {
         let length = u32::try_from(self.0.len() - HEADER).unwrap_or(u32::MAX).to_le_bytes();
         let [first, second] = mark.outbox.map(i64::to_le_bytes);
@@ -72,12 +73,12 @@ impl FrameBuffer {
     }
 }
 
-/// A frame as found in a file.
+/// A frame found in a file.
 #[derive(Debug)]
 pub(crate) struct Frame<'a> {
     pub(crate) mark: Mark,
     pub(crate) changes: &'a [u8],
-    /// Bytes of the whole frame.
+    /// The length of the whole frame.
     pub(crate) len: usize,
 }
 
@@ -90,7 +91,7 @@ pub(crate) struct Change<'a> {
 }
 
 impl<'a> Frame<'a> {
-    /// The frame at the start of `bytes`, if there is a whole one of this segment.
+    /// The frame at the start of `bytes`, if it is complete and belongs to this segment.
     pub(crate) fn read(bytes: &'a [u8], seed: u32) -> Option<Self> {
         let (header, rest) = bytes.split_first_chunk::<HEADER>()?;
         if header.get(..4)? != MAGIC {
@@ -111,7 +112,7 @@ impl<'a> Frame<'a> {
         Some(Self { mark, changes, len: HEADER + length })
     }
 
-    /// Its changes, or `None` in place of one that does not decode.
+    /// Its changes, or `None` in location of one that does not decode.
     pub(crate) fn changes(&self) -> impl Iterator<Item = Option<Change<'a>>> {
         let mut rest = self.changes;
         std::iter::from_fn(move || {
@@ -193,7 +194,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn any_bytes_are_read_or_refused(mut bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200)) {
-            // With and without a header that is right, over changes that are anything.
+            // With and without a valid header, over arbitrary changes.
             let _ = Frame::read(&bytes, 0);
             bytes.splice(0..0, [0; HEADER]);
             let mut frame = FrameBuffer(bytes);

@@ -1,10 +1,10 @@
 //! The journal: the one commit point of both databases.
 //!
-//! One frame a group, one group at a time, one sync a frame. Segments are prepared and recycled beside the writer, which
-//! makes one itself only when none is ready.
+//! One frame per group, one group at a time, one sync per frame. Segments are prepared and recycled in the background;
+//! the writer only creates one itself when none is ready.
 //!
-//! Each checkpoint states where the frame of its last group is ([`Place`]), and the segment with it stays until a later
-//! checkpoint: from there on all segments are there, whole and without a gap, or the journal is damaged.
+//! Each checkpoint records where the frame of its last group is ([`FrameLocation`]), and that segment stays until a later
+//! checkpoint: from there on all segments must exist, complete and without a gap, or the journal is damaged.
 
 mod dump;
 pub(crate) mod frame;
@@ -25,30 +25,30 @@ use crate::disk::{Disk, DiskFile, fill, is_full};
 
 /// Bytes of a segment before its first frame.
 const HEADER: u64 = segment::HEADER as u64;
-/// Bytes that are kept free at its end.
+/// Bytes reserved at the end of a segment.
 const SEAL: u64 = segment::SEAL as u64;
 
-/// Where the frame of a group is.
+/// The location of a group's frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Place {
+pub(crate) struct FrameLocation {
     pub(crate) segment: u64,
-    /// Where it begins; 0 when the journal begins after the group.
+    /// Its offset; 0 when the journal begins after the group.
     pub(crate) offset: u64,
 }
 
-impl Place {
-    /// Of a journal that holds nothing yet.
+impl FrameLocation {
+    /// The location in an empty journal.
     pub(crate) const BEGIN: Self = Self { segment: FIRST_NUMBER, offset: 0 };
 }
 
-/// How far a store has come, and where the journal says so.
+/// A position of the store with its location in the journal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Reach {
+pub(crate) struct JournalPosition {
     pub(crate) mark: Mark,
-    pub(crate) place: Place,
+    pub(crate) location: FrameLocation,
 }
 
-/// Where writing goes on after recovery.
+/// Where writing continues after recovery.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Tail {
     pub(crate) number: u64,
@@ -58,14 +58,14 @@ pub(crate) struct Tail {
     pub(crate) last: u64,
 }
 
-/// A segment that is written no more.
+/// A sealed segment, which is no longer written to.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sealed {
     pub(crate) number: u64,
     pub(crate) len: u64,
 }
 
-/// A segment that waits for use.
+/// A prepared segment.
 #[derive(Debug)]
 struct Ready {
     number: u64,
@@ -77,11 +77,11 @@ struct Ready {
 struct Stock {
     ready: Option<Ready>,
     sealed: Vec<Sealed>,
-    /// The highest number that is in use or waits for it: numbers have no gaps.
+    /// The highest segment number in use or prepared: numbers have no gaps.
     last_number: u64,
 }
 
-/// The segments of a store, shared by the writer and who prepares them.
+/// The segments of a store, shared by the writer and the checkpointer.
 #[derive(Debug)]
 pub(crate) struct Segments {
     disk: Arc<dyn Disk>,
@@ -92,7 +92,7 @@ pub(crate) struct Segments {
 }
 
 impl Segments {
-    /// Those that recovery found: `sealed` ones and, after them, the one with `last_number` that is written.
+    /// The segments found by recovery: `sealed` ones, followed by the current one with `last_number`.
     pub(crate) fn new(
         disk: Arc<dyn Disk>,
         dir: PathBuf,
@@ -104,7 +104,7 @@ impl Segments {
         Self { disk, dir, store, size, stock: Mutex::new(Stock { ready: None, sealed, last_number }) }
     }
 
-    /// Makes sure that a segment is ready ahead.
+    /// Ensures that a segment is prepared.
     pub(crate) fn prepare(&self) -> io::Result<()> {
         if self.stock.lock().ready.is_some() {
             return Ok(());
@@ -120,7 +120,7 @@ impl Segments {
         Ok(())
     }
 
-    /// Recycles or removes the segments before `needed`, the one with the last group that the checkpoint has.
+    /// Recycles or removes the segments before `needed`, the one with the last group of the checkpoint.
     pub(crate) fn release(&self, needed: u64) -> io::Result<()> {
         let mut stock = self.stock.lock();
         while let Some(oldest) = stock.sealed.first().copied().filter(|oldest| oldest.number < needed) {
@@ -133,7 +133,7 @@ impl Segments {
             let made = self.dir.join("again.tmp");
             self.disk.rename(&path, &made)?;
             stock.sealed.remove(0);
-            // Its old name is gone for good before its header changes.
+            // The old name must be gone durably before the header changes.
             self.disk.sync_dir(&self.dir)?;
             let number = stock.last_number + 1;
             let (file, len) = self.make(&made, oldest.len)?;
@@ -143,7 +143,7 @@ impl Segments {
         Ok(())
     }
 
-    /// A file of zeros that is at least `len` long, and its length.
+    /// A zero-filled file of at least `len` bytes, and its length.
     fn make(&self, path: &Path, len: u64) -> io::Result<(Arc<dyn DiskFile>, u64)> {
         let file = self.disk.open(path)?;
         fill(&*file, len)?;
@@ -151,7 +151,7 @@ impl Segments {
         Ok((file, len))
     }
 
-    /// Makes a segment of a file: its name comes last.
+    /// Turns a file into a segment: it is renamed last.
     fn name(&self, made: &Path, file: Arc<dyn DiskFile>, header: SegmentHeader) -> io::Result<Ready> {
         let SegmentHeader { number, len } = header;
         file.write(0, &header.encode(&self.store))?;
@@ -161,7 +161,7 @@ impl Segments {
         Ok(Ready { number, file, len })
     }
 
-    /// Takes the segment that is ready, or makes one, at least `len` long.
+    /// Takes the prepared segment, or creates one, of at least `len` bytes.
     fn take(&self, len: u64) -> io::Result<Ready> {
         let mut stock = self.stock.lock();
         if let Some(ready) = stock.ready.take_if(|ready| ready.len >= len) {
@@ -169,7 +169,7 @@ impl Segments {
         }
         let made = self.dir.join("inline.tmp");
         let (file, len) = self.make(&made, len.max(self.size))?;
-        // One that is ready and too short gives its number to this one.
+        // A prepared segment that is too short gives its number to this one.
         let number = stock.ready.as_ref().map_or(stock.last_number + 1, |short| short.number);
         let ready = self.name(&made, file, SegmentHeader { number, len })?;
         stock.ready = None;
@@ -182,12 +182,12 @@ impl Segments {
     }
 }
 
-/// Bytes of a new store's first segment, short so that a new store is ready at once.
+/// The length of a new store's first segment, short so that a new store is ready at once.
 const FIRST: u64 = 1 << 20;
 /// Its number.
 const FIRST_NUMBER: u64 = 1;
 
-/// Removes the journal of a store that was never finished.
+/// Removes the journal of a store that was never completed.
 pub(crate) fn remove(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
     let names = match disk.list(dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -197,7 +197,7 @@ pub(crate) fn remove(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
     disk.remove_dir(dir)
 }
 
-/// Makes a journal that holds nothing, in a store that is not finished yet.
+/// Creates an empty journal, in a store that is not complete yet.
 pub(crate) fn begin(disk: &dyn Disk, dir: &Path, store: &StoreId, size: u64) -> io::Result<()> {
     disk.create_dir(dir)?;
     let (number, len) = (FIRST_NUMBER, FIRST.min(size));
@@ -211,9 +211,9 @@ pub(crate) fn begin(disk: &dyn Disk, dir: &Path, store: &StoreId, size: u64) -> 
 /// Why a frame could not be appended.
 #[derive(Debug)]
 pub(crate) enum AppendError {
-    /// There is no room; the journal ends where it did.
+    /// There is no space; the journal is unchanged.
     Full,
-    /// A write or sync failed: what is on the disk is unknown.
+    /// A write or sync failed: the content of the disk is unknown.
     Failed(io::Error),
 }
 
@@ -223,7 +223,7 @@ impl AppendError {
     }
 }
 
-/// The segment that is written.
+/// The current segment.
 #[derive(Debug)]
 struct Current {
     number: u64,
@@ -244,7 +244,7 @@ pub(crate) struct Journal {
 }
 
 impl Journal {
-    /// Goes on at `tail`, whose content is made safe first: it may have been read from the page cache.
+    /// Continues at `tail`, after syncing its content: it may have been read from the page cache.
     pub(crate) fn resume(segments: Arc<Segments>, store: StoreId, tail: Tail) -> io::Result<Self> {
         let Tail { number, offset, len, last } = tail;
         let file = segments.disk.open(&segment::path(&segments.dir, number))?;
@@ -253,24 +253,26 @@ impl Journal {
         Ok(Self { segments, store, current: Current { number, file, offset, len, seed, last } })
     }
 
-    /// Writes a group and makes it safe; where it is.
-    pub(crate) fn append(&mut self, mark: Mark, frame: &mut FrameBuffer) -> Result<Place, AppendError> {
+    /// Writes and syncs a group; returns its location.
+    pub(crate) fn append(&mut self, mark: Mark, frame: &mut FrameBuffer) -> Result<FrameLocation, AppendError> {
         let len = frame.len() as u64;
         if self.current.offset + len + SEAL > self.current.len {
-            self.roll(len)?;
+            self.next_segment(len)?;
         }
         let current = &mut self.current;
-        // A file system that copies on write may be full even here; the next group is then written to the same place.
+        // A copy-on-write file system may report a full disk even here; the next group is then written to the same
+        // location.
         current.file.write(current.offset, frame.seal(mark, current.seed)).map_err(AppendError::of)?;
         current.file.sync().map_err(AppendError::Failed)?;
-        let place = Place { segment: current.number, offset: current.offset };
+        let location = FrameLocation { segment: current.number, offset: current.offset };
         current.offset += len;
         current.last = mark.position;
-        Ok(place)
+        Ok(location)
     }
 
-    /// Goes on in another segment, with room for a frame. The seal of the old one is safe before anything is in the new one.
-    fn roll(&mut self, frame: u64) -> Result<(), AppendError> {
+    /// Continues in another segment with space for a frame. The old one's seal is durable before anything is written to
+    /// the new one.
+    fn next_segment(&mut self, frame: u64) -> Result<(), AppendError> {
         let next = self.segments.take(HEADER + frame + SEAL).map_err(AppendError::of)?;
         let old = &self.current;
         if let Err(error) = old.file.write(old.offset, &segment::seal(old.last, old.seed)) {

@@ -1,28 +1,28 @@
-//! Recovery: which frames are there, and whether what ends the journal is the end or damage.
+//! Recovery: finds the frames, and decides whether the last one is the end of the journal or damage.
 //!
-//! Positions are dense and one group is written at a time. So a broken frame followed by nothing later is a group that was
-//! never acknowledged (or the very last ones, damaged since: nothing here can tell), and a broken frame followed by a later
-//! one, or by a seal that counts it, is damage. What the checkpoint has may be broken or gone, but for its last group: the
-//! journal goes on there.
+//! Positions are dense and one group is written at a time. So a broken frame that nothing follows is a group that was
+//! never acknowledged (or the last group, damaged since: the two cannot be told apart), while a broken frame followed
+//! by a later one, or by a seal that counts it, is damage. Groups in the checkpoint may be broken or missing, except
+//! for the last of them: the journal continues there.
 
 use std::path::{Path, PathBuf};
 
 use super::frame::{Frame, HEADER as FRAME_HEADER, MAGIC, Mark};
 use super::segment::{self, HEADER, SEAL_MAGIC, SegmentHeader, StoreId};
-use super::{Place, Reach, Sealed, Tail};
+use super::{FrameLocation, JournalPosition, Sealed, Tail};
 use crate::disk::{Disk, read_whole};
 use crate::open::OpenError;
 
-/// What the journal held.
+/// The content of the journal.
 #[derive(Debug)]
 pub(crate) struct Recovered {
-    /// How far it goes.
-    pub(crate) reach: Reach,
-    /// Where to go on writing.
+    /// The position of the last group.
+    pub(crate) reached: JournalPosition,
+    /// Where writing continues.
     pub(crate) tail: Tail,
     /// Full segments, oldest first.
     pub(crate) sealed: Vec<Sealed>,
-    /// Segments that hold nothing that is needed.
+    /// Segments that are no longer needed.
     pub(crate) unused: Vec<u64>,
     /// Groups that were replayed.
     pub(crate) replayed: u64,
@@ -31,9 +31,9 @@ pub(crate) struct Recovered {
 struct Recovery<'a, A> {
     store: &'a StoreId,
     apply: A,
-    /// The last group that is wanted: a journal that is being written is not read beyond it.
+    /// The last group to read: a journal in use is not read beyond it.
     until: Option<u64>,
-    reach: Reach,
+    reached: JournalPosition,
     replayed: u64,
 }
 
@@ -45,32 +45,39 @@ struct Read {
     seed: u32,
 }
 
-/// Where the frames of a segment end.
+/// The end of the frames of a segment.
 struct End {
     offset: usize,
-    /// Whether the journal goes on in the next segment.
+    /// Whether the journal continues in the next segment.
     sealed: bool,
 }
 
-/// Reads the journal in `dir` from the last group of the checkpoint, `from`, and gives each later frame to `apply`, in order.
+/// Reads the journal in `dir` from the last group of the checkpoint, `from`, and passes each later frame to `apply`, in
+/// order.
 pub(crate) fn recover(
     disk: &dyn Disk,
     dir: &Path,
     store: &StoreId,
-    from: Reach,
+    from: JournalPosition,
     apply: impl FnMut(&Frame<'_>) -> Result<(), String>,
 ) -> Result<Recovered, OpenError> {
-    let recovery = Recovery { store, apply, until: None, reach: from, replayed: 0 };
+    let recovery = Recovery { store, apply, until: None, reached: from, replayed: 0 };
     recovery.run(disk, dir, from)
 }
 
 /// Reads the journal of a store that may be in use, from the last group of the checkpoint, `from`, to group `until`.
-pub(crate) fn reread(disk: &dyn Disk, dir: &Path, store: &StoreId, from: Reach, until: u64) -> Result<(), OpenError> {
-    let recovery = Recovery { store, apply: |_: &Frame<'_>| Ok(()), until: Some(until), reach: from, replayed: 0 };
-    let reached = recovery.run(disk, dir, from)?.reach;
+pub(crate) fn reread(
+    disk: &dyn Disk,
+    dir: &Path,
+    store: &StoreId,
+    from: JournalPosition,
+    until: u64,
+) -> Result<(), OpenError> {
+    let recovery = Recovery { store, apply: |_: &Frame<'_>| Ok(()), until: Some(until), reached: from, replayed: 0 };
+    let reached = recovery.run(disk, dir, from)?.reached;
     let what = format!("it ends with group {}, but group {until} was committed", reached.mark.position);
     if reached.mark.position < until {
-        return Err(damaged(&segment::path(dir, reached.place.segment), None, what));
+        return Err(damaged(&segment::path(dir, reached.location.segment), None, what));
     }
     Ok(())
 }
@@ -83,24 +90,24 @@ pub(crate) fn numbers(disk: &dyn Disk, dir: &Path) -> Result<Vec<u64>, OpenError
     Ok(numbers)
 }
 
-/// What lies before all that the journal still has, whatever the checkpoint has.
-pub(crate) fn oldest(disk: &dyn Disk, dir: &Path, store: &StoreId) -> Result<Reach, OpenError> {
-    let segment = numbers(disk, dir)?.first().copied().unwrap_or(Place::BEGIN.segment);
-    let mut reach = Reach { mark: Mark::default(), place: Place { segment, offset: 0 } };
+/// The position before the oldest frame in the journal, independent of the checkpoint.
+pub(crate) fn oldest(disk: &dyn Disk, dir: &Path, store: &StoreId) -> Result<JournalPosition, OpenError> {
+    let segment = numbers(disk, dir)?.first().copied().unwrap_or(FrameLocation::BEGIN.segment);
+    let mut reached = JournalPosition { mark: Mark::default(), location: FrameLocation { segment, offset: 0 } };
     let path = segment::path(dir, segment);
     if disk.exists(&path).map_err(|error| OpenError::io(&path, &error))? {
         let file = disk.open(&path).map_err(|error| OpenError::io(&path, &error))?;
         let bytes = read_whole(&*file).map_err(|error| OpenError::io(&path, &error))?;
-        reach.mark.position = match later(&bytes, HEADER, segment::seed(store, segment), 0) {
+        reached.mark.position = match later(&bytes, HEADER, segment::seed(store, segment), 0) {
             Some((_, Later::Frame(first))) => first.saturating_sub(1),
             Some((_, Later::Seal(last))) => last,
             None => 0,
         };
     }
-    Ok(reach)
+    Ok(reached)
 }
 
-/// From the first one on, every segment must be there.
+/// From the first segment on, every segment must exist.
 fn check_gaps(dir: &Path, first: u64, found: &[u64]) -> Result<(), OpenError> {
     let missing = (first..).zip(found).find(|(wanted, found)| wanted != *found);
     let missing = missing.map(|(wanted, _)| wanted).or_else(|| found.is_empty().then_some(first));
@@ -109,11 +116,11 @@ fn check_gaps(dir: &Path, first: u64, found: &[u64]) -> Result<(), OpenError> {
 
 impl<A: FnMut(&Frame<'_>) -> Result<(), String>> Recovery<'_, A> {
     /// Reads all segments that are needed.
-    fn run(mut self, disk: &dyn Disk, dir: &Path, from: Reach) -> Result<Recovered, OpenError> {
+    fn run(mut self, disk: &dyn Disk, dir: &Path, from: JournalPosition) -> Result<Recovered, OpenError> {
         let numbers = numbers(disk, dir)?;
         let (mut unused, needed): (Vec<u64>, Vec<u64>) =
-            numbers.into_iter().partition(|number| *number < from.place.segment);
-        check_gaps(dir, from.place.segment, &needed)?;
+            numbers.into_iter().partition(|number| *number < from.location.segment);
+        check_gaps(dir, from.location.segment, &needed)?;
         let (mut sealed, mut tail): (Vec<Sealed>, Option<Tail>) = (Vec::new(), None);
         for number in needed {
             let read = self.read(disk, dir, number)?;
@@ -127,19 +134,19 @@ impl<A: FnMut(&Frame<'_>) -> Result<(), String>> Recovery<'_, A> {
             if end.sealed {
                 sealed.push(Sealed { number, len });
             } else {
-                let last = self.reach.mark.position;
+                let last = self.reached.mark.position;
                 tail = Some(Tail { number, offset: end.offset as u64, len, last });
             }
         }
-        let next = sealed.last().map_or(from.place.segment, |sealed| sealed.number + 1);
+        let next = sealed.last().map_or(from.location.segment, |sealed| sealed.number + 1);
         let tail = tail.ok_or_else(|| {
-            let what = format!("it is missing; the journal continues in it after group {}", self.reach.mark.position);
+            let what = format!("it is missing; the journal continues in it after group {}", self.reached.mark.position);
             damaged(&segment::path(dir, next), None, what)
         })?;
-        Ok(Recovered { reach: self.reach, tail, sealed, unused, replayed: self.replayed })
+        Ok(Recovered { reached: self.reached, tail, sealed, unused, replayed: self.replayed })
     }
 
-    /// Reads a segment; its header and its length must be as they were when it got its name.
+    /// Reads a segment; its header and its length must match its name.
     fn read(&self, disk: &dyn Disk, dir: &Path, number: u64) -> Result<Read, OpenError> {
         let path = segment::path(dir, number);
         let file = disk.open(&path).map_err(|error| OpenError::io(&path, &error))?;
@@ -166,11 +173,11 @@ impl<A: FnMut(&Frame<'_>) -> Result<(), String>> Recovery<'_, A> {
             if self.is_enough() {
                 return Ok(End { offset, sealed: false });
             }
-            let (rest, next) = (read.bytes.get(offset..).unwrap_or_default(), self.reach.mark.position + 1);
+            let (rest, next) = (read.bytes.get(offset..).unwrap_or_default(), self.reached.mark.position + 1);
             if let Some(frame) = Frame::read(rest, read.seed).filter(|frame| frame.mark.position == next) {
                 (self.apply)(&frame).map_err(|why| damaged(&read.path, Some(offset as u64), why))?;
-                let place = Place { segment: read.number, offset: offset as u64 };
-                self.reach = Reach { mark: frame.mark, place };
+                let location = FrameLocation { segment: read.number, offset: offset as u64 };
+                self.reached = JournalPosition { mark: frame.mark, location };
                 self.replayed += 1;
                 offset += frame.len;
             } else if segment::read_seal(rest, read.seed) == Some(next - 1) {
@@ -183,28 +190,28 @@ impl<A: FnMut(&Frame<'_>) -> Result<(), String>> Recovery<'_, A> {
     }
 
     fn is_enough(&self) -> bool {
-        self.until.is_some_and(|until| self.reach.mark.position >= until)
+        self.until.is_some_and(|until| self.reached.mark.position >= until)
     }
 
-    /// Where the frames that are wanted begin. The last group that the checkpoint has must still be there: otherwise the end
-    /// of the journal was lost, and nothing could tell how much of it.
+    /// Where the wanted frames begin. The last group of the checkpoint must still be there: otherwise the end of the
+    /// journal was lost, and nothing could tell how much of it.
     fn begin(&self, read: &Read) -> Result<usize, OpenError> {
-        let Reach { mark, place } = self.reach;
-        if place.segment != read.number || place.offset == 0 {
+        let JournalPosition { mark, location } = self.reached;
+        if location.segment != read.number || location.offset == 0 {
             return Ok(HEADER);
         }
-        let offset = usize::try_from(place.offset).unwrap_or(usize::MAX);
+        let offset = usize::try_from(location.offset).unwrap_or(usize::MAX);
         let found = Frame::read(read.bytes.get(offset..).unwrap_or_default(), read.seed);
         let found = found.filter(|frame| frame.mark.position == mark.position);
         found.map(|frame| offset + frame.len).ok_or_else(|| {
             let what = format!("group {}, the last one of the checkpoint, cannot be read", mark.position);
-            damaged(&read.path, Some(place.offset), what)
+            damaged(&read.path, Some(location.offset), what)
         })
     }
 
-    /// The end is one only if nothing later follows in its segment.
+    /// It is the end of the journal only if nothing later follows in its segment.
     fn check_end(&self, read: &Read, offset: usize) -> Result<(), OpenError> {
-        let next = self.reach.mark.position + 1;
+        let next = self.reached.mark.position + 1;
         let Some((later, what)) = later(&read.bytes, offset, read.seed, next) else { return Ok(()) };
         let what = match what {
             Later::Frame(position) => {
@@ -218,12 +225,12 @@ impl<A: FnMut(&Frame<'_>) -> Result<(), String>> Recovery<'_, A> {
         Err(damaged(&read.path, Some(offset as u64), what))
     }
 
-    /// A segment after the end holds nothing.
+    /// A segment after the end must be empty.
     fn check_unused(&self, path: &Path, offset: u64, read: &Read) -> Result<(), OpenError> {
         if self.is_enough() {
             return Ok(());
         }
-        let next = self.reach.mark.position + 1;
+        let next = self.reached.mark.position + 1;
         let Some((_, what)) = later(&read.bytes, HEADER, read.seed, next) else { return Ok(()) };
         let (Later::Frame(position) | Later::Seal(position)) = what;
         let what = format!(
@@ -235,13 +242,13 @@ impl<A: FnMut(&Frame<'_>) -> Result<(), String>> Recovery<'_, A> {
     }
 }
 
-/// What reads after the end.
+/// What was found after the end.
 enum Later {
     Frame(u64),
     Seal(u64),
 }
 
-/// The first whole frame or seal from `offset` on that knows of a group from `next` on.
+/// The first complete frame or seal from `offset` on that belongs to group `next` or later.
 fn later(bytes: &[u8], offset: usize, seed: u32, next: u64) -> Option<(usize, Later)> {
     let mut at = offset;
     while at + segment::SEAL.min(FRAME_HEADER) <= bytes.len() {
@@ -262,7 +269,7 @@ fn later(bytes: &[u8], offset: usize, seed: u32, next: u64) -> Option<(usize, La
     None
 }
 
-/// Most of a segment's rest is zeros: pass over them a page at a time.
+/// Most of a segment's rest is zeros: skip them a page at a time.
 fn skip_zeros(bytes: &[u8], mut at: usize) -> usize {
     const PAGE: [u8; 4096] = [0; 4096];
     while bytes.get(at..at + PAGE.len()).is_some_and(|page| page == PAGE) {

@@ -1,30 +1,31 @@
-//! Segments: files of a fixed length, filled with zeros once and used again and again, so that a sync moves no metadata.
+//! Segments: preallocated, zero-filled files of a fixed length that are reused, so that a sync writes no metadata.
 //!
-//! A segment has its name only when it is whole: filled, with a header that states its number and its length, all of it
-//! synced. So one that is missing, shorter or without its header was changed from outside. One that is written no more ends
-//! with a seal, which states its last group and that the journal goes on in the segment after it.
+//! A segment gets its name only when it is complete: filled, with a header that states its number and its length, all
+//! of it synced. So a segment that is missing, shortened or without its header was changed from outside. A full segment
+//! ends with a seal, which states its last group and that the journal continues in the next segment.
 
 use std::path::{Path, PathBuf};
 
-/// Begins each segment.
+/// The magic number of a segment.
 const MAGIC: [u8; 8] = *b"PROMOXJ2";
-/// Begins each seal.
+/// The magic number of a seal.
 pub(crate) const SEAL_MAGIC: [u8; 4] = *b"PMXE";
-/// Bytes before the first frame.
+/// The offset of the first frame.
 pub(crate) const HEADER: usize = 64;
-/// Bytes of the header that mean something.
+/// The used bytes of the header.
 const USED: usize = 28;
-/// Bytes of a seal.
+/// The length of a seal.
 pub(crate) const SEAL: usize = 16;
 
-/// Names a store, so that no other's segment is taken for its own, and so that a client cannot write what passes for a frame.
+/// Identifies a store, so that segments of another store are never mistaken for its own, and clients cannot write bytes
+/// that pass for a frame.
 pub(crate) type StoreId = [u8; 16];
 
-/// What a segment says of itself.
+/// The header of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SegmentHeader {
     pub(crate) number: u64,
-    /// Bytes of the file.
+    /// The length of the file.
     pub(crate) len: u64,
 }
 
@@ -38,7 +39,7 @@ impl SegmentHeader {
         bytes
     }
 
-    /// The header that a file begins with, if it is whole and of this store.
+    /// The header of a file, if it is valid and belongs to this store.
     pub(crate) fn read(bytes: &[u8], store: &StoreId) -> Option<Self> {
         let (header, _) = bytes.split_first_chunk::<HEADER>()?;
         let number = |at: usize| Some(u64::from_le_bytes(header.get(at..at + 8)?.try_into().ok()?));
@@ -52,7 +53,7 @@ fn checksum(header: &[u8; HEADER], store: &StoreId) -> u32 {
     crc32c::crc32c_append(crc32c::crc32c(store), header.get(..USED - 4).unwrap_or_default())
 }
 
-/// What the checksums of a segment's frames and of its seal begin with.
+/// The seed of the checksums of a segment's frames and seal.
 pub(crate) fn seed(store: &StoreId, number: u64) -> u32 {
     crc32c::crc32c_append(crc32c::crc32c(store), &number.to_le_bytes())
 }
@@ -66,14 +67,14 @@ pub(crate) fn seal(last: u64, seed: u32) -> [u8; SEAL] {
     bytes
 }
 
-/// The last group that a seal at the start of `bytes` states.
+/// The last group of the seal at the start of `bytes`.
 pub(crate) fn read_seal(bytes: &[u8], seed: u32) -> Option<u64> {
     let (found, _) = bytes.split_first_chunk::<SEAL>()?;
     let last = u64::from_le_bytes(found.get(8..)?.try_into().ok()?);
     (*found == seal(last, seed)).then_some(last)
 }
 
-/// The file of a segment.
+/// The file name of a segment.
 pub(crate) fn path(dir: &Path, number: u64) -> PathBuf {
     dir.join(format!("{number:012}.journal"))
 }

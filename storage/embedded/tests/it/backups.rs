@@ -1,4 +1,4 @@
-//! Backups of a store in use, and what a restore makes of whole and broken ones.
+//! Backups of a store in use, and restores of complete and broken ones.
 
 use std::path::Path;
 use std::sync::Arc;

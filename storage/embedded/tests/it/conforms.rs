@@ -1,4 +1,4 @@
-//! The embedded engine passes the suite that all engines pass, with checkpoints of every size between.
+//! The embedded engine passes the common conformance suite, with checkpoints of various sizes.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use promox_storage::{Schema, conformance};
 
 use crate::rows::options;
 
-/// Checkpoints after so many bytes of journal: after nearly each group, now and then, never.
+/// Checkpoints after this many bytes of journal: after nearly each group, now and then, never.
 const CHECKPOINTS: [u64; 3] = [256, 64 << 10, 1 << 40];
 
 #[tokio::test]

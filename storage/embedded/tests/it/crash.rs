@@ -1,32 +1,32 @@
-//! Power cuts: the disk writes down all it was asked, and every state that a cut could have left is opened again.
+//! Power cuts: the disk records every change, and every state that a power cut could have left is opened again.
 
 use std::sync::Arc;
 
-use promox_embedded::disk::{Disk, DiskOp, Fault, FaultyDisk, Kept, MemoryDisk};
+use promox_embedded::disk::{Disk, DiskOp, Fault, FaultyDisk, MemoryDisk, Persisted};
 use promox_kernel::Entropy;
 use promox_storage::StoreError;
 
 use crate::rows::{Account, account};
 use crate::stepped::Stepped;
 
-/// Accounts at the start of a run, and what they hold together, whatever moves between them.
+/// Accounts at the start of a run, and their total, whichever way money moves between them.
 const ACCOUNTS: i64 = 4;
 const TOTAL: i64 = ACCOUNTS * 100;
 
-/// What was acknowledged when the disk had been asked for so many changes.
+/// What was acknowledged at a number of recorded changes.
 struct Acknowledged {
     asked: usize,
     rows: Vec<(i64, i64)>,
 }
 
-/// A run on a recording disk, and what it acknowledged when.
+/// A run on a recording disk, with its acknowledgements.
 struct Run {
     log: Vec<DiskOp>,
     acknowledged: Vec<Acknowledged>,
 }
 
 impl Run {
-    /// States that may be found when all changes before `asked` were made and the next one is under way: the newest
+    /// States that may be found when all changes before `asked` were made and the next one is in progress: the last
     /// acknowledged one, or the one after it.
     fn allowed(&self, asked: usize) -> (&[(i64, i64)], Option<&[(i64, i64)]>) {
         let next = self.acknowledged.partition_point(|point| point.asked <= asked);
@@ -42,7 +42,7 @@ impl Run {
     }
 }
 
-/// Moves money between accounts, with checkpoints between; `over` is laid between the engine and the recording disk.
+/// Moves money between accounts, with checkpoints in between; `over` wraps the recording disk.
 async fn run(transactions: i64, over: impl Fn(MemoryDisk) -> Arc<dyn Disk>) -> Run {
     let disk = MemoryDisk::recording();
     let mut store = Stepped::open(over(disk.clone())).unwrap();
@@ -86,7 +86,7 @@ fn journals(log: &[DiskOp]) -> Vec<usize> {
     created.collect()
 }
 
-/// Where to cut a change: a frame of the journal at every byte, all else here and there.
+/// Where to cut a change: a journal frame at every byte, anything else at a few places.
 fn cuts(op: &DiskOp, journals: &[usize]) -> Vec<usize> {
     match op {
         DiskOp::Write(file, _, bytes) if journals.contains(file) && bytes.iter().any(|byte| *byte != 0) => {
@@ -107,50 +107,50 @@ async fn the_journal_cut_at_every_byte_loses_nothing_acknowledged() {
     let journals = journals(&run.log);
     let mut checked = 0;
     for (asked, op) in run.log.iter().enumerate() {
-        let before = MemoryDisk::rebuild(&run.log[..asked], |_, _| Kept::Whole);
+        let before = MemoryDisk::rebuild(&run.log[..asked], |_, _| Persisted::Whole);
         for cut in cuts(op, &journals) {
             let disk = before.copy();
-            disk.redo(op, Kept::First(cut));
+            disk.replay(op, Persisted::First(cut));
             run.check(asked, &reopened(disk).await, &format!("cut at byte {cut} of change {asked}"));
             checked += 1;
         }
     }
     assert!(checked > 2_000, "{checked} cuts");
-    run.check(run.log.len(), &reopened(MemoryDisk::rebuild(&run.log, |_, _| Kept::Whole)).await, "whole");
+    run.check(run.log.len(), &reopened(MemoryDisk::rebuild(&run.log, |_, _| Persisted::Whole)).await, "whole");
 }
 
 #[tokio::test]
 async fn a_cut_during_recovery_loses_nothing_either() {
     let run = run(12, |disk| Arc::new(disk)).await;
     for asked in (0..run.log.len()).step_by(7) {
-        let left = MemoryDisk::rebuild(&run.log[..asked], |_, _| Kept::Whole);
+        let left = MemoryDisk::rebuild(&run.log[..asked], |_, _| Persisted::Whole);
         left.record();
         drop(Stepped::open(Arc::new(left.clone())).unwrap());
         let recovery = left.log();
         for second in (0..recovery.len()).step_by(3) {
-            let disk = MemoryDisk::rebuild(&run.log[..asked], |_, _| Kept::Whole);
-            recovery.iter().take(second).for_each(|op| disk.redo(op, Kept::Whole));
+            let disk = MemoryDisk::rebuild(&run.log[..asked], |_, _| Persisted::Whole);
+            recovery.iter().take(second).for_each(|op| disk.replay(op, Persisted::Whole));
             run.check(asked, &reopened(disk).await, &format!("change {asked}, then change {second} of recovery"));
         }
     }
 }
 
-/// Of what no sync has made safe a power cut keeps anything: this keeps a random part, names in their order.
+/// A power cut may keep any part of what was not synced: this keeps a random part, with names in order.
 fn power_cut(log: &[DiskOp], entropy: &Entropy) -> MemoryDisk {
     let synced = |number: usize, file: usize| log.iter().skip(number).any(|op| *op == DiskOp::Sync(file));
     let names_synced = |number: usize| log.iter().skip(number).any(|op| *op == DiskOp::SyncDir);
     let mut names_lost = false;
     MemoryDisk::rebuild(log, |number, op| match op {
         DiskOp::Write(file, _, bytes) if !synced(number, *file) => match entropy.below(3) {
-            0 => Kept::Nothing,
-            1 => Kept::First(usize::try_from(entropy.below(bytes.len() as u64)).unwrap()),
-            _ => Kept::Whole,
+            0 => Persisted::Nothing,
+            1 => Persisted::First(usize::try_from(entropy.below(bytes.len() as u64)).unwrap()),
+            _ => Persisted::Whole,
         },
         DiskOp::Create(..) | DiskOp::Rename(..) | DiskOp::Remove(_) if !names_synced(number) => {
             names_lost |= entropy.below(4) == 0;
-            if names_lost { Kept::Nothing } else { Kept::Whole }
+            if names_lost { Persisted::Nothing } else { Persisted::Whole }
         }
-        _ => Kept::Whole,
+        _ => Persisted::Whole,
     })
 }
 
@@ -166,7 +166,7 @@ async fn a_power_cut_that_keeps_any_part_of_what_was_not_synced_loses_nothing_ac
     }
 }
 
-/// The negative control: with the syncs left out the same test must find what is lost.
+/// The negative control: without syncs the same test must find losses.
 #[tokio::test]
 async fn without_the_sync_a_power_cut_is_noticed() {
     let run = run(12, |disk| {
@@ -190,7 +190,7 @@ async fn without_the_sync_a_power_cut_is_noticed() {
     assert!(lost.count() > 0, "the crash test cannot tell a store that never syncs");
 }
 
-/// Runs what never waits.
+/// Polls a future that never waits.
 fn futures_free<T>(work: impl Future<Output = T>) -> T {
     let mut work = std::pin::pin!(work);
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());

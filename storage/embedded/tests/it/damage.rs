@@ -1,4 +1,4 @@
-//! Flipped bits: what is damaged is named or missing, and never read as something else.
+//! Flipped bits: damaged data is reported or missing, and never read as something else.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ fn truth() -> Vec<(i64, i64)> {
     (1..=ROWS).map(|id| (id, id * 7)).collect()
 }
 
-/// A store with one row a group, its journal in several segments.
+/// A store with one row per group, its journal in several segments.
 async fn filled(checkpointed: bool) -> MemoryDisk {
     let disk = MemoryDisk::new();
     let mut store = Stepped::open(Arc::new(disk.clone())).unwrap();
@@ -47,7 +47,7 @@ async fn a_flipped_bit_in_the_journal_is_named() {
             match Stepped::open(Arc::new(broken)) {
                 Ok(store) => {
                     let found = store.balances().await;
-                    // Damage in the very last group looks like one that was never finished.
+                    // Damage in the very last group looks like an unfinished one.
                     let last = found == truth()[..truth().len() - 1];
                     assert!(last || found == truth(), "bit {bit} of {}: {found:?}", path.display());
                     shorter += usize::from(last);
@@ -75,7 +75,7 @@ async fn a_flipped_bit_in_the_identity_refuses_to_start() {
     }
 }
 
-/// Reads all there is: every row that comes is right, and every error says damage.
+/// Reads everything: every row that is returned is right, and every error says damage.
 async fn check_rows(store: &Stepped) -> Result<(), StoreError> {
     let reader = promox_storage::Engine::snapshot(&*store.parts.engine);
     for direction in [Direction::Forward, Direction::Backward] {
@@ -106,7 +106,7 @@ async fn a_flipped_bit_in_the_checkpoint_is_never_read() {
     let (path, len) = files(&disk, "data.redb").remove(0);
     let entropy = Entropy::seeded(5);
     let mut noticed = 0;
-    // Of this small store's file only the first pages are in use.
+    // Only the first pages of this small store's file are in use.
     let used = (len / 8).min(1 << 18);
     for round in 0..1_500 {
         let broken = disk.copy();

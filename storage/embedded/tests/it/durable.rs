@@ -1,4 +1,4 @@
-//! What was acknowledged is there after opening again.
+//! Acknowledged changes are there after reopening.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,7 +56,7 @@ async fn a_transaction_may_hold_the_last_handle_of_its_store() {
         write(&database(&engine), move |tx| tx.insert(&account(held.metrics().groups.cast_signed(), 1))).await;
     inserted.unwrap();
     drop(engine);
-    // Who was answered holds all that is left of the store.
+    // The reply holds the last handle of the store.
     let engine = EmbeddedEngine::open(options(Duration::ZERO), schema()).unwrap();
     let held = engine.clone();
     let db = database(&engine);
@@ -66,7 +66,7 @@ async fn a_transaction_may_hold_the_last_handle_of_its_store() {
         () = std::future::ready(()) => {}
     }
     drop((engine, db));
-    // Nobody waited: the writer's own thread lets go of the store, and it is open to others soon.
+    // Nobody waited: the writer's own thread drops the store, and others can open it soon.
     let engine = EmbeddedEngine::open(options(Duration::from_secs(5)), schema()).unwrap();
     assert_eq!(balances(&database(&engine)).await.len(), 2);
 }

@@ -89,7 +89,7 @@ async fn what_waits_when_a_sync_fails_is_told_so() {
     store.write(|tx| tx.insert(&account(1, 1))).await.unwrap();
     disk.fail(Fault::Sync, 0, u64::MAX);
     let (db, cx) = (store.db(), crate::rows::cx(1));
-    // A refusal rests on a row of the same group: it must not be told before that row is safe.
+    // A refusal depends on a row of the same group: it must not be sent before that row is durable.
     let (first, refusal, _) = tokio::join!(
         db.write(&cx, |tx| tx.insert(&account(2, 2))),
         db.write(&cx, |tx| match tx.get::<Account>(&2)? {
@@ -100,7 +100,7 @@ async fn what_waits_when_a_sync_fails_is_told_so() {
     );
     assert_eq!((first, refusal), (Err(StoreError::Stopped), Err(StoreError::Stopped)));
     assert_eq!(store.balances().await, [(1, 1)], "what was not synced is not read");
-    disk.heal();
+    disk.stop_failing();
     assert_eq!(store.write(|tx| tx.insert(&account(3, 3))).await, Err(StoreError::Stopped), "not even when it heals");
 }
 
@@ -138,7 +138,7 @@ async fn no_room_for_a_segment_refuses_the_group_and_forgets_it() {
     }
     assert!(refused.is_some());
     assert_eq!(store.balances().await, acknowledged);
-    disk.heal();
+    disk.stop_failing();
     store.checkpoint();
     store.write(|tx| tx.insert(&account(100, 100))).await.unwrap();
     acknowledged.push((100, 100));
@@ -185,7 +185,7 @@ async fn a_failed_read_is_an_error_and_ends_the_process() {
     assert!(matches!(&read, Err(StoreError::Io(text)) if text.contains("data.redb")), "{read:?}");
     store.checkpoint();
     assert_eq!(code.load(Ordering::SeqCst), 74);
-    disk.heal();
+    disk.stop_failing();
     assert_eq!(store.write(|tx| tx.insert(&account(501, 2))).await, Err(StoreError::Stopped));
     drop(store);
     assert_eq!(Stepped::open(Arc::new(disk)).unwrap().balances().await.len(), 500);
@@ -207,7 +207,7 @@ async fn a_checkpoint_that_meets_a_full_disk_waits_for_room() {
         }
         assert_eq!(balances(&db).await, wanted, "reads go on");
     }
-    disk.heal();
+    disk.stop_failing();
     while write(&db, |tx| tx.put(&account(400, 400))).await.is_err() {
         tokio::task::yield_now().await;
     }

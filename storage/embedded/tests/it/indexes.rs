@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use promox_embedded::disk::{Kept, MemoryDisk};
+use promox_embedded::disk::{MemoryDisk, Persisted};
 use promox_embedded::{EmbeddedEngine, OpenError};
 use promox_storage::{Database, Record, Report, Schema, Tx};
 
 use crate::rows::{account, options, schema};
 use crate::stepped::Stepped;
 
-/// The same table with more indexes, as a later version has it.
+/// The same table with more indexes, as in a later version.
 mod later {
     use promox_storage::record;
 
@@ -25,7 +25,7 @@ mod later {
     }
 
     record! {
-        /// What a new version adds.
+        /// The additions of a new version.
         pub(super) struct Note in Ecommerce.notes = 905, key(id: i64) {
             text: String,
         }
@@ -96,7 +96,7 @@ async fn a_cut_while_it_is_built_changes_nothing() {
     check(recording.clone()).unwrap();
     for cut in 0..recording.log_len() {
         let disk = before.copy();
-        recording.log().iter().take(cut).for_each(|op| disk.redo(op, Kept::Whole));
+        recording.log().iter().take(cut).for_each(|op| disk.replay(op, Persisted::Whole));
         check(disk).unwrap();
     }
 }

@@ -1,7 +1,7 @@
 //! A real process, killed at random moments while it writes: what it acknowledged is there.
 //!
-//! A kill leaves the page cache, so it cannot tell a store that never syncs; the negative control for that is with the
-//! power cuts. This one's control is a child that acknowledges before it writes.
+//! A kill leaves the page cache intact, so this cannot detect a store that never syncs; the negative control for that
+//! is in the power cut test. The control here is a child that acknowledges before it writes.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -12,16 +12,16 @@ use promox_kernel::Entropy;
 
 use crate::rows::{Account, account, balances, database, schema, write};
 
-/// Tells the child where its store is; without it the child does nothing.
+/// The child's data directory; without it the child does nothing.
 const DIR: &str = "PROMOX_TEST_KILL_DIR";
-/// Tells the child to acknowledge before it writes.
+/// Makes the child acknowledge before it writes.
 const EARLY: &str = "PROMOX_TEST_KILL_EARLY";
 
 fn options(dir: &Path) -> Options {
     Options { checkpoint_bytes: 64 << 10, segment_bytes: 64 << 10, ..Options::new(dir) }
 }
 
-/// The child: moves units between two accounts for ever, and prints what is acknowledged.
+/// The child: moves units between two accounts forever, and prints acknowledgements.
 #[tokio::test]
 #[ignore = "run by the tests below"]
 async fn child() {
@@ -58,7 +58,7 @@ fn spawn(dir: &Path, early: bool) -> Child {
     command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()
 }
 
-/// Kills the child after it has acknowledged so many more; the last number that it acknowledged.
+/// Kills the child after this many more acknowledgements; the last number that it acknowledged.
 fn kill_after(dir: &Path, lines: u64, early: bool) -> i64 {
     let mut child = spawn(dir, early);
     let (mut newest, mut seen) = (0, 0);
@@ -68,7 +68,7 @@ fn kill_after(dir: &Path, lines: u64, early: bool) -> i64 {
         newest = i64::max(newest, moved);
         seen += 1;
         if seen == lines {
-            // From here on what it still prints is read too: it was acknowledged before it died.
+            // Output until its death counts too: it was acknowledged before.
             child.kill().unwrap();
         }
     }

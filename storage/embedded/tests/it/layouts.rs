@@ -1,4 +1,4 @@
-//! A data directory of every layout is kept: this version's own is opened, every other one is refused by name.
+//! A data directory of every layout is kept: this version's own can be opened, all others are refused by name.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ fn at(dir: &Path) -> Options {
     Options { dir: dir.to_owned(), checkpoint_bytes: 2 << 10, ..options(Arc::new(RealDisk)) }
 }
 
-/// What every kept directory holds: some rows in the checkpoint, the others in the journal.
+/// The content of every kept directory: some rows in the checkpoint, the others in the journal.
 fn content() -> Vec<(i64, i64)> {
     (1..=40).map(|id| (id, id * 11)).collect()
 }
@@ -72,7 +72,7 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Makes the directory of this version's layout, when there is a new one, as a kill would leave it.
+/// Creates the directory of a new layout, as a kill would leave it.
 #[tokio::test]
 #[ignore = "run by hand when the layout changes"]
 async fn keep_this_layout() {

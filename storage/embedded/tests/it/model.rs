@@ -1,4 +1,4 @@
-//! Any run of transactions, checkpoints and restarts reads as a plain map would, in both directions, at every step.
+//! Random runs of transactions, checkpoints and restarts read like a plain map, in both directions, at every step.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

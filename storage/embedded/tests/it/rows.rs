@@ -1,4 +1,4 @@
-//! The tables and the small steps that the tests of this crate share.
+//! The tables and helpers that the tests of this crate share.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +29,7 @@ pub(crate) fn account(id: i64, balance: i64) -> Account {
     Account { id, owner: format!("owner {id}"), balance }
 }
 
-/// Small segments and checkpoints, a manual clock, a seeded name: the same run each time.
+/// Small segments and checkpoints, a manual clock, a seeded identity: the same run each time.
 pub(crate) fn options(disk: Arc<dyn Disk>) -> Options {
     Options {
         disk,

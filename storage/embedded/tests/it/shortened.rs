@@ -1,4 +1,4 @@
-//! A journal that lost its end: whatever a file says of itself is held against what it is.
+//! A journal that lost its end: files are compared with what they say of themselves.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ fn truth() -> Vec<(i64, i64)> {
     (1..=ROWS).map(|id| (id, id * 7)).collect()
 }
 
-/// A store with one row a group, as a kill leaves it; the first rows are in the checkpoint.
+/// A store with one row per group, as a kill leaves it; the first rows are in the checkpoint.
 async fn killed(checkpointed: i64) -> MemoryDisk {
     let disk = MemoryDisk::new();
     let mut store = Stepped::open(Arc::new(disk.clone())).unwrap();
@@ -53,7 +53,7 @@ fn bytes(disk: &MemoryDisk, path: &Path) -> Vec<u8> {
     bytes
 }
 
-/// The segment that is written. One that waits for use after it may be gone: there is nothing in it.
+/// The current segment. A prepared one after it may be missing: it is empty.
 fn live(disk: &MemoryDisk) -> PathBuf {
     let mut all = segments(disk);
     let without = disk.copy();
@@ -64,7 +64,7 @@ fn live(disk: &MemoryDisk) -> PathBuf {
     all.pop().unwrap().0
 }
 
-/// Where what is not zero ends.
+/// The end of the bytes that are not zero.
 fn end(disk: &MemoryDisk, path: &Path) -> usize {
     bytes(disk, path).iter().rposition(|byte| *byte != 0).unwrap() + 1
 }
@@ -80,7 +80,7 @@ fn named(disk: MemoryDisk, path: &Path, what: &str) {
 async fn a_segment_that_was_cut_at_any_byte_is_named() {
     for disk in [killed(0).await, killed(20).await, closed().await] {
         for (path, len) in segments(&disk) {
-            // Every byte of the header and of the first frame, and every class of bytes behind them.
+            // Every byte of the header and of the first frame, and every kind of bytes behind them.
             for left in (0..len).filter(|left| *left < 120 || *left > len - 20 || left % 29 == 0) {
                 let broken = disk.copy();
                 broken.open(&path).unwrap().set_len(left as u64).unwrap();
@@ -148,7 +148,7 @@ async fn a_store_goes_on_from_its_checkpoint_when_that_is_accepted() {
     assert_eq!(reset_journal(&nothing, &schema(), true).unwrap_err().exit_code(), 65);
 }
 
-/// After a kill an end of zeros may be a group that was cut by the power: what is read is what was there before it.
+/// After a kill, an end of zeros may be a group that the power cut interrupted: everything before it is read.
 #[tokio::test]
 async fn an_end_that_was_zeroed_after_a_kill_is_shorter_or_named() {
     let disk = killed(20).await;

@@ -1,4 +1,4 @@
-//! A store whose threads are stepped by the test: nothing happens but what the test asks for.
+//! A store whose threads are stepped by the test, so that nothing happens unless the test asks for it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,13 +39,13 @@ impl Stepped {
         result
     }
 
-    /// Hands the memory table to the checkpointer, which has not begun yet.
+    /// Hands the memory table to the checkpointer, which has not started yet.
     pub(crate) fn freeze(&mut self) {
         self.clock.advance(Duration::from_secs(60));
         self.parts.writer.turn(Duration::ZERO);
     }
 
-    /// Writes what is frozen.
+    /// Writes the frozen table.
     pub(crate) fn checkpoint(&mut self) {
         self.parts.checkpointer.turn(Duration::ZERO);
     }

@@ -1,9 +1,9 @@
-//! Stores that were being made when the process ended: cut at every change, they are refused by name or begun again.
+//! Stores whose creation was interrupted: cut at every change, they are refused by name or started over.
 
 use std::path::Path;
 use std::sync::Arc;
 
-use promox_embedded::disk::{Disk, DiskOp, Kept, MemoryDisk};
+use promox_embedded::disk::{Disk, DiskOp, MemoryDisk, Persisted};
 use promox_embedded::{OpenError, Options, restore};
 
 use crate::rows::{account, database, open, options, schema, write};
@@ -32,14 +32,14 @@ fn restored(disk: &MemoryDisk, stream: &[u8]) -> Result<(), OpenError> {
     restore(&at(disk), &schema(), Path::new("the backup"), &mut &*stream, |_| {}).map(drop)
 }
 
-/// Every state that a kill may leave after each of the changes, whole or in the middle of it.
+/// Every state that a kill may leave after each of the changes, complete or in the middle of it.
 fn cuts(log: &[DiskOp]) -> impl Iterator<Item = MemoryDisk> + '_ {
     (0..=log.len()).flat_map(|asked| {
-        let left = MemoryDisk::rebuild(&log[..asked], |_, _| Kept::Whole);
+        let left = MemoryDisk::rebuild(&log[..asked], |_, _| Persisted::Whole);
         let half = log.get(asked).and_then(|op| {
             let DiskOp::Write(_, _, bytes) = op else { return None };
             let half = left.copy();
-            half.redo(op, Kept::First(bytes.len() / 2));
+            half.replay(op, Persisted::First(bytes.len() / 2));
             Some(half)
         });
         [Some(left), half].into_iter().flatten()
@@ -103,7 +103,7 @@ async fn what_is_no_store_is_named_and_left_alone() {
         }
         assert_eq!(disk.files(), before);
     }
-    // What a file system puts into its root is no file of anybody's.
+    // Files that a file system puts into its root do not count.
     let disk = MemoryDisk::new();
     disk.open(Path::new("/store/lost+found")).unwrap();
     assert_eq!(Stepped::open(Arc::new(disk)).unwrap().balances().await, []);
@@ -136,7 +136,7 @@ async fn a_backup_of_another_layout_is_refused_by_name() {
     }
 }
 
-/// CRC-32C, bit by bit: the format's own words for it.
+/// CRC-32C, bit by bit, independent of the implementation.
 fn crc32c(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(u32::MAX, |crc, byte| {
         (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0x82F6_3B78 & (crc & 1).wrapping_neg()))

@@ -1,4 +1,4 @@
-//! Rows in memory keep to their share of it.
+//! Rows in memory stay within their share.
 
 use std::sync::Arc;
 use std::time::Duration;
