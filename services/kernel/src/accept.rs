@@ -1,15 +1,15 @@
-//! `Accept`: which of the media types that there are a client likes best, RFC 9110.
+//! `Accept`: the offered media type that a client prefers, RFC 9110.
 
 use crate::{Error, Kind};
 
-/// What nearly all answers are.
+/// The media type of nearly all responses.
 pub const JSON: &str = "application/json";
 
 /// One range of the header: `text/*;q=0.5`.
 struct Range<'a> {
     kind: &'a str,
     subtype: &'a str,
-    /// In thousandths.
+    /// The weight in thousandths.
     weight: u32,
 }
 
@@ -24,7 +24,7 @@ impl<'a> Range<'a> {
         Some(Self { kind, subtype, weight: weight.map_or(1_000, thousandths) })
     }
 
-    /// How closely it names a media type: 0 for `*/*`, `None` when it does not.
+    /// How specifically it names a media type: 0 for `*/*`, `None` when it does not match.
     fn closeness(&self, kind: &str, subtype: &str) -> Option<u8> {
         match (self.kind, self.subtype) {
             ("*", "*") => Some(0),
@@ -35,7 +35,7 @@ impl<'a> Range<'a> {
     }
 }
 
-/// `0.5` as 500. A malformed weight counts as 1, so that the client still gets an answer.
+/// `0.5` as 500. A malformed weight counts as 1, so that the client still gets a response.
 fn thousandths(text: &str) -> u32 {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let digits: String = fraction.chars().chain("000".chars()).take(3).collect();
@@ -45,7 +45,7 @@ fn thousandths(text: &str) -> u32 {
     }
 }
 
-/// The weight of a media type and how closely it is named: the range that names it most closely decides.
+/// The weight of a media type and how specifically it is named: the most specific range decides.
 fn liking(ranges: &[Range<'_>], media_type: &str) -> Option<(u32, u8)> {
     let bare = media_type.split(';').next().unwrap_or_default().trim();
     let (kind, subtype) = bare.split_once('/')?;
@@ -54,8 +54,8 @@ fn liking(ranges: &[Range<'_>], media_type: &str) -> Option<(u32, u8)> {
     (weight > 0).then_some((weight, closeness))
 }
 
-/// The media type that a client likes best; among equals the one that it names more closely, then the first. Without a
-/// header, or with one that names nothing, all are liked.
+/// The media type that a client prefers; among equals the one that it names more specifically, then the first. Without
+/// a header, or with an empty one, all are accepted.
 pub fn preferred<'a>(accept: Option<&str>, offered: &[&'a str]) -> Option<&'a str> {
     let ranges: Vec<Range<'_>> = accept.unwrap_or_default().split(',').filter_map(Range::of).collect();
     if ranges.is_empty() {

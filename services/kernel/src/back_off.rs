@@ -1,18 +1,18 @@
-//! Pauses between tries of what failed.
+//! Pauses between retries.
 
 use std::time::Duration;
 
-/// Pauses that double with each failure in a row, up to a longest one.
+/// Pauses that double with each consecutive failure, up to a maximum.
 #[derive(Clone, Copy, Debug)]
 pub struct BackOff {
     /// The pause after the first failure.
     pub first: Duration,
-    /// How often it doubles at most.
+    /// The maximum number of doublings.
     pub doublings: u32,
 }
 
 impl BackOff {
-    /// The pause after so many failures in a row; zero before the first.
+    /// The pause after this many consecutive failures; zero before the first.
     pub fn after<N: TryInto<u32>>(self, failures: N) -> Duration {
         let failures = failures.try_into().unwrap_or(u32::MAX);
         let doublings = failures.saturating_sub(1).min(self.doublings).min(31);

@@ -1,4 +1,4 @@
-//! From a request to an operation: path, query and body members become the fields of one struct.
+//! Binds a request to an operation: path, query and body members become the fields of one struct.
 //!
 //! Text in path and query is converted to the field's type; `attr.color=red` becomes the member `color` of the field
 //! `attr`. An unknown member is an error, so that a typo is never silently ignored.
@@ -19,10 +19,10 @@ use crate::strict::Strict;
 use crate::text::as_kept;
 use crate::{Body, BodyKind, Error, FieldError, Kind, Method, Op};
 
-/// How deep a JSON body may nest.
+/// The maximum nesting of a JSON body.
 const DEEPEST: usize = 32;
 
-/// What the edge knows of a request before it is bound.
+/// The parts of a request, before it is bound.
 #[derive(Debug, Default)]
 pub struct Request {
     /// Path parameters, percent-decoded.
@@ -36,7 +36,7 @@ pub struct Request {
 }
 
 impl Request {
-    /// Reads the operation out of the request.
+    /// Binds the operation.
     pub fn bind<O: Op>(mut self) -> Result<O, Error> {
         for (_, text) in self.path.iter_mut().chain(&mut self.query) {
             if let Cow::Owned(kept) = as_kept(text) {
@@ -55,7 +55,7 @@ impl Request {
         Ok(op)
     }
 
-    /// Reads the operation out of the path, some of the query, and a body.
+    /// Binds the operation from the path, some of the query, and a body.
     fn read<O: Op>(&self, query: &[&(String, String)], body: &[u8]) -> Result<O, Error> {
         let mut members = Members::default();
         for (name, text) in self.path.iter().chain(query.iter().copied()) {
@@ -70,7 +70,7 @@ impl Request {
         read(members, &Place { texts, in_query: in_query::<O>(), patched: O::METHOD == Method::Patch })
     }
 
-    /// All faults of a request that has one, the one that was met first.
+    /// All faults of an invalid request, the first one found in front.
     fn faults<O: Op>(&self, first: &Error) -> Vec<FieldError> {
         let mut found = Found::default();
         first.errors().iter().cloned().for_each(|fault| found.add(fault));
@@ -96,7 +96,7 @@ impl Request {
     }
 }
 
-/// Whether members of an operation that were not sent would have stood in the query.
+/// Whether missing members of an operation belong to the query.
 fn in_query<O: Op>() -> bool {
     matches!(O::METHOD, Method::Get | Method::Delete) || matches!(O::BODY, BodyKind::Stream(_))
 }
@@ -121,12 +121,12 @@ pub fn bind_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
     Err(Error::invalid(found.into_errors()))
 }
 
-/// Where members stand, so that a fault can be pointed at.
+/// Where members come from, so that a fault can point there.
 #[derive(Default)]
 struct Place {
-    /// Those of path and query that were sent.
+    /// Members of path and query that were sent.
     texts: Vec<String>,
-    /// Whether one that was not sent would have stood there too.
+    /// Whether missing members belong to the query too.
     in_query: bool,
     /// Whether the body is a merge patch.
     patched: bool,
@@ -182,7 +182,7 @@ fn fault(error: &serde_json::Error, path: &str, place: &Place) -> Error {
     }])
 }
 
-/// What the deserializer says of a value of the wrong kind, without the names of our types.
+/// The deserializer's message for a value of the wrong type, without the names of our types.
 fn for_people(detail: &str) -> String {
     let of_kind = detail.strip_prefix("invalid type: ").or_else(|| detail.strip_prefix("invalid value: "));
     let Some((found, wanted)) = of_kind.and_then(|rest| rest.rsplit_once(", expected ")) else {
@@ -223,7 +223,7 @@ fn pointer(path: &str, texts: &[String]) -> String {
     path.split('.').filter(|part| !part.is_empty()).fold(String::new(), |pointer, part| pointer + "/" + part)
 }
 
-/// Where a member's value comes from.
+/// The source of a member's value.
 enum Source<'a> {
     Texts(Vec<&'a str>),
     Nested(Members<'a>),
@@ -279,8 +279,8 @@ impl<'a> Members<'a> {
         Ok(())
     }
 
-    fn into_access(self, patched: bool) -> Access<'a> {
-        Access { members: self.0.into_iter(), value: None, patched }
+    fn into_access(self, patched: bool) -> MemberAccess<'a> {
+        MemberAccess { members: self.0.into_iter(), value: None, patched }
     }
 }
 
@@ -326,13 +326,13 @@ impl<'de: 'a, 'a> serde::Deserialize<'de> for Object<'a> {
 }
 
 /// Members as serde reads them.
-struct Access<'a> {
+struct MemberAccess<'a> {
     members: std::vec::IntoIter<(String, Source<'a>)>,
     value: Option<Source<'a>>,
     patched: bool,
 }
 
-impl<'de> MapAccess<'de> for Access<'de> {
+impl<'de> MapAccess<'de> for MemberAccess<'de> {
     type Error = serde_json::Error;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Self::Error> {
@@ -352,7 +352,7 @@ impl<'de> MapAccess<'de> for Access<'de> {
     }
 }
 
-/// The texts of one name in path or query, read as what the field wants.
+/// The values of one name in path or query, parsed as the field requires.
 struct Texts<'a>(Vec<&'a str>);
 
 impl<'a> Texts<'a> {

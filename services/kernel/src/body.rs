@@ -1,4 +1,4 @@
-//! Streams of bytes in and out of an operation, a bounded number of chunks ahead.
+//! Streams of bytes into and out of an operation, with a bounded number of chunks buffered.
 
 use std::io;
 
@@ -6,21 +6,21 @@ use bytes::{Buf, Bytes};
 
 use crate::Error;
 
-/// Chunks that may wait in a stream.
+/// Chunks that a stream buffers.
 const AHEAD: usize = 8;
 
-/// A request's raw body, or none yet: what `Op::attach` receives.
+/// A request's raw body, or none yet: the argument of `Op::attach`.
 #[derive(Debug, Default)]
 pub struct Body {
-    /// The media type as the client named it, lower case, without parameters.
+    /// The media type as sent, lower case, without parameters.
     pub media_type: String,
-    /// The bytes as they come.
+    /// The bytes of the body.
     pub reader: Option<BodyReader>,
     /// The headers, for operations that check signatures.
     pub headers: Vec<(String, String)>,
 }
 
-/// The reading end of a stream of bytes. It is `io::Read` for parsers on blocking threads, and async elsewhere.
+/// The reading end of a byte stream. It is `io::Read` for parsers on blocking threads, and async elsewhere.
 #[derive(Debug)]
 pub struct BodyReader {
     chunks: flume::Receiver<Result<Bytes, Error>>,
@@ -43,7 +43,7 @@ impl BodyReader {
         self.chunks.recv_async().await.ok()
     }
 
-    /// The whole body, when it is at most `limit` bytes.
+    /// The whole body, if it has at most `limit` bytes.
     pub async fn collect(mut self, limit: usize) -> Result<Vec<u8>, Error> {
         let mut whole = Vec::new();
         while let Some(chunk) = self.next().await {
@@ -76,13 +76,13 @@ impl io::Read for BodyReader {
 }
 
 impl BodySender {
-    /// Sends a chunk, waiting for room; `false` when the reader is gone.
+    /// Sends a chunk, waiting for space; `false` when the reader is gone.
     pub async fn send(&self, chunk: Result<Bytes, Error>) -> bool {
         self.0.send_async(chunk).await.is_ok()
     }
 
-    /// Hands on a chunk if there is room for it at once: `Some(true)` when it was taken, `Some(false)` when the reader is
-    /// behind, `None` when nobody reads any more.
+    /// Sends a chunk if there is space now: `Some(true)` when it was sent, `Some(false)` when the reader is behind,
+    /// `None` when the reader is gone.
     pub fn offer(&self, chunk: Bytes) -> Option<bool> {
         match self.0.try_send(Ok(chunk)) {
             Ok(()) => Some(true),
@@ -91,7 +91,7 @@ impl BodySender {
         }
     }
 
-    /// The same from a blocking thread.
+    /// Sends a chunk from a blocking thread; `false` when the reader is gone.
     pub fn send_blocking(&self, chunk: Result<Bytes, Error>) -> bool {
         self.0.send(chunk).is_ok()
     }

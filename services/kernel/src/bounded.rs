@@ -1,10 +1,10 @@
-//! A map that never holds more than a number of entries: the ones used longest ago go, half a map at a time.
+//! A map with a maximum number of entries: the least recently used ones are dropped, half of the map at a time.
 
 use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::hash::Hash;
 
-/// Two generations: what is used moves to the young one; when that is full the old one is forgotten.
+/// Two generations: used entries move to the young one; when that is full, the old one is dropped.
 #[derive(Debug)]
 pub struct Bounded<K, V> {
     young: HashMap<K, V>,
@@ -31,7 +31,7 @@ impl<K: Hash + Eq, V: Clone> Bounded<K, V> {
         Some(value)
     }
 
-    /// Keeps a value under a key.
+    /// Stores a value under a key.
     pub fn put(&mut self, key: K, value: V) {
         self.old.remove(&key);
         if self.young.len() >= self.half && !self.young.contains_key(&key) {
@@ -40,7 +40,7 @@ impl<K: Hash + Eq, V: Clone> Bounded<K, V> {
         self.young.insert(key, value);
     }
 
-    /// Forgets a key.
+    /// Removes a key.
     pub fn remove<Q: Hash + Eq + ?Sized>(&mut self, key: &Q)
     where
         K: Borrow<Q>,

@@ -1,4 +1,4 @@
-//! The clock: real time that never goes back, or a fake one moved by hand.
+//! The clock: real time that never goes back, or a manual one for tests.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -8,21 +8,21 @@ use tokio::sync::Notify;
 
 use crate::Timestamp;
 
-/// Where all time comes from. Cheap to clone; clones share the time.
+/// The source of all time. Cheap to clone; clones share the time.
 #[derive(Clone, Debug)]
 pub struct Clock(Arc<Kind>);
 
 #[derive(Debug)]
 enum Kind {
-    /// The later of the wall and a floor at the start, then the machine's monotonic clock.
+    /// Starts at the later of the wall clock and a floor, then follows the machine's monotonic clock.
     Real { base: Timestamp, started: Instant },
-    /// The time in microseconds, and the wakers of sleeping tasks in the order in which they began to sleep, so that tests are
-    /// repeatable.
+    /// The time in microseconds, and the wakers of sleeping tasks in the order in which they went to sleep, so that
+    /// tests are repeatable.
     Manual { now: AtomicI64, moved: Notify },
 }
 
 impl Clock {
-    /// Real time, never before `floor` (the last time the store has written down).
+    /// Real time, never before `floor` (the latest time in the store).
     pub fn real(floor: Timestamp) -> Self {
         Self(Arc::new(Kind::Real { base: Self::wall().max(floor), started: Instant::now() }))
     }
@@ -32,13 +32,13 @@ impl Clock {
         Self(Arc::new(Kind::Manual { now: AtomicI64::new(start.0), moved: Notify::new() }))
     }
 
-    /// What the machine's wall clock says, which may step either way: only to compare with the store's last time.
+    /// The machine's wall clock, which may step in either direction: only for comparison with the store's latest time.
     #[allow(clippy::disallowed_methods, reason = "this is the edge where time enters")]
     pub fn wall() -> Timestamp {
         Timestamp::from_jiff(jiff::Timestamp::now())
     }
 
-    /// The time now.
+    /// The current time.
     pub fn now(&self) -> Timestamp {
         match &*self.0 {
             Kind::Real { base, started } => *base + started.elapsed(),
@@ -55,12 +55,12 @@ impl Clock {
         }
     }
 
-    /// Waits until `time` has come on this clock.
+    /// Waits until `time`.
     pub async fn sleep_until(&self, time: Timestamp) {
         match &*self.0 {
             Kind::Real { .. } => tokio::time::sleep(time.since(self.now())).await,
             Kind::Manual { moved, .. } => loop {
-                // Made before the look at the time, so no move goes unheard.
+                // Registered before the time is checked, so that no advance is missed.
                 let moves = moved.notified();
                 if self.now() >= time {
                     break;
@@ -70,7 +70,7 @@ impl Clock {
         }
     }
 
-    /// Waits for `span` on this clock.
+    /// Waits for `span`.
     pub async fn sleep(&self, span: Duration) {
         self.sleep_until(self.now() + span).await;
     }

@@ -5,10 +5,10 @@ use std::str::FromStr as _;
 use serde::Deserialize as _;
 use serde::de::Deserializer;
 
-/// A territory with customers and a code that everybody uses, which ISO has left free for it: Kosovo.
+/// A territory with customers whose widely used code is not assigned by ISO: Kosovo.
 const IN_USE: &str = "XK";
 
-/// The code in capital letters; the error is for people.
+/// The code in capital letters, or a message.
 pub fn country(text: &str) -> Result<String, String> {
     let code = text.trim().to_ascii_uppercase();
     if code.len() == 2 && (code == IN_USE || iso_country::Country::from_str(&code).is_ok()) {
@@ -17,13 +17,12 @@ pub fn country(text: &str) -> Result<String, String> {
     Err("must be an ISO 3166-1 country code of two letters, such as GB".to_owned())
 }
 
-/// Reads a code in capital letters, however it was written; whether it is one is for [`country`] to say. For serde's
-/// `deserialize_with`.
+/// Reads a code and capitalises it; [`country`] validates it. For serde's `deserialize_with`.
 pub fn capital<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     String::deserialize(deserializer).map(|code| code.trim().to_ascii_uppercase())
 }
 
-/// The same for a list of codes.
+/// Reads a list of codes and capitalises them. For serde's `deserialize_with`.
 pub fn capitals<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     let codes = Vec::<String>::deserialize(deserializer)?;
     Ok(codes.into_iter().map(|code| code.trim().to_ascii_uppercase()).collect())

@@ -1,4 +1,4 @@
-//! The context of one request: who, when, until when, and the way to other services.
+//! The context of one request: caller, time, deadline, and access to other services.
 
 use std::future::Future;
 use std::net::IpAddr;
@@ -9,29 +9,29 @@ use tokio::time::Instant;
 
 use crate::{Clock, Entropy, Error, IfMatch, Op, Principal, Registry, Response, Timestamp, accept};
 
-/// What all requests of a node share.
+/// State that all requests of a node share.
 #[derive(Debug)]
 pub struct Node {
-    /// Where time comes from.
+    /// The source of time.
     pub clock: Clock,
-    /// Where randomness comes from.
+    /// The source of randomness.
     pub entropy: Entropy,
     calls: Calls,
     registry: OnceLock<Registry>,
 }
 
-/// How calls between the services of one process are made.
+/// How services of one process call each other.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Calls {
     /// As function calls.
     #[default]
     Direct,
-    /// Encoded and decoded, as between nodes: for tests, which then hold for services on different nodes too.
+    /// Encoded and decoded, as between nodes: for tests, whose results then hold for services on different nodes too.
     Encoded,
 }
 
 impl Node {
-    /// A node whose services are yet to be registered.
+    /// A node without registered services.
     pub fn new(clock: Clock, entropy: Entropy) -> Arc<Self> {
         Self::calling(clock, entropy, Calls::Direct)
     }
@@ -41,18 +41,18 @@ impl Node {
         Arc::new(Self { clock, entropy, calls, registry: OnceLock::new() })
     }
 
-    /// Opens the node's services to calls; only the first registry counts.
+    /// Installs the registry of services; only the first call counts.
     pub fn install(&self, registry: Registry) {
         let _ = self.registry.set(registry);
     }
 
-    /// The services; before [`Node::install`], 503.
+    /// The registry; 503 before [`Node::install`].
     pub fn registry(&self) -> Result<&Registry, Error> {
         self.registry.get().ok_or_else(|| Error::unavailable("STARTING", "The server is starting.", 1))
     }
 }
 
-/// An idempotency key as a caller used it, and the answer once it is decided.
+/// An idempotency key of a caller, and the reply once it is decided.
 #[derive(Debug)]
 pub struct Claim {
     /// The caller: `user:7`, or `anonymous` for all others.
@@ -61,9 +61,9 @@ pub struct Claim {
     pub key: String,
     /// A digest of method, path and body.
     pub fingerprint: [u8; 32],
-    /// The status of a good answer of the operation.
+    /// The status of a successful reply.
     pub status: u16,
-    /// The answer as the deciding transaction recorded it.
+    /// The reply as the deciding transaction recorded it.
     pub recorded: OnceLock<Response>,
 }
 
@@ -76,15 +76,15 @@ pub struct Cx {
     pub cart_token: Option<Arc<str>>,
     /// The guest order's secret, as sent.
     pub order_token: Option<Arc<str>>,
-    /// When the request came, the one time that all of it uses.
+    /// The time of the request, which all of its work uses.
     pub now: Timestamp,
     /// When the caller stops waiting.
     pub deadline: Instant,
     /// The deadline by the node's clock, for deadlines that are stored.
     pub ends_at: Timestamp,
-    /// Names the request in logs and answers.
+    /// Identifies the request in logs and responses.
     pub request_id: Arc<str>,
-    /// The path it came by, as a refusal names it; none for what no client asked.
+    /// The request path for error documents; empty for background work.
     pub path: Option<Arc<str>>,
     /// W3C trace context.
     pub traceparent: Option<Arc<str>>,
@@ -92,9 +92,9 @@ pub struct Cx {
     pub if_match: Option<IfMatch>,
     /// The client's address.
     pub client: Option<IpAddr>,
-    /// The media types of `Accept`, as sent: for operations that answer in more than one.
+    /// The media types of `Accept`, as sent: for operations with more than one.
     pub accept: Option<Arc<str>>,
-    /// The idempotency key, until the operation's answer is recorded.
+    /// The idempotency key, until the operation's reply is recorded.
     pub claim: Option<Arc<Claim>>,
     /// The node it runs on.
     pub node: Arc<Node>,
@@ -121,7 +121,7 @@ impl Cx {
         }
     }
 
-    /// The context of a part of the work that may take this long from now on, within the deadline of the whole.
+    /// A context for a part of the work that may take this long from now on, within the deadline of the whole.
     #[must_use]
     pub fn within(&self, limit: Duration) -> Self {
         let deadline = self.deadline.min(Instant::now() + limit);
@@ -159,7 +159,7 @@ impl Cx {
         })?
     }
 
-    /// The same request as the system: for effects that the caller may cause but not request.
+    /// The same request as the system: for effects that the caller may cause but not request directly.
     #[must_use]
     pub fn elevated(&self) -> Self {
         Self { principal: Principal::System, claim: None, ..self.clone() }

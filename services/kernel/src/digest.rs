@@ -1,8 +1,8 @@
-//! The one digest: what must not be kept as it is, or stands for more than fits.
+//! The digest for secrets and for keys that would be too long.
 
 use aws_lc_rs::digest::{Context, SHA256};
 
-/// The SHA-256 of the parts, one after the other. Parts that may differ in length need something between them.
+/// The SHA-256 of the parts, concatenated. Parts of variable length need a separator between them.
 pub fn sha256<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> [u8; 32] {
     let mut context = Context::new(&SHA256);
     parts.into_iter().for_each(|part| context.update(part));

@@ -1,4 +1,4 @@
-//! E-mail addresses: which there are, and which of them are one mailbox.
+//! E-mail addresses: validation, and which of them are the same mailbox.
 
 use std::str::FromStr;
 
@@ -6,27 +6,27 @@ use email_address::EmailAddress;
 
 use crate::text::{is_unprintable, nfc, text_serde};
 
-/// Bytes of an address at most.
+/// Maximum bytes of an address.
 const LONGEST: usize = 254;
 
-/// An e-mail address: the part before the `@` as it was written, in Unicode NFC, and the domain in its ASCII form (IDNA).
-/// Whatever is one is taken by the library that sends mail. [`Email::normal`] is what uniqueness and limits go by.
+/// An e-mail address: the local part as it was written, in Unicode NFC, and the domain in its ASCII form (IDNA). Every
+/// valid address is accepted by the library that sends mail. Uniqueness and limits use [`Email::normal`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Email(String);
 
 impl Email {
-    /// As it is kept.
+    /// The stored form.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Lower case, for comparing: one mailbox, one form. Dots and plus tags are kept, they mean different boxes at most hosts.
+    /// Lower case, for comparisons. Dots and plus tags are kept, since they mean different mailboxes at most hosts.
     pub fn normal(&self) -> String {
         normal_form(&self.0)
     }
 
-    /// The normal form without a plus tag: `ada@example.com` for `Ada+shop@Example.com`. Where a host delivers all tags to
-    /// one box, this is that box.
+    /// The normal form without a plus tag: `ada@example.com` for `Ada+shop@Example.com`. Where a host ignores tags,
+    /// this is the mailbox.
     pub fn mailbox(&self) -> String {
         let normal = self.normal();
         match normal.split_once('@').and_then(|(local, domain)| Some((local.split_once('+')?.0, domain))) {
@@ -47,7 +47,7 @@ impl FromStr for Email {
         let fault = || "must be an e-mail address such as ada@example.com".to_owned();
         let text = nfc(text.trim());
         let (local, domain) = text.rsplit_once('@').ok_or_else(fault)?;
-        // Quoted parts, which may hold anything, are nobody's address.
+        // Quoted local parts, which may contain anything, are not used in practice.
         let odd = |c: char| is_unprintable(c) || c.is_whitespace() || c == '"';
         if text.chars().any(odd) || !EmailAddress::is_valid_local_part(local) {
             return Err(fault());

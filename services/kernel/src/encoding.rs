@@ -1,7 +1,8 @@
-//! How values are written: as columns of a row, and as parts of a key whose bytes sort as the values do.
+//! Encodings of values: as columns of a row, and as parts of a key whose bytes sort as the values do.
 //!
-//! It stands in the kernel, not beside the tables, so that the macros for ids and enums can say it for every type.
-//! Columns are in postcard's wire format (varints, length-prefixed text), <https://postcard.jamesmunns.com/wire-format>.
+//! They are in the kernel and not beside the tables, so that the macros for ids and enums can implement them for every
+//! type. Columns use postcard's wire format (varints, length-prefixed text),
+//! <https://postcard.jamesmunns.com/wire-format>.
 
 use rust_decimal::Decimal;
 
@@ -13,7 +14,7 @@ use crate::{Amount, Currency, Email, Sku, Timestamp};
 pub enum ColumnType {
     Boolean,
     BigInt,
-    /// A `bigint` in SQL; rows and keys write it without a sign.
+    /// A `bigint` in SQL; rows and keys encode it unsigned.
     Unsigned,
     Text,
     Numeric,
@@ -26,26 +27,26 @@ pub enum ColumnType {
 pub trait Column: Sized {
     /// Its relational type.
     const TYPE: ColumnType;
-    /// Whether it may be null.
+    /// Whether it is nullable.
     const NULLABLE: bool = false;
-    /// The form of its text that keys hold, when that is another one: the value cannot be read back from it.
+    /// The form of its text in keys, if that differs: the value cannot be decoded from it.
     const FOLD: Option<fn(&str) -> String> = None;
 
-    /// Appends it.
+    /// Appends the value.
     fn put(&self, out: &mut Vec<u8>);
 
-    /// Decodes it from the front of the bytes; `None` when they do not hold one.
+    /// Decodes a value from the front of the bytes; `None` if they are invalid.
     fn take(input: &mut &[u8]) -> Option<Self>;
 
-    /// What it is in a row written before the column was added; `None` when the row is then broken.
+    /// The value in a row written before the column was added; `None` if such a row is invalid.
     fn absent() -> Option<Self> {
         None
     }
 }
 
-/// A value that can be part of a key: its bytes sort as the values do, and end where the part ends.
+/// A value that can be part of a key: its encoding sorts as the values do, and is self-delimiting.
 pub trait KeyPart {
-    /// Appends it.
+    /// Appends the value.
     fn put_key(&self, out: &mut Vec<u8>);
 
     /// Whether it is null: an index holds no entry whose first column is null, and nulls never collide.
@@ -237,7 +238,7 @@ impl Column for Amount {
     }
 }
 
-/// Columns that are text with a form of their own.
+/// Columns of text types.
 macro_rules! text_column {
     ($($type:ty, $text:expr, $key:expr, $fold:expr);+ $(;)?) => {$(
         impl Column for $type {
@@ -292,7 +293,7 @@ impl<T: KeyPart> KeyPart for Option<T> {
     }
 }
 
-/// A column that holds a document: read and written as JSON, so that its fields may come and go by serde's rules.
+/// A column with a document: encoded as JSON, so that its fields may evolve by serde's rules.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Json<T>(pub T);
 
@@ -317,8 +318,8 @@ impl<T> std::ops::DerefMut for Json<T> {
     }
 }
 
-/// A column that holds a document which a row's reader seldom looks into: JSON that is written before the transaction and
-/// read when it is asked for, so that rows come and go without knowing what it says.
+/// A column with a document that readers rarely need: JSON encoded before the transaction and decoded on demand, so
+/// that rows are read and written without parsing it.
 #[derive(Debug)]
 pub struct Sealed<T> {
     text: std::sync::Arc<[u8]>,
@@ -326,13 +327,13 @@ pub struct Sealed<T> {
 }
 
 impl<T: serde::Serialize + serde::de::DeserializeOwned> Sealed<T> {
-    /// Seals a document. One that JSON cannot hold is our own fault.
+    /// Seals a document. A value that JSON cannot represent is a bug.
     pub fn of(document: &T) -> Result<Self, crate::Error> {
         let text = serde_json::to_vec(document).map_err(crate::Error::internal)?;
         Ok(Self { text: text.into(), says: std::marker::PhantomData })
     }
 
-    /// What it says.
+    /// The document.
     pub fn open(&self) -> Result<T, crate::Error> {
         serde_json::from_slice(&self.text).map_err(crate::Error::internal)
     }

@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-/// Where all randomness comes from. Cheap to clone; clones share the stream.
+/// The source of all randomness. Cheap to clone; clones share the stream.
 #[derive(Clone, Debug)]
 pub struct Entropy(Option<Arc<AtomicU64>>);
 
 impl Entropy {
-    /// The operating system's generator, fit for keys and tokens.
+    /// The operating system's generator, suitable for keys and tokens.
     pub fn system() -> Self {
         Self(None)
     }
@@ -47,7 +47,8 @@ impl Entropy {
         URL_SAFE_NO_PAD.encode(self.bytes::<32>())
     }
 
-    /// A code of `length` letters and digits that people can read aloud: no 0, 1, I, O, U (5 bits a character, minus one letter).
+    /// A code of `length` letters and digits that is easy to read aloud: no 0, 1, I, O, U (5 bits a character, minus
+    /// one letter).
     pub fn code(&self, length: usize) -> String {
         const ALPHABET: &[u8] = b"23456789ABCDEFGHJKLMNPQRSTVWXYZ";
         let letters = ALPHABET.len() as u64;

@@ -7,12 +7,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// What kind of refusal it is. The HTTP edge turns it into a status, in one place.
+/// The kind of an error. The HTTP edge turns it into a status, in one place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Kind {
     /// The request cannot be read at all.
     Malformed,
-    /// No or bad credentials.
+    /// Missing or invalid credentials.
     Unauthenticated,
     /// The payment was declined.
     Declined,
@@ -20,11 +20,11 @@ pub enum Kind {
     Forbidden,
     /// Absent, or not the caller's.
     NotFound,
-    /// The path exists, not with this method.
+    /// The path exists, but not with this method.
     MethodNotAllowed,
     /// No representation that the caller accepts.
     NotAcceptable,
-    /// In conflict with the present state.
+    /// In conflict with the current state.
     Conflict,
     /// The resource is not at the version the caller named.
     Precondition,
@@ -32,17 +32,17 @@ pub enum Kind {
     TooLarge,
     /// The head is too large.
     HeadTooLarge,
-    /// The body's media type is not taken here.
+    /// The body's media type is not supported.
     UnsupportedMedia,
-    /// Well-formed, but it does not fit the schema: never stored as an answer.
+    /// Well-formed, but violates the schema: never stored as a reply.
     Schema,
-    /// Well-formed and refused by a rule of the business: a decided answer.
+    /// Well-formed, but refused by a business rule: a decided reply.
     Refused,
     /// Too many requests.
     Throttled,
     /// Busy, not ready or too slow.
     Unavailable,
-    /// The disk is full; reads go on.
+    /// The disk is full; reads continue.
     Full,
     /// A bug or a failure of the server.
     Internal,
@@ -55,12 +55,12 @@ pub struct FieldError {
     pub pointer: String,
     /// Stable code, UPPER_SNAKE.
     pub code: Cow<'static, str>,
-    /// What is wrong, in a sentence.
+    /// What is wrong, for humans.
     pub detail: String,
 }
 
 impl FieldError {
-    /// A fault of the general code `INVALID_VALUE`.
+    /// A fault with the general code `INVALID_VALUE`.
     pub fn new(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
         Self { pointer: pointer.into(), code: "INVALID_VALUE".into(), detail: detail.into() }
     }
@@ -71,7 +71,8 @@ const DAMAGED: &str = "DATA_DAMAGED";
 /// See [`DAMAGED`].
 const TABLE: &str = "table";
 
-/// Why an operation was refused. Between nodes it crosses whole, its cause included; what clients see is made at the edge.
+/// Why an operation failed. Between nodes it is passed completely, including its cause; the edge decides what clients
+/// see.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Error(Box<Inner>);
@@ -88,7 +89,7 @@ struct Inner {
 }
 
 impl Error {
-    /// An error of this kind with a stable code and a sentence for people.
+    /// An error of this kind with a stable code and a message for humans.
     pub fn new(kind: Kind, code: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
         Self(Box::new(Inner {
             kind,
@@ -101,7 +102,7 @@ impl Error {
         }))
     }
 
-    /// 404: `what` is absent or not the caller's, and the answer does not tell which.
+    /// 404: `what` is absent or not the caller's, and the message does not tell which.
     pub fn not_found(what: &str) -> Self {
         Self::new(Kind::NotFound, "NOT_FOUND", format!("There is no such {what}."))
     }
@@ -111,7 +112,7 @@ impl Error {
         Self::new(Kind::Conflict, code, message)
     }
 
-    /// 422 by a rule of the business, with a code.
+    /// 422 by a business rule, with a code.
     pub fn refused(code: &'static str, message: impl Into<String>) -> Self {
         Self::new(Kind::Refused, code, message)
     }
@@ -129,7 +130,7 @@ impl Error {
         Self::invalid(vec![FieldError::new(pointer, detail)])
     }
 
-    /// 503: try again in `seconds`.
+    /// 503: retry in `seconds`.
     pub fn unavailable(code: &'static str, message: impl Into<String>, seconds: u32) -> Self {
         Self::new(Kind::Unavailable, code, message).retry_after(seconds)
     }
@@ -149,7 +150,7 @@ impl Error {
         error
     }
 
-    /// The table whose data is damaged, of such an error.
+    /// The damaged table, if this is such an error.
     pub fn damaged_table(&self) -> Option<&str> {
         if self.0.code == DAMAGED { self.0.members.get(TABLE)?.as_str() } else { None }
     }
@@ -163,15 +164,15 @@ impl Error {
         self
     }
 
-    /// Says when to try again, in seconds.
+    /// Sets when to retry, in seconds.
     #[must_use]
     pub fn retry_after(mut self, seconds: u32) -> Self {
         self.0.retry_after = Some(seconds);
         self
     }
 
-    /// Whether it is transient: the store is busy or full, or a service does not answer. A retry may succeed, and nothing follows
-    /// from the failure.
+    /// Whether it is transient: the store is busy or full, or a service does not reply. A retry may succeed, and the
+    /// failure decides nothing.
     pub fn will_pass(&self) -> bool {
         matches!(self.kind(), Kind::Unavailable | Kind::Full)
     }
@@ -184,7 +185,7 @@ impl Error {
     pub fn code(&self) -> &str {
         &self.0.code
     }
-    /// The sentence for people.
+    /// The message for humans.
     pub fn message(&self) -> &str {
         &self.0.message
     }
@@ -196,17 +197,17 @@ impl Error {
     pub fn errors(&self) -> &[FieldError] {
         &self.0.errors
     }
-    /// Seconds until another try makes sense.
+    /// Seconds to wait before a retry.
     pub fn retry_after_seconds(&self) -> Option<u32> {
         self.0.retry_after
     }
-    /// What really happened, for the log only.
+    /// The internal cause, for the log only.
     pub fn cause(&self) -> Option<&str> {
         self.0.cause.as_deref()
     }
 
-    /// Whether this answer is kept for the idempotency key: what the business decided, not what went wrong on the way, nor
-    /// what says itself that it will be another one soon.
+    /// Whether this error is stored as the reply to the idempotency key: business decisions are, but not failures, nor
+    /// errors that say that a retry will have another result.
     pub fn is_decided(&self) -> bool {
         matches!(self.0.kind, Kind::Conflict | Kind::Declined | Kind::Refused) && self.0.retry_after.is_none()
     }

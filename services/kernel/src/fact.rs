@@ -1,9 +1,9 @@
-//! Facts: what events say, as types that both ends know.
+//! Facts: the data of events, as types shared by both ends.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// What an event says. Data of at most 1 KB; ids, never names, emails or addresses.
+/// The data of an event. At most 1 KB; ids, never names, emails or addresses.
 pub trait Fact: Serialize + DeserializeOwned + Send + 'static {
     /// `"ORDER_CONFIRMED"`.
     const TYPE: &'static str;
@@ -11,12 +11,12 @@ pub trait Fact: Serialize + DeserializeOwned + Send + 'static {
     const TOPIC: &'static str;
     /// The version of its data.
     const VERSION: u32 = 1;
-    /// How many days it is kept; null for ever, as what projections are rebuilt from must be.
+    /// How many days it is kept; null means forever, which data that projections are rebuilt from needs.
     const KEPT_DAYS: Option<u32> = None;
 }
 
-/// Declares what type and topic a fact has: `fact! { OrderConfirmed = "ORDER_CONFIRMED" in "order" }`; with `kept 30` it is
-/// removed after so many days.
+/// Declares the type and topic of a fact: `fact! { OrderConfirmed = "ORDER_CONFIRMED" in "order" }`; with `kept 30` it
+/// is removed after that many days.
 #[macro_export]
 macro_rules! fact {
     ($($type:ty = $name:literal in $topic:literal $(kept $days:literal)?),+ $(,)?) => {$(
@@ -28,8 +28,8 @@ macro_rules! fact {
     )+};
 }
 
-/// Declares events that say the same: `facts! { OrderFact in "order": OrderCreated = "ORDER_CREATED", … }` makes of each name a
-/// type around `OrderFact` and a [`Fact`]. The call's own crate has `serde`.
+/// Declares events with the same data: `facts! { OrderFact in "order": OrderCreated = "ORDER_CREATED", … }` makes each
+/// name a type around `OrderFact` and a [`Fact`]. The calling crate needs `serde`.
 #[macro_export]
 macro_rules! facts {
     ($payload:ident in $topic:literal: $($(#[$meta:meta])* $name:ident = $text:literal),+ $(,)?) => {$(

@@ -1,16 +1,15 @@
-//! Every fault of a request, not the first only.
+//! Finds every fault of a request, not only the first.
 //!
-//! Reading stops at the first fault. When there is one, each value of the body is read alone, with nothing around it but the
-//! objects and lists that it stands in, and what is missing is found by the description of the operation. All of that costs
-//! nothing for what is read without a fault.
+//! Deserialization stops at the first fault. Then each value of the body is deserialized alone, with only the objects
+//! and lists around it, and missing members are found by the operation's schema. Valid requests pay nothing for this.
 
 use serde_json::{Map, Value};
 
 use crate::FieldError;
 
-/// The most values that are checked one by one; of a body with more, the first are checked.
+/// Values that are checked individually; in a larger body, the first ones.
 const MOST_VALUES: usize = 500;
-/// The most faults that are reported.
+/// The maximum number of reported faults.
 const MOST_FAULTS: usize = 100;
 /// The code of a missing member.
 pub(crate) const MISSING: &str = "MISSING";
@@ -22,7 +21,7 @@ enum Step {
     Item(usize),
 }
 
-/// Faults in the order in which they are found, each place once.
+/// Faults in the order in which they are found, one per place.
 #[derive(Debug, Default)]
 pub(crate) struct Found(Vec<FieldError>);
 
@@ -38,7 +37,7 @@ impl Found {
     }
 }
 
-/// Reads each value of a body alone by `read`, which gives the faults of a body.
+/// Deserializes each value of a body alone with `read`, which returns the faults of a body.
 pub(crate) fn of_values(body: &Value, found: &mut Found, read: &mut dyn FnMut(&str) -> Vec<FieldError>) {
     let mut values = Vec::new();
     collect(body, &mut Vec::new(), &mut values);
@@ -47,14 +46,14 @@ pub(crate) fn of_values(body: &Value, found: &mut Found, read: &mut dyn FnMut(&s
             Step::Member(name) => Value::Object(Map::from_iter([(name.clone(), inner)])),
             Step::Item(_) => Value::Array(vec![inner]),
         });
-        // What is missing around it was left out here.
+        // Members missing around the value were left out on purpose.
         for fault in read(&alone.to_string()).into_iter().filter(|fault| fault.code != MISSING) {
             found.add(FieldError { pointer: placed(&fault.pointer, &steps), ..fault });
         }
     }
 }
 
-/// The values that hold no others, with the way to them.
+/// The leaf values, with the path to each.
 fn collect<'a>(value: &'a Value, way: &mut Vec<Step>, values: &mut Vec<(Vec<Step>, &'a Value)>) {
     if values.len() == MOST_VALUES {
         return;
@@ -78,7 +77,7 @@ fn collect<'a>(value: &'a Value, way: &mut Vec<Step>, values: &mut Vec<(Vec<Step
     }
 }
 
-/// A pointer into a body in which every list has one item, as one into the whole.
+/// Maps a pointer into a body in which every list has one item to one into the original body.
 fn placed(pointer: &str, steps: &[Step]) -> String {
     let parts = pointer.split('/').skip(1).enumerate();
     let part = |(depth, part): (usize, &str)| match steps.get(depth) {
@@ -88,7 +87,7 @@ fn placed(pointer: &str, steps: &[Step]) -> String {
     if pointer.starts_with('/') { parts.map(part).collect() } else { pointer.to_owned() }
 }
 
-/// Adds what a body leaves out that its `schema` asks for. `known` says which members of the whole come from elsewhere.
+/// Adds the members that `schema` requires and the body lacks. `known` says which members come from elsewhere.
 pub(crate) fn of_absence(schema: &Value, body: &Value, found: &mut Found, known: &dyn Fn(&str) -> bool) {
     Absence { root: schema }.check(schema, body, "", found, known);
 }
@@ -121,7 +120,7 @@ impl<'a> Absence<'a> {
         }
     }
 
-    /// What a reference leads to, and what a value is that may also be null.
+    /// Resolves references, and the value schema of nullable members.
     fn resolve(&self, mut schema: &'a Value) -> &'a Value {
         for _ in 0..8 {
             let reference = schema["$ref"].as_str().and_then(|it| it.strip_prefix('#'));
@@ -135,7 +134,7 @@ impl<'a> Absence<'a> {
     }
 }
 
-/// A member that is not there.
+/// The fault of a missing member.
 pub(crate) fn missing(pointer: String, name: &str) -> FieldError {
     FieldError { pointer, code: MISSING.into(), detail: format!("{name} is missing") }
 }

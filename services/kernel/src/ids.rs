@@ -2,7 +2,7 @@
 
 /// Declares an id newtype: `id! { /// An order. OrderId }`.
 ///
-/// It reads from JSON numbers and from digits in a path or query; zero and negatives are refused.
+/// It is parsed from JSON numbers and from digits in a path or query; zero and negative numbers are refused.
 #[macro_export]
 macro_rules! id {
     ($($(#[$meta:meta])* $name:ident),+ $(,)?) => {$(
@@ -32,7 +32,7 @@ macro_rules! id {
         }
         impl<'de> $crate::macros::serde::Deserialize<'de> for $name {
             fn deserialize<D: $crate::macros::serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-                // Between nodes a draft that has no id yet crosses as 0; clients name what exists.
+                // Between nodes a draft without an id is passed as 0; clients only name what exists.
                 let by_client = d.is_human_readable();
                 let id = <i64 as $crate::macros::serde::Deserialize>::deserialize(d)?;
                 if by_client && id < 1 {

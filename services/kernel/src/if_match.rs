@@ -1,16 +1,16 @@
-//! What a caller insists on with `If-Match`: the versions that it has seen.
+//! The versions that a caller requires with `If-Match`.
 
 use std::fmt;
 use std::sync::Arc;
 
 use crate::{Error, Kind};
 
-/// The versions that a change may find. With none, because no tag that was sent is one of ours, nothing may be changed.
+/// The versions that a change may find. If it is empty, because no tag was one of ours, nothing may be changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IfMatch(Arc<[i64]>);
 
 impl IfMatch {
-    /// Refuses when the resource is at none of these versions.
+    /// Fails when the resource is at none of these versions.
     pub fn check(&self, version: i64) -> Result<(), Error> {
         if self.0.contains(&version) {
             return Ok(());

@@ -15,13 +15,13 @@ type Run = Arc<dyn Fn(Cx) -> Pin<Box<dyn Future<Output = Result<bool, Error>> + 
 pub struct Job {
     /// `"inventory.expire_holds"`.
     pub name: &'static str,
-    /// The pause between two runs.
+    /// The interval between two runs.
     pub every: Duration,
     run: Run,
 }
 
 impl Job {
-    /// A job; `run` does one bounded batch and says whether there is more to do at once.
+    /// A job; `run` does one bounded batch and returns whether there is more to do at once.
     pub fn new<F, R>(name: &'static str, every: Duration, run: R) -> Self
     where
         R: Fn(Cx) -> F + Send + Sync + 'static,
@@ -30,7 +30,7 @@ impl Job {
         Self { name, every, run: Arc::new(move |cx| Box::pin(run(cx))) }
     }
 
-    /// One batch.
+    /// Runs one batch.
     pub async fn run(&self, cx: Cx) -> Result<bool, Error> {
         (self.run)(cx).await
     }

@@ -64,7 +64,7 @@ pub use text::{Sku, bounded, multiline, nfc};
 pub use time::Timestamp;
 pub use wire::Wire;
 
-/// What the macros of this crate need from their callers' point of view.
+/// Items that the macros of this crate use.
 #[doc(hidden)]
 pub mod macros {
     pub use schemars;

@@ -1,7 +1,7 @@
 //! Server-sent events: which listener follows which topic, and the last state each was sent.
 //!
-//! A listener is a small channel. A job publishes the current states: a listener is sent what changed since it last had room,
-//! so that a burst becomes a few events per second and a slow listener skips to the newest state.
+//! A listener is a small channel. A job publishes the current states: a listener gets the changes since it last had
+//! space, so that a burst becomes a few events per second and a slow listener skips to the newest state.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -11,12 +11,13 @@ use parking_lot::Mutex;
 
 use crate::{BodyReader, BodySender, Error, Timestamp};
 
-/// How often an idle listener is sent a comment. It keeps proxies from closing the stream, and shows who has left.
+/// How often an idle listener is sent a comment. It keeps proxies from closing the stream, and detects disconnected
+/// clients.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// A state that listeners are sent whenever it changes.
 pub trait Streamed: Clone + PartialEq + Send + 'static {
-    /// The event that leads here from an earlier state, or from none. Write it with [`server_sent`].
+    /// The event that leads here from an earlier state, or from none. Build it with [`server_sent`].
     fn event(&self, before: Option<&Self>) -> Bytes;
 
     /// Whether it is final, which ends the stream.
@@ -39,7 +40,7 @@ struct Listener<K, T> {
 }
 
 impl<K, T: Streamed> Listener<K, T> {
-    /// Sends what is new; `false` when the listener has left or the state is final.
+    /// Sends the changes; `false` when the listener has left or the state is final.
     fn publish(&mut self, state: &T, now: Timestamp) -> bool {
         let chunk = if *state != self.sent {
             state.event(Some(&self.sent))
@@ -68,12 +69,13 @@ pub struct Listeners<K, T> {
 }
 
 impl<K: Ord + Copy, T: Streamed> Listeners<K, T> {
-    /// No listeners yet, and at most this many at a time.
+    /// An empty set, for at most this many listeners.
     pub fn at_most(most: usize) -> Self {
         Self { most, all: Mutex::default() }
     }
 
-    /// Adds a listener, which is sent the topic's state at once; a final one ends its stream. 503 `TOO_MANY_LISTENERS` at the limit.
+    /// Adds a listener, which is sent the topic's state at once; a final one ends its stream. 503 `TOO_MANY_LISTENERS`
+    /// at the limit.
     pub fn join(&self, topic: K, state: T, now: Timestamp) -> Result<BodyReader, Error> {
         let (sender, reader) = BodyReader::pair();
         let mut all = self.all.lock();
@@ -92,7 +94,7 @@ impl<K: Ord + Copy, T: Streamed> Listeners<K, T> {
         self.all.lock().iter().map(|listener| listener.topic).collect()
     }
 
-    /// Sends every listener what is new, and drops those that left or whose topic has ended or is gone (`None`).
+    /// Sends every listener the changes, and drops those that left or whose topic has ended or does not exist (`None`).
     pub fn publish(&self, states: &BTreeMap<K, Option<T>>, now: Timestamp) {
         self.all.lock().retain_mut(|listener| match states.get(&listener.topic) {
             Some(Some(state)) => listener.publish(state, now),

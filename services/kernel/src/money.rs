@@ -9,9 +9,9 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
 use serde::{Serialize, Serializer};
 
-/// The largest absolute amount that is taken: it leaves room for sums and products in 96 bits.
+/// The largest absolute amount: sums and products of amounts up to it fit 96 bits.
 const LARGEST: Decimal = Decimal::from_parts(0xA764_0000, 0x0DE0_B6B3, 0, false, 0); // 10^18
-/// The most minor units that an amount comes to: a product of two fits 128 bits.
+/// The largest amount in minor units: a product of two fits 128 bits.
 const MOST_MINOR_UNITS: u64 = 1_000_000_000_000_000_000;
 
 /// An ISO 4217 currency.
@@ -39,7 +39,7 @@ impl Currency {
         Amount(rounded)
     }
 
-    /// The amount in this currency's scale, rounded down towards zero: what is given is never more than what it is worth.
+    /// The amount in this currency's scale, rounded down towards zero: for values that must not exceed their worth.
     pub fn round_down(self, value: Decimal) -> Amount {
         let mut rounded = value.round_dp_with_strategy(self.exponent(), RoundingStrategy::ToZero);
         rounded.rescale(self.exponent());
@@ -56,9 +56,10 @@ impl Currency {
         Amount(Decimal::new(1, self.exponent()))
     }
 
-    /// Takes an amount as it was sent: at most the currency's digits, none lost, at most 10^18 of its smallest unit.
+    /// Validates an amount as it was sent: at most the currency's digits, at most 10^18 of its smallest unit. It is
+    /// never rounded.
     ///
-    /// The error says what is wrong with it, for people.
+    /// The error says what is wrong with it.
     pub fn exact(self, amount: Amount) -> Result<Amount, String> {
         if self.round(amount.0).0 == amount.0 {
             let within = self.minor_units(amount).map(|_| self.round(amount.0));
@@ -68,7 +69,7 @@ impl Currency {
         }
     }
 
-    /// An amount in whole minor units; `None` when it has more digits than the currency, or is beyond 10^18 of them.
+    /// An amount in whole minor units; `None` when it has more digits than the currency, or exceeds 10^18 of them.
     pub fn minor_units(self, amount: Amount) -> Option<i64> {
         let value = amount.0;
         let (scale, digits) = (value.scale(), self.exponent());
@@ -121,32 +122,32 @@ impl JsonSchema for Currency {
 
 /// A decimal amount of money, in JSON a string such as `"19.90"`.
 ///
-/// It reads from a string or a JSON number, digit for digit. It carries no currency of its own: the record or reply
-/// that it stands in does.
+/// It is parsed from a string or a JSON number, digit for digit. It carries no currency: the record or reply that
+/// contains it does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Amount(pub Decimal);
 
 impl Amount {
-    /// Nothing.
+    /// Zero.
     pub const ZERO: Self = Self(Decimal::ZERO);
 
-    /// Whether this is less than nothing.
+    /// Whether the amount is below zero.
     pub fn is_negative(self) -> bool {
         self.0.is_sign_negative() && !self.0.is_zero()
     }
 
-    /// Whether this is nothing.
+    /// Whether the amount is zero.
     pub fn is_zero(self) -> bool {
         self.0.is_zero()
     }
 
-    /// This many times the amount; `None` when it leaves 96 bits or 10^18.
+    /// This many times the amount; `None` when it exceeds 96 bits or 10^18.
     pub fn times(self, quantity: i64) -> Option<Self> {
         let product = self.0.checked_mul(Decimal::from(quantity))?;
         (product.abs() <= LARGEST).then_some(Self(product))
     }
 
-    /// The sum; `None` when it leaves 96 bits or 10^18.
+    /// The sum; `None` when it exceeds 96 bits or 10^18.
     pub fn plus(self, other: Self) -> Option<Self> {
         let sum = self.0.checked_add(other.0)?;
         (sum.abs() <= LARGEST).then_some(Self(sum))
@@ -201,7 +202,7 @@ impl FromStr for Amount {
     }
 }
 
-/// Digits, a minus before them if need be, and a point among them: `1_000`, `+1` and `1e3` are typing errors in a price.
+/// Digits, an optional minus before them, and an optional point: `1_000`, `+1` and `1e3` are typing errors in a price.
 fn is_plain(text: &str) -> bool {
     let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
     let unsigned = text.strip_prefix('-').unwrap_or(text);
@@ -209,7 +210,7 @@ fn is_plain(text: &str) -> bool {
 }
 
 impl Amount {
-    /// A JSON number's digits, which may have an exponent.
+    /// The digits of a JSON number, which may have an exponent.
     fn from_number(digits: &str) -> Result<Self, String> {
         let exact = Decimal::from_str_exact(digits).or_else(|_| Decimal::from_scientific(digits));
         Self::bounded(exact.ok(), digits)

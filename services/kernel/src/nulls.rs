@@ -1,10 +1,10 @@
-//! The nulls of a merge patch: a member that can be cleared is a [`Patch`](crate::Patch) and takes them, any other refuses them,
-//! for to clear what cannot be cleared must not read like having done so.
+//! Nulls in a merge patch: a clearable member is a [`Patch`](crate::Patch) and accepts null. Any other member refuses
+//! it, because ignoring it would look like success.
 
 use serde::de::{self, Deserializer, Visitor};
 use serde_json::value::RawValue;
 
-/// The name under which a member says that it takes null.
+/// The type name by which a member announces that it accepts null.
 pub(crate) const CLEARABLE: &str = "$promox::Patch";
 
 /// A member's value in a merge patch.

@@ -28,22 +28,22 @@ impl Method {
         }
     }
 
-    /// Whether it changes nothing.
+    /// Whether it is read-only.
     pub const fn is_safe(self) -> bool {
         matches!(self, Self::Get)
     }
 }
 
-/// The least that a caller must be.
+/// The access that a caller needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// Everyone.
+    /// Anyone.
     Anyone,
     /// A user or the holder of a cart token; the handler finds the cart by either.
     Guest,
-    /// A user, for own things.
+    /// A user, for their own data.
     User,
-    /// A user, for own things, also by the login that asked for the account's erasure, until that is done.
+    /// A user, for their own data, also with the login that requested the account's erasure, until that is done.
     Account,
     /// The owner, the holder of an order token, or a user with the permission; the handler compares owners.
     Owner(&'static str),
@@ -84,21 +84,21 @@ impl Access {
     }
 }
 
-/// How the body comes.
+/// The form of the body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyKind {
     /// A JSON object whose members are fields of the operation; none for GET and DELETE.
     Json,
-    /// Bytes as they come, handed over by [`Op::attach`]; the listed media types are taken.
+    /// A raw stream, passed to [`Op::attach`]; the listed media types are accepted.
     Stream(&'static [&'static str]),
 }
 
-/// Whether an `Idempotency-Key` has an effect.
+/// The effect of an `Idempotency-Key`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Replay {
     /// The header is ignored.
     No,
-    /// With the header, the first decided answer is given again.
+    /// With the header, the first decided reply is returned again.
     Keyed,
 }
 
@@ -114,20 +114,20 @@ pub trait Op: DeserializeOwned + JsonSchema + Send + Sync + Sized + 'static {
     const NAME: &'static str;
     /// The method.
     const METHOD: Method;
-    /// The path with `{field}` for fields, empty for internal operations.
+    /// The path with `{field}` for fields; empty for internal operations.
     const PATH: &'static str;
     /// Who may call it.
     const ACCESS: Access;
     /// The status of success.
     const STATUS: u16;
-    /// What it does, in a sentence, for the API description.
+    /// A sentence for the API description.
     const SUMMARY: &'static str;
-    /// Whether an idempotency key counts.
+    /// The effect of an idempotency key.
     const REPLAY: Replay = Replay::No;
-    /// How the body comes.
+    /// The form of the body.
     const BODY: BodyKind = BodyKind::Json;
 
-    /// How services on different nodes call it; none for operations of clients, which cross as HTTP.
+    /// How services on different nodes call it; none for client operations, which are passed as HTTP.
     const WIRE: Option<Wire<Self>> = None;
 
     /// Receives the raw body of an operation with [`BodyKind::Stream`].
@@ -136,8 +136,8 @@ pub trait Op: DeserializeOwned + JsonSchema + Send + Sync + Sized + 'static {
 
 /// Declares what an operation is: `operation! { GetProduct -> ProductView, "product.get", Get "/api/products/{id}", Anyone, 200, "One product." }`.
 ///
-/// Internal ones: `operation! { ReserveStock -> Reserved, "inventory.reserve", internal, "Holds stock." }`.
-/// After the summary, `keyed` makes the idempotency key count, and `stream [..types], |op, body| ..` takes a raw body.
+/// Internal ones: `operation! { ReserveStock -> Reserved, "inventory.reserve", internal, "Holds stock." }`. After the
+/// summary, `keyed` makes the operation idempotent by key, and `stream [..types], |op, body| ..` takes a raw body.
 #[macro_export]
 macro_rules! operation {
     ($op:ty => $reply:ty, $name:literal, internal, $summary:literal) => {

@@ -1,4 +1,4 @@
-//! Pages of a list: a limit, an opaque cursor, and the answer's shape.
+//! Pages of a list: a limit, an opaque cursor, and the form of the reply.
 
 use std::borrow::Cow;
 
@@ -10,7 +10,7 @@ use serde::{Serialize, Serializer};
 
 use crate::Error;
 
-/// The most items of a page: 1 to 200, 20 by default.
+/// The maximum number of items of a page: 1 to 200, 20 by default.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit(usize);
 
@@ -46,7 +46,8 @@ impl JsonSchema for Limit {
     }
 }
 
-/// Where a page ends: the key of its last item, opaque to clients. It stays valid while rows come and go around it.
+/// The end of a page: the key of its last item, opaque to clients. It stays valid while rows are inserted and removed
+/// around it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor(pub Vec<u8>);
 
@@ -81,17 +82,17 @@ impl JsonSchema for Cursor {
 pub struct Page<T> {
     /// The items, in the list's order.
     pub items: Vec<T>,
-    /// Send it as `cursor` for the next page; null on the last.
+    /// The `cursor` of the next page; null on the last.
     pub next_cursor: Option<Cursor>,
-    /// How many there are in all, where that is cheap.
+    /// The total number of items, where that is cheap.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub total: Option<u64>,
-    /// What is left out because its stored data is damaged; not there when nothing is. The same is said by a `Warning` header.
+    /// What was left out because its stored data is damaged; absent when nothing was. A `Warning` header says the same.
     #[serde(default, skip_serializing_if = "Warnings::is_empty")]
     pub warnings: Warnings,
 }
 
-/// What a list leaves out because its stored data is damaged: an entry for each table.
+/// What a list leaves out because its stored data is damaged: an entry per table.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Warnings(Vec<ListWarning>);
@@ -100,9 +101,9 @@ pub struct Warnings(Vec<ListWarning>);
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ListWarning {
-    /// `DAMAGED_ROWS`: rows whose checksum fails or that do not decode. The server's log names their file, table and key.
+    /// `DAMAGED_ROWS`: rows whose checksum fails or that do not decode. The server's log has their file, table and key.
     pub code: Cow<'static, str>,
-    /// What is left out, for people.
+    /// What was left out, for humans.
     pub message: String,
     /// The table, or the index.
     pub table: String,
@@ -116,7 +117,7 @@ impl Warnings {
         self.0.is_empty()
     }
 
-    /// Notes that a damaged row is left out, here and in the log, which is told where it is.
+    /// Records that a damaged row was left out, here and in the log, which gets its location.
     pub fn left_out(&mut self, table: &str, place: &str) {
         tracing::error!(place, "a damaged row was left out of a list");
         let at = self.0.iter().position(|warning| warning.table == table);
@@ -134,7 +135,7 @@ impl Warnings {
         }
     }
 
-    /// The result, or nothing when what it rests on is damaged, which is then noted.
+    /// The result, or nothing when the data below it is damaged, which is then recorded.
     pub fn unless_damaged<T, E: Into<Error>>(&mut self, result: Result<T, E>) -> Result<Option<T>, Error> {
         let error = match result {
             Ok(value) => return Ok(Some(value)),
@@ -145,12 +146,12 @@ impl Warnings {
         Ok(None)
     }
 
-    /// Refuses what must not pass for the whole, once all that reads has been given.
+    /// Fails for results that must be complete, once all readable data was returned.
     pub fn check_whole(&self) -> Result<(), Error> {
         self.0.first().map_or(Ok(()), |first| Err(Error::damaged(&first.table, &first.message)))
     }
 
-    /// The header that says the same: one line for each table, with the code 299 of RFC 7234.
+    /// The `Warning` header: one line per table, with the code 299 of RFC 7234.
     pub fn headers(&self) -> Vec<(&'static str, String)> {
         self.0.iter().map(|warning| ("warning", format!("299 promox \"{}\"", warning.message))).collect()
     }
@@ -162,13 +163,13 @@ impl<T> Page<T> {
         Self { items, next_cursor, total: None, warnings: Warnings::default() }
     }
 
-    /// The same page of other items.
+    /// This page with other items.
     pub fn map<U>(self, convert: impl FnMut(T) -> U) -> Page<U> {
         let Self { items, next_cursor, total, warnings } = self;
         Page { items: items.into_iter().map(convert).collect(), next_cursor, total, warnings }
     }
 
-    /// The same page of items that are made from these. One whose data is damaged is left out, with a warning.
+    /// This page with each item converted. An item whose data is damaged is left out, with a warning.
     pub fn try_map<U, E: Into<Error>>(self, mut convert: impl FnMut(T) -> Result<U, E>) -> Result<Page<U>, Error> {
         let Self { items, next_cursor, total, mut warnings } = self;
         let mut made = Vec::with_capacity(items.len());

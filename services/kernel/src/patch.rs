@@ -10,15 +10,15 @@ use serde::{Deserialize, Deserializer};
 use crate::FieldError;
 use crate::nulls::CLEARABLE;
 
-/// What a patch says about one member. Mark the member `#[serde(default)]`.
+/// A patch of one member. Mark the member `#[serde(default)]`.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub enum Patch<T> {
-    /// Not named: stays as it is.
+    /// Absent: keeps its value.
     #[default]
     Keep,
     /// `null`: is cleared.
     Clear,
-    /// Becomes this.
+    /// Gets this value.
     Set(T),
 }
 
@@ -41,7 +41,7 @@ impl<T> Patch<T> {
         }
     }
 
-    /// The same patch with another value in the place of this one.
+    /// This patch with another value.
     pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Patch<U> {
         match self {
             Self::Keep => Patch::Keep,
@@ -52,7 +52,7 @@ impl<T> Patch<T> {
 }
 
 impl<T: Default> Patch<T> {
-    /// What a member becomes that is empty when it is cleared; `None` when it stays as it is.
+    /// The new value of a member whose cleared state is empty; `None` to keep it.
     pub fn or_default(self) -> Option<T> {
         match self {
             Self::Keep => None,
@@ -62,7 +62,7 @@ impl<T: Default> Patch<T> {
     }
 }
 
-/// Reads a member that may be null and must not be left out. For serde's `deserialize_with`; mark the member
+/// Reads a nullable member that must be present. For serde's `deserialize_with`; mark the member
 /// `#[schemars(required)]` too.
 pub fn nullable<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
     Option::deserialize(deserializer)

@@ -20,7 +20,7 @@ pub enum Principal {
     User {
         /// The account.
         id: UserId,
-        /// The login it came by.
+        /// The session.
         session: i64,
         /// `resource:action` names.
         permissions: Arc<BTreeSet<String>>,
@@ -38,7 +38,7 @@ impl Principal {
         }
     }
 
-    /// Whether the permission `resource:action` is held; promox itself holds all.
+    /// Whether the caller has the permission `resource:action`; the system has all.
     pub fn allows(&self, permission: &str) -> bool {
         match self {
             Self::Anonymous => false,
@@ -47,7 +47,7 @@ impl Principal {
         }
     }
 
-    /// How the audit log and idempotency name the caller; anonymous callers share one name.
+    /// The name of the caller in the audit log and for idempotency; anonymous callers share one name.
     pub fn name(&self) -> String {
         match self {
             Self::Anonymous => "anonymous".to_owned(),

@@ -1,4 +1,4 @@
-//! Regions of countries by their ISO 3166-2 code, written without the country that it begins with: `CA` of the United States.
+//! Regions of countries by their ISO 3166-2 code, without the country prefix: `CA` of the United States.
 
 use rust_iso3166::iso3166_2::{SUBDIVISION_COUNTRY_MAP, Subdivision};
 use unicode_normalization::UnicodeNormalization as _;
@@ -17,8 +17,8 @@ fn bare(region: &Subdivision) -> &'static str {
     region.code.split_once('-').map_or(region.code, |(_, bare)| bare)
 }
 
-/// The regions of a country that a text may mean: one by its code, with or without the country before it; else those of that
-/// name, which a province and the community around it may share. Case, accents and punctuation do not count in names.
+/// The regions of a country that a text may mean: one by its code, with or without the country; else those with that
+/// name, which may be several. Case, accents and punctuation in names are ignored.
 pub fn meant(country: &str, text: &str) -> Vec<&'static str> {
     let text = text.trim();
     let code = text.to_ascii_uppercase();
@@ -34,13 +34,13 @@ pub fn meant(country: &str, text: &str) -> Vec<&'static str> {
     regions(country).iter().filter(is_called).map(bare).collect()
 }
 
-/// A name as it is compared.
+/// A name in its form for comparisons.
 fn folded(name: &str) -> String {
     let letters = name.nfkd().filter(|c| !is_combining_mark(*c) && c.is_alphanumeric());
     letters.flat_map(char::to_lowercase).collect()
 }
 
-/// The code of the region of a country that a text means, the first of several; the error is for people.
+/// The code of the region of a country that a text means, the first of several; or a message.
 pub fn region(country: &str, text: &str) -> Result<String, String> {
     meant(country, text).first().map(|code| (*code).to_owned()).ok_or_else(|| unknown(country, text))
 }

@@ -6,19 +6,19 @@ use serde::Serialize;
 
 use crate::{BodyReader, Error, Page, accept};
 
-/// A good answer, ready for the wire.
+/// A successful response.
 #[derive(Debug)]
 pub struct Response {
     /// The status, 2xx.
     pub status: u16,
-    /// Headers beside the content's own.
+    /// Headers other than the content's.
     pub headers: Vec<(&'static str, String)>,
-    /// What it carries.
+    /// The content.
     pub content: Content,
 }
 
 impl Response {
-    /// The same again; `None` for a stream, which can be read once.
+    /// A copy; `None` for a stream, which can be read only once.
     pub fn copy(&self) -> Option<Self> {
         let content = match &self.content {
             Content::Empty => Content::Empty,
@@ -30,7 +30,7 @@ impl Response {
     }
 }
 
-/// What an answer carries.
+/// The content of a response.
 #[derive(Debug)]
 pub enum Content {
     /// Nothing.
@@ -54,29 +54,29 @@ impl Content {
     }
 }
 
-/// Something an operation answers. Implement it with [`json_reply!`](crate::json_reply).
+/// The reply of an operation. Implement it with [`json_reply!`](crate::json_reply).
 pub trait Reply: Send + 'static {
-    /// The answer for the wire; `status` is the operation's usual one.
+    /// The response; `status` is the operation's usual one.
     fn respond(self, status: u16) -> Result<Response, Error>
     where
         Self: Sized;
 
-    /// Its JSON schema; `None` for what is not JSON.
+    /// Its JSON schema; `None` if it is not JSON.
     fn schema(generator: &mut SchemaGenerator) -> Option<Schema>;
 
-    /// The answer as JSON text, for keeping with an idempotency key; `None` for documents, which are not kept.
+    /// The reply as JSON text, to store with an idempotency key; `None` for documents, which are not stored.
     fn kept(&self, status: u16) -> Result<Option<Response>, Error>;
 }
 
-/// JSON text of a value; failing is our own fault.
+/// The JSON text of a value; a failure is a bug.
 #[doc(hidden)]
 pub fn to_json(value: &impl Serialize) -> Result<Bytes, Error> {
     serde_json::to_vec(value).map(Bytes::from).map_err(Error::internal)
 }
 
-/// Makes serializable types replies: `json_reply!(A, B)`. With `etag`: `json_reply!(Product, etag version)` sends the field
-/// as a strong `ETag`. With `status`: `json_reply!(Order, status http_status)` asks the method for the status, which
-/// returns `None` for the usual one.
+/// Makes serializable types replies: `json_reply!(A, B)`. With `etag`: `json_reply!(Product, etag version)` sends the
+/// field as a strong `ETag`. With `status`: `json_reply!(Order, status http_status)` calls the method for the status,
+/// which returns `None` for the usual one.
 #[macro_export]
 macro_rules! json_reply {
     ($type:ty, etag $version:ident, status $status:ident) => {
@@ -152,9 +152,9 @@ impl<T: Serialize + JsonSchema + Send + 'static> Reply for Vec<T> {
 pub struct Download {
     /// The media type.
     pub media_type: &'static str,
-    /// The name a browser saves it under, if it should.
+    /// The file name for downloads, if any.
     pub file_name: Option<String>,
-    /// The bytes as they are made.
+    /// The bytes.
     pub content: Content,
 }
 

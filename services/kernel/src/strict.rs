@@ -1,6 +1,6 @@
-//! How JSON from clients is read. Objects as objects: serde would take an array for a struct, member by member in
-//! their order, which no description of ours says and which a member that is added later would silently shift. Texts in
-//! Unicode NFC with LF at the ends of lines, as they are kept and compared.
+//! Strict JSON from clients. Structs must be objects: serde would also accept an array with the members in order, which
+//! our API does not document and which a new member would silently shift. Texts are normalised to Unicode NFC with LF
+//! line endings, the form in which they are stored and compared.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,10 +9,10 @@ use serde::de::{self, DeserializeSeed, Deserializer, EnumAccess, MapAccess, SeqA
 
 use crate::text::as_kept;
 
-/// Whatever is read through it takes no array for an object, and its texts as they are kept, at any depth.
+/// A deserializer that refuses arrays for structs and normalises texts, at any depth.
 pub(crate) struct Strict<T>(pub(crate) T);
 
-/// Reads a struct: a visitor that is not given arrays.
+/// Reads a struct: a visitor that is never given an array.
 struct Object<V>(V);
 
 macro_rules! read {

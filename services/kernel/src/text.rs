@@ -1,12 +1,12 @@
-//! Texts with rules of their own: lines, paragraphs, SKUs.
+//! Validated texts: lines, paragraphs, SKUs.
 
 use std::borrow::Cow;
 use std::str::FromStr;
 
 use icu_normalizer::ComposingNormalizerBorrowed;
 
-/// A text of one line: trimmed, in Unicode NFC, `least..=most` characters, without control characters and line ends. The
-/// error is for people.
+/// A text of one line: trimmed, in Unicode NFC, `least..=most` characters, without control characters and line ends; or
+/// a message.
 pub fn bounded(text: &str, least: usize, most: usize) -> Result<String, String> {
     if text.trim().contains(['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}']) {
         return Err("must be a single line".to_owned());
@@ -14,8 +14,8 @@ pub fn bounded(text: &str, least: usize, most: usize) -> Result<String, String> 
     multiline(text, least, most)
 }
 
-/// A text of any number of lines: trimmed, in Unicode NFC, `least..=most` characters. Lines that end with CR LF end with LF
-/// from then on; other control characters are not taken. The error is for people.
+/// A text of any number of lines: trimmed, in Unicode NFC, `least..=most` characters. CR LF becomes LF; other control
+/// characters are refused, with a message.
 pub fn multiline(text: &str, least: usize, most: usize) -> Result<String, String> {
     let text = as_kept(text.trim());
     let length = text.chars().count();
@@ -28,18 +28,18 @@ pub fn multiline(text: &str, least: usize, most: usize) -> Result<String, String
     Ok(text.into_owned())
 }
 
-/// A text as texts are kept: in Unicode NFC, its lines ended with LF and not with CR LF.
+/// The stored form of a text: Unicode NFC with LF line endings.
 pub(crate) fn as_kept(text: &str) -> Cow<'_, str> {
     let composed = nfc(text);
     if composed.contains("\r\n") { Cow::Owned(composed.replace("\r\n", "\n")) } else { composed }
 }
 
-/// A text in Unicode NFC, so that what looks the same and means the same is the same.
+/// A text in Unicode NFC, so that equivalent texts are equal.
 pub fn nfc(text: &str) -> Cow<'_, str> {
     if text.is_ascii() { Cow::Borrowed(text) } else { ComposingNormalizerBorrowed::new_nfc().normalize(text) }
 }
 
-/// A stock keeping unit: 1–64 printable characters, kept as written and compared without case.
+/// A stock keeping unit: 1–64 printable characters, stored as written and compared without case.
 #[derive(Clone, Debug)]
 pub struct Sku(String);
 
@@ -49,13 +49,13 @@ impl Sku {
         &self.0
     }
 
-    /// The form that keys use: two SKUs are one when their folds are equal.
+    /// The form in keys: two SKUs are the same when their folds are equal.
     pub fn fold(&self) -> String {
         fold_sku(&self.0)
     }
 }
 
-/// The text of a SKU in the form that keys use.
+/// The form of a SKU in keys.
 pub(crate) fn fold_sku(text: &str) -> String {
     text.to_lowercase()
 }
@@ -72,8 +72,8 @@ impl FromStr for Sku {
     }
 }
 
-/// Control characters, and those that are not seen: zero-width ones and what turns the direction of writing. Two texts that
-/// differ in them alone would look the same.
+/// Control characters and invisible ones: zero-width characters and changes of the writing direction. Texts that differ
+/// only in them would look the same.
 pub(crate) fn is_unprintable(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')

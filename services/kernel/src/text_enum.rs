@@ -1,4 +1,4 @@
-//! Enums that are text outside: UPPER_SNAKE in JSON and in the tables.
+//! Enums with a text form: UPPER_SNAKE in JSON and in the tables.
 
 /// Declares an enum whose variants are written as the given text in JSON, tables and paths.
 ///
@@ -18,7 +18,7 @@ macro_rules! text_enum {
             /// Every variant, in declaration order.
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
 
-            /// The text that stands for this variant outside.
+            /// The text of this variant.
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $text),+ }
             }

@@ -33,7 +33,7 @@ impl Timestamp {
         self.0.div_euclid(SECOND)
     }
 
-    /// What lies between an earlier time and this one; zero when `earlier` is later.
+    /// The duration since an earlier time; zero when `earlier` is later.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
@@ -43,7 +43,7 @@ impl Timestamp {
         jiff::Timestamp::from_microsecond(self.0).unwrap_or(jiff::Timestamp::MAX)
     }
 
-    /// From jiff, cut to microseconds.
+    /// From jiff, truncated to microseconds.
     pub fn from_jiff(time: jiff::Timestamp) -> Self {
         Self(time.as_microsecond())
     }
@@ -79,7 +79,7 @@ impl FromStr for Timestamp {
 
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        // Between nodes it stays as exact as it is; people read milliseconds.
+        // Between nodes it keeps its precision; clients get milliseconds.
         if s.is_human_readable() { s.collect_str(self) } else { s.serialize_i64(self.0) }
     }
 }

@@ -1,4 +1,4 @@
-//! Columns as values of their relational type: what an engine with typed columns makes of an encoded row or key, and back.
+//! Columns as values of their relational type: for engines with typed columns, decoded from a row or key and back.
 
 use rust_decimal::Decimal;
 
@@ -20,7 +20,7 @@ pub enum Value {
     Bytes(Vec<u8>),
 }
 
-/// A value that no engine takes.
+/// A value that no engine can store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unstorable {
     /// A text or a document with the character U+0000.
@@ -30,7 +30,7 @@ pub enum Unstorable {
 }
 
 impl Value {
-    /// Takes a column off the front of an encoded row; `None` when the bytes do not hold one.
+    /// Decodes a column from the front of an encoded row; `None` if the bytes are invalid.
     pub fn take(column: ColumnType, nullable: bool, input: &mut &[u8]) -> Option<Self> {
         if nullable && !bool::take(input)? {
             return Some(Self::Null);
@@ -66,7 +66,7 @@ impl Value {
         Some(())
     }
 
-    /// Takes a part off the front of a key. A folded column gives its folded form.
+    /// Decodes a part from the front of a key. A folded column gives its folded form.
     pub fn take_key(column: ColumnType, nullable: bool, input: &mut &[u8]) -> Option<Self> {
         if nullable && !bool::take(input)? {
             return Some(Self::Null);
@@ -78,13 +78,13 @@ impl Value {
             ColumnType::Text => Self::Text(String::from_utf8(take_key_bytes(input)?).ok()?),
             ColumnType::Timestamptz => Self::Time(Timestamp(take_key_i64(input)?)),
             ColumnType::Bytea => Self::Bytes(take_key_bytes(input)?),
-            // Neither is part of a key.
+            // Neither can be part of a key.
             ColumnType::Numeric | ColumnType::Jsonb => return None,
         })
     }
 }
 
-/// Passes over a column at the front of an encoded row; `None` when the bytes do not hold one.
+/// Skips a column at the front of an encoded row; `None` if the bytes are invalid.
 pub fn skip_column(column: ColumnType, nullable: bool, input: &mut &[u8]) -> Option<()> {
     if nullable && !bool::take(input)? {
         return Some(());
@@ -98,8 +98,8 @@ pub fn skip_column(column: ColumnType, nullable: bool, input: &mut &[u8]) -> Opt
     }
 }
 
-/// Passes over a column at the front of an encoded row and says why no engine takes it, if none does. `None` when the bytes do
-/// not hold one.
+/// Skips a column at the front of an encoded row and returns why no engine can store it, if that is so. `None` if the
+/// bytes are invalid.
 pub fn check_column(column: ColumnType, nullable: bool, input: &mut &[u8]) -> Option<Result<(), Unstorable>> {
     if nullable && !bool::take(input)? {
         return Some(Ok(()));
@@ -134,7 +134,7 @@ fn take_key_i64(input: &mut &[u8]) -> Option<i64> {
     Some((u64::from_be_bytes(take_array(input)?) ^ (1 << 63)).cast_signed())
 }
 
-/// Text and bytes of a key, their zero bytes without the escape.
+/// Text and bytes of a key, with their zero bytes unescaped.
 fn take_key_bytes(input: &mut &[u8]) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     loop {

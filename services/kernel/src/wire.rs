@@ -1,5 +1,5 @@
-//! How a call crosses from one node to another: MessagePack with named members, so that a node may know members that the
-//! other does not. Times keep their microseconds, which their text form rounds away.
+//! The encoding of calls between nodes: MessagePack with named members, so that nodes of different versions may know
+//! different members. Times keep their microseconds, which their text form rounds away.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -16,12 +16,12 @@ pub(crate) fn encode(value: &impl Serialize) -> Result<Vec<u8>, Error> {
     rmp_serde::to_vec_named(value).map_err(Error::internal)
 }
 
-/// Decodes what another node encoded.
+/// Decodes a value from another node.
 fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
     rmp_serde::from_slice(bytes).map_err(Error::internal)
 }
 
-/// Decodes a value and makes sure that it is encoded to the same bytes again: nothing of it was lost on the way.
+/// Decodes a value and verifies that it encodes to the same bytes again, so that nothing was lost.
 pub(crate) fn decode_checked<T: Serialize + DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
     let value = decode(bytes)?;
     if encode(&value)? == bytes {
@@ -48,7 +48,7 @@ impl<O> Wire<O>
 where
     O: Op<Reply: Serialize + DeserializeOwned> + Serialize,
 {
-    /// The one encoding there is.
+    /// The only encoding.
     #[allow(clippy::new_without_default, reason = "it is a constant")]
     pub const fn new() -> Self {
         Self {
@@ -60,8 +60,8 @@ where
     }
 }
 
-/// The part of a request's context that crosses with a call. The idempotency key and `If-Match` belong to the first operation
-/// alone.
+/// The part of a request's context that is passed with a call. The idempotency key and `If-Match` belong to the first
+/// operation alone.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Head {
     principal: Principal,
