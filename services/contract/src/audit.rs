@@ -1,28 +1,29 @@
-//! The audit trail: told by every service in the transaction of the change, kept by the user service as a chain.
+//! The audit log: every service emits entries in the transaction of the change, and the user service stores them as a
+//! hash chain.
 
 use promox_kernel::{Fact, fact};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// Somebody with a permission changed something. Ids only: never names, addresses or secrets.
+/// A change made with a permission. Ids only: never names, addresses or secrets.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Audited {
-    /// Who: `Principal::name()`.
+    /// The actor: `Principal::name()`.
     pub actor: String,
     /// The operation, `"product.update"`.
     pub action: String,
-    /// What was changed, `"product:7"`.
+    /// The entity, `"product:7"`.
     pub subject: String,
-    /// The changed members before, null when it was not there.
+    /// The changed members before the change, null if it did not exist.
     pub before: Value,
-    /// The changed members after, null when it is gone.
+    /// The changed members after the change, null if it no longer exists.
     pub after: Value,
 }
 fact! { Audited = "AUDITED" in "audit" kept 30 }
 
 impl Audited {
-    /// An entry; `before` and `after` are what the caller thinks worth keeping.
+    /// An entry; the caller chooses which members `before` and `after` contain.
     pub fn new(actor: String, action: &str, subject: String, before: impl Serialize, after: impl Serialize) -> Self {
         let value = |it| serde_json::to_value(it).unwrap_or(Value::Null);
         let before = value(serde_json::json!(before));

@@ -1,12 +1,12 @@
-//! Who buys, as limits and counts know a person.
+//! Buyers: how limits and counts recognise a person.
 //!
-//! A person is known by the account, by the account's e-mail address and by the address that an order names, each address
-//! in normal form (case, Unicode, IDNA). Two orders, uses or redemptions are one person's when they share any of these.
-//! That is asked of the two directly and not carried on through a third: an order that shares the account with one order
-//! and the address with another makes no one person of those two.
+//! A person is identified by the account, the account's e-mail address and the address of an order, each address in
+//! normal form (case, Unicode, IDNA). Two orders, uses or redemptions belong to the same person when they share any of
+//! these. This is not transitive: an order that shares the account with one order and the address with another does not
+//! make those two one person's.
 //!
-//! Whether `ada+shop@example.com` is `ada@example.com` is the store's to say, and can be said anew at any time, so a
-//! [`PersonKey`] holds the mailbox that an address is of and, beside it, the address itself.
+//! Whether `ada+shop@example.com` is `ada@example.com` is a setting of the store that may change at any time, so a
+//! [`PersonKey`] holds the mailbox of an address and, beside it, the address itself.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -17,10 +17,10 @@ use serde::{Deserialize, Serialize};
 use crate::store::GetStoreProfile;
 use crate::user::DescribeUsers;
 
-/// Bytes of a digest that are kept.
+/// Length of a digest, in bytes.
 const KEPT: usize = 16;
 
-/// Who buys.
+/// A buyer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Buyer {
@@ -28,9 +28,9 @@ pub struct Buyer {
     pub user_id: Option<UserId>,
     /// The account's address.
     pub account_email: Option<Email>,
-    /// The address that was given beside the account, or a guest's.
+    /// The address of the order: given beside the account, or a guest's.
     pub given_email: Option<Email>,
-    /// Whether plus tags tell no persons apart, as the store says.
+    /// Whether the store treats addresses that differ only in a plus tag as the same person.
     pub ignore_plus_tags: bool,
 }
 
@@ -45,12 +45,12 @@ impl Buyer {
         Ok(Self { user_id, account_email, given_email, ignore_plus_tags })
     }
 
-    /// The address that an order of this buyer is confirmed to: the one that was given, else the account's.
+    /// The address for the confirmation of this buyer's order: the one that was given, else the account's.
     pub fn email(&self) -> Option<&Email> {
         self.given_email.as_ref().or(self.account_email.as_ref())
     }
 
-    /// The addresses, each once.
+    /// The addresses, without duplicates.
     pub fn emails(&self) -> Vec<&Email> {
         let mut emails: Vec<&Email> = Vec::with_capacity(2);
         for email in self.account_email.iter().chain(&self.given_email) {
@@ -61,31 +61,31 @@ impl Buyer {
         emails
     }
 
-    /// Whether two addresses are one person's.
+    /// Whether two addresses belong to the same person.
     pub fn same(&self, one: &Email, other: &Email) -> bool {
         if self.ignore_plus_tags { one.mailbox() == other.mailbox() } else { one.normal() == other.normal() }
     }
 
-    /// What the person is known by, digests in place of addresses.
+    /// The person's identifiers, with digests in place of addresses.
     pub fn person(&self) -> Person {
         let account = self.user_id.map(|id| PersonKey { name: format!("user:{id}"), exact: None });
         let keys = account.into_iter().chain(self.emails().into_iter().map(PersonKey::of_email)).collect();
         Person { keys, ignore_plus_tags: self.ignore_plus_tags }
     }
 
-    /// A digest of the address that an order of this buyer is confirmed to, for limits that count by address alone.
+    /// A digest of the confirmation address, for limits that count by address alone.
     pub fn email_digest(&self) -> Option<String> {
         let form = |email: &Email| if self.ignore_plus_tags { email.mailbox() } else { email.normal() };
         self.email().map(|email| digest_of(&form(email)))
     }
 }
 
-/// One of the things that a person is known by.
+/// An identifier of a person.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PersonKey {
     /// `user:7`, or `mail:` and a digest of the mailbox: the address in normal form without its plus tag.
     pub name: String,
-    /// A digest of the address itself where it has a plus tag; null where it is the mailbox.
+    /// A digest of the address itself if it has a plus tag; null if it is the mailbox.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exact: Option<String>,
 }
@@ -99,28 +99,28 @@ impl PersonKey {
     }
 }
 
-/// A person, by all that it is known by.
+/// A person, as a set of identifiers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Person {
-    /// The account first, then the addresses; none for who is not known.
+    /// The account first, then the addresses; empty for an unknown person.
     pub keys: Vec<PersonKey>,
-    /// Whether plus tags tell no persons apart.
+    /// Whether plus tags are ignored.
     pub ignore_plus_tags: bool,
 }
 
 impl Person {
-    /// Whether it is not known who it is.
+    /// Whether the person is unknown.
     pub fn is_unknown(&self) -> bool {
         self.keys.is_empty()
     }
 
-    /// Whether what was counted under the name of `key` and with this `exact` is this person's.
+    /// Whether a count under the name of `key` with this `exact` belongs to this person.
     pub fn is(&self, key: &PersonKey, exact: Option<&str>) -> bool {
         self.ignore_plus_tags || key.exact.as_deref() == exact
     }
 }
 
-/// A short digest in letters that any column and log may hold.
+/// A short digest in letters that fit into any column or log.
 pub fn digest_of(text: &str) -> String {
     URL_SAFE_NO_PAD.encode(sha256([text.as_bytes()]).get(..KEPT).unwrap_or_default())
 }
@@ -135,7 +135,7 @@ mod tests {
         Buyer { user_id: user.map(UserId), account_email, given_email, ignore_plus_tags: false }
     }
 
-    /// Whether what one counted is the other's.
+    /// Whether two keys count for the same person.
     fn shares(one: &Buyer, other: &Buyer) -> bool {
         let (one, other) = (one.person(), other.person());
         other.keys.iter().any(|key| one.keys.iter().any(|it| it.name == key.name && other.is(key, it.exact.as_deref())))

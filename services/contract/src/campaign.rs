@@ -1,4 +1,4 @@
-//! What others ask of campaigns: whether they run, what is left of their budgets, which segments a customer is in.
+//! Operations of campaigns for other services: status, budgets, segments of a customer.
 
 use promox_kernel::{Amount, UserId, facts, json_reply, operation};
 use schemars::JsonSchema;
@@ -7,13 +7,13 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{CampaignId, OrderId};
 use crate::promotion::Customer;
 
-/// Asks how campaigns stand for a customer now. Unknown ones are left out.
+/// Gets the status of campaigns for a customer now. Unknown ones are left out.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetCampaignStates {
-    /// Which.
+    /// The ids.
     pub ids: Vec<CampaignId>,
-    /// For whom: decides the audience; null leaves it unchecked.
+    /// The customer, who decides the audience; null skips the check.
     pub customer: Option<Customer>,
 }
 operation! { GetCampaignStates => CampaignStateList, "campaign.states", internal, "The status of campaigns." }
@@ -27,27 +27,27 @@ pub struct CampaignStateList {
 }
 json_reply!(CampaignStateList);
 
-/// How a campaign stands.
+/// The status of a campaign.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CampaignState {
-    /// Which.
+    /// The id.
     pub id: CampaignId,
-    /// Whether what belongs to it applies now: ACTIVE, and inside its schedule.
+    /// Whether the campaign applies now: ACTIVE, and inside its schedule.
     pub running: bool,
-    /// Why not, when it is not.
+    /// Why it does not apply.
     pub reason: Option<crate::promotion::RejectReason>,
     /// Whether the customer is in its audience.
     pub in_audience: bool,
-    /// What is left of its budget; null without one.
+    /// The rest of its budget; null without one.
     pub left: Option<Amount>,
 }
 
-/// Asks which segments a customer is in, by name.
+/// Lists the segments of a customer, by name.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetCustomerSegments {
-    /// The customer, segments left out.
+    /// The customer, with empty segments.
     pub customer: Customer,
 }
 operation! { GetCustomerSegments => SegmentNames, "campaign.get_customer_segments", internal, "The segments that a customer is in." }
@@ -77,7 +77,7 @@ operation! { HoldBudgets => (), "campaign.hold_budgets", internal, "Holds campai
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CampaignAmount {
-    /// Which.
+    /// The campaign.
     pub campaign_id: CampaignId,
     /// How much.
     pub amount: Amount,
@@ -92,13 +92,13 @@ pub struct ReleaseBudgets {
 }
 operation! { ReleaseBudgets => (), "campaign.release_budgets", internal, "Releases an order's campaign budgets." }
 
-/// What every event of a campaign says.
+/// The data of every event of a campaign.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CampaignFact {
-    /// Which.
+    /// The campaign.
     pub campaign_id: CampaignId,
-    /// Who asked for it; null when it moved by itself.
+    /// The user who requested the change; null for scheduled changes.
     pub by: Option<UserId>,
 }
 
@@ -111,6 +111,6 @@ facts! { CampaignFact in "campaign":
     CampaignEnded = "CAMPAIGN_ENDED",
 }
 
-/// What promotions and campaigns both state of each order, for the auditor to compare:
-/// [`shares`](crate::promotion::shares) of the campaigns that pay for its promotions.
+/// Promotions and campaigns both state for each order the [`shares`](crate::promotion::shares) of the campaigns that
+/// pay for its promotions.
 pub const BUDGETED: &str = "campaign: spent = discounts of active orders that use it";

@@ -1,4 +1,4 @@
-//! What others ask of the cart: what is in it, and to end or merge it.
+//! Operations of the cart for other services: contents, emptying, merging.
 
 use promox_kernel::{UserId, fact, json_reply, operation};
 use schemars::JsonSchema;
@@ -7,40 +7,41 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{CartId, OrderId};
 use crate::inventory::SkuQuantity;
 
-/// Asks for the caller's cart (by login, else by cart token) to check it out; 404 without one, 422 `CART_EMPTY` when nothing is in it.
+/// Gets the caller's cart (by login, else by cart token) for checkout; 404 without one, 422 `CART_EMPTY` when it is
+/// empty.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetCartForCheckout {}
 operation! { GetCartForCheckout => CartContents, "cart.for_checkout", internal, "The caller's cart, for checkout." }
 
-/// What is in a cart.
+/// The contents of a cart.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CartContents {
     /// The cart.
     pub cart_id: CartId,
-    /// The state of the cart that this is: what [`EmptyCart`] wants back.
+    /// The version of the cart, for [`EmptyCart`].
     pub version: i64,
     /// Its lines.
     pub items: Vec<SkuQuantity>,
-    /// A promotion's code.
+    /// A promotion code.
     pub promotion_code: Option<String>,
-    /// Coupons' codes.
+    /// Coupon codes.
     pub coupon_codes: Vec<String>,
 }
 json_reply!(CartContents);
 
-/// Takes out of a cart what an order was placed from: lines put in or changed since `version` stay. Asking again for the
-/// same order changes nothing. One order a cart's contents: when another order took that version or a later one, this is
-/// 409 `CART_ALREADY_ORDERED` and changes nothing.
+/// Removes from a cart what an order was placed from: lines added or changed since `version` stay. Repeating it for the
+/// same order changes nothing. A cart's contents are ordered once: when another order took that version or a later one,
+/// this is 409 `CART_ALREADY_ORDERED` and changes nothing.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EmptyCart {
-    /// Which.
+    /// The cart.
     pub cart_id: CartId,
-    /// By which order.
+    /// The order.
     pub order_id: OrderId,
-    /// [`CartContents::version`] as it was when the order was placed.
+    /// [`CartContents::version`] when the order was placed.
     pub version: i64,
 }
 operation! { EmptyCart => (), "cart.empty", internal, "Empties a cart that was ordered." }
@@ -51,18 +52,18 @@ operation! { EmptyCart => (), "cart.empty", internal, "Empties a cart that was o
 pub struct MergeGuestCart {
     /// The guest cart's secret.
     pub cart_token: String,
-    /// Into whose cart.
+    /// The user whose cart it is merged into.
     pub user_id: UserId,
 }
 operation! { MergeGuestCart => (), "cart.merge_guest", internal, "Merges a guest's cart into a user's." }
 
-/// Nothing happened to a cart with items for a day.
+/// A cart with items was idle for a day.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CartAbandoned {
-    /// Which.
+    /// The cart.
     pub cart_id: CartId,
-    /// Whose, if known.
+    /// The user, if known.
     pub user_id: Option<UserId>,
 }
 fact! { CartAbandoned = "CART_ABANDONED" in "cart" kept 30 }

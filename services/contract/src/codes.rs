@@ -1,4 +1,4 @@
-//! The stable codes of refusals, which callers branch on. Each is written here and nowhere else.
+//! The stable codes of refusals, which clients branch on. Each is defined here only.
 
 /// Makes each name a constant with the name as its value.
 macro_rules! codes {

@@ -1,4 +1,4 @@
-//! What others ask of coupons: which promotion a code is the key to.
+//! Operations of coupons for other services.
 
 use promox_kernel::{UserId, fact, json_reply, operation};
 use schemars::JsonSchema;
@@ -8,18 +8,19 @@ use crate::buyer::Buyer;
 use crate::ids::{OrderId, PromotionId};
 use crate::promotion::RejectReason;
 
-/// A code in the form that the one namespace of promotions and coupons compares: upper case, without space, `-` and `_`.
+/// A code in the normal form of the namespace that promotions and coupons share: upper case, without space, `-` and
+/// `_`.
 pub fn normal_code(code: &str) -> String {
     code.chars().filter(|c| !c.is_whitespace() && !matches!(c, '-' | '_')).flat_map(char::to_uppercase).collect()
 }
 
-/// Asks which of these codes are coupons. Codes that are none are left out.
+/// Finds out which of these codes are coupons. Others are left out.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ResolveCodes {
-    /// The codes as they were written.
+    /// The codes as entered.
     pub codes: Vec<String>,
-    /// Who wants to use them: personal coupons are their owner's only, limits per user count the person.
+    /// The buyer: personal coupons are valid for their owner only, and limits per user count the person.
     pub buyer: Buyer,
 }
 operation! { ResolveCodes => ResolvedCodes, "coupon.resolve_codes", internal, "Which codes are coupons." }
@@ -28,7 +29,7 @@ operation! { ResolveCodes => ResolvedCodes, "coupon.resolve_codes", internal, "W
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ResolvedCodes {
-    /// Each with its promotion.
+    /// The coupons with their promotions.
     pub coupons: Vec<ResolvedCode>,
 }
 json_reply!(ResolvedCodes);
@@ -37,11 +38,11 @@ json_reply!(ResolvedCodes);
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ResolvedCode {
-    /// As it was written.
+    /// The code as entered.
     pub code: String,
-    /// What it is the key to.
+    /// Its promotion.
     pub promotion_id: PromotionId,
-    /// Why it is not good now, if it is not.
+    /// Why it is not valid now, if so.
     pub reason: Option<RejectReason>,
 }
 
@@ -68,22 +69,22 @@ pub struct ReleaseCoupons {
 }
 operation! { ReleaseCoupons => (), "coupon.release_order", internal, "Releases an order's redemptions." }
 
-/// Makes a personal coupon, once a reference: for points redeemed from the catalogue.
+/// Creates a personal coupon, once per reference: for redeemed reward offers.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct IssueCoupon {
-    /// Once a reference: `reward:7`.
+    /// Unique reference: `reward:7`.
     pub reference: String,
-    /// What it is the key to.
+    /// The promotion.
     pub promotion_id: PromotionId,
-    /// Whose it is.
+    /// The owner.
     pub user_id: UserId,
-    /// Days it is good from now; null for ever.
+    /// How many days it is valid from now; null for no expiry.
     pub valid_days: Option<u32>,
 }
 operation! { IssueCoupon => IssuedCoupon, "coupon.issue", internal, "Creates a personal coupon." }
 
-/// The coupon that was made.
+/// The created coupon.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct IssuedCoupon {
@@ -92,7 +93,7 @@ pub struct IssuedCoupon {
 }
 json_reply!(IssuedCoupon);
 
-/// Asks which of these codes, in normal form, coupons have already.
+/// Finds out which of these codes, in normal form, coupons already use.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FindCouponCodes {
@@ -102,21 +103,21 @@ pub struct FindCouponCodes {
 operation! { FindCouponCodes => crate::promotion::CodesInUse, "coupon.codes_taken", internal, "Which codes are \
 used by coupons." }
 
-/// Coupons came to be: one, an import's, or a part of a batch.
+/// Coupons were created: one, an import's, or a part of a batch.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CouponsIssued {
     /// Their promotion.
     pub promotion_id: PromotionId,
-    /// How many.
+    /// The number of coupons.
     pub count: i64,
 }
 
-/// Asks whether there are coupons for a promotion, or are to be.
+/// Whether coupons refer to a promotion, or are being created for it.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct IsPromotionReferencedByCoupons {
-    /// Which.
+    /// The promotion.
     pub promotion_id: PromotionId,
 }
 operation! { IsPromotionReferencedByCoupons => crate::promotion::IsReferenced, "coupon.is_promotion_referenced", internal, "Whether coupons refer to a \
@@ -128,20 +129,20 @@ promotion." }
 pub struct CouponRedeemed {
     /// Its promotion.
     pub promotion_id: PromotionId,
-    /// By whom: `order:7`.
+    /// The redeemer: `order:7`.
     pub reference: String,
-    /// Whose account, if it is one's.
+    /// The account, if any.
     #[serde(default)]
     pub user_id: Option<UserId>,
 }
 
-/// A redemption was given back.
+/// A redemption was released.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CouponReleased {
     /// Its promotion.
     pub promotion_id: PromotionId,
-    /// By whom: `order:7`.
+    /// The redeemer: `order:7`.
     pub reference: String,
 }
 fact! {
@@ -150,6 +151,6 @@ fact! {
     CouponReleased = "COUPON_RELEASED" in "coupon",
 }
 
-/// What orders and coupons both state of each order, for the auditor to compare: the promotions that coupons were the keys
-/// to, by [`shares`](crate::promotion::shares) of nothing. No code is named.
+/// Orders and coupons both state for each order the promotions of its coupons, as [`shares`](crate::promotion::shares)
+/// of zero. Codes are not included.
 pub const REDEEMED: &str = "coupon: each active redemption belongs to exactly one active order and vice versa";

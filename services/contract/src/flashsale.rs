@@ -1,4 +1,4 @@
-//! What others ask of flash sales: the lines of reservations that an order names.
+//! Operations of flash sales for other services.
 
 use promox_kernel::{Amount, Sku, UserId, facts, json_reply, operation};
 use schemars::JsonSchema;
@@ -7,25 +7,25 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{CampaignId, FlashReservationId, FlashSaleId, OrderId};
 use crate::promotion::RejectReason;
 
-/// Asks for the buyer's reservations, to order them.
+/// Gets the buyer's reservations, to order them.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetReservedLines {
     /// The buyer.
     pub user_id: Option<UserId>,
-    /// Which.
+    /// The reservations.
     pub reservation_ids: Vec<FlashReservationId>,
 }
 operation! { GetReservedLines => FlashLines, "flashsale.reserved_lines", internal, "The lines of flash sale \
 reservations." }
 
-/// The reservations that are good.
+/// The reservations that can be ordered.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FlashLines {
-    /// In the order asked.
+    /// In the order of the request.
     pub lines: Vec<FlashLine>,
-    /// Those of the buyer's that cannot be ordered now. One that is not there or another's is in neither list.
+    /// The buyer's reservations that cannot be ordered now. Unknown ones and other buyers' are in neither list.
     #[serde(default)]
     pub refused: Vec<FlashRefusal>,
 }
@@ -37,7 +37,8 @@ json_reply!(FlashLines);
 pub struct FlashRefusal {
     /// The reservation.
     pub reservation_id: FlashReservationId,
-    /// EXPIRED when it has lapsed, ended with its sale or is another order's, else why its sale's campaign does not apply.
+    /// EXPIRED when it has expired, ended with its sale or belongs to another order, else why its sale's campaign does
+    /// not apply.
     pub reason: RejectReason,
 }
 
@@ -49,22 +50,22 @@ pub struct FlashLine {
     pub reservation_id: FlashReservationId,
     /// The sale.
     pub flash_sale_id: FlashSaleId,
-    /// What.
+    /// The SKU and its data.
     pub sku: Sku,
-    /// How many.
+    /// The quantity.
     pub quantity: u32,
-    /// What one costs in the sale.
+    /// The unit price in the sale.
     pub sale_price: Amount,
     /// The sale's campaign.
     #[serde(default)]
     pub campaign_id: Option<CampaignId>,
 }
 
-/// Asks for the names of sales, over or deleted ones among them; unknown ones are left out.
+/// Gets the names of sales, including ended and deleted ones; unknown ones are left out.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DescribeFlashSales {
-    /// Which.
+    /// The ids.
     pub ids: Vec<FlashSaleId>,
 }
 operation! { DescribeFlashSales => FlashSaleDescriptions, "flashsale.describe", internal, "The names of flash sales." }
@@ -78,11 +79,11 @@ pub struct FlashSaleDescriptions {
 }
 json_reply!(FlashSaleDescriptions);
 
-/// A sale as other services need to know it.
+/// A sale, as other services see it.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FlashSaleDescription {
-    /// Which.
+    /// The id.
     pub id: FlashSaleId,
     /// Its name.
     pub name: String,
@@ -97,7 +98,7 @@ pub struct ClaimReservations {
     pub order_id: OrderId,
     /// The buyer.
     pub user_id: Option<UserId>,
-    /// Which.
+    /// The reservations.
     pub reservation_ids: Vec<FlashReservationId>,
 }
 operation! { ClaimReservations => (), "flashsale.claim", internal, "Assigns flash sale reservations to an order." }
@@ -111,11 +112,11 @@ pub struct ReleaseClaims {
 }
 operation! { ReleaseClaims => (), "flashsale.release", internal, "Releases an order's flash sale units." }
 
-/// Asks for a sale under a campaign, deleted ones apart, so that the campaign does not go away under it.
+/// Finds a sale of a campaign, unless deleted, so that a campaign in use is not deleted.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FindReferencingSale {
-    /// Which campaign.
+    /// The campaign.
     pub campaign_id: CampaignId,
 }
 operation! { FindReferencingSale => ReferencingSale, "flashsale.find_referencing", internal, "A flash sale of a campaign." }
@@ -129,26 +130,26 @@ pub struct ReferencingSale {
 }
 json_reply!(ReferencingSale);
 
-/// What every event of a flash sale says.
+/// The data of every event of a flash sale.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FlashSaleFact {
-    /// Which.
+    /// The flash sale.
     pub flash_sale_id: FlashSaleId,
 }
 
 facts! { FlashSaleFact in "flash_sale":
     /// A sale began.
     FlashSaleStarted = "FLASH_SALE_STARTED",
-    /// Nothing is left of a sale.
+    /// A sale is sold out.
     FlashSaleSoldOut = "FLASH_SALE_SOLD_OUT",
-    /// A sale is over.
+    /// A sale has ended.
     FlashSaleEnded = "FLASH_SALE_ENDED",
 }
 
-/// What orders and flash sales both state of each order, for the auditor to compare: pieces by sale and SKU, as
-/// [`units_out`](crate::inventory::units_out) writes them.
+/// Orders and flash sales both state for each order the units by sale and SKU, as
+/// [`units_out`](crate::inventory::units_out) formats them.
 pub const TAKEN: &str = "flash sale: units taken for orders = their flash lines";
-/// What flash sales and the inventory both state of each sale: what is set aside, as
-/// [`units_out`](crate::inventory::units_out) writes it.
+/// Flash sales and the inventory both state for each sale the allocated units, as
+/// [`units_out`](crate::inventory::units_out) formats them.
 pub const ASIDE: &str = "flash sale: units allocated = the inventory's allocation";

@@ -1,9 +1,9 @@
-//! Ids that more than one service names.
+//! Ids that several services use.
 
 promox_kernel::id! {
     /// A product.
     ProductId,
-    /// What is sold: a variant of a product. It keeps its id whatever its SKU becomes.
+    /// A variant of a product, the unit that is sold. It keeps its id when its SKU changes.
     VariantId,
     /// A category.
     CategoryId,

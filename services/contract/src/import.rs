@@ -1,25 +1,25 @@
-//! What an import answers: what became of its rows, and why some were refused.
+//! The report of an import.
 
 use promox_kernel::{Error, Kind, json_reply};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Errors that a report lists at most; all are counted.
+/// Maximum errors that a report lists; all are counted.
 const MOST_ERRORS: usize = 1_000;
 
-/// What became of the rows of an import.
+/// The report of an import.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ImportReport {
-    /// Rows that made something new.
+    /// Rows that created something.
     pub created: u64,
-    /// Rows that changed what was there.
+    /// Rows that changed something.
     pub updated: u64,
-    /// Rows that said nothing new.
+    /// Rows that changed nothing.
     pub skipped: u64,
     /// Rows that were refused.
     pub failed: u64,
-    /// Why, for the first 1,000 of them.
+    /// The errors of the first 1,000 refused rows.
     pub errors: Vec<RowError>,
 }
 json_reply!(ImportReport);
@@ -28,32 +28,32 @@ json_reply!(ImportReport);
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RowError {
-    /// Which row, from 1; a CSV's header is not counted.
+    /// The row number, from 1; a CSV's header is not counted.
     pub row: u64,
     /// Stable code, UPPER_SNAKE.
     pub code: String,
-    /// What is wrong, for people.
+    /// A human-readable explanation.
     pub detail: String,
 }
 
-/// What a row that was taken did.
+/// The effect of an accepted row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RowOutcome {
-    /// It made something new.
+    /// It created something.
     Created,
-    /// It changed what was there.
+    /// It changed something.
     Updated,
-    /// It said nothing new.
+    /// It changed nothing.
     Skipped,
 }
 
 impl RowError {
-    /// A row's fault.
+    /// A fault of a row.
     pub fn new(row: u64, code: impl Into<String>, detail: impl Into<String>) -> Self {
         Self { row, code: code.into(), detail: detail.into() }
     }
 
-    /// What an operation refused a row with, by the code of its first fault where that says more than the whole.
+    /// The error of an operation for a row, with the code of its first fault where that is more specific.
     pub fn of(row: u64, error: &Error) -> Self {
         let first = error.errors().first().map(|first| first.code.to_string());
         let code = first.filter(|code| code != "INVALID_VALUE").unwrap_or_else(|| error.code().to_owned());
@@ -62,7 +62,7 @@ impl RowError {
 }
 
 impl ImportReport {
-    /// Notes what became of a row.
+    /// Counts a row.
     pub fn count(&mut self, row: Result<RowOutcome, RowError>) {
         match row {
             Ok(RowOutcome::Created) => self.created += 1,
@@ -72,7 +72,7 @@ impl ImportReport {
         }
     }
 
-    /// Notes a refused row.
+    /// Records a refused row.
     pub fn refuse(&mut self, error: RowError) {
         self.failed += 1;
         if self.errors.len() < MOST_ERRORS {
@@ -81,7 +81,7 @@ impl ImportReport {
     }
 }
 
-/// Whether a row of an import failed by its own fault, so that the others can go on.
+/// Whether a row failed by its own fault, so that the others can continue.
 pub fn is_row_fault(error: &Error) -> bool {
     matches!(error.kind(), Kind::Schema | Kind::Refused | Kind::Conflict | Kind::NotFound)
 }

@@ -1,4 +1,4 @@
-//! What others ask of the inventory: how much there is, and to hold, give back and restock it.
+//! Operations of the inventory for other services.
 
 use promox_kernel::{Sku, fact, json_reply, operation};
 use schemars::JsonSchema;
@@ -10,25 +10,25 @@ use crate::ids::{OrderId, ProductId, ReservationId, VariantId};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SkuQuantity {
-    /// Which.
+    /// The SKU.
     pub sku: Sku,
     /// How many, at least 1.
     pub quantity: u32,
 }
 
-/// A quantity of a variant. Stock is kept by the variant's id; the SKU is what the caller knows it by, for messages.
+/// A quantity of a variant. Stock is kept by the variant's id; the SKU is for messages.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct VariantQuantity {
-    /// Which.
+    /// The variant.
     pub variant_id: VariantId,
-    /// What the caller knows it by.
+    /// The SKU as the caller knows it.
     pub sku: Sku,
     /// How many, at least 1.
     pub quantity: u32,
 }
 
-/// Asks how much of each variant can be sold now.
+/// Gets how many units of each variant can be sold now.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetAvailableStock {
@@ -41,8 +41,8 @@ operation! { GetAvailableStock => Availability, "inventory.available", internal,
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Availability {
-    /// For each variant asked, in order: what can be sold. One that was never counted has 0; with `backorder` the number
-    /// has no upper bound and is `u32::MAX`.
+    /// For each variant, in the order of the request: the units that can be sold. A variant that was never counted has
+    /// 0; with `backorder` there is no limit, and the number is `u32::MAX`.
     pub available: Vec<u32>,
 }
 json_reply!(Availability);
@@ -78,20 +78,20 @@ pub struct GiveBackStock {
 }
 operation! { GiveBackStock => (), "inventory.give_back", internal, "Releases the stock held for an order." }
 
-/// Puts returned units back, once a reference.
+/// Puts returned units back into stock, once per reference.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Restock {
     /// `return:7`.
     pub reference: String,
-    /// The order that they were sold by: they go back to where they were taken from.
+    /// The order that they were sold with: they go back to the locations that they came from.
     pub order_id: OrderId,
-    /// What comes back.
+    /// The returned units.
     pub items: Vec<VariantQuantity>,
 }
 operation! { Restock => (), "inventory.restock", internal, "Puts returned units back into stock." }
 
-/// Gives SKUs that were never counted the first count of an import, at the default location. Runs beside other work, in chunks.
+/// Sets the initial stock of SKUs that were never counted, at the default location. Runs beside other work, in chunks.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SetStock {
@@ -100,11 +100,11 @@ pub struct SetStock {
 }
 operation! { SetStock => CountsTaken, "inventory.set", internal, "Sets the initial stock of an import." }
 
-/// What there is of a SKU.
+/// The stock of a SKU.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct StockCount {
-    /// Which.
+    /// The SKU.
     pub sku: Sku,
     /// How many, at most 1,000,000,000.
     pub on_hand: u32,
@@ -114,38 +114,38 @@ pub struct StockCount {
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CountsTaken {
-    /// SKUs without a count, because no product has them or the count is out of bounds.
+    /// SKUs that were not counted, because no product has them or the count is out of range.
     pub refused: Vec<Sku>,
-    /// How many SKUs kept the stock that they had.
+    /// How many SKUs kept their existing stock.
     pub kept: u64,
 }
 json_reply!(CountsTaken);
 
-/// What can be sold of a variant changed.
+/// The available stock of a variant changed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StockChanged {
-    /// Which.
+    /// The variant.
     pub variant_id: VariantId,
     /// Its product.
     pub product_id: ProductId,
     /// Its SKU.
     pub sku: Sku,
-    /// What can be sold now.
+    /// The available stock.
     pub available: i64,
 }
 
-/// A variant came to or below its threshold.
+/// The stock of a variant fell to its threshold or below.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StockLow {
-    /// Which.
+    /// The variant.
     pub variant_id: VariantId,
     /// Its product.
     pub product_id: ProductId,
     /// Its SKU.
     pub sku: Sku,
-    /// What can be sold now.
+    /// The available stock.
     pub available: i64,
     /// Its threshold.
     pub threshold: i64,
@@ -155,54 +155,54 @@ fact! {
     StockLow = "STOCK_LOW" in "stock" kept 30,
 }
 
-/// Sets stock aside for a flash sale, all or nothing: one reservation that never lapses. 409 `INSUFFICIENT_STOCK` naming every
-/// short SKU. Asking again for the same reference changes nothing.
+/// Allocates stock to a flash sale, all or nothing: one reservation that never expires. 409 `INSUFFICIENT_STOCK` with
+/// every SKU that is short. Repeating it for the same reference changes nothing.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AllocateStock {
     /// `flash-sale:7`.
     pub reference: String,
-    /// What.
+    /// The units.
     pub items: Vec<VariantQuantity>,
 }
 operation! { AllocateStock => Held, "inventory.allocate", internal, "Allocates stock to a sale." }
 
-/// Changes what a set-aside holds to just these quantities, all or nothing, as long as nothing was sold from it. 409
-/// `INSUFFICIENT_STOCK` naming every short SKU. Asking again changes nothing.
+/// Changes an allocation to exactly these quantities, all or nothing, while nothing was sold from it. 409
+/// `INSUFFICIENT_STOCK` with every SKU that is short. Repeating it changes nothing.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ChangeAllocation {
     /// `flash-sale:7`.
     pub reference: String,
-    /// What, each variant once.
+    /// The units, each variant once.
     pub items: Vec<VariantQuantity>,
 }
 operation! { ChangeAllocation => (), "inventory.change_allocation", internal, "Changes the size of an allocation." }
 
-/// Sells pieces that were set aside, once a reference: on hand and reserved go down together.
+/// Sells units of an allocation, once per reference: on hand and reserved decrease together.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SellFromAllocation {
     /// `flash-sale:7`.
     pub set_aside: String,
-    /// Which pieces, each reference once.
+    /// The units, each reference once.
     pub sales: Vec<AllocationSale>,
 }
 operation! { SellFromAllocation => (), "inventory.sell_from_allocation", internal, "Sells units of an allocation." }
 
-/// Pieces that an order bought.
+/// Units that an order bought.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AllocationSale {
     /// `flash-purchase:12`.
     pub reference: String,
-    /// By which order.
+    /// The order.
     pub order_id: OrderId,
-    /// What.
+    /// The units.
     pub items: Vec<VariantQuantity>,
 }
 
-/// Puts pieces that were sold from a set-aside back, once a reference: into the set-aside while it lives, else into stock.
+/// Returns sold units to an allocation, once per reference: to the allocation while it exists, else to stock.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ReturnToAllocation {
@@ -213,21 +213,22 @@ pub struct ReturnToAllocation {
 }
 operation! { ReturnToAllocation => (), "inventory.return_to_allocation", internal, "Returns sold units to an allocation." }
 
-/// Ends a set-aside: what is left of it, less `keep` (what live claims may still buy), goes back into stock. Asking again changes nothing more.
+/// Ends an allocation: the rest, less `keep` (units that active claims may still buy), returns to stock. Repeating it
+/// changes nothing more.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EndAllocation {
     /// `flash-sale:7`.
     pub reference: String,
-    /// What stays set aside for orders on their way.
+    /// Units that stay allocated to running orders.
     pub keep: Vec<VariantQuantity>,
 }
 operation! { EndAllocation => (), "inventory.end_allocation", internal, "Releases the rest of an allocation." }
 
-/// What orders and stock both state of each order, for the auditor to compare: [`units_out`].
+/// Orders and stock both state for each order its [`units_out`].
 pub const SOLD: &str = "sold = quantities of confirmed orders, less restocked units";
 
-/// Units that left by what they are of, each once and in order, without those of which none is out: `"17×2 18×1"`.
+/// Units that left, by variant or item, sorted and without duplicates, omitting zeros: `"17×2 18×1"`.
 pub fn units_out<K: Ord + std::fmt::Display>(units: impl IntoIterator<Item = (K, i64)>) -> String {
     let mut sums: std::collections::BTreeMap<K, i64> = std::collections::BTreeMap::new();
     for (of, quantity) in units {

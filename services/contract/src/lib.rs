@@ -1,7 +1,7 @@
-//! What crosses services: operations one service asks of another, events, codes.
+//! The contract between services: operations that one service calls on another, events, codes.
 //!
-//! One file a service that is asked or that tells. Nothing here decides anything but [`condition`], the language that
-//! promotions and segments share, [`buyer`], which says who is one person, and [`order_line`], the arithmetic of lines.
+//! One file per service. It contains no business logic except [`condition`], the language that promotions and segments
+//! share, [`buyer`], which identifies persons, and [`order_line`], the arithmetic of lines.
 
 pub mod analytics;
 pub mod audit;

@@ -1,26 +1,27 @@
-//! What others ask of notifications: to send a message that carries a secret, which events never do.
+//! Operations of notifications for other services: messages with secrets, which events must not contain.
 
 use promox_kernel::{Email, UserId, operation};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// Sends one message by a template, once a reference. For what must not stand in an event: links with tokens in them.
+/// Sends a message from a template, once per reference. For data that must not be in an event, such as links with
+/// tokens.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SendMessage {
-    /// Once a reference: `password-reset:12`.
+    /// Unique reference: `password-reset:12`.
     pub reference: String,
     /// The template's key, `"password_reset"`.
     pub template: String,
-    /// To whom.
+    /// The recipient's address.
     pub email: Email,
-    /// Whose inbox, if it is an account's.
+    /// The account whose inbox gets it, if any.
     pub user_id: Option<UserId>,
-    /// `"en"`; null for the store's.
+    /// `"en"`; null for the store's language.
     pub locale: Option<String>,
-    /// What the template names. The built-in `verify_email` and `password_reset` show `link`, or `token` without one, and
-    /// greet `name` if it is there.
+    /// The template's data. The built-in `verify_email` and `password_reset` show `link`, or `token` without one, and
+    /// greet `name` if present.
     pub data: Map<String, Value>,
 }
 operation! { SendMessage => (), "notification.send", internal, "Sends a message from a template." }

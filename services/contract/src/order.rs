@@ -1,4 +1,4 @@
-//! What others ask of orders: prices of a cart, an order to write about; and what orders tell.
+//! Operations of orders for other services, and the events of orders.
 
 use promox_kernel::{Amount, Currency, Email, Timestamp, UserId, fact, facts, json_reply, operation, text_enum};
 use schemars::JsonSchema;
@@ -11,7 +11,7 @@ use crate::order_line::OrderLine;
 use crate::promotion::{AppliedPromotion, RejectedPromotion};
 
 text_enum! {
-    /// Where an order stands.
+    /// The status of an order.
     OrderStatus {
         Pending = "PENDING",
         Confirmed = "CONFIRMED",
@@ -25,37 +25,38 @@ text_enum! {
     }
 }
 
-/// Goes on with a checkout whose driver is gone: its payment is taken, or asked for again. One that is still driven, or waits
-/// for its buyer, is left alone.
+/// Resumes a checkout whose driver is gone: its payment is charged, or queried again. A checkout that is still driven,
+/// or waits for its buyer, is left alone.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ResumeCheckout {
-    /// Whose.
+    /// The order.
     pub order_id: OrderId,
 }
 operation! { ResumeCheckout => ResumedCheckout, "order.resume_checkout", internal, "Resumes a checkout that no request \
 is driving." }
 
-/// What a checkout that was to be resumed came to.
+/// The result of resuming a checkout.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ResumedCheckout {
-    /// When to ask again; null when its payment is no longer to be taken.
+    /// When to resume again; null when its payment will no longer be taken.
     pub again_at: Option<Timestamp>,
 }
 json_reply!(ResumedCheckout);
 
-/// Prices a cart with the engine that charges. Unknown SKUs are left out, codes that do not apply are reported; nothing fails but an empty cart.
+/// Prices a cart as the checkout would. Unknown SKUs are left out, codes that do not apply are reported; only an empty
+/// cart is an error.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PriceCart {
     /// The lines.
     pub items: Vec<SkuQuantity>,
-    /// A promotion's code.
+    /// A promotion code.
     pub promotion_code: Option<String>,
-    /// Coupons' codes.
+    /// Coupon codes.
     pub coupon_codes: Vec<String>,
-    /// For whom; null for a guest.
+    /// The customer; null for a guest.
     pub user_id: Option<UserId>,
 }
 operation! { PriceCart => PricedCart, "order.price_cart", internal, "Prices a cart." }
@@ -68,16 +69,16 @@ pub struct PricedCart {
     pub currency: Currency,
     /// The lines, each SKU once.
     pub lines: Vec<OrderLine>,
-    /// Promotions with an effect.
+    /// Promotions that apply.
     pub applied_promotions: Vec<AppliedPromotion>,
-    /// Codes and promotions without one, and why.
+    /// Codes and promotions that do not apply, and why.
     pub rejected_promotions: Vec<RejectedPromotion>,
-    /// The sums.
+    /// The totals.
     pub totals: Totals,
 }
 json_reply!(PricedCart);
 
-/// The sums of a cart or an order.
+/// The totals of a cart or an order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Totals {
@@ -85,30 +86,30 @@ pub struct Totals {
     pub subtotal: Amount,
     /// Sum of the lines' discounts.
     pub discount: Amount,
-    /// Shipping before promotions.
+    /// Shipping before discounts.
     pub shipping: Amount,
-    /// What promotions take off shipping.
+    /// Discounts on shipping.
     pub shipping_discount: Amount,
-    /// All tax, the shipping's in it.
+    /// Total tax, including that of shipping.
     pub tax: Amount,
-    /// Points spent.
+    /// Points redeemed.
     pub points_redeemed: i64,
-    /// What they are worth.
+    /// The value of the points.
     pub points_value: Amount,
-    /// What is paid.
+    /// The amount to pay.
     pub total: Amount,
 }
 
-/// Asks for what a message about an order says; 404 without one.
+/// Gets the data of an order for a message; 404 without one.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DescribeOrder {
-    /// Which.
+    /// The order.
     pub order_id: OrderId,
 }
 operation! { DescribeOrder => OrderDescription, "order.describe", internal, "The order data that messages show." }
 
-/// What a message about an order says.
+/// The data of an order for a message.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OrderDescription {
@@ -116,11 +117,11 @@ pub struct OrderDescription {
     pub id: OrderId,
     /// Its number.
     pub number: String,
-    /// Where it stands.
+    /// The status.
     pub status: OrderStatus,
-    /// The account, if it is one's.
+    /// The account, if any.
     pub user_id: Option<UserId>,
-    /// The address to write to; null after an erasure.
+    /// The buyer's e-mail address; null after an erasure.
     pub email: Option<Email>,
     /// The name on the shipping address.
     pub name: Option<String>,
@@ -128,7 +129,7 @@ pub struct OrderDescription {
     pub currency: Currency,
     /// The lines.
     pub lines: Vec<OrderLine>,
-    /// The sums.
+    /// The totals.
     pub totals: Totals,
     /// When it was placed.
     pub created_at: Timestamp,
@@ -137,21 +138,21 @@ pub struct OrderDescription {
 }
 json_reply!(OrderDescription);
 
-/// Asks whether the caller may see an order as its own: by login, or by the order's token. 404 if not, or without such an order.
+/// Checks that the caller may see an order: by login, or by the order's token. 404 if not, or without such an order.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CheckOrderAccess {
-    /// Which.
+    /// The order.
     pub order_id: OrderId,
 }
 operation! { CheckOrderAccess => (), "order.check_access", internal, "Whether the caller may see an order." }
 
-/// Asks what a customer has bought: earlier orders neither failed nor cancelled that share the account or an address with the
-/// buyer, as [`Buyer`](crate::buyer::Buyer) says.
+/// Gets a customer's purchase totals: earlier orders, neither failed nor cancelled, that share the account or an
+/// address with the buyer, as [`Buyer`](crate::buyer::Buyer) defines it.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetPurchaseTotals {
-    /// Who asks to buy.
+    /// The buyer.
     pub buyer: Buyer,
 }
 operation! { GetPurchaseTotals => PurchaseTotals, "order.get_purchase_totals", internal, "A customer's purchase totals." }
@@ -160,41 +161,41 @@ operation! { GetPurchaseTotals => PurchaseTotals, "order.get_purchase_totals", i
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PurchaseTotals {
-    /// How many orders.
+    /// The number of orders.
     pub count: i64,
-    /// What they came to.
+    /// Their total.
     pub total: Amount,
 }
 json_reply!(PurchaseTotals);
 
-/// Says that an account is to be erased: from now on it orders nothing more. Asked again, it changes nothing.
+/// Announces the erasure of an account: from now on it can place no orders. Repeating it changes nothing.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PrepareErasure {
-    /// Whose.
+    /// The account.
     pub user_id: UserId,
 }
 operation! { PrepareErasure => OpenOrders, "order.prepare_erasure", internal, "The orders that an erasure waits for." }
 
-/// The orders of an account that an erasure waits for.
+/// The orders of an account that its erasure waits for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OpenOrders {
-    /// How many are not shipped, not settled, or can still come back.
+    /// How many are not shipped, not settled, or can still be returned.
     pub open: i64,
-    /// When the last of those that can still come back cannot any more.
+    /// When the last return period ends.
     pub until: Option<Timestamp>,
 }
 json_reply!(OpenOrders);
 
-/// Asks for the first order that somebody paid and kept: the oldest one that shares the account or an address with it, of which
-/// money was taken, and that was neither cancelled nor came back whole.
+/// Finds a person's first paid order: the oldest one that shares the account or an address with it, for which money was
+/// taken, and that was neither cancelled nor completely returned.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FindFirstPaidOrder {
-    /// Whose.
+    /// The account.
     pub user_id: UserId,
-    /// Who sent them.
+    /// The referrer.
     pub referrer: UserId,
 }
 operation! { FindFirstPaidOrder => FirstPaidOrder, "order.find_first_paid", internal, "A customer's first order that was paid \
@@ -204,32 +205,32 @@ and kept." }
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FirstPaidOrder {
-    /// The order, if there is one.
+    /// The order, if any.
     pub order_id: Option<OrderId>,
-    /// Whether the account itself placed it: an order before it was an account's means no new customer.
+    /// Whether the account itself placed it: an earlier order without the account means that the customer is not new.
     pub by_account: bool,
-    /// Whether the order shares an address with who sent them, so that both are one person.
+    /// Whether the order shares an address with the referrer, so that both are the same person.
     pub of_referrer: bool,
 }
 json_reply!(FirstPaidOrder);
 
-/// Asks for orders as projections and backtests count them, placed and imported alike.
+/// Gets orders as projections and backtests count them, both placed and imported ones.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ListOrderFigures {
-    /// These orders; unknown ones are left out.
+    /// Only these orders; unknown ones are left out.
     #[serde(default)]
     pub ids: Vec<OrderId>,
-    /// Else those placed from here on, oldest first …
+    /// Otherwise, orders placed from here on, oldest first,
     #[serde(default)]
     pub from: Option<Timestamp>,
-    /// … up to but not including here …
+    /// up to but not including here,
     #[serde(default)]
     pub to: Option<Timestamp>,
-    /// … after this one (placed at, id) …
+    /// after this one (placed at, id),
     #[serde(default)]
     pub after: Option<(Timestamp, OrderId)>,
-    /// … at most so many, 500 unless said.
+    /// at most this many, 500 by default.
     #[serde(default)]
     pub limit: Option<usize>,
 }
@@ -248,32 +249,33 @@ json_reply!(OrderFigureList);
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OrderFigure {
-    /// Which.
+    /// The id.
     pub id: OrderId,
-    /// Where it stands.
+    /// The status.
     pub status: OrderStatus,
     /// The account.
     pub user_id: Option<UserId>,
-    /// Names the customer without naming the person: `user:7`, a digest of a guest's address, `customer:17850` of an import.
+    /// Identifies the customer without naming the person: `user:7`, a digest of a guest's address, `customer:17850` of
+    /// an import.
     pub customer: String,
     /// The currency.
     pub currency: Currency,
-    /// Whether prices carry their tax inside.
+    /// Whether prices include tax.
     pub prices_include_tax: bool,
     /// The lines.
     pub lines: Vec<FigureLine>,
-    /// The sums.
+    /// The totals.
     pub totals: Totals,
-    /// What each promotion with an effect cost, each once.
+    /// The cost of each promotion that applied.
     pub uses: Vec<FigureUse>,
-    /// What of the goods' revenue (after discounts, without tax and shipping) went back: the units of returns, and for a
-    /// refund of money alone the same share of the revenue that was left as it was of the money and points that were left.
-    /// Never more than the revenue, and all of it once everything is back. `ORDER_RETURNED` and `ORDER_REFUNDED` tell of
-    /// each change.
+    /// How much of the goods' revenue (after discounts, without tax and shipping) was returned: the units of returns,
+    /// and for a refund of money alone the share of the remaining revenue that it was of the remaining money and
+    /// points. Never more than the revenue, and all of it once everything is returned. `ORDER_RETURNED` and
+    /// `ORDER_REFUNDED` announce each change.
     pub returned: Amount,
-    /// Money that was given back, oldest first.
+    /// Refunds, oldest first.
     pub refunds: Vec<FigureRefund>,
-    /// Whether it came from another system.
+    /// Whether it was imported.
     pub imported: bool,
     /// When it was placed.
     pub placed_at: Timestamp,
@@ -283,22 +285,22 @@ pub struct OrderFigure {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FigureUse {
-    /// Which.
+    /// The promotion.
     pub promotion_id: crate::ids::PromotionId,
-    /// The campaign that it was of when it was used.
+    /// The campaign that it belonged to when it was used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub campaign_id: Option<crate::ids::CampaignId>,
-    /// What it took off goods and shipping, and gifts at their catalogue price.
+    /// Its discounts on goods and shipping, and gifts at their catalog price.
     pub cost: Amount,
 }
 
-/// Money that was given back of an order.
+/// A refund of an order.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FigureRefund {
-    /// When.
+    /// The time.
     pub at: Timestamp,
-    /// How much.
+    /// The amount.
     pub amount: Amount,
 }
 
@@ -306,19 +308,19 @@ pub struct FigureRefund {
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FigureLine {
-    /// What was sold.
+    /// The order line.
     pub line: OrderLine,
-    /// The campaign that the line's flash sale was of when it was ordered.
+    /// The campaign of the line's flash sale when it was ordered.
     pub campaign_id: Option<crate::ids::CampaignId>,
 }
 
-/// Asks for imported credit notes, oldest first.
+/// Lists imported credit notes, oldest first.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ListCreditFigures {
     /// After this id; 0 for the first.
     pub after: i64,
-    /// At most so many.
+    /// At most this many.
     pub limit: usize,
 }
 operation! { ListCreditFigures => CreditFigureList, "order.credit_figures", internal, "Imported credit notes." }
@@ -336,27 +338,27 @@ json_reply!(CreditFigureList);
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CreditFigure {
-    /// Its id.
+    /// The id.
     pub id: i64,
-    /// What it gives back, negative.
+    /// Its amount, negative.
     pub total: Amount,
     /// When it was issued.
     pub issued_at: Timestamp,
 }
 
-/// Orders were taken over from another system, new or changed.
+/// Orders were imported from another system, new or changed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OrderImported {
-    /// Which.
+    /// The order.
     pub order_id: OrderId,
 }
 
-/// A credit note was taken over from another system, new or changed.
+/// A credit note was imported from another system, new or changed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CreditNoteImported {
-    /// Its id.
+    /// The id.
     pub id: i64,
 }
 fact! {
@@ -364,41 +366,41 @@ fact! {
     CreditNoteImported = "CREDIT_NOTE_IMPORTED" in "order",
 }
 
-/// What every event of an order says.
+/// The data of every event of an order.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OrderFact {
-    /// Which.
+    /// The order.
     pub order_id: OrderId,
-    /// Whose, if it is an account's.
+    /// The account, if any.
     pub user_id: Option<UserId>,
-    /// What is paid.
+    /// The amount to pay.
     pub total: Amount,
-    /// In which currency.
+    /// The currency.
     pub currency: Currency,
-    /// What promotions multiply its points with; null for 1.
+    /// The promotions' points multiplier; null for 1.
     #[serde(default)]
     pub points_multiplier: Option<Amount>,
-    /// Points that were spent on it.
+    /// Points redeemed on it.
     #[serde(default)]
     pub points_redeemed: i64,
-    /// Points that it earns, by the rewards' rule when it was placed.
+    /// Points that it earns by the rule in force when it was placed.
     #[serde(default)]
     pub points_earned: i64,
 }
 
 facts! { OrderFact in "order":
-    /// An order was placed and waits for its payment.
+    /// An order was placed and awaits its payment.
     OrderCreated = "ORDER_CREATED",
-    /// An order is good: its holds are to be posted, its messages sent.
+    /// An order was confirmed: its holds are to be posted, its messages sent.
     OrderConfirmed = "ORDER_CONFIRMED",
-    /// An order failed: its payment was declined or never came.
+    /// An order failed: its payment was declined or never arrived.
     OrderFailed = "ORDER_FAILED",
     /// An order was cancelled.
     OrderCancelled = "ORDER_CANCELLED",
     /// A parcel of an order was shipped.
     OrderShipped = "ORDER_SHIPPED",
-    /// All of an order was delivered.
+    /// An order was completely delivered.
     OrderDelivered = "ORDER_DELIVERED",
 }
 
@@ -406,39 +408,39 @@ facts! { OrderFact in "order":
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OrderReturned {
-    /// Which order.
+    /// The order.
     pub order_id: OrderId,
-    /// Which return.
+    /// The return.
     pub return_id: i64,
-    /// Whose, if it is an account's.
+    /// The account, if any.
     pub user_id: Option<UserId>,
-    /// What is given back in money: decided by the payment, so that it is what is paid.
+    /// The amount refunded: decided by the payment service, so that it matches the refund.
     pub refund: Amount,
-    /// What was not captured yet and is no longer due.
+    /// The amount that was not captured and is no longer due.
     #[serde(default)]
     pub voided: Amount,
-    /// In which currency.
+    /// The currency.
     pub currency: Currency,
-    /// Points spent on the order that go back with it.
+    /// Redeemed points that are returned.
     #[serde(default)]
     pub points: i64,
-    /// What all that came back by now, this return among it, has cost in money and points.
+    /// The price of everything returned so far, including this return, in money and points.
     #[serde(default)]
     pub returned: Amount,
-    /// What all of the order's goods have cost.
+    /// The price of all the order's goods.
     #[serde(default)]
     pub whole: Amount,
 }
 
-/// Money of an order went back, whatever for and whatever became of the order.
+/// Money of an order was refunded, for any reason and whatever the order's status.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OrderRefunded {
-    /// Which order.
+    /// The order.
     pub order_id: OrderId,
-    /// How much.
+    /// The amount.
     pub amount: Amount,
-    /// In which currency.
+    /// The currency.
     pub currency: Currency,
 }
 fact! {
@@ -446,16 +448,17 @@ fact! {
     OrderRefunded = "ORDER_REFUNDED" in "order",
 }
 
-/// Cancels an order whose payment is voided: it gives back all that a cancel gives back. After the first shipment it is refused,
-/// unless all goods are back: then the order stays as it is, and ends when it hears that its payment is void.
+/// Cancels an order whose payment is being voided, with everything that a cancellation includes. After the first
+/// shipment it is refused, unless all goods are returned: then the order stays as it is, and ends when it learns that
+/// its payment is void.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CancelVoidedOrder {
-    /// Which.
+    /// The order.
     pub order_id: OrderId,
-    /// Why, for the books.
+    /// The reason, for the books.
     pub reason: String,
-    /// Who voids it, for the order's timeline.
+    /// The person who voids it, for the order's timeline.
     pub actor: String,
 }
 operation! { CancelVoidedOrder => VoidedOrder, "order.cancel_voided", internal, "Cancels an order whose payment was \
@@ -470,11 +473,11 @@ pub struct VoidedOrder {
 }
 json_reply!(VoidedOrder);
 
-/// Asks where an order stands; 404 without one.
+/// Gets the status of an order; 404 without one.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetOrderStatus {
-    /// Which.
+    /// The order.
     pub order_id: OrderId,
 }
 operation! { GetOrderStatus => CurrentOrderStatus, "order.get_status", internal, "The status of an order." }
@@ -483,7 +486,7 @@ operation! { GetOrderStatus => CurrentOrderStatus, "order.get_status", internal,
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CurrentOrderStatus {
-    /// Where it stands.
+    /// The status.
     pub status: OrderStatus,
 }
 json_reply!(CurrentOrderStatus);

@@ -14,37 +14,37 @@ use crate::promotion::LineDiscount;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OrderLine {
-    /// Its SKU when it was sold; later calls on the order take it as well as those that the variant has or had.
+    /// Its SKU when it was sold; later calls on the order also accept the variant's current and former SKUs.
     pub sku: Sku,
-    /// The variant, which keeps its id under another SKU; null for what was imported.
+    /// The variant, which keeps its id under another SKU; null for imported lines.
     pub variant_id: Option<VariantId>,
-    /// The product; null for what was imported.
+    /// The product; null for imported lines.
     pub product_id: Option<ProductId>,
     /// Its name when it was sold.
     pub name: String,
-    /// How many.
+    /// The quantity.
     pub quantity: u32,
-    /// What one costs.
+    /// The unit price.
     pub unit_price: Amount,
-    /// What one costs without price rules and flash sales.
+    /// The unit price before price rules and flash sales.
     pub list_price: Amount,
     /// The flash sale it was reserved in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub flash_sale_id: Option<FlashSaleId>,
     /// Quantity × unit price.
     pub subtotal: Amount,
-    /// What promotions take off.
+    /// The discount of promotions.
     pub discount: Amount,
-    /// By which.
+    /// The discount by promotion.
     pub discounts: Vec<LineDiscount>,
-    /// Tax, inside or on top of the total as the store says.
+    /// Tax, included in the total or added to it as the store's settings say.
     pub tax: Amount,
     /// Subtotal − discount, plus tax when prices exclude it.
     pub total: Amount,
 }
 
 impl OrderLine {
-    /// What the line is of the goods' revenue; see [`net`].
+    /// The line's share of the goods' revenue; see [`net`].
     pub fn net(&self, tax_inside: bool) -> Amount {
         net(self.subtotal - self.discount, self.tax, tax_inside)
     }
@@ -55,18 +55,18 @@ impl OrderLine {
     }
 }
 
-/// Whether a line is a gift: it costs nothing, though the catalogue has a price for it.
+/// Whether a line is a gift: it costs nothing, although the catalog has a price for it.
 pub fn is_gift(unit_price: Amount, list_price: Amount) -> bool {
     unit_price.is_zero() && !list_price.is_zero()
 }
 
-/// What an amount paid after discounts is of the revenue: without its tax, which is part of it when prices include tax.
+/// The revenue of an amount paid after discounts: without its tax, which is part of it when prices include tax.
 pub fn net(paid: Amount, tax: Amount, tax_inside: bool) -> Amount {
     if tax_inside { paid - tax } else { paid }
 }
 
-/// The tax of an amount paid, rounded half-up to the currency's minor unit: inside the amount when prices include tax, else on
-/// top of it. `percent` is the rate, 20 for a fifth.
+/// The tax of an amount paid, rounded half-up to the currency's minor unit: included in the amount when prices include
+/// tax, else added to it. `percent` is the rate, such as 20.
 pub fn tax_of(paid: Amount, percent: Amount, tax_inside: bool, currency: Currency) -> Amount {
     let base = if tax_inside { Decimal::ONE_HUNDRED + percent.0 } else { Decimal::ONE_HUNDRED };
     currency.round(paid.0 * percent.0 / base)

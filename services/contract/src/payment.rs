@@ -1,4 +1,4 @@
-//! What others ask of payments: to take an order's money, once, and to give it back.
+//! Operations of payments for other services: charge an order, once, and refund it.
 
 use promox_kernel::{Amount, Currency, UserId, fact, json_reply, operation, text_enum};
 use schemars::JsonSchema;
@@ -6,22 +6,22 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{OrderId, PaymentId};
 
-/// Orders and payments both state what is captured for each order that is paid for.
+/// Orders and payments both state the captured amount of each paid order.
 pub const PAID: &str = "a paid order has one active capture, equal to its total";
-/// Orders and payments both state what is still to be captured for each order that waits for its money.
+/// Orders and payments both state the amount to be captured of each order that awaits its money.
 pub const DUE: &str = "an order that waits for its money has a payment that can be captured";
-/// Orders and payments both state what each approved return gave: refunded and no longer due.
+/// Orders and payments both state the effect of each approved return: refunded and no longer due.
 pub const SETTLED: &str = "a return's refund = its payment's refund";
-/// Orders and payments both state what was given back of each order in money.
+/// Orders and payments both state the refunds of each order.
 pub const GAVE: &str = "an order's refunds = its payment's refunds";
 
-/// What a return gave, as both state it.
+/// The effect of a return, as both state it.
 pub fn gave(refund: Amount, voided: Amount) -> String {
     format!("{refund} refunded, {voided} no longer due")
 }
 
 text_enum! {
-    /// Where a payment stands.
+    /// The status of a payment.
     PaymentStatus {
         Pending = "PENDING",
         RequiresAction = "REQUIRES_ACTION",
@@ -35,32 +35,32 @@ text_enum! {
 }
 
 text_enum! {
-    /// A way to pay.
+    /// A payment method.
     PaymentMethod {
         /// A card, through a provider.
         Card = "CARD",
-        /// Paid to the carrier, captured by hand.
+        /// Cash on delivery, captured manually.
         CashOnDelivery = "CASH_ON_DELIVERY",
-        /// Paid to the shop's account, captured by hand.
+        /// A bank transfer, captured manually.
         BankTransfer = "BANK_TRANSFER",
     }
 }
 
-/// How a buyer pays, as the order's request says it.
+/// The payment in an order's request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PaymentChoice {
     /// `CARD`, `CASH_ON_DELIVERY`, `BANK_TRANSFER`.
     pub method: String,
-    /// Who takes the money; unless said `sandbox` for `CARD` and `manual` for the other methods.
+    /// The provider; by default `sandbox` for `CARD` and `manual` for the other methods.
     #[serde(default)]
     pub provider: Option<String>,
-    /// The provider's token for the means of payment.
+    /// The provider's token for the payment method.
     #[serde(default)]
     pub token: Option<String>,
 }
 
-/// Checks a choice before anything is held: unknown providers and methods, those that are switched off, and missing tokens are
+/// Validates a choice before anything is held: unknown or disabled providers and methods, and missing tokens, are
 /// refused with a pointer.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -70,35 +70,35 @@ pub struct CheckPaymentChoice {
 }
 operation! { CheckPaymentChoice => (), "payment.check_choice", internal, "Validates a payment method and token." }
 
-/// Takes an order's money: authorises and captures a card, notes a manual payment. One payment an order: asking again
-/// goes on with what is there, with the same key towards the provider, so nothing is ever charged twice.
+/// Charges an order: authorises and captures a card, records a manual payment. An order has one payment: repeating the
+/// request continues it, with the same key at the provider, so nothing is ever charged twice.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TakePayment {
-    /// For what.
+    /// The order.
     pub order_id: OrderId,
-    /// How much, more than zero.
+    /// The amount, greater than zero.
     pub amount: Amount,
-    /// In which currency.
+    /// The currency.
     pub currency: Currency,
-    /// How.
+    /// The payment method and token.
     pub choice: PaymentChoice,
-    /// The account that pays, if it is one: it may see the payment.
+    /// The account that pays, if any: it may see the payment.
     #[serde(default)]
     pub user_id: Option<UserId>,
 }
 operation! { TakePayment => PaymentOutcome, "payment.take", internal, "Charges an order." }
 
-/// Where the payment of an order stands, 404 without one. It asks nobody outside.
+/// Gets the status of an order's payment, 404 without one. The provider is not asked.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetOrderPayment {
-    /// Which order.
+    /// The order.
     pub order_id: OrderId,
 }
 operation! { GetOrderPayment => PaymentOutcome, "payment.get_for_order", internal, "The status of an order's payment." }
 
-/// Where a payment stands.
+/// The status of a payment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PaymentOutcome {
@@ -106,80 +106,80 @@ pub struct PaymentOutcome {
     pub id: PaymentId,
     /// PENDING while the provider has not answered; for `manual` it is PENDING until captured by hand.
     pub status: PaymentStatus,
-    /// Whether the provider's answer is still out: then ask again. A manual PENDING payment is not undecided.
+    /// Whether the provider's answer is outstanding: then ask again. A manual PENDING payment is not undecided.
     pub undecided: bool,
     /// Why it was declined.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub decline_code: Option<String>,
-    /// What the buyer has to do, for REQUIRES_ACTION.
+    /// What the buyer must do, for REQUIRES_ACTION.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub action: Option<PaymentAction>,
-    /// Captured so far.
+    /// The amount captured so far.
     pub captured: Amount,
-    /// Given back so far.
+    /// The amount refunded so far.
     pub refunded: Amount,
-    /// What can be refunded still: captured, neither given back nor on its way back.
+    /// The amount that can still be refunded: captured, and neither refunded nor claimed by a refund.
     pub left: Amount,
-    /// What pays for goods that are shipped now: what is left, what is authorised, and what is collected on delivery.
+    /// The amount that covers goods shipped now: captured, authorised, or collected on delivery.
     pub secured: Amount,
 }
 json_reply!(PaymentOutcome);
 
-/// What the buyer has to do.
+/// What the buyer must do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PaymentAction {
     /// `REDIRECT`.
     #[serde(rename = "type")]
     pub kind: String,
-    /// Where to.
+    /// The address to go to.
     pub url: String,
 }
 
-/// Ends an order's payment because the order ended: an uncaptured one is voided, a captured one refunded by what is left.
-/// Asking again changes nothing; an order without a payment is fine. A capture that comes later is given back too.
+/// Ends an order's payment because the order ended: an uncaptured one is voided, a captured one is refunded as far as
+/// money is left. Repeating it changes nothing; an order without a payment is fine. A later capture is refunded too.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CancelPayment {
-    /// Whose payment.
+    /// The order.
     pub order_id: OrderId,
-    /// Why, for the books.
+    /// The reason, for the books.
     pub reason: String,
 }
 operation! { CancelPayment => (), "payment.cancel", internal, "Ends an order's payment and refunds it." }
 
-/// Decides what an approved return gives of its order's payment, and gives it, once a return. What was captured is refunded as
-/// far as it is left; what was never captured is no longer due. Asking again gives the same answer. The amounts are decided
-/// before the provider is asked: a silent provider delays the money, not the answer. 404 without a payment.
+/// Decides the refund of an approved return, and carries it out, once per return. What was captured is refunded as far
+/// as money is left; what was not captured is no longer due. Repeating it returns the same result. The amounts are
+/// decided before the provider is asked: a slow provider delays the money, not the reply. 404 without a payment.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SettleReturn {
-    /// Whose payment.
+    /// The order.
     pub order_id: OrderId,
-    /// Which return.
+    /// The return.
     pub return_id: i64,
-    /// What the return is worth in money: its units and the shipping that is given back with them.
+    /// The worth of the return in money: its units and the shipping refunded with them.
     pub amount: Amount,
-    /// What is kept of it.
+    /// The fee that is deducted.
     pub fee: Amount,
-    /// Whether this return leaves nothing of the order with the buyer: then nothing but the fee is due any more.
+    /// Whether this return leaves nothing of the order with the buyer: then only the fee is still due.
     pub whole: bool,
-    /// Why, for the books.
+    /// The reason, for the books.
     pub reason: String,
 }
 operation! { SettleReturn => ReturnSettlement, "payment.settle_return", internal, "Refunds a return." }
 
-/// What a return gave.
+/// The effect of a return.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ReturnSettlement {
-    /// Given back, or claimed and on its way.
+    /// The amount refunded, or claimed and pending.
     pub refund: Amount,
-    /// Not captured yet, and no longer due.
+    /// The amount not captured, and no longer due.
     pub voided: Amount,
-    /// What was kept of it as a fee.
+    /// The fee that was deducted.
     pub fee: Amount,
-    /// Where the payment stands now.
+    /// The status of the payment now.
     pub payment: PaymentOutcome,
 }
 json_reply!(ReturnSettlement);
@@ -192,13 +192,13 @@ pub struct PaymentCaptured {
     pub payment_id: PaymentId,
     /// Its order.
     pub order_id: OrderId,
-    /// How much.
+    /// The amount.
     pub amount: Amount,
-    /// In which currency.
+    /// The currency.
     pub currency: Currency,
 }
 
-/// A payment failed for good.
+/// A payment failed finally.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PaymentFailed {
@@ -206,11 +206,11 @@ pub struct PaymentFailed {
     pub payment_id: PaymentId,
     /// Its order.
     pub order_id: OrderId,
-    /// Why.
+    /// The reason.
     pub code: String,
 }
 
-/// Money was given back.
+/// Money was refunded.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PaymentRefunded {
@@ -218,15 +218,15 @@ pub struct PaymentRefunded {
     pub payment_id: PaymentId,
     /// Its order.
     pub order_id: OrderId,
-    /// How much this time.
+    /// The amount of this refund.
     pub amount: Amount,
-    /// How much in all.
+    /// The amount refunded in total.
     pub refunded: Amount,
-    /// Of how much that was captured.
+    /// The amount captured.
     pub captured: Amount,
-    /// In which currency.
+    /// The currency.
     pub currency: Currency,
-    /// The return that it belongs to; null for a refund of money alone and for the end of an order.
+    /// The return; null for a refund of money alone and for the end of an order.
     #[serde(default)]
     pub return_id: Option<i64>,
 }

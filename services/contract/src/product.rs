@@ -1,4 +1,4 @@
-//! What others ask of the product service: what a SKU is and costs.
+//! Operations of the product service for other services: data and prices of SKUs.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{CategoryId, ProductId, VariantId};
 
-/// Asks what these SKUs are and cost now, for the caller. A former SKU finds the variant that had it; SKUs that are unknown
-/// or not ACTIVE are left out.
+/// Gets the data and current prices of SKUs for the caller. A former SKU finds the variant that had it; SKUs that are
+/// unknown or not ACTIVE are left out.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DescribeSkus {
@@ -18,29 +18,29 @@ pub struct DescribeSkus {
 }
 operation! { DescribeSkus => SkuDescriptions, "product.describe_skus", internal, "Names and prices of SKUs." }
 
-/// The same for a sale in some channel: what an order or a quote charges.
+/// Gets the data and current prices of SKUs for a sale in some channel: as an order or a quote charges.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DescribeForSale {
     /// The SKUs, each once.
     pub skus: Vec<Sku>,
-    /// Where it is sold: `WEB` unless said.
+    /// The sales channel, `WEB` by default.
     pub channel: Option<String>,
 }
 operation! { DescribeForSale => SkuDescriptions, "product.describe_for_sale", internal, "Names and prices of \
 SKUs in a channel." }
 
-/// What was found.
+/// The SKUs found.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SkuDescriptions {
-    /// In the order asked, each variant once.
+    /// In the order of the request, each variant once.
     pub items: Vec<SkuDescription>,
 }
 json_reply!(SkuDescriptions);
 
 impl SkuDescriptions {
-    /// What was found, by every SKU that it has or had.
+    /// The results by every SKU that the variant has or had.
     pub fn by_sku(self) -> HashMap<Sku, SkuDescription> {
         let mut found = HashMap::with_capacity(self.items.len());
         for item in self.items {
@@ -53,45 +53,45 @@ impl SkuDescriptions {
     }
 }
 
-/// What a SKU is and costs.
+/// The data and prices of a SKU.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SkuDescription {
     /// The variant.
     pub variant_id: VariantId,
-    /// Its SKU, as the catalogue writes it.
+    /// Its SKU, as the catalog writes it.
     pub sku: Sku,
-    /// The SKUs that it had before.
+    /// Its former SKUs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub former_skus: Vec<Sku>,
-    /// The product it is a variant of.
+    /// Its product.
     pub product_id: ProductId,
-    /// The product's name, with the variant's.
+    /// The product's name, followed by the variant's.
     pub name: String,
-    /// What the caller pays for one now, price rules of the catalogue applied.
+    /// The unit price for the caller, after price rules.
     pub price: Amount,
-    /// What one costs without price rules.
+    /// The unit price before price rules.
     pub list_price: Amount,
-    /// The currency of both.
+    /// The currency of both prices.
     pub currency: Currency,
-    /// Its categories and all above them.
+    /// Its categories with all their ancestors.
     pub category_ids: Vec<CategoryId>,
     /// Attributes of the product and options of the variant.
     pub attributes: BTreeMap<String, String>,
-    /// Which tax rate applies.
+    /// The tax class.
     pub tax_class: String,
-    /// Weight of one, in grams.
+    /// Unit weight, in grams.
     pub weight_grams: Option<u32>,
-    /// Whether promotions may touch it.
+    /// Whether promotions may discount it.
     pub discountable: bool,
-    /// The least a unit may cost.
+    /// The lowest unit price after discounts.
     pub floor_price: Option<Amount>,
-    /// What one cost the merchant.
+    /// The merchant's unit cost.
     pub cost: Option<Amount>,
 }
 
-/// Asks which variants these SKUs belong to, now or formerly, whatever the state of their products. A SKU that names only a
-/// product of several variants leads to none.
+/// Finds the variants that these SKUs belong or belonged to, whatever the status of their products. A SKU that only
+/// names a product with several variants has none.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ResolveSkus {
@@ -104,60 +104,60 @@ operation! { ResolveSkus => ResolvedSkus, "product.resolve_skus", internal, "The
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ResolvedSkus {
-    /// For each SKU asked, in order.
+    /// For each SKU, in the order of the request.
     pub variants: Vec<Option<VariantRef>>,
 }
 json_reply!(ResolvedSkus);
 
-/// A variant and what it is called.
+/// A variant and its SKU.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct VariantRef {
-    /// Which.
+    /// The variant.
     pub variant_id: VariantId,
     /// Its product.
     pub product_id: ProductId,
-    /// Its SKU now; of a variant that was removed, its last.
+    /// Its current SKU; for a removed variant, its last one.
     pub sku: Sku,
 }
 
-/// A product came to be.
+/// A product was created.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ProductCreated {
-    /// Which.
+    /// The product.
     pub product_id: ProductId,
 }
 
-/// A product, its price or its place in the catalogue changed.
+/// A product, its price or its categories changed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ProductUpdated {
-    /// Which.
+    /// The product.
     pub product_id: ProductId,
 }
 
-/// A variant has another SKU; what hangs on the variant stays where it is.
+/// A variant got another SKU; references to the variant are unaffected.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SkuChanged {
     /// Its product.
     pub product_id: ProductId,
-    /// Which.
+    /// The variant.
     pub variant_id: VariantId,
-    /// Its SKU before.
+    /// Its previous SKU.
     pub former: Sku,
-    /// Its SKU now.
+    /// Its current SKU.
     pub sku: Sku,
 }
 
-/// A shopper looked at a product.
+/// A shopper viewed a product.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ProductViewed {
-    /// Which.
+    /// The product.
     pub product_id: ProductId,
-    /// When.
+    /// The time.
     pub at: Timestamp,
 }
 fact! {
@@ -167,7 +167,7 @@ fact! {
     ProductViewed = "PRODUCT_VIEWED" in "product",
 }
 
-/// Asks which of these tax classes products have.
+/// Finds out which of these tax classes products use.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FindUsedTaxClasses {
@@ -181,25 +181,26 @@ products." }
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TaxClassUses {
-    /// Each class that is used, with a product that has it.
+    /// Each class in use, with a product that uses it.
     pub uses: Vec<TaxClassUse>,
 }
 json_reply!(TaxClassUses);
 
-/// A tax class that a product has.
+/// A tax class that a product uses.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TaxClassUse {
     /// The class.
     pub tax_class: String,
-    /// A product that has it.
+    /// A product that uses it.
     pub sku: promox_kernel::Sku,
 }
 
-/// What hangs on a variant names one of the catalogue, by [`variant_named`]; the catalogue says which it has or had.
+/// Rows that refer to a variant must name one of the catalog, by [`variant_named`]; the catalog states which variants
+/// exist or existed.
 pub const VARIANTS: &str = "references: a variant that a row refers to exists and belongs to its product";
 
-/// How the auditor names a variant, by itself or as one of its product.
+/// The auditor's name of a variant, by itself or as a variant of its product.
 pub fn variant_named(id: VariantId, of: Option<ProductId>) -> String {
     of.map_or_else(|| id.to_string(), |product| format!("{id} of product {product}"))
 }

@@ -1,4 +1,4 @@
-//! What others ask of promotions: prices on the shelf, and what a cart is given off.
+//! Operations of promotions for other services: catalog prices and discounts of carts.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::ids::{CampaignId, CategoryId, FlashSaleId, OrderId, PromotionId};
 use crate::product::SkuDescription;
 
 text_enum! {
-    /// Why a promotion or code has no effect.
+    /// Why a promotion or code does not apply.
     RejectReason {
         Unknown = "UNKNOWN",
         NotStarted = "NOT_STARTED",
@@ -27,39 +27,39 @@ text_enum! {
     }
 }
 
-/// A promotion with an effect on an order.
+/// A promotion that applies to an order.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AppliedPromotion {
-    /// Which.
+    /// The promotion.
     pub promotion_id: PromotionId,
     /// Its name.
     pub name: String,
-    /// The promotion's code, if it came by one.
+    /// The promotion code that the buyer entered, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
-    /// The coupon's code, if it came by one.
+    /// The coupon code that the buyer entered, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub coupon_code: Option<String>,
-    /// What it takes off the goods.
+    /// The discount on goods.
     pub amount: Amount,
-    /// What it takes off shipping.
+    /// The discount on shipping.
     pub shipping_amount: Amount,
 }
 
-/// A promotion or code without an effect.
+/// A promotion or code that does not apply.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RejectedPromotion {
-    /// Which, if the caller may know.
+    /// The promotion, if the caller may know it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub promotion_id: Option<PromotionId>,
-    /// The code as it was given.
+    /// The code as entered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
-    /// Why.
+    /// The reason.
     pub reason: RejectReason,
-    /// Unmet conditions: what was asked, what the cart has, how much is missing.
+    /// Unmet conditions: what is required, what the cart has, how much is missing.
     pub details: Vec<RejectDetail>,
 }
 
@@ -71,11 +71,11 @@ pub struct RejectDetail {
     pub field: String,
     /// `"GTE"`.
     pub op: String,
-    /// What is asked.
+    /// The required value.
     pub wanted: serde_json::Value,
-    /// What the cart has.
+    /// The cart's value.
     pub actual: serde_json::Value,
-    /// How much is missing, where that is a number.
+    /// How much is missing, for numbers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub missing: Option<Amount>,
 }
@@ -84,15 +84,15 @@ pub struct RejectDetail {
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CartLine {
-    /// What it is and costs.
+    /// The data and prices of the SKU.
     pub item: SkuDescription,
-    /// How many.
+    /// The quantity.
     pub quantity: u32,
-    /// The flash sale that it was reserved in.
+    /// The flash sale it was reserved in.
     pub flash_sale_id: Option<FlashSaleId>,
 }
 
-/// Asks what a cart is given off. Nothing is held and nothing counted.
+/// Calculates the discounts of a cart. Nothing is held or counted.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EvaluateCart {
@@ -100,88 +100,88 @@ pub struct EvaluateCart {
     pub lines: Vec<CartLine>,
     /// The currency of all prices.
     pub currency: Currency,
-    /// Who buys: limits go by the person.
+    /// The buyer: limits count by person.
     pub buyer: Buyer,
-    /// Codes as the buyer wrote them, promotions' and coupons' alike.
+    /// Codes as the buyer entered them, of promotions and coupons.
     pub codes: Vec<String>,
-    /// Those of the codes that are coupons.
+    /// The codes that are coupons.
     pub coupons: Vec<crate::coupon::ResolvedCode>,
-    /// What shipping costs before promotions.
+    /// The cost of shipping before discounts.
     pub shipping: Amount,
-    /// How it is shipped, and whereto.
+    /// The shipping method and destination.
     pub shipping_method: Option<String>,
     /// ISO 3166 country.
     pub country: Option<String>,
-    /// How it is paid.
+    /// The payment method.
     pub payment_method: Option<String>,
-    /// Where it is sold: `WEB` unless said.
+    /// The sales channel, `WEB` by default.
     pub channel: Option<String>,
     /// The cart's own attributes.
     pub attributes: BTreeMap<String, String>,
-    /// The shipping address in a form that limits per address compare.
+    /// The shipping address in the normal form of limits per address.
     pub address_key: Option<String>,
 }
 operation! { EvaluateCart => Evaluation, "promotion.evaluate_cart", internal, "Discounts applied to a cart." }
 
-/// What a cart is given off.
+/// The discounts of a cart.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Evaluation {
-    /// For each line, in order: what each promotion takes off it.
+    /// For each line, in order: the discount of each promotion.
     pub line_discounts: Vec<Vec<LineDiscount>>,
-    /// What promotions take off shipping.
+    /// The discount on shipping.
     pub shipping_discount: Amount,
-    /// Promotions with an effect, in order of application.
+    /// Promotions that apply, in order of application.
     pub applied: Vec<AppliedPromotion>,
-    /// What has no effect, and why.
+    /// Promotions and codes that do not apply, and why.
     pub rejected: Vec<RejectedPromotion>,
-    /// Automatic promotions that are one amount or quantity away, at most 3.
+    /// Automatic promotions that lack a single amount or quantity, at most 3.
     pub offers: Vec<Offer>,
-    /// Goods that come free.
+    /// Gifts.
     pub gifts: Vec<Gift>,
-    /// What the order's points are multiplied with; 1 unless a promotion says otherwise.
+    /// The points multiplier of the order; 1 by default.
     pub points_multiplier: Option<Amount>,
-    /// What is to be counted when the order is placed: one entry a promotion with an effect.
+    /// The uses to count when the order is placed: one per promotion that applies.
     pub uses: Vec<PromotionUse>,
-    /// What was left unchecked.
+    /// Checks that were skipped.
     pub warnings: Vec<String>,
 }
 json_reply!(Evaluation);
 
 impl Evaluation {
-    /// What promotions take off the goods.
+    /// The total discount on goods.
     pub fn goods_discount(&self) -> Amount {
         self.line_discounts.iter().flatten().map(|discount| discount.amount).sum()
     }
 }
 
-/// An automatic promotion that is one amount or quantity away.
+/// An automatic promotion that lacks a single amount or quantity.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Offer {
-    /// Which.
+    /// The promotion.
     pub promotion_id: PromotionId,
     /// Its name.
     pub name: String,
-    /// What is missing: `"cart.subtotal"`.
+    /// The field that falls short: `"cart.subtotal"`.
     pub field: String,
-    /// How much of it.
+    /// How much is missing.
     pub missing: Amount,
-    /// For people: `3.20 more for free shipping`.
+    /// A sentence for the buyer: `3.20 more for free shipping`.
     pub message: String,
 }
 
-/// Goods that come free, only while in stock.
+/// A gift, given only while in stock.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Gift {
-    /// By which promotion.
+    /// The promotion.
     pub promotion_id: PromotionId,
-    /// What.
+    /// The SKU and its data.
     pub sku: promox_kernel::Sku,
-    /// How many.
+    /// The quantity.
     pub quantity: u32,
-    /// The catalogue's price of one, which comes out of the budget.
+    /// The unit catalog price, which is deducted from the budget.
     pub value: Amount,
 }
 
@@ -189,15 +189,15 @@ pub struct Gift {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PromotionUse {
-    /// Which.
+    /// The promotion.
     pub promotion_id: PromotionId,
     /// Its campaign.
     pub campaign_id: Option<CampaignId>,
-    /// The coupon it came by.
+    /// The coupon, if any.
     pub coupon_code: Option<String>,
-    /// Whether the buyer named it by a code.
+    /// Whether the buyer entered a code for it.
     pub named: bool,
-    /// What it takes out of budgets: goods, shipping, and gifts at their catalogue price.
+    /// The amount for budgets: discounts on goods and shipping, and gifts at their catalog price.
     pub amount: Amount,
 }
 
@@ -227,15 +227,15 @@ pub struct ReleaseUses {
 }
 operation! { ReleaseUses => (), "promotion.release_uses", internal, "Releases an order's uses of promotions." }
 
-/// Asks what SKUs cost on the shelf now, by the catalogue's price rules, for the caller.
+/// Gets the current catalog prices of SKUs for the caller, after price rules.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetCatalogPrices {
     /// The SKUs with their list prices.
     pub items: Vec<SkuDescription>,
-    /// Where it is sold: `WEB` unless said.
+    /// The sales channel, `WEB` by default.
     pub channel: Option<String>,
-    /// Whether an anonymous visitor's prices are wanted, whoever asks.
+    /// Whether to use an anonymous visitor's prices, whoever the caller is.
     pub anonymous: bool,
 }
 operation! { GetCatalogPrices => CatalogPrices, "promotion.get_catalog_prices", internal, "Catalog prices of SKUs, after \
@@ -245,27 +245,28 @@ price rules." }
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CatalogPrices {
-    /// For each item, in order: its price now; empty when no price rule is active, which leaves all list prices.
+    /// For each item, in order: its current price; empty when no price rule is active, so that all list prices apply.
     pub prices: Vec<Amount>,
-    /// Changes whenever the price of an anonymous visitor may have changed: what was derived from another epoch is stale.
-    /// 0 when no price rule is active.
+    /// Changes whenever an anonymous visitor's price may have changed: values derived from another epoch are stale. 0
+    /// when no price rule is active.
     pub epoch: i64,
-    /// Whether some price depends on who asks or where it is sold, so that nothing derived is for everybody.
+    /// Whether some price depends on the caller or the channel, so that derived values must not be shared.
     pub personal: bool,
-    /// 0 when no price rule is active; another number whenever anonymous visitors' prices may have changed. It is coarser than
-    /// `epoch`: a list sorted by price is brought up to date as often as this changes. See [`CATALOG_PRICE_EPOCH`].
-    pub told: i64,
+    /// 0 when no price rule is active; otherwise changes whenever anonymous visitors' prices may have changed. It is
+    /// coarser than `epoch`: a list sorted by price is updated as often as this changes. See [`CATALOG_PRICE_EPOCH`].
+    pub rules_state: i64,
 }
 json_reply!(CatalogPrices);
 
-/// Names the epoch, in the promotion service's database, that it begins whenever [`CatalogPrices::told`] may have changed.
+/// The name of the epoch, in the promotion service's database, that it starts whenever [`CatalogPrices::rules_state`] may
+/// have changed.
 pub const CATALOG_PRICE_EPOCH: &str = "promotion.shelf";
 
-/// Asks whether promotions exist, and their names; unknown ones are left out.
+/// Gets the names of promotions; unknown ones are left out.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DescribePromotions {
-    /// Which.
+    /// The ids.
     pub ids: Vec<PromotionId>,
 }
 operation! { DescribePromotions => PromotionDescriptions, "promotion.describe", internal, "The names of promotions." }
@@ -279,11 +280,11 @@ pub struct PromotionDescriptions {
 }
 json_reply!(PromotionDescriptions);
 
-/// A promotion as other services need to know.
+/// A promotion, as other services see it.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PromotionDescription {
-    /// Which.
+    /// The id.
     pub id: PromotionId,
     /// Its name.
     pub name: String,
@@ -291,7 +292,7 @@ pub struct PromotionDescription {
     pub campaign_id: Option<CampaignId>,
 }
 
-/// Asks which of these codes promotions have already.
+/// Finds out which of these codes promotions already use.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FindPromotionCodes {
@@ -301,7 +302,7 @@ pub struct FindPromotionCodes {
 operation! { FindPromotionCodes => CodesInUse, "promotion.codes_taken", internal, "Which codes are used by \
 promotions." }
 
-/// Codes that are somebody else's.
+/// Codes that are already in use.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CodesInUse {
@@ -310,41 +311,41 @@ pub struct CodesInUse {
 }
 json_reply!(CodesInUse);
 
-/// Claims codes for coupons that are about to be made, so that no promotion takes them meanwhile: promotions and coupons
-/// share one namespace. Those that a promotion has are answered and not claimed; while a promotion is about to have one of
-/// them, this waits, and is 503 `CODES_BUSY` in the end. A claim lapses after two minutes; claiming again under the same
-/// owner replaces it.
+/// Claims codes for coupons that are being created, so that no promotion takes them in the meantime: promotions and
+/// coupons share one namespace. Codes of a promotion are returned and not claimed; while a promotion is about to take
+/// one of them, this waits, and finally fails with 503 `CODES_BUSY`. A claim expires after two minutes; claiming again
+/// for the same owner replaces it.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ClaimCodes {
-    /// Names the claim, to release it.
+    /// Identifies the claim, to release it.
     pub owner: String,
     /// The codes in normal form.
     pub codes: Vec<String>,
-    /// Codes that are yet to be drawn: all of one length from the first to the last. Which of them promotions have already
-    /// is asked when they are drawn.
+    /// A range of codes to be generated: all of one length from the first to the last. Which of them promotions use is
+    /// checked when they are generated.
     pub span: Option<(String, String)>,
 }
 operation! { ClaimCodes => CodesInUse, "promotion.claim_codes", internal, "Claims codes for coupons." }
 
-/// Releases a claim: its coupons are made, or are not to be.
+/// Releases a claim: its coupons were created, or will not be.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ReleaseCodes {
-    /// Whose.
+    /// The owner of the claim.
     pub owner: String,
 }
 operation! { ReleaseCodes => (), "promotion.release_codes", internal, "Releases claimed codes." }
 
-/// Asks for a promotion that refers to a campaign, a category, or by name to a segment, so that none of them goes away under it.
+/// Finds a promotion that refers to a campaign, a category or a segment, so that an entity in use is not deleted.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FindReferencingPromotion {
-    /// To this campaign.
+    /// References to this campaign.
     pub campaign_id: Option<CampaignId>,
-    /// To this segment, unless the promotion is archived.
+    /// References to this segment by promotions that are not archived.
     pub segment: Option<String>,
-    /// To this category in a filter, unless the promotion is archived.
+    /// References to this category in a filter by promotions that are not archived.
     pub category_id: Option<CategoryId>,
 }
 operation! { FindReferencingPromotion => ReferencingPromotion, "promotion.find_referencing", internal, "A promotion that \
@@ -354,21 +355,21 @@ refers to an entity." }
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ReferencingPromotion {
-    /// The first one found.
+    /// The first promotion found.
     pub promotion_id: Option<PromotionId>,
 }
 json_reply!(ReferencingPromotion);
 
-/// Whether anything refers to a promotion, so that it cannot go away.
+/// Whether anything refers to a promotion, so that it must not be deleted.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct IsReferenced {
-    /// Whether.
+    /// Whether there is a reference.
     pub referred: bool,
 }
 json_reply!(IsReferenced);
 
-/// A customer as rules ask about one.
+/// A customer, as conditions see one.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Customer {
@@ -380,63 +381,63 @@ pub struct Customer {
     pub tier: Option<String>,
     /// The segments, by name.
     pub segments: Vec<String>,
-    /// Earlier orders neither failed nor cancelled.
+    /// The number of earlier orders that neither failed nor were cancelled.
     pub order_count: i64,
-    /// What they came to.
+    /// Their total.
     pub total_spent: Amount,
-    /// Days since the account was made.
+    /// Days since the account was created.
     pub registered_days: Option<i64>,
-    /// Whether there is no account.
+    /// Whether the customer is a guest.
     pub is_guest: bool,
-    /// What is kept about the account.
+    /// The account's attributes.
     pub attributes: BTreeMap<String, String>,
 }
 
-/// An order used promotions: written when it is confirmed.
+/// An order used promotions: emitted when it is confirmed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PromotionApplied {
-    /// Which promotion.
+    /// The promotion.
     pub promotion_id: PromotionId,
     /// Its campaign.
     pub campaign_id: Option<CampaignId>,
-    /// By which order.
+    /// The order.
     pub order_id: OrderId,
-    /// What it cost.
+    /// The amount.
     pub amount: Amount,
-    /// Whose order it is, if it is an account's.
+    /// The account, if any.
     #[serde(default)]
     pub user_id: Option<UserId>,
 }
 fact! { PromotionApplied = "PROMOTION_APPLIED" in "promotion" }
 
-/// What a promotion takes off a line.
+/// The discount of a promotion on a line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LineDiscount {
-    /// Which promotion.
+    /// The promotion.
     pub promotion_id: PromotionId,
-    /// The coupon it came by.
+    /// The coupon, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub coupon_code: Option<String>,
-    /// How much.
+    /// The amount.
     pub amount: Amount,
 }
 
-/// Asks the order service on which terms carts are priced: the cap on discounts, how an address is shipped to, which tax
-/// rates hold there.
+/// Gets the terms that carts are priced on from the order service: the cap on discounts, shipping to an address, its
+/// tax rates.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetPricingTerms {
-    /// ISO 3166 country of the address; null for none yet.
+    /// ISO 3166 country of the address; null if there is none yet.
     pub country: Option<String>,
     /// Region of the address.
     pub region: Option<String>,
-    /// How it is to be shipped; the cheapest way unless said.
+    /// The shipping method; by default the cheapest.
     pub shipping_method: Option<String>,
-    /// What the goods come to after discounts: thresholds of shipping look at that.
+    /// The goods' total after discounts, for shipping thresholds.
     pub subtotal: Amount,
-    /// The tax classes whose rates are wanted.
+    /// The tax classes whose rates are requested.
     pub tax_classes: Vec<String>,
 }
 operation! { GetPricingTerms => PricingTerms, "order.pricing_terms", internal, "The terms that carts are \
@@ -446,25 +447,25 @@ priced on." }
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PricingTerms {
-    /// Whether prices carry their tax inside.
+    /// Whether prices include tax.
     pub prices_include_tax: bool,
-    /// What promotions of the cart together may take off the goods, in percent; null for no cap.
+    /// The cap on all promotions of the cart together, in percent of the goods; null for no cap.
     pub max_discount_percent: Option<Amount>,
-    /// How it would be shipped; null when it cannot be said, for want of an address or of a zone that has it.
+    /// The shipping method; null without an address, or without a zone for it.
     pub shipping_method: Option<String>,
-    /// What that costs before promotions.
+    /// Its cost before discounts.
     pub shipping: Amount,
-    /// The rate on shipping, in percent.
+    /// The tax rate of shipping, in percent.
     pub shipping_tax_percent: Amount,
-    /// The rate of each class asked for, in order, in percent.
+    /// The tax rate of each class, in the order of the request, in percent.
     pub tax_percents: Vec<Amount>,
 }
 json_reply!(PricingTerms);
 
-/// What orders and promotions both state of each order, for the auditor to compare: [`shares`] of its promotions.
+/// Orders and promotions both state for each order the [`shares`] of its promotions.
 pub const USED: &str = "promotion: uses = orders, spent = discounts of active orders";
 
-/// Amounts by what took them, each once and in order: `"3=2.5 7=10"`.
+/// Amounts by id, sorted and without duplicates: `"3=2.5 7=10"`.
 pub fn shares(parts: impl IntoIterator<Item = (i64, Amount)>) -> String {
     let mut sums: BTreeMap<i64, Amount> = BTreeMap::new();
     for (id, amount) in parts {

@@ -1,4 +1,4 @@
-//! Refusals that another service acts on, as both sides know them.
+//! Refusals that another service acts on, as types shared by both sides.
 
 use promox_kernel::{Error, Sku};
 use schemars::JsonSchema;
@@ -10,30 +10,30 @@ use crate::codes;
 use crate::ids::{CampaignId, PromotionId};
 use crate::promotion::RejectReason;
 
-/// Goods that a message names at most.
+/// Maximum SKUs that a message names.
 const MOST_NAMED: usize = 5;
 
-/// A SKU of which there is less than was asked for.
+/// A SKU with less stock than requested.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Short {
-    /// Which.
+    /// The SKU.
     pub sku: Sku,
-    /// How many were asked for.
+    /// The quantity requested.
     pub asked: u32,
-    /// How many there are.
+    /// The quantity available.
     pub available: u32,
 }
 
 /// 409 `INSUFFICIENT_STOCK` with every SKU that is short.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct InsufficientStock {
-    /// What is short.
+    /// The SKUs that are short.
     pub items: Vec<Short>,
 }
 
 impl InsufficientStock {
-    /// What a refusal says, if it is this one.
+    /// The payload of an error, if it is this refusal.
     pub fn of(error: &Error) -> Option<Self> {
         said(error, codes::INSUFFICIENT_STOCK)
     }
@@ -59,17 +59,17 @@ pub struct PromotionUnusable {
     /// The campaign whose budget would pay for it.
     #[serde(default)]
     pub campaign_id: Option<CampaignId>,
-    /// Why.
+    /// The reason.
     pub reason: RejectReason,
 }
 
 impl PromotionUnusable {
-    /// What a refusal says, if it is this one.
+    /// The payload of an error, if it is this refusal.
     pub fn of(error: &Error) -> Option<Self> {
         said(error, codes::PROMOTION_INVALID)
     }
 
-    /// The refusal, with words for people.
+    /// The error, with a message for humans.
     pub fn refusal(&self, message: String) -> Error {
         let mut error = Error::refused(codes::PROMOTION_INVALID, message).with("reason", self.reason);
         if let Some(id) = self.promotion_id {
@@ -82,7 +82,7 @@ impl PromotionUnusable {
     }
 }
 
-/// What a refusal of this code says beside its message.
+/// The payload of an error with this code.
 fn said<T: DeserializeOwned>(error: &Error, code: &str) -> Option<T> {
     if error.code() != code {
         return None;
@@ -99,7 +99,7 @@ mod tests {
         let short = Short { sku: "A-1".parse().unwrap(), asked: 3, available: 1 };
         let stock = InsufficientStock { items: vec![short] };
         let error = Error::from(stock.clone());
-        assert_eq!(error.message(), "Not enough in stock: A-1 (3 asked, 1 there).");
+        assert_eq!(error.message(), "Not enough in stock: A-1 (3 requested, 1 available).");
         assert_eq!(InsufficientStock::of(&error), Some(stock));
         assert_eq!(PromotionUnusable::of(&error), None, "it is about something else");
         let unusable = PromotionUnusable {

@@ -1,4 +1,4 @@
-//! What others ask of rewards: what points are worth to a buyer.
+//! Operations of rewards for other services.
 
 use promox_kernel::{Amount, Currency, UserId, fact, facts, json_reply, operation};
 use schemars::JsonSchema;
@@ -6,28 +6,28 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{OrderId, PromotionId};
 
-/// Asks what so many points of a user would pay of an order.
+/// Gets how much of an order a number of a user's points would pay.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ValuePoints {
-    /// Whose.
+    /// The user.
     pub user_id: UserId,
-    /// How many the user wants to spend, at least 1.
+    /// How many points the user wants to redeem, at least 1.
     pub points: u32,
-    /// What the order comes to without them.
+    /// The order's total without them.
     pub total: Amount,
-    /// In which currency.
+    /// The currency.
     pub currency: Currency,
 }
 operation! { ValuePoints => PointsValue, "reward.value_points", internal, "How much of a total points can pay." }
 
-/// What points would pay.
+/// The value of points for an order.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PointsValue {
-    /// How many of them the user can spend now.
+    /// How many points the user can spend now.
     pub spendable: u32,
-    /// What the asked points are worth; zero when they cannot be spent.
+    /// The value of the requested points; zero when they cannot be redeemed.
     pub value: Amount,
 }
 json_reply!(PointsValue);
@@ -55,11 +55,11 @@ pub struct ReleasePoints {
 }
 operation! { ReleasePoints => (), "reward.release_points", internal, "Releases an order's points." }
 
-/// Asks for a user's tier; a user without an account in rewards has the lowest.
+/// Gets a user's tier; a user without a reward account has the lowest.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetTier {
-    /// Whose.
+    /// The user.
     pub user_id: UserId,
 }
 operation! { GetTier => TierName, "reward.get_tier", internal, "A user's tier." }
@@ -73,23 +73,23 @@ pub struct TierName {
 }
 json_reply!(TierName);
 
-/// Asks whether points buy coupons of a promotion, or somebody waits for one.
+/// Whether reward offers refer to a promotion, or a redemption waits for its coupon.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct IsPromotionReferencedByOffers {
-    /// Which.
+    /// The promotion.
     pub promotion_id: PromotionId,
 }
 operation! { IsPromotionReferencedByOffers => crate::promotion::IsReferenced, "reward.is_promotion_referenced", internal, "Whether reward offers refer \
 to a promotion." }
 
-/// Asks how many points an order will earn, to show it: `floor(base × rate × tier multiplier × promotion multiplier)`.
+/// Gets how many points an order will earn, for display: `floor(base × rate × tier multiplier × promotion multiplier)`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EstimatePoints {
-    /// Whose order; guests earn none.
+    /// The user; guests earn none.
     pub user_id: UserId,
-    /// What is paid for goods, without tax, less the points' value.
+    /// The amount paid for goods, without tax, less the points' value.
     pub base: Amount,
     /// The promotions' multiplier.
     pub multiplier: Amount,
@@ -100,42 +100,42 @@ operation! { EstimatePoints => PointsEarned, "reward.estimate_points", internal,
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PointsEarned {
-    /// How many.
+    /// The number of points.
     pub points: i64,
 }
 json_reply!(PointsEarned);
 
-/// What orders and rewards both state of each order that lives, for the auditor to compare: the points that were spent on it.
+/// Orders and rewards both state for each active order the points redeemed on it.
 pub const SPENT: &str = "points spent on an order = points held by that order";
 
-/// What both state of each confirmed order: the points that it earned when it was confirmed.
+/// Orders and rewards both state for each confirmed order the points that it earned.
 pub const EARNED: &str = "points: earned = the points of the order's rule";
 
-/// What every event of points says.
+/// The data of every event of points.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PointsFact {
-    /// Whose.
+    /// The user.
     pub user_id: UserId,
-    /// How many, positive.
+    /// The number of points, positive.
     pub points: i64,
-    /// Their value in money, where they have one.
+    /// Their value in money, if any.
     pub value: Option<Amount>,
-    /// Why: `order:7`, `signup`, `achievement:FIRST_ORDER`.
+    /// The reason: `order:7`, `signup`, `achievement:FIRST_ORDER`.
     pub reference: String,
 }
 
 facts! { PointsFact in "reward":
-    /// Points were given.
+    /// Points were awarded.
     PointsAwarded = "POINTS_AWARDED",
-    /// Points were spent.
+    /// Points were redeemed.
     PointsRedeemed = "POINTS_REDEEMED",
-    /// Points expired, or were forfeited by who is gone.
+    /// Points expired, or were forfeited by an erased user.
     PointsExpired = "POINTS_EXPIRED",
-    /// Points that were spent came back: awarded + restored − redeemed − revoked − expired = what all have, pending and held ones
-    /// among it.
+    /// Redeemed points were restored: awarded + restored − redeemed − revoked − expired = all balances, including
+    /// pending and held points.
     PointsRestored = "POINTS_RESTORED",
-    /// Points that were awarded were taken back.
+    /// Awarded points were revoked.
     PointsRevoked = "POINTS_REVOKED",
 }
 
@@ -143,21 +143,21 @@ facts! { PointsFact in "reward":
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TierChanged {
-    /// Whose.
+    /// The user.
     pub user_id: UserId,
-    /// The tier before.
+    /// The previous tier.
     pub from: String,
-    /// The tier now.
+    /// The new tier.
     pub to: String,
 }
 
-/// A user was granted an achievement.
+/// A user earned an achievement.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AchievementUnlocked {
-    /// Whose.
+    /// The user.
     pub user_id: UserId,
-    /// Which.
+    /// The code.
     pub code: String,
 }
 fact! {

@@ -1,4 +1,4 @@
-//! The store's settings, as the services that go by them read them.
+//! The store's settings, as other services read them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,13 +11,13 @@ use serde::{Deserialize, Serialize};
 use crate::payment::PaymentMethod;
 use crate::store::{GetCurrentSettings, StoreProfile, StoreTaxes};
 
-/// The days of a withdrawal in the EU, which most shops elsewhere give too.
+/// The withdrawal period in the EU, which most shops elsewhere grant too, in days.
 const RETURN_DAYS: u32 = 14;
 
 /// The tax class that every store has.
 const STANDARD: &str = "STANDARD";
 
-/// The store itself.
+/// The store's own settings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct StoreSettings {
@@ -27,19 +27,19 @@ pub struct StoreSettings {
     pub currency: Currency,
     /// The IANA time zone of its days.
     pub timezone: String,
-    /// The language of its messages.
+    /// The language of messages.
     pub locale: String,
-    /// What cart promotions together may take off the goods, in percent; null for no cap.
+    /// The cap on all cart promotions together, in percent of the goods; null for no cap.
     #[serde(deserialize_with = "nullable")]
     #[schemars(required)]
     pub max_discount_percent: Option<Amount>,
-    /// Whether `ada+shop@example.com` counts as the person of `ada@example.com`: for limits per user, `customer.orderCount`
-    /// and referrals, of what was counted before too. No address is refused or changed by it.
+    /// Whether `ada+shop@example.com` counts as the same person as `ada@example.com`: for limits per user,
+    /// `customer.orderCount` and referrals, including earlier counts. No address is refused or changed by it.
     pub ignore_plus_tags: bool,
-    /// Days after its last parcel was delivered, or shipped while that is not said, in which an order may still come back:
+    /// Days after the last parcel was delivered, or shipped if delivery is unknown, in which an order can be returned:
     /// the erasure of an account waits for them.
     pub return_days: u32,
-    /// Counts its changes. Sent with a change it must be the present one, as `If-Match` must.
+    /// Counts changes. If sent with a change, it must be the current version, as with `If-Match`.
     #[serde(default)]
     pub version: i64,
 }
@@ -60,20 +60,20 @@ impl Default for StoreSettings {
     }
 }
 
-/// Where is shipped to, and for how much. Without zones shipping is free everywhere.
+/// Shipping zones and rates. Without zones shipping is free everywhere.
 #[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ShippingSettings {
-    /// The zones; the first that has the country counts.
+    /// The zones; the first that contains the country applies.
     pub zones: Vec<Zone>,
-    /// Counts its changes. Sent with a change it must be the present one, as `If-Match` must.
+    /// Counts changes. If sent with a change, it must be the current version, as with `If-Match`.
     #[serde(default)]
     pub version: i64,
 }
 json_reply!(ShippingSettings, etag version);
 
 impl ShippingSettings {
-    /// Every amount in it.
+    /// All amounts.
     pub fn amounts(&self) -> impl Iterator<Item = Amount> {
         self.zones.iter().flat_map(|zone| &zone.methods).flat_map(|method| {
             method.amount.into_iter().chain(method.rates.iter().flat_map(|rate| [rate.from, rate.amount]))
@@ -81,20 +81,20 @@ impl ShippingSettings {
     }
 }
 
-/// Countries that are shipped to alike.
+/// Countries with the same shipping methods.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Zone {
     /// Its name.
     pub name: String,
-    /// ISO 3166-1 alpha-2 codes, in any case of letters; `*` for all others.
+    /// ISO 3166-1 alpha-2 codes, in upper or lower case; `*` for all others.
     #[serde(deserialize_with = "promox_kernel::country::capitals")]
     pub countries: Vec<String>,
-    /// The ways to ship there.
+    /// The shipping methods of the zone.
     pub methods: Vec<ShippingMethod>,
 }
 
-/// A way to ship: a flat amount, or rates by what the goods come to after discounts.
+/// A shipping method: a flat amount, or rates by the goods' total after discounts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ShippingMethod {
@@ -102,40 +102,40 @@ pub struct ShippingMethod {
     pub method: String,
     /// Its name.
     pub name: String,
-    /// A flat amount; else `rates` say it.
+    /// A flat amount; otherwise `rates`.
     #[serde(default)]
     pub amount: Option<Amount>,
-    /// Amounts by threshold: the one with the highest `from` that the goods reach.
+    /// Amounts by threshold: the one with the highest `from` that the goods' total reaches applies.
     #[serde(default)]
     pub rates: Vec<ShippingRate>,
 }
 
-/// An amount from a threshold on.
+/// A shipping rate from a threshold on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ShippingRate {
-    /// What the goods come to at least.
+    /// The lowest goods' total.
     pub from: Amount,
-    /// What shipping costs then.
+    /// The cost of shipping.
     pub amount: Amount,
 }
 
-/// How it is taxed.
+/// Taxes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TaxSettings {
-    /// Whether catalogue prices carry their tax inside.
+    /// Whether catalog prices include tax.
     pub prices_include_tax: bool,
     /// The tax class of shipping, one of the store's.
     pub shipping_tax_class: String,
-    /// The tax classes of the store, STANDARD always among them; null for those that rates name. One that products have cannot be
-    /// taken away (409 `TAX_CLASS_IN_USE` with `uses`).
+    /// The tax classes of the store, always including STANDARD; null for those that rates name. A class that products
+    /// use cannot be removed (409 `TAX_CLASS_IN_USE` with `uses`).
     #[serde(deserialize_with = "nullable")]
     #[schemars(required)]
     pub classes: Option<Vec<String>>,
     /// The rates.
     pub rates: Vec<TaxRate>,
-    /// Counts its changes. Sent with a change it must be the present one, as `If-Match` must.
+    /// Counts changes. If sent with a change, it must be the current version, as with `If-Match`.
     #[serde(default)]
     pub version: i64,
 }
@@ -153,25 +153,25 @@ impl Default for TaxSettings {
     }
 }
 
-/// The rate of a class in a country, or a region of it.
+/// The tax rate of a class in a country or a region of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TaxRate {
-    /// ISO 3166-1 alpha-2, in any case of letters.
+    /// ISO 3166-1 alpha-2, in upper or lower case.
     #[serde(deserialize_with = "promox_kernel::country::capital")]
     pub country: String,
-    /// An ISO 3166-2 code, `CA` or `US-CA`, or the region's name; kept as the code without the country. Null for the whole country;
-    /// a region's rate counts before its country's.
+    /// An ISO 3166-2 code, `CA` or `US-CA`, or the region's name; stored as the code without the country. Null for the
+    /// whole country; a region's rate takes precedence over its country's.
     #[serde(default)]
     pub region: Option<String>,
-    /// The class of goods, `"STANDARD"`.
+    /// The tax class, `"STANDARD"`.
     pub tax_class: String,
-    /// In percent, 0 to 100, at most 4 decimals.
+    /// The rate in percent, 0 to 100, at most 4 decimals.
     pub percent: Amount,
 }
 
 impl TaxSettings {
-    /// The store's tax classes: STANDARD, and those that are listed, else those that rates name.
+    /// The store's tax classes: STANDARD, and the listed ones, else those that rates name.
     pub fn class_names(&self) -> BTreeSet<&str> {
         let named = self.rates.iter().map(|rate| rate.tax_class.as_str()).filter(|_| self.classes.is_none());
         let listed = self.classes.iter().flatten().map(String::as_str);
@@ -184,12 +184,12 @@ impl TaxSettings {
         class == STANDARD || self.classes.as_ref().map_or_else(named, |listed| listed.iter().any(|it| it == class))
     }
 
-    /// Whether a country has rates by region: what is shipped there needs one.
+    /// Whether a country has rates by region: an address in it needs a region.
     pub fn is_by_region(&self, country: &str) -> bool {
         self.rates.iter().any(|rate| rate.country == country && rate.region.is_some())
     }
 
-    /// What other services go by.
+    /// The settings that other services rely on.
     pub fn facts(&self) -> StoreTaxes {
         let mut regions: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for rate in &self.rates {
@@ -201,14 +201,15 @@ impl TaxSettings {
     }
 }
 
-/// How it is paid.
+/// Payment methods.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PaymentSettings {
-    /// The ways to pay that are switched on. `CARD` also needs a provider that the configuration switches on
-    /// (`payment.sandbox` for test money): without one no card is taken. What an order chose while it was on is captured, voided and refunded also afterwards.
+    /// The enabled payment methods. `CARD` also needs a provider that is enabled in the configuration
+    /// (`payment.sandbox` for test money): without one, cards are refused. Orders placed while a method was enabled can
+    /// be captured, voided and refunded afterwards.
     pub methods: Vec<PaymentMethod>,
-    /// Counts its changes. Sent with a change it must be the present one, as `If-Match` must.
+    /// Counts changes. If sent with a change, it must be the current version, as with `If-Match`.
     #[serde(default)]
     pub version: i64,
 }
@@ -220,22 +221,22 @@ impl Default for PaymentSettings {
     }
 }
 
-/// All settings at one epoch, which every change of any of them counts up.
+/// All settings at one epoch, which every change increments.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Settings {
-    /// The store itself.
+    /// The store's own settings.
     pub store: StoreSettings,
-    /// How goods are shipped.
+    /// Shipping.
     pub shipping: ShippingSettings,
-    /// How they are taxed.
+    /// Taxes.
     pub taxes: TaxSettings,
-    /// How they are paid.
+    /// Payment methods.
     pub payments: PaymentSettings,
 }
 
 impl Settings {
-    /// What other services go by.
+    /// The settings that other services rely on.
     pub fn facts(&self) -> StoreProfile {
         let store = &self.store;
         StoreProfile {
@@ -248,12 +249,12 @@ impl Settings {
     }
 }
 
-/// The settings in the memory of a service that goes by them, brought up to date whenever they are asked for.
+/// The settings in the memory of a service, refreshed whenever they are read.
 #[derive(Debug, Default)]
 pub struct SettingsCache(RwLock<Option<(i64, Arc<Settings>)>>);
 
 impl SettingsCache {
-    /// The settings of now.
+    /// The current settings.
     pub async fn get(&self, cx: &Cx) -> Result<Arc<Settings>, Error> {
         let known = self.0.read().clone();
         let asked = GetCurrentSettings { known_epoch: known.as_ref().map(|(epoch, _)| *epoch) };

@@ -1,4 +1,4 @@
-//! What others ask of the store's settings.
+//! Operations of the store's settings for other services.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -10,13 +10,13 @@ use serde::{Deserialize, Serialize};
 use crate::payment::PaymentMethod;
 use crate::settings::Settings;
 
-/// Asks for the store's settings that others go by.
+/// Gets the settings that other services rely on.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetStoreProfile {}
 operation! { GetStoreProfile => StoreProfile, "store.profile", internal, "The store's currency, zone and name." }
 
-/// The store's settings that others go by.
+/// The settings that other services rely on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct StoreProfile {
@@ -26,20 +26,19 @@ pub struct StoreProfile {
     pub currency: Currency,
     /// The IANA time zone of its days.
     pub timezone: String,
-    /// The language of its messages, `"en"`.
+    /// The language of messages, `"en"`.
     pub locale: String,
-    /// Whether plus tags of e-mail addresses tell no persons apart.
+    /// Whether addresses that differ only in a plus tag count as the same person.
     #[serde(default)]
     pub ignore_plus_tags: bool,
 }
 json_reply!(StoreProfile);
 
-/// Asks for all settings, unless they are those of the epoch that is known already.
+/// Gets all settings, unless the caller has those of the current epoch.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetCurrentSettings {
-    /// The epoch of the settings that the caller has; null for none. Ask through
-    /// [`SettingsCache`](crate::settings::SettingsCache).
+    /// The epoch of the caller's settings; null for none. Use [`SettingsCache`](crate::settings::SettingsCache).
     pub known_epoch: Option<i64>,
 }
 operation! { GetCurrentSettings => SettingsSnapshot, "store.current_settings", internal, "All settings, if they have \
@@ -51,18 +50,18 @@ changed." }
 pub struct SettingsSnapshot {
     /// The epoch of the settings.
     pub epoch: i64,
-    /// The settings; null when the caller has them.
+    /// The settings; null when the caller's are current.
     pub changed: Option<Settings>,
 }
 json_reply!(SettingsSnapshot);
 
-/// Asks for the ways to pay that the store has switched on.
+/// Gets the payment methods that the store has enabled.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ListEnabledPaymentMethods {}
 operation! { ListEnabledPaymentMethods => EnabledMethods, "store.payments", internal, "The payment methods that are enabled." }
 
-/// The ways to pay that the store has switched on, whether or not a provider is there for them.
+/// The payment methods that the store has enabled, whether or not there is a provider for them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EnabledMethods {
@@ -71,13 +70,13 @@ pub struct EnabledMethods {
 }
 json_reply!(EnabledMethods);
 
-/// Asks for the store's tax classes, and for the regions that it taxes apart.
+/// Gets the store's tax classes, and the regions with their own tax rates.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetStoreTaxes {}
 operation! { GetStoreTaxes => StoreTaxes, "store.taxes", internal, "The store's tax classes and taxed regions." }
 
-/// The store's tax classes, and the regions that it taxes apart.
+/// The store's tax classes, and the regions with their own tax rates.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct StoreTaxes {
@@ -89,8 +88,8 @@ pub struct StoreTaxes {
 json_reply!(StoreTaxes);
 
 impl StoreTaxes {
-    /// The region of an address as rates name it. In a country that is taxed by region, one that is not understood is an error
-    /// for people; elsewhere it stands as it was written.
+    /// The region of an address as tax rates name it. In a country with regional rates, an unknown region is an error
+    /// with a message; elsewhere it is kept as written.
     pub fn region(&self, country: &str, text: &str) -> Result<String, String> {
         let Some(taxed) = self.regions.get(country) else { return Ok(text.to_owned()) };
         let meant = region::meant(country, text);
@@ -101,12 +100,12 @@ impl StoreTaxes {
     }
 }
 
-/// Says that amounts in the store's currency are about to be written: until it is settled the currency stays as it is.
-/// 409 `CURRENCY_CHANGED` when it is another one by now. Ask through [`write_amounts`].
+/// Locks the store's currency while amounts are written. 409 `CURRENCY_CHANGED` when it is no longer the given one. Use
+/// [`write_amounts`].
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LockCurrency {
-    /// The currency that the amounts were read in.
+    /// The currency in which the amounts were parsed.
     pub currency: Currency,
 }
 operation! { LockCurrency => CurrencyLock, "store.lock_currency", internal, "Locks the currency while \
@@ -116,22 +115,22 @@ amounts are written." }
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CurrencyLock {
-    /// Whether it is to be settled; not where amounts were written before.
+    /// Whether the lock must be settled; not once amounts were written before.
     pub pending: bool,
 }
 json_reply!(CurrencyLock);
 
-/// Says what became of pledged amounts: written, they fix the currency for good.
+/// Settles a currency lock: if amounts were written, the currency is fixed permanently.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SettleCurrencyLock {
-    /// Whether any were written.
+    /// Whether any amounts were written.
     pub written: bool,
 }
 operation! { SettleCurrencyLock => (), "store.settle_currency_lock", internal, "Reports the outcome of a currency lock." }
 
-/// Does work that writes amounts in `currency`, which cannot change meanwhile; `written` says of what came of it whether any
-/// are written. What is refused as a whole fixes nothing.
+/// Does work that writes amounts in `currency`, which cannot change in the meantime; `written` tells from the result
+/// whether any were written. A refusal as a whole fixes nothing.
 pub async fn write_amounts<T>(
     cx: &Cx,
     currency: Currency,
@@ -143,15 +142,15 @@ pub async fn write_amounts<T>(
     let done = work.await;
     if pending {
         let written = written(&done);
-        // A pledge that is left behind counts as written from the next start on, which is the safe side.
+        // A lock that is never settled counts as written after the next start, which is the safe side.
         drop(own.call(SettleCurrencyLock { written }).await);
     }
     done
 }
 
-/// What services rely on and the store knows, for the auditor to compare: the currency of their rows.
+/// The auditor compares what services rely on with the store's settings: the currency of their rows.
 pub const IN_CURRENCY: &str = "store: amounts are in its currency";
-/// The digits after the point that amounts without a currency of their own have.
+/// Decimal digits of amounts without a currency of their own.
 pub const IN_DIGITS: &str = "store: no amount has more digits than its currency";
 /// The tax classes of products.
 pub const TAX_CLASSES: &str = "product: its tax class is one of the store's";

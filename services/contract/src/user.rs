@@ -1,4 +1,4 @@
-//! What others ask of the user service: who holds an access token, who users are; and what it tells.
+//! Operations of the user service for other services, and its events.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -7,25 +7,26 @@ use promox_kernel::{Email, Principal, Timestamp, UserId, fact, json_reply, opera
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Asks who holds an access token. A token that is malformed, expired or of an ended session is refused as unauthenticated.
+/// Authenticates an access token. A token that is malformed, expired or of an ended session is refused as
+/// unauthenticated.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Authenticate {
-    /// The token as it stood after `Bearer`.
+    /// The token from the `Bearer` header.
     pub token: String,
-    /// Whether the login that asked for its account's erasure is taken too.
+    /// Whether the login that requested its account's erasure is accepted too.
     #[serde(default)]
     pub leaving: bool,
 }
 operation! { Authenticate => Authenticated, "user.authenticate", internal, "The user who holds an access token." }
 
-/// Who holds the token.
+/// The holder of the token.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Authenticated {
     /// The account.
     pub user: UserId,
-    /// The login it came by.
+    /// The session.
     pub session: i64,
     /// The permissions of all roles of the account, `resource:action`.
     pub permissions: Arc<BTreeSet<String>>,
@@ -33,17 +34,17 @@ pub struct Authenticated {
 json_reply!(Authenticated);
 
 impl Authenticated {
-    /// The caller as operations see it.
+    /// The caller, for operations.
     pub fn principal(self) -> Principal {
         Principal::User { id: self.user, session: self.session, permissions: self.permissions }
     }
 }
 
-/// Asks for what is needed to write to users and to price for them. Unknown and erased ones are left out.
+/// Gets the data of users for messages and pricing. Unknown and erased ones are left out.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DescribeUsers {
-    /// Which.
+    /// The ids.
     pub ids: Vec<UserId>,
 }
 operation! { DescribeUsers => UserDescriptions, "user.describe", internal, "Names and addresses of users." }
@@ -57,7 +58,7 @@ pub struct UserDescriptions {
 }
 json_reply!(UserDescriptions);
 
-/// A user, as other services need to know.
+/// A user, as other services see one.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UserDescription {
@@ -67,19 +68,19 @@ pub struct UserDescription {
     pub email: Email,
     /// The name, if given.
     pub name: Option<String>,
-    /// When the account was made.
+    /// When the account was created.
     pub registered_at: Timestamp,
-    /// What the merchant or the user keeps about the account.
+    /// The account's attributes.
     pub attributes: BTreeMap<String, String>,
 }
 
-/// Asks which accounts have one of these addresses. At most 1,000 accounts are answered.
+/// Finds the accounts with one of these addresses, at most 1,000.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FindAccounts {
     /// The addresses.
     pub emails: Vec<Email>,
-    /// Whether accounts whose addresses differ in plus tags alone count too.
+    /// Whether accounts whose addresses differ only in plus tags match too.
     pub ignore_plus_tags: bool,
 }
 operation! { FindAccounts => AccountIds, "user.find_accounts", internal, "The accounts with an e-mail address." }
@@ -88,18 +89,18 @@ operation! { FindAccounts => AccountIds, "user.find_accounts", internal, "The ac
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AccountIds {
-    /// Those found, each once.
+    /// The accounts found, without duplicates.
     pub ids: Vec<UserId>,
 }
 json_reply!(AccountIds);
 
-/// Asks who was born on certain days of a year, some accounts at a time.
+/// Lists users by birthday, some accounts at a time.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ListBirthdays {
     /// The days, `MM-DD`.
     pub days: Vec<String>,
-    /// Only accounts after this one; null for the first.
+    /// Only accounts after this one; null to start.
     pub after: Option<UserId>,
 }
 operation! { ListBirthdays => BirthdayPage, "user.list_birthdays", internal, "Users by birthday." }
@@ -108,27 +109,27 @@ operation! { ListBirthdays => BirthdayPage, "user.list_birthdays", internal, "Us
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BirthdayPage {
-    /// Those among the accounts looked at.
+    /// Matches among the accounts examined.
     pub user_ids: Vec<UserId>,
-    /// The last account that was looked at, when there are more.
+    /// The last account examined, when there are more.
     pub next: Option<UserId>,
 }
 json_reply!(BirthdayPage);
 
-/// Somebody registered.
+/// A user registered.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct UserRegistered {
     /// The account.
     pub user_id: UserId,
-    /// The code of who sent them.
+    /// The referral code used.
     pub referral_code: Option<String>,
-    /// Who that is, when the code is an account's.
+    /// The referrer, when the code is an account's.
     #[serde(default)]
     pub referrer: Option<UserId>,
 }
 
-/// An account was erased: every service drops what it holds about the person and keeps the books.
+/// An account was erased: every service removes the person's data and keeps the books.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct UserErased {
@@ -140,7 +141,7 @@ fact! {
     UserErased = "USER_ERASED" in "user",
 }
 
-/// Asks the node which permissions its operations name, so that an administrator has them all.
+/// Gets the permissions of the node's operations, so that an administrator has them all.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetNodePermissions {}
@@ -156,33 +157,33 @@ pub struct PermissionNames {
 }
 json_reply!(PermissionNames);
 
-/// Asks a service for all that it holds about a user, for the user's export. One operation a service, so that each answers for itself.
+/// Gets all data that a service holds about a user, for the user's export. There is one operation per service.
 macro_rules! export_operation {
     ($($(#[$meta:meta])* $name:ident = $op:literal),+ $(,)?) => {$(
         $(#[$meta])*
         #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
         #[serde(rename_all = "camelCase")]
         pub struct $name {
-            /// Whose.
+            /// The user.
             pub user_id: UserId,
         }
         operation! { $name => PersonalData, $op, internal, "All data held about a user." }
     )+};
 }
 export_operation! {
-    /// Asks the order service.
+    /// The order service's export.
     ExportOrders = "order.export_personal",
-    /// Asks the payment service.
+    /// The payment service's export.
     ExportPayments = "payment.export_personal",
-    /// Asks the cart service.
+    /// The cart service's export.
     ExportCarts = "cart.export_personal",
-    /// Asks the notification service.
+    /// The notification service's export.
     ExportNotifications = "notification.export_personal",
-    /// Asks the reward service.
+    /// The reward service's export.
     ExportRewards = "reward.export_personal",
 }
 
-/// What a service holds about a user.
+/// The data that a service holds about a user.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct PersonalData(pub serde_json::Value);

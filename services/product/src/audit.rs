@@ -1,4 +1,4 @@
-//! What `promox verify` recomputes of the catalogue from its rows.
+//! The catalog's part of `promox verify`, recomputed from its rows.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,11 +8,11 @@ use promox_contract::store::{IN_CURRENCY, TAX_CLASSES};
 use promox_storage::{Report, StoreError, Tx};
 
 use crate::queries::epochs;
-use crate::records::{Category, Product, Shelving, VariantSku};
+use crate::records::{Category, CategoryMembership, Product, VariantSku};
 
 const SKUS: &str = "product: every variant's sku leads to its product and back";
 const ALIASES: &str = "product: each sku, current or former, leads to one variant of one product";
-const SHELVES: &str = "product: categories and products refer to each other";
+const MEMBERSHIPS: &str = "product: categories and products refer to each other";
 const TREES: &str = "category: trees without cycles or orphans";
 const PRICES: &str = "product: prices are not negative and have the currency's digits";
 const EPOCHS: &str = "catalog: no product is newer than the catalog's epoch";
@@ -21,10 +21,10 @@ const EPOCHS: &str = "catalog: no product is newer than the catalog's epoch";
 pub(crate) fn audit(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
     let categories = audit_categories(tx, report)?;
     let epoch = epochs(tx)?.catalogue;
-    let mut shelved: BTreeSet<(CategoryId, ProductId)> = BTreeSet::new();
-    for row in tx.scan::<Shelving>().rows() {
+    let mut members: BTreeSet<(CategoryId, ProductId)> = BTreeSet::new();
+    for row in tx.scan::<CategoryMembership>().rows() {
         let row = row?;
-        shelved.insert((row.category_id, row.product_id));
+        members.insert((row.category_id, row.product_id));
     }
     let mut variants = BTreeSet::new();
     for product in tx.scan::<Product>().rows() {
@@ -33,16 +33,16 @@ pub(crate) fn audit(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> 
         audit_prices(report, &product);
         report.check(EPOCHS, product.epoch <= epoch, || format!("product {}", product.id));
         for id in product.category_ids.iter() {
-            let there = categories.contains(id) && shelved.remove(&(*id, product.id));
-            report.check(SHELVES, there, || format!("product {} in category {id}", product.id));
+            let there = categories.contains(id) && members.remove(&(*id, product.id));
+            report.check(MEMBERSHIPS, there, || format!("product {} in category {id}", product.id));
         }
     }
-    report.check(SHELVES, shelved.is_empty(), || format!("{shelved:?} without a product that names the category"));
+    report.check(MEMBERSHIPS, members.is_empty(), || format!("{members:?} without a product that names the category"));
     audit_skus(tx, report)
 }
 
-/// Every SKU that was ever given leads to a product; one of a variant that the product has is the one it has, or one that it
-/// had; a variant that was removed keeps one that it had last.
+/// Every SKU that was ever assigned leads to a product. A SKU of an existing variant is its current or a former one; a
+/// removed variant keeps the last one that it had.
 fn audit_skus(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
     let mut present: BTreeMap<VariantId, usize> = BTreeMap::new();
     let mut owners: BTreeMap<VariantId, ProductId> = BTreeMap::new();
@@ -98,7 +98,7 @@ fn audit_categories(tx: &Tx<'_>, report: &mut Report) -> Result<BTreeSet<Categor
     Ok(parents.into_keys().collect())
 }
 
-/// Checks a product's variants, which nobody else has.
+/// Checks a product's variants, which belong to no other product.
 fn audit_variants(
     tx: &Tx<'_>,
     report: &mut Report,

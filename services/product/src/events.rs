@@ -1,5 +1,5 @@
-//! What follows from events: stock that comes and goes changes what lists say is in stock. Products themselves are read
-//! from rows, so their events only say that there is something to read.
+//! Effects of events: stock changes update the in-stock state of lists. Products themselves are read from rows, so
+//! their events only signal that there is something to read.
 
 use promox_contract::ids::VariantId;
 use promox_contract::inventory::{GetAvailableStock, StockChanged};
@@ -9,13 +9,13 @@ use promox_storage::{Event, StoreError};
 use crate::Products;
 use crate::search::Projection;
 
-/// Batches that are taken at once; what is left waits for the next turn.
+/// Batches taken at once; the rest waits for the next run.
 const MOST_BATCHES: usize = 64;
-/// Variants that are asked about at once.
+/// Variants queried at once.
 const ASKED_AT_ONCE: usize = 500;
 
 impl Products {
-    /// Takes the events that have come; whether there may be more.
+    /// Applies new events; whether there may be more.
     async fn follow(&self) -> Result<bool, Error> {
         let mut feed = self.feed.lock().await;
         let Some(follower) = feed.as_mut() else { return Ok(false) };
@@ -24,12 +24,12 @@ impl Products {
             if events.is_empty() {
                 return Ok(false);
             }
-            take(&mut self.shelves.write(), &events)?;
+            take(&mut self.projection.write(), &events)?;
         }
         Ok(true)
     }
 
-    /// Brings lists up to what rows and events say now; whether there may be more.
+    /// Updates lists from rows and events; whether there may be more.
     pub(crate) async fn refresh(&self, cx: &Cx) -> Result<bool, Error> {
         let more = self.follow().await?;
         self.read_current(|_, _| Ok(())).await?;
@@ -37,25 +37,28 @@ impl Products {
         Ok(more)
     }
 
-    /// Asks the inventory about variants that are new to the lists.
+    /// Queries the stock of variants that are new to the lists.
     pub(crate) async fn ask_stock(&self, cx: &Cx) -> Result<(), Error> {
         loop {
             let variants: Vec<VariantId> = {
-                let mut shelves = self.shelves.write();
-                let rest = shelves.unasked.len().saturating_sub(ASKED_AT_ONCE);
-                shelves.unasked.split_off(rest)
+                let mut projection = self.projection.write();
+                let rest = projection.unasked.len().saturating_sub(ASKED_AT_ONCE);
+                projection.unasked.split_off(rest)
             };
             if variants.is_empty() {
                 return Ok(());
             }
             let asked = cx.call(GetAvailableStock { variants: variants.clone() }).await;
-            let mut shelves = self.shelves.write();
+            let mut projection = self.projection.write();
             match asked {
                 Ok(answer) => {
-                    variants.iter().zip(answer.available).for_each(|(id, pieces)| shelves.set_stock(*id, pieces > 0));
+                    variants
+                        .iter()
+                        .zip(answer.available)
+                        .for_each(|(id, pieces)| projection.set_stock(*id, pieces > 0));
                 }
                 Err(error) => {
-                    shelves.unasked.extend(variants);
+                    projection.unasked.extend(variants);
                     return Err(error);
                 }
             }
@@ -63,10 +66,10 @@ impl Products {
     }
 }
 
-fn take(shelves: &mut Projection, events: &[Event]) -> Result<(), StoreError> {
+fn take(projection: &mut Projection, events: &[Event]) -> Result<(), StoreError> {
     for event in events.iter().filter(|event| event.is::<StockChanged>()) {
-        let told: StockChanged = event.fact()?;
-        shelves.set_stock(told.variant_id, told.available > 0);
+        let fact: StockChanged = event.fact()?;
+        projection.set_stock(fact.variant_id, fact.available > 0);
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Handlers: who may, one read or write, and what is shown.
+//! Handlers: authorise, one read or write, render.
 
 use std::sync::Arc;
 
@@ -20,20 +20,20 @@ use crate::api::{
     ListProducts, ProductChange, ProductList, ProductPage, ProductStatus, ProductView, Sort, SuggestProducts,
     Suggestion, Suggestions, UpdateCategory, UpdateProduct,
 };
-use crate::commands::{self, Desk};
+use crate::commands::{self, CommandContext};
 use crate::pages::Rendered;
 use crate::prices::{Prices, Shown};
 use crate::queries::{describe, epochs, owner, resolve, sum_available, view};
 use crate::records::{Category, Epochs, Product, ProductBySlug, ProductByTaxClass};
-use crate::rules::{Branch, Ruled, ShelfPrice, Tree};
+use crate::rules::{Branch, CatalogPrice, Ruled, Tree};
 use crate::search::{Query, ResultSet};
 use crate::{Products, READ, reject, transfer};
 
-/// Completions of one answer.
+/// Completions per reply.
 const MOST_SUGGESTIONS: usize = 10;
 
-/// A page of products before their prices and stock are known.
-struct Shelf {
+/// A page of products without prices and stock yet.
+struct FoundPage {
     found: Vec<Shown>,
     next_cursor: Option<promox_kernel::Cursor>,
     result: Arc<ResultSet>,
@@ -41,11 +41,11 @@ struct Shelf {
 }
 
 impl Products {
-    /// What a command needs beside its own words.
-    pub(crate) async fn desk(&self, cx: &Cx) -> Result<Desk, Error> {
+    /// What a command needs apart from its request.
+    pub(crate) async fn context(&self, cx: &Cx) -> Result<CommandContext, Error> {
         let (store, taxes) = (cx.call(GetStoreProfile {}).await?, cx.call(GetStoreTaxes {}).await?);
         let tax_classes = taxes.classes.into();
-        Ok(Desk { cx: cx.clone(), currency: store.currency, tax_classes, trees: self.trees.clone() })
+        Ok(CommandContext { cx: cx.clone(), currency: store.currency, tax_classes, trees: self.trees.clone() })
     }
 
     /// The page of the product that `find` finds.
@@ -68,24 +68,24 @@ impl Products {
         Ok(ProductPage { version: page.version, json })
     }
 
-    fn shelf(
+    fn find_page(
         &self,
         prices: &Prices,
         tx: &Tx<'_>,
         epochs: &Epochs,
         query: &Query,
         asked: &ListProducts,
-    ) -> Result<Shelf, Error> {
-        let shelves = self.shelves.read();
-        let result = self.results.get(query, &shelves, &self.index)?;
-        let (ids, next_cursor) = result.page(&shelves, asked.limit.get(), asked.cursor.as_ref())?;
-        let mut warnings = shelves.damaged.clone();
-        drop(shelves);
+    ) -> Result<FoundPage, Error> {
+        let projection = self.projection.read();
+        let result = self.results.get(query, &projection, &self.index)?;
+        let (ids, next_cursor) = result.page(&projection, asked.limit.get(), asked.cursor.as_ref())?;
+        let mut warnings = projection.damaged.clone();
+        drop(projection);
         let mut found = Vec::with_capacity(ids.len());
         for id in ids {
             found.extend(warnings.unless_damaged(self.page(prices, tx, epochs, id))?.flatten());
         }
-        Ok(Shelf { found, next_cursor, result, warnings })
+        Ok(FoundPage { found, next_cursor, result, warnings })
     }
 
     /// A product just written, with its stock.
@@ -96,7 +96,7 @@ impl Products {
     /// Categories with the number of products in and below each.
     async fn categories<T>(&self, show: impl Fn(&Tree, &ResultSet) -> Result<T, Error>) -> Result<T, Error> {
         let read = |tx: &Tx<'_>, epochs: &Epochs| {
-            let result = self.results.get(&Query::everything(), &self.shelves.read(), &self.index)?;
+            let result = self.results.get(&Query::everything(), &self.projection.read(), &self.index)?;
             show(&*self.trees.at(tx, epochs)?, &result)
         };
         self.read_current(read).await
@@ -111,7 +111,7 @@ impl Products {
     }
 }
 
-/// The bounds of a filter are money like any other: with more digits than the currency has they are a mistake.
+/// Price filters are validated like any other amount: more digits than the currency has are an error.
 async fn check_prices(cx: &Cx, asked: &ListProducts) -> Result<(), Error> {
     let bounds = [("?minPrice", asked.min_price), ("?maxPrice", asked.max_price)];
     if bounds.iter().all(|(_, bound)| bound.is_none()) {
@@ -145,8 +145,8 @@ impl Handle<ListProducts> for Products {
         }
         let query = Query::new(&asked, status);
         let prices = self.prices(cx, asked.channel.clone()).await?;
-        let read = |tx: &Tx<'_>, epochs: &Epochs| self.shelf(&prices, tx, epochs, &query, &asked);
-        let Shelf { found, next_cursor, result, warnings } = self.read_current(read).await?;
+        let read = |tx: &Tx<'_>, epochs: &Epochs| self.find_page(&prices, tx, epochs, &query, &asked);
+        let FoundPage { found, next_cursor, result, warnings } = self.read_current(read).await?;
         let pages = self.render(cx, &prices, found).await?;
         let variants = pages.iter().flat_map(|page| page.variants.iter().copied()).collect();
         let stock = cx.call(GetAvailableStock { variants }).await?.available;
@@ -168,10 +168,10 @@ impl Handle<SuggestProducts> for Products {
             return Ok(Suggestions { items: Vec::new() });
         }
         let complete = |tx: &Tx<'_>, _: &Epochs| -> Result<Vec<Product>, Error> {
-            let shelves = self.shelves.read();
+            let projection = self.projection.read();
             let (ids, _) =
-                self.results.get(&query, &shelves, &self.index)?.page(&shelves, 3 * MOST_SUGGESTIONS, None)?;
-            drop(shelves);
+                self.results.get(&query, &projection, &self.index)?.page(&projection, 3 * MOST_SUGGESTIONS, None)?;
+            drop(projection);
             let mut found: Vec<Product> = Vec::new();
             for id in ids {
                 let product = tx.get::<Product>(&id)?.filter(|product| product.status == ProductStatus::Active);
@@ -187,7 +187,7 @@ impl Handle<SuggestProducts> for Products {
 }
 
 fn suggestion((product, prices): (Product, Vec<Amount>)) -> Option<Suggestion> {
-    let (_, ShelfPrice { price, list_price }) = Ruled(&prices).cheapest(&product.variants)?;
+    let (_, CatalogPrice { price, list_price }) = Ruled(&prices).cheapest(&product.variants)?;
     let Product { id: product_id, name: text, sku, slug, currency, .. } = product;
     Some(Suggestion { text, product_id, sku, slug, price, list_price, currency })
 }
@@ -259,13 +259,13 @@ fn written(product: &Product, available: Option<u32>, ruled: Ruled<'_>) -> Resul
 
 impl Handle<CreateProduct> for Products {
     async fn handle(&self, cx: &Cx, asked: CreateProduct) -> Result<ProductView, Error> {
-        let desk = self.desk(cx).await?;
+        let context = self.context(cx).await?;
         let change = ProductChange::from(asked);
-        let prices = self.prices_of_draft(&desk, &change).await?;
-        let currency = desk.currency;
+        let prices = self.prices_of_draft(&context, &change).await?;
+        let currency = context.currency;
         let work = move |tx: &mut Tx<'_>| {
-            let product = commands::create(tx, &desk.open(tx)?, change.clone())?;
-            // Nothing hangs on new variants yet.
+            let product = commands::create(tx, &context.open(tx)?, change.clone())?;
+            // New variants have no references yet.
             written(&product, Some(0), Ruled(&prices))
         };
         write_amounts(cx, currency, self.db.answer(cx, work), Result::is_ok).await
@@ -274,10 +274,10 @@ impl Handle<CreateProduct> for Products {
 
 impl Handle<UpdateProduct> for Products {
     async fn handle(&self, cx: &Cx, asked: UpdateProduct) -> Result<ProductView, Error> {
-        let desk = self.desk(cx).await?;
+        let context = self.context(cx).await?;
         let id = asked.id.get()?;
         let change = ProductChange::from(asked);
-        let work = move |tx: &mut Tx<'_>| commands::update(tx, &desk.open(tx)?, id, change.clone());
+        let work = move |tx: &mut Tx<'_>| commands::update(tx, &context.open(tx)?, id, change.clone());
         let product = self.db.write(cx, work).await?;
         let prices = self.prices_of(cx, &product).await?;
         written(&product, self.stock_of(cx, product.variant_ids()).await?, Ruled(&prices))
@@ -286,8 +286,8 @@ impl Handle<UpdateProduct> for Products {
 
 impl Handle<ArchiveProduct> for Products {
     async fn handle(&self, cx: &Cx, asked: ArchiveProduct) -> Result<(), Error> {
-        let desk = self.desk(cx).await?;
-        self.db.write(cx, move |tx| commands::archive(tx, &desk.open(tx)?, asked.id)).await
+        let context = self.context(cx).await?;
+        self.db.write(cx, move |tx| commands::archive(tx, &context.open(tx)?, asked.id)).await
     }
 }
 
@@ -320,16 +320,16 @@ impl Handle<GetCategory> for Products {
 
 impl Handle<CreateCategory> for Products {
     async fn handle(&self, cx: &Cx, asked: CreateCategory) -> Result<CategoryView, Error> {
-        let desk = self.desk(cx).await?;
-        let work = move |tx: &mut Tx<'_>| commands::create_category(tx, &desk.open(tx)?, &asked);
+        let context = self.context(cx).await?;
+        let work = move |tx: &mut Tx<'_>| commands::create_category(tx, &context.open(tx)?, &asked);
         Ok(category_view(self.db.write(cx, work).await?, 0))
     }
 }
 
 impl Handle<UpdateCategory> for Products {
     async fn handle(&self, cx: &Cx, asked: UpdateCategory) -> Result<CategoryView, Error> {
-        let desk = self.desk(cx).await?;
-        let work = move |tx: &mut Tx<'_>| commands::update_category(tx, &desk.open(tx)?, &asked);
+        let context = self.context(cx).await?;
+        let work = move |tx: &mut Tx<'_>| commands::update_category(tx, &context.open(tx)?, &asked);
         let category = self.db.write(cx, work).await?;
         self.category(category.id).await
     }
@@ -337,7 +337,7 @@ impl Handle<UpdateCategory> for Products {
 
 impl Handle<DeleteCategory> for Products {
     async fn handle(&self, cx: &Cx, asked: DeleteCategory) -> Result<(), Error> {
-        let desk = self.desk(cx).await?;
+        let context = self.context(cx).await?;
         let DeleteCategory { id, move_to } = asked;
         let known = self.db.read(|tx| tx.get::<Category>(&id)).await?;
         cx.check_version(known.ok_or_else(|| Error::not_found("category"))?.version)?;
@@ -347,13 +347,13 @@ impl Handle<DeleteCategory> for Products {
         }
         loop {
             while let Some(to) = move_to {
-                let moving = desk.clone();
+                let moving = context.clone();
                 let work = move |tx: &mut Tx<'_>| commands::move_products(tx, &moving.open(tx)?, id, to);
                 if !self.db.write_in(cx, Lane::Bulk, work).await? {
                     break;
                 }
             }
-            let deleting = desk.clone();
+            let deleting = context.clone();
             let work = move |tx: &mut Tx<'_>| commands::delete_category(tx, &deleting.open(tx)?, id, move_to);
             if self.db.write(cx, work).await? {
                 return Ok(());

@@ -1,4 +1,4 @@
-//! Keeping lists and the search index up to date: rebuilt at the start, then a little every quarter of a second.
+//! Keeps lists and the search index up to date: rebuilt at the start, then updated every quarter of a second.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,11 +11,11 @@ use crate::Products;
 use crate::queries::epochs;
 use crate::records::{Epochs, Product};
 
-/// Products that one read takes while memory is rebuilt.
+/// Products per read while memory is rebuilt.
 const REBUILT_AT_ONCE: usize = 500;
-/// Products that one turn puts into the index.
+/// Products indexed by one run.
 const INDEXED_AT_ONCE: usize = 500;
-/// A commit of the index costs up to 150 ms: at most one in this time.
+/// The minimum time between commits of the index, each of which takes up to 150 ms.
 const COMMIT_EVERY: Duration = Duration::from_secs(1);
 
 /// Keeps lists and the search index up to date.
@@ -29,11 +29,11 @@ pub(crate) fn jobs(products: &Arc<Products>) -> Vec<Job> {
 }
 
 impl Products {
-    /// Rebuilds what memory holds from rows, before the service answers.
+    /// Rebuilds memory from rows, before the service serves.
     pub(crate) async fn load(&self, cx: &Cx) -> Result<(), Error> {
         let start = |tx: &Tx<'_>| {
             let epochs = epochs(tx)?;
-            self.shelves.write().plant(self.trees.at(tx, &epochs)?, epochs.categories);
+            self.projection.write().plant(self.trees.at(tx, &epochs)?, epochs.categories);
             Ok::<_, StoreError>((tx.last_position()?, epochs.catalogue))
         };
         let (place, epoch) = self.db.read(start).await?;
@@ -52,15 +52,15 @@ impl Products {
             let products: Vec<Product>;
             (products, damaged) = self.db.read(batch).await?;
             next = products.get(REBUILT_AT_ONCE - 1).map(|last| ProductId(last.id.0 + 1));
-            self.shelves.write().extend(&products);
+            self.projection.write().extend(&products);
             let fresh: Vec<Product> = products.into_iter().filter(|product| product.epoch > indexed).collect();
             self.index.put(&fresh)?;
         }
         {
-            let mut shelves = self.shelves.write();
-            shelves.damaged = damaged;
-            shelves.sort();
-            shelves.epoch = epoch;
+            let mut projection = self.projection.write();
+            projection.damaged = damaged;
+            projection.sort();
+            projection.epoch = epoch;
         }
         if self.index.is_dirty() {
             self.index.commit(epoch)?;
@@ -77,12 +77,12 @@ impl Products {
         loop {
             let attempt = |tx: &Tx<'_>| {
                 let epochs = epochs(tx)?;
-                let behind = self.shelves.read().epoch < epochs.catalogue;
+                let behind = self.projection.read().epoch < epochs.catalogue;
                 if behind {
                     let tree = self.trees.at(tx, &epochs)?;
-                    let mut shelves = self.shelves.write();
-                    shelves.plant(tree, epochs.categories);
-                    if !shelves.catch_up(tx, epochs.catalogue)? {
+                    let mut projection = self.projection.write();
+                    projection.plant(tree, epochs.categories);
+                    if !projection.catch_up(tx, epochs.catalogue)? {
                         return Ok(None);
                     }
                 }
@@ -94,15 +94,15 @@ impl Products {
         }
     }
 
-    /// Takes what has come and puts it into the index; whether there is more.
+    /// Applies changes and indexes them; whether there is more.
     async fn turn(&self, cx: &Cx) -> Result<bool, Error> {
         let more = self.refresh(cx).await? | self.reprice(cx).await?;
         let (ids, rest, epoch) = {
-            let mut shelves = self.shelves.write();
-            let ids: Vec<ProductId> = shelves.unindexed.iter().copied().take(INDEXED_AT_ONCE).collect();
-            let rest = ids.last().map(|last| shelves.unindexed.split_off(&ProductId(last.0 + 1)));
-            shelves.unindexed = rest.unwrap_or_default();
-            (ids, shelves.unindexed.len(), shelves.epoch)
+            let mut projection = self.projection.write();
+            let ids: Vec<ProductId> = projection.unindexed.iter().copied().take(INDEXED_AT_ONCE).collect();
+            let rest = ids.last().map(|last| projection.unindexed.split_off(&ProductId(last.0 + 1)));
+            projection.unindexed = rest.unwrap_or_default();
+            (ids, projection.unindexed.len(), projection.epoch)
         };
         let rows =
             |tx: &Tx<'_>| ids.iter().filter_map(|id| tx.get::<Product>(id).transpose()).collect::<Result<Vec<_>, _>>();
@@ -123,7 +123,7 @@ impl Products {
         };
         let done = tokio::task::spawn_blocking(work).await.map_err(Error::internal).flatten();
         if done.is_err() {
-            self.shelves.write().unindexed.extend(ids);
+            self.projection.write().unindexed.extend(ids);
         }
         done.map(|()| more || rest > 0)
     }

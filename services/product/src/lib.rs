@@ -1,13 +1,13 @@
-//! Product service: what the shop sells, where it stands on the shelves, and how it is found.
+//! Product service: the catalog, its categories and its search.
 //!
-//! Owns products, variants, categories and their search. What always holds: a product has at least one variant, and a variant
-//! keeps its id whatever its SKU becomes; a SKU, whatever its case, belongs to one product and at most one variant for good, as
-//! its present or a former one; a slug belongs to one product; categories form trees; a product that was sold once is
-//! archived, never deleted; every change raises the catalogue's epoch in its own transaction, and whatever memory keeps
-//! (the tree, rendered products, lists, results) names the epoch it is of and is compared before it is relied on.
+//! Owns products, variants, categories and their search. Invariants: a product has at least one variant, and a variant
+//! keeps its id when its SKU changes; a SKU, ignoring case, belongs permanently to one product and at most one variant,
+//! as its current or a former one; a slug belongs to one product; categories form trees; a product is archived, never
+//! deleted; every change increments the catalog's epoch in its own transaction, and everything kept in memory (the
+//! tree, rendered products, lists, results) carries its epoch, which is compared before use.
 //!
-//! Absent on purpose: stock, which the inventory knows; price rules, which the promotion service works out: what they make of
-//! a list price comes in through `prices.rs` and nowhere else.
+//! Deliberately absent: stock, which belongs to the inventory; price rules, which the promotion service evaluates:
+//! their effect on list prices comes in through `prices.rs` only.
 
 mod api;
 mod audit;
@@ -42,37 +42,38 @@ use pages::Pages;
 use queries::TreeCache;
 use search::{Projection, ResultCache, SearchIndex};
 
-/// Lets a caller see what is not on sale, and what products cost the shop.
+/// The permission to see products that are not on sale, and the shop's costs.
 pub(crate) const READ: &str = "product:read";
 
 /// The product service.
 #[derive(Debug)]
 pub struct Products {
     db: Db,
-    /// Where the price rules of the catalogue have their epoch.
+    /// The epochs of price rules.
     epochs: Epochs,
-    told: prices::ShelfTold,
+    rules_state: prices::RulesState,
     trees: Arc<TreeCache>,
     pages: Pages,
-    shelves: RwLock<Projection>,
+    projection: RwLock<Projection>,
     results: ResultCache,
     index: Arc<SearchIndex>,
-    /// Follows what is told of products and stock; none before [`Products::recover`].
+    /// Follows the events of products and stock; none before [`Products::recover`].
     feed: tokio::sync::Mutex<Option<Follower>>,
-    /// When the index was committed last.
+    /// When the index was last committed.
     committed: parking_lot::Mutex<promox_kernel::Timestamp>,
 }
 
 impl Products {
-    /// The service on its database, with its search index at `place`; `epochs` are those of the promotion engine's database.
+    /// The service on its database, with its search index at `place`; `epochs` are those of the promotion engine's
+    /// database.
     pub fn new(db: Db, place: &IndexPlace, epochs: Epochs) -> Result<Arc<Self>, Error> {
         Ok(Arc::new(Self {
             db,
             epochs,
-            told: prices::ShelfTold::default(),
+            rules_state: prices::RulesState::default(),
             trees: Arc::default(),
             pages: Pages::default(),
-            shelves: RwLock::default(),
+            projection: RwLock::default(),
             results: ResultCache::default(),
             index: Arc::new(SearchIndex::open(place)?),
             feed: tokio::sync::Mutex::new(None),
@@ -88,7 +89,7 @@ impl Service for Products {
         records::Product::TABLE,
         records::VariantSku::TABLE,
         records::Category::TABLE,
-        records::Shelving::TABLE,
+        records::CategoryMembership::TABLE,
         records::Epochs::TABLE,
     ];
 

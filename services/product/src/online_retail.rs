@@ -1,8 +1,8 @@
-//! The catalogue of a real shop out of its sales: the Online Retail data set (Daqing Chen, UCI, 2015; CC BY 4.0).
+//! Derives the catalog of a real shop from its sales: the Online Retail data set (Daqing Chen, UCI, 2015; CC BY 4.0).
 //!
-//! One product a stock code, whatever its case: its most frequent name that is no note, its most frequent price, and
-//! stock enough to sell every row of the file again. Postage, fees and manual entries are kept as products that are no
-//! goods, so that every invoice can be placed.
+//! One product per stock code, ignoring case: its most frequent proper name, its most frequent price, and enough stock
+//! to sell every row of the file again. Postage, fees and manual entries become products that are not goods, so that
+//! every invoice can be imported.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -15,42 +15,42 @@ use serde::Serialize;
 use crate::api::ProductChange;
 use crate::{Products, transfer};
 
-/// Errors that are listed at most; all are counted.
+/// Maximum errors listed; all are counted.
 const MOST_ERRORS: usize = 1_000;
-/// Stock codes that are no goods: postage, carriage, fees, discounts, manual entries, samples.
+/// Stock codes that are not goods: postage, carriage, fees, discounts, manual entries, samples.
 const CHARGES: &[&str] = &["amazonfee", "b", "bank charges", "c2", "cruk", "d", "dot", "m", "pads", "post", "s"];
 
-/// A product of the catalogue. Serialized, it is a line that the import takes.
+/// A product of the catalog. Serialized, it is a line that the import accepts.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ProductRow {
     /// The stock code as first written.
     pub sku: Sku,
-    /// Its most frequent description that is no note; the stock code when it has none.
+    /// Its most frequent proper description; the stock code when it has none.
     pub name: String,
     /// Its most frequent price, in pounds.
     pub price: Amount,
     /// `kind` is `goods` or `charge`.
     pub attributes: BTreeMap<String, String>,
-    /// Promotions leave charges alone.
+    /// Charges are not discounted by promotions.
     pub discountable: bool,
-    /// Pieces that the file's sales need.
+    /// Units that the file's sales need.
     #[serde(skip)]
     pub stock: u32,
 }
 
-/// What became of the rows of the file.
+/// The result of reading the file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CatalogReport {
     /// Rows read.
     pub rows: u64,
-    /// Rows of positive quantity and price: they make the catalogue.
+    /// Rows with positive quantity and price, which make the catalog.
     pub sales: u64,
-    /// Returns, write-offs and rows without a price: good, but no sales.
+    /// Returns, write-offs and rows without a price: valid, but not sales.
     pub passed_over: u64,
     /// Rows that could not be read.
     pub failed: u64,
-    /// Why, for the first 1,000 of them.
+    /// Their errors, for the first 1,000.
     pub errors: Vec<RowError>,
 }
 
@@ -63,7 +63,7 @@ impl CatalogReport {
     }
 }
 
-/// How often each value came, in the order of first coming.
+/// The number of occurrences of each value, in the order of the first.
 struct Tally<T>(Vec<(T, u64)>);
 
 impl<T: PartialEq> Tally<T> {
@@ -81,7 +81,7 @@ impl<T: PartialEq> Tally<T> {
     }
 }
 
-/// What the file says of one stock code.
+/// The data of one stock code.
 struct Article {
     sku: Sku,
     names: Tally<String>,
@@ -89,7 +89,7 @@ struct Article {
     sold: u64,
 }
 
-/// A row of the file that sells something.
+/// A row that is a sale.
 struct Sale {
     sku: Sku,
     name: String,
@@ -97,7 +97,7 @@ struct Sale {
     price: Amount,
 }
 
-/// The columns that are read, by their place.
+/// The indexes of the columns that are read.
 struct Columns {
     code: usize,
     description: usize,
@@ -116,7 +116,7 @@ impl Columns {
         })
     }
 
-    /// A row's sale; `None` for one that sells nothing.
+    /// A row's sale; `None` for other rows.
     fn sale(&self, record: &csv::ByteRecord) -> Result<Option<Sale>, String> {
         let cell = |at: usize| record.get(at).map(|bytes| String::from_utf8_lossy(bytes).trim().to_owned());
         let missing = || format!("the row has only {} fields", record.len());
@@ -134,12 +134,12 @@ fn parsed<T: FromStr>(column: &str, text: String) -> Result<T, String> {
     text.parse().map_err(|_| format!("{column}: \"{text}\" cannot be read"))
 }
 
-/// Whether a description is a note of the warehouse and no name: blank, a question, or written small.
+/// Whether a description is a warehouse note instead of a name: blank, a question, or in lower case.
 fn is_note(description: &str) -> bool {
     description.chars().find(|c| c.is_alphanumeric() || *c == '?').is_none_or(|c| c == '?' || c.is_lowercase())
 }
 
-/// Reads the file; each bad row is reported, none stops the rest.
+/// Reads the file; bad rows are reported and do not stop it.
 pub fn catalog(reader: impl Read) -> (Vec<ProductRow>, CatalogReport) {
     let mut report = CatalogReport::default();
     let mut articles: BTreeMap<String, Article> = BTreeMap::new();
@@ -225,7 +225,7 @@ impl From<&ProductRow> for ProductChange {
 }
 
 impl Products {
-    /// Puts the rows into the catalogue or changes what is there, by SKU; their stock is the inventory's to set.
+    /// Creates or changes products by SKU; their stock is set by the inventory.
     pub async fn import_catalog(&self, cx: &Cx, rows: &[ProductRow]) -> Result<ImportReport, Error> {
         transfer::import_rows(self, cx, rows.iter().map(ProductChange::from).collect()).await
     }

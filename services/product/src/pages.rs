@@ -1,7 +1,7 @@
-//! Products rendered once: JSON text by id, kept while their rows stand, within a bound of bytes.
+//! Rendered products: JSON text by id, cached while their rows are unchanged, within a limit of bytes.
 //!
-//! A rendered product is good at the catalogue's epoch that it was last checked at. A reader at another epoch compares
-//! versions with the row and renders again only when they differ, so what is shown is always what the rows say.
+//! A rendered product is valid at the catalog epoch at which it was last checked. A reader at another epoch compares
+//! versions with the row and renders again only if they differ, so the result always matches the rows.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -18,49 +18,49 @@ use crate::records::{Epochs, Product, ProductStatus};
 use crate::rules::Ruled;
 
 const SHARDS: usize = 16;
-/// Bytes of text that a shard keeps.
+/// Bytes of text per shard.
 const SHARD_BYTES: usize = 512 << 10;
 
-/// How a text ends whose `available` is not filled in.
+/// The end of a text whose `available` is not filled in yet.
 const UNKNOWN: &str = "null}";
 
-/// The epochs that a text is of: the catalogue's, and the price rules'.
+/// The epochs of a text: the catalog's, and the price rules'.
 pub(crate) type Epochal = (i64, i64);
 
-/// What is kept of a product.
+/// A lookup in the cache.
 pub(crate) enum Found {
-    /// Its text.
+    /// A cached text.
     Page(Arc<Rendered>),
-    /// No text of these epochs; its row.
+    /// No text for these epochs; the row.
     Row(Box<Product>),
 }
 
-/// A product as JSON text that ends before `available`, which is asked each time.
+/// A product as JSON text that ends before `available`, which is queried each time.
 #[derive(Debug)]
 pub(crate) struct Rendered {
     checked: AtomicI64,
-    /// The epoch of the price rules whose prices it shows; 0 for list prices.
-    shelf: i64,
+    /// The epoch of the price rules whose prices it has; 0 for list prices.
+    rules_epoch: i64,
     pub(crate) version: i64,
     pub(crate) active: bool,
-    /// Its variants, whose stock is its own.
+    /// Its variants, for their stock.
     pub(crate) variants: Box<[VariantId]>,
     json: Box<str>,
 }
 
 impl Rendered {
-    /// Renders a product; `costs` only for those who may know them, and such a text is not kept.
+    /// Renders a product; with `costs` only for callers who may see them, and then the text is not cached.
     pub(crate) fn new(
         product: &Product,
         costs: bool,
-        (epoch, shelf): Epochal,
+        (epoch, rules_epoch): Epochal,
         ruled: Ruled<'_>,
     ) -> Result<Self, Error> {
         let mut json = serde_json::to_string(&view(product, costs, ruled)?).map_err(Error::internal)?;
         json.truncate(json.len().saturating_sub(UNKNOWN.len()));
         Ok(Self {
             checked: AtomicI64::new(epoch),
-            shelf,
+            rules_epoch,
             version: product.version,
             active: product.status == ProductStatus::Active,
             variants: product.variant_ids().into(),
@@ -68,7 +68,7 @@ impl Rendered {
         })
     }
 
-    /// The whole text; without a bound, what is available is null.
+    /// The complete text; without a limit, `available` is null.
     pub(crate) fn with_available(&self, available: Option<u32>) -> Bytes {
         let mut json = String::with_capacity(self.json.len() + 11);
         json.push_str(&self.json);
@@ -81,7 +81,7 @@ impl Rendered {
     }
 }
 
-/// Rendered products as visitors see them.
+/// Rendered products for visitors.
 #[derive(Debug, Default)]
 pub(crate) struct Pages([Mutex<Shard>; SHARDS]);
 
@@ -98,23 +98,23 @@ impl Pages {
         &self,
         tx: &Tx<'_>,
         epochs: &Epochs,
-        shelf: i64,
+        rules_epoch: i64,
         id: ProductId,
     ) -> Result<Option<Found>, StoreError> {
-        let kept = self.shard(id).lock().pages.get(&id).filter(|page| page.shelf == shelf).cloned();
+        let kept = self.shard(id).lock().pages.get(&id).filter(|page| page.rules_epoch == rules_epoch).cloned();
         if let Some(page) = kept.as_ref().filter(|page| page.checked.load(Ordering::Acquire) == epochs.catalogue) {
             return Ok(Some(Found::Page(page.clone())));
         }
         let Some(product) = tx.get::<Product>(&id)? else { return Ok(None) };
-        // Where rules are active a category that moved may have changed prices without the row.
-        if let Some(page) = kept.filter(|page| shelf == 0 && page.version == product.version) {
+        // With active rules, a category that moved may have changed prices without changing the row.
+        if let Some(page) = kept.filter(|page| rules_epoch == 0 && page.version == product.version) {
             page.checked.fetch_max(epochs.catalogue, Ordering::AcqRel);
             return Ok(Some(Found::Page(page)));
         }
         Ok(Some(Found::Row(Box::new(product))))
     }
 
-    /// Keeps a text that is the same for everybody.
+    /// Caches a text that is the same for all callers.
     pub(crate) fn keep(&self, id: ProductId, page: Arc<Rendered>) {
         self.shard(id).lock().keep(id, page);
     }

@@ -1,8 +1,8 @@
-//! Prices by the catalogue's price rules, as the promotion service works them out for whoever asks.
+//! Prices after price rules, as the promotion service evaluates them for the caller.
 //!
-//! The promotion service begins an epoch when its price rules change. Without rules, a page costs one look at that epoch. With rules,
-//! pages that are the same for everybody are rendered once per epoch, others each time; lists are sorted by what an anonymous
-//! visitor pays, which a job keeps up to date.
+//! The promotion service starts an epoch when its price rules change. Without rules, a page costs one comparison of
+//! that epoch. With rules, pages that are the same for all callers are rendered once per epoch, others each time; lists
+//! are sorted by the prices of an anonymous visitor, which a job keeps up to date.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -15,58 +15,59 @@ use promox_kernel::{Amount, Cx, Error, Principal};
 use promox_storage::{StoreError, Tx};
 
 use crate::api::ProductChange;
-use crate::commands::{self, Desk};
+use crate::commands::{self, CommandContext};
 use crate::pages::{Found, Rendered};
 use crate::queries::{describe_all, epochs};
 use crate::records::{Epochs, Product};
 use crate::rules::Ruled;
 use crate::{Products, READ};
 
-/// Products that are priced at once for lists.
+/// Products priced at once for lists.
 const PRICED_AT_ONCE: usize = 200;
 
-/// How a caller's prices are made.
+/// How the caller's prices are determined.
 #[derive(Debug)]
 pub(crate) struct Prices {
     /// The epoch of the price rules; 0 when there are none.
     epoch: i64,
-    /// Whether a text made for this caller is good for everybody.
+    /// Whether a text rendered for this caller is valid for all callers.
     shared: bool,
-    /// Whether the caller sees what is not on the shelf, and costs.
+    /// Whether the caller sees products that are not on sale, and costs.
     staff: bool,
     channel: Option<String>,
 }
 
-/// A product to be shown.
+/// A product to be rendered.
 pub(crate) enum Shown {
-    /// Its text.
+    /// A cached text.
     Page(Arc<Rendered>),
-    /// Its row, its SKUs at list price, and the catalogue's epoch.
+    /// The row, its SKUs at list price, and the catalog's epoch.
     Row(Box<Product>, Vec<SkuDescription>, i64),
 }
 
-/// The rules' state of prices that changed while they were read: equal to no state.
+/// The state of rules that changed while they were read: equal to no other state.
 const UNSETTLED: i64 = -1;
 
 /// An epoch of the price rules, and the state of the rules in it.
-pub(crate) type ShelfTold = Mutex<Option<(i64, i64)>>;
+pub(crate) type RulesState = Mutex<Option<(i64, i64)>>;
 
 impl Products {
-    /// The state of the price rules now; 0 while none is active. The promotion service is asked once per epoch.
-    async fn told(&self, cx: &Cx) -> Result<i64, Error> {
+    /// The current state of the price rules; 0 while none is active. The promotion service is called once per epoch.
+    async fn rules_state(&self, cx: &Cx) -> Result<i64, Error> {
         let epoch = self.epochs.current(CATALOG_PRICE_EPOCH).await?;
-        if let Some((_, told)) = self.told.lock().filter(|(known, _)| *known == epoch) {
-            return Ok(told);
+        if let Some((_, rules_state)) = self.rules_state.lock().filter(|(known, _)| *known == epoch) {
+            return Ok(rules_state);
         }
-        let told = cx.call(GetCatalogPrices { items: Vec::new(), channel: None, anonymous: true }).await?.told;
-        *self.told.lock() = Some((epoch, told));
-        Ok(told)
+        let rules_state =
+            cx.call(GetCatalogPrices { items: Vec::new(), channel: None, anonymous: true }).await?.rules_state;
+        *self.rules_state.lock() = Some((epoch, rules_state));
+        Ok(rules_state)
     }
 
-    /// How this caller's prices are made now.
+    /// How this caller's prices are determined now.
     pub(crate) async fn prices(&self, cx: &Cx, channel: Option<String>) -> Result<Prices, Error> {
         let staff = cx.principal.allows(READ);
-        if self.told(cx).await? == 0 {
+        if self.rules_state(cx).await? == 0 {
             return Ok(Prices { epoch: 0, shared: !staff, staff, channel });
         }
         let rules = cx.call(GetCatalogPrices { items: Vec::new(), channel: channel.clone(), anonymous: false }).await?;
@@ -114,7 +115,7 @@ impl Products {
         Ok(page)
     }
 
-    /// The texts of what is to be shown, prices asked for all of it at once.
+    /// The rendered products, with all their prices queried at once.
     pub(crate) async fn render(
         &self,
         cx: &Cx,
@@ -145,23 +146,28 @@ impl Products {
         Ok(pages)
     }
 
-    /// What a product's variants cost this caller; empty where all are at list price.
+    /// The prices of a product's variants for this caller; empty when all are list prices.
     pub(crate) async fn prices_of(&self, cx: &Cx, product: &Product) -> Result<Vec<Amount>, Error> {
         Ok(self.prices_of_each(cx, std::slice::from_ref(product)).await?.pop().unwrap_or_default())
     }
 
-    /// What the variants of a product will cost this caller once it is written, asked before: its answer is kept with it.
-    pub(crate) async fn prices_of_draft(&self, desk: &Desk, change: &ProductChange) -> Result<Vec<Amount>, Error> {
-        if self.told(&desk.cx).await? == 0 {
+    /// The prices of a product's variants for this caller once it is written, queried beforehand, because the reply is
+    /// stored with the write.
+    pub(crate) async fn prices_of_draft(
+        &self,
+        context: &CommandContext,
+        change: &ProductChange,
+    ) -> Result<Vec<Amount>, Error> {
+        if self.rules_state(&context.cx).await? == 0 {
             return Ok(Vec::new());
         }
-        let draft = self.db.read(|tx| commands::draft(tx, &desk.open(tx)?, change.clone())).await?;
-        self.prices_of(&desk.cx, &draft).await
+        let draft = self.db.read(|tx| commands::draft(tx, &context.open(tx)?, change.clone())).await?;
+        self.prices_of(&context.cx, &draft).await
     }
 
-    /// The same of several products, asked for at once.
+    /// The prices of several products' variants, queried at once.
     pub(crate) async fn prices_of_each(&self, cx: &Cx, products: &[Product]) -> Result<Vec<Vec<Amount>>, Error> {
-        if self.told(cx).await? == 0 || products.is_empty() {
+        if self.rules_state(cx).await? == 0 || products.is_empty() {
             return Ok(vec![Vec::new(); products.len()]);
         }
         let tree = self.db.read(|tx| self.trees.at(tx, &epochs(tx)?)).await?;
@@ -176,14 +182,14 @@ impl Products {
         Ok(products.iter().map(own).collect())
     }
 
-    /// Puts this caller's prices on SKUs that have list prices.
+    /// Applies this caller's prices to SKUs with list prices.
     pub(crate) async fn put_prices(
         &self,
         cx: &Cx,
         items: &mut [SkuDescription],
         channel: Option<String>,
     ) -> Result<(), Error> {
-        if self.told(cx).await? == 0 || items.is_empty() {
+        if self.rules_state(cx).await? == 0 || items.is_empty() {
             return Ok(());
         }
         let asked = GetCatalogPrices { items: items.to_vec(), channel, anonymous: false };
@@ -192,45 +198,45 @@ impl Products {
         Ok(())
     }
 
-    /// Brings the prices that lists go by up to the price rules; whether products came meanwhile.
+    /// Updates the prices in lists from the price rules; whether products changed in the meantime.
     pub(crate) async fn reprice(&self, cx: &Cx) -> Result<bool, Error> {
-        let told = self.told(cx).await?;
-        // The job may have run for a while: prices of an earlier moment than what was told of would be kept for good.
+        let rules_state = self.rules_state(cx).await?;
+        // The job may have been running for a while: prices older than the announced change would be kept for good.
         let cx = &Cx { now: cx.node.clock.now(), ..cx.clone() };
         let (known, ids) = {
-            let mut shelves = self.shelves.write();
-            let known = std::mem::replace(&mut shelves.shelf, told);
-            let some = std::mem::take(&mut shelves.unpriced);
-            (known, if known == told { some } else { shelves.ids() })
+            let mut projection = self.projection.write();
+            let known = std::mem::replace(&mut projection.rules_state, rules_state);
+            let some = std::mem::take(&mut projection.unpriced);
+            (known, if known == rules_state { some } else { projection.ids() })
         };
         if ids.is_empty() {
             return Ok(false);
         }
         match self.front_prices(cx, ids).await {
             Ok((prices, at)) => {
-                let mut shelves = self.shelves.write();
-                shelves.set_prices(&prices);
-                if known != told {
-                    // Rules that came or went since they were told of are told of next, and priced again.
-                    shelves.shelf = at;
+                let mut projection = self.projection.write();
+                projection.set_prices(&prices);
+                if known != rules_state {
+                    // Rules that changed after the announcement are announced next, and priced again.
+                    projection.rules_state = at;
                 }
-                Ok(!shelves.unpriced.is_empty())
+                Ok(!projection.unpriced.is_empty())
             }
             Err(error) => {
-                // Neither what was told nor which products were new is known any more: all are asked again.
-                self.shelves.write().shelf = if known == told { 0 } else { known };
+                // It is unknown what was announced or which products were new: all are queried again.
+                self.projection.write().rules_state = if known == rules_state { 0 } else { known };
                 Err(error)
             }
         }
     }
 
-    /// What an anonymous visitor pays for products, by the cheapest variant, and what is told while they stand.
+    /// An anonymous visitor's prices of products, by the cheapest variant, and the announced state that they belong to.
     async fn front_prices(
         &self,
         cx: &Cx,
         mut ids: BTreeSet<ProductId>,
     ) -> Result<(Vec<(ProductId, Amount)>, i64), Error> {
-        let (mut prices, mut told) = (Vec::with_capacity(ids.len()), None);
+        let (mut prices, mut rules_state) = (Vec::with_capacity(ids.len()), None);
         while let Some(last) = ids.iter().nth(PRICED_AT_ONCE - 1).or(ids.last()).copied() {
             let rest = ids.split_off(&ProductId(last.0 + 1));
             let read = |tx: &Tx<'_>| -> Result<_, StoreError> {
@@ -242,7 +248,11 @@ impl Products {
             };
             let (rows, items) = self.db.read(read).await?;
             let list = cx.call(GetCatalogPrices { items, channel: None, anonymous: true }).await?;
-            told = if told.is_none_or(|told| told == list.told) { Some(list.told) } else { Some(UNSETTLED) };
+            rules_state = if rules_state.is_none_or(|rules_state| rules_state == list.rules_state) {
+                Some(list.rules_state)
+            } else {
+                Some(UNSETTLED)
+            };
             let mut list = list.prices.as_slice();
             for product in rows {
                 let (own, others) = list.split_at_checked(product.variants.len()).unwrap_or_default();
@@ -252,6 +262,6 @@ impl Products {
             ids = rest;
             tokio::task::yield_now().await;
         }
-        Ok((prices, told.unwrap_or(UNSETTLED)))
+        Ok((prices, rules_state.unwrap_or(UNSETTLED)))
     }
 }

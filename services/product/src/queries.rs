@@ -1,4 +1,4 @@
-//! Reads: products with their variants, and how they are shown and described to other services.
+//! Reads: products with their variants, their views, and their descriptions for other services.
 
 use std::sync::Arc;
 
@@ -10,15 +10,15 @@ use promox_storage::{StoreError, Tx};
 
 use crate::api::{ProductView, VariantView};
 use crate::records::{Category, Epochs, Product, ProductStatus, SkuByVariant, Variant, VariantSku};
-use crate::rules::{MOST_CATEGORIES, Ruled, ShelfPrice, Tree};
+use crate::rules::{CatalogPrice, MOST_CATEGORIES, Ruled, Tree};
 
-/// How often the catalogue changed, as this transaction sees it.
+/// The number of catalog changes, as this transaction sees it.
 pub(crate) fn epochs(tx: &Tx<'_>) -> Result<Epochs, StoreError> {
     let found = tx.get::<Epochs>(&Epochs::KEY)?;
     Ok(found.unwrap_or(Epochs { id: Epochs::KEY, catalogue: 0, categories: 0 }))
 }
 
-/// The tree of categories, kept as long as its epoch stands: every transaction that relies on it compares.
+/// The category tree, cached for its epoch: every transaction that uses it compares the epoch.
 #[derive(Debug, Default)]
 pub(crate) struct TreeCache(RwLock<(i64, Arc<Tree>)>);
 
@@ -38,12 +38,12 @@ impl TreeCache {
     }
 }
 
-/// The product that a SKU belongs to, as its own or a variant's, present or former.
+/// The product that a SKU belongs to, as its own or a variant's, current or former.
 pub(crate) fn owner(tx: &Tx<'_>, sku: &Sku) -> Result<Option<ProductId>, StoreError> {
     Ok(tx.get::<VariantSku>(sku)?.map(|found| found.product_id))
 }
 
-/// All SKUs that a variant has or had, and which of them it has: of one that was removed, its last.
+/// All SKUs of a variant, and which of them is current: for a removed variant, its last.
 pub(crate) fn skus_of(tx: &Tx<'_>, id: VariantId) -> Result<(Vec<Sku>, Option<Sku>), StoreError> {
     let (mut all, mut present) = (Vec::new(), None);
     for row in tx.scan_by::<SkuByVariant>().prefix(Some(id)).rows() {
@@ -56,7 +56,7 @@ pub(crate) fn skus_of(tx: &Tx<'_>, id: VariantId) -> Result<(Vec<Sku>, Option<Sk
     Ok((all, present))
 }
 
-/// The variants that SKUs belong to, and their present SKUs.
+/// The variants that SKUs belong to, and their current SKUs.
 pub(crate) fn resolve(tx: &Tx<'_>, skus: &[Sku]) -> Result<ResolvedSkus, StoreError> {
     let variant = |sku: &Sku| -> Result<Option<VariantRef>, StoreError> {
         let Some(row) = tx.get::<VariantSku>(sku)? else { return Ok(None) };
@@ -67,9 +67,9 @@ pub(crate) fn resolve(tx: &Tx<'_>, skus: &[Sku]) -> Result<ResolvedSkus, StoreEr
     Ok(ResolvedSkus { variants: skus.iter().map(variant).collect::<Result<_, _>>()? })
 }
 
-/// A product as it is shown, without what is available; `costs` only to those who may know them.
+/// The view of a product, without its availability; with `costs` only for callers who may see them.
 pub(crate) fn view(product: &Product, costs: bool, ruled: Ruled<'_>) -> Result<ProductView, Error> {
-    let (front, ShelfPrice { price, list_price }) = ruled
+    let (front, CatalogPrice { price, list_price }) = ruled
         .cheapest(&product.variants)
         .ok_or_else(|| Error::internal(format_args!("product {} has no variants", product.id)))?;
     let variants = product.variants.iter().enumerate();
@@ -99,7 +99,7 @@ pub(crate) fn view(product: &Product, costs: bool, ruled: Ruled<'_>) -> Result<P
     })
 }
 
-fn variant_view(variant: &Variant, ShelfPrice { price, list_price }: ShelfPrice, costs: bool) -> VariantView {
+fn variant_view(variant: &Variant, CatalogPrice { price, list_price }: CatalogPrice, costs: bool) -> VariantView {
     VariantView {
         id: variant.id,
         former_skus: variant.former.clone(),
@@ -114,7 +114,7 @@ fn variant_view(variant: &Variant, ShelfPrice { price, list_price }: ShelfPrice,
     }
 }
 
-/// What SKUs are and cost: two reads a SKU, one for those that share a product with the one before.
+/// Data and prices of SKUs: two reads per SKU, one for a SKU of the same product as the previous one.
 pub(crate) fn describe(tx: &Tx<'_>, tree: &Tree, skus: &[Sku]) -> Result<SkuDescriptions, StoreError> {
     let mut items = Vec::with_capacity(skus.len());
     let mut shared: Option<Product> = None;
@@ -127,7 +127,7 @@ pub(crate) fn describe(tx: &Tx<'_>, tree: &Tree, skus: &[Sku]) -> Result<SkuDesc
         let Some((product, variant)) = active.and_then(|product| Some((product, product.variant(variant_id)?))) else {
             continue;
         };
-        // Only by a former SKU can a variant be asked for twice.
+        // Only former SKUs can lead to the same variant twice.
         let again = |item: &SkuDescription| item.variant_id == variant_id;
         if variant.former.is_empty() || !items.iter().any(again) {
             items.push(description(product, variant, tree));
@@ -141,7 +141,7 @@ pub(crate) fn describe_all(product: &Product, tree: &Tree) -> Vec<SkuDescription
     product.variants.iter().map(|variant| description(product, variant, tree)).collect()
 }
 
-/// A SKU at list price: what the catalogue's price rules make of it is asked where it is wanted.
+/// A SKU at list price: price rules are applied by the caller.
 fn description(product: &Product, variant: &Variant, tree: &Tree) -> SkuDescription {
     let name =
         if variant.name.is_empty() { product.name.clone() } else { format!("{}, {}", product.name, variant.name) };
@@ -170,7 +170,7 @@ fn description(product: &Product, variant: &Variant, tree: &Tree) -> SkuDescript
     }
 }
 
-/// Available pieces of several variants together; `None` when one of them has no bound.
+/// The available units of several variants together; `None` when one of them has no limit.
 pub(crate) fn sum_available(available: &[u32]) -> Option<u32> {
     available
         .iter()

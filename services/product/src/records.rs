@@ -1,4 +1,4 @@
-//! The tables of the catalogue. Numbers 100 to 149 are theirs.
+//! The tables of the catalog, numbers 100 to 149.
 
 use std::collections::BTreeMap;
 
@@ -10,27 +10,27 @@ use serde::{Deserialize, Serialize};
 use crate::api::Image;
 
 text_enum! {
-    /// Where a product stands.
+    /// The status of a product.
     ProductStatus {
-        /// On the shelf.
+        /// On sale.
         Active = "ACTIVE",
-        /// Being written: only staff sees it.
+        /// In preparation: only staff sees it.
         Draft = "DRAFT",
-        /// Taken off the shelf: only staff sees it, past orders keep what they sold.
+        /// No longer on sale: only staff sees it; past orders keep their data.
         Archived = "ARCHIVED",
     }
 }
 
 record! {
-    /// A product: what its variants have in common. Never deleted.
+    /// A product: the common data of its variants. Never deleted.
     pub(crate) struct Product in Ecommerce.products = 100, key(id: ProductId) {
-        /// Its own SKU; a simple product's one variant has the same.
+        /// Its own SKU; the only variant of a simple product has the same.
         sku: Sku,
         name: String,
         slug: String,
         description: String,
         status: ProductStatus,
-        /// The currency that its prices were given in.
+        /// The currency of its prices.
         currency: Currency,
         category_ids: Json<Vec<CategoryId>>,
         attributes: Json<BTreeMap<String, String>>,
@@ -39,10 +39,10 @@ record! {
         weight_grams: Option<u32>,
         discountable: bool,
         floor_price: Option<Amount>,
-        /// What is sold, in order; never empty.
+        /// Its variants, in order; never empty.
         variants: Json<Vec<Variant>>,
         version: i64,
-        /// The catalogue's epoch of its last change: what memory must read again.
+        /// The catalog's epoch of its last change, which memory must catch up with.
         epoch: i64,
         created_at: Timestamp,
         updated_at: Timestamp,
@@ -52,16 +52,16 @@ record! {
     index ProductByTaxClass = 104 (tax_class);
 }
 
-/// What is sold: a variant of a product. Stock, carts and sales hang on its id, which is given once.
+/// A variant, the unit that is sold. Stock, carts and sales refer to its id, which never changes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Variant {
     pub(crate) id: VariantId,
     pub(crate) sku: Sku,
-    /// The SKUs that it had before, the oldest first.
+    /// Its former SKUs, the oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) former: Vec<Sku>,
-    /// What tells it from its siblings; empty for a simple product.
+    /// What distinguishes it from its siblings; empty for a simple product.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(crate) name: String,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -76,13 +76,13 @@ pub(crate) struct Variant {
 }
 
 record! {
-    /// What a SKU is given to, for good: a product, and the variant of it that has or had the SKU. What the variant is stands
-    /// in its product, with which it is read, checked and written. The SKUs of a variant that was removed stay its own.
+    /// The permanent owner of a SKU: a product, and the variant of it that has or had the SKU. The variant's data is in
+    /// its product, with which it is read, checked and written. The SKUs of a removed variant stay assigned to it.
     pub(crate) struct VariantSku in Ecommerce.variants = 110, key(sku: Sku) {
         product_id: ProductId,
         /// Null for the SKU of a product whose variants all have others.
         variant_id: Option<VariantId>,
-        /// Whether it was changed for another one since: an alias.
+        /// Whether it has been replaced by another one: an alias.
         former: bool,
     }
     index SkuByProduct = 111 (product_id);
@@ -90,7 +90,7 @@ record! {
 }
 
 record! {
-    /// A shelf of the shop, below another or at the top.
+    /// A category, below another or at the top.
     pub(crate) struct Category in Ecommerce.categories = 120, key(id: CategoryId) {
         name: String,
         slug: String,
@@ -104,28 +104,28 @@ record! {
 }
 
 record! {
-    /// A product stands in a category: `Product::category_ids` the other way round.
-    pub(crate) struct Shelving in Ecommerce.product_categories = 130, key(category_id: CategoryId, product_id: ProductId) {
+    /// A product in a category: the inverse of `Product::category_ids`.
+    pub(crate) struct CategoryMembership in Ecommerce.product_categories = 130, key(category_id: CategoryId, product_id: ProductId) {
     }
 }
 
 record! {
-    /// How often the catalogue changed: one row, read before anything that memory holds is relied on.
+    /// Counters of catalog changes: one row, read before anything in memory is used.
     pub(crate) struct Epochs in Ecommerce.catalogue_epochs = 140, key(id: i64) {
         /// Counts transactions that changed products or categories.
         catalogue: i64,
-        /// The value of `catalogue` when categories changed last.
+        /// The value of `catalogue` when categories last changed.
         categories: i64,
     }
 }
 
 impl Epochs {
-    /// The key of the one row.
+    /// The key of the only row.
     pub(crate) const KEY: i64 = 1;
 }
 
 impl Product {
-    /// Whether its one variant is the product itself.
+    /// Whether its only variant is the product itself.
     pub(crate) fn is_simple(&self) -> bool {
         matches!(self.variants.as_slice(), [only] if only.sku == self.sku)
     }
@@ -135,12 +135,12 @@ impl Product {
         self.variants.iter().map(|variant| variant.id).collect()
     }
 
-    /// Its variant of this id.
+    /// Its variant with this id.
     pub(crate) fn variant(&self, id: VariantId) -> Option<&Variant> {
         self.variants.iter().find(|variant| variant.id == id)
     }
 
-    /// Whether every SKU is written as in `other`; comparing SKUs themselves looks past the case.
+    /// Whether every SKU is written as in `other`; comparing SKUs ignores case.
     pub(crate) fn writes_skus_as(&self, other: &Self) -> bool {
         let pairs = self.variants.iter().zip(other.variants.iter());
         self.sku.as_str() == other.sku.as_str() && pairs.into_iter().all(|(a, b)| a.sku.as_str() == b.sku.as_str())

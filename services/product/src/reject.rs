@@ -1,4 +1,4 @@
-//! What a caller may branch on, with its stable codes.
+//! The refusals of the product service.
 
 use promox_contract::codes;
 use promox_contract::ids::{ProductId, PromotionId, VariantId};
@@ -13,7 +13,7 @@ pub(crate) fn sku_taken(sku: &Sku, by: ProductId) -> Error {
     .with("productId", by)
 }
 
-/// 409 `SKU_TAKEN`: another variant of the same product has it, or had.
+/// 409 `SKU_TAKEN`: another variant of the same product has or had it.
 pub(crate) fn sku_of_sibling(sku: &Sku, by: VariantId) -> Error {
     Error::conflict(codes::SKU_TAKEN, format!("The sku {sku} already belongs to variant {by} of this product."))
         .with("variantId", by)
@@ -25,7 +25,7 @@ pub(crate) fn too_many_former_skus(sku: &Sku, most: usize) -> Error {
     Error::refused(codes::TOO_MANY_FORMER_SKUS, message)
 }
 
-/// 409 `SLUG_TAKEN`: only for a slug that was given.
+/// 409 `SLUG_TAKEN`: only for a slug that was given explicitly.
 pub(crate) fn slug_taken(slug: &str) -> Error {
     Error::conflict(codes::SLUG_TAKEN, format!("The slug {slug} is in use; omit it to have one generated."))
 }
@@ -42,7 +42,7 @@ pub(crate) fn category_in_use(promotion: PromotionId) -> Error {
     Error::conflict(codes::CATEGORY_IN_USE, message).with("promotionId", promotion)
 }
 
-/// 422 `CATEGORY_MISPLACED`: a circle, or too deep.
+/// 422 `CATEGORY_MISPLACED`: a cycle, or too deep.
 pub(crate) fn category_misplaced(why: &str) -> Error {
     Error::refused(codes::CATEGORY_MISPLACED, format!("/parentId: {why}."))
 }

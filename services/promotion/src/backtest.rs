@@ -1,4 +1,4 @@
-//! A draft run over past orders by the engine that charges: pages of orders, one evaluation each.
+//! Evaluates a draft against past orders with the production engine: pages of orders, one evaluation each.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -20,9 +20,9 @@ use crate::rules::{
 };
 use crate::{Promotions, facts};
 
-/// Orders of a page.
+/// Orders per page.
 const PAGE: usize = 1_000;
-/// SKUs that are described at once.
+/// SKUs described at once.
 const DESCRIBED: usize = 500;
 /// The id of the draft.
 const DRAFT: PromotionId = PromotionId(1);
@@ -43,20 +43,20 @@ impl Handle<BacktestPromotion> for Promotions {
             for order in &page {
                 run.count(cx, order).await?;
             }
-            // A page ends early where orders have many lines: only an empty one is the end.
+            // A page ends early if orders have many lines: only an empty one is the end.
             after = Some(last);
         }
         Ok(run.result(&op))
     }
 }
 
-/// The buyer of a past order: figures name the customer, and no address.
+/// The buyer of a past order: figures identify the customer, without an address.
 fn buyer(order: &OrderFigure) -> Counted {
     let keys = vec![PersonKey { name: order.customer.clone(), exact: None }];
     Counted { person: Person { keys, ignore_plus_tags: false }, email: Some(order.customer.clone()), address: None }
 }
 
-/// A run so far.
+/// The state of a run.
 struct Run {
     currency: Currency,
     set: RuleSet,
@@ -64,12 +64,12 @@ struct Run {
     named: Vec<NamedCode>,
     context: EvaluationContext,
     skus: HashMap<Sku, Option<Arc<SkuDescription>>>,
-    /// What customers have bought in the run.
+    /// Customers' purchases in the run.
     bought: HashMap<String, (i64, Amount)>,
-    /// What is known of customers today, where the draft asks.
+    /// Customers' facts as of today, if the draft refers to them.
     known: HashMap<UserId, Customer>,
     counts: HashMap<String, u32>,
-    /// When each customer has used it in the run, where that is limited.
+    /// When each customer used the draft in the run, if that is limited.
     used: HashMap<String, Vec<Timestamp>>,
     spent: Amount,
     sums: Sums,
@@ -114,7 +114,7 @@ impl Run {
         })
     }
 
-    /// Finds out what the SKUs of a page are today: their categories, attributes and floors.
+    /// Queries today's data of a page's SKUs: categories, attributes and floor prices.
     async fn describe(&mut self, cx: &Cx, page: &[OrderFigure]) -> Result<(), Error> {
         let mut unknown: Vec<Sku> = Vec::new();
         for FigureLine { line, .. } in page.iter().flat_map(|order| &order.lines) {
@@ -161,7 +161,7 @@ impl Run {
         Ok(())
     }
 
-    /// The limit that is reached before this order, if one is.
+    /// The limit that is reached before this order, if any.
     fn exhausted(&self, order: &OrderFigure, counting: &Counting) -> Option<RejectReason> {
         let used = self.used.get(&order.customer).map_or(&[][..], Vec::as_slice);
         let through = |limit: &PersonLimit| {
@@ -176,7 +176,7 @@ impl Run {
         counting.counters.iter().find(full).map(|counter| counter.reason)
     }
 
-    /// The buyer then: earlier orders of the run; what else the draft asks about as it is today.
+    /// The buyer at the time: earlier orders of the run; other facts as of today.
     async fn customer(&mut self, cx: &Cx, order: &OrderFigure) -> Result<Customer, Error> {
         let needs = self.rule.needs();
         let mut customer = Customer { id: order.user_id, is_guest: order.user_id.is_none(), ..Customer::default() };
@@ -195,7 +195,7 @@ impl Run {
         Ok(customer)
     }
 
-    /// The order as a cart: its lines cost what they came to then.
+    /// The order as a cart: its lines at the prices that were paid.
     fn cart(&self, order: &OrderFigure) -> Result<Cart, Error> {
         let lines: Option<Vec<Line>> = order.lines.iter().map(|it| self.line(&it.line)).collect();
         let lines = lines.ok_or_else(|| Error::internal(format_args!("order {} cannot be counted", order.id)))?;

@@ -1,4 +1,4 @@
-//! A cart worked out for whoever asks: this shop's by its catalogue and promotions, or anybody's by their own.
+//! Prices a cart on request: with this shop's catalog and promotions, or with data that the caller supplies.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -22,13 +22,13 @@ use crate::rules::{
 };
 use crate::{Promotions, facts};
 
-/// Lines, codes and promotions that one cart may bring.
+/// Maximum lines, codes and promotions of a request.
 const MAX_LINES: usize = 1_000;
 const MAX_CODES: usize = 50;
 const MAX_INLINE: usize = 1_000;
 const MAX_UNITS: u32 = 9_999;
 
-/// A line with what the evaluator does not ask about.
+/// A line with the data that the evaluator does not need.
 struct Described {
     input: LineInput,
     product_id: Option<ProductId>,
@@ -50,7 +50,7 @@ impl Handle<CalculateCart> for Promotions {
         let listed = lines.iter().filter_map(|line| line.input.list_price.times(i64::from(line.input.quantity))).sum();
         let mut terms = terms(&cx, &op, &lines, listed).await?;
         let mut worked_out = self.work_out(&cx, &op, &lines, &terms, currency).await?;
-        // What shipping costs goes by what the goods cost after discounts, which is known only now.
+        // The cost of shipping depends on the goods' total after discounts, which is known only now.
         let paid = worked_out.0.goods() - worked_out.1.goods_discount();
         if paid != listed {
             let cheaper = self::terms(&cx, &op, &lines, paid).await?;
@@ -65,7 +65,7 @@ impl Handle<CalculateCart> for Promotions {
 }
 
 impl Promotions {
-    /// The cart at catalogue prices and its discounts, on these terms.
+    /// The cart at catalog prices and its discounts, on these terms.
     async fn work_out(
         &self,
         cx: &Cx,
@@ -82,7 +82,7 @@ impl Promotions {
     }
 }
 
-/// What only those with the permission may bring along, and the limits of everything.
+/// Checks the permission for supplied data, and all limits.
 fn check(cx: &Cx, op: &CalculateCart) -> Result<(), Error> {
     let foreign = |item: &CalculateItem| {
         item.unit_price.is_some()
@@ -123,7 +123,7 @@ fn check(cx: &Cx, op: &CalculateCart) -> Result<(), Error> {
     if faults.is_empty() { Ok(()) } else { Err(Error::invalid(faults)) }
 }
 
-/// The lines, each SKU once: what the catalogue says of them, and what the caller says instead.
+/// The lines, each SKU once: the catalog's data, with the caller's overrides.
 async fn describe(cx: &Cx, items: &[CalculateItem], currency: Currency) -> Result<Vec<Described>, Error> {
     let mut own: Vec<Sku> = items.iter().filter(|item| item.unit_price.is_none()).map(|it| it.sku.clone()).collect();
     own.sort();
@@ -155,7 +155,7 @@ async fn describe(cx: &Cx, items: &[CalculateItem], currency: Currency) -> Resul
     if faults.is_empty() { Ok(lines) } else { Err(Error::invalid(faults)) }
 }
 
-/// Whether it is a percentage of tax.
+/// Whether it is a valid tax rate.
 fn is_rate(percent: Amount) -> bool {
     (Decimal::ZERO..=Decimal::ONE_HUNDRED).contains(&percent.0)
 }
@@ -201,7 +201,7 @@ fn line(item: &CalculateItem, known: Option<&SkuDescription>, currency: Currency
     })
 }
 
-/// Goods that are not this shop's.
+/// Goods that are not in this shop's catalog.
 fn foreign(item: &CalculateItem, price: Amount) -> LineInput {
     LineInput {
         sku: item.sku.clone(),
@@ -218,7 +218,7 @@ fn foreign(item: &CalculateItem, price: Amount) -> LineInput {
     }
 }
 
-/// The store's terms for this cart: shipping, tax, the cap. What the caller says stands above them.
+/// The store's terms for this cart: shipping, tax, the cap. The caller's data takes precedence.
 async fn terms(cx: &Cx, op: &CalculateCart, lines: &[Described], subtotal: Amount) -> Result<PricingTerms, Error> {
     let shipping = op.shipping.clone().unwrap_or_default();
     let asked = GetPricingTerms {
@@ -275,7 +275,7 @@ async fn question(
     })
 }
 
-/// The caller's own promotions on the cart: nothing is stored and nothing counted, so all limits are left whole.
+/// Evaluates the caller's own promotions on the cart: nothing is stored or counted, so all limits are unused.
 async fn inline(
     cx: &Cx,
     question: Question,
@@ -289,7 +289,7 @@ async fn inline(
     let wanted = needs_of(&rules).gifts;
     let mut gifts = facts::gifts(cx, wanted.clone()).await?;
     for sku in wanted {
-        // What this shop does not know, the caller's is taken to have.
+        // For facts that this shop does not know, the caller's data is used.
         let price = cart.list_price_of(&sku).unwrap_or_default();
         gifts.entry(sku.clone()).or_insert(GiftStock { sku, price, available: u32::MAX });
     }
@@ -335,7 +335,7 @@ fn compile_inline(promotions: &[Promotion], currency: Currency) -> Result<Vec<Ar
     if faults.is_empty() { Ok(rules) } else { Err(Error::invalid(faults)) }
 }
 
-/// The cart with its discounts, taxes and sums, as an order would have them.
+/// The cart with its discounts, taxes and totals, as an order would have them.
 fn price(
     cx: &Cx,
     op: &CalculateCart,
@@ -422,7 +422,7 @@ fn totals(lines: &[CalculatedLine], terms: &PricingTerms, off: Amount, currency:
 }
 
 impl Cart {
-    /// What a unit of a line costs and what the line does, before promotions of the cart.
+    /// The unit price and total of a line, before cart promotions.
     fn prices_of(&self, i: usize) -> (Amount, Amount) {
         let (unit, subtotal) = self.line_prices(i);
         (to_amount(unit, self.currency()), to_amount(subtotal, self.currency()))

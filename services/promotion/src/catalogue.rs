@@ -1,4 +1,4 @@
-//! The catalogue stage for product pages: what SKUs cost now, and an epoch that begins when that changes.
+//! The catalog stage for product pages: current prices of SKUs, and an epoch that starts when they change.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::rules::{Cart, EvaluationContext, Line, LineInput, to_amount};
 use crate::{Promotions, facts};
 
 impl Promotions {
-    /// The catalogue prices of SKUs now.
+    /// The current catalog prices of SKUs.
     pub(crate) async fn price_catalogue(&self, cx: &Cx, op: GetCatalogPrices) -> Result<CatalogPrices, Error> {
         let (compiled, currency) = self.current(cx).await?;
         if compiled.set.catalogue().is_empty() {
@@ -22,9 +22,9 @@ impl Promotions {
         let user = cx.principal.user().filter(|_| !op.anonymous);
         let it = self.catalogue_context(cx, &compiled, user).await?;
         let personal = !compiled.set.catalogue_campaigns().is_empty() || compiled.set.catalogue_needs().who;
-        let (epoch, told) = (compiled.catalogue_epoch(&it), compiled.coarse_catalogue_epoch(&it));
+        let (epoch, rules_state) = (compiled.catalogue_epoch(&it), compiled.coarse_catalogue_epoch(&it));
         if op.items.is_empty() {
-            return Ok(CatalogPrices { prices: Vec::new(), epoch, personal, told });
+            return Ok(CatalogPrices { prices: Vec::new(), epoch, personal, rules_state });
         }
         let listed: Vec<_> = op.items.iter().map(|item| (item.list_price, item.currency == currency)).collect();
         let lines: Option<Vec<Line>> = op.items.into_iter().map(|item| on_list(item, currency)).collect();
@@ -32,10 +32,10 @@ impl Promotions {
         let cart = Cart::of_catalogue(currency, lines, op.channel);
         let prices = compiled.set.catalogue_prices(&cart, &it).into_iter().zip(listed);
         let prices = prices.map(|(price, (list, ours))| if ours { to_amount(price, currency) } else { list });
-        Ok(CatalogPrices { prices: prices.collect(), epoch, personal, told })
+        Ok(CatalogPrices { prices: prices.collect(), epoch, personal, rules_state })
     }
 
-    /// Begins another shelf epoch when the catalogue's price rules stand otherwise than when the last one was begun.
+    /// Starts another catalog price epoch if the price rules' state differs from that of the last one.
     pub(crate) async fn signal_catalogue(&self, cx: &Cx) -> Result<(), Error> {
         let (compiled, _) = self.current(cx).await?;
         let mut epoch = 0;
@@ -50,7 +50,7 @@ impl Promotions {
         Ok(())
     }
 
-    /// Signals after a change, which stands even if this fails: the job signals again.
+    /// Signals a change, which is committed even if this fails: the job signals again.
     pub(crate) async fn announce_catalogue(&self, cx: &Cx) {
         if let Err(error) = self.signal_catalogue(cx).await {
             tracing::warn!(%error, "price rules could not be published; the job will retry");
@@ -62,7 +62,7 @@ impl Promotions {
         Ok((self.db.read(|tx| self.compiler.at(tx, currency)).await?, currency))
     }
 
-    /// What catalogue prices depend on: the customer, the states of campaigns, the time.
+    /// What catalog prices depend on: the customer, the states of campaigns, the time.
     async fn catalogue_context(
         &self,
         cx: &Cx,
@@ -81,7 +81,7 @@ impl Promotions {
     }
 }
 
-/// A unit at its list price. A price in a currency that the store has left is not for rules to lower.
+/// A unit at its list price. Rules do not apply to prices in a former currency of the store.
 fn on_list(mut item: SkuDescription, currency: Currency) -> Option<Line> {
     if item.currency != currency {
         item.list_price = currency.zero();

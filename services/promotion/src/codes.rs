@@ -1,4 +1,4 @@
-//! Codes in the one namespace of promotions and coupons: claimed before they are anybody's.
+//! Codes in the namespace that promotions and coupons share: claimed before they are used.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,13 +13,13 @@ use crate::handlers::bound;
 use crate::reject::Reject;
 use crate::{Promotions, queries};
 
-/// How long one waits for others who are about to have the same codes.
+/// How long to wait for other claims of the same codes.
 const WAITS: Duration = Duration::from_millis(10);
-/// How often it looks again.
+/// The retry interval.
 const TRIES: u32 = 200;
 
 impl Promotions {
-    /// Claims a promotion's code, which no coupon has; the claim's name, for the transaction that ends it.
+    /// Claims a promotion's code, which no coupon has; returns the claim's name, for the transaction that ends it.
     pub(crate) async fn claim_code(&self, cx: &Cx, code: String) -> Result<String, Error> {
         let owner = format!("promotion:{}", cx.node.entropy.token());
         let (name, wanted) = (owner.clone(), code.clone());
@@ -34,7 +34,7 @@ impl Promotions {
         }
     }
 
-    /// Claims as soon as it can be told whether the codes are free.
+    /// Claims as soon as it is known whether the codes are free.
     async fn patiently<T, F>(&self, cx: &Cx, claim: F) -> Result<T, Error>
     where
         T: Send + 'static,
@@ -49,7 +49,7 @@ impl Promotions {
         Err(Error::unavailable("CODES_BUSY", "Another request is claiming these codes: try again.", 1))
     }
 
-    /// Ends a claim that came to nothing.
+    /// Ends a claim that is no longer needed.
     pub(crate) async fn release_code(&self, cx: &Cx, owner: Option<String>) {
         let Some(owner) = owner else { return };
         let released = self.db.write(cx, move |tx| codes::release(tx, &owner)).await;

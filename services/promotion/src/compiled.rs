@@ -1,6 +1,6 @@
-//! Promotions in memory, compiled: brought up to the epoch's row whenever that has moved on, by what changed only.
+//! Compiled promotions in memory: updated whenever the epoch's row has changed, by the changed promotions only.
 //!
-//! Every evaluation reads the row first, so a promotion that is paused is paused for the next evaluation on every node.
+//! Every evaluation reads the row first, so a paused promotion is paused for the next evaluation on every node.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,12 +15,12 @@ use rust_decimal::prelude::ToPrimitive;
 use crate::records::{Epoch, Promotion, PromotionByChange, PromotionByStatus, PromotionStatus};
 use crate::rules::{EvaluationContext, Rule, RuleSet};
 
-/// The one row of the epoch.
+/// The key of the epoch row.
 pub(crate) const EPOCH: i64 = 1;
-/// Active promotions at most: all of them are read at once when a node starts.
+/// Maximum active promotions: all of them are read at once when a node starts.
 pub(crate) const MAX_ACTIVE: usize = 15_000;
 
-/// FNV-1a, for a digest that tells epochs apart and protects nothing.
+/// FNV-1a, for a digest that distinguishes epochs and is not a security measure.
 const FNV_OFFSET: u64 = 0xCBF2_9CE4_8422_2325;
 const FNV_PRIME: u64 = 0x0000_0100_0000_01B3;
 
@@ -31,7 +31,7 @@ pub(crate) struct Compiled {
     currency: Currency,
     rules: BTreeMap<PromotionId, Arc<Rule>>,
     pub(crate) set: RuleSet,
-    /// The latest time found in which the clock changes nothing about price rules: since when, and until when, exclusive.
+    /// The latest known period in which time changes nothing about price rules: its start and its end, exclusive.
     steady: Mutex<Option<(Timestamp, Timestamp)>>,
 }
 
@@ -41,13 +41,14 @@ impl Compiled {
         self.rules.values()
     }
 
-    /// Changes whenever a price on the shelf may have: with the promotions, with the time as rules begin and end, with what
-    /// campaigns have left. 0 without price rules. All nodes come to the same number.
+    /// Changes whenever a catalog price may have changed: with the promotions, with time as rules begin and end, with
+    /// the remaining budgets of campaigns. 0 without price rules. All nodes calculate the same number.
     pub(crate) fn catalogue_epoch(&self, context: &EvaluationContext) -> i64 {
         self.epoch_of_prices(context, |left| left.to_i64().unwrap_or(i64::MAX))
     }
 
-    /// The same, but for budgets changing only as they halve: for what would be worked out anew for the whole catalogue.
+    /// A coarser epoch, which changes with budgets only as they halve: for values that are recalculated for the whole
+    /// catalog.
     pub(crate) fn coarse_catalogue_epoch(&self, context: &EvaluationContext) -> i64 {
         self.epoch_of_prices(context, |left| left.to_i64().and_then(i64::checked_ilog2).map_or(-1, i64::from))
     }
@@ -68,7 +69,8 @@ impl Compiled {
         (digest.0 >> 1).cast_signed().max(1)
     }
 
-    /// Since when the clock has changed nothing about price rules. All of them are looked at only when it has.
+    /// The start of the current period in which time changes nothing about price rules. The rules are examined only
+    /// when it has ended.
     fn steady_since(&self, now: Timestamp) -> Timestamp {
         let known = *self.steady.lock();
         if let Some((since, until)) = known
@@ -106,13 +108,13 @@ impl Digest {
 #[derive(Debug, Default)]
 pub(crate) struct Compiler(RwLock<Option<Arc<Compiled>>>);
 
-/// The epoch that a transaction sees.
+/// The current epoch in a transaction.
 pub(crate) fn epoch(tx: &Tx<'_>) -> Result<i64, StoreError> {
     Ok(tx.get::<Epoch>(&EPOCH)?.map_or(0, |row| row.epoch))
 }
 
 impl Compiler {
-    /// The active promotions as a transaction sees them.
+    /// The active promotions in a transaction.
     pub(crate) fn at(&self, tx: &Tx<'_>, currency: Currency) -> Result<Arc<Compiled>, StoreError> {
         let epoch = epoch(tx)?;
         let known = self.0.read().clone().filter(|known| known.currency == currency);
@@ -136,7 +138,8 @@ impl Compiler {
     }
 }
 
-/// Takes a promotion in as it stands. One that the present currency cannot say is left out: its amounts mean nothing there.
+/// Adds a promotion in its current state. One that is not valid in the present currency is left out: its amounts have
+/// no meaning.
 fn take(rules: &mut BTreeMap<PromotionId, Arc<Rule>>, promotion: &Promotion, currency: Currency) {
     rules.remove(&promotion.id);
     if promotion.status != PromotionStatus::Active {
@@ -200,7 +203,7 @@ mod tests {
     proptest! {
         #[test]
         fn prices_of_one_epoch_are_the_same(rules in catalogue_rules(8), it in context(), moments in prop::collection::vec(moment(), 1..6)) {
-            // One node is asked at times that go back and forth, another once: both say the same.
+            // One node evaluates at times that go back and forth, another once: both give the same result.
             let node = compiled(&rules);
             let mut seen: Vec<(i64, Vec<i64>)> = Vec::new();
             for now in moments {

@@ -1,4 +1,4 @@
-//! Operations: one read or one write each.
+//! Handlers: authorise, one read or one write, convert.
 
 use promox_contract::campaign::GetCampaignStates;
 use promox_contract::coupon::IsPromotionReferencedByCoupons;
@@ -18,22 +18,22 @@ use crate::api::{
     ActivatePromotion, ArchivePromotion, CreatePromotion, DeletePromotion, GetPromotion, ListPromotions, ListUsage,
     PausePromotion, PromotionStatus, PromotionView, UpdatePromotion, UsageView,
 };
-use crate::commands::promotions::Desk;
+use crate::commands::promotions::CommandContext;
 use crate::commands::{promotions, uses};
 use crate::pricing::Question;
 use crate::rules::{self, Rule, normal_code};
 use crate::{Promotions, digest, queries};
 
-/// Codes and ids that one question takes.
+/// Maximum codes and ids of one request.
 const MAX_ASKED: usize = 10_000;
 
-/// The currency that promotions are written in.
+/// The currency in which promotions are written.
 pub(crate) async fn currency(cx: &Cx) -> Result<Currency, Error> {
     Ok(cx.call(GetStoreProfile {}).await?.currency)
 }
 
-async fn desk(cx: &Cx) -> Result<Desk, Error> {
-    Ok(Desk { cx: cx.clone(), currency: currency(cx).await? })
+async fn command_context(cx: &Cx) -> Result<CommandContext, Error> {
+    Ok(CommandContext { cx: cx.clone(), currency: currency(cx).await? })
 }
 
 impl Handle<ListPromotions> for Promotions {
@@ -63,9 +63,9 @@ impl Handle<CreatePromotion> for Promotions {
         }
         let document = admit(cx, op.0, None).await?;
         let claim = self.claim_new_code(cx, &document, None).await?;
-        let (desk, claimed) = (desk(cx).await?, claim.clone());
-        let currency = desk.currency;
-        let work = move |tx: &mut Tx<'_>| Ok(promotions::create(tx, &desk, &document, claimed.as_ref())?);
+        let (context, claimed) = (command_context(cx).await?, claim.clone());
+        let currency = context.currency;
+        let work = move |tx: &mut Tx<'_>| Ok(promotions::create(tx, &context, &document, claimed.as_ref())?);
         let made = write_amounts(cx, currency, self.db.answer(cx, work), Result::is_ok).await;
         if made.is_err() {
             self.release_code(cx, claim).await;
@@ -80,11 +80,11 @@ impl Handle<UpdatePromotion> for Promotions {
         let before = self.db.read(|tx| queries::promotion(tx, id)).await?;
         cx.check_version(before.version)?;
         let document = admit(cx, merged(&before.document, op)?, Some(&before.document)).await?;
-        let (desk, version) = (desk(cx).await?, before.version);
+        let (context, version) = (command_context(cx).await?, before.version);
         let catalogue = before.document.stage == rules::Stage::Catalog || document.stage == rules::Stage::Catalog;
         let claim = self.claim_new_code(cx, &document, Some(&before.document)).await?;
         let claimed = claim.clone();
-        let work = move |tx: &mut Tx<'_>| promotions::update(tx, &desk, (id, version), &document, claimed.as_ref());
+        let work = move |tx: &mut Tx<'_>| promotions::update(tx, &context, (id, version), &document, claimed.as_ref());
         let view = self.db.write(cx, work).await;
         if view.is_err() {
             self.release_code(cx, claim).await;
@@ -97,7 +97,7 @@ impl Handle<UpdatePromotion> for Promotions {
     }
 }
 
-/// A document that may be stored: it type-checks, and its campaign and what it gives away are there.
+/// Validates a document for storage: it type-checks, and its campaign and gifts exist.
 async fn admit(
     cx: &Cx,
     promotion: rules::Promotion,
@@ -116,7 +116,7 @@ async fn admit(
     Ok(promotion.in_scale(currency))
 }
 
-/// Goods that are given away are in the catalogue. The promotion stands at a pointer in the request.
+/// Checks that gifts are in the catalog; `pointer` is the promotion's place in the request.
 pub(crate) async fn require_gifts(cx: &Cx, promotion: &rules::Promotion, pointer: &str) -> Result<(), Error> {
     let gifts: Vec<(usize, Sku)> = promotion.gifts().map(|(i, sku)| (i, sku.clone())).collect();
     if gifts.is_empty() {
@@ -167,8 +167,8 @@ fn merged(before: &rules::Promotion, op: UpdatePromotion) -> Result<rules::Promo
     bind_json(&serde_json::to_vec(&document).map_err(Error::internal)?)
 }
 
-/// Lays a merge patch over a value. A condition that is whole takes the other's place: of two laid over each other nothing
-/// sensible would come.
+/// Applies a merge patch to a value. A complete condition replaces the other one: merging two conditions would make no
+/// sense.
 fn merge(target: &mut Value, patch: Value) {
     let Value::Object(patch) = patch else {
         *target = patch;
@@ -189,14 +189,14 @@ fn merge(target: &mut Value, patch: Value) {
     }
 }
 
-/// Whether a patch's condition says all that a condition has to.
+/// Whether a patch's condition is complete.
 fn is_whole(condition: &Value) -> bool {
     let has = |name| condition.get(name).is_some_and(|it| !it.is_null());
     ["all", "any", "not"].into_iter().any(has) || ["field", "op", "value"].into_iter().all(has)
 }
 
 impl Promotions {
-    /// Claims the code of a document that has another one than before.
+    /// Claims the code of a document if it has changed.
     async fn claim_new_code(
         &self,
         cx: &Cx,
@@ -211,15 +211,15 @@ impl Promotions {
     }
 
     async fn transit(&self, cx: &Cx, id: PromotionId, to: PromotionStatus) -> Result<PromotionView, Error> {
-        let desk = desk(cx).await?;
+        let context = command_context(cx).await?;
         let active = match to {
             PromotionStatus::Active => {
-                let currency = desk.currency;
+                let currency = context.currency;
                 self.db.read(|tx| self.compiler.at(tx, currency)).await?.set.len()
             }
             _ => 0,
         };
-        let view = self.db.write(cx, move |tx| promotions::transit(tx, &desk, id, to, active)).await?;
+        let view = self.db.write(cx, move |tx| promotions::transit(tx, &context, id, to, active)).await?;
         self.announce_catalogue(cx).await;
         Ok(view)
     }
@@ -245,15 +245,15 @@ impl Handle<ArchivePromotion> for Promotions {
 
 impl Handle<DeletePromotion> for Promotions {
     async fn handle(&self, cx: &Cx, op: DeletePromotion) -> Result<(), Error> {
-        let desk = desk(cx).await?;
+        let context = command_context(cx).await?;
         let referred = referred(cx, op.id).await?;
-        self.db.write(cx, move |tx| promotions::delete(tx, &desk, op.id, referred)).await?;
+        self.db.write(cx, move |tx| promotions::delete(tx, &context, op.id, referred)).await?;
         self.announce_catalogue(cx).await;
         Ok(())
     }
 }
 
-/// Whether a coupon or an offer is of this promotion.
+/// Whether a coupon or an offer refers to this promotion.
 async fn referred(cx: &Cx, promotion_id: PromotionId) -> Result<bool, Error> {
     Ok(cx.call(IsPromotionReferencedByCoupons { promotion_id }).await?.referred
         || cx.call(IsPromotionReferencedByOffers { promotion_id }).await?.referred)
@@ -300,7 +300,7 @@ impl Handle<DescribePromotions> for Promotions {
     }
 }
 
-/// Refuses a question about too much at once.
+/// Refuses a request with too many entries.
 pub(crate) fn bound(count: usize, pointer: &str) -> Result<(), Error> {
     if count > MAX_ASKED {
         return Err(Error::field(pointer, format!("at most {MAX_ASKED} are allowed at once")));

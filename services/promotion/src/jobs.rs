@@ -1,4 +1,4 @@
-//! Scheduled work: removes counters of periods that ended, and publishes what began and ended.
+//! Scheduled work: removes counters of past periods, and publishes changes of price rules.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,10 +9,10 @@ use promox_storage::{Lane, StoreError, Tx};
 use crate::Promotions;
 use crate::commands::{codes, uses};
 
-/// How long a counter stays after its period: orders of the period may still be cancelled, and the books looked at.
+/// How long a counter stays after its period: orders of the period may still be cancelled or audited.
 const KEPT: Duration = Duration::from_hours(90 * 24);
 
-/// Removes counters nobody asks for any more, in bounded batches.
+/// Removes counters that are no longer needed, in bounded batches.
 pub(crate) fn sweep_counters(promotions: &Arc<Promotions>) -> Job {
     let promotions = promotions.clone();
     Job::new("promotion.sweep_counters", Duration::from_hours(1), move |cx| {
@@ -25,7 +25,7 @@ pub(crate) fn sweep_counters(promotions: &Arc<Promotions>) -> Job {
     })
 }
 
-/// The interval at which changes by the clock, or on another node, are published.
+/// How often changes by time, or on another node, are published.
 const TOLD_EVERY: Duration = Duration::from_millis(250);
 
 /// Publishes the state of price rules.

@@ -1,18 +1,19 @@
 //! Promotion service: discounts applied to a cart, and the limits on how often and how much is granted.
 //!
-//! Tables: `promotions` (as they were written), `promotion_rules` (each of their conditions and actions, typed),
-//! `promotion_epochs` (one row), `promotion_counts` (uses of each, in all and by address and period), `promotion_person_uses`
-//! (live uses by what their person is known by), `promotion_holds` (an
-//! order's uses), `promotion_usage_log` (uses of confirmed orders), `code_claims` (codes that are about to be somebody's).
+//! Tables: `promotions` (the documents), `promotion_rules` (each of their conditions and actions, typed),
+//! `promotion_epochs` (one row), `promotion_counts` (uses of each, in total and by address and period),
+//! `promotion_person_uses` (active uses by their person's identifiers), `promotion_holds` (an order's uses),
+//! `promotion_usage_log` (uses of confirmed orders), `code_claims` (codes that are about to be used).
 //!
-//! What always holds:
-//! - every stored promotion type-checks; its rule rows are those of its document; its code is its own, among promotions and coupons alike;
+//! Invariants:
+//! - every stored promotion type-checks; its rule rows match its document; its code is unique among promotions and
+//!   coupons;
 //! - an answer comes from promotions as of the epoch's row: one that is paused is paused for the next cart, everywhere;
-//! - uses and spent = what live orders hold, never above limit and budget, checked and counted in one transaction;
+//! - uses and spent = what active orders hold, never above limit and budget, checked and counted in one transaction;
 //! - an order's uses are taken once, all or nothing, and given back once.
 //!
-//! The engine itself is [`rules`], pure and public: benchmarks and tests call it without a store. Absent on purpose: tax,
-//! which is the order's; flash-sale prices; the codes of coupons.
+//! The engine itself is [`rules`], pure and public: benchmarks and tests call it without a store. Deliberately absent:
+//! tax, which belongs to orders; flash sale prices; the codes of coupons.
 
 pub mod api;
 mod audit;
@@ -56,7 +57,7 @@ use crate::compiled::Compiler;
 pub struct Promotions {
     db: Db,
     compiler: Arc<Compiler>,
-    /// What the newest shelf epoch was begun for; unknown before the first.
+    /// The state for which the latest catalog price epoch was started; unknown before the first.
     shelf: Mutex<Option<i64>>,
 }
 

@@ -1,4 +1,4 @@
-//! A cart's evaluation with everything that it depends on: what promotions are active, who buys, what is left.
+//! Evaluates a cart with everything that it depends on: active promotions, the buyer, remaining limits.
 
 use std::sync::Arc;
 
@@ -12,14 +12,14 @@ use crate::compiled::Compiled;
 use crate::rules::{Cart, Detail, EvaluationContext, Line, LineInput, NamedCode, Needs, Rule, evaluate, normal_code};
 use crate::{Promotions, digest, facts, queries};
 
-/// A cart and who asks about it.
+/// A cart and its caller.
 pub(crate) struct Question {
     pub(crate) cart: Cart,
     pub(crate) buyer: Buyer,
     pub(crate) address_key: Option<String>,
     pub(crate) codes: Vec<String>,
     pub(crate) coupons: Vec<ResolvedCode>,
-    /// A buyer whose facts are given, so that nobody is asked about it.
+    /// A buyer whose facts are given, so that they are not queried.
     pub(crate) customer: Option<Customer>,
     pub(crate) detail: Detail,
 }
@@ -61,7 +61,7 @@ impl Promotions {
         self.db.read(|tx| self.compiler.at(tx, currency)).await
     }
 
-    /// What each code is the key to: a coupon's promotion, an active promotion, or one that does not apply now.
+    /// The promotion of each code: a coupon's promotion, an active promotion, or one that does not apply now.
     async fn name_codes(
         &self,
         compiled: &Compiled,
@@ -89,7 +89,7 @@ impl Promotions {
             .await
     }
 
-    /// Everything else that the answer depends on, and whether some limit stays unchecked.
+    /// Everything else that the result depends on, and whether some limit is not checked.
     async fn evaluation_context(
         &self,
         cx: &Cx,
@@ -158,7 +158,7 @@ fn name_code(
         let row = queries::by_code(tx, normal)?;
         let id = row.as_ref().map(|row| row.id);
         let refused = queries::standing(row);
-        // What reads as unknown is not named: a draft is nobody's business yet.
+        // Promotions reported as unknown are not identified: drafts are confidential.
         named.promotion = id.filter(|_| refused != RejectReason::Unknown);
         named.refused = Some(refused);
     }
@@ -179,8 +179,8 @@ fn nothing(cart: &Cart) -> Evaluation {
     }
 }
 
-/// What a caller may not know about codes and automatic promotions: an anonymous one learns of a code only that it is
-/// not known, and nobody without the permission hears of promotions that are not for them or not for now.
+/// Hides what a caller may not know about codes and automatic promotions: an anonymous caller only learns that a code
+/// is unknown, and callers without the permission see no promotions that are not for them or not for now.
 pub(crate) fn conceal(cx: &Cx, answer: &mut Evaluation) {
     let hidden = |reason| {
         matches!(
@@ -205,7 +205,7 @@ pub(crate) fn conceal(cx: &Cx, answer: &mut Evaluation) {
 }
 
 impl Question {
-    /// The question that the order service asks.
+    /// The request to the order service.
     pub(crate) fn of(op: EvaluateCart) -> Result<Self, Error> {
         let currency = op.currency;
         let line = |it: promox_contract::promotion::CartLine| {

@@ -16,13 +16,13 @@ use crate::records::{
 };
 use crate::rules::{self, Allowance, Counted, Rule, TOTAL};
 
-/// Uses of a promotion, and what they came to.
+/// Uses of a promotion, and their total.
 pub(crate) fn counted(tx: &Tx<'_>, id: PromotionId) -> Result<(i64, Amount), StoreError> {
     let count = tx.get::<Count>(&(id, TOTAL.to_owned()))?;
     Ok(count.map_or((0, Amount::ZERO), |count| (count.uses, count.spent)))
 }
 
-/// A promotion as it is shown.
+/// The view of a promotion.
 pub(crate) fn view(tx: &Tx<'_>, row: Promotion, currency: Currency) -> Result<PromotionView, StoreError> {
     let (uses, spent) = counted(tx, row.id)?;
     let it: rules::Promotion = row.document.0;
@@ -105,7 +105,7 @@ pub(crate) fn describe(tx: &Tx<'_>, ids: &[PromotionId]) -> Result<Vec<Promotion
     Ok(found)
 }
 
-/// A promotion that refers to a campaign, or, while it is not archived, to a segment or a category.
+/// A promotion that refers to a campaign, or, unless it is archived, to a segment or a category.
 pub(crate) fn referring(tx: &Tx<'_>, op: &FindReferencingPromotion) -> Result<Option<PromotionId>, StoreError> {
     if let Some(id) = op.campaign_id
         && let Some(row) = tx.scan_by::<PromotionByCampaign>().prefix(Some(id)).first()?
@@ -134,7 +134,7 @@ pub(crate) fn referring(tx: &Tx<'_>, op: &FindReferencingPromotion) -> Result<Op
     Ok(None)
 }
 
-/// Those of codes in normal form that promotions have.
+/// The codes in normal form, among these, that promotions have.
 pub(crate) fn taken(tx: &Tx<'_>, codes: Vec<String>) -> Result<Vec<String>, StoreError> {
     let mut taken = Vec::new();
     for code in codes {
@@ -145,7 +145,7 @@ pub(crate) fn taken(tx: &Tx<'_>, codes: Vec<String>) -> Result<Vec<String>, Stor
     Ok(taken)
 }
 
-/// Why a promotion that is not among the active ones does not apply.
+/// Why a promotion that is not active does not apply.
 pub(crate) fn standing(row: Option<Promotion>) -> RejectReason {
     match row.map(|row| row.status) {
         Some(PromotionStatus::Paused) => RejectReason::Paused,
@@ -154,12 +154,12 @@ pub(crate) fn standing(row: Option<Promotion>) -> RejectReason {
     }
 }
 
-/// The promotion that a code in normal form asks for, wherever it stands.
+/// The promotion with a code in normal form, whatever its status.
 pub(crate) fn by_code(tx: &Tx<'_>, code: &str) -> Result<Option<Promotion>, StoreError> {
     tx.get_by::<PromotionByCode>(Some(code))
 }
 
-/// What is left of promotions with limits for a buyer now, and whether some limit stays unchecked.
+/// What is left of promotions with limits for a buyer now, and whether some limit is not checked.
 pub(crate) fn allowances(
     tx: &Tx<'_>,
     rules: &[Arc<Rule>],

@@ -10,28 +10,28 @@ use serde::{Deserialize, Serialize};
 use crate::rules::{self, ActionType, Basis, Part, Per, Scope, Tier};
 
 text_enum! {
-    /// Where a promotion stands.
+    /// The status of a promotion.
     PromotionStatus { Draft = "DRAFT", Active = "ACTIVE", Paused = "PAUSED", Archived = "ARCHIVED" }
 }
 
 text_enum! {
-    /// What a rule row is: a group of conditions, a comparison, or an action.
+    /// The kind of a rule row: a group of conditions, a comparison, or an action.
     RuleKind { All = "ALL", Any = "ANY", Not = "NOT", Comparison = "COMPARISON", Action = "ACTION" }
 }
 
 text_enum! {
-    /// Where an order's uses stand.
+    /// The status of an order's uses.
     HoldStatus { Held = "HELD", Posted = "POSTED", Released = "RELEASED" }
 }
 
 record! {
-    /// A promotion as it was written, and where it stands.
+    /// A promotion: its document and its status.
     pub(crate) struct Promotion in Promox.promotions = 530, key(id: PromotionId) {
         status: PromotionStatus,
-        /// Its code in normal form, while it has it: an archived one gives it free.
+        /// Its code in normal form, while it has it: an archived promotion frees it.
         code_key: Option<String>,
         campaign_id: Option<CampaignId>,
-        /// The epoch of its last change, so that what is compiled follows by what changed only.
+        /// The epoch of its last change, so that only changed promotions are compiled again.
         changed: i64,
         document: Json<rules::Promotion>,
         version: i64,
@@ -46,22 +46,22 @@ record! {
 }
 
 record! {
-    /// A condition or an action of a promotion, typed, so that SQL can ask for it. It follows from the promotion's document and
-    /// is written in the transaction that changes that. Members that the kind or the action does not have are null.
+    /// A condition or an action of a promotion in typed columns, for SQL queries. It is derived from the promotion's
+    /// document and written in the same transaction. Members that the kind or the action does not have are null.
     pub(crate) struct RuleRow in Promox.promotion_rules = 541, key(promotion_id: PromotionId, position: u32) {
         kind: RuleKind,
-        /// Where it stands in the document, a JSON pointer: `/when/all/0`, `/actions/1`.
+        /// Its place in the document, a JSON pointer: `/when/all/0`, `/actions/1`.
         pointer: String,
-        /// The position of the group that the condition stands in; null at the top, and for actions.
+        /// The position of the condition's group; null at the top, and for actions.
         parent: Option<u32>,
-        /// What a comparison looks at, `cart.subtotal`.
+        /// The field of a comparison, `cart.subtotal`.
         field: Option<String>,
         op: Option<Operator>,
-        /// What a comparison compares with.
+        /// The value of a comparison.
         operand: Json<Option<serde_json::Value>>,
-        /// The lines that a comparison or an action is about.
+        /// The lines that a comparison or an action covers.
         items: Json<Option<ItemFilter>>,
-        /// What an action does.
+        /// The effect of an action.
         action: Option<ActionType>,
         value: Option<Amount>,
         scope: Option<Scope>,
@@ -85,14 +85,14 @@ record! {
 }
 
 record! {
-    /// The epoch of all promotions: raised by every change that an evaluation could see.
+    /// The epoch of all promotions: incremented by every change that an evaluation could see.
     pub(crate) struct Epoch in Promox.promotion_epochs = 535, key(id: i64) {
         epoch: i64,
     }
 }
 
 record! {
-    /// Uses of a promotion by somebody in some time, or of all; `spent` only of all.
+    /// Uses of a promotion by somebody in a period, or in total; `spent` only in total.
     pub(crate) struct Count in Promox.promotion_counts = 536, key(promotion_id: PromotionId, name: String) {
         uses: i64,
         spent: Amount,

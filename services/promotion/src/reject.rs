@@ -1,4 +1,4 @@
-//! What the promotion service refuses, and the codes a caller may branch on.
+//! The refusals of the promotion service.
 
 use promox_contract::ids::PromotionId;
 use promox_contract::promotion::RejectReason;
@@ -10,29 +10,29 @@ use crate::records::PromotionStatus;
 /// Why a command was refused.
 #[derive(Debug)]
 pub(crate) enum Reject {
-    /// A use that there is none left of.
+    /// A limit or budget is used up.
     Exhausted { id: PromotionId, name: String, reason: RejectReason },
     /// Another promotion or coupon has the code.
     CodeTaken(String),
-    /// The promotion cannot go there from where it stands.
+    /// The status does not allow this transition.
     Transition { from: PromotionStatus, to: PromotionStatus },
-    /// A limit would be below what is used already.
+    /// A limit would be below its uses.
     BelowUse { pointer: &'static str, used: String },
-    /// So many promotions may be active.
+    /// The maximum of active promotions is reached.
     TooManyActive { most: usize },
-    /// The order's uses were given back.
+    /// The order's uses were released.
     Released,
-    /// There is no such thing.
+    /// The entity does not exist.
     Absent(&'static str),
-    /// What has its words already.
+    /// An error of another operation.
     Other(Error),
-    /// The store did not do it.
+    /// The store failed.
     Store(StoreError),
 }
 
 carries_errors!(Reject);
 
-/// Where a promotion may go from where it stands.
+/// The transitions that a promotion's status allows.
 pub(crate) fn allowed(from: PromotionStatus) -> &'static [PromotionStatus] {
     use PromotionStatus::{Active, Archived, Draft, Paused};
     match from {

@@ -1,4 +1,4 @@
-//! What a customer answers to conditions.
+//! Customers as facts for conditions.
 
 use promox_kernel::{Currency, Email};
 
@@ -7,17 +7,17 @@ use super::holds::{Actual, Facts};
 use super::test::Leaf;
 use crate::promotion::Customer;
 
-/// A customer, asked by conditions whose amounts are in a currency.
+/// A customer, for conditions with amounts in a currency.
 #[derive(Clone, Copy, Debug)]
 pub struct CustomerFacts<'a> {
-    /// Who.
+    /// The customer.
     pub customer: &'a Customer,
-    /// The currency of what they spent, and of the conditions.
+    /// The currency of the customer's spending, and of the conditions.
     pub currency: Currency,
 }
 
 impl<'a> CustomerFacts<'a> {
-    /// What a field of theirs is.
+    /// The value of a field of the customer.
     pub fn of(self, field: &CustomerField) -> Actual<'a> {
         let text = |text: Option<&'a str>| text.map_or(Actual::Unknown, Actual::Text);
         let Customer { id, email, tier, segments, order_count, total_spent, .. } = self.customer;
@@ -38,7 +38,7 @@ impl<'a> CustomerFacts<'a> {
     }
 }
 
-/// Of a customer alone nothing else is known.
+/// Only customer fields are known here.
 impl Facts<()> for CustomerFacts<'_> {
     fn actual<'f>(&'f self, leaf: &'f Leaf<()>) -> Actual<'f> {
         match &leaf.field {

@@ -1,7 +1,7 @@
-//! Conditions as documents: what they look like in JSON and in tables.
+//! Condition documents: their form in JSON and in tables.
 //!
-//! They are flat structs with every member optional, so that whatever is wrong with one is found when it is read and pointed
-//! at, and no unknown member passes unseen.
+//! They are flat structs with only optional members, so that every fault is found and reported with a pointer when a
+//! document is parsed, and unknown members are not ignored.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 text_enum! {
-    /// How a condition compares.
+    /// Comparison operators.
     Operator {
         Eq = "EQ",
         Ne = "NE",
@@ -28,12 +28,12 @@ text_enum! {
 }
 
 impl Operator {
-    /// Whether it asks for an order.
+    /// Whether it is an ordering comparison.
     pub fn is_order(self) -> bool {
         matches!(self, Self::Lt | Self::Lte | Self::Gt | Self::Gte)
     }
 
-    /// Whether it asks for membership in a list.
+    /// Whether it tests membership in a list.
     pub fn is_membership(self) -> bool {
         matches!(self, Self::In | Self::NotIn)
     }
@@ -43,31 +43,31 @@ impl Operator {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Condition {
-    /// Every one of these.
+    /// All of these.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub all: Option<Vec<Condition>>,
     /// At least one of these.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub any: Option<Vec<Condition>>,
-    /// Not this.
+    /// The negation of this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not: Option<Box<Condition>>,
-    /// What is compared, `"cart.subtotal"`; a segment asks for `customer.…` only.
+    /// The field, `"cart.subtotal"`; a segment uses `customer.…` only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub field: Option<String>,
-    /// How.
+    /// The operator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub op: Option<Operator>,
-    /// With what: a text, a number, a truth value, or a list for `IN` and `NOT_IN`.
+    /// The value: a text, a number, a boolean, or a list for `IN` and `NOT_IN`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<Value>,
-    /// Which lines an `items.…` field is about; all unless said.
+    /// The lines that an `items.…` field covers; all by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub items: Option<Box<ItemFilter>>,
 }
 
 impl Condition {
-    /// Whether it compares a field with a text somewhere.
+    /// Whether it compares a field with a text anywhere.
     pub fn names(&self, field: &str, text: &str) -> bool {
         let says = |value: &Value| match value {
             Value::String(one) => one == text,
@@ -79,7 +79,7 @@ impl Condition {
         here || within.any(|condition| condition.names(field, text))
     }
 
-    /// Whether it is about the goods of a category somewhere.
+    /// Whether it refers to a category anywhere.
     pub fn names_category(&self, id: i64) -> bool {
         let here = self.items.as_ref().is_some_and(|items| items.names_category(id));
         let mut within = self.all.iter().flatten().chain(self.any.iter().flatten()).chain(self.not.as_deref());
@@ -87,44 +87,44 @@ impl Condition {
     }
 }
 
-/// Which lines: members of a list are alternatives, keys must all match. An empty filter is every line.
+/// A filter of lines: members of a list are alternatives, keys must all match. An empty filter matches every line.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ItemFilter {
-    /// These SKUs.
+    /// Any of these SKUs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skus: Option<Vec<Sku>>,
-    /// Variants of these products.
+    /// Variants of any of these products.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub product_ids: Option<Vec<i64>>,
-    /// Products of these categories and all below them.
+    /// Products in any of these categories or below them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub categories: Option<Vec<i64>>,
     /// Products whose attributes have these values.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attributes: Option<BTreeMap<String, OneOrMany>>,
-    /// Units that cost at least this.
+    /// Units with at least this price.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min_price: Option<Amount>,
-    /// Units that cost at most this.
+    /// Units with at most this price.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_price: Option<Amount>,
-    /// Not what the catalogue's price rules have lowered.
+    /// Excludes lines with a price rule applied.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exclude_discounted: Option<bool>,
-    /// Not what this filter matches.
+    /// Excludes lines that match this filter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exclude: Option<Box<ItemFilter>>,
 }
 
 impl ItemFilter {
-    /// Whether it names this category itself, whatever stands above or below it.
+    /// Whether it names this category itself, not an ancestor or descendant.
     pub fn names_category(&self, id: i64) -> bool {
         self.categories.as_ref().is_some_and(|categories| categories.contains(&id))
     }
 }
 
-/// A text, or several of which one is enough.
+/// A text, or several alternatives.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum OneOrMany {

@@ -1,4 +1,4 @@
-//! What conditions may ask about: the fields, how each compares, and of what each is known.
+//! The fields of conditions, their types, and where each is available.
 
 use std::borrow::Cow;
 
@@ -62,7 +62,7 @@ pub enum CustomerField {
     Attribute(String),
 }
 
-/// What a field's values are, and so how they compare.
+/// The type of a field's values, which decides how they compare.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ValueType {
     /// An amount of money.
@@ -73,7 +73,7 @@ pub enum ValueType {
     Text,
     /// Texts.
     List,
-    /// True or false.
+    /// A boolean.
     Flag,
     /// A text that may be a number.
     Attribute,
@@ -83,19 +83,19 @@ pub enum ValueType {
     Hour,
 }
 
-/// What a condition is asked of, which decides what it may ask about.
+/// The subject of a condition, which decides the fields it may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Subject {
-    /// A cart, its buyer and the time.
+    /// A cart with its buyer and the time.
     Cart,
-    /// A product on the shelf, before there is a cart.
+    /// A catalog price, before there is a cart.
     Shelf,
-    /// A customer alone, of whom it says in which segments they are.
+    /// A customer, for membership in a segment.
     Customer,
 }
 
 impl ValueType {
-    /// Whether an operator makes sense of it.
+    /// Whether an operator is valid for the type.
     pub fn compares(self, op: Operator) -> bool {
         use Operator::{Contains, EndsWith, Eq, Gt, Gte, In, Lt, Lte, Ne, NotIn, StartsWith};
         match self {
@@ -108,13 +108,13 @@ impl ValueType {
         }
     }
 
-    /// Whether its values are whole numbers, those of money in minor units.
+    /// Whether its values are whole numbers; money counts in minor units.
     pub fn is_number(self) -> bool {
         matches!(self, Self::Money | Self::Count | Self::Hour)
     }
 }
 
-/// Fields whose names are fixed.
+/// Fields with fixed names.
 const NAMED: [(&str, Field); 21] = [
     ("cart.subtotal", Field::CartSubtotal),
     ("cart.quantity", Field::CartQuantity),
@@ -140,7 +140,7 @@ const NAMED: [(&str, Field); 21] = [
 ];
 
 impl Field {
-    /// The field of a name.
+    /// The field with a name.
     pub fn parse(name: &str) -> Option<Self> {
         let attribute = |prefix| name.strip_prefix(prefix).filter(|rest: &&str| !rest.is_empty()).map(str::to_owned);
         if let Some(attribute) = attribute("customer.attributes.") {
@@ -152,7 +152,7 @@ impl Field {
         NAMED.into_iter().find(|(known, _)| *known == name).map(|(_, field)| field)
     }
 
-    /// What its values are.
+    /// The type of its values.
     pub fn value_type(&self) -> ValueType {
         match self {
             Self::Customer(field) => field.value_type(),
@@ -167,7 +167,7 @@ impl Field {
         }
     }
 
-    /// Whether it is about the buyer: an unmet one makes the buyer not eligible.
+    /// Whether it is about the buyer: an unmet condition then makes the buyer not eligible.
     pub fn is_of_customer(&self) -> bool {
         matches!(self, Self::Customer(_))
     }
@@ -177,18 +177,19 @@ impl Field {
         matches!(self, Self::CartSubtotal | Self::CartQuantity | Self::CartLines)
     }
 
-    /// Whether it is about some lines.
+    /// Whether it is about lines.
     pub fn is_of_items(&self) -> bool {
         matches!(self, Self::ItemsSubtotal | Self::ItemsQuantity | Self::ItemsMaxLineQuantity)
     }
 
-    /// Whether an unmet one may be told with what it wants: what names other people or inner segments may not.
+    /// Whether an unmet condition may be shown with its value: values that name other people or internal segments may
+    /// not.
     pub fn is_telling(&self) -> bool {
         use CustomerField::{Attribute, Email, Id, Segments};
         !matches!(self, Self::Customer(Id | Email | Segments | Attribute(_)))
     }
 
-    /// A text in the form that this field compares: addresses without case, codes in upper case.
+    /// A text in the form in which this field compares: addresses without case, codes in upper case.
     pub fn fold<'t>(&self, text: &'t str) -> Cow<'t, str> {
         match self {
             Self::Customer(CustomerField::Email) => text.to_lowercase().into(),
@@ -212,7 +213,7 @@ impl CustomerField {
 }
 
 impl Subject {
-    /// Whether it knows a field, else why it may not be asked, for people.
+    /// Whether the subject has a field, else a message why not.
     pub(super) fn check(self, field: &Field, name: &str) -> Result<(), String> {
         match (self, field) {
             (Self::Customer, Field::Customer(CustomerField::Segments)) => {

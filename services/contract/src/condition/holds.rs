@@ -1,4 +1,4 @@
-//! Conditions asked: what a field is, held against what is wanted.
+//! Evaluation of conditions against facts.
 
 use std::cmp::Ordering;
 
@@ -7,29 +7,29 @@ use rust_decimal::Decimal;
 use super::document::Operator;
 use super::test::{Leaf, Test, Wanted};
 
-/// What a field is.
+/// The value of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Actual<'a> {
-    /// A whole number; of money, its minor units.
+    /// A whole number; money in minor units.
     Number(i64),
     /// A text.
     Text(&'a str),
     /// Texts.
     Texts(&'a [String]),
-    /// True or false.
+    /// A boolean.
     Flag(bool),
-    /// Not known, and so unlike everything.
+    /// Unknown, and so unequal to everything.
     Unknown,
 }
 
-/// What conditions are asked of.
+/// The facts that conditions are evaluated against.
 pub trait Facts<I> {
-    /// What a comparison's field is.
+    /// The value of a comparison's field.
     fn actual<'f>(&'f self, leaf: &'f Leaf<I>) -> Actual<'f>;
 }
 
 impl<I> Test<I> {
-    /// Whether it holds.
+    /// Whether the condition holds.
     pub fn holds(&self, facts: &impl Facts<I>) -> bool {
         match self {
             Self::All(tests) => tests.iter().all(|test| test.holds(facts)),

@@ -1,26 +1,27 @@
-//! Hours of the week: how a schedule is written, and which minutes it means.
+//! Hours of the week: the form of a schedule, and the minutes it covers.
 
 use jiff::civil::Weekday;
 use promox_kernel::FieldError;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The days as they are written, Monday first.
+/// The names of the days, Monday first.
 pub const DAYS: [&str; 7] = ["MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN"];
-/// Minutes of a day.
+/// Minutes per day.
 const DAY: u32 = 24 * 60;
 
 /// Hours of the week.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Schedule {
-    /// The days on which the hours begin, `MON` to `SUN`; every day unless said.
+    /// The days on which the hours begin, `MON` to `SUN`; every day by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub days: Option<Vec<String>>,
-    /// When they begin, `17:00`; at midnight unless said.
+    /// When they begin, `17:00`; midnight by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
-    /// When they end, `22:00`, exclusive; at the next midnight, `24:00`, unless said. Before `from`, it is on the next day.
+    /// When they end, `22:00`, exclusive; the next midnight, `24:00`, by default. If before `from`, it is on the next
+    /// day.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<String>,
 }
@@ -39,7 +40,7 @@ pub(super) struct Hours {
 }
 
 impl Hours {
-    /// Reads a schedule; faults are noted with their pointers below `at`.
+    /// Parses a schedule; faults are collected with their pointers below `at`.
     pub(super) fn read(schedule: &Schedule, at: &str, faults: &mut Vec<FieldError>) -> Option<Self> {
         let known = faults.len();
         let mut fault = |pointer: &str, detail: &str| faults.push(FieldError::new(format!("{at}{pointer}"), detail));
@@ -67,7 +68,7 @@ impl Hours {
         (faults.len() == known).then_some(Self { days, from: from?, to: to? })
     }
 
-    /// Whether a minute of a day, Monday 0, is within.
+    /// Whether a minute of a day (Monday is 0) is within the hours.
     pub(super) fn contain(&self, day: usize, minute: u32) -> bool {
         if self.from < self.to {
             return self.on(day) && (self.from..self.to).contains(&minute);

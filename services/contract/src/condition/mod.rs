@@ -1,11 +1,11 @@
-//! Conditions and schedules: the language in which promotions say when they apply, and segments whom they hold.
+//! Conditions and schedules: the language in which promotions state when they apply, and segments their members.
 //!
-//! A [`Condition`] is what people write. [`Test::read`] checks it for its [`Subject`] and points at every fault;
-//! [`Test::holds`] asks it of [`Facts`]. A [`Schedule`] likewise becomes a [`Timetable`]. All of it is pure, and the one place
-//! that knows fields, operators and which go together.
+//! A [`Condition`] is the document. [`Test::read`] validates it for its [`Subject`] and reports every fault;
+//! [`Test::holds`] evaluates it against [`Facts`]. A [`Schedule`] likewise becomes a [`Timetable`]. All of it is pure,
+//! and the only place that knows fields, operators and which go together.
 //!
-//! What is not known (a guest's account, an attribute that nobody set) is unlike everything: only `NE` and `NOT_IN` hold
-//! for it.
+//! Unknown values (a guest's account, an attribute that is not set) are unequal to everything: only `NE` and `NOT_IN`
+//! hold for them.
 
 mod customer;
 mod document;

@@ -1,4 +1,4 @@
-//! Conditions read: each member checked, every fault pointed at.
+//! Parsing of conditions: every member is validated, every fault reported.
 
 use promox_kernel::{Amount, Currency, FieldError};
 use rust_decimal::Decimal;
@@ -9,16 +9,16 @@ use super::field::{Field, Subject, ValueType};
 use super::hours::DAYS;
 use super::test::{Leaf, Test, Wanted};
 
-/// How deep `all`, `any` and `not` may nest.
+/// Maximum nesting of `all`, `any` and `not`.
 const DEEPEST: usize = 8;
-/// Comparisons of a condition at most, those within it counted.
+/// Maximum comparisons of a condition, including nested ones.
 const MOST_COMPARISONS: usize = 200;
-/// Members of a list that is compared with at most.
+/// Maximum members of a list value.
 const MOST_MEMBERS: usize = 1_000;
 
-/// What a filter of lines is read into.
+/// The parsed form of a line filter.
 pub trait Lines: Sized {
-    /// Reads the filter at a pointer, none being every line; faults are noted.
+    /// Parses the filter at a pointer; none means every line; faults are collected.
     fn read_filter(
         filter: Option<&ItemFilter>,
         pointer: &str,
@@ -27,13 +27,13 @@ pub trait Lines: Sized {
     ) -> Self;
 }
 
-/// Where there are no lines, no field asks for any, so a filter has been refused already.
+/// Without lines no field takes a filter, so any filter has been refused already.
 impl Lines for () {
     fn read_filter(_: Option<&ItemFilter>, _: &str, _: Currency, _: &mut Vec<FieldError>) -> Self {}
 }
 
 impl<I: Lines> Test<I> {
-    /// Reads the condition at a pointer, its amounts in a currency; the errors point at every fault.
+    /// Parses the condition at a pointer, with amounts in a currency; the errors report every fault.
     pub fn read(
         condition: &Condition,
         pointer: &str,
@@ -48,7 +48,7 @@ impl<I: Lines> Test<I> {
     }
 }
 
-/// Reads one condition.
+/// Parses one condition.
 struct Reader {
     faults: Vec<FieldError>,
     subject: Subject,
@@ -114,7 +114,7 @@ impl Reader {
         Some(Leaf { field, name, op, wanted, value, items })
     }
 
-    /// Counts a comparison, and notes what it lacks.
+    /// Counts a comparison, and reports what it lacks.
     fn count(&mut self, it: &Condition, pointer: &str) {
         self.comparisons += 1;
         if self.comparisons == MOST_COMPARISONS + 1 {
@@ -135,7 +135,7 @@ impl Reader {
         known.map_err(|detail| self.fault(pointer, detail)).ok()
     }
 
-    /// The value, as the field's type and the operator want it.
+    /// The value, as the field's type and the operator require it.
     fn wanted(&mut self, field: &Field, op: Operator, value: &Value, (name, at): (&str, &str)) -> Option<Wanted> {
         if op.is_membership() {
             return self.list(field, value, (name, at));
@@ -193,7 +193,7 @@ fn single(field: &Field, value: &Value, currency: Currency) -> Result<Wanted, &'
     }
 }
 
-/// A number or the digits of one.
+/// The value of a number or of a text with one.
 fn decimal(value: &Value) -> Option<Decimal> {
     let amount: Amount = match value {
         Value::String(text) => text.parse().ok()?,

@@ -1,4 +1,4 @@
-//! Conditions as they are asked.
+//! Parsed conditions.
 
 use rust_decimal::Decimal;
 use serde_json::Value;
@@ -6,14 +6,14 @@ use serde_json::Value;
 use super::document::Operator;
 use super::field::Field;
 
-/// A condition, checked. `I` is the filter of lines that its `items.…` fields are about; `()` where there are no lines.
+/// A validated condition. `I` is the parsed line filter of `items.…` fields; `()` where there are no lines.
 #[derive(Clone, Debug)]
 pub enum Test<I> {
-    /// Every one of these.
+    /// All of these.
     All(Vec<Test<I>>),
     /// At least one of these.
     Any(Vec<Test<I>>),
-    /// Not this.
+    /// The negation of this.
     Not(Box<Test<I>>),
     /// A comparison.
     Leaf(Box<Leaf<I>>),
@@ -22,39 +22,39 @@ pub enum Test<I> {
 /// A comparison.
 #[derive(Clone, Debug)]
 pub struct Leaf<I> {
-    /// What is compared.
+    /// The field.
     pub field: Field,
-    /// Its name, as it is written.
+    /// Its name in the document.
     pub name: String,
-    /// How.
+    /// The operator.
     pub op: Operator,
-    /// With what.
+    /// The value.
     pub wanted: Wanted,
-    /// The same, as it is written.
+    /// The value as in the document.
     pub value: Value,
-    /// Which lines it is about.
+    /// The lines that it covers.
     pub items: I,
 }
 
-/// What a comparison wants, in the field's own units.
+/// The value of a comparison, in the field's units.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Wanted {
-    /// A whole number; of money, its minor units.
+    /// A whole number; money in minor units.
     Number(i64),
     /// Any of these, or none of them.
     Numbers(Vec<i64>),
-    /// A text in the form that its field compares.
+    /// A text in the form in which its field compares.
     Text(String),
     /// Any of these, or none of them.
     Texts(Vec<String>),
-    /// True or false.
+    /// A boolean.
     Flag(bool),
-    /// A number that an attribute is held against.
+    /// A number that an attribute is compared with.
     Decimal(Decimal),
 }
 
 impl<I> Test<I> {
-    /// Every comparison in it.
+    /// All comparisons in it.
     pub fn leaves<'t>(&'t self, visit: &mut impl FnMut(&'t Leaf<I>)) {
         match self {
             Self::All(tests) | Self::Any(tests) => tests.iter().for_each(|test| test.leaves(visit)),
@@ -63,7 +63,7 @@ impl<I> Test<I> {
         }
     }
 
-    /// Comparisons that each must hold by themselves.
+    /// Comparisons that must each hold on their own.
     pub fn necessary<'t>(&'t self, visit: &mut impl FnMut(&'t Leaf<I>)) {
         match self {
             Self::All(tests) => tests.iter().for_each(|test| test.necessary(visit)),

@@ -1,7 +1,7 @@
-//! Hours of the week in a time zone: open while a clock on the wall there shows them.
+//! Hours of the week in a time zone: open while a wall clock there shows them.
 //!
-//! So a clock change needs no rule of its own: hours that it leaves out never come that day, hours that it repeats come
-//! twice.
+//! A clock change therefore needs no rule of its own: hours that it skips do not occur that day, hours that it repeats
+//! occur twice.
 
 use std::time::Duration;
 
@@ -12,17 +12,17 @@ use promox_kernel::{FieldError, Timestamp};
 
 use super::hours::{Hours, Schedule, weekday};
 
-/// Days in which every hour of the week comes, whatever the clocks do.
+/// Days in which every hour of the week occurs, whatever the clocks do.
 const SURELY: i32 = 16;
 
-/// Hours of the week in a time zone, all of them without a schedule.
+/// Hours of the week in a time zone; all hours without a schedule.
 #[derive(Clone, Debug)]
 pub struct Timetable {
     zone: TimeZone,
     hours: Option<Hours>,
 }
 
-/// All the time, in UTC.
+/// Always, in UTC.
 impl Default for Timetable {
     fn default() -> Self {
         Self { zone: TimeZone::UTC, hours: None }
@@ -30,7 +30,7 @@ impl Default for Timetable {
 }
 
 impl Timetable {
-    /// Reads the `timezone` and the `schedule` of the document at a pointer; the errors point at every fault.
+    /// Parses the `timezone` and the `schedule` of the document at a pointer; the errors report every fault.
     pub fn read(timezone: &str, schedule: Option<&Schedule>, at: &str) -> Result<Self, Vec<FieldError>> {
         let mut faults = Vec::new();
         let zone = TimeZone::get(timezone).map_err(|_| {
@@ -44,7 +44,7 @@ impl Timetable {
         }
     }
 
-    /// Whether a clock on the wall there shows these hours.
+    /// Whether a wall clock there shows these hours.
     pub fn is_open(&self, now: Timestamp) -> bool {
         let Some(hours) = &self.hours else { return true };
         let local = self.local(now);
@@ -52,7 +52,7 @@ impl Timetable {
         hours.contain(weekday(local.weekday()), minute)
     }
 
-    /// Whether the hours come at all from `start` on and before `end`.
+    /// Whether the hours occur at all from `start` on and before `end`.
     pub fn ever_comes(&self, start: Timestamp, end: Timestamp) -> bool {
         let Some(hours) = &self.hours else { return start < end };
         let (first, last) = (self.date(start), self.date(end));
@@ -70,8 +70,8 @@ impl Timetable {
         false
     }
 
-    /// A time around now in which nothing changes: since when at the latest, and until when at least, exclusive. `None` where
-    /// it never changes.
+    /// A period around now without changes: its latest start and its earliest end, exclusive. `None` if nothing ever
+    /// changes.
     pub fn steady(&self, now: Timestamp) -> (Option<Timestamp>, Option<Timestamp>) {
         let Some(hours) = &self.hours else { return (None, None) };
         let today = self.date(now);
@@ -81,7 +81,7 @@ impl Timetable {
                 turns.extend(self.clock_shows(date, minute));
             }
         }
-        // A change of the clocks at this very moment is one that has happened.
+        // A clock change at this very moment counts as past.
         let (at, after) = (now.to_jiff(), (now + Duration::from_micros(1)).to_jiff());
         let changes = self.zone.preceding(after).next().into_iter().chain(self.zone.following(at).next());
         turns.extend(changes.map(|change| Timestamp::from_jiff(change.timestamp())));
@@ -89,7 +89,7 @@ impl Timetable {
         (since, turns.into_iter().filter(|turn| *turn > now).min())
     }
 
-    /// When a clock there shows a minute of a day: once, twice, or at the change that leaves it out.
+    /// The instants when a clock there shows a minute of a day: one, two, or the clock change that skips it.
     fn clock_shows(&self, date: Date, minute: u32) -> impl Iterator<Item = Timestamp> {
         let part = |part: u32| i8::try_from(part).unwrap_or(0);
         let (date, minute) = if minute < 24 * 60 { (date, minute) } else { (date.saturating_add(1.day()), 0) };
@@ -98,7 +98,7 @@ impl Timetable {
         [shown.earlier(), shown.later()].into_iter().filter_map(Result::ok).map(Timestamp::from_jiff)
     }
 
-    /// The day of the week, Monday 0, and the hour there.
+    /// The day of the week (Monday is 0) and the hour there.
     pub fn day_and_hour(&self, now: Timestamp) -> (usize, i64) {
         let local = self.local(now);
         (weekday(local.weekday()), i64::from(local.hour()))
@@ -114,8 +114,8 @@ impl Timetable {
         date.to_zoned(self.zone.clone()).map_or(Timestamp(i64::MAX), |zoned| Timestamp::from_jiff(zoned.timestamp()))
     }
 
-    /// When the hours may begin on a date: at their time, the first or the second time that it comes, at midnight, or where a
-    /// clock change leaps into them.
+    /// When the hours may begin on a date: at their time, the first or the second time that it occurs, at midnight, or
+    /// where a clock change skips into them.
     fn openings(&self, hours: &Hours, date: Date) -> Vec<Timestamp> {
         let part = |part: u32| i8::try_from(part).unwrap_or(0);
         let time = Time::new(part(hours.from / 60), part(hours.from % 60), 0, 0);
@@ -190,7 +190,7 @@ mod tests {
 
     #[test]
     fn a_clock_change_leaves_hours_out_or_repeats_them() {
-        // On 29 March 2026 London goes from 01:00 to 02:00, on 25 October from 02:00 back to 01:00.
+        // On 29 March 2026 London skips from 01:00 to 02:00, on 25 October it goes from 02:00 back to 01:00.
         let hour = timetable("Europe/London", &["SUN"], "01:15", "02:15");
         for (time, open) in [
             ("2026-03-29T00:59:59Z", false),
@@ -241,12 +241,12 @@ mod tests {
         let comes = |zone: &str, days: &[&str], from: &str, to: &str, start: &str, end: &str| {
             timetable(zone, days, from, to).ever_comes(at(start), at(end))
         };
-        // From Monday to Thursday there is no Saturday; its night reaches into Sunday.
+        // Monday to Thursday does not include Saturday; its night extends into Sunday.
         assert!(!comes("UTC", &["SAT"], "10:00", "12:00", "2026-11-23T00:00:00Z", "2026-11-26T00:00:00Z"));
         assert!(!comes("UTC", &["SAT"], "10:00", "12:00", "2026-11-28T12:00:00Z", "2026-12-05T10:00:00Z"));
         assert!(comes("UTC", &["SAT"], "10:00", "12:00", "2026-11-28T12:00:00Z", "2026-12-05T10:01:00Z"));
         assert!(comes("UTC", &["SAT"], "22:00", "02:00", "2026-11-29T00:30:00Z", "2026-11-29T01:00:00Z"));
-        // The only hour lies in the gap, or begins in it, or comes the second time only.
+        // The only hour lies in the gap, begins in it, or occurs the second time only.
         let spring = ("2026-03-28T12:00:00Z", "2026-03-29T12:00:00Z");
         assert!(!comes("Europe/London", &["SUN"], "01:15", "01:45", spring.0, spring.1));
         assert!(comes("Europe/London", &["SUN"], "01:15", "02:15", spring.0, spring.1));

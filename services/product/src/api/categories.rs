@@ -1,4 +1,4 @@
-//! Categories: requests and how they are shown.
+//! Categories: requests and views.
 
 use promox_contract::ids::CategoryId;
 use promox_kernel::{Patch, json_reply, operation};
@@ -12,7 +12,7 @@ pub struct ListCategories {}
 operation! { ListCategories => CategoryTree, "product.list_categories", Get "/api/categories", Anyone, 200, "\
 The category tree." }
 
-/// The categories at the top, each with those below it.
+/// The top-level categories, each with its descendants.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CategoryTree {
@@ -29,16 +29,16 @@ pub struct CategoryNode {
     pub id: CategoryId,
     /// Its name.
     pub name: String,
-    /// Its place in addresses.
+    /// Its URL slug.
     pub slug: String,
-    /// The one above it.
+    /// Its parent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parent_id: Option<CategoryId>,
-    /// Its place among its siblings.
+    /// Its position among its siblings.
     pub position: u32,
-    /// ACTIVE products in it and below it.
+    /// The number of ACTIVE products in it and below it.
     pub product_count: u64,
-    /// Those below it.
+    /// Its children.
     pub children: Vec<CategoryNode>,
 }
 
@@ -46,7 +46,7 @@ pub struct CategoryNode {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetCategory {
-    /// Which.
+    /// The id.
     pub id: CategoryId,
 }
 operation! { GetCategory => CategoryView, "product.get_category", Get "/api/categories/{id}", Anyone, 200, "A category." }
@@ -59,66 +59,66 @@ pub struct CategoryView {
     pub id: CategoryId,
     /// Its name.
     pub name: String,
-    /// Its place in addresses.
+    /// Its URL slug.
     pub slug: String,
-    /// The one above it.
+    /// Its parent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parent_id: Option<CategoryId>,
-    /// Its place among its siblings.
+    /// Its position among its siblings.
     pub position: u32,
-    /// ACTIVE products in it and below it.
+    /// The number of ACTIVE products in it and below it.
     pub product_count: u64,
     /// Counts changes: the `ETag`.
     pub version: i64,
 }
 json_reply!(CategoryView, etag version);
 
-/// Makes a category.
+/// Creates a category.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CreateCategory {
     /// Its name, 1–100 characters.
     pub name: String,
-    /// Its place in addresses; by default made from the name.
+    /// Its URL slug; by default derived from the name.
     pub slug: Option<String>,
-    /// The one above it; none for the top.
+    /// Its parent; none for the top level.
     pub parent_id: Option<CategoryId>,
-    /// Its place among its siblings, 0 unless said.
+    /// Its position among its siblings, 0 by default.
     #[serde(default)]
     pub position: u32,
 }
 operation! { CreateCategory => CategoryView, "product.create_category", Post "/api/categories", Permission("product:write"), 201, "\
 Creates a category." }
 
-/// Changes members of a category (JSON Merge Patch).
+/// Updates members of a category (JSON Merge Patch).
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UpdateCategory {
-    /// Which.
+    /// The id.
     pub id: CategoryId,
     /// Its name.
     #[serde(default)]
     pub name: Patch<String>,
-    /// Its place in addresses; null makes it from the name again.
+    /// Its URL slug; null derives it from the name again.
     #[serde(default)]
     pub slug: Patch<String>,
-    /// The one above it; null for the top.
+    /// Its parent; null for the top level.
     #[serde(default)]
     pub parent_id: Patch<CategoryId>,
-    /// Its place among its siblings.
+    /// Its position among its siblings.
     #[serde(default)]
     pub position: Patch<u32>,
 }
 operation! { UpdateCategory => CategoryView, "product.update_category", Patch "/api/categories/{id}", Permission("product:write"), 200, "\
 Updates a category." }
 
-/// Removes a category.
+/// Deletes a category.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DeleteCategory {
-    /// Which.
+    /// The id.
     pub id: CategoryId,
-    /// Where its products and the categories below it go.
+    /// The category that its products and subcategories move to.
     pub move_to: Option<CategoryId>,
 }
 operation! { DeleteCategory => (), "product.delete_category", Delete "/api/categories/{id}", Permission("product:write"), 204, "\

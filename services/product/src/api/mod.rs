@@ -1,4 +1,4 @@
-//! What the service is asked and answers: products, categories, search, transfer.
+//! Requests and replies of the service: products, categories, search, transfer.
 
 mod categories;
 mod products;

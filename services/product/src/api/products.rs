@@ -1,4 +1,4 @@
-//! Products: their members in requests, and how they are shown.
+//! Products: requests and views.
 
 use std::collections::BTreeMap;
 
@@ -9,13 +9,13 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 pub use crate::records::ProductStatus;
 
-/// A picture: in requests also just its address.
+/// An image; requests may also give just its address.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Image {
-    /// Where it is: `https://…` or a path of this server.
+    /// Its address: `https://…` or a path of this server.
     pub url: String,
-    /// What it shows, for those who cannot see it.
+    /// The alternative text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub alt: Option<String>,
 }
@@ -54,37 +54,38 @@ impl JsonSchema for Image {
     }
 }
 
-/// A variant as it is written.
+/// A variant in a request.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct VariantInput {
-    /// Which variant of the product it is, when it is to have another SKU. Left out, it is the one that has or had the SKU;
-    /// else, if one variant only is left with the same `name` and `options`, that one under another SKU; else a new one.
+    /// The id of an existing variant, to change its SKU. If omitted, the variant is matched by its current or a former
+    /// SKU; else, if exactly one other variant has the same `name` and `options`, that one gets the new SKU; else it is
+    /// a new variant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<VariantId>,
     /// Its SKU, unique in the shop without regard to case, also among former ones.
     pub sku: Sku,
-    /// What tells it from its siblings, `"Large"`.
+    /// What distinguishes it from its siblings, `"Large"`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// `{"size": "L"}`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub options: BTreeMap<String, String>,
-    /// What one costs; left out, the product's `price`.
+    /// The unit price; by default the product's `price`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub price: Option<Amount>,
-    /// A former or recommended price to show beside it.
+    /// A former or recommended price for comparison.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub compare_at_price: Option<Amount>,
     /// GTIN or another number on the package.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub barcode: Option<String>,
-    /// What one cost the merchant.
+    /// The merchant's unit cost.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost: Option<Amount>,
 }
 
-/// States a request with the members of a product; those of [`ProductChange`] are the list itself.
+/// Declares a request with the members of a product; those of [`ProductChange`] are the list itself.
 macro_rules! product_members {
     ($(#[$meta:meta])* $name:ident { $($(#[$extra_meta:meta])* $extra:ident: $extra_type:ty,)* } $into:ident) => {
         #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
@@ -92,40 +93,40 @@ macro_rules! product_members {
         $(#[$meta])*
         pub struct $name {
             $($(#[$extra_meta])* pub $extra: $extra_type,)*
-            /// The product's own SKU; with several variants, by default the first one's. 409 `SKU_TAKEN` when another product
-            /// has it or had it.
+            /// The product's own SKU; with several variants, by default the first one's. 409 `SKU_TAKEN` when another
+            /// product has or had it.
             pub sku: Patch<Sku>,
             /// Its name, 1–200 characters.
             pub name: Patch<String>,
-            /// Its place in addresses; by default made from the name.
+            /// Its URL slug; by default derived from the name.
             pub slug: Patch<String>,
-            /// What it is, at most 20,000 characters.
+            /// The description, at most 20,000 characters.
             pub description: Patch<String>,
-            /// ACTIVE unless said.
+            /// ACTIVE by default.
             pub status: Patch<ProductStatus>,
-            /// What one costs, in the store's currency.
+            /// The unit price, in the store's currency.
             pub price: Patch<Amount>,
-            /// A former or recommended price to show beside it.
+            /// A former or recommended price for comparison.
             pub compare_at_price: Patch<Amount>,
-            /// What one cost the merchant.
+            /// The merchant's unit cost.
             pub cost: Patch<Amount>,
             /// GTIN or another number on the package.
             pub barcode: Patch<String>,
-            /// The categories that it stands in, at most 20.
+            /// The ids of its categories, at most 20.
             pub category_ids: Patch<Vec<CategoryId>>,
-            /// `{"color": "red"}`, at most 50; in a patch, null takes a member away.
+            /// `{"color": "red"}`, at most 50; in a patch, null removes an attribute.
             pub attributes: Patch<BTreeMap<String, Option<String>>>,
-            /// Its pictures, at most 20.
+            /// Its images, at most 20.
             pub images: Patch<Vec<Image>>,
-            /// Which tax rate applies: one of the store's tax classes, STANDARD unless said.
+            /// One of the store's tax classes, STANDARD by default.
             pub tax_class: Patch<String>,
-            /// Weight of one.
+            /// Unit weight.
             pub weight_grams: Patch<u32>,
-            /// Whether promotions may touch it; true unless said.
+            /// Whether promotions may discount it; true by default.
             pub discountable: Patch<bool>,
-            /// The least a unit may cost after discounts.
+            /// The lowest unit price after discounts.
             pub floor_price: Patch<Amount>,
-            /// What is sold, at most 100; left out, the product is its own one variant.
+            /// The variants, at most 100; if omitted, the product is its only variant.
             pub variants: Patch<Vec<VariantInput>>,
         }
         product_members!(@$into $name);
@@ -147,19 +148,20 @@ macro_rules! product_members {
 }
 
 product_members! {
-    /// What is said about a product: a line of an import, or what a create or update asks.
+    /// A change to a product: a line of an import, or a create or update request.
     ProductChange {} change
 }
 product_members! {
-    /// Puts a product into the catalogue.
+    /// Creates a product.
     #[schemars(extend("required" = ["name"]))]
     CreateProduct {} into
 }
 product_members! {
-    /// Changes members of a product (JSON Merge Patch); `variants` are replaced as a whole. Stock, carts, sales and orders hang
-    /// on a variant's id: under another SKU it keeps them, and its former SKU goes on to find it and is given to no other.
+    /// Updates members of a product (JSON Merge Patch); `variants` are replaced as a whole. Stock, carts, sales and
+    /// orders refer to a variant's id: under another SKU it keeps them, and its former SKU still finds it and is not
+    /// given to another variant.
     UpdateProduct {
-        /// Which.
+        /// The id.
         id: ProductKey,
     } into
 }
@@ -168,7 +170,7 @@ Creates a product.", keyed }
 operation! { UpdateProduct => ProductView, "product.update", Patch "/api/products/{id}", Permission("product:write"), 200, "\
 Updates a product." }
 
-/// A product's id in a request whose other members all have defaults; the path always gives it.
+/// A product's id in a request whose other members all have defaults; it always comes from the path.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct ProductKey(Option<ProductId>);
@@ -186,11 +188,11 @@ impl From<ProductId> for ProductKey {
     }
 }
 
-/// Takes a product off the shelf for good; it can be brought back by its `status`.
+/// Archives a product; it can be reactivated by its `status`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ArchiveProduct {
-    /// Which.
+    /// The id.
     pub id: ProductId,
 }
 operation! { ArchiveProduct => (), "product.archive", Delete "/api/products/{id}", Permission("product:write"), 204, "\
@@ -200,20 +202,20 @@ Archives a product; past orders keep their data." }
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetProduct {
-    /// Which.
+    /// The id.
     pub id: ProductId,
-    /// Where it would be sold, for its price: `WEB` unless said.
+    /// The sales channel, which may affect prices: `WEB` by default.
     pub channel: Option<String>,
 }
 operation! { GetProduct => ProductPage, "product.get", Get "/api/products/{id}", Anyone, 200, "A product by id." }
 
-/// One product by a SKU.
+/// One product by SKU.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetProductBySku {
-    /// The product's or a variant's, present or former, in any case of letters.
+    /// The product's or a variant's SKU, current or former, ignoring case.
     pub sku: Sku,
-    /// Where it would be sold, for its price: `WEB` unless said.
+    /// The sales channel, which may affect prices: `WEB` by default.
     pub channel: Option<String>,
 }
 operation! { GetProductBySku => ProductPage, "product.get_by_sku", Get "/api/products/sku/{sku}", Anyone, 200, "\
@@ -223,15 +225,15 @@ A product by its own SKU or a variant's." }
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetProductBySlug {
-    /// Its place in addresses.
+    /// Its URL slug.
     pub slug: String,
-    /// Where it would be sold, for its price: `WEB` unless said.
+    /// The sales channel, which may affect prices: `WEB` by default.
     pub channel: Option<String>,
 }
 operation! { GetProductBySlug => ProductPage, "product.get_by_slug", Get "/api/products/slug/{slug}", Anyone, 200, "\
 A product by slug." }
 
-/// A product as it is shown.
+/// A product.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ProductView {
@@ -241,69 +243,69 @@ pub struct ProductView {
     pub sku: Sku,
     /// Its name.
     pub name: String,
-    /// Its place in addresses.
+    /// Its URL slug.
     pub slug: String,
-    /// What it is.
+    /// The description.
     pub description: String,
-    /// Where it stands.
+    /// The status.
     pub status: ProductStatus,
-    /// What the caller pays now for its cheapest variant.
+    /// The caller's current price of its cheapest variant.
     pub price: Amount,
     /// A former or recommended price of that variant.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub compare_at_price: Option<Amount>,
     /// The currency of all amounts.
     pub currency: Currency,
-    /// The categories that it stands in.
+    /// The ids of its categories.
     pub category_ids: Vec<CategoryId>,
-    /// What it is like.
+    /// Its attributes.
     pub attributes: BTreeMap<String, String>,
-    /// Its pictures.
+    /// Its images.
     pub images: Vec<Image>,
-    /// Which tax rate applies.
+    /// The tax class.
     pub tax_class: String,
-    /// Weight of one.
+    /// Unit weight.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight_grams: Option<u32>,
-    /// Whether promotions may touch it.
+    /// Whether promotions may discount it.
     pub discountable: bool,
-    /// The least a unit may cost after discounts.
+    /// The lowest unit price after discounts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub floor_price: Option<Amount>,
-    /// What `price` is without price rules.
+    /// `price` before price rules.
     pub list_price: Amount,
-    /// What is sold; a simple product is its own one variant.
+    /// The variants; a simple product is its only variant.
     pub variants: Vec<VariantView>,
     /// Counts changes: the `ETag`.
     pub version: i64,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
-    /// When it was changed last.
+    /// When it was last changed.
     pub updated_at: Timestamp,
-    /// How many can be sold now, over all variants; null when there is no bound (`backorder`). Last, so that it can be
-    /// added to a rendered product.
+    /// How many units can be sold now, over all variants; null when there is no limit (`backorder`). It comes last, so
+    /// that it can be appended to a rendered product.
     pub available: Option<u32>,
 }
 json_reply!(ProductView, etag version);
 
-/// A variant as it is shown.
+/// A variant.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct VariantView {
-    /// The variant: it stays the same whatever its SKU becomes.
+    /// The variant; its id stays the same when its SKU changes.
     pub id: VariantId,
     /// Its SKU.
     pub sku: Sku,
-    /// The SKUs that it had before; they still find it.
+    /// Its former SKUs; they still find it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub former_skus: Vec<Sku>,
-    /// What tells it from its siblings; empty for a simple product.
+    /// What distinguishes it from its siblings; empty for a simple product.
     pub name: String,
     /// `{"size": "L"}`.
     pub options: BTreeMap<String, String>,
-    /// What the caller pays for one now.
+    /// The caller's unit price.
     pub price: Amount,
-    /// What `price` is without price rules.
+    /// `price` before price rules.
     pub list_price: Amount,
     /// A former or recommended price.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -311,12 +313,12 @@ pub struct VariantView {
     /// GTIN or another number on the package.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub barcode: Option<String>,
-    /// What one cost the merchant; only for `product:read`.
+    /// The merchant's unit cost; only for `product:read`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost: Option<Amount>,
 }
 
-/// A product as JSON text: pages are made of rendered parts that memory keeps.
+/// A product as JSON text: pages are made of cached rendered parts.
 #[derive(Debug)]
 pub struct ProductPage {
     pub(crate) version: i64,

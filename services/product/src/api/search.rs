@@ -23,7 +23,7 @@ text_enum! {
         Name = "name",
         /// Cheapest first.
         Price = "price",
-        /// Dearest first.
+        /// Most expensive first.
         PriceDescending = "-price",
         /// Newest first.
         Newest = "newest",
@@ -34,27 +34,27 @@ text_enum! {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ListProducts {
-    /// Words to look for; small typos are forgiven.
+    /// Search words; small typos are tolerated.
     pub q: Option<String>,
-    /// A category's id or slug; products below it count too.
+    /// A category's id or slug; includes products in its descendants.
     pub category: Option<String>,
-    /// The least price.
+    /// The lowest price.
     pub min_price: Option<Amount>,
-    /// The most.
+    /// The highest price.
     pub max_price: Option<Amount>,
-    /// Only what can be sold now, or only what cannot.
+    /// Only products that can be sold now, or only those that cannot.
     pub in_stock: Option<bool>,
-    /// `attr.color=red`: an attribute or an option of a variant, in any case of letters.
+    /// `attr.color=red`: an attribute or a variant's option, ignoring case.
     pub attr: BTreeMap<String, String>,
-    /// Where the product stands; all but ACTIVE ask for `product:read`.
+    /// The status; all but ACTIVE require `product:read`.
     pub status: Option<ProductStatus>,
-    /// By default `relevance` with `q`, else `newest`.
+    /// The order: by default `relevance` with `q`, else `newest`.
     pub sort: Option<Sort>,
-    /// Where they would be sold, for their prices: `WEB` unless said.
+    /// The sales channel, which may affect prices: `WEB` by default.
     pub channel: Option<String>,
-    /// Items of a page.
+    /// Page size.
     pub limit: Limit,
-    /// From the page before.
+    /// `nextCursor` of the previous page.
     pub cursor: Option<Cursor>,
 }
 operation! { ListProducts => ProductList, "product.list", Get "/api/products", Anyone, 200, "Searches and lists products." }
@@ -65,30 +65,30 @@ operation! { ListProducts => ProductList, "product.list", Get "/api/products", A
 pub struct ProductListView {
     /// The products.
     pub items: Vec<ProductView>,
-    /// Send it as `cursor` for the next page; null on the last.
+    /// The `cursor` of the next page; null on the last.
     pub next_cursor: Option<Cursor>,
-    /// How many there are in all.
+    /// The total number of products.
     pub total: u64,
-    /// What the whole result is made of.
+    /// The facets of the whole result.
     pub facets: Facets,
-    /// What is left out because its stored data is damaged; not there when nothing is. The same is said by a `Warning` header.
+    /// What was left out because its stored data is damaged; absent when nothing was. A `Warning` header says the same.
     #[serde(default, skip_serializing_if = "Warnings::is_empty")]
     pub warnings: Warnings,
 }
 
-/// What a result is made of.
+/// The composition of a result.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Facets {
-    /// Categories, those above counted too; the fullest 100.
+    /// Categories, including ancestors; the 100 largest.
     pub categories: Vec<CategoryCount>,
-    /// The span of prices; null without products.
+    /// The range of prices; null without products.
     pub price: Option<PriceSpan>,
     /// Attributes and options by name, with their most frequent values.
     pub attributes: BTreeMap<String, Vec<ValueCount>>,
 }
 
-/// How many products of a result stand in a category or below it.
+/// The number of products of a result in a category or below it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CategoryCount {
@@ -96,31 +96,31 @@ pub struct CategoryCount {
     pub id: CategoryId,
     /// Its name.
     pub name: String,
-    /// How many.
+    /// The number.
     pub count: u64,
 }
 
-/// The least and the greatest price of a result.
+/// The lowest and the highest price of a result.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PriceSpan {
-    /// The least.
+    /// The lowest price.
     pub min: Amount,
-    /// The greatest.
+    /// The highest price.
     pub max: Amount,
 }
 
-/// How many products of a result have a value.
+/// The number of products of a result with a value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ValueCount {
     /// The value.
     pub value: String,
-    /// How many.
+    /// The number.
     pub count: u64,
 }
 
-/// A page of products as parts that are JSON text already.
+/// A page of products as parts that are already JSON text.
 #[derive(Debug)]
 pub struct ProductList {
     pub(crate) items: Vec<Bytes>,
@@ -162,18 +162,18 @@ impl Reply for ProductList {
     }
 }
 
-/// Completions of what somebody is typing.
+/// Completions of a partial input.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SuggestProducts {
-    /// What is typed so far.
+    /// The input so far.
     #[serde(default)]
     pub q: String,
 }
 operation! { SuggestProducts => Suggestions, "product.suggest", Get "/api/products/suggest", Anyone, 200, "Up \
 to ten completions." }
 
-/// At most ten, best first.
+/// Up to ten, best first.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Suggestions {
@@ -192,11 +192,11 @@ pub struct Suggestion {
     pub product_id: ProductId,
     /// Its own SKU.
     pub sku: Sku,
-    /// Its place in addresses.
+    /// Its URL slug.
     pub slug: String,
-    /// What the caller pays now for its cheapest variant.
+    /// The caller's current price of its cheapest variant.
     pub price: Amount,
-    /// What `price` is without price rules.
+    /// `price` before price rules.
     pub list_price: Amount,
     /// The currency of both.
     pub currency: Currency,

@@ -1,11 +1,11 @@
-//! Whole catalogues in and out.
+//! Import and export of whole catalogs.
 
 use promox_contract::import::ImportReport;
 use promox_kernel::{Body, Download, operation, text_enum};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// Puts products into the catalogue or changes them, by SKU. One bad row harms no other.
+/// Creates or updates products by SKU. A bad row does not affect the others.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ImportProducts {
@@ -19,20 +19,20 @@ operation! { ImportProducts => ImportReport, "product.import", Post "/api/produc
 Creates and updates products by SKU.", stream ["text/csv", "application/x-ndjson"], body }
 
 text_enum! {
-    /// How an export is written.
+    /// The format of an export.
     ExportFormat {
-        /// A row a variant.
+        /// One row per variant.
         Csv = "csv",
-        /// A product in JSON a line.
+        /// One product as JSON per line.
         Ndjson = "ndjson",
     }
 }
 
-/// The whole catalogue in a form that the import takes.
+/// The whole catalog in a format of the import.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ExportProducts {
-    /// Left out, the header `Accept` chooses: `text/csv` or `application/x-ndjson`; `csv` when it leaves that open.
+    /// If omitted, the `Accept` header chooses: `text/csv` or `application/x-ndjson`; otherwise `csv`.
     pub format: Option<ExportFormat>,
 }
 operation! { ExportProducts => Download, "product.export", Get "/api/products/export", Permission("product:write"), 200, "\

@@ -1,4 +1,4 @@
-//! Creating, changing and removing categories.
+//! Creating, changing and deleting categories.
 
 use promox_contract::ids::CategoryId;
 use promox_kernel::{Error, Patch, bounded};
@@ -6,25 +6,25 @@ use promox_storage::{StoreError, Tx};
 use serde_json::{Value, json};
 
 use super::products::{save, suffixed};
-use super::{Session, trail};
+use super::{CatalogTx, trail};
 use crate::api::{CreateCategory, UpdateCategory};
-use crate::records::{Category, CategoryBySlug, Product, Shelving};
+use crate::records::{Category, CategoryBySlug, CategoryMembership, Product};
 use crate::reject;
 use crate::rules::{Composed, MOST_CATEGORIES, SlugChoice, Tree, check_slug, slug_of};
 
-/// Products that one transaction moves.
+/// Products moved by one transaction.
 const MOVED_AT_ONCE: usize = 200;
 
-/// Makes a category.
+/// Creates a category.
 pub(crate) fn create_category(
     tx: &mut Tx<'_>,
-    session: &Session<'_>,
+    catalog: &CatalogTx<'_>,
     asked: &CreateCategory,
 ) -> Result<Category, Error> {
-    if session.tree.len() >= MOST_CATEGORIES {
+    if catalog.tree.len() >= MOST_CATEGORIES {
         return Err(reject::too_many_categories());
     }
-    check_parent(&session.tree, None, asked.parent_id)?;
+    check_parent(&catalog.tree, None, asked.parent_id)?;
     let name = named(&asked.name)?;
     let given = asked.slug.as_deref().map(given).transpose()?;
     let slug = resolve_slug(tx, None, &name, given.map_or(SlugChoice::Derive, SlugChoice::Given))?;
@@ -39,20 +39,20 @@ pub(crate) fn create_category(
         updated_at: tx.now(),
     };
     tx.put(&category)?;
-    session.advance_categories(tx)?;
+    catalog.advance_categories(tx)?;
     let change = trail::difference(&Value::Null, &shown(&category));
-    session.audit(tx, "category.create", ("category", category.id.0), change)?;
+    catalog.audit(tx, "category.create", ("category", category.id.0), change)?;
     Ok(category)
 }
 
-/// Changes a category; one that stays the same keeps its version.
+/// Changes a category; without a difference it keeps its version.
 pub(crate) fn update_category(
     tx: &mut Tx<'_>,
-    session: &Session<'_>,
+    catalog: &CatalogTx<'_>,
     asked: &UpdateCategory,
 ) -> Result<Category, Error> {
     let before = tx.get::<Category>(&asked.id)?.ok_or_else(|| Error::not_found("category"))?;
-    session.desk.cx.check_version(before.version)?;
+    catalog.context.cx.check_version(before.version)?;
     let mut after = before.clone();
     match &asked.name {
         Patch::Keep => {}
@@ -61,7 +61,7 @@ pub(crate) fn update_category(
     }
     asked.parent_id.clone().apply(&mut after.parent_id);
     if after.parent_id != before.parent_id {
-        check_parent(&session.tree, Some(asked.id), after.parent_id)?;
+        check_parent(&catalog.tree, Some(asked.id), after.parent_id)?;
     }
     match asked.position {
         Patch::Keep => {}
@@ -79,20 +79,20 @@ pub(crate) fn update_category(
     if after == before {
         return Ok(after);
     }
-    put_changed(tx, session, &before, &mut after)?;
+    put_changed(tx, catalog, &before, &mut after)?;
     Ok(after)
 }
 
-/// Moves products from a category to another, a bounded number; whether any were left to move.
+/// Moves a bounded number of products from a category to another; whether any were left to move.
 pub(crate) fn move_products(
     tx: &mut Tx<'_>,
-    session: &Session<'_>,
+    catalog: &CatalogTx<'_>,
     from: CategoryId,
     to: CategoryId,
 ) -> Result<bool, Error> {
-    check_move(session, from, to)?;
-    let shelved = tx.scan::<Shelving>().prefix(from).collect(MOVED_AT_ONCE)?;
-    for shelving in &shelved {
+    check_move(catalog, from, to)?;
+    let members = tx.scan::<CategoryMembership>().prefix(from).collect(MOVED_AT_ONCE)?;
+    for shelving in &members {
         let before = tx.get::<Product>(&shelving.product_id)?.ok_or_else(|| Error::not_found("product"))?;
         let mut after = before.clone();
         let ids = &mut after.category_ids.0;
@@ -106,62 +106,63 @@ pub(crate) fn move_products(
         });
         save(
             tx,
-            session,
+            catalog,
             Some(&before),
             Composed { product: after, slug: SlugChoice::Keep, given: Vec::new() },
             "product.move",
         )?;
     }
-    Ok(!shelved.is_empty())
+    Ok(!members.is_empty())
 }
 
-/// Removes a category that no product stands in; the categories below it go to `move_to`. `false`: a product came to
-/// stand in it meanwhile, which is to be moved first.
+/// Deletes a category without products; its children move to `move_to`. `false`: a product was added to it in the
+/// meantime, which must be moved first.
 pub(crate) fn delete_category(
     tx: &mut Tx<'_>,
-    session: &Session<'_>,
+    catalog: &CatalogTx<'_>,
     id: CategoryId,
     move_to: Option<CategoryId>,
 ) -> Result<bool, Error> {
     let before = tx.get::<Category>(&id)?.ok_or_else(|| Error::not_found("category"))?;
-    session.desk.cx.check_version(before.version)?;
-    let shelved = tx.scan::<Shelving>().prefix(id).first()?.is_some();
+    catalog.context.cx.check_version(before.version)?;
+    let members = tx.scan::<CategoryMembership>().prefix(id).first()?.is_some();
     match move_to {
-        None if shelved || session.tree.has_children(id) => return Err(reject::category_not_empty()),
-        Some(_) if shelved => return Ok(false),
+        None if members || catalog.tree.has_children(id) => return Err(reject::category_not_empty()),
+        Some(_) if members => return Ok(false),
         Some(to) => {
-            check_move(session, id, to)?;
-            for child in session.tree.children(id) {
+            check_move(catalog, id, to)?;
+            for child in catalog.tree.children(id) {
                 let mut moved = child.clone();
                 moved.parent_id = Some(to);
-                put_changed(tx, session, child, &mut moved)?;
+                put_changed(tx, catalog, child, &mut moved)?;
             }
         }
         None => {}
     }
     tx.delete::<Category>(&id)?;
-    session.advance_categories(tx)?;
+    catalog.advance_categories(tx)?;
     let change = trail::difference(&shown(&before), &Value::Null);
-    session.audit(tx, "category.delete", ("category", id.0), change)?;
+    catalog.audit(tx, "category.delete", ("category", id.0), change)?;
     Ok(true)
 }
 
-/// `to` exists and is not what is removed, nor below it; what hangs on `from` fits under it.
-fn check_move(session: &Session<'_>, from: CategoryId, to: CategoryId) -> Result<(), Error> {
-    if session.tree.get(to).is_none() {
+/// Checks that `to` exists and is neither the deleted category nor below it, and that the children of `from` fit under
+/// it.
+fn check_move(catalog: &CatalogTx<'_>, from: CategoryId, to: CategoryId) -> Result<(), Error> {
+    if catalog.tree.get(to).is_none() {
         return Err(Error::field("?moveTo", "this category does not exist"));
     }
-    let refused = session.tree.refuses(Some(from), to);
+    let refused = catalog.tree.refuses(Some(from), to);
     refused.map_or(Ok(()), |why| Err(Error::field("?moveTo", why)))
 }
 
-fn put_changed(tx: &mut Tx<'_>, session: &Session<'_>, before: &Category, after: &mut Category) -> Result<(), Error> {
+fn put_changed(tx: &mut Tx<'_>, catalog: &CatalogTx<'_>, before: &Category, after: &mut Category) -> Result<(), Error> {
     after.version += 1;
     after.updated_at = tx.now();
     tx.put(after)?;
-    session.advance_categories(tx)?;
+    catalog.advance_categories(tx)?;
     let change = trail::difference(&shown(before), &shown(after));
-    Ok(session.audit(tx, "category.update", ("category", after.id.0), change)?)
+    Ok(catalog.audit(tx, "category.update", ("category", after.id.0), change)?)
 }
 
 fn shown(category: &Category) -> Value {

@@ -1,5 +1,5 @@
-//! What changes the catalogue. Every guard stands before the first write of its product or category, so that a refused
-//! row of an import leaves its transaction as it was.
+//! Changes to the catalog. Every check comes before the first write of its product or category, so that a refused row
+//! of an import leaves its transaction unchanged.
 
 mod categories;
 mod products;
@@ -20,9 +20,9 @@ use crate::queries::{TreeCache, epochs};
 use crate::records::Epochs;
 use crate::rules::{Terms, Tree};
 
-/// Who changes, in which currency, with which categories: what every command needs beside its own words.
+/// The context of a command: who changes, in which currency, with which categories.
 #[derive(Clone, Debug)]
-pub(crate) struct Desk {
+pub(crate) struct CommandContext {
     pub(crate) cx: Cx,
     pub(crate) currency: Currency,
     /// The store's tax classes.
@@ -30,41 +30,41 @@ pub(crate) struct Desk {
     pub(crate) trees: Arc<TreeCache>,
 }
 
-/// A desk within one transaction.
+/// A command context within one transaction.
 #[derive(Debug)]
-pub(crate) struct Session<'d> {
-    desk: &'d Desk,
+pub(crate) struct CatalogTx<'d> {
+    context: &'d CommandContext,
     before: Epochs,
     tree: Arc<Tree>,
 }
 
-impl Desk {
-    /// Begins work in a transaction.
-    pub(crate) fn open(&self, tx: &Tx<'_>) -> Result<Session<'_>, StoreError> {
+impl CommandContext {
+    /// Starts a command in a transaction.
+    pub(crate) fn open(&self, tx: &Tx<'_>) -> Result<CatalogTx<'_>, StoreError> {
         let before = epochs(tx)?;
         let tree = self.trees.at(tx, &before)?;
-        Ok(Session { desk: self, before, tree })
+        Ok(CatalogTx { context: self, before, tree })
     }
 }
 
-impl Session<'_> {
+impl CatalogTx<'_> {
     fn terms(&self, tx: &Tx<'_>) -> Terms<'_> {
-        let Desk { currency, tax_classes, .. } = self.desk;
+        let CommandContext { currency, tax_classes, .. } = self.context;
         Terms { currency: *currency, tax_classes, tree: &self.tree, now: tx.now() }
     }
 
-    /// The catalogue's epoch after this transaction.
+    /// The catalog's epoch after this transaction.
     fn epoch(&self) -> i64 {
         self.before.catalogue + 1
     }
 
-    /// Says that products change.
+    /// Marks that products change.
     fn advance(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
         let now = tx.get::<Epochs>(&Epochs::KEY)?.unwrap_or_else(|| self.before.clone());
         tx.put(&Epochs { catalogue: self.epoch(), ..now })
     }
 
-    /// Says that categories change.
+    /// Marks that categories change.
     fn advance_categories(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
         tx.put(&Epochs { id: Epochs::KEY, catalogue: self.epoch(), categories: self.epoch() })
     }
@@ -77,7 +77,7 @@ impl Session<'_> {
         subject: (&str, i64),
         change: (Value, Value),
     ) -> Result<(), StoreError> {
-        let actor = self.desk.cx.principal.name();
+        let actor = self.context.cx.principal.name();
         let (kind, id) = subject;
         tx.emit(id, &Audited::new(actor, action, format!("{kind}:{id}"), change.0, change.1))
     }

@@ -8,10 +8,10 @@ use promox_storage::{StoreError, Tx};
 use serde_json::Value;
 
 use super::skus::{self, Renamed};
-use super::{Session, trail};
+use super::{CatalogTx, trail};
 use crate::api::{ProductChange, VariantInput};
 use crate::queries::{owner, view};
-use crate::records::{Product, ProductBySlug, ProductStatus, Shelving};
+use crate::records::{CategoryMembership, Product, ProductBySlug, ProductStatus};
 use crate::reject;
 use crate::rules::{Composed, Ruled, SlugChoice, by_present_skus, compose, merge_variant, slug_of};
 
@@ -20,47 +20,47 @@ use crate::rules::{Composed, Ruled, SlugChoice, by_present_skus, compose, merge_
 pub(crate) struct ImportRow {
     /// The row's number, from 1.
     pub(crate) row: u64,
-    /// What it says of the product; its `sku` is the product's own.
+    /// The changes to the product; `sku` is the product's own.
     pub(crate) change: ProductChange,
-    /// The one variant that it is about, where the product has several.
+    /// The variant that the row is about, if the product has several.
     pub(crate) variant: Option<VariantInput>,
 }
 
-/// A product as it is about to be put into the catalogue: without an id, and perhaps with another slug.
-pub(crate) fn draft(tx: &Tx<'_>, session: &Session<'_>, change: ProductChange) -> Result<Product, Error> {
-    Ok(compose(None, change, &session.terms(tx))?.product)
+/// A new product: without an id, and perhaps with another slug later.
+pub(crate) fn draft(tx: &Tx<'_>, catalog: &CatalogTx<'_>, change: ProductChange) -> Result<Product, Error> {
+    Ok(compose(None, change, &catalog.terms(tx))?.product)
 }
 
-/// Puts a product into the catalogue.
-pub(crate) fn create(tx: &mut Tx<'_>, session: &Session<'_>, change: ProductChange) -> Result<Product, Error> {
-    let composed = compose(None, change, &session.terms(tx))?;
-    save(tx, session, None, composed, "product.create")
+/// Creates a product.
+pub(crate) fn create(tx: &mut Tx<'_>, catalog: &CatalogTx<'_>, change: ProductChange) -> Result<Product, Error> {
+    let composed = compose(None, change, &catalog.terms(tx))?;
+    save(tx, catalog, None, composed, "product.create")
 }
 
-/// Changes a product; one that stays the same keeps its version.
+/// Changes a product; without a difference it keeps its version.
 pub(crate) fn update(
     tx: &mut Tx<'_>,
-    session: &Session<'_>,
+    catalog: &CatalogTx<'_>,
     id: ProductId,
     change: ProductChange,
 ) -> Result<Product, Error> {
     let before = tx.get::<Product>(&id)?.ok_or_else(|| Error::not_found("product"))?;
-    session.desk.cx.check_version(before.version)?;
-    let composed = compose(Some(&before), change, &session.terms(tx))?;
-    save(tx, session, Some(&before), composed, "product.update")
+    catalog.context.cx.check_version(before.version)?;
+    let composed = compose(Some(&before), change, &catalog.terms(tx))?;
+    save(tx, catalog, Some(&before), composed, "product.update")
 }
 
-/// Takes a product off the shelf; doing it again changes nothing.
-pub(crate) fn archive(tx: &mut Tx<'_>, session: &Session<'_>, id: ProductId) -> Result<(), Error> {
+/// Archives a product; repeating it changes nothing.
+pub(crate) fn archive(tx: &mut Tx<'_>, catalog: &CatalogTx<'_>, id: ProductId) -> Result<(), Error> {
     let before = tx.get::<Product>(&id)?.ok_or_else(|| Error::not_found("product"))?;
-    session.desk.cx.check_version(before.version)?;
+    catalog.context.cx.check_version(before.version)?;
     let change = ProductChange { status: Patch::Set(ProductStatus::Archived), ..ProductChange::default() };
-    let composed = compose(Some(&before), change, &session.terms(tx))?;
-    save(tx, session, Some(&before), composed, "product.archive").map(drop)
+    let composed = compose(Some(&before), change, &catalog.terms(tx))?;
+    save(tx, catalog, Some(&before), composed, "product.archive").map(drop)
 }
 
-/// Creates or changes the product of a row. Its SKUs, present or former, only say what is meant: they rename nothing.
-pub(crate) fn upsert(tx: &mut Tx<'_>, session: &Session<'_>, row: ImportRow) -> Result<RowOutcome, Error> {
+/// Creates or changes the product of a row. SKUs in the row, current or former, only identify: they rename nothing.
+pub(crate) fn upsert(tx: &mut Tx<'_>, catalog: &CatalogTx<'_>, row: ImportRow) -> Result<RowOutcome, Error> {
     let mut change = row.change;
     let Patch::Set(sku) = &change.sku else { return Err(Error::field("/sku", "every row must have a sku")) };
     let before = of_row(tx, sku, row.variant.is_some())?;
@@ -73,8 +73,8 @@ pub(crate) fn upsert(tx: &mut Tx<'_>, session: &Session<'_>, row: ImportRow) -> 
             by_present_skus(before, list);
         }
     }
-    let composed = compose(before.as_ref(), change, &session.terms(tx))?;
-    let after = save(tx, session, before.as_ref(), composed, "product.import")?;
+    let composed = compose(before.as_ref(), change, &catalog.terms(tx))?;
+    let after = save(tx, catalog, before.as_ref(), composed, "product.import")?;
     Ok(match before {
         None => RowOutcome::Created,
         Some(before) if before.version == after.version => RowOutcome::Skipped,
@@ -82,7 +82,8 @@ pub(crate) fn upsert(tx: &mut Tx<'_>, session: &Session<'_>, row: ImportRow) -> 
     })
 }
 
-/// The product that a row is about. One of several variants is not named by one of theirs, unless that is its own SKU too.
+/// The product of a row. A product with several variants is not found by a variant's SKU, unless it is the product's
+/// own too.
 fn of_row(tx: &Tx<'_>, sku: &Sku, names_variant: bool) -> Result<Option<Product>, Error> {
     let Some(id) = owner(tx, sku)? else { return Ok(None) };
     let Some(product) = tx.get::<Product>(&id)? else { return Ok(None) };
@@ -93,10 +94,10 @@ fn of_row(tx: &Tx<'_>, sku: &Sku, names_variant: bool) -> Result<Option<Product>
     Ok(Some(product))
 }
 
-/// Writes a product that differs from what it was: rows, epoch, events and the audit entry.
+/// Writes a changed product: rows, epoch, events and the audit entry.
 pub(super) fn save(
     tx: &mut Tx<'_>,
-    session: &Session<'_>,
+    catalog: &CatalogTx<'_>,
     before: Option<&Product>,
     composed: Composed,
     action: &str,
@@ -114,13 +115,13 @@ pub(super) fn save(
     };
     after.version += 1;
     after.updated_at = tx.now();
-    after.epoch = session.epoch();
+    after.epoch = catalog.epoch();
     write(tx, before, &mut after)?;
-    session.advance(tx)?;
+    catalog.advance(tx)?;
     for Renamed { variant_id, former, sku } in renamed {
         tx.emit(after.id, &SkuChanged { product_id: after.id, variant_id, former, sku })?;
     }
-    tell(tx, session, before, &after, action)?;
+    emit_change(tx, catalog, before, &after, action)?;
     Ok(after)
 }
 
@@ -141,7 +142,8 @@ fn resolve_slug(tx: &Tx<'_>, product: &Product, choice: SlugChoice, id: Option<P
     }
 }
 
-/// The first free one of `base`, `base-2` … `base-9`, `base-SKU`, `base-SKU-2` …: many products of one name are soon apart.
+/// The first unused one of `base`, `base-2` … `base-9`, `base-SKU`, `base-SKU-2` …: many products of one name diverge
+/// quickly.
 pub(super) fn suffixed(
     base: &str,
     apart: &str,
@@ -161,17 +163,17 @@ fn write(tx: &mut Tx<'_>, before: Option<&Product>, after: &mut Product) -> Resu
     let product_id = after.id;
     let old: &[CategoryId] = before.map_or(&[], |before| &before.category_ids);
     for category_id in old.iter().filter(|id| !after.category_ids.contains(id)) {
-        tx.delete::<Shelving>(&(*category_id, product_id))?;
+        tx.delete::<CategoryMembership>(&(*category_id, product_id))?;
     }
     for category_id in after.category_ids.iter().filter(|id| !old.contains(id)) {
-        tx.put(&Shelving { category_id: *category_id, product_id })?;
+        tx.put(&CategoryMembership { category_id: *category_id, product_id })?;
     }
     tx.put(after)
 }
 
-fn tell(
+fn emit_change(
     tx: &mut Tx<'_>,
-    session: &Session<'_>,
+    catalog: &CatalogTx<'_>,
     before: Option<&Product>,
     after: &Product,
     action: &str,
@@ -186,5 +188,5 @@ fn tell(
     };
     let old = before.map(shown).transpose()?.unwrap_or(Value::Null);
     let change = trail::difference(&old, &shown(after)?);
-    Ok(session.audit(tx, action, ("product", product_id.0), change)?)
+    Ok(catalog.audit(tx, action, ("product", product_id.0), change)?)
 }

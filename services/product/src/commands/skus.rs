@@ -1,5 +1,5 @@
-//! SKUs of a product: whose they are, and what becomes of them when a variant is called otherwise. A SKU that was given once
-//! stays with its product and variant, as the present one or an alias.
+//! SKUs of a product: their owners, and renaming of variants. A SKU that was assigned once stays with its product and
+//! variant, as the current one or an alias.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::records::{Product, Variant, VariantSku};
 use crate::reject;
 use crate::rules::{NEW, former, identify};
 
-/// A variant that is called otherwise than before.
+/// A variant whose SKU changed.
 #[derive(Debug)]
 pub(super) struct Renamed {
     pub(super) variant_id: VariantId,
@@ -20,7 +20,7 @@ pub(super) struct Renamed {
     pub(super) sku: Sku,
 }
 
-/// Finds out which variants those of `after` are, refuses SKUs that are others', and notes former ones. Writes nothing.
+/// Matches the variants of `after`, refuses SKUs of others, and collects former ones. Writes nothing.
 pub(super) fn settle(
     tx: &Tx<'_>,
     before: Option<&Product>,
@@ -58,7 +58,7 @@ fn owners(tx: &Tx<'_>, id: Option<ProductId>, product: &Product) -> Result<BTree
     Ok(owners)
 }
 
-/// Writes what SKUs a product and its variants have and had; new variants get their ids.
+/// Writes the current and former SKUs of a product and its variants; new variants get their ids.
 pub(super) fn write(tx: &mut Tx<'_>, before: Option<&Product>, after: &mut Product) -> Result<(), StoreError> {
     let product_id = after.id;
     for variant in &mut after.variants.0 {
@@ -83,14 +83,14 @@ pub(super) fn write(tx: &mut Tx<'_>, before: Option<&Product>, after: &mut Produ
     {
         tx.put(&VariantSku { former: true, ..row })?;
     }
-    // A SKU of a variant, present or former, leads to the product as it is.
+    // A variant's SKU, current or former, leads to the current product.
     if tx.get::<VariantSku>(&after.sku)?.is_none_or(|row| row.variant_id.is_none()) {
         tx.put(&VariantSku { sku: after.sku.clone(), product_id, variant_id: None, former: false })?;
     }
     Ok(())
 }
 
-/// The row of a SKU that names a product and none of its variants.
+/// The row of a SKU that belongs to a product and none of its variants.
 fn of_whole(tx: &Tx<'_>, sku: &Sku) -> Result<Option<VariantSku>, StoreError> {
     Ok(tx.get::<VariantSku>(sku)?.filter(|row| row.variant_id.is_none()))
 }

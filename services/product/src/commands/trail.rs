@@ -1,13 +1,13 @@
-//! What an audit entry keeps of a change: the members that differ, cut short.
+//! The content of a change's audit entry: the members that differ, truncated.
 
 use serde_json::{Map, Value};
 
-/// Longer texts are cut.
+/// Longer texts are truncated.
 const LONGEST_TEXT: usize = 80;
 /// Longer lists and objects are only counted.
 const LONGEST_JSON: usize = 160;
 
-/// The members that differ, before and after; null for an object that was not or is no more.
+/// The members that differ, before and after; null for an object that did not or does not exist.
 pub(super) fn difference(before: &Value, after: &Value) -> (Value, Value) {
     match (before, after) {
         (Value::Object(old), Value::Object(new)) => (kept(old, new), kept(new, old)),

@@ -1,4 +1,4 @@
-//! From what is said about a product to the product: every member checked, all faults told at once.
+//! Applies a change to a product: every member is validated, all faults are reported at once.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,7 +17,7 @@ const MOST_IMAGES: usize = 20;
 const MOST_VARIANTS: usize = 100;
 const LONGEST_DESCRIPTION: usize = 20_000;
 
-/// What a change is checked against.
+/// The context for validating a change.
 #[derive(Debug)]
 pub(crate) struct Terms<'a> {
     /// The store's currency.
@@ -28,7 +28,7 @@ pub(crate) struct Terms<'a> {
     pub(crate) now: Timestamp,
 }
 
-/// What to do about the slug, which needs the other rows.
+/// What to do about the slug, which depends on other rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum SlugChoice {
     Keep,
@@ -36,16 +36,16 @@ pub(crate) enum SlugChoice {
     Given(String),
 }
 
-/// A product as it shall be.
+/// The resulting product.
 #[derive(Debug)]
 pub(crate) struct Composed {
     pub(crate) product: Product,
     pub(crate) slug: SlugChoice,
-    /// The ids that were given for its variants, by place.
+    /// The ids given for its variants, by position.
     pub(crate) given: Vec<Option<VariantId>>,
 }
 
-/// Applies a change to a product, or makes one; id, slug, version and times are the command's to set.
+/// Applies a change to a product, or creates one; id, slug, version and times are set by the command.
 pub(crate) fn compose(base: Option<&Product>, change: ProductChange, terms: &Terms<'_>) -> Result<Composed, Error> {
     let mut faults = Faults::default();
     let mut product = match base {
@@ -121,8 +121,8 @@ fn slug_choice(new: bool, slug: Patch<String>, faults: &mut Faults) -> SlugChoic
     }
 }
 
-/// Applies what is said about the product as a whole; gives back what is left, about what is sold.
-fn describe(product: &mut Product, change: ProductChange, terms: &Terms<'_>, faults: &mut Faults) -> Wares {
+/// Applies the product's own members; returns the rest, about its variants.
+fn describe(product: &mut Product, change: ProductChange, terms: &Terms<'_>, faults: &mut Faults) -> VariantChange {
     faults.member("/name", change.name, &mut product.name, 1, 200);
     faults.member("/description", change.description, &mut product.description, 0, LONGEST_DESCRIPTION);
     Faults::plain(change.status, &mut product.status, ProductStatus::Active);
@@ -143,7 +143,7 @@ fn describe(product: &mut Product, change: ProductChange, terms: &Terms<'_>, fau
     categorise(&mut product.category_ids, change.category_ids, terms.tree, faults);
     attribute(&mut product.attributes, change.attributes, faults);
     illustrate(&mut product.images, change.images, faults);
-    Wares {
+    VariantChange {
         sku: change.sku,
         price: change.price,
         compare_at_price: change.compare_at_price,
@@ -153,9 +153,9 @@ fn describe(product: &mut Product, change: ProductChange, terms: &Terms<'_>, fau
     }
 }
 
-/// The part of a change that is about what is sold.
+/// The part of a change that is about variants.
 #[derive(Default)]
-struct Wares {
+struct VariantChange {
     sku: Patch<Sku>,
     price: Patch<Amount>,
     compare_at_price: Patch<Amount>,
@@ -231,38 +231,43 @@ fn illustrate(images: &mut Vec<Image>, change: Patch<Vec<Image>>, faults: &mut F
     }
 }
 
-/// What is sold: the list given, or the product itself as its one variant.
-fn vary(base: Option<&Product>, product: &mut Product, wares: Wares, faults: &mut Faults) -> Vec<Variant> {
-    match &wares.sku {
+/// The variants: the list given, or the product itself as its only one.
+fn vary(
+    base: Option<&Product>,
+    product: &mut Product,
+    variant_change: VariantChange,
+    faults: &mut Faults,
+) -> Vec<Variant> {
+    match &variant_change.sku {
         Patch::Set(sku) => product.sku = sku.clone(),
         Patch::Clear => faults.note("/sku", "must not be null"),
         Patch::Keep => {}
     }
     let simple = base.is_none_or(Product::is_simple);
-    match &wares.variants {
-        Patch::Set(list) if !list.is_empty() => listed(list, &wares, faults),
+    match &variant_change.variants {
+        Patch::Set(list) if !list.is_empty() => listed(list, &variant_change, faults),
         Patch::Keep if !simple => {
-            several(&wares, faults);
+            several(&variant_change, faults);
             base.map(|base| base.variants.0.clone()).unwrap_or_default()
         }
-        _ => vec![itself(base, product, wares, faults)],
+        _ => vec![itself(base, product, variant_change, faults)],
     }
 }
 
 /// A product with several variants has no price of its own.
-fn several(wares: &Wares, faults: &mut Faults) {
+fn several(variant_change: &VariantChange, faults: &mut Faults) {
     let said = [
-        ("/price", wares.price != Patch::Keep),
-        ("/compareAtPrice", wares.compare_at_price != Patch::Keep),
-        ("/cost", wares.cost != Patch::Keep),
-        ("/barcode", wares.barcode != Patch::Keep),
+        ("/price", variant_change.price != Patch::Keep),
+        ("/compareAtPrice", variant_change.compare_at_price != Patch::Keep),
+        ("/cost", variant_change.cost != Patch::Keep),
+        ("/barcode", variant_change.barcode != Patch::Keep),
     ];
     for (pointer, _) in said.into_iter().filter(|(_, said)| *said) {
         faults.note(pointer, "this product has several variants: set it on each of them");
     }
 }
 
-fn itself(base: Option<&Product>, product: &Product, wares: Wares, faults: &mut Faults) -> Variant {
+fn itself(base: Option<&Product>, product: &Product, variant_change: VariantChange, faults: &mut Faults) -> Variant {
     let before = base.and_then(|base| Ruled::default().cheapest(&base.variants)).map(|(variant, _)| variant);
     let mut variant = before.cloned().unwrap_or_else(|| Variant {
         id: NEW,
@@ -279,29 +284,29 @@ fn itself(base: Option<&Product>, product: &Product, wares: Wares, faults: &mut 
     if base.is_some_and(|base| base.variants.len() > 1) {
         variant.id = NEW;
     }
-    match wares.price {
+    match variant_change.price {
         Patch::Set(price) => variant.price = price,
         Patch::Clear => faults.note("/price", "must not be null"),
         Patch::Keep if before.is_none() => faults.missing("/price", "a product must have a price"),
         Patch::Keep => {}
     }
-    wares.compare_at_price.apply(&mut variant.compare_at_price);
-    wares.cost.apply(&mut variant.cost);
-    if let Patch::Set(barcode) = &wares.barcode {
+    variant_change.compare_at_price.apply(&mut variant.compare_at_price);
+    variant_change.cost.apply(&mut variant.cost);
+    if let Patch::Set(barcode) = &variant_change.barcode {
         variant.barcode = faults.text("/barcode", barcode, 1, 64);
     } else {
-        wares.barcode.apply(&mut variant.barcode);
+        variant_change.barcode.apply(&mut variant.barcode);
     }
     variant
 }
 
-/// Variants as listed; what the product says of price, former price and cost holds for those that say nothing.
-fn listed(list: &[VariantInput], wares: &Wares, faults: &mut Faults) -> Vec<Variant> {
+/// The listed variants; price, former price and cost of the product are their defaults.
+fn listed(list: &[VariantInput], variant_change: &VariantChange, faults: &mut Faults) -> Vec<Variant> {
     if list.len() > MOST_VARIANTS {
         faults.note("/variants", format!("must have at most {MOST_VARIANTS} entries"));
         return Vec::new();
     }
-    if wares.barcode != Patch::Keep {
+    if variant_change.barcode != Patch::Keep {
         faults.note("/barcode", "a product with variants must have its barcodes on them");
     }
     let mut seen = BTreeSet::new();
@@ -312,14 +317,14 @@ fn listed(list: &[VariantInput], wares: &Wares, faults: &mut Faults) -> Vec<Vari
             if !seen.insert(input.sku.fold()) {
                 faults.code(format!("{at}/sku"), "DUPLICATE", "duplicate sku");
             }
-            variant(&at, input, wares, faults)
+            variant(&at, input, variant_change, faults)
         })
         .collect()
 }
 
-fn variant(at: &str, input: &VariantInput, wares: &Wares, faults: &mut Faults) -> Variant {
+fn variant(at: &str, input: &VariantInput, variant_change: &VariantChange, faults: &mut Faults) -> Variant {
     let otherwise = |patch: &Patch<Amount>| if let Patch::Set(amount) = patch { Some(*amount) } else { None };
-    let price = input.price.or_else(|| otherwise(&wares.price));
+    let price = input.price.or_else(|| otherwise(&variant_change.price));
     if price.is_none() {
         faults.missing(&format!("{at}/price"), "a variant must have a price, or its product one for all");
     }
@@ -339,9 +344,9 @@ fn variant(at: &str, input: &VariantInput, wares: &Wares, faults: &mut Faults) -
         name: faults.text(&format!("{at}/name"), name, 0, 100).unwrap_or_default(),
         options,
         price: price.unwrap_or_default(),
-        compare_at_price: input.compare_at_price.or_else(|| otherwise(&wares.compare_at_price)),
+        compare_at_price: input.compare_at_price.or_else(|| otherwise(&variant_change.compare_at_price)),
         barcode: barcode.and_then(|barcode| faults.text(&format!("{at}/barcode"), barcode, 1, 64)),
-        cost: input.cost.or_else(|| otherwise(&wares.cost)),
+        cost: input.cost.or_else(|| otherwise(&variant_change.cost)),
     }
 }
 
@@ -357,8 +362,8 @@ fn check_money(product: &mut Product, faults: &mut Faults) {
     }
 }
 
-/// The list of variants with one put in or replaced, as an import says it row by row. A former SKU finds its variant and
-/// leaves it the present one.
+/// The list of variants with one added or replaced, as an import gives it row by row. A former SKU finds its variant
+/// and leaves it the current one.
 pub(crate) fn merge_variant(base: Option<&Product>, row: VariantInput) -> Vec<VariantInput> {
     let mut list = base.map(written).unwrap_or_default();
     let place = base.and_then(|base| base.variants.iter().position(|known| known.has_or_had(&row.sku)));
@@ -381,7 +386,7 @@ pub(crate) fn merge_variant(base: Option<&Product>, row: VariantInput) -> Vec<Va
     list
 }
 
-/// A product's variants as they could have been written.
+/// A product's variants in request form.
 pub(crate) fn written(product: &Product) -> Vec<VariantInput> {
     let input = |variant: &Variant| VariantInput {
         id: None,
@@ -397,13 +402,13 @@ pub(crate) fn written(product: &Product) -> Vec<VariantInput> {
 }
 
 impl Variant {
-    /// Whether this is its SKU, or was.
+    /// Whether this is its current or a former SKU.
     pub(crate) fn has_or_had(&self, sku: &Sku) -> bool {
         self.sku == *sku || self.former.contains(sku)
     }
 }
 
-/// Names the variants in a list of an import by their present SKUs, as they are written.
+/// Replaces SKUs in an import's list of variants by the current ones, as they are written.
 pub(crate) fn by_present_skus(base: &Product, list: &mut [VariantInput]) {
     for input in list {
         if let Some(known) = base.variants.iter().find(|known| known.has_or_had(&input.sku)) {

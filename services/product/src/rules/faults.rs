@@ -1,4 +1,4 @@
-//! Gathers the faults of one request, so that all of them are told at once.
+//! Collects the faults of one request, so that all are reported at once.
 
 use std::borrow::Cow;
 
@@ -21,7 +21,7 @@ impl Faults {
         self.code(pointer, "MISSING", detail);
     }
 
-    /// The value, or its fault noted.
+    /// The value, or its fault recorded.
     pub(super) fn take<T>(&mut self, pointer: &str, result: Result<T, String>) -> Option<T> {
         result.map_err(|detail| self.note(pointer, detail)).ok()
     }
@@ -31,7 +31,7 @@ impl Faults {
         self.take(pointer, bounded(text, least, most))
     }
 
-    /// Changes a text member; null empties it where it may be empty, and then it may have several lines.
+    /// Changes a text member; null empties it if it is optional, and then it may have several lines.
     pub(super) fn member(
         &mut self,
         pointer: &str,
@@ -53,7 +53,7 @@ impl Faults {
         }
     }
 
-    /// Changes a member that always has a value; null gives it its default.
+    /// Changes a member that always has a value; null resets it to its default.
     pub(super) fn plain<T>(patch: Patch<T>, member: &mut T, default: T) {
         match patch {
             Patch::Keep => {}
@@ -62,7 +62,7 @@ impl Faults {
         }
     }
 
-    /// Brings an amount into the currency's scale; it is not negative.
+    /// Brings an amount into the currency's scale; it must not be negative.
     pub(super) fn money(&mut self, pointer: &str, amount: &mut Amount, currency: Currency) {
         if amount.is_negative() {
             return self.note(pointer, "must not be negative");
@@ -72,7 +72,7 @@ impl Faults {
         }
     }
 
-    /// The same for an amount that may be absent.
+    /// As [`Faults::money`], for an optional amount.
     pub(super) fn money_if_any(&mut self, pointer: &str, amount: &mut Option<Amount>, currency: Currency) {
         if let Some(amount) = amount {
             self.money(pointer, amount, currency);
@@ -83,7 +83,7 @@ impl Faults {
         if self.0.is_empty() { Ok(()) } else { Err(self.into_error()) }
     }
 
-    /// The faults as an error; there is at least one.
+    /// The faults as an error; there must be at least one.
     pub(super) fn into_error(self) -> Error {
         Error::invalid(self.0)
     }

@@ -1,7 +1,8 @@
-//! Which variants of a product those of a change are, so that what hangs on a variant stays with it whatever its SKU becomes.
+//! Matches the variants of a change to those of a product, so that references to a variant stay with it when its SKU
+//! changes.
 //!
-//! A variant is recognised by the id that is given; else by a SKU that it has or had; else by what tells it from its siblings
-//! (name and options), where before and after just one variant is left that has them. What is not recognised is new.
+//! A variant is matched by the id that is given; else by a current or former SKU; else by name and options, if exactly
+//! one unmatched variant before and after has them. Unmatched variants are new.
 
 use std::collections::BTreeMap;
 
@@ -12,15 +13,15 @@ use super::faults::Faults;
 use crate::records::Variant;
 use crate::reject;
 
-/// SKUs that a variant may have had before.
+/// Maximum former SKUs of a variant.
 const MOST_FORMER: usize = 50;
 
-/// A variant that is not recognised yet, or new: ids count from 1.
+/// A variant that is not matched yet, or new: ids count from 1.
 pub(crate) const NEW: VariantId = VariantId(0);
 
-/// Gives the variants in `after` the ids of those in `before` that they are; new ones keep [`NEW`]. An id that stands in
-/// `after` already holds unless a SKU says otherwise; one in `given`, by place, is a claim that is refused where it is wrong.
-/// `owner` knows which variant of the product has or had a SKU, removed ones among them.
+/// Gives the variants in `after` the ids of their matches in `before`; new ones keep [`NEW`]. An id already in `after`
+/// is kept unless a SKU contradicts it; one in `given`, by position, is a claim that is refused if it is wrong. `owner`
+/// knows which variant of the product has or had a SKU, including removed ones.
 pub(crate) fn identify(
     before: &[Variant],
     after: &mut [Variant],
@@ -60,7 +61,7 @@ pub(crate) fn identify(
     Ok(())
 }
 
-/// Variants that nothing but name and options recognises: where they stand, and which they are.
+/// Variants that only name and options match: their positions and ids.
 fn alike(before: &[Variant], after: &[Variant], places: &BTreeMap<VariantId, usize>) -> Vec<(usize, VariantId)> {
     let left: Vec<&Variant> = before.iter().filter(|variant| !places.contains_key(&variant.id)).collect();
     let fresh: Vec<(usize, &Variant)> = after.iter().enumerate().filter(|(_, variant)| variant.id == NEW).collect();
@@ -68,12 +69,12 @@ fn alike(before: &[Variant], after: &[Variant], places: &BTreeMap<VariantId, usi
     let mut found = Vec::new();
     for (place, variant) in &fresh {
         let same = |other: &Variant| other.name == variant.name && other.options == variant.options;
-        let told_apart = !variant.name.is_empty() || !variant.options.is_empty();
+        let has_traits = !variant.name.is_empty() || !variant.options.is_empty();
         let mut candidates = left.iter().filter(|other| same(other));
         let rivals = fresh.iter().filter(|(_, other)| same(other)).count();
         if let (Some(candidate), None) = (candidates.next(), candidates.next())
             && rivals == 1
-            && (told_apart || only)
+            && (has_traits || only)
         {
             found.push((*place, candidate.id));
         }
@@ -81,7 +82,7 @@ fn alike(before: &[Variant], after: &[Variant], places: &BTreeMap<VariantId, usi
     found
 }
 
-/// The SKUs that a variant had before, when it is called `now`: those known so far and the last one.
+/// A variant's former SKUs when its current one is `now`: those known so far and the last one.
 pub(crate) fn former(known: &[Sku], last: &Sku, now: &Sku) -> Result<Vec<Sku>, Error> {
     let mut all: Vec<Sku> = known.iter().filter(|sku| *sku != now).cloned().collect();
     if last != now && !all.contains(last) {
@@ -117,7 +118,7 @@ mod tests {
     /// A variant of a change: the id given or 0, SKU, size.
     type Asked<'a> = (i64, &'a str, &'a str);
 
-    /// Of a product whose variants 1 and 2 are S and L, which was SM and LG before, and whose variant 3, XL, was removed.
+    /// The product's variants 1 and 2 are S and L, formerly SM and LG; its variant 3, XL, was removed.
     fn ids(asked: &[Asked<'_>]) -> Result<Vec<i64>, String> {
         let before = [variant(1, "S", "S"), variant(2, "L", "L")];
         let mut after: Vec<Variant> = asked.iter().map(|(_, sku, size)| variant(0, sku, size)).collect();

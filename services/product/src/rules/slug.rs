@@ -1,13 +1,13 @@
-//! Slugs: a product's or category's place in addresses.
+//! Slugs: a product's or category's name in URLs.
 
 use super::words;
 
-/// A derived slug is at most this long, which leaves room for a suffix.
+/// Maximum length of a derived slug, which leaves room for a suffix.
 const LONGEST_DERIVED: usize = 80;
-/// A given one.
+/// Maximum length of a given slug.
 const LONGEST: usize = 100;
 
-/// The slug that a name makes; `otherwise` when it has no words.
+/// The slug of a name; `otherwise` if it has no words.
 pub(crate) fn slug_of(name: &str, otherwise: &str) -> String {
     let mut slug = String::new();
     for word in words(name) {
@@ -23,7 +23,7 @@ pub(crate) fn slug_of(name: &str, otherwise: &str) -> String {
     if slug.is_empty() { otherwise.to_owned() } else { slug }
 }
 
-/// Takes a slug as given: words of lower-case letters and digits with a hyphen between them.
+/// Validates a given slug: words of lower-case letters and digits with hyphens between them.
 pub(crate) fn check_slug(slug: &str) -> Result<String, String> {
     let part = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_alphanumeric() && !c.is_uppercase());
     if slug.len() > LONGEST || !slug.split('-').all(part) {

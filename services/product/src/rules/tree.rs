@@ -1,4 +1,4 @@
-//! The tree of categories: what is above and below each, worked out once for all of them.
+//! The category tree: ancestors and descendants of each category, computed once for all.
 
 use std::collections::BTreeMap;
 
@@ -6,22 +6,22 @@ use promox_contract::ids::CategoryId;
 
 use crate::records::Category;
 
-/// Categories that a shop may have.
+/// Maximum categories of a shop.
 pub(crate) const MOST_CATEGORIES: usize = 10_000;
-/// How deep they may nest.
+/// Maximum nesting.
 const DEEPEST: usize = 16;
 
-/// All categories in the order of a shelf label: position, then name.
+/// All categories in display order: position, then name.
 #[derive(Debug, Default)]
 pub(crate) struct Tree {
     rows: Vec<Category>,
-    /// By id: where in `rows`, and the category with all above it, nearest first.
+    /// By id: the index in `rows`, and the category with all its ancestors, nearest first.
     by_id: Vec<Option<(usize, Box<[CategoryId]>)>>,
-    /// By parent, the top under `None`.
+    /// By parent, the top level under `None`.
     children: BTreeMap<Option<CategoryId>, Vec<usize>>,
 }
 
-/// A category with what is below it.
+/// A category with its descendants.
 #[derive(Debug)]
 pub(crate) struct Branch<'a> {
     pub(crate) category: &'a Category,
@@ -65,12 +65,12 @@ impl Tree {
         by_id.or_else(|| self.rows.iter().find(|row| row.slug == name))
     }
 
-    /// The category and all above it, nearest first; nothing for an unknown one.
+    /// The category and all its ancestors, nearest first; empty for an unknown one.
     pub(crate) fn lineage(&self, id: CategoryId) -> &[CategoryId] {
         self.entry(id).map_or(&[], |(_, lineage)| lineage)
     }
 
-    /// One more than the highest id: how long a list by id is.
+    /// One more than the highest id: the length of a list by id.
     pub(crate) fn ids(&self) -> usize {
         self.by_id.len()
     }
@@ -79,12 +79,12 @@ impl Tree {
         self.children.contains_key(&Some(id))
     }
 
-    /// Those right below.
+    /// Its children.
     pub(crate) fn children(&self, id: CategoryId) -> impl Iterator<Item = &Category> {
         self.children.get(&Some(id)).into_iter().flatten().filter_map(|index| self.rows.get(*index))
     }
 
-    /// Why `id` (none for a new one) cannot hang under `parent`.
+    /// Why `id` (none for a new one) cannot be placed below `parent`.
     pub(crate) fn refuses(&self, id: Option<CategoryId>, parent: CategoryId) -> Option<&'static str> {
         let above = self.lineage(parent);
         if above.is_empty() {
@@ -97,14 +97,14 @@ impl Tree {
         (above.len() + below > DEEPEST).then_some("categories must nest at most 16 levels deep")
     }
 
-    /// Levels from a category down, itself counted.
+    /// The depth of a category's subtree, itself included.
     fn height(&self, id: CategoryId) -> usize {
         let own = self.lineage(id).len();
         let deepest = self.rows.iter().map(|row| self.lineage(row.id)).filter(|line| line.contains(&id));
         deepest.map(<[CategoryId]>::len).max().unwrap_or(own) + 1 - own
     }
 
-    /// The whole tree from the top.
+    /// The whole tree.
     pub(crate) fn branches(&self) -> Vec<Branch<'_>> {
         self.branches_under(None)
     }
@@ -120,12 +120,12 @@ impl Tree {
     }
 }
 
-/// A category's place in lists by id.
+/// A category's index in lists by id.
 pub(crate) fn slot(id: CategoryId) -> usize {
     usize::try_from(id.0).unwrap_or(usize::MAX - 1)
 }
 
-/// From a category upwards; a circle, which the commands never make, ends at the deepest level.
+/// From a category upwards; a cycle, which the commands never create, ends at the maximum depth.
 fn lineage(rows: &[Category], at: &BTreeMap<CategoryId, usize>, id: CategoryId) -> Box<[CategoryId]> {
     let mut line = Vec::new();
     let mut next = Some(id);

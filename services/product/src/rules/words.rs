@@ -1,11 +1,11 @@
-//! Words: the one way in which texts become what is searched, compared and put into addresses.
+//! Words: the one way in which texts are split for search, comparison and slugs.
 
 use tantivy::tokenizer::{AsciiFoldingFilter, LowerCaser, RemoveLongFilter, SimpleTokenizer, TextAnalyzer};
 
-/// Longer words are noise.
+/// Longer words are ignored.
 const LONGEST: usize = 64;
 
-/// Letters and digits in a row, in lower case, without accents.
+/// A run of letters and digits, in lower case, without accents.
 pub(crate) fn analyzer() -> TextAnalyzer {
     TextAnalyzer::builder(SimpleTokenizer::default())
         .filter(RemoveLongFilter::limit(LONGEST))
@@ -14,7 +14,7 @@ pub(crate) fn analyzer() -> TextAnalyzer {
         .build()
 }
 
-/// The words of a text, in their order.
+/// The words of a text, in order.
 pub(crate) fn words(text: &str) -> Vec<String> {
     let mut analyzer = analyzer();
     let mut stream = analyzer.token_stream(text);

@@ -1,4 +1,5 @@
-//! Where a page of products ends: its last item's place in the order, which holds whatever comes or goes around it.
+//! The end of a page of products: its last item's place in the order, which stays valid while products come and go
+//! around it.
 
 use std::cmp::Ordering;
 
@@ -36,7 +37,7 @@ impl Position {
         Self { key, id: entry.id }
     }
 
-    /// Whether an item is on a page before, or the last of it.
+    /// Whether an item is on an earlier page, or the last of this one.
     pub(super) fn covers(&self, entry: &Entry, score: Option<u32>) -> bool {
         let by_id = entry.id.cmp(&self.id);
         let order = match &self.key {
@@ -63,7 +64,7 @@ impl Position {
         Cursor(bytes)
     }
 
-    /// Reads a cursor of a list in this order.
+    /// Parses a cursor of a list in this order.
     pub(super) fn read(cursor: &Cursor, sort: Sort) -> Result<Self, Error> {
         let position = Self::parse(&cursor.0).filter(|position| position.sort() == sort);
         position.ok_or_else(|| Error::field("?cursor", "must be a cursor of this list; start again without one"))

@@ -1,4 +1,4 @@
-//! Facets: what a result is made of, counted in one pass.
+//! Facets: the composition of a result, counted in one pass.
 
 use std::collections::BTreeMap;
 
@@ -10,17 +10,17 @@ use super::values::index;
 use crate::api::{CategoryCount, Facets, PriceSpan, ValueCount};
 use crate::rules::{Tree, slot};
 
-/// Categories that are told.
+/// Maximum categories.
 const MOST_CATEGORIES: usize = 100;
-/// Attributes that are told.
+/// Maximum attributes.
 const MOST_NAMES: usize = 20;
-/// Values of each.
+/// Maximum values per attribute.
 const MOST_VALUES: usize = 20;
 
 /// Counts of a result.
 #[derive(Debug)]
 pub(super) struct Counts {
-    /// By category id, those above counted too.
+    /// By category id, including ancestors.
     categories: Vec<u32>,
     values: Vec<u32>,
     span: Option<(Amount, Amount)>,
@@ -76,7 +76,7 @@ impl Counts {
         counts
     }
 
-    /// The attributes that most products of the result have, each with its most frequent values.
+    /// The attributes of most products of the result, each with its most frequent values.
     fn attributes(&self, projection: &Projection) -> BTreeMap<String, Vec<ValueCount>> {
         let mut by_name: BTreeMap<u32, Vec<ValueCount>> = BTreeMap::new();
         for (value, count) in (0_u32..).zip(&self.values).filter(|(_, count)| **count > 0) {
@@ -91,8 +91,9 @@ impl Counts {
             .collect();
         names.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
         names.truncate(MOST_NAMES);
-        let told = names.into_iter().map(|(_, name, values)| (projection.values.name(name).to_owned(), most(values)));
-        told.collect()
+        let attributes =
+            names.into_iter().map(|(_, name, values)| (projection.values.name(name).to_owned(), most(values)));
+        attributes.collect()
     }
 }
 

@@ -1,7 +1,7 @@
-//! Finding words in the index: as they stand, as the beginning of one, or mistyped; the truer, the more points.
+//! Word matches in the index: exact, by prefix, or with typos; closer matches score more.
 //!
-//! The dictionary is asked which of its words are meant, and each of their lists of documents is read once. Points are
-//! whole numbers: what a match is worth, more for rare words and short names.
+//! The dictionary is searched for matching terms, and each of their posting lists is read once. Scores are whole
+//! numbers: the kind of match, with more for rare words and short names.
 
 use tantivy::fieldnorm::FieldNormReader;
 use tantivy::postings::TermInfo;
@@ -9,9 +9,9 @@ use tantivy::query::FuzzyTermQuery;
 use tantivy::schema::{Field, IndexRecordOption};
 use tantivy::{DocSet, InvertedIndexReader, Searcher, SegmentReader, TERMINATED, Term};
 
-/// Words of the dictionary that one word of a search may stand for.
+/// Terms of the dictionary that one search word may match.
 const MOST_TERMS: usize = 2_000;
-/// The number of words that a document has stands above its points.
+/// The number of words that match outweighs their scores.
 const MATCHED: u32 = 1 << 24;
 
 /// The searched fields.
@@ -23,20 +23,20 @@ pub(super) struct Fields {
     pub(super) text: Field,
 }
 
-/// A word of a search and how rare it is: 0 when every second product has it, 1 more for each halving.
+/// A search word and how rare it is: 0 when every second product has it, 1 more for each halving.
 struct Word<'w> {
     text: &'w str,
     rarity: u32,
 }
 
-/// What matches in a field are worth: the word itself, its beginning, the word mistyped; 0 is not looked for.
+/// The scores of matches in a field: exact, by prefix, with typos; 0 is not searched.
 struct Worth {
     exact: u32,
     begins: u32,
     mistyped: u32,
 }
 
-/// A commit: what is searched, and the ids of each segment's documents.
+/// A commit of the index: its searcher, and the ids of each segment's documents.
 pub(super) struct Committed {
     searcher: Searcher,
     ids: Vec<Vec<u32>>,
@@ -52,7 +52,7 @@ impl Committed {
         Ok(Self { ids: ids.collect::<tantivy::Result<_>>()?, searcher })
     }
 
-    /// Points and id of every product that has all of the words; when none has, of those that have any.
+    /// Score and id of every product that matches all words; if none does, of those that match any.
     pub(super) fn hits(&self, fields: Fields, words: &[String]) -> tantivy::Result<Vec<(u32, u32)>> {
         let weighed = words.iter().map(|text| Ok(Word { text, rarity: rarity(&self.searcher, fields, text)? }));
         let weighed = weighed.collect::<tantivy::Result<Vec<_>>>()?;
@@ -82,7 +82,7 @@ fn rarity(searcher: &Searcher, fields: Fields, word: &str) -> tantivy::Result<u3
     Ok((products / having).checked_ilog2().unwrap_or(0))
 }
 
-/// The points of every document of a segment.
+/// The scores of every document of a segment.
 fn points(segment: &SegmentReader, fields: Fields, words: &[Word<'_>]) -> tantivy::Result<Vec<u32>> {
     let documents = usize::try_from(segment.max_doc()).unwrap_or(0);
     let lengths = segment.get_fieldnorms_reader(fields.name)?;
@@ -102,7 +102,7 @@ fn points(segment: &SegmentReader, fields: Fields, words: &[Word<'_>]) -> tantiv
     Ok(total)
 }
 
-/// Looks for a word in a field, in every way that is worth something.
+/// Searches for a word in a field, by every kind of match that scores.
 fn find(
     index: &InvertedIndexReader,
     field: Field,
@@ -141,7 +141,7 @@ fn find(
     Ok(())
 }
 
-/// Gives a term's documents its points, where they have not more yet; a short name gives up to half again as many.
+/// Raises the scores of a term's documents to its own; a short name scores up to half again as much.
 fn score(
     index: &InvertedIndexReader,
     term: &TermInfo,

@@ -1,6 +1,6 @@
-//! The full-text index: names, SKUs and texts of products, in memory or in a directory that may be thrown away.
+//! The full-text index: names, SKUs and texts of products, in memory or in a directory that may be deleted.
 //!
-//! It holds ids and words only. What it finds is filtered by the projection and read from rows.
+//! It contains ids and words only. Its hits are filtered by the projection and read from rows.
 
 use std::fmt;
 use std::os::unix::fs::DirBuilderExt as _;
@@ -19,29 +19,29 @@ use super::hits::{Committed, Fields};
 use crate::records::Product;
 use crate::rules::analyzer;
 
-/// What the writer may hold before it writes a segment: the least that tantivy takes.
+/// The writer's buffer: tantivy's minimum.
 const WRITER_MEMORY: usize = 15_000_000;
-/// Characters of a description that are searched.
+/// Characters of a description that are indexed.
 const LONGEST_TEXT: usize = 4_000;
 /// The name of the tokenizer in the schema.
 const WORDS: &str = "words";
 
-/// Where the index is kept.
+/// Where the index is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum IndexPlace {
-    /// In memory: built anew at each start.
+    /// In memory: rebuilt at each start.
     Memory,
-    /// In a directory of its own, which is emptied when it does not open.
+    /// In a directory of its own, which is cleared if it cannot be opened.
     Directory(PathBuf),
 }
 
-/// The index with its writer and the reader of its last commit.
+/// The index with its writer and the reader of its latest commit.
 pub(crate) struct SearchIndex {
     fields: Fields,
     index: Index,
     reader: IndexReader,
     committed: RwLock<Arc<Committed>>,
-    /// Made with the first document: an empty shop has no writer's threads.
+    /// Created with the first document: an empty shop has no writer threads.
     writer: Mutex<Option<IndexWriter>>,
     generation: AtomicU64,
     epoch: AtomicI64,
@@ -55,7 +55,7 @@ impl fmt::Debug for SearchIndex {
 }
 
 impl SearchIndex {
-    /// Opens or makes the index.
+    /// Opens or creates the index.
     pub(crate) fn open(place: &IndexPlace) -> Result<Self, Error> {
         let opened = match place {
             IndexPlace::Memory => Self::make(None),
@@ -93,29 +93,29 @@ impl SearchIndex {
         })
     }
 
-    /// The catalogue's epoch up to which every product is in the last commit.
+    /// The catalog epoch up to which every product is in the latest commit.
     pub(crate) fn epoch(&self) -> i64 {
         self.epoch.load(Ordering::Acquire)
     }
 
-    /// Counts commits: results of words hold as long as it stands.
+    /// Counts commits: results of word searches are valid while it is unchanged.
     pub(crate) fn generation(&self) -> u64 {
         self.generation.load(Ordering::Acquire)
     }
 
-    /// Whether something waits for a commit.
+    /// Whether changes wait for a commit.
     pub(crate) fn is_dirty(&self) -> bool {
         self.dirty.load(Ordering::Acquire)
     }
 
-    /// Forgets everything: the index is of another catalogue.
+    /// Clears the index: it belongs to another catalog.
     pub(crate) fn clear(&self) -> Result<(), Error> {
         self.with_writer(|writer| writer.delete_all_documents().map(drop))?;
         self.epoch.store(0, Ordering::Release);
         Ok(())
     }
 
-    /// Takes products as they now are, into the next commit.
+    /// Adds the current state of products to the next commit.
     pub(crate) fn put(&self, products: &[Product]) -> Result<(), Error> {
         if products.is_empty() {
             return Ok(());
@@ -142,7 +142,7 @@ impl SearchIndex {
         Ok(())
     }
 
-    /// Makes what was put visible; every product up to `epoch` is among it.
+    /// Commits changes; they include every product up to `epoch`.
     pub(crate) fn commit(&self, epoch: i64) -> Result<(), Error> {
         let mut kept = self.writer.lock();
         let Some(writer) = kept.as_mut() else { return Ok(()) };
@@ -188,14 +188,14 @@ impl SearchIndex {
         document
     }
 
-    /// Points and ids of what has the words.
+    /// Scores and ids of the products that match the words.
     pub(crate) fn hits(&self, words: &[String]) -> Result<Vec<(u32, u32)>, Error> {
         let committed = self.committed.read().clone();
         committed.hits(self.fields, words).map_err(Error::internal)
     }
 }
 
-/// An id as the index keeps it.
+/// An id in its index encoding.
 fn key(id: ProductId) -> u64 {
     id.0.unsigned_abs()
 }

@@ -1,6 +1,6 @@
-//! Lists of products: a projection of the catalogue in memory, a full-text index beside it, and results kept while they hold.
+//! Lists of products: an in-memory projection of the catalog, a full-text index beside it, and cached results.
 //!
-//! The projection is brought up to a transaction's own epoch before it answers, so that lists are as fresh as rows; only
+//! The projection catches up with a transaction's epoch before it is used, so that lists are as fresh as rows; only
 //! words go through the index, which follows within a second. Whatever is shown is read from rows.
 
 mod cursor;

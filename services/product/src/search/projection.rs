@@ -1,4 +1,4 @@
-//! What lists need of every product, in memory: kept in each order, brought up to date product by product.
+//! The data of every product that lists need, in memory: sorted by each order, updated product by product.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeSet, HashMap};
@@ -13,39 +13,39 @@ use crate::api::Sort;
 use crate::records::{Product, ProductByEpoch, ProductStatus};
 use crate::rules::{Ruled, Tree, slot};
 
-/// Products that one read of catching up takes.
+/// Products per read while catching up.
 const CAUGHT_UP_AT_ONCE: usize = 2_000;
-/// From so many changes on, an order is sorted anew instead of moving each product.
+/// From this many changes on, an order is sorted again instead of moving each product.
 const SORTED_ANEW: usize = 64;
 
-/// A product as lists see it.
+/// A product in lists.
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) id: ProductId,
     pub(super) created_at: Timestamp,
     /// In lower case.
     pub(super) name: Box<str>,
-    /// What an anonymous visitor pays.
+    /// An anonymous visitor's price.
     pub(super) price: Amount,
     pub(super) status: ProductStatus,
-    /// Its categories' ids, those of all above them, then the numbers of its attribute values and options, each once:
-    /// one list, read in one go.
+    /// Ids of its categories and all their ancestors, followed by the numbers of its attribute values and options,
+    /// without duplicates: one allocation, read at once.
     tags: Box<[u32]>,
     /// How many of the tags are its own categories.
     own: u32,
     /// How many are categories.
-    shelved: u32,
-    /// Places in `Projection::sold`.
+    own_categories: u32,
+    /// Indexes into `Projection::sold`.
     variants: Box<[u32]>,
 }
 
 impl Entry {
-    /// The categories that it stands in and all above them, and its attribute values and options.
+    /// Its categories with all ancestors, and its attribute values and options.
     pub(super) fn tags(&self) -> (&[u32], &[u32]) {
-        self.tags.split_at_checked(index(self.shelved)).unwrap_or_default()
+        self.tags.split_at_checked(index(self.own_categories)).unwrap_or_default()
     }
 
-    /// Takes its own categories' place in a tree.
+    /// Adds the ancestors of its own categories.
     fn shelve(&mut self, tree: &Tree) {
         let (_, values) = self.tags();
         let own = self.tags.get(..index(self.own)).unwrap_or_default();
@@ -56,44 +56,44 @@ impl Entry {
                 tags.push(above);
             }
         }
-        let shelved = number(tags.len());
+        let own_categories = number(tags.len());
         tags.extend_from_slice(values);
         self.tags = tags.into();
-        self.shelved = shelved;
+        self.own_categories = own_categories;
     }
 }
 
-/// A variant and whether it is in stock, as far as events told.
+/// A variant and whether it is in stock, according to events.
 #[derive(Debug)]
 struct Sold {
     in_stock: bool,
 }
 
-/// The catalogue as lists see it.
+/// The catalog in lists.
 #[derive(Debug, Default)]
 pub(crate) struct Projection {
-    /// The catalogue's epoch whose products are here.
+    /// The catalog epoch of the products here.
     pub(crate) epoch: i64,
-    /// The tree whose categories they stand in, and the epoch that it is of.
+    /// The category tree of the products, and its epoch.
     pub(super) tree: Arc<Tree>,
     pub(super) categories: i64,
-    /// What was told of the price rules when prices were worked out: 0 when all are list prices.
-    pub(crate) shelf: i64,
-    /// Products that have list prices yet where price rules are active.
+    /// The announced state of the price rules for which prices were determined: 0 when all are list prices.
+    pub(crate) rules_state: i64,
+    /// Products that still have list prices although price rules are active.
     pub(crate) unpriced: BTreeSet<ProductId>,
-    /// Counts how often prices changed by rules alone.
+    /// Counts price changes caused by rules alone.
     pub(super) repriced: u64,
-    /// Counts how often a variant came into stock or went out of it.
+    /// Counts changes of variants' in-stock state.
     pub(crate) stock_changes: u64,
-    /// Products that did not read when this was made: lists leave them out and say so.
+    /// Products that could not be read when this was built: lists leave them out and say so.
     pub(crate) damaged: Warnings,
-    /// Products whose words the index does not have yet.
+    /// Products whose words are not in the index yet.
     pub(crate) unindexed: BTreeSet<ProductId>,
-    /// Variants whose stock is yet to be asked.
+    /// Variants whose stock is still to be queried.
     pub(crate) unasked: Vec<VariantId>,
     pub(super) values: Values,
     entries: Vec<Entry>,
-    /// By id: one more than the place in `entries`, 0 for none. Ids count from 1, so that the list has few gaps.
+    /// By id: one more than the index in `entries`, 0 for none. Ids count from 1, so that the list has few gaps.
     by_id: Vec<u32>,
     sold: Vec<Sold>,
     by_variant: HashMap<VariantId, u32>,
@@ -103,7 +103,8 @@ pub(crate) struct Projection {
 }
 
 impl Projection {
-    /// Reads what changed between its epoch and the transaction's, at most some thousands of products: whether that is all.
+    /// Reads the changes between its epoch and the transaction's, up to some thousands of products: whether that is
+    /// all.
     pub(crate) fn catch_up(&mut self, tx: &Tx<'_>, epoch: i64) -> Result<bool, StoreError> {
         if self.epoch >= epoch {
             return Ok(true);
@@ -116,7 +117,7 @@ impl Projection {
         Ok(cut.is_none())
     }
 
-    /// Takes the tree as it now is.
+    /// Replaces the tree.
     pub(crate) fn plant(&mut self, tree: Arc<Tree>, categories: i64) {
         if self.categories < categories {
             self.entries.iter_mut().for_each(|entry| entry.shelve(&tree));
@@ -125,7 +126,7 @@ impl Projection {
         }
     }
 
-    /// Takes products as they now are.
+    /// Replaces products with their current state.
     pub(crate) fn absorb(&mut self, products: &[Product]) {
         self.unindexed.extend(products.iter().map(|product| product.id));
         if products.len() > SORTED_ANEW {
@@ -141,14 +142,14 @@ impl Projection {
         }
     }
 
-    /// Takes products without putting them into the orders, which [`Projection::sort`] does for all.
+    /// Adds products without sorting them, which [`Projection::sort`] does for all.
     pub(crate) fn extend(&mut self, products: &[Product]) {
         for product in products {
             self.put(product);
         }
     }
 
-    /// Sorts every order anew.
+    /// Sorts all orders again.
     pub(crate) fn sort(&mut self) {
         for sort in [Sort::Name, Sort::Price, Sort::Newest] {
             let mut order = std::mem::take(self.order_mut(sort));
@@ -158,7 +159,7 @@ impl Projection {
         }
     }
 
-    /// Takes prices that rules made.
+    /// Sets prices after rules.
     pub(crate) fn set_prices(&mut self, prices: &[(ProductId, Amount)]) {
         let mut changed = false;
         for (id, price) in prices {
@@ -184,7 +185,7 @@ impl Projection {
     }
 
     fn put(&mut self, product: &Product) -> u32 {
-        if self.shelf != 0 {
+        if self.rules_state != 0 {
             self.unpriced.insert(product.id);
         }
         let entry = self.entry(product);
@@ -224,7 +225,7 @@ impl Projection {
             status: product.status,
             tags: tags.into(),
             own: number(own),
-            shelved: number(own),
+            own_categories: number(own),
             variants: product.variants.iter().map(|variant| self.variant(variant.id)).collect(),
         };
         entry.shelve(&self.tree);
@@ -242,7 +243,7 @@ impl Projection {
         next
     }
 
-    /// Takes what was told about a variant's stock.
+    /// Applies events about a variant's stock.
     pub(crate) fn set_stock(&mut self, id: VariantId, in_stock: bool) {
         let place = self.by_variant.get(&id).copied();
         if let Some(sold) = place.and_then(|place| self.sold.get_mut(index(place)))
@@ -270,7 +271,7 @@ impl Projection {
         self.by_id.get(place(id))?.checked_sub(1)
     }
 
-    /// Every product in an order; descending by price is ascending the other way round.
+    /// Every product in an order; descending by price is ascending in reverse.
     pub(super) fn ordered(&self, sort: Sort) -> Box<dyn Iterator<Item = u32> + '_> {
         match sort {
             Sort::Name => Box::new(self.by_name.iter().copied()),
@@ -280,7 +281,7 @@ impl Projection {
         }
     }
 
-    /// Which of two products comes first.
+    /// Compares two products in an order.
     pub(super) fn compare(&self, sort: Sort, a: u32, b: u32) -> Ordering {
         let (Some(a), Some(b)) = (self.get(a), self.get(b)) else { return a.cmp(&b) };
         match sort {
@@ -319,7 +320,7 @@ impl Projection {
     }
 }
 
-/// Where an id stands in a list by id.
+/// The index of an id in a list by id.
 fn place(id: ProductId) -> usize {
     usize::try_from(id.0).unwrap_or(0)
 }

@@ -1,4 +1,4 @@
-//! Results: all products of a query in order, with their facets, kept as long as what they were made of stands.
+//! Results: all products of a query in order, with their facets, cached while their basis is unchanged.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -13,21 +13,21 @@ use super::projection::Projection;
 use super::select::{Query, Selection};
 use crate::rules::slot;
 
-/// Results that are kept.
+/// Maximum cached results.
 const MOST_RESULTS: usize = 256;
 /// Products in all of them together, four to eight bytes each.
 const MOST_SLOTS: usize = 2 << 20;
 
-/// What a result was made of.
+/// The basis of a result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Basis {
     epoch: i64,
     categories: i64,
-    /// How often price rules changed prices.
+    /// The number of price changes by rules.
     repriced: u64,
-    /// Only where words are looked for.
+    /// Only for word searches.
     index: u64,
-    /// Only where stock is asked for.
+    /// Only for stock filters.
     stock: u64,
 }
 
@@ -90,17 +90,17 @@ impl ResultSet {
 
 /// Results of the latest queries.
 #[derive(Debug, Default)]
-pub(crate) struct ResultCache(Mutex<Kept>);
+pub(crate) struct ResultCache(Mutex<Entries>);
 
 #[derive(Debug, Default)]
-struct Kept {
+struct Entries {
     results: HashMap<Query, Arc<ResultSet>>,
     order: VecDeque<Query>,
     slots: usize,
 }
 
 impl ResultCache {
-    /// The result of a query: kept, or made now.
+    /// The result of a query: cached, or computed now.
     pub(crate) fn get(
         &self,
         query: &Query,
@@ -128,7 +128,7 @@ impl ResultCache {
     }
 }
 
-impl Kept {
+impl Entries {
     fn keep(&mut self, made: Arc<ResultSet>) {
         let query = made.query.clone();
         self.slots += made.total();

@@ -1,4 +1,4 @@
-//! What is asked of the list in one form, whatever way it was written, and which products pass.
+//! A list query in normal form, and the products that match it.
 
 use promox_contract::ids::ProductId;
 use promox_kernel::Amount;
@@ -9,10 +9,10 @@ use super::values::{index, number};
 use crate::api::{ListProducts, ProductStatus, Sort};
 use crate::rules::{slot, words};
 
-/// Words of one search; more are left out.
+/// Maximum words of a search; further ones are ignored.
 const MOST_WORDS: usize = 8;
 
-/// A list as it is asked for, without page: equal queries have equal results.
+/// A list query without its page: equal queries have equal results.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Query {
     pub(super) words: Vec<String>,
@@ -44,24 +44,24 @@ impl Query {
         }
     }
 
-    /// Every product on the shelf.
+    /// All products on sale.
     pub(crate) fn everything() -> Self {
         Self::new(&ListProducts::default(), Some(ProductStatus::Active))
     }
 
-    /// What somebody is typing.
+    /// A prefix search for suggestions.
     pub(crate) fn typed(text: &str) -> Self {
         let asked = ListProducts { q: Some(text.to_owned()), ..ListProducts::default() };
         Self::new(&asked, Some(ProductStatus::Active))
     }
 
-    /// Whether it looks for words.
+    /// Whether it searches for words.
     pub(crate) fn has_words(&self) -> bool {
         !self.words.is_empty()
     }
 
-    /// The products that pass, in order, with their points when they are sorted by relevance, and what they are made of.
-    /// `hits` are points and ids of what has the words.
+    /// The matching products in order, with their scores when they are sorted by relevance, and their facets. `hits`
+    /// are scores and ids of word matches.
     pub(super) fn select(&self, projection: &Projection, hits: Option<Vec<(u32, u32)>>) -> Selection {
         let mut counts = Counts::new(projection);
         let Some(filter) = Filter::new(self, projection) else {
@@ -95,14 +95,14 @@ impl Query {
     }
 }
 
-/// What passes a query.
+/// The matches of a query.
 pub(super) struct Selection {
     pub(super) slots: Vec<u32>,
     pub(super) scores: Vec<u32>,
     pub(super) counts: Counts,
 }
 
-/// Most points first, the older one of equals.
+/// Highest score first, the older one among equals.
 fn by_score(
     projection: &Projection,
     hits: Vec<(u32, u32)>,
@@ -120,7 +120,7 @@ fn in_order(projection: &Projection, sort: Sort, passed: &[bool]) -> Vec<u32> {
     projection.ordered(sort).filter(|slot| passed.get(index(*slot)).copied().unwrap_or(false)).collect()
 }
 
-/// A query's conditions, looked up once.
+/// The conditions of a query, resolved once.
 struct Filter<'q> {
     query: &'q Query,
     category: Option<u32>,
@@ -128,7 +128,7 @@ struct Filter<'q> {
 }
 
 impl<'q> Filter<'q> {
-    /// `None` when nothing can pass: an unknown category or value.
+    /// `None` when nothing can match: an unknown category or value.
     fn new(query: &'q Query, projection: &Projection) -> Option<Self> {
         let category = match &query.category {
             Some(name) => Some(number(slot(projection.tree.named(name)?.id))),

@@ -2,14 +2,14 @@
 
 use std::collections::HashMap;
 
-/// A value of an attribute or option. Values that differ in case alone are one, written as first met.
+/// A value of an attribute or option. Values that differ only in case are the same, written as first seen.
 #[derive(Debug)]
 pub(super) struct Value {
     pub(super) name: u32,
     pub(super) text: Box<str>,
 }
 
-/// All values ever met since the start.
+/// All values seen since the start.
 #[derive(Debug, Default)]
 pub(super) struct Values {
     names: Vec<Box<str>>,
@@ -19,7 +19,7 @@ pub(super) struct Values {
 }
 
 impl Values {
-    /// The number of a value, given when it is new.
+    /// The number of a value, assigned when it is new.
     pub(super) fn number(&mut self, name: &str, text: &str) -> u32 {
         let fold = name.to_lowercase();
         let known = self.names_by_fold.get(fold.as_str()).copied();
@@ -57,12 +57,12 @@ impl Values {
     }
 }
 
-/// A place in a list as the 32 bits it is kept in; more than 2³² values do not fit in memory.
+/// A list index as 32 bits; more than 2³² values do not fit in memory.
 pub(super) fn number(index: usize) -> u32 {
     u32::try_from(index).unwrap_or(u32::MAX)
 }
 
-/// The place that a number stands for.
+/// The list index of a number.
 pub(super) fn index(number: u32) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }

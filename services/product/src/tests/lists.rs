@@ -90,7 +90,7 @@ async fn pages_cover_the_list_whatever_comes_between() {
             if cursor.is_null() {
                 break;
             }
-            // One that is first in every order comes and goes between the pages.
+            // A product that is first in every order appears and disappears between the pages.
             let sku = format!("x-{sort}-{}", seen.len());
             let asked = json!({"sku": sku, "name": "A", "price": if sort == "-price" { "99" } else { "0" }});
             let id = shop.ask::<CreateProduct>(asked).await.unwrap()["id"].clone();

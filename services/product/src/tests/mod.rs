@@ -41,7 +41,7 @@ impl Others {
         let off = if cx.principal.user().is_some() && !op.anonymous { user } else { visitor };
         let price = |it: &SkuDescription| Amount(it.list_price.0 * Decimal::from(100 - off) / Decimal::ONE_HUNDRED);
         let prices = op.items.iter().map(|it| Currency::GBP.round(price(it).0)).collect();
-        Ok(CatalogPrices { prices, epoch: visitor, personal: visitor != user, told: visitor })
+        Ok(CatalogPrices { prices, epoch: visitor, personal: visitor != user, rules_state: visitor })
     }
 
     fn available(&self, _: &Cx, op: GetAvailableStock) -> Result<Availability, Error> {

@@ -1,4 +1,4 @@
-//! Creating, showing, changing and archiving products; what others are told of them.
+//! Creating, showing, changing and archiving products, and the events of that.
 
 use promox_contract::product::DescribeSkus;
 use promox_kernel::Kind;

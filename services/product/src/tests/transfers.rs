@@ -1,4 +1,4 @@
-//! Imports, exports and the catalogue of a real shop.
+//! Imports, exports and the catalog of a real shop.
 
 use std::time::Duration;
 

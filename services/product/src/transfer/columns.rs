@@ -1,4 +1,4 @@
-//! The columns of a catalogue in CSV, for both directions.
+//! The columns of a catalog in CSV, for both directions.
 
 /// Every fixed column, in the order of an export.
 pub(super) const COLUMNS: &[&str] = &[
@@ -24,5 +24,5 @@ pub(super) const COLUMNS: &[&str] = &[
 pub(super) const ATTRIBUTE: &str = "attr.";
 /// A column of a variant's option: `option.size`.
 pub(super) const OPTION: &str = "option.";
-/// Between the parts of a list.
+/// Separates the elements of a list.
 pub(super) const SEPARATOR: char = '|';

@@ -1,4 +1,4 @@
-//! The export: the whole catalogue of one moment, written as it is read.
+//! The export: a consistent snapshot of the whole catalog, written as it is read.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,10 +13,10 @@ use crate::api::{ExportFormat, Image, ProductStatus, VariantInput};
 use crate::records::{Product, Variant};
 use crate::rules::{Tree, written};
 
-/// Bytes that are sent at once.
+/// Bytes sent at a time.
 const CHUNK: usize = 64 << 10;
 
-/// The format that is asked for by name, or else by `Accept`.
+/// The format requested by name, or else by `Accept`.
 pub(crate) fn format(cx: &Cx, named: Option<ExportFormat>) -> Result<ExportFormat, Error> {
     let formats = named.map_or_else(|| vec![ExportFormat::Csv, ExportFormat::Ndjson], |named| vec![named]);
     let media_types: Vec<&str> = formats.iter().map(|format| media_type(*format)).collect();
@@ -121,7 +121,7 @@ fn put_line(out: &mut Vec<u8>, product: &Product) -> Result<(), Error> {
     Ok(())
 }
 
-/// What a table of this catalogue needs: all names of attributes and options, and the categories.
+/// The columns that this catalog needs: all names of attributes and options, and the categories.
 struct Table {
     attributes: Vec<String>,
     options: Vec<String>,

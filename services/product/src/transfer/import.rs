@@ -1,4 +1,4 @@
-//! The import: rows in chunks of one transaction each; what fails by its own fault is reported and harms no other.
+//! The import: rows in chunks of one transaction each; a faulty row is reported and does not affect others.
 
 use promox_contract::codes;
 use promox_contract::import::{ImportReport, RowError, is_row_fault};
@@ -8,27 +8,32 @@ use promox_storage::{Lane, Tx};
 use tokio::sync::mpsc;
 
 use super::parse::{self, Parsed};
-use crate::commands::{self, Desk, ImportRow};
+use crate::commands::{self, CommandContext, ImportRow};
 use crate::queries::epochs;
 use crate::{Products, api};
 
-/// Rows of one transaction.
+/// Rows per transaction.
 const CHUNK: usize = 200;
-/// Chunks that are read ahead.
+/// Chunks read ahead.
 const AHEAD: usize = 2;
 
-/// Takes a stream of rows.
+/// Imports a stream of rows.
 pub(crate) async fn import(products: &Products, cx: &Cx, body: Body) -> Result<ImportReport, Error> {
-    let desk = products.desk(cx).await?;
-    write_amounts(cx, desk.currency, import_stream(products, cx, &desk, body), any_taken).await
+    let context = products.context(cx).await?;
+    write_amounts(cx, context.currency, import_stream(products, cx, &context, body), any_taken).await
 }
 
-/// Whether there are products after an import; one that ended half-way may have left some.
+/// Whether there are products after an import; an interrupted one may have left some.
 fn any_taken(done: &Result<ImportReport, Error>) -> bool {
     done.as_ref().map_or(true, |report| report.created + report.updated + report.skipped > 0)
 }
 
-async fn import_stream(products: &Products, cx: &Cx, desk: &Desk, body: Body) -> Result<ImportReport, Error> {
+async fn import_stream(
+    products: &Products,
+    cx: &Cx,
+    context: &CommandContext,
+    body: Body,
+) -> Result<ImportReport, Error> {
     let Some(reader) = body.reader else {
         return Err(Error::new(Kind::Malformed, codes::BODY_MISSING, "Send the rows as the body."));
     };
@@ -50,36 +55,36 @@ async fn import_stream(products: &Products, cx: &Cx, desk: &Desk, body: Body) ->
     });
     let mut report = ImportReport::default();
     while let Some(chunk) = chunks.recv().await {
-        take(products, cx, desk, chunk, &mut report).await?;
+        take(products, cx, context, chunk, &mut report).await?;
     }
     reading.await.map_err(Error::internal)?;
     report.errors.sort_by_key(|error| error.row);
     Ok(report)
 }
 
-/// Takes rows that are in memory already.
+/// Imports rows from memory.
 pub(crate) async fn import_rows(
     products: &Products,
     cx: &Cx,
     rows: Vec<api::ProductChange>,
 ) -> Result<ImportReport, Error> {
-    let desk = products.desk(cx).await?;
+    let context = products.context(cx).await?;
     let work = async {
         let mut report = ImportReport::default();
         let mut rows = (1_u64..).zip(rows).map(|(row, change)| Ok(ImportRow { row, change, variant: None })).peekable();
         while rows.peek().is_some() {
-            take(products, cx, &desk, rows.by_ref().take(CHUNK).collect(), &mut report).await?;
+            take(products, cx, &context, rows.by_ref().take(CHUNK).collect(), &mut report).await?;
         }
         Ok(report)
     };
-    write_amounts(cx, desk.currency, work, any_taken).await
+    write_amounts(cx, context.currency, work, any_taken).await
 }
 
-/// Commits a chunk; one that the store refuses as a whole goes row by row.
+/// Commits a chunk; one that the store refuses as a whole is retried row by row.
 async fn take(
     products: &Products,
     cx: &Cx,
-    desk: &Desk,
+    context: &CommandContext,
     chunk: Vec<Parsed>,
     report: &mut ImportReport,
 ) -> Result<(), Error> {
@@ -90,13 +95,13 @@ async fn take(
             Err(error) => report.refuse(error),
         }
     }
-    let Err(error) = commit(products, cx, desk, rows.clone(), report).await else { return Ok(()) };
+    let Err(error) = commit(products, cx, context, rows.clone(), report).await else { return Ok(()) };
     if error.will_pass() {
         return Err(error);
     }
     for row in rows {
         let number = row.row;
-        if let Err(error) = commit(products, cx, desk, vec![row], report).await {
+        if let Err(error) = commit(products, cx, context, vec![row], report).await {
             if error.will_pass() {
                 return Err(error);
             }
@@ -109,19 +114,19 @@ async fn take(
 async fn commit(
     products: &Products,
     cx: &Cx,
-    desk: &Desk,
+    context: &CommandContext,
     rows: Vec<ImportRow>,
     report: &mut ImportReport,
 ) -> Result<(), Error> {
     if rows.is_empty() {
         return Ok(());
     }
-    let desk = desk.clone();
+    let context = context.clone();
     let work = move |tx: &mut Tx<'_>| {
-        let session = desk.open(tx)?;
+        let catalog = context.open(tx)?;
         let mut outcomes = Vec::with_capacity(rows.len());
         for row in &rows {
-            outcomes.push(match commands::upsert(tx, &session, row.clone()) {
+            outcomes.push(match commands::upsert(tx, &catalog, row.clone()) {
                 Ok(outcome) => Ok(outcome),
                 Err(error) if is_row_fault(&error) => Err(RowError::of(row.row, &error)),
                 Err(error) => return Err(error),

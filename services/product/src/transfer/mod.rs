@@ -1,5 +1,5 @@
-//! Whole catalogues in and out: CSV with a row a variant, or JSON with a product a line. What the export writes, the
-//! import takes.
+//! Import and export of whole catalogs: CSV with one row per variant, or JSON with one product per line. The import
+//! accepts every export.
 
 mod columns;
 mod export;

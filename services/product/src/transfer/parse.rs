@@ -1,4 +1,4 @@
-//! Rows of an import: read from a stream on a blocking thread, one bad row at a time.
+//! Rows of an import: parsed from a stream on a blocking thread; a bad row does not stop it.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, Read};
@@ -14,13 +14,13 @@ use crate::api::{Image, ProductChange, VariantInput};
 use crate::commands::ImportRow;
 use crate::rules::Tree;
 
-/// Bytes of one row.
+/// Maximum bytes of a row.
 const LONGEST_ROW: usize = 1 << 20;
 
-/// A row that could be read, or why not.
+/// A parsed row, or its error.
 pub(super) type Parsed = Result<ImportRow, RowError>;
 
-/// Hands every row of a CSV to `give`, until that says stop.
+/// Passes every row of a CSV to `give`, until that says stop.
 pub(super) fn csv(reader: impl Read, tree: &Tree, mut give: impl FnMut(Parsed) -> bool) {
     let left = Arc::new(AtomicUsize::new(LONGEST_ROW));
     let metered = Metered { reader, left: left.clone() };
@@ -50,7 +50,7 @@ pub(super) fn csv(reader: impl Read, tree: &Tree, mut give: impl FnMut(Parsed) -
     }
 }
 
-/// Stops a reader that gives one row without end, an unclosed quote say.
+/// Stops a reader of an endless row, such as an unclosed quote.
 struct Metered<R> {
     reader: R,
     left: Arc<AtomicUsize>,
@@ -111,7 +111,7 @@ impl Header {
     }
 }
 
-/// The cells of a row that are not empty, by column. An empty cell leaves a member as it is.
+/// The non-empty cells of a row, by column. An empty cell leaves a member unchanged.
 #[derive(Default)]
 struct Cells<'r>(BTreeMap<&'r str, &'r str>);
 
@@ -164,7 +164,7 @@ impl<'r> Cells<'r> {
         Ok((change, None))
     }
 
-    /// What the row says of the product as a whole.
+    /// The row's data about the product as a whole.
     fn product(&self, tree: &Tree) -> Result<ProductChange, String> {
         let category = |name| {
             tree.named(name).map(|row| row.id).ok_or_else(|| format!("categories: there is no category \"{name}\""))
@@ -193,7 +193,7 @@ fn patch<T>(value: Option<T>) -> Patch<T> {
     value.map_or(Patch::Keep, Patch::Set)
 }
 
-/// Hands every line of JSON to `give`, until that says stop.
+/// Passes every line of JSON to `give`, until that says stop.
 pub(super) fn lines(reader: impl Read, mut give: impl FnMut(Parsed) -> bool) {
     let mut reader = BufReader::new(reader);
     let mut line = Vec::new();

@@ -1,4 +1,4 @@
-//! What is asked of the engine itself: a cart worked out, a draft run over past orders.
+//! Requests to the engine itself: pricing a cart, evaluating a draft against past orders.
 
 use std::collections::BTreeMap;
 
@@ -11,32 +11,32 @@ use serde::{Deserialize, Serialize};
 
 use crate::rules::Promotion;
 
-/// Works a cart out: every discount, with the reason for each promotion that does not apply. Prices, customers, times and
-/// promotions of one's own take `promotion:write`.
+/// Prices a cart: every discount, with the reason for each promotion that does not apply. Supplying prices, customers,
+/// times or promotions requires `promotion:write`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CalculateCart {
     /// The goods.
     pub items: Vec<CalculateItem>,
-    /// Promotions' and coupons' codes.
+    /// Promotion and coupon codes.
     #[serde(default)]
     pub codes: Vec<String>,
-    /// How it is shipped, and whereto.
+    /// The shipping method and destination.
     pub shipping: Option<CalculateShipping>,
-    /// Where it is sold: `WEB` unless said.
+    /// The sales channel, `WEB` by default.
     pub channel: Option<String>,
     /// The payment method.
     pub payment_method: Option<String>,
     /// The cart's own attributes.
     #[serde(default)]
     pub attributes: BTreeMap<String, String>,
-    /// The currency of all amounts; the store's unless said.
+    /// The currency of all amounts; by default the store's.
     pub currency: Option<Currency>,
-    /// Whether prices carry their tax inside; as in the store unless said.
+    /// Whether prices include tax; by default as in the store.
     pub prices_include_tax: Option<bool>,
-    /// The buyer; the caller unless said.
+    /// The buyer; by default the caller.
     pub customer: Option<Customer>,
-    /// The time it is; now unless said.
+    /// The time of the purchase; by default now.
     pub at: Option<Timestamp>,
     /// Promotions to evaluate in place of the stored ones.
     pub promotions: Option<Vec<Promotion>>,
@@ -48,11 +48,11 @@ Prices a cart." }
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CalculateItem {
-    /// What.
+    /// The SKU.
     pub sku: Sku,
     /// The number of units.
     pub quantity: u32,
-    /// What one costs without price rules; the catalogue's price unless said.
+    /// The unit price before price rules; by default the catalog's.
     pub unit_price: Option<Amount>,
     /// Its categories and all their ancestors.
     pub category_ids: Option<Vec<i64>>,
@@ -66,112 +66,112 @@ pub struct CalculateItem {
     pub discountable: Option<bool>,
 }
 
-/// How a cart is shipped.
+/// The shipping of a cart.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CalculateShipping {
-    /// The method; the cheapest unless said.
+    /// The method; by default the cheapest.
     pub method: Option<String>,
     /// ISO 3166 country.
     pub country: Option<String>,
-    /// What it costs; what the store asks unless said.
+    /// The cost; by default as in the store.
     pub amount: Option<Amount>,
     /// Its tax rate, in percent.
     pub tax_rate: Option<Amount>,
 }
 
-/// A cart worked out.
+/// A priced cart.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CalculatedCart {
     /// The currency.
     pub currency: Currency,
-    /// Whether prices carry their tax inside.
+    /// Whether prices include tax.
     pub prices_include_tax: bool,
     /// The lines, gifts last.
     pub lines: Vec<CalculatedLine>,
-    /// Promotions with an effect, in order of application.
+    /// Promotions that apply, in order of application.
     pub applied_promotions: Vec<AppliedPromotion>,
-    /// Promotions and codes without one, and why.
+    /// Promotions and codes that do not apply, and why.
     pub rejected_promotions: Vec<RejectedPromotion>,
-    /// Promotions that are one amount or quantity away.
+    /// Promotions that lack a single amount or quantity.
     pub offers: Vec<Offer>,
-    /// The sums.
+    /// The totals.
     pub totals: Totals,
-    /// What the order's points would be multiplied with.
+    /// The order's points multiplier.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub points_multiplier: Option<Amount>,
-    /// What was left unchecked.
+    /// Checks that were skipped.
     pub warnings: Vec<String>,
 }
 json_reply!(CalculatedCart);
 
-/// A line worked out.
+/// A priced line.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CalculatedLine {
-    /// What.
+    /// The SKU.
     pub sku: Sku,
-    /// Its product here.
+    /// Its product in this store.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub product_id: Option<ProductId>,
-    /// Its name here.
+    /// Its name in this store.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// The number of units.
     pub quantity: u32,
-    /// What one costs.
+    /// The unit price.
     pub unit_price: Amount,
-    /// The list price of one, before price rules.
+    /// The unit price before price rules.
     pub list_price: Amount,
     /// Quantity × unit price.
     pub subtotal: Amount,
-    /// What promotions take off.
+    /// The discount of promotions.
     pub discount: Amount,
-    /// Which takes off how much.
+    /// The discount by promotion.
     pub discounts: Vec<LineDiscount>,
-    /// Tax, inside or on top of the total.
+    /// Tax, included in the total or added to it.
     pub tax: Amount,
     /// Subtotal − discount, plus tax when prices exclude it.
     pub total: Amount,
 }
 
-/// Runs a draft over past orders, on top of what they were given then. Its start and end do not count, its hours do; its
-/// limits and budget are used up as the orders come.
+/// Evaluates a draft against past orders, in addition to the discounts they had. Its start and end are ignored, its
+/// schedule is not; its limits and budget are used up as the orders come.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BacktestPromotion {
     /// The draft.
     pub promotion: Promotion,
-    /// Orders placed from here on.
+    /// Only orders placed from here on.
     pub from: Timestamp,
-    /// Up to here, exclusive.
+    /// Only orders placed before this, exclusive.
     pub to: Timestamp,
 }
 operation! { BacktestPromotion => BacktestResult, "promotion.backtest", Post "/api/promotions/backtest", Permission("promotion:write"), 200, "\
 Evaluates a draft against past orders." }
 
-/// What a draft would have done.
+/// The effect that a draft would have had.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BacktestResult {
-    /// The start of the span.
+    /// The start of the period.
     pub from: Timestamp,
-    /// The end of the span, exclusive.
+    /// The end of the period, exclusive.
     pub to: Timestamp,
     /// The currency.
     pub currency: Currency,
-    /// Orders looked at: placed then, and neither PENDING, FAILED nor CANCELLED.
+    /// Orders examined: placed in the period, and neither PENDING, FAILED nor CANCELLED.
     pub orders: i64,
     /// Orders that it would have changed.
     pub orders_touched: i64,
-    /// What it would have given: goods, shipping, and gifts at their catalogue price.
+    /// What it would have cost: discounts on goods and shipping, and gifts at their catalog price.
     pub discount_given: Amount,
-    /// Of it off shipping.
+    /// The part of that for shipping.
     pub shipping_discount: Amount,
-    /// Goods after discounts, without tax and shipping, as they were.
+    /// The actual revenue of goods: after discounts, without tax and shipping.
     pub revenue_before: Amount,
-    /// The same with the draft.
+    /// The revenue with the draft.
     pub revenue_after: Amount,
     /// Revenue before ÷ orders.
     pub average_order_before: Amount,

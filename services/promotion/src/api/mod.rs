@@ -1,4 +1,4 @@
-//! What is asked of the promotion service over HTTP, and what it answers.
+//! The promotion service's requests and replies over HTTP.
 
 mod calculate;
 
@@ -17,42 +17,42 @@ use crate::rules::{ActionSpec, Limits, Promotion, Stacking, Stage};
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ListPromotions {
-    /// Only these.
+    /// Only promotions with this status.
     pub status: Option<PromotionStatus>,
-    /// Only of this stage.
+    /// Only promotions of this stage.
     pub stage: Option<Stage>,
-    /// Only of this campaign.
+    /// Only promotions of this campaign.
     pub campaign_id: Option<CampaignId>,
-    /// Only whose name or code has this in it.
+    /// Only promotions whose name or code contains this.
     pub q: Option<String>,
-    /// The most entries of a page.
+    /// Page size.
     #[serde(default)]
     pub limit: Limit,
-    /// The cursor of the next page.
+    /// `nextCursor` of the previous page.
     pub cursor: Option<Cursor>,
 }
 operation! { ListPromotions => Page<PromotionView>, "promotion.list", Get "/api/promotions", Permission("promotion:read"), 200, "Promotions." }
 
-/// Makes a promotion, a DRAFT until it is activated.
+/// Creates a promotion, a DRAFT until it is activated.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct CreatePromotion(pub Promotion);
 operation! { CreatePromotion => PromotionView, "promotion.create", Post "/api/promotions", Permission("promotion:write"), 201, "\
 Creates a promotion.", keyed }
 
-/// Asks for a promotion.
+/// Gets a promotion.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct GetPromotion {
-    /// Which.
+    /// The id.
     pub id: PromotionId,
 }
 operation! { GetPromotion => PromotionView, "promotion.get", Get "/api/promotions/{id}", Permission("promotion:read"), 200, "One promotion." }
 
-/// Changes a promotion by JSON Merge Patch: members that are objects are merged, lists replaced.
+/// Updates a promotion by JSON Merge Patch: members that are objects are merged, lists replaced.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UpdatePromotion {
-    /// Which.
+    /// The id.
     pub id: PromotionId,
     /// [`Promotion::name`].
     #[serde(default)]
@@ -123,25 +123,26 @@ macro_rules! moves {
         $(#[$meta])*
         #[derive(Debug, Deserialize, JsonSchema)]
         pub struct $name {
-            /// Which.
+            /// The id.
             pub id: PromotionId,
         }
         operation! { $name => PromotionView, $op, Post $path, Permission("promotion:write"), 200, $summary }
     )+};
 }
 moves! {
-    /// Lets a DRAFT or PAUSED promotion apply.
+    /// Activates a DRAFT or PAUSED promotion.
     ActivatePromotion = "promotion.activate" "/api/promotions/{id}/activate" "Activates a promotion.";
-    /// Keeps an ACTIVE promotion from applying, at once and everywhere.
+    /// Pauses an ACTIVE promotion, at once and everywhere.
     PausePromotion = "promotion.pause" "/api/promotions/{id}/pause" "Pauses a promotion.";
-    /// Ends a promotion for good and gives its code free.
+    /// Archives a promotion permanently and frees its code.
     ArchivePromotion = "promotion.archive" "/api/promotions/{id}/archive" "Archives a promotion.";
 }
 
-/// Removes a DRAFT; any other promotion is archived, because orders name it, and so is one that coupons or offers are of.
+/// Deletes a DRAFT; any other promotion is archived, because orders refer to it, and so is one that coupons or offers
+/// refer to.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct DeletePromotion {
-    /// Which.
+    /// The id.
     pub id: PromotionId,
 }
 operation! { DeletePromotion => (), "promotion.delete", Delete "/api/promotions/{id}", Permission("promotion:write"), 204, "\
@@ -150,12 +151,12 @@ Deletes a promotion, or archives it if it was used." }
 /// Lists the uses of a promotion by confirmed orders, newest order first.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 pub struct ListUsage {
-    /// Of which promotion.
+    /// The promotion.
     pub id: PromotionId,
-    /// The most entries of a page.
+    /// Page size.
     #[serde(default)]
     pub limit: Limit,
-    /// The cursor of the next page.
+    /// `nextCursor` of the previous page.
     pub cursor: Option<Cursor>,
 }
 operation! { ListUsage => Page<UsageView>, "promotion.usage", Get "/api/promotions/{id}/usage", Permission("promotion:read"), 200, "Uses of a promotion." }
@@ -164,17 +165,17 @@ operation! { ListUsage => Page<UsageView>, "promotion.usage", Get "/api/promotio
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UsageView {
-    /// By which order.
+    /// The order.
     pub order_id: OrderId,
-    /// By whose account.
+    /// The account.
     pub user_id: Option<UserId>,
-    /// By which coupon.
+    /// The coupon.
     pub coupon_code: Option<String>,
-    /// What it gave: goods, shipping, gifts at their catalogue price.
+    /// Its cost: discounts on goods and shipping, and gifts at their catalog price.
     pub amount: Amount,
     /// When the order was confirmed.
     pub used_at: Timestamp,
-    /// When it was given back, if it was.
+    /// When it was released, if it was.
     pub released_at: Option<Timestamp>,
 }
 
@@ -182,11 +183,11 @@ pub struct UsageView {
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PromotionView {
-    /// Its id.
+    /// The id.
     pub id: PromotionId,
     /// Its name.
     pub name: String,
-    /// Where it stands.
+    /// The status.
     pub status: PromotionStatus,
     /// The code that activates it.
     pub code: Option<String>,
@@ -216,15 +217,15 @@ pub struct PromotionView {
     pub actions: Vec<ActionSpec>,
     /// Its limits.
     pub limits: Option<Limits>,
-    /// Uses by live orders.
+    /// Uses by active orders.
     pub uses: i64,
-    /// What those came to.
+    /// The total cost of those uses.
     pub spent: Amount,
     /// Counts its changes.
     pub version: i64,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
-    /// When it was changed last.
+    /// When it was last changed.
     pub updated_at: Timestamp,
 }
 json_reply!(PromotionView, etag version);

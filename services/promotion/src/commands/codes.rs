@@ -1,8 +1,8 @@
-//! The one namespace of codes: who is about to have a code claims it first, so that of a promotion and a coupon that want
-//! the same code at the same instant one gets it.
+//! The shared namespace of codes: a code is claimed before it is used, so that if a promotion and a coupon want the
+//! same code at the same time, one of them gets it.
 //!
-//! Claims of promotions and of coupons meet in one table. A promotion claims, then looks whether a coupon has the code, then
-//! is written. A coupon is claimed, then written, then released: so either the claim is there to be seen, or the coupon is.
+//! Claims of promotions and of coupons are in one table. A promotion claims, then checks whether a coupon has the code,
+//! then is written. A coupon is claimed, then written, then released: so either the claim is visible, or the coupon is.
 
 use std::time::Duration;
 
@@ -15,9 +15,9 @@ use crate::queries;
 use crate::records::CodeClaim;
 use crate::reject::Reject;
 
-/// How long a claim stands that nobody releases: longer than any request may take.
+/// How long an unreleased claim lasts: longer than any request may take.
 const STANDS: Duration = Duration::from_mins(2);
-/// Lapsed claims that one sweep removes.
+/// Expired claims removed by one sweep.
 const SWEEP: usize = 500;
 
 fn others(tx: &Tx<'_>, owner: &str) -> Result<Vec<CodeClaim>, StoreError> {
@@ -26,8 +26,8 @@ fn others(tx: &Tx<'_>, owner: &str) -> Result<Vec<CodeClaim>, StoreError> {
     rows.filter(|row| row.as_ref().map_or(true, |row| row.owner != owner && row.until > now)).collect()
 }
 
-/// Claims a code for a promotion. `None` while somebody else is about to have it, or draws codes that it may be among: what
-/// comes of that is not known yet.
+/// Claims a code for a promotion. `None` while another claim covers it, named or by range: its outcome is not known
+/// yet.
 pub(crate) fn claim(tx: &mut Tx<'_>, owner: &str, code: &String) -> Result<Option<()>, Reject> {
     check_code(tx, None, Some(code))?;
     if others(tx, owner)?.iter().any(|other| other.names(code) || other.spans(code)) {
@@ -37,7 +37,7 @@ pub(crate) fn claim(tx: &mut Tx<'_>, owner: &str, code: &String) -> Result<Optio
     Ok(Some(()))
 }
 
-/// Claims codes for coupons; those that are promotions' are answered. `None` while a promotion is about to have one of them.
+/// Claims codes for coupons; returns those that promotions have. `None` while a promotion is about to take one of them.
 pub(crate) fn claim_for_coupons(tx: &mut Tx<'_>, op: &ClaimCodes) -> Result<Option<CodesInUse>, Reject> {
     let spanned = |code: &String| {
         op.span.as_ref().is_some_and(|(first, last)| code.len() == first.len() && first <= code && code <= last)
@@ -66,12 +66,12 @@ fn put(
     tx.put(&CodeClaim { owner, by_promotion, codes: Json(codes), first, last, until })
 }
 
-/// Ends a claim; whether it stood.
+/// Ends a claim; whether it existed.
 pub(crate) fn release(tx: &mut Tx<'_>, owner: &String) -> Result<bool, StoreError> {
     tx.delete::<CodeClaim>(owner)
 }
 
-/// Ends the claim of a promotion that is about to be written: without it the code may be another's by now.
+/// Ends the claim of a promotion that is about to be written: without it the code may belong to another by now.
 pub(crate) fn redeem(tx: &mut Tx<'_>, owner: Option<&String>) -> Result<(), Reject> {
     match owner {
         Some(owner) if !release(tx, owner)? => Err(Reject::Other(promox_kernel::Error::unavailable(

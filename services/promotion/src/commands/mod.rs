@@ -1,4 +1,4 @@
-//! What changes promotions and their uses. Every guard stands before the first write.
+//! Changes to promotions and their uses. Every check comes before the first write.
 
 pub(crate) mod codes;
 pub(crate) mod promotions;

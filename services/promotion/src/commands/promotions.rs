@@ -1,4 +1,4 @@
-//! Promotions made, changed, moved between their states, removed.
+//! Creating, changing, activating, pausing and deleting promotions.
 
 use promox_contract::audit::Audited;
 use promox_contract::ids::PromotionId;
@@ -14,14 +14,14 @@ use crate::rules::{self, normal_code};
 
 use crate::api::PromotionView;
 
-/// Who changes promotions, in a store of which currency.
+/// The caller and the store's currency.
 #[derive(Clone, Debug)]
-pub(crate) struct Desk {
+pub(crate) struct CommandContext {
     pub(crate) cx: Cx,
     pub(crate) currency: Currency,
 }
 
-/// Raises the epoch: what is compiled anywhere is stale.
+/// Increments the epoch: everything compiled is stale.
 fn raise_epoch(tx: &mut Tx<'_>) -> Result<i64, StoreError> {
     let next = epoch(tx)? + 1;
     tx.put(&Epoch { id: EPOCH, epoch: next })?;
@@ -37,9 +37,9 @@ pub(super) fn check_code(tx: &Tx<'_>, id: Option<PromotionId>, code_key: Option<
     }
 }
 
-fn tell(
+fn audit_change(
     tx: &mut Tx<'_>,
-    desk: &Desk,
+    context: &CommandContext,
     action: &str,
     before: Option<&Promotion>,
     after: &Promotion,
@@ -47,15 +47,15 @@ fn tell(
     let brief =
         |it: &Promotion| serde_json::json!({"status": it.status, "version": it.version, "promotion": *it.document});
     let subject = format!("promotion:{}", after.id);
-    let entry = Audited::new(desk.cx.principal.name(), action, subject, before.map(brief), brief(after));
+    let entry = Audited::new(context.cx.principal.name(), action, subject, before.map(brief), brief(after));
     tx.emit(after.id, &entry)?;
-    queries::view(tx, after.clone(), desk.currency)
+    queries::view(tx, after.clone(), context.currency)
 }
 
-/// Makes a DRAFT; `claim` is that of its code.
+/// Creates a DRAFT; `claim` is the claim of its code.
 pub(crate) fn create(
     tx: &mut Tx<'_>,
-    desk: &Desk,
+    context: &CommandContext,
     document: &rules::Promotion,
     claim: Option<&String>,
 ) -> Result<PromotionView, Reject> {
@@ -75,19 +75,19 @@ pub(crate) fn create(
     };
     tx.insert(&row)?;
     rule_rows::replace(tx, row.id, None, Some(document))?;
-    Ok(tell(tx, desk, "promotion.create", None, &row)?)
+    Ok(audit_change(tx, context, "promotion.create", None, &row)?)
 }
 
-/// Puts another document in a promotion's place; `claim` is that of its code, when it is another one.
+/// Replaces a promotion's document; `claim` is the claim of its code, if that changes.
 pub(crate) fn update(
     tx: &mut Tx<'_>,
-    desk: &Desk,
+    context: &CommandContext,
     (id, version): (PromotionId, i64),
     document: &rules::Promotion,
     claim: Option<&String>,
 ) -> Result<PromotionView, Reject> {
     let before = tx.get::<Promotion>(&id)?.ok_or(Reject::Absent("promotion"))?;
-    desk.cx.check_version(before.version)?;
+    context.cx.check_version(before.version)?;
     if before.version != version {
         return Err(Reject::Other(promox_kernel::Error::conflict(
             "CHANGED_MEANWHILE",
@@ -98,7 +98,7 @@ pub(crate) fn update(
         return Err(Reject::Transition { from: Status::Archived, to: Status::Archived });
     }
     if before.document.0 == *document {
-        return Ok(queries::view(tx, before, desk.currency)?);
+        return Ok(queries::view(tx, before, context.currency)?);
     }
     let code_key = document.code.as_deref().map(normal_code);
     check_code(tx, Some(id), code_key.as_ref())?;
@@ -115,10 +115,10 @@ pub(crate) fn update(
     };
     tx.put(&row)?;
     rule_rows::replace(tx, id, Some(&before.document), Some(document))?;
-    Ok(tell(tx, desk, "promotion.update", Some(&before), &row)?)
+    Ok(audit_change(tx, context, "promotion.update", Some(&before), &row)?)
 }
 
-/// A limit never falls below what is used: the books would not add up.
+/// A limit must not fall below its uses: the books would not add up.
 fn check_limits(tx: &Tx<'_>, id: PromotionId, document: &rules::Promotion) -> Result<(), Reject> {
     let Some(limits) = &document.limits else { return Ok(()) };
     let (uses, spent) = counted(tx, id)?;
@@ -131,18 +131,18 @@ fn check_limits(tx: &Tx<'_>, id: PromotionId, document: &rules::Promotion) -> Re
     Ok(())
 }
 
-/// Moves a promotion to another state; one that stands there already stays as it is.
+/// Changes a promotion's status; without a difference nothing changes.
 pub(crate) fn transit(
     tx: &mut Tx<'_>,
-    desk: &Desk,
+    context: &CommandContext,
     id: PromotionId,
     to: Status,
     active: usize,
 ) -> Result<PromotionView, Reject> {
     let before = tx.get::<Promotion>(&id)?.ok_or(Reject::Absent("promotion"))?;
-    desk.cx.check_version(before.version)?;
+    context.cx.check_version(before.version)?;
     if before.status == to {
-        return Ok(queries::view(tx, before, desk.currency)?);
+        return Ok(queries::view(tx, before, context.currency)?);
     }
     if !allowed(before.status).contains(&to) {
         return Err(Reject::Transition { from: before.status, to });
@@ -164,19 +164,19 @@ pub(crate) fn transit(
         Status::Paused => "promotion.pause",
         Status::Draft | Status::Archived => "promotion.archive",
     };
-    Ok(tell(tx, desk, action, Some(&before), &row)?)
+    Ok(audit_change(tx, context, action, Some(&before), &row)?)
 }
 
-/// Removes a DRAFT; archives what was ever more, and what coupons or offers refer to.
-pub(crate) fn delete(tx: &mut Tx<'_>, desk: &Desk, id: PromotionId, referred: bool) -> Result<(), Reject> {
+/// Deletes a DRAFT; archives any other promotion, and one that coupons or offers refer to.
+pub(crate) fn delete(tx: &mut Tx<'_>, context: &CommandContext, id: PromotionId, referred: bool) -> Result<(), Reject> {
     let before = tx.get::<Promotion>(&id)?.ok_or(Reject::Absent("promotion"))?;
-    desk.cx.check_version(before.version)?;
+    context.cx.check_version(before.version)?;
     if before.status != Status::Draft || referred {
-        return transit(tx, desk, id, Status::Archived, 0).map(drop);
+        return transit(tx, context, id, Status::Archived, 0).map(drop);
     }
     tx.delete::<Promotion>(&id)?;
     rule_rows::replace(tx, id, Some(&before.document), None)?;
     let subject = format!("promotion:{id}");
-    tx.emit(id, &Audited::new(desk.cx.principal.name(), "promotion.delete", subject, &*before.document, ()))?;
+    tx.emit(id, &Audited::new(context.cx.principal.name(), "promotion.delete", subject, &*before.document, ()))?;
     Ok(())
 }

@@ -8,7 +8,7 @@ use promox_storage::{StoreError, Tx};
 use crate::records::{RuleKind, RuleRow};
 use crate::rules::{ActionSpec, Promotion};
 
-/// The rows that a promotion's document stands for: its conditions from the outermost inwards, then its actions in their order.
+/// The rows of a promotion's document: its conditions from the outermost inwards, then its actions in order.
 pub(crate) fn rows(id: PromotionId, document: &Promotion) -> Vec<RuleRow> {
     let mut rows = Vec::new();
     if let Some(when) = &document.when {
@@ -21,7 +21,7 @@ pub(crate) fn rows(id: PromotionId, document: &Promotion) -> Vec<RuleRow> {
     rows
 }
 
-/// Puts the rows of `after` in the place of those of `before`; what is the same in both is left alone.
+/// Replaces the rows of `before` with those of `after`; unchanged ones are left alone.
 pub(crate) fn replace(
     tx: &mut Tx<'_>,
     id: PromotionId,
@@ -68,7 +68,7 @@ fn add_condition(
     }
 }
 
-/// The next row, with nothing but its place.
+/// The next row, with only its position set.
 fn blank(promotion_id: PromotionId, before: &[RuleRow], kind: RuleKind, pointer: String) -> RuleRow {
     RuleRow {
         promotion_id,
