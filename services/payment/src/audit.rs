@@ -1,4 +1,4 @@
-//! The books of payments, recomputed from the ledger, and what the orders must agree with.
+//! The invariants of payments, recomputed from the ledger, and the facts that orders must agree with.
 
 use promox_contract::analytics::GIVEN_BACK;
 use promox_contract::payment::{DUE, GAVE, PAID, PaymentStatus as Status, SETTLED, gave};
@@ -50,7 +50,7 @@ fn count<T>(mut rows: impl Iterator<Item = Result<T, StoreError>>) -> Result<usi
     rows.try_fold(0, |count, row| row.map(|_| count + 1))
 }
 
-/// The ledger's sums are the payment's, and it has no gap; how many entries there are.
+/// Checks that the ledger's sums match the payment and it has no gap; returns the number of entries.
 fn check_ledger(tx: &Tx<'_>, report: &mut Report, payment: &Payment) -> Result<usize, StoreError> {
     let mut sums = [Amount::ZERO; 4];
     let (mut number, mut gap) = (0, false);
@@ -79,7 +79,7 @@ fn check_ledger(tx: &Tx<'_>, report: &mut Report, payment: &Payment) -> Result<u
     Ok(usize::try_from(number).unwrap_or(0))
 }
 
-/// Refunds claim and give what the payment says; how many there are.
+/// Checks refunds against the payment; returns their number.
 fn check_refunds(tx: &Tx<'_>, report: &mut Report, payment: &Payment) -> Result<usize, StoreError> {
     let refunds = queries::refunds(tx, payment.id)?;
     let sum = |status| refunds.iter().filter(|it| it.status == status).map(|it| it.amount).sum::<Amount>();
@@ -100,7 +100,7 @@ fn check_refunds(tx: &Tx<'_>, report: &mut Report, payment: &Payment) -> Result<
     Ok(refunds.len())
 }
 
-/// A return's refund is the one of its reference, and orders say the same of it.
+/// A return's refund is the one with its reference, and orders agree with it.
 fn check_settlement(tx: &Tx<'_>, report: &mut Report, settlement: &Settlement) -> Result<(), StoreError> {
     let Settlement { return_id, payment_id, refund, voided, .. } = settlement;
     report.right(SETTLED, *return_id, gave(*refund, *voided));

@@ -1,4 +1,4 @@
-//! Charges: asking a provider, within everybody's patience, and writing down what it said in one transaction.
+//! Charges: calls to a provider within a time limit, with the outcome recorded in one transaction.
 
 use std::future::Future;
 use std::time::Duration;
@@ -16,26 +16,27 @@ use crate::gateway::{Answer, Charge, Failed};
 use crate::queries;
 use crate::records::{Attempt, AttemptOutcome, Payment, Provider, Settlement};
 use crate::reject;
-use crate::rules::{self, News};
+use crate::rules::{self, ProviderUpdate};
 
-/// What is left of a request's time for writing the answer down.
+/// The part of a request's time reserved for recording the outcome.
 const MARGIN: Duration = Duration::from_millis(500);
-/// The pauses before each try of a charge while the provider fails.
+/// The pauses between attempts while the provider fails.
 const PAUSES: [Duration; 3] = [Duration::ZERO, Duration::from_millis(100), Duration::from_millis(300)];
 
 impl Payments {
-    /// How long a provider may take: the limit, or what the request has left.
-    fn patience(&self, cx: &Cx) -> Duration {
+    /// The time limit of a provider: the configured one, or what the request has left.
+    fn time_limit(&self, cx: &Cx) -> Duration {
         let left = cx.deadline.saturating_duration_since(Instant::now()).saturating_sub(MARGIN);
         self.settings.provider_limit.min(left)
     }
 
-    /// What a provider answers in time; `None` when it fails or is silent. Then it may have done what it was asked.
-    pub(crate) async fn reach<T>(&self, cx: &Cx, call: impl Future<Output = Result<T, Failed>>) -> Option<T> {
+    /// A provider's answer in time; `None` when it fails or times out. The provider may still have done what was
+    /// requested.
+    pub(crate) async fn within_limit<T>(&self, cx: &Cx, call: impl Future<Output = Result<T, Failed>>) -> Option<T> {
         tokio::select! {
             biased;
             answer = call => answer.ok(),
-            () = cx.node.clock.sleep(self.patience(cx)) => None,
+            () = cx.node.clock.sleep(self.time_limit(cx)) => None,
         }
     }
 
@@ -44,7 +45,7 @@ impl Payments {
         if provider == Provider::Sandbox && !self.settings.sandbox { Err(reject::sandbox_off()) } else { Ok(()) }
     }
 
-    /// Takes an order's money. What was decided before is answered again without asking the provider.
+    /// Charges an order. An earlier decision is returned without asking the provider.
     pub(crate) async fn take(&self, cx: &Cx, due: Due) -> Result<PaymentOutcome, Error> {
         let known = self.db.read(|tx| queries::to_be_paid(tx, due.order_id)).await?;
         if let Some(known) = &known {
@@ -53,23 +54,23 @@ impl Payments {
                 return Ok(queries::outcome(known));
             }
         }
-        let asked = Charge {
+        let request = Charge {
             key: rules::charge_key(due.order_id),
             token: due.choice.token.clone().unwrap_or_default(),
             tried: known.map_or(0, |known| known.tries),
         };
-        let (news, attempts) = match self.check_sandbox(due.choice.provider) {
-            Ok(()) => self.charge(cx, due.choice.provider, &asked).await,
-            Err(reject) => (News::Declined { code: reject.code().to_owned() }, Vec::new()),
+        let (update, attempts) = match self.check_sandbox(due.choice.provider) {
+            Ok(()) => self.charge(cx, due.choice.provider, &request).await,
+            Err(reject) => (ProviderUpdate::Declined { code: reject.code().to_owned() }, Vec::new()),
         };
-        let payment = self.db.write(cx, move |tx| charge::note(tx, &due, &attempts, &news)).await?;
-        self.give_back_late(cx, payment).await
+        let payment = self.db.write(cx, move |tx| charge::record(tx, &due, &attempts, &update)).await?;
+        self.refund_late_capture(cx, payment).await
     }
 
-    /// Asks for a charge, again while the provider fails and there is time.
-    async fn charge(&self, cx: &Cx, provider: Provider, asked: &Charge) -> (News, Vec<Attempt>) {
+    /// Requests a charge, with retries while the provider fails and there is time.
+    async fn charge(&self, cx: &Cx, provider: Provider, request: &Charge) -> (ProviderUpdate, Vec<Attempt>) {
         let (clock, gateway) = (&cx.node.clock, self.gateways.of(provider));
-        let until = clock.now() + self.patience(cx);
+        let until = clock.now() + self.time_limit(cx);
         let mut attempts = Vec::new();
         for pause in PAUSES {
             if !pause.is_zero() {
@@ -77,23 +78,23 @@ impl Payments {
             }
             let answer = tokio::select! {
                 biased;
-                answer = gateway.charge(clock, asked) => Some(answer),
+                answer = gateway.charge(clock, request) => Some(answer),
                 () = clock.sleep_until(until) => None,
             };
             if answer != Some(Ok(Answer::Awaited)) {
                 attempts.push(attempt(clock.now(), answer.as_ref()));
             }
             match answer {
-                Some(Ok(answer)) => return (news(answer), attempts),
+                Some(Ok(answer)) => return (update(answer), attempts),
                 Some(Err(Failed)) => {}
                 None => break,
             }
         }
-        (News::Silence, attempts)
+        (ProviderUpdate::NoAnswer, attempts)
     }
 
-    /// What was captured after its order ended goes back now; if the provider is silent, a job goes on.
-    pub(crate) async fn give_back_late(&self, cx: &Cx, payment: Payment) -> Result<PaymentOutcome, Error> {
+    /// Refunds now what was captured after its order ended; if the provider does not answer, a job continues.
+    pub(crate) async fn refund_late_capture(&self, cx: &Cx, payment: Payment) -> Result<PaymentOutcome, Error> {
         if payment.cancelled_at.is_some()
             && let Some(refund) = self.db.read(|tx| refund::unsettled(tx, payment.id)).await?
         {
@@ -103,34 +104,34 @@ impl Payments {
         Ok(queries::outcome(&payment))
     }
 
-    /// Ends an order's payment: voids it, or gives back what is left.
+    /// Ends an order's payment: voids it, or refunds what is left.
     pub(crate) async fn cancel(&self, cx: &Cx, order_id: OrderId, reason: String) -> Result<(), Error> {
         match self.db.write(cx, move |tx| charge::cancel(tx, order_id, &reason)).await? {
             Ending::Done => Ok(()),
             Ending::Void(payment) => self.void(cx, &payment).await,
-            Ending::GiveBack(refund) => {
+            Ending::Refund(refund) => {
                 let settled = self.settle(cx, refund).await?;
                 if settled.waiting { Err(reject::no_answer()) } else { Ok(()) }
             }
         }
     }
 
-    /// Has the provider end a charge and enters that. What it captured meanwhile goes back.
+    /// Voids a charge at the provider and records it. What was captured in the meantime is refunded.
     pub(crate) async fn void(&self, cx: &Cx, payment: &Payment) -> Result<(), Error> {
         self.end_charge(cx, payment).await?;
         let id = payment.id;
-        let payment = self.db.write(cx, move |tx| hear(tx, id, &News::Voided)).await?;
-        self.give_back_late(cx, payment).await.map(drop)
+        let payment = self.db.write(cx, move |tx| apply_update(tx, id, &ProviderUpdate::Voided)).await?;
+        self.refund_late_capture(cx, payment).await.map(drop)
     }
 
-    /// Gives what a return gives. A refund that the provider does not answer goes on by itself.
-    pub(crate) async fn settle_return(&self, cx: &Cx, asked: Returned) -> Result<ReturnSettlement, Error> {
-        let order_id = asked.order_id;
-        let decided = self.db.write(cx, move |tx| refund::for_return(tx, &asked)).await?;
+    /// Carries out the refund of a return. If the provider does not answer, a job continues.
+    pub(crate) async fn settle_return(&self, cx: &Cx, request: Returned) -> Result<ReturnSettlement, Error> {
+        let order_id = request.order_id;
+        let decided = self.db.write(cx, move |tx| refund::for_return(tx, &request)).await?;
         match decided.next {
             Ending::Done => {}
             Ending::Void(payment) => self.void(cx, &payment).await?,
-            Ending::GiveBack(refund) => drop(self.settle(cx, refund).await?),
+            Ending::Refund(refund) => drop(self.settle(cx, refund).await?),
         }
         let payment = self.db.read(|tx| queries::of_order(tx, order_id)).await?;
         let payment = payment.as_ref().map(queries::outcome).ok_or_else(|| Error::not_found("payment"))?;
@@ -138,21 +139,21 @@ impl Payments {
         Ok(ReturnSettlement { refund, voided, fee, payment })
     }
 
-    /// Has the provider end a charge.
+    /// Voids a charge at the provider.
     async fn end_charge(&self, cx: &Cx, payment: &Payment) -> Result<(), Error> {
         let key = rules::charge_key(payment.order_id);
         let call = self.gateways.of(payment.provider).void(&cx.node.clock, &key);
-        self.reach(cx, call).await.ok_or_else(reject::no_answer)
+        self.within_limit(cx, call).await.ok_or_else(reject::no_answer)
     }
 }
 
-/// Hears news of a payment that is there.
-pub(crate) fn hear(tx: &mut Tx<'_>, id: PaymentId, news: &News) -> Result<Payment, Error> {
+/// Applies an update to an existing payment.
+pub(crate) fn apply_update(tx: &mut Tx<'_>, id: PaymentId, update: &ProviderUpdate) -> Result<Payment, Error> {
     let payment = queries::payment(tx, id)?;
-    Ok(charge::hear(tx, payment, news)?)
+    Ok(charge::apply_update(tx, payment, update)?)
 }
 
-/// One order, one payment: it is not asked for again with another amount, nor once the order has ended.
+/// An order has one payment: it is not charged another amount, nor after it has ended.
 fn check_same(known: &Payment, due: &Due) -> Result<(), Error> {
     if (known.amount, known.currency) != (due.amount, due.currency) {
         return Err(reject::mismatch(known.amount, known.currency));
@@ -173,13 +174,13 @@ fn attempt(at: promox_kernel::Timestamp, answer: Option<&Result<Answer, Failed>>
     Attempt { at, outcome, code }
 }
 
-fn news(answer: Answer) -> News {
+fn update(answer: Answer) -> ProviderUpdate {
     match answer {
-        Answer::Awaited => News::Silence,
-        Answer::Captured { reference } => News::Captured { reference },
+        Answer::Awaited => ProviderUpdate::NoAnswer,
+        Answer::Captured { reference } => ProviderUpdate::Captured { reference },
         Answer::NeedsAction { reference, url } => {
-            News::NeedsAction { reference, action: PaymentAction { kind: "REDIRECT".to_owned(), url } }
+            ProviderUpdate::NeedsAction { reference, action: PaymentAction { kind: "REDIRECT".to_owned(), url } }
         }
-        Answer::Declined { code } => News::Declined { code: code.to_owned() },
+        Answer::Declined { code } => ProviderUpdate::Declined { code: code.to_owned() },
     }
 }

@@ -1,4 +1,4 @@
-//! What payments do on news of orders: an order that was placed is to be paid, whoever asked for it.
+//! Consumers of payments: watches orders until they are paid.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use promox_storage::{Consumer, Database, Event, Tx};
 use crate::queries;
 use crate::records::{Cancellation, UnpaidOrder};
 
-/// How long who placed an order has for its payment before it is looked after here.
+/// How long a checkout has for its payment before this service steps in.
 const HEAD_START: Duration = Duration::from_secs(5);
 
-/// Notes orders that are not paid when their checkout should long be over: its process ended, or something was in its way.
+/// Records orders that are unpaid when their checkout should be over: its process ended, or something delayed it.
 #[derive(Debug)]
 pub(crate) struct FollowOrders;
 

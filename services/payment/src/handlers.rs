@@ -1,4 +1,4 @@
-//! Operations: who may, then one read, one write, or one call to a provider between them.
+//! Handlers: authorise, then one read, one write, or a call to a provider between two of them.
 
 use promox_contract::audit::Audited;
 use promox_contract::order::{CancelVoidedOrder, CheckOrderAccess, GetOrderStatus, OrderStatus};
@@ -20,14 +20,14 @@ use crate::commands::charge::{self, Due};
 use crate::commands::refund::{self, Returned};
 use crate::records::{Payment, Provider};
 use crate::reject;
-use crate::rules::{self, News};
+use crate::rules::{self, ProviderUpdate};
 use crate::{Payments, queries, webhooks};
 
-/// Why a payment is void that an administrator voided.
+/// The reason of a payment voided by an administrator.
 const BY_HAND: &str = "voided manually";
 
 impl Payments {
-    /// Refuses who neither has the permission nor owns the order: to them there is no such payment.
+    /// Refuses callers who neither have the permission nor own the order, as if there were no such payment.
     async fn authorise(&self, cx: &Cx, payment: &Payment, permission: &str) -> Result<(), Error> {
         let user = cx.principal.user();
         if cx.principal.allows(permission) || (user.is_some() && user == payment.user_id) {
@@ -37,20 +37,20 @@ impl Payments {
         owns.map_err(|error| if error.kind() == Kind::NotFound { Error::not_found("payment") } else { error })
     }
 
-    /// Hears a capture or void that somebody asked for, and keeps the answer.
-    async fn answer_news(
+    /// Applies a requested capture or void, and stores the reply.
+    async fn answer_update(
         &self,
         cx: &Cx,
         action: &'static str,
         before: Payment,
-        news: News,
+        update: ProviderUpdate,
         check: fn(&Payment) -> Result<(), Error>,
     ) -> Result<PaymentView, Error> {
         let actor = cx.principal.name();
         let (id, was) = (before.id, before.status);
         let work = move |tx: &mut Tx<'_>| {
             check(&queries::payment(tx, id)?)?;
-            let payment = charging::hear(tx, id, &news)?;
+            let payment = charging::apply_update(tx, id, &update)?;
             let entry = Audited::new(actor.clone(), action, format!("payment:{id}"), was, payment.status);
             tx.emit(id, &entry)?;
             Ok(queries::view(tx, payment)?)
@@ -102,11 +102,11 @@ impl Handle<ConfirmPayment> for Payments {
         self.check_sandbox(payment.provider)?;
         let key = rules::charge_key(payment.order_id);
         let call = self.gateways.of(payment.provider).confirm(&cx.node.clock, &key);
-        let reference = self.reach(cx, call).await.ok_or_else(reject::no_answer)?;
-        let news = News::Captured { reference };
-        let view = self.answer_news(cx, "payment.confirm", payment, news, |_| Ok(())).await?;
+        let reference = self.within_limit(cx, call).await.ok_or_else(reject::no_answer)?;
+        let update = ProviderUpdate::Captured { reference };
+        let view = self.answer_update(cx, "payment.confirm", payment, update, |_| Ok(())).await?;
         let now = self.db.read(|tx| queries::payment(tx, op.id)).await?;
-        self.give_back_late(cx, now).await?;
+        self.refund_late_capture(cx, now).await?;
         Ok(view)
     }
 }
@@ -121,9 +121,9 @@ impl Handle<CapturePayment> for Payments {
         }
         let key = rules::charge_key(payment.order_id);
         let call = self.gateways.of(payment.provider).capture(&cx.node.clock, &key);
-        let reference = self.reach(cx, call).await.ok_or_else(reject::no_answer)?;
-        let news = News::Captured { reference };
-        self.answer_news(cx, "payment.capture", payment, news, Payment::check_capture).await
+        let reference = self.within_limit(cx, call).await.ok_or_else(reject::no_answer)?;
+        let update = ProviderUpdate::Captured { reference };
+        self.answer_update(cx, "payment.capture", payment, update, Payment::check_capture).await
     }
 }
 
@@ -160,7 +160,7 @@ impl Handle<VoidPayment> for Payments {
 impl Handle<CreateRefund> for Payments {
     async fn handle(&self, cx: &Cx, op: CreateRefund) -> Result<PaymentView, Error> {
         let refund = self.open_refund(cx, op).await?;
-        let Some(reference) = self.ask_refund(cx, refund).await? else {
+        let Some(reference) = self.request_refund(cx, refund).await? else {
             let payment = self.put_off(cx, refund).await?.payment;
             let mut view = self.db.read(|tx| queries::view(tx, payment.clone())).await?;
             view.waiting = true;
@@ -175,7 +175,7 @@ impl Handle<CreateRefund> for Payments {
 }
 
 impl Payments {
-    /// Claims the amount and the idempotency key together; a request that comes again goes on with its refund.
+    /// Claims the amount and the idempotency key together; a repeated request continues with its refund.
     async fn open_refund(&self, cx: &Cx, op: CreateRefund) -> Result<i64, Error> {
         let reason = multiline(&op.reason, 1, 200).map_err(|fault| Error::field("/reason", fault))?;
         let (claim, actor) = (cx.claim.clone(), cx.principal.name());
@@ -204,9 +204,9 @@ impl Handle<ReceiveWebhook> for Payments {
             return Err(Error::not_found("provider of webhooks"));
         }
         let notice = webhooks::read(Provider::Sandbox, secret, op.body, cx.now).await?;
-        let heard = self.db.write(cx, move |tx| charge::hear_notice(tx, &notice)).await?;
+        let heard = self.db.write(cx, move |tx| charge::process_webhook(tx, &notice)).await?;
         match heard {
-            Some(payment) => self.give_back_late(cx, payment).await.map(drop),
+            Some(payment) => self.refund_late_capture(cx, payment).await.map(drop),
             None => Ok(()),
         }
     }

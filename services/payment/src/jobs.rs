@@ -1,4 +1,4 @@
-//! Work by the clock: orders that are not paid, refunds that a provider has not answered, webhooks that nobody sends again.
+//! Scheduled work: unpaid orders, unanswered refunds, old webhooks.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,27 +13,27 @@ use crate::Payments;
 use crate::queries;
 use crate::records::{ProviderEvent, ProviderEventByTime, UnpaidOrder, UnpaidOrderByDue};
 
-/// How long a webhook is known: longer than any provider sends it again.
+/// How long a webhook is remembered: longer than any provider resends it.
 const KEPT: Duration = Duration::from_hours(30 * 24);
-/// Webhooks that one run forgets.
+/// Webhooks removed by one run.
 const BATCH: usize = 500;
 /// The smallest step of time.
 const INSTANT: Duration = Duration::from_micros(1);
-/// Unpaid orders that one run looks after.
+/// Unpaid orders handled by one run.
 const ORDERS: usize = 64;
-/// The pause before an order is looked after again that could not be taken up.
+/// The pause before an order that could not be resumed is tried again.
 const PUT_OFF: Duration = Duration::from_secs(10);
 
-/// Looks after orders whose payment is not decided.
-pub(crate) fn take_up_orders(payments: &Arc<Payments>) -> Job {
+/// Resumes orders whose payment is not decided.
+pub(crate) fn resume_checkouts(payments: &Arc<Payments>) -> Job {
     let payments = payments.clone();
-    Job::new("payment.take_up_orders", Duration::from_secs(1), move |cx| {
+    Job::new("payment.resume_checkouts", Duration::from_secs(1), move |cx| {
         let payments = payments.clone();
-        async move { payments.take_up_orders(&cx).await }
+        async move { payments.resume_checkouts(&cx).await }
     })
 }
 
-/// Asks providers again for refunds that they have not answered.
+/// Repeats refund requests that providers have not answered.
 pub(crate) fn settle_refunds(payments: &Arc<Payments>) -> Job {
     let payments = payments.clone();
     Job::new("payment.settle_refunds", Duration::from_secs(1), move |cx| {
@@ -42,7 +42,7 @@ pub(crate) fn settle_refunds(payments: &Arc<Payments>) -> Job {
     })
 }
 
-/// Forgets old webhooks; what they told is in the books.
+/// Removes old webhooks; their effect is in the books.
 pub(crate) fn prune_events(payments: &Arc<Payments>) -> Job {
     let db = payments.db.clone();
     Job::new("payment.prune_events", Duration::from_hours(1), move |cx| {
@@ -68,16 +68,16 @@ fn old_events(tx: &Tx<'_>, before: Timestamp) -> Result<Vec<ProviderEvent>, Stor
 }
 
 impl Payments {
-    /// Has the checkouts of unpaid orders go on, one bounded batch; whether there may be more. Which driver a checkout has is
-    /// for the order service to say: it leaves alone what is driven.
-    async fn take_up_orders(&self, cx: &Cx) -> Result<bool, Error> {
+    /// Resumes the checkouts of unpaid orders, one bounded batch; whether there may be more. The order service knows
+    /// who drives a checkout and leaves those alone.
+    async fn resume_checkouts(&self, cx: &Cx) -> Result<bool, Error> {
         let due: Vec<UnpaidOrder> =
             self.db.read(|tx| tx.scan_by::<UnpaidOrderByDue>().before(cx.now + INSTANT).collect(ORDERS)).await?;
         if due.is_empty() {
             return Ok(false);
         }
         let more = due.len() == ORDERS;
-        let again = join_all(due.into_iter().map(|order| self.take_up_order(cx, order))).await;
+        let again = join_all(due.into_iter().map(|order| self.resume_checkout(cx, order))).await;
         let note = move |tx: &mut Tx<'_>| {
             again.iter().try_for_each(|(id, due_at)| match *due_at {
                 Some(due_at) => tx.put(&UnpaidOrder { order_id: *id, due_at }),
@@ -88,8 +88,8 @@ impl Payments {
         Ok(more)
     }
 
-    /// Has one checkout go on; when to look after it again, if it is to be.
-    async fn take_up_order(&self, cx: &Cx, order: UnpaidOrder) -> (OrderId, Option<Timestamp>) {
+    /// Resumes one checkout; returns when to try again, if at all.
+    async fn resume_checkout(&self, cx: &Cx, order: UnpaidOrder) -> (OrderId, Option<Timestamp>) {
         let id = order.order_id;
         let decided = |tx: &Tx<'_>| Ok::<_, StoreError>(queries::of_order(tx, id)?.is_some_and(|it| !it.undecided()));
         if self.db.read(decided).await.unwrap_or(false) {

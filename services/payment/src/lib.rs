@@ -1,19 +1,20 @@
-//! Payment: takes an order's money through a provider, once, and gives it back, once.
+//! Payment: charges an order through a provider, once, and refunds it, once.
 //!
-//! Tables: `payments` (one an order), `payment_entries` (the ledger of what was authorised, captured, refunded and voided;
-//! never changed), `refunds`, `return_settlements` (what each return gave), `payment_cancellations` (orders that ended before
-//! they had a payment), `unpaid_orders` (those that are looked after), `provider_events` (webhooks that were heard).
+//! Tables: `payments` (one per order), `payment_entries` (the append-only ledger of what was authorised, captured,
+//! refunded and voided), `refunds`, `return_settlements` (the refund of each return), `payment_cancellations` (orders
+//! that ended before they had a payment), `unpaid_orders` (orders to resume), `provider_events` (processed webhooks).
 //!
-//! What always holds:
-//! - authorised ≥ captured ≥ refunded + what is being refunded ≥ 0, each the sum of its entries;
+//! Invariants:
+//! - authorised ≥ captured ≥ refunded + pending refunds ≥ 0, each the sum of its entries;
 //! - every call to a provider carries a key that follows from the books alone (the order's, the refund's), so that a call
-//!   whose answer was lost is asked again without moving money twice;
-//! - what is captured after its order ended is given back once, by whatever way and order the news came;
-//! - the sandbox confirms nothing unless it is switched on;
-//! - no card number is ever taken, and a provider's token is kept only while the provider may have to be asked again.
+//!   whose answer was lost can be repeated without moving money twice;
+//! - what is captured after its order ended is refunded once, in whatever way and order the updates arrive;
+//! - the sandbox confirms nothing unless it is enabled;
+//! - no card number is ever accepted, and a provider's token is kept only while the provider may have to be asked again.
 //!
-//! An order that is not paid some seconds after `ORDER_CREATED` is looked after: its checkout is asked to go on. Deliberately
-//! absent: deciding about orders. The order service says who drives a checkout, and follows `PAYMENT_CAPTURED` and its kin.
+//! An order that is unpaid some seconds after `ORDER_CREATED` has its checkout resumed. Deliberately absent: decisions
+//! about orders. The order service knows who drives a checkout, and follows `PAYMENT_CAPTURED` and the other payment
+//! events.
 
 pub mod api;
 mod audit;
@@ -45,16 +46,17 @@ use crate::api::{
 };
 use crate::gateway::Gateways;
 
-/// What can be set.
+/// Configuration of this service.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// How long a provider may take to answer.
+    /// The time limit of a provider.
     pub provider_limit: Duration,
     /// Whether the sandbox accepts test cards.
     pub sandbox: bool,
-    /// What signs the sandbox's webhooks (`whsec_…` in base64, or any text); empty: none are taken.
+    /// The secret that signs the sandbox's webhooks (`whsec_…` in base64, or any text); when empty, webhooks are
+    /// rejected.
     pub sandbox_webhook_secret: String,
-    /// How long the sandbox takes to answer, to try a slow provider out.
+    /// The sandbox's response time, to simulate a slow provider.
     pub sandbox_latency: Duration,
 }
 
@@ -110,7 +112,7 @@ impl Service for Payments {
     }
 
     fn jobs(self: &Arc<Self>) -> Vec<Job> {
-        vec![jobs::settle_refunds(self), jobs::prune_events(self), jobs::take_up_orders(self)]
+        vec![jobs::settle_refunds(self), jobs::prune_events(self), jobs::resume_checkouts(self)]
     }
 
     fn audit(&self, tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {

@@ -1,4 +1,4 @@
-//! Reads: payments by id, order and user, as views and as the outcome that an order goes by.
+//! Reads: payments by id, order and user, as views and as the outcome that orders rely on.
 
 use promox_contract::ids::{OrderId, PaymentId};
 use promox_contract::payment::PaymentOutcome;
@@ -12,7 +12,7 @@ use crate::records::{
 use crate::reject;
 use crate::rules::{self, ALL_REFUNDS};
 
-/// Payments of one user that an export holds.
+/// Payments in a user's export.
 const MOST_EXPORTED: usize = 2_000;
 
 /// A payment as its order sees it.
@@ -30,7 +30,7 @@ pub(crate) fn outcome(payment: &Payment) -> PaymentOutcome {
     }
 }
 
-/// A payment as people see it.
+/// A payment as clients see it.
 pub(crate) fn view(tx: &Tx<'_>, payment: Payment) -> Result<PaymentView, StoreError> {
     let refunds = refunds(tx, payment.id)?.into_iter().map(|it| RefundView {
         id: it.id,
@@ -79,7 +79,7 @@ pub(crate) fn of_order(tx: &Tx<'_>, order_id: OrderId) -> Result<Option<Payment>
     tx.get_by::<PaymentByOrder>(order_id)
 }
 
-/// The payment of an order that may be paid; `None` when nobody has tried yet.
+/// The payment of an order that may be paid; `None` when no attempt was made yet.
 pub(crate) fn to_be_paid(tx: &Tx<'_>, order_id: OrderId) -> Result<Option<Payment>, Error> {
     let known = of_order(tx, order_id)?;
     if known.is_none() && tx.get::<Cancellation>(&order_id)?.is_some() {
@@ -112,13 +112,13 @@ fn views(tx: &Tx<'_>, page: Page<Payment>) -> Result<Page<PaymentView>, Error> {
     page.try_map(|payment| view(tx, payment))
 }
 
-/// All that is held about a user.
+/// All data held about a user.
 pub(crate) fn export(tx: &Tx<'_>, user: UserId) -> Result<Vec<PaymentView>, StoreError> {
     let own = tx.scan_by::<PaymentByUser>().prefix(Some(user)).collect(MOST_EXPORTED)?;
     own.into_iter().map(|payment| view(tx, payment)).collect()
 }
 
-/// How one can pay.
+/// The available payment methods.
 pub(crate) fn methods(enabled: &[Method], sandbox: bool) -> Page<MethodView> {
     let view = |(provider, method, name)| MethodView { method, provider, name };
     Page::new(rules::available(enabled, sandbox).map(view).collect(), None)

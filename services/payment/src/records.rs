@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 text_enum! {
-    /// Who moves the money.
+    /// The party that moves the money.
     Provider {
         Sandbox = "sandbox",
         Manual = "manual",
@@ -17,7 +17,7 @@ text_enum! {
 }
 
 text_enum! {
-    /// What came of asking a provider.
+    /// The outcome of a request to a provider.
     AttemptOutcome {
         Answered = "ANSWERED",
         Declined = "DECLINED",
@@ -26,14 +26,14 @@ text_enum! {
     }
 }
 
-/// One time that a provider was asked for the money.
+/// One request to a provider for money.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Attempt {
-    /// When.
+    /// The time.
     pub at: Timestamp,
-    /// What came of it.
+    /// The outcome.
     pub outcome: AttemptOutcome,
-    /// The provider's word for a decline.
+    /// The provider's decline code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
 }
@@ -52,22 +52,22 @@ record! {
         authorized: Amount,
         captured: Amount,
         refunded: Amount,
-        /// What refunds have claimed and the provider has not answered for.
+        /// The amount claimed by refunds that the provider has not answered.
         refunding: Amount,
-        /// What no longer has to be paid: returns before the capture took it off, or all of it was voided.
+        /// The amount that no longer has to be paid: deducted by returns before the capture, or voided.
         voided: Amount,
         failure_code: Option<String>,
-        /// The provider's token for the means of payment, while it may be asked again.
+        /// The provider's token for the payment method, while it may be needed.
         token: Option<String>,
         /// The provider's name for the charge.
         reference: Option<String>,
         action: Json<Option<PaymentAction>>,
-        /// The last ones; `tries` counts all.
+        /// The latest attempts; `tries` counts all.
         attempts: Json<Vec<Attempt>>,
         tries: u32,
-        /// Entries in the ledger: the number of the newest.
+        /// Entries in the ledger: the number of the newest one.
         entries: i64,
-        /// When its order ended, or it was voided: what is captured later is given back.
+        /// When its order ended, or it was voided: what is captured later is refunded.
         cancelled_at: Option<Timestamp>,
         cancel_reason: Option<String>,
         version: i64,
@@ -80,7 +80,7 @@ record! {
 }
 
 text_enum! {
-    /// What an entry of the ledger says.
+    /// The kind of a ledger entry.
     EntryKind {
         Authorize = "AUTHORIZE",
         Capture = "CAPTURE",
@@ -90,7 +90,7 @@ text_enum! {
 }
 
 record! {
-    /// An entry of a payment's ledger, numbered from 1 for each; never changed.
+    /// An entry of a payment's ledger, numbered from 1; never changed.
     pub(crate) struct PaymentEntry in Ecommerce.payment_entries = 253, key(payment_id: PaymentId, number: i64) {
         kind: EntryKind,
         amount: Amount,
@@ -102,7 +102,7 @@ record! {
 }
 
 text_enum! {
-    /// Where a refund stands.
+    /// The status of a refund.
     RefundStatus {
         Pending = "PENDING",
         Succeeded = "SUCCEEDED",
@@ -110,10 +110,10 @@ text_enum! {
 }
 
 record! {
-    /// Money on its way back, or given back. Its amount is claimed from the payment before the provider is asked.
+    /// A refund, pending or done. Its amount is claimed from the payment before the provider is asked.
     pub(crate) struct Refund in Ecommerce.refunds = 255, key(id: i64) {
         payment_id: PaymentId,
-        /// Once a payment: `return:7`, `cancel`, `request:3`.
+        /// Unique per payment: `return:7`, `cancel`, `request:3`.
         reference: String,
         amount: Amount,
         reason: String,
@@ -129,7 +129,7 @@ record! {
 }
 
 record! {
-    /// What a return gave, decided once: the answer whenever it is asked again.
+    /// The refund of a return, decided once: repeated requests get the same answer.
     pub(crate) struct Settlement in Ecommerce.return_settlements = 263, key(return_id: i64) {
         payment_id: PaymentId,
         refund: Amount,
@@ -141,7 +141,7 @@ record! {
 }
 
 record! {
-    /// An order that ended before it had a payment: one that comes late is given back.
+    /// An order that ended before it had a payment: a late payment is refunded.
     pub(crate) struct Cancellation in Ecommerce.payment_cancellations = 259, key(order_id: OrderId) {
         reason: String,
         at: Timestamp,
@@ -149,16 +149,16 @@ record! {
 }
 
 record! {
-    /// An order whose payment was not decided a while after it was placed: it is looked after until that is.
+    /// An order whose payment was not decided some time after it was placed.
     pub(crate) struct UnpaidOrder in Ecommerce.unpaid_orders = 267, key(order_id: OrderId) {
-        /// When somebody looks after it next.
+        /// When it is resumed next.
         due_at: Timestamp,
     }
     index UnpaidOrderByDue = 268 (due_at);
 }
 
 record! {
-    /// A provider's news that was heard.
+    /// A processed webhook.
     pub(crate) struct ProviderEvent in Ecommerce.provider_events = 261, key(provider: Provider, event_id: String) {
         kind: String,
         at: Timestamp,

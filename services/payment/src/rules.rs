@@ -1,4 +1,4 @@
-//! The state machine of a payment, the choice of a provider, and what may be refunded. No storage, no clock.
+//! The state machine of a payment, the choice of a provider, and the limits of refunds. No storage, no clock.
 
 use promox_contract::ids::OrderId;
 use promox_contract::payment::{PaymentAction, PaymentChoice, PaymentStatus as Status};
@@ -7,16 +7,16 @@ use promox_kernel::{Amount, Currency, Error, FieldError, Timestamp};
 use crate::records::{Attempt, Method, Payment, Provider};
 use crate::reject;
 
-/// Attempts that a payment shows.
+/// Attempts shown on a payment.
 const MOST_ATTEMPTS: usize = 20;
-/// Refunds by hand that a payment may have.
+/// Maximum manual refunds of a payment.
 pub(crate) const MOST_REFUNDS: usize = 500;
-/// Refunds that a payment can have with those of its returns, of which an order has no more than that, and of its end.
+/// Maximum refunds of a payment including those of its returns, which are limited too, and of its end.
 pub(crate) const ALL_REFUNDS: usize = 2 * MOST_REFUNDS + 1;
 
-/// What is heard of a charge: a provider's answer, its webhook, or silence.
+/// An update about a charge: a provider's answer, its webhook, or no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum News {
+pub(crate) enum ProviderUpdate {
     Authorized {
         reference: String,
     },
@@ -31,32 +31,32 @@ pub(crate) enum News {
         code: String,
     },
     Voided,
-    /// No answer, or one that is yet to come by hand.
-    Silence,
+    /// No answer yet, or a manual payment that is still to come.
+    NoAnswer,
 }
 
-/// Where news takes a payment; `None` when it is no news there. The order in which news comes does not matter: a capture
-/// is believed even after a decline or a void, nothing else is believed after a capture.
-pub(crate) fn next(status: Status, news: &News) -> Option<Status> {
-    match (status, news) {
-        (Status::Pending | Status::RequiresAction, News::Authorized { .. }) => Some(Status::Authorized),
+/// The status after an update; `None` if it changes nothing. The order of updates does not matter: a capture is
+/// believed even after a decline or a void, nothing else is believed after a capture.
+pub(crate) fn next(status: Status, update: &ProviderUpdate) -> Option<Status> {
+    match (status, update) {
+        (Status::Pending | Status::RequiresAction, ProviderUpdate::Authorized { .. }) => Some(Status::Authorized),
         (
             Status::Pending | Status::RequiresAction | Status::Authorized | Status::Voided | Status::Failed,
-            News::Captured { .. },
+            ProviderUpdate::Captured { .. },
         ) => Some(Status::Captured),
-        (Status::Pending, News::NeedsAction { .. }) => Some(Status::RequiresAction),
-        (Status::Pending | Status::RequiresAction, News::Declined { .. }) => Some(Status::Failed),
-        (Status::Pending | Status::RequiresAction | Status::Authorized, News::Voided) => Some(Status::Voided),
+        (Status::Pending, ProviderUpdate::NeedsAction { .. }) => Some(Status::RequiresAction),
+        (Status::Pending | Status::RequiresAction, ProviderUpdate::Declined { .. }) => Some(Status::Failed),
+        (Status::Pending | Status::RequiresAction | Status::Authorized, ProviderUpdate::Voided) => Some(Status::Voided),
         _ => None,
     }
 }
 
-/// Where a payment stands after a refund.
+/// The status after a refund.
 pub(crate) fn after_refund(captured: Amount, refunded: Amount) -> Status {
     if refunded >= captured { Status::Refunded } else { Status::PartiallyRefunded }
 }
 
-/// What a return gives.
+/// The effect of a return.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Settled {
     pub(crate) refund: Amount,
@@ -65,34 +65,34 @@ pub(crate) struct Settled {
 }
 
 impl Payment {
-    /// Whether the provider's answer is still out. What is paid by hand waits for nobody's answer.
+    /// Whether the provider's answer is outstanding. Manual payments wait for none.
     pub(crate) fn undecided(&self) -> bool {
         self.status == Status::Pending && self.provider != Provider::Manual
     }
 
-    /// What can be refunded still.
+    /// The amount that can still be refunded.
     pub(crate) fn left(&self) -> Amount {
         self.captured - self.refunded - self.refunding
     }
 
-    /// What is to be paid in all.
+    /// The amount due in total.
     pub(crate) fn due(&self) -> Amount {
         self.amount - self.voided
     }
 
-    /// Whether its money is yet to be captured.
+    /// Whether its money is still to be captured.
     pub(crate) fn awaits_capture(&self) -> bool {
         matches!(self.status, Status::Pending | Status::Authorized) && self.cancelled_at.is_none()
     }
 
-    /// What pays for goods that are shipped now.
+    /// The amount that covers goods shipped now.
     pub(crate) fn secured(&self) -> Amount {
         let follows = self.status == Status::Authorized || self.method == Method::CashOnDelivery;
         if follows && self.awaits_capture() { self.due() } else { self.left() }
     }
 
-    /// What a return that is worth `amount` gives, `fee` less: what is left of the capture, or what is due and never will be
-    /// captured. With the last of the goods nothing but the fee is due any more.
+    /// The effect of a return that is worth `amount`, less `fee`: a refund from what is left of the capture, or a
+    /// deduction from what is due and will not be captured. With the last of the goods, only the fee stays due.
     pub(crate) fn settlement(&self, amount: Amount, fee: Amount, whole: bool) -> Settled {
         let by_hand = self.awaits_capture();
         let gives = match (by_hand, whole) {
@@ -106,7 +106,7 @@ impl Payment {
         Settled { refund, voided, fee }
     }
 
-    /// Notes attempts; the oldest are forgotten, not their number.
+    /// Records attempts; the oldest are dropped, but still counted.
     pub(crate) fn tried(&mut self, attempts: &[Attempt]) {
         self.tries = self.tries.saturating_add(u32::try_from(attempts.len()).unwrap_or(u32::MAX));
         self.attempts.extend_from_slice(attempts);
@@ -114,7 +114,7 @@ impl Payment {
         self.attempts.drain(..surplus);
     }
 
-    /// Refuses to capture what is not there to capture.
+    /// Refuses a capture when there is nothing to capture.
     pub(crate) fn check_capture(&self) -> Result<(), Error> {
         let by_hand = self.provider == Provider::Manual && self.status == Status::Pending;
         if self.cancelled_at.is_none() && (by_hand || self.status == Status::Authorized) {
@@ -123,7 +123,7 @@ impl Payment {
         Err(reject::transition(self.status, Status::Captured))
     }
 
-    /// Refuses to go on with what waits for nobody's action.
+    /// Refuses to continue a payment that does not wait for the buyer.
     pub(crate) fn check_confirm(&self) -> Result<(), Error> {
         if self.status == Status::RequiresAction && self.cancelled_at.is_none() {
             return Ok(());
@@ -147,7 +147,7 @@ impl Payment {
         Err(reject::exceeds(self.left(), self.currency))
     }
 
-    /// Ends it: what is captured from now on is given back. The first reason stays.
+    /// Ends the payment: what is captured from now on is refunded. The first reason is kept.
     pub(crate) fn cancel(&mut self, reason: &str, now: Timestamp) {
         if self.cancelled_at.is_none() {
             self.cancelled_at = Some(now);
@@ -156,7 +156,7 @@ impl Payment {
     }
 }
 
-/// The key that a provider knows an order's charge by: the same however often it is asked.
+/// The key of an order's charge at the provider: the same on every request.
 pub(crate) fn charge_key(order_id: OrderId) -> String {
     format!("order-{order_id}-charge")
 }
@@ -166,7 +166,7 @@ pub(crate) fn order_of(key: &str) -> Option<OrderId> {
     key.strip_prefix("order-")?.strip_suffix("-charge")?.parse().ok().map(OrderId)
 }
 
-/// The key that a provider knows a refund by.
+/// The key of a refund at the provider.
 pub(crate) fn refund_key(id: i64) -> String {
     format!("refund-{id}")
 }
@@ -176,17 +176,17 @@ pub(crate) fn refund_of(key: &str) -> Option<i64> {
     key.strip_prefix("refund-")?.parse().ok()
 }
 
-/// What names the refund of a return.
+/// The reference of a return's refund.
 pub(crate) fn return_reference(return_id: i64) -> String {
     format!("return:{return_id}")
 }
 
-/// The return that a refund's reference names.
+/// The return of a refund's reference.
 pub(crate) fn return_of(reference: &str) -> Option<i64> {
     reference.strip_prefix("return:")?.parse().ok()
 }
 
-/// An amount of money to move: more than nothing, with the currency's digits.
+/// An amount of money to move: positive, with the currency's digits.
 pub(crate) fn money(amount: Amount, currency: Currency) -> Result<Amount, Error> {
     let exact = currency.exact(amount).map_err(|fault| Error::field("/amount", fault))?;
     if exact <= Amount::ZERO {
@@ -195,7 +195,7 @@ pub(crate) fn money(amount: Amount, currency: Currency) -> Result<Amount, Error>
     Ok(exact)
 }
 
-/// A choice of payment that was checked.
+/// A validated choice of payment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Choice {
     pub(crate) provider: Provider,
@@ -203,14 +203,14 @@ pub(crate) struct Choice {
     pub(crate) token: Option<String>,
 }
 
-/// What can be chosen: by which provider, how, and what it is called.
+/// All choices: provider, method, display name.
 pub(crate) const METHODS: [(Provider, Method, &str); 3] = [
     (Provider::Sandbox, Method::Card, "Card (sandbox)"),
     (Provider::Manual, Method::CashOnDelivery, "Cash on delivery"),
     (Provider::Manual, Method::BankTransfer, "Bank transfer"),
 ];
 
-/// What can be chosen now: the methods that the store has switched on, by the providers that the configuration has.
+/// The available choices: methods that the store has enabled, with configured providers.
 pub(crate) fn available(enabled: &[Method], sandbox: bool) -> impl Iterator<Item = (Provider, Method, &'static str)> {
     let on = move |(provider, method, _): &(Provider, Method, &str)| {
         enabled.contains(method) && (sandbox || *provider != Provider::Sandbox)
@@ -218,7 +218,7 @@ pub(crate) fn available(enabled: &[Method], sandbox: bool) -> impl Iterator<Item
     METHODS.into_iter().filter(on)
 }
 
-/// Refuses a choice that is switched off; faults point into an order's body.
+/// Refuses a choice that is not available; faults point into an order's body.
 pub(crate) fn check_available(choice: &Choice, enabled: &[Method], sandbox: bool) -> Result<(), Error> {
     if available(enabled, sandbox).any(|(by, how, _)| (by, how) == (choice.provider, choice.method)) {
         return Ok(());
@@ -240,7 +240,7 @@ pub(crate) fn check_available(choice: &Choice, enabled: &[Method], sandbox: bool
     Err(Error::invalid(vec![FieldError { pointer: pointer.into(), code: "METHOD_OFF".into(), detail }]))
 }
 
-/// Checks a choice; faults point into an order's body.
+/// Validates a choice; faults point into an order's body.
 pub(crate) fn choose(choice: &PaymentChoice) -> Result<Choice, Error> {
     let method: Method = choice.method.parse().map_err(|fault: String| Error::field("/payment/method", fault))?;
     let usual = if method == Method::Card { Provider::Sandbox } else { Provider::Manual };
@@ -278,21 +278,21 @@ fn token(token: Option<&str>) -> Result<String, Error> {
 mod tests {
     use super::*;
 
-    fn news() -> [(&'static str, News); 6] {
+    fn update() -> [(&'static str, ProviderUpdate); 6] {
         let reference = String::new();
         let action = PaymentAction { kind: "REDIRECT".into(), url: String::new() };
         [
-            ("authorized", News::Authorized { reference: reference.clone() }),
-            ("captured", News::Captured { reference: reference.clone() }),
-            ("needs action", News::NeedsAction { reference, action }),
-            ("declined", News::Declined { code: "X".into() }),
-            ("voided", News::Voided),
-            ("silence", News::Silence),
+            ("authorized", ProviderUpdate::Authorized { reference: reference.clone() }),
+            ("captured", ProviderUpdate::Captured { reference: reference.clone() }),
+            ("needs action", ProviderUpdate::NeedsAction { reference, action }),
+            ("declined", ProviderUpdate::Declined { code: "X".into() }),
+            ("voided", ProviderUpdate::Voided),
+            ("no answer", ProviderUpdate::NoAnswer),
         ]
     }
 
     #[test]
-    fn every_state_and_every_news() {
+    fn every_status_and_every_update() {
         use Status as S;
         let table: [(S, [Option<S>; 6]); 8] = [
             (
@@ -315,8 +315,8 @@ mod tests {
             (S::Failed, [None, Some(S::Captured), None, None, None, None]),
         ];
         for (from, wanted) in table {
-            for ((name, news), want) in news().iter().zip(wanted) {
-                assert_eq!(next(from, news), want, "{from} hears {name}");
+            for ((name, update), want) in update().iter().zip(wanted) {
+                assert_eq!(next(from, update), want, "{from} after {name}");
             }
         }
     }

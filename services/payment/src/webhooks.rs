@@ -1,4 +1,4 @@
-//! Providers' webhooks: verified by the Standard Webhooks scheme, then read as news.
+//! Providers' webhooks: verified by the Standard Webhooks scheme, then parsed.
 
 use std::time::Duration;
 
@@ -10,18 +10,18 @@ use promox_contract::payment::PaymentAction;
 use promox_kernel::{Amount, Body, Currency, Error, Kind, Timestamp};
 use serde::Deserialize;
 
-use crate::commands::charge::{Notice, Subject};
+use crate::commands::charge::{Subject, Webhook};
 use crate::records::Provider;
-use crate::rules::{self, News};
+use crate::rules::{self, ProviderUpdate};
 
 /// The largest body.
 const MOST_BYTES: usize = 64 * 1024;
-/// How far a webhook's time may be from ours, either way.
+/// The tolerated difference between a webhook's time and ours, in either direction.
 const TOLERANCE: Duration = Duration::from_mins(5);
 /// The longest id of an event.
 const LONGEST_ID: usize = 255;
 
-/// A webhook as it is sent; members that we do not know are let pass.
+/// A webhook's body; unknown members are ignored.
 #[derive(Debug, Deserialize)]
 struct Sent {
     #[serde(rename = "type")]
@@ -40,7 +40,7 @@ struct SentData {
 }
 
 /// Reads a webhook of a provider whose secret is `secret`.
-pub(crate) async fn read(provider: Provider, secret: &str, body: Body, now: Timestamp) -> Result<Notice, Error> {
+pub(crate) async fn read(provider: Provider, secret: &str, body: Body, now: Timestamp) -> Result<Webhook, Error> {
     let bytes = match body.reader {
         Some(reader) => reader.collect(MOST_BYTES).await?,
         None => Vec::new(),
@@ -49,10 +49,10 @@ pub(crate) async fn read(provider: Provider, secret: &str, body: Body, now: Time
     let sent: Sent = serde_json::from_slice(&bytes).map_err(|fault| {
         Error::new(Kind::Malformed, codes::MALFORMED_JSON, format!("The webhook cannot be read: {fault}"))
     })?;
-    Ok(Notice { provider, event_id, subject: subject(&sent)?, kind: sent.kind })
+    Ok(Webhook { provider, event_id, subject: subject(&sent)?, kind: sent.kind })
 }
 
-/// Checks signature and time; the event's id.
+/// Verifies signature and time; returns the event's id.
 fn verify(secret: &str, headers: &[(String, String)], body: &[u8], now: Timestamp) -> Result<String, Error> {
     let header = |wanted: &str| {
         let found = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value.as_str());
@@ -94,20 +94,20 @@ fn subject(sent: &Sent) -> Result<Subject, Error> {
     if sent.kind == "payment.refunded" {
         return Ok(rules::refund_of(key).map_or(Subject::Nothing, |id| Subject::Refund { id, reference }));
     }
-    let news = match sent.kind.as_str() {
-        "payment.authorized" => News::Authorized { reference },
-        "payment.captured" => News::Captured { reference },
-        "payment.declined" => News::Declined { code: decline_code(sent)? },
-        "payment.voided" => News::Voided,
+    let update = match sent.kind.as_str() {
+        "payment.authorized" => ProviderUpdate::Authorized { reference },
+        "payment.captured" => ProviderUpdate::Captured { reference },
+        "payment.declined" => ProviderUpdate::Declined { code: decline_code(sent)? },
+        "payment.voided" => ProviderUpdate::Voided,
         "payment.requires_action" => {
             let url = sent.data.url.clone().unwrap_or_default();
-            News::NeedsAction { reference, action: PaymentAction { kind: "REDIRECT".to_owned(), url } }
+            ProviderUpdate::NeedsAction { reference, action: PaymentAction { kind: "REDIRECT".to_owned(), url } }
         }
         _ => return Ok(Subject::Nothing),
     };
     let order_id = rules::order_of(key).ok_or_else(|| Error::not_found("payment"))?;
     let amount = sent.data.amount.zip(sent.data.currency);
-    Ok(Subject::Charge { order_id, news, amount })
+    Ok(Subject::Charge { order_id, update, amount })
 }
 
 fn decline_code(sent: &Sent) -> Result<String, Error> {

@@ -1,17 +1,17 @@
-//! What is heard of a charge, and what is done about it: one function for answers, webhooks and what comes too late.
+//! Updates about a charge and their effects: one function for answers, webhooks and late arrivals.
 
 use promox_contract::ids::{OrderId, PaymentId};
 use promox_contract::payment::{PaymentCaptured, PaymentFailed, PaymentStatus as Status};
 use promox_kernel::{Amount, Currency, Error, Json, UserId};
 use promox_storage::{StoreError, Tx};
 
-use super::{enter, keep, refund};
+use super::{enter, refund, save};
 use crate::queries;
 use crate::records::{Attempt, Cancellation, EntryKind, Payment, Provider, ProviderEvent};
 use crate::reject;
-use crate::rules::{self, Choice, News};
+use crate::rules::{self, Choice, ProviderUpdate};
 
-/// What an order is to pay, checked.
+/// The validated payment of an order.
 #[derive(Clone, Debug)]
 pub(crate) struct Due {
     pub(crate) order_id: OrderId,
@@ -21,14 +21,19 @@ pub(crate) struct Due {
     pub(crate) choice: Choice,
 }
 
-/// Notes what a provider answered to an order's charge. The first answer makes the payment.
-pub(crate) fn note(tx: &mut Tx<'_>, due: &Due, attempts: &[Attempt], news: &News) -> Result<Payment, StoreError> {
+/// Records a provider's answer to an order's charge. The first answer creates the payment.
+pub(crate) fn record(
+    tx: &mut Tx<'_>,
+    due: &Due,
+    attempts: &[Attempt],
+    update: &ProviderUpdate,
+) -> Result<Payment, StoreError> {
     let mut payment = match queries::of_order(tx, due.order_id)? {
         Some(known) => known,
         None => begin(tx, due)?,
     };
     payment.tried(attempts);
-    hear(tx, payment, news)
+    apply_update(tx, payment, update)
 }
 
 fn begin(tx: &mut Tx<'_>, due: &Due) -> Result<Payment, StoreError> {
@@ -63,40 +68,44 @@ fn begin(tx: &mut Tx<'_>, due: &Due) -> Result<Payment, StoreError> {
     })
 }
 
-/// Hears news, wherever it comes from; what is no news changes nothing but the attempts.
-pub(crate) fn hear(tx: &mut Tx<'_>, mut payment: Payment, news: &News) -> Result<Payment, StoreError> {
-    if let Some(status) = rules::next(payment.status, news) {
+/// Applies an update from any source; one without effect only changes the attempts.
+pub(crate) fn apply_update(
+    tx: &mut Tx<'_>,
+    mut payment: Payment,
+    update: &ProviderUpdate,
+) -> Result<Payment, StoreError> {
+    if let Some(status) = rules::next(payment.status, update) {
         payment.status = status;
-        follow(tx, &mut payment, news)?;
+        apply_effects(tx, &mut payment, update)?;
         if !matches!(payment.status, Status::Pending | Status::RequiresAction) {
             payment.token = None;
         }
     }
-    keep(tx, &mut payment)?;
+    save(tx, &mut payment)?;
     Ok(payment)
 }
 
-fn follow(tx: &mut Tx<'_>, payment: &mut Payment, news: &News) -> Result<(), StoreError> {
+fn apply_effects(tx: &mut Tx<'_>, payment: &mut Payment, update: &ProviderUpdate) -> Result<(), StoreError> {
     payment.action = Json(None);
-    match news {
-        News::Authorized { reference } => authorize(tx, payment, reference)?,
-        News::Captured { reference } => capture(tx, payment, reference)?,
-        News::NeedsAction { reference, action } => {
+    match update {
+        ProviderUpdate::Authorized { reference } => authorize(tx, payment, reference)?,
+        ProviderUpdate::Captured { reference } => capture(tx, payment, reference)?,
+        ProviderUpdate::NeedsAction { reference, action } => {
             payment.reference = Some(reference.clone());
             payment.action = Json(Some(action.clone()));
         }
-        News::Declined { code } => {
+        ProviderUpdate::Declined { code } => {
             payment.failure_code = Some(code.clone());
             let (payment_id, order_id, code) = (payment.id, payment.order_id, code.clone());
             tx.emit(payment_id, &PaymentFailed { payment_id, order_id, code })?;
         }
-        News::Voided => void(tx, payment)?,
-        News::Silence => {}
+        ProviderUpdate::Voided => void(tx, payment)?,
+        ProviderUpdate::NoAnswer => {}
     }
     Ok(())
 }
 
-/// Nothing will be captured. An order that has not ended by itself is told: its money does not come.
+/// Nothing will be captured. If the order has not ended by itself, an event says that its payment failed.
 fn void(tx: &mut Tx<'_>, payment: &mut Payment) -> Result<(), StoreError> {
     payment.voided = payment.amount;
     if payment.authorized > payment.captured {
@@ -116,10 +125,10 @@ fn authorize(tx: &mut Tx<'_>, payment: &mut Payment, reference: &str) -> Result<
     enter(tx, payment, (EntryKind::Authorize, payment.authorized), Some(reference.to_owned()), None)
 }
 
-/// The money is there. If its order has ended, it goes back: the refund is opened in the same transaction.
+/// The money was captured. If its order has ended, it is refunded: the refund is opened in the same transaction.
 fn capture(tx: &mut Tx<'_>, payment: &mut Payment, reference: &str) -> Result<(), StoreError> {
     if payment.due().is_zero() {
-        // The provider took what was void: it is all there, and goes back.
+        // The provider captured a voided payment: it is refunded in full.
         payment.voided = payment.currency.zero();
     }
     if payment.authorized.is_zero() {
@@ -129,26 +138,26 @@ fn capture(tx: &mut Tx<'_>, payment: &mut Payment, reference: &str) -> Result<()
     payment.failure_code = None;
     enter(tx, payment, (EntryKind::Capture, payment.captured), Some(reference.to_owned()), None)?;
     let (payment_id, order_id) = (payment.id, payment.order_id);
-    let told = PaymentCaptured { payment_id, order_id, amount: payment.captured, currency: payment.currency };
-    tx.emit(payment_id, &told)?;
+    let fact = PaymentCaptured { payment_id, order_id, amount: payment.captured, currency: payment.currency };
+    tx.emit(payment_id, &fact)?;
     if payment.cancelled_at.is_some() {
         refund::open_rest(tx, payment)?;
     }
     Ok(())
 }
 
-/// What the end of an order, or a return, asks the provider for.
+/// What the provider is asked to do after an order ended or a return.
 #[derive(Clone, Debug)]
 pub(crate) enum Ending {
-    /// Nothing more.
+    /// Nothing.
     Done,
-    /// The provider is to end the charge.
+    /// Void the charge.
     Void(Box<Payment>),
-    /// Money is to be given back.
-    GiveBack(i64),
+    /// Refund money.
+    Refund(i64),
 }
 
-/// Ends an order's payment. It is written down first, so that whatever is heard later is given back.
+/// Ends an order's payment. This is recorded first, so that whatever is captured later is refunded.
 pub(crate) fn cancel(tx: &mut Tx<'_>, order_id: OrderId, reason: &str) -> Result<Ending, StoreError> {
     let Some(mut payment) = queries::of_order(tx, order_id)? else {
         let ended = tx.get::<Cancellation>(&order_id)?;
@@ -161,54 +170,54 @@ pub(crate) fn cancel(tx: &mut Tx<'_>, order_id: OrderId, reason: &str) -> Result
         return begin_void(tx, payment, reason).map(|payment| Ending::Void(Box::new(payment)));
     }
     if let Some(id) = refund::unsettled(tx, payment.id)? {
-        return Ok(Ending::GiveBack(id));
+        return Ok(Ending::Refund(id));
     }
     let first = payment.cancelled_at.is_none();
     payment.cancel(reason, tx.now());
     let rest = refund::open_rest(tx, &mut payment)?;
     if first || rest.is_some() {
-        keep(tx, &mut payment)?;
+        save(tx, &mut payment)?;
     }
-    Ok(rest.map_or(Ending::Done, Ending::GiveBack))
+    Ok(rest.map_or(Ending::Done, Ending::Refund))
 }
 
-/// Writes down that a charge is to be ended, before the provider is asked to.
+/// Records that a charge is being voided, before the provider is asked.
 pub(crate) fn begin_void(tx: &mut Tx<'_>, mut payment: Payment, reason: &str) -> Result<Payment, StoreError> {
     if payment.cancelled_at.is_none() {
         payment.cancel(reason, tx.now());
-        keep(tx, &mut payment)?;
+        save(tx, &mut payment)?;
     }
     Ok(payment)
 }
 
-/// What a webhook says.
+/// A webhook's content.
 #[derive(Clone, Debug)]
-pub(crate) struct Notice {
+pub(crate) struct Webhook {
     pub(crate) provider: Provider,
     pub(crate) event_id: String,
     pub(crate) kind: String,
     pub(crate) subject: Subject,
 }
 
-/// What a webhook is about.
+/// A webhook's subject.
 #[derive(Clone, Debug)]
 pub(crate) enum Subject {
     /// A charge, with the amount that the provider names.
-    Charge { order_id: OrderId, news: News, amount: Option<(Amount, Currency)> },
-    /// A refund that was made.
+    Charge { order_id: OrderId, update: ProviderUpdate, amount: Option<(Amount, Currency)> },
+    /// A completed refund.
     Refund { id: i64, reference: String },
     /// Something that we do not follow.
     Nothing,
 }
 
-/// Hears a webhook once; the payment that it is news for.
-pub(crate) fn hear_notice(tx: &mut Tx<'_>, notice: &Notice) -> Result<Option<Payment>, Error> {
+/// Processes a webhook once; returns the payment that it changes.
+pub(crate) fn process_webhook(tx: &mut Tx<'_>, notice: &Webhook) -> Result<Option<Payment>, Error> {
     let (provider, event_id) = (notice.provider, notice.event_id.clone());
     if tx.get::<ProviderEvent>(&(provider, event_id.clone()))?.is_some() {
         return Ok(None);
     }
     let payment = match &notice.subject {
-        Subject::Charge { order_id, news, amount } => {
+        Subject::Charge { order_id, update, amount } => {
             let payment = queries::of_order(tx, *order_id)?.filter(|it| it.provider == provider);
             let payment = payment.ok_or(Error::not_found("payment"))?;
             let (due, all) = (payment.due(), payment.amount);
@@ -216,8 +225,8 @@ pub(crate) fn hear_notice(tx: &mut Tx<'_>, notice: &Notice) -> Result<Option<Pay
             if amount.is_some_and(|amount| !known(amount)) {
                 return Err(reject::mismatch(due, payment.currency));
             }
-            match rules::next(payment.status, news) {
-                Some(_) => Some(hear(tx, payment, news)?),
+            match rules::next(payment.status, update) {
+                Some(_) => Some(apply_update(tx, payment, update)?),
                 None => None,
             }
         }

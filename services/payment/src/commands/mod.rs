@@ -1,4 +1,4 @@
-//! What changes payments: news of a charge, refunds, the end of an order. Every entry of the ledger is made here.
+//! Changes to payments: updates of a charge, refunds, the end of an order. Every ledger entry is made here.
 
 pub(crate) mod charge;
 pub(crate) mod refund;
@@ -9,7 +9,7 @@ use promox_storage::{StoreError, Tx};
 
 use crate::records::{EntryKind, Payment, PaymentEntry};
 
-/// Enters an amount in the payment's ledger.
+/// Adds an amount to the payment's ledger.
 fn enter(
     tx: &mut Tx<'_>,
     payment: &mut Payment,
@@ -24,7 +24,7 @@ fn enter(
 }
 
 /// Writes a changed payment.
-fn keep(tx: &mut Tx<'_>, payment: &mut Payment) -> Result<(), StoreError> {
+fn save(tx: &mut Tx<'_>, payment: &mut Payment) -> Result<(), StoreError> {
     payment.version += 1;
     payment.updated_at = tx.now();
     tx.put(payment)

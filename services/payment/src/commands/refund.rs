@@ -8,20 +8,20 @@ use promox_kernel::{Amount, Error, Timestamp};
 use promox_storage::{StoreError, Tx};
 
 use super::charge::Ending;
-use super::{enter, keep};
+use super::{enter, save};
 use crate::queries;
 use crate::records::{EntryKind, Payment, Refund, RefundByDue, RefundByReference, RefundStatus, Settlement};
 use crate::reject;
 use crate::rules::{self, MOST_REFUNDS, Settled};
 
-/// What names the refund of an order that ended.
+/// The reference of the refund of an ended order.
 const CANCEL: &str = "cancel";
-/// How long who opened a refund has to settle it before the job asks the provider too.
+/// How long the opener of a refund has to settle it before the job asks the provider too.
 const FIRST_TURN: Duration = Duration::from_secs(20);
-/// The longest pause between two tries.
+/// The longest pause between two attempts.
 const LONGEST_PAUSE: u64 = 600;
 
-/// Opens a refund: from now on nobody else can refund this amount. Without a reference its own id is one.
+/// Opens a refund: from now on nobody else can refund this amount. Without a reference its own id becomes one.
 fn open(
     tx: &mut Tx<'_>,
     payment: &mut Payment,
@@ -46,7 +46,7 @@ fn open(
     Ok(id)
 }
 
-/// Opens the refund of all that is left, because the order ended; the caller writes the payment.
+/// Opens the refund of everything that is left, because the order ended; the caller writes the payment.
 pub(crate) fn open_rest(tx: &mut Tx<'_>, payment: &mut Payment) -> Result<Option<i64>, StoreError> {
     let left = payment.left();
     if left <= Amount::ZERO {
@@ -62,7 +62,7 @@ pub(crate) fn unsettled(tx: &Tx<'_>, payment_id: PaymentId) -> Result<Option<i64
     Ok(known.filter(|refund| refund.status == RefundStatus::Pending).map(|refund| refund.id))
 }
 
-/// Opens a refund that an administrator asks for; all that is left unless an amount is said.
+/// Opens a refund requested by an administrator; everything that is left unless an amount is given.
 pub(crate) fn request(tx: &mut Tx<'_>, id: PaymentId, amount: Option<Amount>, reason: &str) -> Result<i64, Error> {
     let mut payment = queries::payment(tx, id)?;
     let amount = amount.map(|amount| rules::money(amount, payment.currency)).transpose()?;
@@ -73,11 +73,11 @@ pub(crate) fn request(tx: &mut Tx<'_>, id: PaymentId, amount: Option<Amount>, re
     payment.check_refund(amount)?;
     check_number(tx, id)?;
     let refund = open(tx, &mut payment, None, amount, reason)?;
-    keep(tx, &mut payment)?;
+    save(tx, &mut payment)?;
     Ok(refund)
 }
 
-/// What a return asks for.
+/// The refund request of a return.
 #[derive(Clone, Debug)]
 pub(crate) struct Returned {
     pub(crate) order_id: OrderId,
@@ -88,14 +88,14 @@ pub(crate) struct Returned {
     pub(crate) reason: String,
 }
 
-/// What a return gave, and what the provider is still to be asked for.
+/// The effect of a return, and what is still to be requested from the provider.
 #[derive(Clone, Debug)]
 pub(crate) struct Decided {
     pub(crate) settlement: Settlement,
     pub(crate) next: Ending,
 }
 
-/// Decides what a return gives, once: the money is claimed, or no longer due, in the transaction that says so.
+/// Decides the effect of a return, once: the money is claimed, or no longer due, in the same transaction.
 pub(crate) fn for_return(tx: &mut Tx<'_>, asked: &Returned) -> Result<Decided, Error> {
     let mut payment = queries::of_order(tx, asked.order_id)?.ok_or(Error::not_found("payment"))?;
     if let Some(settlement) = tx.get::<Settlement>(&asked.return_id)? {
@@ -113,17 +113,17 @@ pub(crate) fn for_return(tx: &mut Tx<'_>, asked: &Returned) -> Result<Decided, E
     if refund > Amount::ZERO {
         open(tx, &mut payment, Some(&rules::return_reference(asked.return_id)), refund, &asked.reason)?;
     }
-    keep(tx, &mut payment)?;
+    save(tx, &mut payment)?;
     let next = unfinished(tx, payment, &settlement)?;
     Ok(Decided { settlement, next })
 }
 
-/// What is left to do of a return that was decided.
+/// The remaining work of a decided return.
 fn unfinished(tx: &Tx<'_>, payment: Payment, settlement: &Settlement) -> Result<Ending, StoreError> {
     let reference = rules::return_reference(settlement.return_id);
     let refund = tx.get_by::<RefundByReference>((payment.id, &reference))?;
     if let Some(refund) = refund.filter(|refund| refund.status == RefundStatus::Pending) {
-        return Ok(Ending::GiveBack(refund.id));
+        return Ok(Ending::Refund(refund.id));
     }
     let ends = payment.due().is_zero() && payment.check_void().is_ok();
     Ok(if ends { Ending::Void(Box::new(payment)) } else { Ending::Done })
@@ -137,7 +137,7 @@ fn check_number(tx: &Tx<'_>, id: PaymentId) -> Result<(), Error> {
     Err(reject::too_many_refunds(MOST_REFUNDS))
 }
 
-/// The provider gave the money back: it is entered, once.
+/// The provider has refunded the money: it is recorded, once.
 pub(crate) fn settle(tx: &mut Tx<'_>, id: i64, reference: &str) -> Result<Payment, Error> {
     let mut refund = tx.get::<Refund>(&id)?.ok_or(Error::not_found("refund"))?;
     let mut payment = queries::payment(tx, refund.payment_id)?;
@@ -148,17 +148,17 @@ pub(crate) fn settle(tx: &mut Tx<'_>, id: i64, reference: &str) -> Result<Paymen
     payment.refunded += refund.amount;
     payment.status = rules::after_refund(payment.captured, payment.refunded);
     enter(tx, &mut payment, (EntryKind::Refund, refund.amount), Some(reference.to_owned()), Some(id))?;
-    keep(tx, &mut payment)?;
+    save(tx, &mut payment)?;
     refund.status = RefundStatus::Succeeded;
     refund.due_at = None;
     refund.settled_at = Some(tx.now());
     tx.put(&refund)?;
-    tell(tx, &payment, &refund)?;
+    emit_refunded(tx, &payment, &refund)?;
     Ok(payment)
 }
 
-fn tell(tx: &mut Tx<'_>, payment: &Payment, refund: &Refund) -> Result<(), StoreError> {
-    let told = PaymentRefunded {
+fn emit_refunded(tx: &mut Tx<'_>, payment: &Payment, refund: &Refund) -> Result<(), StoreError> {
+    let fact = PaymentRefunded {
         payment_id: payment.id,
         order_id: payment.order_id,
         amount: refund.amount,
@@ -167,10 +167,10 @@ fn tell(tx: &mut Tx<'_>, payment: &Payment, refund: &Refund) -> Result<(), Store
         currency: payment.currency,
         return_id: rules::return_of(&refund.reference),
     };
-    tx.emit(payment.id, &told)
+    tx.emit(payment.id, &fact)
 }
 
-/// The provider has not answered: it is asked again later, each time later, for ever.
+/// The provider has not answered: it is asked again later, with growing pauses, forever.
 pub(crate) fn postpone(tx: &mut Tx<'_>, id: i64) -> Result<Payment, Error> {
     let mut refund = tx.get::<Refund>(&id)?.ok_or(Error::not_found("refund"))?;
     if refund.status == RefundStatus::Pending {

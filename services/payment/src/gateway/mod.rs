@@ -1,4 +1,5 @@
-//! The providers, as the rest of the service sees them. Each call carries a key by which the provider knows it again.
+//! The providers, as the rest of the service sees them. Each call carries a key, so that a provider recognises a
+//! repetition.
 
 mod sandbox;
 
@@ -9,35 +10,35 @@ use promox_kernel::Clock;
 use crate::records::Provider;
 use sandbox::Sandbox;
 
-/// A charge that is asked for. What it costs is ours to know: the sandbox moves no money.
+/// A charge request. It has no amount: the sandbox moves no money.
 #[derive(Clone, Debug)]
 pub(crate) struct Charge {
-    /// Names it for ever.
+    /// Its permanent key.
     pub(crate) key: String,
-    /// The provider's token for the means of payment.
+    /// The provider's token for the payment method.
     pub(crate) token: String,
-    /// How often it was asked for before, by our books.
+    /// The number of earlier requests, according to our books.
     pub(crate) tried: u32,
 }
 
-/// What a provider says to a charge.
+/// A provider's answer to a charge.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
-    /// The money comes by hand, some day.
+    /// The payment is manual and will arrive later.
     Awaited,
-    /// The money is taken.
+    /// The money was captured.
     Captured { reference: String },
-    /// The buyer has to do something first.
+    /// The buyer must act first.
     NeedsAction { reference: String, url: String },
-    /// No.
+    /// The charge was declined.
     Declined { code: &'static str },
 }
 
-/// The provider failed (5xx, a cut connection): what was asked may have happened.
+/// The provider failed (5xx, lost connection): the request may have been carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Failed;
 
-/// All providers of a node.
+/// The providers of a node.
 #[derive(Debug)]
 pub(crate) struct Gateways {
     sandbox: Sandbox,
@@ -48,7 +49,7 @@ impl Gateways {
         Self { sandbox: Sandbox::new(sandbox_latency) }
     }
 
-    /// The way to a provider.
+    /// The client of a provider.
     pub(crate) fn of(&self, provider: Provider) -> Gateway<'_> {
         match provider {
             Provider::Sandbox => Gateway::Sandbox(&self.sandbox),
@@ -57,7 +58,7 @@ impl Gateways {
     }
 }
 
-/// The way to one provider. By hand, the merchant's word is the answer.
+/// The client of one provider. For manual payments, the merchant's word is the answer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Gateway<'a> {
     Sandbox(&'a Sandbox),
@@ -65,7 +66,7 @@ pub(crate) enum Gateway<'a> {
 }
 
 impl Gateway<'_> {
-    /// Asks for the money. The same key is one charge, however often it is asked for.
+    /// Requests a charge. The same key is the same charge, however often it is requested.
     pub(crate) async fn charge(self, clock: &Clock, charge: &Charge) -> Result<Answer, Failed> {
         match self {
             Self::Sandbox(sandbox) => sandbox.charge(clock, charge).await,
@@ -73,7 +74,7 @@ impl Gateway<'_> {
         }
     }
 
-    /// Goes on after the buyer did what was asked; the charge's name at the provider.
+    /// Continues after the buyer has acted; returns the provider's name for the charge.
     pub(crate) async fn confirm(self, clock: &Clock, key: &str) -> Result<String, Failed> {
         match self {
             Self::Sandbox(sandbox) => sandbox.settle(clock, key).await,
@@ -81,17 +82,17 @@ impl Gateway<'_> {
         }
     }
 
-    /// Takes money that was authorised; the charge's name at the provider.
+    /// Captures an authorised charge; returns the provider's name for it.
     pub(crate) async fn capture(self, clock: &Clock, key: &str) -> Result<String, Failed> {
         self.confirm(clock, key).await
     }
 
-    /// Ends a charge that we have no capture of, whatever became of it at the provider.
+    /// Voids a charge that we have no capture of, whatever its status at the provider.
     pub(crate) async fn void(self, clock: &Clock, key: &str) -> Result<(), Failed> {
         self.confirm(clock, key).await.map(drop)
     }
 
-    /// Gives money back; the refund's name at the provider.
+    /// Refunds money; returns the provider's name for the refund.
     pub(crate) async fn refund(self, clock: &Clock, key: &str) -> Result<String, Failed> {
         self.confirm(clock, key).await
     }

@@ -1,7 +1,8 @@
-//! The sandbox: a provider that behaves like one outside, by the token it is given.
+//! The sandbox: a simulated provider whose behaviour depends on the token.
 //!
-//! What it answers follows from key and token alone, so the same key is the same charge even after a kill. Only how often
-//! `tok_timeout` and `tok_flaky` were asked is kept in memory, for the last keys; our books' count stands in after a start.
+//! Its answer follows from key and token alone, so the same key is the same charge even after a kill. Only the number
+//! of requests for `tok_timeout` and `tok_flaky` is kept in memory, for the latest keys; after a restart our books'
+//! count is used.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -22,7 +23,7 @@ pub(crate) struct Sandbox {
     calls: Mutex<Calls>,
 }
 
-/// How often each key was asked.
+/// The number of requests per key.
 #[derive(Debug, Default)]
 struct Calls {
     counts: HashMap<String, u32>,
@@ -52,7 +53,7 @@ impl Sandbox {
         }
     }
 
-    /// Confirms, captures, voids or refunds: it always works, and works once a key.
+    /// Confirms, captures, voids or refunds: always succeeds, once per key.
     pub(super) async fn settle(&self, clock: &Clock, key: &str) -> Result<String, Failed> {
         self.take_time(clock).await;
         Ok(name(key))
@@ -81,7 +82,7 @@ impl Sandbox {
     }
 }
 
-/// The sandbox's name for what a key did.
+/// The sandbox's name for the operation of a key.
 fn name(key: &str) -> String {
     let digest = digest(&SHA256, key.as_bytes());
     digest.as_ref().iter().take(12).fold("sbx_".to_owned(), |name, byte| format!("{name}{byte:02x}"))

@@ -1,4 +1,4 @@
-//! The payment service on the memory engine; every scenario closes with the auditor.
+//! The payment service on the memory engine; every scenario ends with the auditor.
 
 mod charges;
 mod endings;

@@ -20,7 +20,7 @@ async fn unpaid(shop: &Shop) -> Vec<i64> {
 }
 
 async fn look_after(shop: &Shop) {
-    shop.run_job("payment.take_up_orders").await;
+    shop.run_job("payment.resume_checkouts").await;
 }
 
 #[tokio::test]
