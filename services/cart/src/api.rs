@@ -7,7 +7,7 @@ use promox_kernel::{Amount, Currency, Sku, Timestamp, json_reply, operation, tex
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Opens a guest's cart.
+/// Creates a guest's cart.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CreateCart {}
@@ -21,55 +21,56 @@ pub struct GetCart {}
 operation! { GetCart => CartView, "cart.get", Get "/api/carts/current", Guest, 200, "The caller's cart at \
 current prices." }
 
-/// Ends the caller's cart.
+/// Deletes the caller's cart.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DeleteCart {}
 operation! { DeleteCart => (), "cart.delete", Delete "/api/carts/current", Guest, 204, "Deletes the caller's \
 cart with its contents." }
 
-/// Puts units of a SKU into the cart; those that are in it already are added to.
+/// Adds units of a SKU to the cart; existing units are added to.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AddItem {
-    /// Which.
+    /// The SKU.
     pub sku: Sku,
-    /// How many more, 1 to 9999.
+    /// How many units to add, 1 to 9999.
     #[schemars(range(min = 1, max = 9999))]
     pub quantity: u32,
 }
 operation! { AddItem => CartView, "cart.add_item", Post "/api/carts/current/items", Guest, 200, "Adds units of \
 a SKU to the cart." }
 
-/// Sets how many units of a line there are.
+/// Sets the quantity of a line.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ChangeItem {
-    /// Which.
+    /// The SKU.
     pub sku: Sku,
-    /// How many, 1 to 9999.
+    /// The new quantity, 1 to 9999.
     #[schemars(range(min = 1, max = 9999))]
     pub quantity: u32,
 }
 operation! { ChangeItem => CartView, "cart.change_item", Patch "/api/carts/current/items/{sku}", Guest, 200, "Sets the quantity of a line." }
 
-/// Takes a line out.
+/// Removes a line.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RemoveItem {
-    /// Which.
+    /// The SKU.
     pub sku: Sku,
 }
 operation! { RemoveItem => (), "cart.remove_item", Delete "/api/carts/current/items/{sku}", Guest, 204, "\
 Removes a line from the cart." }
 
-/// Sets the cart's codes: what is left out is cleared. Codes that do not apply yet are kept, with the reason in `warnings`.
+/// Sets the cart's codes; omitted ones are cleared. Codes that do not apply yet are kept, with the reason in
+/// `warnings`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SetCodes {
-    /// A promotion's code.
+    /// A promotion code.
     pub promotion_code: Option<String>,
-    /// Coupons' codes, at most 10.
+    /// Coupon codes, at most 10.
     #[serde(default)]
     pub coupon_codes: Vec<String>,
 }
@@ -90,24 +91,24 @@ operation! { MergeCart => CartView, "cart.merge", Post "/api/carts/current/merge
 pub struct CartView {
     /// The cart.
     pub id: CartId,
-    /// A guest cart's token, when it was opened and never again.
+    /// A guest cart's token; returned only when the cart is created.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
-    /// Counts changes; a change that names another in `If-Match` is refused.
+    /// Counts changes; a change whose `If-Match` names another version is refused.
     pub version: i64,
     /// The currency of all amounts.
     pub currency: Currency,
-    /// The lines, in the order in which they were put in.
+    /// The lines, in the order in which they were added.
     pub items: Vec<CartLine>,
     /// The codes.
     pub codes: CartCodes,
-    /// The sums, by the engine that charges.
+    /// The totals, calculated as at checkout.
     pub totals: Totals,
-    /// What stands in the way of ordering this as it is.
+    /// What prevents ordering this cart as it is.
     pub warnings: Vec<CartWarning>,
-    /// When it was opened.
+    /// When it was created.
     pub created_at: Timestamp,
-    /// When it was changed last.
+    /// When it was last changed.
     pub updated_at: Timestamp,
 }
 json_reply!(CartView);
@@ -116,21 +117,21 @@ json_reply!(CartView);
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CartLine {
-    /// Which.
+    /// The SKU.
     pub sku: Sku,
-    /// The product; null when it cannot be bought any more.
+    /// The product; null when it can no longer be bought.
     pub product_id: Option<ProductId>,
-    /// Its name; null as above.
+    /// The name; null when it can no longer be bought.
     pub name: Option<String>,
-    /// How many.
+    /// The quantity.
     pub quantity: u32,
-    /// What one costs now; null as above.
+    /// The current unit price; null when it can no longer be bought.
     pub unit_price: Option<Amount>,
-    /// What one costs without price rules; null as above.
+    /// The current unit price before price rules; null when it can no longer be bought.
     pub list_price: Option<Amount>,
-    /// Quantity × unit price; null as above.
+    /// Quantity × unit price; null when it can no longer be bought.
     pub line_total: Option<Amount>,
-    /// What promotions take off the line.
+    /// The promotion discounts on the line.
     pub discount: Option<Amount>,
     /// How many can be bought now.
     pub available: u32,
@@ -140,14 +141,14 @@ pub struct CartLine {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CartCodes {
-    /// A promotion's code.
+    /// A promotion code.
     pub promotion_code: Option<String>,
-    /// Coupons' codes.
+    /// Coupon codes.
     pub coupon_codes: Vec<String>,
 }
 
 text_enum! {
-    /// What a warning is about.
+    /// The reason of a warning.
     WarningCode {
         ProductUnavailable = "PRODUCT_UNAVAILABLE",
         InsufficientStock = "INSUFFICIENT_STOCK",
@@ -156,24 +157,24 @@ text_enum! {
     }
 }
 
-/// What stands in the way of ordering a cart as it is.
+/// Something that prevents ordering a cart as it is.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CartWarning {
-    /// What it is about.
+    /// The reason.
     pub code: WarningCode,
-    /// For people.
+    /// A human-readable explanation.
     pub detail: String,
     /// The line.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sku: Option<Sku>,
-    /// How many are asked for.
+    /// The quantity requested.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub asked: Option<u32>,
-    /// How many can be bought.
+    /// The quantity available.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub available: Option<u32>,
-    /// The promotion or coupon code as it was given.
+    /// The promotion or coupon code as it was entered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rejected_code: Option<String>,
     /// Why the code has no effect.

@@ -1,4 +1,4 @@
-//! What the auditor recomputes of carts.
+//! The auditor's checks of carts.
 
 use promox_contract::product::{VARIANTS, variant_named};
 use promox_storage::{Report, StoreError, Tx};

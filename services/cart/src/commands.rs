@@ -1,4 +1,4 @@
-//! Changes to one cart: load, decide, write. Every guard stands before the first write.
+//! Changes to one cart: load, decide, write. Every check comes before the first write.
 
 use std::time::Duration;
 
@@ -14,19 +14,19 @@ use crate::{reject, rules};
 
 /// How long it is remembered which order took a cart's contents.
 const ORDERS_KEPT: Duration = Duration::from_hours(2160);
-/// Old memories of a cart that one order sweeps away.
+/// Old order records of a cart removed by one order.
 const ORDERS_SWEPT: usize = 4;
-/// Memories of a cart that are dropped with it; there are more only if somebody orders a hundred times a day.
+/// Order records of a cart that are removed with it; a cart has more only after a hundred orders a day.
 const MOST_ORDERS: usize = 10_000;
 
-/// Opens a cart for whom there is none.
+/// Creates a cart for a holder without one.
 pub(crate) fn open(tx: &mut Tx<'_>, holder: &Holder) -> Result<Contents, Error> {
     let cart = new_cart(tx, holder)?;
     tx.insert(&cart)?;
     Ok(Contents { cart, items: Vec::new() })
 }
 
-/// The holder's cart; a user's is opened when there is none.
+/// The holder's cart; a user without one gets a new one.
 pub(crate) fn current(tx: &mut Tx<'_>, holder: &Holder) -> Result<Contents, Error> {
     match open_cart(tx, holder)? {
         Some(cart) => Ok(Contents::read(tx, cart)?),
@@ -35,7 +35,7 @@ pub(crate) fn current(tx: &mut Tx<'_>, holder: &Holder) -> Result<Contents, Erro
     }
 }
 
-/// Adds units of a variant. `available` is what could be sold when the request came; stock is held by the checkout only.
+/// Adds units of a variant. `available` is the stock at the time of the request; only the checkout holds stock.
 pub(crate) fn add(
     tx: &mut Tx<'_>,
     change: &Change,
@@ -75,7 +75,7 @@ pub(crate) fn set_quantity(
     finish(tx, cart)
 }
 
-/// Takes a line out.
+/// Removes a line.
 pub(crate) fn remove(tx: &mut Tx<'_>, change: &Change, of: &VariantRef) -> Result<(), Error> {
     let mut cart = change.load(tx)?;
     if !tx.delete::<CartItem>(&(cart.id, of.variant_id))? {
@@ -102,8 +102,8 @@ pub(crate) fn set_codes(
     finish(tx, cart)
 }
 
-/// Drops what is in the holder's cart; a guest's cart ends with it. A user without a cart has nothing to drop; a guest's
-/// token must lead to one.
+/// Empties the holder's cart; a guest's cart is deleted. A user without a cart has nothing to empty; a guest's token
+/// must be valid.
 pub(crate) fn delete(tx: &mut Tx<'_>, change: &Change) -> Result<(), Error> {
     let Some(mut cart) = open_cart(tx, &change.holder)? else {
         return if matches!(change.holder, Holder::User(_)) { Ok(()) } else { Err(reject::no_cart()) };
@@ -117,7 +117,7 @@ pub(crate) fn delete(tx: &mut Tx<'_>, change: &Change) -> Result<(), Error> {
     Ok(touch(tx, &mut cart)?)
 }
 
-/// Takes out what an order was placed from, once; what was put in since stays.
+/// Removes the contents that an order was placed from, once; later additions stay.
 pub(crate) fn empty(tx: &mut Tx<'_>, op: &EmptyCart) -> Result<(), Error> {
     let Some(mut cart) = tx.get::<Cart>(&op.cart_id)?.filter(|cart| cart.merged_by.is_none()) else { return Ok(()) };
     match tx.scan::<CartOrder>().prefix(cart.id).from(op.version).first()? {
@@ -132,7 +132,7 @@ pub(crate) fn empty(tx: &mut Tx<'_>, op: &EmptyCart) -> Result<(), Error> {
     Ok(touch(tx, &mut cart)?)
 }
 
-/// Forgets, few at a time, which orders took the cart long ago.
+/// Removes old records of which orders took the cart, a few at a time.
 fn sweep_orders(tx: &mut Tx<'_>, cart: CartId) -> Result<(), StoreError> {
     let oldest = tx.now() - ORDERS_KEPT;
     let first = tx.scan::<CartOrder>().prefix(cart).collect(ORDERS_SWEPT)?;
@@ -142,7 +142,7 @@ fn sweep_orders(tx: &mut Tx<'_>, cart: CartId) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Removes the lines and the codes that are as they were at `version`.
+/// Removes the lines and the codes that have not changed since `version`.
 fn take_lines(tx: &mut Tx<'_>, cart: &mut Cart, version: i64) -> Result<(), StoreError> {
     for line in lines(tx, cart.id)? {
         if line.version <= version {
@@ -157,17 +157,17 @@ fn take_lines(tx: &mut Tx<'_>, cart: &mut Cart, version: i64) -> Result<(), Stor
     Ok(())
 }
 
-/// A change that a holder asks for.
+/// A change requested by a holder.
 #[derive(Clone, Debug)]
 pub(crate) struct Change {
-    /// Whose cart.
+    /// The cart's holder.
     pub(crate) holder: Holder,
-    /// The versions that the caller saw, if it insists.
+    /// The versions that the caller requires, if any.
     pub(crate) if_match: Option<IfMatch>,
 }
 
 impl Change {
-    /// The cart to change: a user's is made up when there is none, and stored by [`touch`].
+    /// The cart to change: for a user without one a new one, which [`touch`] stores.
     fn load(&self, tx: &mut Tx<'_>) -> Result<Cart, Error> {
         let cart = match open_cart(tx, &self.holder)? {
             Some(cart) => cart,
@@ -207,7 +207,7 @@ pub(crate) fn new_cart(tx: &mut Tx<'_>, holder: &Holder) -> Result<Cart, StoreEr
     })
 }
 
-/// Writes a line at the cart's present version; a new one goes to the end.
+/// Writes a line at the cart's current version; a new one is added at the end.
 pub(crate) fn put_line(
     tx: &mut Tx<'_>,
     cart: &mut Cart,
@@ -238,7 +238,7 @@ fn finish(tx: &mut Tx<'_>, mut cart: Cart) -> Result<Contents, Error> {
     Ok(Contents::read(tx, cart)?)
 }
 
-/// Removes a cart and all that hangs on it.
+/// Deletes a cart with everything that belongs to it.
 pub(crate) fn drop_cart(tx: &mut Tx<'_>, cart: &Cart) -> Result<(), StoreError> {
     for line in lines(tx, cart.id)? {
         tx.delete::<CartItem>(&(cart.id, line.variant_id))?;

@@ -1,4 +1,4 @@
-//! What carts do upon events: an erased user's cart goes.
+//! Consumers of carts: deletes an erased user's cart.
 
 use promox_contract::user::UserErased;
 use promox_kernel::Error;
@@ -7,7 +7,7 @@ use promox_storage::{Consumer, Database, Event, Tx};
 use crate::commands::drop_cart;
 use crate::records::CartByUser;
 
-/// Drops the carts of erased users.
+/// Deletes the carts of erased users.
 pub(crate) struct EraseUser;
 
 impl Consumer for EraseUser {

@@ -17,7 +17,7 @@ use crate::queries::{self, Contents, Holder};
 use crate::views::{available, sold_as, variant, view};
 use crate::{Carts, reject, rules};
 
-/// How often a merge asks for stock anew when lines come in meanwhile.
+/// How often a merge retries when lines are added while stock is queried.
 const MERGE_TRIES: u32 = 5;
 
 impl Handle<CreateCart> for Carts {
@@ -136,7 +136,7 @@ impl Handle<ExportCarts> for Carts {
 }
 
 impl Carts {
-    /// The holder's cart; a user who has none yet is given an empty one.
+    /// The holder's cart; a user without one gets an empty one.
     async fn current(&self, cx: &Cx, holder: Holder) -> Result<Contents, Error> {
         if let Some(contents) = self.db.read(|tx| queries::contents(tx, &holder)).await? {
             return Ok(contents);

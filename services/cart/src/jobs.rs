@@ -1,4 +1,4 @@
-//! What carts do by the clock, in bounded batches: tell of abandoned carts, drop guests' old ones.
+//! Scheduled work of carts, in bounded batches: reports abandoned carts, deletes old guest carts.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,16 +11,16 @@ use crate::Carts;
 use crate::commands::drop_cart;
 use crate::records::{Cart, CartByExpiry, CartByIdle};
 
-/// Carts that one transaction tells of.
+/// Carts reported by one transaction.
 const TOLD: usize = 200;
-/// Carts that one transaction drops at most, and lines of theirs.
+/// Carts and lines deleted by one transaction at most.
 const DROPPED: usize = 100;
 const DROPPED_LINES: u32 = 4_000;
 
-/// Tells of carts with items that were idle for a day: once, until somebody touches the cart again.
-pub(crate) fn tell_abandoned(carts: &Arc<Carts>) -> Job {
+/// Emits an event for each cart with items that was idle for a day: once, until somebody changes the cart again.
+pub(crate) fn report_abandoned(carts: &Arc<Carts>) -> Job {
     let carts = carts.clone();
-    Job::new("cart.tell_abandoned", Duration::from_mins(1), move |cx: Cx| {
+    Job::new("cart.report_abandoned", Duration::from_mins(1), move |cx: Cx| {
         let carts = carts.clone();
         async move {
             let now = cx.now;
@@ -44,7 +44,7 @@ fn abandon(tx: &mut Tx<'_>) -> Result<bool, Error> {
     Ok(more)
 }
 
-/// Drops guests' carts that nobody touched for long, and the traces of merged ones.
+/// Deletes guest carts that were idle for long, and the records of merged ones.
 pub(crate) fn expire_guests(carts: &Arc<Carts>) -> Job {
     let carts = carts.clone();
     Job::new("cart.expire_guests", Duration::from_mins(5), move |cx: Cx| {

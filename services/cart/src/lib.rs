@@ -1,8 +1,9 @@
-//! Carts: a guest's by token, one a user; what a shopper means to buy, with the prices of the engine that charges.
+//! Carts: a guest's by token, one per user; what a shopper means to buy, at the prices of the checkout.
 //!
-//! A cart holds variants and quantities, whatever their SKUs become, and never a price: every view asks the order service, so a cart and the order made from
-//! it cannot disagree. What always holds, and is checked by [`Service::audit`]: a user has one cart; a merge conserves
-//! quantities; one order a cart's contents; no line is outside 1..=9999. Stock is not held by a cart: the checkout holds it.
+//! A cart holds variants and quantities, even when their SKUs change, and never a price: every view asks the order
+//! service, so a cart and the order made from it cannot disagree. Invariants, checked by [`Service::audit`]: a user has
+//! one cart; a merge conserves quantities; a cart's contents are ordered once; every line has 1 to 9999 units. A cart
+//! holds no stock: the checkout does.
 
 pub mod api;
 mod audit;
@@ -58,7 +59,7 @@ impl Service for Carts {
     }
 
     fn jobs(self: &Arc<Self>) -> Vec<Job> {
-        vec![jobs::tell_abandoned(self), jobs::expire_guests(self)]
+        vec![jobs::report_abandoned(self), jobs::expire_guests(self)]
     }
 
     fn audit(&self, tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {

@@ -1,4 +1,4 @@
-//! Merging a guest's cart into a user's: quantities add up, capped at what is available; the guest's cart ends.
+//! Merging a guest's cart into a user's: quantities are added, capped at the available stock; the guest's cart ends.
 
 use std::collections::BTreeMap;
 
@@ -12,20 +12,20 @@ use crate::queries::{Contents, Holder, lines, open_cart};
 use crate::records::{Cart, CartByToken, CartItem, CartMerge};
 use crate::rules;
 
-/// What a merge came to.
+/// The outcome of a merge.
 #[derive(Debug)]
 pub(crate) enum Merge {
-    /// It is done now, with what did not fit.
+    /// The carts were merged now; with what did not fit.
     Done(Box<Contents>, Vec<CartWarning>),
-    /// It was done before, or there is nothing to merge.
+    /// The carts were merged before, or there is nothing to merge.
     Before,
-    /// Lines came in whose stock was not asked for: ask again and repeat.
+    /// Lines were added whose stock was not queried: query it and repeat.
     Stale,
-    /// No guest's cart has this token, or it went to another user.
+    /// No guest's cart has this token, or it was merged into another user's.
     Unknown,
 }
 
-/// How many of each variant can be sold.
+/// The available stock of each variant.
 pub(crate) type Available = BTreeMap<VariantId, u32>;
 
 /// The variants in a guest's cart that is still to be merged.
@@ -34,7 +34,7 @@ pub(crate) fn guest_variants(tx: &Tx<'_>, token_hash: &[u8]) -> Result<Vec<Varia
     Ok(lines(tx, guest.id)?.into_iter().map(|line| line.variant_id).collect())
 }
 
-/// Merges, once a guest's cart.
+/// Merges a guest's cart, once.
 pub(crate) fn merge(tx: &mut Tx<'_>, token_hash: &[u8], user: UserId, available: &Available) -> Result<Merge, Error> {
     let Some(guest) = tx.get_by::<CartByToken>(Some(token_hash.to_vec()))? else { return Ok(Merge::Unknown) };
     match guest.merged_by {
@@ -123,7 +123,7 @@ fn take_codes(cart: &mut Cart, guest: &Cart) {
     cart.codes_version = cart.version;
 }
 
-/// Leaves a trace of the guest's cart, so that merging it again is known to be a repetition.
+/// Keeps a record of the guest's cart, so that a repeated merge is recognised.
 fn end_guest(tx: &mut Tx<'_>, mut guest: Cart, user: UserId, sums: Sums) -> Result<(), StoreError> {
     let guest_cart: CartId = guest.id;
     guest.merged_by = Some(user);

@@ -1,4 +1,4 @@
-//! Reads: whose cart it is and what is in it.
+//! Reads: carts by their holder, with their contents.
 
 use promox_contract::cart::CartContents;
 use promox_contract::codes;
@@ -21,7 +21,7 @@ pub(crate) enum Holder {
 }
 
 impl Holder {
-    /// The caller's way to a cart: the login goes before the token.
+    /// How the caller's cart is found: by login, else by token.
     pub(crate) fn of(cx: &Cx) -> Result<Self, Error> {
         match (cx.principal.user(), &cx.cart_token) {
             (Some(user), _) => Ok(Self::User(user)),
@@ -33,7 +33,7 @@ impl Holder {
     }
 }
 
-/// A cart with its lines, in the order of their places.
+/// A cart with its lines, in display order.
 #[derive(Clone, Debug)]
 pub(crate) struct Contents {
     pub(crate) cart: Cart,
@@ -47,12 +47,12 @@ impl Contents {
         Ok(Self { cart, items })
     }
 
-    /// The lines as other services ask for them.
+    /// The lines as other services expect them.
     pub(crate) fn quantities(&self) -> Vec<SkuQuantity> {
         self.items.iter().map(|item| SkuQuantity { sku: item.sku.clone(), quantity: item.quantity }).collect()
     }
 
-    /// What is to be ordered.
+    /// What to order.
     pub(crate) fn for_checkout(self) -> Result<CartContents, Error> {
         if self.items.is_empty() {
             return Err(reject::cart_empty());
@@ -67,7 +67,7 @@ impl Contents {
     }
 }
 
-/// The lines of a cart in the order of their variants.
+/// The lines of a cart, ordered by variant.
 pub(crate) fn lines(tx: &Tx<'_>, cart: CartId) -> Result<Vec<CartItem>, StoreError> {
     tx.scan::<CartItem>().prefix(cart).collect(MOST_LINES as usize)
 }

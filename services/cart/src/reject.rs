@@ -1,4 +1,4 @@
-//! Why a cart refuses, with the codes that callers may branch on.
+//! The refusals of carts.
 
 use promox_contract::codes;
 use promox_contract::refusal::Short;
@@ -6,7 +6,7 @@ use promox_kernel::{Error, FieldError, Sku};
 
 use crate::rules::MOST_LINES;
 
-/// 409: there are fewer than asked for.
+/// 409: fewer units are available than requested.
 pub(crate) fn insufficient_stock(sku: &Sku, asked: u32, available: u32) -> Error {
     let message = format!("Only {available} of {sku} can be bought; {asked} were requested.");
     Error::conflict(codes::INSUFFICIENT_STOCK, message)
@@ -16,23 +16,23 @@ pub(crate) fn insufficient_stock(sku: &Sku, asked: u32, available: u32) -> Error
         .with("items", [Short { sku: sku.clone(), asked, available }])
 }
 
-/// 422: the catalogue does not sell it.
+/// 422: the catalog does not sell it.
 pub(crate) fn unknown_sku(sku: &Sku) -> Error {
     let detail = format!("{sku} is not sold here");
     Error::invalid(vec![FieldError { pointer: "/sku".to_owned(), code: "UNKNOWN_SKU".into(), detail }])
 }
 
-/// 422: no room for another line.
+/// 422: the cart has no room for another line.
 pub(crate) fn cart_full() -> Error {
     Error::refused(codes::CART_FULL, format!("A cart has at most {MOST_LINES} lines."))
 }
 
-/// 422: nothing to order.
+/// 422: the cart is empty.
 pub(crate) fn cart_empty() -> Error {
     Error::refused(codes::CART_EMPTY, "The cart is empty.")
 }
 
-/// 409: another order has these contents.
+/// 409: another order has taken these contents.
 pub(crate) fn already_ordered() -> Error {
     Error::conflict(codes::CART_ALREADY_ORDERED, "The contents of this cart were already ordered.")
 }

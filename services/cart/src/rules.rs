@@ -1,21 +1,21 @@
-//! The pure rules of carts: quantities, codes, times, and what a merge gives.
+//! The pure rules of carts: quantities, codes, times and merges.
 
 use std::time::Duration;
 
 use promox_kernel::{Error, FieldError, Timestamp, bounded, sha256};
 
-/// Units of a line at most.
+/// Maximum units of a line.
 pub(crate) const MOST_UNITS: u32 = 9_999;
-/// Lines of a cart at most: above the largest real invoice, far below what a transaction takes.
+/// Maximum lines of a cart: above the largest real invoice, far below the limit of a transaction.
 pub(crate) const MOST_LINES: u32 = 1_000;
-/// Coupons of a cart at most.
+/// Maximum coupons of a cart.
 pub(crate) const MOST_COUPONS: usize = 10;
-/// A cart that nobody touched for so long is abandoned.
+/// A cart that was idle for this long is abandoned.
 const IDLE: Duration = Duration::from_hours(24);
-/// A guest's cart that nobody touched for so long is dropped.
+/// A guest's cart that was idle for this long is deleted.
 const GUEST_LIFE: Duration = Duration::from_hours(720);
 
-/// A quantity as it was sent.
+/// Validates a quantity.
 pub(crate) fn quantity(sent: u32) -> Result<u32, Error> {
     if (1..=MOST_UNITS).contains(&sent) {
         Ok(sent)
@@ -24,7 +24,7 @@ pub(crate) fn quantity(sent: u32) -> Result<u32, Error> {
     }
 }
 
-/// What a line has when units are added to it.
+/// The quantity of a line after units are added to it.
 pub(crate) fn added(before: u32, more: u32) -> Result<u32, Error> {
     let sum = before.saturating_add(more);
     if sum > MOST_UNITS {
@@ -34,13 +34,13 @@ pub(crate) fn added(before: u32, more: u32) -> Result<u32, Error> {
     Ok(sum)
 }
 
-/// What a line has when a guest's is merged into it: the sum, capped at what is available. A merge gives and never takes:
-/// a line that already asks for more than there is stays as it is.
+/// The quantity of a line after a guest's is merged into it: the sum, capped at the available stock. A merge never
+/// reduces a line: one that already exceeds the stock stays as it is.
 pub(crate) fn merged(own: u32, guest: u32, available: u32) -> u32 {
     own.saturating_add(guest).min(available).min(MOST_UNITS).max(own)
 }
 
-/// The promotion's code as it was sent; an empty one is none.
+/// A promotion code as sent; an empty one is none.
 pub(crate) fn promotion_code(sent: Option<String>) -> Result<Option<String>, Error> {
     match sent {
         Some(code) if code.trim().is_empty() => Ok(None),
@@ -49,7 +49,7 @@ pub(crate) fn promotion_code(sent: Option<String>) -> Result<Option<String>, Err
     }
 }
 
-/// The coupons' codes as they were sent, each once.
+/// Coupon codes as sent, without duplicates.
 pub(crate) fn coupon_codes(sent: &[String]) -> Result<Vec<String>, Error> {
     if sent.len() > MOST_COUPONS {
         return Err(Error::field("/couponCodes", format!("must have at most {MOST_COUPONS} coupons")));
@@ -62,7 +62,7 @@ pub(crate) fn coupon_codes(sent: &[String]) -> Result<Vec<String>, Error> {
     Ok(codes)
 }
 
-/// Adds a code unless it is in the list, compared as coupons are: without case and separators.
+/// Adds a code unless it is in the list; codes are compared without case and separators.
 pub(crate) fn join(codes: &mut Vec<String>, code: String) {
     if codes.len() < MOST_COUPONS && !codes.iter().any(|known| normal(known) == normal(&code)) {
         codes.push(code);
@@ -77,17 +77,17 @@ fn normal(code: &str) -> String {
     code.chars().filter(|c| !matches!(c, ' ' | '-' | '_')).flat_map(char::to_uppercase).collect()
 }
 
-/// How a token is kept.
+/// The stored form of a token.
 pub(crate) fn token_hash(token: &str) -> Vec<u8> {
     sha256([token.as_bytes()]).to_vec()
 }
 
-/// When a cart that is touched now will be abandoned.
+/// When a cart that is changed now will be abandoned.
 pub(crate) fn idle_at(now: Timestamp, lines: u32) -> Option<Timestamp> {
     (lines > 0).then_some(now + IDLE)
 }
 
-/// When a guest's cart that is touched now will be dropped.
+/// When a guest's cart that is changed now will be deleted.
 pub(crate) fn expires_at(now: Timestamp) -> Timestamp {
     now + GUEST_LIFE
 }

@@ -1,4 +1,4 @@
-//! A cart as its owner sees it: what is in it, described, priced and checked against stock by the services that know.
+//! A cart as its owner sees it: its lines described, priced and checked against stock by the services in charge.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use crate::merge::Available;
 use crate::queries::Contents;
 use crate::records::CartItem;
 
-/// Asks how many of each variant can be sold.
+/// Queries the available stock of each variant.
 pub(crate) async fn available(cx: &Cx, variants: Vec<VariantId>) -> Result<Available, Error> {
     if variants.is_empty() {
         return Ok(Available::new());
@@ -25,7 +25,7 @@ pub(crate) async fn available(cx: &Cx, variants: Vec<VariantId>) -> Result<Avail
     Ok(variants.into_iter().zip(found.available).collect())
 }
 
-/// The variant that has or had a SKU, if the catalogue sells it.
+/// The variant that has or had a SKU, if the catalog sells it.
 pub(crate) async fn sold_as(cx: &Cx, sku: &Sku) -> Result<Option<VariantRef>, Error> {
     let found = cx.call(DescribeSkus { skus: vec![sku.clone()] }).await?.items.into_iter().next();
     Ok(found.map(|it| VariantRef { variant_id: it.variant_id, product_id: it.product_id, sku: it.sku }))
@@ -41,7 +41,7 @@ pub(crate) async fn view(cx: &Cx, contents: Contents, mut warnings: Vec<CartWarn
     let variants = contents.items.iter().map(|item| item.variant_id).collect();
     let (stock, sold) = tokio::try_join!(available(cx, variants), sold(cx, &contents))?;
     let priced = price(cx, &contents, &sold).await?;
-    // What comes free stands after what is bought, and may be of the same variant: the first line is the cart's own.
+    // Gifts follow bought lines and may be of the same variant: the first line is the cart's own.
     let by_variant = priced.lines.iter().rev().filter_map(|line| Some((line.variant_id?, line)));
     let lines: BTreeMap<VariantId, &OrderLine> = by_variant.collect();
     let mut items = Vec::with_capacity(contents.items.len());
@@ -68,7 +68,7 @@ pub(crate) async fn view(cx: &Cx, contents: Contents, mut warnings: Vec<CartWarn
     })
 }
 
-/// What the catalogue sells of a cart, by variant: the SKUs of now.
+/// What the catalog sells of a cart, by variant, under current SKUs.
 async fn sold(cx: &Cx, contents: &Contents) -> Result<BTreeMap<VariantId, Sku>, Error> {
     if contents.items.is_empty() {
         return Ok(BTreeMap::new());
@@ -152,7 +152,7 @@ fn line_warning(item: &CartLine, sold: bool) -> Option<CartWarning> {
     })
 }
 
-/// A promotion that nobody named by a code is no warning.
+/// Only promotions that were named by a code lead to a warning.
 fn code_warning(rejected: RejectedPromotion) -> Option<CartWarning> {
     let code = rejected.code?;
     Some(CartWarning {

@@ -1,4 +1,4 @@
-//! What the auditor recomputes of notifications.
+//! The auditor's checks of notifications.
 
 use promox_storage::{Report, StoreError, Tx};
 
@@ -16,9 +16,10 @@ pub(crate) fn audit(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> 
     }
     for item in tx.scan::<InboxItem>().rows() {
         let item = item?;
-        let told = item.unread_of == item.read_at.is_none().then_some(item.user_id);
-        report
-            .check("notification: an unread item is in the index of unread ones", told, || format!("item {}", item.id));
+        let indexed = item.unread_of == item.read_at.is_none().then_some(item.user_id);
+        report.check("notification: an unread item is in the index of unread ones", indexed, || {
+            format!("item {}", item.id)
+        });
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Changes: deliveries and what becomes of them, inbox, preferences, templates.
+//! Changes: deliveries and their outcomes, inbox, preferences, templates.
 
 use promox_contract::audit::Audited;
 use promox_contract::ids::OrderId;
@@ -16,10 +16,10 @@ use crate::records::{
 use crate::templates::{Message, Source};
 use crate::{reject, rules};
 
-/// Rows of one erasure in each table; an inbox is pruned long before it has so many.
+/// Rows of one erasure in each table; an inbox is pruned long before it has this many.
 const ERASED: usize = 4_000;
 
-/// What a delivery is written for.
+/// The subject of a delivery.
 #[derive(Clone, Debug)]
 pub(crate) struct About {
     pub(crate) kind: MessageKind,
@@ -50,7 +50,7 @@ pub(crate) fn enqueue(tx: &mut Tx<'_>, about: About, reference: Option<String>) 
     Ok(id)
 }
 
-/// A rendered message that was asked for by reference.
+/// A rendered message that was requested by reference.
 #[derive(Clone, Debug)]
 pub(crate) struct Asked {
     pub(crate) reference: String,
@@ -58,11 +58,11 @@ pub(crate) struct Asked {
     pub(crate) user_id: Option<UserId>,
     pub(crate) email: Email,
     pub(crate) message: Message,
-    /// What the user's inbox is to have.
+    /// The inbox item for the user.
     pub(crate) inbox: Option<(UserId, Message)>,
 }
 
-/// Writes a PENDING delivery with its body, once a reference.
+/// Writes a PENDING delivery with its body, once per reference.
 pub(crate) fn send(tx: &mut Tx<'_>, asked: &Asked) -> Result<(), Error> {
     if tx.get_by::<DeliveryByReference>(Some(asked.reference.as_str()))?.is_some() {
         return Ok(());
@@ -76,31 +76,31 @@ pub(crate) fn send(tx: &mut Tx<'_>, asked: &Asked) -> Result<(), Error> {
     Ok(tx.insert(&MessageBody { delivery_id, email: asked.email.clone(), subject, html, text })?)
 }
 
-/// What became of a delivery in one go of the sender.
+/// The outcome of a delivery in one run of the sender.
 #[derive(Clone, Debug)]
 pub(crate) struct Outcome {
     pub(crate) id: DeliveryId,
     /// Attempts that the sender knew of: another sender's result is not overwritten.
     pub(crate) attempts: usize,
     pub(crate) result: Delivered,
-    /// What the inbox of the user is to have, unless it has it.
+    /// The inbox item for the user, unless it exists.
     pub(crate) inbox: Option<(UserId, Message)>,
 }
 
-/// The result of one go.
+/// The result of one run.
 #[derive(Clone, Debug)]
 pub(crate) enum Delivered {
-    /// Taken by the way that mail leaves.
+    /// Accepted by the transport.
     Sent(Attempt),
-    /// Not taken; permanent when it never will be.
+    /// Not accepted; permanent if it never will be.
     Failed(Attempt, bool),
-    /// Who should have it does not want it by e-mail.
+    /// The recipient does not want it by e-mail.
     Unwanted,
-    /// The details cannot be asked for at the moment: no attempt.
+    /// The details are not available at the moment: not counted as an attempt.
     Later,
 }
 
-/// Records what became of deliveries.
+/// Records the outcomes of deliveries.
 pub(crate) fn record(tx: &mut Tx<'_>, outcomes: &[Outcome]) -> Result<(), Error> {
     for outcome in outcomes {
         let Some(mut row) = tx.get::<Delivery>(&outcome.id)? else { continue };
@@ -170,7 +170,7 @@ fn put_in_inbox(
     })
 }
 
-/// Puts a delivery back into the queue, due now, with all its attempts before it.
+/// Puts a delivery back into the queue, due now, keeping its attempts.
 pub(crate) fn retry(tx: &mut Tx<'_>, actor: &str, id: DeliveryId) -> Result<Delivery, Error> {
     let mut row = tx.get::<Delivery>(&id)?.ok_or_else(|| Error::not_found("delivery"))?;
     if row.status == DeliveryStatus::Sent {
@@ -202,7 +202,7 @@ pub(crate) fn mark(tx: &mut Tx<'_>, user: UserId, id: NotificationId, read: bool
     Ok(item)
 }
 
-/// Sets what a user does not want to hear of.
+/// Sets what a user does not want to receive.
 pub(crate) fn set_preferences(
     tx: &mut Tx<'_>,
     user: UserId,
@@ -212,7 +212,7 @@ pub(crate) fn set_preferences(
     tx.put(&Preferences { user_id: user, muted: Json(muted), updated_at })
 }
 
-/// Sets a template that was found to render.
+/// Sets a template that renders.
 pub(crate) fn put_template(
     tx: &mut Tx<'_>,
     key: (MessageKind, Channel, String),
@@ -235,7 +235,7 @@ pub(crate) fn put_template(
     Ok(tx.emit(0, &Audited::new(actor.to_owned(), "notification.put_template", subject_of_audit, before, after))?)
 }
 
-/// Changes which messages are sent that need not be.
+/// Changes which optional messages are sent.
 pub(crate) fn change_settings(
     tx: &mut Tx<'_>,
     cx: &Cx,
@@ -254,7 +254,7 @@ pub(crate) fn change_settings(
     Ok(after)
 }
 
-/// Drops all that is held about a user.
+/// Deletes all data held about a user.
 pub(crate) fn erase(tx: &mut Tx<'_>, user: UserId) -> Result<(), StoreError> {
     for item in tx.scan_by::<InboxByUser>().prefix(user).collect(ERASED)? {
         tx.delete::<InboxItem>(&item.id)?;
@@ -267,7 +267,7 @@ pub(crate) fn erase(tx: &mut Tx<'_>, user: UserId) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Removes what is older than `oldest`, at most `limit` rows a table; whether there may be more. What is still to be sent stays.
+/// Removes rows older than `oldest`, at most `limit` per table; whether there may be more. Unsent deliveries stay.
 pub(crate) fn prune(
     tx: &mut Tx<'_>,
     oldest_delivery: Timestamp,

@@ -1,6 +1,6 @@
-//! Consumers: events become deliveries, one small row each; an erased user is forgotten.
+//! Consumers: events become deliveries, one small row each; an erased user's data is deleted.
 //!
-//! Nothing is rendered here and nobody is asked: that is the sender's work, beside the checkouts and not between them.
+//! Nothing is rendered here and no service is called: that is the sender's work, apart from the checkouts.
 
 use promox_contract::ids::OrderId;
 use promox_contract::inventory::StockLow;
@@ -17,10 +17,10 @@ use crate::commands::{self, About};
 use crate::kinds::MessageKind;
 use crate::queries;
 
-/// Writes a PENDING delivery for each event that somebody is to hear of.
+/// Writes a PENDING delivery for each event that leads to a message.
 pub(crate) struct WriteDeliveries;
 
-/// The kind of message that an event leads to.
+/// The kind of message for an event.
 fn kind_of(event: &Event) -> Option<MessageKind> {
     let kinds = [
         (OrderCreated::TYPE, MessageKind::OrderReceived),
@@ -85,12 +85,12 @@ fn about(kind: MessageKind, event: &Event) -> Result<About, StoreError> {
             let stock = json!({"sku": fact.sku, "available": fact.available, "threshold": fact.threshold});
             About { kind, order_id: None, user_id: None, facts: members(json!({"stock": stock})) }
         }
-        // The other events of an order are written about from the order as it stands: the id is all that is needed.
+        // Other messages of an order show the order as it is when they are sent: the id is all that is needed.
         _ => of_order(kind, OrderId(event.aggregate_id), Value::Null),
     })
 }
 
-/// An amount as templates name it. `some` tells whether it is more than nothing.
+/// An amount for templates. `some` tells whether it is positive.
 fn money(amount: Amount, currency: Currency) -> Value {
     json!({"amount": amount, "currency": currency, "some": !amount.is_zero()})
 }
@@ -107,7 +107,7 @@ fn members(value: Value) -> Map<String, Value> {
     if let Value::Object(members) = value { members } else { Map::new() }
 }
 
-/// Drops what is held about erased users.
+/// Deletes the data held about erased users.
 pub(crate) struct EraseUser;
 
 impl Consumer for EraseUser {

@@ -169,7 +169,7 @@ impl Handle<ExportNotifications> for Notifications {
 struct Named {
     kind: MessageKind,
     channel: Channel,
-    /// The one asked for, then those that stand in for it.
+    /// The requested locale and its fallbacks.
     locales: Vec<String>,
 }
 
@@ -195,7 +195,7 @@ fn caller(cx: &Cx) -> Result<UserId, Error> {
     cx.principal.user().ok_or_else(fault)
 }
 
-/// What of the preferences is turned off.
+/// The preferences that are turned off.
 fn muted(op: &PutPreferences) -> Result<Vec<(MessageKind, Channel)>, Error> {
     let (mut muted, mut faults) = (Vec::new(), Vec::new());
     for (index, it) in op.preferences.iter().enumerate() {
@@ -210,7 +210,7 @@ fn muted(op: &PutPreferences) -> Result<Vec<(MessageKind, Channel)>, Error> {
     if faults.is_empty() { Ok(muted) } else { Err(Error::invalid(faults)) }
 }
 
-/// A source of bearable size, with the parts that its channel has.
+/// Checks the size of a source, and that it has the parts of its channel.
 fn sizes(source: Source, channel: Channel) -> Result<Source, Error> {
     let parts = [
         ("/subject", Some(&source.subject), 500),

@@ -1,4 +1,4 @@
-//! What notifications do by the clock: send what is due, prune what is old.
+//! Scheduled work of notifications: sends due messages, prunes old ones.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,14 +8,14 @@ use promox_storage::{Lane, Tx};
 
 use crate::{Notifications, commands};
 
-/// How long deliveries, and mail written as files, are kept after they ended.
+/// How long finished deliveries, and mail written as files, are kept.
 const DELIVERIES_KEPT: Duration = Duration::from_hours(30 * 24);
 /// How long inbox items are kept.
 const INBOX_KEPT: Duration = Duration::from_hours(180 * 24);
-/// Rows of a table that one transaction prunes.
+/// Rows of a table pruned by one transaction.
 const PRUNED: usize = 500;
 
-/// Sends what is due. With the batch of the sender, the pause makes a pace of some 150 messages a second.
+/// Sends due messages. Batch size and pause limit the rate to some 150 messages a second.
 pub(crate) fn send_due(notifications: &Arc<Notifications>) -> Job {
     let notifications = notifications.clone();
     Job::new("notification.send_due", Duration::from_millis(200), move |cx: Cx| {
@@ -24,7 +24,7 @@ pub(crate) fn send_due(notifications: &Arc<Notifications>) -> Job {
     })
 }
 
-/// Removes what is old.
+/// Removes old rows and files.
 pub(crate) fn prune(notifications: &Arc<Notifications>) -> Job {
     let notifications = notifications.clone();
     Job::new("notification.prune", Duration::from_mins(10), move |cx: Cx| {

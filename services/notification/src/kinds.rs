@@ -1,9 +1,9 @@
-//! What is written about, by which channels, and what may be turned off.
+//! Kinds of messages, their channels, and which of them users can turn off.
 
 use promox_kernel::text_enum;
 
 text_enum! {
-    /// What a message is about.
+    /// A kind of message.
     MessageKind {
         OrderReceived = "ORDER_RECEIVED",
         OrderConfirmed = "ORDER_CONFIRMED",
@@ -22,17 +22,17 @@ text_enum! {
 }
 
 text_enum! {
-    /// How a message reaches somebody.
+    /// A channel.
     Channel {
         Email = "EMAIL",
         Inbox = "INBOX",
     }
 }
 
-/// What a template of a kind is given to name.
+/// The data available to a template of a kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Subject {
-    /// An order, with the facts of the event.
+    /// An order, with the event's data.
     Order,
     /// A user.
     User,
@@ -62,7 +62,7 @@ impl MessageKind {
         }
     }
 
-    /// The channels it goes by. Secrets and the merchant's messages go by e-mail only.
+    /// Its channels. Secrets and messages to the merchant are sent by e-mail only.
     pub(crate) fn channels(self) -> &'static [Channel] {
         match self.subject() {
             Subject::Order | Subject::User => Channel::ALL,
@@ -70,13 +70,13 @@ impl MessageKind {
         }
     }
 
-    /// Whether users may turn it off: what the law or the order demands is always sent.
+    /// Whether users can turn it off: what law or the order requires is always sent.
     pub(crate) fn is_optional(self, channel: Channel) -> bool {
         let by_mail = matches!(self, Self::OrderShipped | Self::OrderDelivered | Self::Welcome);
         channel == Channel::Inbox || by_mail
     }
 
-    /// Whether it is written to customers, so that they have preferences about it.
+    /// Whether it is sent to customers, so that they have preferences about it.
     pub(crate) fn is_for_customers(self) -> bool {
         self != Self::StockLow
     }

@@ -1,13 +1,14 @@
-//! Notifications: what the shop writes to people, by e-mail and into their inbox.
+//! Notifications: messages to people, by e-mail and in their inbox.
 //!
-//! Consumers turn events into PENDING deliveries, one small row each: what, and about which order or user, never a text or an
-//! address. The sender takes due rows, asks for the details, renders, sends and records every attempt; a delivery that fails
-//! is tried again with growing pauses and in the end goes to the dead letters. Messages that carry a secret come by
-//! [`promox_contract::notification::SendMessage`]: they are rendered at once, and their body goes when it was sent.
+//! Consumers turn events into PENDING deliveries, one small row each: the kind and the order or user, never a text or
+//! an address. The sender takes due rows, gets the details, renders, sends and records every attempt; a failed delivery
+//! is retried with growing pauses and finally goes to the dead letters. Messages with a secret come by
+//! [`promox_contract::notification::SendMessage`]: they are rendered at once, and their body is deleted when it was
+//! sent.
 //!
-//! What always holds, and is checked by [`Service::audit`]: exactly one delivery an event; a delivery is due if and only
-//! if it is still to be sent; a kept body belongs to a delivery that is; an inbox item is unread in its index or read.
-//! A delivery is sent at least once: a crash between sending and recording repeats it under the same message id.
+//! Invariants, checked by [`Service::audit`]: exactly one delivery per event; a delivery has a due time if and only if
+//! it is still to be sent; a stored body belongs to such a delivery; an inbox item is unread in its index or read. A
+//! delivery is sent at least once: a crash between sending and recording repeats it under the same message id.
 
 pub mod api;
 mod audit;
@@ -52,7 +53,7 @@ pub struct Notifications {
     renderer: Renderer,
     transport: Transport,
     from: lettre::message::Mailbox,
-    /// Who is told that stock is low.
+    /// The recipient of low-stock messages.
     merchant: Email,
     public_url: String,
 }

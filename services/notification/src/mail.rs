@@ -1,4 +1,4 @@
-//! A rendered message as an e-mail: HTML beside text, with headers that nothing rendered can add to.
+//! A rendered message as an e-mail: HTML and text, with headers that rendered text cannot inject into.
 
 use std::time::{Duration, SystemTime};
 
@@ -54,7 +54,7 @@ mod tests {
         String::from_utf8(mail.formatted()).unwrap()
     }
 
-    /// Every address that a customer may give can be written to.
+    /// Every address that a customer may have can be mailed.
     #[test]
     fn whatever_is_an_address_can_be_mailed() {
         let locals =

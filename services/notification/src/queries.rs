@@ -1,4 +1,4 @@
-//! Reads: inbox, preferences, the template that is used, deliveries.
+//! Reads: inbox, preferences, templates, deliveries.
 
 use std::collections::BTreeMap;
 
@@ -17,15 +17,15 @@ use crate::records::{
 };
 use crate::templates::{self, Source, builtin};
 
-/// Locales of one template at most.
+/// Maximum locales of one template.
 pub(crate) const MOST_LOCALES: usize = 50;
 /// Inbox items in a user's export.
 const EXPORTED: usize = 5_000;
 
-/// The row of the settings.
+/// The key of the settings row.
 pub(crate) const SETTINGS: u32 = 1;
 
-/// Which messages the shop sends beside those that the order demands.
+/// Which optional messages the shop sends.
 pub(crate) fn settings(tx: &Tx<'_>) -> Result<NotificationSettings, StoreError> {
     let row = tx.get::<Setting>(&SETTINGS)?;
     let (order_received, version) = row.map_or((false, 0), |row| (row.order_received, row.version));
@@ -55,12 +55,12 @@ pub(crate) fn notification(item: InboxItem) -> Notification {
     }
 }
 
-/// Whether a user is written to about this by this channel.
+/// Whether a user receives this kind by this channel.
 pub(crate) fn wants(muted: &[(MessageKind, Channel)], kind: MessageKind, channel: Channel) -> bool {
     !kind.is_optional(channel) || !muted.contains(&(kind, channel))
 }
 
-/// What a user does not want to hear of.
+/// What a user does not want to receive.
 pub(crate) fn muted(tx: &Tx<'_>, user: UserId) -> Result<Vec<(MessageKind, Channel)>, StoreError> {
     Ok(tx.get::<Preferences>(&user)?.map(|row| row.muted.0).unwrap_or_default())
 }
@@ -80,7 +80,7 @@ pub(crate) fn preferences(muted: &[(MessageKind, Channel)]) -> PreferencesView {
     }
 }
 
-/// The template that is used: the first of the locales that the merchant has, else the built-in one.
+/// The template in use: the first of the locales that the merchant has customised, else the built-in one.
 pub(crate) fn source(
     tx: &Tx<'_>,
     kind: MessageKind,
@@ -110,7 +110,7 @@ pub(crate) fn sources(
     Ok((by(Channel::Email)?, by(Channel::Inbox)?.filter(|_| user.is_some())))
 }
 
-/// The template as it is used for a locale; `customized` says whether it is the merchant's own for just this one.
+/// The template in use for a locale; `customized` says whether it is the merchant's own for exactly this locale.
 pub(crate) fn template(
     tx: &Tx<'_>,
     kind: MessageKind,
@@ -204,7 +204,7 @@ pub(crate) fn delivery(row: Delivery) -> DeliveryView {
     }
 }
 
-/// The deliveries that are due, urgent ones first and then the longest waiting, with the bodies that are kept of them.
+/// Due deliveries, urgent ones first and then the longest waiting, with their stored bodies.
 pub(crate) fn due(
     tx: &Tx<'_>,
     now: Timestamp,
@@ -222,7 +222,7 @@ pub(crate) fn due(
     Ok(due)
 }
 
-/// All that is held about a user.
+/// All data held about a user.
 pub(crate) fn export(tx: &Tx<'_>, user: UserId) -> Result<Value, StoreError> {
     let inbox = tx.scan_by::<InboxByUser>().prefix(user).backward().collect(EXPORTED)?;
     let deliveries = tx.scan_by::<DeliveryByUser>().prefix(Some(user)).backward().collect(EXPORTED)?;

@@ -1,4 +1,4 @@
-//! The tables of notifications. Numbers 380 to 419 are theirs.
+//! The tables of notifications, numbers 380 to 419.
 
 use promox_contract::ids::OrderId;
 use promox_kernel::{Email, Json, Timestamp, UserId, id, text_enum};
@@ -17,12 +17,12 @@ id! {
 }
 
 text_enum! {
-    /// Where a delivery stands.
+    /// The status of a delivery.
     DeliveryStatus {
         /// Not tried yet.
         Pending = "PENDING",
         Sent = "SENT",
-        /// Tried, and to be tried again.
+        /// Tried, and to be retried.
         Failed = "FAILED",
         /// Given up.
         Dead = "DEAD",
@@ -33,7 +33,7 @@ record! {
     /// An item of somebody's inbox.
     pub(crate) struct InboxItem in Ecommerce.notifications = 380, key(id: NotificationId) {
         user_id: UserId,
-        /// The user again while it is unread.
+        /// The user again while it is unread, for the index.
         unread_of: Option<UserId>,
         kind: MessageKind,
         title: String,
@@ -46,31 +46,31 @@ record! {
     index InboxByUnread = 382 (unread_of, created_at);
 }
 
-/// The queue of what somebody waits for: messages that were asked for, and retries by hand.
+/// The queue of messages that somebody waits for: requested messages and manual retries.
 pub(crate) const URGENT: u32 = 0;
-/// The queue of what follows from events.
+/// The queue of messages that follow from events.
 pub(crate) const USUAL: u32 = 1;
 
 record! {
-    /// A message to be sent by e-mail, and what became of it. To whom is found by the ids when it is sent.
+    /// A message to be sent by e-mail, with its outcome. Its recipient is found by the ids when it is sent.
     pub(crate) struct Delivery in Ecommerce.deliveries = 385, key(id: DeliveryId) {
         kind: MessageKind,
         status: DeliveryStatus,
-        /// Its queue, one of [`URGENT`] and [`USUAL`]; null once it is over.
+        /// Its queue, [`URGENT`] or [`USUAL`]; null once it is finished.
         queue: Option<u32>,
-        /// When it is to be tried; null once that is over.
+        /// When it is tried; null once it is finished.
         due_at: Option<Timestamp>,
-        /// The order that it is about: its buyer is written to.
+        /// The order; its buyer is the recipient.
         order_id: Option<OrderId>,
-        /// Whom it is about, when it is not about an order.
+        /// The user, if it is not about an order.
         user_id: Option<UserId>,
-        /// Who asked for it, once a reference; null for what followed from an event.
+        /// The unique reference of a request; null for messages that follow from an event.
         reference: Option<String>,
-        /// What the event said that cannot be asked for later.
+        /// Data of the event that cannot be queried later.
         facts: Json<Map<String, Value>>,
-        /// Whether the inbox has it.
+        /// Whether the inbox item exists.
         in_inbox: bool,
-        /// Failures in a row since it was asked for or retried by hand.
+        /// Consecutive failures since it was requested or retried manually.
         failures: u32,
         attempts: Json<Vec<Attempt>>,
         created_at: Timestamp,
@@ -83,13 +83,13 @@ record! {
     index DeliveryByCreated = 404 (created_at);
 }
 
-/// One try to deliver.
+/// One attempt at a delivery.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Attempt {
-    /// When.
+    /// The time.
     pub at: Timestamp,
-    /// Whether it was taken.
+    /// Whether it was accepted.
     pub sent: bool,
     /// What the mail server said, or what went wrong. Never an address.
     pub detail: String,
@@ -106,7 +106,7 @@ record! {
 }
 
 record! {
-    /// What a user does not want to hear of.
+    /// A kind that a user does not want to receive by a channel.
     pub(crate) struct Preferences in Ecommerce.notification_preferences = 395, key(user_id: UserId) {
         muted: Json<Vec<(MessageKind, Channel)>>,
         updated_at: Timestamp,
@@ -114,7 +114,7 @@ record! {
 }
 
 record! {
-    /// Which messages the shop sends that it need not send; without the row none of them.
+    /// Which optional messages the shop sends; without the row none of them.
     pub(crate) struct Setting in Ecommerce.notification_settings = 403, key(id: u32) {
         order_received: bool,
         version: i64,
@@ -123,7 +123,7 @@ record! {
 }
 
 record! {
-    /// A template as the merchant wants it; without a row the built-in one is used.
+    /// A template customised by the merchant; without a row the built-in one is used.
     pub(crate) struct StoredTemplate in Ecommerce.notification_templates = 400, key(kind: MessageKind, channel: Channel, locale: String) {
         subject: String,
         /// Null for the inbox.

@@ -1,4 +1,4 @@
-//! Why notifications refuse, with the codes that callers may branch on.
+//! The refusals of notifications.
 
 use promox_contract::codes;
 use promox_kernel::{Error, FieldError};
@@ -25,28 +25,28 @@ pub(crate) fn no_template() -> Error {
     Error::not_found("template")
 }
 
-/// 422: what the law or the order demands cannot be turned off.
+/// 422: required messages cannot be turned off.
 pub(crate) fn mandatory(index: usize, kind: MessageKind) -> FieldError {
     let detail = format!("{kind} is always sent by e-mail");
     FieldError { pointer: format!("/preferences/{index}/enabled"), code: "MANDATORY_MESSAGE".into(), detail }
 }
 
-/// 422: no message of this kind goes by this channel.
+/// 422: this kind is not sent by this channel.
 pub(crate) fn no_such_channel(index: usize, kind: MessageKind, channel: Channel) -> FieldError {
     FieldError::new(format!("/preferences/{index}/channel"), format!("{kind} is not sent by {channel}"))
 }
 
-/// 422: too many locales of one template.
+/// 422: a template has too many locales.
 pub(crate) fn too_many_locales() -> Error {
     Error::refused(codes::TOO_MANY_LOCALES, "A template can have at most 50 locales.")
 }
 
-/// 409: it was sent.
+/// 409: it was already sent.
 pub(crate) fn already_sent() -> Error {
     Error::conflict(codes::ALREADY_SENT, "This message was already sent.")
 }
 
-/// 409: the body carried a secret and is gone.
+/// 409: the body contained a secret and was deleted.
 pub(crate) fn body_gone() -> Error {
     Error::conflict(codes::MESSAGE_GONE, "This message contained a secret and is no longer stored: request a new one.")
 }

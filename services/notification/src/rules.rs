@@ -1,4 +1,4 @@
-//! The pure rules of notifications: pauses between attempts, when to give up, what a locale is.
+//! The pure rules of notifications: retry pauses, when to give up, locales.
 
 use std::time::Duration;
 
@@ -6,11 +6,11 @@ use promox_kernel::{BackOff, Error, Timestamp};
 
 /// Attempts after which a delivery is given up: with the pauses below, after about 17 hours.
 pub(crate) const MOST_ATTEMPTS: usize = 11;
-/// Attempts that are remembered, so that retries by hand do not let a row grow without end.
+/// Attempts that are kept, so that manual retries do not let a row grow without limit.
 pub(crate) const KEPT_ATTEMPTS: usize = 40;
-/// How long a delivery whose details cannot be asked for now waits.
+/// How long a delivery waits whose details are not available.
 pub(crate) const LATER: Duration = Duration::from_secs(30);
-/// Characters of what an attempt says.
+/// Maximum length of an attempt's text.
 const DETAIL_CHARS: usize = 300;
 
 /// The pauses between attempts.
@@ -21,13 +21,13 @@ pub(crate) fn next_try(now: Timestamp, failed: usize, permanent: bool) -> Option
     (!permanent && failed < MOST_ATTEMPTS).then(|| now + PAUSES.after(failed))
 }
 
-/// What an attempt says: short and without addresses, which no table keeps.
+/// The text of an attempt: short and without addresses, which are not stored.
 pub(crate) fn attempt_detail(text: &str) -> String {
     let words = text.split_whitespace().map(|word| if word.contains('@') { "<address>" } else { word });
     words.collect::<Vec<_>>().join(" ").chars().take(DETAIL_CHARS).collect()
 }
 
-/// A locale such as `en` or `en-GB`, in its usual writing.
+/// A locale such as `en` or `en-GB`, normalised.
 pub(crate) fn locale(text: &str) -> Result<String, Error> {
     let mut parts = text.trim().split(['-', '_']);
     let language = parts.next().unwrap_or_default().to_ascii_lowercase();
@@ -43,7 +43,7 @@ pub(crate) fn locale(text: &str) -> Result<String, Error> {
     Ok(format!("{language}-{}", region.to_ascii_uppercase()))
 }
 
-/// The locales to look for, best first: the one asked for, its language, the store's, English.
+/// The locales to try, best first: the requested one, its language, the store's, English.
 pub(crate) fn locale_chain(asked: Option<&str>, store: &str) -> Vec<String> {
     let mut chain = Vec::new();
     for text in asked.into_iter().chain([store, "en"]) {

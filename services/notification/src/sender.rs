@@ -1,6 +1,6 @@
-//! The sender: takes what is due, asks for the details, renders, sends, records.
+//! The sender: takes due deliveries, gets the details, renders, sends, records.
 //!
-//! It goes at a pace, so that a rush of orders is written about a little later and the checkouts keep the machine.
+//! Its rate is limited, so that after a rush of orders messages are sent a little later and checkouts keep the machine.
 
 use futures_util::StreamExt;
 use futures_util::stream;
@@ -17,20 +17,20 @@ use crate::records::{Attempt, Delivery, MessageBody};
 use crate::templates::{Message, Source, builtin, context};
 use crate::{Notifications, mail, queries, rules};
 
-/// Deliveries of one go.
+/// Deliveries per run.
 const BATCH: usize = 32;
-/// Deliveries that are under way at once.
+/// Deliveries in progress at once.
 const PARALLEL: usize = 16;
 
-/// A delivery, ready to be sent.
+/// A prepared delivery.
 struct Prepared {
     to: Email,
-    /// Nothing when it is not wanted by e-mail.
+    /// Nothing if it is not wanted by e-mail.
     message: Option<Message>,
     inbox: Option<(UserId, Message)>,
 }
 
-/// Whom a message is for, and what its templates name.
+/// The recipient of a message, and its template data.
 struct Addressed {
     to: Email,
     user: Option<UserId>,
@@ -38,17 +38,17 @@ struct Addressed {
     members: Map<String, Value>,
 }
 
-/// Why a delivery was not prepared.
-enum Obstacle {
-    /// It never can be.
+/// Why a delivery could not be prepared.
+enum PrepareError {
+    /// It will never succeed.
     Never(String),
-    /// It went wrong, and may go well another time.
+    /// It failed, but may succeed later.
     Broken(String),
-    /// Somebody does not answer at the moment.
+    /// Another service does not reply at the moment.
     NotNow,
 }
 
-impl From<Error> for Obstacle {
+impl From<Error> for PrepareError {
     fn from(error: Error) -> Self {
         match error.kind() {
             Kind::NotFound => Self::Never(error.message().to_owned()),
@@ -59,8 +59,8 @@ impl From<Error> for Obstacle {
 }
 
 impl Notifications {
-    /// One go: sends what is due, at most a batch. Returns that there is nothing more to do at once, whatever is left:
-    /// the pause between two goes is the pace.
+    /// One run: sends due messages, at most a batch. It always reports that there is no more work, because the pause
+    /// between runs limits the rate.
     pub(crate) async fn send_due(&self, cx: &Cx) -> Result<bool, Error> {
         let now = cx.now;
         let due = self.db.read(|tx| queries::due(tx, now, BATCH)).await?;
@@ -70,7 +70,7 @@ impl Notifications {
         let store = cx.call(GetStoreProfile {}).await?;
         let work: Vec<_> = due.into_iter().map(|(row, body)| self.deliver(cx, &store, row, body)).collect();
         let mut outcomes: Vec<Outcome> = stream::iter(work).buffer_unordered(PARALLEL).collect().await;
-        // An inbox shows things in the order in which they happened, not in which mail servers answered.
+        // An inbox shows events in the order in which they happened, not in which mail servers answered.
         outcomes.sort_by_key(|outcome| outcome.id);
         let after = Cx { now: cx.node.clock.now(), ..cx.clone() };
         self.db.write_in(&after, Lane::Bulk, move |tx| commands::record(tx, &outcomes)).await?;
@@ -86,9 +86,9 @@ impl Notifications {
         let (result, inbox) = match prepared {
             Ok(Prepared { to, message: Some(message), inbox }) => (self.send(cx, &row, &to, &message).await, inbox),
             Ok(Prepared { message: None, inbox, .. }) => (Delivered::Unwanted, inbox),
-            Err(Obstacle::NotNow) => (Delivered::Later, None),
-            Err(Obstacle::Broken(why)) => (Delivered::Failed(attempt(cx, false, &why), false), None),
-            Err(Obstacle::Never(why)) => (Delivered::Failed(attempt(cx, false, &why), true), None),
+            Err(PrepareError::NotNow) => (Delivered::Later, None),
+            Err(PrepareError::Broken(why)) => (Delivered::Failed(attempt(cx, false, &why), false), None),
+            Err(PrepareError::Never(why)) => (Delivered::Failed(attempt(cx, false, &why), true), None),
         };
         Outcome { id, attempts, result, inbox }
     }
@@ -104,7 +104,7 @@ impl Notifications {
         }
     }
 
-    async fn prepare(&self, cx: &Cx, store: &StoreProfile, row: &Delivery) -> Result<Prepared, Obstacle> {
+    async fn prepare(&self, cx: &Cx, store: &StoreProfile, row: &Delivery) -> Result<Prepared, PrepareError> {
         let addressed = self.address(cx, row).await?;
         let locales = rules::locale_chain(addressed.locale.as_deref(), &store.locale);
         let (kind, user) = (row.kind, addressed.user);
@@ -112,25 +112,25 @@ impl Notifications {
             self.db.read(|tx| queries::sources(tx, kind, user, &locales)).await.map_err(Error::from)?;
         let context = self.context(store, addressed.members);
         let render = |channel, source: Option<Source>| {
-            source.map(|source| self.render(kind, channel, &source, &context)).transpose().map_err(Obstacle::Never)
+            source.map(|source| self.render(kind, channel, &source, &context)).transpose().map_err(PrepareError::Never)
         };
         let message = render(Channel::Email, by_mail)?;
         let inbox = render(Channel::Inbox, inbox.filter(|_| !row.in_inbox))?;
         Ok(Prepared { to: addressed.to, message, inbox: user.zip(inbox) })
     }
 
-    /// Asks whom a delivery is for.
-    async fn address(&self, cx: &Cx, row: &Delivery) -> Result<Addressed, Obstacle> {
+    /// Finds the recipient of a delivery.
+    async fn address(&self, cx: &Cx, row: &Delivery) -> Result<Addressed, PrepareError> {
         match (row.kind.subject(), row.order_id, row.user_id) {
             (Subject::Order, Some(order_id), _) => {
                 let order = cx.call(DescribeOrder { order_id }).await?;
                 let members = context::order(&order, &row.facts);
-                let to = order.email.ok_or_else(|| Obstacle::Never("the buyer no longer exists".to_owned()))?;
+                let to = order.email.ok_or_else(|| PrepareError::Never("the buyer no longer exists".to_owned()))?;
                 Ok(Addressed { to, user: order.user_id, locale: None, members })
             }
             (Subject::User, _, Some(user)) => {
                 let found = cx.call(DescribeUsers { ids: vec![user] }).await?.items.into_iter().next();
-                let found = found.ok_or_else(|| Obstacle::Never("the user no longer exists".to_owned()))?;
+                let found = found.ok_or_else(|| PrepareError::Never("the user no longer exists".to_owned()))?;
                 let members = Map::from_iter([("name".to_owned(), json!(found.name))]);
                 let locale = found.attributes.get("locale").cloned();
                 Ok(Addressed { to: found.email, user: Some(user), locale, members })
@@ -139,18 +139,18 @@ impl Notifications {
                 let members = row.facts.0.clone();
                 Ok(Addressed { to: self.merchant.clone(), user: None, locale: None, members })
             }
-            _ => Err(Obstacle::Never("the message is no longer stored".to_owned())),
+            _ => Err(PrepareError::Never("the message is no longer stored".to_owned())),
         }
     }
 
-    /// What a template names: what it is about, and the store. A name that is not known is null.
+    /// The template data: the subject, and the store. Unknown names are null.
     pub(crate) fn context(&self, store: &StoreProfile, mut members: Map<String, Value>) -> minijinja::Value {
         members.entry("name").or_insert(Value::Null);
         members.insert("store".to_owned(), context::store(store, &self.public_url));
         context::value(&Value::Object(members))
     }
 
-    /// Renders; a merchant's template that fails on real data gives way to the built-in one, so that the message goes out.
+    /// Renders; if a merchant's template fails on real data, the built-in one is used, so that the message is sent.
     pub(crate) fn render(
         &self,
         kind: MessageKind,

@@ -1,4 +1,4 @@
-//! How mail leaves: who sends, and by which way.
+//! Settings of outgoing mail: the sender and the transport.
 
 use std::path::PathBuf;
 
@@ -10,18 +10,18 @@ use promox_kernel::Email;
 pub struct MailSettings {
     /// The sender, `Shop <shop@example.com>`.
     pub from: String,
-    /// Who is told that stock is low; the sender's address when empty.
+    /// The recipient of low-stock messages; the sender's address when empty.
     pub merchant: String,
     /// Where clients reach the shop; links in messages begin with it.
     pub public_url: String,
-    /// The way.
+    /// The transport.
     pub transport: MailTransport,
 }
 
-/// The way mail takes.
+/// How mail is sent.
 #[derive(Clone, Debug)]
 pub enum MailTransport {
-    /// `.eml` files in folders by day under this one.
+    /// `.eml` files in daily folders under this directory.
     Files(PathBuf),
     /// A mail server.
     Smtp(SmtpSettings),
@@ -36,27 +36,27 @@ pub struct SmtpSettings {
     pub port: u16,
     /// How the connection is secured.
     pub security: SmtpSecurity,
-    /// The login, empty for none.
+    /// The user name; empty for none.
     pub user: String,
     /// Its password.
     pub password: String,
-    /// Certificates (PEM) that are trusted beside the public ones, for a server with a private authority; empty for none.
+    /// A PEM file of additional certificates to trust, for a server with a private authority; empty for none.
     pub extra_roots: Vec<u8>,
 }
 
 /// How the connection to a mail server is secured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SmtpSecurity {
-    /// Not at all.
+    /// Not encrypted.
     None,
-    /// Upgraded after the greeting; a server that does not offer it is refused.
+    /// STARTTLS after the greeting; a server that does not offer it is refused.
     Starttls,
     /// TLS from the first byte.
     Implicit,
 }
 
 impl MailSettings {
-    /// The sender, and who is told of low stock.
+    /// The sender, and the recipient of low-stock messages.
     pub(crate) fn addresses(&self) -> Result<(Mailbox, Email), String> {
         let from: Mailbox = self
             .from

@@ -1,7 +1,7 @@
-//! The ways that mail leaves: files in a folder, or a mail server.
+//! Transports of mail: files in a directory, or a mail server.
 //!
-//! Files are for development and for a mail server's pickup: each appears whole or not at all, but they are not synced one by
-//! one, so a power cut may take the newest. A mail server that takes a message has it.
+//! Files are for development and for a mail server's pickup directory: each appears complete or not at all, but they
+//! are not synced one by one, so a power cut may lose the newest. A message accepted by a mail server is delivered.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,12 +17,12 @@ use tokio::io::AsyncWriteExt as _;
 use crate::records::DeliveryId;
 use crate::settings::{MailTransport, SmtpSecurity, SmtpSettings};
 
-/// How long one step of a mail server may take.
+/// The time limit of one step of a mail server.
 const STEP: Duration = Duration::from_secs(8);
-/// How long a message may take in all.
+/// The time limit of a whole message.
 const WHOLE: Duration = Duration::from_secs(15);
 
-/// A way that mail leaves.
+/// A transport.
 #[derive(Debug)]
 pub(crate) enum Transport {
     /// `.eml` files, by day.
@@ -31,10 +31,10 @@ pub(crate) enum Transport {
     Smtp(Box<AsyncSmtpTransport<Tokio1Executor>>),
 }
 
-/// Why a message was not taken.
+/// Why a message was not accepted.
 #[derive(Debug)]
 pub(crate) struct Refusal {
-    /// It never will be.
+    /// It never will be accepted.
     pub(crate) permanent: bool,
     pub(crate) detail: String,
 }
@@ -47,7 +47,7 @@ impl Transport {
         }
     }
 
-    /// Hands a message over; what the other side said.
+    /// Sends a message; returns the server's response.
     pub(crate) async fn send(&self, id: DeliveryId, at: Timestamp, mail: &Mail) -> Result<String, Refusal> {
         match self {
             Self::Files(folder) => write_file(&folder.join(day(at)), id, mail).await.map_err(|error| Refusal {
@@ -84,7 +84,7 @@ fn is_day(name: &str) -> bool {
     name.len() == 10 && name.chars().all(|c| c.is_ascii_digit() || c == '-')
 }
 
-/// A file under its final name is whole: it is written beside it first.
+/// A file under its final name is complete: it is written under another name first.
 async fn write_file(folder: &Path, id: DeliveryId, mail: &Mail) -> io::Result<String> {
     tokio::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).await?;
     let name = format!("{:012}.eml", id.0);

@@ -9,7 +9,7 @@ use promox_kernel::{Amount, Currency, Patch, operation};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// What changes of the store itself.
+/// Changes to the store's own settings.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct StorePatch {
@@ -19,51 +19,51 @@ pub struct StorePatch {
     pub currency: Patch<Currency>,
     /// The IANA time zone of its days.
     pub timezone: Patch<String>,
-    /// The language of its messages.
+    /// The language of messages.
     pub locale: Patch<String>,
-    /// What cart promotions together may take off the goods, in percent; null for no cap.
+    /// The cap on all cart promotions together, in percent of the goods; null for no cap.
     pub max_discount_percent: Patch<Amount>,
-    /// Whether plus tags of e-mail addresses tell no persons apart.
+    /// Whether addresses that differ only in a plus tag count as the same person.
     pub ignore_plus_tags: Patch<bool>,
-    /// Days after its last parcel in which an order may still come back, 0 to 365.
+    /// Days after the last parcel in which an order can be returned, 0 to 365.
     pub return_days: Patch<u32>,
-    /// The version that is changed, when it is sent: it must be the present one.
+    /// The version to change; if sent, it must be the current one.
     pub version: Patch<i64>,
 }
 
-/// What changes of shipping.
+/// Changes to shipping.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ShippingPatch {
-    /// The zones, all of them; the first that has the country counts.
+    /// All zones; the first that contains the country applies.
     pub zones: Patch<Vec<Zone>>,
-    /// The version that is changed, when it is sent: it must be the present one.
+    /// The version to change; if sent, it must be the current one.
     pub version: Patch<i64>,
 }
 
-/// What changes of taxes.
+/// Changes to taxes.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct TaxPatch {
-    /// Whether catalogue prices carry their tax inside.
+    /// Whether catalog prices include tax.
     pub prices_include_tax: Patch<bool>,
     /// The tax class of shipping, one of the store's.
     pub shipping_tax_class: Patch<String>,
-    /// The tax classes of the store, all of them; null for those that rates name.
+    /// All tax classes of the store; null for those that rates name.
     pub classes: Patch<Vec<String>>,
-    /// The rates, all of them.
+    /// All rates.
     pub rates: Patch<Vec<TaxRate>>,
-    /// The version that is changed, when it is sent: it must be the present one.
+    /// The version to change; if sent, it must be the current one.
     pub version: Patch<i64>,
 }
 
-/// What changes of payments.
+/// Changes to payments.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct PaymentPatch {
-    /// The ways to pay that are switched on, all of them.
+    /// All payment methods that are enabled.
     pub methods: Patch<Vec<PaymentMethod>>,
-    /// The version that is changed, when it is sent: it must be the present one.
+    /// The version to change; if sent, it must be the current one.
     pub version: Patch<i64>,
 }
 

@@ -1,4 +1,4 @@
-//! What the store states of its settings for others to agree with, and what it can prove of them itself.
+//! The facts about settings that other services must agree with, and the store's own invariants.
 
 use promox_contract::store::{IN_CURRENCY, IN_DIGITS, TAX_CLASSES};
 use promox_storage::{Report, StoreError, Tx};

@@ -109,8 +109,8 @@ impl Handle<PatchTaxes> for Store {
 }
 
 impl Store {
-    /// Changes taxes; a class that products have stays. One that a product gets at this very moment is not sold, and the auditor
-    /// names it.
+    /// Changes taxes; a class that products use is kept. A product that gets a class at this very moment cannot be
+    /// sold, and the auditor reports it.
     async fn change_taxes(&self, cx: &Cx, wanted: Change<TaxSettings>) -> Result<TaxSettings, Error> {
         let settings = self.settings.get(&self.db).await?;
         let (before, after) = (&settings.taxes, wanted.of(&settings.taxes, &settings.store)?);

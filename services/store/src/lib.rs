@@ -1,8 +1,8 @@
-//! Store service: the store's name, currency and time zone, and how it ships, taxes and is paid.
+//! Store service: the store's name, currency and time zone, and its shipping, taxes and payment methods.
 //!
-//! It owns the settings, in four groups, and the pledge that fixes the currency. What always holds: a new store's settings are
-//! written once, before anything else; each change is of the version that it names; the currency never changes once there is an
-//! amount in it, in whatever service.
+//! It owns the settings, in four groups, and the lock that fixes the currency. Invariants: a new store's settings are
+//! written once, before anything else; each change applies to the version that it names; the currency never changes
+//! once any service has stored an amount in it.
 
 mod api;
 mod audit;
@@ -29,19 +29,19 @@ pub use api::*;
 #[derive(Debug)]
 pub struct Store {
     db: Db,
-    /// The settings that a new store begins with.
+    /// The initial settings of a new store.
     initial: StoreSettings,
     settings: queries::CachedSettings,
 }
 
 impl Store {
-    /// The service on its database. A new store begins with the settings `initial`.
+    /// The service on its database. A new store starts with the settings `initial`.
     pub fn new(db: Db, initial: StoreSettings) -> Arc<Self> {
         Arc::new(Self { db, initial, settings: queries::CachedSettings::default() })
     }
 
-    /// Writes the settings of a new store; from then on they are the store's own, whatever the configuration says. Nothing else may
-    /// run on the store yet.
+    /// Writes the settings of a new store; from then on they belong to the store, whatever the configuration says.
+    /// Nothing else may use the store yet.
     pub async fn begin(&self, cx: &Cx) -> Result<(), Error> {
         commands::settings::begin(&self.db, cx, &self.initial).await
     }

@@ -1,4 +1,4 @@
-//! Reads: the groups as they are kept, and all of them in memory at one epoch.
+//! Reads: stored groups, and all of them in memory at one epoch.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use promox_storage::{Db, StoreError, Tx};
 use crate::records::Setting;
 use crate::rules::Group;
 
-/// The row that every change of settings counts up.
+/// The row whose epoch counts changes of settings.
 pub(crate) const EPOCH: &str = "epoch";
 
 /// All settings at one epoch.
@@ -20,17 +20,17 @@ pub(crate) struct AtEpoch {
     pub(crate) settings: Arc<Settings>,
 }
 
-/// Settings in memory, read again when the epoch's row has moved on.
+/// Settings in memory, reloaded when the epoch has changed.
 #[derive(Debug, Default)]
 pub(crate) struct CachedSettings(RwLock<Option<AtEpoch>>);
 
 impl CachedSettings {
-    /// The settings of now.
+    /// The current settings.
     pub(crate) async fn get(&self, db: &Db) -> Result<Arc<Settings>, StoreError> {
         Ok(self.at_epoch(db).await?.settings)
     }
 
-    /// The settings of now and their epoch.
+    /// The current settings and their epoch.
     pub(crate) async fn at_epoch(&self, db: &Db) -> Result<AtEpoch, StoreError> {
         db.read(|tx| self.get_in(tx)).await
     }
@@ -48,12 +48,12 @@ impl CachedSettings {
     }
 }
 
-/// How often settings were changed.
+/// The number of changes to the settings.
 pub(crate) fn epoch(tx: &Tx<'_>) -> Result<i64, StoreError> {
     Ok(tx.get::<Setting>(&EPOCH.to_owned())?.map_or(0, |row| row.version))
 }
 
-/// A group as it is kept. A node writes all of them before it serves; until then they are a new store's.
+/// A stored group. A node writes all of them before it serves; until then the defaults of a new store apply.
 pub(crate) fn load<G: Group>(tx: &Tx<'_>) -> Result<G, StoreError> {
     let Some(row) = tx.get::<Setting>(&G::NAME.to_owned())? else { return Ok(G::default()) };
     let mut group: G = serde_json::from_value(row.value.0)

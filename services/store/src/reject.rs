@@ -4,7 +4,7 @@ use promox_contract::codes;
 use promox_contract::product::TaxClassUse;
 use promox_kernel::Error;
 
-/// 409 `TAX_CLASS_IN_USE`: products have a tax class that would be gone.
+/// 409 `TAX_CLASS_IN_USE`: products use a tax class that would be removed.
 pub(crate) fn tax_class_in_use(uses: &[TaxClassUse]) -> Error {
     let named: Vec<String> = uses.iter().map(|it| format!("{} ({})", it.tax_class, it.sku)).collect();
     let message = format!(

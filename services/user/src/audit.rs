@@ -1,4 +1,4 @@
-//! The part of `promox verify` that is this service's: it recomputes what always holds from the rows.
+//! This service's part of `promox verify`: recomputes its invariants from the rows.
 
 use promox_kernel::UserId;
 use promox_storage::{Report, StoreError, Tx};

@@ -1,4 +1,4 @@
-//! The audit trail's consumers: one a database, because each has its own outbox.
+//! The consumers of the audit log: one per database, because each has its own outbox.
 
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ impl Consumer for AuditLog {
     }
 }
 
-/// Both databases' audited changes go to the trail, each by its own outbox.
+/// The consumers that append audited changes of both databases to the log.
 pub(crate) fn consumers() -> Vec<Arc<dyn Consumer>> {
     vec![
         Arc::new(AuditLog("user.audit", Database::Ecommerce)),

@@ -1,4 +1,4 @@
-//! Work by the clock: messages that were asked for, what is over, signing keys.
+//! Scheduled work: requested messages, erasures, pruning, signing keys.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,10 +14,10 @@ use crate::records::{MessageRequest, Purpose, User};
 use crate::rules::secrets;
 use crate::{Users, queries};
 
-/// Messages of one batch.
+/// Messages per batch.
 const BATCH: usize = 50;
 
-/// Sends messages, carries out erasures, prunes what is over and rotates keys.
+/// Sends messages, carries out erasures, prunes expired rows and rotates keys.
 pub(crate) fn jobs(users: &Arc<Users>) -> Vec<Job> {
     let (sender, eraser, pruner, rotator) = (users.clone(), users.clone(), users.clone(), users.clone());
     vec![
@@ -41,7 +41,7 @@ pub(crate) fn jobs(users: &Arc<Users>) -> Vec<Job> {
 }
 
 impl Users {
-    /// Looks whether erasures still wait for orders, and carries out those that do not.
+    /// Checks whether erasures still wait for orders, and carries out those that do not.
     async fn erase_due(&self, cx: &Cx) -> Result<bool, Error> {
         let due = self.db.read(|tx| erasures::due(tx, cx.now, BATCH)).await?;
         let more = due.len() == BATCH;
@@ -51,7 +51,7 @@ impl Users {
         Ok(more)
     }
 
-    /// Sends what is due; what fails is tried again later, with another token.
+    /// Sends due messages; failed ones are retried later with another token.
     async fn send_messages(&self, cx: &Cx) -> Result<bool, Error> {
         let now = cx.now;
         let due = self.db.read(|tx| messages::due(tx, now, BATCH)).await?;
@@ -95,15 +95,15 @@ impl Users {
         let base = self.settings.public_url.trim_end_matches('/');
         let expires_at = cx.now + request.purpose.lifetime();
         let mut data = Map::new();
-        let mut tell = |name: &str, value: Value| data.insert(name.to_owned(), value);
+        let mut put = |name: &str, value: Value| data.insert(name.to_owned(), value);
         if let Some(name) = &user.name {
-            tell("name", json!(name));
+            put("name", json!(name));
         }
-        tell("token", json!(token));
-        tell("link", json!(format!("{base}/{page}?token={token}")));
-        tell("expiresAt", json!(expires_at));
+        put("token", json!(token));
+        put("link", json!(format!("{base}/{page}?token={token}")));
+        put("expiresAt", json!(expires_at));
         SendMessage {
-            // Each try has a token of its own, so each is a message of its own.
+            // Each attempt has a token of its own, so each is a separate message.
             reference: format!("{template}:{}:{}:{}", user.id, cx.now.0, request.attempts),
             template: template.to_owned(),
             email,

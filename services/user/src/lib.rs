@@ -1,9 +1,9 @@
 //! User service: accounts, tokens, roles, audit.
 //!
-//! It owns who people are, how they log in and what they may do, and keeps the audit trail of all services. What always
-//! holds: one account an address; at most one live refresh token a login; a used one ends its login; the last active
-//! administrator stays one; no password, token or private key leaves a table in clear; the audit trail is a chain.
-//! Deliberately absent: sending messages (the notification service does), carts and orders of users.
+//! It owns accounts, logins and permissions, and keeps the audit log of all services. Invariants: one account per
+//! address; at most one live refresh token per login; reusing one ends its login; there is always an active
+//! administrator; no password, token or private key is stored in clear; the audit log is a hash chain. Deliberately
+//! absent: sending messages (the notification service does), carts and orders of users.
 
 mod access;
 pub mod api;
@@ -47,22 +47,22 @@ use rules::permissions;
 use throttle::GuessThrottle;
 use tokens::Tokens;
 
-/// What the node decides for this service.
+/// Configuration of this service.
 #[derive(Clone, Debug)]
 pub struct UserSettings {
     /// The issuer that access tokens name.
     pub issuer: String,
-    /// Whom access tokens are for.
+    /// The audience of access tokens.
     pub audience: String,
     /// How long an access token lives.
     pub access_minutes: u64,
     /// How long a refresh token lives.
     pub refresh_days: u64,
-    /// Whether guessing is slowed down and locked out.
+    /// Whether guessing is throttled and locked out.
     pub limits_enabled: bool,
     /// Where clients reach the shop; links in messages begin with it.
     pub public_url: String,
-    /// Passwords that are hashed at once, 19 MiB each.
+    /// Passwords hashed at once, 19 MiB each.
     pub hashing_turns: usize,
 }
 
@@ -88,7 +88,7 @@ pub struct Users {
     tokens: Tokens,
     accounts: Accounts,
     guesses: GuessThrottle,
-    /// Permissions there are, once they have been asked for.
+    /// All permissions, once they have been queried.
     every_permission: OnceCell<Arc<BTreeSet<String>>>,
 }
 
@@ -113,7 +113,7 @@ impl Users {
         })
     }
 
-    /// Every permission there is.
+    /// All permissions.
     async fn every_permission(&self, cx: &Cx) -> Result<Arc<BTreeSet<String>>, Error> {
         let ask = || async { Ok(Arc::new(permissions::every(cx.call(GetNodePermissions {}).await?.names))) };
         self.every_permission.get_or_try_init(ask).await.cloned()

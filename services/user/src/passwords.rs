@@ -1,4 +1,4 @@
-//! Hashing passwords: argon2id off the request threads, as many at once as the node has cores and memory for.
+//! Password hashing: argon2id off the request threads, limited by the node's cores and memory.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,23 +13,23 @@ use tokio::sync::Semaphore;
 const MEMORY_KIB: u32 = 19 * 1024;
 const PASSES: u32 = 2;
 const LANES: u32 = 1;
-/// Who waits longer for a turn is told to come again.
+/// A request that waits longer for a permit is refused.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// A hash of nobody's password: it costs an unknown address what a known one costs.
+/// A hash of no password, so that an unknown address takes as long as a known one.
 const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$dGhlcmUgaXMgbm9ib2R5$Vd0fVOBjLNQX4M8B1yuH7R9SEg3Vq5yI7Ty2rKX5mLo";
 
-/// Turns at hashing.
+/// Limits concurrent hashing.
 pub(crate) struct Passwords {
     turns: Arc<Semaphore>,
 }
 
 impl Passwords {
-    /// So many at once.
+    /// At most this many at once.
     pub(crate) fn new(turns: usize) -> Self {
         Self { turns: Arc::new(Semaphore::new(turns.max(1))) }
     }
 
-    /// The hash of a password, with a salt of its own.
+    /// The hash of a password, with a random salt.
     pub(crate) async fn hash(&self, entropy: &Entropy, password: String) -> Result<String, Error> {
         let salt = entropy.bytes::<16>();
         let hashed = self.run(move || {
@@ -39,7 +39,7 @@ impl Passwords {
         hashed.await?
     }
 
-    /// Whether it is the password of `hash`; without a hash it is not, and takes as long.
+    /// Whether the password matches `hash`; without a hash it does not, and takes as long.
     pub(crate) async fn matches(&self, password: String, hash: Option<String>) -> Result<bool, Error> {
         let matched = self.run(move || {
             let known = hash.is_some();
@@ -50,7 +50,7 @@ impl Passwords {
         matched.await?
     }
 
-    /// Runs at its turn. The turn lasts until the work is done, even when the caller has gone.
+    /// Runs with a permit, which is kept until the work is done even if the caller has gone.
     async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
         let busy = || Error::unavailable(codes::BUSY, "Too many logins are in progress; try again.", 1);
         let turn = tokio::time::timeout(PATIENCE, self.turns.clone().acquire_owned()).await;

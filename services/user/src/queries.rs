@@ -1,4 +1,4 @@
-//! Reads: users, roles, addresses, the audit trail, and what a user may do.
+//! Reads: users, roles, addresses, the audit log, and permissions.
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,20 +18,20 @@ use crate::records::{
 };
 use crate::rules::{chain, permissions, terms};
 
-/// Roles that one user may have.
+/// Maximum roles of a user.
 pub(crate) const MOST_ROLES: usize = 20;
-/// Permissions that one role may have.
+/// Maximum permissions of a role.
 pub(crate) const MOST_PERMISSIONS: usize = 500;
-/// Live logins that one user may have.
+/// Maximum live logins of a user.
 pub(crate) const MOST_SESSIONS: usize = 100;
-/// The access version that stands for all roles.
+/// The access version of all roles.
 pub(crate) const ALL_ROLES: i64 = 0;
-/// Accounts of one mailbox, by their plus tags, that are looked at.
+/// Accounts of one mailbox, by plus tag, that are examined.
 const MOST_OF_A_MAILBOX: usize = 1_000;
-/// Accounts that one page of a search looks at.
+/// Accounts that one page of a search examines.
 const MOST_EXAMINED: usize = 6_000;
 
-/// The user with this number.
+/// The user with this id.
 pub(crate) fn user(tx: &Tx<'_>, id: UserId) -> Result<User, Error> {
     tx.get::<User>(&id)?.ok_or_else(|| Error::not_found("user"))
 }
@@ -41,7 +41,7 @@ pub(crate) fn user_by_email(tx: &Tx<'_>, email: &Email) -> Result<Option<User>, 
     tx.get_by::<UserByEmail>(Some(email.clone()))
 }
 
-/// The accounts of some addresses, each once.
+/// The accounts of some addresses, without duplicates.
 pub(crate) fn accounts_of(tx: &Tx<'_>, emails: &[Email], ignore_plus_tags: bool) -> Result<Vec<UserId>, StoreError> {
     let mut ids = Vec::new();
     for email in emails {
@@ -61,8 +61,12 @@ pub(crate) fn roles_of(tx: &Tx<'_>, user: UserId) -> Result<Vec<String>, StoreEr
     Ok(tx.scan::<UserRole>().prefix(user).collect(MOST_ROLES)?.into_iter().map(|it| it.role).collect())
 }
 
-/// What a role allows; ADMIN allows `every` permission there is.
-pub(crate) fn allowed_by(tx: &Tx<'_>, role: &str, every: &BTreeSet<String>) -> Result<BTreeSet<String>, StoreError> {
+/// The permissions of a role; ADMIN has `every` permission.
+pub(crate) fn permissions_of_role(
+    tx: &Tx<'_>,
+    role: &str,
+    every: &BTreeSet<String>,
+) -> Result<BTreeSet<String>, StoreError> {
     if role == permissions::ADMIN {
         return Ok(every.clone());
     }
@@ -70,15 +74,15 @@ pub(crate) fn allowed_by(tx: &Tx<'_>, role: &str, every: &BTreeSet<String>) -> R
     Ok(rows.into_iter().map(|it| it.permission).collect())
 }
 
-/// What several roles allow together.
-pub(crate) fn allowed_by_all(
+/// The permissions of several roles together.
+pub(crate) fn permissions_of_roles(
     tx: &Tx<'_>,
     roles: &[String],
     every: &BTreeSet<String>,
 ) -> Result<BTreeSet<String>, StoreError> {
     let mut allowed = BTreeSet::new();
     for role in roles {
-        allowed.append(&mut allowed_by(tx, role, every)?);
+        allowed.append(&mut permissions_of_role(tx, role, every)?);
     }
     Ok(allowed)
 }
@@ -95,12 +99,12 @@ pub(crate) fn has_admin(tx: &Tx<'_>, except: Option<UserId>) -> Result<bool, Sto
     Ok(false)
 }
 
-/// How often what `id` stands for has changed.
+/// The access version of `id`.
 pub(crate) fn access_version(tx: &Tx<'_>, id: i64) -> Result<i64, StoreError> {
     Ok(tx.get::<AccessVersion>(&id)?.map_or(0, |row| row.version))
 }
 
-/// What a user may do: as remembered when that is still good, else read anew.
+/// What a user may do: from the cache if it is current, else from the rows.
 pub(crate) fn account(
     tx: &Tx<'_>,
     id: UserId,
@@ -119,7 +123,7 @@ pub(crate) fn account(
     let leaving = user.status == UserStatus::Erasing;
     let live = live_sessions(tx, id)?;
     let sessions = live.into_iter().map(|session| (session.id, session.expires_at)).collect();
-    let permissions = if leaving { BTreeSet::new() } else { allowed_by_all(tx, &roles_of(tx, id)?, every)? };
+    let permissions = if leaving { BTreeSet::new() } else { permissions_of_roles(tx, &roles_of(tx, id)?, every)? };
     let (session_version, permissions) = (user.session_version, Arc::new(permissions));
     Ok(Arc::new(Account { own, roles, leaving, session_version, sessions, permissions }))
 }
@@ -129,7 +133,7 @@ pub(crate) fn live_sessions(tx: &Tx<'_>, user: UserId) -> Result<Vec<Session>, S
     tx.scan_by::<SessionByUser>().prefix((user, None::<Timestamp>)).collect(MOST_SESSIONS * 2)
 }
 
-/// All logins of a user, as far as they are kept.
+/// All stored logins of a user.
 pub(crate) fn sessions(tx: &Tx<'_>, user: UserId) -> Result<Vec<SessionView>, StoreError> {
     let rows = tx.scan_by::<SessionByUser>().prefix(user).collect(1_000)?;
     let view = |row: Session| SessionView {
@@ -142,7 +146,7 @@ pub(crate) fn sessions(tx: &Tx<'_>, user: UserId) -> Result<Vec<SessionView>, St
     Ok(rows.into_iter().map(view).collect())
 }
 
-/// How an erasure stands that is not done.
+/// The status of an erasure that is not done.
 pub(crate) fn erasure_view(erasure: &Erasure) -> ErasureView {
     ErasureView {
         status: UserStatus::Erasing,
@@ -224,7 +228,7 @@ fn too_wide() -> Error {
 /// A role as others see it.
 pub(crate) fn role_view(tx: &Tx<'_>, role: Role, every: &BTreeSet<String>) -> Result<RoleView, StoreError> {
     Ok(RoleView {
-        permissions: allowed_by(tx, &role.name, every)?.into_iter().collect(),
+        permissions: permissions_of_role(tx, &role.name, every)?.into_iter().collect(),
         built_in: permissions::is_built_in(&role.name),
         name: role.name,
         description: role.description,

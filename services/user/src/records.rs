@@ -1,8 +1,8 @@
 //! The tables of the user service.
 //!
-//! A session is one login and one family of refresh tokens: the row holds the hash of the one live token, so there can
-//! never be two. A refresh token carries the family's secret too; a family known by it whose live token is another one
-//! has been presented with a used token.
+//! A session is one login and one family of refresh tokens: the row holds the hash of its only live token. A refresh
+//! token also carries the family's secret; if the family is found by it but the live token is another one, a used token
+//! was presented.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use promox_storage::record;
 use crate::api::UserStatus;
 
 text_enum! {
-    /// What a token that is sent by message is good for.
+    /// The purpose of a token that is sent by message.
     Purpose {
         PasswordReset = "PASSWORD_RESET",
         EmailVerification = "EMAIL_VERIFICATION",
@@ -35,7 +35,7 @@ text_enum! {
 }
 
 record! {
-    /// An account. Of an erased one nothing is left but its number and its times.
+    /// An account. An erased one keeps only its id and its times.
     pub(crate) struct User in Ecommerce.users = 300, key(id: UserId) {
         email: Option<Email>,
         /// The mailbox of the address, without a plus tag.
@@ -47,9 +47,9 @@ record! {
         attributes: Json<BTreeMap<String, String>>,
         status: UserStatus,
         email_verified_at: Option<Timestamp>,
-        /// The code that this user gives to others.
+        /// The referral code that this user shares.
         referral_code: Option<String>,
-        /// Goes up when all sessions end at once; access tokens carry it.
+        /// Incremented when all sessions end at once; access tokens carry it.
         session_version: i64,
         created_at: Timestamp,
         updated_at: Timestamp,
@@ -71,7 +71,7 @@ record! {
 }
 
 record! {
-    /// A word by which a user is found: the address, words of the name, digits of the phone.
+    /// A search term of a user: the address, words of the name, digits of the phone number.
     pub(crate) struct UserTerm in Ecommerce.user_terms = 306, key(term: String, user: UserId) {}
 }
 
@@ -112,10 +112,10 @@ record! {
 }
 
 record! {
-    /// A token that was sent by message, until it is used or over.
+    /// A token that was sent by message, until it is used or has expired.
     pub(crate) struct OneTimeToken in Ecommerce.one_time_tokens = 313, key(hash: Vec<u8>) {
         purpose: Purpose,
-        /// Whose; none for the first setup.
+        /// The user; none for the first setup.
         user: Option<UserId>,
         expires_at: Timestamp,
     }
@@ -124,8 +124,8 @@ record! {
 }
 
 record! {
-    /// A message with a token in it that is asked for and not sent yet, one an address and purpose. It is written for
-    /// unknown addresses too, so that asking takes the same time for all.
+    /// A requested message with a token that is not sent yet, one per address and purpose. It is written for unknown
+    /// addresses too, so that a request takes the same time for all.
     pub(crate) struct MessageRequest in Ecommerce.message_requests = 316, key(purpose: Purpose, address: String) {
         attempts: u32,
         due_at: Timestamp,
@@ -134,15 +134,15 @@ record! {
 }
 
 record! {
-    /// An erasure that was asked for and is not done.
+    /// A requested erasure that is not done.
     pub(crate) struct Erasure in Ecommerce.erasures = 330, key(user: UserId) {
         requested_at: Timestamp,
-        /// The login that asked: it alone may ask how it stands.
+        /// The login that requested it: it alone may query its status.
         session: i64,
-        /// What it waited for when that was last looked at.
+        /// What it waited for at the last check.
         open_orders: i64,
         not_before: Option<Timestamp>,
-        /// When it is looked at next.
+        /// When it is checked next.
         due_at: Timestamp,
         tries: u32,
     }
@@ -181,17 +181,17 @@ record! {
 }
 
 record! {
-    /// How often the sessions or roles of a user (its number) or any role (0) have changed. What is remembered of a
-    /// user's access is good as long as both numbers stand.
+    /// Counts changes to the sessions or roles of a user (by id) or to any role (0). A cached entry is current while
+    /// both numbers are unchanged.
     pub(crate) struct AccessVersion in Ecommerce.access_versions = 320, key(id: i64) {
         version: i64,
     }
 }
 
 record! {
-    /// An entry of the audit trail. `hash` covers everything in the entry and the hash of the one before.
+    /// An entry of the audit log. `hash` covers everything in the entry and the hash of the previous one.
     pub(crate) struct AuditEntry in Ecommerce.audit_log = 321, key(id: i64) {
-        /// The outbox that it came from, by its database's number, and where it stood there.
+        /// The outbox that it came from, by its database's number, and its position there.
         source: u32,
         position: i64,
         at: Timestamp,
@@ -211,7 +211,7 @@ record! {
 }
 
 record! {
-    /// Where the audit trail ends.
+    /// The end of the audit log.
     pub(crate) struct AuditHead in Ecommerce.audit_heads = 326, key(id: i64) {
         entries: i64,
         hash: Vec<u8>,

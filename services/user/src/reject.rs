@@ -1,4 +1,4 @@
-//! What a caller may branch on, with its stable codes.
+//! The refusals of the user service.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ fn unauthenticated(code: &'static str, message: &str) -> Error {
     Error::new(Kind::Unauthenticated, code, message)
 }
 
-/// The one answer to an unknown address and to a wrong password.
+/// The same error for an unknown address and a wrong password.
 pub(crate) fn invalid_credentials() -> Error {
     unauthenticated(codes::INVALID_CREDENTIALS, "The e-mail address or the password is wrong.")
 }
@@ -50,7 +50,7 @@ pub(crate) fn too_many_attempts(wait: Duration) -> Error {
     Error::new(Kind::Throttled, codes::TOO_MANY_ATTEMPTS, message).retry_after(seconds)
 }
 
-/// Rounded up, so that who waits as long as told is let in.
+/// Rounded up, so that a client that waits this long is admitted.
 fn whole_seconds(wait: Duration) -> u32 {
     u32::try_from(wait.as_millis().div_ceil(1000)).unwrap_or(u32::MAX)
 }

@@ -1,4 +1,4 @@
-//! What happens before the server is ready: roles, a key, and the way to the first administrator.
+//! Work before the server is ready: roles, a signing key, and the first administrator.
 
 use promox_kernel::{Cx, Email, Error};
 
@@ -9,28 +9,28 @@ use crate::records::{Purpose, SigningKey};
 use crate::rules::{passwords, secrets};
 use crate::{queries, reject};
 
-/// Who became an administrator.
+/// How the administrator was created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EnsuredAdmin {
     /// A new account.
     Created,
-    /// The account that had this address: it has the role and the password now, and its logins have ended.
+    /// The existing account with this address: it has the role and the password now, and its logins have ended.
     Promoted,
 }
 
 impl Users {
-    /// Makes the roles of a new store and a key that signs.
+    /// Writes the roles of a new store and a signing key.
     pub(crate) async fn prepare(&self, cx: &Cx) -> Result<(), Error> {
         self.db.write(cx, |tx| Ok::<_, Error>(roles::seed(tx)?)).await?;
         self.rotate_keys(cx).await
     }
 
-    /// Whether anybody can administrate.
+    /// Whether there is an administrator.
     pub async fn has_admin(&self) -> Result<bool, Error> {
         Ok(self.db.read(|tx| queries::has_admin(tx, None)).await?)
     }
 
-    /// Makes sure that `email` is an administrator with this password: for the first start and the command line.
+    /// Ensures that `email` is an administrator with this password: for the first start and the command line.
     pub async fn ensure_admin(&self, cx: &Cx, email: &str, password: &str) -> Result<EnsuredAdmin, Error> {
         let email: Email = email.parse().map_err(|fault: String| Error::field("/email", fault))?;
         passwords::check(password, Some(&email), "/password").map_err(|fault| Error::invalid(vec![fault]))?;
@@ -45,8 +45,8 @@ impl Users {
         self.db.write(cx, work).await
     }
 
-    /// A token that makes the first administrator through `POST /api/auth/setup`, once. An earlier one is no longer
-    /// good. Refused when there is an administrator.
+    /// A one-time token that creates the first administrator through `POST /api/auth/setup`. It invalidates earlier
+    /// ones. Refused when there is an administrator.
     pub async fn setup_token(&self, cx: &Cx) -> Result<String, Error> {
         let token = cx.node.entropy.token();
         let hash = secrets::hash(&token);
@@ -74,14 +74,14 @@ impl Users {
         })
     }
 
-    /// Makes, retires and removes signing keys as is due, and holds the result ready.
+    /// Rotates signing keys as due, and loads the result.
     pub(crate) async fn rotate_keys(&self, cx: &Cx) -> Result<(), Error> {
         let (seed, access) = (cx.node.entropy.bytes::<32>(), self.tokens.lifetime());
         let keys = self.db.write(cx, move |tx| keys::rotate(tx, seed, access)).await?;
         self.tokens.hold(&keys)
     }
 
-    /// Holds the keys ready as they stand in the table, when one of this name is among them.
+    /// Loads the keys from the table, if one of this name is among them.
     pub(crate) async fn hold_key(&self, kid: String) -> Result<bool, Error> {
         let keys = self.db.read(|tx| tx.get::<SigningKey>(&kid)?.map(|_| keys::all(tx)).transpose()).await?;
         let Some(keys) = keys else { return Ok(false) };

@@ -1,4 +1,4 @@
-//! Limits on guessing passwords and tokens, and on asking for messages.
+//! Throttles against guessing passwords and tokens, and against requesting messages.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
@@ -8,28 +8,28 @@ use promox_storage::{Cache, CacheSpace, Pace, Throttle};
 
 use crate::reject;
 
-/// Failures that cost nothing, the failures that lock, and how long; all are forgotten after an hour without one.
+/// The failures without a wait, and those that lock for 15 minutes; all are forgotten after an hour without one.
 const fn pace(free: u32, lock_at: u32) -> Pace {
     Pace::Doubling { free, lock_at, lock: Duration::from_mins(15), forget: Duration::from_hours(1) }
 }
 
 /// Passwords of one account from one network.
 const PASSWORDS: Pace = pace(5, 10);
-/// Passwords of any accounts from one network, which offices share.
+/// Passwords of any accounts from one network, which may be a whole office.
 const NETWORK: Pace = pace(100, 105);
-/// Messages asked for to one address.
+/// Messages requested for one address.
 const MESSAGES: Pace = pace(5, 5);
-/// Messages asked for by one network.
+/// Messages requested by one network.
 const MESSAGES_OF_NETWORK: Pace = pace(50, 50);
-/// Tokens of messages tried by one network.
+/// Message tokens tried by one network.
 const TOKENS: Pace = pace(20, 20);
 
-/// So many clients of each kind are remembered.
+/// At most this many clients of each kind are remembered.
 const fn remembered(name: &'static str) -> CacheSpace {
     CacheSpace { name, most: 65_536, most_bytes: 4 << 20 }
 }
 
-/// All limits of the service.
+/// All throttles of the service.
 pub(crate) struct GuessThrottle {
     enabled: bool,
     passwords: Throttle,
@@ -39,9 +39,9 @@ pub(crate) struct GuessThrottle {
     tokens: Throttle,
 }
 
-/// A login that is being tried: it counts as failed until it is said to be good.
+/// A login attempt: it counts as failed until it is marked as successful.
 #[must_use]
-pub(crate) struct LoginTry<'a> {
+pub(crate) struct LoginAttempt<'a> {
     throttle: &'a GuessThrottle,
     account: String,
     network: String,
@@ -61,8 +61,8 @@ impl GuessThrottle {
         }
     }
 
-    /// Counts a try at an account's password, or refuses it.
-    pub(crate) fn login(&self, cx: &Cx, email: &Email) -> Result<LoginTry<'_>, Error> {
+    /// Counts an attempt at an account's password, or refuses it.
+    pub(crate) fn login(&self, cx: &Cx, email: &Email) -> Result<LoginAttempt<'_>, Error> {
         let (account, network) = (format!("{}\n{:?}", email.normal(), self::network(cx)), key(cx));
         if self.enabled {
             self.passwords.count(&account, cx.now).map_err(reject::locked)?;
@@ -71,17 +71,17 @@ impl GuessThrottle {
                 reject::too_many_attempts(wait)
             })?;
         }
-        Ok(LoginTry { throttle: self, account, network, now: cx.now })
+        Ok(LoginAttempt { throttle: self, account, network, now: cx.now })
     }
 
-    /// Whether a message to this address may be asked for now. The caller does not learn it: the answer is the same.
+    /// Whether a message to this address may be requested now. The client is not told: the reply is the same.
     pub(crate) fn message(&self, cx: &Cx, email: &Email) -> bool {
         !self.enabled
             || (self.messages_of_network.count(&key(cx), cx.now).is_ok()
                 && self.messages.count(&email.normal(), cx.now).is_ok())
     }
 
-    /// Counts a try at a token of a message, or refuses it.
+    /// Counts an attempt at a token from a message, or refuses it.
     pub(crate) fn token(&self, cx: &Cx) -> Result<(), Error> {
         if self.enabled {
             self.tokens.count(&key(cx), cx.now).map_err(reject::too_many_attempts)?;
@@ -89,32 +89,32 @@ impl GuessThrottle {
         Ok(())
     }
 
-    /// The token was good.
-    pub(crate) fn token_was_good(&self, cx: &Cx) {
+    /// Marks the token attempt as successful.
+    pub(crate) fn token_succeeded(&self, cx: &Cx) {
         self.tokens.give_back(&key(cx), cx.now);
     }
 }
 
-impl LoginTry<'_> {
-    /// The password was right: the account's failures are forgotten; the network keeps those of other accounts.
+impl LoginAttempt<'_> {
+    /// The password was right: the account's failures are reset; the network keeps those of other accounts.
     pub(crate) fn succeeded(self) {
         self.throttle.passwords.forget(&self.account, self.now);
         self.throttle.networks.give_back(&self.network, self.now);
     }
 
-    /// Nobody found out whether it was right.
-    pub(crate) fn came_to_nothing(self) {
+    /// Withdraws an attempt whose outcome is unknown.
+    pub(crate) fn withdraw(self) {
         self.throttle.passwords.give_back(&self.account, self.now);
         self.throttle.networks.give_back(&self.network, self.now);
     }
 }
 
-/// The client's network, as a name.
+/// The client's network, as a key.
 fn key(cx: &Cx) -> String {
     format!("{:?}", network(cx))
 }
 
-/// Where the client is: its address, of IPv6 the /64 that one subscriber has.
+/// The client's network: its address, or for IPv6 the /64 of one subscriber.
 fn network(cx: &Cx) -> Option<IpAddr> {
     cx.client.map(|address| match address {
         IpAddr::V4(_) => address,

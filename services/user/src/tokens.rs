@@ -1,7 +1,7 @@
-//! Access tokens: JWTs signed with EdDSA, the one algorithm that is accepted, and the keys that are held ready for them.
+//! Access tokens: JWTs signed with EdDSA, the only algorithm accepted, and the keys loaded for them.
 //!
-//! A token that has been verified is remembered until it expires, so that the signature is checked once and not at every
-//! request. Whether its login still stands is another question: [`crate::access`] answers it, every time.
+//! A verified token is cached until it expires, so that the signature is checked once and not on every request. Whether
+//! its login is still live is checked by [`crate::access`] every time.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,17 +19,17 @@ use crate::records::SigningKey;
 use crate::reject;
 use crate::rules::secrets;
 
-/// Verified tokens that are remembered.
+/// Verified tokens in the cache.
 const REMEMBERED: usize = 8_192;
-/// A token of ours is far shorter.
+/// Longer than any token of ours.
 const LONGEST: usize = 2_048;
 
-/// What a token says, for `promox`.
+/// The claims of a token for `promox`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Claims {
     pub(crate) iss: String,
     pub(crate) aud: String,
-    /// The user's number.
+    /// The user's id.
     pub(crate) sub: String,
     /// The login.
     pub(crate) sid: i64,
@@ -40,7 +40,7 @@ pub(crate) struct Claims {
     pub(crate) exp: i64,
 }
 
-/// A token whose signature is good.
+/// A token with a valid signature.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Verified {
     pub(crate) user: UserId,
@@ -50,12 +50,12 @@ pub(crate) struct Verified {
     expires: i64,
 }
 
-/// Why a token was not taken.
+/// Why a token was rejected.
 #[derive(Debug)]
 pub(crate) enum Refusal {
-    /// No key of this name is held ready; it may be a new one.
+    /// No key of this name is loaded; it may be a new one.
     UnknownKey(String),
-    /// It is no good.
+    /// It is invalid.
     Refused(Error),
 }
 
@@ -65,9 +65,9 @@ impl From<Error> for Refusal {
     }
 }
 
-/// The keys held ready.
+/// The loaded keys.
 #[derive(Default)]
-struct Ring {
+struct KeyRing {
     signing: Vec<(Timestamp, String, EncodingKey)>,
     verifying: HashMap<String, DecodingKey>,
 }
@@ -78,7 +78,7 @@ pub(crate) struct Tokens {
     audience: String,
     lifetime: Duration,
     validation: Validation,
-    ring: RwLock<Arc<Ring>>,
+    ring: RwLock<Arc<KeyRing>>,
     verified: Mutex<Bounded<Box<str>, Verified>>,
 }
 
@@ -88,7 +88,7 @@ impl Tokens {
         validation.set_required_spec_claims(&["exp", "nbf", "iss", "aud", "sub"]);
         validation.set_issuer(&[issuer]);
         validation.set_audience(&[audience]);
-        // Times are compared with the request's, not with the machine's clock.
+        // Times are compared with the request's time, not with the machine's clock.
         validation.validate_exp = false;
         validation.validate_nbf = false;
         Self {
@@ -101,14 +101,14 @@ impl Tokens {
         }
     }
 
-    /// How long a token lives.
+    /// The lifetime of a token.
     pub(crate) fn lifetime(&self) -> Duration {
         self.lifetime
     }
 
-    /// Holds these keys ready.
+    /// Loads these keys.
     pub(crate) fn hold(&self, keys: &[SigningKey]) -> Result<(), Error> {
-        let mut ring = Ring::default();
+        let mut ring = KeyRing::default();
         for key in keys {
             ring.verifying.insert(key.kid.clone(), DecodingKey::from_ed_der(&key.public_key));
             if let Some(seed) = &key.seed {
@@ -119,7 +119,7 @@ impl Tokens {
         Ok(())
     }
 
-    /// A token for a login; `None` while no key that signs is held.
+    /// A token for a login; `None` while no signing key is loaded.
     pub(crate) fn issue(&self, now: Timestamp, user: UserId, sid: i64, ver: i64) -> Result<Option<String>, Error> {
         let ring = self.ring.read().clone();
         let signer = ring.signing.iter().filter(|(from, ..)| *from <= now).max_by_key(|(from, ..)| *from);
@@ -140,7 +140,7 @@ impl Tokens {
         jsonwebtoken::encode(&header, &claims, key).map(Some).map_err(Error::internal)
     }
 
-    /// Who a token was issued to, when it is ours and its time is now.
+    /// The holder of a token, if it is ours and currently valid.
     pub(crate) fn verify(&self, now: Timestamp, token: &str) -> Result<Verified, Refusal> {
         let known = self.verified.lock().get(token);
         if let Some(verified) = known {
@@ -196,14 +196,14 @@ fn encoding_key(seed: &[u8]) -> Result<EncodingKey, Error> {
     Ok(EncodingKey::from_ed_der(document.as_ref()))
 }
 
-/// The key pair of 32 random bytes, as it is kept; named by the digest of its public half.
+/// The stored form of a key pair from 32 random bytes; named by the digest of its public half.
 pub(crate) fn new_key(seed: [u8; 32], signs_from: Timestamp, now: Timestamp) -> Result<SigningKey, Error> {
     let public_key = key_pair(&seed)?.public_key().as_ref().to_vec();
     let kid = base64url(&secrets::hash(&base64url(&public_key))).chars().take(16).collect();
     Ok(SigningKey { kid, seed: Some(seed.to_vec()), public_key, signs_from, created_at: now, retired_at: None })
 }
 
-/// Bytes as JSON Web Keys write them.
+/// Bytes in the encoding of JSON Web Keys.
 pub(crate) fn base64url(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }

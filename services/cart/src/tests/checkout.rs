@@ -1,4 +1,4 @@
-//! What the checkout does with a cart.
+//! Carts during the checkout.
 
 use promox_contract::cart::{EmptyCart, GetCartForCheckout, MergeGuestCart};
 use promox_contract::ids::OrderId;

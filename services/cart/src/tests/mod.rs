@@ -1,4 +1,4 @@
-//! Carts on the memory engine, with a small shop answering for the other services.
+//! Carts on the memory engine, with a small shop in place of the other services.
 
 mod checkout;
 mod shop;

@@ -1,4 +1,4 @@
-//! What a shopper does: put in, change, take out, name codes, log in.
+//! What a shopper does: add, change, remove, enter codes, log in.
 
 use promox_kernel::{Cx, Kind, UserId};
 use promox_storage::Tx;

@@ -1,4 +1,4 @@
-//! What happens to carts by the clock and by events.
+//! Changes to carts by jobs and events.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The templates that a shop begins with, in English.
+//! The built-in templates, in English.
 
 use crate::kinds::{Channel, MessageKind};
 use crate::templates::Source;

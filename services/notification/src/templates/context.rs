@@ -1,4 +1,4 @@
-//! What templates name: the store, and the order, user, link or SKU that a message is about.
+//! Template data: the store, and the order, user, link or SKU of a message.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ pub(crate) fn store(facts: &StoreProfile, public_url: &str) -> Json {
     json!({"name": facts.name, "url": public_url, "locale": facts.locale, "currency": facts.currency})
 }
 
-/// An order, with the facts of the event that it is written about.
+/// An order, with the data of its event.
 pub(crate) fn order(order: &OrderDescription, facts: &Map<String, Json>) -> Map<String, Json> {
     let mut members = facts.clone();
     let tracking = order.tracking.as_ref().map(|(carrier, number)| json!({"carrier": carrier, "number": number}));
@@ -33,7 +33,7 @@ pub(crate) fn order(order: &OrderDescription, facts: &Map<String, Json>) -> Map<
     members
 }
 
-/// JSON as templates see it. Numbers are taken by their digits: in this workspace they carry any precision.
+/// JSON for templates. Numbers are passed by their digits, because this workspace enables arbitrary precision.
 pub(crate) fn value(json: &Json) -> Value {
     match json {
         Json::Null => Value::from(()),

@@ -1,7 +1,7 @@
-//! Templates: minijinja with limits. What a merchant writes can take neither unbounded time nor unbounded room on the wire.
+//! Templates: minijinja with limits, so that merchants' templates use bounded time and memory.
 //!
-//! A name that is not there fails to render, so that a typo is found when a template is saved; it may be asked about with
-//! `if`. Text of HTML parts is escaped.
+//! An undefined name fails to render, so that a typo is found when a template is saved; `if` may test for it. Text in
+//! HTML parts is escaped.
 
 pub(crate) mod builtin;
 pub(crate) mod context;
@@ -15,9 +15,9 @@ use minijinja::{Environment, UndefinedBehavior, Value};
 use crate::kinds::{Channel, MessageKind};
 use crate::records::StoredTemplate;
 
-/// Instructions of one part: an order of a thousand lines takes a tenth of it.
+/// Instructions per part: an order with a thousand lines takes a tenth of it.
 const FUEL: u64 = 1_000_000;
-/// Blocks, loops and includes within one another.
+/// Maximum nesting of blocks, loops and includes.
 const DEPTH: usize = 32;
 /// Bytes of one rendered part.
 const MOST_RENDERED: usize = 1 << 20;
@@ -59,12 +59,12 @@ pub(crate) struct Fault {
     pub(crate) detail: String,
 }
 
-/// Renders, with the layout and the parts that built-in templates share.
+/// Renders with the layout and the parts that built-in templates share.
 #[derive(Debug)]
 pub(crate) struct Renderer(Environment<'static>);
 
 impl Renderer {
-    /// The error names a shared part that does not parse.
+    /// Fails if a shared part does not parse.
     pub(crate) fn new() -> Result<Self, String> {
         let mut environment = Environment::new();
         environment.set_fuel(Some(FUEL));
@@ -78,7 +78,7 @@ impl Renderer {
         Ok(Self(environment))
     }
 
-    /// The message of a template.
+    /// The error message of a template.
     pub(crate) fn render(&self, source: &Source, context: &Value) -> Result<Message, Fault> {
         let subject = one_line(&self.part("subject", "subject.txt", &source.subject, context)?);
         if subject.is_empty() {
@@ -118,13 +118,13 @@ fn fault(part: &'static str, name: &str, source: &str, error: &minijinja::Error)
     Fault { part, line, detail }
 }
 
-/// A text without control characters, so that it can be a header: no template and no data makes a second one.
+/// A text without control characters, so that it can be a header and cannot inject another.
 fn one_line(text: &str) -> String {
     let plain: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     plain.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(SUBJECT_CHARS).collect()
 }
 
-/// Takes so many bytes and no more.
+/// A writer with a size limit.
 struct Bounded(Vec<u8>);
 
 impl io::Write for Bounded {

@@ -1,10 +1,10 @@
-//! Sample data: what a template is tried with when it is saved or previewed.
+//! Sample data, which a template is tested with when it is saved or previewed.
 
 use serde_json::{Value, json};
 
 use crate::kinds::{MessageKind, Subject};
 
-/// Sample data with everything that can be there.
+/// Sample data with every optional value.
 pub(crate) fn full(kind: MessageKind) -> Value {
     let mut data = json!({
         "store": {"name": "Sample Shop", "url": "https://shop.example", "locale": "en", "currency": "GBP"},
@@ -16,7 +16,7 @@ pub(crate) fn full(kind: MessageKind) -> Value {
     data
 }
 
-/// Sample data with as little as there can be.
+/// Sample data with as few values as possible.
 pub(crate) fn sparse(kind: MessageKind) -> Value {
     let mut data = full(kind);
     if let Some(members) = data.as_object_mut() {

@@ -1,4 +1,4 @@
-//! The inbox, and what a user wants to hear of.
+//! The inbox and message preferences.
 
 use promox_contract::order::OrderShipped;
 use promox_contract::user::ExportNotifications;

@@ -1,4 +1,4 @@
-//! Notifications on the memory engine, with a small shop answering for the other services.
+//! Notifications on the memory engine, with a small shop in place of the other services.
 
 mod desk;
 mod inbox;

@@ -1,4 +1,4 @@
-//! From an event to a mail: exactly one delivery an event, every attempt kept, pauses, dead letters.
+//! From an event to a mail: exactly one delivery per event, every attempt kept, pauses, dead letters.
 
 use promox_contract::order::OrderCreated;
 use promox_testkit::sample::email;

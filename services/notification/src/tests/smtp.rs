@@ -1,4 +1,4 @@
-//! Mail by SMTP, against a server that runs here and keeps what it is told.
+//! Mail by SMTP, against a local test server that records what it receives.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use super::desk::{Desk, confirmed};
 use crate::api::DeliveryStatus;
 use crate::{MailTransport, SmtpSecurity, SmtpSettings};
 
-/// A mail server: everything it was told, line by line, and its answer to a recipient.
+/// A mail server: everything it received, line by line, and its answer to a recipient.
 #[derive(Clone)]
 struct Sink {
     heard: Arc<Mutex<Vec<String>>>,
@@ -68,7 +68,7 @@ impl Sink {
         }
     }
 
-    /// Speaks SMTP until the other side leaves; gives the stream back when it asks for TLS.
+    /// Speaks SMTP until the client leaves; returns the stream when it asks for TLS.
     async fn talk<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S, greets: bool) -> Option<S> {
         let mut stream = BufReader::new(stream);
         if greets {

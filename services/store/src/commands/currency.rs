@@ -1,7 +1,7 @@
-//! The store's currency is fixed once an amount in it is written, in whatever service and database that is.
+//! The store's currency is fixed once any service has written an amount in it.
 //!
-//! A service that may write the first one pledges it before and settles the pledge after: between the two the currency does
-//! not change, so no amount of another currency slips in, and what was refused fixes nothing.
+//! A service that may write the first amount takes a lock before and settles it afterwards: in between the currency
+//! does not change, so no amount of another currency slips in, and a refused write fixes nothing.
 
 use promox_contract::codes;
 use promox_contract::settings::StoreSettings;
@@ -12,15 +12,15 @@ use serde::{Deserialize, Serialize};
 use crate::queries::load;
 use crate::records::Setting;
 
-/// The row that says so.
+/// The row that holds this state.
 const AMOUNTS: &str = "amounts";
 
-/// What is known of amounts in the store's currency.
+/// The state of amounts in the store's currency.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Amounts {
-    /// Whether there are any, for good: what is removed stays in the history.
+    /// Whether there are any. This is permanent: removed amounts stay in the history.
     written: bool,
-    /// How many are being written.
+    /// How many writes are in progress.
     pending: u32,
 }
 
@@ -39,7 +39,7 @@ fn keep(tx: &mut Tx<'_>, amounts: Amounts) -> Result<(), Error> {
     Ok(tx.put(&Setting { name: AMOUNTS.to_owned(), value, version: 1 })?)
 }
 
-/// Refuses an amount that was read as one of another currency: it has changed since.
+/// Refuses an amount that was parsed in another currency: the currency has changed since.
 pub(crate) fn check(tx: &Tx<'_>, currency: Currency) -> Result<(), Error> {
     let own = load::<StoreSettings>(tx)?.currency;
     if own == currency {
@@ -54,7 +54,7 @@ pub(crate) fn any_written(tx: &Tx<'_>) -> Result<bool, StoreError> {
     Ok(known(tx)?.written)
 }
 
-/// Amounts are about to be written; whether that is to be settled, which it is until the first ones are.
+/// Takes the lock; returns whether it must be settled, which is so until the first amounts are written.
 pub(crate) fn pledge(tx: &mut Tx<'_>, currency: Currency) -> Result<bool, Error> {
     check(tx, currency)?;
     let amounts = known(tx)?;
@@ -64,26 +64,26 @@ pub(crate) fn pledge(tx: &mut Tx<'_>, currency: Currency) -> Result<bool, Error>
     Ok(!amounts.written)
 }
 
-/// What was pledged was written, or came to nothing.
+/// Settles a lock: the amounts were written, or the write failed.
 pub(crate) fn settle(tx: &mut Tx<'_>, written: bool) -> Result<(), Error> {
     let amounts = known(tx)?;
     let pending = amounts.pending.saturating_sub(1);
     keep(tx, Amounts { written: written || amounts.written, pending })
 }
 
-/// Amounts are written in this transaction.
+/// Records that this transaction writes amounts.
 pub(crate) fn write(tx: &mut Tx<'_>) -> Result<(), Error> {
     let amounts = known(tx)?;
     if amounts.written { Ok(()) } else { keep(tx, Amounts { written: true, ..amounts }) }
 }
 
-/// What was pledged before a start may have been written: it counts as such.
+/// Locks taken before a restart may have led to writes: they count as written.
 pub(crate) fn settle_all(tx: &mut Tx<'_>) -> Result<(), Error> {
     let amounts = known(tx)?;
     if amounts.pending == 0 { Ok(()) } else { keep(tx, Amounts { written: true, pending: 0 }) }
 }
 
-/// Refuses another currency where there are amounts.
+/// Refuses a change of the currency when there are amounts.
 pub(crate) fn guard(tx: &Tx<'_>, now: Currency, wanted: Currency) -> Result<(), Error> {
     let amounts = known(tx)?;
     if now == wanted || amounts == Amounts::default() {

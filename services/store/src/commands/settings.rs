@@ -1,4 +1,4 @@
-//! Settings as they change: written at the first start, replaced or patched afterwards.
+//! Changes to settings: written at the first start, replaced or patched afterwards.
 
 use promox_contract::audit::Audited;
 use promox_contract::settings::{PaymentSettings, ShippingSettings, StoreSettings, TaxSettings};
@@ -10,17 +10,17 @@ use crate::queries::{EPOCH, epoch, load};
 use crate::records::Setting;
 use crate::rules::Group;
 
-/// A change of a group.
+/// A change to a group.
 #[derive(Clone, Debug)]
 pub(crate) enum Change<G: Group> {
-    /// It is replaced as a whole.
+    /// Replaces the whole group.
     Whole(G),
-    /// What a merge patch names is replaced.
+    /// Applies a merge patch.
     Part(G::Patch),
 }
 
 impl<G: Group> Change<G> {
-    /// The group after the change, in the form that it is kept in. Its version is the one that the caller says it changes.
+    /// The normalised group after the change. Its version is the one that the caller claims to change.
     pub(crate) fn of(&self, old: &G, store: &StoreSettings) -> Result<G, Error> {
         let mut faults: Vec<FieldError> = Vec::new();
         let mut group = match self {
@@ -37,7 +37,7 @@ impl<G: Group> Change<G> {
     }
 }
 
-/// Writes the settings of a new store; those of any other stay as they are. Nothing else may run on the store yet.
+/// Writes the settings of a new store; an existing store keeps its own. Nothing else may use the store yet.
 pub(crate) async fn begin(db: &Db, cx: &Cx, fresh: &StoreSettings) -> Result<(), Error> {
     let fresh = fresh.clone();
     db.write(cx, move |tx| {
@@ -76,7 +76,7 @@ pub(crate) async fn change<G: Group>(db: &Db, cx: &Cx, change: Change<G>) -> Res
     .await
 }
 
-/// Refuses a change of another version than the present one, by `If-Match` or by the version that was sent with it.
+/// Refuses a change of a version other than the current one, named by `If-Match` or in the body.
 fn check_version(cx: &Cx, present: i64, sent: i64) -> Result<(), Error> {
     if cx.if_match.is_some() || sent == 0 {
         return cx.check_version(present);
@@ -95,7 +95,7 @@ fn value<G: Group>(group: &G) -> Result<serde_json::Value, Error> {
     serde_json::to_value(group).map_err(Error::internal)
 }
 
-/// Counts the epoch up, so that every service reads the settings again.
+/// Increments the epoch, so that every service reloads the settings.
 fn bump(tx: &mut Tx<'_>) -> Result<(), StoreError> {
     let epoch = epoch(tx)?;
     tx.put(&Setting { name: EPOCH.to_owned(), value: Json(serde_json::Value::Null), version: epoch + 1 })

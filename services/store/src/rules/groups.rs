@@ -1,4 +1,4 @@
-//! Groups of settings: how each is patched, and what it may be.
+//! Groups of settings: how each is patched and validated.
 
 use std::collections::HashSet;
 use std::hash::Hash;
@@ -13,28 +13,28 @@ use serde::de::DeserializeOwned;
 
 use crate::api::{PaymentPatch, ShippingPatch, StorePatch, TaxPatch};
 
-/// Characters of a code: a shipping method's, a tax class.
+/// Maximum length of a code: of a shipping method or a tax class.
 const LONGEST_CODE: usize = 64;
-/// The longest that goods can come back, in days.
+/// The longest return period, in days.
 const MOST_RETURN_DAYS: u32 = 365;
-/// Characters of a name.
+/// Maximum length of a name.
 const LONGEST_NAME: usize = 200;
 
 /// A group of settings.
 pub(crate) trait Group: Clone + Default + Serialize + DeserializeOwned + Send + Sync + 'static {
-    /// What a merge patch says of it.
+    /// A merge patch of the group.
     type Patch: Clone + Send + Sync + 'static;
     const NAME: &'static str;
-    /// Takes over what a patch says.
+    /// Applies a patch.
     fn patch(&mut self, patch: Self::Patch, faults: &mut Vec<FieldError>);
-    /// Brings its values into the form that they are kept in; what cannot be is left for the faults.
+    /// Normalises the values into their stored form; invalid values are left for validation.
     fn normalise(&mut self, _store: &StoreSettings) {}
     fn faults(&self, store: &StoreSettings) -> Vec<FieldError>;
-    /// The currency that the store has with it, if it says one.
+    /// The currency that the group sets, if any.
     fn currency(&self) -> Option<Currency> {
         None
     }
-    /// Whether there are amounts of money in it.
+    /// Whether the group contains amounts of money.
     fn has_amounts(&self) -> bool {
         false
     }
@@ -280,14 +280,14 @@ fn length(text: &str, most: usize, at: &str, faults: &mut Vec<FieldError>) {
     }
 }
 
-/// Two of a kind would leave it open which of them counts.
+/// With duplicates it would be ambiguous which one applies.
 fn once<T: Eq + Hash>(seen: &mut HashSet<T>, what: T, fault: &str, at: String, faults: &mut Vec<FieldError>) {
     if !seen.insert(what) {
         faults.push(FieldError { pointer: at, code: "DUPLICATE".into(), detail: fault.to_owned() });
     }
 }
 
-/// A language of two or three letters, and what narrows it down.
+/// A language of two or three letters, with optional subtags.
 fn is_locale(tag: &str) -> bool {
     let mut parts = tag.split('-');
     let language = parts.next().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The pure domain of settings: what each group may be, and how it is patched.
+//! The pure domain of settings: how each group is validated and patched.
 
 mod groups;
 

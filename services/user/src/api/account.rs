@@ -1,4 +1,4 @@
-//! What users do with their own account: profile, password, addresses, export, erasure.
+//! A user's own account: profile, password, addresses, export, erasure.
 
 use std::collections::BTreeMap;
 
@@ -10,11 +10,11 @@ use serde_json::Value;
 use super::{AuditEntryView, Secret};
 
 text_enum! {
-    /// Where an account stands.
+    /// The status of an account.
     UserStatus {
         Active = "ACTIVE",
         Blocked = "BLOCKED",
-        /// Its owner asked for its erasure, which waits for orders.
+        /// Its owner requested the erasure, which waits for orders.
         Erasing = "ERASING",
         Erased = "ERASED",
     }
@@ -36,19 +36,19 @@ pub struct UserView {
     pub phone: Option<String>,
     /// The day of birth, `YYYY-MM-DD`.
     pub birth_date: Option<String>,
-    /// What else is kept.
+    /// Additional attributes.
     pub attributes: BTreeMap<String, String>,
     /// Where the account stands.
     pub status: UserStatus,
-    /// What its erasure waits for, once that was asked for and until it is done.
+    /// What its erasure waits for, while it is requested and not done.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub erasure: Option<ErasureView>,
     /// The roles.
     pub roles: Vec<String>,
-    /// What the roles allow; only in the user's own answers.
+    /// The permissions of the roles; only returned to the user.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub permissions: Option<Vec<String>>,
-    /// The code to give to friends.
+    /// The referral code to share with friends.
     pub referral_code: Option<String>,
     /// When the account was made.
     pub created_at: Timestamp,
@@ -64,7 +64,7 @@ json_reply!(UserView, etag version);
 pub struct GetMe {}
 operation! { GetMe => UserView, "user.get_me", Get "/api/users/me", User, 200, "The caller's profile." }
 
-/// Changes the caller's profile.
+/// Updates the caller's profile.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UpdateMe {
@@ -84,26 +84,26 @@ pub struct UpdateMe {
 operation! { UpdateMe => UserView, "user.update_me", Patch "/api/users/me", User, 200, "Updates the caller's \
 profile." }
 
-/// Erases the caller's account: the books stay, the person goes. All logins end at once, and the account orders nothing more.
-/// What is held is kept for the orders that still need it, and goes by itself when the last of them is shipped or ended
-/// and the days in which it may come back (`returnDays` of the store's settings) are over; without any it goes now.
-/// Limits per user still count the person's earlier uses, by digests from which no address can be read. Asked again, it
-/// answers how it stands.
+/// Erases the caller's account: personal data is removed, the books stay. All logins end at once, and the account can
+/// place no more orders. Data that orders still need is kept, and erased when the last of them is shipped or ended and
+/// its return period (`returnDays` of the store's settings) is over; without such orders it is erased now. Limits per
+/// user still count the person's earlier uses, by digests that do not reveal an address. Repeating the request returns
+/// the status.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct EraseMe {}
 operation! { EraseMe => ErasureView, "user.erase_me", Delete "/api/users/me", Account, 202, "Erases the caller's account." }
 
-/// How an erasure stands.
+/// The status of an erasure.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ErasureView {
     /// `ERASING` while it waits, `ERASED` once it is done.
     pub status: UserStatus,
-    /// When it was asked for.
+    /// When it was requested.
     pub requested_at: Timestamp,
-    /// Orders that are not shipped, not settled, or can still come back.
+    /// Orders that are not shipped, not settled, or can still be returned.
     pub open_orders: i64,
-    /// When the last of those that can still come back cannot any more, as far as that is known.
+    /// When the last return period ends, as far as known.
     pub not_before: Option<Timestamp>,
 }
 json_reply!(ErasureView);
@@ -112,14 +112,14 @@ json_reply!(ErasureView);
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ChangePassword {
-    /// The password until now.
+    /// The current password.
     pub current_password: Secret,
-    /// The new one.
+    /// The new password.
     pub new_password: Secret,
 }
 operation! { ChangePassword => (), "user.change_password", Put "/api/users/me/password", User, 204, "Changes the caller's password and ends all other logins." }
 
-/// All that is held about the caller.
+/// Exports all data held about the caller.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct ExportMe {}
 operation! { ExportMe => PersonalExport, "user.export_me", Get "/api/users/me/export", User, 200, "Exports all \
@@ -129,7 +129,7 @@ data held about the caller." }
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PersonalExport {
-    /// When it was put together.
+    /// When it was compiled.
     pub exported_at: Timestamp,
     /// The account.
     pub account: UserView,
@@ -137,7 +137,7 @@ pub struct PersonalExport {
     pub addresses: Vec<AddressView>,
     /// The logins.
     pub sessions: Vec<SessionView>,
-    /// What the user changed by a permission, newest first, at most 1000.
+    /// Changes made by the user with a permission, newest first, at most 1000.
     pub audit: Vec<AuditEntryView>,
     /// Orders.
     pub orders: Value,
@@ -147,7 +147,7 @@ pub struct PersonalExport {
     pub cart: Value,
     /// Messages and preferences.
     pub notifications: Value,
-    /// Points, achievements and coupons taken for points.
+    /// Points, achievements and redeemed offers.
     pub rewards: Value,
 }
 json_reply!(PersonalExport);
@@ -174,7 +174,7 @@ pub struct SessionView {
 pub struct AddressView {
     /// The entry.
     pub id: i64,
-    /// Who receives.
+    /// The recipient.
     pub name: String,
     /// The company.
     pub company: Option<String>,
@@ -182,7 +182,7 @@ pub struct AddressView {
     pub vat_id: Option<String>,
     /// Street and number.
     pub line1: String,
-    /// What else the street needs.
+    /// Second address line.
     pub line2: Option<String>,
     /// The city.
     pub city: String,
@@ -192,11 +192,11 @@ pub struct AddressView {
     pub region: Option<String>,
     /// ISO 3166 alpha-2.
     pub country: String,
-    /// For the carrier.
+    /// A phone number for the carrier.
     pub phone: Option<String>,
-    /// Whether it is the one that is used unless another is named.
+    /// Whether it is used by default.
     pub is_default: bool,
-    /// When it was entered.
+    /// When it was created.
     pub created_at: Timestamp,
     /// When it was last changed.
     pub updated_at: Timestamp,
@@ -209,20 +209,20 @@ json_reply!(AddressView, etag version);
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ListAddresses {
-    /// How many.
+    /// Page size.
     #[serde(default)]
     pub limit: Limit,
-    /// From where.
+    /// `nextCursor` of the previous page.
     pub cursor: Option<Cursor>,
 }
 operation! { ListAddresses => Page<AddressView>, "user.list_addresses", Get "/api/users/me/addresses", User, 200, "\
 The caller's address book." }
 
-/// Enters an address.
+/// Adds an address.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CreateAddress {
-    /// Who receives.
+    /// The recipient.
     pub name: String,
     /// The company.
     pub company: Option<String>,
@@ -230,7 +230,7 @@ pub struct CreateAddress {
     pub vat_id: Option<String>,
     /// Street and number.
     pub line1: String,
-    /// What else the street needs.
+    /// Second address line.
     pub line2: Option<String>,
     /// The city.
     pub city: String,
@@ -240,7 +240,7 @@ pub struct CreateAddress {
     pub region: Option<String>,
     /// ISO 3166 alpha-2.
     pub country: String,
-    /// For the carrier.
+    /// A phone number for the carrier.
     pub phone: Option<String>,
     /// Whether it becomes the default; the first one does anyway.
     #[serde(default)]
@@ -249,13 +249,13 @@ pub struct CreateAddress {
 operation! { CreateAddress => AddressView, "user.create_address", Post "/api/users/me/addresses", User, 201, "\
 Adds an address; the first one becomes the default." }
 
-/// Changes an address.
+/// Updates an address.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UpdateAddress {
-    /// Which.
+    /// The id.
     pub id: i64,
-    /// Who receives.
+    /// The recipient.
     pub name: Option<String>,
     /// The company.
     #[serde(default)]
@@ -265,7 +265,7 @@ pub struct UpdateAddress {
     pub vat_id: Patch<String>,
     /// Street and number.
     pub line1: Option<String>,
-    /// What else the street needs.
+    /// Second address line.
     #[serde(default)]
     pub line2: Patch<String>,
     /// The city.
@@ -278,19 +278,19 @@ pub struct UpdateAddress {
     pub region: Patch<String>,
     /// ISO 3166 alpha-2.
     pub country: Option<String>,
-    /// For the carrier.
+    /// A phone number for the carrier.
     #[serde(default)]
     pub phone: Patch<String>,
-    /// True makes it the default; the default ceases to be one when another becomes it.
+    /// True makes it the default; the previous default ceases to be one.
     pub is_default: Option<bool>,
 }
 operation! { UpdateAddress => AddressView, "user.update_address", Patch "/api/users/me/addresses/{id}", User, 200, "\
 Updates an address." }
 
-/// Removes an address.
+/// Deletes an address.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct DeleteAddress {
-    /// Which.
+    /// The id.
     pub id: i64,
 }
 operation! { DeleteAddress => (), "user.delete_address", Delete "/api/users/me/addresses/{id}", User, 204, "\

@@ -1,4 +1,4 @@
-//! What the back office does: users, roles, permissions, the audit trail.
+//! Back office requests: users, roles, permissions, the audit log.
 
 use promox_kernel::{Cursor, Limit, Page, Timestamp, UserId, json_reply, operation};
 use schemars::JsonSchema;
@@ -11,16 +11,16 @@ use super::{UserStatus, UserView};
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ListUsers {
-    /// Beginnings of the address, of words of the name, or of the phone number.
+    /// Prefixes of the address, of words of the name, or of the phone number.
     pub q: Option<String>,
-    /// Only with this role.
+    /// Only users with this role.
     pub role: Option<String>,
-    /// Only of this status.
+    /// Only users with this status.
     pub status: Option<UserStatus>,
-    /// How many.
+    /// Page size.
     #[serde(default)]
     pub limit: Limit,
-    /// From where.
+    /// `nextCursor` of the previous page.
     pub cursor: Option<Cursor>,
 }
 operation! { ListUsers => Page<UserView>, "user.list", Get "/api/users", Permission("user:read"), 200, "Users, \
@@ -29,20 +29,20 @@ filtered by words, role and status." }
 /// A user.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct GetUser {
-    /// Which.
+    /// The id.
     pub id: UserId,
 }
 operation! { GetUser => UserView, "user.get", Get "/api/users/{id}", Permission("user:read"), 200, "A user." }
 
-/// Changes what a user may do.
+/// Changes a user's status and roles.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UpdateUser {
-    /// Which.
+    /// The id.
     pub id: UserId,
     /// ACTIVE or BLOCKED; blocking ends all logins.
     pub status: Option<UserStatus>,
-    /// All roles from now on.
+    /// The complete list of roles.
     pub roles: Option<Vec<String>>,
 }
 operation! { UpdateUser => UserView, "user.update", Patch "/api/users/{id}", Permission("user:write"), 200, "\
@@ -54,13 +54,13 @@ Blocks or unblocks a user, or assigns roles; takes effect at once. 409 LAST_ADMI
 pub struct RoleView {
     /// Its name.
     pub name: String,
-    /// What it is for.
+    /// Its purpose.
     pub description: String,
-    /// What it allows.
+    /// Its permissions.
     pub permissions: Vec<String>,
-    /// Whether it is one that always is: it cannot be deleted, and ADMIN always allows everything.
+    /// Whether it is built in: it cannot be deleted, and ADMIN always has every permission.
     pub built_in: bool,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
     /// When it was last changed.
     pub updated_at: Timestamp,
@@ -73,10 +73,10 @@ json_reply!(RoleView, etag version);
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ListRoles {
-    /// How many.
+    /// Page size.
     #[serde(default)]
     pub limit: Limit,
-    /// From where.
+    /// `nextCursor` of the previous page.
     pub cursor: Option<Cursor>,
 }
 operation! { ListRoles => Page<RoleView>, "user.list_roles", Get "/api/roles", Permission("role:write"), 200, "\
@@ -85,35 +85,35 @@ Roles, by name." }
 /// A role.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct GetRole {
-    /// Which.
+    /// The name.
     pub name: String,
 }
 operation! { GetRole => RoleView, "user.get_role", Get "/api/roles/{name}", Permission("role:write"), 200, "A role." }
 
-/// Makes a role.
+/// Creates a role.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CreateRole {
     /// Its name, `UPPER_SNAKE`.
     pub name: String,
-    /// What it is for.
+    /// Its purpose.
     #[serde(default)]
     pub description: String,
-    /// What it allows, `resource:action`.
+    /// Its permissions, `resource:action`.
     pub permissions: Vec<String>,
 }
 operation! { CreateRole => RoleView, "user.create_role", Post "/api/roles", Permission("role:write"), 201, "\
 Creates a role." }
 
-/// Changes a role.
+/// Updates a role.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UpdateRole {
-    /// Which.
+    /// The name.
     pub name: String,
-    /// What it is for.
+    /// Its purpose.
     pub description: Option<String>,
-    /// All that it allows from now on.
+    /// The complete list of its permissions.
     pub permissions: Option<Vec<String>>,
 }
 operation! { UpdateRole => RoleView, "user.update_role", Patch "/api/roles/{name}", Permission("role:write"), 200, "\
@@ -122,7 +122,7 @@ Updates a role; takes effect at once for everyone who has it." }
 /// Deletes a role.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct DeleteRole {
-    /// Which.
+    /// The name.
     pub name: String,
 }
 operation! { DeleteRole => (), "user.delete_role", Delete "/api/roles/{name}", Permission("role:write"), 204, "\
@@ -132,10 +132,10 @@ Deletes a role that no user has." }
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ListPermissions {
-    /// How many.
+    /// Page size.
     #[serde(default)]
     pub limit: Limit,
-    /// From where.
+    /// `nextCursor` of the previous page.
     pub cursor: Option<Cursor>,
 }
 operation! { ListPermissions => Page<PermissionView>, "user.list_permissions", Get "/api/permissions", Permission("role:write"), 200, "\
@@ -147,51 +147,51 @@ All permissions that roles can have." }
 pub struct PermissionView {
     /// `resource:action`.
     pub name: String,
-    /// What it is about.
+    /// The resource.
     pub resource: String,
-    /// What may be done.
+    /// The action.
     pub action: String,
 }
 
-/// The audit trail.
+/// The audit log.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ListAudit {
-    /// Only by them: `user:7`, `system`.
+    /// Only entries of this actor: `user:7`, `system`.
     pub actor: Option<String>,
-    /// Only this, `product.update`.
+    /// Only entries of this action, `product.update`.
     pub action: Option<String>,
-    /// Not before.
+    /// Only entries from this time on.
     pub from: Option<Timestamp>,
-    /// Before.
+    /// Only entries before this time.
     pub to: Option<Timestamp>,
-    /// How many.
+    /// Page size.
     #[serde(default)]
     pub limit: Limit,
-    /// From where.
+    /// `nextCursor` of the previous page.
     pub cursor: Option<Cursor>,
 }
 operation! { ListAudit => Page<AuditEntryView>, "user.list_audit", Get "/api/audit", Permission("audit:read"), 200, "\
 The audit log of administrative changes, newest first." }
 
-/// An entry of the audit trail.
+/// An entry of the audit log.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AuditEntryView {
-    /// Its place in the trail.
+    /// Its position in the log.
     pub id: i64,
-    /// When.
+    /// The time.
     pub at: Timestamp,
-    /// Who.
+    /// The actor.
     pub actor: String,
-    /// What was done.
+    /// The action.
     pub action: String,
-    /// To what.
+    /// The entity.
     pub subject: String,
-    /// The changed members before.
+    /// The changed members before the change.
     pub before: Value,
-    /// The changed members after.
+    /// The changed members after the change.
     pub after: Value,
-    /// SHA-256 over the entry and the hash of the one before, hexadecimal.
+    /// SHA-256 over the entry and the hash of the previous one, hexadecimal.
     pub hash: String,
 }

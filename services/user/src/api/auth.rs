@@ -1,4 +1,4 @@
-//! Registering, logging in, staying logged in, and what to do without the password.
+//! Registration, login, token refresh, password reset.
 
 use std::fmt;
 
@@ -31,19 +31,19 @@ impl JsonSchema for Secret {
     }
 }
 
-/// Makes an account and logs it in.
+/// Creates an account and logs it in.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Register {
-    /// The address; one account each, compared without case.
+    /// The e-mail address; one account each, compared without case.
     pub email: Email,
-    /// 8 to 128 characters, none of the common ones.
+    /// 8 to 128 characters, and not a common password.
     pub password: Secret,
     /// The name.
     pub name: Option<String>,
     /// The phone number.
     pub phone: Option<String>,
-    /// The code of who sent them.
+    /// The referral code of another user.
     pub referral_code: Option<String>,
 }
 operation! { Register => LoggedIn, "user.register", Post "/api/auth/register", Anyone, 201, "Creates an account \
@@ -60,11 +60,11 @@ pub struct Login {
 }
 operation! { Login => LoggedIn, "user.login", Post "/api/auth/login", Anyone, 200, "Logs in; merges the guest cart of X-Cart-Token. 401 INVALID_CREDENTIALS, 429 ACCOUNT_LOCKED after repeated failures." }
 
-/// Changes a refresh token for a new one, with a new access token.
+/// Exchanges a refresh token for a new one, with a new access token.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Refresh {
-    /// The refresh token; good once.
+    /// The refresh token; can be used once.
     pub refresh_token: Secret,
 }
 operation! { Refresh => LoggedIn, "user.refresh", Post "/api/auth/refresh", Anyone, 200, "Issues new tokens for \
@@ -80,7 +80,7 @@ operation! { Logout => (), "user.logout", Post "/api/auth/logout", User, 204, "E
 pub struct LogoutAll {}
 operation! { LogoutAll => (), "user.logout_all", Post "/api/auth/logout-all", User, 204, "Ends all logins of the caller." }
 
-/// Asks for a message with a token that sets a new password.
+/// Requests a message with a token that sets a new password.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ForgotPassword {
@@ -90,20 +90,20 @@ pub struct ForgotPassword {
 operation! { ForgotPassword => Accepted, "user.forgot_password", Post "/api/auth/password/forgot", Anyone, 202, "\
 Sends a password reset to the address if an account has it; the response does not reveal whether one does." }
 
-/// What is answered to work that goes on.
+/// The reply to work that continues.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Accepted {
-    /// For people.
+    /// A human-readable explanation.
     pub message: String,
 }
 json_reply!(Accepted);
 
-/// Sets a new password by a token.
+/// Sets a new password with a token.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ResetPassword {
-    /// The token of the message; good once.
+    /// The token from the message; can be used once.
     pub token: Secret,
     /// The new password.
     pub password: Secret,
@@ -111,21 +111,21 @@ pub struct ResetPassword {
 operation! { ResetPassword => (), "user.reset_password", Post "/api/auth/password/reset", Anyone, 204, "Sets a \
 new password with the token from a message and ends all logins." }
 
-/// Confirms an address by a token.
+/// Confirms an address with a token.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct VerifyEmail {
-    /// The token of the message; good once.
+    /// The token from the message; can be used once.
     pub token: Secret,
 }
 operation! { VerifyEmail => (), "user.verify_email", Post "/api/auth/email/verify", Anyone, 204, "Confirms an \
 e-mail address with the token from a message." }
 
-/// Makes the first administrator by the token that the server printed at its first start.
+/// Creates the first administrator with the token that the server printed at its first start.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SetUpAdmin {
-    /// The token; good once, and only while there is no administrator.
+    /// The token; can be used once, and only while there is no administrator.
     pub token: Secret,
     /// The administrator's address.
     pub email: Email,
@@ -139,11 +139,11 @@ first administrator with the one-time token that the server printed." }
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LoggedIn {
-    /// Who logged in.
+    /// The user.
     pub user: UserView,
-    /// Send it as `Authorization: Bearer`.
+    /// To be sent as `Authorization: Bearer`.
     pub access_token: Secret,
-    /// Change it for new tokens before or after the access token has expired; good once.
+    /// To be exchanged for new tokens before or after the access token has expired; can be used once.
     pub refresh_token: Secret,
     /// Seconds until the access token expires.
     pub expires_in: u64,
@@ -173,7 +173,7 @@ pub struct Jwk {
     pub crv: String,
     /// The key, base64url.
     pub x: String,
-    /// Its name in tokens' headers.
+    /// The key id in tokens' headers.
     pub kid: String,
     /// `EdDSA`.
     pub alg: String,

@@ -1,4 +1,4 @@
-//! Accounts: made, and changed by their owner.
+//! Accounts: creation, and changes by their owner.
 
 use std::collections::BTreeMap;
 
@@ -12,28 +12,28 @@ use crate::records::{EndReason, Purpose, User, UserByReferralCode, UserRole, Use
 use crate::rules::{faults::Faults, profile, terms};
 use crate::{queries, reject};
 
-/// An account to be made; all members are checked.
+/// A new account; all members are validated.
 #[derive(Clone)]
 pub(crate) struct NewAccount {
     pub(crate) email: Email,
     pub(crate) password_hash: String,
     pub(crate) name: Option<String>,
     pub(crate) phone: Option<String>,
-    /// The code the account will give to others.
+    /// The referral code that the account will share.
     pub(crate) referral_code: String,
-    /// The code of who sent them.
+    /// The referral code of another user.
     pub(crate) referred_by: Option<String>,
-    /// Whether plus tags tell no persons apart, so that nobody sends themselves.
+    /// Whether addresses that differ only in a plus tag count as the same person, so that nobody refers themselves.
     pub(crate) ignore_plus_tags: bool,
     pub(crate) roles: &'static [&'static str],
 }
 
-/// Who gave a referral code away. One that nobody has is refused, so that a typo costs nobody a bonus.
+/// The owner of a referral code. An unknown one is refused, so that a typo costs nobody a bonus.
 pub(crate) fn referrer(tx: &Tx<'_>, code: &str) -> Result<User, Error> {
     tx.get_by::<UserByReferralCode>(Some(code.to_owned()))?.ok_or_else(reject::referral_code_unknown)
 }
 
-/// Makes an account, and asks for the message that confirms its address.
+/// Creates an account, and requests the message that confirms its address.
 pub(crate) fn create(tx: &mut Tx<'_>, new: &NewAccount) -> Result<User, Error> {
     if queries::user_by_email(tx, &new.email)?.is_some() {
         return Err(reject::email_taken());
@@ -69,7 +69,7 @@ pub(crate) fn create(tx: &mut Tx<'_>, new: &NewAccount) -> Result<User, Error> {
     Ok(user)
 }
 
-/// Writes a user, and the words that it is found by.
+/// Writes a user with its search terms.
 pub(crate) fn save(tx: &mut Tx<'_>, before: Option<&User>, after: &User) -> Result<(), StoreError> {
     let old = before.map(terms::terms).unwrap_or_default();
     let new = terms::terms(after);
@@ -82,14 +82,14 @@ pub(crate) fn save(tx: &mut Tx<'_>, before: Option<&User>, after: &User) -> Resu
     tx.put(after)
 }
 
-/// A changed user: later, and one version on.
+/// A changed user: with a new time and version.
 pub(crate) fn touched(tx: &Tx<'_>, mut user: User) -> User {
     user.updated_at = tx.now();
     user.version += 1;
     user
 }
 
-/// Changes the members of a profile that are sent.
+/// Applies the profile members that are sent.
 pub(crate) fn update_profile(tx: &mut Tx<'_>, cx: &Cx, id: UserId, change: &UpdateMe) -> Result<User, Error> {
     let before = queries::user(tx, id)?;
     cx.check_version(before.version)?;
@@ -125,7 +125,7 @@ fn checked(
     change.clone().map(|text| faults.take(pointer, check(&text)))
 }
 
-/// Sets a new password and ends the logins, but for the one it was changed from.
+/// Sets a new password and ends all logins except the one that it was changed from.
 pub(crate) fn set_password(
     tx: &mut Tx<'_>,
     id: UserId,

@@ -41,7 +41,7 @@ fn entered(user: UserId, id: i64, it: CreateAddress, now: Timestamp) -> Address 
     }
 }
 
-/// Enters an address.
+/// Adds an address.
 pub(crate) fn create(tx: &mut Tx<'_>, user: UserId, op: &CreateAddress, taxes: &StoreTaxes) -> Result<Address, Error> {
     let checked = check(op.clone(), taxes)?;
     let book = book(tx, user)?;
@@ -57,7 +57,7 @@ pub(crate) fn create(tx: &mut Tx<'_>, user: UserId, op: &CreateAddress, taxes: &
     Ok(row)
 }
 
-/// Changes the members of an address that are sent.
+/// Applies the address members that are sent.
 pub(crate) fn update(
     tx: &mut Tx<'_>,
     cx: &Cx,
@@ -91,7 +91,7 @@ pub(crate) fn update(
     Ok(row)
 }
 
-/// Removes an address; the oldest one left becomes the default if it was.
+/// Deletes an address; if it was the default, the oldest one left becomes the default.
 pub(crate) fn delete(tx: &mut Tx<'_>, cx: &Cx, user: UserId, id: i64) -> Result<(), Error> {
     let row = entry(tx, cx, user, id)?;
     tx.delete::<Address>(&(user, id))?;

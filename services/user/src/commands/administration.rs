@@ -1,4 +1,4 @@
-//! What administrators do to users: block, unblock, give roles. The last administrator stays one.
+//! Changes by administrators: block, unblock, assign roles. There is always an administrator.
 
 use std::collections::BTreeSet;
 
@@ -44,14 +44,15 @@ pub(crate) fn update(tx: &mut Tx<'_>, cx: &Cx, op: &UpdateUser, every: &BTreeSet
     }
     set_roles(tx, op.id, &had, &roles)?;
     tx.put(&after)?;
-    let told = |user: &User, roles: &[String]| json!({ "status": user.status, "roles": roles });
+    let snapshot = |user: &User, roles: &[String]| json!({ "status": user.status, "roles": roles });
     let subject = format!("user:{}", op.id);
-    let entry = Audited::new(cx.principal.name(), "user.update", subject, told(&before, &had), told(&after, &roles));
+    let entry =
+        Audited::new(cx.principal.name(), "user.update", subject, snapshot(&before, &had), snapshot(&after, &roles));
     tx.emit(op.id, &entry)?;
     Ok(after)
 }
 
-/// The roles a user is to have, each once, all of them there.
+/// The roles to assign, without duplicates, all of which must exist.
 fn wanted_roles(tx: &Tx<'_>, op: &UpdateUser, had: &[String]) -> Result<Vec<String>, Error> {
     let mut faults = Faults::default();
     if matches!(op.status, Some(UserStatus::Erased | UserStatus::Erasing)) {
@@ -75,7 +76,8 @@ fn wanted_roles(tx: &Tx<'_>, op: &UpdateUser, had: &[String]) -> Result<Vec<Stri
     Ok(roles.into_iter().collect())
 }
 
-/// Nobody touches who may do more, nobody gives what he has not, and an administrator is left.
+/// Nobody may change a user with more permissions, nobody may grant permissions they lack, and an administrator must
+/// remain.
 fn guard(
     tx: &Tx<'_>,
     cx: &Cx,
@@ -85,8 +87,8 @@ fn guard(
     roles: &[String],
     every: &BTreeSet<String>,
 ) -> Result<(), Error> {
-    check_reach(&cx.principal, &queries::allowed_by_all(tx, had, every)?)?;
-    check_reach(&cx.principal, &queries::allowed_by_all(tx, roles, every)?)?;
+    check_reach(&cx.principal, &queries::permissions_of_roles(tx, had, every)?)?;
+    check_reach(&cx.principal, &queries::permissions_of_roles(tx, roles, every)?)?;
     let is_admin =
         |status: UserStatus, roles: &[String]| status == UserStatus::Active && roles.iter().any(|role| role == ADMIN);
     let ceases = is_admin(before.status, had) && !is_admin(status, roles);
@@ -104,7 +106,7 @@ fn set_roles(tx: &mut Tx<'_>, user: UserId, had: &[String], roles: &[String]) ->
     Ok(access_changed(tx, user.0)?)
 }
 
-/// Makes sure that somebody is an administrator with this password: a new account, or the one with this address.
+/// Ensures that somebody is an administrator with this password: a new account, or the one with this address.
 pub(crate) fn ensure_admin(tx: &mut Tx<'_>, cx: &Cx, new: &NewAccount) -> Result<User, Error> {
     let user = match queries::user_by_email(tx, &new.email)? {
         None => accounts::create(tx, new)?,

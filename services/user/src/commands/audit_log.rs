@@ -1,4 +1,4 @@
-//! The audit trail: AUDITED events, appended to the chain.
+//! The audit log: AUDITED events, appended to the chain.
 
 use promox_contract::audit::Audited;
 use promox_kernel::Error;
@@ -7,12 +7,12 @@ use promox_storage::{Event, Tx};
 use crate::records::{AuditEntry, AuditHead};
 use crate::rules::chain;
 
-/// The number of the one head.
+/// The key of the only head row.
 pub(crate) const HEAD: i64 = 0;
 
 /// Appends one event.
 pub(crate) fn append(tx: &mut Tx<'_>, event: &Event) -> Result<(), Error> {
-    let told: Audited = event.fact()?;
+    let audited: Audited = event.fact()?;
     let head = tx.get::<AuditHead>(&HEAD)?;
     let (entries, previous_hash) = head.map_or((0, chain::ROOT.to_vec()), |head| (head.entries, head.hash));
     let mut entry = AuditEntry {
@@ -20,11 +20,11 @@ pub(crate) fn append(tx: &mut Tx<'_>, event: &Event) -> Result<(), Error> {
         source: event.database,
         position: event.position,
         at: event.occurred_at,
-        actor: told.actor,
-        action: told.action,
-        subject: told.subject,
-        before: told.before.to_string(),
-        after: told.after.to_string(),
+        actor: audited.actor,
+        action: audited.action,
+        subject: audited.subject,
+        before: audited.before.to_string(),
+        after: audited.after.to_string(),
         previous_hash,
         hash: Vec::new(),
     };

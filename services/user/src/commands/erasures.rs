@@ -1,4 +1,4 @@
-//! Erasures: asked for by the owner, looked at until no order needs the person any more, carried out once.
+//! Erasures: requested by the owner, checked until no order needs the person any more, carried out once.
 
 use std::time::Duration;
 
@@ -16,10 +16,10 @@ use crate::records::{Address, EndReason, Erasure, ErasureByDue, Purpose, UserRol
 use crate::rules::{addresses, permissions};
 use crate::{queries, reject};
 
-/// The pauses before orders are asked about again.
+/// The pauses between checks of the orders.
 const PAUSES: BackOff = BackOff { first: Duration::from_secs(2), doublings: 8 };
 
-/// Asks for the erasure of an account: its logins end, but for the one that asked, which may ask how it stands.
+/// Requests the erasure of an account: all logins end, except the one that requested it, which may query the status.
 pub(crate) fn request(tx: &mut Tx<'_>, cx: &Cx, id: UserId, session: i64) -> Result<Erasure, Error> {
     if let Some(known) = tx.get::<Erasure>(&id)? {
         return Ok(known);
@@ -45,12 +45,12 @@ pub(crate) fn request(tx: &mut Tx<'_>, cx: &Cx, id: UserId, session: i64) -> Res
     Ok(erasure)
 }
 
-/// Erasures to be looked at.
+/// Erasures whose check is due.
 pub(crate) fn due(tx: &Tx<'_>, now: Timestamp, most: usize) -> Result<Vec<Erasure>, StoreError> {
     tx.scan_by::<ErasureByDue>().before(now + Duration::from_micros(1)).collect(most)
 }
 
-/// Carries an erasure out, or notes what it waits for.
+/// Carries out an erasure, or records what it waits for.
 pub(crate) fn settle(tx: &mut Tx<'_>, cx: &Cx, id: UserId, orders: &OpenOrders) -> Result<Option<Erasure>, Error> {
     let Some(mut erasure) = tx.get::<Erasure>(&id)? else { return Ok(None) };
     if orders.open == 0 {
@@ -65,7 +65,7 @@ pub(crate) fn settle(tx: &mut Tx<'_>, cx: &Cx, id: UserId, orders: &OpenOrders) 
     Ok(Some(erasure))
 }
 
-/// Erases an account: the number and the times stay, so that the books keep what they refer to; the person goes.
+/// Erases an account: the id and the times stay for references from the books; personal data is removed.
 fn erase(tx: &mut Tx<'_>, cx: &Cx, id: UserId) -> Result<(), Error> {
     let before = queries::user(tx, id)?;
     let mut after = touched(tx, before.clone());

@@ -1,4 +1,4 @@
-//! Signing keys: made ahead, retired, removed.
+//! Signing keys: created ahead, retired, removed.
 
 use std::time::Duration;
 
@@ -9,15 +9,15 @@ use crate::records::SigningKey;
 use crate::rules::rotation;
 use crate::tokens::new_key;
 
-/// Keys that are kept at once, far more than ever are.
+/// Maximum stored keys, far more than there ever are.
 const MOST: usize = 100;
 
-/// All keys that are kept.
+/// All stored keys.
 pub(crate) fn all(tx: &Tx<'_>) -> Result<Vec<SigningKey>, StoreError> {
     tx.scan::<SigningKey>().collect(MOST)
 }
 
-/// Does what is due, with `seed` for a new key if one is, and gives the keys as they are then.
+/// Does what is due, with `seed` for a new key if needed, and returns the resulting keys.
 pub(crate) fn rotate(tx: &mut Tx<'_>, seed: [u8; 32], access: Duration) -> Result<Vec<SigningKey>, Error> {
     let (keys, now) = (all(tx)?, tx.now());
     let plan = rotation::plan(&keys, now, access);

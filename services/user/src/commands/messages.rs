@@ -1,6 +1,6 @@
-//! Messages with a token in them: asked for, granted, taken.
+//! Messages with tokens: requested, sent, redeemed.
 //!
-//! Who asks only leaves a request, for a known address and for an unknown one alike; a job looks who it is and sends.
+//! A request only leaves a row, for known and unknown addresses alike; a job finds the account and sends.
 
 use std::time::Duration;
 
@@ -10,13 +10,13 @@ use promox_storage::{StoreError, Tx};
 use crate::records::{MessageRequest, MessageRequestByDue, OneTimeToken, OneTimeTokenByPurpose, Purpose};
 use crate::reject;
 
-/// Tokens of one purpose that one user has at most; sending again leaves the earlier ones good.
+/// Maximum tokens of one purpose per user; sending again leaves earlier ones valid.
 const MOST_TOKENS: usize = 50;
-/// How often sending is tried: with the growing pauses that is a day.
+/// Maximum attempts at sending: with the growing pauses that is a day.
 const MOST_ATTEMPTS: u32 = 20;
 
 impl Purpose {
-    /// How long a token is good.
+    /// The lifetime of a token.
     pub(crate) fn lifetime(self) -> Duration {
         let hours = match self {
             Self::PasswordReset => 1,
@@ -27,19 +27,19 @@ impl Purpose {
     }
 }
 
-/// Asks for a message; one that waits already is not asked for twice.
+/// Requests a message, unless one is already waiting.
 pub(crate) fn request(tx: &mut Tx<'_>, purpose: Purpose, email: &Email) -> Result<(), StoreError> {
     let due_at = tx.now();
     tx.put(&MessageRequest { purpose, address: email.normal(), attempts: 0, due_at })
 }
 
-/// The requests that are due, oldest first.
+/// The due requests, oldest first.
 pub(crate) fn due(tx: &Tx<'_>, now: Timestamp, limit: usize) -> Result<Vec<MessageRequest>, StoreError> {
     tx.scan_by::<MessageRequestByDue>().before(now + Duration::from_micros(1)).collect(limit)
 }
 
-/// Writes down, before it is tried, that a message is being sent, and what its token is good for. `false`: it has been
-/// tried often enough, and is given up.
+/// Records, before sending, that a message is being sent, and what its token is for. `false`: the maximum of attempts
+/// is reached and the request is dropped.
 pub(crate) fn begin(
     tx: &mut Tx<'_>,
     request: &MessageRequest,
@@ -56,12 +56,12 @@ pub(crate) fn begin(
     grant(tx, request.purpose, Some(user), token_hash).map(|()| true)
 }
 
-/// Forgets a request: it is done, or there is nobody to send to.
+/// Removes a request: it is done, or nobody has the address.
 pub(crate) fn settle(tx: &mut Tx<'_>, request: &MessageRequest) -> Result<(), StoreError> {
     tx.delete::<MessageRequest>(&(request.purpose, request.address.clone())).map(drop)
 }
 
-/// Forgets what was asked for an address.
+/// Removes the requests for an address.
 pub(crate) fn drop_requests(tx: &mut Tx<'_>, email: &Email) -> Result<(), StoreError> {
     for purpose in Purpose::ALL {
         tx.delete::<MessageRequest>(&(*purpose, email.normal()))?;
@@ -69,27 +69,27 @@ pub(crate) fn drop_requests(tx: &mut Tx<'_>, email: &Email) -> Result<(), StoreE
     Ok(())
 }
 
-/// Makes a token good.
+/// Makes a token valid.
 pub(crate) fn grant(tx: &mut Tx<'_>, purpose: Purpose, user: Option<UserId>, hash: &[u8]) -> Result<(), StoreError> {
     let expires_at = tx.now() + purpose.lifetime();
     tx.put(&OneTimeToken { hash: hash.to_vec(), purpose, user, expires_at })
 }
 
-/// The token, if it is good for `purpose`. A read has no time of its own: only a write judges the expiry.
+/// The token, if it is valid for `purpose`. A read has no time of its own: only a write checks the expiry.
 pub(crate) fn look_up(tx: &Tx<'_>, purpose: Purpose, hash: &[u8]) -> Result<OneTimeToken, Error> {
     let token = tx.get::<OneTimeToken>(&hash.to_vec())?;
     let good = token.filter(|token| token.purpose == purpose && tx.now() < token.expires_at);
     good.ok_or_else(reject::one_time_token_invalid)
 }
 
-/// Takes a token: it is good no more.
+/// Redeems a token, which invalidates it.
 pub(crate) fn take(tx: &mut Tx<'_>, purpose: Purpose, hash: &[u8]) -> Result<OneTimeToken, Error> {
     let token = look_up(tx, purpose, hash)?;
     tx.delete::<OneTimeToken>(&token.hash)?;
     Ok(token)
 }
 
-/// Forgets the tokens of one purpose: a user's, or those that are nobody's.
+/// Removes the tokens of one purpose: a user's, or those without a user.
 pub(crate) fn forget(tx: &mut Tx<'_>, purpose: Purpose, user: Option<UserId>) -> Result<(), StoreError> {
     for token in tx.scan_by::<OneTimeTokenByPurpose>().prefix((purpose, user)).collect(MOST_TOKENS)? {
         tx.delete::<OneTimeToken>(&token.hash)?;

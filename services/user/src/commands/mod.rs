@@ -1,4 +1,4 @@
-//! What changes the tables, one file a matter. Every guard comes before the first write.
+//! Changes to the tables, one file per topic. Every check comes before the first write.
 
 pub(crate) mod accounts;
 pub(crate) mod addresses;

@@ -1,13 +1,13 @@
-//! Forgets what is over: logins whose last token has expired, tokens of messages that were not used.
+//! Pruning: logins whose last token has expired, unused message tokens.
 
 use promox_storage::{StoreError, Tx};
 
 use crate::records::{OneTimeToken, OneTimeTokenByExpiry, Session, SessionByExpiry};
 
-/// Rows of each kind that one batch removes.
+/// Rows of each kind removed by one batch.
 const BATCH: usize = 500;
 
-/// One batch; whether there may be more.
+/// Runs one batch; whether there may be more.
 pub(crate) fn expired(tx: &mut Tx<'_>) -> Result<bool, StoreError> {
     let now = tx.now();
     let sessions = tx.scan_by::<SessionByExpiry>().before(now).collect(BATCH)?;

@@ -1,4 +1,4 @@
-//! Roles: seeded, made, changed, deleted. Every change counts at once for everybody who has the role.
+//! Roles: seeded, created, changed, deleted. Every change takes effect at once for everyone with the role.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,8 @@ use crate::reject;
 use crate::rules::faults::Faults;
 use crate::rules::permissions::{self, ADMIN, GAINED, SEEDS};
 
-/// Makes the roles of a new store. A store that has roles keeps them as they are, but for what an earlier release left out.
+/// Writes the roles of a new store. An existing store keeps its roles, but gets permissions added since an earlier
+/// release.
 pub(crate) fn seed(tx: &mut Tx<'_>) -> Result<(), StoreError> {
     if tx.scan::<Role>().first()?.is_some() {
         return GAINED.iter().try_for_each(|(role, permission)| gain(tx, role, permission));
@@ -30,10 +31,10 @@ pub(crate) fn seed(tx: &mut Tx<'_>) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Gives a role what it was made without. One that somebody has edited since is theirs, and stays as it is.
+/// Adds permissions that a role was created without. An edited role stays as it is.
 fn gain(tx: &mut Tx<'_>, name: &str, permission: &str) -> Result<(), StoreError> {
     let Some(role) = tx.get::<Role>(&name.to_owned())?.filter(|role| role.version == 1) else { return Ok(()) };
-    let had = queries::allowed_by(tx, name, &BTreeSet::new())?;
+    let had = queries::permissions_of_role(tx, name, &BTreeSet::new())?;
     if had.contains(permission) {
         return Ok(());
     }
@@ -54,7 +55,7 @@ pub(crate) fn check_reach<'a>(
     if within { Ok(()) } else { Err(reject::beyond_reach()) }
 }
 
-/// Makes a role.
+/// Creates a role.
 pub(crate) fn create(tx: &mut Tx<'_>, cx: &Cx, op: &CreateRole, every: &BTreeSet<String>) -> Result<Role, Error> {
     let mut faults = Faults::default();
     let name = faults.take("/name", permissions::role_name(&op.name));
@@ -82,7 +83,7 @@ pub(crate) fn update(tx: &mut Tx<'_>, cx: &Cx, op: &UpdateRole, every: &BTreeSet
     if before.name == ADMIN && op.permissions.is_some() {
         return Err(reject::admin_is_fixed());
     }
-    let had = queries::allowed_by(tx, &op.name, every)?;
+    let had = queries::permissions_of_role(tx, &op.name, every)?;
     let mut faults = Faults::default();
     let description = faults.optional("/description", op.description.as_deref(), permissions::description);
     let possible = every.union(&had).cloned().collect();
@@ -100,11 +101,11 @@ pub(crate) fn update(tx: &mut Tx<'_>, cx: &Cx, op: &UpdateRole, every: &BTreeSet
         replace(tx, &role.name, &wanted)?;
         access_changed(tx, ALL_ROLES)?;
     }
-    let told = |role: &Role, permissions: &BTreeSet<String>| {
+    let snapshot = |role: &Role, permissions: &BTreeSet<String>| {
         let changed = op.permissions.is_some().then_some(permissions);
         json!({ "description": role.description, "permissions": changed })
     };
-    audited(tx, cx, "role.update", &role.name, told(&before, &had), told(&role, &wanted))?;
+    audited(tx, cx, "role.update", &role.name, snapshot(&before, &had), snapshot(&role, &wanted))?;
     Ok(role)
 }
 
@@ -118,7 +119,7 @@ pub(crate) fn delete(tx: &mut Tx<'_>, cx: &Cx, name: &str) -> Result<(), Error> 
     if tx.scan_by::<UserRoleByRole>().prefix(name).first()?.is_some() {
         return Err(reject::role_in_use(name));
     }
-    let had = queries::allowed_by(tx, name, &BTreeSet::new())?;
+    let had = queries::permissions_of_role(tx, name, &BTreeSet::new())?;
     check_reach(&cx.principal, &had)?;
     tx.delete::<Role>(&role.name)?;
     replace(tx, name, &BTreeSet::new())?;

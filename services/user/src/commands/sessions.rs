@@ -11,21 +11,21 @@ use crate::records::{AccessVersion, EndReason, Session, SessionByFamily, User};
 use crate::reject;
 use crate::rules::secrets::RefreshToken;
 
-/// What became of a refresh token.
+/// The outcome of using a refresh token.
 pub(crate) enum Rotated {
-    /// It was changed for the next one.
+    /// It was exchanged for the next one.
     Fresh(Session, Box<User>),
-    /// It had been used before: this login has been ended. This is no error, so that the end is written down.
+    /// It had been used before: this login has been ended. This is not an error, so that the end is committed.
     Reused(i64),
 }
 
-/// Says that what is remembered of `id` (a user's number, or all roles) is no longer good.
+/// Invalidates cached access of `id` (a user's id, or all roles).
 pub(crate) fn access_changed(tx: &mut Tx<'_>, id: i64) -> Result<(), StoreError> {
     let version = queries::access_version(tx, id)? + 1;
     tx.put(&AccessVersion { id, version })
 }
 
-/// Opens a login. Of too many the one that rested longest is ended.
+/// Opens a login. At the maximum, the least recently used one is ended.
 pub(crate) fn open(tx: &mut Tx<'_>, user: UserId, token: &RefreshToken, life: Duration) -> Result<Session, Error> {
     let mut live = queries::live_sessions(tx, user)?;
     live.sort_by_key(|session| session.refreshed_at);
@@ -50,7 +50,7 @@ pub(crate) fn open(tx: &mut Tx<'_>, user: UserId, token: &RefreshToken, life: Du
     Ok(session)
 }
 
-/// Changes a refresh token for the next one.
+/// Exchanges a refresh token for the next one.
 pub(crate) fn rotate(
     tx: &mut Tx<'_>,
     presented: &RefreshToken,
@@ -89,7 +89,7 @@ pub(crate) fn end(tx: &mut Tx<'_>, mut session: Session, reason: EndReason) -> R
     access_changed(tx, session.user.0)
 }
 
-/// Ends the login with this number, if it is the user's and has not ended.
+/// Ends the login with this id, if it belongs to the user and is live.
 pub(crate) fn end_by_id(tx: &mut Tx<'_>, user: UserId, id: i64) -> Result<(), StoreError> {
     match tx.get::<Session>(&id)?.filter(|session| session.user == user && session.ended_at.is_none()) {
         Some(session) => end(tx, session, EndReason::Logout),
@@ -97,7 +97,7 @@ pub(crate) fn end_by_id(tx: &mut Tx<'_>, user: UserId, id: i64) -> Result<(), St
     }
 }
 
-/// Ends all logins of a user, but for `kept`. The caller writes the user.
+/// Ends all logins of a user, except `kept`. The caller writes the user.
 pub(crate) fn end_all(
     tx: &mut Tx<'_>,
     user: &mut User,

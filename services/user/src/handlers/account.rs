@@ -1,4 +1,4 @@
-//! What users do with their own account.
+//! Operations of users on their own account.
 
 use promox_contract::codes;
 use promox_contract::order::PrepareErasure;
@@ -17,7 +17,7 @@ use crate::records::{Address, AuditByActor, EndReason, Erasure, User};
 use crate::rules::passwords;
 use crate::{Users, queries, reject};
 
-/// Audit entries that an export holds.
+/// Audit entries in an export.
 const EXPORTED_ENTRIES: usize = 1_000;
 
 impl Handle<GetMe> for Users {
@@ -54,7 +54,7 @@ impl Handle<EraseMe> for Users {
 }
 
 impl Users {
-    /// Carries an erasure out if no order needs the person any more; what it waits for otherwise.
+    /// Carries out an erasure if no order needs the person any more; otherwise returns what it waits for.
     pub(crate) async fn carry_out(&self, cx: &Cx, id: UserId) -> Result<Option<Erasure>, Error> {
         let orders = cx.elevated().call(PrepareErasure { user_id: id }).await?;
         let who = cx.clone();
@@ -112,7 +112,7 @@ impl Handle<ExportMe> for Users {
     }
 }
 
-/// What one service holds. An export that leaves something out would be a lie, so it fails when one service does.
+/// The data held by one service. An incomplete export would be misleading, so it fails when one service does.
 async fn part<O: Op>(cx: &Cx, op: O) -> Result<O::Reply, Error> {
     cx.elevated().call(op).await.map_err(|error| {
         if error.kind() == Kind::Internal {
@@ -161,12 +161,12 @@ impl Handle<DeleteAddress> for Users {
 }
 
 impl Users {
-    /// A user as they see themselves, with what they may do.
+    /// A user with their permissions, as they see themselves.
     pub(crate) async fn own_view(&self, cx: &Cx, user: User) -> Result<UserView, Error> {
         let (id, every) = (user.id, self.every_permission(cx).await?);
         let read = |tx: &Tx<'_>| {
             let view = queries::user_view(tx, user.clone())?;
-            let allowed = queries::allowed_by_all(tx, &queries::roles_of(tx, id)?, &every)?;
+            let allowed = queries::permissions_of_roles(tx, &queries::roles_of(tx, id)?, &every)?;
             Ok::<_, Error>(UserView { permissions: Some(allowed.into_iter().collect()), ..view })
         };
         self.db.read(read).await

@@ -1,4 +1,4 @@
-//! What the back office does: users, roles, permissions, the audit trail.
+//! Back office operations: users, roles, permissions, the audit log.
 
 use promox_kernel::{Cursor, Cx, Error, Handle, Page};
 use promox_storage::Tx;

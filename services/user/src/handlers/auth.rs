@@ -1,4 +1,4 @@
-//! Registering, logging in, staying logged in, and what to do without the password.
+//! Registration, login, token refresh, password reset.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use crate::rules::secrets::{self, RefreshToken};
 use crate::rules::{faults::Faults, passwords, permissions, profile};
 use crate::{Users, queries, reject};
 
-/// How long a login waits for the guest's cart.
+/// How long a login waits for merging the guest's cart.
 const MERGE_LIMIT: Duration = Duration::from_secs(2);
 
 impl Handle<Register> for Users {
@@ -32,7 +32,7 @@ impl Handle<Register> for Users {
             faults.note(fault);
         }
         faults.finish()?;
-        // Asked before the hashing, which is dear; the transaction asks again.
+        // Checked before the hashing, which is expensive; the transaction checks again.
         if self.db.read(|tx| queries::user_by_email(tx, &op.email)).await?.is_some() {
             return Err(reject::email_taken());
         }
@@ -96,7 +96,7 @@ impl Handle<LogoutAll> for Users {
 
 impl Handle<ForgotPassword> for Users {
     async fn handle(&self, cx: &Cx, op: ForgotPassword) -> Result<Accepted, Error> {
-        // The same one row is written for an account's address and for any other; a job looks whose it is.
+        // The same single row is written whether or not an account has the address; a job finds out later.
         if self.guesses.message(cx, &op.email) {
             let work = move |tx: &mut Tx<'_>| Ok::<_, Error>(messages::request(tx, Purpose::PasswordReset, &op.email)?);
             self.db.write(cx, work).await?;
@@ -115,7 +115,7 @@ impl Handle<ResetPassword> for Users {
             let token = messages::take(tx, Purpose::PasswordReset, &hash)?;
             let id = token.user.ok_or_else(reject::one_time_token_invalid)?;
             let mut user = accounts::set_password(tx, id, &password_hash, None, EndReason::PasswordReset)?;
-            // Who read the message holds the address.
+            // Whoever has the token has read the message, so the address is theirs.
             user.email_verified_at = user.email_verified_at.or(Some(tx.now()));
             Ok::<_, Error>(tx.put(&user)?)
         };
@@ -174,7 +174,7 @@ impl Handle<GetJwks> for Users {
 }
 
 impl Users {
-    /// The user whose address and password these are; `None` costs the same whether the address is known or not.
+    /// The user with this address and password; `None` takes the same time whether the address is known or not.
     pub(crate) async fn check_password(&self, cx: &Cx, email: &Email, password: String) -> Result<Option<User>, Error> {
         let attempt = self.guesses.login(cx, email)?;
         let user = self.db.read(|tx| queries::user_by_email(tx, email)).await?;
@@ -186,21 +186,21 @@ impl Users {
             }
             Ok(false) => Ok(None),
             Err(error) => {
-                attempt.came_to_nothing();
+                attempt.withdraw();
                 Err(error)
             }
         }
     }
 
-    /// Refuses a token that is not there before anything dear is done for it.
+    /// Rejects an unknown token before anything expensive is done for it.
     async fn check_token(&self, cx: &Cx, purpose: Purpose, hash: &[u8]) -> Result<(), Error> {
         self.guesses.token(cx)?;
         self.db.read(|tx| messages::look_up(tx, purpose, hash)).await?;
-        self.guesses.token_was_good(cx);
+        self.guesses.token_succeeded(cx);
         Ok(())
     }
 
-    /// Opens a login for the user that `find` finds or makes, in one transaction, and brings the guest's cart along.
+    /// Opens a login for the user that `find` finds or creates, in one transaction, and merges the guest's cart.
     async fn open<F>(&self, cx: &Cx, find: F) -> Result<LoggedIn, Error>
     where
         F: Fn(&mut Tx<'_>) -> Result<User, Error> + Send + 'static,
@@ -217,7 +217,7 @@ impl Users {
         self.logged_in(cx, user, &session, &token).await
     }
 
-    /// The guest's cart becomes the user's. That it cannot is no reason to keep anybody out.
+    /// Merges the guest's cart into the user's. A failure must not prevent the login.
     async fn merge_cart(&self, cx: &Cx, user_id: UserId) {
         let Some(token) = &cx.cart_token else { return };
         let merge = MergeGuestCart { cart_token: token.as_ref().to_owned(), user_id };
@@ -256,7 +256,7 @@ pub(super) fn login_of(cx: &Cx) -> Result<(UserId, i64), Error> {
     }
 }
 
-/// The user whose password was right, if it still is and the user may log in: hashing takes time, and things happen.
+/// The user whose password was right, if that still holds and the user may log in: hashing takes time.
 pub(super) fn unchanged(tx: &Tx<'_>, checked: &User) -> Result<User, Error> {
     let user = queries::user(tx, checked.id)?;
     match user.status {

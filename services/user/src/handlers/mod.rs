@@ -1,6 +1,6 @@
-//! What each operation does: authorise, one read or write, convert.
+//! The handlers: authorise, one read or write, convert.
 
 mod account;
 mod administration;
-mod asked;
 mod auth;
+mod queries;

@@ -1,4 +1,4 @@
-//! What an address must have.
+//! Validation of addresses.
 
 use promox_contract::store::StoreTaxes;
 use promox_kernel::{Error, Patch, bounded, country};
@@ -7,7 +7,7 @@ use super::faults::Faults;
 use super::profile;
 use crate::api::{CreateAddress, UpdateAddress};
 
-/// Entries of one address book.
+/// Maximum entries of an address book.
 pub(crate) const MOST: usize = 100;
 
 fn line(text: &str) -> Result<String, String> {
@@ -18,7 +18,7 @@ fn postal_code(text: &str) -> Result<String, String> {
     bounded(text, 1, 20)
 }
 
-/// The address with every member checked and trimmed, its region as the store's tax rates name it.
+/// The validated and trimmed address, with its region as the store's tax rates name it.
 pub(crate) fn check(address: CreateAddress, taxes: &StoreTaxes) -> Result<CreateAddress, Error> {
     let mut faults = Faults::default();
     let place = country(&address.country).unwrap_or_default();
@@ -39,7 +39,7 @@ pub(crate) fn check(address: CreateAddress, taxes: &StoreTaxes) -> Result<Create
     faults.finish().map(|()| checked)
 }
 
-/// The address as it is with the changes of a patch, to be checked whole.
+/// The address with the changes of a patch, to be validated.
 pub(crate) fn patched(mut address: CreateAddress, patch: UpdateAddress) -> CreateAddress {
     let set = |member: &mut String, value: Option<String>| {
         if let Some(value) = value {

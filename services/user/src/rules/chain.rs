@@ -1,13 +1,13 @@
-//! The audit trail's chain: each entry's hash covers the entry and the hash of the one before.
+//! The audit log's hash chain: each entry's hash covers the entry and the hash of the previous one.
 
 use promox_kernel::sha256;
 
 use crate::records::AuditEntry;
 
-/// What the first entry follows.
+/// The predecessor of the first entry.
 pub(crate) const ROOT: [u8; 32] = [0; 32];
 
-/// The hash that an entry must have. Every field goes in with its length, so that no text can move between fields.
+/// The expected hash of an entry. Every field is prefixed with its length, so that no text can move between fields.
 pub(crate) fn hash(entry: &AuditEntry) -> Vec<u8> {
     let numbers = [entry.id, i64::from(entry.source), entry.position, entry.at.0].map(i64::to_be_bytes);
     let texts = [&entry.actor, &entry.action, &entry.subject, &entry.before, &entry.after];
@@ -16,7 +16,7 @@ pub(crate) fn hash(entry: &AuditEntry) -> Vec<u8> {
     sha256([&entry.previous_hash[..]].into_iter().chain(numbers.iter().map(|number| &number[..])).chain(texts)).to_vec()
 }
 
-/// Hexadecimal digits.
+/// The bytes in hexadecimal.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes
         .iter()

@@ -1,4 +1,4 @@
-//! Gathers the faults of a request, so that all are answered at once.
+//! Collects the faults of a request, so that all are reported at once.
 
 use promox_kernel::{Error, FieldError};
 
@@ -7,7 +7,7 @@ use promox_kernel::{Error, FieldError};
 pub(crate) struct Faults(Vec<FieldError>);
 
 impl Faults {
-    /// The value, or a fault at `pointer` and a stand-in that nobody will use.
+    /// The value, or a fault at `pointer` and a placeholder that is never used.
     pub(crate) fn take<T: Default>(&mut self, pointer: &str, checked: Result<T, String>) -> T {
         checked.unwrap_or_else(|detail| {
             self.0.push(FieldError::new(pointer, detail));
@@ -15,7 +15,7 @@ impl Faults {
         })
     }
 
-    /// The same for a member that may be left out.
+    /// As [`Faults::take`], for an optional member.
     pub(crate) fn optional<T>(
         &mut self,
         pointer: &str,
@@ -26,7 +26,7 @@ impl Faults {
         self.take(pointer, checked)
     }
 
-    /// Notes a fault with a code of its own.
+    /// Adds a fault with its own code.
     pub(crate) fn note(&mut self, fault: FieldError) {
         self.0.push(fault);
     }

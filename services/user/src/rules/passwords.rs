@@ -1,11 +1,11 @@
-//! What a password must be: long enough, and none of those that are tried first. No rules of composition.
+//! Password rules: a minimum length, and not a common password. No rules of composition.
 
 use promox_kernel::{Email, FieldError};
 
-/// Passwords that are tried first, one a line, in lower case; all at least 8 characters long, shorter ones fall by their length.
+/// Common passwords, one per line, in lower case; all have at least 8 characters.
 const COMMON: &str = include_str!("common_passwords.txt");
 
-/// Runs of keys and letters; a password that is a piece of one, either way, is common.
+/// Keyboard and alphabet sequences; a password that is part of one, in either direction, is common.
 const RUNS: [&str; 5] = [
     "01234567890123456789",
     "abcdefghijklmnopqrstuvwxyz",

@@ -1,22 +1,22 @@
-//! Permissions and the roles that are there from the start.
+//! Permissions and the built-in roles.
 
 use std::collections::BTreeSet;
 
 use promox_kernel::multiline;
 
-/// Allows everything, always; the last one who has it keeps it.
+/// Has every permission; the last user with it keeps it.
 pub(crate) const ADMIN: &str = "ADMIN";
-/// Everybody who registers.
+/// The role of everyone who registers.
 pub(crate) const CUSTOMER: &str = "CUSTOMER";
 
-/// A role as it is on the first start.
+/// A role as it is at the first start.
 pub(crate) struct Seed {
     pub(crate) name: &'static str,
     pub(crate) description: &'static str,
     pub(crate) permissions: &'static [&'static str],
 }
 
-/// The roles of a new store. ADMIN needs no list: it has every permission there is.
+/// The roles of a new store. ADMIN needs no list: it has every permission.
 pub(crate) const SEEDS: [Seed; 4] = [
     Seed { name: ADMIN, description: "Everything.", permissions: &[] },
     Seed { name: CUSTOMER, description: "Their own account, cart and orders.", permissions: &[] },
@@ -53,19 +53,19 @@ const MANAGER: &[&str] = &[
 const SUPPORT: &[&str] =
     &["order:cancel", "order:fulfil", "order:read", "order:return", "payment:read", "payment:refund", "user:read"];
 
-/// What a role of an earlier release had not yet: one that still is as that release made it gets it.
+/// Permissions added in this release: a role that is unchanged since an earlier release gets them.
 pub(crate) const GAINED: [(&str, &str); 1] = [("MANAGER", "analytics:write")];
 
-/// Permissions that no route may name, because a handler asks for them.
+/// Permissions that no route names, because a handler checks them.
 const ELSEWHERE: &[&str] = &["notification:read", "notification:write", "ops:read", "payment:write", "webhook:write"];
 
-/// Every permission there is: those that operations name, and those that the seeds speak of.
+/// Every permission: those that operations require, and those of the seeded roles.
 pub(crate) fn every(named: BTreeSet<String>) -> BTreeSet<String> {
     let seeded = SEEDS.iter().flat_map(|seed| seed.permissions).chain(ELSEWHERE);
     seeded.map(|name| (*name).to_owned()).chain(named).collect()
 }
 
-/// Whether a role is one that always is.
+/// Whether a role is built in.
 pub(crate) fn is_built_in(role: &str) -> bool {
     role == ADMIN || role == CUSTOMER
 }

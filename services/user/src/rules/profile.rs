@@ -1,10 +1,10 @@
-//! What a profile may hold.
+//! Validation of profiles.
 
 use std::collections::BTreeMap;
 
 use promox_kernel::{Timestamp, bounded, multiline};
 
-/// Attributes that one account may have.
+/// Maximum attributes of an account.
 const MOST_ATTRIBUTES: usize = 50;
 
 /// A name.
@@ -12,7 +12,7 @@ pub(crate) fn name(text: &str) -> Result<String, String> {
     bounded(text, 1, 200)
 }
 
-/// A phone number as people write them.
+/// Validates a phone number.
 pub(crate) fn phone(text: &str) -> Result<String, String> {
     let text = bounded(text, 1, 32)?;
     let written = |c: char| c.is_ascii_digit() || "+-()./ ".contains(c);
@@ -23,7 +23,7 @@ pub(crate) fn phone(text: &str) -> Result<String, String> {
     }
 }
 
-/// A day of birth: a date since 1900, not after today (UTC, and a day of grace for zones ahead of it).
+/// A day of birth: a date since 1900, not after today (UTC, with a day of tolerance for zones ahead of it).
 pub(crate) fn birth_date(text: &str, now: Timestamp) -> Result<String, String> {
     let fault = || "must be a date such as 1990-12-31, not before 1900 and not in the future".to_owned();
     let date: jiff::civil::Date = text.parse().map_err(|_| fault())?;
@@ -32,7 +32,7 @@ pub(crate) fn birth_date(text: &str, now: Timestamp) -> Result<String, String> {
     if date.to_string() == text && date.year() >= 1900 && date <= latest { Ok(text.to_owned()) } else { Err(fault()) }
 }
 
-/// A referral code as somebody else gave it.
+/// Normalises a referral code.
 pub(crate) fn referral_code(text: &str) -> Result<String, String> {
     bounded(text, 1, 64).map(|code| code.to_uppercase())
 }

@@ -1,5 +1,5 @@
-//! When signing keys come and go. A new key is published before it signs, so that those who keep the public keys have
-//! it in time; an old one stays published until its last token has expired.
+//! The rotation of signing keys. A new key is published before it signs, so that clients that cache the public keys
+//! have it in time; an old one stays published until its last token has expired.
 
 use std::time::Duration;
 
@@ -7,26 +7,26 @@ use promox_kernel::Timestamp;
 
 use crate::records::SigningKey;
 
-/// A key signs for so long before the next one is made.
+/// How long a key signs before the next one is created.
 pub(crate) const LIFETIME: Duration = Duration::from_hours(24 * 30);
-/// A key is published for so long before it signs.
+/// How long a key is published before it signs.
 const AHEAD: Duration = Duration::from_hours(1);
-/// A retired key stays published for so long beyond the life of an access token.
+/// How long a retired key stays published beyond the lifetime of an access token.
 const MARGIN: Duration = Duration::from_hours(24);
 
-/// What is to be done.
+/// What is due.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Plan {
-    /// Make a key that signs from then on.
+    /// Create a key that signs from then on.
     pub(crate) create: Option<Timestamp>,
-    /// Wipe the private halves of these.
+    /// Wipe the private halves of these keys.
     pub(crate) retire: Vec<String>,
-    /// Forget these.
+    /// Delete these keys.
     pub(crate) remove: Vec<String>,
 }
 
 impl Plan {
-    /// Whether nothing is to be done.
+    /// Whether nothing is due.
     pub(crate) fn is_empty(&self) -> bool {
         *self == Self::default()
     }
@@ -37,7 +37,7 @@ pub(crate) fn signing(keys: &[SigningKey], now: Timestamp) -> Option<&SigningKey
     keys.iter().filter(|key| key.seed.is_some() && key.signs_from <= now).max_by_key(|key| key.signs_from)
 }
 
-/// What is to be done at `now`, tokens living for `access`.
+/// What is due at `now`, for tokens with the lifetime `access`.
 pub(crate) fn plan(keys: &[SigningKey], now: Timestamp, access: Duration) -> Plan {
     let mut plan = Plan::default();
     let newest = keys.iter().filter(|key| key.seed.is_some()).max_by_key(|key| key.signs_from);

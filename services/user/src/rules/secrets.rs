@@ -1,4 +1,4 @@
-//! Opaque secrets: refresh tokens and the tokens of messages. Only their hashes are stored.
+//! Opaque secrets: refresh tokens and tokens in messages. Only their hashes are stored.
 
 use promox_kernel::{Entropy, sha256};
 
@@ -10,7 +10,7 @@ pub(crate) fn hash(secret: &str) -> Vec<u8> {
     sha256([secret.as_bytes()]).to_vec()
 }
 
-/// A refresh token: the secret of its family, which stays, and its own, which is good once.
+/// A refresh token: the secret of its family, which stays, and its own, which can be used once.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct RefreshToken {
     family: String,
@@ -28,18 +28,18 @@ impl RefreshToken {
         Self { family: self.family.clone(), own: entropy.token() }
     }
 
-    /// Reads a token; `None` for what cannot be one.
+    /// Parses a token; `None` for malformed ones.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let (family, own) = text.split_at_checked(LENGTH)?;
         (own.len() == LENGTH).then(|| Self { family: family.to_owned(), own: own.to_owned() })
     }
 
-    /// As it is handed out.
+    /// The text of the token.
     pub(crate) fn text(&self) -> String {
         format!("{}{}", self.family, self.own)
     }
 
-    /// The hash that finds the family.
+    /// The hash by which the family is found.
     pub(crate) fn family_hash(&self) -> Vec<u8> {
         hash(&self.family)
     }

@@ -1,4 +1,4 @@
-//! Registering, logging in, staying logged in, and what to do without the password.
+//! Registration, login, token refresh, password reset.
 
 use std::net::{IpAddr, Ipv4Addr};
 

@@ -1,4 +1,4 @@
-//! Who may do what: roles that are edited count at once, and the last administrator stays one.
+//! Permissions: edited roles take effect at once, and there is always an administrator.
 
 use super::*;
 use crate::EnsuredAdmin;
@@ -34,7 +34,7 @@ async fn a_new_store_has_four_roles() {
     assert!(every.contains(&"audit:read".to_owned()) && every.contains(&"role:write".to_owned()));
 }
 
-/// Takes away what this release has given to a role, as the release before left it.
+/// Removes the permissions that this release added to a role, as the previous release left it.
 fn as_before(tx: &mut promox_storage::Tx<'_>, version: i64) -> Result<(), promox_storage::StoreError> {
     let role = tx.get::<Role>(&"MANAGER".to_owned())?.unwrap();
     tx.put(&Role { version, ..role })?;

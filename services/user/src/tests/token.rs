@@ -1,4 +1,4 @@
-//! Access tokens: forged, expired, misdirected ones; keys that come and go.
+//! Access tokens: forged, expired and misdirected ones; key rotation.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -18,7 +18,7 @@ async fn refusal(shop: &Shop, token: String) -> String {
     shop.bearer(&Secret(token)).await.map_or_else(|error| error.code().to_owned(), |_| "TAKEN".to_owned())
 }
 
-/// The key that signs, ready to sign what it never would, and good claims to spoil.
+/// The signing key, to sign what it never would, and valid claims to tamper with.
 async fn forge(shop: &Shop, session: i64) -> (EncodingKey, String, Claims) {
     let key = shop.db.read(keys::all).await.unwrap().remove(0);
     let pair = aws_lc_rs::signature::Ed25519KeyPair::from_seed_unchecked(&key.seed.unwrap()).unwrap();

@@ -1,4 +1,4 @@
-//! The audit trail: a chain that shows when anything in it was changed.
+//! The audit log: a chain that reveals any change.
 
 use promox_contract::audit::Audited;
 use promox_storage::Tx;

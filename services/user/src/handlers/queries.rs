@@ -1,4 +1,4 @@
-//! What other services and the edge ask: who holds a token, who users are.
+//! Operations for other services and the edge: token holders, users.
 
 use promox_contract::user::{
     AccountIds, Authenticate, Authenticated, BirthdayPage, DescribeUsers, FindAccounts, ListBirthdays, UserDescription,
@@ -11,9 +11,9 @@ use crate::records::User;
 use crate::tokens::{Refusal, Verified};
 use crate::{Users, queries, reject};
 
-/// Users that one question may name.
+/// Users per request.
 const MOST_DESCRIBED: usize = 1_000;
-/// Accounts that one question about birthdays looks at.
+/// Accounts that one birthday request examines.
 const MOST_LOOKED_AT: usize = 2_000;
 
 impl Handle<Authenticate> for Users {
@@ -32,7 +32,7 @@ impl Handle<Authenticate> for Users {
 }
 
 impl Users {
-    /// A token of a key that is not held ready may be of one that another node has made.
+    /// A key that is not loaded may be one that another node has just created.
     async fn verify(&self, now: Timestamp, token: &str) -> Result<Verified, Error> {
         let kid = match self.tokens.verify(now, token) {
             Ok(verified) => return Ok(verified),
@@ -82,7 +82,7 @@ impl Handle<ListBirthdays> for Users {
     }
 }
 
-/// An erased user has no address, and is left out.
+/// An erased user has no address and is left out.
 fn description(user: User) -> Option<UserDescription> {
     Some(UserDescription {
         id: user.id,
