@@ -1,4 +1,4 @@
-//! What can be asked of analytics.
+//! Requests of analytics.
 
 use promox_contract::analytics::VisitStage;
 use promox_contract::ids::{CampaignId, ProductId, PromotionId};
@@ -14,13 +14,13 @@ pub use crate::views::{
 
 use crate::table::Tabled;
 
-/// The dashboard: what was sold in a period, and in the one before it of equal length.
+/// The dashboard: sales of a period, and of the preceding one of equal length.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetSummary {
-    /// From here on: RFC 3339, or a day or time of the store's zone. 30 days before `to` unless said.
+    /// Start: RFC 3339, or a day or time of the store's zone. By default 30 days before `to`.
     pub from: Option<String>,
-    /// Up to but not including here. Now unless said.
+    /// End, exclusive. By default now.
     pub to: Option<String>,
 }
 operation! {
@@ -30,25 +30,25 @@ operation! {
          refunded money is counted by the date of the refund."
 }
 
-/// One figure over time. The parts add up to the period: the first and the last are cut by its ends.
+/// One figure over time. The points add up to the period: the first and the last are cut by its ends.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ListSeries {
-    /// Which figure; revenue unless said.
+    /// The figure; revenue by default.
     pub metric: Option<Metric>,
-    /// How long the parts are, by the store's zone; a day unless said. A minute for at most 24 hours, an hour for 31 days, a
-    /// day for two years, a week for ten, a month for fifty.
+    /// The length of the points, in the store's zone; a day by default. A minute for at most 24 hours, an hour for 31
+    /// days, a day for two years, a week for ten, a month for fifty.
     pub granularity: Option<Granularity>,
-    /// From here on, as for the summary.
+    /// Start, as for the summary.
     pub from: Option<String>,
-    /// Up to but not including here.
+    /// End, exclusive.
     pub to: Option<String>,
 }
 operation! { ListSeries => Tabled<Series>, "analytics.timeseries", Get "/api/analytics/timeseries", Permission("analytics:read"), 200, "\
 One figure over time. JSON, or CSV by Accept." }
 
 text_enum! {
-    /// What the best products are best at.
+    /// How products are ranked.
     ProductOrder {
         Revenue = "revenue",
         Quantity = "quantity",
@@ -56,94 +56,96 @@ text_enum! {
     }
 }
 
-/// The products that were sold best.
+/// The best-selling products.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ListTopProducts {
-    /// Best at what; revenue unless said.
+    /// How they are ranked; by revenue by default.
     pub by: Option<ProductOrder>,
-    /// How many.
+    /// Page size.
     #[serde(default)]
     pub limit: Limit,
-    /// From here on, as for the summary.
+    /// Start, as for the summary.
     pub from: Option<String>,
-    /// Up to but not including here.
+    /// End, exclusive.
     pub to: Option<String>,
 }
 operation! { ListTopProducts => Tabled<TopProducts>, "analytics.top_products", Get "/api/analytics/products/top", Permission("analytics:read"), 200, "\
 The best-selling products. JSON, or CSV by Accept." }
 
-/// How many visits came how far.
+/// How many visits reached each step.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetFunnel {
-    /// From here on, as for the summary.
+    /// Start, as for the summary.
     pub from: Option<String>,
-    /// Up to but not including here.
+    /// End, exclusive.
     pub to: Option<String>,
 }
 operation! { GetFunnel => Tabled<Funnel>, "analytics.funnel", Get "/api/analytics/funnel", Permission("analytics:read"), 200, "\
 How many visits reached each step. JSON, or CSV by Accept." }
 
-/// Customers by how lately, how often and for how much they bought in a period.
+/// Customers by recency, frequency and monetary value in a period.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetRfm {
-    /// How many customers are listed, those of the greatest revenue first.
+    /// How many customers are listed, those with the highest revenue first.
     #[serde(default)]
     pub limit: Limit,
-    /// From here on, as for the summary.
+    /// Start, as for the summary.
     pub from: Option<String>,
-    /// Up to but not including here.
+    /// End, exclusive.
     pub to: Option<String>,
 }
 operation! { GetRfm => Tabled<Rfm>, "analytics.rfm", Get "/api/analytics/customers/rfm", Permission("analytics:read"), 200, "Customers ranked in fifths by recency, frequency and monetary value. JSON, or CSV by Accept." }
 
-/// What a promotion did in a period.
+/// The effect of a promotion in a period.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetPromotionFigures {
-    /// Which.
+    /// The id.
     pub id: PromotionId,
-    /// From here on, as for the summary.
+    /// Start, as for the summary.
     pub from: Option<String>,
-    /// Up to but not including here.
+    /// End, exclusive.
     pub to: Option<String>,
 }
 operation! { GetPromotionFigures => Tabled<PromotionView>, "analytics.promotion", Get "/api/analytics/promotions/{id}", Permission("analytics:read"), 200, "\
 What a promotion cost and earned, with its ROI. JSON, or CSV by Accept." }
 
-/// What a campaign did in a period.
+/// The effect of a campaign in a period.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetCampaignFigures {
-    /// Which.
+    /// The id.
     pub id: CampaignId,
-    /// From here on, as for the summary.
+    /// Start, as for the summary.
     pub from: Option<String>,
-    /// Up to but not including here.
+    /// End, exclusive.
     pub to: Option<String>,
 }
 operation! { GetCampaignFigures => Tabled<CampaignView>, "analytics.campaign", Get "/api/analytics/campaigns/{id}", Permission("analytics:read"), 200, "\
 What a campaign's promotions and flash sales cost and earned, with its ROI. JSON, or CSV by Accept." }
 
-/// The running day of the store as server-sent events: `figures` at once and whenever they change, about once a second.
+/// The current day of the store as server-sent events: `figures` at once and whenever they change, about once a second.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FollowFigures {}
 operation! { FollowFigures => Download, "analytics.live", Get "/api/analytics/live", Permission("analytics:read"), 200, "\
 Today's figures as server-sent events." }
 
-/// Tells what a shopper did. The session is a name that the shop's page makes up; a pause of half an hour ends a visit.
+/// Records what a shopper did. The session is a name that the shop's page makes up; a pause of half an hour ends a
+/// visit.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RecordEvent {
-    /// What.
+    /// What the shopper did.
     #[serde(rename = "type")]
     pub stage: VisitStage,
-    /// In which session: 8 to 128 printable characters that name nobody. Only a digest is kept, for the length of the visit.
+    /// The session: 8 to 128 printable characters that identify nobody. Only a digest is stored, for the length of the
+    /// visit.
     pub session_id: String,
-    /// With which product.
+    /// The product, if any.
     #[serde(default)]
     pub product_id: Option<ProductId>,
 }
@@ -157,7 +159,8 @@ pub struct GetState {}
 operation! { GetState => StateView, "analytics.state", Get "/api/analytics/state", Permission("analytics:read"), 200, "\
 How far the figures have followed the events, and whether a rebuild is running." }
 
-/// Makes every figure anew from the event logs. The present ones are shown and followed until the new ones take their place.
+/// Rebuilds every figure from the event logs. The current figures are shown and updated until the new ones replace
+/// them.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Rebuild {}

@@ -1,5 +1,5 @@
-//! The books of analytics: every roll-up is the sum of its entries, and what orders, credit notes and payments say is what
-//! the entries say, as far as the events were followed.
+//! The invariants of analytics: every roll-up is the sum of its entries, and the entries agree with orders, credit
+//! notes and payments, as far as the events were followed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,7 @@ use promox_storage::{Database, Event, Record, Report, StoreError, Tx};
 
 use crate::commands::deltas::{Attributed, Bucket, Deltas, Sign};
 use crate::commands::generations;
-use crate::events::{News, news};
+use crate::events::{Change, change_of};
 use crate::records::{
     BuyerRollup, CampaignRollup, Entry, EntryByBuyer, EntryKind, First, FlashRollup, Generation, ProductRollup,
     PromotionRollup, Refunded, Rollup,
@@ -53,25 +53,25 @@ pub(crate) fn audit(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> 
     month.check_counts(tx, report)
 }
 
-/// What the events that were not followed yet speak of is on its way.
+/// Orders in events that were not followed yet may differ.
 fn note_open(tx: &Tx<'_>, report: &mut Report, current: Option<&Generation>) -> Result<(), StoreError> {
     let place = current.map_or(0, |row| row.shop_position);
     let log = tx.scan::<Event>().prefix(Event::log_of(Database::Ecommerce)).from(place.saturating_add(1));
     for event in log.rows() {
-        match news(&event?)? {
-            Some(News::Order(order)) => {
+        match change_of(&event?)? {
+            Some(Change::Order(order)) => {
                 report.open(COUNTED, order);
                 report.open(FLASH_SALES, order);
                 report.open(REFUNDED, order);
             }
-            Some(News::CreditNote(note)) => report.open(CREDITED, note),
+            Some(Change::CreditNote(note)) => report.open(CREDITED, note),
             _ => {}
         }
     }
     Ok(())
 }
 
-/// States what orders and credit notes state too.
+/// States the facts that orders and credit notes state too.
 fn state(report: &mut Report, entry: &Entry) {
     match entry.kind {
         EntryKind::Order => {
@@ -103,7 +103,7 @@ fn check_first(tx: &Tx<'_>, report: &mut Report, entry: &Entry) -> Result<(), St
     Ok(())
 }
 
-/// How many rows of each table the entries ask for.
+/// How many rows of each table the entries require.
 #[derive(Debug, Default, Clone, Copy)]
 struct Rows {
     rollups: usize,
@@ -116,7 +116,7 @@ struct Rows {
     refunds: usize,
 }
 
-/// What the entries of a month come to.
+/// The sums of the entries of a month.
 struct Month {
     generation: u32,
     start: Timestamp,
@@ -141,7 +141,7 @@ impl Month {
         }
     }
 
-    /// Every row that the entries ask for is there and says what they say.
+    /// Every row that the entries require exists with the right sums.
     fn check(&mut self, tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
         let (deltas, generation) = (std::mem::take(&mut self.deltas), self.generation);
         let tag = |what: &str, (level, start): Bucket| format!("{what} of the {level} {start}");

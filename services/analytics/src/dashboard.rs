@@ -1,4 +1,4 @@
-//! What the answers are made of: sums of periods, in the store's currency and zone, with the names of what they speak of.
+//! Builds the replies: sums of periods, in the store's currency and zone, with the names of their subjects.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -25,12 +25,12 @@ use crate::views::{
     Summary,
 };
 
-/// Names that one read looks up.
+/// Names looked up by one read.
 pub(crate) const NAMES: usize = 5_000;
-/// How many of the best the dashboard shows.
+/// How many top entries the dashboard shows.
 const TOP: usize = 10;
 
-/// The store as figures are told in it.
+/// The store's currency and zone.
 #[derive(Clone, Debug)]
 pub(crate) struct Store {
     pub(crate) currency: Currency,
@@ -39,25 +39,25 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    /// Asks for it.
+    /// Queries them.
     pub(crate) async fn of(cx: &Cx) -> Result<Self, Error> {
         let facts = cx.call(GetStoreProfile {}).await?;
         let zone = TimeZone::get(&facts.timezone).map_err(Error::internal)?;
         Ok(Self { currency: facts.currency, timezone: facts.timezone, zone })
     }
 
-    /// The period that was asked for.
+    /// The requested period.
     pub(crate) fn period(&self, cx: &Cx, from: Option<&String>, to: Option<&String>) -> Result<Period, Error> {
         period(from.map(String::as_str), to.map(String::as_str), cx.now, &self.zone)
     }
 
-    /// An amount as it is told.
-    pub(crate) fn told(&self, amount: Amount) -> Amount {
+    /// An amount in the store's currency.
+    pub(crate) fn amount(&self, amount: Amount) -> Amount {
         self.currency.round(amount.0)
     }
 }
 
-/// The figures of a period; `liability` is the points that were held at its end.
+/// The figures of a period; `liability` is the points held at its end.
 fn figures(store: &Store, period: Period, sums: &Sums, liability: i64) -> PeriodFigures {
     let it = &sums.measures;
     PeriodFigures {
@@ -65,11 +65,11 @@ fn figures(store: &Store, period: Period, sums: &Sums, liability: i64) -> Period
         to: period.to,
         sales: SalesFigures {
             orders: it.orders,
-            revenue: store.told(it.revenue),
-            discounts: store.told(it.discounts),
-            refunds: store.told(it.refunds),
-            returned: store.told(it.returned),
-            net_revenue: store.told(sums.net_revenue()),
+            revenue: store.amount(it.revenue),
+            discounts: store.amount(it.discounts),
+            refunds: store.amount(it.refunds),
+            returned: store.amount(it.returned),
+            net_revenue: store.amount(sums.net_revenue()),
             average_order_value: average(it.revenue, it.orders, store.currency),
             items_sold: it.items,
             new_customers: it.new_customers,
@@ -88,17 +88,17 @@ fn figures(store: &Store, period: Period, sums: &Sums, liability: i64) -> Period
     }
 }
 
-/// The value of a metric in a part of a period.
+/// The value of a metric at a point.
 pub(crate) fn metric(store: &Store, metric: Metric, sums: &Sums) -> Figure {
     let it = &sums.measures;
-    let told = |amount| Figure::Amount(Some(store.told(amount)));
+    let money = |amount| Figure::Amount(Some(store.amount(amount)));
     match metric {
         Metric::Orders => Figure::Count(it.orders),
-        Metric::Revenue => told(it.revenue),
-        Metric::Discounts => told(it.discounts),
-        Metric::Refunds => told(it.refunds),
-        Metric::Returned => told(it.returned),
-        Metric::NetRevenue => told(sums.net_revenue()),
+        Metric::Revenue => money(it.revenue),
+        Metric::Discounts => money(it.discounts),
+        Metric::Refunds => money(it.refunds),
+        Metric::Returned => money(it.returned),
+        Metric::NetRevenue => money(sums.net_revenue()),
         Metric::AverageOrderValue => Figure::Amount(Some(average(it.revenue, it.orders, store.currency))),
         Metric::ItemsSold => Figure::Count(it.items),
         Metric::NewCustomers => Figure::Count(it.new_customers),
@@ -137,7 +137,7 @@ impl Analytics {
         })
     }
 
-    /// The best products, described.
+    /// The top products, with their names.
     pub(crate) async fn top_products(
         &self,
         store: &Store,
@@ -165,14 +165,14 @@ impl Analytics {
             name: row.name,
             orders: sold.orders,
             quantity: sold.units,
-            revenue: store.told(sold.revenue),
+            revenue: store.amount(sold.revenue),
         };
         Ok(described.into_iter().map(figures).collect())
     }
 }
 
-/// Those of the greatest worth, in any order, with all that are worth as much as the least of them: which of equals come first
-/// is for their names to say, not for the numbers that they happen to have here.
+/// Those with the highest values, unordered, with all that equal the lowest of them: equals are ordered by their names,
+/// not by their internal numbers.
 pub(crate) fn leading<T>(mut all: Vec<T>, most: usize, worth: impl Fn(&T) -> Decimal) -> Vec<T> {
     if all.len() > most && most > 0 {
         let (_, least, _) = all.select_nth_unstable_by_key(most - 1, |it| Reverse(worth(it)));
@@ -182,7 +182,7 @@ pub(crate) fn leading<T>(mut all: Vec<T>, most: usize, worth: impl Fn(&T) -> Dec
     all
 }
 
-/// Those of the greatest worth first, the lower number first among equals.
+/// Those with the highest values first, the lower number first among equals.
 fn best<T>(mut all: Vec<(i64, T)>, most: usize, worth: impl Fn(&T) -> Decimal) -> Vec<(i64, T)> {
     let key = |it: &(i64, T)| (Reverse(worth(&it.1)), it.0);
     if all.len() > most && most > 0 {
@@ -202,16 +202,16 @@ async fn top_promotions(cx: &Cx, store: &Store, sums: &Sums) -> Result<Vec<Promo
     let ids = best.iter().map(|(id, _)| PromotionId(*id)).collect();
     let known = cx.call(DescribePromotions { ids }).await?.items.into_iter();
     let mut names: BTreeMap<i64, String> = known.map(|it| (it.id.0, it.name)).collect();
-    let told = |(id, part): (i64, Attributed)| PromotionFigures {
+    let figures = |(id, part): (i64, Attributed)| PromotionFigures {
         promotion_id: PromotionId(id),
         name: names.remove(&id),
         orders: part.orders,
-        revenue: store.told(part.revenue),
-        discount_cost: store.told(part.cost),
+        revenue: store.amount(part.revenue),
+        discount_cost: store.amount(part.cost),
         redemptions: part.redemptions,
         new_customers: part.new_customers,
     };
-    Ok(best.into_iter().map(told).collect())
+    Ok(best.into_iter().map(figures).collect())
 }
 
 async fn top_flash_sales(cx: &Cx, store: &Store, sums: &Sums) -> Result<Vec<FlashFigures>, Error> {
@@ -223,12 +223,12 @@ async fn top_flash_sales(cx: &Cx, store: &Store, sums: &Sums) -> Result<Vec<Flas
     let ids = best.iter().map(|(id, _)| FlashSaleId(*id)).collect();
     let known = cx.call(DescribeFlashSales { ids }).await?.items.into_iter();
     let mut names: BTreeMap<i64, String> = known.map(|it| (it.id.0, it.name)).collect();
-    let told = |(id, sold): (i64, Sold)| FlashFigures {
+    let figures = |(id, sold): (i64, Sold)| FlashFigures {
         flash_sale_id: FlashSaleId(id),
         name: names.remove(&id),
         orders: sold.orders,
         quantity: sold.units,
-        revenue: store.told(sold.revenue),
+        revenue: store.amount(sold.revenue),
     };
-    Ok(best.into_iter().map(told).collect())
+    Ok(best.into_iter().map(figures).collect())
 }

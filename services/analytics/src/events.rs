@@ -1,4 +1,4 @@
-//! What events mean to analytics.
+//! The effects of events on analytics.
 
 use promox_contract::analytics::{VisitAdvanced, VisitStage};
 use promox_contract::coupon::{CouponRedeemed, CouponReleased, CouponsIssued};
@@ -12,36 +12,36 @@ use promox_storage::{Event, StoreError};
 
 use crate::rules::measures::Measures;
 
-/// What an event makes analytics do.
+/// The effect of an event.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum News {
-    /// An order was placed, may count, or count no more, or for something else: its figures are read.
+pub(crate) enum Change {
+    /// An order was placed, or its figures may have changed: they are queried.
     Order(i64),
-    /// A credit note came or changed: its figures are read.
+    /// A credit note is new or changed: its figures are queried.
     CreditNote(i64),
     /// A coupon was redeemed.
     Redeemed { redemption: i64, at: Timestamp },
-    /// A redemption was given back.
+    /// A redemption was released.
     Released { redemption: i64 },
-    /// Something that only adds up: coupons issued, points, visits.
+    /// Measures that only add up: coupons issued, points, visits.
     Sum { kind: crate::records::EntryKind, position: i64, at: Timestamp, measures: Box<Measures> },
 }
 
-/// What an event of either log means; nothing, for most.
-pub(crate) fn news(event: &Event) -> Result<Option<News>, StoreError> {
-    if let Some(news) = of_orders(event) {
-        return Ok(Some(news));
+/// The effect of an event of either log; nothing, for most.
+pub(crate) fn change_of(event: &Event) -> Result<Option<Change>, StoreError> {
+    if let Some(change) = of_orders(event) {
+        return Ok(Some(change));
     }
     if event.is::<CouponRedeemed>() {
-        return Ok(Some(News::Redeemed { redemption: event.aggregate_id, at: event.occurred_at }));
+        return Ok(Some(Change::Redeemed { redemption: event.aggregate_id, at: event.occurred_at }));
     }
     if event.is::<CouponReleased>() {
-        return Ok(Some(News::Released { redemption: event.aggregate_id }));
+        return Ok(Some(Change::Released { redemption: event.aggregate_id }));
     }
     sum(event)
 }
 
-fn of_orders(event: &Event) -> Option<News> {
+fn of_orders(event: &Event) -> Option<Change> {
     let changes = event.is::<OrderCreated>()
         || event.is::<OrderConfirmed>()
         || event.is::<OrderImported>()
@@ -50,12 +50,12 @@ fn of_orders(event: &Event) -> Option<News> {
         || event.is::<OrderReturned>()
         || event.is::<OrderRefunded>();
     if changes {
-        return Some(News::Order(event.aggregate_id));
+        return Some(Change::Order(event.aggregate_id));
     }
-    event.is::<CreditNoteImported>().then_some(News::CreditNote(event.aggregate_id))
+    event.is::<CreditNoteImported>().then_some(Change::CreditNote(event.aggregate_id))
 }
 
-fn sum(event: &Event) -> Result<Option<News>, StoreError> {
+fn sum(event: &Event) -> Result<Option<Change>, StoreError> {
     use crate::records::EntryKind::{CouponsIssued as Coupons, Points, Visit};
     let none = Measures::default();
     let (kind, measures) = if event.is::<CouponsIssued>() {
@@ -76,7 +76,7 @@ fn sum(event: &Event) -> Result<Option<News>, StoreError> {
         return Ok(None);
     };
     let (position, at) = (event.position, event.occurred_at);
-    Ok(Some(News::Sum { kind, position, at, measures: Box::new(measures) }))
+    Ok(Some(Change::Sum { kind, position, at, measures: Box::new(measures) }))
 }
 
 fn visit(fact: &VisitAdvanced) -> Measures {

@@ -1,5 +1,5 @@
-//! Following the two event logs: events are read in order, the figures that they speak of are asked for, and each batch is
-//! written with its place in one transaction, in the bulk lane, so that no checkout waits for it.
+//! Follows the two event logs: events are read in order, the figures of their subjects are queried, and each batch is
+//! written with its position in one transaction, in the bulk lane, so that no checkout waits for it.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -11,22 +11,21 @@ use promox_storage::{Database, EventLog, Lane, StoreError};
 use crate::Analytics;
 use crate::commands::generations;
 use crate::commands::project::{self, Batch, Step};
-use crate::events::{News, news};
+use crate::events::{Change, change_of};
 use crate::records::{Generation, GenerationStatus};
 
-/// Events that are read at once.
+/// Events read at once.
 const EVENTS: usize = 512;
-/// Orders whose figures are asked for at once.
+/// Orders queried at once.
 const FIGURES: usize = 200;
-/// Credit notes that are asked for at once.
+/// Credit notes queried at once.
 const NOTES: usize = 500;
-/// What one transaction may weigh, in lines of orders: the store's writer does nothing else meanwhile.
+/// The maximum weight of one transaction, in lines of orders: the store's writer does nothing else in the meantime.
 const WEIGHT: usize = 400;
-/// Events that may be passed over before the place is written down.
+/// Events that may be skipped before the position is stored.
 const PASSED_OVER: i64 = 4_096;
 
-/// How far each generation has come in each log, by this node's own count: events that mean nothing are passed over without
-/// a write.
+/// The position of each generation in each log, in memory: irrelevant events are skipped without a write.
 #[derive(Debug, Default)]
 pub(crate) struct Places(BTreeMap<(u32, Database), i64>);
 
@@ -38,7 +37,7 @@ impl Places {
         }
     }
 
-    /// Where a generation is in a log: what is written down, or further where nothing was to be written.
+    /// A generation's position in a log: the stored one, or later if nothing had to be written.
     pub(crate) fn of(&self, row: &Generation, source: Database) -> i64 {
         self.0.get(&(row.id, source)).copied().unwrap_or(0).max(Self::written(row, source))
     }
@@ -49,7 +48,7 @@ impl Places {
 }
 
 impl Analytics {
-    /// One batch of each log into each generation that follows; whether there is more at once.
+    /// One batch of each log for each current generation; whether there is more at once.
     pub(crate) async fn follow(&self, cx: &Cx) -> Result<bool, Error> {
         let _alone = self.following.lock().await;
         let mut generations = self.db.read(generations::all).await?;
@@ -69,7 +68,7 @@ impl Analytics {
         Ok(more)
     }
 
-    /// A rebuild that has come to the ends of both logs is shown from now on, if it is as far as the one shown.
+    /// Shows a rebuild that has reached the ends of both logs, if it is as far as the one shown.
     async fn take_over(&self, cx: &Cx, id: u32) -> Result<bool, Error> {
         let row = self.db.read(|tx| tx.get::<Generation>(&id)).await?;
         let Some(row) = row else { return Ok(false) };
@@ -86,26 +85,26 @@ impl Analytics {
         }
     }
 
-    /// The next events of a log into a generation; whether there may be more.
+    /// Applies the next events of a log to a generation; whether there may be more.
     async fn turn(&self, cx: &Cx, row: &Generation, source: Database) -> Result<bool, Error> {
         let place = self.places.lock().of(row, source);
         let events = self.log(source).after(place, EVENTS).await?;
         let Some(last) = events.last().map(|event| event.position) else { return Ok(false) };
-        let told = events.iter().map(|event| Ok(news(event)?.map(|news| (event.position, news))));
-        let told: Vec<(i64, News)> = told.filter_map(Result::transpose).collect::<Result<_, StoreError>>()?;
+        let changes = events.iter().map(|event| Ok(change_of(event)?.map(|change| (event.position, change))));
+        let changes: Vec<(i64, Change)> = changes.filter_map(Result::transpose).collect::<Result<_, StoreError>>()?;
         let written = Places::written(row, source);
-        if told.is_empty() && last - written < PASSED_OVER {
+        if changes.is_empty() && last - written < PASSED_OVER {
             self.places.lock().pass(row.id, source, last);
             return Ok(events.len() == EVENTS);
         }
-        self.project(cx, row.id, Step { source, from: written, to: last }, told).await?;
+        self.project(cx, row.id, Step { source, from: written, to: last }, changes).await?;
         Ok(events.len() == EVENTS)
     }
 
-    /// Writes news in transactions that are short enough for others to pass between them.
-    async fn project(&self, cx: &Cx, id: u32, step: Step, told: Vec<(i64, News)>) -> Result<(), Error> {
-        let known = self.figures(cx, &told).await?;
-        let mut parts = known.cut(told);
+    /// Writes changes in transactions that are short enough for others to get their turn.
+    async fn project(&self, cx: &Cx, id: u32, step: Step, changes: Vec<(i64, Change)>) -> Result<(), Error> {
+        let known = self.figures(cx, &changes).await?;
+        let mut parts = known.cut(changes);
         let mut place = step.from;
         loop {
             let part = parts.pop_front().unwrap_or_default();
@@ -115,7 +114,7 @@ impl Analytics {
             match written {
                 Ok(reached) if reached == to => place = to,
                 Ok(elsewhere) => {
-                    // Another process moved the place; what it wrote is read again from there.
+                    // Another process moved the position; what it wrote is read again from there.
                     self.places.lock().pass(id, step.source, elsewhere);
                     return Ok(());
                 }
@@ -135,7 +134,7 @@ impl Analytics {
         Ok(())
     }
 
-    /// Writes down that events which mean nothing were passed over.
+    /// Stores that irrelevant events were skipped.
     async fn write_place(&self, cx: &Cx, row: &Generation, source: Database) -> Result<(), Error> {
         let (from, to) = (Places::written(row, source), self.places.lock().of(row, source));
         if to > from {
@@ -144,12 +143,12 @@ impl Analytics {
         Ok(())
     }
 
-    /// The figures that news speak of.
-    async fn figures(&self, cx: &Cx, told: &[(i64, News)]) -> Result<Figures, Error> {
-        let order = |(_, news): &(i64, News)| if let News::Order(id) = news { Some(*id) } else { None };
-        let note = |(_, news): &(i64, News)| if let News::CreditNote(id) = news { Some(*id) } else { None };
-        let ids: BTreeSet<i64> = told.iter().filter_map(order).collect();
-        let mut notes: BTreeSet<i64> = told.iter().filter_map(note).collect();
+    /// The figures that changes refer to.
+    async fn figures(&self, cx: &Cx, changes: &[(i64, Change)]) -> Result<Figures, Error> {
+        let order = |(_, change): &(i64, Change)| if let Change::Order(id) = change { Some(*id) } else { None };
+        let note = |(_, change): &(i64, Change)| if let Change::CreditNote(id) = change { Some(*id) } else { None };
+        let ids: BTreeSet<i64> = changes.iter().filter_map(order).collect();
+        let mut notes: BTreeSet<i64> = changes.iter().filter_map(note).collect();
         let mut figures = Figures::default();
         let ids: Vec<OrderId> = ids.into_iter().map(OrderId).collect();
         for some in ids.chunks(FIGURES) {
@@ -168,7 +167,7 @@ impl Analytics {
     }
 }
 
-/// The figures that some news speak of.
+/// The figures that some changes refer to.
 #[derive(Debug, Default)]
 struct Figures {
     orders: BTreeMap<i64, OrderFigure>,
@@ -176,16 +175,16 @@ struct Figures {
 }
 
 impl Figures {
-    /// What an item of news costs to write: its order's lines, each of which has a product's row at every level.
-    fn weight(&self, news: &News) -> usize {
+    /// The cost of writing a change: its order's lines, each of which updates a product's row at every level.
+    fn weight(&self, change: &Change) -> usize {
         let lines = |id: &i64| self.orders.get(id).map_or(0, |order| order.lines.len());
-        1 + if let News::Order(id) = news { lines(id) } else { 0 }
+        1 + if let Change::Order(id) = change { lines(id) } else { 0 }
     }
 
     /// Parts that weigh at most [`WEIGHT`] each, or are a single item.
-    fn cut(&self, told: Vec<(i64, News)>) -> VecDeque<Vec<(i64, News)>> {
-        let (mut parts, mut weight) = (VecDeque::<Vec<(i64, News)>>::new(), 0);
-        for item in told {
+    fn cut(&self, changes: Vec<(i64, Change)>) -> VecDeque<Vec<(i64, Change)>> {
+        let (mut parts, mut weight) = (VecDeque::<Vec<(i64, Change)>>::new(), 0);
+        for item in changes {
             let more = self.weight(&item.1);
             match parts.back_mut().filter(|_| weight + more <= WEIGHT) {
                 Some(part) => {
@@ -201,21 +200,21 @@ impl Figures {
         parts
     }
 
-    fn batch(&self, part: &[(i64, News)]) -> Batch {
+    fn batch(&self, part: &[(i64, Change)]) -> Batch {
         let mut batch = Batch::default();
-        for (_, news) in part {
-            match news {
-                News::Order(id) => batch.orders.extend(self.orders.get(id).map(|order| (*id, order.clone()))),
-                News::CreditNote(id) => batch.notes.extend(self.notes.get(id).map(|note| (*id, note.clone()))),
+        for (_, change) in part {
+            match change {
+                Change::Order(id) => batch.orders.extend(self.orders.get(id).map(|order| (*id, order.clone()))),
+                Change::CreditNote(id) => batch.notes.extend(self.notes.get(id).map(|note| (*id, note.clone()))),
                 _ => {}
             }
-            batch.news.push(news.clone());
+            batch.changes.push(change.clone());
         }
         batch
     }
 }
 
-/// Figures of orders; when they are too many rows for one read, in halves.
+/// Figures of orders; if they are too many rows for one read, in halves.
 async fn order_figures(cx: &Cx, ids: Vec<OrderId>) -> Result<Vec<OrderFigure>, Error> {
     let (mut figures, mut parts) = (Vec::with_capacity(ids.len()), vec![ids]);
     while let Some(mut ids) = parts.pop() {

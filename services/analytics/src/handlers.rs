@@ -1,4 +1,4 @@
-//! Operations: who may ask, which period, a few reads, an answer.
+//! Handlers: authorise, determine the period, read, reply.
 
 use std::collections::BTreeMap;
 
@@ -138,7 +138,7 @@ fn segments(store: &Store, ranked: &[(&Buyer, Scores)]) -> Vec<SegmentFigures> {
     }
     let figures = |segment: &Segment| {
         let (customers, orders, revenue) = sums.get(segment).copied().unwrap_or_default();
-        SegmentFigures { segment: *segment, customers, orders, revenue: store.told(revenue) }
+        SegmentFigures { segment: *segment, customers, orders, revenue: store.amount(revenue) }
     };
     Segment::ALL.iter().map(figures).collect()
 }
@@ -151,7 +151,7 @@ fn customer(store: &Store, buyer: &Buyer, scores: Scores, name: String) -> Custo
         frequency: scores.frequency,
         monetary: scores.monetary,
         orders: buyer.orders,
-        revenue: store.told(buyer.revenue),
+        revenue: store.amount(buyer.revenue),
         last_order_at: buyer.last,
     }
 }
@@ -174,8 +174,8 @@ impl Handle<GetPromotionFigures> for Analytics {
                 to: period.to,
                 currency: store.currency,
                 orders,
-                revenue: store.told(revenue),
-                discount_cost: store.told(cost),
+                revenue: store.amount(revenue),
+                discount_cost: store.amount(cost),
                 redemptions,
                 new_customers,
                 roi: roi(revenue, cost),
@@ -204,8 +204,8 @@ impl Handle<GetCampaignFigures> for Analytics {
                 to: period.to,
                 currency: store.currency,
                 orders,
-                revenue: store.told(revenue),
-                discount_cost: store.told(cost),
+                revenue: store.amount(revenue),
+                discount_cost: store.amount(cost),
                 redemptions,
                 new_customers,
                 roi: roi(revenue, cost),
@@ -254,7 +254,7 @@ impl Handle<Rebuild> for Analytics {
 }
 
 impl Analytics {
-    /// Begins a rebuild, or finds the one that runs.
+    /// Starts a rebuild, or finds the running one.
     pub(crate) async fn begin_rebuild(&self, cx: &Cx) -> Result<(), Error> {
         let actor = cx.principal.name();
         let begin = move |tx: &mut promox_storage::Tx<'_>| {

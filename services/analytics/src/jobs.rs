@@ -1,4 +1,4 @@
-//! Work by the clock: the event logs are followed, listeners hear what is new, what is over goes.
+//! Scheduled work: follows the event logs, updates listeners, removes old rows.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -10,18 +10,18 @@ use promox_storage::{Lane, StoreError, Tx};
 use crate::Analytics;
 use crate::commands::{generations, visits};
 
-/// How soon the figures follow.
+/// How often the logs are read.
 const FOLLOW: Duration = Duration::from_millis(200);
-/// How often listeners hear.
-const TELL: Duration = Duration::from_secs(1);
-/// How often is looked for what is over.
+/// How often listeners are updated.
+const PUBLISH: Duration = Duration::from_secs(1);
+/// How often old rows are removed.
 const SWEEP: Duration = Duration::from_secs(5);
 
-/// All of them.
+/// All jobs.
 pub(crate) fn all(analytics: &Arc<Analytics>) -> Vec<Job> {
     vec![
         job(analytics, "analytics.follow", FOLLOW, |it, cx| async move { it.follow(&cx).await }),
-        job(analytics, "analytics.tell", TELL, |it, cx| async move { it.tell_listeners(&cx).await }),
+        job(analytics, "analytics.publish", PUBLISH, |it, cx| async move { it.publish(&cx).await }),
         job(analytics, "analytics.sweep", SWEEP, |it, cx| async move { it.sweep(&cx).await }),
     ]
 }
@@ -36,7 +36,7 @@ where
 }
 
 impl Analytics {
-    /// Removes what a rebuild has replaced, and visits that are over.
+    /// Removes replaced generations, and ended visits.
     async fn sweep(&self, cx: &Cx) -> Result<bool, Error> {
         let now = cx.now;
         let due =

@@ -1,18 +1,18 @@
-//! Analytics: what was sold, to how many, by which promotions, and how it compares: figures of any period, at once.
+//! Analytics: sales, customers, promotions, comparisons: the figures of any period, at once.
 //!
-//! Tables: `analytics_entries` (what each order, refund, credit note, redemption, point and visit adds at its time), the
-//! roll-ups of them by hour, day and month (`analytics_rollups`, `analytics_products`, `analytics_buyers`,
+//! Tables: `analytics_entries` (what each order, refund, credit note, redemption, point and visit adds at its time),
+//! their roll-ups by hour, day and month (`analytics_rollups`, `analytics_products`, `analytics_buyers`,
 //! `promotion_analytics`, `campaign_analytics`, `flash_sale_analytics`), `analytics_refunds` and `analytics_firsts`
-//! (what entries follow from), `analytics_customers` and `analytics_skus` (their numbers),
-//! `analytics_visits` (visits that may still go on), `analytics_generations` (how far the event logs were followed).
+//! (from which entries are derived), `analytics_customers` and `analytics_skus` (their numbers), `analytics_visits`
+//! (visits that may continue), `analytics_generations` (positions in the event logs).
 //!
-//! What always holds:
-//! - every roll-up is the sum of the entries in its bucket; a place in a log moves in the transaction of its effect;
-//! - an entry says what its order says at the same position; the same events make the same rows, however often and in
-//!   whichever batches they come, so that a rebuild ends where the rows were;
-//! - buckets are of UTC, and what no bucket covers is read entry by entry: every period is exact, in every zone.
+//! Invariants:
+//! - every roll-up is the sum of the entries in its bucket; a position in a log moves in the transaction of its effect;
+//! - an entry matches its order at the same position; the same events give the same rows, however often and in whichever
+//!   batches they come, so that a rebuild ends with the same rows;
+//! - buckets are in UTC, and what no bucket covers is read entry by entry: every period is exact, in every zone.
 //!
-//! Deliberately absent: deciding anything. Nobody waits for analytics, and no person's name, address or session is kept.
+//! Deliberately absent: decisions. Nothing waits for analytics, and no person's name, address or session is stored.
 
 pub mod api;
 mod audit;
@@ -47,12 +47,12 @@ use crate::follow::Places;
 #[derive(Debug)]
 pub struct Analytics {
     db: Db,
-    /// What the shop told.
+    /// The shop's event log.
     shop: EventLog,
-    /// What the promotion engine told, in whose database the figures are.
+    /// The event log of the promotion engine, whose database has the figures.
     own: EventLog,
     places: Mutex<Places>,
-    /// One at a time follows.
+    /// Only one task follows at a time.
     following: tokio::sync::Mutex<()>,
     listeners: Listeners<(), stream::Figures>,
 }
@@ -71,13 +71,13 @@ impl Analytics {
         })
     }
 
-    /// Makes every figure anew from the event logs, at once: for the command line, where nothing runs by the clock. `told`
-    /// hears how many events of how many were followed.
-    pub async fn rebuild(&self, cx: &Cx, mut told: impl FnMut(u64, u64)) -> Result<(), Error> {
+    /// Rebuilds every figure from the event logs, immediately: for the command line, where no jobs run. `progress` gets the
+    /// number of followed events and their total.
+    pub async fn rebuild(&self, cx: &Cx, mut progress: impl FnMut(u64, u64)) -> Result<(), Error> {
         self.begin_rebuild(cx).await?;
         while let Some(rebuild) = self.state().await?.rebuild {
             let (done, all) = rebuild.events();
-            told(done, all);
+            progress(done, all);
             self.follow(cx).await?;
         }
         Ok(())

@@ -1,7 +1,7 @@
-//! The tables of analytics. Numbers 660 to 699 are theirs.
+//! The tables of analytics, numbers 660 to 699.
 //!
-//! What is projected carries its generation, so that a rebuild fills a new one beside the one that is shown. The numbers that
-//! customers and products are known by are no projection: they are given once and outlive every rebuild.
+//! Projected rows carry their generation, so that a rebuild fills a new one beside the one that is shown. The numbers
+//! of customers and products are not projected: they are assigned once and survive every rebuild.
 
 use promox_kernel::{Amount, Sku, Timestamp, text_enum};
 use promox_storage::record;
@@ -13,11 +13,11 @@ use crate::rules::members::Members;
 use crate::rules::sold::Products;
 
 text_enum! {
-    /// Where a generation of the projections stands.
+    /// The state of a generation of the projections.
     GenerationStatus {
         /// It is shown.
         Current = "CURRENT",
-        /// It is on its way from the first event on.
+        /// It is being built from the first event on.
         Rebuilding = "REBUILDING",
         /// It is no longer shown and is being removed.
         Retired = "RETIRED",
@@ -25,20 +25,20 @@ text_enum! {
 }
 
 record! {
-    /// A generation of all projections, and how far it has followed the two event logs.
+    /// A generation of all projections, and its positions in the two event logs.
     pub(crate) struct Generation in Promox.analytics_generations = 660, key(id: u32) {
         status: GenerationStatus,
         shop_position: i64,
         promox_position: i64,
         started_at: Timestamp,
-        /// When it came to be shown.
+        /// When it was first shown.
         shown_at: Option<Timestamp>,
         retired_at: Option<Timestamp>,
     }
 }
 
 text_enum! {
-    /// What an entry is about.
+    /// The kind of an entry.
     EntryKind {
         Order = "ORDER",
         Refund = "REFUND",
@@ -47,18 +47,19 @@ text_enum! {
         Redemption = "REDEMPTION",
         Points = "POINTS",
         Visit = "VISIT",
-        /// An order that was placed and does not count: it waits for its payment, or failed, or was cancelled.
+        /// An order that was placed and does not count: it awaits its payment, or failed, or was cancelled.
         Placed = "PLACED",
     }
 }
 
 record! {
-    /// What one thing adds to the figures at its time: an order that counts, a refund, a visit. Every roll-up is the sum of these.
+    /// A contribution to the figures at a time: an order that counts, a refund, a visit. Every roll-up is the sum of
+    /// these.
     pub(crate) struct Entry in Promox.analytics_entries = 661, key(generation: u32, at: Timestamp, kind: EntryKind, subject: i64) {
         measures: Measures,
-        /// What finds it again, where it can change: the order, the credit note, the redemption.
+        /// The key by which it is found when it changes: the order, the credit note, the redemption.
         owner: Option<i64>,
-        /// The customer's number, of an order that is a known customer's.
+        /// The customer's number, if the order's customer is known.
         buyer: Option<i64>,
         sold: Products,
         uses: Uses,
@@ -70,7 +71,7 @@ record! {
 }
 
 record! {
-    /// Money that was given back of an order at an instant, whether the order counts or not.
+    /// A refund of an order at an instant, whether the order counts or not.
     pub(crate) struct Refunded in Promox.analytics_refunds = 664, key(generation: u32, order_id: i64, at: Timestamp) {
         amount: Amount,
     }
@@ -92,21 +93,21 @@ record! {
 }
 
 record! {
-    /// What was sold of each product of a chunk in a bucket.
+    /// The sales of each product of a chunk in a bucket.
     pub(crate) struct ProductRollup in Promox.analytics_products = 668, key(generation: u32, level: Level, start: Timestamp, chunk: i64) {
         sold: Products,
     }
 }
 
 record! {
-    /// Which customers of a chunk bought in a bucket.
+    /// The customers of a chunk who bought in a bucket.
     pub(crate) struct BuyerRollup in Promox.analytics_buyers = 669, key(generation: u32, level: Level, start: Timestamp, chunk: i64) {
         members: Members,
     }
 }
 
 record! {
-    /// What a promotion did in a bucket.
+    /// The effect of a promotion in a bucket.
     pub(crate) struct PromotionRollup in Promox.promotion_analytics = 670, key(generation: u32, level: Level, start: Timestamp, promotion_id: i64) {
         orders: i64,
         redemptions: i64,
@@ -117,7 +118,7 @@ record! {
 }
 
 record! {
-    /// What a campaign did in a bucket.
+    /// The effect of a campaign in a bucket.
     pub(crate) struct CampaignRollup in Promox.campaign_analytics = 671, key(generation: u32, level: Level, start: Timestamp, campaign_id: i64) {
         orders: i64,
         redemptions: i64,
@@ -128,7 +129,7 @@ record! {
 }
 
 record! {
-    /// What a flash sale sold in a bucket.
+    /// The sales of a flash sale in a bucket.
     pub(crate) struct FlashRollup in Promox.flash_sale_analytics = 672, key(generation: u32, level: Level, start: Timestamp, flash_sale_id: i64) {
         orders: i64,
         units: i64,
@@ -137,7 +138,7 @@ record! {
 }
 
 record! {
-    /// The number of a customer. The name is the order service's, which names no person.
+    /// The number of a customer. The name comes from the order service, and identifies no person.
     pub(crate) struct Customer in Promox.analytics_customers = 673, key(number: i64) {
         name: String,
     }
@@ -145,21 +146,21 @@ record! {
 }
 
 record! {
-    /// The number of a SKU, and how it was written and called when it was ordered last.
+    /// The number of a SKU, with its spelling and name when it was last ordered.
     pub(crate) struct NumberedSku in Promox.analytics_skus = 675, key(number: i64) {
         sku: Sku,
         product_id: Option<i64>,
         name: String,
-        /// When it was called so.
+        /// The time of that order.
         named_at: Timestamp,
     }
     unique NumberedSkuBySku = 676 (sku);
 }
 
 record! {
-    /// A visit that may still go on.
+    /// A visit that may continue.
     pub(crate) struct Visit in Promox.analytics_visits = 677, key(id: i64) {
-        /// A digest of the session's name.
+        /// A digest of the session.
         session: Vec<u8>,
         stages: u32,
         last_seen: Timestamp,

@@ -1,4 +1,4 @@
-//! The running day as server-sent events.
+//! The current day as server-sent events.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,13 +13,13 @@ use crate::queries::sums::Wanted;
 use crate::rules::period::{Granularity, Period};
 use crate::rules::ratios::{average, ratio};
 
-/// Listeners of a node at most.
+/// Maximum listeners of a node.
 pub(crate) const MOST_LISTENERS: usize = 100;
 
-/// What is said of the running day.
+/// The figures of the current day.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct News {
+struct DayFigures {
     from: Timestamp,
     orders: i64,
     revenue: Amount,
@@ -34,7 +34,7 @@ struct News {
     conversion_rate: Option<Amount>,
 }
 
-/// The running day's figures as they can be said.
+/// The current day's figures in their sent form.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Figures(Arc<str>);
 
@@ -44,32 +44,32 @@ impl Streamed for Figures {
     }
 }
 
-/// How the running day stands.
+/// The figures of the current day.
 pub(crate) async fn figures(analytics: &Analytics, cx: &Cx) -> Result<Figures, Error> {
     let store = Store::of(cx).await?;
     let parts = Period { from: cx.now, to: Timestamp(i64::MAX) }.first(Granularity::Day, &store.zone);
     let sums = analytics.sum(parts, Wanted::default()).await?;
     let it = &sums.measures;
-    let news = News {
+    let day = DayFigures {
         from: parts.from,
         orders: it.orders,
-        revenue: store.told(it.revenue),
-        discounts: store.told(it.discounts),
-        refunds: store.told(it.refunds),
-        returned: store.told(it.returned),
-        net_revenue: store.told(sums.net_revenue()),
+        revenue: store.amount(it.revenue),
+        discounts: store.amount(it.discounts),
+        refunds: store.amount(it.refunds),
+        returned: store.amount(it.returned),
+        net_revenue: store.amount(sums.net_revenue()),
         average_order_value: average(it.revenue, it.orders, store.currency),
         items_sold: it.items,
         new_customers: it.new_customers,
         visits: it.visits,
         conversion_rate: ratio(it.orders, it.views),
     };
-    Ok(Figures(serde_json::to_string(&news).map_err(Error::internal)?.into()))
+    Ok(Figures(serde_json::to_string(&day).map_err(Error::internal)?.into()))
 }
 
 impl Analytics {
-    /// Tells listeners what is new.
-    pub(crate) async fn tell_listeners(&self, cx: &Cx) -> Result<bool, Error> {
+    /// Sends listeners the changes.
+    pub(crate) async fn publish(&self, cx: &Cx) -> Result<bool, Error> {
         if !self.listeners.topics().is_empty() {
             let figures = figures(self, cx).await?;
             self.listeners.publish(&BTreeMap::from([((), Some(figures))]), cx.now);

@@ -1,4 +1,4 @@
-//! Answers that are tables: JSON, or CSV for who asks for it by `Accept`.
+//! Replies that are tables: JSON, or CSV by `Accept`.
 
 use promox_kernel::{Content, Cx, Error, Reply, Response, accept, to_json};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -6,28 +6,28 @@ use serde::Serialize;
 
 const CSV: &str = "text/csv";
 
-/// An answer that can be written as a table.
+/// A reply that can be written as a table.
 pub trait Table: Serialize + JsonSchema + Send + 'static {
     /// The columns.
     const COLUMNS: &'static [&'static str];
 
-    /// The rows, each with a cell a column.
+    /// The rows, with one cell per column.
     fn rows(&self) -> Vec<Vec<String>>;
 }
 
-/// A table in the form that the caller takes.
+/// A table in the format that the client accepts.
 #[derive(Debug)]
 pub struct Tabled<T> {
-    /// The answer.
+    /// The reply.
     pub body: T,
-    /// Whether it goes out as CSV.
+    /// Whether it is sent as CSV.
     pub csv: bool,
 }
 
 impl<T> Tabled<T> {
-    /// The answer in the form that the request asks for.
+    /// The reply in the format that the request accepts.
     pub(crate) fn new(cx: &Cx, body: T) -> Self {
-        // Who takes neither is told so by the edge.
+        // The edge refuses clients that accept neither.
         let csv = accept::preferred(cx.accept.as_deref(), &[accept::JSON, CSV]) == Some(CSV);
         Self { body, csv }
     }
@@ -57,7 +57,7 @@ impl<T: Table> Reply for Tabled<T> {
     }
 }
 
-/// A cell: what is there, or nothing.
+/// A cell, possibly empty.
 pub(crate) fn cell<T: ToString>(value: Option<T>) -> String {
     value.map(|value| value.to_string()).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! What analytics answers.
+//! Replies of analytics.
 
 use promox_contract::ids::{CampaignId, FlashSaleId, ProductId, PromotionId};
 use promox_kernel::{Amount, Currency, Sku, Timestamp, json_reply};
@@ -10,52 +10,53 @@ use crate::rules::period::Granularity;
 use crate::rules::rfm::Segment;
 use crate::table::{Table, cell};
 
-/// Coupons of a period.
+/// Coupons in a period.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CouponFigures {
-    /// That came to be.
+    /// Coupons created.
     pub issued: i64,
-    /// Redemptions in it that were not given back.
+    /// Redemptions that were not released.
     pub redeemed: i64,
 }
 
-/// Points of a period.
+/// Points in a period.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PointFigures {
-    /// Given.
+    /// Points awarded.
     pub awarded: i64,
-    /// Spent.
+    /// Points redeemed.
     pub redeemed: i64,
-    /// Expired.
+    /// Points expired.
     pub expired: i64,
-    /// Spent ones that came back, with what was cancelled or returned.
+    /// Redeemed points restored by cancellations and returns.
     pub restored: i64,
-    /// Given ones that were taken back.
+    /// Awarded points revoked.
     pub revoked: i64,
-    /// What customers hold at the end of it: everything given and restored so far, less what was spent, expired and taken back.
+    /// The points that customers hold at the end of the period: everything awarded and restored so far, less what was
+    /// redeemed, expired and revoked.
     pub liability: i64,
 }
 
-/// What was sold in a period.
+/// Sales of a period.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SalesFigures {
-    /// Orders placed in it that are neither pending, failed nor cancelled.
+    /// Orders placed in the period that are neither pending, failed nor cancelled.
     pub orders: i64,
     /// Their goods after discounts, without tax and shipping, before points.
     pub revenue: Amount,
-    /// What promotions took off their goods.
+    /// Discounts of promotions on their goods.
     pub discounts: Amount,
-    /// Money given back in it, by its date and as it was paid, with tax and shipping, whatever became of the order; imported
-    /// credit notes among it. Points that came back are no money.
+    /// Money refunded in the period, by the date of the refund and as paid, with tax and shipping, whatever the order's
+    /// status; includes imported credit notes. Restored points are not money.
     pub refunds: Amount,
-    /// What of the revenue came back by now: the goods of returns, without tax and shipping. A refund of money alone counts the
-    /// same share of the revenue that was left of its order as it was of the money and points that were left of it. Never more
-    /// than the order's revenue, and all of it once everything is back.
+    /// How much of the revenue was returned by now: the goods of returns, without tax and shipping. A refund of money
+    /// alone counts the same share of the order's remaining revenue as it was of its remaining money and points. Never
+    /// more than the order's revenue, and all of it once everything is returned.
     pub returned: Amount,
-    /// Revenue − returned: an order that was given back whole comes to nothing.
+    /// Revenue − returned: a completely returned order counts zero.
     pub net_revenue: Amount,
     /// Revenue ÷ orders.
     pub average_order_value: Amount,
@@ -63,7 +64,7 @@ pub struct SalesFigures {
     pub items_sold: i64,
     /// Known customers whose first order is among them.
     pub new_customers: i64,
-    /// Known customers among them whose first order was before.
+    /// Known customers among them with an earlier first order.
     pub returning_customers: i64,
     /// Orders ÷ visits with a PRODUCT_VIEWED; null without any.
     pub conversion_rate: Option<Amount>,
@@ -73,11 +74,11 @@ pub struct SalesFigures {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PeriodFigures {
-    /// From here on.
+    /// Start.
     pub from: Timestamp,
-    /// Up to but not including here.
+    /// End, exclusive.
     pub to: Timestamp,
-    /// What was sold.
+    /// The sales.
     #[serde(flatten)]
     pub sales: SalesFigures,
     /// Coupons.
@@ -90,26 +91,26 @@ pub struct PeriodFigures {
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Summary {
-    /// From here on.
+    /// Start.
     pub from: Timestamp,
-    /// Up to but not including here.
+    /// End, exclusive.
     pub to: Timestamp,
     /// The store's currency.
     pub currency: Currency,
-    /// What was sold.
+    /// The sales.
     #[serde(flatten)]
     pub sales: SalesFigures,
-    /// The ten products of the greatest revenue.
+    /// The ten products with the highest revenue.
     pub top_products: Vec<ProductFigures>,
-    /// The ten promotions of the greatest revenue.
+    /// The ten promotions with the highest revenue.
     pub top_promotions: Vec<PromotionFigures>,
-    /// The ten flash sales of the greatest revenue.
+    /// The ten flash sales with the highest revenue.
     pub flash_sales: Vec<FlashFigures>,
     /// Coupons.
     pub coupons: CouponFigures,
     /// Points.
     pub points: PointFigures,
-    /// The period before, of equal length.
+    /// The preceding period of equal length.
     pub previous: PeriodFigures,
 }
 
@@ -154,58 +155,58 @@ fn figures(
     ]
 }
 
-/// What was sold of a SKU, as it was called when it was sold: a variant that had another SKU since has a row for each, under one
-/// `productId`.
+/// Sales of a SKU, under its name when it was sold: a variant that had another SKU since has a row for each, with the
+/// same `productId`.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ProductFigures {
-    /// Which.
+    /// The SKU.
     pub sku: Sku,
-    /// The product; null for what was only ever imported.
+    /// The product; null if it was only ever imported.
     pub product_id: Option<ProductId>,
-    /// What it was called when it was sold last.
+    /// Its name when it was last sold.
     pub name: String,
-    /// Orders with it.
+    /// Orders that contain it.
     pub orders: i64,
-    /// Units of it.
+    /// Units sold.
     pub quantity: i64,
-    /// What they came to.
+    /// Its revenue.
     pub revenue: Amount,
 }
 
-/// What a promotion did.
+/// The effect of a promotion.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PromotionFigures {
-    /// Which.
+    /// The promotion.
     pub promotion_id: PromotionId,
-    /// Its name; null when it is gone.
+    /// Its name; null if it no longer exists.
     pub name: Option<String>,
-    /// Orders that it had an effect on.
+    /// Orders that it applied to.
     pub orders: i64,
-    /// What those came to.
+    /// The revenue of those orders.
     pub revenue: Amount,
-    /// What it took off goods and shipping, and gifts at their catalogue price.
+    /// Its discounts on goods and shipping, and gifts at their catalog price.
     pub discount_cost: Amount,
     /// How often it was used.
     pub redemptions: i64,
-    /// Customers whose first order it had an effect on.
+    /// Customers whose first order it applied to.
     pub new_customers: i64,
 }
 
-/// What a flash sale sold.
+/// The sales of a flash sale.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FlashFigures {
-    /// Which.
+    /// The flash sale.
     pub flash_sale_id: FlashSaleId,
-    /// Its name; null when it is gone.
+    /// Its name; null if it no longer exists.
     pub name: Option<String>,
-    /// Orders with pieces of it.
+    /// Orders with units of it.
     pub orders: i64,
-    /// Pieces.
+    /// Units sold.
     pub quantity: i64,
-    /// What they came to.
+    /// Its revenue.
     pub revenue: Amount,
 }
 
@@ -213,41 +214,41 @@ pub struct FlashFigures {
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Series {
-    /// Which figure.
+    /// The figure.
     pub metric: Metric,
-    /// How long the parts are.
+    /// The length of the points.
     pub granularity: Granularity,
-    /// From here on.
+    /// Start.
     pub from: Timestamp,
-    /// Up to but not including here.
+    /// End, exclusive.
     pub to: Timestamp,
     /// The store's currency.
     pub currency: Currency,
-    /// The zone that days, weeks and months are of.
+    /// The time zone of days, weeks and months.
     pub timezone: String,
-    /// The parts, oldest first.
+    /// The points, oldest first.
     pub items: Vec<Point>,
 }
 
-/// A figure of a part of a period.
+/// A figure at a point.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Point {
-    /// From here on.
+    /// Start.
     pub from: Timestamp,
-    /// Up to but not including here.
+    /// End, exclusive.
     pub to: Timestamp,
-    /// The figure: a number for counts, a decimal string for amounts and rates, null for a rate of nothing.
+    /// The value: a number for counts, a decimal string for amounts and rates, null for an undefined rate.
     pub value: Figure,
 }
 
-/// A figure.
+/// A value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Figure {
-    /// How many.
+    /// A count.
     Count(i64),
-    /// How much.
+    /// An amount.
     Amount(Option<Amount>),
 }
 
@@ -263,17 +264,17 @@ impl Table for Series {
     }
 }
 
-/// The products that were sold best.
+/// The best-selling products.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TopProducts {
-    /// From here on.
+    /// Start.
     pub from: Timestamp,
-    /// Up to but not including here.
+    /// End, exclusive.
     pub to: Timestamp,
     /// The store's currency.
     pub currency: Currency,
-    /// The best first.
+    /// The best-selling first.
     pub items: Vec<ProductFigures>,
 }
 
@@ -288,16 +289,16 @@ impl Table for TopProducts {
     }
 }
 
-/// How many visits came how far.
+/// How many visits reached each step.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Funnel {
-    /// From here on.
+    /// Start.
     pub from: Timestamp,
-    /// Up to but not including here.
+    /// End, exclusive.
     pub to: Timestamp,
-    /// From the visit to the order. Each counts where it happened first in its visit. `ORDER_PLACED` counts every order that
-    /// was placed here, paid or not; `ORDER` those of the summary, imported ones among them.
+    /// From the visit to the order. Each step counts where it first happened in a visit. `ORDER_PLACED` counts every
+    /// order placed here, paid or not; `ORDER` those of the summary, including imported ones.
     pub items: Vec<FunnelStep>,
 }
 
@@ -307,11 +308,11 @@ pub struct Funnel {
 pub struct FunnelStep {
     /// `VISIT`, `PRODUCT_VIEWED`, `CART_ADDED`, `CHECKOUT_STARTED`, `ORDER_PLACED`, `ORDER`.
     pub step: String,
-    /// How many came to it.
+    /// How many reached it.
     pub count: i64,
-    /// Of the visits, this share; null without any.
+    /// Its share of the visits; null without any.
     pub of_visits: Option<Amount>,
-    /// Of the step before, this share; null without any.
+    /// Its share of the previous step; null without any.
     pub of_previous: Option<Amount>,
 }
 
@@ -328,32 +329,32 @@ impl Table for Funnel {
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Rfm {
-    /// From here on.
+    /// Start.
     pub from: Timestamp,
-    /// Up to but not including here.
+    /// End, exclusive.
     pub to: Timestamp,
     /// The store's currency.
     pub currency: Currency,
     /// Known customers who bought in the period.
     pub customers: i64,
-    /// What each segment comes to.
+    /// The totals of each segment.
     pub segments: Vec<SegmentFigures>,
-    /// Those of the greatest revenue first.
+    /// Those with the highest revenue first.
     pub items: Vec<CustomerFigures>,
 }
 
-/// What a segment comes to.
+/// The totals of a segment.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SegmentFigures {
     /// CHAMPION: recency and frequency 4 or 5; LOYAL: frequency 4 or 5, recency 3; AT_RISK: frequency 4 or 5, recency 1 or 2;
     /// PROMISING: recency 4 or 5, frequency below; HIBERNATING: the rest.
     pub segment: Segment,
-    /// How many.
+    /// Number of customers.
     pub customers: i64,
     /// Their orders.
     pub orders: i64,
-    /// What those came to.
+    /// Their revenue.
     pub revenue: Amount,
 }
 
@@ -361,21 +362,21 @@ pub struct SegmentFigures {
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CustomerFigures {
-    /// `user:7`, a digest of a guest's address, a number of another system: never a name.
+    /// `user:7`, a digest of a guest's address, or a number of another system: never a name.
     pub customer: String,
     /// The segment.
     pub segment: Segment,
-    /// How lately, 1 to 5.
+    /// Recency, 1 to 5.
     pub recency: u32,
-    /// How often, 1 to 5.
+    /// Frequency, 1 to 5.
     pub frequency: u32,
-    /// For how much, 1 to 5.
+    /// Monetary value, 1 to 5.
     pub monetary: u32,
     /// Orders.
     pub orders: i64,
-    /// What they came to.
+    /// Their revenue.
     pub revenue: Amount,
-    /// The last of them.
+    /// The time of the last order.
     pub last_order_at: Timestamp,
 }
 
@@ -392,7 +393,7 @@ impl Table for Rfm {
     }
 }
 
-/// What promotions of a campaign, or a promotion alone, did.
+/// The effect of a campaign or a promotion.
 macro_rules! attributed_view {
     ($(#[$meta:meta])* $view:ident, $id:ident: $id_type:ty, $column:literal, $cost:literal, $used:literal) => {
         $(#[$meta])*
@@ -401,25 +402,25 @@ macro_rules! attributed_view {
         pub struct $view {
             /// Which.
             pub $id: $id_type,
-            /// From here on.
+            /// Start.
             pub from: Timestamp,
-            /// Up to but not including here.
+            /// End, exclusive.
             pub to: Timestamp,
             /// The store's currency.
             pub currency: Currency,
-            /// Orders that it had an effect on.
+            /// Orders that it applied to.
             pub orders: i64,
-            /// What those came to.
+            /// The revenue of those orders.
             pub revenue: Amount,
             #[doc = $cost]
             pub discount_cost: Amount,
             #[doc = $used]
             pub redemptions: i64,
-            /// Customers whose first order it had an effect on.
+            /// Customers whose first order it applied to.
             pub new_customers: i64,
-            /// What came back for what it cost; null where it cost nothing.
+            /// The return on its cost; null if it cost nothing.
             pub roi: Option<Amount>,
-            /// How `roi` comes about.
+            /// The definition of `roi`.
             pub roi_definition: String,
         }
 
@@ -446,39 +447,40 @@ macro_rules! attributed_view {
     };
 }
 attributed_view! {
-    /// What a promotion did in a period.
+    /// The effect of a promotion in a period.
     PromotionView, promotion_id: PromotionId, "promotionId",
     "Its discounts on goods and shipping, and gifts at their catalog price.", "How often it was used."
 }
 attributed_view! {
-    /// What a campaign's promotions and flash sales did in a period. An order counts once, however many of them it used.
+    /// The effect of a campaign's promotions and flash sales in a period. An order counts once, however many of them it
+    /// used.
     CampaignView, campaign_id: CampaignId, "campaignId",
     "The discounts of its promotions on goods and shipping, gifts at their catalog price, and the difference \
          between list and sale price of its flash sale units. Tax that the prices include is included here too.",
     "How often its promotions and flash sales were used, each counted once per order."
 }
 
-/// How far a log was followed.
+/// The position in a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LogView {
-    /// The event that was followed last.
+    /// The last event followed.
     pub position: i64,
     /// The newest event.
     pub last: i64,
 }
 
-/// How far a generation has come in both logs.
+/// A generation's positions in both logs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GenerationView {
-    /// Which.
+    /// The generation.
     pub generation: u32,
     /// The shop's log.
     pub shop: LogView,
     /// The promotion engine's log.
     pub promotion: LogView,
-    /// Since when it is made.
+    /// When its build began.
     pub started_at: Timestamp,
 }
 
@@ -495,9 +497,9 @@ impl GenerationView {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct StateView {
-    /// What is shown; null before the first event was followed.
+    /// The generation shown; null before the first event was followed.
     pub current: Option<GenerationView>,
-    /// What is made anew; null when no rebuild runs.
+    /// The generation being built; null when no rebuild is running.
     pub rebuild: Option<GenerationView>,
 }
 json_reply!(StateView);

@@ -1,5 +1,5 @@
-//! The entries of a generation while a batch is written: every change of an entry is counted, and at the end the roll-ups,
-//! the customers' first orders and the sets of buyers follow.
+//! The entries of a generation while a batch is written: every change of an entry is counted, and at the end the
+//! roll-ups, the customers' first orders and the sets of buyers are updated.
 
 use std::collections::BTreeMap;
 
@@ -11,25 +11,25 @@ use crate::records::{BuyerRollup, Entry, EntryByBuyer, EntryByOwner, EntryKind, 
 use crate::rules::cover::Level;
 use crate::rules::members;
 
-/// What happened to a customer's orders.
+/// Changes to a customer's orders.
 #[derive(Clone, Copy, Debug)]
 struct Touched {
-    /// The first that was put there, as its time and number.
+    /// The first order added, as its time and number.
     first: (Timestamp, i64),
-    /// Whether one was taken away.
+    /// Whether an order was removed.
     removed: bool,
 }
 
 /// The time and number of no order.
 const NEVER: (Timestamp, i64) = (Timestamp(i64::MAX), i64::MAX);
 
-/// A generation's entries, and what changed in them.
+/// A generation's entries and their changes.
 pub(crate) struct Books<'t, 'a> {
     pub(crate) tx: &'t mut Tx<'a>,
     pub(crate) generation: u32,
     deltas: Deltas,
     buyers: BTreeMap<i64, Touched>,
-    /// Buckets in which a customer's orders changed, and whether an order was put there last.
+    /// Buckets in which a customer's orders changed, and whether an order was added last.
     places: BTreeMap<(Bucket, i64), bool>,
 }
 
@@ -39,7 +39,7 @@ impl<'t, 'a> Books<'t, 'a> {
         Self { tx, generation, deltas: Deltas::default(), buyers: BTreeMap::new(), places: BTreeMap::new() }
     }
 
-    /// The entry of an owner of which there is one at most.
+    /// The entry of an owner that has at most one.
     pub(crate) fn one_of(&self, owner: i64, kind: EntryKind) -> Result<Option<Entry>, StoreError> {
         self.tx.get_by::<EntryByOwner>((Some(owner), self.generation, kind))
     }
@@ -58,7 +58,7 @@ impl<'t, 'a> Books<'t, 'a> {
         self.tx.delete::<Entry>(&(entry.generation, entry.at, entry.kind, entry.subject)).map(drop)
     }
 
-    /// Puts `new` in the place of `old`; the same again changes nothing.
+    /// Replaces `old` with `new`; without a difference nothing changes.
     pub(crate) fn replace(&mut self, old: Option<&Entry>, new: Option<&Entry>) -> Result<(), StoreError> {
         if old == new {
             return Ok(());
@@ -82,7 +82,7 @@ impl<'t, 'a> Books<'t, 'a> {
         }
     }
 
-    /// Brings everything that follows from the entries up to them.
+    /// Updates everything that is derived from the entries.
     pub(crate) fn close(mut self) -> Result<(), StoreError> {
         for (buyer, touched) in std::mem::take(&mut self.buyers) {
             self.settle_first(buyer, touched)?;
@@ -92,7 +92,7 @@ impl<'t, 'a> Books<'t, 'a> {
         self.deltas.flush(self.tx, self.generation)
     }
 
-    /// A customer's first order is marked, and no other.
+    /// Marks a customer's first order, and no other.
     fn settle_first(&mut self, buyer: i64, touched: Touched) -> Result<(), StoreError> {
         let known = self.tx.get::<First>(&(self.generation, buyer))?;
         let before = known.map_or(NEVER, |row| (row.at, row.order_id));
@@ -115,7 +115,7 @@ impl<'t, 'a> Books<'t, 'a> {
         Ok(first.map_or(NEVER, |entry| (entry.at, entry.subject)))
     }
 
-    /// Marks an order, if it is still there and the customer's.
+    /// Marks an order, if it still exists and is the customer's.
     fn mark_first(&mut self, buyer: i64, order: (Timestamp, i64), mark: i64) -> Result<(), StoreError> {
         let entry = self.tx.get::<Entry>(&(self.generation, order.0, EntryKind::Order, order.1))?;
         entry.filter(|entry| entry.buyer == Some(buyer)).map_or(Ok(()), |entry| self.set_first(&entry, mark))
@@ -132,7 +132,7 @@ impl<'t, 'a> Books<'t, 'a> {
         self.tx.put(&changed)
     }
 
-    /// The sets of buyers say who has an order in a bucket.
+    /// Updates the sets of buyers of the changed buckets.
     fn settle_buyers(&mut self, places: BTreeMap<(Bucket, i64), bool>) -> Result<(), StoreError> {
         let mut chunks = BTreeMap::<(Bucket, i64), Vec<(u16, bool)>>::new();
         for ((bucket, buyer), put) in places {

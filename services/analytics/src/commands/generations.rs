@@ -1,4 +1,4 @@
-//! Generations: the first one, a rebuild beside the one that is shown, the moment it takes over, and the end of the old one.
+//! Generations: the first one, a rebuild beside the one that is shown, its activation, and the removal of the old one.
 
 use std::time::Duration;
 
@@ -10,12 +10,12 @@ use crate::records::{
     PromotionRollup, Refunded, Rollup,
 };
 
-/// Rows that one sweep removes.
+/// Rows removed by one sweep.
 const SWEEP: usize = 1_000;
-/// How long a generation stays after it was shown last: reads that began on it come to their end.
+/// How long a generation stays after it was last shown: running reads can finish.
 const LINGER: Duration = Duration::from_secs(60);
 
-/// The generations there are.
+/// All generations.
 pub(crate) fn all(tx: &Tx<'_>) -> Result<Vec<Generation>, StoreError> {
     tx.scan::<Generation>().rows().collect()
 }
@@ -40,7 +40,7 @@ fn begin(tx: &mut Tx<'_>, status: GenerationStatus) -> Result<Generation, StoreE
     Ok(row)
 }
 
-/// The first generation of a new store is shown from its beginning.
+/// Shows the first generation of a new store from the beginning.
 pub(crate) fn ensure(tx: &mut Tx<'_>) -> Result<(), StoreError> {
     match current(tx)? {
         Some(_) => Ok(()),
@@ -48,7 +48,7 @@ pub(crate) fn ensure(tx: &mut Tx<'_>) -> Result<(), StoreError> {
     }
 }
 
-/// Begins a rebuild, or finds the one that runs.
+/// Starts a rebuild, or finds the running one.
 pub(crate) fn rebuild(tx: &mut Tx<'_>) -> Result<Generation, StoreError> {
     ensure(tx)?;
     match all(tx)?.into_iter().find(|it| it.status == GenerationStatus::Rebuilding) {
@@ -57,7 +57,7 @@ pub(crate) fn rebuild(tx: &mut Tx<'_>) -> Result<Generation, StoreError> {
     }
 }
 
-/// A rebuild that has come as far as the generation that is shown takes its place; whether it has.
+/// Shows a rebuild that has come as far as the generation that is shown; whether it did.
 pub(crate) fn take_over(tx: &mut Tx<'_>, id: u32) -> Result<bool, StoreError> {
     let (Some(mut new), Some(mut old)) = (tx.get::<Generation>(&id)?, current(tx)?) else { return Ok(false) };
     let behind = new.shop_position < old.shop_position || new.promox_position < old.promox_position;
@@ -73,13 +73,13 @@ pub(crate) fn take_over(tx: &mut Tx<'_>, id: u32) -> Result<bool, StoreError> {
     Ok(true)
 }
 
-/// The generation whose rows are to go.
+/// The generation whose rows are to be removed.
 pub(crate) fn over(tx: &Tx<'_>, now: Timestamp) -> Result<Option<Generation>, StoreError> {
     let over = |it: &Generation| it.retired_at.is_some_and(|at| at + LINGER <= now);
     Ok(all(tx)?.into_iter().find(over))
 }
 
-/// Removes a batch of rows of a generation that is no longer shown; whether there may be more.
+/// Removes a batch of rows of a replaced generation; whether there may be more.
 pub(crate) fn sweep(tx: &mut Tx<'_>) -> Result<bool, StoreError> {
     let Some(old) = over(tx, tx.now())? else { return Ok(false) };
     let tables = [

@@ -1,4 +1,4 @@
-//! What changes: projections by events, visits by what shoppers' browsers tell, generations by a rebuild.
+//! Changes: projections from events, visits from shoppers' browsers, generations of a rebuild.
 
 pub(crate) mod books;
 pub(crate) mod deltas;

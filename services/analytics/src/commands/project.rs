@@ -1,7 +1,7 @@
-//! One batch of news into one generation: everything that follows from it, and its place in the log, in one transaction.
+//! Applies one batch of changes to one generation: all its effects, and its position in the log, in one transaction.
 //!
-//! What an order adds is a function of its figures alone. So it does not matter how often or in which batches the events come:
-//! the same events lead to the same rows.
+//! The contribution of an order is a function of its figures alone. So it does not matter how often or in which batches
+//! the events come: the same events give the same rows.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,21 +11,21 @@ use promox_kernel::{Amount, Timestamp};
 use promox_storage::{Database, StoreError, Tx};
 
 use super::books::Books;
-use crate::events::News;
+use crate::events::Change;
 use crate::records::{Customer, CustomerByName, Entry, EntryKind, Generation, NumberedSku, NumberedSkuBySku, Refunded};
 use crate::rules::counting::{self, CampaignSales, Flash, Uses};
 use crate::rules::measures::{Measures, plain};
 use crate::rules::sold::Products;
 
-/// News between two places of a log, and the figures that they speak of.
+/// Changes between two positions of a log, and the figures that they refer to.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
-    pub(crate) news: Vec<News>,
+    pub(crate) changes: Vec<Change>,
     pub(crate) orders: BTreeMap<i64, OrderFigure>,
     pub(crate) notes: BTreeMap<i64, CreditFigure>,
 }
 
-/// From where to where in which log.
+/// The log and the positions.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Step {
     pub(crate) source: Database,
@@ -33,7 +33,7 @@ pub(crate) struct Step {
     pub(crate) to: i64,
 }
 
-/// Writes a batch, unless somebody else has moved the place meanwhile; where the place is then.
+/// Writes a batch, unless another process has moved the position in the meantime; returns the position.
 pub(crate) fn project(tx: &mut Tx<'_>, generation: u32, step: Step, batch: &Batch) -> Result<i64, StoreError> {
     let Some(mut row) = tx.get::<Generation>(&generation)? else { return Ok(step.to) };
     let place = match step.source {
@@ -53,8 +53,8 @@ fn apply(tx: &mut Tx<'_>, generation: u32, batch: &Batch) -> Result<(), StoreErr
     let numbers = number_products(tx, batch)?;
     let mut books = Books::open(tx, generation);
     let mut orders = BTreeSet::new();
-    for news in &batch.news {
-        if let Some(order) = enter(&mut books, news, batch)? {
+    for change in &batch.changes {
+        if let Some(order) = enter(&mut books, change, batch)? {
             orders.insert(order);
         }
     }
@@ -64,23 +64,23 @@ fn apply(tx: &mut Tx<'_>, generation: u32, batch: &Batch) -> Result<(), StoreErr
     books.close()
 }
 
-/// Enters news; the order that is to be counted anew, if there is one.
-fn enter(books: &mut Books<'_, '_>, news: &News, batch: &Batch) -> Result<Option<i64>, StoreError> {
+/// Applies changes; returns the order to be counted again, if any.
+fn enter(books: &mut Books<'_, '_>, change: &Change, batch: &Batch) -> Result<Option<i64>, StoreError> {
     let generation = books.generation;
-    match news {
-        News::Order(order) => return Ok(Some(*order)),
-        News::CreditNote(id) => settle_note(books, *id, batch.notes.get(id))?,
-        News::Redeemed { redemption, at } => {
+    match change {
+        Change::Order(order) => return Ok(Some(*order)),
+        Change::CreditNote(id) => settle_note(books, *id, batch.notes.get(id))?,
+        Change::Redeemed { redemption, at } => {
             let measures = Measures { coupons_redeemed: 1, ..Measures::default() };
             let new = entry(generation, *at, EntryKind::Redemption, *redemption, measures);
             let old = books.one_of(*redemption, EntryKind::Redemption)?;
             books.replace(old.as_ref(), Some(&Entry { owner: Some(*redemption), ..new }))?;
         }
-        News::Released { redemption } => {
+        Change::Released { redemption } => {
             let old = books.one_of(*redemption, EntryKind::Redemption)?;
             books.replace(old.as_ref(), None)?;
         }
-        News::Sum { kind, position, at, measures } => {
+        Change::Sum { kind, position, at, measures } => {
             let new = entry(generation, *at, *kind, *position, (**measures).clone());
             let old = books.tx.get::<Entry>(&(generation, *at, *kind, *position))?;
             books.replace(old.as_ref(), Some(&new))?;
@@ -95,7 +95,7 @@ fn entry(generation: u32, at: Timestamp, kind: EntryKind, subject: i64, measures
     Entry { generation, at, kind, subject, measures, owner: None, buyer: None, sold, uses, flash, campaign_sales }
 }
 
-/// A credit note gives back at its date.
+/// A credit note is a refund at its date.
 fn settle_note(books: &mut Books<'_, '_>, id: i64, figure: Option<&CreditFigure>) -> Result<(), StoreError> {
     let old = books.one_of(id, EntryKind::CreditNote)?;
     let new = figure.map(|figure| {
@@ -106,7 +106,7 @@ fn settle_note(books: &mut Books<'_, '_>, id: i64, figure: Option<&CreditFigure>
     books.replace(old.as_ref(), new.as_ref())
 }
 
-/// An order and its refunds are counted as they now are.
+/// Counts the current state of an order and its refunds.
 fn settle_order(
     books: &mut Books<'_, '_>,
     figure: &OrderFigure,
@@ -124,7 +124,7 @@ fn settle_order(
     settle_refunds(books, id, &counting::refunds(figure))
 }
 
-/// An order that was placed and does not count is an entry of its own; one that counts says so itself.
+/// An order that was placed and does not count has an entry of its own.
 fn settle_placed(books: &mut Books<'_, '_>, figure: &OrderFigure, order_counts: bool) -> Result<(), StoreError> {
     let id = figure.id.0;
     let old = books.one_of(id, EntryKind::Placed)?;
@@ -133,7 +133,7 @@ fn settle_placed(books: &mut Books<'_, '_>, figure: &OrderFigure, order_counts: 
     books.replace(old.as_ref(), Some(&new).filter(|new| !order_counts && !new.measures.is_empty()))
 }
 
-/// What an order adds, if it counts.
+/// The contribution of an order, if it counts.
 fn of_order(
     books: &mut Books<'_, '_>,
     figure: &OrderFigure,
@@ -154,7 +154,7 @@ fn of_order(
     Ok(Some(Entry { owner: Some(figure.id.0), buyer, sold, uses, flash, campaign_sales, ..new }))
 }
 
-/// Money that was given back is entered at its dates, whether its order counts or not.
+/// Refunds are entered at their dates, whether their order counts or not.
 fn settle_refunds(
     books: &mut Books<'_, '_>,
     order_id: i64,
@@ -188,7 +188,7 @@ fn enter_refund(
     books.replace(old.as_ref(), new.as_ref())
 }
 
-/// The number of a customer, given with the first order.
+/// The number of a customer, assigned with the first order.
 fn number_customer(tx: &mut Tx<'_>, name: &str) -> Result<i64, StoreError> {
     if let Some(known) = tx.get_by::<CustomerByName>(name)? {
         return Ok(known.number);
@@ -198,8 +198,9 @@ fn number_customer(tx: &mut Tx<'_>, name: &str) -> Result<i64, StoreError> {
     Ok(number)
 }
 
-/// The numbers of all SKUs of a batch, by their folded form. How a SKU was written and called when it was ordered last is noted, whatever became of the order;
-/// of two at one instant, by what they say and not by which is heard of first.
+/// The numbers of all SKUs of a batch, by their folded form. The spelling and name of a SKU when it was last ordered
+/// are recorded, whatever the order's status; of two orders at one instant, the choice depends on their content and not
+/// on which comes first.
 fn number_products(tx: &mut Tx<'_>, batch: &Batch) -> Result<BTreeMap<String, i64>, StoreError> {
     let mut latest = BTreeMap::<String, (Timestamp, &OrderLine)>::new();
     for order in batch.orders.values().filter(|order| order.status != OrderStatus::Pending) {

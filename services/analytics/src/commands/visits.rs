@@ -1,5 +1,5 @@
-//! Visits: the events of one session with no longer pause than half an hour. Only the first time that a visit comes to a
-//! stage is told; the rest changes nothing.
+//! Visits: the events of one session without a pause of more than half an hour. Only the first event of a visit at a
+//! stage is recorded; the others change nothing.
 
 use std::time::Duration;
 
@@ -12,9 +12,9 @@ use crate::records::{Visit, VisitBySeen, VisitBySession};
 
 /// A longer pause ends a visit.
 const PAUSE: Duration = Duration::from_mins(30);
-/// How exactly it is known when a visit was seen last: a write less for each of the events in between.
+/// The precision of a visit's last activity: it saves a write for each event in between.
 const COARSE: Duration = Duration::from_mins(1);
-/// Visits that one sweep forgets.
+/// Visits removed by one sweep.
 const SWEEP: usize = 1_000;
 
 fn bit(stage: VisitStage) -> u32 {
@@ -27,7 +27,7 @@ pub(crate) fn is_known(tx: &Tx<'_>, session: &[u8], stage: VisitStage, now: Time
     Ok(visit.is_some_and(|it| it.stages & bit(stage) != 0 && now.since(it.last_seen) < COARSE))
 }
 
-/// Notes what a session did, and with which product.
+/// Records what a session did, and with which product.
 pub(crate) fn record(
     tx: &mut Tx<'_>,
     session: &[u8],
@@ -44,22 +44,22 @@ pub(crate) fn record(
     if let Some(over) = known.filter(|over| over.id != visit.id) {
         tx.delete::<Visit>(&over.id)?;
     }
-    let (first, news) = (visit.stages == 0, visit.stages & bit(stage) == 0);
+    let (first, is_new) = (visit.stages == 0, visit.stages & bit(stage) == 0);
     visit.stages |= bit(stage);
     visit.last_seen = now;
     tx.put(&visit)?;
-    if !news {
+    if !is_new {
         return Ok(());
     }
     tx.emit(visit.id, &VisitAdvanced { visit_id: visit.id, stage, first, product_id })
 }
 
-/// Whether a visit is over.
+/// Whether a visit has ended.
 pub(crate) fn any_over(tx: &Tx<'_>, now: Timestamp) -> Result<bool, StoreError> {
     Ok(tx.scan_by::<VisitBySeen>().before(now - PAUSE).first()?.is_some())
 }
 
-/// Forgets visits that are over; whether there may be more.
+/// Removes ended visits; whether there may be more.
 pub(crate) fn sweep(tx: &mut Tx<'_>) -> Result<bool, StoreError> {
     let over = tx.scan_by::<VisitBySeen>().before(tx.now() - PAUSE).collect(SWEEP)?;
     over.iter().try_for_each(|visit| tx.delete::<Visit>(&visit.id).map(drop))?;

@@ -1,5 +1,5 @@
-//! Periods are put together from few rows: whole months, days and hours, and entries where a period begins or ends within an
-//! hour. What is too much for one read goes on in the next.
+//! Periods are composed of few rows: whole months, days and hours, and entries where a period begins or ends within an
+//! hour. What is too much for one read continues in the next.
 
 use promox_kernel::{Error, Timestamp};
 use promox_storage::{StoreError, Tx};
@@ -12,10 +12,10 @@ use crate::records::{Entry, Rollup};
 use crate::rules::cover::{Level, Piece, cover};
 use crate::rules::period::Period;
 
-/// Rows after which a read ends and another goes on.
+/// Rows after which a read ends and another continues.
 const ROWS: usize = 6_000;
 
-/// From the coarsest down.
+/// From coarse to fine.
 const LEVELS: [Level; 3] = [Level::Month, Level::Day, Level::Hour];
 
 /// A part of the work on several periods.
@@ -46,7 +46,7 @@ impl Analytics {
         Ok(sums)
     }
 
-    /// The points that customers held at each of the times: all months before it, and what of its own month is.
+    /// The points that customers held at each of the times: all months before it, and the part of its own month.
     pub(crate) async fn points_held(&self, times: &[Timestamp]) -> Result<Vec<i64>, Error> {
         let month = |at: &Timestamp| Period { from: Level::Month.floor(*at), to: *at };
         let periods: Vec<Period> = times.iter().map(month).collect();
@@ -69,7 +69,7 @@ fn held_before(tx: &Tx<'_>, month: Timestamp) -> Result<i64, StoreError> {
     months.rows().map(|row| row.map(|row| row.measures.points_held())).sum()
 }
 
-/// Does tasks until enough rows were read.
+/// Runs tasks until enough rows were read.
 fn work(
     tx: &Tx<'_>,
     generation: u32,
@@ -99,7 +99,7 @@ fn work(
     Ok(())
 }
 
-/// The pieces of a period. It is stretched to whole buckets where nothing lies in what that adds.
+/// The pieces of a period. It is extended to whole buckets where the extension contains nothing.
 fn plan(tx: &Tx<'_>, generation: u32, period: Period) -> Result<Vec<Piece>, StoreError> {
     let entries = || tx.scan::<Entry>().prefix(generation);
     let (Some(first), Some(last)) = (entries().first()?, entries().backward().first()?) else { return Ok(Vec::new()) };

@@ -1,4 +1,4 @@
-//! Reads: sums over periods, and what the answers are made of.
+//! Reads: sums over periods, and the data of replies.
 
 pub(crate) mod gather;
 pub(crate) mod segments;
@@ -9,10 +9,10 @@ use promox_storage::{Scan, Tx};
 
 use crate::records::{Entry, EntryKind};
 
-/// Entries that one read looks at.
+/// Entries examined by one read.
 const ENTRIES: usize = 4_000;
 
-/// Where a read of entries begins: at an instant, or after one entry of it.
+/// Where a read of entries begins: at an instant, or after an entry.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Mark {
     pub(crate) at: Timestamp,

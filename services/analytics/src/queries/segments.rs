@@ -1,4 +1,4 @@
-//! What each customer bought in a period, order by order.
+//! Each customer's purchases in a period, order by order.
 
 use std::collections::HashMap;
 
@@ -51,7 +51,7 @@ impl Analytics {
 /// Orders, revenue and time of the last order, by customer.
 type Bought = HashMap<i64, (i64, Amount, Timestamp)>;
 
-/// What customers bought by the entries from a mark on, and where to go on.
+/// Customers' purchases by the entries from a mark on, and where to continue.
 fn take(tx: &Tx<'_>, generation: u32, from: Mark, to: Timestamp) -> Result<(Bought, Option<Mark>), StoreError> {
     let (mut buyers, mut count, mut mark) = (Bought::new(), 0, None);
     for entry in from.entries(tx, generation, to).rows().take(ENTRIES) {

@@ -1,4 +1,4 @@
-//! What is added up over a period: always the measures, and of the rest what is wanted.
+//! Sums over a period: always the measures, and the other tables as requested.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::rules::measures::Measures;
 use crate::rules::members::Union;
 use crate::rules::sold::Sold;
 
-/// What is wanted beside the measures.
+/// What is requested beside the measures.
 #[derive(Clone, Copy, Debug, Default)]
 #[allow(clippy::struct_excessive_bools, reason = "each is a table that is read or not, in any combination")]
 pub(crate) struct Wanted {
@@ -35,32 +35,34 @@ pub(crate) struct Sums {
     pub(crate) promotions: BTreeMap<i64, Attributed>,
     pub(crate) campaigns: BTreeMap<i64, Attributed>,
     pub(crate) flash_sales: BTreeMap<i64, Sold>,
-    /// Rows that were read for them.
+    /// The number of rows read.
     pub(crate) rows: usize,
 }
 
 impl Sums {
-    /// Nothing yet.
+    /// Empty sums.
     pub(crate) fn of(wanted: Wanted) -> Self {
         Self { wanted, ..Self::default() }
     }
 
-    /// Customers who had bought before the period and bought in it: all who bought, less those whose first order lies in it.
+    /// Customers who had bought before the period and bought in it: all who bought, less those whose first order is in
+    /// it.
     pub(crate) fn returning_customers(&self) -> i64 {
         self.buyers.count() - self.measures.new_customers
     }
 
-    /// Products of which something was sold, by number.
+    /// Products with sales, by number.
     pub(crate) fn products(&self) -> impl Iterator<Item = (i64, &Sold)> {
         (0..).zip(&self.products).filter(|(_, sold)| **sold != Sold::default())
     }
 
-    /// What is left of the revenue.
+    /// Revenue less returns.
     pub(crate) fn net_revenue(&self) -> Amount {
         self.measures.revenue - self.measures.returned
     }
 
-    /// Adds a piece of a period, from a mark on when a part of it is done; where to go on, when it is too much for one read.
+    /// Adds a piece of a period, from a mark on when a part of it is done; returns where to continue, if it is too much
+    /// for one read.
     pub(crate) fn add(
         &mut self,
         tx: &Tx<'_>,
@@ -151,7 +153,7 @@ impl Sums {
     }
 }
 
-/// Buckets of a level one after the other.
+/// Buckets of a level in order.
 struct Run<'t, 'a> {
     tx: &'t Tx<'a>,
     generation: u32,
@@ -161,7 +163,7 @@ struct Run<'t, 'a> {
 }
 
 impl Run<'_, '_> {
-    /// Each row of a table; how many there were.
+    /// Visits each row of a table; returns their number.
     fn each<R: Record>(&self, mut visit: impl FnMut(R)) -> Result<usize, StoreError> {
         let scan = self.tx.scan::<R>().prefix((self.generation, self.level)).from(self.from).before(self.to);
         let mut count = 0;

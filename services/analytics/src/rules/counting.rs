@@ -1,4 +1,4 @@
-//! What an order counts for: which orders count, what of them is revenue, and what each promotion and flash sale had of it.
+//! The contribution of an order: which orders count, their revenue, and the share of each promotion and flash sale.
 
 use std::collections::BTreeMap;
 
@@ -11,12 +11,12 @@ use promox_kernel::{Amount, Timestamp};
 use super::measures::{Measures, plain};
 use super::sold::{Products, Sold};
 
-/// A promotion's part in an order.
+/// A promotion's share of an order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Use {
     pub(crate) promotion: i64,
     pub(crate) campaign: Option<i64>,
-    /// What it cost: goods, shipping, and gifts at their catalogue price.
+    /// Its cost: goods, shipping, and gifts at their catalog price.
     pub(crate) cost: Amount,
 }
 
@@ -42,7 +42,7 @@ impl Column for Uses {
     }
 }
 
-/// Each campaign with how many of its promotions and flash sales an order used, and what they cost.
+/// Each campaign with the number of its promotions and flash sales that an order used, and their cost.
 pub(crate) fn campaigns(uses: &Uses, sales: &CampaignSales) -> BTreeMap<i64, (i64, Amount)> {
     let promotions = uses.0.iter().filter_map(|it| Some((it.campaign?, it.cost)));
     let sales = sales.0.iter().map(|it| (it.campaign, it.cost));
@@ -60,11 +60,11 @@ pub(crate) fn campaigns(uses: &Uses, sales: &CampaignSales) -> BTreeMap<i64, (i6
 pub(crate) struct CampaignSale {
     pub(crate) sale: i64,
     pub(crate) campaign: i64,
-    /// What the list prices of its pieces come to, less what was paid for them.
+    /// The list prices of its units, less what was paid for them.
     pub(crate) cost: Amount,
 }
 
-/// Flash sales of campaigns in an order, by number, ascending. None in what was written before they were counted.
+/// Flash sales of campaigns in an order, by number, ascending. Empty in rows written before they were counted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct CampaignSales(pub(crate) Vec<CampaignSale>);
 
@@ -89,7 +89,7 @@ impl Column for CampaignSales {
     }
 }
 
-/// What was sold in a flash sale with an order.
+/// The sales of a flash sale in an order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FlashPart {
     pub(crate) sale: i64,
@@ -119,7 +119,7 @@ impl Column for Flash {
     }
 }
 
-/// Items one after the other, as the bytes of one column.
+/// Items encoded one after the other in one column.
 fn put_list<T>(items: &[T], put: impl Fn(&T, &mut Vec<u8>), out: &mut Vec<u8>) {
     let mut bytes = Vec::new();
     items.iter().for_each(|item| put(item, &mut bytes));
@@ -135,17 +135,17 @@ fn take_list<T>(input: &mut &[u8], take: impl Fn(&mut &[u8]) -> Option<T>) -> Op
     Some(items)
 }
 
-/// Whether an order counts: placed, and neither failed nor cancelled since.
+/// Whether an order counts: placed, and neither failed nor cancelled.
 pub(crate) fn counts(status: OrderStatus) -> bool {
     !matches!(status, OrderStatus::Pending | OrderStatus::Failed | OrderStatus::Cancelled)
 }
 
-/// Whether an order was placed here: what was imported came through another shop's checkout.
+/// Whether an order was placed here: imported orders came through another shop's checkout.
 pub(crate) fn placed(order: &OrderFigure) -> i64 {
     i64::from(!order.imported)
 }
 
-/// What an order adds up to.
+/// The measures of an order.
 pub(crate) fn measures(order: &OrderFigure) -> Measures {
     let inside = order.prices_include_tax;
     Measures {
@@ -159,7 +159,7 @@ pub(crate) fn measures(order: &OrderFigure) -> Measures {
     }
 }
 
-/// What was sold of each product; `number` knows the products' numbers.
+/// The sales of each product; `number` maps products to their numbers.
 pub(crate) fn sold(order: &OrderFigure, number: impl Fn(&OrderLine) -> Option<i64>) -> Products {
     let mut products = BTreeMap::<i64, Sold>::new();
     for FigureLine { line, .. } in &order.lines {
@@ -172,19 +172,19 @@ pub(crate) fn sold(order: &OrderFigure, number: impl Fn(&OrderLine) -> Option<i6
     Products(products.into_iter().collect())
 }
 
-/// The promotions that had an effect.
+/// The promotions that applied.
 pub(crate) fn uses(order: &OrderFigure) -> Uses {
-    let told = |it: &FigureUse| Use {
+    let to_use = |it: &FigureUse| Use {
         promotion: it.promotion_id.0,
         campaign: it.campaign_id.map(|id| id.0),
         cost: plain(it.cost),
     };
-    let mut uses: Vec<Use> = order.uses.iter().map(told).collect();
+    let mut uses: Vec<Use> = order.uses.iter().map(to_use).collect();
     uses.sort_by_key(|it| it.promotion);
     Uses(uses)
 }
 
-/// The money that was given back of an order, by when.
+/// The refunds of an order, by time.
 pub(crate) fn refunds(order: &OrderFigure) -> BTreeMap<Timestamp, Amount> {
     let mut refunds = BTreeMap::<Timestamp, Amount>::new();
     for refund in &order.refunds {
@@ -193,7 +193,7 @@ pub(crate) fn refunds(order: &OrderFigure) -> BTreeMap<Timestamp, Amount> {
     refunds
 }
 
-/// What was sold in flash sales.
+/// The sales of flash sales.
 pub(crate) fn flash(order: &OrderFigure) -> Flash {
     let mut sales = BTreeMap::<i64, (i64, Amount)>::new();
     for FigureLine { line, .. } in &order.lines {
@@ -206,7 +206,7 @@ pub(crate) fn flash(order: &OrderFigure) -> Flash {
     Flash(sales.into_iter().map(part).collect())
 }
 
-/// What campaigns' flash sales cost. A piece that was dearer than its list price cost nothing.
+/// The cost of campaigns' flash sales. A unit above its list price cost nothing.
 pub(crate) fn campaign_sales(order: &OrderFigure) -> CampaignSales {
     let mut sales = BTreeMap::<(i64, i64), Amount>::new();
     for FigureLine { line, campaign_id } in &order.lines {
@@ -217,7 +217,7 @@ pub(crate) fn campaign_sales(order: &OrderFigure) -> CampaignSales {
     CampaignSales(sales.into_iter().map(part).collect())
 }
 
-/// The customer's name, when it is one that can come again.
+/// The customer's name, if the customer can be recognised again.
 pub(crate) fn known_customer(order: &OrderFigure) -> Option<&str> {
     Some(order.customer.as_str()).filter(|name| !name.starts_with("order:"))
 }

@@ -1,7 +1,8 @@
-//! Buckets of time and how a period is put together from them.
+//! Buckets of time, and how a period is composed of them.
 //!
-//! Buckets are hours, days and months of UTC, whatever the store's zone: a day of any zone is a run of hours, and a change of
-//! the zone or of the clocks moves no bucket. What no whole hour covers is read entry by entry, so that every period is exact.
+//! Buckets are hours, days and months of UTC, whatever the store's zone: a day in any zone is a run of hours, and a
+//! change of the zone or of the clocks moves no bucket. What no whole hour covers is read entry by entry, so that every
+//! period is exact.
 
 use promox_kernel::{Timestamp, text_enum};
 
@@ -11,7 +12,7 @@ const HOUR: i64 = 3_600_000_000;
 const DAY: i64 = 24 * HOUR;
 
 text_enum! {
-    /// How long a bucket is.
+    /// The size of a bucket.
     Level {
         Hour = "HOUR",
         Day = "DAY",
@@ -20,7 +21,7 @@ text_enum! {
 }
 
 impl Level {
-    /// The start of the bucket that a time lies in.
+    /// The start of the bucket that contains a time.
     pub(crate) fn floor(self, at: Timestamp) -> Timestamp {
         match self {
             Self::Hour => Timestamp(at.0 - at.0.rem_euclid(HOUR)),
@@ -38,13 +39,13 @@ impl Level {
         }
     }
 
-    /// The first start of a bucket that is not before `at`.
+    /// The first start of a bucket at or after `at`.
     pub(crate) fn ceil(self, at: Timestamp) -> Timestamp {
         let floor = self.floor(at);
         if floor == at { at } else { self.next(floor) }
     }
 
-    /// The level below; none below the hour.
+    /// The next finer level; none below the hour.
     fn finer(self) -> Option<Self> {
         match self {
             Self::Hour => None,
@@ -53,7 +54,7 @@ impl Level {
         }
     }
 
-    /// Buckets that are read at once: a busy month alone has thousands of rows.
+    /// Buckets read at once: a busy month alone has thousands of rows.
     fn run(self) -> usize {
         match self {
             Self::Month => 1,
@@ -63,7 +64,7 @@ impl Level {
     }
 }
 
-/// The day of the epoch on which the month of a day begins, so many months later.
+/// The epoch day on which the month of a day begins, this many months later.
 ///
 /// Days to months and back by Howard Hinnant's algorithms, `https://howardhinnant.github.io/date_algorithms.html`.
 fn first_of_month(day: i64, later: i64) -> i64 {
@@ -83,15 +84,15 @@ fn first_of_month(day: i64, later: i64) -> i64 {
 /// A part of a period that is read in one way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Piece {
-    /// By which buckets; entry by entry without.
+    /// The level of its buckets; none for single entries.
     pub(crate) level: Option<Level>,
-    /// From here on, the start of a bucket.
+    /// Start, on a bucket boundary.
     pub(crate) from: Timestamp,
-    /// Up to but not including here.
+    /// End, exclusive.
     pub(crate) to: Timestamp,
 }
 
-/// The pieces of `[from,to)`, oldest first: as few buckets as there can be, and entries at the edges.
+/// The pieces of `[from,to)`, oldest first: as few buckets as possible, and entries at the edges.
 pub(crate) fn cover(from: Timestamp, to: Timestamp) -> Vec<Piece> {
     let mut pieces = Vec::new();
     cover_by(Some(Level::Month), from, to, &mut pieces);

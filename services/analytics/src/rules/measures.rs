@@ -1,11 +1,11 @@
-//! What is added up over time: counts and amounts that a bucket is the sum of.
+//! Measures that add up over time: counts and amounts of which a bucket holds the sums.
 
 use promox_kernel::Amount;
 use promox_kernel::encoding::{Column, ColumnType};
 
 macro_rules! measures {
     (counts { $($(#[$count_meta:meta])* $count:ident),+ $(,)? } amounts { $($(#[$amount_meta:meta])* $amount:ident),+ $(,)? }) => {
-        /// Everything that adds up. A column of its own, amounts first: counts are appended and read as zero in older rows.
+        /// All measures. They are one column, amounts first: new counts are appended and read as zero in older rows.
         #[derive(Clone, Debug, Default, PartialEq, Eq)]
         pub(crate) struct Measures {
             $($(#[$count_meta])* pub(crate) $count: i64,)+
@@ -19,7 +19,7 @@ macro_rules! measures {
                 $(self.$amount += other.$amount;)+
             }
 
-            /// Takes `other` away.
+            /// Subtracts `other`.
             pub(crate) fn take(&mut self, other: &Self) {
                 $(self.$count -= other.$count;)+
                 $(self.$amount -= other.$amount;)+
@@ -47,57 +47,57 @@ measures! {
     counts {
         /// Orders that count.
         orders,
-        /// Units in them.
+        /// Units in those orders.
         items,
-        /// Those that were their customer's first.
+        /// Orders that were their customer's first.
         new_customers,
-        /// Visits heard of for the first time.
+        /// Visits.
         visits,
-        /// Visits that came to a product.
+        /// Visits that viewed a product.
         views,
         /// Visits that put something into a cart.
         carts,
         /// Visits that began a checkout.
         checkouts,
-        /// Coupons that came to be.
+        /// Coupons created.
         coupons_issued,
-        /// Redemptions that were not given back.
+        /// Redemptions that were not released.
         coupons_redeemed,
         points_awarded,
         points_redeemed,
         points_expired,
-        /// Spent ones that came back.
+        /// Redeemed points restored.
         points_restored,
-        /// Given ones that were taken back.
+        /// Awarded points revoked.
         points_revoked,
-        /// Orders that were placed here, whatever became of them.
+        /// Orders placed here, whatever their status.
         placed,
     }
     amounts {
         /// Goods after discounts, without tax and shipping, before points.
         revenue,
-        /// What promotions took off the goods.
+        /// Discounts of promotions on goods.
         discounts,
-        /// Money given back, and credit notes.
+        /// Refunds and credit notes.
         refunds,
-        /// What of the revenue came back.
+        /// Revenue returned.
         returned,
     }
 }
 
 impl Measures {
-    /// Points that customers hold by what was told of them.
+    /// The points that customers hold according to these measures.
     pub(crate) fn points_held(&self) -> i64 {
         self.points_awarded + self.points_restored - self.points_redeemed - self.points_revoked - self.points_expired
     }
 
-    /// Whether nothing is in it.
+    /// Whether all measures are zero.
     pub(crate) fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 }
 
-/// An amount in its shortest form, so that equal sums are equal bytes, by whatever way they came about.
+/// An amount in its shortest form, so that equal sums are equal bytes, however they were added up.
 pub(crate) fn plain(amount: Amount) -> Amount {
     Amount(amount.0.normalize())
 }

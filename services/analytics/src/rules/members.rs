@@ -1,19 +1,20 @@
-//! Who bought in a bucket: a set of customers' numbers, in chunks, so that a union tells how many different ones there were.
+//! The buyers of a bucket: a set of customers' numbers, in chunks, so that a union tells how many distinct ones there
+//! are.
 //!
-//! Few are kept as a sorted list, many as bits; which of the two follows from the set alone.
+//! Small sets are sorted lists, large ones bitmaps; which of the two follows from the set alone.
 
 use std::collections::HashMap;
 
 use promox_kernel::encoding::{Column, ColumnType};
 
-/// Numbers of a chunk.
+/// Numbers per chunk.
 const CHUNK: i64 = 32_768;
-/// More than so many are kept as bits.
+/// Larger sets are bitmaps.
 const FEW: usize = 2_048;
-/// Words of 64 bits in a chunk.
+/// 64-bit words per chunk.
 const WORDS: usize = 512;
 
-/// The chunk that a number is in, and its place there.
+/// The chunk of a number, and its place there.
 pub(crate) fn place(number: i64) -> (i64, u16) {
     (number.div_euclid(CHUNK), u16::try_from(number.rem_euclid(CHUNK)).unwrap_or(0))
 }
@@ -53,7 +54,7 @@ fn ones(words: &[u64]) -> usize {
 }
 
 impl Members {
-    /// How many there are.
+    /// The number of members.
     pub(crate) fn count(&self) -> usize {
         match self {
             Self::Few(places) => places.len(),
@@ -61,7 +62,7 @@ impl Members {
         }
     }
 
-    /// Takes a place in or out.
+    /// Adds or removes a place.
     pub(crate) fn mark(&mut self, place: u16, present: bool) {
         match self {
             Self::Few(places) => match (places.binary_search(&place), present) {
@@ -79,7 +80,7 @@ impl Members {
         self.settle();
     }
 
-    /// Takes the form that its size asks for.
+    /// Converts to the form for its size.
     fn settle(&mut self) {
         match self {
             Self::Few(places) if places.len() > FEW => *self = Self::Many(bits(places)),
@@ -134,7 +135,7 @@ impl Column for Members {
 pub(crate) struct Union(HashMap<i64, Vec<u64>>);
 
 impl Union {
-    /// Takes the members of a chunk in.
+    /// Adds the members of a chunk.
     pub(crate) fn add(&mut self, chunk: i64, members: &Members) {
         let words = self.0.entry(chunk).or_insert_with(|| vec![0; WORDS]);
         match members {
@@ -143,13 +144,13 @@ impl Union {
         }
     }
 
-    /// Takes one number in.
+    /// Adds one number.
     pub(crate) fn insert(&mut self, number: i64) {
         let (chunk, place) = place(number);
         self.add(chunk, &Members::Few(vec![place]));
     }
 
-    /// How many different ones there are.
+    /// The number of distinct members.
     pub(crate) fn count(&self) -> i64 {
         i64::try_from(self.0.values().map(|words| ones(words)).sum::<usize>()).unwrap_or(i64::MAX)
     }

@@ -1,9 +1,9 @@
-//! What a chart can show.
+//! The metrics of a chart.
 
 use promox_kernel::text_enum;
 
 text_enum! {
-    /// What a chart shows.
+    /// A metric of a chart.
     Metric {
         Orders = "orders",
         Revenue = "revenue",

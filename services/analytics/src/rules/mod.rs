@@ -1,4 +1,4 @@
-//! The pure domain: what an order counts for, buckets of time and what they add up to, periods in the store's zone.
+//! The pure domain: the contribution of an order, buckets of time and their measures, periods in the store's zone.
 
 pub(crate) mod counting;
 pub(crate) mod cover;

@@ -1,4 +1,4 @@
-//! Periods `[from,to)` in the store's zone: how they are written, the one before, and the parts of a chart.
+//! Periods `[from,to)` in the store's zone: parsing, the preceding one, and the points of a chart.
 
 use std::time::Duration;
 
@@ -9,13 +9,13 @@ use promox_kernel::{Error, Timestamp, text_enum};
 
 /// Microseconds of a minute.
 const MINUTE: i64 = 60_000_000;
-/// The days that are shown unless a period is asked for.
+/// The default length of a period, in days.
 const DEFAULT_DAYS: i64 = 30;
-/// The earliest and the latest year that is asked about.
+/// The earliest and the latest year supported.
 const YEARS: std::ops::RangeInclusive<i16> = 1900..=2200;
 
 text_enum! {
-    /// How long the parts of a chart are.
+    /// The granularity of a chart.
     Granularity {
         Minute = "minute",
         Hour = "hour",
@@ -32,7 +32,7 @@ pub(crate) struct Period {
     pub(crate) to: Timestamp,
 }
 
-/// An instant as it was asked for: RFC 3339, or a date or time of the store's zone.
+/// An instant as requested: RFC 3339, or a date or time of the store's zone.
 fn instant(text: &str, zone: &TimeZone, pointer: &str) -> Result<Timestamp, Error> {
     let fault = || {
         Error::field(
@@ -62,13 +62,13 @@ fn zoned(at: Timestamp, zone: &TimeZone) -> Zoned {
     at.to_jiff().to_zoned(zone.clone())
 }
 
-/// So many days of the zone later, at the same time of day.
+/// This many days of the zone later, at the same time of day.
 fn days_later(at: Timestamp, days: i64, zone: &TimeZone) -> Timestamp {
     let moved = zoned(at, zone).checked_add(days.days());
     moved.map_or(at, |moved| Timestamp::from_jiff(moved.timestamp()))
 }
 
-/// The period that was asked for; unless said, the 30 days up to the end of the running minute.
+/// The requested period; by default, the 30 days up to the end of the current minute.
 pub(crate) fn period(from: Option<&str>, to: Option<&str>, now: Timestamp, zone: &TimeZone) -> Result<Period, Error> {
     let to = match to {
         Some(text) => instant(text, zone, "?to")?,
@@ -90,7 +90,7 @@ fn is_midnight(at: Timestamp, zone: &TimeZone) -> bool {
 }
 
 impl Period {
-    /// The period before, of equal length: as many days when it is whole days of the zone, else as many microseconds.
+    /// The preceding period of equal length: in days if it is whole days of the zone, else in microseconds.
     pub(crate) fn previous(self, zone: &TimeZone) -> Self {
         let whole = is_midnight(self.from, zone) && is_midnight(self.to, zone);
         let days = whole.then(|| days_between(self, zone)).flatten();
@@ -101,7 +101,8 @@ impl Period {
         Self { from, to: self.from }
     }
 
-    /// The parts of a chart, oldest first; the first and the last may be cut by the period's ends. `None` for too many.
+    /// The points of a chart, oldest first; the first and the last may be cut by the period's ends. `None` for too
+    /// many.
     pub(crate) fn parts(self, granularity: Granularity, zone: &TimeZone) -> Option<Vec<Self>> {
         let mut parts = Vec::new();
         let mut from = self.from;
@@ -118,7 +119,7 @@ impl Period {
 }
 
 impl Period {
-    /// The whole part of a chart in which a period begins.
+    /// The whole point of a chart in which a period begins.
     pub(crate) fn first(self, granularity: Granularity, zone: &TimeZone) -> Self {
         let end = granularity.end(self.from, zone);
         let start = match granularity {
@@ -138,7 +139,7 @@ fn days_between(period: Period, zone: &TimeZone) -> Option<i64> {
 }
 
 impl Granularity {
-    /// Parts that one chart has at most.
+    /// Maximum points of a chart.
     pub(crate) fn most(self) -> usize {
         match self {
             Self::Minute => 1_440,
@@ -149,11 +150,11 @@ impl Granularity {
         }
     }
 
-    /// The end of the part that a time lies in.
+    /// The end of the point that contains a time.
     fn end(self, at: Timestamp, zone: &TimeZone) -> Timestamp {
         let local = zoned(at, zone);
         let end = match self {
-            // Minutes and hours are those of the clock's face; offsets of zones are whole minutes since long.
+            // Minutes and hours follow the wall clock; offsets of zones have been whole minutes for a long time.
             Self::Minute => return Timestamp(at.0 - at.0.rem_euclid(MINUTE) + MINUTE),
             Self::Hour => return next_hour(&local).max(Timestamp(at.0 + 1)),
             Self::Day => local.start_of_day().and_then(|start| start.checked_add(1.day())),
@@ -171,7 +172,7 @@ impl Granularity {
     }
 }
 
-/// The next full hour on the clock's face; an hour is at most an hour long, also where the clocks are set back.
+/// The next full hour on the wall clock; an hour is at most an hour long, even when the clocks are set back.
 fn next_hour(local: &Zoned) -> Timestamp {
     let start = local.round(ZonedRound::new().smallest(Unit::Hour).mode(jiff::RoundMode::Floor));
     let start = start.map_or(local.timestamp(), |start| start.timestamp());

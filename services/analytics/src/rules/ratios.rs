@@ -3,22 +3,22 @@
 use promox_kernel::{Amount, Currency, round_half_up};
 use rust_decimal::Decimal;
 
-/// Digits of a ratio.
+/// Decimal digits of a ratio.
 const DIGITS: u32 = 4;
 
-/// What the answers say about how ROI comes about.
+/// The definition of ROI in replies.
 pub(crate) const ROI: &str = "(attributed revenue − cost) ÷ cost. Attributed revenue: goods after discounts, \
      without tax and shipping, before points, of every counted order that it had an effect on. Cost: its \
      discounts on goods and shipping, and gifts at their catalog price.";
 
-/// What the answers say about how a campaign's ROI comes about.
+/// The definition of a campaign's ROI in replies.
 pub(crate) const CAMPAIGN_ROI: &str = "(attributed revenue − cost) ÷ cost. Attributed revenue: goods after \
      discounts, without tax and shipping, before points, of every counted order that one of its promotions had \
      an effect on or that has a unit of one of its flash sales. Cost: the discounts of its promotions on goods \
      and shipping, gifts at their catalog price, and the list prices of its flash sale units less what was paid \
      for them.";
 
-/// One number in relation to another, null without any to relate to.
+/// The ratio of two numbers, null if the second is zero.
 pub(crate) fn ratio(part: impl Into<Decimal>, whole: impl Into<Decimal>) -> Option<Amount> {
     let ratio = part.into().checked_div(whole.into())?;
     let mut ratio = round_half_up(ratio, DIGITS);
@@ -26,12 +26,12 @@ pub(crate) fn ratio(part: impl Into<Decimal>, whole: impl Into<Decimal>) -> Opti
     Some(Amount(ratio))
 }
 
-/// What came back for what it cost, null where it cost nothing.
+/// The return on a cost, null if the cost is zero.
 pub(crate) fn roi(revenue: Amount, cost: Amount) -> Option<Amount> {
     ratio((revenue - cost).0, cost.0)
 }
 
-/// The average of a sum; zero of nothing.
+/// The average of a sum; zero without any.
 pub(crate) fn average(sum: Amount, count: i64, currency: Currency) -> Amount {
     sum.0.checked_div(Decimal::from(count)).map_or_else(|| currency.zero(), |average| currency.round(average))
 }

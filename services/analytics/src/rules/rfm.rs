@@ -1,27 +1,27 @@
-//! Recency, frequency, monetary value: each customer's rank in fifths, and the segment that the ranks make.
+//! Recency, frequency, monetary value: each customer's rank in fifths, and the resulting segment.
 
 use promox_kernel::{Amount, Timestamp, text_enum};
 
-/// Into how many parts customers are ranked.
+/// The number of ranks.
 const PARTS: usize = 5;
 
 text_enum! {
-    /// A kind of customer.
+    /// A customer segment.
     Segment {
-        /// Bought lately and often.
+        /// Bought recently and often.
         Champion = "CHAMPION",
         /// Buys often.
         Loyal = "LOYAL",
-        /// Bought lately, not often yet.
+        /// Bought recently, not often yet.
         Promising = "PROMISING",
-        /// Bought often and not for a while.
+        /// Bought often, but not for a while.
         AtRisk = "AT_RISK",
-        /// Neither lately nor often.
+        /// Neither recently nor often.
         Hibernating = "HIBERNATING",
     }
 }
 
-/// What a customer bought in a period.
+/// A customer's purchases in a period.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Buyer {
     pub(crate) number: i64,
@@ -30,7 +30,7 @@ pub(crate) struct Buyer {
     pub(crate) last: Timestamp,
 }
 
-/// A customer's ranks, 1 to 5, 5 the best.
+/// A customer's ranks, 1 to 5, where 5 is best.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Scores {
     pub(crate) recency: u32,
@@ -51,7 +51,7 @@ impl Scores {
     }
 }
 
-/// The rank of each value, in the order given: by how many are less, in fifths; equal ones rank alike.
+/// The rank of each value, in the order given: by how many are less, in fifths; equal ones rank the same.
 fn ranks<T: Ord>(values: &[T]) -> Vec<u32> {
     let mut sorted: Vec<&T> = values.iter().collect();
     sorted.sort_unstable();

@@ -1,19 +1,19 @@
-//! What was sold of each product: of an order, and of the products of a chunk in a bucket.
+//! Sales of each product: of an order, and of the products of a chunk in a bucket.
 
 use promox_kernel::Amount;
 use promox_kernel::encoding::{Column, ColumnType};
 
 use super::measures::plain;
 
-/// Numbers of products in a chunk.
+/// Products per chunk.
 const CHUNK: i64 = 256;
 
-/// The chunk that a product is in.
+/// The chunk of a product.
 pub(crate) fn chunk(product: i64) -> i64 {
     product.div_euclid(CHUNK)
 }
 
-/// What was sold of a product.
+/// The sales of a product.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Sold {
     pub(crate) orders: i64,
@@ -29,7 +29,7 @@ impl Sold {
         self.revenue += other.revenue;
     }
 
-    /// The same, to be taken away.
+    /// The negated sales.
     pub(crate) fn negated(&self) -> Self {
         Self { orders: -self.orders, units: -self.units, revenue: -self.revenue }
     }
@@ -39,12 +39,12 @@ impl Sold {
     }
 }
 
-/// Products by number, ascending, each once.
+/// Products by number, ascending, without duplicates.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Products(pub(crate) Vec<(i64, Sold)>);
 
 impl Products {
-    /// Adds to a product; one of which nothing is left goes.
+    /// Adds to a product; one whose sales are zero is removed.
     pub(crate) fn add(&mut self, product: i64, sold: &Sold) {
         match self.0.binary_search_by_key(&product, |(number, _)| *number) {
             Ok(at) => {

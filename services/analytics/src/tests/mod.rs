@@ -1,4 +1,4 @@
-//! Analytics on the memory engine, beside orders that are played.
+//! Analytics on the memory engine, with simulated orders.
 
 mod model;
 mod projecting;

@@ -1,5 +1,5 @@
-//! Random trade against a plain model: whatever happens to orders, in whichever batches it is followed, the figures of any
-//! period are the naive sums over the orders as they then are.
+//! Random trade compared with a plain model: whatever happens to orders, in whichever batches it is followed, the
+//! figures of any period are the naive sums over the current orders.
 
 use promox_testkit::sample::at;
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,7 +24,7 @@ use promox_storage::Service as _;
 
 #[derive(Clone, Debug)]
 enum Act {
-    /// Places an order, or imports it anew with other lines, another customer, another time.
+    /// Places an order, or imports it again with other lines, another customer, another time.
     Order {
         id: i64,
         customer: u8,
@@ -47,13 +47,13 @@ enum Act {
         pence: i64,
     },
     Follow,
-    /// One turn of the work, wherever that ends: other acts come between the transactions of a rebuild.
+    /// One run of the work, wherever that ends: other actions come between the transactions of a rebuild.
     Turn,
-    /// One turn that nobody waits for any more after so many polls: what it had begun to write may still be written.
+    /// One run that is dropped after this many polls: what it had begun to write may still be written.
     Abandon(u32),
-    /// Begins a rebuild, or finds the one that runs.
+    /// Starts a rebuild, or finds the running one.
     Rebuild,
-    /// Another process takes the work up, knowing only what is written.
+    /// Another process takes over the work, knowing only what is stored.
     Restart,
     /// A minute passes, and some of what was replaced is removed.
     Sweep,
@@ -90,7 +90,7 @@ fn pence(pence: i64) -> Amount {
     Amount(Decimal::new(pence, 2))
 }
 
-/// What is true.
+/// The expected state.
 #[derive(Debug, Default)]
 struct Model {
     orders: BTreeMap<i64, OrderFigure>,
@@ -164,7 +164,7 @@ impl Model {
     }
 }
 
-/// What a period comes to, by looking at everything.
+/// The figures of a period, by looking at everything.
 #[derive(Debug, PartialEq)]
 struct Naive {
     orders: i64,
@@ -268,7 +268,7 @@ impl Naive {
     }
 }
 
-/// States what orders and payments would.
+/// States the facts of orders and payments.
 fn states(model: &Model, report: &mut promox_storage::Report) {
     for order in model.counted() {
         report.left(COUNTED, order.id, counted(order.totals.subtotal - order.totals.discount, order.returned));

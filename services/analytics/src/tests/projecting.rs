@@ -1,4 +1,4 @@
-//! What orders, refunds, notes, uses, coupons and points come to.
+//! The figures of orders, refunds, notes, uses, coupons and points.
 
 use promox_contract::coupon::{CouponRedeemed, CouponReleased, CouponsIssued};
 use promox_contract::ids::{CampaignId, FlashSaleId, OrderId, ProductId, PromotionId};

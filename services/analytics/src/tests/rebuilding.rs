@@ -1,4 +1,4 @@
-//! A rebuild ends where the rows were, is shown when it is there, and what it replaced goes.
+//! A rebuild gives the same rows, is shown when it is complete, and what it replaced is removed.
 
 use promox_testkit::sample::{amount, at};
 use std::time::Duration;
@@ -10,14 +10,14 @@ use super::world::{World, line, order, refund, used};
 use crate::Analytics;
 use crate::api::{GetState, GetSummary, Rebuild};
 
-/// Every row of a generation's tables, the generation left out.
+/// Every row of a generation's tables, without the generation.
 pub(super) fn rows(world: &World, generation: u32) -> Vec<(u16, Vec<u8>, Vec<u8>)> {
     let reader = world.engine.snapshot();
     let mut rows = Vec::new();
     for table in Analytics::TABLES.iter().filter(|table| table.key[0] == "generation") {
         for item in reader.scan(&KeyRange::prefix(table.space, generation.to_be_bytes().to_vec()), Direction::Forward) {
             let (key, value) = item.unwrap();
-            // Behind layout and checksum, the row begins with its generation, a number of one byte here.
+            // After layout and checksum, the row begins with its generation, a number of one byte here.
             rows.push((table.space.0, key[4..].to_vec(), value[6..].to_vec()));
         }
     }

@@ -1,4 +1,4 @@
-//! Visits: each is told once a stage, pauses part them, and orders are held against them.
+//! Visits: one event per stage, separated by pauses, and compared with orders.
 
 use promox_testkit::sample::{amount, at};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Covers, periods, sets and ranks as tables of data and against plain models.
+//! Covers, periods, sets and ranks as tables of data and compared with plain models.
 
 mod covering;
 mod periods;

@@ -1,4 +1,4 @@
-//! Sets of buyers and sums of products, as columns and against plain models.
+//! Sets of buyers and sums of products, as columns and compared with plain models.
 
 use std::collections::{BTreeMap, BTreeSet};
 
