@@ -1,4 +1,4 @@
-//! Requests and replies of orders: quote, checkout, and what happens to an order after it.
+//! Requests and replies of orders: quote, checkout, and what follows.
 
 use std::collections::BTreeMap;
 
@@ -18,125 +18,125 @@ use crate::records::{FulfilmentId, FulfilmentStatus, ReturnId, ReturnStatus, Tim
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Address {
-    /// To whom.
+    /// The recipient.
     pub name: String,
-    /// The company, if the buyer is one or the parcel goes to one.
+    /// The recipient's company, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub company: Option<String>,
-    /// The company's VAT number, as the buyer states it: it is kept and shown, and does not change the tax.
+    /// The company's VAT number, as the buyer states it: it is stored and shown, and does not affect the tax.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vat_id: Option<String>,
     /// Street and number.
     pub line1: String,
-    /// What does not fit the first line.
+    /// Second address line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line2: Option<String>,
-    /// The town.
+    /// The city.
     pub city: String,
     /// The postal code, if the country has them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub postal_code: Option<String>,
-    /// State, province, county. Where the country is taxed by region it is required, and understood as an ISO 3166-2 code (`CA`,
-    /// `US-CA`) or name (`California`); it is kept as the code.
+    /// State, province or county. Where the country is taxed by region it is required, as an ISO 3166-2 code (`CA`,
+    /// `US-CA`) or name (`California`); it is stored as the code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
-    /// ISO 3166-1 alpha-2, `"GB"`, in any case of letters.
+    /// ISO 3166-1 alpha-2, `"GB"`, in upper or lower case.
     #[serde(deserialize_with = "promox_kernel::country::capital")]
     pub country: String,
-    /// For the carrier.
+    /// A phone number for the carrier.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phone: Option<String>,
 }
 
-/// What is to be ordered, and how.
+/// An order request.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PlaceOrder {
-    /// The lines; left out, the caller's cart is ordered and emptied. Lines of the same SKU are one.
+    /// The lines; if omitted, the caller's cart is ordered and emptied. Lines of the same SKU are combined.
     #[serde(default)]
     pub items: Option<Vec<SkuQuantity>>,
-    /// A promotion's or coupon's code.
+    /// A promotion or coupon code.
     #[serde(default)]
     pub promotion_code: Option<String>,
-    /// A coupon's or promotion's code.
+    /// A coupon or promotion code.
     #[serde(default)]
     pub coupon_code: Option<String>,
-    /// More of them.
+    /// Further codes.
     #[serde(default)]
     pub coupon_codes: Vec<String>,
-    /// Flash reservations; each adds a line of its own.
+    /// Flash sale reservations; each adds a line of its own.
     #[serde(default)]
     pub flash_sale_reservation_ids: Vec<FlashReservationId>,
-    /// Points to pay with.
+    /// Points to redeem.
     #[serde(default)]
     pub points_to_redeem: Option<u32>,
-    /// Where to write to; a guest's is required.
+    /// The e-mail address; required for guests.
     #[serde(default)]
     pub email: Option<Email>,
-    /// Where to ship to; required once the store has a zone or a tax rate.
+    /// The shipping address; required once the store has a zone or a tax rate.
     #[serde(default)]
     pub shipping_address: Option<Address>,
-    /// Whom to bill, when it is another address.
+    /// The billing address, if it differs.
     #[serde(default)]
     pub billing_address: Option<Address>,
-    /// A method of the zone; left out, the cheapest.
+    /// A shipping method of the zone; by default the cheapest.
     #[serde(default)]
     pub shipping_method: Option<String>,
-    /// How it is paid; required unless the total is zero. A method that is not switched on is a 422 `METHOD_OFF`.
+    /// The payment; required unless the total is zero. A method that is not enabled is a 422 `METHOD_OFF`.
     #[serde(default)]
     pub payment: Option<PaymentChoice>,
-    /// Pays the prices of this quote.
+    /// A quote whose prices to use.
     #[serde(default)]
     pub quote_id: Option<String>,
-    /// Where it is sold: `WEB` unless said.
+    /// The sales channel, `WEB` by default.
     #[serde(default)]
     pub channel: Option<String>,
-    /// The merchant's own members.
+    /// The merchant's own attributes.
     #[serde(default)]
     pub attributes: BTreeMap<String, String>,
-    /// The buyer's words.
+    /// A note from the buyer.
     #[serde(default)]
     pub note: Option<String>,
 }
 operation! { PlaceOrder => OrderView, "order.place", Post "/api/orders", Anyone, 201, "Places an order: holds \
 stock and discounts, takes the payment, confirms.", keyed }
 
-/// The same body as [`PlaceOrder`]: the price, and nothing else happens.
+/// Prices an order: the same body as [`PlaceOrder`], without placing it.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct QuoteOrder(pub PlaceOrder);
 operation! { QuoteOrder => QuoteView, "order.quote", Post "/api/orders/quote", Anyone, 200, "Prices an order without placing it." }
 
-/// A price, good for 15 minutes.
+/// A price, valid for 15 minutes.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct QuoteView {
     /// The currency of all amounts.
     pub currency: Currency,
-    /// Whether prices carry their tax inside.
+    /// Whether prices include tax.
     pub prices_include_tax: bool,
     /// The lines.
     pub lines: Vec<OrderLine>,
-    /// Promotions with an effect, in order of application.
+    /// Promotions that apply, in order of application.
     pub applied_promotions: Vec<AppliedPromotion>,
-    /// What has no effect, and why.
+    /// Promotions and codes that do not apply, and why.
     pub rejected_promotions: Vec<RejectedPromotion>,
-    /// Promotions that are one amount or quantity away.
+    /// Promotions that lack a single amount or quantity.
     pub offers: Vec<Offer>,
-    /// How it can be shipped, cheapest first.
+    /// The shipping methods, cheapest first.
     pub shipping_options: Vec<ShippingOption>,
-    /// The sums.
+    /// The totals.
     pub totals: Totals,
-    /// What was left unchecked.
+    /// Checks that were skipped.
     pub warnings: Vec<String>,
-    /// Name it in the order to pay these prices.
+    /// The id of the quote, to order at these prices.
     pub quote_id: String,
-    /// Until when.
+    /// When the quote expires.
     pub expires_at: Timestamp,
 }
 json_reply!(QuoteView);
 
-/// A way to ship.
+/// A shipping method.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ShippingOption {
@@ -144,7 +144,7 @@ pub struct ShippingOption {
     pub method: String,
     /// Its name.
     pub name: String,
-    /// What it costs for this order.
+    /// Its cost for this order.
     pub amount: Amount,
 }
 
@@ -152,60 +152,60 @@ pub struct ShippingOption {
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OrderView {
-    /// Its id.
+    /// The id.
     pub id: OrderId,
-    /// Its number, which cannot be guessed from another.
+    /// The order number, which cannot be guessed from another.
     pub number: String,
-    /// Where it stands.
+    /// The status.
     pub status: OrderStatus,
     /// The account.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_id: Option<UserId>,
-    /// Where to write to; null after an erasure.
+    /// The e-mail address; null after an erasure.
     pub email: Option<Email>,
     /// The currency of all amounts.
     pub currency: Currency,
-    /// Whether prices carry their tax inside.
+    /// Whether prices include tax.
     pub prices_include_tax: bool,
     /// The lines.
     pub lines: Vec<OrderLine>,
-    /// Promotions with an effect, in order of application.
+    /// Promotions that apply, in order of application.
     pub applied_promotions: Vec<AppliedPromotion>,
-    /// What has no effect, and why.
+    /// Promotions and codes that do not apply, and why.
     pub rejected_promotions: Vec<RejectedPromotion>,
-    /// The sums.
+    /// The totals.
     pub totals: Totals,
-    /// The payment; null when nothing was to pay, or before it was taken.
+    /// The payment; null when nothing was due, or before it was made.
     pub payment: Option<OrderPayment>,
-    /// Points that it earned.
+    /// The points that it earned.
     pub points_earned: i64,
-    /// Where it is shipped to.
+    /// The shipping address.
     pub shipping_address: Option<Address>,
-    /// Whom to bill.
+    /// The billing address.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub billing_address: Option<Address>,
-    /// How it is shipped.
+    /// The shipping method.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shipping_method: Option<String>,
-    /// Where it was sold.
+    /// The sales channel.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub channel: Option<String>,
-    /// The buyer's words.
+    /// A note from the buyer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
-    /// The merchant's own members.
+    /// The merchant's own attributes.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub attributes: BTreeMap<String, String>,
-    /// Parcels.
+    /// The parcels.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub fulfilments: Vec<FulfilmentView>,
-    /// Returns.
+    /// The returns.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub returns: Vec<ReturnView>,
-    /// A guest's secret for this order, shown once.
+    /// A guest's secret for this order, returned only once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub order_token: Option<String>,
-    /// Whether it came from another system.
+    /// Whether it was imported from another system.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub imported: bool,
     /// When it was placed.
@@ -214,7 +214,7 @@ pub struct OrderView {
     pub updated_at: Timestamp,
     /// Counts its changes.
     pub version: i64,
-    /// Whether it is still being decided, which makes the answer a 202.
+    /// Whether it is still being decided, which makes the response a 202.
     #[serde(skip)]
     #[schemars(skip)]
     pub undecided: bool,
@@ -231,11 +231,11 @@ impl OrderView {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OrderPayment {
-    /// Its id.
+    /// The id.
     pub id: PaymentId,
-    /// Where it stands.
+    /// The status.
     pub status: PaymentStatus,
-    /// What the buyer has to do.
+    /// What the buyer must do.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub action: Option<PaymentAction>,
 }
@@ -244,44 +244,44 @@ pub struct OrderPayment {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetOrder {
-    /// Which.
+    /// The id.
     pub id: OrderId,
 }
 operation! { GetOrder => OrderView, "order.get", Get "/api/orders/{id}", Owner("order:read"), 200, "One order." }
 
-/// Orders, newest first: one's own, or all with the permission.
+/// Orders, newest first: the caller's own, or all with the permission.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ListOrders {
-    /// Only where they stand so.
+    /// Only orders with this status.
     #[serde(default)]
     pub status: Option<OrderStatus>,
-    /// Only this account's.
+    /// Only orders of this account.
     #[serde(default)]
     pub user_id: Option<UserId>,
-    /// Placed at or after.
+    /// Only orders placed from this time on.
     #[serde(default)]
     pub from: Option<Timestamp>,
-    /// Placed before.
+    /// Only orders placed before this time.
     #[serde(default)]
     pub to: Option<Timestamp>,
-    /// A number or an e-mail address.
+    /// An order number or an e-mail address.
     #[serde(default)]
     pub q: Option<String>,
-    /// Items a page.
+    /// Page size.
     #[serde(default)]
     pub limit: Limit,
-    /// Where the page before ended.
+    /// `nextCursor` of the previous page.
     #[serde(default)]
     pub cursor: Option<Cursor>,
 }
 operation! { ListOrders => Page<OrderView>, "order.list", Get "/api/orders", User, 200, "Orders, newest first." }
 
-/// What happened to an order.
+/// The history of an order.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetTimeline {
-    /// Which.
+    /// The id.
     pub id: OrderId,
 }
 operation! { GetTimeline => Page<TimelineEntry>, "order.timeline", Get "/api/orders/{id}/timeline", Owner("order:read"), 200, "\
@@ -291,65 +291,65 @@ The history of an order." }
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetInvoice {
-    /// Which.
+    /// The id.
     pub id: OrderId,
 }
 operation! { GetInvoice => Download, "order.invoice", Get "/api/orders/{id}/invoice", Owner("order:read"), 200, "\
 A printable invoice, as HTML." }
 
-/// A guest's order; both must match.
+/// A guest's order; number and address must both match.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LookUpOrder {
-    /// Its number.
+    /// The order number.
     pub number: String,
-    /// The address that it was placed with.
+    /// The e-mail address of the order.
     pub email: Email,
 }
 operation! { LookUpOrder => OrderView, "order.look_up", Get "/api/orders/lookup", Anyone, 200, "A guest's \
 order, by number and e-mail address." }
 
-/// Cancels an order before its first shipment, also after a refund: stock, coupon, uses, points and what money is left go back,
-/// and returns that were asked for are rejected. Cancelling again changes nothing. After the first shipment it is 409
-/// `NOT_CANCELLABLE`.
+/// Cancels an order before its first shipment, also after a refund: stock, coupons, promotion uses, points and the
+/// remaining payment are returned, and requested returns are rejected. Repeating it changes nothing. After the first
+/// shipment it is 409 `NOT_CANCELLABLE`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CancelOrder {
-    /// Which.
+    /// The id.
     pub id: OrderId,
-    /// Why.
+    /// The reason.
     pub reason: String,
 }
 operation! { CancelOrder => OrderView, "order.cancel", Post "/api/orders/{id}/cancel", Owner("order:cancel"), 200, "\
 Cancels an order and returns its stock, discounts, points and payment.", keyed }
 
-/// Ships some or all of an order. Goods that are not paid for are 409 `UNPAID`, with what is `needed` and `paid`, unless
-/// `confirm` is true; what is collected on delivery counts as paid.
+/// Ships some or all of an order. Unpaid goods are 409 `UNPAID`, with `needed` and `paid`, unless `confirm` is true;
+/// cash on delivery counts as paid.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ShipOrder {
-    /// Which.
+    /// The id.
     pub id: OrderId,
-    /// What is in the parcel; left out, all that is not shipped yet.
+    /// The contents of the parcel; by default everything that is not shipped yet.
     #[serde(default)]
     pub items: Option<Vec<SkuQuantity>>,
-    /// Who carries it.
+    /// The carrier.
     pub carrier: String,
-    /// By which number.
+    /// The tracking number.
     pub tracking_number: String,
-    /// Ships also what is not paid for.
+    /// Ships unpaid goods too.
     #[serde(default)]
     pub confirm: bool,
 }
 operation! { ShipOrder => FulfilmentView, "order.ship", Post "/api/orders/{id}/fulfilments", Permission("order:fulfil"), 201, "Ships some or all of an order.", keyed }
 
-/// Notes that a parcel arrived.
+/// Records that a parcel was delivered.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DeliverFulfilment {
-    /// Which order.
+    /// The order.
     pub id: OrderId,
-    /// Which parcel.
+    /// The parcel.
     pub fid: FulfilmentId,
 }
 operation! { DeliverFulfilment => FulfilmentView, "order.deliver", Post "/api/orders/{id}/fulfilments/{fid}/deliver", Permission("order:fulfil"), 200, "\
@@ -359,56 +359,57 @@ Records that a parcel was delivered.", keyed }
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FulfilmentView {
-    /// Its id.
+    /// The id.
     pub id: FulfilmentId,
-    /// Its order.
+    /// The order.
     pub order_id: OrderId,
-    /// Where it is.
+    /// The status.
     pub status: FulfilmentStatus,
-    /// Who carries it.
+    /// The carrier.
     pub carrier: String,
-    /// By which number.
+    /// The tracking number.
     pub tracking_number: String,
-    /// What is in it.
+    /// The contents.
     pub items: Vec<SkuQuantity>,
-    /// When it left.
+    /// When it was shipped.
     pub shipped_at: Timestamp,
-    /// When it arrived.
+    /// When it was delivered.
     pub delivered_at: Option<Timestamp>,
 }
 json_reply!(FulfilmentView);
 
-/// Asks to give units back.
+/// Requests a return of units.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RequestReturn {
-    /// Which order.
+    /// The order.
     pub id: OrderId,
-    /// Which units.
+    /// The units.
     pub items: Vec<SkuQuantity>,
-    /// Why.
+    /// The reason.
     pub reason: String,
 }
 operation! { RequestReturn => ReturnView, "order.request_return", Post "/api/orders/{id}/returns", Owner("order:return"), 201, "\
 Requests a return of units.", keyed }
 
-/// Approves a return: the refund goes out, the goods go back into stock. It gives what its units cost, with `shippingRefund`, as far
-/// as earlier refunds have left the money, less `fee`; the part that points paid goes back as points. What was not captured
-/// yet (cash on delivery) is no longer due instead. The answer says what is given.
+/// Approves a return: the refund is paid, and the goods go back into stock. The refund is the price of the units plus
+/// `shippingRefund`, as far as earlier refunds have left money, less `fee`; the part that was paid with points is
+/// returned as points. What was not captured yet (cash on delivery) is no longer due instead. The reply says what is
+/// refunded.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ApproveReturn {
-    /// Which order.
+    /// The order.
     pub id: OrderId,
-    /// Which return.
+    /// The return.
     pub rid: ReturnId,
-    /// Whether the units go back into stock; true unless said.
+    /// Whether the units go back into stock; true by default.
     #[serde(default)]
     pub restock: Option<bool>,
-    /// Shipping that is given back with them: nothing unless said, at most what was paid for it in money.
+    /// Shipping to refund too: nothing by default, at most what was paid for it in money.
     #[serde(default)]
     pub shipping_refund: Option<Amount>,
-    /// What is kept of the money, for the return's cost: nothing unless said, at most what the return is worth in money.
+    /// A fee that is deducted from the refund: nothing by default, at most the return's worth in money.
     #[serde(default)]
     pub fee: Option<Amount>,
 }
@@ -419,9 +420,9 @@ Approves a return and refunds it.", keyed }
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RejectReturn {
-    /// Which order.
+    /// The order.
     pub id: OrderId,
-    /// Which return.
+    /// The return.
     pub rid: ReturnId,
 }
 operation! { RejectReturn => ReturnView, "order.reject_return", Post "/api/orders/{id}/returns/{rid}/reject", Permission("order:return"), 200, "\
@@ -431,29 +432,29 @@ Rejects a return.", keyed }
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ReturnView {
-    /// Its id.
+    /// The id.
     pub id: ReturnId,
-    /// Its order.
+    /// The order.
     pub order_id: OrderId,
-    /// Where it stands.
+    /// The status.
     pub status: ReturnStatus,
-    /// Which units.
+    /// The units.
     pub items: Vec<SkuQuantity>,
-    /// Why.
+    /// The reason.
     pub reason: String,
-    /// What is given back in money; an estimate until it is approved.
+    /// The refund; an estimate until it is approved.
     pub refund: Amount,
-    /// Shipping that was to be given back with the units; it is in the refund as far as the money was left.
+    /// The shipping requested to be refunded; it is part of the refund as far as money was left.
     pub shipping_refund: Amount,
-    /// What was kept of it.
+    /// The fee that was deducted.
     pub fee: Amount,
-    /// What was not captured yet and is no longer due.
+    /// The amount that was not captured yet and is no longer due.
     pub voided: Amount,
-    /// Points that go back with it, for the part that was paid in points.
+    /// Points that are returned, for the part that was paid with points.
     pub points: i64,
     /// Whether the units go back into stock.
     pub restock: bool,
-    /// When it was asked for.
+    /// When it was requested.
     pub created_at: Timestamp,
     /// When it was approved or rejected.
     pub decided_at: Option<Timestamp>,

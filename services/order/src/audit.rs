@@ -1,4 +1,4 @@
-//! What orders can prove of themselves, and what they state for payments and stock to agree with.
+//! The invariants of orders, and the facts that payments and stock must agree with.
 
 use promox_contract::analytics::{COUNTED, CREDITED, GIVEN_BACK, REFUNDED, counted};
 use promox_contract::inventory::{SOLD, SkuQuantity, units_out};
@@ -14,12 +14,12 @@ use promox_storage::{Database, Event, Report, StoreError, Tx};
 
 use crate::commands::fulfil::{all_back, money_is_back};
 use crate::commands::leaving;
-use crate::events::ORDER_NEWS;
+use crate::events::PAYMENT_EVENTS;
 use crate::order_facts;
-use crate::records::{CreditNote, Leaver, Order, OrderItem, Return, ReturnByOrder, ReturnStatus, Saga};
+use crate::records::{CreditNote, LeavingBuyer, Order, OrderItem, Return, ReturnByOrder, ReturnStatus, Saga};
 use crate::rules::states;
 
-/// How often a return may be tried before it counts as one that does not move: by then it has been tried for some minutes.
+/// The attempts after which a return counts as stuck: some minutes have passed by then.
 const MOST_TRIES: i64 = 8;
 
 /// Checks every row of this service, and states what other services must agree with.
@@ -109,7 +109,8 @@ fn check_order(order: &Order, lines: &[OrderItem], report: &mut Report) {
     }
 }
 
-/// What came back is what returns say, within what was paid; and an order is REFUNDED when goods and money are all back.
+/// Checks that returned units match the returns, within what was paid; and that an order is REFUNDED when goods and
+/// money are all returned.
 fn check_returns(order: &Order, lines: &[OrderItem], returns: &[Return], report: &mut Report) {
     let tag = || format!("order {}", order.id);
     let total: Amount = lines.iter().map(|line| line.total).sum();
@@ -160,7 +161,8 @@ fn check_returns(order: &Order, lines: &[OrderItem], returns: &[Return], report:
     report.check("returns: units of approved returns = returned units of the lines", given == counted, tag);
 }
 
-/// What payments must say of an order too: its capture or what is due of it, and what went back by each return and in all.
+/// States the facts that payments must agree with: the captured or due amount of an order, and the refunds by each
+/// return and in total.
 fn state_money(order: &Order, returns: &[Return], report: &mut Report) {
     if order.imported {
         return;
@@ -193,9 +195,9 @@ fn state_money(order: &Order, returns: &[Return], report: &mut Report) {
     }
 }
 
-/// What payments told and orders have not heard yet.
+/// Payment events that orders have not processed yet.
 fn open_unheard(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
-    let place = tx.consumer_place(ORDER_NEWS)?;
+    let place = tx.consumer_place(PAYMENT_EVENTS)?;
     for event in tx.scan::<Event>().prefix(Event::log_of(Database::Ecommerce)).from(place + 1).rows() {
         let event = event?;
         let order_id = if event.is::<PaymentCaptured>() {
@@ -212,7 +214,7 @@ fn open_unheard(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Whether it was confirmed and has not been cancelled since.
+/// Whether it was confirmed and has not been cancelled.
 fn was_confirmed(order: &Order) -> bool {
     use OrderStatus as Status;
     matches!(
@@ -221,8 +223,8 @@ fn was_confirmed(order: &Order) -> bool {
     )
 }
 
-/// What the stock must say of an order too: its units that left and did not come back. Flash lines are set aside
-/// elsewhere; where some of those came back, which line a unit is of cannot be told from here.
+/// States the facts that stock must agree with: its units that left and were not returned. Flash lines are allocated
+/// separately; where some of those were returned, the line of a unit is unknown here.
 fn state_sold(order: &Order, lines: &[OrderItem], returns: &[Return], report: &mut Report) {
     let unsold = matches!(order.status, OrderStatus::Pending | OrderStatus::Failed | OrderStatus::Cancelled);
     if unsold || order.imported {
@@ -252,15 +254,16 @@ fn check_line(order: &Order, line: &OrderItem, report: &mut Report) {
     let bounded = !line.discount.is_negative() && line.discount <= line.subtotal;
     report.check("order: 0 ≤ line discount ≤ line", bounded, tag);
     let shares: Amount = line.discounts.iter().map(|share| share.amount).sum();
-    // Another system's discounts came without their promotions.
+    // Imported discounts have no promotions.
     report.check("order: a line's discount = sum of its shares", order.imported || shares == line.discount, tag);
     report.check("order: delivered ≤ shipped ≤ ordered, returned ≤ shipped or withdrawn", states::units_fit(line), tag);
 }
 
-/// Of a person who is gone nothing is left in an order, and none of their orders is still to be sent to them.
+/// Checks that no personal data of an erased person is left in an order, and that none of their orders is still to be
+/// shipped.
 fn check_erased(tx: &Tx<'_>, order: &Order, report: &mut Report) -> Result<(), StoreError> {
     let Some(user_id) = order.user_id else { return Ok(()) };
-    if tx.get::<Leaver>(&user_id)?.is_some_and(|leaver| leaver.erased_at.is_some()) {
+    if tx.get::<LeavingBuyer>(&user_id)?.is_some_and(|leaver| leaver.erased_at.is_some()) {
         let erased = leaving::is_erased(tx, order)?;
         report.check("erasure: no personal data is left, and no order waits for the person", erased, || {
             format!("order {}", order.id)
@@ -269,7 +272,7 @@ fn check_erased(tx: &Tx<'_>, order: &Order, report: &mut Report) -> Result<(), S
     Ok(())
 }
 
-/// A pending order has a saga; an ended one has none that goes forward.
+/// A pending order has a saga; a decided one has none that goes forward.
 fn check_saga(tx: &Tx<'_>, order: &Order, report: &mut Report) -> Result<(), StoreError> {
     let saga = tx.get::<Saga>(&order.id)?;
     let pending = order.status == OrderStatus::Pending;

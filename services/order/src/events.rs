@@ -1,4 +1,4 @@
-//! What orders do on news of others: captures that were waited for, failures, refunds, erased people.
+//! Reactions of orders to events: late captures, failures, refunds, erased users.
 
 use promox_contract::codes;
 use promox_contract::order::{OrderRefunded, OrderStatus};
@@ -16,16 +16,16 @@ use crate::queries::items;
 use crate::records::{Order, OrderRefund, Saga};
 use crate::rules::states;
 
-/// The name of its place, which the auditor asks for too.
-pub(crate) const ORDER_NEWS: &str = "order.news";
+/// The name of the consumer, which the auditor uses too.
+pub(crate) const PAYMENT_EVENTS: &str = "order.news";
 
 /// Follows payments and erasures.
 #[derive(Debug)]
-pub struct OrderNews;
+pub struct PaymentEvents;
 
-impl Consumer for OrderNews {
+impl Consumer for PaymentEvents {
     fn name(&self) -> &'static str {
-        ORDER_NEWS
+        PAYMENT_EVENTS
     }
 
     fn source(&self) -> Database {
@@ -71,8 +71,8 @@ fn captured(fact: &PaymentCaptured) -> PaymentOutcome {
     }
 }
 
-/// Money went back. What a return gave was counted with the return; a refund of money alone takes its share of the revenue. The
-/// order keeps its state, unless its goods are back too and this was the last of its money.
+/// A refund. What a return refunds was counted with the return; a refund of money alone takes its share of the revenue.
+/// The order keeps its status, unless all goods are returned and this was the last of its money.
 fn refunded(tx: &mut Tx<'_>, fact: &PaymentRefunded, at: Timestamp) -> Result<(), Error> {
     let Some(mut order) = tx.get::<Order>(&fact.order_id)? else { return Ok(()) };
     let for_return = fact.return_id.is_some();
@@ -92,8 +92,8 @@ fn refunded(tx: &mut Tx<'_>, fact: &PaymentRefunded, at: Timestamp) -> Result<()
     Ok(tx.emit(order_id, &OrderRefunded { order_id, amount, currency })?)
 }
 
-/// The money of a payment does not come. A checkout that waits for it ends; an order that was confirmed on it is cancelled,
-/// unless goods have left already.
+/// A payment has failed. A checkout that waits for it ends; an order that was confirmed on it is cancelled, unless
+/// goods have been shipped.
 fn payment_failed(tx: &mut Tx<'_>, fact: &PaymentFailed) -> Result<(), Error> {
     if tx.get::<Saga>(&fact.order_id)?.is_some() {
         return expire_failed(tx, fact.order_id);

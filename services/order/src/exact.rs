@@ -1,9 +1,9 @@
-//! Times to the microsecond, where they are written as text.
+//! Times with microseconds in JSON.
 
 use promox_kernel::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A time to the microsecond: answers show milliseconds, and what is taken in again must fall on the same instant.
+/// A time with microseconds: replies show milliseconds, but an import must restore the exact instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Exact(pub(crate) Timestamp);
 

@@ -1,4 +1,4 @@
-//! What others count: a customer's purchases, and orders and credit notes as projections and backtests read them.
+//! Figures for other services: a customer's purchases, and orders and credit notes for projections and backtests.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -17,18 +17,18 @@ use crate::queries::{items, totals};
 use crate::records::{CreditNote, CreditNoteId, Order, OrderByCreated, OrderByMailbox, OrderByUser, OrderItem};
 use crate::{Orders, tokens};
 
-/// Orders of one answer unless said.
+/// Default number of orders per reply.
 const FIGURES: usize = 500;
-/// Rows of orders and lines that one answer reads, about.
+/// Approximate number of order and line rows read for one reply.
 const MOST_ROWS: usize = 15_000;
-/// Orders of one customer that are counted.
+/// Maximum orders of one customer that are counted.
 const MOST_PURCHASES: usize = 10_000;
 
 impl Handle<GetPurchaseTotals> for Orders {
     async fn handle(&self, cx: &Cx, op: GetPurchaseTotals) -> Result<PurchaseTotals, Error> {
         let buyer = op.buyer;
         let emails: Vec<Email> = buyer.emails().into_iter().cloned().collect();
-        // An order's row has no address of its account, but an address has its account.
+        // An order's row does not contain its account's address, but the address leads to the account.
         let ignore_plus_tags = buyer.ignore_plus_tags;
         let mut accounts = if emails.is_empty() {
             Vec::new()
@@ -72,7 +72,7 @@ impl Handle<FindFirstPaidOrder> for Orders {
     }
 }
 
-/// Whether money was taken for an order, and not all of its goods came back.
+/// Whether money was taken for an order, and not all of its goods were returned.
 fn is_kept(tx: &Tx<'_>, order: &Order) -> Result<bool, StoreError> {
     use OrderStatus as Status;
     let stands = matches!(order.status, Status::Confirmed | Status::Processing | Status::Shipped | Status::Delivered);
@@ -84,7 +84,7 @@ fn is_kept(tx: &Tx<'_>, order: &Order) -> Result<bool, StoreError> {
     Ok(items(tx, order.id)?.iter().any(|line| line.returned < line.quantity))
 }
 
-/// Each order once that is of one of these accounts or names one of these addresses.
+/// The orders of these accounts or with these addresses, without duplicates.
 fn purchases(tx: &Tx<'_>, buyer: &Buyer, accounts: &[UserId], emails: &[Email]) -> Result<PurchaseTotals, StoreError> {
     let mut seen = HashSet::new();
     let mut found = PurchaseTotals::default();
@@ -169,7 +169,7 @@ fn figure(tx: &Tx<'_>, order: Order) -> Result<OrderFigure, Error> {
     })
 }
 
-/// What each promotion of an order cost. What was taken from its budget goes before what it took off.
+/// The cost of each promotion of an order. The amount taken from its budget takes precedence over its discounts.
 fn uses(order: &Order) -> Vec<FigureUse> {
     let mut uses = BTreeMap::new();
     for it in &order.details.applied {
@@ -184,7 +184,7 @@ fn figure_line(item: OrderItem) -> FigureLine {
     FigureLine { campaign_id: item.campaign_id, line: item.into_line() }
 }
 
-/// Names the customer without naming the person.
+/// Identifies the customer without naming the person.
 fn customer(order: &Order) -> String {
     let imported = order.details.customer.clone();
     let account = order.user_id.map(|user| format!("user:{user}"));

@@ -26,7 +26,7 @@ use crate::records::{Order, OrderByUser, OrderItem, Return, ReturnId, TimelineEn
 use crate::rules::request;
 use crate::{invoice, order_row, queries, reject};
 
-/// Orders of a person's export at most.
+/// Maximum orders in a person's export.
 const MOST_EXPORTED: usize = 10_000;
 
 impl Handle<PlaceOrder> for Orders {
@@ -106,7 +106,7 @@ impl Handle<ShipOrder> for Orders {
     }
 }
 
-/// Where an order's payment stands, if it has one.
+/// The status of an order's payment, if it has one.
 async fn payment_of(cx: &Cx, order_id: OrderId) -> Result<Option<PaymentOutcome>, Error> {
     match cx.elevated().call(GetOrderPayment { order_id }).await {
         Ok(payment) => Ok(Some(payment)),
@@ -158,7 +158,8 @@ impl Handle<ResumeCheckout> for Orders {
 }
 
 impl Orders {
-    /// Has the payment say what a return gives, and approves it so; the answer of a request with a key is kept with it.
+    /// Has the payment service decide the refund of a return, and approves it; stores the reply if the request has a
+    /// key.
     async fn settle_return(&self, cx: &Cx, rid: ReturnId) -> Result<ReturnView, Error> {
         let (row, order) = self.db.read(|tx| returns::load(tx, rid)).await?;
         let settled = match row.approval.0.as_ref().filter(|_| row.is_settling()) {
@@ -178,7 +179,7 @@ impl Orders {
         self.db.answer(cx, move |tx| returns::approve(tx, rid, settled.as_ref())).await
     }
 
-    /// Names items by the SKUs that an order's lines were sold under, where another SKU of the same variant is given.
+    /// Replaces SKUs by those under which an order's lines were sold, where another SKU of the same variant is given.
     async fn name_as_sold(&self, cx: &Cx, id: OrderId, items: &mut [SkuQuantity]) -> Result<(), Error> {
         let lines = self.db.read(|tx| queries::items(tx, id)).await?;
         let mut others: Vec<&mut SkuQuantity> =
@@ -197,7 +198,7 @@ impl Orders {
         Ok(())
     }
 
-    /// Goes on with an approved return until its money and goods have moved; what does not work now is tried later.
+    /// Continues an approved return until its money and goods have moved; what fails now is retried later.
     pub(crate) async fn move_return(&self, cx: &Cx, rid: ReturnId) -> Result<(), Error> {
         let (row, _) = self.db.read(|tx| returns::load(tx, rid)).await?;
         if row.due_at.is_none() {

@@ -13,7 +13,7 @@ struct Invoice<'a> {
     order: &'a OrderView,
 }
 
-/// An order's invoice as HTML; every text of the buyer's is escaped.
+/// An order's invoice as HTML; all text from the buyer is escaped.
 pub(crate) fn render(store: &StoreProfile, order: &OrderView) -> Result<String, Error> {
     Invoice { store, order }.render().map_err(Error::internal)
 }

@@ -1,4 +1,4 @@
-//! Work by the clock: sagas whose driver is silent, returns that have not moved, old idempotency keys.
+//! Scheduled work: sagas without a driver, unfinished returns, old idempotency keys.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,11 +11,11 @@ use crate::Orders;
 use crate::checkout::transitions::Resumable;
 use crate::records::{Return, ReturnByDue, ReturnId, Saga, SagaByDue};
 
-/// Sagas or returns that one run takes up.
+/// Sagas or returns handled by one run.
 const BATCH: usize = 64;
-/// How long a saga that is taken up is driven at most: a provider's patience, and the other steps.
+/// The time limit for driving a resumed saga: a provider's time limit, and the other steps.
 const DRIVE_LIMIT: Duration = Duration::from_secs(30);
-/// How long a start waits for sagas. Those whose provider is silent go on beside the requests.
+/// How long the start waits for sagas. Those with an unresponsive provider continue beside the requests.
 const START_PATIENCE: Duration = Duration::from_millis(1_500);
 
 /// The jobs of orders.
@@ -38,7 +38,8 @@ pub(crate) fn jobs(orders: &Arc<Orders>) -> Vec<Job> {
 }
 
 impl Orders {
-    /// Takes up every saga that the last process left, before the server is ready. Those that wait for a buyer go on waiting.
+    /// Resumes every saga that the previous process left, before the server is ready. Those that wait for a buyer keep
+    /// waiting.
     pub(crate) async fn resume_interrupted(&self, cx: &Cx) -> Result<(), Error> {
         let left: Vec<OrderId> = self
             .db
@@ -66,7 +67,7 @@ impl Orders {
         Ok(more)
     }
 
-    /// Takes sagas up side by side, so that one whose provider is silent keeps no other waiting.
+    /// Resumes sagas concurrently, so that an unresponsive provider does not delay the others.
     async fn resume_all(&self, cx: &Cx, orders: Vec<OrderId>, resumable: Resumable) {
         for batch in orders.chunks(BATCH) {
             join_all(batch.iter().map(|id| self.resume_one(cx, *id, resumable))).await;

@@ -1,7 +1,7 @@
 //! Order service: quote, checkout saga, cancel, parcels, returns, invoices, and import of history.
 //!
-//! It owns orders with their lines, sagas, parcels, returns and credit notes. What always holds: an order's total
-//! is the sum of its parts; a checkout has one saga, driven by one driver at a time; an order that is decided stays decided.
+//! It owns orders with their lines, sagas, parcels, returns and credit notes. Invariants: an order's total is the sum
+//! of its parts; a checkout has one saga, driven by one driver at a time; a decided order stays decided.
 
 mod api;
 mod audit;
@@ -40,7 +40,7 @@ use promox_kernel::{Cx, Error, Job, Registry, register};
 use promox_storage::{Cache, Consumer, Database, Db, Record, Report, Service, StoreError, TableDef, Tx};
 
 pub use api::*;
-pub use events::OrderNews;
+pub use events::PaymentEvents;
 pub use history::{ExportHistory, HistoryFormat, ImportOrders, OrderImportReport};
 pub use records::{FulfilmentId, FulfilmentStatus, ReturnId, ReturnStatus, TimelineEntry};
 
@@ -54,7 +54,7 @@ pub struct Orders {
 }
 
 impl Orders {
-    /// The service on its database. `limited` turns the limit on guessing on.
+    /// The service on its database. `limited` enables the throttle of look-ups.
     pub fn new(db: Db, cache: Cache, limited: bool) -> Arc<Self> {
         Arc::new(Self {
             db,
@@ -75,7 +75,7 @@ impl Service for Orders {
         records::Fulfilment::TABLE,
         records::Return::TABLE,
         records::CreditNote::TABLE,
-        records::Leaver::TABLE,
+        records::LeavingBuyer::TABLE,
     ];
 
     fn register(self: &Arc<Self>, registry: &mut Registry) {
@@ -89,7 +89,7 @@ impl Service for Orders {
     }
 
     fn consumers(self: &Arc<Self>) -> Vec<Arc<dyn Consumer>> {
-        vec![Arc::new(OrderNews)]
+        vec![Arc::new(PaymentEvents)]
     }
 
     fn jobs(self: &Arc<Self>) -> Vec<Job> {

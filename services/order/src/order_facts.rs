@@ -1,4 +1,4 @@
-//! What orders state of what they were given, for promotions, coupons and flash sales to agree with.
+//! The facts about discounts of orders that promotions, coupons and flash sales must agree with.
 
 use promox_contract::analytics::{FLASH_SALES, below_list};
 use promox_contract::campaign::BUDGETED;
@@ -14,7 +14,7 @@ use promox_storage::Report;
 
 use crate::records::{Order, OrderItem};
 
-/// States what a live order was given.
+/// States the discounts of an active order.
 pub(crate) fn state(order: &Order, lines: &[OrderItem], report: &mut Report) {
     if order.imported || matches!(order.status, OrderStatus::Failed | OrderStatus::Cancelled) {
         return;
@@ -24,7 +24,7 @@ pub(crate) fn state(order: &Order, lines: &[OrderItem], report: &mut Report) {
         let taken = applied.iter().map(|it| (it.promotion_id.0, it.amount + it.shipping_amount));
         report.left(USED, order.id, shares(taken));
     }
-    // A gift's price comes out of its promotion's budget, and which promotion that is does not stand in the line.
+    // A gift's price is deducted from its promotion's budget, and the line does not say which promotion that is.
     if lines.iter().any(|line| is_gift(line.unit_price, line.list_price)) {
         report.open(USED, order.id);
     }
@@ -45,7 +45,7 @@ pub(crate) fn state(order: &Order, lines: &[OrderItem], report: &mut Report) {
     }
 }
 
-/// States what an order that counts bought of campaigns' flash sales.
+/// States what a counted order bought in campaigns' flash sales.
 pub(crate) fn state_counted(order: &Order, lines: &[OrderItem], report: &mut Report) {
     let sold = lines.iter().filter_map(|line| {
         let campaign = line.campaign_id.filter(|_| line.flash_sale_id.is_some())?;
@@ -57,7 +57,7 @@ pub(crate) fn state_counted(order: &Order, lines: &[OrderItem], report: &mut Rep
     }
 }
 
-/// An order on its way takes and gives back step by step.
+/// An order in progress holds and releases step by step.
 pub(crate) fn open(order_id: OrderId, report: &mut Report) {
     for invariant in [USED, REDEEMED, TAKEN, BUDGETED] {
         report.open(invariant, order_id);

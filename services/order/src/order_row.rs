@@ -8,12 +8,12 @@ use promox_storage::Tx;
 
 use crate::records::{Order, TimelineEntry};
 
-/// An order that must be there: 404 without it.
+/// The order with this id; 404 without it.
 pub(crate) fn load(tx: &Tx<'_>, id: OrderId) -> Result<Order, Error> {
     tx.get::<Order>(&id)?.ok_or_else(|| Error::not_found("order"))
 }
 
-/// What events about an order say.
+/// The data of an order's events.
 pub(crate) fn fact(order: &Order) -> OrderFact {
     OrderFact {
         order_id: order.id,
@@ -44,7 +44,7 @@ pub(crate) fn touch(tx: &mut Tx<'_>, order: &mut Order) -> Result<(), Error> {
     Ok(tx.put(order)?)
 }
 
-/// Takes over what a payment says of itself.
+/// Copies the state of its payment.
 pub(crate) fn note_payment(order: &mut Order, paid: Option<&PaymentOutcome>) {
     if let Some(paid) = paid {
         order.payment_id = Some(paid.id);
@@ -52,7 +52,7 @@ pub(crate) fn note_payment(order: &mut Order, paid: Option<&PaymentOutcome>) {
     }
 }
 
-/// Takes over a payment's status, unless a further one is known already: answers and events overtake each other.
+/// Copies a payment's status, unless a later one is known: replies and events may arrive out of order.
 pub(crate) fn note_payment_status(order: &mut Order, status: PaymentStatus) {
     use PaymentStatus as Status;
     let rank = |status: PaymentStatus| match status {

@@ -26,7 +26,7 @@ impl Handle<GetPricingTerms> for Orders {
     }
 }
 
-/// An address of which country and region are known: rates ask for no more.
+/// An address with only country and region: rates need no more.
 fn region_of(country: String, region: Option<String>) -> Address {
     let (name, line1, city) = (String::new(), String::new(), String::new());
     let (company, vat_id, line2, postal_code, phone) = (None, None, None, None, None);

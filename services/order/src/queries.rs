@@ -1,4 +1,4 @@
-//! Reads: an order as its owner sees it, lists, look-up.
+//! Reads: an order as its owner sees it, lists, look-ups.
 
 use promox_contract::ids::OrderId;
 use promox_contract::order::{OrderDescription, OrderStatus, Totals};
@@ -12,10 +12,11 @@ use crate::records::{
 };
 use crate::tokens;
 
-/// Parcels and returns that an answer shows at most.
+/// Maximum parcels and returns in a reply.
 const MOST_SHOWN: usize = 500;
 
-/// An order that the caller may see: the owner's, by the order's token, or by the permission. Otherwise it looks absent.
+/// An order that the caller may see: as its owner, with its token, or with the permission. Otherwise it counts as
+/// absent.
 pub(crate) fn visible(tx: &Tx<'_>, cx: &Cx, id: OrderId, permission: &str) -> Result<Order, Error> {
     let absent = || Error::not_found("order");
     let order = tx.get::<Order>(&id)?.ok_or_else(absent)?;
@@ -29,13 +30,13 @@ pub(crate) fn owns(cx: &Cx, order: &Order) -> bool {
     by_account || (by_token.is_some() && by_token == order.token_hash)
 }
 
-/// When the payment of a checkout may be taken by somebody else than its driver; null when it is not to be taken.
+/// When the payment of a checkout may be taken by another driver; null when it is not to be taken.
 pub(crate) fn payment_due(tx: &Tx<'_>, id: OrderId) -> Result<Option<Timestamp>, Error> {
     let paying = |saga: &Saga| saga.step == SagaStep::Paying;
     Ok(tx.get::<Saga>(&id)?.filter(paying).map(|saga| saga.due_at))
 }
 
-/// An order with its lines, parcels and returns.
+/// The view of an order with its lines, parcels and returns.
 pub(crate) fn view(tx: &Tx<'_>, order: Order) -> Result<OrderView, Error> {
     let items = items(tx, order.id)?;
     let was_confirmed = !matches!(order.status, OrderStatus::Pending | OrderStatus::Failed);
@@ -46,7 +47,7 @@ pub(crate) fn view(tx: &Tx<'_>, order: Order) -> Result<OrderView, Error> {
     Ok(view)
 }
 
-/// An order that has neither parcels nor returns, with its lines.
+/// The view of an order without parcels and returns.
 pub(crate) fn view_of_rows(order: Order, items: Vec<OrderItem>) -> OrderView {
     let payment = order.payment_id.zip(order.payment_status);
     let totals = totals(&order);
@@ -90,7 +91,7 @@ fn parts(tx: &Tx<'_>, id: OrderId) -> Result<(Vec<FulfilmentView>, Vec<ReturnVie
     Ok((fulfilments.into_iter().map(fulfilment_view).collect(), returns.into_iter().map(return_view).collect()))
 }
 
-/// An order's sums.
+/// An order's totals.
 pub(crate) fn totals(order: &Order) -> Totals {
     Totals {
         subtotal: order.subtotal,
@@ -109,7 +110,7 @@ pub(crate) fn items(tx: &Tx<'_>, id: OrderId) -> Result<Vec<OrderItem>, StoreErr
     tx.scan::<OrderItem>().prefix(id).rows().collect()
 }
 
-/// A parcel as it is shown.
+/// The view of a parcel.
 pub(crate) fn fulfilment_view(row: Fulfilment) -> FulfilmentView {
     FulfilmentView {
         id: row.id,
@@ -123,9 +124,9 @@ pub(crate) fn fulfilment_view(row: Fulfilment) -> FulfilmentView {
     }
 }
 
-/// A return as it is shown.
+/// The view of a return.
 pub(crate) fn return_view(row: Return) -> ReturnView {
-    // Without an approval nothing is void, so this is nothing with the currency's digits.
+    // Without an approval nothing is voided: zero with the currency's digits.
     let (approval, nothing) = (row.approval.0, row.voided);
     ReturnView {
         shipping_refund: approval.as_ref().map_or(nothing, |approval| approval.shipping_refund),
@@ -144,7 +145,7 @@ pub(crate) fn return_view(row: Return) -> ReturnView {
     }
 }
 
-/// What a list asks for, narrowed to what the caller may see.
+/// The filter of a list, narrowed to what the caller may see.
 struct Wanted {
     user_id: Option<UserId>,
     status: Option<OrderStatus>,
@@ -214,7 +215,7 @@ pub(crate) fn look_up(tx: &Tx<'_>, number: &str, email: &Email) -> Result<OrderV
     view(tx, matching.ok_or_else(|| Error::not_found("order"))?)
 }
 
-/// What a message about an order says.
+/// The data of an order for messages.
 pub(crate) fn describe(tx: &Tx<'_>, id: OrderId) -> Result<OrderDescription, Error> {
     let order = tx.get::<Order>(&id)?.ok_or_else(|| Error::not_found("order"))?;
     let lines = items(tx, id)?.into_iter().map(OrderItem::into_line).collect();

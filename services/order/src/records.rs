@@ -1,4 +1,4 @@
-//! The tables of orders. Numbers 200 to 249 are theirs.
+//! The tables of orders, numbers 200 to 249.
 
 use std::collections::BTreeMap;
 
@@ -27,13 +27,13 @@ id! {
 }
 
 record! {
-    /// An order as it was placed, and where it stands.
+    /// An order and its status.
     pub(crate) struct Order in Ecommerce.orders = 200, key(id: OrderId) {
         number: String,
         status: OrderStatus,
         user_id: Option<UserId>,
         email: Option<Email>,
-        /// The mailbox of the address, by which a person's orders are found.
+        /// The mailbox of the address, for finding a person's orders.
         mailbox: Option<String>,
         currency: Currency,
         prices_include_tax: bool,
@@ -49,17 +49,17 @@ record! {
         payment_id: Option<PaymentId>,
         payment_status: Option<PaymentStatus>,
         token_hash: Option<Vec<u8>>,
-        /// Taken over from another system: no stock, payment or message moved.
+        /// Imported from another system: without stock, payment or messages.
         imported: bool,
-        /// What returned units cost, in money and points together.
+        /// The price of returned units, in money and points together.
         returned: Amount,
-        /// Points that went back with it.
+        /// Points that were returned with them.
         returned_points: i64,
-        /// Money that went back, by returns and without them, and what is no longer due.
+        /// Money refunded, with returns and without, including what is no longer due.
         given_back: Amount,
-        /// What of the goods' revenue went back, as the figures count it.
+        /// The returned part of the goods' revenue, as the figures count it.
         returned_net: Amount,
-        /// Money that was given back, oldest first.
+        /// Refunds, oldest first.
         refunds: Json<Vec<OrderRefund>>,
         details: Json<OrderDetails>,
         timeline: Json<Vec<TimelineEntry>>,
@@ -74,18 +74,18 @@ record! {
     index OrderByMailbox = 205 (mailbox, created_at);
 }
 
-/// Money of an order that was given back.
+/// A refund of an order.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct OrderRefund {
     pub(crate) at: Exact,
     pub(crate) amount: Amount,
-    /// Whether it was for goods that came back, and not money alone.
+    /// Whether it was for returned goods, as opposed to money alone.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) for_return: bool,
 }
 
-/// What of an order is only shown.
+/// The parts of an order that are only displayed.
 #[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct OrderDetails {
@@ -101,16 +101,16 @@ pub(crate) struct OrderDetails {
     pub(crate) applied: Vec<AppliedPromotion>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) rejected: Vec<RejectedPromotion>,
-    /// What promotions with an effect cost by their own books, and for which campaign.
+    /// The cost of promotions according to their own books, with their campaigns.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) uses: Vec<FigureUse>,
-    /// What promotions multiply its points with.
+    /// The promotions' points multiplier.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) points_multiplier: Option<Amount>,
-    /// The customer of an imported order as figures name it.
+    /// The customer of an imported order, as figures name it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) customer: Option<String>,
-    /// Why it failed, as the provider says it.
+    /// The provider's reason for a failure.
     pub(crate) decline_code: Option<String>,
 }
 
@@ -118,24 +118,24 @@ pub(crate) struct OrderDetails {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TimelineEntry {
-    /// When.
+    /// The time.
     pub at: Timestamp,
     /// `HOLD_STOCK`, `TAKE_PAYMENT`, `CONFIRM`, `CANCEL`, `SHIP` …
     pub step: String,
     /// `DONE`, `FAILED`, `WAITING`.
     pub status: String,
-    /// What happened, for people.
+    /// A human-readable description.
     pub detail: String,
-    /// Who did it: `user:7`, `anonymous`, `system`.
+    /// The actor: `user:7`, `anonymous`, `system`.
     pub actor: String,
 }
 
 record! {
     /// A line of an order.
     pub(crate) struct OrderItem in Ecommerce.order_items = 207, key(order_id: OrderId, line: u32) {
-        /// As it was when it was sold.
+        /// The SKU when it was sold.
         sku: Sku,
-        /// What was sold; null for what was imported.
+        /// The variant; null for imported lines.
         variant_id: Option<VariantId>,
         product_id: Option<ProductId>,
         name: String,
@@ -151,15 +151,15 @@ record! {
         shipped: u32,
         delivered: u32,
         returned: u32,
-        /// Units that came back before they were shipped, and so never are.
+        /// Units that were returned before they were shipped, and so never will be.
         withdrawn: u32,
-        /// The campaign of its flash sale, as it was when it was ordered.
+        /// The campaign of its flash sale when it was ordered.
         campaign_id: Option<CampaignId>,
     }
 }
 
 impl OrderItem {
-    /// The row of a line as it is sold: nothing of it is shipped or came back.
+    /// The row of a new line: nothing of it is shipped or returned.
     pub(crate) fn of(order_id: OrderId, number: u32, line: &OrderLine, campaign_id: Option<CampaignId>) -> Self {
         Self {
             order_id,
@@ -204,14 +204,14 @@ impl OrderItem {
         }
     }
 
-    /// What the line is of the goods' revenue: after discounts, without tax.
+    /// The line's share of the goods' revenue: after discounts, without tax.
     pub(crate) fn net(&self, tax_inside: bool) -> Amount {
         net(self.subtotal - self.discount, self.tax, tax_inside)
     }
 }
 
 text_enum! {
-    /// What an order's saga does next.
+    /// The next step of an order's saga.
     SagaStep {
         Holding = "HOLDING",
         Paying = "PAYING",
@@ -221,18 +221,18 @@ text_enum! {
 }
 
 record! {
-    /// A saga that is not ended: a checkout on its way, or an order being undone. Gone when it ends.
+    /// A running saga: a checkout in progress, or an order being compensated. Deleted when it ends.
     pub(crate) struct Saga in Ecommerce.order_sagas = 210, key(order_id: OrderId) {
         step: SagaStep,
-        /// Who drives it: a driver that finds another number here lets go.
+        /// The lease: a driver that finds another number here must stop.
         attempt: i64,
-        /// When somebody else may take it up.
+        /// When another driver may resume it.
         due_at: Timestamp,
         cart_id: Option<CartId>,
-        /// The state of the cart that is ordered.
+        /// The version of the cart that is ordered.
         cart_version: Option<i64>,
         draft: Sealed<Draft>,
-        /// How often in a row it could not be brought further, and what was in the way last.
+        /// Consecutive failures, and the last error.
         tries: i64,
         last_error: Option<String>,
         created_at: Timestamp,
@@ -242,7 +242,7 @@ record! {
 }
 
 text_enum! {
-    /// Where a parcel is.
+    /// The status of a parcel.
     FulfilmentStatus { Shipped = "SHIPPED", Delivered = "DELIVERED" }
 }
 
@@ -261,7 +261,7 @@ record! {
 }
 
 text_enum! {
-    /// Where a return stands.
+    /// The status of a return.
     ReturnStatus { Requested = "REQUESTED", Approved = "APPROVED", Rejected = "REJECTED" }
 }
 
@@ -272,16 +272,16 @@ record! {
         status: ReturnStatus,
         items: Json<Vec<SkuQuantity>>,
         reason: String,
-        /// What goes back in money: an estimate until it is approved.
+        /// The refund: an estimate until it is approved.
         refund: Amount,
-        /// What was not captured and is no longer due.
+        /// The amount that was not captured and is no longer due.
         voided: Amount,
-        /// Points that go back with it.
+        /// Points that are returned with it.
         points: i64,
         restock: bool,
-        /// What it was approved for. It stays REQUESTED until its payment has said what it gives.
+        /// The terms of its approval. It stays REQUESTED until its payment has decided the refund.
         approval: Json<Option<Approval>>,
-        /// When the approval is gone on with, until money and goods have moved: null before it and after.
+        /// When the approval is continued, until money and goods have moved: null before and after.
         due_at: Option<Timestamp>,
         tries: i64,
         created_at: Timestamp,
@@ -291,38 +291,38 @@ record! {
     index ReturnByDue = 219 (due_at);
 }
 
-/// What a return was approved for: fixed when its units were counted as returned.
+/// The terms of an approved return: fixed when its units were counted as returned.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Approval {
-    /// What its units are worth in money.
+    /// The units' worth in money.
     pub(crate) money: Amount,
-    /// Points that go back with them.
+    /// Points that are returned with them.
     pub(crate) points: i64,
-    /// What they come to of the goods' revenue.
+    /// Their share of the goods' revenue.
     pub(crate) net: Amount,
-    /// Shipping that is given back with them.
+    /// Shipping that is refunded with them.
     pub(crate) shipping_refund: Amount,
-    /// What is kept of it all.
+    /// The fee that is deducted.
     pub(crate) fee: Amount,
     /// Whether it leaves nothing of the order with the buyer.
     pub(crate) whole: bool,
-    /// Who approved it.
+    /// The approver.
     pub(crate) actor: String,
 }
 
 impl Return {
-    /// Whether it was approved and its payment has not said yet what it gives.
+    /// Whether it was approved and its payment has not decided the refund yet.
     pub(crate) fn is_settling(&self) -> bool {
         self.status == ReturnStatus::Requested && self.approval.is_some()
     }
 }
 
 record! {
-    /// An account whose erasure was asked for: it orders nothing more.
-    pub(crate) struct Leaver in Ecommerce.order_leavers = 240, key(user_id: UserId) {
+    /// An account whose erasure was requested: it can place no orders.
+    pub(crate) struct LeavingBuyer in Ecommerce.order_leavers = 240, key(user_id: UserId) {
         since: Timestamp,
-        /// When the person went from its orders.
+        /// When the personal data was removed from its orders.
         erased_at: Option<Timestamp>,
     }
 }

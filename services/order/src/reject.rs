@@ -1,18 +1,18 @@
-//! Refusals that a caller may branch on, with their stable codes.
+//! The refusals of the order service.
 
 use promox_contract::codes;
 use promox_contract::ids::{FlashReservationId, OrderId};
 use promox_contract::promotion::{RejectReason, RejectedPromotion};
 use promox_kernel::{Amount, Currency, Error, Kind};
 
-/// The payment was declined; the order is there, FAILED.
+/// The payment was declined; the order exists, FAILED.
 pub(crate) fn declined(order: OrderId, code: Option<&str>) -> Error {
     Error::new(Kind::Declined, codes::PAYMENT_DECLINED, "The payment was declined; nothing was charged.")
         .with("declineCode", code.unwrap_or("DECLINED"))
         .with("orderId", order)
 }
 
-/// A code that the buyer named does not apply: nothing is charged.
+/// A code that the buyer entered does not apply: nothing is charged.
 pub(crate) fn code_refused(rejected: &RejectedPromotion, is_coupon: bool) -> Error {
     let (code, what, member) = if is_coupon {
         (codes::COUPON_INVALID, "coupon", "couponCode")
@@ -26,7 +26,7 @@ pub(crate) fn code_refused(rejected: &RejectedPromotion, is_coupon: bool) -> Err
         .with(member, name)
 }
 
-/// A flash reservation that the buyer named cannot be ordered.
+/// A flash sale reservation that the buyer named cannot be ordered.
 pub(crate) fn reservation_refused(id: FlashReservationId, reason: RejectReason) -> Error {
     let message = match reason {
         RejectReason::Unknown => format!("Reservation {id} does not exist or is not yours."),
@@ -37,7 +37,7 @@ pub(crate) fn reservation_refused(id: FlashReservationId, reason: RejectReason) 
     Error::refused(codes::FLASH_RESERVATION_INVALID, message).with("reason", reason).with("reservationId", id)
 }
 
-/// A state that does not allow this.
+/// The status does not allow this.
 pub(crate) fn state(code: &'static str, message: impl Into<String>, status: impl std::fmt::Display) -> Error {
     Error::conflict(code, message).with("status", status.to_string())
 }
@@ -48,13 +48,13 @@ pub(crate) fn in_progress() -> Error {
     Error::conflict(codes::CHECKOUT_IN_PROGRESS, message).retry_after(1)
 }
 
-/// A return of the order is being carried out.
+/// A return of the order is in progress.
 pub(crate) fn return_in_progress() -> Error {
     let message = "A return of this order is in progress; look again in a second.";
     Error::conflict(codes::RETURN_IN_PROGRESS, message).retry_after(1)
 }
 
-/// Goods are to leave that nobody has paid for.
+/// The goods to be shipped are not paid for.
 pub(crate) fn unpaid(needed: Amount, secured: Amount, currency: Currency) -> Error {
     let message = format!(
         "The units to ship cost {needed} {currency}, of which {secured} {currency} is paid: send `confirm: \
@@ -63,19 +63,19 @@ pub(crate) fn unpaid(needed: Amount, secured: Amount, currency: Currency) -> Err
     Error::conflict(codes::UNPAID, message).with("needed", needed).with("paid", secured)
 }
 
-/// More shipping is to be given back than was paid for it.
+/// More shipping is to be refunded than was paid for it.
 pub(crate) fn shipping_refund(left: Amount, currency: Currency) -> Error {
     let message = format!("At most {left} {currency} of shipping can still be refunded.");
     Error::refused(codes::SHIPPING_REFUND_EXCEEDS_PAID, message).with("pointer", "/shippingRefund").with("left", left)
 }
 
-/// A fee is more than what it is taken off.
+/// A fee is more than the refund that it is deducted from.
 pub(crate) fn fee(most: Amount, currency: Currency) -> Error {
     let message = format!("The return is worth {most} {currency} in money: its fee must not be higher.");
     Error::refused(codes::FEE_EXCEEDS_REFUND, message).with("pointer", "/fee").with("most", most)
 }
 
-/// An order has all the returns that it may have.
+/// An order has the maximum number of returns.
 pub(crate) fn too_many_returns(most: usize) -> Error {
     Error::conflict(codes::TOO_MANY_RETURNS, format!("An order can have at most {most} returns."))
 }

@@ -1,4 +1,4 @@
-//! Cancelling: the order is CANCELLED at once, and a saga gives everything back.
+//! Cancellation: the order is CANCELLED at once, and a saga compensates it.
 
 use promox_contract::codes;
 use promox_contract::ids::OrderId;
@@ -15,7 +15,8 @@ use crate::records::{Order, Saga, SagaStep};
 use crate::reject;
 use crate::rules::states;
 
-/// Cancels an order for somebody who may see it; `None` when it was cancelled before. The caller drives the undo `until` then.
+/// Cancels an order for a caller who may see it; `None` when it was already cancelled. The caller drives the
+/// compensation `until` then.
 pub(crate) fn cancel(
     tx: &mut Tx<'_>,
     cx: &Cx,
@@ -27,7 +28,8 @@ pub(crate) fn cancel(
     of_order(tx, order, (&cx.principal.name(), reason), until)
 }
 
-/// Marks an order cancelled and starts its undo, which the caller drives `until` then; `None` when it was cancelled before.
+/// Marks an order cancelled and starts its compensation, which the caller drives `until` then; `None` when it was
+/// already cancelled.
 pub(crate) fn of_order(
     tx: &mut Tx<'_>,
     order: Order,
@@ -47,8 +49,8 @@ pub(crate) fn of_order(
     begin(tx, order, (actor, reason), until).map(Some)
 }
 
-/// The order is CANCELLED from here on, and a saga gives everything back: the caller's, or from `due_at` on whose the sweeper
-/// finds. What was asked to be returned goes back with it.
+/// The order is CANCELLED from here on, and a saga compensates it: driven by the caller, or from `due_at` on by the
+/// sweeper. Requested returns are rejected.
 pub(crate) fn begin(
     tx: &mut Tx<'_>,
     mut order: Order,
@@ -65,7 +67,7 @@ pub(crate) fn begin(
     Ok(SagaLease { order_id: order.id, attempt })
 }
 
-/// A checkout that waits for its buyer is taken over; one that runs is left alone.
+/// A checkout that waits for its buyer is taken over; a running one is left alone.
 fn take_over(tx: &Tx<'_>, id: OrderId) -> Result<i64, Error> {
     match tx.get::<Saga>(&id)? {
         None => Ok(1),

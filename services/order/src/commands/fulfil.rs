@@ -1,4 +1,4 @@
-//! Parcels: some or all units leave, and arrive.
+//! Parcels: shipping and delivery of some or all units.
 
 use std::collections::HashMap;
 
@@ -17,7 +17,7 @@ use crate::records::{Fulfilment, FulfilmentId, FulfilmentStatus, Order, OrderIte
 use crate::reject;
 use crate::rules::{request, returns, states};
 
-/// Ships a parcel, if `payment` secures what it costs or it is to leave all the same.
+/// Ships a parcel, if `payment` covers its cost or it is to be shipped anyway.
 pub(crate) fn ship(
     tx: &mut Tx<'_>,
     cx: &Cx,
@@ -63,7 +63,7 @@ pub(crate) fn ship(
     Ok(fulfilment_view(fulfilment))
 }
 
-/// Refuses goods to leave that nobody has paid for: what the buyer would then have, less what came back, in money.
+/// Refuses to ship unpaid goods: compares the price of what the buyer would then have, less returns, with the payment.
 fn check_paid(order: &Order, lines: &[OrderItem], payment: Option<&PaymentOutcome>) -> Result<(), Error> {
     let zero = order.currency.zero();
     let kept = |line: &OrderItem| {
@@ -91,7 +91,7 @@ fn check(op: &ShipOrder) -> Result<(), Error> {
     if faults.is_empty() { Ok(()) } else { Err(Error::invalid(faults)) }
 }
 
-/// Units of a line that are neither shipped nor came back before they were.
+/// Units of a line that are neither shipped nor were returned before that.
 fn shippable(line: &OrderItem) -> u32 {
     line.quantity.saturating_sub(line.shipped + line.withdrawn)
 }
@@ -106,7 +106,7 @@ pub(crate) fn as_sold(mut units: Vec<SkuQuantity>, lines: &[OrderItem]) -> Vec<S
     units
 }
 
-/// Units of an order's lines as the stock knows them.
+/// Units of an order's lines, in the form that the inventory uses.
 pub(crate) fn goods(lines: &[OrderItem], units: &[SkuQuantity]) -> Vec<VariantQuantity> {
     let of = |item: &SkuQuantity| {
         let variant_id = lines.iter().find(|line| line.sku == item.sku)?.variant_id?;
@@ -141,7 +141,7 @@ fn take_units(lines: &mut [OrderItem], parcel: &[SkuQuantity]) -> Result<(), Err
     }
 }
 
-/// Notes that a parcel arrived; doing it again changes nothing.
+/// Records that a parcel was delivered; repeating it changes nothing.
 pub(crate) fn deliver(tx: &mut Tx<'_>, cx: &Cx, id: OrderId, fid: FulfilmentId) -> Result<FulfilmentView, Error> {
     let found = tx.get::<Fulfilment>(&fid)?.filter(|fulfilment| fulfilment.order_id == id);
     let mut fulfilment = found.ok_or_else(|| Error::not_found("fulfilment"))?;
@@ -182,18 +182,18 @@ fn put(tx: &mut Tx<'_>, lines: &[OrderItem]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Whether all units of an order came back.
+/// Whether all units of an order were returned.
 pub(crate) fn all_back(lines: &[OrderItem]) -> bool {
     lines.iter().all(|line| line.returned == line.quantity)
 }
 
-/// Whether goods left and all of them came back.
+/// Whether goods were shipped and all of them were returned.
 pub(crate) fn came_back(order: &Order, lines: &[OrderItem]) -> bool {
     use OrderStatus::{Delivered, Processing, Shipped};
     all_back(lines) && matches!(order.status, Processing | Shipped | Delivered)
 }
 
-/// An order whose goods and money are all back is REFUNDED; whether it became so now.
+/// Sets an order to REFUNDED when its goods and money are all returned; whether it did.
 pub(crate) fn finish(order: &mut Order, lines: &[OrderItem]) -> bool {
     let ends = all_back(lines) && money_is_back(order) && states::may_follow(order.status, OrderStatus::Refunded);
     if ends {
@@ -202,13 +202,13 @@ pub(crate) fn finish(order: &mut Order, lines: &[OrderItem]) -> bool {
     ends
 }
 
-/// Whether nothing that was paid is left with the store, and nothing is to be paid.
+/// Whether the store has nothing left of what was paid, and nothing is due.
 pub(crate) fn money_is_back(order: &Order) -> bool {
     use PaymentStatus::{Failed, Refunded, Voided};
     order.payment_id.is_none() || matches!(order.payment_status, Some(Refunded | Voided | Failed))
 }
 
-/// Moves an order to where it stands by its lines; tells what it became, if that is something else.
+/// Sets an order's status by its lines; emits an event if it changed.
 pub(crate) fn advance(order: &mut Order, lines: &[OrderItem]) -> Option<OrderStatus> {
     let ordered = lines.iter().map(|line| line.quantity - line.withdrawn).sum();
     let shipped = lines.iter().map(|line| line.shipped).sum();

@@ -1,5 +1,5 @@
-//! Buyers who leave: from when their erasure was asked for they order nothing more, and when the last of their orders has
-//! ended, the person goes and the books stay.
+//! Erasure of buyers: once it is requested they can place no orders, and when the last of their orders has ended,
+//! personal data is removed and the books stay.
 
 use std::time::Duration;
 
@@ -11,18 +11,18 @@ use promox_storage::{StoreError, Tx};
 use crate::api::Address;
 use crate::order_row::touch;
 use crate::records::{
-    Fulfilment, FulfilmentByOrder, Leaver, Order, OrderByUser, Return, ReturnByOrder, ReturnStatus, Saga,
+    Fulfilment, FulfilmentByOrder, LeavingBuyer, Order, OrderByUser, Return, ReturnByOrder, ReturnStatus, Saga,
 };
 
 /// Seconds of a day.
 const DAY: u64 = 24 * 3600;
-/// What stands in place of a name, a street and a town.
+/// Replaces a name, a street and a city.
 const ERASED: &str = "erased";
 
-/// Refuses an order of somebody whose erasure was asked for.
+/// Refuses an order of a user whose erasure was requested.
 pub(crate) fn refuse(tx: &Tx<'_>, buyer: Option<UserId>) -> Result<(), Error> {
     let Some(user_id) = buyer else { return Ok(()) };
-    match tx.get::<Leaver>(&user_id)? {
+    match tx.get::<LeavingBuyer>(&user_id)? {
         Some(_) => {
             Err(Error::conflict(codes::ERASURE_REQUESTED, "This account is to be erased and cannot place orders."))
         }
@@ -30,16 +30,16 @@ pub(crate) fn refuse(tx: &Tx<'_>, buyer: Option<UserId>) -> Result<(), Error> {
     }
 }
 
-/// Notes that an account leaves, and says which of its orders that waits for.
+/// Records that an account leaves; returns which of its orders its erasure waits for.
 pub(crate) fn prepare(tx: &mut Tx<'_>, user_id: UserId, return_days: u32) -> Result<OpenOrders, Error> {
-    if tx.get::<Leaver>(&user_id)?.is_none() {
+    if tx.get::<LeavingBuyer>(&user_id)?.is_none() {
         let since = tx.now();
-        tx.insert(&Leaver { user_id, since, erased_at: None })?;
+        tx.insert(&LeavingBuyer { user_id, since, erased_at: None })?;
     }
     Ok(open_orders(tx, user_id, return_days, tx.now())?)
 }
 
-/// The orders of an account that have not ended. A checkout on its way is one of them.
+/// The orders of an account that have not ended, including checkouts in progress.
 fn open_orders(tx: &Tx<'_>, user_id: UserId, return_days: u32, now: Timestamp) -> Result<OpenOrders, StoreError> {
     let window = Duration::from_secs(u64::from(return_days) * DAY);
     let mut found = OpenOrders::default();
@@ -61,11 +61,11 @@ fn open_orders(tx: &Tx<'_>, user_id: UserId, return_days: u32, now: Timestamp) -
     Ok(found)
 }
 
-/// When nothing more can happen to an order.
+/// When an order is final.
 enum Ends {
     /// Something is still to be done.
     Open,
-    /// Then, or it was then.
+    /// At this time, past or future.
     At(Timestamp),
 }
 
@@ -96,7 +96,7 @@ fn ends(tx: &Tx<'_>, order: &Order, window: Duration) -> Result<Ends, StoreError
     Ok(Ends::At(last + window))
 }
 
-/// The person goes from all orders of an account, the books stay.
+/// Removes personal data from all orders of an account; the books stay.
 pub(crate) fn erase(tx: &mut Tx<'_>, user_id: UserId) -> Result<(), Error> {
     let now = tx.now();
     let orders: Vec<Order> = tx.scan_by::<OrderByUser>().prefix(Some(user_id)).rows().collect::<Result<_, _>>()?;
@@ -109,11 +109,11 @@ pub(crate) fn erase(tx: &mut Tx<'_>, user_id: UserId) -> Result<(), Error> {
         order.details.attributes.clear();
         touch(tx, &mut order)?;
     }
-    let since = tx.get::<Leaver>(&user_id)?.map_or(now, |leaver| leaver.since);
-    Ok(tx.put(&Leaver { user_id, since, erased_at: Some(now) })?)
+    let since = tx.get::<LeavingBuyer>(&user_id)?.map_or(now, |leaver| leaver.since);
+    Ok(tx.put(&LeavingBuyer { user_id, since, erased_at: Some(now) })?)
 }
 
-/// Country and region decide the tax that the books show; the rest is the person's.
+/// Country and region determine the tax in the books; everything else is personal.
 fn without_person(address: Address) -> Address {
     Address {
         name: ERASED.to_owned(),
@@ -128,7 +128,7 @@ fn without_person(address: Address) -> Address {
     }
 }
 
-/// Whether nothing of the person is left in an order, and it needs nothing of it any more.
+/// Whether no personal data is left in an order, and it needs none any more.
 pub(crate) fn is_erased(tx: &Tx<'_>, order: &Order) -> Result<bool, StoreError> {
     let details = &order.details;
     let address = details.shipping_address.as_ref();

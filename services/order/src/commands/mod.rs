@@ -1,4 +1,4 @@
-//! What happens to an order after its checkout, each a transaction: load, decide, write, tell.
+//! Changes to an order after its checkout, one transaction each: load, decide, write, emit.
 
 pub(crate) mod cancel;
 pub(crate) mod fulfil;

@@ -1,6 +1,6 @@
-//! Returns: asked for, approved or rejected. An approval goes through three transactions: its units are counted as returned and
-//! what it is worth is fixed; the payment decides what of that is left to give; the return is APPROVED, and says what it
-//! gave. Then the goods move. Each goes on by itself after a crash.
+//! Returns: requested, approved or rejected. An approval takes three transactions: its units are counted as returned
+//! and its worth is fixed; the payment decides how much of that can be refunded; the return is APPROVED with the
+//! result. Then the goods move. Each step is resumed after a crash.
 
 use std::collections::HashMap;
 
@@ -22,10 +22,10 @@ use crate::reject;
 use crate::rules::returns::{Split, Worth};
 use crate::rules::{request, returns, states};
 
-/// Returns that an order may have.
+/// Maximum returns of an order.
 const MOST_RETURNS: usize = 500;
 
-/// Asks for a return. Its refund is an estimate: what the units cost, as far as `payment` has it left.
+/// Requests a return. Its refund is an estimate: the price of the units, as far as `payment` has money left.
 pub(crate) fn request(
     tx: &mut Tx<'_>,
     cx: &Cx,
@@ -92,7 +92,7 @@ pub(crate) fn any_moving(tx: &Tx<'_>, id: OrderId) -> Result<bool, Error> {
     Ok(all(tx, id)?.iter().any(|row| row.due_at.is_some()))
 }
 
-/// Rejects all that was asked to be returned, because the order is cancelled.
+/// Rejects all requested returns, because the order is cancelled.
 pub(crate) fn reject_all(tx: &mut Tx<'_>, id: OrderId) -> Result<(), Error> {
     for row in all(tx, id)?.into_iter().filter(|row| row.status == ReturnStatus::Requested) {
         tx.put(&Return { status: ReturnStatus::Rejected, decided_at: Some(tx.now()), ..row })?;
@@ -105,7 +105,7 @@ fn not_returnable(order: &Order) -> Error {
     reject::state(codes::NOT_RETURNABLE, message, order.status)
 }
 
-/// Counts units as returned; what they are worth, or why they cannot be returned.
+/// Counts units as returned; returns their worth, or why they cannot be returned.
 fn give_back(order: &Order, lines: &mut [OrderItem], wanted: &[SkuQuantity]) -> Result<Worth, Error> {
     let mut left: HashMap<String, u32> = wanted.iter().map(|item| (item.sku.fold(), item.quantity)).collect();
     let mut worth = Worth { total: order.currency.zero(), net: order.currency.zero() };
@@ -115,7 +115,7 @@ fn give_back(order: &Order, lines: &mut [OrderItem], wanted: &[SkuQuantity]) -> 
             let share = |of| returns::share(of, line.quantity, line.returned, units, order.currency);
             worth.total += share(line.total);
             worth.net += share(line.net(order.prices_include_tax));
-            // Goods that the buyer has are given back before goods that never left.
+            // Goods that the buyer has are returned before goods that were never shipped.
             line.withdrawn += units.saturating_sub(line.shipped.saturating_sub(line.returned - line.withdrawn));
             line.returned += units;
             *left -= units;
@@ -135,7 +135,7 @@ fn split(order: &Order, lines: &[OrderItem], worth: Amount) -> Split {
     returns::split(whole, order.returned, worth, order.points_redeemed, order.points_value, order.currency)
 }
 
-/// Begins an approval, once, and claims the request's key for it: the units are counted as returned from here on.
+/// Starts an approval, once, and claims the request's key for it: the units are counted as returned from here on.
 pub(crate) fn begin_approval(tx: &mut Tx<'_>, cx: &Cx, op: &ApproveReturn) -> Result<(), Error> {
     if let Some(claim) = &cx.claim
         && matches!(tx.recall(claim)?, Recall::Undecided(_))
@@ -167,7 +167,7 @@ pub(crate) fn begin_approval(tx: &mut Tx<'_>, cx: &Cx, op: &ApproveReturn) -> Re
     touch(tx, &mut order)
 }
 
-/// What a return is approved for; shipping and fee within what there is.
+/// The terms of an approval; shipping and fee are limited to what there is.
 fn terms(
     tx: &Tx<'_>,
     cx: &Cx,
@@ -204,14 +204,14 @@ fn terms(
     Ok(Approval { money, points, net: worth.net, shipping_refund, fee, whole, actor })
 }
 
-/// What was paid for shipping in money: points pay goods first.
+/// The money paid for shipping: points pay goods first.
 fn shipping_paid(order: &Order, lines: &[OrderItem]) -> Amount {
     let goods: Amount = lines.iter().map(|line| line.total).sum();
     let by_points = (order.points_value - goods).max(order.currency.zero());
     order.total + order.points_value - goods - by_points
 }
 
-/// The payment has said what a return gives: it is APPROVED, once. `None` where nothing was to be paid.
+/// The payment has decided the refund of a return: it is APPROVED, once. `None` when nothing was due.
 pub(crate) fn approve(tx: &mut Tx<'_>, rid: ReturnId, settled: Option<&ReturnSettlement>) -> Result<ReturnView, Error> {
     let mut row = tx.get::<Return>(&rid)?.ok_or_else(|| Error::not_found("return"))?;
     let Some(mut approval) = row.approval.0.clone().filter(|_| row.is_settling()) else { return Ok(return_view(row)) };
@@ -229,7 +229,7 @@ pub(crate) fn approve(tx: &mut Tx<'_>, rid: ReturnId, settled: Option<&ReturnSet
     row.approval = Json(Some(approval));
     tx.put(&row)?;
     note_payment(&mut order, settled.map(|settled| &settled.payment));
-    let detail = told(&order, &row);
+    let detail = describe(&order, &row);
     note(&mut order, tx.now(), "RETURN", "DONE", &detail, &actor);
     let arrived = !finish(&mut order, &lines) && advance(&mut order, &lines) == Some(OrderStatus::Delivered);
     touch(tx, &mut order)?;
@@ -240,8 +240,8 @@ pub(crate) fn approve(tx: &mut Tx<'_>, rid: ReturnId, settled: Option<&ReturnSet
     Ok(return_view(row))
 }
 
-/// What a return did, for people.
-fn told(order: &Order, row: &Return) -> String {
+/// A description of what a return did, for humans.
+fn describe(order: &Order, row: &Return) -> String {
     let currency = order.currency;
     let mut parts = vec![format!("Return {} refunds {} {currency}", row.id, row.refund)];
     if !row.voided.is_zero() {
@@ -267,14 +267,14 @@ fn returned(order: &Order, lines: &[OrderItem], row: &Return) -> OrderReturned {
     }
 }
 
-/// Counts what a return gave: never more of the revenue than there is, and all of it with the last of the goods.
+/// Counts the revenue of a return: never more than there is, and all of it with the last of the goods.
 fn count_return(order: &mut Order, lines: &[OrderItem], row: &Return, net: Amount) {
     let revenue = revenue(order, lines);
     order.given_back += row.refund + row.voided;
     order.returned_net = (order.returned_net + net).min(revenue);
 }
 
-/// Counts a refund of money alone: its share of the revenue that is left.
+/// Counts a refund of money alone: its share of the remaining revenue.
 pub(crate) fn count_refund(order: &mut Order, lines: &[OrderItem], amount: Amount) {
     let rest = revenue(order, lines) - order.returned_net;
     let left_of_points = match order.points_redeemed {
@@ -327,7 +327,7 @@ pub(crate) fn moved(tx: &mut Tx<'_>, rid: ReturnId) -> Result<(), Error> {
     Ok(tx.put(&row)?)
 }
 
-/// They have not: it is tried again later.
+/// They have not moved: it is retried later.
 pub(crate) fn moved_later(tx: &mut Tx<'_>, rid: ReturnId) -> Result<(), Error> {
     let Some(mut row) = tx.get::<Return>(&rid)? else { return Ok(()) };
     row.tries += 1;

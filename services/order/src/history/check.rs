@@ -1,4 +1,4 @@
-//! What a document has to be to be taken, and the rows that it becomes.
+//! Validation of documents, and their conversion to rows.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use promox_contract::ids::OrderId;
 use promox_contract::order::OrderStatus;
 use promox_kernel::{Amount, Currency, Email, Json, Sku, Timestamp, bounded};
 
-use super::document::{Customer, Document, DocumentType, GivenBack, Line, Parcel, Points, Shipping};
+use super::document::{Customer, Document, DocumentType, Line, Parcel, Points, Repayment, Shipping};
 use crate::order_row::note;
 use crate::records::{
     Approval, CreditLine, CreditNote, CreditNoteId, Fulfilment, FulfilmentId, FulfilmentStatus, Order, OrderDetails,
@@ -16,39 +16,39 @@ use crate::records::{
 };
 use crate::rules::{returns, states};
 
-/// Lines of one document: it is written in one transaction.
+/// Maximum lines of one document: it is written in one transaction.
 const MOST_LINES: usize = 5_000;
 
-/// What is wrong: with which line, if with one, a stable code, and words for people.
+/// A fault: its line, if any, a stable code, and a message.
 pub(crate) type Fault = (Option<usize>, &'static str, String);
 
-/// What documents are held against.
+/// The context for validating documents.
 #[derive(Clone, Debug)]
 pub(crate) struct Terms {
     pub(crate) currency: Currency,
-    /// The zone of dates without one.
+    /// The time zone of dates without one.
     pub(crate) zone: TimeZone,
-    /// Nothing is later: what is yet to be sold is no history.
+    /// The latest allowed time: future sales are refused.
     pub(crate) latest: Timestamp,
 }
 
-/// A document that can be taken.
+/// A valid document.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Checked {
     pub(crate) number: String,
-    /// Lines of it.
+    /// Number of lines.
     pub(crate) rows: usize,
     pub(crate) content: Content,
 }
 
-/// Its rows, without the ids that they get when they are written.
+/// The rows of a document, without the ids that they get when they are written.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Content {
     Order(Box<Sale>),
     CreditNote(CreditNote),
 }
 
-/// An order with all that belongs to it.
+/// An order with all its rows.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Sale {
     pub(crate) order: Order,
@@ -62,7 +62,7 @@ impl Checked {
         matches!(self.content, Content::CreditNote(_))
     }
 
-    /// What its goods come to.
+    /// The revenue of its goods.
     pub(crate) fn goods(&self) -> Amount {
         match &self.content {
             Content::Order(sale) => sale.order.subtotal - sale.order.discount,
@@ -70,7 +70,7 @@ impl Checked {
         }
     }
 
-    /// Rows that writing it changes, about.
+    /// The approximate number of rows that writing it changes.
     pub(crate) fn weight(&self) -> usize {
         match &self.content {
             Content::Order(sale) => 1 + sale.items.len() + sale.parcels.len() + sale.returns.len(),
@@ -79,12 +79,12 @@ impl Checked {
     }
 }
 
-/// The number of a document as it is kept.
+/// The stored form of a document's number.
 pub(crate) fn number(text: &str) -> Result<String, (&'static str, String)> {
     Ok(bounded(text, 1, 40).map_err(|detail| ("INVALID_NUMBER", detail))?.to_uppercase())
 }
 
-/// What a document is: what it says, or else a credit note if its number begins with C and its units are negative.
+/// The type of a document: as stated, or else a credit note if its number begins with C and its units are negative.
 pub(crate) fn kind(document: &Document) -> DocumentType {
     document.kind.unwrap_or_else(|| {
         let takes_back = document.lines.first().is_some_and(|line| line.quantity < 0);
@@ -93,7 +93,7 @@ pub(crate) fn kind(document: &Document) -> DocumentType {
     })
 }
 
-/// Checks a document whole; the rows that it becomes, or everything that is wrong with it.
+/// Validates a document; returns its rows, or all faults.
 pub(crate) fn check(document: &Document, terms: &Terms) -> Result<Checked, Vec<Fault>> {
     let mut faults = Vec::new();
     let number = number(&document.number).map_err(|(code, detail)| faults.push((None, code, detail)));
@@ -135,7 +135,7 @@ fn date(text: &str, terms: &Terms) -> Result<Timestamp, (&'static str, String)> 
 /// A part of a document, or a code and what is wrong with it.
 type Held<T> = Result<T, (&'static str, String)>;
 
-/// What every document has.
+/// The data that every document has.
 struct Head<'a> {
     number: String,
     at: Timestamp,
@@ -277,7 +277,7 @@ impl Head<'_> {
         Ok(item)
     }
 
-    /// What a line's discount is: at most the line, and the sum of its promotions' parts where those are said.
+    /// A line's discount: at most the line, and the sum of its promotions' parts if those are given.
     fn discount(&self, line: &Line, subtotal: Amount) -> Held<Amount> {
         let discount = self.amount(line.discount.unwrap_or_default(), "INVALID_DISCOUNT")?;
         if discount > subtotal {
@@ -304,7 +304,7 @@ impl Head<'_> {
         })
     }
 
-    fn given_back(&self, back: &GivenBack) -> Held<Return> {
+    fn given_back(&self, back: &Repayment) -> Held<Return> {
         const CODE: &str = "INVALID_RETURN";
         let (refund, voided) = (self.amount(back.refund, CODE)?, self.amount(back.voided, CODE)?);
         let approval = Approval {
@@ -364,7 +364,7 @@ impl Head<'_> {
         }
     }
 
-    /// The order of these lines: sums follow from them, and a total that was said must be theirs.
+    /// The order of these lines: sums are calculated, and a given total must match.
     fn order(&self, document: &Document, items: &[OrderItem], backs: &[Return], details: OrderDetails) -> Held<Order> {
         let currency = self.terms.currency;
         let sum = |part: fn(&OrderItem) -> Amount| currency.round(items.iter().map(part).sum::<Amount>().0);
@@ -439,8 +439,8 @@ impl Head<'_> {
         Ok(Points { redeemed, value, earned })
     }
 
-    /// Enters what came back: money within what was paid, the units that the lines say, and of the revenue what is said or,
-    /// where nothing is said, what those units were sold for.
+    /// Applies returns and refunds: money within what was paid, the units of the lines, and the returned revenue as
+    /// given, or else the price of those units.
     fn take_back(&self, order: &mut Order, items: &[OrderItem], backs: &[Return], by_units: bool) -> Held<()> {
         const CODE: &str = "INVALID_RETURN";
         let currency = self.terms.currency;
@@ -493,7 +493,7 @@ fn named(line: &Line) -> Held<(Sku, String)> {
     Ok((sku, name))
 }
 
-/// A text that is not empty, of so many characters at most.
+/// A text of at most this many characters, not empty.
 fn text(text: Option<&String>, most: usize, code: &'static str, faults: &mut Vec<Fault>) -> Option<String> {
     let text = text.filter(|text| !text.is_empty())?;
     bounded(text, 0, most).map_err(|detail| faults.push((None, code, detail))).ok()

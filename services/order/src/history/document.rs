@@ -1,6 +1,7 @@
-//! A past order or credit note as NDJSON writes it, one a line, and as a CSV's rows are gathered to it.
+//! A past order or credit note in NDJSON, one per line, and as collected from a CSV's rows.
 //!
-//! The export writes what the import reads, member by member, so that what left a shop can be taken into another one.
+//! The export writes what the import reads, member by member, so that the orders of a shop can be imported into
+//! another.
 
 use std::collections::BTreeMap;
 
@@ -17,14 +18,14 @@ use crate::exact::Exact;
 use crate::records::{CreditNote, Fulfilment, Order, OrderItem, OrderRefund, Return, ReturnStatus};
 
 text_enum! {
-    /// What a document is.
+    /// The type of a document.
     DocumentType {
         Order = "ORDER",
         CreditNote = "CREDIT_NOTE",
     }
 }
 
-/// A document. Only number, date and lines are asked for; what is left out is as in a plain sale that was delivered.
+/// A document. Only number, date and lines are required; the defaults are those of a plain, delivered sale.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Document {
@@ -34,10 +35,10 @@ pub(crate) struct Document {
     pub(crate) date: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) status: Option<OrderStatus>,
-    /// The account in the shop that the document came from.
+    /// The account in the original shop.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) user_id: Option<UserId>,
-    /// The customer's number in another system.
+    /// The customer's number in the original system.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) customer: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -64,8 +65,8 @@ pub(crate) struct Document {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) fulfilments: Vec<Parcel>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(crate) returns: Vec<GivenBack>,
-    /// What of the goods' revenue came back; that of the units that came back unless said.
+    pub(crate) returns: Vec<Repayment>,
+    /// The returned part of the goods' revenue; by default that of the returned units.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) goods_returned: Option<Amount>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -92,7 +93,7 @@ pub(crate) struct Line {
     /// Negative on a credit note.
     pub(crate) quantity: i64,
     pub(crate) unit_price: Amount,
-    /// The unit price unless said.
+    /// The unit price by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) list_price: Option<Amount>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -105,24 +106,24 @@ pub(crate) struct Line {
     pub(crate) flash_sale_id: Option<FlashSaleId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) campaign_id: Option<CampaignId>,
-    /// All units unless said.
+    /// All units by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) shipped: Option<u32>,
-    /// All units unless said.
+    /// All units by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) delivered: Option<u32>,
-    #[serde(default, skip_serializing_if = "is_none_of_it")]
+    #[serde(default, skip_serializing_if = "is_not_a_sale")]
     pub(crate) returned: u32,
-    #[serde(default, skip_serializing_if = "is_none_of_it")]
+    #[serde(default, skip_serializing_if = "is_not_a_sale")]
     pub(crate) withdrawn: u32,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
-fn is_none_of_it(units: &u32) -> bool {
+fn is_not_a_sale(units: &u32) -> bool {
     *units == 0
 }
 
-/// What shipping cost, and how it was done.
+/// Shipping cost and method.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub(crate) struct Shipping {
@@ -130,11 +131,11 @@ pub(crate) struct Shipping {
     pub(crate) method: Option<String>,
     pub(crate) amount: Amount,
     pub(crate) discount: Amount,
-    /// Inside or on top, as the prices are.
+    /// Included or added, as for the prices.
     pub(crate) tax: Amount,
 }
 
-/// Points that were spent, what they were worth, and those that were earned.
+/// Points redeemed, their value, and points earned.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub(crate) struct Points {
@@ -143,7 +144,7 @@ pub(crate) struct Points {
     pub(crate) earned: i64,
 }
 
-/// How an order was paid.
+/// The payment of an order.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub(crate) struct Payment {
@@ -167,15 +168,15 @@ pub(crate) struct Parcel {
     pub(crate) delivered_at: Option<Exact>,
 }
 
-/// A return that was approved.
+/// An approved return.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(crate) struct GivenBack {
+pub(crate) struct Repayment {
     pub(crate) items: Vec<SkuQuantity>,
     #[serde(default)]
     pub(crate) reason: String,
     pub(crate) refund: Amount,
-    /// What was not captured and is no longer due.
+    /// The amount that was not captured and is no longer due.
     #[serde(default, skip_serializing_if = "is_nothing")]
     pub(crate) voided: Amount,
     #[serde(default, skip_serializing_if = "is_no_point")]
@@ -198,7 +199,7 @@ fn is_no_point(points: &i64) -> bool {
     *points == 0
 }
 
-/// An order as it is written.
+/// An order as the export writes it.
 pub(crate) fn of_order(order: &Order, items: &[OrderItem], parcels: &[Fulfilment], returns: &[Return]) -> Document {
     let details = &order.details;
     let imported = details.customer.as_deref();
@@ -231,7 +232,7 @@ pub(crate) fn of_order(order: &Order, items: &[OrderItem], parcels: &[Fulfilment
     }
 }
 
-/// A text, if there is one: an empty one is written like none.
+/// A text, if any: an empty one is written as absent.
 fn said(text: Option<&String>) -> Option<String> {
     text.filter(|text| !text.is_empty()).cloned()
 }
@@ -257,7 +258,7 @@ fn of_item(item: &OrderItem) -> Line {
     }
 }
 
-/// The tax of an order is that of its lines and of its shipping.
+/// The tax of an order is the tax of its lines and of its shipping.
 fn shipping(order: &Order, items: &[OrderItem]) -> Option<Shipping> {
     let tax = order.tax - items.iter().map(|item| item.tax).sum();
     let method = said(order.details.shipping_method.as_ref());
@@ -288,11 +289,11 @@ fn of_parcel(row: &Fulfilment) -> Parcel {
     }
 }
 
-/// A return, if it was approved: one that is still asked for, or was rejected, gave nothing back.
-fn of_return(row: &Return) -> Option<GivenBack> {
+/// A return, if it was approved: a requested or rejected one refunded nothing.
+fn of_return(row: &Return) -> Option<Repayment> {
     let approved_at = row.decided_at.filter(|_| row.status == ReturnStatus::Approved)?;
     let approval = row.approval.as_ref();
-    Some(GivenBack {
+    Some(Repayment {
         items: row.items.0.clone(),
         reason: row.reason.clone(),
         refund: row.refund,
@@ -306,7 +307,7 @@ fn of_return(row: &Return) -> Option<GivenBack> {
     })
 }
 
-/// A credit note as it is written.
+/// A credit note as the export writes it.
 pub(crate) fn of_note(note: &CreditNote) -> Document {
     let line = |line: &crate::records::CreditLine| Line {
         sku: line.sku.to_string(),
@@ -326,14 +327,15 @@ pub(crate) fn of_note(note: &CreditNote) -> Document {
     }
 }
 
-/// How figures name the customer of an imported order.
+/// The customer of an imported order, as figures name it.
 pub(crate) struct Customer;
 
 impl Customer {
     const USER: &'static str = "user:";
     const NUMBER: &'static str = "customer:";
 
-    /// The name of an account, or else of another system's number; none for a guest, whom the e-mail address tells.
+    /// The name of an account, or else of another system's number; none for a guest, who is identified by the e-mail
+    /// address.
     pub(crate) fn name(user: Option<UserId>, number: Option<&str>) -> Option<String> {
         let user = user.map(|user| format!("{}{user}", Self::USER));
         user.or_else(|| number.map(|number| format!("{}{number}", Self::NUMBER)))

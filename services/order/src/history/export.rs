@@ -1,4 +1,4 @@
-//! Writes what was sold, as it is read: orders, oldest first, then credit notes.
+//! The export, written as it is read: orders, oldest first, then credit notes.
 
 use bytes::Bytes;
 use promox_contract::order::OrderStatus;
@@ -11,10 +11,10 @@ use super::table;
 use crate::queries;
 use crate::records::{CreditNoteByIssued, Fulfilment, FulfilmentByOrder, Order, OrderByCreated, Return, ReturnByOrder};
 
-/// Bytes that are sent at once.
+/// Bytes sent at a time.
 const CHUNK: usize = 64 << 10;
 
-/// The format that is asked for by name, or else by `Accept`.
+/// The format requested by name, or else by `Accept`.
 pub(crate) fn format(cx: &Cx, named: Option<HistoryFormat>) -> Result<HistoryFormat, Error> {
     let formats = named.map_or_else(|| vec![HistoryFormat::Ndjson, HistoryFormat::Csv], |named| vec![named]);
     let media_types: Vec<&str> = formats.iter().map(|format| media_type(*format)).collect();
@@ -29,7 +29,7 @@ fn media_type(format: HistoryFormat) -> &'static str {
     }
 }
 
-/// Starts an export of this moment on a blocking thread.
+/// Starts an export of a snapshot on a blocking thread.
 pub(crate) fn export(db: &Db, format: HistoryFormat) -> Result<Download, Error> {
     let state = db.long_read()?;
     let (sender, reader) = BodyReader::pair();
@@ -45,7 +45,7 @@ pub(crate) fn export(db: &Db, format: HistoryFormat) -> Result<Download, Error> 
 }
 
 fn write(tx: &Tx<'_>, format: HistoryFormat, sender: &BodySender) -> Result<(), Error> {
-    let mut out = Out { sender, format, buffer: Vec::with_capacity(CHUNK), wanted: true };
+    let mut out = Output { sender, format, buffer: Vec::with_capacity(CHUNK), wanted: true };
     if format == HistoryFormat::Csv {
         out.record(table::header())?;
     }
@@ -64,7 +64,7 @@ fn write(tx: &Tx<'_>, format: HistoryFormat, sender: &BodySender) -> Result<(), 
     Ok(())
 }
 
-/// An order with all that belongs to it; parcels and returns in the order in which they happened.
+/// An order with all its rows; parcels and returns in chronological order.
 fn sold(tx: &Tx<'_>, order: &Order) -> Result<Document, StoreError> {
     let items = queries::items(tx, order.id)?;
     let parcels = tx.scan_by::<FulfilmentByOrder>().prefix(order.id).rows();
@@ -76,16 +76,16 @@ fn sold(tx: &Tx<'_>, order: &Order) -> Result<Document, StoreError> {
     Ok(document::of_order(order, &items, &parcels, &returns))
 }
 
-/// Lines on their way out, a chunk at a time.
-struct Out<'a> {
+/// Output lines, sent a chunk at a time.
+struct Output<'a> {
     sender: &'a BodySender,
     format: HistoryFormat,
     buffer: Vec<u8>,
-    /// Whether somebody still reads.
+    /// Whether the client is still reading.
     wanted: bool,
 }
 
-impl Out<'_> {
+impl Output<'_> {
     fn document(&mut self, document: &Document) -> Result<(), Error> {
         match self.format {
             HistoryFormat::Ndjson => {

@@ -1,7 +1,8 @@
-//! Past orders and credit notes, in from another system and out again, with the prices and dates they had.
+//! Import and export of past orders and credit notes, with their original prices and dates.
 //!
-//! No stock, payment or message moves. A document is taken whole or not at all, and replaced whole; what is wrong with one is
-//! reported and harms no other. What the export writes the import reads, so that an empty shop comes to the same figures by it.
+//! Stock, payments and messages are not affected. A document is imported as a whole or not at all, and replaced as a
+//! whole; a faulty one is reported and does not affect others. The import reads what the export writes, so that an
+//! empty shop gets the same figures.
 
 mod check;
 mod document;
@@ -23,27 +24,30 @@ use serde::{Deserialize, Serialize};
 
 use crate::Orders;
 
-/// Rows that one transaction writes, about.
+/// The approximate number of rows written in one transaction.
 const CHUNK_ROWS: usize = 2_000;
-/// How far the other system's clock, or its idea of a time zone, may be ahead of ours.
+/// The tolerated lead of another system's clock or time zone over ours.
 const CLOCKS_APART: Duration = Duration::from_hours(24);
-/// Documents that one transaction writes at most.
+/// Maximum documents written in one transaction.
 const CHUNK_DOCUMENTS: usize = 200;
 
-/// Takes past orders and credit notes. A document is taken whole or not at all; one that was taken before is replaced whole.
+/// Imports past orders and credit notes. A document is imported as a whole or not at all; one that was imported before
+/// is replaced as a whole.
 ///
-/// NDJSON: a document a line, `{type?,number,date,status?,userId?,customer?,email?,currency?,pricesIncludeTax?,lines:[{sku,
+/// NDJSON: one document per line,
+/// `{type?,number,date,status?,userId?,customer?,email?,currency?,pricesIncludeTax?,lines:[{sku,
 /// name?,quantity,unitPrice,listPrice?,discount?,tax?,…}],shipping?,points?,total?,payment?,refunds?,shippingAddress?,
-/// billingAddress?,fulfilments?,returns?,appliedPromotions?,promotionUses?,channel?,note?,attributes?}`, as the export writes
-/// it. CSV: a line of a document a row, with the columns `number` (or `InvoiceNo`), `sku` (`StockCode`), `name`
-/// (`Description`), `quantity`, `date` (`InvoiceDate`), `unitPrice`, and optionally all others of the export; rows of a document
-/// stand together, and what is of the document as a whole is read from its first row.
+/// billingAddress?,fulfilments?,returns?,appliedPromotions?,promotionUses?,channel?,note?,attributes?}`, as the export
+/// writes it. CSV: one row per line of a document, with the columns `number` (or `InvoiceNo`), `sku` (`StockCode`),
+/// `name` (`Description`), `quantity`, `date` (`InvoiceDate`), `unitPrice`, and optionally all others of the export;
+/// rows of a document must be consecutive, and the document's own members are read from its first row.
 ///
-/// `type` is `ORDER` or `CREDIT_NOTE`; where nothing says it, a number that begins with C with negative quantities is a credit
-/// note. Gifts and free orders are taken; in a file with the column `InvoiceNo`, as other systems write it, rows without a
-/// price are stock that was written down and are left out. A date without a zone is the store's time. What is left out is as in
-/// a sale that was paid and delivered, with prices that include their tax. Ids of accounts, products, promotions, campaigns and
-/// flash sales are those of the shop that the document comes from: figures go by them, and no account here sees the order.
+/// `type` is `ORDER` or `CREDIT_NOTE`; by default, a number that begins with C with negative quantities is a credit
+/// note. Gifts and free orders are accepted; in a file with the column `InvoiceNo`, as other systems write it, rows
+/// without a price are stock write-offs and are left out. A date without a zone is in the store's time zone. Defaults
+/// are those of a sale that was paid and delivered, with prices that include tax. Ids of accounts, products,
+/// promotions, campaigns and flash sales are those of the original shop: figures use them, and no account here sees the
+/// order.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ImportOrders {
@@ -59,41 +63,41 @@ operation! {
 }
 
 text_enum! {
-    /// How an export of orders is written.
+    /// The format of an export of orders.
     HistoryFormat {
-        /// A line of a document a row.
+        /// One row per line of a document.
         Csv = "csv",
-        /// A document in JSON a line.
+        /// One document as JSON per line.
         Ndjson = "ndjson",
     }
 }
 
-/// Every order and every credit note in the form that the import takes, oldest first, the credit notes behind the orders.
+/// Exports all orders and credit notes in a format of the import, oldest first, the credit notes after the orders.
 ///
-/// With lines (gifts at zero among them), taxes, shipping, addresses, payment, refunds, points, promotions, parcels and approved
-/// returns, whatever became of the order. An order that is still being decided (PENDING) is left out, and so are the diary of
-/// an order and returns that were not approved. Imported into an empty shop it gives the same figures of orders, and the same
-/// export. Visits, coupons and points are counted from ledgers of their own, which are not in it.
+/// Includes lines (also gifts at zero), taxes, shipping, addresses, payment, refunds, points, promotions, parcels and
+/// approved returns, whatever the order's status. Orders that are still being decided (PENDING) are left out, and so
+/// are timelines and returns that were not approved. Imported into an empty shop it gives the same order figures, and
+/// the same export. Visits, coupons and points have ledgers of their own, which are not included.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ExportHistory {
-    /// Left out, the header `Accept` chooses: `application/x-ndjson` or `text/csv`; `ndjson` when it leaves that open.
+    /// If omitted, the `Accept` header chooses: `application/x-ndjson` or `text/csv`; otherwise `ndjson`.
     #[serde(default)]
     pub format: Option<HistoryFormat>,
 }
 operation! { ExportHistory => Download, "order.export", Get "/api/orders/export", Permission("order:read"), 200, "\
 Exports all orders and credit notes in the format of the import: NDJSON, or CSV by Accept or format." }
 
-/// What an import of orders did. `created`, `updated` and `skipped` count documents, `failed` the faults that were found.
+/// The report of an import of orders. `created`, `updated` and `skipped` count documents, `failed` counts faults.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OrderImportReport {
-    /// What became of the documents.
+    /// The report of the documents.
     #[serde(flatten)]
     pub report: ImportReport,
-    /// Orders among the documents, and their rows and goods.
+    /// Orders among the documents, with their rows and total.
     pub orders: Part,
-    /// Credit notes among them, and their rows and goods.
+    /// Credit notes among the documents, with their rows and total.
     pub credit_notes: Part,
 }
 json_reply!(OrderImportReport);
@@ -104,9 +108,9 @@ json_reply!(OrderImportReport);
 pub struct Part {
     /// Documents.
     pub documents: u64,
-    /// Rows in them.
+    /// Their rows.
     pub rows: u64,
-    /// What they come to.
+    /// Their total.
     pub total: Amount,
 }
 
@@ -123,7 +127,7 @@ impl OrderImportReport {
 impl Handle<ImportOrders> for Orders {
     async fn handle(&self, cx: &Cx, op: ImportOrders) -> Result<OrderImportReport, Error> {
         let settings = self.settings.get(cx).await?;
-        // An import that ended half-way may have left orders.
+        // An import that ended early may have left orders.
         let taken = |done: &Result<OrderImportReport, Error>| {
             let written = |it: &ImportReport| it.created + it.updated + it.skipped > 0;
             done.as_ref().map_or(true, |done| written(&done.report))
@@ -136,7 +140,7 @@ impl Orders {
     async fn import(&self, cx: &Cx, settings: &Settings, op: ImportOrders) -> Result<OrderImportReport, Error> {
         let zone = jiff::tz::TimeZone::get(&settings.store.timezone).map_err(Error::internal)?;
         let terms = check::Terms { currency: settings.store.currency, zone, latest: cx.now + CLOCKS_APART };
-        // Two chunks on their way, so that reading and writing overlap.
+        // Two chunks in progress, so that reading and writing overlap.
         let (sender, chunks) = flume::bounded(2);
         let reading = tokio::task::spawn_blocking(move || read::read(op.body, terms, sender));
         let mut report = OrderImportReport::default();

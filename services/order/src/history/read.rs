@@ -1,4 +1,4 @@
-//! Reads documents out of CSV or NDJSON, and says of every row that is refused why.
+//! Reads documents from CSV or NDJSON, and reports every refused row.
 
 use std::collections::HashSet;
 use std::io::{BufRead, BufReader, Read};
@@ -14,10 +14,10 @@ use super::document::{Document, DocumentType};
 use super::table::{Row, Table};
 use super::{CHUNK_DOCUMENTS, CHUNK_ROWS};
 
-/// An NDJSON line at most.
+/// Maximum length of an NDJSON line.
 const LONGEST_LINE: usize = 4 << 20;
 
-/// Documents for one transaction, and the rows that were refused on the way.
+/// Documents for one transaction, and the rows that were refused among them.
 #[derive(Debug, Default)]
 pub(crate) struct Chunk {
     /// Each with its first row.
@@ -29,7 +29,7 @@ pub(crate) struct Chunk {
 /// Reads the whole stream on a blocking thread.
 pub(crate) fn read(body: Body, terms: Terms, out: flume::Sender<Chunk>) -> Result<(), Error> {
     let Some(reader) = body.reader else { return Ok(()) };
-    let mut gather = Gather { terms, out, chunk: Chunk::default(), open: None, seen: HashSet::new() };
+    let mut gather = Collector { terms, out, chunk: Chunk::default(), open: None, seen: HashSet::new() };
     if body.media_type == "application/x-ndjson" {
         read_lines(reader, &mut gather)?;
     } else {
@@ -40,7 +40,7 @@ pub(crate) fn read(body: Body, terms: Terms, out: flume::Sender<Chunk>) -> Resul
     Ok(())
 }
 
-fn read_csv(reader: BodyReader, gather: &mut Gather) -> Result<(), Error> {
+fn read_csv(reader: BodyReader, gather: &mut Collector) -> Result<(), Error> {
     let mut csv = csv::ReaderBuilder::new().flexible(true).has_headers(false).from_reader(reader);
     let mut record = ByteRecord::new();
     csv.read_byte_record(&mut record).map_err(|error| unreadable(&error))?;
@@ -63,7 +63,7 @@ fn unreadable(error: &dyn std::fmt::Display) -> Error {
     Error::new(Kind::Malformed, codes::MALFORMED_CSV, format!("The file cannot be read: {error}"))
 }
 
-fn read_lines(reader: BodyReader, gather: &mut Gather) -> Result<(), Error> {
+fn read_lines(reader: BodyReader, gather: &mut Collector) -> Result<(), Error> {
     let mut reader = BufReader::new(reader);
     let mut line = Vec::new();
     let mut row = 0;
@@ -89,9 +89,9 @@ fn read_lines(reader: BodyReader, gather: &mut Gather) -> Result<(), Error> {
     }
 }
 
-/// A document whose rows are being read.
+/// A document being read.
 struct Open {
-    /// As it was written first.
+    /// Its number as first written.
     number: String,
     kind: String,
     members: Map<String, Value>,
@@ -100,8 +100,8 @@ struct Open {
     faults: Vec<RowError>,
 }
 
-/// Gathers rows into documents and documents into chunks.
-struct Gather {
+/// Collects rows into documents and documents into chunks.
+struct Collector {
     terms: Terms,
     out: flume::Sender<Chunk>,
     chunk: Chunk,
@@ -109,7 +109,7 @@ struct Gather {
     seen: HashSet<(DocumentType, String)>,
 }
 
-impl Gather {
+impl Collector {
     fn fail(&mut self, row: u64, code: &str, detail: impl Into<String>) {
         self.refuse(vec![RowError::new(row, code, detail)]);
     }
@@ -121,7 +121,7 @@ impl Gather {
         }
     }
 
-    /// Takes a row: of the document that is open, or the first of the next one.
+    /// Adds a row to the current document, or starts the next one with it.
     fn row(&mut self, at: u64, row: Row) {
         let same = |open: &Open| open.number.eq_ignore_ascii_case(row.number.trim()) && open.kind == row.kind;
         if !self.open.as_ref().is_some_and(same) {
@@ -141,7 +141,7 @@ impl Gather {
         open.faults.extend(faults.into_iter().map(|(code, detail)| RowError::new(at, code, detail)));
     }
 
-    /// The document that is open has all its rows.
+    /// Finishes the current document.
     fn close(&mut self) {
         let Some(Open { mut members, lines, rows, faults, .. }) = self.open.take() else { return };
         if !faults.is_empty() {
@@ -155,7 +155,7 @@ impl Gather {
         }
     }
 
-    /// Takes a document whole, or says what is wrong with which of its rows.
+    /// Validates a document, or reports the faults of its rows.
     fn document(&mut self, document: &Document, rows: &[u64], first: u64) {
         let checked = match check::check(document, &self.terms) {
             Ok(checked) => checked,
@@ -177,7 +177,7 @@ impl Gather {
     }
 
     fn flush(&mut self) {
-        // When nobody takes the chunk, the request is over and reading ends with its stream.
+        // When the receiver is gone, the request is over and reading ends with its stream.
         let _ = self.out.send(std::mem::take(&mut self.chunk));
     }
 }

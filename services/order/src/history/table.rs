@@ -1,6 +1,6 @@
-//! Documents as the rows of a CSV: a line of a document a row, what is of the document as a whole in its first row.
+//! Documents as the rows of a CSV: one row per line of a document, with the document's own members in its first row.
 //!
-//! Members of members have a point in their column's name, lists are JSON in a cell, an empty cell is a member left out.
+//! Nested members have dots in their column's name, lists are JSON in a cell, an empty cell is an absent member.
 
 use csv::{ByteRecord, StringRecord};
 use promox_contract::codes;
@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::document::Document;
 
-/// How a cell is read.
+/// How a cell is parsed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Form {
     Text,
@@ -19,83 +19,83 @@ enum Form {
     Json,
 }
 
-/// Whose a member is.
+/// The owner of a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Of {
-    /// The document's, and stands in each of its rows.
+enum Owner {
+    /// The document, repeated in each of its rows.
     Each,
-    /// The document's.
+    /// The document.
     Document,
     Line,
 }
 
-/// A column: its name, which is the path of its member, and what other systems call it.
+/// A column: its name, which is the path of its member, and its name in other systems.
 struct Column {
     name: &'static str,
     also: &'static [&'static str],
     form: Form,
-    of: Of,
+    of: Owner,
 }
 
-const fn column(name: &'static str, form: Form, of: Of) -> Column {
+const fn column(name: &'static str, form: Form, of: Owner) -> Column {
     Column { name, also: &[], form, of }
 }
 
-const fn known_as(name: &'static str, also: &'static [&'static str], form: Form, of: Of) -> Column {
+const fn known_as(name: &'static str, also: &'static [&'static str], form: Form, of: Owner) -> Column {
     Column { name, also, form, of }
 }
 
-/// Every column, in the order that they are written in.
+/// All columns, in the order of an export.
 const COLUMNS: &[Column] = &[
-    column("type", Form::Text, Of::Each),
-    known_as("number", &["invoiceno"], Form::Text, Of::Each),
-    known_as("date", &["invoicedate"], Form::Text, Of::Each),
-    column("status", Form::Text, Of::Document),
-    column("userId", Form::Whole, Of::Document),
-    known_as("customer", &["customerid"], Form::Text, Of::Document),
-    column("email", Form::Text, Of::Document),
-    column("currency", Form::Text, Of::Document),
-    column("pricesIncludeTax", Form::Flag, Of::Document),
-    known_as("sku", &["stockcode"], Form::Text, Of::Line),
-    column("productId", Form::Whole, Of::Line),
-    known_as("name", &["description"], Form::Text, Of::Line),
-    column("quantity", Form::Whole, Of::Line),
-    known_as("unitPrice", &["price"], Form::Amount, Of::Line),
-    column("listPrice", Form::Amount, Of::Line),
-    column("discount", Form::Amount, Of::Line),
-    column("tax", Form::Amount, Of::Line),
-    column("discounts", Form::Json, Of::Line),
-    column("flashSaleId", Form::Whole, Of::Line),
-    column("campaignId", Form::Whole, Of::Line),
-    column("shipped", Form::Whole, Of::Line),
-    column("delivered", Form::Whole, Of::Line),
-    column("returned", Form::Whole, Of::Line),
-    column("withdrawn", Form::Whole, Of::Line),
-    column("shipping.method", Form::Text, Of::Document),
-    column("shipping.amount", Form::Amount, Of::Document),
-    column("shipping.discount", Form::Amount, Of::Document),
-    column("shipping.tax", Form::Amount, Of::Document),
-    column("points.redeemed", Form::Whole, Of::Document),
-    column("points.value", Form::Amount, Of::Document),
-    column("points.earned", Form::Whole, Of::Document),
-    column("total", Form::Amount, Of::Document),
-    column("payment.method", Form::Text, Of::Document),
-    column("payment.status", Form::Text, Of::Document),
-    column("payment.declineCode", Form::Text, Of::Document),
-    column("refunds", Form::Json, Of::Document),
-    column("shippingAddress", Form::Json, Of::Document),
-    column("billingAddress", Form::Json, Of::Document),
-    column("fulfilments", Form::Json, Of::Document),
-    column("returns", Form::Json, Of::Document),
-    column("goodsReturned", Form::Amount, Of::Document),
-    column("appliedPromotions", Form::Json, Of::Document),
-    column("promotionUses", Form::Json, Of::Document),
-    column("channel", Form::Text, Of::Document),
-    column("note", Form::Text, Of::Document),
-    column("attributes", Form::Json, Of::Document),
+    column("type", Form::Text, Owner::Each),
+    known_as("number", &["invoiceno"], Form::Text, Owner::Each),
+    known_as("date", &["invoicedate"], Form::Text, Owner::Each),
+    column("status", Form::Text, Owner::Document),
+    column("userId", Form::Whole, Owner::Document),
+    known_as("customer", &["customerid"], Form::Text, Owner::Document),
+    column("email", Form::Text, Owner::Document),
+    column("currency", Form::Text, Owner::Document),
+    column("pricesIncludeTax", Form::Flag, Owner::Document),
+    known_as("sku", &["stockcode"], Form::Text, Owner::Line),
+    column("productId", Form::Whole, Owner::Line),
+    known_as("name", &["description"], Form::Text, Owner::Line),
+    column("quantity", Form::Whole, Owner::Line),
+    known_as("unitPrice", &["price"], Form::Amount, Owner::Line),
+    column("listPrice", Form::Amount, Owner::Line),
+    column("discount", Form::Amount, Owner::Line),
+    column("tax", Form::Amount, Owner::Line),
+    column("discounts", Form::Json, Owner::Line),
+    column("flashSaleId", Form::Whole, Owner::Line),
+    column("campaignId", Form::Whole, Owner::Line),
+    column("shipped", Form::Whole, Owner::Line),
+    column("delivered", Form::Whole, Owner::Line),
+    column("returned", Form::Whole, Owner::Line),
+    column("withdrawn", Form::Whole, Owner::Line),
+    column("shipping.method", Form::Text, Owner::Document),
+    column("shipping.amount", Form::Amount, Owner::Document),
+    column("shipping.discount", Form::Amount, Owner::Document),
+    column("shipping.tax", Form::Amount, Owner::Document),
+    column("points.redeemed", Form::Whole, Owner::Document),
+    column("points.value", Form::Amount, Owner::Document),
+    column("points.earned", Form::Whole, Owner::Document),
+    column("total", Form::Amount, Owner::Document),
+    column("payment.method", Form::Text, Owner::Document),
+    column("payment.status", Form::Text, Owner::Document),
+    column("payment.declineCode", Form::Text, Owner::Document),
+    column("refunds", Form::Json, Owner::Document),
+    column("shippingAddress", Form::Json, Owner::Document),
+    column("billingAddress", Form::Json, Owner::Document),
+    column("fulfilments", Form::Json, Owner::Document),
+    column("returns", Form::Json, Owner::Document),
+    column("goodsReturned", Form::Amount, Owner::Document),
+    column("appliedPromotions", Form::Json, Owner::Document),
+    column("promotionUses", Form::Json, Owner::Document),
+    column("channel", Form::Text, Owner::Document),
+    column("note", Form::Text, Owner::Document),
+    column("attributes", Form::Json, Owner::Document),
 ];
 
-/// Columns without which there is no document.
+/// The required columns.
 const REQUIRED: [&str; 6] = ["number", "sku", "name", "quantity", "date", "unitPrice"];
 
 /// The names of all columns.
@@ -103,15 +103,15 @@ pub(crate) fn header() -> impl Iterator<Item = &'static str> {
     COLUMNS.iter().map(|column| column.name)
 }
 
-/// A document's rows, each with a cell a column.
+/// A document's rows, with one cell per column.
 pub(crate) fn rows(document: &Document) -> Result<Vec<Vec<String>>, Error> {
     let whole = serde_json::to_value(document).map_err(Error::internal)?;
     let lines = whole.get("lines").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let row = |(at, line): (usize, &Value)| {
         let cell = |column: &Column| match column.of {
-            Of::Line => written(line, column),
-            Of::Document if at > 0 => String::new(),
-            Of::Document | Of::Each => written(&whole, column),
+            Owner::Line => written(line, column),
+            Owner::Document if at > 0 => String::new(),
+            Owner::Document | Owner::Each => written(&whole, column),
         };
         COLUMNS.iter().map(cell).collect()
     };
@@ -126,29 +126,29 @@ fn written(value: &Value, column: &Column) -> String {
     }
 }
 
-/// A row as it was read.
+/// A parsed row.
 #[derive(Debug, Default)]
 pub(crate) struct Row {
     pub(crate) number: String,
     pub(crate) kind: String,
-    /// What is of the document as a whole.
+    /// The document's own members.
     pub(crate) members: Map<String, Value>,
     pub(crate) line: Map<String, Value>,
-    /// What cannot be read of it: a code and what is wrong.
+    /// A parse error: a code and what is wrong.
     pub(crate) faults: Vec<(&'static str, String)>,
 }
 
-/// Where the columns stand in a file.
+/// The positions of the columns in a file.
 pub(crate) struct Table {
     places: Vec<(usize, &'static Column)>,
-    /// Whether each row says what document it is of.
+    /// Whether each row states its document.
     is_typed: bool,
-    /// Whether it is a file of the Online Retail data set, in which what has no price was not sold.
+    /// Whether it is a file of the Online Retail data set, in which rows without a price are not sales.
     is_online_retail: bool,
 }
 
 impl Table {
-    /// The table of a header; columns that mean nothing here are passed over.
+    /// The columns of a header; unknown columns are ignored.
     pub(crate) fn of(header: &StringRecord) -> Result<Self, Error> {
         let names: Vec<String> = header.iter().map(|name| name.trim().to_lowercase()).collect();
         let place = |column: &'static Column| {
@@ -166,13 +166,13 @@ impl Table {
         Ok(Self { places, is_typed, is_online_retail })
     }
 
-    /// Whether a row is none of a sale, nor of one that was taken back: other systems write stock down in such rows.
+    /// Whether a row is neither a sale nor a return: other systems record stock in such rows.
     pub(crate) fn passes_over(&self, row: &Row) -> bool {
         let price = row.line.get("unitPrice").and_then(Value::as_str).and_then(|text| text.parse::<Amount>().ok());
         self.is_online_retail && price.is_some_and(Amount::is_zero)
     }
 
-    /// Reads a row. Cells of our own files are as they were written, of others without the space around them.
+    /// Parses a row. Cells of our own files are kept as they are, those of others are trimmed.
     pub(crate) fn row(&self, record: &ByteRecord) -> Row {
         let mut row = Row::default();
         for (place, column) in &self.places {
@@ -198,14 +198,14 @@ impl Table {
                     continue;
                 }
             };
-            let into = if column.of == Of::Line { &mut row.line } else { &mut row.members };
+            let into = if column.of == Owner::Line { &mut row.line } else { &mut row.members };
             put(into, column.name, member);
         }
         row
     }
 }
 
-/// A cell's member, none when it is empty.
+/// The value of a cell, none when it is empty.
 fn read(column: &Column, text: &str) -> Result<Option<Value>, (&'static str, String)> {
     let fault = |detail: String| {
         let code = match column.name {
@@ -232,7 +232,7 @@ fn read(column: &Column, text: &str) -> Result<Option<Value>, (&'static str, Str
     Ok(Some(value))
 }
 
-/// Puts a member where its name says, a point leading into a member.
+/// Sets a member by its path, where a dot leads into a nested member.
 fn put(into: &mut Map<String, Value>, name: &str, value: Value) {
     let Some((outer, inner)) = name.split_once('.') else {
         into.insert(name.to_owned(), value);

@@ -1,4 +1,4 @@
-//! Writes a document: new, replaced whole, or left because it is the same.
+//! Writes a document: new, replaced as a whole, or skipped because it is unchanged.
 
 use promox_contract::ids::OrderId;
 use promox_contract::import::RowOutcome;
@@ -13,7 +13,7 @@ use crate::records::{
     OrderItem, Return, ReturnByOrder, ReturnId,
 };
 
-/// Takes a document; none when its number is an order's that was placed here.
+/// Writes a document; none when its number belongs to an order that was placed here.
 pub(crate) fn upsert(tx: &mut Tx<'_>, document: &Checked) -> Result<Option<RowOutcome>, Error> {
     match &document.content {
         Content::CreditNote(note) => credit_note(tx, note),
@@ -66,7 +66,7 @@ fn order(tx: &mut Tx<'_>, sale: &Sale) -> Result<Option<RowOutcome>, Error> {
     Ok(Some(RowOutcome::Updated))
 }
 
-/// What belongs to an order that was taken before.
+/// The rows of an order that was imported before.
 #[derive(Default)]
 struct Parts {
     items: Vec<OrderItem>,
@@ -81,7 +81,7 @@ impl Parts {
         Ok(Self { items: queries::items(tx, id)?, parcels, returns })
     }
 
-    /// Whether a document says the same.
+    /// Whether a document is unchanged.
     fn are(&self, order_id: OrderId, sale: &Sale) -> bool {
         let items = sale.items.iter().map(|item| OrderItem { order_id, ..item.clone() });
         let parcels =
@@ -93,7 +93,7 @@ impl Parts {
     }
 }
 
-/// Writes what belongs to an order in the place of what belonged to it.
+/// Replaces the rows of an order.
 fn put_parts(tx: &mut Tx<'_>, order_id: OrderId, sale: &Sale, old: &Parts) -> Result<(), Error> {
     for item in old.items.iter().skip(sale.items.len()) {
         tx.delete::<OrderItem>(&(order_id, item.line))?;

@@ -1,4 +1,4 @@
-//! The pure domain of orders: prices, tax, shipping, what may follow what, what a return gives back.
+//! The pure domain of orders: prices, tax, shipping, status transitions, refunds of returns.
 
 pub(crate) mod price;
 pub(crate) mod request;

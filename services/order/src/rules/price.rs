@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::api::{Address, ShippingOption};
 use crate::rules::tax;
 
-/// What is priced.
+/// The inputs of a price.
 #[derive(Debug)]
 pub(crate) struct Basket<'a> {
     pub(crate) lines: &'a [CartLine],
@@ -23,7 +23,7 @@ pub(crate) struct Basket<'a> {
     pub(crate) points_value: Amount,
 }
 
-/// A priced order, as a saga keeps it and a quote remembers it.
+/// A priced order, as a saga and a quote store it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Priced {
     pub(crate) currency: Currency,
@@ -35,7 +35,7 @@ pub(crate) struct Priced {
     pub(crate) rejected: Vec<RejectedPromotion>,
 }
 
-/// What the goods come to before promotions of the cart; 422 `AMOUNT_TOO_LARGE` beyond 10^18 minor units.
+/// The goods' total before cart promotions; 422 `AMOUNT_TOO_LARGE` beyond 10^18 minor units.
 pub(crate) fn subtotal(lines: &[CartLine], currency: Currency) -> Result<Amount, Error> {
     let sum = lines.iter().try_fold(Amount::ZERO, |sum, line| {
         line.item.price.times(i64::from(line.quantity)).and_then(|amount| sum.plus(amount)).ok_or_else(too_large)
@@ -52,7 +52,7 @@ fn too_large() -> Error {
     Error::refused(codes::AMOUNT_TOO_LARGE, message)
 }
 
-/// Puts prices, discounts, shipping and tax together.
+/// Combines prices, discounts, shipping and tax.
 pub(crate) fn price(basket: &Basket<'_>, evaluation: Evaluation) -> Result<Priced, Error> {
     let currency = basket.currency;
     let goods_total = subtotal(basket.lines, currency)?;

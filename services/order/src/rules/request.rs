@@ -1,4 +1,4 @@
-//! What a checkout's request must be before anything is asked or held.
+//! Validation of a checkout's request before other services are called.
 
 use std::collections::HashMap;
 
@@ -8,12 +8,12 @@ use promox_kernel::{Error, FieldError, bounded, country, multiline};
 
 use crate::api::{Address, PlaceOrder};
 
-/// Units of one line at most.
+/// Maximum units of one line.
 pub(crate) const MOST_UNITS: u32 = 1_000_000;
-/// Lines of one order at most.
+/// Maximum lines of one order.
 pub(crate) const MOST_LINES: usize = 1_000;
 
-/// All faults of a request that need no look at the store.
+/// All faults of a request that can be found without the store.
 pub(crate) fn check(request: &PlaceOrder) -> Result<(), Error> {
     let mut faults = Vec::new();
     let only_reservations = !request.flash_sale_reservation_ids.is_empty();
@@ -44,7 +44,7 @@ pub(crate) fn check(request: &PlaceOrder) -> Result<(), Error> {
         ));
     }
     for (i, id) in request.flash_sale_reservation_ids.iter().enumerate() {
-        // Its pieces are there once, so a second line of them would be of nothing.
+        // Its units exist only once, so a second line for it would be empty.
         if request.flash_sale_reservation_ids.iter().take(i).any(|known| known == id) {
             faults.push(FieldError::new(format!("/flashSaleReservationIds/{i}"), "duplicate reservation"));
         }
@@ -56,8 +56,8 @@ pub(crate) fn check(request: &PlaceOrder) -> Result<(), Error> {
     if faults.is_empty() { Ok(()) } else { Err(Error::invalid(faults)) }
 }
 
-/// Replaces the regions of a request's addresses by the codes that tax rates name. Where the country is taxed by region, a
-/// shipping address without a region, or with one that is not understood, is refused: its tax would be unknown.
+/// Replaces the regions of a request's addresses by the codes that tax rates use. Where the country is taxed by region,
+/// a shipping address with a missing or unknown region is refused: its tax would be unknown.
 pub(crate) fn regions_to_codes(request: &mut PlaceOrder, taxes: &TaxSettings) -> Result<(), Error> {
     let mut faults = Vec::new();
     let mut to_code = |address: &mut Option<Address>, pointer: &str, required: bool| {
@@ -80,7 +80,7 @@ pub(crate) fn regions_to_codes(request: &mut PlaceOrder, taxes: &TaxSettings) ->
     if faults.is_empty() { Ok(()) } else { Err(Error::invalid(faults)) }
 }
 
-/// Faults of lines: too many, none, or of a quantity that cannot be sold.
+/// Faults of lines: too many, none, or an invalid quantity.
 pub(crate) fn item_faults(items: &[SkuQuantity], at: &str, faults: &mut Vec<FieldError>) {
     if items.is_empty() {
         faults.push(FieldError::new(at, "must have at least one line"));
@@ -117,7 +117,7 @@ fn address_faults(address: &Address, at: &str, faults: &mut Vec<FieldError>) {
     }
 }
 
-/// Lines of the same SKU as one, in the order of their first.
+/// Combines lines of the same SKU, in the order of the first.
 pub(crate) fn merge(items: Vec<SkuQuantity>) -> Result<Vec<SkuQuantity>, Error> {
     let mut merged: Vec<SkuQuantity> = Vec::with_capacity(items.len());
     let mut places = HashMap::with_capacity(items.len());
@@ -133,7 +133,7 @@ pub(crate) fn merge(items: Vec<SkuQuantity>) -> Result<Vec<SkuQuantity>, Error> 
     Ok(merged)
 }
 
-/// The units of two lines of the same goods.
+/// The units of two lines with the same goods.
 pub(crate) fn together(units: u32, more: u32, at: &str) -> Result<u32, Error> {
     let sum = units.saturating_add(more);
     if sum > MOST_UNITS {

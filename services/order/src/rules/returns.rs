@@ -1,44 +1,46 @@
-//! What a return gives back: shares of what was paid, in running sums, so that all parts together give exactly the whole.
+//! Refunds of returns: shares of what was paid, as differences of running sums, so that all parts add up to exactly the
+//! whole.
 
 use promox_kernel::{Amount, Currency, round_half_up};
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive as _;
 
-/// What `part` of `whole` has of `total`, not rounded; all of it when the part is the whole or more.
+/// The share of `part` in `total`, when `whole` gets all of it; not rounded.
 fn portion(total: Decimal, part: Decimal, whole: Decimal) -> Decimal {
     if part >= whole { total } else { total * part / whole }
 }
 
-/// What the units `before + 1 ..= before + now` of a line of `quantity` units have of `total`.
+/// The share of the units `before + 1 ..= before + now`, of a line with `quantity` units, in `total`.
 ///
-/// It is the difference of two running portions, each rounded half-up, so the units of a line have all of it, in whatever parts
+/// It is the difference of two running portions, each rounded half-up, so the units of a line get all of it, however
 /// they are returned.
 pub(crate) fn share(total: Amount, quantity: u32, before: u32, now: u32, currency: Currency) -> Amount {
     let running = |units: u32| currency.round(portion(total.0, units.into(), quantity.into()));
     running(before.saturating_add(now)) - running(before)
 }
 
-/// What units are worth.
+/// The worth of units.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Worth {
-    /// What was paid for them, in money and points.
+    /// The price paid for them, in money and points.
     pub(crate) total: Amount,
-    /// What they come to of the goods' revenue: after discounts, without tax.
+    /// Their share of the goods' revenue: after discounts, without tax.
     pub(crate) net: Amount,
 }
 
-/// How a return's worth is paid back.
+/// How the worth of a return is repaid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Split {
     pub(crate) money: Amount,
     pub(crate) points: i64,
 }
 
-/// How goods worth `now` are paid back, after others worth `before`, of an order whose goods are worth `whole` and of which `points`
-/// worth `points_value` paid a part.
+/// How goods worth `now` are repaid, after others worth `before`, of an order whose goods are worth `whole` and of
+/// which `points` worth `points_value` paid a part.
 ///
-/// Both shares are differences of running portions, so all goods give back all their points and all their money. Points pay goods
-/// before shipping: where they are worth more than the goods, the rest of them paid for shipping and is not given back here.
+/// Both shares are differences of running portions, so returning all goods repays all their points and all their money.
+/// Points pay goods before shipping: if they are worth more than the goods, the rest paid for shipping and is not
+/// repaid here.
 pub(crate) fn split(
     whole: Amount,
     before: Amount,
@@ -58,8 +60,8 @@ pub(crate) fn split(
     Split { money: now - (by_points(after) - by_points(before)), points: units(after) - units(before) }
 }
 
-/// What a refund of money alone takes of the revenue that is left: the same share of it as `amount` is of `paid`, the money and
-/// points that are left.
+/// The share of the remaining revenue that a refund of money alone takes: the same as `amount` is of `paid`, the
+/// remaining money and points.
 pub(crate) fn share_of_rest(rest: Amount, amount: Amount, paid: Decimal, currency: Currency) -> Amount {
     currency.round(portion(rest.0, amount.0, paid))
 }
@@ -83,7 +85,7 @@ mod tests {
     #[test]
     fn points_that_paid_for_shipping_stay_with_it() {
         let amount = |text: &str| text.parse::<Amount>().unwrap();
-        // 10.00 of goods and 5.00 of shipping, all paid by 1,500 points.
+        // 10.00 of goods and 5.00 of shipping, all paid with 1,500 points.
         let back = |before: &str, now: &str| {
             split(amount("10.00"), amount(before), amount(now), 1_500, amount("15.00"), Currency::GBP)
         };

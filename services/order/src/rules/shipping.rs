@@ -1,4 +1,4 @@
-//! Ways to ship: the first zone that has the country, each method's amount for these goods, cheapest first.
+//! Shipping methods: the first zone that contains the country, each method's cost for these goods, cheapest first.
 
 use promox_contract::codes;
 use promox_contract::settings::{ShippingMethod, ShippingSettings};
@@ -6,7 +6,8 @@ use promox_kernel::{Amount, Currency, Error};
 
 use crate::api::{Address, ShippingOption};
 
-/// The ways to ship goods of `subtotal` to an address. Without zones there is one free way; where no zone matches, none.
+/// The shipping methods for goods of `subtotal` to an address. Without zones there is one free method; if no zone
+/// matches, none.
 pub(crate) fn options(
     settings: &ShippingSettings,
     address: Option<&Address>,
@@ -39,7 +40,7 @@ fn amount(method: &ShippingMethod, subtotal: Amount) -> Amount {
     method.amount.or_else(|| reached.map(|rate| rate.amount)).unwrap_or(Amount::ZERO)
 }
 
-/// The way that was asked for, else the cheapest.
+/// The requested method, else the cheapest.
 pub(crate) fn choose<'a>(options: &'a [ShippingOption], wanted: Option<&str>) -> Result<&'a ShippingOption, Error> {
     let Some(cheapest) = options.first() else {
         return Err(Error::refused(codes::SHIPPING_UNAVAILABLE, "We do not ship to this address."));

@@ -1,4 +1,4 @@
-//! What may follow what in an order's life.
+//! Transitions of an order's status.
 
 use promox_contract::order::OrderStatus::{
     self, Cancelled, Confirmed, Delivered, Failed, NeedsReview, Pending, Processing, Refunded, Shipped,
@@ -6,7 +6,7 @@ use promox_contract::order::OrderStatus::{
 
 use crate::records::OrderItem;
 
-/// Whether an order may go from one state to another.
+/// Whether an order may go from one status to another.
 pub(crate) fn may_follow(from: OrderStatus, to: OrderStatus) -> bool {
     match from {
         Pending => matches!(to, Confirmed | Failed | Cancelled | NeedsReview),
@@ -19,18 +19,19 @@ pub(crate) fn may_follow(from: OrderStatus, to: OrderStatus) -> bool {
     }
 }
 
-/// Whether units of an order may come back. Of one whose money is all back those may that cost nothing, gifts above all.
+/// Whether units of an order may be returned. If all its money is refunded, only units without a price may, mainly
+/// gifts.
 pub(crate) fn returnable(status: OrderStatus) -> bool {
     matches!(status, Confirmed | Processing | Shipped | Delivered | Refunded)
 }
 
-/// Whether the units of a line fit each other: delivered ≤ shipped ≤ ordered, returned ≤ shipped or withdrawn.
+/// Whether the units of a line are consistent: delivered ≤ shipped ≤ ordered, returned ≤ shipped or withdrawn.
 pub(crate) fn units_fit(line: &OrderItem) -> bool {
     let sent = line.delivered <= line.shipped && line.shipped.saturating_add(line.withdrawn) <= line.quantity;
     sent && line.withdrawn <= line.returned && line.returned - line.withdrawn <= line.shipped
 }
 
-/// Where an order stands by what of it has been shipped and delivered.
+/// The status of an order by its shipped and delivered units.
 pub(crate) fn by_units(ordered: u32, shipped: u32, delivered: u32) -> OrderStatus {
     match (shipped, delivered) {
         (0, _) => Confirmed,

@@ -5,7 +5,7 @@ use promox_kernel::Amount;
 
 use crate::api::Address;
 
-/// The rate in percent for goods of a class shipped to an address, whose region is the code that rates have; zero where none is set.
+/// The rate in percent for a tax class and an address, whose region is the code that rates use; zero if none is set.
 pub(crate) fn rate(settings: &TaxSettings, address: Option<&Address>, class: &str) -> Amount {
     let Some(address) = address else { return Amount::ZERO };
     let matching = settings.rates.iter().filter(|rate| rate.country == address.country && rate.tax_class == class);
