@@ -1,4 +1,4 @@
-//! Requests and replies of the campaigns' own routes.
+//! Requests and replies of campaigns.
 
 use promox_contract::condition::{Condition, Schedule};
 use promox_contract::ids::CampaignId;
@@ -12,35 +12,35 @@ use crate::records::{CampaignStatus, MoveReason, SegmentId};
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ListCampaigns {
-    /// Only those that stand so.
+    /// Only campaigns with this status.
     pub status: Option<CampaignStatus>,
-    /// Items a page.
+    /// Page size.
     #[serde(default)]
     pub limit: Limit,
-    /// Where the last page ended.
+    /// `nextCursor` of the previous page.
     pub cursor: Option<Cursor>,
 }
 operation! { ListCampaigns => Page<CampaignView>, "campaign.list", Get "/api/campaigns", Permission("campaign:write"), 200, "Campaigns, newest first." }
 
-/// Makes a campaign, a DRAFT.
+/// Creates a campaign, a DRAFT.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CreateCampaign {
     /// Its name, 1 to 200 characters.
     pub name: String,
-    /// What it is for, up to 2,000 characters.
+    /// A description, up to 2,000 characters.
     pub description: Option<String>,
     /// When it starts, once it is SCHEDULED.
     pub starts_at: Option<Timestamp>,
-    /// When it ends by itself.
+    /// When it ends automatically.
     pub ends_at: Option<Timestamp>,
-    /// The IANA time zone of its schedule; the store's unless said.
+    /// The IANA time zone of its schedule; by default the store's.
     pub timezone: Option<String>,
-    /// Hours of the week in which it applies; all unless said.
+    /// Hours of the week in which it applies; by default all.
     pub schedule: Option<Schedule>,
-    /// What orders may be given off under it in all, in the store's currency.
+    /// The budget for all discounts under it, in the store's currency.
     pub budget: Option<Amount>,
-    /// Names of segments; it applies to who is in any of them. Everybody unless said.
+    /// Names of segments; it applies to customers in any of them. By default to everybody.
     pub audience: Option<Vec<String>>,
 }
 operation! { CreateCampaign => CampaignView, "campaign.create", Post "/api/campaigns", Permission("campaign:write"), 201, "\
@@ -50,26 +50,26 @@ Creates a campaign in status DRAFT.", keyed }
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetCampaign {
-    /// Which.
+    /// The id.
     pub id: CampaignId,
 }
 operation! { GetCampaign => CampaignView, "campaign.get", Get "/api/campaigns/{id}", Permission("campaign:write"), 200, "One campaign." }
 
-/// Changes the members that are sent. Of a campaign that is over only name and description can be changed.
+/// Updates the members that are sent. Of an ended campaign only name and description can be changed.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UpdateCampaign {
-    /// Which.
+    /// The id.
     pub id: CampaignId,
     /// Its name.
     pub name: Option<String>,
-    /// What it is for.
+    /// A description.
     #[serde(default)]
     pub description: Patch<String>,
-    /// When it starts; stays once it has started.
+    /// When it starts; fixed once it has started.
     #[serde(default)]
     pub starts_at: Patch<Timestamp>,
-    /// When it ends by itself.
+    /// When it ends automatically.
     #[serde(default)]
     pub ends_at: Patch<Timestamp>,
     /// The IANA time zone of its schedule.
@@ -77,7 +77,8 @@ pub struct UpdateCampaign {
     /// Hours of the week in which it applies.
     #[serde(default)]
     pub schedule: Patch<Schedule>,
-    /// What orders may be given off under it in all; not below what they have taken. One that is spent ends it.
+    /// The budget for all discounts under it; not below what orders have used. A campaign ends when its budget is
+    /// spent.
     #[serde(default)]
     pub budget: Patch<Amount>,
     /// Names of segments.
@@ -87,37 +88,39 @@ pub struct UpdateCampaign {
 operation! { UpdateCampaign => CampaignView, "campaign.update", Patch "/api/campaigns/{id}", Permission("campaign:write"), 200, "\
 Updates a campaign." }
 
-/// Deletes a campaign that has never been ACTIVE. 409 `CAMPAIGN_IN_USE` while a promotion or a flash sale is under it.
+/// Deletes a campaign that has never been ACTIVE. 409 `CAMPAIGN_IN_USE` while a promotion or a flash sale belongs to
+/// it.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DeleteCampaign {
-    /// Which.
+    /// The id.
     pub id: CampaignId,
 }
 operation! { DeleteCampaign => (), "campaign.delete", Delete "/api/campaigns/{id}", Permission("campaign:write"), 204, "Deletes a campaign that has never been ACTIVE." }
 
-/// A campaign's moves, oldest first.
+/// A campaign's status history, oldest first.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ListHistory {
-    /// Whose.
+    /// The campaign.
     pub id: CampaignId,
-    /// Items a page.
+    /// Page size.
     #[serde(default)]
     pub limit: Limit,
-    /// Where the last page ended.
+    /// `nextCursor` of the previous page.
     pub cursor: Option<Cursor>,
 }
 operation! { ListHistory => Page<MoveView>, "campaign.history", Get "/api/campaigns/{id}/history", Permission("campaign:write"), 200, "\
 The status history of a campaign, oldest first." }
 
-/// Moves a campaign. 409 `INVALID_TRANSITION` lists where it can go. Activated before its `startsAt`, it starts now.
+/// Moves a campaign to another status. 409 `INVALID_TRANSITION` lists the allowed ones. Activated before its
+/// `startsAt`, it starts now.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MoveCampaign {
-    /// Which.
+    /// The id.
     pub id: CampaignId,
-    /// Where to.
+    /// The new status.
     pub to: CampaignStatus,
 }
 operation! { MoveCampaign => CampaignView, "campaign.move", Post "/api/campaigns/{id}/transitions", Permission("campaign:write"), 200, "\
@@ -127,56 +130,56 @@ Moves a campaign to another status.", keyed }
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CampaignView {
-    /// Which.
+    /// The id.
     pub id: CampaignId,
     /// Its name.
     pub name: String,
-    /// What it is for.
+    /// A description.
     pub description: String,
-    /// Where it stands.
+    /// The status.
     pub status: CampaignStatus,
     /// When it starts or has started.
     pub starts_at: Option<Timestamp>,
-    /// When it ends by itself.
+    /// When it ends automatically.
     pub ends_at: Option<Timestamp>,
     /// The time zone of its schedule.
     pub timezone: String,
     /// Hours of the week in which it applies.
     pub schedule: Option<Schedule>,
-    /// What orders may be given off under it in all.
+    /// The budget for all discounts under it.
     pub budget: Option<Amount>,
-    /// What confirmed orders were given.
+    /// Discounts of confirmed orders.
     pub spent: Amount,
-    /// What orders in flight are to be given.
+    /// Discounts of orders in progress.
     pub held: Amount,
-    /// The currency of these.
+    /// The currency of these amounts.
     pub currency: Currency,
-    /// Names of segments, any of which a customer must be in; null for everybody.
+    /// Names of segments; a customer must be in any of them. Null for everybody.
     pub audience: Option<Vec<String>>,
-    /// Counts edits and moves.
+    /// Counts edits and status changes.
     pub version: i64,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
-    /// When it was edited or moved last.
+    /// When it was last edited or changed status.
     pub updated_at: Timestamp,
 }
 json_reply!(CampaignView, etag version);
 
-/// A move of a campaign.
+/// A status change of a campaign.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MoveView {
-    /// From where; null when it was made.
+    /// The previous status; null when it was created.
     pub from: Option<CampaignStatus>,
-    /// To where.
+    /// The new status.
     pub to: CampaignStatus,
-    /// Why.
+    /// The reason.
     pub reason: MoveReason,
-    /// Who asked for it; null when it moved by itself.
+    /// The user who requested it; null for an automatic change.
     pub by: Option<UserId>,
-    /// The time that moved it, if one did.
+    /// The scheduled time, if there was one.
     pub due_at: Option<Timestamp>,
-    /// When it moved.
+    /// When it happened.
     pub at: Timestamp,
 }
 
@@ -184,24 +187,24 @@ pub struct MoveView {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ListSegments {
-    /// Items a page.
+    /// Page size.
     #[serde(default)]
     pub limit: Limit,
-    /// Where the last page ended.
+    /// `nextCursor` of the previous page.
     pub cursor: Option<Cursor>,
 }
 operation! { ListSegments => Page<SegmentView>, "campaign.segments", Get "/api/segments", Permission("campaign:write"), 200, "\
 Customer segments, by name." }
 
-/// Makes a segment, of a rule or of listed accounts.
+/// Creates a segment, by a rule or a list of accounts.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CreateSegment {
     /// Its name, 1 to 100 characters, which conditions and audiences refer to.
     pub name: String,
-    /// Who is in it: conditions over `customer.…`.
+    /// The rule: conditions over `customer.…`.
     pub rule: Option<Condition>,
-    /// Or who is in it by account, up to 8,000.
+    /// Or the accounts in it, up to 8,000.
     pub user_ids: Option<Vec<UserId>>,
 }
 operation! { CreateSegment => SegmentView, "campaign.create_segment", Post "/api/segments", Permission("campaign:write"), 201, "\
@@ -211,35 +214,36 @@ Creates a customer segment.", keyed }
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetSegment {
-    /// Which.
+    /// The id.
     pub id: SegmentId,
 }
 operation! { GetSegment => SegmentView, "campaign.segment", Get "/api/segments/{id}", Permission("campaign:write"), 200, "One segment." }
 
-/// Changes the members that are sent. A rule takes the place of listed accounts, and they of a rule. A name that conditions
-/// of promotions say stays: 409 `SEGMENT_IN_USE`.
+/// Updates the members that are sent. A rule replaces a list of accounts and vice versa. A name that conditions of
+/// promotions use cannot be changed: 409 `SEGMENT_IN_USE`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UpdateSegment {
-    /// Which.
+    /// The id.
     pub id: SegmentId,
-    /// Its name. Conditions that refer to the old one do not follow.
+    /// Its name. Conditions that refer to the old one are not updated.
     pub name: Option<String>,
-    /// Who is in it.
+    /// The rule.
     #[serde(default)]
     pub rule: Patch<Condition>,
-    /// Or who is in it by account.
+    /// Or the accounts in it.
     #[serde(default)]
     pub user_ids: Patch<Vec<UserId>>,
 }
 operation! { UpdateSegment => SegmentView, "campaign.update_segment", Patch "/api/segments/{id}", Permission("campaign:write"), 200, "\
 Updates a segment." }
 
-/// Deletes a segment that is no campaign's audience and that no conditions of a promotion name, else 409 `SEGMENT_IN_USE`.
+/// Deletes a segment that is not in a campaign's audience and that no promotion's conditions use, else 409
+/// `SEGMENT_IN_USE`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DeleteSegment {
-    /// Which.
+    /// The id.
     pub id: SegmentId,
 }
 operation! { DeleteSegment => (), "campaign.delete_segment", Delete "/api/segments/{id}", Permission("campaign:write"), 204, "\
@@ -249,21 +253,21 @@ Deletes a segment that nothing refers to." }
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SegmentView {
-    /// Which.
+    /// The id.
     pub id: SegmentId,
     /// Its name.
     pub name: String,
-    /// Who is in it, if it is a rule's.
+    /// The rule, if it has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rule: Option<Condition>,
-    /// Who is in it by account, if it is a list's.
+    /// The accounts in it, if it has a list.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_ids: Option<Vec<UserId>>,
     /// Counts edits.
     pub version: i64,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
-    /// When it was edited last.
+    /// When it was last edited.
     pub updated_at: Timestamp,
 }
 json_reply!(SegmentView, etag version);

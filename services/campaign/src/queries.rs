@@ -1,4 +1,4 @@
-//! Reads: campaigns, their history, segments, and how both stand towards a customer.
+//! Reads: campaigns, their history, segments, and which of them apply to a customer.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -16,22 +16,22 @@ use crate::records::{
     Campaign, CampaignByCreated, CampaignByStatus, Epoch, Member, Move, Segment, SegmentByName, SegmentId,
 };
 
-/// Segments that there can be.
+/// Maximum segments.
 pub(crate) const MOST_SEGMENTS: usize = 500;
 /// The epoch of segments.
 pub(crate) const SEGMENTS: &str = "segments";
 
-/// A segment as it is asked; a listed one has no test.
+/// A compiled segment; one with a list has no test.
 #[derive(Debug)]
 struct Compiled {
     id: SegmentId,
     name: String,
-    /// Of the amounts in its rule.
+    /// The currency of the amounts in its rule.
     currency: Currency,
     test: Option<Test<()>>,
 }
 
-/// Segments compiled, at an epoch.
+/// Compiled segments, at an epoch.
 #[derive(Debug, Default)]
 pub(crate) struct SegmentCache(RwLock<(i64, Arc<Segments>)>);
 
@@ -57,7 +57,7 @@ impl SegmentCache {
     }
 }
 
-/// A rule was read when it was saved, so it reads again; one that did not would hold for nobody.
+/// A rule was validated when it was saved, so it parses again; one that did not would match nobody.
 fn compile(row: Segment) -> Compiled {
     let read =
         |rule: &Condition| Test::read(rule, "", Subject::Customer, row.currency).unwrap_or(Test::Any(Vec::new()));
@@ -82,12 +82,13 @@ impl Segments {
         Ok(self.0.iter().filter(within).collect())
     }
 
-    /// Whether a rule says who is in it.
+    /// Whether a rule defines its members.
     fn is_ruled(&self, id: SegmentId) -> bool {
         self.0.iter().any(|segment| segment.id == id && segment.test.is_some())
     }
 
-    /// Whether a customer is in the audience of a campaign: in any of its segments, by itself or by the caller's word.
+    /// Whether a customer is in the audience of a campaign: in any of its segments, by evaluation or as the caller
+    /// states.
     fn reach(&self, tx: &Tx<'_>, audience: &[SegmentId], customer: &Customer) -> Result<bool, StoreError> {
         let named = |segment: &&Compiled| audience.contains(&segment.id) && customer.segments.contains(&segment.name);
         if self.0.iter().any(|segment| named(&segment)) {
@@ -102,7 +103,7 @@ impl Segments {
     }
 }
 
-/// Whether some of these campaigns has an audience that a rule decides.
+/// Whether any of these campaigns has an audience with a rule.
 pub(crate) fn audience_by_rule(tx: &Tx<'_>, segments: &Segments, ids: &[CampaignId]) -> Result<bool, StoreError> {
     for id in ids {
         let campaign = tx.get::<Campaign>(id)?;
@@ -113,7 +114,7 @@ pub(crate) fn audience_by_rule(tx: &Tx<'_>, segments: &Segments, ids: &[Campaign
     Ok(false)
 }
 
-/// How campaigns stand now; unknown ones are left out.
+/// The current status of campaigns; unknown ones are left out.
 pub(crate) fn states(
     tx: &Tx<'_>,
     segments: &Segments,
@@ -134,7 +135,7 @@ pub(crate) fn states(
     Ok(found)
 }
 
-/// A campaign as it is shown.
+/// The view of a campaign.
 pub(crate) fn campaign_view(tx: &Tx<'_>, campaign: Campaign) -> Result<CampaignView, StoreError> {
     let mut names = Vec::with_capacity(campaign.audience.len());
     for id in campaign.audience.iter() {
@@ -175,7 +176,7 @@ pub(crate) fn list(tx: &Tx<'_>, asked: ListCampaigns) -> Result<Page<CampaignVie
     page.try_map(|campaign| campaign_view(tx, campaign))
 }
 
-/// A page of a campaign's moves, oldest first.
+/// A page of a campaign's status history, oldest first.
 pub(crate) fn history(tx: &Tx<'_>, asked: ListHistory) -> Result<Page<MoveView>, Error> {
     if tx.get::<Campaign>(&asked.id)?.is_none() {
         return Err(Error::not_found("campaign"));
@@ -184,7 +185,7 @@ pub(crate) fn history(tx: &Tx<'_>, asked: ListHistory) -> Result<Page<MoveView>,
     Ok(page.map(|Move { from, to, reason, by, due_at, at, .. }| MoveView { from, to, reason, by, due_at, at }))
 }
 
-/// A segment as it is shown.
+/// The view of a segment.
 pub(crate) fn segment_view(segment: Segment) -> SegmentView {
     let Segment { id, name, rule, user_ids, version, created_at, updated_at, .. } = segment;
     let (rule, user_ids) = (rule.map(|rule| rule.0), user_ids.map(|ids| ids.0));

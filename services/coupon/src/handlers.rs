@@ -21,8 +21,8 @@ use crate::api::{
 };
 use crate::claims::Claim;
 use crate::commands::batches::NewBatch;
-use crate::commands::singles::{NewCoupon, unknown_promotion, unknown_user};
-use crate::commands::{batches, redeeming, singles};
+use crate::commands::coupons::{NewCoupon, unknown_promotion, unknown_user};
+use crate::commands::{batches, coupons, redeeming};
 use crate::reject;
 use crate::rules::code;
 use crate::rules::pattern::Pattern;
@@ -110,7 +110,7 @@ impl Handle<CreateCoupon> for Coupons {
             None => self.free_code(cx).await?,
         };
         let (new, caller) = (NewCoupon { code, promotion_id: op.promotion_id, user_id: op.user_id, terms }, cx.clone());
-        let made = self.db.answer(cx, move |tx| singles::create(tx, &caller, &new)).await;
+        let made = self.db.answer(cx, move |tx| coupons::create(tx, &caller, &new)).await;
         claim.release(cx).await;
         made
     }
@@ -132,7 +132,7 @@ impl Handle<UpdateCoupon> for Coupons {
             self.check_user(cx, Some(id)).await?;
         }
         let (normal, caller) = (normal_code(&op.code), cx.clone());
-        self.db.write(cx, move |tx| singles::update(tx, &caller, &normal, &op)).await
+        self.db.write(cx, move |tx| coupons::update(tx, &caller, &normal, &op)).await
     }
 }
 
@@ -325,7 +325,7 @@ impl Handle<IssueCoupon> for Coupons {
             let (code, claim) = self.free_code(cx).await?;
             let new = NewCoupon { code, promotion_id: op.promotion_id, user_id: Some(op.user_id), terms };
             let reference = op.reference.clone();
-            let issued: Result<String, Error> = self.db.write(cx, move |tx| singles::issue(tx, &reference, &new)).await;
+            let issued: Result<String, Error> = self.db.write(cx, move |tx| coupons::issue(tx, &reference, &new)).await;
             claim.release(cx).await;
             match issued {
                 Ok(code) => return Ok(IssuedCoupon { code }),

@@ -1,4 +1,4 @@
-//! Reads: one coupon, pages of them, redemptions, batches, and why a code is not good for somebody.
+//! Reads: coupons, redemptions, batches, and why a code is not valid for a buyer.
 
 use std::cell::Cell;
 use std::collections::btree_map::Entry;
@@ -19,7 +19,7 @@ use crate::records::{
 use crate::rules::pattern::Pattern;
 use crate::rules::person::Redeemer;
 
-/// Rows that a filtered page looks at, at most.
+/// Maximum rows that a filtered page examines.
 const MOST_VISITED: usize = 2_000;
 
 /// The batches of one request, each read once.
@@ -38,7 +38,7 @@ impl Batches {
         })
     }
 
-    /// Where a coupon stands.
+    /// The status of a coupon.
     pub(crate) fn status(&mut self, tx: &Tx<'_>, coupon: &Coupon, now: Timestamp) -> Result<CouponStatus, StoreError> {
         let disabled = match coupon.batch_id {
             Some(id) => self.of(tx, id)?.0,
@@ -59,7 +59,7 @@ impl Batches {
         Ok(pattern.map_or_else(|| coupon.code.clone(), |pattern| pattern.dress(&coupon.code)))
     }
 
-    /// A coupon as it is shown.
+    /// The view of a coupon.
     pub(crate) fn view(&mut self, tx: &Tx<'_>, coupon: Coupon, now: Timestamp) -> Result<CouponView, StoreError> {
         Ok(CouponView {
             code: self.written(tx, &coupon)?,
@@ -86,7 +86,7 @@ pub(crate) fn batch_disabled(tx: &Tx<'_>, coupon: &Coupon) -> Result<bool, Store
     }
 }
 
-/// Why this person cannot use a coupon now.
+/// Why this person cannot redeem a coupon now.
 pub(crate) fn reason(
     tx: &Tx<'_>,
     coupon: &Coupon,
@@ -102,8 +102,8 @@ pub(crate) fn reason(
     Ok(reached.then_some(RejectReason::UserLimitReached))
 }
 
-/// How often a person uses a coupon, each redemption once by whatever of account and addresses it is known to be the
-/// person's; counts no further than `most`.
+/// How often a person redeemed a coupon, each redemption counted once whichever identifiers match; counts no further
+/// than `most`.
 fn used(tx: &Tx<'_>, coupon: &Coupon, redeemer: &Redeemer, most: usize) -> Result<usize, StoreError> {
     let (code, live) = (coupon.code.as_str(), RedemptionStatus::Live);
     let mut found: HashSet<i64> = HashSet::new();
@@ -129,7 +129,7 @@ fn used(tx: &Tx<'_>, coupon: &Coupon, redeemer: &Redeemer, most: usize) -> Resul
     Ok(found.len())
 }
 
-/// The coupons among these codes, as they were written, and why each is not good.
+/// The coupons among these codes, and why each is not valid.
 pub(crate) fn resolve(
     tx: &Tx<'_>,
     codes: &[String],
@@ -145,7 +145,7 @@ pub(crate) fn resolve(
     Ok(found)
 }
 
-/// Those of these codes, in normal form, that coupons have.
+/// The codes in normal form, among these, that coupons have.
 pub(crate) fn taken(tx: &Tx<'_>, codes: &[String]) -> Result<Vec<String>, StoreError> {
     let mut taken = Vec::new();
     for code in codes {
@@ -162,8 +162,8 @@ pub(crate) fn coupon(tx: &Tx<'_>, code: &str, now: Timestamp) -> Result<CouponVi
     Ok(Batches::default().view(tx, found, now)?)
 }
 
-/// A page of coupons. What a filter lets pass may be rare: a page ends after it has looked at so many rows, and says that
-/// there may be more.
+/// A page of coupons. If a filter matches rarely, a page ends after a maximum of examined rows, and says that there may
+/// be more.
 pub(crate) fn list(tx: &Tx<'_>, asked: ListCoupons, now: Timestamp) -> Result<Page<CouponView>, Error> {
     let mut batches = Batches::default();
     let wanted = std::cell::RefCell::new(Batches::default());
@@ -196,7 +196,7 @@ pub(crate) fn list(tx: &Tx<'_>, asked: ListCoupons, now: Timestamp) -> Result<Pa
     page.try_map(|coupon| batches.view(tx, coupon, now))
 }
 
-/// A redemption as it is shown.
+/// The view of a redemption.
 pub(crate) fn redemption_view(redemption: Redemption) -> RedemptionView {
     let Redemption { id, reference, order_id, user_id, promotion_id, status, redeemed_at, released_at, .. } =
         redemption;
@@ -218,7 +218,7 @@ pub(crate) fn redemptions(tx: &Tx<'_>, asked: ListRedemptions) -> Result<Page<Re
     Ok(scan.page(asked.limit, asked.cursor)?.map(redemption_view))
 }
 
-/// A batch as it is shown.
+/// The view of a batch.
 pub(crate) fn batch_view(batch: Batch) -> BatchView {
     BatchView {
         id: batch.id,
@@ -243,12 +243,12 @@ pub(crate) fn batch(tx: &Tx<'_>, id: BatchId) -> Result<Batch, Error> {
     tx.get::<Batch>(&id)?.ok_or_else(|| Error::not_found("batch"))
 }
 
-/// What a reference has redeemed of a code, given back or not.
+/// The redemption of a code under a reference, active or released.
 pub(crate) fn redemption(tx: &Tx<'_>, reference: &str, code: &str) -> Result<Option<Redemption>, StoreError> {
     tx.get_by::<RedemptionByReference>((reference, &normal_code(code)))
 }
 
-/// Whether there are coupons for a promotion, or a batch of them was asked for.
+/// Whether there are coupons for a promotion, or a batch of them was requested.
 pub(crate) fn refer(tx: &Tx<'_>, id: PromotionId) -> Result<bool, StoreError> {
     if tx.scan_by::<CouponByPromotion>().prefix(id).first()?.is_some() {
         return Ok(true);

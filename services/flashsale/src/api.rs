@@ -1,4 +1,4 @@
-//! Requests and replies of the flash sales' own routes.
+//! Requests and replies of flash sales.
 
 use promox_contract::ids::{CampaignId, FlashReservationId, FlashSaleId, VariantId};
 use promox_kernel::{Amount, Currency, Cursor, Download, Limit, Page, Patch, Sku, Timestamp, json_reply, operation};
@@ -7,48 +7,48 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::records::SaleStatus;
 
-/// An item as it is to be sold.
+/// An item of a sale request.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SaleItemInput {
-    /// Which: a SKU of the catalogue.
+    /// The SKU.
     pub sku: Sku,
-    /// What one costs in the sale, in the store's currency.
+    /// The unit price in the sale, in the store's currency.
     pub sale_price: Amount,
-    /// How many are set aside, 1 to 1,000,000.
+    /// How many units to allocate, 1 to 1,000,000.
     pub stock: u32,
-    /// How many one buyer may have; null for no limit.
+    /// How many units one buyer may have; null for no limit.
     #[serde(default)]
     pub per_user_limit: Option<u32>,
 }
 
-/// Makes a sale and sets its stock aside.
+/// Creates a sale and allocates its stock.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CreateSale {
     /// Its name, 1 to 200 characters.
     pub name: String,
-    /// It sells only while this campaign is ACTIVE.
+    /// Its campaign; the sale runs only while this is ACTIVE.
     #[serde(default)]
     pub campaign_id: Option<CampaignId>,
     /// When it starts; at once if that is past.
     pub starts_at: Timestamp,
     /// When it ends.
     pub ends_at: Timestamp,
-    /// What it sells, each SKU once, 1 to 50.
+    /// The items, each SKU once, 1 to 50.
     pub items: Vec<SaleItemInput>,
-    /// How long a reservation lasts, 60 to 3600; 600 unless said. None lasts longer than the sale.
+    /// How long a reservation lasts in seconds, 60 to 3600; 600 by default. None lasts longer than the sale.
     #[serde(default)]
     pub reservation_ttl_seconds: Option<u32>,
 }
 operation! { CreateSale => SaleView, "flashsale.create", Post "/api/flash-sales", Permission("flashsale:write"), 201, "\
 Creates a flash sale and allocates its stock.", keyed }
 
-/// Changes a sale: all of it before it starts, its name and end while it sells.
+/// Updates a sale: everything before it starts, its name and end while it is running.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UpdateSale {
-    /// Which.
+    /// The id.
     pub id: FlashSaleId,
     /// Its name.
     pub name: Option<String>,
@@ -59,28 +59,28 @@ pub struct UpdateSale {
     pub starts_at: Option<Timestamp>,
     /// When it ends.
     pub ends_at: Option<Timestamp>,
-    /// All that it sells.
+    /// The complete list of items.
     pub items: Option<Vec<SaleItemInput>>,
-    /// How long a reservation lasts.
+    /// How long a reservation lasts in seconds.
     pub reservation_ttl_seconds: Option<u32>,
 }
 operation! { UpdateSale => SaleView, "flashsale.update", Patch "/api/flash-sales/{id}", Permission("flashsale:write"), 200, "\
 Updates a flash sale." }
 
-/// Ends a sale before its time: what is left goes back into stock, reservations that no order names end with it.
+/// Ends a sale early: the rest goes back into stock, and reservations without an order end with it.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CancelSale {
-    /// Which.
+    /// The id.
     pub id: FlashSaleId,
 }
 operation! { CancelSale => SaleView, "flashsale.cancel", Post "/api/flash-sales/{id}/cancel", Permission("flashsale:write"), 200, "Cancels a flash sale.", keyed }
 
-/// Takes a sale off the lists; orders keep what they bought. One that sells is cancelled first.
+/// Deletes a sale; orders keep what they bought. A running sale must be cancelled first.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DeleteSale {
-    /// Which.
+    /// The id.
     pub id: FlashSaleId,
 }
 operation! { DeleteSale => (), "flashsale.delete", Delete "/api/flash-sales/{id}", Permission("flashsale:write"), 204, "\
@@ -90,7 +90,7 @@ Deletes a flash sale that is not running." }
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetSale {
-    /// Which.
+    /// The id.
     pub id: FlashSaleId,
 }
 operation! { GetSale => SaleView, "flashsale.get", Get "/api/flash-sales/{id}", Anyone, 200, "One flash sale." }
@@ -99,24 +99,24 @@ operation! { GetSale => SaleView, "flashsale.get", Get "/api/flash-sales/{id}", 
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ListSales {
-    /// Only those that stand so.
+    /// Only sales with this status.
     pub status: Option<SaleStatus>,
-    /// Items a page.
+    /// Page size.
     #[serde(default)]
     pub limit: Limit,
-    /// Where the last page ended.
+    /// `nextCursor` of the previous page.
     pub cursor: Option<Cursor>,
 }
 operation! { ListSales => Page<SaleView>, "flashsale.list", Get "/api/flash-sales", Anyone, 200, "Flash sales, newest first." }
 
-/// Sales that sell now, sold out or not, the one that ends first first.
+/// Sales that are running now, sold out or not, by their end.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ListActiveSales {
-    /// Items a page.
+    /// Page size.
     #[serde(default)]
     pub limit: Limit,
-    /// Where the last page ended.
+    /// `nextCursor` of the previous page.
     pub cursor: Option<Cursor>,
 }
 operation! { ListActiveSales => Page<SaleView>, "flashsale.active", Get "/api/flash-sales/active", Anyone, 200, "\
@@ -126,13 +126,13 @@ Flash sales that are running now." }
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SaleView {
-    /// Its id.
+    /// The id.
     pub id: FlashSaleId,
     /// Its name.
     pub name: String,
-    /// It sells only while this campaign is ACTIVE.
+    /// Its campaign; the sale runs only while this is ACTIVE.
     pub campaign_id: Option<CampaignId>,
-    /// Where it stands. SOLD_OUT is ACTIVE again when a reservation lapses.
+    /// The status. SOLD_OUT becomes ACTIVE again when a reservation expires.
     pub status: SaleStatus,
     /// When it starts.
     pub starts_at: Timestamp,
@@ -140,13 +140,13 @@ pub struct SaleView {
     pub ends_at: Timestamp,
     /// The currency of its prices.
     pub currency: Currency,
-    /// What it sells.
+    /// The items.
     pub items: Vec<SaleItemView>,
-    /// How long a reservation lasts.
+    /// How long a reservation lasts in seconds.
     pub reservation_ttl_seconds: u32,
-    /// Counts changes of the sale, not of what is left.
+    /// Counts changes of the sale, not of its remaining units.
     pub version: i64,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
     /// When it last changed.
     pub updated_at: Timestamp,
@@ -161,27 +161,27 @@ pub struct SaleItemView {
     pub variant_id: VariantId,
     /// Its SKU.
     pub sku: Sku,
-    /// What one costs.
+    /// The unit price.
     pub sale_price: Amount,
-    /// How many were set aside.
+    /// How many units were allocated.
     pub stock: i64,
-    /// How many one buyer may have.
+    /// How many units one buyer may have.
     pub per_user_limit: Option<u32>,
-    /// How many are neither reserved nor bought.
+    /// How many units are neither reserved nor bought.
     pub remaining: i64,
-    /// How many are bought.
+    /// How many units were bought.
     pub sold: i64,
 }
 
-/// Reserves pieces at the sale's price.
+/// Reserves units at the sale's price.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CreateReservation {
-    /// In which sale.
+    /// The sale.
     pub id: FlashSaleId,
-    /// What.
+    /// The SKU.
     pub sku: Sku,
-    /// How many, at least 1.
+    /// The quantity, at least 1.
     pub quantity: u32,
 }
 operation! { CreateReservation => ReservationView, "flashsale.reserve", Post "/api/flash-sales/{id}/reservations", User, 201, "\
@@ -191,34 +191,34 @@ Reserves units in a flash sale.", keyed }
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ReservationView {
-    /// Its number.
+    /// The reservation id.
     pub reservation_id: FlashReservationId,
-    /// What one costs.
+    /// The unit price.
     pub unit_price: Amount,
-    /// When it goes back by itself.
+    /// When it expires.
     pub expires_at: Timestamp,
 }
 json_reply!(ReservationView);
 
-/// Gives a reservation back; again changes nothing.
+/// Releases a reservation; repeating it changes nothing.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ReleaseReservation {
-    /// In which sale.
+    /// The sale.
     pub id: FlashSaleId,
-    /// Which.
+    /// The reservation id.
     pub rid: FlashReservationId,
 }
 operation! { ReleaseReservation => (), "flashsale.release_reservation", Delete "/api/flash-sales/{id}/reservations/{rid}", User, 204, "\
 Releases a flash sale reservation." }
 
-/// A sale as server-sent events: `remaining` at once and whenever it changes (a few times a second at most), `start`, and
-/// `end`, after which the stream ends. Each carries `{flashSaleId,status,items:[{variantId,sku,remaining,sold}]}`, with the SKUs
-/// of when the sale was set up.
+/// A sale as server-sent events: `remaining` at once and whenever it changes (a few times a second at most), `start`,
+/// and `end`, after which the stream ends. Each carries `{flashSaleId,status,items:[{variantId,sku,remaining,sold}]}`,
+/// with the SKUs as of the creation of the sale.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FollowSale {
-    /// Which.
+    /// The id.
     pub id: FlashSaleId,
 }
 operation! { FollowSale => Download, "flashsale.stream", Get "/api/flash-sales/{id}/stream", Anyone, 200, "\

@@ -17,7 +17,7 @@ use crate::records::{FlashPurchase, FlashSale, PurchaseStatus, SaleStatus, Terms
 use crate::reject;
 use crate::{FlashSales, queries, rules};
 
-/// Purchases that the inventory is told of at once.
+/// Purchases reported to the inventory at once.
 const BATCH: usize = 200;
 /// Sales that one turn of the clock moves.
 const TURN: usize = 50;

@@ -1,4 +1,4 @@
-//! Requests and replies of the inventory's own routes.
+//! Requests and replies of the inventory.
 
 use promox_contract::ids::{ProductId, ReservationId, VariantId};
 use promox_contract::inventory::SkuQuantity;
@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 pub use crate::records::{MovementKind, ReservationStatus};
 pub use promox_contract::refusal::Short;
 
-/// One SKU's stock.
+/// The stock of one SKU.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetStock {
-    /// Which.
+    /// The SKU.
     pub sku: Sku,
 }
 operation! { GetStock => StockView, "inventory.get", Get "/api/inventory/{sku}", Permission("inventory:read"), 200, "\
@@ -23,76 +23,76 @@ The stock of one SKU." }
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ListStock {
-    /// Only those at or below their threshold, or only the others.
+    /// Only SKUs at or below their threshold, or only the others.
     pub low_stock: Option<bool>,
-    /// Only SKUs that begin with this, whatever the case; a SKU that was just changed is listed a moment later.
+    /// Only SKUs with this prefix, ignoring case; a SKU that was just changed may appear with a delay.
     pub q: Option<String>,
-    /// Items a page.
+    /// Page size.
     #[serde(default)]
     pub limit: Limit,
-    /// Where the last page ended.
+    /// `nextCursor` of the previous page.
     pub cursor: Option<Cursor>,
 }
 operation! { ListStock => Page<StockView>, "inventory.list", Get "/api/inventory", Permission("inventory:read"), 200, "Stock, by SKU." }
 
-/// A count: what lies at a location now. A SKU that no product has, or had, is 404.
+/// Sets the counted stock at a location. A SKU that no product has or had is 404.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CountStock {
-    /// Which.
+    /// The SKU.
     pub sku: Sku,
-    /// How many lie there, 0 to 1,000,000,000.
+    /// The counted units, 0 to 1,000,000,000.
     pub on_hand: i64,
-    /// Where; `MAIN` unless said.
+    /// The location; `MAIN` by default.
     pub location: Option<String>,
-    /// At or below it, available stock is low.
+    /// The low-stock threshold: available stock at or below it is low.
     pub low_stock_threshold: Option<i64>,
-    /// Whether more may be sold than there is. What is sold then makes `onHand` negative: it is owed.
+    /// Whether more may be sold than there is. `onHand` then becomes negative by the units owed.
     pub backorder: Option<bool>,
 }
 operation! { CountStock => StockView, "inventory.count", Put "/api/inventory/{sku}", Permission("inventory:write"), 200, "\
 Sets the counted stock of a SKU at a location." }
 
-/// A movement by hand: a delivery, breakage, theft.
+/// A manual stock adjustment: a delivery, breakage, theft.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AdjustStock {
-    /// Which.
+    /// The SKU.
     pub sku: Sku,
-    /// How many come (or go, below zero); not 0.
+    /// The units added, or removed if negative; not 0.
     pub delta: i64,
-    /// Why, for the ledger: 1 to 200 characters.
+    /// The reason, for the ledger: 1 to 200 characters.
     pub reason: String,
-    /// Where; `MAIN` unless said.
+    /// The location; `MAIN` by default.
     pub location: Option<String>,
 }
 operation! { AdjustStock => StockView, "inventory.adjust", Post "/api/inventory/{sku}/adjustments", Permission("inventory:write"), 201, "\
 Adjusts stock manually.", keyed }
 
-/// A SKU's movements, newest first.
+/// A SKU's stock movements, newest first.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ListMovements {
-    /// Which.
+    /// The SKU.
     pub sku: Sku,
-    /// Items a page.
+    /// Page size.
     #[serde(default)]
     pub limit: Limit,
-    /// Where the last page ended.
+    /// `nextCursor` of the previous page.
     pub cursor: Option<Cursor>,
 }
 operation! { ListMovements => Page<MovementView>, "inventory.movements", Get "/api/inventory/{sku}/movements", Permission("inventory:read"), 200, "\
 A SKU's stock movements, newest first." }
 
-/// Reserves stock, all or nothing. The same reference with the same items answers the same reservation.
+/// Reserves stock, all or nothing. Repeating it with the same reference and items returns the same reservation.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CreateReservation {
-    /// The caller's name for it: 1 to 100 characters, not beginning with `order:`.
+    /// The caller's reference: 1 to 100 characters, not beginning with `order:`.
     pub reference: String,
-    /// What, each SKU once, 1 to 1,000. One that no product has is 422 `UNKNOWN_SKU`.
+    /// The items, each SKU once, 1 to 1,000. A SKU that no product has is 422 `UNKNOWN_SKU`.
     pub items: Vec<SkuQuantity>,
-    /// When it lapses unless it is confirmed: 1 second to 7 days.
+    /// How long it lasts unless it is confirmed, in seconds: 1 second to 7 days.
     pub ttl_seconds: u32,
 }
 operation! { CreateReservation => ReservationView, "inventory.reserve", Post "/api/inventory/reservations", Permission("inventory:write"), 201, "\
@@ -102,7 +102,7 @@ Reserves stock for a limited time.", keyed }
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetReservation {
-    /// Which.
+    /// The id.
     pub id: ReservationId,
 }
 operation! { GetReservation => ReservationView, "inventory.reservation", Get "/api/inventory/reservations/{id}", Permission("inventory:write"), 200, "One reservation." }
@@ -111,7 +111,7 @@ operation! { GetReservation => ReservationView, "inventory.reservation", Get "/a
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ConfirmReservation {
-    /// Which.
+    /// The id.
     pub id: ReservationId,
 }
 operation! { ConfirmReservation => ReservationView, "inventory.confirm", Post "/api/inventory/reservations/{id}/confirm", Permission("inventory:write"), 200, "\
@@ -121,7 +121,7 @@ Confirms a reservation: its goods leave the stock.", keyed }
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ReleaseReservation {
-    /// Which.
+    /// The id.
     pub id: ReservationId,
 }
 operation! { ReleaseReservation => ReservationView, "inventory.release", Post "/api/inventory/reservations/{id}/release", Permission("inventory:write"), 200, "Releases a reservation.", keyed }
@@ -130,23 +130,23 @@ operation! { ReleaseReservation => ReservationView, "inventory.release", Post "/
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct StockView {
-    /// The variant, on which the stock hangs whatever its SKU becomes.
+    /// The variant; its stock stays with it when its SKU changes.
     pub variant_id: VariantId,
     /// Its product.
     pub product_id: ProductId,
-    /// Its SKU now.
+    /// Its current SKU.
     pub sku: Sku,
-    /// What lies at all locations.
+    /// Units at all locations.
     pub on_hand: i64,
-    /// What of it is promised.
+    /// Units reserved.
     pub reserved: i64,
-    /// On hand less reserved; below zero only with backorder.
+    /// On hand less reserved; negative only with backorder.
     pub available: i64,
-    /// At or below it, available stock is low.
+    /// The low-stock threshold: available stock at or below it is low.
     pub low_stock_threshold: i64,
     /// Whether more may be sold than there is.
     pub backorder: bool,
-    /// Where it lies: `MAIN` first, then by name, as holds take it.
+    /// Stock by location: `MAIN` first, then by name, the order in which holds take it.
     pub locations: Vec<LocationView>,
     /// Counts every change.
     pub version: i64,
@@ -155,37 +155,37 @@ pub struct StockView {
 }
 json_reply!(StockView, etag version);
 
-/// What lies at one location.
+/// Stock at one location.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LocationView {
-    /// Where.
+    /// The location.
     pub location: String,
-    /// What lies there.
+    /// Units there.
     pub on_hand: i64,
-    /// What of it is promised.
+    /// Units reserved.
     pub reserved: i64,
 }
 
-/// A movement.
+/// A stock movement.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MovementView {
     /// Its number, from 1 for each SKU.
     pub id: i64,
-    /// What kind.
+    /// The kind.
     pub kind: MovementKind,
-    /// How many came, or went below zero.
+    /// The units added, or removed if negative.
     pub delta: i64,
-    /// On hand at all locations after it.
+    /// Units on hand at all locations after it.
     pub on_hand: i64,
-    /// Where.
+    /// The location.
     pub location: String,
-    /// What an administrator wrote.
+    /// The administrator's reason.
     pub reason: Option<String>,
-    /// `order:7`, `return:3`, or a reservation's own.
+    /// `order:7`, `return:3`, or a reservation's own reference.
     pub reference: Option<String>,
-    /// When.
+    /// The time.
     pub at: Timestamp,
 }
 
@@ -193,19 +193,19 @@ pub struct MovementView {
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ReservationView {
-    /// Its id.
+    /// The id.
     pub id: ReservationId,
-    /// The caller's name for it.
+    /// The caller's reference.
     pub reference: String,
-    /// Where it stands.
+    /// The status.
     pub status: ReservationStatus,
-    /// What it holds.
+    /// The items.
     pub items: Vec<SkuQuantity>,
-    /// When it lapses unless confirmed; null for an order's.
+    /// When it expires unless it is confirmed; null for an order's.
     pub expires_at: Option<Timestamp>,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
-    /// When it was confirmed, released or lapsed.
+    /// When it was confirmed, released or expired.
     pub ended_at: Option<Timestamp>,
 }
 json_reply!(ReservationView);

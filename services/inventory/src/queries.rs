@@ -12,7 +12,7 @@ use crate::records::{
     StockBySku,
 };
 
-/// Purchases that one order makes of set-asides at most.
+/// Maximum purchases of one order from allocations.
 const MOST_SALES: usize = 1_000;
 
 pub(crate) fn stock_view(stock: Stock) -> StockView {
@@ -41,7 +41,7 @@ pub(crate) fn stock(tx: &Tx<'_>, of: VariantRef) -> Result<StockView, Error> {
     Ok(stock_view(Stock { sku: of.sku, ..stock }))
 }
 
-/// A page of stock, by the SKUs in the rows. Low stock has an index of its own, in the order of SKUs too.
+/// A page of stock, by the SKUs in the rows. Low stock has an index of its own, also ordered by SKU.
 pub(crate) fn list(tx: &Tx<'_>, op: ListStock) -> Result<Page<StockView>, Error> {
     let begins = op.q.unwrap_or_default().trim().to_lowercase();
     let page = if op.low_stock == Some(true) {
@@ -72,13 +72,13 @@ pub(crate) fn movements(tx: &Tx<'_>, id: VariantId, op: ListMovements) -> Result
     }))
 }
 
-/// What can be sold of each variant, in the order asked.
+/// The available units of each variant, in the order of the request.
 pub(crate) fn available(tx: &Tx<'_>, variants: &[VariantId]) -> Result<Availability, StoreError> {
     let sellable = |id| Ok(tx.get::<Stock>(id)?.as_ref().map_or(0, Stock::sellable));
     Ok(Availability { available: variants.iter().map(sellable).collect::<Result<_, StoreError>>()? })
 }
 
-/// A reservation as it is at `now`: one that has lapsed and is not swept yet reads as expired.
+/// A reservation at `now`: one that has expired and was not swept yet reads as EXPIRED.
 pub(crate) fn reservation_view(tx: &Tx<'_>, it: Reservation, now: Timestamp) -> Result<ReservationView, StoreError> {
     let lapsed = it.lapses_at.filter(|at| *at <= now);
     let mut items = Vec::with_capacity(it.lines.len());
@@ -110,7 +110,7 @@ pub(crate) fn has_lapsed(tx: &Tx<'_>, now: Timestamp) -> Result<bool, StoreError
     Ok(soonest.and_then(|it| it.lapses_at).is_some_and(|at| at <= now))
 }
 
-/// What an order bought of set-asides, and did not undo.
+/// An order's purchases from allocations that were not undone.
 pub(crate) fn sales_of(tx: &Tx<'_>, order_id: OrderId) -> Result<Vec<AsideSale>, StoreError> {
     let mut sales = tx.scan_by::<AsideSaleByOrder>().prefix(Some(order_id)).collect(MOST_SALES)?;
     sales.retain(|sale| !sale.undone);

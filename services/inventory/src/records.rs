@@ -22,7 +22,7 @@ pub(crate) struct Location {
 pub(crate) struct Taken {
     /// From where.
     pub(crate) location: String,
-    /// How many.
+    /// The quantity.
     pub(crate) quantity: u32,
 }
 
@@ -31,7 +31,7 @@ pub(crate) struct Taken {
 pub(crate) struct HeldLine {
     /// Of what.
     pub(crate) variant_id: VariantId,
-    /// How many.
+    /// The quantity.
     pub(crate) quantity: u32,
     /// What of them was taken from other places than `MAIN`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -1,4 +1,4 @@
-//! What rewards are asked, and what they answer.
+//! Requests and replies of rewards.
 
 use promox_contract::ids::{OrderId, PromotionId};
 use promox_kernel::{Amount, Cursor, Limit, Page, Patch, Timestamp, UserId, json_reply, operation, text_enum};
@@ -10,7 +10,7 @@ use crate::rules::achievement::Rule;
 use crate::rules::ladder::{Ladder, Tier};
 use crate::settings::{RewardPatch, RewardSettings};
 
-/// Asks for a user's account.
+/// Gets a user's account.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetAccount {
@@ -24,36 +24,36 @@ user's points and tier; of another user with reward:read." }
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AccountView {
-    /// Whose.
+    /// The user.
     pub user_id: UserId,
-    /// The tier, by what was earned in the last 365 days.
+    /// The tier, by the points earned in the last 365 days.
     pub tier: Tier,
-    /// What can be spent: the sum of the transactions that are available.
+    /// The points that can be spent: the sum of the available transactions.
     pub balance: i64,
-    /// What becomes available later.
+    /// The points that become available later.
     pub pending: i64,
-    /// What was to be taken back when there was nothing: it comes off the next points.
+    /// Revoked points that the balance could not cover: they are deducted from the next points.
     pub owed: i64,
-    /// All that was ever earned, less what was taken back.
+    /// All points ever earned, less revoked ones.
     pub lifetime_earned: i64,
-    /// The same over the last 365 days.
+    /// The points earned in the last 365 days.
     pub tier_points: i64,
-    /// The tier above; null on the highest.
+    /// The next tier; null on the highest.
     pub next_tier: Option<Tier>,
-    /// What is missing for it.
+    /// The points missing for it.
     pub points_to_next_tier: Option<i64>,
-    /// What lapses next, the soonest first; at most 12 times.
+    /// The next points to expire, the soonest first; at most 12 times.
     pub expiring: Vec<Expiring>,
 }
 json_reply!(AccountView);
 
-/// Points that lapse.
+/// Points that expire.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Expiring {
-    /// How many.
+    /// The number of points.
     pub points: i64,
-    /// When.
+    /// The time.
     pub at: Timestamp,
 }
 
@@ -63,13 +63,13 @@ pub struct Expiring {
 pub struct ListTransactions {
     /// The user's id.
     pub id: UserId,
-    /// Only of this type.
+    /// Only transactions of this type.
     #[serde(rename = "type")]
     pub kind: Option<EntryKind>,
-    /// How many at most.
+    /// Page size.
     #[serde(default)]
     pub limit: Limit,
-    /// Where the page before ended.
+    /// `nextCursor` of the previous page.
     pub cursor: Option<Cursor>,
 }
 operation! { ListTransactions => Page<TransactionView>, "reward.list_transactions", Get "/api/rewards/account/{id}/transactions", User, 200, "\
@@ -79,30 +79,30 @@ The points ledger of a user." }
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TransactionView {
-    /// Its id.
+    /// The id.
     pub id: EntryId,
-    /// Why the points moved.
+    /// The type of the transaction.
     #[serde(rename = "type")]
     pub kind: EntryKind,
-    /// Signed; 0 where nothing was left to be taken back.
+    /// Signed; 0 where nothing was left to be revoked.
     pub points: i64,
-    /// The order that it is about.
+    /// The order, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub order_id: Option<OrderId>,
-    /// What it is about: `order:7`, `signup`, `signup:order:7`, `achievement:FIRST_ORDER`.
+    /// The reference: `order:7`, `signup`, `signup:order:7`, `achievement:FIRST_ORDER`.
     pub reference: String,
-    /// When.
+    /// The time.
     pub created_at: Timestamp,
-    /// From when on it counts in the balance, if not at once.
+    /// When it becomes available, if not at once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub available_at: Option<Timestamp>,
-    /// When its points lapse.
+    /// When its points expire.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
 }
 
 text_enum! {
-    /// Which achievements of a user are listed.
+    /// A filter of a user's achievements.
     UserAchievementStatus {
         Unlocked = "UNLOCKED",
         InProgress = "IN_PROGRESS",
@@ -115,12 +115,12 @@ text_enum! {
 pub struct ListUserAchievements {
     /// The user's id.
     pub id: UserId,
-    /// Those unlocked, or those on their way; unlocked unless said.
+    /// Unlocked ones, or those in progress; unlocked by default.
     pub status: Option<UserAchievementStatus>,
-    /// How many at most.
+    /// Page size.
     #[serde(default)]
     pub limit: Limit,
-    /// Where the page before ended.
+    /// `nextCursor` of the previous page.
     pub cursor: Option<Cursor>,
 }
 operation! { ListUserAchievements => Page<UserAchievementView>, "reward.list_user_achievements", Get "/api/rewards/account/{id}/achievements", User, 200, "\
@@ -130,29 +130,29 @@ A user's achievements." }
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UserAchievementView {
-    /// Which.
+    /// The achievement.
     pub achievement_id: AchievementId,
     /// Its code.
     pub code: String,
     /// Its name.
     pub name: String,
-    /// What it is for.
+    /// A description.
     pub description: String,
     /// Its badge.
     pub badge: Option<String>,
-    /// The points that it gave, or gives.
+    /// The points that it gives.
     pub points: i64,
-    /// Events counted so far, while it is on its way.
+    /// Events counted so far, while it is in progress.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub count: Option<i64>,
-    /// What they came to.
+    /// Their sum.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sum: Option<Amount>,
     /// When it was unlocked.
     pub unlocked_at: Option<Timestamp>,
 }
 
-/// Gives or takes points by hand; never below zero.
+/// Adds or deducts points manually; the balance cannot become negative.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AdjustPoints {
@@ -160,39 +160,39 @@ pub struct AdjustPoints {
     pub id: UserId,
     /// Signed, not 0.
     pub points: i64,
-    /// Why, for the ledger and the audit log: 1 to 200 characters.
+    /// The reason, for the ledger and the audit log: 1 to 200 characters.
     pub reason: String,
 }
 operation! { AdjustPoints => AccountView, "reward.adjust", Post "/api/rewards/account/{id}/adjust", Permission("reward:write"), 200, "\
 Adds or deducts points manually.", keyed }
 
-/// Reads the ladder of tiers.
+/// Gets the five tiers.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetTiers {}
 operation! { GetTiers => Ladder, "reward.get_tiers", Get "/api/rewards/tiers", Anyone, 200, "The five tiers." }
 
-/// Replaces the ladder of tiers.
+/// Replaces the five tiers.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct PutTiers(pub Ladder);
 operation! { PutTiers => Ladder, "reward.put_tiers", Put "/api/rewards/tiers", Permission("reward:write"), 200, "Replaces the five tiers." }
 
-/// Reads the settings of rewards.
+/// Gets the settings of rewards.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetRewardSettings {}
 operation! { GetRewardSettings => RewardSettings, "reward.get_settings", Get "/api/rewards/settings", Permission("reward:write"), 200, "\
 How users earn points and what the points are worth." }
 
-/// Changes the settings of rewards by a merge patch: what is left out stays as it is.
+/// Updates the settings of rewards by a merge patch: omitted members stay as they are.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct PatchRewardSettings(pub RewardPatch);
 operation! { PatchRewardSettings => RewardSettings, "reward.patch_settings", Patch "/api/rewards/settings", Permission("reward:write"), 200, "\
 Updates the reward settings." }
 
-/// Replaces the settings of rewards as a whole: every member is sent, so that nothing is reset silently.
+/// Replaces the settings of rewards as a whole: every member must be sent, so that nothing is reset silently.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct PutRewardSettings(pub RewardSettings);
@@ -203,25 +203,25 @@ Replaces the reward settings." }
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ListAchievements {
-    /// How many at most.
+    /// Page size.
     #[serde(default)]
     pub limit: Limit,
-    /// Where the page before ended.
+    /// `nextCursor` of the previous page.
     pub cursor: Option<Cursor>,
 }
 operation! { ListAchievements => Page<AchievementView>, "reward.list_achievements", Get "/api/rewards/achievements", Anyone, 200, "\
 The achievements that users can earn." }
 
-/// Asks for one achievement.
+/// Gets one achievement.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetAchievement {
-    /// Which.
+    /// The id.
     pub id: AchievementId,
 }
 operation! { GetAchievement => AchievementView, "reward.get_achievement", Get "/api/rewards/achievements/{id}", Anyone, 200, "One achievement." }
 
-/// Makes an achievement; what happens from now on counts.
+/// Creates an achievement; events from now on count.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CreateAchievement {
@@ -229,11 +229,11 @@ pub struct CreateAchievement {
     pub code: String,
     /// Its name.
     pub name: String,
-    /// What it is for.
+    /// A description.
     pub description: Option<String>,
-    /// When it is reached.
+    /// The rule.
     pub rule: Rule,
-    /// Points that it gives; 0 unless said.
+    /// The points that it gives; 0 by default.
     pub points: Option<u32>,
     /// Its badge: a name or the address of a picture.
     pub badge: Option<String>,
@@ -241,208 +241,208 @@ pub struct CreateAchievement {
 operation! { CreateAchievement => AchievementView, "reward.create_achievement", Post "/api/rewards/achievements", Permission("reward:write"), 201, "\
 Creates an achievement.", keyed }
 
-/// Changes an achievement; who has it keeps it.
+/// Updates an achievement; users who earned it keep it.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UpdateAchievement {
-    /// Which.
+    /// The id.
     pub id: AchievementId,
-    /// Another name.
+    /// The name.
     pub name: Option<String>,
-    /// Another description.
+    /// The description.
     #[serde(default)]
     pub description: Patch<String>,
-    /// Another rule.
+    /// The rule.
     pub rule: Option<Rule>,
-    /// Other points.
+    /// The points.
     pub points: Option<u32>,
-    /// Another badge.
+    /// The badge.
     #[serde(default)]
     pub badge: Patch<String>,
 }
 operation! { UpdateAchievement => AchievementView, "reward.update_achievement", Patch "/api/rewards/achievements/{id}", Permission("reward:write"), 200, "\
 Updates an achievement." }
 
-/// Deletes an achievement; who has it keeps it.
+/// Deletes an achievement; users who earned it keep it.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DeleteAchievement {
-    /// Which.
+    /// The id.
     pub id: AchievementId,
 }
 operation! { DeleteAchievement => (), "reward.delete_achievement", Delete "/api/rewards/achievements/{id}", Permission("reward:write"), 204, "Deletes an achievement." }
 
-/// Something to achieve.
+/// An achievement.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AchievementView {
-    /// Its id.
+    /// The id.
     pub id: AchievementId,
     /// Its code.
     pub code: String,
     /// Its name.
     pub name: String,
-    /// What it is for.
+    /// A description.
     pub description: String,
-    /// When it is reached.
+    /// The rule.
     pub rule: Rule,
-    /// Points that it gives.
+    /// The points that it gives.
     pub points: i64,
     /// Its badge.
     pub badge: Option<String>,
     /// Counts its changes.
     pub version: i64,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
-    /// When it was changed last.
+    /// When it was last changed.
     pub updated_at: Timestamp,
 }
 json_reply!(AchievementView, etag version);
 
-/// Lists the catalogue.
+/// Lists the offers.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ListOffers {
-    /// How many at most.
+    /// Page size.
     #[serde(default)]
     pub limit: Limit,
-    /// Where the page before ended.
+    /// `nextCursor` of the previous page.
     pub cursor: Option<Cursor>,
 }
 operation! { ListOffers => Page<OfferView>, "reward.list_offers", Get "/api/rewards/catalogue", Anyone, 200, "\
 The offers that points can buy." }
 
-/// Asks for one offer.
+/// Gets one offer.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetOffer {
-    /// Which.
+    /// The id.
     pub id: OfferId,
 }
 operation! { GetOffer => OfferView, "reward.get_offer", Get "/api/rewards/catalogue/{id}", Anyone, 200, "One offer." }
 
-/// Makes an offer: a personal coupon for points.
+/// Creates an offer: a personal coupon for points.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CreateOffer {
     /// Its name.
     pub name: String,
-    /// What it is.
+    /// A description.
     pub description: Option<String>,
-    /// What it costs: 1 to 1,000,000,000.
+    /// The price in points: 1 to 1,000,000,000.
     pub points: u32,
-    /// The promotion that the coupon is the key to.
+    /// The promotion of the coupon.
     pub promotion_id: PromotionId,
-    /// Days that the coupon is good from when it is taken; null for ever.
+    /// How many days the coupon is valid from its redemption; null for no expiry.
     pub valid_days: Option<u32>,
 }
 operation! { CreateOffer => OfferView, "reward.create_offer", Post "/api/rewards/catalogue", Permission("reward:write"), 201, "\
 Creates an offer.", keyed }
 
-/// Changes an offer; coupons that were taken stay as they are.
+/// Updates an offer; issued coupons stay as they are.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UpdateOffer {
-    /// Which.
+    /// The id.
     pub id: OfferId,
-    /// Another name.
+    /// The name.
     pub name: Option<String>,
-    /// Another description.
+    /// The description.
     #[serde(default)]
     pub description: Patch<String>,
-    /// Another price.
+    /// The price in points.
     pub points: Option<u32>,
-    /// Another promotion.
+    /// The promotion of the coupon.
     pub promotion_id: Option<PromotionId>,
-    /// Other days; null for ever.
+    /// How many days the coupon is valid; null for no expiry.
     #[serde(default)]
     pub valid_days: Patch<u32>,
 }
 operation! { UpdateOffer => OfferView, "reward.update_offer", Patch "/api/rewards/catalogue/{id}", Permission("reward:write"), 200, "\
 Updates an offer." }
 
-/// Deletes an offer; coupons that were taken stay.
+/// Deletes an offer; issued coupons stay.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DeleteOffer {
-    /// Which.
+    /// The id.
     pub id: OfferId,
 }
 operation! { DeleteOffer => (), "reward.delete_offer", Delete "/api/rewards/catalogue/{id}", Permission("reward:write"), 204, "Deletes an offer." }
 
-/// An offer of the catalogue.
+/// An offer: a personal coupon for points.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OfferView {
-    /// Its id.
+    /// The id.
     pub id: OfferId,
     /// Its name.
     pub name: String,
-    /// What it is.
+    /// A description.
     pub description: String,
-    /// What it costs.
+    /// The price in points.
     pub points: i64,
-    /// The promotion that the coupon is the key to.
+    /// The promotion of the coupon.
     pub promotion_id: PromotionId,
-    /// Days that the coupon is good.
+    /// How many days the coupon is valid.
     pub valid_days: Option<u32>,
     /// Counts its changes.
     pub version: i64,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
-    /// When it was changed last.
+    /// When it was last changed.
     pub updated_at: Timestamp,
 }
 json_reply!(OfferView, etag version);
 
-/// Takes an offer: points for a personal coupon.
+/// Redeems an offer: exchanges points for a personal coupon.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RedeemOffer {
-    /// Which.
+    /// The id.
     pub id: OfferId,
 }
 operation! { RedeemOffer => RedemptionView, "reward.redeem_offer", Post "/api/rewards/catalogue/{id}/redeem", User, 201, "\
 Exchanges points for a personal coupon.", keyed }
 
-/// Lists what a user took of the catalogue, newest first.
+/// Lists the offers that a user has redeemed, newest first.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ListRedemptions {
     /// The user's id.
     pub id: UserId,
-    /// How many at most.
+    /// Page size.
     #[serde(default)]
     pub limit: Limit,
-    /// Where the page before ended.
+    /// `nextCursor` of the previous page.
     pub cursor: Option<Cursor>,
 }
 operation! { ListRedemptions => Page<RedemptionView>, "reward.list_redemptions", Get "/api/rewards/account/{id}/redemptions", User, 200, "\
 The offers that a user has redeemed." }
 
-/// An offer that was taken.
+/// A redeemed offer.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RedemptionView {
-    /// Its id.
+    /// The id.
     pub id: RedemptionId,
     /// The offer.
     pub offer_id: OfferId,
-    /// What it cost.
+    /// The price in points.
     pub points: i64,
-    /// PENDING while the coupon is being made.
+    /// PENDING while the coupon is being created.
     pub status: RedemptionStatus,
     /// The coupon.
     pub coupon_code: Option<String>,
-    /// When it was taken.
+    /// When it was redeemed.
     pub created_at: Timestamp,
-    /// When it was done.
+    /// When the coupon was issued or the points were refunded.
     pub completed_at: Option<Timestamp>,
 }
 json_reply!(RedemptionView, status http_status);
 
 impl RedemptionView {
-    /// 202 while the coupon is being made.
+    /// 202 while the coupon is being created.
     fn http_status(&self) -> Option<u16> {
         (self.status == RedemptionStatus::Pending).then_some(202)
     }

@@ -1,4 +1,4 @@
-//! Reads: accounts as they stand now, the ledger, achievements, the catalogue.
+//! Reads: current accounts, the ledger, achievements, offers.
 
 use promox_contract::ids::PromotionId;
 use promox_kernel::{Error, Page, Timestamp, UserId};
@@ -17,9 +17,9 @@ use crate::rules::calendar::TIER_SPAN;
 use crate::rules::ladder::Tier;
 use crate::settings::Terms;
 
-/// Lots that are looked at for what lapses next.
+/// Lots examined for the next expiries.
 const MOST_LOTS: usize = 500;
-/// Times of lapsing that are shown.
+/// Maximum expiry times shown.
 const MOST_EXPIRING: usize = 12;
 
 /// The first lots that become available by a time.
@@ -27,29 +27,29 @@ pub(crate) fn first_pending(tx: &Tx<'_>, user: UserId, by: Timestamp, most: usiz
     tx.scan_by::<LotByPending>().prefix(Some(user)).before(by + INSTANT).collect(most)
 }
 
-/// The first open lots that lapse by a time.
+/// The first open lots that expire by a time.
 pub(crate) fn first_lapsed(tx: &Tx<'_>, user: UserId, by: Timestamp, most: usize) -> Result<Vec<Lot>, StoreError> {
     tx.scan_by::<LotByOpen>().prefix(Some(user)).before(by + INSTANT).collect(most)
 }
 
-/// Sum of the entries that count as earned after one time and up to another.
+/// The sum of entries that count as earned after one time and up to another.
 pub(crate) fn counted(tx: &Tx<'_>, user: UserId, after: Timestamp, to: Timestamp) -> Result<i64, StoreError> {
     let entries = tx.scan_by::<EntryByCount>().prefix(Some(user)).from(after + INSTANT).before(to + INSTANT);
     entries.rows().try_fold(0, |sum, entry| entry.map(|entry| sum + entry.counted))
 }
 
-/// An account as it stands at a time, whether or not its row has been brought up to it.
+/// An account at a time, whether or not its row is up to date.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Standing {
     /// Sum of the entries that are available.
     pub(crate) balance: i64,
     pub(crate) pending: i64,
-    /// What of the balance has not lapsed.
+    /// The part of the balance that has not expired.
     pub(crate) spendable: i64,
     pub(crate) tier_points: i64,
 }
 
-/// How an account stands; one that is not there has nothing.
+/// The current state of an account; zero if it does not exist.
 pub(crate) fn standing(tx: &Tx<'_>, user: UserId, now: Timestamp) -> Result<(Option<Account>, Standing), StoreError> {
     let Some(account) = tx.get::<Account>(&user)? else { return Ok((None, Standing::default())) };
     let Account { balance, pending, tier_points, .. } = account;
@@ -67,12 +67,12 @@ pub(crate) fn standing(tx: &Tx<'_>, user: UserId, now: Timestamp) -> Result<(Opt
     Ok((Some(account), standing))
 }
 
-/// A user's tier by the ladder as it is now.
+/// A user's tier by the current thresholds.
 pub(crate) fn tier(tx: &Tx<'_>, terms: &Terms, user: UserId, now: Timestamp) -> Result<Tier, StoreError> {
     Ok(terms.ladder.tier(standing(tx, user, now)?.1.tier_points))
 }
 
-/// An account as its owner sees it; null when there is none.
+/// An account as its owner sees it; null if there is none.
 pub(crate) fn account(
     tx: &Tx<'_>,
     terms: &Terms,
@@ -96,7 +96,7 @@ pub(crate) fn account(
     Ok(account.map(|_| view))
 }
 
-/// An account that nothing has been entered in.
+/// An empty account.
 pub(crate) fn empty_account(terms: &Terms, user_id: UserId) -> AccountView {
     let next = terms.ladder.next(0);
     AccountView {
@@ -148,7 +148,7 @@ pub(crate) fn transaction_view(entry: Entry) -> TransactionView {
     }
 }
 
-/// An achievement that can be reached.
+/// An achievement that is not deleted.
 pub(crate) fn achievement(tx: &Tx<'_>, id: crate::AchievementId) -> Result<Achievement, Error> {
     let found = tx.get::<Achievement>(&id)?.filter(|it| it.code.is_some());
     found.ok_or_else(|| Error::not_found("achievement"))
@@ -175,7 +175,7 @@ pub(crate) fn achievement_view(row: Achievement) -> AchievementView {
     }
 }
 
-/// A page of what a user has achieved, or of what is on its way.
+/// A page of a user's achievements, or of those in progress.
 pub(crate) fn user_achievements(tx: &Tx<'_>, op: ListUserAchievements) -> Result<Page<UserAchievementView>, Error> {
     let named = |id, count, sum, unlocked: Option<&Unlocked>| {
         let row = tx.get::<Achievement>(&id)?.ok_or_else(|| StoreError::DamagedRow {
@@ -202,13 +202,13 @@ pub(crate) fn user_achievements(tx: &Tx<'_>, op: ListUserAchievements) -> Result
     page.try_map(|it| named(it.achievement_id, None, None, Some(&it)))
 }
 
-/// An offer that can be taken.
+/// An offer that is not deleted.
 pub(crate) fn offer(tx: &Tx<'_>, id: crate::OfferId) -> Result<Offer, Error> {
     let found = tx.get::<Offer>(&id)?.filter(|offer| offer.listed.is_some());
     found.ok_or_else(|| Error::not_found("offer"))
 }
 
-/// Whether an offer is of a promotion, or one that was is still to become a coupon.
+/// Whether an offer refers to a promotion, or a redeemed one still waits for its coupon.
 pub(crate) fn refer(tx: &Tx<'_>, id: PromotionId) -> Result<bool, StoreError> {
     for offer in tx.scan_by::<OfferByListed>().prefix(Some(true)).rows() {
         if offer?.promotion_id == id {
@@ -223,7 +223,7 @@ pub(crate) fn refer(tx: &Tx<'_>, id: PromotionId) -> Result<bool, StoreError> {
     Ok(false)
 }
 
-/// A page of the catalogue.
+/// A page of the offers.
 pub(crate) fn offers(tx: &Tx<'_>, op: ListOffers) -> Result<Page<OfferView>, Error> {
     let page = tx.scan_by::<OfferByListed>().prefix(Some(true)).page_of(op.limit, op.cursor, |_| true)?;
     Ok(page.map(offer_view))
@@ -243,7 +243,7 @@ pub(crate) fn offer_view(offer: Offer) -> OfferView {
     }
 }
 
-/// A page of what a user took of the catalogue, newest first.
+/// A page of a user's redeemed offers, newest first.
 pub(crate) fn redemptions(tx: &Tx<'_>, op: ListRedemptions) -> Result<Page<RedemptionView>, Error> {
     let page = tx.scan_by::<RedemptionByUser>().prefix(op.id).backward().page_of(op.limit, op.cursor, |_| true)?;
     Ok(page.map(redemption_view))

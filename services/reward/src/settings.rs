@@ -130,7 +130,7 @@ pub struct RewardPatch {
     pub max_share_percent: Patch<Amount>,
     /// What happens when a return or a cancelled order takes back more than there is.
     pub return_shortfall: Patch<Shortfall>,
-    /// The version that is changed, when it is sent: it must be the present one.
+    /// The version to change; if sent, it must be the current one.
     pub version: Patch<i64>,
 }
 

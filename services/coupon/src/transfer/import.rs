@@ -15,7 +15,7 @@ use super::rows::{self, Parsed, Row};
 use crate::Coupons;
 use crate::api::ImportCoupons;
 use crate::claims::Claim;
-use crate::commands::singles::{self, NewCoupon, unknown_promotion, unknown_user};
+use crate::commands::coupons::{self, NewCoupon, unknown_promotion, unknown_user};
 use crate::reject;
 use crate::rules::code;
 use crate::rules::standing::Terms;
@@ -133,7 +133,7 @@ async fn commit(
     let work = move |tx: &mut Tx<'_>| {
         let mut outcomes = Vec::with_capacity(rows.len());
         for (row, new) in &rows {
-            outcomes.push(match singles::import(tx, &caller, new) {
+            outcomes.push(match coupons::import(tx, &caller, new) {
                 Ok(outcome) => Ok(outcome),
                 Err(error) if is_row_fault(&error) => Err(RowError::of(*row, &error)),
                 Err(error) => return Err(error),
