@@ -1,4 +1,4 @@
-//! Sales as server-sent events.
+//! Flash sales as server-sent events.
 
 use std::sync::Arc;
 
@@ -11,10 +11,10 @@ use serde::Serialize;
 use crate::queries;
 use crate::records::{FlashItem, FlashSale, SaleStatus};
 
-/// Listeners of a node at most.
+/// Maximum listeners of a node.
 pub(crate) const MOST_LISTENERS: usize = 1_000;
 
-/// What is said of a sale.
+/// The streamed state of a sale.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct News {
@@ -32,14 +32,14 @@ struct ItemNews {
     sold: i64,
 }
 
-/// A sale as it can be said.
+/// A sale in its streamed form.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct State {
     status: SaleStatus,
     json: Arc<str>,
 }
 
-/// How a sale stands; none for one that is not shown.
+/// The state of a sale; none for one that is not shown.
 pub(crate) fn state(tx: &Tx<'_>, id: FlashSaleId) -> Result<Option<State>, StoreError> {
     let Some(sale) = tx.get::<FlashSale>(&id)?.filter(|sale| sale.listed.is_some()) else { return Ok(None) };
     let items = queries::items(tx, id)?.into_iter();

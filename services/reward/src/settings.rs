@@ -1,4 +1,4 @@
-//! The settings of rewards: what earns how much, what a point is worth, the ladder of tiers. Kept in rows, held in memory.
+//! The settings of rewards: points earned, their value, the tiers. Stored in rows, cached in memory.
 
 use std::sync::Arc;
 
@@ -15,77 +15,79 @@ use serde_json::Value;
 use crate::records::Setting;
 use crate::rules::ladder::Ladder;
 
-/// The row that every change bumps.
+/// The row whose epoch counts changes.
 const EPOCH: &str = "epoch";
 /// The largest bonus.
 const MOST_BONUS: u32 = 1_000_000;
-/// The longest that points are pending, in days.
+/// The longest pending period, in days.
 const LONGEST_PENDING: u32 = 365;
-/// The longest that points are good.
+/// The longest validity, in months.
 const MOST_MONTHS: u32 = 120;
 
 text_enum! {
-    /// What happens when points are to be taken back and the balance is too small.
+    /// What happens when points are revoked and the balance is too small.
     Shortfall {
-        /// What is there is taken, the rest is forgiven.
+        /// The balance is taken, the rest is waived.
         Waive = "WAIVE",
-        /// What is there is taken, the rest is owed and comes off the next points.
+        /// The balance is taken, the rest is owed and deducted from the next points.
         Carry = "CARRY",
     }
 }
 
 text_enum! {
-    /// What the signup bonus is given for.
+    /// What the signup bonus is for.
     SignupBonusOn {
-        /// Registering.
+        /// Registration.
         Registration = "REGISTRATION",
-        /// The first order that is placed after registering: pending for an hour at least, and for the return window, so that
-        /// it pays nothing before its order is paid. An order that fails or is cancelled takes it back, and the next one
-        /// gives it; a return leaves it.
+        /// The first order after registration: pending for at least an hour, and for the pending period, so that it is
+        /// not available before its order is paid. An order that fails or is cancelled revokes it, and the next one
+        /// earns it; a return does not.
         FirstOrder = "FIRST_ORDER",
     }
 }
 
-/// What a user earns, and what points are good for.
+/// What users earn, and what points are worth.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RewardSettings {
-    /// Points for one unit of currency paid for goods, at most 4 decimals.
+    /// Points per unit of currency paid for goods, at most 4 decimals.
     pub points_per_unit: Amount,
-    /// What a point pays, at most 6 decimals; null or 0 for nothing. What so many points pay is rounded down to the minor unit.
+    /// The value of a point, at most 6 decimals; null or 0 for none. The value of several points is rounded down to the
+    /// minor unit.
     #[serde(deserialize_with = "nullable")]
     #[schemars(required)]
     pub point_value: Option<Amount>,
-    /// Days that an order's points are pending: the return window; 0 for none.
+    /// How many days an order's points are pending: the return period; 0 for none.
     pub pending_days: u32,
-    /// Months after which points lapse; null for never.
+    /// Months after which points expire; null for never.
     #[serde(deserialize_with = "nullable")]
     #[schemars(required)]
     pub expiry_months: Option<u32>,
     /// Points for a new customer, once.
     pub signup_bonus: u32,
-    /// What the signup bonus is given for. It decides for those who register from then on.
+    /// What the signup bonus is for. It applies to users who register from then on.
     pub signup_bonus_on: SignupBonusOn,
-    /// Points for who registered with somebody's code, and as many for who sent them, with the first order that is paid: pending
-    /// as long as that order's own points, taken back when it is cancelled or comes back whole, and then due with the next.
-    /// There are none where both are one person, by account and e-mail addresses, or who was sent had bought before.
+    /// Points for a user who registered with a referral code, and the same for the referrer, with the first paid order:
+    /// pending as long as that order's own points, revoked when it is cancelled or completely returned, and then due
+    /// with the next. There are none if both are the same person, by account and e-mail addresses, or if the new user
+    /// had bought before.
     pub referral_bonus: u32,
-    /// Points on one's birthday, once a year.
+    /// Points on a user's birthday, once a year.
     pub birthday_bonus: u32,
-    /// The least share of an order that points may pay, in percent, when they pay any of it.
+    /// The smallest share of an order that points may pay, in percent, when they pay any of it.
     pub min_share_percent: Amount,
-    /// The greatest, in percent.
+    /// The largest share, in percent.
     pub max_share_percent: Amount,
-    /// What happens when a return or a cancelled order takes back more than there is.
+    /// What happens when a return or a cancelled order revokes more points than there are.
     pub return_shortfall: Shortfall,
-    /// Counts its changes. The version that is changed, when it is sent: it must be the present one.
+    /// Counts changes. If sent with a change, it must be the current version.
     #[serde(default)]
     pub version: i64,
 }
 json_reply!(RewardSettings, etag version);
 
 impl Default for RewardSettings {
-    /// A new store's.
+    /// The defaults of a new store.
     fn default() -> Self {
         Self {
             points_per_unit: Amount(Decimal::ONE),
@@ -104,38 +106,38 @@ impl Default for RewardSettings {
     }
 }
 
-/// What changes of the settings.
+/// Changes to the settings.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RewardPatch {
-    /// Points for one unit of currency paid for goods, at most 4 decimals.
+    /// Points per unit of currency paid for goods, at most 4 decimals.
     pub points_per_unit: Patch<Amount>,
-    /// What a point pays, at most 6 decimals; null or 0 for nothing.
+    /// The value of a point, at most 6 decimals; null or 0 for none.
     pub point_value: Patch<Amount>,
-    /// Days that an order's points are pending: the return window; 0 for none.
+    /// How many days an order's points are pending: the return period; 0 for none.
     pub pending_days: Patch<u32>,
-    /// Months after which points lapse; null for never.
+    /// Months after which points expire; null for never.
     pub expiry_months: Patch<u32>,
     /// Points for a new customer, once.
     pub signup_bonus: Patch<u32>,
-    /// What the signup bonus is given for.
+    /// What the signup bonus is for.
     pub signup_bonus_on: Patch<SignupBonusOn>,
-    /// Points for registering with somebody's code, and as many for them.
+    /// Points for registering with a referral code, and the same for the referrer.
     pub referral_bonus: Patch<u32>,
-    /// Points on one's birthday, once a year.
+    /// Points on a user's birthday, once a year.
     pub birthday_bonus: Patch<u32>,
-    /// The least share of an order that points may pay, in percent, when they pay any of it.
+    /// The smallest share of an order that points may pay, in percent, when they pay any of it.
     pub min_share_percent: Patch<Amount>,
-    /// The greatest, in percent.
+    /// The largest share, in percent.
     pub max_share_percent: Patch<Amount>,
-    /// What happens when a return or a cancelled order takes back more than there is.
+    /// What happens when a return or a cancelled order revokes more points than there are.
     pub return_shortfall: Patch<Shortfall>,
     /// The version to change; if sent, it must be the current one.
     pub version: Patch<i64>,
 }
 
 impl RewardSettings {
-    /// Whether there are amounts of money in them.
+    /// Whether the settings contain amounts of money.
     pub(crate) fn has_amounts(&self) -> bool {
         self.point_value.is_some_and(|value| !value.is_zero())
     }
@@ -159,7 +161,7 @@ impl RewardSettings {
     }
 }
 
-/// A group of settings as it is kept.
+/// A stored group of settings.
 pub(crate) trait Group: Clone + Default + Serialize + DeserializeOwned + Send + Sync + 'static {
     const NAME: &'static str;
     fn version(&self) -> i64;
@@ -235,7 +237,7 @@ impl Group for Ladder {
     }
 }
 
-/// All settings as they are at one moment.
+/// All settings at one epoch.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Terms {
     epoch: i64,
@@ -243,7 +245,7 @@ pub(crate) struct Terms {
     pub(crate) ladder: Ladder,
 }
 
-/// Settings in memory, read again when the epoch's row has moved on.
+/// Settings in memory, reloaded when the epoch has changed.
 #[derive(Debug)]
 pub(crate) struct TermsCache(RwLock<Arc<Terms>>);
 
@@ -254,7 +256,7 @@ impl Default for TermsCache {
 }
 
 impl TermsCache {
-    /// The settings that a transaction goes by.
+    /// The settings in a transaction.
     pub(crate) fn at(&self, tx: &Tx<'_>) -> Result<Arc<Terms>, StoreError> {
         let epoch = tx.get::<Setting>(&EPOCH.to_owned())?.map_or(0, |row| row.version);
         let current = self.0.read().clone();
@@ -267,7 +269,7 @@ impl TermsCache {
     }
 }
 
-/// A group as it is kept, or a new store's.
+/// A stored group, or a new store's defaults.
 pub(crate) fn load<G: Group>(tx: &Tx<'_>) -> Result<G, StoreError> {
     let Some(row) = tx.get::<Setting>(&G::NAME.to_owned())? else { return Ok(G::default()) };
     let mut group: G = serde_json::from_value(row.value.0)
@@ -276,7 +278,7 @@ pub(crate) fn load<G: Group>(tx: &Tx<'_>) -> Result<G, StoreError> {
     Ok(group)
 }
 
-/// Makes of a group what `change` makes of it as it is.
+/// Applies `change` to the current state of a group.
 pub(crate) async fn change<G: Group>(
     db: &Db,
     cx: &Cx,
@@ -292,7 +294,7 @@ pub(crate) async fn change<G: Group>(
             return Err(Error::invalid(faults));
         }
         match group.version() {
-            // What was read and sent back names the version that it was read at.
+            // Settings that were read and sent back name the version that they were read at.
             sent @ 1.. if caller.if_match.is_none() => {
                 Cx { if_match: Some(sent.into()), ..caller.clone() }.check_version(present)?;
             }

@@ -1,4 +1,4 @@
-//! The state machine of a campaign, and how it stands by the clock.
+//! The state machine of a campaign, and its scheduled transitions.
 
 use promox_contract::condition::Timetable;
 use promox_contract::promotion::RejectReason;
@@ -6,7 +6,7 @@ use promox_kernel::{Amount, Timestamp};
 
 use crate::records::{Campaign, CampaignStatus as Status};
 
-/// Where a campaign can go.
+/// The transitions that are allowed.
 pub(crate) fn allowed(from: Status) -> &'static [Status] {
     match from {
         Status::Draft => &[Status::Scheduled, Status::Active, Status::Cancelled],
@@ -18,14 +18,14 @@ pub(crate) fn allowed(from: Status) -> &'static [Status] {
 }
 
 impl Status {
-    /// Whether it goes nowhere from here.
+    /// Whether it is final.
     pub(crate) fn is_over(self) -> bool {
         allowed(self).is_empty()
     }
 }
 
 impl Campaign {
-    /// When it moves by itself next.
+    /// The time of its next scheduled transition.
     pub(crate) fn due(&self) -> Option<Timestamp> {
         match self.status {
             Status::Scheduled => self.starts_at,
@@ -34,28 +34,28 @@ impl Campaign {
         }
     }
 
-    /// What is left of its budget.
+    /// The rest of its budget.
     pub(crate) fn left(&self) -> Option<Amount> {
         self.budget.map(|budget| budget - self.spent - self.held)
     }
 
-    /// Counts what orders take, or give back below zero, in the currency's digits.
+    /// Adds what orders use, or release if negative, in the currency's digits.
     pub(crate) fn take(&mut self, held: Amount, spent: Amount) {
         self.held = self.currency.round((self.held + held).0);
         self.spent = self.currency.round((self.spent + spent).0);
     }
 
-    /// Whether confirmed orders have taken all of its budget.
+    /// Whether confirmed orders have spent all of its budget.
     pub(crate) fn is_spent(&self) -> bool {
         self.budget.is_some_and(|budget| self.spent >= budget)
     }
 
-    /// Its hours, which were read when it was saved; one whose zone is no longer known is open all the time.
+    /// Its schedule, which was validated when it was saved; one with an unknown zone is always open.
     fn timetable(&self) -> Timetable {
         Timetable::read(&self.timezone, self.schedule.as_ref().map(|it| &it.0), "").unwrap_or_default()
     }
 
-    /// Why what belongs to it does not apply now; by the clock, also before the row has followed it.
+    /// Why the campaign does not apply now; by time, even before its row has been updated.
     pub(crate) fn reason(&self, now: Timestamp) -> Option<RejectReason> {
         let started = self.starts_at.is_some_and(|start| start <= now);
         match self.status {

@@ -1,4 +1,4 @@
-//! When something is achieved: so many events, or so much money, perhaps within so many days.
+//! When an achievement is earned: by a number of events or a sum, optionally within a number of days.
 
 use std::time::Duration;
 
@@ -10,40 +10,40 @@ use serde::{Deserialize, Serialize};
 
 use crate::records::{Mark, Progress};
 
-/// Events that a rule counts at most, and recent ones that are remembered.
+/// Maximum events that a rule counts, and recent ones that are remembered.
 pub(crate) const MOST_COUNTED: usize = 1_000;
 /// Ten years.
 const LONGEST_DAYS: u32 = 3_650;
 
 text_enum! {
-    /// What a rule counts.
+    /// The events that a rule counts.
     CountedEvent {
-        /// An order of the user's was placed; one that failed or was cancelled counts no more.
+        /// An order of the user was placed; failed and cancelled ones do not count.
         OrderCreated = "ORDER_CREATED",
-        /// An order of the user's was confirmed; a cancelled one counts no more.
+        /// An order of the user was confirmed; cancelled ones do not count.
         OrderConfirmed = "ORDER_CONFIRMED",
-        /// All of an order was delivered.
+        /// An order was completely delivered.
         OrderDelivered = "ORDER_DELIVERED",
-        /// A return of the user's was approved.
+        /// A return of the user was approved.
         OrderReturned = "ORDER_RETURNED",
-        /// A promotion had an effect on an order that was confirmed; each promotion once an order, until it is cancelled.
+        /// A promotion applied to a confirmed order; each promotion once per order, until it is cancelled.
         PromotionApplied = "PROMOTION_APPLIED",
-        /// A coupon was redeemed; one that was given back counts no more.
+        /// A coupon was redeemed; released redemptions do not count.
         CouponRedeemed = "COUPON_REDEEMED",
-        /// Points were given, but for those that achievements give; what is taken back with an order counts no more.
+        /// Points were awarded, except by achievements; points that are revoked with an order do not count.
         PointsAwarded = "POINTS_AWARDED",
-        /// Points were spent, on an order or in the catalogue; what comes back with an order counts no more.
+        /// Points were redeemed, on an order or for an offer; points that are restored with an order do not count.
         PointsRedeemed = "POINTS_REDEEMED",
-        /// The user came to a higher tier.
+        /// The user reached a higher tier.
         TierChanged = "TIER_CHANGED",
         /// The user registered.
         UserRegistered = "USER_REGISTERED",
-        /// Somebody who registered with the user's code has paid a first order.
+        /// A user who registered with this user's code has paid a first order.
         UserReferred = "USER_REFERRED",
     }
 }
 
-/// What events add up in.
+/// The unit of a sum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unit {
     Money,
@@ -51,7 +51,7 @@ pub(crate) enum Unit {
 }
 
 impl CountedEvent {
-    /// What its events come to, if they come to anything.
+    /// The unit of the sum of its events, if they have one.
     pub(crate) fn unit(self) -> Option<Unit> {
         match self {
             Self::PointsAwarded | Self::PointsRedeemed => Some(Unit::Points),
@@ -99,39 +99,39 @@ impl JsonSchema for Days {
     }
 }
 
-/// When an achievement is reached: once the events number `count` and come to `sum`, those within `within` days of each other.
-/// What happened before the achievement was made does not count.
+/// When an achievement is earned: once there are `count` events with a total of `sum`, within `within` days. Events
+/// before the creation of the achievement do not count.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Rule {
-    /// What is counted, for the user that it belongs to: orders placed (ORDER_CREATED), confirmed, delivered, returns approved
-    /// (ORDER_RETURNED), promotions used (PROMOTION_APPLIED), coupons redeemed, points given by anything but an achievement,
-    /// points spent, rises to a higher tier (TIER_CHANGED), registrations, friends brought (USER_REFERRED). What is undone
-    /// counts no more; an achievement that was granted stays. It cannot be changed later.
+    /// The events counted for the user: orders placed (ORDER_CREATED), confirmed, delivered, returns approved
+    /// (ORDER_RETURNED), promotions used (PROMOTION_APPLIED), coupons redeemed, points awarded by anything but an
+    /// achievement, points redeemed, rises to a higher tier (TIER_CHANGED), registrations, successful referrals
+    /// (USER_REFERRED). Undone events no longer count; an earned achievement stays. It cannot be changed later.
     pub event: CountedEvent,
-    /// How many it takes; 1 when neither this nor `sum` is given.
+    /// The number of events required; 1 when neither this nor `sum` is given.
     #[serde(default)]
     pub count: Option<u32>,
-    /// What they must come to: what was paid for orders, given back by returns, taken off by promotions, or the points.
+    /// The sum required: of paid orders, refunds of returns, promotion discounts, or points.
     #[serde(default)]
     pub sum: Option<Amount>,
-    /// Only those of the last so many days count; null for all.
+    /// Only events of the last this many days count; null for all.
     #[serde(default)]
     pub within: Option<Days>,
 }
 
 impl Rule {
-    /// How many events it takes.
+    /// The number of events required.
     pub(crate) fn wanted(&self) -> i64 {
         i64::from(self.count.unwrap_or(1))
     }
 
-    /// The sum of money that it takes, if it is one.
+    /// The sum of money required, if it is one.
     pub(crate) fn money(&self) -> Option<Amount> {
         self.sum.filter(|_| self.event.unit() == Some(Unit::Money))
     }
 
-    /// What is wrong with it, by pointer.
+    /// The faults, with pointers.
     pub(crate) fn faults(&self) -> Vec<FieldError> {
         let mut faults = Vec::new();
         let mut fault = |member: &str, detail: &str| faults.push(FieldError::new(format!("/rule/{member}"), detail));
@@ -151,7 +151,7 @@ impl Rule {
         faults
     }
 
-    /// Counts an event; whether that is enough.
+    /// Counts an event; whether the rule is met.
     pub(crate) fn count_in(&self, progress: &mut Progress, mark: Mark, now: Timestamp) -> bool {
         progress.count += 1;
         progress.sum += mark.amount;
@@ -163,7 +163,7 @@ impl Rule {
         progress.count >= self.wanted() && self.sum.is_none_or(|sum| progress.sum >= sum)
     }
 
-    /// Counts out what was undone.
+    /// Removes undone events.
     pub(crate) fn count_out(&self, progress: &mut Progress, undone: &Undone) {
         if self.within.is_none() {
             progress.count = (progress.count - undone.times).max(0);
@@ -179,16 +179,16 @@ impl Rule {
     }
 }
 
-/// What of an order or a redemption was undone.
+/// The undone part of an order or a redemption.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Undone {
     pub(crate) of: i64,
-    /// How many events; none while a part of it stays.
+    /// The number of events; none while a part of it remains.
     pub(crate) times: i64,
     pub(crate) amount: Amount,
 }
 
-/// Only what is recent counts, and of that no more than can be asked for.
+/// Only recent events count, and no more of those than a rule can require.
 fn forget(progress: &mut Progress, before: Timestamp) {
     progress.marks.retain(|mark| mark.at > before.0);
     let over = progress.marks.len().saturating_sub(MOST_COUNTED);

@@ -1,4 +1,4 @@
-//! Days and months: when points lapse, whose birthday it is.
+//! Days and months: the expiry of points, birthdays.
 
 use std::time::Duration;
 
@@ -7,32 +7,31 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use promox_kernel::Timestamp;
 
-/// What counts for a tier: the last 365 days.
+/// The period that counts for a tier: the last 365 days.
 pub(crate) const TIER_SPAN: Duration = Duration::from_hours(24 * 365);
 /// The smallest step of time.
 pub(crate) const INSTANT: Duration = Duration::from_micros(1);
 /// Never.
 pub(crate) const END_OF_TIME: Timestamp = Timestamp::LATEST;
 
-/// So many calendar months later, in UTC; the last day of a month that is too short.
+/// This many calendar months later, in UTC; the last day of a month that is too short.
 pub(crate) fn months_after(from: Timestamp, months: u32) -> Timestamp {
     let later = from.to_jiff().to_zoned(TimeZone::UTC).checked_add(Span::new().months(months));
     later.map_or(END_OF_TIME, |later| Timestamp::from_jiff(later.timestamp()))
 }
 
-/// So many days later.
+/// This many days later.
 pub(crate) fn days_after(from: Timestamp, days: u32) -> Timestamp {
     from + Duration::from_hours(24 * u64::from(days))
 }
 
-/// The day that it is in a time zone; UTC for a zone that is none.
+/// The date in a time zone; in UTC for an unknown zone.
 pub(crate) fn day(now: Timestamp, timezone: &str) -> Date {
     let zone = TimeZone::get(timezone).unwrap_or(TimeZone::UTC);
     now.to_jiff().to_zoned(zone).date()
 }
 
-/// The days of birth, `MM-DD`, that are celebrated on a day: who was born on a 29 February celebrates a day early when
-/// there is none.
+/// The birthdays, `MM-DD`, that are celebrated on a day: those on 29 February a day early when there is none.
 pub(crate) fn born_on(day: Date) -> Vec<String> {
     let name = |day: Date| day.strftime("%m-%d").to_string();
     let mut days = vec![name(day)];

@@ -1,11 +1,11 @@
-//! The five tiers: who is on which, and what a ladder must be.
+//! The five tiers: their thresholds, and validation.
 
 use promox_kernel::{Amount, FieldError, json_reply, text_enum};
 use rust_decimal::Decimal;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Perks of a tier at most.
+/// Maximum perks of a tier.
 const MOST_PERKS: usize = 20;
 /// The highest multiplier.
 const HIGHEST: i64 = 100;
@@ -21,35 +21,35 @@ text_enum! {
     }
 }
 
-/// A step of the ladder.
+/// A tier's settings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TierStep {
-    /// Which tier.
+    /// The tier.
     pub tier: Tier,
-    /// Points earned over the last 365 days that it takes.
+    /// The points earned in the last 365 days that it requires.
     pub threshold: u32,
-    /// What the points of its members' orders are multiplied with.
+    /// The points multiplier of its members' orders.
     pub multiplier: Amount,
-    /// What else it gives, in the merchant's words.
+    /// Further perks, in the merchant's words.
     #[serde(default)]
     pub perks: Vec<String>,
 }
 
-/// The ladder of tiers, the lowest first.
+/// The tiers, the lowest first.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Ladder {
     /// All five, the lowest first.
     pub tiers: Vec<TierStep>,
-    /// Counts its changes. The version that is changed, when it is sent: it must be the present one.
+    /// Counts changes. If sent with a change, it must be the current version.
     #[serde(default)]
     pub version: i64,
 }
 json_reply!(Ladder, etag version);
 
 impl Default for Ladder {
-    /// A new store's: five steps, and no points beyond one a unit until somebody says so.
+    /// The defaults of a new store: five tiers with a multiplier of 1.
     fn default() -> Self {
         let thresholds = [0, 1_000, 5_000, 10_000, 25_000];
         let multiplier = Amount(Decimal::ONE);
@@ -59,24 +59,24 @@ impl Default for Ladder {
 }
 
 impl Ladder {
-    /// The tier of who has earned so many points.
+    /// The tier for this many earned points.
     pub(crate) fn tier(&self, points: i64) -> Tier {
         let reached = self.tiers.iter().rev().find(|step| i64::from(step.threshold) <= points);
         reached.map_or(Tier::Bronze, |step| step.tier)
     }
 
-    /// What the points of this tier's orders are multiplied with.
+    /// The points multiplier of this tier's orders.
     pub(crate) fn multiplier(&self, tier: Tier) -> Decimal {
         self.tiers.iter().find(|step| step.tier == tier).map_or(Decimal::ONE, |step| step.multiplier.0)
     }
 
-    /// The tier after the one that these points give, and how many are missing for it.
+    /// The next tier for these points, and how many are missing for it.
     pub(crate) fn next(&self, points: i64) -> Option<(Tier, i64)> {
         let step = self.tiers.iter().find(|step| i64::from(step.threshold) > points.max(0))?;
         Some((step.tier, i64::from(step.threshold) - points))
     }
 
-    /// What is wrong with it, by pointer.
+    /// The faults, with pointers.
     pub(crate) fn faults(&self) -> Vec<FieldError> {
         let mut faults = Vec::new();
         if self.tiers.len() != Tier::ALL.len() {

@@ -1,4 +1,4 @@
-//! The pure domain: what an order earns, what points are worth, the ladder of tiers, the calendar, achievements.
+//! The pure domain: points earned by orders, the value of points, tiers, the calendar, achievements.
 
 pub(crate) mod achievement;
 pub(crate) mod calendar;

@@ -1,10 +1,10 @@
-//! Running shares: what has been taken back of an order's points when so much of it has come back.
+//! Running shares: how much of an order's points is revoked when a part of it is returned.
 
 use promox_kernel::{Amount, round_half_up};
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive as _;
 
-/// How many of `earned` points are gone when goods worth `returned` of `whole` have come back: all when all of them have.
+/// How many of `earned` points are revoked when goods worth `returned` of `whole` are returned: all when all are.
 pub(crate) fn gone(earned: i64, returned: Amount, whole: Amount) -> i64 {
     if returned >= whole {
         return earned;

@@ -1,4 +1,4 @@
-//! What an order earns, and what points pay of one.
+//! The points that an order earns, and what points pay of an order.
 
 use promox_kernel::{Amount, Currency};
 use rust_decimal::Decimal;
@@ -6,7 +6,7 @@ use rust_decimal::prelude::ToPrimitive as _;
 
 use crate::settings::RewardSettings;
 
-/// The most points that one order earns.
+/// The maximum points that one order earns.
 const MOST_EARNED: i64 = 1_000_000_000_000;
 
 /// `floor(base × rate × tier × promotion)`; nothing for an order that paid nothing for goods.
@@ -19,23 +19,23 @@ pub(crate) fn earned(base: Amount, rate: Amount, tier: Decimal, promotion: Amoun
     product.and_then(|it| it.floor().to_i64()).map_or(MOST_EARNED, |points| points.min(MOST_EARNED))
 }
 
-/// Why points do not pay.
+/// Why points cannot pay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unfit {
-    /// A point has no value here, or too few were named to make a coin.
+    /// A point has no value here, or too few were named to reach a minor unit.
     WorthNothing,
-    /// Points pay at least so much of this order, or nothing.
+    /// Points must pay at least this much of the order.
     BelowShare(Amount),
-    /// Points pay at most so much of this order.
+    /// Points may pay at most this much of the order.
     AboveShare(Amount),
 }
 
-/// What points are worth, rounded down to the currency's minor unit; zero where they come to more than an amount can be.
+/// The value of points, rounded down to the currency's minor unit; zero if it exceeds the largest amount.
 pub(crate) fn value(points: i64, point_value: Option<Amount>, currency: Currency) -> Amount {
     point_value.and_then(|value| value.times(points)).map_or(Amount::ZERO, |value| currency.round_down(value.0))
 }
 
-/// What points pay of an order that comes to `total`.
+/// What points pay of an order with this `total`.
 pub(crate) fn pay(points: u32, settings: &RewardSettings, total: Amount, currency: Currency) -> Result<Amount, Unfit> {
     let value = value(i64::from(points), settings.point_value, currency);
     let share = |percent: Amount| percent.0 * total.0 / Decimal::ONE_HUNDRED;

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 text_enum! {
-    /// Where a promotion applies: to catalogue prices, or to the cart after them.
+    /// Where a promotion applies: to catalog prices, or to the cart after them.
     Stage { Catalog = "CATALOG", Cart = "CART" }
 }
 
@@ -65,14 +65,14 @@ pub struct ActionSpec {
     /// What it discounts. The default is `ORDER`, in stage `CATALOG` `ITEMS`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scope: Option<Scope>,
-    /// Which lines.
+    /// The lines.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub items: Option<ItemFilter>,
     /// The largest discount; in stage `CATALOG`, on a unit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_discount: Option<Amount>,
-    /// The most units of a line that count, the dearest first. With scope `ORDER`, or per `LINE`, the discount never exceeds
-    /// their price.
+    /// The maximum number of units of a line that count, the most expensive first. With scope `ORDER`, or per `LINE`,
+    /// the discount never exceeds their price.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_units_per_line: Option<u32>,
     /// What `AMOUNT_OFF` is granted for.
@@ -123,10 +123,10 @@ pub struct ActionSpec {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Part {
-    /// Which lines; all by default.
+    /// The lines; all by default.
     #[serde(default)]
     pub items: ItemFilter,
-    /// How many units.
+    /// The number of units.
     pub quantity: u32,
     /// Percent off these units; `get` only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
