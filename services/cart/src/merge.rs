@@ -98,7 +98,7 @@ fn move_lines(
 
 fn capped(sku: &Sku, asked: u32, after: u32, room: bool) -> CartWarning {
     let detail = if room {
-        format!("{asked} of {sku} were wanted, but only {after} are in the cart: there is no more stock.")
+        format!("{asked} of {sku} were requested, but only {after} are in the cart: there is no more stock.")
     } else {
         format!("{sku} was left out: a cart has at most {} lines.", rules::MOST_LINES)
     };

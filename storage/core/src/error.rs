@@ -61,7 +61,7 @@ impl fmt::Display for StoreError {
             Self::Damaged { place } | Self::DamagedRow { place, .. } => write!(f, "damaged data: {place}"),
             Self::TooLarge { limit } => write!(f, "the transaction is over the limit: {limit}"),
             Self::Unstorable { column, what } => write!(f, "{column} holds {what}, which cannot be stored"),
-            Self::Conflict => f.write_str("others kept changing what the transaction read"),
+            Self::Conflict => f.write_str("concurrent changes kept invalidating what the transaction read"),
             Self::Unknown => f.write_str("it is not known whether the transaction was committed"),
             Self::Unfetched => f.write_str("a row that was read has not been fetched"),
             Self::Busy => f.write_str("the store is busy"),

@@ -42,7 +42,7 @@ impl<M> GateGroup<M> {
     }
 
     /// Takes units, which are returned unless the pass is used.
-    #[allow(clippy::unused_async, reason = "gates that nodes share are asked over the network")]
+    #[allow(clippy::unused_async, reason = "gates shared by nodes need the network")]
     pub async fn take(self: &Arc<Self>, gate: u32, user: UserId, quantity: u32) -> Result<GatePass<M>, GateRefusal> {
         self.gate(gate).map_or(Ok(()), |gate| gate.take(user, quantity))?;
         Ok(GatePass { group: self.clone(), gate, user, quantity, used: false })
@@ -120,7 +120,7 @@ impl<K: Eq + Hash, M> Gates<K, M> {
     }
 
     /// Installs a group, unless there is one, or units were returned since `given`. The installed one, if any.
-    #[allow(clippy::unused_async, reason = "gates that nodes share are told over the network")]
+    #[allow(clippy::unused_async, reason = "gates shared by nodes need the network")]
     pub async fn install(&self, group: K, gates: &Arc<GateGroup<M>>, given: u64) -> Option<Arc<GateGroup<M>>> {
         let mut groups = self.groups.write();
         if let Some(known) = groups.get(&group) {
@@ -155,7 +155,7 @@ impl<K: Eq + Hash, M> Gates<K, M> {
     }
 
     /// Returns the units that the rows have returned.
-    #[allow(clippy::unused_async, reason = "gates that nodes share are told over the network")]
+    #[allow(clippy::unused_async, reason = "gates shared by nodes need the network")]
     pub async fn give(&self, given: impl IntoIterator<Item = GivenBack<K>>) {
         let groups = self.groups.read();
         self.given.fetch_add(1, Ordering::AcqRel);
