@@ -237,8 +237,11 @@ async fn amounts_have_the_currencys_digits_and_regions_no_case() {
     let taxes = json!({"pricesIncludeTax": false, "rates": [rate(Value::Null, "1"), rate(json!("CA"), "7.25")]});
     shop.admin.patch("/api/settings/taxes", &taxes).await.expect(200);
     let blind = shop.anyone.post("/api/orders/quote", &order_of(&[("A", 1)], "tok_visa")).await.expect(200);
-    let warned =
-        blind["warnings"].as_array().unwrap().iter().any(|it| it.as_str().unwrap().contains("depend on the shipping address"));
+    let warned = blind["warnings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .any(|it| it.as_str().unwrap().contains("depend on the shipping address"));
     assert!(warned, "a price without tax and shipping says so: {blind}");
     for (region, tax) in [("CA", "1.02"), ("ca", "1.02"), (" Ca ", "1.02"), ("NY", "0.14")] {
         let mut order = order_of(&[("A", 1)], "tok_visa");

@@ -222,7 +222,8 @@ pub(crate) fn check_table(
             report.check("every row decodes", false, || format!("{} {key:02x?}", table.full_name()));
             continue;
         };
-        report.check("every row is stored under its own key", own == key, || format!("{} {key:02x?}", table.full_name()));
+        report
+            .check("every row is stored under its own key", own == key, || format!("{} {key:02x?}", table.full_name()));
         for (space, entry) in entries {
             let leads_here = match reader.get(space, &entry) {
                 Err(crate::StoreError::DamagedRow { .. }) => false,
