@@ -58,10 +58,8 @@ fn memory(settings: &Settings) -> Vec<(&'static str, String)> {
     if memory >= least {
         return Vec::new();
     }
-    let needed = format!(
-        "{memory} is too little with storage.checkpoint_mib = {checkpoint}: at least {least} \
-         is needed"
-    );
+    let needed =
+        format!("{memory} is too little with storage.checkpoint_mib = {checkpoint}: at least {least} is needed");
     vec![("storage.memory_mib", needed)]
 }
 
@@ -113,13 +111,8 @@ fn texts(settings: &Settings) -> Vec<(&'static str, String)> {
     }
     let url = &settings.server.public_url;
     if !(url.starts_with("http://") || url.starts_with("https://")) || url.parse::<http::Uri>().is_err() {
-        broken.push((
-            "server.public_url",
-            format!(
-                "must be an address such as https://shop.example.com; got \
-             \"{url}\""
-            ),
-        ));
+        broken
+            .push(("server.public_url", format!("must be an address such as https://shop.example.com; got \"{url}\"")));
     }
     broken
 }

@@ -158,8 +158,7 @@ impl Carts {
         Err(Error::new(
             Kind::Conflict,
             codes::CART_BUSY,
-            "The guest's cart is being changed by another request; \
-             try again.",
+            "The guest's cart is being changed by another request; try again.",
         ))
     }
 }

@@ -440,8 +440,7 @@ pub struct GetPricingTerms {
     /// The tax classes whose rates are requested.
     pub tax_classes: Vec<String>,
 }
-operation! { GetPricingTerms => PricingTerms, "order.pricing_terms", internal, "The terms that carts are \
-priced on." }
+operation! { GetPricingTerms => PricingTerms, "order.pricing_terms", internal, "The terms that carts are priced on." }
 
 /// The answer to [`GetPricingTerms`].
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]

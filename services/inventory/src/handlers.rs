@@ -115,10 +115,7 @@ impl Handle<CreateReservation> for Inventory {
         if let Some(taken) = OTHERS.iter().find(|taken| reference.starts_with(**taken)) {
             return Err(Error::field(
                 "/reference",
-                format!(
-                    "references that begin with {taken} are reserved for \
-                 promox"
-                ),
+                format!("references that begin with {taken} are reserved for promox"),
             ));
         }
         if !(1..=LONGEST_TTL).contains(&op.ttl_seconds) {

@@ -258,10 +258,7 @@ impl<'a> Members<'a> {
             return Err(Error::new(
                 Kind::Malformed,
                 "JSON_TOO_DEEP",
-                format!(
-                    "JSON may nest at most {DEEPEST} \
-                 levels deep."
-                ),
+                format!("JSON may nest at most {DEEPEST} levels deep."),
             ));
         }
         let object: Object<'a> = serde_json::from_slice(body).map_err(|error| fault(&error, "", &Place::default()))?;

@@ -118,8 +118,7 @@ fn check_sums(report: &mut Report, payment: &Payment) {
     let ordered = falling.is_sorted_by(|a, b| a >= b);
     report.check("payment: authorised ≥ captured ≥ refunded ≥ 0", ordered, || {
         format!(
-            "payment {id}: {authorized} authorised, {captured} captured, {refunded} refunded and \
-             {refunding} pending"
+            "payment {id}: {authorized} authorised, {captured} captured, {refunded} refunded and {refunding} pending"
         )
     });
     let whole = captured.is_zero() || *captured == payment.due();

@@ -85,10 +85,7 @@ fn audit_categories(tx: &Tx<'_>, report: &mut Report) -> Result<BTreeSet<Categor
         let mut at = Some(*id);
         while let Some(parent) = at.filter(|_| steps <= parents.len()) {
             report.check(TREES, parents.contains_key(&parent), || {
-                format!(
-                    "category {parent}, the parent of \
-                 {id}, does not exist"
-                )
+                format!("category {parent}, the parent of {id}, does not exist")
             });
             at = parents.get(&parent).copied().flatten();
             steps += 1;

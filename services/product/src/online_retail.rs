@@ -150,9 +150,7 @@ pub fn catalog(reader: impl Read) -> (Vec<ProductRow>, CatalogReport) {
             report.refuse(
                 0,
                 "BAD_HEADER",
-                "the columns StockCode, Description, Quantity and UnitPrice are \
-                 required"
-                    .to_owned(),
+                "the columns StockCode, Description, Quantity and UnitPrice are required".to_owned(),
             );
             return (Vec::new(), report);
         }

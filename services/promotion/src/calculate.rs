@@ -166,10 +166,8 @@ fn line(item: &CalculateItem, known: Option<&SkuDescription>, currency: Currency
     let amount = |member: &'static str, amount: Option<Amount>| match amount {
         Some(amount) if amount.is_negative() || currency.minor_units(amount).is_none() => {
             let digits = currency.exponent();
-            let detail = format!(
-                "must be an amount of {currency}, not negative, with at most {digits} digits \
-                 after the point"
-            );
+            let detail =
+                format!("must be an amount of {currency}, not negative, with at most {digits} digits after the point");
             Err((member, "INVALID_VALUE", detail))
         }
         amount => Ok(amount),

@@ -200,8 +200,7 @@ impl Group for RewardSettings {
         check(
             !lapse_pending,
             "expiryMonths",
-            "points would expire before they become available: must be longer \
-             than pendingDays",
+            "points would expire before they become available: must be longer than pendingDays",
         );
         for (bonus, member) in [
             (self.signup_bonus, "signupBonus"),

@@ -136,11 +136,7 @@ fn audit_trail(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
     }
     let head = tx.get::<AuditHead>(&HEAD)?.map_or((0, chain::ROOT.to_vec()), |head| (head.entries, head.hash));
     report.check(CHAIN, head == (entries, previous), || {
-        format!(
-            "the log ends at {entries}, but its head says \
-         {}",
-            head.0
-        )
+        format!("the log ends at {entries}, but its head says {}", head.0)
     });
     Ok(())
 }

@@ -102,8 +102,7 @@ pub(crate) fn beyond_reach() -> Error {
     Error::new(
         Kind::Forbidden,
         codes::BEYOND_YOUR_PERMISSIONS,
-        "This grants or revokes permissions that you do \
-         not have yourself.",
+        "This grants or revokes permissions that you do not have yourself.",
     )
 }
 

@@ -41,12 +41,9 @@ const DAY: u64 = 24 * 3600;
 /// Fills a new store with the sample shop.
 pub(super) async fn seed(promox: &Promox) -> Result<(), Exit> {
     let cx = Cx::system(promox.node(), "demo", LIMIT);
-    fill(promox, &cx).await.map_err(|error| {
-        Exit::internal(format_args!(
-            "the sample shop could not be created: \
-         {error}"
-        ))
-    })
+    fill(promox, &cx)
+        .await
+        .map_err(|error| Exit::internal(format_args!("the sample shop could not be created: {error}")))
 }
 
 async fn fill(promox: &Promox, cx: &Cx) -> Result<(), Error> {

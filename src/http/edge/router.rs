@@ -68,11 +68,7 @@ impl Service {
         }
         Err(Error::unavailable(
             "SERVICE_BUSY",
-            format!(
-                "The {} service has reached its limit of concurrent \
-             requests.",
-                self.name
-            ),
+            format!("The {} service has reached its limit of concurrent requests.", self.name),
             1,
         ))
     }

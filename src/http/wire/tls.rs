@@ -43,11 +43,7 @@ impl Certificate {
                     self.current.store(config);
                     tracing::info!(certificate = %self.settings.certificate.display(), "loaded a renewed certificate");
                 }
-                Err(error) => tracing::warn!(
-                    error,
-                    "the changed certificate is not usable; the last one stays \
-                     in use"
-                ),
+                Err(error) => tracing::warn!(error, "the changed certificate is not usable; the last one stays in use"),
             }
             seen = now;
         }

@@ -91,13 +91,9 @@ impl From<StoreError> for Error {
             }
             StoreError::Full => Self::new(Kind::Full, "DISK_FULL", "The disk is full; reads continue."),
             StoreError::Stopped => Self::unavailable("STOPPED", "The store is restarting.", 3),
-            StoreError::Duplicate { index } => Self::conflict(
-                "DUPLICATE",
-                format!(
-                    "This value is already in \
-                 use ({index})."
-                ),
-            ),
+            StoreError::Duplicate { index } => {
+                Self::conflict("DUPLICATE", format!("This value is already in use ({index})."))
+            }
             StoreError::DamagedRow { table, place } => Self::damaged(&table, place),
             other => Self::internal(other),
         }

@@ -97,13 +97,7 @@ impl SledCache {
             wipe(&self.dir, &why);
             Open::guarded(&self.dir, self.memory)
         });
-        let opened = opened.inspect_err(|why| {
-            tracing::warn!(
-                why,
-                "the cache cannot be opened; continuing \
-             without it"
-            )
-        });
+        let opened = opened.inspect_err(|why| tracing::warn!(why, "the cache cannot be opened; continuing without it"));
         opened.map_or(State::Gone, State::Open)
     }
 

@@ -35,11 +35,7 @@ pub(crate) struct Period {
 /// An instant as requested: RFC 3339, or a date or time of the store's zone.
 fn instant(text: &str, zone: &TimeZone, pointer: &str) -> Result<Timestamp, Error> {
     let fault = || {
-        Error::field(
-            pointer,
-            "must be a time such as 2026-11-23T05:33:00Z, or a day of the store such as \
-             2026-11-23",
-        )
+        Error::field(pointer, "must be a time such as 2026-11-23T05:33:00Z, or a day of the store such as 2026-11-23")
     };
     let found = match text.parse::<jiff::Timestamp>() {
         Ok(time) => time,

@@ -39,8 +39,7 @@ pub(crate) fn check(request: &PlaceOrder) -> Result<(), Error> {
     {
         faults.push(FieldError::new(
             "/attributes",
-            "must have at most 50 attributes, with names of 100 and values \
-                 of 1,000 characters",
+            "must have at most 50 attributes, with names of 100 and values of 1,000 characters",
         ));
     }
     for (i, id) in request.flash_sale_reservation_ids.iter().enumerate() {

@@ -220,8 +220,7 @@ fn illustrate(images: &mut Vec<Image>, change: Patch<Vec<Image>>, faults: &mut F
         if !web || image.url.chars().any(|c| c.is_control() || c.is_whitespace()) || image.url.len() > 2048 {
             faults.note(
                 format!("/images/{index}/url"),
-                "must be https://…, http://… or /…, at most 2048 \
-                 characters long",
+                "must be https://…, http://… or /…, at most 2048 characters long",
             );
         }
         if let Some(alt) = image.alt {

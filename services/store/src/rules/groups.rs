@@ -76,8 +76,7 @@ impl Group for StoreSettings {
         if self.max_discount_percent.is_some_and(|percent| !is_percent(percent)) {
             faults.push(FieldError::new(
                 "/maxDiscountPercent",
-                "must be a percentage from 0 to 100 with at most \
-                 4 decimals",
+                "must be a percentage from 0 to 100 with at most 4 decimals",
             ));
         }
         if self.return_days > MOST_RETURN_DAYS {
@@ -140,8 +139,7 @@ fn zone_faults<'a>(
     if zone.countries.is_empty() {
         faults.push(FieldError::new(
             format!("{at}/countries"),
-            "a zone must have at least one country, or * for \
-             all others",
+            "a zone must have at least one country, or * for all others",
         ));
     }
     if zone.methods.is_empty() {
@@ -179,11 +177,7 @@ fn method_faults(method: &ShippingMethod, currency: Currency, at: &str, faults: 
         once(&mut thresholds, rate.from.0.normalize(), "another rate starts at this amount", pointer, faults);
     }
     if !method.rates.is_empty() && !method.rates.iter().any(|rate| rate.from.is_zero()) {
-        faults.push(FieldError::new(
-            format!("{at}/rates"),
-            "one rate must start at 0, so that every order has a \
-             rate",
-        ));
+        faults.push(FieldError::new(format!("{at}/rates"), "one rate must start at 0, so that every order has a rate"));
     }
 }
 

@@ -69,8 +69,7 @@ pub(crate) fn update(
     if before.is_default && op.is_default == Some(false) {
         return Err(Error::field(
             "/isDefault",
-            "one address must be the default: make another one the default \
-             instead",
+            "one address must be the default: make another one the default instead",
         ));
     }
     let checked = check(patched(request(&before), op.clone()), taxes)?;

@@ -31,10 +31,7 @@ impl Room {
             return;
         }
         if full {
-            tracing::error!(
-                "the disk is full or nearly full: reads continue, writes are refused until there is \
-                 space"
-            );
+            tracing::error!("the disk is full or nearly full: reads continue, writes are refused until there is space");
         } else {
             tracing::info!("there is space on the disk again: writes continue");
         }

@@ -217,10 +217,7 @@ impl<A: FnMut(&Frame<'_>) -> Result<(), String>> Recovery<'_, A> {
             Later::Frame(position) => {
                 format!("groups {next} to {} cannot be read, but group {position} at {later} can", position - 1)
             }
-            Later::Seal(last) => format!(
-                "groups {next} to {last} cannot be read, but the seal at {later} \
-                 counts them"
-            ),
+            Later::Seal(last) => format!("groups {next} to {last} cannot be read, but the seal at {later} counts them"),
         };
         Err(damaged(&read.path, Some(offset as u64), what))
     }
