@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
-/// The line that the four calls of the tour follow.
-const TOUR: &str = "The four calls of the tour, complete:";
+/// The line before the four calls of the tour.
+const TOUR: &str = "An order with a promotion code and a coupon, the points it earned, and the dashboard:";
 /// What parts the answers of a script's lines.
 const PART: &str = "--8<--";
 
