@@ -186,15 +186,12 @@ impl Figures {
         let (mut parts, mut weight) = (VecDeque::<Vec<(i64, Change)>>::new(), 0);
         for item in changes {
             let more = self.weight(&item.1);
-            match parts.back_mut().filter(|_| weight + more <= WEIGHT) {
-                Some(part) => {
-                    part.push(item);
-                    weight += more;
-                }
-                None => {
-                    parts.push_back(vec![item]);
-                    weight = more;
-                }
+            if let Some(part) = parts.back_mut().filter(|_| weight + more <= WEIGHT) {
+                part.push(item);
+                weight += more;
+            } else {
+                parts.push_back(vec![item]);
+                weight = more;
             }
         }
         parts
