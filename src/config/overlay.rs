@@ -194,10 +194,11 @@ impl Tree {
             Err(error) => {
                 let path = error.path().to_string();
                 let key = path.split('[').next().unwrap_or_default().to_owned();
-                let mut message = error.into_inner().message().to_owned();
-                if key == "server.listen" {
-                    message = "an address and a port are wanted, such as 127.0.0.1:8080".to_owned();
-                }
+                let message = if key == "server.listen" {
+                    "must be an address and a port such as 127.0.0.1:8080".to_owned()
+                } else {
+                    error.into_inner().message().to_owned()
+                };
                 let origin = self.origin(&key);
                 self.fault(key, origin, message);
                 None
