@@ -1,4 +1,4 @@
-//! The command line: one file and one line of [`Command`] per command.
+//! The command line: one file and one line of `Command` per command.
 
 mod analytics;
 mod backup;
