@@ -148,7 +148,7 @@ pub struct CheckOrderAccess {
 operation! { CheckOrderAccess => (), "order.check_access", internal, "Whether the caller may see an order." }
 
 /// Gets a customer's purchase totals: earlier orders, neither failed nor cancelled, that share the account or an
-/// address with the buyer, as [`Buyer`](crate::buyer::Buyer) defines it.
+/// address with the buyer, as [`Buyer`] defines it.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetPurchaseTotals {
