@@ -1,5 +1,6 @@
 //! The context of one request: caller, time, deadline, and access to other services.
 
+use std::any::Any;
 use std::future::Future;
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
@@ -49,6 +50,15 @@ impl Node {
     /// The registry; 503 before [`Node::install`].
     pub fn registry(&self) -> Result<&Registry, Error> {
         self.registry.get().ok_or_else(|| Error::unavailable("STARTING", "The server is starting.", 1))
+    }
+
+    /// What the registry keeps of this type, when operations are called in this process; nothing when calls are encoded, as for
+    /// services on another node.
+    pub fn in_process<T: Any>(&self) -> Option<&T> {
+        match self.calls {
+            Calls::Direct => self.registry.get()?.attached(),
+            Calls::Encoded => None,
+        }
     }
 }
 
@@ -133,17 +143,14 @@ impl Cx {
     pub async fn call<O: Op>(&self, op: O) -> Result<O::Reply, Error> {
         match self.node.calls {
             Calls::Direct => self.run(op).await,
-            Calls::Encoded => self.answered::<O>(self.node.registry()?.call_encoded(self, &op)).await,
+            Calls::Encoded => self.answered::<O, _>(self.node.registry()?.call_encoded(self, &op)).await,
         }
     }
 
     /// Runs an operation on this node in place, as the same caller and under the same deadline, without the idempotency key and
     /// `If-Match`: for the command line. Access is not checked.
     pub async fn run<O: Op>(&self, op: O) -> Result<O::Reply, Error> {
-        let mut cx = self.clone();
-        cx.claim = None;
-        cx.if_match = None;
-        self.answered::<O>(self.node.registry()?.call(cx, op)).await
+        self.answered::<O, _>(self.node.registry()?.call(self.of_a_call(), op)).await
     }
 
     /// Runs work until the request's deadline, then drops it: 503 `DEADLINE_EXCEEDED`.
@@ -153,10 +160,18 @@ impl Cx {
         tokio::time::timeout_at(self.deadline, work).await.map_err(late)?
     }
 
-    async fn answered<O: Op>(&self, answer: impl Future<Output = Result<O::Reply, Error>>) -> Result<O::Reply, Error> {
+    /// Waits for a part of an operation until the request's deadline: 503 `DEADLINE_EXCEEDED`, which names the service.
+    pub async fn answered<O: Op, T>(&self, answer: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         tokio::time::timeout_at(self.deadline, answer).await.map_err(|_| {
             Error::unavailable("DEADLINE_EXCEEDED", format!("{} did not answer in time.", O::SERVICE), 1)
         })?
+    }
+
+    /// The same request as an operation that it calls sees it: without the idempotency key and `If-Match`, which belong to the
+    /// first operation alone.
+    #[must_use]
+    pub fn of_a_call(&self) -> Self {
+        Self { claim: None, if_match: None, ..self.clone() }
     }
 
     /// The same request as the system: for effects that the caller may cause but not request directly.

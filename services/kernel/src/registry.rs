@@ -87,7 +87,8 @@ impl Entry {
 #[derive(Default)]
 pub struct Registry {
     entries: Vec<Entry>,
-    callable: HashMap<TypeId, Box<dyn Any + Send + Sync>>,
+    /// By their types: how operations are called in process, and what other layers keep of them.
+    parts: HashMap<TypeId, Box<dyn Any + Send + Sync>>,
 }
 
 impl fmt::Debug for Registry {
@@ -107,7 +108,7 @@ impl Registry {
             let service = called.clone();
             Box::pin(async move { service.handle(&cx, op).await })
         }));
-        self.callable.insert(TypeId::of::<O>(), Box::new(callable));
+        self.attach(callable);
         self.entries.push(Entry {
             service: O::SERVICE,
             name: O::NAME,
@@ -131,6 +132,16 @@ impl Registry {
         self.entries.iter_mut().filter(keyed).for_each(|entry| entry.keys = Some(keeper.clone()));
     }
 
+    /// Keeps something of another layer with the operations, one of each type.
+    pub fn attach<T: Any + Send + Sync>(&mut self, part: T) {
+        self.parts.insert(TypeId::of::<T>(), Box::new(part));
+    }
+
+    /// What was attached of this type.
+    pub fn attached<T: Any>(&self) -> Option<&T> {
+        self.parts.get(&TypeId::of::<T>())?.downcast_ref()
+    }
+
     /// Every operation, in order of registration.
     pub fn entries(&self) -> &[Entry] {
         &self.entries
@@ -138,8 +149,7 @@ impl Registry {
 
     /// Runs an operation in process. Access is not checked: the caller is a service.
     pub async fn call<O: Op>(&self, cx: Cx, op: O) -> Result<O::Reply, Error> {
-        let callable = self.callable.get(&TypeId::of::<O>()).and_then(|it| it.downcast_ref::<Callable<O>>());
-        match callable {
+        match self.attached::<Callable<O>>() {
             Some(callable) => (callable.0)(cx, op).await,
             None => Err(unknown(O::NAME)),
         }

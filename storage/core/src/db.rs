@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use promox_kernel::{Cx, Timestamp};
+use promox_kernel::{Claim, Cx, Timestamp};
 use tokio::sync::oneshot;
 
 use crate::replay::NewAnswer;
@@ -81,15 +81,33 @@ impl Db {
         E: From<StoreError> + Send + 'static,
         F: Fn(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
     {
+        let (order, answered) = self.work_order(cx, lane, locks, work);
+        self.engine.submit(order);
+        answered.outcome(cx.claim.as_deref()).await.unwrap_or_else(|| Err(StoreError::Stopped.into()))
+    }
+
+    /// A transaction as an engine takes it, and where its answer comes.
+    pub(crate) fn work_order<T, E, F>(
+        &self,
+        cx: &Cx,
+        lane: Lane,
+        locks: Vec<Vec<u8>>,
+        work: F,
+    ) -> (WorkOrder, Answered<T, E>)
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: Fn(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+    {
         let (answer, answered) = oneshot::channel();
         let stamp = Stamp { now: cx.now, traceparent: cx.traceparent.clone() };
         let work = Box::new(Closure { work, result: None, stored: None, answer });
-        self.engine.submit(WorkOrder { database: self.database, lane, stamp, locks, work });
-        let (result, stored) = answered.await.unwrap_or_else(|_| (Err(StoreError::Stopped.into()), None));
-        if let (Some(claim), Some(stored), Ok(_)) = (&cx.claim, stored, &result) {
-            stored.record(claim);
-        }
-        result
+        (WorkOrder { database: self.database, lane, stamp, locks, work }, Answered(answered))
+    }
+
+    /// The engine that it is on.
+    pub(crate) fn engine(&self) -> &Arc<dyn Engine> {
+        &self.engine
     }
 
     /// A state that may be held for minutes; at most two at a time.
@@ -124,12 +142,30 @@ where
     }
 }
 
+/// The result of a transaction and the answer that it keeps for an idempotency key; nothing of a link that was skipped.
+type Answer<T, E> = Option<(Result<T, E>, Option<NewAnswer>)>;
+
+/// Where the answer of a transaction comes.
+pub(crate) struct Answered<T, E>(oneshot::Receiver<Answer<T, E>>);
+
+impl<T, E: From<StoreError>> Answered<T, E> {
+    /// Waits for the result; `None` of a link that was skipped. An answer that was kept for the key of `claim` is recorded there.
+    pub(crate) async fn outcome(self, claim: Option<&Claim>) -> Option<Result<T, E>> {
+        let Ok(answer) = self.0.await else { return Some(Err(StoreError::Stopped.into())) };
+        let (result, stored) = answer?;
+        if let (Some(claim), Some(stored), Ok(_)) = (claim, stored, &result) {
+            stored.record(claim);
+        }
+        Some(result)
+    }
+}
+
 /// A closure with its result and who waits for it.
 struct Closure<T, E, F> {
     work: F,
     result: Option<Result<T, E>>,
     stored: Option<NewAnswer>,
-    answer: oneshot::Sender<(Result<T, E>, Option<NewAnswer>)>,
+    answer: oneshot::Sender<Answer<T, E>>,
 }
 
 impl<T, E, F> Work for Closure<T, E, F>
@@ -150,12 +186,16 @@ where
         self.result = Some(Err(error.into()));
     }
 
+    fn skip(&mut self) {
+        self.result = None;
+    }
+
     fn answer(self: Box<Self>) {
         let Self { work, result, stored, answer } = *self;
         // What the closure holds, perhaps the last handle of the store, goes before the answer: who has the answer may
         // close the store, and no store is closed from within.
         drop(work);
         // Nobody may wait any more; the work is done all the same.
-        let _ = answer.send((result.unwrap_or_else(|| Err(StoreError::Stopped.into())), stored));
+        let _ = answer.send(result.map(|result| (result, stored)));
     }
 }

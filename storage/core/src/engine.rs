@@ -113,6 +113,8 @@ pub trait Work: Send {
     fn run(&mut self, tx: &mut Tx<'_>) -> bool;
     /// Replaces the result by an error of the store.
     fn fail(&mut self, error: StoreError);
+    /// Replaces the result by the statement that it was not run: an earlier link of its chain has refused or failed.
+    fn skip(&mut self);
     /// Gives the result to who waits. Called once, when the group is durable.
     fn answer(self: Box<Self>);
 }
@@ -141,6 +143,13 @@ impl fmt::Debug for WorkOrder {
 pub trait Engine: Send + Sync + 'static {
     /// Queues work. It is always answered: with its result once that is durable, or with an error.
     fn submit(&self, order: WorkOrder);
+
+    /// Queues the links of a chain. Each runs on what those before it left, and after one that refused or failed the rest are
+    /// skipped; all are answered, in their order. An engine that can do no better than to run them in turn gives them back, and
+    /// [`Chain`](crate::Chain) does that.
+    fn submit_chain(&self, links: Vec<WorkOrder>) -> Result<(), Vec<WorkOrder>> {
+        Err(links)
+    }
 
     /// The newest durable state, as far as it is at hand. Cheap; do not keep it long.
     fn snapshot(&self) -> Box<dyn Reader>;

@@ -1,10 +1,14 @@
 //! Ids in blocks: a node reserves a block of a table's ids, and its transactions assign them from memory.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::marker::PhantomData;
 use std::ops::Range;
 
+use promox_kernel::{Cx, Error};
+use tokio::sync::Mutex;
+
 use crate::system::Sequence;
-use crate::{Database, Reader, Space, Stamp, StoreError, Tx, Write};
+use crate::{Database, Db, Reader, Record, Space, Stamp, StoreError, Tx, Write};
 
 /// Ids per block.
 const BLOCK: i64 = 64;
@@ -68,4 +72,36 @@ pub fn take_ids(
     let end = next + given.max(BLOCK);
     tx.put(&Sequence { space: key, next: end })?;
     Ok((next..end, tx.finish()?.writes))
+}
+
+/// Ids of a table for work that has to name a row before the transaction that writes it. Each is given once; those that are left when the
+/// process ends are never given.
+pub struct IdPool<R> {
+    db: Db,
+    ids: Mutex<VecDeque<i64>>,
+    table: PhantomData<fn() -> R>,
+}
+
+impl<R: Record> std::fmt::Debug for IdPool<R> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ids of {}", R::TABLE.name)
+    }
+}
+
+impl<R: Record> IdPool<R> {
+    /// Ids of a table of this database.
+    pub fn of(db: &Db) -> Self {
+        Self { db: db.clone(), ids: Mutex::default(), table: PhantomData }
+    }
+
+    /// An id that no other row has had. One call in 64 takes ids by a transaction, and others wait for it.
+    pub async fn next(&self, cx: &Cx) -> Result<i64, Error> {
+        let mut ids = self.ids.lock().await;
+        if let Some(id) = ids.pop_front() {
+            return Ok(id);
+        }
+        let take = |tx: &mut Tx<'_>| (0..BLOCK).map(|_| tx.next_id::<R>()).collect::<Result<VecDeque<_>, _>>();
+        *ids = self.db.write(cx, take).await?;
+        ids.pop_front().ok_or_else(|| Error::internal("no ids were taken"))
+    }
 }

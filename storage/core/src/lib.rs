@@ -5,6 +5,7 @@
 
 mod audit;
 mod cache;
+mod chain;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 mod consumer;
@@ -30,10 +31,12 @@ mod schema;
 mod service;
 mod system;
 mod throttle;
+mod transaction;
 mod tx;
 
 pub use audit::{Finding, Report};
 pub use cache::{Cache, CacheEngine, CacheSpace, Change, MOST_CACHE_KEY, MOST_CACHE_VALUE, MemoryCache};
+pub use chain::{Chain, Outcome};
 pub use consumer::{Consumer, ConsumerLoop, Follower};
 pub use db::Db;
 pub use engine::{Batch, Claim, Direction, Engine, Fetching, Item, Lane, Reader, Space, Work, WorkOrder, Write};
@@ -42,7 +45,7 @@ pub use error::StoreError;
 pub use event::{Event, EventByEnd, NewEvent};
 pub use event_log::EventLog;
 pub use gates::{Gate, GateDoubt, GateGroup, GatePass, GateRefusal, Gates, GivenBack};
-pub use ids::{IdBlocks, take_ids};
+pub use ids::{IdBlocks, IdPool, take_ids};
 pub use memory::MemoryEngine;
 pub use outbox::prune_events;
 pub use prepared::Prepared;
@@ -56,6 +59,7 @@ pub use schema::{ColumnDef, Database, IndexDef, Schema, TableDef};
 pub use service::{DynService, Service};
 pub use system::{SYSTEM_TABLES, stamp_events};
 pub use throttle::{Pace, Throttle};
+pub use transaction::{Transact, Transaction, register_transaction};
 pub use tx::{Stamp, Tx};
 
 /// Items that the macros of this crate use.

@@ -31,7 +31,7 @@ pub(super) async fn increments_are_not_lost(store: Store) {
 }
 
 /// Drives futures concurrently on this task.
-async fn all<F: Future>(work: Vec<F>) -> Vec<F::Output> {
+pub(super) async fn all<F: Future>(work: Vec<F>) -> Vec<F::Output> {
     let mut work: Vec<_> = work.into_iter().map(|one| (Box::pin(one), None)).collect();
     std::future::poll_fn(move |context| {
         for (one, done) in &mut work {
@@ -74,7 +74,7 @@ pub(super) async fn too_many_writes_are_refused(store: Store) {
     assert!(matches!(more, Err(StoreError::TooLarge { .. })), "{more:?}");
 }
 
-fn small(place: u32) -> Sample {
+pub(super) fn small(place: u32) -> Sample {
     Sample {
         name: format!("{place:05}"),
         number: 0,

@@ -14,6 +14,7 @@
 )]
 
 mod cache;
+mod chains;
 mod events;
 mod limits;
 mod reads;
@@ -128,6 +129,13 @@ cases! {
     limits::too_many_writes_are_refused => "16,384 changes are taken, one more is refused",
     limits::too_many_bytes_are_refused => "more than 4 MiB are refused",
     limits::too_many_reads_are_refused => "a short read has a limit on rows",
+    chains::links_are_done_in_order => "the links of a chain are done once, each on what those before it left",
+    chains::the_rest_is_skipped => "after a link that refuses the rest of its chain is skipped, and what was done stays done",
+    chains::a_link_that_fails_ends_it => "a link that fails or is too large ends its chain",
+    chains::both_databases_take_part => "a chain may span both databases, and its events have positions in the order of its links",
+    chains::ids_are_given_once => "links, and work before its transactions, get ids that nobody else gets",
+    chains::keys_are_decided => "a link keeps the answer of the request's idempotency key",
+    chains::chains_run_beside_others => "chains and transactions at once lose nothing of each other",
     events::positions_are_dense => "events have dense positions in commit order, each database its own",
     events::dropped_transactions_tell_nothing => "a dropped transaction tells no event",
     events::subscribers_are_woken => "a commit that tells an event wakes subscribers",

@@ -1,0 +1,97 @@
+//! A transaction that is ready to be run, alone or as a link of a chain; operations that are one transaction of their service.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use promox_kernel::{BoxFuture, Cx, Error, Handle, Op, Registry};
+
+use crate::{Db, Tx};
+
+/// A transaction of one service that has not been run.
+#[must_use]
+pub struct Transaction<T> {
+    pub(crate) db: Db,
+    pub(crate) locks: Vec<Vec<u8>>,
+    pub(crate) work: Box<dyn Fn(&mut Tx<'_>) -> Result<T, Error> + Send>,
+}
+
+impl<T> std::fmt::Debug for Transaction<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "a transaction of {:?}", self.db)
+    }
+}
+
+impl Db {
+    /// Makes a transaction to be run later. The closure may run again, so it acts only through `tx`; an error drops all its changes.
+    pub fn transaction<T>(&self, work: impl Fn(&mut Tx<'_>) -> Result<T, Error> + Send + 'static) -> Transaction<T> {
+        Transaction { db: self.clone(), locks: Vec::new(), work: Box::new(work) }
+    }
+}
+
+impl<T: Send + 'static> Transaction<T> {
+    /// Names keys that are known to be hot, as [`Db::write_locked`] does.
+    pub fn locking(self, mut locks: Vec<Vec<u8>>) -> Self {
+        locks.sort();
+        locks.dedup();
+        Self { locks, ..self }
+    }
+
+    /// Turns its value into another one.
+    pub fn map<U>(self, convert: impl Fn(T) -> U + Send + 'static) -> Transaction<U> {
+        let Self { db, locks, work } = self;
+        Transaction { db, locks, work: Box::new(move |tx| work(tx).map(&convert)) }
+    }
+
+    /// Runs it by itself and answers when it is durable.
+    pub async fn run(self, cx: &Cx) -> Result<T, Error> {
+        let Self { db, locks, work } = self;
+        db.write_locked(cx, locks, work).await
+    }
+}
+
+/// A service that handles an operation in one transaction of its own, so that it can be a link of a [`Chain`](crate::Chain). Write it
+/// as `async fn transaction(&self, cx: &Cx, op: O) -> Result<Transaction<O::Reply>, Error>` and register it with
+/// [`register_transactions!`](crate::register_transactions).
+pub trait Transact<O: Op>: Send + Sync + 'static {
+    /// Checks the operation and gives the transaction that carries it out. What it asks of others, it asks now.
+    fn transaction(&self, cx: &Cx, op: O) -> impl Future<Output = Result<Transaction<O::Reply>, Error>> + Send;
+}
+
+/// Handles operations of a service by running their transactions.
+struct Transacting<S>(Arc<S>);
+
+impl<O: Op, S: Transact<O>> Handle<O> for Transacting<S> {
+    async fn handle(&self, cx: &Cx, op: O) -> Result<O::Reply, Error> {
+        self.0.transaction(cx, op).await?.run(cx).await
+    }
+}
+
+/// How an operation becomes a transaction in this process, by its type.
+pub(crate) struct Transactions<O: Op>(
+    Box<dyn Fn(Cx, O) -> BoxFuture<Result<Transaction<O::Reply>, Error>> + Send + Sync>,
+);
+
+impl<O: Op> Transactions<O> {
+    /// The transaction of an operation.
+    pub(crate) async fn transaction(&self, cx: &Cx, op: O) -> Result<Transaction<O::Reply>, Error> {
+        (self.0)(cx.clone(), op).await
+    }
+}
+
+/// Registers what `service` does for `O`, as an operation and as a link of chains.
+pub fn register_transaction<O: Op, S: Transact<O>>(registry: &mut Registry, service: &Arc<S>) {
+    registry.register::<O, _>(&Arc::new(Transacting(service.clone())));
+    let service = service.clone();
+    registry.attach(Transactions::<O>(Box::new(move |cx, op| {
+        let service = service.clone();
+        Box::pin(async move { service.transaction(&cx, op).await })
+    })));
+}
+
+/// Registers a list of operations of one service that are a transaction each: `register_transactions!(registry, service: HoldStock)`.
+#[macro_export]
+macro_rules! register_transactions {
+    ($registry:expr, $service:expr; $($op:ty),+ $(,)?) => {
+        $($crate::register_transaction::<$op, _>($registry, $service);)+
+    };
+}
