@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use flume::{Sender, TrySendError};
 use parking_lot::Mutex;
 use promox_kernel::Timestamp;
-use promox_storage::{Database, Db, Engine, Lane, Reader, Report, Schema, StoreError, WorkOrder};
+use promox_storage::{Database, Db, Engine, Lane, Reader, Report, Schema, StoreError, Work, WorkOrder};
 
 use crate::base::{Base, Names};
 use crate::checkpoint::Checkpointer;
@@ -187,15 +187,13 @@ impl EmbeddedEngine {
         }
     }
 
-    fn queue(&self, order: WorkOrder) -> Result<(), (WorkOrder, StoreError)> {
+    fn queue(&self, queued: Queued) -> Result<(), (Queued, StoreError)> {
         if self.shared.is_stopped() {
-            return Err((order, StoreError::Stopped));
+            return Err((queued, StoreError::Stopped));
         }
-        let Some((normal, bulk)) = &self.lanes else { return Err((order, StoreError::Stopped)) };
-        let lane = order.lane;
-        let queued = Queued { order, since: self.shared.options.clock.now() };
-        let refused = |error: StoreError| move |queued: Queued| (queued.order, error);
-        if lane == Lane::Normal {
+        let Some((normal, bulk)) = &self.lanes else { return Err((queued, StoreError::Stopped)) };
+        let refused = |error: StoreError| move |queued: Queued| (queued, error);
+        if queued.order.lane == Lane::Normal {
             return normal.try_send(Some(queued)).or_else(|error| match error {
                 TrySendError::Full(Some(queued)) => Err(refused(StoreError::Busy)(queued)),
                 TrySendError::Disconnected(Some(queued)) => Err(refused(StoreError::Stopped)(queued)),
@@ -210,17 +208,33 @@ impl EmbeddedEngine {
         let _ = normal.try_send(None);
         Ok(())
     }
+
+    /// Queues a transaction, and the other links if it is the first of a chain.
+    fn take(&self, order: WorkOrder, rest: Vec<WorkOrder>) {
+        let queued = Queued { order, rest, since: self.shared.options.clock.now() };
+        if let Err((queued, error)) = self.queue(queued) {
+            if error == StoreError::Busy {
+                add(&self.shared.counters.refused_busy, 1);
+            }
+            queued.refused(error).for_each(Work::answer);
+        }
+    }
 }
 
 impl Engine for EmbeddedEngine {
     fn submit(&self, order: WorkOrder) {
-        if let Err((mut order, error)) = self.queue(order) {
-            if error == StoreError::Busy {
-                add(&self.shared.counters.refused_busy, 1);
-            }
-            order.work.fail(error);
-            order.work.answer();
+        self.take(order, Vec::new());
+    }
+
+    fn submit_chain(&self, links: Vec<WorkOrder>) -> Result<(), Vec<WorkOrder>> {
+        if !self.shared.options.group_chains {
+            return Err(links);
         }
+        let mut links = links.into_iter();
+        if let Some(first) = links.next() {
+            self.take(first, links.collect());
+        }
+        Ok(())
     }
 
     fn snapshot(&self) -> Box<dyn Reader> {

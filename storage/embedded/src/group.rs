@@ -68,16 +68,39 @@ impl Working {
         self.ids.clear();
     }
 
-    /// Runs one transaction and adds it to the group.
-    pub(crate) fn run(&mut self, mut order: WorkOrder, view: &View, group: &mut Group) {
-        match self.attempt(&mut order, view) {
-            Ok(emitted) => group.emitted |= emitted,
-            Err(error) => order.work.fail(error),
+    /// Runs a transaction, and the other links if it is the first of a chain, and adds them to the group. After a link that refused
+    /// or failed the rest are skipped.
+    pub(crate) fn run_all(&mut self, first: WorkOrder, rest: Vec<WorkOrder>, view: &View, group: &mut Group) {
+        let mut goes_on = self.run(first, view, group);
+        for mut order in rest {
+            if goes_on {
+                goes_on = self.run(order, view, group);
+            } else {
+                order.work.skip();
+                group.answers.push(order.work);
+            }
         }
-        group.answers.push(order.work);
     }
 
-    fn attempt(&mut self, order: &mut WorkOrder, view: &View) -> Result<bool, StoreError> {
+    /// Runs one transaction and adds it to the group; whether it has committed.
+    fn run(&mut self, mut order: WorkOrder, view: &View, group: &mut Group) -> bool {
+        let committed = match self.attempt(&mut order, view) {
+            Ok(Some(told)) => {
+                group.told |= told;
+                true
+            }
+            Ok(None) => false,
+            Err(error) => {
+                order.work.fail(error);
+                false
+            }
+        };
+        group.answers.push(order.work);
+        committed
+    }
+
+    /// Runs one transaction; whether it told events, unless it refused.
+    fn attempt(&mut self, order: &mut WorkOrder, view: &View) -> Result<Option<bool>, StoreError> {
         let now = order.stamp.now;
         let batch = loop {
             match self.run_closure(order, view)? {
@@ -85,11 +108,11 @@ impl Working {
                 Run::Ended(batch) => break batch,
             }
         };
-        let Some(batch) = batch else { return Ok(false) };
+        let Some(batch) = batch else { return Ok(None) };
         let emitted = self.apply(order.database, batch)?;
         let time = &mut self.reached.mark.time;
         *time = now.max(*time);
-        Ok(emitted)
+        Ok(Some(emitted))
     }
 
     fn run_closure(&mut self, order: &mut WorkOrder, view: &View) -> Result<Run, StoreError> {

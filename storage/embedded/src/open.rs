@@ -35,9 +35,12 @@ pub struct Options {
     pub segment_bytes: u64,
     /// Reserved free disk space in bytes: below it, writes are refused and reads continue.
     pub reserve_bytes: u64,
-    /// The capacity of a lane, in transactions.
+    /// Transactions and chains that may wait in a lane.
     pub queue: usize,
-    /// How long to wait for a locked directory: a killed process may hold the lock for a moment.
+    /// Whether the links of a chain share a group. Otherwise they are run in turn, as by an engine that can do no better: for tests
+    /// that hold the two against each other.
+    pub group_chains: bool,
+    /// How long to wait for a directory that is locked: a process that was killed may hold it for a moment.
     pub lock_wait: Duration,
     /// Called when the engine stops by itself.
     pub on_stop: StopHook,
@@ -64,6 +67,7 @@ impl Options {
             segment_bytes: 16 << 20,
             reserve_bytes: 16 << 20,
             queue: 8_192,
+            group_chains: true,
             lock_wait: Duration::from_secs(5),
             on_stop: exit_process(),
         }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use flume::{Receiver, RecvTimeoutError, TryRecvError};
 use promox_kernel::Timestamp;
-use promox_storage::{IdBlocks, StoreError, WorkOrder};
+use promox_storage::{IdBlocks, StoreError, Work, WorkOrder};
 
 use crate::group::{Group, Working};
 use crate::journal::frame::FrameBuffer;
@@ -34,7 +34,22 @@ const BACKLOG: u64 = 4;
 /// Work with its arrival time.
 pub(crate) struct Queued {
     pub(crate) order: WorkOrder,
+    /// The other links, if `order` is the first of a chain.
+    pub(crate) rest: Vec<WorkOrder>,
     pub(crate) since: Timestamp,
+}
+
+impl Queued {
+    /// Has its transaction fail, and skips the other links of a chain; what is to be answered.
+    pub(crate) fn refused(self, error: StoreError) -> impl Iterator<Item = Box<dyn Work>> {
+        let (mut first, rest) = (self.order.work, self.rest.into_iter().map(|order| order.work));
+        first.fail(error);
+        let skipped = rest.map(|mut work| {
+            work.skip();
+            work
+        });
+        std::iter::once(first).chain(skipped)
+    }
 }
 
 /// The two lanes.
@@ -156,17 +171,14 @@ impl Writer {
     }
 
     fn run(&mut self, queued: Queued, most_wait: Duration, view: &View, group: &mut Group) {
-        let Queued { mut order, since } = queued;
         if self.shared.room.is_full() {
             add(&self.shared.counters.refused_full, 1);
-            order.work.fail(StoreError::Full);
-            group.answers.push(order.work);
-        } else if self.shared.options.clock.now().since(since) > most_wait {
+            group.answers.extend(queued.refused(StoreError::Full));
+        } else if self.shared.options.clock.now().since(queued.since) > most_wait {
             add(&self.shared.counters.refused_busy, 1);
-            order.work.fail(StoreError::Busy);
-            group.answers.push(order.work);
+            group.answers.extend(queued.refused(StoreError::Busy));
         } else {
-            self.working.run(order, view, group);
+            self.working.run_all(queued.order, queued.rest, view, group);
         }
     }
 
@@ -263,9 +275,8 @@ impl Writer {
         match self.lanes.wait(patience) {
             Ok(first) => {
                 let bulk = self.lanes.bulk.try_recv().ok();
-                for Queued { mut order, .. } in first.into_iter().chain(bulk) {
-                    order.work.fail(StoreError::Stopped);
-                    order.work.answer();
+                for queued in first.into_iter().chain(bulk) {
+                    queued.refused(StoreError::Stopped).for_each(Work::answer);
                 }
                 Turn::Worked
             }

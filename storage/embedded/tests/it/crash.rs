@@ -9,8 +9,8 @@ use promox_storage::StoreError;
 use crate::rows::{Account, account};
 use crate::stepped::Stepped;
 
-/// Accounts at the start of a run, and their total, whichever way money moves between them.
-const ACCOUNTS: i64 = 4;
+/// Accounts at the start of a run, and what they hold together, whatever moves between them.
+pub(crate) const ACCOUNTS: i64 = 4;
 const TOTAL: i64 = ACCOUNTS * 100;
 
 /// What was acknowledged at a number of recorded changes.
@@ -19,8 +19,8 @@ struct Acknowledged {
     rows: Vec<(i64, i64)>,
 }
 
-/// A run on a recording disk, with its acknowledgements.
-struct Run {
+/// A run on a recording disk, and what it acknowledged when.
+pub(crate) struct Run {
     log: Vec<DiskOp>,
     acknowledged: Vec<Acknowledged>,
 }
@@ -42,8 +42,12 @@ impl Run {
     }
 }
 
-/// Moves money between accounts, with checkpoints in between; `over` wraps the recording disk.
-async fn run(transactions: i64, over: impl Fn(MemoryDisk) -> Arc<dyn Disk>) -> Run {
+/// Moves money between accounts by `transfer`, with checkpoints between; `over` is laid between the engine and the recording disk.
+pub(crate) async fn run(
+    transactions: i64,
+    over: impl Fn(MemoryDisk) -> Arc<dyn Disk>,
+    transfer: impl AsyncFn(&mut Stepped, i64) -> Result<(), StoreError>,
+) -> Run {
     let disk = MemoryDisk::recording();
     let mut store = Stepped::open(over(disk.clone())).unwrap();
     let mut acknowledged = Vec::new();
@@ -103,7 +107,11 @@ async fn reopened(disk: MemoryDisk) -> Vec<(i64, i64)> {
 
 #[tokio::test]
 async fn the_journal_cut_at_every_byte_loses_nothing_acknowledged() {
-    let run = run(12, |disk| Arc::new(disk)).await;
+    cut_at_every_byte(&run(12, |disk| Arc::new(disk), transfer).await).await;
+}
+
+/// Opens what a power cut at every byte of the journal leaves: what was acknowledged last, or the group after it, whole.
+pub(crate) async fn cut_at_every_byte(run: &Run) {
     let journals = journals(&run.log);
     let mut checked = 0;
     for (asked, op) in run.log.iter().enumerate() {
@@ -121,7 +129,7 @@ async fn the_journal_cut_at_every_byte_loses_nothing_acknowledged() {
 
 #[tokio::test]
 async fn a_cut_during_recovery_loses_nothing_either() {
-    let run = run(12, |disk| Arc::new(disk)).await;
+    let run = run(12, |disk| Arc::new(disk), transfer).await;
     for asked in (0..run.log.len()).step_by(7) {
         let left = MemoryDisk::rebuild(&run.log[..asked], |_, _| Persisted::Whole);
         left.record();
@@ -156,7 +164,7 @@ fn power_cut(log: &[DiskOp], entropy: &Entropy) -> MemoryDisk {
 
 #[tokio::test]
 async fn a_power_cut_that_keeps_any_part_of_what_was_not_synced_loses_nothing_acknowledged() {
-    let run = run(12, |disk| Arc::new(disk)).await;
+    let run = run(12, |disk| Arc::new(disk), transfer).await;
     let entropy = Entropy::seeded(11);
     for asked in 0..=run.log.len() {
         for _ in 0..4 {
@@ -169,12 +177,12 @@ async fn a_power_cut_that_keeps_any_part_of_what_was_not_synced_loses_nothing_ac
 /// The negative control: without syncs the same test must find losses.
 #[tokio::test]
 async fn without_the_sync_a_power_cut_is_noticed() {
-    let run = run(12, |disk| {
+    let never_syncs = |disk| -> Arc<dyn Disk> {
         let faulty = FaultyDisk::over(Arc::new(disk));
         faulty.fail(Fault::SilentSync, 0, u64::MAX);
         Arc::new(faulty)
-    })
-    .await;
+    };
+    let run = run(12, never_syncs, transfer).await;
     let entropy = Entropy::seeded(11);
     let lost = (0..=run.log.len()).filter(|asked| {
         let disk = power_cut(&run.log[..*asked], &entropy);
