@@ -9,6 +9,7 @@ use promox_contract::ids::{CampaignId, FlashSaleId, PromotionId};
 use promox_contract::promotion::FindReferencingPromotion;
 use promox_contract::store::{GetStoreProfile, StoreProfile, write_amounts};
 use promox_kernel::{Amount, Currency, Cx, Error, FieldError, Handle, Page, Patch, UserId, bounded};
+use promox_storage::{Transact, Transaction};
 
 use crate::api::{
     CampaignView, CreateCampaign, CreateSegment, DeleteCampaign, DeleteSegment, GetCampaign, GetSegment, ListCampaigns,
@@ -198,13 +199,13 @@ impl Handle<GetCustomerSegments> for Campaigns {
     }
 }
 
-impl Handle<HoldBudgets> for Campaigns {
-    async fn handle(&self, cx: &Cx, op: HoldBudgets) -> Result<(), Error> {
+impl Transact<HoldBudgets> for Campaigns {
+    async fn transaction(&self, _: &Cx, op: HoldBudgets) -> Result<Transaction<()>, Error> {
         if op.amounts.iter().any(|it| it.amount < Amount::ZERO) {
             return Err(Error::field("/amounts", "must not be negative"));
         }
         let locks = op.amounts.iter().map(|it| budgets::lock(it.campaign_id)).collect();
-        self.db.write_locked(cx, locks, move |tx| budgets::hold(tx, op.order_id, &op.amounts)).await
+        Ok(self.db.transaction(move |tx| budgets::hold(tx, op.order_id, &op.amounts)).locking(locks))
     }
 }
 

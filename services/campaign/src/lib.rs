@@ -69,7 +69,8 @@ impl Service for Campaigns {
         register!(registry, self; ListCampaigns, CreateCampaign, GetCampaign, UpdateCampaign, DeleteCampaign);
         register!(registry, self; ListHistory, MoveCampaign);
         register!(registry, self; ListSegments, CreateSegment, GetSegment, UpdateSegment, DeleteSegment);
-        register!(registry, self; GetCampaignStates, GetCustomerSegments, HoldBudgets, ReleaseBudgets);
+        register!(registry, self; GetCampaignStates, GetCustomerSegments, ReleaseBudgets);
+        promox_storage::register_transactions!(registry, self; HoldBudgets);
     }
 
     fn consumers(self: &Arc<Self>) -> Vec<Arc<dyn Consumer>> {

@@ -13,6 +13,7 @@ use promox_contract::import::ImportReport;
 use promox_contract::promotion::{CodesInUse, DescribePromotions, FindPromotionCodes, IsReferenced, RejectReason};
 use promox_contract::user::DescribeUsers;
 use promox_kernel::{Cx, Download, Error, FieldError, Handle, Kind, Page, Patch, Principal, UserId, bounded};
+use promox_storage::{Transact, Transaction};
 
 use crate::api::{
     BatchView, CouponView, CreateBatch, CreateCoupon, DisableBatch, ExportBatch, GetBatch, GetCoupon, ImportCoupons,
@@ -302,11 +303,11 @@ impl Coupons {
     }
 }
 
-impl Handle<HoldCoupons> for Coupons {
-    async fn handle(&self, cx: &Cx, op: HoldCoupons) -> Result<(), Error> {
+impl Transact<HoldCoupons> for Coupons {
+    async fn transaction(&self, _: &Cx, op: HoldCoupons) -> Result<Transaction<()>, Error> {
         let person = Redeemer::new(&op.buyer).or_nobody();
         let locks = op.codes.iter().map(|code| format!("coupon:{}", normal_code(code)).into_bytes()).collect();
-        self.db.write_locked(cx, locks, move |tx| redeeming::hold(tx, op.order_id, &person, &op.codes)).await
+        Ok(self.db.transaction(move |tx| redeeming::hold(tx, op.order_id, &person, &op.codes)).locking(locks))
     }
 }
 

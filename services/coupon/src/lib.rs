@@ -74,7 +74,8 @@ impl Service for Coupons {
         register!(registry, self; ListCoupons, CreateCoupon, GetCoupon, UpdateCoupon, ListRedemptions);
         register!(registry, self; CreateBatch, ListBatches, GetBatch, ExportBatch, DisableBatch, ImportCoupons);
         register!(registry, self; ValidateCoupon, RedeemCoupon, ReleaseCoupon);
-        register!(registry, self; ResolveCodes, HoldCoupons, ReleaseCoupons, IssueCoupon, FindCouponCodes);
+        register!(registry, self; ResolveCodes, ReleaseCoupons, IssueCoupon, FindCouponCodes);
+        promox_storage::register_transactions!(registry, self; HoldCoupons);
         register!(registry, self; IsPromotionReferencedByCoupons);
     }
 

@@ -15,7 +15,7 @@ use promox_contract::promotion::{Customer, RejectReason};
 use promox_contract::store::GetStoreProfile;
 use promox_contract::user::FindAccounts;
 use promox_kernel::{Cx, Download, Error, Handle, Kind, Page, Sku, UserId};
-use promox_storage::{Lane, StoreError, Tx};
+use promox_storage::{Lane, StoreError, Transact, Transaction, Tx};
 
 use crate::api::{
     CancelSale, CreateReservation, CreateSale, DeleteSale, FollowSale, GetSale, ListActiveSales, ListSales,
@@ -377,11 +377,10 @@ async fn stopped(cx: &Cx, ids: Vec<CampaignId>) -> Result<Vec<(CampaignId, Rejec
     Ok(states.into_iter().filter_map(|state| Some((state.id, state.reason.filter(stopped)?))).collect())
 }
 
-impl Handle<ClaimReservations> for FlashSales {
-    async fn handle(&self, cx: &Cx, op: ClaimReservations) -> Result<(), Error> {
+impl Transact<ClaimReservations> for FlashSales {
+    async fn transaction(&self, _: &Cx, op: ClaimReservations) -> Result<Transaction<()>, Error> {
         check_named(op.reservation_ids.len())?;
-        let claim = move |tx: &mut Tx<'_>| claims::claim(tx, op.order_id, op.user_id, &op.reservation_ids);
-        self.db.write(cx, claim).await
+        Ok(self.db.transaction(move |tx| claims::claim(tx, op.order_id, op.user_id, &op.reservation_ids)))
     }
 }
 

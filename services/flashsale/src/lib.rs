@@ -78,7 +78,8 @@ impl Service for FlashSales {
     fn register(self: &Arc<Self>, registry: &mut Registry) {
         register!(registry, self; ListSales, ListActiveSales, GetSale, CreateSale, UpdateSale, CancelSale, DeleteSale);
         register!(registry, self; CreateReservation, ReleaseReservation, FollowSale);
-        register!(registry, self; DescribeFlashSales, GetReservedLines, ClaimReservations, ReleaseClaims, FindReferencingSale);
+        register!(registry, self; DescribeFlashSales, GetReservedLines, ReleaseClaims, FindReferencingSale);
+        promox_storage::register_transactions!(registry, self; ClaimReservations);
     }
 
     fn consumers(self: &Arc<Self>) -> Vec<Arc<dyn Consumer>> {

@@ -10,7 +10,7 @@ use promox_contract::inventory::{
 };
 use promox_contract::product::{ResolveSkus, VariantRef};
 use promox_kernel::{Cx, Error, FieldError, Handle, Page, Sku, bounded};
-use promox_storage::{Lane, Tx};
+use promox_storage::{Lane, Transact, Transaction, Tx};
 
 use crate::api::{
     AdjustStock, ConfirmReservation, CountStock, CreateReservation, GetReservation, GetStock, ListMovements, ListStock,
@@ -170,15 +170,18 @@ impl Handle<GetAvailableStock> for Inventory {
     }
 }
 
-impl Handle<HoldStock> for Inventory {
-    async fn handle(&self, cx: &Cx, op: HoldStock) -> Result<Held, Error> {
+impl Transact<HoldStock> for Inventory {
+    async fn transaction(&self, _: &Cx, op: HoldStock) -> Result<Transaction<Held>, Error> {
         // An order of pieces that are set aside holds nothing else.
         if !op.items.is_empty() {
             rules::check_items(&op.items, MOST_LINES)?;
         }
         let locks = item_locks(&op.items);
-        let hold = move |tx: &mut Tx<'_>| holds::hold(tx, op.order_id, &op.items).map(|held| held.id);
-        Ok(Held { reservation_id: ReservationId(self.db.write_locked(cx, locks, hold).await?) })
+        let hold = move |tx: &mut Tx<'_>| {
+            let held = holds::hold(tx, op.order_id, &op.items)?;
+            Ok(Held { reservation_id: ReservationId(held.id) })
+        };
+        Ok(self.db.transaction(hold).locking(locks))
     }
 }
 

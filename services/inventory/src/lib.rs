@@ -73,7 +73,8 @@ impl Service for Inventory {
     fn register(self: &Arc<Self>, registry: &mut Registry) {
         register!(registry, self; GetStock, ListStock, CountStock, AdjustStock, ListMovements);
         register!(registry, self; CreateReservation, GetReservation, ConfirmReservation, ReleaseReservation);
-        register!(registry, self; GetAvailableStock, HoldStock, GiveBackStock, Restock, SetStock);
+        register!(registry, self; GetAvailableStock, GiveBackStock, Restock, SetStock);
+        promox_storage::register_transactions!(registry, self; HoldStock);
         register!(registry, self; AllocateStock, ChangeAllocation, SellFromAllocation, ReturnToAllocation, EndAllocation);
     }
 

@@ -11,7 +11,7 @@ use promox_contract::promotion::{
 use promox_contract::reward::IsPromotionReferencedByOffers;
 use promox_contract::store::{GetStoreProfile, write_amounts};
 use promox_kernel::{Currency, Cx, Error, FieldError, Handle, Page, Patch, Sku, bind_json};
-use promox_storage::Tx;
+use promox_storage::{Transact, Transaction, Tx};
 use serde_json::{Map, Value};
 
 use crate::api::{
@@ -277,13 +277,14 @@ impl Handle<GetCatalogPrices> for Promotions {
     }
 }
 
-impl Handle<HoldUses> for Promotions {
-    async fn handle(&self, cx: &Cx, op: HoldUses) -> Result<(), Error> {
+impl Transact<HoldUses> for Promotions {
+    async fn transaction(&self, cx: &Cx, op: HoldUses) -> Result<Transaction<()>, Error> {
         uses::check(&op.uses)?;
         let locks = op.uses.iter().map(|one| digest::lock(one.promotion_id)).collect();
         let (compiler, currency) = (self.compiler.clone(), currency(cx).await?);
         let buyer = digest::counted(&op.buyer, op.address_key.as_deref());
-        Ok(self.db.write_locked(cx, locks, move |tx| uses::hold(tx, &compiler, currency, &op, &buyer)).await?)
+        let hold = move |tx: &mut Tx<'_>| Ok(uses::hold(tx, &compiler, currency, &op, &buyer)?);
+        Ok(self.db.transaction(hold).locking(locks))
     }
 }
 

@@ -86,7 +86,8 @@ impl Service for Promotions {
         register!(registry, self; ListPromotions, CreatePromotion, GetPromotion, UpdatePromotion, DeletePromotion);
         register!(registry, self; ActivatePromotion, PausePromotion, ArchivePromotion, ListUsage);
         register!(registry, self; CalculateCart, BacktestPromotion);
-        register!(registry, self; EvaluateCart, HoldUses, ReleaseUses, GetCatalogPrices, DescribePromotions);
+        register!(registry, self; EvaluateCart, ReleaseUses, GetCatalogPrices, DescribePromotions);
+        promox_storage::register_transactions!(registry, self; HoldUses);
         register!(registry, self; FindPromotionCodes, ClaimCodes, ReleaseCodes, FindReferencingPromotion);
     }
 

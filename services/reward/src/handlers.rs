@@ -11,7 +11,7 @@ use promox_contract::reward::{
 use promox_contract::store::{GetStoreProfile, write_amounts};
 use promox_contract::user::{DescribeUsers, ExportRewards, PersonalData};
 use promox_kernel::{Cx, Error, FieldError, Handle, Kind, Page, UserId};
-use promox_storage::Tx;
+use promox_storage::{Transact, Transaction, Tx};
 
 use crate::api::{
     AccountView, AchievementView, AdjustPoints, CreateAchievement, CreateOffer, DeleteAchievement, DeleteOffer,
@@ -302,15 +302,15 @@ impl Handle<GetTier> for Rewards {
     }
 }
 
-impl Handle<HoldPoints> for Rewards {
-    async fn handle(&self, cx: &Cx, op: HoldPoints) -> Result<(), Error> {
+impl Transact<HoldPoints> for Rewards {
+    async fn transaction(&self, _: &Cx, op: HoldPoints) -> Result<Transaction<()>, Error> {
         if op.points == 0 {
             return Err(Error::field("/points", "at least 1"));
         }
         let terms = self.terms.clone();
         let hold =
             move |tx: &mut Tx<'_>| orders::hold(tx, &*terms.at(tx)?, op.order_id, (op.user_id, i64::from(op.points)));
-        self.db.write_locked(cx, vec![orders::lock(op.user_id)], hold).await
+        Ok(self.db.transaction(hold).locking(vec![orders::lock(op.user_id)]))
     }
 }
 

@@ -90,7 +90,8 @@ impl Service for Rewards {
         register!(registry, self; GetTiers, PutTiers, GetRewardSettings, PutRewardSettings, PatchRewardSettings);
         register!(registry, self; ListAchievements, GetAchievement, CreateAchievement, UpdateAchievement, DeleteAchievement);
         register!(registry, self; ListOffers, GetOffer, CreateOffer, UpdateOffer, DeleteOffer, RedeemOffer);
-        register!(registry, self; ValuePoints, EstimatePoints, GetTier, HoldPoints, ReleasePoints, ExportRewards);
+        register!(registry, self; ValuePoints, EstimatePoints, GetTier, ReleasePoints, ExportRewards);
+        promox_storage::register_transactions!(registry, self; HoldPoints);
         register!(registry, self; IsPromotionReferencedByOffers);
     }
 
