@@ -1,11 +1,11 @@
 //! Operations on carts: authorise, one read or write, convert.
 
-use promox_contract::cart::{CartContents, EmptyCart, GetCartForCheckout, MergeGuestCart};
+use promox_contract::cart::{CartContents, GetCartForCheckout, CheckCart, EmptyCart, MergeGuestCart};
 use promox_contract::codes;
 use promox_contract::ids::VariantId;
 use promox_contract::user::{ExportCarts, PersonalData};
 use promox_kernel::{Cx, Error, Handle, Kind, UserId};
-use promox_storage::Tx;
+use promox_storage::{Transact, Transaction, Tx};
 use serde_json::json;
 
 use crate::api::{
@@ -113,9 +113,16 @@ impl Handle<GetCartForCheckout> for Carts {
     }
 }
 
-impl Handle<EmptyCart> for Carts {
-    async fn handle(&self, cx: &Cx, op: EmptyCart) -> Result<(), Error> {
-        self.db.write(cx, move |tx| commands::empty(tx, &op)).await
+impl Transact<CheckCart> for Carts {
+    async fn transaction(&self, cx: &Cx, op: CheckCart) -> Result<Transaction<()>, Error> {
+        let holder = Holder::of(cx)?;
+        Ok(self.db.transaction(move |tx| queries::check(tx, &holder, &op)))
+    }
+}
+
+impl Transact<EmptyCart> for Carts {
+    async fn transaction(&self, _: &Cx, op: EmptyCart) -> Result<Transaction<()>, Error> {
+        Ok(self.db.transaction(move |tx| commands::empty(tx, &op)))
     }
 }
 

@@ -23,7 +23,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use promox_contract::cart::{EmptyCart, GetCartForCheckout, MergeGuestCart};
+use promox_contract::cart::{GetCartForCheckout, CheckCart, EmptyCart, MergeGuestCart};
 use promox_contract::user::ExportCarts;
 use promox_kernel::{Job, Registry, register};
 use promox_storage::{Consumer, Database, Db, Record, Report, Service, StoreError, TableDef, Tx};
@@ -51,7 +51,8 @@ impl Service for Carts {
 
     fn register(self: &Arc<Self>, registry: &mut Registry) {
         register!(registry, self; CreateCart, GetCart, DeleteCart, AddItem, ChangeItem, RemoveItem, SetCodes, MergeCart);
-        register!(registry, self; GetCartForCheckout, EmptyCart, MergeGuestCart, ExportCarts);
+        register!(registry, self; GetCartForCheckout, MergeGuestCart, ExportCarts);
+        promox_storage::register_transactions!(registry, self; CheckCart, EmptyCart);
     }
 
     fn consumers(self: &Arc<Self>) -> Vec<Arc<dyn Consumer>> {

@@ -1,6 +1,6 @@
 //! Reads: carts by their holder, with their contents.
 
-use promox_contract::cart::CartContents;
+use promox_contract::cart::{CartContents, CheckCart};
 use promox_contract::codes;
 use promox_contract::ids::CartId;
 use promox_contract::inventory::SkuQuantity;
@@ -84,4 +84,11 @@ pub(crate) fn open_cart(tx: &Tx<'_>, holder: &Holder) -> Result<Option<Cart>, St
 /// The contents of a holder's cart.
 pub(crate) fn contents(tx: &Tx<'_>, holder: &Holder) -> Result<Option<Contents>, StoreError> {
     open_cart(tx, holder)?.map(|cart| Contents::read(tx, cart)).transpose()
+}
+
+/// Refuses unless a holder's cart is the one that is to be ordered, as it was read.
+pub(crate) fn check(tx: &Tx<'_>, holder: &Holder, op: &CheckCart) -> Result<(), Error> {
+    let now = contents(tx, holder)?.ok_or_else(reject::no_cart)?.for_checkout()?;
+    let is_same = now.cart_id == op.cart_id && now.version == op.version;
+    if is_same { Ok(()) } else { Err(reject::changed()) }
 }

@@ -32,7 +32,12 @@ pub(crate) fn cart_empty() -> Error {
     Error::refused(codes::CART_EMPTY, "The cart is empty.")
 }
 
-/// 409: another order has taken these contents.
+/// 409: it is not in the state that was read before.
+pub(crate) fn changed() -> Error {
+    Error::conflict(codes::CART_CHANGED, "The cart changed while it was being ordered; look at it and order again.")
+}
+
+/// 409: another order has these contents.
 pub(crate) fn already_ordered() -> Error {
     Error::conflict(codes::CART_ALREADY_ORDERED, "The contents of this cart were already ordered.")
 }
