@@ -34,7 +34,7 @@ pub(crate) fn cart_empty() -> Error {
 
 /// 409: it is not in the state that was read before.
 pub(crate) fn changed() -> Error {
-    Error::conflict(codes::CART_CHANGED, "The cart changed while it was being ordered; look at it and order again.")
+    Error::conflict(codes::CART_CHANGED, "The cart changed during the checkout; review it and order again.")
 }
 
 /// 409: another order has these contents.

@@ -37,7 +37,7 @@ use promox_contract::promotion::GetPricingTerms;
 use promox_contract::settings::SettingsCache;
 use promox_contract::user::ExportOrders;
 use promox_kernel::{Cx, Error, Job, Registry, register};
-use promox_storage::{Cache, Consumer, Database, Db, Record, Report, Service, StoreError, TableDef, Tx};
+use promox_storage::{Cache, Consumer, Database, Db, IdPool, Record, Report, Service, StoreError, TableDef, Tx};
 
 pub use api::*;
 pub use events::PaymentEvents;
@@ -48,6 +48,7 @@ pub use records::{FulfilmentId, FulfilmentStatus, ReturnId, ReturnStatus, Timeli
 #[derive(Debug)]
 pub struct Orders {
     db: Db,
+    ids: IdPool<records::Order>,
     settings: SettingsCache,
     quotes: pricing::Quotes,
     look_ups: throttle::LookUpThrottle,
@@ -57,6 +58,7 @@ impl Orders {
     /// The service on its database. `limited` enables the throttle of look-ups.
     pub fn new(db: Db, cache: Cache, limited: bool) -> Arc<Self> {
         Arc::new(Self {
+            ids: IdPool::of(&db),
             db,
             settings: SettingsCache::default(),
             quotes: pricing::Quotes::new(cache.clone()),

@@ -3,21 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use promox_contract::cart::{EmptyCart, GetCartForCheckout};
+use promox_contract::cart::EmptyCart;
 use promox_contract::codes;
 use promox_contract::ids::OrderId;
 use promox_contract::order::OrderStatus;
 use promox_contract::payment::{GetOrderPayment, PaymentOutcome, PaymentStatus, TakePayment};
-use promox_kernel::{Cx, Error, Kind, Sealed};
-use promox_storage::{Recall, Tx};
+use promox_kernel::{Cx, Error, Kind};
+use promox_storage::{Chain, Outcome, Recall, Tx};
 
 use crate::Orders;
 use crate::api::{OrderView, PlaceOrder};
 use crate::checkout::draft::{Draft, OrderedCart};
 use crate::checkout::holds::{self, HoldSet};
 use crate::checkout::rows::{ConfirmedRows, PendingRows};
-use crate::checkout::transitions::{self, Begun, Resumable, SagaLease};
-use crate::commands::leaving;
+use crate::checkout::transitions::{self, Resumable, SagaLease};
 use crate::records::{Order, Saga, SagaStep};
 use crate::{order_row, queries, reject};
 
@@ -33,41 +32,43 @@ pub(crate) struct Driver<'a> {
     pub(crate) cx: &'a Cx,
     pub(crate) lease: SagaLease,
     /// The rows of the order, if this driver has opened it.
-    pending: Option<Arc<PendingRows>>,
+    pub(super) pending: Option<Arc<PendingRows>>,
 }
 
 impl Orders {
     /// Places an order. The answer is 202 while its payment is undecided.
     pub(crate) async fn place(&self, cx: &Cx, mut body: PlaceOrder) -> Result<OrderView, Error> {
-        if let Some(claim) = &cx.claim
-            && let Recall::Undecided(order) = self.db.recall(claim).await?
-        {
-            return self.present(OrderId(order)).await;
+        if let Some(order) = self.undecided(cx).await? {
+            return self.present(order).await;
         }
         let mut pricings = 1;
         loop {
             let (draft, cart) = self.prepare(cx, &mut body).await?;
-            let (sealed, claim) = (Sealed::of(&draft)?, cx.claim.clone());
-            let (buyer, lease_end) = (cx.principal.user(), transitions::lease_end(cx));
-            let begin = move |tx: &mut Tx<'_>| {
-                leaving::refuse(tx, buyer)?;
-                transitions::begin(tx, &sealed, claim.as_deref(), cart, lease_end)
-            };
-            let lease = match self.db.write(cx, begin).await? {
-                Begun::Undecided(order) => return self.present(order).await,
-                Begun::New(lease) => lease,
-            };
-            let mut driver = Driver::new(self, cx, lease);
-            let result = match driver.check_cart(cart).await {
-                Ok(()) => driver.checkout(&draft).await,
-                Err(error) => Err(error),
-            };
+            let order_id = OrderId(self.ids.next(cx).await?);
+            let mut driver = Driver::new(self, cx, SagaLease { order_id, attempt: 1 });
+            let result = driver.place(&draft, cart).await;
             let result = driver.release_on_error(result).await;
-            let lost = |error: &Error| draft.order.as_deref().is_some_and(|order| holds::lost_automatic(error, order));
-            match result {
-                Err(error) if pricings < MOST_PRICINGS && body.quote_id.is_none() && lost(&error) => pricings += 1,
-                result => return result,
+            let Err(error) = &result else { return result };
+            // Another driver may have begun with the same key.
+            if let Ok(Some(other)) = self.undecided(cx).await
+                && other != order_id
+            {
+                return self.present(other).await;
             }
+            let lost = draft.order.as_deref().is_some_and(|order| holds::lost_automatic(error, order));
+            if !lost || pricings == MOST_PRICINGS || body.quote_id.is_some() {
+                return result;
+            }
+            pricings += 1;
+        }
+    }
+
+    /// The order that the request's idempotency key was used for, while the answer is not decided.
+    async fn undecided(&self, cx: &Cx) -> Result<Option<OrderId>, Error> {
+        let Some(claim) = &cx.claim else { return Ok(None) };
+        match self.db.recall(claim).await? {
+            Recall::Undecided(order) => Ok(Some(OrderId(order))),
+            _ => Ok(None),
         }
     }
 
@@ -134,33 +135,16 @@ impl<'a> Driver<'a> {
         result
     }
 
-    async fn checkout(&mut self, draft: &Draft) -> Result<OrderView, Error> {
-        self.hold(draft).await?;
-        let pending = Arc::new(PendingRows::of(draft, self.lease.order_id, self.cx.now)?);
-        let rows = pending.clone();
-        self.step(move |tx, lease| transitions::open(tx, lease, &rows)).await?;
-        self.pending = Some(pending);
+    /// A checkout from its beginning to its answer.
+    pub(crate) async fn place(&mut self, draft: &Draft, cart: Option<OrderedCart>) -> Result<OrderView, Error> {
+        self.begin(draft, cart).await?;
         self.pay(draft).await
     }
 
-    /// Checks, now that no other checkout can begin on the cart, that it still holds what was read of it before.
-    async fn check_cart(&self, cart: Option<OrderedCart>) -> Result<(), Error> {
-        let Some(cart) = cart else { return Ok(()) };
-        let now = self.cx.call(GetCartForCheckout {}).await;
-        if now.as_ref().is_ok_and(|now| now.cart_id == cart.id && now.version == cart.version) {
-            return Ok(());
-        }
-        self.step(transitions::abandon).await?;
-        now?;
-        Err(Error::conflict(codes::CART_CHANGED, "The cart changed during the checkout; review it and order again."))
-    }
-
-    /// Holds everything at once. A refusal leaves no order; while something may still be held, the saga stays and goes on.
-    async fn hold(&self, draft: &Draft) -> Result<(), Error> {
-        let Some(order) = &draft.order else { return Ok(()) };
-        let Err(refusal) = holds::hold_all(self.cx, self.lease.order_id, order).await? else { return Ok(()) };
-        self.step(transitions::abandon).await?;
-        Err(refusal)
+    /// A checkout that was begun, to its answer.
+    async fn checkout(&mut self, draft: &Draft) -> Result<OrderView, Error> {
+        self.hold_and_open(draft).await?;
+        self.pay(draft).await
     }
 
     /// Goes on holding after a crash. Only the cart's owner can be told whether a cart has changed, so a checkout of a cart ends
@@ -232,7 +216,6 @@ impl<'a> Driver<'a> {
 
     /// Empties the cart and confirms the order: the point of no return is passed.
     async fn confirm(&self, outcome: Option<PaymentOutcome>) -> Result<OrderView, Error> {
-        self.empty_cart().await?;
         let prepared = match &self.pending {
             Some(pending) => {
                 let confirmed = ConfirmedRows::of(pending, outcome.as_ref(), self.cx.now)?;
@@ -240,14 +223,40 @@ impl<'a> Driver<'a> {
             }
             None => None,
         };
-        let rows = prepared.clone();
-        let confirm = move |tx: &mut Tx<'_>, lease: &SagaLease| {
+        let (lease, rows) = (self.lease.clone(), prepared.clone());
+        let confirm = move |tx: &mut Tx<'_>| {
             let rows = rows.as_ref().map(|(pending, confirmed)| (&**pending, &**confirmed));
-            transitions::confirm(tx, lease, outcome.as_ref(), rows)
+            transitions::confirm(tx, &lease, outcome.as_ref(), rows)
         };
-        let view = self.step(confirm).await?;
+        let view = match self.cart().await? {
+            Some(cart) => self.empty_cart_and(cart, confirm).await?,
+            None => self.orders.db.write(self.cx, confirm).await?,
+        };
         let prepared = prepared.map(|(_, confirmed)| confirmed.answer.clone());
         view.or(prepared).ok_or_else(|| Error::internal("a confirmation without its reply"))
+    }
+
+    /// Empties the cart that is ordered and confirms the order, in one chain.
+    async fn empty_cart_and(
+        &self,
+        cart: OrderedCart,
+        confirm: impl Fn(&mut Tx<'_>) -> Result<Option<OrderView>, Error> + Clone + Send + 'static,
+    ) -> Result<Option<OrderView>, Error> {
+        let (order_id, OrderedCart { id: cart_id, version }) = (self.lease.order_id, cart);
+        let mut chain = Chain::default();
+        chain.then_call(EmptyCart { cart_id, order_id, version }, |()| None);
+        chain.then(self.orders.db.transaction(confirm.clone()));
+        let cx = Cx { claim: self.cx.claim.clone(), ..self.cx.elevated() };
+        let mut outcomes = chain.run(&cx).await.into_iter();
+        match (outcomes.next(), outcomes.next()) {
+            (_, Some(Outcome::Done(view))) => Ok(view),
+            // The money is taken: a cart that another order took cannot stop this one any more.
+            (Some(Outcome::Refused(error)), _) if error.kind() == Kind::Conflict => {
+                self.orders.db.write(self.cx, confirm).await
+            }
+            (Some(Outcome::Refused(error)), _) | (_, Some(Outcome::Refused(error))) => Err(error),
+            _ => Err(Error::internal("a link was skipped after none was refused")),
+        }
     }
 
     /// The cart that is ordered, if one is.
@@ -256,16 +265,6 @@ impl<'a> Driver<'a> {
         let saga = self.orders.db.read(|tx| tx.get::<Saga>(&order_id)).await?;
         let cart = saga.and_then(|saga| saga.cart_id.zip(saga.cart_version));
         Ok(cart.map(|(id, version)| OrderedCart { id, version }))
-    }
-
-    async fn empty_cart(&self) -> Result<(), Error> {
-        let order_id = self.lease.order_id;
-        let Some(OrderedCart { id: cart_id, version }) = self.cart().await? else { return Ok(()) };
-        match self.cx.elevated().call(EmptyCart { cart_id, order_id, version }).await {
-            // The money is taken: a cart that another order took cannot stop this one any more.
-            Err(error) if error.kind() == Kind::Conflict => Ok(()),
-            other => other,
-        }
     }
 
     async fn decline(&self, outcome: Option<PaymentOutcome>, reason: &'static str) -> Result<OrderView, Error> {

@@ -1,10 +1,10 @@
 //! What a checkout holds in other services: stock, uses of promotions, campaigns' budgets, coupons, points, flash pieces.
 //!
-//! Everything is held at once, and released one after the other in reverse. A hold and a release may both be repeated.
+//! Holds are links of the chain that opens the order, and are released one after the other in reverse. A hold and a release may both
+//! be repeated.
 
 use std::collections::{BTreeMap, HashMap};
 
-use futures_util::future::join_all;
 use promox_contract::campaign::{CampaignAmount, HoldBudgets, ReleaseBudgets};
 use promox_contract::coupon::{HoldCoupons, ReleaseCoupons};
 use promox_contract::flashsale::{ClaimReservations, ReleaseClaims};
@@ -15,6 +15,7 @@ use promox_contract::promotion::{HoldUses, PromotionUse, ReleaseUses};
 use promox_contract::refusal::{InsufficientStock, PromotionUnusable};
 use promox_contract::reward::{HoldPoints, ReleasePoints};
 use promox_kernel::{Amount, Cx, Error};
+use promox_storage::{Chain, Outcome};
 
 use crate::checkout::draft::NewOrder;
 use crate::records::{Order, OrderItem};
@@ -43,7 +44,7 @@ impl Hold {
             Self::Uses => !wants.uses.is_empty(),
             Self::Budgets => wants.uses.iter().any(|used| used.campaign_id.is_some()),
             Self::Coupons => wants.uses.iter().any(|used| used.coupon_code.is_some()),
-            Self::Points => order.priced.totals.points_redeemed > 0,
+            Self::Points => order.priced.totals.points_redeemed > 0 && order.user_id.is_some(),
             Self::FlashPieces => !wants.flash_reservations.is_empty(),
         }
     }
@@ -60,28 +61,40 @@ impl Hold {
         }
     }
 
-    async fn hold(self, cx: &Cx, order_id: OrderId, order: &NewOrder) -> Result<(), Error> {
+    /// Appends the hold of what an order to be wants of this.
+    fn append(self, chain: &mut Chain<()>, order_id: OrderId, order: &NewOrder) -> Result<(), Error> {
         let (user_id, wants) = (order.user_id, &order.entitlements);
         let (uses, buyer) = (&wants.uses, || wants.buyer.clone().unwrap_or_default());
         match self {
-            Self::Stock => cx.call(HoldStock { order_id, items: stock_items(order)? }).await.map(drop),
+            Self::Stock => chain.then_call(HoldStock { order_id, items: stock_items(order)? }, drop),
             Self::Uses => {
                 let (address_key, uses) = (wants.address_key.clone(), uses.clone());
-                cx.call(HoldUses { order_id, buyer: buyer(), address_key, uses }).await
+                chain.then_call(HoldUses { order_id, buyer: buyer(), address_key, uses }, drop);
             }
-            Self::Budgets => cx.call(HoldBudgets { order_id, amounts: amounts(uses) }).await,
+            Self::Budgets => chain.then_call(HoldBudgets { order_id, amounts: amounts(uses) }, drop),
             Self::Coupons => {
                 let codes = uses.iter().filter_map(|used| used.coupon_code.clone()).collect();
-                cx.call(HoldCoupons { order_id, buyer: buyer(), codes }).await
+                chain.then_call(HoldCoupons { order_id, buyer: buyer(), codes }, drop);
             }
-            Self::Points => match user_id {
-                Some(user_id) => cx.call(HoldPoints { order_id, user_id, points: points(order) }).await,
-                None => Ok(()),
-            },
+            Self::Points => {
+                let Some(user_id) = user_id else { return Err(Error::internal("points of an order without a user")) };
+                chain.then_call(HoldPoints { order_id, user_id, points: points(order) }, drop);
+            }
             Self::FlashPieces => {
                 let reservation_ids = wants.flash_reservations.clone();
-                cx.call(ClaimReservations { order_id, user_id, reservation_ids }).await
+                chain.then_call(ClaimReservations { order_id, user_id, reservation_ids }, drop);
             }
+        }
+        Ok(())
+    }
+
+    /// Whether this may be held when its link came to `outcome`. An earlier driver may have held what this one has `begun_before`.
+    fn may_be_held(self, outcome: &Outcome<()>, begun_before: bool) -> bool {
+        match outcome {
+            Outcome::Done(()) => true,
+            // Refused stock is not held, and sold-out goods are refused often: that release is saved.
+            Outcome::Refused(error) => self != Self::Stock || !error.is_decided(),
+            Outcome::Skipped => begun_before,
         }
     }
 
@@ -112,6 +125,17 @@ impl HoldSet {
         Self(Hold::ALL.into_iter().filter(|hold| hold.is_of(order, items)).collect())
     }
 
+    /// Appends these holds of an order to be.
+    pub(crate) fn append(&self, chain: &mut Chain<()>, order_id: OrderId, order: &NewOrder) -> Result<(), Error> {
+        self.0.iter().try_for_each(|hold| hold.append(chain, order_id, order))
+    }
+
+    /// Those that may be held when the links of these holds came to `outcomes`.
+    pub(crate) fn may_be_held(&self, outcomes: &[Outcome<()>], begun_before: bool) -> Self {
+        let holds = self.0.iter().zip(outcomes);
+        Self(holds.filter(|(hold, outcome)| hold.may_be_held(outcome, begun_before)).map(|(hold, _)| *hold).collect())
+    }
+
     /// Releases these holds in reverse and gives back what was used up. Stops at the first error.
     pub(crate) async fn release(&self, cx: &Cx, order_id: OrderId) -> Result<(), Error> {
         for hold in self.0.iter().rev() {
@@ -119,21 +143,6 @@ impl HoldSet {
         }
         Ok(())
     }
-}
-
-/// Holds everything that an order wants, at once. After a refusal, which is the inner error, what was held is released again.
-/// The outer error says that this failed, so that something may still be held.
-pub(crate) async fn hold_all(cx: &Cx, order_id: OrderId, order: &NewOrder) -> Result<Result<(), Error>, Error> {
-    let HoldSet(wanted) = HoldSet::wanted(order);
-    let results = join_all(wanted.iter().map(|hold| hold.hold(cx, order_id, order))).await;
-    // Refused stock is not held, and sold-out goods are refused often: that release is saved.
-    let may_hold = |(hold, result): &(&Hold, &Result<(), Error>)| {
-        **hold != Hold::Stock || !result.as_ref().is_err_and(Error::is_decided)
-    };
-    let held = HoldSet(wanted.iter().zip(&results).filter(may_hold).map(|(hold, _)| *hold).collect());
-    let Some(error) = results.into_iter().find_map(Result::err) else { return Ok(Ok(())) };
-    held.release(&cx.elevated(), order_id).await?;
-    Ok(Err(error))
 }
 
 /// Each variant once; flash lines are set aside already, gifts are held like any goods.

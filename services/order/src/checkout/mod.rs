@@ -8,6 +8,7 @@ mod compensate;
 pub(crate) mod draft;
 mod driver;
 mod holds;
+mod opening;
 mod prepare;
 pub(crate) mod rows;
 pub(crate) mod transitions;

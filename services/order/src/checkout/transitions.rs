@@ -36,37 +36,28 @@ pub(crate) struct SagaLease {
     pub(crate) attempt: i64,
 }
 
-/// The result of [`begin`].
-pub(crate) enum Begun {
-    New(SagaLease),
-    /// The idempotency key was used before, for this order, and its answer is not decided.
-    Undecided(OrderId),
-}
-
 /// Claims the idempotency key and writes the saga, before anything is held. The lease lasts until `lease_end`.
 ///
-/// 409 `CHECKOUT_IN_PROGRESS` when the cart is being ordered, or when the key's answer was decided since the request came:
-/// repeating the request gives it.
+/// 409 `CHECKOUT_IN_PROGRESS` when the cart is being ordered, or when the key was used since the request came: repeating the request
+/// gives its answer.
 pub(crate) fn begin(
     tx: &mut Tx<'_>,
+    order_id: OrderId,
     draft: &Sealed<Draft>,
     claim: Option<&Claim>,
     cart: Option<OrderedCart>,
     lease_end: Timestamp,
-) -> Result<Begun, Error> {
-    if let Some(claim) = claim {
-        match tx.recall(claim)? {
-            Recall::Undecided(order) => return Ok(Begun::Undecided(OrderId(order))),
-            Recall::Decided(_) => return Err(reject::in_progress()),
-            Recall::New | Recall::OtherRequest => {}
-        }
+) -> Result<(), Error> {
+    if let Some(claim) = claim
+        && matches!(tx.recall(claim)?, Recall::Undecided(_) | Recall::Decided(_))
+    {
+        return Err(reject::in_progress());
     }
     if let Some(cart) = cart
         && tx.get_by::<SagaByCart>(Some(cart.id))?.is_some()
     {
         return Err(reject::in_progress());
     }
-    let order_id = OrderId(tx.next_id::<Order>()?);
     if let Some(claim) = claim {
         tx.claim(claim, order_id.0)?;
     }
@@ -82,7 +73,7 @@ pub(crate) fn begin(
         last_error: None,
         created_at: tx.now(),
     })?;
-    Ok(Begun::New(SagaLease { order_id, attempt: 1 }))
+    Ok(())
 }
 
 /// The saga, while this driver holds it; 409 `CHECKOUT_IN_PROGRESS` after that.

@@ -18,7 +18,7 @@ use crate::Orders;
 use crate::api::OrderView;
 use crate::checkout::draft::{Draft, NewOrder, StoredClaim};
 use crate::checkout::rows::{ConfirmedRows, PendingRows};
-use crate::checkout::transitions::{self, Begun, SagaLease};
+use crate::checkout::transitions::{self, SagaLease};
 use crate::order_row;
 use crate::pricing::Entitlements;
 use crate::records::Saga;
@@ -66,11 +66,16 @@ impl Desk {
         let draft = Draft { claim: claim.as_ref().map(StoredClaim::of), ..draft };
         let sealed = Sealed::of(&draft).unwrap();
         let claim = claim.map(Arc::new);
-        let lease_end = transitions::lease_end(&self.cx());
-        match self.write(move |tx| transitions::begin(tx, &sealed, claim.as_deref(), None, lease_end)).await.unwrap() {
-            Begun::New(lease) => (lease, draft),
-            Begun::Undecided(_) => panic!("the key was used before"),
-        }
+        let (lease, lease_end) = (self.new_lease().await, transitions::lease_end(&self.cx()));
+        let id = lease.order_id;
+        let begin = move |tx: &mut Tx<'_>| transitions::begin(tx, id, &sealed, claim.as_deref(), None, lease_end);
+        self.write(begin).await.unwrap();
+        (lease, draft)
+    }
+
+    /// The lease of a checkout that has not begun.
+    pub(super) async fn new_lease(&self) -> SagaLease {
+        SagaLease { order_id: OrderId(self.service.ids.next(&self.cx()).await.unwrap()), attempt: 1 }
     }
 
     /// Writes the PENDING order of a saga.

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
 use promox_contract::campaign::{HoldBudgets, ReleaseBudgets};
 use promox_contract::coupon::{HoldCoupons, ReleaseCoupons};
 use promox_contract::flashsale::{ClaimReservations, ReleaseClaims};
@@ -17,6 +18,7 @@ use promox_kernel::{Amount, Op};
 
 use super::desk::{Desk, Line, draft};
 use super::others::{Fault, Others};
+use crate::checkout::Driver;
 use crate::checkout::draft::Draft;
 use crate::checkout::transitions::Resumable;
 use crate::records::Order;
@@ -171,5 +173,51 @@ async fn a_refused_hold_releases_the_others_whatever_step_fails() {
             let confirmed = ended(&desk, &others, id, &tag).await;
             assert!(!confirmed || step == ReleaseClaims::NAME, "{tag}");
         }
+    }
+}
+
+/// A checkout whose process ends somewhere on its way, and what it left when the next one has gone on with it.
+async fn ended_and_resumed(others: &Arc<Others>, writes: Option<u32>, tag: &str) -> bool {
+    let desk = Desk::open_among(|setup| others.register(setup));
+    let (cx, lease) = (desk.cx(), desk.new_lease().await);
+    let id = lease.order_id;
+    if let Some(writes) = writes {
+        desk.engine.end_after(writes);
+    }
+    let placed = Driver::new(&desk.service, &cx, lease).place(&everything(), None).now_or_never();
+    assert!(placed.is_none(), "{tag}: {:?}", placed.map(|placed| placed.map(drop)));
+    desk.engine.start_again();
+    drive(&desk, id).await;
+    ended(&desk, others, id, tag).await
+}
+
+/// The chain that begins, holds and opens may be done up to any of its links when the process ends, and so may what follows it.
+#[tokio::test]
+async fn a_checkout_goes_on_from_whatever_part_of_its_chain_is_done() {
+    for step in FORWARD {
+        let confirmed = ended_and_resumed(&Others::failing(step, Fault::Ended), None, step).await;
+        assert!(confirmed, "{step}: nothing was refused");
+    }
+    for writes in 0..3 {
+        let tag = format!("{writes} writes");
+        let confirmed = ended_and_resumed(&Arc::default(), Some(writes), &tag).await;
+        assert_eq!(confirmed, writes > 0, "{tag}: what has begun ends well, and what has not leaves nothing");
+    }
+}
+
+/// A link that is refused ends the first chain: what was held before it is released, and what comes after it was never asked for.
+#[tokio::test]
+async fn a_refusal_releases_what_the_chain_held_before_it() {
+    for (number, step) in FORWARD[..6].iter().enumerate() {
+        let others = Others::failing(step, Fault::Refused);
+        let desk = Desk::open_among(|setup| others.register(setup));
+        let (cx, lease) = (desk.cx(), desk.new_lease().await);
+        let id = lease.order_id;
+        let refusal = Driver::new(&desk.service, &cx, lease).place(&everything(), None).await.unwrap_err();
+        assert_eq!(refusal.code(), "REFUSED", "{step}");
+        assert!(desk.saga(id).await.is_none(), "{step}");
+        assert!(!ended(&desk, &others, id, step).await, "{step}");
+        // Refused stock needs no release, and what was never asked for needs none either.
+        assert_eq!(others.released().len(), if number == 0 { 0 } else { number + 1 }, "{step}");
     }
 }

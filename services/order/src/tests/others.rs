@@ -26,6 +26,8 @@ pub(super) enum Fault {
     After,
     /// It is refused for good.
     Refused,
+    /// It was done, and the process that asked for it has ended.
+    Ended,
 }
 
 /// Where a hold stands.
@@ -43,6 +45,8 @@ pub(super) struct Others {
     payment: Mutex<Option<PaymentStatus>>,
     /// How often money was taken.
     pub(super) charges: Mutex<u32>,
+    /// Whether the one who asks has gone, so that it hears no answer.
+    asked_by_nobody: Mutex<bool>,
 }
 
 impl Others {
@@ -65,8 +69,17 @@ impl Others {
 
     /// What is held.
     pub(super) fn held(&self) -> Vec<&'static str> {
+        self.standing(Standing::Held)
+    }
+
+    /// What was released.
+    pub(super) fn released(&self) -> Vec<&'static str> {
+        self.standing(Standing::Released)
+    }
+
+    fn standing(&self, wanted: Standing) -> Vec<&'static str> {
         let holds = self.holds.lock();
-        holds.iter().filter(|(_, standing)| **standing == Standing::Held).map(|(service, _)| *service).collect()
+        holds.iter().filter(|(_, standing)| **standing == wanted).map(|(service, _)| *service).collect()
     }
 
     /// Where the payment stands.
@@ -82,9 +95,18 @@ impl Others {
             Some(Fault::Before) => Err(silent()),
             Some(Fault::Refused) => Err(Error::conflict("REFUSED", "It is refused.")),
             Some(Fault::After) => work().and(Err(silent())),
+            Some(Fault::Ended) => {
+                *self.asked_by_nobody.lock() = true;
+                work()
+            }
             // Whoever did not hear the answer asks again.
             None => work().and_then(|_| work()),
         }
+    }
+
+    /// Gives an answer, unless nobody is there to hear it.
+    async fn answer<T>(&self, answer: Result<T, Error>) -> Result<T, Error> {
+        if std::mem::take(&mut *self.asked_by_nobody.lock()) { std::future::pending().await } else { answer }
     }
 
     fn hold(&self, operation: &'static str, service: &'static str) -> Result<(), Error> {
@@ -111,7 +133,7 @@ macro_rules! holds {
     ($($service:literal: $hold:ty, $release:ty;)+) => {$(
         impl Handle<$hold> for Others {
             async fn handle(&self, _: &Cx, _: $hold) -> Result<(), Error> {
-                self.hold(<$hold as Op>::NAME, $service)
+                self.answer(self.hold(<$hold as Op>::NAME, $service)).await
             }
         }
         impl Handle<$release> for Others {
@@ -131,7 +153,8 @@ holds! {
 
 impl Handle<HoldStock> for Others {
     async fn handle(&self, _: &Cx, _: HoldStock) -> Result<Held, Error> {
-        self.hold(HoldStock::NAME, "inventory").map(|()| Held { reservation_id: ReservationId(1) })
+        let held = self.hold(HoldStock::NAME, "inventory").map(|()| Held { reservation_id: ReservationId(1) });
+        self.answer(held).await
     }
 }
 
@@ -155,7 +178,7 @@ impl Handle<TakePayment> for Others {
             Err(error) if error.is_decided() => *self.payment.lock() = Some(PaymentStatus::Failed),
             taken => taken?,
         }
-        Ok(self.outcome())
+        self.answer(Ok(self.outcome())).await
     }
 }
 

@@ -83,8 +83,11 @@ async fn the_same_key_begins_one_saga() {
     let desk = Desk::open();
     let (held, draft) = desk.begin(&LINES, Some(claim("k"))).await;
     let (sealed, until) = (promox_kernel::Sealed::of(&draft).unwrap(), transitions::lease_end(&desk.cx()));
-    let again = desk.write(move |tx| transitions::begin(tx, &sealed, Some(&claim("k")), None, until)).await.unwrap();
-    assert!(matches!(again, transitions::Begun::Undecided(id) if id == held.order_id));
+    let other = desk.new_lease().await.order_id;
+    let again = desk.write(move |tx| transitions::begin(tx, other, &sealed, Some(&claim("k")), None, until)).await;
+    assert_eq!(again.unwrap_err().code(), promox_contract::codes::CHECKOUT_IN_PROGRESS);
+    assert!(desk.saga(other).await.is_none());
+    assert!(matches!(desk.db.recall(&claim("k")).await.unwrap(), Recall::Undecided(id) if id == held.order_id.0));
 }
 
 #[tokio::test]

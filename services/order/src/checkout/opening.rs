@@ -1,0 +1,71 @@
+//! From a draft to a PENDING order: the first chain of a checkout.
+
+use std::sync::Arc;
+
+use promox_contract::cart::CheckCart;
+use promox_kernel::{Error, Sealed};
+use promox_storage::{Chain, Outcome, Transaction, Tx};
+
+use crate::checkout::Driver;
+use crate::checkout::draft::{Draft, OrderedCart};
+use crate::checkout::holds::HoldSet;
+use crate::checkout::rows::PendingRows;
+use crate::checkout::transitions;
+use crate::commands::leaving;
+
+impl Driver<'_> {
+    /// Begins a checkout, checks the cart that is ordered, holds what the order wants and opens it. Only once the checkout has begun
+    /// can no other one begin on the cart, so it is checked after that.
+    pub(super) async fn begin(&mut self, draft: &Draft, cart: Option<OrderedCart>) -> Result<(), Error> {
+        let mut chain = Chain::default();
+        chain.then(self.beginning(draft, cart)?);
+        if let Some(OrderedCart { id: cart_id, version }) = cart {
+            chain.then_call(CheckCart { cart_id, version }, drop);
+        }
+        self.run(draft, chain, true).await
+    }
+
+    /// Holds what the order of a checkout wants and opens it, where an earlier driver has begun.
+    pub(super) async fn hold_and_open(&mut self, draft: &Draft) -> Result<(), Error> {
+        self.run(draft, Chain::default(), false).await
+    }
+
+    /// The transaction that begins a checkout.
+    fn beginning(&self, draft: &Draft, cart: Option<OrderedCart>) -> Result<Transaction<()>, Error> {
+        let (sealed, claim, order_id) = (Sealed::of(draft)?, self.cx.claim.clone(), self.lease.order_id);
+        let (buyer, lease_end) = (self.cx.principal.user(), transitions::lease_end(self.cx));
+        Ok(self.orders.db.transaction(move |tx: &mut Tx<'_>| {
+            leaving::refuse(tx, buyer)?;
+            transitions::begin(tx, order_id, &sealed, claim.as_deref(), cart, lease_end)
+        }))
+    }
+
+    /// Runs a chain and, as its next links, the holds and the opening of the order. A refusal of a hold or of the cart leaves no order;
+    /// while something may still be held, the saga stays and goes on.
+    async fn run(&mut self, draft: &Draft, mut chain: Chain<()>, begins: bool) -> Result<(), Error> {
+        let Some(order) = &draft.order else { return Err(Error::internal("a saga without its order")) };
+        let order_id = self.lease.order_id;
+        let pending = Arc::new(PendingRows::of(draft, order_id, self.cx.now)?);
+        let (first_hold, wanted) = (chain.links(), HoldSet::wanted(order));
+        wanted.append(&mut chain, order_id, order)?;
+        let opening = chain.links();
+        let (lease, rows) = (self.lease.clone(), pending.clone());
+        chain.then(self.orders.db.transaction(move |tx| transitions::open(tx, &lease, &rows)));
+        let outcomes = chain.run(self.cx).await;
+        let refused = (0..).zip(&outcomes).find_map(|(link, outcome)| match outcome {
+            Outcome::Refused(error) => Some((link, error.clone())),
+            _ => None,
+        });
+        let Some((link, refusal)) = refused else {
+            self.pending = Some(pending);
+            return Ok(());
+        };
+        if link == opening || (begins && link == 0) {
+            return Err(refusal);
+        }
+        let holds = outcomes.get(first_hold..opening).unwrap_or_default();
+        wanted.may_be_held(holds, !begins).release(&self.cx.elevated(), order_id).await?;
+        self.step(transitions::abandon).await?;
+        Err(refusal)
+    }
+}
