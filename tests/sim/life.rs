@@ -31,6 +31,8 @@ pub(crate) struct World {
     /// The nodes' randomness.
     pub(crate) entropy: Entropy,
     pub(crate) cache: Cache,
+    /// Whether the links of a chain share a group.
+    pub(crate) group_chains: bool,
 }
 
 /// What goes wrong in a life.
@@ -53,6 +55,7 @@ pub(crate) struct Cut;
 /// A node that runs.
 pub(crate) struct Life {
     pub(crate) promox: Arc<Promox>,
+    pub(crate) engine: Arc<EmbeddedEngine>,
     background: Background,
     writer: Writer,
     checkpointer: Checkpointer,
@@ -80,13 +83,14 @@ impl Life {
         let options = options(world, disk, stopped.clone());
         let assembled = EmbeddedEngine::assemble(options, &schema().unwrap());
         let Assembled { engine, writer, checkpointer } = assembled.expect("what a power cut left is opened");
-        let World { settings, clock, entropy, cache } = world.clone();
-        let environment = Environment { engine, clock: clock.clone(), entropy, cache };
+        let World { settings, clock, entropy, cache, .. } = world.clone();
+        let environment = Environment { engine: engine.clone(), clock: clock.clone(), entropy, cache };
         let promox = Arc::new(Promox::on(&settings, environment, None).expect("a node"));
         let background = Background::new(promox.node());
         let (disk, idle, still) = (disk.faulty().clone(), 0, true);
         let mut life = Self {
             promox: promox.clone(),
+            engine,
             background,
             writer,
             checkpointer,
@@ -193,6 +197,7 @@ fn options(world: &World, disk: &SimDisk, stopped: Arc<AtomicBool>) -> Options {
         entropy: world.entropy.clone(),
         checkpoint_bytes: 128 << 10,
         segment_bytes: 256 << 10,
+        group_chains: world.group_chains,
         on_stop: Arc::new(move |_| stopped.store(true, Ordering::Release)),
         ..Options::new("/store")
     }

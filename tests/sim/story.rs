@@ -25,9 +25,9 @@ const TROUBLED: u64 = 4;
 
 /// A shop that is about to open, from which every story begins.
 pub(crate) struct Beginning {
-    disk: MemoryDisk,
+    pub(crate) disk: MemoryDisk,
     now: Timestamp,
-    users: Vec<UserId>,
+    pub(crate) users: Vec<UserId>,
     shop: Shop,
     dir: Arc<tempfile::TempDir>,
 }
@@ -63,7 +63,7 @@ fn settings(dir: &tempfile::TempDir) -> Settings {
 }
 
 /// One thread, of which nothing is left when it is dropped: what ran on it ends where it was.
-fn runtime() -> tokio::runtime::Runtime {
+pub(crate) fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }
 
@@ -71,7 +71,8 @@ impl Beginning {
     pub(crate) fn new() -> Self {
         let dir = Arc::new(tempfile::tempdir().unwrap());
         let clock = Clock::manual("2026-11-23T12:00:00Z".parse().unwrap());
-        let world = World { settings: settings(&dir), clock, entropy: Entropy::seeded(1), cache: Cache::in_memory() };
+        let (entropy, cache) = (Entropy::seeded(1), Cache::in_memory());
+        let world = World { settings: settings(&dir), clock, entropy, cache, group_chains: true };
         let disk = SimDisk::on(MemoryDisk::new());
         // Passwords are hashed on other threads: meanwhile nothing else happens, so that no order of things is left to them.
         let users = runtime().block_on(async {
@@ -91,6 +92,12 @@ impl Beginning {
         });
         Self { disk: disk.whole(), now: world.clock.now(), users, shop, dir }
     }
+
+    /// What the lives that begin here share.
+    pub(crate) fn world(&self, entropy: Entropy) -> World {
+        let (settings, clock) = (settings(&self.dir), Clock::manual(self.now));
+        World { settings, clock, entropy, cache: Cache::in_memory(), group_chains: true }
+    }
 }
 
 impl Story {
@@ -100,14 +107,15 @@ impl Story {
         self
     }
 
+    /// The same story on a store that runs the links of a chain in turn.
+    pub(crate) fn with_chains_in_turn(mut self) -> Self {
+        self.world.group_chains = false;
+        self
+    }
+
     pub(crate) fn new(seed: u64, beginning: &Beginning) -> Self {
         let entropy = Entropy::seeded(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ 0xBEEF);
-        let world = World {
-            settings: settings(&beginning.dir),
-            clock: Clock::manual(beginning.now),
-            entropy: entropy.clone(),
-            cache: Cache::in_memory(),
-        };
+        let world = beginning.world(entropy.clone());
         let user = |number: u64| beginning.users.get(usize::try_from(number / 2).unwrap()).copied();
         let shopper = |number| {
             let user = user(number).filter(|_| number % 2 == 0);

@@ -140,7 +140,8 @@ impl Opened {
         settings.limits.enabled = false;
         settings.payment.sandbox = true;
         let clock = Clock::manual("2026-11-23T12:00:00Z".parse().unwrap());
-        let world = World { settings, clock, entropy: Entropy::seeded(1), cache: Cache::in_memory() };
+        let (entropy, cache) = (Entropy::seeded(1), Cache::in_memory());
+        let world = World { settings, clock, entropy, cache, group_chains: true };
         let disk = SimDisk::on(MemoryDisk::new());
         let buyers = runtime().block_on(async {
             let mut life = Life::start(&world, &disk, Entropy::seeded(2), None).await.unwrap();
