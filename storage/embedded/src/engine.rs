@@ -187,32 +187,33 @@ impl EmbeddedEngine {
         }
     }
 
-    fn queue(&self, queued: Queued) -> Result<(), (Queued, StoreError)> {
+    /// Queues work; what is not taken comes back, with the reason.
+    fn queue(&self, queued: Queued) -> Option<(Queued, StoreError)> {
         if self.shared.is_stopped() {
-            return Err((queued, StoreError::Stopped));
+            return Some((queued, StoreError::Stopped));
         }
-        let Some((normal, bulk)) = &self.lanes else { return Err((queued, StoreError::Stopped)) };
-        let refused = |error: StoreError| move |queued: Queued| (queued, error);
+        let Some((normal, bulk)) = &self.lanes else { return Some((queued, StoreError::Stopped)) };
         if queued.order.lane == Lane::Normal {
-            return normal.try_send(Some(queued)).or_else(|error| match error {
-                TrySendError::Full(Some(queued)) => Err(refused(StoreError::Busy)(queued)),
-                TrySendError::Disconnected(Some(queued)) => Err(refused(StoreError::Stopped)(queued)),
-                TrySendError::Full(None) | TrySendError::Disconnected(None) => Ok(()),
-            });
+            return match normal.try_send(Some(queued)) {
+                Err(TrySendError::Full(Some(queued))) => Some((queued, StoreError::Busy)),
+                Err(TrySendError::Disconnected(Some(queued))) => Some((queued, StoreError::Stopped)),
+                Ok(()) | Err(_) => None,
+            };
         }
-        bulk.try_send(queued).map_err(|error| match error {
-            TrySendError::Full(queued) => refused(StoreError::Busy)(queued),
-            TrySendError::Disconnected(queued) => refused(StoreError::Stopped)(queued),
-        })?;
+        match bulk.try_send(queued) {
+            Err(TrySendError::Full(queued)) => return Some((queued, StoreError::Busy)),
+            Err(TrySendError::Disconnected(queued)) => return Some((queued, StoreError::Stopped)),
+            Ok(()) => {}
+        }
         // When the lane is full the writer is awake anyway.
         let _ = normal.try_send(None);
-        Ok(())
+        None
     }
 
     /// Queues a transaction, and the other links if it is the first of a chain.
     fn take(&self, order: WorkOrder, rest: Vec<WorkOrder>) {
         let queued = Queued { order, rest, since: self.shared.options.clock.now() };
-        if let Err((queued, error)) = self.queue(queued) {
+        if let Some((queued, error)) = self.queue(queued) {
             if error == StoreError::Busy {
                 add(&self.shared.counters.refused_busy, 1);
             }
