@@ -71,7 +71,8 @@ impl Transact<Add> for Counts {
 
 impl Handle<Look> for Counts {
     async fn handle(&self, _: &Cx, op: Look) -> Result<Total, Error> {
-        let row = self.db.read(|tx| Ok::<_, StoreError>(tx.get::<Count>(&op.id)?)).await?;
+        let row: Result<_, StoreError> = self.db.read(|tx| tx.get::<Count>(&op.id)).await;
+        let row = row?;
         Ok(Total { value: row.ok_or_else(|| Error::not_found("count"))?.value })
     }
 }
@@ -146,9 +147,8 @@ impl World {
     }
 
     async fn counts(&self) -> Vec<(i64, i64)> {
-        let rows: Vec<Count> =
-            self.db.read(|tx| tx.scan::<Count>().collect(99)).await.map_err(|e: StoreError| e).unwrap();
-        rows.into_iter().map(|row| (row.id, row.value)).collect()
+        let rows: Result<Vec<Count>, StoreError> = self.db.read(|tx| tx.scan::<Count>().collect(99)).await;
+        rows.unwrap().into_iter().map(|row| (row.id, row.value)).collect()
     }
 }
 
