@@ -8,17 +8,16 @@ use promox_contract::promotion::shares;
 use promox_kernel::{Amount, Timestamp};
 use promox_storage::{Database, Event, Record, Report, StoreError, Tx};
 
-use crate::commands::deltas::{Attributed, Bucket, Deltas, Sign};
+use crate::commands::deltas::{Deltas, Sign};
 use crate::commands::generations;
+use crate::commands::rollups::{Bucket, Changes, RollupRow, sum_of};
 use crate::events::{Change, change_of};
 use crate::records::{
     BuyerRollup, CampaignRollup, Entry, EntryByBuyer, EntryKind, First, FlashRollup, Generation, ProductRollup,
     PromotionRollup, Refunded, Rollup,
 };
 use crate::rules::cover::Level;
-use crate::rules::measures::Measures;
 use crate::rules::members::{Members, place};
-use crate::rules::sold::{Products, Sold};
 
 const SUMS: &str = "analytics: every roll-up is the sum of its entries";
 const ENTERED: &str = "analytics: every refund is entered at its time";
@@ -103,18 +102,8 @@ fn check_first(tx: &Tx<'_>, report: &mut Report, entry: &Entry) -> Result<(), St
     Ok(())
 }
 
-/// How many rows of each table the entries require.
-#[derive(Debug, Default, Clone, Copy)]
-struct Rows {
-    rollups: usize,
-    products: usize,
-    buyers: usize,
-    promotions: usize,
-    campaigns: usize,
-    flash_sales: usize,
-    firsts: usize,
-    refunds: usize,
-}
+/// How many rows of each table the entries ask for, by the table's name.
+type Rows = BTreeMap<&'static str, usize>;
 
 /// The sums of the entries of a month.
 struct Month {
@@ -128,54 +117,48 @@ struct Month {
 impl Month {
     fn new(generation: u32) -> Self {
         let (deltas, buyers) = (Deltas::default(), BTreeMap::new());
-        Self { generation, start: Timestamp(i64::MIN), deltas, buyers, rows: Rows::default() }
+        Self { generation, start: Timestamp(i64::MIN), deltas, buyers, rows: Rows::new() }
     }
 
     fn add(&mut self, entry: &Entry) {
         self.deltas.count(entry, Sign::Plus);
-        self.rows.firsts += usize::from(entry.measures.new_customers == 1);
-        self.rows.refunds += usize::from(entry.kind == EntryKind::Refund);
+        self.ask_for::<First>(usize::from(entry.measures.new_customers == 1));
+        self.ask_for::<Refunded>(usize::from(entry.kind == EntryKind::Refund));
         let Some((chunk, place)) = entry.buyer.map(place) else { return };
         for level in Level::ALL {
             self.buyers.entry(((*level, level.floor(entry.at)), chunk)).or_default().insert(place);
         }
     }
 
-    /// Every row that the entries require exists with the right sums.
+    /// So many rows more belong to a table.
+    fn ask_for<R: Record>(&mut self, rows: usize) {
+        *self.rows.entry(R::TABLE.name).or_default() += rows;
+    }
+
+    /// Every row that the entries ask for is there and says what they say.
     fn check(&mut self, tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
-        let (deltas, generation) = (std::mem::take(&mut self.deltas), self.generation);
-        let tag = |what: &str, (level, start): Bucket| format!("{what} of the {level} {start}");
-        for (bucket, sum) in deltas.rollups.iter().filter(|(_, sum)| !sum.is_empty()) {
-            let row = tx.get::<Rollup>(&(generation, bucket.0, bucket.1))?;
-            let says = row.map_or_else(Measures::default, |row| row.measures);
-            report.check(SUMS, says == *sum, || tag("the sums", *bucket));
-            self.rows.rollups += 1;
-        }
-        for ((bucket, chunk), sums) in &deltas.products {
-            let want =
-                Products(sums.iter().filter(|(_, it)| **it != Sold::default()).map(|(id, it)| (*id, *it)).collect());
-            let row = tx.get::<ProductRollup>(&(generation, bucket.0, bucket.1, *chunk))?;
-            report.check(SUMS, row.as_ref().is_some_and(|row| row.sold == want), || tag("products", *bucket));
-            self.rows.products += 1;
-        }
-        for ((bucket, id), sum) in &deltas.promotions {
-            let row = tx.get::<PromotionRollup>(&(generation, bucket.0, bucket.1, *id))?;
-            let same = row.as_ref().is_some_and(|row| Attributed::from(row) == *sum);
-            report.check(SUMS, same, || tag(&format!("promotion {id}"), *bucket));
-            self.rows.promotions += 1;
-        }
-        for ((bucket, id), sum) in &deltas.campaigns {
-            let row = tx.get::<CampaignRollup>(&(generation, bucket.0, bucket.1, *id))?;
-            let same = row.as_ref().is_some_and(|row| Attributed::from(row) == *sum);
-            report.check(SUMS, same, || tag(&format!("campaign {id}"), *bucket));
-            self.rows.campaigns += 1;
-        }
-        for ((bucket, id), sum) in &deltas.flash_sales {
-            let row = tx.get::<FlashRollup>(&(generation, bucket.0, bucket.1, *id))?;
-            report.check(SUMS, row.as_ref().is_some_and(|row| Sold::from(row) == *sum), || tag("flash sales", *bucket));
-            self.rows.flash_sales += 1;
-        }
+        let deltas = std::mem::take(&mut self.deltas);
+        self.check_sums(tx, report, &deltas.rollups)?;
+        self.check_sums(tx, report, &deltas.products)?;
+        self.check_sums(tx, report, &deltas.promotions)?;
+        self.check_sums(tx, report, &deltas.campaigns)?;
+        self.check_sums(tx, report, &deltas.flash_sales)?;
         self.check_buyers(tx, report)
+    }
+
+    fn check_sums<R: RollupRow>(
+        &mut self,
+        tx: &Tx<'_>,
+        report: &mut Report,
+        sums: &Changes<R>,
+    ) -> Result<(), StoreError> {
+        for (bucket, id, sum) in sums.iter() {
+            let same = sum_of::<R>(tx, self.generation, bucket, id)? == *sum;
+            let (level, start) = bucket;
+            report.check(SUMS, same, || format!("{} of the {level} {start}: {id:?}", R::TABLE.name));
+            self.ask_for::<R>(1);
+        }
+        Ok(())
     }
 
     fn check_buyers(&mut self, tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
@@ -187,33 +170,30 @@ impl Month {
             report.check("analytics: the buyers of a bucket = the buyers of its orders", same, || {
                 format!("chunk {chunk} of the {} {}", bucket.0, bucket.1)
             });
-            self.rows.buyers += 1;
+            self.ask_for::<BuyerRollup>(1);
         }
         Ok(())
     }
 
     /// There are no other rows.
     fn check_counts(&self, tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
-        let generation = self.generation;
-        let counts = [
-            ("sums", count::<Rollup>(tx, generation)?, self.rows.rollups),
-            ("products", count::<ProductRollup>(tx, generation)?, self.rows.products),
-            ("buyers", count::<BuyerRollup>(tx, generation)?, self.rows.buyers),
-            ("promotions", count::<PromotionRollup>(tx, generation)?, self.rows.promotions),
-            ("campaigns", count::<CampaignRollup>(tx, generation)?, self.rows.campaigns),
-            ("flash sales", count::<FlashRollup>(tx, generation)?, self.rows.flash_sales),
-            ("refunds", count::<Refunded>(tx, generation)?, self.rows.refunds),
-            ("first orders", count::<First>(tx, generation)?, self.rows.firsts),
-        ];
-        for (what, found, want) in counts {
-            report.check("analytics: no other roll-ups exist", found == want, || {
-                format!("{found} rows of {what}, {want} expected")
-            });
-        }
+        self.check_count::<Rollup>(tx, report)?;
+        self.check_count::<ProductRollup>(tx, report)?;
+        self.check_count::<BuyerRollup>(tx, report)?;
+        self.check_count::<PromotionRollup>(tx, report)?;
+        self.check_count::<CampaignRollup>(tx, report)?;
+        self.check_count::<FlashRollup>(tx, report)?;
+        self.check_count::<Refunded>(tx, report)?;
+        self.check_count::<First>(tx, report)
+    }
+
+    fn check_count<R: Record>(&self, tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
+        let rows = tx.scan::<R>().prefix(self.generation).rows();
+        let found = rows.into_iter().try_fold(0_usize, |count, row| row.map(|_| count + 1))?;
+        let (table, want) = (R::TABLE.name, self.rows.get(R::TABLE.name).copied().unwrap_or(0));
+        report.check("analytics: no other roll-ups exist", found == want, || {
+            format!("{found} rows of {table}, {want} expected")
+        });
         Ok(())
     }
-}
-
-fn count<R: Record>(tx: &Tx<'_>, generation: u32) -> Result<usize, StoreError> {
-    tx.scan::<R>().prefix(generation).rows().try_fold(0, |count, row| row.map(|_| count + 1))
 }

@@ -14,9 +14,9 @@ use rust_decimal::Decimal;
 
 use crate::Analytics;
 use crate::api::{Metric, ProductOrder};
-use crate::commands::deltas::Attributed;
 use crate::queries::sums::{Sums, Wanted};
 use crate::records::NumberedSku;
+use crate::rules::attributed::Attributed;
 use crate::rules::period::{Period, period};
 use crate::rules::ratios::{average, ratio};
 use crate::rules::sold::Sold;

@@ -13,11 +13,11 @@ use crate::api::{
     FollowFigures, GetCampaignFigures, GetFunnel, GetPromotionFigures, GetRfm, GetState, GetSummary, Granularity,
     ListSeries, ListTopProducts, Metric, ProductOrder, Rebuild, RecordEvent,
 };
-use crate::commands::deltas::Attributed;
 use crate::commands::{generations, visits};
 use crate::dashboard::{Store, leading, metric};
 use crate::queries::sums::Wanted;
 use crate::records::{Generation, GenerationStatus};
+use crate::rules::attributed::Attributed;
 use crate::rules::ratios::{CAMPAIGN_ROI, ROI, ratio, roi};
 use crate::rules::rfm::{Buyer, Scores, Segment, score};
 use crate::stream;

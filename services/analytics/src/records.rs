@@ -56,14 +56,19 @@ record! {
     /// A contribution to the figures at a time: an order that counts, a refund, a visit. Every roll-up is the sum of
     /// these.
     pub(crate) struct Entry in Promox.analytics_entries = 661, key(generation: u32, at: Timestamp, kind: EntryKind, subject: i64) {
+        /// Counts and amounts, each with a place of its own, in one column.
         measures: Measures,
         /// The key by which it is found when it changes: the order, the credit note, the redemption.
         owner: Option<i64>,
         /// The customer's number, if the order's customer is known.
         buyer: Option<i64>,
+        /// A list of an order's products: number, orders, units, revenue.
         sold: Products,
+        /// A list of an order's promotions: number, campaign, cost.
         uses: Uses,
+        /// A list of an order's flash sales: number, units, revenue.
         flash: Flash,
+        /// A list of an order's flash sales of campaigns: number, campaign, cost.
         campaign_sales: CampaignSales,
     }
     unique EntryByOwner = 662 (owner, generation, kind);
@@ -88,6 +93,7 @@ record! {
 record! {
     /// The sums of a bucket.
     pub(crate) struct Rollup in Promox.analytics_rollups = 667, key(generation: u32, level: Level, start: Timestamp) {
+        /// Counts and amounts, each with a place of its own, in one column.
         measures: Measures,
     }
 }
@@ -95,6 +101,7 @@ record! {
 record! {
     /// The sales of each product of a chunk in a bucket.
     pub(crate) struct ProductRollup in Promox.analytics_products = 668, key(generation: u32, level: Level, start: Timestamp, chunk: i64) {
+        /// A list of products: number, orders, units, revenue.
         sold: Products,
     }
 }
@@ -102,6 +109,7 @@ record! {
 record! {
     /// The customers of a chunk who bought in a bucket.
     pub(crate) struct BuyerRollup in Promox.analytics_buyers = 669, key(generation: u32, level: Level, start: Timestamp, chunk: i64) {
+        /// A set of customers by their places in the chunk: a list of places, or a bit a place.
         members: Members,
     }
 }

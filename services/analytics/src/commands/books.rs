@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use promox_kernel::Timestamp;
 use promox_storage::{StoreError, Tx};
 
-use super::deltas::{Bucket, Deltas, Sign};
+use super::deltas::{Deltas, Sign};
+use super::rollups::Bucket;
 use crate::records::{BuyerRollup, Entry, EntryByBuyer, EntryByOwner, EntryKind, First};
 use crate::rules::cover::Level;
 use crate::rules::members;

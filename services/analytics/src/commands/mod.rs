@@ -4,4 +4,5 @@ pub(crate) mod books;
 pub(crate) mod deltas;
 pub(crate) mod generations;
 pub(crate) mod project;
+pub(crate) mod rollups;
 pub(crate) mod visits;

@@ -16,6 +16,7 @@ use crate::records::{Customer, CustomerByName, Entry, EntryKind, Generation, Num
 use crate::rules::counting::{self, CampaignSales, Flash, Uses};
 use crate::rules::measures::{Measures, plain};
 use crate::rules::sold::Products;
+use crate::rules::sum::Sum as _;
 
 /// Changes between two positions of a log, and the figures that they refer to.
 #[derive(Debug, Default)]

@@ -6,12 +6,15 @@ use promox_kernel::{Amount, Timestamp};
 use promox_storage::{Record, StoreError, Tx};
 
 use super::{ENTRIES, Mark};
-use crate::commands::deltas::{self, Attributed};
+use crate::commands::deltas;
+use crate::commands::rollups::RollupRow;
 use crate::records::{BuyerRollup, CampaignRollup, Entry, FlashRollup, ProductRollup, PromotionRollup, Rollup};
+use crate::rules::attributed::Attributed;
 use crate::rules::cover::{Level, Piece};
 use crate::rules::measures::Measures;
 use crate::rules::members::Union;
 use crate::rules::sold::Sold;
+use crate::rules::sum::Sum as _;
 
 /// What is requested beside the measures.
 #[derive(Clone, Copy, Debug, Default)]
@@ -135,19 +138,13 @@ impl Sums {
             })?;
         }
         if self.wanted.promotions {
-            self.rows += run.each(|row: PromotionRollup| {
-                self.promotions.entry(row.promotion_id).or_default().add(&Attributed::from(&row));
-            })?;
+            self.rows += run.add_up::<PromotionRollup>(&mut self.promotions)?;
         }
         if self.wanted.campaigns {
-            self.rows += run.each(|row: CampaignRollup| {
-                self.campaigns.entry(row.campaign_id).or_default().add(&Attributed::from(&row));
-            })?;
+            self.rows += run.add_up::<CampaignRollup>(&mut self.campaigns)?;
         }
         if self.wanted.flash_sales {
-            self.rows += run.each(|row: FlashRollup| {
-                self.flash_sales.entry(row.flash_sale_id).or_default().add(&Sold::from(&row));
-            })?;
+            self.rows += run.add_up::<FlashRollup>(&mut self.flash_sales)?;
         }
         Ok(())
     }
@@ -172,5 +169,13 @@ impl Run<'_, '_> {
             count += 1;
         }
         Ok(count)
+    }
+
+    /// Adds the rows of a roll-up to sums by what they are of; how many rows there were.
+    fn add_up<R: RollupRow>(&self, sums: &mut BTreeMap<R::Id, R::Sum>) -> Result<usize, StoreError> {
+        self.each(|row: R| {
+            let (id, sum) = row.into_parts();
+            sums.entry(id).or_default().add(&sum);
+        })
     }
 }

@@ -3,6 +3,8 @@
 use promox_kernel::Amount;
 use promox_kernel::encoding::{Column, ColumnType};
 
+use super::sum::adds_up;
+
 macro_rules! measures {
     (counts { $($(#[$count_meta:meta])* $count:ident),+ $(,)? } amounts { $($(#[$amount_meta:meta])* $amount:ident),+ $(,)? }) => {
         /// All measures. They are one column, amounts first: new counts are appended and read as zero in older rows.
@@ -12,19 +14,9 @@ macro_rules! measures {
             $($(#[$amount_meta])* pub(crate) $amount: Amount,)+
         }
 
+        adds_up!(Measures: $($count,)+ $($amount,)+);
+
         impl Measures {
-            /// Adds `other`.
-            pub(crate) fn add(&mut self, other: &Self) {
-                $(self.$count += other.$count;)+
-                $(self.$amount += other.$amount;)+
-            }
-
-            /// Subtracts `other`.
-            pub(crate) fn take(&mut self, other: &Self) {
-                $(self.$count -= other.$count;)+
-                $(self.$amount -= other.$amount;)+
-            }
-
             fn encode(&self) -> Vec<u8> {
                 let mut bytes = Vec::with_capacity(32);
                 $(plain(self.$amount).put(&mut bytes);)+
@@ -89,11 +81,6 @@ impl Measures {
     /// The points that customers hold according to these measures.
     pub(crate) fn points_held(&self) -> i64 {
         self.points_awarded + self.points_restored - self.points_redeemed - self.points_revoked - self.points_expired
-    }
-
-    /// Whether all measures are zero.
-    pub(crate) fn is_empty(&self) -> bool {
-        *self == Self::default()
     }
 }
 

@@ -4,6 +4,7 @@ use promox_kernel::Amount;
 use promox_kernel::encoding::{Column, ColumnType};
 
 use super::measures::plain;
+use super::sum::{Sum, adds_up};
 
 /// Products per chunk.
 const CHUNK: i64 = 256;
@@ -21,31 +22,15 @@ pub(crate) struct Sold {
     pub(crate) revenue: Amount,
 }
 
-impl Sold {
-    /// Adds `other`.
-    pub(crate) fn add(&mut self, other: &Self) {
-        self.orders += other.orders;
-        self.units += other.units;
-        self.revenue += other.revenue;
-    }
-
-    /// The negated sales.
-    pub(crate) fn negated(&self) -> Self {
-        Self { orders: -self.orders, units: -self.units, revenue: -self.revenue }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.orders == 0 && self.units == 0 && self.revenue.is_zero()
-    }
-}
+adds_up!(Sold: orders, units, revenue);
 
 /// Products by number, ascending, without duplicates.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Products(pub(crate) Vec<(i64, Sold)>);
 
 impl Products {
-    /// Adds to a product; one whose sales are zero is removed.
-    pub(crate) fn add(&mut self, product: i64, sold: &Sold) {
+    /// Adds to a product; one of which nothing is left goes.
+    pub(crate) fn add_product(&mut self, product: i64, sold: &Sold) {
         match self.0.binary_search_by_key(&product, |(number, _)| *number) {
             Ok(at) => {
                 if let Some((_, sum)) = self.0.get_mut(at) {
@@ -55,8 +40,19 @@ impl Products {
                     }
                 }
             }
+            Err(_) if sold.is_empty() => {}
             Err(at) => self.0.insert(at, (product, *sold)),
         }
+    }
+}
+
+impl Sum for Products {
+    fn add(&mut self, other: &Self) {
+        other.0.iter().for_each(|(product, sold)| self.add_product(*product, sold));
+    }
+
+    fn negated(&self) -> Self {
+        Self(self.0.iter().map(|(product, sold)| (*product, sold.negated())).collect())
     }
 }
 
