@@ -103,7 +103,7 @@ impl Handle<CreateCoupon> for Coupons {
             starts_at: op.starts_at,
             ends_at: op.ends_at,
         };
-        refuse(terms.faults())?;
+        terms.faults().finish()?;
         self.check_promotion(cx, op.promotion_id).await?;
         self.check_user(cx, op.user_id).await?;
         let (code, claim) = match &op.code {
@@ -115,10 +115,6 @@ impl Handle<CreateCoupon> for Coupons {
         claim.release(cx).await;
         made
     }
-}
-
-fn refuse(faults: Vec<FieldError>) -> Result<(), Error> {
-    if faults.is_empty() { Ok(()) } else { Err(Error::invalid(faults)) }
 }
 
 impl Handle<GetCoupon> for Coupons {
@@ -163,19 +159,19 @@ fn batch(op: &CreateBatch, cx: &Cx) -> Result<NewBatch, Error> {
     };
     let mut faults = terms.faults();
     if !(1..=MOST_CODES).contains(&op.count) {
-        faults.push(FieldError::new("/count", format!("must be 1 to {MOST_CODES}")));
+        faults.note("/count", format!("must be 1 to {MOST_CODES}"));
     }
     if op.valid_days.is_some_and(|valid| !(1..=MOST_DAYS).contains(&valid)) {
-        faults.push(FieldError::new("/validDays", format!("must be 1 to {MOST_DAYS} days")));
+        faults.note("/validDays", format!("must be 1 to {MOST_DAYS} days"));
     }
-    let pattern = pattern(op).map_err(|fault| faults.push(fault)).ok();
+    let pattern = pattern(op).map_err(|fault| faults.add(fault)).ok();
     match pattern {
         Some(pattern) if faults.is_empty() => {
             let pointer = if op.pattern.is_some() { "/pattern" } else { "/length" };
             pattern.check_room(op.count).map_err(|fault| Error::field(pointer, fault))?;
             Ok(NewBatch { promotion_id: op.promotion_id, count: op.count, pattern: pattern.text(), terms })
         }
-        _ => Err(Error::invalid(faults)),
+        _ => Err(Error::invalid(faults.into_list())),
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use promox_contract::ids::VariantId;
 use promox_contract::inventory::VariantQuantity;
 use promox_contract::product::SkuDescriptions;
-use promox_kernel::{Currency, Error, FieldError, Timestamp, bounded};
+use promox_kernel::{Currency, Error, Faults, FieldError, Timestamp, bounded};
 
 use crate::api::{CreateSale, SaleItemInput, UpdateSale};
 use crate::records::{FlashHold, FlashItem, FlashSale, HoldStatus, ItemTerms, SaleStatus, Terms};
@@ -122,25 +122,25 @@ impl Terms {
 
     /// Checks everything at once, against the catalogue, and writes SKUs and prices as the catalogue does.
     pub(crate) fn check(&mut self, described: SkuDescriptions, now: Timestamp) -> Result<(), Error> {
-        let mut faults = Vec::new();
+        let mut faults = Faults::default();
         match bounded(&self.name, 1, 200) {
             Ok(name) => self.name = name,
-            Err(fault) => faults.push(FieldError::new("/name", fault)),
+            Err(fault) => faults.note("/name", fault),
         }
         if self.ends_at <= self.starts_at {
-            faults.push(FieldError::new("/endsAt", "must be after startsAt"));
+            faults.note("/endsAt", "must be after startsAt");
         } else if self.ends_at <= now {
-            faults.push(FieldError::new("/endsAt", "must be in the future"));
+            faults.note("/endsAt", "must be in the future");
         }
         if !TTL.contains(&self.ttl_seconds) {
-            faults.push(FieldError::new("/reservationTtlSeconds", "must be 60 to 3600 seconds"));
+            faults.note("/reservationTtlSeconds", "must be 60 to 3600 seconds");
         }
         if self.items.is_empty() || self.items.len() > MOST_ITEMS {
-            faults.push(FieldError::new("/items", format!("must have 1 to {MOST_ITEMS} items")));
+            faults.note("/items", format!("must have 1 to {MOST_ITEMS} items"));
         }
         self.currency = described.items.first().map_or(self.currency, |found| found.currency);
         check_items(&mut self.items, described, &mut faults);
-        if faults.is_empty() { Ok(()) } else { Err(Error::invalid(faults)) }
+        faults.finish()
     }
 }
 
@@ -155,12 +155,12 @@ fn items(items: Vec<SaleItemInput>) -> Vec<ItemTerms> {
     items.into_iter().map(item).collect()
 }
 
-fn check_items(items: &mut [ItemTerms], described: SkuDescriptions, faults: &mut Vec<FieldError>) {
+fn check_items(items: &mut [ItemTerms], described: SkuDescriptions, faults: &mut Faults) {
     let known = described.by_sku();
     let mut seen: BTreeSet<VariantId> = BTreeSet::new();
     for (at, item) in items.iter_mut().enumerate() {
         let mut fault = |member: &str, detail: String| {
-            faults.push(FieldError::new(format!("/items/{at}/{member}"), detail));
+            faults.note(format!("/items/{at}/{member}"), detail);
         };
         if !(1..=MOST_STOCK).contains(&item.stock) {
             fault("stock", format!("must be 1 to {MOST_STOCK} units"));
@@ -173,7 +173,7 @@ fn check_items(items: &mut [ItemTerms], described: SkuDescriptions, faults: &mut
         }
         let Some(found) = known.get(&item.sku) else {
             let (pointer, detail) = (format!("/items/{at}/sku"), format!("\"{}\" is not sold here", item.sku));
-            faults.push(FieldError { pointer, code: "UNKNOWN_SKU".into(), detail });
+            faults.add(FieldError { pointer, code: "UNKNOWN_SKU".into(), detail });
             continue;
         };
         if !seen.insert(found.variant_id) {

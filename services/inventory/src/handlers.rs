@@ -9,7 +9,7 @@ use promox_contract::inventory::{
     HoldStock, Restock, ReturnToAllocation, SellFromAllocation, SetStock, SkuQuantity, VariantQuantity,
 };
 use promox_contract::product::{ResolveSkus, VariantRef};
-use promox_kernel::{Cx, Error, FieldError, Handle, Page, Sku, bounded};
+use promox_kernel::{Cx, Error, Faults, FieldError, Handle, Page, Sku, bounded};
 use promox_storage::{Lane, Transact, Transaction, Tx};
 
 use crate::api::{
@@ -51,21 +51,21 @@ async fn variant(cx: &Cx, sku: &Sku) -> Result<VariantRef, Error> {
 /// Items by variant; a SKU that no product has is refused.
 async fn variants(cx: &Cx, items: &[SkuQuantity]) -> Result<Vec<VariantQuantity>, Error> {
     let found = cx.call(ResolveSkus { skus: items.iter().map(|item| item.sku.clone()).collect() }).await?.variants;
-    let mut faults = Vec::new();
+    let mut faults = Faults::default();
     let mut known = Vec::with_capacity(items.len());
     for (at, (item, found)) in items.iter().zip(found).enumerate() {
         match found {
             Some(of) => {
                 known.push(VariantQuantity { variant_id: of.variant_id, sku: of.sku, quantity: item.quantity });
             }
-            None => faults.push(FieldError {
+            None => faults.add(FieldError {
                 pointer: format!("/items/{at}/sku"),
                 code: "UNKNOWN_SKU".into(),
                 detail: format!("no product has the sku {}", item.sku),
             }),
         }
     }
-    if faults.is_empty() { Ok(known) } else { Err(Error::invalid(faults)) }
+    faults.finish().map(|()| known)
 }
 
 impl Handle<GetStock> for Inventory {

@@ -3,7 +3,7 @@
 use promox_contract::inventory::VariantQuantity;
 use promox_contract::product::VariantRef;
 use promox_contract::refusal::Short;
-use promox_kernel::{Error, FieldError, bounded};
+use promox_kernel::{Error, Faults, bounded};
 
 use crate::records::{HeldLine, Location, Stock, Taken};
 use crate::reject;
@@ -223,17 +223,17 @@ pub(crate) fn check_items(items: &[VariantQuantity], most: usize) -> Result<(), 
         return Err(Error::field("/items", format!("must have 1 to {most} items; got {}", items.len())));
     }
     let mut seen = std::collections::BTreeSet::new();
-    let mut faults = Vec::new();
+    let mut faults = Faults::default();
     for (at, item) in items.iter().enumerate() {
         if !(1..=MOST_QUANTITY).contains(&item.quantity) {
             let detail = format!("must be 1 to {MOST_QUANTITY}");
-            faults.push(FieldError::new(format!("/items/{at}/quantity"), detail));
+            faults.note(format!("/items/{at}/quantity"), detail);
         }
         if !seen.insert(item.variant_id) {
-            faults.push(FieldError::new(format!("/items/{at}/sku"), "duplicate sku: add the quantities"));
+            faults.note(format!("/items/{at}/sku"), "duplicate sku: add the quantities");
         }
     }
-    if faults.is_empty() { Ok(()) } else { Err(Error::invalid(faults)) }
+    faults.finish()
 }
 
 /// The name of a place: upper case letters, digits, `-` and `_`; `MAIN` unless said.

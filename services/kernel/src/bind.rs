@@ -13,7 +13,7 @@ use serde::de::{self, DeserializeOwned, DeserializeSeed, Deserializer, IntoDeser
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use crate::faults::{self, Found, MISSING};
+use crate::faults::{self, Faults, MISSING};
 use crate::nulls;
 use crate::strict::Strict;
 use crate::text::as_kept;
@@ -72,13 +72,13 @@ impl Request {
 
     /// All faults of an invalid request, the first one found in front.
     fn faults<O: Op>(&self, first: &Error) -> Vec<FieldError> {
-        let mut found = Found::default();
-        first.errors().iter().cloned().for_each(|fault| found.add(fault));
+        let mut found = Faults::default();
+        first.errors().iter().cloned().for_each(|fault| found.add_once(fault));
         let errors = |result: Result<O, Error>| result.err().map_or_else(Vec::new, |error| error.errors().to_vec());
         for pair in &self.query {
             let alike: Vec<_> = self.query.iter().filter(|(name, _)| *name == pair.0).collect();
             let faults = errors(self.read(&alike, b""));
-            faults.into_iter().filter(|fault| fault.code != MISSING).for_each(|fault| found.add(fault));
+            faults.into_iter().filter(|fault| fault.code != MISSING).for_each(|fault| found.add_once(fault));
         }
         let body = serde_json::from_slice(&self.body).unwrap_or_else(|_| Value::Object(Map::new()));
         let query: Vec<&(String, String)> = self.query.iter().collect();
@@ -88,11 +88,13 @@ impl Request {
         if in_query::<O>() {
             let required =
                 schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
-            required.filter(|name| !sent(name)).for_each(|name| found.add(faults::missing(format!("?{name}"), name)));
+            required
+                .filter(|name| !sent(name))
+                .for_each(|name| found.add_once(faults::missing(format!("?{name}"), name)));
         } else {
             faults::of_absence(&schema, &body, &mut found, &sent);
         }
-        found.into_errors()
+        found.into_list()
     }
 }
 
@@ -112,13 +114,13 @@ pub fn bind_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
         Err(error) if error.kind() == Kind::Schema => error,
         other => return other,
     };
-    let mut found = Found::default();
-    error.errors().iter().cloned().for_each(|fault| found.add(fault));
+    let mut found = Faults::default();
+    error.errors().iter().cloned().for_each(|fault| found.add_once(fault));
     let whole = serde_json::from_slice(body).unwrap_or_default();
     faults::of_values(&whole, &mut found, &mut |alone| {
         once(alone.as_bytes()).err().map_or_else(Vec::new, |error: Error| error.errors().to_vec())
     });
-    Err(Error::invalid(found.into_errors()))
+    Err(Error::invalid(found.into_list()))
 }
 
 /// Where members come from, so that a fault can point there.

@@ -1,11 +1,14 @@
 //! Finds every fault of a request, not only the first.
 //!
-//! Deserialization stops at the first fault. Then each value of the body is deserialized alone, with only the objects
-//! and lists around it, and missing members are found by the operation's schema. Valid requests pay nothing for this.
+//! Whoever checks values collects what is wrong with them in [`Faults`]. Reading stops at the first fault. When there is one, each value of the body is read alone, with nothing around it but the
+//! objects and lists that it stands in, and what is missing is found by the description of the operation. All of that costs
+//! nothing for what is read without a fault.
+
+use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
-use crate::FieldError;
+use crate::{Error, FieldError};
 
 /// Values that are checked individually; in a larger body, the first ones.
 const MOST_VALUES: usize = 500;
@@ -21,24 +24,98 @@ enum Step {
     Item(usize),
 }
 
-/// Faults in the order in which they are found, one per place.
+/// Collects the faults of one request, so that all are answered at once.
 #[derive(Debug, Default)]
-pub(crate) struct Found(Vec<FieldError>);
+pub struct Faults {
+    prefix: String,
+    list: Vec<FieldError>,
+}
 
-impl Found {
-    pub(crate) fn add(&mut self, fault: FieldError) {
-        if self.0.len() < MOST_FAULTS && self.0.iter().all(|known| known.pointer != fault.pointer) {
-            self.0.push(fault);
+impl Faults {
+    /// A collector for a part of a request: `prefix` goes before the pointers that are given to it.
+    pub fn below(prefix: &str) -> Self {
+        Self { prefix: prefix.to_owned(), list: Vec::new() }
+    }
+
+    /// Notes a fault of the general code `INVALID_VALUE`.
+    pub fn note(&mut self, pointer: impl AsRef<str>, detail: impl Into<String>) {
+        let fault = FieldError::new(format!("{}{}", self.prefix, pointer.as_ref()), detail);
+        self.list.push(fault);
+    }
+
+    /// Notes a fault with a code of its own.
+    pub fn code(&mut self, pointer: impl AsRef<str>, code: impl Into<Cow<'static, str>>, detail: impl Into<String>) {
+        let pointer = format!("{}{}", self.prefix, pointer.as_ref());
+        self.list.push(FieldError { pointer, code: code.into(), detail: detail.into() });
+    }
+
+    /// Notes a member that is missing.
+    pub fn missing(&mut self, pointer: impl AsRef<str>, detail: impl Into<String>) {
+        self.code(pointer, MISSING, detail);
+    }
+
+    /// Adds a fault whose pointer is whole.
+    pub fn add(&mut self, fault: FieldError) {
+        self.list.push(fault);
+    }
+
+    /// Adds a fault whose pointer is whole, unless there is one at that place or there are very many.
+    pub(crate) fn add_once(&mut self, fault: FieldError) {
+        if self.list.len() < MOST_FAULTS && self.list.iter().all(|known| known.pointer != fault.pointer) {
+            self.list.push(fault);
         }
     }
 
-    pub(crate) fn into_errors(self) -> Vec<FieldError> {
-        self.0
+    /// The value, or `None` and its fault noted.
+    pub fn take<T>(&mut self, pointer: impl AsRef<str>, checked: Result<T, String>) -> Option<T> {
+        checked.map_err(|detail| self.note(pointer, detail)).ok()
+    }
+
+    /// [`Faults::take`] for a member that may be left out.
+    pub fn optional<T>(
+        &mut self,
+        pointer: impl AsRef<str>,
+        value: Option<&str>,
+        check: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        value.and_then(|value| self.take(pointer, check(value)))
+    }
+
+    /// What `read` reads at the prefix, or `None` and its faults added.
+    pub fn read<T>(&mut self, read: impl FnOnce(&str) -> Result<T, Vec<FieldError>>) -> Option<T> {
+        read(&self.prefix).map_err(|found| self.list.extend(found)).ok()
+    }
+
+    /// Whether there are no faults.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// The faults in the order in which they were found.
+    pub fn into_list(self) -> Vec<FieldError> {
+        self.list
+    }
+
+    /// Fails when there are faults.
+    pub fn finish(self) -> Result<(), Error> {
+        if self.list.is_empty() { Ok(()) } else { Err(Error::invalid(self.list)) }
     }
 }
 
-/// Deserializes each value of a body alone with `read`, which returns the faults of a body.
-pub(crate) fn of_values(body: &Value, found: &mut Found, read: &mut dyn FnMut(&str) -> Vec<FieldError>) {
+impl Extend<FieldError> for Faults {
+    fn extend<I: IntoIterator<Item = FieldError>>(&mut self, faults: I) {
+        self.list.extend(faults);
+    }
+}
+
+impl FromIterator<FieldError> for Faults {
+    fn from_iter<I: IntoIterator<Item = FieldError>>(faults: I) -> Self {
+        Self { prefix: String::new(), list: faults.into_iter().collect() }
+    }
+}
+
+/// Reads each value of a body alone by `read`, which gives the faults of a body.
+pub(crate) fn of_values(body: &Value, found: &mut Faults, read: &mut dyn FnMut(&str) -> Vec<FieldError>) {
     let mut values = Vec::new();
     collect(body, &mut Vec::new(), &mut values);
     for (steps, value) in values {
@@ -48,7 +125,7 @@ pub(crate) fn of_values(body: &Value, found: &mut Found, read: &mut dyn FnMut(&s
         });
         // Members missing around the value were left out on purpose.
         for fault in read(&alone.to_string()).into_iter().filter(|fault| fault.code != MISSING) {
-            found.add(FieldError { pointer: placed(&fault.pointer, &steps), ..fault });
+            found.add_once(FieldError { pointer: placed(&fault.pointer, &steps), ..fault });
         }
     }
 }
@@ -87,8 +164,8 @@ fn placed(pointer: &str, steps: &[Step]) -> String {
     if pointer.starts_with('/') { parts.map(part).collect() } else { pointer.to_owned() }
 }
 
-/// Adds the members that `schema` requires and the body lacks. `known` says which members come from elsewhere.
-pub(crate) fn of_absence(schema: &Value, body: &Value, found: &mut Found, known: &dyn Fn(&str) -> bool) {
+/// Adds what a body leaves out that its `schema` asks for. `known` says which members of the whole come from elsewhere.
+pub(crate) fn of_absence(schema: &Value, body: &Value, found: &mut Faults, known: &dyn Fn(&str) -> bool) {
     Absence { root: schema }.check(schema, body, "", found, known);
 }
 
@@ -97,13 +174,13 @@ struct Absence<'a> {
 }
 
 impl<'a> Absence<'a> {
-    fn check(&self, schema: &'a Value, value: &Value, pointer: &str, found: &mut Found, known: &dyn Fn(&str) -> bool) {
+    fn check(&self, schema: &'a Value, value: &Value, pointer: &str, found: &mut Faults, known: &dyn Fn(&str) -> bool) {
         let schema = self.resolve(schema);
         match value {
             Value::Object(members) => {
                 let required = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
                 for name in required.filter(|name| !members.contains_key(*name) && !known(name)) {
-                    found.add(missing(format!("{pointer}/{name}"), name));
+                    found.add_once(missing(format!("{pointer}/{name}"), name));
                 }
                 for (name, value) in members {
                     if let Some(inner) = schema["properties"].get(name) {

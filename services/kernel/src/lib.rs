@@ -50,6 +50,7 @@ pub use encoding::{Json, Sealed};
 pub use entropy::Entropy;
 pub use error::{Error, FieldError, Kind};
 pub use fact::Fact;
+pub use faults::Faults;
 pub use if_match::IfMatch;
 pub use job::Job;
 pub use listeners::{Listeners, Streamed, server_sent};

@@ -7,7 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::Visitor;
 use serde::{Deserialize, Deserializer};
 
-use crate::FieldError;
+use crate::Faults;
 use crate::nulls::CLEARABLE;
 
 /// A patch of one member. Mark the member `#[serde(default)]`.
@@ -33,10 +33,10 @@ impl<T> Patch<T> {
     }
 
     /// Applies the patch to a member that always has a value; a null is a fault at `pointer`.
-    pub fn replace(self, member: &mut T, pointer: &str, faults: &mut Vec<FieldError>) {
+    pub fn replace(self, member: &mut T, pointer: &str, faults: &mut Faults) {
         match self {
             Self::Keep => {}
-            Self::Clear => faults.push(FieldError::new(pointer, "must not be null")),
+            Self::Clear => faults.note(pointer, "must not be null"),
             Self::Set(value) => *member = value,
         }
     }
@@ -108,10 +108,10 @@ mod tests {
             (Patch::Set("new"), Some("NEW".to_owned()), Some("NEW".to_owned())),
         ] {
             let patch = patch.map(str::to_uppercase);
-            let (mut member, mut required, mut faults) = (Some("old".to_owned()), "old".to_owned(), Vec::new());
+            let (mut member, mut required, mut faults) = (Some("old".to_owned()), "old".to_owned(), Faults::default());
             patch.clone().replace(&mut required, "/member", &mut faults);
             assert_eq!(
-                (required == "NEW", faults.len()),
+                (required == "NEW", faults.into_list().len()),
                 (patch == Patch::Set("NEW".to_owned()), usize::from(patch == Patch::Clear))
             );
             patch.clone().apply(&mut member);

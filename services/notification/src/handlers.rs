@@ -4,7 +4,7 @@ use promox_contract::codes;
 use promox_contract::notification::SendMessage;
 use promox_contract::store::{GetStoreProfile, StoreProfile};
 use promox_contract::user::{ExportNotifications, PersonalData};
-use promox_kernel::{Cx, Error, Handle, Kind, Page, UserId, bounded};
+use promox_kernel::{Cx, Error, Faults, Handle, Kind, Page, UserId, bounded};
 use promox_storage::Tx;
 use serde_json::Value;
 
@@ -197,17 +197,17 @@ fn caller(cx: &Cx) -> Result<UserId, Error> {
 
 /// The preferences that are turned off.
 fn muted(op: &PutPreferences) -> Result<Vec<(MessageKind, Channel)>, Error> {
-    let (mut muted, mut faults) = (Vec::new(), Vec::new());
+    let (mut muted, mut faults) = (Vec::new(), Faults::default());
     for (index, it) in op.preferences.iter().enumerate() {
         if !it.kind.is_for_customers() || !it.kind.channels().contains(&it.channel) {
-            faults.push(reject::no_such_channel(index, it.kind, it.channel));
+            faults.add(reject::no_such_channel(index, it.kind, it.channel));
         } else if !it.enabled && !it.kind.is_optional(it.channel) {
-            faults.push(reject::mandatory(index, it.kind));
+            faults.add(reject::mandatory(index, it.kind));
         } else if !it.enabled && !muted.contains(&(it.kind, it.channel)) {
             muted.push((it.kind, it.channel));
         }
     }
-    if faults.is_empty() { Ok(muted) } else { Err(Error::invalid(faults)) }
+    faults.finish().map(|()| muted)
 }
 
 /// Checks the size of a source, and that it has the parts of its channel.

@@ -11,7 +11,7 @@ use promox_contract::product::{
 };
 use promox_contract::promotion::FindReferencingPromotion;
 use promox_contract::store::{GetStoreProfile, GetStoreTaxes, write_amounts};
-use promox_kernel::{Access, Amount, Cx, Download, Error, FieldError, Handle, Sku, Warnings};
+use promox_kernel::{Access, Amount, Cx, Download, Error, Faults, FieldError, Handle, Sku, Warnings};
 use promox_storage::{Lane, StoreError, Tx};
 
 use crate::api::{
@@ -122,8 +122,8 @@ async fn check_prices(cx: &Cx, asked: &ListProducts) -> Result<(), Error> {
         let detail = currency.exact(bound?).err()?;
         Some(FieldError::new(pointer, detail))
     };
-    let faults: Vec<FieldError> = bounds.into_iter().filter_map(fault).collect();
-    if faults.is_empty() { Ok(()) } else { Err(Error::invalid(faults)) }
+    let faults: Faults = bounds.into_iter().filter_map(fault).collect();
+    faults.finish()
 }
 
 impl Handle<ListProducts> for Products {

@@ -11,7 +11,7 @@ use promox_contract::order_line::tax_of;
 use promox_contract::product::{DescribeSkus, SkuDescription};
 use promox_contract::promotion::{Customer, Evaluation, GetPricingTerms, PricingTerms};
 use promox_contract::store::GetStoreProfile;
-use promox_kernel::{Amount, Currency, Cx, Error, FieldError, Handle, Kind, Sku};
+use promox_kernel::{Amount, Currency, Cx, Error, Faults, FieldError, Handle, Kind, Sku};
 use rust_decimal::Decimal;
 
 use crate::api::{CalculateCart, CalculateItem, CalculatedCart, CalculatedLine};
@@ -100,7 +100,7 @@ fn check(cx: &Cx, op: &CalculateCart) -> Result<(), Error> {
         let message = "Supplying prices, customers, times or promotions requires the permission promotion:write.";
         return Err(Error::new(Kind::Forbidden, "FORBIDDEN", message));
     }
-    let mut faults = Vec::new();
+    let mut faults = Faults::default();
     let counts = [
         ("/items", op.items.len(), 1, MAX_LINES),
         ("/codes", op.codes.len(), 0, MAX_CODES),
@@ -108,19 +108,19 @@ fn check(cx: &Cx, op: &CalculateCart) -> Result<(), Error> {
     ];
     for (pointer, count, least, most) in counts {
         if !(least..=most).contains(&count) {
-            faults.push(FieldError::new(pointer, format!("must have {least} to {most} entries")));
+            faults.note(pointer, format!("must have {least} to {most} entries"));
         }
     }
     let shipping_rate = op.shipping.as_ref().and_then(|it| it.tax_rate);
     if shipping_rate.is_some_and(|rate| !is_rate(rate)) {
-        faults.push(FieldError::new("/shipping/taxRate", "must be a rate from 0 to 100 percent"));
+        faults.note("/shipping/taxRate", "must be a rate from 0 to 100 percent");
     }
     for (i, item) in op.items.iter().enumerate() {
         if !(1..=MAX_UNITS).contains(&item.quantity) {
-            faults.push(FieldError::new(format!("/items/{i}/quantity"), format!("must be from 1 to {MAX_UNITS}")));
+            faults.note(format!("/items/{i}/quantity"), format!("must be from 1 to {MAX_UNITS}"));
         }
     }
-    if faults.is_empty() { Ok(()) } else { Err(Error::invalid(faults)) }
+    faults.finish()
 }
 
 /// The lines, each SKU once: the catalog's data, with the caller's overrides.
@@ -131,20 +131,20 @@ async fn describe(cx: &Cx, items: &[CalculateItem], currency: Currency) -> Resul
     let found = if own.is_empty() { HashMap::new() } else { cx.call(DescribeSkus { skus: own }).await?.by_sku() };
     let mut lines: Vec<Described> = Vec::with_capacity(items.len());
     let mut places: HashMap<Sku, usize> = HashMap::with_capacity(items.len());
-    let mut faults = Vec::new();
+    let mut faults = Faults::default();
     for (i, item) in items.iter().enumerate() {
         match line(item, found.get(&item.sku), currency) {
             Err((member, code, detail)) => {
-                faults.push(FieldError { pointer: format!("/items/{i}/{member}"), code: code.into(), detail });
+                faults.add(FieldError { pointer: format!("/items/{i}/{member}"), code: code.into(), detail });
             }
             Ok(line) => match places.get(&line.input.sku).and_then(|place| lines.get_mut(*place)) {
                 Some(known) if known.input.list_price == line.input.list_price => {
                     known.input.quantity += line.input.quantity;
                 }
-                Some(_) => faults.push(FieldError::new(
+                Some(_) => faults.note(
                     format!("/items/{i}/unitPrice"),
                     format!("{} has another price in an earlier line", item.sku),
-                )),
+                ),
                 None => {
                     places.insert(line.input.sku.clone(), lines.len());
                     lines.push(line);
@@ -152,7 +152,7 @@ async fn describe(cx: &Cx, items: &[CalculateItem], currency: Currency) -> Resul
             },
         }
     }
-    if faults.is_empty() { Ok(lines) } else { Err(Error::invalid(faults)) }
+    faults.finish().map(|()| lines)
 }
 
 /// Whether it is a valid tax rate.
@@ -311,16 +311,16 @@ async fn inline(
 }
 
 fn compile_inline(promotions: &[Promotion], currency: Currency) -> Result<Vec<Arc<Rule>>, Error> {
-    let (mut rules, mut faults) = (Vec::with_capacity(promotions.len()), Vec::new());
+    let (mut rules, mut faults) = (Vec::with_capacity(promotions.len()), Faults::default());
     let (mut ids, mut codes) = (Vec::new(), Vec::new());
     for (i, promotion) in (0..).zip(promotions) {
         let id = promotion.id.unwrap_or(i + 1);
         let code = promotion.code.as_deref().map(normal_code);
         if id < 1 || ids.contains(&id) {
-            faults.push(FieldError::new(format!("/promotions/{i}/id"), "ids must be positive and unique"));
+            faults.note(format!("/promotions/{i}/id"), "ids must be positive and unique");
         }
         if code.as_ref().is_some_and(|code| codes.contains(code)) {
-            faults.push(FieldError::new(format!("/promotions/{i}/code"), "another of these promotions has this code"));
+            faults.note(format!("/promotions/{i}/code"), "another of these promotions has this code");
         }
         ids.push(id);
         codes.extend(code);
@@ -330,7 +330,7 @@ fn compile_inline(promotions: &[Promotion], currency: Currency) -> Result<Vec<Ar
             Err(found) => faults.extend(found),
         }
     }
-    if faults.is_empty() { Ok(rules) } else { Err(Error::invalid(faults)) }
+    faults.finish().map(|()| rules)
 }
 
 /// The cart with its discounts, taxes and totals, as an order would have them.

@@ -10,8 +10,8 @@ use promox_contract::promotion::{
 };
 use promox_contract::reward::IsPromotionReferencedByOffers;
 use promox_contract::store::{GetStoreProfile, write_amounts};
-use promox_kernel::{Currency, Cx, Error, FieldError, Handle, Page, Patch, Sku, bind_json};
-use promox_storage::{Transact, Transaction, Tx};
+use promox_kernel::{Currency, Cx, Error, Faults, FieldError, Handle, Page, Patch, Sku, bind_json};
+use promox_storage::Tx;
 use serde_json::{Map, Value};
 
 use crate::api::{
@@ -126,8 +126,8 @@ pub(crate) async fn require_gifts(cx: &Cx, promotion: &rules::Promotion, pointer
     let strange = gifts.into_iter().filter(|(_, sku)| !known.contains_key(sku));
     let fault =
         |(i, sku)| FieldError::new(format!("{pointer}/actions/{i}/sku"), format!("{sku} is not in the catalog"));
-    let faults: Vec<FieldError> = strange.map(fault).collect();
-    if faults.is_empty() { Ok(()) } else { Err(Error::invalid(faults)) }
+    let faults: Faults = strange.map(fault).collect();
+    faults.finish()
 }
 
 async fn require_campaign(cx: &Cx, id: CampaignId) -> Result<(), Error> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use parking_lot::RwLock;
 use promox_contract::audit::Audited;
-use promox_kernel::{Amount, Cx, Error, FieldError, Json, Patch, json_reply, nullable, text_enum};
+use promox_kernel::{Amount, Cx, Error, Faults, Json, Patch, json_reply, nullable, text_enum};
 use promox_storage::{Db, StoreError, Tx};
 use rust_decimal::Decimal;
 use schemars::JsonSchema;
@@ -144,7 +144,7 @@ impl RewardSettings {
 
     /// The settings after a patch.
     pub(crate) fn patched(&self, patch: RewardPatch) -> Result<Self, Error> {
-        let (mut after, mut faults) = (self.clone(), Vec::new());
+        let (mut after, mut faults) = (self.clone(), Faults::default());
         patch.points_per_unit.replace(&mut after.points_per_unit, "/pointsPerUnit", &mut faults);
         patch.point_value.apply(&mut after.point_value);
         patch.pending_days.replace(&mut after.pending_days, "/pendingDays", &mut faults);
@@ -157,7 +157,7 @@ impl RewardSettings {
         patch.max_share_percent.replace(&mut after.max_share_percent, "/maxSharePercent", &mut faults);
         patch.return_shortfall.replace(&mut after.return_shortfall, "/returnShortfall", &mut faults);
         patch.version.replace(&mut after.version, "/version", &mut faults);
-        if faults.is_empty() { Ok(after) } else { Err(Error::invalid(faults)) }
+        faults.finish().map(|()| after)
     }
 }
 
@@ -166,7 +166,7 @@ pub(crate) trait Group: Clone + Default + Serialize + DeserializeOwned + Send + 
     const NAME: &'static str;
     fn version(&self) -> i64;
     fn set_version(&mut self, version: i64);
-    fn faults(&self) -> Vec<FieldError>;
+    fn faults(&self) -> Faults;
 }
 
 impl Group for RewardSettings {
@@ -180,11 +180,11 @@ impl Group for RewardSettings {
         self.version = version;
     }
 
-    fn faults(&self) -> Vec<FieldError> {
-        let mut faults = Vec::new();
+    fn faults(&self) -> Faults {
+        let mut faults = Faults::default();
         let mut check = |holds: bool, member: &str, detail: &str| {
             if !holds {
-                faults.push(FieldError::new(format!("/{member}"), detail));
+                faults.note(format!("/{member}"), detail);
             }
         };
         let within = |it: Amount, most: i64, decimals: u32| {
@@ -231,7 +231,7 @@ impl Group for Ladder {
         self.version = version;
     }
 
-    fn faults(&self) -> Vec<FieldError> {
+    fn faults(&self) -> Faults {
         Self::faults(self)
     }
 }
@@ -288,10 +288,7 @@ pub(crate) async fn change<G: Group>(
         let old = tx.get::<Setting>(&G::NAME.to_owned())?;
         let present = old.as_ref().map_or(0, |row| row.version);
         let group = change(load(tx)?)?;
-        let faults = group.faults();
-        if !faults.is_empty() {
-            return Err(Error::invalid(faults));
-        }
+        group.faults().finish()?;
         match group.version() {
             // Settings that were read and sent back name the version that they were read at.
             sent @ 1.. if caller.if_match.is_none() => {
@@ -333,7 +330,7 @@ mod tests {
             (r#"{"minSharePercent":"60","maxSharePercent":"50"}"#, "/minSharePercent"),
         ] {
             let settings = RewardSettings::default().patched(bind_json(json.as_bytes()).unwrap()).unwrap();
-            assert_eq!(Group::faults(&settings)[0].pointer, pointer, "{json}");
+            assert_eq!(Group::faults(&settings).into_list()[0].pointer, pointer, "{json}");
         }
     }
 }

@@ -3,7 +3,7 @@
 use promox_contract::audit::Audited;
 use promox_contract::condition::Timetable;
 use promox_contract::ids::CampaignId;
-use promox_kernel::{Amount, Currency, Cx, Error, FieldError, Json, Patch, Timestamp, bounded, multiline};
+use promox_kernel::{Amount, Currency, Cx, Error, Faults, FieldError, Json, Patch, Timestamp, bounded, multiline};
 use promox_storage::{StoreError, Tx};
 use serde_json::{Value, json};
 
@@ -35,7 +35,7 @@ impl Campaign {
 
 /// Makes a draft.
 pub(crate) fn create(tx: &mut Tx<'_>, cx: &Cx, store: &Store, asked: &CreateCampaign) -> Result<CampaignView, Error> {
-    let mut faults = Vec::new();
+    let mut faults = Faults::default();
     let now = tx.now();
     let mut campaign = Campaign {
         id: CampaignId(tx.next_id::<Campaign>()?),
@@ -59,26 +59,19 @@ pub(crate) fn create(tx: &mut Tx<'_>, cx: &Cx, store: &Store, asked: &CreateCamp
         updated_at: now,
     };
     check_times(&campaign, now, &mut faults);
-    refuse(faults)?;
+    faults.finish()?;
     moves::enter(tx, &mut campaign, None, Cause { reason: MoveReason::Created, by: cx.principal.user() }, None)?;
     tx.insert(&campaign)?;
     note(tx, cx, "campaign.create", campaign.id, (Value::Null, campaign.trace()))?;
     Ok(campaign_view(tx, campaign)?)
 }
 
-fn refuse(faults: Vec<FieldError>) -> Result<(), Error> {
-    if faults.is_empty() { Ok(()) } else { Err(Error::invalid(faults)) }
-}
-
-fn text(text: &str, (least, most): (usize, usize), pointer: &str, faults: &mut Vec<FieldError>) -> String {
+fn text(text: &str, (least, most): (usize, usize), pointer: &str, faults: &mut Faults) -> String {
     let checked = if least == 0 { multiline(text, least, most) } else { bounded(text, least, most) };
-    checked.unwrap_or_else(|detail| {
-        faults.push(FieldError::new(pointer, detail));
-        String::new()
-    })
+    faults.take(pointer, checked).unwrap_or_default()
 }
 
-fn amount(budget: Amount, currency: Currency, faults: &mut Vec<FieldError>) -> Option<Amount> {
+fn amount(budget: Amount, currency: Currency, faults: &mut Faults) -> Option<Amount> {
     let exact = currency.exact(budget).and_then(|budget| {
         if budget > Amount::ZERO {
             Ok(budget)
@@ -86,13 +79,13 @@ fn amount(budget: Amount, currency: Currency, faults: &mut Vec<FieldError>) -> O
             Err("must be greater than zero; omit it for no budget".to_owned())
         }
     });
-    exact.map_err(|detail| faults.push(FieldError::new("/budget", detail))).ok()
+    faults.take("/budget", exact)
 }
 
 /// The segments of these names.
-fn audience(tx: &Tx<'_>, names: &[String], faults: &mut Vec<FieldError>) -> Result<Vec<SegmentId>, StoreError> {
+fn audience(tx: &Tx<'_>, names: &[String], faults: &mut Faults) -> Result<Vec<SegmentId>, StoreError> {
     if names.len() > MOST_AUDIENCE {
-        faults.push(FieldError::new("/audience", format!("must have at most {MOST_AUDIENCE} segments")));
+        faults.note("/audience", format!("must have at most {MOST_AUDIENCE} segments"));
         return Ok(Vec::new());
     }
     let mut ids = Vec::with_capacity(names.len());
@@ -100,7 +93,7 @@ fn audience(tx: &Tx<'_>, names: &[String], faults: &mut Vec<FieldError>) -> Resu
         match tx.get_by::<SegmentByName>((name,))? {
             Some(segment) if ids.contains(&segment.id) => {}
             Some(segment) => ids.push(segment.id),
-            None => faults.push(FieldError {
+            None => faults.add(FieldError {
                 pointer: format!("/audience/{i}"),
                 code: "UNKNOWN_SEGMENT".into(),
                 detail: format!("there is no segment named \"{name}\""),
@@ -111,7 +104,7 @@ fn audience(tx: &Tx<'_>, names: &[String], faults: &mut Vec<FieldError>) -> Resu
 }
 
 /// Refuses times that are none, or that never come.
-fn check_times(campaign: &Campaign, now: Timestamp, faults: &mut Vec<FieldError>) {
+fn check_times(campaign: &Campaign, now: Timestamp, faults: &mut Faults) {
     let Campaign { starts_at, ends_at, timezone, schedule, .. } = campaign;
     let hours = match Timetable::read(timezone, schedule.as_ref().map(|schedule| &schedule.0), "") {
         Ok(hours) => hours,
@@ -120,11 +113,11 @@ fn check_times(campaign: &Campaign, now: Timestamp, faults: &mut Vec<FieldError>
     let from = starts_at.map_or(now, |start| start.max(now));
     match (*starts_at, *ends_at) {
         (Some(start), Some(end)) if end <= start => {
-            faults.push(FieldError::new("/endsAt", "must be after startsAt"));
+            faults.note("/endsAt", "must be after startsAt");
         }
-        (_, Some(end)) if end <= now => faults.push(FieldError::new("/endsAt", "must be in the future")),
+        (_, Some(end)) if end <= now => faults.note("/endsAt", "must be in the future"),
         (_, Some(end)) if !hours.ever_comes(from, end) => {
-            faults.push(FieldError::new("/schedule", "the schedule has no time between startsAt and endsAt"));
+            faults.note("/schedule", "the schedule has no time between startsAt and endsAt");
         }
         _ => {}
     }
@@ -145,13 +138,13 @@ pub(crate) fn update(tx: &mut Tx<'_>, cx: &Cx, asked: &UpdateCampaign) -> Result
     let before = tx.get::<Campaign>(&asked.id)?.ok_or(Error::not_found("campaign"))?;
     cx.check_version(before.version)?;
     let mut after = before.clone();
-    let mut faults = Vec::new();
+    let mut faults = Faults::default();
     change(tx, &mut after, asked, &mut faults)?;
     let times = |it: &Campaign| (it.starts_at, it.ends_at, it.timezone.clone(), it.schedule.clone());
     if times(&after) != times(&before) {
         check_times(&after, tx.now(), &mut faults);
     }
-    refuse(faults)?;
+    faults.finish()?;
     check_change(&before, &after)?;
     if after == before {
         return Ok(campaign_view(tx, after)?);
@@ -165,12 +158,7 @@ pub(crate) fn update(tx: &mut Tx<'_>, cx: &Cx, asked: &UpdateCampaign) -> Result
     Ok(campaign_view(tx, after)?)
 }
 
-fn change(
-    tx: &Tx<'_>,
-    campaign: &mut Campaign,
-    asked: &UpdateCampaign,
-    faults: &mut Vec<FieldError>,
-) -> Result<(), StoreError> {
+fn change(tx: &Tx<'_>, campaign: &mut Campaign, asked: &UpdateCampaign, faults: &mut Faults) -> Result<(), StoreError> {
     if let Some(name) = &asked.name {
         campaign.name = text(name, (1, 200), "/name", faults);
     }

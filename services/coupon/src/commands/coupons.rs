@@ -136,8 +136,7 @@ pub(crate) fn update(tx: &mut Tx<'_>, cx: &Cx, normal: &String, change: &UpdateC
 }
 
 fn check(terms: &Terms) -> Result<(), Error> {
-    let faults = terms.faults();
-    if faults.is_empty() { Ok(()) } else { Err(Error::invalid(faults)) }
+    terms.faults().finish()
 }
 
 /// Takes a coupon that was issued elsewhere. What a row leaves out stays as it is.

@@ -1,7 +1,7 @@
 //! Where a coupon stands at a time, and what that is called towards a buyer.
 
 use promox_contract::promotion::RejectReason;
-use promox_kernel::{FieldError, Timestamp};
+use promox_kernel::{Faults, Timestamp};
 
 use super::person::Redeemer;
 use crate::records::{Coupon, CouponStatus};
@@ -60,17 +60,17 @@ pub(crate) struct Terms {
 
 impl Terms {
     /// What is wrong with them.
-    pub(crate) fn faults(&self) -> Vec<FieldError> {
-        let mut faults = Vec::new();
+    pub(crate) fn faults(&self) -> Faults {
+        let mut faults = Faults::default();
         for (pointer, limit) in [("/maxRedemptions", self.max_redemptions), ("/perUserLimit", self.per_user_limit)] {
             if limit == Some(0) {
-                faults.push(FieldError::new(pointer, "must be 1 or more; omit it for no limit"));
+                faults.note(pointer, "must be 1 or more; omit it for no limit");
             }
         }
         if let (Some(start), Some(end)) = (self.starts_at, self.ends_at)
             && end <= start
         {
-            faults.push(FieldError::new("/endsAt", format!("must be after the start, {start}")));
+            faults.note("/endsAt", format!("must be after the start, {start}"));
         }
         faults
     }

@@ -7,7 +7,7 @@ use promox_contract::ids::OrderId;
 use promox_contract::inventory::{SkuQuantity, VariantQuantity};
 use promox_contract::order::{OrderDelivered, OrderShipped, OrderStatus};
 use promox_contract::payment::{PaymentOutcome, PaymentStatus};
-use promox_kernel::{Amount, Cx, Error, FieldError, Json, bounded};
+use promox_kernel::{Amount, Cx, Error, Faults, Json, bounded};
 use promox_storage::Tx;
 
 use crate::api::{FulfilmentView, ShipOrder};
@@ -79,16 +79,16 @@ fn check_paid(order: &Order, lines: &[OrderItem], payment: Option<&PaymentOutcom
 }
 
 fn check(op: &ShipOrder) -> Result<(), Error> {
-    let mut faults = Vec::new();
+    let mut faults = Faults::default();
     for (text, at) in [(&op.carrier, "/carrier"), (&op.tracking_number, "/trackingNumber")] {
         if let Err(detail) = bounded(text, 1, 100) {
-            faults.push(FieldError::new(at, detail));
+            faults.note(at, detail);
         }
     }
     if let Some(items) = &op.items {
         request::item_faults(items, "/items", &mut faults);
     }
-    if faults.is_empty() { Ok(()) } else { Err(Error::invalid(faults)) }
+    faults.finish()
 }
 
 /// Units of a line that are neither shipped nor were returned before that.

@@ -9,7 +9,7 @@ use promox_contract::ids::OrderId;
 use promox_contract::inventory::SkuQuantity;
 use promox_contract::order::{OrderDelivered, OrderReturned, OrderStatus};
 use promox_contract::payment::{PaymentOutcome, ReturnSettlement};
-use promox_kernel::{Amount, Cx, Error, FieldError, Json, multiline};
+use promox_kernel::{Amount, Cx, Error, Faults, Json, multiline};
 use promox_storage::{Recall, Tx};
 use rust_decimal::Decimal;
 
@@ -32,12 +32,10 @@ pub(crate) fn request(
     op: &RequestReturn,
     payment: Option<&PaymentOutcome>,
 ) -> Result<ReturnView, Error> {
-    let mut faults = Vec::new();
+    let mut faults = Faults::default();
     request::item_faults(&op.items, "/items", &mut faults);
-    let reason = multiline(&op.reason, 1, 1_000).map_err(|detail| faults.push(FieldError::new("/reason", detail)));
-    if !faults.is_empty() {
-        return Err(Error::invalid(faults));
-    }
+    let reason = multiline(&op.reason, 1, 1_000).map_err(|detail| faults.note("/reason", detail));
+    faults.finish()?;
     let order = visible(tx, cx, op.id, "order:return")?;
     if !states::returnable(order.status) || order.imported {
         return Err(not_returnable(&order));
@@ -175,22 +173,20 @@ fn terms(
     (order, lines): (&Order, &[OrderItem]),
     worth: Worth,
 ) -> Result<Approval, Error> {
-    let mut faults = Vec::new();
+    let mut faults = Faults::default();
     let mut money = |amount: Option<Amount>, at: &str| match order.currency.exact(amount.unwrap_or_default()) {
         Ok(amount) if amount.is_negative() => {
-            faults.push(FieldError::new(at, "must not be negative"));
+            faults.note(at, "must not be negative");
             Amount::ZERO
         }
         Ok(amount) => amount,
         Err(detail) => {
-            faults.push(FieldError::new(at, detail));
+            faults.note(at, detail);
             Amount::ZERO
         }
     };
     let (shipping_refund, fee) = (money(op.shipping_refund, "/shippingRefund"), money(op.fee, "/fee"));
-    if !faults.is_empty() {
-        return Err(Error::invalid(faults));
-    }
+    faults.finish()?;
     let given = all(tx, order.id)?.iter().filter_map(|row| row.approval.as_ref()).map(|it| it.shipping_refund).sum();
     let left = shipping_paid(order, lines) - given;
     if shipping_refund > left {

@@ -7,7 +7,7 @@ use promox_contract::ids::{CampaignId, FlashReservationId, FlashSaleId};
 use promox_contract::inventory::{GetAvailableStock, SkuQuantity};
 use promox_contract::product::DescribeForSale;
 use promox_contract::promotion::{CartLine, Gift, RejectReason};
-use promox_kernel::{Cx, Error, FieldError};
+use promox_kernel::{Cx, Error, Faults};
 
 use crate::reject;
 use crate::rules::request;
@@ -25,29 +25,25 @@ pub(super) async fn describe(
     let skus = items.iter().map(|item| item.sku.clone()).collect();
     let mut by_sku = cx.call(DescribeForSale { skus, channel: channel.map(str::to_owned) }).await?.by_sku();
     let mut lines: Vec<CartLine> = Vec::with_capacity(items.len());
-    let mut faults = Vec::new();
+    let mut faults = Faults::default();
     for (i, item) in items.into_iter().enumerate() {
-        match by_sku.remove(&item.sku) {
-            Some(found) => {
-                // A variant may be named by its SKU and by a former one: that is one line.
-                let again = |line: &&mut CartLine| line.item.variant_id == found.variant_id;
-                let known = if found.former_skus.is_empty() { None } else { lines.iter_mut().find(again) };
-                match known {
-                    Some(line) => {
-                        let at = format!("/items/{i}/quantity");
-                        line.quantity = request::together(line.quantity, item.quantity, &at)?;
-                    }
-                    None => lines.push(CartLine { item: found, quantity: item.quantity, flash_sale_id: None }),
-                }
+        let Some(found) = by_sku.remove(&item.sku) else {
+            let detail = format!("\"{}\" is not sold here", item.sku);
+            faults.code(format!("/items/{i}/sku"), "UNKNOWN_SKU", detail);
+            continue;
+        };
+        // A variant may be named by its SKU and by a former one: that is one line.
+        let again = |line: &&mut CartLine| line.item.variant_id == found.variant_id;
+        let known = if found.former_skus.is_empty() { None } else { lines.iter_mut().find(again) };
+        match known {
+            Some(line) => {
+                let at = format!("/items/{i}/quantity");
+                line.quantity = request::together(line.quantity, item.quantity, &at)?;
             }
-            None => faults.push(FieldError {
-                pointer: format!("/items/{i}/sku"),
-                code: "UNKNOWN_SKU".into(),
-                detail: format!("\"{}\" is not sold here", item.sku),
-            }),
+            None => lines.push(CartLine { item: found, quantity: item.quantity, flash_sale_id: None }),
         }
     }
-    if all_known && !faults.is_empty() { Err(Error::invalid(faults)) } else { Ok(lines) }
+    if all_known { faults.finish().map(|()| lines) } else { Ok(lines) }
 }
 
 /// Flash reservations as lines.

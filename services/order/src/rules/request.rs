@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use promox_contract::inventory::SkuQuantity;
 use promox_contract::settings::TaxSettings;
-use promox_kernel::{Error, FieldError, bounded, country, multiline};
+use promox_kernel::{Error, Faults, FieldError, bounded, country, multiline};
 
 use crate::api::{Address, PlaceOrder};
 
@@ -15,7 +15,7 @@ pub(crate) const MOST_LINES: usize = 1_000;
 
 /// All faults of a request that can be found without the store.
 pub(crate) fn check(request: &PlaceOrder) -> Result<(), Error> {
-    let mut faults = Vec::new();
+    let mut faults = Faults::default();
     let only_reservations = !request.flash_sale_reservation_ids.is_empty();
     if let Some(items) = request.items.as_ref().filter(|items| !(items.is_empty() && only_reservations)) {
         item_faults(items, "/items", &mut faults);
@@ -31,70 +31,71 @@ pub(crate) fn check(request: &PlaceOrder) -> Result<(), Error> {
     let channel = request.channel.as_ref().map(|text| ("/channel", bounded(text, 0, 40)));
     for (at, checked) in note.into_iter().chain(channel) {
         if let Err(detail) = checked {
-            faults.push(FieldError::new(at, detail));
+            faults.note(at, detail);
         }
     }
     if request.attributes.len() > 50
         || request.attributes.iter().any(|(name, value)| name.len() > 100 || value.len() > 1_000)
     {
-        faults.push(FieldError::new(
+        faults.note(
             "/attributes",
-            "must have at most 50 attributes, with names of 100 and values of 1,000 characters",
-        ));
+            "must have at most 50 attributes, with names of 100 and values \
+                 of 1,000 characters",
+        );
     }
     for (i, id) in request.flash_sale_reservation_ids.iter().enumerate() {
         // Its units exist only once, so a second line for it would be empty.
         if request.flash_sale_reservation_ids.iter().take(i).any(|known| known == id) {
-            faults.push(FieldError::new(format!("/flashSaleReservationIds/{i}"), "duplicate reservation"));
+            faults.note(format!("/flashSaleReservationIds/{i}"), "duplicate reservation");
         }
     }
     let codes = request.coupon_codes.len() + request.flash_sale_reservation_ids.len();
     if codes > 50 {
-        faults.push(FieldError::new("/couponCodes", "must name at most 50 codes and reservations"));
+        faults.note("/couponCodes", "must name at most 50 codes and reservations");
     }
-    if faults.is_empty() { Ok(()) } else { Err(Error::invalid(faults)) }
+    faults.finish()
 }
 
 /// Replaces the regions of a request's addresses by the codes that tax rates use. Where the country is taxed by region,
 /// a shipping address with a missing or unknown region is refused: its tax would be unknown.
 pub(crate) fn regions_to_codes(request: &mut PlaceOrder, taxes: &TaxSettings) -> Result<(), Error> {
-    let mut faults = Vec::new();
+    let mut faults = Faults::default();
     let mut to_code = |address: &mut Option<Address>, pointer: &str, required: bool| {
         let Some(address) = address.as_mut().filter(|address| taxes.is_by_region(&address.country)) else { return };
         let text = address.region.as_deref().unwrap_or_default();
         if text.trim().is_empty() {
             if required {
                 let detail = format!("the tax in {} depends on the region", address.country);
-                faults.push(FieldError { pointer: pointer.to_owned(), code: "MISSING".into(), detail });
+                faults.add(FieldError { pointer: pointer.to_owned(), code: "MISSING".into(), detail });
             }
             return;
         }
         match taxes.facts().region(&address.country, text) {
             Ok(code) => address.region = Some(code),
-            Err(detail) => faults.push(FieldError::new(pointer, detail)),
+            Err(detail) => faults.note(pointer, detail),
         }
     };
     to_code(&mut request.shipping_address, "/shippingAddress/region", true);
     to_code(&mut request.billing_address, "/billingAddress/region", false);
-    if faults.is_empty() { Ok(()) } else { Err(Error::invalid(faults)) }
+    faults.finish()
 }
 
-/// Faults of lines: too many, none, or an invalid quantity.
-pub(crate) fn item_faults(items: &[SkuQuantity], at: &str, faults: &mut Vec<FieldError>) {
+/// Faults of lines: too many, none, or of a quantity that cannot be sold.
+pub(crate) fn item_faults(items: &[SkuQuantity], at: &str, faults: &mut Faults) {
     if items.is_empty() {
-        faults.push(FieldError::new(at, "must have at least one line"));
+        faults.note(at, "must have at least one line");
     }
     if items.len() > MOST_LINES {
-        faults.push(FieldError::new(at, format!("must have at most {MOST_LINES} lines")));
+        faults.note(at, format!("must have at most {MOST_LINES} lines"));
     }
     for (i, item) in items.iter().enumerate() {
         if item.quantity == 0 || item.quantity > MOST_UNITS {
-            faults.push(FieldError::new(format!("{at}/{i}/quantity"), format!("must be 1 to {MOST_UNITS}")));
+            faults.note(format!("{at}/{i}/quantity"), format!("must be 1 to {MOST_UNITS}"));
         }
     }
 }
 
-fn address_faults(address: &Address, at: &str, faults: &mut Vec<FieldError>) {
+fn address_faults(address: &Address, at: &str, faults: &mut Faults) {
     let required = [(&address.name, "name"), (&address.line1, "line1"), (&address.city, "city")];
     let optional = [
         (&address.company, "company"),
@@ -108,11 +109,11 @@ fn address_faults(address: &Address, at: &str, faults: &mut Vec<FieldError>) {
     let optional = optional.into_iter().filter_map(|(text, name)| Some((text.as_ref()?, name, 0)));
     for (text, name, least) in required.chain(optional) {
         if let Err(detail) = bounded(text, least, 200) {
-            faults.push(FieldError::new(format!("{at}/{name}"), detail));
+            faults.note(format!("{at}/{name}"), detail);
         }
     }
     if let Err(detail) = country(&address.country) {
-        faults.push(FieldError::new(format!("{at}/country"), detail));
+        faults.note(format!("{at}/country"), detail);
     }
 }
 
@@ -159,7 +160,7 @@ mod tests {
     #[test]
     fn quantities_have_their_limits() {
         for (quantity, good) in [(0, false), (1, true), (MOST_UNITS, true), (MOST_UNITS + 1, false)] {
-            let mut faults = Vec::new();
+            let mut faults = Faults::default();
             item_faults(&[line("a", quantity)], "/items", &mut faults);
             assert_eq!(faults.is_empty(), good, "{quantity}");
         }

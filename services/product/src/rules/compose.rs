@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use promox_contract::ids::{CategoryId, ProductId, VariantId};
-use promox_kernel::{Amount, Currency, Error, Json, Patch, Sku, Timestamp};
+use promox_kernel::{Amount, Currency, Error, Faults, Json, Patch, Sku, Timestamp};
 
-use super::faults::{Faults, escaped};
+use super::members::{ReadMembers as _, escaped, replace_or};
 use super::{NEW, Ruled, Tree, check_slug};
 use crate::api::{Image, ProductChange, VariantInput};
 use crate::records::{Product, ProductStatus, Variant};
@@ -86,7 +86,7 @@ fn blank(change: &ProductChange, terms: &Terms<'_>) -> Result<Product, Error> {
         if change.price == Patch::Keep {
             faults.missing("/price", "a product must have a price");
         }
-        return Err(faults.into_error());
+        return Err(Error::invalid(faults.into_list()));
     };
     Ok(Product {
         id: ProductId(0),
@@ -125,7 +125,7 @@ fn slug_choice(new: bool, slug: Patch<String>, faults: &mut Faults) -> SlugChoic
 fn describe(product: &mut Product, change: ProductChange, terms: &Terms<'_>, faults: &mut Faults) -> VariantChange {
     faults.member("/name", change.name, &mut product.name, 1, 200);
     faults.member("/description", change.description, &mut product.description, 0, LONGEST_DESCRIPTION);
-    Faults::plain(change.status, &mut product.status, ProductStatus::Active);
+    replace_or(change.status, &mut product.status, ProductStatus::Active);
     match change.tax_class {
         Patch::Keep => {}
         Patch::Clear => DEFAULT_TAX_CLASS.clone_into(&mut product.tax_class),
@@ -138,7 +138,7 @@ fn describe(product: &mut Product, change: ProductChange, terms: &Terms<'_>, fau
         }
     }
     change.weight_grams.apply(&mut product.weight_grams);
-    Faults::plain(change.discountable, &mut product.discountable, true);
+    replace_or(change.discountable, &mut product.discountable, true);
     change.floor_price.apply(&mut product.floor_price);
     categorise(&mut product.category_ids, change.category_ids, terms.tree, faults);
     attribute(&mut product.attributes, change.attributes, faults);
@@ -325,7 +325,7 @@ fn variant(at: &str, input: &VariantInput, variant_change: &VariantChange, fault
     let otherwise = |patch: &Patch<Amount>| if let Patch::Set(amount) = patch { Some(*amount) } else { None };
     let price = input.price.or_else(|| otherwise(&variant_change.price));
     if price.is_none() {
-        faults.missing(&format!("{at}/price"), "a variant must have a price, or its product one for all");
+        faults.missing(format!("{at}/price"), "a variant must have a price, or its product one for all");
     }
     let name = input.name.as_deref().unwrap_or_default();
     let barcode = input.barcode.as_deref();

@@ -7,9 +7,8 @@
 use std::collections::BTreeMap;
 
 use promox_contract::ids::VariantId;
-use promox_kernel::{Error, Sku};
+use promox_kernel::{Error, Faults, Sku};
 
-use super::faults::Faults;
 use crate::records::Variant;
 use crate::reject;
 

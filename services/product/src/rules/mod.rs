@@ -2,8 +2,9 @@
 
 mod catalog_price;
 mod compose;
-mod faults;
 mod identity;
+mod members;
+mod shelf;
 mod slug;
 mod tree;
 mod words;

@@ -2,7 +2,7 @@
 
 use promox_contract::audit::Audited;
 use promox_contract::reward::AchievementUnlocked;
-use promox_kernel::{Amount, Cx, Error, FieldError, Json, Timestamp, UserId, bounded, multiline};
+use promox_kernel::{Amount, Cx, Error, Faults, Json, Timestamp, UserId, bounded, multiline};
 use promox_storage::{StoreError, Tx};
 use serde_json::{Value, json};
 
@@ -26,9 +26,9 @@ fn is_code(code: &str) -> bool {
     (1..=40).contains(&code.len()) && well_formed
 }
 
-fn faults_of(row: &Achievement) -> Vec<FieldError> {
+fn faults_of(row: &Achievement) -> Faults {
     let mut faults = row.rule.faults();
-    let mut fault = |pointer: &str, detail: String| faults.push(FieldError::new(pointer, detail));
+    let mut fault = |pointer: &str, detail: String| faults.note(pointer, detail);
     if !is_code(&row.last_code) {
         fault("/code", "must be 1 to 40 of A-Z, 0-9 and _".to_owned());
     }
@@ -45,10 +45,6 @@ fn faults_of(row: &Achievement) -> Vec<FieldError> {
         fault("/points", "must be 0 to 1,000,000 points".to_owned());
     }
     faults
-}
-
-fn refuse(faults: Vec<FieldError>) -> Result<(), Error> {
-    if faults.is_empty() { Ok(()) } else { Err(Error::invalid(faults)) }
 }
 
 fn trace(row: &Achievement) -> Value {
@@ -75,7 +71,7 @@ pub(crate) fn create(tx: &mut Tx<'_>, cx: &Cx, asked: &CreateAchievement) -> Res
         created_at: now,
         updated_at: now,
     };
-    refuse(faults_of(&row))?;
+    faults_of(&row).finish()?;
     if tx.get_by::<AchievementByCode>((Some(&asked.code),))?.is_some() {
         return Err(reject::code_taken(asked.code.clone()));
     }
@@ -105,7 +101,7 @@ pub(crate) fn update(tx: &mut Tx<'_>, cx: &Cx, asked: &UpdateAchievement) -> Res
     }
     after.points = asked.points.map_or(after.points, i64::from);
     asked.badge.clone().apply(&mut after.badge);
-    refuse(faults_of(&after))?;
+    faults_of(&after).finish()?;
     if after != before {
         after.version += 1;
         after.updated_at = tx.now();

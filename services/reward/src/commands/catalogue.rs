@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use promox_contract::audit::Audited;
 use promox_contract::reward::{PointsFact, PointsRedeemed};
-use promox_kernel::{BackOff, Cx, Error, FieldError, Json, UserId, bounded, multiline};
+use promox_kernel::{BackOff, Cx, Error, Faults, Json, UserId, bounded, multiline};
 use promox_storage::{Recall, StoreError, Tx};
 use serde_json::{Value, json};
 
@@ -27,25 +27,19 @@ const MOST_POINTS: i64 = 1_000_000_000;
 /// The longest that a coupon is good.
 const LONGEST_DAYS: u32 = 3_650;
 
-fn faults_of(offer: &Offer) -> Vec<FieldError> {
-    let mut faults = Vec::new();
+fn faults_of(offer: &Offer) -> Faults {
+    let mut faults = Faults::default();
     let texts = [("/name", bounded(&offer.name, 1, 200)), ("/description", multiline(&offer.description, 0, 2_000))];
     for (pointer, checked) in texts {
-        if let Err(detail) = checked {
-            faults.push(FieldError::new(pointer, detail));
-        }
+        faults.take(pointer, checked);
     }
     if !(1..=MOST_POINTS).contains(&offer.points) {
-        faults.push(FieldError::new("/points", "must be 1 to 1,000,000,000 points"));
+        faults.note("/points", "must be 1 to 1,000,000,000 points");
     }
     if offer.valid_days.is_some_and(|days| days == 0 || days > LONGEST_DAYS) {
-        faults.push(FieldError::new("/validDays", "must be 1 to 3,650 days; null for no expiry"));
+        faults.note("/validDays", "must be 1 to 3,650 days; null for no expiry");
     }
     faults
-}
-
-fn refuse(faults: Vec<FieldError>) -> Result<(), Error> {
-    if faults.is_empty() { Ok(()) } else { Err(Error::invalid(faults)) }
 }
 
 fn trace(offer: &Offer) -> Value {
@@ -77,7 +71,7 @@ pub(crate) fn create(tx: &mut Tx<'_>, cx: &Cx, asked: &CreateOffer) -> Result<Of
         created_at: now,
         updated_at: now,
     };
-    refuse(faults_of(&offer))?;
+    faults_of(&offer).finish()?;
     tx.insert(&offer)?;
     note(tx, cx, "reward_offer.create", offer.id, (Value::Null, trace(&offer)))?;
     Ok(offer_view(offer))
@@ -95,7 +89,7 @@ pub(crate) fn update(tx: &mut Tx<'_>, cx: &Cx, asked: &UpdateOffer) -> Result<Of
     after.points = asked.points.map_or(after.points, i64::from);
     after.promotion_id = asked.promotion_id.unwrap_or(after.promotion_id);
     asked.valid_days.clone().apply(&mut after.valid_days);
-    refuse(faults_of(&after))?;
+    faults_of(&after).finish()?;
     if after != before {
         after.version += 1;
         after.updated_at = tx.now();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use promox_kernel::{Amount, FieldError, Timestamp, text_enum};
+use promox_kernel::{Amount, Faults, Timestamp, text_enum};
 use rust_decimal::Decimal;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, Deserializer};
@@ -131,10 +131,10 @@ impl Rule {
         self.sum.filter(|_| self.event.unit() == Some(Unit::Money))
     }
 
-    /// The faults, with pointers.
-    pub(crate) fn faults(&self) -> Vec<FieldError> {
-        let mut faults = Vec::new();
-        let mut fault = |member: &str, detail: &str| faults.push(FieldError::new(format!("/rule/{member}"), detail));
+    /// What is wrong with it, by pointer.
+    pub(crate) fn faults(&self) -> Faults {
+        let mut faults = Faults::default();
+        let mut fault = |member: &str, detail: &str| faults.note(format!("/rule/{member}"), detail);
         if self.count.is_some_and(|count| count == 0 || count as usize > MOST_COUNTED) {
             fault("count", "must be 1 to 1,000 events");
         }
@@ -247,7 +247,7 @@ mod tests {
             (rule(None, None, Some(0)), "/rule/within"),
             (Rule { event: CountedEvent::UserRegistered, ..rule(None, Some("1"), None) }, "/rule/sum"),
         ] {
-            assert_eq!(rule.faults()[0].pointer, pointer);
+            assert_eq!(rule.faults().into_list()[0].pointer, pointer);
         }
         for (json, days) in [("30", 30), ("\"P30D\"", 30), ("\"P2W\"", 14)] {
             assert_eq!(serde_json::from_str::<Days>(json).unwrap(), Days(days));

@@ -1,6 +1,6 @@
 //! The five tiers: their thresholds, and validation.
 
-use promox_kernel::{Amount, FieldError, json_reply, text_enum};
+use promox_kernel::{Amount, Faults, json_reply, text_enum};
 use rust_decimal::Decimal;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -76,11 +76,11 @@ impl Ladder {
         Some((step.tier, i64::from(step.threshold) - points))
     }
 
-    /// The faults, with pointers.
-    pub(crate) fn faults(&self) -> Vec<FieldError> {
-        let mut faults = Vec::new();
+    /// What is wrong with it, by pointer.
+    pub(crate) fn faults(&self) -> Faults {
+        let mut faults = Faults::default();
         if self.tiers.len() != Tier::ALL.len() {
-            faults.push(FieldError::new("/tiers", "must have all five tiers, from BRONZE to DIAMOND"));
+            faults.note("/tiers", "must have all five tiers, from BRONZE to DIAMOND");
         }
         for (i, step) in self.tiers.iter().enumerate() {
             let below = i.checked_sub(1).and_then(|i| self.tiers.get(i));
@@ -91,8 +91,8 @@ impl Ladder {
 }
 
 impl TierStep {
-    fn faults(&self, wanted: Option<&Tier>, below: Option<&Self>, at: &str, faults: &mut Vec<FieldError>) {
-        let mut fault = |member: &str, detail: String| faults.push(FieldError::new(format!("{at}/{member}"), detail));
+    fn faults(&self, wanted: Option<&Tier>, below: Option<&Self>, at: &str, faults: &mut Faults) {
+        let mut fault = |member: &str, detail: String| faults.note(format!("{at}/{member}"), detail);
         if let Some(wanted) = wanted.filter(|wanted| **wanted != self.tier) {
             fault("tier", format!("must be {wanted}: the tiers go from BRONZE to DIAMOND"));
         }
@@ -164,14 +164,14 @@ mod tests {
         ] {
             let mut steps = good;
             steps[at] = step;
-            let faults = ladder(steps).faults();
+            let faults = ladder(steps).faults().into_list();
             assert_eq!(faults[0].pointer, pointer, "{steps:?}");
         }
         let mut short = ladder(good);
         short.tiers.pop();
-        assert_eq!(short.faults()[0].pointer, "/tiers");
+        assert_eq!(short.faults().into_list()[0].pointer, "/tiers");
         let mut swapped = ladder(good);
         swapped.tiers[1].tier = Tier::Gold;
-        assert_eq!(swapped.faults()[0].pointer, "/tiers/1/tier");
+        assert_eq!(swapped.faults().into_list()[0].pointer, "/tiers/1/tier");
     }
 }

@@ -2,7 +2,7 @@
 
 use promox_contract::audit::Audited;
 use promox_contract::settings::{PaymentSettings, ShippingSettings, StoreSettings, TaxSettings};
-use promox_kernel::{Cx, Error, FieldError, Json};
+use promox_kernel::{Cx, Error, Faults, Json};
 use promox_storage::{Db, StoreError, Tx};
 
 use super::currency;
@@ -22,7 +22,7 @@ pub(crate) enum Change<G: Group> {
 impl<G: Group> Change<G> {
     /// The normalised group after the change. Its version is the one that the caller claims to change.
     pub(crate) fn of(&self, old: &G, store: &StoreSettings) -> Result<G, Error> {
-        let mut faults: Vec<FieldError> = Vec::new();
+        let mut faults = Faults::default();
         let mut group = match self {
             Self::Whole(group) => group.clone(),
             Self::Part(patch) => {
@@ -32,8 +32,8 @@ impl<G: Group> Change<G> {
             }
         };
         group.normalise(store);
-        faults.extend(group.faults(store));
-        if faults.is_empty() { Ok(group) } else { Err(Error::invalid(faults)) }
+        faults.extend(group.faults(store).into_list());
+        faults.finish().map(|()| group)
     }
 }
 

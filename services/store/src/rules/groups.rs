@@ -6,7 +6,7 @@ use std::hash::Hash;
 use promox_contract::settings::{
     PaymentSettings, ShippingMethod, ShippingSettings, StoreSettings, TaxRate, TaxSettings, Zone,
 };
-use promox_kernel::{Amount, Currency, FieldError, bounded, region};
+use promox_kernel::{Amount, Currency, Faults, bounded, region};
 use rust_decimal::Decimal;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -25,12 +25,12 @@ pub(crate) trait Group: Clone + Default + Serialize + DeserializeOwned + Send + 
     /// A merge patch of the group.
     type Patch: Clone + Send + Sync + 'static;
     const NAME: &'static str;
-    /// Applies a patch.
-    fn patch(&mut self, patch: Self::Patch, faults: &mut Vec<FieldError>);
-    /// Normalises the values into their stored form; invalid values are left for validation.
+    /// Takes over what a patch says.
+    fn patch(&mut self, patch: Self::Patch, faults: &mut Faults);
+    /// Brings its values into the form that they are kept in; what cannot be is left for the faults.
     fn normalise(&mut self, _store: &StoreSettings) {}
-    fn faults(&self, store: &StoreSettings) -> Vec<FieldError>;
-    /// The currency that the group sets, if any.
+    fn faults(&self, store: &StoreSettings) -> Faults;
+    /// The currency that the store has with it, if it says one.
     fn currency(&self) -> Option<Currency> {
         None
     }
@@ -45,7 +45,7 @@ pub(crate) trait Group: Clone + Default + Serialize + DeserializeOwned + Send + 
 impl Group for StoreSettings {
     type Patch = StorePatch;
     const NAME: &'static str = "store";
-    fn patch(&mut self, patch: StorePatch, faults: &mut Vec<FieldError>) {
+    fn patch(&mut self, patch: StorePatch, faults: &mut Faults) {
         patch.name.replace(&mut self.name, "/name", faults);
         patch.currency.replace(&mut self.currency, "/currency", faults);
         patch.timezone.replace(&mut self.timezone, "/timezone", faults);
@@ -64,23 +64,24 @@ impl Group for StoreSettings {
     fn set_version(&mut self, version: i64) {
         self.version = version;
     }
-    fn faults(&self, _: &StoreSettings) -> Vec<FieldError> {
-        let mut faults = Vec::new();
+    fn faults(&self, _: &StoreSettings) -> Faults {
+        let mut faults = Faults::default();
         length(&self.name, LONGEST_NAME, "/name", &mut faults);
         if jiff::tz::TimeZone::get(&self.timezone).is_err() {
-            faults.push(FieldError::new("/timezone", "must be an IANA time zone such as Europe/London"));
+            faults.note("/timezone", "must be an IANA time zone such as Europe/London");
         }
         if !is_locale(&self.locale) {
-            faults.push(FieldError::new("/locale", "must be a language tag such as en or pt-BR"));
+            faults.note("/locale", "must be a language tag such as en or pt-BR");
         }
         if self.max_discount_percent.is_some_and(|percent| !is_percent(percent)) {
-            faults.push(FieldError::new(
+            faults.note(
                 "/maxDiscountPercent",
-                "must be a percentage from 0 to 100 with at most 4 decimals",
-            ));
+                "must be a percentage from 0 to 100 with at most \
+                 4 decimals",
+            );
         }
         if self.return_days > MOST_RETURN_DAYS {
-            faults.push(FieldError::new("/returnDays", format!("must be 0 to {MOST_RETURN_DAYS} days")));
+            faults.note("/returnDays", format!("must be 0 to {MOST_RETURN_DAYS} days"));
         }
         faults
     }
@@ -89,7 +90,7 @@ impl Group for StoreSettings {
 impl Group for ShippingSettings {
     type Patch = ShippingPatch;
     const NAME: &'static str = "shipping";
-    fn patch(&mut self, patch: ShippingPatch, faults: &mut Vec<FieldError>) {
+    fn patch(&mut self, patch: ShippingPatch, faults: &mut Faults) {
         patch.zones.replace(&mut self.zones, "/zones", faults);
         patch.version.replace(&mut self.version, "/version", faults);
     }
@@ -111,8 +112,8 @@ impl Group for ShippingSettings {
     fn set_version(&mut self, version: i64) {
         self.version = version;
     }
-    fn faults(&self, store: &StoreSettings) -> Vec<FieldError> {
-        let mut faults = Vec::new();
+    fn faults(&self, store: &StoreSettings) -> Faults {
+        let mut faults = Faults::default();
         let mut countries = HashSet::new();
         for (z, zone) in self.zones.iter().enumerate() {
             zone_faults(zone, store.currency, &format!("/zones/{z}"), &mut countries, &mut faults);
@@ -126,24 +127,25 @@ fn zone_faults<'a>(
     currency: Currency,
     at: &str,
     countries: &mut HashSet<&'a str>,
-    faults: &mut Vec<FieldError>,
+    faults: &mut Faults,
 ) {
     length(&zone.name, LONGEST_NAME, &format!("{at}/name"), faults);
     for (c, country) in zone.countries.iter().enumerate() {
         let pointer = format!("{at}/countries/{c}");
         match promox_kernel::country(country) {
-            Err(detail) if country != "*" => faults.push(FieldError::new(pointer, detail)),
+            Err(detail) if country != "*" => faults.note(pointer, detail),
             _ => once(countries, country, "duplicate country", pointer, faults),
         }
     }
     if zone.countries.is_empty() {
-        faults.push(FieldError::new(
+        faults.note(
             format!("{at}/countries"),
-            "a zone must have at least one country, or * for all others",
-        ));
+            "a zone must have at least one country, or * for \
+             all others",
+        );
     }
     if zone.methods.is_empty() {
-        faults.push(FieldError::new(format!("{at}/methods"), "a zone must have at least one method"));
+        faults.note(format!("{at}/methods"), "a zone must have at least one method");
     }
     let mut methods = HashSet::new();
     for (m, method) in zone.methods.iter().enumerate() {
@@ -156,9 +158,9 @@ fn zone_faults<'a>(
     }
 }
 
-fn method_faults(method: &ShippingMethod, currency: Currency, at: &str, faults: &mut Vec<FieldError>) {
+fn method_faults(method: &ShippingMethod, currency: Currency, at: &str, faults: &mut Faults) {
     if method.amount.is_some() != method.rates.is_empty() {
-        faults.push(FieldError::new(at, "a method must have either an amount or rates"));
+        faults.note(at, "a method must have either an amount or rates");
     }
     let amounts = method.amount.iter().map(|amount| (format!("{at}/amount"), *amount));
     let rates = method.rates.iter().enumerate().flat_map(|(r, rate)| {
@@ -167,8 +169,8 @@ fn method_faults(method: &ShippingMethod, currency: Currency, at: &str, faults: 
     for (pointer, amount) in amounts.chain(rates) {
         match currency.exact(amount) {
             Ok(amount) if !amount.is_negative() => {}
-            Ok(_) => faults.push(FieldError::new(pointer, "must not be negative")),
-            Err(detail) => faults.push(FieldError::new(pointer, detail)),
+            Ok(_) => faults.note(pointer, "must not be negative"),
+            Err(detail) => faults.note(pointer, detail),
         }
     }
     let mut thresholds = HashSet::new();
@@ -177,14 +179,18 @@ fn method_faults(method: &ShippingMethod, currency: Currency, at: &str, faults: 
         once(&mut thresholds, rate.from.0.normalize(), "another rate starts at this amount", pointer, faults);
     }
     if !method.rates.is_empty() && !method.rates.iter().any(|rate| rate.from.is_zero()) {
-        faults.push(FieldError::new(format!("{at}/rates"), "one rate must start at 0, so that every order has a rate"));
+        faults.note(
+            format!("{at}/rates"),
+            "one rate must start at 0, so that every order has a \
+             rate",
+        );
     }
 }
 
 impl Group for TaxSettings {
     type Patch = TaxPatch;
     const NAME: &'static str = "taxes";
-    fn patch(&mut self, patch: TaxPatch, faults: &mut Vec<FieldError>) {
+    fn patch(&mut self, patch: TaxPatch, faults: &mut Faults) {
         patch.prices_include_tax.replace(&mut self.prices_include_tax, "/pricesIncludeTax", faults);
         patch.shipping_tax_class.replace(&mut self.shipping_tax_class, "/shippingTaxClass", faults);
         patch.classes.apply(&mut self.classes);
@@ -205,8 +211,8 @@ impl Group for TaxSettings {
     fn set_version(&mut self, version: i64) {
         self.version = version;
     }
-    fn faults(&self, _: &StoreSettings) -> Vec<FieldError> {
-        let mut faults = Vec::new();
+    fn faults(&self, _: &StoreSettings) -> Faults {
+        let mut faults = Faults::default();
         let mut listed = HashSet::new();
         for (c, class) in self.classes.iter().flatten().enumerate() {
             let at = format!("/classes/{c}");
@@ -217,14 +223,14 @@ impl Group for TaxSettings {
         if !classes.contains(self.shipping_tax_class.as_str()) {
             let fault = "no rate names this tax class, so shipping would be tax-free: if that is intended, list the \
                      class in classes";
-            faults.push(FieldError::new("/shippingTaxClass", fault));
+            faults.note("/shippingTaxClass", fault);
         }
         let mut seen = HashSet::new();
         for (r, rate) in self.rates.iter().enumerate() {
             let at = format!("/rates/{r}");
             rate_faults(rate, &at, &mut faults);
             if !classes.contains(rate.tax_class.as_str()) {
-                faults.push(FieldError::new(format!("{at}/taxClass"), "must be one of the listed classes"));
+                faults.note(format!("{at}/taxClass"), "must be one of the listed classes");
             }
             let what = (&rate.country, &rate.region, &rate.tax_class);
             once(&mut seen, what, "another rate has the same place and class", at, &mut faults);
@@ -236,7 +242,7 @@ impl Group for TaxSettings {
 impl Group for PaymentSettings {
     type Patch = PaymentPatch;
     const NAME: &'static str = "payments";
-    fn patch(&mut self, patch: PaymentPatch, faults: &mut Vec<FieldError>) {
+    fn patch(&mut self, patch: PaymentPatch, faults: &mut Faults) {
         patch.methods.replace(&mut self.methods, "/methods", faults);
         patch.version.replace(&mut self.version, "/version", faults);
     }
@@ -246,8 +252,8 @@ impl Group for PaymentSettings {
     fn set_version(&mut self, version: i64) {
         self.version = version;
     }
-    fn faults(&self, _: &StoreSettings) -> Vec<FieldError> {
-        let (mut faults, mut seen) = (Vec::new(), HashSet::new());
+    fn faults(&self, _: &StoreSettings) -> Faults {
+        let (mut faults, mut seen) = (Faults::default(), HashSet::new());
         for (m, method) in self.methods.iter().enumerate() {
             once(&mut seen, *method, "duplicate method", format!("/methods/{m}"), &mut faults);
         }
@@ -255,29 +261,29 @@ impl Group for PaymentSettings {
     }
 }
 
-fn rate_faults(rate: &TaxRate, at: &str, faults: &mut Vec<FieldError>) {
+fn rate_faults(rate: &TaxRate, at: &str, faults: &mut Faults) {
     if let Err(detail) = promox_kernel::country(&rate.country) {
-        faults.push(FieldError::new(format!("{at}/country"), detail));
+        faults.note(format!("{at}/country"), detail);
     }
     if let Some(Err(detail)) = rate.region.as_ref().map(|region| region::region(&rate.country, region)) {
-        faults.push(FieldError::new(format!("{at}/region"), detail));
+        faults.note(format!("{at}/region"), detail);
     }
     length(&rate.tax_class, LONGEST_CODE, &format!("{at}/taxClass"), faults);
     if !is_percent(rate.percent) {
-        faults.push(FieldError::new(format!("{at}/percent"), "must be 0 to 100 with at most 4 decimals"));
+        faults.note(format!("{at}/percent"), "must be 0 to 100 with at most 4 decimals");
     }
 }
 
-fn length(text: &str, most: usize, at: &str, faults: &mut Vec<FieldError>) {
+fn length(text: &str, most: usize, at: &str, faults: &mut Faults) {
     if let Err(detail) = bounded(text, 1, most) {
-        faults.push(FieldError::new(at, detail));
+        faults.note(at, detail);
     }
 }
 
-/// With duplicates it would be ambiguous which one applies.
-fn once<T: Eq + Hash>(seen: &mut HashSet<T>, what: T, fault: &str, at: String, faults: &mut Vec<FieldError>) {
+/// Two of a kind would leave it open which of them counts.
+fn once<T: Eq + Hash>(seen: &mut HashSet<T>, what: T, fault: &str, at: String, faults: &mut Faults) {
     if !seen.insert(what) {
-        faults.push(FieldError { pointer: at, code: "DUPLICATE".into(), detail: fault.to_owned() });
+        faults.code(at, "DUPLICATE", fault);
     }
 }
 

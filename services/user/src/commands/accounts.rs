@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use promox_contract::user::UserRegistered;
-use promox_kernel::{Cx, Email, Error, Json, Patch, UserId};
+use promox_kernel::{Cx, Email, Error, Faults, Json, Patch, UserId};
 use promox_storage::{StoreError, Tx};
 
 use super::{messages, sessions};
 use crate::api::{UpdateMe, UserStatus};
 use crate::records::{EndReason, Purpose, User, UserByReferralCode, UserRole, UserTerm};
-use crate::rules::{faults::Faults, profile, terms};
+use crate::rules::{profile, terms};
 use crate::{queries, reject};
 
 /// A new account; all members are validated.
@@ -122,7 +122,7 @@ fn checked(
     change: &Patch<String>,
     check: impl Fn(&str) -> Result<String, String>,
 ) -> Patch<String> {
-    change.clone().map(|text| faults.take(pointer, check(&text)))
+    change.clone().map(|text| faults.take(pointer, check(&text)).unwrap_or_default())
 }
 
 /// Sets a new password and ends all logins except the one that it was changed from.

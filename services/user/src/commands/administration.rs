@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use promox_contract::audit::Audited;
-use promox_kernel::{Cx, Error, FieldError, UserId};
+use promox_kernel::{Cx, Error, Faults, UserId};
 use promox_storage::Tx;
 use serde_json::json;
 
@@ -14,7 +14,6 @@ use crate::api::{UpdateUser, UserStatus};
 use crate::queries::{self, MOST_ROLES};
 use crate::records::{EndReason, Role, User, UserRole};
 use crate::reject;
-use crate::rules::faults::Faults;
 use crate::rules::permissions::{ADMIN, CUSTOMER};
 
 /// The roles of an administrator.
@@ -56,19 +55,16 @@ pub(crate) fn update(tx: &mut Tx<'_>, cx: &Cx, op: &UpdateUser, every: &BTreeSet
 fn wanted_roles(tx: &Tx<'_>, op: &UpdateUser, had: &[String]) -> Result<Vec<String>, Error> {
     let mut faults = Faults::default();
     if matches!(op.status, Some(UserStatus::Erased | UserStatus::Erasing)) {
-        faults.note(FieldError::new("/status", "only its owner can erase an account; use BLOCKED to lock it"));
+        faults.note("/status", "only its owner can erase an account; use BLOCKED to lock it");
     }
     let Some(roles) = &op.roles else { return faults.finish().map(|()| had.to_vec()) };
     if roles.len() > MOST_ROLES {
-        faults.note(FieldError::new("/roles", format!("must have at most {MOST_ROLES} roles")));
+        faults.note("/roles", format!("must have at most {MOST_ROLES} roles"));
     }
     for (place, role) in roles.iter().enumerate().take(MOST_ROLES) {
         if tx.get::<Role>(role)?.is_none() {
-            faults.note(FieldError {
-                pointer: format!("/roles/{place}"),
-                code: "UNKNOWN_ROLE".into(),
-                detail: format!("There is no role {role:?}; GET /api/roles lists them."),
-            });
+            let detail = format!("There is no role {role:?}; GET /api/roles lists them.");
+            faults.code(format!("/roles/{place}"), "UNKNOWN_ROLE", detail);
         }
     }
     faults.finish()?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use promox_contract::audit::Audited;
-use promox_kernel::{Cx, Error, FieldError, Principal};
+use promox_kernel::{Cx, Error, Faults, Principal};
 use promox_storage::{StoreError, Tx};
 use serde_json::json;
 
@@ -12,7 +12,6 @@ use crate::api::{CreateRole, UpdateRole};
 use crate::queries::{self, ALL_ROLES, MOST_PERMISSIONS};
 use crate::records::{Role, RolePermission, UserRoleByRole};
 use crate::reject;
-use crate::rules::faults::Faults;
 use crate::rules::permissions::{self, ADMIN, GAINED, SEEDS};
 
 /// Writes the roles of a new store. An existing store keeps its roles, but gets permissions added since an earlier
@@ -58,8 +57,8 @@ pub(crate) fn check_reach<'a>(
 /// Creates a role.
 pub(crate) fn create(tx: &mut Tx<'_>, cx: &Cx, op: &CreateRole, every: &BTreeSet<String>) -> Result<Role, Error> {
     let mut faults = Faults::default();
-    let name = faults.take("/name", permissions::role_name(&op.name));
-    let description = faults.take("/description", permissions::description(&op.description));
+    let name = faults.take("/name", permissions::role_name(&op.name)).unwrap_or_default();
+    let description = faults.take("/description", permissions::description(&op.description)).unwrap_or_default();
     let wanted = known(&mut faults, &op.permissions, every);
     faults.finish()?;
     check_reach(&cx.principal, &wanted)?;
@@ -129,14 +128,11 @@ pub(crate) fn delete(tx: &mut Tx<'_>, cx: &Cx, name: &str) -> Result<(), Error> 
 
 fn known(faults: &mut Faults, wanted: &[String], every: &BTreeSet<String>) -> BTreeSet<String> {
     if wanted.len() > MOST_PERMISSIONS {
-        faults.note(FieldError::new("/permissions", format!("must have at most {MOST_PERMISSIONS} permissions")));
+        faults.note("/permissions", format!("must have at most {MOST_PERMISSIONS} permissions"));
     }
     for (place, permission) in wanted.iter().enumerate().filter(|(_, permission)| !every.contains(*permission)) {
-        faults.note(FieldError {
-            pointer: format!("/permissions/{place}"),
-            code: "UNKNOWN_PERMISSION".into(),
-            detail: format!("There is no permission {permission:?}; GET /api/permissions lists them."),
-        });
+        let detail = format!("There is no permission {permission:?}; GET /api/permissions lists them.");
+        faults.code(format!("/permissions/{place}"), "UNKNOWN_PERMISSION", detail);
     }
     wanted.iter().cloned().collect()
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use promox_contract::cart::MergeGuestCart;
 use promox_contract::store::GetStoreProfile;
-use promox_kernel::{Cx, Email, Error, Handle, Principal, UserId};
+use promox_kernel::{Cx, Email, Error, Faults, Handle, Principal, UserId};
 use promox_storage::Tx;
 
 use crate::api::{
@@ -16,7 +16,7 @@ use crate::commands::sessions::{self, Rotated};
 use crate::commands::{administration, keys, messages};
 use crate::records::{EndReason, Purpose, Session, User};
 use crate::rules::secrets::{self, RefreshToken};
-use crate::rules::{faults::Faults, passwords, permissions, profile};
+use crate::rules::{passwords, permissions, profile};
 use crate::{Users, queries, reject};
 
 /// How long a login waits for merging the guest's cart.
@@ -29,7 +29,7 @@ impl Handle<Register> for Users {
         let phone = faults.optional("/phone", op.phone.as_deref(), profile::phone);
         let referred_by = faults.optional("/referralCode", op.referral_code.as_deref(), profile::referral_code);
         if let Err(fault) = passwords::check(&op.password.0, Some(&op.email), "/password") {
-            faults.note(fault);
+            faults.add(fault);
         }
         faults.finish()?;
         // Checked before the hashing, which is expensive; the transaction checks again.

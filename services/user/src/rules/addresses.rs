@@ -1,9 +1,8 @@
 //! Validation of addresses.
 
 use promox_contract::store::StoreTaxes;
-use promox_kernel::{Error, Patch, bounded, country};
+use promox_kernel::{Error, Faults, Patch, bounded, country};
 
-use super::faults::Faults;
 use super::profile;
 use crate::api::{CreateAddress, UpdateAddress};
 
@@ -24,15 +23,15 @@ pub(crate) fn check(address: CreateAddress, taxes: &StoreTaxes) -> Result<Create
     let place = country(&address.country).unwrap_or_default();
     let region = |text: &str| line(text).and_then(|text| taxes.region(&place, &text));
     let checked = CreateAddress {
-        name: faults.take("/name", line(&address.name)),
+        name: faults.take("/name", line(&address.name)).unwrap_or_default(),
         company: faults.optional("/company", address.company.as_deref(), line),
         vat_id: faults.optional("/vatId", address.vat_id.as_deref(), line),
-        line1: faults.take("/line1", line(&address.line1)),
+        line1: faults.take("/line1", line(&address.line1)).unwrap_or_default(),
         line2: faults.optional("/line2", address.line2.as_deref(), line),
-        city: faults.take("/city", line(&address.city)),
+        city: faults.take("/city", line(&address.city)).unwrap_or_default(),
         postal_code: faults.optional("/postalCode", address.postal_code.as_deref(), postal_code),
         region: faults.optional("/region", address.region.as_deref(), region),
-        country: faults.take("/country", country(&address.country)),
+        country: faults.take("/country", country(&address.country)).unwrap_or_default(),
         phone: faults.optional("/phone", address.phone.as_deref(), profile::phone),
         is_default: address.is_default,
     };

@@ -2,7 +2,6 @@
 
 pub(crate) mod addresses;
 pub(crate) mod chain;
-pub(crate) mod faults;
 pub(crate) mod passwords;
 pub(crate) mod permissions;
 pub(crate) mod profile;

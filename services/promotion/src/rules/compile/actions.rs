@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::rules::actions::action::{Action, Discount};
 use crate::rules::language::action::{ActionSpec, ActionType, Basis, Part, Per, Scope, Stage, Tier};
-use crate::rules::language::faults::Faults;
+use crate::rules::language::faults::DocumentFaults;
 use crate::rules::language::filter::Filter;
 
 /// The most parts of a bundle, and the most tiers.
@@ -19,7 +19,12 @@ const MAX_BUNDLED: u32 = 200;
 const MAX_POINTS: i64 = 1_000;
 
 /// Reads the action at a pointer. Faults are noted; `None` when nothing can stand in for what is wrong.
-pub(crate) fn read_action(spec: &ActionSpec, stage: Stage, pointer: &str, faults: &mut Faults) -> Option<Action> {
+pub(crate) fn read_action(
+    spec: &ActionSpec,
+    stage: Stage,
+    pointer: &str,
+    faults: &mut DocumentFaults,
+) -> Option<Action> {
     let mut reader = Reader { spec, stage, pointer, faults };
     reader.refuse_strangers();
     reader.refuse_in_catalogue();
@@ -30,7 +35,7 @@ struct Reader<'a> {
     spec: &'a ActionSpec,
     stage: Stage,
     pointer: &'a str,
-    faults: &'a mut Faults,
+    faults: &'a mut DocumentFaults,
 }
 
 impl Reader<'_> {
@@ -45,7 +50,7 @@ impl Reader<'_> {
         // Members that are not given are not serialised.
         if let Ok(Value::Object(given)) = serde_json::to_value(spec) {
             for name in given.keys().filter(|name| *name != "type" && !known.contains(&name.as_str())) {
-                self.faults.at(&self.at(name), format!("{} has no member {name}", spec.kind));
+                self.faults.note(&self.at(name), format!("{} has no member {name}", spec.kind));
             }
         }
         if spec.scope == Some(Scope::Shipping) {
@@ -53,7 +58,7 @@ impl Reader<'_> {
                 [("items", spec.items.is_some()), ("maxUnitsPerLine", spec.max_units_per_line.is_some())]
             {
                 if there {
-                    self.faults.at(&self.at(name), "a shipping discount has no lines");
+                    self.faults.note(&self.at(name), "a shipping discount has no lines");
                 }
             }
         }
@@ -66,16 +71,16 @@ impl Reader<'_> {
         }
         let spec = self.spec;
         if !matches!(spec.kind, ActionType::PercentOff | ActionType::AmountOff | ActionType::FixedPrice) {
-            self.faults.at(&self.at("type"), "stage CATALOG allows PERCENT_OFF, AMOUNT_OFF and FIXED_PRICE only");
+            self.faults.note(&self.at("type"), "stage CATALOG allows PERCENT_OFF, AMOUNT_OFF and FIXED_PRICE only");
         }
         if spec.scope.is_some_and(|scope| scope != Scope::Items) {
-            self.faults.at(&self.at("scope"), "must be ITEMS in stage CATALOG");
+            self.faults.note(&self.at("scope"), "must be ITEMS in stage CATALOG");
         }
         if spec.per.is_some_and(|per| per != Per::Unit) {
-            self.faults.at(&self.at("per"), "must be UNIT in stage CATALOG");
+            self.faults.note(&self.at("per"), "must be UNIT in stage CATALOG");
         }
         if spec.max_units_per_line.is_some() {
-            self.faults.at(&self.at("maxUnitsPerLine"), "stage CATALOG has no lines");
+            self.faults.note(&self.at("maxUnitsPerLine"), "stage CATALOG has no lines");
         }
     }
 
@@ -139,7 +144,7 @@ impl Reader<'_> {
     fn amount_off(&mut self, scope: Scope) -> Action {
         let per = self.spec.per_in(self.stage).unwrap_or(Per::Order);
         if scope == Scope::Shipping && per != Per::Order {
-            self.faults.at(&self.at("per"), "must be ORDER for an amount off shipping");
+            self.faults.note(&self.at("per"), "must be ORDER for an amount off shipping");
         }
         let value = self.faults.amount(&self.at("value"), self.spec.value);
         Action::Amount { value, scope, items: self.items(), per, units: self.units_per_line() }
@@ -147,7 +152,7 @@ impl Reader<'_> {
 
     fn fixed_price(&mut self, scope: Scope) -> Action {
         if scope == Scope::Shipping {
-            self.faults.at(&self.at("scope"), "must be ITEMS, for each unit, or ORDER, for the order as a whole");
+            self.faults.note(&self.at("scope"), "must be ITEMS, for each unit, or ORDER, for the order as a whole");
         }
         let value = self.faults.price(&self.at("value"), self.spec.value);
         Action::FixedPrice { value, whole: scope == Scope::Order, items: self.items() }
@@ -162,7 +167,7 @@ impl Reader<'_> {
         }
         let (buy, get) = (spec.buy.as_ref()?, spec.get.as_ref()?);
         if buy.percent_off.is_some() {
-            self.faults.at(&self.at("buy/percentOff"), "bought units have no discount; set it on get");
+            self.faults.note(&self.at("buy/percentOff"), "bought units have no discount; set it on get");
         }
         let percent = self.faults.percent(&self.at("get/percentOff"), get.percent_off);
         let most = match spec.max_applications {
@@ -183,17 +188,17 @@ impl Reader<'_> {
         let parts = spec.parts.as_deref().unwrap_or_default();
         let pointer = self.at("parts");
         if !(1..=MAX_PARTS).contains(&parts.len()) {
-            self.faults.at(&pointer, format!("must have 1 to {MAX_PARTS} parts"));
+            self.faults.note(&pointer, format!("must have 1 to {MAX_PARTS} parts"));
         }
         let mut read = Vec::with_capacity(parts.len());
         for (i, part) in parts.iter().enumerate() {
             if part.percent_off.is_some() {
-                self.faults.at(&format!("{pointer}/{i}/percentOff"), "a bundle has a single price");
+                self.faults.note(&format!("{pointer}/{i}/percentOff"), "a bundle has a single price");
             }
             read.push(self.part(part, &format!("parts/{i}")));
         }
         if read.iter().map(|(_, quantity)| *quantity).fold(0, u32::saturating_add) > MAX_BUNDLED {
-            self.faults.at(&pointer, format!("must have at most {MAX_BUNDLED} units"));
+            self.faults.note(&pointer, format!("must have at most {MAX_BUNDLED} units"));
         }
         Action::Bundle { parts: read, price: self.faults.price(&self.at("price"), spec.price) }
     }
@@ -205,7 +210,7 @@ impl Reader<'_> {
         });
         if good.is_none() {
             self.faults
-                .at(&self.at("value"), format!("must be above 0 and at most {MAX_POINTS}, with at most 4 decimals"));
+                .note(&self.at("value"), format!("must be above 0 and at most {MAX_POINTS}, with at most 4 decimals"));
         }
         Some(Action::Points { factor: good?.0 })
     }
@@ -225,7 +230,7 @@ impl Reader<'_> {
     fn tiered(&mut self, scope: Scope) -> Option<Action> {
         let spec = self.spec;
         if scope == Scope::Shipping {
-            self.faults.at(&self.at("scope"), "must be ORDER or ITEMS for tiers");
+            self.faults.note(&self.at("scope"), "must be ORDER or ITEMS for tiers");
         }
         if spec.basis.is_none() {
             self.faults.missing(&self.at("basis"), "the measure of the tiers");
@@ -233,7 +238,7 @@ impl Reader<'_> {
         let (basis, tiers) = (spec.basis?, spec.tiers.as_deref().unwrap_or_default());
         let pointer = self.at("tiers");
         if !(1..=MAX_PARTS).contains(&tiers.len()) {
-            self.faults.at(&pointer, format!("must have 1 to {MAX_PARTS} tiers"));
+            self.faults.note(&pointer, format!("must have 1 to {MAX_PARTS} tiers"));
         }
         let mut read: Vec<(i64, Discount)> = Vec::with_capacity(tiers.len());
         for (i, tier) in tiers.iter().enumerate() {
@@ -242,10 +247,12 @@ impl Reader<'_> {
             let Some(discount) = tier_discount(tier, &at, self.faults) else { continue };
             if let Some((below, lower)) = read.last() {
                 if from <= *below {
-                    self.faults
-                        .at(&format!("{at}/from"), "tiers must ascend: this one starts at or below the one before it");
+                    self.faults.note(
+                        &format!("{at}/from"),
+                        "tiers must ascend: this one starts at or below the one before it",
+                    );
                 } else if crosses(*lower, discount) {
-                    self.faults.at(&at, "a higher tier must not grant less than the one below it");
+                    self.faults.note(&at, "a higher tier must not grant less than the one below it");
                 }
             }
             read.push((from, discount));
@@ -259,13 +266,13 @@ impl Reader<'_> {
         }
         let whole = from.0.is_integer().then(|| i64::try_from(from.0).ok()).flatten().filter(|from| *from >= 0);
         if whole.is_none() {
-            self.faults.at(&format!("{at}/from"), "must be a whole number");
+            self.faults.note(&format!("{at}/from"), "must be a whole number");
         }
         whole.unwrap_or(0)
     }
 }
 
-fn tier_discount(tier: &Tier, at: &str, faults: &mut Faults) -> Option<Discount> {
+fn tier_discount(tier: &Tier, at: &str, faults: &mut DocumentFaults) -> Option<Discount> {
     let members = [
         ("percentOff", tier.percent_off, true),
         ("amountOff", tier.amount_off, true),
@@ -285,7 +292,11 @@ fn crosses(lower: Discount, higher: Discount) -> bool {
 }
 
 /// Reads exactly one of a percentage, an amount and, where allowed, a price.
-fn one_discount(members: [(&str, Option<Amount>, bool); 3], pointer: &str, faults: &mut Faults) -> Option<Discount> {
+fn one_discount(
+    members: [(&str, Option<Amount>, bool); 3],
+    pointer: &str,
+    faults: &mut DocumentFaults,
+) -> Option<Discount> {
     let names: Vec<&str> = members.iter().filter(|(_, _, allowed)| *allowed).map(|(name, ..)| *name).collect();
     let there: Vec<(usize, &str, Amount)> = members
         .iter()
@@ -293,7 +304,7 @@ fn one_discount(members: [(&str, Option<Amount>, bool); 3], pointer: &str, fault
         .filter_map(|(i, (name, value, allowed))| value.filter(|_| *allowed).map(|value| (i, *name, value)))
         .collect();
     let [(kind, name, value)] = there.as_slice() else {
-        faults.at(pointer, format!("exactly one of {}", names.join(", ")));
+        faults.note(pointer, format!("exactly one of {}", names.join(", ")));
         return None;
     };
     let at = format!("{pointer}/{name}");
@@ -322,7 +333,7 @@ fn members_of(kind: ActionType) -> &'static [&'static str] {
     }
 }
 
-impl Faults {
+impl DocumentFaults {
     /// Reads an optional amount above zero.
     pub(crate) fn optional_amount(&mut self, pointer: &str, value: Option<Amount>) -> Option<i64> {
         value?;

@@ -14,7 +14,7 @@ use crate::rules::compile::actions::read_action;
 use crate::rules::compile::anchor::{Anchor, anchor, least_subtotal};
 use crate::rules::compile::needs::{Needs, needs};
 use crate::rules::language::action::Stage;
-use crate::rules::language::faults::Faults;
+use crate::rules::language::faults::DocumentFaults;
 use crate::rules::language::filter::Filter;
 use crate::rules::language::promotion::{Limits, PeriodLimit, Promotion, StackingMode, WhenShort};
 use crate::rules::language::schedule::Window;
@@ -65,7 +65,7 @@ impl Rule {
         currency: Currency,
         pointer: &str,
     ) -> Result<Self, Vec<FieldError>> {
-        let mut faults = Faults::new(pointer, currency);
+        let mut faults = DocumentFaults::new(pointer, currency);
         check_head(promotion, &mut faults);
         let window = Window::of(promotion, &mut faults);
         let when = promotion.when.as_ref().and_then(|when| read_condition(when, promotion.stage, &mut faults));
@@ -73,7 +73,7 @@ impl Rule {
         let limits = promotion.limits.clone().unwrap_or_default();
         let budget = check_limits(promotion, &mut faults);
         if !faults.is_empty() {
-            return Err(faults.finish());
+            return Err(faults.into_list());
         }
         let named = promotion.code.is_some() || promotion.coupon_only;
         Ok(Self {
@@ -127,22 +127,22 @@ impl Rule {
     }
 }
 
-fn check_head(it: &Promotion, faults: &mut Faults) {
+fn check_head(it: &Promotion, faults: &mut DocumentFaults) {
     if let Err(fault) = bounded(&it.name, 1, 200) {
-        faults.at("/name", fault);
+        faults.note("/name", fault);
     }
     if let Some(code) = &it.code {
         check_code(code, faults);
     }
     if !(-MAX_PRIORITY..=MAX_PRIORITY).contains(&it.priority) {
-        faults.at("/priority", format!("must be from -{MAX_PRIORITY} to {MAX_PRIORITY}"));
+        faults.note("/priority", format!("must be from -{MAX_PRIORITY} to {MAX_PRIORITY}"));
     }
     if let Some(group) = &it.stacking.group {
         if let Err(fault) = bounded(group, 1, 64) {
-            faults.at("/stacking/group", fault);
+            faults.note("/stacking/group", fault);
         }
         if it.stacking_mode() == StackingMode::Exclusive {
-            faults.at("/stacking/group", "an EXCLUSIVE promotion must not be in a group");
+            faults.note("/stacking/group", "an EXCLUSIVE promotion must not be in a group");
         }
     }
     if it.stage == Stage::Catalog {
@@ -150,62 +150,62 @@ fn check_head(it: &Promotion, faults: &mut Faults) {
     }
 }
 
-fn check_code(code: &str, faults: &mut Faults) {
+fn check_code(code: &str, faults: &mut DocumentFaults) {
     let normal = normal_code(code);
     let printable = code.chars().all(|c| c.is_ascii_graphic() || c == ' ');
     if normal.is_empty() || code.chars().count() > 64 || !printable {
-        faults.at("/code", "must be 1 to 64 letters, digits and signs, spaces, - and _ not counted");
+        faults.note("/code", "must be 1 to 64 letters, digits and signs, spaces, - and _ not counted");
     }
 }
 
 /// Notes what a price rule cannot have: everybody pays catalogue prices, so they take no codes, and no use is counted.
-fn check_catalogue_rule(it: &Promotion, faults: &mut Faults) {
+fn check_catalogue_rule(it: &Promotion, faults: &mut DocumentFaults) {
     if it.code.is_some() {
-        faults.at("/code", "a price rule must not have a code");
+        faults.note("/code", "a price rule must not have a code");
     }
     if it.coupon_only {
-        faults.at("/couponOnly", "a price rule must not be couponOnly");
+        faults.note("/couponOnly", "a price rule must not be couponOnly");
     }
     if it.limits.as_ref().is_some_and(|limits| *limits != Limits { when_short: limits.when_short, ..Limits::default() })
     {
-        faults.at("/limits", "a price rule must not have limits; give it a campaign with a budget instead");
+        faults.note("/limits", "a price rule must not have limits; give it a campaign with a budget instead");
     }
     if it.include_flash {
-        faults.at("/includeFlash", "price rules do not apply to flash sales");
+        faults.note("/includeFlash", "price rules do not apply to flash sales");
     }
 }
 
-fn read_condition(when: &Condition, stage: Stage, faults: &mut Faults) -> Option<Test<Filter>> {
+fn read_condition(when: &Condition, stage: Stage, faults: &mut DocumentFaults) -> Option<Test<Filter>> {
     let subject = if stage == Stage::Catalog { Subject::Shelf } else { Subject::Cart };
     let currency = faults.currency;
-    faults.noting(|at| Test::read(when, &format!("{at}/when"), subject, currency))
+    faults.read(|at| Test::read(when, &format!("{at}/when"), subject, currency))
 }
 
-fn read_actions(it: &Promotion, faults: &mut Faults) -> Vec<Action> {
+fn read_actions(it: &Promotion, faults: &mut DocumentFaults) -> Vec<Action> {
     if !(1..=MAX_ACTIONS).contains(&it.actions.len()) {
-        faults.at("/actions", format!("must have 1 to {MAX_ACTIONS} actions"));
+        faults.note("/actions", format!("must have 1 to {MAX_ACTIONS} actions"));
     }
     let read = |(i, action)| read_action(action, it.stage, &format!("/actions/{i}"), faults);
     it.actions.iter().enumerate().filter_map(read).collect()
 }
 
-fn check_limits(it: &Promotion, faults: &mut Faults) -> Option<i64> {
+fn check_limits(it: &Promotion, faults: &mut DocumentFaults) -> Option<i64> {
     let limits = it.limits.as_ref()?;
     for (pointer, count) in [("/limits/total", limits.total), ("/limits/perUser", limits.per_user)] {
         if count == Some(0) {
-            faults.at(pointer, "must be at least 1");
+            faults.note(pointer, "must be at least 1");
         }
     }
     if limits.periods.len() > MAX_PERIODS {
-        faults.at("/limits/periods", format!("must have at most {MAX_PERIODS} periodic limits"));
+        faults.note("/limits/periods", format!("must have at most {MAX_PERIODS} periodic limits"));
     }
     for (i, period) in limits.periods.iter().enumerate() {
         if period.count == 0 {
-            faults.at(&format!("/limits/periods/{i}/count"), "must be at least 1");
+            faults.note(&format!("/limits/periods/{i}/count"), "must be at least 1");
         }
         let same = |other: &PeriodLimit| (other.per, other.period) == (period.per, period.period);
         if limits.periods.iter().take(i).any(same) {
-            faults.at(
+            faults.note(
                 &format!("/limits/periods/{i}"),
                 "another limit has the same period and scope: keep the \
                  lower one",

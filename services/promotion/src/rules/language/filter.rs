@@ -4,7 +4,7 @@ use promox_contract::condition::{ItemFilter, Lines};
 use promox_kernel::{Currency, FieldError};
 
 use crate::rules::evaluate::cart::{Line, SkuKey};
-use crate::rules::language::faults::Faults;
+use crate::rules::language::faults::DocumentFaults;
 
 /// The most members of a list.
 const MAX_MEMBERS: usize = 5_000;
@@ -25,7 +25,7 @@ pub(crate) struct Filter {
 
 impl Filter {
     /// Reads the filter at `pointer`. Without one, every line matches.
-    pub(crate) fn read(filter: Option<&ItemFilter>, pointer: &str, faults: &mut Faults) -> Self {
+    pub(crate) fn read(filter: Option<&ItemFilter>, pointer: &str, faults: &mut DocumentFaults) -> Self {
         let usual = ItemFilter::default();
         let filter = filter.unwrap_or(&usual);
         let read = Self {
@@ -40,7 +40,7 @@ impl Filter {
             every_line: *filter == ItemFilter::default(),
         };
         if read.min > read.max {
-            faults.at(&format!("{pointer}/maxPrice"), "the highest price is below the lowest");
+            faults.note(&format!("{pointer}/maxPrice"), "the highest price is below the lowest");
         }
         read
     }
@@ -87,17 +87,17 @@ impl Lines for Filter {
         currency: Currency,
         faults: &mut Vec<FieldError>,
     ) -> Self {
-        let mut found = Faults::new(pointer, currency);
+        let mut found = DocumentFaults::new(pointer, currency);
         let read = Self::read(filter, "", &mut found);
-        faults.extend(found.finish());
+        faults.extend(found.into_list());
         read
     }
 }
 
-fn sorted<T, K: Ord>(list: Option<&[T]>, pointer: &str, faults: &mut Faults, key: impl Fn(&T) -> K) -> Vec<K> {
+fn sorted<T, K: Ord>(list: Option<&[T]>, pointer: &str, faults: &mut DocumentFaults, key: impl Fn(&T) -> K) -> Vec<K> {
     let Some(list) = list else { return Vec::new() };
     if list.is_empty() || list.len() > MAX_MEMBERS {
-        faults.at(pointer, format!("must have 1 to {MAX_MEMBERS} members; omit the key to match all"));
+        faults.note(pointer, format!("must have 1 to {MAX_MEMBERS} members; omit the key to match all"));
     }
     let mut keys: Vec<K> = list.iter().map(key).collect();
     keys.sort_unstable();
@@ -105,26 +105,26 @@ fn sorted<T, K: Ord>(list: Option<&[T]>, pointer: &str, faults: &mut Faults, key
     keys
 }
 
-fn attributes(filter: &ItemFilter, pointer: &str, faults: &mut Faults) -> Vec<(String, Vec<String>)> {
+fn attributes(filter: &ItemFilter, pointer: &str, faults: &mut DocumentFaults) -> Vec<(String, Vec<String>)> {
     let mut all = Vec::new();
     for (name, values) in filter.attributes.iter().flatten() {
         if values.texts().is_empty() {
-            faults.at(&format!("{pointer}/attributes/{name}"), "must have at least one value");
+            faults.note(&format!("{pointer}/attributes/{name}"), "must have at least one value");
         }
         all.push((name.clone(), values.texts().to_vec()));
     }
     all
 }
 
-fn exclude(filter: &ItemFilter, pointer: &str, faults: &mut Faults) -> Option<Box<Filter>> {
+fn exclude(filter: &ItemFilter, pointer: &str, faults: &mut DocumentFaults) -> Option<Box<Filter>> {
     let excluded = filter.exclude.as_deref()?;
     let pointer = format!("{pointer}/exclude");
     if excluded.exclude.is_some() {
-        faults.at(&format!("{pointer}/exclude"), "an exclusion must not have exclusions of its own");
+        faults.note(&format!("{pointer}/exclude"), "an exclusion must not have exclusions of its own");
         return None;
     }
     if *excluded == ItemFilter::default() {
-        faults.at(&pointer, "this excludes every line");
+        faults.note(&pointer, "this excludes every line");
     }
     Some(Box::new(Filter::read(Some(excluded), &pointer, faults)))
 }

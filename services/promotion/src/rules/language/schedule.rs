@@ -5,7 +5,7 @@ use promox_contract::condition::Timetable;
 use promox_contract::promotion::RejectReason;
 use promox_kernel::Timestamp;
 
-use crate::rules::language::faults::Faults;
+use crate::rules::language::faults::DocumentFaults;
 use crate::rules::language::promotion::Promotion;
 
 /// A quarter of an hour in microseconds: hours begin at multiples of it in every time zone.
@@ -21,13 +21,13 @@ pub(crate) struct Window {
 
 impl Window {
     /// Reads the window of a promotion and notes faults.
-    pub(crate) fn of(promotion: &Promotion, faults: &mut Faults) -> Self {
+    pub(crate) fn of(promotion: &Promotion, faults: &mut DocumentFaults) -> Self {
         let read = |at: &str| Timetable::read(&promotion.timezone, promotion.schedule.as_ref(), at);
-        let hours = faults.noting(read).unwrap_or_default();
+        let hours = faults.read(read).unwrap_or_default();
         match (promotion.starts_at, promotion.ends_at) {
-            (Some(starts), Some(ends)) if starts >= ends => faults.at("/endsAt", "must be after startsAt"),
+            (Some(starts), Some(ends)) if starts >= ends => faults.note("/endsAt", "must be after startsAt"),
             (Some(starts), Some(ends)) if !hours.ever_comes(starts, ends) => {
-                faults.at("/schedule", "the schedule has no time between startsAt and endsAt");
+                faults.note("/schedule", "the schedule has no time between startsAt and endsAt");
             }
             _ => {}
         }
