@@ -7,7 +7,7 @@ use http_body_util::BodyExt as _;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
-use crate::month::Month;
+use crate::online_retail::Month;
 use crate::process::{Process, promox};
 use crate::shop::{Shop, order_of};
 

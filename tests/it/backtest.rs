@@ -3,7 +3,7 @@
 use rust_decimal::{Decimal, RoundingStrategy};
 use serde_json::{Value, json};
 
-use crate::month::Month;
+use crate::online_retail::Month;
 use crate::shop::Shop;
 
 fn round(amount: Decimal) -> Decimal {

@@ -1,4 +1,23 @@
 //! Black-box tests: a whole node behind a real socket, each scenario closing with the auditor.
+//!
+//! Where the test of a route or a promise is:
+//!
+//! | about | modules |
+//! | --- | --- |
+//! | products, categories, search, stock | `catalogue`, `catalogue_prices` (price rules), `sku_changes`, `references` |
+//! | carts and checkout | `cart`, `checkout`, `gifts`, `idempotency` |
+//! | orders after the checkout | `returns`, `exports`, `round_trip` |
+//! | payments | `payments` |
+//! | accounts, roles, erasure, the audit trail | `accounts` |
+//! | the store's settings | `settings` |
+//! | promotions | `promotions`, `codes`, `limits_per_person`, `promotion_units`, `backtest` |
+//! | campaigns, coupons, flash sales, rewards | `campaigns`, `coupons`, `flash`, `rewards` |
+//! | figures | `analytics` |
+//! | every route alike | `access`, `conventions`, `input` |
+//! | crashes and races | `kill` (a process), `saga` (every commit), `races`, `damage`, `data_directory` |
+//! | a real month of trade, the sample shop | `online_retail`, `demo` |
+//!
+//! `shop`, `client`, `process` and `journal` are what the tests stand on.
 
 #![allow(
     clippy::disallowed_methods,
@@ -10,43 +29,40 @@
 )]
 
 mod access;
-mod aftermath;
+mod accounts;
 mod analytics;
 mod backtest;
 mod campaigns;
 mod cart;
 mod catalogue;
+mod catalogue_prices;
 mod checkout;
 mod client;
 mod codes;
 mod conventions;
 mod coupons;
 mod damage;
+mod data_directory;
 mod demo;
 mod exports;
-mod files;
 mod flash;
 mod gifts;
 mod idempotency;
 mod input;
 mod journal;
 mod kill;
-mod month;
+mod limits_per_person;
+mod online_retail;
 mod payments;
-mod people;
-mod persons;
-mod points_kill;
 mod process;
+mod promotion_units;
 mod promotions;
 mod races;
 mod references;
 mod returns;
 mod rewards;
 mod round_trip;
-mod rush;
 mod saga;
 mod settings;
-mod shelf;
 mod shop;
-mod skus;
-mod units;
+mod sku_changes;

@@ -46,7 +46,7 @@ async fn send(client: &Client, log: &Log, key: &str, path: &str, body: &Value) -
 }
 
 /// What may follow an order: its path and body.
-fn aftermath(order: &Value, kind: u64) -> Option<(String, Value)> {
+fn after_sale(order: &Value, kind: u64) -> Option<(String, Value)> {
     match kind {
         0 => Some((format!("/api/orders/{}/cancel", order["id"]), json!({"reason": "changed"}))),
         1 => Some((
@@ -70,7 +70,7 @@ async fn load(client: Client, name: String, entropy: Entropy, log: Log, left: Ar
         if order.is_null() {
             continue;
         }
-        if let Some((path, body)) = aftermath(&order, kind)
+        if let Some((path, body)) = after_sale(&order, kind)
             && send(&client, &log, &format!("{name}-{number}-{kind}"), &path, &body).await.is_none()
         {
             return;
