@@ -3,7 +3,7 @@
 //!
 //! ```ignore
 //! let shop = Setup::at("2026-11-23T12:00:00Z")
-//!     .answer(|_, _: GetTier| Ok(TierName { tier: "GOLD".into() }))
+//!     .answer(|_, _: StoreProfile| Ok(StoreFacts { timezone: "Europe/London".into(), ..sample::store_facts() }))
 //!     .start(|databases| Campaigns::new(databases.promox.clone()));
 //! let campaign = shop.ask::<CreateCampaign>(json!({"name": "Sale"})).await?;
 //! shop.verify();

@@ -30,6 +30,7 @@ pub(super) struct Played {
     pub(super) zone: Mutex<String>,
 }
 
+#[allow(clippy::unnecessary_wraps, reason = "an answer is a result, whether or not this one can fail")]
 impl Played {
     fn profile(&self, _: &Cx, _: GetStoreProfile) -> Result<StoreProfile, Error> {
         Ok(StoreProfile { timezone: self.zone.lock().clone(), ..store_facts() })

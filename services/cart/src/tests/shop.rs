@@ -22,6 +22,7 @@ use crate::api::{CartView, CreateCart};
 #[derive(Default)]
 pub(super) struct Shelf(pub(super) Mutex<BTreeMap<Sku, (i64, u32)>>);
 
+#[allow(clippy::unnecessary_wraps, reason = "an answer is a result, whether or not this one can fail")]
 impl Shelf {
     fn describe(&self, _: &Cx, op: DescribeSkus) -> Result<SkuDescriptions, Error> {
         let shelf = self.0.lock();

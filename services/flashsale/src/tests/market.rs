@@ -76,6 +76,7 @@ pub(super) struct Around {
     pub(super) closed: AtomicBool,
 }
 
+#[allow(clippy::unnecessary_wraps, reason = "an answer is a result, whether or not this one can fail")]
 impl Around {
     fn open(&self) -> Result<parking_lot::MutexGuard<'_, Warehouse>, Error> {
         if self.closed.load(Ordering::SeqCst) {

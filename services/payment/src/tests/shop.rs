@@ -33,6 +33,7 @@ pub(super) struct Owners {
     pub(super) again_at: Mutex<Option<Timestamp>>,
 }
 
+#[allow(clippy::unnecessary_wraps, reason = "an answer is a result, whether or not this one can fail")]
 impl Owners {
     fn resume(&self, _: &Cx, op: ResumeCheckout) -> Result<ResumedCheckout, Error> {
         self.resumed.lock().push(op.order_id.0);

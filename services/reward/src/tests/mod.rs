@@ -43,6 +43,7 @@ struct Others {
     paid: Mutex<Vec<(UserId, FirstPaidOrder)>>,
 }
 
+#[allow(clippy::unnecessary_wraps, reason = "an answer is a result, whether or not this one can fail")]
 impl Others {
     fn first_paid(&self, _: &Cx, op: FindFirstPaidOrder) -> Result<FirstPaidOrder, Error> {
         let paid = self.paid.lock();
