@@ -15,6 +15,12 @@ macro_rules! id {
                 write!(f, "{}", self.0)
             }
         }
+        impl std::str::FromStr for $name {
+            type Err = std::num::ParseIntError;
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                text.parse().map(Self)
+            }
+        }
         impl From<i64> for $name {
             fn from(id: i64) -> Self {
                 Self(id)

@@ -1,4 +1,5 @@
-//! System tables: sequences, outbox, consumers' positions, idempotency keys, dead letters.
+//! System tables: sequences, outbox, consumers' positions, idempotency keys, dead letters, holds that were released before
+//! they began.
 //!
 //! Numbers 1 to 31 are reserved for them. Each database has its own: where an engine stores both together, the database
 //! at the front of the key separates them.
@@ -64,9 +65,24 @@ record! {
     }
 }
 
+record! {
+    /// A hold that was released before it began: it is refused when it comes late.
+    pub(crate) struct Tombstone in Ecommerce.released_holds = 13, key(database: u32, kind: String, reference: String) {
+        at: Timestamp,
+    }
+}
+
 /// The tables that each database has.
-pub const SYSTEM_TABLES: &[&TableDef] =
-    &[Sequence::TABLE, Event::TABLE, Place::TABLE, DeadLetter::TABLE, Removed::TABLE, StoredReply::TABLE, Epoch::TABLE];
+pub const SYSTEM_TABLES: &[&TableDef] = &[
+    Sequence::TABLE,
+    Event::TABLE,
+    Place::TABLE,
+    DeadLetter::TABLE,
+    Removed::TABLE,
+    StoredReply::TABLE,
+    Epoch::TABLE,
+    Tombstone::TABLE,
+];
 
 impl Tx<'_> {
     /// The epoch of values derived from rows; 0 before the first change. Whoever keeps such values in memory stores

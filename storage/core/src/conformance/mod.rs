@@ -16,6 +16,7 @@
 mod cache;
 mod chains;
 mod events;
+mod holds;
 mod limits;
 mod reads;
 mod remote;
@@ -33,6 +34,7 @@ use promox_kernel::{Clock, Cx, Entropy, Node, Timestamp};
 use crate::{Database, Db, Engine, StoreError, Tx};
 
 pub use cache::check as check_cache;
+pub use holds::{HoldAct, check_holds};
 pub use remote::RemoteEngine;
 pub use tables::TABLES;
 
@@ -144,5 +146,6 @@ cases! {
     events::events_wait_for_their_consumers => "an event whose time is over waits for its consumers, and for nobody else's",
     events::epochs_are_counted => "each name has an epoch, in each database its own",
     events::keys_are_claimed_and_kept => "an idempotency key is claimed, decided and recalled",
+    holds::holds_are_their_model => "holds go through their states once, and what comes late is refused",
     events::last_commit_is_remembered => "the time of the newest commit is known",
 }

@@ -3,7 +3,7 @@
 use promox_kernel::{Json, Timestamp};
 use rust_decimal::Decimal;
 
-use crate::{Record, TableDef, record};
+use crate::{HoldState, Record, TableDef, record};
 
 record! {
     /// A shelf in a library.
@@ -57,5 +57,21 @@ record! {
     }
 }
 
+record! {
+    /// A row of a hold.
+    pub(super) struct Pledge in Ecommerce.conformance_pledges = 65_010, key(reference: i64, part: u32) {
+        /// Where it stands.
+        state: HoldState,
+        /// When a step was taken last.
+        changed_at: Option<Timestamp>,
+    }
+}
+
+record! {
+    /// A step that a row of a hold took.
+    pub(super) struct Effect in Ecommerce.conformance_effects = 65_011, key(reference: i64, part: u32, step: String) {}
+}
+
 /// The tables that the cases use: they are in the schema of the engine under test.
-pub const TABLES: &[&TableDef] = &[Shelf::TABLE, Book::TABLE, Sample::TABLE, Badge::TABLE];
+pub const TABLES: &[&TableDef] =
+    &[Shelf::TABLE, Book::TABLE, Sample::TABLE, Badge::TABLE, Pledge::TABLE, Effect::TABLE];
