@@ -7,9 +7,9 @@ use promox_contract::ids::{CampaignId, OrderId};
 use promox_contract::promotion::shares;
 use promox_contract::store::IN_CURRENCY;
 use promox_kernel::{Amount, UserId};
-use promox_storage::{Report, StoreError, Tx};
+use promox_storage::{Hold, HoldState, Report, StoreError, Tx};
 
-use crate::records::{BudgetUse, Campaign, CampaignStatus, Member, Move, Segment, SegmentId, UseStatus};
+use crate::records::{BudgetUse, Campaign, CampaignStatus, Member, Move, Segment, SegmentId};
 use crate::rules::machine::allowed;
 
 /// What orders took of a campaign, spent and held.
@@ -48,17 +48,18 @@ fn read_uses(tx: &Tx<'_>, report: &mut Report) -> Result<Taken, StoreError> {
     let mut orders: BTreeMap<OrderId, Vec<(i64, Amount)>> = BTreeMap::new();
     for it in tx.scan::<BudgetUse>().rows() {
         let it = it?;
-        if it.status != UseStatus::Released && !it.amount.is_zero() {
+        if it.state.is_live() && !it.amount.is_zero() {
             orders.entry(it.order_id).or_default().push((it.campaign_id.0, it.amount));
         }
         let sums = taken.entry(it.campaign_id).or_default();
-        match it.status {
-            UseStatus::Spent => sums.0 += it.amount,
-            UseStatus::Held => sums.1 += it.amount,
-            UseStatus::Released => {}
+        match it.state {
+            HoldState::Posted => sums.0 += it.amount,
+            HoldState::Held => sums.1 += it.amount,
+            HoldState::Released | HoldState::Expired | HoldState::Reversed => {}
         }
     }
     orders.into_iter().for_each(|(order, parts)| report.right(BUDGETED, order, shares(parts)));
+    BudgetUse::audit(tx, report)?;
     Ok(taken)
 }
 

@@ -211,6 +211,6 @@ impl Transact<HoldBudgets> for Campaigns {
 
 impl Handle<ReleaseBudgets> for Campaigns {
     async fn handle(&self, cx: &Cx, op: ReleaseBudgets) -> Result<(), Error> {
-        Ok(self.db.write(cx, move |tx| budgets::release(tx, op.order_id)).await?)
+        self.db.write(cx, move |tx| budgets::release(tx, op.order_id)).await
     }
 }

@@ -1,8 +1,8 @@
 //! Campaigns: what promotions, flash sales and coupons run under — when, for whom, and on which budget.
 //!
-//! Tables: `campaigns`, `campaign_history` (every move of the state machine), `campaign_budget_uses` (what each order takes of
-//! a budget), `campaign_order_ends` (orders that gave back before they took), `segments` and `segment_members` (which customers
-//! belong together), `campaign_epochs` (counts changes of what is kept compiled).
+//! Tables: `campaigns`, `campaign_history` (every move of the state machine), `campaign_budget_uses` (what each order holds of
+//! a budget), `segments` and `segment_members` (which customers belong together), `campaign_epochs` (counts changes of what is
+//! kept compiled).
 //!
 //! What always holds:
 //! - a campaign's history is a path of the graph in `rules/machine.rs`, and ends where the campaign stands;
@@ -10,7 +10,7 @@
 //!   after a stop in the order in which the times came;
 //! - spent = what confirmed orders took, held = what orders in flight took, spent + held ≤ budget: checked and taken in one
 //!   transaction. Holds make it exhausted for others; when what is spent reaches the budget, the campaign ends;
-//! - an order takes once and gives back once. One that gave back does not take again;
+//! - an order holds budgets once and gives them back once. One that gave back does not hold again;
 //! - a segment is either a rule over customers or a list of accounts, and is not deleted while a campaign has it as audience.
 //!
 //! Whether what belongs to a campaign may apply is decided by who asks: this service says how it stands.
@@ -59,7 +59,6 @@ impl Service for Campaigns {
         records::Campaign::TABLE,
         records::Move::TABLE,
         records::BudgetUse::TABLE,
-        records::OrderEnd::TABLE,
         records::Segment::TABLE,
         records::Member::TABLE,
         records::Epoch::TABLE,

@@ -3,7 +3,7 @@
 use promox_contract::condition::{Condition, Schedule};
 use promox_contract::ids::{CampaignId, OrderId};
 use promox_kernel::{Amount, Currency, Json, Timestamp, UserId, text_enum};
-use promox_storage::record;
+use promox_storage::{Hold, HoldState, StoreError, Tx, record};
 
 promox_kernel::id! {
     /// A segment of customers.
@@ -33,15 +33,6 @@ text_enum! {
         Schedule = "SCHEDULE",
         /// Its budget was spent.
         Budget = "BUDGET",
-    }
-}
-
-text_enum! {
-    /// Where an order's part of a budget stands.
-    UseStatus {
-        Held = "HELD",
-        Spent = "SPENT",
-        Released = "RELEASED",
     }
 }
 
@@ -96,17 +87,25 @@ record! {
     /// What an order takes of a campaign's budget.
     pub(crate) struct BudgetUse in Promox.campaign_budget_uses = 504, key(order_id: OrderId, campaign_id: CampaignId) {
         amount: Amount,
-        status: UseStatus,
+        state: HoldState,
         held_at: Timestamp,
         /// When it was spent or given back last.
         changed_at: Option<Timestamp>,
     }
 }
 
-record! {
-    /// An order that gave back before it took anything: what comes late is not taken.
-    pub(crate) struct OrderEnd in Promox.campaign_order_ends = 506, key(order_id: OrderId) {
-        at: Timestamp,
+impl Hold for BudgetUse {
+    const KIND: &'static str = "budget";
+    type Reference = OrderId;
+
+    fn of(tx: &Tx<'_>, order_id: &OrderId) -> Result<Vec<Self>, StoreError> {
+        tx.scan::<Self>().prefix(*order_id).rows().collect()
+    }
+    fn state(&self) -> HoldState {
+        self.state
+    }
+    fn set_state(&mut self, state: HoldState, at: Timestamp) {
+        (self.state, self.changed_at) = (state, Some(at));
     }
 }
 
