@@ -11,7 +11,7 @@ use promox_kernel::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::records::{BatchId, BatchStatus, CouponStatus, RedemptionStatus};
+use crate::records::{BatchId, BatchStatus, CouponStatus};
 
 /// A page of coupons, by code; for a promotion, single ones first and then batch by batch.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -343,6 +343,14 @@ pub struct RedemptionView {
     pub released_at: Option<Timestamp>,
 }
 json_reply!(RedemptionView);
+
+text_enum! {
+    /// Where a redemption stands.
+    RedemptionStatus {
+        Live = "LIVE",
+        Released = "RELEASED",
+    }
+}
 
 /// The validity of a code.
 #[derive(Debug, Serialize, JsonSchema)]

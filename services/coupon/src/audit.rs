@@ -6,10 +6,10 @@ use promox_contract::coupon::REDEEMED;
 use promox_contract::ids::OrderId;
 use promox_contract::promotion::shares;
 use promox_kernel::Amount;
-use promox_storage::{Report, StoreError, Tx};
+use promox_storage::{Hold, HoldState, Report, StoreError, Tx};
 
 use crate::commands::redeeming::order_reference;
-use crate::records::{Batch, BatchId, BatchStatus, Coupon, Redemption, RedemptionStatus};
+use crate::records::{Batch, BatchId, BatchStatus, Coupon, Redemption};
 
 /// Live redemptions of a code by each thing that their person is known by, in the order in which they were taken.
 type Uses = BTreeMap<(String, PersonName), BTreeSet<i64>>;
@@ -64,9 +64,10 @@ fn read_redemptions(tx: &Tx<'_>, report: &mut Report) -> Result<Told, StoreError
     let mut orders: BTreeMap<OrderId, Vec<(i64, Amount)>> = BTreeMap::new();
     for redemption in tx.scan::<Redemption>().rows() {
         let redemption = redemption?;
-        let live = redemption.status == RedemptionStatus::Live;
-        report.check("coupon: a redemption is active or released", live == redemption.released_at.is_none(), || {
-            format!("redemption {} is {}", redemption.id, redemption.status)
+        let live = redemption.state == HoldState::Held;
+        let given_back = redemption.state == HoldState::Released && redemption.released_at.is_some();
+        report.check("coupon: a redemption is active or released", live != given_back, || {
+            format!("redemption {} is {}", redemption.id, redemption.state)
         });
         let tied = redemption.order_id.map(order_reference).is_none_or(|reference| reference == redemption.reference);
         report.check("coupon: an order's redemption has the order's reference", tied, || {
@@ -80,6 +81,7 @@ fn read_redemptions(tx: &Tx<'_>, report: &mut Report) -> Result<Told, StoreError
         }
     }
     orders.into_iter().for_each(|(order, keys)| report.right(REDEEMED, order, shares(keys)));
+    Redemption::audit(tx, report)?;
     Ok(told)
 }
 

@@ -1,8 +1,7 @@
 //! Coupons: codes that are keys to promotions, made one by one or by the million, and what became of each.
 //!
 //! Tables: `coupons` (one row a code), `coupon_batches` (what a million codes have in common), `coupon_redemptions` (each use,
-//! live or given back), `coupon_order_ends` (orders that gave back before they took), `coupon_issues` (personal coupons by
-//! the reference that they were issued for).
+//! live or given back), `coupon_issues` (personal coupons by the reference that they were issued for).
 //!
 //! What always holds:
 //! - a code has a normal form (upper case, without space, `-` and `_`), which is its key: no two coupons share it, and none is
@@ -43,7 +42,7 @@ use promox_kernel::{Job, Registry, register};
 use promox_storage::{Cache, Database, Db, Record, Report, Service, StoreError, TableDef, Tx};
 
 pub use api::*;
-pub use records::{BatchId, BatchStatus, CouponStatus, RedemptionStatus};
+pub use records::{BatchId, BatchStatus, CouponStatus};
 
 /// The coupon service.
 #[derive(Debug)]
@@ -62,13 +61,8 @@ impl Coupons {
 impl Service for Coupons {
     const NAME: &'static str = "coupon";
     const DATABASE: Database = Database::Promox;
-    const TABLES: &'static [&'static TableDef] = &[
-        records::Coupon::TABLE,
-        records::Batch::TABLE,
-        records::Redemption::TABLE,
-        records::OrderEnd::TABLE,
-        records::Issue::TABLE,
-    ];
+    const TABLES: &'static [&'static TableDef] =
+        &[records::Coupon::TABLE, records::Batch::TABLE, records::Redemption::TABLE, records::Issue::TABLE];
 
     fn register(self: &Arc<Self>, registry: &mut Registry) {
         register!(registry, self; ListCoupons, CreateCoupon, GetCoupon, UpdateCoupon, ListRedemptions);

@@ -9,12 +9,12 @@ use promox_contract::coupon::{ResolvedCode, normal_code};
 use promox_contract::ids::PromotionId;
 use promox_contract::promotion::RejectReason;
 use promox_kernel::{Error, Page, Timestamp};
-use promox_storage::{StoreError, Tx};
+use promox_storage::{HoldState, StoreError, Tx};
 
 use crate::api::{BatchView, CouponView, ListBatches, ListCoupons, ListRedemptions, RedemptionFilter, RedemptionView};
 use crate::records::{
     Batch, BatchByCreated, BatchId, Coupon, CouponByPromotion, CouponStatus, Redemption, RedemptionByCode,
-    RedemptionByEmail, RedemptionByOtherEmail, RedemptionByReference, RedemptionByUser, RedemptionStatus,
+    RedemptionByEmail, RedemptionByOtherEmail, RedemptionByReference, RedemptionByUser,
 };
 use crate::rules::pattern::Pattern;
 use crate::rules::person::Redeemer;
@@ -105,7 +105,7 @@ pub(crate) fn reason(
 /// How often a person redeemed a coupon, each redemption counted once whichever identifiers match; counts no further
 /// than `most`.
 fn used(tx: &Tx<'_>, coupon: &Coupon, redeemer: &Redeemer, most: usize) -> Result<usize, StoreError> {
-    let (code, live) = (coupon.code.as_str(), RedemptionStatus::Live);
+    let (code, live) = (coupon.code.as_str(), HoldState::Held);
     let mut found: HashSet<i64> = HashSet::new();
     if redeemer.user_id.is_some() {
         for row in tx.scan_by::<RedemptionByUser>().prefix((redeemer.user_id, code, live)).rows().take(most) {
@@ -198,8 +198,8 @@ pub(crate) fn list(tx: &Tx<'_>, asked: ListCoupons, now: Timestamp) -> Result<Pa
 
 /// The view of a redemption.
 pub(crate) fn redemption_view(redemption: Redemption) -> RedemptionView {
-    let Redemption { id, reference, order_id, user_id, promotion_id, status, redeemed_at, released_at, .. } =
-        redemption;
+    let status = redemption.status();
+    let Redemption { id, reference, order_id, user_id, promotion_id, redeemed_at, released_at, .. } = redemption;
     RedemptionView { id, reference, order_id, user_id, promotion_id, status, redeemed_at, released_at }
 }
 
@@ -211,8 +211,8 @@ pub(crate) fn redemptions(tx: &Tx<'_>, asked: ListRedemptions) -> Result<Page<Re
     }
     let scan = tx.scan_by::<RedemptionByCode>();
     let scan = match asked.status.unwrap_or(RedemptionFilter::Live) {
-        RedemptionFilter::Live => scan.prefix((code, RedemptionStatus::Live)),
-        RedemptionFilter::Released => scan.prefix((code, RedemptionStatus::Released)),
+        RedemptionFilter::Live => scan.prefix((code, HoldState::Held)),
+        RedemptionFilter::Released => scan.prefix((code, HoldState::Released)),
         RedemptionFilter::All => scan.prefix(code),
     };
     Ok(scan.page(asked.limit, asked.cursor)?.map(redemption_view))

@@ -2,7 +2,9 @@
 
 use promox_contract::ids::{OrderId, PromotionId};
 use promox_kernel::{Timestamp, UserId, text_enum};
-use promox_storage::record;
+use promox_storage::{Hold, HoldState, StoreError, Tx, record};
+
+use crate::api::RedemptionStatus;
 
 promox_kernel::id! {
     /// A batch of codes.
@@ -27,14 +29,6 @@ text_enum! {
         /// Its pattern has no free codes left.
         Failed = "FAILED",
         Disabled = "DISABLED",
-    }
-}
-
-text_enum! {
-    /// Where a redemption stands.
-    RedemptionStatus {
-        Live = "LIVE",
-        Released = "RELEASED",
     }
 }
 
@@ -86,7 +80,7 @@ record! {
 }
 
 record! {
-    /// A use of a code.
+    /// A use of a code. It is used up from when it is held, so there is nothing to post.
     pub(crate) struct Redemption in Promox.coupon_redemptions = 594, key(id: i64) {
         code: String,
         promotion_id: PromotionId,
@@ -103,21 +97,36 @@ record! {
         other_exact: Option<String>,
         /// The limit per user that it was taken under.
         user_limit: Option<u32>,
-        status: RedemptionStatus,
+        state: HoldState,
         redeemed_at: Timestamp,
         released_at: Option<Timestamp>,
     }
     unique RedemptionByReference = 595 (reference, code);
-    index RedemptionByCode = 596 (code, status);
-    index RedemptionByUser = 597 (user_id, code, status);
-    index RedemptionByEmail = 598 (email, code, status);
-    index RedemptionByOtherEmail = 601 (other_email, code, status);
+    index RedemptionByCode = 596 (code, state);
+    index RedemptionByUser = 597 (user_id, code, state);
+    index RedemptionByEmail = 598 (email, code, state);
+    index RedemptionByOtherEmail = 601 (other_email, code, state);
 }
 
-record! {
-    /// An order that gave back before it took anything: what comes late is not taken.
-    pub(crate) struct OrderEnd in Promox.coupon_order_ends = 599, key(order_id: OrderId) {
-        at: Timestamp,
+impl Hold for Redemption {
+    const KIND: &'static str = "coupon";
+    type Reference = String;
+
+    fn of(tx: &Tx<'_>, reference: &String) -> Result<Vec<Self>, StoreError> {
+        tx.scan_by::<RedemptionByReference>().prefix(reference.as_str()).rows().collect()
+    }
+    fn state(&self) -> HoldState {
+        self.state
+    }
+    fn set_state(&mut self, state: HoldState, at: Timestamp) {
+        (self.state, self.released_at) = (state, Some(at));
+    }
+}
+
+impl Redemption {
+    /// Where it stands, as clients are told.
+    pub(crate) fn status(&self) -> RedemptionStatus {
+        if self.state.is_live() { RedemptionStatus::Live } else { RedemptionStatus::Released }
     }
 }
 

@@ -5,11 +5,11 @@ use promox_contract::coupon::{CouponRedeemed, CouponReleased, normal_code};
 use promox_contract::ids::OrderId;
 use promox_contract::promotion::RejectReason;
 use promox_kernel::{Cx, Error};
-use promox_storage::{StoreError, Tx};
+use promox_storage::{Begin, Hold, HoldState, HoldStep, StoreError, Tx};
 
 use crate::api::RedemptionView;
 use crate::queries::{self, redemption_view};
-use crate::records::{Coupon, OrderEnd, Redemption, RedemptionByReference, RedemptionStatus};
+use crate::records::{Coupon, Redemption, RedemptionByReference};
 use crate::reject;
 use crate::rules::code::subject;
 use crate::rules::person::Redeemer;
@@ -53,7 +53,7 @@ fn take(
         other_email,
         other_exact,
         user_limit: coupon.per_user_limit,
-        status: RedemptionStatus::Live,
+        state: HoldState::Held,
         redeemed_at: tx.now(),
         released_at: None,
     };
@@ -66,18 +66,17 @@ fn take(
     Ok(redemption)
 }
 
-/// Gives one use back.
-fn give_back(tx: &mut Tx<'_>, mut redemption: Redemption) -> Result<Redemption, StoreError> {
-    redemption.status = RedemptionStatus::Released;
-    redemption.released_at = Some(tx.now());
-    tx.put(&redemption)?;
+/// Whatever ends a redemption gives its use back; posting it changes nothing.
+fn apply(tx: &mut Tx<'_>, redemption: &mut Redemption, step: HoldStep) -> Result<(), Error> {
+    if step == HoldStep::Post {
+        return Ok(());
+    }
     if let Some(mut coupon) = tx.get::<Coupon>(&redemption.code)? {
         coupon.redeemed = coupon.redeemed.saturating_sub(1);
         tx.put(&coupon)?;
     }
     let fact = CouponReleased { promotion_id: redemption.promotion_id, reference: redemption.reference.clone() };
-    tx.emit(redemption.id, &fact)?;
-    Ok(redemption)
+    Ok(tx.emit(redemption.id, &fact)?)
 }
 
 /// Redeems under a caller's reference. Asking again answers the same redemption.
@@ -92,7 +91,7 @@ pub(crate) fn redeem(
         return Err(Error::not_found("coupon"));
     }
     match tx.get_by::<RedemptionByReference>((reference, &normal))? {
-        Some(known) if known.status == RedemptionStatus::Live => return Ok(redemption_view(known)),
+        Some(known) if known.state.is_live() => return Ok(redemption_view(known)),
         Some(_) => return Err(reject::released(reference.to_owned())),
         None => {}
     }
@@ -109,33 +108,27 @@ pub(crate) fn release(tx: &mut Tx<'_>, cx: &Cx, code: &str, reference: &str) -> 
     if known.order_id.is_some() {
         return Err(reject::pinned());
     }
-    if known.status == RedemptionStatus::Released {
+    if !known.state.is_live() {
         return Ok(redemption_view(known));
     }
-    let released = give_back(tx, known)?;
+    let released = known.advance(tx, HoldStep::Release, apply)?;
     note(tx, cx, "coupon.release", &released)?;
     Ok(redemption_view(released))
 }
 
 fn note(tx: &mut Tx<'_>, cx: &Cx, action: &str, redemption: &Redemption) -> Result<(), StoreError> {
-    let after = serde_json::json!({ "reference": redemption.reference, "status": redemption.status });
+    let after = serde_json::json!({ "reference": redemption.reference, "status": redemption.status() });
     tx.emit(redemption.id, &Audited::new(cx.principal.name(), action, subject(&redemption.code), (), after))
 }
 
-fn of_order(tx: &Tx<'_>, order_id: OrderId) -> Result<Vec<Redemption>, StoreError> {
-    tx.scan_by::<RedemptionByReference>().prefix(order_reference(order_id)).rows().collect()
-}
-
-/// Redeems an order's coupons, all or nothing. What the order has already is answered again; what it gave back it does not
-/// get again.
+/// Holds an order's coupons, all or nothing. What the order has already is answered again; what it released it does not get
+/// again.
 pub(crate) fn hold(tx: &mut Tx<'_>, order_id: OrderId, person: &Redeemer, codes: &[String]) -> Result<(), Error> {
-    let known = of_order(tx, order_id)?;
-    let ended = known.iter().any(|it| it.status == RedemptionStatus::Released);
-    if ended || tx.get::<OrderEnd>(&order_id)?.is_some() {
-        return Err(reject::released(order_reference(order_id)));
-    }
-    if !known.is_empty() {
-        return Ok(());
+    let reference = order_reference(order_id);
+    match Redemption::begin(tx, &reference)? {
+        Begin::New => {}
+        Begin::Already(_) => return Ok(()),
+        Begin::Ended(_) => return Err(reject::released(reference)),
     }
     let mut coupons: Vec<Coupon> = Vec::with_capacity(codes.len());
     for code in codes {
@@ -145,20 +138,12 @@ pub(crate) fn hold(tx: &mut Tx<'_>, order_id: OrderId, person: &Redeemer, codes:
         }
     }
     for coupon in coupons {
-        take(tx, coupon, person, &order_reference(order_id), Some(order_id))?;
+        take(tx, coupon, person, &reference, Some(order_id))?;
     }
     Ok(())
 }
 
-/// Gives an order's redemptions back. Without any, it notes that late ones must not be taken.
+/// The order is not to be: its redemptions are given back.
 pub(crate) fn release_order(tx: &mut Tx<'_>, order_id: OrderId) -> Result<(), Error> {
-    let known = of_order(tx, order_id)?;
-    if known.is_empty() && tx.get::<OrderEnd>(&order_id)?.is_none() {
-        let at = tx.now();
-        tx.put(&OrderEnd { order_id, at })?;
-    }
-    for redemption in known.into_iter().filter(|it| it.status == RedemptionStatus::Live) {
-        give_back(tx, redemption)?;
-    }
-    Ok(())
+    Redemption::release(tx, &order_reference(order_id), apply)
 }
