@@ -7,10 +7,10 @@ use promox_contract::ids::{OrderId, PromotionId};
 use promox_contract::promotion::{USED, shares};
 use promox_contract::store::IN_DIGITS;
 use promox_kernel::{Amount, Timestamp};
-use promox_storage::{Report, StoreError, Tx};
+use promox_storage::{Hold, Report, StoreError, Tx};
 
 use crate::commands::rule_rows;
-use crate::records::{Count, HeldUse, Hold, HoldStatus, PersonUse, Promotion, RuleRow, Use};
+use crate::records::{Count, HeldUse, OrderUses, PersonUse, Promotion, RuleRow, Use};
 use crate::rules::{ActionType, TOTAL};
 
 /// What holds of `promotion_rules`.
@@ -60,11 +60,11 @@ pub(crate) fn audit(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> 
 
 fn read_holds(tx: &Tx<'_>, report: &mut Report) -> Result<(Books, PersonBooks), StoreError> {
     let (mut books, mut persons) = (Books::new(), PersonBooks::new());
-    for hold in tx.scan::<Hold>().rows() {
+    for hold in tx.scan::<OrderUses>().rows() {
         let hold = hold?;
-        let live = hold.status != HoldStatus::Released;
+        let live = hold.state.is_live();
         report.check("promotion: a use is active or released", live == hold.ended_at.is_none(), || {
-            format!("order {} is {}", hold.order_id, hold.status)
+            format!("order {} is {}", hold.order_id, hold.state)
         });
         if live {
             state_uses(tx, report, &hold)?;
@@ -82,6 +82,7 @@ fn read_holds(tx: &Tx<'_>, report: &mut Report) -> Result<(Books, PersonBooks), 
             of_person.insert((hold.held_at, hold.order_id));
         }
     }
+    OrderUses::audit(tx, report)?;
     Ok((books, persons))
 }
 
@@ -94,9 +95,9 @@ fn check_persons(tx: &Tx<'_>, report: &mut Report, persons: &PersonBooks) -> Res
         let known = live.is_some_and(|live| live.contains(&(used.used_at, used.order_id)));
         report.check(BY_PERSON, known, || format!("promotion {} order {}", used.promotion_id, used.order_id));
     }
-    for hold in tx.scan::<Hold>().rows() {
+    for hold in tx.scan::<OrderUses>().rows() {
         let hold = hold?;
-        let live = hold.status != HoldStatus::Released;
+        let live = hold.state.is_live();
         for held in hold.uses.iter().filter(|held| live && !held.person_limits.is_empty()) {
             check_person(tx, report, &hold, held)?;
         }
@@ -104,7 +105,7 @@ fn check_persons(tx: &Tx<'_>, report: &mut Report, persons: &PersonBooks) -> Res
     Ok(())
 }
 
-fn check_person(tx: &Tx<'_>, report: &mut Report, hold: &Hold, held: &HeldUse) -> Result<(), StoreError> {
+fn check_person(tx: &Tx<'_>, report: &mut Report, hold: &OrderUses, held: &HeldUse) -> Result<(), StoreError> {
     let (id, order, at) = (held.promotion_id, hold.order_id, hold.held_at);
     let mut before: BTreeSet<(Timestamp, OrderId)> = BTreeSet::new();
     for key in hold.person.iter() {
@@ -131,7 +132,7 @@ fn check_person(tx: &Tx<'_>, report: &mut Report, hold: &Hold, held: &HeldUse) -
 }
 
 /// What orders must agree with, and campaigns: what was taken of each for an order.
-fn state_uses(tx: &Tx<'_>, report: &mut Report, hold: &Hold) -> Result<(), StoreError> {
+fn state_uses(tx: &Tx<'_>, report: &mut Report, hold: &OrderUses) -> Result<(), StoreError> {
     if !hold.uses.is_empty() {
         report.right(USED, hold.order_id, shares(hold.uses.iter().map(|held| (held.promotion_id.0, held.amount))));
     }
@@ -187,9 +188,9 @@ fn check_rules(tx: &Tx<'_>, report: &mut Report, promotion: &Promotion) -> Resul
 fn check_log(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
     for logged in tx.scan::<Use>().rows() {
         let logged = logged?;
-        let hold = tx.get::<Hold>(&logged.order_id)?;
+        let hold = tx.get::<OrderUses>(&logged.order_id)?;
         let agrees = hold.is_some_and(|hold| {
-            let released = hold.status == HoldStatus::Released;
+            let released = !hold.state.is_live();
             let held = hold.uses.iter().find(|held| held.promotion_id == logged.promotion_id);
             released == logged.released_at.is_some() && held.is_some_and(|held| held.amount == logged.amount)
         });

@@ -290,7 +290,7 @@ impl Transact<HoldUses> for Promotions {
 
 impl Handle<ReleaseUses> for Promotions {
     async fn handle(&self, cx: &Cx, op: ReleaseUses) -> Result<(), Error> {
-        Ok(self.db.write(cx, move |tx| uses::release(tx, op.order_id)).await?)
+        self.db.write(cx, move |tx| uses::release(tx, op.order_id)).await
     }
 }
 

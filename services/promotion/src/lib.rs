@@ -76,7 +76,7 @@ impl Service for Promotions {
         records::RuleRow::TABLE,
         records::Epoch::TABLE,
         records::Count::TABLE,
-        records::Hold::TABLE,
+        records::OrderUses::TABLE,
         records::PersonUse::TABLE,
         records::Use::TABLE,
         records::CodeClaim::TABLE,

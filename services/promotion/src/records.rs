@@ -4,7 +4,7 @@ use promox_contract::buyer::PersonKey;
 use promox_contract::condition::{ItemFilter, Operator};
 use promox_contract::ids::{CampaignId, OrderId, PromotionId};
 use promox_kernel::{Amount, Json, Sku, Timestamp, UserId, text_enum};
-use promox_storage::record;
+use promox_storage::{Hold, HoldState, StoreError, Tx, record};
 use serde::{Deserialize, Serialize};
 
 use crate::rules::{self, ActionType, Basis, Part, Per, Scope, Tier};
@@ -17,11 +17,6 @@ text_enum! {
 text_enum! {
     /// The kind of a rule row: a group of conditions, a comparison, or an action.
     RuleKind { All = "ALL", Any = "ANY", Not = "NOT", Comparison = "COMPARISON", Action = "ACTION" }
-}
-
-text_enum! {
-    /// The status of an order's uses.
-    HoldStatus { Held = "HELD", Posted = "POSTED", Released = "RELEASED" }
 }
 
 record! {
@@ -117,15 +112,32 @@ pub(crate) struct HeldUse {
 }
 
 record! {
-    /// The uses of an order: held while its saga lives, posted when it is confirmed, released when it is not to be.
-    pub(crate) struct Hold in Promox.promotion_holds = 538, key(order_id: OrderId) {
-        status: HoldStatus,
+    /// The uses of an order.
+    pub(crate) struct OrderUses in Promox.promotion_holds = 538, key(order_id: OrderId) {
+        state: HoldState,
         user_id: Option<UserId>,
         /// What the buyer is known by, where some use counts by person.
         person: Json<Vec<PersonKey>>,
         uses: Json<Vec<HeldUse>>,
         held_at: Timestamp,
+        /// When they were given back.
         ended_at: Option<Timestamp>,
+    }
+}
+
+impl Hold for OrderUses {
+    const KIND: &'static str = "promotion";
+    type Reference = OrderId;
+
+    fn of(tx: &Tx<'_>, order_id: &OrderId) -> Result<Vec<Self>, StoreError> {
+        Ok(tx.get::<Self>(order_id)?.into_iter().collect())
+    }
+    fn state(&self) -> HoldState {
+        self.state
+    }
+    fn set_state(&mut self, state: HoldState, at: Timestamp) {
+        self.state = state;
+        self.ended_at = (!state.is_live()).then_some(at);
     }
 }
 

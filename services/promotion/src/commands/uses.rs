@@ -1,4 +1,4 @@
-//! Uses taken against limits and budgets, posted when their order is confirmed, given back once when it is not to be.
+//! Uses held against limits and budgets, posted when their order is confirmed, given back once when it is not to be.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -6,11 +6,11 @@ use std::sync::Arc;
 use promox_contract::buyer::Person;
 use promox_contract::ids::{OrderId, PromotionId};
 use promox_contract::promotion::{HoldUses, PromotionApplied, PromotionUse, RejectReason};
-use promox_kernel::{Amount, Currency, Json, Timestamp};
-use promox_storage::{StoreError, Tx};
+use promox_kernel::{Amount, Currency, Error, Json, Timestamp};
+use promox_storage::{Begin, Hold, HoldState, StoreError, Tx};
 
 use crate::compiled::Compiler;
-use crate::records::{Count, CountByEnd, HeldUse, Hold, HoldStatus, PersonUse, PersonUseByEnd, Promotion, Use};
+use crate::records::{Count, CountByEnd, HeldUse, OrderUses, PersonUse, PersonUseByEnd, Promotion, Use};
 use crate::reject::Reject;
 use crate::rules::{Counted, Counter, PersonLimit, Rule, TOTAL};
 
@@ -26,7 +26,7 @@ struct Taken {
     by_person: Vec<PersonUse>,
 }
 
-/// Takes an order's uses, all or nothing. Asked again for an order it changes nothing; what was given back stays so.
+/// Holds an order's uses, all or nothing. Asked again for an order it changes nothing; what was released stays so.
 pub(crate) fn hold(
     tx: &mut Tx<'_>,
     compiler: &Compiler,
@@ -34,8 +34,10 @@ pub(crate) fn hold(
     op: &HoldUses,
     buyer: &Counted,
 ) -> Result<(), Reject> {
-    if let Some(known) = tx.get::<Hold>(&op.order_id)? {
-        return if known.status == HoldStatus::Released { Err(Reject::Released) } else { Ok(()) };
+    match OrderUses::begin(tx, &op.order_id)? {
+        Begin::New => {}
+        Begin::Already(_) => return Ok(()),
+        Begin::Ended(_) => return Err(Reject::Released),
     }
     if op.uses.is_empty() {
         return Ok(());
@@ -58,8 +60,8 @@ pub(crate) fn hold(
     let (order_id, user_id, held_at) = (op.order_id, op.buyer.user_id, tx.now());
     let counts_persons = held.iter().any(|held| !held.person_limits.is_empty());
     let person = Json(if counts_persons { buyer.person.keys.clone() } else { Vec::new() });
-    let (status, uses) = (HoldStatus::Held, Json(held));
-    tx.insert(&Hold { order_id, status, user_id, person, uses, held_at, ended_at: None })?;
+    let (state, uses) = (HoldState::Held, Json(held));
+    tx.insert(&OrderUses { order_id, state, user_id, person, uses, held_at, ended_at: None })?;
     Ok(())
 }
 
@@ -71,7 +73,7 @@ fn compile(tx: &Tx<'_>, id: PromotionId, currency: Currency) -> Result<Arc<Rule>
         reason: RejectReason::Unknown,
     })?;
     let rule = Rule::compile(id, &row.document, currency, "");
-    rule.map(Arc::new).map_err(|faults| Reject::Other(promox_kernel::Error::invalid(faults)))
+    rule.map(Arc::new).map_err(|faults| Reject::Other(Error::invalid(faults)))
 }
 
 /// Counts a use, or says which limit it does not fit.
@@ -159,43 +161,30 @@ fn read(tx: &Tx<'_>, id: PromotionId, counter: &Counter) -> Result<Count, StoreE
     }))
 }
 
-/// Gives an order's uses back, held or posted, once. An order that gives back before it took will not take.
-pub(crate) fn release(tx: &mut Tx<'_>, order_id: OrderId) -> Result<(), StoreError> {
-    let Some(mut hold) = tx.get::<Hold>(&order_id)? else {
-        let (status, now) = (HoldStatus::Released, tx.now());
-        return tx.insert(&Hold {
-            order_id,
-            status,
-            user_id: None,
-            person: Json(Vec::new()),
-            uses: Json(Vec::new()),
-            held_at: now,
-            ended_at: Some(now),
-        });
-    };
-    if hold.status == HoldStatus::Released {
-        return Ok(());
-    }
+/// The order is not to be: its uses are given back, held or posted.
+pub(crate) fn release(tx: &mut Tx<'_>, order_id: OrderId) -> Result<(), Error> {
+    OrderUses::release(tx, &order_id, |tx, hold, _| Ok(give_back(tx, hold)?))
+}
+
+fn give_back(tx: &mut Tx<'_>, hold: &OrderUses) -> Result<(), StoreError> {
     for held in hold.uses.iter() {
         for name in &held.counters {
-            give_back(tx, held, name)?;
+            count_out(tx, held, name)?;
         }
         for key in hold.person.iter().filter(|_| !held.person_limits.is_empty()) {
             let exact = key.exact.clone().unwrap_or_default();
-            tx.delete::<PersonUse>(&(held.promotion_id, key.name.clone(), hold.held_at, order_id, exact))?;
+            tx.delete::<PersonUse>(&(held.promotion_id, key.name.clone(), hold.held_at, hold.order_id, exact))?;
         }
-        if let Some(mut logged) = tx.get::<Use>(&(held.promotion_id, order_id))? {
+        if let Some(mut logged) = tx.get::<Use>(&(held.promotion_id, hold.order_id))? {
             logged.released_at = Some(tx.now());
             tx.put(&logged)?;
         }
     }
-    hold.status = HoldStatus::Released;
-    hold.ended_at = Some(tx.now());
-    tx.put(&hold)
+    Ok(())
 }
 
 /// Takes a use out of a counter. One of a period that is long over may be gone.
-fn give_back(tx: &mut Tx<'_>, held: &HeldUse, name: &str) -> Result<(), StoreError> {
+fn count_out(tx: &mut Tx<'_>, held: &HeldUse, name: &str) -> Result<(), StoreError> {
     let Some(mut count) = tx.get::<Count>(&(held.promotion_id, name.to_owned()))? else { return Ok(()) };
     count.uses -= 1;
     if name == TOTAL {
@@ -204,22 +193,21 @@ fn give_back(tx: &mut Tx<'_>, held: &HeldUse, name: &str) -> Result<(), StoreErr
     tx.put(&count)
 }
 
-/// Writes the uses of confirmed orders into the log and tells of them. An order whose uses were given back has none.
-pub(crate) fn post(tx: &mut Tx<'_>, order_id: OrderId, at: Timestamp) -> Result<(), StoreError> {
-    let Some(mut hold) = tx.get::<Hold>(&order_id)? else { return Ok(()) };
-    if hold.status != HoldStatus::Held {
-        return Ok(());
-    }
+/// The order is confirmed: its uses are written into the log and told of.
+pub(crate) fn post(tx: &mut Tx<'_>, order_id: OrderId, at: Timestamp) -> Result<(), Error> {
+    OrderUses::post(tx, &order_id, |tx, hold, _| Ok(log(tx, hold, at)?))
+}
+
+fn log(tx: &mut Tx<'_>, hold: &OrderUses, at: Timestamp) -> Result<(), StoreError> {
+    let (order_id, user_id) = (hold.order_id, hold.user_id);
     for held in hold.uses.iter() {
         let HeldUse { promotion_id, campaign_id, coupon_code, amount, .. } = held.clone();
-        let user_id = hold.user_id;
         let logged =
             Use { promotion_id, order_id, user_id, campaign_id, coupon_code, amount, used_at: at, released_at: None };
         tx.put(&logged)?;
         tx.emit(promotion_id, &PromotionApplied { promotion_id, campaign_id, order_id, amount, user_id })?;
     }
-    hold.status = HoldStatus::Posted;
-    tx.put(&hold)
+    Ok(())
 }
 
 /// Removes counters and persons' uses of periods that ended; whether there may be more.
@@ -237,17 +225,17 @@ pub(crate) fn sweep(tx: &mut Tx<'_>, before: Timestamp) -> Result<bool, StoreErr
 }
 
 /// The uses of an order, each promotion once: what was evaluated, checked before anything is counted.
-pub(crate) fn check(uses: &[PromotionUse]) -> Result<(), promox_kernel::Error> {
+pub(crate) fn check(uses: &[PromotionUse]) -> Result<(), Error> {
     let mut seen = BTreeMap::new();
     if uses.len() > MAX_USES {
-        return Err(promox_kernel::Error::field("/uses", format!("an order can use at most {MAX_USES} promotions")));
+        return Err(Error::field("/uses", format!("an order can use at most {MAX_USES} promotions")));
     }
     for (i, one) in uses.iter().enumerate() {
         if one.amount.is_negative() {
-            return Err(promox_kernel::Error::field(format!("/uses/{i}/amount"), "must not be negative"));
+            return Err(Error::field(format!("/uses/{i}/amount"), "must not be negative"));
         }
         if seen.insert(one.promotion_id.0, i).is_some() {
-            return Err(promox_kernel::Error::field(format!("/uses/{i}/promotionId"), "must be unique"));
+            return Err(Error::field(format!("/uses/{i}/promotionId"), "must be unique"));
         }
     }
     Ok(())
