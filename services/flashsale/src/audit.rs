@@ -8,11 +8,11 @@ use promox_contract::inventory::units_out;
 use promox_contract::product::{VARIANTS, variant_named};
 use promox_contract::store::IN_CURRENCY;
 use promox_kernel::UserId;
-use promox_storage::{Report, StoreError, Tx};
+use promox_storage::{Hold, HoldState, Report, StoreError, Tx};
 
 use crate::queries;
 use crate::records::{
-    FlashHold, FlashItem, FlashPurchase, FlashSale, HoldStatus, PurchaseByDue, PurchaseStatus, SaleStatus, UserCount,
+    FlashHold, FlashItem, FlashPurchase, FlashSale, PurchaseByDue, PurchaseStatus, SaleStatus, UserCount,
 };
 
 type ItemKey = (FlashSaleId, u32);
@@ -63,32 +63,29 @@ fn read_holds(tx: &Tx<'_>, report: &mut Report, counted: &mut Counted) -> Result
     for hold in tx.scan::<FlashHold>().rows() {
         let hold = hold?;
         let key = (hold.sale_id, hold.item);
-        let live = matches!(hold.status, HoldStatus::Held | HoldStatus::Claimed);
-        if live {
+        let (held, live) = (hold.state == HoldState::Held, hold.state.is_live());
+        if held {
             *counted.held.entry(key).or_default() += i64::from(hold.quantity);
         }
-        if live || hold.status == HoldStatus::Bought {
+        if live {
             *counted.users.entry((key.0, key.1, hold.user_id)).or_default() += i64::from(hold.quantity);
         }
-        if let Some(order) = hold.order_id.filter(|_| matches!(hold.status, HoldStatus::Claimed | HoldStatus::Bought)) {
+        if let Some(order) = hold.order_id.filter(|_| live) {
             counted.orders.entry(order).or_default().push((key, i64::from(hold.quantity)));
         }
-        let held = hold.status == HoldStatus::Held;
-        let claimed = hold.status == HoldStatus::Claimed;
-        let marked = hold.live_in == held.then_some(hold.sale_id)
-            && hold.claimed_in == claimed.then_some(hold.sale_id)
-            && (!claimed || hold.order_id.is_some());
+        let claimed = hold.order_id.is_some();
+        let marked = hold.live_in == (held && !claimed).then_some(hold.sale_id)
+            && hold.claimed_in == (held && claimed).then_some(hold.sale_id)
+            && (claimed || hold.state != HoldState::Posted);
         report.check("flash sale: a reservation belongs to its user or an order, or has ended", marked, || {
-            format!("reservation {} is {}", hold.id, hold.status)
+            format!("reservation {} is {}", hold.id, hold.state)
         });
         let bought = tx.get::<FlashPurchase>(&hold.id)?.is_some_and(|it| it.status == PurchaseStatus::Bought);
-        report.check(
-            "flash sale: a confirmed reservation has a purchase",
-            bought == (hold.status == HoldStatus::Bought),
-            || format!("reservation {} is {}", hold.id, hold.status),
-        );
+        report.check("flash sale: a confirmed reservation has a purchase", bought == (hold.state == HoldState::Posted), || {
+            format!("reservation {} is {}", hold.id, hold.state)
+        });
     }
-    Ok(())
+    FlashHold::audit(tx, report)
 }
 
 fn read_purchases(tx: &Tx<'_>, report: &mut Report, counted: &mut Counted) -> Result<(), StoreError> {

@@ -26,7 +26,7 @@ impl Consumer for BuyClaims {
 
     fn apply(&self, tx: &mut Tx<'_>, events: &[Event]) -> Result<(), Error> {
         for event in events {
-            claims::buy(tx, OrderId(event.aggregate_id))?;
+            claims::post(tx, OrderId(event.aggregate_id))?;
         }
         Ok(())
     }

@@ -24,13 +24,11 @@ use crate::api::{
 use crate::commands::holds::Reserver;
 use crate::commands::{claims, holds, sales};
 use crate::gates::{self, Freed, SaleFacts, SaleGate};
-use crate::records::{Draft, FlashItem, FlashSale, SaleStatus, Terms, UserCount};
+use crate::records::{Draft, FlashItem, FlashSale, MOST_CLAIMED, SaleStatus, Terms, UserCount};
 use crate::reject;
 use crate::stocking::Stocked;
 use crate::{FlashSales, queries, rules, stream};
 
-/// Reservations that one order names at most.
-const MOST_NAMED: usize = 1_000;
 /// Users' counts that one read of a gate takes.
 const COUNTS: usize = 10_000;
 /// How often a gate is read again because pieces were given back meanwhile.
@@ -328,7 +326,7 @@ fn open(tx: &Tx<'_>, id: FlashSaleId) -> Result<(FlashSale, Vec<FlashItem>), Err
 impl Handle<ReleaseReservation> for FlashSales {
     async fn handle(&self, cx: &Cx, op: ReleaseReservation) -> Result<(), Error> {
         let user = cx.principal.user().ok_or_else(not_a_user)?;
-        self.freeing(cx, Lane::Normal, move |tx| holds::give_back(tx, op.id, op.rid, user)).await
+        self.freeing(cx, Lane::Normal, move |tx| holds::release(tx, op.id, op.rid, user)).await
     }
 }
 
@@ -380,15 +378,15 @@ async fn stopped(cx: &Cx, ids: Vec<CampaignId>) -> Result<Vec<(CampaignId, Rejec
 impl Transact<ClaimReservations> for FlashSales {
     async fn transaction(&self, _: &Cx, op: ClaimReservations) -> Result<Transaction<()>, Error> {
         check_named(op.reservation_ids.len())?;
-        Ok(self.db.transaction(move |tx| claims::claim(tx, op.order_id, op.user_id, &op.reservation_ids)))
+        Ok(self.db.transaction(move |tx| claims::hold(tx, op.order_id, op.user_id, &op.reservation_ids)))
     }
 }
 
 fn check_named(named: usize) -> Result<(), Error> {
-    if named <= MOST_NAMED {
+    if named <= MOST_CLAIMED {
         return Ok(());
     }
-    let detail = format!("must name at most {MOST_NAMED} reservations");
+    let detail = format!("must name at most {MOST_CLAIMED} reservations");
     Err(Error::field("/flashSaleReservationIds", detail))
 }
 

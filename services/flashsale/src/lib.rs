@@ -1,8 +1,7 @@
 //! Flash sales: stock set aside, sold fast at a price of its own, a few to each buyer.
 //!
 //! Tables: `flash_sales`, `flash_sale_items` (one row an item, with what is taken of it), `flash_reservations`,
-//! `flash_sale_users` (what a user has of an item with a limit), `flash_sale_purchases`, `flash_released_orders` (orders
-//! that gave everything back: what they claim late is refused).
+//! `flash_sale_users` (what a user has of an item with a limit), `flash_sale_purchases`.
 //!
 //! What always holds:
 //! - 0 ≤ taken ≤ set aside; taken = live reservations + purchases; nobody has more than the limit. A reservation is decided
@@ -72,7 +71,6 @@ impl Service for FlashSales {
         records::FlashHold::TABLE,
         records::UserCount::TABLE,
         records::FlashPurchase::TABLE,
-        records::ReleasedOrder::TABLE,
     ];
 
     fn register(self: &Arc<Self>, registry: &mut Registry) {

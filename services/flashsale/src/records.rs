@@ -3,8 +3,11 @@
 
 use promox_contract::ids::{CampaignId, FlashReservationId, FlashSaleId, OrderId, VariantId};
 use promox_kernel::{Amount, Currency, Json, Sku, Timestamp, UserId, text_enum};
-use promox_storage::record;
+use promox_storage::{Hold, HoldState, StoreError, Tx, record};
 use serde::{Deserialize, Serialize};
+
+/// Reservations that one order claims at most.
+pub(crate) const MOST_CLAIMED: usize = 1_000;
 
 text_enum! {
     /// Where a sale stands.
@@ -14,17 +17,6 @@ text_enum! {
         SoldOut = "SOLD_OUT",
         Ended = "ENDED",
         Cancelled = "CANCELLED",
-    }
-}
-
-text_enum! {
-    /// What became of a reservation.
-    HoldStatus {
-        Held = "HELD",
-        Claimed = "CLAIMED",
-        Bought = "BOUGHT",
-        Released = "RELEASED",
-        Expired = "EXPIRED",
     }
 }
 
@@ -126,7 +118,9 @@ record! {
         item: u32,
         user_id: UserId,
         quantity: u32,
-        status: HoldStatus,
+        /// Posted when an order has bought it.
+        state: HoldState,
+        /// The order that has claimed it.
         order_id: Option<OrderId>,
         /// Its sale, while it is the user's and can lapse.
         live_in: Option<FlashSaleId>,
@@ -138,6 +132,22 @@ record! {
     index HoldByLapse = 566 (live_in, expires_at);
     index HoldByClaim = 567 (claimed_in);
     index HoldByOrder = 568 (order_id);
+}
+
+impl Hold for FlashHold {
+    const KIND: &'static str = "flash sale";
+    type Reference = OrderId;
+
+    fn of(tx: &Tx<'_>, order_id: &OrderId) -> Result<Vec<Self>, StoreError> {
+        tx.scan_by::<HoldByOrder>().prefix(Some(*order_id)).collect(MOST_CLAIMED)
+    }
+    fn state(&self) -> HoldState {
+        self.state
+    }
+    fn set_state(&mut self, state: HoldState, _: Timestamp) {
+        self.state = state;
+        (self.live_in, self.claimed_in) = (None, None);
+    }
 }
 
 record! {
@@ -165,11 +175,4 @@ record! {
         released_at: Option<Timestamp>,
     }
     index PurchaseByDue = 571 (due_in);
-}
-
-record! {
-    /// An order that gave everything back: what it claims late is refused.
-    pub(crate) struct ReleasedOrder in Promox.flash_released_orders = 573, key(order_id: OrderId) {
-        at: Timestamp,
-    }
 }

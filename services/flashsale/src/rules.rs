@@ -6,9 +6,10 @@ use promox_contract::ids::VariantId;
 use promox_contract::inventory::VariantQuantity;
 use promox_contract::product::SkuDescriptions;
 use promox_kernel::{Currency, Error, Faults, FieldError, Timestamp, bounded};
+use promox_storage::HoldState;
 
 use crate::api::{CreateSale, SaleItemInput, UpdateSale};
-use crate::records::{FlashHold, FlashItem, FlashSale, HoldStatus, ItemTerms, SaleStatus, Terms};
+use crate::records::{FlashHold, FlashItem, FlashSale, ItemTerms, SaleStatus, Terms};
 
 /// Items of a sale at most.
 const MOST_ITEMS: usize = 50;
@@ -68,7 +69,7 @@ impl FlashItem {
 impl FlashHold {
     /// Whether it can be ordered.
     pub(crate) fn is_good(&self, sale: &FlashSale, now: Timestamp) -> bool {
-        self.status == HoldStatus::Held && self.in_time(sale, now)
+        self.state == HoldState::Held && self.order_id.is_none() && self.in_time(sale, now)
     }
 
     /// Whether neither its own time nor the sale's is up.

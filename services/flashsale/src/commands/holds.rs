@@ -5,12 +5,12 @@ use std::time::Duration;
 use promox_contract::flashsale::{FlashSaleFact, FlashSaleSoldOut};
 use promox_contract::ids::{FlashReservationId, FlashSaleId};
 use promox_kernel::{Amount, Error, Timestamp, UserId};
-use promox_storage::{StoreError, Tx};
+use promox_storage::{Hold, HoldState, HoldStep, StoreError, Tx};
 
 use super::sales;
 use crate::gates::Freed;
 use crate::queries;
-use crate::records::{FlashHold, FlashItem, FlashSale, HoldByLapse, HoldStatus, SaleStatus, UserCount};
+use crate::records::{FlashHold, FlashItem, FlashSale, HoldByLapse, SaleStatus, UserCount};
 use crate::reject;
 
 /// Reservations that one sweep ends at most.
@@ -65,7 +65,7 @@ pub(crate) fn reserve(
         item,
         user_id,
         quantity,
-        status: HoldStatus::Held,
+        state: HoldState::Held,
         order_id: None,
         live_in: Some(sale_id),
         claimed_in: None,
@@ -124,18 +124,20 @@ pub(super) fn free(tx: &mut Tx<'_>, hold: &FlashHold) -> Result<Freed, Error> {
     Ok(Freed { group: sale_id, gate: hold.item, user: hold.user_id, quantity: hold.quantity })
 }
 
-/// Ends a reservation that is nobody's any more.
-pub(super) fn end(tx: &mut Tx<'_>, mut hold: FlashHold, status: HoldStatus) -> Result<Freed, Error> {
-    let freed = free(tx, &hold)?;
-    hold.status = status;
-    hold.live_in = None;
-    hold.claimed_in = None;
-    tx.put(&hold)?;
+/// Ends reservations that are nobody's any more.
+fn end(tx: &mut Tx<'_>, holds: Vec<FlashHold>, step: HoldStep) -> Result<Vec<Freed>, Error> {
+    let mut freed = Vec::with_capacity(holds.len());
+    for hold in holds {
+        hold.advance(tx, step, |tx, hold, _| {
+            freed.push(free(tx, hold)?);
+            Ok(())
+        })?;
+    }
     Ok(freed)
 }
 
-/// Gives a user's reservation back; nothing if it has ended already.
-pub(crate) fn give_back(
+/// Releases a user's reservation; nothing if it has ended already.
+pub(crate) fn release(
     tx: &mut Tx<'_>,
     sale_id: FlashSaleId,
     id: FlashReservationId,
@@ -143,10 +145,10 @@ pub(crate) fn give_back(
 ) -> Result<Vec<Freed>, Error> {
     let hold = tx.get::<FlashHold>(&id)?.filter(|hold| hold.sale_id == sale_id && hold.user_id == user_id);
     let hold = hold.ok_or(Error::not_found("reservation"))?;
-    match hold.status {
-        HoldStatus::Held => Ok(vec![end(tx, hold, HoldStatus::Released)?]),
-        HoldStatus::Released | HoldStatus::Expired => Ok(Vec::new()),
-        HoldStatus::Claimed | HoldStatus::Bought => Err(reject::ordered()),
+    match hold.state {
+        HoldState::Held if hold.order_id.is_none() => end(tx, vec![hold], HoldStep::Release),
+        HoldState::Held | HoldState::Posted => Err(reject::ordered()),
+        HoldState::Released | HoldState::Expired | HoldState::Reversed => Ok(Vec::new()),
     }
 }
 
@@ -156,5 +158,5 @@ pub(crate) fn expire(tx: &mut Tx<'_>, sale_id: FlashSaleId) -> Result<Vec<Freed>
     let scan = tx.scan_by::<HoldByLapse>().prefix(Some(sale_id));
     let soon = tx.now() + Duration::from_micros(1);
     let lapsed = if sale.is_over() { scan.collect(SWEEP)? } else { scan.before(soon).collect(SWEEP)? };
-    lapsed.into_iter().map(|hold| end(tx, hold, HoldStatus::Expired)).collect()
+    end(tx, lapsed, HoldStep::Expire)
 }

@@ -206,7 +206,7 @@ async fn a_gate_in_doubt_is_read_again() {
     // Somebody gives the pieces back in the rows and leaves before the gate knows.
     let user = promox_kernel::UserId(1);
     let doubt = market.service.gates.in_doubt();
-    let give = move |tx: &mut promox_storage::Tx<'_>| crate::commands::holds::give_back(tx, id, rid, user).map(drop);
+    let give = move |tx: &mut promox_storage::Tx<'_>| crate::commands::holds::release(tx, id, rid, user).map(drop);
     market.db.write(&market.cx(), give).await.unwrap();
     assert_eq!(market.reserve(id, 2, 1).await.unwrap_err().code(), "SOLD_OUT", "the gate does not know");
     drop(doubt);
