@@ -7,13 +7,13 @@ use promox_contract::order::{OrderConfirmed, OrderFact};
 use promox_contract::reward::{EARNED, SPENT};
 use promox_contract::store::IN_DIGITS;
 use promox_kernel::{Timestamp, UserId};
-use promox_storage::{Database, Event, Report, StoreError, Tx};
+use promox_storage::{Database, Event, Hold, HoldState, Report, StoreError, Tx};
 
 use crate::commands::accounts::SIGNUP;
 use crate::events::FOLLOW_SHOP;
 use crate::records::{
-    Account, Achievement, AchievementId, Counted, EarlyUse, Entry, EntryKind, Lot, OrderPoints, OrderPointsStatus,
-    Redemption, RedemptionStatus, Referral, ReferralStatus, Unlocked,
+    Account, Achievement, AchievementId, Counted, EarlyUse, Entry, EntryKind, Lot, OrderPoints, Redemption,
+    RedemptionStatus, Referral, ReferralStatus, Unlocked,
 };
 use crate::rules::achievement::CountedEvent;
 use crate::rules::calendar::TIER_SPAN;
@@ -221,10 +221,7 @@ fn check_orders(tx: &Tx<'_>, report: &mut Report, mut ledger: BTreeMap<OrderId, 
         let row = row?;
         let tag = || format!("order {}", row.order_id);
         let entered = ledger.remove(&row.order_id).unwrap_or_default();
-        let erased = match row.user_id {
-            Some(user) => tx.get::<Account>(&user)?.is_some_and(|account| account.erased_at.is_some()),
-            None => false,
-        };
+        let erased = tx.get::<Account>(&row.user_id)?.is_some_and(|account| account.erased_at.is_some());
         let restored = entered.restored == row.given_back || erased && entered.restored <= row.given_back;
         let same = (entered.redeemed, entered.earned) == (row.redeemed, row.earned) && restored;
         report.check("points: an order's points = its ledger entries", same, || {
@@ -236,13 +233,12 @@ fn check_orders(tx: &Tx<'_>, report: &mut Report, mut ledger: BTreeMap<OrderId, 
         let held: i64 = row.parts.iter().map(|part| part.points).sum();
         report.check("points: an order's hold = its parts", held == row.redeemed - row.given_back, tag);
         let within = row.given_back <= row.redeemed && (0..=row.earned).contains(&row.taken_back);
-        let ended =
-            row.status != OrderPointsStatus::Released || (row.given_back, row.taken_back) == (row.redeemed, row.earned);
+        let ended = row.state.is_live() || (row.given_back, row.taken_back) == (row.redeemed, row.earned);
         report.check("points: returned once, deducted with the return", within && ended, tag);
-        if row.status != OrderPointsStatus::Released && row.redeemed > 0 {
+        if row.state.is_live() && row.redeemed > 0 {
             report.right(SPENT, row.order_id, row.redeemed);
         }
-        if row.status == OrderPointsStatus::Posted && row.earned > 0 {
+        if row.state == HoldState::Posted && row.earned > 0 {
             report.right(EARNED, row.order_id, row.earned);
         }
         if erased {
@@ -250,7 +246,7 @@ fn check_orders(tx: &Tx<'_>, report: &mut Report, mut ledger: BTreeMap<OrderId, 
         }
     }
     report.check("points: every order in the ledger has a row", ledger.is_empty(), || format!("{ledger:?}"));
-    Ok(())
+    OrderPoints::audit(tx, report)
 }
 
 /// Orders that were confirmed and that this service has not followed yet earn in a moment.
@@ -288,7 +284,8 @@ fn check_achievements(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError
         report.check("achievements: a counted event has happened", it.times > 0 && !it.amount.is_negative(), tag);
         if matches!(it.event, CountedEvent::OrderCreated | CountedEvent::PromotionApplied) {
             let row = tx.get::<OrderPoints>(&OrderId(it.of))?;
-            let lives = row.is_none_or(|row| row.cancelled_at.is_none());
+            // A promotion counts with its order, which has a row from then on.
+            let lives = row.map_or(it.event == CountedEvent::OrderCreated, |row| row.cancelled_at.is_none());
             report.check("achievements: a cancelled order's events no longer count", lives, tag);
         }
     }

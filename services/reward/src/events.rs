@@ -13,12 +13,12 @@ use promox_contract::promotion::PromotionApplied;
 use promox_contract::reward::{PointsAwarded, PointsFact, PointsRedeemed, PointsRestored, PointsRevoked, TierChanged};
 use promox_contract::user::{UserErased, UserRegistered};
 use promox_kernel::{Amount, Error, Timestamp, UserId};
-use promox_storage::{Consumer, Database, Event, StoreError, Tx};
+use promox_storage::{Begin, Consumer, Database, Event, Hold, StoreError, Tx};
 use rust_decimal::Decimal;
 
 use crate::commands::achievements::{self, Happened};
 use crate::commands::{accounts, orders, referrals};
-use crate::records::{EarlyUse, OrderPoints, OrderPointsStatus};
+use crate::records::{EarlyUse, OrderPoints};
 use crate::rules::achievement::{CountedEvent, Undone};
 use crate::rules::ladder::Tier;
 use crate::settings::{Terms, TermsCache};
@@ -91,7 +91,7 @@ fn follow(tx: &mut Tx<'_>, terms: &Terms, event: &Event) -> Result<(), Error> {
     }
     if event.is::<PaymentCaptured>() {
         let fact: PaymentCaptured = event.fact()?;
-        let payer = tx.get::<OrderPoints>(&fact.order_id)?.and_then(|row| row.user_id);
+        let payer = tx.get::<OrderPoints>(&fact.order_id)?.map(|row| row.user_id);
         return Ok(payer.map_or(Ok(()), |user_id| referrals::wake(tx, user_id))?);
     }
     if event.is::<UserErased>() {
@@ -128,7 +128,7 @@ fn count_order(
 }
 
 fn confirmed(tx: &mut Tx<'_>, terms: &Terms, fact: &OrderFact, at: Timestamp) -> Result<(), Error> {
-    let counts = orders::confirm(tx, terms, fact, at)?;
+    let counts = orders::post(tx, terms, fact, at)?;
     if counts {
         count_order(tx, terms, CountedEvent::OrderConfirmed, fact, at)?;
         if let Some(user_id) = fact.user_id {
@@ -266,7 +266,7 @@ fn applied(tx: &mut Tx<'_>, terms: &Terms, fact: &PromotionApplied, at: Timestam
     match tx.get::<OrderPoints>(&order_id)? {
         Some(row) if row.cancelled_at.is_some() => Ok(()),
         Some(row) if row.counted_at.is_some() => achievements::count_undoable(tx, terms, use_of(&used)),
-        Some(row) if row.status == OrderPointsStatus::Released => Ok(()),
+        _ if matches!(OrderPoints::begin(tx, &order_id)?, Begin::Ended(_)) => Ok(()),
         _ if achievements::any_counts(tx, CountedEvent::PromotionApplied, at)? => Ok(tx.put(&used)?),
         _ => Ok(()),
     }

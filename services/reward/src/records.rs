@@ -2,7 +2,7 @@
 
 use promox_contract::ids::{OrderId, PromotionId};
 use promox_kernel::{Amount, Json, Timestamp, UserId, id, text_enum};
-use promox_storage::record;
+use promox_storage::{Hold, HoldState, StoreError, Tx, record};
 use serde::{Deserialize, Serialize};
 
 use crate::rules::achievement::{CountedEvent, Rule};
@@ -138,24 +138,11 @@ pub(crate) struct Part {
     pub(crate) points: i64,
 }
 
-text_enum! {
-    /// What has become of an order's points.
-    OrderPointsStatus {
-        /// Taken; the order is not confirmed yet.
-        Held = "HELD",
-        /// The order is confirmed.
-        Posted = "POSTED",
-        /// Given back, and what was earned taken back: for good.
-        Released = "RELEASED",
-    }
-}
-
 record! {
     /// What an order took and earned. Its order alone ends it.
     pub(crate) struct OrderPoints in Promox.order_points = 629, key(order_id: OrderId) {
-        /// Null for an order that gave back before it took.
-        user_id: Option<UserId>,
-        status: OrderPointsStatus,
+        user_id: UserId,
+        state: HoldState,
         redeemed: i64,
         /// The lots they came from, less what went back there.
         parts: Json<Vec<Part>>,
@@ -167,12 +154,27 @@ record! {
         taken_back: i64,
         /// The lot that it earned.
         lot_id: Option<LotId>,
-        /// When it was confirmed and counted for achievements; null if it gave back before.
+        /// When it was confirmed and counted for achievements; null if it was released before.
         counted_at: Option<Timestamp>,
         created_at: Timestamp,
         changed_at: Option<Timestamp>,
         /// When it was cancelled: what it did counts for no achievement any more.
         cancelled_at: Option<Timestamp>,
+    }
+}
+
+impl Hold for OrderPoints {
+    const KIND: &'static str = "points";
+    type Reference = OrderId;
+
+    fn of(tx: &Tx<'_>, order_id: &OrderId) -> Result<Vec<Self>, StoreError> {
+        Ok(tx.get::<Self>(order_id)?.into_iter().collect())
+    }
+    fn state(&self) -> HoldState {
+        self.state
+    }
+    fn set_state(&mut self, state: HoldState, at: Timestamp) {
+        (self.state, self.changed_at) = (state, Some(at));
     }
 }
 

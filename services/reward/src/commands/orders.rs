@@ -1,23 +1,24 @@
-//! What orders take and earn: held when an order is placed, posted when it is confirmed, given back by returns and for good.
+//! What orders spend and earn: held when an order is placed, posted when it is confirmed, given back by returns and for good.
 
 use promox_contract::ids::OrderId;
 use promox_contract::order::{OrderFact, OrderReturned};
 use promox_contract::reward::{PointsFact, PointsRedeemed};
 use promox_kernel::{Amount, Error, Json, Timestamp, UserId};
-use promox_storage::Tx;
+use promox_storage::{Begin, Hold, HoldState, HoldStep, Tx};
 
 use super::book::{Book, Cause};
-use crate::records::{EntryKind, OrderPoints, OrderPointsStatus as Status, Part};
+use crate::records::{EntryKind, OrderPoints, Part};
 use crate::reject;
 use crate::rules::returns::gone;
 use crate::rules::worth;
 use crate::settings::Terms;
 
-fn untouched(tx: &Tx<'_>, order_id: OrderId, user_id: Option<UserId>, status: Status) -> OrderPoints {
+/// An order that holds no points and has earned none.
+fn untouched(tx: &Tx<'_>, order_id: OrderId, user_id: UserId) -> OrderPoints {
     OrderPoints {
         order_id,
         user_id,
-        status,
+        state: HoldState::Held,
         redeemed: 0,
         parts: Json(Vec::new()),
         given_back: 0,
@@ -32,38 +33,51 @@ fn untouched(tx: &Tx<'_>, order_id: OrderId, user_id: Option<UserId>, status: St
     }
 }
 
-/// Takes points for an order, once. An order that gave back does not take again.
+/// Holds points for an order, once. An order that released them does not hold again.
 pub(crate) fn hold(
     tx: &mut Tx<'_>,
     terms: &Terms,
     order_id: OrderId,
     (user_id, points): (UserId, i64),
 ) -> Result<(), Error> {
-    if let Some(known) = tx.get::<OrderPoints>(&order_id)? {
-        return match known.status {
-            Status::Released => Err(reject::released(order_id)),
-            _ if known.redeemed == points && known.user_id == Some(user_id) => Ok(()),
-            _ => Err(reject::other_hold(order_id, known.redeemed)),
-        };
+    match OrderPoints::begin(tx, &order_id)? {
+        Begin::New => {}
+        Begin::Already(rows) => {
+            let other = rows.iter().find(|row| row.redeemed != points || row.user_id != user_id);
+            return other.map_or(Ok(()), |other| Err(reject::other_hold(order_id, other.redeemed)));
+        }
+        Begin::Ended(_) => return Err(reject::released(order_id)),
     }
     let mut book = Book::open(tx, terms, user_id)?;
     let parts = book.spend(points, &Cause::order(EntryKind::Redeem, order_id))?;
     book.close()?;
-    let held = untouched(tx, order_id, Some(user_id), Status::Held);
+    let held = untouched(tx, order_id, user_id);
     let (parts, point_value) = (Json(parts), terms.settings.point_value);
     Ok(tx.insert(&OrderPoints { redeemed: points, parts, point_value, ..held })?)
 }
 
 /// An order is confirmed: what it holds is spent, what it earns is given, at once or when the return window ends. Whether it
-/// counts: one that gave back before does not.
-pub(crate) fn confirm(tx: &mut Tx<'_>, terms: &Terms, fact: &OrderFact, at: Timestamp) -> Result<bool, Error> {
+/// counts: one that was posted or ended before does not.
+pub(crate) fn post(tx: &mut Tx<'_>, terms: &Terms, fact: &OrderFact, at: Timestamp) -> Result<bool, Error> {
     let Some(user_id) = fact.user_id else { return Ok(false) };
     let order_id = fact.order_id;
-    let known = tx.get::<OrderPoints>(&order_id)?;
-    let mut row = known.unwrap_or_else(|| untouched(tx, order_id, Some(user_id), Status::Held));
-    if row.status != Status::Held {
-        return Ok(false);
-    }
+    let held = match OrderPoints::begin(tx, &order_id)? {
+        Begin::New => Some(untouched(tx, order_id, user_id)),
+        Begin::Already(rows) => rows.into_iter().find(|row| row.state == HoldState::Held),
+        Begin::Ended(_) => None,
+    };
+    let Some(held) = held else { return Ok(false) };
+    held.advance(tx, HoldStep::Post, |tx, row, _| spend_and_earn(tx, terms, row, (user_id, fact, at)))?;
+    Ok(true)
+}
+
+fn spend_and_earn(
+    tx: &mut Tx<'_>,
+    terms: &Terms,
+    row: &mut OrderPoints,
+    (user_id, fact, at): (UserId, &OrderFact, Timestamp),
+) -> Result<(), Error> {
+    let order_id = row.order_id;
     let mut book = Book::open(tx, terms, user_id)?;
     let reference = format!("order:{order_id}");
     if row.redeemed > 0 {
@@ -73,23 +87,19 @@ pub(crate) fn confirm(tx: &mut Tx<'_>, terms: &Terms, fact: &OrderFact, at: Time
     row.lot_id = book.award(fact.points_earned, Cause::order(EntryKind::Earn, order_id), true)?;
     book.close()?;
     row.earned = row.lot_id.map_or(0, |_| fact.points_earned);
-    row.status = Status::Posted;
     row.counted_at = Some(at);
-    row.changed_at = Some(tx.now());
-    tx.put(&row)?;
-    Ok(true)
+    Ok(())
 }
 
 /// A part of an order came back: the points that paid it go back, those that it earned are taken back.
 pub(crate) fn return_part(tx: &mut Tx<'_>, terms: &Terms, fact: &OrderReturned) -> Result<(), Error> {
-    let Some(mut row) = tx.get::<OrderPoints>(&fact.order_id)?.filter(|row| row.status == Status::Posted) else {
+    let Some(mut row) = tx.get::<OrderPoints>(&fact.order_id)?.filter(|row| row.state == HoldState::Posted) else {
         return Ok(());
     };
-    let Some(user_id) = row.user_id else { return Ok(()) };
     let back = fact.points.clamp(0, row.redeemed - row.given_back);
     let taken = gone(row.earned, fact.returned, fact.whole).max(row.taken_back);
     let parts = take_parts(&mut row.parts.0, back);
-    let mut book = Book::open(tx, terms, user_id)?;
+    let mut book = Book::open(tx, terms, row.user_id)?;
     book.restore(&parts, Cause::order(EntryKind::Restore, fact.order_id), true)?;
     book.revoke(taken - row.taken_back, row.lot_id, &Cause::order(EntryKind::Revoke, fact.order_id))?;
     book.close()?;
@@ -112,23 +122,20 @@ fn take_parts(parts: &mut Vec<Part>, points: i64) -> Vec<Part> {
     taken
 }
 
-/// Gives an order's points back, held or spent, and takes back what it earned, once. Without any, it notes that late ones
-/// must not be taken.
+/// The order is not to be: its points are given back, held or spent, and what it earned is taken back.
 pub(crate) fn release(tx: &mut Tx<'_>, terms: &Terms, order_id: OrderId) -> Result<(), Error> {
-    let Some(mut row) = tx.get::<OrderPoints>(&order_id)? else {
-        let row = untouched(tx, order_id, None, Status::Released);
-        return Ok(tx.insert(&row)?);
-    };
-    let (Some(user_id), true) = (row.user_id, row.status != Status::Released) else { return Ok(()) };
+    OrderPoints::release(tx, &order_id, |tx, row, step| give_back(tx, terms, row, step))
+}
+
+fn give_back(tx: &mut Tx<'_>, terms: &Terms, row: &mut OrderPoints, step: HoldStep) -> Result<(), Error> {
     let left = row.redeemed - row.given_back;
     let parts = take_parts(&mut row.parts.0, left);
-    let mut book = Book::open(tx, terms, user_id)?;
-    book.restore(&parts, Cause::order(EntryKind::Restore, order_id), row.status == Status::Posted)?;
-    book.revoke(row.earned - row.taken_back, row.lot_id, &Cause::order(EntryKind::Revoke, order_id))?;
+    let mut book = Book::open(tx, terms, row.user_id)?;
+    book.restore(&parts, Cause::order(EntryKind::Restore, row.order_id), step == HoldStep::Reverse)?;
+    book.revoke(row.earned - row.taken_back, row.lot_id, &Cause::order(EntryKind::Revoke, row.order_id))?;
     book.close()?;
-    (row.given_back, row.taken_back, row.status) = (row.redeemed, row.earned, Status::Released);
-    row.changed_at = Some(tx.now());
-    Ok(tx.put(&row)?)
+    (row.given_back, row.taken_back) = (row.redeemed, row.earned);
+    Ok(())
 }
 
 /// What an engine that locks takes one after the other: the user's account.
