@@ -4,7 +4,7 @@ use promox_kernel::{Sku, fact, json_reply, operation};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{OrderId, ProductId, ReservationId, VariantId};
+use crate::ids::{OrderId, ProductId, VariantId};
 
 /// A quantity of a SKU.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -57,16 +57,7 @@ pub struct HoldStock {
     /// What, each variant once.
     pub items: Vec<VariantQuantity>,
 }
-operation! { HoldStock => Held, "inventory.hold", internal, "Holds stock for an order." }
-
-/// The hold.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Held {
-    /// Its id.
-    pub reservation_id: ReservationId,
-}
-json_reply!(Held);
+operation! { HoldStock => (), "inventory.hold", internal, "Holds stock for an order." }
 
 /// Gives back what an order held or bought: a live hold is released, a posted one is put back into stock by movements.
 /// Asking again changes nothing; an order without a hold is fine.
@@ -165,7 +156,7 @@ pub struct AllocateStock {
     /// The units.
     pub items: Vec<VariantQuantity>,
 }
-operation! { AllocateStock => Held, "inventory.allocate", internal, "Allocates stock to a sale." }
+operation! { AllocateStock => (), "inventory.allocate", internal, "Allocates stock to a sale." }
 
 /// Changes an allocation to exactly these quantities, all or nothing, while nothing was sold from it. 409
 /// `INSUFFICIENT_STOCK` with every SKU that is short. Repeating it changes nothing.

@@ -37,7 +37,7 @@ impl FlashSales {
         let (reference, items) = (rules::set_aside(id), terms.stock());
         let cx = cx.elevated();
         let answer = if is_new {
-            cx.call(AllocateStock { reference, items }).await.map(drop)
+            cx.call(AllocateStock { reference, items }).await
         } else {
             cx.call(ChangeAllocation { reference, items }).await
         };

@@ -2,11 +2,12 @@
 
 use promox_contract::ids::{ProductId, ReservationId, VariantId};
 use promox_contract::inventory::SkuQuantity;
-use promox_kernel::{Cursor, Limit, Page, Sku, Timestamp, json_reply, operation};
+use promox_kernel::{Cursor, Limit, Page, Sku, Timestamp, json_reply, operation, text_enum};
+use promox_storage::HoldState;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use crate::records::{MovementKind, ReservationStatus};
+pub use crate::records::MovementKind;
 pub use promox_contract::refusal::Short;
 
 /// The stock of one SKU.
@@ -187,6 +188,30 @@ pub struct MovementView {
     pub reference: Option<String>,
     /// The time.
     pub at: Timestamp,
+}
+
+text_enum! {
+    /// Where a reservation stands.
+    ReservationStatus {
+        Held = "HELD",
+        Confirmed = "CONFIRMED",
+        Released = "RELEASED",
+        Expired = "EXPIRED",
+        Returned = "RETURNED",
+    }
+}
+
+impl ReservationStatus {
+    /// The word for where a hold stands.
+    pub(crate) fn of(state: HoldState) -> Self {
+        match state {
+            HoldState::Held => Self::Held,
+            HoldState::Posted => Self::Confirmed,
+            HoldState::Released => Self::Released,
+            HoldState::Expired => Self::Expired,
+            HoldState::Reversed => Self::Returned,
+        }
+    }
 }
 
 /// A reservation.

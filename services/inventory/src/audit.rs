@@ -6,9 +6,9 @@ use promox_contract::flashsale::ASIDE;
 use promox_contract::ids::VariantId;
 use promox_contract::inventory::{SOLD, units_out};
 use promox_contract::product::{VARIANTS, variant_named};
-use promox_storage::{Report, StoreError, Tx};
+use promox_storage::{Hold, HoldState, Report, StoreError, Tx};
 
-use crate::records::{AsideSale, Movement, Reservation, ReservationStatus as Status, Stock};
+use crate::records::{AsideSale, Movement, Reservation, Stock};
 
 /// What the ledger says of a variant.
 #[derive(Default)]
@@ -72,12 +72,12 @@ fn read_holds(tx: &Tx<'_>, report: &mut Report) -> Result<BTreeMap<(VariantId, S
     let mut held = BTreeMap::new();
     for reservation in tx.scan::<Reservation>().rows() {
         let reservation = reservation?;
-        let live = reservation.status == Status::Held;
+        let live = reservation.state == HoldState::Held;
         report.check("stock: a hold is active or has ended", live == reservation.ended_at.is_none(), || {
-            format!("reservation {} is {}", reservation.id, reservation.status)
+            format!("reservation {} is {}", reservation.id, reservation.state)
         });
         report.check("stock: an ended hold has no expiry", live || reservation.lapses_at.is_none(), || {
-            format!("reservation {} is {}", reservation.id, reservation.status)
+            format!("reservation {} is {}", reservation.id, reservation.state)
         });
         state_sold(&reservation, report);
         state_aside(&reservation, report);
@@ -90,13 +90,14 @@ fn read_holds(tx: &Tx<'_>, report: &mut Report) -> Result<BTreeMap<(VariantId, S
             }
         }
     }
+    Reservation::audit(tx, report)?;
     Ok(held)
 }
 
 /// What orders must agree with: their units that are held or gone.
 fn state_sold(reservation: &Reservation, report: &mut Report) {
     let order = reservation.reference.strip_prefix("order:").and_then(|id| id.parse::<i64>().ok());
-    let (Some(order), Status::Held | Status::Confirmed) = (order, reservation.status) else { return };
+    let Some(order) = order.filter(|_| reservation.state.is_live()) else { return };
     let units = units_out(reservation.lines.iter().map(|line| (line.variant_id, i64::from(line.out()))));
     if !units.is_empty() {
         report.right(SOLD, order, units);
@@ -106,7 +107,7 @@ fn state_sold(reservation: &Reservation, report: &mut Report) {
 /// What flash sales must agree with: what is set aside for each.
 fn state_aside(reservation: &Reservation, report: &mut Report) {
     let sale = reservation.reference.strip_prefix("flash-sale:").and_then(|id| id.parse::<i64>().ok());
-    let Some(sale) = sale.filter(|_| reservation.status == Status::Held) else { return };
+    let Some(sale) = sale.filter(|_| reservation.state == HoldState::Held) else { return };
     let units = units_out(reservation.lines.iter().map(|line| (line.variant_id, i64::from(line.quantity))));
     if !units.is_empty() {
         report.right(ASIDE, sale, units);
@@ -118,13 +119,13 @@ fn check_sales(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
     for sale in tx.scan::<AsideSale>().rows() {
         let sale = sale?;
         for line in sale.lines.iter() {
-            let back = line.out() + line.restocked == line.quantity && (!sale.undone || line.out() == 0);
+            let back = line.out() + line.restocked == line.quantity && (sale.state.is_live() || line.out() == 0);
             report.check("stock: restocked ≤ sold", back, || {
                 format!("{}: {} restocked of variant {}", sale.reference, line.restocked, line.variant_id)
             });
         }
     }
-    Ok(())
+    AsideSale::audit(tx, report)
 }
 
 fn check_stock(report: &mut Report, stock: &Stock, entered: &Entered) {

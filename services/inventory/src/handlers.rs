@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use promox_contract::audit::Audited;
-use promox_contract::ids::{ReservationId, VariantId};
+use promox_contract::ids::VariantId;
 use promox_contract::inventory::{
-    AllocateStock, Availability, ChangeAllocation, CountsTaken, EndAllocation, GetAvailableStock, GiveBackStock, Held,
+    AllocateStock, Availability, ChangeAllocation, CountsTaken, EndAllocation, GetAvailableStock, GiveBackStock,
     HoldStock, Restock, ReturnToAllocation, SellFromAllocation, SetStock, SkuQuantity, VariantQuantity,
 };
 use promox_contract::product::{ResolveSkus, VariantRef};
@@ -14,7 +14,7 @@ use promox_storage::{Lane, Transact, Transaction, Tx};
 
 use crate::api::{
     AdjustStock, ConfirmReservation, CountStock, CreateReservation, GetReservation, GetStock, ListMovements, ListStock,
-    MovementView, ReleaseReservation, ReservationView, StockView,
+    MovementView, ReleaseReservation, ReservationStatus, ReservationView, StockView,
 };
 use crate::commands::stock::{Adjustment, Count};
 use crate::commands::{aside, holds, stock};
@@ -155,7 +155,7 @@ impl Inventory {
         let actor = cx.principal.name();
         let answer = move |tx: &mut Tx<'_>| {
             let reservation = work(tx)?;
-            let (id, status) = (reservation.id, reservation.status);
+            let (id, status) = (reservation.id, ReservationStatus::of(reservation.state));
             let entry = Audited::new(actor.clone(), action, format!("reservation:{id}"), (), status);
             tx.emit(id, &entry)?;
             Ok(queries::reservation_view(tx, reservation, tx.now())?)
@@ -171,23 +171,20 @@ impl Handle<GetAvailableStock> for Inventory {
 }
 
 impl Transact<HoldStock> for Inventory {
-    async fn transaction(&self, _: &Cx, op: HoldStock) -> Result<Transaction<Held>, Error> {
+    async fn transaction(&self, _: &Cx, op: HoldStock) -> Result<Transaction<()>, Error> {
         // An order of pieces that are set aside holds nothing else.
         if !op.items.is_empty() {
             rules::check_items(&op.items, MOST_LINES)?;
         }
         let locks = item_locks(&op.items);
-        let hold = move |tx: &mut Tx<'_>| {
-            let held = holds::hold(tx, op.order_id, &op.items)?;
-            Ok(Held { reservation_id: ReservationId(held.id) })
-        };
+        let hold = move |tx: &mut Tx<'_>| holds::hold(tx, holds::order_reference(op.order_id), &op.items);
         Ok(self.db.transaction(hold).locking(locks))
     }
 }
 
 impl Handle<GiveBackStock> for Inventory {
     async fn handle(&self, cx: &Cx, op: GiveBackStock) -> Result<(), Error> {
-        self.db.write(cx, move |tx| holds::give_back(tx, op.order_id)).await
+        self.db.write(cx, move |tx| holds::release_order(tx, op.order_id)).await
     }
 }
 
@@ -225,11 +222,11 @@ impl Handle<SetStock> for Inventory {
 }
 
 impl Handle<AllocateStock> for Inventory {
-    async fn handle(&self, cx: &Cx, op: AllocateStock) -> Result<Held, Error> {
+    async fn handle(&self, cx: &Cx, op: AllocateStock) -> Result<(), Error> {
         rules::check_items(&op.items, MOST_ITEMS)?;
         let locks = item_locks(&op.items);
-        let begin = move |tx: &mut Tx<'_>| aside::begin(tx, &op.reference, &op.items);
-        Ok(Held { reservation_id: ReservationId(self.db.write_locked(cx, locks, begin).await?) })
+        let hold = move |tx: &mut Tx<'_>| holds::hold(tx, op.reference.clone(), &op.items);
+        self.db.write_locked(cx, locks, hold).await
     }
 }
 

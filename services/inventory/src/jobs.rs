@@ -19,7 +19,7 @@ pub(crate) fn expire_holds(inventory: &Arc<Inventory>) -> Job {
             if !db.read(|tx| crate::queries::has_lapsed(tx, now)).await? {
                 return Ok(false);
             }
-            Ok(db.write_in(&cx, Lane::Bulk, holds::expire).await?)
+            db.write_in(&cx, Lane::Bulk, holds::expire).await
         }
     })
 }

@@ -6,10 +6,9 @@ use promox_contract::product::VariantRef;
 use promox_kernel::{Error, Page, Timestamp};
 use promox_storage::{StoreError, Tx};
 
-use crate::api::{ListMovements, ListStock, LocationView, MovementView, ReservationView, StockView};
+use crate::api::{ListMovements, ListStock, LocationView, MovementView, ReservationStatus, ReservationView, StockView};
 use crate::records::{
-    AsideSale, AsideSaleByOrder, Movement, Reservation, ReservationByLapse, ReservationStatus, Stock, StockByLow,
-    StockBySku,
+    AsideSale, AsideSaleByOrder, Movement, Reservation, ReservationByLapse, Stock, StockByLow, StockBySku,
 };
 
 /// Maximum purchases of one order from allocations.
@@ -91,7 +90,7 @@ pub(crate) fn reservation_view(tx: &Tx<'_>, it: Reservation, now: Timestamp) -> 
         id: ReservationId(it.id),
         items,
         reference: it.reference,
-        status: if lapsed.is_some() { ReservationStatus::Expired } else { it.status },
+        status: if lapsed.is_some() { ReservationStatus::Expired } else { ReservationStatus::of(it.state) },
         expires_at: it.expires_at,
         created_at: it.created_at,
         ended_at: it.ended_at.or(lapsed),
@@ -112,7 +111,7 @@ pub(crate) fn has_lapsed(tx: &Tx<'_>, now: Timestamp) -> Result<bool, StoreError
 
 /// An order's purchases from allocations that were not undone.
 pub(crate) fn sales_of(tx: &Tx<'_>, order_id: OrderId) -> Result<Vec<AsideSale>, StoreError> {
-    let mut sales = tx.scan_by::<AsideSaleByOrder>().prefix(Some(order_id)).collect(MOST_SALES)?;
-    sales.retain(|sale| !sale.undone);
+    let mut sales = tx.scan_by::<AsideSaleByOrder>().prefix(order_id).collect(MOST_SALES)?;
+    sales.retain(|sale| sale.state.is_live());
     Ok(sales)
 }

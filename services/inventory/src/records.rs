@@ -3,7 +3,7 @@
 
 use promox_contract::ids::{OrderId, ProductId, VariantId};
 use promox_kernel::{Json, Sku, Timestamp, text_enum};
-use promox_storage::record;
+use promox_storage::{Hold, HoldState, StoreError, Tx, record};
 use serde::{Deserialize, Serialize};
 
 /// What lies at one place.
@@ -44,17 +44,6 @@ pub(crate) struct HeldLine {
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
 fn is_zero(number: &u32) -> bool {
     *number == 0
-}
-
-text_enum! {
-    /// Where a hold stands.
-    ReservationStatus {
-        Held = "HELD",
-        Confirmed = "CONFIRMED",
-        Released = "RELEASED",
-        Expired = "EXPIRED",
-        Returned = "RETURNED",
-    }
 }
 
 text_enum! {
@@ -111,7 +100,7 @@ record! {
     /// A hold of stock. An order's is `order:7` and has no expiry; an ended one has none either.
     pub(crate) struct Reservation in Ecommerce.reservations = 153, key(id: i64) {
         reference: String,
-        status: ReservationStatus,
+        state: HoldState,
         lines: Json<Vec<HeldLine>>,
         /// When it lapses, while it can.
         lapses_at: Option<Timestamp>,
@@ -124,6 +113,22 @@ record! {
     index ReservationByLapse = 155 (lapses_at);
 }
 
+impl Hold for Reservation {
+    const KIND: &'static str = "stock";
+    type Reference = String;
+
+    fn of(tx: &Tx<'_>, reference: &String) -> Result<Vec<Self>, StoreError> {
+        Ok(tx.get_by::<ReservationByReference>(reference.as_str())?.into_iter().collect())
+    }
+    fn state(&self) -> HoldState {
+        self.state
+    }
+    fn set_state(&mut self, state: HoldState, at: Timestamp) {
+        self.state = state;
+        (self.lapses_at, self.ended_at) = (None, Some(at));
+    }
+}
+
 record! {
     /// A return that was put back into stock: once a reference.
     pub(crate) struct Restocked in Ecommerce.restocks = 156, key(reference: String) {
@@ -133,13 +138,27 @@ record! {
 }
 
 record! {
-    /// Pieces of a set-aside that an order bought, once a reference. One that was undone before it was sold has no order.
+    /// Pieces of a set-aside that an order bought, once a reference: posted from the start, reversed when it is undone.
     pub(crate) struct AsideSale in Ecommerce.set_aside_sales = 157, key(reference: String) {
-        order_id: Option<OrderId>,
+        order_id: OrderId,
         lines: Json<Vec<HeldLine>>,
-        /// Whether it was undone: all of it has come back.
-        undone: bool,
+        state: HoldState,
         at: Timestamp,
     }
     index AsideSaleByOrder = 158 (order_id);
+}
+
+impl Hold for AsideSale {
+    const KIND: &'static str = "set-aside sale";
+    type Reference = String;
+
+    fn of(tx: &Tx<'_>, reference: &String) -> Result<Vec<Self>, StoreError> {
+        Ok(tx.get::<Self>(reference)?.into_iter().collect())
+    }
+    fn state(&self) -> HoldState {
+        self.state
+    }
+    fn set_state(&mut self, state: HoldState, _: Timestamp) {
+        self.state = state;
+    }
 }

@@ -2,8 +2,9 @@
 
 use promox_contract::codes;
 use promox_kernel::{Error, Sku, Timestamp};
+use promox_storage::HoldState;
 
-use crate::records::ReservationStatus;
+use crate::api::ReservationStatus;
 
 /// Less would be left than is promised.
 pub(crate) fn reserved(sku: Sku, location: String, reserved: i64) -> Error {
@@ -34,7 +35,8 @@ pub(crate) fn reference_taken(id: i64) -> Error {
 }
 
 /// The reservation is over.
-pub(crate) fn ended(status: ReservationStatus) -> Error {
+pub(crate) fn ended(state: HoldState) -> Error {
+    let status = ReservationStatus::of(state);
     Error::conflict(codes::RESERVATION_ENDED, format!("The reservation is already {status}.")).with("status", status)
 }
 

@@ -3,45 +3,36 @@
 use promox_contract::inventory::{AllocationSale, VariantQuantity};
 use promox_contract::refusal::{InsufficientStock, Short};
 use promox_kernel::{Error, Json};
-use promox_storage::{StoreError, Tx};
+use promox_storage::{Begin, Hold, HoldState, StoreError, Tx};
 
 use super::Book;
 use super::book::Cause;
 use super::holds::{self, order_reference};
-use crate::records::{
-    AsideSale, HeldLine, MovementKind, Reservation, ReservationByReference, ReservationStatus as Status,
-};
+use crate::records::{AsideSale, HeldLine, MovementKind, Reservation, ReservationByReference};
 use crate::reject;
 use crate::rules;
 
-fn known(tx: &Tx<'_>, reference: &str) -> Result<Option<Reservation>, StoreError> {
-    tx.get_by::<ReservationByReference>(reference)
+/// The set-aside of this reference, while it lives.
+fn live(tx: &Tx<'_>, reference: &str) -> Result<Option<Reservation>, StoreError> {
+    let known = tx.get_by::<ReservationByReference>(reference)?;
+    Ok(known.filter(|held| held.state == HoldState::Held))
 }
 
-/// The live set-aside of this reference.
-fn live(tx: &Tx<'_>, reference: &str) -> Result<Reservation, Error> {
-    let held = known(tx, reference)?.ok_or(Error::not_found("set-aside"))?;
-    if held.status == Status::Held { Ok(held) } else { Err(reject::ended(held.status)) }
-}
-
-/// Sets stock aside. One that is there is answered again; one that has ended is not revived.
-pub(crate) fn begin(tx: &mut Tx<'_>, reference: &str, items: &[VariantQuantity]) -> Result<i64, Error> {
-    match known(tx, reference)? {
-        Some(held) if held.status == Status::Held => Ok(held.id),
-        Some(ended) => Err(reject::ended(ended.status)),
-        None => Ok(holds::take(tx, reference.to_owned(), items, None)?.id),
-    }
+/// The set-aside of this reference, which must live.
+fn open(tx: &Tx<'_>, reference: &str) -> Result<Reservation, Error> {
+    let held = tx.get_by::<ReservationByReference>(reference)?.ok_or(Error::not_found("set-aside"))?;
+    if held.state == HoldState::Held { Ok(held) } else { Err(reject::ended(held.state)) }
 }
 
 /// Holds just these quantities from now on: more is taken, what is too much is let go, a variant not named goes back whole.
 pub(crate) fn change(tx: &mut Tx<'_>, reference: &str, items: &[VariantQuantity]) -> Result<(), Error> {
-    let mut held = live(tx, reference)?;
+    let mut held = open(tx, reference)?;
     let mut book = Book::default();
     for line in &mut held.lines.0 {
         let wanted = wanted(items, line);
         let surplus = line.quantity.saturating_sub(wanted);
         if let Some(back) = line.split(surplus) {
-            holds::unhold_line(tx, &mut book, &back)?;
+            holds::release_line(tx, &mut book, &back)?;
         }
     }
     held.lines.0.retain(|line| line.quantity > 0);
@@ -89,14 +80,14 @@ fn grow(
 pub(crate) fn sell(tx: &mut Tx<'_>, reference: &str, sales: &[AllocationSale]) -> Result<(), Error> {
     let mut fresh = Vec::new();
     for sale in sales {
-        if tx.get::<AsideSale>(&sale.reference)?.is_none() {
+        if let Begin::New = AsideSale::begin(tx, &sale.reference)? {
             fresh.push(sale);
         }
     }
     if fresh.is_empty() {
         return Ok(());
     }
-    let mut held = live(tx, reference)?;
+    let mut held = open(tx, reference)?;
     let mut book = Book::default();
     for sale in fresh {
         sell_one(tx, &mut book, &mut held, sale)?;
@@ -117,25 +108,22 @@ fn sell_one(tx: &mut Tx<'_>, book: &mut Book, held: &mut Reservation, sale: &All
         holds::post_line(tx, book, &sold, cause)?;
         lines.push(sold);
     }
-    let (reference, order_id, at) = (sale.reference.clone(), Some(sale.order_id), tx.now());
-    Ok(tx.insert(&AsideSale { reference, order_id, lines: Json(lines), undone: false, at })?)
+    let (reference, order_id, at) = (sale.reference.clone(), sale.order_id, tx.now());
+    Ok(tx.insert(&AsideSale { reference, order_id, lines: Json(lines), state: HoldState::Posted, at })?)
 }
 
 /// Puts what was sold and is still out back: into the set-aside while it lives, else into stock. A sale that is not known
 /// yet will not be made.
 pub(crate) fn unsell(tx: &mut Tx<'_>, set_aside: &str, reference: &str) -> Result<(), Error> {
-    let Some(mut sale) = tx.get::<AsideSale>(&reference.to_owned())? else {
-        let (reference, at) = (reference.to_owned(), tx.now());
-        return Ok(tx.insert(&AsideSale { reference, order_id: None, lines: Json(Vec::new()), undone: true, at })?);
-    };
-    if sale.undone {
-        return Ok(());
-    }
-    sale.undone = true;
-    let order = sale.order_id.map(order_reference);
-    let cause = Cause { kind: MovementKind::Cancel, reason: None, reference: order.as_deref() };
-    let mut held = known(tx, set_aside)?.filter(|held| held.status == Status::Held);
     let mut book = Book::default();
+    AsideSale::release(tx, &reference.to_owned(), |tx, sale, _| put_back(tx, &mut book, set_aside, sale))?;
+    Ok(book.close(tx)?)
+}
+
+fn put_back(tx: &mut Tx<'_>, book: &mut Book, set_aside: &str, sale: &mut AsideSale) -> Result<(), Error> {
+    let order = order_reference(sale.order_id);
+    let cause = Cause { kind: MovementKind::Cancel, reason: None, reference: Some(&order) };
+    let mut held = live(tx, set_aside)?;
     for line in &mut sale.lines.0 {
         let mut aside =
             held.as_mut().and_then(|held| held.lines.0.iter_mut().find(|it| it.variant_id == line.variant_id));
@@ -148,28 +136,23 @@ pub(crate) fn unsell(tx: &mut Tx<'_>, set_aside: &str, reference: &str) -> Resul
             }
         }
     }
-    held.iter().try_for_each(|held| tx.put(held))?;
-    tx.put(&sale)?;
-    Ok(book.close(tx)?)
+    Ok(held.iter().try_for_each(|held| tx.put(held))?)
 }
 
 /// Ends a set-aside but for what is kept; the one that keeps nothing is released.
 pub(crate) fn finish(tx: &mut Tx<'_>, reference: &str, keep: &[VariantQuantity]) -> Result<(), Error> {
-    let Some(mut held) = known(tx, reference)? else { return holds::refuse_late(tx, reference.to_owned()) };
-    if held.status != Status::Held {
-        return Ok(());
-    }
     let mut book = Book::default();
-    for line in &mut held.lines.0 {
-        let surplus = line.quantity.saturating_sub(wanted(keep, line));
-        if let Some(back) = line.split(surplus) {
-            holds::unhold_line(tx, &mut book, &back)?;
+    if let Some(mut held) = live(tx, reference)? {
+        for line in &mut held.lines.0 {
+            let surplus = line.quantity.saturating_sub(wanted(keep, line));
+            if let Some(back) = line.split(surplus) {
+                holds::release_line(tx, &mut book, &back)?;
+            }
+        }
+        tx.put(&held)?;
+        if held.lines.iter().any(|line| line.quantity > 0) {
+            return Ok(book.close(tx)?);
         }
     }
-    if held.lines.iter().all(|line| line.quantity == 0) {
-        holds::end(tx, held, Status::Released)?;
-    } else {
-        tx.put(&held)?;
-    }
-    Ok(book.close(tx)?)
+    holds::release_all(tx, reference, book)
 }

@@ -1,4 +1,4 @@
-//! Holds: taken all or nothing, then confirmed, released, lapsed, or given back after they were confirmed.
+//! Holds of stock: taken all or nothing, then posted, released, expired, or reversed after they were posted.
 
 use std::time::Duration;
 
@@ -7,14 +7,13 @@ use promox_contract::inventory::VariantQuantity;
 use promox_contract::product::VariantRef;
 use promox_contract::refusal::InsufficientStock;
 use promox_kernel::{Error, Json, Timestamp};
-use promox_storage::{StoreError, Tx};
+use promox_storage::{Begin, Hold, HoldState, HoldStep, StoreError, Tx};
 
 use super::Book;
 use super::book::Cause;
 use crate::queries;
 use crate::records::{
-    AsideSale, HeldLine, MovementKind, Reservation, ReservationByLapse, ReservationByReference,
-    ReservationStatus as Status, Restocked,
+    AsideSale, HeldLine, MovementKind, Reservation, ReservationByLapse, ReservationByReference, Restocked,
 };
 use crate::reject;
 use crate::rules::{self, MAIN};
@@ -28,13 +27,12 @@ pub(crate) fn order_reference(order_id: OrderId) -> String {
     format!("order:{order_id}")
 }
 
-/// Holds for an order, pinned. A hold that is there is answered again; one that has ended is not revived.
-pub(crate) fn hold(tx: &mut Tx<'_>, order_id: OrderId, items: &[VariantQuantity]) -> Result<Reservation, Error> {
-    let reference = order_reference(order_id);
-    match tx.get_by::<ReservationByReference>(&reference)? {
-        Some(known) if matches!(known.status, Status::Held | Status::Confirmed) => Ok(known),
-        Some(ended) => Err(reject::ended(ended.status)),
-        None => take(tx, reference, items, None),
+/// Holds for an order or a sale, without a time limit. Asking again changes nothing; a hold that has ended is not revived.
+pub(crate) fn hold(tx: &mut Tx<'_>, reference: String, items: &[VariantQuantity]) -> Result<(), Error> {
+    match Reservation::begin(tx, &reference)? {
+        Begin::New => take(tx, reference, items, None).map(drop),
+        Begin::Already(_) => Ok(()),
+        Begin::Ended(state) => Err(reject::ended(state)),
     }
 }
 
@@ -52,7 +50,7 @@ pub(crate) fn reserve(
     }
 }
 
-pub(crate) fn take(
+fn take(
     tx: &mut Tx<'_>,
     reference: String,
     items: &[VariantQuantity],
@@ -75,7 +73,7 @@ pub(crate) fn take(
     let reservation = Reservation {
         id: tx.next_id::<Reservation>()?,
         reference,
-        status: Status::Held,
+        state: HoldState::Held,
         lines: Json(lines),
         lapses_at: expires_at,
         expires_at,
@@ -86,22 +84,35 @@ pub(crate) fn take(
     Ok(reservation)
 }
 
-/// Ends a hold: it lapses no more.
-pub(crate) fn end(tx: &mut Tx<'_>, mut reservation: Reservation, status: Status) -> Result<Reservation, StoreError> {
-    reservation.status = status;
-    reservation.lapses_at = None;
-    reservation.ended_at = Some(tx.now());
-    tx.put(&reservation)?;
-    Ok(reservation)
+/// What becomes of the goods: they leave, can be sold again, or come back to where they were.
+fn apply(tx: &mut Tx<'_>, book: &mut Book, held: &mut Reservation, step: HoldStep) -> Result<(), Error> {
+    let cause = |kind| Cause { kind, reason: None, reference: Some(&held.reference) };
+    match step {
+        HoldStep::Post => {
+            let sale = cause(MovementKind::Sale);
+            held.lines.iter().try_for_each(|line| post_line(tx, book, line, sale))?;
+        }
+        HoldStep::Release | HoldStep::Expire => {
+            held.lines.iter().try_for_each(|line| release_line(tx, book, line))?;
+        }
+        HoldStep::Reverse => {
+            let cancel = cause(MovementKind::Cancel);
+            for line in &mut held.lines.0 {
+                for back in line.take_back(u32::MAX) {
+                    book.enter(tx, line.variant_id, (&back.location, i64::from(back.quantity)), cancel)?;
+                }
+            }
+        }
+    }
+    Ok(())
 }
 
-/// The goods leave: on hand and reserved go down together.
-fn post(tx: &mut Tx<'_>, book: &mut Book, held: Reservation) -> Result<Reservation, StoreError> {
-    let cause = Cause { kind: MovementKind::Sale, reason: None, reference: Some(&held.reference) };
-    for line in held.lines.iter() {
-        post_line(tx, book, line, cause)?;
-    }
-    end(tx, held, Status::Confirmed)
+/// Takes a step with one reservation.
+fn advance(tx: &mut Tx<'_>, known: Reservation, step: HoldStep) -> Result<Reservation, Error> {
+    let mut book = Book::default();
+    let known = known.advance(tx, step, |tx, held, step| apply(tx, &mut book, held, step))?;
+    book.close(tx)?;
+    Ok(known)
 }
 
 /// A line's goods leave.
@@ -114,16 +125,8 @@ pub(crate) fn post_line(tx: &mut Tx<'_>, book: &mut Book, line: &HeldLine, cause
     Ok(())
 }
 
-/// The promise ends: the goods can be sold again.
-fn unhold(tx: &mut Tx<'_>, book: &mut Book, held: Reservation, status: Status) -> Result<Reservation, StoreError> {
-    for line in held.lines.iter() {
-        unhold_line(tx, book, line)?;
-    }
-    end(tx, held, status)
-}
-
 /// A line's goods can be sold again.
-pub(crate) fn unhold_line(tx: &mut Tx<'_>, book: &mut Book, line: &HeldLine) -> Result<(), StoreError> {
+pub(crate) fn release_line(tx: &mut Tx<'_>, book: &mut Book, line: &HeldLine) -> Result<(), StoreError> {
     let stock = book.open(tx, line.variant_id)?;
     for taken in line.taken() {
         stock.change(&taken.location, 0, -i64::from(taken.quantity));
@@ -131,12 +134,20 @@ pub(crate) fn unhold_line(tx: &mut Tx<'_>, book: &mut Book, line: &HeldLine) -> 
     Ok(())
 }
 
-/// Confirms an order's hold because the order is. One that was confirmed or ended before stays as it is.
-pub(crate) fn post_order(tx: &mut Tx<'_>, book: &mut Book, order_id: OrderId) -> Result<(), StoreError> {
-    match tx.get_by::<ReservationByReference>(order_reference(order_id))? {
-        Some(held) if held.status == Status::Held => post(tx, book, held).map(drop),
-        _ => Ok(()),
-    }
+/// The order is confirmed: its goods leave.
+pub(crate) fn post_order(tx: &mut Tx<'_>, book: &mut Book, order_id: OrderId) -> Result<(), Error> {
+    Reservation::post(tx, &order_reference(order_id), |tx, held, step| apply(tx, book, held, step))
+}
+
+/// The order is not to be: its goods can be sold again, or come back.
+pub(crate) fn release_order(tx: &mut Tx<'_>, order_id: OrderId) -> Result<(), Error> {
+    release_all(tx, &order_reference(order_id), Book::default())
+}
+
+/// Ends a hold whatever it is, with the changes that are in the book.
+pub(crate) fn release_all(tx: &mut Tx<'_>, reference: &str, mut book: Book) -> Result<(), Error> {
+    Reservation::release(tx, &reference.to_owned(), |tx, held, step| apply(tx, &mut book, held, step))?;
+    Ok(book.close(tx)?)
 }
 
 /// A caller's own reservation: an order's is not theirs to end.
@@ -148,36 +159,24 @@ fn own(tx: &Tx<'_>, id: i64) -> Result<Reservation, Error> {
 /// Confirms a reservation in time. Asking again changes nothing.
 pub(crate) fn confirm(tx: &mut Tx<'_>, id: i64) -> Result<Reservation, Error> {
     let known = own(tx, id)?;
-    match (known.status, known.lapses_at) {
-        (Status::Confirmed, _) => Ok(known),
-        (Status::Held, Some(at)) if at <= tx.now() => Err(reject::lapsed(at)),
-        (Status::Held, _) => {
-            let mut book = Book::default();
-            let confirmed = post(tx, &mut book, known)?;
-            book.close(tx)?;
-            Ok(confirmed)
-        }
-        (status, _) => Err(reject::ended(status)),
+    match (known.state, known.lapses_at) {
+        (HoldState::Held, Some(at)) if at <= tx.now() => Err(reject::lapsed(at)),
+        (HoldState::Held | HoldState::Posted, _) => advance(tx, known, HoldStep::Post),
+        (ended, _) => Err(reject::ended(ended)),
     }
 }
 
 /// Releases a reservation. Asking again, or after it lapsed, changes nothing.
 pub(crate) fn release(tx: &mut Tx<'_>, id: i64) -> Result<Reservation, Error> {
     let known = own(tx, id)?;
-    match known.status {
-        Status::Held => {
-            let mut book = Book::default();
-            let released = unhold(tx, &mut book, known, Status::Released)?;
-            book.close(tx)?;
-            Ok(released)
-        }
-        Status::Released | Status::Expired => Ok(known),
-        status => Err(reject::ended(status)),
+    match known.state {
+        HoldState::Held | HoldState::Released | HoldState::Expired => advance(tx, known, HoldStep::Release),
+        state => Err(reject::ended(state)),
     }
 }
 
 /// Ends reservations whose time has come, one bounded batch; whether there may be more.
-pub(crate) fn expire(tx: &mut Tx<'_>) -> Result<bool, StoreError> {
+pub(crate) fn expire(tx: &mut Tx<'_>) -> Result<bool, Error> {
     let soon = Some(tx.now() + Duration::from_micros(1));
     let lapsed = tx.scan_by::<ReservationByLapse>().before(soon).collect(SWEEP)?;
     let mut book = Book::default();
@@ -189,50 +188,10 @@ pub(crate) fn expire(tx: &mut Tx<'_>) -> Result<bool, StoreError> {
             break;
         }
         ended += 1;
-        unhold(tx, &mut book, held, Status::Expired)?;
+        held.advance(tx, HoldStep::Expire, |tx, held, step| apply(tx, &mut book, held, step))?;
     }
     book.close(tx)?;
     Ok(ended < found || found == SWEEP)
-}
-
-/// Gives back what an order held or bought. Without a hold, it notes that a late one must not be taken.
-pub(crate) fn give_back(tx: &mut Tx<'_>, order_id: OrderId) -> Result<(), Error> {
-    let reference = order_reference(order_id);
-    let Some(known) = tx.get_by::<ReservationByReference>(&reference)? else { return refuse_late(tx, reference) };
-    let mut book = Book::default();
-    match known.status {
-        Status::Held => drop(unhold(tx, &mut book, known, Status::Released)?),
-        Status::Confirmed => unsell(tx, &mut book, known)?,
-        Status::Released | Status::Expired | Status::Returned => return Ok(()),
-    }
-    Ok(book.close(tx)?)
-}
-
-/// Notes that a hold of this reference must not be taken any more.
-pub(crate) fn refuse_late(tx: &mut Tx<'_>, reference: String) -> Result<(), Error> {
-    let (id, now) = (tx.next_id::<Reservation>()?, tx.now());
-    let ended = Reservation {
-        id,
-        reference,
-        status: Status::Released,
-        lines: Json(Vec::new()),
-        lapses_at: None,
-        expires_at: None,
-        created_at: now,
-        ended_at: Some(now),
-    };
-    Ok(tx.insert(&ended)?)
-}
-
-/// A sale that is undone: everything still out goes back to where it was.
-fn unsell(tx: &mut Tx<'_>, book: &mut Book, mut sold: Reservation) -> Result<(), StoreError> {
-    let cause = Cause { kind: MovementKind::Cancel, reason: None, reference: Some(&sold.reference) };
-    for line in &mut sold.lines.0 {
-        for back in line.take_back(u32::MAX) {
-            book.enter(tx, line.variant_id, (&back.location, i64::from(back.quantity)), cause)?;
-        }
-    }
-    end(tx, sold, Status::Returned).map(drop)
 }
 
 /// Puts returned pieces back, once a reference. An order that held nothing here returns to `MAIN`, where what was never counted
@@ -249,9 +208,13 @@ pub(crate) fn restock(
     }
     let mut book = Book::default();
     let cause = Cause { kind: MovementKind::Return, reason: None, reference: Some(reference) };
-    let held = tx.get_by::<ReservationByReference>(order_reference(order_id))?;
+    let held = match Reservation::begin(tx, &order_reference(order_id))? {
+        Begin::New => Vec::new(),
+        Begin::Already(held) => held,
+        Begin::Ended(state) => return Err(reject::ended(state)),
+    };
     let aside = queries::sales_of(tx, order_id)?;
-    if held.is_none() && aside.is_empty() {
+    if held.is_empty() && aside.is_empty() {
         for item in items {
             if let Some(of) = variants.iter().find(|of| of.variant_id == item.variant_id) {
                 book.begin(tx, of)?;
@@ -266,15 +229,17 @@ pub(crate) fn restock(
     Ok(())
 }
 
-/// What an order bought comes back to where it was: what it held itself first, then what was set aside for it.
+/// What an order bought comes back to where it was: what it held itself first, then what was set aside for it. The goods have
+/// left, though the return may overtake the event that posts the hold.
 fn restock_sold(
     tx: &mut Tx<'_>,
     book: &mut Book,
-    (held, mut aside): (Option<Reservation>, Vec<AsideSale>),
+    (held, mut aside): (Vec<Reservation>, Vec<AsideSale>),
     items: &[VariantQuantity],
     cause: Cause<'_>,
 ) -> Result<(), Error> {
-    let mut held = held.map(|held| posted(tx, book, held)).transpose()?;
+    let post = |held: Reservation| held.advance(tx, HoldStep::Post, |tx, held, step| apply(tx, book, held, step));
+    let mut held = held.into_iter().map(post).collect::<Result<Vec<_>, _>>()?;
     for item in items {
         let mut left = item.quantity;
         let own = held.iter_mut().flat_map(|held| &mut held.lines.0);
@@ -291,13 +256,4 @@ fn restock_sold(
     }
     held.iter().try_for_each(|held| tx.put(held))?;
     Ok(aside.iter().try_for_each(|sale| tx.put(sale))?)
-}
-
-/// An order's hold once its goods have left: the return may overtake the event that confirms it.
-fn posted(tx: &mut Tx<'_>, book: &mut Book, held: Reservation) -> Result<Reservation, Error> {
-    match held.status {
-        Status::Held => Ok(post(tx, book, held)?),
-        Status::Confirmed => Ok(held),
-        status => Err(reject::ended(status)),
-    }
 }

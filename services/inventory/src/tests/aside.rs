@@ -14,7 +14,8 @@ const SALE: &str = "flash-sale:7";
 impl Shop {
     async fn set_aside(&self, wanted: &[(&str, u32)]) -> Result<i64, Error> {
         let op = AllocateStock { reference: SALE.into(), items: items(wanted) };
-        self.call(op).await.map(|held| held.reservation_id.0)
+        self.call(op).await?;
+        Ok(self.reservation(SALE).await)
     }
 
     async fn change(&self, wanted: &[(&str, u32)]) -> Result<(), Error> {

@@ -4,6 +4,7 @@ use std::ops::Deref;
 
 use crate::Inventory;
 use crate::api::{CountStock, GetStock, StockView};
+use crate::records::ReservationByReference;
 use promox_contract::ids::OrderId;
 use promox_contract::inventory::{
     GetAvailableStock, GiveBackStock, HoldStock, Restock, SOLD, SkuQuantity, VariantQuantity,
@@ -69,7 +70,14 @@ impl Shop {
 
     pub(crate) async fn hold(&self, order: i64, wanted: &[(&str, u32)]) -> Result<i64, Error> {
         let op = HoldStock { order_id: OrderId(order), items: items(wanted) };
-        self.call(op).await.map(|held| held.reservation_id.0)
+        self.call(op).await?;
+        Ok(self.reservation(&format!("order:{order}")).await)
+    }
+
+    /// The id of a reservation.
+    pub(crate) async fn reservation(&self, reference: &str) -> i64 {
+        let known = self.db.read(|tx| tx.get_by::<ReservationByReference>(reference)).await.unwrap();
+        known.unwrap().id
     }
 
     pub(crate) async fn give_back(&self, order: i64) -> Result<(), Error> {

@@ -8,8 +8,7 @@ use parking_lot::Mutex;
 use promox_contract::campaign::{HoldBudgets, ReleaseBudgets};
 use promox_contract::coupon::{HoldCoupons, ReleaseCoupons};
 use promox_contract::flashsale::{ClaimReservations, ReleaseClaims};
-use promox_contract::ids::ReservationId;
-use promox_contract::inventory::{GiveBackStock, Held, HoldStock};
+use promox_contract::inventory::{GiveBackStock, HoldStock};
 use promox_contract::payment::{CancelPayment, GetOrderPayment, PaymentOutcome, PaymentStatus, TakePayment};
 use promox_contract::promotion::{HoldUses, ReleaseUses};
 use promox_contract::reward::{HoldPoints, ReleasePoints};
@@ -144,24 +143,12 @@ macro_rules! holds {
     )+};
 }
 holds! {
+    "inventory": HoldStock, GiveBackStock;
     "promotion": HoldUses, ReleaseUses;
     "campaign": HoldBudgets, ReleaseBudgets;
     "coupon": HoldCoupons, ReleaseCoupons;
     "reward": HoldPoints, ReleasePoints;
     "flashsale": ClaimReservations, ReleaseClaims;
-}
-
-impl Handle<HoldStock> for Others {
-    async fn handle(&self, _: &Cx, _: HoldStock) -> Result<Held, Error> {
-        let held = self.hold(HoldStock::NAME, "inventory").map(|()| Held { reservation_id: ReservationId(1) });
-        self.answer(held).await
-    }
-}
-
-impl Handle<GiveBackStock> for Others {
-    async fn handle(&self, _: &Cx, _: GiveBackStock) -> Result<(), Error> {
-        self.release(GiveBackStock::NAME, "inventory")
-    }
 }
 
 impl Handle<TakePayment> for Others {
