@@ -34,7 +34,7 @@ const MOST_NAMED: usize = 5;
 
 const IDENTITY_MAGIC: [u8; 8] = *b"PROMOXD1";
 /// The layout of everything on disk, including rows: raised whenever any of it changes. Backups carry it too.
-pub(crate) const LAYOUT: u32 = 3;
+pub(crate) const LAYOUT: u32 = 4;
 
 /// The state of a data directory.
 #[derive(Clone, Debug, PartialEq, Eq)]

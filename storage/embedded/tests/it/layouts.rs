@@ -24,7 +24,7 @@ fn content() -> Vec<(i64, i64)> {
 }
 
 /// The layout that this version reads and writes.
-const LAYOUT: &str = "3";
+const LAYOUT: &str = "4";
 
 #[tokio::test]
 async fn this_versions_layout_is_opened() {
