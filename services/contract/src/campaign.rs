@@ -61,7 +61,7 @@ pub struct SegmentNames {
 }
 json_reply!(SegmentNames);
 
-/// Takes budgets for an order, all or nothing, pinned until the order ends: 422 `PROMOTION_INVALID` with reason
+/// Holds budgets for an order, all or nothing, pinned until the order ends: 422 `PROMOTION_INVALID` with reason
 /// `BUDGET_EXHAUSTED` and the campaign when one has not enough. Asking again for the same order changes nothing.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -83,7 +83,7 @@ pub struct CampaignAmount {
     pub amount: Amount,
 }
 
-/// Gives an order's budgets back, held or spent, once.
+/// Releases an order's budgets, held or spent, once.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ReleaseBudgets {

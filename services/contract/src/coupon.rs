@@ -46,7 +46,7 @@ pub struct ResolvedCode {
     pub reason: Option<RejectReason>,
 }
 
-/// Redeems coupons for an order, all or nothing, pinned until the order ends: 422 `COUPON_INVALID` with `code` and `reason`
+/// Holds coupons for an order, which redeems them, all or nothing, pinned until the order ends: 422 `COUPON_INVALID` with `code` and `reason`
 /// when one is not good any more. Asking again for the same order changes nothing.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -58,16 +58,16 @@ pub struct HoldCoupons {
     /// The codes that had an effect, as they were written.
     pub codes: Vec<String>,
 }
-operation! { HoldCoupons => (), "coupon.hold", internal, "Redeems coupons for an order." }
+operation! { HoldCoupons => (), "coupon.hold_coupons", internal, "Holds an order's coupons." }
 
-/// Gives an order's redemptions back, once.
+/// Releases an order's redemptions, once.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ReleaseCoupons {
     /// Whose.
     pub order_id: OrderId,
 }
-operation! { ReleaseCoupons => (), "coupon.release_order", internal, "Releases an order's redemptions." }
+operation! { ReleaseCoupons => (), "coupon.release_coupons", internal, "Releases an order's redemptions." }
 
 /// Creates a personal coupon, once per reference: for redeemed reward offers.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]

@@ -89,11 +89,11 @@ pub struct FlashSaleDescription {
     pub name: String,
 }
 
-/// Makes reservations an order's: they live as long as its saga, even when the sale ends. 422 `FLASH_RESERVATION_INVALID`
+/// Holds the pieces of reservations for an order: they live as long as its saga, even when the sale ends. 422 `FLASH_RESERVATION_INVALID`
 /// with `reason` when one is not there, not the buyer's, or lapsed. Asking again for the same order changes nothing.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct ClaimReservations {
+pub struct HoldFlashPieces {
     /// Which order.
     pub order_id: OrderId,
     /// The buyer.
@@ -101,16 +101,16 @@ pub struct ClaimReservations {
     /// The reservations.
     pub reservation_ids: Vec<FlashReservationId>,
 }
-operation! { ClaimReservations => (), "flashsale.claim", internal, "Assigns flash sale reservations to an order." }
+operation! { HoldFlashPieces => (), "flashsale.hold_pieces", internal, "Assigns flash sale reservations to an order." }
 
-/// Gives an order's flash pieces back, claimed or bought, once.
+/// Releases an order's flash pieces, held or bought, once.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct ReleaseClaims {
+pub struct ReleaseFlashPieces {
     /// Whose.
     pub order_id: OrderId,
 }
-operation! { ReleaseClaims => (), "flashsale.release", internal, "Releases an order's flash sale units." }
+operation! { ReleaseFlashPieces => (), "flashsale.release_pieces", internal, "Releases an order's flash sale units." }
 
 /// Finds a sale of a campaign, unless deleted, so that a campaign in use is not deleted.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]

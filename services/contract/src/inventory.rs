@@ -57,17 +57,17 @@ pub struct HoldStock {
     /// What, each variant once.
     pub items: Vec<VariantQuantity>,
 }
-operation! { HoldStock => (), "inventory.hold", internal, "Holds stock for an order." }
+operation! { HoldStock => (), "inventory.hold_stock", internal, "Holds stock for an order." }
 
-/// Gives back what an order held or bought: a live hold is released, a posted one is put back into stock by movements.
-/// Asking again changes nothing; an order without a hold is fine.
+/// Releases what an order holds; what it bought is put back into stock by movements. Asking again changes nothing. Without a
+/// hold it is noted, so that one that comes late is refused.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct GiveBackStock {
+pub struct ReleaseStock {
     /// Whose.
     pub order_id: OrderId,
 }
-operation! { GiveBackStock => (), "inventory.give_back", internal, "Releases the stock held for an order." }
+operation! { ReleaseStock => (), "inventory.release_stock", internal, "Releases the stock held for an order." }
 
 /// Puts returned units back into stock, once per reference.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]

@@ -216,7 +216,7 @@ pub struct HoldUses {
     /// What is used.
     pub uses: Vec<PromotionUse>,
 }
-operation! { HoldUses => (), "promotion.hold_uses", internal, "Takes an order's uses of promotions." }
+operation! { HoldUses => (), "promotion.hold_uses", internal, "Holds an order's uses of promotions." }
 
 /// Gives an order's uses back, held or posted, once.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]

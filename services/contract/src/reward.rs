@@ -32,7 +32,7 @@ pub struct PointsValue {
 }
 json_reply!(PointsValue);
 
-/// Takes points for an order, oldest first, pinned until the order ends: 422 `POINTS_INSUFFICIENT` with `reason` when there
+/// Holds points for an order, oldest first, pinned until the order ends: 422 `POINTS_INSUFFICIENT` with `reason` when there
 /// are not enough. Asking again for the same order changes nothing.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -46,7 +46,7 @@ pub struct HoldPoints {
 }
 operation! { HoldPoints => (), "reward.hold_points", internal, "Holds points for an order." }
 
-/// Gives an order's points back, held or spent, and takes back what it earned, once.
+/// Releases an order's points, held or spent, and takes back what it earned, once.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ReleasePoints {

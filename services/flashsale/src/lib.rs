@@ -35,7 +35,7 @@ mod tests;
 use std::sync::Arc;
 
 use promox_contract::flashsale::{
-    ClaimReservations, DescribeFlashSales, FindReferencingSale, GetReservedLines, ReleaseClaims,
+    HoldFlashPieces, DescribeFlashSales, FindReferencingSale, GetReservedLines, ReleaseFlashPieces,
 };
 use promox_contract::ids::FlashSaleId;
 use promox_kernel::{Cx, Error, Job, Listeners, Registry, register};
@@ -76,8 +76,8 @@ impl Service for FlashSales {
     fn register(self: &Arc<Self>, registry: &mut Registry) {
         register!(registry, self; ListSales, ListActiveSales, GetSale, CreateSale, UpdateSale, CancelSale, DeleteSale);
         register!(registry, self; CreateReservation, ReleaseReservation, FollowSale);
-        register!(registry, self; DescribeFlashSales, GetReservedLines, ReleaseClaims, FindReferencingSale);
-        promox_storage::register_transactions!(registry, self; ClaimReservations);
+        register!(registry, self; DescribeFlashSales, GetReservedLines, ReleaseFlashPieces, FindReferencingSale);
+        promox_storage::register_transactions!(registry, self; HoldFlashPieces);
     }
 
     fn consumers(self: &Arc<Self>) -> Vec<Arc<dyn Consumer>> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use promox_contract::audit::Audited;
 use promox_contract::ids::VariantId;
 use promox_contract::inventory::{
-    AllocateStock, Availability, ChangeAllocation, CountsTaken, EndAllocation, GetAvailableStock, GiveBackStock,
+    AllocateStock, Availability, ChangeAllocation, CountsTaken, EndAllocation, GetAvailableStock, ReleaseStock,
     HoldStock, Restock, ReturnToAllocation, SellFromAllocation, SetStock, SkuQuantity, VariantQuantity,
 };
 use promox_contract::product::{ResolveSkus, VariantRef};
@@ -182,8 +182,8 @@ impl Transact<HoldStock> for Inventory {
     }
 }
 
-impl Handle<GiveBackStock> for Inventory {
-    async fn handle(&self, cx: &Cx, op: GiveBackStock) -> Result<(), Error> {
+impl Handle<ReleaseStock> for Inventory {
+    async fn handle(&self, cx: &Cx, op: ReleaseStock) -> Result<(), Error> {
         self.db.write(cx, move |tx| holds::release_order(tx, op.order_id)).await
     }
 }

@@ -35,7 +35,7 @@ mod tests;
 use std::sync::Arc;
 
 use promox_contract::inventory::{
-    AllocateStock, ChangeAllocation, EndAllocation, GetAvailableStock, GiveBackStock, HoldStock, Restock,
+    AllocateStock, ChangeAllocation, EndAllocation, GetAvailableStock, ReleaseStock, HoldStock, Restock,
     ReturnToAllocation, SellFromAllocation, SetStock,
 };
 use promox_kernel::{Job, Registry, register};
@@ -73,7 +73,7 @@ impl Service for Inventory {
     fn register(self: &Arc<Self>, registry: &mut Registry) {
         register!(registry, self; GetStock, ListStock, CountStock, AdjustStock, ListMovements);
         register!(registry, self; CreateReservation, GetReservation, ConfirmReservation, ReleaseReservation);
-        register!(registry, self; GetAvailableStock, GiveBackStock, Restock, SetStock);
+        register!(registry, self; GetAvailableStock, ReleaseStock, Restock, SetStock);
         promox_storage::register_transactions!(registry, self; HoldStock);
         register!(registry, self; AllocateStock, ChangeAllocation, SellFromAllocation, ReturnToAllocation, EndAllocation);
     }

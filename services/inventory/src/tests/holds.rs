@@ -176,7 +176,7 @@ async fn the_last_pieces_are_sold_once() {
             let order_id = promox_contract::ids::OrderId(order);
             let held = cx.call(promox_contract::inventory::HoldStock { order_id, items: wanted }).await.is_ok();
             if held && order % 5 == 0 {
-                cx.call(promox_contract::inventory::GiveBackStock { order_id }).await.unwrap();
+                cx.call(promox_contract::inventory::ReleaseStock { order_id }).await.unwrap();
             }
             (order, held)
         });

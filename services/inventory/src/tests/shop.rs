@@ -7,7 +7,7 @@ use crate::api::{CountStock, GetStock, StockView};
 use crate::records::ReservationByReference;
 use promox_contract::ids::OrderId;
 use promox_contract::inventory::{
-    GetAvailableStock, GiveBackStock, HoldStock, Restock, SOLD, SkuQuantity, VariantQuantity,
+    GetAvailableStock, ReleaseStock, HoldStock, Restock, SOLD, SkuQuantity, VariantQuantity,
 };
 use promox_contract::order::OrderConfirmed;
 use promox_contract::product::{ResolveSkus, ResolvedSkus};
@@ -81,7 +81,7 @@ impl Shop {
     }
 
     pub(crate) async fn give_back(&self, order: i64) -> Result<(), Error> {
-        self.call(GiveBackStock { order_id: OrderId(order) }).await
+        self.call(ReleaseStock { order_id: OrderId(order) }).await
     }
 
     pub(crate) async fn restock(&self, reference: &str, order: i64, back: &[(&str, u32)]) -> Result<(), Error> {

@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use promox_contract::campaign::{CampaignAmount, HoldBudgets, ReleaseBudgets};
 use promox_contract::coupon::{HoldCoupons, ReleaseCoupons};
-use promox_contract::flashsale::{ClaimReservations, ReleaseClaims};
+use promox_contract::flashsale::{HoldFlashPieces, ReleaseFlashPieces};
 use promox_contract::ids::{CampaignId, OrderId, VariantId};
-use promox_contract::inventory::{GiveBackStock, HoldStock, VariantQuantity};
+use promox_contract::inventory::{HoldStock, ReleaseStock, VariantQuantity};
 use promox_contract::order_line::OrderLine;
 use promox_contract::promotion::{HoldUses, PromotionUse, ReleaseUses};
 use promox_contract::refusal::{InsufficientStock, PromotionUnusable};
@@ -82,7 +82,7 @@ impl Hold {
             }
             Self::FlashPieces => {
                 let reservation_ids = wants.flash_reservations.clone();
-                chain.then_call(ClaimReservations { order_id, user_id, reservation_ids }, drop);
+                chain.then_call(HoldFlashPieces { order_id, user_id, reservation_ids }, drop);
             }
         }
         Ok(())
@@ -100,12 +100,12 @@ impl Hold {
 
     async fn release(self, cx: &Cx, order_id: OrderId) -> Result<(), Error> {
         match self {
-            Self::Stock => cx.call(GiveBackStock { order_id }).await,
+            Self::Stock => cx.call(ReleaseStock { order_id }).await,
             Self::Uses => cx.call(ReleaseUses { order_id }).await,
             Self::Budgets => cx.call(ReleaseBudgets { order_id }).await,
             Self::Coupons => cx.call(ReleaseCoupons { order_id }).await,
             Self::Points => cx.call(ReleasePoints { order_id }).await,
-            Self::FlashPieces => cx.call(ReleaseClaims { order_id }).await,
+            Self::FlashPieces => cx.call(ReleaseFlashPieces { order_id }).await,
         }
     }
 }

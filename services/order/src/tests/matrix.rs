@@ -7,9 +7,9 @@ use std::sync::Arc;
 use futures_util::FutureExt as _;
 use promox_contract::campaign::{HoldBudgets, ReleaseBudgets};
 use promox_contract::coupon::{HoldCoupons, ReleaseCoupons};
-use promox_contract::flashsale::{ClaimReservations, ReleaseClaims};
+use promox_contract::flashsale::{HoldFlashPieces, ReleaseFlashPieces};
 use promox_contract::ids::{CampaignId, FlashReservationId, FlashSaleId, OrderId, PromotionId};
-use promox_contract::inventory::{GiveBackStock, HoldStock};
+use promox_contract::inventory::{HoldStock, ReleaseStock};
 use promox_contract::order::OrderStatus;
 use promox_contract::payment::{CancelPayment, GetOrderPayment, PaymentChoice, PaymentStatus, TakePayment};
 use promox_contract::promotion::{AppliedPromotion, HoldUses, PromotionUse, ReleaseUses};
@@ -32,19 +32,19 @@ const FORWARD: [&str; 7] = [
     HoldBudgets::NAME,
     HoldCoupons::NAME,
     HoldPoints::NAME,
-    ClaimReservations::NAME,
+    HoldFlashPieces::NAME,
     TakePayment::NAME,
 ];
 
 /// The steps that go back.
 const BACK: [&str; 8] = [
     CancelPayment::NAME,
-    ReleaseClaims::NAME,
+    ReleaseFlashPieces::NAME,
     ReleasePoints::NAME,
     ReleaseCoupons::NAME,
     ReleaseBudgets::NAME,
     ReleaseUses::NAME,
-    GiveBackStock::NAME,
+    ReleaseStock::NAME,
     GetOrderPayment::NAME,
 ];
 
@@ -171,7 +171,7 @@ async fn a_refused_hold_releases_the_others_whatever_step_fails() {
             drive(&desk, id).await;
             // A release that failed has the saga hold again, and a refusal that was of the moment may be gone by then.
             let confirmed = ended(&desk, &others, id, &tag).await;
-            assert!(!confirmed || step == ReleaseClaims::NAME, "{tag}");
+            assert!(!confirmed || step == ReleaseFlashPieces::NAME, "{tag}");
         }
     }
 }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use promox_contract::campaign::{HoldBudgets, ReleaseBudgets};
 use promox_contract::coupon::{HoldCoupons, ReleaseCoupons};
-use promox_contract::flashsale::{ClaimReservations, ReleaseClaims};
-use promox_contract::inventory::{GiveBackStock, HoldStock};
+use promox_contract::flashsale::{HoldFlashPieces, ReleaseFlashPieces};
+use promox_contract::inventory::{ReleaseStock, HoldStock};
 use promox_contract::payment::{CancelPayment, GetOrderPayment, PaymentOutcome, PaymentStatus, TakePayment};
 use promox_contract::promotion::{HoldUses, ReleaseUses};
 use promox_contract::reward::{HoldPoints, ReleasePoints};
@@ -61,8 +61,8 @@ impl Others {
 
     pub(super) fn register(self: &Arc<Self>, setup: &mut Setup) {
         register!(setup, self;
-            HoldStock, GiveBackStock, HoldUses, ReleaseUses, HoldBudgets, ReleaseBudgets, HoldCoupons, ReleaseCoupons,
-            HoldPoints, ReleasePoints, ClaimReservations, ReleaseClaims, TakePayment, CancelPayment, GetOrderPayment,
+            HoldStock, ReleaseStock, HoldUses, ReleaseUses, HoldBudgets, ReleaseBudgets, HoldCoupons, ReleaseCoupons,
+            HoldPoints, ReleasePoints, HoldFlashPieces, ReleaseFlashPieces, TakePayment, CancelPayment, GetOrderPayment,
         );
     }
 
@@ -143,12 +143,12 @@ macro_rules! holds {
     )+};
 }
 holds! {
-    "inventory": HoldStock, GiveBackStock;
+    "inventory": HoldStock, ReleaseStock;
     "promotion": HoldUses, ReleaseUses;
     "campaign": HoldBudgets, ReleaseBudgets;
     "coupon": HoldCoupons, ReleaseCoupons;
     "reward": HoldPoints, ReleasePoints;
-    "flashsale": ClaimReservations, ReleaseClaims;
+    "flashsale": HoldFlashPieces, ReleaseFlashPieces;
 }
 
 impl Handle<TakePayment> for Others {
