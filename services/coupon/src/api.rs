@@ -8,6 +8,7 @@ use promox_kernel::{
     Amount, Body, Currency, Cursor, Download, Email, Limit, Page, Patch, Timestamp, UserId, json_reply, operation,
     text_enum,
 };
+use promox_storage::HoldState;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -349,6 +350,13 @@ text_enum! {
     RedemptionStatus {
         Live = "LIVE",
         Released = "RELEASED",
+    }
+}
+
+impl RedemptionStatus {
+    /// The status of a redemption, by the state of its hold.
+    pub(crate) fn of(state: HoldState) -> Self {
+        if state.is_live() { Self::Live } else { Self::Released }
     }
 }
 

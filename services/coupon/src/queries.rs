@@ -11,7 +11,10 @@ use promox_contract::promotion::RejectReason;
 use promox_kernel::{Error, Page, Timestamp};
 use promox_storage::{HoldState, StoreError, Tx};
 
-use crate::api::{BatchView, CouponView, ListBatches, ListCoupons, ListRedemptions, RedemptionFilter, RedemptionView};
+use crate::api::{
+    BatchView, CouponView, ListBatches, ListCoupons, ListRedemptions, RedemptionFilter, RedemptionStatus,
+    RedemptionView,
+};
 use crate::records::{
     Batch, BatchByCreated, BatchId, Coupon, CouponByPromotion, CouponStatus, Redemption, RedemptionByCode,
     RedemptionByEmail, RedemptionByOtherEmail, RedemptionByReference, RedemptionByUser,
@@ -198,7 +201,7 @@ pub(crate) fn list(tx: &Tx<'_>, asked: ListCoupons, now: Timestamp) -> Result<Pa
 
 /// The view of a redemption.
 pub(crate) fn redemption_view(redemption: Redemption) -> RedemptionView {
-    let status = redemption.status();
+    let status = RedemptionStatus::of(redemption.state);
     let Redemption { id, reference, order_id, user_id, promotion_id, redeemed_at, released_at, .. } = redemption;
     RedemptionView { id, reference, order_id, user_id, promotion_id, status, redeemed_at, released_at }
 }

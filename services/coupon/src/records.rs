@@ -4,8 +4,6 @@ use promox_contract::ids::{OrderId, PromotionId};
 use promox_kernel::{Timestamp, UserId, text_enum};
 use promox_storage::{Hold, HoldState, StoreError, Tx, record};
 
-use crate::api::RedemptionStatus;
-
 promox_kernel::id! {
     /// A batch of codes.
     BatchId
@@ -120,13 +118,6 @@ impl Hold for Redemption {
     }
     fn set_state(&mut self, state: HoldState, at: Timestamp) {
         (self.state, self.released_at) = (state, Some(at));
-    }
-}
-
-impl Redemption {
-    /// Where it stands, as clients are told.
-    pub(crate) fn status(&self) -> RedemptionStatus {
-        if self.state.is_live() { RedemptionStatus::Live } else { RedemptionStatus::Released }
     }
 }
 

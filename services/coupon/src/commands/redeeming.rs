@@ -7,7 +7,7 @@ use promox_contract::promotion::RejectReason;
 use promox_kernel::{Cx, Error};
 use promox_storage::{Begin, Hold, HoldState, HoldStep, StoreError, Tx};
 
-use crate::api::RedemptionView;
+use crate::api::{RedemptionStatus, RedemptionView};
 use crate::queries::{self, redemption_view};
 use crate::records::{Coupon, Redemption, RedemptionByReference};
 use crate::reject;
@@ -117,7 +117,8 @@ pub(crate) fn release(tx: &mut Tx<'_>, cx: &Cx, code: &str, reference: &str) -> 
 }
 
 fn note(tx: &mut Tx<'_>, cx: &Cx, action: &str, redemption: &Redemption) -> Result<(), StoreError> {
-    let after = serde_json::json!({ "reference": redemption.reference, "status": redemption.status() });
+    let after =
+        serde_json::json!({ "reference": redemption.reference, "status": RedemptionStatus::of(redemption.state) });
     tx.emit(redemption.id, &Audited::new(cx.principal.name(), action, subject(&redemption.code), (), after))
 }
 
