@@ -177,6 +177,7 @@ pub async fn check_holds(db: &Db, script: &[(i64, HoldAct)]) {
 pub(super) async fn holds_are_their_model(store: Store) {
     let entropy = Entropy::seeded(1);
     let any = |most: usize| usize::try_from(entropy.below(most as u64)).unwrap();
-    let script: Vec<_> = (0..300).map(|_| (any(9) as i64, HoldAct::ALL[any(HoldAct::ALL.len())])).collect();
+    let act = || HoldAct::ALL[any(HoldAct::ALL.len())];
+    let script: Vec<_> = (0..300).map(|_| (i64::try_from(any(9)).unwrap(), act())).collect();
     check_holds(&store.db(), &script).await;
 }
