@@ -1,6 +1,6 @@
 //! Operations on carts: authorise, one read or write, convert.
 
-use promox_contract::cart::{CartContents, GetCartForCheckout, CheckCart, EmptyCart, MergeGuestCart};
+use promox_contract::cart::{CartContents, CheckCart, EmptyCart, GetCartForCheckout, MergeGuestCart};
 use promox_contract::codes;
 use promox_contract::ids::VariantId;
 use promox_contract::user::{ExportCarts, PersonalData};

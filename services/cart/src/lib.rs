@@ -23,7 +23,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use promox_contract::cart::{GetCartForCheckout, CheckCart, EmptyCart, MergeGuestCart};
+use promox_contract::cart::{CheckCart, EmptyCart, GetCartForCheckout, MergeGuestCart};
 use promox_contract::user::ExportCarts;
 use promox_kernel::{Job, Registry, register};
 use promox_storage::{Consumer, Database, Db, Record, Report, Service, StoreError, TableDef, Tx};

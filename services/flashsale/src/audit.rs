@@ -81,9 +81,11 @@ fn read_holds(tx: &Tx<'_>, report: &mut Report, counted: &mut Counted) -> Result
             format!("reservation {} is {}", hold.id, hold.state)
         });
         let bought = tx.get::<FlashPurchase>(&hold.id)?.is_some_and(|it| it.status == PurchaseStatus::Bought);
-        report.check("flash sale: a confirmed reservation has a purchase", bought == (hold.state == HoldState::Posted), || {
-            format!("reservation {} is {}", hold.id, hold.state)
-        });
+        report.check(
+            "flash sale: a confirmed reservation has a purchase",
+            bought == (hold.state == HoldState::Posted),
+            || format!("reservation {} is {}", hold.id, hold.state),
+        );
     }
     FlashHold::audit(tx, report)
 }

@@ -6,8 +6,8 @@ use promox_contract::buyer::Buyer;
 use promox_contract::campaign::GetCampaignStates;
 use promox_contract::codes;
 use promox_contract::flashsale::{
-    HoldFlashPieces, DescribeFlashSales, FindReferencingSale, FlashLines, FlashRefusal, FlashSaleDescriptions,
-    GetReservedLines, ReferencingSale, ReleaseFlashPieces,
+    DescribeFlashSales, FindReferencingSale, FlashLines, FlashRefusal, FlashSaleDescriptions, GetReservedLines,
+    HoldFlashPieces, ReferencingSale, ReleaseFlashPieces,
 };
 use promox_contract::ids::{CampaignId, FlashSaleId};
 use promox_contract::product::{DescribeSkus, ResolveSkus, SkuDescriptions};

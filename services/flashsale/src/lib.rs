@@ -35,7 +35,7 @@ mod tests;
 use std::sync::Arc;
 
 use promox_contract::flashsale::{
-    HoldFlashPieces, DescribeFlashSales, FindReferencingSale, GetReservedLines, ReleaseFlashPieces,
+    DescribeFlashSales, FindReferencingSale, GetReservedLines, HoldFlashPieces, ReleaseFlashPieces,
 };
 use promox_contract::ids::FlashSaleId;
 use promox_kernel::{Cx, Error, Job, Listeners, Registry, register};

@@ -5,8 +5,8 @@ use std::time::Duration;
 use promox_contract::audit::Audited;
 use promox_contract::ids::VariantId;
 use promox_contract::inventory::{
-    AllocateStock, Availability, ChangeAllocation, CountsTaken, EndAllocation, GetAvailableStock, ReleaseStock,
-    HoldStock, Restock, ReturnToAllocation, SellFromAllocation, SetStock, SkuQuantity, VariantQuantity,
+    AllocateStock, Availability, ChangeAllocation, CountsTaken, EndAllocation, GetAvailableStock, HoldStock,
+    ReleaseStock, Restock, ReturnToAllocation, SellFromAllocation, SetStock, SkuQuantity, VariantQuantity,
 };
 use promox_contract::product::{ResolveSkus, VariantRef};
 use promox_kernel::{Cx, Error, Faults, FieldError, Handle, Page, Sku, bounded};

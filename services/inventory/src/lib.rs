@@ -35,7 +35,7 @@ mod tests;
 use std::sync::Arc;
 
 use promox_contract::inventory::{
-    AllocateStock, ChangeAllocation, EndAllocation, GetAvailableStock, ReleaseStock, HoldStock, Restock,
+    AllocateStock, ChangeAllocation, EndAllocation, GetAvailableStock, HoldStock, ReleaseStock, Restock,
     ReturnToAllocation, SellFromAllocation, SetStock,
 };
 use promox_kernel::{Job, Registry, register};

@@ -11,7 +11,7 @@ use promox_contract::promotion::{
 use promox_contract::reward::IsPromotionReferencedByOffers;
 use promox_contract::store::{GetStoreProfile, write_amounts};
 use promox_kernel::{Currency, Cx, Error, Faults, FieldError, Handle, Page, Patch, Sku, bind_json};
-use promox_storage::Tx;
+use promox_storage::{Transact, Transaction, Tx};
 use serde_json::{Map, Value};
 
 use crate::api::{

@@ -85,8 +85,8 @@ impl Working {
     /// Runs one transaction and adds it to the group; whether it has committed.
     fn run(&mut self, mut order: WorkOrder, view: &View, group: &mut Group) -> bool {
         let committed = match self.attempt(&mut order, view) {
-            Ok(Some(told)) => {
-                group.told |= told;
+            Ok(Some(emitted)) => {
+                group.emitted |= emitted;
                 true
             }
             Ok(None) => false,
@@ -99,7 +99,7 @@ impl Working {
         committed
     }
 
-    /// Runs one transaction; whether it told events, unless it refused.
+    /// Runs one transaction; whether it emitted events, `None` if it refused.
     fn attempt(&mut self, order: &mut WorkOrder, view: &View) -> Result<Option<bool>, StoreError> {
         let now = order.stamp.now;
         let batch = loop {

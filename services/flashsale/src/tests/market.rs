@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use promox_contract::campaign::{CampaignState, CampaignStateList, GetCampaignStates};
-use promox_contract::flashsale::{HoldFlashPieces, FlashLine, GetReservedLines, ReleaseFlashPieces};
+use promox_contract::flashsale::{FlashLine, GetReservedLines, HoldFlashPieces, ReleaseFlashPieces};
 use promox_contract::ids::{CampaignId, FlashReservationId, FlashSaleId, OrderId};
 use promox_contract::inventory::{
     AllocateStock, ChangeAllocation, EndAllocation, ReturnToAllocation, SellFromAllocation, VariantQuantity,

@@ -7,7 +7,7 @@ use crate::api::{CountStock, GetStock, StockView};
 use crate::records::ReservationByReference;
 use promox_contract::ids::OrderId;
 use promox_contract::inventory::{
-    GetAvailableStock, ReleaseStock, HoldStock, Restock, SOLD, SkuQuantity, VariantQuantity,
+    GetAvailableStock, HoldStock, ReleaseStock, Restock, SOLD, SkuQuantity, VariantQuantity,
 };
 use promox_contract::order::OrderConfirmed;
 use promox_contract::product::{ResolveSkus, ResolvedSkus};

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use promox_contract::campaign::{HoldBudgets, ReleaseBudgets};
 use promox_contract::coupon::{HoldCoupons, ReleaseCoupons};
 use promox_contract::flashsale::{HoldFlashPieces, ReleaseFlashPieces};
-use promox_contract::inventory::{ReleaseStock, HoldStock};
+use promox_contract::inventory::{HoldStock, ReleaseStock};
 use promox_contract::payment::{CancelPayment, GetOrderPayment, PaymentOutcome, PaymentStatus, TakePayment};
 use promox_contract::promotion::{HoldUses, ReleaseUses};
 use promox_contract::reward::{HoldPoints, ReleasePoints};

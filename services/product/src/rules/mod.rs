@@ -4,7 +4,6 @@ mod catalog_price;
 mod compose;
 mod identity;
 mod members;
-mod shelf;
 mod slug;
 mod tree;
 mod words;
