@@ -25,7 +25,8 @@ impl Stepped {
                 tokio::task::yield_now().await;
             }
         };
-        tokio::join!(chain.run(&cx), step).0
+        // The chain goes first each time: in turns of their own, the writer would spend some on nothing.
+        tokio::join!(biased; chain.run(&cx), step).0
     }
 }
 
