@@ -10,7 +10,7 @@ use promox_storage::Tx;
 
 use crate::commands::codes;
 use crate::handlers::bound;
-use crate::reject::Reject;
+use crate::reject;
 use crate::{Promotions, queries};
 
 /// How long to wait for other claims of the same codes.
@@ -29,7 +29,7 @@ impl Promotions {
             Ok(taken) if taken.is_empty() => Ok(owner),
             refused => {
                 self.release_code(cx, Some(owner)).await;
-                Err(refused.err().unwrap_or_else(|| Reject::CodeTaken(code).into()))
+                Err(refused.err().unwrap_or_else(|| reject::code_taken(&code)))
             }
         }
     }
@@ -38,7 +38,7 @@ impl Promotions {
     async fn patiently<T, F>(&self, cx: &Cx, claim: F) -> Result<T, Error>
     where
         T: Send + 'static,
-        F: Fn(&mut Tx<'_>) -> Result<Option<T>, Reject> + Clone + Send + 'static,
+        F: Fn(&mut Tx<'_>) -> Result<Option<T>, Error> + Clone + Send + 'static,
     {
         for _ in 0..TRIES {
             if let Some(done) = self.db.write(cx, claim.clone()).await? {
@@ -46,7 +46,7 @@ impl Promotions {
             }
             cx.node.clock.sleep(WAITS).await;
         }
-        Err(Error::unavailable("CODES_BUSY", "Another request is claiming these codes: try again.", 1))
+        Err(reject::codes_busy())
     }
 
     /// Ends a claim that is no longer needed.

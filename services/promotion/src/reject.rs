@@ -1,36 +1,23 @@
 //! The refusals of the promotion service.
 
+use promox_contract::codes;
 use promox_contract::ids::PromotionId;
 use promox_contract::promotion::RejectReason;
+use promox_contract::refusal::PromotionUnusable;
 use promox_kernel::Error;
-use promox_storage::{StoreError, carries_errors};
 
 use crate::records::PromotionStatus;
 
-/// Why a command was refused.
-#[derive(Debug)]
-pub(crate) enum Reject {
-    /// A limit or budget is used up.
-    Exhausted { id: PromotionId, name: String, reason: RejectReason },
-    /// Another promotion or coupon has the code.
-    CodeTaken(String),
-    /// The status does not allow this transition.
-    Transition { from: PromotionStatus, to: PromotionStatus },
-    /// A limit would be below its uses.
-    BelowUse { pointer: &'static str, used: String },
-    /// The maximum of active promotions is reached.
-    TooManyActive { most: usize },
-    /// The order's uses were released.
-    Released,
-    /// The entity does not exist.
-    Absent(&'static str),
-    /// An error of another operation.
-    Other(Error),
-    /// The store failed.
-    Store(StoreError),
+/// 422: a promotion cannot be used, because a limit or its budget is used up or it no longer exists.
+pub(crate) fn unusable(id: PromotionId, name: &str, reason: RejectReason) -> Error {
+    let unusable = PromotionUnusable { promotion_id: Some(id), campaign_id: None, reason };
+    unusable.refusal(format!("\"{name}\" can no longer be used: {reason}."))
 }
 
-carries_errors!(Reject);
+/// 409: another promotion or coupon has the code.
+pub(crate) fn code_taken(code: &str) -> Error {
+    Error::conflict(codes::CODE_TAKEN, format!("Another promotion or coupon has the code {code}."))
+}
 
 /// The transitions that a promotion's status allows.
 pub(crate) fn allowed(from: PromotionStatus) -> &'static [PromotionStatus] {
@@ -42,40 +29,42 @@ pub(crate) fn allowed(from: PromotionStatus) -> &'static [PromotionStatus] {
     }
 }
 
-impl From<Reject> for Error {
-    fn from(reject: Reject) -> Self {
-        match reject {
-            Reject::Exhausted { id, name, reason } => {
-                Self::refused("PROMOTION_INVALID", format!("\"{name}\" can no longer be used: {reason}."))
-                    .with("promotionId", id)
-                    .with("reason", reason)
-            }
-            Reject::CodeTaken(code) => {
-                Self::conflict("CODE_TAKEN", format!("Another promotion or coupon has the code {code}."))
-            }
-            Reject::Transition { from, to } => {
-                let allowed = allowed(from);
-                let names: Vec<&str> = allowed.iter().map(|status| status.as_str()).collect();
-                let words = if names.is_empty() { "nothing".to_owned() } else { names.join(" or ") };
-                Self::conflict(
-                    "INVALID_TRANSITION",
-                    format!("A promotion that is {from} can become {words}, not {to}."),
-                )
-                .with("allowed", allowed)
-            }
-            Reject::BelowUse { pointer, used } => {
-                Self::field(pointer, format!("must not be lower than the {used} uses so far"))
-            }
-            Reject::TooManyActive { most } => Self::refused(
-                "TOO_MANY_ACTIVE",
-                format!("At most {most} promotions can be active at once: pause or archive some first."),
-            ),
-            Reject::Released => {
-                Self::conflict("USES_RELEASED", "The order's uses were released and cannot be taken again.")
-            }
-            Reject::Absent(what) => Self::not_found(what),
-            Reject::Other(error) => error,
-            Reject::Store(error) => error.into(),
-        }
-    }
+/// 409: the status does not allow this transition; with those that it allows.
+pub(crate) fn invalid_transition(from: PromotionStatus, to: PromotionStatus) -> Error {
+    let allowed = allowed(from);
+    let names: Vec<&str> = allowed.iter().map(|status| status.as_str()).collect();
+    let words = if names.is_empty() { "nothing".to_owned() } else { names.join(" or ") };
+    let message = format!("A promotion that is {from} can become {words}, not {to}.");
+    Error::conflict(codes::INVALID_TRANSITION, message).with("allowed", allowed)
+}
+
+/// 422: a limit would be below its uses.
+pub(crate) fn below_use(pointer: &'static str, used: impl std::fmt::Display) -> Error {
+    Error::field(pointer, format!("must not be lower than the {used} uses so far"))
+}
+
+/// 422: the maximum of active promotions is reached.
+pub(crate) fn too_many_active(most: usize) -> Error {
+    let message = format!("At most {most} promotions can be active at once: pause or archive some first.");
+    Error::refused(codes::TOO_MANY_ACTIVE, message)
+}
+
+/// 409: the order's uses were released.
+pub(crate) fn uses_released() -> Error {
+    Error::conflict(codes::USES_RELEASED, "The order's uses were released and cannot be taken again.")
+}
+
+/// 409: another request changed the promotion.
+pub(crate) fn changed_meanwhile() -> Error {
+    Error::conflict(codes::CHANGED_MEANWHILE, "It was changed by another request: try again.")
+}
+
+/// 503: the claim of a code expired before the promotion was written.
+pub(crate) fn claim_lapsed() -> Error {
+    Error::unavailable(codes::CLAIM_LAPSED, "Checking that the code is unused took too long: try again.", 1)
+}
+
+/// 503: another request is claiming the same codes.
+pub(crate) fn codes_busy() -> Error {
+    Error::unavailable(codes::CODES_BUSY, "Another request is claiming these codes: try again.", 1)
 }

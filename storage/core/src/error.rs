@@ -99,21 +99,3 @@ impl From<StoreError> for Error {
         }
     }
 }
-
-/// Lets `?` convert store errors and errors of other operations into a service's own `Reject`, with the variants
-/// `Store` and `Other`.
-#[macro_export]
-macro_rules! carries_errors {
-    ($reject:ident) => {
-        impl From<$crate::StoreError> for $reject {
-            fn from(error: $crate::StoreError) -> Self {
-                Self::Store(error)
-            }
-        }
-        impl From<$crate::macros::Error> for $reject {
-            fn from(error: $crate::macros::Error) -> Self {
-                Self::Other(error)
-            }
-        }
-    };
-}

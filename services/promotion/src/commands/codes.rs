@@ -7,13 +7,13 @@
 use std::time::Duration;
 
 use promox_contract::promotion::{ClaimCodes, CodesInUse};
-use promox_kernel::Json;
+use promox_kernel::{Error, Json};
 use promox_storage::{StoreError, Tx};
 
 use super::promotions::check_code;
 use crate::queries;
 use crate::records::CodeClaim;
-use crate::reject::Reject;
+use crate::reject;
 
 /// How long an unreleased claim lasts: longer than any request may take.
 const STANDS: Duration = Duration::from_mins(2);
@@ -28,7 +28,7 @@ fn others(tx: &Tx<'_>, owner: &str) -> Result<Vec<CodeClaim>, StoreError> {
 
 /// Claims a code for a promotion. `None` while another claim covers it, named or by range: its outcome is not known
 /// yet.
-pub(crate) fn claim(tx: &mut Tx<'_>, owner: &str, code: &String) -> Result<Option<()>, Reject> {
+pub(crate) fn claim(tx: &mut Tx<'_>, owner: &str, code: &String) -> Result<Option<()>, Error> {
     check_code(tx, None, Some(code))?;
     if others(tx, owner)?.iter().any(|other| other.names(code) || other.spans(code)) {
         return Ok(None);
@@ -38,7 +38,7 @@ pub(crate) fn claim(tx: &mut Tx<'_>, owner: &str, code: &String) -> Result<Optio
 }
 
 /// Claims codes for coupons; returns those that promotions have. `None` while a promotion is about to take one of them.
-pub(crate) fn claim_for_coupons(tx: &mut Tx<'_>, op: &ClaimCodes) -> Result<Option<CodesInUse>, Reject> {
+pub(crate) fn claim_for_coupons(tx: &mut Tx<'_>, op: &ClaimCodes) -> Result<Option<CodesInUse>, Error> {
     let spanned = |code: &String| {
         op.span.as_ref().is_some_and(|(first, last)| code.len() == first.len() && first <= code && code <= last)
     };
@@ -72,13 +72,9 @@ pub(crate) fn release(tx: &mut Tx<'_>, owner: &String) -> Result<bool, StoreErro
 }
 
 /// Ends the claim of a promotion that is about to be written: without it the code may belong to another by now.
-pub(crate) fn redeem(tx: &mut Tx<'_>, owner: Option<&String>) -> Result<(), Reject> {
+pub(crate) fn redeem(tx: &mut Tx<'_>, owner: Option<&String>) -> Result<(), Error> {
     match owner {
-        Some(owner) if !release(tx, owner)? => Err(Reject::Other(promox_kernel::Error::unavailable(
-            "CLAIM_LAPSED",
-            "Checking that the code is unused took too long: try again.",
-            1,
-        ))),
+        Some(owner) if !release(tx, owner)? => Err(reject::claim_lapsed()),
         _ => Ok(()),
     }
 }

@@ -2,14 +2,14 @@
 
 use promox_contract::audit::Audited;
 use promox_contract::ids::PromotionId;
-use promox_kernel::{Amount, Currency, Cx, Json};
+use promox_kernel::{Amount, Currency, Cx, Error, Json};
 use promox_storage::{StoreError, Tx};
 
 use super::{codes, rule_rows};
 use crate::compiled::{EPOCH, MAX_ACTIVE, epoch};
 use crate::queries::{self, counted};
 use crate::records::{Epoch, Promotion, PromotionByCode, PromotionStatus as Status};
-use crate::reject::{Reject, allowed};
+use crate::reject::{self, allowed};
 use crate::rules::{self, normal_code};
 
 use crate::api::PromotionView;
@@ -29,10 +29,10 @@ fn raise_epoch(tx: &mut Tx<'_>) -> Result<i64, StoreError> {
 }
 
 /// Refuses a code that another promotion has.
-pub(super) fn check_code(tx: &Tx<'_>, id: Option<PromotionId>, code_key: Option<&String>) -> Result<(), Reject> {
+pub(super) fn check_code(tx: &Tx<'_>, id: Option<PromotionId>, code_key: Option<&String>) -> Result<(), Error> {
     let Some(key) = code_key else { return Ok(()) };
     match tx.get_by::<PromotionByCode>(Some(key))? {
-        Some(other) if Some(other.id) != id => Err(Reject::CodeTaken(key.clone())),
+        Some(other) if Some(other.id) != id => Err(reject::code_taken(key)),
         _ => Ok(()),
     }
 }
@@ -58,7 +58,7 @@ pub(crate) fn create(
     context: &CommandContext,
     document: &rules::Promotion,
     claim: Option<&String>,
-) -> Result<PromotionView, Reject> {
+) -> Result<PromotionView, Error> {
     let code_key = document.code.as_deref().map(normal_code);
     check_code(tx, None, code_key.as_ref())?;
     codes::redeem(tx, claim)?;
@@ -85,17 +85,14 @@ pub(crate) fn update(
     (id, version): (PromotionId, i64),
     document: &rules::Promotion,
     claim: Option<&String>,
-) -> Result<PromotionView, Reject> {
-    let before = tx.get::<Promotion>(&id)?.ok_or(Reject::Absent("promotion"))?;
+) -> Result<PromotionView, Error> {
+    let before = tx.get::<Promotion>(&id)?.ok_or(Error::not_found("promotion"))?;
     context.cx.check_version(before.version)?;
     if before.version != version {
-        return Err(Reject::Other(promox_kernel::Error::conflict(
-            "CHANGED_MEANWHILE",
-            "It was changed by another request: try again.",
-        )));
+        return Err(reject::changed_meanwhile());
     }
     if before.status == Status::Archived {
-        return Err(Reject::Transition { from: Status::Archived, to: Status::Archived });
+        return Err(reject::invalid_transition(Status::Archived, Status::Archived));
     }
     if before.document.0 == *document {
         return Ok(queries::view(tx, before, context.currency)?);
@@ -119,14 +116,14 @@ pub(crate) fn update(
 }
 
 /// A limit must not fall below its uses: the books would not add up.
-fn check_limits(tx: &Tx<'_>, id: PromotionId, document: &rules::Promotion) -> Result<(), Reject> {
+fn check_limits(tx: &Tx<'_>, id: PromotionId, document: &rules::Promotion) -> Result<(), Error> {
     let Some(limits) = &document.limits else { return Ok(()) };
     let (uses, spent) = counted(tx, id)?;
     if limits.total.is_some_and(|total| i64::from(total) < uses) {
-        return Err(Reject::BelowUse { pointer: "/limits/total", used: uses.to_string() });
+        return Err(reject::below_use("/limits/total", uses));
     }
     if limits.budget.is_some_and(|budget: Amount| budget < spent) {
-        return Err(Reject::BelowUse { pointer: "/limits/budget", used: spent.to_string() });
+        return Err(reject::below_use("/limits/budget", spent));
     }
     Ok(())
 }
@@ -138,17 +135,17 @@ pub(crate) fn transit(
     id: PromotionId,
     to: Status,
     active: usize,
-) -> Result<PromotionView, Reject> {
-    let before = tx.get::<Promotion>(&id)?.ok_or(Reject::Absent("promotion"))?;
+) -> Result<PromotionView, Error> {
+    let before = tx.get::<Promotion>(&id)?.ok_or(Error::not_found("promotion"))?;
     context.cx.check_version(before.version)?;
     if before.status == to {
         return Ok(queries::view(tx, before, context.currency)?);
     }
     if !allowed(before.status).contains(&to) {
-        return Err(Reject::Transition { from: before.status, to });
+        return Err(reject::invalid_transition(before.status, to));
     }
     if to == Status::Active && active >= MAX_ACTIVE {
-        return Err(Reject::TooManyActive { most: MAX_ACTIVE });
+        return Err(reject::too_many_active(MAX_ACTIVE));
     }
     let row = Promotion {
         status: to,
@@ -168,8 +165,8 @@ pub(crate) fn transit(
 }
 
 /// Deletes a DRAFT; archives any other promotion, and one that coupons or offers refer to.
-pub(crate) fn delete(tx: &mut Tx<'_>, context: &CommandContext, id: PromotionId, referred: bool) -> Result<(), Reject> {
-    let before = tx.get::<Promotion>(&id)?.ok_or(Reject::Absent("promotion"))?;
+pub(crate) fn delete(tx: &mut Tx<'_>, context: &CommandContext, id: PromotionId, referred: bool) -> Result<(), Error> {
+    let before = tx.get::<Promotion>(&id)?.ok_or(Error::not_found("promotion"))?;
     context.cx.check_version(before.version)?;
     if before.status != Status::Draft || referred {
         return transit(tx, context, id, Status::Archived, 0).map(drop);

@@ -11,7 +11,7 @@ use promox_storage::{Begin, Hold, HoldState, StoreError, Tx};
 
 use crate::compiled::Compiler;
 use crate::records::{Count, CountByEnd, HeldUse, OrderUses, PersonUse, PersonUseByEnd, Promotion, Use};
-use crate::reject::Reject;
+use crate::reject;
 use crate::rules::{Counted, Counter, PersonLimit, Rule, TOTAL};
 
 /// Uses of an order at most.
@@ -33,11 +33,11 @@ pub(crate) fn hold(
     currency: Currency,
     op: &HoldUses,
     buyer: &Counted,
-) -> Result<(), Reject> {
+) -> Result<(), Error> {
     match OrderUses::begin(tx, &op.order_id)? {
         Begin::New => {}
         Begin::Already(_) => return Ok(()),
-        Begin::Ended(_) => return Err(Reject::Released),
+        Begin::Ended(_) => return Err(reject::uses_released()),
     }
     if op.uses.is_empty() {
         return Ok(());
@@ -66,14 +66,10 @@ pub(crate) fn hold(
 }
 
 /// A promotion that is not active any more, as an order that was priced before still uses it.
-fn compile(tx: &Tx<'_>, id: PromotionId, currency: Currency) -> Result<Arc<Rule>, Reject> {
-    let row = tx.get::<Promotion>(&id)?.ok_or_else(|| Reject::Exhausted {
-        id,
-        name: id.to_string(),
-        reason: RejectReason::Unknown,
-    })?;
+fn compile(tx: &Tx<'_>, id: PromotionId, currency: Currency) -> Result<Arc<Rule>, Error> {
+    let row = tx.get::<Promotion>(&id)?.ok_or_else(|| reject::unusable(id, &id.to_string(), RejectReason::Unknown))?;
     let rule = Rule::compile(id, &row.document, currency, "");
-    rule.map(Arc::new).map_err(|faults| Reject::Other(Error::invalid(faults)))
+    rule.map(Arc::new).map_err(|faults| Error::invalid(faults))
 }
 
 /// Counts a use, or says which limit it does not fit.
@@ -82,9 +78,9 @@ fn fit(
     rule: &Rule,
     (order_id, wanted): (OrderId, &PromotionUse),
     buyer: &Counted,
-) -> Result<Taken, Reject> {
+) -> Result<Taken, Error> {
     let id = rule.id();
-    let refuse = |reason| Reject::Exhausted { id, name: rule.name().to_owned(), reason };
+    let refuse = |reason| reject::unusable(id, rule.name(), reason);
     let counting = rule.counting(buyer, tx.now());
     if person_is_through(tx, id, &buyer.person, &counting.person)? {
         return Err(refuse(RejectReason::UserLimitReached));
