@@ -65,7 +65,7 @@ impl Handle<CreatePromotion> for Promotions {
         let claim = self.claim_new_code(cx, &document, None).await?;
         let (context, claimed) = (command_context(cx).await?, claim.clone());
         let currency = context.currency;
-        let work = move |tx: &mut Tx<'_>| Ok(promotions::create(tx, &context, &document, claimed.as_ref())?);
+        let work = move |tx: &mut Tx<'_>| promotions::create(tx, &context, &document, claimed.as_ref());
         let made = write_amounts(cx, currency, self.db.answer(cx, work), Result::is_ok).await;
         if made.is_err() {
             self.release_code(cx, claim).await;
@@ -283,7 +283,7 @@ impl Transact<HoldUses> for Promotions {
         let locks = op.uses.iter().map(|one| digest::lock(one.promotion_id)).collect();
         let (compiler, currency) = (self.compiler.clone(), currency(cx).await?);
         let buyer = digest::counted(&op.buyer, op.address_key.as_deref());
-        let hold = move |tx: &mut Tx<'_>| Ok(uses::hold(tx, &compiler, currency, &op, &buyer)?);
+        let hold = move |tx: &mut Tx<'_>| uses::hold(tx, &compiler, currency, &op, &buyer);
         Ok(self.db.transaction(hold).locking(locks))
     }
 }

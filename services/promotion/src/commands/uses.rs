@@ -69,7 +69,7 @@ pub(crate) fn hold(
 fn compile(tx: &Tx<'_>, id: PromotionId, currency: Currency) -> Result<Arc<Rule>, Error> {
     let row = tx.get::<Promotion>(&id)?.ok_or_else(|| reject::unusable(id, &id.to_string(), RejectReason::Unknown))?;
     let rule = Rule::compile(id, &row.document, currency, "");
-    rule.map(Arc::new).map_err(|faults| Error::invalid(faults))
+    rule.map(Arc::new).map_err(Error::invalid)
 }
 
 /// Counts a use, or says which limit it does not fit.
