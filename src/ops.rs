@@ -20,9 +20,10 @@ const CHUNK: usize = 256 << 10;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Backup {}
-operation! { Backup => Download, "ops.backup", Get "/api/ops/backup", Permission("ops:write"), 200, "A \
-consistent backup of the whole store, for `promox restore`. At most two long reads run at a time, else \
-503." }
+operation! {
+    Backup => Download, "ops.backup", Get "/api/ops/backup", Permission("ops:write"), 200,
+    "A consistent backup of the whole store, for `promox restore`. At most two long reads run at a time, else 503."
+}
 
 /// Takes backups of an open store.
 pub struct Backups(Arc<EmbeddedEngine>);

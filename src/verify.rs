@@ -16,7 +16,10 @@ const MOST_SHOWN: usize = 1_000;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Verify {}
-operation! { Verify => Verdict, "ops.verify", Get "/api/ops/verify", Permission("ops:read"), 200, "Recomputes every invariant of the books." }
+operation! {
+    Verify => Verdict, "ops.verify", Get "/api/ops/verify", Permission("ops:read"), 200,
+    "Recomputes every invariant of the books."
+}
 
 /// The result of an audit.
 #[derive(Clone, Debug, Serialize, JsonSchema)]

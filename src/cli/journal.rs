@@ -54,8 +54,7 @@ fn reset(loaded: &Loaded, accept_loss: bool) -> Result<(), Exit> {
         println!("Started a new journal after the checkpoint.");
     } else {
         println!(
-            "Nothing was changed. --accept-loss starts a new journal after the checkpoint; later changes \
-             are lost."
+            "Nothing was changed. --accept-loss starts a new journal after the checkpoint; later changes are lost."
         );
     }
     Ok(())

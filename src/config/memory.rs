@@ -65,8 +65,7 @@ impl fmt::Display for Shares {
         let (hashing, search) = (mib(self.hashing()), mib(self.search));
         write!(
             f,
-            "pages {pages}, uncheckpointed rows {table}, password hashing {hashing}, search {search}, \
-             cache {cache} MiB"
+            "pages {pages}, uncheckpointed rows {table}, password hashing {hashing}, search {search}, cache {cache} MiB"
         )
     }
 }

@@ -24,10 +24,11 @@ pub struct GetSummary {
     pub to: Option<String>,
 }
 operation! {
-    GetSummary => Tabled<Summary>, "analytics.summary", Get "/api/analytics/dashboard/summary", Permission("analytics:read"), 200,
-    "Sales of a period, and of the one before it. JSON, or CSV by Accept. Counts orders that were placed in the \
-         period and are neither pending, failed nor cancelled; returned revenue is deducted from its order, and \
-         refunded money is counted by the date of the refund."
+    GetSummary => Tabled<Summary>, "analytics.summary", Get "/api/analytics/dashboard/summary",
+    Permission("analytics:read"), 200,
+    "Sales of a period, and of the one before it. JSON, or CSV by Accept. Counts orders that were placed in the period \
+    and are neither pending, failed nor cancelled; returned revenue is deducted from its order, and refunded money is \
+    counted by the date of the refund."
 }
 
 /// One figure over time. The points add up to the period: the first and the last are cut by its ends.
@@ -44,8 +45,11 @@ pub struct ListSeries {
     /// End, exclusive.
     pub to: Option<String>,
 }
-operation! { ListSeries => Tabled<Series>, "analytics.timeseries", Get "/api/analytics/timeseries", Permission("analytics:read"), 200, "\
-One figure over time. JSON, or CSV by Accept." }
+operation! {
+    ListSeries => Tabled<Series>, "analytics.timeseries", Get "/api/analytics/timeseries",
+    Permission("analytics:read"), 200,
+    "One figure over time. JSON, or CSV by Accept."
+}
 
 text_enum! {
     /// How products are ranked.
@@ -70,8 +74,11 @@ pub struct ListTopProducts {
     /// End, exclusive.
     pub to: Option<String>,
 }
-operation! { ListTopProducts => Tabled<TopProducts>, "analytics.top_products", Get "/api/analytics/products/top", Permission("analytics:read"), 200, "\
-The best-selling products. JSON, or CSV by Accept." }
+operation! {
+    ListTopProducts => Tabled<TopProducts>, "analytics.top_products", Get "/api/analytics/products/top",
+    Permission("analytics:read"), 200,
+    "The best-selling products. JSON, or CSV by Accept."
+}
 
 /// How many visits reached each step.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -82,8 +89,10 @@ pub struct GetFunnel {
     /// End, exclusive.
     pub to: Option<String>,
 }
-operation! { GetFunnel => Tabled<Funnel>, "analytics.funnel", Get "/api/analytics/funnel", Permission("analytics:read"), 200, "\
-How many visits reached each step. JSON, or CSV by Accept." }
+operation! {
+    GetFunnel => Tabled<Funnel>, "analytics.funnel", Get "/api/analytics/funnel", Permission("analytics:read"), 200,
+    "How many visits reached each step. JSON, or CSV by Accept."
+}
 
 /// Customers by recency, frequency and monetary value in a period.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -97,7 +106,10 @@ pub struct GetRfm {
     /// End, exclusive.
     pub to: Option<String>,
 }
-operation! { GetRfm => Tabled<Rfm>, "analytics.rfm", Get "/api/analytics/customers/rfm", Permission("analytics:read"), 200, "Customers ranked in fifths by recency, frequency and monetary value. JSON, or CSV by Accept." }
+operation! {
+    GetRfm => Tabled<Rfm>, "analytics.rfm", Get "/api/analytics/customers/rfm", Permission("analytics:read"), 200,
+    "Customers ranked in fifths by recency, frequency and monetary value. JSON, or CSV by Accept."
+}
 
 /// The effect of a promotion in a period.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -110,8 +122,11 @@ pub struct GetPromotionFigures {
     /// End, exclusive.
     pub to: Option<String>,
 }
-operation! { GetPromotionFigures => Tabled<PromotionView>, "analytics.promotion", Get "/api/analytics/promotions/{id}", Permission("analytics:read"), 200, "\
-What a promotion cost and earned, with its ROI. JSON, or CSV by Accept." }
+operation! {
+    GetPromotionFigures => Tabled<PromotionView>, "analytics.promotion", Get "/api/analytics/promotions/{id}",
+    Permission("analytics:read"), 200,
+    "What a promotion cost and earned, with its ROI. JSON, or CSV by Accept."
+}
 
 /// The effect of a campaign in a period.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -124,15 +139,20 @@ pub struct GetCampaignFigures {
     /// End, exclusive.
     pub to: Option<String>,
 }
-operation! { GetCampaignFigures => Tabled<CampaignView>, "analytics.campaign", Get "/api/analytics/campaigns/{id}", Permission("analytics:read"), 200, "\
-What a campaign's promotions and flash sales cost and earned, with its ROI. JSON, or CSV by Accept." }
+operation! {
+    GetCampaignFigures => Tabled<CampaignView>, "analytics.campaign", Get "/api/analytics/campaigns/{id}",
+    Permission("analytics:read"), 200,
+    "What a campaign's promotions and flash sales cost and earned, with its ROI. JSON, or CSV by Accept."
+}
 
 /// The current day of the store as server-sent events: `figures` at once and whenever they change, about once a second.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FollowFigures {}
-operation! { FollowFigures => Download, "analytics.live", Get "/api/analytics/live", Permission("analytics:read"), 200, "\
-Today's figures as server-sent events." }
+operation! {
+    FollowFigures => Download, "analytics.live", Get "/api/analytics/live", Permission("analytics:read"), 200,
+    "Today's figures as server-sent events."
+}
 
 /// Records what a shopper did. The session is a name that the shop's page makes up; a pause of half an hour ends a
 /// visit.
@@ -149,20 +169,26 @@ pub struct RecordEvent {
     #[serde(default)]
     pub product_id: Option<ProductId>,
 }
-operation! { RecordEvent => (), "analytics.record", Post "/api/analytics/events", Anyone, 204, "Records that a \
-shopper viewed a product, added one to a cart, or began a checkout." }
+operation! {
+    RecordEvent => (), "analytics.record", Post "/api/analytics/events", Anyone, 204,
+    "Records that a shopper viewed a product, added one to a cart, or began a checkout."
+}
 
 /// How far the figures have followed the events.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetState {}
-operation! { GetState => StateView, "analytics.state", Get "/api/analytics/state", Permission("analytics:read"), 200, "\
-How far the figures have followed the events, and whether a rebuild is running." }
+operation! {
+    GetState => StateView, "analytics.state", Get "/api/analytics/state", Permission("analytics:read"), 200,
+    "How far the figures have followed the events, and whether a rebuild is running."
+}
 
 /// Rebuilds every figure from the event logs. The current figures are shown and updated until the new ones replace
 /// them.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Rebuild {}
-operation! { Rebuild => StateView, "analytics.rebuild", Post "/api/analytics/rebuild", Permission("analytics:write"), 202, "\
-Rebuilds every figure from the event logs; if a rebuild is running already, it continues." }
+operation! {
+    Rebuild => StateView, "analytics.rebuild", Post "/api/analytics/rebuild", Permission("analytics:write"), 202,
+    "Rebuilds every figure from the event logs; if a rebuild is running already, it continues."
+}

@@ -20,7 +20,10 @@ pub struct ListCampaigns {
     /// `nextCursor` of the previous page.
     pub cursor: Option<Cursor>,
 }
-operation! { ListCampaigns => Page<CampaignView>, "campaign.list", Get "/api/campaigns", Permission("campaign:write"), 200, "Campaigns, newest first." }
+operation! {
+    ListCampaigns => Page<CampaignView>, "campaign.list", Get "/api/campaigns", Permission("campaign:write"), 200,
+    "Campaigns, newest first."
+}
 
 /// Creates a campaign, a DRAFT.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -43,8 +46,10 @@ pub struct CreateCampaign {
     /// Names of segments; it applies to customers in any of them. By default to everybody.
     pub audience: Option<Vec<String>>,
 }
-operation! { CreateCampaign => CampaignView, "campaign.create", Post "/api/campaigns", Permission("campaign:write"), 201, "\
-Creates a campaign in status DRAFT.", keyed }
+operation! {
+    CreateCampaign => CampaignView, "campaign.create", Post "/api/campaigns", Permission("campaign:write"), 201,
+    "Creates a campaign in status DRAFT.", keyed
+}
 
 /// One campaign.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -53,7 +58,10 @@ pub struct GetCampaign {
     /// The id.
     pub id: CampaignId,
 }
-operation! { GetCampaign => CampaignView, "campaign.get", Get "/api/campaigns/{id}", Permission("campaign:write"), 200, "One campaign." }
+operation! {
+    GetCampaign => CampaignView, "campaign.get", Get "/api/campaigns/{id}", Permission("campaign:write"), 200,
+    "One campaign."
+}
 
 /// Updates the members that are sent. Of an ended campaign only name and description can be changed.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -85,8 +93,10 @@ pub struct UpdateCampaign {
     #[serde(default)]
     pub audience: Patch<Vec<String>>,
 }
-operation! { UpdateCampaign => CampaignView, "campaign.update", Patch "/api/campaigns/{id}", Permission("campaign:write"), 200, "\
-Updates a campaign." }
+operation! {
+    UpdateCampaign => CampaignView, "campaign.update", Patch "/api/campaigns/{id}", Permission("campaign:write"), 200,
+    "Updates a campaign."
+}
 
 /// Deletes a campaign that has never been ACTIVE. 409 `CAMPAIGN_IN_USE` while a promotion or a flash sale belongs to
 /// it.
@@ -96,7 +106,10 @@ pub struct DeleteCampaign {
     /// The id.
     pub id: CampaignId,
 }
-operation! { DeleteCampaign => (), "campaign.delete", Delete "/api/campaigns/{id}", Permission("campaign:write"), 204, "Deletes a campaign that has never been ACTIVE." }
+operation! {
+    DeleteCampaign => (), "campaign.delete", Delete "/api/campaigns/{id}", Permission("campaign:write"), 204,
+    "Deletes a campaign that has never been ACTIVE."
+}
 
 /// A campaign's status history, oldest first.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -110,8 +123,11 @@ pub struct ListHistory {
     /// `nextCursor` of the previous page.
     pub cursor: Option<Cursor>,
 }
-operation! { ListHistory => Page<MoveView>, "campaign.history", Get "/api/campaigns/{id}/history", Permission("campaign:write"), 200, "\
-The status history of a campaign, oldest first." }
+operation! {
+    ListHistory => Page<MoveView>, "campaign.history", Get "/api/campaigns/{id}/history",
+    Permission("campaign:write"), 200,
+    "The status history of a campaign, oldest first."
+}
 
 /// Moves a campaign to another status. 409 `INVALID_TRANSITION` lists the allowed ones. Activated before its
 /// `startsAt`, it starts now.
@@ -123,8 +139,11 @@ pub struct MoveCampaign {
     /// The new status.
     pub to: CampaignStatus,
 }
-operation! { MoveCampaign => CampaignView, "campaign.move", Post "/api/campaigns/{id}/transitions", Permission("campaign:write"), 200, "\
-Moves a campaign to another status.", keyed }
+operation! {
+    MoveCampaign => CampaignView, "campaign.move", Post "/api/campaigns/{id}/transitions",
+    Permission("campaign:write"), 200,
+    "Moves a campaign to another status.", keyed
+}
 
 /// A campaign.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -193,8 +212,10 @@ pub struct ListSegments {
     /// `nextCursor` of the previous page.
     pub cursor: Option<Cursor>,
 }
-operation! { ListSegments => Page<SegmentView>, "campaign.segments", Get "/api/segments", Permission("campaign:write"), 200, "\
-Customer segments, by name." }
+operation! {
+    ListSegments => Page<SegmentView>, "campaign.segments", Get "/api/segments", Permission("campaign:write"), 200,
+    "Customer segments, by name."
+}
 
 /// Creates a segment, by a rule or a list of accounts.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -207,8 +228,10 @@ pub struct CreateSegment {
     /// Or the accounts in it, up to 8,000.
     pub user_ids: Option<Vec<UserId>>,
 }
-operation! { CreateSegment => SegmentView, "campaign.create_segment", Post "/api/segments", Permission("campaign:write"), 201, "\
-Creates a customer segment.", keyed }
+operation! {
+    CreateSegment => SegmentView, "campaign.create_segment", Post "/api/segments", Permission("campaign:write"), 201,
+    "Creates a customer segment.", keyed
+}
 
 /// One segment.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -217,7 +240,10 @@ pub struct GetSegment {
     /// The id.
     pub id: SegmentId,
 }
-operation! { GetSegment => SegmentView, "campaign.segment", Get "/api/segments/{id}", Permission("campaign:write"), 200, "One segment." }
+operation! {
+    GetSegment => SegmentView, "campaign.segment", Get "/api/segments/{id}", Permission("campaign:write"), 200,
+    "One segment."
+}
 
 /// Updates the members that are sent. A rule replaces a list of accounts and vice versa. A name that conditions of
 /// promotions use cannot be changed: 409 `SEGMENT_IN_USE`.
@@ -235,8 +261,11 @@ pub struct UpdateSegment {
     #[serde(default)]
     pub user_ids: Patch<Vec<UserId>>,
 }
-operation! { UpdateSegment => SegmentView, "campaign.update_segment", Patch "/api/segments/{id}", Permission("campaign:write"), 200, "\
-Updates a segment." }
+operation! {
+    UpdateSegment => SegmentView, "campaign.update_segment", Patch "/api/segments/{id}",
+    Permission("campaign:write"), 200,
+    "Updates a segment."
+}
 
 /// Deletes a segment that is not in a campaign's audience and that no promotion's conditions use, else 409
 /// `SEGMENT_IN_USE`.
@@ -246,8 +275,10 @@ pub struct DeleteSegment {
     /// The id.
     pub id: SegmentId,
 }
-operation! { DeleteSegment => (), "campaign.delete_segment", Delete "/api/segments/{id}", Permission("campaign:write"), 204, "\
-Deletes a segment that nothing refers to." }
+operation! {
+    DeleteSegment => (), "campaign.delete_segment", Delete "/api/segments/{id}", Permission("campaign:write"), 204,
+    "Deletes a segment that nothing refers to."
+}
 
 /// A segment of customers.
 #[derive(Debug, Serialize, JsonSchema)]

@@ -127,11 +127,7 @@ fn check_segments(tx: &Tx<'_>, report: &mut Report) -> Result<BTreeSet<SegmentId
         report.check("segment: every member is in its list", known, || format!("{member:?}"));
     }
     report.check("segment: every listed user is a member", listed.is_empty(), || {
-        format!(
-            "{} listed users are not \
-         members",
-            listed.len()
-        )
+        format!("{} listed users are not members", listed.len())
     });
     Ok(segments)
 }

@@ -38,10 +38,7 @@ pub(crate) fn spent() -> Error {
 pub(crate) fn closed(status: CampaignStatus) -> Error {
     Error::conflict(
         codes::CAMPAIGN_CLOSED,
-        format!(
-            "The campaign is {status}: only its name and description \
-         can be changed."
-        ),
+        format!("The campaign is {status}: only its name and description can be changed."),
     )
 }
 
@@ -101,10 +98,7 @@ pub(crate) fn segment_named(promotion_id: PromotionId) -> Error {
 pub(crate) fn segment_in_use(campaign_id: CampaignId) -> Error {
     Error::conflict(
         codes::SEGMENT_IN_USE,
-        format!(
-            "The segment is in the audience of campaign {campaign_id}: \
-         change that first."
-        ),
+        format!("The segment is in the audience of campaign {campaign_id}: change that first."),
     )
     .with("campaignId", campaign_id)
 }

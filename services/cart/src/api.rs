@@ -11,22 +11,28 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CreateCart {}
-operation! { CreateCart => CartView, "cart.create", Post "/api/carts", Anyone, 201, "Creates a guest's cart; \
-its token is shown only once." }
+operation! {
+    CreateCart => CartView, "cart.create", Post "/api/carts", Anyone, 201,
+    "Creates a guest's cart; its token is shown only once."
+}
 
 /// Reads the caller's cart: by login, else by `X-Cart-Token`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetCart {}
-operation! { GetCart => CartView, "cart.get", Get "/api/carts/current", Guest, 200, "The caller's cart at \
-current prices." }
+operation! {
+    GetCart => CartView, "cart.get", Get "/api/carts/current", Guest, 200,
+    "The caller's cart at current prices."
+}
 
 /// Deletes the caller's cart.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DeleteCart {}
-operation! { DeleteCart => (), "cart.delete", Delete "/api/carts/current", Guest, 204, "Deletes the caller's \
-cart with its contents." }
+operation! {
+    DeleteCart => (), "cart.delete", Delete "/api/carts/current", Guest, 204,
+    "Deletes the caller's cart with its contents."
+}
 
 /// Adds units of a SKU to the cart; existing units are added to.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -38,8 +44,10 @@ pub struct AddItem {
     #[schemars(range(min = 1, max = 9999))]
     pub quantity: u32,
 }
-operation! { AddItem => CartView, "cart.add_item", Post "/api/carts/current/items", Guest, 200, "Adds units of \
-a SKU to the cart." }
+operation! {
+    AddItem => CartView, "cart.add_item", Post "/api/carts/current/items", Guest, 200,
+    "Adds units of a SKU to the cart."
+}
 
 /// Sets the quantity of a line.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -51,7 +59,10 @@ pub struct ChangeItem {
     #[schemars(range(min = 1, max = 9999))]
     pub quantity: u32,
 }
-operation! { ChangeItem => CartView, "cart.change_item", Patch "/api/carts/current/items/{sku}", Guest, 200, "Sets the quantity of a line." }
+operation! {
+    ChangeItem => CartView, "cart.change_item", Patch "/api/carts/current/items/{sku}", Guest, 200,
+    "Sets the quantity of a line."
+}
 
 /// Removes a line.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -60,8 +71,10 @@ pub struct RemoveItem {
     /// The SKU.
     pub sku: Sku,
 }
-operation! { RemoveItem => (), "cart.remove_item", Delete "/api/carts/current/items/{sku}", Guest, 204, "\
-Removes a line from the cart." }
+operation! {
+    RemoveItem => (), "cart.remove_item", Delete "/api/carts/current/items/{sku}", Guest, 204,
+    "Removes a line from the cart."
+}
 
 /// Sets the cart's codes; omitted ones are cleared. Codes that do not apply yet are kept, with the reason in
 /// `warnings`.
@@ -74,7 +87,10 @@ pub struct SetCodes {
     #[serde(default)]
     pub coupon_codes: Vec<String>,
 }
-operation! { SetCodes => CartView, "cart.set_codes", Put "/api/carts/current/codes", Guest, 200, "Sets the cart's promotion and coupon codes." }
+operation! {
+    SetCodes => CartView, "cart.set_codes", Put "/api/carts/current/codes", Guest, 200,
+    "Sets the cart's promotion and coupon codes."
+}
 
 /// Merges a guest's cart into the caller's. Merging it again changes nothing.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -83,7 +99,10 @@ pub struct MergeCart {
     /// The guest cart's token.
     pub cart_token: String,
 }
-operation! { MergeCart => CartView, "cart.merge", Post "/api/carts/current/merge", User, 200, "Merges a guest's cart into the caller's; the guest's ends." }
+operation! {
+    MergeCart => CartView, "cart.merge", Post "/api/carts/current/merge", User, 200,
+    "Merges a guest's cart into the caller's; the guest's ends."
+}
 
 /// A cart as its owner sees it.
 #[derive(Clone, Debug, Serialize, JsonSchema)]

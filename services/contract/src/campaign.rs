@@ -50,7 +50,10 @@ pub struct GetCustomerSegments {
     /// The customer, with empty segments.
     pub customer: Customer,
 }
-operation! { GetCustomerSegments => SegmentNames, "campaign.get_customer_segments", internal, "The segments that a customer is in." }
+operation! {
+    GetCustomerSegments => SegmentNames, "campaign.get_customer_segments", internal,
+    "The segments that a customer is in."
+}
 
 /// Segments by name.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]

@@ -100,8 +100,10 @@ pub struct FindCouponCodes {
     /// The codes in normal form.
     pub codes: Vec<String>,
 }
-operation! { FindCouponCodes => crate::promotion::CodesInUse, "coupon.codes_taken", internal, "Which codes are \
-used by coupons." }
+operation! {
+    FindCouponCodes => crate::promotion::CodesInUse, "coupon.codes_taken", internal,
+    "Which codes are used by coupons."
+}
 
 /// Coupons were created: one, an import's, or a part of a batch.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -120,8 +122,10 @@ pub struct IsPromotionReferencedByCoupons {
     /// The promotion.
     pub promotion_id: PromotionId,
 }
-operation! { IsPromotionReferencedByCoupons => crate::promotion::IsReferenced, "coupon.is_promotion_referenced", internal, "Whether coupons refer to a \
-promotion." }
+operation! {
+    IsPromotionReferencedByCoupons => crate::promotion::IsReferenced, "coupon.is_promotion_referenced", internal,
+    "Whether coupons refer to a promotion."
+}
 
 /// A coupon was redeemed by an order or a reference.
 #[derive(Clone, Debug, Serialize, Deserialize)]

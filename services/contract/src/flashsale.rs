@@ -16,8 +16,10 @@ pub struct GetReservedLines {
     /// The reservations.
     pub reservation_ids: Vec<FlashReservationId>,
 }
-operation! { GetReservedLines => FlashLines, "flashsale.reserved_lines", internal, "The lines of flash sale \
-reservations." }
+operation! {
+    GetReservedLines => FlashLines, "flashsale.reserved_lines", internal,
+    "The lines of flash sale reservations."
+}
 
 /// The reservations that can be ordered.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -119,7 +121,10 @@ pub struct FindReferencingSale {
     /// The campaign.
     pub campaign_id: CampaignId,
 }
-operation! { FindReferencingSale => ReferencingSale, "flashsale.find_referencing", internal, "A flash sale of a campaign." }
+operation! {
+    FindReferencingSale => ReferencingSale, "flashsale.find_referencing", internal,
+    "A flash sale of a campaign."
+}
 
 /// The answer to [`FindReferencingSale`].
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]

@@ -202,7 +202,10 @@ pub struct ReturnToAllocation {
     /// `flash-purchase:12`.
     pub reference: String,
 }
-operation! { ReturnToAllocation => (), "inventory.return_to_allocation", internal, "Returns sold units to an allocation." }
+operation! {
+    ReturnToAllocation => (), "inventory.return_to_allocation", internal,
+    "Returns sold units to an allocation."
+}
 
 /// Ends an allocation: the rest, less `keep` (units that active claims may still buy), returns to stock. Repeating it
 /// changes nothing more.

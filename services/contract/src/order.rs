@@ -33,8 +33,10 @@ pub struct ResumeCheckout {
     /// The order.
     pub order_id: OrderId,
 }
-operation! { ResumeCheckout => ResumedCheckout, "order.resume_checkout", internal, "Resumes a checkout that no request \
-is driving." }
+operation! {
+    ResumeCheckout => ResumedCheckout, "order.resume_checkout", internal,
+    "Resumes a checkout that no request is driving."
+}
 
 /// The result of resuming a checkout.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -155,7 +157,10 @@ pub struct GetPurchaseTotals {
     /// The buyer.
     pub buyer: Buyer,
 }
-operation! { GetPurchaseTotals => PurchaseTotals, "order.get_purchase_totals", internal, "A customer's purchase totals." }
+operation! {
+    GetPurchaseTotals => PurchaseTotals, "order.get_purchase_totals", internal,
+    "A customer's purchase totals."
+}
 
 /// The answer to [`GetPurchaseTotals`].
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -198,8 +203,10 @@ pub struct FindFirstPaidOrder {
     /// The referrer.
     pub referrer: UserId,
 }
-operation! { FindFirstPaidOrder => FirstPaidOrder, "order.find_first_paid", internal, "A customer's first order that was paid \
-and kept." }
+operation! {
+    FindFirstPaidOrder => FirstPaidOrder, "order.find_first_paid", internal,
+    "A customer's first order that was paid and kept."
+}
 
 /// The answer to [`FindFirstPaidOrder`].
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -461,8 +468,10 @@ pub struct CancelVoidedOrder {
     /// The person who voids it, for the order's timeline.
     pub actor: String,
 }
-operation! { CancelVoidedOrder => VoidedOrder, "order.cancel_voided", internal, "Cancels an order whose payment was \
-voided." }
+operation! {
+    CancelVoidedOrder => VoidedOrder, "order.cancel_voided", internal,
+    "Cancels an order whose payment was voided."
+}
 
 /// The answer to [`CancelVoidedOrder`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

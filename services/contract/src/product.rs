@@ -27,8 +27,10 @@ pub struct DescribeForSale {
     /// The sales channel, `WEB` by default.
     pub channel: Option<String>,
 }
-operation! { DescribeForSale => SkuDescriptions, "product.describe_for_sale", internal, "Names and prices of \
-SKUs in a channel." }
+operation! {
+    DescribeForSale => SkuDescriptions, "product.describe_for_sale", internal,
+    "Names and prices of SKUs in a channel."
+}
 
 /// The SKUs found.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -174,8 +176,10 @@ pub struct FindUsedTaxClasses {
     /// The classes.
     pub classes: Vec<String>,
 }
-operation! { FindUsedTaxClasses => TaxClassUses, "product.used_tax_classes", internal, "The tax classes in use by \
-products." }
+operation! {
+    FindUsedTaxClasses => TaxClassUses, "product.used_tax_classes", internal,
+    "The tax classes in use by products."
+}
 
 /// The answer to [`FindUsedTaxClasses`].
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]

@@ -238,8 +238,10 @@ pub struct GetCatalogPrices {
     /// Whether to use an anonymous visitor's prices, whoever the caller is.
     pub anonymous: bool,
 }
-operation! { GetCatalogPrices => CatalogPrices, "promotion.get_catalog_prices", internal, "Catalog prices of SKUs, after \
-price rules." }
+operation! {
+    GetCatalogPrices => CatalogPrices, "promotion.get_catalog_prices", internal,
+    "Catalog prices of SKUs, after price rules."
+}
 
 /// The answer to [`GetCatalogPrices`].
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -299,8 +301,10 @@ pub struct FindPromotionCodes {
     /// The codes in normal form.
     pub codes: Vec<String>,
 }
-operation! { FindPromotionCodes => CodesInUse, "promotion.codes_taken", internal, "Which codes are used by \
-promotions." }
+operation! {
+    FindPromotionCodes => CodesInUse, "promotion.codes_taken", internal,
+    "Which codes are used by promotions."
+}
 
 /// Codes that are already in use.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -348,8 +352,10 @@ pub struct FindReferencingPromotion {
     /// References to this category in a filter by promotions that are not archived.
     pub category_id: Option<CategoryId>,
 }
-operation! { FindReferencingPromotion => ReferencingPromotion, "promotion.find_referencing", internal, "A promotion that \
-refers to an entity." }
+operation! {
+    FindReferencingPromotion => ReferencingPromotion, "promotion.find_referencing", internal,
+    "A promotion that refers to an entity."
+}
 
 /// The answer to [`FindReferencingPromotion`].
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]

@@ -80,8 +80,10 @@ pub struct IsPromotionReferencedByOffers {
     /// The promotion.
     pub promotion_id: PromotionId,
 }
-operation! { IsPromotionReferencedByOffers => crate::promotion::IsReferenced, "reward.is_promotion_referenced", internal, "Whether reward offers refer \
-to a promotion." }
+operation! {
+    IsPromotionReferencedByOffers => crate::promotion::IsReferenced, "reward.is_promotion_referenced", internal,
+    "Whether reward offers refer to a promotion."
+}
 
 /// Gets how many points an order will earn, for display: `floor(base × rate × tier multiplier × promotion multiplier)`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]

@@ -41,8 +41,10 @@ pub struct GetCurrentSettings {
     /// The epoch of the caller's settings; null for none. Use [`SettingsCache`](crate::settings::SettingsCache).
     pub known_epoch: Option<i64>,
 }
-operation! { GetCurrentSettings => SettingsSnapshot, "store.current_settings", internal, "All settings, if they have \
-changed." }
+operation! {
+    GetCurrentSettings => SettingsSnapshot, "store.current_settings", internal,
+    "All settings, if they have changed."
+}
 
 /// The answer to [`GetCurrentSettings`].
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -59,7 +61,10 @@ json_reply!(SettingsSnapshot);
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ListEnabledPaymentMethods {}
-operation! { ListEnabledPaymentMethods => EnabledMethods, "store.payments", internal, "The payment methods that are enabled." }
+operation! {
+    ListEnabledPaymentMethods => EnabledMethods, "store.payments", internal,
+    "The payment methods that are enabled."
+}
 
 /// The payment methods that the store has enabled, whether or not there is a provider for them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -108,8 +113,10 @@ pub struct LockCurrency {
     /// The currency in which the amounts were parsed.
     pub currency: Currency,
 }
-operation! { LockCurrency => CurrencyLock, "store.lock_currency", internal, "Locks the currency while \
-amounts are written." }
+operation! {
+    LockCurrency => CurrencyLock, "store.lock_currency", internal,
+    "Locks the currency while amounts are written."
+}
 
 /// The answer to [`LockCurrency`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -127,7 +134,10 @@ pub struct SettleCurrencyLock {
     /// Whether any amounts were written.
     pub written: bool,
 }
-operation! { SettleCurrencyLock => (), "store.settle_currency_lock", internal, "Reports the outcome of a currency lock." }
+operation! {
+    SettleCurrencyLock => (), "store.settle_currency_lock", internal,
+    "Reports the outcome of a currency lock."
+}
 
 /// Does work that writes amounts in `currency`, which cannot change in the meantime; `written` tells from the result
 /// whether any were written. A refusal as a whole fixes nothing.

@@ -145,8 +145,10 @@ fact! {
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetNodePermissions {}
-operation! { GetNodePermissions => PermissionNames, "node.permissions", internal, "Registers the permissions of \
-operations." }
+operation! {
+    GetNodePermissions => PermissionNames, "node.permissions", internal,
+    "Registers the permissions of operations."
+}
 
 /// The answer to [`GetNodePermissions`].
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]

@@ -30,7 +30,10 @@ pub struct ListCoupons {
     /// `nextCursor` of the previous page.
     pub cursor: Option<Cursor>,
 }
-operation! { ListCoupons => Page<CouponView>, "coupon.list", Get "/api/coupons", Permission("coupon:read"), 200, "Coupons, by code." }
+operation! {
+    ListCoupons => Page<CouponView>, "coupon.list", Get "/api/coupons", Permission("coupon:read"), 200,
+    "Coupons, by code."
+}
 
 /// Creates a coupon. 409 `CODE_TAKEN` when a coupon or a promotion has the code.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -52,8 +55,10 @@ pub struct CreateCoupon {
     /// When it ends, exclusive.
     pub ends_at: Option<Timestamp>,
 }
-operation! { CreateCoupon => CouponView, "coupon.create", Post "/api/coupons", Permission("coupon:write"), 201, "\
-Creates a coupon.", keyed }
+operation! {
+    CreateCoupon => CouponView, "coupon.create", Post "/api/coupons", Permission("coupon:write"), 201,
+    "Creates a coupon.", keyed
+}
 
 /// One coupon.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -62,7 +67,10 @@ pub struct GetCoupon {
     /// The code, in any spelling.
     pub code: String,
 }
-operation! { GetCoupon => CouponView, "coupon.get", Get "/api/coupons/{code}", Permission("coupon:read"), 200, "One coupon." }
+operation! {
+    GetCoupon => CouponView, "coupon.get", Get "/api/coupons/{code}", Permission("coupon:read"), 200,
+    "One coupon."
+}
 
 text_enum! {
     /// The statuses that a coupon can be set to.
@@ -96,8 +104,10 @@ pub struct UpdateCoupon {
     #[serde(default)]
     pub ends_at: Patch<Timestamp>,
 }
-operation! { UpdateCoupon => CouponView, "coupon.update", Patch "/api/coupons/{code}", Permission("coupon:write"), 200, "\
-Updates a coupon." }
+operation! {
+    UpdateCoupon => CouponView, "coupon.update", Patch "/api/coupons/{code}", Permission("coupon:write"), 200,
+    "Updates a coupon."
+}
 
 text_enum! {
     /// A filter of redemptions.
@@ -122,7 +132,11 @@ pub struct ListRedemptions {
     /// `nextCursor` of the previous page.
     pub cursor: Option<Cursor>,
 }
-operation! { ListRedemptions => Page<RedemptionView>, "coupon.redemptions", Get "/api/coupons/{code}/redemptions", Permission("coupon:read"), 200, "A coupon's redemptions." }
+operation! {
+    ListRedemptions => Page<RedemptionView>, "coupon.redemptions", Get "/api/coupons/{code}/redemptions",
+    Permission("coupon:read"), 200,
+    "A coupon's redemptions."
+}
 
 /// Creates a batch of coupons. They are generated in the background; the batch shows the progress.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -150,8 +164,10 @@ pub struct CreateBatch {
     /// How many days they are valid from now, 1 to 3,650; the earlier of both ends applies.
     pub valid_days: Option<u32>,
 }
-operation! { CreateBatch => BatchView, "coupon.bulk", Post "/api/coupons/bulk", Permission("coupon:write"), 202, "\
-Creates a batch of coupons.", keyed }
+operation! {
+    CreateBatch => BatchView, "coupon.bulk", Post "/api/coupons/bulk", Permission("coupon:write"), 202,
+    "Creates a batch of coupons.", keyed
+}
 
 /// Batches, newest first.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -165,7 +181,10 @@ pub struct ListBatches {
     /// `nextCursor` of the previous page.
     pub cursor: Option<Cursor>,
 }
-operation! { ListBatches => Page<BatchView>, "coupon.batches", Get "/api/coupons/batches", Permission("coupon:write"), 200, "Batches, newest first." }
+operation! {
+    ListBatches => Page<BatchView>, "coupon.batches", Get "/api/coupons/batches", Permission("coupon:write"), 200,
+    "Batches, newest first."
+}
 
 /// One batch and its progress.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -174,8 +193,10 @@ pub struct GetBatch {
     /// The id.
     pub id: BatchId,
 }
-operation! { GetBatch => BatchView, "coupon.batch", Get "/api/coupons/batches/{id}", Permission("coupon:write"), 200, "\
-One batch and its progress." }
+operation! {
+    GetBatch => BatchView, "coupon.batch", Get "/api/coupons/batches/{id}", Permission("coupon:write"), 200,
+    "One batch and its progress."
+}
 
 /// A batch's current codes, in code order: `code,status,redeemed,maxRedemptions,endsAt`.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -184,9 +205,11 @@ pub struct ExportBatch {
     /// The id.
     pub id: BatchId,
 }
-operation! { ExportBatch => Download, "coupon.export", Get "/api/coupons/batches/{id}/export", Permission("coupon:write"), 200, "\
-A batch's codes as CSV. A row whose stored data is damaged is left out; the stream then ends with an \
-error, so that the client can tell that it is incomplete, and the log names the row." }
+operation! {
+    ExportBatch => Download, "coupon.export", Get "/api/coupons/batches/{id}/export", Permission("coupon:write"), 200,
+    "A batch's codes as CSV. A row whose stored data is damaged is left out; the stream then ends with an error, so \
+    that the client can tell that it is incomplete, and the log names the row."
+}
 
 /// Disables a whole batch, at once and permanently; codes that are not generated yet are not generated.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -195,8 +218,11 @@ pub struct DisableBatch {
     /// The id.
     pub id: BatchId,
 }
-operation! { DisableBatch => BatchView, "coupon.disable_batch", Post "/api/coupons/batches/{id}/disable", Permission("coupon:write"), 200, "\
-Disables a batch.", keyed }
+operation! {
+    DisableBatch => BatchView, "coupon.disable_batch", Post "/api/coupons/batches/{id}/disable",
+    Permission("coupon:write"), 200,
+    "Disables a batch.", keyed
+}
 
 /// Imports codes that were issued elsewhere; existing codes are updated. A bad row does not affect the others.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -210,8 +236,10 @@ pub struct ImportCoupons {
     #[schemars(skip)]
     pub body: Body,
 }
-operation! { ImportCoupons => ImportReport, "coupon.import", Post "/api/coupons/import", Permission("coupon:write"), 200, "\
-Imports codes that were issued elsewhere.", stream ["text/csv", "application/x-ndjson"], body }
+operation! {
+    ImportCoupons => ImportReport, "coupon.import", Post "/api/coupons/import", Permission("coupon:write"), 200,
+    "Imports codes that were issued elsewhere.", stream ["text/csv", "application/x-ndjson"], body
+}
 
 /// Checks whether a code is valid for these goods, and the discount it gives. Too many wrong codes lead to 429.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -225,8 +253,10 @@ pub struct ValidateCoupon {
     /// The buyer's address, for limits per user; by default the account's.
     pub email: Option<Email>,
 }
-operation! { ValidateCoupon => Validation, "coupon.validate", Post "/api/coupons/validate", Anyone, 200, "\
-Whether a code is valid, and the discount it gives." }
+operation! {
+    ValidateCoupon => Validation, "coupon.validate", Post "/api/coupons/validate", Anyone, 200,
+    "Whether a code is valid, and the discount it gives."
+}
 
 /// Redeems a coupon outside an order: at a till, by another shop. 422 `COUPON_INVALID` with `reason` when it is not
 /// valid, or its promotion does not apply. Repeating it with the same reference changes nothing.
@@ -242,7 +272,11 @@ pub struct RedeemCoupon {
     /// The buyer's address.
     pub email: Option<Email>,
 }
-operation! { RedeemCoupon => RedemptionView, "coupon.redeem", Post "/api/coupons/{code}/redeem", Permission("coupon:redeem"), 200, "Redeems a coupon.", keyed }
+operation! {
+    RedeemCoupon => RedemptionView, "coupon.redeem", Post "/api/coupons/{code}/redeem",
+    Permission("coupon:redeem"), 200,
+    "Redeems a coupon.", keyed
+}
 
 /// Releases a redemption. Repeating it changes nothing.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -253,8 +287,11 @@ pub struct ReleaseCoupon {
     /// The reference of the redemption.
     pub reference: String,
 }
-operation! { ReleaseCoupon => RedemptionView, "coupon.release", Post "/api/coupons/{code}/release", Permission("coupon:redeem"), 200, "\
-Releases a redemption.", keyed }
+operation! {
+    ReleaseCoupon => RedemptionView, "coupon.release", Post "/api/coupons/{code}/release",
+    Permission("coupon:redeem"), 200,
+    "Releases a redemption.", keyed
+}
 
 /// A coupon.
 #[derive(Debug, Serialize, JsonSchema)]

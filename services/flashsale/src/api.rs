@@ -41,8 +41,10 @@ pub struct CreateSale {
     #[serde(default)]
     pub reservation_ttl_seconds: Option<u32>,
 }
-operation! { CreateSale => SaleView, "flashsale.create", Post "/api/flash-sales", Permission("flashsale:write"), 201, "\
-Creates a flash sale and allocates its stock.", keyed }
+operation! {
+    CreateSale => SaleView, "flashsale.create", Post "/api/flash-sales", Permission("flashsale:write"), 201,
+    "Creates a flash sale and allocates its stock.", keyed
+}
 
 /// Updates a sale: everything before it starts, its name and end while it is running.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -64,8 +66,10 @@ pub struct UpdateSale {
     /// How long a reservation lasts in seconds.
     pub reservation_ttl_seconds: Option<u32>,
 }
-operation! { UpdateSale => SaleView, "flashsale.update", Patch "/api/flash-sales/{id}", Permission("flashsale:write"), 200, "\
-Updates a flash sale." }
+operation! {
+    UpdateSale => SaleView, "flashsale.update", Patch "/api/flash-sales/{id}", Permission("flashsale:write"), 200,
+    "Updates a flash sale."
+}
 
 /// Ends a sale early: the rest goes back into stock, and reservations without an order end with it.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -74,7 +78,10 @@ pub struct CancelSale {
     /// The id.
     pub id: FlashSaleId,
 }
-operation! { CancelSale => SaleView, "flashsale.cancel", Post "/api/flash-sales/{id}/cancel", Permission("flashsale:write"), 200, "Cancels a flash sale.", keyed }
+operation! {
+    CancelSale => SaleView, "flashsale.cancel", Post "/api/flash-sales/{id}/cancel", Permission("flashsale:write"), 200,
+    "Cancels a flash sale.", keyed
+}
 
 /// Deletes a sale; orders keep what they bought. A running sale must be cancelled first.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -83,8 +90,10 @@ pub struct DeleteSale {
     /// The id.
     pub id: FlashSaleId,
 }
-operation! { DeleteSale => (), "flashsale.delete", Delete "/api/flash-sales/{id}", Permission("flashsale:write"), 204, "\
-Deletes a flash sale that is not running." }
+operation! {
+    DeleteSale => (), "flashsale.delete", Delete "/api/flash-sales/{id}", Permission("flashsale:write"), 204,
+    "Deletes a flash sale that is not running."
+}
 
 /// One sale.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -107,7 +116,10 @@ pub struct ListSales {
     /// `nextCursor` of the previous page.
     pub cursor: Option<Cursor>,
 }
-operation! { ListSales => Page<SaleView>, "flashsale.list", Get "/api/flash-sales", Anyone, 200, "Flash sales, newest first." }
+operation! {
+    ListSales => Page<SaleView>, "flashsale.list", Get "/api/flash-sales", Anyone, 200,
+    "Flash sales, newest first."
+}
 
 /// Sales that are running now, sold out or not, by their end.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -119,8 +131,10 @@ pub struct ListActiveSales {
     /// `nextCursor` of the previous page.
     pub cursor: Option<Cursor>,
 }
-operation! { ListActiveSales => Page<SaleView>, "flashsale.active", Get "/api/flash-sales/active", Anyone, 200, "\
-Flash sales that are running now." }
+operation! {
+    ListActiveSales => Page<SaleView>, "flashsale.active", Get "/api/flash-sales/active", Anyone, 200,
+    "Flash sales that are running now."
+}
 
 /// A sale.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -184,8 +198,10 @@ pub struct CreateReservation {
     /// The quantity, at least 1.
     pub quantity: u32,
 }
-operation! { CreateReservation => ReservationView, "flashsale.reserve", Post "/api/flash-sales/{id}/reservations", User, 201, "\
-Reserves units in a flash sale.", keyed }
+operation! {
+    CreateReservation => ReservationView, "flashsale.reserve", Post "/api/flash-sales/{id}/reservations", User, 201,
+    "Reserves units in a flash sale.", keyed
+}
 
 /// A reservation, to be named in an order.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -209,8 +225,11 @@ pub struct ReleaseReservation {
     /// The reservation id.
     pub rid: FlashReservationId,
 }
-operation! { ReleaseReservation => (), "flashsale.release_reservation", Delete "/api/flash-sales/{id}/reservations/{rid}", User, 204, "\
-Releases a flash sale reservation." }
+operation! {
+    ReleaseReservation => (), "flashsale.release_reservation", Delete "/api/flash-sales/{id}/reservations/{rid}",
+    User, 204,
+    "Releases a flash sale reservation."
+}
 
 /// A sale as server-sent events: `remaining` at once and whenever it changes (a few times a second at most), `start`,
 /// and `end`, after which the stream ends. Each carries `{flashSaleId,status,items:[{variantId,sku,remaining,sold}]}`,
@@ -221,5 +240,7 @@ pub struct FollowSale {
     /// The id.
     pub id: FlashSaleId,
 }
-operation! { FollowSale => Download, "flashsale.stream", Get "/api/flash-sales/{id}/stream", Anyone, 200, "\
-Streams a flash sale as server-sent events." }
+operation! {
+    FollowSale => Download, "flashsale.stream", Get "/api/flash-sales/{id}/stream", Anyone, 200,
+    "Streams a flash sale as server-sent events."
+}

@@ -17,8 +17,10 @@ pub struct GetStock {
     /// The SKU.
     pub sku: Sku,
 }
-operation! { GetStock => StockView, "inventory.get", Get "/api/inventory/{sku}", Permission("inventory:read"), 200, "\
-The stock of one SKU." }
+operation! {
+    GetStock => StockView, "inventory.get", Get "/api/inventory/{sku}", Permission("inventory:read"), 200,
+    "The stock of one SKU."
+}
 
 /// A page of stock, by SKU.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -34,7 +36,10 @@ pub struct ListStock {
     /// `nextCursor` of the previous page.
     pub cursor: Option<Cursor>,
 }
-operation! { ListStock => Page<StockView>, "inventory.list", Get "/api/inventory", Permission("inventory:read"), 200, "Stock, by SKU." }
+operation! {
+    ListStock => Page<StockView>, "inventory.list", Get "/api/inventory", Permission("inventory:read"), 200,
+    "Stock, by SKU."
+}
 
 /// Sets the counted stock at a location. A SKU that no product has or had is 404.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -51,8 +56,10 @@ pub struct CountStock {
     /// Whether more may be sold than there is. `onHand` then becomes negative by the units owed.
     pub backorder: Option<bool>,
 }
-operation! { CountStock => StockView, "inventory.count", Put "/api/inventory/{sku}", Permission("inventory:write"), 200, "\
-Sets the counted stock of a SKU at a location." }
+operation! {
+    CountStock => StockView, "inventory.count", Put "/api/inventory/{sku}", Permission("inventory:write"), 200,
+    "Sets the counted stock of a SKU at a location."
+}
 
 /// A manual stock adjustment: a delivery, breakage, theft.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -67,8 +74,11 @@ pub struct AdjustStock {
     /// The location; `MAIN` by default.
     pub location: Option<String>,
 }
-operation! { AdjustStock => StockView, "inventory.adjust", Post "/api/inventory/{sku}/adjustments", Permission("inventory:write"), 201, "\
-Adjusts stock manually.", keyed }
+operation! {
+    AdjustStock => StockView, "inventory.adjust", Post "/api/inventory/{sku}/adjustments",
+    Permission("inventory:write"), 201,
+    "Adjusts stock manually.", keyed
+}
 
 /// A SKU's stock movements, newest first.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -82,8 +92,11 @@ pub struct ListMovements {
     /// `nextCursor` of the previous page.
     pub cursor: Option<Cursor>,
 }
-operation! { ListMovements => Page<MovementView>, "inventory.movements", Get "/api/inventory/{sku}/movements", Permission("inventory:read"), 200, "\
-A SKU's stock movements, newest first." }
+operation! {
+    ListMovements => Page<MovementView>, "inventory.movements", Get "/api/inventory/{sku}/movements",
+    Permission("inventory:read"), 200,
+    "A SKU's stock movements, newest first."
+}
 
 /// Reserves stock, all or nothing. Repeating it with the same reference and items returns the same reservation.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -96,8 +109,11 @@ pub struct CreateReservation {
     /// How long it lasts unless it is confirmed, in seconds: 1 second to 7 days.
     pub ttl_seconds: u32,
 }
-operation! { CreateReservation => ReservationView, "inventory.reserve", Post "/api/inventory/reservations", Permission("inventory:write"), 201, "\
-Reserves stock for a limited time.", keyed }
+operation! {
+    CreateReservation => ReservationView, "inventory.reserve", Post "/api/inventory/reservations",
+    Permission("inventory:write"), 201,
+    "Reserves stock for a limited time.", keyed
+}
 
 /// One reservation.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -106,7 +122,11 @@ pub struct GetReservation {
     /// The id.
     pub id: ReservationId,
 }
-operation! { GetReservation => ReservationView, "inventory.reservation", Get "/api/inventory/reservations/{id}", Permission("inventory:write"), 200, "One reservation." }
+operation! {
+    GetReservation => ReservationView, "inventory.reservation", Get "/api/inventory/reservations/{id}",
+    Permission("inventory:write"), 200,
+    "One reservation."
+}
 
 /// Confirms a reservation: the goods are sold and leave the stock.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -115,8 +135,11 @@ pub struct ConfirmReservation {
     /// The id.
     pub id: ReservationId,
 }
-operation! { ConfirmReservation => ReservationView, "inventory.confirm", Post "/api/inventory/reservations/{id}/confirm", Permission("inventory:write"), 200, "\
-Confirms a reservation: its goods leave the stock.", keyed }
+operation! {
+    ConfirmReservation => ReservationView, "inventory.confirm", Post "/api/inventory/reservations/{id}/confirm",
+    Permission("inventory:write"), 200,
+    "Confirms a reservation: its goods leave the stock.", keyed
+}
 
 /// Releases a reservation: the goods can be sold again.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -125,7 +148,11 @@ pub struct ReleaseReservation {
     /// The id.
     pub id: ReservationId,
 }
-operation! { ReleaseReservation => ReservationView, "inventory.release", Post "/api/inventory/reservations/{id}/release", Permission("inventory:write"), 200, "Releases a reservation.", keyed }
+operation! {
+    ReleaseReservation => ReservationView, "inventory.release", Post "/api/inventory/reservations/{id}/release",
+    Permission("inventory:write"), 200,
+    "Releases a reservation.", keyed
+}
 
 /// A variant's stock.
 #[derive(Debug, Serialize, JsonSchema)]

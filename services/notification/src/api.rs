@@ -22,7 +22,10 @@ pub struct ListInbox {
     /// `nextCursor` of the previous page.
     pub cursor: Option<Cursor>,
 }
-operation! { ListInbox => Page<Notification>, "notification.list", Get "/api/notifications", User, 200, "The caller's inbox, newest first." }
+operation! {
+    ListInbox => Page<Notification>, "notification.list", Get "/api/notifications", User, 200,
+    "The caller's inbox, newest first."
+}
 
 /// Marks an item of the caller's inbox as read or unread.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -33,8 +36,10 @@ pub struct MarkRead {
     /// Whether it is read.
     pub read: bool,
 }
-operation! { MarkRead => Notification, "notification.mark_read", Patch "/api/notifications/{id}", User, 200, "\
-Marks an inbox item as read or unread." }
+operation! {
+    MarkRead => Notification, "notification.mark_read", Patch "/api/notifications/{id}", User, 200,
+    "Marks an inbox item as read or unread."
+}
 
 /// An item of an inbox.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -63,8 +68,10 @@ json_reply!(Notification);
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetPreferences {}
-operation! { GetPreferences => PreferencesView, "notification.preferences", Get "/api/notifications/preferences", User, 200, "\
-The caller's message preferences, by kind and channel." }
+operation! {
+    GetPreferences => PreferencesView, "notification.preferences", Get "/api/notifications/preferences", User, 200,
+    "The caller's message preferences, by kind and channel."
+}
 
 /// Sets the caller's message preferences; omitted ones are reset to being sent.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -73,8 +80,10 @@ pub struct PutPreferences {
     /// By kind and channel.
     pub preferences: Vec<Preference>,
 }
-operation! { PutPreferences => PreferencesView, "notification.set_preferences", Put "/api/notifications/preferences", User, 200, "\
-Sets the caller's message preferences." }
+operation! {
+    PutPreferences => PreferencesView, "notification.set_preferences", Put "/api/notifications/preferences", User, 200,
+    "Sets the caller's message preferences."
+}
 
 /// Whether a kind of message is sent by a channel.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -117,8 +126,11 @@ pub struct PreferenceView {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetNotificationSettings {}
-operation! { GetNotificationSettings => NotificationSettings, "notification.settings", Get "/api/notifications/settings", Permission("notification:write"), 200, "\
-Which optional messages the shop sends." }
+operation! {
+    GetNotificationSettings => NotificationSettings, "notification.settings", Get "/api/notifications/settings",
+    Permission("notification:write"), 200,
+    "Which optional messages the shop sends."
+}
 
 /// Replaces the message settings; every member is required.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -129,8 +141,11 @@ pub struct PutNotificationSettings {
     /// The version to change; if sent, it must be the current one.
     pub version: Option<i64>,
 }
-operation! { PutNotificationSettings => NotificationSettings, "notification.put_settings", Put "/api/notifications/settings", Permission("notification:write"), 200, "\
-Replaces the message settings." }
+operation! {
+    PutNotificationSettings => NotificationSettings, "notification.put_settings", Put "/api/notifications/settings",
+    Permission("notification:write"), 200,
+    "Replaces the message settings."
+}
 
 /// Changes the message settings; omitted members stay as they are.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -141,8 +156,11 @@ pub struct PatchNotificationSettings {
     /// The version to change; if sent, it must be the current one.
     pub version: Option<i64>,
 }
-operation! { PatchNotificationSettings => NotificationSettings, "notification.patch_settings", Patch "/api/notifications/settings", Permission("notification:write"), 200, "\
-Updates the message settings; omitted members stay as they are." }
+operation! {
+    PatchNotificationSettings => NotificationSettings, "notification.patch_settings", Patch "/api/notifications/settings",
+    Permission("notification:write"), 200,
+    "Updates the message settings; omitted members stay as they are."
+}
 
 /// Which optional messages the shop sends.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
@@ -173,7 +191,11 @@ pub struct ListTemplates {
     /// `nextCursor` of the previous page.
     pub cursor: Option<Cursor>,
 }
-operation! { ListTemplates => Page<TemplateView>, "notification.list_templates", Get "/api/notifications/templates", Permission("notification:write"), 200, "All templates by key, channel and locale." }
+operation! {
+    ListTemplates => Page<TemplateView>, "notification.list_templates", Get "/api/notifications/templates",
+    Permission("notification:write"), 200,
+    "All templates by key, channel and locale."
+}
 
 /// One template: the one in use for the channel and locale.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -186,8 +208,11 @@ pub struct GetTemplate {
     /// The store's locale by default.
     pub locale: Option<String>,
 }
-operation! { GetTemplate => TemplateView, "notification.get_template", Get "/api/notifications/templates/{key}", Permission("notification:write"), 200, "\
-The template in use for a channel and locale." }
+operation! {
+    GetTemplate => TemplateView, "notification.get_template", Get "/api/notifications/templates/{key}",
+    Permission("notification:write"), 200,
+    "The template in use for a channel and locale."
+}
 
 /// Sets a template. It must render with complete and with minimal sample data.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -206,8 +231,11 @@ pub struct PutTemplate {
     /// The plain text.
     pub text: String,
 }
-operation! { PutTemplate => TemplateView, "notification.put_template", Put "/api/notifications/templates/{key}", Permission("notification:write"), 200, "\
-Sets a template; one that does not render is rejected." }
+operation! {
+    PutTemplate => TemplateView, "notification.put_template", Put "/api/notifications/templates/{key}",
+    Permission("notification:write"), 200,
+    "Sets a template; one that does not render is rejected."
+}
 
 /// Renders a template or a draft with sample data.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -229,7 +257,11 @@ pub struct PreviewTemplate {
     #[serde(default)]
     pub data: Map<String, Value>,
 }
-operation! { PreviewTemplate => Preview, "notification.preview_template", Post "/api/notifications/templates/{key}/preview", Permission("notification:write"), 200, "Renders a template or a draft with sample data." }
+operation! {
+    PreviewTemplate => Preview, "notification.preview_template", Post "/api/notifications/templates/{key}/preview",
+    Permission("notification:write"), 200,
+    "Renders a template or a draft with sample data."
+}
 
 /// A template.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -282,8 +314,11 @@ pub struct ListDeliveries {
     /// `nextCursor` of the previous page.
     pub cursor: Option<Cursor>,
 }
-operation! { ListDeliveries => Page<DeliveryView>, "notification.list_deliveries", Get "/api/notifications/deliveries", Permission("notification:read"), 200, "\
-Queued and sent messages, with every delivery attempt." }
+operation! {
+    ListDeliveries => Page<DeliveryView>, "notification.list_deliveries", Get "/api/notifications/deliveries",
+    Permission("notification:read"), 200,
+    "Queued and sent messages, with every delivery attempt."
+}
 
 /// Retries a delivery now.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -292,8 +327,11 @@ pub struct RetryDelivery {
     /// The id.
     pub id: DeliveryId,
 }
-operation! { RetryDelivery => DeliveryView, "notification.retry_delivery", Post "/api/notifications/deliveries/{id}/retry", Permission("notification:write"), 200, "\
-Retries a delivery now." }
+operation! {
+    RetryDelivery => DeliveryView, "notification.retry_delivery", Post "/api/notifications/deliveries/{id}/retry",
+    Permission("notification:write"), 200,
+    "Retries a delivery now."
+}
 
 /// A delivery.
 #[derive(Clone, Debug, Serialize, JsonSchema)]

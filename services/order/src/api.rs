@@ -98,14 +98,19 @@ pub struct PlaceOrder {
     #[serde(default)]
     pub note: Option<String>,
 }
-operation! { PlaceOrder => OrderView, "order.place", Post "/api/orders", Anyone, 201, "Places an order: holds \
-stock and discounts, takes the payment, confirms.", keyed }
+operation! {
+    PlaceOrder => OrderView, "order.place", Post "/api/orders", Anyone, 201,
+    "Places an order: holds stock and discounts, takes the payment, confirms.", keyed
+}
 
 /// Prices an order: the same body as [`PlaceOrder`], without placing it.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct QuoteOrder(pub PlaceOrder);
-operation! { QuoteOrder => QuoteView, "order.quote", Post "/api/orders/quote", Anyone, 200, "Prices an order without placing it." }
+operation! {
+    QuoteOrder => QuoteView, "order.quote", Post "/api/orders/quote", Anyone, 200,
+    "Prices an order without placing it."
+}
 
 /// A price, valid for 15 minutes.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -284,8 +289,10 @@ pub struct GetTimeline {
     /// The id.
     pub id: OrderId,
 }
-operation! { GetTimeline => Page<TimelineEntry>, "order.timeline", Get "/api/orders/{id}/timeline", Owner("order:read"), 200, "\
-The history of an order." }
+operation! {
+    GetTimeline => Page<TimelineEntry>, "order.timeline", Get "/api/orders/{id}/timeline", Owner("order:read"), 200,
+    "The history of an order."
+}
 
 /// A printable invoice.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -294,8 +301,10 @@ pub struct GetInvoice {
     /// The id.
     pub id: OrderId,
 }
-operation! { GetInvoice => Download, "order.invoice", Get "/api/orders/{id}/invoice", Owner("order:read"), 200, "\
-A printable invoice, as HTML." }
+operation! {
+    GetInvoice => Download, "order.invoice", Get "/api/orders/{id}/invoice", Owner("order:read"), 200,
+    "A printable invoice, as HTML."
+}
 
 /// A guest's order; number and address must both match.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -306,8 +315,10 @@ pub struct LookUpOrder {
     /// The e-mail address of the order.
     pub email: Email,
 }
-operation! { LookUpOrder => OrderView, "order.look_up", Get "/api/orders/lookup", Anyone, 200, "A guest's \
-order, by number and e-mail address." }
+operation! {
+    LookUpOrder => OrderView, "order.look_up", Get "/api/orders/lookup", Anyone, 200,
+    "A guest's order, by number and e-mail address."
+}
 
 /// Cancels an order before its first shipment, also after a refund: stock, coupons, promotion uses, points and the
 /// remaining payment are returned, and requested returns are rejected. Repeating it changes nothing. After the first
@@ -320,8 +331,10 @@ pub struct CancelOrder {
     /// The reason.
     pub reason: String,
 }
-operation! { CancelOrder => OrderView, "order.cancel", Post "/api/orders/{id}/cancel", Owner("order:cancel"), 200, "\
-Cancels an order and returns its stock, discounts, points and payment.", keyed }
+operation! {
+    CancelOrder => OrderView, "order.cancel", Post "/api/orders/{id}/cancel", Owner("order:cancel"), 200,
+    "Cancels an order and returns its stock, discounts, points and payment.", keyed
+}
 
 /// Ships some or all of an order. Unpaid goods are 409 `UNPAID`, with `needed` and `paid`, unless `confirm` is true;
 /// cash on delivery counts as paid.
@@ -341,7 +354,10 @@ pub struct ShipOrder {
     #[serde(default)]
     pub confirm: bool,
 }
-operation! { ShipOrder => FulfilmentView, "order.ship", Post "/api/orders/{id}/fulfilments", Permission("order:fulfil"), 201, "Ships some or all of an order.", keyed }
+operation! {
+    ShipOrder => FulfilmentView, "order.ship", Post "/api/orders/{id}/fulfilments", Permission("order:fulfil"), 201,
+    "Ships some or all of an order.", keyed
+}
 
 /// Records that a parcel was delivered.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -352,8 +368,11 @@ pub struct DeliverFulfilment {
     /// The parcel.
     pub fid: FulfilmentId,
 }
-operation! { DeliverFulfilment => FulfilmentView, "order.deliver", Post "/api/orders/{id}/fulfilments/{fid}/deliver", Permission("order:fulfil"), 200, "\
-Records that a parcel was delivered.", keyed }
+operation! {
+    DeliverFulfilment => FulfilmentView, "order.deliver", Post "/api/orders/{id}/fulfilments/{fid}/deliver",
+    Permission("order:fulfil"), 200,
+    "Records that a parcel was delivered.", keyed
+}
 
 /// A parcel.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -389,8 +408,10 @@ pub struct RequestReturn {
     /// The reason.
     pub reason: String,
 }
-operation! { RequestReturn => ReturnView, "order.request_return", Post "/api/orders/{id}/returns", Owner("order:return"), 201, "\
-Requests a return of units.", keyed }
+operation! {
+    RequestReturn => ReturnView, "order.request_return", Post "/api/orders/{id}/returns", Owner("order:return"), 201,
+    "Requests a return of units.", keyed
+}
 
 /// Approves a return: the refund is paid, and the goods go back into stock. The refund is the price of the units plus
 /// `shippingRefund`, as far as earlier refunds have left money, less `fee`; the part that was paid with points is
@@ -413,8 +434,11 @@ pub struct ApproveReturn {
     #[serde(default)]
     pub fee: Option<Amount>,
 }
-operation! { ApproveReturn => ReturnView, "order.approve_return", Post "/api/orders/{id}/returns/{rid}/approve", Permission("order:return"), 200, "\
-Approves a return and refunds it.", keyed }
+operation! {
+    ApproveReturn => ReturnView, "order.approve_return", Post "/api/orders/{id}/returns/{rid}/approve",
+    Permission("order:return"), 200,
+    "Approves a return and refunds it.", keyed
+}
 
 /// Rejects a return.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -425,8 +449,11 @@ pub struct RejectReturn {
     /// The return.
     pub rid: ReturnId,
 }
-operation! { RejectReturn => ReturnView, "order.reject_return", Post "/api/orders/{id}/returns/{rid}/reject", Permission("order:return"), 200, "\
-Rejects a return.", keyed }
+operation! {
+    RejectReturn => ReturnView, "order.reject_return", Post "/api/orders/{id}/returns/{rid}/reject",
+    Permission("order:return"), 200,
+    "Rejects a return.", keyed
+}
 
 /// A return.
 #[derive(Clone, Debug, Serialize, JsonSchema)]

@@ -20,7 +20,10 @@ pub struct ListPayments {
     /// `nextCursor` of the previous page.
     pub cursor: Option<Cursor>,
 }
-operation! { ListPayments => Page<PaymentView>, "payment.list", Get "/api/payments", Owner("payment:read"), 200, "Payments, newest first." }
+operation! {
+    ListPayments => Page<PaymentView>, "payment.list", Get "/api/payments", Owner("payment:read"), 200,
+    "Payments, newest first."
+}
 
 /// One payment.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -29,14 +32,19 @@ pub struct GetPayment {
     /// The id.
     pub id: PaymentId,
 }
-operation! { GetPayment => PaymentView, "payment.get", Get "/api/payments/{id}", Owner("payment:read"), 200, "One payment." }
+operation! {
+    GetPayment => PaymentView, "payment.get", Get "/api/payments/{id}", Owner("payment:read"), 200,
+    "One payment."
+}
 
 /// The available payment methods: those that the store has enabled, each with its provider.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ListMethods {}
-operation! { ListMethods => Page<MethodView>, "payment.methods", Get "/api/payments/methods", Anyone, 200, "The \
-available payment methods." }
+operation! {
+    ListMethods => Page<MethodView>, "payment.methods", Get "/api/payments/methods", Anyone, 200,
+    "The available payment methods."
+}
 
 /// Continues a payment after the buyer has done what the provider requested.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -45,8 +53,10 @@ pub struct ConfirmPayment {
     /// The id.
     pub id: PaymentId,
 }
-operation! { ConfirmPayment => PaymentView, "payment.confirm", Post "/api/payments/{id}/confirm", Owner("payment:write"), 200, "\
-Continues after REQUIRES_ACTION.", keyed }
+operation! {
+    ConfirmPayment => PaymentView, "payment.confirm", Post "/api/payments/{id}/confirm", Owner("payment:write"), 200,
+    "Continues after REQUIRES_ACTION.", keyed
+}
 
 /// Records that a manual payment has arrived, or captures an authorised one: always the full amount due, which is the
 /// amount less earlier returns. The order must be confirmed: while its checkout is running this is 409
@@ -57,8 +67,11 @@ pub struct CapturePayment {
     /// The id.
     pub id: PaymentId,
 }
-operation! { CapturePayment => PaymentView, "payment.capture", Post "/api/payments/{id}/capture", Permission("payment:write"), 200, "\
-Captures a payment in full.", keyed }
+operation! {
+    CapturePayment => PaymentView, "payment.capture", Post "/api/payments/{id}/capture",
+    Permission("payment:write"), 200,
+    "Captures a payment in full.", keyed
+}
 
 /// Voids a payment that was not captured, and cancels its order with everything that includes. After the first shipment
 /// it is 409 `NOT_CANCELLABLE`: return the goods instead, which ends what is due; once all are returned, a fee that is
@@ -69,8 +82,10 @@ pub struct VoidPayment {
     /// The id.
     pub id: PaymentId,
 }
-operation! { VoidPayment => PaymentView, "payment.void", Post "/api/payments/{id}/void", Permission("payment:write"), 200, "\
-Voids a payment that was not captured and cancels its order.", keyed }
+operation! {
+    VoidPayment => PaymentView, "payment.void", Post "/api/payments/{id}/void", Permission("payment:write"), 200,
+    "Voids a payment that was not captured and cancels its order.", keyed
+}
 
 /// Refunds money. It moves money only: the order and its stock stay as they are, so that it can still be cancelled,
 /// returned or, with `confirm`, shipped; an order is REFUNDED once its goods are returned too. Without an
@@ -85,8 +100,10 @@ pub struct CreateRefund {
     /// The reason, for the books: 1 to 200 characters.
     pub reason: String,
 }
-operation! { CreateRefund => PaymentView, "payment.refund", Post "/api/payments/{id}/refunds", Permission("payment:refund"), 201, "\
-Refunds a payment in full or in part.", keyed }
+operation! {
+    CreateRefund => PaymentView, "payment.refund", Post "/api/payments/{id}/refunds", Permission("payment:refund"), 201,
+    "Refunds a payment in full or in part.", keyed
+}
 
 /// A provider's webhook, signed by the Standard Webhooks scheme (`webhook-id`, `webhook-timestamp`,
 /// `webhook-signature`). The sandbox's body:
@@ -103,8 +120,10 @@ pub struct ReceiveWebhook {
     #[schemars(skip)]
     pub body: Body,
 }
-operation! { ReceiveWebhook => (), "payment.webhook", Post "/api/payments/webhooks/{provider}", Signed, 204, "\
-Receives a provider's webhook.", stream ["application/json"], body }
+operation! {
+    ReceiveWebhook => (), "payment.webhook", Post "/api/payments/webhooks/{provider}", Signed, 204,
+    "Receives a provider's webhook.", stream ["application/json"], body
+}
 
 /// A payment.
 #[derive(Debug, Serialize, JsonSchema)]

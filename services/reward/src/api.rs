@@ -17,8 +17,10 @@ pub struct GetAccount {
     /// The user's id.
     pub id: UserId,
 }
-operation! { GetAccount => AccountView, "reward.get_account", Get "/api/rewards/account/{id}", User, 200, "A \
-user's points and tier; of another user with reward:read." }
+operation! {
+    GetAccount => AccountView, "reward.get_account", Get "/api/rewards/account/{id}", User, 200,
+    "A user's points and tier; of another user with reward:read."
+}
 
 /// A user's points.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -72,8 +74,11 @@ pub struct ListTransactions {
     /// `nextCursor` of the previous page.
     pub cursor: Option<Cursor>,
 }
-operation! { ListTransactions => Page<TransactionView>, "reward.list_transactions", Get "/api/rewards/account/{id}/transactions", User, 200, "\
-The points ledger of a user." }
+operation! {
+    ListTransactions => Page<TransactionView>, "reward.list_transactions", Get "/api/rewards/account/{id}/transactions",
+    User, 200,
+    "The points ledger of a user."
+}
 
 /// An entry of the ledger.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -123,8 +128,11 @@ pub struct ListUserAchievements {
     /// `nextCursor` of the previous page.
     pub cursor: Option<Cursor>,
 }
-operation! { ListUserAchievements => Page<UserAchievementView>, "reward.list_user_achievements", Get "/api/rewards/account/{id}/achievements", User, 200, "\
-A user's achievements." }
+operation! {
+    ListUserAchievements => Page<UserAchievementView>, "reward.list_user_achievements", Get "/api/rewards/account/{id}/achievements",
+    User, 200,
+    "A user's achievements."
+}
 
 /// An achievement of a user.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -163,8 +171,11 @@ pub struct AdjustPoints {
     /// The reason, for the ledger and the audit log: 1 to 200 characters.
     pub reason: String,
 }
-operation! { AdjustPoints => AccountView, "reward.adjust", Post "/api/rewards/account/{id}/adjust", Permission("reward:write"), 200, "\
-Adds or deducts points manually.", keyed }
+operation! {
+    AdjustPoints => AccountView, "reward.adjust", Post "/api/rewards/account/{id}/adjust",
+    Permission("reward:write"), 200,
+    "Adds or deducts points manually.", keyed
+}
 
 /// Gets the five tiers.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -176,28 +187,40 @@ operation! { GetTiers => Ladder, "reward.get_tiers", Get "/api/rewards/tiers", A
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct PutTiers(pub Ladder);
-operation! { PutTiers => Ladder, "reward.put_tiers", Put "/api/rewards/tiers", Permission("reward:write"), 200, "Replaces the five tiers." }
+operation! {
+    PutTiers => Ladder, "reward.put_tiers", Put "/api/rewards/tiers", Permission("reward:write"), 200,
+    "Replaces the five tiers."
+}
 
 /// Gets the settings of rewards.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetRewardSettings {}
-operation! { GetRewardSettings => RewardSettings, "reward.get_settings", Get "/api/rewards/settings", Permission("reward:write"), 200, "\
-How users earn points and what the points are worth." }
+operation! {
+    GetRewardSettings => RewardSettings, "reward.get_settings", Get "/api/rewards/settings",
+    Permission("reward:write"), 200,
+    "How users earn points and what the points are worth."
+}
 
 /// Updates the settings of rewards by a merge patch: omitted members stay as they are.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct PatchRewardSettings(pub RewardPatch);
-operation! { PatchRewardSettings => RewardSettings, "reward.patch_settings", Patch "/api/rewards/settings", Permission("reward:write"), 200, "\
-Updates the reward settings." }
+operation! {
+    PatchRewardSettings => RewardSettings, "reward.patch_settings", Patch "/api/rewards/settings",
+    Permission("reward:write"), 200,
+    "Updates the reward settings."
+}
 
 /// Replaces the settings of rewards as a whole: every member must be sent, so that nothing is reset silently.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct PutRewardSettings(pub RewardSettings);
-operation! { PutRewardSettings => RewardSettings, "reward.put_settings", Put "/api/rewards/settings", Permission("reward:write"), 200, "\
-Replaces the reward settings." }
+operation! {
+    PutRewardSettings => RewardSettings, "reward.put_settings", Put "/api/rewards/settings",
+    Permission("reward:write"), 200,
+    "Replaces the reward settings."
+}
 
 /// Lists achievements, by code.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -209,8 +232,10 @@ pub struct ListAchievements {
     /// `nextCursor` of the previous page.
     pub cursor: Option<Cursor>,
 }
-operation! { ListAchievements => Page<AchievementView>, "reward.list_achievements", Get "/api/rewards/achievements", Anyone, 200, "\
-The achievements that users can earn." }
+operation! {
+    ListAchievements => Page<AchievementView>, "reward.list_achievements", Get "/api/rewards/achievements", Anyone, 200,
+    "The achievements that users can earn."
+}
 
 /// Gets one achievement.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -219,7 +244,10 @@ pub struct GetAchievement {
     /// The id.
     pub id: AchievementId,
 }
-operation! { GetAchievement => AchievementView, "reward.get_achievement", Get "/api/rewards/achievements/{id}", Anyone, 200, "One achievement." }
+operation! {
+    GetAchievement => AchievementView, "reward.get_achievement", Get "/api/rewards/achievements/{id}", Anyone, 200,
+    "One achievement."
+}
 
 /// Creates an achievement; events from now on count.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -238,8 +266,11 @@ pub struct CreateAchievement {
     /// Its badge: a name or the address of a picture.
     pub badge: Option<String>,
 }
-operation! { CreateAchievement => AchievementView, "reward.create_achievement", Post "/api/rewards/achievements", Permission("reward:write"), 201, "\
-Creates an achievement.", keyed }
+operation! {
+    CreateAchievement => AchievementView, "reward.create_achievement", Post "/api/rewards/achievements",
+    Permission("reward:write"), 201,
+    "Creates an achievement.", keyed
+}
 
 /// Updates an achievement; users who earned it keep it.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -260,8 +291,11 @@ pub struct UpdateAchievement {
     #[serde(default)]
     pub badge: Patch<String>,
 }
-operation! { UpdateAchievement => AchievementView, "reward.update_achievement", Patch "/api/rewards/achievements/{id}", Permission("reward:write"), 200, "\
-Updates an achievement." }
+operation! {
+    UpdateAchievement => AchievementView, "reward.update_achievement", Patch "/api/rewards/achievements/{id}",
+    Permission("reward:write"), 200,
+    "Updates an achievement."
+}
 
 /// Deletes an achievement; users who earned it keep it.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -270,7 +304,11 @@ pub struct DeleteAchievement {
     /// The id.
     pub id: AchievementId,
 }
-operation! { DeleteAchievement => (), "reward.delete_achievement", Delete "/api/rewards/achievements/{id}", Permission("reward:write"), 204, "Deletes an achievement." }
+operation! {
+    DeleteAchievement => (), "reward.delete_achievement", Delete "/api/rewards/achievements/{id}",
+    Permission("reward:write"), 204,
+    "Deletes an achievement."
+}
 
 /// An achievement.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -309,8 +347,10 @@ pub struct ListOffers {
     /// `nextCursor` of the previous page.
     pub cursor: Option<Cursor>,
 }
-operation! { ListOffers => Page<OfferView>, "reward.list_offers", Get "/api/rewards/catalogue", Anyone, 200, "\
-The offers that points can buy." }
+operation! {
+    ListOffers => Page<OfferView>, "reward.list_offers", Get "/api/rewards/catalogue", Anyone, 200,
+    "The offers that points can buy."
+}
 
 /// Gets one offer.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -336,8 +376,10 @@ pub struct CreateOffer {
     /// How many days the coupon is valid from its redemption; null for no expiry.
     pub valid_days: Option<u32>,
 }
-operation! { CreateOffer => OfferView, "reward.create_offer", Post "/api/rewards/catalogue", Permission("reward:write"), 201, "\
-Creates an offer.", keyed }
+operation! {
+    CreateOffer => OfferView, "reward.create_offer", Post "/api/rewards/catalogue", Permission("reward:write"), 201,
+    "Creates an offer.", keyed
+}
 
 /// Updates an offer; issued coupons stay as they are.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -358,8 +400,11 @@ pub struct UpdateOffer {
     #[serde(default)]
     pub valid_days: Patch<u32>,
 }
-operation! { UpdateOffer => OfferView, "reward.update_offer", Patch "/api/rewards/catalogue/{id}", Permission("reward:write"), 200, "\
-Updates an offer." }
+operation! {
+    UpdateOffer => OfferView, "reward.update_offer", Patch "/api/rewards/catalogue/{id}",
+    Permission("reward:write"), 200,
+    "Updates an offer."
+}
 
 /// Deletes an offer; issued coupons stay.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -368,7 +413,10 @@ pub struct DeleteOffer {
     /// The id.
     pub id: OfferId,
 }
-operation! { DeleteOffer => (), "reward.delete_offer", Delete "/api/rewards/catalogue/{id}", Permission("reward:write"), 204, "Deletes an offer." }
+operation! {
+    DeleteOffer => (), "reward.delete_offer", Delete "/api/rewards/catalogue/{id}", Permission("reward:write"), 204,
+    "Deletes an offer."
+}
 
 /// An offer: a personal coupon for points.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -402,8 +450,10 @@ pub struct RedeemOffer {
     /// The id.
     pub id: OfferId,
 }
-operation! { RedeemOffer => RedemptionView, "reward.redeem_offer", Post "/api/rewards/catalogue/{id}/redeem", User, 201, "\
-Exchanges points for a personal coupon.", keyed }
+operation! {
+    RedeemOffer => RedemptionView, "reward.redeem_offer", Post "/api/rewards/catalogue/{id}/redeem", User, 201,
+    "Exchanges points for a personal coupon.", keyed
+}
 
 /// Lists the offers that a user has redeemed, newest first.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -417,8 +467,11 @@ pub struct ListRedemptions {
     /// `nextCursor` of the previous page.
     pub cursor: Option<Cursor>,
 }
-operation! { ListRedemptions => Page<RedemptionView>, "reward.list_redemptions", Get "/api/rewards/account/{id}/redemptions", User, 200, "\
-The offers that a user has redeemed." }
+operation! {
+    ListRedemptions => Page<RedemptionView>, "reward.list_redemptions", Get "/api/rewards/account/{id}/redemptions",
+    User, 200,
+    "The offers that a user has redeemed."
+}
 
 /// A redeemed offer.
 #[derive(Clone, Debug, Serialize, JsonSchema)]

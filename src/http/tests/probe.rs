@@ -29,11 +29,17 @@ promox_kernel::operation! { GetThing => Thing, "probe.get", Get "/things/{id}", 
 pub(crate) struct GetNamed {
     name: String,
 }
-promox_kernel::operation! { GetNamed => Thing, "probe.named", Get "/things/named/{name}", Anyone, 200, "A thing by name." }
+promox_kernel::operation! {
+    GetNamed => Thing, "probe.named", Get "/things/named/{name}", Anyone, 200,
+    "A thing by name."
+}
 
 #[derive(Debug, Deserialize, JsonSchema)]
 pub(crate) struct GetSecret {}
-promox_kernel::operation! { GetSecret => Thing, "probe.secret", Get "/secret", Permission("probe:read"), 200, "A secret." }
+promox_kernel::operation! {
+    GetSecret => Thing, "probe.secret", Get "/secret", Permission("probe:read"), 200,
+    "A secret."
+}
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -46,7 +52,10 @@ promox_kernel::operation! { MakeThing => Thing, "probe.make", Post "/things", An
 pub(crate) struct ChangeThing {
     id: u32,
 }
-promox_kernel::operation! { ChangeThing => Thing, "probe.change", Patch "/things/{id}", Anyone, 200, "Changes a thing." }
+promox_kernel::operation! {
+    ChangeThing => Thing, "probe.change", Patch "/things/{id}", Anyone, 200,
+    "Changes a thing."
+}
 
 #[derive(Debug, Deserialize, JsonSchema)]
 pub(crate) struct SlowThing {}

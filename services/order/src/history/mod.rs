@@ -85,8 +85,10 @@ pub struct ExportHistory {
     #[serde(default)]
     pub format: Option<HistoryFormat>,
 }
-operation! { ExportHistory => Download, "order.export", Get "/api/orders/export", Permission("order:read"), 200, "\
-Exports all orders and credit notes in the format of the import: NDJSON, or CSV by Accept or format." }
+operation! {
+    ExportHistory => Download, "order.export", Get "/api/orders/export", Permission("order:read"), 200,
+    "Exports all orders and credit notes in the format of the import: NDJSON, or CSV by Accept or format."
+}
 
 /// The report of an import of orders. `created`, `updated` and `skipped` count documents, `failed` counts faults.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]

@@ -37,11 +37,7 @@ pub(crate) fn check(request: &PlaceOrder) -> Result<(), Error> {
     if request.attributes.len() > 50
         || request.attributes.iter().any(|(name, value)| name.len() > 100 || value.len() > 1_000)
     {
-        faults.note(
-            "/attributes",
-            "must have at most 50 attributes, with names of 100 and values \
-                 of 1,000 characters",
-        );
+        faults.note("/attributes", "must have at most 50 attributes, with names of 100 and values of 1,000 characters");
     }
     for (i, id) in request.flash_sale_reservation_ids.iter().enumerate() {
         // Its units exist only once, so a second line for it would be empty.

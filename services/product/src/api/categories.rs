@@ -9,8 +9,10 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ListCategories {}
-operation! { ListCategories => CategoryTree, "product.list_categories", Get "/api/categories", Anyone, 200, "\
-The category tree." }
+operation! {
+    ListCategories => CategoryTree, "product.list_categories", Get "/api/categories", Anyone, 200,
+    "The category tree."
+}
 
 /// The top-level categories, each with its descendants.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -49,7 +51,10 @@ pub struct GetCategory {
     /// The id.
     pub id: CategoryId,
 }
-operation! { GetCategory => CategoryView, "product.get_category", Get "/api/categories/{id}", Anyone, 200, "A category." }
+operation! {
+    GetCategory => CategoryView, "product.get_category", Get "/api/categories/{id}", Anyone, 200,
+    "A category."
+}
 
 /// A category.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -87,8 +92,10 @@ pub struct CreateCategory {
     #[serde(default)]
     pub position: u32,
 }
-operation! { CreateCategory => CategoryView, "product.create_category", Post "/api/categories", Permission("product:write"), 201, "\
-Creates a category." }
+operation! {
+    CreateCategory => CategoryView, "product.create_category", Post "/api/categories", Permission("product:write"), 201,
+    "Creates a category."
+}
 
 /// Updates members of a category (JSON Merge Patch).
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -109,8 +116,11 @@ pub struct UpdateCategory {
     #[serde(default)]
     pub position: Patch<u32>,
 }
-operation! { UpdateCategory => CategoryView, "product.update_category", Patch "/api/categories/{id}", Permission("product:write"), 200, "\
-Updates a category." }
+operation! {
+    UpdateCategory => CategoryView, "product.update_category", Patch "/api/categories/{id}",
+    Permission("product:write"), 200,
+    "Updates a category."
+}
 
 /// Deletes a category.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -121,5 +131,7 @@ pub struct DeleteCategory {
     /// The category that its products and subcategories move to.
     pub move_to: Option<CategoryId>,
 }
-operation! { DeleteCategory => (), "product.delete_category", Delete "/api/categories/{id}", Permission("product:write"), 204, "\
-Deletes a category; its products and subcategories move to `moveTo`." }
+operation! {
+    DeleteCategory => (), "product.delete_category", Delete "/api/categories/{id}", Permission("product:write"), 204,
+    "Deletes a category; its products and subcategories move to `moveTo`."
+}

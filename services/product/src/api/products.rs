@@ -165,10 +165,14 @@ product_members! {
         id: ProductKey,
     } into
 }
-operation! { CreateProduct => ProductView, "product.create", Post "/api/products", Permission("product:write"), 201, "\
-Creates a product.", keyed }
-operation! { UpdateProduct => ProductView, "product.update", Patch "/api/products/{id}", Permission("product:write"), 200, "\
-Updates a product." }
+operation! {
+    CreateProduct => ProductView, "product.create", Post "/api/products", Permission("product:write"), 201,
+    "Creates a product.", keyed
+}
+operation! {
+    UpdateProduct => ProductView, "product.update", Patch "/api/products/{id}", Permission("product:write"), 200,
+    "Updates a product."
+}
 
 /// A product's id in a request whose other members all have defaults; it always comes from the path.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -195,8 +199,10 @@ pub struct ArchiveProduct {
     /// The id.
     pub id: ProductId,
 }
-operation! { ArchiveProduct => (), "product.archive", Delete "/api/products/{id}", Permission("product:write"), 204, "\
-Archives a product; past orders keep their data." }
+operation! {
+    ArchiveProduct => (), "product.archive", Delete "/api/products/{id}", Permission("product:write"), 204,
+    "Archives a product; past orders keep their data."
+}
 
 /// One product.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -218,8 +224,10 @@ pub struct GetProductBySku {
     /// The sales channel, which may affect prices: `WEB` by default.
     pub channel: Option<String>,
 }
-operation! { GetProductBySku => ProductPage, "product.get_by_sku", Get "/api/products/sku/{sku}", Anyone, 200, "\
-A product by its own SKU or a variant's." }
+operation! {
+    GetProductBySku => ProductPage, "product.get_by_sku", Get "/api/products/sku/{sku}", Anyone, 200,
+    "A product by its own SKU or a variant's."
+}
 
 /// One product by its slug.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -230,8 +238,10 @@ pub struct GetProductBySlug {
     /// The sales channel, which may affect prices: `WEB` by default.
     pub channel: Option<String>,
 }
-operation! { GetProductBySlug => ProductPage, "product.get_by_slug", Get "/api/products/slug/{slug}", Anyone, 200, "\
-A product by slug." }
+operation! {
+    GetProductBySlug => ProductPage, "product.get_by_slug", Get "/api/products/slug/{slug}", Anyone, 200,
+    "A product by slug."
+}
 
 /// A product.
 #[derive(Clone, Debug, Serialize, JsonSchema)]

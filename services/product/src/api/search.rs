@@ -57,7 +57,10 @@ pub struct ListProducts {
     /// `nextCursor` of the previous page.
     pub cursor: Option<Cursor>,
 }
-operation! { ListProducts => ProductList, "product.list", Get "/api/products", Anyone, 200, "Searches and lists products." }
+operation! {
+    ListProducts => ProductList, "product.list", Get "/api/products", Anyone, 200,
+    "Searches and lists products."
+}
 
 /// A page of products.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -170,8 +173,10 @@ pub struct SuggestProducts {
     #[serde(default)]
     pub q: String,
 }
-operation! { SuggestProducts => Suggestions, "product.suggest", Get "/api/products/suggest", Anyone, 200, "Up \
-to ten completions." }
+operation! {
+    SuggestProducts => Suggestions, "product.suggest", Get "/api/products/suggest", Anyone, 200,
+    "Up to ten completions."
+}
 
 /// Up to ten, best first.
 #[derive(Clone, Debug, Serialize, JsonSchema)]

@@ -15,8 +15,10 @@ pub struct ImportProducts {
     #[schemars(skip)]
     pub body: Body,
 }
-operation! { ImportProducts => ImportReport, "product.import", Post "/api/products/import", Permission("product:write"), 200, "\
-Creates and updates products by SKU.", stream ["text/csv", "application/x-ndjson"], body }
+operation! {
+    ImportProducts => ImportReport, "product.import", Post "/api/products/import", Permission("product:write"), 200,
+    "Creates and updates products by SKU.", stream ["text/csv", "application/x-ndjson"], body
+}
 
 text_enum! {
     /// The format of an export.
@@ -35,7 +37,8 @@ pub struct ExportProducts {
     /// If omitted, the `Accept` header chooses: `text/csv` or `application/x-ndjson`; otherwise `csv`.
     pub format: Option<ExportFormat>,
 }
-operation! { ExportProducts => Download, "product.export", Get "/api/products/export", Permission("product:write"), 200, "\
-Exports every product in a format of the import. A row whose stored data is damaged is left out; the \
-stream then ends with an error, so that the client can tell that it is incomplete, and the log names the \
-row." }
+operation! {
+    ExportProducts => Download, "product.export", Get "/api/products/export", Permission("product:write"), 200,
+    "Exports every product in a format of the import. A row whose stored data is damaged is left out; the stream then \
+    ends with an error, so that the client can tell that it is incomplete, and the log names the row."
+}

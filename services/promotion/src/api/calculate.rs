@@ -41,8 +41,10 @@ pub struct CalculateCart {
     /// Promotions to evaluate in place of the stored ones.
     pub promotions: Option<Vec<Promotion>>,
 }
-operation! { CalculateCart => CalculatedCart, "promotion.calculate", Post "/api/promotions/calculate", Anyone, 200, "\
-Prices a cart." }
+operation! {
+    CalculateCart => CalculatedCart, "promotion.calculate", Post "/api/promotions/calculate", Anyone, 200,
+    "Prices a cart."
+}
 
 /// Goods of a cart.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -148,8 +150,11 @@ pub struct BacktestPromotion {
     /// Only orders placed before this, exclusive.
     pub to: Timestamp,
 }
-operation! { BacktestPromotion => BacktestResult, "promotion.backtest", Post "/api/promotions/backtest", Permission("promotion:write"), 200, "\
-Evaluates a draft against past orders." }
+operation! {
+    BacktestPromotion => BacktestResult, "promotion.backtest", Post "/api/promotions/backtest",
+    Permission("promotion:write"), 200,
+    "Evaluates a draft against past orders."
+}
 
 /// The effect that a draft would have had.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]

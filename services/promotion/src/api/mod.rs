@@ -37,8 +37,10 @@ operation! { ListPromotions => Page<PromotionView>, "promotion.list", Get "/api/
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct CreatePromotion(pub Promotion);
-operation! { CreatePromotion => PromotionView, "promotion.create", Post "/api/promotions", Permission("promotion:write"), 201, "\
-Creates a promotion.", keyed }
+operation! {
+    CreatePromotion => PromotionView, "promotion.create", Post "/api/promotions", Permission("promotion:write"), 201,
+    "Creates a promotion.", keyed
+}
 
 /// Gets a promotion.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -46,7 +48,10 @@ pub struct GetPromotion {
     /// The id.
     pub id: PromotionId,
 }
-operation! { GetPromotion => PromotionView, "promotion.get", Get "/api/promotions/{id}", Permission("promotion:read"), 200, "One promotion." }
+operation! {
+    GetPromotion => PromotionView, "promotion.get", Get "/api/promotions/{id}", Permission("promotion:read"), 200,
+    "One promotion."
+}
 
 /// Updates a promotion by JSON Merge Patch: members that are objects are merged, lists replaced.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -115,8 +120,11 @@ pub struct UpdatePromotion {
     #[schemars(with = "Option<Limits>")]
     pub limits: Patch<Value>,
 }
-operation! { UpdatePromotion => PromotionView, "promotion.update", Patch "/api/promotions/{id}", Permission("promotion:write"), 200, "\
-Updates a promotion." }
+operation! {
+    UpdatePromotion => PromotionView, "promotion.update", Patch "/api/promotions/{id}",
+    Permission("promotion:write"), 200,
+    "Updates a promotion."
+}
 
 macro_rules! moves {
     ($($(#[$meta:meta])* $name:ident = $op:literal $path:literal $summary:literal;)+) => {$(
@@ -145,8 +153,10 @@ pub struct DeletePromotion {
     /// The id.
     pub id: PromotionId,
 }
-operation! { DeletePromotion => (), "promotion.delete", Delete "/api/promotions/{id}", Permission("promotion:write"), 204, "\
-Deletes a promotion, or archives it if it was used." }
+operation! {
+    DeletePromotion => (), "promotion.delete", Delete "/api/promotions/{id}", Permission("promotion:write"), 204,
+    "Deletes a promotion, or archives it if it was used."
+}
 
 /// Lists the uses of a promotion by confirmed orders, newest order first.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -159,7 +169,11 @@ pub struct ListUsage {
     /// `nextCursor` of the previous page.
     pub cursor: Option<Cursor>,
 }
-operation! { ListUsage => Page<UsageView>, "promotion.usage", Get "/api/promotions/{id}/usage", Permission("promotion:read"), 200, "Uses of a promotion." }
+operation! {
+    ListUsage => Page<UsageView>, "promotion.usage", Get "/api/promotions/{id}/usage",
+    Permission("promotion:read"), 200,
+    "Uses of a promotion."
+}
 
 /// A use of a promotion by a confirmed order.
 #[derive(Clone, Debug, Serialize, JsonSchema)]

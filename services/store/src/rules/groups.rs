@@ -74,11 +74,7 @@ impl Group for StoreSettings {
             faults.note("/locale", "must be a language tag such as en or pt-BR");
         }
         if self.max_discount_percent.is_some_and(|percent| !is_percent(percent)) {
-            faults.note(
-                "/maxDiscountPercent",
-                "must be a percentage from 0 to 100 with at most \
-                 4 decimals",
-            );
+            faults.note("/maxDiscountPercent", "must be a percentage from 0 to 100 with at most 4 decimals");
         }
         if self.return_days > MOST_RETURN_DAYS {
             faults.note("/returnDays", format!("must be 0 to {MOST_RETURN_DAYS} days"));
@@ -138,11 +134,7 @@ fn zone_faults<'a>(
         }
     }
     if zone.countries.is_empty() {
-        faults.note(
-            format!("{at}/countries"),
-            "a zone must have at least one country, or * for \
-             all others",
-        );
+        faults.note(format!("{at}/countries"), "a zone must have at least one country, or * for all others");
     }
     if zone.methods.is_empty() {
         faults.note(format!("{at}/methods"), "a zone must have at least one method");
@@ -179,11 +171,7 @@ fn method_faults(method: &ShippingMethod, currency: Currency, at: &str, faults: 
         once(&mut thresholds, rate.from.0.normalize(), "another rate starts at this amount", pointer, faults);
     }
     if !method.rates.is_empty() && !method.rates.iter().any(|rate| rate.from.is_zero()) {
-        faults.note(
-            format!("{at}/rates"),
-            "one rate must start at 0, so that every order has a \
-             rate",
-        );
+        faults.note(format!("{at}/rates"), "one rate must start at 0, so that every order has a rate");
     }
 }
 

@@ -81,8 +81,10 @@ pub struct UpdateMe {
     #[serde(default)]
     pub attributes: Patch<BTreeMap<String, Option<String>>>,
 }
-operation! { UpdateMe => UserView, "user.update_me", Patch "/api/users/me", User, 200, "Updates the caller's \
-profile." }
+operation! {
+    UpdateMe => UserView, "user.update_me", Patch "/api/users/me", User, 200,
+    "Updates the caller's profile."
+}
 
 /// Erases the caller's account: personal data is removed, the books stay. All logins end at once, and the account can
 /// place no more orders. Data that orders still need is kept, and erased when the last of them is shipped or ended and
@@ -91,7 +93,10 @@ profile." }
 /// the status.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct EraseMe {}
-operation! { EraseMe => ErasureView, "user.erase_me", Delete "/api/users/me", Account, 202, "Erases the caller's account." }
+operation! {
+    EraseMe => ErasureView, "user.erase_me", Delete "/api/users/me", Account, 202,
+    "Erases the caller's account."
+}
 
 /// The status of an erasure.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
@@ -117,13 +122,18 @@ pub struct ChangePassword {
     /// The new password.
     pub new_password: Secret,
 }
-operation! { ChangePassword => (), "user.change_password", Put "/api/users/me/password", User, 204, "Changes the caller's password and ends all other logins." }
+operation! {
+    ChangePassword => (), "user.change_password", Put "/api/users/me/password", User, 204,
+    "Changes the caller's password and ends all other logins."
+}
 
 /// Exports all data held about the caller.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct ExportMe {}
-operation! { ExportMe => PersonalExport, "user.export_me", Get "/api/users/me/export", User, 200, "Exports all \
-data held about the caller." }
+operation! {
+    ExportMe => PersonalExport, "user.export_me", Get "/api/users/me/export", User, 200,
+    "Exports all data held about the caller."
+}
 
 /// All that is held about a user.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -215,8 +225,10 @@ pub struct ListAddresses {
     /// `nextCursor` of the previous page.
     pub cursor: Option<Cursor>,
 }
-operation! { ListAddresses => Page<AddressView>, "user.list_addresses", Get "/api/users/me/addresses", User, 200, "\
-The caller's address book." }
+operation! {
+    ListAddresses => Page<AddressView>, "user.list_addresses", Get "/api/users/me/addresses", User, 200,
+    "The caller's address book."
+}
 
 /// Adds an address.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -246,8 +258,10 @@ pub struct CreateAddress {
     #[serde(default)]
     pub is_default: bool,
 }
-operation! { CreateAddress => AddressView, "user.create_address", Post "/api/users/me/addresses", User, 201, "\
-Adds an address; the first one becomes the default." }
+operation! {
+    CreateAddress => AddressView, "user.create_address", Post "/api/users/me/addresses", User, 201,
+    "Adds an address; the first one becomes the default."
+}
 
 /// Updates an address.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -284,8 +298,10 @@ pub struct UpdateAddress {
     /// True makes it the default; the previous default ceases to be one.
     pub is_default: Option<bool>,
 }
-operation! { UpdateAddress => AddressView, "user.update_address", Patch "/api/users/me/addresses/{id}", User, 200, "\
-Updates an address." }
+operation! {
+    UpdateAddress => AddressView, "user.update_address", Patch "/api/users/me/addresses/{id}", User, 200,
+    "Updates an address."
+}
 
 /// Deletes an address.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -293,5 +309,7 @@ pub struct DeleteAddress {
     /// The id.
     pub id: i64,
 }
-operation! { DeleteAddress => (), "user.delete_address", Delete "/api/users/me/addresses/{id}", User, 204, "\
-Deletes an address; the oldest remaining one becomes the default." }
+operation! {
+    DeleteAddress => (), "user.delete_address", Delete "/api/users/me/addresses/{id}", User, 204,
+    "Deletes an address; the oldest remaining one becomes the default."
+}

@@ -23,8 +23,10 @@ pub struct ListUsers {
     /// `nextCursor` of the previous page.
     pub cursor: Option<Cursor>,
 }
-operation! { ListUsers => Page<UserView>, "user.list", Get "/api/users", Permission("user:read"), 200, "Users, \
-filtered by words, role and status." }
+operation! {
+    ListUsers => Page<UserView>, "user.list", Get "/api/users", Permission("user:read"), 200,
+    "Users, filtered by words, role and status."
+}
 
 /// A user.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -45,8 +47,10 @@ pub struct UpdateUser {
     /// The complete list of roles.
     pub roles: Option<Vec<String>>,
 }
-operation! { UpdateUser => UserView, "user.update", Patch "/api/users/{id}", Permission("user:write"), 200, "\
-Blocks or unblocks a user, or assigns roles; takes effect at once. 409 LAST_ADMIN." }
+operation! {
+    UpdateUser => UserView, "user.update", Patch "/api/users/{id}", Permission("user:write"), 200,
+    "Blocks or unblocks a user, or assigns roles; takes effect at once. 409 LAST_ADMIN."
+}
 
 /// A role.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
@@ -79,8 +83,10 @@ pub struct ListRoles {
     /// `nextCursor` of the previous page.
     pub cursor: Option<Cursor>,
 }
-operation! { ListRoles => Page<RoleView>, "user.list_roles", Get "/api/roles", Permission("role:write"), 200, "\
-Roles, by name." }
+operation! {
+    ListRoles => Page<RoleView>, "user.list_roles", Get "/api/roles", Permission("role:write"), 200,
+    "Roles, by name."
+}
 
 /// A role.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -102,8 +108,10 @@ pub struct CreateRole {
     /// Its permissions, `resource:action`.
     pub permissions: Vec<String>,
 }
-operation! { CreateRole => RoleView, "user.create_role", Post "/api/roles", Permission("role:write"), 201, "\
-Creates a role." }
+operation! {
+    CreateRole => RoleView, "user.create_role", Post "/api/roles", Permission("role:write"), 201,
+    "Creates a role."
+}
 
 /// Updates a role.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -116,8 +124,10 @@ pub struct UpdateRole {
     /// The complete list of its permissions.
     pub permissions: Option<Vec<String>>,
 }
-operation! { UpdateRole => RoleView, "user.update_role", Patch "/api/roles/{name}", Permission("role:write"), 200, "\
-Updates a role; takes effect at once for everyone who has it." }
+operation! {
+    UpdateRole => RoleView, "user.update_role", Patch "/api/roles/{name}", Permission("role:write"), 200,
+    "Updates a role; takes effect at once for everyone who has it."
+}
 
 /// Deletes a role.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -125,8 +135,10 @@ pub struct DeleteRole {
     /// The name.
     pub name: String,
 }
-operation! { DeleteRole => (), "user.delete_role", Delete "/api/roles/{name}", Permission("role:write"), 204, "\
-Deletes a role that no user has." }
+operation! {
+    DeleteRole => (), "user.delete_role", Delete "/api/roles/{name}", Permission("role:write"), 204,
+    "Deletes a role that no user has."
+}
 
 /// Permissions.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -138,8 +150,11 @@ pub struct ListPermissions {
     /// `nextCursor` of the previous page.
     pub cursor: Option<Cursor>,
 }
-operation! { ListPermissions => Page<PermissionView>, "user.list_permissions", Get "/api/permissions", Permission("role:write"), 200, "\
-All permissions that roles can have." }
+operation! {
+    ListPermissions => Page<PermissionView>, "user.list_permissions", Get "/api/permissions",
+    Permission("role:write"), 200,
+    "All permissions that roles can have."
+}
 
 /// A permission.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
@@ -171,8 +186,10 @@ pub struct ListAudit {
     /// `nextCursor` of the previous page.
     pub cursor: Option<Cursor>,
 }
-operation! { ListAudit => Page<AuditEntryView>, "user.list_audit", Get "/api/audit", Permission("audit:read"), 200, "\
-The audit log of administrative changes, newest first." }
+operation! {
+    ListAudit => Page<AuditEntryView>, "user.list_audit", Get "/api/audit", Permission("audit:read"), 200,
+    "The audit log of administrative changes, newest first."
+}
 
 /// An entry of the audit log.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]

@@ -46,8 +46,10 @@ pub struct Register {
     /// The referral code of another user.
     pub referral_code: Option<String>,
 }
-operation! { Register => LoggedIn, "user.register", Post "/api/auth/register", Anyone, 201, "Creates an account \
-and logs it in; merges the guest cart of X-Cart-Token." }
+operation! {
+    Register => LoggedIn, "user.register", Post "/api/auth/register", Anyone, 201,
+    "Creates an account and logs it in; merges the guest cart of X-Cart-Token."
+}
 
 /// Logs in.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -58,7 +60,11 @@ pub struct Login {
     /// The password.
     pub password: Secret,
 }
-operation! { Login => LoggedIn, "user.login", Post "/api/auth/login", Anyone, 200, "Logs in; merges the guest cart of X-Cart-Token. 401 INVALID_CREDENTIALS, 429 ACCOUNT_LOCKED after repeated failures." }
+operation! {
+    Login => LoggedIn, "user.login", Post "/api/auth/login", Anyone, 200,
+    "Logs in; merges the guest cart of X-Cart-Token. 401 INVALID_CREDENTIALS, 429 ACCOUNT_LOCKED after repeated \
+    failures."
+}
 
 /// Exchanges a refresh token for a new one, with a new access token.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -67,8 +73,10 @@ pub struct Refresh {
     /// The refresh token; can be used once.
     pub refresh_token: Secret,
 }
-operation! { Refresh => LoggedIn, "user.refresh", Post "/api/auth/refresh", Anyone, 200, "Issues new tokens for \
-a refresh token, which can be used once: using it again ends its login (401 TOKEN_REUSED)." }
+operation! {
+    Refresh => LoggedIn, "user.refresh", Post "/api/auth/refresh", Anyone, 200,
+    "Issues new tokens for a refresh token, which can be used once: using it again ends its login (401 TOKEN_REUSED)."
+}
 
 /// Ends the login of the access token.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -78,7 +86,10 @@ operation! { Logout => (), "user.logout", Post "/api/auth/logout", User, 204, "E
 /// Ends all logins of the caller.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct LogoutAll {}
-operation! { LogoutAll => (), "user.logout_all", Post "/api/auth/logout-all", User, 204, "Ends all logins of the caller." }
+operation! {
+    LogoutAll => (), "user.logout_all", Post "/api/auth/logout-all", User, 204,
+    "Ends all logins of the caller."
+}
 
 /// Requests a message with a token that sets a new password.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -87,8 +98,10 @@ pub struct ForgotPassword {
     /// The address.
     pub email: Email,
 }
-operation! { ForgotPassword => Accepted, "user.forgot_password", Post "/api/auth/password/forgot", Anyone, 202, "\
-Sends a password reset to the address if an account has it; the response does not reveal whether one does." }
+operation! {
+    ForgotPassword => Accepted, "user.forgot_password", Post "/api/auth/password/forgot", Anyone, 202,
+    "Sends a password reset to the address if an account has it; the response does not reveal whether one does."
+}
 
 /// The reply to work that continues.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
@@ -108,8 +121,10 @@ pub struct ResetPassword {
     /// The new password.
     pub password: Secret,
 }
-operation! { ResetPassword => (), "user.reset_password", Post "/api/auth/password/reset", Anyone, 204, "Sets a \
-new password with the token from a message and ends all logins." }
+operation! {
+    ResetPassword => (), "user.reset_password", Post "/api/auth/password/reset", Anyone, 204,
+    "Sets a new password with the token from a message and ends all logins."
+}
 
 /// Confirms an address with a token.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -118,8 +133,10 @@ pub struct VerifyEmail {
     /// The token from the message; can be used once.
     pub token: Secret,
 }
-operation! { VerifyEmail => (), "user.verify_email", Post "/api/auth/email/verify", Anyone, 204, "Confirms an \
-e-mail address with the token from a message." }
+operation! {
+    VerifyEmail => (), "user.verify_email", Post "/api/auth/email/verify", Anyone, 204,
+    "Confirms an e-mail address with the token from a message."
+}
 
 /// Creates the first administrator with the token that the server printed at its first start.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -132,8 +149,10 @@ pub struct SetUpAdmin {
     /// The administrator's password.
     pub password: Secret,
 }
-operation! { SetUpAdmin => LoggedIn, "user.set_up_admin", Post "/api/auth/setup", Anyone, 201, "Creates the \
-first administrator with the one-time token that the server printed." }
+operation! {
+    SetUpAdmin => LoggedIn, "user.set_up_admin", Post "/api/auth/setup", Anyone, 201,
+    "Creates the first administrator with the one-time token that the server printed."
+}
 
 /// A login's tokens.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -153,8 +172,10 @@ json_reply!(LoggedIn);
 /// The public keys that verify access tokens.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct GetJwks {}
-operation! { GetJwks => Jwks, "user.jwks", Get "/.well-known/jwks.json", Anyone, 200, "The public keys that \
-verify access tokens (RFC 7517)." }
+operation! {
+    GetJwks => Jwks, "user.jwks", Get "/.well-known/jwks.json", Anyone, 200,
+    "The public keys that verify access tokens (RFC 7517)."
+}
 
 /// A JSON Web Key Set.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]

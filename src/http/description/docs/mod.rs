@@ -27,19 +27,26 @@ promox_kernel::operation! {
 /// The page.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub(crate) struct GetPage {}
-promox_kernel::operation! { GetPage => Download, "docs.page", Get "/docs", Anyone, 200, "A page that renders \
-this description." }
+promox_kernel::operation! {
+    GetPage => Download, "docs.page", Get "/docs", Anyone, 200,
+    "A page that renders this description."
+}
 
 /// The page's script.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub(crate) struct GetScript {}
-promox_kernel::operation! { GetScript => Download, "docs.script", Get "/docs/page.js", Anyone, 200, "The page's script." }
+promox_kernel::operation! {
+    GetScript => Download, "docs.script", Get "/docs/page.js", Anyone, 200,
+    "The page's script."
+}
 
 /// The page's style sheet.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub(crate) struct GetStyle {}
-promox_kernel::operation! { GetStyle => Download, "docs.style", Get "/docs/page.css", Anyone, 200, "The page's \
-style sheet." }
+promox_kernel::operation! {
+    GetStyle => Download, "docs.style", Get "/docs/page.css", Anyone, 200,
+    "The page's style sheet."
+}
 
 impl Docs {
     pub(crate) fn new(settings: &Settings) -> Arc<Self> {

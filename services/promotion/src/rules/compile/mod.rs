@@ -207,8 +207,7 @@ fn check_limits(it: &Promotion, faults: &mut DocumentFaults) -> Option<i64> {
         if limits.periods.iter().take(i).any(same) {
             faults.note(
                 &format!("/limits/periods/{i}"),
-                "another limit has the same period and scope: keep the \
-                 lower one",
+                "another limit has the same period and scope: keep the lower one",
             );
         }
     }
