@@ -1,28 +1,34 @@
 //! The memory engine, with writes that can be refused or lost.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 use parking_lot::Mutex;
 use promox_kernel::Timestamp;
-use promox_storage::{Database, Db, Engine, MemoryEngine, Reader, StoreError, WorkOrder};
+use promox_storage::{Database, Db, Engine, MemoryEngine, Reader, StoreError, Tx, Work, WorkOrder};
+
+use crate::saga::{Fault, Faults};
 
 /// The memory engine; a test can have it refuse writes as a busy store does, or lose them as a process that ends does.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct TestEngine {
     memory: MemoryEngine,
     refuses_all: AtomicBool,
-    refuses_nth: AtomicU32,
-    /// How many more writes are done before nothing is answered any more.
-    ends_after: Mutex<Option<u32>>,
-    /// Writes that nobody hears of again.
-    lost: Mutex<Vec<WorkOrder>>,
+    faults: Arc<Faults>,
+    /// Work whose reply nobody receives: its process has ended.
+    lost: Mutex<Vec<Box<dyn Work>>>,
+}
+
+impl std::fmt::Debug for TestEngine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "a memory engine with {:?}", self.faults)
+    }
 }
 
 impl TestEngine {
-    /// An empty store.
-    pub fn new() -> Arc<Self> {
-        Arc::default()
+    /// An empty store whose writes go wrong by this plan.
+    pub(crate) fn failing(faults: Arc<Faults>) -> Arc<Self> {
+        Arc::new(Self { faults, ..Self::default() })
     }
 
     /// One of its databases.
@@ -37,33 +43,49 @@ impl TestEngine {
 
     /// Refuses one write: the `nth` from now, 1 for the next.
     pub fn refuse_write(&self, nth: u32) {
-        self.refuses_nth.store(nth, SeqCst);
+        self.faults.plan_write(nth, Fault::FailsBefore);
     }
+}
 
-    /// Does so many more writes, and answers none after them, as if the process had ended.
-    pub fn end_after(&self, writes: u32) {
-        *self.ends_after.lock() = Some(writes);
+/// Work that is carried out and whose reply is kept back.
+struct Unanswered {
+    work: Box<dyn Work>,
+    done: flume::Sender<Box<dyn Work>>,
+}
+
+impl Work for Unanswered {
+    fn run(&mut self, tx: &mut Tx<'_>) -> bool {
+        self.work.run(tx)
     }
-
-    /// Answers again, as after the next start of the process.
-    pub fn start_again(&self) {
-        *self.ends_after.lock() = None;
+    fn fail(&mut self, error: StoreError) {
+        self.work.fail(error);
+    }
+    fn skip(&mut self) {
+        self.work.skip();
+    }
+    fn answer(self: Box<Self>) {
+        let Self { work, done } = *self;
+        let _ = done.send(work);
     }
 }
 
 impl Engine for TestEngine {
     fn submit(&self, mut order: WorkOrder) {
-        match &mut *self.ends_after.lock() {
-            Some(0) => return self.lost.lock().push(order),
-            Some(left) => *left -= 1,
-            None => {}
+        let fault = if self.refuses_all.load(SeqCst) { Some(Fault::FailsBefore) } else { self.faults.of_write() };
+        match fault {
+            None => self.memory.submit(order),
+            Some(Fault::CrashesBefore) => self.lost.lock().push(order.work),
+            Some(Fault::CrashesAfter) => {
+                let (done, kept_back) = flume::bounded(1);
+                order.work = Box::new(Unanswered { work: order.work, done });
+                self.memory.submit(order);
+                self.lost.lock().extend(kept_back.try_iter());
+            }
+            Some(Fault::FailsBefore | Fault::FailsAfter | Fault::Refused) => {
+                order.work.fail(StoreError::Busy);
+                order.work.answer();
+            }
         }
-        let left = self.refuses_nth.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1));
-        if left == Ok(1) || self.refuses_all.load(SeqCst) {
-            order.work.fail(StoreError::Busy);
-            return order.work.answer();
-        }
-        self.memory.submit(order);
     }
 
     fn snapshot(&self) -> Box<dyn Reader> {

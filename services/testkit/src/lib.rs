@@ -18,6 +18,7 @@ mod answers;
 mod engine;
 mod errors;
 mod harness;
+pub mod saga;
 pub mod sample;
 mod setup;
 

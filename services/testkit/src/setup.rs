@@ -6,6 +6,7 @@ use promox_kernel::{Clock, Cx, Error, Handle, Op, Timestamp};
 use promox_storage::{Database, Db, Service};
 
 use crate::answers::Answers;
+use crate::saga::Faults;
 use crate::{Harness, TestEngine, sample};
 
 /// The two databases of a store.
@@ -29,6 +30,8 @@ pub struct Setup {
     pub(crate) clock: Clock,
     pub(crate) answers: Answers,
     pub(crate) shared: Vec<&'static str>,
+    /// What goes wrong with writes.
+    pub(crate) faults: Arc<Faults>,
     /// Starts so far, so that each has randomness of its own.
     pub(crate) starts: u64,
 }
@@ -42,7 +45,13 @@ impl Setup {
 
     /// [`Setup::at`] a [`Timestamp`].
     pub fn at_time(time: Timestamp) -> Self {
-        Self { clock: Clock::manual(time), answers: Answers::of_a_new_store(), shared: Vec::new(), starts: 0 }
+        Self {
+            clock: Clock::manual(time),
+            answers: Answers::of_a_new_store(),
+            shared: Vec::new(),
+            faults: Arc::default(),
+            starts: 0,
+        }
     }
 
     /// Answers an operation of another service.
@@ -76,8 +85,15 @@ impl Setup {
         self
     }
 
+    /// Has writes of the store go wrong by this plan.
+    #[must_use]
+    pub fn failing(self, faults: Arc<Faults>) -> Self {
+        Self { faults, ..self }
+    }
+
     /// Starts a service on an empty store.
     pub fn start<S: Service>(self, service: impl FnOnce(&Databases) -> Arc<S>) -> Harness<S> {
-        Harness::start(self, TestEngine::new(), service)
+        let engine = TestEngine::failing(self.faults.clone());
+        Harness::start(self, engine, service)
     }
 }

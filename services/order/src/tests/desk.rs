@@ -11,6 +11,7 @@ use promox_contract::payment::{PaymentOutcome, PaymentStatus};
 use promox_contract::promotion::LineDiscount;
 use promox_kernel::{Amount, Claim, Currency, Cx, Error, Sealed, UserId};
 use promox_storage::{Cache, Tx};
+use promox_testkit::saga::Faults;
 use promox_testkit::sample::{amount, order_line, sku, totals};
 use promox_testkit::{Harness, Setup};
 
@@ -41,12 +42,12 @@ impl Deref for Desk {
 
 impl Desk {
     pub(super) fn open() -> Self {
-        Self::open_among(|_| {})
+        Self::open_among(Arc::default(), |_| {})
     }
 
-    /// A desk among other services, which `register` registers.
-    pub(super) fn open_among(register: impl FnOnce(&mut Setup)) -> Self {
-        let mut setup = Setup::at("2027-01-15T08:00:00Z");
+    /// A desk among other services, which `register` registers; `faults` has the faults of its writes.
+    pub(super) fn open_among(faults: Arc<Faults>, register: impl FnOnce(&mut Setup)) -> Self {
+        let mut setup = Setup::at("2027-01-15T08:00:00Z").failing(faults);
         register(&mut setup);
         let harness = setup.start(|databases| Orders::new(databases.ecommerce.clone(), Cache::in_memory(), false));
         Self { harness }

@@ -1,10 +1,9 @@
-//! Every step of a checkout fails before it acts, fails after it acts, is refused and is repeated; every write is refused once;
-//! and every step of a compensation likewise. Whatever happens, the saga ends: with everything held and paid for once, or with
-//! nothing held and no money kept.
+//! The matrix of the checkout: every step fails, is refused, crashes and is repeated; so does every step of a compensation, and
+//! every write. Whatever happens, the saga ends: with everything held and paid for once, or with nothing held and no money kept.
 
 use std::sync::Arc;
 
-use futures_util::FutureExt as _;
+use parking_lot::Mutex;
 use promox_contract::campaign::{HoldBudgets, ReleaseBudgets};
 use promox_contract::coupon::{HoldCoupons, ReleaseCoupons};
 use promox_contract::flashsale::{HoldFlashPieces, ReleaseFlashPieces};
@@ -14,13 +13,14 @@ use promox_contract::order::OrderStatus;
 use promox_contract::payment::{CancelPayment, GetOrderPayment, PaymentChoice, PaymentStatus, TakePayment};
 use promox_contract::promotion::{AppliedPromotion, HoldUses, PromotionUse, ReleaseUses};
 use promox_contract::reward::{HoldPoints, ReleasePoints};
-use promox_kernel::{Amount, Op};
+use promox_kernel::{Amount, Error, Op};
+use promox_testkit::saga::{Fault, Faults, Saga, run_steps, run_writes};
 
 use super::desk::{Desk, Line, draft};
-use super::others::{Fault, Others};
+use super::others::Others;
 use crate::checkout::Driver;
 use crate::checkout::draft::Draft;
-use crate::checkout::transitions::Resumable;
+use crate::checkout::transitions::{Resumable, SagaLease};
 use crate::records::Order;
 
 const LINES: [Line; 2] = [("A", 2, "1.50", "0.00"), ("B", 1, "4.00", "1.00")];
@@ -36,16 +36,14 @@ const FORWARD: [&str; 7] = [
     TakePayment::NAME,
 ];
 
-/// The steps that go back.
-const BACK: [&str; 8] = [
-    CancelPayment::NAME,
+/// The steps that release holds, in their order.
+const RELEASES: [&str; 6] = [
     ReleaseFlashPieces::NAME,
     ReleasePoints::NAME,
     ReleaseCoupons::NAME,
     ReleaseBudgets::NAME,
     ReleaseUses::NAME,
     ReleaseStock::NAME,
-    GetOrderPayment::NAME,
 ];
 
 /// A draft that holds something in every service.
@@ -77,147 +75,165 @@ fn everything() -> Draft {
     draft
 }
 
-/// A saga that was begun, among these other services.
-async fn begun(others: &Arc<Others>) -> (Desk, OrderId) {
-    let desk = Desk::open_among(|setup| others.register(setup));
-    let (lease, _) = desk.begin_with(everything(), None).await;
-    (desk, lease.order_id)
+/// A checkout that holds something in every service.
+struct Checkout {
+    desk: Desk,
+    others: Arc<Others>,
+    id: OrderId,
 }
 
-/// Resumes a saga as a start and then the sweeper do, until it has ended.
-async fn drive(desk: &Desk, id: OrderId) {
-    let _ = desk.service.resume(&desk.cx(), id, Resumable::Always).await;
-    for _ in 0..20 {
-        let Some(saga) = desk.saga(id).await else { return };
-        let now = desk.node.clock.now();
-        desk.advance(saga.due_at.since(now));
-        let due = Resumable::DueAt(desk.node.clock.now());
-        let _ = desk.service.resume(&desk.cx(), id, due).await;
+impl Saga for Checkout {
+    async fn begin(faults: Arc<Faults>) -> Self {
+        let others = Others::among(faults.clone());
+        let desk = Desk::open_among(faults, |setup| others.register(setup));
+        let (lease, _) = desk.begin_with(everything(), None).await;
+        Self { desk, others, id: lease.order_id }
     }
-    panic!("a saga without an end");
+
+    async fn resume(&self, at_start: bool) {
+        let Some(saga) = self.desk.saga(self.id).await else { return };
+        let resumable = if at_start {
+            Resumable::Always
+        } else {
+            self.desk.advance(saga.due_at.since(self.desk.node.clock.now()));
+            Resumable::DueAt(self.desk.node.clock.now())
+        };
+        let _ = self.desk.service.resume(&self.desk.cx(), self.id, resumable).await;
+    }
+
+    async fn has_ended(&self) -> bool {
+        self.desk.saga(self.id).await.is_none()
+    }
+
+    async fn check(&self, tag: &str) -> bool {
+        let (desk, others) = (&self.desk, &self.others);
+        let id = self.id;
+        let order = desk.db.read(|tx| tx.get::<Order>(&id)).await.unwrap();
+        let confirmed = order.as_ref().is_some_and(|order| order.status == OrderStatus::Confirmed);
+        if confirmed {
+            let all = ["campaign", "coupon", "flashsale", "inventory", "promotion", "reward"];
+            assert_eq!(others.held(), all, "{tag}");
+            assert_eq!((others.payment(), *others.charges.lock()), (Some(PaymentStatus::Captured), 1), "{tag}");
+        } else {
+            let asked_to_pay = others.payment().is_some();
+            assert!(order.map_or(!asked_to_pay, |order| order.status == OrderStatus::Failed), "{tag}");
+            assert_eq!(others.held(), [""; 0], "{tag}");
+            assert_ne!(others.payment(), Some(PaymentStatus::Captured), "{tag}");
+        }
+        desk.verify();
+        confirmed
+    }
 }
 
-/// The saga has ended in one of the two ways that there are; whether its order is confirmed.
-async fn ended(desk: &Desk, others: &Others, id: OrderId, tag: &str) -> bool {
-    let order = desk.db.read(|tx| tx.get::<Order>(&id)).await.unwrap();
-    let confirmed = order.as_ref().is_some_and(|order| order.status == OrderStatus::Confirmed);
-    if confirmed {
-        let all = ["campaign", "coupon", "flashsale", "inventory", "promotion", "reward"];
-        assert_eq!(others.held(), all, "{tag}");
-        assert_eq!((others.payment(), *others.charges.lock()), (Some(PaymentStatus::Captured), 1), "{tag}");
-    } else {
-        assert!(order.is_none_or(|order| order.status == OrderStatus::Failed), "{tag}");
-        assert_eq!(others.held(), [""; 0], "{tag}");
-        assert_ne!(others.payment(), Some(PaymentStatus::Captured), "{tag}");
-    }
-    desk.verify();
-    confirmed
+/// A checkout from its first chain, which begins it, holds, and opens the order.
+struct Placed {
+    checkout: Checkout,
+    /// The lease of a checkout that has not been placed yet.
+    lease: Mutex<Option<SagaLease>>,
 }
+
+impl Placed {
+    async fn place(&self) -> Result<(), Error> {
+        let (desk, lease) = (&self.checkout.desk, self.lease.lock().take());
+        let (cx, lease) = (desk.cx(), lease.unwrap());
+        Driver::new(&desk.service, &cx, lease).place(&everything(), None).await.map(drop)
+    }
+}
+
+impl Saga for Placed {
+    async fn begin(faults: Arc<Faults>) -> Self {
+        let others = Others::among(faults.clone());
+        let desk = Desk::open_among(faults, |setup| others.register(setup));
+        let lease = desk.new_lease().await;
+        let id = lease.order_id;
+        Self { checkout: Checkout { desk, others, id }, lease: Mutex::new(Some(lease)) }
+    }
+
+    async fn resume(&self, at_start: bool) {
+        let is_new = self.lease.lock().is_some();
+        if is_new {
+            let _ = self.place().await;
+        } else {
+            self.checkout.resume(at_start).await;
+        }
+    }
+
+    async fn has_ended(&self) -> bool {
+        self.checkout.has_ended().await
+    }
+
+    async fn check(&self, tag: &str) -> bool {
+        self.checkout.check(tag).await
+    }
+}
+
+/// The checkout's own writes: it begins or is resumed, opens the order, and decides it.
+const WRITES: u32 = 3;
 
 #[tokio::test]
 async fn a_checkout_ends_whatever_step_fails() {
-    for step in FORWARD {
-        for fault in [Fault::Before, Fault::After, Fault::Refused] {
-            let tag = format!("{step} {fault:?}");
-            let others = Others::failing(step, fault);
-            let (desk, id) = begun(&others).await;
-            drive(&desk, id).await;
-            let confirmed = ended(&desk, &others, id, &tag).await;
-            let only_late = step == TakePayment::NAME && fault != Fault::Refused;
-            assert_eq!(
-                confirmed, only_late,
-                "{tag}: a payment is asked for again, a hold that failed ends the checkout"
-            );
-        }
-    }
+    run_steps::<Checkout>(&[], &FORWARD, &Fault::ALL, |run| {
+        let is_asked_again = run.step == TakePayment::NAME && run.fault != Fault::Refused;
+        let expected = run.fault.is_crash() || is_asked_again;
+        let why = "a payment is asked for again, a hold that failed ends the checkout, a start goes on with it";
+        assert_eq!((run.met, run.done), (true, expected), "{}: {why}", run.tag());
+    })
+    .await;
 }
 
 #[tokio::test]
-async fn a_checkout_ends_whatever_write_the_store_is_too_busy_for() {
-    let mut confirmed = 0;
-    for nth in 1..=8 {
-        let others = Arc::new(Others::default());
-        let (desk, id) = begun(&others).await;
-        desk.engine.refuse_write(nth);
-        drive(&desk, id).await;
-        confirmed += u32::from(ended(&desk, &others, id, &format!("write {nth}")).await);
-    }
-    assert_eq!(confirmed, 8, "a store that is busy for a moment costs nobody an order");
+async fn a_checkout_ends_whatever_write_fails() {
+    let faults = [Fault::FailsBefore, Fault::CrashesBefore, Fault::CrashesAfter];
+    run_writes::<Checkout>(WRITES, &faults, |nth, fault, confirmed| {
+        assert!(confirmed, "write {nth} {fault:?}: a store that is busy or gone for a moment costs nobody an order");
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_compensation_ends_whatever_step_fails() {
-    for step in BACK {
-        for fault in [Fault::Before, Fault::After] {
-            let tag = format!("{step} {fault:?}");
-            let others = Others::failing(TakePayment::NAME, Fault::Refused);
-            let (desk, id) = begun(&others).await;
-            others.fail_too(step, fault);
-            drive(&desk, id).await;
-            assert!(!ended(&desk, &others, id, &tag).await, "{tag}");
-            assert_eq!(desk.status(id).await, OrderStatus::Failed, "{tag}");
-        }
-    }
+    let steps = [&[CancelPayment::NAME][..], &RELEASES, &[GetOrderPayment::NAME]].concat();
+    run_steps::<Checkout>(&[(TakePayment::NAME, Fault::Refused)], &steps, &Fault::TRANSIENT, |run| {
+        assert_eq!((run.met, run.done), (true, false), "{}", run.tag());
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_refused_hold_releases_the_others_whatever_step_fails() {
-    for step in BACK {
-        for fault in [Fault::Before, Fault::After] {
-            let tag = format!("{step} {fault:?}");
-            let others = Others::failing(HoldCoupons::NAME, Fault::Refused);
-            let (desk, id) = begun(&others).await;
-            others.fail_too(step, fault);
-            drive(&desk, id).await;
-            // A release that failed has the saga hold again, and a refusal that was of the moment may be gone by then.
-            let confirmed = ended(&desk, &others, id, &tag).await;
-            assert!(!confirmed || step == ReleaseFlashPieces::NAME, "{tag}");
-        }
-    }
-}
-
-/// A checkout whose process ends somewhere on its way, and what it left when the next one has gone on with it.
-async fn ended_and_resumed(others: &Arc<Others>, writes: Option<u32>, tag: &str) -> bool {
-    let desk = Desk::open_among(|setup| others.register(setup));
-    let (cx, lease) = (desk.cx(), desk.new_lease().await);
-    let id = lease.order_id;
-    if let Some(writes) = writes {
-        desk.engine.end_after(writes);
-    }
-    let placed = Driver::new(&desk.service, &cx, lease).place(&everything(), None).now_or_never();
-    assert!(placed.is_none(), "{tag}: {:?}", placed.map(|placed| placed.map(drop)));
-    desk.engine.start_again();
-    drive(&desk, id).await;
-    ended(&desk, others, id, tag).await
+    run_steps::<Checkout>(&[(HoldCoupons::NAME, Fault::Refused)], &RELEASES, &Fault::TRANSIENT, |run| {
+        // After a failed release the saga holds again, and by then a momentary refusal may be gone.
+        assert!(run.met && (!run.done || run.step == ReleaseFlashPieces::NAME), "{}", run.tag());
+    })
+    .await;
 }
 
 /// The chain that begins, holds and opens may be done up to any of its links when the process ends, and so may what follows it.
 #[tokio::test]
 async fn a_checkout_goes_on_from_whatever_part_of_its_chain_is_done() {
-    for step in FORWARD {
-        let confirmed = ended_and_resumed(&Others::failing(step, Fault::Ended), None, step).await;
-        assert!(confirmed, "{step}: nothing was refused");
-    }
-    for writes in 0..3 {
-        let tag = format!("{writes} writes");
-        let confirmed = ended_and_resumed(&Arc::default(), Some(writes), &tag).await;
-        assert_eq!(confirmed, writes > 0, "{tag}: what has begun ends well, and what has not leaves nothing");
-    }
+    run_steps::<Placed>(&[], &FORWARD, &[Fault::CrashesBefore, Fault::CrashesAfter], |run| {
+        assert_eq!((run.met, run.done), (true, true), "{}: nothing was refused", run.tag());
+    })
+    .await;
+    run_writes::<Placed>(WRITES, &[Fault::CrashesBefore, Fault::CrashesAfter], |nth, fault, confirmed| {
+        let begun = (nth, fault) != (1, Fault::CrashesBefore);
+        assert_eq!(confirmed, begun, "write {nth} {fault:?}: what has begun ends well, and the rest leaves nothing");
+    })
+    .await;
 }
 
 /// A link that is refused ends the first chain: what was held before it is released, and what comes after it was never asked for.
 #[tokio::test]
 async fn a_refusal_releases_what_the_chain_held_before_it() {
     for (number, step) in FORWARD[..6].iter().enumerate() {
-        let others = Others::failing(step, Fault::Refused);
-        let desk = Desk::open_among(|setup| others.register(setup));
-        let (cx, lease) = (desk.cx(), desk.new_lease().await);
-        let id = lease.order_id;
-        let refusal = Driver::new(&desk.service, &cx, lease).place(&everything(), None).await.unwrap_err();
+        let faults = Arc::new(Faults::default());
+        faults.plan(step, Fault::Refused);
+        let placed = Placed::begin(faults).await;
+        let refusal = placed.place().await.unwrap_err();
         assert_eq!(refusal.code(), "REFUSED", "{step}");
-        assert!(desk.saga(id).await.is_none(), "{step}");
-        assert!(!ended(&desk, &others, id, step).await, "{step}");
-        // Refused stock needs no release, and what was never asked for needs none either.
-        assert_eq!(others.released().len(), if number == 0 { 0 } else { number + 1 }, "{step}");
+        assert!(placed.has_ended().await && !placed.check(step).await, "{step}");
+        // Refused stock needs no release, and neither does what was never asked for.
+        let released = placed.checkout.others.released().len();
+        assert_eq!(released, if number == 0 { 0 } else { number + 1 }, "{step}");
     }
 }

@@ -1,6 +1,5 @@
-//! The services that a checkout holds in and is paid by, each of whose operations can fail once, before or after it acts.
+//! The services that a checkout holds in and is paid by, with the planned faults of their operations.
 
-use promox_testkit::Setup;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -13,21 +12,10 @@ use promox_contract::payment::{CancelPayment, GetOrderPayment, PaymentOutcome, P
 use promox_contract::promotion::{HoldUses, ReleaseUses};
 use promox_contract::reward::{HoldPoints, ReleasePoints};
 use promox_kernel::{Cx, Error, Handle, Op, register};
+use promox_testkit::Setup;
+use promox_testkit::saga::Faults;
 
 use super::desk::paid;
-
-/// How an operation fails, once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
-    /// Nothing answers, and nothing was done.
-    Before,
-    /// It was done, and nothing answers.
-    After,
-    /// It is refused for good.
-    Refused,
-    /// It was done, and the process that asked for it has ended.
-    Ended,
-}
 
 /// Where a hold stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,24 +27,17 @@ pub(super) enum Standing {
 /// What the other services know of the one order.
 #[derive(Debug, Default)]
 pub(super) struct Others {
-    plan: Mutex<BTreeMap<&'static str, Fault>>,
+    faults: Arc<Faults>,
     holds: Mutex<BTreeMap<&'static str, Standing>>,
     payment: Mutex<Option<PaymentStatus>>,
     /// How often money was taken.
     pub(super) charges: Mutex<u32>,
-    /// Whether the one who asks has gone, so that it hears no answer.
-    asked_by_nobody: Mutex<bool>,
 }
 
 impl Others {
-    /// Others of whom `operation` fails once.
-    pub(super) fn failing(operation: &'static str, fault: Fault) -> Arc<Self> {
-        Arc::new(Self { plan: Mutex::new(BTreeMap::from([(operation, fault)])), ..Self::default() })
-    }
-
-    /// Has another operation fail once, too.
-    pub(super) fn fail_too(&self, operation: &'static str, fault: Fault) {
-        self.plan.lock().insert(operation, fault);
+    /// Services whose operations have these faults.
+    pub(super) fn among(faults: Arc<Faults>) -> Arc<Self> {
+        Arc::new(Self { faults, ..Self::default() })
     }
 
     pub(super) fn register(self: &Arc<Self>, setup: &mut Setup) {
@@ -86,40 +67,20 @@ impl Others {
         *self.payment.lock()
     }
 
-    /// Does `work` for an operation, as its fault has it.
-    fn act<T>(&self, operation: &'static str, work: impl Fn() -> Result<T, Error>) -> Result<T, Error> {
-        let fault = self.plan.lock().remove(operation);
-        let silent = || Error::unavailable("SILENT", "Nothing answers.", 1);
-        match fault {
-            Some(Fault::Before) => Err(silent()),
-            Some(Fault::Refused) => Err(Error::conflict("REFUSED", "It is refused.")),
-            Some(Fault::After) => work().and(Err(silent())),
-            Some(Fault::Ended) => {
-                *self.asked_by_nobody.lock() = true;
-                work()
-            }
-            // Whoever did not hear the answer asks again.
-            None => work().and_then(|_| work()),
-        }
-    }
-
-    /// Gives an answer, unless nobody is there to hear it.
-    async fn answer<T>(&self, answer: Result<T, Error>) -> Result<T, Error> {
-        if std::mem::take(&mut *self.asked_by_nobody.lock()) { std::future::pending().await } else { answer }
-    }
-
-    fn hold(&self, operation: &'static str, service: &'static str) -> Result<(), Error> {
-        self.act(operation, || match self.holds.lock().entry(service).or_insert(Standing::Held) {
+    async fn hold(&self, operation: &'static str, service: &'static str) -> Result<(), Error> {
+        let hold = || match self.holds.lock().entry(service).or_insert(Standing::Held) {
             Standing::Held => Ok(()),
             Standing::Released => Err(Error::conflict("RELEASED", "The order has released this.")),
-        })
+        };
+        self.faults.act(operation, hold).await
     }
 
-    fn release(&self, operation: &'static str, service: &'static str) -> Result<(), Error> {
-        self.act(operation, || {
+    async fn release(&self, operation: &'static str, service: &'static str) -> Result<(), Error> {
+        let release = || {
             self.holds.lock().insert(service, Standing::Released);
             Ok(())
-        })
+        };
+        self.faults.act(operation, release).await
     }
 
     fn outcome(&self) -> PaymentOutcome {
@@ -132,12 +93,12 @@ macro_rules! holds {
     ($($service:literal: $hold:ty, $release:ty;)+) => {$(
         impl Handle<$hold> for Others {
             async fn handle(&self, _: &Cx, _: $hold) -> Result<(), Error> {
-                self.answer(self.hold(<$hold as Op>::NAME, $service)).await
+                self.hold(<$hold as Op>::NAME, $service).await
             }
         }
         impl Handle<$release> for Others {
             async fn handle(&self, _: &Cx, _: $release) -> Result<(), Error> {
-                self.release(<$release as Op>::NAME, $service)
+                self.release(<$release as Op>::NAME, $service).await
             }
         }
     )+};
@@ -153,39 +114,41 @@ holds! {
 
 impl Handle<TakePayment> for Others {
     async fn handle(&self, _: &Cx, _: TakePayment) -> Result<PaymentOutcome, Error> {
-        let taken = self.act(TakePayment::NAME, || {
+        let take = || {
             let mut payment = self.payment.lock();
             if payment.is_none() {
                 *payment = Some(PaymentStatus::Captured);
                 *self.charges.lock() += 1;
             }
             Ok(())
-        });
-        match taken {
+        };
+        match self.faults.act(TakePayment::NAME, take).await {
             Err(error) if error.is_decided() => *self.payment.lock() = Some(PaymentStatus::Failed),
             taken => taken?,
         }
-        self.answer(Ok(self.outcome())).await
+        Ok(self.outcome())
     }
 }
 
 impl Handle<CancelPayment> for Others {
     async fn handle(&self, _: &Cx, _: CancelPayment) -> Result<(), Error> {
-        self.act(CancelPayment::NAME, || {
+        let cancel = || {
             let mut payment = self.payment.lock();
             if *payment == Some(PaymentStatus::Captured) {
                 *payment = Some(PaymentStatus::Refunded);
             }
             Ok(())
-        })
+        };
+        self.faults.act(CancelPayment::NAME, cancel).await
     }
 }
 
 impl Handle<GetOrderPayment> for Others {
     async fn handle(&self, _: &Cx, _: GetOrderPayment) -> Result<PaymentOutcome, Error> {
-        self.act(GetOrderPayment::NAME, || match self.payment() {
+        let get = || match self.payment() {
             Some(_) => Ok(self.outcome()),
             None => Err(Error::not_found("payment")),
-        })
+        };
+        self.faults.act(GetOrderPayment::NAME, get).await
     }
 }
