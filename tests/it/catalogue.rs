@@ -39,7 +39,8 @@ async fn a_product_is_made_changed_and_archived() {
         (&made["price"], &made["slug"], &made["status"]),
         (&json!("4.50"), &json!("green-tea"), &json!("ACTIVE"))
     );
-    assert_eq!(answer.headers["etag"], format!("\"{}\"", made["version"]).as_str());
+    let tag = answer.headers["etag"].to_str().unwrap().to_owned();
+    assert!(tag.starts_with(&format!("\"{}-", made["version"])), "{tag}");
     assert_eq!(made["variants"][0]["sku"], "Tea-1", "a simple product is one variant");
     let path = format!("/api/products/{}", made["id"]);
     shop.admin
@@ -356,5 +357,30 @@ async fn an_export_makes_the_same_catalogue_again() {
         assert_eq!(again.bytes, export.bytes, "{format}");
         other.close().await;
     }
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_has_an_answer_gets_it_again_only_when_it_has_changed() {
+    let shop = Shop::start().await;
+    let tea = product(&shop, "TEA", "Tea", "4.50", json!({})).await;
+    let path = format!("/api/products/{}", tea["id"]);
+    let tag_of = async || {
+        let answer = shop.anyone.get(&path).await;
+        answer.expect(200);
+        answer.headers["etag"].to_str().unwrap().to_owned()
+    };
+    let first = tag_of().await;
+    let known = shop.anyone.with("if-none-match", &first);
+    let same = known.get(&path).await;
+    assert_eq!((same.status, same.headers["etag"].to_str().unwrap(), same.bytes.len()), (304, first.as_str(), 0));
+    shop.stock("TEA", 5).await;
+    let sold_again = known.get(&path).await;
+    assert_eq!(sold_again.expect(200)["version"], tea["version"], "stock is no new version, and a new answer");
+    let second = tag_of().await;
+    assert_ne!(first, second);
+    shop.admin.with("if-match", &first).patch(&path, &json!({"name": "Green Tea"})).await.expect(200);
+    shop.admin.with("if-match", &second).patch(&path, &json!({"name": "x"})).await.refused(412, "VERSION_MISMATCH");
+    assert_eq!(shop.anyone.with("if-none-match", &second).get(&path).await.expect(200)["name"], "Green Tea");
     shop.close().await;
 }

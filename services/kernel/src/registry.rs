@@ -47,6 +47,8 @@ pub struct Entry {
     pub replay: Replay,
     /// [`Op::BODY`].
     pub body: BodyKind,
+    /// [`Reply::VERSIONED`](crate::Reply::VERSIONED) of its reply.
+    pub versioned: bool,
     /// The schemas of the operation and, when it is JSON, of its reply.
     pub schemas: fn(&mut SchemaGenerator) -> (Schema, Option<Schema>),
     run: Run,
@@ -119,6 +121,7 @@ impl Registry {
             summary: O::SUMMARY,
             replay: O::REPLAY,
             body: O::BODY,
+            versioned: O::Reply::VERSIONED,
             schemas: |generator| (O::json_schema(generator), O::Reply::schema(generator)),
             run: runner::<O, H>(service.clone()),
             answer: O::WIRE.map(|wire| answerer::<O, H>(service.clone(), wire)),

@@ -56,6 +56,9 @@ impl Content {
 
 /// The reply of an operation. Implement it with [`json_reply!`](crate::json_reply).
 pub trait Reply: Send + 'static {
+    /// Whether it names the version of a resource in an `ETag`.
+    const VERSIONED: bool = false;
+
     /// The response; `status` is the operation's usual one.
     fn respond(self, status: u16) -> Result<Response, Error>
     where
@@ -80,17 +83,18 @@ pub fn to_json(value: &impl Serialize) -> Result<Bytes, Error> {
 #[macro_export]
 macro_rules! json_reply {
     ($type:ty, etag $version:ident, status $status:ident) => {
-        $crate::json_reply!(@impl $type, |it: &$type| vec![("etag", format!("\"{}\"", it.$version))], |it: &$type| it.$status());
+        $crate::json_reply!(@impl $type, true, |it: &$type| vec![("etag", format!("\"{}\"", it.$version))], |it: &$type| it.$status());
     };
     ($type:ty, etag $version:ident) => {
-        $crate::json_reply!(@impl $type, |it: &$type| vec![("etag", format!("\"{}\"", it.$version))], |_: &$type| None);
+        $crate::json_reply!(@impl $type, true, |it: &$type| vec![("etag", format!("\"{}\"", it.$version))], |_: &$type| None);
     };
     ($type:ty, status $status:ident) => {
-        $crate::json_reply!(@impl $type, |_: &$type| Vec::new(), |it: &$type| it.$status());
+        $crate::json_reply!(@impl $type, false, |_: &$type| Vec::new(), |it: &$type| it.$status());
     };
-    ($($type:ty),+ $(,)?) => { $($crate::json_reply!(@impl $type, |_: &$type| Vec::new(), |_: &$type| None);)+ };
-    (@impl $type:ty, $headers:expr, $status:expr) => {
+    ($($type:ty),+ $(,)?) => { $($crate::json_reply!(@impl $type, false, |_: &$type| Vec::new(), |_: &$type| None);)+ };
+    (@impl $type:ty, $versioned:literal, $headers:expr, $status:expr) => {
         impl $crate::Reply for $type {
+            const VERSIONED: bool = $versioned;
             fn respond(self, status: u16) -> Result<$crate::Response, $crate::Error> {
                 let headers: Vec<(&'static str, String)> = ($headers)(&self);
                 let chosen: Option<u16> = ($status)(&self);

@@ -76,7 +76,7 @@ pub(crate) fn guard(headers: &mut HeaderMap, secure: bool) {
         headers.entry(FRAMES).or_insert(HeaderValue::from_static("DENY"));
         headers.entry(header::REFERRER_POLICY).or_insert(HeaderValue::from_static("same-origin"));
     } else {
-        // An ETag here is a version for conditional changes, not for caching: prices and stock change without it.
+        // A client that keeps an answer asks with If-None-Match; browsers are not to store what only a caller may see.
         headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     }
 }

@@ -27,10 +27,10 @@ use crate::http::actuator::metrics::Metrics;
 use crate::http::edge::buckets::{Buckets, RateState};
 use crate::http::edge::context::{self, HeadLimits, Ids};
 use crate::http::edge::cors::{self, Cors};
-use crate::http::edge::if_match;
 use crate::http::edge::incoming::{self, Bounds};
 use crate::http::edge::response;
 use crate::http::edge::router::{Lookup, Permit, Route, Router};
+use crate::http::edge::{etag, if_match};
 use crate::http::wire::compress::Coding;
 use crate::http::wire::payload::Payload;
 
@@ -314,7 +314,7 @@ impl<'a> Exchange<'a> {
         let mut response = match result {
             Ok(response) => {
                 let coding = if edge.compression { Coding::wanted(&parts.headers) } else { None };
-                response::reply(response, coding)
+                response::reply(etag::revalidate(&parts.method, &parts.headers, response, coding), coding)
             }
             Err(error) => self.refuse(&error),
         };

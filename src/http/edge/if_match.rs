@@ -16,12 +16,22 @@ pub(crate) fn read(headers: &HeaderMap) -> Result<Option<IfMatch>, Error> {
         return Ok(None);
     }
     let list = lines.join(",");
-    let (mut left, mut named, mut versions) = (list.as_str(), false, Vec::new());
-    while let Some((tag, rest)) = next(left)? {
-        (left, named) = (rest, true);
-        versions.extend(tag.strong.then(|| version(tag.text)).flatten());
+    let tags = tags(&list)?;
+    if tags.is_empty() {
+        return Err(malformed());
     }
-    if named { Ok(Some(versions.into_iter().collect())) } else { Err(malformed()) }
+    let versions = tags.iter().filter(|tag| tag.strong).filter_map(|tag| version(tag.text));
+    Ok(Some(versions.collect()))
+}
+
+/// The tags of a list.
+pub(crate) fn tags(list: &str) -> Result<Vec<Tag<'_>>, Error> {
+    let (mut left, mut tags) = (list, Vec::new());
+    while let Some((tag, rest)) = next(left)? {
+        left = rest;
+        tags.push(tag);
+    }
+    Ok(tags)
 }
 
 fn malformed() -> Error {
@@ -29,9 +39,11 @@ fn malformed() -> Error {
     Error::new(Kind::Malformed, "MALFORMED_IF_MATCH", message)
 }
 
-struct Tag<'a> {
-    text: &'a str,
-    strong: bool,
+/// One tag of a list.
+pub(crate) struct Tag<'a> {
+    /// The text between its quotes.
+    pub(crate) text: &'a str,
+    pub(crate) strong: bool,
 }
 
 /// The next tag of a list and the rest. Tags are separated by commas; empty elements are skipped.
@@ -51,8 +63,9 @@ fn next(list: &str) -> Result<Option<(Tag<'_>, &str)>, Error> {
     }
 }
 
-/// The version in a tag as this server writes it; `007` and `+7` are foreign tags.
+/// The version in a tag as this server writes it, alone or with a digest of the content; `007` and `+7` are foreign tags.
 fn version(tag: &str) -> Option<i64> {
+    let tag = tag.split_once('-').map_or(tag, |(version, _)| version);
     tag.parse::<i64>().ok().filter(|version| version.to_string() == tag)
 }
 
@@ -81,6 +94,9 @@ mod tests {
             (&["W/\"7\", \"8\""], false, true),
             (&["\"x\""], false, false),
             (&["\"7,8\""], false, false),
+            (&["\"7-0123456789abcdef\""], true, false),
+            (&["\"7-0123456789abcdef-br\""], true, false),
+            (&["\"-7\""], false, false),
             (&["\"07\", \"+8\""], false, false),
             (&["\"\""], false, false),
         ] {

@@ -3,6 +3,7 @@
 pub(crate) mod buckets;
 pub(crate) mod context;
 pub(crate) mod cors;
+pub(crate) mod etag;
 pub(crate) mod exchange;
 pub(crate) mod if_match;
 pub(crate) mod incoming;

@@ -11,7 +11,11 @@ async fn a_route_binds_path_and_query() {
     let rig = Rig::start(&[]).await;
     let answer = rig.get("/things/7?tag=a%20b").await;
     assert_eq!((answer.status, answer.json()), (200, json!({"id": 7, "name": "a b", "version": 3})));
-    assert_eq!(answer.header("etag"), "\"3\"");
+    let tag = answer.header("etag").to_owned();
+    assert!(tag.starts_with("\"3-"), "{tag}");
+    let known = rig.ask("GET /things/7?tag=a%20b", &[("if-none-match", &tag)], "").await;
+    assert_eq!((known.status, known.body.as_str(), known.header("etag")), (304, "", &*tag));
+    assert_eq!(rig.ask("GET /things/7?tag=c", &[("if-none-match", &tag)], "").await.json()["name"], "c");
     assert_eq!(answer.header("content-type"), "application/json");
     assert_eq!(answer.header("x-content-type-options"), "nosniff");
     assert!(!answer.header("x-request-id").is_empty() && !answer.header("ratelimit-remaining").is_empty());

@@ -110,9 +110,13 @@ fn parameters() -> Value {
                  response. Keys are kept for at least 24 hours.",
         },
         "IfMatch": {
-            "name": "If-Match", "in": "header", "schema": {"type": "string"}, "example": "\"7\"",
+            "name": "If-Match", "in": "header", "schema": {"type": "string"}, "example": "\"7-8d3b0f6a2c5e9174\"",
             "description": "ETags as returned, or *; 412 when the resource matches none of these versions. Weak \
                  tags never match.",
+        },
+        "IfNoneMatch": {
+            "name": "If-None-Match", "in": "header", "schema": {"type": "string"}, "example": "\"7-8d3b0f6a2c5e9174\"",
+            "description": "ETags of answers that the client has; 304 without content when the resource still is one of them.",
         },
         "RequestId": {
             "name": "X-Request-Id", "in": "header", "schema": {"type": "string", "maxLength": 128},
@@ -124,6 +128,10 @@ fn parameters() -> Value {
 fn headers() -> Value {
     json!({
         "RequestId": {"description": "The request's id.", "schema": {"type": "string"}},
+        "ETag": {
+            "description": "The resource's version and a digest of this answer. If-Match compares the version, If-None-Match all of it.",
+            "schema": {"type": "string"},
+        },
         "RetryAfter": {"description": "Seconds to wait before a retry.", "schema": {"type": "integer"}},
         "Warning": {
             "description": "`299 promox \"…\"` for each table with damaged rows that were left out, as \
@@ -148,6 +156,13 @@ fn responses() -> Value {
         response
     };
     json!({
+        "NotModified": {
+            "description": "The client has this answer already.",
+            "headers": {
+                "X-Request-Id": {"$ref": "#/components/headers/RequestId"},
+                "ETag": {"$ref": "#/components/headers/ETag"},
+            },
+        },
         "Malformed": problem("The request cannot be read."),
         "Unauthenticated": problem("Missing or invalid credentials."),
         "Forbidden": problem("Not allowed."),

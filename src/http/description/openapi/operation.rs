@@ -131,6 +131,9 @@ fn header_parameters(entry: &Entry) -> Vec<Value> {
     if matches!(entry.method, Method::Put | Method::Patch | Method::Delete) {
         names.push("IfMatch");
     }
+    if entry.versioned && entry.method.is_safe() {
+        names.push("IfNoneMatch");
+    }
     names.into_iter().map(|name| json!({"$ref": format!("#/components/parameters/{name}")})).collect()
 }
 
@@ -185,10 +188,16 @@ fn responses(entry: &Entry, reply: Option<Schema>, is_list: bool) -> Value {
     if entry.replay == Replay::Keyed {
         good["headers"]["Idempotent-Replayed"] = json!({"$ref": "#/components/headers/IdempotentReplayed"});
     }
+    if entry.versioned {
+        good["headers"]["ETag"] = json!({"$ref": "#/components/headers/ETag"});
+    }
     if is_list {
         good["headers"]["Warning"] = json!({"$ref": "#/components/headers/Warning"});
     }
     let mut responses = json!({ entry.status.to_string(): good });
+    if entry.versioned && entry.method.is_safe() {
+        responses["304"] = json!({"$ref": "#/components/responses/NotModified"});
+    }
     for (status, name) in refusals(entry).into_iter().chain(is_json.then_some(("406", "NotAcceptable"))) {
         responses[status] = json!({"$ref": format!("#/components/responses/{name}")});
     }

@@ -1,0 +1,106 @@
+//! Entity tags and `If-None-Match`, RFC 9110.
+//!
+//! A reply names its version, which says nothing of the stock, prices and counts that are shown with it. The tag that is sent
+//! therefore adds a digest of the content: `If-Match` compares versions, `If-None-Match` whole tags.
+
+use std::hash::{DefaultHasher, Hasher as _};
+
+use http::{HeaderMap, Method, header};
+use promox_kernel::{Content, Response};
+
+use crate::http::edge::if_match;
+use crate::http::wire::compress::Coding;
+
+const NAME: &str = "etag";
+
+/// Completes the version in a reply's `ETag` to a tag of its content as it is sent in this coding. Returns the tag.
+fn complete(reply: &mut Response, coding: Option<Coding>) -> Option<&str> {
+    let Content::Json(content) = &reply.content else { return None };
+    let (_, tag) = reply.headers.iter_mut().find(|(name, _)| *name == NAME)?;
+    let version = tag.trim_matches('"');
+    let mut digest = DefaultHasher::new();
+    digest.write(content);
+    let digest = digest.finish();
+    *tag = match coding {
+        Some(coding) => format!("\"{version}-{digest:016x}-{}\"", coding.name()),
+        None => format!("\"{version}-{digest:016x}\""),
+    };
+    Some(tag)
+}
+
+/// The reply to a request, with its tag completed: of a read whose client has this content already, its headers alone (304).
+pub(crate) fn revalidate(
+    method: &Method,
+    headers: &HeaderMap,
+    mut reply: Response,
+    coding: Option<Coding>,
+) -> Response {
+    let is_read = matches!(*method, Method::GET | Method::HEAD) && reply.status == 200;
+    let Some(tag) = complete(&mut reply, coding) else { return reply };
+    if !is_read || !names(headers, tag) {
+        return reply;
+    }
+    Response { status: 304, content: Content::Empty, ..reply }
+}
+
+/// Whether `If-None-Match` is `*` or a list with this tag, weak or strong. A header that cannot be read names nothing: the client
+/// gets the content.
+fn names(headers: &HeaderMap, tag: &str) -> bool {
+    let text = tag.trim_matches('"');
+    headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok()).any(|list| {
+        let list = list.trim();
+        list == "*" || if_match::tags(list).is_ok_and(|tags| tags.iter().any(|named| named.text == text))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn reply(content: &'static str) -> Response {
+        let headers = vec![(NAME, "\"7\"".to_owned())];
+        Response { status: 200, headers, content: Content::Json(Bytes::from_static(content.as_bytes())) }
+    }
+
+    fn sent(content: &'static str, coding: Option<Coding>, known: Option<&str>) -> (u16, String) {
+        let mut headers = HeaderMap::new();
+        if let Some(known) = known {
+            headers.insert(header::IF_NONE_MATCH, HeaderValue::from_str(known).unwrap());
+        }
+        let reply = revalidate(&Method::GET, &headers, reply(content), coding);
+        assert_eq!(reply.status == 304, matches!(reply.content, Content::Empty));
+        (reply.status, reply.headers[0].1.clone())
+    }
+
+    #[test]
+    fn a_tag_is_of_the_version_the_content_and_the_coding() {
+        let (_, plain) = sent("{}", None, None);
+        assert!(plain.starts_with("\"7-") && plain.len() == 20, "{plain}");
+        assert_eq!(sent("{}", None, None).1, plain);
+        assert_ne!(sent("{\"stock\":1}", None, None).1, plain);
+        assert_ne!(sent("{}", Some(Coding::Gzip), None).1, plain);
+    }
+
+    #[test]
+    fn who_has_the_content_gets_the_headers_alone() {
+        let (_, tag) = sent("{}", None, None);
+        for (known, status) in [
+            (tag.clone(), 304),
+            (format!("W/{tag}"), 304),
+            (format!("\"x\", {tag}"), 304),
+            ("*".to_owned(), 304),
+            ("\"7\"".to_owned(), 200),
+            ("\"x\"".to_owned(), 200),
+            (tag.trim_matches('"').to_owned(), 200),
+        ] {
+            assert_eq!(sent("{}", None, Some(&known)).0, status, "{known}");
+        }
+        assert_eq!(sent("{\"stock\":1}", None, Some(&tag)).0, 200);
+        let mut headers = HeaderMap::new();
+        headers.insert(header::IF_NONE_MATCH, HeaderValue::from_static("*"));
+        assert_eq!(revalidate(&Method::POST, &headers, reply("{}"), None).status, 200);
+    }
+}
